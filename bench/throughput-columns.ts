@@ -5,7 +5,7 @@ import { mkdir, open, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import type { PlainRig } from "../src/demo/stage/plain-rig.ts";
-import { askRcloneVersion } from "../src/rclone-release/rclone-version.ts";
+import { readRcloneVersion } from "../src/rclone-release/rclone-version.ts";
 import { systemClock } from "../src/runtime/time/clock.ts";
 import type { MountDriver } from "../src/shares/drivers/mount-driver.ts";
 import { writeBack } from "../src/shares/drivers/rclone/files.ts";
@@ -121,7 +121,7 @@ export async function driverColumn(
 
 /** Of a mount by this program, `pauseMs`. */
 export async function pauseMsOf(rclone: string): Promise<number> {
-  return Number.parseInt(writeBack(await askRcloneVersion(systemClock, rclone)), 10) * 1000;
+  return Number.parseInt(writeBack(await readRcloneVersion(systemClock, rclone)), 10) * 1000;
 }
 
 /** rclone as a person would mount it: its own defaults, and a cache for writes as ours has it. */
@@ -134,7 +134,7 @@ export async function bareRcloneColumn(rig: PlainRig, share: string, folder: str
   const pass = (await obscuring).stdout.trim();
   const remote = `[bare]\ntype = smb\nhost = 127.0.0.1\nport = ${rig.serverPort}\nuser = ${rig.username}\npass = ${pass}\n`;
   await writeFile(config, remote, { mode: 0o600 });
-  const pause = writeBack(await askRcloneVersion(systemClock, "rclone"));
+  const pause = writeBack(await readRcloneVersion(systemClock, "rclone"));
   const child = spawn(
     "rclone",
     [

@@ -31,14 +31,14 @@ export type WithoutDaemonOperation =
 
 /** A home, opened for one command without a daemon; disposing ends what was started. */
 export interface WithoutDaemon extends AsyncDisposable {
-  readonly ask: CallOperation<WithoutDaemonOperation>;
+  readonly call: CallOperation<WithoutDaemonOperation>;
   /** Starts the gateway and its backends. Rejects with `gateway_off`. */
   gateway(): Promise<WithoutDaemonGateway>;
 }
 
 export interface WithoutDaemonGateway {
   /** Resolves once every backend is ready or has failed. */
-  settled(signal: AbortSignal): Promise<void>;
+  whenStarted(signal: AbortSignal): Promise<void>;
   /**
    * Serves one client over lines of JSON-RPC, with the owner's rights, until the stream ends. `folder`: where the client
    * was started.

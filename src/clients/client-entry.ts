@@ -41,7 +41,7 @@ function usualHome(environment: Own["environment"]): string {
 /** True for a program that starts Mountaineer for a client. */
 export function isOwnEntry(command: unknown, args: readonly unknown[]): boolean {
   if (typeof command !== "string") return false;
-  const names = [command, ...args].map((word) => basename(String(word)));
+  const names = [command, ...args].map((arg) => basename(String(arg)));
   const at = names.findIndex((name) => /^mountaineerd?(?:@[\w.-]+)?$/.test(name));
   return at !== -1 && names[at + 1] === "mcp";
 }

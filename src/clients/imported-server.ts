@@ -159,7 +159,7 @@ class ServerReading {
   program(given: string, { args, cwd: givenCwd, env }: ForeignServer): ConfigTable {
     const { project, startsThere } = this.#options;
     const program = this.#plain(given, false);
-    const plainArgs = args.map((word) => this.#plain(word, true));
+    const plainArgs = args.map((arg) => this.#plain(arg, true));
     const isOfWindows = WINDOWS_PATH.test(givenCwd ?? "");
     if (isOfWindows) this.problems.push(`its cwd is a path of Windows: ${givenCwd}`);
     else if ([program, ...plainArgs].some((arg) => WINDOWS_PATH.test(arg)))
@@ -396,7 +396,7 @@ const IGNORED_FLAGS = new Set(["--debug", "--silent", "--allow-http"]);
 function withoutProxy(server: ForeignServer): ForeignServer {
   const { command, args, env } = server;
   if (command === null || !RUNNER.test(command)) return server;
-  const ownArgs = args.filter((word, index) => !(word === "-y" || word === "--yes") || index > 0);
+  const ownArgs = args.filter((arg, index) => !(arg === "-y" || arg === "--yes") || index > 0);
   const [program = "", url = "", ...options] = ownArgs;
   if (!PACKAGE.test(program) || !/^https?:\/\//.test(url)) return server;
   const headers: Record<string, string> = {};

@@ -55,8 +55,8 @@ export function literalVariables(env: Readonly<Record<string, SecretText>>): rea
 
 /** The keys of the values that `import` replaced by `(hidden)`. */
 export function omittedKeys(backend: Named): readonly string[] {
-  const isLeftOut: Find = (path, value) => (value.includes(HIDDEN) ? [{ path, value }] : []);
-  return literalSecrets([backend], isLeftOut).map(({ key }) => key);
+  const isOmitted: Find = (path, value) => (value.includes(HIDDEN) ? [{ path, value }] : []);
+  return literalSecrets([backend], isOmitted).map(({ key }) => key);
 }
 
 interface Found {

@@ -31,7 +31,7 @@ interface BackendAccess {
     | { readonly kind: "env"; readonly variable: string; readonly isDefault?: true };
   /** The absolute path that the backend gets: a guarded place, a folder above one, or a path inside the home. */
   readonly path: string;
-  readonly places: readonly ReachableTarget[];
+  readonly targets: readonly ReachableTarget[];
 }
 
 /** Every program gets these variables, so they make nothing more reachable, and their values are not secrets. */
@@ -59,38 +59,38 @@ function connectionAccess(
   name: string,
   connection: BackendConfig["connection"],
   route: BackendAccess["route"],
-  places: ProtectedPaths,
+  protectedPaths: ProtectedPaths,
   defaults: readonly string[],
 ): readonly BackendAccess[] {
   if (connection.type !== "stdio" || connection.sandbox !== undefined) return [];
   const { args, env, cwd } = connection;
   const found: BackendAccess[] = [];
-  const look = (through: BackendAccess["through"], paths: readonly string[]): void => {
+  const check = (through: BackendAccess["through"], paths: readonly string[]): void => {
     for (const path of paths) {
-      const reached = pathsReached(path, places);
+      const reached = pathsReached(path, protectedPaths);
       if (reached.length === 0) continue;
-      found.push({ backend: name, route, through, path, places: reached });
+      found.push({ backend: name, route, through, path, targets: reached });
       return;
     }
   };
   // If `cwd` is inside Mountaineer's home, every relative word of an argument would be a path in the home. Hence
   // relative words count there only in an argument that begins with a dot.
-  const isInside = places.homes.some((home) => isWithin(plain(cwd), plain(home)));
+  const isInside = protectedPaths.homes.some((home) => isWithin(plain(cwd), plain(home)));
   for (const [index, argument] of args.entries()) {
     // In a client's folder, which is refused if it leads to the home, no relative path leads there.
     const isApart = connection.cwdIsClients === true || (isInside && !argument.startsWith("."));
     const base = isApart ? null : cwd;
-    look({ kind: "argument", index }, pathsIn(argument, base, places.userHome));
+    check({ kind: "argument", index }, pathsIn(argument, base, protectedPaths.userHome));
   }
-  if (isNamedFolder(connection, places)) {
+  if (isNamedFolder(connection, protectedPaths)) {
     const isClients = connection.cwdIsClients && { isClients: true as const };
-    look({ kind: "cwd", ...isClients }, [cwd]);
+    check({ kind: "cwd", ...isClients }, [cwd]);
   }
   for (const [variable, text] of Object.entries(env)) {
     if (GIVEN_TO_ALL.has(variable)) continue;
     const written = text.map((part) => (typeof part === "string" ? part : referenceText(part))).join("");
     const isDefault = defaults.includes(variable) && { isDefault: true as const };
-    look({ kind: "env", variable, ...isDefault }, pathsIn(written, null, places.userHome));
+    check({ kind: "env", variable, ...isDefault }, pathsIn(written, null, protectedPaths.userHome));
   }
   return found;
 }
@@ -104,18 +104,21 @@ function referenceText(part: SecretReference): string {
 }
 
 /** One warning for each enabled backend that reaches a guarded place, and for each default by which backends do. */
-export function accessWarnings(backends: readonly BackendConfig[], places: ProtectedPaths): ConfigWarning[] {
+export function accessWarnings(
+  backends: readonly BackendConfig[],
+  protectedPaths: ProtectedPaths,
+): ConfigWarning[] {
   const warnings = backends.flatMap((backend) => {
     // The launcher refuses a client's folder that leads to the home.
     const isShown = ({ through }: BackendAccess): boolean =>
       through.kind !== "cwd" || through.isClients !== true;
-    const reach = backend.enabled ? reachableByBackends(backend, places).find(isShown) : undefined;
-    return reach === undefined ? [] : [accessWarning(reach)];
+    const access = backend.enabled ? reachableByBackends(backend, protectedPaths).find(isShown) : undefined;
+    return access === undefined ? [] : [accessWarning(access)];
   });
   return [...new Map(warnings.map((warning) => [warning.path, warning])).values()];
 }
 
-function accessWarning({ backend, route, through, path, places }: BackendAccess): ConfigWarning {
+function accessWarning({ backend, route, through, path, targets }: BackendAccess): ConfigWarning {
   const isDefault = through.kind === "env" && through.isDefault === true;
   const at = isDefault ? ["backend_defaults"] : ["backends", backend, ...route];
   const key =
@@ -124,11 +127,11 @@ function accessWarning({ backend, route, through, path, places }: BackendAccess)
       : through.kind === "cwd"
         ? [...at, "cwd"]
         : [...at, "env", through.variable];
-  const names = TARGETS.filter(([place]) => places.includes(place)).map(([, name]) => name);
+  const names = TARGETS.filter(([target]) => targets.includes(target)).map(([, name]) => name);
   const what = names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
   // The path may be a secret that only looks like a path in the home, so it is shown only if it leads to the
   // secrets.
-  const via = places.includes("secrets") ? `through ${path} ` : "";
+  const via = targets.includes("secrets") ? `through ${path} ` : "";
   return {
     path: pathText(key),
     text: `${via}${isDefault ? "every program" : "the backend"} can reach Mountaineer's ${what}`,

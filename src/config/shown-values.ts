@@ -292,12 +292,12 @@ function hiddenTokens(text: string, isCode = false): string {
   const paths = spans(FILE_PATH);
   const stores = spans(STORE_FOLDER);
   const running = isCode || /\s/.test(known) ? runningSpans(known, isCode) : [];
-  const shown = known.replace(TOKEN, (word, at: number) => {
+  const shown = known.replace(TOKEN, (token, at: number) => {
     const store = stores.find(([from, to]) => from < at && at < to);
-    if (store !== undefined && isPlain(word.slice(store[1] - at))) return word;
-    const isDigest = /^[0-9a-f]{64}$/.test(word) && known.slice(Math.max(0, at - 7), at) === "sha256:";
-    const isName = known[at - 1] === "/" && isPlainName(word, () => isWithin(at, paths));
-    return isDigest || isName || isPlain(word) || isWithin(at, running) ? word : HIDDEN;
+    if (store !== undefined && isPlain(token.slice(store[1] - at))) return token;
+    const isDigest = /^[0-9a-f]{64}$/.test(token) && known.slice(Math.max(0, at - 7), at) === "sha256:";
+    const isName = known[at - 1] === "/" && isPlainName(token, () => isWithin(at, paths));
+    return isDigest || isName || isPlain(token) || isWithin(at, running) ? token : HIDDEN;
   });
   if (shown !== known && BASE64.test(text)) return HIDDEN;
   // Parts of one secret: `123456789:AAF…`, and the lines of a key in base64.

@@ -335,7 +335,7 @@ function createServing(parts: ServingParts, stack: DisposalStack) {
       announce: publish,
       data: required,
       // While another daemon is in charge, a call waits for the engine, for at most `waitMs`.
-      places: async (paths, waitMs) =>
+      resolvePaths: async (paths, waitMs) =>
         (await settlesWithin(clock, waitMs, engineRuns)) ? prober.resolvePaths(paths, waitMs) : null,
       measured,
       openMachine: (backend, onEnd) => fleet.openMachine(backend, onEnd),

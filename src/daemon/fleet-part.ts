@@ -110,7 +110,7 @@ export function createFleetPart({ bus, home, gateway, ...options }: FleetPartOpt
       return sharesSessions(config) ? (config?.name ?? null) : null;
     },
     shares: (machine) => calls?.sessions.shares(machine) ?? false,
-    reach: async (...args) => (await calls?.sessions.connect(...args)) ?? null,
+    connect: async (...args) => (await calls?.sessions.connect(...args)) ?? null,
   };
   const applier: ConfigApplier = {
     name: "fleet",

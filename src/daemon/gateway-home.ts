@@ -77,7 +77,7 @@ export function gatewayHome(options: GatewayHomeOptions) {
     ...(elsewhere === undefined ? {} : { previousGone: elsewhere.gone }),
     runsOnlyHere({ handing }: GatewayPart): void {
       isElsewhere = false;
-      handing?.pool.lookAllAgain();
+      handing?.pool.reconsiderAll();
     },
     clock,
     logger,

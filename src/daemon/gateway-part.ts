@@ -142,7 +142,7 @@ export function createGatewayPart(options: GatewayOptions, measureMemory = group
       if (!(await settlesWithin(options.clock, MEASURE_MS, measured.done))) memory = null;
     },
     /** Writes to the audit, if one is configured, that an entry of the configuration waits or was approved. */
-    audit: (record: Parameters<Gateway["note"]>[0]): void => current()?.note(record),
+    audit: (record: Parameters<Gateway["record"]>[0]): void => current()?.record(record),
     /** Serves one client over lines of JSON-RPC. */
     serveLines: (stream: Duplex, folder?: string): void =>
       serve(stream, (running) => running.serveLines(stream, folder)),
@@ -157,8 +157,8 @@ export function createGatewayPart(options: GatewayOptions, measureMemory = group
         gateway?.setImported(...backends),
     },
     /** Resolves when no backend is still in its first attempt. */
-    async settled(signal: AbortSignal): Promise<void> {
-      await current()?.pool.settled(signal);
+    async whenStarted(signal: AbortSignal): Promise<void> {
+      await current()?.pool.whenStarted(signal);
     },
     async [Symbol.asyncDispose](): Promise<void> {
       wanted = false;
@@ -173,6 +173,6 @@ export function createGatewayPart(options: GatewayOptions, measureMemory = group
  */
 async function rehearseOnce({ clock, logger }: GatewayOptions, signal: AbortSignal): Promise<void> {
   const { rehearse } = await import("../gateway/serving/rehearsal.ts");
-  const { asked, answered } = await rehearse({ clock, signal });
-  logger.debug("rehearsed", { asked, answered });
+  const { requested, answered } = await rehearse({ clock, signal });
+  logger.debug("rehearsed", { asked: requested, answered });
 }

@@ -73,7 +73,7 @@ export async function openManagement(parts: ManagementParts) {
   }
   return {
     access,
-    whenIdle: opened.settled,
+    whenIdle: opened.whenIdle,
     async [Symbol.asyncDispose]() {
       await opened[Symbol.asyncDispose]();
       await page[Symbol.asyncDispose]();

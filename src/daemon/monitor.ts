@@ -188,7 +188,7 @@ async function run(options: RunOptions): Promise<void> {
       ),
       signal,
     );
-    const isLocked = (): boolean => homeLock?.isHeld === true;
+    const isLocked = (): boolean => homeLock?.isLocked === true;
     const daemonLog = createLogReader(filePath, clock);
     await serve(options, {
       service,

@@ -52,8 +52,8 @@ export class PageListener implements AsyncDisposable {
   readonly check = (): void => {
     const { access, clock, logger } = this.#parts;
     this.#timer?.[Symbol.dispose]();
-    const leftMs = (access.untilMs() ?? 0) - clock.wallMs();
-    if (leftMs > 0) this.#timer = clock.setTimer(Math.min(leftMs, CHECK_MS), this.check);
+    const remainingMs = (access.untilMs() ?? 0) - clock.wallMs();
+    if (remainingMs > 0) this.#timer = clock.setTimer(Math.min(remainingMs, CHECK_MS), this.check);
     else
       void this[Symbol.asyncDispose]()
         .then(() => access.keepPagePort(null))

@@ -104,7 +104,7 @@ async function open(options: WithoutDaemonOptions, stack: DisposalStack): Promis
   const readyParts = async (signal: AbortSignal) => {
     isServing = true;
     const part = await onDemand();
-    await part.settled(signal);
+    await part.whenStarted(signal);
     signal.throwIfAborted();
     return part;
   };
@@ -160,7 +160,7 @@ async function open(options: WithoutDaemonOptions, stack: DisposalStack): Promis
     call: async (request, signal) => (await readyParts(signal)).control.call(request, signal),
   };
   return {
-    ask: callerOf(control),
+    call: callerOf(control),
     gateway,
     [Symbol.asyncDispose]: () => stack[Symbol.asyncDispose](),
   };
@@ -300,7 +300,7 @@ async function openGateway(
       listStore: { ...sealedPinStore(sealed, false, "lists"), isOurs: false },
       routeOverrides: openRouteOverrides({ home, clock, logger, mayWrite: () => false }),
       listens: false,
-      places: async (paths, waitMs) => (await prober()).resolvePaths(paths, waitMs),
+      resolvePaths: async (paths, waitMs) => (await prober()).resolvePaths(paths, waitMs),
     }),
   );
   await part.start({ ...config, backends });
@@ -322,23 +322,23 @@ async function observeRequired(
   if (requires.length === 0) return null;
   const { engine } = await shares();
   const views = new Map<string, ShareView>();
-  const look = async (name: string): Promise<void> => {
+  const check = async (name: string): Promise<void> => {
     // A failed observation shows nothing about the share, which is then treated as unavailable.
     const view = await engine.observe(name).catch(() => null);
     if (view === null) views.delete(name);
     else views.set(name, view);
     required.recordCycle(name);
   };
-  const looking = {
+  const observer = {
     names: engine.names,
     view: (name: string) => views.get(name) ?? engine.view(name),
     trigger() {},
-    untilIdle: look,
-    want: (name: string) => void look(name),
+    untilIdle: check,
+    want: (name: string) => void check(name),
   };
-  const required = stack.use(createRequiredShares({ clock, engine: () => looking, prober: await prober() }));
+  const required = stack.use(createRequiredShares({ clock, engine: () => observer, prober: await prober() }));
   const names = new Set(requires.map(({ share }) => share));
-  await Promise.all(engine.names.filter((name) => names.has(name)).map(look));
+  await Promise.all(engine.names.filter((name) => names.has(name)).map(check));
   await settlesWithin(clock, FOLDERS_MS, required.foldersChecked(requires));
   return required;
 }

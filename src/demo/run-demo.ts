@@ -31,10 +31,10 @@ In a clone, type first: export PATH="$PWD/bin:$PATH"
  * failed. Rejects with `driver_unavailable` when real SMB is asked for and not available, and with `aborted`.
  */
 export async function runDemo(options: DemoOptions): Promise<number> {
-  const { program, keeper, driver, view, style, print, signal } = options;
+  const { program, supervisor, driver, view, style, print, signal } = options;
   // The story begins with a mount per route and shows carrying later; the view shows carrying from the start.
   const relay = view === null ? "off" : "auto";
-  const stage = await openStage({ program, keeper, driver, relay, signal });
+  const stage = await openStage({ program, supervisor, driver, relay, signal });
   try {
     print(introduction(stage, style));
     if (view !== null) {

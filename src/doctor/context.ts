@@ -35,7 +35,7 @@ export function findingsOf(area: DoctorArea) {
 }
 
 /** Starts the parts of the engine without writing the state. Disposing `stack` ends them. */
-export async function startLookingParts(
+export async function startObservingParts(
   home: string,
   statePath: string,
   stack: DisposalStack,

@@ -27,16 +27,16 @@ import { pathFolders } from "../shares/server-proof/root-reader.ts";
 import { listShareNames } from "../shares/server-proof/share-names.ts";
 import { wantsUser } from "../shares/share-spec.ts";
 import { type DoctorContext, findingsOf } from "./context.ts";
-import type { HostLook } from "./hosts.ts";
+import type { HostCheck } from "./hosts.ts";
 
 const finding = findingsOf("credentials");
-const LOOK_DEADLINE_MS = 10_000;
+const CHECK_DEADLINE_MS = 10_000;
 const AT_ONCE = 4;
 
 /** `refused`: shares whose login the server is known to refuse; a further try could lock the account. */
 export async function examineCredentials(
   context: DoctorContext,
-  looks: readonly HostLook[],
+  checks: readonly HostCheck[],
   refused: ReadonlySet<string>,
 ): Promise<DoctorFinding[]> {
   const { snapshot, clock, home } = context;
@@ -45,7 +45,7 @@ export async function examineCredentials(
   const found: DoctorFinding[] = [];
   for (let index = 0; index < shares.length; index += AT_ONCE) {
     const some = shares.slice(index, index + AT_ONCE);
-    const batch = await Promise.all(some.map((share) => examineShare(context, share, looks, obscure)));
+    const batch = await Promise.all(some.map((share) => examineShare(context, share, checks, obscure)));
     found.push(...batch.flat());
   }
   return found;
@@ -67,7 +67,7 @@ export function missingPassword({ name, password }: ShareConfig, values: SecretV
 async function examineShare(
   context: DoctorContext,
   share: ShareConfig,
-  looks: readonly HostLook[],
+  checks: readonly HostCheck[],
   obscure: (password: string) => Promise<string>,
 ): Promise<DoctorFinding[]> {
   const subject = share.name;
@@ -80,15 +80,15 @@ async function examineShare(
       return [finding("error", "secret_empty", text, { subject, hint: "set its value" })];
     }
   }
-  const answering = looks.find((look) => look.share === share.name && look.probe.verdict === "answers");
+  const answering = checks.find((check) => check.share === share.name && check.probe.verdict === "answers");
   // Nothing can be checked if no host answers; another check reports that. A password in the Keychain or in fstab
   // cannot be checked either, because Mountaineer does not read it there.
   if (share.driver === "local" || answering === undefined) return [];
   if (share.driver !== "rclone" && share.password === null) return [];
-  const lacking = await context.parts.drivers.rclone.missingRequirement();
-  if (lacking === null) return [await askServer(context, share, answering, obscure)];
+  const missing = await context.parts.drivers.rclone.missingRequirement();
+  if (missing === null) return [await queryServer(context, share, answering, obscure)];
   if (share.driver === "rclone") return [];
-  const text = `${share.name}: it could not be checked whether ${answering.host} accepts the password: ${lacking.text}`;
+  const text = `${share.name}: it could not be checked whether ${answering.host} accepts the password: ${missing.text}`;
   return [
     finding("info", "credentials_not_asked", text, {
       subject,
@@ -97,10 +97,10 @@ async function examineShare(
   ];
 }
 
-async function askServer(
+async function queryServer(
   context: DoctorContext,
   share: ShareConfig,
-  { route, host }: HostLook,
+  { route, host }: HostCheck,
   obscure: (password: string) => Promise<string>,
 ): Promise<DoctorFinding> {
   const subject = share.name;
@@ -108,12 +108,12 @@ async function askServer(
   let folder: string | null = null;
   try {
     if (context.snapshot === null) throw new MountaineerError("internal", "there is no configuration");
-    const [asked] = shareSubjects(
+    const [queried] = shareSubjects(
       { ...context.snapshot.config, shares: [share] },
       { environment: values, drivers: parts.drivers, redact: () => {}, intervalMs: null },
     );
-    if (asked === undefined) throw new MountaineerError("internal", "the share has no subject");
-    const { spec } = asked;
+    if (queried === undefined) throw new MountaineerError("internal", "the share has no subject");
+    const { spec } = queried;
     const obscured = spec.password === null ? null : await obscure(spec.password);
     folder = await mkdtemp(join(tmpdir(), "mountaineer-doctor-"));
     const config = join(folder, "rclone.conf");
@@ -122,7 +122,7 @@ async function askServer(
     const list = (of: string) =>
       runCommand(rclone, ["lsf", "--max-depth", "1", `${REMOTE_NAME}:${of}`, ...RCLONE, "--config", config], {
         clock,
-        deadlineMs: LOOK_DEADLINE_MS,
+        deadlineMs: CHECK_DEADLINE_MS,
         maxOutputBytes: 64 * 1024,
         signal,
       });
@@ -143,7 +143,7 @@ async function askServer(
       return finding("ok", "credentials", `${host} lets ${who} into ${spec.shareName}`, { subject });
     }
     if (timedOut) {
-      const text = `${share.name}: ${host} did not list ${spec.shareName} within ${LOOK_DEADLINE_MS / 1000} s`;
+      const text = `${share.name}: ${host} did not list ${spec.shareName} within ${CHECK_DEADLINE_MS / 1000} s`;
       return finding("warning", "share_slow", text, {
         subject,
         hint: "check whether the server is overloaded",
@@ -159,8 +159,8 @@ async function askServer(
         const names = stdout.split("\n").flatMap((line) => (line === "" ? [] : [line.replace(/\/$/, "")]));
         const twin = names.find((name) => name.normalize() === spec.shareName.normalize());
         if (twin !== undefined) {
-          const [asked, has] = [escapedText(spec.shareName), escapedText(twin)];
-          const text = `${host} has no share "${asked}", but "${has}": the same name in another Unicode form`;
+          const [queried, has] = [escapedText(spec.shareName), escapedText(twin)];
+          const text = `${host} has no share "${queried}", but "${has}": the same name in another Unicode form`;
           return refused("no_such_share", text, `share_name = "${has}"`);
         }
         const there = names.length === 0 ? "" : `; it has ${names.slice(0, 12).join(", ")}`;

@@ -91,14 +91,14 @@ async function withoutDaemon(home: string, holder: LockOwner | null): Promise<Do
     const text = `mountaineer ${holder.command} (pid ${holder.pid}) is changing this home since ${holder.since}`;
     found.push(finding("info", "lock_held", text));
   }
-  const stale = holder === null ? await staleHolder(home) : null;
+  const stale = holder === null ? await staleOwner(home) : null;
   if (stale !== null) {
     const text = `lock.json names ${stale}, which has ended: a stale lock, left by a daemon that was killed`;
     const hint = "you need to do nothing: the system has freed the lock, and the next start takes it";
     found.push(finding("warning", "stale_lock", text, { hint }));
   }
-  const note = await readDaemonInfo(home).catch(() => null);
-  for (const path of new Set([...(note === null ? [] : [note.socket]), defaultSocketPath(home)])) {
+  const info = await readDaemonInfo(home).catch(() => null);
+  for (const path of new Set([...(info === null ? [] : [info.socket]), defaultSocketPath(home)])) {
     if (!(await isOwnSocket({ path, home }))) continue;
     const text = `no daemon listens at ${path}: a stale socket, left by a daemon that was killed`;
     const hint = "no action needed: the next start replaces it";
@@ -113,7 +113,7 @@ async function withoutDaemon(home: string, holder: LockOwner | null): Promise<Do
 }
 
 /** The process that left `lock.json` behind when it ended; null: there is no such file. */
-async function staleHolder(home: string): Promise<string | null> {
+async function staleOwner(home: string): Promise<string | null> {
   const text = await readIfPresent(join(home, "lock.json")).catch(() => null);
   if (text === null) return null;
   const { pid } = jsonObject(text) ?? {};

@@ -24,14 +24,14 @@ import { sharesAndBackends, shellCommand } from "../runtime/text/plain-text.ts";
 import { type Clock, settlesWithin, systemClock } from "../runtime/time/clock.ts";
 import { packageVersion } from "../runtime/version.ts";
 import type { ShareSpec } from "../shares/share-spec.ts";
-import { type DoctorContext, findingsOf, startLookingParts } from "./context.ts";
+import { type DoctorContext, findingsOf, startObservingParts } from "./context.ts";
 import { examineCredentials, missingPassword } from "./credentials.ts";
 import { examineDaemon, findDaemon } from "./daemon.ts";
 import { examineFleet } from "./fleet.ts";
 import { examineGateway, foreseeGateway, type GatewayContext } from "./gateway.ts";
-import { examineHome, examinePrivatePlaces } from "./home.ts";
-import { examineHosts, lookAtHosts } from "./hosts.ts";
-import { examineMountRoot, examineMultichannel, multichannelPlaces } from "./macos-mounts.ts";
+import { examineHome, examinePrivatePaths } from "./home.ts";
+import { checkHosts, examineHosts } from "./hosts.ts";
+import { examineMountRoot, examineMultichannel, multichannelFiles } from "./macos-mounts.ts";
 import { reportText } from "./report-text.ts";
 import { examineSecretNames } from "./secret-names.ts";
 import { runSelfTest } from "./self-test.ts";
@@ -98,7 +98,7 @@ async function examineAll(
     const snapshot = approved?.snapshot ?? null;
     // A file that does not exist: the checks need no state of the shares.
     const noState = join(tmpdir(), `mountaineer-doctor-${randomUUID()}.json`);
-    const parts = await startLookingParts(home, noState, stack);
+    const parts = await startObservingParts(home, noState, stack);
     const context: DoctorContext = {
       home,
       homeContext,
@@ -112,7 +112,7 @@ async function examineAll(
     };
     const shares = snapshot?.config.shares ?? [];
     const verified = part("shares", signal, () => examineVerified(context, configPath));
-    const looks = lookAtHosts(context);
+    const checks = checkHosts(context);
     const examineLogins = async (): Promise<DoctorFinding[]> => {
       const refused = new Set(
         (await verified).flatMap(({ code, severity, subject }) =>
@@ -124,7 +124,7 @@ async function examineAll(
               : [subject],
         ),
       );
-      return examineCredentials(context, await looks, refused);
+      return examineCredentials(context, await checks, refused);
     };
     const findings = await Promise.all([
       config.findings,
@@ -132,13 +132,13 @@ async function examineAll(
       homeFindings,
       part("daemon", signal, async () => [...found.findings, ...(await examineDaemon(context))]),
       part("tools", signal, () => examineSpeed(context)),
-      part("hosts", signal, async () => examineHosts(await looks, shares)),
+      part("hosts", signal, async () => examineHosts(await checks, shares)),
       part("credentials", signal, examineLogins),
       part("credentials", signal, async () => examineSecretNames(context)),
       verified,
-      part("shares", signal, () => examineMultichannel(shares, multichannelPlaces(homeContext.userHome))),
+      part("shares", signal, () => examineMultichannel(shares, multichannelFiles(homeContext.userHome))),
       part("shares", signal, async () => examineMountRoot(snapshot?.config.global.mountRoot ?? null, shares)),
-      part("home", signal, () => examinePrivatePlaces(context)),
+      part("home", signal, () => examinePrivatePaths(context)),
       part("gateway", signal, () => examineGateway(context)),
       part("fleet", signal, () => examineFleet(context)),
       part("clock", signal, async () => [await examineClock(home, clock)]),
@@ -278,7 +278,7 @@ async function verifiedBy(
   }
   if (here === null) return null;
   await using engine = await openWithoutDaemon(here);
-  return (await engine.ask("verify", { shares: null }, signal)).findings;
+  return (await engine.call("verify", { shares: null }, signal)).findings;
 }
 
 function withoutRepeats(findings: readonly DoctorFinding[]): DoctorFinding[] {

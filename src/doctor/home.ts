@@ -163,7 +163,7 @@ function sizeText(bytes: number): string {
  * Findings about files outside the home that others may write or read; `examineHome` checks the files in the
  * home.
  */
-export async function examinePrivatePlaces({
+export async function examinePrivatePaths({
   home,
   snapshot,
 }: Pick<DoctorContext, "home" | "snapshot">): Promise<DoctorFinding[]> {

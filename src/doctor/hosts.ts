@@ -4,12 +4,12 @@ import type { RouteConfig, ShareConfig } from "../config/snapshot.ts";
 import { hostText } from "../config/values/host-text.ts";
 import { faultOf } from "../daemon/control/verify.ts";
 import type { ProbeResult } from "../network/probe/probe-result.ts";
-import { lookUpRoute, type RouteLookup } from "../network/routes/route-lookup.ts";
+import { findRoute, type RouteLookup } from "../network/routes/route-lookup.ts";
 import { type DoctorContext, findingsOf } from "./context.ts";
 
 type RouteName = "tb" | "fallback";
 
-export interface HostLook {
+export interface HostCheck {
   readonly share: string;
   readonly route: RouteName;
   /** `name[:port]` as in the configuration. */
@@ -17,7 +17,7 @@ export interface HostLook {
   readonly config: RouteConfig;
   readonly probe: ProbeResult;
   /** The system's route to the host; null if the host's address is not known. */
-  readonly way: RouteLookup | null;
+  readonly lookup: RouteLookup | null;
 }
 
 const finding = findingsOf("hosts");
@@ -26,45 +26,45 @@ const finding = findingsOf("hosts");
  * none.
  */
 const PROBE_AT_LEAST_MS = 1_500;
-const WORDS: Readonly<Record<RouteName, string>> = { tb: "Thunderbolt", fallback: "fallback" };
+const ROUTE_LABELS: Readonly<Record<RouteName, string>> = { tb: "Thunderbolt", fallback: "fallback" };
 
 /**
  * Probes all hosts of the shares, and looks up the system's route to each. A host of several shares is probed
  * once.
  */
-export async function lookAtHosts(context: DoctorContext): Promise<readonly HostLook[]> {
+export async function checkHosts(context: DoctorContext): Promise<readonly HostCheck[]> {
   const { snapshot, parts, clock, signal } = context;
   if (snapshot === null) return [];
   const timeoutMs = Math.max(PROBE_AT_LEAST_MS, snapshot.config.global.connectTimeoutMs);
   const notBeforeMs = clock.monotonicMs();
-  const ways = new Map<string, Promise<RouteLookup>>();
-  const wayTo = (address: string): Promise<RouteLookup> => {
-    const known = ways.get(address) ?? lookUpRoute(address, clock, signal);
-    ways.set(address, known);
+  const lookups = new Map<string, Promise<RouteLookup>>();
+  const lookupOf = (address: string): Promise<RouteLookup> => {
+    const known = lookups.get(address) ?? findRoute(address, clock, signal);
+    lookups.set(address, known);
     return known;
   };
-  const looks = snapshot.config.shares.flatMap((share) =>
-    (["tb", "fallback"] as const).map(async (route): Promise<HostLook | null> => {
+  const checks = snapshot.config.shares.flatMap((share) =>
+    (["tb", "fallback"] as const).map(async (route): Promise<HostCheck | null> => {
       const config = share.routes[route];
       if (config.host === null) return null;
       const { host, port, interfaceName } = config;
       const probe = await parts.hostProber.probe({ host, port, interfaceName }, { notBeforeMs, timeoutMs });
-      const way = probe.address === null ? null : await wayTo(probe.address);
-      return { share: share.name, route, host: hostText({ host, port }), config, probe, way };
+      const lookup = probe.address === null ? null : await lookupOf(probe.address);
+      return { share: share.name, route, host: hostText({ host, port }), config, probe, lookup };
     }),
   );
-  return (await Promise.all(looks)).filter((look) => look !== null);
+  return (await Promise.all(checks)).filter((check) => check !== null);
 }
 
-export function examineHosts(looks: readonly HostLook[], shares: readonly ShareConfig[]): DoctorFinding[] {
+export function examineHosts(checks: readonly HostCheck[], shares: readonly ShareConfig[]): DoctorFinding[] {
   const found = new Map<string, DoctorFinding>();
   // Adds the same finding only once, because several shares may use one host.
   const add = (one: DoctorFinding): void => void found.set(`${one.code} ${one.text}`, one);
-  for (const look of looks) for (const one of answerOf(look)) add(one);
-  for (const look of looks) for (const one of wayOf(look)) add(one);
+  for (const check of checks) for (const one of answerOf(check)) add(one);
+  for (const check of checks) for (const one of routeFindings(check)) add(one);
   for (const { name } of shares) {
     const [tb, fallback] = (["tb", "fallback"] as const).map((route) =>
-      looks.find((look) => look.share === name && look.route === route),
+      checks.find((check) => check.share === name && check.route === route),
     );
     if (tb !== undefined && fallback !== undefined) for (const one of pairOf(tb, fallback)) add(one);
   }
@@ -72,7 +72,7 @@ export function examineHosts(looks: readonly HostLook[], shares: readonly ShareC
 }
 
 /** A host that does not answer is a finding of `verify`. */
-function answerOf({ host, probe }: HostLook): DoctorFinding[] {
+function answerOf({ host, probe }: HostCheck): DoctorFinding[] {
   if (faultOf(probe) !== null) return [];
   const over = probe.interfaceName === null ? "" : ` over ${probe.interfaceName}`;
   return [
@@ -81,10 +81,11 @@ function answerOf({ host, probe }: HostLook): DoctorFinding[] {
 }
 
 /** Checks that traffic to the host leaves over the intended interface. */
-function wayOf({ host, route, config, probe, way }: HostLook): DoctorFinding[] {
-  if (way === null || probe.address === null || isOwn(probe.address) || way.kind === "unknown") return [];
+function routeFindings({ host, route, config, probe, lookup }: HostCheck): DoctorFinding[] {
+  if (lookup === null || probe.address === null || isOwn(probe.address) || lookup.kind === "unknown")
+    return [];
   const details = { subject: host };
-  if (way.kind === "none") {
+  if (lookup.kind === "none") {
     // If the host does not answer, the finding about the probe says more.
     if (probe.verdict !== "answers") return [];
     return [
@@ -93,13 +94,15 @@ function wayOf({ host, route, config, probe, way }: HostLook): DoctorFinding[] {
   }
   const meant = config.interfaceName ?? probe.interfaceName;
   const by =
-    way.gateway === null ? `over ${way.interfaceName}` : `over ${way.interfaceName}, through ${way.gateway}`;
-  if (meant !== null && way.interfaceName !== meant) {
-    const text = `the system sends to ${WORDS[route]} host ${host} (${probe.address}) ${by}, not over ${meant}`;
+    lookup.gateway === null
+      ? `over ${lookup.interfaceName}`
+      : `over ${lookup.interfaceName}, through ${lookup.gateway}`;
+  if (meant !== null && lookup.interfaceName !== meant) {
+    const text = `the system sends to ${ROUTE_LABELS[route]} host ${host} (${probe.address}) ${by}, not over ${meant}`;
     const hint = `see which route takes it there (a VPN, a static route, two interfaces on one network) and remove it`;
     return [finding("error", "route_wrong_interface", text, { ...details, hint })];
   }
-  if (route === "tb" && way.gateway !== null) {
+  if (route === "tb" && lookup.gateway !== null) {
     const text = `Thunderbolt host ${host} (${probe.address}) is on no network of this machine: it is reached ${by}`;
     const hint =
       "write the address that the server has on the Thunderbolt network, and set this machine's there";
@@ -108,11 +111,11 @@ function wayOf({ host, route, config, probe, way }: HostLook): DoctorFinding[] {
   return [];
 }
 
-function pairOf(tb: HostLook, fallback: HostLook): DoctorFinding[] {
+function pairOf(tb: HostCheck, fallback: HostCheck): DoctorFinding[] {
   const details = { subject: tb.share };
-  if (tb.way?.kind !== "found" || fallback.way?.kind !== "found") return [];
-  if (tb.way.interfaceName !== fallback.way.interfaceName || isOwn(tb.probe.address ?? "")) return [];
-  const text = `both hosts of ${tb.share} are reached over ${tb.way.interfaceName}: Thunderbolt brings no speed then`;
+  if (tb.lookup?.kind !== "found" || fallback.lookup?.kind !== "found") return [];
+  if (tb.lookup.interfaceName !== fallback.lookup.interfaceName || isOwn(tb.probe.address ?? "")) return [];
+  const text = `both hosts of ${tb.share} are reached over ${tb.lookup.interfaceName}: Thunderbolt brings no speed then`;
   const hint =
     "check that the Thunderbolt cable is plugged in, and that thunderbolt_host is an address on its network";
   return [finding("warning", "routes_share_interface", text, { ...details, hint })];

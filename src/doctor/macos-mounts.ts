@@ -10,24 +10,24 @@ import { findingsOf } from "./context.ts";
 
 const finding = findingsOf("shares");
 
-interface MultichannelPlaces {
+interface MultichannelFiles {
   /** /etc/nsmb.conf, which overrides the user's file (nsmb.conf(5)). */
   readonly global: string;
   readonly user: string;
 }
 
-export function multichannelPlaces(userHome: string): MultichannelPlaces {
+export function multichannelFiles(userHome: string): MultichannelFiles {
   return { global: "/etc/nsmb.conf", user: join(userHome, "Library/Preferences/nsmb.conf") };
 }
 
 export async function examineMultichannel(
   shares: readonly Pick<ShareConfig, "driver">[],
-  places: MultichannelPlaces,
+  files: MultichannelFiles,
 ): Promise<DoctorFinding[]> {
   if (!shares.some(({ driver }) => driver === "netfs")) return [];
   const settings = new Map<string, string>();
   const unread: DoctorFinding[] = [];
-  for (const path of [places.user, places.global]) {
+  for (const path of [files.user, files.global]) {
     try {
       for (const [key, value] of defaultsOf((await readIfPresent(path)) ?? "")) settings.set(key, value);
     } catch (error) {
@@ -38,24 +38,24 @@ export async function examineMultichannel(
       );
     }
   }
-  return [...unread, multichannelFinding(settings, places)];
+  return [...unread, multichannelFinding(settings, files)];
 }
 
 function multichannelFinding(
   settings: ReadonlyMap<string, string>,
-  { global }: MultichannelPlaces,
+  { global }: MultichannelFiles,
 ): DoctorFinding {
   // Multichannel is on by default since macOS 11.3 (Apple's support article 102010).
   if (isNo(settings.get("mc_on"))) {
     return finding("ok", "multichannel_off", "SMB multichannel is off: a mount stays on its route");
   }
-  const look = "smbutil multichannel -m MOUNT shows where a mount's traffic really goes";
+  const advice = "smbutil multichannel -m MOUNT shows where a mount's traffic really goes";
   if (isYes(settings.get("mc_prefer_wired"))) {
     const text = "SMB multichannel is on and prefers wired interfaces: it may move a mount to another one";
-    return finding("info", "multichannel_wired", text, { hint: look });
+    return finding("info", "multichannel_wired", text, { hint: advice });
   }
   const text = "SMB multichannel is on: macOS itself may move a mount to another interface than its route's";
-  const hint = `${look}; in [default] of ${global}, mc_prefer_wired=yes keeps to wired ones where there are any, and may be all you need; mc_on=no keeps each mount on its route`;
+  const hint = `${advice}; in [default] of ${global}, mc_prefer_wired=yes keeps to wired ones where there are any, and may be all you need; mc_on=no keeps each mount on its route`;
   return finding("info", "multichannel_on", text, { hint });
 }
 

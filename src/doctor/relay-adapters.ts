@@ -8,9 +8,9 @@ import { noopLogger } from "../runtime/log/log.ts";
 import { systemClock } from "../runtime/time/clock.ts";
 import { writeRelayTestResult } from "../shares/drivers/netfs/relay-test-result.ts";
 import { ROUTE_NAMES, type ShareSpec } from "../shares/share-spec.ts";
-import { type CarryOutcome, moveUnderOpenFile } from "./relay-test.ts";
+import { moveUnderOpenFile, type RelayTestOutcome } from "./relay-test.ts";
 
-interface CarryAdapterOptions {
+interface RelayAdapterOptions {
   readonly home: string;
   readonly parts: Pick<EngineParts, "drivers" | "hostProber">;
   /** The configured shares with their passwords; empty if the configuration cannot be read. */
@@ -33,7 +33,7 @@ const DRIVERS = ["rclone", "netfs"] as const;
 const DEADLINE_MS = 120_000;
 const PROBE_MS = 3_000;
 
-export function carryAdapters(options: CarryAdapterOptions): readonly Adapter[] {
+export function relayAdapters(options: RelayAdapterOptions): readonly Adapter[] {
   return DRIVERS.map((driver) => ({
     name: `carried mount (${driver})`,
     deadlineMs: DEADLINE_MS + PROBE_MS,
@@ -42,24 +42,24 @@ export function carryAdapters(options: CarryAdapterOptions): readonly Adapter[] 
 }
 
 async function tryDriver(
-  { home, parts, shares }: CarryAdapterOptions,
+  { home, parts, shares }: RelayAdapterOptions,
   name: (typeof DRIVERS)[number],
   folder: string,
   outer: AbortSignal,
 ): Promise<string | { readonly without: string }> {
   const signal = AbortSignal.any([outer, AbortSignal.timeout(DEADLINE_MS)]);
   const driver = parts.drivers[name];
-  const lacking = await driver.missingRequirement();
-  if (lacking !== null) return { without: `${lacking.text}; ${lacking.hint}` };
+  const missing = await driver.missingRequirement();
+  if (missing !== null) return { without: `${missing.text}; ${missing.hint}` };
   const share = (await shares()).find((one) => one.driver === name && one.missingVariable === null);
   if (share === undefined)
     return { without: `no share of driver ${name} is configured; nothing was mounted` };
   const endpoints = await endpointsOf(parts, share);
   if (endpoints === null) return { without: `no host of share ${share.name} answers; nothing was mounted` };
-  await using carrier = connectRelay({ home: folder, clock: systemClock, logger: noopLogger });
+  await using relay = connectRelay({ home: folder, clock: systemClock, logger: noopLogger });
   const outcome = await moveUnderOpenFile({
     clock: systemClock,
-    carrier,
+    relay,
     driver,
     share,
     endpoints,
@@ -77,7 +77,7 @@ async function tryDriver(
  */
 async function keepVerdict(
   home: string,
-  outcome: CarryOutcome,
+  outcome: RelayTestOutcome,
 ): Promise<string | { readonly without: string }> {
   await writeRelayTestResult(home, { ...outcome, atMs: systemClock.wallMs() });
   if (outcome.carried) return `${outcome.text}; netfs mounts can be relayed here`;
@@ -96,8 +96,8 @@ async function endpointsOf(
     ROUTE_NAMES.map(async (route): Promise<RouteEndpoint | null> => {
       const { host, port, interfaceName } = routes[route];
       if (host === null) return null;
-      const asked = { notBeforeMs: systemClock.monotonicMs(), timeoutMs: PROBE_MS };
-      const probe = await hostProber.probe({ host, port, interfaceName }, asked);
+      const limits = { notBeforeMs: systemClock.monotonicMs(), timeoutMs: PROBE_MS };
+      const probe = await hostProber.probe({ host, port, interfaceName }, limits);
       if (probe.verdict !== "answers" || probe.address === null) return null;
       return { address: probe.address, port, localAddress: probe.localAddress };
     }),

@@ -13,11 +13,11 @@ import { programBeside } from "../runtime/process/program-beside.ts";
 import type { Clock } from "../runtime/time/clock.ts";
 import type { FoundMount, MountDriver } from "../shares/drivers/mount-driver.ts";
 import type { RouteName, ShareSpec } from "../shares/share-spec.ts";
-import { CARRY_BLOCK_BYTES } from "./relay-content.ts";
+import { RELAY_BLOCK_BYTES } from "./relay-content.ts";
 
-interface CarryTest {
+interface RelayTest {
   readonly clock: Clock;
-  readonly carrier: RelayControl;
+  readonly relay: RelayControl;
   readonly driver: MountDriver;
   /** The share to mount, with its password. The test mounts the share a second time, under another name. */
   readonly share: ShareSpec;
@@ -39,7 +39,7 @@ const PATIENCE_MS = 20_000;
 
 type Kind = Exclude<MountDriver["name"], "local">;
 
-export interface CarryOutcome {
+export interface RelayTestOutcome {
   /** True if the open file could be read and written after the move. */
   readonly carried: boolean;
   readonly text: string;
@@ -49,8 +49,8 @@ export interface CarryOutcome {
  * Moves the mount of an open file. Rejects if the test could not be made. Leaves no mount, port or file
  * behind.
  */
-export async function moveUnderOpenFile(test: CarryTest): Promise<CarryOutcome> {
-  const { carrier, driver, share, endpoints, clock, folder, signal } = test;
+export async function moveUnderOpenFile(test: RelayTest): Promise<RelayTestOutcome> {
+  const { relay, driver, share, endpoints, clock, folder, signal } = test;
   if (driver.name === "local") throw new Error("folders are not relayed");
   const kind: Kind = driver.name;
   const id = randomUUID();
@@ -68,8 +68,8 @@ export async function moveUnderOpenFile(test: CarryTest): Promise<CarryOutcome> 
       patienceMs: PATIENCE_MS,
       wantedPort: null,
     } as const;
-    const { port } = await carrier.open(request, signal);
-    stack.defer(() => carrier.close(name, AbortSignal.timeout(UNMOUNT_MS)));
+    const { port } = await relay.open(request, signal);
+    stack.defer(() => relay.close(name, AbortSignal.timeout(UNMOUNT_MS)));
 
     const mountAs = async (part: string) => {
       const spec = loopbackSpec(share, `${name}-${part}`, port, join(folder, part));
@@ -93,13 +93,13 @@ export async function moveUnderOpenFile(test: CarryTest): Promise<CarryOutcome> 
     const second = await mountAs("read");
     stack.defer(() => second.end());
     stack.defer(() => run(["remove", file(second.mount)]));
-    await carrier.bind(name, { id: second.mount.id, path: second.mount.path, process: null }, signal);
+    await relay.bind(name, { id: second.mount.id, path: second.mount.path, process: null }, signal);
 
-    const holder = holdOpen(clock, signal, [file(second.mount), id]);
+    const holder = openInProcess(clock, signal, [file(second.mount), id]);
     await holder.opened;
-    const before = await carried(carrier, name, signal);
+    const before = await relayedShare(relay, name, signal);
     const move = { share: name, to: "fallback", endpoint: endpoints.fallback, planned: false } as const;
-    const moved = await carrier.move(move, signal);
+    const moved = await relay.move(move, signal);
     if (!moved.ok) throw new Error(`the move failed: ${moved.text}`);
     try {
       await holder.goOn();
@@ -107,9 +107,9 @@ export async function moveUnderOpenFile(test: CarryTest): Promise<CarryOutcome> 
       signal.throwIfAborted();
       return { carried: false, text: `after the move ${errorText(error)}` };
     }
-    const after = await carried(carrier, name, signal);
+    const after = await relayedShare(relay, name, signal);
     const cameDown = after.bytesDown - before.bytesDown;
-    if (after.connectionsInAll === before.connectionsInAll || cameDown < CARRY_BLOCK_BYTES)
+    if (after.connectionsInAll === before.connectionsInAll || cameDown < RELAY_BLOCK_BYTES)
       throw new Error(
         "the data read after the move did not come over a new connection: the test proves nothing",
       );
@@ -125,7 +125,7 @@ export async function moveUnderOpenFile(test: CarryTest): Promise<CarryOutcome> 
   }
 }
 
-function mountedPart({ driver, clock, signal }: CarryTest, spec: ShareSpec, mount: FoundMount) {
+function mountedPart({ driver, clock, signal }: RelayTest, spec: ShareSpec, mount: FoundMount) {
   let isOver = false;
   return {
     mount,
@@ -158,8 +158,8 @@ function loopbackSpec(share: ShareSpec, name: string, port: number, folder: stri
   return { ...share, name, routes: { tb: route, fallback: route }, mountPath, stablePath };
 }
 
-async function carried(carrier: RelayControl, name: string, signal: AbortSignal): Promise<RelayedShare> {
-  const share = (await carrier.refresh(signal)).get(name);
+async function relayedShare(relay: RelayControl, name: string, signal: AbortSignal): Promise<RelayedShare> {
+  const share = (await relay.refresh(signal)).get(name);
   if (share === undefined) throw new Error("the relay no longer has the share");
   return share;
 }
@@ -176,7 +176,7 @@ function runChild(
  * Starts a process that holds the file open. `opened` resolves when the file is open; `goOn` makes the process read and
  * write the file, and then end.
  */
-function holdOpen(clock: Clock, signal: AbortSignal, args: readonly string[]) {
+function openInProcess(clock: Clock, signal: AbortSignal, args: readonly string[]) {
   const input = new Readable({ read() {} });
   const { promise: isOpen, resolve } = Promise.withResolvers<void>();
   const limits = { clock, deadlineMs: 2 * FILE_MS, signal };
@@ -200,6 +200,6 @@ function checkDone(result: CommandResult): void {
 
 function checkExit({ exitCode, timedOut, stderr }: CommandResult): void {
   if (timedOut) throw new Error("the file did not answer in time");
-  const said = /^\w*Error: (.*)$/m.exec(stderr)?.[1] ?? stderr.trim().split("\n").at(-1) ?? "";
-  if (exitCode !== 0) throw new Error(`the file could not be used: ${said}`);
+  const reason = /^\w*Error: (.*)$/m.exec(stderr)?.[1] ?? stderr.trim().split("\n").at(-1) ?? "";
+  if (exitCode !== 0) throw new Error(`the file could not be used: ${reason}`);
 }

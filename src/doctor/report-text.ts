@@ -104,8 +104,8 @@ async function valuesInFile(home: string, signal: AbortSignal): Promise<readonly
   const store = openSecretStore({ home, clock: systemClock, environment: process.env });
   const limits = { deadlineMs: VERSION_DEADLINE_MS, signal };
   try {
-    const kept = (await store.list()).filter((secret) => secret.kept === "file");
-    const values = await Promise.all(kept.map(({ name }) => store.get(name, limits)));
+    const inFile = (await store.list()).filter((secret) => secret.kept === "file");
+    const values = await Promise.all(inFile.map(({ name }) => store.get(name, limits)));
     return values.filter((value) => value !== null);
   } catch (error) {
     if (error instanceof MountaineerError && error.code === "secret_unavailable") return [];
@@ -123,16 +123,16 @@ const MAC = /\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b/gi;
  * readable.
  */
 export function withoutNames(text: string, config: MountaineerConfig | null, userHome: string): string {
-  const words = new Map<string, string>();
+  const labels = new Map<string, string>();
   const counts = new Map<string, number>();
-  const wordFor = (found: string, kind: string): string => {
-    const known = words.get(found.toLowerCase());
+  const labelFor = (found: string, kind: string): string => {
+    const known = labels.get(found.toLowerCase());
     if (known !== undefined) return known;
     const count = (counts.get(kind) ?? 0) + 1;
     counts.set(kind, count);
-    const word = `${kind}-${count}`;
-    words.set(found.toLowerCase(), word);
-    return word;
+    const label = `${kind}-${count}`;
+    labels.set(found.toLowerCase(), label);
+    return label;
   };
   const names = new Map<string, string>();
   const name = (found: string | null, kind: string): void => {
@@ -157,14 +157,14 @@ export function withoutNames(text: string, config: MountaineerConfig | null, use
       `(?<![\\w-])${found.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&")}(?![\\w-])`,
       "gi",
     );
-    clean = clean.replace(pattern, wordFor(found, kind));
+    clean = clean.replace(pattern, labelFor(found, kind));
   }
   return clean
-    .replace(MAC, (found) => wordFor(found, "mac"))
+    .replace(MAC, (found) => labelFor(found, "mac"))
     .replace(IPV6, (found) =>
-      /[0-9a-f]/i.test(found) && found !== "::1" ? wordFor(found, "address") : found,
+      /[0-9a-f]/i.test(found) && found !== "::1" ? labelFor(found, "address") : found,
     )
-    .replace(IPV4, (found) => (isPlain(found) ? found : wordFor(found, "address")));
+    .replace(IPV4, (found) => (isPlain(found) ? found : labelFor(found, "address")));
 }
 
 function isAddress(text: string): boolean {

@@ -9,7 +9,7 @@ import type { EngineParts } from "../daemon/compose/engine-parts.ts";
 import { listMonitors } from "../daemon/compose/monitor-processes.ts";
 import { readInterfaces } from "../network/interfaces.ts";
 import { startNetworkListener } from "../network/listen/network-listener.ts";
-import { lookUpRoute } from "../network/routes/route-lookup.ts";
+import { findRoute } from "../network/routes/route-lookup.ts";
 import { createDisposalStack } from "../runtime/disposal.ts";
 import { errorText } from "../runtime/errors.ts";
 import { readIfPresent, writeDurably } from "../runtime/files/durable-file.ts";
@@ -21,8 +21,8 @@ import { settlesWithin, systemClock } from "../runtime/time/clock.ts";
 import { packageVersion } from "../runtime/version.ts";
 import { createKeyring } from "../secrets/keyring.ts";
 import type { ShareSpec } from "../shares/share-spec.ts";
-import { startLookingParts } from "./context.ts";
-import { type Adapter, carryAdapters } from "./relay-adapters.ts";
+import { startObservingParts } from "./context.ts";
+import { type Adapter, relayAdapters } from "./relay-adapters.ts";
 
 const DEADLINE_MS = 10_000;
 const LISTENER_WITHIN_MS = 3_000;
@@ -41,12 +41,12 @@ export async function runSelfTest(
   const stack = createDisposalStack(() => {});
   stack.defer(() => rm(folder, { recursive: true, force: true }));
   try {
-    const parts = await startLookingParts(folder, join(folder, "state.json"), stack);
+    const parts = await startObservingParts(folder, join(folder, "state.json"), stack);
     const results: SelfTestResult[] = [];
     // Runs the checks one after the other, so that none slows another, and because later ones build on
     // earlier ones.
-    const carried = carryAdapters({ home, parts, shares: () => shares(parts, signal) });
-    for (const adapter of [...adapters(parts), ...carried])
+    const relayed = relayAdapters({ home, parts, shares: () => shares(parts, signal) });
+    for (const adapter of [...adapters(parts), ...relayed])
       results.push(await runOne(adapter, folder, signal));
     return {
       ok: results.every(({ passed }) => passed !== false),
@@ -161,11 +161,11 @@ function networkAdapters({ prober, hostProber }: EngineParts): Adapters {
       }
     },
     async routes(_, signal) {
-      const way = await lookUpRoute("127.0.0.1", systemClock, signal);
-      if (way.kind === "unknown") throw new Error(way.why);
-      return way.kind === "none"
+      const lookup = await findRoute("127.0.0.1", systemClock, signal);
+      if (lookup.kind === "unknown") throw new Error(lookup.why);
+      return lookup.kind === "none"
         ? "no way to this machine itself"
-        : `this machine itself is over ${way.interfaceName}`;
+        : `this machine itself is over ${lookup.interfaceName}`;
     },
     async "names of hosts"() {
       const addresses = await prober.resolve("localhost", 5_000);
@@ -217,8 +217,8 @@ function mountAdapters({ prober, mountTable, drivers }: EngineParts): Adapters {
       Object.values(drivers).map((driver): [string, Adapter["run"]] => [
         `driver ${driver.name}`,
         async () => {
-          const lacking = await driver.missingRequirement();
-          if (lacking !== null) return { without: `${lacking.text}; ${lacking.hint}` };
+          const missing = await driver.missingRequirement();
+          if (missing !== null) return { without: `${missing.text}; ${missing.hint}` };
           return "all that it needs is here; nothing was mounted";
         },
       ]),
@@ -262,8 +262,8 @@ function keyringAndClock(): Adapters {
   };
 }
 
-function expect(holds: boolean, otherwise: string): void {
-  if (!holds) throw new Error(otherwise);
+function expect(isTrue: boolean, otherwise: string): void {
+  if (!isTrue) throw new Error(otherwise);
 }
 
 /** Accepts connections and sends nothing. */

@@ -6,7 +6,7 @@ import { release } from "node:os";
 import { delimiter } from "node:path";
 import type { DoctorFinding } from "../api/doctor-report.ts";
 import { rcloneProgram } from "../rclone-release/installed.ts";
-import { askRcloneVersion } from "../rclone-release/rclone-version.ts";
+import { readRcloneVersion } from "../rclone-release/rclone-version.ts";
 import { isSystemError, recoverFrom } from "../runtime/errors.ts";
 import { findProgram } from "../runtime/process/find-program.ts";
 import type { MissingRequirement } from "../shares/drivers/mount-driver.ts";
@@ -15,7 +15,7 @@ import { type DoctorContext, findingsOf } from "./context.ts";
 
 const finding = findingsOf("tools");
 
-export interface SpeedLook {
+export interface SpeedCheck {
   /** See `stockCosts`. */
   readonly rcloneCosts: MissingRequirement | null;
   /** Whether the kernel has its own SMB client, built in or as a module. */
@@ -39,7 +39,7 @@ export async function examineSpeed({
   if (!shares.some(({ driver }) => driver === "rclone")) return [];
   const [rcloneCosts, kernelHasCifs, cifsLacks, smbclient] = await Promise.all([
     rcloneProgram(home)
-      .then((rclone) => askRcloneVersion(clock, rclone))
+      .then((rclone) => readRcloneVersion(clock, rclone))
       .then(stockCosts),
     hasCifs({ filesystems: "/proc/filesystems", modules: `/lib/modules/${release()}` }),
     parts.drivers.cifs.missingRequirement(),
@@ -48,10 +48,10 @@ export async function examineSpeed({
   return speedFindings({ rcloneCosts, kernelHasCifs, cifsLacks, hasSmbclient: smbclient !== null });
 }
 
-export function speedFindings(look: SpeedLook): DoctorFinding[] {
-  const { rcloneCosts, kernelHasCifs, cifsLacks } = look;
+export function speedFindings(check: SpeedCheck): DoctorFinding[] {
+  const { rcloneCosts, kernelHasCifs, cifsLacks } = check;
   const found: DoctorFinding[] = [];
-  if (!look.hasSmbclient) {
+  if (!check.hasSmbclient) {
     const text =
       "without smbclient, Mountaineer cannot distinguish your NAS from a clone with its name and files";
     const hint = "install smbclient (apt install smbclient, brew install samba)";
@@ -73,7 +73,7 @@ export function speedFindings(look: SpeedLook): DoctorFinding[] {
   return found;
 }
 
-interface KernelPlaces {
+interface KernelPaths {
   /** The file in which the kernel lists the file systems that it can mount now. */
   readonly filesystems: string;
   readonly modules: string;
@@ -83,7 +83,7 @@ interface KernelPlaces {
  * True if the kernel has an SMB client. modules.dep lists loadable modules; the kernel's list has built-in
  * and loaded ones.
  */
-export async function hasCifs({ filesystems, modules }: KernelPlaces): Promise<boolean> {
+export async function hasCifs({ filesystems, modules }: KernelPaths): Promise<boolean> {
   const [listed, loadable] = await Promise.all([
     readFile(filesystems, "utf8").catch(recoverFrom(isSystemError, "")),
     readFile(`${modules}/modules.dep`, "utf8").catch(recoverFrom(isSystemError, "")),

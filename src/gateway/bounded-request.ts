@@ -34,12 +34,12 @@ export function boundedRequest(request: BoundedRequest): Promise<BoundedAnswer> 
   const { address, body, clock, signal, mostBytes, method, headers = {} } = request;
   const { promise, resolve } = Promise.withResolvers<BoundedAnswer>();
   let sent: ClientRequest | null = null;
-  const settle = (answer: BoundedAnswer): void => {
+  const finish = (answer: BoundedAnswer): void => {
     timer[Symbol.dispose]();
     resolve(answer);
     sent?.destroy();
   };
-  const fail = (reason: string): void => settle({ kind: "failed", reason });
+  const fail = (reason: string): void => finish({ kind: "failed", reason });
   const timer = clock.setTimer(DEADLINE_MS, () => fail(`did not answer within ${DEADLINE_MS / 1000} s`));
   try {
     const url = new URL(address);
@@ -47,19 +47,19 @@ export function boundedRequest(request: BoundedRequest): Promise<BoundedAnswer> 
     const isNamed = Object.keys(headers).some((name) => name.toLowerCase() === "user-agent");
     const named = isNamed ? headers : { ...headers, "user-agent": userAgent() };
     const how = { agent: false, signal, method, headers: named };
-    sent = http.request(url, how, (response) => read(response, mostBytes, settle));
-    sent.on("error", (error) => fail(signal.aborted ? "is no longer needed" : reachText(error)));
+    sent = http.request(url, how, (response) => read(response, mostBytes, finish));
+    sent.on("error", (error) => fail(signal.aborted ? "is no longer needed" : connectionText(error)));
     sent.end(body);
   } catch (error) {
-    settle({ kind: "invalid", reason: `cannot be asked: ${errorText(error)}` });
+    finish({ kind: "invalid", reason: `cannot be asked: ${errorText(error)}` });
   }
   return promise;
 }
 
-function read(response: IncomingMessage, mostBytes: number, settle: (answer: BoundedAnswer) => void): void {
+function read(response: IncomingMessage, mostBytes: number, finish: (answer: BoundedAnswer) => void): void {
   const { statusCode: status = 0, headers } = response;
-  const answered = (text: string): void => settle({ kind: "answered", status, headers, text });
-  const fail = (reason: string): void => settle({ kind: "failed", reason });
+  const answered = (text: string): void => finish({ kind: "answered", status, headers, text });
+  const fail = (reason: string): void => finish({ kind: "failed", reason });
   response.on("error", () => fail("broke off"));
   if (status !== 200 || mostBytes === 0) {
     response.resume();
@@ -74,7 +74,7 @@ function read(response: IncomingMessage, mostBytes: number, settle: (answer: Bou
   response.on("end", () => answered(pieces.take().toString("utf8")));
 }
 
-function reachText(error: unknown): string {
+function connectionText(error: unknown): string {
   const code = systemErrorCode(error);
   if (code === "ECONNREFUSED") return "refuses connections";
   if (code === "ENOTFOUND" || code === "EAI_AGAIN") return "has an unknown host name";

@@ -31,7 +31,7 @@ export function withCaller(params: JsonObject | undefined, mark: string | null):
 export function takeCaller<Params extends JsonObject | undefined>(params: Params) {
   const meta = params?.["_meta"];
   if (!isJsonObject(meta) || !Object.hasOwn(meta, KEY)) return { caller: null, params };
-  const { [KEY]: said, ...kept } = meta;
-  const isMark = typeof said === "string" && said.length === DIGITS;
-  return { caller: isMark ? said : null, params: { ...params, _meta: kept } };
+  const { [KEY]: callerMark, ...rest } = meta;
+  const isMark = typeof callerMark === "string" && callerMark.length === DIGITS;
+  return { caller: isMark ? callerMark : null, params: { ...params, _meta: rest } };
 }

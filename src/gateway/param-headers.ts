@@ -46,9 +46,9 @@ export function paramHeadersOf(inputSchema: unknown): readonly ParamHeader[] | S
     found.push({ path, header: `Mcp-Param-${name}`, type });
     return null;
   };
-  const look = (schema: unknown, path: readonly string[], isReached: boolean): SchemaFault | null => {
+  const check = (schema: unknown, path: readonly string[], isReached: boolean): SchemaFault | null => {
     if (path.length > MOST_LEVELS || typeof schema !== "object" || schema === null) return null;
-    if (Array.isArray(schema)) return firstOf(schema, (each) => look(each, path, false));
+    if (Array.isArray(schema)) return firstOf(schema, (each) => check(each, path, false));
     if (!isJsonObject(schema)) return null;
     if (KEY in schema) {
       if (!isReached || path.length === 0) return fault(path, "is not on a plain property");
@@ -57,16 +57,16 @@ export function paramHeadersOf(inputSchema: unknown): readonly ParamHeader[] | S
     }
     return firstOf(Object.entries(schema), ([key, part]) => {
       if (VALUES.has(key)) return null;
-      if (key !== "properties" || !isJsonObject(part)) return look(part, [...path, key], false);
-      return firstOf(Object.entries(part), ([name, inner]) => look(inner, [...path, name], isReached));
+      if (key !== "properties" || !isJsonObject(part)) return check(part, [...path, key], false);
+      return firstOf(Object.entries(part), ([name, inner]) => check(inner, [...path, name], isReached));
     });
   };
-  return look(inputSchema, [], true) ?? found;
+  return check(inputSchema, [], true) ?? found;
 }
 
-function firstOf<T>(all: readonly T[], look: (one: T) => SchemaFault | null): SchemaFault | null {
+function firstOf<T>(all: readonly T[], check: (one: T) => SchemaFault | null): SchemaFault | null {
   for (const one of all) {
-    const fault = look(one);
+    const fault = check(one);
     if (fault !== null) return fault;
   }
   return null;
@@ -96,7 +96,7 @@ export function paramText(value: unknown): string | null {
 }
 
 /** Whether a header has the argument's value; `text`: from `paramText`. */
-export function saysSame(header: string, text: string, { type }: ParamHeader): boolean {
+export function hasSameValue(header: string, text: string, { type }: ParamHeader): boolean {
   const isNumber = type === "integer" && DECIMAL.test(header) && DECIMAL.test(text);
   return isNumber ? Number(header) === Number(text) : header === text;
 }

@@ -6,11 +6,11 @@ import { isOwnError } from "../runtime/errors.ts";
 import { connectPrivately, type HomeSocket } from "../runtime/process/private-socket.ts";
 import { createMessageScan, type ScannedMessage } from "./message-scan.ts";
 
-interface LinkOptions {
+interface ConnectOptions {
   readonly output: Writable;
   readonly onLine: PassageOptions["onLine"];
   /** Called when the gateway can take input of the client again. */
-  readonly onRoom: () => void;
+  readonly onDrain: () => void;
   /**
    * Called when the gateway's output has ended, and when the connection has closed. Returns true if a last
    * line without a newline counts as complete.
@@ -19,13 +19,13 @@ interface LinkOptions {
 }
 
 /** Disposing closes the connection at once. */
-export type GatewayConnection = ReturnType<typeof linkOn>;
+export type GatewayConnection = ReturnType<typeof connectOn>;
 
 /** Connects to the gateway's socket; resolves with null if the connection is refused. Rejects as `requireOwnSocket` does. */
 export async function openGatewayConnection(
   at: HomeSocket,
   signal: AbortSignal,
-  options: LinkOptions,
+  options: ConnectOptions,
 ): Promise<GatewayConnection | null> {
   const socket = await connectPrivately(at, true).catch((error) => {
     if (isOwnError(error)) throw error;
@@ -37,13 +37,13 @@ export async function openGatewayConnection(
     socket.destroy();
     return null;
   }
-  return linkOn(socket, options);
+  return connectOn(socket, options);
 }
 
-function linkOn(socket: Socket, { output, onLine, onRoom, onEnd }: LinkOptions) {
+function connectOn(socket: Socket, { output, onLine, onDrain, onEnd }: ConnectOptions) {
   const passage = createPassage({ onLine, write: (bytes) => void output.write(bytes) });
   const closed = Promise.withResolvers<void>();
-  let said = false;
+  let hasReceived = false;
   let hasEnded = false;
 
   const end = (): void => {
@@ -53,16 +53,16 @@ function linkOn(socket: Socket, { output, onLine, onRoom, onEnd }: LinkOptions) 
     // The client has received part of a line, so the next message must begin on a new line.
     else if (passage.cut()) output.write("\n");
   };
-  const onOutputRoom = (): void => void socket.resume();
+  const onOutputDrain = (): void => void socket.resume();
   socket.on("data", (chunk: Buffer) => {
-    said = true;
+    hasReceived = true;
     output.cork();
     passage.push(chunk);
     output.uncork();
     if (output.writableNeedDrain) socket.pause();
   });
-  socket.on("drain", onRoom);
-  output.on("drain", onOutputRoom);
+  socket.on("drain", onDrain);
+  output.on("drain", onOutputDrain);
   socket.once("end", () => {
     end();
     // The gateway's output has ended, so further input of the client would be lost on this connection.
@@ -71,21 +71,21 @@ function linkOn(socket: Socket, { output, onLine, onRoom, onEnd }: LinkOptions) 
   // "close" follows each error.
   socket.on("error", () => {});
   socket.once("close", () => {
-    output.off("drain", onOutputRoom);
+    output.off("drain", onOutputDrain);
     end();
     closed.resolve();
   });
 
   return {
     /** Whether the gateway has sent anything. */
-    get said() {
-      return said;
+    get hasReceived() {
+      return hasReceived;
     },
     closed: closed.promise,
     /**
      * Runs `work`, and sends all that it writes in one piece. Returns false if the socket's buffer is full.
      */
-    together(work: () => void): boolean {
+    inOnePiece(work: () => void): boolean {
       socket.cork();
       work();
       socket.uncork();
@@ -180,7 +180,7 @@ export function createPassage({ onLine, onCut, write }: PassageOptions) {
 // The client's input: passed on while there is a receiver. Otherwise the bridge reads a bounded amount, to notice the end of
 // the input; the rest waits in the pipe.
 
-const KEPT_BYTES = 64 * 1024;
+const RETAINED_BYTES = 64 * 1024;
 
 export interface InboxTaker {
   /** Returns false if the buffer is full; then the receiver calls `more` when there is room. */
@@ -194,8 +194,8 @@ export interface InboxTaker {
  */
 export function openInbox(input: Readable, onEnd: () => void) {
   let taker: InboxTaker | null = null;
-  let kept: Buffer[] = [];
-  let keptBytes = 0;
+  let retained: Buffer[] = [];
+  let retainedBytes = 0;
   let ended = false;
   let begun = false;
 
@@ -204,9 +204,9 @@ export function openInbox(input: Readable, onEnd: () => void) {
       if (!taker.push(chunk)) input.pause();
       return;
     }
-    kept.push(chunk);
-    keptBytes += chunk.length;
-    if (keptBytes >= KEPT_BYTES) input.pause();
+    retained.push(chunk);
+    retainedBytes += chunk.length;
+    if (retainedBytes >= RETAINED_BYTES) input.pause();
   };
   const onInputEnd = (): void => {
     ended = true;
@@ -221,9 +221,9 @@ export function openInbox(input: Readable, onEnd: () => void) {
     /** Sets the receiver, which gets the kept input first. */
     handTo(next: InboxTaker): void {
       taker = next;
-      const chunks = kept;
-      kept = [];
-      keptBytes = 0;
+      const chunks = retained;
+      retained = [];
+      retainedBytes = 0;
       for (const chunk of chunks) next.push(chunk);
       if (ended) next.end();
       else if (!begun) input.on("data", onData).once("end", onInputEnd);

@@ -20,12 +20,12 @@ import { createBridgeSession, NotTakenYet } from "./session.ts";
 /** How long the client's requests wait for the next daemon. */
 const PATIENCE_MS = 30_000;
 /** How long the bridge looks for the next daemon. */
-const AWAY_MS = 60 * 60_000;
+const UNREACHABLE_MS = 60 * 60_000;
 /** Longest retry interval, short so that clients of a restarted daemon wait less than a second. */
 const LAST_RETRY_MS = 250;
 const RETRY_MS = { first: 100, most: LAST_RETRY_MS };
 /** Retry interval after PATIENCE_MS, when no request still waits. */
-const AWAY_RETRY_MS = 2_000;
+const UNREACHABLE_RETRY_MS = 2_000;
 /** How long the bridge waits for the first daemon to end if that daemon refuses the client. */
 const BEGIN_MS = 2_000;
 /** How long a gateway has to resume the session. */
@@ -36,7 +36,7 @@ const REFUSED_WITHIN_MS = 1_000;
 export interface BridgeMeans {
   readonly find: () => Promise<BridgedDaemon | null>;
   /** Shows one line to a person. */
-  readonly note: (line: string) => void;
+  readonly notify: (line: string) => void;
   readonly clock?: Clock;
   /** The only group that this client is served; absent: everything. */
   readonly group?: string | null;
@@ -59,7 +59,7 @@ export async function bridge(daemon: BridgedDaemon, ends: BridgeEnds, means: Bri
   input.once("error", leave);
   try {
     using bridge = new Bridge({ ...ends, signal: AbortSignal.any([signal, left.signal]) }, means, leave);
-    await bridge.carry(daemon);
+    await bridge.relay(daemon);
   } catch (error) {
     signal.throwIfAborted();
     if (!left.signal.aborted) throw error;
@@ -79,10 +79,10 @@ class Bridge implements Disposable {
   readonly #session: ReturnType<typeof createBridgeSession>;
   readonly #passage: ReturnType<typeof createPassage>;
   readonly #inbox: ReturnType<typeof openInbox>;
-  #link: GatewayConnection | null = null;
+  #connection: GatewayConnection | null = null;
   #moving: ReturnType<typeof createMoving> | null = null;
   /** True: no daemon returned in time. Requests are refused until one does. */
-  #isAway = false;
+  #isUnreachable = false;
   /** Why the last daemon did not resume the session; null: there was no daemon, or it gave no reason. */
   #refusal: string | null = null;
 
@@ -93,20 +93,20 @@ class Bridge implements Disposable {
     this.#leave = leave;
     const session = createBridgeSession({
       sendToClient: (json) => void ends.output.write(`${json}\n`),
-      sendToGateway: (json) => this.#link?.write(`${json}\n`),
+      sendToGateway: (json) => this.#connection?.write(`${json}\n`),
       group: means.group ?? null,
       folder: means.folder ?? null,
     });
     this.#session = session;
     this.#passage = createPassage({
       onLine: (messages, line) => {
-        if (this.#isAway) session.refuse(messages, line);
+        if (this.#isUnreachable) session.refuse(messages, line);
         else session.fromClient(messages, line);
-        return !this.#isAway;
+        return !this.#isUnreachable;
       },
       onCut: session.notTaken,
       write: (bytes) => {
-        if (!this.#isAway) this.#link?.write(bytes);
+        if (!this.#isUnreachable) this.#connection?.write(bytes);
       },
     });
     this.#inbox = openInbox(ends.input, leave);
@@ -114,13 +114,13 @@ class Bridge implements Disposable {
   }
 
   /** Rejects with the signal's reason when it aborts. */
-  async carry(first: BridgedDaemon): Promise<never> {
+  async relay(first: BridgedDaemon): Promise<never> {
     const { output, signal } = this.#ends;
     if (!(await this.#serveWith(first))) await this.#beginLater(first);
     for (;;) {
       const isHandover = this.#moving?.moved === true;
       if (!isHandover) {
-        this.#means.note(
+        this.#means.notify(
           `the daemon ended the connection; waiting ${PATIENCE_MS / 1_000} s for it to return`,
         );
       }
@@ -136,12 +136,12 @@ class Bridge implements Disposable {
     this.#inbox[Symbol.dispose]();
   }
 
-  readonly #cut = (): void => this.#link?.[Symbol.dispose]();
+  readonly #cut = (): void => this.#connection?.[Symbol.dispose]();
 
   #refuseAll(): void {
     const { output } = this.#ends;
     const [inbox, passage] = [this.#inbox, this.#passage];
-    this.#isAway = true;
+    this.#isUnreachable = true;
     this.#session.refuseWaiting();
     inbox.handTo({
       push(chunk) {
@@ -167,18 +167,18 @@ class Bridge implements Disposable {
       onLine: (messages, line) => {
         const isForClient = session.fromGateway(messages, line);
         // Deferred, so that an answer reaches the client before the bridge leaves the connection.
-        queueMicrotask(() => this.#moving?.look());
+        queueMicrotask(() => this.#moving?.check());
         return isForClient;
       },
-      onRoom: inbox.more,
+      onDrain: inbox.more,
       onEnd: () => {
-        if (!this.#isAway) inbox.keep();
+        if (!this.#isUnreachable) inbox.keep();
         passage.cut();
         return inbox.ended && session.inFlight === 0;
       },
     });
     if (opened === null) return null;
-    this.#link = opened;
+    this.#connection = opened;
     this.#moving = null;
     let isTaken = false;
     try {
@@ -186,17 +186,17 @@ class Bridge implements Disposable {
       if (isTaken) {
         // If the beginning of a line was refused while no daemon was there, this gateway must not get the rest of the
         // line.
-        if (this.#isAway) passage.cut();
-        this.#isAway = false;
+        if (this.#isUnreachable) passage.cut();
+        this.#isUnreachable = false;
         this.#refusal = null;
-        this.#moving = createMoving({ session, passage, inbox, link: opened, clock });
+        this.#moving = createMoving({ session, passage, inbox, connection: opened, clock });
         // If the daemon has handed over, the input waits for the next daemon.
-        this.#moving.look();
+        this.#moving.check();
         if (!this.#moving.moved) {
           inbox.handTo({
-            push: (chunk) => opened.together(() => passage.push(chunk)),
+            push: (chunk) => opened.inOnePiece(() => passage.push(chunk)),
             end() {
-              opened.together(() => passage.end());
+              opened.inOnePiece(() => passage.end());
               session.fallSilent();
               opened.end();
             },
@@ -212,7 +212,7 @@ class Bridge implements Disposable {
     return null;
   }
 
-  async #isTakenBy(link: GatewayConnection): Promise<boolean> {
+  async #isTakenBy(connection: GatewayConnection): Promise<boolean> {
     let isTaken = false;
     const resumed = this.#session.resume().then(
       () => {
@@ -223,10 +223,10 @@ class Bridge implements Disposable {
         this.#refusal = error.message;
       },
     );
-    await settlesWithin(this.#clock, RESUME_MS, Promise.race([resumed, link.closed]));
+    await settlesWithin(this.#clock, RESUME_MS, Promise.race([resumed, connection.closed]));
     // Without a session to resume, only the end of the connection shows that a gateway refuses all clients.
-    const isUnsure = isTaken && this.#isAway && !link.said;
-    return isUnsure ? !(await settlesWithin(this.#clock, REFUSED_WITHIN_MS, link.closed)) : isTaken;
+    const isUnsure = isTaken && this.#isUnreachable && !connection.hasReceived;
+    return isUnsure ? !(await settlesWithin(this.#clock, REFUSED_WITHIN_MS, connection.closed)) : isTaken;
   }
 
   /** Resolves when the connection has ended, with false if this gateway did not take the client. */
@@ -243,31 +243,31 @@ class Bridge implements Disposable {
     this.#session.lost();
     if (this.#inbox.ended) this.#leave();
     signal.throwIfAborted();
-    return opened.said || this.#clock.monotonicMs() - sinceMs >= REFUSED_WITHIN_MS;
+    return opened.hasReceived || this.#clock.monotonicMs() - sinceMs >= REFUSED_WITHIN_MS;
   }
 
   async #serveAgain(isHandover: boolean): Promise<void> {
-    const { note } = this.#means;
+    const { notify } = this.#means;
     const clock = this.#clock;
     const sinceMs = clock.monotonicMs();
-    let isNoted = isHandover;
+    let isReported = isHandover;
     const onTaken = (): void => {
-      if (!isNoted) note("the daemon is back");
-      isNoted = true;
+      if (!isReported) notify("the daemon is back");
+      isReported = true;
     };
     for (let tries = 0; ; tries++) {
-      const awayMs = clock.monotonicMs() - sinceMs;
-      if (awayMs >= AWAY_MS) throw noneCame(this.#refusal);
-      if (!this.#isAway && awayMs >= PATIENCE_MS) {
-        isNoted = false;
-        note("no daemon has returned yet: calls are refused until one does");
+      const unreachableMs = clock.monotonicMs() - sinceMs;
+      if (unreachableMs >= UNREACHABLE_MS) throw noneCame(this.#refusal);
+      if (!this.#isUnreachable && unreachableMs >= PATIENCE_MS) {
+        isReported = false;
+        notify("no daemon has returned yet: calls are refused until one does");
         this.#refuseAll();
       }
-      const retryMs = this.#isAway ? AWAY_RETRY_MS : backoffMs(RETRY_MS, tries + 1);
+      const retryMs = this.#isUnreachable ? UNREACHABLE_RETRY_MS : backoffMs(RETRY_MS, tries + 1);
       await clock.sleep(isHandover && tries === 0 ? 0 : retryMs, this.#ends.signal);
       const next = this.#nextDaemon();
       // Within PATIENCE_MS `gateway_off` is ignored: a daemon that starts or ends has no gateway either.
-      const daemon = await (this.#isAway ? next : next.catch(recoverFrom("gateway_off", null)));
+      const daemon = await (this.#isUnreachable ? next : next.catch(recoverFrom("gateway_off", null)));
       if (daemon === null) this.#refusal = null;
       else if (await this.#serveWith(daemon, onTaken)) return;
     }
@@ -304,7 +304,7 @@ class Bridge implements Disposable {
       const phases = await daemon.backendPhases(signal).catch(() => []);
       if (phases === null) throw gatewayOff();
       if (!phases.some((phase) => FIRST_ATTEMPT.has(phase)) || clock.monotonicMs() >= untilMs) return daemon;
-      await clock.sleep(BETWEEN_LOOKS_MS, signal);
+      await clock.sleep(BETWEEN_CHECKS_MS, signal);
     }
   }
 }
@@ -348,18 +348,18 @@ interface MovingParts {
   readonly passage: { readonly isMidway: boolean };
   readonly inbox: { readonly ended: boolean; keep(): void };
   /** The connection to the daemon that hands over. */
-  readonly link: Pick<GatewayConnection, "end">;
+  readonly connection: Pick<GatewayConnection, "end">;
   readonly clock: Clock;
 }
 
-export function createMoving({ session, passage, inbox, link, clock }: MovingParts) {
+export function createMoving({ session, passage, inbox, connection, clock }: MovingParts) {
   let timer: Timer | null = null;
   let moved = false;
-  const hold = (): void => {
+  const pause = (): void => {
     // While the old daemon waits for answers to its questions, or for the rest of a line sent in part, the client's
     // lines still go to it.
     if (session.openQuestions === 0 && !passage.isMidway) inbox.keep();
-    else timer = clock.setTimer(MOVES_WITHIN_MS, hold);
+    else timer = clock.setTimer(MOVES_WITHIN_MS, pause);
   };
   const rest = (): void => {
     timer?.[Symbol.dispose]();
@@ -371,20 +371,20 @@ export function createMoving({ session, passage, inbox, link, clock }: MovingPar
       return moved;
     },
     /** To be called after each message of the gateway. */
-    look(): void {
+    check(): void {
       if (!session.movesOn || moved || inbox.ended) return;
       if (session.mayMove && !passage.isMidway) {
         moved = true;
         rest();
         inbox.keep();
-        link.end();
-      } else timer ??= clock.setTimer(MOVES_WITHIN_MS, hold);
+        connection.end();
+      } else timer ??= clock.setTimer(MOVES_WITHIN_MS, pause);
     },
     [Symbol.dispose]: rest,
   };
 }
 
-const BETWEEN_LOOKS_MS = 100;
+const BETWEEN_CHECKS_MS = 100;
 const FIRST_ATTEMPT: ReadonlySet<string> = new Set(["Pending", "Initializing"]);
 
 export type BridgedDaemon = Pick<DaemonClient, "mcpSocket" | "backendPhases">;
@@ -415,7 +415,7 @@ export async function serveHere(
   const pair = { readable: input, writable: output } as unknown as NodeJS.ReadWriteStream;
   const stream = Duplex.from(pair);
   const served = finished(stream, { signal });
-  const ready = gateway.settled(AbortSignal.any([signal, AbortSignal.timeout(FIRST_LISTS_MS)]));
+  const ready = gateway.whenStarted(AbortSignal.any([signal, AbortSignal.timeout(FIRST_LISTS_MS)]));
   try {
     await Promise.race([ready, served]);
     if (!signal.aborted) gateway.serveLines(stream, folder ?? undefined);

@@ -12,7 +12,7 @@ import { idOf, type MessageId, messagesOf, type ScannedMessage } from "./message
  */
 export const MOST_WAITING = 4_096;
 /** Longest request kept for repeating, and longest URI of a subscription. */
-const KEPT_BYTES = 4_096;
+const RETAINED_BYTES = 4_096;
 
 /** The gateway's error code for failures that the request has not caused. */
 const UNAVAILABLE = -32000;
@@ -21,7 +21,7 @@ const NOT_TAKEN = "the daemon ended before it had the whole message; the call to
 const NO_DAEMON = "no Mountaineer daemon runs (mountaineer up starts one); the call took no effect";
 
 /** Cheap requests without side effects, which may be repeated. */
-const ASKED_AGAIN: ReadonlySet<string> = new Set([
+const REPEATED: ReadonlySet<string> = new Set([
   "tools/list",
   "resources/list",
   "resources/templates/list",
@@ -94,8 +94,8 @@ export function createBridgeSession({
   const waiting = new Map<MessageId, Waiting>();
   const questions = new Set<MessageId>();
   const listening = createListening(sendToClient);
-  const askGateway: AskGateway = (...asked) => sendToGateway(own.ask(...asked));
-  const lasting = createLasting(askGateway, sendToClient);
+  const requestFromGateway: RequestFromGateway = (...request) => sendToGateway(own.request(...request));
+  const lasting = createLasting(requestFromGateway, sendToClient);
   let initialized = false;
   let silent = false;
   let movesOn = false;
@@ -140,7 +140,7 @@ export function createBridgeSession({
         else if (id !== null) questions.delete(id);
         else if (method === "notifications/initialized") initialized = true;
         else if (method === "notifications/cancelled")
-          for (const kept of [waiting, listening]) forgetCancelled(kept, params());
+          for (const requests of [waiting, listening]) forgetCancelled(requests, params());
       }
     },
     /**
@@ -162,14 +162,14 @@ export function createBridgeSession({
           return false;
         }
         if (method === null && own.isOwn(id)) {
-          own.settle(id, read(index));
+          own.complete(id, read(index));
           return false;
         }
         if (method === null && id !== null) {
           const effect = waiting.get(id)?.effect ?? null;
           waiting.delete(id);
           listening.delete(id);
-          if (effect !== null) lasting.settle(effect, read(index));
+          if (effect !== null) lasting.complete(effect, read(index));
         } else if (id !== null) {
           if (silent) continue;
           dropOldest(questions, MOST_WAITING - 1);
@@ -190,14 +190,14 @@ export function createBridgeSession({
       for (const { id, method } of messages) if (id !== null && method !== null) sendFailure(id, NOT_TAKEN);
     },
     /**
-     * Answers requests while no daemon runs: itself if `answersAlone` can, otherwise with a refusal. `line` has the
+     * Answers requests while no daemon runs: itself if `answersLocally` can, otherwise with a refusal. `line` has the
      * same meaning as in `fromClient`.
      */
     refuse(messages: readonly ScannedMessage[], line: Buffer | null): void {
       const read = messagesOf(line);
       for (const [index, { id, method }] of messages.entries()) {
         if (id !== null && method !== null) {
-          if (answersAlone(method, read(index), lasting))
+          if (answersLocally(method, read(index), lasting))
             sendToClient(`{"jsonrpc":"2.0","id":${id},"result":{}}`);
           else sendFailure(id, NO_DAEMON);
         } else if (method === "notifications/initialized") initialized = true;
@@ -232,22 +232,22 @@ export function createBridgeSession({
      * and with NotTakenYet if it does not take the session now. Never settles if the connection is lost first.
      */
     async resume(): Promise<void> {
-      if (group !== null) await joinGroup(group, askGateway);
+      if (group !== null) await joinGroup(group, requestFromGateway);
       // The gateway reads the next messages of the line after it, so the answer is not awaited.
-      if (folder !== null) askGateway(FOLDER_METHOD, { path: folder }, () => {});
+      if (folder !== null) requestFromGateway(FOLDER_METHOD, { path: folder }, () => {});
       const notices = await lasting.introduce();
       if (notices !== null) {
         if (initialized) sendToGateway(notice("notifications/initialized"));
         lasting.restore();
         if (initialized) for (const method of notices) sendToClient(notice(method));
       }
-      for (const request of [...askAgain(waiting.values()), ...listening.askAgain()]) sendToGateway(request);
+      for (const request of [...repeat(waiting.values()), ...listening.repeat()]) sendToGateway(request);
     },
   };
 }
 
 /** Whether the request needs no daemon: a ping, or the end of a subscription, which takes effect here. */
-function answersAlone(
+function answersLocally(
   method: string,
   message: JsonMembers,
   lasting: { unsubscribe(uri: string): void },
@@ -260,20 +260,24 @@ function answersAlone(
 }
 
 /** Yields each request to repeat only once, because it may have crashed the previous daemon. */
-function* askAgain(waiting: Iterable<Waiting>): Generator<string, void> {
+function* repeat(waiting: Iterable<Waiting>): Generator<string, void> {
   for (const request of waiting) {
     if (request.again !== null) yield request.again;
     request.again = null;
   }
 }
 
-type AskGateway = (method: string, params: JsonMembers, onAnswer: (answer: JsonMembers) => void) => void;
+type RequestFromGateway = (
+  method: string,
+  params: JsonMembers,
+  onAnswer: (answer: JsonMembers) => void,
+) => void;
 
 /** The lasting effects of the client's requests, to be restored at the next gateway. */
 /** A resource may have changed while there was no subscription. */
 const UPDATED = { jsonrpc: "2.0", method: "notifications/resources/updated" };
 
-function createLasting(askGateway: AskGateway, sendToClient: (json: string) => void) {
+function createLasting(requestFromGateway: RequestFromGateway, sendToClient: (json: string) => void) {
   const subscriptions = new Set<string>();
   /** Subscriptions that the new gateway has refused so far, perhaps because their backend is still starting. */
   let refused: string[] = [];
@@ -283,13 +287,13 @@ function createLasting(askGateway: AskGateway, sendToClient: (json: string) => v
   let lists: unknown;
 
   const subscribe = (uri: string): void =>
-    askGateway("resources/subscribe", { uri }, ({ error }) => {
+    requestFromGateway("resources/subscribe", { uri }, ({ error }) => {
       if (error !== undefined) refused.push(uri);
       else if (subscriptions.has(uri)) sendToClient(JSON.stringify({ ...UPDATED, params: { uri } }));
     });
 
   return {
-    settle(effect: Effect, answer: JsonMembers): void {
+    complete(effect: Effect, answer: JsonMembers): void {
       // Even if the gateway answered with an error: the client has ended this subscription.
       if (effect.kind === "unsubscribe") subscriptions.delete(effect.uri);
       if (answer["result"] === undefined) return;
@@ -322,7 +326,7 @@ function createLasting(askGateway: AskGateway, sendToClient: (json: string) => v
       const known = lists;
       const _meta = { ...objectOf(params["_meta"]), [KNOWN_LISTS]: known };
       const again = known === undefined ? params : { ...params, _meta };
-      const { result, error } = await answerOf(askGateway, "initialize", again);
+      const { result, error } = await answerOf(requestFromGateway, "initialize", again);
       // This gateway may be starting or stopping, and the next gateway may accept the session.
       if (result === undefined) throw new NotTakenYet(`it answers initialize with ${JSON.stringify(error)}`);
       const spoken = objectOf(result)["protocolVersion"];
@@ -338,7 +342,7 @@ function createLasting(askGateway: AskGateway, sendToClient: (json: string) => v
     },
     restore(): void {
       refused = [];
-      if (level !== null) askGateway("logging/setLevel", { level }, () => {});
+      if (level !== null) requestFromGateway("logging/setLevel", { level }, () => {});
       for (const uri of subscriptions) subscribe(uri);
     },
   };
@@ -351,7 +355,7 @@ function createOwnRequests() {
   let lastNumber = 0;
   return {
     /** Returns the request as JSON; `onAnswer` gets the JSON-RPC response. */
-    ask(method: string, params: JsonMembers, onAnswer: (answer: JsonMembers) => void): string {
+    request(method: string, params: JsonMembers, onAnswer: (answer: JsonMembers) => void): string {
       lastNumber += 1;
       const id = `${prefix}${lastNumber}"`;
       waiting.set(id, onAnswer);
@@ -360,7 +364,7 @@ function createOwnRequests() {
     isOwn(id: MessageId | null): id is MessageId {
       return id?.startsWith(prefix) === true;
     },
-    settle(id: MessageId, answer: JsonMembers): void {
+    complete(id: MessageId, answer: JsonMembers): void {
       const onAnswer = waiting.get(id);
       waiting.delete(id);
       onAnswer?.(answer);
@@ -370,7 +374,7 @@ function createOwnRequests() {
 }
 
 function repeatableLine(method: string, line: Buffer | null): string | null {
-  const isAgain = method === "initialize" || (ASKED_AGAIN.has(method) && (line?.length ?? 0) <= KEPT_BYTES);
+  const isAgain = method === "initialize" || (REPEATED.has(method) && (line?.length ?? 0) <= RETAINED_BYTES);
   // A message of a batch is answered within a batch, so it cannot be repeated separately.
   return isAgain && line?.at(0) === OPEN_OBJECT ? line.toString("utf8").trimEnd() : null;
 }
@@ -378,18 +382,18 @@ function repeatableLine(method: string, line: Buffer | null): string | null {
 function effectOf(method: string, params: JsonMembers): Effect | null {
   if (method === "initialize") return { kind: "initialize", params };
   const { level, uri } = params;
-  if (method === "logging/setLevel") return isKept(level) ? { kind: "level", level } : null;
-  if (!isKept(uri)) return null;
+  if (method === "logging/setLevel") return isStored(level) ? { kind: "level", level } : null;
+  if (!isStored(uri)) return null;
   return { kind: method === "resources/subscribe" ? "subscribe" : "unsubscribe", uri };
 }
 
-function isKept(value: unknown): value is string {
-  return typeof value === "string" && value.length <= KEPT_BYTES;
+function isStored(value: unknown): value is string {
+  return typeof value === "string" && value.length <= RETAINED_BYTES;
 }
 
-function forgetCancelled(kept: { delete(id: MessageId): boolean }, { requestId }: JsonMembers): void {
+function forgetCancelled(requests: { delete(id: MessageId): boolean }, { requestId }: JsonMembers): void {
   const id = idOf(requestId);
-  if (id !== null) kept.delete(id);
+  if (id !== null) requests.delete(id);
 }
 
 function notice(method: string): string {
@@ -405,14 +409,18 @@ function promisedNotices(capabilities: unknown): readonly string[] {
   return listNotices((kind) => objectOf(promised[kind])["listChanged"] === true);
 }
 
-async function answerOf(askGateway: AskGateway, method: string, params: JsonMembers): Promise<JsonMembers> {
+async function answerOf(
+  requestFromGateway: RequestFromGateway,
+  method: string,
+  params: JsonMembers,
+): Promise<JsonMembers> {
   const answered = Promise.withResolvers<JsonMembers>();
-  askGateway(method, params, answered.resolve);
+  requestFromGateway(method, params, answered.resolve);
   return await answered.promise;
 }
 
-async function joinGroup(name: string, askGateway: AskGateway): Promise<void> {
-  const { error } = await answerOf(askGateway, GROUP_METHOD, { name });
+async function joinGroup(name: string, requestFromGateway: RequestFromGateway): Promise<void> {
+  const { error } = await answerOf(requestFromGateway, GROUP_METHOD, { name });
   if (error !== undefined) throw groupRefused(name, objectOf(error));
 }
 
@@ -431,14 +439,14 @@ function groupRefused(group: string, { code, message }: JsonMembers): Error {
 // daemon, unnoticed by the client.
 
 /** Longest `subscriptions/listen` that is repeated at the next daemon; a longer one ends with its daemon. */
-const KEPT_LISTEN_BYTES = 64 * 1024;
+const STORED_LISTEN_BYTES = 64 * 1024;
 const SUBSCRIPTION_ID = "io.modelcontextprotocol/subscriptionId";
 
 interface Listening {
   /** The line that repeats the request at the next daemon; null if that line is too long. */
   readonly again: string | null;
   /** The request was repeated, and its acknowledgement is still to come. */
-  isAskedAgain: boolean;
+  isRepeated: boolean;
 }
 
 function createListening(sendToClient: (json: string) => void) {
@@ -448,8 +456,8 @@ function createListening(sendToClient: (json: string) => void) {
       return listening.size;
     },
     begin(id: MessageId, line: Buffer | null): void {
-      const isKept = line !== null && line.length <= KEPT_LISTEN_BYTES;
-      listening.set(id, { again: isKept ? line.toString("utf8").trimEnd() : null, isAskedAgain: false });
+      const isStored = line !== null && line.length <= STORED_LISTEN_BYTES;
+      listening.set(id, { again: isStored ? line.toString("utf8").trimEnd() : null, isRepeated: false });
     },
     has: (id: MessageId): boolean => listening.has(id),
     delete: (id: MessageId): boolean => listening.delete(id),
@@ -459,14 +467,14 @@ function createListening(sendToClient: (json: string) => void) {
       for (const id of over) listening.delete(id);
       return over;
     },
-    askAgain(): readonly string[] {
-      const asked: string[] = [];
+    repeat(): readonly string[] {
+      const repeated: string[] = [];
       for (const one of listening.values()) {
         if (one.again === null) continue;
-        one.isAskedAgain = true;
-        asked.push(one.again);
+        one.isRepeated = true;
+        repeated.push(one.again);
       }
-      return asked;
+      return repeated;
     },
     /**
      * True for the acknowledgement of a repeated request. The client does not get this acknowledgement; it gets
@@ -476,8 +484,8 @@ function createListening(sendToClient: (json: string) => void) {
       const subscription = objectOf(_meta)[SUBSCRIPTION_ID];
       const id = idOf(subscription);
       const known = id === null ? undefined : listening.get(id);
-      if (known?.isAskedAgain !== true) return false;
-      known.isAskedAgain = false;
+      if (known?.isRepeated !== true) return false;
+      known.isRepeated = false;
       const honoured = objectOf(notifications);
       const params = { _meta: { [SUBSCRIPTION_ID]: subscription } };
       for (const method of listNotices((kind) => honoured[`${kind}ListChanged`] === true))

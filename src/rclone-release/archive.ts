@@ -71,14 +71,14 @@ async function collected(
   pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
   atMostBytes: number,
 ): Promise<Buffer> {
-  const kept: Uint8Array[] = [];
+  const collectedBytes: Uint8Array[] = [];
   let length = 0;
   for await (const piece of pieces) {
     length += piece.length;
     if (length > atMostBytes) throw new Error(`it is longer than ${atMostBytes} bytes`);
-    kept.push(piece);
+    collectedBytes.push(piece);
   }
-  return Buffer.concat(kept);
+  return Buffer.concat(collectedBytes);
 }
 
 function refused(message: string, cause: unknown): MountaineerError {

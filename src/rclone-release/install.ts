@@ -90,8 +90,8 @@ async function candidateOf(options: InstallOptions): Promise<Candidate> {
     return await released(archive, own, address, release);
   }
   const content = await readArchive(file, limits);
-  const pinned = [release, OFFICIAL_RELEASE].find(({ sums }) => sums[own] === sha256Of(content));
-  if (pinned !== undefined) return await released(content, own, file, pinned);
+  const approved = [release, OFFICIAL_RELEASE].find(({ sums }) => sums[own] === sha256Of(content));
+  if (approved !== undefined) return await released(content, own, file, approved);
   const engine = await engineIn(content, own, PROGRAM_AT_MOST_BYTES).catch(() => null);
   if (engine !== null) return { content: engine, version: null };
   requirePin(release, own);

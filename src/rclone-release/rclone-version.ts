@@ -18,7 +18,7 @@ export function isEngine(version: RcloneVersion | null): boolean {
 }
 
 /** Asks rclone for its version; null: rclone is missing, or does not print its version. */
-export async function askRcloneVersion(clock: Clock, rclone: string): Promise<RcloneVersion | null> {
+export async function readRcloneVersion(clock: Clock, rclone: string): Promise<RcloneVersion | null> {
   const limits = { clock, deadlineMs: VERSION_DEADLINE_MS };
   const ran = await runCommand(rclone, ["version"], limits).catch(recoverFrom(isOwnError, null));
   return ran === null ? null : parseRcloneVersion(ran.stdout);

@@ -1,9 +1,9 @@
 // Parts that the decisions about shares and about backends have in common. Pure.
 import type { NextRun } from "./reconcile-loop.ts";
 
-export function earliest(wakes: readonly NextRun[]): NextRun | null {
-  return wakes.reduce<NextRun | null>(
-    (first, wake) => (first === null || wake.atMs < first.atMs ? wake : first),
+export function earliest(runs: readonly NextRun[]): NextRun | null {
+  return runs.reduce<NextRun | null>(
+    (first, run) => (first === null || run.atMs < first.atMs ? run : first),
     null,
   );
 }

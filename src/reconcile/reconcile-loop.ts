@@ -30,22 +30,22 @@ export function createReconcileLoop({ clock, run, onFailure }: ReconcileLoopOpti
   const waiting = new Map<Trigger["reason"], Trigger>();
   let running: Promise<void> | null = null;
   let timer: Timer | null = null;
-  let nextWake: NextRun | null = null;
+  let nextRun: NextRun | null = null;
   let backoff: Backoff = NO_BACKOFF;
 
   const cycle = async (): Promise<void> => {
     while (waiting.size > 0 && !stopping.signal.aborted) {
       const triggers = [...waiting.values()].sort(userFirst);
       waiting.clear();
-      clearWake();
+      clearTimer();
       try {
-        const wake = await run(triggers, stopping.signal);
+        const next = await run(triggers, stopping.signal);
         backoff = NO_BACKOFF;
-        if (wake !== null) wakeAt(wake);
+        if (next !== null) runAt(next);
       } catch (error) {
         waiting.delete("tick");
         backoff = backOff(backoff, clock.monotonicMs());
-        wakeAt({ atMs: backoff.notBeforeMs, reason: "retry" });
+        runAt({ atMs: backoff.notBeforeMs, reason: "retry" });
         report(error);
       }
     }
@@ -64,19 +64,19 @@ export function createReconcileLoop({ clock, run, onFailure }: ReconcileLoopOpti
   const isBackingOff = ({ reason }: Trigger): boolean =>
     reason === "tick" && clock.monotonicMs() < backoff.notBeforeMs;
 
-  const clearWake = (): void => {
+  const clearTimer = (): void => {
     timer?.[Symbol.dispose]();
-    nextWake = null;
+    nextRun = null;
   };
 
-  const wakeAt = (wake: NextRun): void => {
+  const runAt = (next: NextRun): void => {
     if (stopping.signal.aborted) return;
-    const { atMs, reason } = wake;
-    nextWake = wake;
+    const { atMs, reason } = next;
+    nextRun = next;
     timer = clock.setTimer(Math.max(0, atMs - clock.monotonicMs()), () => {
       // A timer may fire a fraction of a millisecond early, when there is nothing to do yet.
       if (clock.monotonicMs() < atMs) {
-        wakeAt(wake);
+        runAt(next);
         return;
       }
       // The trigger has the planned time, so that lanes that wake at the same moment share their
@@ -88,7 +88,7 @@ export function createReconcileLoop({ clock, run, onFailure }: ReconcileLoopOpti
   const loop = {
     /** When and why the next cycle runs if no trigger comes before; null: none is planned. */
     get nextRun() {
-      return nextWake;
+      return nextRun;
     },
     /** Begins a cycle if none runs. All triggers that come during a cycle cause one more cycle after it. */
     trigger(trigger: Trigger): void {
@@ -110,7 +110,7 @@ export function createReconcileLoop({ clock, run, onFailure }: ReconcileLoopOpti
     },
     async [Symbol.asyncDispose]() {
       stopping.abort();
-      clearWake();
+      clearTimer();
       await loop.idle();
     },
   };

@@ -71,41 +71,41 @@ export function stableFrom(health: RouteHealth, stableMs: number): number | null
 }
 
 /** A loss that one reading has shown, and a later one must confirm. */
-export interface Suspicion {
+export interface SuspectedLoss {
   readonly key: string;
   readonly firstAtMs: number;
   /** True if every reading so far was certain. */
   readonly certain: boolean;
 }
 
-type SuspicionVerdict =
-  | { readonly state: "waiting"; readonly suspicion: Suspicion; readonly confirmAtMs: number }
-  | { readonly state: "confirmed"; readonly suspicion: Suspicion };
+type LossVerdict =
+  | { readonly state: "waiting"; readonly suspectedLoss: SuspectedLoss; readonly confirmAtMs: number }
+  | { readonly state: "confirmed"; readonly suspectedLoss: SuspectedLoss };
 
 /**
  * Adds a bad reading, taken at `atMs`, to the suspicion `before`; a reading with another `key` begins a new
  * suspicion. After a good reading, pass null as `before`.
  */
 export function suspect(
-  before: Suspicion | null,
+  before: SuspectedLoss | null,
   key: string,
   atMs: number,
   certain: boolean,
-): SuspicionVerdict {
+): LossVerdict {
   if (before === null || before.key !== key) {
     return {
       state: "waiting",
-      suspicion: { key, firstAtMs: atMs, certain },
+      suspectedLoss: { key, firstAtMs: atMs, certain },
       confirmAtMs: atMs + CONFIRM_AFTER_MS,
     };
   }
   // An earlier reading was not certain. Two certain readings are needed, so the suspicion begins again.
   if (certain && !before.certain) return suspect(null, key, atMs, certain);
-  const suspicion = certain === before.certain ? before : { ...before, certain };
-  const confirmAtMs = suspicion.firstAtMs + CONFIRM_AFTER_MS;
+  const suspectedLoss = certain === before.certain ? before : { ...before, certain };
+  const confirmAtMs = suspectedLoss.firstAtMs + CONFIRM_AFTER_MS;
   return atMs >= confirmAtMs
-    ? { state: "confirmed", suspicion }
-    : { state: "waiting", suspicion, confirmAtMs };
+    ? { state: "confirmed", suspectedLoss }
+    : { state: "waiting", suspectedLoss, confirmAtMs };
 }
 
 export interface Backoff {

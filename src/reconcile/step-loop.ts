@@ -19,7 +19,7 @@ interface StepLoop<Step, Decision extends Decided<Step>> {
 }
 
 /** Resolves with the first decision without a step. Rejects with `internal` after too many steps, and as `perform` does. */
-export async function stepUntilSettled<Step, Decision extends Decided<Step>>({
+export async function stepUntilDone<Step, Decision extends Decided<Step>>({
   subject,
   mostSteps,
   decide,
@@ -28,9 +28,9 @@ export async function stepUntilSettled<Step, Decision extends Decided<Step>>({
   for (let steps = 0; steps < mostSteps; steps++) {
     const decision = decide();
     if (decision.step === null) return decision;
-    const underWay = perform(decision.step);
+    const inProgress = perform(decision.step);
     // A synchronous step is not awaited, so that nothing else runs before the next decision.
-    if (underWay !== undefined) await underWay;
+    if (inProgress !== undefined) await inProgress;
   }
   throw new MountaineerError("internal", `${subject} did not settle in ${mostSteps} steps`);
 }

@@ -17,7 +17,7 @@ const ANSWER_BYTES = 1024 * 1024;
 const MOST_FOUND = 30;
 
 /** The newest version's `server.json`. Rejects with `registry_failed`, also when there is no such server. */
-export async function askRegistry(base: string, name: string, signal: AbortSignal): Promise<JsonMembers> {
+export async function queryRegistry(base: string, name: string, signal: AbortSignal): Promise<JsonMembers> {
   const { status, text } = await fetchServers(base, `/${encodeURIComponent(name)}/versions/latest`, signal);
   if (status === 404) {
     throw new MountaineerError("registry_failed", `the registry has no server called ${name}`, {
@@ -35,8 +35,8 @@ export async function searchRegistry(
   query: string,
   signal: AbortSignal,
 ): Promise<readonly JsonMembers[]> {
-  const asked = new URLSearchParams({ search: query, version: "latest", limit: String(MOST_FOUND) });
-  const { status, text } = await fetchServers(base, `?${asked}`, signal);
+  const parameters = new URLSearchParams({ search: query, version: "latest", limit: String(MOST_FOUND) });
+  const { status, text } = await fetchServers(base, `?${parameters}`, signal);
   const servers = jsonObject(text)?.["servers"];
   if (status === 200 && Array.isArray(servers))
     return servers.slice(0, MOST_FOUND).map((one) => objectOf(objectOf(one)["server"]));

@@ -7,8 +7,8 @@ import type {
   RegistryArgument,
   RegistryInput,
   RegistryServer,
+  RegistryTemplate,
   RegistryText,
-  RegistryWord,
 } from "./server-json.ts";
 
 export interface PlanOptions {
@@ -21,8 +21,8 @@ export interface PlanOptions {
 
 export interface PlanSurroundings {
   /** Asks the user for a value; "": no answer. null: there is no one to ask. */
-  readonly ask: ((input: RegistryInput) => Promise<string>) | null;
-  readonly note: (text: string) => void;
+  readonly prompt: ((input: RegistryInput) => Promise<string>) | null;
+  readonly notify: (text: string) => void;
   /** The names of all secrets in this home. */
   readonly storedSecrets: () => Promise<ReadonlySet<string>>;
 }
@@ -41,36 +41,38 @@ export interface BackendPlan {
  * be asked.
  */
 export async function planBackend(
-  { name: server, way }: RegistryServer,
+  { name: server, launch }: RegistryServer,
   options: PlanOptions,
   surroundings: PlanSurroundings,
 ): Promise<BackendPlan> {
-  if (way.kind === "none") throw new MountaineerError("registry_failed", `${server}: ${way.why}`);
+  if (launch.kind === "none") throw new MountaineerError("registry_failed", `${server}: ${launch.why}`);
   const values = new Values(options, surroundings);
-  values.requireKnown(wordsOf(way));
+  values.requireKnown(templatesOf(launch));
   const made: string[] = [];
-  for (const words of way.kind === "program" ? way.args : [[way.url]]) {
-    made.push(...(await values.argument(words)));
+  for (const templates of launch.kind === "program" ? launch.args : [[launch.url]]) {
+    made.push(...(await values.argument(templates)));
   }
-  const texts = await values.table(way.kind === "program" ? way.env : way.headers);
+  const texts = await values.table(launch.kind === "program" ? launch.env : launch.headers);
   values.requireAll();
   const secrets = values.givenSecrets;
-  if (way.kind === "program") return { command: [way.command, ...made], url: null, texts, secrets };
+  if (launch.kind === "program") return { command: [launch.command, ...made], url: null, texts, secrets };
   return { command: null, url: made[0] ?? "", texts, secrets };
 }
 
-export function inputsOf({ way }: RegistryServer): readonly RegistryInput[] {
-  if (way.kind === "none") return [];
-  const inputs = wordsOf(way)
+export function inputsOf({ launch }: RegistryServer): readonly RegistryInput[] {
+  if (launch.kind === "none") return [];
+  const inputs = templatesOf(launch)
     .flat()
     .filter((part) => typeof part !== "string");
   return [...new Map(inputs.map((input) => [input.name, input])).values()];
 }
 
-function wordsOf(way: Exclude<RegistryServer["way"], { kind: "none" }>): readonly RegistryWord[] {
-  return way.kind === "program"
-    ? [...way.args.flat(), ...way.env.values()]
-    : [way.url, ...way.headers.values()];
+function templatesOf(
+  launch: Exclude<RegistryServer["launch"], { kind: "none" }>,
+): readonly RegistryTemplate[] {
+  return launch.kind === "program"
+    ? [...launch.args.flat(), ...launch.env.values()]
+    : [launch.url, ...launch.headers.values()];
 }
 
 export interface MadeText {
@@ -97,8 +99,8 @@ class Values {
   }
 
   /** Throws if the server has no input of a given name, for example because the name is mistyped. */
-  requireKnown(words: readonly RegistryWord[]): void {
-    const known = new Set(words.flat().flatMap((part) => (typeof part === "string" ? [] : [part.name])));
+  requireKnown(templates: readonly RegistryTemplate[]): void {
+    const known = new Set(templates.flat().flatMap((part) => (typeof part === "string" ? [] : [part.name])));
     const unknown = [...this.#options.given.keys()].filter((name) => !known.has(name));
     if (unknown.length === 0) return;
     const names = [...known].map(printable).join(", ");
@@ -116,8 +118,8 @@ class Values {
   }
 
   /** The words of an argument; empty if one of them has no value. */
-  async argument(words: RegistryArgument): Promise<readonly string[]> {
-    const secret = words.flat().find((part) => typeof part !== "string" && part.isSecret);
+  async argument(templates: RegistryArgument): Promise<readonly string[]> {
+    const secret = templates.flat().find((part) => typeof part !== "string" && part.isSecret);
     if (secret !== undefined && typeof secret !== "string") {
       throw new MountaineerError(
         "usage",
@@ -128,9 +130,9 @@ class Values {
       );
     }
     const texts: string[] = [];
-    for (const word of words) {
+    for (const template of templates) {
       let text = "";
-      for (const part of word) {
+      for (const part of template) {
         const value = await this.#valueOf(part);
         if (value === null) return [];
         text += value.text;
@@ -141,10 +143,10 @@ class Values {
   }
 
   /** Returns the texts of the variables or headers that have a value, except those that the user has typed. */
-  async table(inputs: ReadonlyMap<string, RegistryWord>): Promise<ReadonlyMap<string, MadeText>> {
+  async table(inputs: ReadonlyMap<string, RegistryTemplate>): Promise<ReadonlyMap<string, MadeText>> {
     const texts = new Map<string, MadeText>();
-    for (const [key, word] of inputs) {
-      const made = this.#options.typed.has(key) ? null : await this.#textOf(key, word);
+    for (const [key, template] of inputs) {
+      const made = this.#options.typed.has(key) ? null : await this.#textOf(key, template);
       if (made !== null) texts.set(key, made);
     }
     return texts;
@@ -154,7 +156,7 @@ class Values {
    * Returns the text with a reference in place of each secret. The registry's own text is escaped, so it cannot refer
    * to a secret.
    */
-  async #textOf(key: string, word: RegistryWord): Promise<MadeText | null> {
+  async #textOf(key: string, template: RegistryTemplate): Promise<MadeText | null> {
     let text = "";
     // The registry's own text is escaped as a whole, because an escape may span two parts.
     let plain = "";
@@ -164,7 +166,7 @@ class Values {
       text += escaped(plain) + more;
       plain = "";
     };
-    for (const part of word) {
+    for (const part of template) {
       if (typeof part !== "string" && part.isSecret) {
         const reference = await this.#referenceTo(part);
         if (reference === null) return null;
@@ -180,7 +182,7 @@ class Values {
     }
     append("");
     if (hasSecret) text = text.replace(/^\$\{(secret:[^{}]*)\}$/, "$1");
-    else if (isOnlyReference(text) && !(isOwn && word.length === 1)) {
+    else if (isOnlyReference(text) && !(isOwn && template.length === 1)) {
       throw new MountaineerError(
         "registry_failed",
         `what the registry says of ${printable(key)} would mean a secret that is kept here`,
@@ -195,13 +197,13 @@ class Values {
    */
   async #valueOf(part: RegistryText): Promise<MadeText | null> {
     if (typeof part === "string") return { text: part, isOwn: false };
-    const { ask } = this.#surroundings;
+    const { prompt } = this.#surroundings;
     const made = (text: string): MadeText => ({ text, isOwn: !part.choices.includes(text) });
     const known = this.#options.given.get(part.name);
     if (known !== undefined) return made(known);
     if (part.fallback !== null) return { text: part.fallback, isOwn: false };
     if (!part.isRequired) return null;
-    const answer = ask === null || part.isSecret ? "" : await ask(part);
+    const answer = prompt === null || part.isSecret ? "" : await prompt(part);
     if (answer !== "") return made(answer);
     this.#missing.push(part);
     return null;
@@ -209,19 +211,19 @@ class Values {
 
   /** `secret:NAME` for the input; null: the input is optional and has no value. */
   async #referenceTo({ name: input, isRequired }: RegistryInput): Promise<string | null> {
-    const { note, storedSecrets } = this.#surroundings;
+    const { notify, storedSecrets } = this.#surroundings;
     const hasValue = this.#options.given.has(input);
     if (!hasValue && !isRequired) return null;
     const known = this.#secrets.get(input);
     if (known !== undefined) return `secret:${known}`;
-    const kept = await storedSecrets();
+    const stored = await storedSecrets();
     const isTaken = (name: string): boolean =>
-      [...this.#secrets.values()].includes(name) || (hasValue && kept.has(name));
+      [...this.#secrets.values()].includes(name) || (hasValue && stored.has(name));
     const name = freeSecretName(`${this.#options.name}-${input}`, isTaken);
     this.#secrets.set(input, name);
     if (hasValue) this.givenSecrets.set(input, name);
-    else if (kept.has(name)) note(`it is given a secret that is kept already: ${name}`);
-    else note(`it wants a secret: ${shellCommand`mountaineer secret set ${name}`}`);
+    else if (stored.has(name)) notify(`it is given a secret that is kept already: ${name}`);
+    else notify(`it wants a secret: ${shellCommand`mountaineer secret set ${name}`}`);
     return `secret:${name}`;
   }
 }

@@ -18,16 +18,16 @@ export interface RegistryInput {
 export type RegistryText = string | RegistryInput;
 
 /** Parts that are joined to one text. */
-export type RegistryWord = readonly RegistryText[];
+export type RegistryTemplate = readonly RegistryText[];
 
-export type RegistryArgument = readonly RegistryWord[];
+export type RegistryArgument = readonly RegistryTemplate[];
 
 export interface RegistryServer {
   readonly name: string;
   readonly version: string;
   readonly description: string;
   readonly isDeprecated: boolean;
-  readonly way:
+  readonly launch:
     | {
         readonly kind: "program";
         readonly command: string;
@@ -36,12 +36,12 @@ export interface RegistryServer {
          * value.
          */
         readonly args: readonly RegistryArgument[];
-        readonly env: ReadonlyMap<string, RegistryWord>;
+        readonly env: ReadonlyMap<string, RegistryTemplate>;
       }
     | {
         readonly kind: "address";
-        readonly url: RegistryWord;
-        readonly headers: ReadonlyMap<string, RegistryWord>;
+        readonly url: RegistryTemplate;
+        readonly headers: ReadonlyMap<string, RegistryTemplate>;
       }
     | { readonly kind: "none"; readonly why: string };
 }
@@ -68,11 +68,11 @@ export function readServerJson(server: JsonMembers): RegistryServer {
     version: textOf(version) ?? "",
     description: textOf(description) ?? "",
     isDeprecated: status === "deprecated",
-    way: wayOf(server),
+    launch: launchOf(server),
   };
 }
 
-function wayOf(server: JsonMembers): RegistryServer["way"] {
+function launchOf(server: JsonMembers): RegistryServer["launch"] {
   const packages = listOf(server["packages"]);
   for (const one of packages) {
     const program = programOf(one);
@@ -97,7 +97,7 @@ function wayOf(server: JsonMembers): RegistryServer["way"] {
   };
 }
 
-function isPinned(kind: string, identifier: string, version: string | null): boolean {
+function isFixedVersion(kind: string, identifier: string, version: string | null): boolean {
   if (IDENTIFIERS.get(kind)?.test(identifier) !== true) return false;
   // The identifier of an image may contain its version.
   if (version === null) return kind === "oci" && /:[^/]+$/.test(identifier);
@@ -105,42 +105,42 @@ function isPinned(kind: string, identifier: string, version: string | null): boo
 }
 
 /** The program that starts a package, pinned to its version; null: the package cannot be used here. */
-function programOf(one: JsonMembers): RegistryServer["way"] | null {
+function programOf(one: JsonMembers): RegistryServer["launch"] | null {
   const kind = String(one["registryType"] ?? one["registry_type"]);
   const identifier = textOf(one["identifier"]);
   const version = textOf(one["version"]);
   const transport = objectOf(one["transport"])["type"] ?? "stdio";
-  if (identifier === null || transport !== "stdio" || !isPinned(kind, identifier, version)) return null;
+  if (identifier === null || transport !== "stdio" || !isFixedVersion(kind, identifier, version)) return null;
   const source = textOf(one["registryBaseUrl"] ?? one["registry_base_url"]);
   if (kind !== "oci" && source !== null && !USUAL_SOURCE.test(source)) return null;
   const runtime = argumentsOf(one["runtimeArguments"]);
   const own = argumentsOf(one["packageArguments"]);
   const env = namedInputs(one["environmentVariables"]);
-  const program = (command: string, ...args: RegistryArgument[]): RegistryServer["way"] => ({
+  const program = (command: string, ...args: RegistryArgument[]): RegistryServer["launch"] => ({
     kind: "program",
     command,
     args,
     env,
   });
-  const pinned = (by: string): RegistryArgument => [
+  const fixed = (by: string): RegistryArgument => [
     [`${identifier}${version === null ? "" : `${by}${version}`}`],
   ];
-  const isYes = ([word]: RegistryArgument): boolean => word?.length === 1 && word[0] === "-y";
+  const isYes = ([part]: RegistryArgument): boolean => part?.length === 1 && part[0] === "-y";
   if (kind === "npm")
-    return program("npx", [["-y"]], ...runtime.filter((one) => !isYes(one)), pinned("@"), ...own);
-  if (kind === "pypi") return program("uvx", ...runtime, pinned("=="), ...own);
+    return program("npx", [["-y"]], ...runtime.filter((one) => !isYes(one)), fixed("@"), ...own);
+  if (kind === "pypi") return program("uvx", ...runtime, fixed("=="), ...own);
   if (kind !== "oci") return null;
   // With `-e NAME` and no value, Docker passes the variable on from its own environment.
   const variables = [...env.keys()].map((variable): RegistryArgument => [["-e"], [variable]]);
-  const image = /:[^/]+$/.test(identifier) ? [[identifier]] : pinned(":");
+  const image = /:[^/]+$/.test(identifier) ? [[identifier]] : fixed(":");
   return program("docker", [["run"]], [["-i"]], [["--rm"]], ...variables, ...runtime, image, ...own);
 }
 
-function namedInputs(value: unknown): ReadonlyMap<string, RegistryWord> {
+function namedInputs(value: unknown): ReadonlyMap<string, RegistryTemplate> {
   return new Map(
     listOf(value).flatMap((one) => {
       const name = textOf(one["name"]);
-      return name === null ? [] : [[name, wordOf(one, name)] as const];
+      return name === null ? [] : [[name, templateOf(one, name)] as const];
     }),
   );
 }
@@ -149,21 +149,21 @@ function argumentsOf(value: unknown): RegistryArgument[] {
   return listOf(value).map((one): RegistryArgument => {
     const name = textOf(one["name"]);
     if (one["type"] !== "named" || name === null)
-      return [wordOf(one, textOf(one["valueHint"]) ?? "argument")];
+      return [templateOf(one, textOf(one["valueHint"]) ?? "argument")];
     const hasValue = ["value", "default", "valueHint", "isRequired", "format"].some(
       (key) => one[key] !== undefined,
     );
-    return hasValue ? [[name], wordOf(one, name.replace(/^-+/, ""))] : [[name]];
+    return hasValue ? [[name], templateOf(one, name.replace(/^-+/, ""))] : [[name]];
   });
 }
 
-function wordOf(one: JsonMembers, name: string): RegistryWord {
+function templateOf(one: JsonMembers, name: string): RegistryTemplate {
   const value = textOf(one["value"]);
   return value === null ? [inputOf(name, one)] : partsOf(value, one["variables"]);
 }
 
 /** Splits the text into literal parts and inputs: `{name}` is the input `name` of `variables`. */
-function partsOf(text: string, variables: unknown): RegistryWord {
+function partsOf(text: string, variables: unknown): RegistryTemplate {
   const known = objectOf(variables);
   return text.split(/(\{[A-Za-z_][\w-]*\})/).flatMap((part): RegistryText[] => {
     const name = /^\{(.*)\}$/.exec(part)?.[1];
@@ -200,14 +200,14 @@ function textOf(value: unknown): string | null {
 export function entryOfServerJson(values: JsonMembers) {
   if (!Array.isArray(values["packages"]) && !Array.isArray(values["remotes"])) return null;
   const server = readServerJson(values);
-  const writtenOf = (word: RegistryWord): string | null => {
+  const writtenOf = (word: RegistryTemplate): string | null => {
     const parts = word.map((part) => {
       if (typeof part === "string") return part;
       return part.fallback ?? (part.isRequired || part.isSecret ? `\${input:${part.name}}` : null);
     });
     return parts.includes(null) ? null : parts.join("");
   };
-  const writtenIn = (texts: ReadonlyMap<string, RegistryWord>): JsonMembers =>
+  const writtenIn = (texts: ReadonlyMap<string, RegistryTemplate>): JsonMembers =>
     Object.fromEntries(
       [...texts].flatMap(([key, word]) => {
         const text = writtenOf(word);
@@ -215,15 +215,19 @@ export function entryOfServerJson(values: JsonMembers) {
       }),
     );
   const name = server.name.split("/").at(-1) ?? server.name;
-  if (server.way.kind === "none") return null;
-  if (server.way.kind === "address")
+  if (server.launch.kind === "none") return null;
+  if (server.launch.kind === "address")
     return {
       name,
-      entry: { type: "http", url: writtenOf(server.way.url) ?? "", headers: writtenIn(server.way.headers) },
+      entry: {
+        type: "http",
+        url: writtenOf(server.launch.url) ?? "",
+        headers: writtenIn(server.launch.headers),
+      },
     };
-  const args = server.way.args.flatMap((group) => {
+  const args = server.launch.args.flatMap((group) => {
     const texts = group.map(writtenOf);
     return texts.includes(null) ? [] : texts;
   });
-  return { name, entry: { command: server.way.command, args, env: writtenIn(server.way.env) } };
+  return { name, entry: { command: server.launch.command, args, env: writtenIn(server.launch.env) } };
 }

@@ -7,7 +7,7 @@ import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.
 import { keepPrivateFile, readIfPresent } from "../runtime/files/durable-file.ts";
 import { jsonObject } from "../runtime/text/json-object.ts";
 import type { Clock } from "../runtime/time/clock.ts";
-import { holdingLock, type SecretStore } from "./secret-store.ts";
+import { type SecretStore, withLock } from "./secret-store.ts";
 
 /** The name of the key in `mountaineer secret list`. */
 export const ENCRYPTION_KEY = "sign-in.key";
@@ -48,20 +48,20 @@ export function openEncryptedFiles({ folder, store, clock }: EncryptedFilesOptio
     return key;
   };
 
-  const alone = <T>(
+  const exclusively = <T>(
     name: string,
     withinMs: number,
     signal: AbortSignal,
     work: () => Promise<T>,
   ): Promise<T> => {
     const busy = new MountaineerError("lock_held", "another process is using the file", { retry: "later" });
-    return holdingLock(join(folder, `${name}.lock.db`), { clock, withinMs, signal, busy, work });
+    return withLock(join(folder, `${name}.lock.db`), { clock, withinMs, signal, busy, work });
   };
 
   /** The key for writing; made under a lock, so that two processes never make two keys. */
   const keyForWriting = async (signal: AbortSignal): Promise<Buffer> =>
     (await readKey(signal)) ??
-    alone("_key", KEY_DEADLINE_MS, signal, async () => {
+    exclusively("_key", KEY_DEADLINE_MS, signal, async () => {
       const other = await readKey(signal);
       if (other !== null) return other;
       const made = randomBytes(KEY_BYTES);
@@ -77,7 +77,7 @@ export function openEncryptedFiles({ folder, store, clock }: EncryptedFilesOptio
      * Runs `work` under the lock that belongs to `name`. Rejects with `lock_held` if the lock is not free within
      * `withinMs`.
      */
-    alone,
+    exclusively,
     /**
      * Returns the stored text; null if there is none. Rejects with `secret_unavailable`: `retry` is "later" if the
      * key cannot be read now, "never" if the key does not decrypt the file.

@@ -79,10 +79,10 @@ export function printedPassword(output: string): string | null {
 function tooLong(name: string, value: string, lineBytes: number): MountaineerError {
   const bytes = Buffer.byteLength(value, "utf8");
   // Each byte of the value takes two characters of the line.
-  const room = bytes - Math.ceil((lineBytes - LINE_AT_MOST_BYTES) / 2);
+  const space = bytes - Math.ceil((lineBytes - LINE_AT_MOST_BYTES) / 2);
   return new MountaineerError(
     "secret_unavailable",
-    `${name} cannot be kept in the Keychain: it has ${bytes} bytes, and this way takes ${room} at most`,
+    `${name} cannot be kept in the Keychain: it has ${bytes} bytes, and this way takes ${space} at most`,
     { hint: "keep it in a file: mountaineer secret set NAME --in file", retry: "never" },
   );
 }

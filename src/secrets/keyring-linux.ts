@@ -21,7 +21,7 @@ export function createSecretService({ home, clock, environment }: KeyringOptions
     return runCommand(PROGRAM, args, { clock, deadlineMs, env: { [BUS]: bus }, stdin, signal });
   };
 
-  const look = async (name: string, limits: KeyringLimits): Promise<string | null> => {
+  const search = async (name: string, limits: KeyringLimits): Promise<string | null> => {
     const result = await run(["lookup", ...attributes(name)], limits);
     if (result.exitCode === 0) return result.stdout;
     if (isNothing(result)) return null;
@@ -33,14 +33,14 @@ export function createSecretService({ home, clock, environment }: KeyringOptions
     async unusableBecause(limits) {
       try {
         // No secret can be called "/": this look-up only tests whether the keyring answers.
-        await look("/", limits);
+        await search("/", limits);
         return null;
       } catch (error) {
         if (!(error instanceof MountaineerError) || error.code === "aborted") throw error;
         return error.message;
       }
     },
-    get: look,
+    get: search,
     async set(name, value, limits) {
       const label = `Mountaineer: ${name}`;
       const result = await run(["store", `--label=${label}`, ...attributes(name)], limits, value);
@@ -72,14 +72,14 @@ function busOf(environment: KeyringOptions["environment"]): string | null {
 
 /** The stderr of `secret-tool` is safe to show, because `secret-tool` prints values only on stdout. */
 function failure(what: string, { stderr, timedOut, exitCode }: CommandResult): MountaineerError {
-  const said = stderr
+  const firstLine = stderr
     .trim()
     .split("\n")
     .at(-1)
     ?.replace(/^secret-tool: /, "");
   const why = timedOut
     ? "it gave no answer in time; it may wait for its password"
-    : said || `${PROGRAM} ended with ${exitCode}`;
+    : firstLine || `${PROGRAM} ended with ${exitCode}`;
   return unavailable(`${what}: ${why}`);
 }
 

@@ -15,10 +15,10 @@ type SealedContent =
   /** This home has never written the file. */
   | { readonly state: "never" }
   | { readonly state: "sound"; readonly value: unknown; readonly note: string }
-  /** The file was removed. `note`: the note about the newest content. */
+  /** The file was removed. `remark`: the note about the newest content. */
   | { readonly state: "missing"; readonly note: string }
   /**
-   * The file is not the newest content that this home wrote: it was changed, or is an older copy. `note`: the note
+   * The file is not the newest content that this home wrote: it was changed, or is an older copy. `remark`: the note
    * about the newest content, "" if unknown; `claimed`: the content of the file, unverified.
    */
   | { readonly state: "unsound"; readonly reason: string; readonly note: string; readonly claimed: unknown }
@@ -47,7 +47,7 @@ export interface SealedFileOptions extends KeyringOptions {
 
 interface LoadedKey {
   readonly key: SealingKey;
-  readonly place: KeyStorage;
+  readonly storage: KeyStorage;
 }
 
 const VERSION = 1;
@@ -68,13 +68,13 @@ export function openSealedFile(options: SealedFileOptions) {
     if (found.kind === "unanswered") throw unanswered(found.reason, "unlock the keyring, and try again");
     // The key is in a keyring that this process cannot ask. No new key may be made now: processes that can
     // ask the keyring would not use it.
-    if (found.kind === "none" && !found.asked && (await isKeyElsewhere(await readIfPresent(path)))) {
+    if (found.kind === "none" && !found.hasAnswered && (await isKeyElsewhere(await readIfPresent(path)))) {
       throw unanswered(
         ELSEWHERE,
         `run the command in the session that has the keyring; if that session is gone, remove ${path} and ${keyPath}, and a new file is created`,
       );
     }
-    return found.kind === "found" ? { key: found.key, place: found.place } : null;
+    return found.kind === "found" ? { key: found.key, storage: found.storage } : null;
   };
 
   /**
@@ -85,15 +85,15 @@ export function openSealedFile(options: SealedFileOptions) {
     text === null ? isThere(keyPath) : jsonObject(text.split("\n", 1)[0] ?? "")?.["key_in"] === "keyring";
 
   /** Without the keyring, a file that is removed later must not pass for one that never was. */
-  const markKeyring = async (place: KeyStorage, { signal }: KeyringLimits): Promise<void> => {
-    if (place === "keyring" && !(await isThere(keyPath)))
+  const markKeyring = async (storage: KeyStorage, { signal }: KeyringLimits): Promise<void> => {
+    if (storage === "keyring" && !(await isThere(keyPath)))
       await keepPrivateFile(keyPath, IN_KEYRING, { mode: 0o600, signal });
   };
 
   const makeKey = async (limits: KeyringLimits): Promise<LoadedKey> => {
     const key = process.getBuiltinModule("node:crypto").randomBytes(32).toString("hex");
-    const fresh: LoadedKey = { key: { key, serial: 0, note: "" }, place: await keys.placeForNew(limits) };
-    await keys.keep(fresh.key, fresh.place, limits);
+    const fresh: LoadedKey = { key: { key, serial: 0, note: "" }, storage: await keys.storageForNew(limits) };
+    await keys.keep(fresh.key, fresh.storage, limits);
     return fresh;
   };
 
@@ -101,8 +101,8 @@ export function openSealedFile(options: SealedFileOptions) {
     /** Absolute. */
     path,
     /** The place of the key; null: not read yet, or there is no key. */
-    get keyPlace(): KeyStorage | null {
-      return loaded?.place ?? null;
+    get keyStorage(): KeyStorage | null {
+      return loaded?.storage ?? null;
     },
     /**
      * The key in hexadecimal, to keep what must not be stored as it is. `makes`: makes one if there is none.
@@ -122,13 +122,13 @@ export function openSealedFile(options: SealedFileOptions) {
         return isNew ? { state: "never" } : { state: "unverifiable", reason: found.reason, claimed };
       }
       if (found.kind === "none") {
-        if (!found.asked && (await isKeyElsewhere(text)))
+        if (!found.hasAnswered && (await isKeyElsewhere(text)))
           return { state: "unverifiable", reason: ELSEWHERE, claimed };
         if (text === null)
           return (await isThere(keyPath)) ? { state: "missing", note: "" } : { state: "never" };
         return { state: "unsound", reason: "the key that it was sealed with is gone", note: "", claimed };
       }
-      loaded = { key: found.key, place: found.place };
+      loaded = { key: found.key, storage: found.storage };
       const { key, serial, note } = found.key;
       if (text === null) return serial === 0 ? { state: "never" } : { state: "missing", note };
       const opened = openSeal(text, name, key);
@@ -136,7 +136,7 @@ export function openSealedFile(options: SealedFileOptions) {
       if (opened.serial < serial) return { state: "unsound", reason: "it is an older copy", note, claimed };
       loaded = { ...loaded, key: { key, serial: opened.serial, note: opened.note } };
       // Homes of earlier versions have no mark. If it cannot be made, reading continues without it.
-      await markKeyring(found.place, limits).catch(() => {});
+      await markKeyring(found.storage, limits).catch(() => {});
       return { state: "sound", value: opened.value, note: opened.note };
     },
     /**
@@ -151,18 +151,21 @@ export function openSealedFile(options: SealedFileOptions) {
     ): Promise<void> {
       try {
         loaded ??= (await findKey(limits)) ?? (await makeKey(limits));
-        const { key, place } = loaded;
+        const { key, storage } = loaded;
         const next: SealingKey = {
           key: key.key,
           serial: advances ? key.serial + 1 : Math.max(1, key.serial),
           note: note ?? key.note,
         };
-        await keepPrivateFile(path, sealed(value, name, next, place), { mode: 0o600, signal: limits.signal });
-        loaded = { key: next, place };
-        await markKeyring(place, limits);
+        await keepPrivateFile(path, sealed(value, name, next, storage), {
+          mode: 0o600,
+          signal: limits.signal,
+        });
+        loaded = { key: next, storage };
+        await markKeyring(storage, limits);
         // The file is valid before its serial number is in the keyring. If the keyring fails here, an older copy of
         // the file is still accepted until the next write.
-        if (next.serial !== key.serial) await keys.keep(next, place, limits).catch(() => {});
+        if (next.serial !== key.serial) await keys.keep(next, storage, limits).catch(() => {});
       } catch (error) {
         if (error instanceof MountaineerError) throw error;
         throw new MountaineerError("secret_unavailable", `${path} cannot be written: ${errorText(error)}`, {
@@ -195,9 +198,20 @@ async function isThere(path: string): Promise<boolean> {
   );
 }
 
-function sealed(value: unknown, name: string, { key, serial, note }: SealingKey, place: KeyStorage): string {
+function sealed(
+  value: unknown,
+  name: string,
+  { key, serial, note }: SealingKey,
+  storage: KeyStorage,
+): string {
   const body = JSON.stringify(value, null, 2);
-  const header = { version: VERSION, serial, note, key_in: place, mac: macOf(name, serial, note, body, key) };
+  const header = {
+    version: VERSION,
+    serial,
+    note,
+    key_in: storage,
+    mac: macOf(name, serial, note, body, key),
+  };
   return `${JSON.stringify(header)}\n${body}\n`;
 }
 
@@ -241,10 +255,10 @@ function openSeal(
   }
 }
 
-function macOf(name: string, serial: number, note: string, body: string, key: string): string {
+function macOf(name: string, serial: number, remark: string, body: string, key: string): string {
   const { createHmac } = process.getBuiltinModule("node:crypto");
   return createHmac("sha256", Buffer.from(key, "hex"))
-    .update(JSON.stringify([VERSION, name, serial, note]))
+    .update(JSON.stringify([VERSION, name, serial, remark]))
     .update("\n")
     .update(body)
     .digest("hex");

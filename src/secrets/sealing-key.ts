@@ -19,9 +19,9 @@ const keyOf = reader(keyShape);
 export type KeyStorage = "keyring" | "file";
 
 type FoundKey =
-  | { readonly kind: "found"; readonly key: SealingKey; readonly place: KeyStorage }
-  /** `asked`: true if a keyring has answered that it has no key. */
-  | { readonly kind: "none"; readonly asked: boolean }
+  | { readonly kind: "found"; readonly key: SealingKey; readonly storage: KeyStorage }
+  /** `hasAnswered`: true if a keyring has answered that it has no key. */
+  | { readonly kind: "none"; readonly hasAnswered: boolean }
   /** The keyring exists but does not answer: it may be locked. */
   | { readonly kind: "unanswered"; readonly reason: string };
 
@@ -40,9 +40,9 @@ export function openSealingKey({ name, path, keyring }: SealingKeyOptions) {
   // A person's secret begins with a letter or digit, so it never has this name.
   const item = `_seal-${name}`;
 
-  const inFile = async (asked: boolean): Promise<FoundKey> => {
+  const inFile = async (hasAnswered: boolean): Promise<FoundKey> => {
     const key = keyOf(jsonObject((await readIfPresent(path)) ?? ""));
-    return key === null ? { kind: "none", asked } : { kind: "found", key, place: "file" };
+    return key === null ? { kind: "none", hasAnswered } : { kind: "found", key, storage: "file" };
   };
 
   return {
@@ -50,7 +50,7 @@ export function openSealingKey({ name, path, keyring }: SealingKeyOptions) {
       if (keyring === null) return inFile(false);
       try {
         const key = keyOf(jsonObject((await keyring.get(item, limits)) ?? ""));
-        return key === null ? await inFile(true) : { kind: "found", key, place: "keyring" };
+        return key === null ? await inFile(true) : { kind: "found", key, storage: "keyring" };
       } catch (error) {
         if (!(error instanceof MountaineerError) || error.code === "aborted") throw error;
         const isAbsent = error.code === "program_unavailable" || NO_SERVICE.test(error.message);
@@ -58,14 +58,14 @@ export function openSealingKey({ name, path, keyring }: SealingKeyOptions) {
       }
     },
 
-    async placeForNew(limits: KeyringLimits): Promise<KeyStorage> {
+    async storageForNew(limits: KeyringLimits): Promise<KeyStorage> {
       return keyring !== null && (await keyring.unusableBecause(limits)) === null ? "keyring" : "file";
     },
 
     /** Resolves when the key is stored durably. Rejects with `secret_unavailable`, or the system's error. */
-    async keep(key: SealingKey, place: KeyStorage, limits: KeyringLimits): Promise<void> {
+    async keep(key: SealingKey, storage: KeyStorage, limits: KeyringLimits): Promise<void> {
       const content = JSON.stringify({ key: key.key, serial: key.serial, note: key.note });
-      if (place === "keyring" && keyring !== null) return keyring.set(item, content, limits);
+      if (storage === "keyring" && keyring !== null) return keyring.set(item, content, limits);
       await keepPrivateFile(path, `${content}\n`, { mode: 0o600, signal: limits.signal });
     },
   };

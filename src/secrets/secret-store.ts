@@ -11,11 +11,11 @@ import type { Clock } from "../runtime/time/clock.ts";
 import { createKeyring } from "./keyring.ts";
 import type { Keyring, KeyringKind, KeyringOptions } from "./system-keyring.ts";
 
-type SecretPlace = "file" | KeyringKind;
+type SecretStorage = "file" | KeyringKind;
 
-interface KeptSecret {
+interface StoredSecret {
   readonly name: string;
-  readonly kept: SecretPlace;
+  readonly kept: SecretStorage;
   /** Why the value is not in the keyring of this home's secrets; absent: it is, or the home keeps its secrets in the file. */
   readonly reason?: string;
 }
@@ -48,13 +48,13 @@ export function openSecretStore(options: SecretStoreOptions) {
 
   const keyringOf = (record: SecretRecord): Keyring => {
     if (keyring !== null && keyring.kind === record.kept) return keyring;
-    throw unavailable(`it is kept in ${placeText(record.kept)}, which this machine does not have`);
+    throw unavailable(`it is kept in ${storageText(record.kept)}, which this machine does not have`);
   };
 
-  const alone = <T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> => {
+  const exclusively = <T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> => {
     const busy = unavailable("another command is changing the secrets of this home");
     const path = join(home, "secrets.lock.db");
-    return holdingLock(path, { clock, withinMs: LOCK_WAIT_MS, signal, busy, work });
+    return withLock(path, { clock, withinMs: LOCK_WAIT_MS, signal, busy, work });
   };
 
   /** A keyring may answer and be unable to store, as in a login by ssh: a value is stored and removed again. */
@@ -78,7 +78,7 @@ export function openSecretStore(options: SecretStoreOptions) {
     return [...file.values()].every(({ kept }) => kept === "file") ? "file" : "keyring";
   };
 
-  const placeFor = async (wanted: Choice, signal: AbortSignal): Promise<Keyring | null> => {
+  const storageFor = async (wanted: Choice, signal: AbortSignal): Promise<Keyring | null> => {
     if (wanted === "file") return null;
     const why =
       keyring === null
@@ -91,7 +91,7 @@ export function openSecretStore(options: SecretStoreOptions) {
   return {
     filePath,
     /** Sorted by name; asks no keyring. */
-    async list(): Promise<readonly KeptSecret[]> {
+    async list(): Promise<readonly StoredSecret[]> {
       const { secrets } = await readSecrets(filePath);
       return [...secrets]
         .map(([name, { kept }]) => ({ name, kept }))
@@ -115,8 +115,8 @@ export function openSecretStore(options: SecretStoreOptions) {
       value: string,
       wanted: "file" | "keyring" | null,
       signal: AbortSignal,
-    ): Promise<KeptSecret> =>
-      alone(signal, async () => {
+    ): Promise<StoredSecret> =>
+      exclusively(signal, async () => {
         const { secrets, choice: known } = await readSecrets(filePath);
         const file = new Map(secrets);
         const before = file.get(name);
@@ -125,24 +125,24 @@ export function openSecretStore(options: SecretStoreOptions) {
         const usual = before === undefined ? choice : before.kept === "file" ? "file" : "keyring";
         const isLong = keyring?.kind === "keychain" && Buffer.byteLength(value) > LONGEST_IN_KEYCHAIN;
         const chosen = wanted ?? usual ?? "file";
-        const place = isLong ? null : await placeFor(chosen, signal);
-        await place?.set(name, value, limits);
-        file.set(name, place === null ? { kept: "file", value } : { kept: place.kind });
+        const storage = isLong ? null : await storageFor(chosen, signal);
+        await storage?.set(name, value, limits);
+        file.set(name, storage === null ? { kept: "file", value } : { kept: storage.kind });
         await writeSecrets(filePath, file, choice);
         // The old copy is no longer read, so a failure to remove it is ignored.
-        if (place === null && keyring?.kind === before?.kept) {
+        if (storage === null && keyring?.kind === before?.kept) {
           await keyring?.remove(name, limits).catch(() => false);
         }
         const reason = `the Keychain takes ${LONGEST_IN_KEYCHAIN} bytes at most`;
         return {
           name,
-          kept: place?.kind ?? "file",
+          kept: storage?.kind ?? "file",
           ...(isLong && chosen === "keyring" && { reason }),
         };
       }),
     /** Removes a secret. Resolves with its former place; null if there was none. */
-    remove: (name: string, signal: AbortSignal): Promise<KeptSecret | null> =>
-      alone(signal, async () => {
+    remove: (name: string, signal: AbortSignal): Promise<StoredSecret | null> =>
+      exclusively(signal, async () => {
         const { secrets, choice } = await readSecrets(filePath);
         const file = new Map(secrets);
         const record = file.get(name);
@@ -167,7 +167,7 @@ interface LockedWork<T> {
 }
 
 /** Makes the folder of the lock file `path`, and runs `work` under the lock. A crash frees the lock. */
-export async function holdingLock<T>(path: string, { busy, work, ...wait }: LockedWork<T>): Promise<T> {
+export async function withLock<T>(path: string, { busy, work, ...wait }: LockedWork<T>): Promise<T> {
   await ensurePrivateFolder(dirname(path));
   const lock = await waitExclusive(path, wait).catch((error: unknown) => {
     wait.signal.throwIfAborted();
@@ -181,8 +181,8 @@ export async function holdingLock<T>(path: string, { busy, work, ...wait }: Lock
   }
 }
 
-export function placeText(place: SecretPlace): string {
-  switch (place) {
+export function storageText(storage: SecretStorage): string {
+  switch (storage) {
     case "file":
       return "a file of this home";
     case "secret-service":

@@ -86,4 +86,4 @@ export function outcomeOfThrown(error: unknown): ReloadOutcome {
 }
 
 export const NO_CHANGES = "no changes";
-export const LEFT: ReloadResult = { kind: "failed", reason: "watching ended before the file was read" };
+export const ENDED: ReloadResult = { kind: "failed", reason: "watching ended before the file was read" };

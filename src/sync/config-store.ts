@@ -9,7 +9,7 @@ import type { Clock } from "../runtime/time/clock.ts";
 import {
   type CheckedContent,
   type ConfigSteps,
-  LEFT,
+  ENDED,
   outcomeOfThrown,
   type ReloadOutcome,
   type ReloadResult,
@@ -101,15 +101,15 @@ export function createConfigStore<Snapshot>(options: ConfigStoreOptions<Snapshot
   let workArrived = new AbortController();
 
   const memory = createSyncMemory({ path: file.path, rejected, watch, clock, logger, announce });
-  const lookFor = (reason: TriggerReason): void =>
-    lane.trigger({ reason, atMs: clock.monotonicMs(), details: [] });
+  const checkFor = (reason: TriggerReason): void =>
+    loop.trigger({ reason, atMs: clock.monotonicMs(), details: [] });
 
-  const look = createFileCheck<Snapshot>({
+  const check = createFileCheck<Snapshot>({
     file,
     watch,
     clock,
     memory: () => ({ ...memory.record, runningSha256: current.running.sha256 }),
-    onRead: memory.noteRead,
+    onRead: memory.recordRead,
     load: ({ bytes, inode, isMovedIn = false }, signal, waitMs) =>
       current.busily(() => options.load(bytes, signal, { inode, isMovedIn, waitMs })),
     apply: current.apply,
@@ -118,13 +118,13 @@ export function createConfigStore<Snapshot>(options: ConfigStoreOptions<Snapshot
   const turnOf = (signal: AbortSignal): ConfigTurn<Snapshot> => ({
     signal,
     async applySaved(content) {
-      watch.detector.noteRead(content.sha256);
+      watch.detector.recordRead(content.sha256);
       const outcome = await current.apply(content, signal);
-      memory.noteSaved(content.sha256, outcome.kind === "applied" ? outcome : null);
+      memory.recordSaved(content.sha256, outcome.kind === "applied" ? outcome : null);
       if (outcome.kind === "applied") return outcome;
       // The check tries the saved content a second time. If that also fails, it announces the failure and, if the file
       // is watched, schedules the retries.
-      return memory.settle(await look(true, signal, signal), current.running.sha256, true);
+      return memory.conclude(await check(true, signal, signal), current.running.sha256, true);
     },
     async applyAgain(source, snapshot = current.running.snapshot) {
       const content = { bytes: new Uint8Array(), sha256: current.running.sha256, snapshot, source };
@@ -143,24 +143,24 @@ export function createConfigStore<Snapshot>(options: ConfigStoreOptions<Snapshot
     hasWork = waitingWork.length > 0;
   };
 
-  const lane = createReconcileLoop({
+  const loop = createReconcileLoop({
     clock,
     async run(triggers, signal) {
       const isDue = triggers.some(({ reason }) => reason !== "user");
       const answering: typeof requests = [];
-      let result = LEFT;
+      let result = ENDED;
       try {
-        for (let looks = 1, again = true; again; looks += 1) {
+        for (let checks = 1, again = true; again; checks += 1) {
           await takeTurns(signal);
           answering.push(...requests.splice(0));
-          const asked = answering.length > 0;
-          if (!asked && !isDue) break;
+          const isRequested = answering.length > 0;
+          if (!isRequested && !isDue) break;
           workArrived = new AbortController();
-          const breakOff = looks > MOST_BROKEN_OFF ? signal : AbortSignal.any([signal, workArrived.signal]);
-          const end = await look(asked, signal, breakOff);
+          const breakOff = checks > MOST_BROKEN_OFF ? signal : AbortSignal.any([signal, workArrived.signal]);
+          const end = await check(isRequested, signal, breakOff);
           again = end.kind === "left" && hasWork;
           if (again) continue;
-          result = memory.settle(end, current.running.sha256, asked);
+          result = memory.conclude(end, current.running.sha256, isRequested);
         }
       } finally {
         options.onState();
@@ -187,13 +187,13 @@ export function createConfigStore<Snapshot>(options: ConfigStoreOptions<Snapshot
       return { ...memory.state, hash: current.running.sha256 };
     },
     /** Makes the lane's next cycle read the file. */
-    lookFor,
+    checkFor,
     /** Reads the file now. Never rejects; calls made during a cycle share the next look. */
     reloadNow(): Promise<ReloadResult> {
-      if (ended) return Promise.resolve(LEFT);
+      if (ended) return Promise.resolve(ENDED);
       return new Promise((resolve) => {
         requests.push(resolve);
-        lookFor("user");
+        checkFor("user");
       });
     },
     /**
@@ -211,14 +211,14 @@ export function createConfigStore<Snapshot>(options: ConfigStoreOptions<Snapshot
         });
         hasWork = true;
         workArrived.abort();
-        lookFor("user");
+        checkFor("user");
       });
     },
     async [Symbol.asyncDispose]() {
       ended = true;
-      await lane[Symbol.asyncDispose]();
+      await loop[Symbol.asyncDispose]();
       for (const { refuse } of waitingWork.splice(0)) refuse();
-      for (const answer of requests.splice(0)) answer(LEFT);
+      for (const answer of requests.splice(0)) answer(ENDED);
     },
   };
 }

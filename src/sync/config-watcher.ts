@@ -25,19 +25,19 @@ interface ConfigWatcherOptions<Snapshot>
   /** Called when another inode than before was found to hold the running content: it was saved again by a rename. */
   readonly onMove?: (content: FileContent) => void;
   /** The longest time for one system call on the file, ms; default 5 s. */
-  readonly lookDeadlineMs?: number;
+  readonly checkDeadlineMs?: number;
   readonly folderEvents?: FolderEvents;
 }
 
 export type ConfigWatcher<Snapshot> = ReturnType<typeof createConfigWatcher<Snapshot>>;
 
 /** After this time a file on a slow network counts as unreadable. */
-const LOOK_DEADLINE_MS = 5_000;
+const CHECK_DEADLINE_MS = 5_000;
 
 /** Disposing stops watching at once, and waits for a running `apply`. */
 export function createConfigWatcher<Snapshot>(options: ConfigWatcherOptions<Snapshot>) {
   const { clock, logger, rejected = null } = options;
-  const bounded = withDeadline(options.file, clock, options.lookDeadlineMs ?? LOOK_DEADLINE_MS);
+  const bounded = withDeadline(options.file, clock, options.checkDeadlineMs ?? CHECK_DEADLINE_MS);
   let lastRead = "";
   const file: WatchedFile = {
     ...bounded,
@@ -83,7 +83,7 @@ export function createConfigWatcher<Snapshot>(options: ConfigWatcherOptions<Snap
     onSign() {
       if (!store.hasWork) notify(() => options.onSign?.());
     },
-    onDue: (reason) => store.lookFor(reason),
+    onDue: (reason) => store.checkFor(reason),
     onState: publish,
   });
   const store = createConfigStore<Snapshot>({

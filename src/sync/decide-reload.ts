@@ -15,7 +15,7 @@ export type LoadedContent<Snapshot> = (
   readonly isStale?: boolean;
 };
 
-interface SeenContent<Snapshot> extends FileContent {
+interface ObservedContent<Snapshot> extends FileContent {
   readonly kind: "content";
   /** Hash of the bytes, hexadecimal. */
   readonly sha256: string;
@@ -26,7 +26,7 @@ interface SeenContent<Snapshot> extends FileContent {
 export type FileObservation<Snapshot> =
   | { readonly kind: "missing" }
   | { readonly kind: "unreadable"; readonly reason: string }
-  | SeenContent<Snapshot>;
+  | ObservedContent<Snapshot>;
 
 export interface ReloadMemory {
   readonly runningSha256: string;
@@ -44,7 +44,7 @@ export interface ReloadMemory {
 
 export interface ReloadCheck {
   /** A caller of `reloadNow` waits for the result. */
-  readonly asked: boolean;
+  readonly isRequested: boolean;
   /** A detector reported a change. */
   readonly noticed: boolean;
   /** True: this look repeats an earlier look, which may have found the file half written. */
@@ -60,7 +60,7 @@ type ReloadDecision<Snapshot> =
   /** The look found a change that no detector has noticed: debounce it first. */
   | { readonly do: "wait_until_quiet" }
   /** New bytes: parse them, then decide again. */
-  | { readonly do: "load"; readonly content: SeenContent<Snapshot> }
+  | { readonly do: "load"; readonly content: ObservedContent<Snapshot> }
   /** The file may be half written: read it again. */
   | { readonly do: "look_again" }
   | { readonly do: "fail"; readonly reason: string }
@@ -70,41 +70,41 @@ type ReloadDecision<Snapshot> =
       readonly sha256: string;
       readonly wrong: Extract<LoadedContent<Snapshot>, { ok: false }>;
     }
-  | { readonly do: "apply"; readonly content: SeenContent<Snapshot>; readonly snapshot: Snapshot };
+  | { readonly do: "apply"; readonly content: ObservedContent<Snapshot>; readonly snapshot: Snapshot };
 
 /**
  * A missing file is not a change. Bytes that were rejected or suspect are not tried again unless a caller asks. An
  * empty, broken or cut file is read again before it is accepted as such.
  */
 export function decideReload<Snapshot>(
-  seen: FileObservation<Snapshot>,
+  observed: FileObservation<Snapshot>,
   memory: ReloadMemory,
-  { asked, noticed, second }: ReloadCheck,
+  { isRequested, noticed, second }: ReloadCheck,
 ): ReloadDecision<Snapshot> {
   const { problem } = memory;
-  if (seen.kind === "missing") return { do: problem?.kind === "unreadable" ? "forget_problem" : "rest" };
-  if (seen.kind === "unreadable") return { do: "fail", reason: seen.reason };
-  const { bytes, sha256, loaded } = seen;
+  if (observed.kind === "missing") return { do: problem?.kind === "unreadable" ? "forget_problem" : "rest" };
+  if (observed.kind === "unreadable") return { do: "fail", reason: observed.reason };
+  const { bytes, sha256, loaded } = observed;
   if (sha256 === memory.runningSha256) {
     const isUnexpected = noticed && sha256 !== memory.expectedSha256;
-    return { do: asked || isUnexpected || problem !== null ? "report_same" : "rest" };
+    return { do: isRequested || isUnexpected || problem !== null ? "report_same" : "rest" };
   }
   const isKnown = problem?.sha256 === sha256;
-  if (isKnown && isSettled(problem) && !asked) return { do: "rest" };
-  if (!noticed && !asked && !second && !isKnown) return { do: "wait_until_quiet" };
+  if (isKnown && isFinal(problem) && !isRequested) return { do: "rest" };
+  if (!noticed && !isRequested && !second && !isKnown) return { do: "wait_until_quiet" };
   if (bytes.length === 0 && !second) return { do: "look_again" };
-  if (loaded === null) return { do: "load", content: seen };
+  if (loaded === null) return { do: "load", content: observed };
   // A reload is a person's confirmation of a suspect file that was already reported.
-  const isConfirmed = asked && isKnown && problem?.kind === "cut_short";
+  const isConfirmed = isRequested && isKnown && problem?.kind === "cut_short";
   const suspect = isConfirmed ? null : (loaded.suspect ?? null);
-  if (loaded.ok && suspect === null) return { do: "apply", content: seen, snapshot: loaded.snapshot };
+  if (loaded.ok && suspect === null) return { do: "apply", content: observed, snapshot: loaded.snapshot };
   if (!second) return { do: "look_again" };
   if (loaded.ok || suspect !== null) return { do: "hold", sha256, reason: suspect ?? "" };
   return { do: "reject", sha256, wrong: loaded };
 }
 
 /** True for content that is not retried automatically. */
-export function isSettled({ kind }: Pick<SyncProblem, "kind">): boolean {
+export function isFinal({ kind }: Pick<SyncProblem, "kind">): boolean {
   return kind === "rejected" || kind === "cut_short";
 }
 

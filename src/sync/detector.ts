@@ -7,7 +7,7 @@ import type { Detection } from "./sync-settings.ts";
 import type { FileStat, WatchedFile } from "./watched-file.ts";
 
 /** Pause between an event and the look: events come in bursts, and at the first one the file is often still empty. */
-export const SETTLE_MS = 10;
+export const QUIET_MS = 10;
 /**
  * Longest time until a change without an event is noticed, ms: a symlink farther up the path was replaced, or
  * an event was lost.
@@ -67,13 +67,13 @@ export function startDetector(detection: Detection, options: DetectorOptions) {
      * Looks now, and reports a change before the promise resolves. The first look never reports a change: the
      * caller must read the file after it. Never rejects.
      */
-    look: (): Promise<void> => poll.look(),
+    check: (): Promise<void> => poll.check(),
     /**
      * Notes the SHA-256 of content that the caller has read. From now on, `hash` and `inotify` compare with that
      * content, and so notice a change back to older content.
      */
-    noteRead(sha256: string): void {
-      if (detection !== "mtime") poll.noteSeen(sha256);
+    recordRead(sha256: string): void {
+      if (detection !== "mtime") poll.recordFingerprint(sha256);
     },
     [Symbol.dispose]() {
       poll[Symbol.dispose]();
@@ -83,11 +83,11 @@ export function startDetector(detection: Detection, options: DetectorOptions) {
   };
 }
 
-interface Seen {
+interface Observed {
   readonly stat: FileStat;
   readonly sha256: string;
   /** True if the file's bytes cannot have changed while its stat is still equal to `stat`. */
-  readonly settled: boolean;
+  readonly isStable: boolean;
 }
 
 /** `inotify`: events of the file's folders, confirmed by the content. A slow poll sees changes without an event. */
@@ -96,7 +96,7 @@ function createOsEvents(
   signal: AbortSignal,
   poll: () => ReturnType<typeof startChangePoll>,
 ) {
-  let seen: Seen | null = null;
+  let observed: Observed | null = null;
   let armingDue = true;
   let degraded: string | null = null;
   let settling: Timer | null = null;
@@ -108,9 +108,9 @@ function createOsEvents(
     armingDue = true;
     nextEventMs = clock.monotonicMs();
     if (settling !== null) return;
-    settling = clock.setTimer(SETTLE_MS, () => {
+    settling = clock.setTimer(QUIET_MS, () => {
       settling = null;
-      void poll().look();
+      void poll().check();
     });
     onSign?.();
   });
@@ -123,7 +123,7 @@ function createOsEvents(
     poll().setInterval(unwatched === null ? SAFETY_POLL_MS : pollIntervalMs);
     onDegraded(unwatched);
   };
-  const look = async (): Promise<FileStat | null> => {
+  const check = async (): Promise<FileStat | null> => {
     try {
       return await file.stat(signal);
     } catch (error) {
@@ -142,21 +142,21 @@ function createOsEvents(
       nextEventMs = null;
       const wasDue = armingDue;
       if (wasDue) await arm();
-      let stat = await look();
-      if (!wasDue && (stat === null || seen === null || !isSame(stat, seen.stat))) {
+      let stat = await check();
+      if (!wasDue && (stat === null || observed === null || !isSame(stat, observed.stat))) {
         await arm();
-        stat = await look();
+        stat = await check();
       }
       if (stat === null) return null;
-      if (seen?.settled && isSame(stat, seen.stat)) return seen.sha256;
+      if (observed?.isStable && isSame(stat, observed.stat)) return observed.sha256;
       const content = await file.read(signal);
       if (content === null) return null;
-      seen = {
+      observed = {
         stat,
         sha256: sha256Of(content.bytes),
-        settled: clock.wallMs() - changedMs(stat) > COARSEST_TIME_MS,
+        isStable: clock.wallMs() - changedMs(stat) > COARSEST_TIME_MS,
       };
-      return seen.sha256;
+      return observed.sha256;
     },
     [Symbol.dispose]() {
       settling?.[Symbol.dispose]();
@@ -196,27 +196,27 @@ interface ChangePollOptions {
  */
 function startChangePoll(options: ChangePollOptions) {
   const { clock, intervalMs, fingerprint, onChange, onPresence } = options;
-  let seen: string | null = null;
+  let observed: string | null = null;
   let readable = true;
   let present: boolean | null = null;
-  let looked = false;
+  let hasChecked = false;
   let again = false;
   let running: Promise<void> | null = null;
   let disposed = false;
 
-  const note = (found: string | null, isReadable: boolean): void => {
-    const differs = isReadable !== readable || (found !== null && found !== seen);
-    const isFirst = !looked;
-    looked = true;
+  const record = (found: string | null, isReadable: boolean): void => {
+    const differs = isReadable !== readable || (found !== null && found !== observed);
+    const isFirst = !hasChecked;
+    hasChecked = true;
     readable = isReadable;
-    seen = found ?? seen;
+    observed = found ?? observed;
     if (isReadable && present !== (found !== null)) {
       present = found !== null;
       onPresence(present);
     }
     if (differs && !isFirst) onChange();
   };
-  const lookOnce = async (): Promise<void> => {
+  const checkOnce = async (): Promise<void> => {
     let found: string | null = null;
     let isReadable = true;
     try {
@@ -226,31 +226,31 @@ function startChangePoll(options: ChangePollOptions) {
       // the reason.
       isReadable = false;
     }
-    if (!disposed) note(found, isReadable);
+    if (!disposed) record(found, isReadable);
   };
   const run = async (): Promise<void> => {
     do {
       again = false;
-      await lookOnce();
+      await checkOnce();
     } while (again && !disposed);
     running = null;
   };
-  const look = (): Promise<void> => {
+  const check = (): Promise<void> => {
     if (disposed) return Promise.resolve();
     if (running !== null) again = true;
     running ??= run();
     return running;
   };
   const beat = (): void => {
-    if (running === null) void look();
+    if (running === null) void check();
   };
   const ticker = startTicker(clock, intervalMs, beat, IN_STEP);
 
   return {
-    look,
+    check,
     /** Replaces the last seen fingerprint by one that the caller has seen. */
-    noteSeen(fingerprint: string): void {
-      seen = fingerprint;
+    recordFingerprint(fingerprint: string): void {
+      observed = fingerprint;
     },
     setInterval: ticker.setInterval,
     [Symbol.dispose]() {

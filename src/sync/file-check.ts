@@ -17,13 +17,13 @@ export type CheckOutcome<Snapshot> =
   /** Broken off: the file changed again, watching ended, or an edit comes first. Each of these leads to another look. */
   | { readonly kind: "left" }
   | { readonly kind: "problem_gone" }
-  | { readonly kind: "rest"; readonly seen: FileObservation<Snapshot> }
+  | { readonly kind: "rest"; readonly observed: FileObservation<Snapshot> }
   | { readonly kind: "unreadable"; readonly reason: string }
   | { readonly kind: "same"; readonly sha256: string }
   | { readonly kind: "suspect"; readonly sha256: string; readonly reason: string }
   | { readonly kind: "tried"; readonly sha256: string; readonly outcome: ReloadOutcome };
 
-interface FileLookOptions<Snapshot> {
+interface FileCheckOptions<Snapshot> {
   readonly file: WatchedFile;
   readonly watch: FileWatch;
   readonly clock: Clock;
@@ -42,10 +42,10 @@ interface FileLookOptions<Snapshot> {
  * An empty or wrong content may be half written, so it is read again after the debounce time, within these
  * bounds.
  */
-const SECOND_LOOK_MS = { least: 250, most: 2_000 } as const;
+const SECOND_CHECK_MS = { least: 250, most: 2_000 } as const;
 
 /** Creates the function that checks the file. Its calls must not overlap, and each applies at most one content. */
-export function createFileCheck<Snapshot>(options: FileLookOptions<Snapshot>) {
+export function createFileCheck<Snapshot>(options: FileCheckOptions<Snapshot>) {
   const { file, watch, clock, onRead } = options;
 
   const read = async (signal: AbortSignal): Promise<FileObservation<Snapshot>> => {
@@ -73,36 +73,36 @@ export function createFileCheck<Snapshot>(options: FileLookOptions<Snapshot>) {
   };
 
   /** Returns false if another look follows because of a later change, or if this look was broken off. */
-  const untilSecondLook = async (asked: boolean, signal: AbortSignal): Promise<boolean> => {
-    const { least, most } = SECOND_LOOK_MS;
-    const waitMs = asked ? least : Math.min(most, Math.max(least, watch.settings.debounceMs));
+  const untilSecondCheck = async (isRequested: boolean, signal: AbortSignal): Promise<boolean> => {
+    const { least, most } = SECOND_CHECK_MS;
+    const waitMs = isRequested ? least : Math.min(most, Math.max(least, watch.settings.debounceMs));
     if (!(await pause(waitMs, signal))) return false;
-    await watch.detector.look();
-    if (asked) watch.window.cancel();
+    await watch.detector.check();
+    if (isRequested) watch.window.cancel();
     // If the file changes during the wait, the second look is left out: the change leads to another look.
-    return asked || (watch.isWatching && !watch.window.isOpen && !watch.changeDue);
+    return isRequested || (watch.isWatching && !watch.window.isOpen && !watch.changeDue);
   };
 
-  // `asked`: a caller waits for the result. `breakOff` ends the look as long as `apply` has not begun; `signal`
+  // `isRequested`: a caller waits for the result. `breakOff` ends the look as long as `apply` has not begun; `signal`
   // aborts `apply`.
   return async (
-    asked: boolean,
+    isRequested: boolean,
     signal: AbortSignal,
     breakOff: AbortSignal,
   ): Promise<CheckOutcome<Snapshot>> => {
-    if (!asked && !watch.isWatching) return { kind: "left" };
+    if (!isRequested && !watch.isWatching) return { kind: "left" };
     // A change that the detector has not noticed yet is debounced as well, unless a caller waits.
-    if (asked || !watch.changeDue) await watch.detector.look();
-    if (asked) watch.window.cancel();
+    if (isRequested || !watch.changeDue) await watch.detector.check();
+    if (isRequested) watch.window.cancel();
     else if (watch.window.isOpen) return { kind: "left" };
-    let noticed = asked;
-    const takeLook = (): Promise<FileObservation<Snapshot>> => {
+    let noticed = isRequested;
+    const observe = (): Promise<FileObservation<Snapshot>> => {
       noticed ||= watch.changeDue;
       watch.changeDue = false;
       return read(breakOff);
     };
     let second = false;
-    let seen = await takeLook();
+    let observed = await observe();
     const lastMs = clock.monotonicMs() + watch.settings.debounceMs * MAX_WAIT_FACTOR;
     for (;;) {
       if (breakOff.aborted) {
@@ -110,10 +110,10 @@ export function createFileCheck<Snapshot>(options: FileLookOptions<Snapshot>) {
         return { kind: "left" };
       }
       const memory = options.memory();
-      const decision = decideReload(seen, memory, { asked, noticed, second });
+      const decision = decideReload(observed, memory, { isRequested, noticed, second });
       switch (decision.do) {
         case "rest":
-          return { kind: "rest", seen };
+          return { kind: "rest", observed };
         case "report_same":
           return { kind: "same", sha256: memory.runningSha256 };
         case "forget_problem":
@@ -124,11 +124,11 @@ export function createFileCheck<Snapshot>(options: FileLookOptions<Snapshot>) {
         case "fail":
           return { kind: "unreadable", reason: decision.reason };
         case "look_again": {
-          if (!(await untilSecondLook(asked, breakOff)) && !breakOff.aborted) return { kind: "left" };
+          if (!(await untilSecondCheck(isRequested, breakOff)) && !breakOff.aborted) return { kind: "left" };
           second = true;
-          const before = seen;
-          seen = await takeLook();
-          if (isSameContent(before, seen)) seen = before;
+          const before = observed;
+          observed = await observe();
+          if (isSameContent(before, observed)) observed = before;
           break;
         }
         case "load": {
@@ -137,7 +137,7 @@ export function createFileCheck<Snapshot>(options: FileLookOptions<Snapshot>) {
             // A file that is being written is waited for, and then read again.
             const waitMs = Math.max(0, lastMs - clock.monotonicMs());
             const loaded = await options.load(content, breakOff, waitMs);
-            seen = loaded.isStale === true && waitMs > 0 ? await takeLook() : { ...content, loaded };
+            observed = loaded.isStale === true && waitMs > 0 ? await observe() : { ...content, loaded };
           } catch (error) {
             if (!breakOff.aborted) {
               return { kind: "tried", sha256: content.sha256, outcome: outcomeOfThrown(error) };

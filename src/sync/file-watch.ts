@@ -51,7 +51,7 @@ export function createFileWatch(options: FileWatchOptions) {
     clock,
     quietMs: settings.debounceMs,
     maxWaitMs: settings.debounceMs * MAX_WAIT_FACTOR,
-    beforeEnd: () => detector.look(),
+    beforeEnd: () => detector.check(),
     onEnd() {
       watch.changeDue = true;
       onDue("config");
@@ -163,13 +163,13 @@ function createDetectorSlot({ onReady, ...options }: SlotOptions) {
       const pollIntervalMs = Math.max(SHORTEST_POLL_MS, next.pollIntervalMs);
       const own = startDetector(next.detection, { ...options, pollIntervalMs });
       detector = own;
-      await own.look();
+      await own.check();
       onReady();
     },
-    async look(): Promise<void> {
-      await detector?.look();
+    async check(): Promise<void> {
+      await detector?.check();
     },
-    noteRead: (sha256: string): void => detector?.noteRead(sha256),
+    recordRead: (sha256: string): void => detector?.recordRead(sha256),
   };
 }
 

@@ -28,20 +28,20 @@ export function syncEvent(
 
 type NumberedSyncEvent = SyncEvent & { id: number };
 
-const KEPT = 1_000;
+const RETAINED = 1_000;
 
 /** The newest thousand events, oldest first. */
 export function createSyncEvents() {
-  const kept: NumberedSyncEvent[] = [];
+  const retained: NumberedSyncEvent[] = [];
   let count = 0;
   return {
     add(event: SyncEvent): NumberedSyncEvent {
       count += 1;
       const numbered = { ...event, id: count };
-      kept.push(numbered);
-      if (kept.length > KEPT) kept.shift();
+      retained.push(numbered);
+      if (retained.length > RETAINED) retained.shift();
       return numbered;
     },
-    all: (): NumberedSyncEvent[] => [...kept],
+    all: (): NumberedSyncEvent[] => [...retained],
   };
 }

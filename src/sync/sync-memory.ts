@@ -2,8 +2,8 @@
 import type { NextRun } from "../reconcile/reconcile-loop.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import { type Clock, isoTime } from "../runtime/time/clock.ts";
-import { LEFT, NO_CHANGES, type ReloadResult } from "./config-steps.ts";
-import { isSettled, type ReloadMemory, retryDelayMs } from "./decide-reload.ts";
+import { ENDED, NO_CHANGES, type ReloadResult } from "./config-steps.ts";
+import { isFinal, type ReloadMemory, retryDelayMs } from "./decide-reload.ts";
 import type { CheckOutcome } from "./file-check.ts";
 import type { FileWatch } from "./file-watch.ts";
 import type { SyncEventType } from "./sync-event.ts";
@@ -49,7 +49,7 @@ export function createSyncMemory(options: SyncMemoryOptions) {
   let record: SyncRecord = { expectedSha256: null, lastReadSha256: null, problem: null, lastSync: null };
 
   /** False: the problem is the same as before. */
-  const noteProblem = ({ kind, sha256, reason }: Pick<Problem, "kind" | "sha256" | "reason">): boolean => {
+  const recordProblem = ({ kind, sha256, reason }: Pick<Problem, "kind" | "sha256" | "reason">): boolean => {
     const before = record.problem;
     const isSame =
       before !== null && before.kind === kind && before.sha256 === sha256 && before.reason === reason;
@@ -58,58 +58,67 @@ export function createSyncMemory(options: SyncMemoryOptions) {
     record = { ...record, problem: { kind, sha256, reason, since, failures, atMs: clock.monotonicMs() } };
     return !isSame;
   };
-  const noteRunning = (): void => {
+  const recordRunning = (): void => {
     record = { ...record, problem: null, lastSync: isoTime(clock.wallMs()) };
   };
   // Under `on_failure = "stop"` only a failed reload ends the watch. A file that is rejected at the start is no
   // failed reload.
-  if (rejected !== null) noteProblem(rejected);
+  if (rejected !== null) recordProblem(rejected);
 
   const announceApplied = (changed: boolean, details: string): void =>
     announce(changed ? "changed" : "no-change", changed ? details : NO_CHANGES);
 
-  const failed = (kind: Problem["kind"], sha256: string | null, reason: string, asked: boolean): void => {
-    const isNew = noteProblem({ kind, sha256, reason });
-    announceFailure(options, { kind, reason, failures: record.problem?.failures ?? 1 }, isNew || asked);
+  const failed = (
+    kind: Problem["kind"],
+    sha256: string | null,
+    reason: string,
+    isRequested: boolean,
+  ): void => {
+    const isNew = recordProblem({ kind, sha256, reason });
+    announceFailure(options, { kind, reason, failures: record.problem?.failures ?? 1 }, isNew || isRequested);
   };
 
   /** Notes that the file's content runs. If this ends a problem, logs that at `level`. */
   const succeeded = (level: "info" | "debug"): void => {
     if (record.problem !== null) logger[level]("config error cleared", { path, kind: record.problem.kind });
-    noteRunning();
+    recordRunning();
     watch.resume();
   };
 
-  const settle = (end: CheckOutcome<unknown>, runningSha256: string, asked: boolean): ReloadResult => {
+  const conclude = (
+    end: CheckOutcome<unknown>,
+    runningSha256: string,
+    isRequested: boolean,
+  ): ReloadResult => {
     switch (end.kind) {
       case "left":
-        return LEFT;
+        return ENDED;
       case "problem_gone":
         record = { ...record, problem: null };
         return { kind: "missing" };
       case "unreadable":
-        failed("unreadable", null, end.reason, asked);
+        failed("unreadable", null, end.reason, isRequested);
         return end;
       case "suspect":
         // Not a failed reload: even under `on_failure = "stop"`, the watch waits for other bytes.
-        if (noteProblem({ ...end, kind: "cut_short" })) announce("error", end.reason);
+        if (recordProblem({ ...end, kind: "cut_short" })) announce("error", end.reason);
         return { kind: "failed", reason: `${end.reason}; if the file is complete: mountaineer reload` };
       case "same":
         succeeded("info");
         announce("no-change", NO_CHANGES);
         return { kind: "same" };
       case "rest": {
-        const { seen } = end;
-        const isRunning = seen.kind === "content" && seen.sha256 === runningSha256;
-        if (isRunning) noteRunning();
+        const { observed } = end;
+        const isRunning = observed.kind === "content" && observed.sha256 === runningSha256;
+        if (isRunning) recordRunning();
         else if (record.problem !== null)
           record = { ...record, problem: { ...record.problem, atMs: clock.monotonicMs() } };
-        return { kind: seen.kind === "missing" ? "missing" : "same" };
+        return { kind: observed.kind === "missing" ? "missing" : "same" };
       }
       case "tried": {
         const { outcome, sha256 } = end;
         if (outcome.kind !== "applied") {
-          failed(outcome.kind, sha256, outcome.reason, asked);
+          failed(outcome.kind, sha256, outcome.reason, isRequested);
           return outcome;
         }
         const { changed, details } = outcome;
@@ -139,29 +148,32 @@ export function createSyncMemory(options: SyncMemoryOptions) {
     retry(): NextRun | null {
       const { problem } = record;
       const { settings, isWatching, window } = watch;
-      if (problem === null || isSettled(problem) || !isWatching || window.isOpen) return null;
+      if (problem === null || isFinal(problem) || !isWatching || window.isOpen) return null;
       return { atMs: problem.atMs + retryDelayMs(settings, problem.failures), reason: "retry" };
     },
-    noteRead(sha256: string): void {
+    recordRead(sha256: string): void {
       record = { ...record, lastReadSha256: sha256 };
-      watch.detector.noteRead(sha256);
+      watch.detector.recordRead(sha256);
     },
     /**
      * Notes that the service has written these bytes to the file; `applied` is null if they could not be
      * applied.
      */
-    noteSaved(sha256: string, applied: { readonly changed: boolean; readonly details: string } | null): void {
+    recordSaved(
+      sha256: string,
+      applied: { readonly changed: boolean; readonly details: string } | null,
+    ): void {
       record = { ...record, problem: null };
       watch.resume();
       if (applied === null) return;
-      noteRunning();
+      recordRunning();
       // If no look has read the saved bytes yet, the next look finds them and announces nothing.
       record = { ...record, expectedSha256: sha256 === record.lastReadSha256 ? null : sha256 };
       announceApplied(applied.changed, applied.details);
     },
     announceApplied,
-    settle(end: CheckOutcome<unknown>, runningSha256: string, asked: boolean): ReloadResult {
-      const result = settle(end, runningSha256, asked);
+    conclude(end: CheckOutcome<unknown>, runningSha256: string, isRequested: boolean): ReloadResult {
+      const result = conclude(end, runningSha256, isRequested);
       if (record.lastReadSha256 === record.expectedSha256) record = { ...record, expectedSha256: null };
       return result;
     },

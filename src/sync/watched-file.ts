@@ -59,13 +59,13 @@ export function withDeadline(file: WatchedFile, clock: Clock, deadlineMs: number
     const onAbort = (): void => stop.abort(signal.reason);
     signal.addEventListener("abort", onAbort, { once: true });
     const work = call(stop.signal);
-    const settled = work.then(
+    const finished = work.then(
       () => {},
       () => {},
     );
     const timer = clock.setTimer(deadlineMs, () => {
       lateCalls += 1;
-      void settled.then(() => {
+      void finished.then(() => {
         lateCalls -= 1;
       });
       stop.abort(late());

@@ -30,7 +30,7 @@ export function createScreens(
   show: (key: string) => void,
 ): readonly [Screen, ...Screen[]] {
   const { link, prompt, signal, sync, clock } = context;
-  const approving = startApproveSession(link.ask, sync.status, signal);
+  const approving = startApproveSession(link.call, sync.status, signal);
   const ring = createEventRing(link.listen, clock, signal);
   const actions = createActions(link, prompt, signal);
   const logs = createLogsScreen(link, clock, () => show("l"), signal);

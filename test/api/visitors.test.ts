@@ -47,7 +47,7 @@ async function setUp(t: TestContext) {
   const session = `Authorization: Bearer ${secret}`;
   /** The header of a tab whose code was typed just now. */
   const right = (): string => {
-    const { right, code } = rig.httpApi.owners.ask(secret);
+    const { right, code } = rig.httpApi.owners.request(secret);
     rig.httpApi.owners.grant(code);
     return `X-Mountaineer-Owner: ${right}`;
   };
@@ -112,10 +112,10 @@ async function openPipe(
 
 /** The code of the refusal of who has these rights; null: the operation is served. */
 function refusalOf(name: OperationName, expected: Expected): string | null {
-  const { reach } = OPERATIONS[name];
+  const { right } = OPERATIONS[name];
   if (typeof expected === "string") return expected;
-  if (expected.isOwner || reach === "signed_in") return null;
-  if (reach === "socket") return "owner_only";
+  if (expected.isOwner || right === "signed_in") return null;
+  if (right === "socket") return "owner_only";
   return expected.runsCommands ? null : "commands_refused";
 }
 
@@ -147,7 +147,7 @@ test("E2 a visitor's right is checked when the request is complete: one signed o
   const config = scriptedConfig();
   const rig = await startHttpApi(t, { clock, config });
   const secret = (await rig.access.signIn(rig.token))?.secret ?? "";
-  const { right, code } = rig.httpApi.owners.ask(secret);
+  const { right, code } = rig.httpApi.owners.request(secret);
   rig.httpApi.owners.grant(code);
   const approve = JSON.stringify({ entries: [] });
   for (const [path, body, headers, meanwhile, refusal] of [

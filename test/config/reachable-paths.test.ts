@@ -28,7 +28,7 @@ async function backend(keys: string): Promise<BackendConfig> {
 }
 
 async function reached(keys: string, places = PLACES): Promise<readonly string[]> {
-  return [...new Set(reachableByBackends(await backend(keys), places).flatMap((reach) => reach.places))];
+  return [...new Set(reachableByBackends(await backend(keys), places).flatMap((reach) => reach.targets))];
 }
 
 const REACHING: readonly (readonly [keys: string, places: readonly string[]])[] = [
@@ -103,7 +103,7 @@ test("E2 in the home itself a word is not a path, and a warning shows no argumen
   const ofArguments = (...args: string[]) =>
     reachableByBackends({ ...given, connection: { ...connection, cwd: PLACE.home, args } }, places);
   assert.deepEqual(ofArguments("--token", "word"), []);
-  assert.deepEqual(ofArguments(".")[0]?.places, ALL);
+  assert.deepEqual(ofArguments(".")[0]?.targets, ALL);
   const { warnings } = await accepted('[backends.a]\ncommand = "x"\nargs = ["~/.mountaineer/hunter2"]\n');
   assert.ok(warnings.some(({ path }) => path === "backends.a.args[0]"));
   assert.doesNotMatch(JSON.stringify(warnings), /hunter2/);

@@ -52,7 +52,7 @@ test("C3 without a gateway configured there is none: nothing is shown, and reque
   const { part, told } = start(t);
   await part.start(await configOf(NOTHING));
   assert.deepEqual(part.status(), {});
-  await part.settled(NEVER);
+  await part.whenStarted(NEVER);
   await assert.rejects(part.control.tools(), isOff);
   await assert.rejects(part.control.call({ tool: "x" }, NEVER), isOff);
   await assert.rejects(part.control.restart({}), isOff);
@@ -76,7 +76,7 @@ env = { TOKEN = "\${STARTED_TEST_TOKEN}", API_KEY = "also-written-out", LEVEL = 
 cwd = "/"
 `;
   await part.start(await configOf(text));
-  await part.settled(NEVER);
+  await part.whenStarted(NEVER);
   const started = told.filter(({ name }) => name === "backend.started");
   assert.deepEqual(started, [
     {
@@ -99,7 +99,7 @@ test("B6 C3 the first backend in the file starts the gateway, the last one's rem
   const server = `[server]\nport = ${await freePort()}\n`;
   await part.start(await configOf(NOTHING));
   await reload(part, NOTHING, server + backend("a"));
-  await part.settled(NEVER);
+  await part.whenStarted(NEVER);
   const { gateway, backends } = part.status();
   assert.deepEqual(
     backends?.map(({ name, phase, type }) => [name, phase, type]),
@@ -111,7 +111,7 @@ test("B6 C3 the first backend in the file starts the gateway, the last one's rem
   assert.deepEqual(part.status(), {});
   await assert.rejects(connectLight(gateway?.url ?? ""), /ECONNREFUSED/);
   await reload(part, NOTHING, server + backend("b", "b_"));
-  await part.settled(NEVER);
+  await part.whenStarted(NEVER);
   assert.equal(part.status().gateway?.url, gateway?.url);
   // The session is the one of before.
   assert.equal(await client.call("b_echo", { text: "again" }), "again");
@@ -132,7 +132,7 @@ test("tools, calls, restarts and logs are requested by name, and an unknown name
   const { part } = start(t);
   const text = `[server]\nport = ${await freePort()}\n${backend("files", "f_")}`;
   await part.start(await configOf(text));
-  await part.settled(NEVER);
+  await part.whenStarted(NEVER);
   const { tools } = await part.control.tools();
   const [echo] = tools;
   assert.deepEqual(
@@ -165,7 +165,7 @@ test("requests for the status within 3 s share one measurement of memory, while 
   });
   const memory = () => part.status().gateway?.programs?.memory_mb;
   await part.start(await configOf(backend("a")));
-  await part.settled(NEVER);
+  await part.whenStarted(NEVER);
   await Promise.all([part.measure(), part.measure()]);
   nowMs = 2_999;
   await part.measure();
@@ -174,7 +174,7 @@ test("requests for the status within 3 s share one measurement of memory, while 
   await part.measure();
   assert.deepEqual(measured, [1, 1]);
   await reload(part, backend("a"), backend("a") + backend("b"));
-  await part.settled(NEVER);
+  await part.whenStarted(NEVER);
   await part.measure();
   assert.deepEqual([measured, memory()], [[1, 1, 2], 2]);
 });

@@ -42,10 +42,10 @@ test("without a daemon verify and status see a link that is missing or replaced,
   const link = join(folder, "Shares", "CORE");
   const seen = async (): Promise<readonly (string | undefined)[]> => {
     await using engine = await open(home, "look");
-    const { ask } = engine;
-    const { ok, findings } = await ask("verify", {}, NEVER);
+    const { call } = engine;
+    const { ok, findings } = await call("verify", {}, NEVER);
     assert.equal(ok, findings.length === 0);
-    const told = (await ask("status", null, NEVER)).shares[0]?.conditions.map(
+    const told = (await call("status", null, NEVER)).shares[0]?.conditions.map(
       ({ code, title }) => `${code} ${title}`,
     );
     assertEach(findings, ({ code, text }) => `${code} ${text}`, told);
@@ -53,8 +53,8 @@ test("without a daemon verify and status see a link that is missing or replaced,
   };
   {
     await using engine = await open(home, "change");
-    const { ask } = engine;
-    assert.equal((await ask("mount", {}, NEVER)).results[0]?.result, "mounted");
+    const { call } = engine;
+    assert.equal((await call("mount", {}, NEVER)).results[0]?.result, "mounted");
   }
   assert.deepEqual(await seen(), []);
   await rm(link);
@@ -65,8 +65,8 @@ test("without a daemon verify and status see a link that is missing or replaced,
   assert.equal(await readFile(link, "utf8"), "mine");
   await rm(link);
   await using engine = await open(home, "change");
-  const { ask } = engine;
-  assert.equal((await ask("reconcile", {}, NEVER)).results[0]?.result, "skipped");
+  const { call } = engine;
+  assert.equal((await call("reconcile", {}, NEVER)).results[0]?.result, "skipped");
   assert.deepEqual(await seen(), []);
 });
 
@@ -117,7 +117,7 @@ describe("on a real server", { skip: missingForPlainRig() ?? false }, () => {
     const { home } = await smbHome(t);
     const codes = async (login: boolean): Promise<readonly string[]> => {
       await using engine = await open(home, "look");
-      const { findings } = await engine.ask("verify", { login }, NEVER);
+      const { findings } = await engine.call("verify", { login }, NEVER);
       return findings.map(({ code }) => code);
     };
     assert.deepEqual(await codes(true), ["not_mounted"]);
@@ -134,8 +134,8 @@ describe("on a real server", { skip: missingForPlainRig() ?? false }, () => {
     await usePrograms(t, folder, { rclone: `echo "$1" >> ${asked}; exec ${real} "$@"` });
     {
       await using engine = await open(home, "look", "status");
-      const { ask } = engine;
-      const [share] = (await ask("status", null, NEVER)).shares;
+      const { call } = engine;
+      const [share] = (await call("status", null, NEVER)).shares;
       assert.deepEqual([share?.tb_reachable, share?.fb_reachable], [true, true]);
     }
     assert.deepEqual(await readdir(home), ["config.toml"]);
@@ -152,9 +152,9 @@ describe("on a real server", { skip: missingForPlainRig() ?? false }, () => {
       );
     {
       await using engine = await open(home, "change", "mount");
-      const { ask } = engine;
+      const { call } = engine;
       // It waits for the proof, and is cancelled at the end.
-      void ask("mount", {}, NEVER);
+      void call("mount", {}, NEVER);
       // Of one route at least: on a busy machine the proof's time may be over before the other's program has begun.
       await eventually(async () => (await logins()).some((name) => name.endsWith(".auth")));
     }
@@ -168,34 +168,34 @@ test("C3 without a daemon a gateway is reported as configured, as not checked, a
   await write('[backends.files]\ncommand = "there-is-no-such-server"\n');
   {
     await using engine = await open(home, "look");
-    const { ask } = engine;
-    const { gateway, backends } = await ask("status", null, NEVER);
+    const { call } = engine;
+    const { gateway, backends } = await call("status", null, NEVER);
     assert.equal(gateway?.url, null);
     assert.deepEqual(
       backends?.map(({ name, phase }) => [name, phase]),
       [["files", "Pending"]],
     );
-    const { ok, findings } = await ask("verify", {}, NEVER);
+    const { ok, findings } = await call("verify", {}, NEVER);
     assert.deepEqual([ok, findings.map(({ code }) => code)], [true, ["gateway_not_running"]]);
   }
   await write('[backends.web]\nurl = "http://127.0.0.1:9/"\nheaders = { A = "${MOUNTAINEER_UNSET}" }\n');
   {
     await using engine = await open(home, "look");
-    const { ask } = engine;
+    const { call } = engine;
     assertEach(
-      (await ask("status", null, NEVER)).backends?.[0]?.conditions,
+      (await call("status", null, NEVER)).backends?.[0]?.conditions,
       ({ code, title }) => [code, title],
       [["secret_missing", "backend web cannot start: not set in the environment: MOUNTAINEER_UNSET"]],
     );
   }
   await write("");
   await using engine = await open(home, "look");
-  const { ask } = engine;
+  const { call } = engine;
   assert.deepEqual(
-    [(await ask("status", null, NEVER)).gateway, (await ask("status", null, NEVER)).backends],
+    [(await call("status", null, NEVER)).gateway, (await call("status", null, NEVER)).backends],
     [undefined, undefined],
   );
-  assert.deepEqual((await ask("verify", {}, NEVER)).findings, []);
+  assert.deepEqual((await call("verify", {}, NEVER)).findings, []);
 });
 
 // Approvals while no daemon runs.
@@ -255,18 +255,18 @@ unavailable_after_secs = 3600
   );
   const call = async () => {
     await using alone = await open(home);
-    return await alone.ask("call", { tool: "echo", arguments: { text: "here" } }, signal);
+    return await alone.call("call", { tool: "echo", arguments: { text: "here" } }, signal);
   };
   await assert.rejects(call, { code: "tool_unknown" });
   {
     await using alone = await open(home);
-    assert.deepEqual((await alone.ask("tools", null, signal)).tools, []);
-    const [a] = (await alone.ask("status", null, signal)).backends ?? [];
+    assert.deepEqual((await alone.call("tools", null, signal)).tools, []);
+    const [a] = (await alone.call("status", null, signal)).backends ?? [];
     assertEach(a?.conditions, ({ code }) => code, ["share_away"]);
   }
   {
     await using alone = await open(home, "change", "mount");
-    assert.equal((await alone.ask("mount", {}, signal)).results[0]?.result, "mounted");
+    assert.equal((await alone.call("mount", {}, signal)).results[0]?.result, "mounted");
   }
   // A look that is late on a busy machine counts as a share that is away.
   await eventually(async () => /here/.test(JSON.stringify(await call().catch(String))));

@@ -13,8 +13,8 @@ import type { DoctorContext } from "../../src/doctor/context.ts";
 import { examineClock } from "../../src/doctor/doctor.ts";
 import { examineGateway } from "../../src/doctor/gateway.ts";
 import { examineHome } from "../../src/doctor/home.ts";
-import { examineHosts, type HostLook } from "../../src/doctor/hosts.ts";
-import { examineMountRoot, examineMultichannel, multichannelPlaces } from "../../src/doctor/macos-mounts.ts";
+import { examineHosts, type HostCheck } from "../../src/doctor/hosts.ts";
+import { examineMountRoot, examineMultichannel, multichannelFiles } from "../../src/doctor/macos-mounts.ts";
 import { moveUnderOpenFile } from "../../src/doctor/relay-test.ts";
 import { withoutNames } from "../../src/doctor/report-text.ts";
 import type { ProbeResult } from "../../src/network/probe/probe-result.ts";
@@ -44,9 +44,9 @@ function look(
     readonly host?: string;
     readonly interfaceName?: string | null;
     readonly probe?: Partial<ProbeResult>;
-    readonly way?: HostLook["way"];
+    readonly way?: HostCheck["lookup"];
   },
-): HostLook {
+): HostCheck {
   const address = more.address ?? (route === "tb" ? "10.99.1.2" : "10.99.2.2");
   const host = more.host ?? address;
   const config: RouteConfig = { host, port: 445, interfaceName: more.interfaceName ?? null, folder: null };
@@ -68,12 +68,12 @@ function look(
       tookMs: 2,
       ...more.probe,
     },
-    way: more.way === undefined ? { kind: "found", interfaceName: dev, gateway: null } : more.way,
+    lookup: more.way === undefined ? { kind: "found", interfaceName: dev, gateway: null } : more.way,
   };
 }
 
 const SHARES = [{ name: "CORE" }] as unknown as readonly ShareConfig[];
-const examined = (...looks: HostLook[]): string[] => codes(examineHosts(looks, SHARES));
+const examined = (...looks: HostCheck[]): string[] => codes(examineHosts(looks, SHARES));
 
 test("hosts that answer over the intended interfaces are healthy", () => {
   assert.deepEqual(examined(look("tb", {}), look("fallback", {})), []);
@@ -410,7 +410,7 @@ async function examinedSettings(
 const allCodes = (found: readonly DoctorFinding[]): string[] => found.map(({ code }) => code);
 
 test("multichannel is not reported where the system does not mount", async () => {
-  const places = multichannelPlaces("/nonexistent");
+  const places = multichannelFiles("/nonexistent");
   assert.deepEqual(await examineMultichannel([{ driver: "rclone" }, { driver: "local" }], places), []);
 });
 
@@ -472,10 +472,10 @@ async function setUp(t: TestContext) {
     stateFolder: join(folder, "home"),
     addressesOf: () => [],
   });
-  const carrier = (await startBench(t)).connect();
-  const { move } = carrier;
+  const relay = (await startBench(t)).connect();
+  const { move } = relay;
   const moves = { to: [] as string[], before: async () => {} };
-  Object.assign(carrier, {
+  Object.assign(relay, {
     async move(...[request, ...others]: Parameters<typeof move>) {
       moves.to.push(request.to);
       await moves.before();
@@ -500,7 +500,7 @@ async function setUp(t: TestContext) {
   const run = (change: Partial<ShareSpec> = {}) =>
     moveUnderOpenFile({
       clock: systemClock,
-      carrier,
+      relay,
       driver,
       share: { ...share, ...change },
       endpoints: {
@@ -513,7 +513,7 @@ async function setUp(t: TestContext) {
   const left = async () => ({
     onServer: await readdir(rig.exportPath(SHARE)),
     mounts: (await mountTable.read(systemClock.monotonicMs())).filter(({ path }) => path.startsWith(folder)),
-    open: [...(await carrier.refresh(signal)).keys()],
+    open: [...(await relay.refresh(signal)).keys()],
   });
   return { rig, moves, run, left };
 }

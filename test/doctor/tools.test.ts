@@ -8,8 +8,8 @@ import { findHomeContext } from "../../src/config/home-context.ts";
 import { loadConfig } from "../../src/config/read/load.ts";
 import { startApprovals } from "../../src/daemon/approvals/start-approvals.ts";
 import { createDoctor, examineApprovals } from "../../src/doctor/doctor.ts";
-import { examinePrivatePlaces } from "../../src/doctor/home.ts";
-import { hasCifs, type SpeedLook, speedFindings } from "../../src/doctor/tools.ts";
+import { examinePrivatePaths } from "../../src/doctor/home.ts";
+import { hasCifs, type SpeedCheck, speedFindings } from "../../src/doctor/tools.ts";
 import { noopLogger } from "../../src/runtime/log/log.ts";
 import { systemClock as clock } from "../../src/runtime/time/clock.ts";
 import { startRig } from "../api/management-rig.ts";
@@ -18,13 +18,13 @@ import { accepted } from "../config/support.ts";
 import { pluck } from "../support/pluck.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
-const NEWEST: SpeedLook = {
+const NEWEST: SpeedCheck = {
   rcloneCosts: null,
   kernelHasCifs: false,
   cifsLacks: null,
   hasSmbclient: true,
 };
-const codes = (look: Partial<SpeedLook>): string[] =>
+const codes = (look: Partial<SpeedCheck>): string[] =>
   speedFindings({ ...NEWEST, ...look }).map(({ code }) => code);
 
 test("A11 A12 the drawbacks of the running rclone are reported, and when a better one is used", () => {
@@ -143,7 +143,7 @@ test("E2 the doctor names each file that others may write, and the chmod to run"
   await writeFile(path, text, { mode: 0o600 });
   await writeFile(join(home, "secrets.json"), "{}", { mode: 0o600 });
   const snapshot = { ...(await accepted(text)), path };
-  const found = () => examinePrivatePlaces({ home, snapshot });
+  const found = () => examinePrivatePaths({ home, snapshot });
   assert.deepEqual(await found(), []);
 
   await chmod(path, 0o666);
@@ -162,5 +162,5 @@ test("E2 the doctor names each file that others may write, and the chmod to run"
   assert.deepEqual([readable?.severity, readable?.code], ["error", "readable_by_others"]);
   assert.match(readable?.text ?? "", /a secret: backends\.a\.env\.API_KEY$/);
   assert.doesNotMatch(JSON.stringify(readable), /hunter2/);
-  assert.deepEqual(await examinePrivatePlaces({ home, snapshot: null }), []);
+  assert.deepEqual(await examinePrivatePaths({ home, snapshot: null }), []);
 });

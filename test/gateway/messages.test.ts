@@ -7,10 +7,10 @@ import { isWrapped, legacyOutputSchema, legacyToolResult } from "../../src/gatew
 import {
   decodeHeader,
   encodeHeader,
+  hasSameValue,
   paramHeadersOf,
   paramText,
   paramValue,
-  saysSame,
 } from "../../src/gateway/param-headers.ts";
 import { isFromThisGateway, loopGuard } from "../../src/gateway/protocol.ts";
 import { NO_GATEWAY } from "../../src/gateway/serving/gateway-rules.ts";
@@ -274,9 +274,9 @@ test("D1 arguments in headers have a text where they are plain values", () => {
 
 test("D1 arguments in headers: numbers are compared as numbers, all else as texts", () => {
   const of = (type: "string" | "integer") => ({ path: ["x"], header: "Mcp-Param-X", type });
-  assert.equal(saysSame("42.0", "42", of("integer")), true);
-  assert.equal(saysSame("42.0", "42", of("string")), false);
-  assert.equal(saysSame("0x2a", "42", of("integer")), false);
+  assert.equal(hasSameValue("42.0", "42", of("integer")), true);
+  assert.equal(hasSameValue("42.0", "42", of("string")), false);
+  assert.equal(hasSameValue("0x2a", "42", of("integer")), false);
 });
 
 test("D1 arguments in headers: any text passes through a header unchanged", () => {

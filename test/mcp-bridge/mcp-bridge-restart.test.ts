@@ -31,7 +31,7 @@ async function startBridging(
   let looks = 0;
   const means: BridgeMeans = {
     clock,
-    note: (line) => notes.push(line),
+    notify: (line) => notes.push(line),
     async find() {
       looks += 1;
       return next;
@@ -495,7 +495,7 @@ test("a daemon that is gone before the first message is searched for again", asy
   const ends = { input: new PassThrough(), output: collector().output, signal: never };
   const away = () => Promise.reject(new MountaineerError("daemon_unreachable", "it is gone"));
   const gone = { ...scene.daemon, backendPhases: away };
-  const bridging = bridge(gone, ends, { clock, find: away, note() {} });
+  const bridging = bridge(gone, ends, { clock, find: away, notify() {} });
   await assert.rejects(passTimeUntilSettled(clock, bridging, 60_000), {
     message: /no daemon returned within an hour/u,
   });

@@ -16,7 +16,7 @@ import { collector, gatewayOf, type Heard, never, startScene } from "./bridge-sc
 
 /** No daemon follows the first. */
 const carry = (daemon: BridgedDaemon, ends: BridgeEnds): Promise<void> =>
-  bridge(daemon, ends, { find: async () => null, note() {} });
+  bridge(daemon, ends, { find: async () => null, notify() {} });
 
 const echo = (stream: Duplex): void => void stream.pipe(stream);
 
@@ -92,7 +92,7 @@ test("a daemon without a gateway is gateway_off, whether its socket exists or no
   const absent = { ...without, mcpSocket: { path: join(home, "mcp.sock"), home } };
   await assert.rejects(carry(absent, ends()), { code: "gateway_off" });
   const clock = createManualClock();
-  const refusing = bridge(daemon, ends(), { clock, find: async () => daemon, note() {} });
+  const refusing = bridge(daemon, ends(), { clock, find: async () => daemon, notify() {} });
   await assert.rejects(passTimeUntilSettled(clock, refusing, 250), {
     code: "daemon_unreachable",
     message: /takes no MCP client/,
@@ -108,7 +108,7 @@ test("B11 a daemon that is stopping accepts no client, and the next one does", a
   const [input, left] = [new PassThrough(), new AbortController()];
   const find = async () => next.daemon;
   const ends = { input, output: collector().output, signal: left.signal };
-  const bridging = bridge(stopping.daemon, ends, { clock, find, note() {} });
+  const bridging = bridge(stopping.daemon, ends, { clock, find, notify() {} });
   bridging.catch(() => {});
   input.write('{"jsonrpc":"2.0","id":0,"method":"initialize"}\n');
   await passTimeUntil(clock, () => heard.length === 1, 50);
@@ -190,7 +190,7 @@ test("B7 through many daemons every request is answered once, and no call arrive
       });
       const input = new PassThrough();
       const { output, text } = collector();
-      const means = { clock, find: async () => daemon, note() {} };
+      const means = { clock, find: async () => daemon, notify() {} };
       const bridging = bridge(daemon, { input, output, signal: never }, means);
       const answers = (): readonly { readonly id?: unknown; readonly error?: { readonly code: number } }[] =>
         text()
@@ -242,7 +242,7 @@ test("B7 through many daemons every request is answered once, and no call arrive
 test("without a daemon the client is served here, until it has left and all is answered", async () => {
   const { output, text } = collector();
   const gateway = {
-    settled: async () => {},
+    whenStarted: async () => {},
     serveLines(stream: Duplex): void {
       let heard = "";
       stream.on("data", (chunk: Buffer) => {
@@ -259,7 +259,7 @@ test("serving here begins when the backends are ready, or ends with the signal b
   const ready = Promise.withResolvers<void>();
   const serving: Duplex[] = [];
   const gateway = {
-    settled: () => ready.promise,
+    whenStarted: () => ready.promise,
     serveLines(stream: Duplex): void {
       serving.push(stream);
       stream.resume().once("end", () => stream.end());
@@ -274,10 +274,10 @@ test("serving here begins when the backends are ready, or ends with the signal b
   assert.equal(serving.length, 1);
 
   const leave = new AbortController();
-  const settled = async (signal: AbortSignal): Promise<void> => {
+  const whenStarted = async (signal: AbortSignal): Promise<void> => {
     await new Promise((resolve) => signal.addEventListener("abort", resolve));
   };
-  const left = serveHere({ ...gateway, settled }, { ...ends, signal: leave.signal });
+  const left = serveHere({ ...gateway, whenStarted }, { ...ends, signal: leave.signal });
   leave.abort(new MountaineerError("aborted", "stopped by SIGTERM"));
   await assert.rejects(left, { code: "aborted" });
   assert.equal(serving.length, 1);
@@ -286,7 +286,7 @@ test("serving here begins when the backends are ready, or ends with the signal b
 test("serving here ends with the signal, and quietly when the client breaks off", async () => {
   const ended: Duplex[] = [];
   const gateway = {
-    settled: async () => {},
+    whenStarted: async () => {},
     serveLines(stream: Duplex): void {
       stream.on("error", () => {});
       stream.once("close", () => ended.push(stream));

@@ -45,7 +45,7 @@ async function connect(t: TestContext, daemons: readonly Daemon[]) {
   const over = bridge(
     first.scene.daemon,
     { input, output, signal: leaves.signal },
-    { find: async () => daemons[Math.min(next, daemons.length - 1)]?.scene.daemon ?? null, note() {} },
+    { find: async () => daemons[Math.min(next, daemons.length - 1)]?.scene.daemon ?? null, notify() {} },
   ).catch(() => {});
   const buffer = new ReadBuffer();
   const transport: Transport = {

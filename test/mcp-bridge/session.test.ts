@@ -552,9 +552,9 @@ function startMoving() {
   const passage = { isMidway: false };
   const counts = { kept: 0, ended: 0 };
   const inbox = { ended: false, keep: () => void counts.kept++ };
-  const link = { end: () => void counts.ended++ };
-  const moving = createMoving({ session, passage, inbox, link, clock });
-  return { clock, session, passage, inbox, counts, moving, look: moving.look };
+  const connection = { end: () => void counts.ended++ };
+  const moving = createMoving({ session, passage, inbox, connection, clock });
+  return { clock, session, passage, inbox, counts, moving, look: moving.check };
 }
 
 test("B11 a client moves when nothing is in flight, and is paused for that after 5 s", async () => {

@@ -103,10 +103,10 @@ async function callOnce(home: string, signal: AbortSignal): Promise<string | nul
     command: "call",
     intent: "look",
   });
-  const { tools } = await alone.ask("tools", null, signal);
-  const { backends = [] } = await alone.ask("status", null, signal);
+  const { tools } = await alone.call("tools", null, signal);
+  const { backends = [] } = await alone.call("status", null, signal);
   const [name] = tools.map((tool) => tool.name);
   if (name === undefined) return backends[0]?.reason ?? "it has no tools";
-  const { error } = await alone.ask("call", { tool: name, arguments: {} }, signal);
+  const { error } = await alone.call("call", { tool: name, arguments: {} }, signal);
   return error?.message ?? null;
 }

@@ -130,24 +130,24 @@ describe("suspicion", () => {
     const first = suspect(null, "tb", 1000, true);
     assert.equal(first.state, "waiting");
     assert.equal(first.state === "waiting" && first.confirmAtMs, 1000 + CONFIRM_AFTER_MS);
-    assert.equal(suspect(first.suspicion, "tb", 1000, true).state, "waiting");
-    assert.equal(suspect(first.suspicion, "tb", 1249, true).state, "waiting");
-    assert.equal(suspect(first.suspicion, "tb", 1250, true).state, "confirmed");
+    assert.equal(suspect(first.suspectedLoss, "tb", 1000, true).state, "waiting");
+    assert.equal(suspect(first.suspectedLoss, "tb", 1249, true).state, "waiting");
+    assert.equal(suspect(first.suspectedLoss, "tb", 1250, true).state, "confirmed");
   });
 
   test("What to mount: another mount's loss starts the suspicion over", () => {
-    const { suspicion } = suspect(null, "tb 1", 1000, true);
-    assert.equal(suspect(suspicion, "tb 2", 2000, true).state, "waiting");
+    const { suspectedLoss } = suspect(null, "tb 1", 1000, true);
+    assert.equal(suspect(suspectedLoss, "tb 2", 2000, true).state, "waiting");
   });
 
   test("What to mount: it takes two certain readings; an uncertain one makes the loss uncertain", () => {
     const silent = suspect(null, "tb", 1000, false);
-    const refused = suspect(silent.suspicion, "tb", 1250, true);
+    const refused = suspect(silent.suspectedLoss, "tb", 1250, true);
     assert.equal(refused.state, "waiting");
-    const confirmed = suspect(refused.suspicion, "tb", 1500, true);
-    assert.deepEqual([confirmed.state, confirmed.suspicion.certain], ["confirmed", true]);
-    const unsure = suspect(confirmed.suspicion, "tb", 3500, false);
-    assert.deepEqual([unsure.state, unsure.suspicion.certain], ["confirmed", false]);
+    const confirmed = suspect(refused.suspectedLoss, "tb", 1500, true);
+    assert.deepEqual([confirmed.state, confirmed.suspectedLoss.certain], ["confirmed", true]);
+    const unsure = suspect(confirmed.suspectedLoss, "tb", 3500, false);
+    assert.deepEqual([unsure.state, unsure.suspectedLoss.certain], ["confirmed", false]);
   });
 });
 

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { readServerJson } from "../../src/registry/server-json.ts";
 
 const npm = { registryType: "npm", identifier: "@me/files", version: "1.2.3" };
-const way = (server: object) => readServerJson({ name: "n", ...server }).way;
+const way = (server: object) => readServerJson({ name: "n", ...server }).launch;
 const words = (one: object): string => {
   const found = way({ packages: [one] });
   return found.kind === "program" ? [found.command, ...found.args.flat(2)].join(" ") : found.kind;
@@ -67,7 +67,7 @@ test("D1 a server's inputs are asked for by name, and marked as secret, required
 });
 
 test("D1 a server that cannot be used here gives the reason, and its self-description is text or nothing", () => {
-  const { way: none, ...told } = readServerJson({
+  const { launch: none, ...told } = readServerJson({
     name: 1,
     version: "1",
     status: "deprecated",

@@ -34,7 +34,7 @@ for (const place of ["keyring", "file"] as const) {
     const file = opened();
     assert.deepEqual(await file.read(LIMITS), { state: "never" });
     await file.write({ a: ["ü", 1, null] }, LIMITS, { note: "commands" });
-    assert.equal(file.keyPlace, place);
+    assert.equal(file.keyStorage, place);
     assert.deepEqual(await opened().read(LIMITS), {
       state: "sound",
       value: { a: ["ü", 1, null] },
@@ -222,7 +222,7 @@ test("E2 on a machine without a keyring, the key is made in a file", async (t) =
   keyring.lockedBecause = "Cannot autolaunch D-Bus without X11 $DISPLAY";
   const file = opened();
   await file.write({ a: 1 }, LIMITS);
-  assert.equal(file.keyPlace, "file");
+  assert.equal(file.keyStorage, "file");
   assert.equal((await opened().read(LIMITS)).state, "sound");
 });
 
@@ -261,7 +261,7 @@ test("E2 a kill between the file and its key's count leaves the newest file soun
   for (const [name, value] of before) keyring.values.set(name, value);
   const next = opened();
   assert.deepEqual(await next.read(LIMITS), { state: "sound", value: { n: 2 }, note: "" });
-  assert.equal(next.keyPlace, "keyring");
+  assert.equal(next.keyStorage, "keyring");
   const older = await readFile(file.path);
   await next.write({ n: 3 }, LIMITS);
   assert.deepEqual(await opened().read(LIMITS), { state: "sound", value: { n: 3 }, note: "" });

@@ -301,11 +301,11 @@ test("only one caller at a time works on a name, and waits for its turn", async 
     await systemClock.sleep(5);
     inside--;
   };
-  await Promise.all(Array.from({ length: 6 }, () => open().alone("one", 10_000, signal, work)));
+  await Promise.all(Array.from({ length: 6 }, () => open().exclusively("one", 10_000, signal, work)));
   assert.equal(most, 1);
-  await open().alone("one", 10_000, signal, async () => {
-    await assert.rejects(open().alone("one", 50, signal, work), { code: "lock_held" });
-    await open().alone("two", 50, signal, work);
+  await open().exclusively("one", 10_000, signal, async () => {
+    await assert.rejects(open().exclusively("one", 50, signal, work), { code: "lock_held" });
+    await open().exclusively("two", 50, signal, work);
   });
 });
 

@@ -35,7 +35,7 @@ async function watchReally(
   path: string,
   loaded: string,
   settings: Partial<SyncSettings>,
-  lookDeadlineMs = NEVER_LATE_MS,
+  checkDeadlineMs = NEVER_LATE_MS,
 ): Promise<Real> {
   const clock = createManualClock(Date.now());
   const offered: string[] = [];
@@ -46,7 +46,7 @@ async function watchReally(
     clock,
     logger: noopLogger,
     first: { sha256: sha256(loaded), snapshot: null },
-    lookDeadlineMs,
+    checkDeadlineMs,
     async load(bytes) {
       const text = new TextDecoder().decode(bytes);
       offered.push(text);

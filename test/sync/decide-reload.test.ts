@@ -31,10 +31,10 @@ const SUSPECT = { ...MEMORY, problem: { kind: "cut_short", sha256: "cut" } } as 
 const FAILED = { ...MEMORY, problem: { kind: "failed", sha256: "new" } } as const;
 const UNREADABLE = { ...MEMORY, problem: { kind: "unreadable", sha256: null } } as const;
 const EXPECTING = { ...MEMORY, expectedSha256: "run" };
-const UNASKED: ReloadCheck = { asked: false, noticed: false, second: false };
-const NOTICED: ReloadCheck = { asked: false, noticed: true, second: false };
-const ASKED: ReloadCheck = { asked: true, noticed: true, second: false };
-const SECOND: ReloadCheck = { asked: false, noticed: true, second: true };
+const UNASKED: ReloadCheck = { isRequested: false, noticed: false, second: false };
+const NOTICED: ReloadCheck = { isRequested: false, noticed: true, second: false };
+const ASKED: ReloadCheck = { isRequested: true, noticed: true, second: false };
+const SECOND: ReloadCheck = { isRequested: false, noticed: true, second: true };
 
 const TABLE: readonly [string, FileObservation<null>, ReloadMemory, ReloadCheck, string][] = [
   ["B3 a missing file is not a change", { kind: "missing" }, MEMORY, NOTICED, "rest"],

@@ -3,7 +3,7 @@ import { chmod, mkdir, rename, rm, stat, symlink, utimes, writeFile } from "node
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
 import { readConfigBytes } from "../../src/config/read/load.ts";
-import { SAFETY_POLL_MS, SETTLE_MS, startDetector } from "../../src/sync/detector.ts";
+import { QUIET_MS, SAFETY_POLL_MS, startDetector } from "../../src/sync/detector.ts";
 import { systemFolderEvents } from "../../src/sync/folder-events.ts";
 import type { Detection } from "../../src/sync/sync-settings.ts";
 import { eventually } from "../support/eventually.ts";
@@ -246,14 +246,14 @@ async function watchWith(t: TestContext, detection: Detection, path: string): Pr
     folderEvents: systemFolderEvents,
   });
   t.after(() => detector[Symbol.dispose]());
-  await detector.look();
+  await detector.check();
   assert.deepEqual(problems, []);
   const idleTimers = clock.pendingTimers;
   /** Lets the settle timer fire when an event has set it. */
   const settled = async (): Promise<boolean> => {
     if (clock.pendingTimers === idleTimers) return false;
-    await clock.advance(SETTLE_MS);
-    await detector.look();
+    await clock.advance(QUIET_MS);
+    await detector.check();
     return true;
   };
   return {
@@ -265,11 +265,11 @@ async function watchWith(t: TestContext, detection: Detection, path: string): Pr
       const startedAt = clock.monotonicMs();
       await change();
       if (detection !== "inotify") {
-        await detector.look();
-        await detector.look();
+        await detector.check();
+        await detector.check();
       } else if (isLate) {
         await passTimeUntil(clock, () => reports > before, SAFETY_POLL_MS);
-        await detector.look();
+        await detector.check();
         return reports > before;
       } else if (expected) {
         await eventually(async () => (await settled()) && reports > before);

@@ -4,7 +4,7 @@ import { mkdir, rename, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
 import { readConfigBytes } from "../../src/config/read/load.ts";
-import { SAFETY_POLL_MS, SETTLE_MS, startDetector } from "../../src/sync/detector.ts";
+import { QUIET_MS, SAFETY_POLL_MS, startDetector } from "../../src/sync/detector.ts";
 import {
   createFolderBell,
   type FolderEvents,
@@ -52,19 +52,19 @@ test("B2 a change that no watched folder reports is found by the slow poll: a fo
   await writeFile(join(at("top"), "config.toml"), "a");
   const file = createLocalFile(join(at("top"), "config.toml"), readConfigBytes);
   const { clock, seen, detector } = startOn(t, file, systemFolderEvents);
-  await detector.look();
+  await detector.check();
   await mkdir(at("next"), { recursive: true });
   await writeFile(join(at("next"), "config.toml"), "b");
   await rename(join(root, "top"), join(root, "before"));
   await rename(join(root, "next"), join(root, "top"));
   await passTimeUntil(clock, () => seen.changes === 1, SAFETY_POLL_MS);
   // The watches follow the new path: the next change has an event.
-  await detector.look();
+  await detector.check();
   const timers = clock.pendingTimers;
   await writeFile(join(at("top"), "config.toml"), "c");
   await eventually(() => clock.pendingTimers > timers);
-  await clock.advance(SETTLE_MS);
-  await detector.look();
+  await clock.advance(QUIET_MS);
+  await detector.check();
   assert.equal(seen.changes, 2);
 });
 
@@ -105,15 +105,15 @@ test("B2 folders are watched again after a check that failed, and not after the 
     },
   };
   const { detector } = startOn(t, file, events);
-  await detector.look();
+  await detector.check();
   file.fail(new Error("EACCES"));
-  await detector.look();
+  await detector.check();
   file.fail(null);
   const before = armed;
-  await detector.look();
+  await detector.check();
   assert.equal(armed, before + 1);
   const ended = startOn(t, file, file.events);
-  const looking = ended.detector.look();
+  const looking = ended.detector.check();
   ended.detector[Symbol.dispose]();
   await looking;
   assert.equal(file.watches, 1, "the other detector's");
@@ -122,7 +122,7 @@ test("B2 folders are watched again after a check that failed, and not after the 
 test("B2 a check requested during another sees every change until then, and after the end nothing is reported", async (t) => {
   const file = createMemoryFile("a");
   const { clock, seen, detector } = startOn(t, file, file.events);
-  await detector.look();
+  await detector.check();
   const stat = file.stat.bind(file);
   let paused: PromiseWithResolvers<void> | null = null;
   // Answers late what was so when it was asked.
@@ -137,7 +137,7 @@ test("B2 a check requested during another sees every change until then, and afte
     const now = Promise.withResolvers<void>();
     paused = now;
     const { looks } = file;
-    const first = detector.look();
+    const first = detector.check();
     await eventually(() => file.looks > looks);
     await new Promise(setImmediate);
     act();
@@ -148,14 +148,14 @@ test("B2 a check requested during another sees every change until then, and afte
   let second: Promise<void> | null = null;
   await during(() => {
     file.save("b");
-    second = detector.look();
+    second = detector.check();
   });
   await second;
   assert.equal(seen.changes, 1);
   file.save("c");
   let looks = 0;
   await during(() => {
-    void detector.look();
+    void detector.check();
     detector[Symbol.dispose]();
     looks = file.looks;
     assert.equal(clock.pendingTimers, 0);
@@ -168,12 +168,12 @@ test("B2 a check requested during another sees every change until then, and afte
 test("B2 a burst of events is one check, a moment later", async (t) => {
   const file = createMemoryFile("a");
   const { clock, seen, detector } = startOn(t, file, file.events);
-  await detector.look();
+  await detector.check();
   const { looks } = file;
   for (let save = 0; save < 100; save += 1) file.save(`save ${save}`);
   assert.equal(file.looks, looks);
   assert.deepEqual([seen.signs, seen.changes], [1, 0]);
-  await clock.advance(SETTLE_MS);
+  await clock.advance(QUIET_MS);
   assert.equal(seen.changes, 1);
   assert.ok(file.looks - looks <= 3, `${file.looks - looks} looks`);
 });
@@ -186,12 +186,12 @@ test("B2 a change is dated by the system's last event; one without an event is d
       file.events.watch(folder, { onName: (name) => tells && onName(name), onEnd }),
   };
   const { clock, seen, detector } = startOn(t, file, events);
-  await detector.look();
+  await detector.check();
   file.save("told");
   await clock.advance(4);
   file.save("told again");
   const toldMs = clock.monotonicMs();
-  await clock.advance(SETTLE_MS);
+  await clock.advance(QUIET_MS);
   assert.deepEqual([seen.changes, seen.atMs], [1, toldMs]);
   tells = false;
   file.save("untold");
@@ -210,17 +210,17 @@ test("B2 an idle check is one stat: nothing is read while the stat stays the sam
     },
   };
   const { clock, detector } = startOn(t, counted, file.events);
-  await detector.look();
+  await detector.check();
   const before = reads;
   await clock.advance(60_000);
   assert.equal(reads, before);
-  await detector.look();
+  await detector.check();
 });
 
 test("B2 a file that is gone between its stat and its reading is missing", async (t) => {
   const file = createMemoryFile("a");
   const { detector, seen } = startOn(t, { ...file, read: async () => null }, file.events);
-  await detector.look();
+  await detector.check();
   assert.equal(seen.isThere, false);
 });
 
@@ -228,14 +228,14 @@ test("B2 a file changed again within one tick of coarse file times is read again
   const file = createMemoryFile("a");
   // The memory file's times lie at the epoch's beginning: just now, by this wall clock.
   const { clock, seen, detector } = startOn(t, file, { watch: () => ({ [Symbol.dispose]() {} }) }, 0);
-  await detector.look();
+  await detector.check();
   const stat = await file.stat(AbortSignal.timeout(1_000));
   file.save("b");
   const frozen: WatchedFile = { ...file, stat: async () => stat };
   const other = startOn(t, frozen, file.events, 0);
-  await other.detector.look();
+  await other.detector.check();
   file.save("c");
-  await other.clock.advance(SETTLE_MS);
+  await other.clock.advance(QUIET_MS);
   assert.equal(other.seen.changes, 1);
   await clock.advance(SAFETY_POLL_MS);
   assert.equal(seen.changes, 1);
@@ -257,7 +257,7 @@ test("a path that leads onto a network file system is not touched there: the res
   const local = createLocalFile(join(root, "etc", "config.toml"), readConfigBytes);
   const file: WatchedFile = { ...local, isHere: (path) => !path.startsWith(join(root, "share")) };
   const { clock, seen, detector } = startOn(t, file, events);
-  await detector.look();
+  await detector.check();
   assert.match(seen.degraded ?? "", /share lies on a network file system$/);
   assert.ok(armed.includes(join(root, "etc")));
   assert.ok(!armed.includes(join(root, "share")));
@@ -270,13 +270,13 @@ test("a symlink that leads to itself does not end the watch", async (t) => {
   const path = join(root, "config.toml");
   await symlink(path, path);
   const { clock, seen, detector } = startOn(t, createLocalFile(path, readConfigBytes), systemFolderEvents);
-  await detector.look();
+  await detector.check();
   const timers = clock.pendingTimers;
   await writeFile(join(root, "new"), "a");
   await rename(join(root, "new"), path);
   await eventually(() => clock.pendingTimers > timers);
-  await clock.advance(SETTLE_MS);
-  await detector.look();
+  await clock.advance(QUIET_MS);
+  await detector.check();
   assert.ok(seen.changes >= 1);
 });
 

@@ -62,18 +62,18 @@ export async function connectToDaemon(
   home: string,
   options: ConnectOptions = {},
 ): Promise<DaemonClient | null> {
-  const note = await readDaemonInfo(home);
+  const info = await readDaemonInfo(home);
   const usual = defaultSocketPath(home);
   let foreign: unknown = null;
   // Also tries the default path: after a crash, daemon.json may be older than the socket.
-  for (const path of new Set(note === null ? [usual] : [note.socket, usual])) {
+  for (const path of new Set(info === null ? [usual] : [info.socket, usual])) {
     const at = { path, home };
     const isHere = await isListening(at).catch((error) => {
       if (systemErrorCode(error) !== "daemon_unreachable") throw error;
       foreign = error;
     });
     if (isHere === true) {
-      const own = note?.socket === path ? note : null;
+      const own = info?.socket === path ? info : null;
       const mcpSocket = { path: own?.mcp_socket ?? defaultSocketPath(home, MCP_SOCKET), home };
       const { pid = null, started_at: startedAt = null } = own ?? {};
       return createClient({ at, socketPath: path, mcpSocket, pid, startedAt }, options);
@@ -133,15 +133,15 @@ export async function connectToEndpoint(
 ): Promise<DaemonClient> {
   requirePrivate(endpoint.origin);
   const nothing = { socketPath: "", mcpSocket: { path: "", home: "" }, pid: null, startedAt: null };
-  const asked = createClient({ at: endpoint, ...nothing }, options).call("status", null, signal);
-  const { global } = await asked.catch((error: unknown) => {
-    throw awayAt(endpoint.origin, error);
+  const status = createClient({ at: endpoint, ...nothing }, options).call("status", null, signal);
+  const { global } = await status.catch((error: unknown) => {
+    throw unreachableAt(endpoint.origin, error);
   });
   return createClient({ at: endpoint, ...nothing, pid: global.pid, startedAt: global.started_at }, options);
 }
 
 /** The hints of `daemon_unreachable` are for a daemon of this machine. */
-function awayAt({ host }: URL, error: unknown): unknown {
+function unreachableAt({ host }: URL, error: unknown): unknown {
   if (!(error instanceof MountaineerError) || error.code !== "daemon_unreachable") return error;
   return new MountaineerError("daemon_unreachable", `${host}: ${error.message}`, {
     cause: error,

@@ -28,7 +28,7 @@ const BETWEEN_STATUS_MS = 250;
 
 export type DaemonConnection = ReturnType<typeof startDaemonConnection>;
 
-interface LinkOptions {
+interface ConnectionOptions {
   /** Called at each connection; resolves with null if no daemon runs. */
   readonly connect: () => Promise<DaemonClient | null>;
   readonly signal: AbortSignal;
@@ -43,12 +43,12 @@ export function connectionTo(
   home: string,
   endpoint: HttpEndpoint | null,
   signal: AbortSignal,
-): LinkOptions["connect"] {
+): ConnectionOptions["connect"] {
   return () => (endpoint === null ? connectToDaemon(home) : connectToEndpoint(endpoint, signal));
 }
 
 /** Follows the daemon from the next turn of the event loop until `signal` aborts. */
-export function startDaemonConnection({ connect, signal, clock = systemClock }: LinkOptions) {
+export function startDaemonConnection({ connect, signal, clock = systemClock }: ConnectionOptions) {
   const connection = createStore<ConnectionStatus>({ kind: "connecting" });
   const status = createStore<StatusReport | null>(null);
   const listeners = new Set<(notice: FollowNotice) => void>();
@@ -82,7 +82,7 @@ export function startDaemonConnection({ connect, signal, clock = systemClock }: 
   };
   void follow();
 
-  const ask: DaemonClient["call"] = async (name, input, until) => {
+  const call: DaemonClient["call"] = async (name, input, until) => {
     const client = current ?? (await connect());
     if (client === null) throw new MountaineerError("daemon_unreachable", NO_DAEMON);
     return client.call(name, input, until);
@@ -92,7 +92,7 @@ export function startDaemonConnection({ connect, signal, clock = systemClock }: 
     /** The newest status, kept while the daemon is away; null before the first one. */
     status,
     /** Asks the daemon; rejects with `daemon_unreachable` while none runs. */
-    ask,
+    call,
     /**
      * Calls `listener`, which must not throw, with every notice from now on, in order. Returns a function
      * that unregisters it.

@@ -130,8 +130,8 @@ async function refusal(response: IncomingMessage): Promise<MountaineerError> {
     if (text.length > REFUSAL_LIMIT) break;
   }
   try {
-    const said = errorFromBody(parseJson(text));
-    if (said !== null) return said;
+    const body = errorFromBody(parseJson(text));
+    if (body !== null) return body;
   } catch {
     // The body is not an error in Mountaineer's format, so only the status is known.
   }

@@ -89,7 +89,7 @@ export function exchange(
           ? {}
           : { "Content-Type": "application/json", "Content-Length": Buffer.byteLength(text) },
     });
-    const settle = (outcome: Reply | Error): void => {
+    const finish = (outcome: Reply | Error): void => {
       silence[Symbol.dispose]();
       signal.removeEventListener("abort", onAbort);
       // The destroyed connection may still emit an error.
@@ -98,20 +98,20 @@ export function exchange(
       if (outcome instanceof Error) reject(outcome);
       else resolve(outcome);
     };
-    const onSilence = (): void => settle(hung(pid, silenceMs));
+    const onSilence = (): void => finish(hung(pid, silenceMs));
     let silence = clock.setTimer(silenceMs, onSilence);
     const onSign = (): void => {
       silence[Symbol.dispose]();
       silence = clock.setTimer(silenceMs, onSilence);
     };
-    const onAbort = (): void => settle(cancelled(signal));
+    const onAbort = (): void => finish(cancelled(signal));
     if (signal.aborted) {
       onAbort();
       return;
     }
     signal.addEventListener("abort", onAbort, { once: true });
     request.on("information", onSign);
-    request.once("error", (cause) => settle(lost(cause)));
+    request.once("error", (cause) => finish(lost(cause)));
     request.once("response", (response) => {
       const chunks: Buffer[] = [];
       let bytes = 0;
@@ -119,18 +119,18 @@ export function exchange(
       response.on("data", (chunk: Buffer) => {
         onSign();
         bytes += chunk.length;
-        if (bytes > ANSWER_LIMIT_BYTES) settle(strange("its answer has no end"));
+        if (bytes > ANSWER_LIMIT_BYTES) finish(strange("its answer has no end"));
         else chunks.push(chunk);
       });
-      response.once("error", (cause) => settle(lost(cause)));
+      response.once("error", (cause) => finish(lost(cause)));
       response.once("end", () => {
         const status = response.statusCode ?? 0;
         const answer = Buffer.concat(chunks).toString("utf8");
         const isText = response.headers["content-type"]?.startsWith("text/plain") === true;
         try {
-          settle({ status, value: isText ? answer : parseExactly(answer) });
+          finish({ status, value: isText ? answer : parseExactly(answer) });
         } catch (cause) {
-          settle(strange(`its answer to ${path} is not JSON`, cause));
+          finish(strange(`its answer to ${path} is not JSON`, cause));
         }
       });
     });

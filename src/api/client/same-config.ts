@@ -3,10 +3,10 @@ import { realpath } from "node:fs/promises";
 import { isSystemError, MountaineerError, recoverFrom } from "../../runtime/errors.ts";
 import { requireResponsiveDisk } from "../../runtime/process/responsive-disk.ts";
 
-/** Rejects with `config_unreadable` if a disk does not answer, and with `usage` if `running`, the daemon's file, is not the file `asked`. */
-export async function requireSameConfig(running: string, asked: string): Promise<void> {
-  if (await isSameFile(running, asked)) return;
-  throw new MountaineerError("usage", `the running daemon uses ${running}, not ${asked}`, {
+/** Rejects with `config_unreadable` if a disk does not answer, and with `usage` if `running`, the daemon's file, is not the file `requested`. */
+export async function requireSameConfig(running: string, requested: string): Promise<void> {
+  if (await isSameFile(running, requested)) return;
+  throw new MountaineerError("usage", `the running daemon uses ${running}, not ${requested}`, {
     hint: "leave out --config, or stop the daemon first",
   });
 }

@@ -5,7 +5,7 @@ import { startDetached } from "../../runtime/process/child-process.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import { connectToDaemon, type DaemonClient } from "./client.ts";
 
-const BETWEEN_LOOKS_MS = 100;
+const BETWEEN_CHECKS_MS = 100;
 /** A large home on a busy machine takes some seconds. */
 const ANSWERS_WITHIN_MS = 60_000;
 /** The errors with which a daemon's start can fail. Other errors with the same exit codes cannot happen at a start. */
@@ -51,7 +51,7 @@ export async function startDaemon({
     // `already_running`: another daemon was started first and will answer soon.
     if (ended !== null && ended !== ERROR_CODES.already_running.exit) throw endedAtOnce(ended);
     if (clock.monotonicMs() >= untilMs) throw silent();
-    await clock.sleep(BETWEEN_LOOKS_MS, signal);
+    await clock.sleep(BETWEEN_CHECKS_MS, signal);
   }
 }
 

@@ -69,10 +69,10 @@ export function sentArguments(given: CallArguments): Readonly<Record<string, unk
  * the same.
  */
 export function redrawn(fresh: CallArguments, typed: CallArguments): CallArguments {
-  return { root: carriedOver(fresh.root, typed.root), raw: typed.raw ?? fresh.raw };
+  return { root: transferred(fresh.root, typed.root), raw: typed.raw ?? fresh.raw };
 }
 
-function carriedOver(node: FormNode, from: FormNode): FormNode {
+function transferred(node: FormNode, from: FormNode): FormNode {
   const { of, isRequired } = node.field;
   const old = from.field.of;
   if (of.kind !== old.kind) return node;
@@ -83,13 +83,13 @@ function carriedOver(node: FormNode, from: FormNode): FormNode {
       return chosen ?? { ...node, isSet: false };
     }
     case "list": {
-      const items = children.map((child) => carriedOver(createNode(of.item), child));
+      const items = children.map((child) => transferred(createNode(of.item), child));
       return { ...withItems(node, items), isSet };
     }
     case "group": {
       const fields = node.children.map((child) => {
         const before = children.find(({ field }) => field.name === child.field.name);
-        return before === undefined ? child : carriedOver(child, before);
+        return before === undefined ? child : transferred(child, before);
       });
       return { ...node, isSet: isSet || isRequired, children: fields };
     }

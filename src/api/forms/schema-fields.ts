@@ -75,18 +75,18 @@ export function argumentsField(inputSchema: unknown): SchemaField {
   return asJson(field, "its arguments are not an object");
 }
 
-interface Place {
+interface Context {
   readonly building: Building;
   readonly depth: number;
   /** The references that led to this place; a reference to one of them is a cycle. */
   readonly open: ReadonlySet<string>;
 }
 
-function fieldOf(name: string, given: unknown, isRequired: boolean, place: Place): SchemaField {
-  place.building.left -= 1;
-  const { schema, open, fault } = resolved(given, place);
+function fieldOf(name: string, given: unknown, isRequired: boolean, context: Context): SchemaField {
+  context.building.left -= 1;
+  const { schema, open, fault } = resolved(given, context);
   const { schema: plain, isNullable } = withoutNull(schema);
-  const inner = fault === null ? resolved(plain, { ...place, open }) : { schema: plain, open, fault };
+  const inner = fault === null ? resolved(plain, { ...context, open }) : { schema: plain, open, fault };
   const outer = isObject(given) ? given : {};
   const byDefault = [outer, schema, inner.schema].find((each) => Object.hasOwn(each, "default"));
   const about = [outer, schema, inner.schema].map(aboutOf).find((each) => each !== "") ?? "";
@@ -94,7 +94,7 @@ function fieldOf(name: string, given: unknown, isRequired: boolean, place: Place
   const base = { name, ...(typeof title === "string" ? { title } : {}), about, isRequired, isNullable };
   const of: FieldKind =
     inner.fault === null
-      ? kindOf(inner.schema, { ...place, open: inner.open })
+      ? kindOf(inner.schema, { ...context, open: inner.open })
       : { kind: "json", why: inner.fault };
   return byDefault === undefined ? { ...base, of } : { ...base, byDefault: byDefault["default"], of };
 }
@@ -116,7 +116,7 @@ interface Resolved {
 }
 
 /** Follows references within the document. */
-function resolved(given: unknown, { building, open }: Place): Resolved {
+function resolved(given: unknown, { building, open }: Context): Resolved {
   let schema: Schema = isObject(given) ? given : {};
   const followed = new Set(open);
   for (let step = 0; step < REFERENCE_LIMIT; step += 1) {
@@ -158,17 +158,17 @@ function withoutNull(schema: Schema): { readonly schema: Schema; readonly isNull
     const only = types.length === 1 ? types[0] : types;
     return { schema: { ...schema, type: only }, isNullable: types.length < type.length };
   }
-  for (const word of ["anyOf", "oneOf"]) {
-    const ways = schema[word];
-    if (!Array.isArray(ways)) continue;
-    const others = ways.filter((each) => !(isObject(each) && each["type"] === "null"));
+  for (const key of ["anyOf", "oneOf"]) {
+    const branches = schema[key];
+    if (!Array.isArray(branches)) continue;
+    const others = branches.filter((each) => !(isObject(each) && each["type"] === "null"));
     const [only] = others;
-    const isNullable = others.length < ways.length;
-    const { [word]: _, ...own } = schema;
+    const isNullable = others.length < branches.length;
+    const { [key]: _, ...own } = schema;
     if (others.length === 1 && isObject(only)) return { schema: { ...only, ...own }, isNullable };
     const choices = constants(others);
     if (choices !== null) return { schema: { ...own, enum: choices }, isNullable };
-    return { schema: { ...schema, [word]: others }, isNullable };
+    return { schema: { ...schema, [key]: others }, isNullable };
   }
   const all = schema["allOf"];
   if (Array.isArray(all) && all.length === 1 && isObject(all[0])) {
@@ -178,12 +178,13 @@ function withoutNull(schema: Schema): { readonly schema: Schema; readonly isNull
   return { schema, isNullable: false };
 }
 
-function constants(ways: readonly unknown[]): readonly unknown[] | null {
-  if (ways.length === 0 || !ways.every((way) => isObject(way) && Object.hasOwn(way, "const"))) return null;
-  return ways.map((way) => (isObject(way) ? way["const"] : null));
+function constants(choices: readonly unknown[]): readonly unknown[] | null {
+  if (choices.length === 0 || !choices.every((choice) => isObject(choice) && Object.hasOwn(choice, "const")))
+    return null;
+  return choices.map((choice) => (isObject(choice) ? choice["const"] : null));
 }
 
-function kindOf(schema: Schema, place: Place): FieldKind {
+function kindOf(schema: Schema, context: Context): FieldKind {
   if (Object.hasOwn(schema, "const")) return { kind: "choice", choices: [schema["const"]] };
   const choices = schema["enum"];
   if (Array.isArray(choices) && choices.length > 0) {
@@ -192,7 +193,7 @@ function kindOf(schema: Schema, place: Place): FieldKind {
       ? { kind: "json", why: `it has more than ${CHOICE_LIMIT} choices` }
       : { kind: "choice", choices: known.length === 0 ? choices : known };
   }
-  const beyond = BEYOND.find((word) => Object.hasOwn(schema, word));
+  const beyond = BEYOND.find((key) => Object.hasOwn(schema, key));
   if (beyond !== undefined) return { kind: "json", why: `its schema has ${beyond}` };
   switch (typeOf(schema)) {
     case "string":
@@ -208,9 +209,9 @@ function kindOf(schema: Schema, place: Place): FieldKind {
     case "boolean":
       return { kind: "flag" };
     case "array":
-      return listOf(schema, place);
+      return listOf(schema, context);
     case "object":
-      return groupOf(schema, place);
+      return groupOf(schema, context);
     default:
       return { kind: "json", why: "its schema names no single type" };
   }
@@ -222,29 +223,29 @@ function typeOf(schema: Schema): unknown {
   return isObject(schema["items"]) ? "array" : undefined;
 }
 
-function listOf(schema: Schema, place: Place): FieldKind {
+function listOf(schema: Schema, context: Context): FieldKind {
   const { items } = schema;
   if (Object.hasOwn(schema, "prefixItems") || !isObject(items))
     return { kind: "json", why: "its items are not all of one kind" };
-  if (place.depth >= DEPTH_LIMIT) return { kind: "json", why: "it is nested too deeply" };
-  const item = fieldOf("", items, true, { ...place, depth: place.depth + 1 });
+  if (context.depth >= DEPTH_LIMIT) return { kind: "json", why: "it is nested too deeply" };
+  const item = fieldOf("", items, true, { ...context, depth: context.depth + 1 });
   return { kind: "list", item, least: numberAt(schema, "minItems", 0), most: numberAt(schema, "maxItems") };
 }
 
-function groupOf(schema: Schema, place: Place): FieldKind {
+function groupOf(schema: Schema, context: Context): FieldKind {
   const properties = isObject(schema["properties"]) ? schema["properties"] : {};
   const names = Object.keys(properties);
   const isOpen = schema["additionalProperties"] !== undefined && schema["additionalProperties"] !== false;
-  if (names.length === 0 && (isOpen || place.depth > 0))
+  if (names.length === 0 && (isOpen || context.depth > 0))
     return { kind: "json", why: "its schema names no fields" };
-  if (place.depth >= DEPTH_LIMIT) return { kind: "json", why: "it is nested too deeply" };
-  if (names.length > place.building.left) {
-    place.building.left = -1;
+  if (context.depth >= DEPTH_LIMIT) return { kind: "json", why: "it is nested too deeply" };
+  if (names.length > context.building.left) {
+    context.building.left = -1;
     return { kind: "json", why: `it has more than ${FIELD_LIMIT} fields` };
   }
   const required = Array.isArray(schema["required"]) ? schema["required"] : [];
   const fields = names.map((name) =>
-    fieldOf(name, properties[name], required.includes(name), { ...place, depth: place.depth + 1 }),
+    fieldOf(name, properties[name], required.includes(name), { ...context, depth: context.depth + 1 }),
   );
   return { kind: "group", fields };
 }

@@ -29,7 +29,7 @@ export const SESSION_LIFE_MS = 12 * 60 * 60_000;
 const MOST_LINKS = 16;
 const MOST_SESSIONS = 64;
 
-type Session = WaysIn["sessions"][number];
+type Session = SignIns["sessions"][number];
 
 interface AccessOptions {
   readonly home: string;
@@ -46,17 +46,17 @@ interface Given {
 
 export class Access {
   readonly #options: AccessOptions;
-  #ways: WaysIn;
+  #ways: SignIns;
   #writing: Promise<unknown> = Promise.resolve();
 
-  private constructor(options: AccessOptions, ways: WaysIn) {
+  private constructor(options: AccessOptions, state: SignIns) {
     this.#options = options;
-    this.#ways = ways;
+    this.#ways = state;
   }
 
   /** Reads the stored credentials. The caller must have the home's lock. Never rejects. */
   static async open(options: AccessOptions): Promise<Access> {
-    return new Access(options, await readWaysIn(options.home, options.logger));
+    return new Access(options, await readSignIns(options.home, options.logger));
   }
 
   /**
@@ -162,7 +162,7 @@ export class Access {
     return { secret, untilMs: this.#options.clock.wallMs() + lifeMs };
   }
 
-  #living(): Pick<WaysIn, "links" | "sessions"> {
+  #living(): Pick<SignIns, "links" | "sessions"> {
     const nowMs = this.#options.clock.wallMs();
     const lives = ({ until }: { readonly until: number }): boolean => until > nowMs;
     return { links: this.#ways.links.filter(lives), sessions: this.#ways.sessions.filter(lives) };
@@ -172,16 +172,16 @@ export class Access {
    * Stores a change. Only logs a failed write, because its only effect is that people have to sign in again
    * after a restart.
    */
-  async #keep(ways: WaysIn): Promise<void> {
-    this.#ways = ways;
+  async #keep(state: SignIns): Promise<void> {
+    this.#ways = state;
     await this.#write().catch((error: unknown) =>
       this.#options.logger.warn("management.json cannot be written", { reason: errorText(error) }),
     );
   }
 
-  async #keepOrUndo(ways: WaysIn): Promise<void> {
+  async #keepOrUndo(state: SignIns): Promise<void> {
     const before = this.#ways;
-    this.#ways = ways;
+    this.#ways = state;
     try {
       await this.#write();
     } catch (error) {
@@ -200,7 +200,7 @@ export class Access {
   /** Writes the present state to management.json, after the writes that began earlier. */
   #write(): Promise<void> {
     const { home } = this.#options;
-    const mine = this.#writing.then(() => writeWaysIn(home, this.#ways));
+    const mine = this.#writing.then(() => writeSignIns(home, this.#ways));
     this.#writing = mine.catch(() => {});
     return mine;
   }
@@ -213,7 +213,7 @@ function isSame(one: string, other: string): boolean {
 
 const sha256 = matching(/^[0-9a-f]{64}$/, "a SHA-256");
 
-const waysInShape = object({
+const signInsShape = object({
   version: choice("1"),
   /** null without a token. */
   token_sha256: nullable(sha256),
@@ -224,30 +224,30 @@ const waysInShape = object({
   /** The page's port on 127.0.0.1 while the gateway does not listen. */
   page_port: optional(number),
 });
-type WaysIn = TypeOf<typeof waysInShape>;
+type SignIns = TypeOf<typeof signInsShape>;
 
-const NO_WAYS_IN: WaysIn = { version: "1", token_sha256: null, sessions: [], links: [] };
+const NO_SIGN_INS: SignIns = { version: "1", token_sha256: null, sessions: [], links: [] };
 
 function pathIn(home: string): string {
   return join(home, "management.json");
 }
 
 /** An unreadable file counts as empty: people sign in again. */
-async function readWaysIn(home: string, logger: Logger): Promise<WaysIn> {
+async function readSignIns(home: string, logger: Logger): Promise<SignIns> {
   try {
     const text = await readIfPresent(pathIn(home));
-    if (text === null) return NO_WAYS_IN;
+    if (text === null) return NO_SIGN_INS;
     const value: unknown = parseJson(text);
-    const fault = waysInShape.faultIn(value);
-    if (fault === null) return value as WaysIn;
+    const fault = signInsShape.faultIn(value);
+    if (fault === null) return value as SignIns;
     logger.warn("management.json is not understood; all sessions are signed out", { at: fault.path });
   } catch (error) {
     logger.warn("management.json cannot be read; all sessions are signed out", { reason: errorText(error) });
   }
-  return NO_WAYS_IN;
+  return NO_SIGN_INS;
 }
 
 /** Writes durably with mode 0600. Rejects with the system's error. */
-async function writeWaysIn(home: string, ways: WaysIn): Promise<void> {
-  await writeDurably(pathIn(home), `${JSON.stringify(ways)}\n`, { mode: 0o600 });
+async function writeSignIns(home: string, state: SignIns): Promise<void> {
+  await writeDurably(pathIn(home), `${JSON.stringify(state)}\n`, { mode: 0o600 });
 }

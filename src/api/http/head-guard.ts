@@ -25,7 +25,7 @@ export interface OwnNames {
 
 /** Throws the refusal of a request by its headers or URL. */
 export function requireHead(request: IncomingMessage, names: OwnNames): void {
-  const twice = saidTwice(request);
+  const twice = repeatedHeader(request);
   if (twice !== null) throw refusal(400, `the request has more than one ${twice} header`);
   if (!isPlainPath(pathOf(request)))
     throw refusal(400, "the path has escapes, `..` or `//` in it, which no path here has");
@@ -50,14 +50,14 @@ function foreign(message: string, hint: string | null = null): Refusal {
   return new Refusal(403, new MountaineerError("permission_denied", message, { hint }));
 }
 
-function saidTwice({ rawHeaders }: IncomingMessage): string | null {
-  const seen = new Set<string>();
+function repeatedHeader({ rawHeaders }: IncomingMessage): string | null {
+  const visited = new Set<string>();
   for (let index = 0; index < rawHeaders.length; index += 2) {
     const written = rawHeaders[index] ?? "";
     const name = written.toLowerCase();
     if (!ONCE.has(name)) continue;
-    if (seen.has(name)) return written;
-    seen.add(name);
+    if (visited.has(name)) return written;
+    visited.add(name);
   }
   return null;
 }

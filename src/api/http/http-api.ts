@@ -110,7 +110,7 @@ export class HttpApi {
    * Starts to serve. Disposing ends streams and aborts requests in flight. Later requests get an error that
    * tells the client to retry; the retry reaches the next daemon.
    */
-  open(parts: HttpApiParts): AsyncDisposable & { settled(): Promise<unknown> } {
+  open(parts: HttpApiParts): AsyncDisposable & { whenIdle(): Promise<unknown> } {
     const { clock, logger } = this.#options;
     const { control, events, access } = parts;
     const handler = new ApiHandler({ control, events, clock, logger });
@@ -119,7 +119,7 @@ export class HttpApi {
     // Reads the page's files before an upgrade in place can remove them. After a failure each request tries again.
     this.#options.page?.find("/").catch(() => {});
     return {
-      settled: () => handler.settled(),
+      whenIdle: () => handler.whenIdle(),
       [Symbol.asyncDispose]: () => {
         handler.stop();
         this.#bodies[Symbol.dispose]();
@@ -200,15 +200,15 @@ export class HttpApi {
 
   /** Rejects with the refusal of who is not signed in; after several wrong tokens from one address, only later. */
   async #requireVisitor(request: IncomingMessage, { access }: Opened): Promise<Visitor> {
-    return visitorOf(request, access) ?? (await this.#turnAway(request));
+    return visitorOf(request, access) ?? (await this.#refuse(request));
   }
 
   async #requireSession(request: IncomingMessage, opened: Opened): Promise<Session> {
     const visitor = await this.#requireVisitor(request, opened);
-    return visitor === "token" ? this.#turnAway(request) : visitor;
+    return visitor === "token" ? this.#refuse(request) : visitor;
   }
 
-  async #turnAway(request: IncomingMessage): Promise<never> {
+  async #refuse(request: IncomingMessage): Promise<never> {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#wrong.refuse(request.socket.remoteAddress ?? null, resolve);
     await promise;
@@ -229,7 +229,7 @@ export class HttpApi {
       const { code } = jsonObject(body.toString("utf8")) ?? {};
       answerValue(
         exchange,
-        typeof code === "string" ? this.owners.take(secret, code) : this.owners.ask(secret),
+        typeof code === "string" ? this.owners.take(secret, code) : this.owners.request(secret),
       );
     } else {
       throw new MountaineerError("owner_only", "only a browser on the daemon's own machine gets this right", {
@@ -293,13 +293,14 @@ export class HttpApi {
     const { request } = exchange;
     const body = await this.#receive(exchange, SIGN_IN_LIMIT_BYTES);
     if (body === null) return;
-    const asked = readSignIn(body.toString("utf8"));
+    const requested = readSignIn(body.toString("utf8"));
     // Asked before the link is used, as its own session is one.
-    const isNew = "link" in asked && isOnLoopback(request) && !access.hasSessions && (await isNewHome());
-    const given = "link" in asked ? await access.redeem(asked.link) : await access.signIn(asked.token);
-    if (given === null) return this.#turnAway(request);
+    const isNew = "link" in requested && isOnLoopback(request) && !access.hasSessions && (await isNewHome());
+    const given =
+      "link" in requested ? await access.redeem(requested.link) : await access.signIn(requested.token);
+    if (given === null) return this.#refuse(request);
     const { secret, untilMs } = given;
-    const first = "link" in asked ? this.owners.takeFirst(secret, asked.link, isNew) : null;
+    const first = "link" in requested ? this.owners.takeFirst(secret, requested.link, isNew) : null;
     const ownerUntilMs = first === null ? null : this.owners.expiresAtMs(secret, first.right);
     answerValue(exchange, { session: secret, ...first, ...sessionReport(untilMs, ownerUntilMs, settings()) });
   }

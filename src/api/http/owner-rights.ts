@@ -41,7 +41,7 @@ export class OwnerRights {
   }
 
   /** Makes a right that becomes valid when its code is typed. Replaces the session's earlier right. */
-  ask(session: string): { readonly right: string; readonly code: string } {
+  request(session: string): { readonly right: string; readonly code: string } {
     const code = newCode();
     return { right: this.#add(session, code, OWNER_CODE_LIFE_MS), code };
   }

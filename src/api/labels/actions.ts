@@ -28,7 +28,7 @@ export interface Action {
   /** The action that reverts this one; absent if none does in one step. */
   readonly undo?: Action;
   /** `force`: even if files are open. Rejects with a MountaineerError. */
-  perform(ask: CallOperation, signal: AbortSignal, force: boolean): Promise<Outcome>;
+  perform(call: CallOperation, signal: AbortSignal, force: boolean): Promise<Outcome>;
 }
 
 /** Actions of each share, of all shares, of each backend, of all backends, and of the daemon. */
@@ -50,7 +50,7 @@ export function actionsFor({
       command: "mountaineer reload",
       question: null,
       isUseful: true,
-      perform: async (ask, signal) => reloadOutcome(await ask("reload", {}, signal)),
+      perform: async (call, signal) => reloadOutcome(await call("reload", {}, signal)),
     },
     {
       id: ["hand-over"],
@@ -62,8 +62,8 @@ export function actionsFor({
         text: "Shares stay mounted, and calls in flight are finished.",
       },
       isUseful: true,
-      async perform(ask, signal) {
-        const { from, to, version } = await ask("handOver", null, signal);
+      async perform(call, signal) {
+        const { from, to, version } = await call("handOver", null, signal);
         return outcome("good", `process ${to} (version ${version}) takes over from ${from}`);
       },
     },
@@ -75,7 +75,7 @@ export function actionWith(actions: readonly Action[], ...id: readonly string[])
 }
 
 export function sameId(one: readonly string[], other: readonly string[]): boolean {
-  return one.length === other.length && one.every((word, index) => word === other[index]);
+  return one.length === other.length && one.every((part, index) => part === other[index]);
 }
 
 /** The question to ask if an action has failed because of open files; null: no files were open. */
@@ -103,19 +103,19 @@ function shareActions(share: ShareStatus): readonly Action[] {
   const isMounted = share.mount_state === "mounted";
   const to = (
     target: "tb" | "fallback" | "auto",
-    words: string,
+    command: string,
     label: string,
     isUseful: boolean,
   ): Action => ({
     id: ["switch", name, target],
-    name: `switch ${name} ${words}`,
+    name: `switch ${name} ${command}`,
     label,
     command: shellCommand`mountaineer switch --share ${name} --to ${target}`,
     question: null,
     isUseful,
-    async perform(ask, signal, force) {
+    async perform(call, signal, force) {
       const request = { shares: [name], to: target, force, wait: false };
-      return stepsOutcome((await ask("switchRoute", request, signal)).results);
+      return stepsOutcome((await call("switchRoute", request, signal)).results);
     },
   });
   const isSecond = route === "fallback";
@@ -137,7 +137,7 @@ function shareActions(share: ShareStatus): readonly Action[] {
     mountAction([name], name, !isMounted),
     ...(onlyHost(share) === null ? switches : []),
     checkAction([name], name),
-    wakeAction(name, !tbAnswers && !fbAnswers),
+    wakePacketAction(name, !tbAnswers && !fbAnswers),
     unmountAction([name], name, isMounted),
   ];
 }
@@ -164,24 +164,24 @@ function allSharesActions(shares: readonly ShareStatus[]): readonly Action[] {
  * shares.
  */
 function stepsAction(
-  word: string,
+  verb: string,
   operation: "mount" | "wake" | "reconcile",
   shares: readonly string[] | null,
   { name, label, isUseful }: Pick<Action, "name" | "label" | "isUseful">,
 ): Action {
   return {
-    id: [word, ...(shares ?? [])],
+    id: [verb, ...(shares ?? [])],
     name,
     label,
     command: sharesCommand(operation, shares),
     question: null,
     isUseful,
-    perform: async (ask, signal) => stepsOutcome((await ask(operation, { shares }, signal)).results),
+    perform: async (call, signal) => stepsOutcome((await call(operation, { shares }, signal)).results),
   };
 }
 
-function sharesCommand(word: string, shares: readonly string[] | null): string {
-  return `mountaineer ${word}${(shares ?? []).map((share) => shellCommand` --share ${share}`).join("")}`;
+function sharesCommand(operation: string, shares: readonly string[] | null): string {
+  return `mountaineer ${operation}${(shares ?? []).map((share) => shellCommand` --share ${share}`).join("")}`;
 }
 
 function mountAction(shares: readonly string[] | null, what: string, isUseful: boolean): Action {
@@ -189,7 +189,7 @@ function mountAction(shares: readonly string[] | null, what: string, isUseful: b
   return stepsAction("mount", "mount", shares, { name: `mount ${what}`, label, isUseful });
 }
 
-function wakeAction(share: string, isUseful: boolean): Action {
+function wakePacketAction(share: string, isUseful: boolean): Action {
   const name = `wake the NAS of ${share}`;
   return stepsAction("wake", "wake", [share], { name, label: "Wake its NAS", isUseful });
 }
@@ -212,8 +212,8 @@ function unmountAction(
     },
     isUseful,
     ...(wanted?.length === 0 ? {} : { undo: mountAction(wanted, what, true) }),
-    perform: async (ask, signal, force) =>
-      stepsOutcome((await ask("unmount", { shares, force }, signal)).results),
+    perform: async (call, signal, force) =>
+      stepsOutcome((await call("unmount", { shares, force }, signal)).results),
   };
 }
 
@@ -224,15 +224,15 @@ function checkAction(shares: readonly string[] | null, what: string): Action {
 
 function backendActions(backend: BackendStatus): readonly Action[] {
   const { name, routes } = backend;
-  const to = (target: string, words: string, label: string, isUseful: boolean): Action => ({
+  const to = (target: string, command: string, label: string, isUseful: boolean): Action => ({
     id: ["route", name, target],
-    name: `switch ${name} ${words}`,
+    name: `switch ${name} ${command}`,
     label,
     command: shellCommand`mountaineer switch --backend ${name} --to ${target}`,
     question: null,
     isUseful,
-    async perform(ask, signal) {
-      const { result, detail } = await ask("switchBackend", { backend: name, to: target }, signal);
+    async perform(call, signal) {
+      const { result, detail } = await call("switchBackend", { backend: name, to: target }, signal);
       const tone = result === "switched" ? "good" : result === "skipped" ? "plain" : "bad";
       return outcome(tone, `${name}: ${detail}`);
     },
@@ -272,8 +272,8 @@ function restartAction(
           text: `The running one serves until the new one is ready.${calls}`,
         },
     isUseful: backends.some(({ enabled }) => enabled),
-    async perform(ask, signal) {
-      const { restarted } = await ask("restart", { backends: names }, signal);
+    async perform(call, signal) {
+      const { restarted } = await call("restart", { backends: names }, signal);
       return restarted.length === 0
         ? outcome("plain", `${what}: nothing to restart`)
         : outcome("good", `${restarted.join(", ")}: restarting; serves when it is ready`);

@@ -104,11 +104,11 @@ export function backendFacts(backend: BackendStatus): readonly string[] {
     ...(draining > 0 ? [`${draining} draining`] : []),
     ...(instances > 1 ? [`${instances} instances`] : []),
     ...(restarts > 0 ? [pluralize(restarts, "restart")] : []),
-    ...wayTexts(backend),
+    ...transportTexts(backend),
   ];
 }
 
-function wayTexts({ type, pid }: Pick<BackendStatus, "type" | "pid">): readonly string[] {
+function transportTexts({ type, pid }: Pick<BackendStatus, "type" | "pid">): readonly string[] {
   if (type === "fleet") return ["on another machine"];
   return type === "streamable-http" ? ["over HTTP"] : pid === null ? [] : [`pid ${pid}`];
 }

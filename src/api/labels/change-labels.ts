@@ -36,18 +36,18 @@ export function statementsOf({ global, shares, gateway, backends = [] }: StatusR
 
 /** The new and changed sentences, then those that are over, in a stable order. */
 export function changesBetween(before: Statements, now: Statements): readonly string[] {
-  const said: string[] = [];
+  const changes: string[] = [];
   const over: string[] = [];
   for (const about of new Set([...now.keys(), ...before.keys()])) {
     const was = before.get(about) ?? [];
     const is = now.get(about) ?? [];
     const added = is.filter((sentence) => !was.includes(sentence));
     const removed = was.filter((sentence) => !is.includes(sentence));
-    said.push(...added);
+    changes.push(...added);
     // A changed sentence counts as added and removed; only removed sentences without a replacement are over.
     over.push(...removed.slice(added.length).map((sentence) => `over: ${sentence}`));
   }
-  return [...said, ...over];
+  return [...changes, ...over];
 }
 
 function shareSentence(share: ShareStatus): string {
@@ -89,9 +89,9 @@ function backendSentence(backend: BackendStatus): string {
 /** The statement that a call waits for the backend's answer, without figures, which change all the time. */
 function waitingStatements({ name, waiting_calls: waiting }: BackendStatus): readonly [string, string][] {
   if (waiting === undefined) return [];
-  const said = `note: ${name}: a call has waited for its answer for over 10 s`;
+  const message = `note: ${name}: a call has waited for its answer for over 10 s`;
   const command = shellCommand`mountaineer backends logs ${name}`;
-  return [[`waiting ${name}`, `${said}; ${command} shows what it wrote`]];
+  return [[`waiting ${name}`, `${message}; ${command} shows what it wrote`]];
 }
 
 function conditionStatement(

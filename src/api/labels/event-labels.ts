@@ -41,8 +41,8 @@ export function transitionOf({ message, fields = {} }: Pick<LogLine, "message" |
 
 /** `fields`: the fields of a transition, as in the log and in the event stream. */
 export function transitionLabel(fields: Fields): EventLabel | null {
-  const name = wordOf(fields["name"]);
-  const about = wordOrNull(fields["share"]) ?? wordOrNull(fields["backend"]) ?? wordOrNull(fields["entry"]);
+  const name = textOf(fields["name"]);
+  const about = textOrNull(fields["share"]) ?? textOrNull(fields["backend"]) ?? textOrNull(fields["entry"]);
   const render = TEXTS[name];
   if (render === null) return null;
   const [tone, text] = render === undefined ? ["plain" as const, plainText(name, fields)] : render(fields);
@@ -52,7 +52,7 @@ export function transitionLabel(fields: Fields): EventLabel | null {
 type Renderer = (fields: Fields) => readonly [Tone, string];
 
 const because = (fields: Fields): string => {
-  const reason = wordOrNull(fields["reason"]);
+  const reason = textOrNull(fields["reason"]);
   // Leaves out the beginning `HOST is gone: HOST: `. Every user interface shows the host anyway, and an
   // earlier event has reported the loss.
   return reason === null ? "" : `: ${reason.replace(/^(\S+) is gone: \1(?::\d+)?: /, "")}`;
@@ -65,7 +65,7 @@ const moved =
       fields["relayed"] === true ? "; the mount stays" : ""
     }${because(fields)}`,
   ];
-const said =
+const rendered =
   (tone: Tone, text: string): Renderer =>
   (fields) => [tone, `${text}${because(fields)}`];
 
@@ -74,7 +74,7 @@ const TEXTS: Readonly<Record<string, Renderer | null>> = {
   "share.route_up": (fields) => ["good", `${routeLabel(fields["route"])} answers`],
   "share.route_down": (fields) => ["warning", goneText(fields)],
   "share.adopted": (fields) => ["plain", `Found mounted over ${routeLabel(fields["route"])}`],
-  "share.vanished": said("warning", "The mount vanished"),
+  "share.vanished": rendered("warning", "The mount vanished"),
   "share.mount_attempt": null,
   "share.open_files_checked": null,
   "share.mounted": (fields) => ["good", `Mounted over ${routeLabel(fields["to"])}${took(fields)}`],
@@ -86,23 +86,23 @@ const TEXTS: Readonly<Record<string, Renderer | null>> = {
     "bad",
     `Moving to ${routeLabel(fields["route"])} failed${because(fields)}`,
   ],
-  "share.unmounted": said("plain", "Unmounted"),
-  "share.unmount_failed": said("bad", "Unmounting failed"),
+  "share.unmounted": rendered("plain", "Unmounted"),
+  "share.unmount_failed": rendered("bad", "Unmounting failed"),
   "share.failover": moved("warning", "Failed over"),
   "share.recovered": moved("good", "Went back"),
   "share.recovery_failed": moved("bad", "Going back failed,"),
   "share.switched": moved("good", "Switched"),
   "share.remounted": moved("plain", "Mounted anew"),
-  "share.recovery_deferred": said("warning", "Not returning yet"),
-  "share.tb_ready": said("warning", "TB Ready"),
-  "share.tb_ready_cleared": said("plain", "No longer TB Ready"),
+  "share.recovery_deferred": rendered("warning", "Not returning yet"),
+  "share.tb_ready": rendered("warning", "TB Ready"),
+  "share.tb_ready_cleared": rendered("plain", "No longer TB Ready"),
   "share.override": (fields) => ["plain", overrideText(fields["to"])],
-  "share.networks": said("plain", "Also at home on the networks of proved routes"),
-  "share.error": said("bad", "Error"),
-  "share.error_cleared": said("good", "Error is over"),
-  "share.condition": said("bad", "Problem"),
-  "share.condition_over": said("good", "Solved"),
-  "share.unmanaged": said("plain", "No longer managed; its mount stays"),
+  "share.networks": rendered("plain", "Also at home on the networks of proved routes"),
+  "share.error": rendered("bad", "Error"),
+  "share.error_cleared": rendered("good", "Error is over"),
+  "share.condition": rendered("bad", "Problem"),
+  "share.condition_over": rendered("good", "Solved"),
+  "share.unmanaged": rendered("plain", "No longer managed; its mount stays"),
   "backend.started": (fields) => ["plain", `Process ${numberOf(fields["pid"])} started`],
   "backend.phase": (fields) => [
     fields["to"] === "Failed" ? "bad" : fields["to"] === "Degraded" ? "warning" : "plain",
@@ -112,20 +112,23 @@ const TEXTS: Readonly<Record<string, Renderer | null>> = {
     "good",
     `Ready with ${pluralize(numberOf(fields["tools"]), "tool")}${took(fields)}`,
   ],
-  "backend.ended": said("bad", "Ended"),
+  "backend.ended": rendered("bad", "Ended"),
   "backend.replaced": (fields) => [
     "good",
     `A new instance serves; ${pluralize(numberOf(fields["draining"]), "call")} left with the old one`,
   ],
-  "backend.change_failed": said("bad", "The changed configuration does not start; the old one stays in use"),
+  "backend.change_failed": rendered(
+    "bad",
+    "The changed configuration does not start; the old one stays in use",
+  ),
   "backend.failover": moved("warning", "Failed over"),
   "backend.recovered": moved("good", "Went back"),
   "backend.switched": moved("good", "Switched"),
   "backend.route_ready": (fields) => [
     "warning",
-    `Route ${wordOf(fields["route"])} is ready${because(fields)}`,
+    `Route ${textOf(fields["route"])} is ready${because(fields)}`,
   ],
-  "backend.route_ready_cleared": (fields) => ["plain", `Route ${wordOf(fields["route"])} no longer waits`],
+  "backend.route_ready_cleared": (fields) => ["plain", `Route ${textOf(fields["route"])} no longer waits`],
   "backend.drained": (fields) => ["plain", `The old instance is drained${cutText(fields)}`],
   "catalog.changed": (fields) => [
     "plain",
@@ -133,7 +136,7 @@ const TEXTS: Readonly<Record<string, Renderer | null>> = {
   ],
   "catalog.collision": (fields) => [
     "warning",
-    `${wordOf(fields["kept"])} and ${wordOf(fields["hidden"])} both offer ${wordOf(fields["kind"])} ${wordOf(fields["entry"])}; the first is published`,
+    `${textOf(fields["kept"])} and ${textOf(fields["hidden"])} both offer ${textOf(fields["kind"])} ${textOf(fields["entry"])}; the first is published`,
   ],
   "catalog.tools_pinned": (fields) => [
     "plain",
@@ -148,13 +151,13 @@ const TEXTS: Readonly<Record<string, Renderer | null>> = {
     `${entryOf(fields)} is new${fields["withheld"] === true ? "; it is withheld" : ""}`,
   ],
   "config.applied": null,
-  "config.rejected": said("bad", "The configuration was rejected"),
-  "config.entry_waits": (fields) => ["warning", `Waits for approval: ${wordOf(fields["summary"])}`],
-  "config.entry_approved": (fields) => ["good", `Approved: ${wordOf(fields["summary"])}`],
-  "gateway.listening": (fields) => ["good", `The gateway listens at ${wordOf(fields["url"])}`],
-  "gateway.listen_failed": said("bad", "The gateway cannot listen"),
-  "gateway.stopped_listening": said("plain", "The gateway no longer listens"),
-  "network.changed": (fields) => ["plain", `Network: ${listOf(fields["reasons"]).map(wordOf).join("; ")}`],
+  "config.rejected": rendered("bad", "The configuration was rejected"),
+  "config.entry_waits": (fields) => ["warning", `Waits for approval: ${textOf(fields["summary"])}`],
+  "config.entry_approved": (fields) => ["good", `Approved: ${textOf(fields["summary"])}`],
+  "gateway.listening": (fields) => ["good", `The gateway listens at ${textOf(fields["url"])}`],
+  "gateway.listen_failed": rendered("bad", "The gateway cannot listen"),
+  "gateway.stopped_listening": rendered("plain", "The gateway no longer listens"),
+  "network.changed": (fields) => ["plain", `Network: ${listOf(fields["reasons"]).map(textOf).join("; ")}`],
 };
 
 function overrideText(to: unknown): string {
@@ -167,7 +170,7 @@ function overrideText(to: unknown): string {
  * anyway.
  */
 function goneText(fields: Fields): string {
-  const [reason, host] = [wordOf(fields["reason"]), wordOf(fields["host"])];
+  const [reason, host] = [textOf(fields["reason"]), textOf(fields["host"])];
   const rest = host !== "" && reason.startsWith(host) ? reason.slice(host.length) : reason;
   const why = rest.replace(/^(?::\d+)?[: ]+/, "");
   const label = routeLabel(fields["route"]);
@@ -176,13 +179,13 @@ function goneText(fields: Fields): string {
 }
 
 function plainText(name: string, fields: Fields): string {
-  const said = Object.entries(fields)
+  const parts = Object.entries(fields)
     .filter(
       ([key, value]) =>
         !["name", "share", "backend", "entry", "code"].includes(key) && typeof value !== "object",
     )
     .map(([key, value]) => `${key.replaceAll("_", " ")} ${String(value)}`);
-  return [name.replaceAll(/[._]/g, " "), ...said].join(", ");
+  return [name.replaceAll(/[._]/g, " "), ...parts].join(", ");
 }
 
 function took(fields: Fields): string {
@@ -198,20 +201,20 @@ function cutText(fields: Fields): string {
 
 /** A pinned entry: `Prompt NAME`. */
 function entryOf({ kind, tool }: Fields): string {
-  const [what, name] = [wordOf(kind), wordOf(tool)];
+  const [what, name] = [textOf(kind), textOf(tool)];
   const kindText = sentence(what);
   return what === name ? `${kindText}: what the server says of itself` : `${kindText} ${name}`;
 }
 
-function wordOf(value: unknown): string {
+function textOf(value: unknown): string {
   return typeof value === "string" ? value : "";
 }
 
 function phaseOf(value: unknown): string {
-  return phaseLabel(wordOf(value)).text;
+  return phaseLabel(textOf(value)).text;
 }
 
-function wordOrNull(value: unknown): string | null {
+function textOrNull(value: unknown): string | null {
   return typeof value === "string" && value !== "" ? value : null;
 }
 

@@ -83,12 +83,12 @@ function stateLines({ conditions, shares, backends }: MachineState): readonly Ma
 
 /** Empty if the fleet has no configuration. */
 
-function shareLine({ name, reason, words }: MachineState["shares"][number]): MachineLine {
-  return { about: "share", name, reason, ...words };
+function shareLine({ name, reason, words: label }: MachineState["shares"][number]): MachineLine {
+  return { about: "share", name, reason, ...label };
 }
 
-function backendLine({ name, tools, reason, words }: MachineState["backends"][number]): MachineLine {
-  const { text, tone } = words;
+function backendLine({ name, tools, reason, words: label }: MachineState["backends"][number]): MachineLine {
+  const { text, tone } = label;
   return { about: "backend", name, text: `${text}, ${pluralize(tools, "tool")}`, reason, tone };
 }
 
@@ -113,12 +113,12 @@ export function machineTrouble(machine: FleetMachine): Label | null {
   if (machine.presence === "gone") return null;
   const lines = machineLines(machine);
   const worst = lines.find(({ tone }) => tone === "bad") ?? lines.find(({ tone }) => tone === "warning");
-  const said =
+  const label =
     worst === undefined
       ? null
       : { text: `${worst.name === null ? "" : `${worst.name} `}${lineLabel(worst)}`, tone: worst.tone };
-  if (machine.presence !== "silent") return said;
-  return { text: said === null ? presenceLabel(machine).text : said.text, tone: "bad" };
+  if (machine.presence !== "silent") return label;
+  return { text: label === null ? presenceLabel(machine).text : label.text, tone: "bad" };
 }
 
 /**

@@ -1,7 +1,7 @@
 // Texts about a found server: its name, its link, and how it was found. Pure.
 import type { FoundServer } from "../setup/found-server.ts";
 
-const WAYS = {
+const SOURCES = {
   "dns-sd": "advertises SMB",
   "ws-discovery": "answers WS-Discovery",
   neighbour: "met on this link",
@@ -10,5 +10,9 @@ const WAYS = {
 } as const;
 
 export function foundServerText({ name, host, link, by }: FoundServer) {
-  return { name: name ?? host ?? "?", link: link.text, known: by.map((way) => WAYS[way]).join(", ") };
+  return {
+    name: name ?? host ?? "?",
+    link: link.text,
+    known: by.map((source) => SOURCES[source]).join(", "),
+  };
 }

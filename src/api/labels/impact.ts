@@ -2,13 +2,13 @@
 import type { BackendStatus, ShareStatus } from "../contract/contract.ts";
 import { isAwaitingApproval } from "./backend-labels.ts";
 import { type Tone, troublesOf } from "./label.ts";
-import { isAway } from "./share-labels.ts";
+import { isOffNetwork } from "./share-labels.ts";
 
 /** Work continued, waited, or failed; `unused`: no program used it. */
 export type Impact = "fine" | "waited" | "failed" | "unused";
 
 /** A legend: what each means, and its tone. */
-export const FELT: Readonly<Record<Impact, { readonly text: string; readonly tone: Tone }>> = {
+export const IMPACT_LABELS: Readonly<Record<Impact, { readonly text: string; readonly tone: Tone }>> = {
   fine: { text: "Fine", tone: "good" },
   waited: { text: "Programs waited", tone: "warning" },
   failed: { text: "Programs failed", tone: "bad" },
@@ -18,7 +18,7 @@ export const FELT: Readonly<Record<Impact, { readonly text: string; readonly ton
 export function shareImpact(share: ShareStatus): Impact {
   const { mount_state: state, mount_alive: isAlive, relay, override } = share;
   if (state !== "mounted") {
-    if (override === "unmounted" || isAway(share)) return "unused";
+    if (override === "unmounted" || isOffNetwork(share)) return "unused";
     // Without a reason the share has not been tried yet, as at a start.
     const isTried = state === "error" || share.last_error !== null || troublesOf(share.conditions).length > 0;
     return isTried ? "failed" : "unused";

@@ -70,6 +70,6 @@ export function editOutcome({ changed, errors, reload }: EditReport): Outcome {
 }
 
 /** `vim (4211): /home/ada/Shares/CORE/notes.txt`. */
-export function holderText({ command, pid, path }: OpenFileHolder): string {
+export function openFileText({ command, pid, path }: OpenFileHolder): string {
   return `${command} (${pid}): ${path}`;
 }

@@ -7,9 +7,9 @@ import { type Label, ROUTE_LABELS, type StateLabel, sinceText, troublesOf, worse
 /** The state of a share, with the same words in every user interface: `mounted over Fallback, TB Ready`. */
 export function shareLabel(share: ShareStatus): StateLabel {
   const { override, tb_recovery_pending: isReady } = share;
-  const { text, tone } = stateWords(share);
+  const { text, tone } = stateLabel(share);
   // Off the home network an unmounted share is not a problem.
-  if (isAway(share)) return { text, tone, why: null };
+  if (isOffNetwork(share)) return { text, tone, why: null };
   const why = share.last_error ?? troublesOf(share.conditions)[0]?.title ?? null;
   return {
     text: [text, ...(override === null ? [] : ["set by hand"]), ...(isReady ? ["TB Ready"] : [])].join(", "),
@@ -18,14 +18,14 @@ export function shareLabel(share: ShareStatus): StateLabel {
   };
 }
 
-export function isAway({ conditions }: ShareStatus): boolean {
+export function isOffNetwork({ conditions }: ShareStatus): boolean {
   return conditions.some(({ code }) => code === "off_network");
 }
 
-function stateWords(share: ShareStatus): Label {
+function stateLabel(share: ShareStatus): Label {
   const { mount_state: state, active_interface: route, relay, override } = share;
   const { text, tone } = mountText(state, route, onlyHost(share));
-  if (isAway(share)) return { text: "off network", tone: "plain" };
+  if (isOffNetwork(share)) return { text: "off network", tone: "plain" };
   // A share that a person unmounted is neither good nor bad.
   if (state === "unmounted") return { text, tone: override === "unmounted" ? "plain" : "bad" };
   if (state !== "mounted") return { text, tone };
@@ -53,7 +53,7 @@ export function mountText(state: string, route: string, only: string | null = nu
   };
 }
 
-interface RouteWords extends Label {
+interface RouteLabel extends Label {
   readonly route: RouteName;
   readonly label: string;
   readonly host: string;
@@ -61,7 +61,7 @@ interface RouteWords extends Label {
 }
 
 /** The share's routes, the preferred one first, with whether each answers. */
-export function routeLabels(share: ShareStatus): readonly RouteWords[] {
+export function routeLabels(share: ShareStatus): readonly RouteLabel[] {
   return shownRoutes(share).map((route) => {
     const answers = route === "tb" ? share.tb_reachable : share.fb_reachable;
     const connects = route === "tb" && share.tb_reachable_since !== null;
@@ -76,7 +76,7 @@ export function routeLabels(share: ShareStatus): readonly RouteWords[] {
   });
 }
 
-interface CableWords extends RouteWords {
+interface CableLabel extends RouteLabel {
   /** `unproved`: the host answers, but is not proved to be the same server. */
   readonly state: "used" | "ready" | "unproved" | "down";
 }
@@ -84,7 +84,7 @@ interface CableWords extends RouteWords {
 const UNPROVED: ReadonlySet<string> = new Set(["different_servers", "server_unproved"]);
 
 /** The share's routes, each in use, ready, unproved or down. */
-export function cableText(share: ShareStatus): readonly CableWords[] {
+export function cableText(share: ShareStatus): readonly CableLabel[] {
   const isUnproved = share.conditions.some(({ code }) => UNPROVED.has(code));
   return routeLabels(share).map((route) => {
     const answers = route.tone === "good";
@@ -125,13 +125,13 @@ export function readyNames(shares: readonly ShareStatus[], shown: (name: string)
  */
 export function secondBestHint(
   share: ShareStatus,
-  { auto_failback: goesBack, auto_failback_stable_secs: secs, lsof_recheck: looks }: GlobalStatus,
+  { auto_failback: goesBack, auto_failback_stable_secs: secs, lsof_recheck: rechecks }: GlobalStatus,
 ): string | null {
   const { active_interface: route, relay, override, tb_recovery_pending: isReady } = share;
   const { tone, why } = shareLabel(share);
   const isWell = why === null && tone === "warning" && override === null && !isReady;
   if (!isWell || route !== "fallback" || (relay?.phase ?? "carrying") !== "carrying") return null;
-  if (!goesBack && !looks) return "Work continues. It returns to Thunderbolt when you switch it.";
+  if (!goesBack && !rechecks) return "Work continues. It returns to Thunderbolt when you switch it.";
   const closed = relay === undefined ? " and no file is open" : "";
   return `Work continues. It returns once Thunderbolt has answered for ${secs} s${closed}.`;
 }

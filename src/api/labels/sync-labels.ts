@@ -16,7 +16,7 @@ export function watchLabel(watching: SyncReport["watching"]): Label {
 
 export const FILE_MISSING_TEXT = "The file does not exist; the loaded configuration stays in use.";
 
-export const ROWS_KEPT = 20;
+export const ROWS_RETAINED = 20;
 
 export interface EventRow extends RowEvent {
   /** How many events the row stands for. The row shows the time of the newest one. */
@@ -35,5 +35,5 @@ export function withEvent(rows: readonly EventRow[], { time, type, details }: Ro
   if (last !== undefined && last.type === "no-change" && type === "no-change") {
     return [...rows.slice(0, -1), { time, type, details, count: last.count + 1 }];
   }
-  return [...rows, { time, type, details, count: 1 }].slice(-ROWS_KEPT);
+  return [...rows, { time, type, details, count: 1 }].slice(-ROWS_RETAINED);
 }

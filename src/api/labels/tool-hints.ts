@@ -12,7 +12,7 @@ const MARKS = [
 /** `Marked read-only, safe to repeat`; null without hints. */
 export function marksText(annotations: unknown): string | null {
   if (!isObject(annotations)) return null;
-  const marks = MARKS.filter(([key, value]) => annotations[key] === value).map(([, , words]) => words);
+  const marks = MARKS.filter(([key, value]) => annotations[key] === value).map(([, , label]) => label);
   return marks.length === 0 ? null : `Marked ${marks.join(", ")}`;
 }
 

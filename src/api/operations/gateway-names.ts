@@ -42,11 +42,11 @@ export function toolUnknown(name: string, published: readonly string[]): Mountai
  * `files_read_file`.
  */
 function onlyWith(name: string, published: readonly string[]): string | null {
-  const wordsOf = (text: string): string[] => text.toLowerCase().split(/[^\p{L}\p{N}]+/u);
-  const typed = wordsOf(name);
+  const partsOf = (text: string): string[] => text.toLowerCase().split(/[^\p{L}\p{N}]+/u);
+  const typed = partsOf(name);
   const [only = null, ...others] = published.filter((one) => {
-    const words = wordsOf(one);
-    return typed.every((word) => words.includes(word));
+    const parts = partsOf(one);
+    return typed.every((part) => parts.includes(part));
   });
   return others.length === 0 ? only : null;
 }

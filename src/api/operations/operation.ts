@@ -11,7 +11,7 @@ export const BODY_LIMIT_BYTES = 64 * 1024;
  * Kinds of operations whose number is limited while they run. Each kind has its own limit, so that one kind does not
  * delay another.
  */
-export type CountedKind = "steps" | "config" | "calls" | "places" | "records";
+export type LimitedKind = "steps" | "config" | "calls" | "places" | "records";
 
 /**
  * The right needed to call over HTTP. `signed_in`: everyone who is signed in; `with_commands`: the same people, if
@@ -36,14 +36,14 @@ interface Definition<Input, Output> {
   /** One line for people. */
   readonly summary: string;
   /** The right needed to call over HTTP. Default `signed_in`. */
-  readonly reach?: RequiredRight;
-  /** Returns who may ask with this input, where that differs from `reach`. */
-  readonly reachFor?: (input: Input) => RequiredRight;
+  readonly right?: RequiredRight;
+  /** Returns who may ask with this input, where that differs from `right`. */
+  readonly rightFor?: (input: Input) => RequiredRight;
   /** Absent: the body is ignored, and the input is null. */
   readonly input?: RequestShape<Input>;
   readonly output: Shape<Output>;
   /** Absent: the operation is not counted and always runs at once. */
-  readonly counts?: CountedKind;
+  readonly counts?: LimitedKind;
   readonly bodyLimitBytes?: number;
 }
 
@@ -54,17 +54,26 @@ export function operation<Output, Input = null>(
   at: `${Method} ${string}`,
   definition: Definition<Input, Output>,
 ) {
-  const { summary, reach = "signed_in", input, output, counts } = definition;
-  const { reachFor = () => reach, bodyLimitBytes = BODY_LIMIT_BYTES } = definition;
+  const { summary, right = "signed_in", input, output, counts } = definition;
+  const { rightFor = () => right, bodyLimitBytes = BODY_LIMIT_BYTES } = definition;
   const [method = "", path = ""] = at.split(" ");
   const answered = { output, counts: counts ?? null };
-  return { method, path, says: summary, reach, reachFor, input: input ?? null, bodyLimitBytes, ...answered };
+  return {
+    method,
+    path,
+    summary: summary,
+    right,
+    rightFor,
+    input: input ?? null,
+    bodyLimitBytes,
+    ...answered,
+  };
 }
 
-/** Throws `owner_only` or `commands_refused` if the rights do not suffice for `reach`. */
-export function requireRight(reach: RequiredRight, { isOwner, runsCommands }: Rights): void {
-  if (isOwner || reach === "signed_in") return;
-  if (reach === "socket") {
+/** Throws `owner_only` or `commands_refused` if the rights do not suffice for `right`. */
+export function requireRight(right: RequiredRight, { isOwner, runsCommands }: Rights): void {
+  if (isOwner || right === "signed_in") return;
+  if (right === "socket") {
     throw new MountaineerError("owner_only", "this is not served over HTTP", {
       hint: "run mountaineer on that machine, as the user whose daemon it is",
     });

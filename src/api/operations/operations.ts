@@ -73,13 +73,13 @@ function prepared<Name extends OperationName>(
 ): MatchedOperation | null {
   const perform: Control[Name] | undefined = control[name];
   if (perform === undefined) return null;
-  const { input, reach, reachFor, ...asked } = TABLE[name];
+  const { input, right, rightFor, ...asked } = TABLE[name];
   return {
     ...asked,
     prepare(body, rights) {
-      requireRight(reach, rights);
+      requireRight(right, rights);
       const request = readRequest(inPath ?? body, input);
-      requireRight(reachFor(request), rights);
+      requireRight(rightFor(request), rights);
       return (signal) => perform(request, signal, rights);
     },
   };

@@ -25,20 +25,20 @@ export const SETUP_OPERATIONS = {
   /** Takes two seconds. */
   discover: operation("POST shares/discover", {
     summary: "SMB servers that this machine hears or knows; scans nothing",
-    reach: "with_commands",
+    right: "with_commands",
     output: object({ servers: list(foundServerShape) }),
     counts: "places",
   }),
   shareNames: operation("POST shares/names", {
     summary: "The shares of a server, asked with a login, never as a guest",
-    reach: "with_commands",
+    right: "with_commands",
     input: shareNamesRequest,
     output: shareNamesShape,
     counts: "places",
   }),
   shareNetworks: operation("POST shares/networks", {
     summary: "The networks that these servers are on now, as values for `only_on`",
-    reach: "with_commands",
+    right: "with_commands",
     input: strictObject({ hosts: list(text) }),
     /** null: the networks cannot be found out. */
     output: object({ networks: nullable(list(text)) }),
@@ -46,7 +46,7 @@ export const SETUP_OPERATIONS = {
   }),
   pairServers: operation("POST shares/pair", {
     summary: "Check whether another address leads to the same server",
-    reach: "with_commands",
+    right: "with_commands",
     input: pairRequest,
     output: pairVerdictShape,
     counts: "places",
@@ -54,7 +54,7 @@ export const SETUP_OPERATIONS = {
   /** Rejects with `registry_failed`. */
   searchRegistry: operation("POST registry/search", {
     summary: "Search the registry for MCP servers by a part of their names",
-    reach: "with_commands",
+    right: "with_commands",
     input: strictObject({ query: text }),
     output: registryListShape,
     counts: "records",
@@ -62,14 +62,14 @@ export const SETUP_OPERATIONS = {
   /** Rejects with `registry_failed`. */
   registryServer: operation("POST registry/server", {
     summary: "A registry server's inputs, and the backend that it would become",
-    reach: "with_commands",
+    right: "with_commands",
     input: registryServerRequest,
     output: registryServerShape,
     counts: "records",
   }),
   mcpAddress: operation("POST backends/address", {
     summary: "Find the path of an MCP server's address; sends neither headers nor credentials",
-    reach: "with_commands",
+    right: "with_commands",
     input: strictObject({ url: text }),
     /** null: the address has a path already, or nothing answers. */
     output: object({ url: nullable(text) }),
@@ -79,7 +79,7 @@ export const SETUP_OPERATIONS = {
   beginLogin: operation("POST backends/login", {
     summary:
       "Begin a sign-in to a backend's server; returns the address to open in a browser on this machine",
-    reach: "with_commands",
+    right: "with_commands",
     input: oneBackend,
     /** The page where the person signs in. */
     output: object({ address: text }),
@@ -91,7 +91,7 @@ export const SETUP_OPERATIONS = {
    */
   awaitLogin: operation("POST backends/login/end", {
     summary: "Wait until the person has signed in to the backend's server",
-    reach: "with_commands",
+    right: "with_commands",
     input: oneBackend,
     output: loginReportShape,
     counts: "calls",
@@ -104,7 +104,7 @@ export const SETUP_OPERATIONS = {
   /** Backends and shares that use the secret get the new value at once. */
   setSecret: operation("POST secrets/set", {
     summary: "Store a secret, replacing one of the same name",
-    reach: "with_commands",
+    right: "with_commands",
     input: strictObject({
       name: secretName,
       value: matching(/^[^\r\n\0]{1,65536}$/, "a text of one line"),
@@ -115,7 +115,7 @@ export const SETUP_OPERATIONS = {
   }),
   removeSecret: operation("POST secrets/remove", {
     summary: "Delete a secret",
-    reach: "with_commands",
+    right: "with_commands",
     input: strictObject({ name: secretName }),
     output: secretChangeShape,
     counts: "config",
@@ -127,7 +127,7 @@ export const SETUP_OPERATIONS = {
    */
   openPage: operation("POST access/link", {
     summary: "A link that signs one browser in",
-    reach: "socket",
+    right: "socket",
     input: strictObject({ from_terminal: optional(flag) }),
     output: object({
       /** `http://127.0.0.1:9000/#CODE`: a browser never sends the part behind `#`. */
@@ -138,7 +138,7 @@ export const SETUP_OPERATIONS = {
   /** Lets the tab of the page that shows this code change what runs. Rejects with `permission_denied`. */
   grantOwner: operation("POST access/owner", {
     summary: "Let one tab of the page change which programs run",
-    reach: "socket",
+    right: "socket",
     /** The code as the person types it. */
     input: strictObject({ code: text }),
     /** When the tab's right ends. */
@@ -147,13 +147,13 @@ export const SETUP_OPERATIONS = {
   /** A code for a terminal to show: a tab in which it is typed may change what runs. Only the last one is valid. */
   offerOwner: operation("POST access/owner/offer", {
     summary: "A code with which a tab of the page may change which programs run",
-    reach: "socket",
+    right: "socket",
     output: object({ code: text, expires_at: text }),
   }),
   /** Makes a token, and revokes the previous one. Rejects with `home_unwritable`, as `forgetToken` does. */
   makeToken: operation("POST access/token", {
     summary: "A new token for the management API",
-    reach: "socket",
+    right: "socket",
     output: object({
       /** The token is shown only here, because the daemon keeps only a hash of it. */
       token: text,
@@ -163,7 +163,7 @@ export const SETUP_OPERATIONS = {
   }),
   forgetToken: operation("POST access/token/forget", {
     summary: "Revoke the management API's token",
-    reach: "socket",
+    right: "socket",
     /** False: there was no token. */
     output: object({ forgotten: flag }),
   }),

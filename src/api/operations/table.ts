@@ -182,7 +182,7 @@ export const OPERATIONS = {
     /** The tools whose state this call has changed. */
     output: object({ switched: list(text) }),
     // Switching a tool on again needs the rights to approve it.
-    reachFor: ({ on }) => (on ? "with_commands" : "signed_in"),
+    rightFor: ({ on }) => (on ? "with_commands" : "signed_in"),
   }),
   clients: operation("GET clients", {
     summary: "The MCP clients that are connected now",
@@ -191,7 +191,7 @@ export const OPERATIONS = {
   }),
   knownClients: operation("GET clients/known", {
     summary: "The MCP clients on this machine that can be connected to this gateway",
-    reach: "with_commands",
+    right: "with_commands",
     output: knownClientsShape,
     counts: "places",
   }),
@@ -199,7 +199,7 @@ export const OPERATIONS = {
   connectClient: operation("POST clients/connect", {
     summary:
       "Connect an MCP client to this gateway, or undo that; shows the change of its file first, and writes it once agreed",
-    reach: "with_commands",
+    right: "with_commands",
     input: connectRequest,
     output: connectionShape,
     counts: "places",
@@ -229,7 +229,7 @@ export const OPERATIONS = {
   /** Tools that have changed since they were shown are not approved. */
   approveTools: operation("POST tools/approve", {
     summary: "Approve tools as they were shown",
-    reach: "with_commands",
+    right: "with_commands",
     input: approveToolsRequest,
     output: approveToolsReportShape,
     bodyLimitBytes: TOOLS_LIMIT_BYTES,
@@ -345,13 +345,13 @@ export const OPERATIONS = {
   /** Rejects with `entry_unknown`, `config_changed` (the entry has changed since it was shown) and `secret_unavailable`. */
   approve: operation("POST config/approve", {
     summary: "Approve entries as they were shown",
-    reach: "with_commands",
+    right: "with_commands",
     input: approveRequest,
     output: approveReportShape,
     counts: "config",
     bodyLimitBytes: TEXT_LIMIT_BYTES,
     // Only a person at the machine may loosen the approval mode.
-    reachFor: ({ loosen }) => (loosen === true ? "socket" : "signed_in"),
+    rightFor: ({ loosen }) => (loosen === true ? "socket" : "signed_in"),
   }),
   history: operation("GET config/history", {
     summary: "The accepted configurations",

@@ -58,8 +58,8 @@ export class ApiHandler {
   }
 
   /** Resolves when the operations that run now have ended. */
-  settled(): Promise<unknown> {
-    return this.#performer.settled();
+  whenIdle(): Promise<unknown> {
+    return this.#performer.whenIdle();
   }
 
   /** Ends streams and aborts operations. */
@@ -98,7 +98,7 @@ export class ApiHandler {
       if (!response.writableFinished) gone.abort(new MountaineerError("aborted", "the client went away"));
     });
     const stopping = this.#stopping.signal;
-    const asked = {
+    const call = {
       operation,
       body: bytes.toString("utf8"),
       admit: () => guard.admit(),
@@ -107,7 +107,7 @@ export class ApiHandler {
       isPatient: isOfBrowser(request),
     };
     try {
-      answerValue(exchange, await this.#performer.perform(asked));
+      answerValue(exchange, await this.#performer.perform(call));
     } catch (error) {
       if (!stopping.aborted || hasOwnReason(error, stopping)) throw error;
       // A GET changes nothing, so its error tells the client to retry.

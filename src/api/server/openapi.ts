@@ -42,9 +42,9 @@ export function openApiDocument(): JsonSchema {
 function draw(): JsonSchema {
   const paths: Record<string, JsonSchema> = {};
   for (const name of OPERATION_NAMES) {
-    const { method, path, reach } = OPERATIONS[name];
+    const { method, path, right } = OPERATIONS[name];
     // These operations are not served over HTTP.
-    if (reach === "socket") continue;
+    if (right === "socket") continue;
     const at = `${MANAGE_PREFIX}/${path}${path.endsWith("/") ? "{n}" : ""}`;
     paths[at] = { ...paths[at], [method.toLowerCase()]: operationOf(name) };
   }
@@ -69,7 +69,7 @@ function draw(): JsonSchema {
 }
 
 function operationOf(name: OperationName): JsonSchema {
-  const { method, path, says, reach, input, output } = OPERATIONS[name];
+  const { method, path, summary, right, input, output } = OPERATIONS[name];
   const isText = output === text;
   const isGet = method === "GET";
   const content = isText
@@ -81,9 +81,9 @@ function operationOf(name: OperationName): JsonSchema {
       : { requestBody: { content: { "application/json": { schema: input.schema() } } } };
   return {
     operationId: name,
-    summary: says,
-    ...(reach === "with_commands"
-      ? { description: "Needs `[server.management].allow_commands`.", "x-mountaineer-reach": reach }
+    summary: summary,
+    ...(right === "with_commands"
+      ? { description: "Needs `[server.management].allow_commands`.", "x-mountaineer-reach": right }
       : {}),
     ...(path.endsWith("/") ? { parameters: [NUMBER_PARAMETER] } : {}),
     ...body,

@@ -3,7 +3,7 @@ import type { ServerResponse } from "node:http";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { isLarge, readLarge } from "../../runtime/json/large-json.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
-import type { CountedKind, Rights } from "../operations/operation.ts";
+import type { LimitedKind, Rights } from "../operations/operation.ts";
 import type { MatchedOperation } from "../operations/operations.ts";
 import { wrongBody } from "../operations/requests.ts";
 
@@ -13,7 +13,7 @@ export const SIGN_OF_LIFE_MS = 2_000;
  * Maximum number of operations of one kind that run at once. Each kind has its own count, so that waiting for
  * files or a slow tool delays no reload.
  */
-const UNDER_WAY_LIMIT = 32;
+const IN_PROGRESS_LIMIT = 32;
 
 interface PerformerParts {
   readonly clock: Clock;
@@ -21,7 +21,7 @@ interface PerformerParts {
   readonly stopping: AbortSignal;
 }
 
-interface Asked {
+interface PerformedCall {
   readonly operation: MatchedOperation;
   readonly body: string;
   /** What the sender may do, read once the request is complete. Throws if the sender is no longer authorized. */
@@ -35,7 +35,7 @@ interface Asked {
 export type Performer = ReturnType<typeof createPerformer>;
 
 export function createPerformer({ clock, stopping }: PerformerParts) {
-  const underWay: Record<CountedKind, number> = { steps: 0, config: 0, calls: 0, places: 0, records: 0 };
+  const inProgress: Record<LimitedKind, number> = { steps: 0, config: 0, calls: 0, places: 0, records: 0 };
   const unsettled = new Set<Promise<unknown>>();
 
   return {
@@ -43,7 +43,7 @@ export function createPerformer({ clock, stopping }: PerformerParts) {
      * Resolves with the answer. Rejects with `daemon_unreachable` if too many operations of the same kind run, or the daemon
      * stops.
      */
-    async perform({ operation, body, admit, response, signal, isPatient }: Asked): Promise<unknown> {
+    async perform({ operation, body, admit, response, signal, isPatient }: PerformedCall): Promise<unknown> {
       const { counts } = operation;
       const given = isLarge(body)
         ? { value: (await readLarge(Buffer.from(body)).catch(notJson)).parse() }
@@ -51,14 +51,14 @@ export function createPerformer({ clock, stopping }: PerformerParts) {
       const call = operation.prepare(given, admit());
       if (stopping.aborted) throw notBegun();
       if (counts === null) return call(signal);
-      if (underWay[counts] >= UNDER_WAY_LIMIT) {
-        const message = `${underWay[counts]} requests are under way already; this one was not begun`;
+      if (inProgress[counts] >= IN_PROGRESS_LIMIT) {
+        const message = `${inProgress[counts]} requests are under way already; this one was not begun`;
         throw new MountaineerError("daemon_unreachable", message, {
           retry: "later",
           hint: "try again in a moment",
         });
       }
-      underWay[counts] += 1;
+      inProgress[counts] += 1;
       let pulse = clock.setTimer(SIGN_OF_LIFE_MS, function beat() {
         if (signal.aborted || isPatient) return;
         response.writeProcessing();
@@ -71,11 +71,11 @@ export function createPerformer({ clock, stopping }: PerformerParts) {
       } finally {
         unsettled.delete(work);
         pulse[Symbol.dispose]();
-        underWay[counts] -= 1;
+        inProgress[counts] -= 1;
       }
     },
     /** Resolves when the operations that run now have ended. */
-    settled: () => Promise.allSettled(unsettled),
+    whenIdle: () => Promise.allSettled(unsettled),
   };
 }
 

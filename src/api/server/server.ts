@@ -68,13 +68,13 @@ export async function startManagementServer(options: ManagementServerOptions) {
   return {
     socketPath: socket.path,
     /** Resolves when the operations that run now have ended. */
-    whenIdle: exchange.settled,
+    whenIdle: exchange.whenIdle,
     [Symbol.asyncDispose]: () => stack[Symbol.asyncDispose](),
   };
 }
 
 /** A connection; each carries one request. */
-interface Visit {
+interface Connection {
   response: ServerResponse | null;
   timer: Timer;
 }
@@ -83,7 +83,7 @@ function startExchange(options: ManagementServerOptions) {
   const { clock, logger } = options;
   // Not imported: the module's ESM wrapper evaluates lazy exports, which load fetch and WebSocket, 16 MB.
   const { createServer } = process.getBuiltinModule("node:http");
-  const visits = new Map<Duplex, Visit>();
+  const visits = new Map<Duplex, Connection>();
   const handler = new ApiHandler(options);
 
   const server = createServer({
@@ -173,7 +173,7 @@ function startExchange(options: ManagementServerOptions) {
 
   return {
     server,
-    settled: () => handler.settled(),
+    whenIdle: () => handler.whenIdle(),
     stop(): Promise<void> {
       handler.stop();
       return new Promise((resolve) => {

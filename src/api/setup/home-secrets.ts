@@ -3,8 +3,8 @@
 import { MountaineerError } from "../../runtime/errors.ts";
 import { choice, list, nullable, object, optional, type TypeOf, text } from "../../runtime/shape.ts";
 
-const secretPlace = choice("file", "secret-service", "keychain");
-export type SecretPlaceName = TypeOf<typeof secretPlace>;
+const secretStorage = choice("file", "secret-service", "keychain");
+export type SecretStorageName = TypeOf<typeof secretStorage>;
 
 export const secretListShape = object({
   /** Sorted by name. */
@@ -12,7 +12,7 @@ export const secretListShape = object({
     object({
       name: text,
       /** Where the secret is stored; null: the configuration refers to it, but it is not stored. */
-      kept: nullable(secretPlace),
+      kept: nullable(secretStorage),
       /** The entries of the configuration that refer to it: "share CORE". */
       used_by: list(text),
     }),
@@ -24,11 +24,11 @@ export const secretListShape = object({
 });
 export type SecretListReport = TypeOf<typeof secretListShape>;
 
-export function keptNames({ secrets }: SecretListReport): ReadonlySet<string> {
+export function storedNames({ secrets }: SecretListReport): ReadonlySet<string> {
   return new Set(secrets.flatMap(({ name, kept }) => (kept === null ? [] : [name])));
 }
 
-export const secretChangeShape = object({ name: text, kept: secretPlace, reason: optional(text) });
+export const secretChangeShape = object({ name: text, kept: secretStorage, reason: optional(text) });
 type SecretChange = TypeOf<typeof secretChangeShape>;
 
 /** All methods may reject with `secret_unavailable`, `home_unwritable` and the signal's reason. */
@@ -37,7 +37,7 @@ export interface HomeSecrets {
   set(
     name: string,
     value: string,
-    place: "file" | "keyring" | null,
+    storage: "file" | "keyring" | null,
     signal: AbortSignal,
   ): Promise<SecretChange>;
   /** Rejects with `secret_unknown`. */

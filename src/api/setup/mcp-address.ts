@@ -34,13 +34,13 @@ export async function findMcpAddress(url: string, signal: AbortSignal): Promise<
  */
 async function answers(at: URL, method: string, mayRefuse: boolean, signal: AbortSignal): Promise<boolean> {
   const accept = { Accept: "application/json, text/event-stream", "User-Agent": userAgent() };
-  const asked =
+  const response =
     method === "GET"
       ? { headers: accept }
       : { headers: { ...accept, "Content-Type": "application/json" }, body: PING };
   try {
     const limit = AbortSignal.any([signal, AbortSignal.timeout(ANSWERS_WITHIN_MS)]);
-    const answer = await fetch(at, { method, redirect: "manual", signal: limit, ...asked });
+    const answer = await fetch(at, { method, redirect: "manual", signal: limit, ...response });
     await answer.body?.cancel();
     const type = answer.headers.get("content-type") ?? "";
     const speaks = /^(?:application\/json|text\/event-stream)\b/i.test(type);

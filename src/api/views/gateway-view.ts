@@ -122,10 +122,10 @@ function routeBlock(backend: BackendStatus, view: View): string[] {
 }
 
 function backendHead(backend: BackendStatus, nameWidth: number, { paint, width }: View): string[] {
-  const words = backendLabel(backend);
-  const { mark, style } = tonePaint(words.tone, paint);
+  const label = backendLabel(backend);
+  const { mark, style } = tonePaint(label.tone, paint);
   const name = padded(printable(backend.name), nameWidth);
-  const state = padded(printable(words.text), STATE_COLUMNS);
+  const state = padded(printable(label.text), STATE_COLUMNS);
   const lead = columns(`${mark} ${name}  ${state}  `);
   const facts = printable(backendFacts(backend).join(", ")).split(", ").map(nonBreaking);
   const [first = "", ...more] = wrapped(facts.join(", "), width - lead);

@@ -123,7 +123,7 @@ function failbackText({ auto_failback, lsof_recheck, auto_failback_stable_secs }
 
 function emptyLines(view: ShareView): string[] {
   const { paint, global } = view;
-  const command = (words: string): string => `${INDENT}${paint.cyan(`mountaineer ${words}`)}`;
+  const command = (command: string): string => `${INDENT}${paint.cyan(`mountaineer ${command}`)}`;
   return [
     paint.bold("Nothing is configured yet."),
     ...text(`mountaineer init asks about your setup, and writes ${printable(global.config_path)}.`, "", view),
@@ -183,15 +183,15 @@ function banner(parts: readonly string[], indent: string, view: View): string[] 
 function routeLines(share: ShareStatus, view: View): string[] {
   const { paint } = view;
   const cells = routeLabels(share).map(({ label, host, isUsed, text: state, tone }) => {
-    const notes = [...(isUsed ? ["in use"] : []), ...(tone === "good" ? [] : [state])];
-    const note = notes.length === 0 ? "" : ` (${notes.join(", ")})`;
+    const remarks = [...(isUsed ? ["in use"] : []), ...(tone === "good" ? [] : [state])];
+    const remark = remarks.length === 0 ? "" : ` (${remarks.join(", ")})`;
     const dot = tone === "good" ? paint.symbols.on : paint.symbols.off;
     const style = isUsed ? paint.bold : (plain: string) => plain;
     const { style: toned } = tonePaint(tone, paint);
     const shown = printable(host);
     return {
-      text: `${style(label)} ${toned(dot)} ${style(shown)}${tone === "good" ? style(note) : toned(note)}`,
-      columns: columns(`${label} ${dot} ${shown}${note}`),
+      text: `${style(label)} ${toned(dot)} ${style(shown)}${tone === "good" ? style(remark) : toned(remark)}`,
+      columns: columns(`${label} ${dot} ${shown}${remark}`),
     };
   });
   const arrow = `  ${paint.symbols.arrow}  `;

@@ -45,7 +45,7 @@ export function labelled(label: string, content: string, view: View): string[] {
 
 /** A condition with its mark, its hint, and the processes that hold files. */
 export function conditionLines(condition: Condition, indent: string, view: View): string[] {
-  const holders = holderLines(condition.holders ?? []);
+  const holders = openFileLines(condition.holders ?? []);
   return [...conditionText(condition, indent, view), ...holders.map((line) => `${indent}  ${line}`)];
 }
 
@@ -105,7 +105,7 @@ export function text(content: string, indent: string, view: View): string[] {
 
 const HOLDERS_SHOWN = 8;
 
-export function holderLines(holders: readonly OpenFileHolder[]): string[] {
+export function openFileLines(holders: readonly OpenFileHolder[]): string[] {
   const lines = holders
     .slice(0, HOLDERS_SHOWN)
     .map(({ pid, command, path }) => `${printable(command)} (pid ${pid})  ${printable(path)}`);

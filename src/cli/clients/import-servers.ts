@@ -66,7 +66,7 @@ export async function importServers(context: CommandContext, options: ImportOpti
   }
   const store = await openSecrets(context);
   const stored = new Set(
-    (await store.list()).secrets.flatMap(({ name, kept: place }) => (place === null ? [] : [name])),
+    (await store.list()).secrets.flatMap(({ name, kept: storage }) => (storage === null ? [] : [name])),
   );
   const surroundings = {
     userHome: findHomeContext(process.env).userHome,
@@ -141,8 +141,8 @@ export async function importServers(context: CommandContext, options: ImportOpti
   return exit;
 }
 
-function sourceOf(word: string): ClientName | { readonly path: string } {
-  return CLIENT_NAMES.find((name) => name === word) ?? { path: resolve(word) };
+function sourceOf(arg: string): ClientName | { readonly path: string } {
+  return CLIENT_NAMES.find((name) => name === arg) ?? { path: resolve(arg) };
 }
 
 function nothingFound(

@@ -1,9 +1,9 @@
 // `backends add --registry`: asks for the inputs of a server in the registry, and keeps their secrets after a person agreed.
-import { keptNames } from "../../api/setup/home-secrets.ts";
+import { storedNames } from "../../api/setup/home-secrets.ts";
 import type { BackendInput } from "../../config/edit/new-backend.ts";
 import { HIDDEN } from "../../config/shown-values.ts";
 import { isSecretHeader, isSecretVariable } from "../../config/values/backend-names.ts";
-import { askRegistry, registryAddress } from "../../registry/registry-client.ts";
+import { queryRegistry, registryAddress } from "../../registry/registry-client.ts";
 import { type MadeText, planBackend } from "../../registry/registry-plan.ts";
 import { type RegistryInput, type RegistryServer, readServerJson } from "../../registry/server-json.ts";
 import { printable, shellWord } from "../../runtime/text/plain-text.ts";
@@ -34,16 +34,16 @@ export async function registryBackend(
   order: RegistryOrder,
   typed: BackendInput,
 ): Promise<BackendInput | null> {
-  const server = readServerJson(await askRegistry(registryAddress(), order.server, context.signal));
+  const server = readServerJson(await queryRegistry(registryAddress(), order.server, context.signal));
   const { prompt, notify } = context;
-  const isProgram = server.way.kind === "program";
+  const isProgram = server.launch.kind === "program";
   const plan = await planBackend(
     server,
     { ...order, typed: new Set((isProgram ? typed.env : typed.headers).keys()) },
     {
-      note: notify,
-      ask: prompt === null ? null : (input) => prompt(questionOf(input)),
-      storedSecrets: async () => keptNames(await (await openSecrets(context)).list()),
+      notify: notify,
+      prompt: prompt === null ? null : (input) => prompt(questionOf(input)),
+      storedSecrets: async () => storedNames(await (await openSecrets(context)).list()),
     },
   );
   const { command, url, texts, secrets } = plan;

@@ -165,7 +165,7 @@ export const mcpCommand = command("mcp", {
     const { stdin, stdout } = process;
     if (stdin.isTTY) context.notify("this speaks MCP with a program; Ctrl-D ends it");
     const ends = { input: stdin, output: stdout, signal: context.signal };
-    const means = { find: () => findDaemon(context), note: context.notify, group, folder: workingFolder() };
+    const means = { find: () => findDaemon(context), notify: context.notify, group, folder: workingFolder() };
     await withDaemonOr(
       context,
       "look",

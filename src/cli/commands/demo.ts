@@ -43,7 +43,7 @@ export const demoCommand = command("demo", {
     const { unicode } = context.stdoutStyle;
     return runDemo({
       program: [execPath, ...execArgv, main],
-      keeper: supervisorPath(launcherPath()),
+      supervisor: supervisorPath(launcherPath()),
       driver,
       view: script || !isTerminal ? null : { style: context.stdoutStyle },
       style: { unicode, paint: paintFor(context.stdoutStyle) },

@@ -63,8 +63,8 @@ export const toolsListCommand = command("tools list", {
   async run(context) {
     const { absentBackends } = await import("../views/tools-view.ts");
     const { signal } = context;
-    const request = withOperations(context, "look", (ask) =>
-      Promise.all([ask("tools", null, signal), ask("status", null, signal)]),
+    const request = withOperations(context, "look", (call) =>
+      Promise.all([call("tools", null, signal), call("status", null, signal)]),
     );
     const [report, { backends = [] }] = (await listedOr(context, request)) ?? [NO_TOOLS, {}];
     const { renderTools } = await import("../views/tools-view.ts");
@@ -175,9 +175,9 @@ interface Choice {
 }
 
 function requireOneChoice({ names, backend, all }: Choice): void {
-  const ways = [names.length > 0, backend !== null, all].filter(Boolean).length;
-  if (ways === 1) return;
-  throw new MountaineerError("usage", ways === 0 ? "nothing was named" : "things were named in two ways", {
+  const choices = [names.length > 0, backend !== null, all].filter(Boolean).length;
+  if (choices === 1) return;
+  throw new MountaineerError("usage", choices === 0 ? "nothing was named" : "things were named in two ways", {
     hint: "give names, or say --backend NAME, or --all; mountaineer tools diff shows what waits",
   });
 }

@@ -28,17 +28,17 @@ export async function waitForBackend(
   clock: Clock = systemClock,
 ): Promise<BackendStatus | null> {
   const untilMs = clock.monotonicMs() + waitMs;
-  let settledLooks = 0;
+  let readyPolls = 0;
   for (;;) {
     const isLate = clock.monotonicMs() >= untilMs;
     try {
       const { backends = [] } = await daemon.call("status", null, signal);
       const backend = backends.find((one) => one.name === name) ?? null;
-      settledLooks = backend === null || hasOutcome(backend) ? settledLooks + 1 : 0;
-      if (settledLooks >= OUTCOME_POLLS || isLate) return backend;
+      readyPolls = backend === null || hasOutcome(backend) ? readyPolls + 1 : 0;
+      if (readyPolls >= OUTCOME_POLLS || isLate) return backend;
     } catch (error) {
       if (isLate || !(error instanceof MountaineerError) || error.code !== "daemon_unreachable") throw error;
-      settledLooks = 0;
+      readyPolls = 0;
     }
     await clock.sleep(BETWEEN_POLLS_MS, signal);
   }

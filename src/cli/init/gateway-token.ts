@@ -1,5 +1,5 @@
 // The token for HTTP clients that `init`, `import` and `backends add` make with the first MCP server.
-import { keptNames } from "../../api/setup/home-secrets.ts";
+import { storedNames } from "../../api/setup/home-secrets.ts";
 import { newToken, TOKEN_REFERENCE, TOKEN_SECRET } from "../../config/edit/gateway-token.ts";
 import type { MountaineerConfig } from "../../config/snapshot.ts";
 import { shellCommand } from "../../runtime/text/plain-text.ts";
@@ -12,7 +12,7 @@ import type { CommandContext } from "../input/command.ts";
  */
 export async function makeToken(context: CommandContext): Promise<string | null> {
   const store = await openSecrets(context);
-  if (keptNames(await store.list()).has(TOKEN_SECRET)) return null;
+  if (storedNames(await store.list()).has(TOKEN_SECRET)) return null;
   const token = newToken();
   await store.set(TOKEN_SECRET, token, null, context.signal);
   return token;

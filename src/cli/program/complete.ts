@@ -92,14 +92,14 @@ function shortened(text: string): string {
 
 /** Splits the line as bash does, without the program's name; accepts a quote that is not closed yet. */
 export function lineArgs(line: string): string[] {
-  const words: string[] = [""];
+  const args: string[] = [""];
   let quote: string | null = null;
   for (let at = 0; at < line.length; at++) {
     const character = line.charAt(at);
     const next = line.charAt(at + 1);
-    const last = words.length - 1;
+    const last = args.length - 1;
     const add = (text: string): void => {
-      words[last] = `${words[last] ?? ""}${text}`;
+      args[last] = `${args[last] ?? ""}${text}`;
     };
     if (quote === "'") {
       if (character === "'") quote = null;
@@ -112,10 +112,10 @@ export function lineArgs(line: string): string[] {
       else add(character);
     } else if (character === "'" || character === '"') quote = character;
     else if (/\s/.test(character)) {
-      if (words[last] !== "" || at === 0) words.push("");
+      if (args[last] !== "" || at === 0) args.push("");
     } else add(character);
   }
-  return words.slice(1).length === 0 ? [""] : words.slice(1);
+  return args.slice(1).length === 0 ? [""] : args.slice(1);
 }
 
 /** The text for bash to insert: bash ends words at `:` and `=`, and replaces only the part after these. */

@@ -19,7 +19,7 @@ export async function runPlainCommand(
   makeContext: MakeContext,
 ): Promise<number | null> {
   const json = args.at(-1) === "--json";
-  const line = (json ? args.slice(0, -1) : args).map((word) => word.replaceAll(" ", "?")).join(" ");
+  const line = (json ? args.slice(0, -1) : args).map((arg) => arg.replaceAll(" ", "?")).join(" ");
   const load = Object.hasOwn(PLAIN_COMMANDS, line) ? PLAIN_COMMANDS[line] : undefined;
   return load === undefined ? null : (await load()).run(await makeContext(null), json ? { json } : {}, []);
 }

@@ -86,10 +86,10 @@ export async function refuseToBeginAfresh(context: CommandContext, view: ConfigV
 /** Makes the edits, with the command line as their source. */
 export function callEdits(
   { signal }: Pick<CommandContext, "signal">,
-  ask: CallOperation<"edit">,
+  call: CallOperation<"edit">,
   edits: InputOf<"edit">["edits"],
 ): Promise<EditReport> {
-  return ask("edit", { edits, source: "cli" }, signal);
+  return call("edit", { edits, source: "cli" }, signal);
 }
 
 async function lockHome(home: string, command: string, signal: AbortSignal): Promise<AsyncDisposable> {

@@ -50,7 +50,7 @@ export function withOperations<T>(
   use: (call: CallOperation<WithoutDaemonOperation>) => Promise<T>,
   clock: Clock = systemClock,
 ): Promise<T> {
-  const openOwn = () => onceOpened(openWithoutDaemon({ ...context, intent }), (own) => use(own.ask));
+  const openOwn = () => onceOpened(openWithoutDaemon({ ...context, intent }), (own) => use(own.call));
   return withDaemonOr(context, intent, ({ call }) => use(call), openOwn, clock);
 }
 

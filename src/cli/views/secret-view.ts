@@ -1,16 +1,16 @@
 // The list of secrets as text, never with their values. Pure.
-import type { SecretListReport, SecretPlaceName } from "../../api/setup/home-secrets.ts";
+import type { SecretListReport, SecretStorageName } from "../../api/setup/home-secrets.ts";
 import { paintFor, type TerminalStyle } from "../../runtime/text/paint.ts";
 import { columns, padded, printable } from "../../runtime/text/plain-text.ts";
 
-const STORAGE_NAMES: Readonly<Record<SecretPlaceName, string>> = {
+const STORAGE_NAMES: Readonly<Record<SecretStorageName, string>> = {
   file: "secrets.json (0600)",
   "secret-service": "Secret Service",
   keychain: "Keychain",
 };
 
-export function storageName(place: SecretPlaceName): string {
-  return STORAGE_NAMES[place];
+export function storageName(storage: SecretStorageName): string {
+  return STORAGE_NAMES[storage];
 }
 
 export function renderSecrets({ secrets, config_error }: SecretListReport, style: TerminalStyle): string {

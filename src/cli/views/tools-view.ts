@@ -48,12 +48,12 @@ export function renderTools(tools: readonly ListedTool[], style: TerminalStyle):
     .join("");
 }
 
-function excerpt(description: string, room: number, ellipsis: string): string {
-  if (!(room >= LEAST_DESCRIPTION)) return "";
-  const [first = "", ...more] = wrapped(printable(description), room);
-  if (more.length === 0 && columns(first) <= room) return first;
-  const [cut = ""] = wrapped(printable(description), room - columns(ellipsis));
-  return columns(cut) + columns(ellipsis) <= room ? `${cut}${ellipsis}` : "";
+function excerpt(description: string, space: number, ellipsis: string): string {
+  if (!(space >= LEAST_DESCRIPTION)) return "";
+  const [first = "", ...more] = wrapped(printable(description), space);
+  if (more.length === 0 && columns(first) <= space) return first;
+  const [cut = ""] = wrapped(printable(description), space - columns(ellipsis));
+  return columns(cut) + columns(ellipsis) <= space ? `${cut}${ellipsis}` : "";
 }
 
 // Tools and texts that differ from the approved ones, as diffs. Pure.

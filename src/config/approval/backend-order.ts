@@ -12,7 +12,7 @@ export function orderOf({ backends }: Pick<MountaineerConfig, "backends">): read
 
 /** The configuration with its backends in the approved order; new ones follow, and disabled ones come last. */
 export function inOrder(config: MountaineerConfig, approved: readonly string[]): MountaineerConfig {
-  const positions = new Map(approved.map((name, place) => [name, place]));
+  const positions = new Map(approved.map((name, position) => [name, position]));
   const rank = ({ name, enabled }: BackendConfig): number =>
     enabled ? (positions.get(name) ?? approved.length) : approved.length + 1;
   const backends = config.backends.toSorted((one, other) => rank(one) - rank(other));

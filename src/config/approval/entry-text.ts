@@ -152,7 +152,7 @@ function connectionsOf({ connection = null, routes = null }: Fields): readonly E
 function describe(connections: readonly EntryValue[]): string {
   return connections
     .map(connectionSummary)
-    .filter((way) => way !== "")
+    .filter((part) => part !== "")
     .join(", or ");
 }
 

@@ -110,30 +110,30 @@ export function openSecretsIn(
  * `usage` for a quote that is not closed.
  */
 export function splitArgs(line: string): string[] {
-  const words: string[] = [];
-  let word: string | null = null;
+  const args: string[] = [];
+  let arg: string | null = null;
   let quote: string | null = null;
   for (let at = 0; at < line.length; at++) {
     const character = line.charAt(at);
     const next = line.charAt(at + 1);
     if (quote === "'") {
       if (character === "'") quote = null;
-      else word = (word ?? "") + character;
+      else arg = (arg ?? "") + character;
     } else if (character === "\\" && next !== "" && (quote === null || /["\\]/.test(next))) {
-      word = (word ?? "") + next;
+      arg = (arg ?? "") + next;
       at++;
     } else if (quote !== null) {
       if (character === quote) quote = null;
-      else word = (word ?? "") + character;
+      else arg = (arg ?? "") + character;
     } else if (character === "'" || character === '"') {
       quote = character;
-      word ??= "";
+      arg ??= "";
     } else if (/\s/.test(character)) {
-      if (word !== null) words.push(word);
-      word = null;
-    } else word = (word ?? "") + character;
+      if (arg !== null) args.push(arg);
+      arg = null;
+    } else arg = (arg ?? "") + character;
   }
   if (quote !== null) throw new MountaineerError("usage", `the command line has an open ${quote}`);
-  if (word !== null) words.push(word);
-  return words;
+  if (arg !== null) args.push(arg);
+  return args;
 }

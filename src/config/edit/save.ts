@@ -150,9 +150,9 @@ async function readStable(target: SaveTarget): Promise<Uint8Array | null> {
       before !== null && before.changedMs === changedMs && Buffer.compare(before.bytes, bytes) === 0;
     // Most programs empty a file before they write it, so an empty file is read again until it has content or its
     // last change is old enough.
-    const isSettled = (!isYoung || (isStill && !isEmpty)) && !(await isBeingWritten(path));
+    const isStable = (!isYoung || (isStill && !isEmpty)) && !(await isBeingWritten(path));
     // The writer may have ended after the content was read.
-    if (isSettled && Buffer.compare(bytes, (await readConfigIfPresent(path)) ?? bytes) === 0) return bytes;
+    if (isStable && Buffer.compare(bytes, (await readConfigIfPresent(path)) ?? bytes) === 0) return bytes;
     if (clock.monotonicMs() >= deadlineMs) {
       throw new MountaineerError("config_changed", `${path} is being written; nothing was written here`, {
         hint: "try again when what writes it has ended",

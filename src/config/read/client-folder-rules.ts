@@ -227,6 +227,6 @@ function variableFindings(server: Table, at: KeyPath, common: Table | null): Fin
 function isAllowed(name: string, value: string): boolean {
   if (UV_SETTING.test(name)) return UV_VALUE.test(value);
   if (NODE_OPTIONS.test(name))
-    return value.split(/\s+/).every((word) => word === "" || NODE_OPTION.test(word));
+    return value.split(/\s+/).every((option) => option === "" || NODE_OPTION.test(option));
   return !CODE_PATHS.test(name) || value.split(":").every((path) => /^(?:\/|\$\{HOME\}(?:\/|$))/.test(path));
 }

@@ -12,7 +12,7 @@ export async function parseText(text: string, format: ConfigFormat): Promise<Par
 
 function unreadable(text: string, finding: Omit<SyntaxFinding, "path" | "hint">): MountaineerError {
   const { offset, found, expected } = finding;
-  const { line, column } = textPositions(text).place(offset);
+  const { line, column } = textPositions(text).positionAt(offset);
   const message = `the configuration cannot be read at ${line}:${column}: found ${found}, expected ${expected}`;
   return new MountaineerError("config_invalid", message, { hint: "correct the file in an editor first" });
 }

@@ -87,18 +87,33 @@ interface FoundInText {
 
 /** The errors with their lines and columns, in the order of the text, up to the limit. */
 async function locateMistakes({ path, text, parsed, findings }: FoundInText): Promise<ConfigMistake[]> {
-  const places = textPositions(text);
+  const positions = textPositions(text);
   const placed = parsed.syntax.map(({ offset, path: keys, found, expected, hint }) => {
-    const mistake = { file: path, ...places.place(offset), path: pathText(keys), found, expected, hint };
+    const mistake = {
+      file: path,
+      ...positions.positionAt(offset),
+      path: pathText(keys),
+      found,
+      expected,
+      hint,
+    };
     return { offset, mistake };
   });
   if (findings.length > 0) {
     const offsetOf = await parsed.locate();
     for (const { path: keys, at, beside, expected, hint, ...finding } of findings) {
       const offset = offsetOf(keys, at);
-      const other = beside === undefined ? "" : ` in line ${places.place(offsetOf(beside, "key")).line}`;
+      const other =
+        beside === undefined ? "" : ` in line ${positions.positionAt(offsetOf(beside, "key")).line}`;
       const found = `${finding.found}${other}`;
-      const mistake = { file: path, ...places.place(offset), path: pathText(keys), found, expected, hint };
+      const mistake = {
+        file: path,
+        ...positions.positionAt(offset),
+        path: pathText(keys),
+        found,
+        expected,
+        hint,
+      };
       placed.push({ offset, mistake });
     }
   }
@@ -106,9 +121,9 @@ async function locateMistakes({ path, text, parsed, findings }: FoundInText): Pr
   if (mistakes.length <= MISTAKE_LIMIT) return mistakes;
   const listed = mistakes.slice(0, MISTAKE_LIMIT - 1);
   const last = listed.at(-1);
-  const place = { file: path, line: last?.line ?? 1, column: last?.column ?? 1, path: "" };
+  const position = { file: path, line: last?.line ?? 1, column: last?.column ?? 1, path: "" };
   listed.push({
-    ...place,
+    ...position,
     found: "more errors than are listed",
     expected: "a configuration",
     hint: "correct these errors first",
@@ -125,7 +140,7 @@ export async function readTables(bytes: Uint8Array, path: string, format: Config
   const decoded = decodeText(bytes);
   if (!decoded.ok) {
     const { before, found, expected, hint } = decoded;
-    const position = textPositions(before).place(before.length);
+    const position = textPositions(before).positionAt(before.length);
     return { ok: false, mistakes: [{ file: path, ...position, path: "", found, expected, hint }] };
   }
   const { text } = decoded;

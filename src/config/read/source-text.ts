@@ -101,13 +101,13 @@ interface TextPosition {
 
 /** Places in `text`; lines end with LF or CRLF. */
 export function textPositions(text: string): {
-  place(offset: number): TextPosition;
-  offset(place: TextPosition): number;
+  positionAt(offset: number): TextPosition;
+  offset(position: TextPosition): number;
 } {
   const starts = [0];
   for (let end = text.indexOf("\n"); end !== -1; end = text.indexOf("\n", end + 1)) starts.push(end + 1);
   return {
-    place(offset) {
+    positionAt(offset) {
       let low = 0;
       let high = starts.length;
       while (high - low > 1) {

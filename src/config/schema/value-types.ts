@@ -113,10 +113,10 @@ export function choice<const Choice extends string>(choices: readonly Choice[]):
 
 /** Converts the members of a list and drops repeated ones. */
 function normalizedList(
-  settle: NonNullable<Value<unknown>["normalize"]>,
+  normalize: NonNullable<Value<unknown>["normalize"]>,
 ): NonNullable<Value<unknown>["normalize"]> {
   return (values, userHome) =>
-    Array.isArray(values) ? [...new Set(values.map((value: unknown) => settle(value, userHome)))] : values;
+    Array.isArray(values) ? [...new Set(values.map((value: unknown) => normalize(value, userHome)))] : values;
 }
 
 /** A list. By default it has the same `shown` as its members. */

@@ -31,7 +31,7 @@ export function openApprovalsFile(sealed: SealedFile) {
   return {
     path: sealed.path,
     get keyStorage(): KeyStorage | null {
-      return sealed.keyPlace;
+      return sealed.keyStorage;
     },
     /** Reads the approvals. Rejects only with the signal's reason. */
     async read(signal: AbortSignal): Promise<LoadedApprovals> {

@@ -57,7 +57,7 @@ export function openHomeWrites(options: HomeWritesOptions) {
         changes += 1;
         routeOverrides.keep(backend, route);
       },
-      settled: () => settlesWithin(clock, END_MS, routeOverrides.settled()),
+      whenWritten: () => settlesWithin(clock, END_MS, routeOverrides.whenWritten()),
     },
     /**
      * Number of changes of data that a daemon reads only at its start. A successor is out of date if this number
@@ -74,11 +74,11 @@ export function openHomeWrites(options: HomeWritesOptions) {
     },
     begin(): void {
       stage = "ours";
-      void routeOverrides.settled();
+      void routeOverrides.whenWritten();
     },
     /** Ends writing; resolves within 2 s. */
     async end(): Promise<void> {
-      const last = routeOverrides.settled();
+      const last = routeOverrides.whenWritten();
       stage = "over";
       await settlesWithin(clock, END_MS, Promise.all([last, writing]));
       over.abort(new Error("another daemon writes the home now"));

@@ -22,7 +22,7 @@ interface RouteOverridesOptions {
 
 /**
  * Opens the file of pinned routes. A file that cannot be used never prevents a start: it is renamed as soon as
- * `mayWrite` allows. `settled` writes pending changes if `mayWrite` allows, and resolves when no write is
+ * `mayWrite` allows. `whenWritten` writes pending changes if `mayWrite` allows, and resolves when no write is
  * under way.
  */
 export function openRouteOverrides({
@@ -33,7 +33,7 @@ export function openRouteOverrides({
   signal,
 }: RouteOverridesOptions): RouteOverrides {
   const path = join(home, "route-overrides.json");
-  const { pinned: overrides, corrupt } = readOverrides(path);
+  const { overrides, corrupt } = readOverrides(path);
   let mustSetAside = corrupt !== null;
   let isStale = false;
   if (corrupt !== null) {
@@ -70,7 +70,7 @@ export function openRouteOverrides({
       isStale = true;
       void whenWritten();
     },
-    settled: whenWritten,
+    whenWritten: whenWritten,
   };
 }
 
@@ -79,21 +79,21 @@ export function openRouteOverrides({
  * no file.
  */
 function readOverrides(path: string): {
-  readonly pinned: Map<string, string>;
+  readonly overrides: Map<string, string>;
   readonly corrupt: string | null;
 } {
   let text: string;
   try {
     text = readFileSync(path, "utf8");
   } catch (error) {
-    return { pinned: new Map(), corrupt: systemErrorCode(error) === "ENOENT" ? null : errorText(error) };
+    return { overrides: new Map(), corrupt: systemErrorCode(error) === "ENOENT" ? null : errorText(error) };
   }
   const value = jsonObject(text);
-  if (value === null) return { pinned: new Map(), corrupt: "it is not a JSON object" };
+  if (value === null) return { overrides: new Map(), corrupt: "it is not a JSON object" };
   const entries = Object.entries(value);
-  const pinned = entries.flatMap(([name, route]) =>
+  const overrides = entries.flatMap(([name, route]) =>
     typeof route === "string" ? [[name, route] as const] : [],
   );
-  const corrupt = pinned.length === entries.length ? null : "it has values that are not names of routes";
-  return { pinned: new Map(pinned), corrupt };
+  const corrupt = overrides.length === entries.length ? null : "it has values that are not names of routes";
+  return { overrides: new Map(overrides), corrupt };
 }

@@ -72,7 +72,7 @@ export function createGatewayControl(current: () => Gateway | null) {
     },
     async call({ tool, arguments: given = {} }, signal) {
       const running = gateway();
-      const reply = await running.ask("tools/call", { name: tool, arguments: given }, signal);
+      const reply = await running.request("tools/call", { name: tool, arguments: given }, signal);
       signal.throwIfAborted();
       if (!("error" in reply)) return { result: { ...reply.result }, error: null };
       // For a tool that is known but cannot be used, the error says why.

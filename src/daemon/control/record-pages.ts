@@ -96,8 +96,8 @@ export function containsText(values: Iterable<unknown>, wanted: string | undefin
   if (wanted === undefined || wanted === "") return true;
   const needle = wanted.toLowerCase();
   for (const value of values) {
-    const said = typeof value === "string" ? value : (JSON.stringify(value) ?? "");
-    if (said.toLowerCase().includes(needle)) return true;
+    const written = typeof value === "string" ? value : (JSON.stringify(value) ?? "");
+    if (written.toLowerCase().includes(needle)) return true;
   }
   return false;
 }

@@ -244,9 +244,9 @@ function createRooms(engine: Tools["engine"]) {
       .filter(({ requires }) => requires.some((one) => one.share === share))
       .flatMap(({ pids }) => pids);
   const reportChange = (): void => {
-    for (const [share, asked] of rooms) {
-      if (!asked.isOccupied || running(share).length > 0) continue;
-      asked.isOccupied = false;
+    for (const [share, requested] of rooms) {
+      if (!requested.isOccupied || running(share).length > 0) continue;
+      requested.isOccupied = false;
       engine()?.trigger(share, "drain");
     }
   };

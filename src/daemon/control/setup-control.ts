@@ -1,11 +1,11 @@
 // Operations for adding a share or a backend: discovery, a server's shares, the registry, secrets.
 
 import type { Control } from "../../api/operations/operations.ts";
-import { keptNames } from "../../api/setup/home-secrets.ts";
+import { storedNames } from "../../api/setup/home-secrets.ts";
 import { findMcpAddress, hasNoPath } from "../../api/setup/mcp-address.ts";
 import { parseHost } from "../../config/values/host.ts";
 import { parseServerShareName, parseUserName } from "../../config/values/names.ts";
-import { askRegistry, registryAddress, searchRegistry } from "../../registry/registry-client.ts";
+import { queryRegistry, registryAddress, searchRegistry } from "../../registry/registry-client.ts";
 import { inputsOf, planBackend } from "../../registry/registry-plan.ts";
 import { type RegistryInput, type RegistryServer, readServerJson } from "../../registry/server-json.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
@@ -50,11 +50,11 @@ export function createSetupControl({ home, configPath, reload }: SetupParts) {
       ),
     }),
     async registryServer({ server, name, values }, signal) {
-      const found = readServerJson(await askRegistry(registryAddress(), server, signal));
+      const found = readServerJson(await queryRegistry(registryAddress(), server, signal));
       const remarks: string[] = [];
-      const storedSecrets = async () => keptNames(await store().list());
+      const storedSecrets = async () => storedNames(await store().list());
       const options = { name, given: new Map(Object.entries(values)), typed: new Set<string>() };
-      const surroundings = { ask: null, note: (text: string) => void remarks.push(text), storedSecrets };
+      const surroundings = { prompt: null, notify: (text: string) => void remarks.push(text), storedSecrets };
       const about = { ...entryOf(found), inputs: inputsOf(found).map(inputWire) };
       try {
         const { command, url, texts, secrets } = await planBackend(found, options, surroundings);

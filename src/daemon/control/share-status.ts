@@ -60,16 +60,16 @@ export function openFileHolders(files: readonly OpenFile[]): OpenFileHolder[] {
   return files.map(({ pid, command, path }) => ({ pid, command, path }));
 }
 
-function relayStatus(carried: RelayedState): RelayStatus {
+function relayStatus(relayed: RelayedState): RelayStatus {
   return {
-    port: carried.port,
-    phase: carried.phase,
-    connections: carried.connections,
-    connections_in_all: carried.connectionsInAll,
-    bytes_to_server: carried.bytesUp,
-    bytes_from_server: carried.bytesDown,
-    longest_wait_ms: Math.round(carried.longestWaitMs),
-    moves: carried.moves,
+    port: relayed.port,
+    phase: relayed.phase,
+    connections: relayed.connections,
+    connections_in_all: relayed.connectionsInAll,
+    bytes_to_server: relayed.bytesUp,
+    bytes_from_server: relayed.bytesDown,
+    longest_wait_ms: Math.round(relayed.longestWaitMs),
+    moves: relayed.moves,
   };
 }
 

@@ -6,12 +6,12 @@ import { createStore } from "../../runtime/store.ts";
 import { settlesWithin, systemClock } from "../../runtime/time/clock.ts";
 import type { TuiOptions } from "../../tui/live-view.ts";
 import { startTui } from "../../tui/start-tui.ts";
-import type { FileHolder } from "../stage/file-holder.ts";
+import type { OpenedFile } from "../stage/file-holder.ts";
 import { setRelay } from "../stage/relay-setting.ts";
 import type { Reading } from "../stage/share-reader.ts";
 import type { Stage } from "../stage/stage.ts";
 import type { CopyAtShare } from "../stage/work-at-share.ts";
-import { type CopySeen, type StripState, stripLines } from "./strip-lines.ts";
+import { type CopyObservation, type StripState, stripLines } from "./strip-lines.ts";
 
 export interface LiveOptions extends Pick<TuiOptions, "style" | "signal"> {
   readonly print: (text: string) => void;
@@ -35,7 +35,7 @@ export async function playLive(stage: Stage, { style, print, signal }: LiveOptio
   let notice: Label | null = null;
   let acting: Promise<void> = Promise.resolve();
   const draw = (): void => changes.set(changes.get() + 1);
-  const say = (text: string, tone: Tone = "plain"): void => {
+  const notify = (text: string, tone: Tone = "plain"): void => {
     notice = { text, tone };
     draw();
   };
@@ -47,20 +47,20 @@ export async function playLive(stage: Stage, { style, print, signal }: LiveOptio
         await what();
       } catch (error) {
         if (!(error instanceof MountaineerError)) throw error;
-        if (!ending.aborted) say(error.message, "bad");
+        if (!ending.aborted) notify(error.message, "bad");
       }
       draw();
     });
     acting.catch((error: unknown) => failed.abort(error));
   };
-  const poll = async (pauseMs: () => number, look: () => Promise<void>): Promise<void> => {
+  const poll = async (pauseMs: () => number, check: () => Promise<void>): Promise<void> => {
     while (!ending.aborted) {
-      await look();
+      await check();
       draw();
       await systemClock.sleep(pauseMs(), ending);
     }
   };
-  const play = createPlay(stage, ending, () => share, say);
+  const play = createPlay(stage, ending, () => share, notify);
   const strip = {
     changes,
     draw: (view: Parameters<typeof stripLines>[1]) =>
@@ -69,7 +69,7 @@ export async function playLive(stage: Stage, { style, print, signal }: LiveOptio
       if (key === "1") act(() => play.toggleCable("tb"));
       else if (key === "2") act(() => play.toggleCable("fallback"));
       else if (key === "3") act(play.toggleFile);
-      else if (key === "4") act(play.toggleCarry);
+      else if (key === "4") act(play.toggleRelay);
     },
   };
   const follow = async (): Promise<void> => {
@@ -81,7 +81,7 @@ export async function playLive(stage: Stage, { style, print, signal }: LiveOptio
           share = await stage.share();
           act(play.keepCopying);
           if (share === null && stage.monitor?.running === false)
-            say(`the daemon has ended; ${stage.layout.daemonOutput} says why`, "bad");
+            notify(`the daemon has ended; ${stage.layout.daemonOutput} says why`, "bad");
         },
       ),
       poll(() => (play.cutAtMs === null ? READ_EVERY_MS : READ_AGAIN_MS), play.readAgain),
@@ -105,10 +105,10 @@ export async function playLive(stage: Stage, { style, print, signal }: LiveOptio
 function stripState(
   { nas, layout }: Stage,
   { readingSinceMs, reading, copied, holder }: ReturnType<typeof createPlay>,
-  seen: Pick<StripState, "share" | "notice">,
+  shown: Pick<StripState, "share" | "notice">,
 ): StripState {
   return {
-    ...seen,
+    ...shown,
     driver: nas.driver,
     plugged: { tb: nas.cables.tb.plugged, fallback: nas.cables.fallback.plugged },
     addresses: { tb: nas.cables.tb.address, fallback: nas.cables.fallback.address },
@@ -131,17 +131,17 @@ function createPlay(
   stage: Stage,
   ending: AbortSignal,
   share: () => ShareStatus | null,
-  say: (text: string, tone?: Tone) => void,
+  notify: (text: string, tone?: Tone) => void,
 ) {
   const { nas } = stage;
   let copy: CopyAtShare | null = null;
-  let copied: CopySeen | null = null;
+  let copied: CopyObservation | null = null;
   let copiedAtMs = 0;
 
   const play = {
     reading: null as Reading | null,
     readingSinceMs: null as number | null,
-    holder: null as FileHolder | null,
+    holder: null as OpenedFile | null,
     /**
      * When the route in use was cut, monotonic ms; null before a cut, and once the share is readable again.
      */
@@ -149,23 +149,23 @@ function createPlay(
     async toggleCable(route: RouteName): Promise<void> {
       const cable = nas.cables[route];
       if (cable.plugged) {
-        say(`you pull the ${ROUTE_LABELS[route]} cable`);
+        notify(`you pull the ${ROUTE_LABELS[route]} cable`);
         if (share()?.active_interface === route) play.cutAtMs = systemClock.monotonicMs();
         await cable.pull();
       } else {
-        say(`you plug in the ${ROUTE_LABELS[route]} cable`);
+        notify(`you plug in the ${ROUTE_LABELS[route]} cable`);
         await cable.plug();
       }
     },
     async toggleFile(): Promise<void> {
       const { holder } = play;
       if (holder !== null && !holder.ended) {
-        say("you close the file");
+        notify("you close the file");
         await holder.close();
         play.holder = null;
       } else {
-        say("you open a file");
-        play.holder = await stage.holdFile();
+        notify("you open a file");
+        play.holder = await stage.openFile();
       }
     },
     /**
@@ -177,16 +177,16 @@ function createPlay(
       // Asks again, because the last polled status may be older than the present mount.
       if ((await stage.share())?.relay?.phase === "carrying") copy = await stage.startCopy();
     },
-    async toggleCarry(): Promise<void> {
-      if (nas.driver !== "smb") return say("folders are not relayed");
+    async toggleRelay(): Promise<void> {
+      if (nas.driver !== "smb") return notify("folders are not relayed");
       const to = share()?.relay === undefined ? "auto" : "off";
-      say(`you set relay = "${to}"; it is remounted`);
+      notify(`you set relay = "${to}"; it is remounted`);
       await copy?.stop();
       await setRelay(stage, to, ending);
       copy = null;
       copied = null;
     },
-    copied(): CopySeen | null {
+    copied(): CopyObservation | null {
       if (copy === null) return null;
       const progress = copy.progress();
       if (progress !== copied?.progress) copiedAtMs = systemClock.monotonicMs();
@@ -204,7 +204,7 @@ function createPlay(
       }
       const { cutAtMs, reading } = play;
       if (cutAtMs === null || startedAtMs < cutAtMs || !reading.ok || reading.text !== expected) return;
-      say(`readable again ${Math.round(systemClock.monotonicMs() - cutAtMs)} ms after the cut`, "good");
+      notify(`readable again ${Math.round(systemClock.monotonicMs() - cutAtMs)} ms after the cut`, "good");
       play.cutAtMs = null;
     },
   };

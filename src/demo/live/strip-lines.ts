@@ -7,7 +7,7 @@ import type { Reading } from "../stage/share-reader.ts";
 import { OPEN_FILE, SIGN_FILE } from "../stage/stage-layout.ts";
 
 /** The progress of the program that copies a large file off the share. */
-export interface CopySeen {
+export interface CopyObservation {
   readonly progress: number;
   /** Time since the last progress, ms; null: too short to show. */
   readonly waitingMs: number | null;
@@ -24,7 +24,7 @@ export interface StripState {
   readonly reading: Reading | null;
   /** How long the read in progress has taken, ms, if that is long enough to show; else null. */
   readonly waitingMs: number | null;
-  readonly copy: CopySeen | null;
+  readonly copy: CopyObservation | null;
   /** The pid of the process that has the file open; null: none. */
   readonly openedBy: number | null;
   /** The last action that a key started, or its result. */
@@ -73,7 +73,7 @@ function readingLine({ reading, waitingMs }: StripState, { symbols }: View): Lin
   return [name, span(`"${reading.text.trim()}"`, "good"), took];
 }
 
-function copyLine({ progress, waitingMs, complaint }: CopySeen, { style, symbols }: View): Line {
+function copyLine({ progress, waitingMs, complaint }: CopyObservation, { style, symbols }: View): Line {
   const name = span("   a copy     ");
   if (complaint !== null) return [name, span(`${symbols.bad} ${complaint}`, "bad")];
   const [full, empty] = style.unicode ? ["█", "░"] : ["#", "."];

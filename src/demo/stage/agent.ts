@@ -45,7 +45,7 @@ function createLineClient(program: Awaited<ReturnType<typeof startProgram>>) {
       return notices;
     },
     /** Never rejects: if the program has ended, resolves with an error response. */
-    ask: (method: string, params: object): Promise<Readonly<Record<string, unknown>>> =>
+    request: (method: string, params: object): Promise<Readonly<Record<string, unknown>>> =>
       new Promise((resolve) => {
         if (program.hasEnded) return resolve(NO_SESSION);
         const id = ++lastId;
@@ -61,21 +61,21 @@ export async function startAgent({ program: argv, tool, file, ...options }: Agen
   const program = await startProgram(command, [...rest, "mcp"], options);
   const { child, ended } = program;
   const client = createLineClient(program);
-  const { send, ask } = client;
+  const { send, request } = client;
   let answered = 0;
   let longestMs = 0;
   const inFlight = new Set<Promise<void>>();
   const complaints: string[] = [];
   const call = async (): Promise<void> => {
     const startedAtMs = systemClock.monotonicMs();
-    const { result, error } = await ask("tools/call", { name: tool, arguments: { name: file } });
+    const { result, error } = await request("tools/call", { name: tool, arguments: { name: file } });
     longestMs = Math.max(longestMs, systemClock.monotonicMs() - startedAtMs);
     const { isError, content } = objectOf(result);
     if (error === undefined && isError !== true) answered++;
     else complaints.push(String(objectOf(error)["message"] ?? JSON.stringify(content)));
   };
 
-  const opened = ask("initialize", {
+  const opened = request("initialize", {
     protocolVersion: "2025-11-25",
     capabilities: {},
     clientInfo: { name: "mountaineer-demo-agent", version: "1.0.0" },
@@ -115,7 +115,7 @@ export async function startAgent({ program: argv, tool, file, ...options }: Agen
       return !program.hasEnded;
     },
     async tools(): Promise<readonly string[]> {
-      const { tools } = objectOf((await ask("tools/list", {}))["result"]);
+      const { tools } = objectOf((await request("tools/list", {}))["result"]);
       return Array.isArray(tools) ? tools.map((each) => String(objectOf(each)["name"])) : [];
     },
     /**

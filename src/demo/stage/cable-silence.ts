@@ -1,18 +1,18 @@
-// The thread of a listener that never accepts: it blocks until `wake` is notified.
+// The thread of a listener that never accepts: it blocks until `signal` is notified.
 import { createServer } from "node:net";
 import { parentPort, workerData } from "node:worker_threads";
 
 interface SilenceData {
   readonly host: string;
   readonly port: number;
-  readonly wake: Int32Array;
+  readonly signal: Int32Array;
 }
 
 // simulated-cable.ts starts this thread, with these data.
-const { host, port, wake } = workerData as SilenceData;
+const { host, port, signal } = workerData as SilenceData;
 const server = createServer();
 server.listen({ host, port, backlog: 1 }, () => {
   parentPort?.postMessage("listening");
-  Atomics.wait(wake, 0, 0);
+  Atomics.wait(signal, 0, 0);
   process.exit();
 });

@@ -3,7 +3,7 @@ import { MountaineerError } from "../../runtime/errors.ts";
 import { settlesWithin, systemClock } from "../../runtime/time/clock.ts";
 import { type ProgramOptions, startProgram } from "./program.ts";
 
-export type FileHolder = Awaited<ReturnType<typeof holdFile>>;
+export type OpenedFile = Awaited<ReturnType<typeof openFile>>;
 
 const OPENS_WITHIN_MS = 15_000;
 const CLOSES_WITHIN_MS = 2_000;
@@ -12,7 +12,7 @@ const CLOSES_WITHIN_MS = 2_000;
  * Opens the file with `tail -f`. Resolves when its first bytes have arrived. Rejects with `timed_out`,
  * `program_unavailable`.
  */
-export async function holdFile(path: string, options: ProgramOptions) {
+export async function openFile(path: string, options: ProgramOptions) {
   const program = await startProgram("tail", ["-n", "+1", "-f", "--", path], options);
   const { child, ended } = program;
   const opened = new Promise<boolean>((resolve) => {

@@ -6,7 +6,7 @@ import type { RouteName } from "../../api/contract/contract.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { startPlainRig } from "./plain-rig.ts";
 import type { SimulatedCable } from "./simulated-cable.ts";
-import { lackingForSmb } from "./smb-available.ts";
+import { missingForSmb } from "./smb-available.ts";
 import { PASSWORD_VARIABLE, SHARE, serverTemporaryFolder } from "./stage-layout.ts";
 
 export type DemoDriver = "smb" | "local";
@@ -41,21 +41,21 @@ export async function openNas(
   signal: AbortSignal,
 ): Promise<{ readonly nas: Nas; readonly insteadBecause: string | null }> {
   if (driver === "local") return { nas: await startLocalNas(folder), insteadBecause: null };
-  let lacking = await lackingForSmb(folder, environment, signal);
-  if (lacking === null) {
+  let missing = await missingForSmb(folder, environment, signal);
+  if (missing === null) {
     try {
       return { nas: await startSmbNas(folder), insteadBecause: null };
     } catch (error) {
       if (!(error instanceof MountaineerError)) throw error;
-      lacking = error.message;
+      missing = error.message;
     }
   }
   if (driver === "smb") {
-    throw new MountaineerError("driver_unavailable", `real SMB is not available here: ${lacking}`, {
+    throw new MountaineerError("driver_unavailable", `real SMB is not available here: ${missing}`, {
       hint: "mountaineer demo --driver local plays with plain folders",
     });
   }
-  return { nas: await startLocalNas(folder), insteadBecause: lacking };
+  return { nas: await startLocalNas(folder), insteadBecause: missing };
 }
 
 async function startSmbNas(folder: string): Promise<Nas> {

@@ -31,15 +31,15 @@ interface PlainRigOptions {
 const SERVER_HOST = "127.0.0.1";
 const START_AT_MOST_MS = 15_000;
 const START_ATTEMPTS = 3;
-const KEPT_OF_STDERR = 4_000;
+const STDERR_CHARACTERS = 4_000;
 /** Folders that are searched after PATH: Debian installs smbd and pdbedit there. */
 const MORE_PATH = ["/usr/sbin", "/usr/local/sbin", "/sbin"];
 
 /** Why this machine cannot run the rig or mount from it, with a hint; null: it can. */
 export function missingForPlainRig(): string | null {
   if (process.platform !== "linux") return "the rig needs Linux";
-  const lacking = ["smbd", "pdbedit", "rclone", "fusermount3"].filter((name) => programPath(name) === null);
-  if (lacking.length > 0) return `${lacking.join(", ")} not found (apt install samba rclone fuse3)`;
+  const missing = ["smbd", "pdbedit", "rclone", "fusermount3"].filter((name) => programPath(name) === null);
+  if (missing.length > 0) return `${missing.join(", ")} not found (apt install samba rclone fuse3)`;
   try {
     accessSync("/dev/fuse", constants.R_OK | constants.W_OK);
     return null;
@@ -211,7 +211,7 @@ async function startServer({ configPath, lifeline, port, environment }: ServerSt
     await readEnd.close();
     let stderr = "";
     server.stderr?.on("data", (chunk: Buffer) => {
-      stderr = (stderr + chunk.toString("utf8")).slice(-KEPT_OF_STDERR);
+      stderr = (stderr + chunk.toString("utf8")).slice(-STDERR_CHARACTERS);
     });
     if (await listens(server, port)) return server;
     await endServer(server);

@@ -9,7 +9,7 @@ export interface ProgramOptions {
   readonly onStart: (identity: ProcessIdentity) => void;
 }
 
-const KEPT_OF_STDERR = 500;
+const STDERR_CHARACTERS = 500;
 
 /** Starts the program. Never rejects: a failed start counts as a program that ended with a failure. */
 export async function startProgram(
@@ -32,7 +32,7 @@ export async function startProgram(
   });
   child.stdin.on("error", () => {});
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    stderr = (stderr + text).slice(-KEPT_OF_STDERR);
+    stderr = (stderr + text).slice(-STDERR_CHARACTERS);
   });
   const identity = child.pid === undefined ? null : await processIdentity(child.pid);
   if (identity !== null) onStart(identity);

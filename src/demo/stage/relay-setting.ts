@@ -29,10 +29,10 @@ async function run(stage: Stage, args: readonly string[], signal: AbortSignal): 
       await systemClock.sleep(BUSY_PAUSE_MS, signal);
       continue;
     }
-    const said = (stderr || stdout).trim();
+    const output = (stderr || stdout).trim();
     throw new MountaineerError(
       exitCode === BUSY_EXIT ? "share_busy" : "mount_failed",
-      `mountaineer ${args.join(" ")} ended with ${exitCode}: ${said}`,
+      `mountaineer ${args.join(" ")} ended with ${exitCode}: ${output}`,
     );
   }
 }

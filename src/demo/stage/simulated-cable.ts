@@ -52,7 +52,7 @@ export async function startSimulatedCable({ host, targetHost, targetPort }: TcpR
     link.near.pipe(link.far);
     link.far.pipe(link.near);
   };
-  const hold = ({ near, far }: Link): void => {
+  const buffer = ({ near, far }: Link): void => {
     near.unpipe();
     near.pause();
     far?.unpipe();
@@ -92,7 +92,7 @@ export async function startSimulatedCable({ host, targetHost, targetPort }: TcpR
     for (const link of [...links]) {
       if (next === "pass") join(link);
       else if (next === "refuse") cut(link);
-      else hold(link);
+      else buffer(link);
     }
     if (next === "drop") silence = await startSilence(host, port);
     else if (next !== "refuse") await listen();
@@ -132,9 +132,9 @@ export async function startSimulatedCable({ host, targetHost, targetPort }: TcpR
  * SYN packets, as a dead link would.
  */
 async function startSilence(host: string, port: number): Promise<AsyncDisposable> {
-  const wake = new Int32Array(new SharedArrayBuffer(4));
+  const signal = new Int32Array(new SharedArrayBuffer(4));
   const worker = new Worker(programBeside(import.meta.url, "cable-silence"), {
-    workerData: { host, port, wake },
+    workerData: { host, port, wake: signal },
   });
   const ended = once(worker, "exit");
   await once(worker, "message");
@@ -144,8 +144,8 @@ async function startSilence(host: string, port: number): Promise<AsyncDisposable
   return {
     async [Symbol.asyncDispose]() {
       for (const filler of fillers) filler.destroy();
-      Atomics.store(wake, 0, 1);
-      Atomics.notify(wake, 0);
+      Atomics.store(signal, 0, 1);
+      Atomics.notify(signal, 0);
       await ended;
     },
   };

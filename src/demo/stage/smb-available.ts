@@ -16,7 +16,7 @@ const TRIAL_WITHIN_MS = 20_000;
  * Resolves with the reason why real SMB is not available, in words for people; null: it is available. `parent`: a folder
  * for the trial mount.
  */
-export async function lackingForSmb(
+export async function missingForSmb(
   parent: string,
   environment: Readonly<Record<string, string>>,
   signal: AbortSignal,
@@ -67,8 +67,8 @@ async function refusedMount(
     { ...options, signal },
   );
   if (exitCode !== 0) {
-    const said = stderr.trim().split("\n").at(-1) ?? "";
-    return `this machine refuses FUSE mounts${said === "" ? "" : ` (${said})`}`;
+    const lastLine = stderr.trim().split("\n").at(-1) ?? "";
+    return `this machine refuses FUSE mounts${lastLine === "" ? "" : ` (${lastLine})`}`;
   }
   await runCommand("fusermount3", ["-u", to], options);
   return null;

@@ -17,7 +17,7 @@ import { type ProcessIdentity, processIdentity } from "../../runtime/process/pro
 import { programBeside } from "../../runtime/process/program-beside.ts";
 import { settlesWithin, systemClock } from "../../runtime/time/clock.ts";
 import { startAgent } from "./agent.ts";
-import { holdFile } from "./file-holder.ts";
+import { openFile } from "./file-holder.ts";
 import { type DemoDriver, type Nas, openNas } from "./nas.ts";
 import type { ProgramOptions } from "./program.ts";
 import { readShareFile } from "./share-reader.ts";
@@ -38,7 +38,7 @@ export interface StageOptions {
   /** The argv that runs Mountaineer. */
   readonly program: readonly string[];
   /** The script under which a daemon can hand over. */
-  readonly keeper: string;
+  readonly supervisor: string;
   /** The wanted driver; null: real SMB if available, else folders. */
   readonly driver: DemoDriver | null;
   readonly relay: "auto" | "off";
@@ -51,7 +51,7 @@ const COMMAND_WITHIN_MS = 30_000;
 const WRITE_WITHIN_MS = 10_000;
 
 /** Opens the stage. Rejects with `driver_unavailable` when real SMB is asked for and not available. */
-export async function openStage({ program, keeper, driver, relay, signal }: StageOptions) {
+export async function openStage({ program, supervisor, driver, relay, signal }: StageOptions) {
   // Short, because the daemon's socket is in this folder and the length of a socket's path is limited.
   const folder = await realpath(await mkdtemp(join(tmpdir(), "mountaineer-demo-")));
   const layout = stageLayout(folder);
@@ -81,7 +81,7 @@ export async function openStage({ program, keeper, driver, relay, signal }: Stag
     nas = opened.nas;
     await furnish(layout, nas, relay);
     // A spread of the actions would copy the present value of their getter `monitor` instead of the getter.
-    return Object.assign(createActions({ layout, nas, program, keeper, environment, signal, onStart }), {
+    return Object.assign(createActions({ layout, nas, program, supervisor, environment, signal, onStart }), {
       layout,
       ...opened,
       /** Processes and mounts of the demo, except its server's: one line each. */
@@ -135,7 +135,7 @@ function signText(number: number): string {
 }
 
 interface ActionParts
-  extends Pick<StageOptions, "program" | "keeper" | "signal">,
+  extends Pick<StageOptions, "program" | "supervisor" | "signal">,
     Pick<ProgramOptions, "onStart"> {
   readonly layout: StageLayout;
   readonly nas: Nas;
@@ -144,7 +144,7 @@ interface ActionParts
 }
 
 /** How the demo reads the state of the share and the daemon, and acts on them. */
-function createActions({ layout, nas, program, keeper, environment, signal, onStart }: ActionParts) {
+function createActions({ layout, nas, program, supervisor, environment, signal, onStart }: ActionParts) {
   const { stablePath } = layout;
   const ownEnvironment = {
     ...environment,
@@ -169,11 +169,11 @@ function createActions({ layout, nas, program, keeper, environment, signal, onSt
       return monitor;
     },
     /**
-     * `kept`: starts the daemon under the keeper script, so that it can hand over. End such a daemon with
+     * `supervised`: starts the daemon under the keeper script, so that it can hand over. End such a daemon with
      * `endMonitor("stop")`.
      */
-    async startMonitor({ kept } = { kept: false }): Promise<void> {
-      const argv = kept ? ["/bin/sh", keeper, ...program] : program;
+    async startMonitor({ supervised } = { supervised: false }): Promise<void> {
+      const argv = supervised ? ["/bin/sh", supervisor, ...program] : program;
       monitor = await startMonitor(argv, layout.daemonOutput, { environment: ownEnvironment, onStart });
     },
     /** Ends the daemon by SIGKILL, or by SIGTERM, which makes it unmount. Resolves with its exit. */
@@ -216,7 +216,7 @@ function createActions({ layout, nas, program, keeper, environment, signal, onSt
       if (exitCode === 0) return;
       throw new MountaineerError("timed_out", `cp failed: ${timedOut ? "no answer" : stderr.trim()}`);
     },
-    holdFile: () => holdFile(join(stablePath, OPEN_FILE), programOptions),
+    openFile: () => openFile(join(stablePath, OPEN_FILE), programOptions),
     /** Programs that copy a large file on the share and append to another, until they are asked to finish. */
     startWork: (material: WorkMaterial) => startWork({ material, ...atShare }),
     startCopy: () => startCopy(atShare),

@@ -35,9 +35,9 @@ function createWatchedAgent(checks: Checks) {
     get forgiven() {
       return forgiven;
     },
-    /** Makes the checks ignore earlier failed calls whose error matches `words`. */
-    forgive(words: RegExp): void {
-      const expected = current?.complaints.slice(forgiven).filter((complaint) => words.test(complaint));
+    /** Makes the checks ignore earlier failed calls whose error matches `pattern`. */
+    forgive(pattern: RegExp): void {
+      const expected = current?.complaints.slice(forgiven).filter((complaint) => pattern.test(complaint));
       forgiven += expected?.length ?? 0;
     },
     /** Resolves after some more successful calls. Rejects if a call fails unexpectedly. */
@@ -54,7 +54,7 @@ function createWatchedAgent(checks: Checks) {
 /** The steps of the act, for a stage with a running daemon. The share may be on any route. */
 export function agentSteps(stage: Stage, checks: Checks, signal: AbortSignal): readonly Step[] {
   const { cables } = stage.nas;
-  const isCarried = stage.nas.driver === "smb";
+  const isRelayed = stage.nas.driver === "smb";
   const watched = createWatchedAgent(checks);
   const { agent, worksOn } = watched;
   /**
@@ -81,10 +81,10 @@ export function agentSteps(stage: Stage, checks: Checks, signal: AbortSignal): r
       await over("fallback");
       // Without carrying, the share is away during the switch, so calls may fail with an error that names the
       // share.
-      if (!isCarried) watched.forgive(new RegExp(SHARE));
+      if (!isRelayed) watched.forgive(new RegExp(SHARE));
       await worksOn();
       const { forgiven } = watched;
-      return forgiven === 0 ? "no call failed" : `${counted(forgiven)} failed, and named the share`;
+      return forgiven === 0 ? "no call failed" : `${countText(forgiven)} failed, and named the share`;
     }),
     step("edit the configuration, and add a tool", async () => {
       const { notices } = agent();
@@ -102,20 +102,20 @@ export function agentSteps(stage: Stage, checks: Checks, signal: AbortSignal): r
     step("kill the daemon under the agent, start it again", async () => {
       const before = watched.failed;
       await stage.endMonitor("kill");
-      await stage.startMonitor({ kept: true });
+      await stage.startMonitor({ supervised: true });
       await over("fallback");
       watched.forgive(/the daemon ended before it answered/);
       await worksOn();
       const failed = watched.failed - before;
-      return `the same session continues; ${failed === 0 ? "no call" : counted(failed)} was in flight, and none is repeated`;
+      return `the same session continues; ${failed === 0 ? "no call" : countText(failed)} was in flight, and none is repeated`;
     }),
     step("mountaineer restart under the agent", async () => {
-      const keptMount = await stage.mountId();
+      const earlierMount = await stage.mountId();
       const before = await (await stage.daemon())?.call("status", null, signal);
       await checks.command(["restart"]);
       await over("fallback");
       await worksOn();
-      await checks.sameMount(keptMount);
+      await checks.sameMount(earlierMount);
       const after = await (await stage.daemon())?.call("status", null, signal);
       const [from, to] = [before?.global.pid, after?.global.pid];
       if (to == null || from === to) throw new StoryFailure(`the daemon is the same one: pid ${to}`);
@@ -124,17 +124,17 @@ export function agentSteps(stage: Stage, checks: Checks, signal: AbortSignal): r
     step("plug it in again, and let the agent go", async () => {
       await cables.tb.plug();
       const backMs = await over("tb");
-      if (!isCarried) watched.forgive(new RegExp(SHARE));
+      if (!isRelayed) watched.forgive(new RegExp(SHARE));
       await worksOn();
       const { answered, longestMs } = agent();
       await agent().end();
       const { forgiven } = watched;
-      const failed = forgiven === 0 ? "none failed" : `${counted(forgiven)} failed`;
+      const failed = forgiven === 0 ? "none failed" : `${countText(forgiven)} failed`;
       return `back over Thunderbolt after ${seconds(backMs)}; ${answered} calls were answered, ${failed}, the slowest took ${seconds(longestMs)}`;
     }),
   ];
 }
 
-function counted(calls: number): string {
+function countText(calls: number): string {
   return calls === 1 ? "one call" : `${calls} calls`;
 }

@@ -8,11 +8,11 @@ import { FILM_MIB, makeMaterial, type WorkAtShare, type WorkMaterial } from "../
 import { type Checks, mounted, type Step, StoryFailure, seconds, step } from "./story-checks.ts";
 
 /** The steps of the act, for a stage with a running daemon and the Fallback cable plugged in. */
-export function carriedSteps(stage: Stage, checks: Checks, signal: AbortSignal): readonly Step[] {
-  return stage.nas.driver === "smb" ? workGoesOn(stage, checks, signal) : [notCarried(checks)];
+export function relayedSteps(stage: Stage, checks: Checks, signal: AbortSignal): readonly Step[] {
+  return stage.nas.driver === "smb" ? workGoesOn(stage, checks, signal) : [notRelayed(checks)];
 }
 
-function notCarried(checks: Checks): Step {
+function notRelayed(checks: Checks): Step {
   return step("mountaineer config set global.relay on", async () => {
     await checks.command(["config", "set", "global.relay", "on"]);
     await checks.until("status says that the share cannot be relayed", ({ relay, conditions }) => {
@@ -24,7 +24,7 @@ function notCarried(checks: Checks): Step {
 
 function workGoesOn(stage: Stage, checks: Checks, signal: AbortSignal): readonly Step[] {
   const { tb } = stage.nas.cables;
-  let keptMount: string | null = null;
+  let earlierMount: string | null = null;
   let material: WorkMaterial | null = null;
   let work: WorkAtShare | null = null;
 
@@ -34,7 +34,7 @@ function workGoesOn(stage: Stage, checks: Checks, signal: AbortSignal): readonly
     if (complaint !== null) throw new StoryFailure(`a program saw an error: ${complaint}`);
     return work;
   };
-  const carriedOver = (route: RouteName): Promise<number> =>
+  const relayedOver = (route: RouteName): Promise<number> =>
     checks.until(`relayed over ${route}`, (share) => {
       return mounted(share, route) && share.relay?.phase === "carrying";
     });
@@ -46,7 +46,7 @@ function workGoesOn(stage: Stage, checks: Checks, signal: AbortSignal): readonly
       if (pieces > before.pieces && lines > before.lines) return null;
       return `${pieces - before.pieces} more pieces, ${lines - before.lines} more lines`;
     });
-    await checks.sameMount(keptMount);
+    await checks.sameMount(earlierMount);
   };
 
   return [
@@ -55,9 +55,9 @@ function workGoesOn(stage: Stage, checks: Checks, signal: AbortSignal): readonly
       await checks.until("Thunderbolt answers", (share) => share.tb_reachable);
       material = await makeMaterial(stage.nas.serverFolder);
       await setRelay(stage, "auto", signal);
-      await carriedOver("tb");
+      await relayedOver("tb");
       await checks.readable();
-      keptMount = await stage.mountId();
+      earlierMount = await stage.mountId();
       const { relay } = await checks.share();
       return `relayed over port ${relay?.port}: both cables are verified to lead to one server`;
     }),
@@ -78,21 +78,21 @@ function workGoesOn(stage: Stage, checks: Checks, signal: AbortSignal): readonly
     step("pull the Thunderbolt cable under them", async () => {
       const cutAtMs = systemClock.monotonicMs();
       await tb.pull();
-      await carriedOver("fallback");
+      await relayedOver("fallback");
       const movedMs = systemClock.monotonicMs() - cutAtMs;
       await worksOn();
       return `moved to Fallback ${seconds(movedMs)} after the cut: the same mount, and both continue`;
     }),
     step("plug it in again, with both files open", async () => {
       await tb.plug();
-      const backMs = await carriedOver("tb");
+      const backMs = await relayedOver("tb");
       await worksOn();
       return `back over Thunderbolt after ${seconds(backMs)}: no file had to be closed`;
     }),
     step("let the copy come to its end", async () => {
       await atWork().finish();
       await checks.eventually("all of it is on the server", () => atWork().missingOnServer());
-      await checks.sameMount(keptMount);
+      await checks.sameMount(earlierMount);
       const moves = await movesIn(stage);
       const { lines } = atWork().progress();
       return `no error; on the server the copy is whole, and all ${lines} lines are there; moves: ${moves}`;

@@ -21,17 +21,17 @@ export type Checks = ReturnType<typeof createChecks>;
 const WITHIN_MS = 30_000;
 const READ_WITHIN_MS = 3_000;
 const BETWEEN_READS_MS = 5;
-const BETWEEN_LOOKS_MS = 25;
+const BETWEEN_CHECKS_MS = 25;
 
 export function createChecks(stage: Stage, signal: AbortSignal) {
   const waitFor = async (
     what: string,
     pauseMs: number,
-    ask: () => Promise<string | null>,
+    read: () => Promise<string | null>,
   ): Promise<number> => {
     const startedAtMs = systemClock.monotonicMs();
     for (;;) {
-      const missing = await ask();
+      const missing = await read();
       const tookMs = systemClock.monotonicMs() - startedAtMs;
       if (missing === null) return tookMs;
       if (stage.monitor?.running === false) throw new StoryFailure("the daemon has ended");
@@ -53,25 +53,25 @@ export function createChecks(stage: Stage, signal: AbortSignal) {
         return reading.text === expected ? null : `it reads ${JSON.stringify(reading.text.trim())}`;
       });
     },
-    /** Waits until `holds` is true of the share's status. Resolves with the time that took, ms. */
-    until: (what: string, holds: (share: ShareStatus) => boolean): Promise<number> =>
-      waitFor(what, BETWEEN_LOOKS_MS, async () => {
+    /** Waits until `isTrue` is true of the share's status. Resolves with the time that took, ms. */
+    until: (what: string, isTrue: (share: ShareStatus) => boolean): Promise<number> =>
+      waitFor(what, BETWEEN_CHECKS_MS, async () => {
         const share = await stage.share();
         if (share === null) return "the daemon does not answer";
-        return holds(share) ? null : describe(share);
+        return isTrue(share) ? null : describe(share);
       }),
-    /** Resolves when `holds` has been true of each status during `forMs`. */
-    async staysSo(what: string, forMs: number, holds: (share: ShareStatus) => boolean): Promise<void> {
+    /** Resolves when `isTrue` has been true of each status during `forMs`. */
+    async staysSo(what: string, forMs: number, isTrue: (share: ShareStatus) => boolean): Promise<void> {
       const untilMs = systemClock.monotonicMs() + forMs;
       while (systemClock.monotonicMs() < untilMs) {
         const share = await checks.share();
-        if (!holds(share)) throw new StoryFailure(`not so: ${what} (${describe(share)})`);
-        await systemClock.sleep(BETWEEN_LOOKS_MS, signal);
+        if (!isTrue(share)) throw new StoryFailure(`not so: ${what} (${describe(share)})`);
+        await systemClock.sleep(BETWEEN_CHECKS_MS, signal);
       }
     },
     /** Calls `missing` until it resolves with null. Resolves with the time that this took, ms. */
     eventually: (what: string, missing: () => Promise<string | null>): Promise<number> =>
-      waitFor(what, BETWEEN_LOOKS_MS, missing),
+      waitFor(what, BETWEEN_CHECKS_MS, missing),
     async sameMount(id: string | null): Promise<void> {
       const now = await stage.mountId();
       if (id === null || now !== id) throw new StoryFailure(`another mount: ${now} instead of ${id}`);
@@ -91,7 +91,7 @@ export function createChecks(stage: Stage, signal: AbortSignal) {
 }
 
 function describe(share: ShareStatus): string {
-  const said = [
+  const lines = [
     `active_interface ${share.active_interface}`,
     `mount_state ${share.mount_state}${share.mount_alive ? "" : ", not alive"}`,
     `Thunderbolt ${share.tb_reachable ? "answers" : "gone"}`,
@@ -102,7 +102,7 @@ function describe(share: ShareStatus): string {
     ...(share.last_error === null ? [] : [`last_error: ${share.last_error}`]),
     ...share.conditions.map(({ code, title }) => `${code}: ${title}`),
   ];
-  return said.join(", ");
+  return lines.join(", ");
 }
 
 export function mounted(share: ShareStatus, route: RouteName): boolean {

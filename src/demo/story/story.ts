@@ -2,11 +2,11 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { systemClock } from "../../runtime/time/clock.ts";
-import type { FileHolder } from "../stage/file-holder.ts";
+import type { OpenedFile } from "../stage/file-holder.ts";
 import type { Stage } from "../stage/stage.ts";
 import { SHARE } from "../stage/stage-layout.ts";
 import { agentSteps } from "./agent-act.ts";
-import { carriedSteps } from "./carried-act.ts";
+import { relayedSteps } from "./carried-act.ts";
 import {
   type Checks,
   createChecks,
@@ -30,7 +30,7 @@ export function storySteps(stage: Stage, signal: AbortSignal): readonly Step[] {
   return [
     ...cableSteps(stage, checks),
     ...handSteps(stage, checks),
-    ...carriedSteps(stage, checks, signal),
+    ...relayedSteps(stage, checks, signal),
     ...agentSteps(stage, checks, signal),
     step("stop the daemon", async () => {
       const end = await stage.endMonitor("stop");
@@ -47,7 +47,7 @@ export function storySteps(stage: Stage, signal: AbortSignal): readonly Step[] {
 /** The steps in which cables are pulled and plugged in, with a file open and without. */
 function cableSteps(stage: Stage, checks: Checks): readonly Step[] {
   const { cables } = stage.nas;
-  let holder: FileHolder | null = null;
+  let holder: OpenedFile | null = null;
   return [
     step("start the daemon", async () => {
       await stage.startMonitor();
@@ -62,7 +62,7 @@ function cableSteps(stage: Stage, checks: Checks): readonly Step[] {
       return `the same path is readable over Fallback ${Math.round(readMs)} ms after the cut`;
     }),
     step("plug it in again, with a file open", async () => {
-      holder = await stage.holdFile();
+      holder = await stage.openFile();
       await cables.tb.plug();
       const readyMs = await checks.until("TB Ready", (share) => share.tb_recovery_pending);
       await checks.staysSo("no switch while a file is open", UNCHANGED_FOR_MS, (share) => {
@@ -89,11 +89,11 @@ function cableSteps(stage: Stage, checks: Checks): readonly Step[] {
       return "nothing happens: it is mounted over Thunderbolt";
     }),
     step("pull Thunderbolt, too", async () => {
-      const keptMount = await stage.mountId();
+      const earlierMount = await stage.mountId();
       await cables.tb.pull();
       await checks.until("an error", (share) => share.last_error !== null);
       await checks.staysSo("the mount is kept", UNCHANGED_FOR_MS, (share) => share.last_error !== null);
-      await checks.sameMount(keptMount);
+      await checks.sameMount(earlierMount);
       const { last_error: error } = await checks.share();
       return `nothing answers, the mount is kept; last_error: ${error?.split(": ")[0]}`;
     }),
@@ -129,9 +129,9 @@ function handSteps(stage: Stage, checks: Checks): readonly Step[] {
       return "kept on Fallback by hand, although Thunderbolt answers";
     }),
     step("mountaineer switch --to auto", async () => {
-      const askedAtMs = systemClock.monotonicMs();
+      const requestedAtMs = systemClock.monotonicMs();
       await checks.command(["switch", "--share", SHARE, "--to", "auto"]);
-      const detail = await backOverThunderbolt(checks, askedAtMs);
+      const detail = await backOverThunderbolt(checks, requestedAtMs);
       await checks.until("no override", (share) => share.override === null);
       return `back to automatic: ${detail}`;
     }),
@@ -148,13 +148,13 @@ function handSteps(stage: Stage, checks: Checks): readonly Step[] {
       return `whole on the server ${seconds(savedMs)} after the cut`;
     }),
     step("kill the daemon with SIGKILL, start it again", async () => {
-      const keptMount = await stage.mountId();
+      const earlierMount = await stage.mountId();
       await stage.endMonitor("kill");
       await checks.readable();
       await stage.startMonitor();
       await checks.until("the daemon has taken over", (share) => mounted(share, "fallback"));
       await checks.readable();
-      await checks.sameMount(keptMount);
+      await checks.sameMount(earlierMount);
       return "also readable without a daemon; the new one takes over the same mount";
     }),
   ];

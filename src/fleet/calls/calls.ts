@@ -298,12 +298,12 @@ export class Calls {
 
   /** Reports the borrowed backends after a change. */
   #reportImported(): void {
-    const borrowed = this.#imported()
+    const importedOffers = this.#imported()
       .map(({ machine, backend, offer: { instance } }) => ({ machine, backend, instance }))
       .slice(0, MOST_IMPORTED);
-    if (!isDeepStrictEqual(borrowed, this.#importedOffers)) {
-      this.#importedOffers = borrowed;
-      this.#options.onImported(borrowed);
+    if (!isDeepStrictEqual(importedOffers, this.#importedOffers)) {
+      this.#importedOffers = importedOffers;
+      this.#options.onImported(importedOffers);
     }
   }
 

@@ -169,10 +169,10 @@ export class Tunnel {
   #recordBuffered(): void {
     const unread = this.#receivedBytes - this.#takenBytes + this.#unread * FRAME_COST;
     const buffered = this.#halfLine + unread;
-    const counted = buffered > FREE_BYTES ? buffered : 0;
-    if (counted === this.#bufferedBytes || this.#isOver) return;
-    this.#bufferedBytes = counted;
-    this.#options.onBuffered(counted);
+    const charged = buffered > FREE_BYTES ? buffered : 0;
+    if (charged === this.#bufferedBytes || this.#isOver) return;
+    this.#bufferedBytes = charged;
+    this.#options.onBuffered(charged);
   }
 
   #takeCredit(takenBytes: number): void {

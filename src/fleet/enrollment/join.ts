@@ -109,9 +109,10 @@ async function requestMembership(options: JoinOptions): Promise<Membership> {
     throw refusal(outcome.why, name);
   }
   const own = { address: code.address, authority: pem, seed, inbox: inboxOf(name) };
-  const link = await openServerConnection(own, signal);
-  if (link === null) throw refused("the server does not know this machine, although it was let in", null);
-  await link[Symbol.asyncDispose]();
+  const connection = await openServerConnection(own, signal);
+  if (connection === null)
+    throw refused("the server does not know this machine, although it was let in", null);
+  await connection[Symbol.asyncDispose]();
   return membership;
 }
 
@@ -124,11 +125,11 @@ async function sendRequest(
   const keys = joinKeys(code.secret);
   const context: JoinContext = { id: keys.id, authority };
   const guest = { address, authority: pem, seed: keys.login, inbox: guestInbox(keys.id) };
-  await using link = await openServerConnection(guest, signal);
-  if (link === null) return { joined: false, why: "used" };
+  await using connection = await openServerConnection(guest, signal);
+  if (connection === null) return { joined: false, why: "used" };
   const request = newRequest(name, seed);
   const question = writeRequest(request, context, keys.proof, seed);
-  const answer = await link.request(joinSubject(keys.id), question, ANSWER_WITHIN_MS);
+  const answer = await connection.request(joinSubject(keys.id), question, ANSWER_WITHIN_MS);
   if (answer === null) return { joined: false, why: "expired" };
   return readOutcome(answer, request, context, keys.proof) ?? { joined: false, why: "not_proved" };
 }

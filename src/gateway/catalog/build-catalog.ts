@@ -23,11 +23,11 @@ import {
   freshnessOfAll,
   type InvisibleTextEntry,
   indexesOf,
-  isAway,
+  isUnavailable,
   NOT_FRESH,
+  type PublishedSkills,
   type Reason,
-  type ResourceReach,
-  type SkillPlaces,
+  type ResourceAccess,
 } from "./catalog.ts";
 import { cleanEntry } from "./clean-text.ts";
 import { copyOf } from "./copies.ts";
@@ -60,38 +60,38 @@ export function buildCatalog(
   const order = conflict.strategy === "priority" ? conflict.order : [];
   const ranked = precedence(sources, order);
   const appPages = publishAppPages(ranked.map(pagesOf));
-  const skillPlaces = publishSkills(ranked.flatMap(skillsOf), conflict.strategy === "prefix");
+  const publishedSkills = publishSkills(ranked.flatMap(skillsOf), conflict.strategy === "prefix");
   const namer = new Namer(known, conflict);
   const bySource = new Map<CatalogSource, Offer>();
   let freshNames: NameOwners = new Map();
   for (const source of ranked) {
-    bySource.set(source, offerOf(source, conflict, { appPages, skillPlaces, namer, known }));
+    bySource.set(source, offerOf(source, conflict, { appPages, publishedSkills, namer, known }));
     if (isThere(source)) freshNames = new Map(namer.fresh);
   }
-  const losers = settle([...bySource.values()].flatMap(({ entries }) => entries));
+  const losers = resolveConflicts([...bySource.values()].flatMap(({ entries }) => entries));
   const offers = sources.flatMap((source) => bySource.get(source) ?? []);
   const entries = offers.flatMap((offer) => offer.entries).map((entry) => losers.get(entry) ?? entry);
   const there = sources.filter(isThere);
   const indexes = indexesOf(withOwnSchemaIds(entries));
   return {
     ...indexes,
-    away: new Set(sources.filter((source) => !isThere(source)).map(({ backend }) => backend)),
+    unavailable: new Set(sources.filter((source) => !isThere(source)).map(({ backend }) => backend)),
     freshNames,
-    skillReach: new Map(
+    skillAccess: new Map(
       sources
         .filter(declaresSkills)
         .map((source) => [
           source.backend,
-          { permits: reachOf(source).permits, isWithheld: source.holdsSkills === true },
+          { permits: resourcePermissionOf(source).permits, isWithheld: source.withholdsSkills === true },
         ]),
     ),
-    skillPlaces,
+    publishedSkills,
     appPages: appPages.pages,
     unseen: offers.flatMap(({ unseen }) => unseen).slice(0, MOST_UNSEEN),
-    permissions: new Map(sources.map((source) => [source.backend, reachOf(source)])),
+    permissions: new Map(sources.map((source) => [source.backend, resourcePermissionOf(source)])),
     publishedUri: (backend, uri) =>
-      isAppPage(uri) ? appPages.publishedUri(backend, uri) : skillPlaces.publishedUri(backend, uri),
-    resourceReach: offers.flatMap(({ reach }) => reach ?? []),
+      isAppPage(uri) ? appPages.publishedUri(backend, uri) : publishedSkills.publishedUri(backend, uri),
+    resourceAccess: offers.flatMap(({ access }) => access ?? []),
     freshness: {
       // Clients with pages get another list.
       tools: hasAppOnlyTools(indexes) ? NOT_FRESH : freshnessOfAll(there, "tools"),
@@ -129,7 +129,7 @@ function withOwnSchemaIds(entries: readonly CatalogEntry[]): readonly CatalogEnt
 function pagesOf(source: CatalogSource) {
   const { backend, filters, listings } = source;
   const tools = permissionOf(filters.tools);
-  const resources = reachOf(source);
+  const resources = resourcePermissionOf(source);
   const named = listings.tools.filter(({ name }) => typeof name === "string" && tools.permits(name));
   const uris = [...listings.resources.map(({ uri }) => uri), ...named.map(pageOfTool)];
   return { backend, uris: uris.filter(isAppPage).filter((uri) => resources.permits(uri)) };
@@ -142,14 +142,14 @@ function declaresSkills({ listings: { skills = null } }: CatalogSource): boolean
 function skillsOf(source: CatalogSource) {
   const { backend, filters, listings } = source;
   const urisOf = (list: readonly JsonObject[]): string[] => list.map(({ uri }) => String(uri));
-  const skills = urisOf(listings.skills ?? []).filter(reachOf(source).permits);
+  const skills = urisOf(listings.skills ?? []).filter(resourcePermissionOf(source).permits);
   const resources = urisOf(listings.resources).filter(permissionOf(filters.resources).permits);
   return skills.length + resources.length === 0 ? [] : { backend, skills, resources };
 }
 
-interface Places {
+interface PublishedPaths {
   readonly appPages: AppPages;
-  readonly skillPlaces: SkillPlaces;
+  readonly publishedSkills: PublishedSkills;
   readonly namer: Namer;
   readonly known: KnownNames;
 }
@@ -160,33 +160,33 @@ const UNSHOWN: JsonObject = {};
 interface Offer {
   readonly entries: readonly CatalogEntry[];
   readonly unseen: readonly InvisibleTextEntry[];
-  readonly reach: ResourceReach | null;
+  readonly access: ResourceAccess | null;
 }
 
-function offerOf(source: CatalogSource, conflict: ConflictConfig, parts: Places): Offer {
+function offerOf(source: CatalogSource, conflict: ConflictConfig, parts: PublishedPaths): Offer {
   const { backend, toolOverrides, unapproved = [], isUnavailable } = source;
   const { appPages, known } = parts;
   const namesOf = namingOf(source, conflict, parts);
-  const reach = reachOf(source);
-  const away: readonly Reason[] = isUnavailable === true ? [{ status: "away" }] : [];
+  const access = resourcePermissionOf(source);
+  const unavailable: readonly Reason[] = isUnavailable === true ? [{ status: "away" }] : [];
   const entries: CatalogEntry[] = [];
   const unseen: InvisibleTextEntry[] = [];
   let hasUris = false;
   for (const { kind, key, name: originalName, entry, isPermitted } of namedEntries(source)) {
-    if (kind === "skill" ? !reach.permits(originalName) : !isPermitted) {
+    if (kind === "skill" ? !access.permits(originalName) : !isPermitted) {
       const names = { name: originalName, fullName: originalName, originalName };
-      const standing = standingOf([{ status: "filtered" }, ...away]);
+      const standing = standingOf([{ status: "filtered" }, ...unavailable]);
       entries.push({ kind, backend, ...names, definition: UNSHOWN, ...standing });
       continue;
     }
     hasUris ||= kind !== "tool" && kind !== "prompt";
     const names = namesOf(kind, originalName);
-    const { entry: seen, faults } = cleanEntry(entry, kind === "resource" || kind === "template");
+    const { entry: cleaned, faults } = cleanEntry(entry, kind === "resource" || kind === "template");
     if (faults.length > 0) unseen.push({ backend, kind, name: originalName, faults });
     const override = kind === "tool" ? ownMember(toolOverrides, originalName) : undefined;
     // No client is shown the schemas of a tool that is away.
     const isShown = kind === "tool" && isUnavailable !== true;
-    const sound = isShown ? withSoundSchemas(seen, entry).tool : seen;
+    const sound = isShown ? withSoundSchemas(cleaned, entry).tool : cleaned;
     const page = kind === "tool" ? pageOfTool(sound) : null;
     const paged = page === null ? sound : withPage(sound, appPages.publishedUri(backend, page));
     const isOff = kind === "tool" && known.isOff(backend, originalName);
@@ -195,10 +195,10 @@ function offerOf(source: CatalogSource, conflict: ConflictConfig, parts: Places)
       backend,
       ...names,
       originalName,
-      ...standingOf(isOff ? [{ status: "off" }, ...away] : away),
+      ...standingOf(isOff ? [{ status: "off" }, ...unavailable] : unavailable),
       definition:
         kind === "skill"
-          ? skillAt(seen, names.name)
+          ? skillAt(cleaned, names.name)
           : withMembers(paged, {
               [key]: names.name,
               ...(typeof override?.description === "string" && { description: override.description }),
@@ -206,11 +206,11 @@ function offerOf(source: CatalogSource, conflict: ConflictConfig, parts: Places)
     });
   }
   for (const { kind, name: originalName, change } of unapproved) {
-    const standing = standingOf([{ status: "unapproved", change }, ...away]);
+    const standing = standingOf([{ status: "unapproved", change }, ...unavailable]);
     const names = namesOf(kind, originalName);
     entries.push({ kind, backend, ...names, originalName, definition: UNSHOWN, ...standing });
   }
-  return { entries, unseen, reach: hasUris ? { backend, ...reach } : null };
+  return { entries, unseen, access: hasUris ? { backend, ...access } : null };
 }
 
 function standingOf(reasons: readonly Reason[]): Pick<CatalogEntry, "status" | "reasons"> {
@@ -220,7 +220,7 @@ function standingOf(reasons: readonly Reason[]): Pick<CatalogEntry, "status" | "
 function namingOf(
   { backend, toolOverrides }: CatalogSource,
   conflict: ConflictConfig,
-  { appPages, skillPlaces, namer }: Places,
+  { appPages, publishedSkills, namer }: PublishedPaths,
 ) {
   const { strategy, separator } = conflict;
   // Names of another machine's backend always carry that machine's name.
@@ -228,7 +228,7 @@ function namingOf(
   const keepsNames = owner === null && strategy !== "error";
   return (kind: EntryKind, originalName: string): Pick<CatalogEntry, "fullName" | "name" | "plainName"> => {
     if (kind !== "tool" && kind !== "prompt") {
-      const { publishedUri } = isAppPage(originalName) ? appPages : skillPlaces;
+      const { publishedUri } = isAppPage(originalName) ? appPages : publishedSkills;
       const name = publishedUri(backend, originalName);
       return { fullName: name, name };
     }
@@ -282,7 +282,7 @@ export function permissionOf({ allow, deny }: NameFilter): Permission {
  * Filters and approvals cover every spelling of a URI, listed or not. URIs of a template that waits for
  * approval are denied, unless a published template matches them.
  */
-const reachOf = memoized(({ filters, unapproved }: CatalogSource): Permission => {
+const resourcePermissionOf = memoized(({ filters, unapproved }: CatalogSource): Permission => {
   const permission = permissionOf(filters.resources);
   if (permission === EVERYTHING && unapproved === undefined) return EVERYTHING;
   const waiting = new Set<string>();
@@ -309,8 +309,8 @@ const reachOf = memoized(({ filters, unapproved }: CatalogSource): Permission =>
  */
 function precedence(sources: readonly CatalogSource[], order: readonly string[]): readonly CatalogSource[] {
   const rank = ({ backend, isUnavailable }: CatalogSource): number => {
-    const place = order.indexOf(backend);
-    return (place === -1 ? order.length : place) + (isUnavailable === true ? order.length + 1 : 0);
+    const index = order.indexOf(backend);
+    return (index === -1 ? order.length : index) + (isUnavailable === true ? order.length + 1 : 0);
   };
   return sources.toSorted((one, other) => rank(one) - rank(other));
 }
@@ -319,19 +319,19 @@ function precedence(sources: readonly CatalogSource[], order: readonly string[])
  * The first of several entries with one name wins, but another machine's never wins over one of this machine that is
  * away: its name would lead to another server. Returns the losers, with this reason added.
  */
-function settle(entries: readonly CatalogEntry[]): ReadonlyMap<CatalogEntry, CatalogEntry> {
+function resolveConflicts(entries: readonly CatalogEntry[]): ReadonlyMap<CatalogEntry, CatalogEntry> {
   const winners = new Map<string, CatalogEntry>();
   const losers = new Map<CatalogEntry, CatalogEntry>();
   const isOwn = ({ backend }: CatalogEntry): boolean => machineOf(backend) === null;
   for (const entry of entries) {
     if (entry.status === "filtered" || entry.status === "unapproved") continue;
     const key = entryKey(entry.kind, entry.name);
-    const kept = winners.get(key);
-    const isFirst = kept === undefined || (isAway(entry) && isOwn(entry) && !isOwn(kept));
+    const winner = winners.get(key);
+    const isFirst = winner === undefined || (isUnavailable(entry) && isOwn(entry) && !isOwn(winner));
     if (isFirst) winners.set(key, entry);
-    const loser = isFirst ? kept : entry;
+    const loser = isFirst ? winner : entry;
     if (loser === undefined) continue;
-    const collided: Reason = { status: "collided", kept: (isFirst ? entry : kept).backend };
+    const collided: Reason = { status: "collided", kept: (isFirst ? entry : winner).backend };
     losers.set(loser, { ...loser, ...standingOf([...loser.reasons, collided]) });
   }
   return losers;

@@ -40,7 +40,7 @@ export interface CatalogSource {
   readonly isUnavailable?: true;
   readonly freshness?: ListFreshness;
   /** True: skills are published only after a person's approval. */
-  readonly holdsSkills?: boolean;
+  readonly withholdsSkills?: boolean;
 }
 
 export type EntryKind = "tool" | "resource" | "template" | "prompt" | "skill";
@@ -124,7 +124,7 @@ export interface InvisibleTextEntry {
 }
 
 /** Decides which of a backend's resources clients may read, including resources that are in no list. */
-export interface ResourceReach {
+export interface ResourceAccess {
   readonly backend: string;
   /** Allowed and not denied. */
   permits(uri: string): boolean;
@@ -133,12 +133,12 @@ export interface ResourceReach {
 
 export type Owner = Pick<Resolved, "backend" | "originalName">;
 
-export interface SkillAccess extends Pick<ResourceReach, "permits"> {
+export interface SkillAccess extends Pick<ResourceAccess, "permits"> {
   /** True: only listed skills may be read, because other skills need a person's approval. */
   readonly isWithheld: boolean;
 }
 
-export interface SkillPlaces {
+export interface PublishedSkills {
   /** Null: no skill contains the published URI. */
   ownerOf(uri: string): Owner | null;
   publishedUri(backend: string, uri: string): string;
@@ -163,10 +163,10 @@ export interface Catalog extends ListedEntries {
   /** The entries that are not listed, but can be named by a request (away, off, unapproved), by `entryKey`. */
   readonly unlisted: ReadonlyMap<string, CatalogEntry>;
   /** The backends whose entries are away. */
-  readonly away: ReadonlySet<string>;
+  readonly unavailable: ReadonlySet<string>;
   /** By backend, also for a backend that declares skills but has none. */
-  readonly skillReach: ReadonlyMap<string, SkillAccess>;
-  readonly skillPlaces: SkillPlaces;
+  readonly skillAccess: ReadonlyMap<string, SkillAccess>;
+  readonly publishedSkills: PublishedSkills;
   /** The key is the URI that clients use. */
   readonly appPages: ReadonlyMap<string, Owner>;
   /** Names that entries get in this catalog for the first time. */
@@ -174,9 +174,9 @@ export interface Catalog extends ListedEntries {
   /** Listed entries with invisible characters. If there are many, only the first ones are kept. */
   readonly unseen: readonly InvisibleTextEntry[];
   /** One for each backend with resources, templates or skills, in the order of the entries. */
-  readonly resourceReach: readonly ResourceReach[];
+  readonly resourceAccess: readonly ResourceAccess[];
   /** By backend: which of the URIs that its results named may be read. */
-  readonly permissions: ReadonlyMap<string, Pick<ResourceReach, "permits" | "denies">>;
+  readonly permissions: ReadonlyMap<string, Pick<ResourceAccess, "permits" | "denies">>;
   /** The URI that clients use for a backend's own one. */
   readonly publishedUri: (backend: string, uri: string) => string;
   /** True for URIs of backends that are left out of this part of a catalog. Absent in a whole catalog. */
@@ -211,7 +211,7 @@ export function freshnessOfAll(sources: readonly CatalogSource[], list: keyof Li
 }
 
 /** Whether the entry is away, whatever else keeps it back. */
-export function isAway({ reasons }: Pick<CatalogEntry, "reasons">): boolean {
+export function isUnavailable({ reasons }: Pick<CatalogEntry, "reasons">): boolean {
   return reasons.some(({ status }) => status === "away");
 }
 

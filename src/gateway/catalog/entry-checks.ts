@@ -24,21 +24,21 @@ const MOST_FAULTS = 10;
 export function checkEntry(list: keyof Listings, entry: JsonObject, isModern = false): CheckedEntry {
   if (list === "skills") return checkSkill(entry);
   const faults: string[] = [];
-  const note: Note = (path, value, wanted) => {
+  const addFault: AddFault = (path, value, wanted) => {
     if (faults.length < MOST_FAULTS) faults.push(`${path} ${faultOf(value, wanted)}`);
   };
   const rules = list === "tools" && isModern ? MODERN_TOOL : RULES[list];
-  const checked = object(rules)(entry, "", note, entry);
+  const checked = object(rules)(entry, "", addFault, entry);
   return { entry: isJsonObject(checked) ? checked : null, faults };
 }
 
-type Note = (path: string, value: unknown, wanted: string) => void;
+type AddFault = (path: string, value: unknown, wanted: string) => void;
 
 /**
  * Returns the value, a corrected value, undefined to leave the member out, or `REFUSED`. `owner`: the object that has
  * the member.
  */
-type Rule = (value: unknown, path: string, note: Note, owner: JsonObject) => unknown;
+type Rule = (value: unknown, path: string, addFault: AddFault, owner: JsonObject) => unknown;
 type Rules = Readonly<Record<string, Rule>>;
 
 /**
@@ -48,29 +48,29 @@ type Rules = Readonly<Record<string, Rule>>;
 const REFUSED = Symbol("refused");
 
 function optional(isSound: (value: unknown) => boolean, wanted: string): Rule {
-  return (value, path, note) => {
+  return (value, path, addFault) => {
     if (value === undefined || isSound(value)) return value;
-    note(path, value, wanted);
+    addFault(path, value, wanted);
     return undefined;
   };
 }
 
 function required(isSound: (value: unknown) => boolean, wanted: string): Rule {
-  return (value, path, note) => {
+  return (value, path, addFault) => {
     if (isSound(value)) return value;
-    note(path, value, wanted);
+    addFault(path, value, wanted);
     return REFUSED;
   };
 }
 
 /** Members without a rule are not checked. */
 function object(rules: Rules): Rule {
-  return (value, path, note) => {
-    if (!isJsonObject(value)) return ANY_OBJECT(value, path, note, {});
+  return (value, path, addFault) => {
+    if (!isJsonObject(value)) return ANY_OBJECT(value, path, addFault, {});
     let copy: JsonObject | null = null;
     for (const [key, rule] of Object.entries(rules)) {
       const before = Object.hasOwn(value, key) ? value[key] : undefined;
-      const after = rule(before, path === "" ? key : `${path}.${key}`, note, value);
+      const after = rule(before, path === "" ? key : `${path}.${key}`, addFault, value);
       if (after === REFUSED) return REFUSED;
       if (after === before) continue;
       copy ??= { ...value };
@@ -90,16 +90,16 @@ function object(rules: Rules): Rule {
 
 function list(element: Rule, onBadElement: "leave out" | "refuse"): Rule {
   const isRefusing = onBadElement === "refuse";
-  return (value, path, note, owner) => {
+  return (value, path, addFault, owner) => {
     if (value === undefined) return value;
     if (!Array.isArray(value)) {
-      note(path, value, "a list");
+      addFault(path, value, "a list");
       return isRefusing && value !== null ? REFUSED : undefined;
     }
-    const checked = value.map((part, index) => element(part, `${path}[${index}]`, note, owner));
-    const kept = checked.filter((part) => part !== undefined && part !== REFUSED);
-    if (isRefusing && kept.length < value.length) return REFUSED;
-    return checked.every((part, index) => part === value[index]) ? value : kept;
+    const checked = value.map((part, index) => element(part, `${path}[${index}]`, addFault, owner));
+    const sound = checked.filter((part) => part !== undefined && part !== REFUSED);
+    if (isRefusing && sound.length < value.length) return REFUSED;
+    return checked.every((part, index) => part === value[index]) ? value : sound;
   };
 }
 
@@ -128,27 +128,30 @@ const DESCRIBED: Rules = {
 };
 
 /** JSON Schema also allows `true` and `false`, which the SDK refuses. */
-const PROPERTY: Rule = (value, path, note) => {
+const PROPERTY: Rule = (value, path, addFault) => {
   if (isJsonObject(value)) return value;
   if (value === false) return { not: {} };
-  if (value !== true) note(path, value, "a schema");
+  if (value !== true) addFault(path, value, "a schema");
   return {};
 };
 const SCHEMA: Rules = {
   required: TEXTS,
-  properties: (value, ...place) =>
-    object(Object.fromEntries(Object.keys(objectOf(value)).map((name) => [name, PROPERTY])))(value, ...place),
+  properties: (value, ...context) =>
+    object(Object.fromEntries(Object.keys(objectOf(value)).map((name) => [name, PROPERTY])))(
+      value,
+      ...context,
+    ),
 };
 
 /** Every tool takes an object, so a missing schema or type can be made up. */
-const INPUT_SCHEMA: Rule = (value, path, note, owner) => {
-  if (isJsonObject(value)) return object({ type: OBJECT_TYPE, ...SCHEMA })(value, path, note, owner);
-  note(path, value, "an object");
+const INPUT_SCHEMA: Rule = (value, path, addFault, owner) => {
+  if (isJsonObject(value)) return object({ type: OBJECT_TYPE, ...SCHEMA })(value, path, addFault, owner);
+  addFault(path, value, "an object");
   return value === undefined || value === null ? { type: "object" } : REFUSED;
 };
-const OBJECT_TYPE: Rule = (value, path, note) => {
+const OBJECT_TYPE: Rule = (value, path, addFault) => {
   if (value === "object") return value;
-  note(path, value, '"object"');
+  addFault(path, value, '"object"');
   return value === undefined ? "object" : REFUSED;
 };
 
@@ -157,7 +160,7 @@ function outputSchema(isModern: boolean): Rule {
   const isSound = (value: unknown): boolean =>
     isJsonObject(value) && (isModern || value["type"] === "object");
   const fault = optional(isSound, 'an object of type "object"');
-  return (value, ...place) => (isSound(value) ? object(SCHEMA) : fault)(value, ...place);
+  return (value, ...context) => (isSound(value) ? object(SCHEMA) : fault)(value, ...context);
 }
 
 const TOOL: Rules = {
@@ -179,9 +182,9 @@ const MODERN_TOOL: Rules = { ...TOOL, outputSchema: outputSchema(true) };
 
 /** Clients only display the name, so an invalid name is replaced by the title or by the member `key`. */
 function nameOr(key: string): Rule {
-  return (value, path, note, { title, [key]: id }) => {
+  return (value, path, addFault, { title, [key]: id }) => {
     if (isText(value)) return value;
-    note(path, value, "a string");
+    addFault(path, value, "a string");
     return isText(title) && title !== "" ? title : id;
   };
 }

@@ -116,10 +116,10 @@ function parseSet(characters: readonly string[], start: number) {
   };
   while (at < characters.length) {
     if (characters[at] === "]" && at > first) {
-      const token: Token = (text, place) => {
-        const code = text.codePointAt(place) ?? 0;
+      const token: Token = (text, index) => {
+        const code = text.codePointAt(index) ?? 0;
         const isMember = ranges.some(([low, high]) => code >= low && code <= high);
-        return isMember === negated ? 0 : widthAt(text, place);
+        return isMember === negated ? 0 : widthAt(text, index);
       };
       return { token, end: at + 1 };
     }

@@ -64,8 +64,8 @@ export class Namer {
 
   #rank(backend: string): number {
     const { strategy, order } = this.#conflict;
-    const place = strategy === "priority" ? order.indexOf(backend) : -1;
-    return place === -1 ? order.length : place;
+    const index = strategy === "priority" ? order.indexOf(backend) : -1;
+    return index === -1 ? order.length : index;
   }
 }
 

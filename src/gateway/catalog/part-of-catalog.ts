@@ -69,9 +69,9 @@ function inOneOf(catalog: Catalog, parts: readonly CatalogPart[]): Catalog {
     appPages: new Map(
       [...catalog.appPages].filter(([uri, { backend }]) => isWhole(backend) || pages.has(uri)),
     ),
-    skillReach: new Map([...catalog.skillReach].filter(([backend]) => isWhole(backend))),
+    skillAccess: new Map([...catalog.skillAccess].filter(([backend]) => isWhole(backend))),
     permissions: new Map([...catalog.permissions].filter(([backend]) => isWhole(backend))),
-    resourceReach: catalog.resourceReach.filter(({ backend }) => isWhole(backend)),
+    resourceAccess: catalog.resourceAccess.filter(({ backend }) => isWhole(backend)),
   };
 }
 

@@ -50,17 +50,17 @@ export function resolveTarget(
  */
 function resolveUri(catalog: Catalog, uri: string, namedBy: string | null): Resolved | null {
   if (catalog.isElsewhere?.(uri) === true) return null;
-  const { away, appPages, skillPlaces, skillReach, resourceReach } = catalog;
+  const { unavailable, appPages, publishedSkills, skillAccess, resourceAccess } = catalog;
   const found = (owner: Owner): Resolved => ({
     ...owner,
-    status: away.has(owner.backend) ? "away" : "listed",
+    status: unavailable.has(owner.backend) ? "away" : "listed",
   });
   const page = appPages.get(uri);
   if (page !== undefined) return found(page);
   if (uri.length > MAX_URI_LENGTH) return null;
-  const owner = skillPlaces.ownerOf(uri);
+  const owner = publishedSkills.ownerOf(uri);
   if (owner !== null)
-    return skillReach.get(owner.backend)?.permits(owner.originalName) === true ? found(owner) : null;
+    return skillAccess.get(owner.backend)?.permits(owner.originalName) === true ? found(owner) : null;
   const above = folderAbove(catalog, uri);
   if (above !== null)
     return catalog.permissions.get(above)?.permits(uri) === true
@@ -72,10 +72,10 @@ function resolveUri(catalog: Catalog, uri: string, namedBy: string | null): Reso
   for (const { backend, status, template, denies } of templatesOf(catalog)) {
     if (template.fits(uri, left) && !denies(uri)) return { backend, originalName: uri, status };
   }
-  const isSkill = uri.startsWith(SKILL_SCHEME) && skillReach.size > 0;
+  const isSkill = uri.startsWith(SKILL_SCHEME) && skillAccess.size > 0;
   const reaches = isSkill
-    ? [...skillReach].map(([backend, reach]) => ({ ...reach, backend }))
-    : resourceReach;
+    ? [...skillAccess].map(([backend, access]) => ({ ...access, backend }))
+    : resourceAccess;
   const [only, ...others] = reaches;
   if (only === undefined || others.length > 0 || !only.permits(uri)) return null;
   return found({ backend: only.backend, originalName: uri });
@@ -84,8 +84,8 @@ function resolveUri(catalog: Catalog, uri: string, namedBy: string | null): Reso
 /** Finds only skills of backends that allow unlisted ones. */
 function resolveUnlistedSkill(catalog: Catalog, name: string): Resolved | null {
   const found = resolveTarget(catalog, { kind: "resource", name });
-  const reach = found === null ? undefined : catalog.skillReach.get(found.backend);
-  if (found === null || reach === undefined || reach.isWithheld || !reach.permits(found.originalName))
+  const access = found === null ? undefined : catalog.skillAccess.get(found.backend);
+  if (found === null || access === undefined || access.isWithheld || !access.permits(found.originalName))
     return null;
   const { backend, originalName, status } = found;
   return { backend, originalName, status };
@@ -117,25 +117,32 @@ const foldersOf = memoized(({ entries }: Catalog) => {
  * Listed templates come first, then those that are away, then those that wait for approval; within each, the longest
  * literal beginning.
  */
-const templatesOf = memoized(({ entries, resourceReach }: Catalog) => {
-  const reach = new Map(resourceReach.map((one) => [one.backend, one]));
+const templatesOf = memoized(({ entries, resourceAccess }: Catalog) => {
+  const accessByBackend = new Map(resourceAccess.map((one) => [one.backend, one]));
   const templates = Map.groupBy(
     entries.filter(({ kind }) => kind === "template"),
     ({ status }) => status,
   );
-  const { listed = [], away = [], unapproved = [] } = Object.fromEntries(templates);
+  const { listed = [], away: unavailable = [], unapproved = [] } = Object.fromEntries(templates);
   const beginning = ({ name }: CatalogEntry): number =>
     (name.indexOf("{") + name.length + 1) % (name.length + 1);
   const nearest = (some: readonly CatalogEntry[]) =>
     some.toSorted((one, other) => beginning(other) - beginning(one));
-  return [...nearest(listed), ...nearest(away), ...nearest(unapproved.slice(0, MOST_UNAPPROVED))].flatMap(
-    ({ name, backend, status }) => {
-      const template = compileUriTemplate(name);
-      if (template === null) return [];
-      // A template allows the URIs that it matches, unless the filters deny them.
-      return [
-        { backend, status, template, denies: (uri: string) => reach.get(backend)?.denies(uri) === true },
-      ];
-    },
-  );
+  return [
+    ...nearest(listed),
+    ...nearest(unavailable),
+    ...nearest(unapproved.slice(0, MOST_UNAPPROVED)),
+  ].flatMap(({ name, backend, status }) => {
+    const template = compileUriTemplate(name);
+    if (template === null) return [];
+    // A template allows the URIs that it matches, unless the filters deny them.
+    return [
+      {
+        backend,
+        status,
+        template,
+        denies: (uri: string) => accessByBackend.get(backend)?.denies(uri) === true,
+      },
+    ];
+  });
 });

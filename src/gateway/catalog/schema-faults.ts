@@ -83,7 +83,7 @@ const HOLDERS: ReadonlyMap<string, IsSound> = new Map([
 /** Holders of several schemas, by name. */
 const MAPS: ReadonlySet<string> = new Set(["properties", "patternProperties", "dependencies"]);
 
-interface Place {
+interface OpenSchema {
   readonly schema: unknown;
   readonly path: () => readonly string[];
   /** How many schemas it is within, also by references. */
@@ -98,14 +98,14 @@ export function faultsOf(
   const faults: SchemaFault[] = [];
   const visited = new Set<JsonObject>();
   const { targetOf, isTaken } = createLookup(root);
-  const open: Place[] = [{ schema: root, path: () => [], depth: 0 }];
-  for (let place = open.pop(); place !== undefined; place = open.pop()) {
-    const { schema, path, depth } = place;
+  const open: OpenSchema[] = [{ schema: root, path: () => [], depth: 0 }];
+  for (let current = open.pop(); current !== undefined; current = open.pop()) {
+    const { schema, path, depth } = current;
     if (!isJsonObject(schema) || visited.has(schema)) continue;
     visited.add(schema);
     const report = (keyword: string, reason: string): void =>
       void faults.push({ path: path(), keyword, reason });
-    const inner: Place[] = [];
+    const inner: OpenSchema[] = [];
     const add = (within: unknown, ...keys: readonly string[]): void =>
       void inner.push({ schema: within, path: () => [...path(), ...keys], depth: depth + 1 });
     for (const [keyword, value] of Object.entries(schema)) {
@@ -131,7 +131,7 @@ export function faultsOf(
       const how = target === null ? "nowhere" : "too deep";
       report("$ref", `$ref ${JSON.stringify($ref)?.slice(0, 100)} leads ${how}`);
     }
-    if (faults.length > MOST_LEFT_OUT) break;
+    if (faults.length > MOST_OMITTED) break;
     // The first item is taken out first, and everything within it before the next one, in a compiler's order.
     for (let next = inner.pop(); next !== undefined; next = inner.pop()) open.push(next);
   }
@@ -187,12 +187,12 @@ function namesIn(root: JsonObject) {
   const taken = new Set<JsonObject>();
   const open = [{ schema: root, base: BASE, path: [] as readonly string[] }];
   named.set(BASE, { schema: root, path: [] });
-  for (let place = open.pop(); place !== undefined; place = open.pop()) {
-    const { schema, path } = place;
+  for (let current = open.pop(); current !== undefined; current = open.pop()) {
+    const { schema, path } = current;
     if (bases.has(schema) || path.length > MOST_NESTED) continue;
     const { $id, $anchor, $dynamicAnchor } = schema;
-    const own = typeof $id === "string" && !$id.startsWith("#") ? URL.parse($id, place.base) : null;
-    const base = own === null ? place.base : own.href.replace(/#.*$/s, "");
+    const own = typeof $id === "string" && !$id.startsWith("#") ? URL.parse($id, current.base) : null;
+    const base = own === null ? current.base : own.href.replace(/#.*$/s, "");
     bases.set(schema, base);
     if (own !== null && named.has(base) && base !== BASE) taken.add(schema);
     if (own !== null) named.set(base, named.get(base) ?? { schema, path });
@@ -242,7 +242,7 @@ const NO_SCHEMA: JsonObject = { type: "object" };
 /** Taking out one keyword may break another, which needed it. */
 const MOST_ROUNDS = 3;
 /** Each takes a copy of the schema to leave out. */
-const MOST_LEFT_OUT = 100;
+const MOST_OMITTED = 100;
 /** A path has up to two members for each schema around it. */
 const MOST_NESTED = 400;
 /** Of references that lead only to references. */
@@ -265,22 +265,22 @@ const soundSchemas = memoized((patterns: PatternVerdicts) =>
       if (fault !== undefined) {
         const { outputSchema: _, ...rest } = sound;
         sound = rest;
-        faults.push(`outputSchema is left out: ${fault.reason}${placeOf(fault)}`);
+        faults.push(`outputSchema is left out: ${fault.reason}${pathText(fault)}`);
       }
     }
     let input = inputSchema;
     for (let round = 0; isJsonObject(input); round++) {
       const found = faultsOf(input, { isOutput: false, patterns });
       if (found.length === 0) break;
-      const named = found.slice(0, MOST_LEFT_OUT);
-      faults.push(...named.map((fault) => `left out of inputSchema: ${fault.reason}${placeOf(fault)}`));
+      const named = found.slice(0, MOST_OMITTED);
+      faults.push(...named.map((fault) => `left out of inputSchema: ${fault.reason}${pathText(fault)}`));
       input = round < MOST_ROUNDS && named.length === found.length ? found.reduce(without, input) : NO_SCHEMA;
     }
     return { tool: input === inputSchema ? sound : { ...sound, inputSchema: input }, faults };
   }),
 );
 
-function placeOf({ path }: SchemaFault): string {
+function pathText({ path }: SchemaFault): string {
   return path.length === 0 ? "" : ` (in ${path.join(".")})`;
 }
 

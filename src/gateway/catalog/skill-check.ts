@@ -40,7 +40,7 @@ export function checkSkill(entry: JsonObject) {
   const isMetaBad = _meta !== undefined && !isJsonObject(_meta);
   if (isMetaBad) faults.push("_meta is not an object");
   if (files === resources && !isMetaBad) return { entry, faults };
-  const { _meta: _left, ...others } = entry;
+  const { _meta: _dropped, ...others } = entry;
   return { entry: { ...(isMetaBad ? others : entry), resources: files }, faults };
 }
 

@@ -1,7 +1,7 @@
 // The URIs under which skills are published. Clients also read files below a skill's root that no list names. If two
 // servers use one URI for different skills, the skill of the later server gets another root.
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
-import type { SkillPlaces } from "./catalog.ts";
+import type { PublishedSkills } from "./catalog.ts";
 import { copyOf } from "./copies.ts";
 import { MOST_SEGMENTS, rootOf } from "./skill-check.ts";
 import { MAX_URI_LENGTH } from "./uri-template.ts";
@@ -17,47 +17,47 @@ interface SkillSource {
 }
 
 /** A skill's root, the outermost one if skills contain skills. */
-interface Place {
+interface SkillRoot {
   readonly backend: string;
   readonly root: string;
   readonly published: string;
 }
 
 /** `sources` are in order of precedence. `isPrefixed`: every published URI contains its backend's name. */
-export function publishSkills(sources: readonly SkillSource[], isPrefixed: boolean): SkillPlaces {
+export function publishSkills(sources: readonly SkillSource[], isPrefixed: boolean): PublishedSkills {
   const roots = new Map(sources.map(({ backend, skills }) => [backend, outermost(skills)]));
   const allRoots = new Set([...roots.values()].flat());
   if (allRoots.size === 0) return { ownerOf: () => null, publishedUri: (_, uri) => uri };
   const published = new PublishedRoots();
-  const own = new Map<string, Map<string, Place>>();
+  const own = new Map<string, Map<string, SkillRoot>>();
   /** Roots of skills below which earlier backends list resources. */
   const occupied = new Set<string>();
   for (const { backend, resources } of sources) {
-    const places = new Map<string, Place>();
+    const owned = new Map<string, SkillRoot>();
     const near = listedNear(sources, backend);
     for (const root of roots.get(backend) ?? []) {
       const isTaken = isPrefixed || occupied.has(root) || !published.isFree(root);
       let uri = isTaken ? under(backend, root) : root;
       while (uri !== root && (!published.isFree(uri) || isWithin(near(), uri))) uri = under(backend, uri);
-      const place = { backend, root, published: uri };
-      published.add(place);
-      places.set(root, place);
+      const skillRoot = { backend, root, published: uri };
+      published.add(skillRoot);
+      owned.set(root, skillRoot);
     }
-    own.set(backend, places);
+    own.set(backend, owned);
     for (const uri of resources) for (const part of partsOf(uri)) if (allRoots.has(part)) occupied.add(part);
   }
   return {
     ownerOf(uri) {
-      const place = published.containing(uri);
-      return place === null
+      const root = published.containing(uri);
+      return root === null
         ? null
-        : { backend: place.backend, originalName: place.root + uri.slice(place.published.length) };
+        : { backend: root.backend, originalName: root.root + uri.slice(root.published.length) };
     },
     publishedUri(backend, uri) {
-      const places = own.get(backend);
-      for (const part of places === undefined || places.size === 0 ? [] : partsOf(uri)) {
-        const place = places?.get(part);
-        if (place !== undefined) return place.published + uri.slice(part.length);
+      const owned = own.get(backend);
+      for (const part of owned === undefined || owned.size === 0 ? [] : partsOf(uri)) {
+        const root = owned?.get(part);
+        if (root !== undefined) return root.published + uri.slice(part.length);
       }
       let free = uri;
       while (published.containing(free) !== null) free = under(backend, free);
@@ -68,14 +68,14 @@ export function publishSkills(sources: readonly SkillSource[], isPrefixed: boole
 
 /** By published root. No root contains another. */
 class PublishedRoots {
-  readonly #places = new Map<string, Place>();
+  readonly #roots = new Map<string, SkillRoot>();
   /** All roots, and all URIs above them. */
   readonly #above = new Set<string>();
   #deepest = 0;
 
-  add(place: Place): void {
-    this.#places.set(place.published, place);
-    const parts = partsOf(place.published);
+  add(root: SkillRoot): void {
+    this.#roots.set(root.published, root);
+    const parts = partsOf(root.published);
     this.#deepest = Math.max(this.#deepest, parts.length);
     for (const part of parts) this.#above.add(part);
   }
@@ -84,10 +84,10 @@ class PublishedRoots {
     return !this.#above.has(root) && this.containing(root) === null;
   }
 
-  containing(uri: string): Place | null {
+  containing(uri: string): SkillRoot | null {
     for (const part of partsOf(uri, this.#deepest)) {
-      const place = this.#places.get(part);
-      if (place !== undefined) return place;
+      const root = this.#roots.get(part);
+      if (root !== undefined) return root;
     }
     return null;
   }

@@ -35,7 +35,7 @@ export class KeyRing implements Disposable {
   last: ReadKeys | null;
   readonly #options: KeyRingOptions;
   readonly #ended = new AbortController();
-  #askedAtMs = Number.NEGATIVE_INFINITY;
+  #requestedAtMs = Number.NEGATIVE_INFINITY;
   #reading: Promise<void> | null = null;
   #failure: { readonly reason: string; readonly sinceMs: number } | null = null;
   #failures = 0;
@@ -67,7 +67,7 @@ export class KeyRing implements Disposable {
 
   /** The current keys. If there are none, waits a bounded time for a read that is under way. */
   async ready(): Promise<KeySet | null> {
-    if (this.current === null) await this.#settled();
+    if (this.current === null) await this.#whenLoaded();
     return this.current;
   }
 
@@ -77,8 +77,9 @@ export class KeyRing implements Disposable {
    */
   async newerThan(than: KeySet): Promise<KeySet | null> {
     const { clock } = this.#options;
-    if (this.current === than && clock.monotonicMs() - this.#askedAtMs >= UNKNOWN_KEY_PAUSE_MS) this.start();
-    await this.#settled();
+    if (this.current === than && clock.monotonicMs() - this.#requestedAtMs >= UNKNOWN_KEY_PAUSE_MS)
+      this.start();
+    await this.#whenLoaded();
     return this.current === than ? null : this.current;
   }
 
@@ -87,7 +88,7 @@ export class KeyRing implements Disposable {
     this.#timer?.[Symbol.dispose]();
   }
 
-  async #settled(): Promise<void> {
+  async #whenLoaded(): Promise<void> {
     if (this.#reading !== null) await settlesWithin(this.#options.clock, WAIT_MS, this.#reading);
   }
 
@@ -96,7 +97,7 @@ export class KeyRing implements Disposable {
     const { signal } = this.#ended;
     if (signal.aborted) return;
     this.#timer?.[Symbol.dispose]();
-    this.#askedAtMs = clock.monotonicMs();
+    this.#requestedAtMs = clock.monotonicMs();
     const loaded = await source(signal);
     if (signal.aborted) return;
     if (!loaded.ok) {

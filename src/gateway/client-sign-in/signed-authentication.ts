@@ -191,7 +191,7 @@ export class SignedAuthentication implements Authenticator {
     const expiresAtMs = (secondsAsMs(claims["exp"]) ?? 0) + tokens.leewayMs;
     const answer: Authentication = tokens.requiredScopes.every((scope) => scopes.includes(scope))
       ? { ok: true, principal }
-      : lacking(tokens, scopes);
+      : missingScope(tokens, scopes);
     this.#current.set(principal, principal);
     proofs.set(principal, { from: this.#from, parts, scopes });
     this.#forgetWithOldKeys();
@@ -230,7 +230,7 @@ function isOfIssuer({ id = "" }: Principal, issuer: string): boolean {
  * The refusal of a token that lacks required scopes. It names the required scopes and the token's own scopes, so that
  * the client's next token has both.
  */
-function lacking({ requiredScopes }: SignedTokensConfig, own: readonly string[]): RefusedAuthentication {
+function missingScope({ requiredScopes }: SignedTokensConfig, own: readonly string[]): RefusedAuthentication {
   const scope = [...new Set([...requiredScopes, ...own])].join(" ");
   return { ok: false, status: 403, reason: REFUSED.scope, error: "insufficient_scope", scope };
 }
@@ -299,8 +299,8 @@ export function createProtectedResource(
   const originOf = (host: string): string => own?.origin ?? `http://${host}`;
   return {
     paths: new Set([WELL_KNOWN, `${WELL_KNOWN}${MCP_PATH}`, `${WELL_KNOWN}${path}`, ...legacyPaths]),
-    metadata: (host, asked) => ({
-      resource: legacyPaths.has(asked)
+    metadata: (host, path) => ({
+      resource: legacyPaths.has(path)
         ? `${originOf(host)}${legacyPath}`
         : (publicUrl ?? `http://${host}${MCP_PATH}`),
       authorization_servers: [tokens.issuer],

@@ -127,8 +127,8 @@ function textsOf(value: unknown): readonly string[] {
 
 /** The scopes in `scope` and `scp`: each a text, or a list of texts, with scopes separated by spaces. */
 export function scopesOf({ scope, scp }: JsonMembers): readonly string[] {
-  const words = [...textsOf(scope), ...textsOf(scp)].flatMap((text) => text.split(" "));
-  return [...new Set(words.filter((word) => SCOPE.test(word)))];
+  const scopes = [...textsOf(scope), ...textsOf(scp)].flatMap((text) => text.split(" "));
+  return [...new Set(scopes.filter((one) => SCOPE.test(one)))];
 }
 
 /**

@@ -18,24 +18,27 @@ import { type PathBases, type Reading, readingsOf } from "./path-readings.ts";
  * Where a path leads after its links are followed. If the end of the path does not exist, `at` contains that end
  * unchanged.
  */
-type PathPlace = { readonly at: string; readonly exists: boolean } | { readonly unclear: string };
+type ResolvedPath = { readonly at: string; readonly exists: boolean } | { readonly unclear: string };
 
 /**
  * Resolves with the places in the order of the paths; null: the places are not known within `waitMs`, for instance
  * because a mount hangs. Never rejects.
  */
-export type LookAtPlaces = (paths: readonly string[], waitMs: number) => Promise<readonly PathPlace[] | null>;
+export type ResolvePaths = (
+  paths: readonly string[],
+  waitMs: number,
+) => Promise<readonly ResolvedPath[] | null>;
 
 interface FolderGateOptions {
   readonly backends: readonly ServedBackend[];
   /** To expand `~`. */
   readonly userHome: string;
-  readonly places: LookAtPlaces;
+  readonly resolvePaths: ResolvePaths;
   /** Its input schemas tell the types of arguments. */
   readonly catalog: () => Pick<Catalog, "tools">;
 }
 
-const LOOK_MS = 2_000;
+const RESOLVE_MS = 2_000;
 const MOST_TEXTS = 10_000;
 /** Maximum number of segments in all paths of one call, because each segment may need a system call. */
 const MOST_PARTS = 50_000;
@@ -81,7 +84,7 @@ type Gate = (method: string, params: JsonObject | undefined) => Promise<Reply | 
 function gateOf(
   backend: ServedBackend,
   folders: readonly string[],
-  { userHome, places, catalog }: FolderGateOptions,
+  { userHome, resolvePaths, catalog }: FolderGateOptions,
 ): Gate {
   const folderOf = ({ connection }: { readonly connection: ServedBackend["connection"] }): string =>
     connection.type === "stdio" ? connection.cwd : userHome;
@@ -99,7 +102,7 @@ function gateOf(
       if (found === undefined) found = catalog().tools.values().find(isCalled) ?? null;
       return found;
     };
-    const fault = await faultOf(textsOf(params, members, tool), folders, bases, places);
+    const fault = await faultOf(textsOf(params, members, tool), folders, bases, resolvePaths);
     if (fault === null) return null;
     const allowed = folders.length === 0 ? "no path at all" : `only paths in ${folders.join(", ")}`;
     const text = `Not run: ${fault}. Backend ${backend.name} may be given ${allowed} (\`folders\` in its section): name the whole path of what you mean.`;
@@ -123,8 +126,8 @@ const PATH_NAMES =
 
 /** Whether an argument is a path by its name, judged by the last word, as in `file_path`, `outputDir` and `file2`. */
 function namesPath(key: string): boolean {
-  const words = key.split(/[^A-Za-z]+|(?<=[a-z])(?=[A-Z])/).filter((word) => word !== "");
-  return PATH_NAMES.test(words.at(-1) ?? "");
+  const parts = key.split(/[^A-Za-z]+|(?<=[a-z])(?=[A-Z])/).filter((part) => part !== "");
+  return PATH_NAMES.test(parts.at(-1) ?? "");
 }
 
 /**
@@ -133,12 +136,12 @@ function namesPath(key: string): boolean {
  */
 function textsOf(params: JsonObject, members: readonly string[], tool: () => CatalogEntry | null) {
   const texts: CheckedText[] = [];
-  interface Left extends Omit<CheckedText, "text"> {
+  interface RemainingText extends Omit<CheckedText, "text"> {
     readonly value: unknown;
     /** The argument's name, if the value is a whole argument. */
     readonly name?: string;
   }
-  const left: Left[] = members.map((label) => ({ label, value: params[label], isNamedPath: false }));
+  const left: RemainingText[] = members.map((label) => ({ label, value: params[label], isNamedPath: false }));
   for (let next = left.pop(); next !== undefined; next = left.pop()) {
     const { label, value, isNamedPath, name } = next;
     if (texts.length + left.length >= MOST_TEXTS) return null;
@@ -203,7 +206,7 @@ async function faultOf(
   texts: readonly CheckedText[] | null,
   folders: readonly string[],
   bases: PathBases,
-  places: LookAtPlaces,
+  resolvePaths: ResolvePaths,
 ): Promise<string | null> {
   if (texts === null) return `it has more than ${MOST_TEXTS} texts, and not all of them can be checked`;
   const read: { readonly checked: CheckedText; readonly reading: Reading }[] = [];
@@ -223,20 +226,20 @@ async function faultOf(
     if (parts > MOST_PARTS) return "it may have more paths than can be checked";
   }
   if (read.length === 0) return null;
-  const asked = [...paths];
-  const found = await places(asked, LOOK_MS);
+  const requested = [...paths];
+  const found = await resolvePaths(requested, RESOLVE_MS);
   if (found === null) return "its paths could not be resolved in time; try again";
-  const byPath = new Map(asked.map((path, at) => [path, found[at] ?? { unclear: "no answer" }]));
+  const byPath = new Map(requested.map((path, at) => [path, found[at] ?? { unclear: "no answer" }]));
   const tops = folders.flatMap((folder) => {
-    const place = byPath.get(folder);
-    return place !== undefined && "at" in place ? [place.at] : [];
+    const resolved = byPath.get(folder);
+    return resolved !== undefined && "at" in resolved ? [resolved.at] : [];
   });
   for (const { checked, reading } of read) {
     const condition = reading.onlyIf === null ? null : byPath.get(reading.onlyIf);
     if (condition && "exists" in condition && !condition.exists) continue;
-    const place = byPath.get(reading.at) ?? { unclear: "no answer" };
-    if ("unclear" in place) return `${shown(checked)} cannot be resolved (${place.unclear})`;
-    if (!tops.some((top) => isIn(place.at, top))) return `${shown(checked)} leads out of its folders`;
+    const resolved = byPath.get(reading.at) ?? { unclear: "no answer" };
+    if ("unclear" in resolved) return `${shown(checked)} cannot be resolved (${resolved.unclear})`;
+    if (!tops.some((top) => isIn(resolved.at, top))) return `${shown(checked)} leads out of its folders`;
   }
   return null;
 }

@@ -29,7 +29,7 @@ const LONGEST_TEXT = 32 * 1024;
 export function readingsOf(given: string, bases: PathBases, isNamedPath: boolean): Readings {
   if (given.includes("\0")) return { unclear: "it has a NUL character" };
   // Servers remove edge characters, quotes and redundant slashes, so a path can be padded with these to any length.
-  const text = given.length > LONGEST_TEXT ? within(given, isEdgeOrQuote).replace(LEFT_OUT, "/") : given;
+  const text = given.length > LONGEST_TEXT ? within(given, isEdgeOrQuote).replace(EMPTY_STEPS, "/") : given;
   if (text.length > LONGEST_TEXT) {
     if (STEP_UP_SOMEHOW.test(text)) return { unclear: "it is too long to be checked, and has `..` in it" };
     const isFileUri = /^file:\S/i.test(fileUriIn(headOf(text)) ?? "");
@@ -59,7 +59,7 @@ function headOf(text: string): string {
 }
 
 /** Redundant slashes and dots, also escaped. */
-const LEFT_OUT = /(?:\/|%(?:25)?2f)(?:(?:\.|%(?:25)?2e)?(?:\/|%(?:25)?2f))+/gi;
+const EMPTY_STEPS = /(?:\/|%(?:25)?2f)(?:(?:\.|%(?:25)?2e)?(?:\/|%(?:25)?2f))+/gi;
 const STEP_UP_SOMEHOW = /(?:^|\/|%(?:25)?2f)(?:\.|%(?:25)?2e){2}(?:\/|%(?:25)?2f|$)/i;
 
 /** Servers may trim quotes and spaces, change the Unicode form, and unescape once or twice. */
@@ -180,14 +180,14 @@ function ofRelative(form: string, { cwd, others }: PathBases, isNamedPath: boole
   const [first = "", second] = normal.split("/");
   const isUpward = first === "..";
   const isUrl = /^[A-Za-z][A-Za-z\d+.-]+:\/\//.test(form);
-  const saysSo = isNamedPath || form === "" || /^\.(?:\/|$)/.test(form) || hasStepUp(form);
-  const isSaid = isUpward || (saysSo && !isUrl);
+  const namesPath = isNamedPath || form === "" || /^\.(?:\/|$)/.test(form) || hasStepUp(form);
+  const isPath = isUpward || (namesPath && !isUrl);
   const fromRoot = { at: `/${normal}`, onlyIf: `/${first}/${second}` };
   return [
     ...bases.flatMap((base) => {
       // `/.` exists only below a folder, and other bases than `cwd` may be files.
       const folder = base === cwd ? null : `${base}/.`;
-      const onlyIf = isSaid ? folder : `${base}/${first}`;
+      const onlyIf = isPath ? folder : `${base}/${first}`;
       return spellings(`${base}/${form}`).map((at) => ({ at, onlyIf }));
     }),
     ...(isUpward || second === undefined || second === "" ? [] : [fromRoot]),

@@ -17,21 +17,21 @@ import type { LargePart, StoredPart, StoredResults } from "./stored-results.ts";
  */
 export interface LimitParts {
   readonly limiter: PrincipalLimiter;
-  readonly kept: StoredResults;
+  readonly stored: StoredResults;
 }
 
-export function createLimits({ limiter, kept }: LimitParts): Middleware {
+export function createLimits({ limiter, stored }: LimitParts): Middleware {
   return (next: Handle) => (request: GatewayRequest) => {
     // A script's calls have waited for their turn, and what they answer goes to the script, not to the client.
     if (request.through === "run_script") return next(request);
-    const counted = request.isCounted === true ? "already" : OWN_ANSWERS.has(request.method) ? "own" : "call";
-    const admitted = limiter.admit(request.handle.client.principal, counted);
+    const charge = request.isCharged === true ? "already" : OWN_ANSWERS.has(request.method) ? "own" : "call";
+    const admitted = limiter.admit(request.handle.client.principal, charge);
     if ("error" in admitted) return Promise.resolve(admitted);
     const { account, limits } = admitted;
     return next(request).then(
       (reply) => {
         limiter.release(account);
-        return withinSize(request, reply, limits, kept);
+        return withinSize(request, reply, limits, stored);
       },
       (error: unknown) => {
         limiter.release(account);
@@ -52,13 +52,13 @@ const MOST_BLOCKS = 64;
 /** Maximum length of a MIME type, which is sent with each piece; a longer one is replaced. */
 const LONGEST_TYPE = 255;
 const LIMIT = "[limits].result_mb";
-const FIRST_WITH_LINKS = "2025-06-18";
+const FIRST_WITH_REFERENCES = "2025-06-18";
 
 function withinSize(
   request: GatewayRequest,
   reply: Reply,
   limits: PrincipalLimits,
-  kept: StoredResults,
+  stored: StoredResults,
 ): Reply {
   const { method, params, handle } = request;
   if (isError(reply)) return reply;
@@ -78,10 +78,10 @@ function withinSize(
     bytes: jsonSize(reply.result),
     ...limit,
   };
-  if (method === "resources/read") return readInstead(large, kept);
-  if (method === "tasks/get") return taskInPieces(large, kept) ?? refusal(large);
+  if (method === "resources/read") return readInstead(large, stored);
+  if (method === "tasks/get") return taskInPieces(large, stored) ?? refusal(large);
   return (
-    (method === "tools/call" || method === "tasks/result" ? inPieces(large, kept) : null) ?? refusal(large)
+    (method === "tools/call" || method === "tasks/result" ? inPieces(large, stored) : null) ?? refusal(large)
   );
 }
 
@@ -134,7 +134,7 @@ function refusal({ what, result, bytes, limitBytes, limitName }: Large): Reply {
 }
 
 /** null if the result cannot be cut. */
-function inPieces(large: Large, kept: StoredResults): Reply | null {
+function inPieces(large: Large, stored: StoredResults): Reply | null {
   const { result, client, limitBytes, pieceCharacters } = large;
   const { content, structuredContent } = result;
   if (structuredContent !== undefined || !Array.isArray(content) || isUnreadable(content)) return null;
@@ -145,30 +145,30 @@ function inPieces(large: Large, kept: StoredResults): Reply | null {
   const left = sizes.reduce((sum, size, index) => (moved.has(index) ? sum : sum + size), around);
   if (moved.size === 0 || left > limitBytes) return null;
   const parts = [...moved].sort(([a], [b]) => a - b);
-  const places = kept.keep(
+  const storedParts = stored.keep(
     client,
     parts.map(([, part]) => part),
     pieceCharacters,
   );
-  if (places === null) return null;
-  const placeOf = new Map(parts.map(([index], nth) => [index, places[nth]]));
+  if (storedParts === null) return null;
+  const partAt = new Map(parts.map(([index], nth) => [index, storedParts[nth]]));
   const out: unknown[] = [];
   for (const [index, block] of blocks.entries()) {
-    const [part, place] = [moved.get(index), placeOf.get(index)];
-    if (part === undefined || place === undefined) out.push(block);
+    const [part, storedPart] = [moved.get(index), partAt.get(index)];
+    if (part === undefined || storedPart === undefined) out.push(block);
     else {
-      out.push({ type: "text", text: note(large, place, kept.keptMs) });
-      if (client.protocolVersion >= FIRST_WITH_LINKS) out.push(link(place, part));
+      out.push({ type: "text", text: remark(large, storedPart, stored.retainedMs) });
+      if (client.protocolVersion >= FIRST_WITH_REFERENCES) out.push(resourceReference(storedPart, part));
     }
   }
   return { result: { ...result, content: out } };
 }
 
-function taskInPieces(large: Large, kept: StoredResults): Reply | null {
+function taskInPieces(large: Large, stored: StoredResults): Reply | null {
   const { result: task } = large;
   const { result } = task;
   if (!isJsonObject(result)) return null;
-  const cut = inPieces({ ...large, result, bytes: jsonSize(result) }, kept);
+  const cut = inPieces({ ...large, result, bytes: jsonSize(result) }, stored);
   return cut === null || isError(cut) ? cut : { result: { ...task, result: cut.result } };
 }
 
@@ -234,15 +234,15 @@ function joined(content: readonly unknown[]): readonly unknown[] {
 }
 
 /** Replies with an error that says where the pieces are, because a result of resources/read has no room for a link. */
-function readInstead(large: Large, kept: StoredResults): Reply {
+function readInstead(large: Large, stored: StoredResults): Reply {
   const { result, client, limitBytes, limitName, pieceCharacters } = large;
   const { contents } = result;
   const isList = Array.isArray(contents) && !isUnreadable(contents);
   const [only, ...others] = isList ? contents : [];
   const part = others.length === 0 ? resourcePart(only) : null;
-  const [place] = part === null ? [] : (kept.keep(client, [part], pieceCharacters) ?? []);
-  if (place === undefined) return refusal(large);
-  const message = note(large, place, kept.keptMs);
+  const [storedPart] = part === null ? [] : (stored.keep(client, [part], pieceCharacters) ?? []);
+  if (storedPart === undefined) return refusal(large);
+  const message = remark(large, storedPart, stored.retainedMs);
   return limitRefusal({ limit: limitName, allowed: limitBytes, message, retryAfterMs: null });
 }
 
@@ -254,20 +254,20 @@ function forWhom({ protocolVersion, principal }: ClientHandle): string {
     : `only for ${named(principal)}`;
 }
 
-function note(
+function remark(
   { what, bytes, limitBytes, limitName, client }: Large,
   { uri, pieces }: StoredPart,
-  keptMs: number,
+  retainedMs: number,
 ): string {
   const where =
     pieces === 1
       ? `read it as the resource ${uri}`
       : `read it in ${pieces} pieces: ${uri}/1 to ${uri}/${pieces}`;
-  const minutes = Math.round(keptMs / 60_000);
+  const minutes = Math.round(retainedMs / 60_000);
   return `${what} has ${mebibytes(bytes)} MiB, more than the ${mebibytes(limitBytes)} MiB of ${limitName}. It is kept for ${minutes} minutes, ${forWhom(client)}; ${where}.`;
 }
 
-function link({ uri, pieces, bytes }: StoredPart, { mimeType }: LargePart): JsonObject {
+function resourceReference({ uri, pieces, bytes }: StoredPart, { mimeType }: LargePart): JsonObject {
   return {
     type: "resource_link",
     uri,

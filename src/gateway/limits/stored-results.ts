@@ -4,7 +4,7 @@ import { randomBytes } from "node:crypto";
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import { type ClientHandle, principalKey } from "../client-handle.ts";
 import { errorReply, RESOURCE_NOT_FOUND, type Reply } from "../json-rpc.ts";
-import { KEPT_RESULTS } from "../middleware/request-target.ts";
+import { RESULTS_PREFIX } from "../middleware/request-target.ts";
 import { MODERN_VERSION } from "../protocol.ts";
 import { textSize } from "./result-size.ts";
 
@@ -16,7 +16,7 @@ const BOUNDS = {
   sessionBytes: 64 * MEBIBYTE,
   allResults: 256,
   allBytes: 256 * MEBIBYTE,
-  keptMs: 3_600_000,
+  retainedMs: 3_600_000,
 };
 export type KeepBounds = Readonly<typeof BOUNDS>;
 
@@ -39,7 +39,7 @@ export interface StoredPart {
 /** The session that may read the part, or the key of a principal without sessions. */
 type Holder = ClientHandle | string;
 
-interface Kept extends StoredPart {
+interface StoredResult extends StoredPart {
   readonly holder: Holder;
   /** The `principalKey` of the principal that may read the part. */
   readonly principal: string;
@@ -54,7 +54,7 @@ export class StoredResults implements Disposable {
   readonly #clock: Clock;
   readonly #bounds: KeepBounds;
   /** The kept results by id, oldest first. */
-  readonly #kept = new Map<string, Kept>();
+  readonly #stored = new Map<string, StoredResult>();
   #timer: Timer | null = null;
 
   constructor(clock: Clock, bounds: KeepBounds = BOUNDS) {
@@ -63,11 +63,11 @@ export class StoredResults implements Disposable {
   }
 
   get size(): number {
-    return this.#kept.size;
+    return this.#stored.size;
   }
 
-  get keptMs(): number {
-    return this.#bounds.keptMs;
+  get retainedMs(): number {
+    return this.#bounds.retainedMs;
   }
 
   /**
@@ -79,7 +79,7 @@ export class StoredResults implements Disposable {
     parts: readonly LargePart[],
     pieceCharacters: number,
   ): readonly StoredPart[] | null {
-    const { sessionBytes, keptMs } = this.#bounds;
+    const { sessionBytes, retainedMs } = this.#bounds;
     const sizes = parts.map(({ kind, content }) =>
       kind === "blob" ? Math.floor((content.length / 4) * 3) : textSize(content),
     );
@@ -87,47 +87,47 @@ export class StoredResults implements Disposable {
     if (sum > sessionBytes || client.ended.aborted) return null;
     const characters = Math.max(GROUP, Math.ceil(pieceCharacters / GROUP) * GROUP);
     const result = Symbol();
-    const all = parts.map((part, index): Kept => {
+    const all = parts.map((part, index): StoredResult => {
       const id = randomBytes(12).toString("base64url");
-      const kept = {
-        uri: `${KEPT_RESULTS}${id}`,
+      const stored = {
+        uri: `${RESULTS_PREFIX}${id}`,
         pieces: Math.max(1, Math.ceil(part.content.length / characters)),
         bytes: sizes[index] ?? 0,
-        holder: holderOf(client),
+        holder: clientKey(client),
         principal: principalKey(client.principal),
         part,
         result,
         pieceCharacters: characters,
-        untilMs: this.#clock.monotonicMs() + keptMs,
+        untilMs: this.#clock.monotonicMs() + retainedMs,
       };
-      this.#kept.set(id, kept);
-      return kept;
+      this.#stored.set(id, stored);
+      return stored;
     });
-    this.#makeRoom(holderOf(client));
-    this.#timer ??= this.#clock.setTimer(keptMs, this.#expire);
-    const isKept = [...this.#kept.values()].some((kept) => kept.result === result);
-    return isKept ? all : null;
+    this.#dropExcess(clientKey(client));
+    this.#timer ??= this.#clock.setTimer(retainedMs, this.#expire);
+    const isStored = [...this.#stored.values()].some((stored) => stored.result === result);
+    return isStored ? all : null;
   }
 
   /** The reply to resources/read of a kept part. */
   read({ client, uri }: { readonly client: ClientHandle; readonly uri: string }): Reply {
-    const [id = "", place = "1", ...more] = uri.slice(KEPT_RESULTS.length).split("/");
-    const kept = this.#kept.get(id);
-    const piece = /^[1-9][0-9]{0,8}$/.test(place) && more.length === 0 ? Number(place) : 0;
+    const [id = "", pieceText = "1", ...more] = uri.slice(RESULTS_PREFIX.length).split("/");
+    const stored = this.#stored.get(id);
+    const piece = /^[1-9][0-9]{0,8}$/.test(pieceText) && more.length === 0 ? Number(pieceText) : 0;
     // Another session's URI gets the same reply as an unknown one.
-    const isOwn = kept?.holder === holderOf(client) && kept.principal === principalKey(client.principal);
-    if (!isOwn || piece === 0 || piece > kept.pieces) return unknown(uri);
-    return { result: { contents: [contents(kept, uri, piece)] } };
+    const isOwn = stored?.holder === clientKey(client) && stored.principal === principalKey(client.principal);
+    if (!isOwn || piece === 0 || piece > stored.pieces) return unknown(uri);
+    return { result: { contents: [contents(stored, uri, piece)] } };
   }
 
   /** Drops the results of a session that has ended. */
   forget(client: ClientHandle): void {
-    for (const [id, kept] of this.#kept) if (kept.holder === client) this.#kept.delete(id);
+    for (const [id, stored] of this.#stored) if (stored.holder === client) this.#stored.delete(id);
     if (this.size === 0) this[Symbol.dispose]();
   }
 
   [Symbol.dispose](): void {
-    this.#kept.clear();
+    this.#stored.clear();
     this.#timer?.[Symbol.dispose]();
     this.#timer = null;
   }
@@ -136,29 +136,29 @@ export class StoredResults implements Disposable {
    * Drops this session's oldest results until the session is within its bounds. If the results of all sessions exceed
    * the bounds for all, drops results of the session that has the most bytes.
    */
-  #makeRoom(holder: Holder): void {
+  #dropExcess(holder: Holder): void {
     const { sessionResults, sessionBytes, allResults, allBytes } = this.#bounds;
     this.#dropOldest(holder, sessionResults, sessionBytes);
     for (;;) {
-      const all = [...this.#kept.values()];
+      const all = [...this.#stored.values()];
       if (resultsOf(all) <= allResults && bytesOf(all) <= allBytes) return;
-      const byHolder = [...Map.groupBy(all, (kept) => kept.holder)];
-      const [largest] = byHolder.toSorted(([, one], [, other]) => bytesOf(other) - bytesOf(one));
+      const byClient = [...Map.groupBy(all, (stored) => stored.holder)];
+      const [largest] = byClient.toSorted(([, one], [, other]) => bytesOf(other) - bytesOf(one));
       if (largest === undefined) return;
       this.#dropOldest(largest[0], resultsOf(largest[1]) - 1, sessionBytes);
     }
   }
 
   #dropOldest(holder: Holder, mostResults: number, mostBytes: number): void {
-    const own = [...this.#kept].filter(([, kept]) => kept.holder === holder);
-    let bytes = own.reduce((sum, [, kept]) => sum + kept.bytes, 0);
+    const own = [...this.#stored].filter(([, stored]) => stored.holder === holder);
+    let bytes = own.reduce((sum, [, stored]) => sum + stored.bytes, 0);
     const results = Map.groupBy(own, ([, { result }]) => result);
     let count = results.size;
     for (const parts of results.values()) {
       if (count <= mostResults && bytes <= mostBytes) return;
-      for (const [id, kept] of parts) {
-        this.#kept.delete(id);
-        bytes -= kept.bytes;
+      for (const [id, stored] of parts) {
+        this.#stored.delete(id);
+        bytes -= stored.bytes;
       }
       count -= 1;
     }
@@ -167,29 +167,29 @@ export class StoredResults implements Disposable {
   readonly #expire = (): void => {
     const nowMs = this.#clock.monotonicMs();
     this.#timer = null;
-    for (const [id, { untilMs }] of this.#kept) {
+    for (const [id, { untilMs }] of this.#stored) {
       if (untilMs > nowMs) {
         this.#timer = this.#clock.setTimer(untilMs - nowMs, this.#expire);
         return;
       }
-      this.#kept.delete(id);
+      this.#stored.delete(id);
     }
   };
 }
 
-function resultsOf(kept: readonly Kept[]): number {
-  return new Set(kept.map(({ result }) => result)).size;
+function resultsOf(stored: readonly StoredResult[]): number {
+  return new Set(stored.map(({ result }) => result)).size;
 }
 
-function bytesOf(kept: readonly Kept[]): number {
-  return kept.reduce((sum, { bytes }) => sum + bytes, 0);
+function bytesOf(stored: readonly StoredResult[]): number {
+  return stored.reduce((sum, { bytes }) => sum + bytes, 0);
 }
 
-function holderOf(client: ClientHandle): Holder {
+function clientKey(client: ClientHandle): Holder {
   return client.protocolVersion === MODERN_VERSION ? principalKey(client.principal) : client;
 }
 
-function contents({ part, pieces, pieceCharacters, uri: whole }: Kept, uri: string, piece: number) {
+function contents({ part, pieces, pieceCharacters, uri: whole }: StoredResult, uri: string, piece: number) {
   const { kind, mimeType, content } = part;
   const from = boundary(content, (piece - 1) * pieceCharacters);
   const cut = content.slice(from, boundary(content, piece * pieceCharacters));

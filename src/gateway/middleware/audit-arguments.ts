@@ -27,12 +27,12 @@ export function auditedArguments(
     const most = Math.min(MAX_TEXT, Math.max(0, characters));
     // Secrets are removed before the text is cut to its limit, because the cut could leave half a secret.
     const cleaned = clean(whole.slice(0, 2 * MAX_TEXT));
-    const kept =
+    const shortened =
       cleaned.length <= most && whole.length <= 2 * MAX_TEXT
         ? cleaned
         : `${cleaned.slice(0, most).toWellFormed()}${CUT}`;
-    characters -= kept.length;
-    return kept;
+    characters -= shortened.length;
+    return shortened;
   };
   const copy = (part: unknown, path: string, depth: number): unknown => {
     values--;

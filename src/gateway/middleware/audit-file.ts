@@ -17,7 +17,7 @@ const MAX_QUEUED_LINES = 10_000;
 const FLUSH_MS = 2_000;
 const NEWLINE = 0x0a;
 /** How often the file's size is read from disk while the file is far from full. */
-const SIZE_LOOK_MS = 1_000;
+const SIZE_CHECK_MS = 1_000;
 const FAR_FROM_FULL = 0.9;
 
 interface Failing {
@@ -50,7 +50,7 @@ export class AuditFile implements AsyncDisposable {
   readonly #file: FileTarget;
   readonly #queue: ReturnType<typeof createLineQueue>;
   /** The file's size when it was last read from disk, plus the bytes written since. */
-  #size: { bytes: number; readonly lookedMs: number } | null = null;
+  #size: { bytes: number; readonly checkedMs: number } | null = null;
   #waitingBytes = 0;
   #waitingLines = 0;
   #ending: Promise<void> | null = null;
@@ -141,9 +141,9 @@ export class AuditFile implements AsyncDisposable {
   async #sizeBefore(addedBytes: number): Promise<number> {
     const { maxSizeBytes, path } = this.#config;
     const nowMs = this.#options.clock.monotonicMs();
-    const isFresh = this.#size !== null && nowMs - this.#size.lookedMs < SIZE_LOOK_MS;
+    const isFresh = this.#size !== null && nowMs - this.#size.checkedMs < SIZE_CHECK_MS;
     if (this.#size === null || !isFresh || this.#size.bytes + addedBytes > maxSizeBytes * FAR_FROM_FULL) {
-      this.#size = { bytes: await sizeOf(path), lookedMs: nowMs };
+      this.#size = { bytes: await sizeOf(path), checkedMs: nowMs };
     }
     return this.#size.bytes;
   }
@@ -183,8 +183,8 @@ async function writeWithin(
     await file.reopen();
     return offset;
   }
-  const room = config.maxSizeBytes - size;
-  const fitting = bytes.lastIndexOf(NEWLINE, Math.min(bytes.length, offset + room) - 1) + 1;
+  const space = config.maxSizeBytes - size;
+  const fitting = bytes.lastIndexOf(NEWLINE, Math.min(bytes.length, offset + space) - 1) + 1;
   // A line that is longer than the file's limit is written separately.
   return file.write(bytes.subarray(0, Math.max(fitting, firstEnd)), offset);
 }

@@ -34,31 +34,31 @@ const ALWAYS_ALLOWED: ReadonlySet<string> = new Set([
 ]);
 
 /** Methods that need no consent, because they are too frequent (completion runs at each typed letter) or harmless. */
-const NEVER_ASKED: ReadonlySet<string> = new Set(["completion/complete", "resources/unsubscribe"]);
+const NO_CONSENT_NEEDED: ReadonlySet<string> = new Set(["completion/complete", "resources/unsubscribe"]);
 
 export interface AuthorizationParts {
   readonly policies: Policies;
-  readonly ask: (request: GatewayRequest, call: ConsentRequest) => Promise<ConsentOutcome>;
+  readonly requestConsent: (request: GatewayRequest, call: ConsentRequest) => Promise<ConsentOutcome>;
   /** Records a refusal in the audit: refused requests do not reach the audit's middleware. */
   readonly denied: (request: GatewayRequest, reply: Reply) => void;
 }
 
-export function createAuthorization({ policies, ask, denied }: AuthorizationParts): Middleware {
+export function createAuthorization({ policies, requestConsent, denied }: AuthorizationParts): Middleware {
   const refuse = (request: GatewayRequest, reply: Reply): Reply => {
     denied(request, reply);
     return reply;
   };
-  const askConsent = async (
+  const consentTo = async (
     request: GatewayRequest,
     { target, rule }: Verdict,
     next: Handle,
   ): Promise<Reply> => {
     if (hasAgreed(request, rule)) return next(request);
-    const answer = await ask(request, { ...askedCall(request, target), rule });
+    const answer = await requestConsent(request, { ...requestedCall(request, target), rule });
     if (answer === "accept") request.handle.agree?.();
     // With `agree`, the client's answer came in a separate request, which the rate limit has already counted.
-    const counted = request.handle.agree === undefined ? {} : ({ isCounted: true } as const);
-    const answered = { ...request, ...counted, consent: answer, consentRule: rule };
+    const countMark = request.handle.agree === undefined ? {} : ({ isCharged: true } as const);
+    const answered = { ...request, ...countMark, consent: answer, consentRule: rule };
     return answer === "accept"
       ? makeAnswered(answered, next, refuse)
       : refuse(answered, refusal(request, answer, target));
@@ -66,7 +66,7 @@ export function createAuthorization({ policies, ask, denied }: AuthorizationPart
   return (next) => (request) => {
     const verdict = verdictOn(policies, request);
     if (verdict.effect === "allow") return next(request);
-    if (verdict.effect === "ask") return askConsent(request, verdict, next);
+    if (verdict.effect === "ask") return consentTo(request, verdict, next);
     return Promise.resolve(refuse(request, unknown(request)));
   };
 }
@@ -107,7 +107,7 @@ function verdictOn(policies: Policies, request: GatewayRequest): Verdict {
     ? rulingWith(policies.decide(principal, target, method), params?.["arguments"])
     : policies.effectUnlisted(principal, target, method);
   // An entry that cannot be used now needs no consent: the call fails in any case.
-  const isUnasked = NEVER_ASKED.has(method) || (found !== null && found.status !== "listed");
+  const isUnasked = NO_CONSENT_NEEDED.has(method) || (found !== null && found.status !== "listed");
   return { effect: effect === "ask" && isUnasked ? "allow" : effect, rule, target };
 }
 
@@ -161,7 +161,7 @@ function policyTarget(catalog: Catalog, named: RequestTarget | null) {
     : ({ target: named, isEntry: entry !== null } as const);
 }
 
-function askedCall({ served }: GatewayRequest, target: PolicyTarget | null) {
+function requestedCall({ served }: GatewayRequest, target: PolicyTarget | null) {
   const { definition } = target ?? {};
   return {
     target,
@@ -175,10 +175,10 @@ function askedCall({ served }: GatewayRequest, target: PolicyTarget | null) {
 /** A tool's own error where possible, so that the calling model reads the reason. */
 function refusal(
   { method, params }: GatewayRequest,
-  asked: Exclude<ConsentOutcome, "accept">,
+  outcome: Exclude<ConsentOutcome, "accept">,
   target: PolicyTarget | null,
 ): Reply {
-  const text = refusalText(asked, target);
+  const text = refusalText(outcome, target);
   const isCall = method === "tools/call" && params?.["task"] === undefined;
   return isCall
     ? { result: { content: [{ type: "text", text }], isError: true } }

@@ -9,7 +9,7 @@ import type { Policies } from "./policies.ts";
 export interface ChainParts {
   /** null: off, like the other parts below. */
   readonly policies: Policies | null;
-  readonly ask: AuthorizationParts["ask"];
+  readonly requestConsent: AuthorizationParts["requestConsent"];
   /** The consent for scripts and their calls; absent or null: no scripts. */
   readonly scripts?: Middleware | null;
   /** Rejects only if an inner middleware does. */
@@ -23,10 +23,12 @@ export interface ChainParts {
 
 /** Builds the chain of those parts that are configured. The chain never rejects. */
 export function composeChain(parts: ChainParts): Handle {
-  const { policies, ask, scripts = null, limits, between, audit, recovery, routing } = parts;
+  const { policies, requestConsent, scripts = null, limits, between, audit, recovery, routing } = parts;
   const outer: Middleware[] = [];
   if (policies !== null) {
-    outer.push(createAuthorization({ policies, ask, denied: (request) => audit?.denied(request) }));
+    outer.push(
+      createAuthorization({ policies, requestConsent, denied: (request) => audit?.denied(request) }),
+    );
   }
   if (scripts !== null) outer.push(scripts);
   if (limits !== null) outer.push(limits);

@@ -12,7 +12,7 @@ import type { ConsentOutcome, GatewayRequest } from "./middleware.ts";
 import type { PolicyTarget } from "./policies.ts";
 import type { RequestTarget } from "./request-target.ts";
 
-interface AskingOptions {
+interface ConsentOptions {
   readonly clock: Clock;
   /** Removes registered secrets from a text. */
   readonly clean: (text: string) => string;
@@ -54,7 +54,7 @@ const UNANSWERED: Readonly<Record<Exclude<ConsentOutcome, "accept">, string>> = 
  * Returns the function that asks. It never rejects, and stops waiting at the call's deadline or when the
  * request is cancelled.
  */
-export function createConsentPrompt({ clock, clean, callMs }: AskingOptions) {
+export function createConsentPrompt({ clock, clean, callMs }: ConsentOptions) {
   const open = new WeakMap<ClientHandle, number>();
   return async (request: GatewayRequest, call: ConsentRequest): Promise<ConsentOutcome> => {
     const { client, declared = client.capabilities } = request.handle;
@@ -97,9 +97,12 @@ export function hasAgreed({ consent, consentRule }: GatewayRequest, rule: string
 }
 
 /** Why a call was not run, for people and models, with the name that the client used. */
-export function refusalText(asked: Exclude<ConsentOutcome, "accept">, target: RequestTarget | null): string {
+export function refusalText(
+  outcome: Exclude<ConsentOutcome, "accept">,
+  target: RequestTarget | null,
+): string {
   const what = target === null ? "The request" : `${target.kind} ${safeLine(target.name, LONGEST_NAME)}`;
-  return `${what} was not run: ${UNANSWERED[asked]}.`;
+  return `${what} was not run: ${UNANSWERED[outcome]}.`;
 }
 
 /** `reply` is null if the question's stream closed. */

@@ -91,7 +91,7 @@ export class TokensUsed {
     return hash("sha256", Buffer.concat([this.#key, token]), "buffer");
   }
 
-  note(principal: Principal, digest: Buffer): void {
+  record(principal: Principal, digest: Buffer): void {
     this.#digests.set(principal, digest);
   }
 
@@ -125,7 +125,7 @@ export function readLocalUsers(
     redact(secret.value);
     const principal: Principal = { kind: "user", name, roles };
     const digest = used.digestOf(Buffer.from(secret.value, "utf8"));
-    used.note(principal, digest);
+    used.record(principal, digest);
     known.push({ digest, principal });
     if (!byName.has(name)) byName.set(name, principal);
   }
@@ -138,17 +138,17 @@ export function readLocalUsers(
     return found;
   };
   /** The user who has the principal's token in this configuration; null: no user has it now. */
-  const holderNow = (principal: Principal): Principal | null => {
+  const currentUser = (principal: Principal): Principal | null => {
     const digest = used.by(principal);
     return digest === null ? (byName.get(principal.name) ?? null) : byDigest(digest);
   };
   return {
     byToken: (token) => byDigest(used.digestOf(token)),
     refresh(principal) {
-      const now = holderNow(principal);
+      const now = currentUser(principal);
       return now?.name === principal.name ? now : null;
     },
-    isWithdrawn: (principal) => holderNow(principal) === null,
+    isWithdrawn: (principal) => currentUser(principal) === null,
     missing: [...missing],
   };
 }

@@ -47,7 +47,7 @@ export interface GatewayRequest {
    * True: the rate limit must not count the call, because it has counted the separate request that brought the
    * person's consent.
    */
-  readonly isCounted?: true;
+  readonly isCharged?: true;
 }
 
 export interface RunningScript {
@@ -56,7 +56,7 @@ export interface RunningScript {
   /** The calls that a person has allowed in advance, by the backend and the tool's name; -1: they are declined. */
   readonly allowed: Map<string, number>;
   /** Settles when no question of the script waits: a person is asked one thing at a time. */
-  asking: Promise<unknown>;
+  consentPending: Promise<unknown>;
 }
 
 /** The outcome of asking a person; all but `accept` refuse the call. */
@@ -164,7 +164,7 @@ export interface ServingSet {
    * The backend that would offer this tool and is away. null: the tool is published or unknown, or the principal may
    * not call it.
    */
-  backendAway(principal: Principal, tool: string): string | null;
+  unavailableBackend(principal: Principal, tool: string): string | null;
   authenticate(headers: IncomingHttpHeaders): Authentication | Promise<Authentication>;
   /** null: no authorization server is configured. */
   readonly resource: ProtectedResource | null;

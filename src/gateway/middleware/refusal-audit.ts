@@ -47,10 +47,10 @@ const MAX_PRINCIPAL = 200;
 interface Kind {
   readonly named: Set<string>;
   namedSinceMs: number;
-  counted: Counted | null;
+  counts: RefusalCounts | null;
 }
 
-interface Counted {
+interface RefusalCounts {
   readonly timer: Timer;
   readonly sinceMs: number;
   /** What all counted requests have in common; members in which they differ are null. */
@@ -74,24 +74,24 @@ export class RefusalAudit {
     const { clock } = this.#options;
     const kind = this.#kindOf(request);
     if (this.#isNamed(kind, request)) this.#write(request, { count: 1 });
-    else if (kind.counted === null) {
-      const timer = clock.setTimer(COUNT_MS, () => this.#writeCountedOf(kind));
-      kind.counted = { timer, sinceMs: clock.wallMs(), like: request, count: 1 };
+    else if (kind.counts === null) {
+      const timer = clock.setTimer(COUNT_MS, () => this.#writeCountsOf(kind));
+      kind.counts = { timer, sinceMs: clock.wallMs(), like: request, count: 1 };
     } else {
-      kind.counted.count += 1;
-      kind.counted.like = alike(kind.counted.like, request);
+      kind.counts.count += 1;
+      kind.counts.like = alike(kind.counts.like, request);
     }
   }
 
   /** Writes the counts now, before the audit's file is replaced or closed. */
-  writeCounted(): void {
-    for (const kind of this.#kinds.values()) this.#writeCountedOf(kind);
+  writeCounts(): void {
+    for (const kind of this.#kinds.values()) this.#writeCountsOf(kind);
   }
 
   #kindOf({ reason }: RefusedRequest): Kind {
     let kind = this.#kinds.get(reason);
     if (kind === undefined) {
-      kind = { named: new Set(), namedSinceMs: this.#options.clock.monotonicMs(), counted: null };
+      kind = { named: new Set(), namedSinceMs: this.#options.clock.monotonicMs(), counts: null };
       this.#kinds.set(reason, kind);
     }
     return kind;
@@ -110,11 +110,11 @@ export class RefusalAudit {
     return true;
   }
 
-  #writeCountedOf(kind: Kind): void {
-    if (kind.counted === null) return;
-    const { timer, like, count, sinceMs } = kind.counted;
+  #writeCountsOf(kind: Kind): void {
+    if (kind.counts === null) return;
+    const { timer, like, count, sinceMs } = kind.counts;
     timer[Symbol.dispose]();
-    kind.counted = null;
+    kind.counts = null;
     this.#write(like, { count, since: isoTime(sinceMs) });
   }
 

@@ -76,10 +76,10 @@ function target(kind: EntryKind, name: unknown): RequestTarget | null {
 }
 
 /** URIs of results that were too large to send. */
-export const KEPT_RESULTS = "mountaineer://results/";
+export const RESULTS_PREFIX = "mountaineer://results/";
 
 export function isStoredResult(uri: string): boolean {
-  return uri.startsWith(KEPT_RESULTS);
+  return uri.startsWith(RESULTS_PREFIX);
 }
 
 /** `tool:NAME`, `prompt:NAME`, `resource:URI`: the target's name in policies and the audit. */

@@ -80,7 +80,7 @@ export function createRouting(services: RoutingServices, sole: string | null): H
     ["prompts/list", listing(services, "prompts")],
     ["tools/call", routed(services, NAME, publishing(services, callNamed))],
     ["prompts/get", routed(services, NAME, publishing(services, callNamed))],
-    ["resources/read", readingKept(services, routed(services, URI, publishing(services, reading(pass))))],
+    ["resources/read", readingStored(services, routed(services, URI, publishing(services, reading(pass))))],
     [
       "resources/subscribe",
       routed(services, URI, ({ handle }, _, { backend, originalName }) =>
@@ -116,7 +116,7 @@ export function createRouting(services: RoutingServices, sole: string | null): H
    * backend the method is unknown.
    */
   const isForSole = ({ method, served: { catalog } }: GatewayRequest): boolean =>
-    OF_SKILLS.has(method) && catalog.skillReach.size === 0;
+    OF_SKILLS.has(method) && catalog.skillAccess.size === 0;
   return (request) => {
     const { method, params, handle, signal } = request;
     const route = routes.get(method);
@@ -158,11 +158,11 @@ function reading(pass: ToTarget): ToTarget {
 }
 
 /** The gateway answers reads of kept results itself, even if a backend's URI template matches the URI. */
-function readingKept({ kept }: RoutingServices, otherwise: Handle): Handle {
+function readingStored({ storedResults }: RoutingServices, otherwise: Handle): Handle {
   return (request) => {
     const uri = request.params?.["uri"];
     if (typeof uri !== "string" || !isStoredResult(uri)) return otherwise(request);
-    return Promise.resolve(kept.read({ client: request.handle.client, uri }));
+    return Promise.resolve(storedResults.read({ client: request.handle.client, uri }));
   };
 }
 

@@ -33,11 +33,11 @@ export function createSkillRouting({ pool, readsDirectories }: RoutingServices) 
       const skill = checkedSkill(reply.result["skill"], found.originalName);
       if (typeof skill === "string") return malformed(found.backend, skill);
       const published = skillAt(skill, target.name);
-      const { skills, skillReach } = request.served.catalog;
+      const { skills, skillAccess } = request.served.catalog;
       const listed = skills.get(target.name)?.definition;
       // A skill that has changed since its approval is not returned. The next listing announces that it waits
       // for a new approval.
-      const isWithheld = skillReach.get(found.backend)?.isWithheld === true;
+      const isWithheld = skillAccess.get(found.backend)?.isWithheld === true;
       if (isWithheld && !isDeepStrictEqual(published, listed)) return unknownTarget(target);
       return { result: { ...reply.result, skill: published } };
     },
@@ -72,14 +72,14 @@ function childOf({ served, handle }: GatewayRequest, { backend, originalName }: 
   const { uri } = child;
   const folder = `${originalName.replace(/\/+$/, "")}/`;
   if (typeof uri !== "string" || !uri.startsWith(folder) || isUnclear(uri)) return [];
-  const { skillReach, skillPlaces } = served.catalog;
-  if (skillReach.get(backend)?.permits(uri) !== true) return [];
-  const published = skillPlaces.publishedUri(backend, uri);
+  const { skillAccess, publishedSkills } = served.catalog;
+  if (skillAccess.get(backend)?.permits(uri) !== true) return [];
+  const published = publishedSkills.publishedUri(backend, uri);
   if (!served.mayRead(handle.client.principal, published)) return [];
   const { entry } = checkEntry("resources", child);
   if (entry === null) return [];
-  const seen = cleanEntry(entry, true).entry;
-  return [published === uri ? seen : { ...seen, uri: published }];
+  const cleaned = cleanEntry(entry, true).entry;
+  return [published === uri ? cleaned : { ...cleaned, uri: published }];
 }
 
 function malformed(backend: string, fault: string): Reply {

@@ -9,14 +9,14 @@ export function hintsOf(
   { annotations }: JsonObject,
   unannotated: NonNullable<AuthorizationConfig["unannotated"]>,
 ): ToolHints {
-  const said = isJsonObject(annotations) ? annotations : {};
-  const readOnly = said["readOnlyHint"] === true;
-  const { destructiveHint } = said;
+  const hints = isJsonObject(annotations) ? annotations : {};
+  const readOnly = hints["readOnlyHint"] === true;
+  const { destructiveHint } = hints;
   const destroys = typeof destructiveHint === "boolean" ? destructiveHint : unannotated === "destructive";
   // Other hints of a read-only tool are ignored: it destroys nothing, and may be repeated.
   const destructive = !readOnly && destroys;
-  const idempotent = readOnly || said["idempotentHint"] === true;
-  const openWorld = said["openWorldHint"] !== false;
+  const idempotent = readOnly || hints["idempotentHint"] === true;
+  const openWorld = hints["openWorldHint"] !== false;
   return {
     ...{ read_only: readOnly, not_read_only: !readOnly },
     ...{ destructive, not_destructive: !destructive },

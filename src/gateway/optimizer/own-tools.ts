@@ -72,8 +72,8 @@ export function createOwnTools({ index, clock, logger }: GatewayTools & { readon
     return exact === undefined ? found : [exact, ...found.filter((tool) => tool !== exact)].slice(0, most);
   };
   const find = async (request: GatewayRequest, declare?: Declare): Promise<Reply> => {
-    const asked = queryOf(request.params?.["arguments"]);
-    if (typeof asked === "string") return failed(`${asked}. ${FIND_SHAPE}.`);
+    const input = queryOf(request.params?.["arguments"]);
+    if (typeof input === "string") return failed(`${input}. ${FIND_SHAPE}.`);
     const { ready } = index;
     if (ready !== null) await settlesWithin(clock, INDEX_WAIT_MS, ready);
     if (index.ready !== null && index.size === 0) {
@@ -82,8 +82,8 @@ export function createOwnTools({ index, clock, logger }: GatewayTools & { readon
       );
     }
     try {
-      const found = search(request, asked.query, asked.limit);
-      return text(foundText(found, asked.query, findable(request).size, declare));
+      const found = search(request, input.query, input.limit);
+      return text(foundText(found, input.query, findable(request).size, declare));
     } catch (error) {
       logger.error("tools could not be searched", { error: errorText(error) });
       return failed(
@@ -225,7 +225,7 @@ interface Shown {
   readonly description?: string;
   readonly inputSchema?: unknown;
   readonly declaration?: string;
-  readonly note?: string;
+  readonly remark?: string;
 }
 
 export function foundText(
@@ -255,23 +255,23 @@ export function foundText(
 function fullerForms(tool: JsonObject, declare?: Declare): readonly Shown[] {
   const { inputSchema } = tool;
   const brief = described(tool, SHORT_DESCRIPTION);
-  const named = { ...brief, note: `takes ${argumentNames(inputSchema)}` };
+  const named = { ...brief, remark: `takes ${argumentNames(inputSchema)}` };
   if (isJsonObject(inputSchema) && lengthOf(inputSchema) > LARGEST_SCHEMA) return [named];
   if (declare !== undefined) {
     const declaration = declare(tool);
     return [{ ...described(tool, LONG_DESCRIPTION), declaration }, { ...brief, declaration }, named];
   }
-  const note = "the schema's texts are left out: ask for only this name to see more";
+  const remark = "the schema's texts are left out: ask for only this name to see more";
   return [
     { ...described(tool, LONG_DESCRIPTION), inputSchema },
     { ...brief, inputSchema },
-    { ...brief, inputSchema: withoutTexts(inputSchema), note },
+    { ...brief, inputSchema: withoutTexts(inputSchema), remark },
     named,
   ];
 }
 
 function short(tool: JsonObject): Shown {
-  return { ...described(tool, SHORT_DESCRIPTION), note: "no room for its schema: ask for only this name" };
+  return { ...described(tool, SHORT_DESCRIPTION), remark: "no room for its schema: ask for only this name" };
 }
 
 function described({ name, description }: JsonObject, most: number): Shown {

@@ -216,12 +216,18 @@ export function coverageOf(
   size: number,
   toolsWith: (term: string) => number,
 ): (tool: ToolWords) => number {
-  const asked = wordsWithConcepts(words).map((forms) => ({ forms, rarity: rarity(forms, size, toolsWith) }));
-  const whole = asked.reduce((sum, one) => sum + one.rarity, 0);
-  const askedTerms = new Set(asked.flatMap(({ forms }) => forms));
+  const weighted = wordsWithConcepts(words).map((forms) => ({
+    forms,
+    rarity: rarity(forms, size, toolsWith),
+  }));
+  const whole = weighted.reduce((sum, one) => sum + one.rarity, 0);
+  const queryTerms = new Set(weighted.flatMap(({ forms }) => forms));
   return ({ name, terms }) => {
-    const met = asked.reduce((sum, one) => sum + one.rarity * share(one.forms, terms, BY_CONCEPT.query), 0);
-    const named = name.reduce((sum, forms) => sum + share(forms, askedTerms, BY_CONCEPT.name), 0);
+    const met = weighted.reduce(
+      (sum, one) => sum + one.rarity * share(one.forms, terms, BY_CONCEPT.query),
+      0,
+    );
+    const named = name.reduce((sum, forms) => sum + share(forms, queryTerms, BY_CONCEPT.name), 0);
     return (met / whole) * (NAME.least + named / (name.length + NAME.further));
   };
 }

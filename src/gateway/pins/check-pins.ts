@@ -65,18 +65,18 @@ export function checkPins(
   const added: string[] = [];
   const gone: string[] = [];
   const beyond: Shown[] = [];
-  const seen = new Set<string>();
+  const visited = new Set<string>();
   let first = 0;
   for (const shown of listed) {
     const { kind, name, definition } = shown;
     const key = pinKey(kind, name);
     // Only the first entry of a name is published.
-    if (seen.has(key)) continue;
-    if (seen.size >= MOST_PINNED) {
+    if (visited.has(key)) continue;
+    if (visited.size >= MOST_PINNED) {
       beyond.push(shown);
       continue;
     }
-    seen.add(key);
+    visited.add(key);
     const pinned = known.get(key);
     const isNew = pinned === undefined || pinned.approved.length === 0;
     const isEmpty = areNoInstructions(shown);
@@ -115,7 +115,7 @@ export function checkPins(
     }
   }
   for (const [key, pinned] of known) {
-    if (!pinned.isListed || seen.has(key)) continue;
+    if (!pinned.isListed || visited.has(key)) continue;
     gone.push(readableKey(key));
     remember(key, { ...pinned, isListed: false });
   }

@@ -52,15 +52,15 @@ export function approvedAs(pinned: Pinned | undefined, digest: string, text: str
 export function withinBounds({ backends, lost }: PinBook, configured: ReadonlySet<string>): PinBook {
   const dropped = excessFormer([...backends.keys()].filter((name) => !configured.has(name)));
   let characters = 0;
-  const kept = new Map<string, ReadonlyMap<string, Pinned>>();
+  const retained = new Map<string, ReadonlyMap<string, Pinned>>();
   for (const [name, pins] of backends) {
     if (dropped.has(name)) continue;
     const entries = [...pins];
     const listed = entries.filter(([, { isListed }]) => isListed);
     const gone = entries.filter(([, { isListed }]) => !isListed);
-    const room = Math.max(0, MOST_PINNED - listed.length);
-    const most = [...listed.slice(0, MOST_PINNED), ...(room === 0 ? [] : gone.slice(-room))];
-    kept.set(
+    const space = Math.max(0, MOST_PINNED - listed.length);
+    const most = [...listed.slice(0, MOST_PINNED), ...(space === 0 ? [] : gone.slice(-space))];
+    retained.set(
       name,
       new Map(
         most.map(([key, pinned]) => {
@@ -70,7 +70,7 @@ export function withinBounds({ backends, lost }: PinBook, configured: ReadonlySe
       ),
     );
   }
-  return { backends: kept, lost };
+  return { backends: retained, lost };
 }
 
 /**

@@ -118,18 +118,18 @@ function textOf(entry: JsonObject): string {
 }
 
 /**
- * Makes `entryDigest` faster for a list that is read again: call `digestOf` in its place. `seen` of one read becomes
+ * Makes `entryDigest` faster for a list that is read again: call `digestOf` in its place. `previous` of one read becomes
  * `before` of the next read.
  */
 export function listDigests(before: ReadonlyMap<string, string>) {
-  const seen = new Map<string, string>();
+  const previous = new Map<string, string>();
   const digestOf = (entry: JsonObject): string => {
     const key = hash("sha256", JSON.stringify(entry), "base64url");
     const digest = before.get(key) ?? entryDigest(entry);
-    seen.set(key, digest);
+    previous.set(key, digest);
     return digest;
   };
-  return { seen, digestOf };
+  return { previous, digestOf };
 }
 
 export interface MemberChange {

@@ -74,7 +74,7 @@ interface PinsOptions extends GatewayTools {
 }
 
 /** What a check used, and what it found. */
-interface Looked extends Pick<PinCheck, "pending" | "beyond"> {
+interface PinReview extends Pick<PinCheck, "pending" | "beyond"> {
   /** The pins were brought up to date. */
   readonly isRecorded: boolean;
   readonly mode: PinMode;
@@ -84,10 +84,10 @@ interface Looked extends Pick<PinCheck, "pending" | "beyond"> {
 }
 
 export class Pins {
-  readonly kept: StoredValue<PinBook>;
+  readonly storedBook: StoredValue<PinBook>;
   readonly #options: PinsOptions;
   #book: PinBook = EMPTY_BOOK;
-  #looked = new Map<string, Looked>();
+  #reviews = new Map<string, PinReview>();
   #admitted: readonly CatalogSource[] = [];
   #configured: ReadonlySet<string> = new Set();
   /** Number of approvals and loads so far. After each of them, all sources are checked again. */
@@ -99,7 +99,7 @@ export class Pins {
 
   constructor(options: PinsOptions) {
     this.#options = options;
-    this.kept = new StoredValue({
+    this.storedBook = new StoredValue({
       ...options,
       messages: MESSAGES,
       parse: readBook,
@@ -114,23 +114,23 @@ export class Pins {
   /** Loads the pins if any backend needs them. Await the result before the first call of `admit`. */
   load({ trust, backends, importsBackends = false }: PinRules): Promise<void> {
     const pins = [...backends.map(({ pin }) => pin), ...(importsBackends ? [null] : [])];
-    return this.kept.load(pins.some((pin) => (pin ?? trust.pin) !== "off"));
+    return this.storedBook.load(pins.some((pin) => (pin ?? trust.pin) !== "off"));
   }
 
   get state(): PinsState {
     const beyond = new Map<string, { count: number; isWithheld: boolean }>();
-    for (const [backend, looked] of this.#looked) {
-      const count = looked.beyond.length;
-      if (count > 0) beyond.set(backend, { count, isWithheld: looked.mode === "block" });
+    for (const [backend, review] of this.#reviews) {
+      const count = review.beyond.length;
+      if (count > 0) beyond.set(backend, { count, isWithheld: review.mode === "block" });
     }
     const { lost } = this.#book;
-    const { isUnread, unsavedBecause } = this.kept;
+    const { isUnread, unsavedBecause } = this.storedBook;
     return { pending: this.pending, beyond, lost, isUnread, unsavedBecause };
   }
 
   /** In the sources' order. */
   get pending(): readonly PendingChange[] {
-    return [...this.#looked].flatMap(([backend, { pending, mode }]) =>
+    return [...this.#reviews].flatMap(([backend, { pending, mode }]) =>
       pending.map((one) => ({ ...one, backend, isWithheld: mode === "block" })),
     );
   }
@@ -147,10 +147,10 @@ export class Pins {
         this.#digests.delete(name);
         this.#waiting.delete(name);
       }
-    this.#looked = new Map(
-      sources.map((source) => [source.backend, this.#look(source, modeOf(source.backend))]),
+    this.#reviews = new Map(
+      sources.map((source) => [source.backend, this.#review(source, modeOf(source.backend))]),
     );
-    const admitted = [...this.#looked.values()].map((one) => one.admitted);
+    const admitted = [...this.#reviews.values()].map((one) => one.admitted);
     const isSame =
       admitted.length === this.#admitted.length && admitted.every((one, at) => one === this.#admitted[at]);
     if (!isSame) this.#admitted = admitted;
@@ -164,14 +164,14 @@ export class Pins {
   approve(items: readonly ApprovedItem[], all: boolean) {
     const approved: ApprovedItem[] = [];
     const left: ApprovedItem[] = [];
-    if (this.kept.isUnread) return { approved, left: [...items] };
+    if (this.storedBook.isUnread) return { approved, left: [...items] };
     const backends = new Map(this.#book.backends);
     const byBackend = Map.groupBy(items, ({ backend }) => backend);
     for (const [backend, wanted] of byBackend) {
-      const pending = Map.groupBy(this.#looked.get(backend)?.pending ?? [], seenAs);
+      const pending = Map.groupBy(this.#reviews.get(backend)?.pending ?? [], pendingKey);
       const pins = new Map(backends.get(backend));
       for (const item of wanted) {
-        const meant = pending.get(seenAs(item)) ?? [];
+        const meant = pending.get(pendingKey(item)) ?? [];
         (meant.length === 0 ? left : approved).push(item);
         for (const { kind, name, definition } of meant) {
           const [key, { digest, text }] = [pinKey(kind, name), entryPin(definition)];
@@ -188,7 +188,7 @@ export class Pins {
       const tools = of.slice(0, MOST_ANNOUNCED).map(({ name }) => shownName(name));
       this.#options.announce({ name: "catalog.tools_approved", backend, count: of.length, tools });
     }
-    this.kept.save();
+    this.storedBook.save();
     return { approved, left };
   }
 
@@ -202,16 +202,16 @@ export class Pins {
   }
 
   #take(read: ReadValue<PinBook>): void {
-    if (!this.kept.isUnread) this.#approvals += 1;
+    if (!this.storedBook.isUnread) this.#approvals += 1;
     if (read.kind === "kept") this.#book = read.value;
     else if (read.kind === "none") this.#book = EMPTY_BOOK;
-    else this.#book = { ...(this.kept.isUnread ? this.#book : EMPTY_BOOK), lost: read.reason };
+    else this.#book = { ...(this.storedBook.isUnread ? this.#book : EMPTY_BOOK), lost: read.reason };
   }
 
-  #look(source: CatalogSource, mode: PinMode): Looked {
+  #review(source: CatalogSource, mode: PinMode): PinReview {
     const { backend, listings, filters } = source;
-    const before = this.#looked.get(backend);
-    const isSeen =
+    const before = this.#reviews.get(backend);
+    const isReviewed =
       before !== undefined &&
       ENTRY_LISTS.every(({ list }) => before.source.listings[list] === listings[list]) &&
       (before.source.instructions ?? "") === (source.instructions ?? "") &&
@@ -219,7 +219,7 @@ export class Pins {
       before.mode === mode &&
       before.approvals === this.#approvals &&
       (before.isRecorded || source.isUnavailable === true);
-    if (isSeen) {
+    if (isReviewed) {
       if (before.source === source) return before;
       return { ...before, source, admitted: withoutWithheld(source, before.mode, before) };
     }
@@ -237,8 +237,8 @@ export class Pins {
     const { store, announce: emit } = this.#options;
     const announce = store.isOurs === false ? () => {} : emit;
     const known = this.#known(backend);
-    const { seen, digestOf } = listDigests(this.#digests.get(backend) ?? new Map());
-    this.#digests.set(backend, seen);
+    const { previous: digests, digestOf } = listDigests(this.#digests.get(backend) ?? new Map());
+    this.#digests.set(backend, digests);
     const checked = checkPins(listed, known, mode, digestOf);
     const { pins, first, added, gone, beyond } = checked;
     const pending = this.#withEarlier(backend, checked.pending);
@@ -248,7 +248,7 @@ export class Pins {
     if (pins !== known.pins) {
       const { backends, lost } = this.#book;
       this.#book = { backends: new Map(backends).set(backend, pins), lost };
-      this.kept.save();
+      this.storedBook.save();
     }
     if (first > 0) announce({ name: "catalog.tools_pinned", backend, count: first });
     for (const [index, one] of unannounced.slice(0, MOST_ANNOUNCED).entries()) {
@@ -304,7 +304,7 @@ function listedTools(
   return { name, backend, count: tools.length, tools: tools.slice(0, MOST_ANNOUNCED).map(shownName) };
 }
 
-function seenAs({ name, digest }: Pick<PendingEntry, "name" | "digest">): string {
+function pendingKey({ name, digest }: Pick<PendingEntry, "name" | "digest">): string {
   return `${digest} ${name}`;
 }
 
@@ -312,12 +312,12 @@ function seenAs({ name, digest }: Pick<PendingEntry, "name" | "digest">): string
 function withoutWithheld(
   source: CatalogSource,
   mode: PinMode,
-  { pending, beyond }: Pick<Looked, "pending" | "beyond">,
+  { pending, beyond }: Pick<PinReview, "pending" | "beyond">,
 ): CatalogSource {
   if (mode !== "block") return source;
   const { listings, instructions = null } = source;
-  const holdsSkills = listings.skills !== null && listings.skills !== undefined;
-  const marked = holdsSkills ? { ...source, holdsSkills } : source;
+  const withholdsSkills = listings.skills !== null && listings.skills !== undefined;
+  const marked = withholdsSkills ? { ...source, withholdsSkills } : source;
   const waiting = [...pending, ...beyond.map((one) => ({ ...one, change: "beyond" as const }))];
   if (waiting.length === 0) return marked;
   const unapproved = waiting.flatMap(({ kind, name, change }) =>
@@ -326,9 +326,9 @@ function withoutWithheld(
   const withheld = new Set(unapproved.map(({ kind, name }) => entryKey(kind, name)));
   const left: Partial<Listings> = Object.fromEntries(
     ENTRY_LISTS.flatMap(({ kind, list, key }) => {
-      const isLeft = (entry: JsonObject): boolean => !withheld.has(entryKey(kind, String(entry[key])));
+      const isPublished = (entry: JsonObject): boolean => !withheld.has(entryKey(kind, String(entry[key])));
       const all = listings[list] ?? [];
-      return all.every(isLeft) ? [] : [[list, all.filter(isLeft)]];
+      return all.every(isPublished) ? [] : [[list, all.filter(isPublished)]];
     }),
   );
   const isSilenced = pending.some(({ kind }) => kind === "instructions");

@@ -13,7 +13,7 @@ export type ReadValue<Value> =
   | { readonly kind: "kept"; readonly value: Value }
   | { readonly kind: "lost"; readonly reason: string; readonly claimed: Value | null };
 
-interface KeptOptions<Value> extends GatewayTools {
+interface StoredValueOptions<Value> extends GatewayTools {
   readonly store: PinStore;
   /** Texts for the log. */
   readonly messages: Readonly<Record<"unread" | "untrusted" | "unwritten", string>>;
@@ -31,14 +31,14 @@ export class StoredValue<Value> implements AsyncDisposable {
   isUnread = false;
   /** Why the last write failed. */
   unsavedBecause: string | null = null;
-  readonly #options: KeptOptions<Value>;
+  readonly #options: StoredValueOptions<Value>;
   readonly #writes = shareWrites(() => this.#write());
   #loaded: Promise<void> | null = null;
   #isStale = false;
   #tryAgain: Timer | null = null;
   #isDisposed = false;
 
-  constructor(options: KeptOptions<Value>) {
+  constructor(options: StoredValueOptions<Value>) {
     this.#options = options;
   }
 
@@ -53,10 +53,10 @@ export class StoredValue<Value> implements AsyncDisposable {
    */
   async reload(onRead: () => void = () => {}): Promise<void> {
     await this.#loaded;
-    const kept = this.#loaded === null ? null : await this.#options.store.read();
+    const stored = this.#loaded === null ? null : await this.#options.store.read();
     onRead();
-    if (kept === null || this.#isDisposed) return;
-    this.#take(kept);
+    if (stored === null || this.#isDisposed) return;
+    this.#take(stored);
     this.#options.onChanged();
   }
 
@@ -78,21 +78,21 @@ export class StoredValue<Value> implements AsyncDisposable {
   }
 
   async #read(): Promise<void> {
-    const kept = await this.#options.store.read();
-    if (!this.#isDisposed) this.#take(kept);
+    const stored = await this.#options.store.read();
+    if (!this.#isDisposed) this.#take(stored);
   }
 
-  #take(kept: StoredPins): void {
+  #take(stored: StoredPins): void {
     const { logger, messages, parse, take, onChanged } = this.#options;
     const wasUnread = this.isUnread;
-    this.isUnread = kept.kind === "unanswered";
-    const value = kept.kind === "kept" ? parse(kept.value) : null;
-    if (kept.kind === "none") take(kept);
+    this.isUnread = stored.kind === "unanswered";
+    const value = stored.kind === "kept" ? parse(stored.value) : null;
+    if (stored.kind === "none") take(stored);
     else if (value !== null) take({ kind: "kept", value });
     else {
-      const isKept = kept.kind === "kept";
-      const reason = isKept ? "they are not of a form that this version reads" : kept.reason;
-      take({ kind: "lost", reason, claimed: isKept ? null : parse(kept.claimed) });
+      const isStored = stored.kind === "kept";
+      const reason = isStored ? "they are not of a form that this version reads" : stored.reason;
+      take({ kind: "lost", reason, claimed: isStored ? null : parse(stored.claimed) });
       if (!this.isUnread) logger.error(messages.untrusted, { reason });
       else if (!wasUnread) logger.warn(messages.unread, { reason });
     }

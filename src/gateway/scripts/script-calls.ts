@@ -79,7 +79,7 @@ export class ScriptCalls {
   }
 
   /** Resolves when every call has its answer. */
-  async settled(): Promise<void> {
+  async whenAnswered(): Promise<void> {
     if (this.#open === 0) return;
     this.#none ??= Promise.withResolvers();
     await this.#none.promise;

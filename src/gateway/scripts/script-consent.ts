@@ -15,9 +15,9 @@ import {
 import { type Policies, rulingWith } from "../middleware/policies.ts";
 import { targetOf, unknownTarget } from "../middleware/request-target.ts";
 import { hintsOf } from "../middleware/tool-hints.ts";
-import { asksForScript, failedTool, SCRIPT_TOOL } from "./script-tool.ts";
+import { failedTool, requestsScript, SCRIPT_TOOL } from "./script-tool.ts";
 
-type Ask = (request: GatewayRequest, call: ConsentRequest) => Promise<ConsentOutcome>;
+type RequestConsent = (request: GatewayRequest, call: ConsentRequest) => Promise<ConsentOutcome>;
 
 /** Of a tool's calls: a person who has declined one, or gave no answer, is not asked about the next ones of the same script. */
 const DECLINED = -1;
@@ -29,21 +29,26 @@ interface ConsentParts {
   /** null: everybody may use everything. */
   readonly policies: Policies | null;
   readonly unannotated: AuthorizationConfig["unannotated"];
-  readonly ask: Ask;
+  readonly requestConsent: RequestConsent;
   readonly denied: (request: GatewayRequest) => void;
 }
 
-export function createScriptConsent({ policies, unannotated, ask, denied }: ConsentParts): Middleware {
+export function createScriptConsent({
+  policies,
+  unannotated,
+  requestConsent,
+  denied,
+}: ConsentParts): Middleware {
   const refuse = (request: GatewayRequest, reply: Reply): Reply => {
     denied(request);
     return reply;
   };
-  const asked: (
+  const consent: (
     request: GatewayRequest,
     call: ConsentRequest,
     next: (request: GatewayRequest) => Promise<Reply>,
   ) => Promise<Reply> = async (request, call, next) => {
-    const answer = await ask(request, call);
+    const answer = await requestConsent(request, call);
     const answered = { ...request, consent: answer, consentRule: call.rule };
     if (answer !== "accept") return refuse(answered, failedTool(refusalText(answer, call.target)));
     request.handle.agree?.();
@@ -52,7 +57,7 @@ export function createScriptConsent({ policies, unannotated, ask, denied }: Cons
   return (next) => (request) => {
     const { params, handle, served } = request;
     const { principal } = handle.client;
-    if (asksForScript(request)) {
+    if (requestsScript(request)) {
       if (policies === null) return next(request);
       const { effect, rule } = rulingWith(
         policies.decide(principal, SCRIPT_TARGET, "tools/call"),
@@ -60,7 +65,7 @@ export function createScriptConsent({ policies, unannotated, ask, denied }: Cons
       );
       if (effect === "allow" || (effect === "ask" && hasAgreed(request, rule))) return next(request);
       if (effect === "deny") return Promise.resolve(refuse(request, unknownTarget(SCRIPT_TARGET)));
-      return asked(request, { target: SCRIPT_TARGET, backend: null, isDestructive: true, rule }, next);
+      return consent(request, { target: SCRIPT_TARGET, backend: null, isDestructive: true, rule }, next);
     }
     const needsConsent = request.through === "run_script" && principal.isPerson !== true;
     if (!needsConsent || request.consent === "accept") return next(request);
@@ -72,7 +77,7 @@ export function createScriptConsent({ policies, unannotated, ask, denied }: Cons
     const isNamed = policies?.isNamedAllowed(principal, entry, params?.["arguments"]) === true;
     if (!isDestructive || isNamed) return next(request);
     const rule = "destructive calls of scripts";
-    return asked(request, { target: entry, backend: entry.backend, isDestructive, rule }, next);
+    return consent(request, { target: entry, backend: entry.backend, isDestructive, rule }, next);
   };
 }
 
@@ -80,8 +85,8 @@ export function createScriptConsent({ policies, unannotated, ask, denied }: Cons
  * Asks for calls of scripts one at a time: those that a person has allowed in advance are not asked about, and a
  * question waits for its turn instead of being refused.
  */
-export function inTurn(ask: Ask, clock: Clock): Ask {
-  const askOnce = async (request: GatewayRequest, call: ConsentRequest): Promise<ConsentOutcome> => {
+export function inTurn(requestConsent: RequestConsent, clock: Clock): RequestConsent {
+  const requestOnce = async (request: GatewayRequest, call: ConsentRequest): Promise<ConsentOutcome> => {
     const { script, signal } = request;
     const tool = JSON.stringify([call.rule, call.backend, call.target?.name, call.target?.definition]);
     const left = script?.allowed.get(tool) ?? 0;
@@ -91,10 +96,10 @@ export function inTurn(ask: Ask, clock: Clock): Ask {
       return "accept";
     }
     const covers = (calls: number): void => void script?.allowed.set(tool, calls - 1);
-    let answer = await ask(request, { ...call, covers });
+    let answer = await requestConsent(request, { ...call, covers });
     while (answer === "busy" && !signal.aborted) {
       await clock.sleep(BUSY_MS);
-      answer = await ask(request, { ...call, covers });
+      answer = await requestConsent(request, { ...call, covers });
     }
     if (answer === "decline" || answer === "cancel" || answer === "timeout")
       script?.allowed.set(tool, DECLINED);
@@ -102,9 +107,9 @@ export function inTurn(ask: Ask, clock: Clock): Ask {
   };
   return (request, call) => {
     const { script, through } = request;
-    if (script === undefined || through !== "run_script") return ask(request, call);
-    const answer = script.asking.then(() => askOnce(request, call));
-    script.asking = answer.catch(() => {});
+    if (script === undefined || through !== "run_script") return requestConsent(request, call);
+    const answer = script.consentPending.then(() => requestOnce(request, call));
+    script.consentPending = answer.catch(() => {});
     return answer;
   };
 }

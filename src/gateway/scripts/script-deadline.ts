@@ -7,8 +7,8 @@ const QUESTIONS_MS = 60 * 60_000;
 export class ScriptDeadline implements Disposable {
   readonly #clock: Clock;
   readonly #onLate: () => void;
-  #leftMs: number;
-  #questionsLeftMs = QUESTIONS_MS;
+  #remainingMs: number;
+  #questionsRemainingMs = QUESTIONS_MS;
   #sinceMs: number;
   #paused = 0;
   #timer: Timer | null = null;
@@ -16,7 +16,7 @@ export class ScriptDeadline implements Disposable {
   constructor(clock: Clock, limitMs: number, onLate: () => void) {
     this.#clock = clock;
     this.#onLate = onLate;
-    this.#leftMs = limitMs;
+    this.#remainingMs = limitMs;
     this.#sinceMs = clock.monotonicMs();
     this.#run(limitMs);
   }
@@ -29,8 +29,8 @@ export class ScriptDeadline implements Disposable {
     } finally {
       this.#paused -= 1;
       if (this.#paused === 0) {
-        this.#questionsLeftMs -= this.#clock.monotonicMs() - this.#sinceMs;
-        this.#run(this.#leftMs);
+        this.#questionsRemainingMs -= this.#clock.monotonicMs() - this.#sinceMs;
+        this.#run(this.#remainingMs);
       }
     }
   }
@@ -44,13 +44,13 @@ export class ScriptDeadline implements Disposable {
   #pause(): void {
     this.#paused += 1;
     if (this.#paused > 1) return;
-    this.#leftMs -= this.#clock.monotonicMs() - this.#sinceMs;
-    this.#run(this.#questionsLeftMs);
+    this.#remainingMs -= this.#clock.monotonicMs() - this.#sinceMs;
+    this.#run(this.#questionsRemainingMs);
   }
 
-  #run(leftMs: number): void {
+  #run(remainingMs: number): void {
     this.#timer?.[Symbol.dispose]();
     this.#sinceMs = this.#clock.monotonicMs();
-    this.#timer = this.#clock.setTimer(Math.max(0, leftMs), this.#onLate);
+    this.#timer = this.#clock.setTimer(Math.max(0, remainingMs), this.#onLate);
   }
 }

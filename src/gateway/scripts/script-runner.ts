@@ -47,9 +47,9 @@ export class ScriptRunner implements Disposable {
   async run(request: GatewayRequest, script: RunningScript, source: string): Promise<Reply> {
     const { principal } = request.handle.client;
     const key = principalKey(principal);
-    if (!this.#slots.hasRoom(key))
+    if (!this.#slots.hasFreeSlot(key))
       return failedTool(`${MOST_WAITING} scripts wait already: run this one later`);
-    const counted = this.#options.limiter.uncounted(principal);
+    const quota = this.#options.limiter.uncounted(principal);
     try {
       using slot = await this.#slots.take(key, request.signal);
       if (slot === null) return failure(`The script was ended: ${CANCELLED}.`, "", null, String);
@@ -58,7 +58,7 @@ export class ScriptRunner implements Disposable {
       this.#options.logger.error("a script could not be run", { error: errorText(error) });
       return failedTool("the script could not be run: its thread did not start");
     } finally {
-      counted.count();
+      quota.count();
     }
   }
 
@@ -79,15 +79,15 @@ export class ScriptRunner implements Disposable {
     const cancelled = (): void => stop(CANCELLED);
     request.signal.addEventListener("abort", cancelled, { once: true });
     if (request.signal.aborted) cancelled();
-    let isKept = false;
+    let isReusable = false;
     try {
       work.begin(source);
       const over = await Promise.race([work.over, cut.then((why): Over => ({ kind: "cut", why }))]);
       if (over.kind === "cut")
         return failure(`The script was ended: ${over.why}.`, work.log, calls.account, clean);
       // A script that fails may have spoiled what its thread has in common with the next one, such as its parser.
-      isKept = work.isIdle && over.end.outcome === "returned" && !over.end.isLarge;
-      const late = await Promise.race([calls.settled(), cut]);
+      isReusable = work.isIdle && over.end.outcome === "returned" && !over.end.isLarge;
+      const late = await Promise.race([calls.whenAnswered(), cut]);
       if (late === undefined) {
         const { resultBytes } = limiter.limitsOf(request.handle.client.principal);
         const reply = replyOf(over.end, work.log, calls, clean);
@@ -99,7 +99,7 @@ export class ScriptRunner implements Disposable {
     } finally {
       request.signal.removeEventListener("abort", cancelled);
       work.stop();
-      if (isKept) this.#threads.keep(thread);
+      if (isReusable) this.#threads.keep(thread);
       else thread[Symbol.dispose]();
       calls.abort(request.signal.reason ?? new MountaineerError("aborted", "the script has ended"));
     }

@@ -17,7 +17,7 @@ export class ScriptSlots {
   readonly #waiting: Waiting[] = [];
   #all = 0;
 
-  hasRoom(key: string): boolean {
+  hasFreeSlot(key: string): boolean {
     return this.#waiting.filter((one) => one.key === key).length < MOST_WAITING;
   }
 

@@ -41,7 +41,7 @@ export const SCRIPT_TOOL: JsonObject = {
 export type RunScript = (request: GatewayRequest, script: RunningScript, source: string) => Promise<Reply>;
 
 /** Whether a client asks for a script, and not a script for another one. */
-export function asksForScript({
+export function requestsScript({
   method,
   params,
   through,
@@ -58,13 +58,13 @@ export function withScripts(own: OwnTools | null, run: RunScript): OwnTools {
     definitions: [...found, SCRIPT_TOOL],
     isOwn: (name) => name === RUN_SCRIPT || own?.isOwn(name) === true,
     unwrapCallTool(request) {
-      if (asksForScript(request)) return { ...request, script: newScript() };
+      if (requestsScript(request)) return { ...request, script: newScript() };
       return own?.unwrapCallTool(request) ?? request;
     },
     unwrappedParams: (method, params) => own?.unwrappedParams(method, params) ?? params,
     answered(request) {
       if (request.params?.["name"] === FIND_TOOL) return own?.answered(request, declarationOf) ?? null;
-      if (!asksForScript(request)) return own?.answered(request) ?? null;
+      if (!requestsScript(request)) return own?.answered(request) ?? null;
       const source = sourceOf(request.params?.["arguments"]);
       return "text" in source
         ? run(request, request.script ?? newScript(), source.text)
@@ -76,7 +76,7 @@ export function withScripts(own: OwnTools | null, run: RunScript): OwnTools {
 }
 
 function newScript(): RunningScript {
-  return { id: randomBytes(9).toString("base64url"), allowed: new Map(), asking: Promise.resolve() };
+  return { id: randomBytes(9).toString("base64url"), allowed: new Map(), consentPending: Promise.resolve() };
 }
 
 function sourceOf(given: unknown): { readonly text: string } | { readonly fault: string } {

@@ -14,18 +14,18 @@ import { createScriptConsent, inTurn } from "./script-consent.ts";
 import { type RunnerOptions, ScriptRunner } from "./script-runner.ts";
 import { SCRIPT_TOOL, withScripts } from "./script-tool.ts";
 
-type Ask = (request: GatewayRequest, call: ConsentRequest) => Promise<ConsentOutcome>;
+type RequestConsent = (request: GatewayRequest, call: ConsentRequest) => Promise<ConsentOutcome>;
 
 export interface Scripts extends Disposable {
   /** `run_script` as an entry, for those who may see it. */
   readonly entry: CatalogEntry;
   beside(own: OwnTools | null): OwnTools;
   /** Asks for calls of scripts in turn. */
-  inTurn(ask: Ask): Ask;
+  inTurn(requestConsent: RequestConsent): RequestConsent;
   consent(
     parts: {
       readonly policies: Policies | null;
-      readonly ask: Ask;
+      readonly requestConsent: RequestConsent;
       readonly denied: (request: GatewayRequest) => void;
     },
     unannotated: AuthorizationConfig["unannotated"],
@@ -47,7 +47,7 @@ export function createScripts(options: RunnerOptions): Scripts {
       reasons: [],
     },
     beside: (own) => withScripts(own, (request, script, source) => runner.run(request, script, source)),
-    inTurn: (ask) => inTurn(ask, options.clock),
+    inTurn: (requestConsent) => inTurn(requestConsent, options.clock),
     consent: (parts, unannotated) => createScriptConsent({ ...parts, unannotated }),
     [Symbol.dispose]: () => runner[Symbol.dispose](),
   };

@@ -14,7 +14,7 @@ import { MODERN_VERSION } from "../protocol.ts";
 import type { GatewayOptions } from "./gateway-contract.ts";
 import type { OpenMachine } from "./imported-backends.ts";
 
-interface BackendLinksOptions
+interface BackendTransportsOptions
   extends Pick<GatewayOptions, "clock" | "logger" | "announce" | "programEnvironment" | "guarded"> {
   /** The seed of a backend's Python programs; null: it is unknown. */
   readonly hashSeed: (backend: string) => number | null;
@@ -23,7 +23,7 @@ interface BackendLinksOptions
   readonly signIns: () => SignIns | null;
 }
 
-export function backendTransports(options: BackendLinksOptions): PoolOptions["openLink"] {
+export function backendTransports(options: BackendTransportsOptions): PoolOptions["openTransport"] {
   const { clock, logger, warden, signIns, announce, programEnvironment, hashSeed } = options;
   const { openMachine = unreached } = options;
   const { guarded = { homes: [], configs: [], userHome: homedir() } } = options;
@@ -54,11 +54,11 @@ export function backendTransports(options: BackendLinksOptions): PoolOptions["op
     const inFolder = clientFolders === undefined ? {} : { inClientFolder: { allowed, guarded } };
     const open = openStdioTransport({ ...program, ...apart, ...inFolder, cwd, env, warden, clock, secrets });
     const announced: OpenTransport = (events) => {
-      const link = open(events);
-      const { pid } = link;
+      const transport = open(events);
+      const { pid } = transport;
       const sandboxed = sandbox !== undefined;
       if (pid !== null) announce({ name: "backend.started", backend, pid, ...shown, cwd, sandboxed });
-      return link;
+      return transport;
     };
     return openVersionAdapter({ ...common, over: "process", isFixed, open: announced });
   };

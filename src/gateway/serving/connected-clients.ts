@@ -37,7 +37,7 @@ interface Entry {
   calls: number;
   lastError: ConnectedClient["lastError"];
   /** Monotonic ms. */
-  seenMs: number;
+  lastActiveMs: number;
   readonly open: Set<ClientHandle>;
 }
 
@@ -56,7 +56,7 @@ export class ConnectedClients {
   }
 
   opened(client: ClientHandle): void {
-    if (client.protocolVersion === MODERN_VERSION) this.#seen(client).open.add(client);
+    if (client.protocolVersion === MODERN_VERSION) this.#recordActive(client).open.add(client);
     else this.#sessions.set(client, this.#made(client));
   }
 
@@ -64,11 +64,12 @@ export class ConnectedClients {
     if (this.#sessions.delete(client)) return;
     const entry = this.#others.get(keyOf(client));
     // The port is in `open` only if its client listened.
-    if (entry?.open.delete(client) === true) entry.seenMs = this.#clock.monotonicMs();
+    if (entry?.open.delete(client) === true) entry.lastActiveMs = this.#clock.monotonicMs();
   }
 
   answered({ method, handle: { client } }: Pick<GatewayRequest, "method" | "handle">, reply: Reply): void {
-    const entry = client.protocolVersion === MODERN_VERSION ? this.#seen(client) : this.#sessions.get(client);
+    const entry =
+      client.protocolVersion === MODERN_VERSION ? this.#recordActive(client) : this.#sessions.get(client);
     if (entry === undefined || !CALLS.has(method)) return;
     entry.calls += 1;
     const message = failureOf(reply);
@@ -80,14 +81,14 @@ export class ConnectedClients {
   /** Oldest first. */
   get list(): readonly ConnectedClient[] {
     const sinceMs = this.#clock.monotonicMs() - HERE_MS;
-    for (const [key, { open, seenMs }] of this.#others)
-      if (open.size === 0 && seenMs < sinceMs) this.#others.delete(key);
+    for (const [key, { open, lastActiveMs }] of this.#others)
+      if (open.size === 0 && lastActiveMs < sinceMs) this.#others.delete(key);
     return [...this.#sessions.values(), ...this.#others.values()].toSorted(
       (one, other) => one.sinceMs - other.sinceMs,
     );
   }
 
-  #seen(client: ClientHandle): Entry {
+  #recordActive(client: ClientHandle): Entry {
     const last = this.#last.get(client);
     const isSame = last !== undefined && isSameClient(last.entry.client, client);
     const key = isSame ? last.key : keyOf(client);
@@ -102,13 +103,13 @@ export class ConnectedClients {
       const [first] = this.#others.keys();
       if (first !== undefined && this.#others.size > MOST_WITHOUT_SESSION) this.#others.delete(first);
     }
-    entry.seenMs = this.#clock.monotonicMs();
+    entry.lastActiveMs = this.#clock.monotonicMs();
     return entry;
   }
 
   #made(client: Introduced): Entry {
-    const [sinceMs, seenMs] = [this.#clock.wallMs(), this.#clock.monotonicMs()];
-    return { client, sinceMs, calls: 0, lastError: null, seenMs, open: new Set() };
+    const [sinceMs, lastActiveMs] = [this.#clock.wallMs(), this.#clock.monotonicMs()];
+    return { client, sinceMs, calls: 0, lastError: null, lastActiveMs, open: new Set() };
   }
 }
 

@@ -17,12 +17,12 @@ const LEAST_APART_MS = 10;
 const ALL_MOVED_MS = 1_000;
 const NEVER = new AbortController().signal;
 
-interface Leaving {
+interface Draining {
   readonly clock: Clock;
   readonly http: {
     leave(): void;
     leaveStreams(pass: HandOffConnection | null): void;
-    streamsLeft(): Promise<void>;
+    streamsDrained(): Promise<void>;
     forwardedAnswered(): Promise<void>;
   };
   readonly lines: Iterable<{ readonly closed: Promise<void>; moveOn(): void }>;
@@ -42,7 +42,7 @@ interface Leaving {
 
 /** See `Gateway.leave`. */
 export async function drainGateway(
-  { clock, http, lines, modern, suspended, listener, pool }: Leaving,
+  { clock, http, lines, modern, suspended, listener, pool }: Draining,
   graceMs: number,
   onEnded: () => Promise<void>,
   pass: HandOffConnection | null,
@@ -61,7 +61,7 @@ export async function drainGateway(
   const served = listener.leave(graceMs, pass, allAtOnce, () => http.leaveStreams(pass));
   // If there was no other connection, nothing has called it yet.
   void served.then(() => http.leaveStreams(pass));
-  const left = Promise.all([served, suspended.none(), gone, http.forwardedAnswered(), http.streamsLeft()]);
+  const left = Promise.all([served, suspended.none(), gone, http.forwardedAnswered(), http.streamsDrained()]);
   const endOnce = async (): Promise<void> => {
     await settlesWithin(clock, LAST_REQUESTS_MS, left);
     if (pool.runsOnce) {
@@ -80,7 +80,7 @@ export async function drainGateway(
  * Each move takes processor time of the next daemon, so the next daemon can serve in pauses between moves. `clock`
  * null: no pauses.
  */
-async function moveOn(clients: Leaving["lines"], size: number, clock: Clock | null): Promise<void> {
+async function moveOn(clients: Draining["lines"], size: number, clock: Clock | null): Promise<void> {
   const apartMs = Math.max(LEAST_APART_MS, Math.min(APART_MS, ALL_MOVED_MS / size));
   const atOnce = Math.ceil((size * apartMs) / ALL_MOVED_MS);
   let moved = 0;

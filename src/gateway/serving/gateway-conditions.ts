@@ -21,12 +21,12 @@ const NO_PINS: PinsState = {
   unsavedBecause: null,
 };
 
-interface KeptState {
+interface StoredState {
   readonly sessionsUnsavedBecause: string | null;
   readonly namesLost: string | null;
 }
 
-const NOTHING_WRONG: KeptState = { sessionsUnsavedBecause: null, namesLost: null };
+const NOTHING_WRONG: StoredState = { sessionsUnsavedBecause: null, namesLost: null };
 
 /** If `sinceMs` is absent, the condition counts from when it was first found. */
 type FoundCondition = Omit<BackendCondition, "sinceMs"> & { readonly sinceMs?: number };
@@ -56,7 +56,7 @@ export function createGatewayConditions(wallMs: () => number) {
     listening: BackendCondition | null,
     pins: PinsState = NO_PINS,
     url: string | null = null,
-    kept: KeptState = NOTHING_WRONG,
+    stored: StoredState = NOTHING_WRONG,
   ): readonly BackendCondition[] => {
     const now = wallMs();
     const found = [
@@ -67,7 +67,7 @@ export function createGatewayConditions(wallMs: () => number) {
         addSignIn(rules, url, add);
         addTelemetry(rules, add);
         addTrust(pins, catalog, add);
-        addKept(kept, add);
+        addStored(stored, add);
       }),
     ];
     since = standingSince(
@@ -137,7 +137,7 @@ function addCollisions(catalog: Catalog, add: Add): void {
   add("warning", "catalog_collision", title, hint);
 }
 
-function addKept({ sessionsUnsavedBecause: unsaved, namesLost }: KeptState, add: Add): void {
+function addStored({ sessionsUnsavedBecause: unsaved, namesLost }: StoredState, add: Add): void {
   if (unsaved !== null) {
     const hint =
       "Sessions are kept in memory until the daemon ends, and written again within a minute. Free some space, or make the home writable.";

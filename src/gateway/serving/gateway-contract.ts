@@ -7,7 +7,7 @@ import type { BackendCondition, BackendView } from "../backends/policy/backend-p
 import type { FailbackPolicy } from "../backends/policy/route-memory.ts";
 import type { BackendTools } from "../backends/pool/backend-contract.ts";
 import type { SignInHome } from "../backends/server-sign-in/sign-ins.ts";
-import type { LookAtPlaces } from "../folders/folder-gate.ts";
+import type { ResolvePaths } from "../folders/folder-gate.ts";
 import type { SessionPeers } from "../frontend/http/forwarding.ts";
 import type { HandoverPeers } from "../frontend/session/handover-peers.ts";
 import type { SessionFile } from "../frontend/session/session-file.ts";
@@ -59,7 +59,7 @@ export interface GatewayOptions extends BackendTools {
   /** Measurements from the part of the daemon outside the gateway. */
   readonly measured?: () => readonly Measured[];
   /** Absent: calls with a path are refused for backends with `folders`. */
-  readonly places?: LookAtPlaces;
+  readonly resolvePaths?: ResolvePaths;
   /** Absent: pins are lost with the process. */
   readonly pinStore?: PinStore;
   /** Stores names in use and switched-off tools. Absent: they are lost with the process. */

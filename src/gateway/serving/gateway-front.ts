@@ -38,14 +38,14 @@ export function createGatewayFront(
       resumed.resume(session, lists);
       serving.followLogLevel();
     },
-    listsSeen: (session) => roster.seen(session),
+    knownLists: (session) => roster.knownLists(session),
     awaited: (session, request) => resumed.awaited(session, request),
     identified: (session) => roster.identified(session, serving.served),
     closed(session) {
       roster.remove(session);
       serving.clients.closed(session);
       pool.forget(session);
-      serving.kept.forget(session);
+      serving.storedResults.forget(session);
       serving.followLogLevel();
     },
     notified: (session, method, params) => pool.notifyOwn(session, method, params),
@@ -57,10 +57,10 @@ export function createGatewayFront(
         serving.followLogLevel();
       };
     },
-    turnedAway(request) {
+    requestRefused(request) {
       if (serving.rules.auditFile !== null) serving.refusals.record(request);
     },
-    metrics: (...asked) => serving.rules.telemetry?.metrics(...asked) ?? null,
+    metrics: (...args) => serving.rules.telemetry?.metrics(...args) ?? null,
     health: () => ({
       status: "ok",
       version,

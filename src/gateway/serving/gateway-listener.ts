@@ -46,7 +46,7 @@ interface GatewayListenerOptions extends GatewayTools {
  */
 const ANSWERS_MS = 600_000;
 const NEXT_QUESTION_MS = 2_000;
-const LOOK_MS = 250;
+const CHECK_MS = 250;
 const RETRY_MS = { first: 1_000, most: 60_000 };
 /** The previous daemon keeps the port for a moment after its socket was handed over. */
 const QUICK_RETRY_MS = 20;
@@ -136,18 +136,18 @@ export class GatewayListener {
       this.#wanted = address;
       replaced = this.#current;
       if (replaced !== null) this.#replace(replaced);
-      this.#settle(listener);
+      this.#complete(listener);
     };
     const retire = (): Promise<void> => this.#retire(replaced);
     if (address === null) return { ...NOTHING, commit: () => replaceBy(null), retire };
     // Requests that arrive before the commit wait for the rules that the commit brings.
-    const gated = holdRequests(this.#options.handler);
+    const gated = delayRequests(this.#options.handler);
     const options = { ...this.#options, ...address, handler: gated.handler };
     // An old listener at this port may still be open for clients' answers to questions. It gives the port to the new
     // listener, which then receives these answers.
     for (const old of this.#old) if (old.port === address.port) old.stopListening();
     const current = this.#current;
-    const rebinding = current === null ? await openAlone(options) : await rebind(current, options);
+    const rebinding = current === null ? await openSeparately(options) : await rebind(current, options);
     return {
       commit() {
         replaceBy(rebinding.listener);
@@ -181,17 +181,17 @@ export class GatewayListener {
   async #untilAnswered(listener: Listener): Promise<void> {
     const { clock, openQuestions } = this.#options;
     const untilMs = clock.monotonicMs() + ANSWERS_MS;
-    let askedMs = clock.monotonicMs();
+    let requestedMs = clock.monotonicMs();
     while (listener.isListening && !this.#isClosed) {
       const nowMs = clock.monotonicMs();
-      if (openQuestions() > 0) askedMs = nowMs;
+      if (openQuestions() > 0) requestedMs = nowMs;
       // After an answer, the server often asks the next question.
-      if (nowMs >= untilMs || nowMs - askedMs >= NEXT_QUESTION_MS) return;
-      await clock.sleep(LOOK_MS, this.#closing.signal).catch(() => {});
+      if (nowMs >= untilMs || nowMs - requestedMs >= NEXT_QUESTION_MS) return;
+      await clock.sleep(CHECK_MS, this.#closing.signal).catch(() => {});
     }
   }
 
-  #settle(listener: Listener | null): void {
+  #complete(listener: Listener | null): void {
     const { announce } = this.#options;
     const before = this.#current;
     this.#retry?.[Symbol.dispose]();
@@ -211,7 +211,7 @@ export class GatewayListener {
     try {
       const listener = await openListener({ ...this.#options, ...address, handle: handed?.handle });
       if (isOver()) await listener.close(0);
-      else this.#settle(listener);
+      else this.#complete(listener);
     } catch (error) {
       closeInheritedListener(handed);
       if (handed !== null) this.#quickTries = QUICK_TRIES;
@@ -253,7 +253,7 @@ export class GatewayListener {
   }
 }
 
-function holdRequests(handler: Handler) {
+function delayRequests(handler: Handler) {
   const released = Promise.withResolvers<void>();
   let isReleased = false;
   return {
@@ -268,7 +268,7 @@ function holdRequests(handler: Handler) {
   };
 }
 
-async function openAlone(options: Parameters<typeof openListener>[0]) {
+async function openSeparately(options: Parameters<typeof openListener>[0]) {
   const listener = await openListener(options);
   return { listener, rollback: () => listener.close(0) };
 }

@@ -60,7 +60,7 @@ const STOP_CUT_MS = 250;
 const STOP_WARDEN_MS = 250;
 
 /** Replaced in tests and in the rehearsal (rehearsal.ts). */
-export type GatewayMeans = Partial<Pick<PoolOptions, "startInstance" | "openLink" | "random">>;
+export type GatewayMeans = Partial<Pick<PoolOptions, "startInstance" | "openTransport" | "random">>;
 
 /** Nothing runs before `start`, `build` or the commit of a prepared configuration. */
 export class Gateway implements AsyncDisposable {
@@ -82,8 +82,8 @@ export class Gateway implements AsyncDisposable {
   readonly listener: GatewayListener;
   readonly #lines = new Set<LinesFront>();
   readonly #conditions: ReturnType<typeof createGatewayConditions>;
-  readonly #firstBorrowed = new FirstImport();
-  #borrowed: readonly ImportedBackend[] = [];
+  readonly #firstImport = new FirstImport();
+  #imported: readonly ImportedBackend[] = [];
   #applying = false;
   #isOpen = false;
   #ending: Promise<void> | null = null;
@@ -106,7 +106,7 @@ export class Gateway implements AsyncDisposable {
             clock,
             logger,
             random: means.random ?? Math.random,
-            onNotice: (backend) => this.pool.lookAgain(backend),
+            onNotice: (backend) => this.pool.reconsider(backend),
           });
     this.#lists = new ListCache(options);
     this.pool = this.#createPool(options, means);
@@ -129,9 +129,9 @@ export class Gateway implements AsyncDisposable {
       roster: this.#roster,
       served: () => this.serving.served,
       clock,
-      settled: (signal) => {
-        const first = { settled: (until: AbortSignal) => this.pool.listed(until) };
-        return this.#firstBorrowed.settled(first, this.serving.rules, clock, signal);
+      whenStarted: (signal) => {
+        const first = { whenStarted: (until: AbortSignal) => this.pool.listed(until) };
+        return this.#firstImport.whenStarted(first, this.serving.rules, clock, signal);
       },
       isComing: (backend) => this.pool.isComing(backend),
       firstList: (backend) => this.pool.firstList(backend),
@@ -174,7 +174,7 @@ export class Gateway implements AsyncDisposable {
     this.pool.onPublished(() => {
       if (this.#applying) return;
       this.serving.swap(this.serving.rules);
-      this.#resumed.look();
+      this.#resumed.startReady();
     });
   }
 
@@ -189,7 +189,7 @@ export class Gateway implements AsyncDisposable {
 
   /** The first half of `start`: no client can connect yet. */
   async build(config: GatewayConfig): Promise<void> {
-    await Promise.all([this.#pins.load(config), this.#names.kept.load(), this.#lists.load()]);
+    await Promise.all([this.#pins.load(config), this.#names.storedNames.load(), this.#lists.load()]);
     this.#apply(await this.#rulesFor(config));
   }
 
@@ -206,7 +206,7 @@ export class Gateway implements AsyncDisposable {
   /** Saves what the next daemon needs. Resolves when pins, names and lists are written. */
   async save(): Promise<void> {
     this.http.store.saveAll();
-    await Promise.all([this.#pins.kept.flush(), this.#names.kept.flush(), this.#lists.flush()]);
+    await Promise.all([this.#pins.storedBook.flush(), this.#names.storedNames.flush(), this.#lists.flush()]);
   }
 
   /**
@@ -214,7 +214,11 @@ export class Gateway implements AsyncDisposable {
    * called before these pins are used.
    */
   async takeHome(begin: () => void): Promise<void> {
-    await Promise.all([this.#pins.kept.reload(begin), this.#names.kept.reload(), this.#lists.kept.reload()]);
+    await Promise.all([
+      this.#pins.storedBook.reload(begin),
+      this.#names.storedNames.reload(),
+      this.#lists.storedBook.reload(),
+    ]);
     this.#lists.save();
   }
 
@@ -226,15 +230,15 @@ export class Gateway implements AsyncDisposable {
   leave(graceMs: number, onEnded: () => Promise<void>, pass: HandOffConnection | null): Promise<void> {
     const { http, listener, pool } = this;
     const [lines, modern, suspended] = [this.#lines, this.#modern, this.#suspended];
-    const leaving = { clock: this.#options.clock, http, listener, pool, lines, modern, suspended };
-    return drainGateway(leaving, graceMs, onEnded, pass);
+    const draining = { clock: this.#options.clock, http, listener, pool, lines, modern, suspended };
+    return drainGateway(draining, graceMs, onEnded, pass);
   }
 
   /** Rejects with `listen_failed` if a new address cannot be bound. */
   async prepare(config: GatewayConfig): Promise<PreparedGateway> {
     await Promise.all([
       this.#pins.load(config),
-      this.#names.kept.load(),
+      this.#names.storedNames.load(),
       this.#lists.load(),
       this.http.store.restore(),
     ]);
@@ -248,7 +252,7 @@ export class Gateway implements AsyncDisposable {
     return {
       commit: () => {
         this.#isOpen = true;
-        if (isOtherFile && before.auditFile !== null) this.serving.refusals.writeCounted();
+        if (isOtherFile && before.auditFile !== null) this.serving.refusals.writeCounts();
         this.#apply(next);
         listener.commit();
       },
@@ -319,18 +323,18 @@ export class Gateway implements AsyncDisposable {
   async approveTools(items: readonly ApprovedItem[], all: boolean): Promise<ReturnType<Pins["approve"]>> {
     const outcome = this.#pins.approve(items, all);
     this.serving.swap(this.serving.rules);
-    await this.#pins.kept.flush();
+    await this.#pins.storedBook.flush();
     return outcome;
   }
 
   /** Writes a record of an event that is not a client's request. */
-  note(record: NoticeRecord): void {
+  record(record: NoticeRecord): void {
     this.serving.rules.auditFile?.write(record);
   }
 
   /** The request is audited, but no authentication and no policies apply to it. Never rejects. */
-  ask(method: string, params: JsonObject | undefined, signal: AbortSignal): Promise<Reply> {
-    return this.#owner.ask(method, params, signal);
+  request(method: string, params: JsonObject | undefined, signal: AbortSignal): Promise<Reply> {
+    return this.#owner.request(method, params, signal);
   }
 
   /**
@@ -355,8 +359,8 @@ export class Gateway implements AsyncDisposable {
 
   /** Other machines' backends that are not in `backends` end at once. */
   setImported(backends: readonly ImportedBackend[]): void {
-    this.#borrowed = backends;
-    this.#firstBorrowed.note(backends);
+    this.#imported = backends;
+    this.#firstImport.record(backends);
     this.#apply(this.serving.rules);
   }
 
@@ -400,7 +404,7 @@ export class Gateway implements AsyncDisposable {
       startInstance: startBackendInstance,
       remembered: this.#lists,
       signIn: (backend) => this.#signIns?.notice(backend) ?? null,
-      openLink: backendTransports({
+      openTransport: backendTransports({
         ...options,
         warden: this.#warden,
         signIns: () => this.#signIns,
@@ -422,7 +426,7 @@ export class Gateway implements AsyncDisposable {
   }
 
   #apply(rules: GatewayRules): void {
-    const config = withImported(rules.config, this.#borrowed);
+    const config = withImported(rules.config, this.#imported);
     const next = config === rules.config ? rules : { ...rules, config };
     const { drainTimeoutMs } = next.config.server ?? SERVER_DEFAULT;
     const { backends, failback } = next.config;
@@ -437,7 +441,7 @@ export class Gateway implements AsyncDisposable {
     this.http.endWithdrawn();
     this.#modern.endWithdrawn();
     if (this.#isOpen) this.#resumed.begin();
-    this.#resumed.look();
+    this.#resumed.startReady();
   }
 
   async #end(): Promise<void> {
@@ -452,12 +456,12 @@ export class Gateway implements AsyncDisposable {
     ]);
     await Promise.all([sessions?.[Symbol.asyncDispose](), this.listener.close(STOP_CUT_MS)]);
     await settlesWithin(clock, STOP_WARDEN_MS, Promise.resolve(this.#warden[Symbol.asyncDispose]()));
-    this.serving.kept[Symbol.dispose]();
+    this.serving.storedResults[Symbol.dispose]();
     this.serving[Symbol.dispose]();
-    this.serving.refusals.writeCounted();
+    this.serving.refusals.writeCounts();
     await Promise.all([
-      this.#pins.kept[Symbol.asyncDispose](),
-      this.#names.kept[Symbol.asyncDispose](),
+      this.#pins.storedBook[Symbol.asyncDispose](),
+      this.#names.storedNames[Symbol.asyncDispose](),
       this.#lists[Symbol.asyncDispose](),
     ]);
     await closeRules(this.serving.rules, null);

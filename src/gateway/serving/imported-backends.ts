@@ -18,7 +18,7 @@ const APART_MS = 400;
 
 interface Starting {
   /** Resolves when each backend has started or failed once, or when the signal aborts. */
-  settled(signal: AbortSignal): Promise<void>;
+  whenStarted(signal: AbortSignal): Promise<void>;
 }
 
 /**
@@ -28,22 +28,22 @@ interface Starting {
 export class FirstImport {
   readonly #known = Promise.withResolvers<void>();
 
-  note(backends: readonly ImportedBackend[]): void {
+  record(backends: readonly ImportedBackend[]): void {
     if (backends.length > 0) this.#known.resolve();
   }
 
-  /** Like the pool's `settled`, and waits for other machines' backends. */
-  async settled(
+  /** Like the pool's `whenStarted`, and waits for other machines' backends. */
+  async whenStarted(
     pool: Starting,
     { config: { importsBackends = false } }: { readonly config: { readonly importsBackends?: boolean } },
     clock: Clock,
     signal: AbortSignal,
   ): Promise<void> {
-    await pool.settled(signal);
+    await pool.whenStarted(signal);
     const known = unlessAborted(this.#known.promise, signal).catch(() => {});
     if (!importsBackends || !(await settlesWithin(clock, FIRST_MS, known))) return;
     await clock.sleep(APART_MS, signal).catch(() => {});
-    await pool.settled(signal);
+    await pool.whenStarted(signal);
   }
 }
 
@@ -72,11 +72,11 @@ export function defaultBackend(name: string, connection: ServedBackend["connecti
 /** This machine's own backends stay first: in a conflict, the first backend keeps its name. */
 export function withImported<Config extends { readonly backends: readonly ServedBackend[] }>(
   config: Config,
-  borrowed: readonly ImportedBackend[],
+  imported: readonly ImportedBackend[],
 ): Config {
   const own = config.backends.filter(({ connection }) => connection.type !== "fleet");
-  if (borrowed.length === 0 && own.length === config.backends.length) return config;
+  if (imported.length === 0 && own.length === config.backends.length) return config;
   const nameOf = ({ backend, machine }: ImportedBackend): string => importedName(backend, machine);
-  const others = borrowed.map((one) => defaultBackend(nameOf(one), { type: "fleet", ...one }));
+  const others = imported.map((one) => defaultBackend(nameOf(one), { type: "fleet", ...one }));
   return { ...config, backends: [...own, ...others] };
 }

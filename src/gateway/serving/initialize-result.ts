@@ -108,8 +108,10 @@ export function tasksListedBy(servers: readonly BackendInitializeResult[]): read
  */
 function joinInstructions(servers: readonly IntroducedServer[], catalog: Catalog): string | null {
   const texts = servers.flatMap(({ backend, instructions }) => {
-    const seen = stripInvisible(instructions ?? "");
-    return seen === "" ? [] : [{ backend, instructions: publishedInstructions(seen, backend, catalog) }];
+    const visible = stripInvisible(instructions ?? "");
+    return visible === ""
+      ? []
+      : [{ backend, instructions: publishedInstructions(visible, backend, catalog) }];
   });
   const [first] = texts;
   if (first === undefined) return null;

@@ -32,16 +32,16 @@ export class NameRegistry {
   /** Why the stored names cannot be used; null if they can. */
   lost: string | null = null;
   /** Must be loaded before the first catalog is built. */
-  readonly kept: StoredValue<Known>;
+  readonly storedNames: StoredValue<Known>;
   readonly #onChanged: () => void;
 
   constructor({ nameStore: store = NO_PIN_STORE, ...options }: NamesOptions) {
     this.#onChanged = options.onChanged;
-    this.kept = new StoredValue({
+    this.storedNames = new StoredValue({
       ...options,
       store,
       messages: MESSAGES,
-      parse: readKept,
+      parse: readStored,
       take: (read) => this.#take(read),
       plain: () => ({ version: 1, names: [...this.owners].map(plainEntry), off: [...this.off] }),
     });
@@ -55,7 +55,7 @@ export class NameRegistry {
       owners.set(key, entry);
     }
     this.owners = withinBounds(owners, isConfigured);
-    this.kept.save();
+    this.storedNames.save();
   }
 
   /** Resolves when the change is on disk. Rejects with `secret_unavailable`. */
@@ -64,7 +64,7 @@ export class NameRegistry {
       new MountaineerError("secret_unavailable", `switched-off tools cannot be saved: ${why}`, {
         retry: "later",
       });
-    if (this.kept.isUnread) throw failed("the keyring gives no answer; unlock it");
+    if (this.storedNames.isUnread) throw failed("the keyring gives no answer; unlock it");
     const off = new Set(this.off);
     for (const { backend, originalName } of tools) {
       const key = toolKey(backend, originalName);
@@ -73,9 +73,9 @@ export class NameRegistry {
     }
     this.off = off;
     this.#onChanged();
-    this.kept.save();
-    await this.kept.flush();
-    if (this.kept.unsavedBecause !== null) throw failed(this.kept.unsavedBecause);
+    this.storedNames.save();
+    await this.storedNames.flush();
+    if (this.storedNames.unsavedBecause !== null) throw failed(this.storedNames.unsavedBecause);
   }
 
   #take(read: ReadValue<Known>): void {
@@ -115,7 +115,7 @@ function plainEntry([key, { kind, backend, plainName }]: readonly [string, Named
   return [key, kind, backend, plainName];
 }
 
-function readKept(value: unknown): Known | null {
+function readStored(value: unknown): Known | null {
   const { version, names, off } = objectOf(value) as Readonly<Record<string, unknown>>;
   if (version !== 1 || !Array.isArray(names) || !Array.isArray(off)) return null;
   const owners = new Map<string, NamedEntry>();

@@ -25,7 +25,7 @@ export class OwnerCalls {
   }
 
   /** Never rejects. The signal cancels only this request. */
-  async ask(method: string, params: JsonObject | undefined, signal: AbortSignal): Promise<Reply> {
+  async request(method: string, params: JsonObject | undefined, signal: AbortSignal): Promise<Reply> {
     if (this.#stopping) return errorReply(BACKEND_UNAVAILABLE, STOPPING);
     if (signal.aborted) return cancelled();
     const found = this.#sessions.find(OWNER_SESSION_ID, OWNER_IN_PERSON);
@@ -40,7 +40,7 @@ export class OwnerCalls {
       session.handle({ kind: "notification", message });
     };
     signal.addEventListener("abort", cancel);
-    const outlet: CallStream = {
+    const stream: CallStream = {
       congested: null,
       // The command takes no notices and answers no questions.
       send: () => false,
@@ -49,7 +49,7 @@ export class OwnerCalls {
         resolve(reply ?? cancelled());
       },
     };
-    session.serve({ jsonrpc: "2.0", id, method, ...(params !== undefined && { params }) }, outlet);
+    session.serve({ jsonrpc: "2.0", id, method, ...(params !== undefined && { params }) }, stream);
     return promise;
   }
 

@@ -34,7 +34,7 @@ const ENVELOPE = {
 };
 
 interface Rehearsed {
-  asked: number;
+  requested: number;
   answered: number;
 }
 
@@ -48,7 +48,7 @@ interface Options {
  * Never rejects.
  */
 export async function rehearse(options: Options): Promise<Rehearsed> {
-  const done: Rehearsed = { asked: 0, answered: 0 };
+  const done: Rehearsed = { requested: 0, answered: 0 };
   // A failed rehearsal must not make the takeover fail.
   await rehearseInto(done, options).catch(() => {});
   return done;
@@ -57,20 +57,20 @@ export async function rehearse(options: Options): Promise<Rehearsed> {
 async function rehearseInto(done: Rehearsed, { clock, signal }: Options): Promise<void> {
   const logger = noopLogger;
   const nowhere = { environment: {}, redact() {}, announce() {}, version: "1", listens: false };
-  await using gateway = new Gateway({ clock, logger, ...nowhere }, { openLink: () => openOwnServer });
+  await using gateway = new Gateway({ clock, logger, ...nowhere }, { openTransport: () => openOwnServer });
   const { handle } = gateway.http;
   const listener = new Listener({ host: "127.0.0.1", port: 0, handler: handle, clock, logger });
   const late = new AbortController();
   const ended = AbortSignal.any([signal, late.signal]);
   const post: Post = async (headers, message) => {
     const response = await exchange(listener, "POST", headers, JSON.stringify(message));
-    done.asked++;
+    done.requested++;
     if (response.includes('"result"')) done.answered++;
     return response;
   };
   const play = async (): Promise<void> => {
     await gateway.start({ ...NO_GATEWAY, backends: [OWN_SERVER] });
-    await gateway.pool.settled(ended);
+    await gateway.pool.whenStarted(ended);
     for (let session = 0; session < SESSIONS && !ended.aborted; session++) {
       const headers = await legacySession(post);
       await exchange(listener, "DELETE", headers, "");
@@ -79,7 +79,7 @@ async function rehearseInto(done: Rehearsed, { clock, signal }: Options): Promis
       const [ours, theirs] = duplexPair();
       gateway.serveLines(theirs);
       ours.end(lines.map((message, id) => `${JSON.stringify({ ...message, id })}\n`).join(""));
-      done.asked += lines.length;
+      done.requested += lines.length;
       done.answered += (await text(ours)).split('"result"').length - 1;
     }
   };
@@ -107,13 +107,13 @@ async function legacySession(post: Post): Promise<Headers> {
 }
 
 async function modernRequests(post: Post): Promise<void> {
-  const ask = (method: string, params: JsonObject): Promise<string> => {
+  const send = (method: string, params: JsonObject): Promise<string> => {
     const headers = { "MCP-Protocol-Version": MODERN_VERSION, "Mcp-Method": method };
     const named = method === "tools/call" ? { ...headers, "Mcp-Name": TOOL } : headers;
     return post(named, request(method, { ...params, _meta: ENVELOPE }));
   };
-  await ask("tools/list", {});
-  for (let call = 0; call < CALLS_EACH; call++) await ask("tools/call", CALL);
+  await send("tools/list", {});
+  for (let call = 0; call < CALLS_EACH; call++) await send("tools/call", CALL);
 }
 
 function calls(): readonly JsonObject[] {

@@ -172,17 +172,17 @@ function oneSet(
   const { catalog, authentication, services, backends, callMs, clock, logger, clean } = options;
   const { limits, own, isOptimized, scripts, authorization, selections, isPart, sole, answered } = options;
   const routing = createRouting(services, sole);
-  const asking = createConsentPrompt({
+  const prompting = createConsentPrompt({
     clock,
     clean,
     callMs: (backend) => callMs?.get(backend) ?? DEFAULT_CALL_MS,
   });
-  const ask = scripts?.inTurn(asking) ?? asking;
+  const requestConsent = scripts?.inTurn(prompting) ?? prompting;
   const denied: ServingSet["denied"] = (request) => audited?.denied(request);
   const composed = composeChain({
     policies,
-    ask,
-    scripts: scripts?.consent({ policies, ask, denied }, authorization?.unannotated) ?? null,
+    requestConsent,
+    scripts: scripts?.consent({ policies, requestConsent, denied }, authorization?.unannotated) ?? null,
     limits: limits === null ? null : createLimits(limits),
     between: options.between,
     audit: audited,
@@ -208,8 +208,8 @@ function oneSet(
     unwrapCallTool: (request) => own?.unwrapCallTool(request) ?? request,
     unwrappedParams,
     catalog,
-    backendAway(principal, name) {
-      const entry = catalog.away.size === 0 ? null : entryOf(catalog, { kind: "tool", name });
+    unavailableBackend(principal, name) {
+      const entry = catalog.unavailable.size === 0 ? null : entryOf(catalog, { kind: "tool", name });
       if (entry?.status !== "away") return null;
       // Without permission the tool counts as unknown, because a call that waits would reveal that the tool exists.
       return policies?.isAllowed(principal, entry, "tools/call") === false ? null : entry.backend;
@@ -242,7 +242,8 @@ function oneSet(
     mayBeNotified(principal, uri) {
       // The client cannot read these resources, so it gets no notices about them.
       if (catalog.isElsewhere?.(uri) === true) return false;
-      const isKnown = catalog.appPages.has(uri) || catalog.resourceReach.some((reach) => reach.permits(uri));
+      const isKnown =
+        catalog.appPages.has(uri) || catalog.resourceAccess.some((access) => access.permits(uri));
       if (!isKnown) return false;
       if (policies === null) return true;
       const known = authentication.refresh(principal);
@@ -276,7 +277,7 @@ function oneSet(
 // Step-up authorization: which scope a token lacks for a request that the policies forbid.
 
 const SCOPE_ROLE = /^scope:([^*?[\]{}]+)$/;
-const LACKING = "the token lacks a scope that is needed for this";
+const MISSING_SCOPE = "the token lacks a scope that is needed for this";
 
 function createStepUp(
   { authentication: { signed }, authorization, catalog, scopes }: ServingSetOptions,
@@ -298,7 +299,13 @@ function createStepUp(
       if (own.includes(scope) || !isPermitted({ ...principal, roles })) continue;
       // The new token also needs the scopes that the client has now.
       const scopesNeeded = [...own.filter((one) => known.has(one)), scope].join(" ");
-      return { ok: false, status: 403, error: "insufficient_scope", reason: LACKING, scope: scopesNeeded };
+      return {
+        ok: false,
+        status: 403,
+        error: "insufficient_scope",
+        reason: MISSING_SCOPE,
+        scope: scopesNeeded,
+      };
     }
     return null;
   };

@@ -33,7 +33,7 @@ import { buildServingSet } from "./serving-set.ts";
 import type { SessionRoster } from "./session-roster.ts";
 
 interface ServingOptions {
-  readonly tools: RulesTools & Pick<GatewayOptions, "announce" | "environment" | "guarded" | "places">;
+  readonly tools: RulesTools & Pick<GatewayOptions, "announce" | "environment" | "guarded" | "resolvePaths">;
   readonly redaction: Redaction;
   readonly roster: SessionRoster;
   readonly pool: BackendPool;
@@ -51,7 +51,7 @@ export class Serving {
   served: ServingSet;
   readonly refusals: RefusalAudit;
   readonly limiter: PrincipalLimiter;
-  readonly kept: StoredResults;
+  readonly storedResults: StoredResults;
   readonly minutes: CallMinutes;
   readonly clients: ConnectedClients;
   readonly #options: ServingOptions;
@@ -77,18 +77,18 @@ export class Serving {
       clean: redaction.clean,
     });
     this.limiter = new PrincipalLimiter(this.rules.config.limits, tools.clock);
-    this.kept = new StoredResults(tools.clock);
+    this.storedResults = new StoredResults(tools.clock);
     this.minutes = new CallMinutes(tools.clock);
     this.clients = new ConnectedClients(tools.clock, redaction.clean);
     this.#ownTools = createOwnTools({ index: this.#index, clock: tools.clock, logger: tools.logger });
     this.#services = {
-      pool: this.minutes.counted(pool),
+      pool: this.minutes.counting(pool),
       hasAllLists: () => pool.unlisted.length === 0,
       catalog: () => this.catalog,
       inUse: ({ freshNames }) => this.#use(freshNames),
       tasks: new TaskMemory(),
       taskIds: new TaskIds(options.stateKey),
-      kept: this.kept,
+      storedResults: this.storedResults,
       named: new NamedUris(tools.clock),
       blocksChanges: (backend) => pinModes(this.rules.config)(backend) === "block",
       setLogLevel: (client, level) => {
@@ -171,7 +171,7 @@ export class Serving {
    */
   #offered(config: GatewayRules["config"]): readonly CatalogSource[] {
     const { pool, pins } = this.#options;
-    const admitted = pins.admit([...pool.published, ...pool.away.map(asAway)], config);
+    const admitted = pins.admit([...pool.published, ...pool.unavailable.map(asUnavailable)], config);
     const sources = [...admitted, ...pins.recalled(pool.unlisted)];
     const before = this.#sources;
     const isSame =
@@ -214,7 +214,7 @@ export class Serving {
           ? null
           : // A request that began before the file was replaced is written to the new file.
             { config: audit, write: (record) => (this.rules.auditFile ?? auditFile).write(record) },
-      limits: { limiter: this.limiter, kept: this.kept },
+      limits: { limiter: this.limiter, stored: this.storedResults },
       selections: this.#selections,
       ownTools: this.#ownTools,
       scripts: this.#scriptsNow(),
@@ -225,7 +225,7 @@ export class Serving {
         pool: withFolders(pool, {
           backends: config.backends,
           userHome: tools.guarded?.userHome ?? tools.environment["HOME"] ?? "/",
-          places: tools.places ?? (async () => null),
+          resolvePaths: tools.resolvePaths ?? (async () => null),
           catalog: this.#services.catalog,
         }),
       },
@@ -242,7 +242,9 @@ export class Serving {
 }
 
 /** Always the same object for the same source. */
-const asAway = memoized((source: CatalogSource): CatalogSource => ({ ...source, isUnavailable: true }));
+const asUnavailable = memoized(
+  (source: CatalogSource): CatalogSource => ({ ...source, isUnavailable: true }),
+);
 
 function knownNames(
   { owners, off }: Pick<NameRegistry, "owners" | "off">,

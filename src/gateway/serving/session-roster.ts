@@ -44,7 +44,7 @@ export class SessionRoster {
     for (const session of awaitingLists) this.identified(session, served);
   }
 
-  seen(session: SessionPort): ListDigests {
+  knownLists(session: SessionPort): ListDigests {
     return this.#sessions.get(session) ?? UNSEEN;
   }
 
@@ -134,7 +134,7 @@ function rank(level: McpLogLevel): number {
 
 const FIRST_LISTS_MS = 5_000;
 
-type Asked = Parameters<FrontGateway["awaited"]>[1];
+type AwaitedLists = Parameters<FrontGateway["awaited"]>[1];
 
 interface ResumedOptions {
   readonly roster: SessionRoster;
@@ -143,7 +143,7 @@ interface ResumedOptions {
   /** True while the previous daemon may still run backends that cannot run twice. */
   readonly runsElsewhere?: (() => boolean) | undefined;
   /** Resolves when each backend has started or failed once, or when the signal aborts. */
-  readonly settled: (signal: AbortSignal) => Promise<void>;
+  readonly whenStarted: (signal: AbortSignal) => Promise<void>;
   readonly isComing: (backend: string) => boolean;
   /** Resolves when the backend has listed or failed, or after a call's longest wait. */
   readonly firstList: (backend: string) => Promise<void>;
@@ -168,7 +168,7 @@ export class ResumedSessions implements Disposable {
     if (this.#stage !== "idle") return;
     this.#stage = "starting";
     this.#wait();
-    void this.#options.settled(this.#ended.signal).then(() => this.#end());
+    void this.#options.whenStarted(this.#ended.signal).then(() => this.#end());
   }
 
   #wait(): void {
@@ -190,14 +190,14 @@ export class ResumedSessions implements Disposable {
    * Returns null if the request can start now. Otherwise resolves when the requested entry is served, or certainly
    * will not be.
    */
-  awaited(session: SessionPort, { method, params }: Asked): Promise<void> | null {
+  awaited(session: SessionPort, { method, params }: AwaitedLists): Promise<void> | null {
     const { roster } = this.#options;
     const served = (): ServingSet => this.#options.served().forClient(session);
     // A client without a session may also know tools from before the restart.
     const mayKnow = session.protocolVersion === MODERN_VERSION || roster.isAwaitingLists(session);
     const mustWait = this.#stage === "starting" && mayKnow;
     const target = targetOf(method, params);
-    if (!mustWait && served().catalog.away.size === 0) return this.#changed(session, target);
+    if (!mustWait && served().catalog.unavailable.size === 0) return this.#changed(session, target);
     const isAbout = target !== null || method.endsWith("/list");
     const comes = mustWait && isAbout ? this.#release(session, target) : null;
     const firstList = (): Promise<void> | null => {
@@ -208,7 +208,7 @@ export class ResumedSessions implements Disposable {
   }
 
   /** Starts requests that no longer need to wait. Called after each change of the serving set. */
-  look(): void {
+  startReady(): void {
     for (const one of this.#waiting) {
       if (this.#stage === "starting" && !one.isThere()) continue;
       this.#waiting.delete(one);
@@ -244,7 +244,7 @@ export class ResumedSessions implements Disposable {
   #comingFrom(session: SessionPort, target: RequestTarget | null): string | null {
     if (target?.kind !== "tool") return null;
     const { served, isComing } = this.#options;
-    const backend = served().forClient(session).backendAway(session.principal, target.name);
+    const backend = served().forClient(session).unavailableBackend(session.principal, target.name);
     return backend !== null && isComing(backend) ? backend : null;
   }
 
@@ -254,6 +254,6 @@ export class ResumedSessions implements Disposable {
     this.#limit?.[Symbol.dispose]();
     this.#ended.abort();
     this.#options.roster.release(this.#options.served());
-    this.look();
+    this.startReady();
   }
 }

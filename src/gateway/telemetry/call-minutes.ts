@@ -8,7 +8,7 @@ export const MINUTE_MS = 60_000;
 /** Number of minutes that are kept: one day. */
 export const MINUTES = 1_440;
 /** Maximum number of backends; a further one replaces the backend that was counted first. */
-export const MOST_COUNTED = 500;
+export const MOST_BACKENDS = 500;
 /** Number of last minutes that `CallCounts.latencyMs` covers. */
 const RECENT_MINUTES = 5;
 /** Number of last minutes in `CallCounts.byMinute`. */
@@ -60,7 +60,7 @@ export class CallMinutes {
     this.#clock = clock;
   }
 
-  counted(pool: RoutingServices["pool"]): RoutingServices["pool"] {
+  counting(pool: RoutingServices["pool"]): RoutingServices["pool"] {
     return {
       call: (backend, call) => this.#call(pool, backend, call),
       subscribe: (...given) => pool.subscribe(...given),
@@ -76,7 +76,7 @@ export class CallMinutes {
   /** For each backend, the minutes of the last day in which it was called, the oldest first. */
   get minutes(): ReadonlyMap<string, readonly CallMinute[]> {
     const now = this.#minute;
-    return new Map([...this.#backends].map(([name, counted]) => [name, counted.minutes(now)]));
+    return new Map([...this.#backends].map(([name, counter]) => [name, counter.minutes(now)]));
   }
 
   get #minute(): number {
@@ -110,7 +110,7 @@ export class CallMinutes {
     const known = this.#backends.get(name);
     if (known !== undefined) return known;
     const [first] = this.#backends.keys();
-    if (first !== undefined && this.#backends.size >= MOST_COUNTED) this.#backends.delete(first);
+    if (first !== undefined && this.#backends.size >= MOST_BACKENDS) this.#backends.delete(first);
     const made = new BackendMinutes();
     this.#backends.set(name, made);
     return made;

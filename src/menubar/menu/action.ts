@@ -63,10 +63,10 @@ function actionOf([kind, ...args]: readonly string[]): MenuAction | null {
   }
 }
 
-function encodePart(word: string): string {
+function encodePart(text: string): string {
   // Lone surrogates are replaced, because they cannot be encoded. Leading and repeated dashes are encoded,
   // because menus and option parsers give them a meaning.
-  return encodeURIComponent(word.toWellFormed()).replace(
+  return encodeURIComponent(text.toWellFormed()).replace(
     /[!'()*~]|^-|-(?=-)/g,
     (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`,
   );

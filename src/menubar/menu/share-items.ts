@@ -2,7 +2,7 @@
 import { dirname } from "node:path/posix";
 import type { OpenFileHolder, ShareStatus } from "../../api/contract/contract.ts";
 import { actionsFor, actionWith } from "../../api/labels/actions.ts";
-import { holderText } from "../../api/labels/outcome-labels.ts";
+import { openFileText } from "../../api/labels/outcome-labels.ts";
 import { routeLabels, shareLabel } from "../../api/labels/share-labels.ts";
 import { pluralize } from "../../runtime/text/plain-text.ts";
 import { actionText, type MenuAction } from "./action.ts";
@@ -102,7 +102,7 @@ function forceItem(share: ShareStatus, world: MenuWorld, key: string, refused: B
   ]);
   const lines = holders
     .slice(0, HOLDERS_SHOWN)
-    .map((holder) => text(`${own} holder ${holder.pid} ${holder.path}`, holderText(holder), "warning"));
+    .map((holder) => text(`${own} holder ${holder.pid} ${holder.path}`, openFileText(holder), "warning"));
   if (holders.length > HOLDERS_SHOWN)
     lines.push(text(`${own} more`, `and ${holders.length - HOLDERS_SHOWN} more`, "warning"));
   for (const path of refused.unsent.slice(0, HOLDERS_SHOWN))

@@ -40,14 +40,14 @@ export function startMenuSource({ home, clock, signal, onGlance }: MenuSourceOpt
     onGlance(glance);
   };
   const refresh = coalesce(async () => {
-    const looked = client;
+    const current = client;
     const own = life.signal;
-    if (looked === null) return;
+    if (current === null) return;
     const late = new MountaineerError("timed_out", "The daemon does not answer");
     try {
       await withDeadline({ clock, limitMs: CHECK_DEADLINE_MS, late }, own, async (until) => {
-        const status = await looked.call("status", null, until);
-        const { events: _events, ...sync } = await looked.call("sync", null, until);
+        const status = await current.call("status", null, until);
+        const { events: _events, ...sync } = await current.call("sync", null, until);
         failures = 0;
         if (!own.aborted) update({ connection: { kind: "connected" }, status, sync });
       });

@@ -128,15 +128,15 @@ function isPossible(item: MenuItem, { isSwiftBar }: PluginOptions): boolean {
 
 function styleOf(item: Exclude<MenuItem, { kind: "separator" }>, options: PluginOptions): string[] {
   const color = COLORS[item.tone];
-  const look = color === null ? [] : [`color=${options.isSwiftBar ? color : color.split(",")[0]}`];
+  const style = color === null ? [] : [`color=${options.isSwiftBar ? color : color.split(",")[0]}`];
   return item.kind === "action" && item.enabled
-    ? [...look, ...actionStyle(item.action, options.command)]
-    : look;
+    ? [...style, ...actionStyle(item.action, options.command)]
+    : style;
 }
 
 function actionStyle(action: MenuAction, [file = "", ...first]: readonly string[]): string[] {
-  const words = [...first, "--act", actionText(action)];
-  const params = words.map((word, index) => `param${index + 1}=${quoted(word)}`);
+  const args = [...first, "--act", actionText(action)];
+  const params = args.map((arg, index) => `param${index + 1}=${quoted(arg)}`);
   return [`bash=${quoted(file)}`, ...params, "terminal=false"];
 }
 

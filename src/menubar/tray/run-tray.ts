@@ -68,10 +68,10 @@ export async function runTray(options: TrayOptions): Promise<void> {
 }
 
 /** Does not repeat the last note. */
-function createNotifier(note: (line: string) => void): (line: string) => void {
+function createNotifier(notify: (line: string) => void): (line: string) => void {
   let last: string | null = null;
   return (line) => {
-    if (line !== last) note(line);
+    if (line !== last) notify(line);
     last = line;
   };
 }

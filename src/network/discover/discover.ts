@@ -29,7 +29,7 @@ type OwnAddress = InterfaceSnapshot["addresses"][number];
 
 /** How long to listen for answers, ms: they come within 0.5 s, and a second query makes up for a lost one. */
 const LISTEN_MS = 1_600;
-const ASK_AGAIN_MS = 700;
+const REPEAT_MS = 700;
 /**
  * Maximum number of listed servers, divided among the links. The same limit applies to neighbours that answered
  * nothing.
@@ -58,16 +58,17 @@ export async function discoverServers(clock: Clock, signal: AbortSignal): Promis
     ["dns-sd", createDnsSd],
     ["ws-discovery", createWsDiscovery],
   ] as const;
-  const asked: ReturnType<typeof openSocket>[] = [];
+  const sockets: ReturnType<typeof openSocket>[] = [];
   try {
     for (const link of own)
-      for (const [by, create] of protocols) asked.push(openSocket(link, heard.listener(link, by, create())));
-    await Promise.all(asked.map((socket) => socket.ask()));
-    await clock.sleep(ASK_AGAIN_MS, signal);
-    await Promise.all(asked.map((socket) => socket.ask()));
-    await clock.sleep(LISTEN_MS - ASK_AGAIN_MS, signal);
+      for (const [by, create] of protocols)
+        sockets.push(openSocket(link, heard.listener(link, by, create())));
+    await Promise.all(sockets.map((socket) => socket.send()));
+    await clock.sleep(REPEAT_MS, signal);
+    await Promise.all(sockets.map((socket) => socket.send()));
+    await clock.sleep(LISTEN_MS - REPEAT_MS, signal);
   } finally {
-    for (const socket of asked) socket.close();
+    for (const socket of sockets) socket.close();
   }
   for (const { address, interfaceName } of await links.neighbours()) {
     const link = own.find((one) => one.interfaceName === interfaceName && isIn(one, address));
@@ -126,9 +127,9 @@ export function createHeard(own: readonly OwnAddress[]) {
         take(message, sender) {
           left--;
           if (left < 0 || message.length > MESSAGE_BYTES_AT_MOST || !isIn(link, sender)) return null;
-          const { claims, ask } = protocol.take(message, sender);
+          const { claims, question } = protocol.take(message, sender);
           for (const claim of claims) add(link, by, claim);
-          return ask;
+          return question;
         },
       };
     },
@@ -153,7 +154,7 @@ function openSocket({ text: address }: OwnAddress, { protocol, take }: Listener)
   });
   const bound = bind(socket, address);
   return {
-    async ask(): Promise<void> {
+    async send(): Promise<void> {
       if (await bound) send(protocol.question());
     },
     close: () => void socket.close(),

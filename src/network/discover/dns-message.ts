@@ -28,14 +28,14 @@ export function nameKey(name: DnsName): string {
 export function dnsQuery(questions: readonly DnsQuestion[]): Buffer {
   const header = Buffer.alloc(HEADER_BYTES);
   header.writeUInt16BE(questions.length, 4);
-  const asked = questions.map(({ type, name }) => {
+  const encoded = questions.map(({ type, name }) => {
     const labels = name.map((label) => Buffer.from(label).subarray(0, LABEL_BYTES_AT_MOST));
     const tail = Buffer.alloc(5);
     tail.writeUInt16BE(TYPES[type], 1);
     tail.writeUInt16BE(CLASS_IN, 3);
     return Buffer.concat([...labels.flatMap((label) => [Buffer.from([label.length]), label]), tail]);
   });
-  return Buffer.concat([header, ...asked]);
+  return Buffer.concat([header, ...encoded]);
 }
 
 /** The known records of an answer, up to the first malformed one; none if the message is not an answer. */

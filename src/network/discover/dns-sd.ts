@@ -11,7 +11,7 @@ import type { Claim, LinkProtocol } from "./link-protocol.ts";
 
 const SERVICE: DnsName = ["_smb", "_tcp", "local"];
 /** Maximum number of records that are kept for a link; no home or office has as many. */
-const KEPT_AT_MOST = 512;
+const RETAINED_AT_MOST = 512;
 /**
  * Maximum number of records that are kept for one name; without a limit, one sender's records could be
  * combined into very many claims.
@@ -19,33 +19,33 @@ const KEPT_AT_MOST = 512;
 const OF_ONE_NAME = { PTR: 64, SRV: 4, A: 8 } as const;
 const CLAIMS_AT_MOST = 64;
 
-interface Said {
+interface Answer {
   readonly record: DnsRecord;
   /** The last sender of the record. */
   readonly sender: string;
 }
 
-type Find = (type: DnsRecord["type"], name: DnsName) => readonly Said[];
+type Find = (type: DnsRecord["type"], name: DnsName) => readonly Answer[];
 
 /** Create one for each link, because names of one link mean nothing on another. */
 export function createDnsSd(): LinkProtocol {
   /** Records by type and name, then by content; names are compared without case. */
-  const kept = new Map<string, Map<string, Said>>();
-  const asked = new Set<string>();
+  const answers = new Map<string, Map<string, Answer>>();
+  const queried = new Set<string>();
   let count = 0;
   /** Keeps a record. Returns true if the record, or its sender, is new. */
   const keep = (record: DnsRecord, sender: string): boolean => {
     const { type, name } = record;
     if (type === "PTR" && nameKey(name) !== nameKey(SERVICE)) return false;
     const key = questionKey({ type, name });
-    const ofName = kept.get(key) ?? new Map<string, Said>();
+    const ofName = answers.get(key) ?? new Map<string, Answer>();
     const known = ofName.get(contentOf(record));
     if (known?.sender === sender) return false;
     if (known === undefined) {
-      if (count >= KEPT_AT_MOST || ofName.size >= OF_ONE_NAME[type]) return false;
+      if (count >= RETAINED_AT_MOST || ofName.size >= OF_ONE_NAME[type]) return false;
       count++;
     }
-    kept.set(key, ofName.set(contentOf(record), { record: known?.record ?? record, sender }));
+    answers.set(key, ofName.set(contentOf(record), { record: known?.record ?? record, sender }));
     return true;
   };
   return {
@@ -54,13 +54,13 @@ export function createDnsSd(): LinkProtocol {
     question: () => dnsQuery([{ type: "PTR", name: SERVICE }]),
     take(message, sender) {
       const news = readDnsRecords(message).filter((record) => keep(record, sender));
-      if (news.length === 0) return { claims: [], ask: null };
+      if (news.length === 0) return { claims: [], question: null };
       const { claims, missing } = claimsOf((type, name) => [
-        ...(kept.get(questionKey({ type, name }))?.values() ?? []),
+        ...(answers.get(questionKey({ type, name }))?.values() ?? []),
       ]);
-      const next = missing.filter((question) => !asked.has(questionKey(question))).slice(0, 16);
-      for (const question of next) asked.add(questionKey(question));
-      return { claims, ask: next.length === 0 ? null : dnsQuery(next) };
+      const next = missing.filter((question) => !queried.has(questionKey(question))).slice(0, 16);
+      for (const question of next) queried.add(questionKey(question));
+      return { claims, question: next.length === 0 ? null : dnsQuery(next) };
     },
   };
 }

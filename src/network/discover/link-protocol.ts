@@ -14,6 +14,9 @@ export interface LinkProtocol {
   readonly group: string;
   readonly port: number;
   question(): Buffer;
-  /** Never throws, whatever is in the message. `ask`: the next query; null: none. */
-  take(message: Buffer, sender: string): { readonly claims: readonly Claim[]; readonly ask: Buffer | null };
+  /** Never throws, whatever is in the message. `question`: the next query; null: none. */
+  take(
+    message: Buffer,
+    sender: string,
+  ): { readonly claims: readonly Claim[]; readonly question: Buffer | null };
 }

@@ -6,7 +6,7 @@ import { type LinkKind, linkKind, type Neighbour, type NetworkLinks, UNKNOWN_LIN
 const DEADLINE_MS = 2_000;
 
 export function readLinksDarwin(signal: AbortSignal): NetworkLinks {
-  const said = async (program: string, args: readonly string[]): Promise<string> => {
+  const outputOf = async (program: string, args: readonly string[]): Promise<string> => {
     const options = { clock: systemClock, deadlineMs: DEADLINE_MS, signal };
     const result = await runCommand(program, args, options).catch(() => null);
     signal.throwIfAborted();
@@ -15,11 +15,11 @@ export function readLinksDarwin(signal: AbortSignal): NetworkLinks {
   let ports: Promise<ReadonlyMap<string, LinkKind>> | null = null;
   return {
     async of(name) {
-      ports ??= said("/usr/sbin/networksetup", ["-listallhardwareports"]).then(parseHardwarePorts);
+      ports ??= outputOf("/usr/sbin/networksetup", ["-listallhardwareports"]).then(parseHardwarePorts);
       return (await ports).get(name) ?? UNKNOWN_LINK;
     },
-    neighbours: async () => parseArp(await said("/usr/sbin/arp", ["-an"])),
-    gateways: async () => parseRoutes(await said("/usr/sbin/netstat", ["-rn", "-f", "inet"])),
+    neighbours: async () => parseArp(await outputOf("/usr/sbin/arp", ["-an"])),
+    gateways: async () => parseRoutes(await outputOf("/usr/sbin/netstat", ["-rn", "-f", "inet"])),
   };
 }
 

@@ -17,7 +17,7 @@ export function createWsDiscovery(): LinkProtocol {
       const claims = isMatch
         ? [{ address: sender, port: SMB_PORT, name: null, host: null, byItself: true }]
         : [];
-      return { claims, ask: null };
+      return { claims, question: null };
     },
   };
 }

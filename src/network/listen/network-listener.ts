@@ -53,25 +53,25 @@ export function startNetworkListener(options: NetworkListenerOptions): NetworkLi
   let ending: Promise<void> | null = null;
 
   /** Emits the changes since the last look, and the `details` of an event that these do not explain. */
-  const look = (details: readonly string[] = []): void => {
+  const check = (details: readonly string[] = []): void => {
     if (ending !== null) return;
     const now = read(clock.monotonicMs());
     again?.[Symbol.dispose]();
     // An empty list may come from a system that refused to give one, and an event may never follow: all interfaces
     // would stay down.
-    if (ready && now.names.size === 0) again = clock.setTimer(pollIntervalMs, () => look());
-    const seen = compareInterfaces(last, now);
+    if (ready && now.names.size === 0) again = clock.setTimer(pollIntervalMs, () => check());
+    const observed = compareInterfaces(last, now);
     last = now;
     const unknown = details
-      .filter((detail) => seen.length === 0 || isUnseenLink(detail, seen))
+      .filter((detail) => observed.length === 0 || isUnseenLink(detail, observed))
       .map((detail) => ({ kind: "unknown", detail }) as const);
-    const deltas = [...seen, ...unknown];
+    const deltas = [...observed, ...unknown];
     if (deltas.length > 0) onChange(deltas);
   };
   const startPolling = (): void => {
     poll = clock.setTimer(pollIntervalMs, () => {
       startPolling();
-      look();
+      check();
     });
   };
 
@@ -82,16 +82,16 @@ export function startNetworkListener(options: NetworkListenerOptions): NetworkLi
         readyAtMs = clock.monotonicMs();
         poll?.[Symbol.dispose]();
         // A change between the last poll and the first event would otherwise be missed.
-        look();
+        check();
         logger.info("network events flow", { source: source.name });
       },
-      onBell: look,
+      onBell: check,
       onEnd(end) {
         if (ending !== null) return;
         if (ready && clock.monotonicMs() - readyAtMs >= SOUND_AFTER_MS) crashes = 0;
         if (ready) startPolling();
         ready = false;
-        look();
+        check();
         const error = errorText(end.error);
         const fields = { source: source.name, error, poll_interval_ms: pollIntervalMs };
         const delayMs = RESTART_DELAYS_MS[crashes];
@@ -130,10 +130,10 @@ export function startNetworkListener(options: NetworkListenerOptions): NetworkLi
 }
 
 /** A cable behind a bridge, say: that another interface changed at the same moment says nothing of it. */
-function isUnseenLink(detail: string, seen: readonly NetworkDelta[]): boolean {
+function isUnseenLink(detail: string, deltas: readonly NetworkDelta[]): boolean {
   const isOf = (delta: NetworkDelta) =>
     delta.kind !== "unknown" && detail === linkDetail(delta.interfaceName);
-  return detail.startsWith(linkDetail("")) && !seen.some(isOf);
+  return detail.startsWith(linkDetail("")) && !deltas.some(isOf);
 }
 
 function platformSource(): NetworkEventSource | null {

@@ -20,7 +20,7 @@ export interface CurrentNetworks {
 }
 
 /** How long a reading is used while no change is reported, ms; on macOS a reading runs two commands. */
-const KEPT_MS = 10_000;
+const CACHED_MS = 10_000;
 /** How long to wait for the gateway of a new network, ms: a link is up before it has a route. */
 const SETTLES_MS = 1_000;
 const AGAIN_MS = 50;
@@ -28,18 +28,18 @@ const AGAIN_MS = 50;
  * How long hardware addresses of neighbours are used, ms: long, because a NAS hardly ever gets another
  * network card.
  */
-const NEIGHBOURS_KEPT_MS = 600_000;
+const NEIGHBOURS_CACHED_MS = 600_000;
 
-interface PlaceOptions {
+interface LocationOptions {
   readonly clock: Clock;
   readonly links: Pick<NetworkLinks, "neighbours" | "gateways">;
   /** For tests. */
   readonly interfaces?: (nowMs: number) => InterfaceSnapshot;
-  readonly ask?: (gateway: string) => void;
+  readonly query?: (gateway: string) => void;
 }
 
-export function createNetworkLocation(options: PlaceOptions) {
-  const { clock, links, interfaces = readInterfaces, ask = askGateway } = options;
+export function createNetworkLocation(options: LocationOptions) {
+  const { clock, links, interfaces = readInterfaces, query = queryGateway } = options;
   const readings = createSingleFlight<CurrentNetworks>(clock);
   /**
    * Hardware addresses of gateways, by IP address. They stay valid until the network changes, even while a gateway
@@ -49,7 +49,7 @@ export function createNetworkLocation(options: PlaceOptions) {
   let [changedAtMs, changes] = [clock.monotonicMs(), 0];
 
   const here = (notBeforeMs: number): Promise<CurrentNetworks> =>
-    readings.ask(String(changes), notBeforeMs, async (goesOut) => {
+    readings.run(String(changes), notBeforeMs, async (goesOut) => {
       goesOut();
       const asOf = changes;
       const [gateways, neighbours] = await Promise.all([links.gateways(), links.neighbours()]);
@@ -60,7 +60,7 @@ export function createNetworkLocation(options: PlaceOptions) {
 
   const met = createSingleFlight<Awaited<ReturnType<NetworkLinks["neighbours"]>>>(clock);
   const neighbours = (notBeforeMs: number) =>
-    met.ask("", notBeforeMs, (goesOut) => {
+    met.run("", notBeforeMs, (goesOut) => {
       goesOut();
       return links.neighbours();
     });
@@ -71,20 +71,20 @@ export function createNetworkLocation(options: PlaceOptions) {
      * networks on which the share is used. If `hosts` has both addresses and names, only the addresses count.
      * Never rejects.
      */
-    async awayFrom(
+    async offNetworkReason(
       onlyOn: readonly string[],
       hosts: readonly string[],
       notBeforeMs: number,
     ): Promise<string | null> {
       if (onlyOn.length === 0) return null;
-      for (let sinceMs = notBeforeMs - KEPT_MS; ; ) {
+      for (let sinceMs = notBeforeMs - CACHED_MS; ; ) {
         const now = await here(sinceMs);
-        const away = offNetworkText(now, onlyOn, hosts);
+        const offNetwork = offNetworkText(now, onlyOn, hosts);
         const unknown = now.gateways.filter(({ mac }) => mac === null);
-        if (away === null || (now.gateways.length > 0 && unknown.length === 0)) return away;
+        if (offNetwork === null || (now.gateways.length > 0 && unknown.length === 0)) return offNetwork;
         // A gateway that is the NAS itself is not asked, because nothing may be sent to the NAS yet.
-        for (const { address } of unknown) if (!hosts.includes(address)) ask(address);
-        if (clock.monotonicMs() - changedAtMs >= SETTLES_MS) return away;
+        for (const { address } of unknown) if (!hosts.includes(address)) query(address);
+        if (clock.monotonicMs() - changedAtMs >= SETTLES_MS) return offNetwork;
         await clock.sleep(AGAIN_MS);
         sinceMs = clock.monotonicMs();
       }
@@ -94,7 +94,7 @@ export function createNetworkLocation(options: PlaceOptions) {
      * in `onlyOn`. Sends nothing.
      */
     async networkOf(address: string, onlyOn: readonly string[]): Promise<string | null> {
-      const now = await here(clock.monotonicMs() - KEPT_MS);
+      const now = await here(clock.monotonicMs() - CACHED_MS);
       return onlyOn.some((mark) => now.marks.has(mark)) ? (networkIdsOf(now, [address])?.[0] ?? null) : null;
     },
     async macOf(address: string): Promise<string | null> {
@@ -103,7 +103,7 @@ export function createNetworkLocation(options: PlaceOptions) {
         return known.find((one) => one.address === address)?.mac.toLowerCase() ?? null;
       };
       const nowMs = clock.monotonicMs();
-      return (await among(nowMs - NEIGHBOURS_KEPT_MS)) ?? (await among(nowMs - KEPT_MS));
+      return (await among(nowMs - NEIGHBOURS_CACHED_MS)) ?? (await among(nowMs - CACHED_MS));
     },
     networkChanged(): void {
       changedAtMs = clock.monotonicMs();
@@ -128,7 +128,7 @@ export function hereFrom(
     const found = neighbours.find((one) => one.address === address && one.interfaceName === interfaceName);
     return { address, interfaceName, mac: found?.mac.toLowerCase() ?? macs.get(address) ?? null };
   });
-  const alone = interfaces.addresses.filter(
+  const usable = interfaces.addresses.filter(
     ({ family, bytes, prefixLength, interfaceName }) =>
       family === 4 &&
       bytes[0] !== 127 &&
@@ -137,7 +137,7 @@ export function hereFrom(
   );
   const marks = new Map<string, string>();
   for (const { mac, interfaceName } of known) if (mac !== null) marks.set(`gateway:${mac}`, interfaceName);
-  for (const { bytes, prefixLength, interfaceName } of alone)
+  for (const { bytes, prefixLength, interfaceName } of usable)
     marks.set(`subnet:${networkOf(bytes, prefixLength)}/${prefixLength}`, interfaceName);
   return { marks, gateways: known, interfaces };
 }
@@ -197,7 +197,7 @@ function networkOf(bytes: Uint8Array, prefixLength: number): string {
 }
 
 /** Sends an empty datagram to the gateway's discard port, so that the system learns the gateway's hardware address. */
-function askGateway(address: string): void {
+function queryGateway(address: string): void {
   const socket = createSocket("udp4");
   socket.on("error", () => {});
   socket.send("", 9, address, () => socket.close());

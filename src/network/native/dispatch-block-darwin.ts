@@ -19,7 +19,7 @@ const BLOCK_IS_GLOBAL = 1n << 28n;
  * The size of isa, flags, invoke and descriptor. The descriptor consists of a reserved word and this size.
  */
 const BLOCK_BYTES = 32n;
-const WORDS = 6;
+const FIELDS = 6;
 
 /** Rejects if koffi or the library cannot be loaded. */
 export async function loadDispatch(path: string = SYSTEM_LIBRARY_PATH) {
@@ -45,10 +45,10 @@ export async function loadDispatch(path: string = SYSTEM_LIBRARY_PATH) {
       const invoke = koffi.register((_block: ForeignAddress, ...args: (number | bigint | null)[]) => {
         call(...args);
       }, prototype);
-      const memory = koffi.alloc("uint64_t", WORDS);
+      const memory = koffi.alloc("uint64_t", FIELDS);
       const address = koffi.address(memory);
-      const words = [isa, BLOCK_IS_GLOBAL, invoke, address + BLOCK_BYTES, 0n, BLOCK_BYTES];
-      koffi.encode(memory, koffi.array("uint64_t", WORDS), words);
+      const fields = [isa, BLOCK_IS_GLOBAL, invoke, address + BLOCK_BYTES, 0n, BLOCK_BYTES];
+      koffi.encode(memory, koffi.array("uint64_t", FIELDS), fields);
       return {
         address,
         free() {

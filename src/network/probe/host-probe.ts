@@ -29,12 +29,12 @@ export interface EndpointFinding
 }
 
 /** The connection of a probe that was answered. */
-export interface KeptConnection extends Disposable {
+export interface ProbedConnection extends Disposable {
   /** Whether the server now answers over this connection. Never rejects. */
   stillThere(timeoutMs: number): Promise<boolean>;
 }
 
-export interface RunningProbe extends KeptConnection {
+export interface RunningProbe extends ProbedConnection {
   /**
    * What the probe finds; never rejects. Disposing the probe closes its socket at once, and resolves a
    * pending finding as silent.
@@ -127,7 +127,7 @@ export function connectOptions({ address, port, localAddress }: ProbeEndpoint): 
 const READ_BUFFER_BYTES = 2048;
 
 /** After this long without a byte from the server, ms, the system sends TCP keep-alives, one each second. */
-const KEPT_ALIVE_AFTER_MS = 1_000;
+const ALIVE_AFTER_MS = 1_000;
 
 /**
  * `timeoutMs` covers connect and NEGOTIATE together. `isSmb1`: asks in SMB 1, to find out why a server closed the
@@ -144,7 +144,7 @@ export function startHostProbe(
   const { promise, resolve } = Promise.withResolvers<EndpointFinding>();
   let connected = false;
   let ended = false;
-  let kept = false;
+  let retained = false;
   let echo: PromiseWithResolvers<boolean> | null = null;
   let echoes = 0;
   let smb1: RunningProbe | null = null;
@@ -152,13 +152,13 @@ export function startHostProbe(
   const end = (finding: EndpointFinding): void => {
     if (ended) return;
     if (onGone !== null && finding.verdict === "answers") {
-      kept = true;
+      retained = true;
       deadline[Symbol.dispose]();
-      socket.setKeepAlive(true, KEPT_ALIVE_AFTER_MS);
+      socket.setKeepAlive(true, ALIVE_AFTER_MS);
       resolve(finding);
       return;
     }
-    if (connected && !kept && !isSmb1 && smb1 === null && finding.reason === "closed") {
+    if (connected && !retained && !isSmb1 && smb1 === null && finding.reason === "closed") {
       socket.removeAllListeners("close");
       smb1 = startHostProbe(clock, endpoint, timeoutMs, null, true);
       void smb1.finding.then((second) => end(second.reason === "smb1_only" ? second : finding));
@@ -167,7 +167,7 @@ export function startHostProbe(
     ended = true;
     smb1?.[Symbol.dispose]();
     echo?.resolve(false);
-    if (kept && finding !== DISPOSED) onGone?.();
+    if (retained && finding !== DISPOSED) onGone?.();
     deadline[Symbol.dispose]();
     // A reset leaves no TIME_WAIT. With thousands of them, each bind would scan milliseconds for a free port.
     resetSocket(socket);
@@ -190,7 +190,7 @@ export function startHostProbe(
     onread: {
       buffer: Buffer.allocUnsafe(READ_BUFFER_BYTES),
       callback(length, buffer) {
-        if (kept) {
+        if (retained) {
           if (echo !== null && isEchoAnswer(buffer.subarray(0, length))) echo.resolve(true);
           return true;
         }
@@ -226,14 +226,14 @@ export function startHostProbe(
   return {
     finding: promise,
     async stillThere(withinMs) {
-      if (!kept || ended) return false;
+      if (!retained || ended) return false;
       // The server grants credit for one request at a time, so all callers get the answer to the same ECHO.
       if (echo === null) {
-        const asked = Promise.withResolvers<boolean>();
-        echo = asked;
+        const answer = Promise.withResolvers<boolean>();
+        echo = answer;
         echoes += 1;
         socket.write(buildEchoRequest(echoes));
-        void asked.promise.then(() => {
+        void answer.promise.then(() => {
           echo = null;
         });
       }

@@ -36,15 +36,15 @@ export function createHostProber(options: HostProberOptions): AddressedHostProbe
   const { clock, logger, resolve, maxAtOnce = DEFAULT_MAX_AT_ONCE } = options;
   const interfaces = createInterfaceReader(clock);
   const resolution = createNameResolution({ clock, resolve, logger });
-  const asks = createSingleFlight<ProbeResult>(clock);
+  const flights = createSingleFlight<ProbeResult>(clock);
   const endpoints = createEndpointProbes(clock, maxAtOnce);
   const plan = createAddressPlans();
   /** For each probe under way, a function that checks whether its route still exists. */
-  const underWay = new Set<() => void>();
+  const inProgress = new Set<() => void>();
   /** For each name, the address that answered last, which is probed first. */
   const lastAnswered = new Map<string, string>();
 
-  const askAddresses = async (
+  const probeAddresses = async (
     target: ProbeTarget,
     addresses: readonly string[],
     { notBeforeMs, timeoutMs }: ProbeRequest,
@@ -56,23 +56,23 @@ export function createHostProber(options: HostProberOptions): AddressedHostProbe
       plan(address, target, snapshot),
     );
     goesOut();
-    const asked = await askInTurn(
+    const probed = await probeInTurn(
       clock,
       plans.filter((one) => "endpoint" in one),
       timeoutMs,
       async ({ address, interfaceName, endpoint }, withinMs): Promise<Outcome> => {
-        const asked = endpoints.ask(endpoint, notBeforeMs, withinMs).then((finding) => ({
+        const outcome = endpoints.probe(endpoint, notBeforeMs, withinMs).then((finding) => ({
           ...{ address, interfaceName, finding },
           localAddress: endpoint.localAddress,
         }));
         // Ends the probe at once when its link has gone down, because no answer can come over that link.
-        return unlessCutOff(underWay, asked, () => {
+        return unlessCutOff(inProgress, outcome, () => {
           const now = plan(address, target, interfaces.snapshot(clock.monotonicMs()));
           return "finding" in now ? now : null;
         });
       },
     );
-    const outcomes = [...plans.filter((one) => "finding" in one), ...asked];
+    const outcomes = [...plans.filter((one) => "finding" in one), ...probed];
     const best = outcomes.toSorted((left, right) => weight(right.finding) - weight(left.finding))[0];
     const tookMs = clock.monotonicMs() - startedAtMs;
     if (best === undefined) return unresolved(target, tookMs);
@@ -84,23 +84,23 @@ export function createHostProber(options: HostProberOptions): AddressedHostProbe
   return {
     probe(target, request) {
       const key = `${target.host}|${target.port}|${target.interfaceName ?? ""}|${request.timeoutMs}`;
-      return asks.ask(key, request.notBeforeMs, (goesOut) => {
+      return flights.run(key, request.notBeforeMs, (goesOut) => {
         const addresses = resolution.addresses(target.host, request.timeoutMs);
         if (addresses instanceof Promise) {
           // Other callers may have joined while the name was resolved. They need a snapshot that was taken after
           // their calls.
           return addresses.then((found) => {
             const now = { ...request, notBeforeMs: clock.monotonicMs() };
-            return askAddresses(target, found, now, goesOut);
+            return probeAddresses(target, found, now, goesOut);
           });
         }
-        return askAddresses(target, addresses, request, goesOut);
+        return probeAddresses(target, addresses, request, goesOut);
       });
     },
     networkChanged() {
       interfaces.networkChanged();
       resolution.networkChanged();
-      for (const check of [...underWay]) check();
+      for (const check of [...inProgress]) check();
     },
     addressesOf: (host) => resolution.known(host),
     [Symbol.dispose]: endpoints[Symbol.dispose],
@@ -113,7 +113,7 @@ export function createHostProber(options: HostProberOptions): AddressedHostProbe
  */
 async function unlessCutOff(
   checks: Set<() => void>,
-  asked: Promise<Outcome>,
+  outcome: Promise<Outcome>,
   cutOff: () => Outcome | null,
 ): Promise<Outcome> {
   const cut = Promise.withResolvers<Outcome>();
@@ -123,7 +123,7 @@ async function unlessCutOff(
   };
   checks.add(check);
   try {
-    return await Promise.race([asked, cut.promise]);
+    return await Promise.race([outcome, cut.promise]);
   } finally {
     checks.delete(check);
   }
@@ -131,14 +131,14 @@ async function unlessCutOff(
 
 /** Sends the probes of endpoints: equal ones once, and a limited number at a time. */
 function createEndpointProbes(clock: Clock, maxAtOnce: number) {
-  const asks = createSingleFlight<EndpointFinding>(clock);
+  const flights = createSingleFlight<EndpointFinding>(clock);
   const semaphore = createSemaphore(maxAtOnce);
   const running = new Set<RunningProbe>();
   let disposed = false;
   return {
-    ask(endpoint: ProbeEndpoint, notBeforeMs: number, timeoutMs: number): Promise<EndpointFinding> {
+    probe(endpoint: ProbeEndpoint, notBeforeMs: number, timeoutMs: number): Promise<EndpointFinding> {
       const key = `${endpoint.address}|${endpoint.port}|${endpoint.localAddress ?? ""}|${timeoutMs}`;
-      return asks.ask(key, notBeforeMs, (goesOut) =>
+      return flights.run(key, notBeforeMs, (goesOut) =>
         semaphore.use(async () => {
           goesOut();
           if (disposed) return DISPOSED;
@@ -173,36 +173,40 @@ function createAddressPlans() {
   return (address: string, target: ProbeTarget, snapshot: InterfaceSnapshot): AddressPlan => {
     const ip = parseIp(address);
     if (ip === null) return { address, interfaceName: null, localAddress: null, finding: UNRESOLVED };
-    const way = findOutgoingInterface(snapshot, ip, target.interfaceName);
-    if (way.kind === "absent")
-      return unasked(address, way.interfaceName, "link_down", "is down or not there");
+    const outgoing = findOutgoingInterface(snapshot, ip, target.interfaceName);
+    if (outgoing.kind === "absent")
+      return unasked(address, outgoing.interfaceName, "link_down", "is down or not there");
     const memoryKey = `${address}|${target.interfaceName ?? ""}`;
     const lastInterface = lastOnLink.get(memoryKey);
-    if (way.kind === "on_link") lastOnLink.set(memoryKey, way.interfaceName);
+    if (outgoing.kind === "on_link") lastOnLink.set(memoryKey, outgoing.interfaceName);
     else if (lastInterface !== undefined)
       return unasked(address, lastInterface, "link_down", "is down (cable unplugged?)");
     const { interfaceName, localAddress } =
-      way.kind === "routed" ? { interfaceName: null, localAddress: null } : way;
-    if (way.kind === "configured" && localAddress === null)
+      outgoing.kind === "routed" ? { interfaceName: null, localAddress: null } : outgoing;
+    if (outgoing.kind === "configured" && localAddress === null)
       return unasked(address, interfaceName, "no_route", "has no address to reach it from");
-    return { address, interfaceName, endpoint: { address: way.address, port: target.port, localAddress } };
+    return {
+      address,
+      interfaceName,
+      endpoint: { address: outgoing.address, port: target.port, localAddress },
+    };
   };
 }
 
 /** Probes only the first address for a while, then also all others, until one answers. */
-async function askInTurn(
+async function probeInTurn(
   clock: Clock,
   [first, ...rest]: readonly EndpointPlan[],
   timeoutMs: number,
-  ask: (plan: EndpointPlan, withinMs: number) => Promise<Outcome>,
+  probe: (plan: EndpointPlan, withinMs: number) => Promise<Outcome>,
 ): Promise<readonly Outcome[]> {
   if (first === undefined) return [];
-  if (rest.length === 0) return [await ask(first, timeoutMs)];
+  if (rest.length === 0) return [await probe(first, timeoutMs)];
   const headStartMs = Math.ceil(timeoutMs * HEAD_START_SHARE);
-  const firstAnswer = ask(first, timeoutMs);
+  const firstAnswer = probe(first, timeoutMs);
   const early = await resultWithin(clock, headStartMs, firstAnswer);
   if (early?.finding.verdict === "answers") return [early];
-  const restAnswers = rest.map((plan) => ask(plan, timeoutMs - headStartMs));
+  const restAnswers = rest.map((plan) => probe(plan, timeoutMs - headStartMs));
   return untilOneAnswers([firstAnswer, ...restAnswers]);
 }
 

@@ -16,7 +16,7 @@ const BACKGROUND_TIMEOUT_MS = 3_000;
  * Pause before `nc` is run again for a host that it did not reach, ms. Does not apply while this process is
  * known to be blocked.
  */
-const ASK_AGAIN_MS = 10_000;
+const REPEAT_MS = 10_000;
 const AT_ONCE = 8;
 
 /**
@@ -82,13 +82,17 @@ export function withLocalNetworkCheck(
 ): AddressedHostProber {
   let isBlocked = false;
   /** When `nc` last ran in the background for a host, monotonic ms. */
-  const askedAtMs = new Map<string, number>();
-  const asks = createSingleFlight<NcFinding>(clock);
+  const probedAtMs = new Map<string, number>();
+  const flights = createSingleFlight<NcFinding>(clock);
   const semaphore = createSemaphore(AT_ONCE);
   const ending = new AbortController();
 
-  const ask = (address: string, port: number, { notBeforeMs, timeoutMs }: ProbeRequest): Promise<NcFinding> =>
-    asks.ask(`${address}|${port}`, notBeforeMs, (goesOut) =>
+  const negotiate = (
+    address: string,
+    port: number,
+    { notBeforeMs, timeoutMs }: ProbeRequest,
+  ): Promise<NcFinding> =>
+    flights.run(`${address}|${port}`, notBeforeMs, (goesOut) =>
       semaphore.use(async () => {
         goesOut();
         const { signal } = ending;
@@ -97,13 +101,13 @@ export function withLocalNetworkCheck(
         return finding;
       }),
     );
-  const askInBackground = (address: string, port: number): void => {
+  const negotiateInBackground = (address: string, port: number): void => {
     const key = `${address}|${port}`;
     const nowMs = clock.monotonicMs();
-    const lastMs = askedAtMs.get(key);
-    if (lastMs !== undefined && nowMs - lastMs < ASK_AGAIN_MS) return;
-    askedAtMs.set(key, nowMs);
-    void ask(address, port, { notBeforeMs: nowMs, timeoutMs: BACKGROUND_TIMEOUT_MS });
+    const lastMs = probedAtMs.get(key);
+    if (lastMs !== undefined && nowMs - lastMs < REPEAT_MS) return;
+    probedAtMs.set(key, nowMs);
+    void negotiate(address, port, { notBeforeMs: nowMs, timeoutMs: BACKGROUND_TIMEOUT_MS });
   };
 
   return {
@@ -113,14 +117,14 @@ export function withLocalNetworkCheck(
       if (own.verdict === "answers" && own.interfaceName !== null) isBlocked = false;
       if (address === null || !mayBeDenied(own)) return own;
       if (!isBlocked) {
-        askInBackground(address, target.port);
+        negotiateInBackground(address, target.port);
         return own;
       }
-      return confirmedByNc(own, await ask(address, target.port, request));
+      return confirmedByNc(own, await negotiate(address, target.port, request));
     },
     networkChanged() {
       // Only the user can change access to the local network, so a network change keeps `isBlocked`.
-      askedAtMs.clear();
+      probedAtMs.clear();
       prober.networkChanged();
     },
     addressesOf: (host) => prober.addressesOf(host),

@@ -30,8 +30,8 @@ export interface NameResolutionOptions {
 interface NameEntry {
   addresses: readonly string[];
   /** From this time on, monotonic ms, the name is resolved again. */
-  askAgainAtMs: number;
-  asking: Promise<void> | null;
+  resolveAgainAtMs: number;
+  resolving: Promise<void> | null;
 }
 
 const NONE: readonly string[] = [];
@@ -46,7 +46,7 @@ export function createNameResolution(options: NameResolutionOptions) {
     return canonical === null ? null : [canonical];
   };
 
-  const ask = async (host: string, entry: NameEntry): Promise<void> => {
+  const refresh = async (host: string, entry: NameEntry): Promise<void> => {
     let found: readonly string[] = NONE;
     const asOf = changes;
     try {
@@ -55,10 +55,10 @@ export function createNameResolution(options: NameResolutionOptions) {
     } catch (error) {
       logger.debug("host name not resolved", { host, error: errorText(error) });
     }
-    entry.asking = null;
+    entry.resolving = null;
     const failed = found.length === 0;
     // After a change of the network, the answer may come from the previous network.
-    if (asOf === changes) entry.askAgainAtMs = clock.monotonicMs() + (failed ? RETRY_MS : FRESH_MS);
+    if (asOf === changes) entry.resolveAgainAtMs = clock.monotonicMs() + (failed ? RETRY_MS : FRESH_MS);
     if (failed || sameAddresses(found, entry.addresses)) return;
     logger.debug("host name resolved", { host, addresses: found, before: entry.addresses });
     entry.addresses = found;
@@ -74,13 +74,14 @@ export function createNameResolution(options: NameResolutionOptions) {
       if (own !== null) return own;
       let entry = names.get(host);
       if (entry === undefined) {
-        entry = { addresses: NONE, askAgainAtMs: Number.NEGATIVE_INFINITY, asking: null };
+        entry = { addresses: NONE, resolveAgainAtMs: Number.NEGATIVE_INFINITY, resolving: null };
         names.set(host, entry);
       }
-      if (entry.asking === null && clock.monotonicMs() >= entry.askAgainAtMs) entry.asking = ask(host, entry);
-      if (entry.addresses.length > 0 || entry.asking === null) return entry.addresses;
+      if (entry.resolving === null && clock.monotonicMs() >= entry.resolveAgainAtMs)
+        entry.resolving = refresh(host, entry);
+      if (entry.addresses.length > 0 || entry.resolving === null) return entry.addresses;
       const known = entry;
-      return settlesWithin(clock, waitMs, entry.asking).then(() => known.addresses);
+      return settlesWithin(clock, waitMs, entry.resolving).then(() => known.addresses);
     },
     known(host: string): readonly string[] {
       return literal(host) ?? names.get(host)?.addresses ?? NONE;
@@ -88,7 +89,7 @@ export function createNameResolution(options: NameResolutionOptions) {
     /** Resolves every name again at its next use; known addresses stay in use until then. */
     networkChanged(): void {
       changes += 1;
-      for (const entry of names.values()) entry.askAgainAtMs = Number.NEGATIVE_INFINITY;
+      for (const entry of names.values()) entry.resolveAgainAtMs = Number.NEGATIVE_INFINITY;
     },
   };
 }

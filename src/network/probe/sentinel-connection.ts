@@ -1,7 +1,7 @@
 // A sentinel connection: an open, idle connection, which proves that the server behind an address has been the same since
 // it was opened. Its loss shows that the host is gone.
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
-import type { KeptConnection } from "./host-probe.ts";
+import type { ProbedConnection } from "./host-probe.ts";
 
 /**
  * Age at which a connection is replaced by a new one, ms: servers end connections without a login, Samba
@@ -11,7 +11,7 @@ const RENEW_AFTER_MS = 20_000;
 const RENEW_AGAIN_MS = 5_000;
 const ANSWER_WITHIN_MS = 1_000;
 
-interface WitnessOptions {
+interface SentinelOptions {
   readonly clock: Clock;
   /** Connects and proves the server; null: no answer. Calls `onGone` when the connection ends. Never rejects. */
   readonly connect: (onGone: () => void) => Promise<Answered | null>;
@@ -21,16 +21,16 @@ interface WitnessOptions {
 
 interface Answered {
   readonly guid: string;
-  readonly connection: KeptConnection;
+  readonly connection: ProbedConnection;
 }
 
 /**
  * A kept connection that renews itself. `stillThere`: whether the first server is still behind the address.
  */
-export type SentinelConnection = KeptConnection;
+export type SentinelConnection = ProbedConnection;
 
 /** Connects, and keeps a connection to the server from then on; null: the server does not answer. */
-export async function openSentinel(options: WitnessOptions): Promise<SentinelConnection | null> {
+export async function openSentinel(options: SentinelOptions): Promise<SentinelConnection | null> {
   const { clock, connect, onGone } = options;
   let current: OpenConnection | null = null;
   let timer: Timer | null = null;

@@ -1,7 +1,7 @@
 // Equal requests at about the same time share one answer, and work is limited to a number at a time.
 import type { Clock } from "../../runtime/time/clock.ts";
 
-interface Ask<Answer> {
+interface Flight<Answer> {
   /** Infinity until the request is sent, so that every caller before that may join. */
   startedAtMs: number;
   readonly answer: Promise<Answer>;
@@ -14,17 +14,17 @@ interface Ask<Answer> {
 const MAX_KEYS = 4_096;
 
 export function createSingleFlight<Answer>(clock: Clock) {
-  const newest = new Map<string, Ask<Answer>>();
+  const newest = new Map<string, Flight<Answer>>();
   return {
     /**
      * Joins the newest request with that key. Begins a new one if there is none, if it failed, or if it was sent
      * before `notBeforeMs` (monotonic). `begin` must call `goesOut` when its request is sent, after any queueing.
      */
-    ask(key: string, notBeforeMs: number, begin: (goesOut: () => void) => Promise<Answer>): Promise<Answer> {
+    run(key: string, notBeforeMs: number, begin: (goesOut: () => void) => Promise<Answer>): Promise<Answer> {
       const known = newest.get(key);
       if (known !== undefined && known.startedAtMs >= notBeforeMs) return known.answer;
       let startedAtMs = Number.POSITIVE_INFINITY;
-      let own: Ask<Answer> | null = null;
+      let own: Flight<Answer> | null = null;
       const answer = begin(() => {
         startedAtMs = clock.monotonicMs();
         if (own !== null) own.startedAtMs = startedAtMs;

@@ -121,15 +121,15 @@ const NEED_MORE: NegotiateAnswer = { kind: "need_more" };
 
 /** Reads at most 92 bytes of an answer, and decides at the first wrong byte. */
 export function createNegotiateReader() {
-  const seen = Buffer.alloc(READ_AT_MOST_BYTES);
+  const received = Buffer.alloc(READ_AT_MOST_BYTES);
   let length = 0;
   return {
     /** Takes the next bytes; after a decision, more bytes do not change its kind. */
     push(chunk: Uint8Array): NegotiateAnswer {
       const taken = chunk.subarray(0, READ_AT_MOST_BYTES - length);
-      seen.set(taken, length);
+      received.set(taken, length);
       length += taken.length;
-      return judge(seen.subarray(0, length));
+      return judge(received.subarray(0, length));
     },
   };
 }

@@ -11,12 +11,12 @@ const DEADLINE_MS = 2_000;
 const commandFor = process.platform === "darwin" ? routeCommandDarwin : routeCommandLinux;
 
 /** Rejects only with the signal's reason. */
-export async function lookUpRoute(address: string, clock: Clock, signal: AbortSignal): Promise<RouteLookup> {
-  const { program, args, parse, saysNone } = commandFor(address);
+export async function findRoute(address: string, clock: Clock, signal: AbortSignal): Promise<RouteLookup> {
+  const { program, args, parse, noRoutePattern } = commandFor(address);
   try {
     const result = await runCommand(program, args, { clock, deadlineMs: DEADLINE_MS, signal });
     if (result.exitCode === 0) return parse(result.stdout);
-    if (saysNone.test(result.stderr)) return { kind: "none" };
+    if (noRoutePattern.test(result.stderr)) return { kind: "none" };
     const why = result.stderr.trim() || `${basename(program)} ended with ${result.exitCode}`;
     return { kind: "unknown", why };
   } catch (error) {
@@ -32,7 +32,7 @@ function routeCommandDarwin(address: string): RouteCommand {
     program: "/sbin/route",
     args: ["-n", "get", ...family, address],
     parse: parseRouteGet,
-    saysNone: /not in table/i,
+    noRoutePattern: /not in table/i,
   };
 }
 
@@ -42,7 +42,7 @@ function routeCommandLinux(address: string): RouteCommand {
     program: "ip",
     args: ["-json", "route", "get", plain],
     parse: parseIpRoute,
-    saysNone: /unreachable|No route/i,
+    noRoutePattern: /unreachable|No route/i,
   };
 }
 
@@ -61,7 +61,7 @@ export interface RouteCommand {
   readonly args: readonly string[];
   readonly parse: (stdout: string) => RouteLookup;
   /** Matches the command's error output when there is no route. */
-  readonly saysNone: RegExp;
+  readonly noRoutePattern: RegExp;
 }
 
 /** Parses `ip -json route get ADDRESS`. */

@@ -1,5 +1,5 @@
 // Proves which server is behind an endpoint, with an SMB2 NEGOTIATE.
-import { type KeptConnection, startHostProbe } from "../../network/probe/host-probe.ts";
+import { type ProbedConnection, startHostProbe } from "../../network/probe/host-probe.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { RouteEndpoint } from "../relay.ts";
 
@@ -8,7 +8,7 @@ export type NegotiateResult =
    * `guid`: the ServerGuid, in hex. An equal GUID does not prove that two servers are one. `connection`: the probe's
    * connection, which is closed unless it is kept.
    */
-  | { readonly ok: true; readonly guid: string; readonly connection?: KeptConnection }
+  | { readonly ok: true; readonly guid: string; readonly connection?: ProbedConnection }
   /** `refused`: there certainly is no route, or nothing listens. `silent`: any other failure. */
   | { readonly ok: false; readonly reason: "refused" | "silent"; readonly text: string };
 

@@ -26,7 +26,7 @@ export function createSocketOwners(
   const readings = createSingleFlight<OwnerTable>(clock);
   const semaphore = createSemaphore(reader.hasAllPorts ? 1 : PORTS_AT_ONCE);
   const tableOf = (localPort: number): Promise<OwnerTable> =>
-    readings.ask(reader.hasAllPorts ? "" : String(localPort), clock.monotonicMs(), (goesOut) =>
+    readings.run(reader.hasAllPorts ? "" : String(localPort), clock.monotonicMs(), (goesOut) =>
       semaphore.use(() => {
         goesOut();
         return reader.read(clock, localPort);

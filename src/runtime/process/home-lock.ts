@@ -111,15 +111,15 @@ async function keepLock(home: string, lock: ExclusiveFileLock, request: LockRequ
     await removeLeftovers(path);
     await writeName(path, holder);
     let released = false;
-    let isHeld = true;
+    let isLocked = true;
     return {
       holder,
       /**
        * False once released. If the release fails, it stays true, and the system frees the lock when the
        * process ends.
        */
-      get isHeld() {
-        return isHeld;
+      get isLocked() {
+        return isLocked;
       },
       async [Symbol.asyncDispose](): Promise<void> {
         if (released) return;
@@ -131,7 +131,7 @@ async function keepLock(home: string, lock: ExclusiveFileLock, request: LockRequ
           if (systemErrorCode(error) === null) throw error;
         } finally {
           lock.release();
-          isHeld = false;
+          isLocked = false;
         }
       },
     };

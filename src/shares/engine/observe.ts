@@ -293,7 +293,7 @@ async function offNetworkReason(
 ): Promise<string | null> {
   const hosts = ROUTE_NAMES.flatMap((route) => spec.routes[route].host ?? []);
   const inUse = relay?.of(spec.name)?.endpoint.address ?? "";
-  return (await location?.awayFrom(networks?.() ?? [], [...hosts, inUse], asOfMs)) ?? null;
+  return (await location?.offNetworkReason(networks?.() ?? [], [...hosts, inUse], asOfMs)) ?? null;
 }
 
 async function probeRoute(

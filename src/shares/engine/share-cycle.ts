@@ -2,7 +2,7 @@
 import type { NextRun } from "../../reconcile/reconcile-loop.ts";
 import { NO_BACKOFF, restoredHealth, UNKNOWN_HEALTH } from "../../reconcile/route-health.ts";
 import type { ShareMemory, StateStore } from "../../reconcile/state-store.ts";
-import { stepUntilSettled } from "../../reconcile/step-loop.ts";
+import { stepUntilDone } from "../../reconcile/step-loop.ts";
 import { isOutsideEvent, type Trigger } from "../../reconcile/trigger.ts";
 import type { RelayedState } from "../drivers/relay-contract.ts";
 import type { StableLinks } from "../links/stable-links.ts";
@@ -187,7 +187,7 @@ export class ShareCycle {
     let observed: ShareObservation = { ...found, otherHome, wanted: this.#takeWanted(found) };
     if (ROUTE_NAMES.every((route) => found.configured[route].probe.verdict !== "answers"))
       this.#tools.logins.unreachable(subject.spec);
-    const { nextRun } = await stepUntilSettled({
+    const { nextRun } = await stepUntilDone({
       subject: `share ${subject.spec.name}`,
       mostSteps: MOST_STEPS,
       decide: () => {

@@ -27,7 +27,7 @@ export interface ObserveServices {
   readonly clock: Clock;
   readonly hostProber: HostProber;
   /** Absent: hosts are probed on every network. */
-  readonly location?: Pick<NetworkLocation, "awayFrom" | "macOf" | "networkOf">;
+  readonly location?: Pick<NetworkLocation, "offNetworkReason" | "macOf" | "networkOf">;
   readonly prober: Prober;
   /** Absent: no share is relayed. */
   readonly relay?: RelayClient;

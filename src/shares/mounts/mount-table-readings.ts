@@ -14,7 +14,7 @@ export function shareReadings<Value>(
   const readings = createSingleFlight<Value>(clock);
   return {
     read: (notBeforeMs) =>
-      readings.ask("", notBeforeMs, (goesOut) => {
+      readings.run("", notBeforeMs, (goesOut) => {
         goesOut();
         return readOnce();
       }),

@@ -4,7 +4,7 @@ import {
   type Backoff,
   NO_BACKOFF,
   type RouteHealth,
-  type Suspicion,
+  type SuspectedLoss,
   UNKNOWN_HEALTH,
 } from "../../reconcile/route-health.ts";
 import type { UnmountMode } from "../drivers/mount-driver.ts";
@@ -46,7 +46,7 @@ export interface ReconcileState {
   /** The last announced verdict of each route; `atMs`: the time of its probe, monotonic ms. */
   readonly announced: Readonly<Record<RouteName, { readonly up: boolean; readonly atMs: number } | null>>;
   /** A loss of the host in use that a second probe or look has not confirmed yet. */
-  readonly suspectedLoss: Suspicion | null;
+  readonly suspectedLoss: SuspectedLoss | null;
   /** The first failed mount check; after a second one the mount is treated as dead. null: none. */
   readonly firstFailedCheck: { readonly startedAtMs: number } | null;
   /**

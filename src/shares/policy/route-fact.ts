@@ -39,7 +39,7 @@ export function routeFact(input: Input, mount: MountObservation, route: RouteNam
   // A link of this machine that is down needs no second probe.
   if (probe.reason === "link_down") return { route, ...judged("gone"), suspectedLoss: state.suspectedLoss };
   const loss = suspect(state.suspectedLoss, `${route} ${mount.found.id}`, atMs, probe.verdict === "gone");
-  const suspectedLoss = loss.suspicion;
+  const suspectedLoss = loss.suspectedLoss;
   if (loss.state === "waiting") return { route, ...judged("waiting", loss.confirmAtMs), suspectedLoss };
   if (suspectedLoss.certain) return { route, ...judged("gone"), suspectedLoss };
   return { route, ...judgeSilence(input, mount, suspectedLoss.firstAtMs), suspectedLoss };

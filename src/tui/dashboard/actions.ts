@@ -22,7 +22,7 @@ export function createActions(link: DaemonConnection, prompt: Prompt, signal: Ab
     prompt.confirm(`${title} ${text}`, run);
   const run = (action: Action, force: boolean): void =>
     prompt.run(action.name, async () => {
-      const outcome = await action.perform(link.ask, signal, force);
+      const outcome = await action.perform(link.call, signal, force);
       const { tone, text, hint } = outcome;
       const notice = { tone, text: hint === null ? text : `${text}; ${hint}` };
       const question = force ? null : busyQuestion(action, outcome);

@@ -91,7 +91,7 @@ export function createDashboardScreen(view: DashboardView, options: DashboardOpt
     open(signal) {
       const readClients = (): Promise<void> =>
         attempt(
-          async () => clients.set((await link.ask("clients", null, signal)).clients),
+          async () => clients.set((await link.call("clients", null, signal)).clients),
           ({ code }) => {
             if (code === "gateway_off") clients.set([]);
           },

@@ -69,8 +69,8 @@ export function createLogsScreen(
     const work = async (): Promise<void> => {
       const lines =
         source === DAEMON
-          ? (await link.ask("daemonLog", { limit: LINES }, ended)).lines.map(logText).reverse()
-          : (await link.ask("logs", { backend: source }, ended)).lines;
+          ? (await link.call("daemonLog", { limit: LINES }, ended)).lines.map(logText).reverse()
+          : (await link.call("logs", { backend: source }, ended)).lines;
       show({ lines, failure: null });
     };
     return attempt(work, (error) => show({ failure: errorLine(error) }), ended);

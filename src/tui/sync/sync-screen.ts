@@ -1,5 +1,5 @@
 // The Sync screen: status above, settings panel below, and the hints for its keys.
-import { ROWS_KEPT } from "../../api/labels/sync-labels.ts";
+import { ROWS_RETAINED } from "../../api/labels/sync-labels.ts";
 import { eitherOf } from "../../runtime/store.ts";
 import { panelHelpLines, panelLines, panelNoticeLines } from "../panel/panel-lines.ts";
 import { focusedField, isDirty, type PanelState, takesText } from "../panel/panel-state.ts";
@@ -112,7 +112,7 @@ export function shareHeight(height: number, parts: SyncParts) {
     left -= taken;
     return taken;
   };
-  const wantedRows = Math.min(Math.max(parts.rows, 1), ROWS_KEPT);
+  const wantedRows = Math.min(Math.max(parts.rows, 1), ROWS_RETAINED);
   const status = take(parts.status);
   const panel = take(parts.panel);
   const leastTable = take(1 + Math.min(wantedRows, ROWS_MIN));

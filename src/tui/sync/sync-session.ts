@@ -33,7 +33,7 @@ const BETWEEN_READS_MS = 100;
 export type SyncSession = ReturnType<typeof startSyncSession>;
 
 interface SyncOptions {
-  readonly link: Pick<DaemonConnection, "ask" | "connection" | "listen">;
+  readonly link: Pick<DaemonConnection, "call" | "connection" | "listen">;
   /** The file that `--config` names, absolute; null: any. */
   readonly configPath: string | null;
   readonly signal: AbortSignal;
@@ -59,12 +59,12 @@ export function startSyncSession({ link, configPath, signal }: SyncOptions) {
   };
   const refresh = coalesce(async () => {
     try {
-      const report = await link.ask("sync", null, signal).catch(recoverFrom(isOwnError, null));
+      const report = await link.call("sync", null, signal).catch(recoverFrom(isOwnError, null));
       if (report !== null) {
         if (configPath !== null) await requireSameConfig(report.config_path, configPath);
         show(report);
         // Ignores a failed read of the file, because the report says why.
-        const file = await link.ask("config", null, signal).catch(recoverFrom(isOwnError, null));
+        const file = await link.call("config", null, signal).catch(recoverFrom(isOwnError, null));
         if (file !== null) panel.set(withFile(panel.get(), file));
       } else if (link.connection.get().kind === "connected") refresh();
     } catch (error) {
@@ -97,13 +97,13 @@ export function startSyncSession({ link, configPath, signal }: SyncOptions) {
     );
   const save = async ({ section, form, settings, file, baseSha256 }: PanelState): Promise<PanelState> => {
     if (settings === null) return panel.get();
-    const before = file ?? (await link.ask("config", null, signal));
+    const before = file ?? (await link.call("config", null, signal));
     const edits = sectionEdits(section, form.root, settings);
     const expected = file?.sha256 ?? baseSha256 ?? before.sha256;
     const request = { edits, expected_sha256: expected, source: "tui" } as const;
-    const report = await link.ask("edit", request, signal);
+    const report = await link.call("edit", request, signal);
     if (report.errors.length > 0) return withMistakes(panel.get(), report.errors);
-    const now = await link.ask("config", null, signal);
+    const now = await link.call("config", null, signal);
     // If the file has changed again, the difference would contain both changes.
     const lines = now.sha256 === report.sha256 ? changedLines(before.text, now.text) : [];
     const { reload } = report;
@@ -111,7 +111,7 @@ export function startSyncSession({ link, configPath, signal }: SyncOptions) {
     return withSaved(panel.get(), now, lines, failure);
   };
   const reload = async (): Promise<PanelState> => {
-    const { tone, text } = reloadOutcome(await link.ask("reload", {}, signal));
+    const { tone, text } = reloadOutcome(await link.call("reload", {}, signal));
     return tone === "good"
       ? withNotice(panel.get(), { kind: "reloaded", summary: text })
       : withFailure(panel.get(), text);

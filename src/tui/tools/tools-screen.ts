@@ -65,13 +65,13 @@ export function createToolsScreen({ link, prompt, clock, showThis, signal }: Too
   const { put } = state;
   const read = (): Promise<void> =>
     attempt(
-      async () => void put({ tools: rowsOf(await link.ask("tools", null, signal)), failure: null }),
+      async () => void put({ tools: rowsOf(await link.call("tools", null, signal)), failure: null }),
       (error) => put({ tools: [], failure: errorLine(error) }),
       signal,
     );
   const switchTool = ({ name, isOn }: ToolRow): void =>
     prompt.run(`switch ${name} ${isOn ? "off" : "on"}`, async () => {
-      await link.ask("switchTools", { tools: [name], on: !isOn }, signal);
+      await link.call("switchTools", { tools: [name], on: !isOn }, signal);
       await read();
       return { tone: "good", text: `${name} is ${isOn ? "off" : "on"} for all clients` };
     });

@@ -25,7 +25,7 @@ test("E2 E4 the 16 newest links are good, and the 16 newest codes of tabs", asyn
   assert.equal(await access.redeem(links[0] ?? ""), null);
   assert.notEqual(await access.redeem(links[1] ?? ""), null);
   const owners = new OwnerRights(createManualClock());
-  const codes = Array.from({ length: 17 }, (_, index) => owners.ask(`session ${index}`).code);
+  const codes = Array.from({ length: 17 }, (_, index) => owners.request(`session ${index}`).code);
   assert.throws(() => owners.grant(codes[0] ?? ""), { code: "permission_denied" });
   assert.ok(owners.grant(codes[1] ?? "") > 0);
 });

@@ -350,7 +350,7 @@ test("an operation whose client leaves is cancelled", async (t) => {
   socket.write(request(rig.port, "POST /manage/v1/call", [bearer(rig.token), ...withBody(body)], body));
   await eventually(() => gateway.calls.length === 1);
   socket.destroy();
-  await rig.opened?.settled();
+  await rig.opened?.whenIdle();
 });
 
 test("a request that arrives before the daemon serves is kept until then", async (t) => {

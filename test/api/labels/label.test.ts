@@ -20,7 +20,7 @@ import {
   presenceLabel,
   troubledFirst,
 } from "../../../src/api/labels/fleet-labels.ts";
-import { type EventRow, ROWS_KEPT, withEvent } from "../../../src/api/labels/sync-labels.ts";
+import { type EventRow, ROWS_RETAINED, withEvent } from "../../../src/api/labels/sync-labels.ts";
 import { assertEach } from "../../support/assert-each.ts";
 import { pluck } from "../../support/pluck.ts";
 import { fc } from "../../support/properties.ts";
@@ -281,8 +281,8 @@ test("B8 consecutive events without a change are one row with their count and th
 
 test("B8 errors and changes are never merged, and the last twenty rows are kept", () => {
   const rows = rowsOf(Array.from({ length: 50 }, (_, id) => event(id, id % 2 === 0 ? "changed" : "error")));
-  assert.equal(rows.length, ROWS_KEPT);
-  assert.equal(ROWS_KEPT, 20);
+  assert.equal(rows.length, ROWS_RETAINED);
+  assert.equal(ROWS_RETAINED, 20);
   assert.equal(rows.at(-1)?.time, "12:00:49");
   assert.ok(rows.every(({ count }) => count === 1));
 });
@@ -294,12 +294,12 @@ test("B8 for any events, no two neighbouring rows lack a change, and each event 
   fc.assert(
     fc.property(types, (list) => {
       const rows = rowsOf(list.map((type, id) => event(id, type)));
-      assert.ok(rows.length <= ROWS_KEPT);
+      assert.ok(rows.length <= ROWS_RETAINED);
       for (const [index, row] of rows.entries()) {
         assert.ok(row.type !== "no-change" || rows[index - 1]?.type !== "no-change");
       }
       const counted = rows.reduce((sum, { count }) => sum + count, 0);
-      if (rows.length < ROWS_KEPT) assert.equal(counted, list.length);
+      if (rows.length < ROWS_RETAINED) assert.equal(counted, list.length);
     }),
   );
 });

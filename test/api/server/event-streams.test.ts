@@ -193,7 +193,7 @@ test("an operation sends a sign of life every 2 s while it runs, unless its clie
     assert.equal(reader.processing, { answers: 2, patient: 0, gone: 1 }[what], what);
     work.resolve("done");
     assert.equal(await answer, "done");
-    assert.deepEqual([clock.pendingTimers, await performer.settled()], [0, []], what);
+    assert.deepEqual([clock.pendingTimers, await performer.whenIdle()], [0, []], what);
   }
 });
 

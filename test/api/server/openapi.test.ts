@@ -96,7 +96,7 @@ function firstOf(faults: readonly (string | null)[]): string | null {
 
 test("the document has every operation that HTTP serves, and no others", () => {
   const ids = documented().map(({ operation }) => operation["operationId"]);
-  const served = Object.entries(OPERATIONS).filter(([, { reach }]) => reach !== "socket");
+  const served = Object.entries(OPERATIONS).filter(([, { right }]) => right !== "socket");
   assert.deepEqual(new Set(ids), new Set([...served.map(([name]) => name), "events"]));
   assert.equal(openApiDocument()["openapi"], "3.1.0");
   for (const { operation } of documented()) assert.match(String(operation["summary"]), /^\p{Lu}[^.]+$/u);
@@ -104,7 +104,7 @@ test("the document has every operation that HTTP serves, and no others", () => {
 
 test("pin: the operations that need permission, and those that never leave the machine", () => {
   const of = (wanted: string) =>
-    Object.entries(OPERATIONS).flatMap(([name, { reach }]) => (reach === wanted ? [name] : []));
+    Object.entries(OPERATIONS).flatMap(([name, { right }]) => (right === wanted ? [name] : []));
   assert.deepEqual(of("with_commands"), [
     "knownClients",
     "connectClient",

@@ -90,7 +90,7 @@ test("E2 no command, bridge or daemon connects to another user's socket outside 
   assert.match(doctor.stdout, /belongs to user 21200/);
   assert.doesNotMatch(doctor.stdout, /a stale socket/);
   const { signal } = new AbortController();
-  const options = { output: process.stdout, onLine: () => true, onRoom() {}, onEnd: () => true };
+  const options = { output: process.stdout, onLine: () => true, onDrain() {}, onEnd: () => true };
   await assert.rejects(openGatewayConnection({ path, home }, signal, options), /belongs to user 21200/);
 
   await mkdir(join(home, "carrier"));

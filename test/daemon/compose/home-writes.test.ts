@@ -54,7 +54,7 @@ async function daemonOn(t: TestContext, home: string) {
     onChanged: () => admit(),
   });
   const admit = (): readonly CatalogSource[] => pins.admit(sources, RULES);
-  t.after(() => pins.kept[Symbol.asyncDispose]());
+  t.after(() => pins.storedBook[Symbol.asyncDispose]());
   await pins.load(RULES);
   return {
     pins,
@@ -74,7 +74,7 @@ test("B11 E3 facts that either daemon learns of tools during a takeover are reme
   const old = await daemonOn(t, home);
   old.writes.begin();
   old.lists(listing("files", [tool("a")]));
-  await old.pins.kept.flush();
+  await old.pins.storedBook.flush();
 
   const next = await daemonOn(t, home);
   const files = listing("files", [CHANGED]);
@@ -83,21 +83,21 @@ test("B11 E3 facts that either daemon learns of tools during a takeover are reme
   // Meanwhile the old one sees the change, a person approves it, and another backend lists its tools.
   old.lists(files, listing("web", [tool("w")]));
   old.pins.approve(old.pins.pending, false);
-  await old.pins.kept.flush();
+  await old.pins.storedBook.flush();
   await old.writes.end();
   old.lists(files, listing("web", [tool("too-late")]));
 
-  await next.pins.kept.reload(() => next.writes.begin());
+  await next.pins.storedBook.reload(() => next.writes.begin());
   assert.deepEqual(next.lists(files, mail), ["files.a", "mail.m"]);
   assert.deepEqual(next.names(), ["catalog.tools_pinned"], "the change was told by the old one");
-  await Promise.all([next.pins.kept.flush(), old.pins.kept.flush()]);
+  await Promise.all([next.pins.storedBook.flush(), old.pins.storedBook.flush()]);
 
   const last = await daemonOn(t, home);
   last.writes.begin();
   const web = listing("web", [tool("w"), tool("too-late")]);
   assert.deepEqual(last.lists(files, mail, web), ["files.a", "mail.m", "web.w"]);
   assert.deepEqual(last.pins.state.lost, null);
-  await last.pins.kept.flush();
+  await last.pins.storedBook.flush();
 });
 
 test("B11 the unfinished writes of a slow disk when the home was handed over replace nothing of the next daemon's", async (t) => {
@@ -114,7 +114,7 @@ test("B11 the unfinished writes of a slow disk when the home was handed over rep
   writes.begin();
   await writes.pinStore.write({ version: 1 });
   writes.routeOverrides.keep("files", "lan");
-  await writes.routeOverrides.settled();
+  await writes.routeOverrides.whenWritten();
   isSlow = true;
   const late = assert.rejects(writes.pinStore.write({ version: 2 }), /another daemon writes the home/u);
   const queued = assert.rejects(writes.nameStore.write({ version: 2 }), /another daemon writes the home/u);
@@ -123,7 +123,7 @@ test("B11 the unfinished writes of a slow disk when the home was handed over rep
   const paths = ["pins.sealed", "names.sealed", "route-overrides.json"].map((name) => join(home, name));
   for (const path of paths) writeFileSync(path, "the next daemon's\n");
   isSlow = false;
-  await Promise.all([late, queued, writes.routeOverrides.settled()]);
+  await Promise.all([late, queued, writes.routeOverrides.whenWritten()]);
   for (const path of paths) assert.equal(await readFile(path, "utf8"), "the next daemon's\n", path);
 });
 
@@ -156,11 +156,11 @@ for (const [what, text, known] of [
     const routes = openRouteOverrides({ home, clock, logger, mayWrite: () => isOurs });
     assert.equal(routes.get("files"), known);
     routes.keep("mail", "remote");
-    await routes.settled();
+    await routes.whenWritten();
     assert.equal(await readFile(path, "utf8"), text, "while the home is another one's nothing changes there");
 
     isOurs = true;
-    await routes.settled();
+    await routes.whenWritten();
     const aside = (await readdir(home)).filter((name) => name.startsWith(`${FILE}.corrupt-`));
     assert.equal(aside.length, 1);
     assert.equal(await readFile(join(home, aside[0] ?? ""), "utf8"), text);
@@ -177,9 +177,9 @@ test("A5 C2 an unusable file is replaced even when nothing is to be written", as
   const home = await temporaryFolder(t);
   await mkdir(join(home, FILE));
   const options = { home, logger: createRecordingLogger(), clock: createManualClock(), mayWrite: () => true };
-  await openRouteOverrides({ ...options, signal: AbortSignal.abort() }).settled();
+  await openRouteOverrides({ ...options, signal: AbortSignal.abort() }).whenWritten();
   assert.deepEqual(await readdir(home), [FILE], "the next daemon's file stays");
-  await openRouteOverrides(options).settled();
+  await openRouteOverrides(options).whenWritten();
   const names = await readdir(home);
   assert.equal(names.length, 1);
   assert.match(names[0] ?? "", /^route-overrides\.json\.corrupt-/);
@@ -190,10 +190,10 @@ test("A5 C2 a route that could not be written is written with the next flush, wi
   const options = { home, logger: createRecordingLogger(), clock: createManualClock(), mayWrite: () => true };
   const routes = openRouteOverrides(options);
   routes.keep("files", "lan");
-  await routes.settled();
+  await routes.whenWritten();
   await mkdir(home);
   await writeFile(join(home, `.${FILE}.4194999-0123456789ab.tmp`), "");
-  await routes.settled();
+  await routes.whenWritten();
   assert.deepEqual(await readdir(home), [FILE]);
   assert.deepEqual(JSON.parse(await readFile(join(home, FILE), "utf8")), { files: "lan" });
 });

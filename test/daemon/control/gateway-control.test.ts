@@ -29,7 +29,7 @@ function gatewayWith(t: TestContext, options: Partial<ConstructorParameters<type
     { clock, ...plain, listens: false, ...options },
     {
       startInstance: script.start,
-      openLink: () => () => assert.fail("no link is opened"),
+      openTransport: () => () => assert.fail("no link is opened"),
       random: () => 0.5,
     },
   );

@@ -9,7 +9,7 @@ import { type TestContext, test } from "node:test";
 import { parse } from "smol-toml";
 import { writeDaemonInfo } from "../../../src/api/socket/daemon-info.ts";
 import { type Agent, startAgent } from "../../../src/demo/stage/agent.ts";
-import { holdFile } from "../../../src/demo/stage/file-holder.ts";
+import { openFile } from "../../../src/demo/stage/file-holder.ts";
 import { startLocalNas } from "../../../src/demo/stage/nas.ts";
 import { readShareFile } from "../../../src/demo/stage/share-reader.ts";
 import { type SimulatedCable, startSimulatedCable } from "../../../src/demo/stage/simulated-cable.ts";
@@ -55,7 +55,7 @@ test("a stage is one private folder with a valid configuration, and is gone when
   const stage = await openStage({
     relay: "off",
     program: COMMAND,
-    keeper: KEEPER,
+    supervisor: KEEPER,
     driver: "local",
     signal: new AbortController().signal,
   });
@@ -110,7 +110,7 @@ test("processes with the stage's mark are found and ended, those that only have 
   assert.equal(sleepers[1]?.exitCode ?? sleepers[1]?.signalCode ?? null, null, "somebody else's goes on");
 });
 
-function options(started: ProcessIdentity[] = []): Parameters<typeof holdFile>[1] {
+function options(started: ProcessIdentity[] = []): Parameters<typeof openFile>[1] {
   return { environment: childEnvironment(), onStart: (identity) => started.push(identity) };
 }
 
@@ -118,7 +118,7 @@ test("A7 a real process keeps the file open until it is closed, and is recorded 
   const path = join(await temporaryFolder(t), "report.txt");
   await writeFile(path, "a report\n");
   const started: ProcessIdentity[] = [];
-  const holder = await holdFile(path, options(started));
+  const holder = await openFile(path, options(started));
   const [identity] = started;
   assert.ok(identity !== undefined);
   assert.equal(identity.pid, holder.pid);
@@ -134,7 +134,7 @@ test("A7 a real process keeps the file open until it is closed, and is recorded 
 test("a missing file is reported, and no process stays", async (t) => {
   const path = join(await temporaryFolder(t), "nothing");
   const started: ProcessIdentity[] = [];
-  await assert.rejects(holdFile(path, options(started)), /tail could not open it: .*nothing.*No such file/);
+  await assert.rejects(openFile(path, options(started)), /tail could not open it: .*nothing.*No such file/);
   for (const identity of started) assert.equal(await isRunning(identity), false);
 });
 

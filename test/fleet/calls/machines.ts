@@ -53,7 +53,7 @@ export interface Machine {
   readonly calls: Calls;
   readonly told: readonly GatewayTransition[];
   names(): readonly string[];
-  ask(method: string, params?: JsonObject): ReturnType<Gateway["ask"]>;
+  ask(method: string, params?: JsonObject): ReturnType<Gateway["request"]>;
   end(): Promise<void>;
 }
 
@@ -90,7 +90,7 @@ export async function runMachine(plan: MachinePlan): Promise<Machine> {
     calls,
     told,
     names: () => gateway.entries().tools.map((tool) => tool.name),
-    ask: (method, params) => gateway.ask(method, params, NEVER),
+    ask: (method, params) => gateway.request(method, params, NEVER),
     async end() {
       await Promise.all([running.end(0), gateway[Symbol.asyncDispose]()]);
     },

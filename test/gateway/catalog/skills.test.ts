@@ -146,7 +146,7 @@ test("D1 skills of several servers: an unlisted skill is requested from the only
   });
   assert.equal(gets([plain, one, source("c", { skills: ["x"] })], uriOf("hidden")), null);
   assert.equal(gets([plain], uriOf("hidden")), null);
-  assert.equal(gets([{ ...one, holdsSkills: true }], uriOf("hidden")), null, "what nobody approved");
+  assert.equal(gets([{ ...one, withholdsSkills: true }], uriOf("hidden")), null, "what nobody approved");
 });
 
 test("E3 skills of several servers: invisible characters in a skill's text are removed and reported", () => {

@@ -6,7 +6,7 @@ import path from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import type { ServedBackend } from "../../../src/config/snapshot.ts";
 import type { CatalogEntry } from "../../../src/gateway/catalog/catalog.ts";
-import { type LookAtPlaces, withFolders } from "../../../src/gateway/folders/folder-gate.ts";
+import { type ResolvePaths, withFolders } from "../../../src/gateway/folders/folder-gate.ts";
 import { isError, type JsonObject, type Reply } from "../../../src/gateway/json-rpc.ts";
 import type { RoutingServices } from "../../../src/gateway/middleware/routing-services.ts";
 import { resolvePaths } from "../../../src/shares/prober/resolve-paths.ts";
@@ -52,7 +52,7 @@ async function scene(
   given: {
     readonly cwd?: string;
     readonly root?: string;
-    readonly places?: LookAtPlaces;
+    readonly places?: ResolvePaths;
     readonly route?: string;
     readonly folder?: string;
   } = {},
@@ -88,7 +88,7 @@ async function scene(
   const gated = withFolders(pool, {
     backends: [backend, backendConfig("free")],
     userHome: at("home"),
-    places: given.places ?? resolvePaths,
+    resolvePaths: given.places ?? resolvePaths,
     catalog: () => ({ tools: new Map([OTHERS, READ].map((tool) => [tool.name, tool])) }),
   });
   const { signal } = new AbortController();
@@ -296,7 +296,7 @@ describe("the folders of a backend", () => {
   test("where no backend has folders, nothing is inserted", async (t) => {
     const { pool } = await scene(t);
     const catalog = (): never => assert.fail("nothing is looked up");
-    const options = { backends: [backendConfig("free")], userHome: "/", places: resolvePaths, catalog };
+    const options = { backends: [backendConfig("free")], userHome: "/", resolvePaths: resolvePaths, catalog };
     assert.equal(withFolders(pool, options), pool);
   });
 });

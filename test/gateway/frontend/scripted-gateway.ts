@@ -91,7 +91,7 @@ export function createScriptedGateway(
         unwrapCallTool: (request) => request,
         unwrappedParams: (_, params) => params,
         catalog: catalogOf(),
-        backendAway: () => null,
+        unavailableBackend: () => null,
         authenticate: (headers) => gateway.authenticate(headers),
         resource: null,
         missingScope: (...asked) => gateway.missingScope(...asked),
@@ -128,12 +128,12 @@ export function createScriptedGateway(
       gateway.sessions.add(session);
       gateway.resumedWith.push(lists);
     },
-    listsSeen: () => gateway.lists,
+    knownLists: () => gateway.lists,
     awaited: () => null,
     identified() {},
     closed: (session) => void gateway.sessions.delete(session),
     notified: (session, method, params) => void gateway.heard.push({ session, method, params }),
-    turnedAway: (request) => void gateway.turnedAwayRequests.push(request),
+    requestRefused: (request) => void gateway.turnedAwayRequests.push(request),
     metrics: () => null,
     health: () => ({ status: "ok", backends: {} }),
   };

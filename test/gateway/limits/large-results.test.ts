@@ -32,10 +32,10 @@ const LIMIT_BYTES = 10_000;
 function limited(result: JsonObject, bounds?: KeepBounds) {
   const clock = createManualClock();
   const limiter = new PrincipalLimiter({ ...DEFAULT_LIMITS, resultBytes: LIMIT_BYTES }, clock);
-  const kept = new StoredResults(clock, bounds);
-  const services = { ...recordingServices(() => ({ result })), kept };
+  const storedResults = new StoredResults(clock, bounds);
+  const services = { ...recordingServices(() => ({ result })), storedResults };
   const served = servingSet([source("a", { tools: ["x"], resources: ["file:///big"] })], services, {
-    limits: { limiter, kept },
+    limits: { limiter, stored: storedResults },
     authorization: {
       defaultEffect: "deny",
       policies: [policy("allow", { resources: ["tool:x", "resource:file:///big"] })],
@@ -63,7 +63,7 @@ function limited(result: JsonObject, bounds?: KeepBounds) {
     services.tasks.remember(from, "t", "a");
     return ask(served, "tasks/result", { taskId: "t" }, from);
   };
-  return { clock, kept, limiter, call, read, get, resultOfTask };
+  return { clock, kept: storedResults, limiter, call, read, get, resultOfTask };
 }
 
 function contentOf(reply: Reply): readonly JsonObject[] {
@@ -194,7 +194,7 @@ test("E4 a result over the size of 60 large parts is stored whole, each in its p
     sessionBytes: 100_000,
     allResults: 256,
     allBytes: 1_000_000,
-    keptMs: 1_000,
+    retainedMs: 1_000,
   };
   const refused = limited({ content }, tight);
   assert.ok(isError(await refused.call(from)));
@@ -304,7 +304,7 @@ test("E4 a result over the size is stored within bounds: a session's oldest is d
     sessionBytes: 50_000,
     allResults: 3,
     allBytes: 1_000_000,
-    keptMs: 1_000,
+    retainedMs: 1_000,
   };
   const { kept, call, read } = limited({ content: [text("x".repeat(20_000))] }, bounds);
   const [one, two, three] = ["one", "two", "three"].map((id) => client(user("ann"), id));

@@ -12,9 +12,9 @@ import { ask, client, recordingServices, servingSet, user } from "../middleware/
 function limited(limits: Partial<LimitsConfig>, answer?: () => Promise<Reply>) {
   const clock = createManualClock();
   const limiter = new PrincipalLimiter({ ...DEFAULT_LIMITS, ...limits }, clock);
-  const kept = new StoredResults(clock);
+  const stored = new StoredResults(clock);
   const services = recordingServices(answer);
-  const served = servingSet([source("a", { tools: ["x"] })], services, { limits: { limiter, kept } });
+  const served = servingSet([source("a", { tools: ["x"] })], services, { limits: { limiter, stored } });
   const call = (principal: Principal, sessionId?: string): Promise<Reply> =>
     ask(served, "tools/call", { name: "x" }, client(principal, sessionId));
   return { clock, limiter, served, services, call };
@@ -150,7 +150,7 @@ test("E4 calls in flight are free again after a failure between the limits and t
   const clock = createManualClock();
   const limiter = new PrincipalLimiter({ ...DEFAULT_LIMITS, callsInFlight: 1 }, clock);
   const served = servingSet([source("a", { tools: ["x"] })], recordingServices(), {
-    limits: { limiter, kept: new StoredResults(clock) },
+    limits: { limiter, stored: new StoredResults(clock) },
     between: [() => () => Promise.reject(new Error("of the telemetry"))],
   });
   for (const _call of [1, 2])

@@ -325,7 +325,7 @@ test("refused requests in the audit: a flood from everywhere is a few lines an h
     for (let count = 0; count < 100; count++) audit.record(sender(sent++));
     await clock.advance(60_000);
   }
-  audit.writeCounted();
+  audit.writeCounts();
   assert.equal(
     records.reduce((sum, { count }) => sum + count, 0),
     sent,
@@ -351,8 +351,8 @@ test("refused requests in the audit: a sender is reported again after an hour", 
 test("refused requests in the audit: counted requests are written at the end, once", async () => {
   const { audit, records, clock } = start();
   for (let count = 0; count < 3; count++) audit.record(WRONG_TOKEN);
-  audit.writeCounted();
-  audit.writeCounted();
+  audit.writeCounts();
+  audit.writeCounts();
   await clock.advance(NAMED_MS);
   assert.deepEqual(pluck(records, "count"), [1, 2]);
 });

@@ -68,7 +68,7 @@ function traced(parts: Partial<ChainParts> = {}) {
   const audit: Audit = { middleware: tracing("audit"), denied: () => trace.push("denied") };
   const handle = composeChain({
     policies,
-    ask: async () => "unable",
+    requestConsent: async () => "unable",
     limits: tracing("limit"),
     between: [tracing("telemetry")],
     audit,
@@ -119,7 +119,7 @@ test("the chain: a failure of any part is an answer, and admits no request", asy
   };
   for (const parts of [
     { policies: policiesBy(boom) },
-    { policies: policiesBy(() => "ask"), ask: boom },
+    { policies: policiesBy(() => "ask"), requestConsent: boom },
     { between: [() => boom] },
     { audit: { middleware: () => boom, denied: boom } },
   ] satisfies Partial<ChainParts>[]) {
@@ -131,10 +131,10 @@ test("the chain: a failure of any part is an answer, and admits no request", asy
 
 test("E2 the chain: a request that needs a person's consent passes only with it, and the audit records it", async () => {
   const policies = policiesBy(() => "ask");
-  const { trace, handle } = traced({ policies, ask: async () => "accept" });
+  const { trace, handle } = traced({ policies, requestConsent: async () => "accept" });
   assert.deepEqual(await handle(request), { result: {} });
   assert.ok(trace.includes("routing"));
-  for (const parts of [{ policies }, { policies, ask: async () => "decline" as const }]) {
+  for (const parts of [{ policies }, { policies, requestConsent: async () => "decline" as const }]) {
     const refused = traced(parts);
     const reply = await refused.handle(request);
     assert.ok("result" in reply && reply.result["isError"] === true);

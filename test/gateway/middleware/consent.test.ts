@@ -87,7 +87,7 @@ function bench(authorization: Partial<AuthorizationConfig>) {
   };
   const middleware = createAuthorization({
     policies: compilePolicies({ defaultEffect: "allow", policies: [], ...authorization }),
-    ask: createConsentPrompt({ clock, clean: (text) => text, callMs: () => 5_000 }),
+    requestConsent: createConsentPrompt({ clock, clean: (text) => text, callMs: () => 5_000 }),
     denied() {},
   });
   return { services, clock, records, served, call, listed, authorization: middleware };
@@ -175,7 +175,7 @@ test("E4 asking for consent: a call whose client returned with the consent was c
   const counted: unknown[] = [];
   const { authorization } = b;
   const handle = authorization(async (request) => {
-    counted.push(request.isCounted);
+    counted.push(request.isCharged);
     return { result: {} };
   });
   const request = {

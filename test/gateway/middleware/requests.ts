@@ -99,7 +99,7 @@ export function recordingServices(
     named: new NamedUris(createManualClock()),
     taskIds: new TaskIds(() => "a2V5"),
     blocksChanges: () => false,
-    kept: { read: ({ uri }) => errorReply(-32002, "nothing is kept", { uri }) },
+    storedResults: { read: ({ uri }) => errorReply(-32002, "nothing is kept", { uri }) },
     readsDirectories: (backend) => backend !== "no-folders",
     taskBackends: () => taskBackends,
   };

@@ -75,7 +75,7 @@ test("D3 requests about skills: a malformed answer is an error that names the ba
 });
 
 test("E3 requests about skills: a pending backend's skill is given as approved, and no other", async () => {
-  const withheld = SOURCES.map((each) => ({ ...each, holdsSkills: true }));
+  const withheld = SOURCES.map((each) => ({ ...each, withholdsSkills: true }));
   const same = serving({ skill: skill("git", "git of b") }, withheld);
   assert.equal(code(await ask(same.served, "skills/get", { uri: THEIRS })), "none");
   const changed = serving({ skill: skill("git", "git of b, and evil") }, withheld);

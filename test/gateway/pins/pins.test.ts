@@ -24,7 +24,7 @@ import { listing, type MemoryStore, memoryStore, startPins, tool } from "./tools
 async function bench(t: TestContext, store: MemoryStore = memoryStore(), mode: PinMode = "block") {
   const started = await startPins(mode, store);
   const { pins, rules, announced } = started;
-  t.after(() => pins.kept[Symbol.asyncDispose]());
+  t.after(() => pins.storedBook[Symbol.asyncDispose]());
   return {
     ...started,
     names: () => announced.map(({ name }) => name),
@@ -215,7 +215,7 @@ test("E3 a keyring that does not answer yet: nothing is approved or overwritten,
   assert.deepEqual(b.admitted(CHANGED), []);
   await settle();
   b.store.kept = { kind: "unanswered", reason: "locked again" };
-  await b.pins.kept.reload();
+  await b.pins.storedBook.reload();
   assert.equal(b.pins.state.lost, "locked again");
   assert.deepEqual(b.admitted(tool("a")), ["a"], "what was read before holds meanwhile");
 });
@@ -234,7 +234,7 @@ test("E3 G1 a machine with only imported backends remembers their pins", async (
   const admittedBy = async (listed: JsonObject): Promise<number> => {
     const clock = createManualClock();
     const pins = new Pins({ store, clock, logger: noopLogger, announce() {}, onChanged() {} });
-    t.after(() => pins.kept[Symbol.asyncDispose]());
+    t.after(() => pins.storedBook[Symbol.asyncDispose]());
     const rules = { trust: { pin: "block" as const }, backends: [], importsBackends: true };
     await pins.load(rules);
     const [source] = pins.admit([listing("files@desktop", [listed])], rules);
@@ -306,7 +306,7 @@ test("E3 a keyring that stays silent and a disk that stays full are reported onc
   await list(tool("a"));
   assert.deepEqual([store.writes, told], [0, 0]);
   Object.assign(store, { isOurs: true });
-  await pins.kept.flush();
+  await pins.storedBook.flush();
   assert.equal(store.writes, 1);
   store.fails = "no space left";
   await list(CHANGED);
@@ -314,11 +314,11 @@ test("E3 a keyring that stays silent and a disk that stays full are reported onc
   assert.deepEqual(pluck(logger.lines, "level"), ["warn", "error"]);
   const read = Promise.withResolvers<{ readonly kind: "none" }>();
   store.read = () => read.promise;
-  const reading = pins.kept.reload();
+  const reading = pins.storedBook.reload();
   const written = Promise.withResolvers<void>();
   store.write = () => written.promise;
   await list(tool("b"));
-  const ending = pins.kept[Symbol.asyncDispose]();
+  const ending = pins.storedBook[Symbol.asyncDispose]();
   written.reject(new Error("too late"));
   read.resolve({ kind: "none" });
   await Promise.all([reading, ending]);
@@ -483,8 +483,8 @@ test("E3 a list that is read again has the same digests, whatever other lists we
     fc.property(fc.array(fc.array(version, { maxLength: 4 }), { maxLength: 6 }), (lists) => {
       let before: ReadonlyMap<string, string> = new Map();
       for (const list of lists) {
-        const { seen, digestOf } = listDigests(before);
-        before = seen;
+        const { previous, digestOf } = listDigests(before);
+        before = previous;
         for (const { name, description } of list) {
           const one = tool(name, { description });
           assert.equal(digestOf(one), entryDigest({ ...one }));

@@ -67,7 +67,7 @@ export function scriptRig(
   const index = new ToolIndex();
   const ownTools = createOwnTools({ index, clock, logger: noopLogger });
   const serve = (now: readonly CatalogSource[], options: Partial<ServingSetOptions> = {}): void => {
-    const limits = { limiter, kept: new StoredResults(clock) };
+    const limits = { limiter, stored: new StoredResults(clock) };
     index.follow(catalogOf(...now).tools);
     const shared = {
       current: () => served,

@@ -39,7 +39,7 @@ export function scriptedGateway(t: TestContext, options: Partial<Options> = {}) 
     { clock, ...QUIET, announce: (transition) => void told.push(transition), listens: false, ...options },
     {
       startInstance: script.start,
-      openLink: () => () => assert.fail("no link is opened"),
+      openTransport: () => () => assert.fail("no link is opened"),
       random: () => 0.5,
     },
   );
@@ -49,7 +49,7 @@ export function scriptedGateway(t: TestContext, options: Partial<Options> = {}) 
     return ended;
   };
   t.after(end);
-  const ask = (method: string, params?: JsonObject) => gateway.ask(method, params, NEVER);
+  const ask = (method: string, params?: JsonObject) => gateway.request(method, params, NEVER);
   return {
     gateway,
     clock,

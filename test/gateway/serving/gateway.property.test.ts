@@ -225,7 +225,7 @@ class World {
       },
       {
         startInstance: this.script.start,
-        openLink: (connection) => {
+        openTransport: (connection) => {
           const open: OpenTransport = () => assert.fail("a scripted instance opens no link");
           this.#programs.set(open, connection.type === "stdio" ? connection.command : "");
           return open;

@@ -285,7 +285,7 @@ test("the gateway as a whole: nothing is stored for a client that has gone", asy
   const b = bench(t);
   const forgotten = [
     t.mock.method(b.gateway.pool, "forget"),
-    t.mock.method(b.gateway.serving.kept, "forget"),
+    t.mock.method(b.gateway.serving.storedResults, "forget"),
   ];
   const client = serveClient(b);
   await client.heard('"id":1');
@@ -343,7 +343,7 @@ test("the gateway as a whole: it is settled when every backend has finished its 
   const b = bench(t);
   await b.change({ backends: [backendConfig("a")] });
   let settledNow = false;
-  const settling = b.gateway.pool.settled(NEVER).then(() => {
+  const settling = b.gateway.pool.whenStarted(NEVER).then(() => {
     settledNow = true;
   });
   await settle();

@@ -26,7 +26,8 @@ function bench() {
   const blocking = createBlockingTool();
   const gateway = createScriptedGateway({ held: blocking.tool });
   const owner = new OwnerCalls({ gateway, clock, logger: noopLogger });
-  const call = (name: string, signal = NEVER): Promise<Reply> => owner.ask("tools/call", { name }, signal);
+  const call = (name: string, signal = NEVER): Promise<Reply> =>
+    owner.request("tools/call", { name }, signal);
   return {
     clock,
     blocking,

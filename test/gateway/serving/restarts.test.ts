@@ -49,7 +49,7 @@ function startGateway(coming: readonly string[] = []) {
     roster,
     served: () => served,
     clock,
-    settled: (signal) => {
+    whenStarted: (signal) => {
       signal.addEventListener("abort", () => settled.resolve());
       return settled.promise;
     },
@@ -64,7 +64,7 @@ function startGateway(coming: readonly string[] = []) {
     async serves(next: typeof EMPTY) {
       served = next;
       roster.notifyChanges(next);
-      resumed.look();
+      resumed.startReady();
       await clock.advance(0);
     },
     /** Lists that have changed are read until this settles. */
@@ -104,7 +104,7 @@ test("B11 sessions from before a restart get no list notices while backends star
   assert.deepEqual(session.changes, []);
   await serves(serving("one"));
   assert.deepEqual(session.changes, ["tools"]);
-  assert.deepEqual(roster.seen(session), listsOf(serving("one")));
+  assert.deepEqual(roster.knownLists(session), listsOf(serving("one")));
 });
 
 test("B11 sessions from before a restart are notified once of each list that differs from the one they knew", async () => {
@@ -237,8 +237,8 @@ function stage(importsBackends: boolean) {
   const first = new FirstImport();
   const ending = new AbortController();
   let isOver = false;
-  const pool = { settled: async (): Promise<void> => {} };
-  void first.settled(pool, { config: { importsBackends } }, clock, ending.signal).then(() => {
+  const pool = { whenStarted: async (): Promise<void> => {} };
+  void first.whenStarted(pool, { config: { importsBackends } }, clock, ending.signal).then(() => {
     isOver = true;
   });
   return { clock, first, ending, isOver: () => settle().then(() => isOver) };
@@ -247,10 +247,10 @@ function stage(importsBackends: boolean) {
 test("G1 after a start, a client that knew tools of other machines is answered when these have reported, or soon", async () => {
   const there = stage(true);
   assert.equal(await there.isOver(), false);
-  there.first.note([]);
+  there.first.record([]);
   await there.clock.advance(300);
   assert.equal(await there.isOver(), false);
-  there.first.note(BORROWED);
+  there.first.record(BORROWED);
   await settle();
   await there.clock.advance(400);
   assert.equal(await there.isOver(), true);
@@ -289,7 +289,12 @@ function leaving(clients: number, { runsOnce = false, graceMs = 30_000 } = {}) {
   }
   const parts = {
     clock,
-    http: { leave() {}, leaveStreams() {}, streamsLeft: async () => {}, forwardedAnswered: async () => {} },
+    http: {
+      leave() {},
+      leaveStreams() {},
+      streamsDrained: async () => {},
+      forwardedAnswered: async () => {},
+    },
     lines,
     modern: { endListening: () => void listenedUntil.push(moved.length) },
     suspended: { none: async () => {} },
@@ -358,9 +363,9 @@ let played: ReturnType<typeof rehearse> | undefined;
 const whole = () => (played ??= rehearse({ clock: createManualClock(), signal: NEVER }));
 
 test("B11 a rehearsal before a daemon takes over is answered whole, over HTTP in both versions and over lines", async () => {
-  const { asked, answered } = await whole();
-  assert.ok(asked > 100, `${asked} asked`);
-  assert.equal(answered, asked);
+  const { requested, answered } = await whole();
+  assert.ok(requested > 100, `${requested} asked`);
+  assert.equal(answered, requested);
 });
 
 test("B11 a rehearsal before a daemon takes over opens no address, starts no process, and leaves no timer", async () => {
@@ -394,10 +399,10 @@ test("B11 a rehearsal before a daemon takes over ends early when it is asked to,
   const stopped = new AbortController();
   const stopping = rehearse({ clock: systemClock, signal: stopped.signal });
   stopped.abort();
-  assert.ok((await stopping).asked < (await whole()).asked);
+  assert.ok((await stopping).requested < (await whole()).requested);
 
   const clock = createManualClock();
   const late = rehearse({ clock, signal: NEVER });
   await clock.advance(2_000);
-  assert.ok((await late).asked < (await whole()).asked);
+  assert.ok((await late).requested < (await whole()).requested);
 });

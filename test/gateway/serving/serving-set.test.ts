@@ -89,12 +89,12 @@ test("B11 the serving set reveals the location of an unlisted tool only to calle
   const absent = away("b", { tools: ["read", "other"] });
   const open = servingSet([...sources, absent], recordingServices());
   const found = (served: typeof open, ...roles: string[]) =>
-    ["read", "other", "none"].map((tool) => served.backendAway(user("u", ...roles), tool));
+    ["read", "other", "none"].map((tool) => served.unavailableBackend(user("u", ...roles), tool));
   assert.deepEqual(found(open), [null, "b", null], "what is published is not away");
   const guarded = servingSet([absent], recordingServices(), { authorization: onlyRead });
   assert.deepEqual(found(guarded, "reader"), ["b", null, null]);
   assert.deepEqual(found(guarded), [null, null, null]);
-  assert.equal(guarded.backendAway(OWNER, "other"), "b");
+  assert.equal(guarded.unavailableBackend(OWNER, "other"), "b");
 });
 
 test("the serving set does not report a resource that filters removed", () => {
@@ -186,10 +186,10 @@ test("E1 E4 a running call is stopped by a policy for good, by the rate limit fo
   const limited = errorReply(-32_000, "too many");
   let isLimited = false;
   const limiter = { count: () => (isLimited ? limited : null) } as unknown as PrincipalLimiter;
-  const kept = {} as LimitParts["kept"];
+  const stored = {} as LimitParts["stored"];
   const served = servingSet(sources, recordingServices(), {
     authorization: onlyRead,
-    limits: { limiter, kept },
+    limits: { limiter, stored },
   });
   const stopped = (name: string) =>
     served.stopped({

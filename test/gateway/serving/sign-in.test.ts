@@ -33,7 +33,11 @@ async function scene(t: TestContext) {
     log,
     announced,
     call: () =>
-      gateway.ask("tools/call", { name: "echo", arguments: { said: "hello" } }, AbortSignal.timeout(20_000)),
+      gateway.request(
+        "tools/call",
+        { name: "echo", arguments: { said: "hello" } },
+        AbortSignal.timeout(20_000),
+      ),
     phase: () => view()?.phase,
     condition: () => view()?.conditions[0],
   };

@@ -36,7 +36,7 @@ async function startRig(t: TestContext, authorization: AuthorizationConfig | nul
     incomingAuth: { type: "local", users },
   });
   await gateway.start(configFor([ANN, BEN]));
-  await gateway.pool.settled(AbortSignal.timeout(10_000));
+  await gateway.pool.whenStarted(AbortSignal.timeout(10_000));
   return {
     gateway,
     port,

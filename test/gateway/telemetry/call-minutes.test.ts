@@ -6,7 +6,7 @@ import {
   CallMinutes,
   MINUTE_MS,
   MINUTES,
-  MOST_COUNTED,
+  MOST_BACKENDS,
 } from "../../../src/gateway/telemetry/call-minutes.ts";
 import { assertEach } from "../../support/assert-each.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
@@ -17,7 +17,7 @@ function bench() {
   const clock = createManualClock();
   const minutes = new CallMinutes(clock);
   let answer: () => Promise<Reply> = async () => OK;
-  const pool = minutes.counted({
+  const pool = minutes.counting({
     call: () => answer(),
     subscribe: async () => OK,
     unsubscribe: async () => OK,
@@ -141,8 +141,8 @@ test("a clock that is set back by a minute keeps counting in the earlier minute"
 
 test("for any number of backends, a bounded number is counted", async () => {
   const { minutes, took } = bench();
-  for (let nth = 0; nth < MOST_COUNTED + 3; nth++) await took(`b${nth}`, 0);
-  assert.equal(minutes.minutes.size, MOST_COUNTED);
+  for (let nth = 0; nth < MOST_BACKENDS + 3; nth++) await took(`b${nth}`, 0);
+  assert.equal(minutes.minutes.size, MOST_BACKENDS);
   assert.equal(minutes.of("b0").calls, 0);
-  assert.equal(minutes.of(`b${MOST_COUNTED + 2}`).calls, 1);
+  assert.equal(minutes.of(`b${MOST_BACKENDS + 2}`).calls, 1);
 });

@@ -141,14 +141,14 @@ test("details missing in an answer are requested once", () => {
   const pointer = answer([
     record(nameBytes(["_smb", "_tcp", "local"]), "PTR", nameBytes(["CORE", "_smb", "_tcp", "local"])),
   ]);
-  const { ask, claims } = dns.take(pointer, "10.0.1.2");
-  assert.ok(ask?.includes("CORE"));
+  const { question, claims } = dns.take(pointer, "10.0.1.2");
+  assert.ok(question?.includes("CORE"));
   assert.deepEqual(claims, []);
-  assert.equal(dns.take(pointer, "10.0.1.2").ask, null);
+  assert.equal(dns.take(pointer, "10.0.1.2").question, null);
   const more = Array.from({ length: 20 }, (_, at) =>
     record(nameBytes(["_smb", "_tcp", "local"]), "PTR", nameBytes([`n${at}`, "local"])),
   );
-  const next = dns.take(answer(more), "10.0.1.2").ask;
+  const next = dns.take(answer(more), "10.0.1.2").question;
   assert.deepEqual([next?.readUInt16BE(4), next?.includes("CORE")], [16, false], "sixteen at a time");
 });
 

@@ -121,15 +121,15 @@ function start() {
       neighbours: async () => (world.mac === null ? [] : [{ ...GATEWAY, mac: world.mac }]),
     },
     interfaces: (nowMs) => snapshotOf(world.links, nowMs),
-    ask: (gateway) => void asked.push(gateway),
+    query: (gateway) => void asked.push(gateway),
   });
-  const away = () => place.awayFrom([`gateway:${HOME}`], ["192.168.1.2"], clock.monotonicMs());
+  const away = () => place.offNetworkReason([`gateway:${HOME}`], ["192.168.1.2"], clock.monotonicMs());
   return { clock, world, asked, place, away };
 }
 
 test("A10 without only_on nothing is read", async () => {
   const { place, world } = start();
-  assert.equal(await place.awayFrom([], ["192.168.1.2"], 0), null);
+  assert.equal(await place.offNetworkReason([], ["192.168.1.2"], 0), null);
   assert.equal(world.reads, 0);
 });
 
@@ -175,7 +175,7 @@ test("A10 a gateway is queried for its address, and one that answers within a se
 test("A10 a gateway with the NAS's address is not queried: that would be a packet to the NAS", async () => {
   const { clock, world, asked, place } = start();
   world.mac = null;
-  const now = place.awayFrom([`gateway:${HOME}`], [GATEWAY.address], clock.monotonicMs());
+  const now = place.offNetworkReason([`gateway:${HOME}`], [GATEWAY.address], clock.monotonicMs());
   await clock.advance(1_100);
   assert.notEqual(await now, null);
   assert.deepEqual(asked, []);

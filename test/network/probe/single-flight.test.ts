@@ -17,12 +17,12 @@ test("A2 equal queries are one until a caller wants a newer answer", async () =>
     return begun;
   };
   const start = clock.monotonicMs();
-  assert.equal(await asks.ask("a", start, begin), 1);
-  assert.equal(await asks.ask("a", start, begin), 1, "an answer that is there is still good");
-  assert.equal(await asks.ask("b", start, begin), 2);
+  assert.equal(await asks.run("a", start, begin), 1);
+  assert.equal(await asks.run("a", start, begin), 1, "an answer that is there is still good");
+  assert.equal(await asks.run("b", start, begin), 2);
   await clock.advance(1);
-  assert.equal(await asks.ask("a", clock.monotonicMs(), begin), 3);
-  assert.equal(await asks.ask("a", start, begin), 3, "a newer answer serves who would take an older one");
+  assert.equal(await asks.run("a", clock.monotonicMs(), begin), 3);
+  assert.equal(await asks.run("a", start, begin), 3, "a newer answer serves who would take an older one");
 });
 
 test("A2 a queued query is joined by every caller until it is sent", async () => {
@@ -30,25 +30,25 @@ test("A2 a queued query is joined by every caller until it is sent", async () =>
   const asks = createSingleFlight<string>(clock);
   const queued = Promise.withResolvers<string>();
   let send = (): void => {};
-  const first = asks.ask("a", clock.monotonicMs(), (goesOut) => {
+  const first = asks.run("a", clock.monotonicMs(), (goesOut) => {
     send = goesOut;
     return queued.promise;
   });
   await clock.advance(100);
   const begin = async (): Promise<string> => assert.fail("not joined");
-  const second = asks.ask("a", clock.monotonicMs(), begin);
+  const second = asks.run("a", clock.monotonicMs(), begin);
   send();
-  const third = asks.ask("a", clock.monotonicMs(), begin);
+  const third = asks.run("a", clock.monotonicMs(), begin);
   queued.resolve("one");
   assert.deepEqual(await Promise.all([first, second, third]), ["one", "one", "one"]);
   await clock.advance(1);
-  assert.equal(await asks.ask("a", clock.monotonicMs(), async () => "two"), "two");
+  assert.equal(await asks.run("a", clock.monotonicMs(), async () => "two"), "two");
 });
 
 test("the number of keys is bounded", async () => {
   const asks = createSingleFlight<number>(createManualClock());
-  for (let key = 0; key < 10_000; key += 1) await asks.ask(`${key}`, 0, async () => key);
-  assert.equal(await asks.ask("0", 0, async () => -1), -1);
+  for (let key = 0; key < 10_000; key += 1) await asks.run(`${key}`, 0, async () => key);
+  assert.equal(await asks.run("0", 0, async () => -1), -1);
 });
 
 test("a limited number run at once, the rest in order of arrival, and a failure frees its slot", async () => {

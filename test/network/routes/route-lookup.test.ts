@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { lookUpRoute, parseRouteGet, type RouteLookup } from "../../../src/network/routes/route-lookup.ts";
+import { findRoute, parseRouteGet, type RouteLookup } from "../../../src/network/routes/route-lookup.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
@@ -16,7 +16,7 @@ async function found(t: TestContext, script: string | null, signal = t.signal): 
   const { PATH } = process.env;
   process.env["PATH"] = folder;
   try {
-    return await lookUpRoute("10.0.0.2%tb0", systemClock, signal);
+    return await findRoute("10.0.0.2%tb0", systemClock, signal);
   } finally {
     process.env["PATH"] = PATH;
   }

@@ -76,9 +76,9 @@ describe("home lock", () => {
     assert.equal(holder?.command, "mount");
     assert.match(holder?.since ?? "", /^\d{4}-\d\d-\d\dT.*Z$/u);
     await assert.rejects(acquire(home), { code: "lock_held" });
-    assert.equal(lock.isHeld, true);
+    assert.equal(lock.isLocked, true);
     await lock[Symbol.asyncDispose]();
-    assert.equal(lock.isHeld, false);
+    assert.equal(lock.isLocked, false);
     await lock[Symbol.asyncDispose]();
     assert.equal(await readLockOwner(home), null);
     const again = await acquire(home);

@@ -6,4 +6,4 @@ const [home = "", step = ""] = process.argv.slice(2);
 const file = openSealedFile({ home, name: "approvals", clock: systemClock, environment: process.env });
 const limits = { deadlineMs: 20_000 };
 if (step === "write") await file.write({ n: 1 }, limits, { note: "commands" });
-process.stdout.write(`${step} ${JSON.stringify(await file.read(limits))} ${file.keyPlace}\n`);
+process.stdout.write(`${step} ${JSON.stringify(await file.read(limits))} ${file.keyStorage}\n`);

@@ -38,7 +38,7 @@ async function start(onlyOn: readonly string[], from: keyof typeof PLACES = "bot
     clock,
     links,
     interfaces,
-    ask: () => assert.fail("nothing is sent"),
+    query: () => assert.fail("nothing is sent"),
   });
   const said: string[] = [];
   const probed: string[] = [];

@@ -35,7 +35,7 @@ function scripted(over: Partial<Pick<Control, "config" | "edit" | "reload">> = {
   const stop = new AbortController();
   const connection = createStore<ConnectionStatus>({ kind: "connected" });
   let listener: ((notice: FollowNotice) => void) | null = null;
-  const ask = callerOf({
+  const call = callerOf({
     sync: () => report,
     config: () => sampleConfig({ sha256, text, running_sha256: sha256 }),
     edit(request: InputOf<"edit">) {
@@ -49,7 +49,7 @@ function scripted(over: Partial<Pick<Control, "config" | "edit" | "reload">> = {
       return RELOADED;
     },
     ...over,
-  }) as DaemonConnection["ask"];
+  }) as DaemonConnection["call"];
   const listen: DaemonConnection["listen"] = (given) => {
     listener = given;
     return () => {
@@ -57,7 +57,7 @@ function scripted(over: Partial<Pick<Control, "config" | "edit" | "reload">> = {
     };
   };
   const session = startSyncSession({
-    link: { ask, connection, listen },
+    link: { call, connection, listen },
     configPath: null,
     signal: stop.signal,
   });

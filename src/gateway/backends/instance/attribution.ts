@@ -35,12 +35,12 @@ export function attribute(
   lingering: Iterable<ClientHandle | null>,
 ): Attribution {
   if (streamOf !== null) {
-    const carrier = inFlight.get(streamOf);
-    if (carrier !== undefined && isClientCall(carrier)) {
-      return { kind: "call", call: carrier, calls: [carrier] };
+    const cause = inFlight.get(streamOf);
+    if (cause !== undefined && isClientCall(cause)) {
+      return { kind: "call", call: cause, calls: [cause] };
     }
     // A response carries only messages of its own request, and this request is not a client's call.
-    if (owner === null) return { kind: "nobody", why: carrier?.own === true ? "idle" : "unclear" };
+    if (owner === null) return { kind: "nobody", why: cause?.own === true ? "idle" : "unclear" };
   }
   const calls: ClientCall[] = [];
   let unclear = false;
@@ -133,12 +133,12 @@ export class GivenUpCalls {
   }
 
   /** Describes the given-up call that will be dropped last; null if there is none. */
-  get waiting(): { readonly leftMs: number; readonly isCancelled: boolean } | null {
+  get waiting(): { readonly remainingMs: number; readonly isCancelled: boolean } | null {
     this.#dropOld();
     let last: GivenUp | null = null;
     for (const call of this.#calls.values()) if (last === null || call.untilMs > last.untilMs) last = call;
     if (last === null) return null;
-    return { leftMs: last.untilMs - this.#clock.monotonicMs(), isCancelled: last.isCancelled };
+    return { remainingMs: last.untilMs - this.#clock.monotonicMs(), isCancelled: last.isCancelled };
   }
 
   #dropOld(): void {
@@ -199,9 +199,9 @@ export function rememberUrls(
   client: ClientHandle,
 ): void {
   if (error.code !== URL_ELICITATION_REQUIRED || !isJsonObject(error.data)) return;
-  const { elicitations: asked } = error.data;
-  if (!Array.isArray(asked)) return;
-  for (const entry of asked) {
+  const { elicitations: elicited } = error.data;
+  if (!Array.isArray(elicited)) return;
+  for (const entry of elicited) {
     if (isJsonObject(entry)) elicitations.remember(entry["elicitationId"], { client, call: null });
   }
 }

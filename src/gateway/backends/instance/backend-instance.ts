@@ -41,12 +41,12 @@ export interface InstanceObservation {
   readonly missedChecks: number;
   readonly checkedAtMs: number | null;
   /** The last request could not be sent to the server. */
-  readonly outOfReach?: boolean;
+  readonly isUnreachable?: boolean;
   /** Why the served lists may be out of date; null: they are current. */
   readonly listsStaleBecause: string | null;
   /** One text for each entry that strict clients would refuse. A new array after each change. */
   readonly withheldEntries: readonly string[];
-  readonly asksForRoots: boolean;
+  readonly requestsRoots: boolean;
   /** A new array after each change. */
   readonly oddities: readonly ServerQuirk[];
 }

@@ -43,10 +43,10 @@ export class InstanceCalls {
   readonly #congested = new Set<() => void>();
   #over: { readonly error: RpcError; readonly failure: TransportFailure } | null = null;
 
-  constructor(options: InstanceOptions, carrier: CallSender) {
+  constructor(options: InstanceOptions, sender: CallSender) {
     const { clock } = options;
     this.#options = options;
-    this.#sender = carrier;
+    this.#sender = sender;
     this.#givenUp = new GivenUpCalls(clock);
     this.pending = new PendingRequests({
       clock,
@@ -72,7 +72,7 @@ export class InstanceCalls {
         progressToken,
         timeoutMs,
         signal,
-        settled: (reply, failure) => {
+        onReply: (reply, failure) => {
           if (failure !== null) onLoss?.({ failure, wasSent: request.sentIn !== null });
           resolve(reply);
         },
@@ -84,7 +84,7 @@ export class InstanceCalls {
   }
 
   /** One of the gateway's own requests, which does not wait for `isOpen`. */
-  ask(
+  send(
     method: string,
     params: JsonObject | undefined,
     timeoutMs: number,
@@ -100,15 +100,15 @@ export class InstanceCalls {
       timeoutMs,
       graceMs,
       signal: null,
-      settled: (reply, failure) =>
+      onReply: (reply, failure) =>
         resolve(failure === null ? { kind: "answered", reply } : { kind: "failed", failure }),
     });
     this.#dispatch(request, rpcRequest(request.id, method, params));
     return promise;
   }
 
-  settle(request: PendingRequest, reply: Reply, failure: TransportFailure | null): void {
-    this.pending.settle(request, reply, failure);
+  complete(request: PendingRequest, reply: Reply, failure: TransportFailure | null): void {
+    this.pending.complete(request, reply, failure);
     if (!request.own && this.pending.calls === 0) this.#sender.onIdle();
   }
 
@@ -158,10 +158,10 @@ export class InstanceCalls {
    * Settles when the client reads again; null: do not pause. An HTTP response carries only one call. A
    * process carries all calls, so it is paused only if they are all of one client.
    */
-  hold(handle: CallHandle, streamOf: RpcId | null): Promise<void> | null {
+  pause(handle: CallHandle, streamOf: RpcId | null): Promise<void> | null {
     const { congested } = handle;
     if (congested === null || streamOf !== null) return congested;
-    if (!this.#isAlone()) return null;
+    if (!this.#isOnly()) return null;
     const { promise, resolve } = Promise.withResolvers<void>();
     const resume = (): void => {
       this.#congested.delete(resume);
@@ -183,7 +183,7 @@ export class InstanceCalls {
   /** Pending and later requests get the error. */
   end(error: RpcError, failure: TransportFailure): void {
     this.#over = { error, failure };
-    for (const request of [...this.pending]) this.pending.settle(request, { error }, failure);
+    for (const request of [...this.pending]) this.pending.complete(request, { error }, failure);
     this.pending[Symbol.dispose]();
     this.#readOn();
   }
@@ -220,7 +220,7 @@ export class InstanceCalls {
       this.#sender.send({ jsonrpc: "2.0", method: "notifications/cancelled", params });
       if (!request.own) this.#givenUp.add(request, failure === null);
     }
-    this.settle(request, reply, failure);
+    this.complete(request, reply, failure);
     this.#readOn();
   }
 
@@ -244,7 +244,7 @@ export class InstanceCalls {
     this.#sender.send(message, request.handle?.client);
   }
 
-  #isAlone(): boolean {
+  #isOnly(): boolean {
     for (const request of this.pending) if (request.own) return false;
     return this.attribute(null).kind === "call";
   }

@@ -7,7 +7,7 @@ const PING_MS = 5_000;
 export class Health {
   missedChecks = 0;
   /** The last request could not be sent to the server. */
-  outOfReach = false;
+  isUnreachable = false;
   /** Monotonic ms. */
   checkedAtMs: number | null = null;
   readonly #clock: Clock;
@@ -25,7 +25,7 @@ export class Health {
 
   onMessage(): void {
     this.#messages++;
-    this.outOfReach = false;
+    this.isUnreachable = false;
     if (this.missedChecks > 0) this.#set(0);
   }
 
@@ -40,12 +40,14 @@ export class Health {
     if (this.#checking) return;
     this.#checking = true;
     const messagesBefore = this.#messages;
-    const asked = await this.#calls.ask("ping", undefined, PING_MS);
+    const answer = await this.#calls.send("ping", undefined, PING_MS);
     this.#checking = false;
     this.checkedAtMs = this.#clock.monotonicMs();
     // An error reply, a lost session or any other message also proves that the server is alive.
     const alive =
-      asked.kind === "answered" || asked.failure.kind === "session_lost" || this.#messages !== messagesBefore;
+      answer.kind === "answered" ||
+      answer.failure.kind === "session_lost" ||
+      this.#messages !== messagesBefore;
     this.#set(alive ? 0 : this.missedChecks + 1);
   }
 

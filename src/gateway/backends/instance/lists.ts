@@ -49,7 +49,7 @@ type List = (typeof ENTRY_LISTS)[number];
 type Oddity = "no_such_list" | "nameless_entry" | "unwritable_entry";
 
 interface ReadOptions {
-  readonly ask: SendRequest;
+  readonly send: SendRequest;
   readonly clock: Clock;
   /** Limit for all pages of one list together. */
   readonly timeoutMs: number;
@@ -106,7 +106,7 @@ interface ReadList {
 }
 
 async function readList(listed: List, options: ReadOptions): Promise<ReadList | TransportFailure> {
-  const { ask, clock, timeoutMs, toolFault, declares, isModern, onOddity } = options;
+  const { send, clock, timeoutMs, toolFault, declares, isModern, onOddity } = options;
   const { list, method, key } = listed;
   const entries: JsonObject[] = [];
   const faulty: FaultyEntry[] = [];
@@ -137,24 +137,24 @@ async function readList(listed: List, options: ReadOptions): Promise<ReadList | 
   let characters = 0;
   let cursor: string | number | null = null;
   for (;;) {
-    const leftMs = dueMs - clock.monotonicMs();
+    const remainingMs = dueMs - clock.monotonicMs();
     const ended = (failure: TransportFailure): ReadList | TransportFailure =>
       cursor === null || failure.kind === "session_lost" || failure.kind === "closed"
         ? failure
         : readUpTo(missingPages(failure, cursors.size + 1));
-    if (leftMs <= 0) return ended(noAnswer(`all of ${method}`, timeoutMs));
-    const asked = await ask(method, cursor === null ? undefined : { cursor }, leftMs);
-    if (asked.kind === "failed") {
-      return ended(clock.monotonicMs() >= dueMs ? noAnswer(method, timeoutMs) : asked.failure);
+    if (remainingMs <= 0) return ended(noAnswer(`all of ${method}`, timeoutMs));
+    const outcome = await send(method, cursor === null ? undefined : { cursor }, remainingMs);
+    if (outcome.kind === "failed") {
+      return ended(clock.monotonicMs() >= dueMs ? noAnswer(method, timeoutMs) : outcome.failure);
     }
-    if (isError(asked.reply)) {
-      const { error } = asked.reply;
+    if (isError(outcome.reply)) {
+      const { error } = outcome.reply;
       if (error.code !== METHOD_NOT_FOUND || cursor !== null) return ended(errorAnswer(method, error));
       // Many servers declare resources but have no templates, so that is not reported.
       if (list !== "resourceTemplates") onOddity(method, "no_such_list");
       return readUpTo(null);
     }
-    const { result } = asked.reply;
+    const { result } = outcome.reply;
     freshness = leastFresh(freshness, freshnessOf(result));
     const page: unknown = result[list];
     if (!Array.isArray(page))
@@ -162,7 +162,7 @@ async function readList(listed: List, options: ReadOptions): Promise<ReadList | 
     // Entries are counted before they are checked, because a page may hold millions of faulty ones.
     given += page.length;
     if (given > MAX_ENTRIES) return tooMuch(method, `${MAX_ENTRIES} entries`);
-    const kept: JsonObject[] = [];
+    const valid: JsonObject[] = [];
     for (const entry of page) {
       if (!isJsonObject(entry) || typeof entry[key] !== "string") onOddity(method, "nameless_entry");
       else if (!isWritable(entry)) onOddity(method, "unwritable_entry");
@@ -172,7 +172,7 @@ async function readList(listed: List, options: ReadOptions): Promise<ReadList | 
         const checked = fault === null ? checkEntry(list, entry, isModern) : { entry: null, faults: [fault] };
         if (checked.faults.length > 0) report(entry, checked.faults, checked.entry === null ? "all" : "none");
         if (checked.entry === null) continue;
-        kept.push(checked.entry);
+        valid.push(checked.entry);
         characters += json?.length ?? 0;
         const headers = list === "tools" ? paramHeadersOf(checked.entry["inputSchema"]) : [];
         if ("fault" in headers) report(entry, [headers.fault], "modern");
@@ -180,9 +180,9 @@ async function readList(listed: List, options: ReadOptions): Promise<ReadList | 
     }
     if (characters > MAX_CHARACTERS) return tooMuch(method, "16 MiB");
     if (list === "tools") {
-      const checking = checkPatterns(kept);
+      const checking = checkPatterns(valid);
       if (checking !== null) await checking;
-      for (const tool of kept) {
+      for (const tool of valid) {
         const turn = othersFirst();
         if (turn !== null) await turn;
         // The catalog publishes the tool without them; pins remember it as the server gave it.
@@ -191,8 +191,8 @@ async function readList(listed: List, options: ReadOptions): Promise<ReadList | 
       }
     }
     // Pages shift while entries come and go, and some servers give the first page for every cursor.
-    for (const entry of kept) if (!ofEarlierPages.has(entry[key])) entries.push(entry);
-    for (const entry of kept) ofEarlierPages.add(entry[key]);
+    for (const entry of valid) if (!ofEarlierPages.has(entry[key])) entries.push(entry);
+    for (const entry of valid) ofEarlierPages.add(entry[key]);
     const next: unknown = result["nextCursor"];
     // Some servers end with an empty cursor, and would start over if it were sent back. Others count their pages.
     if ((typeof next !== "string" && typeof next !== "number") || next === "") return readUpTo(null);
@@ -391,7 +391,7 @@ export class InstanceLists implements Disposable {
     const isModern = result?.protocolVersion === MODERN_VERSION;
     state.again = false;
     const read = await readKind(kind, {
-      ask: this.#session.ask,
+      send: this.#session.send,
       clock,
       timeoutMs,
       toolFault: this.#toolFault,

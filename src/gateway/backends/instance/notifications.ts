@@ -71,10 +71,10 @@ export function createNotifications(parts: NotificationParts) {
     params: JsonObject,
     streamOf: RpcId | null,
   ): Wait => {
-    const before = calls.hold(handle, streamOf);
+    const before = calls.pause(handle, streamOf);
     if (before === null && handle.congested !== null) return null;
     handle.notify(method, params);
-    return before ?? calls.hold(handle, streamOf);
+    return before ?? calls.pause(handle, streamOf);
   };
 
   const takeTaskProgress = ({ method, params }: RpcNotification, streamOf: RpcId | null): void => {

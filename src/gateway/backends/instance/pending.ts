@@ -43,7 +43,7 @@ export interface NewRequest {
   readonly graceMs?: number;
   readonly signal: CallSignal | null;
   /** Called once. `failure` is null if the reply is the server's own. */
-  readonly settled: (reply: Reply, failure: TransportFailure | null) => void;
+  readonly onReply: (reply: Reply, failure: TransportFailure | null) => void;
 }
 
 export interface PendingRequest extends NewRequest {
@@ -70,7 +70,7 @@ interface PendingOptions {
 }
 
 /** True if the request waits for a client, not for the server. */
-function isAsking({ attached }: PendingRequest): boolean {
+function waitsForClient({ attached }: PendingRequest): boolean {
   return attached !== null && attached.size > 0;
 }
 
@@ -92,20 +92,20 @@ export class PendingRequests implements Iterable<PendingRequest>, Disposable {
     this.#options = options;
   }
 
-  add(asked: NewRequest): PendingRequest {
+  add(draft: NewRequest): PendingRequest {
     const { clock, onAborted } = this.#options;
-    const { graceMs = 0 } = asked;
+    const { graceMs = 0 } = draft;
     const sinceMs = clock.monotonicMs();
-    const dueMs = sinceMs + graceMs + asked.timeoutMs;
+    const dueMs = sinceMs + graceMs + draft.timeoutMs;
     const request: PendingRequest = {
-      method: asked.method,
-      handle: asked.handle,
-      own: asked.own,
-      progressToken: asked.progressToken,
-      timeoutMs: asked.timeoutMs,
+      method: draft.method,
+      handle: draft.handle,
+      own: draft.own,
+      progressToken: draft.progressToken,
+      timeoutMs: draft.timeoutMs,
       graceMs,
-      signal: asked.signal,
-      settled: asked.settled,
+      signal: draft.signal,
+      onReply: draft.onReply,
       id: ++this.newestId,
       sentIn: null,
       dueMs,
@@ -137,7 +137,7 @@ export class PendingRequests implements Iterable<PendingRequest>, Disposable {
     let longestMs = 0;
     for (const request of this.#requests.values()) {
       const waitedMs = nowMs - request.sinceMs;
-      if (request.own || waitedMs < LONG_WAIT_MS || isAsking(request)) continue;
+      if (request.own || waitedMs < LONG_WAIT_MS || waitsForClient(request)) continue;
       calls++;
       longestMs = Math.max(longestMs, waitedMs);
     }
@@ -153,12 +153,12 @@ export class PendingRequests implements Iterable<PendingRequest>, Disposable {
   }
 
   /** Only the first call for a request has an effect. */
-  settle(request: PendingRequest, reply: Reply, failure: TransportFailure | null): void {
+  complete(request: PendingRequest, reply: Reply, failure: TransportFailure | null): void {
     if (!this.#requests.delete(request.id)) return;
     if (!request.own) this.calls--;
     if (request.onAbort !== null) request.signal?.removeEventListener("abort", request.onAbort);
     if (request.attached !== null) for (const attached of [...request.attached]) attached.ended(request);
-    request.settled(reply, failure);
+    request.onReply(reply, failure);
   }
 
   [Symbol.iterator](): Iterator<PendingRequest> {
@@ -189,7 +189,7 @@ export class PendingRequests implements Iterable<PendingRequest>, Disposable {
     let nextMs = Number.POSITIVE_INFINITY;
     for (const request of this.#requests.values()) {
       // A person may take any time to answer.
-      if (request.dueMs <= nowMs && isAsking(request)) request.dueMs = nowMs + request.timeoutMs;
+      if (request.dueMs <= nowMs && waitsForClient(request)) request.dueMs = nowMs + request.timeoutMs;
       if (request.dueMs <= nowMs) overdue.push(request);
       else nextMs = Math.min(nextMs, request.dueMs);
     }

@@ -65,8 +65,8 @@ export function createServerLogLevel(
     }
     if (confirming !== null && mayOvertake()) return confirming.then(send);
     sent = level;
-    const asked = session.ask("logging/setLevel", { level }, listMs);
-    const own = settlesWithin(clock, CONFIRMED_MS, asked).then(() => {
+    const answer = session.send("logging/setLevel", { level }, listMs);
+    const own = settlesWithin(clock, CONFIRMED_MS, answer).then(() => {
       if (confirming !== own) return;
       confirming = null;
       confirmed = level;

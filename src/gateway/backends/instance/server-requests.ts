@@ -42,15 +42,15 @@ interface Question extends Attached {
 const ECHOES = "it sends back what it is sent, so it is not an MCP server: correct `command` and `args`";
 
 export class ServerRequests {
-  asksForRoots = false;
+  requestsRoots = false;
   readonly #options: InstanceOptions;
   readonly #calls: InstanceCalls;
   readonly #send: (message: RpcMessage) => void;
   readonly #elicitations: ClientRecords<ElicitationRecord>;
-  readonly #onRootsAsked: () => void;
+  readonly #onRootsRequested: () => void;
   readonly #open = new Map<ReturnType<typeof idKey>, Question>();
   #allClosed: PromiseWithResolvers<void> | null = null;
-  #hasAsked = false;
+  #hasRequested = false;
   readonly #tokenPrefix = randomBytes(9).toString("base64url");
   #lastToken = 0;
 
@@ -59,13 +59,13 @@ export class ServerRequests {
     calls: InstanceCalls,
     send: (message: RpcMessage) => void,
     elicitations: ClientRecords<ElicitationRecord>,
-    onRootsAsked: () => void,
+    onRootsRequested: () => void,
   ) {
     this.#options = options;
     this.#calls = calls;
     this.#send = send;
     this.#elicitations = elicitations;
-    this.#onRootsAsked = onRootsAsked;
+    this.#onRootsRequested = onRootsRequested;
   }
 
   get isOpen(): boolean {
@@ -81,16 +81,16 @@ export class ServerRequests {
       this.#allClosed ??= Promise.withResolvers<void>();
       await settlesWithin(this.#options.clock, limitMs, this.#allClosed.promise);
     }
-    const hasAsked = this.#hasAsked;
-    this.#hasAsked = false;
-    return hasAsked;
+    const hasRequested = this.#hasRequested;
+    this.#hasRequested = false;
+    return hasRequested;
   }
 
   take(request: RpcRequest, streamOf: RpcId | null): void {
     const { id, method, params } = request;
-    if (method === "roots/list" && !this.asksForRoots) {
-      this.asksForRoots = true;
-      this.#onRootsAsked();
+    if (method === "roots/list" && !this.requestsRoots) {
+      this.requestsRoots = true;
+      this.#onRootsRequested();
     }
     // Two open questions with one id could not be told apart.
     if (method !== "ping" && this.#open.has(idKey(id))) return;
@@ -106,7 +106,7 @@ export class ServerRequests {
     }
     const calls = addressee.kind === "call" ? addressee.calls : [];
     const question = this.#add(id, client, calls);
-    void this.#askClient(question, request, calls).then(
+    void this.#requestClient(question, request, calls).then(
       (reply) => this.#answered(question, reply),
       () => this.#answered(question, errorReply(INTERNAL_ERROR, "the client could not be asked")),
     );
@@ -157,10 +157,10 @@ export class ServerRequests {
     const hint = `set instances = "per-client" for backend ${this.#options.backend}`;
     const lingering = this.#calls.lingering(streamOf);
     if (lingering === null) return `the client that this belongs to is unknown; ${hint}`;
-    const { leftMs, isCancelled } = lingering;
+    const { remainingMs, isCancelled } = lingering;
     const what = isCancelled ? "a call that was cancelled" : "a call that timed out";
     const orSilent = isCancelled ? " or this server says nothing for a second" : "";
-    return `the client that this belongs to is unknown: ${what} may still be running, until it is answered${orSilent}, for ${seconds(leftMs)} at most; ${hint}`;
+    return `the client that this belongs to is unknown: ${what} may still be running, until it is answered${orSilent}, for ${seconds(remainingMs)} at most; ${hint}`;
   }
 
   #add(id: RpcId, client: ClientHandle, calls: readonly ClientCall[]): Question {
@@ -177,7 +177,7 @@ export class ServerRequests {
       },
     };
     this.#open.set(idKey(id), question);
-    this.#hasAsked = true;
+    this.#hasRequested = true;
     for (const call of question.calls) {
       call.attached ??= new Set();
       call.attached.add(question);
@@ -186,7 +186,7 @@ export class ServerRequests {
   }
 
   /** Asks within the newest call. If the client ends that call's stream, asks within the next one. */
-  async #askClient(
+  async #requestClient(
     question: Question,
     { method, params }: RpcRequest,
     calls: readonly ClientCall[],
@@ -197,14 +197,14 @@ export class ServerRequests {
       this.#send(rpcNotification("notifications/progress", { ...progress, progressToken }));
     };
     const { signal } = question.abort;
-    const asking = (): ClientQuestion => {
+    const args = (): ClientQuestion => {
       if (params === undefined || progressToken === null) return [method, params, signal];
       const token = `${this.#tokenPrefix}.${++this.#lastToken}`;
       return [method, withProgressToken(params, token), signal, onProgress];
     };
-    if (calls.length === 0) return question.client.request(...asking());
+    if (calls.length === 0) return question.client.request(...args());
     for (const call of calls.toReversed()) {
-      const reply = question.calls.has(call) ? await call.handle.request(...asking()) : null;
+      const reply = question.calls.has(call) ? await call.handle.request(...args()) : null;
       if (reply !== null) return reply;
     }
     return errorReply(INTERNAL_ERROR, "the client has no open stream for the call that this belongs to");

@@ -37,9 +37,9 @@ export class ServerSession {
   /** Settles when the renewal has succeeded or failed; null: none is under way. */
   renewal: Promise<void> | null = null;
   /** Sends one of the gateway's own requests, after a renewal that is under way. */
-  readonly ask: SendRequest = async (method, params, timeoutMs) => {
+  readonly send: SendRequest = async (method, params, timeoutMs) => {
     while (this.renewal !== null) await this.renewal;
-    return this.#calls.ask(method, params, timeoutMs);
+    return this.#calls.send(method, params, timeoutMs);
   };
   readonly #options: InstanceOptions;
   readonly #calls: InstanceCalls;
@@ -81,14 +81,14 @@ export class ServerSession {
       clientInfo,
       _meta: loopGuard(),
     };
-    const asking = this.#calls.ask("initialize", params, initMs, this.#hasOutput ? 0 : downloadMs);
+    const initializing = this.#calls.send("initialize", params, initMs, this.#hasOutput ? 0 : downloadMs);
     this.#initializeId = this.#calls.pending.newestId;
-    const asked = await asking;
+    const initialized = await initializing;
     if (this.#events.isOver()) return STOPPED;
-    if (asked.kind === "failed") return asked.failure;
-    const other = supportedVersion(asked.reply);
+    if (initialized.kind === "failed") return initialized.failure;
+    const other = supportedVersion(initialized.reply);
     if (other !== null && protocolVersion === LATEST_VERSION) return this.initialize(other);
-    const answer = readInitializeResult(asked.reply, backend);
+    const answer = readInitializeResult(initialized.reply, backend);
     if ("kind" in answer) return answer;
     this.result = answer;
     this.number++;

@@ -195,10 +195,10 @@ class RunningInstance {
     const { clock } = this.#options;
     const untilMs = clock.monotonicMs() + FIRST_QUESTIONS_MS;
     while (this.#over === null) {
-      const leftMs = untilMs - clock.monotonicMs();
-      if (leftMs <= 0 || !(await this.#questions.answered(leftMs))) return;
+      const remainingMs = untilMs - clock.monotonicMs();
+      if (remainingMs <= 0 || !(await this.#questions.answered(remainingMs))) return;
       // A server that answers the ping has read the answers before it.
-      await settlesWithin(clock, FIRST_PING_MS, this.#calls.ask("ping", undefined, FIRST_PING_MS));
+      await settlesWithin(clock, FIRST_PING_MS, this.#calls.send("ping", undefined, FIRST_PING_MS));
       await clock.sleep(AFTER_ANSWER_MS);
     }
   }
@@ -215,10 +215,10 @@ class RunningInstance {
         inFlight,
         missedChecks: this.#health.missedChecks,
         checkedAtMs: this.#health.checkedAtMs,
-        outOfReach: this.#health.outOfReach,
+        isUnreachable: this.#health.isUnreachable,
         listsStaleBecause: this.#lists.staleBecause,
         withheldEntries: this.#lists.withheld,
-        asksForRoots: this.#questions.asksForRoots,
+        requestsRoots: this.#questions.requestsRoots,
         oddities: this.#oddities,
       };
     }
@@ -308,8 +308,8 @@ class RunningInstance {
   }
 
   /** Resolves when the task has ended or the client is forgotten. */
-  async watchTask(...asked: Parameters<TaskWatchers["watch"]>): Promise<Reply> {
-    return this.#over === null ? this.#watchers.watch(...asked) : { error: this.#over };
+  async watchTask(...args: Parameters<TaskWatchers["watch"]>): Promise<Reply> {
+    return this.#over === null ? this.#watchers.watch(...args) : { error: this.#over };
   }
 
   /**
@@ -444,7 +444,7 @@ class RunningInstance {
       rememberTask(this.#tasks, request, reply);
       this.#use.answered(reply);
     }
-    this.#calls.settle(request, request.own ? this.#withoutSecrets(reply) : reply, null);
+    this.#calls.complete(request, request.own ? this.#withoutSecrets(reply) : reply, null);
   }
 
   /** The server may have forgotten the session, or a tool has its own sessions: a ping in the old session decides. */
@@ -467,7 +467,7 @@ class RunningInstance {
     const request = this.#calls.pending.get(id);
     if (request === undefined) return;
     const failure = transportFailure("protocol", "its answer is not a JSON-RPC response");
-    this.#calls.settle(request, unavailable(this.#options.backend, failure), failure);
+    this.#calls.complete(request, unavailable(this.#options.backend, failure), failure);
   }
 
   #requestFailed(id: RpcId, failure: TransportFailure): void {
@@ -476,7 +476,7 @@ class RunningInstance {
     if (failure.kind === "unreachable") {
       // The request never left this machine.
       request.sentIn = null;
-      this.#health.outOfReach = true;
+      this.#health.isUnreachable = true;
       if (request.method !== "ping") this.#health.missed(request.id);
     }
     const { backend } = this.#options;
@@ -488,7 +488,7 @@ class RunningInstance {
     if (isLost && this.#state.kind === "ready" && request.sentIn === this.#session.number) {
       this.#session.renew();
     }
-    this.#calls.settle(request, isLost ? lostSession(backend) : unavailable(backend, failure), failure);
+    this.#calls.complete(request, isLost ? lostSession(backend) : unavailable(backend, failure), failure);
     if (failure.kind === "unauthorized") {
       this.#signedOut = failure;
       this.#endIfSignedOut();

@@ -138,7 +138,7 @@ export class Subscriptions {
   }
 
   #work(topic: Topic): Promise<Reply> {
-    topic.work ??= this.#settle(topic).then((reply) => {
+    topic.work ??= this.#reconcile(topic).then((reply) => {
       topic.work = null;
       // Clients may have subscribed or unsubscribed since.
       if (isError(reply) || topic.clients.size > 0 === topic.isConfirmed) this.#dropIfUnused(topic);
@@ -152,15 +152,15 @@ export class Subscriptions {
    * Subscribes or unsubscribes at the server until the subscription fits the topic's clients. Resolves with the
    * server's last answer.
    */
-  async #settle(topic: Topic): Promise<Reply> {
+  async #reconcile(topic: Topic): Promise<Reply> {
     const { backend, logger, listMs } = this.#options;
     let reply = DONE;
     while (topic.clients.size > 0 !== topic.isConfirmed) {
       const wanted = topic.clients.size > 0;
       const lostBefore = this.#lostSessions;
       const method = wanted ? "resources/subscribe" : "resources/unsubscribe";
-      const asked = await this.#session.ask(method, { uri: topic.uri }, listMs);
-      reply = asked.kind === "answered" ? asked.reply : unavailable(backend, asked.failure);
+      const outcome = await this.#session.send(method, { uri: topic.uri }, listMs);
+      reply = outcome.kind === "answered" ? outcome.reply : unavailable(backend, outcome.failure);
       // Asks again in the renewed session. An ended instance renews none, so the loop ends.
       if (this.#lostSessions !== lostBefore) continue;
       if (!wanted) topic.isConfirmed = false;
@@ -193,13 +193,13 @@ export function createTaskWatchers({ backend, listMs }: InstanceOptions, session
   /** The watched tasks. Keys: the server's ids of the tasks. */
   const tasks = new Map<string, Watched>();
 
-  const ask = async (method: string, taskId: string): Promise<Reply> => {
-    const asked = await session.ask(method, { taskId }, listMs);
-    return asked.kind === "answered" ? asked.reply : unavailable(backend, asked.failure);
+  const request = async (method: string, taskId: string): Promise<Reply> => {
+    const outcome = await session.send(method, { taskId }, listMs);
+    return outcome.kind === "answered" ? outcome.reply : unavailable(backend, outcome.failure);
   };
   const end = (id: string): void => {
     tasks.delete(id);
-    void ask(UNWATCH_TASK, id);
+    void request(UNWATCH_TASK, id);
   };
   const forget = (client: ClientHandle): void => {
     for (const [id, { names }] of [...tasks]) if (names.delete(client) && names.size === 0) end(id);
@@ -209,7 +209,7 @@ export function createTaskWatchers({ backend, listMs }: InstanceOptions, session
     async watch({ id, name }: { id: string; name: string }, client: ClientHandle): Promise<Reply> {
       let watched = tasks.get(id);
       if (watched === undefined) {
-        watched = { names: new Map(), reply: ask(WATCH_TASK, id) };
+        watched = { names: new Map(), reply: request(WATCH_TASK, id) };
         tasks.set(id, watched);
       }
       watched.names.set(client, name);

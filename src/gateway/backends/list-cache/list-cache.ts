@@ -54,24 +54,24 @@ interface RememberedOptions extends GatewayTools {
   readonly listStore?: ListStore;
 }
 
-interface KeptRecord {
+interface StoredRecord {
   readonly askedAtMs: number;
   /** JSON. */
   readonly text: string;
 }
 
 /** By backend, then by the record's id. */
-type Book = ReadonlyMap<string, ReadonlyMap<string, KeptRecord>>;
+type Book = ReadonlyMap<string, ReadonlyMap<string, StoredRecord>>;
 
 export class ListCache {
   /** Must be loaded before the first backend is configured. */
-  readonly kept: StoredValue<Book>;
+  readonly storedBook: StoredValue<Book>;
   readonly #options: RememberedOptions;
   readonly #store: ListStore;
   #book: Book = new Map();
   #secret: string | null = null;
   /** The lists since the start, by backend and connection key. */
-  readonly #fresh = new Map<string, Map<string, KeptRecord>>();
+  readonly #fresh = new Map<string, Map<string, StoredRecord>>();
   #isConfigured: (backend: string) => boolean = () => true;
   #timer: Timer | null = null;
 
@@ -79,20 +79,20 @@ export class ListCache {
     const { listStore: store = NO_LIST_STORE } = options;
     this.#options = options;
     this.#store = store;
-    this.kept = new StoredValue({
+    this.storedBook = new StoredValue({
       ...options,
       store,
       messages: MESSAGES,
       parse: readBook,
       take: (read) => this.#take(read),
       plain: () => this.#plain(),
-      onChanged: () => void this.#askForSecret(),
+      onChanged: () => void this.#requestSecret(),
     });
   }
 
   async load(): Promise<void> {
-    await this.kept.load();
-    await this.#askForSecret();
+    await this.storedBook.load();
+    await this.#requestSecret();
   }
 
   /** Records of other backends are dropped at the next write. */
@@ -111,20 +111,20 @@ export class ListCache {
   }
 
   /** Returns false if the lists are too long to be remembered, or their patterns take too long to be checked again. */
-  note(backend: string, connectionKey: string, { askedAtMs, ...lists }: ServerLists): boolean {
+  record(backend: string, connectionKey: string, { askedAtMs, ...lists }: ServerLists): boolean {
     const json = jsonOf(lists);
     const isLate = lists.listings.tools.some((tool) => verdictsOf(tool).isLate);
-    const isKept = json !== null && json.length <= LONGEST_RECORD && !isLate;
+    const isStorable = json !== null && json.length <= LONGEST_RECORD && !isLate;
     // A list that cannot be kept must not leave an older one in its place.
-    const text = isKept ? json : "";
-    const records = this.#fresh.get(backend) ?? new Map<string, KeptRecord>();
+    const text = isStorable ? json : "";
+    const records = this.#fresh.get(backend) ?? new Map<string, StoredRecord>();
     this.#fresh.set(backend, records);
     const before = records.get(connectionKey);
-    if (before?.text === text && askedAtMs - before.askedAtMs < SAME_FOR_MS) return isKept;
+    if (before?.text === text && askedAtMs - before.askedAtMs < SAME_FOR_MS) return isStorable;
     records.delete(connectionKey);
     records.set(connectionKey, { askedAtMs, text });
     this.#timer ??= this.#options.clock.setTimer(WRITE_AFTER_MS, () => this.save());
-    return isKept;
+    return isStorable;
   }
 
   /**
@@ -139,21 +139,21 @@ export class ListCache {
   save(): void {
     this.#timer?.[Symbol.dispose]();
     this.#timer = null;
-    this.kept.save();
+    this.storedBook.save();
   }
 
   /** Writes what is not written yet. */
   async flush(): Promise<void> {
     if (this.#timer !== null) this.save();
-    await this.kept.flush();
+    await this.storedBook.flush();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.flush();
-    await this.kept[Symbol.asyncDispose]();
+    await this.storedBook[Symbol.asyncDispose]();
   }
 
-  async #askForSecret(): Promise<void> {
+  async #requestSecret(): Promise<void> {
     this.#secret ??= await this.#store.secret().catch(() => null);
   }
 
@@ -162,13 +162,13 @@ export class ListCache {
   }
 
   async #plain(): Promise<unknown> {
-    await this.#askForSecret();
+    await this.#requestSecret();
     const secret = this.#secret;
     if (secret === null) throw new Error("the key of the ids cannot be read");
-    const book = new Map<string, Map<string, KeptRecord>>();
+    const book = new Map<string, Map<string, StoredRecord>>();
     for (const [backend, records] of this.#book) book.set(backend, new Map(records));
     for (const [backend, records] of this.#fresh) {
-      const all = book.get(backend) ?? new Map<string, KeptRecord>();
+      const all = book.get(backend) ?? new Map<string, StoredRecord>();
       for (const [key, record] of records) {
         const id = idOf(secret, key);
         // The newest comes last.
@@ -192,7 +192,7 @@ function idOf(secret: string, connectionKey: string): string {
 
 function withinBounds(book: Book, isConfigured: (backend: string) => boolean): Book {
   let characters = 0;
-  const kept = new Map<string, ReadonlyMap<string, KeptRecord>>();
+  const retained = new Map<string, ReadonlyMap<string, StoredRecord>>();
   for (const [backend, records] of book) {
     if (!isConfigured(backend)) continue;
     const newest = [...records].slice(-MOST_CONNECTIONS).filter(([, { text }]) => {
@@ -201,20 +201,20 @@ function withinBounds(book: Book, isConfigured: (backend: string) => boolean): B
       if (fits) characters += text.length;
       return fits;
     });
-    if (newest.length > 0) kept.set(backend, new Map(newest));
+    if (newest.length > 0) retained.set(backend, new Map(newest));
   }
-  return kept;
+  return retained;
 }
 
 /** Null: this version cannot read the value. */
 function readBook(value: unknown): Book | null {
   const { version, backends } = objectOf(value);
   if (version !== 1 || !Array.isArray(backends)) return null;
-  const book = new Map<string, ReadonlyMap<string, KeptRecord>>();
+  const book = new Map<string, ReadonlyMap<string, StoredRecord>>();
   for (const entry of backends) {
     const [backend, list]: readonly unknown[] = Array.isArray(entry) ? entry : [];
     if (typeof backend !== "string" || !Array.isArray(list)) return null;
-    const records = new Map<string, KeptRecord>();
+    const records = new Map<string, StoredRecord>();
     for (const one of list) {
       const [id, askedAtMs, text]: readonly unknown[] = Array.isArray(one) ? one : [];
       if (typeof id !== "string" || typeof askedAtMs !== "number" || typeof text !== "string") return null;
@@ -226,7 +226,7 @@ function readBook(value: unknown): Book | null {
 }
 
 /** Null: another version wrote the record. */
-function readRecord({ askedAtMs, text }: KeptRecord): ServerLists | null {
+function readRecord({ askedAtMs, text }: StoredRecord): ServerLists | null {
   if (text === "" || text.length > LONGEST_RECORD) return null;
   const record = objectOf(parsed(text));
   const initialized = readInitialized(record["initialized"]);

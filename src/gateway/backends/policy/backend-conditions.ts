@@ -25,10 +25,10 @@ type ConditionText = Omit<BackendCondition, "sinceMs">;
 export function backendConditions(builder: BackendDecisionBuilder, gate: Gate): readonly ConditionText[] {
   const { spec, memory } = builder;
   if (spec.wanted.kind === "nothing") return [];
-  const away = gate.kind === "refuse" ? [shareAway(spec.name, gate)] : [];
-  if (memory.serving !== null) return [...away, ...whileServing(builder, memory.serving)];
+  const unavailable = gate.kind === "refuse" ? [shareUnavailable(spec.name, gate)] : [];
+  if (memory.serving !== null) return [...unavailable, ...whileServing(builder, memory.serving)];
   const problem = unavailabilityOf(spec) === null ? withoutServing(builder) : null;
-  return [...away, ...(problem === null ? neverSleeps(spec) : [problem])];
+  return [...unavailable, ...(problem === null ? neverSleeps(spec) : [problem])];
 }
 
 function neverSleeps({ name, sleep }: BackendSpec): readonly ConditionText[] {
@@ -62,7 +62,10 @@ const ABSENCE_EFFECTS = {
   error: "Its calls get an error until the share is back.",
 } as const;
 
-function shareAway(name: string, { reason, mode, share }: Extract<Gate, { kind: "refuse" }>): ConditionText {
+function shareUnavailable(
+  name: string,
+  { reason, mode, share }: Extract<Gate, { kind: "refuse" }>,
+): ConditionText {
   const hint = `${ABSENCE_EFFECTS[mode]} \`mountaineer status\` says how the share is.`;
   const title = `backend ${name} cannot work: ${reason}`;
   return { code: "share_away", severity: "warning", title, hint, cause: { text: reason, hint }, share };
@@ -75,7 +78,7 @@ function withoutServing({ spec, memory }: BackendDecisionBuilder): ConditionText
   if (failure === null || failures === 0) return null;
   const { signIn } = spec;
   if (signIn !== null) return error(signIn.code, signIn.title, signIn.hint);
-  const advice = failure.hint ?? lookFurther(spec);
+  const advice = failure.hint ?? furtherHint(spec);
   const cause = { text: failure.cause ?? failure.message, hint: failure.hint };
   if (failures < CIRCUIT_FAILURES)
     return { ...error("not_running", `backend ${name}: ${failure.message}`, advice), cause };
@@ -114,7 +117,7 @@ function whileServing(builder: BackendDecisionBuilder, serving: Serving): readon
     const isSame = builder.routeOf(serving.key) !== null;
     const what = isSame ? "a fresh instance" : "the new one";
     const title = `${goesOn}: ${what} does not start: ${failure?.message ?? "no reason given"}`;
-    const hint = `Correct its configuration or undo the change. ${lookFurther(spec)}`;
+    const hint = `Correct its configuration or undo the change. ${furtherHint(spec)}`;
     warn("change_failed", title, failure?.hint ?? hint);
   }
   if (spec.signIn !== null) warn(spec.signIn.code, spec.signIn.title, spec.signIn.hint);
@@ -142,7 +145,7 @@ function whileServing(builder: BackendDecisionBuilder, serving: Serving): readon
     const hint = `Clients would refuse it, or the whole list for it. Have the server corrected, then \`${shellCommand`mountaineer backends restart ${name}`}\`.`;
     warn("entries_withheld", `backend ${name}: ${first}${more}`, hint);
   }
-  if (observed.asksForRoots && spec.instances === "shared") {
+  if (observed.requestsRoots && spec.instances === "shared") {
     const title = `backend ${name} asks each client for its folders (roots), and one process serves all clients`;
     const hint = `This server shares one folder list between all your agents. Set instances = "per-client" for backend ${name}, and each client gets a separate process.`;
     found.push({ code: "roots_shared", severity: "info", title, hint });
@@ -159,7 +162,7 @@ function clientsNotRunning(spec: BackendSpec, { clients, failures, failure }: Cl
   const what = clients === 1 ? "the instance of 1 client" : many;
   const often = failures === 1 ? "" : ` ${failures} times in a row`;
   const title = `backend ${spec.name}: ${what} did not start${often}: ${failure.message}`;
-  const advice = failure.hint ?? lookFurther(spec);
+  const advice = failure.hint ?? furtherHint(spec);
   const hint = `${advice.replace(/\.?$/, ".")} It is tried again. A server of which only one copy can run needs instances = "shared".`;
   return { code: "clients_not_running", severity: "warning", title, hint };
 }
@@ -190,7 +193,7 @@ const ODDITIES: Readonly<Record<ServerQuirk, { readonly title: string; readonly 
 };
 
 /** A remote server's log is not on this machine. */
-function lookFurther({ name, origin }: BackendSpec): string {
+function furtherHint({ name, origin }: BackendSpec): string {
   return origin === null
     ? `\`${shellCommand`mountaineer backends logs ${name}`}\` shows what it wrote.`
     : `Check that \`url\` is its MCP endpoint, and see what the server at ${origin} logs.`;

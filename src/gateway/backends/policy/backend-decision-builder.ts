@@ -62,7 +62,7 @@ export interface BackendObservation {
   readonly mayStart: boolean;
   readonly nextId: number;
   /** Several calls in a row timed out. */
-  readonly checkAsked: boolean;
+  readonly checkRequested: boolean;
   /** The address accepts connections again. */
   readonly isReached: boolean;
   /** Random, from 0 to 1; another one for each decision. */
@@ -182,9 +182,9 @@ export class BackendDecisionBuilder {
   readonly events: BackendEvent[] = [];
   readonly nextRuns: NextRun[] = [];
 
-  constructor(spec: BackendSpec, seen: BackendObservation, memory: BackendMemory, now: Now) {
+  constructor(spec: BackendSpec, observed: BackendObservation, memory: BackendMemory, now: Now) {
     this.spec = spec;
-    this.observed = seen;
+    this.observed = observed;
     this.memory = memory;
     this.now = now;
   }
@@ -279,8 +279,8 @@ export class BackendDecisionBuilder {
     const { serving, draining } = this.memory;
     if (serving === null) return;
     const { id, key, epoch } = serving;
-    const leaving: Draining = { id, key, epoch, why, sinceMs: this.now.monotonicMs };
-    this.remember({ serving: null, draining: [...draining, leaving], refresh: null, checkedAtMs: null });
+    const drained: Draining = { id, key, epoch, why, sinceMs: this.now.monotonicMs };
+    this.remember({ serving: null, draining: [...draining, drained], refresh: null, checkedAtMs: null });
   }
 
   /** If it got calls already, it answers them. */
@@ -292,8 +292,8 @@ export class BackendDecisionBuilder {
     if ((this.observedOf(attempt.id)?.inFlight ?? 0) === 0) return;
     const { id, key, epoch } = attempt;
     const why = wanted.kind === "nothing" ? wanted.because : "replaced";
-    const leaving: Draining = { id, key, epoch, why, sinceMs: this.now.monotonicMs };
-    this.remember({ draining: [...this.memory.draining, leaving] });
+    const drained: Draining = { id, key, epoch, why, sinceMs: this.now.monotonicMs };
+    this.remember({ draining: [...this.memory.draining, drained] });
   }
 
   dropAttempts(): void {

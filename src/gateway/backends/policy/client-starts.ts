@@ -39,7 +39,7 @@ export const NEVER_STARTED: OwnStarts = {
 };
 
 /** For instances that start in their clients' folders: a failure in one says nothing about the others. */
-export const EACH_ALONE: { readonly all: ClientStarts; readonly own: OwnStarts } = {
+export const SEPARATE_STARTS: { readonly all: ClientStarts; readonly own: OwnStarts } = {
   all: { isProven: true, tries: NO_RETRIES },
   own: { ...NEVER_STARTED, hasFailed: true },
 };

@@ -26,9 +26,9 @@ import {
   startOver,
   updateAttempts,
   updateConfig,
-  updateKept,
   updateLost,
   updateReached,
+  updateRestored,
   updateSecretMissing,
   updateServing,
   updateStopFirst,
@@ -42,7 +42,7 @@ const CHECK_EVERY_MS = 30_000;
 /** Time to the next check after a missed one, longer than a check may take. */
 const CHECK_AGAIN_MS = 10_000;
 /** Time until the next check after several calls have timed out, ms. */
-const ASKED_CHECK_MS = 5_000;
+const REQUESTED_CHECK_MS = 5_000;
 /** Time between two checks of a backend with several routes, ms. It is longer than a check may take. */
 const ROUTE_CHECK_MS = 6_000;
 export const BEING_STARTED = "it is being started";
@@ -68,7 +68,7 @@ export interface BackendDecision {
   /** Monotonic ms. */
   readonly retryAtMs: number | null;
   /** The address refused connections. The next start follows when it accepts them again. */
-  readonly isAway: boolean;
+  readonly isUnreachable: boolean;
   readonly conditions: readonly BackendCondition[];
   readonly events: readonly BackendEvent[];
 }
@@ -84,29 +84,29 @@ export const UNDECIDED: BackendDecision = {
   phase: NEW_BACKEND.phase,
   reason: null,
   retryAtMs: null,
-  isAway: false,
+  isUnreachable: false,
   conditions: [],
   events: [],
 };
 
 /** After this many failed starts, an address that refuses connections is only probed. */
-const STARTS_WHILE_AWAY = 3;
+const STARTS_WHILE_UNREACHABLE = 3;
 
 /** Equal input gives an equal decision. A decision has no step and no event if nothing is left to do. */
 export function decideBackend(
   spec: BackendSpec,
-  seen: BackendObservation,
+  observed: BackendObservation,
   memory: BackendMemory,
   now: Now,
 ): BackendDecision {
-  const builder = new BackendDecisionBuilder(spec, seen, memory, now);
+  const builder = new BackendDecisionBuilder(spec, observed, memory, now);
   updateConfig(builder);
   updateReached(builder);
   updateServing(builder);
   updateAttempts(builder);
   updateLost(builder);
   updateStopFirst(builder);
-  updateKept(builder);
+  updateRestored(builder);
   updateSecretMissing(builder);
   updateSleep(builder);
   updatePreference(builder);
@@ -114,10 +114,10 @@ export function decideBackend(
   const gate: Gate = dataGate.kind === "open" && isSuspect(builder) ? { kind: "wait" } : dataGate;
   const urgent = closeStep(builder) ?? careStep(builder) ?? probeCheck(builder);
   const start = urgent === null ? (neededStart(builder) ?? probeStart(builder)) : null;
-  const step = start !== null && seen.mayStart ? start() : urgent;
+  const step = start !== null && observed.mayStart ? start() : urgent;
   const conditions = conditionsSince(builder, gate);
   const { phase, reason } = phaseOf(builder, conditions);
-  const wantsTurn = start !== null && !seen.mayStart;
+  const wantsTurn = start !== null && !observed.mayStart;
   builder.remember({ phase });
   return {
     memory: builder.memory,
@@ -129,7 +129,7 @@ export function decideBackend(
     phase,
     reason,
     retryAtMs: retryAtMs(builder),
-    isAway: isAway(builder),
+    isUnreachable: isUnreachable(builder),
     conditions,
     events: builder.events,
   };
@@ -145,8 +145,8 @@ function closeStep(builder: BackendDecisionBuilder): BackendStep | null {
     const { id, state } = instance;
     if (memory.closing.includes(id) || id === memory.serving?.id) continue;
     if ([...memory.routes.byName.values()].some(({ attempt }) => attempt?.id === id)) continue;
-    const leaving = memory.draining.find((one) => one.id === id);
-    const untilMs = leaving === undefined ? now.monotonicMs : leaving.sinceMs + spec.drainTimeoutMs;
+    const drained = memory.draining.find((one) => one.id === id);
+    const untilMs = drained === undefined ? now.monotonicMs : drained.sinceMs + spec.drainTimeoutMs;
     const mayAnswer = state.kind === "ready" || state.kind === "starting";
     if (now.monotonicMs < untilMs && mayAnswer && instance.inFlight > 0) {
       builder.runAt(untilMs, "drain");
@@ -154,9 +154,9 @@ function closeStep(builder: BackendDecisionBuilder): BackendStep | null {
     }
     builder.remember({
       closing: [...memory.closing, id],
-      draining: memory.draining.filter((one) => one !== leaving),
+      draining: memory.draining.filter((one) => one !== drained),
     });
-    return { kind: "close", id, drained: leaving ?? null };
+    return { kind: "close", id, drained: drained ?? null };
   }
   return null;
 }
@@ -175,12 +175,12 @@ function checkStep(builder: BackendDecisionBuilder, observed: InstanceObservatio
   const { now, memory } = builder;
   const lastMs = Math.max(observed.readyAtMs ?? 0, observed.checkedAtMs ?? 0, memory.checkedAtMs ?? 0);
   const usualMs = observed.missedChecks > 0 ? CHECK_AGAIN_MS : CHECK_EVERY_MS;
-  const everyMs = builder.observed.checkAsked
-    ? ASKED_CHECK_MS
+  const everyMs = builder.observed.checkRequested
+    ? REQUESTED_CHECK_MS
     : builder.hasChoice
       ? Math.min(usualMs, ROUTE_CHECK_MS)
       : usualMs;
-  const isFirst = builder.observed.checkAsked && memory.checkedAtMs === null;
+  const isFirst = builder.observed.checkRequested && memory.checkedAtMs === null;
   const { unreachableSinceMs } = memory.routes;
   const dueMs =
     unreachableSinceMs !== null
@@ -245,16 +245,19 @@ function retryAtMs(builder: BackendDecisionBuilder): number | null {
  * True if the address refuses connections. Always false if there are several routes, because another one is tried
  * instead.
  */
-function isAway(builder: BackendDecisionBuilder): boolean {
+function isUnreachable(builder: BackendDecisionBuilder): boolean {
   const { serving, routes } = builder.memory;
   const isWanted = builder.spec.wanted.kind === "connection" && serving === null;
   return (
-    isWanted && !builder.hasChoice && !isMissing(builder.spec) && lastRetries(routes).failure?.isAway === true
+    isWanted &&
+    !builder.hasChoice &&
+    !isMissing(builder.spec) &&
+    lastRetries(routes).failure?.isUnreachable === true
   );
 }
 
 function isOnlyProbed(builder: BackendDecisionBuilder): boolean {
-  return isAway(builder) && lastRetries(builder.memory.routes).failures >= STARTS_WHILE_AWAY;
+  return isUnreachable(builder) && lastRetries(builder.memory.routes).failures >= STARTS_WHILE_UNREACHABLE;
 }
 
 function callRule(builder: BackendDecisionBuilder, reason: string | null, wantsTurn: boolean): CallRule {
@@ -283,8 +286,9 @@ function phaseOf(
   if (wanted.kind === "secret_missing") {
     return { phase: "Failed", reason: missingText(wanted.variables) };
   }
-  const away = unavailabilityOf(spec);
-  if (away !== null) return { phase: "Pending", reason: `it waits for its data: ${unavailableText(away)}` };
+  const unavailable = unavailabilityOf(spec);
+  if (unavailable !== null)
+    return { phase: "Pending", reason: `it waits for its data: ${unavailableText(unavailable)}` };
   if (memory.asleep) return { phase: "Asleep", reason: "it starts when it is needed" };
   if (waitReason === "replacement") {
     const moving = spec.needs?.data.kind === "moving" ? unavailableText(spec.needs.data) : null;

@@ -5,7 +5,7 @@ import {
   ATTEMPT_CHECK_MS,
   betterRoutes,
   clearPending,
-  failAsked,
+  failRequested,
   isProbed,
   isReady,
   startOver,
@@ -17,7 +17,7 @@ import type { RouteChange } from "./route-memory.ts";
 /** Greatest age of an idle instance's last answer at the end of its stability window, ms. */
 const FRESH_MS = 1_000;
 const IN_FLIGHT = "calls are in flight";
-const PINNED = "a person has overridden its route";
+const OVERRIDDEN = "a person has overridden its route";
 
 interface Reason {
   readonly change: RouteChange;
@@ -27,28 +27,28 @@ interface Reason {
 export function updatePreference(builder: BackendDecisionBuilder): void {
   if (builder.spec.wanted.kind !== "connection") {
     clearPending(builder, "the backend is not wanted");
-    failAsked(builder, "the backend is no longer wanted");
+    failRequested(builder, "the backend is no longer wanted");
     return;
   }
-  noteUsed(builder, updateAsked(builder) ?? updateRecovery(builder));
+  recordUsed(builder, updateRequested(builder) ?? updateRecovery(builder));
   if (builder.healthyServing === null) return;
   for (const route of builder.routeList) if (!isProbed(builder, route)) builder.dropAttempt(route.name);
 }
 
 /** A switch that a person asks for needs no stability window. An impossible switch changes nothing. */
-function updateAsked(builder: BackendDecisionBuilder): Reason | null {
+function updateRequested(builder: BackendDecisionBuilder): Reason | null {
   const { requested } = builder;
   if (requested === null) return null;
   const key = builder.routeList.find(({ name }) => name === requested)?.key;
-  const away = unavailabilityOf(builder.spec);
-  if (key === undefined) return failAsked(builder, "there is no such route");
-  if (key === null) return failAsked(builder, "its reference has no value");
-  if (away !== null) return failAsked(builder, unavailableText(away));
+  const unavailable = unavailabilityOf(builder.spec);
+  if (key === undefined) return failRequested(builder, "there is no such route");
+  if (key === null) return failRequested(builder, "its reference has no value");
+  if (unavailable !== null) return failRequested(builder, unavailableText(unavailable));
   const isInUse = builder.healthyServing?.key === key;
   if (!isInUse && !switchTo(builder, requested)) return null;
   const isBest = builder.routeList[0]?.name === requested;
   builder.rememberRoutes({ override: isBest ? null : requested });
-  if (!isBest) clearPending(builder, PINNED);
+  if (!isBest) clearPending(builder, OVERRIDDEN);
   builder.events.push({ kind: "asked_done", route: requested, changed: !isInUse });
   return isInUse ? null : { change: "switched", reason: "a person switched" };
 }
@@ -58,7 +58,7 @@ function updateRecovery(builder: BackendDecisionBuilder): Reason | null {
   const { routes } = builder.memory;
   const serving = builder.healthyServing;
   if (serving === null || routes.override !== null) {
-    clearPending(builder, routes.override === null ? "another route failed" : PINNED);
+    clearPending(builder, routes.override === null ? "another route failed" : OVERRIDDEN);
     return null;
   }
   const better = betterRoutes(builder, serving);
@@ -116,7 +116,7 @@ function defer(builder: BackendDecisionBuilder, route: string, reason: string): 
 }
 
 /** Announces a change of the route. `switched`: why the route was changed; null: the earlier route failed. */
-function noteUsed(builder: BackendDecisionBuilder, switched: Reason | null): void {
+function recordUsed(builder: BackendDecisionBuilder, switched: Reason | null): void {
   const { serving, routes } = builder.memory;
   const to = serving === null ? null : (builder.routeOf(serving.key)?.name ?? null);
   const { used: from, override } = routes;

@@ -35,7 +35,7 @@ function isAllowedToSleep({ spec: { sleep, wanted } }: BackendDecisionBuilder): 
 }
 
 /** If there is another route, missed checks after which an unreachable server is treated as gone. */
-const OUT_OF_REACH_CHECKS = 2;
+const UNREACHABLE_CHECKS = 2;
 /** Failed replacements after which a server that does not answer is given up. */
 const GIVE_UP_FAILURES = 3;
 /** Time between two checks of an instance that does not serve, ms. */
@@ -44,7 +44,7 @@ export const ATTEMPT_CHECK_MS = 5_000;
 const GAP_MS = 3 * ATTEMPT_CHECK_MS;
 
 const VANISHED = transportFailure("closed", "it is gone");
-const OUT_OF_REACH = transportFailure("unreachable", "it cannot be reached");
+const UNREACHABLE = transportFailure("unreachable", "it cannot be reached");
 const SILENT = transportFailure("unreachable", "it does not answer");
 
 export function updateConfig(builder: BackendDecisionBuilder): void {
@@ -93,7 +93,7 @@ export function updateServing(builder: BackendDecisionBuilder): void {
   if (isUnhealthy !== serving.isUnhealthy) {
     // Earlier failures say nothing about a replacement, so they are forgotten.
     if (builder.isCurrent(serving)) builder.forgetFailures();
-    if (isUnhealthy && builder.hasChoice) noteTry(builder, serving.key, SILENT);
+    if (isUnhealthy && builder.hasChoice) recordTry(builder, serving.key, SILENT);
     builder.remember({ serving: { ...serving, isUnhealthy } });
   }
   if (!isUnhealthy && builder.isCurrent(serving) && readyForMs(builder, observed) >= STABLE_MS)
@@ -106,8 +106,8 @@ function updateCrash(
   observed: InstanceObservation | null,
 ): void {
   const { now, spec } = builder;
-  const isOut = observed?.state.kind === "ready" && observed.outOfReach === true;
-  const failure = observed?.state.kind === "ended" ? observed.state.failure : isOut ? OUT_OF_REACH : VANISHED;
+  const isOut = observed?.state.kind === "ready" && observed.isUnreachable === true;
+  const failure = observed?.state.kind === "ended" ? observed.state.failure : isOut ? UNREACHABLE : VANISHED;
   if (builder.isCurrent(serving) && observed !== null && readyForMs(builder, observed) >= STABLE_MS) {
     builder.forgetFailures(serving.key);
   }
@@ -130,10 +130,10 @@ function updateCrash(
   }
   // If another instance is being tried already, it counts as the immediate try.
   const isTriedNow = builder.attempt !== null && builder.isCurrent(builder.attempt);
-  const isElsewhere = hasOtherWay(builder, serving.key);
+  const isElsewhere = hasOtherRoute(builder, serving.key);
   if (isElsewhere || (quickTryUsed && !isTriedNow)) {
     if (isElsewhere) builder.remember({ waitReason: "crash" });
-    noteFailure(builder, serving.key, failure);
+    recordFailure(builder, serving.key, failure);
     return;
   }
   const retryInMs = isTriedNow ? 0 : builder.observed.jitter * QUICK_TRY_MS;
@@ -145,10 +145,10 @@ function updateCrash(
 /** If there is another route, an unreachable server counts as gone after a second missed check. */
 function isConfirmedGone(
   builder: BackendDecisionBuilder,
-  { outOfReach, missedChecks }: InstanceObservation,
+  { isUnreachable, missedChecks }: InstanceObservation,
 ): boolean {
-  const isSuspect = builder.hasChoice && outOfReach === true && missedChecks > 0;
-  const isConfirmed = isSuspect && missedChecks >= OUT_OF_REACH_CHECKS;
+  const isSuspect = builder.hasChoice && isUnreachable === true && missedChecks > 0;
+  const isConfirmed = isSuspect && missedChecks >= UNREACHABLE_CHECKS;
   const sinceMs = builder.memory.routes.unreachableSinceMs ?? builder.now.monotonicMs;
   builder.rememberRoutes({ unreachableSinceMs: isSuspect && !isConfirmed ? sinceMs : null });
   return isConfirmed;
@@ -191,7 +191,7 @@ function updateAttempt(builder: BackendDecisionBuilder, { name }: RouteSpec, att
   const folded = updateHealth(health, { at, reachable: isHealthy, healthy: isHealthy }, GAP_MS);
   builder.rememberRoute(name, { health: folded.health, attempt: { ...attempt, signMs } });
   if (folded.dropped) clearPendingOf(builder, name, "it has not answered");
-  if (observed.outOfReach === true || observed.missedChecks >= DISTRUST_CHECKS)
+  if (observed.isUnreachable === true || observed.missedChecks >= DISTRUST_CHECKS)
     giveUp(builder, name, SILENT, observed);
 }
 
@@ -225,9 +225,9 @@ function giveUp(
   builder.dropAttempt(name);
   const isBeside = builder.healthyServing !== null || builder.attempt !== null;
   if (isBeside) builder.rememberRoute(name, { tries: failedTry(builder, tries, failure) });
-  else if (attempt !== null) noteFailure(builder, attempt.key, failure, observed?.startedAtMs);
+  else if (attempt !== null) recordFailure(builder, attempt.key, failure, observed?.startedAtMs);
   clearPendingOf(builder, name, failure.message);
-  if (builder.requested === name) failAsked(builder, failure.message);
+  if (builder.requested === name) failRequested(builder, failure.message);
 }
 
 /** If no healthy instance serves, lets the first ready attempt serve; if none is ready, one continues. */
@@ -279,7 +279,7 @@ function whyReplaced(builder: BackendDecisionBuilder, { key, epoch, isUnhealthy 
   return isUnhealthy ? "not_answering" : "route";
 }
 
-function noteTry(
+function recordTry(
   builder: BackendDecisionBuilder,
   key: string,
   failure: TransportFailure,
@@ -302,7 +302,7 @@ function failedTry(
 }
 
 /** True if another route has an instance, or may be tried now. */
-export function hasOtherWay(builder: BackendDecisionBuilder, key: string): boolean {
+export function hasOtherRoute(builder: BackendDecisionBuilder, key: string): boolean {
   if (!builder.hasChoice) return false;
   return builder.routeList.some((route) => {
     if (route.key === null || route.key === key) return false;
@@ -312,17 +312,17 @@ export function hasOtherWay(builder: BackendDecisionBuilder, key: string): boole
 }
 
 /** Handles a start that failed, or a serving instance that ended and gets no immediate try. */
-function noteFailure(
+function recordFailure(
   builder: BackendDecisionBuilder,
   key: string,
   failure: TransportFailure,
   startedAtMs?: number,
 ): void {
   const { now, memory } = builder;
-  const tries = noteTry(builder, key, failure, startedAtMs);
+  const tries = recordTry(builder, key, failure, startedAtMs);
   const { serving } = memory;
   const isChange = serving !== null && !builder.isCurrent(serving);
-  const isOpen = hasOtherWay(builder, key);
+  const isOpen = hasOtherRoute(builder, key);
   builder.remember({
     waitReason: isOpen ? memory.waitReason : null,
     lastError: failure.message,
@@ -383,21 +383,21 @@ export function updateStopFirst(builder: BackendDecisionBuilder): void {
  * Takes a draining instance back into service if the change was undone, or the data that the backend requires is
  * available again.
  */
-export function updateKept(builder: BackendDecisionBuilder): void {
+export function updateRestored(builder: BackendDecisionBuilder): void {
   const { memory, spec } = builder;
   if (memory.serving !== null || builder.attempt !== null || memory.waitReason !== "replacement") return;
   if (isMissing(spec)) return;
-  const kept = memory.draining.find((leaving) => {
-    const observed = builder.observedOf(leaving.id);
+  const restored = memory.draining.find((drained) => {
+    const observed = builder.observedOf(drained.id);
     const isWell = observed?.state.kind === "ready" && observed.missedChecks < DISTRUST_CHECKS;
-    const mayGoOn = leaving.why === "replaced" || leaving.why === "data_moves";
-    return isWell && mayGoOn && builder.isCurrent(leaving);
+    const mayGoOn = drained.why === "replaced" || drained.why === "data_moves";
+    return isWell && mayGoOn && builder.isCurrent(drained);
   });
-  if (kept === undefined) return;
-  const { id, key, epoch } = kept;
+  if (restored === undefined) return;
+  const { id, key, epoch } = restored;
   builder.remember({
     serving: { id, key, epoch, isUnhealthy: false },
-    draining: memory.draining.filter((leaving) => leaving !== kept),
+    draining: memory.draining.filter((drained) => drained !== restored),
     waitReason: null,
   });
 }
@@ -420,7 +420,7 @@ export function isSuspect(builder: BackendDecisionBuilder): boolean {
   const { serving, routes } = builder.memory;
   if (!builder.hasChoice || serving === null) return false;
   if (routes.unreachableSinceMs !== null) return true;
-  return serving.isUnhealthy && (builder.attempt !== null || hasOtherWay(builder, serving.key));
+  return serving.isUnhealthy && (builder.attempt !== null || hasOtherRoute(builder, serving.key));
 }
 
 /** The route for the next start; null: none has a key. */
@@ -432,9 +432,9 @@ export function nextRoute(builder: BackendDecisionBuilder): RouteSpec | null {
   const own = serving === null ? undefined : due.find(({ key }) => key === serving.key);
   // As long as the serving instance answers its checks, its replacement uses the same route.
   if (own !== undefined && serving?.isUnhealthy === false) return own;
-  const pinned = due.find(({ name }) => name === routes.override);
+  const overridden = due.find(({ name }) => name === routes.override);
   const soonest = usable.toSorted((one, other) => dueMs(one) - dueMs(other))[0];
-  return pinned ?? due.find((route) => route !== own) ?? own ?? soonest ?? null;
+  return overridden ?? due.find((route) => route !== own) ?? own ?? soonest ?? null;
 }
 
 /** The failures over the next route. */
@@ -471,7 +471,7 @@ export function clearPending(builder: BackendDecisionBuilder, reason: string): v
   builder.events.push({ kind: "route_ready_cleared", route: pending.route, reason });
 }
 
-export function failAsked(builder: BackendDecisionBuilder, reason: string): null {
+export function failRequested(builder: BackendDecisionBuilder, reason: string): null {
   const { requested } = builder;
   if (requested !== null) builder.events.push({ kind: "asked_failed", route: requested, reason });
   return null;

@@ -5,9 +5,9 @@ import { lastRetries } from "./route-memory.ts";
 import { maySleep } from "./sleep.ts";
 
 /** A sleeping server is asked for its lists again after this time. */
-const ASK_AGAIN_MS = 86_400_000;
+const LIST_AGAIN_MS = 86_400_000;
 /** A server that was started only to read its lists, and that no client used, stops after this time. */
-const ONLY_ASKED_MS = 5_000;
+const ONLY_LISTED_MS = 5_000;
 
 export function updateSleep(builder: BackendDecisionBuilder): void {
   const { spec, observed, memory } = builder;
@@ -30,16 +30,16 @@ export function updateSleep(builder: BackendDecisionBuilder): void {
 function updateStopped(builder: BackendDecisionBuilder): void {
   const { spec, observed, memory, now } = builder;
   const { listedAtMs, startsOnDemand } = spec.sleep;
-  const isDue = listedAtMs === null || now.wallMs - listedAtMs >= ASK_AGAIN_MS;
+  const isDue = listedAtMs === null || now.wallMs - listedAtMs >= LIST_AGAIN_MS;
   if (memory.asleep || (startsOnDemand && isUntroubled(builder))) {
-    const wakes = observed.use.isNeeded || isDue;
+    const mayStart = observed.use.isNeeded || isDue;
     // Another program is to be asked: the lists of the earlier one stay until then, and calls wait.
     const waitReason = memory.asleep && listedAtMs === null ? "replacement" : memory.waitReason;
-    builder.remember({ asleep: !wakes, isListingOnly: wakes && !observed.use.isNeeded, waitReason });
+    builder.remember({ asleep: !mayStart, isListingOnly: mayStart && !observed.use.isNeeded, waitReason });
   }
   if (!builder.memory.asleep || listedAtMs === null) return;
-  const leftMs = listedAtMs + ASK_AGAIN_MS - now.wallMs;
-  builder.runAt(now.monotonicMs + Math.min(leftMs, ASK_AGAIN_MS), "retry");
+  const remainingMs = listedAtMs + LIST_AGAIN_MS - now.wallMs;
+  builder.runAt(now.monotonicMs + Math.min(remainingMs, LIST_AGAIN_MS), "retry");
 }
 
 /** Nothing failed, and no call waits for a replacement. */
@@ -52,7 +52,7 @@ function updateIdle(builder: BackendDecisionBuilder, serving: Serving): void {
   const { startsOnDemand, stopWhenIdleMs } = spec.sleep;
   const stopMs =
     memory.isListingOnly && startsOnDemand
-      ? Math.min(ONLY_ASKED_MS, stopWhenIdleMs ?? ONLY_ASKED_MS)
+      ? Math.min(ONLY_LISTED_MS, stopWhenIdleMs ?? ONLY_LISTED_MS)
       : stopWhenIdleMs;
   const instance = builder.observedOf(serving.id);
   const isWell = builder.isCurrent(serving) && !serving.isUnhealthy && instance?.listsStaleBecause === null;

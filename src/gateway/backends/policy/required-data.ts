@@ -88,7 +88,7 @@ const CUT_OFF = /\b(EIO|ESTALE|ETIMEDOUT|EHOSTDOWN|EHOSTUNREACH|ENOTCONN)\b|inpu
 const BEGINNING = 2_000;
 
 /** A failed tool may be the first sign of missing data. */
-export function looksCutOff(reply: Reply): boolean {
+export function indicatesLostData(reply: Reply): boolean {
   if (isError(reply) || reply.result["isError"] !== true) return false;
   const { content } = reply.result;
   if (!Array.isArray(content)) return false;

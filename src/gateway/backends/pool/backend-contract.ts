@@ -18,7 +18,7 @@ export interface RouteOverrides {
   /** `route` null: removes the hold. */
   keep(backend: string, route: string | null): void;
   /** Resolves when the last change is on disk, or after a limit. Never rejects. */
-  settled(): Promise<unknown>;
+  whenWritten(): Promise<unknown>;
 }
 
 export interface BackendTools extends GatewayTools {
@@ -31,7 +31,7 @@ export interface BackendTools extends GatewayTools {
   /** Absent: holds do not outlive the process. */
   readonly routeOverrides?: RouteOverrides;
   /** Absent: nothing was listed before. */
-  readonly remembered?: Pick<ListCache, "find" | "note">;
+  readonly remembered?: Pick<ListCache, "find" | "record">;
   /** True while another process may run `stop-first` backends; `lookAgain` reports a change. Absent: never. */
   readonly runsElsewhere?: () => boolean;
 }
@@ -45,7 +45,7 @@ export interface PoolTools extends BackendTools {
   readonly clientInfo: InstanceOptions["clientInfo"];
   readonly startInstance: StartInstance;
   /** `secrets` must not appear in messages. */
-  readonly openLink: (
+  readonly openTransport: (
     connection: ResolvedConnection,
     backend: string,
     secrets: readonly string[],

@@ -151,11 +151,11 @@ export class BackendPool implements AsyncDisposable {
     const backend = this.#order.includes(name) ? this.#backends.get(name) : undefined;
     if (backend === undefined) return { ok: false, reason: "it is not configured" };
     const outcome = await backend.switchRoute(to, signal);
-    await this.#options.routeOverrides?.settled();
+    await this.#options.routeOverrides?.whenWritten();
     return outcome;
   }
 
-  lookAgain(name: string): void {
+  reconsider(name: string): void {
     this.#backends.get(name)?.recheck();
   }
 
@@ -165,20 +165,20 @@ export class BackendPool implements AsyncDisposable {
   }
 
   /** Resolves when each backend has started or failed once, or when the signal aborts. */
-  settled(signal: AbortSignal): Promise<void> {
-    return this.#until(() => [...this.#backends.values()].every(({ isSettled }) => isSettled), signal);
+  whenStarted(signal: AbortSignal): Promise<void> {
+    return this.#until(() => [...this.#backends.values()].every(({ isStarted }) => isStarted), signal);
   }
 
   /** Like `settled`, but does not wait for backends whose remembered lists are published. */
   listed(signal: AbortSignal): Promise<void> {
-    const isDone = (backend: Backend): boolean => backend.isSettled || backend.published.source !== null;
+    const isDone = (backend: Backend): boolean => backend.isStarted || backend.published.source !== null;
     return this.#until(() => [...this.#backends.values()].every(isDone), signal);
   }
 
   /** Like `settled`, but does not wait for backends whose required data is away or that another process still runs. */
   startedWhereItCan(signal: AbortSignal): Promise<void> {
     const isDone = (backend: Backend): boolean =>
-      backend.isSettled || backend.runsElsewhere || backend.waitsForData;
+      backend.isStarted || backend.runsElsewhere || backend.waitsForData;
     return this.#until(() => [...this.#backends.values()].every(isDone), signal);
   }
 
@@ -224,7 +224,7 @@ export class BackendPool implements AsyncDisposable {
     await Promise.all(backends.map((backend) => backend.close(STOPPING)));
   }
 
-  lookAllAgain(): void {
+  reconsiderAll(): void {
     for (const backend of this.#backends.values()) backend.recheck();
   }
 
@@ -274,8 +274,8 @@ export class BackendPool implements AsyncDisposable {
   }
 
   /** The last lists of the backends whose required shares are away, or whose server failed. */
-  get away(): readonly CatalogSource[] {
-    return this.#order.flatMap((name) => this.#backends.get(name)?.published.away ?? []);
+  get unavailable(): readonly CatalogSource[] {
+    return this.#order.flatMap((name) => this.#backends.get(name)?.published.unavailable ?? []);
   }
 
   get unlisted(): readonly Omit<CatalogSource, "listings">[] {
@@ -303,15 +303,15 @@ export class BackendPool implements AsyncDisposable {
   /** Resolves when `isSo` returns true, which is checked after each change, or when the signal aborts. */
   #until(isSo: () => boolean, signal: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
-      const look = (): void => {
+      const check = (): void => {
         if (!isSo() && !signal.aborted) return;
-        this.#watchers.delete(look);
-        signal.removeEventListener("abort", look);
+        this.#watchers.delete(check);
+        signal.removeEventListener("abort", check);
         resolve();
       };
-      this.#watchers.add(look);
-      signal.addEventListener("abort", look, { once: true });
-      look();
+      this.#watchers.add(check);
+      signal.addEventListener("abort", check, { once: true });
+      check();
     });
   }
 

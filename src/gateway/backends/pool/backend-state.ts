@@ -34,9 +34,9 @@ export type SwitchOutcome =
   | { readonly ok: true; readonly route: string; readonly changed: boolean }
   | { readonly ok: false; readonly reason: string };
 
-export interface AskedRoute {
+export interface RequestedRoute {
   readonly route: string;
-  settle(outcome: SwitchOutcome): void;
+  complete(outcome: SwitchOutcome): void;
 }
 
 export class BackendState {
@@ -48,11 +48,11 @@ export class BackendState {
   /** In order of preference. */
   resolved: readonly ResolvedRoute[] = [];
   /** The route to which a person wants to switch. */
-  asked: AskedRoute | null = null;
+  requestedRoute: RequestedRoute | null = null;
   revision = 0;
   epoch = 0;
   /** A person asked for a start that has not begun. */
-  isStartAsked = false;
+  isStartRequested = false;
   /** The error of all calls after the stop. */
   stopped: string | null = null;
   /** What the last serving shared instance ran; clients' own instances run the same. */
@@ -93,7 +93,7 @@ export class BackendState {
       backend: name,
       clock: tools.clock,
       logger: tools.logger,
-      open: tools.openLink(base.connection, name, base.secrets, base.route, base.key),
+      open: tools.openTransport(base.connection, name, base.secrets, base.route, base.key),
       secrets: base.secrets,
       initMs: config.timeouts.initMs,
       downloadMs: "url" in base.connection ? 0 : DOWNLOAD_MS,
@@ -107,10 +107,10 @@ export class BackendState {
     return new PoolInstance(tools.startInstance, base, options, events);
   }
 
-  refuseAsked(reason: string): void {
-    const { asked } = this;
-    this.asked = null;
-    asked?.settle({ ok: false, reason });
+  refuseRequested(reason: string): void {
+    const { requestedRoute } = this;
+    this.requestedRoute = null;
+    requestedRoute?.complete({ ok: false, reason });
   }
 
   get isPerClient(): boolean {
@@ -193,7 +193,7 @@ export class BackendState {
       if (key !== null) keys.add(key);
       return { name, key };
     });
-    return { list, failback: this.tools.settings().failback, requested: this.asked?.route ?? null };
+    return { list, failback: this.tools.settings().failback, requested: this.requestedRoute?.route ?? null };
   }
 
   get needs(): Needs {
@@ -224,19 +224,19 @@ export class BackendState {
    * The error text for a call that cannot be served now, with the time of the next try. `why`: a prefix of the last
    * decision's reason.
    */
-  unavailable({ calls, gate, retryAtMs, memory, isAway }: BackendDecision, why = ""): string {
+  unavailable({ calls, gate, retryAtMs, memory, isUnreachable }: BackendDecision, why = ""): string {
     const backend = `backend ${this.name}`;
     if (this.stopped !== null) return this.stopped;
     if (!this.isConfigured) return `${backend} was removed from the configuration`;
     if (!this.config.enabled) return `${backend} is disabled in the configuration`;
     if (gate.kind === "refuse") return `${backend} cannot work: ${gate.reason}`;
     const reason = calls.kind === "refuse" ? calls.reason : "it is not ready";
-    const leftMs = retryAtMs === null ? 0 : retryAtMs - this.now().monotonicMs;
+    const remainingMs = retryAtMs === null ? 0 : retryAtMs - this.now().monotonicMs;
     const isStarting = firstAttempt(memory.routes) !== null && !reason.endsWith(BEING_STARTED);
-    const next = isAway
+    const next = isUnreachable
       ? "; it is tried again as soon as it can be reached"
-      : leftMs > 0
-        ? `; it is tried again in ${Math.ceil(leftMs / 1000)} s`
+      : remainingMs > 0
+        ? `; it is tried again in ${Math.ceil(remainingMs / 1000)} s`
         : isStarting
           ? `; ${BEING_STARTED}`
           : "";

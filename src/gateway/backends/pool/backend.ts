@@ -12,7 +12,7 @@ import type { BackendInstance } from "../instance/start-backend-instance.ts";
 import { NEW_BACKEND } from "../policy/backend-decision-builder.ts";
 import type { BackendView, PoolCall, WatchedTask } from "../policy/backend-pool-contract.ts";
 import { type BackendDecision, UNDECIDED } from "../policy/decide-backend.ts";
-import { type DataPrograms, looksCutOff, withAbsence } from "../policy/required-data.ts";
+import { type DataPrograms, indicatesLostData, withAbsence } from "../policy/required-data.ts";
 import type { PoolTools } from "./backend-contract.ts";
 import { BackendState, routesView, type SwitchOutcome } from "./backend-state.ts";
 import { ClientInstances } from "./client-instances.ts";
@@ -28,7 +28,7 @@ import type { WaitLimits } from "./waiting-calls.ts";
 
 interface Dispatched extends WaitLimits {
   readonly client: ClientHandle | null;
-  readonly run: (entry: PoolInstance, leftMs: number) => Promise<Reply>;
+  readonly run: (entry: PoolInstance, remainingMs: number) => Promise<Reply>;
 }
 
 export class Backend {
@@ -38,15 +38,15 @@ export class Backend {
   readonly #shared: InstanceReconciler;
   readonly #all: SharedInstance;
   readonly #clients: ClientInstances;
-  readonly #reach: ReachabilityProbe;
+  readonly #reachability: ReachabilityProbe;
   /** Lanes whose address refuses connections. */
-  readonly #away = new Set<InstanceReconciler>();
+  readonly #unreachable = new Set<InstanceReconciler>();
 
   constructor(tools: PoolTools, name: string, config: ServedBackend) {
     const state = new BackendState(tools, name, config);
     const subscriptions = this.#subscriptions;
     const onDecided = (reconciler: InstanceReconciler): void =>
-      this.#watchAddress(reconciler, reconciler.decision.isAway);
+      this.#watchAddress(reconciler, reconciler.decision.isUnreachable);
     this.#state = state;
     this.published = new Published(state);
     this.#clients = new ClientInstances({
@@ -65,8 +65,8 @@ export class Backend {
       this.#all,
       undecided(tools.routeOverrides?.get(name) ?? null),
     );
-    this.#reach = createReachabilityProbe(tools.clock, () => {
-      for (const reconciler of this.#away) {
+    this.#reachability = createReachabilityProbe(tools.clock, () => {
+      for (const reconciler of this.#unreachable) {
         reconciler.isReached = true;
         reconciler.trigger("check");
       }
@@ -75,13 +75,13 @@ export class Backend {
   }
 
   /** The first attempt to start has ended, or none is due. */
-  get isSettled(): boolean {
+  get isStarted(): boolean {
     const { isWanted } = this.#state;
     const { decision, isDue } = this.#shared;
     if (isDue) return false;
     // A backend whose required data is away counts as settled, because the data may be away for days.
-    const isAway = decision.gate.kind === "refuse";
-    return !isWanted || isAway || (decision.phase !== "Pending" && decision.phase !== "Initializing");
+    const isUnavailable = decision.gate.kind === "refuse";
+    return !isWanted || isUnavailable || (decision.phase !== "Pending" && decision.phase !== "Initializing");
   }
 
   /** Null if the lists were read, or if the backend should not run. */
@@ -94,7 +94,7 @@ export class Backend {
 
   /** True if the backend's lists are missing but may still arrive. */
   get isComing(): boolean {
-    return this.unlisted !== null && this.#state.stopped === null && !this.isSettled;
+    return this.unlisted !== null && this.#state.stopped === null && !this.isStarted;
   }
 
   /** Reads lists that have changed without a wait. Resolves when they are published; null: there are none. */
@@ -135,7 +135,7 @@ export class Backend {
   }
 
   get inFlight(): number {
-    return inFlightOf(this.#lanes);
+    return inFlightOf(this.#reconcilers);
   }
 
   /** Null removes the backend. Changes that need no new connection take effect before the call returns. */
@@ -148,7 +148,7 @@ export class Backend {
       state.config = next;
       state.noticeMounts(true);
       state.resolve();
-      if (!state.hasChoice) state.refuseAsked(ONE_ROUTE);
+      if (!state.hasChoice) state.refuseRequested(ONE_ROUTE);
       if (this.#shared.serving === null) this.#recall();
       this.published.applyShape();
     }
@@ -156,7 +156,7 @@ export class Backend {
     this.#shared.isDue = true;
     if (!state.isWanted) this.#subscriptions.clear();
     else if (before.instances !== state.config.instances) this.#changeInstances();
-    if (state.isWanted && state.isPerClient) this.#clients.look();
+    if (state.isWanted && state.isPerClient) this.#clients.backendChanged();
     else this.#clients.release();
     this.published.publish(this.#shared.decision);
     this.#shared.trigger("config");
@@ -175,7 +175,7 @@ export class Backend {
 
   recheck(): void {
     this.#shared.trigger("config");
-    this.#clients.look();
+    this.#clients.backendChanged();
   }
 
   recheckData(): void {
@@ -183,7 +183,7 @@ export class Backend {
     if (state.config.requires.length === 0) return;
     state.noticeMounts(false);
     this.#shared.trigger("data");
-    this.#clients.look();
+    this.#clients.backendChanged();
   }
 
   /** Never rejects. */
@@ -194,7 +194,7 @@ export class Backend {
       const { handle, signal, taskLocation } = call;
       const client = handle?.client ?? null;
       return this.#withAbsence(
-        this.#at(taskLocation, client, signal, (entry, leftMs) => entry.send(call, leftMs)),
+        this.#at(taskLocation, client, signal, (entry, remainingMs) => entry.send(call, remainingMs)),
       );
     }
     return state.hasChoice ? this.#overRoutes(call, callMs) : this.#call(call, callMs);
@@ -237,7 +237,7 @@ export class Backend {
     const { signal, handle } = call;
     const hasStarted = serving === null && this.published.source !== null;
     const waits = hasStarted ? reportStart(state.tools.clock, state.name, call) : null;
-    const run = (entry: PoolInstance, leftMs: number): Promise<Reply> => {
+    const run = (entry: PoolInstance, remainingMs: number): Promise<Reply> => {
       waits?.[Symbol.dispose]();
       // `renew` is called only for a wanted backend: for a removed backend, `renew` would refuse a call that was
       // accepted earlier.
@@ -245,7 +245,7 @@ export class Backend {
         params: call.params,
         answer: null,
       };
-      return renewed.answer ?? entry.send({ ...call, params: renewed.params }, leftMs);
+      return renewed.answer ?? entry.send({ ...call, params: renewed.params }, remainingMs);
     };
     const reply = this.#dispatch({ client: handle?.client ?? null, signal, deadlineMs, run });
     if (waits !== null) void reply.then(() => waits[Symbol.dispose]());
@@ -315,7 +315,7 @@ export class Backend {
       draining: clients.reduce((sum, reconciler) => sum + reconciler.drainingInFlight, drainingInFlight),
       restarts: memory.crashes + this.#clients.ends,
       retryAtMs: retryAtMs === null ? null : now.wallMs + retryAtMs - now.monotonicMs,
-      lastError: memory.lastError ?? this.#clients.seen.down?.failure.message ?? null,
+      lastError: memory.lastError ?? this.#clients.observed.down?.failure.message ?? null,
       conditions: decision.conditions,
       routes: routesView(this.#state, memory),
     };
@@ -329,7 +329,7 @@ export class Backend {
   restart(): void {
     const state = this.#state;
     if (!state.isWanted) return;
-    state.isStartAsked = true;
+    state.isStartRequested = true;
     state.epoch++;
     state.revision++;
     this.#shared.isDue = true;
@@ -338,15 +338,15 @@ export class Backend {
 
   logLines(): readonly string[] {
     const lines = this.#shared.logLines();
-    if (this.#clients.seen.down === null || this.#clients.failedLog.length === 0) return lines;
+    if (this.#clients.observed.down === null || this.#clients.failedLog.length === 0) return lines;
     return [...lines, "--- a client's own instance that did not start:", ...this.#clients.failedLog];
   }
 
   /** Calls in flight continue. */
   stop(message: string): void {
-    this.#reach[Symbol.dispose]();
+    this.#reachability[Symbol.dispose]();
     this.#state.stopped = message;
-    this.#state.refuseAsked(message);
+    this.#state.refuseRequested(message);
     this.#shared.stop(message);
     this.#clients.stop(message);
   }
@@ -357,17 +357,19 @@ export class Backend {
   }
 
   get #instances(): readonly BackendInstance[] {
-    return this.#lanes.flatMap(({ instances }) => [...instances.values()].map(({ instance }) => instance));
+    return this.#reconcilers.flatMap(({ instances }) =>
+      [...instances.values()].map(({ instance }) => instance),
+    );
   }
 
-  get #lanes(): readonly InstanceReconciler[] {
+  get #reconcilers(): readonly InstanceReconciler[] {
     return [this.#shared, ...this.#clients.all];
   }
 
-  #watchAddress(reconciler: InstanceReconciler, isAway: boolean): void {
-    if (isAway) this.#away.add(reconciler);
-    else this.#away.delete(reconciler);
-    this.#reach.watch(this.#away.size > 0 ? this.#state.spec.origin : null);
+  #watchAddress(reconciler: InstanceReconciler, isUnreachable: boolean): void {
+    if (isUnreachable) this.#unreachable.add(reconciler);
+    else this.#unreachable.delete(reconciler);
+    this.#reachability.watch(this.#unreachable.size > 0 ? this.#state.spec.origin : null);
   }
 
   /** The subscriptions go to the shared instance, or to an instance of each client. */
@@ -394,7 +396,7 @@ export class Backend {
     const isIt = (entry: PoolInstance): boolean => entry.isReady && entry.taskLocation === taskLocation;
     const all = [
       ...(serving === null ? [] : [serving]),
-      ...this.#lanes.flatMap(({ instances }) => [...instances.values()]),
+      ...this.#reconcilers.flatMap(({ instances }) => [...instances.values()]),
     ];
     const found = all.find(isIt);
     if (found !== undefined && state.stopped === null && decision.gate.kind === "open") {
@@ -402,9 +404,9 @@ export class Backend {
     }
     const otherwise = errorReply(...notThere(state.name, taskLocation));
     if (found === undefined && !mayComeBack(taskLocation)) return Promise.resolve(otherwise);
-    const runThere = async (entry: PoolInstance, leftMs: number): Promise<Reply> => {
+    const runThere = async (entry: PoolInstance, remainingMs: number): Promise<Reply> => {
       const there = entry.taskLocation === taskLocation ? entry : found?.isReady === true ? found : null;
-      return there === null ? otherwise : run(there, leftMs);
+      return there === null ? otherwise : run(there, remainingMs);
     };
     return this.#dispatch({ client, signal, deadlineMs: callMs, run: runThere });
   }
@@ -414,39 +416,41 @@ export class Backend {
     const { client, deadlineMs, run } = request;
     const state = this.#state;
     const shared = this.#shared;
-    const { calls, gate, isAway } = shared.decision;
+    const { calls, gate, isUnreachable } = shared.decision;
     if (state.needs?.data.kind === "away") state.tools.data?.want?.(state.config.requires);
     const isRunning = state.stopped === null && state.isWanted;
-    const again = (leftMs: number): Promise<Reply> => this.#dispatch({ ...request, deadlineMs: leftMs });
-    if (isAway && gate.kind !== "refuse" && isRunning) return this.#onceReached(shared, request, again);
+    const again = (remainingMs: number): Promise<Reply> =>
+      this.#dispatch({ ...request, deadlineMs: remainingMs });
+    if (isUnreachable && gate.kind !== "refuse" && isRunning)
+      return this.#onceReached(shared, request, again);
     if (!isRunning || calls.kind === "refuse" || gate.kind === "refuse") return refusal(shared.unavailable);
     if (gate.kind === "wait" || shared.suspect !== null) return shared.wait(again, request);
     const owner = state.isPerClient ? client : null;
     const serving = owner === null ? shared.serving : this.#clients.ready(owner);
     if (serving?.isReady === true) return run(serving, deadlineMs);
     if (owner === null || shared.serving === null) return shared.wait(again, request);
-    const lane = this.#clients.ensure(owner);
-    if (typeof lane === "string") return refusal(lane);
-    if (lane.decision.isAway) return this.#onceReached(lane, request, again);
-    if (lane.decision.calls.kind === "refuse") return refusal(lane.unavailable);
+    const reconciler = this.#clients.ensure(owner);
+    if (typeof reconciler === "string") return refusal(reconciler);
+    if (reconciler.decision.isUnreachable) return this.#onceReached(reconciler, request, again);
+    if (reconciler.decision.calls.kind === "refuse") return refusal(reconciler.unavailable);
     // An accepted call continues at the instance that starts, though the backend is no longer wanted.
-    const atNewest = (leftMs: number): Promise<Reply> =>
-      state.isWanted || lane.newest === null ? again(leftMs) : run(lane.newest, leftMs);
-    return lane.wait(atNewest, request);
+    const atNewest = (remainingMs: number): Promise<Reply> =>
+      state.isWanted || reconciler.newest === null ? again(remainingMs) : run(reconciler.newest, remainingMs);
+    return reconciler.wait(atNewest, request);
   }
 
   /** Probes the address, with one probe for all concurrent calls. If the address answers, waits for an instance. */
   async #onceReached(
     reconciler: InstanceReconciler,
     { signal, deadlineMs }: WaitLimits,
-    run: (leftMs: number) => Promise<Reply>,
+    run: (remainingMs: number) => Promise<Reply>,
   ): Promise<Reply> {
     const { clock } = this.#state.tools;
     const untilMs = clock.monotonicMs() + deadlineMs;
-    const isReached = await this.#reach.ask();
-    const leftMs = Math.max(1, untilMs - clock.monotonicMs());
+    const isReached = await this.#reachability.check();
+    const remainingMs = Math.max(1, untilMs - clock.monotonicMs());
     return isReached
-      ? reconciler.waiting.add(run, { deadlineMs: leftMs, signal })
+      ? reconciler.waiting.add(run, { deadlineMs: remainingMs, signal })
       : refusal(reconciler.unavailable);
   }
 
@@ -456,7 +460,7 @@ export class Backend {
     if (state.config.requires.length === 0) return answer;
     const { turns } = state.absence;
     return answer.then(async (reply) => {
-      if (looksCutOff(reply)) await state.tools.data?.refresh?.(state.config.requires);
+      if (indicatesLostData(reply)) await state.tools.data?.refresh?.(state.config.requires);
       const data = state.needs?.data ?? null;
       if (data !== null && data.kind !== "there") return withAbsence(reply, data, "now");
       const { absence } = state;
@@ -480,8 +484,8 @@ function longWaitsOf(instances: readonly BackendInstance[]): LongWaits | null {
       };
 }
 
-function inFlightOf(lanes: readonly InstanceReconciler[]): number {
-  return lanes.reduce((sum, { inFlight }) => sum + inFlight, 0);
+function inFlightOf(reconcilers: readonly InstanceReconciler[]): number {
+  return reconcilers.reduce((sum, { inFlight }) => sum + inFlight, 0);
 }
 
 /** Before the first decision. `override`: the route to which a person has fixed the backend. */

@@ -23,12 +23,12 @@ export async function clientFolderOf(
   if (client.principal.kind !== "owner") return null;
   const startedIn = client.folder ?? null;
   if (!isJsonObject(client.capabilities["roots"])) return startedIn;
-  const asked = client.request("roots/list", undefined, signal);
+  const pending = client.request("roots/list", undefined, signal);
   let reply: Reply | null = null;
   await settlesWithin(
     clock,
     ROOTS_WITHIN_MS,
-    asked.then((answer) => {
+    pending.then((answer) => {
       reply = answer;
     }),
   );

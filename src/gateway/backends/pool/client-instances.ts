@@ -10,7 +10,6 @@ import {
 } from "../policy/backend-decision-builder.ts";
 import {
   type ClientStarts,
-  EACH_ALONE,
   isTurnOf,
   NEVER_STARTED,
   NO_STARTS,
@@ -18,6 +17,7 @@ import {
   OWN_ROUTE,
   type OwnStarts,
   restoreStarts,
+  SEPARATE_STARTS,
   sharesFailures,
   updateStarts,
 } from "../policy/client-starts.ts";
@@ -36,12 +36,12 @@ const MAX_CLIENTS = 64;
 const NO_FOLDER = "and this client has not reported any: start it as `mountaineer mcp` in a project";
 
 /** What the lanes of clients need of the backend. */
-interface ClientLanesParts {
+interface ClientInstancesParts {
   readonly state: BackendState;
   readonly subscriptions: PoolSubscriptions;
   /** The shared instance serves, so that clients' own may start. */
   readonly mayStart: () => boolean;
-  /** Called when `seen` has changed. */
+  /** Called when `observed` has changed. */
   readonly onChange: () => void;
   /** Called after each decision. */
   readonly onDecided: (reconciler: InstanceReconciler) => void;
@@ -50,7 +50,7 @@ interface ClientLanesParts {
 }
 
 export class ClientInstances {
-  readonly parts: ClientLanesParts;
+  readonly parts: ClientInstancesParts;
   starts: ClientStarts = NO_STARTS;
   /** Log lines of the last instance that failed to start. */
   failedLog: readonly string[] = [];
@@ -58,12 +58,12 @@ export class ClientInstances {
   #startsOf = "";
   /** How often instances whose clients have left had exited unasked. */
   #endsBefore = 0;
-  #seen: ClientsObservation = NO_CLIENTS;
+  #observed: ClientsObservation = NO_CLIENTS;
   readonly #owners = new Map<ClientHandle, OneClient>();
   /** Lanes whose instances are being closed. */
   readonly #closing = new Map<InstanceReconciler, Promise<void>>();
 
-  constructor(parts: ClientLanesParts) {
+  constructor(parts: ClientInstancesParts) {
     this.parts = parts;
   }
 
@@ -75,7 +75,7 @@ export class ClientInstances {
     return this.all.reduce((sum, { decision }) => sum + decision.memory.crashes, this.#endsBefore);
   }
 
-  get seen(): ClientsObservation {
+  get observed(): ClientsObservation {
     const instances = this.all.reduce((sum, reconciler) => sum + reconciler.instances.size, 0);
     const down = [...this.#owners.values()].filter(({ isDown }) => isDown);
     const own = down.map(({ tries: ofOne }) => ofOne);
@@ -102,7 +102,7 @@ export class ClientInstances {
     }
     if (client.ended.aborted) return "the session has ended";
     if (state.base === null || !mayStart()) return `backend ${state.name} is not running`;
-    this.#makeRoom();
+    this.#endIdle();
     if (this.#owners.size >= MAX_CLIENTS)
       return `backend ${state.name} runs ${MAX_CLIENTS} instances for its clients already, which is the limit`;
     this.#renewStarts();
@@ -114,7 +114,7 @@ export class ClientInstances {
   }
 
   /** The backend has changed. Idle instances of an earlier connection end; their clients' next calls start new ones. */
-  look(): void {
+  backendChanged(): void {
     const { state, subscriptions, mayStart } = this.parts;
     this.#renewStarts();
     // Each subscribed client needs its own instance, to get updates even without a call.
@@ -127,14 +127,14 @@ export class ClientInstances {
   }
 
   /** The failures of all have changed, or it is another client's turn. */
-  lookAgain(): void {
+  reconsider(): void {
     for (const { reconciler } of this.#owners.values()) reconciler.trigger("retry");
   }
 
   /** The backend is no longer wanted, or is shared again: waiting calls continue where they can. */
   release(): void {
     for (const { reconciler } of [...this.#owners.values()]) reconciler.waiting.begin();
-    this.look();
+    this.backendChanged();
   }
 
   forget(client: ClientHandle): void {
@@ -159,7 +159,7 @@ export class ClientInstances {
   }
 
   get newStarts(): OwnStarts {
-    return this.startsInFolders ? EACH_ALONE.own : NEVER_STARTED;
+    return this.startsInFolders ? SEPARATE_STARTS.own : NEVER_STARTED;
   }
 
   /** Of the clients that go by the failures of all, one starts after each wait. */
@@ -183,9 +183,9 @@ export class ClientInstances {
     if (reconciler.failedLog.length > 0) this.failedLog = reconciler.failedLog;
     const isOver = !owner.isWanted || (reconciler.decision.memory.asleep && reconciler.waiting.size === 0);
     if (isOver && reconciler.instances.size === 0) this.#end(owner, state.unavailable(reconciler.decision));
-    const before = this.#seen;
-    this.#seen = this.seen;
-    if (!isDeepStrictEqual(before, this.#seen)) onChange();
+    const before = this.#observed;
+    this.#observed = this.observed;
+    if (!isDeepStrictEqual(before, this.#observed)) onChange();
     if (state.stopped !== null || reconciler.decision.gate.kind !== "open") state.changed();
   }
 
@@ -195,7 +195,7 @@ export class ClientInstances {
     const of = `${revision} ${base?.epoch} ${base?.key}`;
     if (of === this.#startsOf) return;
     this.#startsOf = of;
-    this.starts = this.startsInFolders ? EACH_ALONE.all : NO_STARTS;
+    this.starts = this.startsInFolders ? SEPARATE_STARTS.all : NO_STARTS;
     for (const owner of this.#owners.values()) {
       const wasReady = owner.isCurrent && owner.reconciler.serving !== null;
       owner.starts = { ...this.newStarts, wasReady, wentByAll: !wasReady };
@@ -227,11 +227,11 @@ export class ClientInstances {
     this.#closing.set(reconciler, ended);
     this.parts.onEnd(reconciler);
     // It may have been this client's turn.
-    this.lookAgain();
+    this.reconsider();
   }
 
   /** Ends the lane that was idle for longest: its client has probably left. */
-  #makeRoom(): void {
+  #endIdle(): void {
     if (this.#owners.size < MAX_CLIENTS) return;
     const idle = [...this.#owners.values()].filter(({ isIdle, isBusy }) => isIdle && !isBusy);
     const first = idle.toSorted((one, other) => one.usedMs - other.usedMs)[0];
@@ -251,28 +251,29 @@ class OneClient implements ReconcilerOwner {
   /** The client's folder; null: not known. */
   folder: string | null = null;
   isFindingFolder = false;
-  readonly #lanes: ClientInstances;
+  readonly #instances: ClientInstances;
 
-  constructor(lanes: ClientInstances, client: ClientHandle) {
-    const { state } = lanes.parts;
+  constructor(instances: ClientInstances, client: ClientHandle) {
+    const { state } = instances.parts;
     this.client = client;
-    this.#lanes = lanes;
-    this.starts = lanes.newStarts;
+    this.#instances = instances;
+    this.starts = instances.newStarts;
     this.usedMs = state.now().monotonicMs;
-    const isLater = sharesFailures(lanes.starts, this.starts) && this.usedMs < lanes.starts.tries.notBeforeMs;
+    const isLater =
+      sharesFailures(instances.starts, this.starts) && this.usedMs < instances.starts.tries.notBeforeMs;
     // Calls wait for the first start, unless that is due later.
     const memory: BackendMemory = { ...NEW_BACKEND, waitReason: isLater ? null : "crash" };
     this.reconciler = new InstanceReconciler(state, this, { ...UNDECIDED, memory, calls: { kind: "wait" } });
   }
 
   get isWanted(): boolean {
-    const { state } = this.#lanes.parts;
+    const { state } = this.#instances.parts;
     return state.isWanted && state.isPerClient && state.base !== null;
   }
 
   /** Its instance starts in the client's folder, which is not known yet. */
   get lacksFolder(): boolean {
-    return this.folder === null && this.#lanes.startsInFolders;
+    return this.folder === null && this.#instances.startsInFolders;
   }
 
   get isStarting(): boolean {
@@ -291,13 +292,13 @@ class OneClient implements ReconcilerOwner {
 
   /** Nothing serves that is of an earlier connection. */
   get isCurrent(): boolean {
-    const { base } = this.#lanes.parts.state;
+    const { base } = this.#instances.parts.state;
     const { serving } = this.reconciler;
     return serving === null || (serving.base.key === base?.key && serving.base.epoch === base.epoch);
   }
 
   get isIdle(): boolean {
-    const { clients } = this.#lanes.parts.subscriptions;
+    const { clients } = this.#instances.parts.subscriptions;
     return (
       this.reconciler.inFlight === 0 && this.reconciler.waiting.size === 0 && !clients.includes(this.client)
     );
@@ -309,7 +310,7 @@ class OneClient implements ReconcilerOwner {
   }
 
   spec(): BackendSpec {
-    const { state, mayStart } = this.#lanes.parts;
+    const { state, mayStart } = this.#instances.parts;
     const { spec, base } = state;
     const isOver = base === null || !state.isPerClient;
     const own = isOver
@@ -326,7 +327,7 @@ class OneClient implements ReconcilerOwner {
       isOwned: true,
       // A client's lane begins with a call, and ends when its instance is stopped.
       sleep: { ...spec.sleep, startsOnDemand: false, listedAtMs: state.now().wallMs },
-      isBlocked: spec.isBlocked || this.lacksFolder || !mayStart() || !this.#lanes.isTurnOf(this),
+      isBlocked: spec.isBlocked || this.lacksFolder || !mayStart() || !this.#instances.isTurnOf(this),
     };
   }
 
@@ -335,7 +336,7 @@ class OneClient implements ReconcilerOwner {
   }
 
   get subscribers(): number {
-    return this.#lanes.parts.subscriptions.clients.includes(this.client) ? 1 : 0;
+    return this.#instances.parts.subscriptions.clients.includes(this.client) ? 1 : 0;
   }
 
   isNeeded(): boolean {
@@ -343,28 +344,33 @@ class OneClient implements ReconcilerOwner {
   }
 
   recall({ decision }: InstanceReconciler): BackendMemory {
-    return restoreStarts(this.#lanes.starts, this.starts, decision.memory, this.#lanes.parts.state.revision);
+    return restoreStarts(
+      this.#instances.starts,
+      this.starts,
+      decision.memory,
+      this.#instances.parts.state.revision,
+    );
   }
 
   baseOf(key: string): InstanceBase | null {
-    const { base } = this.#lanes.parts.state;
+    const { base } = this.#instances.parts.state;
     if (base?.key !== key) return null;
     const { connection } = base;
-    if (this.folder === null || connection.type !== "stdio" || !this.#lanes.startsInFolders) return base;
+    if (this.folder === null || connection.type !== "stdio" || !this.#instances.startsInFolders) return base;
     return { ...base, connection: { ...connection, clientFolder: this.folder } };
   }
 
   onServing(next: PoolInstance, before: PoolInstance | null): void {
-    this.#lanes.parts.subscriptions.move(before?.instance ?? null, next.instance, this.client);
+    this.#instances.parts.subscriptions.move(before?.instance ?? null, next.instance, this.client);
   }
 
   onDecided(reconciler: InstanceReconciler, before: BackendMemory): void {
-    const { state, onDecided } = this.#lanes.parts;
+    const { state, onDecided } = this.#instances.parts;
     const { memory, events } = reconciler.decision;
-    const { all, own } = updateStarts(this.#lanes.starts, this.starts, before, memory, state.now());
-    const isOther = all !== this.#lanes.starts;
+    const { all, own } = updateStarts(this.#instances.starts, this.starts, before, memory, state.now());
+    const isOther = all !== this.#instances.starts;
     this.starts = own;
-    this.#lanes.starts = all;
+    this.#instances.starts = all;
     for (const event of events) {
       if (event.kind !== "ended") continue;
       const retry_in_ms = event.retryInMs === null ? null : Math.round(event.retryInMs);
@@ -372,11 +378,11 @@ class OneClient implements ReconcilerOwner {
       state.tools.announce({ name: "backend.ended", backend: state.name, reason, retry_in_ms });
     }
     onDecided(reconciler);
-    if (isOther) this.#lanes.lookAgain();
+    if (isOther) this.#instances.reconsider();
   }
 
   onRest(): void {
-    this.#lanes.rested(this);
+    this.#instances.rested(this);
   }
 
   onListings(): void {}
@@ -388,7 +394,7 @@ class OneClient implements ReconcilerOwner {
       : Number.isFinite(triedAtMs)
         ? "the instance of this client could not be started: "
         : "the instances of other clients could not be started: ";
-    const { state } = this.#lanes.parts;
+    const { state } = this.#instances.parts;
     return state.unavailable(decision, this.tries.failures > 0 ? why : "");
   }
 }

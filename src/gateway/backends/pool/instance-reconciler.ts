@@ -1,7 +1,7 @@
 // The lane of one owner: a client, or null for all clients together. Decides about the owner's instances, and takes steps
 // until there is nothing to do.
 import { createReconcileLoop, type NextRun, type ReconcileLoop } from "../../../reconcile/reconcile-loop.ts";
-import { stepUntilSettled } from "../../../reconcile/step-loop.ts";
+import { stepUntilDone } from "../../../reconcile/step-loop.ts";
 import type { TriggerReason } from "../../../reconcile/trigger.ts";
 import { errorText } from "../../../runtime/errors.ts";
 import type { ClientHandle } from "../../client-handle.ts";
@@ -67,7 +67,7 @@ export class InstanceReconciler {
   /** Log lines of the instance that was closed last. */
   #lastLog: readonly string[] = [];
   /** Several calls timed out, so the next decision checks the serving instance. */
-  #checkAsked = false;
+  #checkRequested = false;
   #turn: "none" | "asked" | "given" = "none";
   readonly #state: BackendState;
   readonly #owner: ReconcilerOwner;
@@ -94,8 +94,8 @@ export class InstanceReconciler {
   /** Calls in flight on instances that drain. */
   get drainingInFlight(): number {
     const { draining } = this.decision.memory;
-    const leaving = draining.flatMap(({ id }) => this.instances.get(id)?.instance.observed.inFlight ?? 0);
-    return leaving.reduce((sum, one) => sum + one, 0);
+    const drained = draining.flatMap(({ id }) => this.instances.get(id)?.instance.observed.inFlight ?? 0);
+    return drained.reduce((sum, one) => sum + one, 0);
   }
 
   /** The instance that was started last, unless it has ended. */
@@ -141,7 +141,7 @@ export class InstanceReconciler {
   }
 
   async #cycle(): Promise<NextRun | null> {
-    const { nextRun } = await stepUntilSettled({
+    const { nextRun } = await stepUntilDone({
       subject: `backend ${this.#state.name}`,
       mostSteps: MOST_STEPS,
       decide: () => this.#decide(),
@@ -153,24 +153,24 @@ export class InstanceReconciler {
   #decide(): BackendDecision {
     const state = this.#state;
     const before = this.#owner.recall(this);
-    const seen = {
+    const observed = {
       instances: [...this.instances.values()].map(({ instance }) => instance.observed),
       clients: this.#owner.clients(),
       mayStart: this.#turn === "given",
       nextId: state.nextId,
-      checkAsked: this.#checkAsked,
+      checkRequested: this.#checkRequested,
       isReached: this.isReached,
       jitter: state.tools.random(),
       use: this.#use,
     };
     this.isReached = false;
-    const decision = decideBackend(this.#owner.spec(this), seen, before, state.now());
+    const decision = decideBackend(this.#owner.spec(this), observed, before, state.now());
     this.decision = decision;
     this.suspect = null;
     this.#keep(decision, before);
     if (decision.step === null) {
       if (this.#turn === "given") this.#turn = "none";
-      if (decision.wantsTurn) this.#askForTurn();
+      if (decision.wantsTurn) this.#requestTurn();
       this.isDue = decision.wantsTurn;
       this.#owner.onRest(this);
     }
@@ -206,7 +206,7 @@ export class InstanceReconciler {
     else if (gate.kind === "open" && next?.isReady === true) this.waiting.begin();
   }
 
-  #askForTurn(): void {
+  #requestTurn(): void {
     if (this.#turn !== "none") return;
     this.#turn = "asked";
     this.#state.tools.takeTurn(() => {
@@ -227,7 +227,7 @@ export class InstanceReconciler {
     if (step.kind === "close") void this.#end(entry, step.drained);
     else if (step.kind === "refresh") entry.instance.refresh();
     else {
-      if (entry === this.serving) this.#checkAsked = false;
+      if (entry === this.serving) this.#checkRequested = false;
       entry.instance.check();
     }
   }
@@ -238,15 +238,15 @@ export class InstanceReconciler {
       onListings: (changed) => {
         if (changed === this.serving) this.#owner.onListings(this, changed);
       },
-      onSettled: (settled) => {
+      onStarted: (entry) => {
         const isAwaited =
-          this.decision.memory.routes.pending !== null && settled.instance.observed.inFlight === 0;
-        if (settled !== this.serving || isAwaited) this.trigger("drain");
+          this.decision.memory.routes.pending !== null && entry.instance.observed.inFlight === 0;
+        if (entry !== this.serving || isAwaited) this.trigger("drain");
         if (this.#state.stopped !== null) this.#state.changed();
       },
       onSuspect: (suspect) => {
         if (suspect !== this.serving) return;
-        this.#checkAsked = true;
+        this.#checkRequested = true;
         this.trigger("check");
       },
     });

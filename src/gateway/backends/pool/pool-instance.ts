@@ -41,7 +41,7 @@ type PoolInstanceOptions = Omit<InstanceOptions, "onObserved" | "onListings">;
 export interface PoolInstanceEvents {
   readonly onChange: (entry: PoolInstance) => void;
   readonly onListings: (entry: PoolInstance) => void;
-  readonly onSettled: (entry: PoolInstance) => void;
+  readonly onStarted: (entry: PoolInstance) => void;
   /** Several calls in a row timed out. */
   readonly onSuspect: (entry: PoolInstance) => void;
 }
@@ -70,7 +70,7 @@ export class PoolInstance {
     this.#events = events;
     this.instance = start({
       ...options,
-      onObserved: () => this.#look(),
+      onObserved: () => this.#check(),
       onListings: () => events.onListings(this),
     });
     this.#observed = this.instance.observed;
@@ -117,7 +117,7 @@ export class PoolInstance {
     }
   }
 
-  #look(): void {
+  #check(): void {
     const { observed } = this.instance;
     const isChanged = isOther(this.#observed, observed);
     this.#observed = observed;
@@ -132,7 +132,7 @@ export class PoolInstance {
       this.#timeoutsInRow = 0;
       this.#events.onSuspect(this);
     }
-    this.#events.onSettled(this);
+    this.#events.onStarted(this);
   };
 }
 
@@ -141,10 +141,10 @@ function isOther(before: InstanceObservation, observed: InstanceObservation): bo
     before.state.kind !== observed.state.kind ||
     before.missedChecks !== observed.missedChecks ||
     before.checkedAtMs !== observed.checkedAtMs ||
-    before.outOfReach !== observed.outOfReach ||
+    before.isUnreachable !== observed.isUnreachable ||
     before.listsStaleBecause !== observed.listsStaleBecause ||
     before.withheldEntries !== observed.withheldEntries ||
-    before.asksForRoots !== observed.asksForRoots ||
+    before.requestsRoots !== observed.requestsRoots ||
     before.oddities !== observed.oddities
   );
 }

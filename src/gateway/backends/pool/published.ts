@@ -21,7 +21,7 @@ export class Published {
   /** Null: nothing is published. The object stays the same until a change. */
   source: CatalogSource | null = null;
   /** The last lists, not published because required data is away or because the server failed. */
-  away: CatalogSource | null = null;
+  unavailable: CatalogSource | null = null;
   /** The last lists are too long to be remembered. */
   isForgotten = false;
   readonly #state: BackendState;
@@ -55,10 +55,10 @@ export class Published {
 
   publish({ calls, gate }: BackendDecision): void {
     const { isWanted, changed } = this.#state;
-    const isAway = (gate.kind === "refuse" && gate.mode !== "error") || calls.kind === "refuse";
+    const isUnavailable = (gate.kind === "refuse" && gate.mode !== "error") || calls.kind === "refuse";
     const last = isWanted && this.#last !== null ? this.#last.source : null;
-    this.away = isAway ? last : null;
-    const source = isAway ? null : last;
+    this.unavailable = isUnavailable ? last : null;
+    const source = isUnavailable ? null : last;
     if (source === this.source) return;
     this.source = source;
     changed();
@@ -139,7 +139,7 @@ export class Published {
     // Over HTTP, the lists may be those of the person who is signed in.
     if (config.connection.type !== "stdio") return;
     this.isForgotten =
-      tools.remembered?.note(name, last.key, {
+      tools.remembered?.record(name, last.key, {
         initialized,
         listings,
         freshness,

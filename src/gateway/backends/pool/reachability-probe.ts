@@ -18,15 +18,15 @@ export function createReachabilityProbe(clock: Clock, onReached: () => void) {
   let timer: Timer | null = null;
   let current: { readonly answer: Promise<boolean>; end(): void } | null = null;
 
-  const askLater = (): void => {
+  const checkLater = (): void => {
     const nowMs = clock.monotonicMs();
     const everyMs = nowMs - sinceMs < OFTEN_FOR_MS ? OFTEN_MS : SELDOM_MS;
     // All watches probe at the same time, so that the process wakes once for many servers.
-    timer = clock.setTimer(everyMs - (nowMs % everyMs), () => void ask());
+    timer = clock.setTimer(everyMs - (nowMs % everyMs), () => void check());
   };
   const answered = (isReached: boolean): boolean => {
     current = null;
-    if (!isReached) askLater();
+    if (!isReached) checkLater();
     else {
       watched = null;
       onReached();
@@ -34,7 +34,7 @@ export function createReachabilityProbe(clock: Clock, onReached: () => void) {
     return isReached;
   };
   /** Concurrent callers share one probe. Resolves with false if the probe was refused, or if nothing is watched. */
-  const ask = (): Promise<boolean> => {
+  const check = (): Promise<boolean> => {
     if (watched === null) return Promise.resolve(false);
     if (current === null) {
       timer?.[Symbol.dispose]();
@@ -69,9 +69,9 @@ export function createReachabilityProbe(clock: Clock, onReached: () => void) {
       watched = origin;
       if (origin === null) return;
       sinceMs = clock.monotonicMs();
-      askLater();
+      checkLater();
     },
-    ask,
+    check,
     [Symbol.dispose]: end,
   };
 }

@@ -60,11 +60,11 @@ export class SharedInstance implements ReconcilerOwner {
   isNeeded(): boolean {
     const { state, clients } = this.#parts;
     const { subscribers } = this;
-    return state.isStartAsked || subscribers > 0 || clients.all.length > 0;
+    return state.isStartRequested || subscribers > 0 || clients.all.length > 0;
   }
 
   clients(): ClientsObservation {
-    return this.#parts.clients.seen;
+    return this.#parts.clients.observed;
   }
 
   recall({ decision }: InstanceReconciler): BackendMemory {
@@ -81,27 +81,28 @@ export class SharedInstance implements ReconcilerOwner {
     published.show(next);
     state.base = next.base;
     if (!state.isPerClient) subscriptions.move(before?.instance ?? null, next.instance);
-    else if (base?.key !== next.base.key || base.epoch !== next.base.epoch) this.#parts.clients.look();
+    else if (base?.key !== next.base.key || base.epoch !== next.base.epoch)
+      this.#parts.clients.backendChanged();
   }
 
   onDecided(reconciler: InstanceReconciler, before: BackendMemory): void {
     const { state, published, clients, onDecided } = this.#parts;
     const { tools, name } = state;
     const { memory, calls, events, step } = reconciler.decision;
-    if (step?.kind === "start") state.isStartAsked = false;
+    if (step?.kind === "start") state.isStartRequested = false;
     const { override } = memory.routes;
     if (override !== before.routes.override) tools.routeOverrides?.keep(name, override);
     onDecided(reconciler);
     published.publish(reconciler.decision);
     for (const event of events) {
-      if (event.kind === "asked_done" || event.kind === "asked_failed") this.#settleAsked(event);
+      if (event.kind === "asked_done" || event.kind === "asked_failed") this.#completeRequested(event);
       else
         tools.announce(eventTransition(name, event, (id) => reconciler.instances.get(id)?.instance ?? null));
     }
     const mayStart = calls.kind === "serve";
     if (mayStart === this.#mayStart) return;
     this.#mayStart = mayStart;
-    clients.look();
+    clients.backendChanged();
   }
 
   onRest({ decision: { phase: to, reason } }: InstanceReconciler): void {
@@ -145,16 +146,16 @@ export class SharedInstance implements ReconcilerOwner {
       return { ok: true, route: used, changed: false };
     }
     if (signal.aborted) return failed(GIVEN_UP);
-    state.refuseAsked("another route was asked for");
+    state.refuseRequested("another route was asked for");
     const { promise, resolve } = Promise.withResolvers<SwitchOutcome>();
-    const asked = { route: to, settle: resolve };
+    const requested = { route: to, complete: resolve };
     const onAbort = (): void => {
-      if (state.asked !== asked) return;
-      state.refuseAsked(GIVEN_UP);
+      if (state.requestedRoute !== requested) return;
+      state.refuseRequested(GIVEN_UP);
       reconciler.trigger("user");
     };
     signal.addEventListener("abort", onAbort, { once: true });
-    state.asked = asked;
+    state.requestedRoute = requested;
     reconciler.trigger("user");
     return promise;
   }
@@ -171,11 +172,11 @@ export class SharedInstance implements ReconcilerOwner {
     reconciler.trigger("user");
   }
 
-  #settleAsked(event: AskedEvent): void {
+  #completeRequested(event: RequestedEvent): void {
     const { state } = this.#parts;
-    const { asked } = state;
-    state.asked = null;
-    asked?.settle(
+    const { requestedRoute } = state;
+    state.requestedRoute = null;
+    requestedRoute?.complete(
       event.kind === "asked_done"
         ? { ok: true, route: event.route, changed: event.changed }
         : { ok: false, reason: event.reason },
@@ -183,11 +184,11 @@ export class SharedInstance implements ReconcilerOwner {
   }
 }
 
-type AskedEvent = Extract<BackendEvent, { readonly kind: "asked_done" | "asked_failed" }>;
+type RequestedEvent = Extract<BackendEvent, { readonly kind: "asked_done" | "asked_failed" }>;
 
 function eventTransition(
   backend: string,
-  event: Exclude<BackendEvent, AskedEvent>,
+  event: Exclude<BackendEvent, RequestedEvent>,
   find: (id: number) => BackendInstance | null,
 ): GatewayTransition {
   if (event.kind === "ended") {

@@ -22,7 +22,10 @@ export function createWaitingCalls(clock: Clock, name: string) {
       return waiting.size;
     },
     /** Calls `run` with the time left, ms, when `begin` is called; `run` must not reject. Never rejects. */
-    async add(run: (leftMs: number) => Promise<Reply>, { deadlineMs, signal }: WaitLimits): Promise<Reply> {
+    async add(
+      run: (remainingMs: number) => Promise<Reply>,
+      { deadlineMs, signal }: WaitLimits,
+    ): Promise<Reply> {
       if (signal.aborted) return cancelled();
       if (waiting.size >= MAX_WAITING_CALLS) {
         const message = `${backend} is not ready, and ${MAX_WAITING_CALLS} calls wait for it already`;
@@ -31,9 +34,9 @@ export function createWaitingCalls(clock: Clock, name: string) {
       const { promise, resolve } = Promise.withResolvers<Reply>();
       const dueMs = clock.monotonicMs() + deadlineMs;
       const call = {
-        begin: (): void => call.settle(run(Math.max(1, dueMs - clock.monotonicMs()))),
-        end: (reply: Reply): void => call.settle(reply),
-        settle(reply: Reply | Promise<Reply>): void {
+        begin: (): void => call.complete(run(Math.max(1, dueMs - clock.monotonicMs()))),
+        end: (reply: Reply): void => call.complete(reply),
+        complete(reply: Reply | Promise<Reply>): void {
           waiting.delete(call);
           timer[Symbol.dispose]();
           signal.removeEventListener("abort", onAbort);

@@ -18,7 +18,7 @@ interface FetchOptions {
   readonly method: string;
   readonly headers?: Record<string, string>;
   readonly body?: string | URLSearchParams | undefined;
-  readonly isBodyLeft?: boolean;
+  readonly isBodyUnread?: boolean;
 }
 
 /** Reads the whole body. Rejects with `sign_in_failed` (`retry` "later" for a temporary failure) and `aborted`. */
@@ -32,7 +32,7 @@ export interface FetchBounds {
 }
 
 export function createBoundedFetch({ server, clock, signal }: FetchBounds): BoundedFetch {
-  return async (address, { method, headers = {}, body, isBodyLeft = false }) => {
+  return async (address, { method, headers = {}, body, isBodyUnread = false }) => {
     const url = allowedAddress(address, server);
     if (url === null) {
       throw failed("never", `${shownAddress(address)} is not a sign-in address: it must be https`);
@@ -51,7 +51,7 @@ export function createBoundedFetch({ server, clock, signal }: FetchBounds): Boun
         ...(body && { body: body.toString() }),
       };
       return await unlessAborted(
-        answer(target, question, isBodyLeft),
+        answer(target, question, isBodyUnread),
         AbortSignal.any([signal, limit.signal]),
       );
     } finally {
@@ -63,17 +63,17 @@ export function createBoundedFetch({ server, clock, signal }: FetchBounds): Boun
 const USUAL = { accept: "*/*" };
 const FORM = { "content-type": "application/x-www-form-urlencoded;charset=UTF-8" };
 
-/** The answer, with its body unless `isBodyLeft`. */
-function answer(target: HttpTarget, question: RequestInfo, isBodyLeft: boolean): Promise<Response> {
+/** The answer, with its body unless `isBodyUnread`. */
+function answer(target: HttpTarget, question: RequestInfo, isBodyUnread: boolean): Promise<Response> {
   const { promise, resolve, reject } = Promise.withResolvers<Response>();
-  target.ask(question, {
+  target.send(question, {
     onLost: (lost) => reject(asFailed(target.failure(lost))),
     onResponse(response) {
       const { status } = response;
       const headers = [...response.headers];
       if (status >= 300 && status < 400 && status !== 304) {
         reject(failed("never", `${target.origin} redirects (HTTP ${status}), which is not followed`));
-      } else if (isBodyLeft) resolve(new Response(null, { status, headers }));
+      } else if (isBodyUnread) resolve(new Response(null, { status, headers }));
       else
         readWhole(response, LONGEST_BYTES, (bytes, end) => {
           const text = `${target.origin} answers with more than ${LONGEST_BYTES} bytes`;

@@ -67,7 +67,7 @@ export async function registerClient(
     throw failed("never", `${server.issuer} does not register clients automatically`, BY_HAND);
   }
   const supported = server.token_endpoint_auth_methods_supported;
-  const asked = supported === undefined || supported.includes("none") ? "none" : secretMethod(server);
+  const requested = supported === undefined || supported.includes("none") ? "none" : secretMethod(server);
   const metadata = {
     client_name: name ?? DEFAULT_NAME,
     redirect_uris: [redirectUri],
@@ -77,7 +77,7 @@ export async function registerClient(
       ...(wantsDevice ? ["urn:ietf:params:oauth:grant-type:device_code"] : []),
     ],
     response_types: ["code"],
-    token_endpoint_auth_method: asked,
+    token_endpoint_auth_method: requested,
     // No scopes are registered, so the client may ask for more later. The type is not `web`, because web clients may
     // not redirect to a port of this machine.
     application_type: "native",
@@ -87,34 +87,34 @@ export async function registerClient(
     .dynamicClientRegistrationRequest(server, metadata, options)
     .then((response) => oauth.processDynamicClientRegistrationResponse(response))
     .catch(signInFailure(tools, `${server.issuer} does not register this client`, BY_HAND));
-  return registered(answer, server, asked);
+  return registered(answer, server, requested);
 }
 
 function registered(
   answer: { readonly [key: string]: unknown; readonly client_id: string },
   server: AuthorizationServer,
-  asked: ClientAuthMethod,
+  requested: ClientAuthMethod,
 ): ClientIdentity {
   const { client_id: id, client_secret: secret, client_secret_expires_at: endsAt } = answer;
-  const kept = typeof secret === "string" && secret !== "" ? secret : null;
+  const issued = typeof secret === "string" && secret !== "" ? secret : null;
   const given = answer["token_endpoint_auth_method"];
-  const method = given === undefined ? methodFor(server, kept, asked) : methodNamed(given);
-  if (method === null || (method !== "none" && kept === null)) {
+  const method = given === undefined ? methodFor(server, issued, requested) : methodNamed(given);
+  if (method === null || (method !== "none" && issued === null)) {
     throw failed("never", `${server.issuer} requires a client authentication method that is not supported`);
   }
-  const secretEndsAtMs = kept !== null && typeof endsAt === "number" && endsAt > 0 ? endsAt * 1000 : null;
-  return { source: "registered", id, secret: kept, secretEndsAtMs, method };
+  const secretEndsAtMs = issued !== null && typeof endsAt === "number" && endsAt > 0 ? endsAt * 1000 : null;
+  return { source: "registered", id, secret: issued, secretEndsAtMs, method };
 }
 
 function methodFor(
   server: AuthorizationServer,
   secret: string | null,
-  asked: ClientAuthMethod,
+  requested: ClientAuthMethod,
 ): ClientAuthMethod {
   const supported = server.token_endpoint_auth_methods_supported;
   if (secret === null) return "none";
   if (supported === undefined) return "client_secret_basic";
-  return SECRET_METHODS.find((method) => supported.includes(method)) ?? asked;
+  return SECRET_METHODS.find((method) => supported.includes(method)) ?? requested;
 }
 
 function secretMethod({

@@ -69,8 +69,8 @@ export function openGrantStore({ home, clock, openStore }: GrantStoreOptions) {
       files.write(fileName(backend), JSON.stringify({ version: VERSION, ...grant }), signal),
     remove: (backend: string) => files.remove(fileName(backend)),
     /** Runs one `work` at a time for each backend, also across processes. Rejects with `lock_held`. */
-    alone: <T>(backend: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> =>
-      files.alone(fileName(backend), TURN_WAIT_MS, signal, work),
+    exclusively: <T>(backend: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> =>
+      files.exclusively(fileName(backend), TURN_WAIT_MS, signal, work),
     /** Does not reject if the disk is full: at worst a person has to name the scopes at the sign-in. */
     async keepChallenge(backend: string, serverUrl: string, challenge: StoredChallenge): Promise<void> {
       const content = JSON.stringify({ server: sha256Of(serverUrl), ...challenge });
@@ -85,9 +85,9 @@ export function openGrantStore({ home, clock, openStore }: GrantStoreOptions) {
     },
     async readChallenge(backend: string, serverUrl: string): Promise<StoredChallenge | null> {
       const content = await readIfPresent(challengePath(backend)).catch(() => null);
-      const kept = content === null ? null : jsonObject(content);
-      if (kept === null || kept["server"] !== sha256Of(serverUrl)) return null;
-      const { status, resourceMetadata, scopes, error } = kept;
+      const stored = content === null ? null : jsonObject(content);
+      if (stored === null || stored["server"] !== sha256Of(serverUrl)) return null;
+      const { status, resourceMetadata, scopes, error } = stored;
       return {
         status: status === 403 ? 403 : 401,
         resourceMetadata: isOfServer(resourceMetadata, serverUrl) ? resourceMetadata : null,
@@ -135,7 +135,7 @@ export type Grant = Readonly<Omit<TypeOf<typeof grantShape>, "version" | "scopes
 };
 const readGrant = reader(grantShape);
 /** A token must outlive its request. It is unusable in its last 5 s, or the last tenth of a shorter life. */
-const LEAST_LEFT = { ms: 5_000, part: 0.1 };
+const LEAST_REMAINING = { ms: 5_000, part: 0.1 };
 
 /** Times are wall ms. */
 export function isUsable(
@@ -143,7 +143,7 @@ export function isUsable(
   wallMs: number,
 ): boolean {
   if (expiresAtMs === null) return true;
-  const leastMs = Math.min(LEAST_LEFT.ms, (expiresAtMs - obtainedAtMs) * LEAST_LEFT.part);
+  const leastMs = Math.min(LEAST_REMAINING.ms, (expiresAtMs - obtainedAtMs) * LEAST_REMAINING.part);
   return wallMs < expiresAtMs - leastMs;
 }
 

@@ -64,23 +64,23 @@ export async function signIn(request: LoginRequest, person: SignInPerson, tools:
   const signal = AbortSignal.any([tools.signal, limit.signal]);
   const library = await openOAuth({ server: url, clock, signal });
   const before = await earlierGrant(grants, backend, url, signal);
-  const asked = await challengesOf(request, grants, library.boundedFetch);
-  const { challenge } = asked;
-  const place = await findSignInServer(library, { server: url, challenge, issuer: auth?.issuer ?? null });
-  if (place.isGuessed && !asked.isRefused) {
+  const refused = await challengesOf(request, grants, library.boundedFetch);
+  const { challenge } = refused;
+  const server = await findSignInServer(library, { server: url, challenge, issuer: auth?.issuer ?? null });
+  if (server.isGuessed && !refused.isRefused) {
     throw failed("never", `${url.origin} does not ask for a login, and does not advertise a sign-in server`);
   }
-  const scopes = scopesToAskFor(request, asked.challenges, place, before);
-  const known = before?.issuer === place.server.issuer && before.ended === null ? before : null;
-  const context: SignInContext = { request, person, library, place, scopes, known, signal };
+  const scopes = scopesToRequest(request, refused.challenges, server, before);
+  const known = before?.issuer === server.server.issuer && before.ended === null ? before : null;
+  const context: SignInContext = { request, person, library, server, scopes, known, signal };
   const { client, redirectUri, tokens } =
     request.method === "device" ? await byDevice(context) : await byBrowser(context);
   const grant: Grant = {
     serverUrl: url.href,
-    resource: place.resource,
-    issuer: place.server.issuer,
-    tokenEndpoint: place.server.token_endpoint ?? "",
-    revocationEndpoint: place.server.revocation_endpoint ?? null,
+    resource: server.resource,
+    issuer: server.server.issuer,
+    tokenEndpoint: server.server.token_endpoint ?? "",
+    revocationEndpoint: server.server.revocation_endpoint ?? null,
     client,
     redirectUri,
     scopes,
@@ -89,7 +89,7 @@ export async function signIn(request: LoginRequest, person: SignInPerson, tools:
     renewingSinceMs: null,
     ended: null,
   };
-  await grants.alone(backend, signal, () => grants.write(backend, grant, signal));
+  await grants.exclusively(backend, signal, () => grants.write(backend, grant, signal));
   return grant;
 }
 
@@ -100,7 +100,7 @@ export async function signOut(
 ): Promise<{ readonly issuer: string | null; readonly isRevoked: boolean } | null> {
   const { backend, url, auth } = request;
   if (!(await grants.has(backend))) return null;
-  return grants.alone(backend, signal, async () => {
+  return grants.exclusively(backend, signal, async () => {
     const grant = await readable(grants.read(backend, signal));
     let isRevoked = false;
     const server = grant === null ? null : (URL.parse(grant.serverUrl) ?? url);
@@ -120,7 +120,7 @@ interface SignInContext {
   readonly request: LoginRequest;
   readonly person: SignInPerson;
   readonly library: OAuthTools;
-  readonly place: SignInServer;
+  readonly server: SignInServer;
   readonly scopes: readonly string[] | null;
   /** An earlier grant, whose client registration can be used again; null: there is none. */
   readonly known: Grant | null;
@@ -128,12 +128,12 @@ interface SignInContext {
 }
 
 async function byBrowser(context: SignInContext) {
-  const { request, person, library, place, scopes, signal } = context;
+  const { request, person, library, server, scopes, signal } = context;
   await using listener = request.method === "browser" ? await openListener(context) : null;
   const redirectUri = listener?.redirectUri ?? pasteAddress(context);
   const client = await clientFor(context, redirectUri, false);
   const code: CodeRequest = {
-    place,
+    target: server,
     client,
     auth: request.auth,
     redirectUri,
@@ -150,11 +150,11 @@ async function byBrowser(context: SignInContext) {
 }
 
 async function byDevice(context: SignInContext) {
-  const { request, person, library, place, scopes, signal } = context;
+  const { request, person, library, server, scopes, signal } = context;
   // Servers register only clients that have a redirect address.
   const redirectUri = pasteAddress(context);
   const client = await clientFor(context, redirectUri, true);
-  const device = await beginDeviceRequest({ place, client, auth: request.auth, scopes }, library);
+  const device = await beginDeviceRequest({ target: server, client, auth: request.auth, scopes }, library);
   person.showCode(device.userCode, device.address, device.completeAddress);
   return { client, redirectUri, tokens: await device.tokens(signal) };
 }
@@ -180,20 +180,22 @@ function pastedAddress(text: string, redirectUri: string): URL {
 }
 
 async function clientFor(
-  { request, library, place, known }: SignInContext,
+  { request, library, server, known }: SignInContext,
   redirectUri: string,
   wantsDevice: boolean,
 ): Promise<ClientIdentity> {
   const { auth } = request;
-  const given = configuredClient(auth, place.server);
+  const given = configuredClient(auth, server.server);
   if (given !== null) return given;
-  const kept = known?.client ?? null;
-  const endsAtMs = kept?.secretEndsAtMs ?? Number.POSITIVE_INFINITY;
+  const knownClient = known?.client ?? null;
+  const endsAtMs = knownClient?.secretEndsAtMs ?? Number.POSITIVE_INFINITY;
   const isStillKnown =
-    kept?.source === "registered" && known?.redirectUri === redirectUri && endsAtMs > library.clock.wallMs();
-  if (kept !== null && isStillKnown) return kept;
+    knownClient?.source === "registered" &&
+    known?.redirectUri === redirectUri &&
+    endsAtMs > library.clock.wallMs();
+  if (knownClient !== null && isStillKnown) return knownClient;
   const registration = { name: auth?.clientName ?? null, redirectUri, wantsDevice };
-  return registerClient(library, place.server, registration);
+  return registerClient(library, server.server, registration);
 }
 
 /** Null: there is no grant for this address, or it is unreadable. */
@@ -233,17 +235,17 @@ async function challengesOf(
       "content-type": "application/json",
     },
     body: JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/list" }),
-    isBodyLeft: true,
+    isBodyUnread: true,
   });
   const now = response.status === 401 ? bearerChallenge(response.headers.get("www-authenticate")) : null;
-  const kept = await grants.readChallenge(backend, url.href);
+  const stored = await grants.readChallenge(backend, url.href);
   const challenges: StoredChallenge[] = now === null ? [] : [{ status: 401, ...now }];
-  if (kept !== null && (now === null || kept.status === 403)) challenges.push(kept);
+  if (stored !== null && (now === null || stored.status === 403)) challenges.push(stored);
   return {
     /** Prefers a challenge that names the metadata. */
     challenge: challenges.find(({ resourceMetadata }) => resourceMetadata !== null) ?? challenges[0] ?? null,
     challenges,
-    isRefused: response.status === 401 || kept !== null,
+    isRefused: response.status === 401 || stored !== null,
   };
 }
 
@@ -251,19 +253,19 @@ async function challengesOf(
  * Returns null if the server is to choose the scopes. If the server refused a token for lack of scopes, the scopes of
  * the earlier grant are also requested again.
  */
-function scopesToAskFor(
+function scopesToRequest(
   { auth, moreScopes }: LoginRequest,
   challenges: readonly StoredChallenge[],
-  place: SignInServer,
+  server: SignInServer,
   before: Grant | null,
 ): readonly string[] | null {
   const first = challenges.find(({ status }) => status === 401)?.scopes ?? null;
-  const lacking = challenges.find(({ status }) => status === 403)?.scopes ?? null;
-  const base = auth?.scopes ?? first ?? (lacking === null ? place.scopesSupported : null);
-  const earlier = lacking === null ? [] : (before?.scopes ?? []);
-  const all = scopeList([...earlier, ...(base ?? []), ...(lacking ?? []), ...moreScopes].join(" "));
+  const missing = challenges.find(({ status }) => status === 403)?.scopes ?? null;
+  const base = auth?.scopes ?? first ?? (missing === null ? server.scopesSupported : null);
+  const earlier = missing === null ? [] : (before?.scopes ?? []);
+  const all = scopeList([...earlier, ...(base ?? []), ...(missing ?? []), ...moreScopes].join(" "));
   if (all.length === 0) return null;
-  const canStay = place.server.scopes_supported?.includes("offline_access") === true;
+  const canStay = server.server.scopes_supported?.includes("offline_access") === true;
   return canStay && !all.includes("offline_access") ? [...all, "offline_access"] : all;
 }
 

@@ -66,9 +66,9 @@ export function serversRefusal(oauth: OAuthLibrary, error: unknown) {
   }
   if (!(error instanceof oauth.ResponseBodyError)) return null;
   const { error: code, error_description: description, status } = error;
-  const said = description === undefined || description === "" ? "" : ` (${shown(description)})`;
+  const detail = description === undefined || description === "" ? "" : ` (${shown(description)})`;
   const mayPass = PASSING.has(code) || status >= 500 || status === 429;
-  return { mayPass, text: `it answers ${shown(code)}${said}` };
+  return { mayPass, text: `it answers ${shown(code)}${detail}` };
 }
 
 /** Leaves our own errors, and `aborted`, as they are. */
@@ -79,8 +79,8 @@ export function asSignInFailure(oauth: OAuthLibrary, error: unknown, who: string
     return failed(refusal.mayPass ? "later" : "never", `${who}: ${refusal.text}`, hint, error);
   }
   if (error instanceof oauth.AuthorizationResponseError) {
-    const said = error.error_description ?? "";
-    const text = said === "" ? shown(error.error) : `${shown(error.error)} (${shown(said)})`;
+    const description = error.error_description ?? "";
+    const text = description === "" ? shown(error.error) : `${shown(error.error)} (${shown(description)})`;
     return failed("never", `${who} refused: ${text}`, hint, error);
   }
   if (error instanceof oauth.OperationProcessingError || error instanceof oauth.UnsupportedOperationError) {

@@ -91,7 +91,7 @@ const AHEAD_PART = 0.2;
 const AHEAD_AT_MOST_MS = 5 * 60_000;
 const BACKOFF: BackoffMs = { first: 1_000, most: 60_000 };
 /** After an outcome that needs a person, the stored grant is read again after this time, ms. */
-const LOOK_AGAIN_MS = 1_000;
+const RETRY_MS = 1_000;
 /** Pauses between renewals that are made because the server refused the token, ms. */
 const BETWEEN_REFUSALS: BackoffMs = { first: 30_000, most: 30 * 60_000 };
 const DEADLINE_MS = 75_000;
@@ -136,7 +136,7 @@ class SharedToken {
   /** When a refusal last caused a renewal, monotonic ms, and how many of these renewals followed each other closely. */
   #refusals: { readonly atMs: number; readonly inRow: number } | null = null;
   #timer: Timer | null = null;
-  #links = 0;
+  #users = 0;
   /** The last two tokens, which the server's messages must not reveal. */
   #tokens: readonly string[] = [];
   #redaction = createRedaction();
@@ -154,7 +154,7 @@ class SharedToken {
 
   /** Reads the grant again, because a person may have signed in since. */
   open(): TransportAuthorization {
-    this.#links++;
+    this.#users++;
     this.#options.used.add(this);
     this.#failure = null;
     // Client credentials are sent only after a refusal that names the authorization server.
@@ -170,8 +170,8 @@ class SharedToken {
       refused: (refusal) => this.#refused(refusal),
       clean: (text) => this.#redaction.clean(text),
       [Symbol.dispose]: () => {
-        this.#links--;
-        if (this.#links > 0) return;
+        this.#users--;
+        if (this.#users > 0) return;
         this.#options.used.delete(this);
         this.#disarm();
       },
@@ -180,7 +180,7 @@ class SharedToken {
 
   /** Waits at most `limitMs` for a renewal in progress, because interrupting it may lose the login. */
   async end(limitMs: number): Promise<void> {
-    this.#links = 0;
+    this.#users = 0;
     this.#disarm();
     if (this.#flight !== null) await settlesWithin(this.#options.clock, limitMs, this.#flight);
     this.#ending.abort(new Error("the gateway is stopping"));
@@ -205,13 +205,13 @@ class SharedToken {
     if (failure !== null && this.#options.clock.monotonicMs() < failure.untilMs) {
       return Promise.resolve(failure.failure);
     }
-    this.#flight = this.#ask(replaced).finally(() => {
+    this.#flight = this.#request(replaced).finally(() => {
       this.#flight = null;
     });
     return this.#flight;
   }
 
-  async #ask(replaced: string | null): Promise<Credential | TransportFailure> {
+  async #request(replaced: string | null): Promise<Credential | TransportFailure> {
     const { clock } = this.#options;
     const limit = new AbortController();
     using _ = clock.setTimer(DEADLINE_MS, () => limit.abort(new Error("it took too long")));
@@ -226,7 +226,7 @@ class SharedToken {
 
   #take(outcome: TokenOutcome): Credential | TransportFailure {
     this.#isUnread = false;
-    if (outcome.kind === "token") return this.#hold(outcome.token);
+    if (outcome.kind === "token") return this.#cache(outcome.token);
     if (outcome.kind === "none") {
       this.#cached = null;
       this.#isNone = true;
@@ -236,7 +236,7 @@ class SharedToken {
     const nowMs = clock.monotonicMs();
     const isEnded = outcome.kind === "ended";
     this.#failures++;
-    const waitMs = isEnded ? LOOK_AGAIN_MS : backoffMs(BACKOFF, this.#failures) * (0.5 + random() / 2);
+    const waitMs = isEnded ? RETRY_MS : backoffMs(BACKOFF, this.#failures) * (0.5 + random() / 2);
     const hint = isEnded ? this.#loginHint : outcome.hint;
     const failure = transportFailure("unauthorized", `no token for ${url.origin}: ${outcome.reason}`, hint);
     this.#failure = { failure, untilMs: nowMs + waitMs };
@@ -260,7 +260,7 @@ class SharedToken {
     return failure;
   }
 
-  #hold(token: CachedToken): Credential {
+  #cache(token: CachedToken): Credential {
     const known = this.#cached;
     this.#failure = null;
     this.#failures = 0;
@@ -283,15 +283,17 @@ class SharedToken {
   #refused({
     status,
     challenge: header,
-    carried,
+    credential,
   }: AuthorizationRefusal): Promise<Credential | TransportFailure | null> {
     const challenge = bearerChallenge(header);
-    return status === 403 ? this.#forbidden(challenge, carried) : this.#unauthorized(challenge, carried);
+    return status === 403
+      ? this.#forbidden(challenge, credential)
+      : this.#unauthorized(challenge, credential);
   }
 
   async #unauthorized(
     challenge: BearerChallenge | null,
-    carried: Credential,
+    credential: Credential,
   ): Promise<Credential | TransportFailure> {
     if (challenge !== null) {
       this.#challenge = challenge;
@@ -300,16 +302,16 @@ class SharedToken {
     if (this.#flight !== null) await this.#flight;
     const now = this.#current;
     // Another request has since renewed the token.
-    if (now !== null && now.header !== null && now.header !== carried.header) return now;
+    if (now !== null && now.header !== null && now.header !== credential.header) return now;
     const nowMs = this.#options.clock.monotonicMs();
     if (this.#failure !== null && nowMs < this.#failure.untilMs) return this.#failure.failure;
-    if (carried.header !== null) {
+    if (credential.header !== null) {
       if (!this.#mayRenewRefused(nowMs)) return this.#refusesAll();
-      this.#refusedValue = carried.header.replace(/^Bearer /, "");
+      this.#refusedValue = credential.header.replace(/^Bearer /, "");
     }
-    const next = await this.#obtain(carried.header === null ? null : this.#refusedValue);
+    const next = await this.#obtain(credential.header === null ? null : this.#refusedValue);
     if (!isCredential(next)) return next;
-    if (next.header !== null && next.header !== carried.header) return next;
+    if (next.header !== null && next.header !== credential.header) return next;
     if (next.header !== null) return this.#refusesAll();
     const hint = `${this.#loginHint}, or give what it wants in \`headers\``;
     return this.#fail("login_needed", "refused", "wants a login (HTTP 401)", hint);
@@ -339,14 +341,14 @@ class SharedToken {
 
   async #forbidden(
     challenge: BearerChallenge | null,
-    carried: Credential,
+    credential: Credential,
   ): Promise<Credential | TransportFailure | null> {
     if (challenge?.error !== "insufficient_scope") return null;
     await this.#keepChallenge({ status: 403, ...challenge });
     // A person may have signed in through another process.
     if (!this.#isMachine) this.#isUnread = true;
     const now = this.#current ?? (await this.#obtain(null));
-    if (isCredential(now) && now.header !== null && now.header !== carried.header) return now;
+    if (isCredential(now) && now.header !== null && now.header !== credential.header) return now;
     const scopes = (challenge.scopes ?? []).slice(0, MOST_SHOWN_SCOPES).join(" ");
     const what = scopes === "" ? "more scopes" : `the scopes ${scopes}`;
     const hint = this.#isMachine ? "add them to `scopes` in `[backends.NAME.auth]`" : this.#loginHint;
@@ -375,7 +377,7 @@ class SharedToken {
   #arm(): void {
     this.#disarm();
     const token = this.#cached?.token;
-    if (token === undefined || token.expiresAtMs === null || !token.isRenewable || this.#links === 0) return;
+    if (token === undefined || token.expiresAtMs === null || !token.isRenewable || this.#users === 0) return;
     const lifeMs = token.expiresAtMs - token.obtainedAtMs;
     const aheadMs = Math.min(AHEAD_AT_MOST_MS, lifeMs * AHEAD_PART) * (0.5 + this.#options.random() / 2);
     this.#armAfter(token.expiresAtMs - aheadMs - this.#options.clock.wallMs());
@@ -383,7 +385,7 @@ class SharedToken {
 
   #armAfter(delayMs: number): void {
     this.#disarm();
-    if (this.#links === 0) return;
+    if (this.#users === 0) return;
     this.#timer = this.#options.clock.setTimer(Math.min(LONGEST_TIMER_MS, Math.max(0, delayMs)), () => {
       this.#timer = null;
       if (delayMs > LONGEST_TIMER_MS) this.#arm();

@@ -63,13 +63,13 @@ export async function renewTokens(
 
 /** Gets tokens with client credentials. Rejects like `renewTokens`. */
 export async function machineTokens(
-  place: SignInServer,
+  target: SignInServer,
   auth: ResolvedAuth,
   scopes: readonly string[] | null,
   tools: OAuthTools,
 ): Promise<Tokens> {
   const { oauth, options } = tools;
-  const { server, resource } = place;
+  const { server, resource } = target;
   const client = { client_id: auth.clientId ?? "" };
   const parameters = {
     resource,
@@ -87,7 +87,7 @@ export async function machineTokens(
 }
 
 export interface CodeRequest {
-  readonly place: SignInServer;
+  readonly target: SignInServer;
   readonly client: ClientIdentity;
   readonly auth: ResolvedAuth | null;
   readonly redirectUri: string;
@@ -101,7 +101,7 @@ export async function codeRequestAddress(
   request: CodeRequest,
   { oauth }: Pick<OAuthTools, "oauth">,
 ): Promise<string> {
-  const { server, resource } = request.place;
+  const { server, resource } = request.target;
   if (server.authorization_endpoint === undefined) {
     throw failed("never", `${server.issuer} has no page to sign in at`, "try `--device`");
   }
@@ -140,7 +140,7 @@ function scopeParameters(scopes: readonly string[] | null): Record<string, strin
 /** `answer`: the address to which the browser was sent. Rejects with `sign_in_failed`. */
 export async function tokensForCode(request: CodeRequest, answer: URL, tools: OAuthTools): Promise<Tokens> {
   const { oauth, options } = tools;
-  const { server, resource } = request.place;
+  const { server, resource } = request.target;
   const client = { client_id: request.client.id };
   try {
     const parameters = oauth.validateAuthResponse(server, client, answer, request.state);
@@ -165,11 +165,11 @@ const SHORTEST_POLL_MS = 1_000;
 
 /** RFC 8628. Rejects with `sign_in_failed`. */
 export async function beginDeviceRequest(
-  request: Pick<CodeRequest, "place" | "client" | "auth" | "scopes">,
+  request: Pick<CodeRequest, "target" | "client" | "auth" | "scopes">,
   tools: OAuthTools,
 ) {
   const { oauth, options, clock } = tools;
-  const { server, resource } = request.place;
+  const { server, resource } = request.target;
   const client = { client_id: request.client.id };
   if (server.device_authorization_endpoint === undefined) {
     throw failed("never", `${server.issuer} has no sign-in by device code`, "sign in without `--device`");

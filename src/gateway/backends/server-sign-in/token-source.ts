@@ -61,7 +61,7 @@ interface GrantSourceOptions extends SourceOptions {
   readonly grants: GrantStore;
 }
 
-function createKeptGrant({ backend, logger, grants }: GrantSourceOptions) {
+function createStoredGrant({ backend, logger, grants }: GrantSourceOptions) {
   /** A renewed grant that could not be stored, and the stored access token that it replaces. */
   let unsaved: { readonly grant: Grant; readonly replaces: string } | null = null;
 
@@ -79,15 +79,15 @@ function createKeptGrant({ backend, logger, grants }: GrantSourceOptions) {
   return {
     save,
     async read(signal: AbortSignal): Promise<Grant | null> {
-      const kept = await grants.read(backend, signal);
-      if (unsaved === null) return kept;
+      const stored = await grants.read(backend, signal);
+      if (unsaved === null) return stored;
       // A sign-in or another process has stored another grant.
-      if (kept?.accessToken !== unsaved.replaces) {
+      if (stored?.accessToken !== unsaved.replaces) {
         unsaved = null;
-        return kept;
+        return stored;
       }
       const { grant } = unsaved;
-      await save(grant, kept.accessToken, signal);
+      await save(grant, stored.accessToken, signal);
       return grant;
     },
   };
@@ -95,7 +95,7 @@ function createKeptGrant({ backend, logger, grants }: GrantSourceOptions) {
 
 export function createGrantSource(options: GrantSourceOptions): TokenSource {
   const { backend, url, auth, clock, logger, grants } = options;
-  const { read, save } = createKeptGrant(options);
+  const { read, save } = createStoredGrant(options);
 
   const renew = async (grant: Grant, signal: AbortSignal): Promise<TokenOutcome> => {
     // This note lets the next process see that the renewal was interrupted.
@@ -126,8 +126,8 @@ export function createGrantSource(options: GrantSourceOptions): TokenSource {
         return outcomeOf(asSignInFailure(oauth, error, grant.issuer), secrets);
       }
       const was = grant.renewingSinceMs === null ? "" : "; an earlier renewal was interrupted";
-      const said = `${grant.issuer} does not renew the login: ${refusal.text}${was}`;
-      const reason = withoutSecrets(said, secrets);
+      const message = `${grant.issuer} does not renew the login: ${refusal.text}${was}`;
+      const reason = withoutSecrets(message, secrets);
       await grants.write(backend, { ...grant, renewingSinceMs: null, ended: reason }, signal);
       return { kind: "ended", reason };
     }
@@ -153,7 +153,7 @@ export function createGrantSource(options: GrantSourceOptions): TokenSource {
     try {
       const outcome = known(await read(signal), replaced);
       if (outcome !== null) return outcome;
-      return await grants.alone(backend, signal, async () => {
+      return await grants.exclusively(backend, signal, async () => {
         const grant = await read(signal);
         return known(grant, replaced) ?? (grant === null ? { kind: "none" } : await renew(grant, signal));
       });
@@ -177,10 +177,10 @@ export function createMachineSource(options: SourceOptions & { readonly auth: Re
     let tools: OAuthTools | null = null;
     try {
       tools = await openOAuth({ server: url, clock, signal });
-      const place = await findSignInServer(tools, { server: url, challenge, issuer: auth.issuer });
-      if (place.isGuessed) throw failed("never", `${url.origin} does not advertise a sign-in server`);
-      const scopes = auth.scopes ?? challenge?.scopes ?? place.scopesSupported;
-      const tokens = await machineTokens(place, auth, scopes, tools);
+      const server = await findSignInServer(tools, { server: url, challenge, issuer: auth.issuer });
+      if (server.isGuessed) throw failed("never", `${url.origin} does not advertise a sign-in server`);
+      const scopes = auth.scopes ?? challenge?.scopes ?? server.scopesSupported;
+      const tokens = await machineTokens(server, auth, scopes, tools);
       const { accessToken: value, expiresAtMs } = tokens;
       const obtainedAtMs = clock.wallMs();
       return { kind: "token", token: { value, obtainedAtMs, expiresAtMs, isRenewable: true } };

@@ -41,7 +41,7 @@ export interface TransportFailure {
   /**
    * HTTP: the address accepts no connections. Absent for other failures, such as a wrong name, certificate or answer.
    */
-  readonly isAway?: true;
+  readonly isUnreachable?: true;
   /** The program exited unasked with exit code 0. */
   readonly isOrderly?: true;
 }

@@ -19,7 +19,7 @@ export interface AuthorizationRefusal {
   readonly status: 401 | 403;
   /** The response's `WWW-Authenticate`; null: it has none. */
   readonly challenge: string | null;
-  readonly carried: Credential;
+  readonly credential: Credential;
 }
 
 /** The authorization of one link. Disposing it keeps the stored tokens. */
@@ -56,12 +56,12 @@ export function signing(
   send: (credential: Credential) => void,
   fail: (failure: TransportFailure) => void,
 ) {
-  let carried = NO_CREDENTIAL;
+  let credential = NO_CREDENTIAL;
   let isRenewed = false;
-  const settle = (outcome: Credential | TransportFailure): void => {
+  const finish = (outcome: Credential | TransportFailure): void => {
     if (!isCredential(outcome)) fail(outcome);
     else {
-      carried = outcome;
+      credential = outcome;
       send(outcome);
     }
   };
@@ -69,21 +69,21 @@ export function signing(
     /** Calls `send` at once if the credential is known, otherwise as soon as the credential is obtained. */
     start(): void {
       const { current } = authorization;
-      if (current !== null) settle(current);
-      else void authorization.obtain().then(settle);
+      if (current !== null) finish(current);
+      else void authorization.obtain().then(finish);
     },
-    sendAgain: () => send(carried),
+    sendAgain: () => send(credential),
     /** Sends again with another credential, or calls `onFinal` if no other credential can help. */
     refused(status: number, challenge: string | null, onFinal: () => void): void {
       if (status !== 401 && status !== 403) {
         onFinal();
         return;
       }
-      void authorization.refused({ status, challenge, carried }).then((outcome) => {
+      void authorization.refused({ status, challenge, credential }).then((outcome) => {
         if (outcome === null || (isCredential(outcome) && isRenewed)) onFinal();
         else {
           isRenewed = true;
-          settle(outcome);
+          finish(outcome);
         }
       });
     },

@@ -26,7 +26,7 @@ export function answerDocument(tools: FrontTools, exchange: Exchange, path: stri
         ? ([403, "metrics are only for this machine"] as const)
         : ([401, "metrics take a token"] as const);
     const headers = status === 401 ? { "WWW-Authenticate": "Bearer" } : {};
-    admission.turnAway(exchange, { status, reason, principal: null }, { headers });
+    admission.refuse(exchange, { status, reason, principal: null }, { headers });
   } else {
     const document = isMetadata
       ? resource.metadata(hostOf(request) ?? "", pathOf(request.url))

@@ -11,7 +11,7 @@ import { type Principal, principalKey } from "../../client-handle.ts";
 import type { GatewayTools } from "../../gateway-tools.ts";
 import { BACKEND_UNAVAILABLE, INTERNAL_ERROR, isRpcId, type RpcId } from "../../json-rpc.ts";
 import type { ServingSet } from "../../middleware/middleware.ts";
-import { holderOf, MOST_ROLES, proofOf, SHA256_HEX } from "../session/session-record.ts";
+import { MOST_ROLES, machineOf, proofOf, SHA256_HEX } from "../session/session-record.ts";
 import type { Refusal } from "./answer.ts";
 import { type AuthenticatedRequest, type Exchange, hostOf, pathOf } from "./request.ts";
 
@@ -26,7 +26,7 @@ const MOST_UNSENT = { ofOne: 64 * 1024 * 1024, ofAll: 256 * 1024 * 1024 };
 const GUESSES = { most: 30, withinMs: 10_000 };
 /** Bounds of `#known` and of `#guesses`. */
 const MOST_KNOWN = 4_096;
-const MOST_COUNTED = 1_024;
+const MOST_GUESSERS = 1_024;
 
 /** Longest message that is parsed for its id, bytes. */
 const LONGEST_PARSED = 64 * 1024;
@@ -40,7 +40,7 @@ export interface SessionPeers {
    * Opens a stream to `machine` for one request; resolves once the machine has accepted the stream. Null: the machine
    * is away. Never rejects.
    */
-  reach(machine: string, signal: AbortSignal): Promise<Duplex | null>;
+  connect(machine: string, signal: AbortSignal): Promise<Duplex | null>;
 }
 
 interface ForwardingOptions extends GatewayTools {
@@ -81,7 +81,7 @@ export class Forwarding {
   readonly #known = new Map<string, true>();
   readonly #guesses = new Map<string, { count: number; readonly sinceMs: number }>();
   #idle: PromiseWithResolvers<void> | null = null;
-  #isLeaving = false;
+  #isDraining = false;
 
   constructor(options: ForwardingOptions) {
     this.#options = options;
@@ -95,7 +95,7 @@ export class Forwarding {
   holder(id: string): string | null {
     const peers = this.#options.peers?.();
     if (peers === undefined || peers.machine === null) return null;
-    const machine = holderOf(id);
+    const machine = machineOf(id);
     return machine !== null && machine !== peers.machine && peers.shares(machine) ? machine : null;
   }
 
@@ -117,7 +117,7 @@ export class Forwarding {
 
   /** Ends listening streams; their clients then open new ones at the next daemon. */
   leave(): void {
-    this.#isLeaving = true;
+    this.#isDraining = true;
     for (const { authenticated, isListening } of this.#inFlight) {
       if (isListening && authenticated.response.headersSent) authenticated.response.end();
     }
@@ -153,11 +153,11 @@ export class Forwarding {
       if (this.#idle !== null && this.inFlight === 0) this.#idle.resolve();
       gone.abort();
     });
-    const stream = await this.#options.peers?.().reach(message.machine, gone.signal);
+    const stream = await this.#options.peers?.().connect(message.machine, gone.signal);
     if (stream === undefined || stream === null) {
       if (gone.signal.aborted) return;
       this.#guessed(authenticated.principal, message.proof);
-      this.#options.refuse(authenticated, awayRefusal(message.machine));
+      this.#options.refuse(authenticated, unreachableRefusal(message.machine));
       return;
     }
     // The end of the stream makes the other machine cancel its work for the client.
@@ -214,7 +214,7 @@ export class Forwarding {
     else this.#isThere(proof);
     response.writeHead(status, only(answer.headers, RESPONSE_HEADERS));
     response.flushHeaders();
-    if (request.method === "GET" && this.#isLeaving) {
+    if (request.method === "GET" && this.#isDraining) {
       answer.destroy();
       response.end();
       return;
@@ -236,7 +236,7 @@ export class Forwarding {
     if (response.destroyed || response.headersSent) return;
     this.#options.refuse(
       authenticated,
-      request.method === "POST" ? lostRefusal(machine, rpcId) : awayRefusal(machine),
+      request.method === "POST" ? lostRefusal(machine, rpcId) : unreachableRefusal(machine),
     );
   }
 
@@ -284,7 +284,7 @@ export class Forwarding {
     const before = count === 1 ? undefined : this.#guesses.get(key);
     this.#guesses.delete(key);
     this.#guesses.set(key, { count, sinceMs: before?.sinceMs ?? this.#options.clock.monotonicMs() });
-    dropOldest(this.#guesses, MOST_COUNTED);
+    dropOldest(this.#guesses, MOST_GUESSERS);
   }
 
   #isThere(proof: string): void {
@@ -298,7 +298,7 @@ function isTooMuch(unsent: number, bytes: number, most: number): boolean {
   return bytes > 0 && unsent > 0 && unsent + bytes > most;
 }
 
-function awayRefusal(machine: string): Refusal {
+function unreachableRefusal(machine: string): Refusal {
   return {
     status: 404,
     message: `the gateway with this session (${machine}) is away; initialize again`,
@@ -391,18 +391,18 @@ const callerOf = reader(
   }),
 );
 
-function readCaller(said: string): Principal | null {
-  const caller = callerOf(jsonObject(said));
+function readCaller(header: string): Principal | null {
+  const caller = callerOf(jsonObject(header));
   // An anonymous client has no signed token.
   const isInvalid = caller?.kind === "anonymous" && (caller.id !== undefined || caller.subject !== undefined);
   return isInvalid ? null : caller;
 }
 
 function only(headers: IncomingHttpHeaders, names: readonly string[]): OutgoingHttpHeaders {
-  const kept: OutgoingHttpHeaders = {};
+  const selected: OutgoingHttpHeaders = {};
   for (const name of names) {
     const value: unknown = headers[name];
-    if (typeof value === "string") kept[name] = value;
+    if (typeof value === "string") selected[name] = value;
   }
-  return kept;
+  return selected;
 }

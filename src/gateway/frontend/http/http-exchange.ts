@@ -86,7 +86,7 @@ export class HttpExchange implements CallStream {
 
   send(json: string): boolean {
     if (this.#isLost || this.#missing === 0 || !this.#accepts.events) return false;
-    return this.#hold(json) || this.#streaming().send(json);
+    return this.#buffer(json) || this.#streaming().send(json);
   }
 
   notify(json: string): boolean {
@@ -128,7 +128,7 @@ export class HttpExchange implements CallStream {
   }
 
   /** Returns false if the notification is to be sent now. */
-  #hold(json: string): boolean {
+  #buffer(json: string): boolean {
     const { session, staysJson = false } = this.#options;
     if (session !== null || !staysJson || !this.#accepts.json || this.#stream !== null) return false;
     this.#bufferedCharacters += json.length;
@@ -178,7 +178,7 @@ export class HttpExchange implements CallStream {
     const { session, resumable = null } = this.#options;
     // Once all answers are sent, the client may still answer questions by other POSTs.
     const onSilent = (): void => {
-      if (this.#missing > 0) session?.outletClosed(this);
+      if (this.#missing > 0) session?.streamClosed(this);
     };
     const onGone = (): void => {
       this.#isGone = true;

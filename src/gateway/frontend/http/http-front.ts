@@ -187,7 +187,7 @@ export class HttpFront implements AsyncDisposable {
   }
 
   /** Resolves when all streams of HTTP+SSE have left. */
-  streamsLeft(): Promise<void> {
+  streamsDrained(): Promise<void> {
     return this.#legacy.left;
   }
 
@@ -321,7 +321,7 @@ export class HttpFront implements AsyncDisposable {
     if (session === null) return;
     const { "last-event-id": lastEventId } = request.headers;
     if (typeof lastEventId === "string" && this.#resume(authenticated, session, lastEventId)) return;
-    const stream = new SseStream(this.#parts, response, () => session.outletClosed(stream));
+    const stream = new SseStream(this.#parts, response, () => session.streamClosed(stream));
     session.listen(stream);
     if (this.#admission.hasHandedOver) stream.end();
   }
@@ -423,7 +423,7 @@ export class HttpFront implements AsyncDisposable {
       if (begins !== null) this.#initialize(authenticated, accepts, begins);
       else this.#refuse(authenticated, { status: 400, message: "the Mcp-Session-Id header is missing" });
     } else if (message.kind === "request") {
-      if (!this.#admission.mayAsk(authenticated, session, message.message)) return;
+      if (!this.#admission.mayRequest(authenticated, session, message.message)) return;
       const staysJson = accepts.json && refusesLargeEvents(authenticated.request);
       const slow = this.#slow[staysJson ? "staysJson" : "usual"];
       // Clients of older protocol versions treat an event without data as an error, so their answers are not
@@ -464,7 +464,7 @@ export class HttpFront implements AsyncDisposable {
       this.#refuse(authenticated, { ...checked.reply.error, status: checked.status, id });
       return;
     }
-    if (!this.#admission.mayAsk(authenticated, checked.request, message.message)) return;
+    if (!this.#admission.mayRequest(authenticated, checked.request, message.message)) return;
     const { gateway, modern } = this.#options;
     const fault = checkParamHeaders(checked.request, headers, () =>
       gateway.served.forClient(checked.request),
@@ -483,7 +483,7 @@ export class HttpFront implements AsyncDisposable {
   #takeBatch(authenticated: AuthenticatedRequest, accepts: Accepts, batch: Batch): void {
     const { request, response } = authenticated;
     const { session, errors, answers } = batch;
-    if (!this.#admission.mayAskAll(authenticated, batch)) return;
+    if (!this.#admission.mayRequestAll(authenticated, batch)) return;
     if (answers > errors.length) {
       const options = { session, trace: traceOf(request), batch: answers };
       serveBatch(batch, new HttpExchange(this.#parts, response, accepts, options));
@@ -503,9 +503,12 @@ export class HttpFront implements AsyncDisposable {
       exchange.answer(request.id, introduction.reply);
       return;
     }
-    const room = this.store.makeRoom(authenticated.principal);
-    if (room.kind !== "room") {
-      this.#refuse(authenticated, { ...refusalOfSession(room, authenticated.principal), id: request.id });
+    const admission = this.store.admit(authenticated.principal);
+    if (admission.kind !== "room") {
+      this.#refuse(authenticated, {
+        ...refusalOfSession(admission, authenticated.principal),
+        id: request.id,
+      });
       return;
     }
     const { principal } = authenticated;
@@ -526,7 +529,9 @@ export class HttpFront implements AsyncDisposable {
     const saved = this.store.save(session);
     if (saved === null) answer();
     else
-      void saved.then((kept) => this.#guarded(authenticated, () => (kept === "lost" ? refuse() : answer())));
+      void saved.then((stored) =>
+        this.#guarded(authenticated, () => (stored === "lost" ? refuse() : answer())),
+      );
   }
 }
 

@@ -51,7 +51,7 @@ export class LegacySse {
   readonly #channels = new Map<string, Channel>();
   /** By stream: how to serve the messages that wait for it. */
   readonly #early = new Map<string, (() => void)[]>();
-  #leaving: { readonly pass: HandOffConnection | null } | null = null;
+  #draining: { readonly pass: HandOffConnection | null } | null = null;
   readonly #left = Promise.withResolvers<void>();
   #isPreviousHere: boolean;
 
@@ -91,9 +91,9 @@ export class LegacySse {
   }
 
   /** Continues a stream that the previous daemon has passed on; closes it if the client's token is withdrawn. */
-  continue({ id, principal: said, limit, session: record }: HandedOffStream, socket: Socket): void {
+  continue({ id, principal: caller, limit, session: record }: HandedOffStream, socket: Socket): void {
     const { gateway, sessions } = this.#tools;
-    const principal = gateway.served.refresh(said);
+    const principal = gateway.served.refresh(caller);
     if (principal === null) {
       socket.destroy();
       return;
@@ -124,7 +124,8 @@ export class LegacySse {
       return;
     }
     if (id === null || !this.#isEarly(id)) this.#accept(authenticated, id);
-    else this.#holdEarly(id, () => this.#tools.guarded(authenticated, () => this.#accept(authenticated, id)));
+    else
+      this.#delayEarly(id, () => this.#tools.guarded(authenticated, () => this.#accept(authenticated, id)));
   }
 
   #accept(authenticated: AuthenticatedRequest, id: string | null): void {
@@ -144,15 +145,18 @@ export class LegacySse {
   }
 
   /**
-   * Finds a stream by the proof of its id. `said`: the principal that another machine has authenticated; `principal`:
+   * Finds a stream by the proof of its id. `caller`: the principal that another machine has authenticated; `principal`:
    * the client's principal on this machine. Returns null if there is no such stream, or the client may not use it.
    */
-  findShared(proof: string, said: Principal): { readonly id: string; readonly principal: Principal } | null {
+  findShared(
+    proof: string,
+    caller: Principal,
+  ): { readonly id: string; readonly principal: Principal } | null {
     const check = checkOf(proof);
     const channel = this.#channels.values().find((one) => one.check === check);
     if (channel === undefined) return null;
     const own = channel.session?.principal ?? channel.principal;
-    const principal = actingPrincipal(said, own, this.#tools.gateway.served);
+    const principal = actingPrincipal(caller, own, this.#tools.gateway.served);
     return principal === null ? null : { id: channel.id, principal };
   }
 
@@ -161,7 +165,7 @@ export class LegacySse {
    * next daemon.
    */
   leave(pass: HandOffConnection | null): void {
-    this.#leaving ??= { pass };
+    this.#draining ??= { pass };
     for (const channel of [...this.#channels.values()]) this.#moveIfQuiet(channel);
     if (this.#channels.size === 0) this.#left.resolve();
   }
@@ -187,7 +191,7 @@ export class LegacySse {
       onWritten: () => this.#moveIfQuiet(channel),
       onClosed: () => {
         this.#channels.delete(id);
-        if (this.#leaving !== null && this.#channels.size === 0) this.#left.resolve();
+        if (this.#draining !== null && this.#channels.size === 0) this.#left.resolve();
       },
     });
     this.#channels.set(id, channel);
@@ -195,8 +199,8 @@ export class LegacySse {
   }
 
   #moveIfQuiet(channel: Channel): void {
-    if (this.#leaving === null || !channel.isQuiet) return;
-    const { pass } = this.#leaving;
+    if (this.#draining === null || !channel.isQuiet) return;
+    const { pass } = this.#draining;
     const { session } = channel;
     if (pass === null) channel.finish();
     else channel.passOn(pass, session === null ? null : this.#tools.sessions.recordOf(session));
@@ -208,7 +212,7 @@ export class LegacySse {
     return all < MOST_EARLY.all && (this.#early.get(id)?.length ?? 0) < MOST_EARLY.ofStream;
   }
 
-  #holdEarly(id: string, serve: () => void): void {
+  #delayEarly(id: string, serve: () => void): void {
     const timer: Timer = this.#tools.parts.clock.setTimer(EARLY_MS, () => this.#serveEarly(id));
     const waiting = this.#early.get(id) ?? [];
     waiting.push(() => {
@@ -292,7 +296,7 @@ export class LegacySse {
       return;
     }
     if (incoming.kind === "batch") {
-      if (!admission.mayAskAll(authenticated, incoming)) return;
+      if (!admission.mayRequestAll(authenticated, incoming)) return;
       answerEmpty(authenticated.response, 202);
       serveBatch(
         incoming,
@@ -319,7 +323,7 @@ export class LegacySse {
       this.#reply(authenticated, channel, id, { result: {} });
     else {
       const session = channel.session ?? this.#resume(authenticated, channel, id);
-      if (session === null || !this.#tools.admission.mayAsk(authenticated, session, request)) return;
+      if (session === null || !this.#tools.admission.mayRequest(authenticated, session, request)) return;
       answerEmpty(authenticated.response, 202);
       session.serve(request, channel);
     }
@@ -330,7 +334,7 @@ export class LegacySse {
    * session. Null: the request is refused.
    */
   #resume(authenticated: AuthenticatedRequest, channel: Channel, id: RpcId): Session | null {
-    if (!this.#makeRoom(authenticated, id)) return null;
+    if (!this.#admit(authenticated, id)) return null;
     const protocolVersion = versionOf(authenticated) ?? UNSAID_VERSION;
     return this.#begin(
       channel,
@@ -340,12 +344,12 @@ export class LegacySse {
   }
 
   /** False: there is no room for one more session, and the request is refused. */
-  #makeRoom(authenticated: AuthenticatedRequest, id: RpcId): boolean {
+  #admit(authenticated: AuthenticatedRequest, id: RpcId): boolean {
     const { sessions, refuse } = this.#tools;
-    const room = sessions.makeRoom(authenticated.principal);
-    if (room.kind !== "room")
-      refuse(authenticated, { ...refusalOfSession(room, authenticated.principal), id });
-    return room.kind === "room";
+    const admission = sessions.admit(authenticated.principal);
+    if (admission.kind !== "room")
+      refuse(authenticated, { ...refusalOfSession(admission, authenticated.principal), id });
+    return admission.kind === "room";
   }
 
   #reply(authenticated: AuthenticatedRequest, channel: Channel, id: RpcId, reply: Reply): void {
@@ -361,7 +365,7 @@ export class LegacySse {
       this.#reply(authenticated, channel, id, introduction.reply);
       return;
     }
-    if (!this.#makeRoom(authenticated, id)) return;
+    if (!this.#admit(authenticated, id)) return;
     const { client } = introduction;
     this.#reply(authenticated, channel, id, initializeReply(gateway, { ...client, principal, group: null }));
     this.#begin(channel, client, principal);
@@ -403,7 +407,7 @@ class Channel implements CallStream, ListeningStream {
     this.#options = options;
     this.#stream = options.openStream(() => {
       options.onClosed();
-      this.session?.outletClosed(this);
+      this.session?.streamClosed(this);
       this.session?.end("the client closed its stream");
     });
   }

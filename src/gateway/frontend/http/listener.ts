@@ -76,7 +76,7 @@ export class Listener {
   /** The bound address; null: the server has not listened yet. */
   #bound: AddressInfo | null = null;
   isListening = false;
-  #isLeaving = false;
+  #isDraining = false;
   #stopped = false;
   #timer: Timer | null = null;
 
@@ -104,8 +104,8 @@ export class Listener {
       this.#limit + connectionLimit(CLOSING_CONNECTIONS.most, CLOSING_CONNECTIONS.share);
     this.#server.on("request", (request, response) => {
       this.#connections.requested(request, response);
-      if (this.#stopped || this.#isLeaving) response.setHeader("Connection", "close");
-      if (this.#isLeaving && !isOfSession(request)) answerMoved(response);
+      if (this.#stopped || this.#isDraining) response.setHeader("Connection", "close");
+      if (this.#isDraining && !isOfSession(request)) answerMoved(response);
       else handler(request, response);
     });
     this.#server.on("clientError", (error, socket) => {
@@ -114,7 +114,7 @@ export class Listener {
       if (!isIdle) answerClientError(error, socket);
     });
     this.#server.on("connection", (socket) => this.#connected(socket));
-    this.#server.on("drop", () => this.#noteRefusal());
+    this.#server.on("drop", () => this.#recordRefusal());
   }
 
   /** Rejects with the system's error. */
@@ -159,7 +159,7 @@ export class Listener {
 
   /** Refuses requests without a session from now on, and ends each connection with its next response. */
   leave(): void {
-    this.#isLeaving = true;
+    this.#isDraining = true;
   }
 
   /** Accepts no new connections; each open one ends with its next response. */
@@ -176,7 +176,7 @@ export class Listener {
       throw await listenFailed(error, { ...this.#options, port: this.port });
     }
     this.#stopped = false;
-    this.#isLeaving = false;
+    this.#isDraining = false;
   }
 
   /** Takes a connection that another process has passed, by its handle; closes it if it came to another address. */
@@ -258,8 +258,8 @@ export class Listener {
   }
 
   #connected(socket: Socket): void {
-    if (this.#connections.size >= this.#limit && !this.#connections.makeRoom()) {
-      this.#noteRefusal();
+    if (this.#connections.size >= this.#limit && !this.#connections.closeOldest()) {
+      this.#recordRefusal();
       socket.destroy();
       return;
     }
@@ -280,13 +280,13 @@ export class Listener {
   readonly #check = (): void => {
     const { clock } = this.#options;
     const nowMs = clock.monotonicMs();
-    for (const [socket, seen] of this.#connections.bySocket) {
+    for (const [socket, opened] of this.#connections.bySocket) {
       const { bytesWritten: written, writableLength: unread } = socket;
-      if (seen.response?.writableFinished === true) seen.response = null;
-      if (unread === 0 || written !== seen.written || unread !== seen.unread) {
-        Object.assign(seen, { written, unread, unreadSinceMs: nowMs });
-      } else if (nowMs - seen.unreadSinceMs >= STALL_LIMIT_MS) socket.destroy();
-      const isOld = nowMs - seen.openedMs >= KEEP_ALIVE_TIMEOUT_MS;
+      if (opened.response?.writableFinished === true) opened.response = null;
+      if (unread === 0 || written !== opened.written || unread !== opened.unread) {
+        Object.assign(opened, { written, unread, unreadSinceMs: nowMs });
+      } else if (nowMs - opened.unreadSinceMs >= STALL_LIMIT_MS) socket.destroy();
+      const isOld = nowMs - opened.openedMs >= KEEP_ALIVE_TIMEOUT_MS;
       if (isOld && isSilent(socket)) socket.destroy();
     }
     this.#timer = this.#connections.size > 0 ? clock.setTimer(CHECK_MS, this.#check) : null;
@@ -297,7 +297,7 @@ export class Listener {
     this.#timer = null;
   }
 
-  #noteRefusal(): void {
+  #recordRefusal(): void {
     this.#refused += 1;
     this.#refusals.due();
   }

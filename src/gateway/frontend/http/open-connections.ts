@@ -69,7 +69,7 @@ export class OpenConnections {
    * Closes the oldest connection that has sent nothing; else the oldest with a slow request; else the one that is idle
    * for longest. False: all are in use.
    */
-  makeRoom(): boolean {
+  closeOldest(): boolean {
     const socket = this.#oldestSilent() ?? this.#nextUnused();
     if (socket === null) return false;
     this.delete(socket);

@@ -22,7 +22,7 @@ export async function findPortHolderLinux(port: number): Promise<PortHolder | nu
     // This process comes last, as it may also listen at an overlapping address.
     pids.sort((a, b) => Number(Number(a) === process.pid) - Number(Number(b) === process.pid));
     for (const pid of pids) {
-      if (await holdsOne(`/proc/${pid}/fd`, sockets)) {
+      if (await hasOneOf(`/proc/${pid}/fd`, sockets)) {
         return { pid: Number(pid), command: processName(`/proc/${pid}`) };
       }
     }
@@ -48,7 +48,7 @@ export function listeningSockets(table: string, port: number): string[] {
 }
 
 /** True if a descriptor in `folder`, a folder of /proc, is one of `sockets`. Never rejects. */
-export async function holdsOne(folder: string, sockets: ReadonlySet<string>): Promise<boolean> {
+export async function hasOneOf(folder: string, sockets: ReadonlySet<string>): Promise<boolean> {
   // Reading the folder fails if the process belongs to another user or has ended.
   for (const name of await readdir(folder).catch(() => [])) {
     // `readlink` fails if the descriptor has since been closed.

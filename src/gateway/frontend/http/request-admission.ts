@@ -13,7 +13,7 @@ import { isProtocolVersion } from "../../protocol.ts";
 import type { FrontGateway } from "../session/front-contract.ts";
 import type { Batch, Incoming } from "../session/incoming.ts";
 import { type Session, WITHDRAWN } from "../session/session.ts";
-import { holderOf } from "../session/session-record.ts";
+import { machineOf } from "../session/session-record.ts";
 import type { SessionStore } from "../session/session-store.ts";
 import type { Refusal } from "./answer.ts";
 import type { Forwarding } from "./forwarding.ts";
@@ -99,14 +99,14 @@ export class RequestAdmission {
     const repeated = repeatedHeader(request);
     if (repeated !== null) {
       const reason = `the request has more than one ${repeated} header`;
-      this.turnAway(exchange, { status: 400, reason, principal: null });
+      this.refuse(exchange, { status: 400, reason, principal: null });
       return null;
     }
     const { origin } = request.headers;
     const methods = origin === undefined ? null : this.#methodsFor(origin, pathOf(request.url));
     const foreign = this.#refusalFor(hostOf(request), origin, methods !== null);
     if (foreign !== null) {
-      this.turnAway(exchange, { status: 403, reason: foreign, principal: null });
+      this.refuse(exchange, { status: 403, reason: foreign, principal: null });
       return null;
     }
     if (origin !== undefined && methods !== null) letRead(response, origin);
@@ -144,20 +144,20 @@ export class RequestAdmission {
   }
 
   /** Returns false if the token lacks a scope for the request; the request is then refused. */
-  mayAsk(
+  mayRequest(
     authenticated: AuthenticatedRequest,
     client: ServedClient,
     { id, method, params }: RpcRequest,
   ): boolean {
     const served = this.#gateway.served.forClient(client);
-    const lacking = served.missingScope(authenticated.principal, method, params);
-    if (lacking !== null) this.#unauthorized(authenticated, lacking, authenticated.principal.name, id);
-    return lacking === null;
+    const missing = served.missingScope(authenticated.principal, method, params);
+    if (missing !== null) this.#unauthorized(authenticated, missing, authenticated.principal.name, id);
+    return missing === null;
   }
 
-  mayAskAll(authenticated: AuthenticatedRequest, { session, messages }: Batch): boolean {
+  mayRequestAll(authenticated: AuthenticatedRequest, { session, messages }: Batch): boolean {
     return messages.every(
-      (one) => one.kind !== "request" || this.mayAsk(authenticated, session, one.message),
+      (one) => one.kind !== "request" || this.mayRequest(authenticated, session, one.message),
     );
   }
 
@@ -182,15 +182,15 @@ export class RequestAdmission {
     const { name: principal } = authenticated.principal;
     const reason = found === null ? UNKNOWN_SESSION : "the session is another principal's";
     if (this.hasHandedOver) {
-      this.turnAway(authenticated, { status: 503, reason, principal }, HANDED_OVER);
+      this.refuse(authenticated, { status: 503, reason, principal }, HANDED_OVER);
       return;
     }
-    const machine = holderOf(sessionId(authenticated.request) ?? "");
+    const machine = machineOf(sessionId(authenticated.request) ?? "");
     const message =
       machine === null
         ? UNKNOWN_SESSION
         : `the session, which began on ${machine}, is not known here, or has ended; initialize again`;
-    this.turnAway(authenticated, { status: 404, reason, principal }, { message });
+    this.refuse(authenticated, { status: 404, reason, principal }, { message });
   }
 
   /** The session that the request's Mcp-Session-Id names. */
@@ -218,7 +218,7 @@ export class RequestAdmission {
       status === 503
         ? { "Retry-After": "5" }
         : { "WWW-Authenticate": challenge(refused, this.#metadataUrl(exchange.request)) };
-    this.turnAway(exchange, { status, reason, principal }, { headers, id });
+    this.refuse(exchange, { status, reason, principal }, { headers, id });
   }
 
   /** Null: no authorization server is configured. */
@@ -231,14 +231,14 @@ export class RequestAdmission {
   }
 
   /** Refuses the request and reports it to the audit. A 401 is delayed for addresses that try many wrong tokens. */
-  turnAway(
+  refuse(
     exchange: Exchange,
     record: Omit<RefusedRequest, "remote">,
     refusal: Omit<Partial<Refusal>, "status"> = {},
   ): void {
     const { status, reason } = record;
     const remote = remoteOf(exchange.request);
-    this.#gateway.turnedAway({ ...record, remote });
+    this.#gateway.requestRefused({ ...record, remote });
     const answer = (): void => this.#refuse(exchange, { message: reason, ...refusal, status });
     if (status === 401) this.#wrongTokens.refuse(remote, answer);
     else answer();
@@ -261,14 +261,14 @@ function challenge({ error, reason, scope }: RefusedAuthentication, metadataUrl:
 
 /** The status is 429 if the principal has reached its own limit, and 503 if the whole table is full. */
 export function refusalOfSession(
-  room: Exclude<ReturnType<SessionStore["makeRoom"]>, { readonly kind: "room" }>,
+  admission: Exclude<ReturnType<SessionStore["admit"]>, { readonly kind: "room" }>,
   principal: Principal,
 ): Refusal {
   const headers = { "Retry-After": "10" };
-  if (room.kind === "full") {
-    return { status: 503, message: `there are ${room.sessions} sessions, all of them in use`, headers };
+  if (admission.kind === "full") {
+    return { status: 503, message: `there are ${admission.sessions} sessions, all of them in use`, headers };
   }
-  const { allowed } = room;
+  const { allowed } = admission;
   return {
     status: 429,
     code: LIMIT_REACHED,

@@ -116,13 +116,13 @@ export function repeatedHeader({ rawHeaders, headers }: IncomingMessage): string
   let names = 0;
   for (const _ in headers) names += 1;
   if (names * 2 === rawHeaders.length) return null;
-  const seen = new Set<string>();
+  const visited = new Set<string>();
   for (let index = 0; index < rawHeaders.length; index += 2) {
     const written = rawHeaders[index] ?? "";
     const name = written.toLowerCase();
     if (!UNIQUE.has(name) && !name.startsWith(UNIQUE_PREFIX)) continue;
-    if (seen.has(name)) return written;
-    seen.add(name);
+    if (visited.has(name)) return written;
+    visited.add(name);
   }
   return null;
 }

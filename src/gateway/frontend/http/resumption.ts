@@ -14,23 +14,23 @@ import { SseStream, type StreamParts } from "./sse-stream.ts";
 /**
  * How many characters of an answer are kept while its connection works, because the last events may not have arrived.
  */
-const KEPT_CONNECTED = 256 * 1024;
+const RETAINED_CONNECTED = 256 * 1024;
 /** Maximum number of characters that are kept of an answer after its connection broke or its result was sent. */
-const KEPT_BROKEN = 8 * 1024 * 1024;
+const RETAINED_BROKEN = 8 * 1024 * 1024;
 /**
  * Maximum number of characters kept of all answers together. Beyond it, the principal with the most kept characters
  * loses its oldest answer.
  */
-const KEPT_IN_ALL = 32 * 1024 * 1024;
+const RETAINED_IN_ALL = 32 * 1024 * 1024;
 /** How long a broken connection can be resumed. */
 const RESUMED_WITHIN_MS = 120_000;
 /** How long a question on a broken connection waits for its client: other clients may need the server. */
-const ASKED_WITHIN_MS = 15_000;
+const ANSWERS_WITHIN_MS = 15_000;
 /**
  * A completely written answer is kept for one to two times this long in case it has not arrived, unless the bounds
  * on number and size remove it earlier.
  */
-const COMPLETE_KEPT_MS = 10_000;
+const COMPLETE_RETAINED_MS = 10_000;
 /** Maximum number of completely written answers that are kept. */
 const MOST_COMPLETE = 256;
 /** Time after which a client reconnects. */
@@ -53,11 +53,11 @@ export class Resumption implements Disposable {
   /** Streams whose whole answer is written. */
   readonly #complete: CoarseTimer<ResumableStream>;
   #count = 0;
-  #keptCharacters = 0;
+  #retainedCharacters = 0;
 
   constructor(parts: StreamParts) {
     this.parts = parts;
-    this.#complete = new CoarseTimer(parts.clock, COMPLETE_KEPT_MS, (stream) => stream.giveUp());
+    this.#complete = new CoarseTimer(parts.clock, COMPLETE_RETAINED_MS, (stream) => stream.giveUp());
   }
 
   /** Opens a stream on `response`. The stream answers the request `id`. */
@@ -83,9 +83,9 @@ export class Resumption implements Disposable {
 
   /** Call this when the number of characters that streams keep has changed by `characters`. */
   resized(characters: number): void {
-    this.#keptCharacters += characters;
+    this.#retainedCharacters += characters;
     if (characters <= 0) return;
-    while (this.#keptCharacters > KEPT_IN_ALL) {
+    while (this.#retainedCharacters > RETAINED_IN_ALL) {
       const oldest = this.#oldestOfLargest();
       if (oldest === undefined) return;
       oldest.clear();
@@ -124,8 +124,8 @@ export class Resumption implements Disposable {
    * undefined: no stream keeps anything.
    */
   #oldestOfLargest(): ResumableStream | undefined {
-    const kept = [...this.#streams.values()].filter(({ characters }) => characters > 0);
-    const groups = [...Map.groupBy(kept, ({ session }) => principalKey(session.principal)).values()];
+    const retained = [...this.#streams.values()].filter(({ characters }) => characters > 0);
+    const groups = [...Map.groupBy(retained, ({ session }) => principalKey(session.principal)).values()];
     const sumOf = (own: readonly ResumableStream[]): number =>
       own.reduce((sum, { characters }) => sum + characters, 0);
     return groups.reduce((a, b) => (sumOf(b) > sumOf(a) ? b : a), [])[0];
@@ -134,14 +134,14 @@ export class Resumption implements Disposable {
 
 interface StreamHandlers {
   /**
-   * The connection has been broken for `ASKED_WITHIN_MS`: servers no longer wait for this client's answers.
+   * The connection has been broken for `ANSWERS_WITHIN_MS`: servers no longer wait for this client's answers.
    */
   onSilent(): void;
   /** Called once, when the answer can no longer be resumed. */
   onGone(): void;
 }
 
-interface KeptEvent {
+interface RetainedEvent {
   readonly number: number;
   /** Null: an empty event that ends the answer. */
   readonly json: string | null;
@@ -154,7 +154,7 @@ export class ResumableStream {
   /** The request's id in the form that event ids contain. */
   readonly #idText: string;
   readonly #handlers: StreamHandlers;
-  #events: KeptEvent[] = [];
+  #events: RetainedEvent[] = [];
   /** Characters in `#events`. */
   characters = 0;
   #lastNumber = 0;
@@ -215,7 +215,7 @@ export class ResumableStream {
   /** Sends the message, or keeps it until the client reconnects. False: the client will not get it. */
   send(json: string): boolean {
     if (this.#isEnded || this.#isGone || this.#isSilent) return false;
-    this.#keep(json, this.#stream === null ? KEPT_BROKEN : KEPT_CONNECTED);
+    this.#keep(json, this.#stream === null ? RETAINED_BROKEN : RETAINED_CONNECTED);
     if (this.#stream?.send(json, this.#headOf(this.#lastNumber)) === false) {
       // The client has left too much unread.
       this.#stream = null;
@@ -228,7 +228,7 @@ export class ResumableStream {
   sendAnyway(json: string | null): void {
     if (this.#isEnded || this.#isGone) return;
     this.#isEnded = true;
-    this.#keep(json, KEPT_BROKEN);
+    this.#keep(json, RETAINED_BROKEN);
     if (this.#stream === null) return;
     this.#write(this.#stream, this.#lastNumber, json);
     this.#stream.end();
@@ -258,8 +258,8 @@ export class ResumableStream {
   #broke(): void {
     if (this.#isGone) return;
     const { clock } = this.#owner.parts;
-    this.#timer ??= clock.setTimer(ASKED_WITHIN_MS, () => {
-      this.#timer = clock.setTimer(RESUMED_WITHIN_MS - ASKED_WITHIN_MS, () => this.giveUp());
+    this.#timer ??= clock.setTimer(ANSWERS_WITHIN_MS, () => {
+      this.#timer = clock.setTimer(RESUMED_WITHIN_MS - ANSWERS_WITHIN_MS, () => this.giveUp());
       this.#isSilent = true;
       this.#handlers.onSilent();
     });

@@ -3,7 +3,7 @@ import type { ServerResponse } from "node:http";
 import { Socket } from "node:net";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import { BACKLOG_LIMIT_BYTES } from "../session/client-stream.ts";
-import { type KeepAlive, type KeptStream, PacedWriter } from "../session/paced-writer.ts";
+import { type KeepAlive, type PacedStream, PacedWriter } from "../session/paced-writer.ts";
 import type { ListeningStream } from "../session/session.ts";
 import { type HandOffConnection, passOne } from "./passed-connections.ts";
 
@@ -18,7 +18,7 @@ export interface StreamParts {
   readonly keepAlive: KeepAlive;
 }
 
-export class SseStream implements ListeningStream, KeptStream {
+export class SseStream implements ListeningStream, PacedStream {
   readonly #response: ServerResponse | Socket;
   readonly #writer: PacedWriter;
   readonly #keepAlive: KeepAlive;

@@ -52,9 +52,9 @@ export type Stopping = () => { readonly reply: Reply; readonly isOver: boolean }
 /** Suspends calls while their client is asked for input, from one request of the client to the next. */
 export interface CallSuspension {
   /** Asks the client within the call; null: the call has ended. Never rejects. */
-  ask(call: ModernCall, ...question: ServerRequest): Promise<Reply | null>;
+  request(call: ModernCall, ...question: ServerRequest): Promise<Reply | null>;
   /** Takes a request with `requestState` or `inputResponses`. */
-  resume(request: ModernRequest, outlet: CallStream, stopping: Stopping): Resumed;
+  resume(request: ModernRequest, stream: CallStream, stopping: Stopping): Resumed;
   /** The call's reply, as the client gets it. */
   outgoing(call: ModernCall, reply: Reply): Reply;
   /** Takes the reply of a suspended call. */
@@ -62,7 +62,7 @@ export interface CallSuspension {
   /** True if the client has been away for so long that it may never return. */
   isIdle(call: ModernCall): boolean;
   /** Ends a suspended call, because another client needs the server. */
-  giveWay(call: ModernCall): void;
+  evict(call: ModernCall): void;
   /** Ends all suspended calls, and refuses further questions. */
   end(reason: string): void;
 }
@@ -76,20 +76,20 @@ export class ModernCall implements CallHandle {
   /** The client's newest request of this call. */
   newest: ModernRequest;
   /** Where the answer goes; null while the call is suspended, and once it is answered. */
-  #outlet: CallStream | null;
+  #stream: CallStream | null;
   /** A reply that came while the call was suspended; the client's next request gets it. */
   #early: Reply | null = null;
   /** A person has agreed to the call, in this round or an earlier one. */
   isAgreed: boolean;
 
-  constructor(parts: CallParts, request: ModernRequest, begin: CallBegin, outlet: CallStream) {
+  constructor(parts: CallParts, request: ModernRequest, begin: CallBegin, stream: CallStream) {
     const { params, isAgreed, task = null } = begin;
     const { method, trace } = request;
     this.#parts = parts;
     this.isAgreed = isAgreed;
     this.client = parts.identity;
     this.newest = request;
-    this.#outlet = outlet;
+    this.#stream = stream;
     const { served } = parts;
     this.work = served.unwrapCallTool({
       method,
@@ -112,18 +112,18 @@ export class ModernCall implements CallHandle {
   }
 
   get congested(): Promise<void> | null {
-    return this.#outlet?.congested ?? null;
+    return this.#stream?.congested ?? null;
   }
 
   notify(method: string, params: JsonObject | undefined): void {
-    if (this.#outlet === null || NOT_WITHIN.has(method)) return;
+    if (this.#stream === null || NOT_WITHIN.has(method)) return;
     const wanted = this.#wanted(method, params);
     const json = wanted === null ? null : jsonOf({ jsonrpc: "2.0", method, params: wanted });
-    if (json !== null) this.#outlet.send(json);
+    if (json !== null) this.#stream.send(json);
   }
 
   request(...question: ServerRequest): Promise<Reply | null> {
-    return this.#parts.suspension.ask(this, ...question);
+    return this.#parts.suspension.request(this, ...question);
   }
 
   get mayBeEvicted(): boolean {
@@ -131,7 +131,7 @@ export class ModernCall implements CallHandle {
   }
 
   evict(): void {
-    this.#parts.suspension.giveWay(this);
+    this.#parts.suspension.evict(this);
   }
 
   agree(): void {
@@ -140,15 +140,15 @@ export class ModernCall implements CallHandle {
 
   /** Answers the open request. The call continues without an open request. */
   detach(reply: Reply): void {
-    const outlet = this.#outlet;
-    this.#outlet = null;
-    outlet?.answer(this.id, this.#parts.complete(this.newest, reply));
+    const stream = this.#stream;
+    this.#stream = null;
+    stream?.answer(this.id, this.#parts.complete(this.newest, reply));
   }
 
   /** Continues the call in the client's next request; answers at once if the call already has its reply. */
-  attach(request: ModernRequest, outlet: CallStream): void {
+  attach(request: ModernRequest, stream: CallStream): void {
     this.newest = request;
-    this.#outlet = outlet;
+    this.#stream = stream;
     const early = this.#early;
     this.#early = null;
     if (early !== null) this.answer(early);
@@ -156,24 +156,24 @@ export class ModernCall implements CallHandle {
 
   /** Called once, with the call's reply. */
   answer(reply: Reply): void {
-    const outlet = this.#outlet;
-    this.#outlet = null;
-    if (outlet === null) {
+    const stream = this.#stream;
+    this.#stream = null;
+    if (stream === null) {
       this.#early = reply;
       this.#parts.suspension.early(this, reply);
       return;
     }
     const { suspension, complete } = this.#parts;
-    outlet.answer(this.id, complete(this.newest, suspension.outgoing(this, reply)));
+    stream.answer(this.id, complete(this.newest, suspension.outgoing(this, reply)));
   }
 
   /**
-   * Called when the client has closed the connection of `outlet`. Cancels the call if its answer would go
+   * Called when the client has closed the connection of `stream`. Cancels the call if its answer would go
    * there.
    */
-  gone(outlet: CallStream, reason: unknown): void {
-    if (this.#outlet !== outlet) return;
-    this.#outlet = null;
+  gone(stream: CallStream, reason: unknown): void {
+    if (this.#stream !== stream) return;
+    this.#stream = null;
     this.abort(reason);
   }
 

@@ -68,9 +68,9 @@ export class Listeners {
   }
 
   /** Returns a function to call when the client has closed the connection. */
-  listen(request: ModernRequest, outlet: CallStream): () => void {
+  listen(request: ModernRequest, stream: CallStream): () => void {
     const refuse = (reply: Reply): (() => void) => {
-      outlet.answer(request.id, reply);
+      stream.answer(request.id, reply);
       return () => {};
     };
     const wanted = subscriptionIn(request.params["notifications"]);
@@ -78,7 +78,7 @@ export class Listeners {
     const missing = wanted.taskIds.length > 0 ? missingTasks(request.capabilities) : null;
     const refusal = missing ?? this.#refusal(request.principal);
     if (refusal !== null) return refuse(refusal);
-    const listener = new Listener(request, outlet, this.#gateway, () => this.#open.delete(listener));
+    const listener = new Listener(request, stream, this.#gateway, () => this.#open.delete(listener));
     this.#open.add(listener);
     void listener.begin(this.#isEnding ? NOTHING : wanted, this.#clock);
     return () => listener.close(null);
@@ -113,7 +113,7 @@ class Listener implements SessionPort {
   readonly busy = true;
   readonly principal: Principal;
   readonly #id: RpcId;
-  readonly #outlet: CallStream;
+  readonly #stream: CallStream;
   readonly #gateway: FrontGateway;
   readonly #onClosed: () => void;
   readonly #ended = new AbortController();
@@ -127,7 +127,7 @@ class Listener implements SessionPort {
 
   constructor(
     { id, principal, clientInfo, capabilities, group }: ModernRequest,
-    outlet: CallStream,
+    stream: CallStream,
     gateway: FrontGateway,
     onClosed: () => void,
   ) {
@@ -136,7 +136,7 @@ class Listener implements SessionPort {
     this.clientInfo = clientInfo;
     this.capabilities = capabilities;
     this.group = group;
-    this.#outlet = outlet;
+    this.#stream = stream;
     this.#gateway = gateway;
     this.#onClosed = onClosed;
   }
@@ -229,7 +229,7 @@ class Listener implements SessionPort {
     this.#ended.abort(new MountaineerError("aborted", "no client listens now"));
     this.#onClosed();
     this.#gateway.closed(this);
-    if (reply !== null) this.#outlet.answer(this.#id, reply);
+    if (reply !== null) this.#stream.answer(this.#id, reply);
   }
 
   /**
@@ -269,7 +269,7 @@ class Listener implements SessionPort {
     const given = isJsonObject(params["_meta"]) ? params["_meta"] : {};
     const _meta = { ...given, [META.subscriptionId]: this.#id };
     const json = jsonOf({ jsonrpc: "2.0", method, params: { ...params, _meta } });
-    if (json !== null && !this.#outlet.send(json)) this.close(null);
+    if (json !== null && !this.#stream.send(json)) this.close(null);
   }
 }
 

@@ -70,36 +70,36 @@ export class ModernFront {
     return this.#listeners.size;
   }
 
-  /** `outlet` gets the answer, at the latest when `end` is called. Never throws. */
-  serve(request: ModernRequest, outlet: CallStream): Gone {
+  /** `stream` gets the answer, at the latest when `end` is called. Never throws. */
+  serve(request: ModernRequest, stream: CallStream): Gone {
     const { method, params } = request;
     if (this.#isEnding) {
-      outlet.answer(request.id, errorReply(BACKEND_UNAVAILABLE, "the gateway is stopping"));
+      stream.answer(request.id, errorReply(BACKEND_UNAVAILABLE, "the gateway is stopping"));
       return nothing;
     }
-    if (method === "server/discover") return this.#discover(request, outlet);
-    if (method === LISTEN) return this.#listeners.listen(request, outlet);
+    if (method === "server/discover") return this.#discover(request, stream);
+    if (method === LISTEN) return this.#listeners.listen(request, stream);
     if (params["requestState"] === undefined && params["inputResponses"] === undefined) {
-      return this.#begin(request, { params, isAgreed: false }, outlet);
+      return this.#begin(request, { params, isAgreed: false }, stream);
     }
-    const stopping: Stopping = () => this.#asCall(request, outlet, (work) => work.served.stopped(work));
-    const resumed = this.#suspension.resume(request, outlet, stopping);
-    if (resumed.kind === "begins") return this.#begin(request, resumed, outlet);
+    const stopping: Stopping = () => this.#asCall(request, stream, (work) => work.served.stopped(work));
+    const resumed = this.#suspension.resume(request, stream, stopping);
+    if (resumed.kind === "begins") return this.#begin(request, resumed, stream);
     if (resumed.kind === "goes_on") return resumed.gone;
     const { reply } = resumed;
     // As in the middleware chain, refusals by a limit are not recorded in the audit.
     const isLimit = isError(reply) && reply.error.code === LIMIT_REACHED;
-    if (!isLimit) this.#asCall(request, outlet, (work) => work.served.denied(work));
-    outlet.answer(request.id, this.#complete(request, reply));
+    if (!isLimit) this.#asCall(request, stream, (work) => work.served.denied(work));
+    stream.answer(request.id, this.#complete(request, reply));
     return nothing;
   }
 
   /** Gives `check` the request as the middleware chain would get it, without running the chain. */
-  #asCall<T>(request: ModernRequest, outlet: CallStream, check: (work: GatewayRequest) => T): T {
+  #asCall<T>(request: ModernRequest, stream: CallStream, check: (work: GatewayRequest) => T): T {
     const identity = this.#identities.lease(request);
     const served = this.#options.gateway.served.forClient(request);
     const parts = { identity, suspension: this.#suspension, served, complete: this.#complete };
-    const call = new ModernCall(parts, request, { params: request.params, isAgreed: false }, outlet);
+    const call = new ModernCall(parts, request, { params: request.params, isAgreed: false }, stream);
     try {
       return check(call.work);
     } finally {
@@ -133,26 +133,26 @@ export class ModernFront {
     this.#identities[Symbol.dispose]();
   }
 
-  #discover(request: ModernRequest, outlet: CallStream): Gone {
+  #discover(request: ModernRequest, stream: CallStream): Gone {
     if (isFromThisGateway(request.params)) {
-      outlet.answer(request.id, OWN_BACKEND);
+      stream.answer(request.id, OWN_BACKEND);
       return nothing;
     }
     const { gateway } = this.#options;
     const { serverInfo, ...offered } = gateway.initializeResult(MODERN_VERSION, request);
     const result = { supportedVersions: [MODERN_VERSION], ...offered };
-    outlet.answer(request.id, this.#complete(request, { result }));
+    stream.answer(request.id, this.#complete(request, { result }));
     return nothing;
   }
 
-  #begin(request: ModernRequest, { params, isAgreed, mark }: CallBegin, outlet: CallStream): Gone {
+  #begin(request: ModernRequest, { params, isAgreed, mark }: CallBegin, stream: CallStream): Gone {
     const { gateway, logger } = this.#options;
     const served = gateway.served.forClient(request);
     const task = served.taskOf(request.principal, request.method, params);
     const identity = this.#identities.lease(request, mark);
     if (task?.mark != null) this.#identities.keepMarked(request.principal, task.mark);
     const parts = { identity, suspension: this.#suspension, served, complete: this.#complete };
-    const call = new ModernCall(parts, request, { params: withoutTask(params), isAgreed, task }, outlet);
+    const call = new ModernCall(parts, request, { params: withoutTask(params), isAgreed, task }, stream);
     this.#calls.add(call);
     const unlog = request.logLevel === null ? nothing : gateway.logsAt(request.logLevel);
     runCall(gateway, logger, call, (reply) => {
@@ -170,7 +170,7 @@ export class ModernFront {
       call.answer(reply);
       if (this.#isEnding && this.#calls.size === 0) this.#idle.resolve();
     });
-    return () => call.gone(outlet, new MountaineerError("aborted", "the client closed the connection"));
+    return () => call.gone(stream, new MountaineerError("aborted", "the client closed the connection"));
   }
 
   readonly #complete = (request: ModernRequest, reply: Reply): Reply =>
@@ -227,7 +227,7 @@ function complete(request: ModernRequest, reply: Reply, serverInfo: JsonObject):
  */
 function freshness({ params, principal }: ModernRequest, { ttlMs, cacheScope }: JsonObject): JsonObject {
   const isRetry = params["inputResponses"] !== undefined || params["requestState"] !== undefined;
-  const isSaid = typeof ttlMs === "number" && Number.isInteger(ttlMs) && ttlMs >= 0 && !isRetry;
-  const isPublic = isSaid && cacheScope === "public" && principal.kind === "anonymous";
-  return { ttlMs: isSaid ? ttlMs : 0, cacheScope: isPublic ? "public" : "private" };
+  const isValid = typeof ttlMs === "number" && Number.isInteger(ttlMs) && ttlMs >= 0 && !isRetry;
+  const isPublic = isValid && cacheScope === "public" && principal.kind === "anonymous";
+  return { ttlMs: isValid ? ttlMs : 0, cacheScope: isPublic ? "public" : "private" };
 }

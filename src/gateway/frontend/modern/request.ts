@@ -14,7 +14,7 @@ import {
   type RpcRequest,
 } from "../../json-rpc.ts";
 import type { ServingSet, TraceHeaders } from "../../middleware/middleware.ts";
-import { decodeHeader, paramText, paramValue, saysSame } from "../../param-headers.ts";
+import { decodeHeader, hasSameValue, paramText, paramValue } from "../../param-headers.ts";
 import {
   HEADER_MISMATCH,
   isLogLevel,
@@ -28,7 +28,7 @@ import {
   UNWATCH_TASK,
   WATCH_TASK,
 } from "../../protocol.ts";
-import { keptInfo } from "../session/initialize.ts";
+import { clientNameOf } from "../session/initialize.ts";
 
 /** Maximum length of an id or progress token: each message of a stream repeats it. */
 const LONGEST_TOKEN = 1_024;
@@ -117,7 +117,7 @@ export function checkModern(
       group,
       folder,
       capabilities: isJsonObject(capabilities) ? capabilities : {},
-      clientInfo: keptInfo(meta[META.clientInfo]),
+      clientInfo: clientNameOf(meta[META.clientInfo]),
       logLevel: isLogLevel(logLevel) ? logLevel : null,
       progressToken: isRpcId(progressToken) ? progressToken : null,
       trace,
@@ -149,9 +149,10 @@ export function checkParamHeaders(
     if (text === null || (found === undefined && unwrapped !== params)) continue;
     const what = `argument ${declared.path.join(".")}`;
     if (typeof found !== "string") return mismatch(declared.header, `is missing; the body has the ${what}`);
-    const said = decodeHeader(found);
-    if (said === null) return mismatch(declared.header, "is not valid base64");
-    if (!saysSame(said, text, declared)) return mismatch(declared.header, `does not match the ${what}`);
+    const decoded = decodeHeader(found);
+    if (decoded === null) return mismatch(declared.header, "is not valid base64");
+    if (!hasSameValue(decoded, text, declared))
+      return mismatch(declared.header, `does not match the ${what}`);
   }
   return null;
 }
@@ -194,9 +195,9 @@ function faultOfHeaders(method: string, params: JsonObject, headers: Headers): E
   if (typeof target !== "string") return null;
   const header = headers["mcp-name"];
   if (typeof header !== "string") return mismatch("Mcp-Name", `is missing; the body has \`params.${part}\``);
-  const said = decodeHeader(header);
-  if (said === null) return mismatch("Mcp-Name", "is not valid base64");
-  return said === target ? null : mismatch("Mcp-Name", `does not match \`params.${part}\``);
+  const decoded = decodeHeader(header);
+  if (decoded === null) return mismatch("Mcp-Name", "is not valid base64");
+  return decoded === target ? null : mismatch("Mcp-Name", `does not match \`params.${part}\``);
 }
 
 function isShort(id: RpcId): boolean {

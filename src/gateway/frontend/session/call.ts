@@ -27,46 +27,46 @@ export class Call implements CallHandle {
   readonly work: GatewayRequest;
   readonly #abort = new CallAbort();
   readonly #questions: PendingServerRequests;
-  #outlet: CallStream | null;
+  #stream: CallStream | null;
 
   constructor(
     client: SessionPort,
     questions: PendingServerRequests,
     message: RpcRequest,
-    outlet: CallStream,
+    stream: CallStream,
     served: ServingSet,
   ) {
     const { id, method, params } = message;
     this.client = client;
     this.id = id;
     this.#questions = questions;
-    this.#outlet = outlet;
+    this.#stream = stream;
     const work = { method, params, handle: this, signal: this.#abort, served };
-    this.work = served.unwrapCallTool(outlet.trace === undefined ? work : { ...work, trace: outlet.trace });
+    this.work = served.unwrapCallTool(stream.trace === undefined ? work : { ...work, trace: stream.trace });
   }
 
   get congested(): Promise<void> | null {
-    return this.#outlet?.congested ?? null;
+    return this.#stream?.congested ?? null;
   }
 
   notify(method: string, params: JsonObject | undefined): void {
-    if (this.#outlet === null) return;
+    if (this.#stream === null) return;
     const json = jsonOf({ jsonrpc: "2.0", method, params });
     if (json === null) return;
-    if (this.#outlet.notify === undefined) this.#outlet.send(json);
-    else this.#outlet.notify(json);
+    if (this.#stream.notify === undefined) this.#stream.send(json);
+    else this.#stream.notify(json);
   }
 
   request(...question: ServerRequest): Promise<Reply | null> {
-    if (this.#outlet === null) return Promise.resolve(null);
-    return this.#questions.ask(this.#outlet, ...question);
+    if (this.#stream === null) return Promise.resolve(null);
+    return this.#questions.request(this.#stream, ...question);
   }
 
   /** Returns the outlet at the first call, and null at later calls. */
   close(): CallStream | null {
-    const outlet = this.#outlet;
-    this.#outlet = null;
-    return outlet;
+    const stream = this.#stream;
+    this.#stream = null;
+    return stream;
   }
 
   abort(reason: unknown): void {
@@ -74,12 +74,12 @@ export class Call implements CallHandle {
   }
 }
 
-/** Runs the call once the backend that it needs is ready, or has failed to start. `settled` gets the reply, once. */
+/** Runs the call once the backend that it needs is ready, or has failed to start. `onReply` gets the reply, once. */
 export function runCall(
   gateway: FrontGateway,
   logger: Logger,
   { client, work }: { readonly client: SessionPort; readonly work: GatewayRequest },
-  settled: (reply: Reply) => void,
+  onReply: (reply: Reply) => void,
 ): void {
   const handleAfter = async (ready: Promise<void>): Promise<Reply> => {
     await ready;
@@ -92,12 +92,12 @@ export function runCall(
     if (unread === null) {
       logger.error("a request was not handled", { method: work.method, error: errorText(error) });
     }
-    settled(unread ?? errorReply(INTERNAL_ERROR, "internal error"));
+    onReply(unread ?? errorReply(INTERNAL_ERROR, "internal error"));
   };
   try {
     const ready = gateway.awaited(client, work);
     const handled = ready === null ? work.served.handle(work) : handleAfter(ready);
-    handled.then(settled, failed);
+    handled.then(onReply, failed);
   } catch (error) {
     failed(error);
   }

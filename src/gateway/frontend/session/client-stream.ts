@@ -77,13 +77,13 @@ export function responseJson(id: RpcId | null, reply: Reply): string {
 
 /** Collects the answers of a batch. `write` gets all of them as one JSON array; null: all requests were cancelled. */
 export function createBatchStream(
-  outlet: CallStream,
+  stream: CallStream,
   answers: number,
   write: (json: string | null) => void,
 ): CallStream {
   const responses: string[] = [];
   let missing = answers;
-  return new ForwardingStream(outlet, (id, reply) => {
+  return new ForwardingStream(stream, (id, reply) => {
     if (reply !== null) responses.push(responseJson(id, reply));
     missing -= 1;
     if (missing === 0) write(responses.length > 0 ? `[${responses.join(",")}]` : null);
@@ -93,20 +93,20 @@ export function createBatchStream(
 /** Sends messages through another outlet while `isOpen`; answers go to `answer`. */
 export class ForwardingStream implements CallStream {
   readonly answer: CallStream["answer"];
-  readonly #outlet: CallStream;
+  readonly #stream: CallStream;
   readonly #isOpen: () => boolean;
 
-  constructor(outlet: CallStream, answer: CallStream["answer"], isOpen: () => boolean = () => true) {
-    this.#outlet = outlet;
+  constructor(stream: CallStream, answer: CallStream["answer"], isOpen: () => boolean = () => true) {
+    this.#stream = stream;
     this.answer = answer;
     this.#isOpen = isOpen;
   }
 
   get congested(): Promise<void> | null {
-    return this.#outlet.congested;
+    return this.#stream.congested;
   }
 
   send(json: string): boolean {
-    return this.#isOpen() && this.#outlet.send(json);
+    return this.#isOpen() && this.#stream.send(json);
   }
 }

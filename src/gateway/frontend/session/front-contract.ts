@@ -28,7 +28,7 @@ export interface FrontGateway {
   /** A session is resumed after a restart; `lists` are those that its client knows. */
   resumed(session: SessionPort, lists: ListDigests): void;
   /** The lists that the client knows, or was notified of. */
-  listsSeen(session: SessionPort): ListDigests;
+  knownLists(session: SessionPort): ListDigests;
   /** Resolves when the backends that the request needs are ready, or have failed to start; null: no need to wait. */
   awaited(
     session: SessionPort,
@@ -43,7 +43,7 @@ export interface FrontGateway {
   /** Makes backends log at that level, until the returned function is called. */
   logsAt(level: McpLogLevel): () => void;
   /** Records a refused request in the audit. */
-  turnedAway(request: RefusedRequest): void;
+  requestRefused(request: RefusedRequest): void;
   /** Answers `GET /metrics`; null: metrics are not configured. */
   metrics(authorization: string | undefined, isOwnMachine: boolean): MetricsAnswer | null;
   /** `GET /manage/v1/health`. */

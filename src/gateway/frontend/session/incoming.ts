@@ -89,7 +89,7 @@ function incomingOf(value: unknown, session: Session | null): Incoming {
   if (Array.isArray(value)) return readBatch(value, session);
   const message = classifyMessage(value);
   if (message.kind === "invalid") {
-    session?.settleInvalid(value, message.id);
+    session?.completeInvalid(value, message.id);
     return refused(message.reason, INVALID_REQUEST, message.id);
   }
   return { kind: "message", message };
@@ -126,7 +126,7 @@ function readBatch(values: readonly unknown[], session: Session | null): Incomin
     if (message.kind !== "invalid") messages.push(message);
     else {
       const { id, reason } = message;
-      session.settleInvalid(value, id);
+      session.completeInvalid(value, id);
       errors.push({ id, reply: errorReply(INVALID_REQUEST, reason) });
     }
   }
@@ -135,19 +135,19 @@ function readBatch(values: readonly unknown[], session: Session | null): Incomin
 }
 
 /**
- * Gives each message of the batch to its session, and the answers to `outlet`. If `refusal` is given, all requests
+ * Gives each message of the batch to its session, and the answers to `stream`. If `refusal` is given, all requests
  * get it as their answer.
  */
 export function serveBatch(
   { session, messages, errors }: Omit<Batch, "kind">,
-  outlet: CallStream,
+  stream: CallStream,
   refusal: Reply | null = null,
 ): void {
-  for (const { id, reply } of errors) outlet.answer(id, reply);
+  for (const { id, reply } of errors) stream.answer(id, reply);
   for (const message of messages) {
     if (message.kind !== "request") session.handle(message);
-    else if (refusal !== null) outlet.answer(message.message.id, refusal);
-    else session.serve(message.message, outlet);
+    else if (refusal !== null) stream.answer(message.message.id, refusal);
+    else session.serve(message.message, stream);
   }
 }
 

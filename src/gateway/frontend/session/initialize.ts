@@ -45,13 +45,13 @@ export function readIntroduction(params: JsonObject | undefined): Introduction {
     client: {
       protocolVersion: isProtocolVersion(protocolVersion) ? protocolVersion : LATEST_VERSION,
       capabilities: isJsonObject(capabilities) ? capabilities : {},
-      clientInfo: keptInfo(clientInfo),
+      clientInfo: clientNameOf(clientInfo),
     },
   };
 }
 
 /** The client's name and version; empty if too long. */
-export function keptInfo(clientInfo: unknown): JsonObject {
+export function clientNameOf(clientInfo: unknown): JsonObject {
   return isJsonObject(clientInfo) && isShort(clientInfo) ? clientInfo : {};
 }
 

@@ -138,7 +138,7 @@ const KEEP_ALIVE_MS = 15_000;
 /** A reader that takes nothing for this time is considered gone. */
 export const STALL_LIMIT_MS = 60_000;
 
-export interface KeptStream {
+export interface PacedStream {
   stalled: PacedWriter["stalled"];
   /** Writes a comment, if the format has comments. */
   keepAlive(): void;
@@ -148,19 +148,19 @@ export interface KeptStream {
 /** One timer for all streams. It ends at the first check without a stream. */
 export class KeepAlive implements Disposable {
   readonly #clock: Clock;
-  readonly #streams = new ShortLivedSet<KeptStream>();
+  readonly #streams = new ShortLivedSet<PacedStream>();
   #timer: Timer | null = null;
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  add(stream: KeptStream): void {
+  add(stream: PacedStream): void {
     this.#streams.add(stream);
     this.#timer ??= this.#clock.setTimer(KEEP_ALIVE_MS, this.#check);
   }
 
-  delete(stream: KeptStream): void {
+  delete(stream: PacedStream): void {
     this.#streams.delete(stream);
   }
 

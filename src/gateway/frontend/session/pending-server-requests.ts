@@ -15,10 +15,10 @@ import type { ClientStream } from "./client-stream.ts";
 const QUESTION_LIMIT = 512;
 
 interface OpenQuestion {
-  readonly outlet: ClientStream;
+  readonly stream: ClientStream;
   readonly onProgress: ServerRequest[3];
   readonly progressToken: unknown;
-  settle(reply: Reply | null): void;
+  complete(reply: Reply | null): void;
   /** Sends notifications/cancelled to the client. */
   cancel(reason: string): void;
 }
@@ -29,7 +29,7 @@ export class PendingServerRequests {
   // Makes ids differ between processes: after a restart, the client of a resumed session may answer an old
   // question.
   readonly #prefix = `m${randomBytes(6).toString("base64url")}`;
-  #asked = 0;
+  #requestCount = 0;
   #ended: string | null = null;
 
   /** `sendElsewhere` sends outside of calls; used when the stream of a question is closed. */
@@ -41,43 +41,46 @@ export class PendingServerRequests {
     return this.#open.size;
   }
 
-  /** Asks on `outlet`. Resolves with the client's reply or an error; null: the stream closed first. Never rejects. */
-  ask(outlet: ClientStream, ...[method, params, signal, onProgress]: ServerRequest): Promise<Reply | null> {
+  /** Asks on `stream`. Resolves with the client's reply or an error; null: the stream closed first. Never rejects. */
+  request(
+    stream: ClientStream,
+    ...[method, params, signal, onProgress]: ServerRequest
+  ): Promise<Reply | null> {
     const refuse = (why: string): Promise<Reply> => Promise.resolve(unanswered(why));
     if (this.#ended !== null) return refuse(this.#ended);
     if (signal.aborted) return refuse("the question was withdrawn");
     if (this.#open.size >= QUESTION_LIMIT) return refuse("too many questions wait for the client");
-    this.#asked += 1;
-    const id = `${this.#prefix}-${this.#asked}`;
+    this.#requestCount += 1;
+    const id = `${this.#prefix}-${this.#requestCount}`;
     const json = jsonOf({ jsonrpc: "2.0", id, method, params });
     if (json === null) return refuse("the question cannot be written as JSON");
     const { promise, resolve } = Promise.withResolvers<Reply | null>();
     const cancel = (reason: string): void => {
       const cancelled = { requestId: id, reason };
       const notice = jsonOf({ jsonrpc: "2.0", method: "notifications/cancelled", params: cancelled });
-      if (notice !== null && !outlet.send(notice)) this.#sendElsewhere(notice);
+      if (notice !== null && !stream.send(notice)) this.#sendElsewhere(notice);
     };
     const withdraw = (): void => {
-      settle(unanswered("the question was withdrawn"));
+      complete(unanswered("the question was withdrawn"));
       cancel(errorText(signal.reason));
     };
-    const settle = (reply: Reply | null): void => {
+    const complete = (reply: Reply | null): void => {
       this.#open.delete(id);
       signal.removeEventListener("abort", withdraw);
       resolve(reply);
     };
     const meta = params?.["_meta"];
     const progressToken = isJsonObject(meta) ? meta["progressToken"] : undefined;
-    this.#open.set(id, { outlet, onProgress, progressToken, settle, cancel });
+    this.#open.set(id, { stream, onProgress, progressToken, complete, cancel });
     signal.addEventListener("abort", withdraw);
-    if (!outlet.send(json)) settle(null);
+    if (!stream.send(json)) complete(null);
     return promise;
   }
 
   /** Takes the client's answer; false: no question has that id. */
-  settle(id: string, reply: Reply): boolean {
+  complete(id: string, reply: Reply): boolean {
     const question = this.#open.get(id);
-    question?.settle(reply);
+    question?.complete(reply);
     return question !== undefined;
   }
 
@@ -90,20 +93,20 @@ export class PendingServerRequests {
     return question !== undefined;
   }
 
-  /** Drops the questions of `outlet`, which has closed: they get no answer. */
-  drop(outlet: ClientStream): void {
+  /** Drops the questions of `stream`, which has closed: they get no answer. */
+  drop(stream: ClientStream): void {
     for (const question of [...this.#open.values()]) {
-      if (question.outlet !== outlet) continue;
+      if (question.stream !== stream) continue;
       // The server may ask again on another stream, and the client should not have the question open twice.
       question.cancel("the stream it was asked on has closed");
-      question.settle(null);
+      question.complete(null);
     }
   }
 
   /** Settles all questions with an error, and refuses new ones. */
   end(reason: string): void {
     this.#ended ??= reason;
-    for (const question of [...this.#open.values()]) question.settle(unanswered(reason));
+    for (const question of [...this.#open.values()]) question.complete(unanswered(reason));
   }
 }
 

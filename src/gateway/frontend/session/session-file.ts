@@ -10,9 +10,9 @@ import { LONGEST_RECORD, readRecordLine, recordLine, type SessionRecord } from "
 /** The first line; a file with any other first line is set aside. */
 const HEADER = JSON.stringify({ mountaineer: "sessions", version: 1 });
 /** Maximum number of sessions that are read; the newest ones. */
-const MOST_KEPT = 1_000;
+const MOST_STORED = 1_000;
 /** Twice the size of a full file. */
-const LARGEST_FILE = 2 * MOST_KEPT * (LONGEST_RECORD + 1);
+const LARGEST_FILE = 2 * MOST_STORED * (LONGEST_RECORD + 1);
 
 interface SessionFileOptions extends GatewayTools {
   readonly path: string;
@@ -124,7 +124,7 @@ export class SessionLines implements AsyncDisposable {
   }
 
   /** Renames an unusable file; if that fails, the next write replaces the file. */
-  async #setAside(reason: string, kept: number): Promise<void> {
+  async #setAside(reason: string, storedCount: number): Promise<void> {
     const { path, clock, logger } = this.#options;
     let aside: string | null = null;
     try {
@@ -136,7 +136,7 @@ export class SessionLines implements AsyncDisposable {
       path,
       reason,
       set_aside: aside,
-      kept_sessions: kept,
+      kept_sessions: storedCount,
     });
   }
 }
@@ -158,6 +158,6 @@ function readLines(text: string, sessions: Map<string, SessionRecord>): string |
     sessions.delete(read.hash);
     if (read.record !== null) sessions.set(read.hash, read.record);
   }
-  dropOldest(sessions, MOST_KEPT);
+  dropOldest(sessions, MOST_STORED);
   return corrupt === 0 ? null : `${corrupt} of its lines cannot be read`;
 }

@@ -138,7 +138,7 @@ export function newSessionId(machine: string | null): string {
 }
 
 /** The machine in the id; null: the id has none. */
-export function holderOf(id: string): string | null {
+export function machineOf(id: string): string | null {
   const machine = SHARED_ID.exec(id)?.[1];
   return machine !== undefined && isMachineName(machine) ? machine : null;
 }
@@ -164,22 +164,22 @@ interface SharedRecord {
 
 /**
  * Returns the principal for a forwarded request in a session of `own`, with only those roles that both machines give.
- * Returns null if `said`, the principal that the other machine authenticated, is another principal or is not admitted
+ * Returns null if `caller`, the principal that the other machine authenticated, is another principal or is not admitted
  * here.
  */
 export function actingPrincipal(
-  said: Principal,
+  caller: Principal,
   own: Principal,
   served: Pick<ServingSet, "refresh" | "isWithdrawn">,
 ): Principal | null {
   const key = principalKey(own);
-  if (principalKey(said) !== key) return null;
+  if (principalKey(caller) !== key) return null;
   const known =
     own.id === undefined
       ? served.refresh({ kind: own.kind, name: own.name, roles: [] })
       : signed(own, served);
   if (known === null || principalKey(known) !== key || served.isWithdrawn(known)) return null;
-  const roles = known.roles.filter((role) => said.roles.includes(role));
+  const roles = known.roles.filter((role) => caller.roles.includes(role));
   if (isSame(roles, own.roles)) return own;
   return isSame(roles, known.roles) ? known : { ...known, roles };
 }

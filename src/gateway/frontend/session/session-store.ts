@@ -14,7 +14,7 @@ import type { SessionFile, StoredSession } from "./session-file.ts";
 import {
   actingPrincipal,
   checkOf,
-  holderOf,
+  machineOf,
   newSessionId,
   proofOf,
   type SessionRecord,
@@ -67,12 +67,12 @@ interface Dormant extends Entry {
 }
 
 interface NewSession
-  extends Omit<SessionOptions, "gateway" | "logger" | "onSettled" | "onEnded" | "onChanged" | "onForeign"> {
+  extends Omit<SessionOptions, "gateway" | "logger" | "onAnswered" | "onEnded" | "onChanged" | "onForeign"> {
   /** The session ends with its connection, and is not saved. */
   readonly isPassing?: boolean;
 }
 
-type Room =
+type Admission =
   | { readonly kind: "room" }
   /** The principal has reached its limit, and all its sessions are in use. */
   | { readonly kind: "too_many"; readonly allowed: number }
@@ -116,7 +116,7 @@ export class SessionStore {
    * principal with the most idle sessions loses its oldest one; principals with fewer sessions than `principal` lose
    * none.
    */
-  makeRoom(principal: Principal): Room {
+  admit(principal: Principal): Admission {
     const allowed = this.#options.gateway.sessionsAllowed(principal);
     const key = principalKey(principal);
     const own = this.#entries.filter(({ owner }) => owner() === key);
@@ -162,7 +162,7 @@ export class SessionStore {
   remove(session: Session): void {
     const active = this.#active.get(session.sessionId);
     session.end(ENDED_BY_CLIENT);
-    if (active !== undefined) this.#noteEnded(active.hash);
+    if (active !== undefined) this.#recordEnded(active.hash);
   }
 
   /** The client has ended the session at another daemon. */
@@ -170,10 +170,10 @@ export class SessionStore {
     await this.restore();
     const entry = this.#dormant.get(hash) ?? this.#byHash(hash);
     entry?.end(ENDED_BY_CLIENT);
-    this.#noteEnded(hash);
+    this.#recordEnded(hash);
   }
 
-  #noteEnded(hash: string): void {
+  #recordEnded(hash: string): void {
     const { file, neighbours } = this.#options;
     file?.drop(hash, true);
     if ((neighbours?.previous ?? null) === null) return;
@@ -212,7 +212,7 @@ export class SessionStore {
   }
 
   open(options: NewSession): Session {
-    const check = holderOf(options.id) === null ? null : checkOf(proofOf(options.id));
+    const check = machineOf(options.id) === null ? null : checkOf(proofOf(options.id));
     return this.#add(options, sha256Of(options.id), check).session;
   }
 
@@ -239,21 +239,22 @@ export class SessionStore {
   }
 
   /**
-   * Finds a session by the proof of the session's id, for a client that another machine has authenticated as `said`.
-   * The session gets the principal that this client acts as. "foreign": the session does not belong to `said`.
+   * Finds a session by the proof of the session's id, for a client that another machine has authenticated as `caller`.
+   * The session gets the principal that this client acts as. "foreign": the session does not belong to `caller`.
    */
-  findShared(proof: string, said: Principal): Session | "foreign" | null {
+  findShared(proof: string, caller: Principal): Session | "foreign" | null {
     const { served } = this.#options.gateway;
     const check = checkOf(proof);
     const active = this.#active.values().find((one) => one.check === check);
     if (active !== undefined) {
-      const acting = actingPrincipal(said, active.lastLocalPrincipal, served);
+      const acting = actingPrincipal(caller, active.lastLocalPrincipal, served);
       return acting !== null && active.session.identify(acting) ? active.session : "foreign";
     }
     const dormant = this.#dormant.values().find(({ record }) => record.shared?.check === check);
     if (dormant === undefined || this.#isTooOld(dormant)) return null;
-    const own = { ...said, roles: dormant.record.shared?.roles ?? [] };
-    const acting = principalKey(own) === dormant.record.principal ? actingPrincipal(said, own, served) : null;
+    const own = { ...caller, roles: dormant.record.shared?.roles ?? [] };
+    const acting =
+      principalKey(own) === dormant.record.principal ? actingPrincipal(caller, own, served) : null;
     if (acting === null) return "foreign";
     // This machine does not know the session's id, so it makes another one. For requests that the client sends
     // directly to this machine, `find` finds the session by the hash of the id in the request.
@@ -367,7 +368,7 @@ export class SessionStore {
       ...options,
       gateway,
       logger,
-      onSettled: () => {
+      onAnswered: () => {
         if (this.#idle !== null && this.inFlight === 0) this.#idle.resolve();
       },
       onEnded: () => {
@@ -431,8 +432,8 @@ export class SessionStore {
     const { gateway, clock } = this.#options;
     const { protocolVersion, capabilities, clientInfo, group, logLevel, pendingListChanges, subscriptions } =
       session;
-    const seen = gateway.listsSeen(session);
-    const listOf = (kind: ListKind): string => (pendingListChanges.has(kind) ? "" : seen[kind]);
+    const lists = gateway.knownLists(session);
+    const listOf = (kind: ListKind): string => (pendingListChanges.has(kind) ? "" : lists[kind]);
     return {
       principal: principalKey(session.principal),
       protocolVersion,

@@ -64,7 +64,7 @@ export interface SessionOptions
   readonly logLevel?: McpLogLevel | null;
   readonly gateway: FrontGateway;
   readonly logger: Logger;
-  readonly onSettled: () => void;
+  readonly onAnswered: () => void;
   /** Called once, when the session has ended. */
   readonly onEnded: () => void;
   /** Called when something that is saved has changed. */
@@ -186,26 +186,26 @@ export class Session implements SessionPort {
   async request(...question: ServerRequest): Promise<Reply> {
     const stream = this.#isAdmitted ? this.#streams.at(-1) : undefined;
     if (stream === undefined) return errorReply(BACKEND_UNAVAILABLE, "the client has no open stream");
-    const reply = await this.#questions.ask(stream, ...question);
+    const reply = await this.#questions.request(stream, ...question);
     return reply ?? errorReply(BACKEND_UNAVAILABLE, "the client closed the stream it was asked on");
   }
 
-  /** Starts a call; `outlet` gets the answer, at the latest when the session ends. */
-  serve(message: RpcRequest, outlet: CallStream): void {
+  /** Starts a call; `stream` gets the answer, at the latest when the session ends. */
+  serve(message: RpcRequest, stream: CallStream): void {
     const immediate = this.#immediateReply(message);
     if (immediate !== null) {
-      outlet.answer(message.id, immediate);
+      stream.answer(message.id, immediate);
       return;
     }
     const { gateway, logger } = this.#options;
-    const call = new Call(this, this.#questions, message, outlet, this.#served);
+    const call = new Call(this, this.#questions, message, stream, this.#served);
     this.#calls.set(idKey(message.id), call);
     this.inFlight += 1;
     runCall(gateway, logger, call, (reply) => {
       this.inFlight -= 1;
-      if (!isError(reply)) this.#noteSubscription(message);
+      if (!isError(reply)) this.#recordSubscription(message);
       this.#close(call, reply);
-      this.#options.onSettled();
+      this.#options.onAnswered();
     });
   }
 
@@ -215,17 +215,17 @@ export class Session implements SessionPort {
    */
   subscribeAgain(uris: readonly string[]): void {
     for (const [index, uri] of uris.entries()) {
-      const ask = (method: string, answer: CallStream["answer"]): void =>
+      const request = (method: string, answer: CallStream["answer"]): void =>
         this.serve(
           { jsonrpc: "2.0", id: `mountaineer-${method}-${index}`, method, params: { uri } },
           { ...NO_STREAM, answer },
         );
       this.#renewed.add(uri);
-      ask("resources/subscribe", (_, reply) => {
+      request("resources/subscribe", (_, reply) => {
         const isWanted = this.#renewed.delete(uri);
         if (reply === null || isError(reply)) return;
         // The client has unsubscribed while the server was starting.
-        if (!isWanted) return ask("resources/unsubscribe", NO_STREAM.answer);
+        if (!isWanted) return request("resources/unsubscribe", NO_STREAM.answer);
         this.#unseen.add(uri);
         this.#notifyUnseen();
       });
@@ -252,7 +252,7 @@ export class Session implements SessionPort {
       if (this.#handleNotification(message.message) || onForeign === undefined) return;
       const json = jsonOf({ ...message.message });
       if (json !== null) onForeign(json, from);
-    } else if (!this.#settle(message.id, message.reply))
+    } else if (!this.#complete(message.id, message.reply))
       onForeign?.(responseJson(message.id, message.reply), from);
   }
 
@@ -268,18 +268,18 @@ export class Session implements SessionPort {
     return false;
   }
 
-  #settle(id: RpcId | null, reply: Reply): boolean {
-    return typeof id === "string" && this.#questions.settle(id, reply);
+  #complete(id: RpcId | null, reply: Reply): boolean {
+    return typeof id === "string" && this.#questions.complete(id, reply);
   }
 
   /**
    * If an invalid response names a server's question, answers that question with an error, so that the server does
    * not wait in vain.
    */
-  settleInvalid(value: unknown, id: RpcId | null): void {
+  completeInvalid(value: unknown, id: RpcId | null): void {
     if (!isJsonObject(value) || value["method"] !== undefined || typeof id !== "string") return;
     const reply = errorReply(INVALID_REQUEST, "the client's answer is not a JSON-RPC response");
-    if (!this.#settle(id, reply)) this.#options.onForeign?.(responseJson(id, reply), null);
+    if (!this.#complete(id, reply)) this.#options.onForeign?.(responseJson(id, reply), null);
   }
 
   /** Opens a listening stream, which gets the owed notifications at once. */
@@ -292,12 +292,12 @@ export class Session implements SessionPort {
     this.#notifyUnseen();
   }
 
-  /** `outlet` is closed: questions that were asked on it get no answer. */
-  outletClosed(outlet: ClientStream): void {
+  /** `stream` is closed: questions that were asked on it get no answer. */
+  streamClosed(stream: ClientStream): void {
     const streams: readonly ClientStream[] = this.#streams;
-    const index = streams.indexOf(outlet);
+    const index = streams.indexOf(stream);
     if (index >= 0) this.#streams.splice(index, 1);
-    this.#questions.drop(outlet);
+    this.#questions.drop(stream);
   }
 
   /** The client has ended its sending side: it may still read, but answers no question. */
@@ -327,7 +327,7 @@ export class Session implements SessionPort {
     return this.#options.gateway.served.forClient(this);
   }
 
-  #noteSubscription({ method, params }: RpcRequest): void {
+  #recordSubscription({ method, params }: RpcRequest): void {
     const uri = params?.["uri"];
     if (typeof uri !== "string" || uri.length > LONGEST_SAVED_URI) return;
     if (method === "resources/subscribe") this.#subscriptions.set(uri, true);
@@ -357,12 +357,12 @@ export class Session implements SessionPort {
 
   /** Ends a call, once, with its reply; `aborted`: the call is cancelled. */
   #close(call: Call, reply: Reply | null, aborted?: MountaineerError): void {
-    const outlet = call.close();
-    if (outlet === null) return;
+    const stream = call.close();
+    if (stream === null) return;
     this.#calls.delete(idKey(call.id));
     // The call is aborted before the answer, so that its open questions are withdrawn on its stream.
     if (aborted !== undefined) call.abort(aborted);
-    outlet.answer(call.id, reply);
+    stream.answer(call.id, reply);
   }
 
   #cancel(params: JsonObject | undefined): boolean {

@@ -38,7 +38,7 @@ import {
 import type { FrontGateway } from "../session/front-contract.ts";
 import { type Incoming, readIncoming, serveBatch } from "../session/incoming.ts";
 import { initializeReply, readIntroduction } from "../session/initialize.ts";
-import { KeepAlive, type KeptStream, PacedWriter } from "../session/paced-writer.ts";
+import { KeepAlive, type PacedStream, PacedWriter } from "../session/paced-writer.ts";
 import { type ListeningStream, Session } from "../session/session.ts";
 import { listsOf } from "../session/session-record.ts";
 
@@ -76,10 +76,10 @@ interface LinesOptions extends GatewayTools {
 export class LinesFront implements AsyncDisposable {
   readonly #stream: Duplex;
   readonly #options: LinesOptions;
-  readonly #outlet: LinesOutlet;
+  readonly #output: LinesStream;
   readonly #closed = Promise.withResolvers<void>();
   readonly #modern: ModernLines;
-  #settled = Promise.withResolvers<void>();
+  #answered = Promise.withResolvers<void>();
   #session: Session | null = null;
   /** Null: the client is served everything. */
   #group: string | null;
@@ -95,7 +95,7 @@ export class LinesFront implements AsyncDisposable {
     this.#options = options;
     this.#group = options.group ?? null;
     this.#folder = options.folder ?? null;
-    this.#outlet = new LinesOutlet(stream, options.clock, () => {
+    this.#output = new LinesStream(stream, options.clock, () => {
       this.#session?.end("the client closed its stream");
       this.#modern.end();
       this.#closed.resolve();
@@ -105,8 +105,8 @@ export class LinesFront implements AsyncDisposable {
       modern,
       principal,
       opening: () => ({ group: this.#group, folder: this.#folder }),
-      outlet: this.#outlet,
-      onSettled: this.#onSettled,
+      stream: this.#output,
+      onAnswered: this.#onAnswered,
     });
     const splitter = createLineSplitter(bodyLimitBytes, () => {
       const message = `the message is longer than ${bodyLimitBytes()} bytes ([server].body_limit_mb)`;
@@ -116,7 +116,7 @@ export class LinesFront implements AsyncDisposable {
       for (let line = splitter.nextBytes(); line !== null; line = splitter.nextBytes()) {
         const taken = this.#read(line);
         if (taken === null) continue;
-        this.#outlet.pauseReading(taken.then(readOn));
+        this.#output.pauseReading(taken.then(readOn));
         return;
       }
     };
@@ -130,8 +130,8 @@ export class LinesFront implements AsyncDisposable {
       if (taken === null) this.#fallSilent();
       else void taken.then(() => this.#fallSilent());
     });
-    stream.once("close", () => this.#outlet.destroy());
-    stream.on("error", () => this.#outlet.destroy());
+    stream.once("close", () => this.#output.destroy());
+    stream.on("error", () => this.#output.destroy());
   }
 
   /** 1 from `initialize` until the end of the session, else 0. */
@@ -158,8 +158,8 @@ export class LinesFront implements AsyncDisposable {
       this.#end("the gateway is stopping");
       return;
     }
-    const known = session === null ? {} : { [KNOWN_LISTS]: this.#options.gateway.listsSeen(session) };
-    this.#outlet.write(JSON.stringify({ jsonrpc: "2.0", method: HANDOVER, params: { _meta: known } }));
+    const known = session === null ? {} : { [KNOWN_LISTS]: this.#options.gateway.knownLists(session) };
+    this.#output.write(JSON.stringify({ jsonrpc: "2.0", method: HANDOVER, params: { _meta: known } }));
   }
 
   /** Refuses new requests, waits `graceMs` at most for calls in flight, and ends the stream. */
@@ -167,12 +167,12 @@ export class LinesFront implements AsyncDisposable {
     const { clock } = this.#options;
     this.#stopping = true;
     if (this.#pending > 0 && graceMs > 0) {
-      this.#settled = Promise.withResolvers<void>();
-      await settlesWithin(clock, graceMs, this.#settled.promise);
+      this.#answered = Promise.withResolvers<void>();
+      await settlesWithin(clock, graceMs, this.#answered.promise);
     }
     this.#end("the gateway is stopping");
     await settlesWithin(clock, LAST_WRITE_MS, this.closed);
-    this.#outlet.destroy();
+    this.#output.destroy();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -182,18 +182,18 @@ export class LinesFront implements AsyncDisposable {
   /** Ends the session, and the stream once everything is written. */
   #end(reason: string): void {
     this.#session?.end(reason);
-    this.#stream.once("finish", () => this.#outlet.destroy());
-    this.#outlet.finish();
+    this.#stream.once("finish", () => this.#output.destroy());
+    this.#output.finish();
   }
 
-  readonly #onSettled = (): void => {
+  readonly #onAnswered = (): void => {
     if (this.#pending > 0) return;
-    this.#settled.resolve();
+    this.#answered.resolve();
     if (this.#isSilent) this.#end("the stream ends");
   };
 
   #refuse(code: number, message: string, id: RpcId | null = null): void {
-    this.#outlet.write(responseJson(id, errorReply(code, message)));
+    this.#output.write(responseJson(id, errorReply(code, message)));
   }
 
   #fallSilent(): void {
@@ -207,7 +207,7 @@ export class LinesFront implements AsyncDisposable {
    * caused it.
    */
   #read(line: Buffer): Promise<void> | null {
-    if (!this.#outlet.isOpen || line.length === 0) return null;
+    if (!this.#output.isOpen || line.length === 0) return null;
     try {
       return readIncoming(line, this.#session, this.#take)?.catch(this.#failed) ?? null;
     } catch (error) {
@@ -224,8 +224,8 @@ export class LinesFront implements AsyncDisposable {
   readonly #take = (incoming: Incoming): void => {
     if (incoming.kind === "refused") this.#refuse(incoming.code, incoming.reason, incoming.id);
     else if (incoming.kind === "batch") {
-      const outlet = this.#outlet.ofBatch(incoming.answers);
-      serveBatch(incoming, outlet, this.#stopping ? STOPPING : null);
+      const output = this.#output.ofBatch(incoming.answers);
+      serveBatch(incoming, output, this.#stopping ? STOPPING : null);
     } else if (incoming.message.kind === "request") this.#serve(incoming.message.message);
     else if (this.#session !== null) this.#session.handle(incoming.message);
     else if (incoming.message.kind === "notification") this.#modern.handle(incoming.message.message);
@@ -233,16 +233,16 @@ export class LinesFront implements AsyncDisposable {
 
   #serve(request: RpcRequest): void {
     const { id, method } = request;
-    const outlet = this.#outlet;
-    if (this.#stopping) outlet.answer(id, STOPPING);
-    else if (this.#session !== null) this.#session.serve(request, outlet);
+    const output = this.#output;
+    if (this.#stopping) output.answer(id, STOPPING);
+    else if (this.#session !== null) this.#session.serve(request, output);
     // A client of 2026-07-28 may begin with `server/discover` or with any other request.
     else if (method === "server/discover" || isModern(request.params)) this.#modern.serve(request);
-    else if (method === GROUP_METHOD) outlet.answer(id, this.#choose(request));
-    else if (method === FOLDER_METHOD) outlet.answer(id, this.#takeFolder(request));
+    else if (method === GROUP_METHOD) output.answer(id, this.#choose(request));
+    else if (method === FOLDER_METHOD) output.answer(id, this.#takeFolder(request));
     else if (method === "initialize") this.#initialize(request);
-    else if (method === "ping") outlet.answer(id, { result: {} });
-    else outlet.answer(id, errorReply(INVALID_REQUEST, "initialize comes first"));
+    else if (method === "ping") output.answer(id, { result: {} });
+    else output.answer(id, errorReply(INVALID_REQUEST, "initialize comes first"));
   }
 
   /** Chooses the client's group; only before any other request, so that a session has one group. */
@@ -273,7 +273,7 @@ export class LinesFront implements AsyncDisposable {
     const { gateway, logger, principal } = this.#options;
     const introduction = readIntroduction(params);
     if (!introduction.ok) {
-      this.#outlet.write(responseJson(id, introduction.reply));
+      this.#output.write(responseJson(id, introduction.reply));
       return;
     }
     const session = new Session({
@@ -284,19 +284,19 @@ export class LinesFront implements AsyncDisposable {
       principal,
       gateway,
       logger,
-      onSettled: this.#onSettled,
+      onAnswered: this.#onAnswered,
       onEnded() {},
     });
     this.#session = session;
-    this.#outlet.write(responseJson(id, initializeReply(gateway, session)));
+    this.#output.write(responseJson(id, initializeReply(gateway, session)));
     const known = objectOf(params?.["_meta"])[KNOWN_LISTS];
     if (known === undefined) gateway.opened(session);
     else gateway.resumed(session, listsOf(known));
-    session.listen(this.#outlet);
+    session.listen(this.#output);
   }
 }
 
-class LinesOutlet implements CallStream, ListeningStream, KeptStream {
+class LinesStream implements CallStream, ListeningStream, PacedStream {
   isOpen = true;
   readonly #stream: Duplex;
   readonly #writer: PacedWriter;
@@ -389,9 +389,9 @@ interface PendingRequest {
 interface ModernLinesOptions extends Pick<LinesOptions, "modern" | "principal"> {
   /** The client's group and folder. */
   readonly opening: () => Pick<ModernRequest, "group" | "folder">;
-  readonly outlet: CallStream;
+  readonly stream: CallStream;
   /** Called whenever a request is answered or cancelled. */
-  readonly onSettled: () => void;
+  readonly onAnswered: () => void;
 }
 
 class ModernLines {
@@ -412,19 +412,19 @@ class ModernLines {
   }
 
   serve(message: RpcRequest): void {
-    const { modern, principal, outlet } = this.#options;
+    const { modern, principal, stream } = this.#options;
     const { id, method } = message;
     this.isUsed = true;
     const checked = checkModern(message, principal, null, { trace: null, ...this.#options.opening() });
     const key = idKey(id);
     const limit = refusalInFlight(this.#pending.has(key), this.#pending.size, "this client");
     if (!checked.ok || limit !== null) {
-      outlet.answer(id, checked.ok ? limit : checked.reply);
+      stream.answer(id, checked.ok ? limit : checked.reply);
       return;
     }
     const pending: PendingRequest = { method, gone: null };
     this.#pending.set(key, pending);
-    pending.gone = modern.serve(checked.request, this.#outletOf(key, pending));
+    pending.gone = modern.serve(checked.request, this.#streamOf(key, pending));
   }
 
   handle({ method, params }: RpcNotification): void {
@@ -438,16 +438,16 @@ class ModernLines {
     for (const { gone } of all) gone?.();
   }
 
-  #outletOf(key: ReturnType<typeof idKey>, pending: PendingRequest): CallStream {
-    const { outlet, onSettled } = this.#options;
+  #streamOf(key: ReturnType<typeof idKey>, pending: PendingRequest): CallStream {
+    const { stream, onAnswered } = this.#options;
     const isPending = (): boolean => this.#pending.get(key) === pending;
     const answer: CallStream["answer"] = (id, reply) => {
       if (!isPending()) return;
       this.#pending.delete(key);
-      outlet.answer(id, reply);
-      onSettled();
+      stream.answer(id, reply);
+      onAnswered();
     };
-    return new ForwardingStream(outlet, answer, isPending);
+    return new ForwardingStream(stream, answer, isPending);
   }
 
   #cancel(params: JsonObject | undefined): void {
@@ -457,6 +457,6 @@ class ModernLines {
     if (pending === undefined) return;
     this.#pending.delete(idKey(id));
     pending.gone?.();
-    this.#options.onSettled();
+    this.#options.onAnswered();
   }
 }

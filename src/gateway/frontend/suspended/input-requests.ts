@@ -10,7 +10,7 @@ export interface InputRequest {
 }
 
 /** True for the requests that can be answered with `input_required`. */
-export function mayAskWithin(method: string): boolean {
+export function mayRequestWithin(method: string): boolean {
   return ["tools/call", "prompts/get", "resources/read"].includes(method);
 }
 
@@ -25,8 +25,8 @@ export function inputRequest(method: string, params: JsonObject = {}): InputRequ
   }
   const { _meta, task, elicitationId, ...own } = params;
   const { progressToken, ...meta } = isJsonObject(_meta) ? _meta : {};
-  const kept = Object.keys(meta).length === 0 ? own : { ...own, _meta: meta };
-  return { method, params: kept };
+  const request = Object.keys(meta).length === 0 ? own : { ...own, _meta: meta };
+  return { method, params: request };
 }
 
 /** The capabilities that the input needs and the client has not declared; null: none. */

@@ -13,7 +13,7 @@ import {
   answerIn,
   type InputRequest,
   inputRequest,
-  mayAskWithin,
+  mayRequestWithin,
   missingFor,
   missingReply,
   responsesIn,
@@ -38,7 +38,7 @@ interface OpenQuestion {
   answer(reply: Reply): void;
 }
 
-interface HoldParts {
+interface SuspendParts {
   readonly clock: Clock;
   readonly call: ModernCall;
   /** Makes the `requestState` of a round; null: the request is nested too deep. */
@@ -53,7 +53,7 @@ interface HoldParts {
 
 export class SuspendedCall {
   readonly principal: string;
-  readonly #parts: HoldParts;
+  readonly #parts: SuspendParts;
   readonly #questions = new Map<string, OpenQuestion>();
   /** The client has been sent requests, and has not answered yet. */
   isSuspended = false;
@@ -61,7 +61,7 @@ export class SuspendedCall {
   #round = 0;
   /** When the last round was sent, monotonic ms. */
   #sentMs = 0;
-  #asked = 0;
+  #requestCount = 0;
   #questionBytes = 0;
   #replyBytes = 0;
   #paramsBytes = 0;
@@ -70,7 +70,7 @@ export class SuspendedCall {
   #gathering: Timer | null = null;
   #deadline: Timer | null = null;
 
-  constructor(parts: HoldParts) {
+  constructor(parts: SuspendParts) {
     this.#parts = parts;
     this.principal = principalKey(parts.call.newest.principal);
     const { signal } = parts.call.work;
@@ -92,12 +92,12 @@ export class SuspendedCall {
   }
 
   /** Resolves with null if the call has ended. */
-  ask(...[method, params, signal]: ServerRequest): Promise<Reply | null> {
+  request(...[method, params, signal]: ServerRequest): Promise<Reply | null> {
     if (this.#isOver) return Promise.resolve(null);
     if (signal.aborted) return refused("the question was withdrawn");
     const { call } = this.#parts;
     const within = call.work.method;
-    const input = mayAskWithin(within) ? inputRequest(method, params) : null;
+    const input = mayRequestWithin(within) ? inputRequest(method, params) : null;
     if (input === null) {
       const message = `the client cannot be asked ${method} within ${within}`;
       return Promise.resolve(errorReply(METHOD_NOT_FOUND, message));
@@ -116,7 +116,7 @@ export class SuspendedCall {
    * Resumes the call with the client's answers to `round`. Returns false, and changes nothing, if that round is not
    * open.
    */
-  goOn(request: ModernRequest, outlet: CallStream, round: number): boolean {
+  goOn(request: ModernRequest, stream: CallStream, round: number): boolean {
     if (!this.isSuspended || round !== this.#round) return false;
     this.isSuspended = false;
     this.#deadline?.[Symbol.dispose]();
@@ -125,7 +125,7 @@ export class SuspendedCall {
       const answer = answerIn(responses, key, input);
       if (answer !== null) this.#answered(key, { result: answer });
     }
-    this.#parts.call.attach(request, outlet);
+    this.#parts.call.attach(request, stream);
     if (this.#questions.size > 0) this.#gather();
     return true;
   }
@@ -139,12 +139,12 @@ export class SuspendedCall {
   }
 
   /** Called when the client gets the call's reply. */
-  settled(): void {
+  answered(): void {
     this.#over("the call that this belongs to has ended");
   }
 
-  gone(outlet: CallStream): void {
-    this.#parts.call.gone(outlet, new MountaineerError("aborted", "the client closed the connection"));
+  gone(stream: CallStream): void {
+    this.#parts.call.gone(stream, new MountaineerError("aborted", "the client closed the connection"));
   }
 
   end(reason: string): void {
@@ -153,7 +153,7 @@ export class SuspendedCall {
 
   #put(input: InputRequest, bytes: number, signal: CallSignal): Promise<Reply> {
     const { promise, resolve } = Promise.withResolvers<Reply>();
-    const key = `q${++this.#asked}`;
+    const key = `q${++this.#requestCount}`;
     const withdraw = (): void => this.#answered(key, unanswered(errorText(signal.reason)));
     signal.addEventListener("abort", withdraw, { once: true });
     this.#questions.set(key, {

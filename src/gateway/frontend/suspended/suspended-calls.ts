@@ -25,7 +25,7 @@ import type { CallSuspension, ModernCall, Resumed, Stopping } from "../modern/ca
 import type { ModernRequest } from "../modern/request.ts";
 import type { CallStream } from "../session/client-stream.ts";
 import { type ClientMessage, HandoverPeers } from "../session/handover-peers.ts";
-import { answerIn, mayAskWithin, missingReply, responsesIn } from "./input-requests.ts";
+import { answerIn, mayRequestWithin, missingReply, responsesIn } from "./input-requests.ts";
 import { SUSPENDED_MS, SuspendedCall } from "./suspended-call.ts";
 
 /** Bounds of suspended calls: of one principal, of all principals, and the bytes that all of them keep. */
@@ -49,10 +49,10 @@ export interface StateKey {
 export interface OtherDaemon {
   send(message: ClientMessage): void;
   /**
-   * Answers on `outlet`; the caller calls `gone` when the client closes the connection. Returns null if the other
+   * Answers on `stream`; the caller calls `gone` when the client closes the connection. Returns null if the other
    * daemon has ended.
    */
-  resume(request: ModernRequest, outlet: CallStream): { readonly gone: () => void } | null;
+  resume(request: ModernRequest, stream: CallStream): { readonly gone: () => void } | null;
 }
 
 export class SuspendedCalls implements CallSuspension {
@@ -102,17 +102,17 @@ export class SuspendedCalls implements CallSuspension {
     return this.#none.promise;
   }
 
-  ask(call: ModernCall, ...question: ServerRequest): Promise<Reply | null> {
+  request(call: ModernCall, ...question: ServerRequest): Promise<Reply | null> {
     if (this.#ended !== null) return Promise.resolve(errorReply(BACKEND_UNAVAILABLE, this.#ended));
     if (call.work.signal.aborted) return Promise.resolve(null);
     const suspended = this.#byCall.get(call) ?? this.#callOf(call);
-    return suspended.ask(...question);
+    return suspended.request(...question);
   }
 
-  resume(request: ModernRequest, outlet: CallStream, stopping: Stopping = () => null): Resumed {
+  resume(request: ModernRequest, stream: CallStream, stopping: Stopping = () => null): Resumed {
     const { params } = request;
     const token = params["requestState"];
-    if (token === undefined || !mayAskWithin(request.method))
+    if (token === undefined || !mayRequestWithin(request.method))
       return { kind: "begins", params, isAgreed: false };
     const state = this.#open(request, token);
     if (state === null) {
@@ -120,13 +120,13 @@ export class SuspendedCalls implements CallSuspension {
       const stopped = stopping();
       return stopped === null ? refused() : { kind: "refused", reply: stopped.reply };
     }
-    if (state.kind === "hold") return this.#goOn(request, outlet, state, stopping);
+    if (state.kind === "hold") return this.#goOn(request, stream, state, stopping);
     // A consent is valid once: if the state is used again, the person is asked again.
     const isAgreed = this.#consents.use(state.consent);
     if (state.kind === "backend") {
       return { kind: "begins", params: withState(params, state.state), isAgreed, mark: state.mark };
     }
-    const declined = declinedVisit(state.keys, request);
+    const declined = declinedReply(state.keys, request);
     if (declined !== null) return { kind: "refused", reply: declined };
     const { requestState: _state, inputResponses: _responses, ...own } = params;
     return { kind: "begins", params: own, isAgreed };
@@ -138,14 +138,14 @@ export class SuspendedCalls implements CallSuspension {
    */
   outgoing(call: ModernCall, reply: Reply): Reply {
     const suspended = this.#byCall.get(call);
-    suspended?.settled();
+    suspended?.answered();
     // The call has ended because its backend failed, so the client has to make the call again.
     if (suspended?.endedEarly === true && isError(reply) && reply.error.code === BACKEND_UNAVAILABLE) {
       const message = `the call of this requestState has ended: ${reply.error.message}; make it again without it`;
       return errorReply(INVALID_PARAMS, message);
     }
     if (isError(reply)) {
-      return reply.error.code === URL_ELICITATION_REQUIRED ? this.#askedToOpen(call, reply.error) : reply;
+      return reply.error.code === URL_ELICITATION_REQUIRED ? this.#requestOpen(call, reply.error) : reply;
     }
     const { result } = reply;
     if (result["resultType"] !== "input_required") return reply;
@@ -164,10 +164,11 @@ export class SuspendedCalls implements CallSuspension {
   }
 
   /** Clients of 2026-07-28 do not know this error, so its URLs become input requests of mode `url`. */
-  #askedToOpen(call: ModernCall, { data, message }: RpcError): Reply {
+  #requestOpen(call: ModernCall, { data, message }: RpcError): Reply {
     const given = isJsonObject(data) ? data["elicitations"] : undefined;
     const addresses = Array.isArray(given) ? given.slice(0, MOST_ADDRESSES).filter(isAddress) : [];
-    if (addresses.length === 0 || !mayAskWithin(call.work.method)) return errorReply(INTERNAL_ERROR, message);
+    if (addresses.length === 0 || !mayRequestWithin(call.work.method))
+      return errorReply(INTERNAL_ERROR, message);
     if (takesElicitation(call.declared, "url") !== true) return missingReply({ elicitation: { url: {} } });
     const inputRequests = Object.fromEntries(
       addresses.map(({ url, message: why }, index) => [
@@ -193,7 +194,7 @@ export class SuspendedCalls implements CallSuspension {
     return this.#byCall.get(call)?.isIdle === true;
   }
 
-  giveWay(call: ModernCall): void {
+  evict(call: ModernCall): void {
     this.#byCall.get(call)?.end("its client went silent, and another one waits for the same server");
   }
 
@@ -228,7 +229,7 @@ export class SuspendedCalls implements CallSuspension {
 
   #goOn(
     request: ModernRequest,
-    outlet: CallStream,
+    stream: CallStream,
     { call: id, round, generation }: Extract<State, { readonly kind: "hold" }>,
     stopping: Stopping,
   ): Resumed {
@@ -239,13 +240,13 @@ export class SuspendedCalls implements CallSuspension {
     }
     if (generation !== this.#generation) {
       const other = generation < this.#generation ? this.#neighbours.previous : this.#neighbours.next;
-      const passed = other?.resume(request, outlet) ?? null;
+      const passed = other?.resume(request, stream) ?? null;
       return passed === null ? refused() : { kind: "goes_on", gone: passed.gone };
     }
     const suspended = this.#byId.get(id);
     // False for a round that is answered already.
-    const goesOn = suspended?.goOn(request, outlet, round) === true;
-    return goesOn ? { kind: "goes_on", gone: () => suspended.gone(outlet) } : refused();
+    const goesOn = suspended?.goOn(request, stream, round) === true;
+    return goesOn ? { kind: "goes_on", gone: () => suspended.gone(stream) } : refused();
   }
 
   #callOf(call: ModernCall): SuspendedCall {
@@ -260,9 +261,9 @@ export class SuspendedCalls implements CallSuspension {
       onSuspended: () => {
         this.#byId.delete(id);
         this.#byId.set(id, suspended);
-        this.#makeRoom(suspended);
+        this.#evictOldest(suspended);
       },
-      onGrown: () => this.#makeRoom(suspended),
+      onGrown: () => this.#evictOldest(suspended),
       onOver: () => {
         this.#byId.delete(id);
         this.#byCall.delete(call);
@@ -279,16 +280,16 @@ export class SuspendedCalls implements CallSuspension {
    * Ends the principal's oldest calls beyond its limit, then the oldest calls of whichever principal has most, then
    * the largest calls, until all limits are kept.
    */
-  #makeRoom({ principal }: SuspendedCall): void {
+  #evictOldest({ principal }: SuspendedCall): void {
     const own = this.#suspended().filter((suspended) => suspended.principal === principal);
-    for (const oldest of own.slice(0, Math.max(0, own.length - MOST_OF_ONE))) giveWay(oldest);
+    for (const oldest of own.slice(0, Math.max(0, own.length - MOST_OF_ONE))) evict(oldest);
     for (let all = this.#suspended(); all.length > MOST_SUSPENDED; all = this.#suspended()) {
       const groups = [...Map.groupBy(all, (one) => one.principal).values()];
       const [oldest] = groups.reduce((a, b) => (b.length > a.length ? b : a));
-      if (oldest !== undefined) giveWay(oldest);
+      if (oldest !== undefined) evict(oldest);
     }
     for (let all = this.#suspended(); bytesOf(all) > MOST_BYTES; all = this.#suspended()) {
-      giveWay(all.reduce((a, b) => (b.bytes > a.bytes ? b : a)));
+      evict(all.reduce((a, b) => (b.bytes > a.bytes ? b : a)));
     }
   }
 
@@ -301,7 +302,7 @@ function bytesOf(suspended: readonly SuspendedCall[]): number {
   return suspended.reduce((sum, { bytes }) => sum + bytes, 0);
 }
 
-function giveWay(call: SuspendedCall): void {
+function evict(call: SuspendedCall): void {
   call.end("evicted: too many calls are waiting for their clients");
 }
 
@@ -351,7 +352,7 @@ class Consents {
 }
 
 /** Returns the reply for a person who did not open all URLs; null if the call is to be made again. */
-function declinedVisit(keys: readonly string[], { method, params }: ModernRequest): Reply | null {
+function declinedReply(keys: readonly string[], { method, params }: ModernRequest): Reply | null {
   const responses = responsesIn(params);
   const isDeclined = keys.some((key) => {
     const answer = answerIn(responses, key, { method: "elicitation/create" });

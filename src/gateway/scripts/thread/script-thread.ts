@@ -13,11 +13,11 @@ import {
   type ThreadData,
   type ToThread,
 } from "./thread-messages.ts";
-import { hasTooMany, KeptBlocks } from "./tool-value.ts";
+import { hasTooMany, StoredBlocks } from "./tool-value.ts";
 
 const { wasm } = workerData as ThreadData;
 const port = parentPort;
-const say = (message: FromThread): void => port?.postMessage(message);
+const post = (message: FromThread): void => port?.postMessage(message);
 
 /** Steps of a stack that are not the script's. */
 const PRELUDE_FRAME = /\n *at (?:[^\n]*\(prelude:\d+:\d+\)|Promise \(native\))/g;
@@ -46,8 +46,8 @@ class Sandbox {
   readonly #memory: WebAssembly.Memory;
   readonly #log: SharedLog;
   readonly #run: JSValueHandle;
-  readonly #settle: JSValueHandle;
-  readonly #kept = new KeptBlocks();
+  readonly #resolveCall: JSValueHandle;
+  readonly #blocks = new StoredBlocks();
   /** The lengths of the arguments of calls without an answer, by call. */
   readonly #waiting = new Map<number, number>();
   #begun = 0;
@@ -79,7 +79,7 @@ class Sandbox {
       return typeof taken === "string" ? vm.newString(taken) : vm.newNumber(taken);
     });
     const entrances = vm.callFunction(vm.evalCode(PRELUDE, "prelude"), vm.undefined, send);
-    [this.#run, this.#settle] = [entrances.getProp("run"), entrances.getProp("settle")];
+    [this.#run, this.#resolveCall] = [entrances.getProp("run"), entrances.getProp("settle")];
   }
 
   /** Its lines keep their numbers, and types become spaces. */
@@ -91,20 +91,20 @@ class Sandbox {
     });
   }
 
-  settled(message: Exclude<ToThread, { readonly kind: "run" }>): void {
-    if (message.kind === "refused") this.#settled(message.call, "error", message.text);
+  complete(message: Exclude<ToThread, { readonly kind: "run" }>): void {
+    if (message.kind === "refused") this.#complete(message.call, "error", message.text);
     else {
-      const value = this.#kept.valueIn(message.json);
-      this.#settled(message.call, value.kind, value.kind === "value" ? value.json : value.text);
+      const value = this.#blocks.valueIn(message.json);
+      this.#complete(message.call, value.kind, value.kind === "value" ? value.json : value.text);
     }
   }
 
-  #settled(call: number, outcome: "value" | "error", given: string): void {
+  #complete(call: number, outcome: "value" | "error", given: string): void {
     this.#waiting.delete(call);
     this.#enter(() => {
       this.#vm.withScope(() => {
         const texts = [String(call), outcome, given].map((text) => this.#vm.newString(text));
-        this.#vm.callFunction(this.#settle, this.#vm.undefined, ...texts);
+        this.#vm.callFunction(this.#resolveCall, this.#vm.undefined, ...texts);
       });
     });
   }
@@ -152,7 +152,7 @@ class Sandbox {
     if (hasTooMany(argumentsJson)) return `the arguments have more than ${MOST_VALUES} values`;
     this.#begun += 1;
     this.#waiting.set(this.#begun, argumentsJson.length);
-    say({ kind: "call", call: this.#begun, name, argumentsJson });
+    post({ kind: "call", call: this.#begun, name, argumentsJson });
     return this.#begun;
   }
 
@@ -164,14 +164,14 @@ class Sandbox {
       const text = `the script returned more than ${MOST_VALUES} values: return less`;
       this.#end({ outcome: "failed", text });
     } else {
-      this.#end({ outcome: "returned", json, blocks: json === "" ? null : this.#kept.blocksIn(json) });
+      this.#end({ outcome: "returned", json, blocks: json === "" ? null : this.#blocks.blocksIn(json) });
     }
   }
 
   #end(how: ScriptEnd): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    say({ kind: "ended", isLarge: this.#memory.buffer.byteLength > BOUNDS.keptBytes, ...how });
+    post({ kind: "ended", isLarge: this.#memory.buffer.byteLength > BOUNDS.keptBytes, ...how });
   }
 }
 
@@ -181,8 +181,8 @@ port?.on("message", async (message: ToThread) => {
   if (message.kind === "run") {
     sandbox = await Sandbox.create(new SharedLog(message.log));
     sandbox.run(message.source);
-  } else sandbox?.settled(message);
-  say({ kind: "idle" });
+  } else sandbox?.complete(message);
+  post({ kind: "idle" });
 });
 
-say({ kind: "ready" });
+post({ kind: "ready" });

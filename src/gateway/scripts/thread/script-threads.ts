@@ -9,8 +9,8 @@ import type { Clock, Timer } from "../../../runtime/time/clock.ts";
 import type { FromThread, ThreadData, ToThread } from "./thread-messages.ts";
 
 /** Threads that wait for a script, as many as one principal uses at once, and how long. */
-const MOST_KEPT = 4;
-const KEPT_MS = 60_000;
+const MOST_IDLE = 4;
+const IDLE_MS = 60_000;
 /** The host's side of a thread: results as they are parsed, and images that the script has handles of. */
 const LIMITS = { maxOldGenerationSizeMb: 128, maxYoungGenerationSizeMb: 8, stackSizeMb: 4 };
 
@@ -30,7 +30,7 @@ export interface ScriptThread extends Disposable {
 
 export class ScriptThreads implements Disposable {
   readonly #clock: Clock;
-  readonly #kept: ScriptThread[] = [];
+  readonly #spare: ScriptThread[] = [];
   #wasm: Promise<WebAssembly.Module> | null = null;
   #idle: Timer | null = null;
   #isDisposed = false;
@@ -41,8 +41,8 @@ export class ScriptThreads implements Disposable {
 
   /** Rejects if a thread cannot be started. */
   async take(): Promise<ScriptThread> {
-    for (let kept = this.#kept.pop(); kept !== undefined; kept = this.#kept.pop()) {
-      if (!kept.isOver) return kept;
+    for (let thread = this.#spare.pop(); thread !== undefined; thread = this.#spare.pop()) {
+      if (!thread.isOver) return thread;
     }
     this.#wasm ??= engine();
     return startThread(await this.#wasm);
@@ -50,23 +50,23 @@ export class ScriptThreads implements Disposable {
 
   /** For the next script. */
   keep(thread: ScriptThread): void {
-    if (this.#isDisposed || this.#kept.length >= MOST_KEPT) {
+    if (this.#isDisposed || this.#spare.length >= MOST_IDLE) {
       thread[Symbol.dispose]();
       return;
     }
-    this.#kept.push(thread);
+    this.#spare.push(thread);
     this.#idle?.[Symbol.dispose]();
-    this.#idle = this.#clock.setTimer(KEPT_MS, () => this.#endKept());
+    this.#idle = this.#clock.setTimer(IDLE_MS, () => this.#endIdle());
   }
 
   [Symbol.dispose](): void {
     this.#isDisposed = true;
     this.#idle?.[Symbol.dispose]();
-    this.#endKept();
+    this.#endIdle();
   }
 
-  #endKept(): void {
-    for (const thread of this.#kept.splice(0)) thread[Symbol.dispose]();
+  #endIdle(): void {
+    for (const thread of this.#spare.splice(0)) thread[Symbol.dispose]();
   }
 }
 

@@ -8,38 +8,38 @@ const HEADER_BYTES = Float64Array.BYTES_PER_ELEMENT;
 export class SharedLog {
   readonly buffer: SharedArrayBuffer;
   /** How many characters were logged. */
-  readonly #logged: Float64Array;
+  readonly #written: Float64Array;
   /** The first `EACH` characters, then the last ones as a ring. */
-  readonly #kept: Uint16Array;
+  readonly #stored: Uint16Array;
 
   constructor(buffer = new SharedArrayBuffer(HEADER_BYTES + 2 * EACH * Uint16Array.BYTES_PER_ELEMENT)) {
     this.buffer = buffer;
-    this.#logged = new Float64Array(buffer, 0, 1);
-    this.#kept = new Uint16Array(buffer, HEADER_BYTES);
+    this.#written = new Float64Array(buffer, 0, 1);
+    this.#stored = new Uint16Array(buffer, HEADER_BYTES);
   }
 
   add(line: string): void {
     const text = `${line}\n`;
-    const before = this.#logged[0] ?? 0;
+    const before = this.#written[0] ?? 0;
     const last = text.length - EACH;
     for (let at = 0; at < text.length; at += 1) {
       // What would be overwritten again is not written.
       if (before + at >= EACH) at = Math.max(at, last);
-      const place = before + at;
-      this.#kept[place < EACH ? place : EACH + (place % EACH)] = text.charCodeAt(at);
+      const index = before + at;
+      this.#stored[index < EACH ? index : EACH + (index % EACH)] = text.charCodeAt(at);
     }
-    this.#logged[0] = before + text.length;
+    this.#written[0] = before + text.length;
   }
 
   /** The whole log, or its beginning and its end. */
   get text(): string {
-    const logged = this.#logged[0] ?? 0;
-    const part = (from: number, to: number): string => String.fromCharCode(...this.#kept.slice(from, to));
-    const head = part(0, Math.min(logged, EACH));
-    if (logged <= EACH) return head;
-    const oldest = EACH + (logged % EACH);
-    const end = logged < 2 * EACH ? part(EACH, oldest) : part(oldest, 2 * EACH) + part(EACH, oldest);
-    const left = logged - 2 * EACH;
+    const written = this.#written[0] ?? 0;
+    const part = (from: number, to: number): string => String.fromCharCode(...this.#stored.slice(from, to));
+    const head = part(0, Math.min(written, EACH));
+    if (written <= EACH) return head;
+    const oldest = EACH + (written % EACH);
+    const end = written < 2 * EACH ? part(EACH, oldest) : part(oldest, 2 * EACH) + part(EACH, oldest);
+    const left = written - 2 * EACH;
     const gap = left > 0 ? `\n… ${left} characters are left out here …\n` : "";
     return (head + gap + end).toWellFormed();
   }

@@ -23,7 +23,7 @@ export function hasTooMany(json: string): boolean {
 }
 
 /** Images, recordings and files of one script: the script has handles of them, and returns those. */
-export class KeptBlocks {
+export class StoredBlocks {
   readonly #blocks = new Map<string, Table>();
 
   /** The value of a result of tools/call, given as JSON. */

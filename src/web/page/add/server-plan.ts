@@ -1,7 +1,7 @@
 // Shows what an added server runs and where credentials go, and saves it after a confirmation.
 
 import { type ComponentChild, h } from "preact";
-import { keptNames } from "../../../api/setup/home-secrets.ts";
+import { storedNames } from "../../../api/setup/home-secrets.ts";
 import {
   newToken,
   TOKEN_BLOCK,
@@ -54,7 +54,7 @@ export async function addServer(
       hint: "type it into the field for the secret",
     });
   const hasToken = wantsToken({ requested: null, text, hasBackend: backends.length > 0, addsBackend: true });
-  const isStored = hasToken && keptNames(await app.requests.call("secrets")).has(TOKEN_SECRET);
+  const isStored = hasToken && storedNames(await app.requests.call("secrets")).has(TOKEN_SECRET);
   const yes = await app.confirm({
     title: `Add ${shown(name)}?`,
     body: h("div", {}, about, whatRuns(name, typed, secrets), hasToken ? tokenHint(isStored) : null),
@@ -70,13 +70,13 @@ export async function addServer(
   location.hash = "#/servers";
 }
 
-function tokenHint(isKept: boolean): ComponentChild {
+function tokenHint(isStored: boolean): ComponentChild {
   return [
     h(
       "p",
       {},
       "It is the first server. From now on HTTP clients must send a token, which is ",
-      isKept ? "kept already as " : "made now and kept as ",
+      isStored ? "kept already as " : "made now and kept as ",
       code(TOKEN_REFERENCE),
       ". The configuration gets:",
     ),

@@ -182,13 +182,13 @@ function positionsOf(mistakes: readonly ConfigMistakeWire[], text: string): read
 }
 
 function positionList(
-  places: readonly TextPosition[],
+  positions: readonly TextPosition[],
   goTo: (line: number, column: number) => void,
 ): ComponentChild {
-  if (places.length === 0) return null;
+  if (positions.length === 0) return null;
   return plainList(
     "Mistakes",
-    places
+    positions
       .slice(0, 50)
       .map(({ line, column, text }) =>
         h(

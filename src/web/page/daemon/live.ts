@@ -167,19 +167,21 @@ function pause(ms: number): Promise<void> {
 
 /** Requests reports. A report is not requested again while a request for it is in flight. */
 function createRefreshes(store: Store<PageState>, requests: Requests, signal: AbortSignal) {
-  const look = (work: () => Promise<Partial<PageState>>): (() => void) =>
+  const refreshing = (work: () => Promise<Partial<PageState>>): (() => void) =>
     coalesce(async () => {
       // Ignores a failed request: once the stream is open again, all reports are requested.
       const found = await work().catch(recoverFrom(isOwnError, null));
       if (found !== null && !signal.aborted) store.set(found);
       await pause(BETWEEN_REQUESTS_MS);
     }, signal);
-  const status = look(async () => ({ status: await requests.call("status", null, { signal }) }));
-  const sync = look(async () => ({ sync: await requests.call("sync", null, { signal }) }));
-  const approvals = look(async () => ({ approvals: await requests.call("approvals", null, { signal }) }));
+  const status = refreshing(async () => ({ status: await requests.call("status", null, { signal }) }));
+  const sync = refreshing(async () => ({ sync: await requests.call("sync", null, { signal }) }));
+  const approvals = refreshing(async () => ({
+    approvals: await requests.call("approvals", null, { signal }),
+  }));
   // Requests the session, because a restarted daemon does not know this tab's owner right. If the session has
   // ended, the other requests report that.
-  const session = look(async () => {
+  const session = refreshing(async () => {
     const found = await requests.session();
     return found === null ? {} : { session: found };
   });

@@ -1,7 +1,7 @@
 // A button for an action: it asks for confirmation if the action has a question, and shows the outcome.
 import { type ComponentChild, h } from "preact";
 import { type Action, busyQuestion, sentence } from "../../../api/labels/actions.ts";
-import { holderText, type Outcome } from "../../../api/labels/outcome-labels.ts";
+import { type Outcome, openFileText } from "../../../api/labels/outcome-labels.ts";
 import type { App, ViewProps } from "./app.ts";
 import { WorkButton } from "./elements.ts";
 import { shown } from "./text.ts";
@@ -67,7 +67,7 @@ function confirmFirst(
 
 function openFiles({ results }: Outcome): readonly string[] {
   return results.flatMap(({ holders, unsent }) => [
-    ...holders.map(holderText),
+    ...holders.map(openFileText),
     ...unsent.map((path) => `not sent yet: ${path}`),
   ]);
 }

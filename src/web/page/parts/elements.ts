@@ -3,7 +3,7 @@ import { type ComponentChild, type ComponentChildren, createContext, h } from "p
 import { useContext, useEffect, useRef, useState } from "preact/hooks";
 import type { Condition } from "../../../api/contract/contract.ts";
 import { type Label, SEVERITY_TONES, type Tone, WAITING_CODE } from "../../../api/labels/label.ts";
-import { holderText } from "../../../api/labels/outcome-labels.ts";
+import { openFileText } from "../../../api/labels/outcome-labels.ts";
 import type { Spark } from "../../../api/labels/traffic-labels.ts";
 import { printableLines } from "../../../runtime/text/plain-text.ts";
 import { forText, shown } from "./text.ts";
@@ -90,7 +90,7 @@ export function conditionList(conditions: readonly Condition[], now: number): Co
               {},
               (condition.holders ?? [])
                 .slice(0, 20)
-                .map((holder) => h("li", { key: holderText(holder) }, shown(holderText(holder)))),
+                .map((holder) => h("li", { key: openFileText(holder) }, shown(openFileText(holder)))),
             ),
       );
     }),
@@ -144,7 +144,7 @@ export function searchField(
 
 /** The search above a list: a field for words, `more` fields, and how many entries are found. */
 export function searchPart(
-  field: { readonly id: string; readonly text: string; readonly onText: (words: string) => void },
+  field: { readonly id: string; readonly text: string; readonly onText: (text: string) => void },
   found: string | null,
   ...more: ComponentChild[]
 ): ComponentChild {

@@ -52,10 +52,10 @@ function Locked({ app }: ViewProps): ComponentChild {
   const [shownCode, setShownCode] = useState<string | null>(null);
   useEffect(() => {
     if (shownCode === null) return;
-    const looks = setInterval(() => void checkSession(app), CHECK_MS);
+    const timer = setInterval(() => void checkSession(app), CHECK_MS);
     const end = setTimeout(() => setShownCode(null), CODE_MS);
     return () => {
-      clearInterval(looks);
+      clearInterval(timer);
       clearTimeout(end);
     };
   }, [shownCode]);

@@ -48,8 +48,8 @@ export function useLoaded<Report>(
       return found;
     } catch (error) {
       if (!(error instanceof MountaineerError)) throw error;
-      const isAway = error.code === "aborted" || error.code === "daemon_unreachable";
-      if (!isAway && isNewest()) setProblem(error.message);
+      const isUnreachable = error.code === "aborted" || error.code === "daemon_unreachable";
+      if (!isUnreachable && isNewest()) setProblem(error.message);
       return null;
     }
   };

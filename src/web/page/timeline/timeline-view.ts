@@ -3,7 +3,7 @@ import { type ComponentChild, h } from "preact";
 import { useState } from "preact/hooks";
 import type { TimelineMinute, TimelineReport } from "../../../api/contract/timeline.ts";
 import { FEWEST_FAILED, phaseLabel } from "../../../api/labels/backend-labels.ts";
-import { FELT, type Impact, phaseImpact } from "../../../api/labels/impact.ts";
+import { IMPACT_LABELS, type Impact, phaseImpact } from "../../../api/labels/impact.ts";
 import { type Label, msText, type Tone } from "../../../api/labels/label.ts";
 import { mountText, onlyHost } from "../../../api/labels/share-labels.ts";
 import { durationText, pluralize } from "../../../runtime/text/plain-text.ts";
@@ -97,14 +97,14 @@ function zoomed(report: TimelineReport, rangeMs: number): TimelineReport {
   return { ...report, from, backends };
 }
 
-function impactLabel(felt: Impact, state: string): Label {
-  const { text, tone } = FELT[felt];
-  return { tone, text: felt === "waited" || felt === "failed" ? `${text}: ${state}` : state };
+function impactLabel(impact: Impact, state: string): Label {
+  const { text, tone } = IMPACT_LABELS[impact];
+  return { tone, text: impact === "waited" || impact === "failed" ? `${text}: ${state}` : state };
 }
 
 function legend(): ComponentChild {
   const entries: readonly Pick<Stretch, "tone" | "text">[] = [
-    ...Object.values(FELT),
+    ...Object.values(IMPACT_LABELS),
     { tone: "unknown", text: "Unknown: no daemon ran, or the machine slept" },
   ];
   return h(

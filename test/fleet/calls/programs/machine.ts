@@ -2,6 +2,6 @@
 import { runMachine } from "../machines.ts";
 
 const machine = await runMachine(JSON.parse(process.argv[2] ?? "{}"));
-await machine.gateway.pool.settled(new AbortController().signal);
+await machine.gateway.pool.whenStarted(new AbortController().signal);
 process.send?.("ready");
 process.once("disconnect", () => process.exit());

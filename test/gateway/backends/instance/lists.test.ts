@@ -30,7 +30,7 @@ function read(
   oddities: string[] = [],
 ): Promise<ReadKind> {
   return readKind(kind, {
-    ask: async (method, params) => {
+    send: async (method, params) => {
       const cursor = params?.["cursor"];
       return answer(typeof cursor === "string" || typeof cursor === "number" ? cursor : null, method);
     },
@@ -156,10 +156,10 @@ describe("reading a list", () => {
     const remembered = new ListCache({ clock: createManualClock(), logger: noopLogger });
     const server = { initialized: INITIALIZED, freshness: {}, askedAtMs: 0 };
     assert.equal(
-      remembered.note("a", "key", { ...server, listings: { ...NO_LISTINGS, tools: outcome.tools } }),
+      remembered.record("a", "key", { ...server, listings: { ...NO_LISTINGS, tools: outcome.tools } }),
       false,
     );
-    assert.equal(remembered.note("a", "key", { ...server, listings: NO_LISTINGS }), true);
+    assert.equal(remembered.record("a", "key", { ...server, listings: NO_LISTINGS }), true);
   });
   test("D3 if a later page fails, the earlier ones are read, and the reason names the missing pages", async () => {
     const unknown: RequestResult = { kind: "answered", reply: { error: { code: -32601, message: "no" } } };
@@ -179,7 +179,7 @@ describe("reading a list", () => {
     const options = { ...limits, toolFault, declares: () => true, isModern: false, onOddity() {} };
     const outcome = await readKind("tools", {
       ...options,
-      ask: async (_method, _params, timeoutMs) => {
+      send: async (_method, _params, timeoutMs) => {
         asked.push(timeoutMs);
         await clock.advance(4_000);
         return page({ tools: [], nextCursor: String(asked.length) });
@@ -189,7 +189,7 @@ describe("reading a list", () => {
     assert.equal(outcome.failure?.kind, "unreachable");
     const late = await readKind("tools", {
       ...options,
-      async ask(_method, _params, timeoutMs) {
+      async send(_method, _params, timeoutMs) {
         await clock.advance(timeoutMs === 10_000 ? 4_000 : timeoutMs);
         const failed = { kind: "failed", failure: FAILURE("unreachable", "within 6 s") } as const;
         return timeoutMs === 10_000 ? page({ tools: [], nextCursor: "a" }) : failed;

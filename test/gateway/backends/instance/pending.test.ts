@@ -11,7 +11,7 @@ describe("requests that wait", () => {
     const [one, two] = [add(), add({ own: true })];
     assert.deepEqual([one.id, two.id, pending.calls], [1, 2, 1]);
     assert.deepEqual([pending.get("x"), pending.get(""), pending.get("2")], [undefined, undefined, two]);
-    pending.settle(one, OK, null);
+    pending.complete(one, OK, null);
     assert.equal(pending.calls, 0);
     assert.deepEqual([...pending], [two]);
   });
@@ -34,19 +34,19 @@ describe("requests that wait", () => {
     slow.attached = new Set([{ ended() {} }]);
     assert.equal(pending.longWaits(), null, "somebody is asked");
     slow.attached.clear();
-    pending.settle(slow, OK, null);
+    pending.complete(slow, OK, null);
     await clock.advance(10_000);
     assert.deepEqual(pending.longWaits(), { calls: 1, longestMs: 10_000 });
-    pending.settle(hung, OK, null);
+    pending.complete(hung, OK, null);
     assert.equal(pending.longWaits(), null);
   });
   test("each is settled once, and its attachments end before its reply is sent", () => {
     const { pending, add } = startPending();
     const order: string[] = [];
-    const request = add({ settled: () => void order.push("settled") });
+    const request = add({ onReply: () => void order.push("settled") });
     request.attached = new Set([{ ended: () => void order.push("withdrawn") }]);
-    pending.settle(request, OK, null);
-    pending.settle(request, OK, null);
+    pending.complete(request, OK, null);
+    pending.complete(request, OK, null);
     assert.deepEqual(order, ["withdrawn", "settled"]);
     assert.equal(pending.calls, 0);
   });
@@ -83,7 +83,7 @@ describe("requests that wait", () => {
     let fired = 0;
     const { add, clock } = startPending((pending) => {
       fired++;
-      for (const request of [...pending]) pending.settle(request, OK, null);
+      for (const request of [...pending]) pending.complete(request, OK, null);
     });
     for (let more = 0; more < 3; more++) add({ timeoutMs: 10 });
     await clock.advance(10);
@@ -94,7 +94,7 @@ describe("requests that wait", () => {
     const [first, second] = [new AbortController(), new AbortController()];
     const one = add({ signal: first.signal });
     const two = add({ signal: second.signal });
-    pending.settle(two, OK, null);
+    pending.complete(two, OK, null);
     first.abort("why");
     second.abort("late");
     assert.deepEqual(aborted, [[one, "why"]]);

@@ -214,7 +214,7 @@ describe("health", () => {
     link.answers.set("ping", () => FAILURE("unreachable"));
     instance.check();
     await settle();
-    assert.deepEqual([instance.observed.missedChecks, instance.observed.outOfReach], [1, true]);
+    assert.deepEqual([instance.observed.missedChecks, instance.observed.isUnreachable], [1, true]);
   });
   test("a server that does not know ping is alive", async () => {
     const { link, instance } = await startReady();
@@ -279,7 +279,7 @@ describe("B7 a client's own instance", () => {
     const quiet = startUnderTest({ owner: createTestClient("b") });
     await settle();
     assert.equal(quiet.instance.observed.state.kind, "ready");
-    assert.deepEqual([quiet.instance.observed.asksForRoots, instance.observed.asksForRoots], [false, true]);
+    assert.deepEqual([quiet.instance.observed.requestsRoots, instance.observed.requestsRoots], [false, true]);
   });
 
   test("that ends while it waits ends, and leaves no timer", async () => {

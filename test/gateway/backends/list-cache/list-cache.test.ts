@@ -46,7 +46,7 @@ async function kept(): Promise<{ kept: StoredPins; secret: string | null }> {
   const stored = { kept: { kind: "none" } as StoredPins, secret: "s1" };
   const { remembered } = startRemembering(stored);
   await remembered.load();
-  remembered.note("a", KEY, lists({}, { name: "one", n: 1 }));
+  remembered.record("a", KEY, lists({}, { name: "one", n: 1 }));
   await remembered.flush();
   return stored;
 }
@@ -56,7 +56,7 @@ test("B2 the next start finds a server's last lists, to the last digit, and stor
   const first = startRemembering(stored);
   await first.remembered.load();
   const tool = parseExactly('{"name":"one","most":12345678901234567890,"rate":1.10}') as object;
-  first.remembered.note("a", KEY, lists({}, tool));
+  first.remembered.record("a", KEY, lists({}, tool));
   await first.clock.advance(2_000);
   await first.remembered.flush();
   assert.doesNotMatch(JSON.stringify(stored.kept), new RegExp(KEY));
@@ -88,7 +88,7 @@ test("B2 a list beyond the bounds is not stored, and leaves no older one in its 
   const stored = await kept();
   const { remembered } = startRemembering(stored);
   await remembered.load();
-  remembered.note("a", KEY, lists({}, { name: "one", description: "x".repeat(3 * 1024 * 1024) }));
+  remembered.record("a", KEY, lists({}, { name: "one", description: "x".repeat(3 * 1024 * 1024) }));
   assert.equal(remembered.find("a", KEY), null);
   await remembered.flush();
   assert.deepEqual((stored.kept as { value?: unknown }).value, { version: 1, backends: [] });
@@ -98,7 +98,7 @@ test("B2 removed backends are forgotten, and of one backend the last eight conne
   const stored = await kept();
   const { remembered } = startRemembering(stored);
   await remembered.load();
-  for (let at = 0; at < 9; at++) remembered.note("b", `key ${at}`, lists({}, { name: `tool ${at}` }));
+  for (let at = 0; at < 9; at++) remembered.record("b", `key ${at}`, lists({}, { name: `tool ${at}` }));
   remembered.configure(["b"]);
   await remembered.flush();
   const next = startRemembering(stored).remembered;

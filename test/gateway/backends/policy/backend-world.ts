@@ -200,7 +200,7 @@ export class BackendWorld {
       clients: NO_CLIENTS,
       mayStart: this.mayStart,
       nextId: this.nextId,
-      checkAsked: this.checkAsked,
+      checkRequested: this.checkAsked,
       isReached: false,
       jitter: this.jitter,
       use: this.use,
@@ -306,7 +306,7 @@ export class BackendWorld {
       observed: {
         ...{ id, key, state: { kind: "starting" }, startedAtMs: this.nowMs, readyAtMs: null, inFlight: 0 },
         ...{ missedChecks: 0, checkedAtMs: null, listsStaleBecause: null, withheldEntries: [] },
-        asksForRoots: false,
+        requestsRoots: false,
         oddities: [],
       },
       nextAtMs: this.nowMs + (this.fates.get(key) === "hangs" ? HANG_MS : START_MS),
@@ -463,7 +463,7 @@ export class RouteWorld extends BackendWorld {
     for (const instance of this.instances.filter(({ observed }) => observed.key === key)) {
       if (instance.observed.state.kind !== "ready") continue;
       if (how === "ends") end(instance, "it crashed");
-      else see(instance, { missedChecks: 1, outOfReach: true });
+      else see(instance, { missedChecks: 1, isUnreachable: true });
     }
     this.look();
   }
@@ -497,7 +497,7 @@ export class RouteWorld extends BackendWorld {
     assert.ok(isKnown, "only what the configuration has is started");
     super.start(id, key);
     const instance = this.find(id);
-    if (instance !== null) see(instance, { outOfReach: false });
+    if (instance !== null) see(instance, { isUnreachable: false });
   }
 
   /** The answer takes a moment. */
@@ -508,9 +508,9 @@ export class RouteWorld extends BackendWorld {
 
   protected override answer(instance: SimInstance): void {
     instance.checking = false;
-    const outOfReach = this.isDown(instance.observed.key);
-    const isSilent = outOfReach || this.fates.get(instance.observed.key) === "hangs";
+    const isUnreachable = this.isDown(instance.observed.key);
+    const isSilent = isUnreachable || this.fates.get(instance.observed.key) === "hangs";
     const missedChecks = isSilent ? instance.observed.missedChecks + 1 : 0;
-    see(instance, { missedChecks, outOfReach, checkedAtMs: this.nowMs });
+    see(instance, { missedChecks, isUnreachable, checkedAtMs: this.nowMs });
   }
 }

@@ -29,7 +29,7 @@ export function bench(
   more: Partial<
     Pick<
       ConstructorParameters<typeof BackendPool>[0],
-      "data" | "routeOverrides" | "openLink" | "runsElsewhere" | "remembered"
+      "data" | "routeOverrides" | "openTransport" | "runsElsewhere" | "remembered"
     >
   > = {},
 ) {
@@ -46,7 +46,7 @@ export function bench(
     announce: (transition) => told.push(transition),
     clientInfo: { name: "test", version: "1" },
     startInstance: script.start,
-    openLink(connection) {
+    openTransport(connection) {
       const open: OpenTransport = () => assert.fail("a scripted instance opens no link");
       if (connection.type === "stdio") programs.set(open, connection.command);
       return open;

@@ -19,7 +19,7 @@ describe("a changed connection", () => {
     await b.clock.advance(59_000);
     assert.deepEqual([b.starts(), isListed], [0, false]);
     isElsewhere = false;
-    b.pool.lookAllAgain();
+    b.pool.reconsiderAll();
     await settle();
     assert.equal(b.starts(), 1);
     await b.comesUp("one");

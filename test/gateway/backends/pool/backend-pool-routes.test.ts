@@ -309,7 +309,7 @@ test("C2 a failback waits for a person, is shown in every UI, and connects befor
   const pinnedRoutes: RouteOverrides = {
     get: () => null,
     keep: (_, route) => void kept.push(route),
-    async settled() {
+    async whenWritten() {
       await settle();
       onDisk = kept.length;
     },
@@ -359,7 +359,7 @@ test("C2 a request for a route that the configuration then removes is answered",
 test("C2 a switch that another one, its caller or the end of the gateway overtakes ends with the reason", async () => {
   const kept: (string | null)[] = [];
   const keep = (_: string, at: string | null) => void kept.push(at);
-  const b = await scripted(["here", "lan", "far"], { get: () => null, keep, settled: async () => {} });
+  const b = await scripted(["here", "lan", "far"], { get: () => null, keep, whenWritten: async () => {} });
   const switched = (to: string | null, by = signal) => b.pool.switchRoute("a", to, by);
   const own = new AbortController();
   const given = switched("far", own.signal);
@@ -440,7 +440,7 @@ test("C2 an override stays over a restart, and still fails over", async () => {
   const pinnedRoutes = {
     get: () => kept.at(-1) ?? null,
     keep: (_: string, at: string | null) => void kept.push(at),
-    settled: async () => {},
+    whenWritten: async () => {},
   };
   const b = await scripted(["here", "lan"], pinnedRoutes);
   assert.deepEqual([b.view().inUse, b.view().override], ["lan", "lan"]);

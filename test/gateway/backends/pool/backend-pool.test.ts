@@ -28,7 +28,7 @@ describe("added", () => {
     let isSettled = false;
     b.apply(backendConfig("a"), backendConfig("b"));
     const { signal } = new AbortController();
-    void b.pool.settled(signal).then(() => {
+    void b.pool.whenStarted(signal).then(() => {
       isSettled = true;
     });
     await settle();
@@ -53,7 +53,7 @@ describe("added", () => {
     const b = bench();
     b.apply(backendConfig("a"));
     const impatient = new AbortController();
-    const settled = b.pool.settled(impatient.signal);
+    const settled = b.pool.whenStarted(impatient.signal);
     impatient.abort();
     await settled;
   });
@@ -96,7 +96,7 @@ describe("all together", () => {
   it("ending stops every address probe", async () => {
     const connection = { type: "streamable-http", url: "http://127.0.0.1:9/mcp", headers: {} } as const;
     const b = await starting(backendConfig("a", { connection }));
-    b.script.last.failWith({ kind: "unreachable", message: "refused", hint: null, isAway: true });
+    b.script.last.failWith({ kind: "unreachable", message: "refused", hint: null, isUnreachable: true });
     await settle();
     await b.pool[Symbol.asyncDispose]();
     assert.equal(b.clock.pendingTimers, 0);

@@ -23,7 +23,7 @@ async function startPool() {
   const b = bench(
     {},
     {
-      openLink(connection: InstanceBase["connection"]) {
+      openTransport(connection: InstanceBase["connection"]) {
         started.push(connection.type === "stdio" ? (connection.clientFolder ?? null) : null);
         return () => assert.fail("a scripted instance opens no link");
       },

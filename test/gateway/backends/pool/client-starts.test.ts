@@ -281,7 +281,7 @@ describe("B7 a client's own instance that does not start", () => {
     for (let failure = 0; failure < 8; failure++) {
       const { last } = b.script;
       if (last.options.owner === ann && last.observed.state.kind === "starting")
-        last.failWith({ kind: "unreachable", message: "it refuses", hint: null, isAway: true });
+        last.failWith({ kind: "unreachable", message: "it refuses", hint: null, isUnreachable: true });
       await pass(b, 60_000, () => false);
     }
     assert.ok(isError(await call));

@@ -149,7 +149,7 @@ const acts: readonly Act<World>[] = [
       instance(world, nth).see({ missedChecks: Number(missed), checkedAtMs: world.b.clock.monotonicMs() }),
     ),
   ],
-  [/^settled$/, ({ b }) => b.pool.settled(new AbortController().signal)],
+  [/^settled$/, ({ b }) => b.pool.whenStarted(new AbortController().signal)],
   [/^was checked$/, then(({ b }) => b.script.last.see({ checkedAtMs: b.clock.monotonicMs() }))],
   [
     /^(tools|prompts) cannot be listed$/,

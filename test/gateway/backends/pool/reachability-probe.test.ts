@@ -39,7 +39,7 @@ async function poolAt(t: TestContext, origin: string) {
   /** The address refuses so many connections in a row. */
   const refuse = async (times: number): Promise<void> => {
     for (let failures = 1; failures <= times; failures++) {
-      b.script.last.failWith({ kind: "unreachable", message: "away", hint: null, isAway: true });
+      b.script.last.failWith({ kind: "unreachable", message: "away", hint: null, isUnreachable: true });
       await settle();
       if (failures < times) await b.clock.advance(120_000);
     }
@@ -54,9 +54,9 @@ test("D9 where a proxy leads to the address, the proxy is probed", async (t) => 
   const watch = createReachabilityProbe(createManualClock(), () => (reached += 1));
   t.after(() => watch[Symbol.dispose]());
   watch.watch("https://mcp.example.test");
-  assert.equal(await watch.ask(), false);
+  assert.equal(await watch.check(), false);
   await open();
-  assert.equal(await watch.ask(), true);
+  assert.equal(await watch.check(), true);
   assert.equal(reached, 1);
 });
 
@@ -67,7 +67,7 @@ test("D5 an address that refused is probed every 2 s, after ten minutes every 30
   const watch = createReachabilityProbe(clock, () => (reached += 1));
   t.after(() => watch[Symbol.dispose]());
   watch.watch(origin);
-  assert.equal(await watch.ask(), false);
+  assert.equal(await watch.check(), false);
   assert.equal(clock.pendingTimers, 1);
   // The clock began at 1 s.
   await clock.advance(999);
@@ -76,12 +76,12 @@ test("D5 an address that refused is probed every 2 s, after ten minutes every 30
   await clock.advance(1);
   await eventually(() => reached === 1);
   assert.equal(clock.pendingTimers, 0);
-  assert.equal(await watch.ask(), false, "what was reached is watched no more");
+  assert.equal(await watch.check(), false, "what was reached is watched no more");
 
   const later = await closedPort(t);
   watch.watch(later.origin);
   await clock.advance(600_000);
-  assert.equal(await watch.ask(), false);
+  assert.equal(await watch.check(), false);
   await later.open();
   // At the beat of all that are away: the clock stands at 602 s.
   await clock.advance(27_999);
@@ -134,12 +134,12 @@ test("D5 an answer about the previous address does not apply to the one that is 
   const watch = createReachabilityProbe(clock, () => (reached += 1));
   t.after(() => watch[Symbol.dispose]());
   watch.watch(before.origin);
-  const answer = watch.ask();
+  const answer = watch.check();
   watch.watch(now.origin);
   assert.equal(await answer, false);
   assert.equal(reached, 0);
   assert.equal(clock.pendingTimers, 1, "the next look at the address that is watched");
-  const last = watch.ask();
+  const last = watch.check();
   watch[Symbol.dispose]();
   await Promise.resolve();
   assert.equal(clock.pendingTimers, 0, "the look that was under way has ended at once");

@@ -32,7 +32,7 @@ export function startRealPool(
     announce: (transition) => told.push(transition),
     clientInfo: { name: "test", version: "1" },
     startInstance: startBackendInstance,
-    openLink(connection, _, secrets) {
+    openTransport(connection, _, secrets) {
       assert.ok(connection.type !== "fleet");
       if (connection.type === "streamable-http")
         return openHttpTransport({ ...connection, authorize: () => null, clock, secrets });

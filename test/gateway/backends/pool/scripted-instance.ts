@@ -104,7 +104,7 @@ export class ScriptedInstance implements BackendInstance {
     this.observed = {
       ...{ id, key, state: { kind: "starting" }, startedAtMs: clock.monotonicMs(), readyAtMs: null },
       ...{ inFlight: 0, missedChecks: 0, checkedAtMs: null, listsStaleBecause: null },
-      ...{ withheldEntries: [], asksForRoots: false, oddities: [] },
+      ...{ withheldEntries: [], requestsRoots: false, oddities: [] },
     };
   }
 

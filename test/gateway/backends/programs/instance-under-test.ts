@@ -96,13 +96,13 @@ export function startPending(onOverdue?: (pending: PendingRequests) => void) {
     clock,
     onOverdue(request) {
       overdue.push(request);
-      if (onOverdue === undefined) pending.settle(request, { result: {} }, null);
+      if (onOverdue === undefined) pending.complete(request, { result: {} }, null);
       else onOverdue(pending);
     },
     onAborted: (request, reason) => void aborted.push([request, reason]),
   });
   const plain = { method: "tools/call", handle: null, own: false, progressToken: null, timeoutMs: 1_000 };
   const add = (more?: Partial<NewRequest>): PendingRequest =>
-    pending.add({ ...plain, signal: null, settled() {}, ...more });
+    pending.add({ ...plain, signal: null, onReply() {}, ...more });
   return { pending, clock, overdue, aborted, add };
 }

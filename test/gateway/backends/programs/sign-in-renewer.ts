@@ -25,7 +25,7 @@ if (authorization === null || carried === undefined || !isCredential(carried)) {
 // All who have the same token begin at the same time.
 process.stdout.write("ready\n");
 await once(process.stdin.resume(), "end");
-const outcome = await authorization.refused({ status: 401, challenge: null, carried });
+const outcome = await authorization.refused({ status: 401, challenge: null, credential: carried });
 process.stdout.write(`${JSON.stringify(outcome)}\n`);
 authorization[Symbol.dispose]();
 await signIns[Symbol.asyncDispose]();

@@ -72,7 +72,7 @@ test("E1 a person is sent only to a page over https, or of this machine", async 
   const oauth = await loadOAuth();
   const addressAt = (endpoint: string): Promise<string> => {
     const server = { issuer: "https://a.example", code_challenge_methods_supported: ["S256"] };
-    const place = {
+    const target = {
       ...{ resource: "https://b.example/mcp", isGuessed: false, scopesSupported: null },
       server: { ...server, authorization_endpoint: endpoint },
     };
@@ -83,7 +83,7 @@ test("E1 a person is sent only to a page over https, or of this machine", async 
       method: "none",
       source: "configured",
     } as const;
-    const code = { place, client, auth: null, redirectUri: "http://127.0.0.1:1/callback" };
+    const code = { target, client, auth: null, redirectUri: "http://127.0.0.1:1/callback" };
     const request = { ...code, state: "s", verifier: oauth.generateRandomCodeVerifier(), scopes: null };
     return codeRequestAddress(request, { oauth });
   };

@@ -124,8 +124,8 @@ export function openSignIns(
       return outcome;
     },
     /** Of a server that refused that. */
-    async refused(carried: Credential, challenge: string | null = null, status: 401 | 403 = 401) {
-      const outcome = await authorization.refused({ status, challenge, carried });
+    async refused(credential: Credential, challenge: string | null = null, status: 401 | 403 = 401) {
+      const outcome = await authorization.refused({ status, challenge, credential });
       assert.ok(outcome !== null, "another reason is not ours to judge");
       return outcome;
     },

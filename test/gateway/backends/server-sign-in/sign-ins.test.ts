@@ -237,7 +237,7 @@ test("E1 scopes requested beyond the login are one notice that names them, and a
   const grant = await rig.signIn();
   assert.deepEqual(grant.scopes, ["mcp:read", "offline_access", "mcp:write"]);
   // Another reason than scopes is not ours to judge.
-  assert.equal(await authorization.refused({ status: 403, challenge: null, carried: token }), null);
+  assert.equal(await authorization.refused({ status: 403, challenge: null, credential: token }), null);
   assert.equal(headerOf(await refused(token, challenge, 403)), `Bearer ${grant.accessToken}`);
   assert.equal(notice(), null);
 });

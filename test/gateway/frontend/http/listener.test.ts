@@ -21,7 +21,7 @@ import {
   type PassedTo,
   passIdle,
 } from "../../../../src/gateway/frontend/http/passed-connections.ts";
-import { holdsOne, listeningSockets } from "../../../../src/gateway/frontend/http/port-holder-linux.ts";
+import { hasOneOf, listeningSockets } from "../../../../src/gateway/frontend/http/port-holder-linux.ts";
 import { MountaineerError } from "../../../../src/runtime/errors.ts";
 import { noopLogger } from "../../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
@@ -343,9 +343,9 @@ test("a connection with a new request since the search for idle ones is not clos
   };
   const [one, other] = [opened(), opened()];
   await clock.advance(2_000);
-  assert.deepEqual([connections.makeRoom(), one.socket.destroyed], [true, true]);
+  assert.deepEqual([connections.closeOldest(), one.socket.destroyed], [true, true]);
   other.asks(false);
-  assert.deepEqual([connections.makeRoom(), other.socket.destroyed], [false, false]);
+  assert.deepEqual([connections.closeOldest(), other.socket.destroyed], [false, false]);
 });
 
 /** Connections of which nothing has come yet. */
@@ -607,9 +607,9 @@ test("a descriptor that cannot be read, as it has since been closed, hides none 
   const sockets = new Set(["socket:[42]"]);
   // No link: it cannot be read as one.
   await writeFile(join(folder, "3"), "");
-  assert.equal(await holdsOne(folder, sockets), false);
+  assert.equal(await hasOneOf(folder, sockets), false);
   await symlink("socket:[42]", join(folder, "4"));
   await writeFile(join(folder, "5"), "");
-  assert.equal(await holdsOne(folder, sockets), true);
-  assert.equal(await holdsOne(join(folder, "gone"), sockets), false);
+  assert.equal(await hasOneOf(folder, sockets), true);
+  assert.equal(await hasOneOf(join(folder, "gone"), sockets), false);
 });

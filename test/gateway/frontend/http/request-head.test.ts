@@ -139,7 +139,7 @@ async function passed(words: string): Promise<{ readonly status: number; readonl
   const forwarding = new Forwarding({
     logger: noopLogger,
     clock: systemClock,
-    peers: () => ({ machine: "laptop", shares: () => true, reach: async () => answering(words) }),
+    peers: () => ({ machine: "laptop", shares: () => true, connect: async () => answering(words) }),
     refuse: ({ response }, { status, message }) => void response.writeHead(status).end(message),
   });
   await using server = createServer((request, response) => {
@@ -178,7 +178,7 @@ for (const status of ["000", "099", "101", "600"])
     assert.match(text, /it is not known whether the message took effect/);
   });
 
-/** Requests that are passed on to a machine which `peer.reach` reaches, without a connection to their client. */
+/** Requests that are passed on to a machine which `peer.connect` reaches, without a connection to their client. */
 function forwarder() {
   const clock = createManualClock();
   const refused: Refusal[] = [];
@@ -186,7 +186,7 @@ function forwarder() {
   const forwarding = new Forwarding({
     logger: noopLogger,
     clock,
-    peers: () => ({ machine: "laptop", shares: () => true, reach: () => peer.reach() }),
+    peers: () => ({ machine: "laptop", shares: () => true, connect: () => peer.reach() }),
     refuse: ({ response }, refusal) => {
       refused.push(refusal);
       response.destroy();
@@ -384,7 +384,7 @@ test("a session belongs to another machine if both are in one fleet, and that on
       peers: peers && (() => peers),
       refuse() {},
     }).holder(id);
-  const peers = { machine: "laptop", shares: () => true, reach: async () => null };
+  const peers = { machine: "laptop", shares: () => true, connect: async () => null };
   assert.equal(holder(peers), "nas");
   assert.equal(holder(), null);
   assert.equal(holder({ ...peers, machine: null }), null);
@@ -393,7 +393,7 @@ test("a session belongs to another machine if both are in one fleet, and that on
 });
 
 test("a session that began under this machine's earlier name still belongs to this machine", async () => {
-  const peers = { machine: "laptop", shares: () => true, reach: async () => null };
+  const peers = { machine: "laptop", shares: () => true, connect: async () => null };
   await using rig = await startRig(createScriptedGateway(), { peers: () => peers });
   const id = await rig.initialize();
   peers.machine = "desktop";
@@ -402,7 +402,7 @@ test("a session that began under this machine's earlier name still belongs to th
 });
 
 test("requests that wait for another machine are in flight, next to those answered here", async () => {
-  const peers = { machine: "laptop", shares: () => true, reach: async () => duplexPair()[0] };
+  const peers = { machine: "laptop", shares: () => true, connect: async () => duplexPair()[0] };
   const blocking = createBlockingTool();
   const gateway = createScriptedGateway({ held: blocking.tool });
   await using rig = await startRig(gateway, { peers: () => peers });

@@ -85,7 +85,7 @@ function listensOn(session: Session): readonly string[] {
   const stream = {
     congested: null,
     send: (json: string) => told.push(JSON.parse(json).method) > 0,
-    end: () => session.outletClosed(stream),
+    end: () => session.streamClosed(stream),
   };
   session.listen(stream);
   return told;
@@ -179,7 +179,7 @@ test("B11 D2 sessions between two daemons: an answer and a cancellation that bel
   store.deliver({ hash, text: answer }, "next");
   assert.deepEqual(back, [`${hash} ${answer}`, `${hash} ${answer}`]);
   assert.deepEqual(forth, [`${hash} ${answer}`, `${hash} ${cancel}`]);
-  session.settleInvalid({ id: "q2" }, "q2");
+  session.completeInvalid({ id: "q2" }, "q2");
   session.handle({
     kind: "notification",
     message: { jsonrpc: "2.0", method: "notifications/roots/list_changed" },
@@ -256,7 +256,7 @@ test("B11 sessions from before a restart: ended and evicted ones do not return",
   await first.begins("older");
   await first.clock.advance(1);
   await first.begins("newer");
-  assert.equal(first.store.makeRoom(ANN).kind, "room");
+  assert.equal(first.store.admit(ANN).kind, "room");
   await first.begins("newest");
   await first.stops();
   const { store } = await home.daemon();
@@ -349,14 +349,14 @@ test("E4 B11 sessions from before a restart count towards the limits before thei
   await first.stops();
   const next = await home.daemon(1);
   next.gateway.sessionsAllowed = () => 3;
-  assert.equal(next.store.makeRoom(BOB).kind, "room");
+  assert.equal(next.store.admit(BOB).kind, "room");
   assert.equal(next.store.size, 4, "bob has one, and keeps it");
-  assert.equal(next.store.makeRoom(ANN).kind, "room");
+  assert.equal(next.store.admit(ANN).kind, "room");
   assert.deepEqual([next.store.find("a", ANN), next.store.size], [null, 3]);
   const listening = found(next.store.find("b", ANN));
   listensOn(listening);
   next.gateway.sessionsAllowed = () => 1;
-  assert.deepEqual(next.store.makeRoom(ANN), { kind: "too_many", allowed: 1 });
+  assert.deepEqual(next.store.admit(ANN), { kind: "too_many", allowed: 1 });
   assert.deepEqual([next.store.find("c", ANN), listening.ended.aborted], [null, false]);
   found(next.store.find("bobs", BOB));
 });

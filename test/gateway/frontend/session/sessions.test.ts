@@ -11,8 +11,8 @@ import { SessionLines } from "../../../../src/gateway/frontend/session/session-f
 import {
   actingPrincipal,
   checkOf,
-  holderOf,
   MOST_SUBSCRIPTIONS,
+  machineOf,
   newSessionId,
   proofOf,
 } from "../../../../src/gateway/frontend/session/session-record.ts";
@@ -46,7 +46,7 @@ function addSession(
     clientInfo: {},
   });
   if (listens) {
-    const stream = { congested: null, send: () => true, end: () => session.outletClosed(stream) };
+    const stream = { congested: null, send: () => true, end: () => session.streamClosed(stream) };
     session.listen(stream);
   }
   return session;
@@ -77,7 +77,7 @@ test("E4 the store of sessions: a principal at its limit loses its own idle sess
   const others = addSession(store, "ann", false, user("ann"));
   const bobs: Session[] = [];
   for (let count = 0; count < 5; count++) {
-    assert.equal(store.makeRoom(user("bob")).kind, "room");
+    assert.equal(store.admit(user("bob")).kind, "room");
     await clock.advance(1);
     bobs.push(addSession(store, `bob-${count}`, false, user("bob")));
   }
@@ -85,7 +85,7 @@ test("E4 the store of sessions: a principal at its limit loses its own idle sess
   assert.equal(others.ended.aborted, false);
   // Lowered while they are there: so many end as have to.
   gateway.sessionsAllowed = () => 1;
-  assert.equal(store.makeRoom(user("bob")).kind, "room");
+  assert.equal(store.admit(user("bob")).kind, "room");
   assert.ok(bobs.every(({ ended }) => ended.aborted));
   await store.end(0, "over");
 });
@@ -99,7 +99,7 @@ test("E4 the store of sessions: sessions that never did anything end before olde
   store.find("used", ANONYMOUS);
   await clock.advance(1_000);
   const unused = addSession(store, "unused", false);
-  assert.equal(store.makeRoom(ANONYMOUS).kind, "room");
+  assert.equal(store.admit(ANONYMOUS).kind, "room");
   assert.deepEqual([used.ended.aborted, unused.ended.aborted], [false, true]);
   await store.end(0, "over");
 });
@@ -113,7 +113,7 @@ test("E4 the store of sessions: a full table takes from the principal with the m
   const bobs = Array.from({ length: SESSION_LIMIT - 11 }, (_, at) =>
     addSession(store, `b${at}`, false, user("bob")),
   );
-  assert.equal(store.makeRoom(user("ann")).kind, "room");
+  assert.equal(store.admit(user("ann")).kind, "room");
   assert.deepEqual(
     [ann.ended.aborted, carls.some(({ ended }) => ended.aborted), bobs[0]?.ended.aborted],
     [false, false, true],
@@ -123,7 +123,7 @@ test("E4 the store of sessions: a full table takes from the principal with the m
   const full = openStore(gateway, clock);
   addSession(full, "ann", false, user("ann"));
   for (let count = 1; count < SESSION_LIMIT; count++) addSession(full, `b${count}`, true, user("bob"));
-  assert.deepEqual(full.makeRoom(user("bob")), { kind: "full", sessions: SESSION_LIMIT });
+  assert.deepEqual(full.admit(user("bob")), { kind: "full", sessions: SESSION_LIMIT });
   await full.end(0, "over");
 });
 
@@ -131,18 +131,18 @@ test("the store of sessions ends the least recently used idle session for a new 
   const clock = createManualClock();
   const store = openStore(createScriptedGateway(), clock);
   for (let count = 2; count < SESSION_LIMIT; count++) addSession(store, `busy-${count}`, true);
-  assert.equal(store.makeRoom(ANONYMOUS).kind, "room");
+  assert.equal(store.admit(ANONYMOUS).kind, "room");
   const older = addSession(store, "older", false);
   await clock.advance(10);
   const newer = addSession(store, "newer", false);
   await clock.advance(10);
   assert.equal(store.find("older", ANONYMOUS), older);
-  assert.equal(store.makeRoom(ANONYMOUS).kind, "room");
+  assert.equal(store.admit(ANONYMOUS).kind, "room");
   assert.deepEqual([older.ended.aborted, newer.ended.aborted, store.size], [false, true, SESSION_LIMIT - 1]);
   addSession(store, "another", true);
-  assert.deepEqual([store.makeRoom(ANONYMOUS).kind, older.ended.aborted], ["room", true]);
+  assert.deepEqual([store.admit(ANONYMOUS).kind, older.ended.aborted], ["room", true]);
   addSession(store, "last", true);
-  assert.deepEqual(store.makeRoom(ANONYMOUS), { kind: "too_many", allowed: SESSION_LIMIT });
+  assert.deepEqual(store.admit(ANONYMOUS), { kind: "too_many", allowed: SESSION_LIMIT });
   assert.equal(store.size, SESSION_LIMIT);
   await store.end(0, "over");
   assert.deepEqual([store.size, clock.pendingTimers], [0, 0]);
@@ -197,9 +197,9 @@ test("an answer that is not a response ends its question, a request with that id
   const told = listenOn(session);
   const reply = session.request("roots/list", {}, NEVER);
   const id = told[0]?.id ?? "";
-  session.settleInvalid({ id, method: 5 }, id);
+  session.completeInvalid({ id, method: 5 }, id);
   assert.equal(session.openQuestions, 1);
-  session.settleInvalid({ id }, id);
+  session.completeInvalid({ id }, id);
   assert.deepEqual(await reply, {
     error: { code: -32600, message: "the client's answer is not a JSON-RPC response" },
   });
@@ -265,9 +265,9 @@ const SIGNED: Principal = { kind: "user", id: '["https://issuer","1"]', name: "a
 test("G1 an id names the machine of its session, and nothing else is mistaken for one", () => {
   const id = newSessionId("desktop");
   assert.match(id, /^desktop\.[\w-]{32}$/u);
-  assert.equal(holderOf(id), "desktop");
+  assert.equal(machineOf(id), "desktop");
   for (const other of [newSessionId(null), "desktop.short", `a.b.${"x".repeat(32)}`, `*.${"x".repeat(32)}`])
-    assert.equal(holderOf(other), null, other);
+    assert.equal(machineOf(other), null, other);
   const proof = proofOf(id);
   assert.equal(new Set([id, proof, checkOf(proof), checkOf(id)]).size, 4);
 });

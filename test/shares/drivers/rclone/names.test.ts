@@ -9,7 +9,7 @@ import { isDeepStrictEqual } from "node:util";
 import { type PlainRig, startPlainRig } from "../../../../src/demo/stage/plain-rig.ts";
 import { startHostProbe } from "../../../../src/network/probe/host-probe.ts";
 import { rcloneProgram } from "../../../../src/rclone-release/installed.ts";
-import { askRcloneVersion } from "../../../../src/rclone-release/rclone-version.ts";
+import { readRcloneVersion } from "../../../../src/rclone-release/rclone-version.ts";
 import { noopLogger } from "../../../../src/runtime/log/log.ts";
 import { runCommand } from "../../../../src/runtime/process/child-process.ts";
 import { findProgram } from "../../../../src/runtime/process/find-program.ts";
@@ -38,7 +38,7 @@ type Kind = keyof typeof KINDS;
 const NFC = "caf\u00e9";
 const NFD = "cafe\u0301";
 const rclone = await rcloneProgram("/nowhere");
-const version = await askRcloneVersion(systemClock, rclone);
+const version = await readRcloneVersion(systemClock, rclone);
 /** Whether this rclone keeps dots at the end of names: 1.60 makes an odd folder in the root if it is told to. */
 const DOTS = rcloneCan(version, "encodesDots");
 /** Its tests mostly wait: rclone sends what was written after a second, and an old one after three. */

@@ -8,7 +8,7 @@ import { delimiter, join } from "node:path";
 import { after, describe, it } from "node:test";
 import { installRclone } from "../../../../src/rclone-release/install.ts";
 import { installedRclone } from "../../../../src/rclone-release/installed.ts";
-import { askRcloneVersion } from "../../../../src/rclone-release/rclone-version.ts";
+import { readRcloneVersion } from "../../../../src/rclone-release/rclone-version.ts";
 import { sha256Of } from "../../../../src/runtime/files/sha256.ts";
 import { runCommand } from "../../../../src/runtime/process/child-process.ts";
 import { findProgram } from "../../../../src/runtime/process/find-program.ts";
@@ -320,7 +320,7 @@ describe("the engine of a mount", noSkip, () => {
     await mounted(bench.driver, share, "tb");
     const file = rcloneFiles(bench.stateFolder, share.name).process;
     const { engine: noted, ...note } = JSON.parse(await readFile(file, "utf8"));
-    const version = await askRcloneVersion(
+    const version = await readRcloneVersion(
       systemClock,
       (await installedRclone(bench.stateFolder)) ?? "rclone",
     );

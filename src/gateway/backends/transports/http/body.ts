@@ -62,7 +62,7 @@ export function readEvents(response: Response, limitBytes: number, reader: Event
     over = true;
     reader.onEnd(end);
   };
-  const settled = (): void => {
+  const finished = (): void => {
     paused = false;
     handOver();
     if (!paused) response.resume();
@@ -86,7 +86,7 @@ export function readEvents(response: Response, limitBytes: number, reader: Event
       if (wait === null) continue;
       paused = true;
       response.pause();
-      void wait.then(settled, settled);
+      void wait.then(finished, finished);
     }
     if (parser.overlong && end === null) {
       end = "overlong";
@@ -116,13 +116,13 @@ interface StreamRequest {
 }
 
 /** Requests an event stream (GET). Null: a header has characters that HTTP forbids. */
-export function askForEvents(
+export function requestEvents(
   target: HttpTarget,
   headers: Headers,
   stream: StreamRequest,
 ): OutgoingRequest | null {
   try {
-    return target.ask(
+    return target.send(
       { method: "GET", headers: { ...headers, accept: "text/event-stream" } },
       {
         onResponse(response) {

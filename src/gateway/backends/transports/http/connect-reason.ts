@@ -7,14 +7,14 @@ export interface ConnectReason {
   /** Absent: the usual hint, to check the server and its address, applies. */
   readonly hint?: string;
   /** The address accepts no connections at the moment. */
-  readonly isAway?: true;
+  readonly isUnreachable?: true;
 }
 
 const UNRESOLVED: ConnectReason = {
   text: "its name cannot be resolved",
   hint: "check that this machine is online, and the host in `url`",
 };
-const NO_ROUTE: ConnectReason = { text: "there is no route to it", isAway: true };
+const NO_ROUTE: ConnectReason = { text: "there is no route to it", isUnreachable: true };
 const UNTRUSTED: ConnectReason = {
   text: "its certificate is not signed by an authority that is trusted here",
   hint: "if you trust it, name the file of its authority's certificate in NODE_EXTRA_CA_CERTS, in the daemon's environment",
@@ -27,12 +27,12 @@ const NO_TLS: ConnectReason = {
 
 /** Keys: codes of errors that end a connection attempt, including its TLS handshake. */
 const REASONS: Readonly<Record<string, ConnectReason>> = {
-  ECONNREFUSED: { text: "nothing listens there", isAway: true },
+  ECONNREFUSED: { text: "nothing listens there", isUnreachable: true },
   ENOTFOUND: UNRESOLVED,
   EAI_AGAIN: UNRESOLVED,
   EHOSTUNREACH: NO_ROUTE,
   ENETUNREACH: NO_ROUTE,
-  ETIMEDOUT: { text: "it does not answer", isAway: true },
+  ETIMEDOUT: { text: "it does not answer", isUnreachable: true },
   ECONNRESET: { text: "it ended the connection at once" },
   EPROTO: NO_TLS,
   ERR_SSL: NO_TLS,
@@ -54,7 +54,7 @@ const REASONS: Readonly<Record<string, ConnectReason>> = {
 };
 
 export function connectReason(error: unknown, isBlocked = mayBeBlocked): ConnectReason {
-  if (isBlocked(error)) return { ...LOCAL_NETWORK, isAway: true };
+  if (isBlocked(error)) return { ...LOCAL_NETWORK, isUnreachable: true };
   const key = systemErrorCode(error)?.replace(/^(ERR_SSL|HPE)_.*/, "$1") ?? "";
   return REASONS[key] ?? { text: errorText(error) };
 }

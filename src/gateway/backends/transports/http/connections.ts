@@ -70,13 +70,13 @@ export class Connections {
   }
 
   /** `text`: the whole request. */
-  ask(text: string, events: CallEvents): OutgoingRequest {
+  send(text: string, events: CallEvents): OutgoingRequest {
     const call = new Call(text, events, this.#waiting);
     const nowMs = this.#clock.monotonicMs();
-    let kept = this.#idle.pop();
+    let idle = this.#idle.pop();
     // The timer runs for the oldest idle connection, but a newer one may expire earlier.
-    for (; kept !== undefined && kept.idleUntilMs <= nowMs; kept = this.#idle.pop()) kept.destroy();
-    if (kept !== undefined) kept.begin(call);
+    for (; idle !== undefined && idle.idleUntilMs <= nowMs; idle = this.#idle.pop()) idle.destroy();
+    if (idle !== undefined) idle.begin(call);
     else if (this.#all.size < CONNECTIONS) this.#connect(call);
     else this.#waiting.add(call);
     return call;
@@ -95,16 +95,16 @@ export class Connections {
   }
 
   /** The response has been received; the connection can be kept for this long. */
-  onFree(connection: Connection, keptMs: number): void {
+  onFree(connection: Connection, idleMs: number): void {
     const [next] = this.#waiting;
     if (next !== undefined) {
       this.#waiting.delete(next);
       connection.begin(next);
       return;
     }
-    connection.idleUntilMs = this.#clock.monotonicMs() + keptMs;
+    connection.idleUntilMs = this.#clock.monotonicMs() + idleMs;
     this.#idle.push(connection);
-    this.#idleTimer ??= this.#clock.setTimer(keptMs, () => this.#endIdle());
+    this.#idleTimer ??= this.#clock.setTimer(idleMs, () => this.#endIdle());
   }
 
   onClosed(connection: Connection): void {
@@ -145,7 +145,7 @@ class Connection implements ResponseParts {
   #isAnswered = false;
   #isPaused = false;
   #isGone = false;
-  #keptMs = 0;
+  #idleMs = 0;
 
   constructor(owner: Connections, dial: Dial, mayKeep: boolean) {
     this.#owner = owner;
@@ -177,7 +177,7 @@ class Connection implements ResponseParts {
 
   pause(): void {
     this.#isPaused = true;
-    this.#reader.hold();
+    this.#reader.pause();
     this.#socket?.pause();
   }
 
@@ -192,7 +192,7 @@ class Connection implements ResponseParts {
 
   onHead(head: ResponseHead): void {
     if (this.#isGone) return;
-    this.#keptMs = this.#mayKeep && head.isKept ? keptMs(head) : 0;
+    this.#idleMs = this.#mayKeep && head.isReusable ? idleMs(head) : 0;
     this.#call?.begin(head);
   }
 
@@ -252,13 +252,13 @@ class Connection implements ResponseParts {
     if (!this.#isAnswered || this.#isGone) return;
     this.#isAnswered = false;
     // A server that has answered early may never read the rest of the request.
-    if (this.#keptMs > 0 && this.#isWritten) this.#owner.onFree(this, this.#keptMs);
+    if (this.#idleMs > 0 && this.#isWritten) this.#owner.onFree(this, this.#idleMs);
     else this.destroy();
   }
 
   /** While paused, the connection's end is reported only after `resume` has delivered all received bytes. */
   #ended(): void {
-    this.#keptMs = 0;
+    this.#idleMs = 0;
     if (this.#isPaused) return;
     if (this.#socket?.readableEnded === true) this.#reader.finish();
     this.destroy();
@@ -273,7 +273,7 @@ class Connection implements ResponseParts {
   }
 }
 
-function keptMs({ headers }: ResponseHead): number {
+function idleMs({ headers }: ResponseHead): number {
   const [, seconds] = /\btimeout=(\d{1,9})/i.exec(headers.get("keep-alive") ?? "") ?? [];
   return seconds === undefined ? IDLE_MS : Math.min(IDLE_MS, Number(seconds) * 1_000 - LATENCY_MS);
 }

@@ -22,7 +22,7 @@ import {
 } from "../backend-transport.ts";
 import { unreadableAnswer } from "../odd-output.ts";
 import { type Credential, signing, type TransportAuthorization } from "../transport-authorization.ts";
-import { askForEvents, mediaType, readEvents, readWhole } from "./body.ts";
+import { mediaType, readEvents, readWhole, requestEvents } from "./body.ts";
 import type { OutgoingRequest, Response } from "./connections.ts";
 import { namesSession, redirectedPath, refusal, TAKES_NO_MESSAGES } from "./refusal.ts";
 import type { Headers, HttpTarget } from "./target.ts";
@@ -137,15 +137,15 @@ export class Exchange {
     const { text: body, headers } = this.#outgoing;
     const path = this.#outgoing.path ?? target.path;
     try {
-      this.#current = target.ask(
+      this.#current = target.send(
         { method: "POST", headers, body, path, authorization },
         {
           onTaken: () => this.#wasTaken(),
           onResponse: (response) => this.#onResponse(response),
           onLost: (lost) => {
             if (this.#done) return;
-            const isHarmlessTwice = this.#method === null || IDEMPOTENT.has(this.#method);
-            if (lost.isStale && isHarmlessTwice) this.#signing.sendAgain();
+            const isRepeatable = this.#method === null || IDEMPOTENT.has(this.#method);
+            if (lost.isStale && isRepeatable) this.#signing.sendAgain();
             else this.#fail(target.failure(lost));
           },
         },
@@ -303,7 +303,7 @@ export class Exchange {
 
   #resume(resumeId: string): void {
     const { "content-type": _, ...headers } = this.#outgoing.headers;
-    const asked = askForEvents(
+    const resumed = requestEvents(
       this.#context.target,
       { ...headers, "last-event-id": resumeId },
       {
@@ -318,8 +318,8 @@ export class Exchange {
         },
       },
     );
-    if (asked === null) this.#fail(this.#unanswered());
-    else this.#current = asked;
+    if (resumed === null) this.#fail(this.#unanswered());
+    else this.#current = resumed;
   }
 
   #onRefused(response: Response, status: number): void {
@@ -381,7 +381,7 @@ export class Exchange {
     const { id } = this;
     if (id !== null && isJsonObject(value)) {
       if (value["id"] === id && !("method" in value)) this.#answered = true;
-      else if ((value["id"] ?? null) === null) this.#lookForComplaint(value);
+      else if ((value["id"] ?? null) === null) this.#checkForError(value);
     }
     return this.#context.events.onMessage(value, id);
   }
@@ -409,10 +409,10 @@ export class Exchange {
   }
 
   /** Some servers send only the reason, as `error`. */
-  #lookForComplaint(value: JsonObject): void {
+  #checkForError(value: JsonObject): void {
     const other = classifyMessage(value);
-    const words =
+    const message =
       other.kind === "response" && isError(other.reply) ? other.reply.error.message : value["error"];
-    if (typeof words === "string") this.#complaint = this.#context.clean(words).slice(0, LONGEST_ERROR);
+    if (typeof message === "string") this.#complaint = this.#context.clean(message).slice(0, LONGEST_ERROR);
   }
 }

@@ -23,7 +23,7 @@ import {
   type TransportAuthorization,
   UNSIGNED,
 } from "../transport-authorization.ts";
-import { askForEvents, readEvents } from "./body.ts";
+import { readEvents, requestEvents } from "./body.ts";
 import type { OutgoingRequest, Response } from "./connections.ts";
 import { Exchange, type SentRequest, type TransportContext } from "./exchange.ts";
 import { SseSession } from "./sse-session.ts";
@@ -290,7 +290,7 @@ class HttpTransport implements BackendTransport {
     const { target, clock } = this.#context;
     const ended = Promise.withResolvers<void>();
     const done = (): void => ended.resolve();
-    target.ask({ method: "DELETE", headers: this.#sessionHeaders() }, { onResponse: done, onLost: done });
+    target.send({ method: "DELETE", headers: this.#sessionHeaders() }, { onResponse: done, onLost: done });
     await settlesWithin(clock, DELETE_MS, ended.promise);
   }
 }
@@ -324,7 +324,7 @@ const CALM_MS = 10_000;
 /** Runs until it is disposed, or the server refuses the stream for good. `headers`: session id and protocol version. */
 function startServerStream(context: TransportContext, headers: Headers): Disposable {
   const { target, authorization, clock, events, clean, limitBytes } = context;
-  let asked: OutgoingRequest | null = null;
+  let outgoing: OutgoingRequest | null = null;
   let timer: Timer | null = null;
   let lastEventId: string | null = null;
   let serversRetryMs: number | null = null;
@@ -333,12 +333,12 @@ function startServerStream(context: TransportContext, headers: Headers): Disposa
   let disposed = false;
   let wasOpen = false;
 
-  const open = (): void => signing(authorization, ask, () => again("failed")).start();
-  const ask = (carried: Credential): void => {
+  const open = (): void => signing(authorization, request, () => again("failed")).start();
+  const request = (credential: Credential): void => {
     if (disposed) return;
     const isResumed = lastEventId !== null;
     const resumed = lastEventId === null ? {} : { "last-event-id": lastEventId };
-    asked = askForEvents(
+    outgoing = requestEvents(
       target,
       { ...headers, ...resumed },
       {
@@ -346,7 +346,7 @@ function startServerStream(context: TransportContext, headers: Headers): Disposa
         onRefused: (status) => {
           if (status !== 401) onRefused(status);
           else {
-            void authorization.refused({ status, challenge: null, carried }).then((outcome) => {
+            void authorization.refused({ status, challenge: null, credential }).then((outcome) => {
               if (outcome !== null && isCredential(outcome)) again("failed");
               else onRefused(status);
             });
@@ -355,7 +355,7 @@ function startServerStream(context: TransportContext, headers: Headers): Disposa
         onFailed: () => again("failed"),
       },
     );
-    if (asked !== null) return;
+    if (outgoing !== null) return;
     lastEventId = null;
     again("failed");
   };
@@ -406,7 +406,7 @@ function startServerStream(context: TransportContext, headers: Headers): Disposa
     [Symbol.dispose]() {
       disposed = true;
       timer?.[Symbol.dispose]();
-      asked?.destroy();
+      outgoing?.destroy();
     },
   };
 }

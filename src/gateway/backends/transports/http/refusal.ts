@@ -45,8 +45,8 @@ export function refusal(response: RefusedResponse): TransportFailure | { readonl
   const message = classifyMessage(body);
   const error = message.kind === "response" && isError(message.reply) ? message.reply.error : null;
   const isOwn = id !== null && message.kind === "response" && message.id === id;
-  const words = error?.message ?? (body === null ? text?.slice(0, LONGEST_TEXT) : null) ?? "";
-  if (hadSession && losesSession(status, { isOwn, code: error?.code ?? null, words }))
+  const detail = error?.message ?? (body === null ? text?.slice(0, LONGEST_TEXT) : null) ?? "";
+  if (hadSession && losesSession(status, { isOwn, code: error?.code ?? null, detail }))
     return transportFailure("session_lost", `${origin} no longer knows our session`);
   if (isOwn) return { answer: body };
   if (status >= 300 && status < 400) {
@@ -56,8 +56,8 @@ export function refusal(response: RefusedResponse): TransportFailure | { readonl
     const hint = to?.origin === origin ? "give that address as `url`" : OTHER_HOST;
     return transportFailure("refused", message, hint);
   }
-  const said = error?.message ?? wordsOf(body, response);
-  const shown = said === "" ? "" : `: ${clean(said).slice(0, LONGEST_TEXT)}`;
+  const reason = error?.message ?? reasonText(body, response);
+  const shown = reason === "" ? "" : `: ${clean(reason).slice(0, LONGEST_TEXT)}`;
   const failure = transportFailure("refused", `${name} answered HTTP ${status}${shown}`, hintFor(response));
   return { ...failure, status };
 }
@@ -67,7 +67,7 @@ interface ReasonGiven {
   readonly isOwn: boolean;
   /** null: not a JSON-RPC error. */
   readonly code: number | null;
-  readonly words: string;
+  readonly detail: string;
 }
 
 /**
@@ -75,8 +75,8 @@ interface ReasonGiven {
  * also send it with their answer: 2026-07-28 demands it for an unknown method. 400 and 401 say so only in words, which a
  * tool that has sessions may use as well.
  */
-function losesSession(status: number, { isOwn, code, words }: ReasonGiven): boolean {
-  const isNamed = namesSession(words);
+function losesSession(status: number, { isOwn, code, detail }: ReasonGiven): boolean {
+  const isNamed = namesSession(detail);
   if (status === 404 || status === 410)
     return !isOwn || (code !== null && (isNamed || (code !== METHOD_NOT_FOUND && code !== INVALID_PARAMS)));
   const isCallsOwn = isOwn && (code === INVALID_PARAMS || code === INTERNAL_ERROR);
@@ -84,12 +84,12 @@ function losesSession(status: number, { isOwn, code, words }: ReasonGiven): bool
 }
 
 /** The reason given by a body that is not JSON-RPC; "" if it gives none, is an HTML page, or repeats a possible secret. */
-function wordsOf(body: unknown, { text, target }: RefusedResponse): string {
-  const words = isJsonObject(body) ? REASON_MEMBERS.map((key) => body[key]) : body === null ? [text] : [];
-  const said = words.find((one) => typeof one === "string")?.trim() ?? "";
-  const isPage = said.startsWith("<");
+function reasonText(body: unknown, { text, target }: RefusedResponse): string {
+  const texts = isJsonObject(body) ? REASON_MEMBERS.map((key) => body[key]) : body === null ? [text] : [];
+  const reason = texts.find((one) => typeof one === "string")?.trim() ?? "";
+  const isPage = reason.startsWith("<");
   const pieces = target.path.split(/[/?&=]/).filter((piece) => piece.length >= SECRET_LENGTH);
-  return isPage || pieces.some((piece) => said.includes(piece)) ? "" : said;
+  return isPage || pieces.some((piece) => reason.includes(piece)) ? "" : reason;
 }
 
 function hintFor({ status, target: { origin, path } }: RefusedResponse): string | null {
@@ -137,6 +137,6 @@ function withoutSlash(path: string): string {
 }
 
 /** Texts by which some servers report that they have forgotten a session; tools may have their own sessions. */
-export function namesSession(words: string): boolean {
-  return /\bsession(?:id)?\b/i.test(words);
+export function namesSession(detail: string): boolean {
+  return /\bsession(?:id)?\b/i.test(detail);
 }

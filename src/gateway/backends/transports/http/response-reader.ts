@@ -19,7 +19,7 @@ export interface ResponseHead {
   /** Names are in lower case; the values of a repeated header are joined by commas. */
   readonly headers: ReadonlyMap<string, string>;
   /** The connection can carry another request. */
-  readonly isKept: boolean;
+  readonly isReusable: boolean;
 }
 
 export interface ResponseParts {
@@ -33,7 +33,7 @@ export class ResponseReader {
   #state: "idle" | "head" | "sized" | "open" | "chunk" | "chunk size" | "chunk end" | "trailer" | "wrong" =
     "idle";
   /** Bytes that are still to come: of the current chunk if the body is chunked, otherwise of the body. */
-  #leftBytes = 0;
+  #remainingBytes = 0;
   #trailerBytes = 0;
   #rest: Buffer | null = null;
   #isPaused = false;
@@ -48,7 +48,7 @@ export class ResponseReader {
   }
 
   /** Buffers received bytes until `release`. */
-  hold(): void {
+  pause(): void {
     this.#isPaused = true;
   }
 
@@ -126,21 +126,21 @@ export class ResponseReader {
     const head = parseHead(all.toString("latin1", at, end));
     if (head === null || head.status === 101) return -1;
     if (head.status < 200) return next;
-    const { status, headers, isKept, length } = head;
+    const { status, headers, isReusable, length } = head;
     const hasNone = status === 204 || status === 304 || length === 0;
     const isOpen = length === null && !hasNone;
-    this.#leftBytes = typeof length === "number" ? length : 0;
+    this.#remainingBytes = typeof length === "number" ? length : 0;
     this.#state = length === "chunked" ? "chunk size" : isOpen ? "open" : "sized";
-    this.#parts.onHead({ status, headers, isKept: isKept && !isOpen });
+    this.#parts.onHead({ status, headers, isReusable: isReusable && !isOpen });
     if (hasNone) this.#end();
     return next;
   }
 
   #takeSized(all: Buffer, at: number): number {
-    const next = Math.min(all.length, at + this.#leftBytes);
-    this.#leftBytes -= next - at;
+    const next = Math.min(all.length, at + this.#remainingBytes);
+    this.#remainingBytes -= next - at;
     this.#parts.onData(all.subarray(at, next));
-    if (this.#leftBytes === 0) {
+    if (this.#remainingBytes === 0) {
       if (this.#state === "sized") this.#end();
       else this.#state = "chunk end";
     }
@@ -152,9 +152,9 @@ export class ResponseReader {
     if (end === null || end < 0) return end;
     const [, digits] = CHUNK_SIZE.exec(all.toString("latin1", at, end)) ?? [];
     if (digits === undefined) return -1;
-    this.#leftBytes = Number.parseInt(digits, 16);
+    this.#remainingBytes = Number.parseInt(digits, 16);
     this.#trailerBytes = 0;
-    this.#state = this.#leftBytes === 0 ? "trailer" : "chunk";
+    this.#state = this.#remainingBytes === 0 ? "trailer" : "chunk";
     return end + LINE_END.length;
   }
 
@@ -201,8 +201,9 @@ function parseHead(text: string): ParsedHead | null {
   if (length === undefined) return null;
   const connection = headers.get("connection") ?? "";
   // HTTP/1.0 has no chunks, so a proxy that forwards them may not know where the body ends.
-  const isKept = minor === "1" ? !CLOSES.test(connection) : KEEPS.test(connection) && length !== "chunked";
-  return { status: Number(status), headers, isKept, length };
+  const isReusable =
+    minor === "1" ? !CLOSES.test(connection) : KEEPS.test(connection) && length !== "chunked";
+  return { status: Number(status), headers, isReusable, length };
 }
 
 function headerOf(line: string): readonly [name: string, value: string] | null {

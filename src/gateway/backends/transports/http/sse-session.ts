@@ -10,7 +10,7 @@ import {
   transportFailure,
 } from "../backend-transport.ts";
 import { signing } from "../transport-authorization.ts";
-import { askForEvents, readEvents } from "./body.ts";
+import { readEvents, requestEvents } from "./body.ts";
 import type { OutgoingRequest, Response } from "./connections.ts";
 import type { SentRequest, TransportContext } from "./exchange.ts";
 
@@ -135,22 +135,22 @@ interface EndpointStreamEvents {
 function openEndpointStream(context: TransportContext, handlers: EndpointStreamEvents) {
   const { target, authorization, clock, events, clean, limitBytes } = context;
   let endpoint: string | null = null;
-  let asked: OutgoingRequest | null = null;
+  let outgoing: OutgoingRequest | null = null;
   let isOver = false;
 
   const dispose = (): void => {
     isOver = true;
     timer[Symbol.dispose]();
-    asked?.destroy();
+    outgoing?.destroy();
   };
   const end = (failure: TransportFailure | null): void => {
     if (isOver) return;
     dispose();
     handlers.onEnded(failure);
   };
-  const ask = (): void => {
+  const request = (): void => {
     if (isOver) return;
-    asked = askForEvents(
+    outgoing = requestEvents(
       target,
       {},
       {
@@ -210,7 +210,7 @@ function openEndpointStream(context: TransportContext, handlers: EndpointStreamE
     if (isFirst) handlers.onReady();
   };
   const timer = clock.setTimer(ENDPOINT_MS, () => end(null));
-  const signed = signing(authorization, ask, end);
+  const signed = signing(authorization, request, end);
   signed.start();
   return {
     /** Path and query on the server's own origin; null: the server has not named them yet. */

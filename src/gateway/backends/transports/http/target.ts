@@ -112,7 +112,7 @@ export function createHttpTarget(options: TargetOptions) {
       own = path;
     },
     /** Sends a request. Throws if a header's value has characters that HTTP forbids. */
-    ask(
+    send(
       { method, headers, body, path = own, authorization }: RequestInfo,
       events: CallEvents,
     ): OutgoingRequest {
@@ -122,7 +122,7 @@ export function createHttpTarget(options: TargetOptions) {
       if (!of.every((part, index) => part === last.of[index]))
         last = { of, head: headOf(method, path, headers, signed) };
       const length = body === undefined ? "" : `content-length: ${Buffer.byteLength(body)}\r\n`;
-      return connections.ask(`${last.head}${length}\r\n${body ?? ""}`, events);
+      return connections.send(`${last.head}${length}\r\n${body ?? ""}`, events);
     },
     /** Keeps the cookies that a response sets. */
     keepCookies({ headers }: Pick<Response, "headers">): void {
@@ -158,8 +158,8 @@ function reasonOf({ how, error }: NotConnected): ConnectReason {
   if (how === "not connected")
     return error === null ? { text: "it ended the connection" } : connectReason(error);
   const text = `no connection within ${CONNECT_TIMEOUT_MS / 1000} s`;
-  // A stall in TLS is not `isAway`: checks by TCP would find the address reachable although the server does not work.
-  return how === "not taken" ? { text, isAway: true } : { text };
+  // A stall in TLS is not `isUnreachable`: checks by TCP would find the address reachable although the server does not work.
+  return how === "not taken" ? { text, isUnreachable: true } : { text };
 }
 
 /** `to`: host and port of the server. */
@@ -190,8 +190,8 @@ function unusable(message: string): TransportFailure {
 }
 
 function unreachable(name: string, reason: ConnectReason): TransportFailure {
-  const { text, hint = USUAL_HINT, isAway } = reason;
+  const { text, hint = USUAL_HINT, isUnreachable } = reason;
   const failure = transportFailure("unreachable", `cannot reach ${name}: ${text}`, hint);
   const whole = { ...failure, cause: `cannot be reached: ${text}` };
-  return isAway === true ? { ...whole, isAway } : whole;
+  return isUnreachable === true ? { ...whole, isUnreachable } : whole;
 }

@@ -34,7 +34,7 @@ interface ReaderEvents {
   onOddity(oddity: ServerQuirk): void;
   onFailure(failure: TransportFailure): void;
   /** Called when a pause that `onMessage` requested has ended. */
-  onSettled(): void;
+  onResumed(): void;
 }
 
 export type MessageReader = ReturnType<typeof createMessageReader>;
@@ -43,7 +43,7 @@ export function createMessageReader(
   stdout: Readable,
   limitBytes: number,
   clock: Clock,
-  { onMessage, onNoise, onRequestFailed, onOddity, onFailure, onSettled }: ReaderEvents,
+  { onMessage, onNoise, onRequestFailed, onOddity, onFailure, onResumed }: ReaderEvents,
 ) {
   const splitter = createLineSplitter(limitBytes);
   let isPaused = false;
@@ -76,7 +76,7 @@ export function createMessageReader(
       return;
     }
     const wait = spread === null ? readMessage(line, receiver) : readSpread(spread, line);
-    if (wait !== null) hold(wait);
+    if (wait !== null) pause(wait);
   };
   const receiver = {
     take(message: unknown): Promise<void> | null {
@@ -141,16 +141,16 @@ export function createMessageReader(
       return onMessage(message);
     },
   };
-  const hold = (wait: Promise<void>): void => {
+  const pause = (wait: Promise<void>): void => {
     isPaused = true;
     stdout.pause();
-    const settled = (): void => {
+    const resumed = (): void => {
       isPaused = false;
       read();
       if (!isPaused && !stopped) stdout.resume();
-      onSettled();
+      onResumed();
     };
-    void wait.then(settled, settled);
+    void wait.then(resumed, resumed);
   };
   const takeNoise = (line: string): void => {
     const nowMs = clock.monotonicMs();

@@ -94,11 +94,11 @@ function foldersInWritable({ read, write }: SandboxConfig): readonly (readonly [
  * could lead from one to the other.
  */
 function namedAndGuarded({ config, guarded }: ProgramSandbox): readonly (readonly [string, string])[] {
-  const places = [...guarded.homes, ...guarded.configs];
+  const paths = [...guarded.homes, ...guarded.configs];
   return [...config.read, ...config.write].flatMap((path) =>
-    places
-      .filter((place) => !isWithin(place, path) && !isWithin(path, place))
-      .map((place) => [path, place] as const),
+    paths
+      .filter((outer) => !isWithin(outer, path) && !isWithin(path, outer))
+      .map((guardedPath) => [path, guardedPath] as const),
   );
 }
 
@@ -158,37 +158,37 @@ export function sandboxFailure(
   line: string,
   command: string,
 ): readonly [reason: string, hint: string] | null {
-  const said = /^bwrap: (.*)$/.exec(line)?.[1];
-  if (said === undefined) return null;
-  if (/^execvp .*: No such file or directory$/.test(said)) {
+  const reason = /^bwrap: (.*)$/.exec(line)?.[1];
+  if (reason === undefined) return null;
+  if (/^execvp .*: No such file or directory$/.test(reason)) {
     return [
       `${command} is not installed, or its sandbox does not show it`,
       "name the folder of the program in `sandbox.read`; its sandbox shows /usr, /opt and what is named",
     ];
   }
-  const missing = /^Can't find source path (.*): No such file or directory$/.exec(said)?.[1];
+  const missing = /^Can't find source path (.*): No such file or directory$/.exec(reason)?.[1];
   if (missing !== undefined) {
     return [`${missing}, which its sandbox is to show, does not exist`, "create it, or change `sandbox`"];
   }
-  if (said.endsWith(" leads elsewhere")) {
+  if (reason.endsWith(" leads elsewhere")) {
     return [
-      `${said}, and its sandbox is to show it: the program could lead it anywhere`,
+      `${reason}, and its sandbox is to show it: the program could lead it anywhere`,
       "name the folder that it leads to, or one that is not below a folder of `sandbox.write`",
     ];
   }
-  if (said.endsWith(" leads to what is hidden")) {
+  if (reason.endsWith(" leads to what is hidden")) {
     return [
-      `${said} from it: Mountaineer's own folder or configuration`,
+      `${reason} from it: Mountaineer's own folder or configuration`,
       "a link is in its place; name the intended folder in `sandbox`",
     ];
   }
-  if (REFUSED.test(said)) {
+  if (REFUSED.test(reason)) {
     return [
-      `this system lets only root create the sandbox's namespaces (${said})`,
+      `this system lets only root create the sandbox's namespaces (${reason})`,
       "allow unprivileged user namespaces, see docs/security.md; it is never started without its sandbox",
     ];
   }
-  return [`its sandbox cannot be made: ${said}`, "see what `sandbox` names"];
+  return [`its sandbox cannot be made: ${reason}`, "see what `sandbox` names"];
 }
 
 /** Bubblewrap itself is not installed. */

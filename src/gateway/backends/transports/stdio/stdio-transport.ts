@@ -56,11 +56,11 @@ export interface StdioTransportOptions extends ProgramOptions {
 export function openStdioTransport(options: StdioTransportOptions): OpenTransport {
   return (events) => {
     const child = startProgram(options);
-    return "kind" in child ? closedTransport(child, events) : new StdioLink(child, options, events);
+    return "kind" in child ? closedTransport(child, events) : new StdioTransport(child, options, events);
   };
 }
 
-class StdioLink implements BackendTransport {
+class StdioTransport implements BackendTransport {
   readonly pid: number | null;
   readonly #child: BackendProcess;
   readonly #options: StdioTransportOptions;
@@ -103,7 +103,7 @@ class StdioLink implements BackendTransport {
       onRequestFailed: (id, failure) => events.onRequestFailed(id, failure),
       onOddity: (oddity) => events.onQuirk(oddity),
       onFailure: (failure) => this.#kill(failure),
-      onSettled: () => this.#finishWhenRead(),
+      onResumed: () => this.#finishWhenRead(),
     });
     stdin.on("error", (error) => this.#onPipeClosed(`it accepts no further input: ${errorText(error)}`));
     child.once("exit", (code, signal) => this.#onExit(code, signal));

@@ -28,16 +28,16 @@ export interface StreamEnd {
 /** Opens a stream. `onEnd` is called once, never synchronously, if the stream fails. */
 export type OpenStream = (onEnd: (end: StreamEnd) => void) => Duplex;
 
-interface StreamLinkOptions {
+interface StreamTransportOptions {
   readonly open: OpenStream;
   readonly clock: Clock;
 }
 
-export function openStreamTransport(options: StreamLinkOptions): OpenTransport {
-  return (events) => new StreamLink(options, events);
+export function openStreamTransport(options: StreamTransportOptions): OpenTransport {
+  return (events) => new StreamTransport(options, events);
 }
 
-class StreamLink implements BackendTransport {
+class StreamTransport implements BackendTransport {
   readonly pid = null;
   readonly #clock: Clock;
   readonly #events: TransportEvents;
@@ -50,7 +50,7 @@ class StreamLink implements BackendTransport {
   /** Why the stream has ended; reported when the receiver has taken the messages that came before. */
   #failure: TransportFailure | null = null;
 
-  constructor({ open, clock }: StreamLinkOptions, events: TransportEvents) {
+  constructor({ open, clock }: StreamTransportOptions, events: TransportEvents) {
     this.#clock = clock;
     this.#events = events;
     this.#stream = open(({ message, hint, wasReached }) =>
@@ -62,7 +62,7 @@ class StreamLink implements BackendTransport {
       onRequestFailed: (id, failure) => events.onRequestFailed(id, failure),
       onOddity: (oddity) => events.onQuirk(oddity),
       onFailure: (failure) => this.#end(failure),
-      onSettled: () => {
+      onResumed: () => {
         if (this.#failure !== null) this.#report(this.#failure);
       },
     });

@@ -39,7 +39,7 @@ interface Round<T extends Asker> {
 interface RoundEvents<T extends Asker> {
   nextId(): RpcId;
   /** Sends a request of the server to the client. */
-  ask(asker: T, request: RpcRequest): void;
+  request(asker: T, request: RpcRequest): void;
   /** Sends the request again. `isLater`: after a pause, because the server asked for no input. */
   retry(asker: T, params: JsonObject, isLater: boolean): void;
   fail(asker: T, reply: Reply): void;
@@ -63,9 +63,9 @@ export class ElicitationRounds<T extends Asker> {
       this.#fail(asker, `the server asked for input more than ${MOST_ROUNDS} times`);
       return;
     }
-    const asked = isJsonObject(inputRequests) ? Object.entries(inputRequests) : [];
-    const bad = asked.find(([, one]) => !isJsonObject(one) || !METHODS.has(String(one["method"])));
-    if (asked.length > MOST_INPUTS) {
+    const entries = isJsonObject(inputRequests) ? Object.entries(inputRequests) : [];
+    const bad = entries.find(([, one]) => !isJsonObject(one) || !METHODS.has(String(one["method"])));
+    if (entries.length > MOST_INPUTS) {
       this.#fail(asker, `the server asks for more than ${MOST_INPUTS} inputs at once`);
       return;
     }
@@ -74,9 +74,9 @@ export class ElicitationRounds<T extends Asker> {
       return;
     }
     const round: Round<T> = { asker, open: new Set(), responses: {}, requestState };
-    const requests = asked.map(([key, one]) => this.#request(round, key, one as JsonObject));
+    const requests = entries.map(([key, one]) => this.#request(round, key, one as JsonObject));
     if (requests.length === 0) this.#answered(round);
-    for (const request of requests) if (this.#open.has(request.id)) this.#events.ask(asker, request);
+    for (const request of requests) if (this.#open.has(request.id)) this.#events.request(asker, request);
   }
 
   /** Takes the client's answer to a request; false: no request with this id is open. */

@@ -43,12 +43,12 @@ interface LegacySessionOptions {
 
 export class LegacySession {
   readonly #options: LegacySessionOptions;
-  readonly #link: BackendTransport;
+  readonly #transport: BackendTransport;
   /** Ids of the server's requests without an answer. */
-  readonly #asked = new ShortLivedSet<RpcId>();
+  readonly #openRequests = new ShortLivedSet<RpcId>();
   /** Ids of the gateway's own requests that the server has not answered yet. */
   readonly #flights = new ShortLivedSet<RpcId>();
-  #initialize: { readonly id: RpcId; readonly settle: (begun: Begun) => void } | null = null;
+  #initialize: { readonly id: RpcId; readonly complete: (begun: Begun) => void } | null = null;
   #version: ProtocolVersion | null = null;
   /** Ids of the link's own requests, whose answers are dropped. */
   readonly #own = new ShortLivedSet<RpcId>();
@@ -58,23 +58,23 @@ export class LegacySession {
   constructor(options: LegacySessionOptions) {
     this.#options = options;
     const { events } = options;
-    this.#link = options.open({
+    this.#transport = options.open({
       ...events,
       onMessage: (message, streamOf) => this.#take(message, streamOf),
       onRequestFailed: (id, failure) => {
-        if (id === this.#initialize?.id) this.#initialize.settle({ kind: "failed", failure });
+        if (id === this.#initialize?.id) this.#initialize.complete({ kind: "failed", failure });
         else if (!this.#own.delete(id)) this.#failed(id, failure);
       },
       onSuspect: () => {
         this.isSuspect = true;
         events.onSuspect();
       },
-      onClosed: (failure) => this.#initialize?.settle({ kind: "failed", failure }),
+      onClosed: (failure) => this.#initialize?.complete({ kind: "failed", failure }),
     });
   }
 
   get backlogBytes(): number {
-    return this.#link.backlogBytes;
+    return this.#transport.backlogBytes;
   }
 
   /** Begins a session, which replaces the previous one. */
@@ -83,8 +83,8 @@ export class LegacySession {
     const { promise, resolve } = Promise.withResolvers<Begun>();
     const id = nextId();
     this.isSuspect = false;
-    this.#initialize = { id, settle: resolve };
-    this.#link.send(rpcRequest(id, "initialize", params));
+    this.#initialize = { id, complete: resolve };
+    this.#transport.send(rpcRequest(id, "initialize", params));
     await settlesWithin(clock, INITIALIZE_MS, promise);
     this.#initialize = null;
     resolve({ kind: "failed", failure: SILENT });
@@ -95,38 +95,38 @@ export class LegacySession {
   }
 
   established(): void {
-    if (this.#version !== null) this.#link.established(this.#version);
+    if (this.#version !== null) this.#transport.established(this.#version);
   }
 
   send(message: RpcMessage, sender: Sender | null): void {
     if (!("method" in message)) {
-      if (message.id !== null) this.#asked.delete(message.id);
+      if (message.id !== null) this.#openRequests.delete(message.id);
     } else if ("id" in message) {
       if (message.method === "ping") this.isSuspect = false;
       this.#flights.add(message.id);
     } else if (message.method === "notifications/cancelled") {
       this.#flights.delete(message.params?.["requestId"] as RpcId);
     }
-    this.#link.send(message, sender);
+    this.#transport.send(message, sender);
   }
 
   /** Sends a request whose answer is dropped. */
   sendOwn({ method, params }: RpcRequest): void {
     const id = this.#options.nextId();
     this.#own.add(id);
-    this.#link.send(rpcRequest(id, method, params));
+    this.#transport.send(rpcRequest(id, method, params));
   }
 
   /** True while the server waits for the answer to its request with this id. */
-  asks(id: RpcId): boolean {
-    return this.#asked.has(id);
+  waitsFor(id: RpcId): boolean {
+    return this.#openRequests.has(id);
   }
 
   /** Closes the session. Requests in flight fail with `failure`; null: they are dropped. */
   close(failure: TransportFailure | null): Promise<void> {
-    this.#initialize?.settle({ kind: "refused" });
+    this.#initialize?.complete({ kind: "refused" });
     if (failure !== null) for (const id of [...this.#flights]) this.#failed(id, failure);
-    return this.#link.close();
+    return this.#transport.close();
   }
 
   #failed(id: RpcId, failure: TransportFailure): void {
@@ -136,11 +136,11 @@ export class LegacySession {
 
   #take(message: unknown, streamOf: RpcId | null): Promise<void> | null {
     const classified = classifyMessage(message);
-    if (classified.kind === "request") this.#asked.add(classified.message.id);
+    if (classified.kind === "request") this.#openRequests.add(classified.message.id);
     else if (classified.kind === "response" && classified.id !== null) {
       const { id, reply } = classified;
       if (id === this.#initialize?.id) {
-        this.#initialize.settle(
+        this.#initialize.complete(
           isError(reply) ? { kind: "refused" } : { kind: "begun", result: reply.result },
         );
         return null;

@@ -96,7 +96,7 @@ export class Listening implements Disposable {
 
   unsubscribe(topic: Topic): void {
     if (!this.#topics.delete(topic)) return;
-    this.#settle(
+    this.#complete(
       [topic],
       errorReply(INTERNAL_ERROR, "the subscription was cancelled before the answer came"),
     );
@@ -115,8 +115,8 @@ export class Listening implements Disposable {
     const granted = topicsOf(params?.["notifications"]);
     const refused = [...opening.topics].filter((topic) => !granted.has(topic));
     for (const topic of refused) this.#topics.delete(topic);
-    this.#settle(refused, errorReply(INTERNAL_ERROR, "the server does not report its changes"));
-    this.#settle([...opening.topics], DONE);
+    this.#complete(refused, errorReply(INTERNAL_ERROR, "the server does not report its changes"));
+    this.#complete([...opening.topics], DONE);
     if (old === null && this.#wasOpen) this.#options.onGap();
     this.#wasOpen = true;
     if (this.#isStale) this.#renew();
@@ -132,10 +132,10 @@ export class Listening implements Disposable {
       const why = "kind" in how ? how.message : isError(how) ? how.error.message : "the stream ended at once";
       const reply = errorReply(INTERNAL_ERROR, `the server does not take the subscription: ${why}`);
       for (const topic of this.#waiting.keys()) if (opening.topics.has(topic)) this.#topics.delete(topic);
-      this.#settle([...opening.topics], reply);
+      this.#complete([...opening.topics], reply);
       if (!("kind" in how) && isError(how) && how.error.code === METHOD_NOT_FOUND) {
         this.#refused = reply;
-        this.#settle([...this.#waiting.keys()], reply);
+        this.#complete([...this.#waiting.keys()], reply);
         return;
       }
       if (this.#isStale) this.#renew();
@@ -152,7 +152,7 @@ export class Listening implements Disposable {
     this.#disposed = true;
     this.#timer?.[Symbol.dispose]();
     this.#opening?.timer[Symbol.dispose]();
-    this.#settle([...this.#waiting.keys()], errorReply(INTERNAL_ERROR, "the backend has ended"));
+    this.#complete([...this.#waiting.keys()], errorReply(INTERNAL_ERROR, "the backend has ended"));
   }
 
   #renew(): void {
@@ -185,7 +185,7 @@ export class Listening implements Disposable {
     });
   }
 
-  #settle(topics: readonly Topic[], reply: Reply): void {
+  #complete(topics: readonly Topic[], reply: Reply): void {
     for (const topic of topics) {
       const waiting = this.#waiting.get(topic) ?? [];
       this.#waiting.delete(topic);

@@ -84,7 +84,7 @@ interface Flight extends Asker {
 }
 
 interface ModernServerOptions {
-  readonly link: BackendTransport;
+  readonly transport: BackendTransport;
   readonly events: TransportEvents;
   readonly clock: Clock;
   /** The params of the gateway's `initialize`. The capabilities in these params apply to requests without a sender. */
@@ -108,7 +108,7 @@ export class ModernServer {
   readonly #capabilities = new WeakMap<JsonObject, JsonObject>();
   readonly #declared: JsonObject;
   #level: McpLogLevel | null = null;
-  #isLooking = false;
+  #isProbing = false;
   #over = false;
 
   constructor(options: ModernServerOptions) {
@@ -120,13 +120,13 @@ export class ModernServer {
       clock,
       capabilities: discovered["capabilities"],
       listen: (notifications) =>
-        this.#ask(LISTEN, { notifications }, (how, id) => this.#listening.ended(id, how)),
+        this.#requestOwn(LISTEN, { notifications }, (how, id) => this.#listening.ended(id, how)),
       abandon: (id) => this.#abandon(id),
       onGap: () => events.onGap(),
     });
     this.#rounds = new ElicitationRounds({
       nextId: options.nextId,
-      ask: (flight, request) => void events.onMessage(request, flight.message.id),
+      request: (flight, request) => void events.onMessage(request, flight.message.id),
       retry: (flight, params, isLater) => this.#retry(flight, params, isLater),
       fail: (flight, reply) => this.#finish(flight, reply),
     });
@@ -181,10 +181,10 @@ export class ModernServer {
     }
     if (classified.kind === "request") {
       const { id, method } = classified.message;
-      const { link } = this.#options;
+      const { transport } = this.#options;
       events.onLogLine(`the server sent a request (${method}), which 2026-07-28 does not allow`);
       const refusal = errorReply(METHOD_NOT_FOUND, "servers of 2026-07-28 send no requests");
-      if (link.stateless === undefined) link.send({ jsonrpc: "2.0", id, ...refusal });
+      if (transport.stateless === undefined) transport.send({ jsonrpc: "2.0", id, ...refusal });
       return null;
     }
     return events.onMessage(message, this.#outer(streamOf));
@@ -216,7 +216,7 @@ export class ModernServer {
     const { id, method, params } = message;
     switch (method) {
       case "ping":
-        this.#ask("server/discover", undefined, (outcome) => {
+        this.#requestOwn("server/discover", undefined, (outcome) => {
           if (!("kind" in outcome)) this.#reply(id, { result: {} });
           else this.#options.events.onRequestFailed(id, outcome);
         });
@@ -284,12 +284,12 @@ export class ModernServer {
   }
 
   #post(message: RpcRequest): void {
-    const { link } = this.#options;
-    if (link.stateless === undefined) link.send(message);
+    const { transport } = this.#options;
+    if (transport.stateless === undefined) transport.send(message);
     else {
       const { method, params } = message;
       const wanted = method === "tools/call" ? this.#toolOf(params).headers : [];
-      link.stateless.send(message, requestHeaders(method, params, wanted));
+      transport.stateless.send(message, requestHeaders(method, params, wanted));
     }
   }
 
@@ -298,27 +298,27 @@ export class ModernServer {
     return (typeof name === "string" ? this.#tools.get(name) : undefined) ?? UNKNOWN_TOOL;
   }
 
-  #ask(
+  #requestOwn(
     method: string,
     params: JsonObject | undefined,
-    settled: (outcome: Reply | TransportFailure, id: RpcId) => void,
+    onOutcome: (outcome: Reply | TransportFailure, id: RpcId) => void,
   ): RpcId {
     const id = this.#options.nextId();
-    this.#own.set(id, (outcome) => settled(outcome, id));
+    this.#own.set(id, (outcome) => onOutcome(outcome, id));
     const meta = { ...this.#clientMeta(null), logLevel: null, takesTasks: method === LISTEN };
     this.#post(rpcRequest(id, method, modernParams(params, meta)));
     return id;
   }
 
   /** Sends a request from the gateway itself, with a timeout. */
-  #askInTime(method: string, params: JsonObject | undefined): Promise<Reply | TransportFailure> {
+  #requestInTime(method: string, params: JsonObject | undefined): Promise<Reply | TransportFailure> {
     const { clock } = this.#options;
     return new Promise((resolve) => {
       const timer = clock.setTimer(OWN_REQUEST_MS, () => {
         this.#abandon(id);
         resolve(transportFailure("unreachable", `no answer to ${method}`));
       });
-      const id = this.#ask(method, params, (outcome) => {
+      const id = this.#requestOwn(method, params, (outcome) => {
         timer[Symbol.dispose]();
         resolve(outcome);
       });
@@ -334,12 +334,12 @@ export class ModernServer {
   }
 
   #abandon(id: RpcId, reason?: unknown): void {
-    const { link } = this.#options;
+    const { transport } = this.#options;
     this.#own.delete(id);
-    if (link.stateless !== undefined) link.stateless.abandon(id);
+    if (transport.stateless !== undefined) transport.stateless.abandon(id);
     else {
       const params = reason === undefined ? { requestId: id } : { requestId: id, reason };
-      link.send(rpcNotification("notifications/cancelled", params));
+      transport.send(rpcNotification("notifications/cancelled", params));
     }
   }
 
@@ -397,14 +397,15 @@ export class ModernServer {
    * sent again with other headers.
    */
   #isHandled(flight: Flight, { error: { code } }: Extract<Reply, { error: unknown }>): boolean {
-    const { link } = this.#options;
+    const { transport } = this.#options;
     if (code === UNSUPPORTED_VERSION) {
       this.#forget(flight);
       this.#fail(flight, OTHER_VERSION);
       return true;
     }
     const isCall = flight.message.method === "tools/call";
-    if (code !== HEADER_MISMATCH || link.stateless === undefined || !isCall || flight.relisted) return false;
+    if (code !== HEADER_MISMATCH || transport.stateless === undefined || !isCall || flight.relisted)
+      return false;
     flight.relisted = true;
     void this.#listTools().then(() => {
       if (this.#flights.get(flight.message.id) === flight) this.#sendAgain(flight, flight.message.params);
@@ -419,7 +420,7 @@ export class ModernServer {
   async #listTools(): Promise<void> {
     let cursor: unknown;
     for (let page = 0; page < MOST_PAGES; page++) {
-      const outcome = await this.#askInTime("tools/list", cursor === undefined ? undefined : { cursor });
+      const outcome = await this.#requestInTime("tools/list", cursor === undefined ? undefined : { cursor });
       if ("kind" in outcome || isError(outcome)) break;
       this.#learn(outcome.result);
       cursor = outcome.result["nextCursor"];
@@ -459,10 +460,10 @@ export class ModernServer {
   }
 
   async #isStillModern(): Promise<boolean> {
-    if (this.#isLooking) return true;
-    this.#isLooking = true;
-    const outcome = await this.#askInTime("server/discover", undefined);
-    this.#isLooking = false;
+    if (this.#isProbing) return true;
+    this.#isProbing = true;
+    const outcome = await this.#requestInTime("server/discover", undefined);
+    this.#isProbing = false;
     const judged = "kind" in outcome ? judgeFailure(outcome) : judgeReply(outcome);
     return judged.kind !== "legacy";
   }

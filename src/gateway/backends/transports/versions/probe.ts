@@ -32,7 +32,7 @@ import { modernCapabilities, modernParams, requestHeaders } from "./legacy-form.
 const SILENT_MS = 2_000;
 
 interface ProbeOptions {
-  readonly link: BackendTransport;
+  readonly transport: BackendTransport;
   readonly clock: Clock;
   readonly initialize: RpcRequest;
   readonly probeId: RpcId;
@@ -48,12 +48,12 @@ export class Probe implements Disposable {
   #over = false;
 
   constructor(options: ProbeOptions) {
-    const { link, clock, probeId, isFixed } = options;
+    const { transport, clock, probeId, isFixed } = options;
     this.#options = options;
-    this.#ask();
+    this.#send();
     if (isFixed) return;
     this.#timer = clock.setTimer(SILENT_MS, () => {
-      link.stateless?.abandon(probeId);
+      transport.stateless?.abandon(probeId);
       this.#find(null);
     });
   }
@@ -78,8 +78,8 @@ export class Probe implements Disposable {
     this.#timer?.[Symbol.dispose]();
   }
 
-  #ask(): void {
-    const { link, initialize, probeId } = this.#options;
+  #send(): void {
+    const { transport, initialize, probeId } = this.#options;
     const { clientInfo, capabilities, _meta } = initialize.params ?? {};
     const params = modernParams(_meta === undefined ? undefined : { _meta }, {
       clientInfo,
@@ -88,8 +88,8 @@ export class Probe implements Disposable {
     });
     const method = "server/discover";
     const message: RpcRequest = { jsonrpc: "2.0", id: probeId, method, params };
-    if (link.stateless === undefined) link.send(message);
-    else link.stateless.send(message, requestHeaders(method, params, []));
+    if (transport.stateless === undefined) transport.send(message);
+    else transport.stateless.send(message, requestHeaders(method, params, []));
   }
 
   #find(judged: Judged | null): void {
@@ -126,8 +126,8 @@ export function judgeReply(reply: Reply): Judged {
     return Array.isArray(supported) ? bySupported(supported, null) : LEGACY;
   }
   if (code !== HEADER_MISMATCH && code !== MISSING_CAPABILITY) return LEGACY;
-  const said = safeLine(message, LONGEST);
-  return failed(transportFailure("protocol", `server/discover was answered with error ${code}: ${said}`));
+  const reason = safeLine(message, LONGEST);
+  return failed(transportFailure("protocol", `server/discover was answered with error ${code}: ${reason}`));
 }
 
 function bySupported(supported: readonly unknown[], discovered: JsonObject | null): Judged {

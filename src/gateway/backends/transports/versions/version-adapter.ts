@@ -48,7 +48,7 @@ const NOT_MODERN = transportFailure(
   `the server does not speak ${MODERN_VERSION}`,
   'remove `protocol = "2026-07-28"` from its section',
 );
-const INITIALIZED_ANEW = transportFailure("closed", "the server was initialized again");
+const REINITIALIZED = transportFailure("closed", "the server was initialized again");
 const SUBSCRIPTION_METHODS: ReadonlySet<string> = new Set(["resources/subscribe", "resources/unsubscribe"]);
 
 interface VersionAdapterOptions extends GatewayTools {
@@ -67,13 +67,13 @@ interface VersionAdapterOptions extends GatewayTools {
 }
 
 export function openVersionAdapter(options: VersionAdapterOptions): OpenTransport {
-  return (events) => new EraLink(options, events);
+  return (events) => new VersionAdapter(options, events);
 }
 
-class EraLink implements BackendTransport {
+class VersionAdapter implements BackendTransport {
   readonly #options: VersionAdapterOptions;
   readonly #events: TransportEvents;
-  readonly #link: BackendTransport;
+  readonly #transport: BackendTransport;
   #probe: Probe | null = null;
   #modern: ModernServer | null = null;
   /** Used beside `#modern` if the server speaks both versions. */
@@ -89,7 +89,7 @@ class EraLink implements BackendTransport {
   constructor(options: VersionAdapterOptions, events: TransportEvents) {
     this.#options = options;
     this.#events = events;
-    this.#link = options.open({
+    this.#transport = options.open({
       ...events,
       onMessage: (message, streamOf) => this.#take(message, streamOf),
       onRequestFailed: (id, failure) => this.#requestFailed(id, failure),
@@ -102,11 +102,11 @@ class EraLink implements BackendTransport {
   }
 
   get pid(): number | null {
-    return this.#link.pid;
+    return this.#transport.pid;
   }
 
   get backlogBytes(): number {
-    return this.#link.backlogBytes + (this.#legacy?.backlogBytes ?? 0);
+    return this.#transport.backlogBytes + (this.#legacy?.backlogBytes ?? 0);
   }
 
   send(message: RpcMessage, sender: Sender | null = null): void {
@@ -123,7 +123,7 @@ class EraLink implements BackendTransport {
     const legacy = this.#legacy;
     if (legacy === null) modern.send(message, sender);
     else if (!("method" in message)) {
-      if (message.id !== null && legacy.asks(message.id)) legacy.send(message, sender);
+      if (message.id !== null && legacy.waitsFor(message.id)) legacy.send(message, sender);
       else modern.send(message, sender);
     } else if (!("id" in message)) {
       // Of notifications only `notifications/cancelled` names a request.
@@ -144,7 +144,7 @@ class EraLink implements BackendTransport {
 
   #sendLegacy(message: RpcMessage): void {
     if (!("method" in message) || !("id" in message) || !hasRequestState(message)) {
-      this.#link.send(legacyRequest(message));
+      this.#transport.send(legacyRequest(message));
       return;
     }
     // A legacy server would ignore `requestState` and run the call from the beginning.
@@ -157,7 +157,7 @@ class EraLink implements BackendTransport {
   }
 
   established(version: SpokenVersion): void {
-    if (this.#modern === null) this.#link.established(version);
+    if (this.#modern === null) this.#transport.established(version);
     else {
       this.#modern.established();
       this.#legacy?.established();
@@ -165,7 +165,7 @@ class EraLink implements BackendTransport {
   }
 
   toolFault(tool: JsonObject): string | null {
-    if (this.#modern === null || this.#link.stateless === undefined) return null;
+    if (this.#modern === null || this.#transport.stateless === undefined) return null;
     return this.#modern.toolFault(tool);
   }
 
@@ -177,7 +177,7 @@ class EraLink implements BackendTransport {
   async #end(): Promise<void> {
     this.#endProbe();
     this.#modern?.dispose(null);
-    await Promise.all([this.#link.close(), this.#legacy?.close(null)]);
+    await Promise.all([this.#transport.close(), this.#legacy?.close(null)]);
   }
 
   #begin(initialize: RpcRequest): void {
@@ -187,7 +187,7 @@ class EraLink implements BackendTransport {
       return;
     }
     this.#isChanged = false;
-    this.#modern?.dispose(INITIALIZED_ANEW);
+    this.#modern?.dispose(REINITIALIZED);
     this.#modern = null;
     this.#dropLegacy();
     this.#endProbe();
@@ -195,14 +195,14 @@ class EraLink implements BackendTransport {
     // A program of both versions serves the version of the first message that it receives.
     if (!isFixed && (over === "process" || memory.isUnprobed(key))) {
       this.#initialize = initialize;
-      this.#link.send(initialize);
+      this.#transport.send(initialize);
     } else this.#startProbe(initialize, null);
   }
 
   #dropLegacy(): void {
     const legacy = this.#legacy;
     this.#legacy = null;
-    void legacy?.close(INITIALIZED_ANEW);
+    void legacy?.close(REINITIALIZED);
     this.#subscribesOver = "modern";
   }
 
@@ -210,7 +210,7 @@ class EraLink implements BackendTransport {
   #startProbe(initialize: RpcRequest, answered: Reply | null): void {
     this.#initialize = null;
     this.#probe = new Probe({
-      link: this.#link,
+      transport: this.#transport,
       clock: this.#options.clock,
       initialize,
       probeId: ++this.#lastOwnId,
@@ -235,7 +235,7 @@ class EraLink implements BackendTransport {
     else {
       if (judged === null) memory.leaveUnprobed(key);
       this.#initialize = initialize;
-      if (answered === null) this.#link.send(initialize);
+      if (answered === null) this.#transport.send(initialize);
       else void this.#initialized(answered, true);
     }
   }
@@ -244,7 +244,7 @@ class EraLink implements BackendTransport {
     const { clock, callerMarks, over, isFixed, open } = this.#options;
     const nextId = (): number => ++this.#lastOwnId;
     const modern = new ModernServer({
-      link: this.#link,
+      transport: this.#transport,
       events: {
         ...this.#events,
         onRequestFailed: (id, failure) => {
@@ -265,13 +265,13 @@ class EraLink implements BackendTransport {
     await this.#initializeBoth(modern, initialize, false);
   }
 
-  async #initializeBoth(modern: ModernServer, initialize: RpcRequest, isAnew: boolean): Promise<void> {
+  async #initializeBoth(modern: ModernServer, initialize: RpcRequest, isRepeated: boolean): Promise<void> {
     const { discovered } = modern;
     const legacy = this.#legacy;
     const begun: Begun = legacy === null ? { kind: "refused" } : await legacy.begin(initialize);
     if (this.#closing !== null || this.#modern !== modern) return;
     // The server cannot be reached, so nothing suggests that it stopped speaking 2025-11-25.
-    if (isAnew && begun.kind === "failed" && isAway(begun.failure)) {
+    if (isRepeated && begun.kind === "failed" && isConnectionLost(begun.failure)) {
       this.#events.onRequestFailed(initialize.id, begun.failure);
       return;
     }
@@ -281,8 +281,8 @@ class EraLink implements BackendTransport {
       const answer = begun.result;
       const offers = (one: unknown): boolean =>
         isJsonObject(one) && isJsonObject(one["resources"]) && one["resources"]["subscribe"] === true;
-      const isLegacyAlone = offers(answer["capabilities"]) && !offers(capabilities);
-      this.#subscribesOver = isLegacyAlone ? "legacy" : "modern";
+      const isLegacyOnly = offers(answer["capabilities"]) && !offers(capabilities);
+      this.#subscribesOver = isLegacyOnly ? "legacy" : "modern";
       capabilities = eitherCapabilities(capabilities, answer["capabilities"]);
     }
     void this.#answer(initialize.id, { result: initializeResult({ ...discovered, capabilities }) });
@@ -345,7 +345,7 @@ class EraLink implements BackendTransport {
 }
 
 /** True if the failure, such as a broken connection, says nothing about the server's versions. */
-function isAway(failure: TransportFailure): boolean {
+function isConnectionLost(failure: TransportFailure): boolean {
   return failure.kind === "closed" || (failure.status ?? 0) >= 500 || judgeFailure(failure).kind === "failed";
 }
 

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { type TestContext, test } from "node:test";
-import { askForEvents } from "../../../../../src/gateway/backends/transports/http/body.ts";
+import { requestEvents } from "../../../../../src/gateway/backends/transports/http/body.ts";
 import type { Response } from "../../../../../src/gateway/backends/transports/http/connections.ts";
 import {
   createHttpTarget,
@@ -45,7 +45,7 @@ function ask(target: HttpTarget, question: Partial<RequestInfo> = {}): Promise<s
     });
   };
   const whole: RequestInfo = { method: "POST", headers: {}, body: "{}", ...question };
-  target.ask(whole, { onResponse, onLost: (lost) => resolve(`failed: ${target.failure(lost).kind}`) });
+  target.send(whole, { onResponse, onLost: (lost) => resolve(`failed: ${target.failure(lost).kind}`) });
   return promise;
 }
 
@@ -134,7 +134,7 @@ test("256 requests are in progress at once; others wait for a connection, unless
   const target = targetOf(t, url);
   const all = Array.from({ length: 256 }, () => ask(target));
   const events = { onResponse() {}, onLost() {} };
-  const taken = target.ask({ method: "GET", headers: {}, path: "/taken-back" }, events);
+  const taken = target.send({ method: "GET", headers: {}, path: "/taken-back" }, events);
   const late = [ask(target, { path: "/late" }), ask(target, { path: "/later" })];
   await eventually(() => unanswered.length === 256);
   taken.destroy();
@@ -149,7 +149,7 @@ test("256 requests are in progress at once; others wait for a connection, unless
   assert.deepEqual(paths.slice(256), ["/late", "/later"]);
   assert.equal(sockets.length, 257);
   const { length } = unanswered;
-  for (let asked = 0; asked < 257; asked++) target.ask({ method: "GET", headers: {} }, events);
+  for (let asked = 0; asked < 257; asked++) target.send({ method: "GET", headers: {} }, events);
   await eventually(() => unanswered.length === length + 256);
   target.destroy();
   await eventually(() => sockets.every(({ destroyed }) => destroyed));
@@ -193,7 +193,7 @@ for (const how of ["ends", "breaks"])
         },
         onEnd: (end) => events.push(end),
       });
-    target.ask({ method: "GET", headers: {} }, { onResponse, onLost() {} });
+    target.send({ method: "GET", headers: {} }, { onResponse, onLost() {} });
     const response = await unanswered.promise;
     if (how === "ends") sockets[0]?.end();
     else sockets[0]?.resetAndDestroy();
@@ -222,7 +222,7 @@ test("a response that is abandoned while paused ends as broken, even when its co
       },
       onEnd: ended.resolve,
     });
-  target.ask({ method: "GET", headers: {} }, { onResponse, onLost() {} });
+  target.send({ method: "GET", headers: {} }, { onResponse, onLost() {} });
   const response = await unanswered.promise;
   await eventually(() => sockets[0]?.destroyed);
   assert.equal(await ask(target), "failed: broken");
@@ -256,7 +256,7 @@ test("a refused stream keeps its connection, unless the refusal does not end", a
   });
   const refused = (target: HttpTarget): Promise<number> =>
     new Promise((resolve) => {
-      askForEvents(target, {}, { onOpen() {}, onRefused: resolve, onFailed() {} });
+      requestEvents(target, {}, { onOpen() {}, onRefused: resolve, onFailed() {} });
     });
   const clock = createManualClock();
   const target = targetOf(t, url, { clock });
@@ -296,7 +296,7 @@ test("a header that HTTP forbids throws, whatever was sent before", async (t) =>
   for (const question of forbidden)
     for (let index = 0; index < 2; index++)
       assert.throws(
-        () => target.ask({ method: "GET", headers: {}, ...question }, events),
+        () => target.send({ method: "GET", headers: {}, ...question }, events),
         /Invalid|must be a valid/,
       );
 });

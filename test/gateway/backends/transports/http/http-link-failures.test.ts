@@ -199,7 +199,7 @@ test("a connection that is not established ends after its deadline", async (t) =
   await manual.advance(5_000);
   const failure = await eventually(() => recorded.failed.get(1));
   assert.equal(failure.kind, "unreachable");
-  assert.equal(failure.isAway, true);
+  assert.equal(failure.isUnreachable, true);
   // Who takes a connection and says nothing of TLS is there: to look whether it is back would always find that it is.
   let taken = false;
   const mute = await onLoopback(
@@ -215,7 +215,7 @@ test("a connection that is not established ends after its deadline", async (t) =
   await manual.advance(5_000);
   const late = await eventually(() => secure.failed.get(1));
   assert.match(late.message, /no connection within 5 s/);
-  assert.equal(late.isAway, undefined);
+  assert.equal(late.isUnreachable, undefined);
   // An established connection has no deadline of ours.
   const silent = connect(t, url, { clock: manual });
   silent.link.send({ jsonrpc: "2.0", id: 1, method: "initialize" });

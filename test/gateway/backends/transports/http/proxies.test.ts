@@ -210,7 +210,7 @@ test("D9 a proxy's faults are reported as the proxy's, with the fix", async (t) 
     if (hint === null) assert.equal(failure?.hint, null, said);
     else if (typeof hint === "string") assert.equal(failure?.hint, hint, said);
     else assert.match(failure?.hint ?? "", hint, said);
-    assert.equal(failure?.isAway, said.includes("nothing listens") ? true : undefined);
+    assert.equal(failure?.isUnreachable, said.includes("nothing listens") ? true : undefined);
   }
 });
 
@@ -245,7 +245,7 @@ test("D9 a proxy that is silent, or leads to a silent server, is waited for 5 s 
     });
     assert.match(failure.message, message);
     assert.equal(failure.kind, "unreachable");
-    assert.equal(failure.isAway, undefined);
+    assert.equal(failure.isUnreachable, undefined);
     assert.equal(clock.pendingTimers, 0);
   }
 });

@@ -24,8 +24,8 @@ function read(pieces: readonly Buffer[], count = 1): readonly Read[] | null {
   const responses: Read[] = [];
   let now = { ...NOTHING };
   const reader = new ResponseReader({
-    onHead({ status, headers, isKept }) {
-      now = { ...NOTHING, status, type: headers.get("content-type"), isKept };
+    onHead({ status, headers, isReusable }) {
+      now = { ...NOTHING, status, type: headers.get("content-type"), isKept: isReusable };
       responses.push(now);
     },
     onData(piece) {
@@ -157,7 +157,7 @@ test("buffered data is delivered only on release", () => {
     onHead() {},
     onData(piece) {
       bodies.push(piece.toString());
-      reader.hold();
+      reader.pause();
     },
     onEnd() {
       isOver = true;

@@ -125,7 +125,7 @@ test("lines that are not JSON are tolerated up to a number and a size within ten
       onRequestFailed() {},
       onOddity() {},
       onFailure: ({ message }) => failures.push(message),
-      onSettled() {},
+      onResumed() {},
     });
     for (const waitMs of [betweenMs, 0]) {
       for (let written = 0; written < count / 2; written++) stdout.write(`${line}\n`);
@@ -150,7 +150,7 @@ async function readPieces(
     onRequestFailed: (id) => void told.push(`failed ${id}`),
     onOddity() {},
     onFailure: ({ kind }) => void told.push(kind),
-    onSettled() {},
+    onResumed() {},
   });
   const all = Buffer.from(text);
   for (let at = 0; at < all.length; at += bytes) stdout.write(all.subarray(at, at + bytes));

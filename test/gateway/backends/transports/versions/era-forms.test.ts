@@ -207,7 +207,7 @@ function roundsOf(method = "tools/call") {
   let lastId = 100;
   const rounds = new ElicitationRounds<Asker>({
     nextId: () => ++lastId,
-    ask: (_asker, request) => void asked.push(request),
+    request: (_asker, request) => void asked.push(request),
     retry: (_asker, params, isLater) => void retried.push({ params, isLater }),
     fail: (_asker, reply) => void failed.push(reply),
   });
