@@ -55,7 +55,7 @@ test("A2 the probe, a gateway's server and a relayed connection give the same ca
   const isBlocked = (): boolean => true;
   const probe = meaningOfError(error, false, isBlocked);
   assert.deepEqual([probe.verdict, probe.reason, probe.detail], ["gone", "no_route", LOCAL_NETWORK_LINE]);
-  assert.deepEqual(connectReason(error, isBlocked), { ...LOCAL_NETWORK, isAway: true });
+  assert.deepEqual(connectReason(error, isBlocked), { ...LOCAL_NETWORK, isUnreachable: true });
   assert.equal(connectFailure(error, isBlocked), LOCAL_NETWORK_LINE);
   assert.ok(failedByNetfs(65).text.includes(LOCAL_NETWORK.hint));
   assert.match(
@@ -70,6 +70,6 @@ test("on other systems than macOS, no route only means no route", {
   // An own link of every machine.
   const error = connectError("EHOSTUNREACH", "127.0.0.1");
   assert.equal(meaningOfError(error, false).detail, "no route to it");
-  assert.deepEqual(connectReason(error), { text: "there is no route to it", isAway: true });
+  assert.deepEqual(connectReason(error), { text: "there is no route to it", isUnreachable: true });
   assert.equal(connectFailure(error), "connect EHOSTUNREACH 127.0.0.1:445");
 });

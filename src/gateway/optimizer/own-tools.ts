@@ -225,7 +225,7 @@ interface Shown {
   readonly description?: string;
   readonly inputSchema?: unknown;
   readonly declaration?: string;
-  readonly remark?: string;
+  readonly note?: string;
 }
 
 export function foundText(
@@ -255,23 +255,23 @@ export function foundText(
 function fullerForms(tool: JsonObject, declare?: Declare): readonly Shown[] {
   const { inputSchema } = tool;
   const brief = described(tool, SHORT_DESCRIPTION);
-  const named = { ...brief, remark: `takes ${argumentNames(inputSchema)}` };
+  const named = { ...brief, note: `takes ${argumentNames(inputSchema)}` };
   if (isJsonObject(inputSchema) && lengthOf(inputSchema) > LARGEST_SCHEMA) return [named];
   if (declare !== undefined) {
     const declaration = declare(tool);
     return [{ ...described(tool, LONG_DESCRIPTION), declaration }, { ...brief, declaration }, named];
   }
-  const remark = "the schema's texts are left out: ask for only this name to see more";
+  const note = "the schema's texts are left out: ask for only this name to see more";
   return [
     { ...described(tool, LONG_DESCRIPTION), inputSchema },
     { ...brief, inputSchema },
-    { ...brief, inputSchema: withoutTexts(inputSchema), remark },
+    { ...brief, inputSchema: withoutTexts(inputSchema), note },
     named,
   ];
 }
 
 function short(tool: JsonObject): Shown {
-  return { ...described(tool, SHORT_DESCRIPTION), remark: "no room for its schema: ask for only this name" };
+  return { ...described(tool, SHORT_DESCRIPTION), note: "no room for its schema: ask for only this name" };
 }
 
 function described({ name, description }: JsonObject, most: number): Shown {

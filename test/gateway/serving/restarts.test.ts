@@ -392,7 +392,7 @@ test("B11 a rehearsal before a daemon takes over fails no takeover: whatever goe
       throw new Error("no time");
     },
   };
-  assert.deepEqual(await rehearse({ clock: broken, signal: NEVER }), { asked: 0, answered: 0 });
+  assert.deepEqual(await rehearse({ clock: broken, signal: NEVER }), { requested: 0, answered: 0 });
 });
 
 test("B11 a rehearsal before a daemon takes over ends early when it is asked to, and after a while in any case", async () => {
