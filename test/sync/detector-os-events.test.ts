@@ -321,7 +321,7 @@ for (const [limit, value] of [
         onDegraded(reason) { if (reason !== null) console.log(reason); },
         folderEvents: systemFolderEvents,
       });
-      await detector.look();
+      await detector.check();
       writeFileSync(path, "b");
     `;
     const output = await underLimits({ [limit]: value }, program);
