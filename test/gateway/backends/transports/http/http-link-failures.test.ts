@@ -285,5 +285,8 @@ test("a refusal by TLS is described without the library's words, with the fix fo
 
 test("an error without a description here keeps the system's", () => {
   assert.deepEqual(connectReason(failed("EWHATEVER", "odd")), { text: "odd" });
-  assert.deepEqual(connectReason(failed("ECONNREFUSED")), { text: "nothing listens there", isUnreachable: true });
+  assert.deepEqual(connectReason(failed("ECONNREFUSED")), {
+    text: "nothing listens there",
+    isUnreachable: true,
+  });
 });
