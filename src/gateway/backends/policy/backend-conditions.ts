@@ -3,16 +3,11 @@
 import { shellCommand } from "../../../runtime/text/plain-text.ts";
 import { missingHint, missingText } from "../../../secrets/reference.ts";
 import type { ServerQuirk } from "../transports/backend-transport.ts";
-import type {
-  BackendDecisionBuilder,
-  BackendSpec,
-  ClientsDown,
-  Serving,
-} from "./backend-decision-builder.ts";
 import type { BackendCondition } from "./backend-pool-contract.ts";
+import type { BackendSituation, BackendSpec, ClientsDown, Serving } from "./backend-situation.ts";
 import type { Gate } from "./data-gate.ts";
-import { CIRCUIT_FAILURES } from "./decide-route.ts";
 import { unavailabilityOf } from "./required-data.ts";
+import { CIRCUIT_FAILURES } from "./retries.ts";
 import { lastRetries } from "./route-memory.ts";
 import { maySleep } from "./sleep.ts";
 
@@ -22,12 +17,12 @@ const REPORTED_CHECKS = 2;
 type ConditionText = Omit<BackendCondition, "sinceMs">;
 
 /** The most serious first. */
-export function backendConditions(builder: BackendDecisionBuilder, gate: Gate): readonly ConditionText[] {
-  const { spec, memory } = builder;
+export function backendConditions(situation: BackendSituation, gate: Gate): readonly ConditionText[] {
+  const { spec, memory } = situation;
   if (spec.wanted.kind === "nothing") return [];
   const unavailable = gate.kind === "refuse" ? [shareUnavailable(spec.name, gate)] : [];
-  if (memory.serving !== null) return [...unavailable, ...whileServing(builder, memory.serving)];
-  const problem = unavailabilityOf(spec) === null ? withoutServing(builder) : null;
+  if (memory.serving !== null) return [...unavailable, ...whileServing(situation, memory.serving)];
+  const problem = unavailabilityOf(spec) === null ? withoutServing(situation) : null;
   return [...unavailable, ...(problem === null ? neverSleeps(spec) : [problem])];
 }
 
@@ -40,7 +35,7 @@ function neverSleeps({ name, sleep }: BackendSpec): readonly ConditionText[] {
   ];
 }
 
-function staysAwake({ spec: { name, sleep }, observed }: BackendDecisionBuilder): readonly ConditionText[] {
+function staysAwake({ spec: { name, sleep }, observed }: BackendSituation): readonly ConditionText[] {
   if (!maySleep(sleep)) return [];
   const { subscribers } = observed.use;
   const found: ConditionText[] = [];
@@ -71,7 +66,7 @@ function shareUnavailable(
   return { code: "share_away", severity: "warning", title, hint, cause: { text: reason, hint }, share };
 }
 
-function withoutServing({ spec, memory }: BackendDecisionBuilder): ConditionText | null {
+function withoutServing({ spec, memory }: BackendSituation): ConditionText | null {
   const { name, wanted } = spec;
   const { failure, failures } = lastRetries(memory.routes);
   if (wanted.kind === "secret_missing") return secretMissing(name, wanted.variables);
@@ -100,11 +95,11 @@ function error(code: string, title: string, hint: string): ConditionText {
   return { code, severity: "error", title, hint };
 }
 
-function whileServing(builder: BackendDecisionBuilder, serving: Serving): readonly ConditionText[] {
-  const { spec, memory } = builder;
+function whileServing(situation: BackendSituation, serving: Serving): readonly ConditionText[] {
+  const { spec, memory } = situation;
   const { name, wanted } = spec;
   const { failure, failures } = lastRetries(memory.routes);
-  const observed = builder.observedOf(serving.id);
+  const observed = situation.observedOf(serving.id);
   const found: ConditionText[] = [];
   const warn = (code: string, title: string, hint: string | null): void => {
     found.push({ code, severity: "warning", title, hint });
@@ -113,16 +108,16 @@ function whileServing(builder: BackendDecisionBuilder, serving: Serving): readon
   if (wanted.kind === "secret_missing") {
     const title = `${goesOn}: the new one needs a value that is ${missingText(wanted.variables)}`;
     warn("change_failed", title, missingHint(wanted.variables));
-  } else if (failures > 0 && !builder.isCurrent(serving)) {
-    const isSame = builder.routeOf(serving.key) !== null;
+  } else if (failures > 0 && !situation.isCurrent(serving)) {
+    const isSame = situation.routeOf(serving.key) !== null;
     const what = isSame ? "a fresh instance" : "the new one";
     const title = `${goesOn}: ${what} does not start: ${failure?.message ?? "no reason given"}`;
     const hint = `Correct its configuration or undo the change. ${furtherHint(spec)}`;
     warn("change_failed", title, failure?.hint ?? hint);
   }
   if (spec.signIn !== null) warn(spec.signIn.code, spec.signIn.title, spec.signIn.hint);
-  found.push(...neverSleeps(spec), ...staysAwake(builder));
-  const { down } = builder.observed.clients;
+  found.push(...neverSleeps(spec), ...staysAwake(situation));
+  const { down } = situation.observed.clients;
   if (down !== null) found.push(clientsNotRunning(spec, down));
   if (observed === null) return found;
   if (observed.missedChecks >= REPORTED_CHECKS) {

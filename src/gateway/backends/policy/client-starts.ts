@@ -1,5 +1,5 @@
 // Whose failed starts count: those of all clients together until one client's instance was ready, then each client's own. Pure.
-import type { BackendMemory, Now } from "./backend-decision-builder.ts";
+import type { BackendMemory, Now } from "./backend-situation.ts";
 import { firstAttempt, NEW_ROUTE, NO_RETRIES, type RetryState } from "./route-memory.ts";
 
 /** The one route of a client's lane: what the shared instance runs. */

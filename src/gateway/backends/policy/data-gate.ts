@@ -1,7 +1,7 @@
 // Decides whether calls may reach a backend while the shares that it requires are away. Pure.
 import type { ServedBackend } from "../../../config/snapshot.ts";
 import { requirementOf } from "../../../config/values/requirement.ts";
-import type { BackendDecisionBuilder, BackendMemory, BackendSpec } from "./backend-decision-builder.ts";
+import type { BackendMemory, BackendSituation, BackendSpec } from "./backend-situation.ts";
 import type { DataReason } from "./draining.ts";
 import { unavailableText } from "./required-data.ts";
 
@@ -23,33 +23,38 @@ export function mustStopForRemount({ needs, hasPrograms, wanted }: BackendSpec):
 }
 
 function endAll(
-  builder: BackendDecisionBuilder,
+  situation: BackendSituation,
   why: DataReason,
   waitReason: BackendMemory["waitReason"],
-): void {
-  builder.drainServing(why);
-  builder.remember({ waitReason });
-  builder.dropAttempts();
+): BackendSituation {
+  return situation.drainServing(why).remember({ waitReason }).dropAttempts();
 }
 
 /**
  * While required data is away, calls wait for a time. After that they are refused, and with `when_unavailable =
  * "stop"` the server ends.
  */
-export function updateNeeds(builder: BackendDecisionBuilder): Gate {
-  const { spec, now, memory } = builder;
+export function dataGate({ spec, now }: Pick<BackendSituation, "spec" | "now">): Gate {
   const { needs } = spec;
   if (needs === null || needs.data.kind === "there" || spec.wanted.kind === "nothing") return OPEN;
-  const { data, unavailableAfterMs, whenUnavailable: mode } = needs;
-  if (mustStopForRemount(spec))
-    endAll(builder, "data_moves", memory.serving === null ? memory.waitReason : "replacement");
-  if (data.sinceMs === null) return { kind: "wait" };
-  const untilMs = data.sinceMs + unavailableAfterMs;
-  if (now.monotonicMs < untilMs) {
-    builder.runAt(untilMs, "window_end");
-    return { kind: "wait" };
-  }
-  if (mode === "stop") endAll(builder, "data_away", null);
+  const { data, whenUnavailable: mode } = needs;
+  const untilMs = waitsUntilMs(needs);
+  if (untilMs === null || now.monotonicMs < untilMs) return { kind: "wait" };
   const { share } = requirementOf(data.requirement);
   return { kind: "refuse", reason: unavailableText(data), mode, share };
+}
+
+function waitsUntilMs({ data, unavailableAfterMs }: NonNullable<BackendSpec["needs"]>): number | null {
+  return data.kind === "there" || data.sinceMs === null ? null : data.sinceMs + unavailableAfterMs;
+}
+
+/** Ends what may not run while its data is away. */
+export function updateNeeds(before: BackendSituation): BackendSituation {
+  const { spec, memory } = before;
+  const gate = dataGate(before);
+  const waitReason = memory.serving === null ? memory.waitReason : "replacement";
+  const next = mustStopForRemount(spec) ? endAll(before, "data_moves", waitReason) : before;
+  const untilMs = spec.needs && waitsUntilMs(spec.needs);
+  if (gate.kind === "wait" && untilMs !== null) return next.runAt(untilMs, "window_end");
+  return gate.kind === "refuse" && gate.mode === "stop" ? endAll(next, "data_away", null) : next;
 }

@@ -5,26 +5,22 @@ import { CONFIRM_AFTER_MS, NO_BACKOFF } from "../../../reconcile/route-health.ts
 import { missingText } from "../../../secrets/reference.ts";
 import type { InstanceObservation } from "../instance/backend-instance.ts";
 import { backendConditions } from "./backend-conditions.ts";
+import type { BackendCondition, BackendPhase } from "./backend-pool-contract.ts";
 import {
-  BackendDecisionBuilder,
   type BackendEvent,
   type BackendMemory,
   type BackendObservation,
+  BackendSituation,
   type BackendSpec,
   type BackendStep,
   NEW_BACKEND,
   type Now,
-} from "./backend-decision-builder.ts";
-import type { BackendCondition, BackendPhase } from "./backend-pool-contract.ts";
-import { type Gate, updateNeeds } from "./data-gate.ts";
-import { probeCheck, probeStart, updatePreference } from "./decide-preference.ts";
+} from "./backend-situation.ts";
+import { dataGate, type Gate, updateNeeds } from "./data-gate.ts";
+import { checkAttempts, probeStart, updatePreference } from "./decide-preference.ts";
+import { startOver, updateAttempts } from "./decide-route.ts";
 import {
-  backOffWithJitter,
   isSuspect,
-  nextRoute,
-  nextTries,
-  startOver,
-  updateAttempts,
   updateConfig,
   updateLost,
   updateReached,
@@ -32,9 +28,10 @@ import {
   updateSecretMissing,
   updateServing,
   updateStopFirst,
-} from "./decide-route.ts";
+} from "./decide-serving.ts";
 import { isRemembered, updateSleep } from "./decide-sleep.ts";
 import { isMissing, unavailabilityOf, unavailableText } from "./required-data.ts";
+import { backOffWithJitter, type DueStart, nextRoute, nextTries } from "./retries.ts";
 import { firstAttempt, lastRetries } from "./route-memory.ts";
 
 /** Time between two checks of the serving instance, ms. */
@@ -92,6 +89,24 @@ export const UNDECIDED: BackendDecision = {
 /** After this many failed starts, an address that refuses connections is only probed. */
 const STARTS_WHILE_UNREACHABLE = 3;
 
+/** What the cycle has shown and what follows from it, in order. */
+const UPDATES: readonly ((before: BackendSituation) => BackendSituation)[] = [
+  updateConfig,
+  updateReached,
+  updateServing,
+  updateAttempts,
+  updateLost,
+  updateStopFirst,
+  updateRestored,
+  updateSecretMissing,
+  updateSleep,
+  updatePreference,
+  updateNeeds,
+];
+
+/** The functions that may take the next step, in order. A start comes after them. */
+const STEPS = [closeUnused, checkServing, refreshLists, checkAttempts];
+
 /** Equal input gives an equal decision. A decision has no step and no event if nothing is left to do. */
 export function decideBackend(
   spec: BackendSpec,
@@ -99,178 +114,178 @@ export function decideBackend(
   memory: BackendMemory,
   now: Now,
 ): BackendDecision {
-  const builder = new BackendDecisionBuilder(spec, observed, memory, now);
-  updateConfig(builder);
-  updateReached(builder);
-  updateServing(builder);
-  updateAttempts(builder);
-  updateLost(builder);
-  updateStopFirst(builder);
-  updateRestored(builder);
-  updateSecretMissing(builder);
-  updateSleep(builder);
-  updatePreference(builder);
-  const dataGate = updateNeeds(builder);
-  const gate: Gate = dataGate.kind === "open" && isSuspect(builder) ? { kind: "wait" } : dataGate;
-  const urgent = closeStep(builder) ?? careStep(builder) ?? probeCheck(builder);
-  const start = urgent === null ? (neededStart(builder) ?? probeStart(builder)) : null;
-  const step = start !== null && observed.mayStart ? start() : urgent;
-  const conditions = conditionsSince(builder, gate);
-  const { phase, reason } = phaseOf(builder, conditions);
-  const wantsTurn = start !== null && !observed.mayStart;
-  builder.remember({ phase });
+  const before = new BackendSituation({ spec, observed, memory, now });
+  const known = UPDATES.reduce((next, update) => update(next), before);
+  const closed = dataGate(known);
+  const gate: Gate = closed.kind === "open" && isSuspect(known) ? { kind: "wait" } : closed;
+  const { next, wantsTurn } = chooseStep(known);
+  const conditions = conditionsSince(next, gate);
+  const { phase, reason } = phaseOf(next, conditions);
+  const since = new Map(conditions.map(({ code, sinceMs }) => [code, sinceMs]));
+  const decided = next.remember({ phase, conditionsSince: since });
   return {
-    memory: builder.memory,
-    step,
+    memory: decided.memory,
+    step: decided.step,
     wantsTurn,
-    nextRun: earliest(builder.nextRuns),
-    calls: callRule(builder, reason, wantsTurn),
+    nextRun: earliest(decided.nextRuns),
+    calls: callRule(decided, reason, wantsTurn),
     gate,
     phase,
     reason,
-    retryAtMs: retryAtMs(builder),
-    isUnreachable: isUnreachable(builder),
+    retryAtMs: retryAtMs(decided),
+    isUnreachable: isUnreachable(decided),
     conditions,
-    events: builder.events,
+    events: decided.events,
   };
+}
+
+function chooseStep(before: BackendSituation): {
+  readonly next: BackendSituation;
+  readonly wantsTurn: boolean;
+} {
+  let next = before;
+  for (const step of STEPS) {
+    next = step(next);
+    if (next.step !== null) return { next, wantsTurn: false };
+  }
+  for (const due of [neededStart, probeStart]) {
+    const { route, retriesAtMs } = due(next);
+    for (const atMs of retriesAtMs) next = next.runAt(atMs, "retry");
+    if (route === null) continue;
+    const { mayStart } = next.observed;
+    return { next: mayStart ? startOver(next, route) : next, wantsTurn: !mayStart };
+  }
+  return { next, wantsTurn: false };
 }
 
 /**
  * Closes the instances that neither serve nor will serve. A draining instance first ends its calls, within
  * `drain_timeout`.
  */
-function closeStep(builder: BackendDecisionBuilder): BackendStep | null {
-  const { observed, memory, spec, now } = builder;
-  for (const instance of observed.instances) {
-    const { id, state } = instance;
+function closeUnused(before: BackendSituation): BackendSituation {
+  const { observed, memory, spec, now } = before;
+  let next = before;
+  for (const { id, state, inFlight } of observed.instances) {
     if (memory.closing.includes(id) || id === memory.serving?.id) continue;
     if ([...memory.routes.byName.values()].some(({ attempt }) => attempt?.id === id)) continue;
     const drained = memory.draining.find((one) => one.id === id);
     const untilMs = drained === undefined ? now.monotonicMs : drained.sinceMs + spec.drainTimeoutMs;
     const mayAnswer = state.kind === "ready" || state.kind === "starting";
-    if (now.monotonicMs < untilMs && mayAnswer && instance.inFlight > 0) {
-      builder.runAt(untilMs, "drain");
-      continue;
+    const mustWait = now.monotonicMs < untilMs && mayAnswer && inFlight > 0;
+    if (!mustWait) {
+      const draining = memory.draining.filter((one) => one !== drained);
+      return next
+        .remember({ closing: [...memory.closing, id], draining })
+        .take({ kind: "close", id, drained: drained ?? null });
     }
-    builder.remember({
-      closing: [...memory.closing, id],
-      draining: memory.draining.filter((one) => one !== drained),
-    });
-    return { kind: "close", id, drained: drained ?? null };
+    next = next.runAt(untilMs, "drain");
   }
-  return null;
+  return next;
 }
 
-/**
- * Returns a health check of the serving instance, or a step that reads its stale lists again; null if neither is due.
- */
-function careStep(builder: BackendDecisionBuilder): BackendStep | null {
-  const { serving } = builder.memory;
-  const observed = serving === null ? null : builder.observedOf(serving.id);
-  if (observed === null) return null;
-  return checkStep(builder, observed) ?? refreshStep(builder, observed);
+function servingInstance({ memory, observed }: BackendSituation): InstanceObservation | null {
+  return observed.instances.find(({ id }) => id === memory.serving?.id) ?? null;
 }
 
-function checkStep(builder: BackendDecisionBuilder, observed: InstanceObservation): BackendStep | null {
-  const { now, memory } = builder;
-  const lastMs = Math.max(observed.readyAtMs ?? 0, observed.checkedAtMs ?? 0, memory.checkedAtMs ?? 0);
-  const usualMs = observed.missedChecks > 0 ? CHECK_AGAIN_MS : CHECK_EVERY_MS;
-  const everyMs = builder.observed.checkRequested
-    ? REQUESTED_CHECK_MS
-    : builder.hasChoice
-      ? Math.min(usualMs, ROUTE_CHECK_MS)
-      : usualMs;
-  const isFirst = builder.observed.checkRequested && memory.checkedAtMs === null;
-  const { unreachableSinceMs } = memory.routes;
-  const dueMs =
-    unreachableSinceMs !== null
-      ? unreachableSinceMs + CONFIRM_AFTER_MS
-      : isFirst
-        ? now.monotonicMs
-        : lastMs + everyMs;
-  if (now.monotonicMs < dueMs) {
-    builder.runAt(dueMs, "check");
-    return null;
-  }
+/** Checks the health of the serving instance, if that is due. */
+function checkServing(before: BackendSituation): BackendSituation {
+  const { now, memory } = before;
+  const instance = servingInstance(before);
+  if (instance === null) return before;
+  const dueMs = checkDueMs(before, instance);
+  if (now.monotonicMs < dueMs) return before.runAt(dueMs, "check");
   // The confirming check is under way.
-  if (unreachableSinceMs !== null && (memory.checkedAtMs ?? 0) >= dueMs) return null;
-  builder.remember({ checkedAtMs: now.monotonicMs });
-  return { kind: "check", id: observed.id };
+  const isUnderWay = memory.routes.unreachableSinceMs !== null && (memory.checkedAtMs ?? 0) >= dueMs;
+  return isUnderWay
+    ? before
+    : before.remember({ checkedAtMs: now.monotonicMs }).take({ kind: "check", id: instance.id });
 }
 
-function refreshStep(builder: BackendDecisionBuilder, instance: InstanceObservation): BackendStep | null {
-  const { now, memory } = builder;
-  if (instance.listsStaleBecause === null) {
-    if (memory.refresh !== null) builder.remember({ refresh: null });
-    return null;
-  }
-  const refresh = memory.refresh ?? backOffWithJitter(builder, NO_BACKOFF);
-  const isDue = now.monotonicMs >= refresh.notBeforeMs;
-  const next = isDue ? backOffWithJitter(builder, refresh) : refresh;
-  builder.remember({ refresh: next });
-  if (isDue) return { kind: "refresh", id: instance.id };
-  builder.runAt(next.notBeforeMs, "retry");
-  return null;
+function checkDueMs(
+  { memory, observed: { checkRequested }, hasChoice, now }: BackendSituation,
+  { readyAtMs, checkedAtMs, missedChecks }: InstanceObservation,
+): number {
+  const { unreachableSinceMs } = memory.routes;
+  if (unreachableSinceMs !== null) return unreachableSinceMs + CONFIRM_AFTER_MS;
+  if (checkRequested && memory.checkedAtMs === null) return now.monotonicMs;
+  const lastMs = Math.max(readyAtMs ?? 0, checkedAtMs ?? 0, memory.checkedAtMs ?? 0);
+  const usualMs = missedChecks > 0 ? CHECK_AGAIN_MS : CHECK_EVERY_MS;
+  if (checkRequested) return lastMs + REQUESTED_CHECK_MS;
+  return lastMs + (hasChoice ? Math.min(usualMs, ROUTE_CHECK_MS) : usualMs);
 }
 
-/** Null: no start is due. */
-function neededStart(builder: BackendDecisionBuilder): (() => BackendStep | null) | null {
-  const { spec, observed, now } = builder;
-  if (spec.wanted.kind !== "connection" || !needsStart(builder) || isOnlyProbed(builder)) return null;
-  const { notBeforeMs } = nextTries(builder);
-  if (now.monotonicMs < notBeforeMs) {
-    builder.runAt(notBeforeMs, "retry");
-    return null;
-  }
-  if (spec.isBlocked || (spec.replace === "stop-first" && observed.instances.length > 0)) return null;
-  const route = nextRoute(builder);
-  return route === null ? null : () => startOver(builder, route);
+/** Reads stale lists of the serving instance again, if that is due. */
+function refreshLists(before: BackendSituation): BackendSituation {
+  const { now, memory } = before;
+  const instance = servingInstance(before);
+  if (instance === null) return before;
+  if (instance.listsStaleBecause === null)
+    return memory.refresh === null ? before : before.remember({ refresh: null });
+  const refresh = memory.refresh ?? backOffWithJitter(before, NO_BACKOFF);
+  if (now.monotonicMs < refresh.notBeforeMs)
+    return before.remember({ refresh }).runAt(refresh.notBeforeMs, "retry");
+  return before
+    .remember({ refresh: backOffWithJitter(before, refresh) })
+    .take({ kind: "refresh", id: instance.id });
 }
 
-function needsStart(builder: BackendDecisionBuilder): boolean {
-  const { spec, memory } = builder;
-  if (spec.wanted.kind !== "connection" || builder.attempt !== null || memory.asleep) return false;
+/** The start that the backend needs to serve. */
+function neededStart(situation: BackendSituation): DueStart {
+  const { spec, observed, now } = situation;
+  const notDue = { route: null, retriesAtMs: [] };
+  if (!needsStart(situation) || isOnlyProbed(situation)) return notDue;
+  const { notBeforeMs } = nextTries(situation);
+  if (now.monotonicMs < notBeforeMs) return { route: null, retriesAtMs: [notBeforeMs] };
+  if (spec.isBlocked || (spec.replace === "stop-first" && observed.instances.length > 0)) return notDue;
+  return { route: nextRoute(situation), retriesAtMs: [] };
+}
+
+function needsStart(situation: BackendSituation): boolean {
+  const { spec, memory } = situation;
+  if (spec.wanted.kind !== "connection" || situation.attempt !== null || memory.asleep) return false;
   // A server whose folder is missing would end at once, or serve an empty folder.
-  return !isMissing(spec) && builder.healthyServing === null;
+  return !isMissing(spec) && situation.healthyServing === null;
 }
 
-function retryAtMs(builder: BackendDecisionBuilder): number | null {
-  if (isOnlyProbed(builder)) return null;
-  const { notBeforeMs, failures } = nextTries(builder);
-  const isWaiting = needsStart(builder) && (failures > 0 || builder.memory.waitReason === "crash");
-  return isWaiting && Number.isFinite(notBeforeMs) ? Math.max(notBeforeMs, builder.now.monotonicMs) : null;
+function retryAtMs(situation: BackendSituation): number | null {
+  if (isOnlyProbed(situation)) return null;
+  const { notBeforeMs, failures } = nextTries(situation);
+  const isWaiting = needsStart(situation) && (failures > 0 || situation.memory.waitReason === "crash");
+  return isWaiting && Number.isFinite(notBeforeMs) ? Math.max(notBeforeMs, situation.now.monotonicMs) : null;
 }
 
 /**
  * True if the address refuses connections. Always false if there are several routes, because another one is tried
  * instead.
  */
-function isUnreachable(builder: BackendDecisionBuilder): boolean {
-  const { serving, routes } = builder.memory;
-  const isWanted = builder.spec.wanted.kind === "connection" && serving === null;
+function isUnreachable(situation: BackendSituation): boolean {
+  const { serving, routes } = situation.memory;
+  const isWanted = situation.spec.wanted.kind === "connection" && serving === null;
   return (
     isWanted &&
-    !builder.hasChoice &&
-    !isMissing(builder.spec) &&
+    !situation.hasChoice &&
+    !isMissing(situation.spec) &&
     lastRetries(routes).failure?.isUnreachable === true
   );
 }
 
-function isOnlyProbed(builder: BackendDecisionBuilder): boolean {
-  return isUnreachable(builder) && lastRetries(builder.memory.routes).failures >= STARTS_WHILE_UNREACHABLE;
+function isOnlyProbed(situation: BackendSituation): boolean {
+  return (
+    isUnreachable(situation) && lastRetries(situation.memory.routes).failures >= STARTS_WHILE_UNREACHABLE
+  );
 }
 
-function callRule(builder: BackendDecisionBuilder, reason: string | null, wantsTurn: boolean): CallRule {
-  const { spec, memory } = builder;
+function callRule(situation: BackendSituation, reason: string | null, wantsTurn: boolean): CallRule {
+  const { spec, memory } = situation;
   if (memory.serving !== null) return { kind: "serve", id: memory.serving.id };
   const isStarting = wantsTurn || firstAttempt(memory.routes) !== null;
-  const isComing = memory.waitReason !== null || (spec.isOwned && isStarting) || isRemembered(builder);
+  const isComing = memory.waitReason !== null || (spec.isOwned && isStarting) || isRemembered(situation);
   if (isComing && spec.wanted.kind === "connection") return { kind: "wait" };
   return { kind: "refuse", reason: reason ?? "it is not running yet" };
 }
 
 function phaseOf(
-  { spec, observed, memory }: BackendDecisionBuilder,
+  { spec, observed, memory }: BackendSituation,
   conditions: readonly BackendCondition[],
 ): { readonly phase: BackendPhase; readonly reason: string | null } {
   const { wanted } = spec;
@@ -303,14 +318,9 @@ function phaseOf(
     : { phase: "Initializing", reason: BEING_STARTED };
 }
 
-function conditionsSince(builder: BackendDecisionBuilder, gate: Gate): readonly BackendCondition[] {
-  const found = backendConditions(builder, gate);
-  const before = builder.memory.conditionsSince;
-  if (before.size === 0 && found.length === 0) return [];
-  const since = standingSince(found, before, builder.now.wallMs);
-  builder.remember({ conditionsSince: since });
-  return found.map((condition) => ({
-    ...condition,
-    sinceMs: since.get(condition.code) ?? builder.now.wallMs,
-  }));
+function conditionsSince(situation: BackendSituation, gate: Gate): readonly BackendCondition[] {
+  const { wallMs } = situation.now;
+  const found = backendConditions(situation, gate);
+  const since = standingSince(found, situation.memory.conditionsSince, wallMs);
+  return found.map((condition) => ({ ...condition, sinceMs: since.get(condition.code) ?? wallMs }));
 }

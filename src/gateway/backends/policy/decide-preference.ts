@@ -1,6 +1,6 @@
 // Decides which of several routes a backend should use: the one that a person asks for, or a better one that is back. Pure.
 import { stableFrom } from "../../../reconcile/route-health.ts";
-import type { BackendDecisionBuilder, BackendStep, Serving } from "./backend-decision-builder.ts";
+import type { BackendSituation, Serving } from "./backend-situation.ts";
 import {
   ATTEMPT_CHECK_MS,
   betterRoutes,
@@ -8,11 +8,11 @@ import {
   failRequested,
   isProbed,
   isReady,
-  startOver,
   switchTo,
 } from "./decide-route.ts";
 import { isMissing, unavailabilityOf, unavailableText } from "./required-data.ts";
-import type { RouteChange } from "./route-memory.ts";
+import type { DueStart } from "./retries.ts";
+import type { RouteChange, RouteSpec } from "./route-memory.ts";
 
 /** Greatest age of an idle instance's last answer at the end of its stability window, ms. */
 const FRESH_MS = 1_000;
@@ -24,150 +24,170 @@ interface Reason {
   readonly reason: string;
 }
 
-export function updatePreference(builder: BackendDecisionBuilder): void {
-  if (builder.spec.wanted.kind !== "connection") {
-    clearPending(builder, "the backend is not wanted");
-    failRequested(builder, "the backend is no longer wanted");
-    return;
-  }
-  recordUsed(builder, updateRequested(builder) ?? updateRecovery(builder));
-  if (builder.healthyServing === null) return;
-  for (const route of builder.routeList) if (!isProbed(builder, route)) builder.dropAttempt(route.name);
+/** The situation after a change of the route, and why; null: the earlier route failed. */
+interface Changed {
+  readonly next: BackendSituation;
+  readonly why: Reason | null;
+}
+
+export function updatePreference(before: BackendSituation): BackendSituation {
+  if (before.spec.wanted.kind !== "connection")
+    return failRequested(
+      clearPending(before, "the backend is not wanted"),
+      "the backend is no longer wanted",
+    );
+  const requested = updateRequested(before);
+  const changed = requested.why === null ? updateRecovery(requested.next) : requested;
+  const next = recordUsed(changed.next, changed.why);
+  if (next.healthyServing === null) return next;
+  const unwanted = next.routeList.filter((route) => !isProbed(next, route));
+  return next.dropAttempts(unwanted.map(({ name }) => name));
 }
 
 /** A switch that a person asks for needs no stability window. An impossible switch changes nothing. */
-function updateRequested(builder: BackendDecisionBuilder): Reason | null {
-  const { requested } = builder;
-  if (requested === null) return null;
-  const key = builder.routeList.find(({ name }) => name === requested)?.key;
-  const unavailable = unavailabilityOf(builder.spec);
-  if (key === undefined) return failRequested(builder, "there is no such route");
-  if (key === null) return failRequested(builder, "its reference has no value");
-  if (unavailable !== null) return failRequested(builder, unavailableText(unavailable));
-  const isInUse = builder.healthyServing?.key === key;
-  if (!isInUse && !switchTo(builder, requested)) return null;
-  const isBest = builder.routeList[0]?.name === requested;
-  builder.rememberRoutes({ override: isBest ? null : requested });
-  if (!isBest) clearPending(builder, OVERRIDDEN);
-  builder.events.push({ kind: "asked_done", route: requested, changed: !isInUse });
-  return isInUse ? null : { change: "switched", reason: "a person switched" };
+function updateRequested(before: BackendSituation): Changed {
+  const { requested } = before;
+  const fail = (reason: string): Changed => ({ next: failRequested(before, reason), why: null });
+  if (requested === null) return { next: before, why: null };
+  const key = before.routeList.find(({ name }) => name === requested)?.key;
+  const unavailable = unavailabilityOf(before.spec);
+  if (key === undefined) return fail("there is no such route");
+  if (key === null) return fail("its reference has no value");
+  if (unavailable !== null) return fail(unavailableText(unavailable));
+  const isInUse = before.healthyServing?.key === key;
+  const switched = isInUse ? before : switchTo(before, requested);
+  if (switched === null) return { next: before, why: null };
+  const isBest = before.routeList[0]?.name === requested;
+  const overridden = switched.rememberRoutes({ override: isBest ? null : requested });
+  const next = (isBest ? overridden : clearPending(overridden, OVERRIDDEN)).announce({
+    kind: "asked_done",
+    route: requested,
+    changed: !isInUse,
+  });
+  return { next, why: isInUse ? null : { change: "switched", reason: "a person switched" } };
 }
 
 /** Returns to the best route whose stability window is over. A return that has to wait is remembered as pending. */
-function updateRecovery(builder: BackendDecisionBuilder): Reason | null {
-  const { routes } = builder.memory;
-  const serving = builder.healthyServing;
-  if (serving === null || routes.override !== null) {
-    clearPending(builder, routes.override === null ? "another route failed" : OVERRIDDEN);
-    return null;
-  }
-  const better = betterRoutes(builder, serving);
-  const stable = better.find(({ name }) => isStable(builder, name));
-  if (stable === undefined) {
+function updateRecovery(before: BackendSituation): Changed {
+  const stays = (next: BackendSituation): Changed => ({ next, why: null });
+  const { routes } = before.memory;
+  const serving = before.healthyServing;
+  if (serving === null || routes.override !== null)
+    return stays(clearPending(before, routes.override === null ? "another route failed" : OVERRIDDEN));
+  const better = betterRoutes(before, serving);
+  const { stable, endsAtMs } = firstStable(before, better);
+  const planned = endsAtMs.reduce((next, atMs) => next.runAt(atMs, "window_end"), before);
+  if (stable === null) {
     const isBetter = better.some(({ name }) => name === routes.pending?.route);
-    if (!isBetter) clearPending(builder, "it is in use");
-    return null;
+    return stays(isBetter ? planned : clearPending(planned, "it is in use"));
   }
-  if (routes.pending?.route !== stable.name) clearPending(builder, "a better one is ready");
-  if (!mayGoBack(builder, stable.name, serving)) return null;
-  builder.rememberRoutes({ pending: null });
-  switchTo(builder, stable.name);
-  return { change: "recovered", reason: `it has answered for ${Math.round(stableMs(builder) / 1000)} s` };
+  const isOther = routes.pending?.route !== stable;
+  const ready = isOther ? clearPending(planned, "a better one is ready") : planned;
+  const wait = waitBefore(ready, serving);
+  if (wait !== null) {
+    const deferred = defer(ready, stable, wait.reason);
+    return stays(wait.untilMs === null ? deferred : deferred.runAt(wait.untilMs, "drain"));
+  }
+  const returned = ready.rememberRoutes({ pending: null });
+  const reason = `it has answered for ${Math.round(stableMs(before) / 1000)} s`;
+  return { next: switchTo(returned, stable) ?? returned, why: { change: "recovered", reason } };
 }
 
-function stableMs({ spec }: BackendDecisionBuilder): number {
+function stableMs({ spec }: BackendSituation): number {
   return spec.routes.failback.stableMs;
 }
 
-/** If the stability window has not ended yet, also sets a wake-up for its end. */
-function isStable(builder: BackendDecisionBuilder, name: string): boolean {
-  const { attempt, health } = builder.route(name);
-  const endMs = stableFrom(health, stableMs(builder));
-  if (attempt === null || endMs === null || !isReady(builder, attempt)) return false;
-  if (builder.now.monotonicMs < endMs) {
-    builder.runAt(endMs, "window_end");
-    return false;
+/** The first route whose stability window is over; null: none is. `endsAtMs`: when the windows of those before it end. */
+function firstStable(situation: BackendSituation, routes: readonly RouteSpec[]) {
+  const endsAtMs: number[] = [];
+  for (const { name } of routes) {
+    const { attempt, health } = situation.route(name);
+    const endMs = stableFrom(health, stableMs(situation));
+    if (attempt === null || endMs === null || !isReady(situation, attempt)) continue;
+    if (situation.now.monotonicMs < endMs) endsAtMs.push(endMs);
+    // If the newest answer is too old, `checkAttempts` asks for another one.
+    else if (attempt.signMs !== null && attempt.signMs >= endMs - FRESH_MS) return { stable: name, endsAtMs };
   }
-  // If the newest answer is too old, `probeCheck` asks for another one.
-  return attempt.signMs !== null && attempt.signMs >= endMs - FRESH_MS;
+  return { stable: null, endsAtMs };
 }
 
-/** True if no call is in flight, or `drain_timeout` is over. Without automatic failback, only a person switches. */
-function mayGoBack(builder: BackendDecisionBuilder, route: string, serving: Serving): boolean {
-  const { spec, now, memory } = builder;
-  if (!spec.routes.failback.isAutomatic) {
-    defer(builder, route, "it waits until you switch");
-    return false;
-  }
+/**
+ * Why a return has to wait: calls are in flight, and `drain_timeout` is not over, or only a person switches. null: it
+ * need not wait.
+ */
+function waitBefore(
+  situation: BackendSituation,
+  serving: Serving,
+): { readonly reason: string; readonly untilMs: number | null } | null {
+  const { spec, now, memory } = situation;
+  if (!spec.routes.failback.isAutomatic) return { reason: "it waits until you switch", untilMs: null };
   const { pending } = memory.routes;
   const sinceMs = pending?.reason === IN_FLIGHT ? pending.sinceMs : now.monotonicMs;
   const untilMs = sinceMs + spec.drainTimeoutMs;
-  if (builder.observedOf(serving.id)?.inFlight === 0 || now.monotonicMs >= untilMs) return true;
-  defer(builder, route, IN_FLIGHT);
-  builder.runAt(untilMs, "drain");
-  return false;
+  const isFree = situation.observedOf(serving.id)?.inFlight === 0 || now.monotonicMs >= untilMs;
+  return isFree ? null : { reason: IN_FLIGHT, untilMs };
 }
 
-function defer(builder: BackendDecisionBuilder, route: string, reason: string): void {
-  const { pending } = builder.memory.routes;
-  if (pending?.reason === reason) return;
-  builder.rememberRoutes({ pending: { route, reason, sinceMs: builder.now.monotonicMs } });
-  if (pending === null) builder.events.push({ kind: "route_ready", route, reason });
+function defer(before: BackendSituation, route: string, reason: string): BackendSituation {
+  const { pending } = before.memory.routes;
+  if (pending?.reason === reason) return before;
+  const next = before.rememberRoutes({ pending: { route, reason, sinceMs: before.now.monotonicMs } });
+  return pending === null ? next.announce({ kind: "route_ready", route, reason }) : next;
 }
 
 /** Announces a change of the route. `switched`: why the route was changed; null: the earlier route failed. */
-function recordUsed(builder: BackendDecisionBuilder, switched: Reason | null): void {
-  const { serving, routes } = builder.memory;
-  const to = serving === null ? null : (builder.routeOf(serving.key)?.name ?? null);
+function recordUsed(before: BackendSituation, switched: Reason | null): BackendSituation {
+  const { serving, routes } = before.memory;
+  const to = serving === null ? null : (before.routeOf(serving.key)?.name ?? null);
   const { used: from, override } = routes;
-  if (to === null || to === from) return;
-  builder.rememberRoutes({ used: builder.hasChoice ? to : null });
-  if (from === null || !builder.hasChoice) return;
-  const why = switched ?? lossOf(builder, from);
+  if (to === null || to === from) return before;
+  let next = before.rememberRoutes({ used: before.hasChoice ? to : null });
+  if (from === null || !before.hasChoice) return next;
+  const why = switched ?? lossOf(before, from);
   if (why.change === "failover") {
-    clearPending(builder, "another route failed");
-    if (override !== null && override !== to) builder.rememberRoutes({ override: null });
+    next = clearPending(next, "another route failed");
+    if (override !== null && override !== to) next = next.rememberRoutes({ override: null });
   }
-  builder.events.push({ kind: why.change, from, to, reason: why.reason });
+  return next.announce({ kind: why.change, from, to, reason: why.reason });
 }
 
-function lossOf(builder: BackendDecisionBuilder, name: string): Reason {
-  return builder.routeList.some((route) => route.name === name)
-    ? { change: "failover", reason: builder.route(name).tries.failure?.message ?? "it failed" }
+function lossOf(situation: BackendSituation, name: string): Reason {
+  return situation.routeList.some((route) => route.name === name)
+    ? { change: "failover", reason: situation.route(name).tries.failure?.message ?? "it failed" }
     : { change: "switched", reason: "the configuration no longer has it" };
 }
 
-/** Starts an instance over a better route, or over the one that a person asks for. Null: none is due. */
-export function probeStart(builder: BackendDecisionBuilder): (() => BackendStep | null) | null {
-  const { spec, now, requested } = builder;
-  if (spec.wanted.kind !== "connection" || isMissing(spec)) return null;
-  for (const route of builder.routeList) {
-    const { name, key } = route;
-    const { attempt, tries } = builder.route(name);
-    if (key === null || attempt !== null) continue;
-    if (!isProbed(builder, route)) continue;
-    if (requested === name || now.monotonicMs >= tries.notBeforeMs) return () => startOver(builder, route);
-    builder.runAt(tries.notBeforeMs, "retry");
+/** A start over a better route, or over the one that a person asks for. */
+export function probeStart(situation: BackendSituation): DueStart {
+  const { spec, now, requested } = situation;
+  const retriesAtMs: number[] = [];
+  if (spec.wanted.kind !== "connection" || isMissing(spec)) return { route: null, retriesAtMs };
+  for (const route of situation.routeList) {
+    const { attempt, tries } = situation.route(route.name);
+    if (route.key === null || attempt !== null || !isProbed(situation, route)) continue;
+    if (requested === route.name || now.monotonicMs >= tries.notBeforeMs) return { route, retriesAtMs };
+    retriesAtMs.push(tries.notBeforeMs);
   }
-  return null;
+  return { route: null, retriesAtMs };
 }
 
-export function probeCheck(builder: BackendDecisionBuilder): BackendStep | null {
-  const { now } = builder;
-  for (const { name } of builder.routeList) {
-    const { attempt, health } = builder.route(name);
-    if (attempt === null || builder.observedOf(attempt.id)?.state.kind !== "ready") continue;
+/** Checks an attempt that is ready and does not serve, if that is due. */
+export function checkAttempts(before: BackendSituation): BackendSituation {
+  const { now } = before;
+  let next = before;
+  for (const { name } of before.routeList) {
+    const { attempt, health } = before.route(name);
+    if (attempt === null || before.observedOf(attempt.id)?.state.kind !== "ready") continue;
     const lastMs = Math.max(attempt.signMs ?? 0, attempt.checkedAtMs ?? 0);
-    const endMs = stableFrom(health, stableMs(builder));
+    const endMs = stableFrom(health, stableMs(before));
     const usualMs = lastMs + ATTEMPT_CHECK_MS;
     // At the end of the stability window a fresh answer is needed.
     const dueMs = endMs !== null && lastMs < endMs - FRESH_MS ? Math.min(endMs, usualMs) : usualMs;
-    if (now.monotonicMs < dueMs) {
-      builder.runAt(dueMs, "check");
-      continue;
-    }
-    builder.rememberRoute(name, { attempt: { ...attempt, checkedAtMs: now.monotonicMs } });
-    return { kind: "check", id: attempt.id };
+    if (now.monotonicMs >= dueMs)
+      return next
+        .rememberRoute(name, { attempt: { ...attempt, checkedAtMs: now.monotonicMs } })
+        .take({ kind: "check", id: attempt.id });
+    next = next.runAt(dueMs, "check");
   }
-  return null;
+  return next;
 }

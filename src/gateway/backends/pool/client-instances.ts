@@ -7,7 +7,7 @@ import {
   type ClientsObservation,
   NEW_BACKEND,
   NO_CLIENTS,
-} from "../policy/backend-decision-builder.ts";
+} from "../policy/backend-situation.ts";
 import {
   type ClientStarts,
   isTurnOf,

@@ -11,7 +11,7 @@ import type {
   BackendSpec,
   BackendStep,
   ClientsObservation,
-} from "../policy/backend-decision-builder.ts";
+} from "../policy/backend-situation.ts";
 import { type BackendDecision, decideBackend, UNDECIDED } from "../policy/decide-backend.ts";
 import { drainMessage } from "../policy/draining.ts";
 import type { UsageObservation } from "../policy/sleep.ts";

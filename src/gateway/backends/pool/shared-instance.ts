@@ -3,6 +3,7 @@ import { routesOf } from "../../../config/backend-routes.ts";
 import { NO_LISTINGS } from "../../catalog/catalog.ts";
 import type { GatewayTransition } from "../../gateway-transitions.ts";
 import type { BackendInstance } from "../instance/start-backend-instance.ts";
+import type { BackendPhase } from "../policy/backend-pool-contract.ts";
 import {
   type BackendEvent,
   type BackendMemory,
@@ -10,8 +11,7 @@ import {
   type ClientsObservation,
   NEW_BACKEND,
   type Now,
-} from "../policy/backend-decision-builder.ts";
-import type { BackendPhase } from "../policy/backend-pool-contract.ts";
+} from "../policy/backend-situation.ts";
 import type { BackendState, SwitchOutcome } from "./backend-state.ts";
 import type { ClientInstances } from "./client-instances.ts";
 import type { InstanceReconciler, ReconcilerOwner } from "./instance-reconciler.ts";

@@ -10,7 +10,7 @@ import {
   type BackendStep,
   NEW_BACKEND,
   NO_CLIENTS,
-} from "../../../../src/gateway/backends/policy/backend-decision-builder.ts";
+} from "../../../../src/gateway/backends/policy/backend-situation.ts";
 import type { Gate } from "../../../../src/gateway/backends/policy/data-gate.ts";
 import {
   type BackendDecision,

@@ -1,7 +1,7 @@
 // One backend in random worlds, and the waits of its policy.
 import assert from "node:assert/strict";
 import { describe, it, test } from "node:test";
-import type { BackendSpec } from "../../../../src/gateway/backends/policy/backend-decision-builder.ts";
+import type { BackendSpec } from "../../../../src/gateway/backends/policy/backend-situation.ts";
 import { fc, happening, runsOf } from "../../../support/properties.ts";
 import { BackendWorld, DRAIN_MS, type Fate, runs, SleepWorld } from "./backend-world.ts";
 

@@ -174,32 +174,30 @@ export type BackendStep =
   | { readonly kind: "check"; readonly id: number }
   | { readonly kind: "refresh"; readonly id: number };
 
-export class BackendDecisionBuilder {
+/**
+ * One decision in the making: its input, and what has been concluded so far. Nothing changes a situation: each
+ * conclusion returns a new one, so a question has no effect on the next.
+ */
+export class BackendSituation {
   readonly spec: BackendSpec;
   readonly observed: BackendObservation;
   readonly now: Now;
-  memory: BackendMemory;
-  readonly events: BackendEvent[] = [];
-  readonly nextRuns: NextRun[] = [];
+  readonly memory: BackendMemory;
+  readonly step: BackendStep | null;
+  readonly events: readonly BackendEvent[];
+  readonly nextRuns: readonly NextRun[];
 
-  constructor(spec: BackendSpec, observed: BackendObservation, memory: BackendMemory, now: Now) {
-    this.spec = spec;
-    this.observed = observed;
-    this.memory = memory;
-    this.now = now;
-  }
-
-  remember(change: Partial<BackendMemory>): void {
-    this.memory = { ...this.memory, ...change };
-  }
-
-  /** Forgets the failures of the route with the key `only`; null: of all routes. */
-  forgetFailures(only: string | null = null): void {
-    for (const route of this.routeList) {
-      if (only === null || route.key === only) this.rememberRoute(route.name, { tries: NO_RETRIES });
-    }
-    this.rememberRoutes({ failed: null });
-    this.remember({ quickTryUsed: false, changeFailure: null });
+  constructor(
+    input: Pick<BackendSituation, "spec" | "observed" | "now" | "memory"> &
+      Partial<Pick<BackendSituation, "step" | "events" | "nextRuns">>,
+  ) {
+    this.spec = input.spec;
+    this.observed = input.observed;
+    this.now = input.now;
+    this.memory = input.memory;
+    this.step = input.step ?? null;
+    this.events = input.events ?? [];
+    this.nextRuns = input.nextRuns ?? [];
   }
 
   isCurrent({ key, epoch }: InstanceRef): boolean {
@@ -238,26 +236,9 @@ export class BackendDecisionBuilder {
     return this.memory.routes.byName.get(name) ?? NEW_ROUTE;
   }
 
-  rememberRoutes(change: Partial<RoutesMemory>): void {
-    this.remember({ routes: { ...this.memory.routes, ...change } });
-  }
-
-  rememberRoute(name: string, change: Partial<RouteMemory>): void {
-    const byName = new Map(this.memory.routes.byName);
-    byName.set(name, { ...this.route(name), ...change });
-    this.rememberRoutes({ byName });
-  }
-
   triesOf(key: string): RetryState {
     const name = this.#failing(key);
     return name === null ? NO_RETRIES : this.route(name).tries;
-  }
-
-  rememberTries(key: string, tries: RetryState): void {
-    const name = this.#failing(key);
-    if (name === null) return;
-    this.rememberRoute(name, { tries });
-    this.rememberRoutes({ failed: name });
   }
 
   /** The route to which a failure of an instance with this key belongs. */
@@ -275,32 +256,68 @@ export class BackendDecisionBuilder {
     return this.observed.instances.find((instance) => instance.id === id) ?? null;
   }
 
-  drainServing(why: DrainReason): void {
-    const { serving, draining } = this.memory;
-    if (serving === null) return;
-    const { id, key, epoch } = serving;
-    const drained: Draining = { id, key, epoch, why, sinceMs: this.now.monotonicMs };
-    this.remember({ serving: null, draining: [...draining, drained], refresh: null, checkedAtMs: null });
+  remember(change: Partial<BackendMemory>): BackendSituation {
+    return new BackendSituation({ ...this, memory: { ...this.memory, ...change } });
+  }
+
+  rememberRoutes(change: Partial<RoutesMemory>): BackendSituation {
+    return this.remember({ routes: { ...this.memory.routes, ...change } });
+  }
+
+  rememberRoute(name: string, change: Partial<RouteMemory>): BackendSituation {
+    const byName = new Map(this.memory.routes.byName);
+    byName.set(name, { ...this.route(name), ...change });
+    return this.rememberRoutes({ byName });
+  }
+
+  rememberTries(key: string, tries: RetryState): BackendSituation {
+    const name = this.#failing(key);
+    return name === null ? this : this.rememberRoute(name, { tries }).rememberRoutes({ failed: name });
+  }
+
+  /** Forgets the failures of the route with the key `only`; null: of all routes. */
+  forgetFailures(only: string | null = null): BackendSituation {
+    return this.routeList
+      .filter(({ key }) => only === null || key === only)
+      .reduce<BackendSituation>((next, { name }) => next.rememberRoute(name, { tries: NO_RETRIES }), this)
+      .rememberRoutes({ failed: null })
+      .remember({ quickTryUsed: false, changeFailure: null });
+  }
+
+  drainServing(why: DrainReason): BackendSituation {
+    const { serving } = this.memory;
+    if (serving === null) return this;
+    return this.#drain(serving, why).remember({ serving: null, refresh: null, checkedAtMs: null });
   }
 
   /** If it got calls already, it answers them. */
-  dropAttempt(name: string): void {
+  dropAttempt(name: string): BackendSituation {
     const { attempt } = this.route(name);
     const { wanted } = this.spec;
-    if (attempt === null) return;
-    this.rememberRoute(name, { attempt: null });
-    if ((this.observedOf(attempt.id)?.inFlight ?? 0) === 0) return;
-    const { id, key, epoch } = attempt;
-    const why = wanted.kind === "nothing" ? wanted.because : "replaced";
+    if (attempt === null) return this;
+    const next = this.rememberRoute(name, { attempt: null });
+    if ((this.observedOf(attempt.id)?.inFlight ?? 0) === 0) return next;
+    return next.#drain(attempt, wanted.kind === "nothing" ? wanted.because : "replaced");
+  }
+
+  dropAttempts(names: Iterable<string> = this.memory.routes.byName.keys()): BackendSituation {
+    return [...names].reduce<BackendSituation>((next, name) => next.dropAttempt(name), this);
+  }
+
+  #drain({ id, key, epoch }: InstanceRef, why: DrainReason): BackendSituation {
     const drained: Draining = { id, key, epoch, why, sinceMs: this.now.monotonicMs };
-    this.remember({ draining: [...this.memory.draining, drained] });
+    return this.remember({ draining: [...this.memory.draining, drained] });
   }
 
-  dropAttempts(): void {
-    for (const name of this.memory.routes.byName.keys()) this.dropAttempt(name);
+  take(step: BackendStep): BackendSituation {
+    return new BackendSituation({ ...this, step });
   }
 
-  runAt(atMs: number, reason: NextRun["reason"]): void {
-    this.nextRuns.push({ atMs, reason });
+  announce(...events: readonly BackendEvent[]): BackendSituation {
+    return new BackendSituation({ ...this, events: [...this.events, ...events] });
+  }
+
+  runAt(atMs: number, reason: NextRun["reason"]): BackendSituation {
+    return new BackendSituation({ ...this, nextRuns: [...this.nextRuns, { atMs, reason }] });
   }
 }
