@@ -59,7 +59,10 @@ test("F1 F4 a client's file gets the shown and confirmed content, and is restore
   assert.deepEqual([shown.written, shown.path], [false, file]);
   assert.match(shown.diff, /^-.*"files": \{[\s\S]*^\+.*"\/opt\/m\/bin\/mountaineer"/m);
   assert.doesNotMatch(JSON.stringify(shown), new RegExp(TOKEN));
-  assert.match(shown.notes.join("\n"), /^left in Cursor, as they do not serve here: slow; .*\n.*: files$/);
+  assert.match(
+    shown.notes.join("\n"),
+    /^kept in Cursor, because they do not work here yet: slow; .*\n.*: files$/,
+  );
   assert.equal(await readFile(file, "utf8"), text);
   assert.equal((await ask(false, shown.digest)).written, true);
   const { mcpServers } = JSON.parse((await readFile(file, "utf8")).replace(/^ *\/\/.*\n/m, ""));
