@@ -50,10 +50,10 @@ export function updateServing(before: BackendSituation): BackendSituation {
   if (serving === null) return before;
   const observed = before.observedOf(serving.id);
   if (observed?.state.kind !== "ready") return updateCrash(before, serving, observed);
-  const reach = reachOf(before, observed);
-  const judged = before.rememberRoutes({ unreachableSinceMs: reach.unreachableSinceMs });
+  const loss = lossOf(before, observed);
+  const judged = before.rememberRoutes({ unreachableSinceMs: loss.unreachableSinceMs });
   // The instance drains, because calls that were sent to it may still be answered.
-  if (reach.isGone) return updateCrash(judged.drainServing("not_answering"), serving, observed);
+  if (loss.isGone) return updateCrash(judged.drainServing("not_answering"), serving, observed);
   const { missedChecks } = observed;
   const isUnhealthy = missedChecks >= DISTRUST_CHECKS || (serving.isUnhealthy && missedChecks > 0);
   const next = isUnhealthy === serving.isUnhealthy ? judged : updateHealthOf(judged, serving, isUnhealthy);
@@ -72,7 +72,7 @@ function updateHealthOf(before: BackendSituation, serving: Serving, isUnhealthy:
 }
 
 /** If there is another route, an unreachable server counts as gone after a second missed check. */
-function reachOf(
+function lossOf(
   { hasChoice, memory, now }: BackendSituation,
   { isUnreachable, missedChecks }: InstanceObservation,
 ) {
