@@ -2,7 +2,7 @@
 import { createServer } from "node:net";
 import { parentPort, workerData } from "node:worker_threads";
 
-interface SilenceData {
+export interface SilenceData {
   readonly host: string;
   readonly port: number;
   readonly signal: Int32Array;

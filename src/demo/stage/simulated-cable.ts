@@ -5,6 +5,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { Worker } from "node:worker_threads";
 import { programBeside } from "../../runtime/process/program-beside.ts";
 import { resetSocket } from "../../runtime/reset-socket.ts";
+import type { SilenceData } from "./cable-silence.ts";
 
 /**
  * - `pass`: a whole cable; bytes buffered by `hang` or `drop` are delivered.
@@ -133,9 +134,8 @@ export async function startSimulatedCable({ host, targetHost, targetPort }: TcpR
  */
 async function startSilence(host: string, port: number): Promise<AsyncDisposable> {
   const signal = new Int32Array(new SharedArrayBuffer(4));
-  const worker = new Worker(programBeside(import.meta.url, "cable-silence"), {
-    workerData: { host, port, wake: signal },
-  });
+  const data: SilenceData = { host, port, signal };
+  const worker = new Worker(programBeside(import.meta.url, "cable-silence"), { workerData: data });
   const ended = once(worker, "exit");
   await once(worker, "message");
   const fillers = Array.from({ length: FILLERS }, () => connect({ host, port }));

@@ -195,8 +195,8 @@ function checkServing(before: BackendSituation): BackendSituation {
   const dueMs = checkDueMs(before, instance);
   if (now.monotonicMs < dueMs) return before.runAt(dueMs, "check");
   // The confirming check is under way.
-  const isUnderWay = memory.routes.unreachableSinceMs !== null && (memory.checkedAtMs ?? 0) >= dueMs;
-  return isUnderWay
+  const isInProgress = memory.routes.unreachableSinceMs !== null && (memory.checkedAtMs ?? 0) >= dueMs;
+  return isInProgress
     ? before
     : before.remember({ checkedAtMs: now.monotonicMs }).take({ kind: "check", id: instance.id });
 }
