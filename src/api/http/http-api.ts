@@ -293,14 +293,13 @@ export class HttpApi {
     const { request } = exchange;
     const body = await this.#receive(exchange, SIGN_IN_LIMIT_BYTES);
     if (body === null) return;
-    const requested = readSignIn(body.toString("utf8"));
+    const { link, token } = readSignIn(body.toString("utf8"));
     // Asked before the link is used, as its own session is one.
-    const isNew = "link" in requested && isOnLoopback(request) && !access.hasSessions && (await isNewHome());
-    const given =
-      "link" in requested ? await access.redeem(requested.link) : await access.signIn(requested.token);
+    const isNew = link !== null && isOnLoopback(request) && !access.hasSessions && (await isNewHome());
+    const given = link === null ? await access.signIn(token) : await access.redeem(link);
     if (given === null) return this.#refuse(request);
     const { secret, untilMs } = given;
-    const first = "link" in requested ? this.owners.takeFirst(secret, requested.link, isNew) : null;
+    const first = link === null ? null : this.owners.takeFirst(secret, link, isNew);
     const ownerUntilMs = first === null ? null : this.owners.expiresAtMs(secret, first.right);
     answerValue(exchange, { session: secret, ...first, ...sessionReport(untilMs, ownerUntilMs, settings()) });
   }
@@ -346,12 +345,14 @@ function sessionReport(untilMs: number, ownerUntilMs: number | null, { runsComma
 }
 
 /** Reads the body of a sign-in. Throws `protocol` for an invalid one. */
-function readSignIn(text: string) {
+function readSignIn(
+  text: string,
+): { readonly link: string; readonly token: null } | { readonly link: null; readonly token: string } {
   const given = jsonObject(text);
   const { link, token } = given ?? {};
   const names = Object.keys(given ?? {});
-  if (names.length === 1 && typeof link === "string") return { link };
-  if (names.length === 1 && typeof token === "string") return { token };
+  if (names.length === 1 && typeof link === "string") return { link, token: null };
+  if (names.length === 1 && typeof token === "string") return { link: null, token };
   throw new MountaineerError("protocol", 'the body is not { "link": … } or { "token": … }');
 }
 

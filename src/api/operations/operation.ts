@@ -61,7 +61,7 @@ export function operation<Output, Input = null>(
   return {
     method,
     path,
-    summary: summary,
+    summary,
     right,
     rightFor,
     input: input ?? null,

@@ -81,7 +81,7 @@ function operationOf(name: OperationName): JsonSchema {
       : { requestBody: { content: { "application/json": { schema: input.schema() } } } };
   return {
     operationId: name,
-    summary: summary,
+    summary,
     ...(right === "with_commands"
       ? { description: "Needs `[server.management].allow_commands`.", "x-mountaineer-reach": right }
       : {}),

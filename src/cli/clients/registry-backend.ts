@@ -41,7 +41,7 @@ export async function registryBackend(
     server,
     { ...order, typed: new Set((isProgram ? typed.env : typed.headers).keys()) },
     {
-      notify: notify,
+      notify,
       prompt: prompt === null ? null : (input) => prompt(questionOf(input)),
       storedSecrets: async () => storedNames(await (await openSecrets(context)).list()),
     },

@@ -88,17 +88,17 @@ interface FoundInText {
 /** The errors with their lines and columns, in the order of the text, up to the limit. */
 async function locateMistakes({ path, text, parsed, findings }: FoundInText): Promise<ConfigMistake[]> {
   const positions = textPositions(text);
-  const placed = parsed.syntax.map(({ offset, path: keys, found, expected, hint }) => {
-    const mistake = {
-      file: path,
-      ...positions.positionAt(offset),
-      path: pathText(keys),
-      found,
-      expected,
-      hint,
-    };
-    return { offset, mistake };
+  const placedAt = (
+    offset: number,
+    keys: KeyPath,
+    texts: Pick<ConfigMistake, "found" | "expected" | "hint">,
+  ): { readonly offset: number; readonly mistake: ConfigMistake } => ({
+    offset,
+    mistake: { file: path, ...positions.positionAt(offset), path: pathText(keys), ...texts },
   });
+  const placed = parsed.syntax.map(({ offset, path: keys, found, expected, hint }) =>
+    placedAt(offset, keys, { found, expected, hint }),
+  );
   if (findings.length > 0) {
     const offsetOf = await parsed.locate();
     for (const { path: keys, at, beside, expected, hint, ...finding } of findings) {
@@ -106,15 +106,7 @@ async function locateMistakes({ path, text, parsed, findings }: FoundInText): Pr
       const other =
         beside === undefined ? "" : ` in line ${positions.positionAt(offsetOf(beside, "key")).line}`;
       const found = `${finding.found}${other}`;
-      const mistake = {
-        file: path,
-        ...positions.positionAt(offset),
-        path: pathText(keys),
-        found,
-        expected,
-        hint,
-      };
-      placed.push({ offset, mistake });
+      placed.push(placedAt(offset, keys, { found, expected, hint }));
     }
   }
   const mistakes = placed.toSorted((one, other) => one.offset - other.offset).map(({ mistake }) => mistake);

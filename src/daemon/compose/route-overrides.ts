@@ -70,7 +70,7 @@ export function openRouteOverrides({
       isStale = true;
       void whenWritten();
     },
-    whenWritten: whenWritten,
+    whenWritten,
   };
 }
 

@@ -154,7 +154,7 @@ function callsOf(
 function routesStatus({ inUse, override, pending, list }: RoutesView): BackendRoutesStatus {
   return {
     in_use: inUse,
-    override: override,
+    override,
     recovery_pending: pending,
     list: list.map((route) => ({
       name: route.name,

@@ -100,7 +100,7 @@ function reportItems(status: StatusReport, world: MenuWorld): MenuItem[] {
   ];
   items.push(separator("| shares"), ...shareList(shares, world));
   if (shares.length > 0) items.push(...allItems(shares, world));
-  const gateway = gatewayItems(mergeTroubles(status).status, status.backends ?? [], world);
+  const gateway = gatewayItems(status, world);
   if (gateway.length > 0) items.push(separator("| gateway"), ...gateway);
   return items;
 }
@@ -204,12 +204,9 @@ function stateOf(tone: Tone, isReady: boolean): MenuState {
 // The menu's items for the gateway and its backends.
 
 /** Empty without a gateway. */
-function gatewayItems(
-  status: StatusReport,
-  backends: readonly BackendStatus[],
-  world: MenuWorld,
-): MenuItem[] {
-  const { gateway } = status;
+function gatewayItems(status: StatusReport, world: MenuWorld): MenuItem[] {
+  const { backends = [] } = status;
+  const { gateway } = mergeTroubles(status).status;
   if (gateway === undefined) return [];
   const actions = actionsFor(status);
   const enabled = backends.filter((backend) => backend.enabled);

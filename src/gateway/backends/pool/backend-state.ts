@@ -287,7 +287,7 @@ export function routesView(state: BackendState, memory: BackendMemory): RoutesVi
   });
   const inUse = list.find((route) => route.inUse)?.name ?? null;
   const waits = pending === null ? null : { route: pending.route, reason: pending.reason };
-  return { inUse, override: override, pending: waits, list };
+  return { inUse, override, pending: waits, list };
 }
 
 function shownTarget(connection: ServedBackend["connection"]): string {

@@ -52,15 +52,27 @@ export function ServersView({ app }: ViewProps): ComponentChild {
   const status = useStore(app.store, (state) => state.status);
   const now = useNow();
   if (status === null) return loading();
-  const { gateway, backends = [] } = status;
-  if (backends.length >= MANY) return h(ManyServers, { app, status, now });
-  const sleeping = backends.filter(
-    (one) => one.phase === "Asleep" && troublesOf(one.conditions).length === 0,
-  );
+  const isLong = (status.backends ?? []).length >= MANY;
+  // Each card has its own trouble; lines share what is above them.
+  const { gateway } = isLong ? mergeTroubles(status).status : status;
   return h(
     "section",
     { "aria-label": "Servers" },
     gateway === undefined ? null : [gatewayLine(gateway), conditions(gateway.conditions, now)],
+    h(isLong ? ServerLines : ServerCards, { app, status, now }),
+  );
+}
+
+interface ServersProps extends ViewProps {
+  readonly status: StatusReport;
+  readonly now: number;
+}
+
+function ServerCards({ app, status: { backends = [] }, now }: ServersProps): ComponentChild {
+  const sleeping = backends.filter(
+    (one) => one.phase === "Asleep" && troublesOf(one.conditions).length === 0,
+  );
+  return [
     backends.length === 0
       ? nothing(
           "No server is configured.",
@@ -79,20 +91,16 @@ export function ServersView({ app }: ViewProps): ComponentChild {
           "Sleeping servers",
           sleeping.map((backend) => h(ServerRow, { key: backend.name, app, backend, now })),
         ),
-  );
+  ];
 }
 
 /** From this many servers on, each is a line that opens to its card, those in trouble first. */
 const MANY = 8;
 
-function ManyServers({
-  app,
-  status,
-  now,
-}: ViewProps & { readonly status: StatusReport; readonly now: number }): ComponentChild {
+function ServerLines({ app, status, now }: ServersProps): ComponentChild {
   const [typed, setTyped] = useState("");
-  const { covered, status: merged } = mergeTroubles(status);
-  const { gateway, backends = [] } = status;
+  const { covered } = mergeTroubles(status);
+  const { backends = [] } = status;
   const servers = backends.map((backend) => ({ backend, ...backendLabel(backend) }));
   const found = servers
     .filter(({ backend: { name }, text }) =>
@@ -103,10 +111,7 @@ function ManyServers({
     ([text, alike]) => `${alike.length} ${text}`,
   );
   const restart = actionWith(actionsFor({ shares: [], backends }), "restart");
-  return h(
-    "section",
-    { "aria-label": "Servers" },
-    gateway === undefined ? null : [gatewayLine(gateway), conditions(merged.gateway?.conditions ?? [], now)],
+  return [
     searchPart({ id: "servers-search", text: typed, onText: setTyped }, shown(counts.join(" · "))),
     plainList(
       "Servers",
@@ -115,7 +120,7 @@ function ManyServers({
       ),
     ),
     actionRow(restart && h(ActionButton, { app, action: restart })),
-  );
+  ];
 }
 
 /** Warnings and errors, with the notes folded. */
