@@ -47,6 +47,7 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
     "npm ci",
     'export PATH="$PWD/bin:$PATH"',
     "npm ci && npm test",
+    "npm ci && npm run demo",
     "npm run release -- rehearse",
   ),
   ...elsewhere(".ci/nightly", "npm run release -- rehearse --roots"),
