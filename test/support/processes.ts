@@ -3,13 +3,23 @@ import { readdir, readFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { systemErrorCode } from "../../src/runtime/errors.ts";
 
+const NODE = /^(node|MainThread|mountaineer)/;
+
+/**
+ * Only of processes with such a short name the arguments are read: that waits for a lock which another test's process may
+ * hold for as long as its mount does not answer.
+ */
 export async function processesWhere(
+  shortName: RegExp,
   wanted: (args: readonly string[]) => boolean,
 ): Promise<readonly number[]> {
   const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
   const found = await Promise.all(
     pids.map(async (pid) => {
-      const line = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
+      const read = (file: string): Promise<string> =>
+        readFile(`/proc/${pid}/${file}`, "utf8").catch(() => "");
+      if (!shortName.test(await read("comm"))) return [];
+      const line = await read("cmdline");
       return line !== "" && wanted(line.split("\0")) ? [Number(pid)] : [];
     }),
   );
@@ -19,6 +29,7 @@ export async function processesWhere(
 /** Serve mounts below this folder. */
 export function rclonesOf(folder: string): Promise<readonly number[]> {
   return processesWhere(
+    /rclone/,
     ([program = "", verb = "", ...rest]) =>
       basename(program) === "rclone" &&
       ["mount", "mount2"].includes(verb) &&
@@ -36,7 +47,7 @@ export function keepersOf(home: string): Promise<readonly number[]> {
 
 /** What a shell or Node was told to run comes before its arguments; a keeper has the carrier's among them. */
 function scriptsOf(home: string, name: string): Promise<readonly number[]> {
-  return processesWhere((args) => {
+  return processesWhere(/^(node|MainThread|mountaineer|sh|dash|bash|keep)/, (args) => {
     const script = args.slice(1).find((arg) => !arg.startsWith("-"));
     return script?.endsWith(`/${name}`) === true && args.includes(home);
   });
@@ -68,6 +79,7 @@ export function isGone(pid: number): boolean {
 /** Processes of this home that are a daemon, or about to be one. */
 export async function daemonsOf(home: string): Promise<readonly number[]> {
   const monitors = await processesWhere(
+    NODE,
     (args) => args.includes("monitor") && args.some((arg) => arg.endsWith("/main.js")),
   );
   const environments = await Promise.all(

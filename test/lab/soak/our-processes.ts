@@ -48,7 +48,7 @@ async function addChildren(found: Map<number, Role>, pid: number): Promise<void>
 
 /** `mountaineer mcp` of our agents, which are known by their logs. */
 async function bridgesOf(folder: string): Promise<readonly number[]> {
-  const agents = await processesWhere((args) => args.some((arg) => arg.startsWith(`${folder}/agents/`)));
+  const agents = await processesWhere(/./, (args) => args.some((arg) => arg.startsWith(`${folder}/agents/`)));
   const children = await Promise.all(agents.map((pid) => childrenOf(pid).catch(() => [])));
   return children.flat();
 }
