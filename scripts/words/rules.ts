@@ -68,6 +68,7 @@ export const NAME_RULES: readonly NameRule[] = [
     FORMATS,
     "src/config/",
     "src/relay/control/control-messages",
+    "src/shares/policy/(server-proof|share-conditions)",
   ),
   name("lane lanes", "loop, reconcile state, reconciler"),
   name(

@@ -5,6 +5,7 @@ import type { RelayedState } from "../../shares/drivers/relay-contract.ts";
 import type { ShareView } from "../../shares/engine/share-cycle.ts";
 import type { ShareCondition } from "../../shares/policy/decide.ts";
 import type { Explanation } from "../../shares/policy/explain.ts";
+import type { ShareConditionName } from "../../shares/policy/share-conditions.ts";
 import type { ShareObservation } from "../../shares/policy/share-observation.ts";
 import type { OpenFile } from "../../shares/prober/prober.ts";
 import type { RouteSpec } from "../../shares/share-spec.ts";
@@ -86,9 +87,9 @@ function hostText({ host, port, folder }: RouteSpec): string | null {
 }
 
 /** Conditions that keep a share from being mounted, in the order in which a mount checks them. */
-const KEEP_UNMOUNTED = [
-  ...["other_home", "variable_missing", "secret_missing", "path_taken"],
-  ...["driver_unavailable", "login_refused"],
+const KEEP_UNMOUNTED: readonly ShareConditionName[] = [
+  ...(["other_home", "variable_missing", "secret_missing", "path_taken"] as const),
+  ...(["driver_unavailable", "login_refused"] as const),
 ];
 
 /** The condition that keeps the share from being mounted; null if it is mounted, or nothing is known to prevent a mount. */

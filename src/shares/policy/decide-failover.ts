@@ -7,6 +7,7 @@ import { allHostsGone, answers, configuredAnswers, hostOf, routesFrom } from "./
 import type { RouteFact } from "./route-fact.ts";
 import { type Answer, failing, oncePerCycle, pauseOf, type Rule, recheck } from "./rule.ts";
 import { notProved } from "./server-proof.ts";
+import { SHARE_CONDITIONS } from "./share-conditions.ts";
 import { NO_IDENTITY, type RelayObservation } from "./share-observation.ts";
 import type { Situation } from "./situation.ts";
 
@@ -43,7 +44,11 @@ export const failOver: Rule = {
       case "waiting":
         return { why: `${host} missed one check (${text}); a second one decides` };
       case "slow":
-        return { passes: true, why: `${host} is silent, but the mount answers`, ...slow(host, text) };
+        return {
+          passes: true,
+          why: `${host} is silent, but the mount answers`,
+          conditions: [SHARE_CONDITIONS.route_slow(host, text)],
+        };
       case "gone":
         return facts.mount.relayed
           ? moveToOther(now, route, facts.mount.relayed)
@@ -51,12 +56,6 @@ export const failOver: Rule = {
     }
   },
 };
-
-function slow(host: string, text: string): Pick<Answer, "conditions"> {
-  const title = `${host} does not answer probes (${text}), but the mount does`;
-  const hint = "The mount stays while it answers.";
-  return { conditions: [{ code: "route_slow", severity: "warning", title, hint }] };
-}
 
 /** For a mount that cannot move: unmounts it by force, and mounts over the other route. */
 function replace(now: DecideInput, { mount: { guarded } }: Facts, { route }: RouteFact): Answer {

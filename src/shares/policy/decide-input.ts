@@ -1,6 +1,5 @@
-// What a decision about a share is made from, and the form of its conditions.
+// What a decision about a share is made from.
 import type { ShareMemory } from "../../reconcile/state-store.ts";
-import type { OpenFile } from "../prober/prober.ts";
 import type { SharePolicy, ShareSpec } from "../share-spec.ts";
 import type { ReconcileState } from "./reconcile-state.ts";
 import type { ShareObservation } from "./share-observation.ts";
@@ -19,12 +18,4 @@ export interface DecideInput {
   readonly memory: ShareMemory;
   readonly state: ReconcileState;
   readonly request: ShareRequest | null;
-}
-
-export interface ConditionDraft {
-  readonly code: string;
-  readonly severity: "info" | "warning" | "error";
-  readonly title: string;
-  readonly hint: string | null;
-  readonly holders?: readonly OpenFile[];
 }

@@ -2,12 +2,13 @@
 // is no longer configured. A relayed mount moves between routes; a guarded mount goes through the relay for identity
 // checks, and is not moved.
 import { otherRoute, type RouteName, routesOf } from "../share-spec.ts";
-import type { ConditionDraft, DecideInput } from "./decide-input.ts";
+import type { DecideInput } from "./decide-input.ts";
 import type { Facts } from "./facts.ts";
 import { configuredAnswers, hostOf } from "./hosts.ts";
 import { remountOnceClosed } from "./open-files.ts";
 import { type Answer, GATE_RETRY_MS, pauseOf, type Rule, recheck } from "./rule.ts";
 import { isOwnProved, notProved } from "./server-proof.ts";
+import { type ConditionDraft, SHARE_CONDITIONS } from "./share-conditions.ts";
 import {
   type MountObservation,
   NO_IDENTITY,
@@ -164,15 +165,6 @@ export function addressConditions(
   if (proved[route] || probe.address === null) return [];
   const isOther = (servers?.[route].id ?? null) !== null;
   const why = probe.verdict === "answers" ? (text ?? "it is being checked") : probe.text;
-  const now = `Open files keep using ${observed.routes[route].probe.address ?? "the old address"} as long as it answers.`;
-  return [
-    {
-      code: "host_unproved",
-      severity: "warning",
-      title: isOther
-        ? `${host}:${port} is not the server that is mounted: ${why}`
-        : `${host}:${port} is not verified to be the server that is mounted: ${why}`,
-      hint: `${now} Close them to mount the share from the new host, or set the host back.`,
-    },
-  ];
+  const address = observed.routes[route].probe.address ?? "the old address";
+  return [SHARE_CONDITIONS.host_unproved(`${host}:${port}`, isOther, why, address)];
 }

@@ -7,6 +7,7 @@ import { endedBackoff, shortLife } from "./mount-memory.ts";
 import { remountOnceClosed } from "./open-files.ts";
 import { mountObstacle } from "./operation.ts";
 import { type Answer, failing, oncePerCycle, pauseOf, type Rule } from "./rule.ts";
+import { SHARE_CONDITIONS } from "./share-conditions.ts";
 import { NO_IDENTITY } from "./share-observation.ts";
 
 /** Lets the logins that the relay delays through again, or remounts. */
@@ -45,10 +46,8 @@ export const remountMismatched: Rule = {
     const { path, source, route } = mount.found;
     const reason =
       route === null ? `no configured route explains ${source}` : `its path is ${now.spec.mountPath} now`;
-    const hint = "It remounts over the best route once all files are closed.";
-    const code = route === null ? "unknown_route" : "path_changed";
-    const title = `Mounted at ${path} from ${source}, but ${reason}`;
-    const conditions = [{ code, severity: "warning", title, hint } as const];
+    const { unknown_route, path_changed } = SHARE_CONDITIONS;
+    const conditions = [(route === null ? unknown_route : path_changed)(path, source, reason)];
     if (verdict.state === "unproven" || now.memory.override === "unmounted") return { conditions };
     // A working mount is kept while no new one could be made; conditions say what is missing.
     if (verdict.state === "alive" && mountObstacle(now) !== null) return { conditions };
@@ -141,10 +140,7 @@ export const remountOutdated: Rule = {
       (obstacle === null
         ? remountOnceClosed(now, mount, { reason: "its settings have changed", plan })
         : { why: obstacle });
-    const title =
-      "Mounted with outdated settings: its configuration, its server, rclone or Mountaineer has changed since";
-    const hint = "It remounts once all files are closed and sent.";
-    const outdated = { code: "mount_outdated", severity: "warning", title, hint } as const;
+    const outdated = SHARE_CONDITIONS.mount_outdated();
     return { ...next, passes: true, conditions: [outdated, ...(next.conditions ?? [])] };
   },
 };

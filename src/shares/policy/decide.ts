@@ -3,7 +3,7 @@ import { earliest, standingSince } from "../../reconcile/decision.ts";
 import type { NextRun } from "../../reconcile/reconcile-loop.ts";
 import type { ShareMemory } from "../../reconcile/state-store.ts";
 import { failOver, leaveLocalDisk } from "./decide-failover.ts";
-import type { ConditionDraft, DecideInput } from "./decide-input.ts";
+import type { DecideInput } from "./decide-input.ts";
 import { recovery } from "./decide-recovery.ts";
 import {
   addressConditions,
@@ -30,12 +30,13 @@ import { loginConditions, updateLogin } from "./login.ts";
 import type { MountFact } from "./mount-fact.ts";
 import { updateMountIdentity } from "./mount-memory.ts";
 import { updateNetworks } from "./networks.ts";
-import { managedBy, observedConditions } from "./observed-conditions.ts";
+import { observedConditions } from "./observed-conditions.ts";
 import { continueOperation } from "./operation.ts";
 import { updateRoutes } from "./probed-routes.ts";
 import type { ReconcileState } from "./reconcile-state.ts";
 import { applyRules, follow, type Rule } from "./rule.ts";
 import { relayConditions } from "./server-proof.ts";
+import { type ConditionDraft, managedBy } from "./share-conditions.ts";
 import { outcome, type RequestOutcome } from "./share-request.ts";
 import type { NewTransition } from "./share-transitions.ts";
 import { type Situation, undecided } from "./situation.ts";

@@ -2,8 +2,8 @@
 import type { Facts } from "./facts.ts";
 import { hostOf } from "./hosts.ts";
 import { UNUSABLE } from "./mount-fact.ts";
-import { managedBy } from "./observed-conditions.ts";
 import type { OperationKind } from "./reconcile-state.ts";
+import { managedBy } from "./share-conditions.ts";
 import type { PassedOver, Situation } from "./situation.ts";
 
 /** `rule` and `passedOver`, as people see them. */

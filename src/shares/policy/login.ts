@@ -3,7 +3,8 @@
 
 import { shellCommand } from "../../runtime/text/plain-text.ts";
 import { changeHint } from "../../secrets/reference.ts";
-import type { ConditionDraft, DecideInput } from "./decide-input.ts";
+import type { DecideInput } from "./decide-input.ts";
+import { type ConditionDraft, SHARE_CONDITIONS } from "./share-conditions.ts";
 import { type Situation, setMemory } from "./situation.ts";
 
 /** Why no login may be tried now; null: a login may be tried. */
@@ -23,25 +24,14 @@ export function loginConditions({ observed: { login, mount }, spec }: DecideInpu
   if (!login || (login.refusal === null && login.refusedAs === null)) return [];
   const { name, username, passwordFrom = null } = spec;
   if (login.refusal === null) {
-    return [
-      {
-        code: "login_refused",
-        severity: "warning",
-        title: `The server no longer accepts the login that ${name} is mounted with`,
-        hint: "It remounts with the configured login once all files are closed.",
-      },
-    ];
+    const title = `The server no longer accepts the login that ${name} is mounted with`;
+    const hint = "It remounts with the configured login once all files are closed.";
+    return [{ ...SHARE_CONDITIONS.login_refused(title, hint), severity: "warning" }];
   }
   const remedy = passwordFrom === null ? "give it a username and a password" : changeHint(passwordFrom);
   const goesOn = mount === null ? "" : " Open files keep working as long as their connections last.";
-  return [
-    {
-      code: "login_refused",
-      severity: "error",
-      title: refusedText(username, login.refusal),
-      hint: `Check the user name, or give the right password: ${remedy}. If the login is right: ${shellCommand`mountaineer mount --share ${name}`}. Otherwise it is retried hourly.${goesOn}`,
-    },
-  ];
+  const hint = `Check the user name, or give the right password: ${remedy}. If the login is right: ${shellCommand`mountaineer mount --share ${name}`}. Otherwise it is retried hourly.${goesOn}`;
+  return [SHARE_CONDITIONS.login_refused(refusedText(username, login.refusal), hint)];
 }
 
 function refusedText(username: string, why: string | null): string {

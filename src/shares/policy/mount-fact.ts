@@ -3,9 +3,10 @@
 import { CONFIRM_AFTER_MS } from "../../reconcile/route-health.ts";
 import type { FoundMount } from "../drivers/mount-driver.ts";
 import type { RouteName } from "../share-spec.ts";
-import type { ConditionDraft, DecideInput } from "./decide-input.ts";
+import type { DecideInput } from "./decide-input.ts";
 import { isDeadErrno, isLocalErrno, SILENT_CHECK_MS } from "./mount-errno.ts";
 import type { ReconcileState } from "./reconcile-state.ts";
+import { type ConditionDraft, SHARE_CONDITIONS } from "./share-conditions.ts";
 import type { MountObservation, RelayObservation } from "./share-observation.ts";
 
 /**
@@ -139,7 +140,7 @@ function judgeCheck(input: Input, mount: MountObservation): Judgement {
       const learned = { firstFailedCheck: null, answeredMount: found.id };
       return judgement(
         { state: "alive" },
-        { learned, condition: errno === null ? null : denied(found, errno) },
+        { learned, condition: errno === null ? null : SHARE_CONDITIONS.mount_denied(found.path, errno) },
       );
     }
   }
@@ -166,10 +167,13 @@ function judgePending(input: Input, found: FoundMount, startedAtMs: number): Jud
   const learned = { pendingCheck: { startedAtMs, noticedAtMs } };
   const isSlow = atMs - startedAtMs >= SILENT_CHECK_MS;
   if (mayWaitForPermission(input, found.id))
-    return unproven("pending", { learned, condition: isSlow ? waitingForPermission(found) : null });
+    return unproven("pending", {
+      learned,
+      condition: isSlow ? SHARE_CONDITIONS.waiting_for_permission(found.path) : null,
+    });
   const deadAtMs = Math.max(startedAtMs + mountHangMs, noticedAtMs + CONFIRM_AFTER_MS);
   if (atMs >= deadAtMs) return { ...dead(`no answer for ${mountHangMs / 1000} s`), learned };
-  const condition = isSlow ? slow(mountHangMs) : null;
+  const condition = isSlow ? SHARE_CONDITIONS.mount_slow(mountHangMs) : null;
   return unproven("pending", { learned, recheckAtMs: deadAtMs, condition });
 }
 
@@ -211,30 +215,3 @@ function assessUse(input: Input, mount: MountObservation, verdict: MountVerdict)
 }
 
 const unusable = (why: keyof typeof UNUSABLE): MountUse => ({ state: "unusable", why });
-
-function denied({ path }: FoundMount, errno: string): ConditionDraft {
-  return {
-    code: "mount_denied",
-    severity: "warning",
-    title: `The mount at ${path} answers ${errno}: reading it is not permitted`,
-    hint: "Check the rights of this user on the share; on macOS allow access to network volumes in Privacy & Security.",
-  };
-}
-
-function waitingForPermission({ path }: FoundMount): ConditionDraft {
-  return {
-    code: "waiting_for_permission",
-    severity: "warning",
-    title: `The mount at ${path} does not answer: macOS may be waiting for your permission`,
-    hint: "Answer the dialog that asks for access to network volumes. If there is none: `mountaineer unmount --force`, then `mountaineer mount`.",
-  };
-}
-
-function slow(mountHangMs: number): ConditionDraft {
-  return {
-    code: "mount_slow",
-    severity: "warning",
-    title: "The mount does not answer",
-    hint: `It is treated as dead after ${mountHangMs / 1000} s (mount_hang_secs).`,
-  };
-}

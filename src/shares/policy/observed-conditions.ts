@@ -1,146 +1,65 @@
 // The conditions of a share that follow from the observation without any memory. The rules add others.
 import { pluralize, shellCommand } from "../../runtime/text/plain-text.ts";
-import { isStoredKey, missingHint, oneMissingText } from "../../secrets/reference.ts";
+import { isStoredKey } from "../../secrets/reference.ts";
 import type { RefusedUpload, SetAsideFolder, UnsentForServer } from "../drivers/mount-driver.ts";
-import { ROUTE_NAMES, type ShareSpec } from "../share-spec.ts";
-import type { ConditionDraft, DecideInput } from "./decide-input.ts";
+import { ROUTE_NAMES } from "../share-spec.ts";
+import type { DecideInput } from "./decide-input.ts";
+import { type ConditionDraft, SHARE_CONDITIONS } from "./share-conditions.ts";
 import type { OpenFilesObservation } from "./share-observation.ts";
 
 export function observedConditions(input: DecideInput): ConditionDraft[] {
   return [...obstacles(input), ...sideBySide(input), ...fileConditions(input), ...readiness(input)];
 }
 
-export const SMB1_HINT =
-  "Enable SMB 2 or newer on the server (Samba: `server max protocol = SMB3`; a NAS: its settings of SMB, or newer firmware).";
-
 /** Obstacles to a mount, or to its stable link. */
 function obstacles({ observed, spec }: DecideInput): ConditionDraft[] {
   const conditions: ConditionDraft[] = [];
   const { missingVariable, mountPath } = spec;
-  if (observed.offNetwork !== null) {
-    conditions.push({
-      code: "off_network",
-      severity: "info",
-      title: `Paused: ${observed.offNetwork}`,
-      hint: "Nothing is sent to its hosts, and programs get errors at once, until this machine is on a network in `only_on`.",
-    });
-  }
+  const { offNetwork, driverProblem, otherHome = null, occupant, linkBlocked } = observed;
+  if (offNetwork !== null) conditions.push(SHARE_CONDITIONS.off_network(offNetwork));
   if (missingVariable !== null) {
-    conditions.push({
-      code: isStoredKey(missingVariable) ? "secret_missing" : "variable_missing",
-      severity: "error",
-      title: `The password is missing: ${oneMissingText(missingVariable)}`,
-      hint: missingHint([missingVariable]),
-    });
+    const code = isStoredKey(missingVariable) ? "secret_missing" : "variable_missing";
+    conditions.push(SHARE_CONDITIONS[code](missingVariable));
   }
   for (const name of ROUTE_NAMES) {
     const { probe } = observed.configured[name];
-    if (probe.reason !== "smb1_only") continue;
-    conditions.push({ code: `smb1_only:${name}`, severity: "error", title: probe.text, hint: SMB1_HINT });
+    if (probe.reason === "smb1_only") conditions.push(SHARE_CONDITIONS.smb1_only(name, probe.text));
   }
-  if (observed.driverProblem !== null) {
-    const { text, hint } = observed.driverProblem;
-    conditions.push({
-      code: "driver_unavailable",
-      severity: observed.mount === null ? "error" : "warning",
-      title: text,
-      hint: observed.mount === null ? hint : `${hint}; until then the current mount stays while it responds`,
-    });
+  if (driverProblem !== null) {
+    const { text, hint } = driverProblem;
+    const isMounted = observed.mount !== null;
+    const one = SHARE_CONDITIONS.driver_unavailable(isMounted, text, hint);
+    conditions.push({ ...one, severity: isMounted ? "warning" : "error" });
   }
-  if ((observed.otherHome ?? null) !== null) {
-    conditions.push({
-      code: "other_home",
-      severity: "error",
-      title: managedBy(spec, observed.otherHome ?? ""),
-      hint: "Give one of the two homes another mount_root, or stop the other's daemon; until then Mountaineer changes nothing.",
-    });
-  }
-  if (observed.occupant !== null) {
-    conditions.push({
-      code: "path_taken",
-      severity: "error",
-      title: `${mountPath} is taken by ${observed.occupant.source}`,
-      hint: "Unmount it, or choose another name or mount_root; Mountaineer does not touch it.",
-    });
-  }
-  if (observed.linkBlocked !== null) {
-    const { by, why } = observed.linkBlocked;
-    conditions.push({
-      code: "link_blocked",
-      severity: "error",
-      title: `The stable link does not point to the mount: ${by}`,
-      hint:
-        why === "unseen" || why === "late"
-          ? "It is rechecked automatically. Check that the disk with `shares_root` answers and that you may read it."
-          : "Correct that, then run `mountaineer reconcile`.",
-    });
+  if (otherHome !== null) conditions.push(SHARE_CONDITIONS.other_home(spec, otherHome));
+  if (occupant !== null) conditions.push(SHARE_CONDITIONS.path_taken(mountPath, occupant.source));
+  if (linkBlocked !== null) {
+    const { by, why } = linkBlocked;
+    conditions.push(SHARE_CONDITIONS.link_blocked(by, why === "unseen" || why === "late"));
   }
   return conditions;
 }
 
-export function managedBy({ mountPath }: Pick<ShareSpec, "mountPath">, home: string): string {
-  return `${mountPath} is managed by the daemon of ${home}`;
-}
-
 /** Second mounts of the share, and routes with the same address. */
-function sideBySide({ observed }: DecideInput): ConditionDraft[] {
-  const twins = observed.duplicates.map(
-    ({ path, source }): ConditionDraft => ({
-      code: `duplicate_mount:${path}`,
-      severity: "warning",
-      title: `The same share is also mounted at ${path} from ${source}`,
-      hint: "Mountaineer does not touch it; unmount it so that programs use one path.",
-    }),
-  );
-  if (observed.sharedAddress === null) return twins;
+function sideBySide({ observed: { duplicates, sharedAddress } }: DecideInput): ConditionDraft[] {
   return [
-    ...twins,
-    {
-      code: "routes_same_address",
-      severity: "warning",
-      title: `Both routes lead to ${observed.sharedAddress}`,
-      hint: "Give thunderbolt_host the address of the server's Thunderbolt interface.",
-    },
+    ...duplicates.map(({ path, source }) => SHARE_CONDITIONS.duplicate_mount(path, source)),
+    ...(sharedAddress === null ? [] : [SHARE_CONDITIONS.routes_same_address(sharedAddress)]),
   ];
 }
 
 /** Files that were written and are not on the server. */
 function fileConditions(input: DecideInput): ConditionDraft[] {
-  const { observed } = input;
-  const { unsent, mount, setAside = [], refusedUploads = [], unsentForOthers = [] } = observed;
+  const { unsent, mount, setAside = [], refusedUploads = [], unsentForOthers = [] } = input.observed;
   const conditions: ConditionDraft[] = [];
-  if (unsentForOthers.length > 0 && mount !== null && !mount.found.processGone) {
-    conditions.push({
-      code: "unsent_elsewhere",
-      severity: "warning",
-      title: `${unsentForOthers.map(waitingText).join("; ")}, as another server is mounted now`,
-      hint: "They are sent when their server is back; `mountaineer unsent` shows them, sends them here, or sets them aside.",
-    });
-  }
-  if (unsent !== null && unsent.length > 0) {
-    conditions.push({
-      code: "unsent_files",
-      severity: "warning",
-      title: `${unsent.length} files are not on the server yet: ${unsent.slice(0, 3).join(", ")}`,
-      hint: unsentHint(input),
-    });
-  }
-  if (refusedUploads.length > 0) {
-    conditions.push({
-      code: "upload_refused",
-      severity: "error",
-      title: `The server refuses ${pluralize(refusedUploads.length, "file")}: ${refusedText(refusedUploads)}`,
-      hint: "They are kept here and retried until the server accepts them; docs/shares.md says how to give one up.",
-    });
-  }
-  if (setAside.length > 0) {
-    conditions.push({
-      code: "files_set_aside",
-      severity: "warning",
-      title: `Files of this share that are not on the server are set aside in ${setAside.map(setAsideText).join(", ")}`,
-      hint: "Copy what is needed to the share, then delete the folder.",
-    });
-  }
+  if (unsentForOthers.length > 0 && mount !== null && !mount.found.processGone)
+    conditions.push(SHARE_CONDITIONS.unsent_elsewhere(unsentForOthers.map(waitingText).join("; ")));
+  if (unsent !== null && unsent.length > 0)
+    conditions.push(SHARE_CONDITIONS.unsent_files(unsent, unsentHint(input)));
+  if (refusedUploads.length > 0)
+    conditions.push(SHARE_CONDITIONS.upload_refused(refusedUploads.length, refusedText(refusedUploads)));
+  if (setAside.length > 0)
+    conditions.push(SHARE_CONDITIONS.files_set_aside(setAside.map(setAsideText).join(", ")));
   return conditions;
 }
 
@@ -160,21 +79,11 @@ function readiness({ observed, spec, memory, state }: DecideInput): ConditionDra
   const { openFiles, routes, mount } = observed;
   const conditions: ConditionDraft[] = [];
   const tbAnswers = routes.tb.probe.verdict === "answers";
-  if (state.recoveryBackoff.failures > 0 && tbAnswers && mount?.found.route === "fallback") {
-    const why = state.recoveryFailure === null ? "" : `: ${state.recoveryFailure}`;
-    conditions.push({
-      code: "recovery_failed",
-      severity: "warning",
-      title: `Thunderbolt answers, but the move back to it failed${why}`,
-      hint: "It is retried at increasing intervals; `mountaineer switch --to tb` tries now.",
-    });
-  }
+  if (state.recoveryBackoff.failures > 0 && tbAnswers && mount?.found.route === "fallback")
+    conditions.push(SHARE_CONDITIONS.recovery_failed(state.recoveryFailure));
   if (memory.tbRecoveryPending) {
     conditions.push({
-      code: "tb_ready",
-      severity: "info",
-      title: `Thunderbolt is ready${openFiles === null ? "" : openFilesSuffix(openFiles)}`,
-      hint: shellCommand`mountaineer switch --share ${spec.name} --to tb`,
+      ...SHARE_CONDITIONS.tb_ready(spec.name, openFiles === null ? "" : openFilesSuffix(openFiles)),
       ...(openFiles === null ? {} : { holders: openFiles.holders }),
     });
   }

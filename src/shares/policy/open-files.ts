@@ -3,6 +3,7 @@ import type { RouteName } from "../share-spec.ts";
 import type { DecideInput } from "./decide-input.ts";
 import { checkedOpenFiles } from "./operation.ts";
 import { type Answer, recheck } from "./rule.ts";
+import { SHARE_CONDITIONS } from "./share-conditions.ts";
 import type { MountObservation, OpenFilesObservation } from "./share-observation.ts";
 
 /**
@@ -65,9 +66,8 @@ export function remountOnceClosed(
     busy ??
     files?.text ??
     `Waiting until ${holders.length + (files?.unsent.length ?? 0)} open or unsent files are closed`;
-  const hint = "Close them, or run `mountaineer switch --force` to cut them off.";
   return {
     why: `${reason}, but files are open: ${title}`,
-    conditions: [{ code: "waiting_for_close", severity: "info", title, hint, holders }],
+    conditions: [{ ...SHARE_CONDITIONS.waiting_for_close(title), holders }],
   };
 }

@@ -2,9 +2,10 @@
 
 import { pluralize } from "../../runtime/text/plain-text.ts";
 import type { UnsentForServer } from "../drivers/mount-driver.ts";
-import { otherRoute, type RouteName, routesOf, type ShareSpec } from "../share-spec.ts";
-import type { ConditionDraft, DecideInput } from "./decide-input.ts";
+import { otherRoute, type RouteName, routesOf } from "../share-spec.ts";
+import type { DecideInput } from "./decide-input.ts";
 import { answers, hostOf } from "./hosts.ts";
+import { type ConditionDraft, SHARE_CONDITIONS } from "./share-conditions.ts";
 import { NO_IDENTITY, type RelayObservation } from "./share-observation.ts";
 
 /**
@@ -112,73 +113,23 @@ export function relayConditions({ policy, observed, spec }: DecideInput): Condit
   const { relayEligibility, mount } = observed;
   const { relayed = null, guarded = null } = mount ?? {};
   const limit = (relayed ?? guarded)?.limit ?? null;
-  if (limit !== null) {
-    conditions.push({
-      code: "connections_limited",
-      severity: "warning",
-      title: `The server takes no more than ${pluralize(limit.most, "connection")} from this machine${limit.waiting > 0 ? `; ${limit.waiting} more waiting` : ""}`,
-      hint: "Raise the limit on the server (Samba: `max connections` of the share; most editions of Windows take 20), or open fewer files at once. A program that waits longer than outage_patience_secs gets an error.",
-    });
-  }
+  if (limit !== null) conditions.push(SHARE_CONDITIONS.connections_limited(limit));
   if (!relayEligibility) return conditions;
-  if (policy.relay === "off" || relayEligibility.obstacle !== null) {
-    if (guarded !== null && relayEligibility.identity.state === "unproved")
-      conditions.push(unproved(spec, relayEligibility.identity.text));
-    if (policy.relay === "on") {
-      conditions.push({
-        code: "carry_unavailable",
-        severity: "warning",
-        title: `${spec.name} cannot be relayed: ${relayEligibility.obstacle}`,
-        hint: 'It is remounted on each route change. Set relay = "auto" to hide this.',
-      });
-    }
+  const { obstacle, identity } = relayEligibility;
+  const { state, text } = identity;
+  const isOneRoute = routesOf(spec).length === 1;
+  if (policy.relay === "off" || obstacle !== null) {
+    if (guarded !== null && state === "unproved")
+      conditions.push(SHARE_CONDITIONS.server_unproved(isOneRoute, text ?? "", false));
+    if (policy.relay === "on") conditions.push(SHARE_CONDITIONS.carry_unavailable(spec.name, `${obstacle}`));
     return conditions;
   }
-  const { state, text } = relayEligibility.identity;
-  if (state === "different") {
-    conditions.push({
-      code: "different_servers",
-      severity: "warning",
-      title: `The routes lead to different servers: ${text ?? ""}`,
-      hint: "Open files are not moved between them. Check thunderbolt_host and fallback_host.",
-    });
-  }
-  if (state === "unproved") {
-    const one = unproved(spec, text);
-    const hint = "Until then, a cable change closes open files.";
-    conditions.push(routesOf(spec).length === 1 ? one : { ...one, hint });
-  }
-  if (relayed?.encrypted === true && spec.driver === "rclone") {
-    conditions.push({
-      code: "encrypted",
-      severity: "warning",
-      title: `The server of ${spec.name} encrypts: a program that reads may get an error when a route is lost`,
-      hint: "With rclone 1.70 or newer it is rare: `mountaineer rclone install`; see docs/drivers.md.",
-    });
-  }
+  if (state === "different") conditions.push(SHARE_CONDITIONS.different_servers(text ?? ""));
+  if (state === "unproved") conditions.push(SHARE_CONDITIONS.server_unproved(isOneRoute, text ?? "", true));
+  if (relayed?.encrypted === true && spec.driver === "rclone")
+    conditions.push(SHARE_CONDITIONS.encrypted(spec.name));
   const phase = relayed?.phase ?? (guarded?.phase === "unconfirmed" ? "unconfirmed" : "carrying");
-  if (phase !== "carrying" && observed.offNetwork === null) {
-    conditions.push({
-      code: "waiting_for_route",
-      severity: "warning",
-      title:
-        phase === "refusing"
-          ? "No route for longer than outage_patience_secs: programs get errors until one is back"
-          : phase === "waiting"
-            ? "No route answers: programs that use the share wait"
-            : "The server was away: programs wait until it is verified to be the same one",
-      hint: "Open files stay open; no action needed.",
-    });
-  }
+  if (phase !== "carrying" && observed.offNetwork === null)
+    conditions.push(SHARE_CONDITIONS.waiting_for_route(phase));
   return conditions;
-}
-
-function unproved(spec: ShareSpec, text: string | null): ConditionDraft {
-  const what = routesOf(spec).length === 1 ? "which NAS this is" : "that both addresses are the same NAS";
-  return {
-    code: "server_unproved",
-    severity: "warning",
-    title: `Can't confirm ${what}: ${text ?? ""}`,
-    hint: "Until then, files that are unsent when the NAS is lost wait for your decision; docs/shares.md says what makes a server known.",
-  };
 }

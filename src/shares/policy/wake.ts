@@ -1,7 +1,8 @@
 // Whether to wake a sleeping NAS: only if a person or a program asks for the share. Each demand sends three packets.
 import { ROUTE_NAMES } from "../share-spec.ts";
-import type { ConditionDraft, DecideInput } from "./decide-input.ts";
+import type { DecideInput } from "./decide-input.ts";
 import type { ReconcileState } from "./reconcile-state.ts";
+import { type ConditionDraft, SHARE_CONDITIONS } from "./share-conditions.ts";
 import { recheckAt, type Situation, setMemory, setState } from "./situation.ts";
 
 /** When the packets are sent, ms after the demand; several, because one may be lost. */
@@ -74,21 +75,7 @@ export function isWaking({ state: { waking } }: DecideInput): boolean {
 
 export function wakeConditions({ state: { waking } }: DecideInput): ConditionDraft[] {
   if (waking === null) return [];
-  return [
-    waking.isOver
-      ? {
-          code: "did_not_wake",
-          severity: "warning",
-          title: "The NAS did not wake: three packets were sent, and it did not answer within a minute",
-          hint: "Is it on, and is Wake-on-LAN allowed there? `mountaineer wake` tries again.",
-        }
-      : {
-          code: "waking",
-          severity: "info",
-          title: "The NAS is being woken, as a program or a person needs the share",
-          hint: "Programs that use the share wait until it answers.",
-        },
-  ];
+  return [waking.isOver ? SHARE_CONDITIONS.did_not_wake() : SHARE_CONDITIONS.waking()];
 }
 
 /** Why the NAS is not woken: it is awake, or cannot be reached; null: it may be woken. */

@@ -5,6 +5,7 @@ import { shareStatus, unmountedReason } from "../../../src/daemon/control/share-
 import { globalFindings, verifyShare } from "../../../src/daemon/control/verify.ts";
 import { EMPTY_SHARE_MEMORY } from "../../../src/reconcile/state-store.ts";
 import type { ShareView } from "../../../src/shares/engine/share-cycle.ts";
+import type { ShareCondition } from "../../../src/shares/policy/decide.ts";
 import type { FolderListing, MountCheck } from "../../../src/shares/prober/prober.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { answered, foundMount, probe, seenOf, specOf, viewOf, WALL_MS } from "../shares.ts";
@@ -159,7 +160,7 @@ test("hosts are reported as configured, IPv6 with brackets where a port follows,
 });
 
 test("the reason why a share cannot be mounted is the condition that fails a mount first, with its own hint", () => {
-  const condition = (code: string) => ({
+  const condition = (code: ShareCondition["code"]) => ({
     code,
     severity: "error" as const,
     title: code,
@@ -167,9 +168,9 @@ test("the reason why a share cannot be mounted is the condition that fails a mou
     since: WALL_MS,
     holders: [],
   });
-  const conditions = ["driver_unavailable", "variable_missing", "tb_down"].map(condition);
+  const conditions = (["driver_unavailable", "variable_missing", "link_blocked"] as const).map(condition);
   assert.equal(unmountedReason(shareStatus(viewOf({ conditions })))?.hint, "mend variable_missing");
-  assert.equal(unmountedReason(shareStatus(viewOf({ conditions: [condition("tb_down")] }))), null);
+  assert.equal(unmountedReason(shareStatus(viewOf({ conditions: [condition("link_blocked")] }))), null);
 });
 
 const healthy = seenOf({ mount: { found: foundMount(), check: answered(null) } });
@@ -224,18 +225,18 @@ test("an unmounted share is an error that gives the cause and the fix, unless a 
 test("conditions are findings of equal severity; notices are not findings", () => {
   const condition = { title: "Something stands", hint: "Look", since: WALL_MS };
   const conditions = [
-    { ...condition, code: "told", severity: "info" },
-    { ...condition, code: "odd", severity: "warning" },
-    { ...condition, code: "bad", severity: "error" },
+    { ...condition, code: "tb_ready", severity: "info" },
+    { ...condition, code: "route_slow", severity: "warning" },
+    { ...condition, code: "path_taken", severity: "error" },
   ] as const;
   assert.deepEqual(brief(verifyShare(viewOf({ memory: mounted, observed: healthy, conditions }))), [
-    "CORE warning odd",
-    "CORE error bad",
+    "CORE warning route_slow",
+    "CORE error path_taken",
   ]);
   const global = conditions.map((each) => ({ ...each, since: "2026-01-01T00:00:00.000Z" }));
   assert.deepEqual(globalFindings(global), [
-    { share: null, severity: "warning", code: "odd", text: "Something stands", hint: "Look" },
-    { share: null, severity: "error", code: "bad", text: "Something stands", hint: "Look" },
+    { share: null, severity: "warning", code: "route_slow", text: "Something stands", hint: "Look" },
+    { share: null, severity: "error", code: "path_taken", text: "Something stands", hint: "Look" },
   ]);
 });
 

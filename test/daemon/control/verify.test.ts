@@ -8,6 +8,7 @@ import { verifyReport, verifyShare } from "../../../src/daemon/control/verify.ts
 import type { ProbeReason } from "../../../src/network/probe/probe-result.ts";
 import { EMPTY_SHARE_MEMORY } from "../../../src/reconcile/state-store.ts";
 import type { ShareView } from "../../../src/shares/engine/share-cycle.ts";
+import { SHARE_CONDITIONS, type ShareConditionName } from "../../../src/shares/policy/share-conditions.ts";
 import { sampleBackend } from "../../api/sample-gateway.ts";
 import { goldenTests } from "../../support/golden.ts";
 import { answered, foundMount, probe, seenOf, specOf, viewOf, WALL_MS } from "../shares.ts";
@@ -48,6 +49,12 @@ function conditionsOf(words: ReadonlyMap<string, string>): Omit<Condition, "sinc
   });
 }
 
+function isOfShare<One extends { readonly code: string }>(
+  one: One,
+): one is One & { readonly code: ShareConditionName } {
+  return (one.code.split(":")[0] ?? "") in SHARE_CONDITIONS;
+}
+
 function shareOf(name: string, words: ReadonlyMap<string, string>): ShareView {
   const route = (host: string, wanted: string | undefined) => {
     const [reason = "negotiated", blocked] = (wanted ?? "negotiated").split("!");
@@ -84,7 +91,9 @@ function shareOf(name: string, words: ReadonlyMap<string, string>): ShareView {
         routes,
         mount: isMounted ? { found: foundMount(), check } : null,
       }),
-      conditions: conditionsOf(words).map((one) => ({ ...one, since: WALL_MS, holders: [] })),
+      conditions: conditionsOf(words)
+        .filter(isOfShare)
+        .map((one) => ({ ...one, since: WALL_MS, holders: [] })),
     },
     { ...spec, name, mountPath: `/v/${name}`, routes: { ...spec.routes, fallback } },
   );

@@ -1,0 +1,166 @@
+// The lasting problems that a share can have, in words.
+import { type ConditionText, conditionRows } from "../../runtime/conditions.ts";
+import { pluralize, shellCommand } from "../../runtime/text/plain-text.ts";
+import { missingHint, oneMissingText } from "../../secrets/reference.ts";
+import type { OpenFile } from "../prober/prober.ts";
+import type { RouteName, ShareSpec } from "../share-spec.ts";
+
+export const SMB1_HINT =
+  "Enable SMB 2 or newer on the server (Samba: `server max protocol = SMB3`; a NAS: its settings of SMB, or newer firmware).";
+
+const passwordMissing = (variable: string) =>
+  [`The password is missing: ${oneMissingText(variable)}`, missingHint([variable])] as const;
+
+const mismatched = (path: string, source: string, reason: string) =>
+  [
+    `Mounted at ${path} from ${source}, but ${reason}`,
+    "It remounts over the best route once all files are closed.",
+  ] as const;
+
+export const SHARE_CONDITIONS = {
+  ...conditionRows("error", {
+    secret_missing: passwordMissing,
+    variable_missing: passwordMissing,
+    smb1_only: (route: RouteName, text: string) => [text, SMB1_HINT, route],
+    driver_unavailable: (isMounted: boolean, text: string, hint: string) => [
+      text,
+      isMounted ? `${hint}; until then the current mount stays while it responds` : hint,
+    ],
+    other_home: (spec: Pick<ShareSpec, "mountPath">, home: string) => [
+      managedBy(spec, home),
+      "Give one of the two homes another mount_root, or stop the other's daemon; until then Mountaineer changes nothing.",
+    ],
+    path_taken: (path: string, source: string) => [
+      `${path} is taken by ${source}`,
+      "Unmount it, or choose another name or mount_root; Mountaineer does not touch it.",
+    ],
+    link_blocked: (by: string, isUnseen: boolean) => [
+      `The stable link does not point to the mount: ${by}`,
+      isUnseen
+        ? "It is rechecked automatically. Check that the disk with `shares_root` answers and that you may read it."
+        : "Correct that, then run `mountaineer reconcile`.",
+    ],
+    upload_refused: (count: number, files: string) => [
+      `The server refuses ${pluralize(count, "file")}: ${files}`,
+      "They are kept here and retried until the server accepts them; docs/shares.md says how to give one up.",
+    ],
+    login_refused: (title: string, hint: string) => [title, hint],
+  }),
+  ...conditionRows("warning", {
+    duplicate_mount: (path: string, source: string) => [
+      `The same share is also mounted at ${path} from ${source}`,
+      "Mountaineer does not touch it; unmount it so that programs use one path.",
+      path,
+    ],
+    routes_same_address: (address: string) => [
+      `Both routes lead to ${address}`,
+      "Give thunderbolt_host the address of the server's Thunderbolt interface.",
+    ],
+    unsent_elsewhere: (waiting: string) => [
+      `${waiting}, as another server is mounted now`,
+      "They are sent when their server is back; `mountaineer unsent` shows them, sends them here, or sets them aside.",
+    ],
+    unsent_files: (files: readonly string[], hint: string) => [
+      `${files.length} files are not on the server yet: ${files.slice(0, 3).join(", ")}`,
+      hint,
+    ],
+    files_set_aside: (folders: string) => [
+      `Files of this share that are not on the server are set aside in ${folders}`,
+      "Copy what is needed to the share, then delete the folder.",
+    ],
+    recovery_failed: (reason: string | null) => [
+      `Thunderbolt answers, but the move back to it failed${reason === null ? "" : `: ${reason}`}`,
+      "It is retried at increasing intervals; `mountaineer switch --to tb` tries now.",
+    ],
+    connections_limited: ({ most, waiting }: { readonly most: number; readonly waiting: number }) => [
+      `The server takes no more than ${pluralize(most, "connection")} from this machine${waiting > 0 ? `; ${waiting} more waiting` : ""}`,
+      "Raise the limit on the server (Samba: `max connections` of the share; most editions of Windows take 20), or open fewer files at once. A program that waits longer than outage_patience_secs gets an error.",
+    ],
+    carry_unavailable: (name: string, obstacle: string) => [
+      `${name} cannot be relayed: ${obstacle}`,
+      'It is remounted on each route change. Set relay = "auto" to hide this.',
+    ],
+    different_servers: (text: string) => [
+      `The routes lead to different servers: ${text}`,
+      "Open files are not moved between them. Check thunderbolt_host and fallback_host.",
+    ],
+    server_unproved: (isOneRoute: boolean, text: string, isRelayed: boolean) => [
+      `Can't confirm ${isOneRoute ? "which NAS this is" : "that both addresses are the same NAS"}: ${text}`,
+      isRelayed && !isOneRoute
+        ? "Until then, a cable change closes open files."
+        : "Until then, files that are unsent when the NAS is lost wait for your decision; docs/shares.md says what makes a server known.",
+    ],
+    encrypted: (name: string) => [
+      `The server of ${name} encrypts: a program that reads may get an error when a route is lost`,
+      "With rclone 1.70 or newer it is rare: `mountaineer rclone install`; see docs/drivers.md.",
+    ],
+    waiting_for_route: (phase: keyof typeof WAITING) => [
+      WAITING[phase],
+      "Open files stay open; no action needed.",
+    ],
+    did_not_wake: () => [
+      "The NAS did not wake: three packets were sent, and it did not answer within a minute",
+      "Is it on, and is Wake-on-LAN allowed there? `mountaineer wake` tries again.",
+    ],
+    host_unproved: (host: string, isOther: boolean, why: string, address: string) => [
+      `${host} is not ${isOther ? "the server that is mounted" : "verified to be the server that is mounted"}: ${why}`,
+      `Open files keep using ${address} as long as it answers. Close them to mount the share from the new host, or set the host back.`,
+    ],
+    route_slow: (host: string, text: string) => [
+      `${host} does not answer probes (${text}), but the mount does`,
+      "The mount stays while it answers.",
+    ],
+    unknown_route: mismatched,
+    path_changed: mismatched,
+    mount_outdated: () => [
+      "Mounted with outdated settings: its configuration, its server, rclone or Mountaineer has changed since",
+      "It remounts once all files are closed and sent.",
+    ],
+    mount_denied: (path: string, errno: string) => [
+      `The mount at ${path} answers ${errno}: reading it is not permitted`,
+      "Check the rights of this user on the share; on macOS allow access to network volumes in Privacy & Security.",
+    ],
+    waiting_for_permission: (path: string) => [
+      `The mount at ${path} does not answer: macOS may be waiting for your permission`,
+      "Answer the dialog that asks for access to network volumes. If there is none: `mountaineer unmount --force`, then `mountaineer mount`.",
+    ],
+    mount_slow: (mountHangMs: number) => [
+      "The mount does not answer",
+      `It is treated as dead after ${mountHangMs / 1000} s (mount_hang_secs).`,
+    ],
+  }),
+  ...conditionRows("info", {
+    off_network: (why: string) => [
+      `Paused: ${why}`,
+      "Nothing is sent to its hosts, and programs get errors at once, until this machine is on a network in `only_on`.",
+    ],
+    tb_ready: (name: string, openFiles: string) => [
+      `Thunderbolt is ready${openFiles}`,
+      shellCommand`mountaineer switch --share ${name} --to tb`,
+    ],
+    waiting_for_close: (title: string) => [
+      title,
+      "Close them, or run `mountaineer switch --force` to cut them off.",
+    ],
+    waking: () => [
+      "The NAS is being woken, as a program or a person needs the share",
+      "Programs that use the share wait until it answers.",
+    ],
+  }),
+};
+
+export type ShareConditionName = keyof typeof SHARE_CONDITIONS;
+
+export type ConditionDraft = ConditionText<ShareConditionName> & {
+  readonly holders?: readonly OpenFile[];
+};
+
+const WAITING = {
+  refusing: "No route for longer than outage_patience_secs: programs get errors until one is back",
+  waiting: "No route answers: programs that use the share wait",
+  unconfirmed: "The server was away: programs wait until it is verified to be the same one",
+} as const;
+
+export function managedBy({ mountPath }: Pick<ShareSpec, "mountPath">, home: string): string {
+  return `${mountPath} is managed by the daemon of ${home}`;
+}
