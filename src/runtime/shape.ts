@@ -1,4 +1,4 @@
-// Shapes of JSON values: each is a check, a type and a JSON Schema. A schema library would take 15 MB in each process.
+// Shapes of JSON values: each is a check and a type. A schema library would take 15 MB in each process.
 import { isObject } from "./text/json-object.ts";
 
 /** A mismatch: its path from the value's root, and the expected shape there. */
@@ -7,14 +7,9 @@ interface Fault {
   readonly expected: string;
 }
 
-/** JSON Schema, draft 2020-12. */
-export type JsonSchema = Readonly<Record<string, unknown>>;
-
 export interface Shape<T> {
   /** Description for people: "true or false". */
   readonly expected: string;
-  /** May accept more values than `faultIn` does, where JSON Schema cannot express a condition. */
-  readonly schema: () => JsonSchema;
   /** The first fault; null: the value is a `T`. */
   readonly faultIn: (value: unknown) => Fault | null;
   /** Never set; carries the type. */
@@ -43,43 +38,36 @@ interface ObjectShape<F extends Fields> extends Shape<TypeOfFields<F>> {
   readonly fields: F;
 }
 
-function leaf<T>(expected: string, schema: JsonSchema, isValid: (value: unknown) => boolean): Shape<T> {
+function leaf<T>(expected: string, isValid: (value: unknown) => boolean): Shape<T> {
   return {
     expected,
-    schema: () => schema,
     faultIn: (value) => (isValid(value) ? null : { path: "", expected }),
   };
 }
 
-export const text = leaf<string>("a text", { type: "string" }, (value) => typeof value === "string");
-export const number = leaf<number>("a number", { type: "number" }, Number.isFinite);
+export const text = leaf<string>("a text", (value) => typeof value === "string");
+export const number = leaf<number>("a number", Number.isFinite);
 export const count = leaf<number>(
   "a whole number from 0",
-  { type: "integer", minimum: 0 },
   (value) => Number.isInteger(value) && Number(value) >= 0,
 );
-export const flag = leaf<boolean>(
-  "true or false",
-  { type: "boolean" },
-  (value) => typeof value === "boolean",
-);
-export const anything = leaf<unknown>("anything", {}, () => true);
-export const jsonObject = leaf<Record<string, unknown>>("a JSON object", { type: "object" }, isObject);
+export const flag = leaf<boolean>("true or false", (value) => typeof value === "boolean");
+export const anything = leaf<unknown>("anything", () => true);
+export const jsonObject = leaf<Record<string, unknown>>("a JSON object", isObject);
 
 export function matching(form: RegExp, expected: string): Shape<string> {
-  const schema = { type: "string", pattern: form.source };
-  return leaf(expected, schema, (value) => typeof value === "string" && form.test(value));
+  return leaf(expected, (value) => typeof value === "string" && form.test(value));
 }
 
 export function textThat(expected: string, isValid: (text: string) => boolean): Shape<string> {
-  return leaf(expected, { type: "string" }, (value) => typeof value === "string" && isValid(value));
+  return leaf(expected, (value) => typeof value === "string" && isValid(value));
 }
 
 /** A text without lone surrogates, which an encoding to UTF-8 would replace. */
 export const wellFormedText = textThat("a text", (value) => value.isWellFormed());
 
 export function numberThat(expected: string, isValid: (value: number) => boolean): Shape<number> {
-  return leaf(expected, { type: "number" }, (value) => typeof value === "number" && isValid(value));
+  return leaf(expected, (value) => typeof value === "number" && isValid(value));
 }
 
 /**
@@ -100,13 +88,12 @@ export function reader<T>(shape: Shape<T> & { readonly fields?: Fields }): (valu
 
 export function choice<const Choice extends string>(...choices: readonly Choice[]): Shape<Choice> {
   const expected = [choices.slice(0, -1).join(", "), ...choices.slice(-1)].filter(Boolean).join(" or ");
-  return leaf(expected, { enum: choices }, (value) => choices.some((one) => one === value));
+  return leaf(expected, (value) => choices.some((one) => one === value));
 }
 
 export function nullable<T>(shape: Shape<T>): Shape<T | null> {
   return {
     expected: `${shape.expected}, or null`,
-    schema: () => ({ anyOf: [shape.schema(), { type: "null" }] }),
     faultIn: (value) => (value === null ? null : shape.faultIn(value)),
   };
 }
@@ -119,11 +106,6 @@ export function list<T>(item: Shape<T>, most = Number.POSITIVE_INFINITY): Shape<
   const expected = "a list";
   return {
     expected,
-    schema: () => ({
-      type: "array",
-      items: item.schema(),
-      ...(Number.isFinite(most) ? { maxItems: most } : {}),
-    }),
     faultIn(value) {
       if (!Array.isArray(value) || value.length > most) return { path: "", expected };
       return firstFault(value.entries(), item);
@@ -136,7 +118,6 @@ export function record<T>(member: Shape<T>): Shape<Record<string, T>> {
   const expected = "an object";
   return {
     expected,
-    schema: () => ({ type: "object", additionalProperties: member.schema() }),
     faultIn: (value) =>
       isObject(value) ? firstFault(Object.entries(value), member) : { path: "", expected },
   };
@@ -148,11 +129,6 @@ export function object<F extends Fields>(fields: F): ObjectShape<F> {
   return {
     fields,
     expected,
-    schema: () => ({
-      type: "object",
-      properties: Object.fromEntries(Object.entries(fields).map(([name, shape]) => [name, shape.schema()])),
-      required: Object.keys(fields).filter((name) => !("optional" in (fields[name] ?? {}))),
-    }),
     faultIn(value) {
       if (!isObject(value)) return { path: "", expected };
       for (const [name, shape] of Object.entries(fields)) {
@@ -173,7 +149,6 @@ export function strictObject<F extends Fields>(fields: F): ObjectShape<F> {
   const open = object(fields);
   return {
     ...open,
-    schema: () => ({ ...open.schema(), additionalProperties: false }),
     faultIn(value) {
       const more = isObject(value)
         ? Object.keys(value).find((name) => !Object.hasOwn(fields, name))
@@ -188,7 +163,6 @@ export function union<const Shapes extends readonly Shape<unknown>[]>(
 ): Shape<TypeOf<Shapes[number]>> {
   return {
     expected: shapes.map(({ expected }) => expected).join(" or "),
-    schema: () => ({ anyOf: shapes.map((shape) => shape.schema()) }),
     faultIn(value) {
       let deepest: Fault | null = null;
       for (const shape of shapes) {
@@ -205,7 +179,6 @@ export function union<const Shapes extends readonly Shape<unknown>[]>(
 export function both<A, B>(one: Shape<A>, other: Shape<B>): Shape<A & B> {
   return {
     expected: one.expected,
-    schema: () => ({ allOf: [one.schema(), other.schema()] }),
     faultIn: (value) => one.faultIn(value) ?? other.faultIn(value),
   };
 }
@@ -214,7 +187,6 @@ export function both<A, B>(one: Shape<A>, other: Shape<B>): Shape<A & B> {
 export function described<T>(expected: string, shape: Shape<T>): Shape<T> {
   return {
     expected,
-    schema: () => ({ ...shape.schema(), description: expected }),
     faultIn: (value) => (shape.faultIn(value) === null ? null : { path: "", expected }),
   };
 }

@@ -30,7 +30,6 @@ const CODES: Readonly<Record<number, readonly ErrorCode[]>> = {
   503: ["share_unavailable", "daemon_unreachable"],
   504: ["timed_out"],
 };
-export const ERROR_STATUSES: readonly number[] = [...Object.keys(CODES).map(Number), 500];
 
 export function httpStatusOf(error: unknown): number {
   const found = Object.entries(CODES).find(

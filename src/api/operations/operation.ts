@@ -33,8 +33,6 @@ type Method = "GET" | "POST" | "PUT";
 
 /** An output of shape `text` is answered as plain text, not as JSON. */
 interface Definition<Input, Output> {
-  /** One line for people. */
-  readonly summary: string;
   /** The right needed to call over HTTP. Default `signed_in`. */
   readonly right?: RequiredRight;
   /** Returns who may ask with this input, where that differs from `right`. */
@@ -54,14 +52,13 @@ export function operation<Output, Input = null>(
   at: `${Method} ${string}`,
   definition: Definition<Input, Output>,
 ) {
-  const { summary, right = "signed_in", input, output, counts } = definition;
+  const { right = "signed_in", input, output, counts } = definition;
   const { rightFor = () => right, bodyLimitBytes = BODY_LIMIT_BYTES } = definition;
   const [method = "", path = ""] = at.split(" ");
   const answered = { output, counts: counts ?? null };
   return {
     method,
     path,
-    summary,
     right,
     rightFor,
     input: input ?? null,

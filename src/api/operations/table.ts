@@ -69,9 +69,8 @@ const names: Shape<readonly string[] | null> = described(
   nullable(list(text)),
 );
 /** Answers with the result for each share. */
-const onShares = (at: `POST ${string}`, summary: string) =>
+const onShares = (at: `POST ${string}`) =>
   operation(at, {
-    summary,
     input: strictObject({ shares: optional(names) }),
     output: stepReportShape,
     counts: "steps",
@@ -83,31 +82,37 @@ const editSource = matching(/^[a-z][a-z0-9-]{0,31}$/, "a word of small letters")
 
 /** Comments beside an operation state its contract. */
 export const OPERATIONS = {
-  /** Answers from memory; never waits for a mount or a host. */
+  /**
+   * The state of the daemon, its shares, aliases and backends. Answers from memory; never waits for a mount or a
+   * host.
+   */
   status: operation("GET status", {
-    summary: "The state of the daemon, its shares, aliases and backends",
     output: statusReportShape,
   }),
+  /** Check shares now and report problems; changes nothing. */
   verify: operation("POST verify", {
-    summary: "Check shares now and report problems; changes nothing",
     /** `login`: also log in to each server once. */
     input: strictObject({ shares: optional(names), login: optional(flag) }),
     output: verifyReportShape,
     counts: "steps",
   }),
-  /** Runs each share's cycle until no step is left that can be done at once. */
-  reconcile: onShares("POST reconcile", "Check shares now, and mount, move or repair them as needed"),
-  mount: onShares("POST mount", "Mount shares"),
-  wake: onShares("POST wake", "Wake the NAS of shares (Wake-on-LAN)"),
+  /**
+   * Check shares now, and mount, move or repair them as needed. Runs each share's cycle until no step is left that
+   * can be done at once.
+   */
+  reconcile: onShares("POST reconcile"),
+  /** Mount shares. */
+  mount: onShares("POST mount"),
+  /** Wake the NAS of shares (Wake-on-LAN). */
+  wake: onShares("POST wake"),
+  /** Unmount shares and keep them unmounted. */
   unmount: operation("POST unmount", {
-    summary: "Unmount shares and keep them unmounted",
     input: strictObject({ shares: optional(names), force: optional(flag) }),
     output: stepReportShape,
     counts: "steps",
   }),
-  /** `wait`: true waits until open files are closed, or the signal aborts. */
+  /** Move shares to another route. `wait`: true waits until open files are closed, or the signal aborts. */
   switchRoute: operation("POST switch", {
-    summary: "Move shares to another route",
     input: strictObject({
       shares: optional(names),
       to: choice("tb", "fallback", "auto"),
@@ -118,11 +123,11 @@ export const OPERATIONS = {
     counts: "steps",
   }),
   /**
-   * Lists unsent files by server. `send_here` and `set_aside` first act on the files, and list what is left.
-   * Rejects with `usage` if the action is not possible, for example because files are open.
+   * List files that are not on their server yet, or decide what becomes of them, by server.
+   * `send_here` and `set_aside` first act on the files, and list what is left. Rejects with `usage` if the action is
+   * not possible, for example because files are open.
    */
   unsent: operation("POST unsent", {
-    summary: "List files that are not on their server yet, or decide what becomes of them",
     input: strictObject({
       /** Absent or null: all shares. */
       share: optional(nullable(text)),
@@ -134,31 +139,29 @@ export const OPERATIONS = {
     counts: "steps",
   }),
   /**
-   * Resolves when the next daemon is ready and takes over. Rejects with `handover_failed`; then this daemon
-   * keeps serving.
+   * Start the installed version next to the running one, and hand over to it. Resolves when the next daemon is ready
+   * and takes over. Rejects with `handover_failed`; then this daemon keeps serving.
    */
   handOver: operation("POST restart", {
-    summary: "Start the installed version next to the running one, and hand over to it",
     output: handOverReportShape,
     counts: "config",
   }),
+  /** The aliases and the state of their links. */
   aliases: operation("GET aliases", {
-    summary: "The aliases and the state of their links",
     output: aliasReportShape,
     counts: "places",
   }),
+  /** Create, repair and remove the links of aliases. */
   reconcileAliases: operation("POST aliases/reconcile", {
-    summary: "Create, repair and remove the links of aliases",
     output: aliasReportShape,
     counts: "places",
   }),
   /**
-   * Lists folders of a share, within a deadline. Rejects with `share_unknown`, `share_unavailable` (not
-   * mounted, or no answer), `path_unknown` (no such folder, or a link out of the share), `permission_denied`
-   * and `usage` (`..` leads out of the share).
+   * The folders in a folder of a share, within a deadline. Rejects with `share_unknown`,
+   * `share_unavailable` (not mounted, or no answer), `path_unknown` (no such folder, or a link out of the share),
+   * `permission_denied` and `usage` (`..` leads out of the share).
    */
   folders: operation("POST folders", {
-    summary: "The folders in a folder of a share",
     input: strictObject({
       share: text,
       /** From the share's root; absent or "" is the root itself. */
@@ -170,13 +173,12 @@ export const OPERATIONS = {
   // Most operations of the gateway answer at once. They have no `counts`, because people need them most when all
   // calls hang. Operations that need a running gateway reject with `gateway_off` if none runs. An unknown name is
   // rejected with `backend_unknown` or `tool_unknown`.
-  /** Without a daemon, the command waits until every backend is ready or has failed. */
+  /** The tools that are published. Without a daemon, the command waits until every backend is ready or has failed. */
   tools: operation("GET tools", {
-    summary: "The tools that are published",
     output: toolsReportShape,
   }),
+  /** Switch tools off or on, for all clients. */
   switchTools: operation("POST tools/switch", {
-    summary: "Switch tools off or on, for all clients",
     /** Names as clients see them. */
     input: strictObject({ tools: list(text, MOST_EDITS), on: flag }),
     /** The tools whose state this call has changed. */
@@ -184,33 +186,34 @@ export const OPERATIONS = {
     // Switching a tool on again needs the rights to approve it.
     rightFor: ({ on }) => (on ? "with_commands" : "signed_in"),
   }),
+  /** The MCP clients that are connected now. */
   clients: operation("GET clients", {
-    summary: "The MCP clients that are connected now",
     /** In the order in which they connected. */
     output: object({ clients: list(clientShape) }),
   }),
+  /** The MCP clients on this machine that can be connected to this gateway. */
   knownClients: operation("GET clients/known", {
-    summary: "The MCP clients on this machine that can be connected to this gateway",
     right: "with_commands",
     output: knownClientsShape,
     counts: "places",
   }),
-  /** Rejects with `client_unreadable`, and with `config_changed` if the change is no longer the one that was agreed to. */
+  /**
+   * Connect an MCP client to this gateway, or undo that; shows the change of its file first, and writes it once
+   * agreed. Rejects with `client_unreadable`, and with `config_changed` if the change is no longer the one that was
+   * agreed to.
+   */
   connectClient: operation("POST clients/connect", {
-    summary:
-      "Connect an MCP client to this gateway, or undo that; shows the change of its file first, and writes it once agreed",
     right: "with_commands",
     input: connectRequest,
     output: connectionShape,
     counts: "places",
   }),
+  /** All published tools, resources and prompts, with their backends. */
   catalog: operation("GET catalog", {
-    summary: "All published tools, resources and prompts, with their backends",
     output: catalogReportShape,
   }),
-  /** Resolves even if the tool reports an error. No policy limits the owner's calls. */
+  /** Call a tool. Resolves even if the tool reports an error. No policy limits the owner's calls. */
   call: operation("POST call", {
-    summary: "Call a tool",
     input: strictObject({
       tool: wellFormedText,
       /** Default {}. */
@@ -220,95 +223,95 @@ export const OPERATIONS = {
     counts: "calls",
     bodyLimitBytes: CALL_LIMIT_BYTES,
   }),
+  /** Tools that have changed since they were approved. */
   toolChanges: operation("POST tools/changes", {
-    summary: "Tools that have changed since they were approved",
     input: toolChangesRequest,
     output: toolChangesReportShape,
     bodyLimitBytes: TOOLS_LIMIT_BYTES,
   }),
-  /** Tools that have changed since they were shown are not approved. */
+  /** Approve tools as they were shown. Tools that have changed since they were shown are not approved. */
   approveTools: operation("POST tools/approve", {
-    summary: "Approve tools as they were shown",
     right: "with_commands",
     input: approveToolsRequest,
     output: approveToolsReportShape,
     bodyLimitBytes: TOOLS_LIMIT_BYTES,
   }),
+  /** Restart backends. */
   restart: operation("POST backends/restart", {
-    summary: "Restart backends",
     input: strictObject({ backends: optional(names) }),
     /** Names of the restarted backends. The old instances serve until the new ones are ready. */
     output: object({ restarted: list(text) }),
   }),
   /**
-   * Moves the backend to the route `to` and keeps it there (a "hold"). For the preferred route, only ends an
-   * earlier hold.
+   * Move a backend to the route `to` and keep it there (a "hold"). For the
+   * preferred route, only ends an earlier hold.
    */
   switchBackend: operation("POST backends/switch", {
-    summary: "Serve a backend over another route",
     /** `to`: a route's name, or `auto`, which ends a hold. */
     input: strictObject({ backend: wellFormedText, to: wellFormedText }),
     output: backendSwitchReportShape,
     counts: "steps",
   }),
+  /** A backend's output on stderr. */
   logs: operation("POST backends/logs", {
-    summary: "A backend's output on stderr",
     input: oneBackend,
     /** The server's output, without MCP messages, oldest first; at most 200 lines. */
     output: object({ lines: list(text) }),
   }),
-  /** Rejects with `timed_out`. */
+  /** The audit records, newest first. Rejects with `timed_out`. */
   audit: operation("POST audit", {
-    summary: "The audit records, newest first",
     input: auditRequest,
     output: auditReportShape,
     counts: "records",
   }),
+  /** The states of shares and backends over the last day. */
   timeline: operation("GET timeline", {
-    summary: "The states of shares and backends over the last day",
     output: timelineReportShape,
     counts: "records",
   }),
   // All operations of the fleet reject with `fleet_off` without a fleet, and with `fleet_unreachable` if they need its link.
-  /** Waits until the other machines are known: seconds at most. */
+  /**
+   * The machines of the fleet, each with its published state. Waits until the other machines are known: seconds at
+   * most.
+   */
   fleet: operation("GET fleet", {
-    summary: "The machines of the fleet, each with its published state",
     output: fleetReportShape,
   }),
+  /** Test which subjects this machine may use on the fleet's server; changes nothing. */
   fleetCheck: operation("POST fleet/check", {
-    summary: "Test which subjects this machine may use on the fleet's server; changes nothing",
     output: fleetCheckShape,
   }),
-  /** Rejects with `timed_out` when the disk does not answer. */
+  /** The daemon's log, newest first. Rejects with `timed_out` when the disk does not answer. */
   daemonLog: operation("POST log", {
-    summary: "The daemon's log, newest first",
     input: logRequest,
     output: logReportShape,
     counts: "records",
   }),
+  /** The results of the configuration's latest changes. */
   sync: operation("GET sync", {
-    summary: "The results of the configuration's latest changes",
     output: syncReportShape,
   }),
-  /** Resolves when the configuration runs. A rejected file is a result, not an error. */
+  /**
+   * Read the configuration file again and apply it. Resolves when the configuration runs. A rejected file is a
+   * result, not an error.
+   */
   reload: operation("POST reload", {
-    summary: "Read the configuration file again and apply it",
     /** `secrets`: does not read the file, and restarts only what uses a secret that has changed. */
     input: strictObject({ dry_run: optional(flag), secrets: optional(flag) }),
     output: reloadReportShape,
     counts: "config",
   }),
+  /** The current configuration file. */
   config: operation("GET config", {
-    summary: "The current configuration file",
     output: configReportShape,
     counts: "config",
   }),
   /**
-   * Saves and applies. Rejects with `config_changed` if the file is not the expected one, and with `commands_refused` if the
-   * change needs the right to run commands. A caller with that right approves the change by making it.
+   * Change keys of the configuration, save and apply it. Rejects with `config_changed` if the file is
+   * not the expected one, and with `commands_refused` if the change needs the right to run commands. A caller with
+   * that right approves the change by making it.
    */
   edit: operation("POST config/edit", {
-    summary: "Change keys of the configuration and apply it",
     input: strictObject({
       /** Applied in order. */
       edits: described(
@@ -323,28 +326,32 @@ export const OPERATIONS = {
     output: editReportShape,
     counts: "config",
   }),
+  /** Replace the text of the configuration and apply it. */
   editText: operation("PUT config/text", {
-    summary: "Replace the text of the configuration and apply it",
     input: strictObject({ text: wellFormedText, expected_sha256: sha256, source: editSource }),
     output: editReportShape,
     counts: "config",
     bodyLimitBytes: TEXT_LIMIT_BYTES,
   }),
-  /** Compares the text with the running configuration. Errors are a result, not an error. */
+  /**
+   * Check a text as the configuration; writes nothing. Compares the text with the running configuration. Errors are
+   * a result, not an error.
+   */
   checkConfig: operation("POST config/check", {
-    summary: "Check a text as the configuration; writes nothing",
     input: strictObject({ text: wellFormedText }),
     output: configCheckReportShape,
     counts: "config",
     bodyLimitBytes: TEXT_LIMIT_BYTES,
   }),
+  /** The changes that wait for approval. */
   approvals: operation("GET config/approvals", {
-    summary: "The changes that wait for approval",
     output: approvalsReportShape,
   }),
-  /** Rejects with `entry_unknown`, `config_changed` (the entry has changed since it was shown) and `secret_unavailable`. */
+  /**
+   * Approve entries as they were shown. Rejects with `entry_unknown`, `config_changed` (the entry has changed since
+   * it was shown) and `secret_unavailable`.
+   */
   approve: operation("POST config/approve", {
-    summary: "Approve entries as they were shown",
     right: "with_commands",
     input: approveRequest,
     output: approveReportShape,
@@ -353,20 +360,20 @@ export const OPERATIONS = {
     // Only a person at the machine may loosen the approval mode.
     rightFor: ({ loosen }) => (loosen === true ? "socket" : "signed_in"),
   }),
+  /** The accepted configurations. */
   history: operation("GET config/history", {
-    summary: "The accepted configurations",
     /** Newest first. */
     output: object({ entries: list(historyEntryShape) }),
     counts: "config",
   }),
+  /** The text of an accepted configuration. */
   historyText: operation("GET config/history/", {
-    summary: "The text of an accepted configuration",
     input: strictObject({ n: count }),
     output: text,
     counts: "config",
   }),
+  /** Restore an accepted configuration. */
   rollback: operation("POST config/rollback", {
-    summary: "Restore an accepted configuration",
     input: strictObject({
       /** Default 1. */
       n: optional(count),

@@ -1,5 +1,5 @@
-// Answers the requests to the management API that a listener has accepted: events, the OpenAPI document, and the
-// operations of the table. The listener's guard decides what the sender may do. Each listener has its own handler, so
+// Answers the requests to the management API that a listener has accepted: events, and the operations of the table.
+// The listener's guard decides what the sender may do. Each listener has its own handler, so
 // that the limits of visitors never keep the owner waiting.
 import { isUtf8 } from "node:buffer";
 import type { IncomingMessage } from "node:http";
@@ -11,11 +11,9 @@ import type { Rights } from "../operations/operation.ts";
 import { type Control, findOperation, type MatchedOperation } from "../operations/operations.ts";
 import { answerValue, type Exchange, refusal, requireMethod } from "./answers.ts";
 import { createEventStreams, type EventStreams, type Events } from "./event-streams.ts";
-import { openApiDocument } from "./openapi.ts";
 import { createPerformer, notBegun, type Performer } from "./performing.ts";
 
-const OPENAPI_PATH = `${MANAGE_PREFIX}/openapi.json`;
-/** The path of the event stream, and its path in the OpenAPI document. */
+/** The path of the event stream, and its documented path. */
 const EVENT_PATHS: ReadonlySet<string> = new Set([EVENT_STREAM_PATH, `${MANAGE_PREFIX}/events`]);
 
 /** What a listener knows of the sender of one request. */
@@ -75,10 +73,6 @@ export class ApiHandler {
       requireMethod(request, "GET");
       guard.admit();
       this.#streams.serve(request, response, () => isAdmitted(guard));
-    } else if (path === OPENAPI_PATH) {
-      requireMethod(request, "GET");
-      guard.admit();
-      answerValue(exchange, openApiDocument());
     } else {
       const operation = findOperation(path, this.#control);
       if (operation === null) throw refusal(404, `${path} is not served`);
