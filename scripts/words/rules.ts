@@ -19,8 +19,8 @@ export interface PhraseRule {
 }
 
 /** Formats keep their members' names: wire, state file, configuration keys, error codes. */
-const FORMATS =
-  "src/(api/contract|api/operations|api/socket|reconcile/state-format|runtime/errors|config/schema)";
+const CODES = "/condition-rows|/(policy|serving|control)/[^:]+: [a-z]+(_[a-z]+)+$";
+const FORMATS = `src/(api/contract|api/operations|api/socket|reconcile/state-format|runtime/errors|config/schema)|${CODES}`;
 
 function name(words: string, instead: string, ...allowed: readonly string[]): NameRule {
   const rule = { words: words.split(" "), instead };
@@ -68,7 +68,6 @@ export const NAME_RULES: readonly NameRule[] = [
     FORMATS,
     "src/config/",
     "src/relay/control/control-messages",
-    "src/shares/policy/(server-proof|share-conditions)",
   ),
   name("lane lanes", "loop, reconcile state, reconciler"),
   name(

@@ -8,7 +8,9 @@ import { promisify } from "node:util";
 import { parse } from "yaml";
 import { releaseNotes } from "../../scripts/release-notes.ts";
 import { scanSource } from "../../scripts/source-scan.ts";
-import { SHARE_CONDITIONS } from "../../src/shares/policy/share-conditions.ts";
+import { BACKEND_CONDITIONS } from "../../src/gateway/backends/policy/condition-rows.ts";
+import { GATEWAY_CONDITIONS } from "../../src/gateway/serving/condition-rows.ts";
+import { SHARE_CONDITIONS } from "../../src/shares/policy/condition-rows.ts";
 
 const ROOT = path.resolve(import.meta.dirname, "../..");
 
@@ -144,7 +146,9 @@ test("the documents name only files and folders that exist", async () => {
 test("each code of a condition or finding is explained in a document", async () => {
   let documents = "";
   for await (const document of glob("docs/*.md", { cwd: ROOT })) documents += await text(document);
-  const codes = new Set<string>(Object.keys(SHARE_CONDITIONS));
+  const codes = new Set<string>(
+    [SHARE_CONDITIONS, BACKEND_CONDITIONS, GATEWAY_CONDITIONS].flatMap((rows) => Object.keys(rows)),
+  );
   for await (const file of glob("src/**/*.ts", { cwd: ROOT })) {
     const source = await text(file);
     for (const [, code] of source.matchAll(/\b(?:code: |add\("(?:warning|error|info)", )"([a-z]+_[a-z_]+)"/g))

@@ -3,7 +3,9 @@ import assert from "node:assert/strict";
 import { glob, readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { test } from "node:test";
-import { SHARE_CONDITIONS } from "../../src/shares/policy/share-conditions.ts";
+import { BACKEND_CONDITIONS } from "../../src/gateway/backends/policy/condition-rows.ts";
+import { GATEWAY_CONDITIONS } from "../../src/gateway/serving/condition-rows.ts";
+import { SHARE_CONDITIONS } from "../../src/shares/policy/condition-rows.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 
@@ -27,12 +29,14 @@ test("every code of a condition that status shows is in the table of conditions"
   const [, table = ""] = (await readFile(join(ROOT, "docs/troubleshooting.md"), "utf8")).split(
     "## Conditions",
   );
-  const codes = new Set<string>(Object.keys(SHARE_CONDITIONS));
+  const codes = new Set<string>(
+    [SHARE_CONDITIONS, BACKEND_CONDITIONS, GATEWAY_CONDITIONS].flatMap((rows) => Object.keys(rows)),
+  );
   for await (const file of glob("src/{daemon,gateway,reconcile,shares,sync}/**/*.ts", { cwd: ROOT })) {
     const source = await readFile(join(ROOT, file), "utf8");
     for (const [, listed, told] of source.matchAll(CONDITION)) codes.add(listed ?? told ?? "");
   }
-  assert.ok(codes.size > 40, `only ${codes.size} codes were recognized`);
+  assert.ok(codes.size > 60, `only ${codes.size} codes were recognized`);
   assert.deepEqual(
     [...codes].filter((code) => !table.includes(`\`${code}`)),
     [],

@@ -10,10 +10,11 @@ import type {
 } from "../../api/contract/contract.ts";
 import { WAITING_CODE } from "../../api/labels/label.ts";
 import type { BackendConfig } from "../../config/snapshot.ts";
-import { secretMissing } from "../../gateway/backends/policy/backend-conditions.ts";
 import type { BackendCondition, RoutesView } from "../../gateway/backends/policy/backend-pool-contract.ts";
+import { BACKEND_CONDITIONS } from "../../gateway/backends/policy/condition-rows.ts";
 import { resolveConnection } from "../../gateway/backends/pool/connection-key.ts";
 import type { CatalogEntry } from "../../gateway/catalog/catalog.ts";
+import type { GatewayCondition } from "../../gateway/serving/condition-rows.ts";
 import type { ConnectedClient } from "../../gateway/serving/connected-clients.ts";
 import type { Gateway } from "../../gateway/serving/gateway.ts";
 import type { GatewayView } from "../../gateway/serving/gateway-contract.ts";
@@ -74,7 +75,7 @@ function missingSecrets(
   values: SecretValues,
 ): Omit<Condition, "since">[] {
   const resolved = resolveConnection(connection, values);
-  return resolved.ok ? [] : [secretMissing(name, resolved.missing)];
+  return resolved.ok ? [] : [BACKEND_CONDITIONS.secret_missing(name, resolved.missing)];
 }
 
 function programsOf({ backends }: GatewayView, memory: number | null): Pick<GatewayStatus, "programs"> {
@@ -186,7 +187,7 @@ function countByBackend(entries: readonly CatalogEntry[]): Map<string, number> {
   return counts;
 }
 
-function conditionStatus({ sinceMs, ...condition }: BackendCondition): Condition {
+function conditionStatus({ sinceMs, ...condition }: BackendCondition | GatewayCondition): Condition {
   return { ...condition, since: isoTime(sinceMs) };
 }
 

@@ -3,9 +3,9 @@ import type { Condition, OpenFileHolder, RelayStatus, ShareStatus } from "../../
 import { isoTime, isoTimeOrNull } from "../../runtime/time/clock.ts";
 import type { RelayedState } from "../../shares/drivers/relay-contract.ts";
 import type { ShareView } from "../../shares/engine/share-cycle.ts";
+import type { ShareConditionName } from "../../shares/policy/condition-rows.ts";
 import type { ShareCondition } from "../../shares/policy/decide.ts";
 import type { Explanation } from "../../shares/policy/explain.ts";
-import type { ShareConditionName } from "../../shares/policy/share-conditions.ts";
 import type { ShareObservation } from "../../shares/policy/share-observation.ts";
 import type { OpenFile } from "../../shares/prober/prober.ts";
 import type { RouteSpec } from "../../shares/share-spec.ts";

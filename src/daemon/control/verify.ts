@@ -5,7 +5,7 @@ import { LOCAL_NETWORK } from "../../network/local-network-privacy.ts";
 import type { ProbeReason } from "../../network/probe/probe-result.ts";
 import { shellCommand } from "../../runtime/text/plain-text.ts";
 import type { ShareView } from "../../shares/engine/share-cycle.ts";
-import { SMB1_HINT } from "../../shares/policy/share-conditions.ts";
+import { SMB1_HINT } from "../../shares/policy/condition-rows.ts";
 import type { RouteProbe } from "../../shares/policy/share-observation.ts";
 import { type RouteName, routesOf } from "../../shares/share-spec.ts";
 import { shareStatus, unmountedReason } from "./share-status.ts";

@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { ProtectedPaths } from "../../config/reachable-paths.ts";
 import type { GatewaySections, ServedBackend, ServerConfig } from "../../config/snapshot.ts";
 import type { ListStore } from "../backends/list-cache/list-cache.ts";
-import type { BackendCondition, BackendView } from "../backends/policy/backend-pool-contract.ts";
+import type { BackendView } from "../backends/policy/backend-pool-contract.ts";
 import type { FailbackPolicy } from "../backends/policy/route-memory.ts";
 import type { BackendTools } from "../backends/pool/backend-contract.ts";
 import type { SignInHome } from "../backends/server-sign-in/sign-ins.ts";
@@ -14,6 +14,7 @@ import type { SessionFile } from "../frontend/session/session-file.ts";
 import type { SuspendedCalls } from "../frontend/suspended/suspended-calls.ts";
 import type { PinStore } from "../pins/pin-store.ts";
 import type { Measured } from "../telemetry/metric-families.ts";
+import type { GatewayCondition } from "./condition-rows.ts";
 import type { OpenMachine } from "./imported-backends.ts";
 
 export interface ListenAddress {
@@ -101,7 +102,7 @@ export interface GatewayView {
     readonly resourceTemplates: number;
     readonly prompts: number;
   };
-  readonly conditions: readonly BackendCondition[];
+  readonly conditions: readonly GatewayCondition[];
 }
 
 /** A new gateway configuration that is ready to run. `commit` puts it in place of the current one, and cannot fail. */

@@ -4,11 +4,11 @@ import type { Socket } from "node:net";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { backoffMs } from "../../runtime/time/backoff.ts";
 import type { Timer } from "../../runtime/time/clock.ts";
-import type { BackendCondition } from "../backends/policy/backend-pool-contract.ts";
 import { type Listener, openListener, rebind } from "../frontend/http/listener.ts";
 import type { HandedOffStream, HandOffConnection } from "../frontend/http/passed-connections.ts";
 import type { GatewayTools } from "../gateway-tools.ts";
 import type { GatewayTransition } from "../gateway-transitions.ts";
+import { GATEWAY_CONDITIONS, type GatewayCondition } from "./condition-rows.ts";
 import {
   closeHandle,
   closeInheritedListener,
@@ -56,7 +56,7 @@ const NOTHING: PreparedGateway = { commit() {}, retire: async () => {}, rollback
 
 export class GatewayListener {
   /** `listen_failed` while the address cannot be bound. */
-  condition: BackendCondition | null = null;
+  condition: GatewayCondition | null = null;
   readonly #options: GatewayListenerOptions;
   readonly #old = new Set<Listener>();
   #wanted: ListenAddress | null = null;
@@ -226,10 +226,7 @@ export class GatewayListener {
       announce({ name: "gateway.listen_failed", address: `${address.host}:${address.port}`, reason });
     }
     this.condition = {
-      code: "listen_failed",
-      severity: "error",
-      title: reason,
-      hint: error instanceof MountaineerError ? error.hint : null,
+      ...GATEWAY_CONDITIONS.listen_failed(reason, error instanceof MountaineerError ? error.hint : null),
       sinceMs: this.condition?.sinceMs ?? clock.wallMs(),
     };
     this.#retry = clock.setTimer(this.#nextWaitMs(), () => void this.#attempt(address));

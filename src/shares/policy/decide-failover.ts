@@ -1,13 +1,13 @@
 // The rules for a mount whose route is gone: it moves to the other route, is replaced by a mount over it, or stays.
 import { CONFIRM_AFTER_MS } from "../../reconcile/route-health.ts";
 import { otherRoute, type RouteName } from "../share-spec.ts";
+import { SHARE_CONDITIONS } from "./condition-rows.ts";
 import type { DecideInput } from "./decide-input.ts";
 import type { Facts } from "./facts.ts";
 import { allHostsGone, answers, configuredAnswers, hostOf, routesFrom } from "./hosts.ts";
 import type { RouteFact } from "./route-fact.ts";
 import { type Answer, failing, oncePerCycle, pauseOf, type Rule, recheck } from "./rule.ts";
 import { notProved } from "./server-proof.ts";
-import { SHARE_CONDITIONS } from "./share-conditions.ts";
 import { NO_IDENTITY, type RelayObservation } from "./share-observation.ts";
 import type { Situation } from "./situation.ts";
 

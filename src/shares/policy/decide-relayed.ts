@@ -2,13 +2,13 @@
 // is no longer configured. A relayed mount moves between routes; a guarded mount goes through the relay for identity
 // checks, and is not moved.
 import { otherRoute, type RouteName, routesOf } from "../share-spec.ts";
+import { type ConditionDraft, SHARE_CONDITIONS } from "./condition-rows.ts";
 import type { DecideInput } from "./decide-input.ts";
 import type { Facts } from "./facts.ts";
 import { configuredAnswers, hostOf } from "./hosts.ts";
 import { remountOnceClosed } from "./open-files.ts";
 import { type Answer, GATE_RETRY_MS, pauseOf, type Rule, recheck } from "./rule.ts";
 import { isOwnProved, notProved } from "./server-proof.ts";
-import { type ConditionDraft, SHARE_CONDITIONS } from "./share-conditions.ts";
 import {
   type MountObservation,
   NO_IDENTITY,

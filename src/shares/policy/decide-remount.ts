@@ -1,5 +1,6 @@
 // The rules that replace a mount, or keep it: it is dead, does not match the configuration, or could be a better one.
 import { otherRoute } from "../share-spec.ts";
+import { SHARE_CONDITIONS } from "./condition-rows.ts";
 import type { DecideInput } from "./decide-input.ts";
 import { answers, bestRoutes, noHostAnswers, routesFrom } from "./hosts.ts";
 import { UNPROVEN } from "./mount-fact.ts";
@@ -7,7 +8,6 @@ import { endedBackoff, shortLife } from "./mount-memory.ts";
 import { remountOnceClosed } from "./open-files.ts";
 import { mountObstacle } from "./operation.ts";
 import { type Answer, failing, oncePerCycle, pauseOf, type Rule } from "./rule.ts";
-import { SHARE_CONDITIONS } from "./share-conditions.ts";
 import { NO_IDENTITY } from "./share-observation.ts";
 
 /** Lets the logins that the relay delays through again, or remounts. */

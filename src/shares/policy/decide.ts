@@ -2,6 +2,7 @@
 import { earliest, standingSince } from "../../reconcile/decision.ts";
 import type { NextRun } from "../../reconcile/reconcile-loop.ts";
 import type { ShareMemory } from "../../reconcile/state-store.ts";
+import { type ConditionDraft, managedBy } from "./condition-rows.ts";
 import { failOver, leaveLocalDisk } from "./decide-failover.ts";
 import type { DecideInput } from "./decide-input.ts";
 import { recovery } from "./decide-recovery.ts";
@@ -36,7 +37,6 @@ import { updateRoutes } from "./probed-routes.ts";
 import type { ReconcileState } from "./reconcile-state.ts";
 import { applyRules, follow, type Rule } from "./rule.ts";
 import { relayConditions } from "./server-proof.ts";
-import { type ConditionDraft, managedBy } from "./share-conditions.ts";
 import { outcome, type RequestOutcome } from "./share-request.ts";
 import type { NewTransition } from "./share-transitions.ts";
 import { type Situation, undecided } from "./situation.ts";

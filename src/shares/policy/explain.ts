@@ -1,9 +1,10 @@
 // Says which rule applies to a share now, which rules were passed over, and why.
+
+import { managedBy } from "./condition-rows.ts";
 import type { Facts } from "./facts.ts";
 import { hostOf } from "./hosts.ts";
 import { UNUSABLE } from "./mount-fact.ts";
 import type { OperationKind } from "./reconcile-state.ts";
-import { managedBy } from "./share-conditions.ts";
 import type { PassedOver, Situation } from "./situation.ts";
 
 /** `rule` and `passedOver`, as people see them. */

@@ -3,8 +3,8 @@
 
 import { shellCommand } from "../../runtime/text/plain-text.ts";
 import { changeHint } from "../../secrets/reference.ts";
+import { type ConditionDraft, SHARE_CONDITIONS } from "./condition-rows.ts";
 import type { DecideInput } from "./decide-input.ts";
-import { type ConditionDraft, SHARE_CONDITIONS } from "./share-conditions.ts";
 import { type Situation, setMemory } from "./situation.ts";
 
 /** Why no login may be tried now; null: a login may be tried. */

@@ -3,10 +3,10 @@
 import { CONFIRM_AFTER_MS } from "../../reconcile/route-health.ts";
 import type { FoundMount } from "../drivers/mount-driver.ts";
 import type { RouteName } from "../share-spec.ts";
+import { type ConditionDraft, SHARE_CONDITIONS } from "./condition-rows.ts";
 import type { DecideInput } from "./decide-input.ts";
 import { isDeadErrno, isLocalErrno, SILENT_CHECK_MS } from "./mount-errno.ts";
 import type { ReconcileState } from "./reconcile-state.ts";
-import { type ConditionDraft, SHARE_CONDITIONS } from "./share-conditions.ts";
 import type { MountObservation, RelayObservation } from "./share-observation.ts";
 
 /**

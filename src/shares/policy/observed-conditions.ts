@@ -3,8 +3,8 @@ import { pluralize, shellCommand } from "../../runtime/text/plain-text.ts";
 import { isStoredKey } from "../../secrets/reference.ts";
 import type { RefusedUpload, SetAsideFolder, UnsentForServer } from "../drivers/mount-driver.ts";
 import { ROUTE_NAMES } from "../share-spec.ts";
+import { type ConditionDraft, SHARE_CONDITIONS } from "./condition-rows.ts";
 import type { DecideInput } from "./decide-input.ts";
-import { type ConditionDraft, SHARE_CONDITIONS } from "./share-conditions.ts";
 import type { OpenFilesObservation } from "./share-observation.ts";
 
 export function observedConditions(input: DecideInput): ConditionDraft[] {

@@ -1,9 +1,9 @@
 // Files that may be open on a mount, and remounts that wait until none is.
 import type { RouteName } from "../share-spec.ts";
+import { SHARE_CONDITIONS } from "./condition-rows.ts";
 import type { DecideInput } from "./decide-input.ts";
 import { checkedOpenFiles } from "./operation.ts";
 import { type Answer, recheck } from "./rule.ts";
-import { SHARE_CONDITIONS } from "./share-conditions.ts";
 import type { MountObservation, OpenFilesObservation } from "./share-observation.ts";
 
 /**

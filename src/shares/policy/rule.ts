@@ -2,11 +2,11 @@
 import type { NextRun } from "../../reconcile/reconcile-loop.ts";
 import type { ShareMemory } from "../../reconcile/state-store.ts";
 import { pluralize } from "../../runtime/text/plain-text.ts";
+import type { ConditionDraft } from "./condition-rows.ts";
 import type { DecideInput } from "./decide-input.ts";
 import type { Facts } from "./facts.ts";
 import { type OperationStart, startObstacle, startOperation } from "./operation.ts";
 import type { ReconcileState } from "./reconcile-state.ts";
-import type { ConditionDraft } from "./share-conditions.ts";
 import type { RequestOutcome } from "./share-request.ts";
 import type { NewTransition } from "./share-transitions.ts";
 import {

@@ -3,9 +3,9 @@
 import { pluralize } from "../../runtime/text/plain-text.ts";
 import type { UnsentForServer } from "../drivers/mount-driver.ts";
 import { otherRoute, type RouteName, routesOf } from "../share-spec.ts";
+import { type ConditionDraft, SHARE_CONDITIONS } from "./condition-rows.ts";
 import type { DecideInput } from "./decide-input.ts";
 import { answers, hostOf } from "./hosts.ts";
-import { type ConditionDraft, SHARE_CONDITIONS } from "./share-conditions.ts";
 import { NO_IDENTITY, type RelayObservation } from "./share-observation.ts";
 
 /**

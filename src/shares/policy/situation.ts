@@ -2,9 +2,9 @@
 // returns a new one, so a question has no effect on the next.
 import type { NextRun } from "../../reconcile/reconcile-loop.ts";
 import type { ShareMemory } from "../../reconcile/state-store.ts";
+import type { ConditionDraft } from "./condition-rows.ts";
 import type { DecideInput } from "./decide-input.ts";
 import type { ReconcileState } from "./reconcile-state.ts";
-import type { ConditionDraft } from "./share-conditions.ts";
 import { outcome, type RequestOutcome } from "./share-request.ts";
 import type { NewTransition } from "./share-transitions.ts";
 import type { Step } from "./step.ts";

@@ -1,8 +1,8 @@
 // Whether to wake a sleeping NAS: only if a person or a program asks for the share. Each demand sends three packets.
 import { ROUTE_NAMES } from "../share-spec.ts";
+import { type ConditionDraft, SHARE_CONDITIONS } from "./condition-rows.ts";
 import type { DecideInput } from "./decide-input.ts";
 import type { ReconcileState } from "./reconcile-state.ts";
-import { type ConditionDraft, SHARE_CONDITIONS } from "./share-conditions.ts";
 import { recheckAt, type Situation, setMemory, setState } from "./situation.ts";
 
 /** When the packets are sent, ms after the demand; several, because one may be lost. */

@@ -8,7 +8,7 @@ import { verifyReport, verifyShare } from "../../../src/daemon/control/verify.ts
 import type { ProbeReason } from "../../../src/network/probe/probe-result.ts";
 import { EMPTY_SHARE_MEMORY } from "../../../src/reconcile/state-store.ts";
 import type { ShareView } from "../../../src/shares/engine/share-cycle.ts";
-import { SHARE_CONDITIONS, type ShareConditionName } from "../../../src/shares/policy/share-conditions.ts";
+import { SHARE_CONDITIONS, type ShareConditionName } from "../../../src/shares/policy/condition-rows.ts";
 import { sampleBackend } from "../../api/sample-gateway.ts";
 import { goldenTests } from "../../support/golden.ts";
 import { answered, foundMount, probe, seenOf, specOf, viewOf, WALL_MS } from "../shares.ts";

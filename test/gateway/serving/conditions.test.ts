@@ -3,11 +3,11 @@ import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { AuditConfig, IncomingAuthConfig } from "../../../src/config/snapshot.ts";
-import type { BackendCondition } from "../../../src/gateway/backends/policy/backend-pool-contract.ts";
 import { buildCatalog } from "../../../src/gateway/catalog/build-catalog.ts";
 import { AuditFile, type AuditFileState } from "../../../src/gateway/middleware/audit-file.ts";
 import { entryPin } from "../../../src/gateway/pins/pinned-entry.ts";
 import type { PendingChange, PinsState } from "../../../src/gateway/pins/pins.ts";
+import type { GatewayCondition } from "../../../src/gateway/serving/condition-rows.ts";
 import { createGatewayConditions } from "../../../src/gateway/serving/gateway-conditions.ts";
 import type { GatewayConfig } from "../../../src/gateway/serving/gateway-contract.ts";
 import { createRules, type GatewayRules, NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
@@ -128,7 +128,7 @@ test("an unset token is named by its variable, and each condition keeps its star
 
 test("a failing listener and an unwritten audit are reported with their own start times", () => {
   const conditions = createGatewayConditions(() => 9_000);
-  const listening: BackendCondition = {
+  const listening: GatewayCondition = {
     code: "listen_failed",
     severity: "error",
     title: "busy",

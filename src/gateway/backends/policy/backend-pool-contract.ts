@@ -1,7 +1,9 @@
 // What the rest of the gateway sees of the backend pool.
+import type { ConditionText } from "../../../runtime/conditions.ts";
 import type { JsonObject, Reply } from "../../json-rpc.ts";
 import type { BackendCall, InitializeResult } from "../instance/backend-instance.ts";
 import type { LongWaits } from "../instance/pending.ts";
+import type { BackendConditionName } from "./condition-rows.ts";
 import type { FailbackPolicy } from "./route-memory.ts";
 
 export type BackendPhase =
@@ -15,11 +17,7 @@ export type BackendPhase =
   | "ShuttingDown";
 
 /** A lasting problem of one backend. Times are wall ms. */
-export interface BackendCondition {
-  readonly code: string;
-  readonly severity: "info" | "warning" | "error";
-  readonly title: string;
-  readonly hint: string | null;
+export interface BackendCondition extends ConditionText<BackendConditionName> {
   /** What it comes from, in words that do not name the backend. */
   readonly cause?: { readonly text: string; readonly hint: string | null };
   /** The required share that is away. */

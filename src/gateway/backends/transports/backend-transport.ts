@@ -54,7 +54,7 @@ export function transportFailure(
   return { kind, message, hint };
 }
 
-/** What the author of a server should change although it can be used. `backend-conditions.ts` has the words. */
+/** What the author of a server should change although it can be used. `policy/condition-rows.ts` has the words. */
 export type ServerQuirk =
   | "mixed_lines"
   | "spread_answers"

@@ -1,0 +1,96 @@
+// The lasting problems that a backend can have, in words.
+import { conditionRows } from "../../../runtime/conditions.ts";
+import { shellCommand } from "../../../runtime/text/plain-text.ts";
+import { missingHint, missingText } from "../../../secrets/reference.ts";
+
+const ALL_THE_SAME = "It still works here, but other clients fail. The author of the server should";
+
+/** Sign-ins have the words: they name the command that helps. */
+const asGiven = (title: string, hint: string) => [title, hint] as const;
+
+export const BACKEND_CONDITIONS = {
+  ...conditionRows("error", {
+    secret_missing: (name: string, missing: readonly string[]) => [
+      `backend ${name} cannot start: ${missingText(missing)}`,
+      missingHint(missing),
+    ],
+    not_running: (name: string, failure: string, advice: string) => [`backend ${name}: ${failure}`, advice],
+    circuit_open: (name: string, failures: number, failure: string, advice: string) => [
+      `backend ${name} failed ${failures} times in a row and is tried once a minute: ${failure}`,
+      `${asSentence(advice)} A change of its configuration, or \`${shellCommand`mountaineer backends restart ${name}`}\`, tries at once.`,
+    ],
+    login_needed: asGiven,
+    scopes_needed: asGiven,
+    token_not_renewed: asGiven,
+  }),
+  ...conditionRows("warning", {
+    share_away: (name: string, reason: string, hint: string) => [
+      `backend ${name} cannot work: ${reason}`,
+      hint,
+    ],
+    change_failed: (name: string, why: string, hint: string) => [
+      `backend ${name} keeps its old configuration: ${why}`,
+      hint,
+    ],
+    clients_not_running: (name: string, what: string, failure: string, advice: string) => [
+      `backend ${name}: ${what}: ${failure}`,
+      `${asSentence(advice)} It is tried again. A server of which only one copy can run needs instances = "shared".`,
+    ],
+    not_answering: (name: string, checks: number, hint: string | null) => [
+      `backend ${name} left ${checks} checks without an answer`,
+      hint,
+    ],
+    lists_stale: (name: string, reason: string) => [
+      `a list of backend ${name} cannot be read: ${reason}`,
+      "The gateway reads it again later. Until then clients get the list as it was last read; the other lists are up to date.",
+    ],
+    entries_withheld: (name: string, first: string, others: number) => [
+      `backend ${name}: ${first}${others === 0 ? "" : ` (and ${others} more, which the log names)`}`,
+      `Clients would refuse it, or the whole list for it. Have the server corrected, then \`${shellCommand`mountaineer backends restart ${name}`}\`.`,
+    ],
+  }),
+  ...conditionRows("info", {
+    never_sleeps: (name: string, obstacle: string) => [
+      `backend ${name} never sleeps: ${obstacle}`,
+      "Remove `start` and `stop_when_idle` there.",
+    ],
+    not_remembered: (name: string) => [
+      `backend ${name} runs at each start: its lists are too long to be remembered`,
+      null,
+    ],
+    kept_awake: (name: string, clients: number) => [
+      `backend ${name} is not stopped: ${clients === 1 ? "a client is" : `${clients} clients are`} subscribed to its resources`,
+      null,
+    ],
+    roots_shared: (name: string) => [
+      `backend ${name} asks each client for its folders (roots), and one process serves all clients`,
+      `This server shares one folder list between all your agents. Set instances = "per-client" for backend ${name}, and each client gets a separate process.`,
+    ],
+    mixed_lines: (name: string) => [
+      `backend ${name} writes other text, or several messages, on one line of its standard output`,
+      `${ALL_THE_SAME} end each message with a line feed, and write everything else to stderr.`,
+    ],
+    spread_answers: (name: string) => [
+      `backend ${name} spreads a message over several lines`,
+      `${ALL_THE_SAME} write each message on one line: JSON without indentation.`,
+    ],
+    framed_messages: (name: string) => [
+      `backend ${name} writes the length of each message ahead of it, as language servers do`,
+      `${ALL_THE_SAME} leave that out, and end each message with a line feed.`,
+    ],
+    no_numbers: (name: string) => [
+      `backend ${name} has answered with NaN or Infinity, which JSON does not have`,
+      "That call failed. The author of the server should write null in their place.",
+    ],
+    undeclared_lists: (name: string) => [
+      `backend ${name} offers tools, resources or prompts, but declares none of them`,
+      `${ALL_THE_SAME} name what it has (as "tools": {}) in the capabilities of its answer to initialize.`,
+    ],
+  }),
+};
+
+export type BackendConditionName = keyof typeof BACKEND_CONDITIONS;
+
+function asSentence(advice: string): string {
+  return advice.replace(/\.?$/, ".");
+}
