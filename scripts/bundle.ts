@@ -1,7 +1,6 @@
 // `npm run bundle`: makes the bundle, which needs no installed Node, and its installers. Writes into .tmp/bundle/out, or --output.
 // --platform NAME (again for more; default: this machine's); --only tar,run,deb,rpm,formula; --without-rclone or
-// --rclone FILE; --level OF COMPRESSION; --url ADDRESS of the archives, for the formula. Upgrades are accepted if signed with
-// MOUNTAINEER_RELEASE_KEY's private half, which scripts/release/sign.sh does.
+// --rclone FILE; --level OF COMPRESSION; --url ADDRESS of the archives, for the formula.
 
 import { mkdir, readFile } from "node:fs/promises";
 import path from "node:path";
@@ -27,7 +26,6 @@ const { values } = parseArgs({
 });
 const output = path.resolve(values.output);
 const wanted = values.only.split(",");
-const key = process.env["MOUNTAINEER_RELEASE_KEY"] || null;
 const manifest = JSON.parse(await readFile(path.join(root, "package.json"), "utf8")) as { version: string };
 const version = values.version ?? manifest.version;
 const epochSeconds = Number(
@@ -50,8 +48,8 @@ for (const platform of platforms) {
       : values["without-rclone"]
         ? null
         : await builtEngine(root, platform);
-  await composeFolder({ root, folder, platform, version, key, rclone, epochSeconds });
-  const source = { folder, output, platform, version, key, epochSeconds, level: Number(values.level) };
+  await composeFolder({ root, folder, platform, version, rclone, epochSeconds });
+  const source = { folder, output, platform, version, epochSeconds, level: Number(values.level) };
   const isLinux = platform.go.GOOS === "linux";
   if (wanted.includes("tar")) made.push(await tarXz(source));
   if (wanted.includes("run")) made.push(await selfExtracting(source));

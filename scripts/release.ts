@@ -3,8 +3,7 @@
 // upgraded and removed in bare systems (`release/roots.ts`), or in those that --root names; --keep leaves the
 // repositories in .tmp/release-roots. --platform NAME (again for more;
 // default: all that there are; rehearse: this machine's), --rclone FILE in place of the engine, --level OF COMPRESSION. make also
-// fills --site with the package repositories, whose key is MOUNTAINEER_ARCHIVE_KEY. GITHUB_REPOSITORY is named in what it makes;
-// MOUNTAINEER_RELEASE_KEY is the key that upgrades will be trusted by.
+// fills --site with the package repositories, whose key is MOUNTAINEER_ARCHIVE_KEY. GITHUB_REPOSITORY is named in what it makes.
 import path from "node:path";
 import { parseArgs } from "node:util";
 import { PLATFORMS } from "./bundle/platform-packages.ts";

@@ -29,7 +29,6 @@ export interface Source {
   readonly output: string;
   readonly platform: Platform;
   readonly version: string;
-  readonly key: string | null;
   readonly epochSeconds: number;
   /** Of all compression: 1, the fastest, to 9. */
   readonly level: number;

@@ -16,20 +16,18 @@ export interface Composed {
   readonly folder: string;
   readonly platform: Platform;
   readonly version: string;
-  /** The Ed25519 public key, in base64 (raw, 32 bytes), that upgrades must be signed with; null: none is accepted. */
-  readonly key: string | null;
   /** null: the bundle brings none. */
   readonly rclone: BuiltEngine | null;
   readonly epochSeconds: number;
 }
 
-/** What the programs know of how they were installed; read by src/cli/upgrade/bundle.ts. */
+/** What the programs know of how they were installed; read by src/cli/input/launcher-path.ts and self-extract.sh. */
 export function bundleText(
-  { version, platform, key }: Pick<Composed, "version" | "platform" | "key">,
+  { version }: Pick<Composed, "version">,
   tool: string | null,
   stable: string | null,
 ): string {
-  return `${JSON.stringify({ version, platform: platform.name, key, tool, stable }, null, 2)}\n`;
+  return `${JSON.stringify({ version, tool, stable }, null, 2)}\n`;
 }
 
 export async function composeFolder(composed: Composed): Promise<void> {

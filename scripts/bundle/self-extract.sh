@@ -56,7 +56,7 @@ unpack() {
   # Of two that unpack at once, the later one finds it there. A person's file of a newer version becomes the current one.
   "$new/$folder/dist/node" -e '
     const fs = require("node:fs");
-    const [from, base, name, switches] = process.argv.slice(1);
+    const [from, base, name] = process.argv.slice(1);
     const versionOf = (at) => JSON.parse(fs.readFileSync(`${at}/bundle.json`, "utf8")).version;
     try { fs.renameSync(from, `${base}/${name}`); } catch (error) { if (!fs.existsSync(`${base}/${name}`)) throw error; }
     const isOlder = () => {
@@ -67,20 +67,16 @@ unpack() {
         return (byRelease || compare(own[1] ?? "", now[1] ?? "")) < 0;
       } catch { return false; }
     };
-    if (switches === "" && !isOlder()) {
+    if (!isOlder()) {
       fs.symlinkSync(name, `${from}.link`);
       fs.renameSync(`${from}.link`, `${base}/current`);
     }
-  ' "$new/$folder" "$base" "${own##*/}" "${MOUNTAINEER_UNPACK-}" || fail "cannot place $own"
+  ' "$new/$folder" "$base" "${own##*/}" || fail "cannot place $own"
   rm -rf "$new"
   trap - EXIT HUP INT TERM
 }
 
 [ -x "$own/bin/mountaineer" ] || unpack
-if [ "${MOUNTAINEER_UNPACK-}" = only ]; then
-  printf '%s\n' "$own"
-  exit 0
-fi
 [ -O "$base" ] || fail "$base is not your own folder"
 if [ -x "$base/current/bin/mountaineer" ]; then own=$base/current; fi
 exec "$own/bin/mountaineer" "$@"

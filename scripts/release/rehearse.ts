@@ -38,7 +38,7 @@ export async function rehearse(rehearsal: Rehearsal): Promise<void> {
   const made: string[] = [];
   for (const { name, at } of TWICE) {
     const faked = faketime === null ? [] : [faketime, at];
-    made.push(await makeSigned(path.join(folder, name), rehearsal, version, keys, faked));
+    made.push(await makeSigned(path.join(folder, name), rehearsal, keys, faked));
     for (const check of Object.values(checksOf(path.join(folder, name), rehearsal, version, keys)))
       print(`${name}: ${(await check()).trim()}`);
   }
@@ -61,7 +61,6 @@ export async function rehearse(rehearsal: Rehearsal): Promise<void> {
 async function makeSigned(
   folder: string,
   { root, platforms, rclone, level }: Rehearsal,
-  version: string,
   keys: RehearsalKeys,
   faked: readonly string[],
 ): Promise<string> {
@@ -84,7 +83,7 @@ async function makeSigned(
   const faketime = { FAKETIME_DONT_FAKE_MONOTONIC: "1", NO_FAKE_STAT: "1" };
   const env = { ...keys.known, ...faketime, GITHUB_REPOSITORY: "example/mountaineer" };
   await run(program, args, { cwd: clone, env });
-  await run(path.join(root, "scripts/release/sign.sh"), [output, version], { env: keys.secret });
+  await run(path.join(root, "scripts/release/sign.sh"), [output], { env: keys.secret });
   await run(path.join(root, "scripts/release/sign-site.sh"), [site], { env: keys.secret });
   await rm(clone, { recursive: true });
   return folder;

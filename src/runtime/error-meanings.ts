@@ -34,7 +34,6 @@ export const ERROR_MEANINGS = {
   program_unavailable: "a required program cannot be started",
   registry_failed: "the registry of MCP servers did not answer as needed",
   rclone_refused: "rclone's release was not installed: it is not available, or not the pinned one",
-  upgrade_refused: "the upgrade was refused; the old version is still the current one",
   client_unreadable: "another program's file cannot be read or written, or has changed",
   backend_unknown: "no backend of that name is configured",
   group_unknown: "no group of that name is configured",

@@ -107,8 +107,6 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   },
   "mountaineer rclone install": { elsewhere: "test/rclone-release/install.test.ts" },
   "mountaineer rclone install ./rclone.zip": alone(/pins no checksum|cannot read/, 1),
-  "mountaineer upgrade ./mountaineer-0.2.0-linux-x64.run": alone(/git installed this Mountaineer/, 1),
-  "mountaineer upgrade --older ./mountaineer-0.1.0-linux-x64.run": alone(/git installed this Mountaineer/, 1),
   "mountaineer import claude": { elsewhere: "test/cli/clients/client-commands.test.ts" },
   "mountaineer import": { elsewhere: "test/cli/clients/client-commands.test.ts" },
   "mountaineer import ./mcp.json --yes": { elsewhere: "test/clients/connect.test.ts" },

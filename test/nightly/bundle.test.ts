@@ -2,7 +2,6 @@
 // machine with both hidden and Debian's rclone inside; MOUNTAINEER_BUNDLE=all builds rclone, and plays it in bare roots of
 // Debian 12 and 13. `npm run release -- rehearse` compares what two clones make.
 import assert from "node:assert/strict";
-import { generateKeyPairSync } from "node:crypto";
 import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -17,14 +16,6 @@ import { temporaryFolder } from "../support/temporary-folder.ts";
 const ROOT = path.resolve(import.meta.dirname, "../..");
 const STORY = path.join(import.meta.dirname, "programs/bundle-story.sh");
 const all = process.env["MOUNTAINEER_BUNDLE"] === "all";
-const keys = generateKeyPairSync("ed25519");
-const KEYS = {
-  MOUNTAINEER_RELEASE_KEY: keys.publicKey
-    .export({ format: "der", type: "spki" })
-    .subarray(-32)
-    .toString("base64"),
-  MOUNTAINEER_SIGNING_KEY: keys.privateKey.export({ format: "pem", type: "pkcs8" }).toString(),
-};
 const missing = process.getuid?.() === 0 ? (missingForPlainRig() ?? false) : "needs root";
 
 describe("one thing to install", { skip: missing, timeout: all ? 3_600_000 : 1_200_000 }, () => {
@@ -111,6 +102,5 @@ async function singleFile(output: string, version: string): Promise<void> {
   const here = await findProgram("rclone", (process.env["PATH"] ?? "").split(":"));
   const rclone = all || here === null ? [] : ["--rclone", here];
   const options = ["--output", output, "--only", "run", "--level", "1", "--version", version];
-  await run(process.execPath, ["scripts/bundle.ts", ...options, ...rclone], { cwd: ROOT, env: KEYS });
-  await run(path.join(ROOT, "scripts/release/sign.sh"), [output, version], { env: KEYS });
+  await run(process.execPath, ["scripts/bundle.ts", ...options, ...rclone], { cwd: ROOT });
 }

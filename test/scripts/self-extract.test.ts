@@ -27,7 +27,6 @@ async function fileOf(output: string, version: string, node: string = process.ex
     output,
     platform: PLATFORM,
     version,
-    key: null,
     epochSeconds: 0,
     level: 1,
   });

@@ -1,13 +1,8 @@
 // The commands about the service: `up`, `down` and `uninstall`.
 
-import { resolve } from "node:path";
-import { recoverFrom } from "../../runtime/errors.ts";
-import { printable } from "../../runtime/text/plain-text.ts";
 import { runMonitorCommand } from "../in-process/run-monitor.ts";
 import { command, JSON_OPTION } from "../input/command.ts";
 import { INTERVAL_RULE, intervalMs } from "../input/monitor-arguments.ts";
-import { showResult } from "../input/options.ts";
-import { findDaemon } from "../sessions/control-session.ts";
 
 export const upCommand = command("up", {
   summary: "start the daemon now and at every login",
@@ -104,41 +99,4 @@ export const monitorCommand = command("monitor", {
     "--unmount-on-exit": "unmount the shares when stopping; waits up to 10 s for unsent writes",
   },
   run: (context, given) => runMonitorCommand(context, { ...given, intervalMs: given.interval }),
-});
-
-export const upgradeCommand = command("upgrade", {
-  summary: "upgrade to a newer version, without an outage",
-  description:
-    "Takes a release's single file, with its signature next to it (FILE.sig). Keeps both versions; the daemon " +
-    "hands over to the new one as `mountaineer restart` does, and no session ends. Downloads nothing. If dpkg, " +
-    "rpm, Homebrew or npm installed Mountaineer, it shows how to upgrade with that.",
-  examples: {
-    "mountaineer upgrade ./mountaineer-0.2.0-linux-x64.run": "upgrade to this version",
-    "mountaineer upgrade --older ./mountaineer-0.1.0-linux-x64.run": "back to the previous one",
-  },
-  exits: { 1: "the file was refused, or the daemon did not hand over; the old version keeps running" },
-  takes: {
-    "<file>": "the release's single file",
-    "--older": "also allow an older version",
-  },
-  async run(context, { file, older: allowsDowngrade }) {
-    const { upgrade } = await import("../upgrade/upgrade.ts");
-    const { handOver } = await import("./restart.ts");
-    let served = false;
-    const done = await upgrade(context, {
-      file: resolve(file),
-      allowsDowngrade,
-      async handOver() {
-        if ((await findDaemon(context).catch(recoverFrom("daemon_unreachable", null))) === null) return;
-        await handOver(context);
-        served = true;
-      },
-    });
-    showResult(
-      context,
-      { ...done, served },
-      () =>
-        `version ${printable(done.to)} is current, before it ${printable(done.from)}${served ? "; the daemon has handed over to it" : ""}\n`,
-    );
-  },
 });

@@ -1,13 +1,6 @@
 // How this Mountaineer gets a newer version: that depends on what installed it.
 import { type Bundle, packageRoot, readBundle } from "./launcher-path.ts";
 
-interface Upgrade {
-  /** What installed it: "npm", "git", a package manager; null: a person did. */
-  readonly by: string | null;
-  /** What a person types. */
-  readonly command: string;
-}
-
 const OF_TOOLS: Readonly<Record<string, string>> = {
   npm: "npm install --global mountaineerd@latest, then mountaineer restart",
   git: "git pull && npm ci, then mountaineer restart",
@@ -16,11 +9,10 @@ const OF_TOOLS: Readonly<Record<string, string>> = {
   brew: "brew upgrade mountaineer, then mountaineer restart",
 };
 
-/** `bundle`: null for a checkout or npm's package, at `root`. */
-export function howToUpgrade(bundle: Bundle | null = readBundle(), root = packageRoot()): Upgrade {
+/** Returns what a person does. `bundle`: null for a checkout or npm's package, at `root`. */
+export function howToUpgrade(bundle: Bundle | null = readBundle(), root = packageRoot()): string {
   const by = bundle === null ? (root.includes("/node_modules/") ? "npm" : "git") : bundle.tool;
-  if (by !== null) return { by, command: OF_TOOLS[by] ?? `use ${by}, then mountaineer restart` };
-  if (bundle?.current === null)
-    return { by, command: "unpack the newer one next to this folder, and run that" };
-  return { by, command: "mountaineer upgrade FILE, with the newer version's .run file" };
+  if (by !== null) return OF_TOOLS[by] ?? `use ${by}, then mountaineer restart`;
+  if (bundle?.current === null) return "unpack the newer one next to this folder, and run that";
+  return "start the newer version's .run file once, then mountaineer restart";
 }

@@ -4,15 +4,10 @@ import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { jsonObject } from "../../runtime/text/json-object.ts";
 
-/** The content of `bundle.json`: how the bundle was installed, and how it is upgraded. */
+/** The content of `bundle.json`: how the bundle was installed. */
 export interface Bundle {
   /** The bundle's folder, absolute. */
   readonly root: string;
-  readonly version: string;
-  /** Platform and architecture in Node's words: "linux-x64". */
-  readonly platform: string;
-  /** The raw Ed25519 key of signed upgrades, base64; null if the bundle takes no upgrades. */
-  readonly key: string | null;
   /** The package manager that installed the bundle: "dpkg", "rpm", "brew"; null if a person did. */
   readonly tool: string | null;
   /** The path of a link that leads to the current version; null if this bundle has no such link. */
@@ -47,8 +42,7 @@ export function readBundle(root = packageRoot()): Bundle | null {
   const beside = join(root, "..", "current");
   const isOneOfMany = VERSION_FOLDER.test(basename(root)) && existsSync(join(beside, "bundle.json"));
   const current = text("stable") ?? (isOneOfMany ? beside : null);
-  const [version, platform] = [text("version") ?? "", text("platform") ?? ""];
-  return { root, version, platform, key: text("key"), tool: text("tool"), current };
+  return { root, tool: text("tool"), current };
 }
 
 export function launcherPath(): string {

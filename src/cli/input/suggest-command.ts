@@ -87,7 +87,7 @@ const MEANT: Readonly<Record<string, Readonly<Record<string, string>>>> = {
 
 /** Returns the hint for `word` typed after the command group `group` ("": no group); null if there is no hint. */
 export function suggestCommand(group: string, word: string): string | null {
-  if (group === "" && word === "update") return howToUpgrade().command;
+  if (group === "" && ["update", "upgrade"].includes(word)) return howToUpgrade();
   const hints = Object.entries(Object.hasOwn(MEANT, group) ? (MEANT[group] ?? {}) : {});
   return hints.find(([, words]) => words.split(" ").includes(word))?.[0] ?? null;
 }

@@ -27,7 +27,7 @@ import { statusCommand } from "../commands/status.ts";
 import { switchCommand } from "../commands/switch.ts";
 import { callCommand, TOOLS_COMMANDS } from "../commands/tools.ts";
 import { adminCommand, menubarCommand, openCommand, tuiCommand } from "../commands/tui.ts";
-import { downCommand, monitorCommand, uninstallCommand, upCommand, upgradeCommand } from "../commands/up.ts";
+import { downCommand, monitorCommand, uninstallCommand, upCommand } from "../commands/up.ts";
 import { whyCommand } from "../commands/why.ts";
 import type { CommandDefinition, CommandGroup, GroupedCommands } from "../input/command.ts";
 
@@ -98,7 +98,7 @@ export const SECTIONS: readonly CommandSection[] = [
     heading: "Many machines:",
     entries: [FLEET_COMMANDS, FLEET_KEYS_COMMANDS],
   },
-  { heading: "More:", entries: [completionsCommand, upgradeCommand, uninstallCommand] },
+  { heading: "More:", entries: [completionsCommand, uninstallCommand] },
 ];
 
 export const COMMANDS: readonly CommandDefinition[] = SECTIONS.flatMap(({ entries }) =>
