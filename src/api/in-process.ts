@@ -63,8 +63,8 @@ export interface MonitorOptions {
   readonly neededPrograms: readonly string[];
   /** The page's files; absent: there is no page. */
   readonly page?: PageFiles | undefined;
-  /** The process that reads the configuration, already started. */
-  readonly reader: ReaderProcess;
+  /** The process that reads the configuration, already started; null: it may not be needed. */
+  readonly reader: ReaderProcess | null;
   /**
    * When it aborts, the daemon stops gracefully: it begins no new steps, and steps under way finish within 5
    * s.

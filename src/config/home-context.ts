@@ -81,6 +81,11 @@ export async function normalizeHome(environment: Record<string, string | undefin
   if (home === usual || (await real(home)) === (await real(usual))) delete environment["MOUNTAINEER_HOME"];
 }
 
+/** The file of the configuration that was checked last (checked-config.ts). */
+export function checkedConfigPath(home: string): string {
+  return join(home, "checked.sealed");
+}
+
 /** The format that a file's extension names; rejects other extensions with `config_unreadable`. */
 export function configFormat(path: string): ConfigFormat {
   const extension = extname(path).toLowerCase();

@@ -25,9 +25,11 @@ import { acquireHomeLock, type HomeLock, homeLost } from "../runtime/process/hom
 import { findServiceSupervisor, type ServiceSupervisor } from "../runtime/process/service-supervisor.ts";
 import { type Clock, isoTime, settlesWithin, systemClock } from "../runtime/time/clock.ts";
 import { packageVersion } from "../runtime/version.ts";
+import { openSealedFile } from "../secrets/sealed-file.ts";
 import { startProber } from "../shares/prober/prober-process.ts";
 import { openApprovals } from "./approvals/start-approvals.ts";
 import { openBackendSignIn } from "./backend-sign-in.ts";
+import { openCheckedConfig } from "./compose/checked-config.ts";
 import { wantsGateway } from "./compose/gateway-config.ts";
 import { openHome, type RejectedFile } from "./compose/home.ts";
 import { logFilePath, logLevel } from "./compose/log-settings.ts";
@@ -50,6 +52,10 @@ const LOCK_WAIT_MS = 10_000;
 const COMMANDS_MS = 5_000;
 /** How long a handover waits until the daemon's note is written, ms. Limited because the disk may not answer. */
 const INFO_MS = 1_000;
+/** The deadline of the keyring, ms: reading the configuration takes less. */
+const KEY_MS = 1_000;
+/** When the configuration is kept for the next start, ms after this one: later than clients wait for. */
+const KEEP_MS = 1_000;
 /** Time that calls in flight in this daemon get after the successor has ended, ms. */
 const ORPHANED_MS = 3_000;
 
@@ -104,8 +110,7 @@ async function run(options: RunOptions): Promise<void> {
     // Checked before anything starts: a daemon without its socket would mount shares that no command can
     // control.
     await requireSocketPlace(home);
-    const homeContext = findHomeContext({ ...environment, MOUNTAINEER_HOME: home });
-    const { userHome } = homeContext;
+    const { userHome } = findHomeContext({ ...environment, MOUNTAINEER_HOME: home });
     const filePath = logFilePath({ home, userHome, environment });
     const level = logLevel(environment);
     // A home that was moved or removed must not be created again.
@@ -116,6 +121,10 @@ async function run(options: RunOptions): Promise<void> {
     const approvals = openApprovals({ home, clock, environment }, signal);
     approvals.catch(() => {});
     const isFirst = predecessor === null;
+    const sealing = openSealedFile({ home, clock, environment, name: "checked" });
+    const checkedKey = async (makes: boolean): Promise<string | null> =>
+      (await approvals).loaded.kind === "known" ? sealing.key({ deadlineMs: KEY_MS }, makes) : null;
+    const checked = openCheckedConfig({ home, key: checkedKey });
     let ahead: ReaderProcess | null = options.reader;
     const startReader = (): ReaderProcess => {
       const reader = ahead?.isRunning === true ? ahead : startReaderProcess(clock);
@@ -127,10 +136,19 @@ async function run(options: RunOptions): Promise<void> {
     const fallsBack = isFirst || predecessor.isNeeded;
     // The disk may hang, so a stop ends the wait.
     const opened = await unlessAborted(
-      openHome({ home, configPath, environment, writesStarter: isFirst, fallsBack, clock, startReader }),
+      openHome({
+        home,
+        configPath,
+        environment,
+        writesStarter: isFirst,
+        fallsBack,
+        clock,
+        startReader,
+        checked,
+      }),
       signal,
     );
-    const { snapshot, rejected } = opened;
+    const { snapshot, rejected, homeContext } = opened;
     logOpened(opened, logger);
     const hasShares = snapshot.config.shares.length > 0;
     const prober = stack.use(startProber({ clock, logger, startsAhead: hasShares }));
@@ -190,6 +208,8 @@ async function run(options: RunOptions): Promise<void> {
     );
     const isLocked = (): boolean => homeLock?.isLocked === true;
     const daemonLog = createLogReader(filePath, clock);
+    const keepChecked = (): void => void (isLocked() && checked.keep(snapshot, homeContext));
+    if (rejected === null) stack.use(clock.setTimer(KEEP_MS, keepChecked));
     await serve(options, {
       service,
       httpApi,

@@ -29,7 +29,7 @@ const ENDS_WITHIN_MS = 10_000;
  * The keys that seal pins, approvals and others; they are removed separately, because the list of secrets does not
  * contain them.
  */
-const SEALING_KEYS = ["_seal-pins", "_seal-approvals", "_seal-names", "_seal-lists"];
+const SEALING_KEYS = ["_seal-pins", "_seal-approvals", "_seal-names", "_seal-lists", "_seal-checked"];
 
 /** The folders that Mountaineer makes in a home. */
 const FOLDERS = [
@@ -43,7 +43,7 @@ const FILES = [
   "(?:aliases|carry-proof|daemon|route-overrides|lock|management|secrets|state|timeline)\\.json",
   "(?:audit|sessions)\\.jsonl",
   "(?:fleet\\.|fleet-keys\\.|secrets\\.)?lock\\.db",
-  "(?:approvals|lists|names|pins)\\.(?:key|sealed)",
+  "(?:approvals|checked|lists|names|pins)\\.(?:key|sealed)",
   "mountaineer\\.(?:log|sock)|mcp\\.sock|open\\.html",
   "carrier/(?:carrier\\.log|control\\.sock|lock\\.db|(?:socket|state)\\.json)",
   "carrier/program-[0-9a-f]+/(?:carrier\\.mjs|(?:keep|run)\\.sh)",

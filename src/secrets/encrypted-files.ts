@@ -87,14 +87,14 @@ export function openEncryptedFiles({ folder, store, clock }: EncryptedFilesOptio
       if (text === null) return null;
       const key = await readKey(signal);
       if (key === null) throw unavailable("never", `its key, the secret ${ENCRYPTION_KEY}, is gone`);
-      return decrypted(name, text, key);
+      return decryptText(name, text, key);
     },
     /** Writes a file; durable when it resolves. Rejects with `secret_unavailable`. */
     async write(name: string, text: string, signal: AbortSignal): Promise<void> {
       const key = await keyForWriting(signal);
       const path = pathOf(name);
       try {
-        await keepPrivateFile(path, encrypted(name, text, key), { mode: 0o600 });
+        await keepPrivateFile(path, encryptText(name, text, key), { mode: 0o600 });
       } catch (error) {
         throw unavailable("later", `${path} cannot be written: ${errorText(error)}`, error);
       }
@@ -112,8 +112,11 @@ export function openEncryptedFiles({ folder, store, clock }: EncryptedFilesOptio
   };
 }
 
-/** The name is authenticated together with the text, so that no file can take the place of another. */
-function encrypted(name: string, text: string, key: Buffer): string {
+/**
+ * The text of an encrypted file. `key`: 32 bytes. The name is authenticated together with the text, so that no file can
+ * take the place of another.
+ */
+export function encryptText(name: string, text: string, key: Buffer): string {
   const iv = randomBytes(IV_BYTES);
   const cipher = createCipheriv("aes-256-gcm", key, iv, { authTagLength: TAG_BYTES });
   cipher.setAAD(Buffer.from(name));
@@ -122,7 +125,8 @@ function encrypted(name: string, text: string, key: Buffer): string {
   return `${JSON.stringify({ version: VERSION, sealed: whole })}\n`;
 }
 
-function decrypted(name: string, text: string, key: Buffer): string {
+/** Throws `secret_unavailable`: another key, name or program made the text. */
+export function decryptText(name: string, text: string, key: Buffer): string {
   const { version, sealed: whole } = jsonObject(text) ?? {};
   if (version !== VERSION || typeof whole !== "string") {
     throw unavailable("never", "it is not a file that this version can open");

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
-import { readConfigBytes } from "../../src/config/read/load.ts";
+import { readConfigBytes } from "../../src/config/read/config-bytes.ts";
 import type { SyncSettings } from "../../src/config/snapshot.ts";
 import { noopLogger } from "../../src/runtime/log/log.ts";
 import { type ConfigWatcher, createConfigWatcher } from "../../src/sync/config-watcher.ts";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { chmod, mkdir, rename, rm, stat, symlink, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
-import { readConfigBytes } from "../../src/config/read/load.ts";
+import { readConfigBytes } from "../../src/config/read/config-bytes.ts";
 import { QUIET_MS, SAFETY_POLL_MS, startDetector } from "../../src/sync/detector.ts";
 import { systemFolderEvents } from "../../src/sync/folder-events.ts";
 import type { Detection } from "../../src/sync/sync-settings.ts";

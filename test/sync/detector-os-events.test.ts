@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { mkdir, rename, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
-import { readConfigBytes } from "../../src/config/read/load.ts";
+import { readConfigBytes } from "../../src/config/read/config-bytes.ts";
 import { QUIET_MS, SAFETY_POLL_MS, startDetector } from "../../src/sync/detector.ts";
 import {
   createFolderBell,

@@ -3,7 +3,7 @@
 import { connectToDaemon } from "../../api/client/client.ts";
 import { fullName } from "../../api/contract/tool-changes.ts";
 import { findHomeContext, locateConfig } from "../../config/home-context.ts";
-import { readConfigIfPresent } from "../../config/read/load.ts";
+import { readConfigIfPresent } from "../../config/read/config-bytes.ts";
 import { parseToml } from "../../config/read/toml-text.ts";
 import { storedNamesIn } from "../../config/secret-names.ts";
 import { AUTO_ROUTE } from "../../config/values/backend-names.ts";

@@ -1,8 +1,9 @@
 // Runs the daemon in this process, and passes SIGHUP to the daemon. The daemon's code is loaded on demand.
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { enableCompileCache } from "node:module";
 import { dirname, extname, join } from "node:path";
 import type { MonitorOptions } from "../../api/in-process.ts";
+import { checkedConfigPath } from "../../config/home-context.ts";
 import { startReaderProcess } from "../../config/worker/reader-process.ts";
 import { RCLONE_BESIDE } from "../../rclone-release/installed.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
@@ -18,7 +19,7 @@ export async function runMonitorCommand(
   // Registered before anything else, because an unhandled SIGHUP would end a daemon that is starting.
   const reloadRequests = listenForHangups(process);
   // The reader process starts while the daemon's code is loaded.
-  const reader = startReaderProcess(systemClock);
+  const reader = existsSync(checkedConfigPath(home)) ? null : startReaderProcess(systemClock);
   try {
     keepCompiledCode(import.meta.filename);
     const [{ runMonitor }, { builtPage }] = await Promise.all([
@@ -41,7 +42,7 @@ export async function runMonitorCommand(
     });
   } finally {
     // The daemon may have failed before it took over the reader, so the reader is ended here.
-    reader.end();
+    reader?.end();
   }
   return 0;
 }

@@ -10,7 +10,7 @@ import {
   locateConfig,
   noFileAt,
 } from "../../config/home-context.ts";
-import { readConfigIfPresent } from "../../config/read/load.ts";
+import { readConfigIfPresent } from "../../config/read/config-bytes.ts";
 import type { ConfigFormat } from "../../config/snapshot.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { ensurePrivateFolder } from "../../runtime/files/durable-file.ts";

@@ -1,12 +1,8 @@
 // Turns a file's bytes into a checked snapshot, or into the list of everything wrong with it.
 
-import { constants } from "node:fs";
-import { type FileHandle, open, readlink } from "node:fs/promises";
 import { join } from "node:path";
-import { errorText, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import { requireResponsiveDisk } from "../../runtime/process/responsive-disk.ts";
-import { shellCommand } from "../../runtime/text/plain-text.ts";
 import { routeKeys, routesOf } from "../backend-routes.ts";
 import { configFormat, type HomeContext } from "../home-context.ts";
 import { accessWarnings } from "../reachable-paths.ts";
@@ -29,9 +25,10 @@ import {
 } from "../values/mistakes.ts";
 import { isWithin } from "../values/paths.ts";
 import { define, emptyTable } from "../values/table.ts";
+import { readConfigBytes } from "./config-bytes.ts";
 import { configWarnings, engineConfig } from "./normalize.ts";
 import { ruleFindings } from "./rules.ts";
-import { decodeText, LARGEST_FILE_BYTES, type ParsedText, textPositions } from "./source-text.ts";
+import { decodeText, type ParsedText, textPositions } from "./source-text.ts";
 import { asTable } from "./tables.ts";
 import { parseToml } from "./toml-text.ts";
 import { valueFindings } from "./value-findings.ts";
@@ -188,60 +185,6 @@ export async function parseConfig(
     return { ok: true, snapshot: deepFreeze(snapshot) };
   }
   return { ok: false, mistakes: await locateMistakes({ path, text, parsed, findings }) };
-}
-
-const CHUNK_BYTES = 64 * 1024;
-
-async function readAtMost(file: FileHandle, limit: number): Promise<Uint8Array> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  while (length < limit) {
-    const chunk = Buffer.alloc(Math.min(CHUNK_BYTES, limit - length));
-    const { bytesRead } = await file.read(chunk, 0, chunk.length, length);
-    if (bytesRead === 0) break;
-    chunks.push(chunk.subarray(0, bytesRead));
-    length += bytesRead;
-  }
-  return Buffer.concat(chunks);
-}
-
-/** Reads the file's bytes, at most one more than is allowed. Rejects with `config_unreadable`. */
-export async function readConfigBytes(path: string): Promise<Uint8Array> {
-  try {
-    // Without O_NONBLOCK, opening a pipe would wait for its writer.
-    await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
-    const status = await file.stat();
-    if (!status.isFile()) {
-      const message = `${path} is ${status.isDirectory() ? "a folder" : "a pipe or device"}, not a file`;
-      const hint = `move it away, and put the file there: ${shellCommand`mv ${path} ${`${path}.away`}`}`;
-      throw new MountaineerError("config_unreadable", message, { hint });
-    }
-    return await readAtMost(file, LARGEST_FILE_BYTES + 1);
-  } catch (error) {
-    if (error instanceof MountaineerError) throw error;
-    const isMissing = systemErrorCode(error) === "ENOENT";
-    const target = isMissing ? await readlink(path).catch(() => null) : null;
-    const [what, hint] =
-      target === null
-        ? [
-            `cannot be read: ${errorText(error)}`,
-            isMissing ? `${shellCommand`mountaineer init --config ${path}`} writes one to begin with` : null,
-          ]
-        : [`is a link to ${target}, which is not there`, "put the file there, or remove the link"];
-    const details = { cause: error, retry: "later", hint } as const;
-    throw new MountaineerError("config_unreadable", `${path} ${what}`, details);
-  }
-}
-
-/** Reads the file as `readConfigBytes` does, if its disk answers; null if there is no file. */
-export async function readConfigIfPresent(path: string): Promise<Uint8Array | null> {
-  try {
-    await requireResponsiveDisk(path);
-    return await readConfigBytes(path);
-  } catch (error) {
-    if (error instanceof MountaineerError && systemErrorCode(error.cause) === "ENOENT") return null;
-    throw error;
-  }
 }
 
 /** Reads and checks a configuration. Errors are a result; an unreadable file rejects with `config_unreadable`. */

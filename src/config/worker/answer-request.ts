@@ -7,7 +7,8 @@ import { requestedEdit } from "../edit/key-path.ts";
 import { type SavedConfig, saveContent, saveEdit } from "../edit/save.ts";
 import { writeStarter } from "../edit/starter.ts";
 import { whySuspect } from "../history/suspect-file.ts";
-import { parseConfig, readConfigBytes } from "../read/load.ts";
+import { readConfigBytes } from "../read/config-bytes.ts";
+import { parseConfig } from "../read/load.ts";
 import type { WorkerReply, WorkerRequest } from "./worker-messages.ts";
 
 /** Longest wait for another program, ms: a request must be answered within 10 s. */

@@ -14,10 +14,11 @@ import { type ConfigMistake, mistakesError } from "../../config/values/mistakes.
 import { loadConfigInChild } from "../../config/worker/load-in-child.ts";
 import type { StartReader } from "../../config/worker/reader-process.ts";
 import type { LoadedByWorker } from "../../config/worker/worker-messages.ts";
-import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import { errorText, isOwnError, MountaineerError, recoverFrom } from "../../runtime/errors.ts";
 import { exposureOf, ownIdentity } from "../../runtime/files/exposure.ts";
 import { requireResponsiveDisk } from "../../runtime/process/responsive-disk.ts";
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";
+import type { CheckedConfig } from "./checked-config.ts";
 
 /** A configuration file that has errors or cannot be read; the newest accepted content runs instead. */
 export interface RejectedFile {
@@ -51,6 +52,8 @@ interface OpenOptions {
   /** Loads the newest accepted content instead of a file that has errors or cannot be read. */
   readonly fallsBack?: boolean;
   readonly clock?: Clock;
+  /** Default: the file is read and checked. */
+  readonly checked?: CheckedConfig | undefined;
   /** Default: each read starts its own process. */
   readonly startReader?: StartReader;
 }
@@ -68,6 +71,9 @@ export async function openHome(options: OpenOptions): Promise<OpenedHome> {
   const inode = exists ? null : undefined;
   const request = { path, homeContext, content, writeStarter: writesStarter && !exists, inode };
   const answer = exists ? requireResponsiveDisk(path) : Promise.resolve();
+  const known = answer.then(() => (exists ? options.checked?.find(path, homeContext) : null));
+  const snapshot = await known.catch(recoverFrom(isOwnError, null));
+  if (snapshot) return { homeContext, snapshot, rejected: null, starterWritten: false };
   const read = await answer.then(() => load(request, options)).catch(unreadableFile);
   const isUnreadable = read instanceof MountaineerError;
   if (!isUnreadable && read.loaded.ok && read.held === null) {

@@ -18,8 +18,8 @@ import {
 } from "../../clients/connection-plan.ts";
 import { readRecord } from "../../clients/connection-record.ts";
 import { findHomeContext, locateConfig } from "../../config/home-context.ts";
+import { readConfigIfPresent } from "../../config/read/config-bytes.ts";
 import { textValues } from "../../config/read/file-values.ts";
-import { readConfigIfPresent } from "../../config/read/load.ts";
 import { errorText, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
 import { entryExists } from "../../runtime/files/durable-file.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
