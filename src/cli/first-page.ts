@@ -4,7 +4,7 @@ import { renderStatus } from "../api/views/status-view.ts";
 import { paintFor } from "../runtime/text/paint.ts";
 import { columns, padded } from "../runtime/text/plain-text.ts";
 import { packageVersion } from "../runtime/version.ts";
-import type { CommandContext } from "./input/command.ts";
+import type { CommandContext, Terminal } from "./input/command.ts";
 import { show } from "./sessions/control-session.ts";
 
 const FIRST_COMMANDS = [
@@ -26,7 +26,7 @@ function isNothing({ global, shares, gateway }: StatusReport): boolean {
   return global.pid === null && shares.length === 0 && gateway === undefined;
 }
 
-function firstPage({ stdoutStyle }: CommandContext): string {
+function firstPage({ stdoutStyle }: Terminal): string {
   const paint = paintFor(stdoutStyle);
   const width = Math.max(...FIRST_COMMANDS.map(([command]) => columns(command)));
   return [

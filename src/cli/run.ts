@@ -7,7 +7,7 @@ import { paintFor, type TerminalStyle } from "../runtime/text/paint.ts";
 import { printable, printableJson } from "../runtime/text/plain-text.ts";
 import { systemClock } from "../runtime/time/clock.ts";
 import { actAsOwner } from "./input/act-as-owner.ts";
-import type { CommandContext, MakeContext } from "./input/command.ts";
+import type { CommandContext, MakeContext, Signals } from "./input/command.ts";
 import { readMonitorArguments } from "./input/monitor-arguments.ts";
 import type { StandardInput } from "./input/standard-input.ts";
 import { runPlainCommand } from "./program/plain-commands.ts";
@@ -17,8 +17,6 @@ const SIGNAL_EXITS = { SIGINT: 130, SIGTERM: 143 } as const;
 /** How long a command may take to end after a second signal, ms. */
 const FORCED_END_MS = 300;
 const FLUSH_DEADLINE_MS = 1_000;
-
-type Signals = Pick<CommandContext, "signal" | "forceSignal" | "yieldInterrupts">;
 
 interface Output {
   readonly isTTY?: boolean;

@@ -22,7 +22,7 @@ import { findHomeContext } from "../../config/home-context.ts";
 import { textValues } from "../../config/read/file-values.ts";
 import { printable } from "../../runtime/text/plain-text.ts";
 import { hasOutcome } from "../edits/backend-outcome.ts";
-import type { CommandContext } from "../input/command.ts";
+import type { CommandContext, Signals, Target, Terminal } from "../input/command.ts";
 import { confirms } from "../input/confirm.ts";
 import { launcherPath } from "../input/launcher-path.ts";
 import { doneLine, showJson, showResult } from "../input/options.ts";
@@ -46,7 +46,7 @@ interface ConnectOptions {
 }
 
 /** Prints the entry that a person can add to the client's file by hand. */
-export async function printEntry(context: CommandContext, options: ConnectOptions): Promise<number> {
+export async function printEntry(context: Terminal & Target, options: ConnectOptions): Promise<number> {
   const client = CLIENTS[options.client];
   const surroundings = surroundingsOf(context, options);
   const path = await clientFilePath(client, options.file, surroundings);
@@ -84,7 +84,7 @@ export async function connectClient(context: CommandContext, options: ConnectOpt
  * Undoes `connectClient`. Resolves with the exit code. Rejects with `client_unreadable`; nothing is written
  * then.
  */
-export async function disconnectClient(context: CommandContext, options: ConnectOptions): Promise<number> {
+export async function disconnectClient(context: Terminal & Target, options: ConnectOptions): Promise<number> {
   const plan = await planUndo(CLIENTS[options.client], surroundingsOf(context, options));
   const { client, path, text, after } = plan;
   const changed = after !== text;
@@ -96,7 +96,7 @@ export async function disconnectClient(context: CommandContext, options: Connect
 }
 
 export function surroundingsOf(
-  { home }: CommandContext,
+  { home }: Target,
   { file }: Pick<ConnectOptions, "file">,
 ): ConnectionSurroundings {
   const environment = process.env;
@@ -121,7 +121,7 @@ function knownBackends(context: CommandContext, title: string): KnownBackends {
  * Waits until the `wanted` backends have started or failed. Resolves with all backends that serve. Without a daemon,
  * starts them in this process.
  */
-function readyBackends(context: CommandContext, wanted: readonly string[]): Promise<readonly string[]> {
+function readyBackends(context: Target & Signals, wanted: readonly string[]): Promise<readonly string[]> {
   const { signal } = context;
   return withOperations(context, "look", async (call) => {
     const limits = { withinMs: START_WAIT_MS, signal };
@@ -134,19 +134,19 @@ function readyBackends(context: CommandContext, wanted: readonly string[]): Prom
   });
 }
 
-async function showAndConfirm(context: CommandContext, plan: ConnectionPlan, yes: boolean): Promise<boolean> {
+async function showAndConfirm(context: Terminal, plan: ConnectionPlan, yes: boolean): Promise<boolean> {
   if (context.json) return yes;
   context.print(renderDiff(await planDiff(plan), context.stdoutStyle));
   return yes || confirms(context, "Change it so?");
 }
 
-export function programOf({ home, configPath }: CommandContext): OwnProgram {
+export function programOf({ home, configPath }: Target): OwnProgram {
   return ownProgram({ launcher: launcherPath(), home, configPath, environment: process.env });
 }
 
 /** Returns `exit`. */
 function showChange(
-  context: CommandContext,
+  context: Terminal,
   { client, path }: ConnectionPlan,
   done: { readonly connected: boolean; readonly changed: boolean },
   exit = 0,
@@ -160,7 +160,7 @@ function showChange(
 
 /** The client that a typed name means; null: the person chose neither. Without a terminal, and with `yes`, it is not asked. */
 export async function meantClient(
-  context: CommandContext,
+  context: Terminal,
   name: ClientName,
   yes: boolean,
 ): Promise<ClientName | null> {

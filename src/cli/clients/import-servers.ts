@@ -29,7 +29,7 @@ import { openSecrets } from "../in-process/open.ts";
 import { makeToken } from "../init/gateway-token.ts";
 import { withBlocks } from "../init/init-text.ts";
 import { opening } from "../init/opening.ts";
-import type { CommandContext } from "../input/command.ts";
+import type { CommandContext, Terminal } from "../input/command.ts";
 import { confirms } from "../input/confirm.ts";
 import { showJson, showText } from "../input/options.ts";
 import { notifyUnlessApplied } from "../sessions/config-members.ts";
@@ -234,7 +234,7 @@ function nextStep([first, ...more]: readonly string[]): string {
 }
 
 /** What a yes would do, in one line, below the servers that it would not import. */
-function showSummary(context: CommandContext, draft: Draft): void {
+function showSummary(context: Terminal, draft: Draft): void {
   const { added, refused, files } = draft;
   const ready = added.filter(({ table }) => table["enabled"] !== false).length;
   const ofProjects = files.flatMap(({ elsewhere }) => elsewhere.flatMap(({ servers }) => servers)).length;
@@ -244,7 +244,7 @@ function showSummary(context: CommandContext, draft: Draft): void {
   );
 }
 
-function showRefused(context: CommandContext, { refused }: Draft): void {
+function showRefused(context: Terminal, { refused }: Draft): void {
   const { red, symbols } = paintFor(context.stdoutStyle);
   for (const { name, why } of refused)
     context.print(`${red(symbols.bad)} ${printable(name)}  not imported: ${printable(why)}\n`);
@@ -253,7 +253,7 @@ function showRefused(context: CommandContext, { refused }: Draft): void {
 const MOST_PROJECTS = 5;
 
 /** Names the servers that belong to other folders. */
-function showProjects(context: CommandContext, files: readonly FoundFile[]): void {
+function showProjects(context: Terminal, files: readonly FoundFile[]): void {
   const elsewhere = files.flatMap((file) => file.elsewhere);
   if (elsewhere.length === 0) return;
   const count = elsewhere.reduce((sum, { servers }) => sum + servers.length, 0);
@@ -264,7 +264,7 @@ function showProjects(context: CommandContext, files: readonly FoundFile[]): voi
   context.notify(`${whose}: ${shown.join(", ")}${more} (run import there, or with --projects)`);
 }
 
-function showImport(context: CommandContext, options: ImportOptions, draft: Draft, changed: boolean): number {
+function showImport(context: Terminal, options: ImportOptions, draft: Draft, changed: boolean): number {
   const { path, omitted, files, added, present, unsure, refused } = draft;
   if (context.json) {
     const report = {

@@ -9,7 +9,7 @@ import { type RegistryInput, type RegistryServer, readServerJson } from "../../r
 import { printable, shellWord } from "../../runtime/text/plain-text.ts";
 import { safeLine } from "../../runtime/text/safe-line.ts";
 import { openSecrets } from "../in-process/open.ts";
-import type { CommandContext } from "../input/command.ts";
+import type { CommandContext, Terminal } from "../input/command.ts";
 import { confirms } from "../input/confirm.ts";
 
 interface RegistryOrder {
@@ -70,7 +70,7 @@ function written(texts: ReadonlyMap<string, MadeText>): readonly (readonly [stri
 }
 
 async function showAndConfirm(
-  context: CommandContext,
+  context: Terminal,
   { name, version, description, isDeprecated }: RegistryServer,
   { command, url }: BackendInput,
   texts: ReadonlyMap<string, MadeText>,

@@ -7,7 +7,7 @@ import type { Paint } from "../../runtime/text/paint.ts";
 import { printable, shellCommand } from "../../runtime/text/plain-text.ts";
 import { openSignIn } from "../in-process/open.ts";
 import { BACKEND_OPTIONS } from "../input/backend-options.ts";
-import { type CommandContext, command, type GroupedCommands } from "../input/command.ts";
+import { type CommandContext, command, type GroupedCommands, type Terminal } from "../input/command.ts";
 import { doneLine, showResult, WAIT_OPTION } from "../input/options.ts";
 import { readFirstLine } from "../input/standard-input.ts";
 import { callDaemon } from "../sessions/control-session.ts";
@@ -262,7 +262,7 @@ const backendsLoginCommand = command("backends login", {
   },
 });
 
-function personAt(context: CommandContext, method: "browser" | "paste" | "device"): LoginPerson {
+function personAt(context: Terminal, method: "browser" | "paste" | "device"): LoginPerson {
   const { notify, stdin } = context;
   return {
     visit(address) {

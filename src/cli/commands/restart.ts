@@ -3,7 +3,7 @@
 import type { HandOverReport } from "../../api/contract/contract.ts";
 import { MountaineerError, recoverFrom } from "../../runtime/errors.ts";
 import { printable } from "../../runtime/text/plain-text.ts";
-import { type CommandContext, command } from "../input/command.ts";
+import { command, type Signals, type Target } from "../input/command.ts";
 import { doneLine, showResult } from "../input/options.ts";
 import { callDaemon, findDaemon } from "../sessions/control-session.ts";
 import { pollUntil } from "../sessions/poll-until.ts";
@@ -38,7 +38,7 @@ export const restartCommand = command("restart", {
  * `daemon_unreachable`, `handover_failed`.
  */
 export async function handOver(
-  context: CommandContext,
+  context: Target & Signals,
 ): Promise<HandOverReport & { readonly to: number; readonly ended?: number }> {
   const purpose = { intent: "change", so: "so none can hand over" } as const;
   const report = await callDaemon(context, purpose, "handOver", null);
@@ -47,7 +47,7 @@ export async function handOver(
 }
 
 /** Resolves with the pid of the new daemon, once it answers. */
-async function untilServed(context: CommandContext, { from }: HandOverReport): Promise<number> {
+async function untilServed(context: Target & Signals, { from }: HandOverReport): Promise<number> {
   const { signal } = context;
   const poll = async (): Promise<number> => {
     // The old daemon may accept the connection and end before the request.

@@ -5,7 +5,7 @@ import { MountaineerError } from "../../runtime/errors.ts";
 import { SECRET_NAME } from "../../runtime/text/name-forms.ts";
 import { shellCommand } from "../../runtime/text/plain-text.ts";
 import { openSecrets } from "../in-process/open.ts";
-import { type CommandContext, command, type GroupedCommands } from "../input/command.ts";
+import { type CommandContext, command, type GroupedCommands, type Terminal } from "../input/command.ts";
 import { doneLine, showResult } from "../input/options.ts";
 import { callDaemon } from "../sessions/control-session.ts";
 import { renderSecrets, storageName } from "../views/secret-view.ts";
@@ -60,7 +60,7 @@ const secretSetCommand = command("secret set", {
   },
 });
 
-function showAfar(context: CommandContext, done: string, change: OutputOf<"setSecret">): undefined {
+function showAfar(context: Terminal, done: string, change: OutputOf<"setSecret">): undefined {
   showResult(context, change, (paint) => [
     doneLine(paint, `${change.name} is ${done} there: ${storageName(change.kept)}`),
   ]);

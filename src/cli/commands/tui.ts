@@ -4,7 +4,7 @@ import { homedir, hostname, userInfo } from "node:os";
 import { dirname, resolve } from "node:path";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { daemonLogPath } from "../in-process/open.ts";
-import { type CommandContext, command } from "../input/command.ts";
+import { command, type Target, type Terminal } from "../input/command.ts";
 import { launcherPath } from "../input/launcher-path.ts";
 import { showResult } from "../input/options.ts";
 import { callDaemon } from "../sessions/control-session.ts";
@@ -181,7 +181,7 @@ export const menubarCommand = command("menubar", {
   },
 });
 
-async function install(context: CommandContext, folder: string | null): Promise<number> {
+async function install(context: Terminal & Target, folder: string | null): Promise<number> {
   const { installPlugin } = await import("../../menubar/swiftbar/install-plugin.ts");
   const { systemClock } = await import("../../runtime/time/clock.ts");
   const program = [...environmentArgs(context), launcherPath(), ...configArgs(context)];
@@ -199,11 +199,11 @@ async function install(context: CommandContext, folder: string | null): Promise<
  * The words before a command that SwiftBar runs, to set MOUNTAINEER_HOME there: SwiftBar does not have a
  * terminal's variables. Empty if the variable is not set.
  */
-function environmentArgs({ home }: CommandContext): string[] {
+function environmentArgs({ home }: Target): string[] {
   return process.env["MOUNTAINEER_HOME"] ? ["/usr/bin/env", `MOUNTAINEER_HOME=${home}`] : [];
 }
 
-function configArgs({ configPath }: CommandContext): string[] {
+function configArgs({ configPath }: Target): string[] {
   return configPath === null ? [] : ["--config", configPath];
 }
 

@@ -4,7 +4,7 @@ import type { AliasStatus } from "../../api/contract/contract.ts";
 import { nameKey, parseAliasName, parseSubpath, type TextReading } from "../../config/values/names.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { shellCommand } from "../../runtime/text/plain-text.ts";
-import type { CommandContext } from "../input/command.ts";
+import type { CommandContext, Signals, Target } from "../input/command.ts";
 import { editMembers, findAlias, findShare, readMembers } from "../sessions/config-members.ts";
 import { refuseToBeginAfresh, viewConfig } from "../sessions/config-session.ts";
 import { change, show } from "../sessions/control-session.ts";
@@ -76,6 +76,6 @@ export async function removeAlias(context: CommandContext, wanted: string): Prom
   return { name, path, kept: was?.link === "taken" };
 }
 
-export async function reconcileAliases(context: CommandContext): Promise<readonly AliasStatus[]> {
+export async function reconcileAliases(context: Target & Signals): Promise<readonly AliasStatus[]> {
   return (await change(context, "reconcileAliases", null)).aliases;
 }

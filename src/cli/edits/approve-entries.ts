@@ -5,7 +5,7 @@ import { refusalError } from "../../config/values/mistakes.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { paintFor, type TerminalStyle } from "../../runtime/text/paint.ts";
 import { printable } from "../../runtime/text/plain-text.ts";
-import type { CommandContext } from "../input/command.ts";
+import type { CommandContext, Terminal } from "../input/command.ts";
 import { isYes } from "../input/confirm.ts";
 import { doneLine, showResult, warningLine } from "../input/options.ts";
 import { callEdits, changeConfig } from "../sessions/config-session.ts";
@@ -100,7 +100,7 @@ function named(waiting: readonly WaitingEntryWire[], names: readonly string[]): 
 
 /** Resolves with the entries that the person approves. `all`: one question for all of them. */
 async function chosenBy(
-  context: CommandContext,
+  context: Terminal,
   shown: readonly WaitingEntryWire[],
   all: boolean,
 ): Promise<readonly WaitingEntryWire[]> {
@@ -114,7 +114,7 @@ async function chosenBy(
   return (await isApproved(context, `Approve all ${shown.length}?`)) ? shown : [];
 }
 
-async function isApproved({ prompt }: CommandContext, question: string): Promise<boolean> {
+async function isApproved({ prompt }: Terminal, question: string): Promise<boolean> {
   if (prompt === null) {
     throw new MountaineerError("usage", "there is no terminal to ask at; nothing was approved", {
       hint: "review it with: mountaineer approve --list; then add --yes",
@@ -123,7 +123,7 @@ async function isApproved({ prompt }: CommandContext, question: string): Promise
   return isYes(prompt, question, "no");
 }
 
-function showApproved(context: CommandContext, report: ApproveReport): void {
+function showApproved(context: Terminal, report: ApproveReport): void {
   const { approved, reload, now } = report;
   const count = now.waiting.length;
   const what =

@@ -22,7 +22,7 @@ import { findCommand } from "../../runtime/process/find-program.ts";
 import { printable, shellCommand } from "../../runtime/text/plain-text.ts";
 import { openSecrets } from "../in-process/open.ts";
 import { clientUrl, makeToken, tokenLines } from "../init/gateway-token.ts";
-import type { CommandContext } from "../input/command.ts";
+import type { CommandContext, Signals, Target, Terminal } from "../input/command.ts";
 import { isYes } from "../input/confirm.ts";
 import { showResult } from "../input/options.ts";
 import { editMembers, readMembers } from "../sessions/config-members.ts";
@@ -87,7 +87,7 @@ export async function addBackend(
 }
 
 /** Adds to an address without a path the path at which a server answers. */
-async function withPath(context: CommandContext, typed: BackendInput): Promise<BackendInput> {
+async function withPath(context: Terminal & Signals, typed: BackendInput): Promise<BackendInput> {
   const { url } = typed;
   if (url === null || !hasNoPath(url)) return typed;
   const answering = await findMcpAddress(url, context.signal);
@@ -171,7 +171,7 @@ async function change(
 }
 
 /** The program of the enabled backend, if it is not found; null if it is. A daemon reports that itself. */
-async function missingProgram(context: CommandContext, name: string): Promise<string | null> {
+async function missingProgram(context: Target & Signals, name: string): Promise<string | null> {
   const { backends } = await viewConfig(context, readMembers);
   const backend = backends.find((one) => one.name === name);
   if (backend?.enabled !== true || backend.connection.type !== "stdio") return null;
@@ -180,7 +180,7 @@ async function missingProgram(context: CommandContext, name: string): Promise<st
 }
 
 export function showChange(
-  context: CommandContext,
+  context: Terminal,
   { name, changed, runs, backend, missing, tokenLines: lines = [] }: BackendChange,
   done: string,
 ): number {
@@ -217,7 +217,7 @@ function otherConnection(
 }
 
 /** Rejects with `usage` if a backend has that name. */
-export async function requireFreeName(context: CommandContext, name: string): Promise<void> {
+export async function requireFreeName(context: Target & Signals, name: string): Promise<void> {
   await viewConfig(context, async (view) => refuseTwin(await readMembers(view), name));
 }
 
@@ -278,7 +278,7 @@ async function withoutTypedSecrets(
  * file.
  */
 async function refuseInArguments(
-  { prompt }: CommandContext,
+  { prompt }: Terminal,
   name: string,
   { command, url }: BackendInput,
 ): Promise<void> {

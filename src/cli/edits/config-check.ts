@@ -9,7 +9,7 @@ import { expandPath } from "../../config/values/paths.ts";
 import { ERROR_CODES, MountaineerError } from "../../runtime/errors.ts";
 import { printable, sharesAndBackends, shellCommand } from "../../runtime/text/plain-text.ts";
 import { openDoctor } from "../in-process/open.ts";
-import type { CommandContext } from "../input/command.ts";
+import type { CommandContext, Signals, Target } from "../input/command.ts";
 import { doneLine, showJson, showText, warningLine } from "../input/options.ts";
 import { requireNamedFile, viewConfig } from "../sessions/config-session.ts";
 import { show } from "../sessions/control-session.ts";
@@ -60,7 +60,7 @@ interface Checked {
 }
 
 async function warningsOf(
-  context: CommandContext,
+  context: Target & Signals,
   snapshot: ConfigSnapshot,
   daemon: DaemonClient | null,
 ): Promise<readonly { readonly path: string; readonly text: string; readonly hint: string | null }[]> {
@@ -80,13 +80,13 @@ async function warningsOf(
   return [...snapshot.warnings, ...foreseen];
 }
 
-async function checkFile({ home }: CommandContext, file: string): Promise<Checked> {
+async function checkFile({ home }: Target, file: string): Promise<Checked> {
   const homeContext = findHomeContext({ ...process.env, MOUNTAINEER_HOME: home });
   const path = resolve(expandPath(file, homeContext.userHome));
   return { path, loaded: await loadConfig(path, homeContext) };
 }
 
-function checkOwn(context: CommandContext): Promise<Checked> {
+function checkOwn(context: Target & Signals): Promise<Checked> {
   return viewConfig(context, async ({ path, homeContext, read, daemon }) => {
     await requireNamedFile(context, { path, read });
     const bytes = await read();
@@ -101,7 +101,7 @@ function checkOwn(context: CommandContext): Promise<Checked> {
 }
 
 /** Ids of entries that would wait if a daemon read the file now; empty if unknown. */
-async function waitingIn(context: CommandContext, daemon: DaemonClient | null): Promise<readonly string[]> {
+async function waitingIn(context: Target & Signals, daemon: DaemonClient | null): Promise<readonly string[]> {
   const { signal } = context;
   try {
     if (daemon !== null) return (await daemon.call("reload", { dry_run: true }, signal)).waiting ?? [];

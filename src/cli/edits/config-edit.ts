@@ -10,7 +10,7 @@ import { sha256Of } from "../../runtime/files/sha256.ts";
 import { type EditedCopy, openEditedCopy } from "../../runtime/process/editor.ts";
 import { paintFor } from "../../runtime/text/paint.ts";
 import { printable } from "../../runtime/text/plain-text.ts";
-import type { CommandContext } from "../input/command.ts";
+import type { CommandContext, Signals, Terminal } from "../input/command.ts";
 import { isYes } from "../input/confirm.ts";
 import { type ConfigView, changeConfig, viewConfig } from "../sessions/config-session.ts";
 import { decodedText } from "../sessions/config-text.ts";
@@ -67,7 +67,7 @@ async function firstText({ daemon, format }: ConfigView, signal: AbortSignal): P
 /**
  * Returns the copy as soon as it is valid; null if the copy is unchanged, "gone" if the editor removed or emptied it.
  */
-async function edited(context: CommandContext, draft: Draft): Promise<Uint8Array | null | "gone"> {
+async function edited(context: Terminal & Signals, draft: Draft): Promise<Uint8Array | null | "gone"> {
   const { view, begun, copy } = draft;
   for (;;) {
     const bytes = await editedCopy(context, copy);
@@ -84,7 +84,7 @@ async function edited(context: CommandContext, draft: Draft): Promise<Uint8Array
 }
 
 /** While the editor runs, Ctrl-C goes to it and does not end this command. */
-async function editedCopy(context: CommandContext, copy: EditedCopy): Promise<Uint8Array | null> {
+async function editedCopy(context: Terminal & Signals, copy: EditedCopy): Promise<Uint8Array | null> {
   using _interrupts = context.yieldInterrupts();
   return await copy.edit(context.signal);
 }

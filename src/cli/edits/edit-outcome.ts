@@ -2,7 +2,7 @@
 import type { EditReport, ReloadReport } from "../../api/contract/config.ts";
 import { mistakesError, refusalError } from "../../config/values/mistakes.ts";
 import { printable } from "../../runtime/text/plain-text.ts";
-import type { CommandContext } from "../input/command.ts";
+import type { Terminal } from "../input/command.ts";
 import { doneLine, showJson, showResult } from "../input/options.ts";
 import { notifyUnlessApplied } from "../sessions/config-members.ts";
 import { editExit, reloadExit, renderReload, type Staying } from "../views/reload-view.ts";
@@ -15,7 +15,7 @@ interface EditLines {
 }
 
 /** Prints the outcome and returns the exit code. Throws `config_invalid` with all errors. */
-export function showEdit(context: CommandContext, report: EditReport, lines: EditLines): number {
+export function showEdit(context: Terminal, report: EditReport, lines: EditLines): number {
   const { errors, changed, reload, path } = report;
   if (errors.length > 0 && !context.json) throw refusalError(errors);
   showResult(context, report, (paint) => [
@@ -35,7 +35,7 @@ export function showEdit(context: CommandContext, report: EditReport, lines: Edi
  * Prints the outcome and returns the exit code. `staying`: the names that a reload would not touch, shown for
  * a dry run. Throws `config_invalid` with all errors.
  */
-export function showReload(context: CommandContext, report: ReloadReport, staying: Staying): number {
+export function showReload(context: Terminal, report: ReloadReport, staying: Staying): number {
   if (context.json) showJson(context, report);
   else if (report.errors.length > 0) throw mistakesError(report.errors);
   else if (report.failure !== null) context.notify(`not reloaded: ${printable(report.failure)}`);

@@ -5,7 +5,7 @@ import type { FstabEntryControl } from "../../api/setup/fstab-entry.ts";
 import type { ShareConfig } from "../../config/snapshot.ts";
 import { printable, shellCommand, shellWord } from "../../runtime/text/plain-text.ts";
 import { openKernelLine } from "../in-process/open.ts";
-import type { CommandContext } from "../input/command.ts";
+import type { CommandContext, Target, Terminal } from "../input/command.ts";
 import { confirms } from "../input/confirm.ts";
 import { launcherPath } from "../input/launcher-path.ts";
 import { editMembers, findShare, readMembers } from "../sessions/config-members.ts";
@@ -45,7 +45,7 @@ export async function kernelShare(
 }
 
 async function writeLine(
-  context: CommandContext,
+  context: Terminal,
   { name }: ShareConfig,
   { line, save }: FstabEntryControl,
   { undo, yes }: KernelShareOptions,
@@ -63,7 +63,7 @@ async function writeLine(
 }
 
 function printSudo(
-  { home, command, configPath, print }: CommandContext,
+  { home, command, configPath, print }: Terminal & Target,
   { name }: ShareConfig,
   { line }: FstabEntryControl,
   undo: boolean,

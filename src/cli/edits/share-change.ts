@@ -12,7 +12,7 @@ import { entryExists, removeLinkTo } from "../../runtime/files/durable-file.ts";
 import { pluralize, printable, shellCommand } from "../../runtime/text/plain-text.ts";
 import { closestWord } from "../../runtime/text/suggest.ts";
 import { openMeeting, openSecrets } from "../in-process/open.ts";
-import type { CommandContext } from "../input/command.ts";
+import type { CommandContext, Signals, Target, Terminal } from "../input/command.ts";
 import { editMembers, findShare, readMembers } from "../sessions/config-members.ts";
 import { refuseToBeginAfresh, viewConfig } from "../sessions/config-session.ts";
 import { change, show } from "../sessions/control-session.ts";
@@ -50,7 +50,7 @@ export async function addShare(
 }
 
 /** Rejects with `usage` if the server says that it has no such share. */
-async function refuseDenied(context: CommandContext, entry: NewShare): Promise<void> {
+async function refuseDenied(context: Target & Signals, entry: NewShare): Promise<void> {
   const snapshot = await viewConfig(context, async (view) => {
     const { read, path, homeContext, format } = view;
     const { nas } = await readMembers(view);
@@ -201,7 +201,7 @@ async function notifyUnsent(
 }
 
 /** Prints on stderr the names of the kept secrets that nothing uses after the share's removal. */
-async function notifyUnused(context: CommandContext, names: readonly string[]): Promise<void> {
+async function notifyUnused(context: Terminal & Target, names: readonly string[]): Promise<void> {
   const { secrets, config_error: unknown } = await (await openSecrets(context)).list();
   if (unknown !== null) return;
   for (const { name, kept, used_by: users } of secrets) {

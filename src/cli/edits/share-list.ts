@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { ShareStatus } from "../../api/contract/contract.ts";
 import type { MountaineerConfig, RouteConfig } from "../../config/snapshot.ts";
 import { hostText } from "../../config/values/host-text.ts";
-import type { CommandContext } from "../input/command.ts";
+import type { Signals, Target } from "../input/command.ts";
 import { readMembers } from "../sessions/config-members.ts";
 import { requireNamedFile, viewConfig } from "../sessions/config-session.ts";
 
@@ -11,7 +11,7 @@ import { requireNamedFile, viewConfig } from "../sessions/config-session.ts";
  * Lists the configured shares. `shares` is the daemon's status of them; empty without a daemon. Touches no
  * mount and no host. Rejects with `config_…`.
  */
-export function listShares(context: CommandContext) {
+export function listShares(context: Target & Signals) {
   return viewConfig(context, async (view) => {
     await requireNamedFile(context, view);
     const config = await readMembers(view);

@@ -16,7 +16,7 @@ import { MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import { printable, shellCommand } from "../../runtime/text/plain-text.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
-import type { CommandContext } from "../input/command.ts";
+import type { CommandContext, Signals, Terminal } from "../input/command.ts";
 import { doneLine, showResult, showText } from "../input/options.ts";
 import { promptSecret } from "../input/secret-question.ts";
 import { readFirstLine } from "../input/standard-input.ts";
@@ -113,7 +113,7 @@ export async function joinByCode(
   return 0;
 }
 
-async function codeText(given: string | null, context: CommandContext): Promise<string> {
+async function codeText(given: string | null, context: Terminal & Signals): Promise<string> {
   if (given !== null && given !== "-") return given;
   if (given === null && context.stdin.isTTY) return promptSecret("Code (not shown): ", context);
   return readFirstLine("code", context);
@@ -155,7 +155,7 @@ export async function remove(context: CommandContext, machine: string): Promise<
   return 0;
 }
 
-function showDone(context: CommandContext, report: object, text: string): void {
+function showDone(context: Terminal, report: object, text: string): void {
   if (context.json) context.print(`${JSON.stringify(report)}\n`);
   else showText(context, (paint) => [doneLine(paint, printable(text))]);
 }

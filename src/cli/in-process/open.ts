@@ -1,7 +1,7 @@
 // Loads, on demand, the code of the daemon and of the doctor that commands run in their own process.
 import type { WithoutDaemonOptions } from "../../api/in-process.ts";
 import type { ConfigSnapshot, MountaineerConfig, ShareConfig } from "../../config/snapshot.ts";
-import type { CommandContext } from "../input/command.ts";
+import type { Signals, Target } from "../input/command.ts";
 
 /**
  * Opens the home in this process if no daemon runs. Rejects with `config_…`, `lock_held`, `already_running`, `state_newer`,
@@ -19,13 +19,13 @@ export const approveEdit = async (
 ): Promise<number> =>
   (await import("../../daemon/approve-edited.ts")).approveEdited(home, before, after, signal);
 
-export const openDoctor = async ({ home, configPath }: CommandContext) =>
+export const openDoctor = async ({ home, configPath }: Target) =>
   (await import("../../doctor/doctor.ts")).createDoctor({ home, configPath });
 
-export const openSecrets = async ({ home, configPath }: CommandContext) =>
+export const openSecrets = async ({ home, configPath }: Target) =>
   (await import("../../daemon/compose/home-secrets.ts")).openHomeSecrets({ home, configPath });
 
-export const openSignIn = async ({ home, configPath }: CommandContext) =>
+export const openSignIn = async ({ home, configPath }: Target) =>
   (await import("../../daemon/backend-sign-in.ts")).openBackendSignIn({ home, configPath });
 
 /** The loaded function rejects with `secret_unavailable`. */
@@ -52,7 +52,7 @@ export const findServers = async (signal: AbortSignal) =>
   (await import("../../daemon/compose/found-servers.ts")).foundServers(signal);
 
 /** Loads the code with which `init` and `shares add` ask a server about its shares. */
-export const openMeeting = async ({ home, signal }: CommandContext) =>
+export const openMeeting = async ({ home, signal }: Target & Signals) =>
   (await import("../../daemon/control/first-contact.ts")).openFirstContact(home, signal);
 
 /** Loads the removals of `uninstall --purge`; called before the program's own files are removed. */

@@ -7,13 +7,13 @@ import { checkedConfigPath } from "../../config/home-context.ts";
 import { startReaderProcess } from "../../config/worker/reader-process.ts";
 import { RCLONE_BESIDE } from "../../rclone-release/installed.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
-import type { CommandContext } from "../input/command.ts";
+import type { Signals, Target } from "../input/command.ts";
 import { launcherPath } from "../input/launcher-path.ts";
 import type { MonitorArguments } from "../input/monitor-arguments.ts";
 
 /** Resolves with the exit code when the daemon has stopped; rejects if it cannot start, as `runMonitor` does. */
 export async function runMonitorCommand(
-  { home, configPath, signal, forceSignal }: CommandContext,
+  { home, configPath, signal, forceSignal }: Target & Signals,
   { intervalMs, unmountOnExit }: Omit<MonitorArguments, "config">,
 ): Promise<number> {
   // Registered before anything else, because an unhandled SIGHUP would end a daemon that is starting.

@@ -4,13 +4,13 @@ import { newToken, TOKEN_REFERENCE, TOKEN_SECRET } from "../../config/edit/gatew
 import type { MountaineerConfig } from "../../config/snapshot.ts";
 import { shellCommand } from "../../runtime/text/plain-text.ts";
 import { openSecrets } from "../in-process/open.ts";
-import type { CommandContext } from "../input/command.ts";
+import type { Signals, Target, Terminal } from "../input/command.ts";
 
 /**
  * Makes and keeps a token, and resolves with its value. If a token is kept already, keeps that one and
  * resolves with null.
  */
-export async function makeToken(context: CommandContext): Promise<string | null> {
+export async function makeToken(context: Target & Signals): Promise<string | null> {
   const store = await openSecrets(context);
   if (storedNames(await store.list()).has(TOKEN_SECRET)) return null;
   const token = newToken();
@@ -27,7 +27,7 @@ export function clientUrl({ server }: Pick<MountaineerConfig, "server">): string
  * Lines that show how a client sends the token. The value of a new token is shown only at a terminal, and
  * only once.
  */
-export function tokenLines(context: CommandContext, made: string | null, url: string): string[] {
+export function tokenLines(context: Terminal, made: string | null, url: string): string[] {
   const shown = made !== null && context.prompt !== null ? made : "TOKEN";
   return [
     `over HTTP with the token that is kept as ${TOKEN_REFERENCE}${shown === made ? ", shown this once" : ""}:`,

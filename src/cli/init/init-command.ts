@@ -17,7 +17,7 @@ import { objectOf } from "../../runtime/text/json-object.ts";
 import { paintFor } from "../../runtime/text/paint.ts";
 import { printable, shellCommand } from "../../runtime/text/plain-text.ts";
 import { findMountedShares, findServers, openMeeting, openSecrets } from "../in-process/open.ts";
-import type { CommandContext } from "../input/command.ts";
+import type { CommandContext, Target, Terminal } from "../input/command.ts";
 import { isYes } from "../input/confirm.ts";
 import { showJson } from "../input/options.ts";
 import { promptHidden } from "../input/secret-question.ts";
@@ -240,7 +240,7 @@ async function refuseRepeats(
   });
 }
 
-function nextLines(context: CommandContext, { choices, config, token }: Outcome): string[] {
+function nextLines(context: Terminal & Target, { choices, config, token }: Outcome): string[] {
   const servesTools = config.backends.length > 0 || choices.shares.length === 0;
   const url = clientUrl(config);
   return [
@@ -258,7 +258,7 @@ function nextLines(context: CommandContext, { choices, config, token }: Outcome)
 }
 
 /** A mountaineer command for the same configuration file. */
-function typed({ configPath }: CommandContext, command: string): string {
+function typed({ configPath }: Target, command: string): string {
   return `mountaineer ${command}${configPath === null ? "" : shellCommand` --config ${configPath}`}`;
 }
 
@@ -282,13 +282,13 @@ function hasOnlyComments(text: string): boolean {
   return rest.split("\n").every((line) => line.trim() === "" || line.trim().startsWith("#"));
 }
 
-function exists(context: CommandContext, path: string): MountaineerError {
+function exists(context: Target, path: string): MountaineerError {
   return new MountaineerError("config_changed", `${path} is there already; nothing was written`, {
     hint: `${typed(context, "init --add")} adds to it; ${typed(context, "config edit")} edits it`,
   });
 }
 
-function unasked(context: CommandContext): MountaineerError {
+function unasked(context: Target): MountaineerError {
   return new MountaineerError(
     "usage",
     "init asks at a terminal, and there is none here; nothing was written",
@@ -331,7 +331,7 @@ interface Outcome {
   readonly token: { readonly made: string | null } | null;
 }
 
-function showOutcome(context: CommandContext, outcome: Outcome): void {
+function showOutcome(context: Terminal & Target, outcome: Outcome): void {
   const { path, created, changed, choices } = outcome;
   const found = outcome.found.length;
   const shares = choices.shares.map(({ name }) => name);

@@ -9,7 +9,7 @@ import { mistakesError, mistakeText } from "../../config/values/mistakes.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { printable } from "../../runtime/text/plain-text.ts";
 import { openMeeting } from "../in-process/open.ts";
-import type { CommandContext } from "../input/command.ts";
+import type { Signals, Target } from "../input/command.ts";
 import { viewConfig } from "../sessions/config-session.ts";
 import { chooseShares, list, nameShare, type Person, retry } from "./nas-questions.ts";
 
@@ -20,7 +20,7 @@ type NewShare = Readonly<Record<string, string>> & { readonly name: string };
  * configured, or the NAS lists no shares.
  */
 export async function promptMoreShares(
-  context: CommandContext,
+  context: Target & Signals,
   prompt: Person["prompt"],
 ): Promise<{ readonly shares: readonly NewShare[]; readonly onlyOn: readonly string[] }> {
   const person = { prompt, print: (line: string) => void process.stderr.write(`${line}\n`) };

@@ -8,7 +8,27 @@ import type { StandardInput } from "./standard-input.ts";
 /** Each command line with its explanation. */
 export type Examples = Readonly<Record<string, string>>;
 
-export interface CommandContext {
+/** Where a command's result goes, and the person who may be asked. */
+export interface Terminal {
+  /** The result is printed as JSON. */
+  readonly json: boolean;
+  readonly stdoutStyle: TerminalStyle;
+  /** True if stdout is a terminal; control characters in untrusted text are then made visible. */
+  readonly isTerminal: boolean;
+  /** For results; to stdout. */
+  readonly print: (text: string) => void;
+  /** Writes one line to stderr. */
+  readonly notify: (line: string) => void;
+  readonly stdin: StandardInput;
+  /**
+   * Asks a person, and resolves with the typed line. Rejects with `aborted` at the end of the input, and with the signal's
+   * reason. null without a terminal.
+   */
+  readonly prompt: ((question: string) => Promise<string>) | null;
+}
+
+/** What a command is about: a home, its file and its daemon. */
+export interface Target {
   /** Mountaineer's own folder, absolute. */
   readonly home: string;
   /**
@@ -20,31 +40,22 @@ export interface CommandContext {
   readonly configPath: string | null;
   /** The daemon of another machine that the command asks; null: the daemon of `home`. */
   readonly elsewhere: HttpEndpoint | null;
-  /** The result is printed as JSON. */
-  readonly json: boolean;
-  readonly stdoutStyle: TerminalStyle;
-  /** True if stdout is a terminal; control characters in untrusted text are then made visible. */
-  readonly isTerminal: boolean;
+}
+
+export interface Signals {
   /** Aborted by the first SIGINT or SIGTERM, with a MountaineerError as its reason. */
   readonly signal: AbortSignal;
   /** Aborted by the second SIGINT or SIGTERM. */
   readonly forceSignal: AbortSignal;
-  /** For results; to stdout. */
-  readonly print: (text: string) => void;
-  /** Writes one line to stderr. */
-  readonly notify: (line: string) => void;
-  readonly stdin: StandardInput;
-  /**
-   * Asks a person, and resolves with the typed line. Rejects with `aborted` at the end of the input, and with the signal's
-   * reason. null without a terminal.
-   */
-  readonly prompt: ((question: string) => Promise<string>) | null;
   /**
    * Ctrl-C goes to the child program in the foreground, and does not end the command, until the returned object is
    * disposed.
    */
   readonly yieldInterrupts: () => Disposable;
 }
+
+/** A function takes the parts that it needs. */
+export interface CommandContext extends Terminal, Target, Signals {}
 
 export type MakeContext = (
   configFile: string | null,

@@ -11,7 +11,7 @@ import { entryExists, removeLinkTo } from "../../runtime/files/durable-file.ts";
 import { pluralize, printable } from "../../runtime/text/plain-text.ts";
 import { disconnectClient, surroundingsOf } from "../clients/connect-client.ts";
 import { loadPurge } from "../in-process/open.ts";
-import type { CommandContext } from "../input/command.ts";
+import type { CommandContext, Signals, Target } from "../input/command.ts";
 import { confirms } from "../input/confirm.ts";
 import { readBundle, VERSION_FOLDER } from "../input/launcher-path.ts";
 import { change, show } from "../sessions/control-session.ts";
@@ -136,7 +136,7 @@ function notPurged(what: readonly string[], hint: string): MountaineerError {
 }
 
 /** The configuration file, and the links that may be there, also those of shares that are no longer configured. */
-async function inUse(context: CommandContext): Promise<{ links: readonly Link[]; config: string }> {
+async function inUse(context: Target & Signals): Promise<{ links: readonly Link[]; config: string }> {
   const { shares, global } = await show(context, "status", null);
   const { aliases } = await show(context, "aliases", null);
   const { shares_root: root, mount_root: mounts, config_path: config } = global;
@@ -161,7 +161,7 @@ async function removeLink(
   for (const folder of ["Shares/Links", "Shares"]) await removeIfEmpty(join(userHome, folder));
 }
 
-async function unmountAll(context: CommandContext): Promise<void> {
+async function unmountAll(context: Target & Signals): Promise<void> {
   const { results } = await change(context, "unmount", { shares: null, force: false });
   const stuck = results.filter(({ result }) => result !== "unmounted" && result !== "skipped");
   if (stuck.length === 0) return;

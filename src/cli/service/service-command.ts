@@ -9,7 +9,7 @@ import { ensurePrivateFolder, entryExists } from "../../runtime/files/durable-fi
 import { type LockOwner, readLockOwner } from "../../runtime/process/home-lock.ts";
 import { pluralize, printable } from "../../runtime/text/plain-text.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
-import type { CommandContext } from "../input/command.ts";
+import type { CommandContext, Signals, Target, Terminal } from "../input/command.ts";
 import { supervisorPath } from "../input/launcher-path.ts";
 import { doneLine, showJson, showText } from "../input/options.ts";
 import { show } from "../sessions/control-session.ts";
@@ -38,13 +38,13 @@ const SETTLES_WITHIN_MS = 10_000;
  */
 const ENDS_WITHIN_MS = 20_000;
 
-function managerOf(context: CommandContext): { definition: ServiceDefinition; manager: ServiceManager } {
+function managerOf(context: Target): { definition: ServiceDefinition; manager: ServiceManager } {
   const environment = process.env;
   const definition = serviceDefinition(context, environment);
   return { definition, manager: createServiceManager({ definition, clock: systemClock, environment }) };
 }
 
-export function printService(context: CommandContext): number {
+export function printService(context: Terminal & Target): number {
   context.print(managerOf(context).manager.text);
   return 0;
 }
@@ -118,7 +118,7 @@ async function listeningGateway(
  * ended.
  */
 async function startService(
-  { signal }: CommandContext,
+  { signal }: Signals,
   manager: ServiceManager,
   found: LockOwner | null,
 ): Promise<ServiceOutcome> {
@@ -139,7 +139,7 @@ async function startService(
 
 /** Starts the daemon detached, under the same shell script as a service, so that it can hand over. */
 async function startDetached(
-  { home, signal }: CommandContext,
+  { home, signal }: Target & Signals,
   { program, args }: ServiceDefinition,
   why: string,
   found: LockOwner | null,
@@ -221,7 +221,7 @@ export async function takeDown(context: CommandContext): Promise<number> {
 }
 
 /** The paths of mounted shares, read by this process after the daemon ended. */
-async function mountedShares(context: CommandContext): Promise<readonly string[]> {
+async function mountedShares(context: Target & Signals): Promise<readonly string[]> {
   try {
     const { shares } = await show(context, "status", null);
     const mounted = shares.filter(({ mount_state: state }) => state === "mounted");
@@ -238,7 +238,7 @@ async function mountedShares(context: CommandContext): Promise<readonly string[]
  * Ends the daemon of this home, and any daemon that starts during the call. Resolves with the reason if a daemon still
  * runs; null if none does.
  */
-async function endMonitors(context: CommandContext): Promise<string | null> {
+async function endMonitors(context: Target & Signals): Promise<string | null> {
   let signalled: number | null = null;
   let failure: string | null = null;
   const poll = async (): Promise<LockOwner | null> => {
@@ -259,7 +259,7 @@ async function endMonitors(context: CommandContext): Promise<string | null> {
   return `the daemon (pid ${holder.pid}) has not ended after ${ENDS_WITHIN_MS / 1000} s; at last: kill -9 ${holder.pid}`;
 }
 
-async function monitorOf({ home }: CommandContext): Promise<LockOwner | null> {
+async function monitorOf({ home }: Target): Promise<LockOwner | null> {
   const holder = await readLockOwner(home).catch(() => null);
   return holder?.command === "monitor" ? holder : null;
 }
@@ -284,11 +284,7 @@ export async function uninstallService(context: CommandContext, unmounted = fals
 }
 
 /** Prints `lines`, or the failure if there is one; then the notes. */
-function showOutcome(
-  context: CommandContext,
-  lines: readonly string[],
-  { failure, notes }: ServiceOutcome,
-): void {
+function showOutcome(context: Terminal, lines: readonly string[], { failure, notes }: ServiceOutcome): void {
   showText(context, (paint) =>
     failure === null
       ? lines.map((line) => doneLine(paint, line))

@@ -7,7 +7,7 @@ import type { AliasConfig, MountaineerConfig, ShareConfig } from "../../config/s
 import { mistakesError, refusalError } from "../../config/values/mistakes.ts";
 import { nameKey } from "../../config/values/names.ts";
 import { printable } from "../../runtime/text/plain-text.ts";
-import type { CommandContext } from "../input/command.ts";
+import type { CommandContext, Terminal } from "../input/command.ts";
 import { type ConfigView, callEdits, changeConfig, refuseToBeginAfresh } from "./config-session.ts";
 
 /** The file's configuration; a missing file counts as empty. Rejects with `config_invalid`. */
@@ -62,7 +62,7 @@ export function editMembers(
  * True if the edit succeeded; false, with a note, if the file is saved but the daemon could not apply it.
  * Throws `config_invalid` if nothing was written.
  */
-export function requireSaved(context: CommandContext, report: EditReport): boolean {
+export function requireSaved(context: Terminal, report: EditReport): boolean {
   const { errors, reload } = report;
   if (errors.length > 0) throw refusalError(errors);
   if (reload !== null && reload.errors.length > 0) throw mistakesError(reload.errors);

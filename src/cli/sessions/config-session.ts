@@ -16,7 +16,7 @@ import { MountaineerError } from "../../runtime/errors.ts";
 import { ensurePrivateFolder } from "../../runtime/files/durable-file.ts";
 import { acquireHomeLock } from "../../runtime/process/home-lock.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
-import type { CommandContext } from "../input/command.ts";
+import type { CommandContext, Signals, Target } from "../input/command.ts";
 import { type ConfigFile, createOwnEditor, type EditOperation } from "./config-offline.ts";
 import { decodedText } from "./config-text.ts";
 import { onceOpened, withDaemonOr } from "./control-session.ts";
@@ -32,7 +32,7 @@ export interface ConfigView extends ConfigFile {
 }
 
 /** Runs `use` with the configuration of this home; takes no lock and writes nothing. Rejects as `withDaemonOr` does. */
-export function viewConfig<T>(context: CommandContext, use: (view: ConfigView) => Promise<T>): Promise<T> {
+export function viewConfig<T>(context: Target & Signals, use: (view: ConfigView) => Promise<T>): Promise<T> {
   return withDaemonOr(
     context,
     "look",
@@ -74,7 +74,7 @@ export function changeConfig<T>(
  * Rejects with `config_unreadable` if the file is missing although `--config` names it or the running daemon
  * uses it. Otherwise the change would make a new file that contains nothing else.
  */
-export async function refuseToBeginAfresh(context: CommandContext, view: ConfigView): Promise<void> {
+export async function refuseToBeginAfresh(context: Target, view: ConfigView): Promise<void> {
   const { daemon, path, read } = view;
   if (daemon === null) return requireNamedFile(context, view);
   if ((await read()) !== null) return;
@@ -97,7 +97,7 @@ async function lockHome(home: string, command: string, signal: AbortSignal): Pro
   return acquireHomeLock(home, { command, waitMs: LOCK_WAIT_MS, clock: systemClock, signal });
 }
 
-async function daemonView(context: CommandContext, daemon: DaemonClient): Promise<ConfigView> {
+async function daemonView(context: Target & Signals, daemon: DaemonClient): Promise<ConfigView> {
   const { global } = await daemon.call("status", null, context.signal);
   const path = global.config_path;
   return {
@@ -114,7 +114,7 @@ async function readAfar({ call }: DaemonClient, signal: AbortSignal): Promise<Ui
   return new TextEncoder().encode((await call("config", null, signal)).text);
 }
 
-async function ownView(context: CommandContext): Promise<ConfigView> {
+async function ownView(context: Target): Promise<ConfigView> {
   const homeContext = homeContextOf(context);
   const { path, format } = await locateConfig(homeContext, context.configPath);
   const store = openHistory(context.home, path);
@@ -142,6 +142,6 @@ async function ownView(context: CommandContext): Promise<ConfigView> {
   };
 }
 
-function homeContextOf({ home }: CommandContext): HomeContext {
+function homeContextOf({ home }: Target): HomeContext {
   return findHomeContext({ ...process.env, MOUNTAINEER_HOME: home });
 }

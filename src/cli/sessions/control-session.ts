@@ -5,7 +5,7 @@ import type { CallOperation, InputOf, OperationName, OutputOf } from "../../api/
 import { MountaineerError } from "../../runtime/errors.ts";
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";
 import { openWithoutDaemon } from "../in-process/open.ts";
-import type { CommandContext } from "../input/command.ts";
+import type { Signals, Target } from "../input/command.ts";
 
 /**
  * A daemon that is starting holds the lock before it has a socket. A command that changes something waits
@@ -23,7 +23,7 @@ type Intent = WithoutDaemonOptions["intent"];
 
 /** Shows: asks the daemon of this home, or without one looks in this process. Takes no lock, and changes nothing. */
 export function show<Name extends WithoutDaemonOperation>(
-  context: CommandContext,
+  context: Target & Signals,
   name: Name,
   input: InputOf<Name>,
 ): Promise<OutputOf<Name>> {
@@ -32,7 +32,7 @@ export function show<Name extends WithoutDaemonOperation>(
 
 /** Changes one thing: asks the daemon of this home, or without one holds the home's lock and does it in this process. */
 export function change<Name extends WithoutDaemonOperation>(
-  context: CommandContext,
+  context: Target & Signals,
   name: Name,
   input: InputOf<Name>,
 ): Promise<OutputOf<Name>> {
@@ -45,7 +45,7 @@ export function change<Name extends WithoutDaemonOperation>(
  * configuration than `--config` names.
  */
 export function withOperations<T>(
-  context: CommandContext,
+  context: Target & Signals,
   intent: Intent,
   use: (call: CallOperation<WithoutDaemonOperation>) => Promise<T>,
   clock: Clock = systemClock,
@@ -65,7 +65,7 @@ export interface DaemonPurpose {
 
 /** Requests one operation from the daemon of this home. Rejects with `daemon_unreachable` if none runs. */
 export function callDaemon<Name extends OperationName>(
-  context: CommandContext,
+  context: Target & Signals,
   purpose: DaemonPurpose,
   name: Name,
   input: InputOf<Name>,
@@ -75,7 +75,7 @@ export function callDaemon<Name extends OperationName>(
 
 /** Runs `use` with the daemon of this home. Rejects with `daemon_unreachable` if none runs, and as `use` does. */
 export function withDaemon<T>(
-  context: CommandContext,
+  context: Target & Signals,
   { intent, so, hint = "mountaineer up starts one" }: DaemonPurpose,
   use: (daemon: DaemonClient) => Promise<T>,
 ): Promise<T> {
@@ -92,7 +92,7 @@ type OwnResult<T> = { kind: "done"; value: T } | { kind: "monitor_came_first"; e
  * `openOwn` can, retries for up to 10 s. Rejects as both functions and `withOperations` do.
  */
 export async function withDaemonOr<T>(
-  context: CommandContext,
+  context: Target & Signals,
   intent: Intent,
   withDaemon: (daemon: DaemonClient) => Promise<T>,
   openOwn: () => Promise<OwnResult<T>>,
@@ -123,7 +123,7 @@ export async function withDaemonOr<T>(
  * daemon runs with another configuration than `--config` names, and as `connectToEndpoint` does.
  */
 export async function findDaemon(
-  { home, configPath, elsewhere, signal }: CommandContext,
+  { home, configPath, elsewhere, signal }: Target & Signals,
   clock: Clock = systemClock,
 ): Promise<DaemonClient | null> {
   // Loaded late: the code that defines the commands imports this file, and `--help` needs no client.
@@ -139,7 +139,7 @@ export async function findDaemon(
 
 /** Waits up to 10 s for a daemon that is starting, or that a service manager restarts after a crash; null if none comes. */
 export async function returningDaemon(
-  context: CommandContext,
+  context: Target & Signals,
   clock: Clock = systemClock,
 ): Promise<DaemonClient | null> {
   const { readDaemonInfo } = await import("../../api/socket/daemon-info.ts");

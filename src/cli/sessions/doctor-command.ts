@@ -7,7 +7,7 @@ import { errorText, MountaineerError, systemErrorCode } from "../../runtime/erro
 import type { TerminalStyle } from "../../runtime/text/paint.ts";
 import { columns, padded, pluralize, printable } from "../../runtime/text/plain-text.ts";
 import { openDoctor } from "../in-process/open.ts";
-import type { CommandContext } from "../input/command.ts";
+import type { CommandContext, Signals, Terminal } from "../input/command.ts";
 import { doneLine, showResult } from "../input/options.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 
@@ -33,7 +33,7 @@ export async function runDoctor(context: CommandContext, options: DoctorArgument
 }
 
 async function writeReport(
-  context: CommandContext,
+  context: Terminal & Signals,
   doctor: Doctor,
   options: DoctorArguments,
 ): Promise<number> {

@@ -1,7 +1,7 @@
 // What commands about the gateway say where no daemon runs, or no gateway is configured.
 import { gatewayOff } from "../../api/operations/gateway-names.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
-import type { CommandContext } from "../input/command.ts";
+import type { CommandContext, Terminal } from "../input/command.ts";
 import type { DaemonPurpose } from "./control-session.ts";
 
 export const RUNNING_BACKENDS: DaemonPurpose = {
@@ -19,7 +19,7 @@ export function notifyNoGateway(
 }
 
 /** Resolves with the list. If no gateway is configured, resolves with null, and says so on stderr. */
-export async function listedOr<T>(context: CommandContext, listed: Promise<T>): Promise<T | null> {
+export async function listedOr<T>(context: Terminal, listed: Promise<T>): Promise<T | null> {
   try {
     return await listed;
   } catch (error) {

@@ -6,7 +6,7 @@ import { LOG_LEVELS, readableLine } from "../../runtime/log/log-lines.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
 import { printable, printableJson } from "../../runtime/text/plain-text.ts";
 import { localDay, systemClock } from "../../runtime/time/clock.ts";
-import type { CommandContext } from "../input/command.ts";
+import type { CommandContext, Signals, Target } from "../input/command.ts";
 import { findShare, readMembers } from "./config-members.ts";
 import { viewConfig } from "./config-session.ts";
 import { type DaemonPurpose, withDaemon } from "./control-session.ts";
@@ -53,7 +53,7 @@ export function untilUnread(signal: AbortSignal): AbortSignal {
 const READING: DaemonPurpose = { intent: "look", so: "so nothing can read its log" };
 
 /** The log of another machine's daemon, with the lines as in its file. */
-function openLogAfar(context: CommandContext, count: number, matches: (line: string) => boolean) {
+function openLogAfar(context: Target & Signals, count: number, matches: (line: string) => boolean) {
   return withDaemon(context, READING, async (daemon) => {
     const call = async (request: LogRequestWire) => {
       const { lines, next } = await daemon.call("daemonLog", request, context.signal);
@@ -74,7 +74,7 @@ interface NamedShare {
   readonly unknown: MountaineerError | null;
 }
 
-async function spelledAsConfigured(context: CommandContext, name: string): Promise<NamedShare> {
+async function spelledAsConfigured(context: Target & Signals, name: string): Promise<NamedShare> {
   try {
     const found = await viewConfig(context, async (view) => findShare(await readMembers(view), name));
     return { name: found.name, unknown: null };
