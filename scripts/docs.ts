@@ -4,6 +4,7 @@ import { existsSync } from "node:fs";
 import { glob, mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { renderCliReference } from "./docs/command-line.ts";
+import { conditionTable } from "./docs/conditions.ts";
 import { configurationReference, configurationSchema } from "./docs/configuration.ts";
 import type { DocumentGenerator } from "./docs/generator.ts";
 import { thirdPartyNotices } from "./docs/notices.ts";
@@ -13,6 +14,7 @@ const GENERATORS: readonly DocumentGenerator[] = [
   configurationReference,
   configurationSchema,
   { path: "docs/cli.md", generate: renderCliReference },
+  conditionTable,
   thirdPartyNotices,
 ];
 

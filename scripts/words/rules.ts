@@ -19,7 +19,7 @@ export interface PhraseRule {
 }
 
 /** Formats keep their members' names: wire, state file, configuration keys, error codes. */
-const CODES = "/condition-rows|/(policy|serving|control)/[^:]+: [a-z]+(_[a-z]+)+$";
+const CODES = "/condition-rows|/(policy|serving|control|calls|sessions)/[^:]+: [a-z]+(_[a-z]+)+$";
 const FORMATS = `src/(api/contract|api/operations|api/socket|reconcile/state-format|runtime/errors|config/schema)|${CODES}`;
 
 function name(words: string, instead: string, ...allowed: readonly string[]): NameRule {

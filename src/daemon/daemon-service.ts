@@ -10,6 +10,7 @@ import { type StartReader, startReaderProcess } from "../config/worker/reader-pr
 import type { GatewayView, InheritedListener } from "../gateway/serving/gateway-contract.ts";
 import type { Measured } from "../gateway/telemetry/metric-families.ts";
 import type { StateStore } from "../reconcile/state-store.ts";
+import { createSinceTracker, type FoundCondition } from "../runtime/conditions/conditions.ts";
 import { createDisposalStack, type DisposalStack } from "../runtime/disposal.ts";
 import { errorText } from "../runtime/errors.ts";
 import { changedCopies } from "../runtime/process/build-copy.ts";
@@ -23,9 +24,10 @@ import { type EngineParts, startEngineParts } from "./compose/engine-parts.ts";
 import type { RejectedFile } from "./compose/home.ts";
 import { createPrivatePaths, type PrivatePaths } from "./compose/private-paths.ts";
 import { homeSecrets, startSecretRetry } from "./compose/stored-secrets.ts";
+import type { ConditionName } from "./conditions/condition-rows.ts";
 import { aliasStatus } from "./control/alias-control.ts";
 import { withWaiting } from "./control/gateway-status.ts";
-import { createGlobalConditions } from "./control/global-conditions.ts";
+import { globalConditions } from "./control/global-conditions.ts";
 import { createReadFaults } from "./control/read-faults.ts";
 import { createRequiredShares } from "./control/required-shares.ts";
 import { shareStatus } from "./control/share-status.ts";
@@ -435,8 +437,7 @@ function createServiceControl(
   }: ServiceParts,
 ) {
   const { aliases } = aliasService;
-  const conditions = createGlobalConditions({
-    clock,
+  const sources = {
     memory,
     networkEvents: triggers.networkEvents,
     running: () => config.watcher.running.snapshot,
@@ -446,16 +447,19 @@ function createServiceControl(
     formerUnsent: () => formerShares.known(engine.names),
     left: () => engine.knownUnconfigured,
     changedCopies,
-  });
-  const faults = createReadFaults({ clock, logger });
-  const globalConditions = (): Condition[] => [
-    ...conditions(),
+  };
+  const faults = createReadFaults(logger);
+  const sinceTracker = createSinceTracker(clock);
+  const found = (): FoundCondition<ConditionName>[] => [
+    ...globalConditions(sources),
     ...aliases.conditions(),
     ...notifications.conditions(),
     ...approvalStore.conditions(),
     ...privacy.conditions(),
     ...fleet.conditions(),
   ];
+  const conditions = (): Condition[] =>
+    sinceTracker([...faults.read("the daemon", found, []), ...faults.conditions()]);
 
   return {
     ...shares,
@@ -481,7 +485,6 @@ function createServiceControl(
         ...faults.read("the aliases", () => aliasStatus(aliases), {}),
         ...faults.read("the gateway", () => withWaiting(gateway.status(), approvalStore.conditions()), {}),
       };
-      const standing = faults.read("the daemon", globalConditions, []);
       return {
         global: {
           version: packageVersion(),
@@ -494,7 +497,7 @@ function createServiceControl(
             checkIntervalMs: intervalMs ?? global.checkIntervalMs,
           }),
           network_events: triggers.networkEvents(),
-          conditions: [...standing, ...faults.conditions()],
+          conditions: conditions(),
         },
         ...parts,
       };
@@ -507,7 +510,7 @@ function createServiceControl(
       const report = await shares.verify(request, signal);
       const isWhole = (request.shares ?? null) === null;
       const { backends } = config.watcher.running.snapshot.config;
-      const around = { conditions: globalConditions(), status: gateway.status(), backends };
+      const around = { conditions: conditions(), status: gateway.status(), backends };
       return verifyReport(report, isWhole ? around : null);
     },
   } satisfies Partial<Control>;

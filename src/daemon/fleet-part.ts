@@ -1,11 +1,12 @@
 // The fleet within the service, and its part in a reload. Its code is loaded only if a fleet is configured.
 import { type Duplex, duplexPair } from "node:stream";
 import { isDeepStrictEqual } from "node:util";
-import type { Condition, StatusReport } from "../api/contract/contract.ts";
+import type { StatusReport } from "../api/contract/contract.ts";
 import { fleetOff } from "../api/operations/gateway-names.ts";
 import type { Control } from "../api/operations/operations.ts";
 import type { FleetConfig, MountaineerConfig } from "../config/snapshot.ts";
 import type { Calls, CallsOptions } from "../fleet/calls/calls.ts";
+import type { FleetCondition } from "../fleet/conditions/condition-rows.ts";
 import type { Fleet, FleetEnd, FleetOptions } from "../fleet/fleet.ts";
 import type { SessionPeers } from "../gateway/frontend/http/forwarding.ts";
 import type { OpenMachine } from "../gateway/serving/imported-backends.ts";
@@ -138,7 +139,7 @@ export function createFleetPart({ bus, home, gateway, ...options }: FleetPartOpt
     peers,
     applier,
     /** Empty while no fleet is configured. */
-    conditions: (): Condition[] => [...(fleet?.conditions() ?? []), ...(calls?.conditions() ?? [])],
+    conditions: (): FleetCondition[] => [...(fleet?.conditions() ?? []), ...(calls?.conditions() ?? [])],
     openMachine: (...[backend, onEnd]: Parameters<OpenMachine>): Duplex =>
       calls === null ? closedStream(onEnd) : calls.open(backend, onEnd),
     /** Starts with the first configuration; resolves when all code is loaded, whether or not a server answers. */

@@ -34,6 +34,7 @@ import { createPrivatePaths, requirePrivateHere } from "./compose/private-paths.
 import { openRouteOverrides } from "./compose/route-overrides.ts";
 import { formerSubject, shareSubjects } from "./compose/share-subjects.ts";
 import { homeSecrets, signInHome } from "./compose/stored-secrets.ts";
+import type { DaemonCondition } from "./conditions/condition-rows.ts";
 import { aliasStatuses, openAliasControl } from "./control/alias-control.ts";
 import { idleGatewayStatus, withWaiting } from "./control/gateway-status.ts";
 import {
@@ -108,11 +109,12 @@ async function open(options: WithoutDaemonOptions, stack: DisposalStack): Promis
     signal.throwIfAborted();
     return part;
   };
-  const conditions = async (): Promise<Condition[]> => [
-    ...configWarningConditions(snapshot, startedAt),
-    ...approvalStore.conditions(),
-    ...(await (await shares()).conditions()),
-  ];
+  const conditions = async (): Promise<Condition[]> =>
+    [
+      ...configWarningConditions(snapshot),
+      ...approvalStore.conditions(),
+      ...(await (await shares()).conditions()),
+    ].map((one) => ({ ...one, since: one.since ?? startedAt }));
   const gatewayStatus = async (signal: AbortSignal) => {
     if (!wantsGateway(config)) return {};
     await bound();
@@ -211,7 +213,7 @@ async function openShares(
   prober: Prober,
   stack: DisposalStack,
 ) {
-  const { loaded, snapshot, values, logger, publish, redact, changes, startedAt } = opened;
+  const { loaded, snapshot, values, logger, publish, redact, changes } = opened;
   const { config } = snapshot;
   const hasShares = config.shares.length > 0;
   const memory = stack.use(
@@ -248,10 +250,9 @@ async function openShares(
         ...(links.length === 0 ? {} : { aliases: aliasStatuses(links) }),
       };
     },
-    async conditions(): Promise<Condition[]> {
+    async conditions(): Promise<DaemonCondition[]> {
       const left = unconfiguredConditions(await engine.findUnconfigured());
-      const costs = rcloneConditions(snapshot, drivers.rclone.advice?.() ?? null);
-      return [...left, ...costs].map((one) => ({ ...one, since: startedAt }));
+      return [...left, ...rcloneConditions(snapshot, drivers.rclone.advice?.() ?? null)];
     },
   };
 }

@@ -1,12 +1,14 @@
 // This machine in a fleet: its link to the server, the summary and beats that it publishes, and what the others publish.
 // Nothing else in the daemon waits for the fleet.
 import { randomUUID } from "node:crypto";
-import type { Condition, StatusReport } from "../api/contract/contract.ts";
+import type { StatusReport } from "../api/contract/contract.ts";
 import type { FleetReport, MachineState } from "../api/contract/fleet.ts";
 import type { FleetConfig } from "../config/snapshot.ts";
+import { createSinceTracker } from "../runtime/conditions/conditions.ts";
 import { errorText } from "../runtime/errors.ts";
 import { isoTime, settlesWithin } from "../runtime/time/clock.ts";
 import { createThrottle } from "../runtime/time/throttle.ts";
+import { FLEET_CONDITIONS, type FleetCondition } from "./conditions/condition-rows.ts";
 import { type NatsSession, openSession, type SessionEvents } from "./fleet-session.ts";
 import { ANSWERS_WITHIN_MS, BEAT_MS, Machines } from "./machines.ts";
 import {
@@ -59,13 +61,14 @@ export class Fleet {
   /** The subscription to the other machines; null: this machine is not subscribed. */
   #subscription: { readonly sinceMs: number; readonly end: () => void } | null = null;
   #queriedAtMs = Number.NEGATIVE_INFINITY;
-  #takenSince: string | null = null;
+  readonly #sinceTracker;
   readonly #publishSoon;
   readonly #greetSoon;
 
   constructor(options: FleetOptions) {
     this.#options = options;
     const { clock, config } = options;
+    this.#sinceTracker = createSinceTracker(clock);
     this.#machines = new Machines({ name: config.name, instance: this.#instance });
     this.#publishSoon = createThrottle(clock, APART_MS, () => this.#publish(), GATHER_MS);
     this.#greetSoon = createThrottle(clock, APART_MS, () => this.#beat(), GREET_MS);
@@ -126,25 +129,12 @@ export class Fleet {
     return this.report();
   }
 
-  conditions(): Condition[] {
+  conditions(): FleetCondition[] {
     const { clock, config } = this.#options;
-    const conditions = connectionConditions(
-      this.#connection,
-      "fleet_unreachable",
-      "The fleet is not reached",
-    );
+    const conditions = connectionConditions(this.#connection, FLEET_CONDITIONS.fleet_unreachable);
     const isTaken = this.#machines.isNameTaken(clock.monotonicMs());
-    this.#takenSince = isTaken ? (this.#takenSince ?? isoTime(clock.wallMs())) : null;
-    if (this.#takenSince !== null) {
-      conditions.push({
-        code: "fleet_name_taken",
-        severity: "error",
-        title: `Another machine of the fleet is also called ${config.name}`,
-        hint: "give one of them another [fleet].name, and its own credentials",
-        since: this.#takenSince,
-      });
-    }
-    return conditions;
+    const taken = isTaken ? [FLEET_CONDITIONS.fleet_name_taken(config.name)] : [];
+    return this.#sinceTracker([...conditions, ...taken]);
   }
 
   /** Publishes the summary soon. Call it when the status of this machine may have changed. */

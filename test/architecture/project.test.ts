@@ -8,9 +8,6 @@ import { promisify } from "node:util";
 import { parse } from "yaml";
 import { releaseNotes } from "../../scripts/release-notes.ts";
 import { scanSource } from "../../scripts/source-scan.ts";
-import { BACKEND_CONDITIONS } from "../../src/gateway/backends/policy/condition-rows.ts";
-import { GATEWAY_CONDITIONS } from "../../src/gateway/serving/condition-rows.ts";
-import { SHARE_CONDITIONS } from "../../src/shares/policy/condition-rows.ts";
 
 const ROOT = path.resolve(import.meta.dirname, "../..");
 
@@ -143,18 +140,16 @@ test("the documents name only files and folders that exist", async () => {
   assert.deepEqual(missing, []);
 });
 
-test("each code of a condition or finding is explained in a document", async () => {
+test("each code of a finding is explained in a document", async () => {
   let documents = "";
   for await (const document of glob("docs/*.md", { cwd: ROOT })) documents += await text(document);
-  const codes = new Set<string>(
-    [SHARE_CONDITIONS, BACKEND_CONDITIONS, GATEWAY_CONDITIONS].flatMap((rows) => Object.keys(rows)),
-  );
+  const codes = new Set<string>();
   for await (const file of glob("src/**/*.ts", { cwd: ROOT })) {
     const source = await text(file);
     for (const [, code] of source.matchAll(/\b(?:code: |add\("(?:warning|error|info)", )"([a-z]+_[a-z_]+)"/g))
       codes.add(code ?? "");
   }
-  assert.ok(codes.size > 50);
+  assert.ok(codes.size > 15);
   assert.deepEqual([...codes].filter((code) => !documents.includes(code)).sort(), []);
 });
 

@@ -1,7 +1,5 @@
 // The approvals of a running service: withholds entries that are not approved, records approvals, and
 // announces both.
-import type { Condition } from "../../api/contract/contract.ts";
-import { WAITING_CODE } from "../../api/labels/label.ts";
 import {
   type ApprovalOutcome,
   type Approvals,
@@ -20,11 +18,16 @@ import {
   deepFreeze,
   type MountaineerConfig,
 } from "../../config/snapshot.ts";
+import { createSinceTracker } from "../../runtime/conditions/conditions.ts";
 import { errorText } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import type { Logger } from "../../runtime/log/log.ts";
-import { shellCommand } from "../../runtime/text/plain-text.ts";
 import { type Clock, isoTime } from "../../runtime/time/clock.ts";
+import {
+  DAEMON_CONDITIONS,
+  type DaemonCondition,
+  type KnownCondition,
+} from "../conditions/condition-rows.ts";
 import type { ApprovalTransition, ServiceTransition } from "../events/service-transitions.ts";
 import type { ApprovalsFile, LoadedApprovals } from "./approvals-file.ts";
 
@@ -63,6 +66,7 @@ export function createApprovalStore(options: ApprovalStoreOptions) {
   let mode: ApproveMode = memory?.mode ?? "none";
   let waiting: readonly WaitingEntry[] = [];
   let since = new Map<string, string>();
+  const sinceTracker = createSinceTracker(clock);
   let mayWrite = writes;
   const writer = createApprovalWriter(store, logger, validApprovals(options.loaded));
 
@@ -179,9 +183,16 @@ export function createApprovalStore(options: ApprovalStoreOptions) {
     /** One transition for each entry that waits now. */
     announcements: (): readonly ApprovalTransition[] =>
       waiting.map((entry) => transitionOf("config.entry_waits", entry)),
-    conditions: (): Condition[] => {
-      const now = isoTime(clock.wallMs());
-      return approvalConditions({ waiting, since, lost, unsavedBecause: writer.unsavedBecause, now });
+    conditions(): KnownCondition[] {
+      const found: DaemonCondition[] = waiting.map((entry) => ({
+        ...DAEMON_CONDITIONS.waiting_for_approval(entry.id, entrySummary(entry)),
+        since: since.get(entry.id),
+      }));
+      if (lost !== null && waiting.length > 0)
+        found.unshift(DAEMON_CONDITIONS.approvals_lost(lost.reason, lost.passes));
+      const { unsavedBecause } = writer;
+      if (unsavedBecause !== null) found.push(DAEMON_CONDITIONS.approvals_not_saved(unsavedBecause));
+      return sinceTracker(found);
     },
     /**
      * Resolves with true if approvals that could not be read are readable now; the caller must then judge the
@@ -247,37 +258,6 @@ function createApprovalWriter(store: ApprovalsFile, logger: Logger, written: App
     whenWritten: () => writing,
   };
   return self;
-}
-
-interface ApprovalTroubles {
-  readonly waiting: readonly WaitingEntry[];
-  readonly since: ReadonlyMap<string, string>;
-  readonly lost: Extract<LoadedApprovals, { readonly kind: "lost" }> | null;
-  readonly unsavedBecause: string | null;
-  readonly now: string;
-}
-
-function approvalConditions({ waiting, since, lost, unsavedBecause, now }: ApprovalTroubles): Condition[] {
-  const conditions: Condition[] = waiting.map((entry) => ({
-    code: WAITING_CODE,
-    severity: "warning",
-    title: `Waits for approval: ${entrySummary(entry)}`,
-    hint: shellCommand`mountaineer approve ${entry.id}`,
-    since: since.get(entry.id) ?? now,
-  }));
-  if (lost !== null && waiting.length > 0) {
-    const title = `No approval is known: ${lost.reason}`;
-    const hint = lost.passes
-      ? "unlock the keyring, which is asked again every 30 s; docs/security.md says how to go without one"
-      : "see what waits, then: mountaineer approve --all";
-    conditions.unshift({ code: "approvals_lost", severity: "warning", title, hint, since: now });
-  }
-  if (unsavedBecause !== null) {
-    const title = `The approvals cannot be saved: ${unsavedBecause}`;
-    const hint = "until they can, the next start asks again";
-    conditions.push({ code: "approvals_not_saved", severity: "warning", title, hint, since: now });
-  }
-  return conditions;
 }
 
 function transitionOf(name: ApprovalTransition["name"], entry: WaitingEntry): ApprovalTransition {

@@ -1,14 +1,15 @@
 // Checks that the home, the configuration, the secrets and the sockets are private: a place that other users may write is an
 // error, one that they may only read a warning.
 import { join } from "node:path";
-import type { Condition } from "../../api/contract/contract.ts";
 import { literalSecrets } from "../../config/literal-secrets.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
+import { createSinceTracker } from "../../runtime/conditions/conditions.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { type Exposure, exposureOf, type OpenEntry, ownIdentity } from "../../runtime/files/exposure.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { shellCommand } from "../../runtime/text/plain-text.ts";
-import { type Clock, isoTime } from "../../runtime/time/clock.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+import { DAEMON_CONDITIONS, type KnownCondition } from "../conditions/condition-rows.ts";
 
 interface PathFault {
   readonly severity: "error" | "warning";
@@ -105,7 +106,8 @@ interface PrivatePathsOptions {
 export type PrivatePaths = ReturnType<typeof createPrivatePaths>;
 
 export function createPrivatePaths({ home, check, clock, logger }: PrivatePathsOptions) {
-  let conditions: readonly Condition[] = [];
+  const sinceTracker = createSinceTracker(clock);
+  let conditions: readonly KnownCondition[] = [];
   return {
     /** Rejects with `open_to_others` if the access of other users keeps this configuration from running. */
     async require(snapshot: ConfigSnapshot): Promise<void> {
@@ -118,18 +120,15 @@ export function createPrivatePaths({ home, check, clock, logger }: PrivatePathsO
         if (failure !== null) logger.warn("write access could not be checked", { path, reason: failure });
       }
       const faults = pathFaults(exposures, snapshot);
-      const since = isoTime(clock.wallMs());
-      conditions = faults
-        .filter(({ severity }) => severity === "warning")
-        .map(({ code, path, text, hint }) => {
-          const known = conditions.find((one) => one.code === `${code}:${path}`)?.since;
-          return { code: `${code}:${path}`, severity: "warning", title: text, hint, since: known ?? since };
-        });
+      const warnings = faults.filter(({ severity }) => severity === "warning");
+      conditions = sinceTracker(
+        warnings.map(({ path, text, hint }) => DAEMON_CONDITIONS.readable_by_others(path, text, hint)),
+      );
       const refusal = refusalOf(faults);
       if (refusal !== null) throw refusal;
     },
     /** The warnings of the last check. */
-    conditions: (): Condition[] => [...conditions],
+    conditions: (): KnownCondition[] => [...conditions],
   };
 }
 

@@ -14,7 +14,6 @@ import type { BackendCondition, RoutesView } from "../../gateway/backends/policy
 import { BACKEND_CONDITIONS } from "../../gateway/backends/policy/condition-rows.ts";
 import { resolveConnection } from "../../gateway/backends/pool/connection-key.ts";
 import type { CatalogEntry } from "../../gateway/catalog/catalog.ts";
-import type { GatewayCondition } from "../../gateway/serving/condition-rows.ts";
 import type { ConnectedClient } from "../../gateway/serving/connected-clients.ts";
 import type { Gateway } from "../../gateway/serving/gateway.ts";
 import type { GatewayView } from "../../gateway/serving/gateway-contract.ts";
@@ -97,7 +96,7 @@ function overall(view: GatewayView, memory: number | null): GatewayStatus {
     resource_templates: counts.resourceTemplates,
     prompts: counts.prompts,
     ...programsOf(view, memory),
-    conditions: conditions.map(conditionStatus),
+    conditions: [...conditions],
   };
 }
 
@@ -187,7 +186,7 @@ function countByBackend(entries: readonly CatalogEntry[]): Map<string, number> {
   return counts;
 }
 
-function conditionStatus({ sinceMs, ...condition }: BackendCondition | GatewayCondition): Condition {
+function conditionStatus({ sinceMs, ...condition }: BackendCondition): Condition {
   return { ...condition, since: isoTime(sinceMs) };
 }
 

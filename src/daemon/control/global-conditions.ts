@@ -1,17 +1,15 @@
 // The conditions that do not belong to a single share.
-import type { Condition, GlobalStatus } from "../../api/contract/contract.ts";
-import { CUT_SHORT_HINT } from "../../config/history/suspect-file.ts";
+import type { GlobalStatus } from "../../api/contract/contract.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import type { StateStore } from "../../reconcile/state-store.ts";
-import { pluralize, shellCommand } from "../../runtime/text/plain-text.ts";
-import { type Clock, isoTime } from "../../runtime/time/clock.ts";
+import { pluralize } from "../../runtime/text/plain-text.ts";
 import type { MissingRequirement } from "../../shares/drivers/mount-driver.ts";
 import type { FormerUnsent } from "../../shares/drivers/rclone/caches.ts";
 import type { UnconfiguredShare } from "../../shares/engine/unconfigured-shares.ts";
 import type { SyncState } from "../../sync/sync-settings.ts";
+import { DAEMON_CONDITIONS, type DaemonCondition } from "../conditions/condition-rows.ts";
 
 export interface ConditionSources {
-  readonly clock: Clock;
   readonly memory: Pick<StateStore, "saveError">;
   readonly networkEvents: () => GlobalStatus["network_events"];
   readonly running: () => ConfigSnapshot;
@@ -28,131 +26,54 @@ export interface ConditionSources {
   readonly changedCopies: () => readonly string[];
 }
 
-/** If a source does not tell when its condition began, the condition counts from the time when it was first listed. */
-export function createGlobalConditions(sources: ConditionSources): () => Condition[] {
-  let since = new Map<string, string>();
-  return () => {
-    const now = isoTime(sources.clock.wallMs());
-    const conditions = standing(sources).map((condition) => ({
-      ...condition,
-      since: condition.since ?? since.get(condition.code) ?? now,
-    }));
-    since = new Map(conditions.map((condition) => [condition.code, condition.since]));
-    return conditions;
-  };
-}
-
-type Standing = Omit<Condition, "since" | "holders"> & { readonly since?: string };
-
 /** Settings in the file that are allowed, but probably an error. */
-export function configWarningConditions({ warnings }: ConfigSnapshot, since: string): Condition[] {
-  return warnings.map(({ path, text, hint }) => ({
-    code: `config:${path}`,
-    severity: "warning",
-    title: `${path}: ${text}`,
-    hint,
-    since,
-  }));
+export function configWarningConditions({ warnings }: ConfigSnapshot): DaemonCondition[] {
+  return warnings.map(({ path, text, hint }) => DAEMON_CONDITIONS.config(path, text, hint));
 }
 
 /** Mounts of shares that are no longer configured. */
-export function unconfiguredConditions(left: readonly UnconfiguredShare[]): Standing[] {
-  return left.map(({ spec: { name, mountPath } }) => ({
-    code: `left_mounted:${name}`,
-    severity: "info",
-    title: `${name} is no longer configured; still mounted at ${mountPath}`,
-    hint: shellCommand`mountaineer unmount --share ${name}`,
-  }));
+export function unconfiguredConditions(left: readonly UnconfiguredShare[]): DaemonCondition[] {
+  return left.map(({ spec: { name, mountPath } }) => DAEMON_CONDITIONS.left_mounted(name, mountPath));
 }
 
 /** What the rclone that mounts the shares costs. */
-export function rcloneConditions({ config }: ConfigSnapshot, costs: MissingRequirement | null): Standing[] {
+export function rcloneConditions(
+  { config }: ConfigSnapshot,
+  costs: MissingRequirement | null,
+): DaemonCondition[] {
   if (costs === null || !config.shares.some(({ driver }) => driver === "rclone")) return [];
-  return [{ code: "stock_rclone", severity: "info", title: costs.text, hint: costs.hint }];
+  return [DAEMON_CONDITIONS.stock_rclone(costs.text, costs.hint)];
 }
 
-function standing(sources: ConditionSources): Standing[] {
+export function globalConditions(sources: ConditionSources): DaemonCondition[] {
   const { memory, networkEvents, running, sync, historyUnsavedBecause, rcloneAdvice, formerUnsent } = sources;
-  const conditions: Standing[] = [];
-  const warn = (code: string, title: string, hint: string | null): void => {
-    conditions.push({ code, severity: "warning", title, hint });
-  };
-  if (memory.saveError !== null) {
-    warn(
-      "state_not_saved",
-      `state.json cannot be written: ${memory.saveError.message}`,
-      "Mounts keep working; Mountaineer writes the file as soon as it can.",
-    );
-  }
+  const conditions: DaemonCondition[] = [];
+  const { saveError } = memory;
+  if (saveError !== null) conditions.push(DAEMON_CONDITIONS.state_not_saved(saveError.message));
   const unsavedBecause = historyUnsavedBecause();
-  if (unsavedBecause !== null) {
-    warn(
-      "history_not_saved",
-      `The running configuration cannot be written to its history: ${unsavedBecause}`,
-      "Mountaineer keeps it in memory; `mountaineer config history` tries to write it again.",
-    );
-  }
-  const former = formerUnsent();
-  if (former.length > 0) {
-    const each = former.map(
-      ({ share, waiting: { files, source } }) =>
-        `${pluralize(files.length, "file")} of ${share} for ${source ?? "its server"}`,
-    );
-    warn(
-      "unsent_unconfigured",
-      `Files of shares that are no longer configured wait here to be sent: ${each.join("; ")}`,
-      "Configure the share again under its old `name` and `share_name` to send them; `mountaineer unsent` shows where they are.",
-    );
-  }
+  if (unsavedBecause !== null) conditions.push(DAEMON_CONDITIONS.history_not_saved(unsavedBecause));
+  const former = formerUnsent().map(
+    ({ share, waiting: { files, source } }) =>
+      `${pluralize(files.length, "file")} of ${share} for ${source ?? "its server"}`,
+  );
+  if (former.length > 0) conditions.push(DAEMON_CONDITIONS.unsent_unconfigured(former.join("; ")));
   conditions.push(...unconfiguredConditions(sources.left()));
   const [changed, ...others] = sources.changedCopies();
-  if (changed !== undefined) {
-    const more = others.length === 0 ? "" : ` (and ${pluralize(others.length, "more file")})`;
-    warn(
-      "program_changed",
-      `${changed}${more} is not the file that this daemon started with, so it is not run`,
-      "A program that can write the home has changed it. Find out which, and then: mountaineer restart",
-    );
-  }
+  if (changed !== undefined) conditions.push(DAEMON_CONDITIONS.program_changed(changed, others.length));
   const { lastError, watching, detector, fileMissing } = sync();
   if (lastError !== null) {
-    conditions.push({
-      code: `config_${lastError.kind}`,
-      severity: "error",
-      title: `The configuration file is not in use: ${lastError.reason}`,
-      hint:
-        lastError.kind === "cut_short"
-          ? CUT_SHORT_HINT
-          : `The last accepted configuration keeps running. ${watching === "live" ? "Correct the file, and it applies." : "Correct the file, then: mountaineer reload"}`,
-      since: lastError.since,
-    });
+    const { kind, reason, since } = lastError;
+    conditions.push({ ...DAEMON_CONDITIONS[`config_${kind}`](reason, watching === "live"), since });
   }
-  if (watching === "stopped") {
-    warn(
-      "sync_stopped",
-      "The configuration file is no longer watched, because a reload failed",
-      "Correct the file, then: mountaineer reload",
-    );
-  }
-  if (detector.degraded !== null) {
-    warn("sync_degraded", `The configuration file is polled: ${detector.degraded}`, null);
-  }
-  if (fileMissing) {
-    warn(
-      "config_missing",
-      `${running().path} is not there; the configuration that was loaded from it keeps running`,
-      "mountaineer config rollback 0",
-    );
-  }
+  if (watching === "stopped") conditions.push(DAEMON_CONDITIONS.sync_stopped());
+  if (detector.degraded !== null) conditions.push(DAEMON_CONDITIONS.sync_degraded(detector.degraded));
+  if (fileMissing) conditions.push(DAEMON_CONDITIONS.config_missing(running().path));
   // Only shares need network events.
-  if (networkEvents() === "polling" && running().config.shares.length > 0) {
-    warn(
-      "network_polling",
-      "Network changes are detected by polling every 2 s",
-      "The system's own events are not available; see the log.",
-    );
-  }
-  conditions.push(...rcloneConditions(running(), rcloneAdvice()));
-  for (const { since: _, ...condition } of configWarningConditions(running(), "")) conditions.push(condition);
-  return conditions;
+  if (networkEvents() === "polling" && running().config.shares.length > 0)
+    conditions.push(DAEMON_CONDITIONS.network_polling());
+  return [
+    ...conditions,
+    ...rcloneConditions(running(), rcloneAdvice()),
+    ...configWarningConditions(running()),
+  ];
 }

@@ -1,16 +1,10 @@
 // What the status reads may fail, and the daemon keeps running: the condition `internal_error` says so, and the log has the stack.
-import type { Condition } from "../../api/contract/contract.ts";
 import { errorText } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
-import { type Clock, isoTime } from "../../runtime/time/clock.ts";
+import { DAEMON_CONDITIONS, type DaemonCondition } from "../conditions/condition-rows.ts";
 
-interface Fault {
-  readonly since: string;
-  readonly reason: string;
-}
-
-export function createReadFaults({ clock, logger }: { readonly clock: Clock; readonly logger: Logger }) {
-  const faults = new Map<string, Fault>();
+export function createReadFaults(logger: Logger) {
+  const faults = new Map<string, string>();
   return {
     /** The result of `reading`, or `otherwise` if it throws. The first of several failures is logged. */
     read<Result>(what: string, reading: () => Result, otherwise: Result): Result {
@@ -27,17 +21,11 @@ export function createReadFaults({ clock, logger }: { readonly clock: Clock; rea
             stack: stack ?? reason,
           });
         }
-        faults.set(what, { since: faults.get(what)?.since ?? isoTime(clock.wallMs()), reason });
+        faults.set(what, reason);
         return otherwise;
       }
     },
-    conditions: (): Condition[] =>
-      [...faults].map(([what, { since, reason }]) => ({
-        code: "internal_error",
-        severity: "error",
-        title: `The status of ${what} cannot be read: ${reason}`,
-        hint: "This is a fault in Mountaineer. The log has its stack: mountaineer logs. Report it, and then: mountaineer restart",
-        since,
-      })),
+    conditions: (): DaemonCondition[] =>
+      [...faults].map(([what, reason]) => DAEMON_CONDITIONS.internal_error(what, reason)),
   };
 }

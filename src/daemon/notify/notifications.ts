@@ -1,12 +1,12 @@
 // Desktop notifications: shows some transitions through a program. Nothing waits for it, and a notification that cannot be shown
 // becomes a condition.
-import type { Condition } from "../../api/contract/contract.ts";
 import type { NotifyConfig } from "../../config/snapshot.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { type CommandResult, runCommand } from "../../runtime/process/child-process.ts";
 import { printable } from "../../runtime/text/plain-text.ts";
 import { type Clock, isoTime, type Timer } from "../../runtime/time/clock.ts";
+import { DAEMON_CONDITIONS, type DaemonCondition } from "../conditions/condition-rows.ts";
 import type { ServiceTransition } from "../events/service-transitions.ts";
 import type { ConfigApplier } from "../reload/reload-transaction.ts";
 import type { Notification, Notifier } from "./notification-command.ts";
@@ -119,11 +119,10 @@ export function createNotifications(options: NotificationsOptions) {
     },
     applier,
     /** `notify_unavailable` while notifications are on and the last one could not be shown. */
-    conditions(): Condition[] {
+    conditions(): DaemonCondition[] {
       if (!settings.enabled || unavailable === null) return [];
       const { reason, hint, since } = unavailable;
-      const title = `Notifications cannot be shown: ${reason}`;
-      return [{ code: "notify_unavailable", severity: "warning", title, hint, since }];
+      return [{ ...DAEMON_CONDITIONS.notify_unavailable(reason, hint), since }];
     },
     async [Symbol.asyncDispose]() {
       ending.abort();

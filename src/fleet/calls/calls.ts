@@ -3,12 +3,12 @@
 import { randomBytes } from "node:crypto";
 import type { Duplex } from "node:stream";
 import { isDeepStrictEqual } from "node:util";
-import type { Condition } from "../../api/contract/contract.ts";
 import type { FleetConfig } from "../../config/snapshot.ts";
 import { namesBackend } from "../../config/values/backend-names.ts";
 import { isMachineName } from "../../config/values/fleet-values.ts";
 import { isoTime, settlesWithin } from "../../runtime/time/clock.ts";
 import { createThrottle } from "../../runtime/time/throttle.ts";
+import { FLEET_CONDITIONS, type FleetCondition } from "../conditions/condition-rows.ts";
 import {
   connectionConditions,
   type FleetConnectionOptions,
@@ -144,18 +144,16 @@ export class Calls {
     return this.#switchboard.open(backend, onEnd);
   }
 
-  conditions(): Condition[] {
+  conditions(): FleetCondition[] {
     const { exports, imports } = this.#part;
     const what = exports || imports ? "Tools" : "Sessions";
-    const title = `${what} of other machines, and theirs of this one, are away`;
-    const unreachable = connectionConditions(this.#connection, "fleet_calls_unreachable", title);
+    const unreachable = connectionConditions(this.#connection, (...failure) =>
+      FLEET_CONDITIONS.fleet_calls_unreachable(what, ...failure),
+    );
     if (unreachable.length > 0) return unreachable;
     const missing = [...this.#missing()].map(
-      ([machine, sinceWallMs]): Condition => ({
-        code: "fleet_machine_away",
-        severity: "warning",
-        title: `Tools of ${machine} are away: it is not here, or offers nothing`,
-        hint: `Is ${machine} on, and does its [fleet].export name a backend? mountaineer fleet status shows who is here.`,
+      ([machine, sinceWallMs]): FleetCondition => ({
+        ...FLEET_CONDITIONS.fleet_machine_away(machine),
         since: isoTime(sinceWallMs),
       }),
     );

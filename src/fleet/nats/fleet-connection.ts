@@ -1,12 +1,13 @@
 // The fleet connection: one session with one of several NATS servers. When a session ends, the next begins after a pause.
 // It never gives up.
-import type { Condition } from "../../api/contract/contract.ts";
 import type { FleetConfig } from "../../config/snapshot.ts";
 import { unlessAborted } from "../../runtime/abort.ts";
+import type { ConditionText } from "../../runtime/conditions/conditions.ts";
 import { errorText } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { backoffMs } from "../../runtime/time/backoff.ts";
 import { isoTime } from "../../runtime/time/clock.ts";
+import type { FleetCondition, FleetConditionName } from "../conditions/condition-rows.ts";
 import type { ConnectionOptions } from "./connection.ts";
 import { FleetConnectionError } from "./fleet-connection-error.ts";
 import { readSignIn, type SignInOptions } from "./sign-in.ts";
@@ -135,21 +136,11 @@ export function startFleetConnection<Session extends OpenSession>(
   };
 }
 
-/** A warning while the link is down; empty before the first failure. */
+/** Made by `condition` while the link is down; empty before the first failure. */
 export function connectionConditions(
-  { state }: FleetServerConnection,
-  code: string,
-  title: string,
-): Condition[] {
-  const { failure, sinceWallMs } = state;
+  { state: { failure, sinceWallMs } }: FleetServerConnection,
+  condition: (failure: string, hint: string | null) => ConditionText<FleetConditionName>,
+): FleetCondition[] {
   if (failure === null) return [];
-  return [
-    {
-      code,
-      severity: "warning",
-      title: `${title}: ${failure.message}`,
-      hint: failure.hint ?? "This machine works without the fleet; the connection is retried automatically.",
-      since: isoTime(sinceWallMs),
-    },
-  ];
+  return [{ ...condition(failure.message, failure.hint), since: isoTime(sinceWallMs) }];
 }

@@ -1,9 +1,9 @@
 // Machines that share their clients' sessions: which daemon each machine runs now, and streams to that daemon.
 import type { Duplex } from "node:stream";
-import type { Condition } from "../../api/contract/contract.ts";
 import type { FleetConfig } from "../../config/snapshot.ts";
 import { unlessAborted } from "../../runtime/abort.ts";
 import { type Clock, isoTime, resultWithin } from "../../runtime/time/clock.ts";
+import { FLEET_CONDITIONS, type FleetCondition } from "../conditions/condition-rows.ts";
 
 /** Time in which a machine must accept a stream, ms. A busy machine, or one that hands over, may need a while. */
 const CONNECT_MS = 6_000;
@@ -121,15 +121,12 @@ export class SessionMachines {
     return null;
   }
 
-  conditions(): Condition[] {
+  conditions(): FleetCondition[] {
     const sessions = this.#options.config().sessions ?? [];
     for (const machine of [...this.#unreachable.keys()])
       if (!sessions.includes(machine)) this.#unreachable.delete(machine);
     return [...this.#unreachable].map(([machine, { sinceWallMs, why }]) => ({
-      code: "fleet_sessions_away",
-      severity: "warning",
-      title: `Sessions of ${machine} were not reached: ${why}`,
-      hint: `Their clients were asked to initialize again. Is ${machine} on, and does its [fleet].sessions name this machine? mountaineer fleet status shows who is here.`,
+      ...FLEET_CONDITIONS.fleet_sessions_away(machine, why),
       since: isoTime(sinceWallMs),
     }));
   }

@@ -1,5 +1,5 @@
 // The lasting problems of the gateway that do not belong to one backend, in words.
-import { type ConditionText, conditionRows } from "../../runtime/conditions.ts";
+import { conditionRows, type LastingCondition } from "../../runtime/conditions/conditions.ts";
 import { shellCommand } from "../../runtime/text/plain-text.ts";
 import { missingHint, missingText } from "../../secrets/reference.ts";
 
@@ -92,7 +92,5 @@ export const GATEWAY_CONDITIONS = {
   }),
 };
 
-export interface GatewayCondition extends ConditionText<keyof typeof GATEWAY_CONDITIONS> {
-  /** Wall ms. */
-  readonly sinceMs: number;
-}
+export type GatewayConditionName = keyof typeof GATEWAY_CONDITIONS;
+export type GatewayCondition = LastingCondition<GatewayConditionName>;

@@ -1,13 +1,14 @@
 // Lasting problems that do not belong to one backend.
-import { standingSince } from "../../reconcile/decision.ts";
+import { createSinceTracker, type FoundCondition } from "../../runtime/conditions/conditions.ts";
 import { safeLine } from "../../runtime/text/safe-line.ts";
+import { type Clock, isoTime } from "../../runtime/time/clock.ts";
 import type { Catalog, InvisibleTextEntry } from "../catalog/catalog.ts";
 import { newCollisions } from "../catalog/diff-catalogs.ts";
 import type { KeyState } from "../middleware/incoming-auth.ts";
 import { CALL_TOOL, FIND_TOOL, RUN_SCRIPT } from "../middleware/middleware.ts";
 import { memberChanges } from "../pins/pinned-entry.ts";
 import { type PendingChange, type PinsState, shortDiff, shownName } from "../pins/pins.ts";
-import { GATEWAY_CONDITIONS, type GatewayCondition } from "./condition-rows.ts";
+import { GATEWAY_CONDITIONS, type GatewayCondition, type GatewayConditionName } from "./condition-rows.ts";
 import type { GatewayRules } from "./gateway-rules.ts";
 import { mayOptimize, mayRunScripts } from "./selection.ts";
 
@@ -26,14 +27,11 @@ interface StoredState {
 
 const NOTHING_WRONG: StoredState = { sessionsUnsavedBecause: null, namesLost: null };
 
-/** If `sinceMs` is absent, the condition counts from when it was first found. */
-type FoundCondition = Omit<GatewayCondition, "sinceMs"> & { readonly sinceMs?: number | undefined };
-
-type Add = (condition: FoundCondition) => void;
+type Add = (condition: FoundCondition<GatewayConditionName>) => void;
 
 /** The returned function keeps the time when each condition was first found. */
-export function createGatewayConditions(wallMs: () => number) {
-  let since: ReadonlyMap<string, number> = new Map();
+export function createGatewayConditions(clock: Pick<Clock, "wallMs">) {
+  const sinceTracker = createSinceTracker(clock);
   return (
     rules: GatewayRules,
     catalog: Catalog,
@@ -42,8 +40,7 @@ export function createGatewayConditions(wallMs: () => number) {
     url: string | null = null,
     stored: StoredState = NOTHING_WRONG,
   ): readonly GatewayCondition[] => {
-    const now = wallMs();
-    const found: FoundCondition[] = listening === null ? [] : [listening];
+    const found: FoundCondition<GatewayConditionName>[] = listening === null ? [] : [listening];
     const add: Add = (condition) => void found.push(condition);
     addRules(rules, add);
     addNames(rules, catalog, add);
@@ -51,27 +48,15 @@ export function createGatewayConditions(wallMs: () => number) {
     addTelemetry(rules, add);
     addTrust(pins, catalog, add);
     addStored(stored, add);
-    since = standingSince(
-      found.map((condition) => ({ code: keyOf(condition) })),
-      since,
-      now,
-    );
-    return found.map((condition) => ({
-      ...condition,
-      sinceMs: condition.sinceMs ?? since.get(keyOf(condition)) ?? now,
-    }));
+    return sinceTracker(found);
   };
-}
-
-function keyOf({ code, title }: FoundCondition): string {
-  return `${code} ${title}`;
 }
 
 function addRules({ authentication: { missing }, auditFile }: GatewayRules, add: Add): void {
   if (missing.length > 0) add(GATEWAY_CONDITIONS.auth_token_missing(missing));
   if (auditFile === null || auditFile.state.kind !== "failing") return;
   const { state } = auditFile;
-  add({ ...GATEWAY_CONDITIONS.audit_not_written(state), sinceMs: state.sinceMs });
+  add({ ...GATEWAY_CONDITIONS.audit_not_written(state), since: isoTime(state.sinceMs) });
 }
 
 function addNames({ config }: GatewayRules, catalog: Catalog, add: Add): void {
@@ -215,12 +200,12 @@ function addKeys(keys: KeyState, add: Add): void {
   if (keys.kind !== "none" && keys.kind !== "aging") return;
   const { auth_keys_unavailable, auth_keys_aging } = GATEWAY_CONDITIONS;
   const condition = (keys.kind === "none" ? auth_keys_unavailable : auth_keys_aging)(keys.reason);
-  add({ ...condition, sinceMs: keys.sinceMs });
+  add({ ...condition, since: isoTime(keys.sinceMs) });
 }
 
 function addTelemetry({ telemetry }: GatewayRules, add: Add): void {
-  const failure = telemetry?.failure ?? null;
-  if (telemetry === null || failure === null) return;
+  const failure = telemetry?.failure;
+  if (!telemetry || !failure) return;
   const condition = GATEWAY_CONDITIONS.telemetry_not_sent(failure.reason, telemetry.dropped);
-  add({ ...condition, sinceMs: failure.sinceMs });
+  add({ ...condition, since: failure.sinceMs === undefined ? undefined : isoTime(failure.sinceMs) });
 }

@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { backoffMs } from "../../runtime/time/backoff.ts";
-import type { Timer } from "../../runtime/time/clock.ts";
+import { isoTime, type Timer } from "../../runtime/time/clock.ts";
 import { type Listener, openListener, rebind } from "../frontend/http/listener.ts";
 import type { HandedOffStream, HandOffConnection } from "../frontend/http/passed-connections.ts";
 import type { GatewayTools } from "../gateway-tools.ts";
@@ -227,7 +227,7 @@ export class GatewayListener {
     }
     this.condition = {
       ...GATEWAY_CONDITIONS.listen_failed(reason, error instanceof MountaineerError ? error.hint : null),
-      sinceMs: this.condition?.sinceMs ?? clock.wallMs(),
+      since: this.condition?.since ?? isoTime(clock.wallMs()),
     };
     this.#retry = clock.setTimer(this.#nextWaitMs(), () => void this.#attempt(address));
   }

@@ -170,7 +170,7 @@ export class Gateway implements AsyncDisposable {
       drainMs: () => this.#server.drainTimeoutMs,
       openQuestions: () => this.http.store.openQuestions + this.#suspended.openQuestions,
     });
-    this.#conditions = createGatewayConditions(() => clock.wallMs());
+    this.#conditions = createGatewayConditions(clock);
     this.pool.onPublished(() => {
       if (this.#applying) return;
       this.serving.swap(this.serving.rules);

@@ -6,6 +6,7 @@ import type { MountaineerConfig } from "../../config/snapshot.ts";
 import { createReconcileLoop, type ReconcileLoop } from "../../reconcile/reconcile-loop.ts";
 import type { TriggerReason } from "../../reconcile/trigger.ts";
 import { unlessAborted } from "../../runtime/abort.ts";
+import { conditionRows } from "../../runtime/conditions/conditions.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { type Clock, isoTime } from "../../runtime/time/clock.ts";
@@ -14,6 +15,17 @@ import type { LinkReading, Prober } from "../prober/prober.ts";
 import { type AliasLinkTools, type AliasSpec, ensureAliasLink, removeAliasLink } from "./alias-link.ts";
 import type { AliasMemory } from "./alias-memory.ts";
 import { judgeLink } from "./stable-link.ts";
+
+const notLinked = (name: string, detail: string): string =>
+  `The link of alias ${name} cannot be made: ${detail}`;
+
+export const ALIAS_CONDITIONS = conditionRows("warning", {
+  alias_path_taken: (name: string, detail: string) => [
+    notLinked(name, detail),
+    "Move what is there away, or give the alias another path; Mountaineer does not touch it.",
+  ],
+  alias_not_linked: (name: string, detail: string) => [notLinked(name, detail), null],
+});
 
 const READ_LINKS_MS = 1000;
 /** Minimum time between two checks of a correct link, ms, as for the shares' own links. */
@@ -168,10 +180,8 @@ export class AliasLinks implements AsyncDisposable {
   conditions() {
     return [...this.#known.values()].flatMap(({ spec, link, detail, since }) => {
       if (since === null || detail === null) return [];
-      const title = `The link of alias ${spec.name} cannot be made: ${detail}`;
-      const move = "Move what is there away, or give the alias another path; Mountaineer does not touch it.";
-      const [code, hint] = link === "taken" ? ["alias_path_taken", move] : ["alias_not_linked", null];
-      return [{ code, severity: "warning" as const, title, hint, since }];
+      const code = link === "taken" ? "alias_path_taken" : "alias_not_linked";
+      return [{ ...ALIAS_CONDITIONS[code](spec.name, detail), since }];
     });
   }
 

@@ -1,5 +1,5 @@
 // The lasting problems that a share can have, in words.
-import { type ConditionText, conditionRows } from "../../runtime/conditions.ts";
+import { type ConditionText, conditionRows } from "../../runtime/conditions/conditions.ts";
 import { pluralize, shellCommand } from "../../runtime/text/plain-text.ts";
 import { missingHint, oneMissingText } from "../../secrets/reference.ts";
 import type { OpenFile } from "../prober/prober.ts";

@@ -2,11 +2,9 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import type { ConfigSnapshot } from "../../../src/config/snapshot.ts";
 import { withWaiting } from "../../../src/daemon/control/gateway-status.ts";
-import {
-  type ConditionSources,
-  createGlobalConditions,
-} from "../../../src/daemon/control/global-conditions.ts";
+import { type ConditionSources, globalConditions } from "../../../src/daemon/control/global-conditions.ts";
 import { EMPTY_SHARE_MEMORY } from "../../../src/reconcile/state-store.ts";
+import { createSinceTracker } from "../../../src/runtime/conditions/conditions.ts";
 import type { MissingRequirement } from "../../../src/shares/drivers/mount-driver.ts";
 import type { FormerUnsent } from "../../../src/shares/drivers/rclone/caches.ts";
 import type { SyncState } from "../../../src/sync/sync-settings.ts";
@@ -52,8 +50,7 @@ async function world() {
     left: [],
     changedCopies: [],
   };
-  const conditions = createGlobalConditions({
-    clock,
+  const sources: ConditionSources = {
     memory: {
       get saveError() {
         return now.unsavedBecause;
@@ -67,7 +64,9 @@ async function world() {
     formerUnsent: () => now.formerUnsent,
     left: () => now.left,
     changedCopies: () => now.changedCopies,
-  });
+  };
+  const sinceTracker = createSinceTracker(clock);
+  const conditions = () => sinceTracker(globalConditions(sources));
   return { clock, now, conditions };
 }
 

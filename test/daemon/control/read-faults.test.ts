@@ -1,13 +1,11 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { createReadFaults } from "../../../src/daemon/control/read-faults.ts";
-import { createManualClock } from "../../support/manual-clock.ts";
 import { createRecordingLogger } from "../../support/recording-logger.ts";
 
 test("B11 a part of the status that cannot be read is a condition with its stack in the log, until it can be read again", () => {
-  const clock = createManualClock();
   const logger = createRecordingLogger();
-  const faults = createReadFaults({ clock, logger });
+  const faults = createReadFaults(logger);
   const fail = (): string[] => {
     throw new Error("ENOENT: package.json");
   };

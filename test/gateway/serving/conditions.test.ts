@@ -12,7 +12,7 @@ import { createGatewayConditions } from "../../../src/gateway/serving/gateway-co
 import type { GatewayConfig } from "../../../src/gateway/serving/gateway-contract.ts";
 import { createRules, type GatewayRules, NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
 import { noopLogger } from "../../../src/runtime/log/log.ts";
-import { systemClock } from "../../../src/runtime/time/clock.ts";
+import { isoTime, systemClock } from "../../../src/runtime/time/clock.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { pluck } from "../../support/pluck.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
@@ -32,7 +32,7 @@ const twins = [source("a", { tools: ["echo"] }), source("b", { tools: ["echo", "
 const NO_CATALOG = catalogOf();
 
 test("C3 names that the strategy hides are named, once for each pair of backends", () => {
-  const conditions = createGatewayConditions(() => 1);
+  const conditions = createGatewayConditions({ wallMs: () => 1 });
   const resources = ["a", "b", "c", "d", "e", "f", "g"];
   const catalog = catalogOf(
     source("one", { resources }),
@@ -55,13 +55,13 @@ test("C3 names that the strategy hides are named, once for each pair of backends
 });
 
 test("names that were prefixed are reported, once for each backend", () => {
-  const [found, ...more] = createGatewayConditions(() => 1)(rulesOf(), catalogOf(...twins), null);
+  const [found, ...more] = createGatewayConditions({ wallMs: () => 1 })(rulesOf(), catalogOf(...twins), null);
   assert.deepEqual([found?.code, found?.severity, more.length], ["names_prefixed", "info", 0]);
   assert.match(found?.title ?? "", /^b offers names that others had before, .* with its own: b_echo$/u);
 });
 
 test("D4 a server's find_tool that the gateway's own hides is reported, where tools are found at all", () => {
-  const conditions = createGatewayConditions(() => 1);
+  const conditions = createGatewayConditions({ wallMs: () => 1 });
   const catalog = catalogOf(source("files", { tools: ["find_tool", "own"] }));
   assert.deepEqual(conditions(rulesOf(), catalog, null), []);
   const profile = { users: null, clients: ["one"], groups: null, optimizer: true };
@@ -74,7 +74,7 @@ test("D4 a server's find_tool that the gateway's own hides is reported, where to
 });
 
 test("a calm gateway has none, and a collision is a warning under the strategy `error`", () => {
-  const conditions = createGatewayConditions(() => 1);
+  const conditions = createGatewayConditions({ wallMs: () => 1 });
   assert.deepEqual(conditions(rulesOf(), NO_CATALOG, null), []);
   const conflictResolution = { ...FIRST_WINS, strategy: "error" } as const;
   const [found, ...more] = conditions(
@@ -91,14 +91,14 @@ test("D3 a thousand collisions under the strategy `error` are twenty conditions,
   const tools = Array.from({ length: 1_000 }, (_, at) => `t${at}`);
   const conflictResolution = { ...FIRST_WINS, strategy: "error" } as const;
   const catalog = buildCatalog([source("a", { tools }), source("b", { tools })], conflictResolution);
-  const found = createGatewayConditions(() => 1)(rulesOf({ conflictResolution }), catalog, null);
+  const found = createGatewayConditions({ wallMs: () => 1 })(rulesOf({ conflictResolution }), catalog, null);
   assert.equal(found.length, 21);
   assert.match(found.at(-1)?.title ?? "", /^980 more names are offered twice/u);
 });
 
 test("C3 one collision is reported once, however often the hidden backend offers the name", () => {
   const sources = [source("a", { resources: ["echo"] }), source("b", { resources: ["echo", "echo"] })];
-  const conditions = createGatewayConditions(() => 1);
+  const conditions = createGatewayConditions({ wallMs: () => 1 });
   const conflictResolution = { ...FIRST_WINS, strategy: "error" } as const;
   const warned = conditions(rulesOf({ conflictResolution }), buildCatalog(sources, conflictResolution), null);
   assert.deepEqual(pluck(warned, "code"), ["catalog_collision"]);
@@ -109,40 +109,40 @@ test("C3 one collision is reported once, however often the hidden backend offers
 
 test("an unset token is named by its variable, and each condition keeps its start time", () => {
   let nowMs = 1_000;
-  const conditions = createGatewayConditions(() => nowMs);
+  const conditions = createGatewayConditions({ wallMs: () => nowMs });
   const rules = rulesOf({
     incomingAuth: {
       type: "local",
       users: [{ name: "ann", token: { kind: "environment", variable: "ANN_TOKEN" }, roles: [] }],
     },
   });
-  const since = () => conditions(rules, NO_CATALOG, null).map(({ code, sinceMs }) => [code, sinceMs]);
-  assert.deepEqual(since(), [["auth_token_missing", 1_000]]);
+  const since = () => conditions(rules, NO_CATALOG, null).map(({ code, since }) => [code, since]);
+  assert.deepEqual(since(), [["auth_token_missing", isoTime(1_000)]]);
   nowMs = 2_000;
-  assert.deepEqual(since(), [["auth_token_missing", 1_000]]);
+  assert.deepEqual(since(), [["auth_token_missing", isoTime(1_000)]]);
   assert.match(conditions(rules, NO_CATALOG, null)[0]?.title ?? "", /ANN_TOKEN/);
   assert.deepEqual(conditions(rulesOf(), NO_CATALOG, null), []);
   nowMs = 3_000;
-  assert.deepEqual(since(), [["auth_token_missing", 3_000]]);
+  assert.deepEqual(since(), [["auth_token_missing", isoTime(3_000)]]);
 });
 
 test("a failing listener and an unwritten audit are reported with their own start times", () => {
-  const conditions = createGatewayConditions(() => 9_000);
+  const conditions = createGatewayConditions({ wallMs: () => 9_000 });
   const listening: GatewayCondition = {
     code: "listen_failed",
     severity: "error",
     title: "busy",
     hint: null,
-    sinceMs: 5,
+    since: isoTime(5),
   };
   const state: AuditFileState = { kind: "failing", reason: "no space left", sinceMs: 7, dropped: 3 };
   const audit = { path: "/nonexistent/audit.jsonl", maxSizeBytes: 1, keep: 1 };
   const file = new AuditFile(audit, { clock, logger: noopLogger });
   const auditFile = Object.assign(file, { state });
   const found = conditions({ ...rulesOf(), auditFile }, NO_CATALOG, listening);
-  assert.deepEqual(pluck(found, "code", "sinceMs"), [
-    ["listen_failed", 5],
-    ["audit_not_written", 7],
+  assert.deepEqual(pluck(found, "code", "since"), [
+    ["listen_failed", isoTime(5)],
+    ["audit_not_written", isoTime(7)],
   ]);
   assert.match(found[1]?.title ?? "", /no space left \(3 lines lost\)/);
 });
@@ -153,7 +153,7 @@ test("D3 a tool whose name clients cannot use is published under another, and bo
   const [cut = "", odd = "", ...rest] = [...catalog.tools.keys()];
   assert.deepEqual(rest, ["read"]);
   assert.deepEqual([...catalog.tools.values()][0]?.definition["name"], cut);
-  const [found, ...more] = createGatewayConditions(() => 1)(rulesOf(), catalog, null);
+  const [found, ...more] = createGatewayConditions({ wallMs: () => 1 })(rulesOf(), catalog, null);
   assert.deepEqual([found?.code, found?.severity, more.length], ["names_shortened", "info", 0]);
   const title = found?.title ?? "";
   assert.ok(title.endsWith(`: ${long} as ${cut}, a b as ${odd}`), title);
@@ -165,7 +165,7 @@ test("D3 a server's names for its tools are reported within bounds, and do not c
     [source("one", { tools: names })],
     [source("one", { resources: names }), source("two", { resources: names })],
   ]) {
-    const [found] = createGatewayConditions(() => 1)(rulesOf(), catalogOf(...sources), null);
+    const [found] = createGatewayConditions({ wallMs: () => 1 })(rulesOf(), catalogOf(...sources), null);
     const title = found?.title ?? "";
     assert.ok(title.length < 1_000, String(title.length));
     assert.match(title, /a\\x1b\[2Jb.*c\\u\{202e\}d.*e\\u\{e0041\}/);
@@ -174,24 +174,27 @@ test("D3 a server's names for its tools are reported within bounds, and do not c
 
 test("B11 sessions that cannot be written are reported, with the reason, for as long as that lasts", () => {
   let now = 1;
-  const conditions = createGatewayConditions(() => now);
+  const conditions = createGatewayConditions({ wallMs: () => now });
   const found = (reason: string | null) =>
     conditions(rulesOf(), NO_CATALOG, null, undefined, undefined, {
       sessionsUnsavedBecause: reason,
       namesLost: null,
     });
   const [first] = found("ENOSPC: no space left on device");
-  assert.deepEqual([first?.code, first?.severity, first?.sinceMs], ["sessions_not_saved", "warning", 1]);
+  assert.deepEqual(
+    [first?.code, first?.severity, first?.since],
+    ["sessions_not_saved", "warning", isoTime(1)],
+  );
   assert.match(first?.title ?? "", /ENOSPC/u);
   now = 2;
-  assert.equal(found("ENOSPC: no space left on device")[0]?.sinceMs, 1);
+  assert.equal(found("ENOSPC: no space left on device")[0]?.since, isoTime(1));
   assert.deepEqual(found(null), []);
 });
 
 const CALM: PinsState = { pending: [], beyond: new Map(), lost: null, isUnread: false, unsavedBecause: null };
 
 const trustConditions = (pins: PinsState, catalog: Partial<typeof NO_CATALOG>) =>
-  createGatewayConditions(() => 1)(rulesOf(), { ...NO_CATALOG, ...catalog }, null, pins);
+  createGatewayConditions({ wallMs: () => 1 })(rulesOf(), { ...NO_CATALOG, ...catalog }, null, pins);
 
 const pending = (backend: string, name: string, change: Partial<PendingChange> = {}): PendingChange => ({
   backend,

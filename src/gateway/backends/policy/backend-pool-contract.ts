@@ -1,5 +1,5 @@
 // What the rest of the gateway sees of the backend pool.
-import type { ConditionText } from "../../../runtime/conditions.ts";
+import type { ConditionText } from "../../../runtime/conditions/conditions.ts";
 import type { JsonObject, Reply } from "../../json-rpc.ts";
 import type { BackendCall, InitializeResult } from "../instance/backend-instance.ts";
 import type { LongWaits } from "../instance/pending.ts";

@@ -1,5 +1,5 @@
 // The lasting problems that a backend can have, in words.
-import { conditionRows } from "../../../runtime/conditions.ts";
+import { conditionRows } from "../../../runtime/conditions/conditions.ts";
 import { shellCommand } from "../../../runtime/text/plain-text.ts";
 import { missingHint, missingText } from "../../../secrets/reference.ts";
 

@@ -1,4 +1,5 @@
 // Lasting problems as data: each folder declares one row for each problem that it can have. A row's name is its code.
+import { type Clock, isoTime } from "../time/clock.ts";
 
 export interface ConditionText<Name extends string> {
   /** `NAME:ABOUT` if several problems of one kind can last at once. */
@@ -6,6 +7,16 @@ export interface ConditionText<Name extends string> {
   readonly severity: "info" | "warning" | "error";
   readonly title: string;
   readonly hint: string | null;
+}
+
+/** Without its own `since`, it has lasted since it was first found. */
+export interface FoundCondition<Name extends string> extends ConditionText<Name> {
+  readonly since?: string | undefined;
+}
+
+export interface LastingCondition<Name extends string> extends ConditionText<Name> {
+  /** ISO 8601. */
+  readonly since: string;
 }
 
 /** The title, the hint, and what it is about if several can last at once. */
@@ -31,4 +42,19 @@ export function conditionRows<Rows extends Readonly<Record<string, Row>>>(
   });
   // `fromEntries` does not keep which name has which row.
   return Object.fromEntries(makers) as Makers<Rows>;
+}
+
+/**
+ * The returned function adds the time since when each condition has lasted: its own, or when it was first given to the
+ * function. A condition with another title is another one.
+ */
+export function createSinceTracker(clock: Pick<Clock, "wallMs">) {
+  let known = new Map<string, string>();
+  const keyOf = ({ code, title }: Pick<ConditionText<string>, "code" | "title">) => `${code} ${title}`;
+  return <Name extends string>(found: readonly FoundCondition<Name>[]): LastingCondition<Name>[] => {
+    const now = isoTime(clock.wallMs());
+    const lasting = found.map((one) => ({ ...one, since: one.since ?? known.get(keyOf(one)) ?? now }));
+    known = new Map(lasting.map((one) => [keyOf(one), one.since]));
+    return lasting;
+  };
 }
