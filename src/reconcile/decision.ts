@@ -7,14 +7,3 @@ export function earliest(runs: readonly NextRun[]): NextRun | null {
     null,
   );
 }
-
-/**
- * Since when each condition has been true, wall ms by the condition's code: the time in `before`, else now.
- */
-export function standingSince(
-  conditions: readonly { readonly code: string }[],
-  before: ReadonlyMap<string, number>,
-  wallMs: number,
-): ReadonlyMap<string, number> {
-  return new Map(conditions.map(({ code }) => [code, before.get(code) ?? wallMs]));
-}

@@ -10,7 +10,7 @@ import type {
 } from "../../api/contract/contract.ts";
 import { WAITING_CODE } from "../../api/labels/label.ts";
 import type { BackendConfig } from "../../config/snapshot.ts";
-import type { BackendCondition, RoutesView } from "../../gateway/backends/policy/backend-pool-contract.ts";
+import type { RoutesView } from "../../gateway/backends/policy/backend-pool-contract.ts";
 import { BACKEND_CONDITIONS } from "../../gateway/backends/policy/condition-rows.ts";
 import { resolveConnection } from "../../gateway/backends/pool/connection-key.ts";
 import type { CatalogEntry } from "../../gateway/catalog/catalog.ts";
@@ -132,7 +132,7 @@ function backends(view: GatewayView, gateway: Pick<Gateway, "entries" | "serving
     prompts: prompts.get(backend.name) ?? 0,
     ...withheld(filtered.get(backend.name)),
     ...(backend.routes === null ? {} : { routes: routesStatus(backend.routes) }),
-    conditions: backend.conditions.map(conditionStatus),
+    conditions: [...backend.conditions],
   }));
 }
 
@@ -184,10 +184,6 @@ function countByBackend(entries: readonly CatalogEntry[]): Map<string, number> {
   const counts = new Map<string, number>();
   for (const { backend } of entries) counts.set(backend, (counts.get(backend) ?? 0) + 1);
   return counts;
-}
-
-function conditionStatus({ sinceMs, ...condition }: BackendCondition): Condition {
-  return { ...condition, since: isoTime(sinceMs) };
 }
 
 const LONGEST_CLIENT_NAME = 100;

@@ -74,9 +74,8 @@ function relayStatus(relayed: RelayedState): RelayStatus {
   };
 }
 
-function conditionStatus({ code, severity, title, hint, since, holders }: ShareCondition): Condition {
-  const base = { code, severity, title, hint, since: isoTime(since) };
-  return holders === undefined ? base : { ...base, holders: openFileHolders(holders) };
+function conditionStatus({ holders, ...condition }: ShareCondition): Condition {
+  return holders === undefined ? condition : { ...condition, holders: openFileHolders(holders) };
 }
 
 /** `host` or `host:port` as configured; the folder of a route without a host. */

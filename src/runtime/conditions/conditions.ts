@@ -45,16 +45,26 @@ export function conditionRows<Rows extends Readonly<Record<string, Row>>>(
 }
 
 /**
- * The returned function adds the time since when each condition has lasted: its own, or when it was first given to the
- * function. A condition with another title is another one.
+ * Adds the time since when each condition has lasted: its own, or the one in `known` under its key, or now. `known` is
+ * for the next time.
  */
+export function lasting<Found extends FoundCondition<string>>(
+  found: readonly Found[],
+  known: ReadonlyMap<string, string>,
+  wallMs: number,
+  keyOf: (one: Found) => string = ({ code }) => code,
+) {
+  const now = isoTime(wallMs);
+  const conditions = found.map((one) => ({ ...one, since: one.since ?? known.get(keyOf(one)) ?? now }));
+  return { conditions, known: new Map(conditions.map((one) => [keyOf(one), one.since])) };
+}
+
+/** The returned function remembers since when each condition lasts. A condition with another title is another one. */
 export function createSinceTracker(clock: Pick<Clock, "wallMs">) {
-  let known = new Map<string, string>();
-  const keyOf = ({ code, title }: Pick<ConditionText<string>, "code" | "title">) => `${code} ${title}`;
+  let known: ReadonlyMap<string, string> = new Map();
   return <Name extends string>(found: readonly FoundCondition<Name>[]): LastingCondition<Name>[] => {
-    const now = isoTime(clock.wallMs());
-    const lasting = found.map((one) => ({ ...one, since: one.since ?? known.get(keyOf(one)) ?? now }));
-    known = new Map(lasting.map((one) => [keyOf(one), one.since]));
-    return lasting;
+    const next = lasting(found, known, clock.wallMs(), ({ code, title }) => `${code} ${title}`);
+    known = next.known;
+    return next.conditions;
   };
 }

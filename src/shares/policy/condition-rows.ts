@@ -1,5 +1,5 @@
 // The lasting problems that a share can have, in words.
-import { type ConditionText, conditionRows } from "../../runtime/conditions/conditions.ts";
+import { conditionRows, type FoundCondition } from "../../runtime/conditions/conditions.ts";
 import { pluralize, shellCommand } from "../../runtime/text/plain-text.ts";
 import { missingHint, oneMissingText } from "../../secrets/reference.ts";
 import type { OpenFile } from "../prober/prober.ts";
@@ -151,7 +151,7 @@ export const SHARE_CONDITIONS = {
 
 export type ShareConditionName = keyof typeof SHARE_CONDITIONS;
 
-export type ConditionDraft = ConditionText<ShareConditionName> & {
+export type ConditionDraft = FoundCondition<ShareConditionName> & {
   readonly holders?: readonly OpenFile[];
 };
 

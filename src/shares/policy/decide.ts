@@ -1,7 +1,8 @@
 // The decision for one share: from configuration, observation and memory to one step, or none. Pure.
-import { earliest, standingSince } from "../../reconcile/decision.ts";
+import { earliest } from "../../reconcile/decision.ts";
 import type { NextRun } from "../../reconcile/reconcile-loop.ts";
 import type { ShareMemory } from "../../reconcile/state-store.ts";
+import { lasting } from "../../runtime/conditions/conditions.ts";
 import { type ConditionDraft, managedBy } from "./condition-rows.ts";
 import { failOver, leaveLocalDisk } from "./decide-failover.ts";
 import type { DecideInput } from "./decide-input.ts";
@@ -68,10 +69,7 @@ export type ProgramAccess = "free" | "asked" | "taken";
 /** Whether the engine may replace the mount, and whether programs can use it now. */
 export type MountJudgement = Pick<MountFact, "verdict" | "use">;
 
-export interface ShareCondition extends ConditionDraft {
-  /** Wall ms. */
-  readonly since: number;
-}
+export type ShareCondition = ConditionDraft & { readonly since: string };
 
 /** What the cycle has shown, in the order in which it is remembered. */
 const UPDATES: readonly ((now: Situation) => Situation)[] = [
@@ -103,7 +101,7 @@ export function decide(input: DecideInput): Decision {
   const facts = observed && factsOf(known, observed);
   const chosen = choose(known, facts);
   const now = chosen.step === null ? wakeStep(chosen) : chosen;
-  const conditions = [
+  const found: ConditionDraft[] = [
     ...now.conditions,
     ...observedConditions(now),
     ...relayConditions(now),
@@ -111,7 +109,7 @@ export function decide(input: DecideInput): Decision {
     ...wakeConditions(now),
   ];
   const { wallMs, unsent } = now.observed;
-  const conditionsSince = standingSince(conditions, now.state.conditionsSince, wallMs);
+  const { conditions, known: conditionsSince } = lasting(found, now.state.conditionsSince, wallMs);
   const isSent = unsent?.length === 0 && observed !== null;
   const { operation } = now.state;
   const isReplacing = operation !== null && !operation.moves && operation.from !== "none";
@@ -119,7 +117,7 @@ export function decide(input: DecideInput): Decision {
     memory: now.memory,
     state: { ...now.state, conditionsSince, ...(isSent ? { unsentWatched: false } : {}) },
     transitions: now.transitions,
-    conditions: conditions.map((one) => ({ ...one, since: conditionsSince.get(one.code) ?? wallMs })),
+    conditions,
     mount: facts?.mountFact ?? null,
     explanation: explain(now, facts),
     outcome: now.outcome ?? (now.step === null ? finalOutcome(now) : null),

@@ -110,8 +110,8 @@ export interface ReconcileState {
    */
   readonly stopRequested: boolean;
   readonly stopBackoff: Backoff;
-  /** When each condition began, wall ms. The key is the condition's code. */
-  readonly conditionsSince: ReadonlyMap<string, number>;
+  /** When each condition began, by its code. */
+  readonly conditionsSince: ReadonlyMap<string, string>;
 }
 
 export const INITIAL_STATE: ReconcileState = {

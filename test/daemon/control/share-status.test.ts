@@ -4,6 +4,7 @@ import { createShareFolders } from "../../../src/daemon/control/share-folders.ts
 import { shareStatus, unmountedReason } from "../../../src/daemon/control/share-status.ts";
 import { globalFindings, verifyShare } from "../../../src/daemon/control/verify.ts";
 import { EMPTY_SHARE_MEMORY } from "../../../src/reconcile/state-store.ts";
+import { isoTime } from "../../../src/runtime/time/clock.ts";
 import type { ShareView } from "../../../src/shares/engine/share-cycle.ts";
 import type { ShareCondition } from "../../../src/shares/policy/decide.ts";
 import type { FolderListing, MountCheck } from "../../../src/shares/prober/prober.ts";
@@ -58,7 +59,7 @@ test("a mounted share is reported completely: times in UTC, conditions with thei
           severity: "info",
           title: "Files are open",
           hint: null,
-          since: WALL_MS,
+          since: isoTime(WALL_MS),
           holders: [{ pid: 7, command: "vim", path: "/mnt/elsewhere/a", how: "fd" }],
         },
         {
@@ -66,7 +67,7 @@ test("a mounted share is reported completely: times in UTC, conditions with thei
           severity: "warning",
           title: "Slow",
           hint: "Look at the switch",
-          since: WALL_MS,
+          since: isoTime(WALL_MS),
         },
       ],
     }),
@@ -165,7 +166,7 @@ test("the reason why a share cannot be mounted is the condition that fails a mou
     severity: "error" as const,
     title: code,
     hint: `mend ${code}`,
-    since: WALL_MS,
+    since: isoTime(WALL_MS),
     holders: [],
   });
   const conditions = (["driver_unavailable", "variable_missing", "link_blocked"] as const).map(condition);
@@ -183,7 +184,7 @@ const deniedMount = {
   severity: "warning",
   title: "Not permitted",
   hint: "",
-  since: WALL_MS,
+  since: isoTime(WALL_MS),
 } as const;
 const looked = (check: MountCheck) => seenOf({ mount: { found: foundMount(), check } });
 
@@ -223,7 +224,7 @@ test("an unmounted share is an error that gives the cause and the fix, unless a 
 });
 
 test("conditions are findings of equal severity; notices are not findings", () => {
-  const condition = { title: "Something stands", hint: "Look", since: WALL_MS };
+  const condition = { title: "Something stands", hint: "Look", since: isoTime(WALL_MS) };
   const conditions = [
     { ...condition, code: "tb_ready", severity: "info" },
     { ...condition, code: "route_slow", severity: "warning" },
@@ -245,7 +246,7 @@ const missing = {
   severity: "error",
   title: "The password is missing",
   hint: "mountaineer secret set nas",
-  since: WALL_MS,
+  since: isoTime(WALL_MS),
 } as const;
 
 const NEVER = new AbortController().signal;

@@ -7,6 +7,7 @@ import { renderDoctor } from "../../../src/cli/sessions/doctor-command.ts";
 import { verifyReport, verifyShare } from "../../../src/daemon/control/verify.ts";
 import type { ProbeReason } from "../../../src/network/probe/probe-result.ts";
 import { EMPTY_SHARE_MEMORY } from "../../../src/reconcile/state-store.ts";
+import { isoTime } from "../../../src/runtime/time/clock.ts";
 import type { ShareView } from "../../../src/shares/engine/share-cycle.ts";
 import { SHARE_CONDITIONS, type ShareConditionName } from "../../../src/shares/policy/condition-rows.ts";
 import { sampleBackend } from "../../api/sample-gateway.ts";
@@ -93,7 +94,7 @@ function shareOf(name: string, words: ReadonlyMap<string, string>): ShareView {
       }),
       conditions: conditionsOf(words)
         .filter(isOfShare)
-        .map((one) => ({ ...one, since: WALL_MS, holders: [] })),
+        .map((one) => ({ ...one, since: isoTime(WALL_MS), holders: [] })),
     },
     { ...spec, name, mountPath: `/v/${name}`, routes: { ...spec.routes, fallback } },
   );

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
+import { isoTime } from "../../../src/runtime/time/clock.ts";
 import type { MountDriver } from "../../../src/shares/drivers/mount-driver.ts";
 import { ServerIdentities } from "../../../src/shares/engine/server-identities.ts";
 import { createConditionLog, createDropLost } from "../../../src/shares/engine/share-engine.ts";
@@ -22,7 +23,7 @@ const missing: ShareCondition = {
   severity: "error",
   title: "The password is missing: NAS_PASSWORD is not set",
   hint: "Set it.",
-  since: 0,
+  since: isoTime(0),
 };
 const slow: ShareCondition = { ...missing, code: "route_slow", severity: "warning" };
 
@@ -30,7 +31,7 @@ test("What to mount: the log reports at once the fault of a share, once, and its
   const logger = createRecordingLogger();
   const log = createConditionLog(logger);
   log.report("CORE", [missing, slow]);
-  log.report("CORE", [{ ...missing, since: 5 }]);
+  log.report("CORE", [{ ...missing, since: isoTime(5) }]);
   log.report("MEDIA", [missing]);
   log.report("CORE", []);
   log.report("CORE", [missing]);

@@ -263,7 +263,7 @@ const FACTS: readonly Fact<World>[] = [
   [
     /^condition (\S+) for (\d+) s$/,
     (world, code, seconds) => [
-      Math.round((world.wallMs - (conditionOf(world, code)?.since ?? Number.NaN)) / 1_000),
+      Math.round((world.wallMs - Date.parse(conditionOf(world, code)?.since ?? "")) / 1_000),
       Number(seconds),
     ],
   ],

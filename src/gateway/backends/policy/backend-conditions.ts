@@ -14,7 +14,7 @@ import { maySleep } from "./sleep.ts";
 /** Minimum number of missed checks that is reported. */
 const REPORTED_CHECKS = 2;
 
-type ConditionText = Omit<BackendCondition, "sinceMs">;
+type ConditionText = Omit<BackendCondition, "since">;
 
 /** The most serious first. */
 export function backendConditions(situation: BackendSituation, gate: Gate): readonly ConditionText[] {

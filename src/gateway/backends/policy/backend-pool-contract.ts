@@ -1,5 +1,5 @@
 // What the rest of the gateway sees of the backend pool.
-import type { ConditionText } from "../../../runtime/conditions/conditions.ts";
+import type { LastingCondition } from "../../../runtime/conditions/conditions.ts";
 import type { JsonObject, Reply } from "../../json-rpc.ts";
 import type { BackendCall, InitializeResult } from "../instance/backend-instance.ts";
 import type { LongWaits } from "../instance/pending.ts";
@@ -16,13 +16,12 @@ export type BackendPhase =
   | "Failed"
   | "ShuttingDown";
 
-/** A lasting problem of one backend. Times are wall ms. */
-export interface BackendCondition extends ConditionText<BackendConditionName> {
+/** A lasting problem of one backend. */
+export interface BackendCondition extends LastingCondition<BackendConditionName> {
   /** What it comes from, in words that do not name the backend. */
   readonly cause?: { readonly text: string; readonly hint: string | null };
   /** The required share that is away. */
   readonly share?: string;
-  readonly sinceMs: number;
 }
 
 export interface BackendView {

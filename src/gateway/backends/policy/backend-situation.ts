@@ -120,8 +120,8 @@ export interface BackendMemory {
   /** The server was started only to be asked for its lists. */
   readonly isListingOnly: boolean;
   readonly phase: BackendPhase;
-  /** When each condition arose, wall ms, by code. */
-  readonly conditionsSince: ReadonlyMap<string, number>;
+  /** When each condition began, by its code. */
+  readonly conditionsSince: ReadonlyMap<string, string>;
   readonly routes: RoutesMemory;
 }
 

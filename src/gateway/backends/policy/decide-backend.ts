@@ -1,7 +1,8 @@
 // Decides the next step for one backend, from its configuration, what is seen of it and what was remembered. Pure.
-import { earliest, standingSince } from "../../../reconcile/decision.ts";
+import { earliest } from "../../../reconcile/decision.ts";
 import type { NextRun } from "../../../reconcile/reconcile-loop.ts";
 import { CONFIRM_AFTER_MS, NO_BACKOFF } from "../../../reconcile/route-health.ts";
+import { lasting } from "../../../runtime/conditions/conditions.ts";
 import { missingText } from "../../../secrets/reference.ts";
 import type { InstanceObservation } from "../instance/backend-instance.ts";
 import { backendConditions } from "./backend-conditions.ts";
@@ -119,10 +120,10 @@ export function decideBackend(
   const closed = dataGate(known);
   const gate: Gate = closed.kind === "open" && isSuspect(known) ? { kind: "wait" } : closed;
   const { next, wantsTurn } = chooseStep(known);
-  const conditions = conditionsSince(next, gate);
+  const found = backendConditions(next, gate);
+  const { conditions, known: conditionsSince } = lasting(found, memory.conditionsSince, now.wallMs);
   const { phase, reason } = phaseOf(next, conditions);
-  const since = new Map(conditions.map(({ code, sinceMs }) => [code, sinceMs]));
-  const decided = next.remember({ phase, conditionsSince: since });
+  const decided = next.remember({ phase, conditionsSince });
   return {
     memory: decided.memory,
     step: decided.step,
@@ -316,11 +317,4 @@ function phaseOf(
   return firstAttempt(routes) === null
     ? { phase: "Pending", reason: null }
     : { phase: "Initializing", reason: BEING_STARTED };
-}
-
-function conditionsSince(situation: BackendSituation, gate: Gate): readonly BackendCondition[] {
-  const { wallMs } = situation.now;
-  const found = backendConditions(situation, gate);
-  const since = standingSince(found, situation.memory.conditionsSince, wallMs);
-  return found.map((condition) => ({ ...condition, sinceMs: since.get(condition.code) ?? wallMs }));
 }

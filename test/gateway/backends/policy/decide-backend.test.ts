@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it, test } from "node:test";
 import type { BackendSpec } from "../../../../src/gateway/backends/policy/backend-situation.ts";
+import { isoTime } from "../../../../src/runtime/time/clock.ts";
 import { fc, happening, runsOf } from "../../../support/properties.ts";
 import { BackendWorld, DRAIN_MS, type Fate, runs, SleepWorld } from "./backend-world.ts";
 
@@ -193,7 +194,7 @@ describe("decideBackend", () => {
     world.edit({ wanted: { kind: "secret_missing", variables: ["A", "B"] } });
     const since = world.nowMs;
     world.advance(5_000);
-    assert.equal(world.decision?.conditions[0]?.sinceMs, since);
+    assert.equal(world.decision?.conditions[0]?.since, isoTime(since));
     assert.match(world.decision?.reason ?? "", /A, B/);
     assert.deepEqual(world.events, []);
   });
