@@ -182,6 +182,19 @@ test("adding in the page", { skip: NO_BROWSER || (missingForPlainRig() ?? false)
     assert.equal(await link.count(), 0);
   });
 
+  await t.test("F4 a missing secret is set by a button beside it, which leads to its value", async () => {
+    await rig.home.cli(["backends", "add", "needy", "--url", "http://127.0.0.1:9/mcp", "--wait", "0"]);
+    await rig.home.cli(["backends", "edit", "needy", "--set", "headers.X-Key=secret:needy-key"]);
+    await openView(page, "Servers/Servers");
+    await openView(page, "Settings/Secrets");
+    await page.getByRole("button", { name: "Set: needy-key" }).click();
+    await page.keyboard.type(VALUE);
+    await page.keyboard.press("Enter");
+    await page.getByRole("button", { name: "Forget: needy-key" }).waitFor();
+    await rig.home.cli(["secret", "remove", "needy-key"]);
+    await rig.home.cli(["backends", "remove", "needy"]);
+  });
+
   await t.test(
     "F4 a share is added: chosen by its address, with a login that is tried, over both cables",
     async () => {

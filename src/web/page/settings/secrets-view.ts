@@ -1,5 +1,6 @@
 // The names of stored secrets, their users, and a form that stores one. The page never receives a value.
 import { type ComponentChild, h } from "preact";
+import { useEffect, useState } from "preact/hooks";
 import type { SecretListReport } from "../../../api/setup/home-secrets.ts";
 import { DeclaredForm, neededText, textIn } from "../add/declared-form.ts";
 import type { App, ViewProps } from "../parts/app.ts";
@@ -15,6 +16,10 @@ const SECRET = {
 export function SecretsView({ app }: ViewProps): ComponentChild {
   const { report, problem, reload } = useLoaded(() => app.requests.call("secrets"), "");
   const may = useMayRunCommands(app);
+  const [missing, setMissing] = useState("");
+  useEffect(() => {
+    if (missing !== "") document.querySelector<HTMLInputElement>("input[name=Value]")?.focus();
+  }, [missing]);
   if (report === null) return loading(problem);
   return h(
     "section",
@@ -25,13 +30,16 @@ export function SecretsView({ app }: ViewProps): ComponentChild {
       ? nothing("No secret is stored or needed.")
       : plainList(
           "Secrets",
-          report.secrets.map((secret) => h(Secret, { key: secret.name, app, secret, may, reload })),
+          report.secrets.map((secret) =>
+            h(Secret, { key: secret.name, app, secret, may, reload, onSet: setMissing }),
+          ),
         ),
     h("h2", {}, "Keep a secret"),
     may ? null : lockedLine("keep or forget a secret"),
     may
       ? h(DeclaredForm, {
-          ...{ label: "Keep a secret", fields: SECRET, action: "Keep it" },
+          ...{ key: missing, label: "Keep a secret", fields: SECRET, action: "Keep it" },
+          begin: missing === "" ? {} : { Name: missing },
           hidden: [{ name: "Value", about: "One line. It is never shown again.", isRequired: true }],
           run: (values, hidden) =>
             app.attempt("Keep the secret", async () => {
@@ -50,9 +58,17 @@ interface SecretProps {
   readonly secret: SecretListReport["secrets"][number];
   readonly may: boolean;
   readonly reload: () => Promise<unknown>;
+  /** Called with the name of a missing secret whose value is to be typed. */
+  readonly onSet: (name: string) => void;
 }
 
-function Secret({ app, secret: { name, kept, used_by: uses }, may, reload }: SecretProps): ComponentChild {
+function Secret({
+  app,
+  secret: { name, kept, used_by: uses },
+  may,
+  reload,
+  onSet,
+}: SecretProps): ComponentChild {
   const remove = async (): Promise<void> => {
     const isSure = await app.confirm({
       title: `Forget secret:${shown(name)}?`,
@@ -77,6 +93,9 @@ function Secret({ app, secret: { name, kept, used_by: uses }, may, reload }: Sec
       { class: "dim grow" },
       uses.length === 0 ? "nothing uses it" : `used by ${shown(uses.join(", "))}`,
     ),
+    may && kept === null
+      ? h(WorkButton, { label: "Set", accessibleName: `Set: ${shown(name)}`, run: async () => onSet(name) })
+      : null,
     may && kept !== null
       ? h(WorkButton, {
           label: "Forget",
