@@ -1,6 +1,6 @@
 // Actions on shares, backends and the daemon, the same in all user interfaces: label, question, and the
 // request to the daemon.
-import { pluralize, shellCommand, shellWord } from "../../runtime/text/plain-text.ts";
+import { firstNames, pluralize, shellCommand, shellWord } from "../../runtime/text/plain-text.ts";
 import type { BackendStatus, ShareStatus, StatusReport } from "../contract/contract.ts";
 import type { CallOperation } from "../operations/operations.ts";
 import { type Outcome, outcome, reloadOutcome, stepsOutcome } from "./outcome-labels.ts";
@@ -82,9 +82,8 @@ export function sameId(one: readonly string[], other: readonly string[]): boolea
 export function busyQuestion({ name }: Action, { results }: Outcome): Question | null {
   if (!results.some(({ result }) => result === "busy")) return null;
   const holders = results.flatMap((result) => result.holders);
-  const shown = holders.slice(0, HOLDERS_SHOWN).map(({ command, pid }) => `${command} (${pid})`);
-  const more = holders.length - shown.length;
-  const where = shown.length === 0 ? "" : ` in ${shown.join(", ")}${more === 0 ? "" : ` and ${more} more`}`;
+  const shown = firstNames(holders, ({ command, pid }) => `${command} (${pid})`, HOLDERS_SHOWN);
+  const where = shown === "" ? "" : ` in ${shown}`;
   return {
     title: `${sentence(name)} anyway?`,
     text: `Files are open${where}. Unsaved changes in them are lost.`,

@@ -1,5 +1,6 @@
 // Selects from known names, and makes the error for an unknown name.
 import { type ErrorCode, MountaineerError } from "../../runtime/errors.ts";
+import { firstNames } from "../../runtime/text/plain-text.ts";
 import { closestWord } from "../../runtime/text/suggest.ts";
 
 const NAMES_SHOWN = 12;
@@ -36,9 +37,7 @@ export function nameUnknown(
   kind: NameKind,
   meant: string | null = closestWord(name, known),
 ): MountaineerError {
-  const shown = known.slice(0, NAMES_SHOWN).join(", ");
-  const more = known.length > NAMES_SHOWN ? ` and ${known.length - NAMES_SHOWN} more` : "";
-  const names = known.length === 0 ? kind.none : `${kind.known}: ${shown}${more}`;
+  const names = known.length === 0 ? kind.none : `${kind.known}: ${firstNames(known, String, NAMES_SHOWN)}`;
   return new MountaineerError(kind.code, `there is no ${kind.noun} named ${JSON.stringify(name)}`, {
     hint: meant === null ? names : `did you mean ${meant}? (${names})`,
   });

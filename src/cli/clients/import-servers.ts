@@ -23,7 +23,7 @@ import { MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import { objectOf } from "../../runtime/text/json-object.ts";
 import { paintFor } from "../../runtime/text/paint.ts";
-import { pluralize, printable, shellCommand } from "../../runtime/text/plain-text.ts";
+import { firstNames, pluralize, printable, shellCommand } from "../../runtime/text/plain-text.ts";
 import { outcomeLines, waitForBackend } from "../edits/backend-outcome.ts";
 import { openSecrets } from "../in-process/open.ts";
 import { makeToken } from "../init/gateway-token.ts";
@@ -250,18 +250,15 @@ function showRefused(context: Terminal, { refused }: Draft): void {
     context.print(`${red(symbols.bad)} ${printable(name)}  not imported: ${printable(why)}\n`);
 }
 
-const MOST_PROJECTS = 5;
-
 /** Names the servers that belong to other folders. */
 function showProjects(context: Terminal, files: readonly FoundFile[]): void {
   const elsewhere = files.flatMap((file) => file.elsewhere);
   if (elsewhere.length === 0) return;
   const count = elsewhere.reduce((sum, { servers }) => sum + servers.length, 0);
-  const shown = elsewhere.slice(0, MOST_PROJECTS).map(({ folder }) => printable(folder));
-  const more = elsewhere.length > shown.length ? ` and ${elsewhere.length - shown.length} more` : "";
+  const folders = firstNames(elsewhere, ({ folder }) => printable(folder));
   const whose =
     count === 1 ? "1 more server belongs to a project" : `${count} more servers belong to projects`;
-  context.notify(`${whose}: ${shown.join(", ")}${more} (run import there, or with --projects)`);
+  context.notify(`${whose}: ${folders} (run import there, or with --projects)`);
 }
 
 function showImport(context: Terminal, options: ImportOptions, draft: Draft, changed: boolean): number {

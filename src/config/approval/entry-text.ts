@@ -1,5 +1,6 @@
 // The text of an entry that a person reads before approving it: a line for each key, with secrets as references. Pure.
 
+import { firstNames, pluralize } from "../../runtime/text/plain-text.ts";
 import { HIDDEN, isAddress, shownArguments, shownCommand, shownText, shownUrl } from "../shown-values.ts";
 import { snakeCase } from "../snapshot.ts";
 import { isSecretHeader, isSecretVariable } from "../values/backend-names.ts";
@@ -134,14 +135,9 @@ export function entrySummary(entry: Omit<WaitingEntry, "runs">): string {
   return `${who} would ${others === "" ? MEANINGS[kind] : `${what} with another ${others}`}`;
 }
 
-const MOST_NAMED = 5;
-
 function serversText(names: readonly string[]): string {
   if (names.length === 0) return "no server that runs now";
-  const named = names.slice(0, MOST_NAMED).join(", ");
-  const others = names.length - MOST_NAMED;
-  const end = others > 0 ? ` and ${others} more` : "";
-  return `${names.length} ${names.length === 1 ? "server" : "servers"}: ${named}${end}`;
+  return `${pluralize(names.length, "server")}: ${firstNames(names, String)}`;
 }
 
 function connectionsOf({ connection = null, routes = null }: Fields): readonly EntryValue[] {

@@ -39,13 +39,13 @@ export function idleGatewayStatus(
   since: string,
   values: SecretValues,
 ): Required<Pick<StatusReport, "gateway" | "backends">> {
-  const backends = configured.map(({ name, group, connection, enabled }) => ({
-    name,
-    group,
-    type: connection.type,
-    enabled,
+  const backends = configured.map((backend) => ({
+    name: backend.name,
+    group: backend.group,
+    type: backend.connection.type,
+    enabled: backend.enabled,
     phase: "Pending" as const,
-    reason: enabled ? "no daemon runs" : "it is disabled",
+    reason: backend.enabled ? "no daemon runs" : "it is disabled",
     since,
     pid: null,
     server: null,
@@ -62,19 +62,15 @@ export function idleGatewayStatus(
     tools: 0,
     resources: 0,
     prompts: 0,
-    conditions: enabled ? missingSecrets(name, connection, values).map((one) => ({ ...one, since })) : [],
+    conditions: missingSecrets(backend, values).map((one) => ({ ...one, since })),
   }));
   const counts = { tools: 0, resources: 0, resource_templates: 0, prompts: 0 };
   return { gateway: { url: null, sessions: 0, in_flight: 0, ...counts, conditions: [] }, backends };
 }
 
-function missingSecrets(
-  name: string,
-  connection: BackendConfig["connection"],
-  values: SecretValues,
-): Omit<Condition, "since">[] {
+function missingSecrets({ name, connection, enabled }: BackendConfig, values: SecretValues) {
   const resolved = resolveConnection(connection, values);
-  return resolved.ok ? [] : [BACKEND_CONDITIONS.secret_missing(name, resolved.missing)];
+  return !enabled || resolved.ok ? [] : [BACKEND_CONDITIONS.secret_missing(name, resolved.missing)];
 }
 
 function programsOf({ backends }: GatewayView, memory: number | null): Pick<GatewayStatus, "programs"> {

@@ -1,5 +1,5 @@
 // The notifications that wait to be shown: the newest of each kind and share. Several of a kind become one.
-import { printable } from "../../runtime/text/plain-text.ts";
+import { firstNames, printable } from "../../runtime/text/plain-text.ts";
 import type { ServiceTransition } from "../events/service-transitions.ts";
 import type { Notification } from "./notification-command.ts";
 
@@ -118,9 +118,7 @@ function oneText({ kind, share, detail }: Waiting): Notification {
 }
 
 function manyText({ kind, detail }: Waiting, all: readonly Waiting[]): Notification {
-  const names = all.slice(0, NAMES_SHOWN).map(({ share }) => shownName(share));
-  const more = all.length - names.length;
-  const list = `${names.join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
+  const list = firstNames(all, ({ share }) => shownName(share), NAMES_SHOWN);
   return kind === "failover"
     ? { title: `${all.length} shares ${overRoute(detail)}`, body: list }
     : { title: `Thunderbolt is ready for ${all.length} shares`, body: list };

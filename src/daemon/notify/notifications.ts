@@ -38,7 +38,7 @@ export function createNotifications(options: NotificationsOptions) {
   const queue = createNotificationQueue();
   const ending = new AbortController();
   let { settings } = options;
-  let unavailable: { readonly reason: string; readonly hint: string; readonly since: string } | null = null;
+  let unavailable: DaemonCondition | null = null;
   let timer: Timer | null = null;
   let running: Promise<void> | null = null;
   let nextAtMs = 0;
@@ -50,7 +50,8 @@ export function createNotifications(options: NotificationsOptions) {
     const text = printable(reason).slice(0, LONGEST_REASON);
     // The failure is logged once, and again only after a notification was shown.
     if (unavailable === null) logger.warn("notifications cannot be shown", { reason: text });
-    unavailable = { reason: text, hint, since: unavailable?.since ?? isoTime(clock.wallMs()) };
+    const since = unavailable?.since ?? isoTime(clock.wallMs());
+    unavailable = { ...DAEMON_CONDITIONS.notify_unavailable(text, hint), since };
   };
 
   const run = async (args: readonly string[], stdin: string): Promise<void> => {
@@ -119,11 +120,7 @@ export function createNotifications(options: NotificationsOptions) {
     },
     applier,
     /** `notify_unavailable` while notifications are on and the last one could not be shown. */
-    conditions(): DaemonCondition[] {
-      if (!settings.enabled || unavailable === null) return [];
-      const { reason, hint, since } = unavailable;
-      return [{ ...DAEMON_CONDITIONS.notify_unavailable(reason, hint), since }];
-    },
+    conditions: (): DaemonCondition[] => (settings.enabled && unavailable !== null ? [unavailable] : []),
     async [Symbol.asyncDispose]() {
       ending.abort();
       timer?.[Symbol.dispose]();

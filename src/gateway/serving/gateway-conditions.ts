@@ -1,5 +1,6 @@
 // Lasting problems that do not belong to one backend.
 import { createSinceTracker, type FoundCondition } from "../../runtime/conditions/conditions.ts";
+import { firstNames } from "../../runtime/text/plain-text.ts";
 import { safeLine } from "../../runtime/text/safe-line.ts";
 import { type Clock, isoTime } from "../../runtime/time/clock.ts";
 import type { Catalog, InvisibleTextEntry } from "../catalog/catalog.ts";
@@ -71,12 +72,12 @@ function addNames({ config }: GatewayRules, catalog: Catalog, add: Add): void {
     ({ plainName }) => plainName !== undefined,
   );
   for (const [backend, same] of Map.groupBy(prefixed, (entry) => entry.backend)) {
-    const names = firstOf(same, ({ name }) => shown(name));
+    const names = firstNames(same, ({ name }) => shown(name));
     add(GATEWAY_CONDITIONS.names_prefixed(backend, names));
   }
   const shortened = [...tools.values()].filter(({ name, fullName }) => name !== fullName);
   if (shortened.length === 0) return;
-  const names = firstOf(shortened, ({ name, fullName }) => `${shown(fullName)} as ${name}`);
+  const names = firstNames(shortened, ({ name, fullName }) => `${shown(fullName)} as ${name}`);
   add(GATEWAY_CONDITIONS.names_shortened(names));
 }
 
@@ -99,14 +100,8 @@ function addStored({ sessionsUnsavedBecause, namesLost }: StoredState, add: Add)
   if (namesLost !== null) add(GATEWAY_CONDITIONS.names_lost(namesLost));
 }
 
-const MOST_NAMES = 5;
 const MOST_COLLISIONS = 20;
 const LONGEST_SHOWN = 100;
-
-function firstOf<Item>(items: readonly Item[], textOf: (item: Item) => string): string {
-  const more = items.length - MOST_NAMES;
-  return `${items.slice(0, MOST_NAMES).map(textOf).join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
-}
 
 function shown(name: string): string {
   return safeLine(name, LONGEST_SHOWN);
@@ -132,7 +127,7 @@ function addHidden(catalog: Catalog, add: Add): void {
     const [first] = same;
     if (first === undefined) continue;
     const { kept, hidden } = first;
-    const names = firstOf(same, ({ kind, name }) => `${kind} ${shown(name)}`);
+    const names = firstNames(same, ({ kind, name }) => `${kind} ${shown(name)}`);
     const title =
       kept === hidden
         ? `${kept} offers names twice, and the second ones are not published: ${names}`
@@ -145,7 +140,7 @@ function addHidden(catalog: Catalog, add: Add): void {
 function addTrust(pins: PinsState, { unseen }: Pick<Catalog, "unseen">, add: Add): void {
   addPins(pins, add);
   for (const [backend, of] of Map.groupBy(unseen, (one) => one.backend))
-    add(GATEWAY_CONDITIONS.unseen_characters(backend, firstOf(of, unseenText)));
+    add(GATEWAY_CONDITIONS.unseen_characters(backend, firstNames(of, unseenText)));
 }
 
 function addPins({ pending, beyond, lost, isUnread, unsavedBecause }: PinsState, add: Add): void {
@@ -157,9 +152,9 @@ function addPins({ pending, beyond, lost, isUnread, unsavedBecause }: PinsState,
     const withheld = steady.filter(({ isWithheld }) => isWithheld);
     const changed = steady.filter(({ isWithheld }) => !isWithheld);
     if (changed.length > 0)
-      add(GATEWAY_CONDITIONS.tools_changed(backend, whatOf(changed), firstOf(changed, entryText)));
+      add(GATEWAY_CONDITIONS.tools_changed(backend, whatOf(changed), firstNames(changed, entryText)));
     if (withheld.length > 0) {
-      const names = firstOf(withheld, (one) => `${entryText(one)} (${one.change})`);
+      const names = firstNames(withheld, (one) => `${entryText(one)} (${one.change})`);
       add(GATEWAY_CONDITIONS.tools_withheld(backend, whatOf(withheld), names));
     }
   }
@@ -173,7 +168,7 @@ function addUnsteady(backend: string, pending: readonly PendingChange[], add: Ad
   const [first] = unsteady;
   if (first?.earlier === undefined) return;
   const [before = "", after = ""] = shortDiff(memberChanges(first.earlier, first.definition));
-  const changes = `${firstOf(unsteady, entryText)} (${shown(before)} | ${shown(after)})`;
+  const changes = `${firstNames(unsteady, entryText)} (${shown(before)} | ${shown(after)})`;
   add(GATEWAY_CONDITIONS.tools_unsteady(backend, whatOf(unsteady), first.isWithheld, changes));
 }
 

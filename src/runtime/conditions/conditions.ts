@@ -10,22 +10,18 @@ export interface ConditionText<Name extends string> {
 }
 
 /** Without its own `since`, it has lasted since it was first found. */
-export interface FoundCondition<Name extends string> extends ConditionText<Name> {
+export type FoundCondition<Name extends string> = ConditionText<Name> & {
   readonly since?: string | undefined;
-}
+};
 
-export interface LastingCondition<Name extends string> extends ConditionText<Name> {
-  /** ISO 8601. */
-  readonly since: string;
-}
+/** `since` is ISO 8601. */
+export type LastingCondition<Name extends string> = ConditionText<Name> & { readonly since: string };
 
 /** The title, the hint, and what it is about if several can last at once. */
 type Row = (...facts: never[]) => readonly [title: string, hint: string | null, about?: string];
 
-type Makers<Rows> = {
-  readonly [Name in keyof Rows & string]: Rows[Name] extends (...facts: infer Facts) => unknown
-    ? (...facts: Facts) => ConditionText<Name>
-    : never;
+type Makers<Rows extends Readonly<Record<string, Row>>> = {
+  readonly [Name in keyof Rows & string]: (...facts: Parameters<Rows[Name]>) => ConditionText<Name>;
 };
 
 /** For each row, a function that makes the condition from the facts. */

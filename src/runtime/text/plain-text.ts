@@ -146,6 +146,12 @@ export function pluralize(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }
 
+/** "a, b and 2 more". */
+export function firstNames<Item>(items: readonly Item[], nameOf: (item: Item) => string, most = 5): string {
+  const names = items.slice(0, most).map((item) => nameOf(item));
+  return `${names.join(", ")}${items.length > most ? ` and ${items.length - most} more` : ""}`;
+}
+
 /** "1 share", "2 backends" or "1 share, 2 backends"; null: neither. */
 export function sharesAndBackends(shares: number, backends: number): string | null {
   const parts = [

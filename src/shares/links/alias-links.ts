@@ -16,15 +16,14 @@ import { type AliasLinkTools, type AliasSpec, ensureAliasLink, removeAliasLink }
 import type { AliasMemory } from "./alias-memory.ts";
 import { judgeLink } from "./stable-link.ts";
 
-const notLinked = (name: string, detail: string): string =>
-  `The link of alias ${name} cannot be made: ${detail}`;
+const notLinked = (hint: string | null) => (name: string, detail: string) =>
+  [`The link of alias ${name} cannot be made: ${detail}`, hint] as const;
 
 export const ALIAS_CONDITIONS = conditionRows("warning", {
-  alias_path_taken: (name: string, detail: string) => [
-    notLinked(name, detail),
+  alias_path_taken: notLinked(
     "Move what is there away, or give the alias another path; Mountaineer does not touch it.",
-  ],
-  alias_not_linked: (name: string, detail: string) => [notLinked(name, detail), null],
+  ),
+  alias_not_linked: notLinked(null),
 });
 
 const READ_LINKS_MS = 1000;

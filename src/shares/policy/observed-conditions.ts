@@ -1,5 +1,5 @@
 // The conditions of a share that follow from the observation without any memory. The rules add others.
-import { pluralize, shellCommand } from "../../runtime/text/plain-text.ts";
+import { firstNames, pluralize, shellCommand } from "../../runtime/text/plain-text.ts";
 import { isStoredKey } from "../../secrets/reference.ts";
 import type { RefusedUpload, SetAsideFolder, UnsentForServer } from "../drivers/mount-driver.ts";
 import { ROUTE_NAMES } from "../share-spec.ts";
@@ -90,28 +90,21 @@ function readiness({ observed, spec, memory, state }: DecideInput): ConditionDra
   return conditions;
 }
 
-const NAMED_AT_MOST = 5;
+const pathOf = ({ path }: { readonly path: string }): string => path;
 
 function refusedText(uploads: readonly RefusedUpload[]): string {
   const groups = Map.groupBy(uploads, ({ reason }) => reason);
-  const texts = [...groups].map(
-    ([reason, group]) => `${namedSome(group.map(({ path }) => path))} (${reason})`,
-  );
+  const texts = [...groups].map(([reason, group]) => `${firstNames(group, pathOf)} (${reason})`);
   return texts.join("; ");
 }
 
 function waitingText({ source, files, server }: UnsentForServer): string {
   const whose = source ?? `server ${server}`;
-  return `${pluralize(files.length, "file")} written to ${whose} are kept here (${namedSome(files.map(({ path }) => path))})`;
+  return `${pluralize(files.length, "file")} written to ${whose} are kept here (${firstNames(files, pathOf)})`;
 }
 
 function setAsideText({ folder, files }: SetAsideFolder): string {
-  return files.length === 0 ? folder : `${folder}: ${namedSome(files)}`;
-}
-
-function namedSome(names: readonly string[]): string {
-  const more = names.length - NAMED_AT_MOST;
-  return `${names.slice(0, NAMED_AT_MOST).join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
+  return files.length === 0 ? folder : `${folder}: ${firstNames(files, String)}`;
 }
 
 function openFilesSuffix({ holders, unsent, text }: OpenFilesObservation): string {

@@ -62,7 +62,7 @@ function withoutServing({ spec, memory }: BackendSituation): ConditionText | nul
   const { failure, failures } = lastRetries(memory.routes);
   if (wanted.kind === "secret_missing") return BACKEND_CONDITIONS.secret_missing(name, wanted.variables);
   if (failure === null || failures === 0) return null;
-  if (signIn !== null) return BACKEND_CONDITIONS[signIn.code](signIn.title, signIn.hint);
+  if (signIn !== null) return signIn;
   const { message, hint } = failure;
   const advice = hint ?? furtherHint(spec);
   const condition =
@@ -88,8 +88,7 @@ function whileServing(situation: BackendSituation, serving: Serving): readonly C
     const hint = `Correct its configuration or undo the change. ${furtherHint(spec)}`;
     found.push(BACKEND_CONDITIONS.change_failed(name, why, failure?.hint ?? hint));
   }
-  if (signIn !== null)
-    found.push({ ...BACKEND_CONDITIONS[signIn.code](signIn.title, signIn.hint), severity: "warning" });
+  if (signIn !== null) found.push({ ...signIn, severity: "warning" });
   found.push(...neverSleeps(spec), ...staysAwake(situation));
   const { down } = situation.observed.clients;
   if (down !== null) found.push(clientsNotRunning(spec, down));

@@ -3,8 +3,8 @@ import type { NextRun } from "../../../reconcile/reconcile-loop.ts";
 import type { Backoff } from "../../../reconcile/route-health.ts";
 import type { InstanceObservation } from "../instance/backend-instance.ts";
 import type { TransportFailure } from "../transports/backend-transport.ts";
-import type { SignInNotice } from "../transports/transport-authorization.ts";
 import type { BackendPhase } from "./backend-pool-contract.ts";
+import type { SignInNotice } from "./condition-rows.ts";
 import type { Draining, DrainReason, InstanceRef } from "./draining.ts";
 import type { Needs } from "./required-data.ts";
 import {

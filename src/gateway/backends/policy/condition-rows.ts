@@ -1,5 +1,5 @@
 // The lasting problems that a backend can have, in words.
-import { conditionRows } from "../../../runtime/conditions/conditions.ts";
+import { type ConditionText, conditionRows } from "../../../runtime/conditions/conditions.ts";
 import { shellCommand } from "../../../runtime/text/plain-text.ts";
 import { missingHint, missingText } from "../../../secrets/reference.ts";
 
@@ -90,6 +90,9 @@ export const BACKEND_CONDITIONS = {
 };
 
 export type BackendConditionName = keyof typeof BACKEND_CONDITIONS;
+
+/** A lasting problem of a sign-in. */
+export type SignInNotice = ConditionText<"login_needed" | "scopes_needed" | "token_not_renewed">;
 
 function asSentence(advice: string): string {
   return advice.replace(/\.?$/, ".");

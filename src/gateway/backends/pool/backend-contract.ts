@@ -6,10 +6,10 @@ import type { McpLogLevel } from "../../protocol.ts";
 import type { InstanceOptions } from "../instance/backend-instance.ts";
 import type { StartInstance } from "../instance/start-backend-instance.ts";
 import type { ListCache } from "../list-cache/list-cache.ts";
+import type { SignInNotice } from "../policy/condition-rows.ts";
 import type { DataSource } from "../policy/required-data.ts";
 import type { FailbackPolicy } from "../policy/route-memory.ts";
 import type { OpenTransport } from "../transports/backend-transport.ts";
-import type { SignInNotice } from "../transports/transport-authorization.ts";
 import type { ResolvedConnection } from "./connection-key.ts";
 
 /** The routes to which people have fixed backends ("holds"), kept over restarts. */

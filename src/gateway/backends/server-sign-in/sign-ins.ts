@@ -5,6 +5,7 @@ import { type BackoffMs, backoffMs } from "../../../runtime/time/backoff.ts";
 import { settlesWithin, type Timer } from "../../../runtime/time/clock.ts";
 import type { SecretStore } from "../../../secrets/secret-store.ts";
 import type { GatewayTools } from "../../gateway-tools.ts";
+import { BACKEND_CONDITIONS, type SignInNotice } from "../policy/condition-rows.ts";
 import { type TransportFailure, transportFailure } from "../transports/backend-transport.ts";
 import {
   type AuthorizationRefusal,
@@ -12,7 +13,6 @@ import {
   isCredential,
   NO_CREDENTIAL,
   type ResolvedAuth,
-  type SignInNotice,
   type TransportAuthorization,
 } from "../transports/transport-authorization.ts";
 import { isSafeForTokens } from "./bounded-fetch.ts";
@@ -244,16 +244,14 @@ class SharedToken {
       logger.warn("a backend's token cannot be renewed", { backend, reason: outcome.reason });
     this.#setNotice(
       isEnded
-        ? {
-            code: "login_needed",
-            title: `backend ${backend} needs a login: ${outcome.reason}`,
-            hint: this.#loginHint,
-          }
-        : {
-            code: "token_not_renewed",
-            title: `backend ${backend} has no new token yet: ${outcome.reason}`,
-            hint: `It is tried again.${outcome.hint === null ? "" : ` ${sentence(outcome.hint)}`}`,
-          },
+        ? BACKEND_CONDITIONS.login_needed(
+            `backend ${backend} needs a login: ${outcome.reason}`,
+            this.#loginHint,
+          )
+        : BACKEND_CONDITIONS.token_not_renewed(
+            `backend ${backend} has no new token yet: ${outcome.reason}`,
+            `It is tried again.${outcome.hint === null ? "" : ` ${sentence(outcome.hint)}`}`,
+          ),
     );
     // The old token is still valid, so another try may come in time.
     if (this.#current !== null && !isEnded) this.#armAfter(waitMs);
@@ -323,14 +321,14 @@ class SharedToken {
   }
 
   #fail(
-    code: SignInNotice["code"],
+    code: "login_needed" | "scopes_needed",
     kind: TransportFailure["kind"],
     problem: string,
     hint: string,
   ): TransportFailure {
     const { backend, url } = this.#options;
     const title = `${url.origin} ${problem}`;
-    this.#setNotice({ code, title: `backend ${backend}: ${title}`, hint });
+    this.#setNotice(BACKEND_CONDITIONS[code](`backend ${backend}: ${title}`, hint));
     return transportFailure(kind, title, hint);
   }
 

@@ -89,10 +89,3 @@ export function signing(
     },
   };
 }
-
-/** A persistent sign-in problem, shown among the backend's conditions. */
-export interface SignInNotice {
-  readonly code: "login_needed" | "scopes_needed" | "token_not_renewed";
-  readonly title: string;
-  readonly hint: string;
-}
