@@ -63,7 +63,7 @@ export const CONDITIONS: Readonly<Record<ConditionName, `${string} | ${string}`>
   config_missing:
     "the configuration file is gone; the configuration that was loaded keeps running | put it back; `mountaineer config rollback 0` writes the running configuration into it",
   config:
-    "a setting is allowed, but probably an error; the code ends with its path, as in `config:shares[0].username` | the hint says what to write",
+    "a setting is allowed, but probably an error; the code ends with its path | the hint says what to write",
   sync_stopped:
     "a reload failed, and `[sync].on_failure` is `stop`: the file is no longer watched | correct the file, then `mountaineer reload`",
   sync_degraded:
@@ -174,7 +174,8 @@ export const CONDITIONS: Readonly<Record<ConditionName, `${string} | ${string}`>
     "a server's texts hold characters that no one sees; clients get them without | `mountaineer tools diff` shows them; ask the maker of the server",
   share_away:
     "a share that a backend requires is not there | bring it back: `mountaineer status` says how it is, and what is missing",
-  servers_wait: "servers wait for a share that is away; shown with the share | bring the share back",
+  servers_wait:
+    "servers wait for this share; only faces show it, next to the share's own condition | bring the share back",
   waiting_for_approval:
     "a change of the configuration decides what runs, and no one has approved it; the approved version serves until then | `mountaineer approve` shows it and asks ([why](hot-reload.md#changes-that-wait-for-you))",
   approvals_lost:

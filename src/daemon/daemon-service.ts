@@ -483,7 +483,11 @@ function createServiceControl(
           }, []),
         ),
         ...faults.read("the aliases", () => aliasStatus(aliases), {}),
-        ...faults.read("the gateway", () => withWaiting(gateway.status(), approvalStore.conditions()), {}),
+        ...faults.read(
+          "the gateway",
+          () => withWaiting(gateway.status(), approvalStore.waitingConditions()),
+          {},
+        ),
       };
       return {
         global: {

@@ -121,7 +121,7 @@ async function open(options: WithoutDaemonOptions, stack: DisposalStack): Promis
     const status = isServing
       ? (await readyParts(signal)).status()
       : idleGatewayStatus(config.backends, startedAt, secrets.values);
-    return withWaiting(status, approvalStore.conditions());
+    return withWaiting(status, approvalStore.waitingConditions());
   };
   const control: Pick<Control, WithoutDaemonOperation> = {
     approvals: () => approvalsReport(approvalStore, loaded),

@@ -23,11 +23,7 @@ import { errorText } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { type Clock, isoTime } from "../../runtime/time/clock.ts";
-import {
-  DAEMON_CONDITIONS,
-  type DaemonCondition,
-  type KnownCondition,
-} from "../conditions/condition-rows.ts";
+import { DAEMON_CONDITIONS, type KnownCondition } from "../conditions/condition-rows.ts";
 import type { ApprovalTransition, ServiceTransition } from "../events/service-transitions.ts";
 import type { ApprovalsFile, LoadedApprovals } from "./approvals-file.ts";
 
@@ -65,7 +61,8 @@ export function createApprovalStore(options: ApprovalStoreOptions) {
   let lost = options.loaded.kind === "lost" ? options.loaded : null;
   let mode: ApproveMode = memory?.mode ?? "none";
   let waiting: readonly WaitingEntry[] = [];
-  let since = new Map<string, string>();
+  /** By the entry's id. */
+  let waitingConditions: ReadonlyMap<string, KnownCondition> = new Map();
   const sinceTracker = createSinceTracker(clock);
   let mayWrite = writes;
   const writer = createApprovalWriter(store, logger, validApprovals(options.loaded));
@@ -114,6 +111,7 @@ export function createApprovalStore(options: ApprovalStoreOptions) {
     get waiting(): readonly WaitingEntry[] {
       return waiting;
     },
+    waitingConditions: () => waitingConditions,
     /** Why existing approvals cannot be used now; null without approvals. */
     get lostBecause(): string | null {
       return lost?.reason ?? null;
@@ -157,7 +155,13 @@ export function createApprovalStore(options: ApprovalStoreOptions) {
       mode = outcome.mode;
       waiting = outcome.waiting;
       const now = isoTime(clock.wallMs());
-      since = new Map(waiting.map(({ id }) => [id, since.get(id) ?? now]));
+      waitingConditions = new Map(
+        waiting.map((entry) => {
+          const { id } = entry;
+          const condition = DAEMON_CONDITIONS.waiting_for_approval(id, entrySummary(entry));
+          return [id, { ...condition, since: waitingConditions.get(id)?.since ?? now }];
+        }),
+      );
       for (const entry of waiting) {
         const was = before.get(entry.id);
         if (was !== undefined && waitingDigest(was) === waitingDigest(entry)) continue;
@@ -184,15 +188,14 @@ export function createApprovalStore(options: ApprovalStoreOptions) {
     announcements: (): readonly ApprovalTransition[] =>
       waiting.map((entry) => transitionOf("config.entry_waits", entry)),
     conditions(): KnownCondition[] {
-      const found: DaemonCondition[] = waiting.map((entry) => ({
-        ...DAEMON_CONDITIONS.waiting_for_approval(entry.id, entrySummary(entry)),
-        since: since.get(entry.id),
-      }));
-      if (lost !== null && waiting.length > 0)
-        found.unshift(DAEMON_CONDITIONS.approvals_lost(lost.reason, lost.passes));
       const { unsavedBecause } = writer;
-      if (unsavedBecause !== null) found.push(DAEMON_CONDITIONS.approvals_not_saved(unsavedBecause));
-      return sinceTracker(found);
+      return sinceTracker([
+        ...(lost !== null && waiting.length > 0
+          ? [DAEMON_CONDITIONS.approvals_lost(lost.reason, lost.passes)]
+          : []),
+        ...waitingConditions.values(),
+        ...(unsavedBecause === null ? [] : [DAEMON_CONDITIONS.approvals_not_saved(unsavedBecause)]),
+      ]);
     },
     /**
      * Resolves with true if approvals that could not be read are readable now; the caller must then judge the

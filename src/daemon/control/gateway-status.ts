@@ -8,7 +8,6 @@ import type {
   StatusReport,
   ToolEntry,
 } from "../../api/contract/contract.ts";
-import { WAITING_CODE } from "../../api/labels/label.ts";
 import type { BackendConfig } from "../../config/snapshot.ts";
 import type { RoutesView } from "../../gateway/backends/policy/backend-pool-contract.ts";
 import { BACKEND_CONDITIONS } from "../../gateway/backends/policy/condition-rows.ts";
@@ -17,7 +16,6 @@ import type { CatalogEntry } from "../../gateway/catalog/catalog.ts";
 import type { ConnectedClient } from "../../gateway/serving/connected-clients.ts";
 import type { Gateway } from "../../gateway/serving/gateway.ts";
 import type { GatewayView } from "../../gateway/serving/gateway-contract.ts";
-import { shellCommand } from "../../runtime/text/plain-text.ts";
 import { shortened } from "../../runtime/text/safe-line.ts";
 import { isoTime, isoTimeOrNull } from "../../runtime/time/clock.ts";
 import type { SecretValues } from "../../secrets/reference.ts";
@@ -217,20 +215,17 @@ export function toolEntry(tool: CatalogEntry): ToolEntry {
 
 type GatewayStatuses = Pick<StatusReport, "gateway" | "backends">;
 
-/**
- * Adds each condition about an entry that waits for approval to the entry's backend. The condition's hint names the
- * backend.
- */
-export function withWaiting(status: GatewayStatuses, conditions: readonly Condition[]): GatewayStatuses {
-  const waiting = conditions.filter(({ code }) => code === WAITING_CODE);
-  if (status.backends === undefined || waiting.length === 0) return status;
+/** Adds to each backend the condition of its entry that waits for approval. */
+export function withWaiting(
+  status: GatewayStatuses,
+  waiting: ReadonlyMap<string, Condition>,
+): GatewayStatuses {
+  if (status.backends === undefined) return status;
   const backends = status.backends.map((backend) => {
-    const own = waiting.filter(
-      ({ hint }) => hint === shellCommand`mountaineer approve ${`backends.${backend.name}`}`,
-    );
-    if (own.length === 0) return backend;
+    const condition = waiting.get(`backends.${backend.name}`);
+    if (condition === undefined) return backend;
     const reason = backend.enabled ? backend.reason : "it waits for approval";
-    return { ...backend, reason, conditions: [...backend.conditions, ...own] };
+    return { ...backend, reason, conditions: [...backend.conditions, condition] };
   });
   return { ...status, backends };
 }

@@ -135,6 +135,14 @@ test("E2 lost approvals are reported while something waits, until a person appro
   assert.deepEqual([keeper.conditions(), keeper.lostBecause], [[], null]);
 });
 
+test("E2 lost approvals date from when they were first reported, however often the status is read", async () => {
+  const { keeper, clock } = await start(lost(false));
+  const since = () => keeper.conditions().find(({ code }) => code === "approvals_lost")?.since;
+  const first = since();
+  await clock.advance(60_000);
+  assert.deepEqual([since(), first], [first, "2026-01-01T00:00:00.000Z"]);
+});
+
 test("E2 a new order of backends waits, and is announced when a person approved it", async () => {
   const two = (one: string, other: string) =>
     read(

@@ -112,12 +112,13 @@ test("E2 a backend with an entry that waits for approval reports it, also as the
     hint: `mountaineer approve backends.${name}`,
     since: "2026-01-01T00:00:00.000Z",
   });
+  const waiting = new Map(["on", "off"].map((name) => [`backends.${name}`, condition(name)]));
   const backends = [
     sampleBackend({ name: "on" }),
     sampleBackend({ name: "off", enabled: false }),
     sampleBackend({ name: "other" }),
   ];
-  assert.deepEqual(withWaiting({ backends }, [condition("on"), condition("off")]).backends, [
+  assert.deepEqual(withWaiting({ backends }, waiting).backends, [
     { ...backends[0], conditions: [condition("on")] },
     { ...backends[1], conditions: [condition("off")], reason: "it waits for approval" },
     backends[2],
