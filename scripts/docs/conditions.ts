@@ -38,7 +38,8 @@ export const CONDITIONS: Readonly<Record<ConditionName, `${string} | ${string}`>
     "the share is mounted from a host that is not configured | nothing; it is remounted when nothing on it is open",
   path_changed:
     "the share is mounted at another path than the one that its configuration names now | nothing; it is remounted at the new path when nothing on it is open",
-  waiting_for_close: "it waits for the files named next to it | close them, or `mountaineer switch --force`",
+  waiting_for_close:
+    "it waits for the files named next to it | close them, or `mountaineer unmount --force`, then `mountaineer mount`",
   mount_outdated:
     "the share was mounted with other options than it would be now, or by an older engine: a setting, what is known of its server's names, rclone or Mountaineer changed | nothing; it is remounted when nothing on it is open or unsent",
   duplicate_mount:

@@ -100,6 +100,9 @@ export const shareStatusShape = object({
   fb_host: nullable(text),
   tb_reachable: flag,
   fb_reachable: flag,
+  /** Why the host does not answer; absent: it answers, or was not asked. */
+  tb_error: optional(text),
+  fb_error: optional(text),
   /** Whether programs can use the mount now. `mount_state` is `error` if the mount is proved to be dead. */
   mount_alive: flag,
   tb_recovery_pending: flag,

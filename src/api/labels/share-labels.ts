@@ -65,13 +65,17 @@ export function routeLabels(share: ShareStatus): readonly RouteLabel[] {
   return shownRoutes(share).map((route) => {
     const answers = route === "tb" ? share.tb_reachable : share.fb_reachable;
     const connects = route === "tb" && share.tb_reachable_since !== null;
-    const silent: Label = { text: connects ? "connects, no SMB" : "no answer", tone: "bad" };
+    const error = route === "tb" ? share.tb_error : share.fb_error;
+    const silent: Label = { text: connects ? "connects, no SMB" : (error ?? "no answer"), tone: "bad" };
+    const isUsed = share.mount_state === "mounted" && share.active_interface === route;
+    const isElsewhere = isUsed && share.conditions.some(({ code }) => code === "host_unproved");
+    const label: Label = answers ? { text: "answers", tone: "good" } : silent;
     return {
-      ...(answers ? { text: "answers", tone: "good" } : silent),
+      ...(isElsewhere ? { text: "not this host, but its address before", tone: "warning" } : label),
       route,
       label: onlyHost(share) === null ? ROUTE_LABELS[route] : "Host",
       host: (route === "tb" ? share.tb_host : share.fb_host) ?? "folder",
-      isUsed: share.mount_state === "mounted" && share.active_interface === route,
+      isUsed,
     };
   });
 }

@@ -81,7 +81,7 @@ function headLines(report: StatusReport, view: ShareView): string[] {
     lines.push(
       ...labelled("checking", `every ${global.check_interval_secs} s; ${eventsText(global)}`, view),
       ...(report.shares.some((share) => onlyHost(share) === null)
-        ? labelled("recovery", failbackText(global), view)
+        ? labelled("recovery", failbackText(report), view)
         : []),
     );
   }
@@ -115,10 +115,13 @@ function eventsText(global: GlobalStatus): string {
   }
 }
 
-function failbackText({ auto_failback, lsof_recheck, auto_failback_stable_secs }: GlobalStatus): string {
+function failbackText({ global, shares }: StatusReport): string {
+  const { auto_failback, lsof_recheck, auto_failback_stable_secs } = global;
   if (!auto_failback && !lsof_recheck) return "to Thunderbolt when you switch it";
-  const files = lsof_recheck ? "once files are closed" : "unless files are open";
-  return `to Thunderbolt after ${nonBreaking(`${auto_failback_stable_secs} s`)} steady, ${files}`;
+  const steady = `to Thunderbolt after ${nonBreaking(`${auto_failback_stable_secs} s`)} steady`;
+  // A relayed mount moves with its open files.
+  if (shares.every((share) => onlyHost(share) !== null || share.relay !== undefined)) return steady;
+  return `${steady}, ${lsof_recheck ? "once files are closed" : "unless files are open"}`;
 }
 
 function emptyLines(view: ShareView): string[] {

@@ -8,7 +8,7 @@ import type { ShareCondition } from "../../shares/policy/decide.ts";
 import type { Explanation } from "../../shares/policy/explain.ts";
 import type { ShareObservation } from "../../shares/policy/share-observation.ts";
 import type { OpenFile } from "../../shares/prober/prober.ts";
-import type { RouteSpec } from "../../shares/share-spec.ts";
+import type { RouteName, RouteSpec } from "../../shares/share-spec.ts";
 
 export function shareStatus({
   subject,
@@ -31,6 +31,7 @@ export function shareStatus({
     fb_host: hostText(spec.routes.fallback),
     tb_reachable: observed?.routes.tb.probe.verdict === "answers",
     fb_reachable: observed?.routes.fallback.probe.verdict === "answers",
+    ...probeErrors(observed),
     mount_alive: judged?.use.state === "usable",
     tb_recovery_pending: memory.tbRecoveryPending,
     override: memory.override,
@@ -42,6 +43,15 @@ export function shareStatus({
     conditions: conditions.map(conditionStatus),
     ...(explanation === null || observed === null ? {} : { explanation: explained(explanation, observed) }),
   };
+}
+
+function probeErrors(observed: ShareObservation | null): Pick<ShareStatus, "tb_error" | "fb_error"> {
+  const errorOf = (route: RouteName): string | null => {
+    const probe = observed?.routes[route].probe;
+    return probe === undefined || probe.verdict === "answers" ? null : probe.text;
+  };
+  const [tb, fallback] = [errorOf("tb"), errorOf("fallback")];
+  return { ...(tb === null ? {} : { tb_error: tb }), ...(fallback === null ? {} : { fb_error: fallback }) };
 }
 
 /** The two clocks drift, and a time that changes in each cycle would pass for news. */

@@ -104,7 +104,7 @@ export const SHARE_CONDITIONS = {
     ],
     host_unproved: (host: string, isOther: boolean, why: string, address: string) => [
       `${host} is not ${isOther ? "the server that is mounted" : "verified to be the server that is mounted"}: ${why}`,
-      `Open files keep using ${address} as long as it answers. Close them to mount the share from the new host, or set the host back.`,
+      `Open files keep using ${address} as long as it answers. Correct the host or set it back; once it is verified, the share is mounted from it when they are closed.`,
     ],
     route_slow: (host: string, text: string) => [
       `${host} does not answer probes (${text}), but the mount does`,
@@ -140,7 +140,7 @@ export const SHARE_CONDITIONS = {
     ],
     waiting_for_close: (title: string) => [
       title,
-      "Close them, or run `mountaineer switch --force` to cut them off.",
+      "Close them, or cut them off: `mountaineer unmount --force`, then `mountaineer mount`.",
     ],
     waking: () => [
       "The NAS is being woken, as a program or a person needs the share",

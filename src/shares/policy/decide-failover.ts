@@ -4,7 +4,7 @@ import { otherRoute, type RouteName } from "../share-spec.ts";
 import { SHARE_CONDITIONS } from "./condition-rows.ts";
 import type { DecideInput } from "./decide-input.ts";
 import type { Facts } from "./facts.ts";
-import { allHostsGone, answers, configuredAnswers, hostOf, routesFrom } from "./hosts.ts";
+import { allHostsGone, answers, configuredAnswers, hostInUse, hostOf, routesFrom } from "./hosts.ts";
 import type { RouteFact } from "./route-fact.ts";
 import { type Answer, failing, oncePerCycle, pauseOf, type Rule, recheck } from "./rule.ts";
 import { notProved } from "./server-proof.ts";
@@ -40,7 +40,7 @@ export const failOver: Rule = {
     const { text } = now.observed.routes[route].probe;
     switch (state) {
       case "answers":
-        return { passes: true, why: `${host} answers` };
+        return { passes: true, why: `${hostInUse(now, route)} answers` };
       case "waiting":
         return { why: `${host} missed one check (${text}); a second one decides` };
       case "slow":

@@ -2,7 +2,7 @@
 
 import { managedBy } from "./condition-rows.ts";
 import type { Facts } from "./facts.ts";
-import { hostOf } from "./hosts.ts";
+import { hostInUse } from "./hosts.ts";
 import { UNUSABLE } from "./mount-fact.ts";
 import type { OperationKind } from "./reconcile-state.ts";
 import type { PassedOver, Situation } from "./situation.ts";
@@ -42,5 +42,5 @@ function ruleInForce(now: Situation, facts: Facts | null): Pick<Explanation, "ru
   const { route } = mount.found;
   if (route === null)
     return { rule: "keep the mount", why: "it answers, over a route that is not configured" };
-  return { rule: "keep the mount", why: `${hostOf(now, route)} is in use, and the mount answers` };
+  return { rule: "keep the mount", why: `${hostInUse(now, route)} is in use, and the mount answers` };
 }

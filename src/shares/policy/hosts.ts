@@ -33,6 +33,13 @@ export function hostOf({ spec }: Pick<DecideInput, "spec">, route: RouteName): s
   return hostText({ host, port });
 }
 
+/** The host that the mount uses: the configured one, or the address that it had when the mount was made. */
+export function hostInUse(input: DecideInput, route: RouteName): string {
+  const { relayed, guarded } = input.observed.mount ?? {};
+  if ((relayed ?? guarded)?.rerouted !== true) return hostOf(input, route);
+  return `${input.observed.routes[route].probe.address ?? "its address"}, no longer configured,`;
+}
+
 export function noHostAnswers(input: DecideInput): string {
   return hostsText(input, "its host does not answer", "neither host answers");
 }

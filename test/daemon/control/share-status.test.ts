@@ -82,6 +82,7 @@ test("a mounted share is reported completely: times in UTC, conditions with thei
     fb_host: "nas.local:4450",
     tb_reachable: false,
     fb_reachable: true,
+    tb_error: "it gone",
     mount_alive: true,
     tb_recovery_pending: true,
     override: "fallback",

@@ -240,8 +240,9 @@ test("A10 another server at the new address gets no open file: the mount stays u
   const failed = { id: null, isAttempted: true };
   assert.equal(edited("carrying", { servers: { tb: failed, fallback: failed } }).step, "unmount");
   const rerouted = { ...CARRIED, rerouted: true };
-  const unresolved = decided(rerouted, ANSWERING, ANSWERING, { moves: true }).conditions;
-  assert.deepEqual(unresolved, [], "its new host has no address yet");
+  const { conditions, explanation } = decided(rerouted, ANSWERING, ANSWERING, { moves: true });
+  assert.deepEqual(conditions, [], "its new host has no address yet");
+  assert.match(explanation.why, /no longer configured, is in use/);
   const neither = { id: null, isAttempted: false };
   assert.equal(edited("carrying", { servers: { tb: neither, fallback: neither } }).operation, null);
 });
