@@ -50,7 +50,7 @@ export async function startSocat(targetPort: number, blockBytes: number): Promis
 
 /** What `src/relay/client/relay-client.ts` exports. */
 interface CarrierClient {
-  readonly connectCarrier: (options: {
+  readonly connectRelay: (options: {
     readonly home: string;
     readonly clock: Clock;
     readonly logger: Logger;
@@ -61,8 +61,8 @@ interface CarrierClient {
 export async function startCarrier(home: string, share: string, targetPort: number): Promise<Relay | null> {
   const module = join(import.meta.dirname, "../src/relay/client/relay-client.ts");
   if (!existsSync(module)) return null;
-  const { connectCarrier }: CarrierClient = await import(module);
-  const carrier = await connectCarrier({ home, clock: systemClock, logger: noopLogger });
+  const { connectRelay }: CarrierClient = await import(module);
+  const carrier = await connectRelay({ home, clock: systemClock, logger: noopLogger });
   const end = async (): Promise<void> => {
     // It ends with its last share.
     await carrier.close(share, AbortSignal.timeout(START_MS));

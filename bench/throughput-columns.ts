@@ -167,6 +167,47 @@ export async function bareRcloneColumn(rig: PlainRig, share: string, folder: str
   };
 }
 
+/** The trial mountaineer-fs: read only, so nothing is written. */
+export async function fileSystemColumn(
+  name: string,
+  program: string,
+  rig: PlainRig,
+  share: string,
+  folder: string,
+  relay: Relay | null,
+): Promise<Column> {
+  const path = join(folder, `fs-${share}`);
+  await mkdir(path);
+  const address = `127.0.0.1:${relay?.port ?? rig.serverPort}`;
+  const child = spawn(program, ["-address", address, "-share", share, "-user", rig.username, path], {
+    stdio: ["pipe", "ignore", "inherit"],
+    cwd: "/",
+    detached: true,
+  });
+  child.stdin.end(`${rig.password}\n`);
+  await eventually(
+    async () => (await readFile("/proc/self/mountinfo", "utf8")).includes(` ${path} `),
+    STEP_MS,
+  );
+  return {
+    ...mountedColumn({
+      name,
+      path,
+      behind: rig.exportPath(share),
+      relay,
+      pid: child.pid ?? null,
+      pauseMs: 0,
+      isStored: async () => true,
+    }),
+    write: async () => ({ acceptedMs: Number.NaN, storedMs: Number.NaN, sentMs: Number.NaN }),
+    async [Symbol.asyncDispose]() {
+      const ended = once(child, "exit");
+      child.kill("SIGTERM");
+      await ended;
+    },
+  };
+}
+
 interface Mounted {
   readonly name: string;
   readonly path: string;

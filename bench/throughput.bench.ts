@@ -6,6 +6,7 @@ import { accessSync, constants } from "node:fs";
 import { link, mkdir, mkdtemp, open, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
+import { builtFileSystem } from "../scripts/engine/build.ts";
 import { missingForPlainRig, type PlainRig, startPlainRig } from "../src/demo/stage/plain-rig.ts";
 import { installedRclone } from "../src/rclone-release/installed.ts";
 import { errorText } from "../src/runtime/errors.ts";
@@ -24,6 +25,7 @@ import {
   bareRcloneColumn,
   type Column,
   driverColumn,
+  fileSystemColumn,
   pauseMsOf,
   smbclientColumn,
   untilListedAnew,
@@ -49,6 +51,8 @@ const SHARES = [
   "KERNEL",
   "KERNEL2",
   "THROUGH",
+  "FILES",
+  "FILES2",
 ] as const;
 type ShareName = (typeof SHARES)[number];
 
@@ -228,6 +232,13 @@ async function openColumns(rig: PlainRig, folder: string, stack: AsyncDisposable
       driverColumn(`${name}, carried`, driver, share(relayed, kind, carried.port), behind, carried, pauseMs),
     );
   }
+  await add("mountaineer-fs", async () => {
+    const program = await builtFileSystem(join(import.meta.dirname, ".."));
+    columns.push(
+      stack.use(await fileSystemColumn("mountaineer-fs, carried", program, rig, "FILES2", folder, carried)),
+    );
+    return fileSystemColumn("mountaineer-fs", program, rig, "FILES", folder, null);
+  });
   const behind = join(folder, "local");
   await mkdir(behind);
   const localShare = shareSpec(rig, folder, "LOCAL", "local", 0, behind);
@@ -302,6 +313,7 @@ function reportEngine(figures: Figures): void {
     ["engine", "read", 0.75],
     ["engine, carried", "read", 0.5],
     ["engine", "sent", 0.75],
+    ["mountaineer-fs", "read", 0.5],
   ] as const) {
     const text = ratio(of(name, what), of(SIGNED, what));
     const each = of(name, what).map((value, index) => round(value / (of(SIGNED, what)[index] ?? Number.NaN)));

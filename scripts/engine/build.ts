@@ -49,6 +49,18 @@ export async function builtEngine(
   return { program, version: ENGINE_VERSION, licences: await readFile(notices, "utf8") };
 }
 
+/** The trial `mountaineer-fs`, for this machine. */
+export async function builtFileSystem(root: string): Promise<string> {
+  const program = path.join(root, ".tmp/engine", `${await sourceDigest(root)}-fs`, "mountaineer-fs");
+  if (!(await entryExists(program))) {
+    const go = await goProgram(root);
+    const env = goEnvironment();
+    const cwd = path.join(await engineSource(root, go, env), "engine");
+    await run(go, ["build", "-trimpath", "-ldflags", "-s -w", "-o", program, "./fs"], { cwd, env });
+  }
+  return program;
+}
+
 const LICENCE_NAME = /^(?:licen[cs]e|copying|notice)/i;
 
 /** The licences of the modules that the program says it is built of. Rejects if one of them has no licence. */

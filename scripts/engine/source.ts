@@ -61,8 +61,8 @@ export async function engineSource(root: string, go: string, env: GoEnvironment)
     await mkdir(unfinished, { recursive: true });
     for (const pinned of MODULES) await placeModule(root, unfinished, pinned, go, env);
     const own = path.join(root, "engine");
-    for (const file of ["main.go", "go.mod"])
-      await cp(path.join(own, file), path.join(unfinished, "engine", file));
+    for (const name of ["main.go", "go.mod", "fs"])
+      await cp(path.join(own, name), path.join(unfinished, "engine", name), { recursive: true });
     for (const file of ["go.work", "go.work.sum"])
       await cp(path.join(own, file), path.join(unfinished, file));
     await rm(folder, { recursive: true, force: true });
