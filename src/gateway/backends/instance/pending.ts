@@ -47,6 +47,10 @@ export interface NewRequest {
 }
 
 export interface PendingRequest extends NewRequest {
+  /** Null also once the request is complete. */
+  handle: CallHandle | null;
+  signal: CallSignal | null;
+  onReply: NewRequest["onReply"];
   readonly id: number;
   graceMs: number;
   /** The session in which the request was sent; null: not sent yet. */
@@ -68,6 +72,9 @@ interface PendingOptions {
   readonly onOverdue: (request: PendingRequest) => void;
   readonly onAborted: (request: PendingRequest, reason: unknown) => void;
 }
+
+/** In the place of `onReply` of a complete request. */
+const isComplete = (): void => {};
 
 /** True if the request waits for a client, not for the server. */
 function waitsForClient({ attached }: PendingRequest): boolean {
@@ -156,9 +163,16 @@ export class PendingRequests implements Iterable<PendingRequest>, Disposable {
   complete(request: PendingRequest, reply: Reply, failure: TransportFailure | null): void {
     if (!this.#requests.delete(request.id)) return;
     if (!request.own) this.calls--;
+    const { onReply } = request;
     if (request.onAbort !== null) request.signal?.removeEventListener("abort", request.onAbort);
     if (request.attached !== null) for (const attached of [...request.attached]) attached.ended(request);
-    request.onReply(reply, failure);
+    // V8 may keep the request until the next full collection. Whatever it refers to would be copied to the old heap, 1.4
+    // KB a call.
+    request.handle = null;
+    request.signal = null;
+    request.onAbort = null;
+    request.onReply = isComplete;
+    onReply(reply, failure);
   }
 
   [Symbol.iterator](): Iterator<PendingRequest> {

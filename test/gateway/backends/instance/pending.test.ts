@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { CallAbort } from "../../../../src/gateway/call-signal.ts";
 import type { Reply } from "../../../../src/gateway/json-rpc.ts";
 import { startPending } from "../programs/instance-under-test.ts";
 
@@ -49,6 +50,17 @@ describe("requests that wait", () => {
     pending.complete(request, OK, null);
     assert.deepEqual(order, ["withdrawn", "settled"]);
     assert.equal(pending.calls, 0);
+  });
+  test("a complete request refers to nothing of its call, which V8 would keep with it", () => {
+    const { pending, add } = startPending();
+    const replies: Reply[] = [];
+    const abort = new CallAbort();
+    const request = add({ signal: abort, onReply: (reply: Reply) => void replies.push(reply) });
+    pending.complete(request, OK, null);
+    assert.deepEqual([request.handle, request.signal, request.onAbort], [null, null, null]);
+    request.onReply(OK, null);
+    abort.abort("late");
+    assert.deepEqual(replies, [OK]);
   });
   test("none is overdue while a question is attached; then its time starts over at the latest", async () => {
     const { add, clock, overdue } = startPending();
