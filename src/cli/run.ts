@@ -173,7 +173,7 @@ function makeContext(
     command: "",
     json: false,
     home: homeContext.home,
-    elsewhere: null,
+    remote: null,
     configPath: configFile === null ? null : resolve(expandPath(configFile, homeContext.userHome)),
     stdoutStyle: terminalStyle(stdout, process.env),
     isTerminal: stdout.isTTY === true,

@@ -157,7 +157,7 @@ async function startWith(options: ServiceOptions, stack: DisposalStack) {
     },
     /** True once the share was observed since the start; until then, its status is the stored one. */
     isObserved: (share: string): boolean => engine.view(share).observed !== null,
-    handing: createServiceRelease({ ...parts, ...shares, clock, elsewhere: options.elsewhere }),
+    handing: createServiceRelease({ ...parts, ...shares, clock, previous: options.previous }),
     /** The running `[server]` section; null if there is none. */
     server: (): ServerConfig | null => config.watcher.running.snapshot.config.server,
     /**
@@ -205,7 +205,7 @@ type ServiceParts = Awaited<ReturnType<typeof startParts>>;
 
 /** Starts the parts of the service. They end with `stack`. */
 async function startParts(options: ServiceOptions, stack: DisposalStack) {
-  const { home, homeContext, clock, logger, redact, elsewhere } = options;
+  const { home, homeContext, clock, logger, redact, previous } = options;
   const approved = await openApproved(options, stack);
   const { force, bus, stream, publish, gatewayOwn, secrets, approvalStore, snapshot, notifications } =
     approved;
@@ -221,9 +221,9 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
   const { required, gateway, fleet } = createServing({ ...options, ...approved, prober, ...later }, stack);
   const files = openLocalFiles({ prober, mountTable: createMountTable({ clock }), clock });
   const privacy = createPrivatePaths({ home, check: files.exposures, clock, logger });
-  const charge = await takeCharge(options, approved, { gateway, privacy });
-  void elsewhere?.ended.then(() => gatewayOwn.runsOnlyHere(gateway));
-  const { memory } = charge;
+  const taken = await takeCharge(options, approved, { gateway, privacy });
+  void previous?.ended.then(() => gatewayOwn.runsOnlyHere(gateway));
+  const { memory } = taken;
   const onCycle = (share: string): void => {
     required.recordCycle(share);
     fleet.shareObserved();
@@ -264,7 +264,7 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
       publish,
     }),
   );
-  return { ...approved, ...charge, required, gateway, fleet, privacy, parts, shares, config };
+  return { ...approved, ...taken, required, gateway, fleet, privacy, parts, shares, config };
 }
 
 type Approved = Awaited<ReturnType<typeof openApproved>>;
@@ -379,8 +379,8 @@ async function buildFirst(
   { snapshot, gateway, privacy }: FirstParts,
   signal: AbortSignal,
 ): Promise<GatewayView | null> {
-  const { clock, elsewhere } = options;
-  const isWaitedFor = elsewhere?.isNeeded === true;
+  const { clock, previous } = options;
+  const isWaitedFor = previous?.isNeeded === true;
   // Checks first that others have no access to private files, because the gateway starts programs.
   await privacy.require(snapshot);
   const late = new AbortController();

@@ -26,21 +26,21 @@ export interface GatewayHomeOptions {
   readonly logger: Logger;
   readonly redact: (secret: string) => void;
   /** The daemon that hands over to this one. It may still run backends that cannot run twice. */
-  readonly elsewhere?: Elsewhere | undefined;
+  readonly previous?: PreviousDaemon | undefined;
   /** Serves requests at the gateway's address that are not MCP. */
-  readonly beside?: HandleOther | undefined;
+  readonly handleFirst?: HandleOther | undefined;
 }
 
-type Elsewhere = Omit<Predecessor, "turn" | "failed" | "stopped" | "movedOn" | "taken">;
+type PreviousDaemon = Omit<Predecessor, "turn" | "failed" | "stopped" | "movedOn" | "taken">;
 
 /** The gateway's options that depend on its home. */
 export function gatewayHome(options: GatewayHomeOptions) {
-  const { home, homeContext, environment, snapshot, clock, logger, redact, elsewhere } = options;
+  const { home, homeContext, environment, snapshot, clock, logger, redact, previous } = options;
   const writes = openHomeWrites({ home, clock, environment, logger });
   const neighbours = new HandoverPeers<OtherDaemon>();
   const suspended = new SuspendedCalls(clock, neighbours);
   let handedOver = false;
-  let isElsewhere = elsewhere !== undefined;
+  let isPreviousRunning = previous !== undefined;
   return {
     isHandedOver: () => handedOver,
     writes,
@@ -58,25 +58,25 @@ export function gatewayHome(options: GatewayHomeOptions) {
     takeOver(gateway: GatewayPart): void {
       // These handlers must be set before the gateway listens, because clients of the other daemon's sessions may
       // connect at once.
-      if (elsewhere === undefined) return;
-      elsewhere.onSession({
+      if (previous === undefined) return;
+      previous.onSession({
         keep: async ({ hash, record }) => gateway.handing?.http.store.adopt(hash, record),
-        end: (hash) => void gateway.handing?.http.store.removeElsewhere(hash),
+        end: (hash) => void gateway.handing?.http.store.removeOfPeer(hash),
       });
-      elsewhere.onConnection((handle, stream) => {
+      previous.onConnection((handle, stream) => {
         if (gateway.handing === null) closeHandle(handle);
         else gateway.handing.listener.take(handle, stream);
       });
-      neighbours.previous = elsewhere.join({
+      neighbours.previous = previous.join({
         suspended,
         deliver: (message) => gateway.handing?.http.deliver(message, "previous"),
       });
-      if (elsewhere.states !== null) suspended.follow(elsewhere.states);
+      if (previous.states !== null) suspended.follow(previous.states);
     },
-    runsElsewhere: () => isElsewhere,
-    ...(elsewhere === undefined ? {} : { previousGone: elsewhere.gone }),
+    runsInPrevious: () => isPreviousRunning,
+    ...(previous === undefined ? {} : { previousGone: previous.gone }),
     runsOnlyHere({ handing }: GatewayPart): void {
-      isElsewhere = false;
+      isPreviousRunning = false;
       handing?.pool.reconsiderAll();
     },
     clock,
@@ -94,6 +94,6 @@ export function gatewayHome(options: GatewayHomeOptions) {
     routeOverrides: writes.routeOverrides,
     sessions: transferredSessions(new SessionLines({ path: join(home, "sessions.jsonl"), clock, logger })),
     listens: true,
-    beside: options.beside,
+    handleFirst: options.handleFirst,
   };
 }

@@ -91,13 +91,13 @@ async function run(options: RunOptions): Promise<void> {
     void process.stderr.write(`stop was not clean: ${errorText(error)}\n`);
   const stack = createDisposalStack(onFailure);
   // The home's lock and state, which only one daemon may have. A handover gives them up before the rest ends.
-  const charge = stack.use(createDisposalStack(onFailure));
+  const owned = stack.use(createDisposalStack(onFailure));
   try {
     let homeLock: HomeLock | null = null;
     const followsMonitor = predecessor !== null;
     const lock = async (): Promise<void> => {
       const options = { command: "monitor", waitMs: LOCK_WAIT_MS, followsMonitor, clock, signal };
-      homeLock = charge.use(await acquireHomeLock(home, options));
+      homeLock = owned.use(await acquireHomeLock(home, options));
     };
     if (predecessor === null) await lock();
     const buildCopy = copyBuild(home, options.neededPrograms);
@@ -160,8 +160,8 @@ async function run(options: RunOptions): Promise<void> {
       throw homeLost(home);
     };
     const remember = async (): Promise<StateStore> => {
-      charge.use(await watchHome(home, clock, () => void endAsLost()));
-      return charge.use(stack.use(await unlessAborted(openStateStore({ path, clock, logger }), signal)));
+      owned.use(await watchHome(home, clock, () => void endAsLost()));
+      return owned.use(stack.use(await unlessAborted(openStateStore({ path, clock, logger }), signal)));
     };
     const takeHome: TakeHome = async (build) => {
       // If this version cannot read the state, the start must fail while the other daemon is still in charge.
@@ -176,7 +176,7 @@ async function run(options: RunOptions): Promise<void> {
     const httpApi = new HttpApi({ clock, logger, page: options.page ?? null });
     const service = stack.use(
       await startSentinelService({
-        beside: httpApi.take,
+        handleFirst: httpApi.take,
         home,
         homeContext,
         environment,
@@ -184,7 +184,7 @@ async function run(options: RunOptions): Promise<void> {
         snapshot,
         rejected,
         memory: predecessor === null ? await remember() : takeHome,
-        elsewhere: predecessor ?? undefined,
+        previous: predecessor ?? undefined,
         clock,
         logger,
         redact: (secret) => log.redact(secret),
@@ -214,7 +214,7 @@ async function run(options: RunOptions): Promise<void> {
       service,
       httpApi,
       daemonLog,
-      charge,
+      owned,
       isLocked,
       connections,
       logger,
@@ -274,7 +274,7 @@ interface ServeParts {
   readonly daemonLog: Control["daemonLog"];
   /** The management API at the gateway's address. */
   readonly httpApi: HttpApi;
-  readonly charge: DisposalStack;
+  readonly owned: DisposalStack;
   /** True while this process has the home's lock. */
   readonly isLocked: () => boolean;
   readonly connections: McpConnections;
@@ -286,7 +286,7 @@ interface ServeParts {
 /** Opens the sockets; resolves at a stop, or after a handover when all requests in flight are served. */
 async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
   const { home, configPath, signal, forceSignal, reloadRequests, predecessor, supervisor, program } = options;
-  const { service, httpApi, daemonLog, charge, isLocked, connections, logger, clock, stack } = parts;
+  const { service, httpApi, daemonLog, owned, isLocked, connections, logger, clock, stack } = parts;
   const reportFailure = (error: unknown): void =>
     logger.warn("stop was not clean", { reason: errorText(error) });
   forceSignal.addEventListener("abort", () => service.forceStop(), { once: true });
@@ -303,7 +303,7 @@ async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
     new Handover({
       program,
       supervisor,
-      charge: {
+      owned: {
         ...service.handing,
         async giveUp() {
           // Sign-ins under way are aborted, because they wait for people.
@@ -314,7 +314,7 @@ async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
           httpApi.handsOver();
           await closeForNext(home, { sockets, stack, clock, reportFailure });
           await service.handing.giveUp(() => handover.successor);
-          await charge[Symbol.asyncDispose]();
+          await owned[Symbol.asyncDispose]();
           // While this process holds the lock, no successor can start. The error ends this process, which
           // releases the lock.
           if (isLocked()) throw refused("the lock of the home could not be released", null);

@@ -52,7 +52,7 @@ export function stateOf({ global, shares, backends = [] }: StatusReport): Machin
   });
   const lists = [fitting(state.shares), fitting(state.backends), fitting(state.conditions)] as const;
   const cut = lists.reduce((sum, list) => sum + list.cut, 0);
-  return { ...state, shares: lists[0].kept, backends: lists[1].kept, conditions: lists[2].kept, cut };
+  return { ...state, shares: lists[0].fitted, backends: lists[1].fitted, conditions: lists[2].fitted, cut };
 }
 
 /** The members of a state that this version knows, with cleaned and shortened texts. */
@@ -82,7 +82,7 @@ function cleanState({ version, shares, backends, conditions, cut }: MachineState
 }
 
 /** The first entries of a list that fit the limit. */
-function fitting<T>(entries: readonly T[]): { kept: T[]; cut: number } {
+function fitting<T>(entries: readonly T[]): { fitted: T[]; cut: number } {
   let bytes = 0;
   const fitted: T[] = [];
   for (const entry of entries) {
@@ -90,7 +90,7 @@ function fitting<T>(entries: readonly T[]): { kept: T[]; cut: number } {
     if (bytes > LIST_LIMIT_BYTES) break;
     fitted.push(entry);
   }
-  return { kept: fitted, cut: entries.length - fitted.length };
+  return { fitted, cut: entries.length - fitted.length };
 }
 
 export function summaryText({ name, instance, word, state }: Summary): string {

@@ -19,10 +19,10 @@ export function installedProgramPath(home: string, version: string): string {
  * The rclone of a bundle, or the one that `npm run engine` made for a clone, with its version beside it. The path is
  * relative to this module, which lies two folders deep in sources and builds.
  */
-const BESIDE = fileURLToPath(new URL("../../rclone/", import.meta.url));
+const BUNDLED = fileURLToPath(new URL("../../rclone/", import.meta.url));
 
 /** The files of the rclone beside this build, which may be missing. */
-export const RCLONE_BESIDE = ["rclone", "version"].map((name) => join(BESIDE, name));
+export const RCLONE_BUNDLED = ["rclone", "version"].map((name) => join(BUNDLED, name));
 
 /** An unreadable file must not prevent mounting. */
 async function versionIn(file: string): Promise<string> {
@@ -33,20 +33,20 @@ async function versionIn(file: string): Promise<string> {
  * Of the program that `mountaineer rclone install` put into the home and the one beside this build, the newer engine, else the
  * home's; null: neither exists. Starts no program, as each look at a share calls it.
  */
-export async function installedRclone(home: string, folder = BESIDE): Promise<string | null> {
+export async function installedRclone(home: string, folder = BUNDLED): Promise<string | null> {
   const named = process.env["MOUNTAINEER_RCLONE"] ?? "";
   if (named !== "") return named === "rclone" ? null : named;
-  const beside = verifiedPath(join(folder, "rclone"));
-  const [version, besideVersion, isBeside] = await Promise.all([
+  const bundled = verifiedPath(join(folder, "rclone"));
+  const [version, bundledVersion, isBundled] = await Promise.all([
     versionIn(currentVersionPath(home)),
     versionIn(verifiedPath(join(folder, "version"))),
-    isProgram(beside),
+    isProgram(bundled),
   ]);
   const engineOf = (text: string): number => parseRcloneVersion(text)?.engine ?? 0;
-  if (isBeside && engineOf(besideVersion) > engineOf(version)) return beside;
+  if (isBundled && engineOf(bundledVersion) > engineOf(version)) return bundled;
   const program = installedProgramPath(home, version);
   if (/^\d+(\.\d+)+(-[\w.]+)?$/.test(version) && (await isProgram(program))) return program;
-  return isBeside ? beside : null;
+  return isBundled ? bundled : null;
 }
 
 /** Whether this is a clone, in which `npm run engine` builds the engine. */

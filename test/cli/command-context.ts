@@ -8,7 +8,7 @@ export function contextOf(home: string, changes: Partial<CommandContext> = {}): 
     command: "mount",
     json: false,
     configPath: null,
-    elsewhere: null,
+    remote: null,
     stdoutStyle: { width: 80, color: false, unicode: false },
     isTerminal: false,
     stdin: process.stdin,

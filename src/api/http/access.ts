@@ -46,12 +46,12 @@ interface Given {
 
 export class Access {
   readonly #options: AccessOptions;
-  #ways: SignIns;
+  #signIns: SignIns;
   #writing: Promise<unknown> = Promise.resolve();
 
   private constructor(options: AccessOptions, state: SignIns) {
     this.#options = options;
-    this.#ways = state;
+    this.#signIns = state;
   }
 
   /** Reads the stored credentials. The caller must have the home's lock. Never rejects. */
@@ -64,7 +64,7 @@ export class Access {
    * previous token stays valid.
    */
   async makeToken(): Promise<OutputOf<"makeToken">> {
-    const before = this.#ways;
+    const before = this.#signIns;
     const token = `${TOKEN_PREFIX}${randomBytes(SECRET_BYTES).toString("base64url")}`;
     const sessions = before.sessions.filter(({ by }) => by !== "token");
     await this.#keepOrUndo({ ...before, sessions, token_sha256: sha256Of(token) });
@@ -73,7 +73,7 @@ export class Access {
 
   /** Removes the token, and ends its sessions. Rejects with `home_unwritable`; then the token stays valid. */
   async forgetToken(): Promise<OutputOf<"forgetToken">> {
-    const before = this.#ways;
+    const before = this.#signIns;
     const sessions = before.sessions.filter(({ by }) => by !== "token");
     await this.#keepOrUndo({ ...before, sessions, token_sha256: null });
     return { forgotten: before.token_sha256 !== null };
@@ -92,24 +92,24 @@ export class Access {
 
   /** The port of the page's own listener; null without one. */
   get pagePort(): number | null {
-    return this.#ways.page_port ?? null;
+    return this.#signIns.page_port ?? null;
   }
 
   async keepPagePort(port: number | null): Promise<void> {
     if (port === this.pagePort) return;
-    const { page_port: _, ...others } = this.#ways;
+    const { page_port: _, ...others } = this.#signIns;
     await this.#keep(port === null ? others : { ...others, page_port: port });
   }
 
   async makeLink(): Promise<Given> {
     const given = this.#given(LINK_LIFE_MS);
     const links = [...this.#living().links, { sha256: sha256Of(given.secret), until: given.untilMs }];
-    await this.#keep({ ...this.#ways, links: links.slice(-MOST_LINKS) });
+    await this.#keep({ ...this.#signIns, links: links.slice(-MOST_LINKS) });
     return given;
   }
 
   isToken(text: string): boolean {
-    const { token_sha256: known } = this.#ways;
+    const { token_sha256: known } = this.#signIns;
     return known !== null && isSame(sha256Of(text), known);
   }
 
@@ -119,7 +119,7 @@ export class Access {
     const { links } = this.#living();
     const [found] = links.filter(({ sha256 }) => isSame(hash, sha256));
     if (found === undefined) return null;
-    this.#ways = { ...this.#ways, links: links.filter((link) => link !== found) };
+    this.#signIns = { ...this.#signIns, links: links.filter((link) => link !== found) };
     return this.#begin("link");
   }
 
@@ -136,7 +136,10 @@ export class Access {
   async signOut(secret: string): Promise<void> {
     const found = this.#find(secret);
     if (found === null) return;
-    await this.#keep({ ...this.#ways, sessions: this.#ways.sessions.filter((session) => session !== found) });
+    await this.#keep({
+      ...this.#signIns,
+      sessions: this.#signIns.sessions.filter((session) => session !== found),
+    });
   }
 
   /** Resolves when all changes are written. */
@@ -153,7 +156,7 @@ export class Access {
     const given = this.#given(SESSION_LIFE_MS);
     const session = { sha256: sha256Of(given.secret), until: given.untilMs, by };
     const sessions = [...this.#living().sessions, session].slice(-MOST_SESSIONS);
-    await this.#keep({ ...this.#ways, sessions });
+    await this.#keep({ ...this.#signIns, sessions });
     return given;
   }
 
@@ -165,7 +168,7 @@ export class Access {
   #living(): Pick<SignIns, "links" | "sessions"> {
     const nowMs = this.#options.clock.wallMs();
     const lives = ({ until }: { readonly until: number }): boolean => until > nowMs;
-    return { links: this.#ways.links.filter(lives), sessions: this.#ways.sessions.filter(lives) };
+    return { links: this.#signIns.links.filter(lives), sessions: this.#signIns.sessions.filter(lives) };
   }
 
   /**
@@ -173,19 +176,19 @@ export class Access {
    * after a restart.
    */
   async #keep(state: SignIns): Promise<void> {
-    this.#ways = state;
+    this.#signIns = state;
     await this.#write().catch((error: unknown) =>
       this.#options.logger.warn("management.json cannot be written", { reason: errorText(error) }),
     );
   }
 
   async #keepOrUndo(state: SignIns): Promise<void> {
-    const before = this.#ways;
-    this.#ways = state;
+    const before = this.#signIns;
+    this.#signIns = state;
     try {
       await this.#write();
     } catch (error) {
-      this.#ways = { ...this.#ways, token_sha256: before.token_sha256 };
+      this.#signIns = { ...this.#signIns, token_sha256: before.token_sha256 };
       throw new MountaineerError(
         "home_unwritable",
         `management.json cannot be written: ${errorText(error)}`,
@@ -200,7 +203,7 @@ export class Access {
   /** Writes the present state to management.json, after the writes that began earlier. */
   #write(): Promise<void> {
     const { home } = this.#options;
-    const mine = this.#writing.then(() => writeSignIns(home, this.#ways));
+    const mine = this.#writing.then(() => writeSignIns(home, this.#signIns));
     this.#writing = mine.catch(() => {});
     return mine;
   }

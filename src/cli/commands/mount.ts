@@ -107,7 +107,7 @@ export const unsentCommand = command("unsent", {
   summary: "show files that are not on their server yet, and decide about them",
   description:
     "Writes wait on this machine for the server they were made for. If that server never returns, or its " +
-    "identity cannot be verified, you decide.",
+    "identity cannot be proved, you decide.",
   examples: {
     "mountaineer unsent": "how many, how old, and for which server",
     "mountaineer unsent --share CORE --send-here": "send them to the server that is mounted now",
@@ -152,7 +152,7 @@ function serverLines({
     ? "being sent"
     : proved
       ? "waits for its server"
-      : "waits for your decision: its server is not verified";
+      : "waits for your decision: its server is not proved";
   const more = files.length - SHOWN_AT_MOST;
   return [
     `${share}: ${pluralize(files.length, "file")} for ${source ?? "a server"} (${server}), ${state}`,

@@ -12,7 +12,7 @@ import { renderSecrets, storageName } from "../views/secret-view.ts";
 
 const APPLIED_WITHIN_MS = 20_000;
 
-const AFAR = { intent: "change", so: "so nothing is kept there" } as const;
+const ON_REMOTE = { intent: "change", so: "so nothing is kept there" } as const;
 
 const NAME_OPTION = {
   completes: "secrets",
@@ -41,13 +41,16 @@ const secretSetCommand = command("secret set", {
   },
   async run(context, { name, in: storage }) {
     const { readSecretValue } = await import("../input/secret-question.ts");
-    if (context.elsewhere !== null && storage !== null)
+    if (context.remote !== null && storage !== null)
       throw new MountaineerError("usage", "with --url, that machine chooses where it is kept");
-    if (context.elsewhere !== null)
-      return showAfar(
+    if (context.remote !== null)
+      return showRemote(
         context,
         "kept",
-        await callDaemon(context, AFAR, "setSecret", { name, value: await readSecretValue(name, context) }),
+        await callDaemon(context, ON_REMOTE, "setSecret", {
+          name,
+          value: await readSecretValue(name, context),
+        }),
       );
     const store = await openSecrets(context);
     const value = await readSecretValue(name, context);
@@ -60,7 +63,7 @@ const secretSetCommand = command("secret set", {
   },
 });
 
-function showAfar(context: Terminal, done: string, change: OutputOf<"setSecret">): undefined {
+function showRemote(context: Terminal, done: string, change: OutputOf<"setSecret">): undefined {
   showResult(context, change, (paint) => [
     doneLine(paint, `${change.name} is ${done} there: ${storageName(change.kept)}`),
   ]);
@@ -103,8 +106,8 @@ const secretRemoveCommand = command("secret remove", {
     "<name>": { about: "as secret list shows it", ...NAME_OPTION },
   },
   async run(context, { name }) {
-    if (context.elsewhere !== null)
-      return showAfar(context, "removed", await callDaemon(context, AFAR, "removeSecret", { name }));
+    if (context.remote !== null)
+      return showRemote(context, "removed", await callDaemon(context, ON_REMOTE, "removeSecret", { name }));
     const store = await openSecrets(context);
     const change = await store.remove(name, context.signal);
     showResult(context, change, (paint) => [

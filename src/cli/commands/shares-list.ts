@@ -13,10 +13,10 @@ export const sharesListCommand = command("shares list", {
   exits: { 0: "the list is shown" },
   async run(context) {
     const { listShares } = await import("../edits/share-list.ts");
-    const { renderFavorites } = await import("../views/place-view.ts");
+    const { renderShares } = await import("../views/place-view.ts");
     const { favorites, shares } = await listShares(context);
     showResult(context, { shares: favorites, favorites }, () =>
-      renderFavorites(favorites, shares, context.stdoutStyle),
+      renderShares(favorites, shares, context.stdoutStyle),
     );
     if (favorites.length === 0) context.notify("no share is configured; mountaineer shares add adds one");
   },

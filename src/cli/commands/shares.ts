@@ -88,7 +88,7 @@ async function entriesOf(
   const { prompt } = context;
   const entry = entryOf(given);
   if (entry.name !== "") return { shares: [entry], onlyOn: [] };
-  if (prompt === null || Object.keys(entry).length > 1 || context.elsewhere !== null) {
+  if (prompt === null || Object.keys(entry).length > 1 || context.remote !== null) {
     throw new MountaineerError("usage", "an option is missing", { hint: "--share names the share" });
   }
   const { promptMoreShares } = await import("../init/more-shares.ts");

@@ -33,7 +33,7 @@ export const statusCommand = command("status", {
     showResult(context, report, () => renderStatus(report, { ...context.stdoutStyle, now: Date.now() }));
     const { pid, version } = report.global;
     const own = packageVersion();
-    if (pid !== null && version !== own && context.elsewhere === null) {
+    if (pid !== null && version !== own && context.remote === null) {
       context.notify(`version ${own} is installed by now; to run it without an outage: mountaineer restart`);
     }
   },

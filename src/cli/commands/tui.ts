@@ -41,7 +41,7 @@ export const tuiCommand = command("tui", {
     "--screen <name>": { about: "the first screen", choices: Object.keys(SCREENS) },
   },
   async run(context, { screen }) {
-    const { home, configPath, elsewhere: endpoint, stdoutStyle, signal } = context;
+    const { home, configPath, remote: endpoint, stdoutStyle, signal } = context;
     const { TERM } = process.env;
     if (!process.stdin.isTTY || !process.stdout.isTTY || TERM === "dumb") {
       throw new MountaineerError("usage", "tui needs a terminal that it can draw on and read keys from", {

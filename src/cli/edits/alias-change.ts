@@ -42,7 +42,7 @@ export async function addAlias(context: CommandContext, wanted: NewAlias) {
   const isTyped = wanted.path !== null && !isAbsolute(wanted.path) && !wanted.path.startsWith("~");
   // Makes a typed path absolute here: it is relative to this process's working folder, which the daemon does
   // not know. Another machine has no such folder, and refuses it.
-  const isHere = context.elsewhere === null;
+  const isHere = context.remote === null;
   const path = wanted.path !== null && isTyped && isHere ? resolve(wanted.path) : wanted.path;
   const { changed, runs } = await editMembers(context, (config) => {
     const share = findShare(config, wanted.share).name;

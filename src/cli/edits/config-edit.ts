@@ -105,7 +105,7 @@ async function saveText(
       { text, expected_sha256: baseSha256, source: "cli" },
       context.signal,
     );
-    if (report.changed && context.elsewhere === null) await writeNamedSchema(now.path, text);
+    if (report.changed && context.remote === null) await writeNamedSchema(now.path, text);
     return showEdit(context, report, {
       done: `${now.path} is changed`,
       same: "no change: the file says so already",

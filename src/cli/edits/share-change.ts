@@ -31,7 +31,7 @@ export async function addShare(
   onlyOn: readonly string[],
   anyway: boolean,
 ) {
-  if (!anyway && context.elsewhere === null) await refuseDenied(context, entry);
+  if (!anyway && context.remote === null) await refuseDenied(context, entry);
   const { changed, runs } = await editMembers(context, ({ shares, nas }) => {
     const twin = shares.find((share) => nameKey(share.name) === nameKey(entry.name));
     if (twin !== undefined) {
@@ -137,7 +137,7 @@ export async function removeShare(context: CommandContext, wanted: Removal) {
   leaveFolder();
   const { shares } = await show(context, "status", null);
   const known = shares.find((share) => share.name === name);
-  const isHere = context.elsewhere === null;
+  const isHere = context.remote === null;
   const hasLink = async () => isHere && (await entryExists(link).catch(recoverFrom("ENOTDIR", false)));
   const hadLink = await hasLink();
   const unmountIt = async (): Promise<StepResult | null> => {

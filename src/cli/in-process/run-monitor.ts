@@ -5,7 +5,7 @@ import { dirname, extname, join } from "node:path";
 import type { MonitorOptions } from "../../api/in-process.ts";
 import { checkedConfigPath } from "../../config/home-context.ts";
 import { startReaderProcess } from "../../config/worker/reader-process.ts";
-import { RCLONE_BESIDE } from "../../rclone-release/installed.ts";
+import { RCLONE_BUNDLED } from "../../rclone-release/installed.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import type { Signals, Target } from "../input/command.ts";
 import { launcherPath } from "../input/launcher-path.ts";
@@ -33,7 +33,7 @@ export async function runMonitorCommand(
       intervalMs,
       unmountOnExit,
       program,
-      neededPrograms: RCLONE_BESIDE,
+      neededPrograms: RCLONE_BUNDLED,
       page: builtPage(),
       reader,
       signal,

@@ -39,7 +39,7 @@ export interface Target {
   /** The file that `--config` names, absolute; null if not given. */
   readonly configPath: string | null;
   /** The daemon of another machine that the command asks; null: the daemon of `home`. */
-  readonly elsewhere: HttpEndpoint | null;
+  readonly remote: HttpEndpoint | null;
 }
 
 export interface Signals {
@@ -177,7 +177,7 @@ export interface CommandDefinition extends Described {
 
 export const JSON_OPTION = { "--json": "print the result as JSON" } as const;
 
-const ELSEWHERE_OPTIONS = {
+const REMOTE_OPTIONS = {
   "--url <url>": "ask the daemon of another machine: https://HOST[:PORT], or http:// on loopback",
   "--token-file <path>": "a file that holds the management token for --url",
 } as const;
@@ -203,7 +203,7 @@ export function command<const Declared extends Parameters = Record<never, never>
   name: string,
   { run, takes, exits = {}, isText = false, takesUrl = false, ...definition }: Declaration<Declared>,
 ): CommandDefinition {
-  const own: Parameters = { ...takes, ...(takesUrl ? ELSEWHERE_OPTIONS : {}) };
+  const own: Parameters = { ...takes, ...(takesUrl ? REMOTE_OPTIONS : {}) };
   return {
     ...definition,
     name,
@@ -213,8 +213,8 @@ export function command<const Declared extends Parameters = Record<never, never>
       const json = options["json"] === true;
       const print = json ? (text: string) => context.print(printableJson(text)) : context.print;
       const given = givenOf(takes ?? ({} as Declared), options, args);
-      const elsewhere = takesUrl ? await endpointOf(context, options) : null;
-      return (await run({ ...context, command: name, elsewhere, json, print }, given)) ?? 0;
+      const remote = takesUrl ? await endpointOf(context, options) : null;
+      return (await run({ ...context, command: name, remote, json, print }, given)) ?? 0;
     },
   };
 }

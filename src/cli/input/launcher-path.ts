@@ -39,9 +39,9 @@ export function readBundle(root = packageRoot()): Bundle | null {
     const value = found[name];
     return typeof value === "string" ? value : null;
   };
-  const beside = join(root, "..", "current");
-  const isOneOfMany = VERSION_FOLDER.test(basename(root)) && existsSync(join(beside, "bundle.json"));
-  const current = text("stable") ?? (isOneOfMany ? beside : null);
+  const currentLink = join(root, "..", "current");
+  const isOneOfMany = VERSION_FOLDER.test(basename(root)) && existsSync(join(currentLink, "bundle.json"));
+  const current = text("stable") ?? (isOneOfMany ? currentLink : null);
   return { root, tool: text("tool"), current };
 }
 

@@ -105,12 +105,12 @@ async function daemonView(context: Target & Signals, daemon: DaemonClient): Prom
     homeContext: homeContextOf(context),
     path,
     format: configFormat(path),
-    read: () => (context.elsewhere === null ? readConfigIfPresent(path) : readAfar(daemon, context.signal)),
+    read: () => (context.remote === null ? readConfigIfPresent(path) : readRemote(daemon, context.signal)),
     call: daemon.call,
   };
 }
 
-async function readAfar({ call }: DaemonClient, signal: AbortSignal): Promise<Uint8Array> {
+async function readRemote({ call }: DaemonClient, signal: AbortSignal): Promise<Uint8Array> {
   return new TextEncoder().encode((await call("config", null, signal)).text);
 }
 

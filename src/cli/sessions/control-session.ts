@@ -123,12 +123,12 @@ export async function withDaemonOr<T>(
  * daemon runs with another configuration than `--config` names, and as `connectToEndpoint` does.
  */
 export async function findDaemon(
-  { home, configPath, elsewhere, signal }: Target & Signals,
+  { home, configPath, remote, signal }: Target & Signals,
   clock: Clock = systemClock,
 ): Promise<DaemonClient | null> {
   // Loaded late: the code that defines the commands imports this file, and `--help` needs no client.
   const { connectToDaemon, connectToEndpoint } = await import("../../api/client/client.ts");
-  if (elsewhere !== null) return connectToEndpoint(elsewhere, signal, { clock });
+  if (remote !== null) return connectToEndpoint(remote, signal, { clock });
   const daemon = await connectToDaemon(home, { clock });
   if (daemon !== null && configPath !== null) {
     const { requireSameConfig } = await import("../../api/client/same-config.ts");

@@ -13,9 +13,9 @@ import type { CommandContext } from "../input/command.ts";
 import { untilUnread } from "./show-log.ts";
 
 /** Resolves when the signal aborts or stdout is closed. Waits for the daemon while it does not answer. */
-export async function followStatus({ home, elsewhere, signal, print }: CommandContext): Promise<void> {
+export async function followStatus({ home, remote, signal, print }: CommandContext): Promise<void> {
   const until = untilUnread(signal);
-  const link = startDaemonConnection({ connect: connectionTo(home, elsewhere, until), signal: until });
+  const link = startDaemonConnection({ connect: connectionTo(home, remote, until), signal: until });
   const printLine = (sentence: string): void => print(`${printable(sentence)}\n`);
   let lastLine: string | null = null;
   link.connection.subscribe(() => {

@@ -29,9 +29,9 @@ export async function showLog(context: CommandContext, request: LogRequest): Pro
   const share = request.share === null ? null : await spelledAsConfigured(context, request.share);
   const matches = (line: string): boolean => share === null || isAboutShare(line, share.name);
   await using log =
-    context.elsewhere === null
+    context.remote === null
       ? await openLogFile({ path, count, matches, clock: systemClock })
-      : await openLogAfar(context, count, matches);
+      : await openRemoteLog(context, count, matches);
   if (share?.unknown && log.last.length === 0) throw share.unknown;
   const print = (line: string): void =>
     context.print(context.json ? logLineJson(line) : renderLogLine(line, context.stdoutStyle.color));
@@ -53,7 +53,7 @@ export function untilUnread(signal: AbortSignal): AbortSignal {
 const READING: DaemonPurpose = { intent: "look", so: "so nothing can read its log" };
 
 /** The log of another machine's daemon, with the lines as in its file. */
-function openLogAfar(context: Target & Signals, count: number, matches: (line: string) => boolean) {
+function openRemoteLog(context: Target & Signals, count: number, matches: (line: string) => boolean) {
   return withDaemon(context, READING, async (daemon) => {
     const call = async (request: LogRequestWire) => {
       const { lines, next } = await daemon.call("daemonLog", request, context.signal);

@@ -55,7 +55,7 @@ export function renderFolders({ folders }: FoldersReport): string {
   return folders.map((name) => `${printable(name)}\n`).join("");
 }
 
-export function renderFavorites(
+export function renderShares(
   favorites: readonly Favorite[],
   shares: readonly ShareStatus[],
   style: TerminalStyle,

@@ -33,15 +33,15 @@ import { tomlDottedKey, tomlLines, tomlValue } from "./toml-value.ts";
  * Returns the text between key and value in the style of the neighbouring entry. Alignment by many spaces is not
  * copied.
  */
-function assignment(text: string, beside: TomlEntry | undefined): string {
-  if (beside === undefined) return " = ";
-  const between = text.slice(beside.node.key.range[1], beside.node.value.range[0]);
+function assignment(text: string, sibling: TomlEntry | undefined): string {
+  if (sibling === undefined) return " = ";
+  const between = text.slice(sibling.node.key.range[1], sibling.node.value.range[0]);
   return between === "=" ? "=" : " = ";
 }
 
-function entryAfter(text: string, beside: TomlEntry, key: KeyPath, value: ConfigValue): Splice {
-  const { range } = beside.node;
-  const line = `${indentation(text, range[0])}${tomlDottedKey(key)}${assignment(text, beside)}${tomlValue(value)}`;
+function entryAfter(text: string, sibling: TomlEntry, key: KeyPath, value: ConfigValue): Splice {
+  const { range } = sibling.node;
+  const line = `${indentation(text, range[0])}${tomlDottedKey(key)}${assignment(text, sibling)}${tomlValue(value)}`;
   return linesAfter(text, range[1], [line]);
 }
 
@@ -52,8 +52,8 @@ function entryInTable(
   key: KeyPath,
   value: ConfigValue,
 ): Splice {
-  const beside = layout.entries.findLast(({ container }) => container === table.node);
-  if (beside !== undefined) return entryAfter(text, beside, key, value);
+  const sibling = layout.entries.findLast(({ container }) => container === table.node);
+  if (sibling !== undefined) return entryAfter(text, sibling, key, value);
   const line = `${indentation(text, table.node.range[0])}${tomlDottedKey(key)} = ${tomlValue(value)}`;
   return linesAfter(text, table.node.key.range[1], [line]);
 }

@@ -98,10 +98,12 @@ async function locateMistakes({ path, text, parsed, findings }: FoundInText): Pr
   );
   if (findings.length > 0) {
     const offsetOf = await parsed.locate();
-    for (const { path: keys, at, beside, expected, hint, ...finding } of findings) {
+    for (const { path: keys, at, conflictsWith, expected, hint, ...finding } of findings) {
       const offset = offsetOf(keys, at);
       const other =
-        beside === undefined ? "" : ` in line ${positions.positionAt(offsetOf(beside, "key")).line}`;
+        conflictsWith === undefined
+          ? ""
+          : ` in line ${positions.positionAt(offsetOf(conflictsWith, "key")).line}`;
       const found = `${finding.found}${other}`;
       placed.push(placedAt(offset, keys, { found, expected, hint }));
     }

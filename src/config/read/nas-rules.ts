@@ -47,21 +47,19 @@ export function nasFindings(
     const path = nasOf(share);
     if (path === null) return [];
     const at = ["shares", index];
-    const own = KEYS.filter((key) => share[key] !== undefined).map((key) =>
-      besideFinding([...at, key], path),
-    );
+    const own = KEYS.filter((key) => share[key] !== undefined).map((key) => nasConflict([...at, key], path));
     return names.includes(path[1]) ? own : [...own, unknownFinding(share, [...at, "nas"], path[1], names)];
   });
   return [...ofNas, ...ofShares];
 }
 
-function besideFinding(path: KeyPath, nas: KeyPath): Finding {
+function nasConflict(path: KeyPath, nas: KeyPath): Finding {
   const key = String(path.at(-1));
   return {
     path,
     at: "key",
     found: `\`${key}\` beside \`nas\``,
-    beside: [...path.slice(0, -1), "nas"],
+    conflictsWith: [...path.slice(0, -1), "nas"],
     expected: `no \`${key}\``,
     hint: `\`${pathText([...nas, key])}\` is where it is written for all shares of that NAS`,
   };

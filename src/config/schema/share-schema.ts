@@ -72,7 +72,7 @@ export const globalKeys = {
   relay: choiceKey("free", RELAY_CHOICES, "auto", {
     meaning:
       "Whether shares are relayed: mounted once, while the route changes underneath, so open files stay open. " +
-      "`auto` relays if the driver supports it and both routes are verified to lead to one server; `off` " +
+      "`auto` relays if the driver supports it and both routes are proved to lead to one server; `off` " +
       "remounts on each route change. A share's own `relay` takes precedence.",
   }),
   outage_patience_secs: numberKey("free", {

@@ -24,7 +24,7 @@ export type KeyPath = readonly (string | number)[];
 export interface Finding extends IssueDetail {
   readonly path: KeyPath;
   /** The other key that the error is about; its line is added to `found`. */
-  readonly beside?: KeyPath;
+  readonly conflictsWith?: KeyPath;
   /** Whether the error points at the key or at its value. */
   readonly at: "key" | "value";
   /**

@@ -32,7 +32,7 @@ import { createMountTable } from "../../shares/mounts/mount-table.ts";
 import type { ShareTransition } from "../../shares/policy/share-transitions.ts";
 import type { Prober } from "../../shares/prober/prober.ts";
 import { startProber } from "../../shares/prober/prober-process.ts";
-import { createServerVerifier } from "../../shares/server-proof/server-verifier.ts";
+import { createServerProofs } from "../../shares/server-proof/server-proofs.ts";
 import type { DriverName } from "../../shares/share-spec.ts";
 import { createRelayAdapter } from "./relay-adapter.ts";
 
@@ -83,7 +83,7 @@ export function startEngineParts(options: PartsOptions) {
   };
   const claims = stack.use(createMountClaims({ home, logger }));
   const logins = createLogins(clock);
-  const serverProof = createServerVerifier({ clock, logger, stateFolder: home, logins, hostProber });
+  const serverProof = createServerProofs({ clock, logger, stateFolder: home, logins, hostProber });
   const relay = createRelayAdapter(logger, relayControl);
   const engine = stack.use(
     new ShareEngine({

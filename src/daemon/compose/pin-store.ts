@@ -31,7 +31,7 @@ export function sealedPinStore(
         const sealed = await file();
         const content = await sealed.read(LIMITS);
         if (content.state === "never") return { kind: "none" };
-        if (content.state === "sound") return { kind: "kept", value: content.value };
+        if (content.state === "sound") return { kind: "stored", value: content.value };
         if (content.state === "missing") return { kind: "untrusted", reason: `${sealed.path} is gone` };
         const { claimed, reason } = content;
         return content.state === "unsound"

@@ -16,7 +16,7 @@ import { oneMissingText, resolveReference } from "../../secrets/reference.ts";
 import { proofEndpoint } from "../../shares/engine/server-identities.ts";
 import { PACKETS_AT_MS, WAKES_WITHIN_MS } from "../../shares/policy/wake.ts";
 import { startProber } from "../../shares/prober/prober-process.ts";
-import { createServerVerifier } from "../../shares/server-proof/server-verifier.ts";
+import { createServerProofs } from "../../shares/server-proof/server-proofs.ts";
 import { deniesShare, listShareNames } from "../../shares/server-proof/share-names.ts";
 import { type RouteSpec, routesOf, type ShareSpec } from "../../shares/share-spec.ts";
 import { approvedHome } from "../compose/approved-home.ts";
@@ -31,7 +31,7 @@ export async function openFirstContact(home: string, signal: AbortSignal): Promi
   const macOf = (host: string): string | null => met.find(({ address }) => address === host)?.mac ?? null;
   const prober = startProber(tools);
   const hostProber = createHostProber({ ...tools, resolve: (host) => prober.resolve(host, PROBE_MS) });
-  const proof = createServerVerifier({ ...tools, stateFolder: home, signsLogins: true });
+  const proof = createServerProofs({ ...tools, stateFolder: home, signsLogins: true });
   const probe = ({ host, port }: Pick<ServerLogin, "host" | "port">): Promise<ProbeResult> =>
     hostProber.probe(
       { host, port, interfaceName: null },

@@ -27,7 +27,7 @@ const SERVES: ReadonlySet<string> = new Set(["Ready", "Asleep"]);
 const WAIT_MS = { first: 250, most: 30_000 };
 
 /** The resources that only the daemon in charge has. */
-export interface Charge extends Omit<ServiceRelease, "giveUp" | "leave"> {
+export interface OwnedResources extends Omit<ServiceRelease, "giveUp" | "leave"> {
   /**
    * Ends the share engine's steps, saves everything, gives up the sockets and the home. Rejects only if the home's
    * lock cannot be released; then this process must end.
@@ -42,7 +42,7 @@ interface HandoverOptions {
    * process.
    */
   readonly supervisor: ServiceSupervisor | null;
-  readonly charge: Charge;
+  readonly owned: OwnedResources;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -122,24 +122,24 @@ export class Handover implements AsyncDisposable {
     supervisor: ServiceSupervisor,
     signal: AbortSignal,
   ): Promise<{ next: Successor; ready: Ready }> {
-    const { charge } = this.#options;
+    const { owned } = this.#options;
     for (let tries = 1; ; tries++) {
-      const [changes, config] = [charge.changes(), charge.config()];
+      const [changes, config] = [owned.changes(), owned.config()];
       const started = await this.#start(supervisor, signal);
       const { next, ready } = started;
       // `ready.backends` lacks backends that were removed from the file: they need not serve in the
       // successor.
-      const missing = charge
+      const missing = owned
         .mustServe()
         .filter((name) => name in ready.backends && !SERVES.has(ready.backends[name] ?? ""));
       if (missing.length > 0) {
         await next.kill();
         // The file has since been edited, and the successor may have read it before that.
-        if (charge.config() !== config && tries < TRIES) continue;
+        if (owned.config() !== config && tries < TRIES) continue;
         throw refused(`${missing.join(", ")} would not serve there as it does here`, serveHint(missing));
       }
-      const unsaved = charge.unsavedBecause();
-      if (unsaved === null && charge.changes() === changes) return started;
+      const unsaved = owned.unsavedBecause();
+      if (unsaved === null && owned.changes() === changes) return started;
       await next.kill();
       if (unsaved !== null) throw refused(`the state cannot be saved for it: ${unsaved}`, null);
       if (tries === TRIES) throw refused("approvals and route overrides keep changing here", null);
@@ -162,12 +162,12 @@ export class Handover implements AsyncDisposable {
   }
 
   async #cross(supervisor: ServiceSupervisor, first: Successor): Promise<void> {
-    const { charge, logger } = this.#options;
-    const known = charge.changes();
+    const { owned, logger } = this.#options;
+    const known = owned.changes();
     supervisor.pauseSignals();
-    await charge.giveUp();
+    await owned.giveUp();
     let next: Successor | null = first;
-    if (charge.changes() !== known) {
+    if (owned.changes() !== known) {
       // Commands that were still running have changed files since this successor read them.
       await first.kill();
       next = null;
@@ -184,20 +184,20 @@ export class Handover implements AsyncDisposable {
       }
       if (tries >= most) break;
       next = await this.#again(supervisor, tries);
-      for (const session of charge.lateSessions()) void next?.keep(session);
-      for (const hash of charge.endedSessions()) next?.endSession(hash);
+      for (const session of owned.lateSessions()) void next?.keep(session);
+      for (const hash of owned.endedSessions()) next?.endSession(hash);
     }
     this.#lasting.resolve(null);
   }
 
   /** Lets the successor take over. False if it did not, so that another one must be started. */
   async #go(supervisor: ServiceSupervisor, next: Successor): Promise<boolean> {
-    const { charge, clock, logger } = this.#options;
+    const { owned, clock, logger } = this.#options;
     supervisor.pauseSignals();
-    const listener = charge.listener();
-    const [states, once] = [charge.states(), charge.runOnce()];
+    const listener = owned.listener();
+    const [states, once] = [owned.states(), owned.runOnce()];
     const message = { say: "go", door: listener?.address ?? null, states, once } as const;
-    charge.link(next);
+    owned.link(next);
     this.#hasTaken = await next.go(message, listener?.handle, { clock, deadlineMs: TAKEN_MS });
     if (this.#hasTaken) {
       logger.info("handed over", { to: next.pid });

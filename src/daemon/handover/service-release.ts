@@ -54,7 +54,7 @@ interface HandingParts {
   readonly fleet: { handOver(): void };
   readonly gateway: { readonly handing: HandingGateway | null };
   /** The daemon before this one. */
-  readonly elsewhere?:
+  readonly previous?:
     | { readonly gone: Promise<void>; readonly ended: Promise<void>; readonly once: readonly number[] }
     | undefined;
   readonly gatewayOwn: {
@@ -67,10 +67,10 @@ interface HandingParts {
 }
 
 export function createServiceRelease(service: HandingParts) {
-  const { clock, config, gateway, gatewayOwn, elsewhere } = service;
+  const { clock, config, gateway, gatewayOwn, previous } = service;
   const runOnce = (): readonly number[] => [
     ...(gateway.handing?.pool.runOnce ?? []),
-    ...(elsewhere?.once ?? []),
+    ...(previous?.once ?? []),
   ];
   const running = () => config.watcher.running.snapshot.config;
   return {
@@ -145,7 +145,7 @@ export function createServiceRelease(service: HandingParts) {
     async leave(next: Successor): Promise<void> {
       const groups = runOnce();
       const onEnded = async (): Promise<void> => {
-        await elsewhere?.ended;
+        await previous?.ended;
         await groupsGone(groups, clock);
         next.ended();
       };
@@ -156,7 +156,7 @@ export function createServiceRelease(service: HandingParts) {
       const left = gateway.handing?.leave(graceMs, onEnded, pass);
       // This daemon passes on clients' messages about requests that are in flight in the previous daemon. So it waits
       // until those requests have ended.
-      const before = elsewhere === undefined ? null : settlesWithin(clock, graceMs, elsewhere.gone);
+      const before = previous === undefined ? null : settlesWithin(clock, graceMs, previous.gone);
       await Promise.all([left, before]);
       await settlesWithin(clock, LAST_MESSAGES_MS, next.allSent());
     },

@@ -59,7 +59,7 @@ function workGoesOn(stage: Stage, checks: Checks, signal: AbortSignal): readonly
       await checks.readable();
       earlierMount = await stage.mountId();
       const { relay } = await checks.share();
-      return `relayed over port ${relay?.port}: both cables are verified to lead to one server`;
+      return `relayed over port ${relay?.port}: both cables are proved to lead to one server`;
     }),
     step(`read ${FILM_MIB} MiB at full speed`, async () => {
       const readMs = await stage.readAtFullSpeed(signal);

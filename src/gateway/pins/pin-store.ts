@@ -2,7 +2,7 @@
 
 export type StoredPins =
   | { readonly kind: "none" }
-  | { readonly kind: "kept"; readonly value: unknown }
+  | { readonly kind: "stored"; readonly value: unknown }
   /** Lost, or changed by another program. `claimed`: the stored value, by an unknown writer. */
   | { readonly kind: "untrusted"; readonly reason: string; readonly claimed?: unknown }
   /** The value cannot be verified now: read it again later, and do not write until then. */

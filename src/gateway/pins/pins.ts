@@ -203,7 +203,7 @@ export class Pins {
 
   #take(read: ReadValue<PinBook>): void {
     if (!this.storedBook.isUnread) this.#approvals += 1;
-    if (read.kind === "kept") this.#book = read.value;
+    if (read.kind === "stored") this.#book = read.value;
     else if (read.kind === "none") this.#book = EMPTY_BOOK;
     else this.#book = { ...(this.storedBook.isUnread ? this.#book : EMPTY_BOOK), lost: read.reason };
   }

@@ -10,7 +10,7 @@ const TRY_AGAIN_MS = 60_000;
 /** `claimed`: the stored value, which another program may have written; null if it cannot be read. */
 export type ReadValue<Value> =
   | { readonly kind: "none" }
-  | { readonly kind: "kept"; readonly value: Value }
+  | { readonly kind: "stored"; readonly value: Value }
   | { readonly kind: "lost"; readonly reason: string; readonly claimed: Value | null };
 
 interface StoredValueOptions<Value> extends GatewayTools {
@@ -86,11 +86,11 @@ export class StoredValue<Value> implements AsyncDisposable {
     const { logger, messages, parse, take, onChanged } = this.#options;
     const wasUnread = this.isUnread;
     this.isUnread = stored.kind === "unanswered";
-    const value = stored.kind === "kept" ? parse(stored.value) : null;
+    const value = stored.kind === "stored" ? parse(stored.value) : null;
     if (stored.kind === "none") take(stored);
-    else if (value !== null) take({ kind: "kept", value });
+    else if (value !== null) take({ kind: "stored", value });
     else {
-      const isStored = stored.kind === "kept";
+      const isStored = stored.kind === "stored";
       const reason = isStored ? "they are not of a form that this version reads" : stored.reason;
       take({ kind: "lost", reason, claimed: isStored ? null : parse(stored.claimed) });
       if (!this.isUnread) logger.error(messages.untrusted, { reason });

@@ -19,7 +19,7 @@ type RequestConsent = (request: GatewayRequest, call: ConsentRequest) => Promise
 export interface Scripts extends Disposable {
   /** `run_script` as an entry, for those who may see it. */
   readonly entry: CatalogEntry;
-  beside(own: OwnTools | null): OwnTools;
+  addTo(own: OwnTools | null): OwnTools;
   /** Asks for calls of scripts in turn. */
   inTurn(requestConsent: RequestConsent): RequestConsent;
   consent(
@@ -46,7 +46,7 @@ export function createScripts(options: RunnerOptions): Scripts {
       status: "listed",
       reasons: [],
     },
-    beside: (own) => withScripts(own, (request, script, source) => runner.run(request, script, source)),
+    addTo: (own) => withScripts(own, (request, script, source) => runner.run(request, script, source)),
     inTurn: (requestConsent) => inTurn(requestConsent, options.clock),
     consent: (parts, unannotated) => createScriptConsent({ ...parts, unannotated }),
     [Symbol.dispose]: () => runner[Symbol.dispose](),

@@ -87,7 +87,7 @@ export interface GatewayOptions extends BackendTools {
   /** Machines that share their clients' sessions with this one. */
   readonly peers?: () => SessionPeers;
   /** Serves non-MCP requests at the same address. */
-  readonly beside?: HandleOther | undefined;
+  readonly handleFirst?: HandleOther | undefined;
 }
 
 export interface GatewayView {

@@ -20,11 +20,11 @@ import {
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
-/** Offers each request to `beside` first. */
-export function besideMcp(beside: HandleOther | undefined, mcp: Handler): Handler {
-  if (beside === undefined) return mcp;
+/** Gives a request to `mcp` unless `first` has answered it. */
+export function beforeMcp(first: HandleOther | undefined, mcp: Handler): Handler {
+  if (first === undefined) return mcp;
   return (request, response) => {
-    if (!beside(request, response)) mcp(request, response);
+    if (!first(request, response)) mcp(request, response);
   };
 }
 

@@ -34,7 +34,7 @@ import {
   type PreparedGateway,
 } from "./gateway-contract.ts";
 import { createGatewayFront } from "./gateway-front.ts";
-import { besideMcp, GatewayListener } from "./gateway-listener.ts";
+import { beforeMcp, GatewayListener } from "./gateway-listener.ts";
 import {
   closeRules,
   createRules,
@@ -136,7 +136,7 @@ export class Gateway implements AsyncDisposable {
       isComing: (backend) => this.pool.isComing(backend),
       firstList: (backend) => this.pool.firstList(backend),
       readDueLists: () => this.pool.readDueLists(),
-      runsElsewhere: options.runsElsewhere,
+      runsInPrevious: options.runsInPrevious,
     });
     const { version } = options;
     const parts = { roster: this.#roster, pool: this.pool, serving: this.serving, resumed: this.#resumed };
@@ -161,7 +161,7 @@ export class Gateway implements AsyncDisposable {
     });
     this.#owner = new OwnerCalls({ gateway: this.#front, clock, logger });
     this.listener = new GatewayListener({
-      handler: besideMcp(options.beside, this.http.handle),
+      handler: beforeMcp(options.handleFirst, this.http.handle),
       clock,
       logger,
       announce: options.announce,

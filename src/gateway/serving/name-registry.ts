@@ -80,7 +80,7 @@ export class NameRegistry {
 
   #take(read: ReadValue<Known>): void {
     this.lost = read.kind === "lost" ? read.reason : null;
-    if (read.kind === "kept") {
+    if (read.kind === "stored") {
       const { owners, off } = read.value;
       const others = [...this.owners].filter(([key]) => !owners.has(key));
       this.owners = new Map([...others, ...owners]);

@@ -140,7 +140,7 @@ function partOf(options: ServingSetOptions, { parts, isOptimized, hasScripts }: 
   const { catalog, services, backends, ownTools } = options;
   const scripts = hasScripts ? (options.scripts ?? null) : null;
   const found = isOptimized ? ownTools : null;
-  const own = scripts === null ? found : scripts.beside(found);
+  const own = scripts === null ? found : scripts.addTo(found);
   const cut = (whole: Catalog): Catalog => {
     const part = partOfCatalog(whole, parts);
     return own === null ? part : withoutTools(part, own.isOwn);

@@ -141,7 +141,7 @@ interface ResumedOptions {
   readonly served: () => ServingSet;
   readonly clock: Clock;
   /** True while the previous daemon may still run backends that cannot run twice. */
-  readonly runsElsewhere?: (() => boolean) | undefined;
+  readonly runsInPrevious?: (() => boolean) | undefined;
   /** Resolves when each backend has started or failed once, or when the signal aborts. */
   readonly whenStarted: (signal: AbortSignal) => Promise<void>;
   readonly isComing: (backend: string) => boolean;
@@ -172,10 +172,10 @@ export class ResumedSessions implements Disposable {
   }
 
   #wait(): void {
-    const { clock, runsElsewhere } = this.#options;
+    const { clock, runsInPrevious } = this.#options;
     this.#limit = clock.setTimer(FIRST_LISTS_MS, () => {
       // If the previous daemon still runs a backend, the backend is not slow, so the wait starts again.
-      if (runsElsewhere?.() === true) this.#wait();
+      if (runsInPrevious?.() === true) this.#wait();
       else this.#end();
     });
   }

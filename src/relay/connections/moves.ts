@@ -62,7 +62,7 @@ export function createMoves(
     if (share.closed) return CLOSED_MEANWHILE;
     if (!proof.ok) return { ok: false, reason: proof.reason, text: proof.text };
     if (isUncertain)
-      return { ok: false, reason: "refused", text: "the server there must be verified again: it was away" };
+      return { ok: false, reason: "refused", text: "the server there must be proved again: it was away" };
     if (settings.guid !== null && proof.guid !== settings.guid)
       return {
         ok: false,
@@ -79,7 +79,7 @@ export function createMoves(
       // server after the first byte over the new route.
       if (!planned) for (const { serverEnd } of old) share.cutOff.keep(serverEnd);
       const isGentle = !planned && settings.kind === "rclone";
-      await Promise.all([...old].map((connection) => (isGentle ? connection.orphan() : connection.reset())));
+      await Promise.all([...old].map((connection) => (isGentle ? connection.detach() : connection.reset())));
       if (share.closed) return CLOSED_MEANWHILE;
       settings.route = to;
       settings.endpoints = { [to]: endpoint };
@@ -130,7 +130,7 @@ function connectionsToMove({ connections }: ShareContext, to: RelayRoute, planne
     if (stage === "connecting") connection.unjoin();
     else if (retiringFrom === to) connection.unretire();
     else if (retiringFrom !== null && planned) continue;
-    else if (stage === "joined" || stage === "orphaned") old.add(connection);
+    else if (stage === "joined" || stage === "detached") old.add(connection);
   }
   return old;
 }
@@ -138,7 +138,7 @@ function connectionsToMove({ connections }: ShareContext, to: RelayRoute, planne
 /** Retires the connections whose frames can be read, and removes them from `old`. */
 function retireReadable(from: RelayRoute, old: Set<RelayedConnection>): void {
   for (const connection of old) {
-    if (connection.ledger.isOpaque || connection.stage === "orphaned" || connection.isLoggingOn) continue;
+    if (connection.ledger.isOpaque || connection.stage === "detached" || connection.isLoggingOn) continue;
     connection.retire(from);
     old.delete(connection);
   }

@@ -54,11 +54,11 @@ export interface ConnectionHost {
   readonly clock: Clock;
   readonly traffic: Traffic;
   /**
-   * True: when the server ends a connection, the client's side stays open (stage `orphaned`) until the share
-   * releases or resets it.
+   * True: when the server ends a connection, the client's side stays open (stage `detached`) until the share
+   * fails its requests or resets it.
    */
-  readonly orphans: boolean;
-  /** True: the client repeats what a lost connection cut short, so none is orphaned. */
+  readonly detaches: boolean;
+  /** True: the client repeats what a lost connection cut short, so none is detached. */
   repeats(): boolean;
   readonly logins: LoginGate;
   /** Whether a retiring connection may end at a read now. */
@@ -82,7 +82,7 @@ export interface ConnectionHost {
   /** Called when a request is sent while no other request is unanswered. */
   requested(): void;
   answered(connection: RelayedConnection, nowMs: number, waitedMs: number): void;
-  /** The client of a released connection knows now, from an answer or a reset, that its server is lost. */
+  /** The client of a failing connection knows now, from an answer or a reset, that its server is lost. */
   foundOut(): void;
   /** Both sides are closed. */
   closed(connection: RelayedConnection): void;
@@ -90,10 +90,10 @@ export interface ConnectionHost {
 
 /**
  * - `waiting`: for a usable route. In this stage and in `connecting`, the client's bytes are not read yet.
- * - `orphaned`: the server's side is gone, and the client does not know it yet.
- * - `released`: the server's side is gone, and the client notices it with its next request.
+ * - `detached`: the server's side is gone, and the client does not know it yet.
+ * - `failing`: the server's side is gone, and the client notices it with its next request.
  */
-type ConnectionStage = "waiting" | "connecting" | "joined" | "orphaned" | "released" | "closed";
+type ConnectionStage = "waiting" | "connecting" | "joined" | "detached" | "failing" | "closed";
 
 export class RelayedConnection {
   readonly ledger: RequestLedger;
@@ -116,7 +116,7 @@ export class RelayedConnection {
   #isLoggingOn = false;
   #isRefused = false;
   /** The client's bytes that had not been sent when the server was lost, and those that came later. */
-  #orphansQuestion: Buffer | null = null;
+  #lateBytes: Buffer | null = null;
   #onRest: (() => void) | null = null;
 
   /** `client` must be paused, with nothing read from it. */
@@ -184,7 +184,7 @@ export class RelayedConnection {
   /** `isWanted`: another connection needs this one's place. This one then ends as soon as rclone would not notice. */
   offerSlot(isWanted: boolean): void {
     const { mode, isWaiting } = this.#buffered;
-    const isFree = this.stage === "joined" && this.#host.orphans && this.retiringFrom === null;
+    const isFree = this.stage === "joined" && this.#host.detaches && this.retiringFrom === null;
     if (!isFree || isWaiting || (mode !== "nothing" && mode !== "retire")) return;
     this.#buffered.mode = isWanted ? "retire" : "nothing";
   }
@@ -300,25 +300,25 @@ export class RelayedConnection {
   }
 
   /** Resets the server's side and drops unsent bytes; the client does not notice. Resolves once the socket is closed. */
-  orphan(): Promise<void> {
+  detach(): Promise<void> {
     this.#loseServer();
     return this.#serverGone;
   }
 
   /**
-   * Ends an orphan with the least harm to its client: reads fail, closes of files that were only read succeed, and any
+   * Ends a detached connection with the least harm to its client: reads fail, closes of files that were only read succeed, and any
    * other request resets the connection.
    */
-  release(): void {
-    if (this.stage !== "orphaned") return;
+  failRequests(): void {
+    if (this.stage !== "detached") return;
     const waiting = this.ledger.readsAndCloses;
     if (waiting === null || !this.#mayAnswer()) {
       this.#close();
       return;
     }
-    this.stage = "released";
+    this.stage = "failing";
     for (const header of waiting) this.#answerLocally(header);
-    this.#answerOrphansQuestions();
+    this.#answerLateRequests();
     this.#client.resume();
   }
 
@@ -331,8 +331,8 @@ export class RelayedConnection {
   // -- the client's side ---------------------------------------------------------------------------------------
 
   readonly #onClientData = (chunk: Buffer): void => {
-    if (this.stage === "orphaned" || this.stage === "released") {
-      this.#onOrphansQuestion(chunk);
+    if (this.stage === "detached" || this.stage === "failing") {
+      this.#onLateBytes(chunk);
       return;
     }
     this.#lastByteMs = this.#host.clock.monotonicMs();
@@ -356,7 +356,7 @@ export class RelayedConnection {
    */
   #sendAll(): void {
     const { atBoundary, broken } = this.ledger.fromClient;
-    if (this.#host.orphans && atBoundary && !broken && isOnlyBegun(this.#buffered.bytes)) return;
+    if (this.#host.detaches && atBoundary && !broken && isOnlyBegun(this.#buffered.bytes)) return;
     const bytes = this.#buffered.take();
     this.ledger.fromClient.push(bytes, 0, false);
     this.#send(bytes);
@@ -415,9 +415,9 @@ export class RelayedConnection {
     let ended = 0;
     for (let at = 0; at < length; ) {
       at = fromServer.push(bytes, at, true);
-      // If the share allows no orphaned connections, or if the stream is not SMB, incomplete frames are passed on at
+      // If the share detaches no connections, or if the stream is not SMB, incomplete frames are passed on at
       // once.
-      if (!this.#host.orphans || this.#host.repeats() || fromServer.broken || fromServer.atBoundary)
+      if (!this.#host.detaches || this.#host.repeats() || fromServer.broken || fromServer.atBoundary)
         ended = at;
     }
     const isTaken = this.#answers.pass(ended);
@@ -441,7 +441,7 @@ export class RelayedConnection {
   #serverEnded(): void {
     if (this.stage !== "joined") return;
     const endClient = (): void => {
-      this.stage = "released";
+      this.stage = "failing";
       this.#resetServer();
       this.#client.end();
       this.#setTimer(HALF_CLOSED_AT_MOST_MS, this.#close);
@@ -464,7 +464,7 @@ export class RelayedConnection {
   }
 
   /**
-   * Orphans the connection if the share allows that and the client has not ended it first; otherwise calls
+   * Detaches the connection if the share allows that and the client has not ended it first; otherwise calls
    * `endClient`. `isByServer`: the server closed the connection.
    */
   #serverLost(text: string, endClient: () => void, isByServer: boolean): void {
@@ -483,7 +483,7 @@ export class RelayedConnection {
       this.#isRefused = true;
       return;
     }
-    if (isUnexpected && this.#host.orphans) this.#loseServer();
+    if (isUnexpected && this.#host.detaches) this.#loseServer();
     else endClient();
     if (isUnexpected) this.#host.serverClosed(this, text);
   }
@@ -495,7 +495,7 @@ export class RelayedConnection {
     this.#host.refused();
   }
 
-  // -- orphans: connections whose server is lost ---------------------------------------------------------------
+  // -- detached: connections whose server is lost ---------------------------------------------------------------
 
   #loseServer(): void {
     if (this.stage !== "joined") return;
@@ -503,7 +503,7 @@ export class RelayedConnection {
       this.#close();
       return;
     }
-    this.stage = "orphaned";
+    this.stage = "detached";
     this.#host.logins.gone(this);
     this.#clearTimer();
     this.#retireTimer?.[Symbol.dispose]();
@@ -513,19 +513,19 @@ export class RelayedConnection {
       this.#close();
       return;
     }
-    if (this.#buffered.bytes.length > 0) this.#orphansQuestion = this.#buffered.take();
+    if (this.#buffered.bytes.length > 0) this.#lateBytes = this.#buffered.take();
     // Reading continues only to notice the client's next request.
     if (!this.#buffered.isWaiting) this.#client.resume();
     this.#answers.drop();
     this.#resetServer();
   }
 
-  #onOrphansQuestion(chunk: Buffer): void {
-    const question = this.#orphansQuestion === null ? chunk : Buffer.concat([this.#orphansQuestion, chunk]);
-    this.#orphansQuestion = question;
+  #onLateBytes(chunk: Buffer): void {
+    const question = this.#lateBytes === null ? chunk : Buffer.concat([this.#lateBytes, chunk]);
+    this.#lateBytes = question;
     if (!isEnoughToJudge(question)) return;
-    if (this.stage === "released") {
-      this.#answerOrphansQuestions();
+    if (this.stage === "failing") {
+      this.#answerLateRequests();
       return;
     }
     // A request that is not a read ends the connection at once if rclone does not notice the loss of the request.
@@ -535,15 +535,10 @@ export class RelayedConnection {
     else this.#client.pause();
   }
 
-  #answerOrphansQuestions(): void {
-    while (
-      this.stage === "released" &&
-      this.#orphansQuestion !== null &&
-      isEnoughToJudge(this.#orphansQuestion)
-    ) {
-      const question = firstMessage(this.#orphansQuestion);
-      this.#orphansQuestion =
-        question === null || question.following.length === 0 ? null : question.following;
+  #answerLateRequests(): void {
+    while (this.stage === "failing" && this.#lateBytes !== null && isEnoughToJudge(this.#lateBytes)) {
+      const question = firstMessage(this.#lateBytes);
+      this.#lateBytes = question === null || question.following.length === 0 ? null : question.following;
       if (question === null || !this.#answerLocally(question.header)) this.#close();
       this.#host.foundOut();
     }
@@ -571,7 +566,7 @@ export class RelayedConnection {
     if (this.#buffered.mode !== "retire" || !this.#buffered.isWaiting || this.ledger.outstanding > 0) return;
     if (!this.ledger.fromServer.atBoundary || this.#client.writableLength > 0) return;
     this.#loseServer();
-    this.release();
+    this.failRequests();
     this.#host.retired();
   }
 

@@ -55,7 +55,7 @@ export class RouteState implements Disposable {
    * Monotonic ms since when the server behind the route is not proved to be the mounted one, after a closed, refused
    * or lost connection; null: the server is proved.
    */
-  unverifiedSinceMs: number | null = null;
+  unprovedSinceMs: number | null = null;
   routeLostAtMs: number | null = null;
   /**
    * When the route was last lost, monotonic ms. Unlike `routeLostAtMs`, it stays set when the server answers
@@ -92,7 +92,7 @@ export class RouteState implements Disposable {
   }
 
   get isConfirmed(): boolean {
-    return this.unverifiedSinceMs === null;
+    return this.unprovedSinceMs === null;
   }
 
   get phase(): RelayPhase {
@@ -129,7 +129,7 @@ export class RouteState implements Disposable {
   }
 
   /** Call when the server has closed a connection that was in use. */
-  markUnverified(): void {
+  markUnproved(): void {
     this.#invalidate();
     // `outage` grows even if the server is unconfirmed already, because a proof under way may be about the previous
     // server.
@@ -142,7 +142,7 @@ export class RouteState implements Disposable {
   /** Call when the server is proved over the route in use, also after a move to another route. */
   confirm(): void {
     this.#stopTrying();
-    this.unverifiedSinceMs = null;
+    this.unprovedSinceMs = null;
     this.routeLostAtMs = null;
     this.lossAtMs = null;
     this.#answeredAtMs = null;
@@ -157,7 +157,7 @@ export class RouteState implements Disposable {
     const { clock, patienceMs, onImpatient } = this.#options;
     this.#patience?.[Symbol.dispose]();
     this.#patience = null;
-    const sinceMs = this.unverifiedSinceMs;
+    const sinceMs = this.unprovedSinceMs;
     if (this.#isImpatient || sinceMs === null) return;
     let dueMs = sinceMs + patienceMs();
     if (this.#answeredAtMs !== null) dueMs = Math.max(dueMs, this.#answeredAtMs + LEAST_TIME_TO_CONFIRM_MS);
@@ -181,8 +181,8 @@ export class RouteState implements Disposable {
   }
 
   #invalidate(): void {
-    if (this.unverifiedSinceMs !== null) return;
-    this.unverifiedSinceMs = this.#options.clock.monotonicMs();
+    if (this.unprovedSinceMs !== null) return;
+    this.unprovedSinceMs = this.#options.clock.monotonicMs();
     this.armPatience();
   }
 
@@ -236,7 +236,7 @@ export class RouteState implements Disposable {
         return;
       }
       if (!proof.ok) this.#endedAtOnce = 0;
-      this.#loseRoute(this.unverifiedSinceMs ?? clock.monotonicMs());
+      this.#loseRoute(this.unprovedSinceMs ?? clock.monotonicMs());
       this.#emit();
       await clock.sleep(this.#isImpatient ? TRY_AGAIN_REFUSING_MS : TRY_AGAIN_MS, signal);
     }
@@ -261,7 +261,7 @@ export class RouteState implements Disposable {
     if (!counts && !isAtOnce) return;
     this.#sentinel = null;
     this.#sentinelsGone += 1;
-    this.markUnverified();
+    this.markUnproved();
   }
 
   #answered(proof: Proved): void {

@@ -154,9 +154,9 @@ export class ShareRelay implements AsyncDisposable {
     return this.#standby.current;
   }
 
-  /** Monotonic ms since when the server behind the route in use is not verified; null: it is verified. */
-  get unverifiedAtMs(): number | null {
-    return this.#route.unverifiedSinceMs;
+  /** Monotonic ms since when the server behind the route in use is not proved; null: it is proved. */
+  get unprovedAtMs(): number | null {
+    return this.#route.unprovedSinceMs;
   }
 
   /**
@@ -200,7 +200,7 @@ export class ShareRelay implements AsyncDisposable {
       this.#share.cutOff.endAt(endpointOf(this.settings) ?? NO_ENDPOINT);
       this.#stall.end();
       this.#share.events.notice("confirmed");
-      if (this.settings.kind === "rclone") this.#losses.reportOrphans();
+      if (this.settings.kind === "rclone") this.#losses.reportDetached();
       if (lossAtMs !== null) this.#endStuckLater(lossAtMs);
     }
     this.#joinWaiting();
@@ -252,7 +252,7 @@ export class ShareRelay implements AsyncDisposable {
     settings.confirmed = true;
     events.settingsChanged();
     events.notice("moved");
-    if (isGentle) this.#losses.reportOrphans();
+    if (isGentle) this.#losses.reportDetached();
     else if ([...connections].some(isRetiring)) this.#losses.retireLater();
   }
 
@@ -270,8 +270,8 @@ export class ShareRelay implements AsyncDisposable {
         connections: stuck.length,
       });
       const isGentle = this.settings.kind === "rclone";
-      for (const each of stuck) void (isGentle ? each.orphan() : each.reset());
-      if (isGentle) this.#losses.reportOrphans();
+      for (const each of stuck) void (isGentle ? each.detach() : each.reset());
+      if (isGentle) this.#losses.reportDetached();
     });
   }
 
@@ -301,7 +301,7 @@ export class ShareRelay implements AsyncDisposable {
     return {
       clock,
       traffic,
-      orphans: settings.kind === "rclone",
+      detaches: settings.kind === "rclone",
       repeats: () => settings.mount?.repeats === true,
       logins,
       mayEndAtRead: () =>
@@ -321,8 +321,8 @@ export class ShareRelay implements AsyncDisposable {
         logger.debug("the server ended a connection", { share, error });
         // The connection is on a route that is no longer in use, so its end says nothing about the route in
         // use.
-        if (isRetiring(ended)) this.#losses.reportOrphans();
-        else this.#route.markUnverified();
+        if (isRetiring(ended)) this.#losses.reportDetached();
+        else this.#route.markUnproved();
       },
       requested: () => this.#stall.watch(STALLED_AFTER_MS),
       answered: (from, nowMs, waitedMs) => {
@@ -447,12 +447,12 @@ function createLosses({ clock, events, connections, settings }: ShareContext) {
     if (settings.mount?.repeats !== true && events.notice("lost"))
       await settlesWithin(clock, USE_UP_AT_MOST_MS, used.promise);
   };
-  const loseOrphans = async (): Promise<void> => {
-    const orphans = [...connections].filter(({ stage }) => stage === "orphaned");
+  const loseDetached = async (): Promise<void> => {
+    const detached = [...connections].filter(({ stage }) => stage === "detached");
     // On an encrypted connection, the daemon's requests look like a program's, so the connection is reset at once.
-    for (const connection of orphans) if (connection.ledger.isOpaque) void connection.reset();
+    for (const connection of detached) if (connection.ledger.isOpaque) void connection.reset();
     await untilUsedUp();
-    for (const connection of orphans) connection.release();
+    for (const connection of detached) connection.failRequests();
   };
   const retireAll = async (): Promise<void> => {
     // Only the connections that retire now: a later move may retire others that are still in rclone's pool.
@@ -462,9 +462,9 @@ function createLosses({ clock, events, connections, settings }: ShareContext) {
   };
 
   return {
-    /** Releases the present orphans once rclone's pool has no dead connections. */
-    reportOrphans(): void {
-      losing = losing.then(loseOrphans);
+    /** Fails the requests of the connections that are detached now, once rclone's pool has no dead connections. */
+    reportDetached(): void {
+      losing = losing.then(loseDetached);
     },
     /** Lets the retiring connections end at a read, but only after the idle connections have ended. */
     retireLater(): void {

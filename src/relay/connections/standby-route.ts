@@ -1,4 +1,4 @@
-// The route that is not in use. An open connection over it, the sentinel connection, shows that the verified server is
+// The route that is not in use. An open connection over it, the sentinel connection, shows that the proved server is
 // still the same.
 import { isDeepStrictEqual } from "node:util";
 import { openSentinel, type SentinelConnection } from "../../network/probe/sentinel-connection.ts";
@@ -42,7 +42,7 @@ export function createStandbyRoute({ settings, clock, logger, prove, events, cut
       },
       onGone: () => {
         drop();
-        logger.info("the other route must be verified again", { share, route: target.route });
+        logger.info("the other route must be proved again", { share, route: target.route });
         events.settingsChanged();
       },
     });

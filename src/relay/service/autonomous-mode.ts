@@ -9,7 +9,7 @@ import type { NegotiateServer } from "../smb/negotiate-proof.ts";
 import type { RelayService } from "./relay-service.ts";
 
 const CHECK_EVERY_MS = 500;
-const UNVERIFIED_FOR_MS = 2_000;
+const UNPROVED_FOR_MS = 2_000;
 const UNANSWERED_FOR_MS = 2_000;
 /** When a request has waited this long, the daemons are pinged. */
 const STALLED_FOR_MS = 300;
@@ -203,9 +203,9 @@ export class AutonomousMode implements Disposable {
 
   /** Why the route in use cannot be relied on; null: it can, or it is too soon to know. */
   async #whyGone(relay: ShareRelay): Promise<string | null> {
-    const { unverifiedAtMs } = relay;
-    if (unverifiedAtMs !== null) {
-      if (this.#agoMs(unverifiedAtMs) < UNVERIFIED_FOR_MS) return null;
+    const { unprovedAtMs } = relay;
+    if (unprovedAtMs !== null) {
+      if (this.#agoMs(unprovedAtMs) < UNPROVED_FOR_MS) return null;
       const isThere = relay.state().routeLostAtMs === null;
       return isThere ? "the server may have changed while it was away" : "the route accepts no connections";
     }

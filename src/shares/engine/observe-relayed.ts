@@ -110,9 +110,10 @@ export async function observeEligibility(
   const wanted = isUseful && spec.missingVariable === null && now?.may !== false;
   const route = relayState?.route ?? mount?.found.route ?? null;
   const port = relay.of(spec.name)?.endpoint.port ?? 0;
-  const detour = relayState?.rerouted === true && route !== null ? { observed: routes[route], port } : null;
+  const unconfigured =
+    relayState?.rerouted === true && route !== null ? { observed: routes[route], port } : null;
   const inUse = relayState &&
-    route && { ...relayState, route, goesOn: relayState.phase === "carrying", detour };
+    route && { ...relayState, route, goesOn: relayState.phase === "carrying", unconfigured };
   // Proofs log in with the mount's own account.
   const withAccount = wanted ? { ...spec, ...((await account?.(spec)) ?? {}) } : spec;
   const checksLogin = now !== null && now.refusedAs !== null && !now.accepted;

@@ -8,7 +8,7 @@ import type { MoveOutcome } from "../drivers/relay-contract.ts";
 import type { LoginResult, Logins } from "../logins/logins.ts";
 import type { ShareObservation } from "../policy/share-observation.ts";
 import type { Step } from "../policy/step.ts";
-import type { ServerVerifier, VerificationResult } from "../server-proof/server-verifier.ts";
+import type { ProofResult, ServerProofs } from "../server-proof/server-proofs.ts";
 import { type RouteName, wantsUser } from "../share-spec.ts";
 import { endpointsOf, GUARDED_PATIENCE_MS } from "./observe-relayed.ts";
 import { proofEndpoint } from "./server-identities.ts";
@@ -26,9 +26,9 @@ const MOVE_DEADLINE_MS = 4_000;
 
 export interface MountTools extends ObserveServices {
   /** Absent: no proofs are made. */
-  readonly serverProof?: Pick<ServerVerifier, "compare" | "recognise" | "begin">;
+  readonly serverProof?: Pick<ServerProofs, "compare" | "recognise" | "begin">;
   /** Called when the server behind a route may no longer be the proved one. */
-  readonly onUnverified?: (route: RouteName) => void;
+  readonly onUnproved?: (route: RouteName) => void;
 
   readonly logins: Logins;
 }
@@ -217,7 +217,7 @@ async function mountNow(
  * aborts if the server may be another one; the requests are still held back then.
  */
 function createGate(
-  { relay, serverProof, onUnverified }: MountTools,
+  { relay, serverProof, onUnproved }: MountTools,
   { spec, driver }: ConfiguredShare,
   observed: ShareObservation,
   { route, server = null }: MountStep,
@@ -237,7 +237,7 @@ function createGate(
     const until = AbortSignal.any([signal, ended.signal]);
     const verdict = await serverProof
       .recognise(withAccount, route, endpoint, { server, isSteady }, until)
-      .catch((error: unknown): VerificationResult => {
+      .catch((error: unknown): ProofResult => {
         until.throwIfAborted();
         // The files about known servers cannot be read or written.
         return { kind: "unproved", text: errorText(error) };
@@ -251,9 +251,9 @@ function createGate(
       await relay.confirm(spec.name, outage);
       return;
     }
-    onUnverified?.(route);
+    onUnproved?.(route);
     const why = verdict.kind === "same" ? "it is a different known server" : verdict.text;
-    shut.abort(`the server may not be the one that was verified: ${why}`);
+    shut.abort(`the server may not be the one that was proved: ${why}`);
   };
   let proving: Promise<void> = Promise.resolve();
   // After a `unconfirmed` notice, the server has to be proved again.

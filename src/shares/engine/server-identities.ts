@@ -9,12 +9,7 @@ import type {
   RouteObservation,
   ServerIdentity,
 } from "../policy/share-observation.ts";
-import type {
-  Expected,
-  ServerVerifier,
-  VerificationResult,
-  VerifiedEndpoint,
-} from "../server-proof/server-verifier.ts";
+import type { Expected, ProofEndpoint, ProofResult, ServerProofs } from "../server-proof/server-proofs.ts";
 import { otherRoute, ROUTE_NAMES, type RouteName, type RouteSpec, type ShareSpec } from "../share-spec.ts";
 
 export interface IdentityInput {
@@ -35,7 +30,7 @@ export interface RouteInUse extends Pick<RelayObservation, "server" | "outage" |
   /** True: the relay has not lost the server since it was proved, so it is still the same server. */
   readonly goesOn: boolean;
   /** An address in use that is no longer configured; null or absent: the configured one is in use. */
-  readonly detour?: { readonly observed: RouteObservation; readonly port: number } | null;
+  readonly unconfigured?: { readonly observed: RouteObservation; readonly port: number } | null;
 }
 
 interface RouteTrust {
@@ -51,15 +46,15 @@ interface RouteTrust {
 
 interface TrustTools {
   readonly clock: Clock;
-  readonly proof: Pick<ServerVerifier, "compare" | "recognise">;
+  readonly proof: Pick<ServerProofs, "compare" | "recognise">;
   /** Returns how many outages of the route in use the relay has counted until now; null: not known. */
   readonly outage: () => number | null;
 }
 
-type Verify = (signal: AbortSignal) => Promise<VerificationResult>;
+type Prove = (signal: AbortSignal) => Promise<ProofResult>;
 
 /** The subject of a proof: a configured route, or an address in use that is no longer configured. */
-type Subject = RouteName | "detour";
+type Subject = RouteName | "unconfigured";
 
 const ALWAYS = (): boolean => true;
 const PROOF_DEADLINE_MS = 12_000;
@@ -79,7 +74,7 @@ export class ServerIdentities implements AsyncDisposable {
   readonly #known: Readonly<Record<Subject, RouteTrust>> = {
     tb: unknownRoute(),
     fallback: unknownRoute(),
-    detour: unknownRoute(),
+    unconfigured: unknownRoute(),
   };
   #state: IdentityObservation["state"] = "unasked";
   #text: string | null = null;
@@ -99,7 +94,7 @@ export class ServerIdentities implements AsyncDisposable {
   /** The id that is assumed for the server in use if neither the driver nor the relay reports one. */
   #assumed: string = FIRST_SERVER;
   readonly #otherText: Record<RouteName, string> = { tb: SPLIT, fallback: SPLIT };
-  #verification: AbortController | null = null;
+  #proving: AbortController | null = null;
   #isOver = false;
   #subjects: readonly Subject[] = [];
   /** Resolves when the newest proof's programs have ended and its file with the login is removed. */
@@ -141,10 +136,10 @@ export class ServerIdentities implements AsyncDisposable {
     else if (known.tb.server !== null && known.tb.server === known.fallback.server) this.#different = null;
     return {
       state: this.#different === null ? this.#state : "different",
-      isProving: this.#verification !== null,
+      isProving: this.#proving !== null,
       text: this.#different ?? this.#text,
       proved: { tb: proved("tb"), fallback: proved("fallback") },
-      detourProved: proved("detour"),
+      unconfiguredProved: proved("unconfigured"),
       servers: {
         tb: this.#identityOf(known.tb, mounted),
         fallback: this.#identityOf(known.fallback, mounted),
@@ -168,7 +163,7 @@ export class ServerIdentities implements AsyncDisposable {
     for (const route of changed) this.invalidate(route);
     if (changed.length > 0) {
       this.#different = null;
-      cutOff(this.#verification);
+      cutOff(this.#proving);
     }
     for (const route of ROUTE_NAMES) this.#known[route].wasTried = false;
     this.#backoff = NO_BACKOFF;
@@ -180,8 +175,8 @@ export class ServerIdentities implements AsyncDisposable {
    */
   [Symbol.asyncDispose](): Promise<void> {
     this.#isOver = true;
-    this.#verification?.abort();
-    this.#verification = null;
+    this.#proving?.abort();
+    this.#proving = null;
     return this.#newest;
   }
 
@@ -193,8 +188,8 @@ export class ServerIdentities implements AsyncDisposable {
     one.identity = identity;
     // Reset even if the lost route was not proved: the other route's server may answer over the lost route later.
     if (isUnreachable) this.#areTwo = false;
-    const isVerifying = this.#verification !== null && this.#subjects.includes(route);
-    if (isUnreachable ? one.server !== null || one.wasTried || isVerifying : isOther) this.invalidate(route);
+    const isProving = this.#proving !== null && this.#subjects.includes(route);
+    if (isUnreachable ? one.server !== null || one.wasTried || isProving : isOther) this.invalidate(route);
     // A proof that compares both routes cannot succeed now. It is ended, so that a proof of only the other route can
     // begin at once; a move to that route waits for it.
     if (isUnreachable) cutOff(this.#compared);
@@ -210,12 +205,13 @@ export class ServerIdentities implements AsyncDisposable {
     if (before === null && inUse !== null) this.#assumed = this.#known[inUse.route].server ?? FIRST_SERVER;
     if (before?.server !== inUse?.server) this.#better = null;
     // A proof about a former address does not hold for the next address.
-    const { server, wasTried } = this.#known.detour;
-    if ((inUse?.detour ?? null) === null && (server !== null || wasTried)) this.invalidate("detour");
+    const { server, wasTried } = this.#known.unconfigured;
+    if ((inUse?.unconfigured ?? null) === null && (server !== null || wasTried))
+      this.invalidate("unconfigured");
     const lost = inUse === null ? [] : routesLost(before, inUse);
     for (const route of lost)
       this.invalidate(inUse !== null && route === inUse.route ? ownSubject(inUse) : route);
-    if (lost.length > 0) cutOff(this.#verification);
+    if (lost.length > 0) cutOff(this.#proving);
     this.#updateSentinel(before, inUse);
   }
 
@@ -247,7 +243,7 @@ export class ServerIdentities implements AsyncDisposable {
   #beginIfDue(input: IdentityInput): void {
     const { spec, inUse } = input;
     const known = this.#known;
-    if (this.#verification !== null || this.#isOver) return;
+    if (this.#proving !== null || this.#isOver) return;
     const isPaused = this.#tools.clock.monotonicMs() < this.#backoff.notBeforeMs;
     const own = inUse === null ? null : ownSubject(inUse);
     const mounted = this.#mounted(inUse);
@@ -259,7 +255,7 @@ export class ServerIdentities implements AsyncDisposable {
         this.#recognise(spec, own, endpoint, { server: mounted, isSteady: this.#steadiness() });
         return;
       }
-      if (own !== "detour" && endpoint !== null) return;
+      if (own !== "unconfigured" && endpoint !== null) return;
     }
     const up = ROUTE_NAMES.filter((route) => endpointOf(input, route) !== null);
     const [due] = up.filter((route) => known[route].server === null && (!isPaused || !known[route].wasTried));
@@ -269,7 +265,8 @@ export class ServerIdentities implements AsyncDisposable {
     }
     const { tb, fallback } = { tb: endpointOf(input, "tb"), fallback: endpointOf(input, "fallback") };
     if (tb !== null && fallback !== null && this.#different === null) {
-      const isCertain = mounted !== null && own !== null && own !== "detour" && known[own].server === mounted;
+      const isCertain =
+        mounted !== null && own !== null && own !== "unconfigured" && known[own].server === mounted;
       this.#compare(spec, ROUTE_NAMES, { tb, fallback }, isCertain ? mounted : null);
       return;
     }
@@ -284,7 +281,7 @@ export class ServerIdentities implements AsyncDisposable {
    */
   #learn(input: IdentityInput): void {
     const { spec, inUse, checksLogin = false } = input;
-    if (inUse === null || !inUse.goesOn || ownSubject(inUse) === "detour") return;
+    if (inUse === null || !inUse.goesOn || ownSubject(inUse) === "unconfigured") return;
     const { route } = inUse;
     const server = this.#mounted(inUse);
     const endpoint = endpointOf(input, route);
@@ -292,10 +289,10 @@ export class ServerIdentities implements AsyncDisposable {
     this.#compare(spec, [route], { tb: endpoint, fallback: endpoint }, server);
   }
 
-  #recognise(spec: ShareSpec, subject: Subject, endpoint: VerifiedEndpoint, expected: Expected): void {
-    const route = subject === "detour" ? (this.#inUseBefore?.route ?? "tb") : subject;
-    const verify: Verify = (signal) => this.#tools.proof.recognise(spec, route, endpoint, expected, signal);
-    this.#begin([subject], verify, null, expected.isSteady);
+  #recognise(spec: ShareSpec, subject: Subject, endpoint: ProofEndpoint, expected: Expected): void {
+    const route = subject === "unconfigured" ? (this.#inUseBefore?.route ?? "tb") : subject;
+    const prove: Prove = (signal) => this.#tools.proof.recognise(spec, route, endpoint, expected, signal);
+    this.#begin([subject], prove, null, expected.isSteady);
   }
 
   /**
@@ -305,13 +302,13 @@ export class ServerIdentities implements AsyncDisposable {
   #compare(
     spec: ShareSpec,
     routes: readonly RouteName[],
-    endpoints: Readonly<Record<RouteName, VerifiedEndpoint>>,
+    endpoints: Readonly<Record<RouteName, ProofEndpoint>>,
     inUse: string | null,
   ): void {
     const { proof } = this.#tools;
     const isSteady = this.#steadiness();
-    const verify: Verify = (signal) => proof.compare(spec, endpoints, inUse, isSteady, signal);
-    this.#begin(routes, verify, inUse, isSteady);
+    const prove: Prove = (signal) => proof.compare(spec, endpoints, inUse, isSteady, signal);
+    this.#begin(routes, prove, inUse, isSteady);
   }
 
   /** Returns a function that returns true until the server in use is lost. */
@@ -321,19 +318,19 @@ export class ServerIdentities implements AsyncDisposable {
     return () => outage === null || outageNow() === outage;
   }
 
-  #begin(subjects: readonly Subject[], verify: Verify, mounted: string | null, isSteady = ALWAYS): void {
+  #begin(subjects: readonly Subject[], prove: Prove, mounted: string | null, isSteady = ALWAYS): void {
     const controller = new AbortController();
     const before = new Map(subjects.map((subject) => [subject, this.#known[subject].invalidations]));
     const deadline = this.#tools.clock.setTimer(PROOF_DEADLINE_MS, () => controller.abort());
-    this.#verification = controller;
+    this.#proving = controller;
     this.#subjects = subjects;
     this.#compared = subjects.length > 1 ? controller : null;
-    this.#newest = verify(controller.signal)
-      .catch((error: unknown): VerificationResult => ({ kind: "unproved", text: errorText(error) }))
+    this.#newest = prove(controller.signal)
+      .catch((error: unknown): ProofResult => ({ kind: "unproved", text: errorText(error) }))
       .then((verdict) => {
         deadline[Symbol.dispose]();
-        if (this.#verification !== controller) return;
-        this.#verification = null;
+        if (this.#proving !== controller) return;
+        this.#proving = null;
         this.#compared = null;
         if (controller.signal.reason !== LOST) {
           const steady = subjects.filter(
@@ -349,12 +346,7 @@ export class ServerIdentities implements AsyncDisposable {
    * Stores a proof's result, but only for the routes in `steady`, which were not lost during the proof. If the server
    * in use was lost (`isSteady` is false), only the verdict `same` counts.
    */
-  #take(
-    verdict: VerificationResult,
-    steady: readonly Subject[],
-    mounted: string | null,
-    isSteady: boolean,
-  ): void {
+  #take(verdict: ProofResult, steady: readonly Subject[], mounted: string | null, isSteady: boolean): void {
     if (verdict.kind === "same") {
       this.#text = null;
       this.#backoff = NO_BACKOFF;
@@ -375,7 +367,7 @@ export class ServerIdentities implements AsyncDisposable {
         if (verdict.kind === "unproved") this.#known[subject].wasTried = true;
         if (other === null) continue;
         this.#known[subject].server = other;
-        if (subject !== "detour") this.#otherText[subject] = verdict.text;
+        if (subject !== "unconfigured") this.#otherText[subject] = verdict.text;
       }
     } else return;
     this.#state = verdict.kind;
@@ -403,12 +395,12 @@ function unknownRoute(): RouteTrust {
   return { server: null, wasTried: false, invalidations: 0, identity: null };
 }
 
-function ownSubject({ route, detour = null }: RouteInUse): Subject {
-  return detour === null ? route : "detour";
+function ownSubject({ route, unconfigured = null }: RouteInUse): Subject {
+  return unconfigured === null ? route : "unconfigured";
 }
 
 function probeOf({ routes, inUse }: IdentityInput, subject: Subject): RouteObservation["probe"] | null {
-  return (subject === "detour" ? inUse?.detour?.observed : routes[subject])?.probe ?? null;
+  return (subject === "unconfigured" ? inUse?.unconfigured?.observed : routes[subject])?.probe ?? null;
 }
 
 /**
@@ -431,18 +423,19 @@ function cutOff(proof: AbortController | null): void {
   proof?.abort(LOST);
 }
 
-function endpointOf(input: IdentityInput, subject: Subject): VerifiedEndpoint | null {
+function endpointOf(input: IdentityInput, subject: Subject): ProofEndpoint | null {
   const probe = probeOf(input, subject);
   if (probe?.verdict !== "answers") return null;
   const { inUse, spec } = input;
-  if (subject === "detour") return proofEndpoint(probe, { host: null, port: inUse?.detour?.port ?? 445 });
+  if (subject === "unconfigured")
+    return proofEndpoint(probe, { host: null, port: inUse?.unconfigured?.port ?? 445 });
   return proofEndpoint(probe, spec.routes[subject]);
 }
 
 export function proofEndpoint(
   { address, localAddress, serverGuid }: RouteObservation["probe"],
   { host, port }: Pick<RouteSpec, "host" | "port">,
-): VerifiedEndpoint | null {
+): ProofEndpoint | null {
   if (address === null) return null;
   return { host, address, port, localAddress: localAddress ?? null, serverGuid: serverGuid ?? null };
 }

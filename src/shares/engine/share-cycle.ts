@@ -126,7 +126,7 @@ export class ShareCycle {
       login: () => this.#observeLogin(),
       networks: () => networksOf(this.#subject.policy, this.#subject.spec, this.#memory),
       rememberedPort: () => this.#memory.relayPort,
-      onUnverified: (route) => this.#trust?.invalidate(route),
+      onUnproved: (route) => this.#trust?.invalidate(route),
     };
     const { clock, serverProof } = given;
     const { tbReachableSince: reachableSince, tbHealthySince: healthySince } = recalled.memory;
@@ -275,7 +275,7 @@ export class ShareCycle {
   }
 
   /** Call this after the server in use has ended connections: another server may answer by now. */
-  markUnverified(): void {
+  markUnproved(): void {
     const relayed = this.#relayedNow();
     // If the relay counts outages, the next cycle compares the counts and keeps proofs that began after the outage.
     // Otherwise the proof is invalidated here.

@@ -313,7 +313,7 @@ export class ShareEngine implements AsyncDisposable {
       const share = this.#shares.get(name);
       if (share !== undefined && notice === "lost") dropLost(share.subject);
       if (notice === "lost") return;
-      if (notice === "unconfirmed") share?.cycle.markUnverified();
+      if (notice === "unconfirmed") share?.cycle.markUnproved();
       this.trigger(name, notice === "stalled" ? "stalled" : "carrier");
     });
   }

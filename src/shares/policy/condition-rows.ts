@@ -104,7 +104,7 @@ export const SHARE_CONDITIONS = {
     ],
     host_unproved: (host: string, isOther: boolean, why: string, address: string) => [
       `${host} is not ${isOther ? "the server that is mounted" : "verified to be the server that is mounted"}: ${why}`,
-      `Open files keep using ${address} as long as it answers. Correct the host or set it back; once it is verified, the share is mounted from it when they are closed.`,
+      `Open files keep using ${address} as long as it answers. Correct the host or set it back; once it is proved, the share is mounted from it when they are closed.`,
     ],
     route_slow: (host: string, text: string) => [
       `${host} does not answer probes (${text}), but the mount does`,
@@ -158,7 +158,7 @@ export type ConditionDraft = FoundCondition<ShareConditionName> & {
 const WAITING = {
   refusing: "No route for longer than outage_patience_secs: programs get errors until one is back",
   waiting: "No route answers: programs that use the share wait",
-  unconfirmed: "The server was away: programs wait until it is verified to be the same one",
+  unconfirmed: "The server was away: programs wait until it is proved to be the same one",
 } as const;
 
 export function managedBy({ mountPath }: Pick<ShareSpec, "mountPath">, home: string): string {

@@ -110,7 +110,7 @@ function moveToOther(now: Situation, route: RouteName, relayed: RelayObservation
   const soon = recheck(observed.atMs + WAITING_CHECK_MS, "retry");
   const { proved, isProving, state, text } = observed.relayEligibility?.identity ?? NO_IDENTITY;
   if (relayed.rerouted && !(proved[other] && answers(now, other))) {
-    const why = `${hostOf(now, route)} is not verified, and the address in use is gone`;
+    const why = `${hostOf(now, route)} is not proved, and the address in use is gone`;
     return pausedAnd({ ...failing(why), passes: true, ...soon });
   }
   if (!answers(now, other)) {
@@ -133,7 +133,7 @@ function moveToOther(now: Situation, route: RouteName, relayed: RelayObservation
   const pause = pauseOf(now);
   if (pause !== null) return pausedAnd(pause);
   // Open files may not move to a server that is not proved to be the same, so the share is remounted.
-  const why = `${reason}; not verified to be the same server: ${text ?? hostOf(now, other)}`;
+  const why = `${reason}; not proved to be the same server: ${text ?? hostOf(now, other)}`;
   return { start: { kind: "failover", reason: why, mode: "force", plan: [other, other] } };
 }
 

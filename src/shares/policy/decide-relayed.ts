@@ -18,18 +18,18 @@ import {
 import type { Situation } from "./situation.ts";
 
 /** How long programs may wait until the server of a guarded mount is proved, ms. */
-const GUARDED_UNVERIFIED_MS = 10_000;
+const GUARDED_UNPROVED_MS = 10_000;
 
 /**
  * After an outage, the relay holds the requests of a guarded mount back until the server is proved to be the same.
  */
 export const openGuardedGate: Rule = {
   name: "let programs continue",
-  answer: (now, { mount, isGateClosed, unverifiedSinceMs }) => {
+  answer: (now, { mount, isGateClosed, unprovedSinceMs }) => {
     const { guarded = null, found } = mount;
     const route = guarded?.route ?? found.route;
     if (guarded === null) return null;
-    const learned = { unverifiedSinceMs };
+    const learned = { unprovedSinceMs };
     const isIgnored = now.state.operation !== null || now.memory.override === "unmounted";
     if (!isGateClosed || route === null || isIgnored) return { passes: true, learned };
     // The address in use is no longer configured, so the mount leaves it once no file is open.
@@ -37,20 +37,20 @@ export const openGuardedGate: Rule = {
       const leaves = leaveAddress(now, mount, route, true);
       return { ...leaves, learned: { ...learned, ...leaves.learned } };
     }
-    const opens = openGate(now, route, guarded, { unverifiedSinceMs, withinMs: GUARDED_UNVERIFIED_MS });
+    const opens = openGate(now, route, guarded, { unprovedSinceMs, withinMs: GUARDED_UNPROVED_MS });
     return { ...opens, learned: { ...learned, suspectedLoss: null } };
   },
 };
 
 export const openGateOfRelayed: Rule = {
   name: "let programs continue",
-  answer: (now, { mount: { relayed = null }, routeFact, unverifiedSinceMs }) => {
+  answer: (now, { mount: { relayed = null }, routeFact, unprovedSinceMs }) => {
     if (relayed === null || relayed.phase === "carrying") return null;
     if (routeFact === null || routeFact.state === "gone") return null;
     const withinMs = now.policy.outagePatienceMs;
     return {
       passes: isAddressLost(now, routeFact.route, relayed),
-      ...openGate(now, routeFact.route, relayed, { unverifiedSinceMs, withinMs }),
+      ...openGate(now, routeFact.route, relayed, { unprovedSinceMs, withinMs }),
     };
   },
 };
@@ -89,7 +89,7 @@ function openGate(
   now: Situation,
   route: RouteName,
   relayed: RelayObservation,
-  { unverifiedSinceMs, withinMs }: { readonly unverifiedSinceMs: number | null; readonly withinMs: number },
+  { unprovedSinceMs, withinMs }: { readonly unprovedSinceMs: number | null; readonly withinMs: number },
 ): Answer {
   const { outage, rerouted } = relayed;
   const { isProving, state, text } = now.observed.relayEligibility?.identity ?? NO_IDENTITY;
@@ -99,15 +99,15 @@ function openGate(
     // first.
     return lastStep === null ? { step: { kind: "confirm", outage } } : recheck(atMs + GATE_RETRY_MS);
   }
-  const isOverdue = unverifiedSinceMs !== null && atMs - unverifiedSinceMs >= withinMs;
-  const due = unverifiedSinceMs === null || isOverdue ? {} : recheck(unverifiedSinceMs + withinMs);
+  const isOverdue = unprovedSinceMs !== null && atMs - unprovedSinceMs >= withinMs;
+  const due = unprovedSinceMs === null || isOverdue ? {} : recheck(unprovedSinceMs + withinMs);
   // The address was edited, perhaps by accident. That must not close open files, so the mount keeps its former address.
   if (rerouted) return due;
   if (isProving || (state !== "different" && !isOverdue)) return { why: notProved(now, route), ...due };
   const pause = pauseOf(now);
   if (pause !== null) return { ...pause, nextRuns: [...(due.nextRuns ?? []), ...(pause.nextRuns ?? [])] };
   const why =
-    state === "different" ? "another server answers there" : "the server is not verified to be the same";
+    state === "different" ? "another server answers there" : "the server is not proved to be the same";
   const reason = `${why}: ${text ?? hostOf(now, route)}`;
   const plan = [route, otherRoute(route)];
   return { start: { kind: "remount", reason, mode: "force", plan }, ...due };

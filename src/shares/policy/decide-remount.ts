@@ -122,7 +122,7 @@ export const remountForUnsent: Rule = {
     const better = now.observed.relayEligibility?.identity.correctedId ?? null;
     const { server = null } = mount.relayed ?? mount.guarded ?? {};
     if (better === null || better === server || routeFact === null) return null;
-    const reason = "its server is verified now, and files for it wait here";
+    const reason = "its server is proved now, and files for it wait here";
     const plan = [routeFact.route];
     return { ...(pauseOf(now) ?? remountOnceClosed(now, mount, { reason, plan })), passes: true };
   },

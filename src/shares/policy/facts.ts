@@ -14,7 +14,7 @@ export interface Facts {
   /** Whether the relay holds the requests of a guarded mount back although the server answers. */
   readonly isGateClosed: boolean;
   /** Since when programs wait for a proof although the server answers, monotonic ms; null: none waits. */
-  readonly unverifiedSinceMs: number | null;
+  readonly unprovedSinceMs: number | null;
 }
 
 export function factsOf(input: DecideInput, mount: MountObservation): Facts {
@@ -24,8 +24,8 @@ export function factsOf(input: DecideInput, mount: MountObservation): Facts {
   const facts = { mount, mountFact: mountFact(input, mount), routeFact: own };
   const isGateClosed = isClosed(input, mount);
   const isThere = (mount.relayed ?? null) === null ? isGateClosed : own?.state === "answers";
-  const unverifiedSinceMs = unverifiedSince(input, mount, isThere);
-  return { ...facts, isGateClosed, unverifiedSinceMs };
+  const unprovedSinceMs = unprovedSince(input, mount, isThere);
+  return { ...facts, isGateClosed, unprovedSinceMs };
 }
 
 function isClosed(input: DecideInput, { found, guarded = null }: MountObservation): boolean {
@@ -34,26 +34,26 @@ function isClosed(input: DecideInput, { found, guarded = null }: MountObservatio
   return guarded.phase !== "carrying" && answers(input, route);
 }
 
-function unverifiedSince(
+function unprovedSince(
   { state, observed }: DecideInput,
   { relayed = null, guarded = null }: MountObservation,
   isThere: boolean,
 ): number | null {
   const through = relayed ?? guarded;
-  if (through === null) return state.unverifiedSinceMs;
-  const isUnverified = through.phase !== "carrying" && isThere;
-  return isUnverified ? (state.unverifiedSinceMs ?? observed.atMs) : null;
+  if (through === null) return state.unprovedSinceMs;
+  const isUnproved = through.phase !== "carrying" && isThere;
+  return isUnproved ? (state.unprovedSinceMs ?? observed.atMs) : null;
 }
 
 /** Remembers what the checks of the mount and the probes of its route have shown. */
 export function learnFrom(before: Situation, facts: Facts): Situation {
-  const { mountFact: judged, routeFact: own, unverifiedSinceMs, mount } = facts;
+  const { mountFact: judged, routeFact: own, unprovedSinceMs, mount } = facts;
   const { learned, condition } = judged;
   const isRelayed = own !== null && (mount.relayed ?? null) !== null;
   let now = setState(before, {
     ...learned,
     ...(own === null ? {} : { suspectedLoss: own.suspectedLoss }),
-    ...(isRelayed ? { unverifiedSinceMs } : {}),
+    ...(isRelayed ? { unprovedSinceMs } : {}),
   });
   if (condition !== null) now = { ...now, conditions: [...now.conditions, condition] };
   for (const atMs of [own?.recheckAtMs ?? null, judged.recheckAtMs])

@@ -61,7 +61,7 @@ export interface ReconcileState {
    * Since when programs wait for a proof although the server behind the route in use answers, monotonic ms; null: no
    * program waits.
    */
-  readonly unverifiedSinceMs: number | null;
+  readonly unprovedSinceMs: number | null;
   /**
    * `mountedAtMs`: when the newest mount was made, monotonic ms. `shortLived`: the id of the last mount that counted
    * as short-lived.
@@ -122,7 +122,7 @@ export const INITIAL_STATE: ReconcileState = {
   pendingCheck: null,
   operation: null,
   movedAtMs: null,
-  unverifiedSinceMs: null,
+  unprovedSinceMs: null,
   mountedAtMs: null,
   shortLived: null,
   silentTarget: null,

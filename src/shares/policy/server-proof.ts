@@ -72,13 +72,13 @@ export function isOwnProved(
   route: RouteName,
   { rerouted }: RelayObservation,
 ): boolean {
-  const { proved, detourProved = false } = observed.relayEligibility?.identity ?? NO_IDENTITY;
-  return rerouted ? detourProved : proved[route];
+  const { proved, unconfiguredProved = false } = observed.relayEligibility?.identity ?? NO_IDENTITY;
+  return rerouted ? unconfiguredProved : proved[route];
 }
 
 export function notProved(input: DecideInput, route: RouteName): string {
   const { text } = input.observed.relayEligibility?.identity ?? NO_IDENTITY;
-  return `${hostOf(input, route)} is not verified to be the same server${text === null ? " yet" : `: ${text}`}`;
+  return `${hostOf(input, route)} is not proved to be the same server${text === null ? " yet" : `: ${text}`}`;
 }
 
 /** True if the mount is relayed, `route` answers, and `route` is proved to lead to the mounted server. */

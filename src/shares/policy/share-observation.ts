@@ -64,7 +64,7 @@ export interface IdentityObservation {
    */
   readonly proved: Readonly<Record<RouteName, boolean>>;
   /** For an address in use that is no longer configured: whether it is proved to lead to the mounted server. */
-  readonly detourProved?: boolean;
+  readonly unconfiguredProved?: boolean;
   /** The server behind each route. Absent: no proofs are made. */
   readonly servers?: Readonly<Record<RouteName, ServerIdentity>>;
   /** The server's id according to a proof, if the mount was made under another id; null or absent if it was not. */

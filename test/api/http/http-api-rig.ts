@@ -6,7 +6,7 @@ import type { Control } from "../../../src/api/operations/operations.ts";
 import type { PageFile, PageFiles } from "../../../src/api/page-files.ts";
 import type { Events } from "../../../src/api/server/event-streams.ts";
 import { openListener } from "../../../src/gateway/frontend/http/listener.ts";
-import { besideMcp } from "../../../src/gateway/serving/gateway-listener.ts";
+import { beforeMcp } from "../../../src/gateway/serving/gateway-listener.ts";
 import { noopLogger } from "../../../src/runtime/log/log.ts";
 import { type Clock, systemClock } from "../../../src/runtime/time/clock.ts";
 import { type Scope, temporaryFolder } from "../../support/temporary-folder.ts";
@@ -68,7 +68,7 @@ export async function startHttpApi(t: Scope, options: HttpApiRigOptions = {}) {
     port: 0,
     clock,
     logger: noopLogger,
-    handler: besideMcp(httpApi.take, (_request, response) =>
+    handler: beforeMcp(httpApi.take, (_request, response) =>
       response.writeHead(404, { "Content-Length": 3 }).end("mcp"),
     ),
   });

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { AliasStatus, StepResult } from "../../../src/api/contract/contract.ts";
 import { renderSelfTest } from "../../../src/cli/sessions/doctor-command.ts";
-import { renderAliases, renderFavorites, renderFolders } from "../../../src/cli/views/place-view.ts";
+import { renderAliases, renderFolders, renderShares } from "../../../src/cli/views/place-view.ts";
 import { exitCodeOf, renderResults, renderVerify } from "../../../src/cli/views/results-view.ts";
 import { answerJson, answerText, callFailure } from "../../../src/cli/views/tools-view.ts";
 import { sampleAlias, sampleResult, sampleShare } from "../../api/sample-report.ts";
@@ -198,7 +198,7 @@ const ASCII = { ...PLAIN, unicode: false };
 const alias = (changes: Partial<AliasStatus> = {}): AliasStatus =>
   sampleAlias({ target_subpath: "Docs/2026", path: "/S/Links/docs", ...changes });
 
-type Favorite = Parameters<typeof renderFavorites>[0][number];
+type Favorite = Parameters<typeof renderShares>[0][number];
 
 function favorite(changes: Partial<Favorite> = {}): Favorite {
   const hosts = { thunderbolt: "10.0.0.1", fallback: "nas.local:4450" };
@@ -235,7 +235,7 @@ test("a favorite shows its state, its route, and where its link is", () => {
   ];
   const shares = [sampleShare(), sampleShare({ name: "B", active_interface: "fallback" })];
   assert.equal(
-    renderFavorites(favorites, shares, PLAIN),
+    renderShares(favorites, shares, PLAIN),
     `CORE  mounted over Thunderbolt  10.0.0.1 | nas.local:4450  /S/CORE
     alias docs
     alias film
@@ -254,7 +254,7 @@ test("a cursor ignores other backends' names", () => {
       [alias({ name: evil, target_subpath: evil, path: evil, link: "taken", detail: evil })],
       PLAIN,
     ),
-    renderFavorites(
+    renderShares(
       [favorite({ name: evil, thunderbolt: evil, stable_path: evil, aliases: [evil] })],
       [],
       PLAIN,

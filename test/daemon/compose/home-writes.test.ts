@@ -136,7 +136,7 @@ test("B11 only the daemon in charge writes, and it ends with the writes it has b
   const written = writes.pinStore.write({ version: 2 });
   await writes.end();
   await written;
-  assert.deepEqual(await writes.pinStore.read(), { kind: "kept", value: { version: 2 } });
+  assert.deepEqual(await writes.pinStore.read(), { kind: "stored", value: { version: 2 } });
 });
 
 const FILE = "route-overrides.json";
@@ -207,7 +207,7 @@ test("E3 pins read back as written, and are untrusted once another program has c
   const store = () => sealedPinStore({ home, clock: systemClock, environment, keyring }, true);
   assert.deepEqual(await store().read(), { kind: "none" });
   await store().write({ version: 1, tools: ["ü"] });
-  assert.deepEqual(await store().read(), { kind: "kept", value: { version: 1, tools: ["ü"] } });
+  assert.deepEqual(await store().read(), { kind: "stored", value: { version: 1, tools: ["ü"] } });
 
   const file = join(home, "pins.sealed");
   const text = await readFile(file, "utf8");

@@ -7,7 +7,7 @@ import { readFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { type Charge, Handover } from "../../../src/daemon/handover/handover.ts";
+import { Handover, type OwnedResources } from "../../../src/daemon/handover/handover.ts";
 import { createServiceRelease, type HandingGateway } from "../../../src/daemon/handover/service-release.ts";
 import { Successor } from "../../../src/daemon/handover/successor.ts";
 import { transferredSessions } from "../../../src/daemon/handover/transferred-sessions.ts";
@@ -36,7 +36,7 @@ const KEEPER = {
   giveUpCharge() {},
 };
 
-interface Given extends Partial<Charge> {
+interface Given extends Partial<OwnedResources> {
   readonly ends?: string;
   readonly args?: readonly string[];
   readonly clock?: Clock;
@@ -51,7 +51,7 @@ async function setUp(t: TestContext, { ends = "1", args = [PROGRAM], clock, ...m
   const steps: string[] = [];
   const heard: unknown[] = [];
   const linked: (number | null)[] = [];
-  const charge: Charge = {
+  const owned: OwnedResources = {
     mustServe: () => [],
     config: () => KEEPER,
     changes: () => 0,
@@ -88,7 +88,7 @@ async function setUp(t: TestContext, { ends = "1", args = [PROGRAM], clock, ...m
       pauseSignals: () => void steps.push("pause"),
       resumeSignals: () => void steps.push("resume"),
     },
-    charge,
+    owned,
     clock: clock ?? systemClock,
     logger,
   });
@@ -320,8 +320,8 @@ test("B11 the old daemon stays until the next one has lasted 2 s, or until it is
 
 test("B11 a daemon without a supervisor does not hand over, and explains how to restart it", async () => {
   const program = { command: process.execPath, args: [] };
-  const { logger, charge } = { logger: noopLogger, charge: {} as Charge };
-  const handover = new Handover({ program, supervisor: null, charge, clock: systemClock, logger });
+  const { logger, charge: owned } = { logger: noopLogger, charge: {} as OwnedResources };
+  const handover = new Handover({ program, supervisor: null, owned, clock: systemClock, logger });
   await assert.rejects(handover.begin(NEVER), { code: "handover_failed", hint: /mountaineer up/ });
 });
 
@@ -383,7 +383,7 @@ async function setUpHanding(
       suspended: new SuspendedCalls(clock),
       neighbours: new HandoverPeers<OtherDaemon>(),
     },
-    elsewhere: before === undefined ? undefined : { gone: before, ended: before, once: [] },
+    previous: before === undefined ? undefined : { gone: before, ended: before, once: [] },
     ...parts,
   };
   const handing = createServiceRelease(given);
@@ -484,7 +484,7 @@ for (const last of ["here", "in the daemon before"]) {
     const { clock, handing, next } = await setUpHanding(t, {
       script,
       parts: {
-        elsewhere: { gone: Promise.resolve(), ended: before.promise, once: [99_999_999] },
+        previous: { gone: Promise.resolve(), ended: before.promise, once: [99_999_999] },
         gateway: {
           handing: gateway({
             pool: { runOnce: [left.pid ?? 0] } as never,

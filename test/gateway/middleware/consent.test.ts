@@ -175,7 +175,7 @@ test("E4 asking for consent: a call whose client returned with the consent was c
   const counted: unknown[] = [];
   const { authorization } = b;
   const handle = authorization(async (request) => {
-    counted.push(request.isCharged);
+    counted.push(request.isCounted);
     return { result: {} };
   });
   const request = {

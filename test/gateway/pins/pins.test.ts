@@ -175,7 +175,7 @@ test("E3 pins outlive the process, and a change made between two runs is reporte
 
 for (const kept of [
   { kind: "untrusted", reason: "its seal is not right" },
-  { kind: "kept", value: { version: 2 } },
+  { kind: "stored", value: { version: 2 } },
 ] as const)
   test(`E3 pins that are ${kept.kind} and unusable approve nothing: a backend seen later does not count as new either`, async (t) => {
     const b = await bench(t, memoryStore(kept));

@@ -35,7 +35,7 @@ export function memoryStore(kept: StoredPins = { kind: "none" }): MemoryStore {
     async write(value) {
       if (store.fails !== null) throw new Error(store.fails);
       store.writes += 1;
-      store.kept = { kind: "kept", value: JSON.parse(JSON.stringify(value)) };
+      store.kept = { kind: "stored", value: JSON.parse(JSON.stringify(value)) };
     },
   };
   return store;

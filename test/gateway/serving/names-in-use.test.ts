@@ -55,7 +55,7 @@ async function beginRemembered(
 async function remembered(t: TestContext): Promise<MemoryStore> {
   const store = memoryStore();
   await (await beginRemembered(t, store)).ready("one");
-  assert.equal(store.kept.kind, "kept");
+  assert.equal(store.kept.kind, "stored");
   return store;
 }
 
@@ -341,7 +341,7 @@ test("a change that cannot be saved is reported, and lasts as long as this proce
 });
 
 test("an unreadable list of switched-off entries is reported, until it can be read", async (t) => {
-  const kept = { kind: "kept", value: { version: 1, names: [], off: ['["a","x"]'] } } as const;
+  const kept = { kind: "stored", value: { version: 1, names: [], off: ['["a","x"]'] } } as const;
   const store = memoryStore({ kind: "unanswered", reason: "it is locked" });
   const { gateway, clock, names } = await beginSwitched(t, store, "x");
   const told = (of = gateway) =>
@@ -360,7 +360,7 @@ test("E2 an entry that the file lists as off stays off while it cannot be verifi
   const locked = await beginSwitched(t, store, "x", "y");
   assert.deepEqual(locked.names(), ["y"]);
   assert.match(await locked.call("x"), OFF);
-  store.kept = { kind: "kept", value: { ...claimed, off: [] } };
+  store.kept = { kind: "stored", value: { ...claimed, off: [] } };
   await locked.clock.advance(60_000);
   assert.deepEqual(locked.names(), ["x", "y"], "what is verified counts alone");
 

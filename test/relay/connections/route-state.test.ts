@@ -68,7 +68,7 @@ const ACTS: readonly Act<World>[] = [
       route.lost();
     },
   ],
-  [/^it is doubted$/, ({ route }) => route.markUnverified()],
+  [/^it is doubted$/, ({ route }) => route.markUnproved()],
   [/^it is confirmed$/, ({ route }) => route.confirm()],
   [/^it ends$/, ({ route }) => route[Symbol.dispose]()],
   [/^its server (answers|is gone)$/, ({ world }, how) => (world.answer = how === "answers" ? THERE : GONE)],

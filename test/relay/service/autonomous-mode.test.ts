@@ -72,7 +72,7 @@ function start(t: TestContext, changes: Partial<ShareSettings> = {}) {
       return world.openedAtMs;
     },
     state: () => ({ ...world.state }),
-    get unverifiedAtMs() {
+    get unprovedAtMs() {
       return world.doubtedAtMs;
     },
     get isConfirmedByTraffic() {

@@ -8,7 +8,7 @@ import { createConditionLog, createDropLost } from "../../../src/shares/engine/s
 import { type ConfiguredShare, createProbeTimeouts } from "../../../src/shares/engine/share-subject.ts";
 import type { ShareCondition } from "../../../src/shares/policy/decide.ts";
 import type { IdentityObservation, RouteObservation } from "../../../src/shares/policy/share-observation.ts";
-import type { VerificationResult } from "../../../src/shares/server-proof/server-verifier.ts";
+import type { ProofResult } from "../../../src/shares/server-proof/server-proofs.ts";
 import { createManualClock, type ManualClock, settle } from "../../support/manual-clock.ts";
 import { pluck } from "../../support/pluck.ts";
 import { createRecordingLogger } from "../../support/recording-logger.ts";
@@ -218,7 +218,7 @@ test("A10 a host that is slow keeps its time, as long as it answers", () => {
 for (const first of [1500, null]) {
   test(`A10 a host that answers in 1.5 s is proved while programs wait; at first it took ${first} ms`, async () => {
     const hurry = createProbeTimeouts();
-    const verdict = Promise.withResolvers<VerificationResult>();
+    const verdict = Promise.withResolvers<ProofResult>();
     const proof = { compare: () => verdict.promise, recognise: () => verdict.promise };
     const trust = new ServerIdentities({ clock: createManualClock(), proof, outage: () => 1 }, () => {});
     const inUse = { route: "tb", server: "s1", outage: 1, goesOn: false } as const;

@@ -10,7 +10,7 @@ import { type MountTools, mountWatched, moveRelayed } from "../../../src/shares/
 import { createLogins } from "../../../src/shares/logins/logins.ts";
 import type { ShareObservation } from "../../../src/shares/policy/share-observation.ts";
 import type { Prober } from "../../../src/shares/prober/prober.ts";
-import type { VerificationResult } from "../../../src/shares/server-proof/server-verifier.ts";
+import type { ProofResult } from "../../../src/shares/server-proof/server-proofs.ts";
 import type { ShareSpec } from "../../../src/shares/share-spec.ts";
 import { createManualClock, type ManualClock, settle } from "../../support/manual-clock.ts";
 import { routeTo } from "../share-spec.ts";
@@ -146,11 +146,11 @@ interface GateOptions {
   readonly isDeaf?: boolean;
   /** What the driver says of a mount that fails. */
   readonly fails?: Extract<MountOutcome, { ok: false }>["reason"];
-  readonly recognise?: (signal: AbortSignal) => Promise<VerificationResult>;
+  readonly recognise?: (signal: AbortSignal) => Promise<ProofResult>;
 }
 
 /** A mount through a carrier that holds back what connects; the driver is through once something passes. */
-function mountThroughGate(verdicts: readonly VerificationResult[], options: GateOptions = {}) {
+function mountThroughGate(verdicts: readonly ProofResult[], options: GateOptions = {}) {
   const { lostDuringProof = 0, refuses = false, breaks = false, carried = true } = options;
   const { keepsUnsent = true, isDown = false, port = 4_000, isDeaf = false, fails } = options;
   const clock = createManualClock();
@@ -241,7 +241,7 @@ function mountThroughGate(verdicts: readonly VerificationResult[], options: Gate
     relay,
     serverProof,
     logins,
-    onUnverified: (route: string) => void told.push(`doubt ${route}`),
+    onUnproved: (route: string) => void told.push(`doubt ${route}`),
   };
   const routes = { tb: { atMs: 0, probe }, fallback: { atMs: 0, probe } };
   const mount = (server: string | null): Promise<MountOutcome> =>
@@ -267,7 +267,7 @@ function mountThroughGate(verdicts: readonly VerificationResult[], options: Gate
 }
 
 test("A13 nothing passes to a server until it is proved again, over a connection that lasts throughout", async () => {
-  const same: VerificationResult = { kind: "same", server: "s1" };
+  const same: ProofResult = { kind: "same", server: "s1" };
   const { mount, told } = mountThroughGate([same]);
   assert.equal((await mount("s1")).ok, true);
   assert.deepEqual(told, ["open shut", "confirm 7", "no more notices", "bind"]);
@@ -284,13 +284,13 @@ for (const [who, verdict] of [
   test(`A13 a server swapped between its proof and the mount gets nothing, and is proved again: ${who}`, async () => {
     const { mount, told } = mountThroughGate([verdict]);
     const outcome = await mount("s1");
-    assert.match(outcome.ok ? "" : outcome.text, /^the server may not be the one that was verified: /);
+    assert.match(outcome.ok ? "" : outcome.text, /^the server may not be the one that was proved: /);
     assert.deepEqual(told, ["open shut", "doubt tb", "no more notices", "close"]);
   });
 }
 
 test("A13 a server without any distinguishing fact prevents no mount", async () => {
-  const blank: VerificationResult = { kind: "unproved", text: "nothing is known yet", isBlank: true };
+  const blank: ProofResult = { kind: "unproved", text: "nothing is known yet", isBlank: true };
   const { mount, told } = mountThroughGate([blank]);
   assert.equal((await mount("s1")).ok, true);
   assert.deepEqual(told, ["open shut", "confirm 7", "no more notices", "bind"]);
@@ -378,7 +378,7 @@ test("A10 a mount that does not use the port frees it; one that does is reported
 });
 
 test("A13 a proof behind the gate uses the mount's own account, and a mount that succeeds despite it is kept", async () => {
-  const verdict: VerificationResult = { kind: "different", text: "nothing is as it was" };
+  const verdict: ProofResult = { kind: "different", text: "nothing is as it was" };
   const { mount, told, seen } = mountThroughGate([verdict], { isDeaf: true });
   assert.equal((await mount("s1")).ok, true);
   assert.ok(told.includes("bind"));

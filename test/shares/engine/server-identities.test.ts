@@ -4,7 +4,7 @@ import test from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { type RouteInUse, ServerIdentities } from "../../../src/shares/engine/server-identities.ts";
 import type { IdentityObservation, RouteObservation } from "../../../src/shares/policy/share-observation.ts";
-import type { VerificationResult } from "../../../src/shares/server-proof/server-verifier.ts";
+import type { ProofResult } from "../../../src/shares/server-proof/server-proofs.ts";
 import type { RouteName } from "../../../src/shares/share-spec.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { type Act, type Fact, tellStories } from "../../support/stories.ts";
@@ -12,7 +12,7 @@ import { SPEC } from "../world.ts";
 
 interface Asked {
   readonly what: string;
-  readonly answer: (verdict: VerificationResult) => void;
+  readonly answer: (verdict: ProofResult) => void;
   readonly signal: AbortSignal;
   readonly isSteady: () => boolean;
 }
@@ -31,7 +31,7 @@ function unknown() {
   };
   /** The server that each comparison was certain of. */
   const certain: (string | null)[] = [];
-  const ask = (what: string, signal: AbortSignal, isSteady = () => true): Promise<VerificationResult> =>
+  const ask = (what: string, signal: AbortSignal, isSteady = () => true): Promise<ProofResult> =>
     new Promise((answer) => asked.push({ what, answer, signal, isSteady }));
   const proof: ConstructorParameters<typeof ServerIdentities>[0]["proof"] = {
     compare(_share, _ends, inUse, isSteady, signal) {
@@ -55,7 +55,7 @@ function seen(guid: string | null): RouteObservation {
   return { atMs: 0, probe: { ...nowhere, ...(guid === null ? gone : { ...answers, serverGuid: guid }) } };
 }
 
-const DETOUR = { observed: seen("aa"), port: 445 };
+const UNCONFIGURED = { observed: seen("aa"), port: 445 };
 
 /** `over tb` goes on, `lost tb at 2` has had its second outage, `left at 1` moved at that one; all by what comes after. */
 function inUseOf(words: string): RouteInUse | null {
@@ -69,7 +69,7 @@ function inUseOf(words: string): RouteInUse | null {
     server: server === "nobody" ? null : (server ?? "s1"),
     ...(witness !== undefined && { witness: witness === "none" ? null : Number(witness) }),
     ...(left !== undefined && { outageAtMove: left === "unknown" ? null : Number(left) }),
-    ...(words.includes("by detour") && { detour: DETOUR }),
+    ...(words.includes("by unconfigured") && { unconfigured: UNCONFIGURED }),
   };
 }
 
@@ -92,7 +92,7 @@ function look(
   });
 }
 
-async function answer({ asked }: World, verdict: VerificationResult): Promise<void> {
+async function answer({ asked }: World, verdict: ProofResult): Promise<void> {
   asked.at(-1)?.answer(verdict);
   await turn();
 }
@@ -162,7 +162,7 @@ const facts: readonly Fact<World>[] = [
     ],
   ],
   [/^tb was (not )?tried$/, (world, not) => [toldOf(world).servers?.tb.isAttempted, not === undefined]],
-  [/^detour (not )?proved$/, (world, not) => [toldOf(world).detourProved, not === undefined]],
+  [/^unconfigured (not )?proved$/, (world, not) => [toldOf(world).unconfiguredProved, not === undefined]],
   [/^better is (\w+)$/, (world, better) => [toldOf(world).correctedId ?? "none", better]],
   [/^(\d) verdicts?$/, ({ now }, count) => [now.verdicts, Number(count)]],
   [/^certain of (\w+)$/, ({ certain }, server) => [certain, [server === "nobody" ? null : server]]],
@@ -244,11 +244,11 @@ A10 a failed proof is retried at growing intervals, and at once after a change
   unknown, look at both, unproved, look at both: not asking; 1 s, look at both: asking
   unproved, 1 s, look at both: not asking; 1 s, look at both: asking
 A13 connections to the old address of an edited host prove nothing about the new one
-  unknown, look at tb tb is bb over tb by detour: proved neither, detour proved, asked recognise tb
-  different "other files" is s2, look at tb tb is bb over tb by detour: different, says "other files", servers s2 none, proved neither, detour proved
+  unknown, look at tb tb is bb over tb by unconfigured: proved neither, unconfigured proved, asked recognise tb
+  different "other files" is s2, look at tb tb is bb over tb by unconfigured: different, says "other files", servers s2 none, proved neither, unconfigured proved
 A13 an address that only its old connections vouch for is recognized once they are lost
-  unknown, look at neither lost tb by detour: detour not proved, asked recognise tb
-  same, look at neither lost tb by detour: detour proved
+  unknown, look at neither lost tb by unconfigured: unconfigured not proved, asked recognise tb
+  same, look at neither lost tb by unconfigured: unconfigured proved
 A14 a failed proof is repeated at once after a changed login, mounted or not
   unknown, look at both, unproved, look at both: not asking; retry both, look at both: asking
   unknown, look at both over tb, unproved, look at both over tb: not asking; retry both, look at both over tb: asking
@@ -279,13 +279,13 @@ A13 a route that went away while it was recognized is not proved by that
 A13 a mount of unknown origin counts as of the server that was proved there
   proved, look at both over tb of nobody: servers s1 s1, proved both
 A13 a proof of a former address is lost with it, or with its connections, and does not apply to the next
-  unknown, look at neither over tb by detour: detour proved; look at neither lost tb at 2 by detour: detour not proved
-  same, look at neither lost tb at 2 by detour: detour proved
-  look at neither lost tb at 2, look at neither lost tb at 2 by detour: detour not proved
-  unproved, look at neither lost tb at 2 by detour: not asking; look at neither lost tb at 2, look at neither lost tb at 2 by detour: asking
-  unproved, look at fallback lost tb at 2 by detour: last asked recognise fallback
+  unknown, look at neither over tb by unconfigured: unconfigured proved; look at neither lost tb at 2 by unconfigured: unconfigured not proved
+  same, look at neither lost tb at 2 by unconfigured: unconfigured proved
+  look at neither lost tb at 2, look at neither lost tb at 2 by unconfigured: unconfigured not proved
+  unproved, look at neither lost tb at 2 by unconfigured: not asking; look at neither lost tb at 2, look at neither lost tb at 2 by unconfigured: asking
+  unproved, look at fallback lost tb at 2 by unconfigured: last asked recognise fallback
 A13 while a former address is in use, a comparison is certain of no server
-  unknown, look at both over tb by detour: certain of nobody
+  unknown, look at both over tb by unconfigured: certain of nobody
 A13 a sentinel connection of the former route shows nothing when it ends with the move
   proved, look at both over tb witness 7, look at both over fallback witness none: proved both
 A13 a sentinel connection that lasted makes no proof wait
@@ -293,7 +293,7 @@ A13 a sentinel connection that lasted makes no proof wait
   same, look at both over tb witness 2, 31 s, look at both over tb witness none: 3 questions
   same, look at both over tb witness 3, 31 s, look at both over tb witness none: 4 questions
 A14 the login is queried where the mounted server is certain, and only there
-  proved, look at both over tb by detour for its login: 1 question; look at both over tb for its login: 2 questions
+  proved, look at both over tb by unconfigured for its login: 1 question; look at both over tb for its login: 2 questions
   proved, look at both lost tb, same, look at both lost tb for its login: asked compare + recognise tb
 A13 where the relay counted no outages before, none invalidates a proof
   unknown, no outages, look at both, outage 5: question 1 is steady

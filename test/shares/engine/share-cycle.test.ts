@@ -8,7 +8,7 @@ import type { FoundMount, MountDriver } from "../../../src/shares/drivers/mount-
 import type { RelayedState } from "../../../src/shares/drivers/relay-contract.ts";
 import { type CycleTools, ShareCycle } from "../../../src/shares/engine/share-cycle.ts";
 import type { OpenFile } from "../../../src/shares/prober/prober.ts";
-import type { VerificationResult } from "../../../src/shares/server-proof/server-verifier.ts";
+import type { ProofResult } from "../../../src/shares/server-proof/server-proofs.ts";
 import type { RouteName, SharePolicy, ShareSpec } from "../../../src/shares/share-spec.ts";
 import { createManualClock, settle } from "../../support/manual-clock.ts";
 import { routeTo } from "../share-spec.ts";
@@ -52,7 +52,7 @@ function start({ spec = SPEC, policy, memory, driver }: Start = {}) {
     /** null: it lists, and the mount is there. */
     mountFails: "it does not list" as string | null,
     adopts: false,
-    proof: async (_signal: AbortSignal): Promise<VerificationResult> => ({ kind: "unproved", text: "empty" }),
+    proof: async (_signal: AbortSignal): Promise<ProofResult> => ({ kind: "unproved", text: "empty" }),
     during: (_what: string): void => {},
   };
   const say = (what: string): void => {
@@ -60,7 +60,7 @@ function start({ spec = SPEC, policy, memory, driver }: Start = {}) {
     world.during(what);
   };
   const probes = new Map<string, number>();
-  const prove = (signal: AbortSignal): Promise<VerificationResult> => {
+  const prove = (signal: AbortSignal): Promise<ProofResult> => {
     say("prove");
     return world.proof(signal);
   };
@@ -304,7 +304,7 @@ test("A13 a relay that counts no outages makes a doubt end a proof; one that cou
     world.proof = async () => ({ kind: "same", server: "s1" });
     await run();
     world.carried = { ...CARRIED, outage } as RelayedState;
-    cycle.markUnverified();
+    cycle.markUnproved();
     await run();
     assert.equal(counted("prove"), proofs);
   }
@@ -312,7 +312,7 @@ test("A13 a relay that counts no outages makes a doubt end a proof; one that cou
 
 test("A14 the end of a share aborts its proof, and waits until the proof's files are gone", async () => {
   const { world, cycle, run } = startProving();
-  const removed = Promise.withResolvers<VerificationResult>();
+  const removed = Promise.withResolvers<ProofResult>();
   let signal: AbortSignal | null = null;
   world.proof = (given) => {
     signal = given;

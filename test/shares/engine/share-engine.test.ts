@@ -7,7 +7,7 @@ import type { FoundMount, MountDriver } from "../../../src/shares/drivers/mount-
 import type { RelayClientNotice } from "../../../src/shares/drivers/relay-contract.ts";
 import type { ShareEngine } from "../../../src/shares/engine/share-engine.ts";
 import type { ShareRequest } from "../../../src/shares/policy/share-request.ts";
-import type { VerificationResult } from "../../../src/shares/server-proof/server-verifier.ts";
+import type { ProofResult } from "../../../src/shares/server-proof/server-proofs.ts";
 import { UNASKED_DRIVER } from "../../daemon/shares.ts";
 import { createManualClock, settle } from "../../support/manual-clock.ts";
 import { pluck } from "../../support/pluck.ts";
@@ -334,7 +334,7 @@ test("a driver of the other kind is asked once for its remains", async () => {
 
 test("the end waits for proofs, whose programs it ends, but not for long", async () => {
   for (const isQuick of [true, false]) {
-    const ended = Promise.withResolvers<VerificationResult>();
+    const ended = Promise.withResolvers<ProofResult>();
     let signal: AbortSignal | undefined;
     const prove = (...given: readonly unknown[]) => {
       signal = given.find((one) => one instanceof AbortSignal);

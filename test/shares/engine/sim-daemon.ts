@@ -4,7 +4,7 @@ import { noopLogger } from "../../../src/runtime/log/log.ts";
 import type { Clock } from "../../../src/runtime/time/clock.ts";
 import { ShareEngine } from "../../../src/shares/engine/share-engine.ts";
 import { createLogins } from "../../../src/shares/logins/logins.ts";
-import { createServerVerifier } from "../../../src/shares/server-proof/server-verifier.ts";
+import { createServerProofs } from "../../../src/shares/server-proof/server-proofs.ts";
 import type { SharePolicy, ShareSpec } from "../../../src/shares/share-spec.ts";
 import { POLICY } from "../world.ts";
 import type { SimMachine } from "./sim-machine.ts";
@@ -77,7 +77,7 @@ export function startSimDaemon(
     hostProber,
     prober,
     relay: createRelayAdapter(noopLogger, heardBy(isAlive, machine.carrier())),
-    serverProof: createServerVerifier({
+    serverProof: createServerProofs({
       ...{ clock, logger: noopLogger, stateFolder: "/nowhere", logins: logins, hostProber },
       reader: heardBy(isAlive, machine.network.rootReader(clock, logins)),
       known: heardBy(isAlive, machine.knownServers()),

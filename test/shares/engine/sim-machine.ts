@@ -194,7 +194,7 @@ class SimCarried {
     const connection = this.#network.connect(target.address, () => {
       this.#connection = null;
       this.unansweredSinceMs = null;
-      this.route.markUnverified();
+      this.route.markUnproved();
     });
     if (connection === "silent") {
       this.#connectsSinceMs ??= this.#clock.monotonicMs();

@@ -230,7 +230,7 @@ test("A10 another server at the new address gets no open file: the mount stays u
   assert.match(stays.conditions[0]?.title ?? "", /^10.0.1.2:445 is not the server.*different files$/);
   const unknown = { tb: { id: null, isAttempted: true }, fallback: JUDGED };
   const [unproved] = edited("carrying", { servers: unknown }).conditions;
-  assert.match(unproved?.title ?? "", /^10.0.1.2:445 is not verified to be the server.*it is being checked$/);
+  assert.match(unproved?.title ?? "", /^10.0.1.2:445 is not proved to be the server.*it is being checked$/);
   assert.deepEqual(
     [edited("carrying").step, edited("carrying").operation],
     ["unmount", "remount plain tb,fallback"],
@@ -248,10 +248,10 @@ test("A10 another server at the new address gets no open file: the mount stays u
 });
 
 test("A10 while the address in use waits for its proof, it stays in use if the server is the same, and is otherwise left by force once closed", () => {
-  assert.equal(edited("unconfirmed", { detourProved: true }).step, "confirm");
+  assert.equal(edited("unconfirmed", { unconfiguredProved: true }).step, "confirm");
   assert.equal(edited("unconfirmed").operation, "remount force tb,fallback");
   const lastStep = { kind: "gate" } as const;
-  const { step, operation, nextRun } = edited("unconfirmed", { detourProved: true }, { lastStep });
+  const { step, operation, nextRun } = edited("unconfirmed", { unconfiguredProved: true }, { lastStep });
   assert.deepEqual([step, operation, nextRun?.atMs], [null, null, NOW_MS + 250], "its proof is older");
 });
 
@@ -328,9 +328,9 @@ test("A10 programs wait for a proof as long as outage_patience_secs: of the othe
     return decided(waits, lost, lost, { relayEligibility, moves: true, state: { suspectedLoss } }).state;
   };
   assert.deepEqual([after(59_999).operation, after(60_000).operation?.mode], [null, "force"]);
-  assert.equal(after(59_999).unverifiedSinceMs, null, "its own does not answer");
+  assert.equal(after(59_999).unprovedSinceMs, null, "its own does not answer");
   assert.equal(
-    decided(waits, ANSWERING, ANSWERING, { relayEligibility, moves: true }).state.unverifiedSinceMs,
+    decided(waits, ANSWERING, ANSWERING, { relayEligibility, moves: true }).state.unprovedSinceMs,
     NOW_MS,
   );
 });
@@ -447,7 +447,7 @@ test("A10 once the address in use is gone, programs wait, and continue over the 
   const override = edited("carrying", {}, { inUse });
   assert.deepEqual(
     [override.step, override.memory.lastError],
-    ["hold", "10.0.1.2 is not verified, and the address in use is gone"],
+    ["hold", "10.0.1.2 is not proved, and the address in use is gone"],
   );
   const waiting = edited("waiting", { isProving: true }, { inUse });
   assert.deepEqual([waiting.step, waiting.nextRun?.atMs], [null, NOW_MS + 400]);

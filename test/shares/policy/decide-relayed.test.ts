@@ -113,10 +113,10 @@ A10 a cable that is pulled before the returning server is proved: nothing is unm
 A10 without a proof as long as programs wait, it is then remounted, and the reason is reported
   carried, proofs fail, ${unproved}, ${PATIENCE}, 5 s
   : steps but holds and checks unmount force > mount fallback carried
-  : told a reason /not verified to be the same server: they list different files/
+  : told a reason /not proved to be the same server: they list different files/
 A10 a proof that fails without a reason: the reason for the remount names the host
   carried, proofs fail without a word, ${unproved}, ${PATIENCE}, 5 s: on fallback
-  : told a reason /not verified to be the same server: 10.0.2.2"/
+  : told a reason /not proved to be the same server: 10.0.2.2"/
 A10 a move that fails while programs wait is retried each second, and reported again only when its reason changes
   carried, moves fail: it was away, tb refused, event, 40 s: the same mount, 35 to 45 times move fallback
   : told share.move_failed once, told share.error once, error /the move failed: it was away/
@@ -147,7 +147,7 @@ A10 a server replaced under a mount: no handle is resumed, and it is remounted
   : no step confirm, step unmount force, told a reason /another server answers there: they list different files/
 A10 a NAS that restarts and has no proof is remounted when patience is over, and the reason is reported
   carried, both refused, event, 5 s, proofs fail, both answer, event, ${PATIENCE}, 60 s: another mount
-  : told a reason /the server is not verified to be the same: they list different files/
+  : told a reason /the server is not proved to be the same: they list different files/
   : told no reason /another server answers there/
 `,
   );

@@ -12,11 +12,11 @@ import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { rcloneFiles } from "../../../src/shares/drivers/rclone/files.ts";
 import { createKnownServers } from "../../../src/shares/server-proof/known-servers.ts";
 import {
-  createServerVerifier,
+  createServerProofs,
+  type ProofEndpoint,
+  type ProofResult,
   type ServerProofOptions,
-  type VerificationResult,
-  type VerifiedEndpoint,
-} from "../../../src/shares/server-proof/server-verifier.ts";
+} from "../../../src/shares/server-proof/server-proofs.ts";
 import { listShareNames } from "../../../src/shares/server-proof/share-names.ts";
 import type { RouteSpec, ShareSpec } from "../../../src/shares/share-spec.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -42,7 +42,7 @@ const SHARES = ["same", "written", "named", "copied", "signed", "refused", ODD_S
 const missing = await missingForTwoServers();
 
 /** What a probe of the route finds. */
-async function probed({ host, port }: RouteSpec): Promise<VerifiedEndpoint> {
+async function probed({ host, port }: RouteSpec): Promise<ProofEndpoint> {
   const address = host ?? "";
   const probe = startHostProbe(systemClock, { address, port, localAddress: null }, PROBED_WITHIN_MS);
   const { verdict, serverGuid } = await probe.finding;
@@ -51,24 +51,24 @@ async function probed({ host, port }: RouteSpec): Promise<VerifiedEndpoint> {
 }
 
 function proofIn(stateFolder: string, more: Partial<ServerProofOptions> = {}) {
-  return createServerVerifier({ clock: systemClock, logger: noopLogger, stateFolder, ...more });
+  return createServerProofs({ clock: systemClock, logger: noopLogger, stateFolder, ...more });
 }
 
 async function compared(
   proof: ReturnType<typeof proofIn>,
   share: ShareSpec,
-  ofTb: Partial<VerifiedEndpoint> = {},
-): Promise<VerificationResult> {
+  ofTb: Partial<ProofEndpoint> = {},
+): Promise<ProofResult> {
   const { tb, fallback } = share.routes;
   const endpoints = { tb: { ...(await probed(tb)), ...ofTb }, fallback: await probed(fallback) };
   return proof.compare(share, endpoints, null, () => true, AbortSignal.any([]));
 }
 
-function assertSame(verdict: VerificationResult): void {
+function assertSame(verdict: ProofResult): void {
   assert.equal(verdict.kind, "same", JSON.stringify(verdict));
 }
 
-function assertVerdict(verdict: VerificationResult, kind: "different" | "unproved", text: RegExp): void {
+function assertVerdict(verdict: ProofResult, kind: "different" | "unproved", text: RegExp): void {
   assert.ok(verdict.kind !== "same" && verdict.kind === kind, JSON.stringify(verdict));
   assert.match(verdict.text, text);
 }

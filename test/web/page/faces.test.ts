@@ -12,7 +12,7 @@ import { machineLines } from "../../../src/api/labels/fleet-labels.ts";
 import type { Tone } from "../../../src/api/labels/label.ts";
 import { renderStatus } from "../../../src/api/views/status-view.ts";
 import { renderFleet } from "../../../src/cli/views/fleet-view.ts";
-import { renderFavorites } from "../../../src/cli/views/place-view.ts";
+import { renderShares } from "../../../src/cli/views/place-view.ts";
 import { readSummary, stateOf, summaryText } from "../../../src/fleet/summary.ts";
 import { findItem } from "../../../src/menubar/menu/menu.ts";
 import { menuOf } from "../../../src/menubar/menu/model.ts";
@@ -196,7 +196,7 @@ function told_of(): Readonly<Record<string, () => Said>> {
     "mountaineer shares list": () => {
       const hosts = { thunderbolt: "a", fallback: "b" };
       const list = shares.map(({ name }) => ({ name, ...hosts, stable_path: "/s", aliases: [] }));
-      const text = renderFavorites(list, shares, COLOURED);
+      const text = renderShares(list, shares, COLOURED);
       return each((name) => paintedBehind(text, name));
     },
     "the TUI's dashboard": () => {

@@ -158,7 +158,7 @@ export class ListCache {
   }
 
   #take(read: ReadValue<Book>): void {
-    this.#book = read.kind === "kept" ? read.value : new Map();
+    this.#book = read.kind === "stored" ? read.value : new Map();
   }
 
   async #plain(): Promise<unknown> {

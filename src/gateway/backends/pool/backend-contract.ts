@@ -33,7 +33,7 @@ export interface BackendTools extends GatewayTools {
   /** Absent: nothing was listed before. */
   readonly remembered?: Pick<ListCache, "find" | "record">;
   /** True while another process may run `stop-first` backends; `lookAgain` reports a change. Absent: never. */
-  readonly runsElsewhere?: () => boolean;
+  readonly runsInPrevious?: () => boolean;
 }
 
 export interface Settings {

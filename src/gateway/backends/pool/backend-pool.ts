@@ -178,7 +178,7 @@ export class BackendPool implements AsyncDisposable {
   /** Like `settled`, but does not wait for backends whose required data is away or that another process still runs. */
   startedWhereItCan(signal: AbortSignal): Promise<void> {
     const isDone = (backend: Backend): boolean =>
-      backend.isStarted || backend.runsElsewhere || backend.waitsForData;
+      backend.isStarted || backend.runsInPrevious || backend.waitsForData;
     return this.#until(() => [...this.#backends.values()].every(isDone), signal);
   }
 
@@ -191,7 +191,7 @@ export class BackendPool implements AsyncDisposable {
     const backend = this.#backends.get(name);
     if (backend?.isComing !== true) return;
     // Another process still runs the backend, so the call may wait until its time limit.
-    const limitMs = backend.runsElsewhere ? backend.otherMs : Math.min(FIRST_LIST_MS, backend.otherMs);
+    const limitMs = backend.runsInPrevious ? backend.otherMs : Math.min(FIRST_LIST_MS, backend.otherMs);
     await this.#untilOrAfter(limitMs, () => !backend.isComing);
   }
 

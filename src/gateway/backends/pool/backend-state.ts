@@ -137,7 +137,7 @@ export class BackendState {
       signIn: this.tools.signIn?.(this.name) ?? null,
       needs: this.needs,
       isOwned: false,
-      isBlocked: this.runsElsewhere,
+      isBlocked: this.runsInPrevious,
       routes: this.#routes(),
       sleep: this.#sleep,
     };
@@ -157,8 +157,8 @@ export class BackendState {
   }
 
   /** True if another process still runs the backend, which may run once only. */
-  get runsElsewhere(): boolean {
-    return this.config.replace === "stop-first" && this.tools.runsElsewhere?.() === true;
+  get runsInPrevious(): boolean {
+    return this.config.replace === "stop-first" && this.tools.runsInPrevious?.() === true;
   }
 
   /** True if the backend has several routes. */

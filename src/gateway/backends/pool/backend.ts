@@ -113,8 +113,8 @@ export class Backend {
   }
 
   /** True if another process still runs the backend. */
-  get runsElsewhere(): boolean {
-    return this.#state.runsElsewhere;
+  get runsInPrevious(): boolean {
+    return this.#state.runsInPrevious;
   }
 
   get waitsForData(): boolean {

@@ -166,7 +166,7 @@ export class SessionStore {
   }
 
   /** The client has ended the session at another daemon. */
-  async removeElsewhere(hash: string): Promise<void> {
+  async removeOfPeer(hash: string): Promise<void> {
     await this.restore();
     const entry = this.#dormant.get(hash) ?? this.#byHash(hash);
     entry?.end(ENDED_BY_CLIENT);

@@ -34,7 +34,7 @@ function startRemembering(stored: { kept: StoredPins; secret: string | null }) {
   const store: ListStore = {
     read: async () => stored.kept,
     async write(value) {
-      stored.kept = { kind: "kept", value: JSON.parse(JSON.stringify(value)) };
+      stored.kept = { kind: "stored", value: JSON.parse(JSON.stringify(value)) };
     },
     secret: async () => stored.secret,
   };
@@ -75,8 +75,8 @@ test("B2 without the key, or with a file that another program wrote, nothing is 
   for (const found of [
     { kind: "untrusted", reason: "changed", claimed: null },
     { kind: "unanswered", reason: "locked" },
-    { kind: "kept", value: { version: 1, backends: [["a", [["x", "y"]]]] } },
-    { kind: "kept", value: { version: 9 } },
+    { kind: "stored", value: { version: 1, backends: [["a", [["x", "y"]]]] } },
+    { kind: "stored", value: { version: 9 } },
   ] as const) {
     const { remembered } = startRemembering({ kept: found, secret: "s1" });
     await remembered.load();

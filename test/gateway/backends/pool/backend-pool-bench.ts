@@ -29,7 +29,7 @@ export function bench(
   more: Partial<
     Pick<
       ConstructorParameters<typeof BackendPool>[0],
-      "data" | "routeOverrides" | "openTransport" | "runsElsewhere" | "remembered"
+      "data" | "routeOverrides" | "openTransport" | "runsInPrevious" | "remembered"
     >
   > = {},
 ) {

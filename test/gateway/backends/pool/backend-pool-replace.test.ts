@@ -10,7 +10,7 @@ import { backendConfig, callOf, createClient, errorText } from "./scripted-insta
 describe("a changed connection", () => {
   it("B11 a backend that may run only once does not start alongside the previous daemon's, and starts at once when that has ended", async () => {
     let isElsewhere = true;
-    const b = bench({}, { runsElsewhere: () => isElsewhere });
+    const b = bench({}, { runsInPrevious: () => isElsewhere });
     await b.applied(backendConfig("a", { replace: "stop-first" }));
     let isListed = false;
     void b.pool.firstList("a").then(() => {

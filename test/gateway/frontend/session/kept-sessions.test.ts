@@ -138,7 +138,7 @@ test("B11 sessions between two daemons: one that is used here is not resumed, an
   found(store.find("one", ANN));
   await store.adopt(sha256Of("one"), record);
   assert.equal(store.size, 1);
-  for (let each = 0; each <= SESSION_LIMIT; each++) await store.removeElsewhere(hashOf(each));
+  for (let each = 0; each <= SESSION_LIMIT; each++) await store.removeOfPeer(hashOf(each));
   for (const each of [0, 1]) await store.adopt(hashOf(each), recordOf(each));
   assert.equal(store.size, 2, "the oldest is forgotten");
 });
@@ -149,8 +149,8 @@ test("B11 sessions between two daemons: one that its client has ended with the p
   await store.adopt(sha256Of("used"), recordOf(2, { principal: principalKey(ANN) }));
   const used = found(store.find("used", ANN));
   await file.handTo(next);
-  await store.removeElsewhere(hashOf(1));
-  await store.removeElsewhere(sha256Of("used"));
+  await store.removeOfPeer(hashOf(1));
+  await store.removeOfPeer(sha256Of("used"));
   assert.deepEqual(toNext, [hashOf(1), sha256Of("used")]);
   assert.deepEqual([used.ended.aborted, store.find("used", ANN)], [true, null]);
 });

@@ -21,7 +21,7 @@ import { rcloneCan } from "../../../../src/shares/drivers/rclone/version.ts";
 import { UNKNOWN_CASE_FOLDING } from "../../../../src/shares/drivers/share-files.ts";
 import { createMountTable } from "../../../../src/shares/mounts/mount-table.ts";
 import { createKnownServers } from "../../../../src/shares/server-proof/known-servers.ts";
-import { createServerVerifier } from "../../../../src/shares/server-proof/server-verifier.ts";
+import { createServerProofs } from "../../../../src/shares/server-proof/server-proofs.ts";
 import type { ShareSpec } from "../../../../src/shares/share-spec.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { fileProber } from "../../../support/file-prober.ts";
@@ -88,7 +88,7 @@ async function startNames(t: TestContext, kind: Kind, programs?: readonly string
     await mkdir(bin, { recursive: true });
     await writeFile(join(bin, name ?? ""), `#!/bin/sh\nexec ${path} "$@"\n`, { mode: 0o755 });
   }
-  const proof = createServerVerifier({
+  const proof = createServerProofs({
     ...kept,
     ...(only === undefined ? {} : { programFolders: () => [bin] }),
   });

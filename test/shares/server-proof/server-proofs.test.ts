@@ -15,12 +15,12 @@ import type {
   RootReader,
 } from "../../../src/shares/server-proof/root-reader.ts";
 import {
-  createServerVerifier,
+  createServerProofs,
   type Expected,
+  type ProofEndpoint,
+  type ProofResult,
   type ServerProofOptions,
-  type VerificationResult,
-  type VerifiedEndpoint,
-} from "../../../src/shares/server-proof/server-verifier.ts";
+} from "../../../src/shares/server-proof/server-proofs.ts";
 import type { RouteName, ShareSpec } from "../../../src/shares/share-spec.ts";
 import { pluck } from "../../support/pluck.ts";
 import { type Scope, temporaryFolder } from "../../support/temporary-folder.ts";
@@ -92,7 +92,7 @@ async function startBench(t: Scope) {
     ran: [] as string[],
     share: SHARE,
     known: async () => createKnownServers(stateFolder).list(bench.share),
-    endpoint: (route: RouteName): VerifiedEndpoint => ({
+    endpoint: (route: RouteName): ProofEndpoint => ({
       address: `${route}.test`,
       port: 445,
       localAddress: null,
@@ -100,8 +100,8 @@ async function startBench(t: Scope) {
     }),
     /** As another daemon: nothing but what is on disk is remembered. */
     proof: (more: Partial<ServerProofOptions> = {}) =>
-      createServerVerifier({ clock, logger: noopLogger, stateFolder, reader, ...more }),
-    compare: (more: Comparing = {}): Promise<VerificationResult> =>
+      createServerProofs({ clock, logger: noopLogger, stateFolder, reader, ...more }),
+    compare: (more: Comparing = {}): Promise<ProofResult> =>
       bench
         .proof(more.options)
         .compare(
@@ -115,7 +115,7 @@ async function startBench(t: Scope) {
       route: RouteName,
       expected: Expected,
       options?: Partial<ServerProofOptions>,
-    ): Promise<VerificationResult> =>
+    ): Promise<ProofResult> =>
       bench
         .proof(options)
         .recognise(bench.share, route, bench.endpoint(route), expected, AbortSignal.any([])),
@@ -168,14 +168,14 @@ function birthOf({ createdMs }: { readonly createdMs: number | null }) {
   return { createdMs: createdMs ?? LONG_AGO_MS, isOwn: createdMs !== null };
 }
 
-function sameServer(verdict: VerificationResult): string {
+function sameServer(verdict: ProofResult): string {
   return verdict.kind === "same" ? verdict.server : assert.fail(verdict.text);
 }
 
 /** `"same"`, or how the text of another verdict reads. */
 type Told = "same" | readonly [kind: "different" | "unproved", text: RegExp];
 
-function assertTold(verdict: VerificationResult, told: Told, what = ""): void {
+function assertTold(verdict: ProofResult, told: Told, what = ""): void {
   if (told === "same") assert.equal(verdict.kind, told, `${what} ${JSON.stringify(verdict)}`);
   else {
     assert.ok(verdict.kind !== "same" && verdict.kind === told[0], `${what} ${JSON.stringify(verdict)}`);

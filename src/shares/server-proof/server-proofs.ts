@@ -36,7 +36,7 @@ import {
 } from "./root-reader.ts";
 
 /** The address that answered the newest probe of a route. */
-export interface VerifiedEndpoint extends ProbeEndpoint {
+export interface ProofEndpoint extends ProbeEndpoint {
   /** The configured name of the address; null or absent: none. */
   readonly host?: string | null;
   /** 32 hex digits; null: the server's answer had none. */
@@ -44,7 +44,7 @@ export interface VerifiedEndpoint extends ProbeEndpoint {
 }
 
 /** `text`: one line for people with the evidence, or with what is missing. */
-export type VerificationResult =
+export type ProofResult =
   /** `server`: id of the server. */
   | { readonly kind: "same"; readonly server: string }
   /** `server`: id of the server that answers instead of the expected one; absent: unknown. */
@@ -56,7 +56,7 @@ export type VerificationResult =
  * At most four proofs run at once, and at most one for each share. A proof takes at most 12 s, then ends as
  * `unproved`. Rejects only when the signal aborts.
  */
-export type ServerVerifier = ReturnType<typeof createServerVerifier>;
+export type ServerProofs = ReturnType<typeof createServerProofs>;
 
 export interface ServerProofOptions extends StateFolderTools {
   /** Folders in which programs are searched; default: PATH. */
@@ -98,7 +98,7 @@ const BETWEEN_READINGS_MS = 1_000;
 const CREATION_TIMES_AT_MOST = 16;
 const INSTALL = "install rclone or smbclient";
 
-export function createServerVerifier(options: ServerProofOptions) {
+export function createServerProofs(options: ServerProofOptions) {
   const { clock, logger, stateFolder, hostProber, programFolders, logins = createLogins(clock) } = options;
   const folders = programFolders === undefined ? {} : { folders: programFolders };
   const {
@@ -111,17 +111,14 @@ export function createServerVerifier(options: ServerProofOptions) {
   const install = signsLogins ? "install smbclient, which signs the login" : INSTALL;
   const semaphore = createSemaphore(PROOFS_AT_ONCE);
   const turns = new Map<string, ReturnType<typeof createSemaphore>>();
-  const inTurn = (
-    { name }: ShareSpec,
-    work: () => Promise<VerificationResult>,
-  ): Promise<VerificationResult> => {
+  const inTurn = ({ name }: ShareSpec, work: () => Promise<ProofResult>): Promise<ProofResult> => {
     const turn = turns.get(name) ?? createSemaphore(1);
     turns.set(name, turn);
     return turn.use(() => semaphore.use(work));
   };
 
   /** Whether the address still shows the same ServerGuid. If so, what was just read there came from that server. */
-  const isStill = async ({ address: host, port, serverGuid }: VerifiedEndpoint): Promise<boolean> => {
+  const isStill = async ({ address: host, port, serverGuid }: ProofEndpoint): Promise<boolean> => {
     const now = { notBeforeMs: clock.monotonicMs(), timeoutMs: GUID_AGAIN_MS };
     const probe = await hostProber?.probe({ host, port, interfaceName: null }, now);
     return probe === undefined || probe.serverGuid === serverGuid;
@@ -135,11 +132,11 @@ export function createServerVerifier(options: ServerProofOptions) {
      */
     compare(
       share: ShareSpec,
-      endpoints: Readonly<Record<RouteName, VerifiedEndpoint>>,
+      endpoints: Readonly<Record<RouteName, ProofEndpoint>>,
       inUse: string | null,
       isSteady: () => boolean,
       signal: AbortSignal,
-    ): Promise<VerificationResult> {
+    ): Promise<ProofResult> {
       return inTurn(share, async () => {
         signal.throwIfAborted();
         const serverGuid = commonGuid(share, endpoints);
@@ -176,10 +173,10 @@ export function createServerVerifier(options: ServerProofOptions) {
     recognise(
       share: ShareSpec,
       route: RouteName,
-      endpoint: VerifiedEndpoint,
+      endpoint: ProofEndpoint,
       expected: Expected,
       signal: AbortSignal,
-    ): Promise<VerificationResult> {
+    ): Promise<ProofResult> {
       return inTurn(share, async () => {
         signal.throwIfAborted();
         const source = sourceAt(share, endpoint);
@@ -260,12 +257,12 @@ async function identify(
   known: KnownServers,
   share: ShareSpec,
   { root, more, reading, source, certain, expected }: Identifying,
-): Promise<VerificationResult> {
+): Promise<ProofResult> {
   const { serverGuid, listing, creationTimes } = root;
   const { shareName } = share;
   if (listing.count === 0) return unproved(`${source} is empty: nothing in it can be recognised`);
   const servers = await known.list(share);
-  const keep = async (id: string): Promise<Extract<VerificationResult, { kind: "same" }>> => {
+  const keep = async (id: string): Promise<Extract<ProofResult, { kind: "same" }>> => {
     const before = servers.find((server) => server.id === id)?.witness ?? null;
     const steady = before?.serverGuid === serverGuid ? before : null;
     const born =
@@ -355,8 +352,8 @@ function ownCreationTimes({ witness }: Candidate): readonly string[] {
 /** The ServerGuid of both routes, or the verdict if they differ or are not known. */
 function commonGuid(
   share: ShareSpec,
-  { tb, fallback }: Readonly<Record<RouteName, VerifiedEndpoint>>,
-): string | VerificationResult {
+  { tb, fallback }: Readonly<Record<RouteName, ProofEndpoint>>,
+): string | ProofResult {
   if (tb.serverGuid === null || fallback.serverGuid === null) {
     const source = sourceOn(share, tb.serverGuid === null ? "tb" : "fallback");
     return unproved(`${source} does not show its ServerGuid`);
@@ -370,7 +367,7 @@ function cannotRead(
   share: ShareSpec,
   programs: readonly ProofProgram[],
   install: string,
-): VerificationResult | null {
+): ProofResult | null {
   if (share.missingVariable !== null) return unproved(`${bothSources(share)}: the password is missing`);
   if (programs.length > 0) return null;
   return unproved(`nothing here can list ${bothSources(share)}: ${install}`);
@@ -386,7 +383,7 @@ interface ComparingParts {
 }
 
 /** Returns the first route's reading if both agree; otherwise the verdict. */
-async function compareRoots(parts: ComparingParts): Promise<VerificationResult | SideReading> {
+async function compareRoots(parts: ComparingParts): Promise<ProofResult | SideReading> {
   const { clock, requests } = parts;
   const { share } = requests[0];
   const sources = bothSources(share);
@@ -491,7 +488,7 @@ async function readAgain(
   return failure ?? { kind: "failed", text: INSTALL, isRefusedLogin: false };
 }
 
-function sourceAt({ shareName }: ShareSpec, { host = null, address, port }: VerifiedEndpoint): string {
+function sourceAt({ shareName }: ShareSpec, { host = null, address, port }: ProofEndpoint): string {
   return sourceOf({ host: host ?? address, port }, shareName);
 }
 
@@ -510,10 +507,10 @@ function sourceOn(share: ShareSpec, route: RouteName): string {
   return sourceOf(isThere ? share.routes[route] : preferredRoute(share), share.shareName);
 }
 
-function different(text: string): VerificationResult {
+function different(text: string): ProofResult {
   return { kind: "different", text };
 }
 
-function unproved(text: string): Extract<VerificationResult, { kind: "unproved" }> {
+function unproved(text: string): Extract<ProofResult, { kind: "unproved" }> {
   return { kind: "unproved", text };
 }
