@@ -3,7 +3,7 @@ import { registerHooks } from "node:module";
 import { packageVersion } from "../runtime/version.ts";
 
 /**
- * All modules of a build lie in one folder. Without Node's own looks (links, package, kind of file) at each of 150, a
+ * All modules of a build lie in one folder. Without Node's own checks (links, package, kind of file) at each of 150, a
  * daemon's start takes a sixth less.
  */
 function resolveInBuild(folder: string): void {

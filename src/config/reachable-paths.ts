@@ -29,7 +29,7 @@ interface BackendAccess {
     | { readonly kind: "cwd"; readonly isClients?: true }
     /** `isDefault`: the variable comes from `[backend_defaults]`. */
     | { readonly kind: "env"; readonly variable: string; readonly isDefault?: true };
-  /** The absolute path that the backend gets: a guarded place, a folder above one, or a path inside the home. */
+  /** The absolute path that the backend gets: a protected path, a folder above one, or a path inside the home. */
   readonly path: string;
   readonly targets: readonly ReachableTarget[];
 }
@@ -41,8 +41,8 @@ export const GIVEN_TO_ALL: ReadonlySet<string> = new Set(["HOME", "PATH", "PWD",
 const SEPARATORS = /[\s"'`=:,;|&()<>{}[\]]+/;
 
 /**
- * The ways in which a backend reaches the places: by an argument, by a `cwd` in the file, or by a variable written
- * out in `env`. A server at an address, or in a sandbox, reaches none of the places. The default `cwd`, the user's
+ * The ways in which a backend reaches these paths: by an argument, by a `cwd` in the file, or by a variable written
+ * out in `env`. A server at an address, or in a sandbox, reaches none of these paths. The default `cwd`, the user's
  * home folder, counts only together with an argument that refers to it (`.`).
  */
 export function reachableByBackends(
@@ -103,7 +103,7 @@ function referenceText(part: SecretReference): string {
   return part.kind === "environment" && part.variable === "HOME" ? "$HOME" : " ";
 }
 
-/** One warning for each enabled backend that reaches a guarded place, and for each default by which backends do. */
+/** One warning for each enabled backend that reaches a protected path, and for each default by which backends do. */
 export function accessWarnings(
   backends: readonly BackendConfig[],
   protectedPaths: ProtectedPaths,
@@ -139,7 +139,7 @@ function accessWarning({ backend, route, through, path, targets }: BackendAccess
   };
 }
 
-/** The guarded places in the order in which a warning lists them, each with its name in the warning. */
+/** The protected paths in the order in which a warning lists them, each with its name in the warning. */
 const TARGETS = [
   ["home", "folder"],
   ["config", "configuration"],
@@ -147,7 +147,7 @@ const TARGETS = [
 ] as const;
 
 /**
- * The guarded places that a program with access to an absolute path reaches: all at or below the path, and a
+ * The protected paths that a program with access to an absolute path reaches: all at or below the path, and a
  * home that contains it.
  */
 export function pathsReached(path: string, { homes, configs }: ProtectedPaths): readonly ReachableTarget[] {

@@ -56,7 +56,7 @@ export function createReconcileLoop({ clock, run, onFailure }: ReconcileLoopOpti
     try {
       onFailure(error);
     } catch {
-      // A listener that throws must not end the lane.
+      // A listener that throws must not end the loop.
     }
   };
 
@@ -79,7 +79,7 @@ export function createReconcileLoop({ clock, run, onFailure }: ReconcileLoopOpti
         runAt(next);
         return;
       }
-      // The trigger has the planned time, so that lanes that wake at the same moment share their
+      // The trigger has the planned time, so that loops that run at the same moment share their
       // observations.
       loop.trigger({ reason, atMs, details: [] });
     });
@@ -101,7 +101,7 @@ export function createReconcileLoop({ clock, run, onFailure }: ReconcileLoopOpti
           : { ...trigger, details: [...same.details, ...trigger.details].slice(0, 50) },
       );
       // The cycle starts in a later microtask, so that triggers of one turn of the event loop share a cycle,
-      // and a cycle may trigger its own lane.
+      // and a cycle may trigger its own loop.
       running ??= Promise.resolve().then(cycle);
     },
     /** Resolves when no cycle runs and none is due at once. */

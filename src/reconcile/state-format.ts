@@ -133,7 +133,7 @@ function fieldsOf(value: unknown): ReadonlyMap<string, unknown> | null {
   return new Map(Object.entries(value));
 }
 
-/** The record in the engine's form, or its fault. */
+/** The record as `ShareMemory`, or its fault. */
 function decodeShare(value: unknown): ShareMemory | string {
   const fault = recordShape.faultIn(value);
   if (fault !== null) return `${fault.path} is not ${fault.expected}`;

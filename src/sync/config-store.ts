@@ -37,7 +37,7 @@ export interface ConfigStoreOptions<Snapshot> extends ConfigSteps<Snapshot> {
 
 /** What a function passed to `inTurn` can do; nothing else runs in the loop during it. */
 export interface ConfigTurn<Snapshot> {
-  /** Aborts when the lane ends. */
+  /** Aborts when the loop ends. */
   readonly signal: AbortSignal;
   /**
    * Applies content that was just written to the file. If the content cannot be applied, it stays in the file, and
@@ -97,7 +97,7 @@ export function createConfigStore<Snapshot>(options: ConfigStoreOptions<Snapshot
   }[] = [];
   /** Callers of `reloadNow` that wait for a check. */
   const requests: ((result: ReloadResult) => void)[] = [];
-  /** Aborts when work arrives, which breaks off the look in progress. */
+  /** Aborts when work arrives, which breaks off the check in progress. */
   let workArrived = new AbortController();
 
   const memory = createSyncMemory({ path: file.path, rejected, watch, clock, logger, announce });
@@ -186,9 +186,9 @@ export function createConfigStore<Snapshot>(options: ConfigStoreOptions<Snapshot
     get state(): Pick<SyncState, "lastSync" | "lastError" | "hash"> {
       return { ...memory.state, hash: current.running.sha256 };
     },
-    /** Makes the lane's next cycle read the file. */
+    /** Makes the loop's next cycle read the file. */
     checkFor,
-    /** Reads the file now. Never rejects; calls made during a cycle share the next look. */
+    /** Reads the file now. Never rejects; calls made during a cycle share the next check. */
     reloadNow(): Promise<ReloadResult> {
       if (ended) return Promise.resolve(ENDED);
       return new Promise((resolve) => {

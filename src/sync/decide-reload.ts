@@ -57,7 +57,7 @@ type ReloadDecision<Snapshot> =
   | { readonly do: "report_same" }
   /** The problem is gone, and there is nothing to apply. */
   | { readonly do: "forget_problem" }
-  /** The look found a change that no detector has noticed: debounce it first. */
+  /** The check found a change that no detector has noticed: debounce it first. */
   | { readonly do: "wait_until_quiet" }
   /** New bytes: parse them, then decide again. */
   | { readonly do: "load"; readonly content: ObservedContent<Snapshot> }

@@ -6,7 +6,7 @@ import { createFolderBell, type FolderEvents } from "./folder-events.ts";
 import type { Detection } from "./sync-settings.ts";
 import type { FileStat, WatchedFile } from "./watched-file.ts";
 
-/** Pause between an event and the look: events come in bursts, and at the first one the file is often still empty. */
+/** Pause between an event and the check: events come in bursts, and at the first one the file is often still empty. */
 export const QUIET_MS = 10;
 /**
  * Longest time until a change without an event is noticed, ms: a symlink farther up the path was replaced, or
@@ -22,13 +22,13 @@ export interface DetectorOptions {
   readonly pollIntervalMs: number;
   readonly folderEvents: FolderEvents;
   /**
-   * Called when the file may have changed at `atMs` (monotonic; default: now). Not called before the first look has
+   * Called when the file may have changed at `atMs` (monotonic; default: now). Not called before the first check has
    * ended, nor after disposal.
    */
   readonly onChange: (atMs?: number) => void;
-  /** Called when the operating system reports an event. The look that follows finds out whether the file changed. */
+  /** Called when the operating system reports an event. The check that follows finds out whether the file changed. */
   readonly onSign?: () => void;
-  /** Called after the first look, and whenever the file has appeared or disappeared. */
+  /** Called after the first check, and whenever the file has appeared or disappeared. */
   readonly onPresence: (present: boolean) => void;
   /** Why the detector only polls instead of using events of the OS; null: it uses events again. */
   readonly onDegraded: (reason: string | null) => void;
@@ -37,7 +37,7 @@ export interface DetectorOptions {
 /** Disposing ends the detector at once, without further callbacks. */
 export type Detector = ReturnType<typeof startDetector>;
 
-/** Starts the detector of that name. The caller must ask for the first look. */
+/** Starts the detector of that name. The caller must ask for the first check. */
 export function startDetector(detection: Detection, options: DetectorOptions) {
   const { file, clock, pollIntervalMs, onChange, onPresence } = options;
   const stopping = new AbortController();
@@ -57,14 +57,14 @@ export function startDetector(detection: Detection, options: DetectorOptions) {
     clock,
     intervalMs: osEvents === null ? pollIntervalMs : SAFETY_POLL_MS,
     fingerprint,
-    // A change is dated to the event that led to the look. Otherwise the duration of the look would be added to the
+    // A change is dated to the event that led to the check. Otherwise the duration of the check would be added to the
     // debounce time.
     onChange: () => onChange(osEvents?.atMs ?? undefined),
     onPresence,
   });
   return {
     /**
-     * Looks now, and reports a change before the promise resolves. The first look never reports a change: the
+     * Looks now, and reports a change before the promise resolves. The first check never reports a change: the
      * caller must read the file after it. Never rejects.
      */
     check: (): Promise<void> => poll.check(),
@@ -127,7 +127,7 @@ function createOsEvents(
     try {
       return await file.stat(signal);
     } catch (error) {
-      // `stat` may have failed because a folder of the path was replaced, so the next look renews the watches
+      // `stat` may have failed because a folder of the path was replaced, so the next check renews the watches
       // on the folders.
       armingDue = true;
       throw error;
@@ -186,7 +186,7 @@ interface ChangePollOptions {
   readonly fingerprint: () => Promise<string | null>;
   /** The fingerprint differs from the last one seen, or the file became unreadable or readable again. */
   readonly onChange: () => void;
-  /** Called after the first look, and after each look that finds that the file has appeared or disappeared. */
+  /** Called after the first check, and after each check that finds that the file has appeared or disappeared. */
   readonly onPresence: (present: boolean) => void;
 }
 

@@ -83,7 +83,7 @@ export function createFileCheck<Snapshot>(options: FileCheckOptions<Snapshot>) {
     return isRequested || (watch.isWatching && !watch.window.isOpen && !watch.changeDue);
   };
 
-  // `isRequested`: a caller waits for the result. `breakOff` ends the look as long as `apply` has not begun; `signal`
+  // `isRequested`: a caller waits for the result. `breakOff` ends the check as long as `apply` has not begun; `signal`
   // aborts `apply`.
   return async (
     isRequested: boolean,

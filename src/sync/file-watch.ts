@@ -138,7 +138,7 @@ type DetectorSettings = Pick<SyncSettings, "detection" | "pollIntervalMs">;
 
 interface SlotOptions extends Omit<DetectorOptions, "pollIntervalMs"> {
   /**
-   * Called when a new detector has had its first look. The callee must then read the file, because the detector does
+   * Called when a new detector has had its first check. The callee must then read the file, because the detector does
    * not report earlier changes.
    */
   readonly onReady: () => void;

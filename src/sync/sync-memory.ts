@@ -167,7 +167,7 @@ export function createSyncMemory(options: SyncMemoryOptions) {
       watch.resume();
       if (applied === null) return;
       recordRunning();
-      // If no look has read the saved bytes yet, the next look finds them and announces nothing.
+      // If no check has read the saved bytes yet, the next check finds them and announces nothing.
       record = { ...record, expectedSha256: sha256 === record.lastReadSha256 ? null : sha256 };
       announceApplied(applied.changed, applied.details);
     },

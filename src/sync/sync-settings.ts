@@ -32,7 +32,7 @@ export interface SyncState {
   readonly lastError: SyncProblem | null;
   /** SHA-256 of the running content, hexadecimal. */
   readonly hash: string;
-  /** There was no file at the last look; always false while not watching. */
+  /** There was no file at the last check; always false while not watching. */
   readonly fileMissing: boolean;
   readonly detector: {
     readonly detection: Detection;

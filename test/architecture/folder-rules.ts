@@ -17,7 +17,7 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
     because: "a configuration says what people want, and never how it is done or what is the case",
   },
   network: { knows: ["runtime"], because: "hosts and interfaces are the same whoever asks about them" },
-  reconcile: { knows: ["runtime"], because: "lanes, triggers and memory serve shares and backends alike" },
+  reconcile: { knows: ["runtime"], because: "loops, triggers and memory serve shares and backends alike" },
   sync: {
     knows: ["runtime", "secrets", "config", "network", "reconcile"],
     because: "watching the configuration must work without shares or a gateway",

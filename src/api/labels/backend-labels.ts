@@ -43,7 +43,7 @@ export function backendLabel(backend: BackendStatus): StateLabel {
   };
 }
 
-/** Fewer failed calls may be answers of tools to what cannot be done. */
+/** The number of failed calls from which a server counts as failing: a tool may rightly refuse a call or two. */
 export const FEWEST_FAILED = 3;
 
 /** `all 5 calls of the last 5 min failed`; null: some did not, or they are too few to say so. */

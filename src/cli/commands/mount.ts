@@ -106,8 +106,8 @@ export const unsentCommand = command("unsent", {
   takesUrl: true,
   summary: "show files that are not on their server yet, and decide about them",
   description:
-    "Writes wait on this machine for the server they were made for. If that server never returns, or its " +
-    "identity cannot be proved, you decide.",
+    "Writes wait on this machine for the server they were made for. If that server never returns, or the " +
+    "server that answers is not proved, you decide.",
   examples: {
     "mountaineer unsent": "how many, how old, and for which server",
     "mountaineer unsent --share CORE --send-here": "send them to the server that is mounted now",

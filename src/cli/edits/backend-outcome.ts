@@ -11,7 +11,7 @@ import { doneLine, warningLine } from "../input/options.ts";
 
 const BETWEEN_POLLS_MS = 200;
 /**
- * The backend counts as settled after this many looks in a row. A single look may see the old state, because
+ * The backend counts as settled after this many checks in a row. A single check may see the old state, because
  * the new instance starts a moment after the change is applied.
  */
 const OUTCOME_POLLS = 3;

@@ -14,7 +14,7 @@ import { shareStatus, unmountedReason } from "./share-status.ts";
 const REQUESTED_CHECK_MS = 2_000;
 /** Deadline of a check for a folder, ms. */
 const FOLDER_CHECK_MS = 5_000;
-/** Minimum time between two looks for a folder, ms: after it was found, and after it was missing. */
+/** Minimum time between two checks of a folder, ms: after it was found, and after it was missing. */
 const FOLDER_THERE_MS = 10_000;
 const FOLDER_MISSING_MS = 1_900;
 /**
@@ -141,13 +141,13 @@ class Watched implements Disposable {
   readonly requirement: ShareRequirement;
   presence: RequiredData;
   readonly #tools: WatchTools;
-  /** The last look for the folder. `missing`: the reason if it was not found; null if it was. */
+  /** The last check of the folder. `missing`: the reason if it was not found; null if it was. */
   #folder: { readonly mount: string; readonly atMs: number; readonly missing: string | null } | null = null;
   #isChecking = false;
-  /** Number of looks in a row that did not find the folder. */
+  /** Number of checks in a row that did not find the folder. */
   #missedChecks = 0;
   #isForgotten = false;
-  /** Resolves when the look for the folder that is under way has ended. */
+  /** Resolves when the check of the folder that is under way has ended. */
   checked: Promise<void> = Promise.resolve();
   #nextCheck: Timer | null = null;
 
@@ -164,7 +164,7 @@ class Watched implements Disposable {
     return !isSame(before, this.presence);
   }
 
-  /** Looks for the folder if the last look is long enough ago. */
+  /** Checks the folder if the last check is long enough ago. */
   checkFolder(missingRestMs = FOLDER_MISSING_MS): void {
     const { share, folder } = this.requirement;
     const mount = usableMount(viewOf(this.#tools, share));

@@ -111,7 +111,7 @@ function ofBackend(name: string, title: string): string {
   return title.includes(`backend ${name}`) ? title : `${name}: ${title}`;
 }
 
-/** Findings of one share, from a fresh look; a route that is down is worth a warning, not a failure. */
+/** Findings of one share, from a fresh check; a route that is down is worth a warning, not a failure. */
 export function verifyShare(view: ShareView): VerifyFinding[] {
   const status = shareStatus(view);
   const { name: share, last_error } = status;

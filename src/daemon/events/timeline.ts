@@ -83,7 +83,7 @@ export interface TimelineOptions {
 
 /**
  * Starts the timeline. `before`: the timeline of the previous daemon, or null. `follows`: that daemon has
- * handed over, so its last states still hold; otherwise the time since its last look is a gap.
+ * handed over, so its last states still hold; otherwise the time since its last check is a gap.
  */
 export function startTimeline(
   { clock, bus, status, isObserved, minutes }: TimelineOptions,
@@ -159,7 +159,7 @@ export function startTimeline(
     const { name } = transition;
     if (name === "backend.phase") {
       const observed = { phase: transition.to, impact: phaseImpact(transition.to) };
-      // A phase is recorded at once, because it may be over before the next look.
+      // A phase is recorded at once, because it may be over before the next check.
       if (backendStateShape.faultIn(observed) === null)
         backends.record(transition.backend, observed as TypeOf<typeof backendStateShape>, watch());
     }
@@ -181,7 +181,7 @@ export function startTimeline(
     get changes(): number {
       return shares.count + backends.count;
     },
-    /** The timeline for the next daemon, after a fresh look. */
+    /** The timeline for the next daemon, after a fresh check. */
     known,
     timeline: async (): Promise<TimelineReport> => reportOf(known()),
     [Symbol.dispose]() {

@@ -24,9 +24,9 @@ export function createLimits({ limiter, stored }: LimitParts): Middleware {
   return (next: Handle) => (request: GatewayRequest) => {
     // A script's calls have waited for their turn, and what they answer goes to the script, not to the client.
     if (request.through === "run_script") return next(request);
-    const countedAs =
-      request.isCounted === true ? "already" : OWN_ANSWERS.has(request.method) ? "own" : "call";
-    const admitted = limiter.admit(request.handle.client.principal, countedAs);
+    const quota =
+      request.hasUsedQuota === true ? "already" : OWN_ANSWERS.has(request.method) ? "own" : "call";
+    const admitted = limiter.admit(request.handle.client.principal, quota);
     if ("error" in admitted) return Promise.resolve(admitted);
     const { account, limits } = admitted;
     return next(request).then(

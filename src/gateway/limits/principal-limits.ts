@@ -88,7 +88,7 @@ export class PrincipalLimiter {
    * refusal instead. `pluralize`: "call" for a request to a backend, "own" for one that the gateway itself answers,
    * "already" if `count` has counted it.
    */
-  admit(principal: Principal, countedAs: "call" | "own" | "already" = "call") {
+  admit(principal: Principal, quota: "call" | "own" | "already" = "call") {
     const known = this.#knownOf(principal);
     const { limits, account } = known;
     if (account.inFlight >= limits.callsInFlight) {
@@ -99,7 +99,7 @@ export class PrincipalLimiter {
         retryAfterMs: IN_FLIGHT_RETRY_MS,
       });
     }
-    const refusal = countedAs === "already" ? null : this.count(principal, countedAs === "own");
+    const refusal = quota === "already" ? null : this.count(principal, quota === "own");
     if (refusal !== null) return refusal;
     account.inFlight += 1;
     return known;

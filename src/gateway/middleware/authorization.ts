@@ -57,7 +57,7 @@ export function createAuthorization({ policies, requestConsent, denied }: Author
     const answer = await requestConsent(request, { ...requestedCall(request, target), rule });
     if (answer === "accept") request.handle.agree?.();
     // With `agree`, the client's answer came in a separate request, which the rate limit has already counted.
-    const countMark = request.handle.agree === undefined ? {} : ({ isCounted: true } as const);
+    const countMark = request.handle.agree === undefined ? {} : ({ hasUsedQuota: true } as const);
     const answered = { ...request, ...countMark, consent: answer, consentRule: rule };
     return answer === "accept"
       ? makeAnswered(answered, next, refuse)

@@ -47,7 +47,7 @@ export interface GatewayRequest {
    * True: the rate limit must not count the call, because it has counted the separate request that brought the
    * person's consent.
    */
-  readonly isCounted?: true;
+  readonly hasUsedQuota?: true;
 }
 
 export interface RunningScript {

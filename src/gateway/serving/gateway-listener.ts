@@ -42,7 +42,7 @@ interface GatewayListenerOptions extends GatewayTools {
 
 /**
  * A replaced address closes when no question has been open for NEXT_QUESTION_MS, at the latest after ANSWERS_MS. This
- * is checked every LOOK_MS. All in ms.
+ * is checked every CHECK_MS. All in ms.
  */
 const ANSWERS_MS = 600_000;
 const NEXT_QUESTION_MS = 2_000;

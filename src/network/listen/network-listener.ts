@@ -52,7 +52,7 @@ export function startNetworkListener(options: NetworkListenerOptions): NetworkLi
   let again: Timer | null = null;
   let ending: Promise<void> | null = null;
 
-  /** Emits the changes since the last look, and the `details` of an event that these do not explain. */
+  /** Emits the changes since the last check, and the `details` of an event that these do not explain. */
   const check = (details: readonly string[] = []): void => {
     if (ending !== null) return;
     const now = read(clock.monotonicMs());

@@ -168,7 +168,7 @@ async function leaveQuietly(clock: Clock, closing: ReadonlySet<RelayedConnection
         if (connection.buffersMore) quiet = false;
         void connection.reset();
       } else {
-        // A connection ends only if two looks in a row find it quiet. By then the client has read the last answer.
+        // A connection ends only if two checks in a row find it quiet. By then the client has read the last answer.
         quietBefore.add(connection);
       }
     }

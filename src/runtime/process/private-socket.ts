@@ -44,7 +44,7 @@ export async function requireSocketLocation({ title, path }: SocketLocation): Pr
 /**
  * Makes `server` listen on a socket of mode 0600 at `location.path`; if that path cannot be used, at a short path in a private
  * folder. The caller must hold the home's lock, because this replaces an existing socket at `location.path` and removes the
- * one at `stale`, the path that an earlier process noted. Disposing removes the socket, unless another one is at its
+ * one at `stale`, the path that an earlier process recorded. Disposing removes the socket, unless another one is at its
  * path now, and does not close the server. Rejects with `path_taken`, `home_unwritable`.
  */
 export async function listenPrivately(
@@ -152,8 +152,9 @@ export async function connectPrivately(at: HomeSocket, allowHalfOpen = false): P
 
 /**
  * Rejects with the system's error if there is nothing at the path, and with `daemon_unreachable` if another user may listen
- * there: after a crash, a short folder outside of the home can be made again by anybody. Root, the home's owner (for root,
- * who looks into another user's home) and this user (on file systems where all files belong to one user) are trusted.
+ * there: after a crash, anybody can make a short folder outside of the home again. Trusted are root; the home's owner,
+ * because root may run commands in another user's home; and this user, because on some file systems all files belong to
+ * one user.
  */
 export async function requireOwnSocket({ path, home }: HomeSocket): Promise<void> {
   if (path.startsWith(`${home}/`)) {

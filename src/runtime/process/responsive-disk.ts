@@ -1,5 +1,5 @@
-// Whether the disk behind a path answers. A call on a hung mount keeps its thread, without which not even the process
-// can end, so that a child process makes it first.
+// Whether the disk behind a path answers. A call on a hung mount blocks its thread, and the process cannot end before the
+// thread does. So a child process makes the call first.
 import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { isOwnError, isSystemError, MountaineerError, recoverFrom } from "../errors.ts";
@@ -7,14 +7,14 @@ import { systemClock } from "../time/clock.ts";
 import { runCommand } from "./child-process.ts";
 
 const DEADLINE_MS = 5_000;
-/** Tells where a link leads, and reads a regular file: a pipe would wait for its writer. */
+/** Prints where a link leads, and reads a regular file: a pipe would wait for its writer. */
 const READ_LINK =
   'if [ -L "$1" ]; then readlink -- "$1"; fi; if [ -f "$1" ]; then head -c 1048576 -- "$1" > /dev/null; fi';
 
 /** The reported names of paths that did not answer; these are not checked again. */
 const silent = new Map<string, string>();
 
-/** Rejects with `config_unreadable`, which names the mount, if looking at the path and reading it takes longer than 5 s. */
+/** Rejects with `config_unreadable`, which names the mount, if reading the path takes longer than 5 s. */
 export async function requireResponsiveDisk(path: string): Promise<void> {
   let message = silent.get(path);
   if (message === undefined) {

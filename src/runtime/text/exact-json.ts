@@ -86,7 +86,7 @@ export function restored(value: unknown, mark: string, at: (index: number) => un
   return value;
 }
 
-/** False if the text has a number that this engine would round: browsers before 2025 have no `JSON.rawJSON`. */
+/** False if the text has a number that this JavaScript engine would round: browsers before 2025 have no `JSON.rawJSON`. */
 export function keepsDigits(text: string): boolean {
   return typeof exactJson.rawJSON === "function" || !mayBeInexact(text);
 }

@@ -67,12 +67,12 @@ function isLocal({ name }: MountDriver): boolean {
 function withFormer(driver: MountDriver, period: DriverPeriod): MountDriver {
   const { former } = period;
   /**
-   * For each mount of the last look, by its id: the driver that made it, and the share's configuration then.
+   * For each mount of the last check, by its id: the driver that made it, and the share's configuration then.
    */
   let makers = new Map<string, DrivenShare>();
   const makerOf = ({ id }: FoundMount, spec: ShareSpec): DrivenShare => makers.get(id) ?? { driver, spec };
   /**
-   * Returns the mounts that a driver finds. If the driver cannot look, returns null, or rejects if the previous look
+   * Returns the mounts that a driver finds. If the driver cannot look, returns null, or rejects if the previous check
    * found a mount of that driver.
    */
   const findMounts = async (each: MountDriver, spec: ShareSpec, notBeforeMs: number) => {

@@ -40,7 +40,7 @@ export interface FoundMount {
    */
   readonly route: RouteName | null;
   /**
-   * The process that serves the mount is known and has exited: the mount is dead, and no look is needed to
+   * The process that serves the mount is known and has exited: the mount is dead, and no check is needed to
    * see it.
    */
   readonly processGone: boolean;
@@ -220,7 +220,7 @@ export interface MountDriver {
   unsent(share: ShareSpec): Promise<readonly string[]>;
   /**
    * Unsent files of the share that wait for another server than the mounted one; `withInUse` adds the files for the
-   * mounted one. Cheap enough for every look; never rejects.
+   * mounted one. Cheap enough for every check; never rejects.
    */
   unsentForOthers?(share: ShareSpec, withInUse?: boolean): Promise<readonly UnsentForServer[]>;
   /**
@@ -230,11 +230,11 @@ export interface MountDriver {
   decideWaiting?(share: ShareSpec, server: string, what: "send_here" | "set_aside"): Promise<void>;
   /**
    * Folders of this machine with files that programs wrote to this share and that nothing sends to the
-   * server. Cheap enough for every look; absent if the driver leaves no such files. Never rejects.
+   * server. Cheap enough for every check; absent if the driver leaves no such files. Never rejects.
    */
   setAside?(share: ShareSpec): Promise<readonly SetAsideFolder[]>;
   /**
-   * Returns uploads that the server refused and that are tried again. Cheap enough for every look. Absent if a
+   * Returns uploads that the server refused and that are tried again. Cheap enough for every check. Absent if a
    * program that writes gets the error itself; never rejects.
    */
   refusedUploads?(share: ShareSpec): Promise<readonly RefusedUpload[]>;
@@ -249,7 +249,7 @@ export interface MountDriver {
   /** The path under which the system lists files that processes have open on this mount. */
   openFilesPath(mount: FoundMount): string;
   /**
-   * Calls the listener when a process that serves a mount of `shareName` has ended, before the next look would show
+   * Calls the listener when a process that serves a mount of `shareName` has ended, before the next check would show
    * it. Returns a function that unregisters the listener. Absent if mounts have no process.
    */
   onMountProcessExit?(listener: (shareName: string) => void): () => void;

@@ -44,7 +44,7 @@ export function unmountFailed(text: string): UnmountOutcome {
   return { ok: false, reason: "failed", text };
 }
 
-/** Gives a failed unmount a better text if the mount is busy only because our own look hangs in it. */
+/** Gives a failed unmount a better text if the mount is busy only because our own check hangs in it. */
 export function orHanging(
   prober: Prober,
   { id }: Pick<FoundMount, "id">,

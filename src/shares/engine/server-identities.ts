@@ -40,7 +40,7 @@ interface RouteTrust {
   wasTried: boolean;
   /** Grows when a proof becomes invalid. If it grows during a proof, the result of that proof is ignored. */
   invalidations: number;
-  /** Address and ServerGuid at the last look; null: none yet. */
+  /** Address and ServerGuid at the last check; null: none yet. */
   identity: string | null;
 }
 
@@ -197,7 +197,7 @@ export class ServerIdentities implements AsyncDisposable {
 
   /**
    * Forgets proofs of routes on which the relay has counted a loss. Probes do not notice the loss of a server that
-   * is back by the next look.
+   * is back by the next check.
    */
   #updateInUse(inUse: RouteInUse | null): void {
     const before = this.#inUseBefore;
@@ -404,7 +404,7 @@ function probeOf({ routes, inUse }: IdentityInput, subject: Subject): RouteObser
 }
 
 /**
- * The routes that were in use since the previous look, and on which the relay may have counted an outage since
+ * The routes that were in use since the previous check, and on which the relay may have counted an outage since
  * then.
  */
 function routesLost(before: RouteInUse | null, inUse: RouteInUse): readonly RouteName[] {

@@ -16,7 +16,7 @@ import { type CycleTools, ShareCycle, type ShareView } from "./share-cycle.ts";
 import type { ConfiguredShare } from "./share-subject.ts";
 import { createUnconfiguredShares, type UnconfiguredShare } from "./unconfigured-shares.ts";
 
-/** `untilIdle` waits for a confirming cycle (a second probe or look) if it is due within this time, ms. */
+/** `untilIdle` waits for a confirming cycle (a second probe or check) if it is due within this time, ms. */
 const IDLE_WITHIN_MS = 1500;
 const IDLE_ROUNDS = 8;
 /** When the engine ends, how long it waits for aborted proofs, ms. The programs of the proofs are killed at once. */

@@ -46,7 +46,7 @@ export type ProbeTimeouts = Readonly<Partial<Record<RouteName, number>>>;
 export interface CycleObserveServices extends ObserveServices {
   /**
    * Makes or repairs the stable link to `target`, and resolves with the obstacle, if any. Returns null if the
-   * link needs no look.
+   * link needs no check.
    */
   readonly ensureLink: (spec: ShareSpec, target: string) => Promise<LinkBlocked | null> | null;
   readonly trust?: Pick<ServerIdentities, "observe"> | undefined;
@@ -70,7 +70,7 @@ interface ProbeTimeoutInput {
    * answer.
    */
   readonly isSuspected: boolean;
-  /** How long each host took to answer at the last look, ms; null: no answer. */
+  /** How long each host took to answer at the last check, ms; null: no answer. */
   readonly tookMs: Readonly<Record<RouteName, number | null>>;
 }
 

@@ -26,7 +26,7 @@ export interface AliasLinkTools {
   readonly remember: (path: string, target: string) => Promise<void>;
   /** The paths of shares' mounts and of links to them; no alias link may be made inside them. */
   readonly mountPaths: () => readonly string[];
-  /** Deadline of each look, ms. */
+  /** Deadline of each check, ms. */
   readonly waitMs: number;
 }
 
@@ -51,7 +51,7 @@ export async function ensureAliasLink(
       return obstacle;
     },
   );
-  // A link that is right counts as ours from now on, no matter who made it. A failed write is repeated with the next look.
+  // A link that is right counts as ours from now on, no matter who made it. A failed write is repeated with the next check.
   if (outcome.result === "right" && !made.has(target)) await tools.remember(path, target).catch(() => {});
   return outcome;
 }

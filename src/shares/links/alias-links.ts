@@ -148,7 +148,7 @@ export class AliasLinks implements AsyncDisposable {
     return this.status();
   }
 
-  /** The state at the last look. */
+  /** The state at the last check. */
   status(): AliasView[] {
     return [...this.#known.values()].map(({ spec, found, link, detail }) => ({
       ...(found?.spec ?? spec),

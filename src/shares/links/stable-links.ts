@@ -12,7 +12,7 @@ const READ_LINKS_MS = 1000;
 /** Minimum time between two checks of a correct link, ms: checks are not free. */
 const RECHECK_MS = 2_000;
 /**
- * If looks get no answer in time, as on a busy machine, a link that was right counts as right for this long,
+ * If checks get no answer in time, as on a busy machine, a link that was right counts as right for this long,
  * ms.
  */
 const BELIEVED_MS = 60_000;

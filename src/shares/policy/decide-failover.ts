@@ -11,7 +11,7 @@ import { notProved } from "./server-proof.ts";
 import { NO_IDENTITY, type RelayObservation } from "./share-observation.ts";
 import type { Situation } from "./situation.ts";
 
-/** Interval of looks while programs wait for a route, ms. */
+/** Interval of checks while programs wait for a route, ms. */
 const WAITING_CHECK_MS = 400;
 /** Pause after a failed failover, ms. Programs wait, and a try is one question to the server. */
 const MOVE_AGAIN_MS = 1_000;

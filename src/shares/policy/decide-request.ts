@@ -16,7 +16,7 @@ import { outcome, type RequestOutcome, type ShareRequest } from "./share-request
 import type { Situation } from "./situation.ts";
 import { isWaking, wakeObstacle } from "./wake.ts";
 
-/** Interval of looks while a person waits, ms. */
+/** Interval of checks while a person waits, ms. */
 const WAITING_CHECK_MS = 250;
 /** How long a host may be silent before a person's switch to it is refused, ms. */
 const SILENT_GOAL_MS = 3_000;
@@ -125,7 +125,7 @@ function unmountFirst(
   return programsWait(input, true) ?? { start: operation("plain"), stopPrograms: true };
 }
 
-/** Whether the last look failed, or the mount's process is gone. */
+/** Whether the last check failed, or the mount's process is gone. */
 function seemsDead({ found, check }: MountObservation): boolean {
   return found.processGone || (check.state === "answered" && isDeadErrno(check.errno));
 }

@@ -13,7 +13,7 @@ export function isDeadErrno(errno: string | null): boolean {
   return errno !== null && errno !== "EACCES" && errno !== "EPERM" && !isLocalErrno(errno);
 }
 
-/** Whether the look failed for a shortage on this machine, which proves nothing about the mount. */
+/** Whether the check failed for a shortage on this machine, which proves nothing about the mount. */
 export function isLocalErrno(errno: string | null): boolean {
   return errno !== null && LOCAL_ERRNOS.has(errno);
 }

@@ -45,7 +45,7 @@ export interface ReconcileState {
   readonly health: Readonly<Record<RouteName, RouteHealth>>;
   /** The last announced verdict of each route; `atMs`: the time of its probe, monotonic ms. */
   readonly announced: Readonly<Record<RouteName, { readonly up: boolean; readonly atMs: number } | null>>;
-  /** A loss of the host in use that a second probe or look has not confirmed yet. */
+  /** A loss of the host in use that a second probe or check has not confirmed yet. */
   readonly suspectedLoss: SuspectedLoss | null;
   /** The first failed mount check; after a second one the mount is treated as dead. null: none. */
   readonly firstFailedCheck: { readonly startedAtMs: number } | null;

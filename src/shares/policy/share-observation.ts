@@ -142,7 +142,7 @@ export interface ShareObservation {
   readonly configured: Readonly<Record<RouteName, RouteObservation>>;
   /** Why the hosts may not be asked from this network; null: this machine is on a network of the share. */
   readonly offNetwork: string | null;
-  /** Whether a program has asked for the share since the last look. */
+  /** Whether a program has asked for the share since the last check. */
   readonly wanted?: boolean;
   /** The hardware addresses of hosts that answer, as `aa:bb:cc:dd:ee:ff@10.0.0.2`. */
   readonly hardware?: readonly string[];

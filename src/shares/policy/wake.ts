@@ -31,7 +31,7 @@ export function updateWakeAddresses(now: Situation): Situation {
 
 /**
  * Notes whether a person or a program asks for the share. Then starts, continues or ends the waking of the share's
- * NAS. Call it once for each look.
+ * NAS. Call it once for each check.
  */
 export function updateWake(before: Situation): Situation {
   const { policy, request } = before;

@@ -10,7 +10,7 @@ import { type FamilyOf, isOfGroups, kinInProc } from "./process-family.ts";
 
 /** Maximum number of files in an answer: more are not shown. */
 export const OPEN_FILES_AT_MOST = 200;
-/** How long a scan may run before it lets the event loop handle looks, ms. */
+/** How long a scan may run before it lets the event loop handle checks, ms. */
 const STRETCH_MS = 4;
 const DELETED = " (deleted)";
 

@@ -55,7 +55,7 @@ export function startProber(options: ProberOptions): Prober {
       () => path,
       (errno) => {
         const { startedAtMs } = question;
-        // undefined: the child that made the look has ended.
+        // undefined: the child that made the check has ended.
         if (errno === undefined) checks.delete(mountId);
         else
           checks.set(mountId, { state: "answered", startedAtMs, finishedAtMs: clock.monotonicMs(), errno });

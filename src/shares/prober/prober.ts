@@ -83,12 +83,12 @@ export type ResolvedPath =
 /** All times are monotonic ms. Questions of one turn of the event loop travel in one message. */
 export interface Prober extends AsyncDisposable {
   /**
-   * Asks the mount a question that only a live server can answer. A call during a pending look waits for the same
-   * look; after a late look, a new one begins only when the late one is answered or the mount's id changes. Resolves
+   * Asks the mount a question that only a live server can answer. A call during a pending check waits for the same
+   * check; after a late one, a new one begins only when the late one is answered or the mount's id changes. Resolves
    * after at most `waitMs`, with the state at that time.
    */
   checkMount(mountId: string, path: string, waitMs: number): Promise<MountCheck>;
-  /** The newest look, without beginning another one. */
+  /** The newest check, without beginning another one. */
   lastCheck(mountId: string): MountCheck;
   /** Forgets the checks of a mount that is gone. */
   forget(mountId: string): void;

@@ -209,23 +209,23 @@ test("B11 an unknown message of another version ends nothing", () => {
 function oneEnd() {
   const said: PassedMessage[] = [];
   const gone: string[] = [];
-  const outlets: CallStream[] = [];
-  const resume: SuspendedCalls["resume"] = (request, outlet) => {
-    outlets.push(outlet);
-    if (request.id === "early") outlet.answer(null, { result: {} });
+  const streams: CallStream[] = [];
+  const resume: SuspendedCalls["resume"] = (request, stream) => {
+    streams.push(stream);
+    if (request.id === "early") stream.answer(null, { result: {} });
     return { kind: "goes_on", gone: () => void gone.push("gone") };
   };
   const own = { suspended: { resume }, deliver() {} };
   const end = new PeerDaemon(own, (message) => said.push(message) > 0);
   const request = JSON.stringify({ params: {}, principal: {}, capabilities: {} });
-  return { end, said, gone, outlets, request };
+  return { end, said, gone, streams, request };
 }
 
 test("B11 D2 a passed call that was answered or given up is not cancelled when the other daemon ends", () => {
-  const { end, said, gone, outlets, request } = oneEnd();
+  const { end, said, gone, streams, request } = oneEnd();
   for (const n of [1, 2, 3]) end.hear({ say: "request", n, request });
   end.hear({ say: "request", n: 4, request: JSON.stringify({ ...JSON.parse(request), id: "early" }) });
-  outlets[0]?.answer(null, { result: {} });
+  streams[0]?.answer(null, { result: {} });
   end.hear({ say: "gone", n: 1 });
   assert.deepEqual(gone, []);
   end.hear({ say: "gone", n: 2 });
@@ -233,7 +233,7 @@ test("B11 D2 a passed call that was answered or given up is not cancelled when t
   end.over();
   assert.deepEqual(gone, ["gone", "gone"], "the third");
   // JSON has no such number.
-  outlets[2]?.answer(null, { result: { n: 1n } } as never);
+  streams[2]?.answer(null, { result: { n: 1n } } as never);
   assertEach(said, (message) => message.say === "answer" && isError(JSON.parse(message.reply)), [
     false,
     false,
@@ -244,8 +244,8 @@ test("B11 D2 a passed call that was answered or given up is not cancelled when t
 test("B11 D2 a passed request is answered once, and its client's departure is reported only before the answer", () => {
   const { end, said } = oneEnd();
   const answers: unknown[] = [];
-  const outlet = { congested: null, send: () => true, answer: (id: unknown) => void answers.push(id) };
-  const passed = end.resume({ id: 7 } as never, outlet as never);
+  const stream = { congested: null, send: () => true, answer: (id: unknown) => void answers.push(id) };
+  const passed = end.resume({ id: 7 } as never, stream as never);
   for (const _time of ["first", "again"]) end.hear({ say: "answer", n: 1, reply: '{"result":{}}' });
   passed?.gone();
   end.over();
@@ -254,10 +254,10 @@ test("B11 D2 a passed request is answered once, and its client's departure is re
 });
 
 test("B11 D2 a passed request without a member that this version needs is answered with an error, and not resumed", () => {
-  const { end, said, outlets, request } = oneEnd();
+  const { end, said, streams, request } = oneEnd();
   for (const member of ["params", "principal", "capabilities"])
     end.hear({ say: "request", n: 1, request: JSON.stringify({ ...JSON.parse(request), [member]: 1 }) });
-  assert.deepEqual(outlets, []);
+  assert.deepEqual(streams, []);
   assertEach(said, (message) => message.say === "answer" && isError(JSON.parse(message.reply)), [
     true,
     true,

@@ -156,9 +156,9 @@ test("B11 D2 requests that wait in an old daemon that has gone are answered, and
   const { self, old, clock } = setUp();
   const passing = old.join({ suspended: new SuspendedCalls(clock), deliver() {} });
   const replies: unknown[] = [];
-  const outlet = { congested: null, send: () => true, answer: (id: unknown) => void replies.push(id) };
+  const stream = { congested: null, send: () => true, answer: (id: unknown) => void replies.push(id) };
   const request = { id: 7 };
-  const resume = () => passing.resume(request as never, outlet as never);
+  const resume = () => passing.resume(request as never, stream as never);
   assert.notEqual(resume(), null);
   self.emit("disconnect");
   assert.deepEqual(replies, [7]);

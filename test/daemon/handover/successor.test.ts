@@ -70,12 +70,12 @@ test("B11 only a next daemon that requests them gets idle connections", async (t
 test("B11 a caller that waits for a next daemon stops waiting when that one ends", async (t) => {
   const next = start(t, 'process.on("message", ({ say }) => say === "session" && process.exit(1))');
   const answered: unknown[] = [];
-  const outlet = { congested: null, send: () => true, answer: (id: unknown) => void answered.push(id) };
+  const stream = { congested: null, send: () => true, answer: (id: unknown) => void answered.push(id) };
   const passing = next.join({ suspended: new SuspendedCalls(systemClock), deliver() {} });
-  assert.notEqual(passing.resume({ id: 7 } as never, outlet as never), null);
+  assert.notEqual(passing.resume({ id: 7 } as never, stream as never), null);
   await next.keep({ hash: hashOf(1), record: recordOf(1) });
   assert.deepEqual(answered, [7]);
-  assert.equal(passing.resume({ id: 8 } as never, outlet as never), null);
+  assert.equal(passing.resume({ id: 8 } as never, stream as never), null);
   const still = { clock: createManualClock(), deadlineMs: 1 };
   assert.equal(await next.go(GO, undefined, still), false);
   await next.keep({ hash: hashOf(2), record: recordOf(2) });
@@ -124,7 +124,7 @@ test("B11 a next daemon that does not stop within 10 s is killed", async (t) => 
 test("B11 a connection stays here when the next daemon no longer receives anything", async (t) => {
   const next = start(t, "process.disconnect(); setInterval(() => {}, 1_000)");
   const passing = next.join({ suspended: new SuspendedCalls(systemClock), deliver() {} });
-  const outlet = { congested: null, send: () => true, answer: () => {} };
-  await eventually(() => passing.resume({ id: 7 } as never, outlet as never) === null);
+  const stream = { congested: null, send: () => true, answer: () => {} };
+  await eventually(() => passing.resume({ id: 7 } as never, stream as never) === null);
   assert.equal(await next.pass({}, createManualClock()), "here");
 });

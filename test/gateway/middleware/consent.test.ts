@@ -175,7 +175,7 @@ test("E4 asking for consent: a call whose client returned with the consent was c
   const counted: unknown[] = [];
   const { authorization } = b;
   const handle = authorization(async (request) => {
-    counted.push(request.isCounted);
+    counted.push(request.hasUsedQuota);
     return { result: {} };
   });
   const request = {

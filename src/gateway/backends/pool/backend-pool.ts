@@ -1,4 +1,4 @@
-// All backends. Each has its own lanes, so that a slow or dead one delays no other.
+// All backends. Each has its own reconcile loops, so that a slow or dead one delays no other.
 import { isDeepStrictEqual } from "node:util";
 import type { ServedBackend } from "../../../config/snapshot.ts";
 import { errorText } from "../../../runtime/errors.ts";
@@ -292,7 +292,7 @@ export class BackendPool implements AsyncDisposable {
       try {
         listener();
       } catch (error) {
-        // The listener's failure must not interrupt a lane.
+        // The listener's failure must not interrupt a reconcile loop.
         this.#options.logger.error("a change of the published lists was not applied", {
           reason: errorText(error),
         });

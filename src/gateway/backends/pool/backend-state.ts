@@ -1,4 +1,4 @@
-// What the lanes of one backend have in common: its configuration, its required data, and how an instance is started.
+// What the reconcile loops of one backend have in common: its configuration, its required data, and how an instance is started.
 import { routesOf } from "../../../config/backend-routes.ts";
 import { shownArguments, shownCommand, shownUrl } from "../../../config/shown-values.ts";
 import type { ServedBackend } from "../../../config/snapshot.ts";

@@ -1,4 +1,4 @@
-// One backend with the lanes of its owners, and how a call reaches the instance that serves it.
+// One backend with the reconcile loops of its owners, and how a call reaches the instance that serves it.
 import { isDeepStrictEqual } from "node:util";
 import type { ServedBackend } from "../../../config/snapshot.ts";
 import type { CallSignal } from "../../call-signal.ts";
@@ -39,7 +39,7 @@ export class Backend {
   readonly #all: SharedInstance;
   readonly #clients: ClientInstances;
   readonly #reachability: ReachabilityProbe;
-  /** Lanes whose address refuses connections. */
+  /** Loops whose address refuses connections. */
   readonly #unreachable = new Set<InstanceReconciler>();
 
   constructor(tools: PoolTools, name: string, config: ServedBackend) {
@@ -220,7 +220,7 @@ export class Backend {
       if (clock.monotonicMs() >= untilMs) return reply;
       // A client's own instance has one route. The shared one chooses the next if its check also fails.
       if (state.isPerClient) serving?.instance.check();
-      // Lets the lane check the instance before that instance gets another call.
+      // Lets the loop check the instance before that instance gets another call.
       this.#shared.suspect = serving;
       this.#shared.trigger("check");
     }

@@ -1,4 +1,4 @@
-// The lanes of single clients (`instances = "per-client"`), each from the client's first call to the end of its session.
+// The reconcile loops of single clients (`instances = "per-client"`), each from the client's first call to the end of its session.
 import { isDeepStrictEqual } from "node:util";
 import type { ClientHandle } from "../../client-handle.ts";
 import {
@@ -30,12 +30,12 @@ import { InstanceReconciler, type ReconcilerOwner } from "./instance-reconciler.
 import type { InstanceBase, PoolInstance } from "./pool-instance.ts";
 import type { PoolSubscriptions } from "./pool-subscriptions.ts";
 
-/** Maximum number of clients with a lane; above it, the lane of an idle client is ended. */
+/** Maximum number of clients with a loop; above it, the loop of an idle client is ended. */
 const MAX_CLIENTS = 64;
 
 const NO_FOLDER = "and this client has not reported any: start it as `mountaineer mcp` in a project";
 
-/** What the lanes of clients need of the backend. */
+/** What the loops of clients need of the backend. */
 interface ClientInstancesParts {
   readonly state: BackendState;
   readonly subscriptions: PoolSubscriptions;
@@ -45,7 +45,7 @@ interface ClientInstancesParts {
   readonly onChange: () => void;
   /** Called after each decision. */
   readonly onDecided: (reconciler: InstanceReconciler) => void;
-  /** Called when a lane has made its last decision. */
+  /** Called when a loop has made its last decision. */
   readonly onEnd: (reconciler: InstanceReconciler) => void;
 }
 
@@ -60,7 +60,7 @@ export class ClientInstances {
   #endsBefore = 0;
   #observed: ClientsObservation = NO_CLIENTS;
   readonly #owners = new Map<ClientHandle, OneClient>();
-  /** Lanes whose instances are being closed. */
+  /** Loops whose instances are being closed. */
   readonly #closing = new Map<InstanceReconciler, Promise<void>>();
 
   constructor(parts: ClientInstancesParts) {
@@ -92,7 +92,7 @@ export class ClientInstances {
     return owner.reconciler.serving;
   }
 
-  /** The client's lane, which starts an instance if there is none. Returns the reason as a text if there can be none. */
+  /** The client's loop, which starts an instance if there is none. Returns the reason as a text if there can be none. */
   ensure(client: ClientHandle): InstanceReconciler | string {
     const { state, mayStart } = this.parts;
     const known = this.#owners.get(client);
@@ -176,7 +176,7 @@ export class ClientInstances {
     return isTurnOf(owner.starts, others);
   }
 
-  /** Called when a lane has nothing left to do. */
+  /** Called when a loop has nothing left to do. */
   rested(owner: OneClient): void {
     const { state, onChange } = this.parts;
     const { reconciler } = owner;
@@ -230,7 +230,7 @@ export class ClientInstances {
     this.reconsider();
   }
 
-  /** Ends the lane that was idle for longest: its client has probably left. */
+  /** Ends the loop that was idle for longest: its client has probably left. */
   #endIdle(): void {
     if (this.#owners.size < MAX_CLIENTS) return;
     const idle = [...this.#owners.values()].filter(({ isIdle, isBusy }) => isIdle && !isBusy);
@@ -325,7 +325,7 @@ class OneClient implements ReconcilerOwner {
       hasPrograms: base?.connection.type === "stdio",
       routes: { ...spec.routes, list: [{ name: OWN_ROUTE, key: base?.key ?? null }], requested: null },
       isOwned: true,
-      // A client's lane begins with a call, and ends when its instance is stopped.
+      // A client's loop begins with a call, and ends when its instance is stopped.
       sleep: { ...spec.sleep, startsOnDemand: false, listedAtMs: state.now().wallMs },
       isBlocked: spec.isBlocked || this.lacksFolder || !mayStart() || !this.#instances.isTurnOf(this),
     };

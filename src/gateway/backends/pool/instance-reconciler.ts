@@ -1,4 +1,4 @@
-// The lane of one owner: a client, or null for all clients together. Decides about the owner's instances, and takes steps
+// The reconcile loop of one owner: a client, or null for all clients together. Decides about the owner's instances, and takes steps
 // until there is nothing to do.
 import { createReconcileLoop, type NextRun, type ReconcileLoop } from "../../../reconcile/reconcile-loop.ts";
 import { stepUntilDone } from "../../../reconcile/step-loop.ts";
@@ -22,7 +22,7 @@ import { createWaitingCalls, type WaitingCalls } from "./waiting-calls.ts";
 /** More than it takes to end all instances of the owner. */
 const MOST_STEPS = 200;
 
-/** What differs between the lane of all clients and that of one. */
+/** What differs between the loop of all clients and that of one. */
 export interface ReconcilerOwner {
   /** Null: all clients. */
   readonly client: ClientHandle | null;

@@ -1,4 +1,4 @@
-// The owner of the shared lane: what its decisions mean for the backend, its published lists and its routes.
+// The owner of the shared loop: what its decisions mean for the backend, its published lists and its routes.
 import { routesOf } from "../../../config/backend-routes.ts";
 import { NO_LISTINGS } from "../../catalog/catalog.ts";
 import type { GatewayTransition } from "../../gateway-transitions.ts";

@@ -162,7 +162,7 @@ export class HttpFront implements AsyncDisposable {
     return this.#forwarded.idle();
   }
 
-  /** Takes a message that a client has sent to the daemon on that side. Never throws. */
+  /** Takes a client's message that the daemon `from` (the next or the previous one) has received. Never throws. */
   deliver(message: ClientMessage, from: Side): void {
     try {
       this.store.deliver(message, from);

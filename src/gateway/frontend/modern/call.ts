@@ -22,7 +22,7 @@ const NOT_WITHIN: ReadonlySet<string> = new Set([
 ]);
 
 interface CallParts {
-  readonly identity: StandInSession;
+  readonly standIn: StandInSession;
   readonly suspension: CallSuspension;
   readonly served: ServingSet;
   /** Adds to a reply what protocol 2026-07-28 requires. */
@@ -33,7 +33,7 @@ export interface CallBegin {
   readonly params: JsonObject;
   /** A person agreed to the call in an earlier round. */
   readonly isAgreed: boolean;
-  /** The `mark` of the identity that an earlier round of the call used. */
+  /** The `mark` of the stand-in session that an earlier round of the call used. */
   readonly mark?: string | undefined;
   readonly task?: OpenTask | null;
 }
@@ -87,7 +87,7 @@ export class ModernCall implements CallHandle {
     const { method, trace } = request;
     this.#parts = parts;
     this.isAgreed = isAgreed;
-    this.client = parts.identity;
+    this.client = parts.standIn;
     this.newest = request;
     this.#stream = stream;
     const { served } = parts;

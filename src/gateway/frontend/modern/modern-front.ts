@@ -47,7 +47,7 @@ const nothing: Gone = () => {};
 export class ModernFront {
   readonly #options: ModernOptions;
   readonly #suspension: CallSuspension;
-  readonly #identities: StandInSessions;
+  readonly #standIns: StandInSessions;
   readonly #listeners: Listeners;
   readonly #calls = new ShortLivedSet<ModernCall>();
   readonly #idle = Promise.withResolvers<void>();
@@ -57,7 +57,7 @@ export class ModernFront {
     const { gateway, clock, suspension } = options;
     this.#options = options;
     this.#suspension = suspension;
-    this.#identities = new StandInSessions(gateway, clock);
+    this.#standIns = new StandInSessions(gateway, clock);
     this.#listeners = new Listeners(gateway, clock);
   }
 
@@ -96,14 +96,14 @@ export class ModernFront {
 
   /** Gives `check` the request as the middleware chain would get it, without running the chain. */
   #asCall<T>(request: ModernRequest, stream: CallStream, check: (work: GatewayRequest) => T): T {
-    const identity = this.#identities.lease(request);
+    const standIn = this.#standIns.lease(request);
     const served = this.#options.gateway.served.forClient(request);
-    const parts = { identity, suspension: this.#suspension, served, complete: this.#complete };
+    const parts = { standIn, suspension: this.#suspension, served, complete: this.#complete };
     const call = new ModernCall(parts, request, { params: request.params, isAgreed: false }, stream);
     try {
       return check(call.work);
     } finally {
-      this.#identities.giveBack(identity, true);
+      this.#standIns.giveBack(standIn, true);
     }
   }
 
@@ -112,13 +112,13 @@ export class ModernFront {
     this.#listeners.end();
   }
 
-  /** Ends the calls and idle identities of revoked tokens. */
+  /** Ends the calls and idle stand-in sessions of revoked tokens. */
   endWithdrawn(): void {
     const { served } = this.#options.gateway;
     for (const call of [...this.#calls]) {
       if (served.isWithdrawn(call.newest.principal)) end(call, WITHDRAWN);
     }
-    this.#identities.endWithdrawn();
+    this.#standIns.endWithdrawn();
   }
 
   /** Refuses new requests, waits at most `graceMs` for calls in flight, and then ends the remaining calls. */
@@ -130,7 +130,7 @@ export class ModernFront {
     }
     this.#suspension.end(reason);
     for (const call of [...this.#calls]) end(call, reason);
-    this.#identities[Symbol.dispose]();
+    this.#standIns[Symbol.dispose]();
   }
 
   #discover(request: ModernRequest, stream: CallStream): Gone {
@@ -149,9 +149,9 @@ export class ModernFront {
     const { gateway, logger } = this.#options;
     const served = gateway.served.forClient(request);
     const task = served.taskOf(request.principal, request.method, params);
-    const identity = this.#identities.lease(request, mark);
-    if (task?.mark != null) this.#identities.keepMarked(request.principal, task.mark);
-    const parts = { identity, suspension: this.#suspension, served, complete: this.#complete };
+    const standIn = this.#standIns.lease(request, mark);
+    if (task?.mark != null) this.#standIns.keepMarked(request.principal, task.mark);
+    const parts = { standIn, suspension: this.#suspension, served, complete: this.#complete };
     const call = new ModernCall(parts, request, { params: withoutTask(params), isAgreed, task }, stream);
     this.#calls.add(call);
     const unlog = request.logLevel === null ? nothing : gateway.logsAt(request.logLevel);
@@ -163,10 +163,10 @@ export class ModernFront {
       const isUnfinished =
         call.work.signal.aborted || (isError(reply) && reply.error.code === REQUEST_TIMEOUT);
       const { resultType, ttlMs } = isError(reply) ? {} : reply.result;
-      if (resultType === "input_required") this.#identities.expect(identity);
-      // The task may run in the identity's own server process, which ends with the identity.
-      if (resultType === "task") this.#identities.retain(identity, ttlMs);
-      this.#identities.giveBack(identity, !isUnfinished);
+      if (resultType === "input_required") this.#standIns.expect(standIn);
+      // The task may run in the stand-in session's own server process, which ends with that session.
+      if (resultType === "task") this.#standIns.retain(standIn, ttlMs);
+      this.#standIns.giveBack(standIn, !isUnfinished);
       call.answer(reply);
       if (this.#isEnding && this.#calls.size === 0) this.#idle.resolve();
     });

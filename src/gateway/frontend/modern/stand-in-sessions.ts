@@ -24,7 +24,7 @@ const EXPECTED_MS = 60_000;
  */
 const TASK_MS = 3_600_000;
 export const MOST_WITH_TASKS = 16;
-/** Maximum number of idle identities of all principals; beyond it the one that is idle for longest ends. */
+/** Maximum number of idle stand-in sessions of all principals; beyond it the one that is idle for longest ends. */
 export const MOST_IDLE = 256;
 
 /** Declared for all requests, because each request declares its own. Extensions are those of the newest request. */
@@ -44,7 +44,7 @@ export class StandInSession implements SessionPort {
   readonly publicId = randomBytes(9).toString("base64url");
   /** Monotonic time, ms, until which a call of this session may return. */
   expectedUntilMs = 0;
-  /** A task of this identity may exist until this time, monotonic ms. */
+  /** A task of this stand-in session may exist until this time, monotonic ms. */
   taskUntilMs = 0;
   /** Monotonic ms. */
   idleSinceMs = 0;
@@ -111,103 +111,103 @@ export class StandInSessions implements Disposable {
   }
 
   /**
-   * The principal's idle identity with that mark; else its most recently used idle identity of that folder, or a new
-   * one.
+   * The principal's idle stand-in session with that mark; else the idle one of that folder that it used last; else a
+   * new one.
    */
   lease(request: ModernRequest, mark: string | null = null): StandInSession {
     const own = this.#idleOf(request.principal).filter(({ folder }) => folder === request.folder);
     const nowMs = this.#clock.monotonicMs();
-    const identity =
+    const standIn =
       (mark === null ? undefined : own.find((one) => one.publicId === mark)) ??
       own.findLast(({ expectedUntilMs, taskUntilMs }) => expectedUntilMs <= nowMs && taskUntilMs <= nowMs);
-    if (identity === undefined) return new StandInSession(request);
-    this.#idle.delete(identity);
-    identity.expectedUntilMs = 0;
-    identity.principal = request.principal;
-    identity.caller = request.caller;
-    identity.clientInfo = request.clientInfo;
-    identity.capabilities = capabilitiesOf(request);
-    identity.group = request.group;
-    identity.logLevel = request.logLevel;
-    identity.busy = true;
-    return identity;
+    if (standIn === undefined) return new StandInSession(request);
+    this.#idle.delete(standIn);
+    standIn.expectedUntilMs = 0;
+    standIn.principal = request.principal;
+    standIn.caller = request.caller;
+    standIn.clientInfo = request.clientInfo;
+    standIn.capabilities = capabilitiesOf(request);
+    standIn.group = request.group;
+    standIn.logLevel = request.logLevel;
+    standIn.busy = true;
+    return standIn;
   }
 
   /** Reserves the session: its call will return, and needs the same server process. */
-  expect(identity: StandInSession): void {
-    identity.expectedUntilMs = this.#clock.monotonicMs() + EXPECTED_MS;
+  expect(standIn: StandInSession): void {
+    standIn.expectedUntilMs = this.#clock.monotonicMs() + EXPECTED_MS;
   }
 
-  /** Keeps the identity for a task of `ttlMs`, at most `TASK_MS`. Without a number: `TASK_MS`. */
-  retain(identity: StandInSession, ttlMs: unknown): void {
+  /** Keeps the stand-in session for a task of `ttlMs`, at most `TASK_MS`. Without a number: `TASK_MS`. */
+  retain(standIn: StandInSession, ttlMs: unknown): void {
     const forMs = typeof ttlMs === "number" ? Math.min(Math.max(0, ttlMs), TASK_MS) : TASK_MS;
-    identity.taskUntilMs = Math.max(identity.taskUntilMs, this.#clock.monotonicMs() + forMs);
+    standIn.taskUntilMs = Math.max(standIn.taskUntilMs, this.#clock.monotonicMs() + forMs);
   }
 
-  /** Keeps the identity that has `publicId` for longer, because a client still asks for a task of this identity. */
+  /** Keeps the stand-in session of that mark for longer, because a client still asks for one of its tasks. */
   keepMarked(principal: Principal, mark: string): void {
     const found = this.#idleOf(principal).find((one) => one.publicId === mark);
     if (found !== undefined) this.retain(found, IDLE_LIMIT_MS);
   }
 
-  /** `isClean`: no backend is still working for the identity. */
-  giveBack(identity: StandInSession, isClean: boolean): void {
-    identity.busy = false;
-    identity.logLevel = null;
+  /** `isClean`: no backend is still working for the stand-in session. */
+  giveBack(standIn: StandInSession, isClean: boolean): void {
+    standIn.busy = false;
+    standIn.logLevel = null;
     if (!isClean || this.#isOver) {
-      this.#end(identity);
+      this.#end(standIn);
       return;
     }
-    identity.idleSinceMs = this.#clock.monotonicMs();
-    this.#idle.add(identity);
-    if (identity.taskUntilMs > identity.idleSinceMs) this.#boundTasks(this.#idleOf(identity.principal));
+    standIn.idleSinceMs = this.#clock.monotonicMs();
+    this.#idle.add(standIn);
+    if (standIn.taskUntilMs > standIn.idleSinceMs) this.#boundTasks(this.#idleOf(standIn.principal));
     const oldest = this.#idle.size > MOST_IDLE ? [...this.#idle][0] : undefined;
     if (oldest !== undefined) this.#drop(oldest);
     this.#timer ??= this.#clock.setTimer(CHECK_MS, this.#check);
   }
 
-  /** Ends idle identities whose last request had a token that is now revoked. */
+  /** Ends idle stand-in sessions whose last request had a token that is now revoked. */
   endWithdrawn(): void {
     const { served } = this.#gateway;
-    for (const identity of this.#idle) if (served.isWithdrawn(identity.principal)) this.#drop(identity);
+    for (const standIn of this.#idle) if (served.isWithdrawn(standIn.principal)) this.#drop(standIn);
   }
 
   [Symbol.dispose](): void {
     this.#isOver = true;
     this.#timer?.[Symbol.dispose]();
     this.#timer = null;
-    for (const identity of this.#idle) this.#drop(identity);
+    for (const standIn of this.#idle) this.#drop(standIn);
   }
 
   readonly #check = (): void => {
     const nowMs = this.#clock.monotonicMs();
-    for (const identity of this.#idle) {
-      const { idleSinceMs, taskUntilMs } = identity;
-      if (idleSinceMs <= nowMs - IDLE_LIMIT_MS && taskUntilMs <= nowMs) this.#drop(identity);
+    for (const standIn of this.#idle) {
+      const { idleSinceMs, taskUntilMs } = standIn;
+      if (idleSinceMs <= nowMs - IDLE_LIMIT_MS && taskUntilMs <= nowMs) this.#drop(standIn);
     }
     this.#timer = this.#idle.size > 0 ? this.#clock.setTimer(CHECK_MS, this.#check) : null;
   };
 
-  /** Beyond `MOST_WITH_TASKS`, the identity that is idle for longest is no longer kept for its tasks. */
+  /** Beyond `MOST_WITH_TASKS`, the stand-in session that is idle for longest is no longer kept for its tasks. */
   #boundTasks(own: readonly StandInSession[]): void {
     const nowMs = this.#clock.monotonicMs();
     const [first, ...others] = own.filter(({ taskUntilMs }) => taskUntilMs > nowMs);
     if (first !== undefined && others.length >= MOST_WITH_TASKS) first.taskUntilMs = 0;
   }
 
-  /** The principal's idle identities, the most recently used at the end. */
+  /** The principal's idle stand-in sessions, the most recently used at the end. */
   #idleOf(principal: Principal): StandInSession[] {
     const key = principalKey(principal);
-    return [...this.#idle].filter((identity) => principalKey(identity.principal) === key);
+    return [...this.#idle].filter((standIn) => principalKey(standIn.principal) === key);
   }
 
-  #drop(identity: StandInSession): void {
-    this.#idle.delete(identity);
-    this.#end(identity);
+  #drop(standIn: StandInSession): void {
+    this.#idle.delete(standIn);
+    this.#end(standIn);
   }
 
-  #end(identity: StandInSession): void {
-    identity.end();
-    this.#gateway.closed(identity);
+  #end(standIn: StandInSession): void {
+    standIn.end();
+    this.#gateway.closed(standIn);
   }
 }

@@ -62,7 +62,7 @@ export class Call implements CallHandle {
     return this.#questions.request(this.#stream, ...question);
   }
 
-  /** Returns the outlet at the first call, and null at later calls. */
+  /** Returns the stream at the first call, and null at later calls. */
   close(): CallStream | null {
     const stream = this.#stream;
     this.#stream = null;

@@ -90,7 +90,7 @@ export function createBatchStream(
   });
 }
 
-/** Sends messages through another outlet while `isOpen`; answers go to `answer`. */
+/** Sends messages through another stream while `isOpen`; answers go to `answer`. */
 export class ForwardingStream implements CallStream {
   readonly answer: CallStream["answer"];
   readonly #stream: CallStream;

@@ -282,7 +282,7 @@ export class Session implements SessionPort {
     if (!this.#complete(id, reply)) this.#options.onForeign?.(responseJson(id, reply), null);
   }
 
-  /** Opens a listening stream, which gets the owed notifications at once. */
+  /** Opens a listening stream, and sends it the notifications that could not be delivered before. */
   listen(stream: ListeningStream): void {
     this.#streams.push(stream);
     if (this.#streams.length > LISTENING_LIMIT) this.#streams[0]?.end();

@@ -334,7 +334,7 @@ class LinesStream implements CallStream, ListeningStream, PacedStream {
     this.pauseReading();
   }
 
-  /** The outlet of a batch, whose answers go out as one line. */
+  /** The stream of a batch, whose answers go out as one line. */
   ofBatch(answers: number): CallStream {
     return createBatchStream(this, answers, (json) => {
       if (json !== null) this.write(json);

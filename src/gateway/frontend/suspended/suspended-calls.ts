@@ -386,7 +386,7 @@ type State =
       readonly kind: "backend";
       readonly state: string | null;
       readonly consent: string | null;
-      /** `Identity.publicId` of the identity that served the call. */
+      /** `publicId` of the stand-in session that served the call. */
       readonly mark?: string;
     }
   /** A person has to open URLs before the call is made again; `keys` are the keys of the client's answers. */

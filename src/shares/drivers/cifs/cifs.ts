@@ -199,7 +199,7 @@ async function attemptMount(tools: AttemptTools, attempt: Attempt): Promise<Moun
     if (mount?.sameShare) {
       // The mount table shows the share, so it is mounted even if the command reported a failure.
       await folders.uncover(location, bare);
-      // A missing permission does not fail the mount: the next look reports it as a condition.
+      // A missing permission does not fail the mount: the next check reports it as a condition.
       const broken = await whyNotListed(tools, mount, { ...attempt, tolerated: ["EPERM", "EACCES"] });
       if (broken === null) return { ok: true, mount, adopted: refused !== null };
       failure = refused ?? broken;

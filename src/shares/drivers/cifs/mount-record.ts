@@ -1,4 +1,4 @@
-// A note in the share's folder about how the share was mounted: the kernel's table shows neither which
+// A record in the share's folder of how the share was mounted: the kernel's table shows neither which
 // program mounted it nor its port.
 import { join } from "node:path";
 import { readIfPresent } from "../../../runtime/files/durable-file.ts";
@@ -25,7 +25,7 @@ const recordOf = reader(recordShape);
 
 const FILE_NAME = "cifs.json";
 
-/** `folder`: the share's own folder. Resolves with null if it has no note, or a note that Mountaineer did not write. */
+/** `folder`: the share's own folder. Resolves with null if it has no record, or one that Mountaineer did not write. */
 export async function readCifsRecord(folder: string): Promise<CifsRecord | null> {
   const content = await readIfPresent(join(folder, FILE_NAME));
   return recordOf({ carried: null, ...jsonObject(content ?? "") });
@@ -39,7 +39,7 @@ export async function writeCifsRecord(
   await writeIfChanged(join(folder, FILE_NAME), `${content}\n`);
 }
 
-/** Whether the note is about this mount. The kernel shows every backslash of a source as a slash. */
+/** Whether the record is about this mount. The kernel shows every backslash of a source as a slash. */
 export function isRecorded(entry: MountEntry, record: CifsRecord | null): record is CifsRecord {
   if (record === null || (entry.type !== "cifs" && entry.type !== "smb3")) return false;
   return entry.path === record.path && entry.source === record.source.replaceAll("\\", "/");

@@ -260,13 +260,13 @@ async function prove(
   const check = await checkNewMount(prober, mount, waitMs, signal);
   if (check === null) return failed("other", "cancelled");
   if (check.state !== "answered") {
-    // macOS made the mount, so the server accepted the login. The look may be waiting for a person to answer
+    // macOS made the mount, so the server accepted the login. The check may be waiting for a person to answer
     // a dialog; an undo would only bring the dialog back.
     logger.warn("the new mount does not answer yet", { path: mount.path });
     return null;
   }
   if (check.errno === null) return null;
-  // A missing permission does not fail the mount; the next look reports it as a condition.
+  // A missing permission does not fail the mount; the next check reports it as a condition.
   const denied = meaningOfDenied(check.errno, mount.path, isOurAgent(process.env));
   if (denied === null) return failed("other", `the share does not list (${check.errno})`);
   logger.warn("the mount may not be read", { path: mount.path, reason: denied.title, hint: denied.hint });

@@ -38,7 +38,7 @@ export function createRcloneCheck(clock: Clock, home: string) {
   let advice: MissingRequirement | null = null;
   let program = "rclone";
   let running: Promise<MissingRequirement | null> | null = null;
-  /** Start of the last look that found everything, monotonic ms. */
+  /** Start of the last check that found everything, monotonic ms. */
   let ableAtMs = Number.NEGATIVE_INFINITY;
   const find = createFinder(clock);
 
@@ -81,7 +81,7 @@ export function createRcloneCheck(clock: Clock, home: string) {
       });
       return running;
     },
-    /** The program that the last look found. */
+    /** The program that the last check found. */
     get program(): string {
       return program;
     },

@@ -202,7 +202,7 @@ export function createFormerShares(
 
     /**
      * The unsent files of shares that are no longer configured, without those that a running rclone sends, as the
-     * newest look found them. If the newest look is older than 10 s, begins another one.
+     * newest check found them. If the newest check is older than 10 s, begins another one.
      */
     known(configured: readonly string[]): readonly FormerUnsent[] {
       if (clock.monotonicMs() - searchedAtMs >= SEARCH_VALID_MS) {
@@ -241,7 +241,7 @@ async function factsOf({ folder, server }: RcloneFiles): Promise<ServerFacts> {
 
 /**
  * Notes the source of a cache that has none, because an earlier version made it. The best guess is the host
- * that is configured when this version first looks.
+ * that is configured when this version first runs.
  */
 async function recordSource(share: ShareSpec, { folder }: RcloneFiles): Promise<void> {
   const path = join(folder, "server.json");

@@ -158,7 +158,7 @@ async function copyRange(from: FileHandle, to: FileHandle, { start, end }: ByteR
 
 /**
  * If a program has appended to the file, copies the server's bytes of the block in which the appended data begins.
- * Without a note, the block must show where that data begins: zeros up to the end of the server's file, and data from
+ * Without a record, the block must show where that data begins: zeros up to the end of the server's file, and data from
  * there on.
  */
 async function fillBeforeEnd(

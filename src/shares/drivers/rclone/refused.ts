@@ -49,7 +49,7 @@ export function createRefusedUploads() {
   };
 
   return {
-    /** Whether the last look found refused uploads. */
+    /** Whether the last check found refused uploads. */
     isAny: (shareName: string): boolean => (readings.get(shareName)?.refused.size ?? 0) > 0,
     /**
      * Returns the refused files that are not on the server yet. `unsent` returns the paths of unsent files in the

@@ -12,7 +12,7 @@ import { createUnsentWrites } from "./unsent.ts";
 
 /**
  * Finds folders of rclone's write cache that the share's rclone will not send, because they are not below
- * `sentNames`, the share's names on the server. Cheap enough for every look; never rejects.
+ * `sentNames`, the share's names on the server. Cheap enough for every check; never rejects.
  */
 type UnsentLeftovers = (name: string, sentNames: readonly string[]) => Promise<readonly SetAsideFolder[]>;
 

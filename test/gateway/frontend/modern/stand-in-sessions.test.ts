@@ -1,4 +1,4 @@
-// The identities that requests without a session borrow: never two at once, and not kept for ever.
+// The stand-in sessions that requests without a session borrow: never two at once, and not kept for ever.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Principal } from "../../../../src/gateway/client-handle.ts";
@@ -46,110 +46,110 @@ function start() {
   const gateway = createScriptedGateway();
   const closed: unknown[] = [];
   gateway.closed = (session) => void closed.push(session);
-  const identities = new StandInSessions(gateway, clock);
-  const borrow = (principal: Principal): StandInSession => identities.lease(requestOf(principal));
-  return { clock, closed, identities, borrow };
+  const standIns = new StandInSessions(gateway, clock);
+  const borrow = (principal: Principal): StandInSession => standIns.lease(requestOf(principal));
+  return { clock, closed, standIns, borrow };
 }
 
 test("D2 identities of requests without a session are reused only by the same principal, whatever its roles are by now, the newest first", () => {
-  const { identities, borrow } = start();
+  const { standIns, borrow } = start();
   const [first, second] = [borrow(user("ann")), borrow(user("ann"))];
   assert.notEqual(first, second);
-  identities.giveBack(first, true);
-  identities.giveBack(second, true);
+  standIns.giveBack(first, true);
+  standIns.giveBack(second, true);
   const others = borrow(user("bob"));
   assert.ok(others !== first && others !== second);
   const again = borrow(user("ann", "admin"));
   assert.equal(again, second);
   assert.deepEqual(again.principal.roles, ["admin"]);
   assert.equal(borrow(user("ann")), first);
-  identities[Symbol.dispose]();
+  standIns[Symbol.dispose]();
 });
 
 test("D2 identities of requests without a session are reserved for a while for a call that is expected back, and found by their mark", async () => {
-  const { clock, identities, borrow } = start();
+  const { clock, standIns, borrow } = start();
   const [plain, expected] = [borrow(user("ann")), borrow(user("ann"))];
-  identities.giveBack(plain, true);
-  identities.expect(expected);
-  identities.giveBack(expected, true);
+  standIns.giveBack(plain, true);
+  standIns.expect(expected);
+  standIns.giveBack(expected, true);
   assert.equal(borrow(user("ann")), plain);
   assert.notEqual(borrow(user("ann")), expected);
-  assert.notEqual(identities.lease(requestOf(user("bob")), expected.publicId), expected);
-  assert.equal(identities.lease(requestOf(user("ann")), expected.publicId), expected);
-  identities.giveBack(expected, true);
+  assert.notEqual(standIns.lease(requestOf(user("bob")), expected.publicId), expected);
+  assert.equal(standIns.lease(requestOf(user("ann")), expected.publicId), expected);
+  standIns.giveBack(expected, true);
   assert.equal(borrow(user("ann")), expected, "it has come back");
-  identities.expect(expected);
-  identities.giveBack(expected, true);
+  standIns.expect(expected);
+  standIns.giveBack(expected, true);
   await clock.advance(60_000);
   assert.equal(borrow(user("ann")), expected);
-  identities[Symbol.dispose]();
+  standIns[Symbol.dispose]();
 });
 
 test("D2 identities of requests without a session end when unused for some time", async () => {
-  const { clock, closed, identities, borrow } = start();
+  const { clock, closed, standIns, borrow } = start();
   const [kept, left] = [borrow(user("ann")), borrow(user("bob"))];
-  identities.giveBack(left, true);
-  identities.giveBack(kept, true);
+  standIns.giveBack(left, true);
+  standIns.giveBack(kept, true);
   await clock.advance(IDLE_LIMIT_MS - 60_000);
-  identities.giveBack(borrow(user("ann")), true);
+  standIns.giveBack(borrow(user("ann")), true);
   await clock.advance(120_000);
   assert.deepEqual(closed, [left]);
   assert.equal(left.ended.aborted, true);
   assert.equal(borrow(user("ann")), kept);
   assert.notEqual(borrow(user("bob")), left);
-  identities[Symbol.dispose]();
+  standIns[Symbol.dispose]();
 });
 
 test("D2 identities of requests without a session end at once where a backend may still be working, and the oldest beyond a number", () => {
-  const { closed, identities, borrow } = start();
+  const { closed, standIns, borrow } = start();
   const dirty = borrow(user("ann"));
-  identities.giveBack(dirty, false);
+  standIns.giveBack(dirty, false);
   assert.deepEqual(closed, [dirty]);
   const many = Array.from({ length: MOST_IDLE + 1 }, (_, index) => borrow(user(`u${index}`)));
-  for (const identity of many) identities.giveBack(identity, true);
+  for (const standIn of many) standIns.giveBack(standIn, true);
   assert.deepEqual(closed, [dirty, many[0]]);
-  assert.equal(identities.idle, MOST_IDLE);
-  identities[Symbol.dispose]();
+  assert.equal(standIns.idle, MOST_IDLE);
+  standIns[Symbol.dispose]();
   assert.equal(closed.length, MOST_IDLE + 2);
-  identities.giveBack(dirty, true);
-  assert.equal(identities.idle, 0);
+  standIns.giveBack(dirty, true);
+  assert.equal(standIns.idle, 0);
 });
 
 test("D2 identities of requests without a session are reserved for their tasks, as long as these live or are requested, up to a limit for each principal", async () => {
-  const { clock, closed, identities, borrow } = start();
+  const { clock, closed, standIns, borrow } = start();
   const [short, long] = [borrow(user("ann")), borrow(user("ann"))];
-  identities.retain(short, 60_000);
-  identities.retain(long, null);
-  for (const identity of [short, long]) identities.giveBack(identity, true);
+  standIns.retain(short, 60_000);
+  standIns.retain(long, null);
+  for (const standIn of [short, long]) standIns.giveBack(standIn, true);
   const plain = borrow(user("ann"));
   assert.ok(plain !== short && plain !== long);
   await clock.advance(60_000);
   assert.equal(borrow(user("ann")), short);
   await clock.advance(3_600_000 - 120_000);
-  identities.keepMarked(user("bob"), long.publicId);
-  identities.keepMarked(user("ann"), long.publicId);
+  standIns.keepMarked(user("bob"), long.publicId);
+  standIns.keepMarked(user("ann"), long.publicId);
   await clock.advance(IDLE_LIMIT_MS - 60_000);
   assert.deepEqual(closed, []);
   await clock.advance(180_000);
   assert.deepEqual(closed, [long]);
 
   const endless = borrow(user("eve"));
-  identities.retain(endless, 1e12);
-  identities.giveBack(endless, true);
+  standIns.retain(endless, 1e12);
+  standIns.giveBack(endless, true);
   await clock.advance(3_600_000);
   assert.deepEqual(closed, [long, endless]);
-  const logging = identities.lease({ ...requestOf(user("eve")), logLevel: "debug" });
-  identities.giveBack(logging, true);
+  const logging = standIns.lease({ ...requestOf(user("eve")), logLevel: "debug" });
+  standIns.giveBack(logging, true);
   assert.equal(logging.logLevel, null);
 
   const many = Array.from({ length: MOST_WITH_TASKS + 1 }, () => borrow(user("ann")));
-  for (const identity of many) {
-    identities.retain(identity, null);
-    identities.giveBack(identity, true);
+  for (const standIn of many) {
+    standIns.retain(standIn, null);
+    standIns.giveBack(standIn, true);
   }
   assert.equal(borrow(user("ann")), many[0]);
   assert.equal(many.includes(borrow(user("ann"))), false);
-  identities[Symbol.dispose]();
+  standIns[Symbol.dispose]();
 });
 
 // subscriptions/listen: what is honoured, what a stream is told of, and how it ends.
@@ -307,11 +307,11 @@ test("D1 subscriptions/listen acknowledges after 10 s the subscriptions granted 
 test("E4 subscriptions/listen: at most a thousand streams of all principals are open", () => {
   const listeners = new Listeners(createListening(), createManualClock());
   const refused: unknown[] = [];
-  const outlet = { ...NO_STREAM, send: () => true, answer: (id: unknown) => void refused.push(id) };
+  const stream = { ...NO_STREAM, send: () => true, answer: (id: unknown) => void refused.push(id) };
   const open = (name: string, id: number): unknown =>
     listeners.listen(
       { ...requestOf(user(name)), id, params: { notifications: { toolsListChanged: true } } },
-      outlet,
+      stream,
     );
   for (let id = 0; id < 1_000; id++) open(id % 2 === 0 ? "ann" : "bob", id);
   assert.deepEqual([refused, listeners.size], [[], 1_000]);

@@ -365,9 +365,9 @@ test("B11 sessions from before a restart keep their client's lasting requests: i
   const home = await startHome(t);
   const first = await home.daemon();
   const session = await first.begins("one");
-  const outlet = { congested: null, send: () => true, answer() {} };
+  const stream = { congested: null, send: () => true, answer() {} };
   const ask = (method: string, uri: string) =>
-    session.serve({ jsonrpc: "2.0", id: `${method} ${uri}`, method, params: { uri } }, outlet);
+    session.serve({ jsonrpc: "2.0", id: `${method} ${uri}`, method, params: { uri } }, stream);
   session.setLogLevel("warning");
   for (const uri of ["file:///a", "file:///b", `file:///${"x".repeat(2_000)}`])
     ask("resources/subscribe", uri);
@@ -392,7 +392,7 @@ test("B11 sessions from before a restart keep their client's lasting requests: i
   again.subscribeAgain(["file:///b"]);
   await eventually(() => again.inFlight === 0);
   const unsubscribe = { method: "resources/unsubscribe", params: { uri: "file:///b" } };
-  again.serve({ jsonrpc: "2.0", id: 9, ...unsubscribe }, outlet);
+  again.serve({ jsonrpc: "2.0", id: 9, ...unsubscribe }, stream);
   await eventually(() => again.inFlight === 0);
   assert.deepEqual(listensOn(again), [], "it has ended the subscription");
 });

@@ -183,8 +183,8 @@ test("a session that has ended begins no call, and reports nothing of its client
   const session = addSession(store, "one", false);
   session.end("over");
   const replies: unknown[] = [];
-  const outlet = { ...NO_STREAM, answer: (_id: unknown, reply: unknown) => void replies.push(reply) };
-  session.serve({ jsonrpc: "2.0", id: 1, method: "tools/list" }, outlet);
+  const stream = { ...NO_STREAM, answer: (_id: unknown, reply: unknown) => void replies.push(reply) };
+  session.serve({ jsonrpc: "2.0", id: 1, method: "tools/list" }, stream);
   session.handle({ kind: "notification", message: { jsonrpc: "2.0", method: "notifications/x" } });
   await settle();
   assert.deepEqual(replies, [{ error: { code: -32000, message: "the session has ended" } }]);
@@ -235,8 +235,8 @@ test("E1 a question whose call's stream is gone is withdrawn elsewhere only whil
   const told = listenOn(session);
   for (const isAdmitted of [false, true]) {
     let isOpen = true;
-    const outlet = { ...NO_STREAM, send: () => isOpen };
-    session.serve({ jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: "ask" } }, outlet);
+    const stream = { ...NO_STREAM, send: () => isOpen };
+    session.serve({ jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: "ask" } }, stream);
     isOpen = false;
     session.admit(isAdmitted);
     withdrawals.pop()?.();

@@ -291,21 +291,21 @@ test("B11 a stream of lines announces a handover to a client that has begun, eve
 });
 
 test("D2 an answer that crosses the cancellation of its request is not passed on", async (t) => {
-  const outlets: CallStream[] = [];
+  const streams: CallStream[] = [];
   const modern = {
     inFlight: 0,
-    serve(_request: unknown, outlet: CallStream) {
-      outlets.push(outlet);
+    serve(_request: unknown, stream: CallStream) {
+      streams.push(stream);
       return () => {};
     },
   };
   const { line } = openLine(t, {}, 1e6, { modern: modern as unknown as ModernFront });
   line.send(modernMessage(1, "tools/list"));
   line.send({ jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: 1 } });
-  await eventually(() => outlets.length === 1 && line.front.inFlight === 0);
+  await eventually(() => streams.length === 1 && line.front.inFlight === 0);
   line.send({ jsonrpc: "2.0", id: 2, method: "ping" });
   await line.expect(1);
-  outlets[0]?.answer(1, { result: {} });
+  streams[0]?.answer(1, { result: {} });
   line.send({ jsonrpc: "2.0", id: 3, method: "ping" });
   assert.deepEqual(pluck(await line.expect(2), "id"), [2, 3]);
 });

@@ -72,7 +72,7 @@ export function createSuspendedRig({
   const send = (given: Given = {}): Sent => {
     const answers: Reply[] = [];
     const notices: JsonObject[] = [];
-    const outlet: CallStream = {
+    const stream: CallStream = {
       congested: null,
       send(json) {
         notices.push(JSON.parse(json));
@@ -82,7 +82,7 @@ export function createSuspendedRig({
         if (reply !== null) answers.push(reply);
       },
     };
-    const gone = front.serve(requestOf(++ids, given), outlet);
+    const gone = front.serve(requestOf(++ids, given), stream);
     // As HttpExchange has it.
     return { answers, notices, close: () => (answers.length === 0 ? gone() : undefined) };
   };
