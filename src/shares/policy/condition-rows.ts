@@ -103,7 +103,7 @@ export const SHARE_CONDITIONS = {
       "Is it on, and is Wake-on-LAN allowed there? `mountaineer wake` tries again.",
     ],
     host_unproved: (host: string, isOther: boolean, why: string, address: string) => [
-      `${host} is not ${isOther ? "the server that is mounted" : "verified to be the server that is mounted"}: ${why}`,
+      `${host} is not ${isOther ? "the server that is mounted" : "proved to be the server that is mounted"}: ${why}`,
       `Open files keep using ${address} as long as it answers. Correct the host or set it back; once it is proved, the share is mounted from it when they are closed.`,
     ],
     route_slow: (host: string, text: string) => [
