@@ -82,7 +82,7 @@ const relayStatusShape = object({
 });
 export type RelayStatus = TypeOf<typeof relayStatusShape>;
 
-/** The rule that applies to a share now, and why each other rule takes no step. `until`: when that rule is due. */
+/** The rule that applies to a share or a backend now, and why each other rule takes no step. `until`: when that rule is due. */
 export const explanationShape = object({
   rule: text,
   why: text,
@@ -280,6 +280,8 @@ export const backendStatusShape = object({
   /** Absent for a backend with a single route. */
   routes: optional(backendRoutesShape),
   conditions: list(conditionShape),
+  /** Absent: nothing was decided yet. */
+  explanation: optional(explanationShape),
 });
 export type BackendStatus = TypeOf<typeof backendStatusShape>;
 

@@ -19,6 +19,7 @@ import type { GatewayView } from "../../gateway/serving/gateway-contract.ts";
 import { shortened } from "../../runtime/text/safe-line.ts";
 import { isoTime, isoTimeOrNull } from "../../runtime/time/clock.ts";
 import type { SecretValues } from "../../secrets/reference.ts";
+import { explanationStatus } from "./share-status.ts";
 
 const MEBIBYTE = 1024 * 1024;
 
@@ -127,6 +128,7 @@ function backends(view: GatewayView, gateway: Pick<Gateway, "entries" | "serving
     ...withheld(filtered.get(backend.name)),
     ...(backend.routes === null ? {} : { routes: routesStatus(backend.routes) }),
     conditions: [...backend.conditions],
+    explanation: explanationStatus(backend.explanation),
   }));
 }
 

@@ -1,11 +1,17 @@
 // A share's state for the management API.
-import type { Condition, OpenFileHolder, RelayStatus, ShareStatus } from "../../api/contract/contract.ts";
-import { isoTime, isoTimeOrNull } from "../../runtime/time/clock.ts";
+import type {
+  Condition,
+  ExplanationReport,
+  OpenFileHolder,
+  RelayStatus,
+  ShareStatus,
+} from "../../api/contract/contract.ts";
+import { type Explanation, inWallTime } from "../../reconcile/decision.ts";
+import { isoTimeOrNull } from "../../runtime/time/clock.ts";
 import type { RelayedState } from "../../shares/drivers/relay-contract.ts";
 import type { ShareView } from "../../shares/engine/share-cycle.ts";
 import type { ShareConditionName } from "../../shares/policy/condition-rows.ts";
 import type { ShareCondition } from "../../shares/policy/decide.ts";
-import type { Explanation } from "../../shares/policy/explain.ts";
 import type { ShareObservation } from "../../shares/policy/share-observation.ts";
 import type { OpenFile } from "../../shares/prober/prober.ts";
 import type { RouteName, RouteSpec } from "../../shares/share-spec.ts";
@@ -41,7 +47,9 @@ export function shareStatus({
     tb_healthy_since: isoTimeOrNull(memory.tbHealthySince),
     ...(relayed === null ? {} : { relay: relayStatus(relayed) }),
     conditions: conditions.map(conditionStatus),
-    ...(explanation === null || observed === null ? {} : { explanation: explained(explanation, observed) }),
+    ...(explanation === null || observed === null
+      ? {}
+      : { explanation: explanationStatus(inWallTime(explanation, observed.wallMs - observed.atMs)) }),
   };
 }
 
@@ -54,16 +62,9 @@ function probeErrors(observed: ShareObservation | null): Pick<ShareStatus, "tb_e
   return { ...(tb === null ? {} : { tb_error: tb }), ...(fallback === null ? {} : { fb_error: fallback }) };
 }
 
-/** The two clocks drift, and a time that changes in each cycle would pass for news. */
-function wholeSeconds(ms: number): number {
-  return Math.round(ms / 1000) * 1000;
-}
-
-function explained({ rule, why, passedOver }: Explanation, { atMs, wallMs }: ShareObservation) {
-  const passed = passedOver.map(({ untilMs, ...one }) => ({
-    ...one,
-    until: untilMs === null ? null : isoTime(wholeSeconds(wallMs + untilMs - atMs)),
-  }));
+/** `untilMs` is wall ms. */
+export function explanationStatus({ rule, why, passedOver }: Explanation): ExplanationReport {
+  const passed = passedOver.map(({ untilMs, ...one }) => ({ ...one, until: isoTimeOrNull(untilMs) }));
   return { rule, why, passed_over: passed };
 }
 

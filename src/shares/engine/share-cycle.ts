@@ -1,4 +1,6 @@
 // The cycle of one share: observe, decide, take one step, and observe again until no step is left.
+
+import type { Explanation } from "../../reconcile/decision.ts";
 import type { NextRun } from "../../reconcile/reconcile-loop.ts";
 import { NO_BACKOFF, restoredHealth, UNKNOWN_HEALTH } from "../../reconcile/route-health.ts";
 import type { ShareMemory, StateStore } from "../../reconcile/state-store.ts";
@@ -8,7 +10,6 @@ import type { RelayedState } from "../drivers/relay-contract.ts";
 import type { StableLinks } from "../links/stable-links.ts";
 import type { MountClaims } from "../mounts/mount-claims.ts";
 import { type Decision, decide, type MountJudgement, type ShareCondition } from "../policy/decide.ts";
-import type { Explanation } from "../policy/explain.ts";
 import { networksOf } from "../policy/networks.ts";
 import {
   changedRoutes,

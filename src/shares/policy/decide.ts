@@ -1,5 +1,5 @@
 // The decision for one share: from configuration, observation and memory to one step, or none. Pure.
-import { earliest } from "../../reconcile/decision.ts";
+import { type Explanation, earliest } from "../../reconcile/decision.ts";
 import type { NextRun } from "../../reconcile/reconcile-loop.ts";
 import type { ShareMemory } from "../../reconcile/state-store.ts";
 import { lasting } from "../../runtime/conditions/conditions.ts";
@@ -25,7 +25,7 @@ import {
 } from "./decide-remount.ts";
 import { answerTo, finalOutcome } from "./decide-request.ts";
 import { answerUnmounted } from "./decide-unmounted.ts";
-import { type Explanation, explain } from "./explain.ts";
+import { explain } from "./explain.ts";
 import { type Facts, factsOf, learnFrom } from "./facts.ts";
 import { updateLastStep } from "./last-step.ts";
 import { loginConditions, updateLogin } from "./login.ts";

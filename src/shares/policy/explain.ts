@@ -1,18 +1,12 @@
 // Says which rule applies to a share now, which rules were passed over, and why.
 
+import type { Explanation } from "../../reconcile/decision.ts";
 import { managedBy } from "./condition-rows.ts";
 import type { Facts } from "./facts.ts";
 import { hostInUse } from "./hosts.ts";
 import { UNUSABLE } from "./mount-fact.ts";
 import type { OperationKind } from "./reconcile-state.ts";
-import type { PassedOver, Situation } from "./situation.ts";
-
-/** `rule` and `passedOver`, as people see them. */
-export interface Explanation {
-  readonly rule: string;
-  readonly why: string;
-  readonly passedOver: readonly PassedOver[];
-}
+import type { Situation } from "./situation.ts";
 
 const OPERATIONS: Readonly<Record<OperationKind, string>> = {
   mount: "mount",

@@ -1,5 +1,6 @@
 // A decision in the making: its input, and what has been concluded so far. Nothing changes a situation: each conclusion
 // returns a new one, so a question has no effect on the next.
+import type { PassedOver } from "../../reconcile/decision.ts";
 import type { NextRun } from "../../reconcile/reconcile-loop.ts";
 import type { ShareMemory } from "../../reconcile/state-store.ts";
 import type { ConditionDraft } from "./condition-rows.ts";
@@ -20,13 +21,6 @@ export type RuleName =
   | "move to the new address"
   | "let programs continue";
 
-/** A rule that takes no step now, and why. `untilMs`: when it is due, monotonic ms; null: not known. */
-export interface PassedOver {
-  readonly rule: RuleName;
-  readonly why: string;
-  readonly untilMs: number | null;
-}
-
 export interface Situation extends DecideInput {
   readonly step: Step | null;
   readonly outcome: RequestOutcome | null;
@@ -34,7 +28,7 @@ export interface Situation extends DecideInput {
   readonly stopPrograms: boolean;
   readonly transitions: readonly NewTransition[];
   readonly conditions: readonly ConditionDraft[];
-  readonly passedOver: readonly PassedOver[];
+  readonly passedOver: readonly PassedOver<RuleName>[];
   readonly nextRuns: readonly NextRun[];
 }
 

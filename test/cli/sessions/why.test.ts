@@ -67,7 +67,7 @@ test("F7 one command names the cause: fallback, a person, sleep, failure and mis
   await untilWhy("CORE", "return to Thunderbolt", /you asked for fallback; `mountaineer switch --to auto`/);
   await home.cli(["unmount", "--share", "MEDIA"]);
   await untilWhy("MEDIA", "stay unmounted", /`mountaineer mount` ends that/);
-  await untilWhy("archive", "wait", /MEDIA.* unmounted by hand/);
+  await untilWhy("archive", "hide its tools", /MEDIA.* unmounted by hand/);
 
   const human = await home.cli(["why", "CORE"]);
   assert.match(human.stdout, /^CORE \(share\) {2}mounted over Fallback.*\n {2}keep the mount: /);

@@ -1,4 +1,6 @@
 // What the rest of the gateway sees of the backend pool.
+
+import type { Explanation } from "../../../reconcile/decision.ts";
 import type { LastingCondition } from "../../../runtime/conditions/conditions.ts";
 import type { JsonObject, Reply } from "../../json-rpc.ts";
 import type { BackendCall, InitializeResult } from "../instance/backend-instance.ts";
@@ -50,6 +52,8 @@ export interface BackendView {
   readonly retryAtMs: number | null;
   readonly lastError: string | null;
   readonly conditions: readonly BackendCondition[];
+  /** Each `untilMs` is wall ms. */
+  readonly explanation: Explanation;
   /** Null: the backend has only one route. */
   readonly routes: RoutesView | null;
 }

@@ -1,9 +1,11 @@
 // The facts on which the decision for one backend depends, and the memory that it leaves for the next decision. Pure.
+import type { PassedOver } from "../../../reconcile/decision.ts";
 import type { NextRun } from "../../../reconcile/reconcile-loop.ts";
 import type { Backoff } from "../../../reconcile/route-health.ts";
 import type { InstanceObservation } from "../instance/backend-instance.ts";
 import type { TransportFailure } from "../transports/backend-transport.ts";
 import type { BackendPhase } from "./backend-pool-contract.ts";
+import type { BackendEvent, BackendStep, RuleName } from "./backend-step.ts";
 import type { SignInNotice } from "./condition-rows.ts";
 import type { Draining, DrainReason, InstanceRef } from "./draining.ts";
 import type { Needs } from "./required-data.ts";
@@ -14,7 +16,6 @@ import {
   NEW_ROUTES,
   NO_RETRIES,
   type RetryState,
-  type RouteChange,
   type RouteMemory,
   type RouteSpec,
   type RoutesMemory,
@@ -144,36 +145,6 @@ export const NEW_BACKEND: BackendMemory = {
   routes: NEW_ROUTES,
 };
 
-export type BackendEvent =
-  | { readonly kind: "ended"; readonly reason: string; readonly retryInMs: number | null }
-  | { readonly kind: "promoted"; readonly id: number }
-  /** This instance drains, because another one serves. */
-  | { readonly kind: "replaced"; readonly id: number }
-  | { readonly kind: "change_failed"; readonly reason: string }
-  | {
-      readonly kind: RouteChange;
-      readonly from: string;
-      readonly to: string;
-      readonly reason: string;
-    }
-  /** A better route is ready, but the switch has to wait. */
-  | { readonly kind: "route_ready"; readonly route: string; readonly reason: string }
-  | { readonly kind: "route_ready_cleared"; readonly route: string; readonly reason: string }
-  /** A person asked to switch the route. */
-  | { readonly kind: "asked_done"; readonly route: string; readonly changed: boolean }
-  | { readonly kind: "asked_failed"; readonly route: string; readonly reason: string };
-
-export type BackendStep =
-  | { readonly kind: "start"; readonly id: number; readonly key: string }
-  /** `drained` is null if the instance never served, or exited unasked. */
-  | {
-      readonly kind: "close";
-      readonly id: number;
-      readonly drained: Pick<Draining, "why" | "sinceMs"> | null;
-    }
-  | { readonly kind: "check"; readonly id: number }
-  | { readonly kind: "refresh"; readonly id: number };
-
 /**
  * One decision in the making: its input, and what has been concluded so far. Nothing changes a situation: each
  * conclusion returns a new one, so a question has no effect on the next.
@@ -186,10 +157,11 @@ export class BackendSituation {
   readonly step: BackendStep | null;
   readonly events: readonly BackendEvent[];
   readonly nextRuns: readonly NextRun[];
+  readonly passedOver: readonly PassedOver<RuleName>[];
 
   constructor(
     input: Pick<BackendSituation, "spec" | "observed" | "now" | "memory"> &
-      Partial<Pick<BackendSituation, "step" | "events" | "nextRuns">>,
+      Partial<Pick<BackendSituation, "step" | "events" | "nextRuns" | "passedOver">>,
   ) {
     this.spec = input.spec;
     this.observed = input.observed;
@@ -198,6 +170,7 @@ export class BackendSituation {
     this.step = input.step ?? null;
     this.events = input.events ?? [];
     this.nextRuns = input.nextRuns ?? [];
+    this.passedOver = input.passedOver ?? [];
   }
 
   isCurrent({ key, epoch }: InstanceRef): boolean {
@@ -319,5 +292,8 @@ export class BackendSituation {
 
   runAt(atMs: number, reason: NextRun["reason"]): BackendSituation {
     return new BackendSituation({ ...this, nextRuns: [...this.nextRuns, { atMs, reason }] });
+  }
+  passOver(rule: RuleName, why: string, untilMs: number | null = null): BackendSituation {
+    return new BackendSituation({ ...this, passedOver: [...this.passedOver, { rule, why, untilMs }] });
   }
 }

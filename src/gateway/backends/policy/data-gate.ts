@@ -15,6 +15,12 @@ export type Gate =
       readonly share: string;
     };
 
+export const ABSENCE_RULES = {
+  hide: "hide its tools",
+  stop: "stop without its data",
+  error: "refuse calls",
+} as const;
+
 const OPEN: Gate = { kind: "open" };
 
 /** True if the backend's local programs have to end so that their share can be remounted. */
@@ -55,6 +61,9 @@ export function updateNeeds(before: BackendSituation): BackendSituation {
   const waitReason = memory.serving === null ? memory.waitReason : "replacement";
   const next = mustStopForRemount(spec) ? endAll(before, "data_moves", waitReason) : before;
   const untilMs = spec.needs && waitsUntilMs(spec.needs);
-  if (gate.kind === "wait" && untilMs !== null) return next.runAt(untilMs, "window_end");
+  if (gate.kind === "wait" && untilMs !== null && spec.needs !== null && spec.needs.data.kind !== "there") {
+    const rule = ABSENCE_RULES[spec.needs.whenUnavailable];
+    return next.runAt(untilMs, "window_end").passOver(rule, unavailableText(spec.needs.data), untilMs);
+  }
   return gate.kind === "refuse" && gate.mode === "stop" ? endAll(next, "data_away", null) : next;
 }

@@ -1,5 +1,6 @@
 // Decides which of several routes a backend should use: the one that a person asks for, or a better one that is back. Pure.
 import { stableFrom } from "../../../reconcile/route-health.ts";
+import { shellCommand } from "../../../runtime/text/plain-text.ts";
 import type { BackendSituation, Serving } from "./backend-situation.ts";
 import {
   ATTEMPT_CHECK_MS,
@@ -10,13 +11,14 @@ import {
   isReady,
   switchTo,
 } from "./decide-route.ts";
-import { isMissing, unavailabilityOf, unavailableText } from "./required-data.ts";
-import type { DueStart } from "./retries.ts";
+import { unavailabilityOf, unavailableText } from "./required-data.ts";
 import type { RouteChange, RouteSpec } from "./route-memory.ts";
+import type { Rule, Wait } from "./rule.ts";
 
 /** Greatest age of an idle instance's last answer at the end of its stability window, ms. */
 const FRESH_MS = 1_000;
 const IN_FLIGHT = "calls are in flight";
+const BETTER = "use a better route";
 const OVERRIDDEN = "a person has overridden its route";
 
 interface Reason {
@@ -72,11 +74,18 @@ function updateRecovery(before: BackendSituation): Changed {
   const stays = (next: BackendSituation): Changed => ({ next, why: null });
   const { routes } = before.memory;
   const serving = before.healthyServing;
-  if (serving === null || routes.override !== null)
-    return stays(clearPending(before, routes.override === null ? "another route failed" : OVERRIDDEN));
+  if (routes.override !== null)
+    return stays(clearPending(before, OVERRIDDEN).passOver(BETTER, overrideText(before, routes.override)));
+  if (serving === null) return stays(clearPending(before, "another route failed"));
   const better = betterRoutes(before, serving);
-  const { stable, endsAtMs } = firstStable(before, better);
-  const planned = endsAtMs.reduce((next, atMs) => next.runAt(atMs, "window_end"), before);
+  const { stable, unstable } = firstStable(before, better);
+  const planned = unstable.reduce(
+    (next, { name, endMs }) =>
+      next
+        .runAt(endMs, "window_end")
+        .passOver(BETTER, `${name} has to answer for ${stableMs(before) / 1000} s first`, endMs),
+    before,
+  );
   if (stable === null) {
     const isBetter = better.some(({ name }) => name === routes.pending?.route);
     return stays(isBetter ? planned : clearPending(planned, "it is in use"));
@@ -85,7 +94,11 @@ function updateRecovery(before: BackendSituation): Changed {
   const ready = isOther ? clearPending(planned, "a better one is ready") : planned;
   const wait = waitBefore(ready, serving);
   if (wait !== null) {
-    const deferred = defer(ready, stable, wait.reason);
+    const deferred = defer(ready, stable, wait.reason).passOver(
+      BETTER,
+      `${stable}: ${wait.reason}`,
+      wait.untilMs,
+    );
     return stays(wait.untilMs === null ? deferred : deferred.runAt(wait.untilMs, "drain"));
   }
   const returned = ready.rememberRoutes({ pending: null });
@@ -93,22 +106,26 @@ function updateRecovery(before: BackendSituation): Changed {
   return { next: switchTo(returned, stable) ?? returned, why: { change: "recovered", reason } };
 }
 
+function overrideText({ spec: { name } }: BackendSituation, route: string): string {
+  return `you asked for ${route}; \`${shellCommand`mountaineer switch --backend ${name} --to auto`}\` ends that`;
+}
+
 function stableMs({ spec }: BackendSituation): number {
   return spec.routes.failback.stableMs;
 }
 
-/** The first route whose stability window is over; null: none is. `endsAtMs`: when the windows of those before it end. */
+/** The first route whose stability window is over; null: none is. `unstable`: those before it, whose windows still run. */
 function firstStable(situation: BackendSituation, routes: readonly RouteSpec[]) {
-  const endsAtMs: number[] = [];
+  const unstable: { readonly name: string; readonly endMs: number }[] = [];
   for (const { name } of routes) {
     const { attempt, health } = situation.route(name);
     const endMs = stableFrom(health, stableMs(situation));
     if (attempt === null || endMs === null || !isReady(situation, attempt)) continue;
-    if (situation.now.monotonicMs < endMs) endsAtMs.push(endMs);
+    if (situation.now.monotonicMs < endMs) unstable.push({ name, endMs });
     // If the newest answer is too old, `checkAttempts` asks for another one.
-    else if (attempt.signMs !== null && attempt.signMs >= endMs - FRESH_MS) return { stable: name, endsAtMs };
+    else if (attempt.signMs !== null && attempt.signMs >= endMs - FRESH_MS) return { stable: name, unstable };
   }
-  return { stable: null, endsAtMs };
+  return { stable: null, unstable };
 }
 
 /**
@@ -157,37 +174,27 @@ function lossOf(situation: BackendSituation, name: string): Reason {
     : { change: "switched", reason: "the configuration no longer has it" };
 }
 
-/** A start over a better route, or over the one that a person asks for. */
-export function probeStart(situation: BackendSituation): DueStart {
-  const { spec, now, requested } = situation;
-  const retriesAtMs: number[] = [];
-  if (spec.wanted.kind !== "connection" || isMissing(spec)) return { route: null, retriesAtMs };
-  for (const route of situation.routeList) {
-    const { attempt, tries } = situation.route(route.name);
-    if (route.key === null || attempt !== null || !isProbed(situation, route)) continue;
-    if (requested === route.name || now.monotonicMs >= tries.notBeforeMs) return { route, retriesAtMs };
-    retriesAtMs.push(tries.notBeforeMs);
-  }
-  return { route: null, retriesAtMs };
-}
-
 /** Checks an attempt that is ready and does not serve, if that is due. */
-export function checkAttempts(before: BackendSituation): BackendSituation {
-  const { now } = before;
-  let next = before;
-  for (const { name } of before.routeList) {
-    const { attempt, health } = before.route(name);
-    if (attempt === null || before.observedOf(attempt.id)?.state.kind !== "ready") continue;
-    const lastMs = Math.max(attempt.signMs ?? 0, attempt.checkedAtMs ?? 0);
-    const endMs = stableFrom(health, stableMs(before));
-    const usualMs = lastMs + ATTEMPT_CHECK_MS;
-    // At the end of the stability window a fresh answer is needed.
-    const dueMs = endMs !== null && lastMs < endMs - FRESH_MS ? Math.min(endMs, usualMs) : usualMs;
-    if (now.monotonicMs >= dueMs)
-      return next
-        .rememberRoute(name, { attempt: { ...attempt, checkedAtMs: now.monotonicMs } })
-        .take({ kind: "check", id: attempt.id });
-    next = next.runAt(dueMs, "check");
-  }
-  return next;
-}
+export const checkAttempts: Rule = {
+  name: "use a better route",
+  answer(situation) {
+    const { now } = situation;
+    const waits: Wait[] = [];
+    for (const { name } of situation.routeList) {
+      const { attempt, health } = situation.route(name);
+      if (attempt === null || situation.observedOf(attempt.id)?.state.kind !== "ready") continue;
+      const lastMs = Math.max(attempt.signMs ?? 0, attempt.checkedAtMs ?? 0);
+      const endMs = stableFrom(health, stableMs(situation));
+      const usualMs = lastMs + ATTEMPT_CHECK_MS;
+      // At the end of the stability window a fresh answer is needed.
+      const dueMs = endMs !== null && lastMs < endMs - FRESH_MS ? Math.min(endMs, usualMs) : usualMs;
+      if (now.monotonicMs >= dueMs) {
+        const checked = { attempt: { ...attempt, checkedAtMs: now.monotonicMs } };
+        const { routes } = situation.rememberRoute(name, checked).memory;
+        return { waits, learned: { routes }, step: { kind: "check", id: attempt.id } };
+      }
+      waits.push({ atMs: dueMs, reason: "check" });
+    }
+    return { waits };
+  },
+};

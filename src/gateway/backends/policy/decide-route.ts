@@ -6,6 +6,7 @@ import type { BackendSituation, Serving } from "./backend-situation.ts";
 import type { DrainReason, InstanceRef } from "./draining.ts";
 import { failedTry, recordFailure } from "./retries.ts";
 import type { Attempt, RouteSpec } from "./route-memory.ts";
+import type { Answer } from "./rule.ts";
 
 /** Missed checks after which a replacement is started, and an idle instance is given up. */
 export const DISTRUST_CHECKS = 3;
@@ -141,12 +142,13 @@ export function whyReplaced(situation: BackendSituation, { key, epoch, isUnhealt
   return isUnhealthy ? "not_answering" : "route";
 }
 
-/** Starts an instance over this route. */
-export function startOver(before: BackendSituation, { name, key }: RouteSpec): BackendSituation {
-  if (key === null) return before;
-  const { observed, spec } = before;
+/** The answer of a rule that starts an instance over this route. */
+export function startOver(situation: BackendSituation, { name, key }: RouteSpec): Answer | null {
+  if (key === null) return null;
+  const { observed, spec } = situation;
   const attempt: Attempt = { id: observed.nextId, key, epoch: spec.epoch, checkedAtMs: null, signMs: null };
-  return before.rememberRoute(name, { attempt }).take({ kind: "start", id: attempt.id, key });
+  const { routes } = situation.rememberRoute(name, { attempt }).memory;
+  return { learned: { routes }, step: { kind: "start", id: attempt.id, key } };
 }
 
 function clearPendingOf(situation: BackendSituation, route: string, reason: string): BackendSituation {

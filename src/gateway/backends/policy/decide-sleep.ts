@@ -59,7 +59,10 @@ function updateIdle(situation: BackendSituation, serving: Serving): BackendSitua
   if (stopMs === null || !isWell) return situation;
   const sinceMs = (observed.use.isNeeded ? null : observed.use.idleSinceMs) ?? now.monotonicMs;
   const dueMs = sinceMs + stopMs;
-  if (now.monotonicMs < dueMs) return situation.runAt(dueMs, "idle");
+  if (now.monotonicMs < dueMs) {
+    const why = observed.use.isNeeded ? "a client needs it" : "it may be needed again soon";
+    return situation.runAt(dueMs, "idle").passOver("sleep", why, observed.use.isNeeded ? null : dueMs);
+  }
   return situation
     .drainServing("idle")
     .dropAttempts()

@@ -8,14 +8,6 @@ import { lastRetries, type RetryState, type RouteSpec } from "./route-memory.ts"
 /** Consecutive failures after which it retries once per `BACKOFF_LIMIT_MS`. */
 export const CIRCUIT_FAILURES = 5;
 
-/** Whether an instance is to be started now, and when else to ask again. */
-export interface DueStart {
-  /** null: no start is due. */
-  readonly route: RouteSpec | null;
-  /** Monotonic ms. */
-  readonly retriesAtMs: readonly number[];
-}
-
 /**
  * Waits half to one and a half times the usual wait, so that backends that failed together are not tried at the same
  * time.

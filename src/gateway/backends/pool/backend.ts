@@ -1,6 +1,7 @@
 // One backend with the reconcile loops of its owners, and how a call reaches the instance that serves it.
 import { isDeepStrictEqual } from "node:util";
 import type { ServedBackend } from "../../../config/snapshot.ts";
+import { inWallTime } from "../../../reconcile/decision.ts";
 import type { CallSignal } from "../../call-signal.ts";
 import type { CatalogSource } from "../../catalog/catalog.ts";
 import type { ClientHandle } from "../../client-handle.ts";
@@ -317,6 +318,7 @@ export class Backend {
       retryAtMs: retryAtMs === null ? null : now.wallMs + retryAtMs - now.monotonicMs,
       lastError: memory.lastError ?? this.#clients.observed.down?.failure.message ?? null,
       conditions: decision.conditions,
+      explanation: inWallTime(decision.explanation, now.wallMs - now.monotonicMs),
       routes: routesView(this.#state, memory),
     };
   }

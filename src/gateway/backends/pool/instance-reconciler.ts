@@ -6,12 +6,8 @@ import type { TriggerReason } from "../../../reconcile/trigger.ts";
 import { errorText } from "../../../runtime/errors.ts";
 import type { ClientHandle } from "../../client-handle.ts";
 import { BACKEND_UNAVAILABLE, type Reply } from "../../json-rpc.ts";
-import type {
-  BackendMemory,
-  BackendSpec,
-  BackendStep,
-  ClientsObservation,
-} from "../policy/backend-situation.ts";
+import type { BackendMemory, BackendSpec, ClientsObservation } from "../policy/backend-situation.ts";
+import type { BackendStep } from "../policy/backend-step.ts";
 import { type BackendDecision, decideBackend, UNDECIDED } from "../policy/decide-backend.ts";
 import { drainMessage } from "../policy/draining.ts";
 import type { UsageObservation } from "../policy/sleep.ts";

@@ -5,13 +5,13 @@ import type { GatewayTransition } from "../../gateway-transitions.ts";
 import type { BackendInstance } from "../instance/start-backend-instance.ts";
 import type { BackendPhase } from "../policy/backend-pool-contract.ts";
 import {
-  type BackendEvent,
   type BackendMemory,
   type BackendSpec,
   type ClientsObservation,
   NEW_BACKEND,
   type Now,
 } from "../policy/backend-situation.ts";
+import type { BackendEvent } from "../policy/backend-step.ts";
 import type { BackendState, SwitchOutcome } from "./backend-state.ts";
 import type { ClientInstances } from "./client-instances.ts";
 import type { InstanceReconciler, ReconcilerOwner } from "./instance-reconciler.ts";

@@ -7,12 +7,9 @@ import { dataGate, updateNeeds } from "../../../../src/gateway/backends/policy/d
 import {
   type BackendDecision,
   decideBackend,
+  STEP_RULES,
 } from "../../../../src/gateway/backends/policy/decide-backend.ts";
-import {
-  checkAttempts,
-  probeStart,
-  updatePreference,
-} from "../../../../src/gateway/backends/policy/decide-preference.ts";
+import { updatePreference } from "../../../../src/gateway/backends/policy/decide-preference.ts";
 import { updateAttempts } from "../../../../src/gateway/backends/policy/decide-route.ts";
 import { isSuspect, updateServing } from "../../../../src/gateway/backends/policy/decide-serving.ts";
 import { updateSleep } from "../../../../src/gateway/backends/policy/decide-sleep.ts";
@@ -21,8 +18,9 @@ import { fc, happening, runsOf } from "../../../support/properties.ts";
 import { RouteWorld } from "./backend-world.ts";
 
 const QUESTIONS: readonly ((situation: BackendSituation) => unknown)[] = [
-  ...[dataGate, isSuspect, nextRoute, nextTries, probeStart, checkAttempts],
+  ...[dataGate, isSuspect, nextRoute, nextTries],
   ...[updateServing, updateAttempts, updateSleep, updatePreference, updateNeeds],
+  ...STEP_RULES.map(({ answer }) => answer),
   ({ healthyServing, requested, attempt }) => [healthyServing, requested, attempt],
   ({ spec, observed, memory, now }) => decideBackend(spec, observed, memory, now),
 ];

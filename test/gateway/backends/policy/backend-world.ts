@@ -4,13 +4,12 @@
 import assert from "node:assert/strict";
 import type { InstanceObservation } from "../../../../src/gateway/backends/instance/backend-instance.ts";
 import {
-  type BackendEvent,
   type BackendMemory,
   type BackendSpec,
-  type BackendStep,
   NEW_BACKEND,
   NO_CLIENTS,
 } from "../../../../src/gateway/backends/policy/backend-situation.ts";
+import type { BackendEvent, BackendStep } from "../../../../src/gateway/backends/policy/backend-step.ts";
 import type { Gate } from "../../../../src/gateway/backends/policy/data-gate.ts";
 import {
   type BackendDecision,
