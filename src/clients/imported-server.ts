@@ -89,6 +89,7 @@ export function importedServer(
     ...[...reading.unset].map((variable) => `the variable ${variable} is not set here`),
     ...DECISIVE.filter((key) => isGiven(unknown[key])).map((key) => `its ${key} is not understood`),
   ];
+  remarks.push(...writtenOut(texts));
   const isEnabled = server.enabled && problem === null;
   if (command === null && !hasToken && server.signIn.id !== null)
     remarks.push("its client id must allow the address http://127.0.0.1/callback");
@@ -103,6 +104,20 @@ export function importedServer(
     remarks,
     problem,
   };
+}
+
+/** A line for each value that is called a secret, but is too short or plain to be taken for one. */
+function writtenOut(texts: ConfigTable): readonly string[] {
+  const values = Object.entries({ ...objectOf(texts["env"]), ...objectOf(texts["headers"]) });
+  return values.flatMap(([key, value]) =>
+    isSecretName(key) &&
+    typeof value === "string" &&
+    value !== "" &&
+    value !== HIDDEN &&
+    !/\$[{(]|^secret:/.test(value)
+      ? [`its ${key} stays written out in the file, as it does not look like a secret`]
+      : [],
+  );
 }
 
 /** All secrets written out in an entry. The caller must not show them. */
@@ -167,6 +182,8 @@ class ServerReading {
     const folder = givenCwd === null || isOfWindows ? null : this.#plain(givenCwd, false);
     const start = folder ?? (needsFolder(program, [...plainArgs, ...pathsIn(env)], startsThere) ? "." : null);
     const cwd = project === null || start === null ? folder : resolve(project, start);
+    if (cwd !== null && /^[^/~$]/.test(cwd))
+      this.problems.push(`its cwd ${cwd} is relative, and the file does not say to which folder`);
     const isRelative = /^[^/~]+\//.test(program) && !WINDOWS_PATH.test(program);
     const command = isRelative && cwd !== null ? resolve(cwd, program) : program;
     const secrets = secretsIn({ type: "stdio", command, args: [], env: {}, cwd: "/" });
@@ -184,6 +201,9 @@ class ServerReading {
 
   address(given: string): ConfigTable {
     const url = this.#plain(given, true);
+    const scheme = /^(?!https?:)([a-z][a-z\d+.-]*:\/\/)/i.exec(url)?.[1];
+    if (scheme !== undefined)
+      this.problems.unshift(`its address begins with ${scheme}; servers are reached by http:// or https://`);
     if (!/^https?:\/\/[^/?#]*\$\{|^\$\{/i.test(url))
       return { url: this.#moved(url, shownUrl(url, "log"), "url") };
     this.problems.unshift(`its address is ${given}`);

@@ -110,6 +110,9 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   "mountaineer import claude": { elsewhere: "test/cli/clients/client-commands.test.ts" },
   "mountaineer import": { elsewhere: "test/cli/clients/client-commands.test.ts" },
   "mountaineer import ./mcp.json --yes": { elsewhere: "test/clients/connect.test.ts" },
+  "mountaineer import ./mcp.json --only files --dry-run": {
+    elsewhere: "test/cli/clients/client-commands.test.ts",
+  },
   "mountaineer connect claude": { elsewhere: "test/cli/clients/client-commands.test.ts" },
   "mountaineer connect claude --undo": { elsewhere: "test/cli/clients/client-commands.test.ts" },
   "mountaineer connect cursor --print": alone(/"mcpServers"[\s\S]*"mountaineer"/),

@@ -1,5 +1,6 @@
 // `import`: copies MCP servers from the files of other programs. Shows the change, asks, and saves it.
 import { resolve } from "node:path";
+import type { EditReport } from "../../api/contract/config.ts";
 import type { BackendStatus } from "../../api/contract/contract.ts";
 import { keepWhile } from "../../api/setup/home-secrets.ts";
 import { withBackends } from "../../clients/backend-block.ts";
@@ -45,6 +46,8 @@ interface ImportOptions {
   readonly yes: boolean;
   /** Also the servers that a client's own file keeps for other folders than this one. */
   readonly projects: boolean;
+  /** The names of the servers to import; empty: all. */
+  readonly only: readonly string[];
   /** Only shows what it would do. */
   readonly dryRun: boolean;
   /** How long to wait for the imported servers, ms; 0: not at all. */
@@ -83,13 +86,16 @@ export async function importServers(context: CommandContext, options: ImportOpti
   // A client's file in the working folder may come from a cloned repository, so --yes must not accept its programs.
   const leavesOut = sources.length === 0 && options.yes;
   const omitted = found.filter(({ isOfFolder }) => leavesOut && isOfFolder).map(({ path }) => path);
-  const files = found.filter(({ path }) => !omitted.includes(path));
+  const files = chosenServers(
+    found.filter(({ path }) => !omitted.includes(path)),
+    options.only,
+  );
   for (const path of omitted)
     context.notify(
       `${path} came with this folder and is left out: ${shellCommand`mountaineer import ${path}`}`,
     );
   const draft = { ...(await viewConfig(context, (view) => draftOf(view, files))), omitted };
-  if (draft.added.length === 0) return showImport(context, options, draft, false);
+  if (draft.added.length === 0) return showImport(context, options, draft, null);
   if (!context.json) {
     const names = { before: draft.path, after: `${draft.path} with what is imported` };
     context.print(renderDiff(diffText(draft.before, draft.after, names), context.stdoutStyle));
@@ -99,7 +105,7 @@ export async function importServers(context: CommandContext, options: ImportOpti
       context.notify(`${path} came with this folder: check which programs it would start`);
   }
   if (!context.json) showSummary(context, draft);
-  if (options.dryRun) return context.json ? showImport(context, options, draft, false) : 0;
+  if (options.dryRun) return context.json ? showImport(context, options, draft, null) : 0;
   if (
     !options.yes &&
     (context.json ||
@@ -108,7 +114,7 @@ export async function importServers(context: CommandContext, options: ImportOpti
         `Import ${draft.added.length === 1 ? "it" : `these ${draft.added.length}`}?`,
       )))
   ) {
-    if (context.json) showImport(context, options, draft, false);
+    if (context.json) showImport(context, options, draft, null);
     return FAILED_EXIT;
   }
   let started: readonly (BackendStatus | null)[] = [];
@@ -132,13 +138,25 @@ export async function importServers(context: CommandContext, options: ImportOpti
   });
   await writeNamedSchema(draft.path, draft.after);
   notifyUnlessApplied(context, report);
-  const exit = showImport(context, options, draft, true);
+  const exit = showImport(context, options, draft, report);
   const serving = started.filter((backend) => backend?.enabled === true);
   if (!context.json)
     showText(context, (paint) =>
       serving.flatMap((backend) => (backend === null ? [] : outcomeLines(backend, paint))),
     );
   return exit;
+}
+
+/** The files, with only the servers of these names. Throws `usage` for a name that none of them has. */
+function chosenServers(files: readonly FoundFile[], only: readonly string[]): readonly FoundFile[] {
+  if (only.length === 0) return files;
+  const names = files.flatMap(({ servers }) => servers.map(({ name }) => name));
+  const unknown = only.find((name) => !names.includes(name));
+  if (unknown !== undefined)
+    throw new MountaineerError("usage", `no server ${printable(unknown)} is in these files`, {
+      hint: `they have ${names.map(printable).join(", ") || "none"}`,
+    });
+  return files.map((file) => ({ ...file, servers: file.servers.filter(({ name }) => only.includes(name)) }));
 }
 
 function sourceOf(arg: string): ClientName | { readonly path: string } {
@@ -230,7 +248,7 @@ function nextStep([first, ...more]: readonly string[]): string {
   const name = CLIENT_NAMES.find((one) => one === first && CLIENTS[one].isConnected);
   return name !== undefined && more.length === 0
     ? `${shellCommand`mountaineer connect ${name}`} makes ${CLIENTS[name].title} use them from here`
-    : "mountaineer connect NAME makes a client use them from here";
+    : "mountaineer connect CLIENT makes that program use them from here";
 }
 
 /** What a yes would do, in one line, below the servers that it would not import. */
@@ -261,12 +279,17 @@ function showProjects(context: Terminal, files: readonly FoundFile[]): void {
   context.notify(`${whose}: ${folders} (run import there, or with --projects)`);
 }
 
-function showImport(context: Terminal, options: ImportOptions, draft: Draft, changed: boolean): number {
+function showImport(
+  context: Terminal,
+  options: ImportOptions,
+  draft: Draft,
+  saved: EditReport | null,
+): number {
   const { path, omitted, files, added, present, unsure, refused } = draft;
   if (context.json) {
     const report = {
       path,
-      changed,
+      changed: saved !== null,
       read: files.map((file) => file.path),
       imported: added.map(({ name, title, table, problem, wanted, secrets, unusedSettings, remarks }) => ({
         name,
@@ -333,6 +356,7 @@ function showImport(context: Terminal, options: ImportOptions, draft: Draft, cha
         "  a tool whose name another server already has is listed as SERVER_tool, and keeps that name: mountaineer tools list\n",
       ),
     );
-  context.print(paint.dim(`  next: ${nextStep(options.sources)}\n`));
+  const start = saved?.reload === null ? "mountaineer up serves them, then " : "";
+  context.print(paint.dim(`  next: ${start}${nextStep(options.sources)}\n`));
   return 0;
 }

@@ -54,12 +54,13 @@ export const importCommand = command("import", {
   description:
     `Reads ${titlesOf(CLIENT_NAMES)}, or any file in one of their formats; without a name, all that exist here. Shows ` +
     "what it would add, and asks; with a running daemon it returns when each server is ready or has failed. " +
-    "Plain-text secrets are stored as secrets, and the file gets references to them. The servers of a project's file " +
+    "Values that look like secrets are stored as secrets, and the file gets references to them; others are named. The servers of a project's file " +
     "start in its folder. The other program's file is not changed.",
   examples: {
     "mountaineer import claude": "import from Claude Desktop",
     "mountaineer import": "import from every client on this machine",
     "mountaineer import ./mcp.json --yes": "from a file, without a question",
+    "mountaineer import ./mcp.json --only files --dry-run": "show what one server of a file would become",
   },
   exits: {
     0: "they are imported, or there is nothing new",
@@ -72,6 +73,7 @@ export const importCommand = command("import", {
       choices: CLIENT_NAMES,
       isOpen: true,
     },
+    "--only <name>": { about: "import only this server; repeatable", isList: true },
     "--dry-run": "only show what it would do",
     "--projects": "also the servers that a client keeps for other folders",
     "-y, --yes": "do not ask",

@@ -351,6 +351,33 @@ test("F1 import says before its question what would run and what it refuses; --d
   await assert.rejects(config(), { code: "ENOENT" });
 });
 
+test("F1 import says why it refuses a server, and takes only those that --only names", async (t) => {
+  const { run, config, env } = await setUp(t, {});
+  const file = join(env.HOME, "team.json");
+  const servers = {
+    socket: { url: "wss://example.invalid/mcp" },
+    local: { url: "unix:///run/mcp.sock" },
+    away: { ...light("a_"), cwd: "sub" },
+    good: { ...light("g_"), env: { API_KEY: "abc" } },
+    other: light("o_"),
+  };
+  await writeFile(file, JSON.stringify({ mcpServers: servers }));
+  const dry = await run("import", file, "--dry-run");
+  assert.match(dry.stdout, /socket {2}not imported: its address begins with wss:\/\//);
+  assert.match(dry.stdout, /local {2}not imported: its address begins with unix:\/\//);
+  assert.match(dry.stdout, /away {2}not imported: its cwd sub is relative/);
+  const unknown = await run("import", file, "--only", "nope");
+  assert.deepEqual(
+    [unknown.code, /they have socket, local, away, good, other/.test(unknown.stderr)],
+    [2, true],
+  );
+  const { stdout } = await run("import", file, "--only", "good", "--yes");
+  assert.match(stdout, /its API_KEY stays written out in the file/);
+  assert.match(stdout, /next: mountaineer up serves them, then mountaineer connect CLIENT/);
+  assert.match(await config(), /\[backends\.good\]/);
+  assert.doesNotMatch(await config(), /\[backends\.other\]/);
+});
+
 test("F1 an entry that starts Mountaineer itself is not imported", async (t) => {
   const { config, run } = await setUp(t, {
     launcher: { command: "/opt/mountaineer/bin/mountaineer", args: ["mcp"] },
