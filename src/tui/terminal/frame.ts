@@ -155,7 +155,7 @@ function createFrameKeys({ screens, shown, show, overlay, prompt, strip }: KeyPa
     else if (text === ":") overlay.openPalette();
     else if (text === "$") overlay.openShells();
     else {
-      const other = screens.find(({ key }) => key === text);
+      const other = screens.find(({ key }) => key === text) ?? firstOfViews(screens)[Number(text) - 1];
       if (other !== undefined) show(other);
       else strip?.onKey(text);
     }
@@ -308,7 +308,7 @@ export function headerLines(
   view: View,
 ): readonly Line[] {
   const { ellipsis } = view.symbols;
-  const firsts = screens.filter((one, at) => screens.findIndex((other) => other.view === one.view) === at);
+  const firsts = firstOfViews(screens);
   const tabs = tabSpans(firsts.map((one) => [one.key, one.view, one.view === shown.view]));
   const whole = [span("Mountaineer ", "strong"), ...tabs];
   const status = connectionSpans(connection, view);
@@ -321,6 +321,11 @@ export function headerLines(
     spread(left, right, view.width, ellipsis),
     ...(parts.length > 1 ? [cutLine(second, view.width, ellipsis)] : []),
   ];
+}
+
+/** The first screen of each view, in the order of the views. */
+function firstOfViews<One extends Tab>(screens: readonly One[]): readonly One[] {
+  return screens.filter((one, at) => screens.findIndex((other) => other.view === one.view) === at);
 }
 
 function tabSpans(tabs: readonly (readonly [key: string, title: string, isShown: boolean])[]): Line {
@@ -417,6 +422,7 @@ function scrolledBy(state: Extract<OverlayState, ScrollPosition>, key: Key): Ove
 }
 
 const EVERYWHERE: readonly KeyHelp[] = [
+  { keys: "1 to 5", does: "the views, in their order" },
   { keys: "?", does: "this help" },
   { keys: ":", does: "the palette: everything by its name" },
   { keys: "$", does: "which commands do the same in a shell" },

@@ -72,6 +72,17 @@ function typed(text: string): Key {
   return { kind: "character", text };
 }
 
+test("a number shows the view of that place, unless the shown screen takes it itself", () => {
+  const takes = script({ takes: "1" });
+  const { frame } = frameOf(screen("s", script()), screen("b", takes), screen("c", script()));
+  frame.press(typed("2"));
+  assert.equal(frame.shown.get().key, "b");
+  frame.press(typed("1"));
+  assert.deepEqual([frame.shown.get().key, takes.seen.at(-1)], ["b", "1"]);
+  frame.press(typed("3"));
+  assert.equal(frame.shown.get().key, "b", "there are two views");
+});
+
 test("a screen's key brings it up, unless the shown screen takes it itself", () => {
   const state = script();
   const other = script({ takes: "s" });
