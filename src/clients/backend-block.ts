@@ -14,7 +14,7 @@ function comments({ name, title, problem, wanted, unusedSettings }: PlannedBacke
   const lines = [
     `from ${title}`,
     ...(problem === null ? [] : [`disabled: ${problem}`]),
-    ...wanted.map((secret) => `to be kept first: ${shellCommand`mountaineer secret set ${secret}`}`),
+    ...wanted.map((secret) => `to be stored first: ${shellCommand`mountaineer secret set ${secret}`}`),
     ...(problem === null ? [] : [`then: ${shellCommand`mountaineer backends enable ${name}`}`]),
     ...unusedSettings.map((line) => `not used here: ${line}`),
   ];

@@ -149,7 +149,7 @@ export function createTextReader(
  */
 function withoutSecretReference(meaning: TextMeaning): TextMeaning {
   if (!isOnlyReference(meaning.text) || meaning.problem !== null || meaning.wanted.length > 0) return meaning;
-  return { ...meaning, text: HIDDEN, problem: "a text of it would mean a secret that is kept here" };
+  return { ...meaning, text: HIDDEN, problem: "a text of it would mean a secret that is stored here" };
 }
 
 function plainly(text: string): TextMeaning {

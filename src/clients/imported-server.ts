@@ -73,7 +73,8 @@ export function importedServer(
   const { command, url, settings } = server;
   const { envFile, ...others } = server.unknown;
   const unknown = options.variables ? others : server.unknown;
-  if (options.variables) remarks.push(`the variables of its envFile ${String(envFile)} are kept as secrets`);
+  if (options.variables)
+    remarks.push(`the variables of its envFile ${String(envFile)} are stored as secrets`);
   if (command === null && url === null) return null;
   if (isOtherScript(name)) remarks.push(`it is called ${name} there`);
   const reading = new ServerReading(backendName(name), options);

@@ -185,7 +185,7 @@ class Values {
     else if (isOnlyReference(text) && !(isOwn && template.length === 1)) {
       throw new MountaineerError(
         "registry_failed",
-        `what the registry says of ${printable(key)} would mean a secret that is kept here`,
+        `what the registry says of ${printable(key)} would mean a secret that is stored here`,
       );
     }
     return { text, isOwn };
@@ -222,7 +222,7 @@ class Values {
     const name = freeSecretName(`${this.#options.name}-${input}`, isTaken);
     this.#secrets.set(input, name);
     if (hasValue) this.givenSecrets.set(input, name);
-    else if (stored.has(name)) notify(`it is given a secret that is kept already: ${name}`);
+    else if (stored.has(name)) notify(`it is given a secret that is stored already: ${name}`);
     else notify(`it wants a secret: ${shellCommand`mountaineer secret set ${name}`}`);
     return `secret:${name}`;
   }

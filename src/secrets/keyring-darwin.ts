@@ -50,7 +50,7 @@ export function createKeychain({ home, clock }: KeyringOptions): Keyring {
       const result = await run(["-i"], limits, line);
       // In interactive mode, `security` exits with 0 even if a command failed, so the value is read back.
       if (result.exitCode !== 0 || (await get(name, limits)) !== value) {
-        throw failure(`${name} cannot be kept in the Keychain`, result);
+        throw failure(`${name} cannot be stored in the Keychain`, result);
       }
     },
     async remove(name, limits) {
@@ -82,7 +82,7 @@ function tooLong(name: string, value: string, lineBytes: number): MountaineerErr
   const space = bytes - Math.ceil((lineBytes - LINE_AT_MOST_BYTES) / 2);
   return new MountaineerError(
     "secret_unavailable",
-    `${name} cannot be kept in the Keychain: it has ${bytes} bytes, and this way takes ${space} at most`,
+    `${name} cannot be stored in the Keychain: it has ${bytes} bytes, and this way takes ${space} at most`,
     { hint: "keep it in a file: mountaineer secret set NAME --in file", retry: "never" },
   );
 }

@@ -44,7 +44,7 @@ export function createSecretService({ home, clock, environment }: KeyringOptions
     async set(name, value, limits) {
       const label = `Mountaineer: ${name}`;
       const result = await run(["store", `--label=${label}`, ...attributes(name)], limits, value);
-      if (result.exitCode !== 0) throw failure(`${name} cannot be kept in the Secret Service`, result);
+      if (result.exitCode !== 0) throw failure(`${name} cannot be stored in the Secret Service`, result);
     },
     async remove(name, limits) {
       const result = await run(["clear", ...attributes(name)], limits);

@@ -88,7 +88,7 @@ export function resolveReference(reference: SecretReference, values: SecretValue
 /** A sentence without a full stop. `missing`: as in `ResolvedSecret`. */
 export function oneMissingText(missing: string): string {
   return isStoredKey(missing)
-    ? `no secret ${missing.slice(STORED_PREFIX.length)} is kept, or it cannot be read`
+    ? `no secret ${missing.slice(STORED_PREFIX.length)} is stored, or it cannot be read`
     : `the variable ${missing} is not set`;
 }
 
@@ -96,7 +96,7 @@ export function oneMissingText(missing: string): string {
 export function missingText(missing: readonly string[]): string {
   const { variables, names } = partedKeys(missing);
   const ofVariables = variables.length > 0 && `not set in the environment: ${variables.join(", ")}`;
-  const ofNames = names.length > 0 && `not kept as a secret, or not readable: ${names.join(", ")}`;
+  const ofNames = names.length > 0 && `not stored as a secret, or not readable: ${names.join(", ")}`;
   return [ofVariables, ofNames].filter(Boolean).join("; ");
 }
 

@@ -48,7 +48,7 @@ export function openSecretStore(options: SecretStoreOptions) {
 
   const keyringOf = (record: SecretRecord): Keyring => {
     if (keyring !== null && keyring.kind === record.kept) return keyring;
-    throw unavailable(`it is kept in ${storageText(record.kept)}, which this machine does not have`);
+    throw unavailable(`it is stored in ${storageText(record.kept)}, which this machine does not have`);
   };
 
   const exclusively = <T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> => {
@@ -107,8 +107,8 @@ export function openSecretStore(options: SecretStoreOptions) {
       return record.kept === "file" ? record.value : keyringOf(record).get(name, limits);
     },
     /**
-     * Stores a value in the `wanted` place. null: where the secret is stored already, else where the home's secrets go:
-     * the keyring, if it could store when the first of them came. Resolves with the place once the value is durable.
+     * Stores a value in the `wanted` storage. null: where the secret is stored already, else where the home's secrets go:
+     * the keyring, if it could store when the first of them came. Resolves with the storage once the value is durable.
      */
     set: (
       name: string,
@@ -140,7 +140,7 @@ export function openSecretStore(options: SecretStoreOptions) {
           ...(isLong && chosen === "keyring" && { reason }),
         };
       }),
-    /** Removes a secret. Resolves with its former place; null if there was none. */
+    /** Removes a secret. Resolves with its former storage; null if there was none. */
     remove: (name: string, signal: AbortSignal): Promise<StoredSecret | null> =>
       exclusively(signal, async () => {
         const { secrets, choice } = await readSecrets(filePath);
@@ -247,8 +247,8 @@ export function parseSecretFile(content: string, path: string): SecretFile {
 }
 
 function secretFileText(file: SecretFile, choice: Choice | null): string {
-  const place = choice === null ? {} : { new_ones: choice };
-  return `${JSON.stringify({ version: VERSION, ...place, secrets: Object.fromEntries(file) }, null, 2)}\n`;
+  const chosen = choice === null ? {} : { new_ones: choice };
+  return `${JSON.stringify({ version: VERSION, ...chosen, secrets: Object.fromEntries(file) }, null, 2)}\n`;
 }
 
 function strange(path: string, why: string): MountaineerError {

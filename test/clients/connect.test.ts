@@ -194,7 +194,7 @@ describe("F1 taking over", () => {
     assert.doesNotMatch(written, /secret:github-token\b(?!-2)/);
     const [literal, fallback, github] = added;
     for (const one of [literal, fallback]) {
-      assert.match(one?.problem ?? "", /would mean a secret that is kept here/);
+      assert.match(one?.problem ?? "", /would mean a secret that is stored here/);
       assert.equal(one?.table["enabled"], false);
     }
     assert.deepEqual(github?.table["headers"], { A: "Bearer ${secret:github-token-2}" });

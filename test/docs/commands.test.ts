@@ -232,14 +232,14 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   },
   "mountaineer secret set nas": running(/the value is empty/, 2),
   "mountaineer secret set fleet": running(/the value is empty/, 2),
-  "mountaineer secret set token --in file < token.txt": running(/token is kept: secrets\.json/),
+  "mountaineer secret set token --in file < token.txt": running(/token is stored: secrets\.json/),
   "mountaineer secret list": running(/token {2}secrets\.json \(0600\) {2}not used/),
   "mountaineer secret list --json | jq -r '.secrets[] | select(.kept == null) | .name'": {
     on: "running",
     says: /^$/,
     needs: "jq",
   },
-  "mountaineer secret remove nas": running(/no secret nas is kept/, 2),
+  "mountaineer secret remove nas": running(/no secret nas is stored/, 2),
   "mountaineer doctor": alone(/neither host answers[\s\S]*\d errors?/, 1),
   "mountaineer doctor --json | jq -r '.findings[] | select(.severity == \"error\") | .code'": {
     on: "alone",

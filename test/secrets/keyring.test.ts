@@ -243,7 +243,7 @@ exit 0
 test("secrets are stored in a real Secret Service where one answers", async (t) => {
   const stdout = await inSession(t, SESSION, COMMAND);
   if (stdout === null) return;
-  assert.match(stdout, /nas is kept: Secret Service/);
+  assert.match(stdout, /nas is stored: Secret Service/);
   assert.match(stdout, /"kept": "secret-service"/);
   assert.match(stdout, /Wörd "one"/);
   assert.match(stdout, /● nas {2}Secret Service {2}not used/);

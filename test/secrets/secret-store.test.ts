@@ -394,8 +394,11 @@ test("a stored secret is found under its own key, and is not a variable of that 
 
 test("a missing value is reported by its kind, with the fix", () => {
   assert.equal(oneMissingText("A"), "the variable A is not set");
-  assert.match(oneMissingText("secret:nas"), /^no secret nas is kept/);
-  assert.match(missingText(["A", "secret:nas", "B"]), /^not set in the environment: A, B; not kept .*: nas$/);
+  assert.match(oneMissingText("secret:nas"), /^no secret nas is stored/);
+  assert.match(
+    missingText(["A", "secret:nas", "B"]),
+    /^not set in the environment: A, B; not stored .*: nas$/,
+  );
   assert.match(missingHint(["secret:nas"]), /^mountaineer secret set nas$/);
   assert.match(missingHint(["A", "secret:nas"]), /^Set A in the environment.* mountaineer secret set nas/);
 });

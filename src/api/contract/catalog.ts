@@ -68,10 +68,10 @@ export type CatalogPrompt = TypeOf<typeof catalogPromptShape>;
 const withheldShape = object({
   backend: text,
   kind: choice("tool", "resource", "template", "prompt", "skill", "instructions"),
-  /** The name or URI that clients would use; for entries that the filters withhold, the server's own. */
+  /** The name or URI that clients would use; for entries that the filters leave out, the server's own. */
   name: text,
   /**
-   * `filter`: the backend's filters withhold it; `approval`: it has changed since its approval; `collision`: another backend
+   * `filter`: the backend's filters leave it out; `approval`: it has changed since its approval; `collision`: another backend
    * has the name; `share`: a share that its backend requires is not mounted; `server`: its server is not ready; `off`: a
    * person switched the tool off.
    */

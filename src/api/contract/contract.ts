@@ -275,7 +275,7 @@ export const backendStatusShape = object({
   tools: number,
   resources: number,
   prompts: number,
-  /** Tools that the backend's filters withhold; absent: none. */
+  /** Tools that the backend's filters leave out; absent: none. */
   withheld_tools: optional(number),
   /** Absent for a backend with a single route. */
   routes: optional(backendRoutesShape),

@@ -98,7 +98,7 @@ export function backendFacts(backend: BackendStatus): readonly string[] {
   const { in_flight: inFlight, draining, instances, restarts, withheld_tools: withheld = 0 } = backend;
   return [
     publishedText(backend),
-    ...(withheld > 0 ? [`${pluralize(withheld, "tool")} withheld`] : []),
+    ...(withheld > 0 ? [`${pluralize(withheld, "tool")} filtered`] : []),
     ...(backend.group === null ? [] : [`group ${backend.group}`]),
     ...(inFlight > 0 ? [`${inFlight} in flight`] : []),
     ...(draining > 0 ? [`${draining} draining`] : []),

@@ -27,12 +27,12 @@ export function shareWhy(share: ShareStatus): Why {
 
 export function backendWhy(backend: BackendStatus): Why {
   const { name, conditions, explanation = { ...UNDECIDED, why: backend.reason ?? UNDECIDED.why } } = backend;
-  const passedOver = [...explanation.passed_over, ...withheldRules(backend)];
+  const passedOver = [...explanation.passed_over, ...filteredRules(backend)];
   const state = backendLabel(backend).text;
   return { name, kind: "server", state, conditions, ...explanation, passed_over: passedOver };
 }
 
-function withheldRules({ withheld_tools: withheld = 0 }: BackendStatus): ExplanationReport["passed_over"] {
+function filteredRules({ withheld_tools: withheld = 0 }: BackendStatus): ExplanationReport["passed_over"] {
   const rule = `publish ${pluralize(withheld, "more tool")}`;
-  return withheld === 0 ? [] : [{ rule, why: "its filters withhold them", until: null }];
+  return withheld === 0 ? [] : [{ rule, why: "its filters leave them out", until: null }];
 }

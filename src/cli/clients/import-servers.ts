@@ -222,7 +222,7 @@ async function draftOf(view: ConfigView, files: readonly FoundFile[]) {
     files,
     added: sound,
     present,
-    /** Names in `present` for which the client's file may have a newer secret than the kept one. */
+    /** Names in `present` for which the client's file may have a newer secret than the stored one. */
     unsure,
     /** Servers that cannot be backends here, and why. */
     refused,
@@ -321,7 +321,7 @@ function showImport(
       );
     for (const remark of remarks) context.print(paint.dim(`    ${printable(remark)}\n`));
     for (const secret of secrets.keys())
-      context.print(paint.dim(`    a secret of it is kept as secret:${secret}\n`));
+      context.print(paint.dim(`    a secret of it is stored as secret:${secret}\n`));
     for (const secret of wanted)
       context.print(
         paint.dim(`    it still wants a secret: ${shellCommand`mountaineer secret set ${secret}`}\n`),
@@ -341,7 +341,7 @@ function showImport(
   if (present.length > 0) context.notify(`there already: ${present.map(printable).join(", ")}`);
   if (unsure.length > 0)
     context.notify(
-      `their secrets stay as they are kept: ${unsure.map(printable).join(", ")}; for another value: mountaineer secret set NAME`,
+      `their secrets stay as they are stored: ${unsure.map(printable).join(", ")}; for another value: mountaineer secret set NAME`,
     );
   const bare = files.filter(
     ({ servers, empty, elsewhere }) => servers.length + empty.length + elsewhere.length === 0,

@@ -12,7 +12,7 @@ import { renderSecrets, storageName } from "../views/secret-view.ts";
 
 const APPLIED_WITHIN_MS = 20_000;
 
-const ON_REMOTE = { intent: "change", so: "so nothing is kept there" } as const;
+const ON_REMOTE = { intent: "change", so: "so nothing is stored there" } as const;
 
 const NAME_OPTION = {
   completes: "secrets",
@@ -42,11 +42,11 @@ const secretSetCommand = command("secret set", {
   async run(context, { name, in: storage }) {
     const { readSecretValue } = await import("../input/secret-question.ts");
     if (context.remote !== null && storage !== null)
-      throw new MountaineerError("usage", "with --url, that machine chooses where it is kept");
+      throw new MountaineerError("usage", "with --url, that machine chooses where it is stored");
     if (context.remote !== null)
       return showRemote(
         context,
-        "kept",
+        "stored",
         await callDaemon(context, ON_REMOTE, "setSecret", {
           name,
           value: await readSecretValue(name, context),
@@ -56,7 +56,7 @@ const secretSetCommand = command("secret set", {
     const value = await readSecretValue(name, context);
     const change = await store.set(name, value, storage, context.signal);
     showResult(context, change, (paint) => [
-      doneLine(paint, `${name} is kept: ${storageName(change.kept)}`),
+      doneLine(paint, `${name} is stored: ${storageName(change.kept)}`),
       ...(change.reason === undefined ? [] : [`  ${change.reason}\n`]),
     ]);
     if (!context.json) await applySecret(context, "the running daemon uses it now");
@@ -71,7 +71,7 @@ function showRemote(context: Terminal, done: string, change: OutputOf<"setSecret
 
 async function applySecret({ home, notify, signal }: CommandContext, applied: string): Promise<void> {
   const { connectToDaemon } = await import("../../api/client/client.ts");
-  // Ignores a failure: the secret is kept already, even if the daemon hangs or belongs to another user.
+  // Ignores a failure: the secret is stored already, even if the daemon hangs or belongs to another user.
   const daemon = await connectToDaemon(home).catch(() => null);
   if (daemon === null) return;
   const within = AbortSignal.any([signal, AbortSignal.timeout(APPLIED_WITHIN_MS)]);
@@ -131,7 +131,7 @@ export const SECRET_COMMANDS: GroupedCommands = {
       "The configuration names them as secret:NAME; their values are in the keyring or in a private file.",
     examples: {
       "mountaineer secret set nas": "keep one",
-      "mountaineer secret list": "see which are kept, and what uses them",
+      "mountaineer secret list": "see which are stored, and what uses them",
     },
   },
   commands: [secretSetCommand, secretListCommand, secretRemoveCommand],

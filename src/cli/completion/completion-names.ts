@@ -156,8 +156,8 @@ async function secretNames(
   ]);
   const missing = storedNamesIn(JSON.stringify(text)).filter((name) => !stored.includes(name));
   return [
-    ...stored.map((value) => ({ value, description: "kept" })),
-    ...[...new Set(missing)].map((value) => ({ value, description: "not kept yet" })),
+    ...stored.map((value) => ({ value, description: "stored" })),
+    ...[...new Set(missing)].map((value) => ({ value, description: "not stored yet" })),
   ];
 }
 

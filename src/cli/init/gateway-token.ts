@@ -7,7 +7,7 @@ import { openSecrets } from "../in-process/open.ts";
 import type { Signals, Target, Terminal } from "../input/command.ts";
 
 /**
- * Makes and keeps a token, and resolves with its value. If a token is kept already, keeps that one and
+ * Makes and keeps a token, and resolves with its value. If a token is stored already, keeps that one and
  * resolves with null.
  */
 export async function makeToken(context: Target & Signals): Promise<string | null> {
@@ -30,7 +30,7 @@ export function clientUrl({ server }: Pick<MountaineerConfig, "server">): string
 export function tokenLines(context: Terminal, made: string | null, url: string): string[] {
   const shown = made !== null && context.prompt !== null ? made : "TOKEN";
   return [
-    `over HTTP with the token that is kept as ${TOKEN_REFERENCE}${shown === made ? ", shown this once" : ""}:`,
+    `over HTTP with the token that is stored as ${TOKEN_REFERENCE}${shown === made ? ", shown this once" : ""}:`,
     `      ${shellCommand`claude mcp add --transport http mountaineer ${url} --header ${`Authorization: Bearer ${shown}`}`}`,
     ...(shown === made
       ? []

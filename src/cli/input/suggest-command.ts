@@ -69,7 +69,7 @@ const MEANT: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   },
   secret: {
     "mountaineer secret list": "ls",
-    "mountaineer secret list says which are kept; their values are never shown": "show get",
+    "mountaineer secret list says which are stored; their values are never shown": "show get",
     "mountaineer secret set NAME": "add create",
     "mountaineer secret remove NAME": "rm delete unset",
   },

@@ -17,11 +17,11 @@ export function renderSecrets({ secrets, config_error }: SecretListReport, style
   const paint = paintFor(style);
   if (secrets.length === 0) {
     if (config_error === null)
-      return `${paint.symbols.off} no secret is kept, and the configuration refers to none\n`;
-    return `${paint.symbols.off} no secret is kept; what refers to any is not known: ${firstLine(config_error)}\n`;
+      return `${paint.symbols.off} no secret is stored, and the configuration refers to none\n`;
+    return `${paint.symbols.off} no secret is stored; what refers to any is not known: ${firstLine(config_error)}\n`;
   }
   const nameWidth = Math.max(...secrets.map(({ name }) => columns(name)));
-  const storages = secrets.map(({ kept }) => (kept === null ? "not kept" : STORAGE_NAMES[kept]));
+  const storages = secrets.map(({ kept }) => (kept === null ? "not stored" : STORAGE_NAMES[kept]));
   const storageWidth = Math.max(...storages.map(columns));
   const lines = secrets.map(({ name, kept, used_by }, index) => {
     const mark = kept === null ? paint.red(paint.symbols.bad) : paint.green(paint.symbols.on);

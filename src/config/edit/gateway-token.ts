@@ -1,4 +1,4 @@
-// The token that HTTP clients send. It is made together with the first MCP server, and kept as a secret.
+// The token that HTTP clients send. It is made together with the first MCP server, and stored as a secret.
 import { MountaineerError } from "../../runtime/errors.ts";
 import { shellCommand } from "../../runtime/text/plain-text.ts";
 import { tomlLines } from "./toml-value.ts";

@@ -49,7 +49,7 @@ export function openHomeSecrets({
     async remove(name, signal) {
       const removed = await store.remove(name, signal);
       if (removed !== null) return removed;
-      throw new MountaineerError("secret_unknown", `no secret ${name} is kept`, {
+      throw new MountaineerError("secret_unknown", `no secret ${name} is stored`, {
         hint: "mountaineer secret list shows those that are",
       });
     },

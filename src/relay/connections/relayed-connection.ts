@@ -1,5 +1,5 @@
 // Relays one connection of a mount to its server. The connection waits until the route is usable, and is then joined to
-// a connection to the server.
+// a connection to the server. When that server is lost, it is a detached connection until its client learns of the loss.
 import type { Socket } from "node:net";
 import { connectFailure } from "../../network/local-network-privacy.ts";
 import { connectOptions } from "../../network/probe/host-probe.ts";

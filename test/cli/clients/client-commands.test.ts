@@ -143,7 +143,7 @@ test("F1 E1 a token is stored as a secret, and appears neither in the file nor o
   const { env, config, run, runInFolder } = await setUp(t, { github: server });
   const { stdout, stderr, code } = await run("import", "claude", "--yes");
   assert.equal(code, 0, stderr);
-  assert.match(stdout, /a secret of it is kept as secret:github-github-token/);
+  assert.match(stdout, /a secret of it is stored as secret:github-github-token/);
   assert.ok(!`${stdout}${stderr}${await config()}`.includes(TOKEN));
   assert.match(await config(), /GITHUB_TOKEN = "secret:github-github-token"/);
   assert.ok((await readFile(join(env.MOUNTAINEER_HOME, "secrets.json"), "utf8")).includes(TOKEN));
@@ -176,7 +176,7 @@ test("F1 E1 a project's server starts in its folder with its secret argument, wh
   const imported = await runInFolder("import", join(project, ".mcp.json"), "--yes");
   assert.match(
     imported.stdout,
-    /✓ local.*a secret of it is kept as secret:local-token.*secret set local-key/s,
+    /✓ local.*a secret of it is stored as secret:local-token.*secret set local-key/s,
   );
   const set = await runCommand(["secret", "set", "local-key"], {
     home: env.HOME,
@@ -546,7 +546,7 @@ test("F1 E1 a secret with a different value in the client's file is reported, as
   const { stderr } = await run("import", "claude", "--yes");
   assert.match(
     stderr,
-    /their secrets stay as they are kept: github; for another value: mountaineer secret set/,
+    /their secrets stay as they are stored: github; for another value: mountaineer secret set/,
   );
 });
 

@@ -270,11 +270,11 @@ test("E1 a registry's entry cannot refer to a person's secrets or variables", as
     }),
   });
   const chosen = await rig.add("x", "a/choice", "--yes", "--input", "a=secret:github");
-  assert.match(chosen.stderr, /X-One would mean a secret that is kept here/);
+  assert.match(chosen.stderr, /X-One would mean a secret that is stored here/);
   for (const server of ["a/literal", "a/default", "a/parts"]) {
     const { code, stderr } = await rig.add("x", server, "--yes");
     assert.equal(code, 1, stderr);
-    assert.match(stderr, /X-One would mean a secret that is kept here/);
+    assert.match(stderr, /X-One would mean a secret that is stored here/);
   }
   assert.equal(await rig.text(), "");
   for (const [name, server] of [

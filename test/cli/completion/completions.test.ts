@@ -147,7 +147,7 @@ test("names are live, with a description; values of secrets are never read", asy
   assert.deepEqual(routes, ["here\twiki-server", "2\troute", "auto\tback to automatic"]);
   assert.deepEqual(values(await found(home, ["switch", "--backend", "wiki", "--to=h"])), ["--to=here"]);
   const secrets = await found(home, ["secret", "set", ""]);
-  assert.deepEqual(secrets, ["spare\tkept", "nas\tnot kept yet"]);
+  assert.deepEqual(secrets, ["spare\tstored", "nas\tnot stored yet"]);
   const keys = values(await found(home, ["config", "set", "shares."]));
   assert.ok(
     keys.includes("shares.CORE.fallback_host") && keys.includes('shares."my $hare: \\"one\\"".password'),

@@ -143,7 +143,7 @@ test("the file has the requested settings, and shows where every option belongs;
     `        in Claude Code: claude mcp add mountaineer -- mountaineer mcp ${named}`,
     `        servers that your clients have already: mountaineer import ${named} takes them over`,
     `        in Claude Desktop, Cursor, VS Code and others: mountaineer connect NAME ${named}`,
-    "  over HTTP with the token that is kept as secret:gateway-token:",
+    "  over HTTP with the token that is stored as secret:gateway-token:",
     "        claude mcp add --transport http mountaineer http://127.0.0.1:9000/mcp --header 'Authorization: Bearer TOKEN'",
     "        (mountaineer secret set gateway-token gives it a value that you know)",
   ]);

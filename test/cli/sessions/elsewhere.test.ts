@@ -105,7 +105,7 @@ test("F2 E1 with --url a secret is stored and forgotten there, where that machin
     runCommand(["secret", ...words, "--url", `http://127.0.0.1:${port}`], { home, env, input });
   const kept = await ask("hunter2\n", "set", "nas");
   assert.equal(kept.code, 0, kept.stderr);
-  assert.match(kept.stdout, /nas is kept there: /);
+  assert.match(kept.stdout, /nas is stored there: /);
   assert.match((await far.cli(["secret", "list"])).stdout, /nas/);
   assert.doesNotMatch((await runCommand(["secret", "list"], { home })).stdout, /nas/);
   assert.equal((await ask("", "set", "nas", "--in", "file")).code, 2);

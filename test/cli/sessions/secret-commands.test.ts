@@ -32,14 +32,14 @@ test("a secret is set from standard input, listed by its name, and removed", asy
   await writeFile(join(home, "config.toml"), CONFIG);
   const set = await piped(["secret", "set", "nas"], "hidden word\n", home);
   assert.deepEqual([set.code, set.stderr], [0, ""]);
-  assert.match(set.stdout, /nas is kept: secrets\.json/);
+  assert.match(set.stdout, /nas is stored: secrets\.json/);
   assert.equal((await stat(join(home, "secrets.json"))).mode & 0o777, 0o600);
   assert.match(await readFile(join(home, "secrets.json"), "utf8"), /"hidden word"/);
   const list = await runCommand(["secret", "list"], { home });
   assert.equal(list.code, 0);
   assert.match(
     list.stdout,
-    /● nas {4}secrets\.json \(0600\) {2}share CORE\n✗ token {2}not kept .*backend web \(headers/,
+    /● nas {4}secrets\.json \(0600\) {2}share CORE\n✗ token {2}not stored .*backend web \(headers/,
   );
   const json = await runCommand(["secret", "list", "--json"], { home });
   assert.deepEqual(JSON.parse(json.stdout), {
@@ -60,7 +60,7 @@ test("a secret is set from standard input, listed by its name, and removed", asy
   );
   const again = await runCommand(["secret", "remove", "nas"], { home });
   assert.deepEqual([again.code, again.stdout], [2, ""]);
-  assert.match(again.stderr, /no secret nas is kept/);
+  assert.match(again.stderr, /no secret nas is stored/);
 });
 
 test("shares remove names a secret that has become unused, and not one that is in use", async (t) => {
@@ -107,7 +107,7 @@ test("with a broken configuration the secrets are still listed, and a missing ke
   const home = await temporaryFolder(t);
   await writeFile(join(home, "config.toml"), "[global]\nauto_failbak = true\n");
   const none = await runCommand(["secret", "list"], { home });
-  assert.match(none.stdout, /no secret is kept; what refers to any is not known: /);
+  assert.match(none.stdout, /no secret is stored; what refers to any is not known: /);
   assert.equal((await piped(["secret", "set", "nas"], "x", home)).code, 0);
   const list = await runCommand(["secret", "list"], { home });
   assert.equal(list.code, 0);

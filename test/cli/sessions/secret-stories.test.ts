@@ -26,7 +26,7 @@ test("at a terminal the value is asked for and not shown; Backspace and Ctrl-U w
     await using terminal = await open();
     await terminal.until("Value of nas (not shown):");
     await terminal.press("wrong", "C-u", "secrxx", "BSpace", "BSpace", "etÄ", "Up", "Enter");
-    const lines = await terminal.until("nas is kept");
+    const lines = await terminal.until("nas is stored");
     assert.doesNotMatch(lines.join("\n"), /secret(?!s\.json| set)|wrong|Ä/);
   }
   assert.match(await readFile(join(home, "secrets.json"), "utf8"), /"value": "secretÄ"/);
@@ -76,7 +76,7 @@ test("B6 a running daemon reports a missing secret as the backend's condition, a
   });
   assert.match(
     JSON.stringify(before.conditions),
-    /secret_missing.*not kept as a secret.*token.*mountaineer secret set token/,
+    /secret_missing.*not stored as a secret.*token.*mountaineer secret set token/,
   );
   const first = await piped(["secret", "set", "token"], "hiddenone", home.home);
   assert.equal(first.code, 0, first.stderr);

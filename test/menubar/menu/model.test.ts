@@ -266,7 +266,7 @@ test("backends: phase, reason and error of each; a switched-off one has nothing 
     "    its program ended",
     "    !! Last error: exit code 3",
     "  b — disabled",
-    "    4 tools, 3 resources, 2 tools withheld, group search, pid 812",
+    "    4 tools, 3 resources, 2 tools filtered, group search, pid 812",
     "  Restart all <do/restart>",
   );
   assert.match(lines[lines.indexOf("  b — disabled") + 1] ?? "", /^ {2}c — /);

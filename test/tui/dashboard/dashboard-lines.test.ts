@@ -56,7 +56,7 @@ describe("the dashboard", () => {
     const backend = sampleBackend({ group: "search", withheld_tools: 3 });
     assert.match(
       shown(gatewayReport([backend]), 200, 60).join("\n"),
-      /3 tools withheld, group search, pid 812/,
+      /3 tools filtered, group search, pid 812/,
     );
   });
 
