@@ -74,7 +74,7 @@ export const CONDITIONS: Readonly<Record<ConditionName, `${string} | ${string}`>
   readable_by_others:
     "others can read the home, the configuration or the secrets | the `chmod` that it names",
   secret_missing:
-    "the secret with the password, or that a backend needs, is not kept or cannot be read | `mountaineer secret set NAME`; the log says why it cannot be read",
+    "the secret with the password, or that a backend needs, is not stored or cannot be read | `mountaineer secret set NAME`; the log says why it cannot be read",
   driver_unavailable:
     "the machine lacks something that mounting needs; a mount that works stays, and is not moved | install it; the condition names it",
   login_refused:
