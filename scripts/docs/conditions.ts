@@ -8,7 +8,7 @@ import type { DocumentGenerator } from "./generator.ts";
 /** What it means, and what to do: the two cells of its row. */
 export const CONDITIONS: Readonly<Record<ConditionName, `${string} | ${string}`>> = {
   tb_ready:
-    "Thunderbolt is back; files are open on a share that is not relayed, or the toggles leave it to you | close them, or `mountaineer switch --share NAME --to tb`",
+    "Thunderbolt is back; files are open on a share that is not relayed, or `auto_failback` and `lsof_recheck` leave it to you | close them, or `mountaineer switch --share NAME --to tb`",
   waiting_for_route:
     "a relayed share has no route, or its server was away and is being proved; programs wait, or get errors after `outage_patience_secs` | nothing; open files stay open",
   off_network:

@@ -121,6 +121,8 @@ test("commands that people try are answered with the one to type, wherever they 
     ["alias remove docs", /^mountaineer alias remove --name docs$/],
     ["backends add files", /^mountaineer backends add files -- PROGRAM ARGUMENTS/],
     ["backends rm files", /^mountaineer backends remove NAME$/],
+    ["switch --share CORE fallback", /^mountaineer switch --share CORE --to fallback$/],
+    ["switch --share CORE", /^mountaineer switch --help shows what there is$/],
     ["config ls", /^mountaineer config show$/],
     ["config delete sync.enabled", /^mountaineer config unset KEY/],
     ["secret rm nas", /^mountaineer secret remove NAME$/],
@@ -156,6 +158,14 @@ test("the version is also printed as JSON", async (t) => {
     const { code, stdout } = await runCommand([word, "--json"], { home });
     assert.deepEqual([code, JSON.parse(stdout)], [0, { version: version.trim() }]);
   }
+});
+
+test("help of a command in a group prints the options of that command", async (t) => {
+  const home = await temporaryFolder(t);
+  const asked = await runCommand(["help", "secret", "set"], { home });
+  assert.equal(asked.code, 0, asked.stderr);
+  assert.match(asked.stdout, /^Usage: mountaineer secret set \[options\] <name>\n[\s\S]*--in <place>/);
+  assert.match((await runCommand(["help", "secret"], { home })).stdout, /^Usage: mountaineer secret /);
 });
 
 test("help in a narrow terminal puts a command's description below its name", async () => {

@@ -88,7 +88,7 @@ export const verifyCommand = command("verify", {
     "mountaineer verify --login": "also check that each NAS accepts your login",
     "mountaineer verify --share CORE --json": "check one, for a script",
   },
-  exits: { 1: "something is wrong" },
+  exits: { 0: "nothing is wrong, or there are only warnings", 1: "there is an error" },
   takes: {
     ...SHARE_OPTIONS,
     "--login": "also log in to each NAS once; a refused login may count towards a lockout",

@@ -34,10 +34,14 @@ const FIRST_EXAMPLES: Examples = {
   "mountaineer status": "see how things are",
 };
 
-/** Runs the command that `args` name, and resolves with its exit code. Rejects with `usage` for errors in `args`, and as the command does. */
-export async function parseAndRun(args: readonly string[], options: ProgramOptions): Promise<number> {
+/** Runs the command that `typed` names, and resolves with its exit code. Rejects with `usage` for errors in `typed`, and as the command does. */
+export async function parseAndRun(typed: readonly string[], options: ProgramOptions): Promise<number> {
   let exitCode = 0;
-  refuseUnknownHelp(args);
+  refuseUnknownHelp(typed);
+  const [first, ...named] = typed;
+  // Commander's own help command only reads the first name of `help secret set`.
+  const isHelp = first === "help" && COMMAND_NAMES.includes(named.join(" "));
+  const args = isHelp ? [...named, "--help"] : typed;
   const program = createProgram(options, async (definition, command) => {
     const { config, ...given } = command.optsWithGlobals<Record<string, unknown>>();
     const context = await options.makeContext(typeof config === "string" ? config : null, definition.asRoot);
@@ -211,7 +215,16 @@ function optionHint(
     const given = plainWords(args)[named.split(" ").length];
     return `mountaineer ${named} ${missing} ${given === undefined ? "NAME" : shellWord(given)}`;
   }
-  const takes = COMMANDS.find(({ name }) => name === named)?.takes ?? {};
+  const takes: Parameters = COMMANDS.find(({ name }) => name === named)?.takes ?? {};
+  const [, term = "", option = ""] = /^required option '((--\S+) [^']+)'/.exec(message) ?? [];
+  const declared = takes[term];
+  const choices = typeof declared === "object" ? declared.choices : undefined;
+  const value = args.find((arg) => choices?.includes(arg));
+  if (value !== undefined) {
+    // The person probably typed the value without its option.
+    const whole = args.flatMap((arg) => (arg === value ? [option, arg] : [arg]));
+    return `mountaineer ${whole.map(shellWord).join(" ")}`;
+  }
   if (code === "commander.excessArguments" && takes[SHARES] === SHARE_OPTIONS[SHARES])
     return "a share is named with --share NAME";
   if (code === "commander.unknownOption" && /^backends (?:add|edit)$/.test(named))
