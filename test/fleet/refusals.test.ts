@@ -49,7 +49,7 @@ test("G1 a secret that is missing, or not a key, is reported without its text", 
   const missing = startMember(t, rig, "laptop", {
     credentials: { kind: "stored", name: "fleet" },
   });
-  assert.match(await reasonOf(missing), /no secret fleet is kept/);
+  assert.match(await reasonOf(missing), /no secret fleet is stored/);
   const wrong = startMember(t, rig, "laptop", { secret: "hunter2 is my password" });
   const reason = await reasonOf(wrong);
   assert.match(reason, /neither the seed of an nkey/);

@@ -285,7 +285,7 @@ test("zsh completes, with a description of each", { skip: NO_TERMINAL }, async (
   await terminal.until(
     (lines) =>
       lines.some((line) => /spare {2}-- kept/.test(line)) &&
-      lines.some((line) => /nas {2}-- not kept yet/.test(line)),
+      lines.some((line) => /nas {2}-- not stored yet/.test(line)),
   );
 });
 
