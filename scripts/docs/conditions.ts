@@ -176,7 +176,7 @@ export const CONDITIONS: Readonly<Record<ConditionName, `${string} | ${string}`>
   share_away:
     "a share that a backend requires is not there | bring it back: `mountaineer status` says how it is, and what is missing",
   servers_wait:
-    "servers wait for this share; only faces show it, next to the share's own condition | bring the share back",
+    "servers wait for this share; only user interfaces show it, next to the share's own condition | bring the share back",
   waiting_for_approval:
     "a change of the configuration decides what runs, and no one has approved it; the approved version serves until then | `mountaineer approve` shows it and asks ([why](hot-reload.md#changes-that-wait-for-you))",
   approvals_lost:

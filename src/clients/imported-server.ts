@@ -207,8 +207,9 @@ class ServerReading {
       this.problems.unshift(`its address begins with ${scheme}; servers are reached by http:// or https://`);
     if (!/^https?:\/\/[^/?#]*\$\{|^\$\{/i.test(url))
       return { url: this.#moved(url, shownUrl(url, "log"), "url") };
-    this.problems.unshift(`its address is ${given}`);
-    return { url: given };
+    const shown = shownUrl(given, "log");
+    this.problems.unshift(`its address is ${shown}`);
+    return { url: shown };
   }
 
   /**

@@ -29,7 +29,7 @@ import { openSealedFile } from "../secrets/sealed-file.ts";
 import { startProber } from "../shares/prober/prober-process.ts";
 import { openApprovals } from "./approvals/start-approvals.ts";
 import { openBackendSignIn } from "./backend-sign-in.ts";
-import { openCheckedConfig } from "./compose/checked-config.ts";
+import { isTrustedKey, openCheckedConfig } from "./compose/checked-config.ts";
 import { wantsGateway } from "./compose/gateway-config.ts";
 import { openHome, type RejectedFile } from "./compose/home.ts";
 import { logFilePath, logLevel } from "./compose/log-settings.ts";
@@ -122,8 +122,12 @@ async function run(options: RunOptions): Promise<void> {
     approvals.catch(() => {});
     const isFirst = predecessor === null;
     const sealing = openSealedFile({ home, clock, environment, name: "checked" });
-    const checkedKey = async (makes: boolean): Promise<string | null> =>
-      (await approvals).loaded.kind === "known" ? sealing.key({ deadlineMs: KEY_MS }, makes) : null;
+    const checkedKey = async (makes: boolean): Promise<string | null> => {
+      const { loaded, file } = await approvals;
+      if (loaded.kind !== "known") return null;
+      const key = await sealing.key({ deadlineMs: KEY_MS }, makes);
+      return isTrustedKey(sealing.keyStorage, file.keyStorage) ? key : null;
+    };
     const checked = openCheckedConfig({ home, key: checkedKey });
     let ahead: ReaderProcess | null = options.reader;
     const startReader = (): ReaderProcess => {

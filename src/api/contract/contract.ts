@@ -100,9 +100,11 @@ export const shareStatusShape = object({
   fb_host: nullable(text),
   tb_reachable: flag,
   fb_reachable: flag,
-  /** Why the host does not answer; absent: it answers, or was not asked. */
+  /** Why the host does not answer; absent: it answers, was not asked, or there is no such route. */
   tb_error: optional(text),
   fb_error: optional(text),
+  /** The address that the mount uses, if the host of its route has another one by now. */
+  address_in_use: optional(text),
   /** Whether programs can use the mount now. `mount_state` is `error` if the mount is proved to be dead. */
   mount_alive: flag,
   tb_recovery_pending: flag,

@@ -68,10 +68,10 @@ export function routeLabels(share: ShareStatus): readonly RouteLabel[] {
     const error = route === "tb" ? share.tb_error : share.fb_error;
     const silent: Label = { text: connects ? "connects, no SMB" : (error ?? "no answer"), tone: "bad" };
     const isUsed = share.mount_state === "mounted" && share.active_interface === route;
-    const isElsewhere = isUsed && share.conditions.some(({ code }) => code === "host_unproved");
+    const address = isUsed ? share.address_in_use : undefined;
     const label: Label = answers ? { text: "answers", tone: "good" } : silent;
     return {
-      ...(isElsewhere ? { text: "not this host, but its address before", tone: "warning" } : label),
+      ...(address === undefined ? label : { text: `by its earlier address ${address}`, tone: "warning" }),
       route,
       label: onlyHost(share) === null ? ROUTE_LABELS[route] : "Host",
       host: (route === "tb" ? share.tb_host : share.fb_host) ?? "folder",

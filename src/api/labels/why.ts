@@ -28,8 +28,10 @@ export function shareWhy(share: ShareStatus): Why {
 export function backendWhy(backend: BackendStatus): Why {
   const { name, conditions, explanation = { ...UNDECIDED, why: backend.reason ?? UNDECIDED.why } } = backend;
   const passedOver = [...explanation.passed_over, ...filteredRules(backend)];
-  const state = backendLabel(backend).text;
-  return { name, kind: "server", state, conditions, ...explanation, passed_over: passedOver };
+  const { text: state, why: trouble } = backendLabel(backend);
+  // The policy knows nothing of the calls' results.
+  const why = explanation.rule === "serve calls" ? (trouble ?? explanation.why) : explanation.why;
+  return { name, kind: "server", state, conditions, ...explanation, why, passed_over: passedOver };
 }
 
 function filteredRules({ withheld_tools: withheld = 0 }: BackendStatus): ExplanationReport["passed_over"] {

@@ -156,7 +156,10 @@ function chosenServers(files: readonly FoundFile[], only: readonly string[]): re
     throw new MountaineerError("usage", `no server ${printable(unknown)} is in these files`, {
       hint: `they have ${names.map(printable).join(", ") || "none"}`,
     });
-  return files.map((file) => ({ ...file, servers: file.servers.filter(({ name }) => only.includes(name)) }));
+  return files.flatMap((file) => {
+    const servers = file.servers.filter(({ name }) => only.includes(name));
+    return servers.length === 0 ? [] : { ...file, servers };
+  });
 }
 
 function sourceOf(arg: string): ClientName | { readonly path: string } {

@@ -11,6 +11,7 @@ import { sha256Of } from "../../runtime/files/sha256.ts";
 import { objectOf } from "../../runtime/text/json-object.ts";
 import { parseJson } from "../../runtime/text/parse-json.ts";
 import { decryptText, encryptText } from "../../secrets/encrypted-files.ts";
+import type { KeyStorage } from "../../secrets/sealing-key.ts";
 
 const NAME = "checked";
 const BUILD_NAME = /^[0-9a-f]{16}$/;
@@ -24,6 +25,14 @@ interface CheckedConfigOptions {
   readonly key: (makes: boolean) => Promise<string | null>;
   /** The name of the running build; null: sources, which change under their name. */
   readonly build?: string | null;
+}
+
+/**
+ * False for a key in the home's file while that of the approvals is in the keyring: any program that can write to the home
+ * could have made it, and a configuration that it encrypted would run without an approval.
+ */
+export function isTrustedKey(own: KeyStorage | null, ofApprovals: KeyStorage | null): boolean {
+  return own !== "file" || ofApprovals !== "keyring";
 }
 
 export type CheckedConfig = ReturnType<typeof openCheckedConfig>;

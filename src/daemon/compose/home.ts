@@ -17,7 +17,7 @@ import type { LoadedByWorker } from "../../config/worker/worker-messages.ts";
 import { errorText, isOwnError, MountaineerError, recoverFrom } from "../../runtime/errors.ts";
 import { exposureOf, ownIdentity } from "../../runtime/files/exposure.ts";
 import { requireResponsiveDisk } from "../../runtime/process/responsive-disk.ts";
-import { type Clock, systemClock } from "../../runtime/time/clock.ts";
+import { type Clock, resultWithin, systemClock } from "../../runtime/time/clock.ts";
 import type { CheckedConfig } from "./checked-config.ts";
 
 /** A configuration file that has errors or cannot be read; the newest accepted content runs instead. */
@@ -71,7 +71,13 @@ export async function openHome(options: OpenOptions): Promise<OpenedHome> {
   const inode = exists ? null : undefined;
   const request = { path, homeContext, content, writeStarter: writesStarter && !exists, inode };
   const answer = exists ? requireResponsiveDisk(path) : Promise.resolve();
-  const known = answer.then(() => (exists ? options.checked?.find(path, homeContext) : null));
+  const { checked } = options;
+  const known = answer.then(() =>
+    // A disk that hangs from now on is the reader process's to wait for.
+    exists && checked
+      ? resultWithin(options.clock ?? systemClock, FOUND_WITHIN_MS, checked.find(path, homeContext))
+      : null,
+  );
   const snapshot = await known.catch(recoverFrom(isOwnError, null));
   if (snapshot) return { homeContext, snapshot, rejected: null, starterWritten: false };
   const read = await answer.then(() => load(request, options)).catch(unreadableFile);
@@ -104,6 +110,8 @@ function unreadableFile(error: unknown): MountaineerError {
 
 type StoredEntry = Awaited<ReturnType<ReturnType<typeof openHistory>["newest"]>>[number];
 
+/** How long a start waits for the stored configuration before it reads the file. */
+const FOUND_WITHIN_MS = 5_000;
 /** Maximum number of history entries that are tried: each starts a process, and the start waits for it. */
 const MOST_TRIED = 10;
 

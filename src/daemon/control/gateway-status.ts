@@ -226,8 +226,12 @@ export function withWaiting(
   const backends = status.backends.map((backend) => {
     const condition = waiting.get(`backends.${backend.name}`);
     if (condition === undefined) return backend;
-    const reason = backend.enabled ? backend.reason : "it waits for approval";
-    return { ...backend, reason, conditions: [...backend.conditions, condition] };
+    const conditions = [...backend.conditions, condition];
+    if (backend.enabled) return { ...backend, conditions };
+    const reason = "it waits for approval";
+    const { explanation } = backend;
+    const explained = explanation && { explanation: { ...explanation, why: reason } };
+    return { ...backend, ...explained, reason, conditions };
   });
   return { ...status, backends };
 }

@@ -12,9 +12,10 @@ import type { RelayedState } from "../../shares/drivers/relay-contract.ts";
 import type { ShareView } from "../../shares/engine/share-cycle.ts";
 import type { ShareConditionName } from "../../shares/policy/condition-rows.ts";
 import type { ShareCondition } from "../../shares/policy/decide.ts";
+import { earlierAddress } from "../../shares/policy/hosts.ts";
 import type { ShareObservation } from "../../shares/policy/share-observation.ts";
 import type { OpenFile } from "../../shares/prober/prober.ts";
-import type { RouteName, RouteSpec } from "../../shares/share-spec.ts";
+import type { RouteName, RouteSpec, ShareSpec } from "../../shares/share-spec.ts";
 
 export function shareStatus({
   subject,
@@ -37,7 +38,7 @@ export function shareStatus({
     fb_host: hostText(spec.routes.fallback),
     tb_reachable: observed?.routes.tb.probe.verdict === "answers",
     fb_reachable: observed?.routes.fallback.probe.verdict === "answers",
-    ...probeErrors(observed),
+    ...routeFacts(spec, observed),
     mount_alive: judged?.use.state === "usable",
     tb_recovery_pending: memory.tbRecoveryPending,
     override: memory.override,
@@ -53,13 +54,25 @@ export function shareStatus({
   };
 }
 
-function probeErrors(observed: ShareObservation | null): Pick<ShareStatus, "tb_error" | "fb_error"> {
+type RouteFacts = Pick<ShareStatus, "tb_error" | "fb_error" | "address_in_use">;
+
+function routeFacts({ routes }: ShareSpec, observed: ShareObservation | null): RouteFacts {
+  if (observed === null || observed.offNetwork !== null) return {};
   const errorOf = (route: RouteName): string | null => {
-    const probe = observed?.routes[route].probe;
-    return probe === undefined || probe.verdict === "answers" ? null : probe.text;
+    const { verdict, text } = observed.routes[route].probe;
+    if (verdict === "answers" || hostText(routes[route]) === null) return null;
+    // User interfaces show the host next to it, and have no room for a hint of the system.
+    return text.replace(/^\S+(?: \(\S+\))?: /, "").split("; ")[0] ?? text;
   };
   const [tb, fallback] = [errorOf("tb"), errorOf("fallback")];
-  return { ...(tb === null ? {} : { tb_error: tb }), ...(fallback === null ? {} : { fb_error: fallback }) };
+  const { relayed, guarded, found } = observed.mount ?? {};
+  const route = (relayed ?? guarded)?.route ?? found?.route ?? null;
+  const address = route === null ? null : earlierAddress(observed, route);
+  return {
+    ...(tb === null ? {} : { tb_error: tb }),
+    ...(fallback === null ? {} : { fb_error: fallback }),
+    ...(address === null ? {} : { address_in_use: address }),
+  };
 }
 
 /** `untilMs` is wall ms. */

@@ -55,11 +55,17 @@ export function lasting<Found extends FoundCondition<string>>(
   return { conditions, known: new Map(conditions.map((one) => [keyOf(one), one.since])) };
 }
 
-/** The returned function remembers since when each condition lasts. A condition with another title is another one. */
-export function createSinceTracker(clock: Pick<Clock, "wallMs">) {
+/**
+ * The returned function remembers since when each condition lasts, by `keyOf`. Left out, a condition with another title is
+ * another one.
+ */
+export function createSinceTracker(
+  clock: Pick<Clock, "wallMs">,
+  keyOf = ({ code, title }: FoundCondition<string>): string => `${code} ${title}`,
+) {
   let known: ReadonlyMap<string, string> = new Map();
   return <Name extends string>(found: readonly FoundCondition<Name>[]): LastingCondition<Name>[] => {
-    const next = lasting(found, known, clock.wallMs(), ({ code, title }) => `${code} ${title}`);
+    const next = lasting(found, known, clock.wallMs(), keyOf);
     known = next.known;
     return next.conditions;
   };

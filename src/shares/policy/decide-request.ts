@@ -4,7 +4,7 @@ import { pluralize, shellCommand } from "../../runtime/text/plain-text.ts";
 import type { UnmountMode } from "../drivers/mount-driver.ts";
 import { type RouteName, routesOf } from "../share-spec.ts";
 import type { DecideInput } from "./decide-input.ts";
-import { answers, hostOf } from "./hosts.ts";
+import { answers, earlierAddress, hostOf } from "./hosts.ts";
 import { isDeadErrno } from "./mount-errno.ts";
 import { programsWait } from "./open-files.ts";
 import { checkedOpenFiles, mountObstacle } from "./operation.ts";
@@ -69,7 +69,7 @@ function takeSwitch(input: DecideInput, request: SwitchRequest, to: RouteName): 
   if (mount?.found.route === to && !seemsDead(mount))
     return {
       override: to === "fallback" ? "fallback" : null,
-      ...answered("skipped", `already over ${routeText(input, to)}`),
+      ...answered("skipped", alreadyOver(input, to)),
     };
   if (!answers(input, to)) return answerSilence(input, request, to);
   const start = { kind: "switch", reason: "asked", target: to, isRequested: true } as const;
@@ -84,6 +84,11 @@ function takeSwitch(input: DecideInput, request: SwitchRequest, to: RouteName): 
   const plan = from !== null && from !== to ? [to, from] : [to];
   if (mount === null) return { start: { ...start, mode: "plain", plan } };
   return unmountFirst(input, mount, request, (mode) => ({ ...start, mode, plan }));
+}
+
+function alreadyOver(input: DecideInput, to: RouteName): string {
+  const address = earlierAddress(input.observed, to);
+  return `already over ${address === null ? routeText(input, to) : `${ROUTE_TEXT[to]} (its earlier address ${address})`}`;
 }
 
 /** Whether a silent host is probed again: the server may be busy, or its link may have just become active. */

@@ -33,11 +33,20 @@ export function hostOf({ spec }: Pick<DecideInput, "spec">, route: RouteName): s
   return hostText({ host, port });
 }
 
-/** The host that the mount uses: the configured one, or the address that it had when the mount was made. */
+/** The address that the mount uses over the route, if its host is known to have another one now; else null. */
+export function earlierAddress(
+  { mount, routes, configured }: Pick<DecideInput["observed"], "mount" | "routes" | "configured">,
+  route: RouteName,
+): string | null {
+  if ((mount?.relayed ?? mount?.guarded)?.rerouted !== true) return null;
+  const [inUse, now] = [routes[route].probe.address, configured[route].probe.address];
+  return now === null || inUse === now ? null : inUse;
+}
+
+/** The host that the mount uses over the route, in messages. */
 export function hostInUse(input: DecideInput, route: RouteName): string {
-  const { relayed, guarded } = input.observed.mount ?? {};
-  if ((relayed ?? guarded)?.rerouted !== true) return hostOf(input, route);
-  return `${input.observed.routes[route].probe.address ?? "its address"}, no longer configured,`;
+  const address = earlierAddress(input.observed, route);
+  return address === null ? hostOf(input, route) : `its earlier address ${address}`;
 }
 
 export function noHostAnswers(input: DecideInput): string {

@@ -15,15 +15,8 @@ test("F2 a host that does not answer is shown with the reason of its probe", () 
   );
 });
 
-test("F2 a route whose host was edited is not shown as in use there while the mount uses its address before", () => {
-  const code = "host_unproved";
-  const condition = {
-    code,
-    severity: "warning",
-    title: code,
-    hint: null,
-    since: "2026-01-02T11:00:00.000Z",
-  } as const;
-  const [tb] = routeLabels(sampleShare({ conditions: [condition] }));
-  assert.deepEqual([tb?.text, tb?.tone], ["not this host, but its address before", "warning"]);
+test("F2 a route whose host has another address by now says which one the mount uses", () => {
+  const [tb, fallback] = routeLabels(sampleShare({ address_in_use: "10.0.0.9" }));
+  assert.deepEqual([tb?.text, tb?.tone], ["by its earlier address 10.0.0.9", "warning"]);
+  assert.equal(fallback?.text, "answers");
 });

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { openHistory } from "../../../src/config/history/history.ts";
 import type { StartReader } from "../../../src/config/worker/reader-process.ts";
-import { openCheckedConfig } from "../../../src/daemon/compose/checked-config.ts";
+import { isTrustedKey, openCheckedConfig } from "../../../src/daemon/compose/checked-config.ts";
 import { openHome } from "../../../src/daemon/compose/home.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import { sha256Of } from "../../../src/runtime/files/sha256.ts";
@@ -190,4 +190,16 @@ test("D6 a file whose check follows links elsewhere is checked at every start", 
     `[backends.one]\ncommand = "/usr/bin/server"\ncwd = "client"\ninstances = "per-client"\n`,
   );
   assert.equal((await start()).wasRead, true);
+});
+
+test("D6 E2 a key in the home's file is not trusted while the approvals' key is in the keyring", () => {
+  assert.equal(isTrustedKey("file", "keyring"), false);
+  for (const [own, ofApprovals] of [
+    ["file", "file"],
+    ["file", null],
+    ["keyring", "keyring"],
+    ["keyring", "file"],
+    [null, "keyring"],
+  ] as const)
+    assert.equal(isTrustedKey(own, ofApprovals), true, `${own} ${ofApprovals}`);
 });

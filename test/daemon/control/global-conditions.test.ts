@@ -115,12 +115,18 @@ test("E2 a backend with an entry that waits for approval reports it, also as the
   const waiting = new Map(["on", "off"].map((name) => [`backends.${name}`, condition(name)]));
   const backends = [
     sampleBackend({ name: "on" }),
-    sampleBackend({ name: "off", enabled: false }),
+    sampleBackend({
+      name: "off",
+      enabled: false,
+      explanation: { rule: "stay off", why: "off", passed_over: [] },
+    }),
     sampleBackend({ name: "other" }),
   ];
+  const why = "it waits for approval";
+  const explanation = { rule: "stay off", why, passed_over: [] };
   assert.deepEqual(withWaiting({ backends }, waiting).backends, [
     { ...backends[0], conditions: [condition("on")] },
-    { ...backends[1], conditions: [condition("off")], reason: "it waits for approval" },
+    { ...backends[1], conditions: [condition("off")], reason: why, explanation },
     backends[2],
   ]);
 });

@@ -207,8 +207,15 @@ const RULES: Readonly<Record<BackendPhase, string>> = {
   ShuttingDown: "stop",
 };
 
-function ruleInForce({ spec, memory }: BackendSituation, gate: Gate, reason: string | null) {
+function ruleInForce({ spec, memory, attempt }: BackendSituation, gate: Gate, reason: string | null) {
   if (gate.kind === "refuse") return { rule: ABSENCE_RULES[gate.mode], why: gate.reason };
+  if (gate.kind === "wait") {
+    const { data } = spec.needs ?? {};
+    const why =
+      data === undefined || data.kind === "there" ? "its route is being checked" : unavailableText(data);
+    return { rule: "let calls wait", why };
+  }
+  if (memory.serving === null && attempt !== null) return { rule: "start", why: reason ?? BEING_STARTED };
   const usual = memory.phase === "Ready" ? "the server answers" : "it was not tried yet";
   const isOff = spec.wanted.kind === "nothing" && memory.phase === "Pending";
   return { rule: isOff ? "stay off" : RULES[memory.phase], why: reason ?? usual };

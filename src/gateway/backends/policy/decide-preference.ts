@@ -74,17 +74,20 @@ function updateRecovery(before: BackendSituation): Changed {
   const stays = (next: BackendSituation): Changed => ({ next, why: null });
   const { routes } = before.memory;
   const serving = before.healthyServing;
-  if (routes.override !== null)
-    return stays(clearPending(before, OVERRIDDEN).passOver(BETTER, overrideText(before, routes.override)));
+  if (routes.override !== null) {
+    const next = clearPending(before, OVERRIDDEN);
+    const isChoice = before.routeList.length > 1;
+    return stays(isChoice ? next.passOver(BETTER, overrideText(before, routes.override)) : next);
+  }
   if (serving === null) return stays(clearPending(before, "another route failed"));
   const better = betterRoutes(before, serving);
-  const { stable, unstable } = firstStable(before, better);
+  const { stable, unstable, unready } = firstStable(before, better);
   const planned = unstable.reduce(
     (next, { name, endMs }) =>
       next
         .runAt(endMs, "window_end")
         .passOver(BETTER, `${name} has to answer for ${stableMs(before) / 1000} s first`, endMs),
-    before,
+    unready.reduce((next, { name, why }) => next.passOver(BETTER, `${name}: ${why}`), before),
   );
   if (stable === null) {
     const isBetter = better.some(({ name }) => name === routes.pending?.route);
@@ -114,18 +117,28 @@ function stableMs({ spec }: BackendSituation): number {
   return spec.routes.failback.stableMs;
 }
 
-/** The first route whose stability window is over; null: none is. `unstable`: those before it, whose windows still run. */
+/**
+ * The first route whose stability window is over; null: none is. `unstable`: those before it, whose windows still run;
+ * `unready`: those before it that do not answer yet.
+ */
 function firstStable(situation: BackendSituation, routes: readonly RouteSpec[]) {
   const unstable: { readonly name: string; readonly endMs: number }[] = [];
-  for (const { name } of routes) {
+  const unready: { readonly name: string; readonly why: string }[] = [];
+  for (const { name, key } of routes) {
     const { attempt, health } = situation.route(name);
     const endMs = stableFrom(health, stableMs(situation));
-    if (attempt === null || endMs === null || !isReady(situation, attempt)) continue;
+    if (key === null) unready.push({ name, why: "its reference has no value" });
+    if (key === null || attempt === null) continue;
+    if (endMs === null || !isReady(situation, attempt)) {
+      unready.push({ name, why: endMs === null ? "it missed a check" : "it is being started" });
+      continue;
+    }
     if (situation.now.monotonicMs < endMs) unstable.push({ name, endMs });
     // If the newest answer is too old, `checkAttempts` asks for another one.
-    else if (attempt.signMs !== null && attempt.signMs >= endMs - FRESH_MS) return { stable: name, unstable };
+    else if (attempt.signMs !== null && attempt.signMs >= endMs - FRESH_MS)
+      return { stable: name, unstable, unready };
   }
-  return { stable: null, unstable };
+  return { stable: null, unstable, unready };
 }
 
 /**

@@ -57,11 +57,12 @@ function updateIdle(situation: BackendSituation, serving: Serving): BackendSitua
   const instance = situation.observedOf(serving.id);
   const isWell = situation.isCurrent(serving) && !serving.isUnhealthy && instance?.listsStaleBecause === null;
   if (stopMs === null || !isWell) return situation;
-  const sinceMs = (observed.use.isNeeded ? null : observed.use.idleSinceMs) ?? now.monotonicMs;
+  const idleSinceMs = observed.use.isNeeded ? null : observed.use.idleSinceMs;
+  const sinceMs = idleSinceMs ?? now.monotonicMs;
   const dueMs = sinceMs + stopMs;
   if (now.monotonicMs < dueMs) {
-    const why = observed.use.isNeeded ? "a client needs it" : "it may be needed again soon";
-    return situation.runAt(dueMs, "idle").passOver("sleep", why, observed.use.isNeeded ? null : dueMs);
+    const why = idleSinceMs === null ? "it is in use" : "it may be needed again soon";
+    return situation.runAt(dueMs, "idle").passOver("sleep", why, idleSinceMs === null ? null : dueMs);
   }
   return situation
     .drainServing("idle")

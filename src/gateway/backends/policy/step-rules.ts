@@ -118,8 +118,8 @@ function obstacleToStart({ spec, memory, attempt }: BackendSituation): string | 
   const { wanted, needs } = spec;
   if (wanted.kind === "secret_missing") return missingText(wanted.variables);
   if (wanted.kind === "nothing" || memory.serving !== null || attempt !== null) return null;
-  if (memory.asleep) return "no client needs it; a call starts it";
-  return needs === null || needs.data.kind === "there" ? null : unavailableText(needs.data);
+  if (needs !== null && needs.data.kind !== "there") return unavailableText(needs.data);
+  return memory.asleep ? "no client needs it; a call starts it" : null;
 }
 
 function startOnTurn(situation: BackendSituation, route: ReturnType<typeof nextRoute>): Answer | null {
