@@ -148,8 +148,6 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   "mountaineer wake --share CORE": running(/CORE/),
   "mountaineer switch --share CORE --to tb": running(/CORE/),
   "mountaineer switch --share CORE --to tb --wait": running(/CORE/),
-  "mountaineer switch --share CORE --to fallback": running(/CORE/),
-  "mountaineer switch --share CORE --to auto": running(/CORE/),
   "mountaineer switch --to fallback": running(/CORE[\s\S]*MEDIA/),
   "mountaineer switch --to auto": running(/CORE[\s\S]*MEDIA/),
   // Of a monitor that no service keeps; the handover itself: test/mcp/handover.test.ts.

@@ -284,7 +284,7 @@ test("zsh completes, with a description of each", { skip: NO_TERMINAL }, async (
   await terminal.press("C-u", "mountaineer secret remove ", "Tab");
   await terminal.until(
     (lines) =>
-      lines.some((line) => /spare {2}-- kept/.test(line)) &&
+      lines.some((line) => /spare {2}-- stored/.test(line)) &&
       lines.some((line) => /nas {2}-- not stored yet/.test(line)),
   );
 });
@@ -306,7 +306,7 @@ test("fish completes, with a description of each", async (t) => {
   };
   assert.match((await completed("mountaineer swi")).join("\n"), /^switch\t\S/);
   assert.deepEqual(values(await completed("mountaineer mount --share ")), ["CORE", 'my $hare: "one"']);
-  assert.deepEqual(await completed("mountaineer secret remove sp"), ["spare\tkept"]);
+  assert.deepEqual(await completed("mountaineer secret remove sp"), ["spare\tstored"]);
   assert.ok(
     (await completed(`mountaineer --config ${place.home}/conf`)).some((one) => one.includes("config.toml")),
   );
