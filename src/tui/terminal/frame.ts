@@ -155,7 +155,9 @@ function createFrameKeys({ screens, shown, show, overlay, prompt, strip }: KeyPa
     else if (text === ":") overlay.openPalette();
     else if (text === "$") overlay.openShells();
     else {
-      const other = screens.find(({ key }) => key === text) ?? firstOfViews(screens)[Number(text) - 1];
+      // In the demo, numbers pull and plug its cables.
+      const numbered = strip ? undefined : firstOfViews(screens)[Number(text) - 1];
+      const other = screens.find(({ key }) => key === text) ?? numbered;
       if (other !== undefined) show(other);
       else strip?.onKey(text);
     }
