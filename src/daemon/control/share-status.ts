@@ -59,10 +59,8 @@ type RouteFacts = Pick<ShareStatus, "tb_error" | "fb_error" | "address_in_use">;
 function routeFacts({ routes }: ShareSpec, observed: ShareObservation | null): RouteFacts {
   if (observed === null || observed.offNetwork !== null) return {};
   const errorOf = (route: RouteName): string | null => {
-    const { verdict, text } = observed.routes[route].probe;
-    if (verdict === "answers" || hostText(routes[route]) === null) return null;
-    // User interfaces show the host next to it, and have no room for a hint of the system.
-    return text.replace(/^\S+(?: \(\S+\))?: /, "").split("; ")[0] ?? text;
+    const { verdict, text, detail = text } = observed.routes[route].probe;
+    return verdict === "answers" || hostText(routes[route]) === null ? null : detail;
   };
   const [tb, fallback] = [errorOf("tb"), errorOf("fallback")];
   const { relayed, guarded, found } = observed.mount ?? {};

@@ -256,7 +256,7 @@ function preferred(addresses: readonly string[], first: string | undefined): rea
 
 function unresolved({ host, interfaceName }: ProbeTarget, tookMs: number): ProbeResult {
   const text = `${host} has no address`;
-  return { ...UNRESOLVED, address: null, interfaceName, localAddress: null, text, tookMs };
+  return { ...UNRESOLVED, address: null, interfaceName, localAddress: null, text, detail: text, tookMs };
 }
 
 /**

@@ -48,6 +48,7 @@ export function confirmedByNc(own: ProbeResult, finding: NcFinding): ProbeResult
         verdict: "silent",
         reason: "not_smb",
         tcpAnswered: true,
+        detail: finding.detail,
         text: `${own.address}: ${finding.detail}; ${why}`,
       };
     // `nc` cannot reach the host either, so our own probe is right.
@@ -60,6 +61,7 @@ export function confirmedByNc(own: ProbeResult, finding: NcFinding): ProbeResult
         blocked: true,
         verdict: "silent",
         reason: "denied",
+        detail: `${finding.detail} through nc`,
         text: `${own.address}: ${finding.detail} through nc; this program may not ask itself (Local Network permission); ${LOCAL_NETWORK.hint}`,
       };
   }

@@ -40,8 +40,10 @@ export interface ProbeResult {
   readonly serverGuid: string | null;
   /** True: macOS keeps this program from the host, and another program was asked in its place. */
   readonly blocked?: true;
-  /** One line for people: "connection refused by 10.0.0.2:445". */
+  /** One line for people: "10.0.0.2:445: connection refused". */
   readonly text: string;
+  /** `text` without the address and hints, where it has them: "connection refused". */
+  readonly detail?: string;
   readonly tookMs: number;
 }
 

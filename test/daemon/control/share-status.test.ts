@@ -33,6 +33,20 @@ test("a share that has never been checked has every field, and claims nothing", 
   });
 });
 
+test("F2 a silent host is reported with what its probe found, without the address and hints", () => {
+  const detailed = {
+    ...probe("gone"),
+    text: "10.0.0.2:445: connection refused",
+    detail: "connection refused",
+  };
+  const observed = seenOf({
+    mount: null,
+    routes: { tb: { atMs: 1000, probe: detailed }, fallback: { atMs: 1000, probe: probe("answers") } },
+  });
+  const { tb_error, fb_error } = shareStatus(viewOf({ observed }));
+  assert.deepEqual([tb_error, fb_error], ["connection refused", undefined]);
+});
+
 test("a mounted share is reported completely: times in UTC, conditions with their holders", () => {
   const status = shareStatus(
     viewOf({
