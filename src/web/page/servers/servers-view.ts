@@ -52,14 +52,16 @@ export function ServersView({ app }: ViewProps): ComponentChild {
   const status = useStore(app.store, (state) => state.status);
   const now = useNow();
   if (status === null) return loading();
-  const isLong = (status.backends ?? []).length >= MANY;
   // Each card has its own trouble; lines share what is above them.
-  const { gateway } = isLong ? mergeTroubles(status).status : status;
+  const merged = (status.backends ?? []).length < MANY ? null : mergeTroubles(status);
+  const { gateway } = merged?.status ?? status;
   return h(
     "section",
     { "aria-label": "Servers" },
     gateway === undefined ? null : [gatewayLine(gateway), conditions(gateway.conditions, now)],
-    h(isLong ? ServerLines : ServerCards, { app, status, now }),
+    merged === null
+      ? h(ServerCards, { app, status, now })
+      : h(ServerLines, { app, status, now, covered: merged.covered }),
   );
 }
 
@@ -97,10 +99,13 @@ function ServerCards({ app, status: { backends = [] }, now }: ServersProps): Com
 /** From this many servers on, each is a line that opens to its card, those in trouble first. */
 const MANY = 8;
 
-function ServerLines({ app, status, now }: ServersProps): ComponentChild {
+interface LinesProps extends ServersProps {
+  /** The servers whose trouble is shown above. */
+  readonly covered: ReadonlySet<string>;
+}
+
+function ServerLines({ app, status: { backends = [] }, now, covered }: LinesProps): ComponentChild {
   const [typed, setTyped] = useState("");
-  const { covered } = mergeTroubles(status);
-  const { backends = [] } = status;
   const servers = backends.map((backend) => ({ backend, ...backendLabel(backend) }));
   const found = servers
     .filter(({ backend: { name }, text }) =>
