@@ -449,7 +449,7 @@ function createServiceControl(
     changedCopies,
   };
   const faults = createReadFaults(logger);
-  const sinceTracker = createSinceTracker(clock, ({ code }) => code);
+  const sinceTracker = createSinceTracker(clock);
   const found = (): FoundCondition<ConditionName>[] => [
     ...globalConditions(sources),
     ...aliases.conditions(),

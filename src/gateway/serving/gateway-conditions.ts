@@ -32,7 +32,7 @@ type Add = (condition: FoundCondition<GatewayConditionName>) => void;
 
 /** The returned function keeps the time when each condition was first found. */
 export function createGatewayConditions(clock: Pick<Clock, "wallMs">) {
-  const sinceTracker = createSinceTracker(clock);
+  const sinceTracker = createSinceTracker(clock, ({ code, title }) => `${code} ${title}`);
   return (
     rules: GatewayRules,
     catalog: Catalog,

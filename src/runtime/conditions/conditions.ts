@@ -55,13 +55,10 @@ export function lasting<Found extends FoundCondition<string>>(
   return { conditions, known: new Map(conditions.map((one) => [keyOf(one), one.since])) };
 }
 
-/**
- * The returned function remembers since when each condition lasts, by `keyOf`. Left out, a condition with another title is
- * another one.
- */
+/** The returned function remembers since when each condition lasts. `keyOf`: as in `lasting`. */
 export function createSinceTracker(
   clock: Pick<Clock, "wallMs">,
-  keyOf = ({ code, title }: FoundCondition<string>): string => `${code} ${title}`,
+  keyOf?: (one: FoundCondition<string>) => string,
 ) {
   let known: ReadonlyMap<string, string> = new Map();
   return <Name extends string>(found: readonly FoundCondition<Name>[]): LastingCondition<Name>[] => {
