@@ -12,6 +12,7 @@ const PROGRAMS = [
   "src/doctor/doctor-relay-child.ts",
   "src/demo/stage/file-tool.ts",
   "src/demo/stage/warden.ts",
+  "src/demo/stage/cable-thread.ts",
   "src/demo/stage/cable-silence.ts",
 ];
 

@@ -64,8 +64,8 @@ async function playAtRandom(
     swap: async () => scene.lead(pick(random, ["tb", "fallback"] as const), pick(random, SERVER_NAMES)),
     "swap both": async () => {
       const to = pick(random, SERVER_NAMES);
-      scene.lead("tb", to);
-      scene.lead("fallback", to);
+      await scene.lead("tb", to);
+      await scene.lead("fallback", to);
     },
     cut: async () => scene.cables[pick(random, ["tb", "fallback"] as const)].setMode("refuse"),
     "cut both": () =>

@@ -29,7 +29,7 @@ export interface ServersScene extends AsyncDisposable {
   readonly cables: Readonly<Record<"tb" | "fallback", SimulatedCable>>;
   readonly mounted: string;
   start(): Promise<Monitor>;
-  lead(route: "tb" | "fallback", to: ServerName): void;
+  lead(route: "tb" | "fallback", to: ServerName): Promise<void>;
   /** Names other hosts: of one server, the cables, or some where nobody listens. */
   edit(hosts: ServerName | "cables" | "nowhere", password?: string): Promise<void>;
   /** Names the cables of these routes alone. */

@@ -58,7 +58,7 @@ describe("servers", { skip: missing ?? false, timeout: 600_000 }, () => {
           await writeUnsent(scene, file);
           assert.equal(await scene.onServer("A", file), null);
           for (const route of ["tb", "fallback"] as const) {
-            scene.lead(route, thief);
+            await scene.lead(route, thief);
             await scene.cables[route].setMode("pass");
           }
           const told = await scene.until("told what waits", ({ conditions }) =>
@@ -72,8 +72,8 @@ describe("servers", { skip: missing ?? false, timeout: 600_000 }, () => {
             [[[file, 4]]],
           );
           // It is back, and gets what is its own.
-          scene.lead("tb", "A");
-          scene.lead("fallback", "A");
+          await scene.lead("tb", "A");
+          await scene.lead("fallback", "A");
           await eventually(async () => (await scene.onServer("A", file)) === "of A", 60_000, 100);
           await eventually(async () => (await scene.unsent()).length === 0, 30_000, 100);
           await assertNowhereElse(scene, file);
@@ -87,7 +87,7 @@ describe("servers", { skip: missing ?? false, timeout: 600_000 }, () => {
       await scene.home.cli(["unmount", "--share", SHARE, "--force"]);
       assert.equal(await scene.onServer("A", "precious.txt"), null, "it is not sent yet");
       // Both go on to answer, with the same ServerGuid: no look sees a difference.
-      for (const route of ["tb", "fallback"] as const) scene.lead(route, "CLONE");
+      for (const route of ["tb", "fallback"] as const) await scene.lead(route, "CLONE");
       await scene.home.cli(["mount", "--share", SHARE]);
       await scene.until("mounted", isMounted);
       await eventually(
@@ -217,7 +217,7 @@ describe("servers", { skip: missing ?? false, timeout: 600_000 }, () => {
       await writeUnsent(scene, "precious.txt");
       await scene.leaveAsBefore();
       for (const route of ["tb", "fallback"] as const) {
-        scene.lead(route, "CLONE");
+        await scene.lead(route, "CLONE");
         await scene.cables[route].setMode("pass");
       }
       await scene.start();
@@ -227,7 +227,7 @@ describe("servers", { skip: missing ?? false, timeout: 600_000 }, () => {
       assert.deepEqual(pluck(waiting?.files ?? [], "path"), ["precious.txt"]);
       assert.ok(waiting?.source?.startsWith(`//${host}:${port}/`));
       await assertNowhereElse(scene, "precious.txt");
-      for (const route of ["tb", "fallback"] as const) scene.lead(route, "A");
+      for (const route of ["tb", "fallback"] as const) await scene.lead(route, "A");
       await eventually(async () => (await scene.onServer("A", "precious.txt")) === "of A", 60_000, 100);
       await assertNowhereElse(scene, "precious.txt");
     }));

@@ -68,7 +68,7 @@ test("A10 a server that resets all connections every two seconds fails no progra
   const resets = async (): Promise<void> => {
     for (; performance.now() < untilMs; ) {
       await pause(RESET_EACH_MS);
-      relay.leadTo(target.targetHost, target.targetPort);
+      await relay.leadTo(target.targetHost, target.targetPort);
     }
   };
   await using large = await open(at("large.bin"));

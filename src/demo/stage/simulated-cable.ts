@@ -1,155 +1,49 @@
-// A TCP relay on a loopback address: a cable that a test or the demo can pull.
+// A cable that a test or the demo can pull: a TCP relay on a loopback address, in a separate thread.
+//
+// In a thread, because a process may have files open on a mount whose connection leads through its own cable. When it
+// starts a program, it waits until the kernel has closed the program's copies of these files, and closing one waits for
+// the mount's server.
 
 import { once } from "node:events";
-import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { Worker } from "node:worker_threads";
 import { programBeside } from "../../runtime/process/program-beside.ts";
-import { resetSocket } from "../../runtime/reset-socket.ts";
-import type { SilenceData } from "./cable-silence.ts";
-
-/**
- * - `pass`: a whole cable; bytes buffered by `hang` or `drop` are delivered.
- * - `refuse`: connections are reset, new ones refused.
- * - `hang`: new connections are accepted, and nothing passes.
- * - `drop`: SYN packets get no answer, and nothing passes.
- */
-type RelayMode = "pass" | "refuse" | "hang" | "drop";
+import type { CableAction } from "./cable-thread.ts";
+import type { PullableRelayOptions, RelayMode } from "./pullable-relay.ts";
 
 export type SimulatedCable = Awaited<ReturnType<typeof startSimulatedCable>>;
 
-interface TcpRelayOptions {
-  /** The loopback address to listen on, at a free port. */
-  readonly host: string;
-  readonly targetHost: string;
-  readonly targetPort: number;
-}
-
-interface Link {
-  readonly near: Socket;
-  far: Socket | null;
-}
-
-export async function startSimulatedCable({ host, targetHost, targetPort }: TcpRelayOptions) {
-  const links = new Set<Link>();
-  let target = { host: targetHost, port: targetPort };
+export async function startSimulatedCable(options: PullableRelayOptions) {
+  const thread = new Worker(programBeside(import.meta.url, "cable-thread"), { workerData: options });
+  const [port] = (await once(thread, "message")) as [number];
   let mode: RelayMode = "pass";
-  let server: Server | null = null;
-  let silence: AsyncDisposable | null = null;
-  let port = 0;
-
-  const cut = (link: Link): void => {
-    links.delete(link);
-    resetSocket(link.near);
-    if (link.far !== null) resetSocket(link.far);
+  let actions: Promise<unknown> = Promise.resolve();
+  let ended: Promise<unknown> | null = null;
+  const perform = (action: CableAction): Promise<void> => {
+    const performed = actions.then(async () => {
+      const answered = once(thread, "message");
+      thread.postMessage(action);
+      await answered;
+    });
+    actions = performed.catch(() => {});
+    return performed;
   };
-  /** Connects to the server if necessary, and passes bytes in both directions. */
-  const join = (link: Link): void => {
-    if (link.far === null) {
-      const far = connect({ ...target, allowHalfOpen: true });
-      link.far = far;
-      far.on("error", () => cut(link));
-      far.on("close", () => cut(link));
-    }
-    link.near.pipe(link.far);
-    link.far.pipe(link.near);
-  };
-  const buffer = ({ near, far }: Link): void => {
-    near.unpipe();
-    near.pause();
-    far?.unpipe();
-    far?.pause();
-  };
-  const accept = (near: Socket): void => {
-    const link: Link = { near, far: null };
-    links.add(link);
-    near.on("error", () => cut(link));
-    near.on("close", () => cut(link));
-    if (mode === "pass") join(link);
-    else near.pause();
-  };
-  const listen = async (): Promise<void> => {
-    if (server !== null) return;
-    const created = createServer({ allowHalfOpen: true }, accept);
-    created.listen(port, host);
-    await once(created, "listening");
-    // The address of a listening TCP socket is never a string or null.
-    port = (created.address() as AddressInfo).port;
-    server = created;
-  };
-  const stopListening = async (): Promise<void> => {
-    const closing = server;
-    server = null;
-    // Not awaited: `close` completes only after the open connections have ended.
-    closing?.close();
-    if (silence !== null) await silence[Symbol.asyncDispose]();
-    silence = null;
-  };
-
-  const change = async (next: RelayMode): Promise<void> => {
-    // Returns early, because joining a connection twice would send each byte twice.
-    if (next === mode) return;
-    mode = next;
-    if (next === "refuse" || next === "drop" || silence !== null) await stopListening();
-    for (const link of [...links]) {
-      if (next === "pass") join(link);
-      else if (next === "refuse") cut(link);
-      else buffer(link);
-    }
-    if (next === "drop") silence = await startSilence(host, port);
-    else if (next !== "refuse") await listen();
-  };
-
-  await listen();
-  let changes: Promise<void> = Promise.resolve();
   return {
-    host,
-    get port() {
-      return port;
-    },
+    host: options.host,
+    port,
+    /** The mode that was last asked for. */
     get mode() {
       return mode;
     },
     /** Connects to another server from now on, and cuts the open connections. */
-    leadTo(host: string, port: number): void {
-      target = { host, port };
-      for (const link of [...links]) cut(link);
-    },
+    leadTo: (host: string, port: number): Promise<void> => perform({ kind: "target", host, port }),
     /** Resolves when the mode is in effect. Calls take effect one after the other. */
     setMode(next: RelayMode): Promise<void> {
-      const changed = changes.then(() => change(next));
-      changes = changed.catch(() => {});
-      return changed;
+      mode = next;
+      return perform({ kind: "mode", mode: next });
     },
     async [Symbol.asyncDispose]() {
-      await changes;
-      await stopListening();
-      for (const link of [...links]) cut(link);
-    },
-  };
-}
-
-/**
- * A listener that never accepts, with its backlog filled by connections of this process: the kernel then drops further
- * SYN packets, as a dead link would.
- */
-async function startSilence(host: string, port: number): Promise<AsyncDisposable> {
-  const signal = new Int32Array(new SharedArrayBuffer(4));
-  const data: SilenceData = { host, port, signal };
-  const worker = new Worker(programBeside(import.meta.url, "cable-silence"), { workerData: data });
-  const ended = once(worker, "exit");
-  await once(worker, "message");
-  const fillers = Array.from({ length: FILLERS }, () => connect({ host, port }));
-  for (const filler of fillers) filler.on("error", () => {});
-  await Promise.any(fillers.map((filler) => once(filler, "connect")));
-  return {
-    async [Symbol.asyncDispose]() {
-      for (const filler of fillers) filler.destroy();
-      Atomics.store(signal, 0, 1);
-      Atomics.notify(signal, 0);
+      ended ??= Promise.all([once(thread, "exit"), perform({ kind: "end" })]);
       await ended;
     },
   };
 }
-
-/** More connections than a backlog of one can hold. The kernel drops those that do not fit. */
-const FILLERS = 4;
