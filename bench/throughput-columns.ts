@@ -179,7 +179,7 @@ export async function fileSystemColumn(
   const path = join(folder, `fs-${share}`);
   await mkdir(path);
   const address = `127.0.0.1:${relay?.port ?? rig.serverPort}`;
-  const child = spawn(program, ["-address", address, "-share", share, "-user", rig.username, path], {
+  const child = spawn(program, ["-address", address, "-share", share, "-user", rig.username, "-sign", path], {
     stdio: ["pipe", "ignore", "inherit"],
     cwd: "/",
     detached: true,

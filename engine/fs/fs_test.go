@@ -15,7 +15,10 @@ import (
 	"time"
 )
 
-const mib = 1 << 20
+const (
+	mib     = 1 << 20
+	patient = time.Minute
+)
 
 func (r *rig) put(name string, size int) []byte {
 	r.t.Helper()
@@ -47,7 +50,7 @@ func isAt(f *os.File, data []byte, off int64) error {
 }
 
 func TestFilesAndFoldersAreTheServers(t *testing.T) {
-	r := newRig(t, time.Minute)
+	r := newRig(t, patient)
 	whole := r.put("folder/large", 40*mib+77)
 	r.put("folder/small", 5)
 	r.put("folder/empty", 0)
@@ -89,7 +92,7 @@ func TestFilesAndFoldersAreTheServers(t *testing.T) {
 }
 
 func TestOpenFilesAreReadOnWhileConnectionsAreLost(t *testing.T) {
-	r := newRig(t, time.Minute)
+	r := newRig(t, patient)
 	wholes := map[string][]byte{"one": r.put("one", 60*mib), "two": r.put("two", 50*mib)}
 	ended := make(chan struct{})
 	var cutting, reading sync.WaitGroup
@@ -137,7 +140,7 @@ func dropPages(f *os.File) error {
 }
 
 func TestAnOpenFileIsReadOnAfterARestartOfTheServer(t *testing.T) {
-	r := newRig(t, time.Minute)
+	r := newRig(t, patient)
 	whole := r.put("file", 8*mib)
 	f := r.open("file")
 	must(t, isAt(f, whole[:100], 0))
@@ -157,7 +160,7 @@ func TestAHandleNeverReadsAnotherFile(t *testing.T) {
 		"removed": os.Remove,
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, time.Minute)
+			r := newRig(t, patient)
 			whole := r.put("file", 8*mib)
 			f := r.open("file")
 			must(t, isAt(f, whole[:100], 0))
@@ -177,7 +180,7 @@ func TestAHandleNeverReadsAnotherFile(t *testing.T) {
 }
 
 func TestTheLostSessionEndsWithTheNextSignIn(t *testing.T) {
-	r := newRig(t, time.Minute)
+	r := newRig(t, patient)
 	whole := r.put("file", 8*mib)
 	f := r.open("file")
 	for range 3 {
@@ -190,7 +193,7 @@ func TestTheLostSessionEndsWithTheNextSignIn(t *testing.T) {
 }
 
 func TestADeadlySignalEndsAWaitAtOnce(t *testing.T) {
-	r := newRig(t, time.Minute)
+	r := newRig(t, patient)
 	r.put("file", 8*mib)
 	f := r.open("file")
 	r.cable.set(true)
@@ -227,7 +230,7 @@ func TestPatienceEndsInAnErrorThatPasses(t *testing.T) {
 }
 
 func TestARefusedUserIsNotTriedAgain(t *testing.T) {
-	r := newRig(t, time.Minute)
+	r := newRig(t, patient)
 	whole := r.put("file", 8*mib)
 	f := r.open("file")
 	r.setPassword("another one")
@@ -244,7 +247,7 @@ func TestARefusedUserIsNotTriedAgain(t *testing.T) {
 }
 
 func TestChangesOfOthersAreSeen(t *testing.T) {
-	r := newRig(t, time.Minute)
+	r := newRig(t, patient)
 	whole := r.put("file", 8*mib)
 	f := r.open("file")
 	// Reads ahead, also what is changed next.

@@ -94,7 +94,9 @@ force user = %s
 	r.server, err = signIn(r.account, patience)
 	must(t, err)
 	t.Cleanup(r.server.close)
-	mount, err := mountAt(r.mounted, r.server)
+	mount, err := mountAt(r.server, options{
+		folder: r.mounted, source: "//rig/share", uid: uint32(os.Getuid()), gid: uint32(os.Getgid()), fileMode: 0o644, dirMode: 0o755,
+	})
 	must(t, err)
 	t.Cleanup(func() {
 		if err := mount.Unmount(); err != nil {

@@ -24,7 +24,7 @@ const (
 type account struct {
 	address, share         string
 	user, domain, password string
-	sign                   bool
+	sign, guest            bool
 }
 
 // A connection that has ended is never used again.
@@ -38,6 +38,7 @@ type connection struct {
 type server struct {
 	account  account
 	patience time.Duration
+	options  options
 
 	mu      sync.Mutex
 	current *connection   // nil while there is none
@@ -49,12 +50,22 @@ type server struct {
 
 func signIn(a account, patience time.Duration) (*server, error) {
 	s := &server{account: a, patience: patience, changed: make(chan struct{})}
-	c, err := s.dial(0)
-	if err != nil {
-		return nil, err
+	type answer struct {
+		c   *connection
+		err error
 	}
-	s.current = c
-	return s, nil
+	answered := make(chan answer, 1)
+	go func() {
+		c, err := s.dial(0)
+		answered <- answer{c, err}
+	}()
+	select {
+	case got := <-answered:
+		s.current = got.c
+		return s, got.err
+	case <-time.After(patience):
+		return nil, failure{"no_answer", fmt.Errorf("%s does not answer within %v", a.address, patience)}
+	}
 }
 
 func (s *server) close() {
@@ -98,10 +109,15 @@ func (s *server) dial(previous uint64) (*connection, error) {
 			}
 		}()
 	}}
+	user := smb2.NTLMInitiator{User: s.account.user, Domain: s.account.domain, Password: s.account.password}
+	if s.account.guest {
+		user = smb2.NTLMInitiator{User: "guest"}
+	}
 	d := smb2.Dialer{
-		MaxCreditBalance:  creditsWanted,
-		Negotiator:        smb2.Negotiator{RequireMessageSigning: s.account.sign},
-		Initiator:         &smb2.NTLMInitiator{User: s.account.user, Domain: s.account.domain, Password: s.account.password},
+		MaxCreditBalance: creditsWanted,
+		// A guest has no key to sign with.
+		Negotiator:        smb2.Negotiator{RequireMessageSigning: s.account.sign && !s.account.guest},
+		Initiator:         &user,
 		PreviousSessionId: previous,
 	}
 	host, _, _ := net.SplitHostPort(s.account.address)

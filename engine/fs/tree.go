@@ -41,7 +41,7 @@ var (
 	_ fs.FileSeekdirer      = (*listing)(nil)
 )
 
-func mountAt(folder string, s *server) (*fuse.Server, error) {
+func mountAt(s *server, o options) (*fuse.Server, error) {
 	c, err := s.connected(context.Background())
 	if err != nil {
 		return nil, err
@@ -50,21 +50,27 @@ func mountAt(folder string, s *server) (*fuse.Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.options = o
 	root := &node{server: s, is: identityOf(c, seen), seen: seen}
-	return fs.Mount(folder, root, &fs.Options{
+	mount, err := fs.Mount(o.folder, root, &fs.Options{
 		MountOptions: fuse.MountOptions{
-			FsName:        "//" + s.account.address + "/" + s.account.share,
-			Name:          "mountaineer-fs",
-			Options:       []string{"ro", "nosuid", "nodev"},
+			FsName: o.source,
+			Name:   "mountaineer-fs",
+			// The kernel checks the modes.
+			Options:       []string{"ro", "nosuid", "nodev", "default_permissions"},
+			AllowOther:    o.allowOther,
 			MaxBackground: 64,
 			MaxWrite:      chunkAtMost,
 			DisableXAttrs: true,
 		},
-		AttrTimeout:  &attributesFor,
-		EntryTimeout: &attributesFor,
-		UID:          uint32(os.Getuid()),
-		GID:          uint32(os.Getgid()),
+		AttrTimeout:     &attributesFor,
+		EntryTimeout:    &attributesFor,
+		NullPermissions: true,
 	})
+	if err != nil {
+		return nil, failure{"fuse", err}
+	}
+	return mount, nil
 }
 
 func (n *node) path() string { return n.Path(nil) }
@@ -95,10 +101,11 @@ func (n *node) saw(seen *smb2.FileStat) {
 	}
 }
 
-func fill(out *fuse.Attr, seen *smb2.FileStat) {
-	out.Mode = 0o444
+func (n *node) fill(out *fuse.Attr, seen *smb2.FileStat) {
+	o := n.server.options
+	out.Mode, out.Uid, out.Gid = o.fileMode, o.uid, o.gid
 	if seen.IsDir() {
-		out.Mode = 0o555
+		out.Mode = o.dirMode
 	}
 	out.Size = uint64(seen.EndOfFile)
 	out.Blocks = (out.Size + 511) / 512
@@ -147,7 +154,7 @@ func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs
 	if err != nil {
 		return nil, errnoOf(err)
 	}
-	fill(&out.Attr, at.seen)
+	n.fill(&out.Attr, at.seen)
 	return n.child(ctx, name, at.is, at.seen), 0
 }
 
@@ -168,7 +175,7 @@ func (n *node) Getattr(ctx context.Context, f fs.FileHandle, out *fuse.AttrOut) 
 		return errnoOf(err)
 	}
 	n.saw(seen)
-	fill(&out.Attr, seen)
+	n.fill(&out.Attr, seen)
 	return 0
 }
 
@@ -268,6 +275,6 @@ func (l *listing) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (
 	if seen.FileName != name || time.Since(l.asked) > attributesFor {
 		return l.node.Lookup(ctx, name, out)
 	}
-	fill(&out.Attr, seen)
+	l.node.fill(&out.Attr, seen)
 	return l.node.child(ctx, name, identity{l.server, seen.FileId, seen.CreationTime.UnixNano()}, seen), 0
 }
