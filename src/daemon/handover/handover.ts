@@ -116,7 +116,8 @@ export class Handover implements AsyncDisposable {
 
   /**
    * Starts a successor that serves all backends of this daemon and knows this daemon's latest changes. If something has
-   * changed since, ends that successor and starts another one.
+   * changed since, ends that successor and starts another one. Only the file may have changed after the last attempt: the
+   * successor reads it again once it is in charge.
    */
   async #startKnowing(
     supervisor: ServiceSupervisor,
@@ -125,6 +126,7 @@ export class Handover implements AsyncDisposable {
     const { owned } = this.#options;
     for (let tries = 1; ; tries++) {
       const [changes, config] = [owned.changes(), owned.config()];
+      const isEdited = (): boolean => owned.config() !== config;
       const started = await this.#start(supervisor, signal);
       const { next, ready } = started;
       // `ready.backends` lacks backends that were removed from the file: they need not serve in the
@@ -134,12 +136,13 @@ export class Handover implements AsyncDisposable {
         .filter((name) => name in ready.backends && !SERVES.has(ready.backends[name] ?? ""));
       if (missing.length > 0) {
         await next.kill();
-        // The file has since been edited, and the successor may have read it before that.
-        if (owned.config() !== config && tries < TRIES) continue;
+        // The successor may have read the file before the edit.
+        if (isEdited() && tries < TRIES) continue;
         throw refused(`${missing.join(", ")} would not serve there as it does here`, serveHint(missing));
       }
       const unsaved = owned.unsavedBecause();
-      if (unsaved === null && owned.changes() === changes) return started;
+      const isCurrent = owned.changes() === changes;
+      if (unsaved === null && isCurrent && (!isEdited() || tries === TRIES)) return started;
       await next.kill();
       if (unsaved !== null) throw refused(`the state cannot be saved for it: ${unsaved}`, null);
       if (tries === TRIES) throw refused("approvals and route overrides keep changing here", null);
@@ -163,11 +166,11 @@ export class Handover implements AsyncDisposable {
 
   async #cross(supervisor: ServiceSupervisor, first: Successor): Promise<void> {
     const { owned, logger } = this.#options;
-    const known = owned.changes();
+    const [changes, config] = [owned.changes(), owned.config()];
     supervisor.pauseSignals();
     await owned.giveUp();
     let next: Successor | null = first;
-    if (owned.changes() !== known) {
+    if (owned.changes() !== changes || owned.config() !== config) {
       // Commands that were still running have changed files since this successor read them.
       await first.kill();
       next = null;

@@ -194,15 +194,38 @@ test("B11 a next daemon that does not take over in 30 s is ended, and replaced b
 });
 
 test("B11 B6 a next daemon that has read the file from before an edit is replaced by one that has read the new file", async (t) => {
-  let edits = 0;
-  const { handover, pidOf } = await setUp(t, {
+  const [before, after] = [{}, {}];
+  const { handover, pidOf, isStarted } = await setUp(t, {
     ends: "older",
-    // Edited while the first one starts; `removed` is no longer in the file.
+    // `removed` is no longer in the file.
     mustServe: () => ["b1", "removed"],
-    config: () => ({ edits: edits++ }),
+    config: () => (isStarted("first") ? after : before),
   });
   const { to } = await handover.begin(NEVER);
   assert.notEqual(to, await pidOf("first"));
+  assert.equal((await handover.done)?.pid, to);
+});
+
+test("B11 B6 a server that is added while the next daemon starts is served by the one that takes over", async (t) => {
+  const [before, after] = [{}, {}];
+  const { handover, pidOf, isStarted } = await setUp(t, {
+    ends: "0",
+    config: () => (isStarted("first") ? after : before),
+  });
+  const { to } = await handover.begin(NEVER);
+  assert.equal(to, await pidOf("1"));
+  assertGone(await pidOf("first"));
+  assert.equal((await handover.done)?.pid, to);
+});
+
+test("B11 B6 a file that is edited during each attempt does not prevent a handover", async (t) => {
+  const last = {};
+  const { handover, pidOf, isStarted } = await setUp(t, {
+    ends: "0",
+    config: () => (isStarted("2") ? last : {}),
+  });
+  const { to } = await handover.begin(NEVER);
+  assert.equal(to, await pidOf("2"));
   assert.equal((await handover.done)?.pid, to);
 });
 
@@ -225,19 +248,23 @@ test("B11 without an edit, a backend that would not serve in the next daemon pre
   await handover.done;
 });
 
-test("B11 changes by a command in progress at the line are known to the one that takes over", async (t) => {
-  let changes = 0;
-  const { handover, pidOf } = await setUp(t, {
-    ends: "0",
-    changes: () => changes,
-    async giveUp() {
-      changes += 1;
-    },
-  });
-  assert.equal((await handover.begin(NEVER)).to, await pidOf("first"));
-  const next = await handover.done;
-  assert.notEqual(next?.pid, await pidOf("first"));
-  assertGone(await pidOf("first"));
+test("B11 B6 changes and edits by a command in progress at the line are known to the one that takes over", async (t) => {
+  for (const what of ["changes", "config"]) {
+    let [changes, config] = [0, {}];
+    const { handover, pidOf } = await setUp(t, {
+      ends: "0",
+      changes: () => changes,
+      config: () => config,
+      async giveUp() {
+        if (what === "changes") changes += 1;
+        else config = {};
+      },
+    });
+    assert.equal((await handover.begin(NEVER)).to, await pidOf("first"));
+    const next = await handover.done;
+    assert.notEqual(next?.pid, await pidOf("first"), what);
+    assertGone(await pidOf("first"));
+  }
 });
 
 test("B11 B6 parts that start after the line is crossed know that no other daemon has the home", async (t) => {
