@@ -8,12 +8,10 @@ import { createActions } from "./dashboard/actions.ts";
 import { createDashboardScreen } from "./dashboard/dashboard-screen.ts";
 import { createEventRing } from "./events/event-ring.ts";
 import { createEventsScreen } from "./events/events-screen.ts";
-import { createLogsScreen } from "./logs/logs-screen.ts";
 import { createSyncScreen } from "./sync/sync-screen.ts";
 import type { SyncSession } from "./sync/sync-session.ts";
 import type { Prompt } from "./terminal/prompt.ts";
 import type { Screen } from "./terminal/screen.ts";
-import { createToolsScreen } from "./tools/tools-screen.ts";
 
 export interface ScreenContext {
   readonly link: DaemonConnection;
@@ -33,8 +31,6 @@ export function createScreens(
   const approving = startApproveSession(link.call, sync.status, signal);
   const ring = createEventRing(link.listen, clock, signal);
   const actions = createActions(link, prompt, signal);
-  const logs = createLogsScreen(link, clock, () => show("l"), signal);
-  const tools = createToolsScreen({ link, prompt, clock, showThis: () => show("c"), signal });
   const showApprovals = () => show("a");
   const dashboard = {
     link,
@@ -42,17 +38,13 @@ export function createScreens(
     ring,
     actions,
     clock,
-    showLogs: logs.show,
-    showTools: tools.show,
     showApprovals,
   };
   return [
     createDashboardScreen("Home", dashboard),
     createDashboardScreen("Shares", dashboard),
     createDashboardScreen("Servers", dashboard),
-    tools,
     createEventsScreen(link, ring),
-    logs,
     createSyncScreen(sync),
     createApproveScreen(approving),
   ];

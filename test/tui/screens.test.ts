@@ -1,16 +1,14 @@
 // Every screen and action in a real terminal, over a management server whose answers the test decides.
 import assert from "node:assert/strict";
-import { describe, type TestContext, test } from "node:test";
+import { describe, test } from "node:test";
 import type { StatusReport, StepResult } from "../../src/api/contract/contract.ts";
-import type { LogLine, LogRequest } from "../../src/api/contract/records.ts";
+import type { LogLine } from "../../src/api/contract/records.ts";
 import type { InputOf } from "../../src/api/operations/operations.ts";
-import { MountaineerError } from "../../src/runtime/errors.ts";
 import { startRig } from "../api/management-rig.ts";
 import { scriptedConfig } from "../api/sample-config.ts";
 import { gatewayReport, sampleBackend, scriptedGateway } from "../api/sample-gateway.ts";
 import { sampleResult, sampleShare, scriptedControl } from "../api/sample-report.ts";
-import { eventually } from "../support/eventually.ts";
-import { MOUNTAINEER, openScene, row, type Scene } from "./scene.ts";
+import { MOUNTAINEER, openScene } from "./scene.ts";
 import { NO_TERMINAL } from "./terminal.ts";
 
 const READY: StatusReport = {
@@ -86,10 +84,6 @@ describe("screens and actions in a terminal", { skip: NO_TERMINAL, concurrency: 
       "switch MEDIA tb",
       "restart files",
     ]);
-    await terminal.press(":", "mount core");
-    await terminal.until("▸ mount CORE");
-    await terminal.press("Enter");
-    await eventually(() => asked.at(-1) === "mount CORE");
   });
 
   for (const columns of [80, 100, 160]) {
@@ -144,52 +138,6 @@ describe("screens and actions in a terminal", { skip: NO_TERMINAL, concurrency: 
     });
   }
 
-  test("F2 a key switches a server's tools off and on, and the command for it is shown", async (t) => {
-    const off = new Set<string>();
-    const tool = (name: string, backend: string) => ({
-      ...{ name, backend, original_name: name, description: `Does ${name}.`, input_schema: {} },
-    });
-    const all = [tool("look", "files"), tool("wipe", "files"), tool("walk", "web")];
-    const gateway = {
-      ...scriptedGateway(),
-      tools: async () => ({
-        tools: all.filter(({ name }) => !off.has(name)),
-        off: all.flatMap(({ name, backend }) => (off.has(name) ? [{ name, backend }] : [])),
-      }),
-      async switchTools({ tools, on }: InputOf<"switchTools">) {
-        for (const name of tools) on ? off.delete(name) : off.add(name);
-        return { switched: [...tools] };
-      },
-    };
-    const status = gatewayReport([sampleBackend({ name: "files" }), sampleBackend({ name: "web" })]);
-    const { home } = await startRig(t, {
-      control: { ...scriptedControl(), status: () => status },
-      config: scriptedConfig(),
-      gateway,
-    });
-    const command = `exec ${MOUNTAINEER} tui --screen servers`;
-    await using scene = await openScene(t, { columns: 100, mountaineerHome: home, command });
-    const { terminal } = scene;
-    await terminal.until("▸ ● files");
-    await terminal.press("c");
-    await terminal.until("2 on, 0 off  only files");
-    await terminal.press("Down", "o");
-    await terminal.until("1 on, 1 off");
-    assert.deepEqual([...off], ["wipe"]);
-    await terminal.press("$");
-    await terminal.until("mountaineer tools enable wipe");
-    await terminal.press("x", "o");
-    await terminal.until("2 on, 0 off");
-    await terminal.press("Escape");
-    await terminal.until("▸ ● look");
-    await terminal.press("Escape");
-    await terminal.until("walk");
-    await terminal.press("/", "walk", "Enter");
-    await terminal.until(hasNot("look"));
-    await terminal.press("Enter");
-    await terminal.until("Does walk.");
-  });
-
   test("F2 a view with nothing to list names its first step", async (t) => {
     const { gateway: _gateway, backends: _backends, ...report } = READY;
     const { home } = await startRig(t, {
@@ -237,101 +185,6 @@ describe("screens and actions in a terminal", { skip: NO_TERMINAL, concurrency: 
   });
 });
 
-// Logs in a real terminal, over a management server whose records the test decides.
-interface Records {
-  readonly scene: Scene;
-  readonly log: LogLine[];
-  /** Of the backend web, oldest first. */
-  readonly lines: string[];
-  /** What the log's questions end with; null: with its lines. */
-  failure: MountaineerError | null;
-}
-
-async function openRecords(t: TestContext, screen: string): Promise<Records & AsyncDisposable> {
-  const log: LogLine[] = [];
-  const lines: string[] = [];
-  const gateway = {
-    ...scriptedGateway(),
-    async logs({ backend }: { backend: string }) {
-      return { lines: backend === "web" ? [...lines] : [`${backend} started`] };
-    },
-  };
-  const status = gatewayReport([sampleBackend({ name: "files" }), sampleBackend({ name: "web" })]);
-  const records = { log, lines, failure: null as MountaineerError | null };
-  const { home } = await startRig(t, {
-    control: { ...scriptedControl(), status: () => status },
-    config: scriptedConfig(),
-    gateway,
-    records: {
-      async daemonLog({ limit = 100 }: LogRequest) {
-        if (records.failure !== null) throw records.failure;
-        const newest = log.slice(-limit).reverse();
-        return { path: "/home/ada/.mountaineer/mountaineer.log", lines: newest, more: false, next: null };
-      },
-    },
-  });
-  const scene = await openScene(t, {
-    columns: 100,
-    mountaineerHome: home,
-    command: `exec ${MOUNTAINEER} tui --screen ${screen}`,
-  });
-  return Object.assign(records, { scene, [Symbol.asyncDispose]: () => scene[Symbol.asyncDispose]() });
-}
-
 function logLine(message: string, over: Partial<LogLine> = {}): LogLine {
   return { at: "2026-01-05T12:00:00.000Z", level: "info", message, ...over };
 }
-
-function hasNot(text: string): (lines: readonly string[]) => boolean {
-  return (lines) => !lines.join("\n").includes(text);
-}
-
-describe("the records in a terminal", { skip: NO_TERMINAL, concurrency: 1 }, () => {
-  test("F2 logs: the daemon's and each backend's, followed at the end, scrolled, filtered, never interpreted", async (t) => {
-    await using records = await openRecords(t, "logs");
-    const { scene, log, lines } = records;
-    const { terminal } = scene;
-    await terminal.until("no lines");
-    log.push(logLine("backend.ended", { level: "warn", fields: { backend: "files", code: 7 } }));
-    await terminal.until("warn  backend.ended backend=files code=7");
-    for (let count = 1; count <= 300; count += 1) log.push(logLine(`said ${count}.`));
-    await terminal.until("said 300.");
-    await terminal.press("Home");
-    await terminal.until("backend.ended");
-    log.push(logLine("said 301."));
-    await terminal.press("End");
-    await terminal.until("said 301.");
-    await terminal.press("/", "said 29");
-    await terminal.until("said 299.");
-    await terminal.until(hasNot("said 301."));
-    await terminal.press("Enter");
-    await terminal.until("/ filter");
-    await terminal.press("Escape");
-    await terminal.until("said 301.");
-    lines.push("\u001b[2Jwiped", `${"x".repeat(120)}the end`);
-    await terminal.press("Tab", "Tab");
-    await terminal.until("wiped");
-    await terminal.shows((shown) => assert.match(row(shown, /wiped/), /^\S+wiped$/));
-    await terminal.until(hasNot("the end"));
-    await terminal.press("Right", "Right");
-    await terminal.until("the end");
-    await terminal.press("BTab");
-    await terminal.until("files started");
-    await terminal.press("d", ":", "logs of web");
-    await terminal.until("▸ logs of web");
-    await terminal.press("Enter");
-    await terminal.until((shown) => /\[l Logs\]/.test(shown[1] ?? "") && shown.join().includes("wiped"));
-  });
-
-  test("F2 logs: the reason of a failed read is shown, and lines already read stay", async (t) => {
-    await using records = await openRecords(t, "logs");
-    const { terminal } = records.scene;
-    records.log.push(logLine("said before"));
-    await terminal.until("said before");
-    records.failure = new MountaineerError("timed_out", "the disk does not answer");
-    await terminal.until("✗ the disk does not answer");
-    await terminal.until("said before");
-    records.failure = null;
-    await terminal.until(hasNot("the disk does not answer"));
-  });
-});

@@ -74,7 +74,7 @@ export function actionWith(actions: readonly Action[], ...id: readonly string[])
   return actions.find((action) => sameId(action.id, id)) ?? null;
 }
 
-export function sameId(one: readonly string[], other: readonly string[]): boolean {
+function sameId(one: readonly string[], other: readonly string[]): boolean {
   return one.length === other.length && one.every((part, index) => part === other[index]);
 }
 

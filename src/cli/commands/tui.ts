@@ -17,17 +17,15 @@ const SCREENS: Readonly<Record<string, string>> = {
   sync: "s",
   approve: "a",
   events: "e",
-  logs: "l",
-  tools: "c",
 };
 
 export const tuiCommand = command("tui", {
   takesUrl: true,
   summary: "live status, with keys for everyday actions",
   description:
-    "A live view of the running daemon: shares, servers with their tools and logs, approvals, events, and how edits of " +
-    "the configuration are noticed, with keys to mount, switch, restart, approve and reload. ? lists the keys, : finds " +
-    "an action by its name, $ says which command does the same, q quits. Waits for the daemon while it is down or restarts. " +
+    "A live view of the running daemon: shares, servers, approvals, events, and how edits of the configuration are " +
+    "noticed, with keys to mount, switch, restart, approve and reload. ? lists the keys, $ says which command does " +
+    "the same, q quits. Waits for the daemon while it is down or restarts. " +
     "--url shows the daemon of another machine; its management token comes from MOUNTAINEER_MANAGEMENT_TOKEN, from " +
     "--token-file, or from your answer. A screen reader can follow mountaineer status --follow.",
   examples: {

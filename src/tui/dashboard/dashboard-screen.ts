@@ -12,7 +12,7 @@ import { absenceLines } from "../terminal/connection.ts";
 import { isNamed, type Key, rowsMoved } from "../terminal/key.ts";
 import { type Line, span } from "../terminal/line.ts";
 import { detailsPart, type ScrollPosition } from "../terminal/list-state.ts";
-import type { Command, KeyHelp, Screen, ScreenSize, ShellLine } from "../terminal/screen.ts";
+import type { KeyHelp, Screen, ScreenSize, ShellLine } from "../terminal/screen.ts";
 import type { Actions } from "./actions.ts";
 import { dashboardLines, detailLines } from "./dashboard-lines.ts";
 import {
@@ -41,7 +41,6 @@ const KEYS: readonly KeyHelp[] = [
   { keys: "!", does: "after files were found open: do it anyway; asks" },
   { keys: "r", does: "restart the server" },
   { keys: "Enter", does: "show details; Esc goes back; on a pending change: approve it" },
-  { keys: "c, l", does: "tools of the server, to switch off and on; its logs" },
   { keys: "R", does: "reload the configuration" },
   { keys: "X", does: "restart the daemon; mounts stay" },
 ];
@@ -52,8 +51,6 @@ interface DashboardOptions {
   readonly ring: EventRing;
   readonly actions: Actions;
   readonly clock: Clock;
-  readonly showLogs: (backend: string) => void;
-  readonly showTools: (backend: string) => void;
   readonly showApprovals: () => void;
 }
 
@@ -139,8 +136,6 @@ export function createDashboardScreen(view: DashboardView, options: DashboardOpt
       }
       return act(options, row, key);
     },
-    // Only Home offers the commands, so that the palette lists each of them once.
-    commands: () => (view === "Home" ? actionCommands(actions) : []),
     shells: () => shellsOf(actions, choice()),
   };
 }
@@ -171,11 +166,7 @@ function drawnLines(
 }
 
 /** False if the key has no meaning for the row. */
-function act(
-  { actions, showLogs, showTools, showApprovals }: DashboardOptions,
-  chosen: ChoiceRow | null,
-  key: Key,
-): boolean {
+function act({ actions, showApprovals }: DashboardOptions, chosen: ChoiceRow | null, key: Key): boolean {
   const row = actedOn(chosen);
   const pressed = key.kind === "character" ? key.text : key.name;
   if (pressed === "!") return actions.force();
@@ -194,11 +185,6 @@ function act(
   }
   if (row?.kind !== "backend") return false;
   const { name, routes } = row.backend;
-  const show = { l: showLogs, c: showTools }[pressed];
-  if (show !== undefined) {
-    show(name);
-    return true;
-  }
   if (pressed === "r") return actions.startWith("restart", name);
   const [first, second] = routes?.list ?? [];
   const to = { t: first?.name, f: second?.name, o: "auto" }[pressed];
@@ -213,14 +199,14 @@ function actedOn(row: ChoiceRow | null): ChoiceRow | null {
 function hintsOf(chosen: ChoiceRow | null): readonly string[] {
   const row = actedOn(chosen);
   // A narrow terminal leaves out the last hints, so the most important ones come first.
-  const general = ["? help", "q quit", "Enter more", "$ command", ": palette"];
+  const general = ["? help", "q quit", "Enter more", "$ command"];
   if (row?.kind === "share")
     return ["m mount", "u unmount", "t Thunderbolt", "f fallback", "o auto", ...general];
   if (row?.kind === "backend") {
     const routes = row.backend.routes === undefined ? [] : ["t f o route"];
-    return ["r restart", "c tools", "l logs", ...routes, ...general];
+    return ["r restart", ...routes, ...general];
   }
-  return row?.kind === "waiting" ? ["Enter approve", "? help", "q quit", ": palette"] : general;
+  return row?.kind === "waiting" ? ["Enter approve", "? help", "q quit"] : general;
 }
 
 /** The commands for the chosen row, then those for everything. */
@@ -229,11 +215,14 @@ function shellsOf(actions: Actions, chosen: ChoiceRow | null): readonly ShellLin
   const name = row?.kind === "share" ? row.share.name : row?.kind === "backend" ? row.backend.name : null;
   const own = actions.all().filter(({ id }) => name !== null && id[1] === name);
   const all = actions.all().filter(({ id }) => id.length === 1);
-  const logs = { does: `logs of ${name}`, command: shellCommand`mountaineer backends logs ${name ?? ""}` };
+  const more = [
+    { does: `logs of ${name}`, command: shellCommand`mountaineer backends logs ${name ?? ""}` },
+    { does: "the tools of all servers", command: "mountaineer tools list" },
+  ];
   return [
     ...(row?.kind === "waiting" ? [APPROVE] : []),
     ...own.map(({ name: does, command }) => ({ does, command })),
-    ...(row?.kind === "backend" ? [logs] : []),
+    ...(row?.kind === "backend" ? more : []),
     {
       does: "see this once, or each change in a line",
       command: "mountaineer status; mountaineer status --follow",
@@ -243,7 +232,3 @@ function shellsOf(actions: Actions, chosen: ChoiceRow | null): readonly ShellLin
 }
 
 const APPROVE: ShellLine = { does: "see what waits, and answer", command: "mountaineer approve" };
-
-function actionCommands(actions: Actions): readonly Command[] {
-  return actions.all().map((action) => ({ name: action.name, run: () => actions.start(action) }));
-}

@@ -1,14 +1,10 @@
-// The lines above a screen: while no daemon answers, and after a failed request.
+// The lines above a screen while no daemon answers.
 import { absenceText, type ConnectionStatus } from "../../api/client/daemon-connection.ts";
-import { type Line, markedLines, span, type View } from "./line.ts";
+import { type Line, markedLines, type View } from "./line.ts";
 
 /** While no daemon answers: since when the data is out of date, and why. */
 export function absenceLines(connection: ConnectionStatus, view: View): readonly Line[] {
   if (connection.kind !== "waiting") return [];
   const text = `${absenceText(connection.sinceMs)}: ${connection.reason}`;
   return markedLines(view.symbols.warning, text, "warning", view, 2);
-}
-
-export function failureLines(failure: string | null, { symbols }: View): readonly Line[] {
-  return failure === null ? [] : [[span(`${symbols.bad} ${failure}`, "bad")]];
 }

@@ -1,4 +1,4 @@
-// The shown screen with its first and last lines, help and palette over it, and the keys that work everywhere.
+// The shown screen with its first and last lines, the help over it, and the keys that work everywhere.
 
 import type { ConnectionStatus } from "../../api/client/daemon-connection.ts";
 import { createStore, type Readable } from "../../runtime/store.ts";
@@ -18,9 +18,8 @@ import {
   type View,
 } from "./line.ts";
 import { detailsPart, type ScrollPosition } from "./list-state.ts";
-import { createPalette } from "./palette.ts";
 import type { Prompt, PromptState } from "./prompt.ts";
-import type { Command, KeyHelp, Screen, ScreenSize, ShellLine } from "./screen.ts";
+import type { KeyHelp, Screen, ScreenSize, ShellLine } from "./screen.ts";
 
 export type Frame = ReturnType<typeof createFrame>;
 
@@ -48,7 +47,7 @@ export function createFrame(options: FrameOptions) {
   const { screens, first, prompt, connection, strip = null, onChange, signal } = options;
   const start = screens.find(({ key }) => key === first) ?? screens[0];
   const { shown, show } = createShown(start, () => keys.onSwitch(), signal);
-  const overlay = createOverlay(() => frameCommands(screens, show, overlay.openHelp, keys.quit));
+  const overlay = createOverlay();
   const keys = createFrameKeys({ screens, shown, show, overlay, prompt, strip });
   const draw = createDrawing({ screens, shown, overlay, prompt, connection, strip });
   const changed = (): void => {
@@ -124,7 +123,7 @@ interface KeyParts {
 }
 
 /**
- * Passes each key to the open question, else to the help or palette, else to the screen, else to the frame.
+ * Passes each key to the open question, else to the help, else to the screen, else to the frame.
  */
 function createFrameKeys({ screens, shown, show, overlay, prompt, strip }: KeyParts) {
   let hasWarned = false;
@@ -152,7 +151,6 @@ function createFrameKeys({ screens, shown, show, overlay, prompt, strip }: KeyPa
   const pressOnFrame = (text: string): void => {
     if (text === "q") quit();
     else if (text === "?") overlay.openHelp();
-    else if (text === ":") overlay.openPalette();
     else if (text === "$") overlay.openShells();
     else {
       // In the demo, numbers pull and plug its cables.
@@ -219,20 +217,6 @@ function createDrawing({ screens, shown, overlay, prompt, connection, strip }: D
     const hints = hasQuestion ? ["y yes", "any other key: no"] : (overlay.hints() ?? screen.hints(inner));
     return [...header, ...above, ...cut, ...blankLines, ...below, footerLine(hints, view)];
   };
-}
-
-function frameCommands(
-  screens: readonly Screen[],
-  show: (screen: Screen) => void,
-  help: () => void,
-  quit: () => void,
-): readonly Command[] {
-  return [
-    ...screens.map((screen) => ({ name: `go to ${screen.title}`, run: () => show(screen) })),
-    { name: "help", run: help },
-    ...screens.flatMap((screen) => screen.commands?.() ?? []),
-    { name: "quit", run: quit },
-  ];
 }
 
 /** The open question, else the result of the last action and the running actions. */
@@ -369,16 +353,12 @@ function tooSmallLines({ width, height, symbols }: ScreenSize): readonly Line[] 
   ]);
 }
 
-// The overlay on the shown screen: the help, or the palette.
+// The overlay on the shown screen: the help, or the commands that do the same in a shell.
 
-type OverlayState =
-  | { readonly kind: "none" }
-  | ({ readonly kind: "help" | "shells" } & ScrollPosition)
-  | { readonly kind: "palette" };
+type OverlayState = { readonly kind: "none" } | ({ readonly kind: "help" | "shells" } & ScrollPosition);
 
-function createOverlay(commands: () => readonly Command[]) {
+function createOverlay() {
   let state: OverlayState = { kind: "none" };
-  const palette = createPalette(commands);
   return {
     isOpen: (): boolean => state.kind !== "none",
     openHelp(): void {
@@ -387,32 +367,19 @@ function createOverlay(commands: () => readonly Command[]) {
     openShells(): void {
       state = { kind: "shells", top: 0 };
     },
-    openPalette(): void {
-      palette.open();
-      state = { kind: "palette" };
-    },
     /** Passes a key to the overlay; false if there is none. */
     onKey(key: Key): boolean {
       if (state.kind === "none") return false;
-      if (state.kind !== "palette") {
-        state = scrolledBy(state, key);
-        return true;
-      }
-      const step = palette.onKey(key);
-      if (step.isOver) state = { kind: "none" };
-      step.command?.run();
+      state = scrolledBy(state, key);
       return true;
     },
     /** null if there is no overlay. */
     draw(shown: Screen, screens: readonly Screen[], size: ScreenSize): readonly Line[] | null {
       if (state.kind === "help") return helpLines(shown, screens, state, size);
-      if (state.kind === "shells") return shellLines(shown.shells(), state, size);
-      return state.kind === "palette" ? palette.draw(size) : null;
+      return state.kind === "shells" ? shellLines(shown.shells(), state, size) : null;
     },
     hints(): readonly string[] | null {
-      if (state.kind === "none") return null;
-      if (state.kind === "palette") return ["type to filter", "Enter runs", "Esc leaves"];
-      return ["arrows scroll", "any other key closes"];
+      return state.kind === "none" ? null : ["arrows scroll", "any other key closes"];
     },
   };
 }
@@ -426,7 +393,6 @@ function scrolledBy(state: Extract<OverlayState, ScrollPosition>, key: Key): Ove
 const EVERYWHERE: readonly KeyHelp[] = [
   { keys: "1 to 5", does: "the views, in their order" },
   { keys: "?", does: "this help" },
-  { keys: ":", does: "the palette: everything by its name" },
   { keys: "$", does: "which commands do the same in a shell" },
   { keys: "q", does: "leave; asks once when something is not saved" },
   { keys: "Ctrl-C", does: "leave at once" },

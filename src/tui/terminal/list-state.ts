@@ -12,17 +12,17 @@ export interface ScrollPosition {
   top: number;
 }
 
-export interface ListState<Id extends number | string = number> {
+export interface ListState {
   readonly filter: TypedText;
   /** True while typed characters go into the filter. */
   readonly isTyping: boolean;
   /** Id of the chosen row; null: always the newest one. */
-  readonly chosen: Id | null;
+  readonly chosen: number | null;
   /** The place in the chosen row's details; null: the list is shown. */
   readonly details: ScrollPosition | null;
 }
 
-export const EMPTY_LIST: ListState<never> = {
+export const EMPTY_LIST: ListState = {
   filter: { text: "", caret: 0 },
   isTyping: false,
   chosen: null,
@@ -33,11 +33,7 @@ export const EMPTY_LIST: ListState<never> = {
  * The state after a key; null if the key has no meaning for the list. `ids`: ids of the matching rows, from
  * the top down.
  */
-export function pressListKey<Id extends number | string>(
-  state: ListState<Id>,
-  key: Key,
-  ids: readonly Id[],
-): ListState<Id> | null {
+export function pressListKey(state: ListState, key: Key, ids: readonly number[]): ListState | null {
   if (state.isTyping) return pressFilterKey(state, key);
   const by = rowsMoved(key);
   if (state.details !== null) {
@@ -53,14 +49,14 @@ export function pressListKey<Id extends number | string>(
   }
   if (by === 0) return null;
   const chosen = chosenId(state, ids);
-  const at = ids.findIndex((id) => id === chosen);
+  const at = chosen === null ? -1 : ids.indexOf(chosen);
   const next = Math.max(0, Math.min(ids.length - 1, Math.max(0, at) + by));
   // At the top row, null lets the list follow new rows.
   return { ...state, chosen: next === 0 ? null : (ids[next] ?? null) };
 }
 
 /** Enter and Escape end the typing; every other key edits the filter. */
-function pressFilterKey<Id extends number | string>(state: ListState<Id>, key: Key): ListState<Id> {
+function pressFilterKey(state: ListState, key: Key): ListState {
   if (isNamed(key, "enter")) return { ...state, isTyping: false };
   if (isNamed(key, "escape")) return { ...state, isTyping: false, filter: EMPTY_LIST.filter };
   const filter = pressTextKey(state.filter, key);
@@ -71,10 +67,7 @@ function pressFilterKey<Id extends number | string>(state: ListState<Id>, key: K
  * Returns the id of the chosen row; null if there are no rows. If the chosen row is gone, the next newer row counts
  * as chosen, or the newest if none is newer.
  */
-export function chosenId<Id extends number | string>(
-  { chosen }: ListState<Id>,
-  ids: readonly Id[],
-): Id | null {
+export function chosenId({ chosen }: ListState, ids: readonly number[]): number | null {
   if (chosen === null) return ids[0] ?? null;
   return ids.includes(chosen) ? chosen : (ids.findLast((id) => id > chosen) ?? ids[0] ?? null);
 }

@@ -20,12 +20,6 @@ export interface ShellLine {
   readonly command: string;
 }
 
-export interface Command {
-  /** Unique among all commands: `switch core to fallback`. */
-  readonly name: string;
-  run(): void;
-}
-
 /**
  * The views, which are the same in the first line of the terminal and on the web page. Each screen belongs to one
  * view.
@@ -67,7 +61,6 @@ export interface Screen {
   warnUnsaved?(): boolean;
   /** Waits for the save under way, and resolves with the reason of its failure; null: none failed. */
   saved?(): Promise<string | null>;
-  commands?(): readonly Command[];
   /** The command lines that do what the screen does, those for the chosen row first. */
   shells(): readonly ShellLine[];
 }

@@ -5,9 +5,8 @@ import { createStore } from "../../../src/runtime/store.ts";
 import { createFrame, type Frame } from "../../../src/tui/terminal/frame.ts";
 import type { Key } from "../../../src/tui/terminal/key.ts";
 import { span } from "../../../src/tui/terminal/line.ts";
-import { createPalette } from "../../../src/tui/terminal/palette.ts";
 import { createPrompt } from "../../../src/tui/terminal/prompt.ts";
-import type { Command, Screen, ScreenSize } from "../../../src/tui/terminal/screen.ts";
+import type { Screen, ScreenSize } from "../../../src/tui/terminal/screen.ts";
 import { textOf, viewOf } from "../views.ts";
 
 interface Script {
@@ -16,11 +15,10 @@ interface Script {
   warned: number;
   holds: boolean;
   seen: string[];
-  commands: readonly Command[];
 }
 
 function script(over: Partial<Script> = {}): Script {
-  return { takes: "", unsaved: false, warned: 0, holds: false, seen: [], commands: [], ...over };
+  return { takes: "", unsaved: false, warned: 0, holds: false, seen: [], ...over };
 }
 
 /** A screen that takes the characters of its script, and a way to say that it changed. */
@@ -49,7 +47,6 @@ function screen(key: string, state: Script) {
       if (state.unsaved) state.warned += 1;
       return state.unsaved;
     },
-    commands: () => state.commands,
     shells: () => [{ does: `does ${key}`, command: `mountaineer ${key}` }],
   };
   return { ...made, changed: () => changes.set(changes.get() + 1) };
@@ -125,17 +122,13 @@ test("a paste and a change of screen also separate two keys: the next q warns ag
 test("a paste goes to the dialog over the screen, key by key", () => {
   const pasted: string[] = [];
   const shown = { ...screen("s", script()), onPaste: (text: string) => pasted.push(text) > 0 };
-  const { frame, prompt, text } = frameOf(shown);
+  const { frame, prompt } = frameOf(shown);
   let done = 0;
   prompt.confirm("Sure?", () => {
     done += 1;
   });
   frame.paste("y");
   assert.deepEqual([done, pasted], [1, []]);
-  frame.press(typed(":"));
-  frame.paste("help");
-  assert.match(text().join("\n"), /: help/);
-  frame.press(ESCAPE);
   frame.paste("now");
   assert.deepEqual(pasted, ["now"]);
 });
@@ -178,22 +171,6 @@ test("a screen learns each new size, the height's as well as the width's", () =>
   assert.deepEqual(sizes, ["80x22", "80x28", "90x28"]);
 });
 
-test("the palette begins with its first command whenever it is opened, and after each letter", () => {
-  const run: string[] = [];
-  const command = (name: string): Command => ({ name, run: () => void run.push(name) });
-  const commands = ["Bay", "abba", "bab"].map(command);
-  const palette = createPalette(() => commands);
-  const press = (...keys: readonly Key[]) => keys.map((key) => palette.onKey(key)).at(-1);
-  const down: Key = { kind: "named", name: "down" };
-  palette.open();
-  press(down, ESCAPE);
-  palette.open();
-  assert.equal(press(ENTER)?.command?.name, "Bay");
-  palette.open();
-  assert.equal(press(down, typed("b"), typed("a"), ENTER)?.command?.name, "Bay", "it begins with the text");
-  assert.deepEqual(press(typed("z"), ENTER), { isOver: false, command: null }, "nothing has that name");
-});
-
 test("q that a field takes does not leave; Ctrl-C always does", () => {
   const { frame } = frameOf(screen("s", script({ takes: "q", unsaved: true })));
   assert.equal(frame.press(typed("q")), false);
@@ -224,10 +201,9 @@ test("keys that wait for a screen are dropped when another one is shown by then,
   other.changed();
   assert.deepEqual(two.seen, ["open"], "typed for the one before");
   frame.show("s");
-  // The palette is asked for while the screen loads, chooses another one that loads, and what follows is for that.
+  // A key typed while the screen loads shows another one that loads, and what follows is for that.
   two.holds = true;
-  for (const key of [...":to b"].map(typed)) frame.press(key);
-  frame.press(ENTER);
+  frame.press(typed("b"));
   frame.press(typed("z"));
   one.holds = false;
   shown.changed();
@@ -310,31 +286,6 @@ test("help shows the shown screen's keys and every screen; a key closes it and d
   frame.press(typed("k"));
   assert.deepEqual(state.seen, ["open"]);
   assert.ok(text().includes("body 80x22"));
-});
-
-test("the palette finds by parts of a name and runs the chosen one; Escape leaves; it takes all keys", () => {
-  const ran: string[] = [];
-  const names = ["mount core", "unmount core", "restart files"];
-  const commands = names.map((name) => ({ name, run: () => void ran.push(name) }));
-  const state = script({ commands, takes: "q" });
-  const { frame, text } = frameOf(screen("s", state), screen("b", script()));
-  const type = (word: string) => {
-    for (const key of word) frame.press(typed(key));
-  };
-  type(":core mou");
-  assert.ok(text().some((line) => line.trim() === "▸ mount core"));
-  frame.press({ kind: "named", name: "down" });
-  frame.press(ENTER);
-  assert.deepEqual(ran, ["unmount core"]);
-  type(":q");
-  frame.press(ESCAPE);
-  assert.deepEqual(ran, ["unmount core"]);
-  type(":to b");
-  frame.press(ENTER);
-  assert.equal(frame.shown.get().key, "b");
-  type(":nothing like it");
-  frame.press(ENTER);
-  assert.ok(text().some((line) => line.includes("nothing has that name")));
 });
 
 test("below 60 by 15 a message says so; from there to 200 by 60 every line fits", () => {
