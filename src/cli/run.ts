@@ -49,9 +49,9 @@ export async function runCommandLine(
     },
   };
   try {
-    return await dispatch(args, watched, async (configFile, asRoot) => {
+    return await dispatch(args, watched, async (configFile, refusesRoot) => {
       await normalizeHome(process.env);
-      await actAsOwner(findHomeContext(process.env).home, args, asRoot);
+      await actAsOwner(findHomeContext(process.env).home, args, refusesRoot);
       return makeContext(configFile, watched, signals);
     });
   } catch (error) {
@@ -131,7 +131,7 @@ async function dispatch(
   const monitor = readMonitorArguments(args);
   if (monitor !== null) {
     const { runMonitorCommand } = await import("./in-process/run-monitor.ts");
-    return runMonitorCommand(await contextFor(monitor.config, "refused"), monitor);
+    return runMonitorCommand(await contextFor(monitor.config, true), monitor);
   }
   const configOption = readConfigOption(args);
   if (configOption !== undefined) {

@@ -345,9 +345,6 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
     says: /^/,
     needs: "jq",
   },
-  // With an fstab: test/daemon/compose/fstab-entry.test.ts.
-  "mountaineer shares kernel CORE": running(/CORE is not an SMB share/, 2),
-  "mountaineer shares kernel CORE --undo": running(/CORE is not an SMB share/, 2),
   "mountaineer shares remove --share MEDIA": running(/MEDIA is removed/),
   "mv ~/Shares/CORE/Music/RP85G1~P ~/Shares/CORE/Music/renaming && mv ~/Shares/CORE/Music/renaming ~/Shares/CORE/Music/R.E.M.":
     { elsewhere: "test/shares/drivers/rclone/names.test.ts" },

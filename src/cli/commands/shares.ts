@@ -150,32 +150,6 @@ const sharesRemoveCommand = command("shares remove", {
   },
 });
 
-const sharesKernelCommand = command("shares kernel", {
-  asRoot: "stays",
-  summary: "mount a share with the kernel's own client",
-  description:
-    "For Linux users who are not root: faster than rclone, and programs can map files; file locks are lost at " +
-    "each move (docs/drivers.md). It needs one line in /etc/fstab: the command shows it, and runs sudo to write " +
-    "it after your yes. Run it again to mount the share. The line contains no password.",
-  examples: {
-    "mountaineer shares kernel CORE": "show the line; once it is written, mount with it",
-    "mountaineer shares kernel CORE --undo": "mount with driver auto; then show how to remove the line",
-  },
-  exits: {
-    ...STEP_EXITS,
-    0: "it is mounted this way, or the line is written or removed",
-    1: "nothing was changed, because the line is missing or you said no; or the mount failed",
-  },
-  isText: true,
-  takes: {
-    "<share>": { about: "its name", completes: "shares" },
-    "--undo": "go back to driver auto",
-    "--yes": "do not ask",
-  },
-  run: async (context, { share, ...options }) =>
-    (await import("../edits/fstab-share.ts")).kernelShare(context, share, options),
-});
-
 function removedText({ share, aliases }: RemovedShare): string {
   const also = aliases.length === 0 ? "" : ` with its aliases ${aliases.map(printable).join(", ")}`;
   return `${printable(share)} is removed${also}`;
@@ -192,13 +166,7 @@ export const SHARES_COMMANDS: GroupedCommands = {
       "mountaineer shares remove --share MEDIA": "let go of one for good",
     },
   },
-  commands: [
-    sharesListCommand,
-    sharesDiscoverCommand,
-    sharesAddCommand,
-    sharesRemoveCommand,
-    sharesKernelCommand,
-  ],
+  commands: [sharesListCommand, sharesDiscoverCommand, sharesAddCommand, sharesRemoveCommand],
 };
 
 const rcloneInstallCommand = command("rclone install", {

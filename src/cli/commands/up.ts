@@ -78,7 +78,7 @@ export const uninstallCommand = command("uninstall", {
 // The command `mountaineer monitor`, which runs the daemon in the foreground.
 
 export const monitorCommand = command("monitor", {
-  asRoot: "refused",
+  refusesRoot: true,
   summary: "run the daemon in the foreground",
   description:
     "Runs the daemon in the foreground, one per home. Ctrl-C or SIGTERM stops it cleanly and leaves the mounts " +

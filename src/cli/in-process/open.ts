@@ -1,6 +1,6 @@
 // Loads, on demand, the code of the daemon and of the doctor that commands run in their own process.
 import type { WithoutDaemonOptions } from "../../api/in-process.ts";
-import type { ConfigSnapshot, MountaineerConfig, ShareConfig } from "../../config/snapshot.ts";
+import type { ConfigSnapshot, MountaineerConfig } from "../../config/snapshot.ts";
 import type { Signals, Target } from "../input/command.ts";
 
 /**
@@ -35,17 +35,6 @@ export const loadSecretNames = async () =>
 /** SMB shares that this machine has mounted, or remembers, without Mountaineer. */
 export const findMountedShares = async () =>
   (await import("../../daemon/compose/found-shares.ts")).foundShares();
-
-/**
- * Prepares to write or remove the share's line in /etc/fstab for the kernel's client. Rejects as `fstabEntry`
- * does.
- */
-export const openKernelLine = async (
-  home: string,
-  config: MountaineerConfig,
-  share: ShareConfig,
-  isWanted: boolean,
-) => (await import("../../daemon/compose/fstab-entry.ts")).fstabEntry(home, config, share, isWanted);
 
 /** SMB servers that answer on this machine's network links, or that this machine knows. Takes two seconds. */
 export const findServers = async (signal: AbortSignal) =>

@@ -8,21 +8,18 @@ import { ownIdentity } from "../../runtime/files/exposure.ts";
 import { shellWord } from "../../runtime/text/plain-text.ts";
 import { launcherPath } from "./launcher-path.ts";
 
-/** For a command that does not act as the home's owner: whether root may not run it at all, or runs it as root. */
-export type AsRoot = "refused" | "stays";
-
 /**
  * Makes this process, if it is root's, the user to whom the home belongs or will belong. Rejects with
  * `permission_denied` for a command that is refused.
  */
-export async function actAsOwner(home: string, args: readonly string[], asRoot?: AsRoot): Promise<void> {
-  if (process.geteuid?.() !== 0 || asRoot === "stays") return;
+export async function actAsOwner(home: string, args: readonly string[], refusesRoot = false): Promise<void> {
+  if (process.geteuid?.() !== 0) return;
   const { uid, gid } = await ownerOf(home);
   if (uid === 0 || (await ownIdentity()).trusted.includes(uid)) return;
   const known = userOf(uid);
   // A container may have no right to change its user.
   if (known === "forbidden") return;
-  if (asRoot === "refused") {
+  if (refusesRoot) {
     const name = known?.username ?? `user ${uid}`;
     const become = known ? `sudo -H -u ${name}` : `setpriv --reuid=${uid} --regid=${gid} --clear-groups`;
     const command = [`MOUNTAINEER_HOME=${home}`, launcherPath(), ...args].map(shellWord).join(" ");

@@ -2,7 +2,6 @@
 import type { HttpEndpoint } from "../../api/client/http-exchange.ts";
 import type { TerminalStyle } from "../../runtime/text/paint.ts";
 import { printableJson } from "../../runtime/text/plain-text.ts";
-import type { AsRoot } from "./act-as-owner.ts";
 import type { StandardInput } from "./standard-input.ts";
 
 /** Each command line with its explanation. */
@@ -59,7 +58,7 @@ export interface CommandContext extends Terminal, Target, Signals {}
 
 export type MakeContext = (
   configFile: string | null,
-  asRoot?: AsRoot,
+  refusesRoot?: boolean,
 ) => Promise<CommandContext> | CommandContext;
 
 interface Described {
@@ -166,7 +165,7 @@ export interface CommandDefinition extends Described {
   /** Explanations of exit codes that are special to this command. */
   readonly exits: Readonly<Record<number, string>>;
   readonly takes: Parameters;
-  readonly asRoot?: AsRoot | undefined;
+  readonly refusesRoot?: boolean | undefined;
   /** Resolves with the exit code. `options` and `args` come from the parser. */
   readonly run: (
     context: CommandContext,
@@ -186,7 +185,7 @@ interface Declaration<Declared extends Parameters> extends Omit<Described, "name
   readonly exits?: CommandDefinition["exits"];
   readonly takes?: Declared;
   /** Default: root acts as the user to whom the home belongs. */
-  readonly asRoot?: AsRoot;
+  readonly refusesRoot?: boolean;
   /** True: the command has no `--json`. */
   readonly isText?: boolean;
   /** True: the command has `--url`, with which it asks the daemon of another machine. */

@@ -44,7 +44,10 @@ export async function parseAndRun(typed: readonly string[], options: ProgramOpti
   const args = isHelp ? [...named, "--help"] : typed;
   const program = createProgram(options, async (definition, command) => {
     const { config, ...given } = command.optsWithGlobals<Record<string, unknown>>();
-    const context = await options.makeContext(typeof config === "string" ? config : null, definition.asRoot);
+    const context = await options.makeContext(
+      typeof config === "string" ? config : null,
+      definition.refusesRoot,
+    );
     exitCode = await definition.run(context, given, command.processedArgs);
   });
   try {

@@ -188,19 +188,15 @@ export type LineShare = Pick<ShareSpec, "name" | "shareName" | "mountPath" | "us
 
 /**
  * Composes the line in fstab that lets a user mount this share through the relay. `present`: the line that
- * the new one replaces. `taken`: ports of other lines.
+ * the new one replaces.
  */
-export function relayedLine(
-  share: LineShare,
-  present?: FstabEntry,
-  taken: readonly (number | null)[] = [],
-): string {
+function relayedLine(share: LineShare, present?: FstabEntry): string {
   // A password in the replaced line is left out.
   const known = present?.options.filter((one) =>
     /^(cred(entials)?=|user(name)?=|dom(ain)?=|sec=|guest$)/.test(one),
   );
   return fstabLine(cifsSource({ host: RELAY_ADDRESS }, share.shareName), share.mountPath, [
-    ...["users", "noauto", `port=${suggestedPort(share.name, taken)}`],
+    ...["users", "noauto", `port=${suggestedPort(share.name)}`],
     ...["hard", "nosharesock", `echo_interval=${relayEchoIntervalS(PATIENCE_MS)}`],
     ...(known === undefined || known.length === 0 ? accountOptions(share) : known),
   ]);
@@ -210,10 +206,9 @@ export function relayedLine(
  * A port below those that the system uses for outgoing connections: always the same for a name, and different for most
  * names.
  */
-function suggestedPort(name: string, taken: readonly (number | null)[]): number {
+function suggestedPort(name: string): number {
   let hash = 0;
   for (const byte of Buffer.from(name)) hash = (hash * 31 + byte) % SUGGESTED_PORTS;
-  while (taken.includes(FIRST_SUGGESTED_PORT + hash)) hash = (hash + 1) % SUGGESTED_PORTS;
   return FIRST_SUGGESTED_PORT + hash;
 }
 
@@ -235,7 +230,7 @@ function isRoute(entry: FstabEntry, share: ShareSpec, name: RouteName, addresses
 /**
  * Whether a line names this share. The host does not count: the line of a relayed share names this machine.
  */
-export function isOfShare(entry: FstabEntry, share: LineShare): boolean {
+function isOfShare(entry: FstabEntry, share: ShareSpec): boolean {
   const source = parseSmbSource(entry.source);
   return source !== null && source.subpath === "" && isShareNamed(source, share.shareName);
 }
