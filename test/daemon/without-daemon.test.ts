@@ -203,7 +203,6 @@ const signal = new AbortController().signal;
 
 const nobody = {
   visit: () => assert.fail("a browser was opened"),
-  showCode: () => assert.fail("a code was shown"),
   paste: () => Promise.reject(new Error("nobody is there")),
 };
 

@@ -280,9 +280,6 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   },
   "mountaineer backends restart --all": running(/files/),
   "mountaineer backends login tickets": { elsewhere: "test/cli/program/plain-commands.test.ts" },
-  "mountaineer backends login tickets --device": {
-    elsewhere: "test/gateway/backends/server-sign-in/login.test.ts",
-  },
   "mountaineer backends login tickets --no-browser": { elsewhere: "test/cli/program/plain-commands.test.ts" },
   "mountaineer backends logout tickets": { elsewhere: "test/cli/program/plain-commands.test.ts" },
   "mountaineer backends add files -- npx -y @modelcontextprotocol/server-filesystem ~/Documents": running(

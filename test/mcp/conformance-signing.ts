@@ -84,7 +84,6 @@ async function visit(address: string): Promise<void> {
 async function login(home: string, signal: AbortSignal): Promise<void> {
   const person = {
     visit: (address: string) => void visit(address),
-    showCode() {},
     paste: async () => "",
   };
   await openBackendSignIn({ home, configPath: null }).login(

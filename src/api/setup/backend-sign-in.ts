@@ -4,7 +4,7 @@ import { flag, list, nullable, object, type TypeOf, text } from "../../runtime/s
 
 interface LoginOrder {
   readonly backend: string;
-  readonly method: "browser" | "paste" | "device";
+  readonly method: "browser" | "paste";
   /** OAuth scopes requested in addition to the server's. */
   readonly moreScopes: readonly string[];
 }
@@ -12,8 +12,6 @@ interface LoginOrder {
 export interface LoginPerson {
   /** Shows an address, and opens it in a browser if configured. */
   visit(address: string): void;
-  /** Shows a code to enter at `address`; `completeAddress` contains the code. */
-  showCode(code: string, address: string, completeAddress: string | null): void;
   /**
    * Resolves with the address at which the browser's sign-in ended, as the person has copied it from the
    * browser.

@@ -240,21 +240,16 @@ const backendsLoginCommand = command("backends login", {
     "a condition asks for it, or for more scopes.",
   examples: {
     "mountaineer backends login tickets": "sign in, in this machine's browser",
-    "mountaineer backends login tickets --device": "with a code, on any other device",
     "mountaineer backends login tickets --no-browser": "over SSH: paste the address where the browser ended",
   },
   exits: { 2: "there is no backend of that name" },
   takes: {
     ...BACKEND_ARGUMENT,
-    "--device": "sign in with a code on another device, if the server supports it",
-    "--no-browser": {
-      about: "only print the address, and ask for the one the browser ends at",
-      conflicts: ["device"],
-    },
+    "--no-browser": "only print the address, and ask for the one the browser ends at",
     "--scope <scope...>": "also ask for these scopes",
   },
-  async run(context, { name, device, browser, scope }) {
-    const method = device ? "device" : browser === false ? "paste" : "browser";
+  async run(context, { name, browser, scope }) {
+    const method = browser === false ? "paste" : "browser";
     const order = { backend: name, method, moreScopes: scope } as const;
     const report = await (await openSignIn(context)).login(order, personAt(context, method), context.signal);
     showResult(context, report, (paint) => loginLines(paint, report));
@@ -262,17 +257,12 @@ const backendsLoginCommand = command("backends login", {
   },
 });
 
-function personAt(context: Terminal, method: "browser" | "paste" | "device"): LoginPerson {
+function personAt(context: Terminal, method: "browser" | "paste"): LoginPerson {
   const { notify, stdin } = context;
   return {
     visit(address) {
       notify(`Sign in here: ${printable(address)}`);
       if (method === "browser") void openBrowser(address);
-    },
-    showCode(code, address, completeAddress) {
-      notify(
-        `Open ${printable(completeAddress ?? address)} on any device, and enter the code ${printable(code)}`,
-      );
     },
     async paste(signal) {
       const question = "Paste the address at which the browser ended, even if it shows an error: ";

@@ -21,7 +21,6 @@ export function createLoginControl({ signIn, restart }: LoginParts) {
     const shown = Promise.withResolvers<string>();
     const person = {
       visit: shown.resolve,
-      showCode: () => {},
       paste: () => Promise.reject(failed("an address cannot be pasted here")),
     };
     const follow = async (): Promise<LoginReport> => {

@@ -52,7 +52,6 @@ export function configuredClient(
 interface Registration {
   readonly name: string | null;
   readonly redirectUri: string;
-  readonly wantsDevice: boolean;
 }
 
 const BY_HAND = "register Mountaineer there by hand, and give `client_id` in `[backends.NAME.auth]`";
@@ -61,7 +60,7 @@ const BY_HAND = "register Mountaineer there by hand, and give `client_id` in `[b
 export async function registerClient(
   tools: OAuthTools,
   server: AuthorizationServer,
-  { name, redirectUri, wantsDevice }: Registration,
+  { name, redirectUri }: Registration,
 ): Promise<ClientIdentity> {
   if (server.registration_endpoint === undefined) {
     throw failed("never", `${server.issuer} does not register clients automatically`, BY_HAND);
@@ -71,11 +70,7 @@ export async function registerClient(
   const metadata = {
     client_name: name ?? DEFAULT_NAME,
     redirect_uris: [redirectUri],
-    grant_types: [
-      "authorization_code",
-      "refresh_token",
-      ...(wantsDevice ? ["urn:ietf:params:oauth:grant-type:device_code"] : []),
-    ],
+    grant_types: ["authorization_code", "refresh_token"],
     response_types: ["code"],
     token_endpoint_auth_method: requested,
     // No scopes are registered, so the client may ask for more later. The type is not `web`, because web clients may

@@ -1,4 +1,4 @@
-// Signs a person in to one backend, in a browser or on another device, and signs out again.
+// Signs a person in to one backend, in a browser, and signs out again.
 import { randomBytes } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { unlessAborted } from "../../../runtime/abort.ts";
@@ -11,20 +11,12 @@ import { type ClientIdentity, configuredClient, registerClient } from "./client.
 import { findSignInServer, type SignInServer } from "./discovery.ts";
 import { type Grant, type GrantStore, isUnreadable, type StoredChallenge } from "./grant-store.ts";
 import { type OAuthTools, openOAuth } from "./oauth-library.ts";
-import {
-  beginDeviceRequest,
-  type CodeRequest,
-  codeRequestAddress,
-  revokeGrant,
-  tokensForCode,
-} from "./token-requests.ts";
+import { type CodeRequest, codeRequestAddress, revokeGrant, tokensForCode } from "./token-requests.ts";
 
 /** The person who signs in. If a function rejects, the sign-in ends. */
 export interface SignInPerson {
   /** Opens the address in a browser, or shows it. */
   visit(address: string): void;
-  /** Shows a code, which the person types in at the address. */
-  showCode(code: string, address: string, completeAddress: string | null): void;
   /** Asks for the address at which the browser has arrived. */
   paste(signal: AbortSignal): Promise<string>;
 }
@@ -35,7 +27,7 @@ export interface LoginRequest {
   /** Sent with every request to the server. */
   readonly headers: Readonly<Record<string, string>>;
   readonly auth: ResolvedAuth | null;
-  readonly method: "browser" | "paste" | "device";
+  readonly method: "browser" | "paste";
   /** Scopes that are requested in addition to the scopes that the server wants. */
   readonly moreScopes: readonly string[];
 }
@@ -73,8 +65,7 @@ export async function signIn(request: LoginRequest, person: SignInPerson, tools:
   const scopes = scopesToRequest(request, refused.challenges, server, before);
   const known = before?.issuer === server.server.issuer && before.ended === null ? before : null;
   const context: SignInContext = { request, person, library, server, scopes, known, signal };
-  const { client, redirectUri, tokens } =
-    request.method === "device" ? await byDevice(context) : await byBrowser(context);
+  const { client, redirectUri, tokens } = await byBrowser(context);
   const grant: Grant = {
     serverUrl: url.href,
     resource: server.resource,
@@ -131,7 +122,7 @@ async function byBrowser(context: SignInContext) {
   const { request, person, library, server, scopes, signal } = context;
   await using listener = request.method === "browser" ? await openListener(context) : null;
   const redirectUri = listener?.redirectUri ?? pasteAddress(context);
-  const client = await clientFor(context, redirectUri, false);
+  const client = await clientFor(context, redirectUri);
   const code: CodeRequest = {
     target: server,
     client,
@@ -147,16 +138,6 @@ async function byBrowser(context: SignInContext) {
   const answer =
     answering === null ? pastedAddress(await person.paste(signal), redirectUri) : await answering;
   return { client, redirectUri, tokens: await tokensForCode(code, answer, library) };
-}
-
-async function byDevice(context: SignInContext) {
-  const { request, person, library, server, scopes, signal } = context;
-  // Servers register only clients that have a redirect address.
-  const redirectUri = pasteAddress(context);
-  const client = await clientFor(context, redirectUri, true);
-  const device = await beginDeviceRequest({ target: server, client, auth: request.auth, scopes }, library);
-  person.showCode(device.userCode, device.address, device.completeAddress);
-  return { client, redirectUri, tokens: await device.tokens(signal) };
 }
 
 /** Prefers the port of the earlier registration, because many servers compare whole redirect addresses. */
@@ -182,7 +163,6 @@ function pastedAddress(text: string, redirectUri: string): URL {
 async function clientFor(
   { request, library, server, known }: SignInContext,
   redirectUri: string,
-  wantsDevice: boolean,
 ): Promise<ClientIdentity> {
   const { auth } = request;
   const given = configuredClient(auth, server.server);
@@ -194,7 +174,7 @@ async function clientFor(
     known?.redirectUri === redirectUri &&
     endsAtMs > library.clock.wallMs();
   if (knownClient !== null && isStillKnown) return knownClient;
-  const registration = { name: auth?.clientName ?? null, redirectUri, wantsDevice };
+  const registration = { name: auth?.clientName ?? null, redirectUri };
   return registerClient(library, server.server, registration);
 }
 

@@ -103,7 +103,7 @@ export async function codeRequestAddress(
 ): Promise<string> {
   const { server, resource } = request.target;
   if (server.authorization_endpoint === undefined) {
-    throw failed("never", `${server.issuer} has no page to sign in at`, "try `--device`");
+    throw failed("never", `${server.issuer} has no page to sign in at`);
   }
   if (server.code_challenge_methods_supported?.includes("S256") !== true) {
     throw failed(
@@ -158,60 +158,6 @@ export async function tokensForCode(request: CodeRequest, answer: URL, tools: OA
   } catch (error) {
     throw asSignInFailure(oauth, error, server.issuer);
   }
-}
-
-const POLL_MS = 5_000;
-const SHORTEST_POLL_MS = 1_000;
-
-/** RFC 8628. Rejects with `sign_in_failed`. */
-export async function beginDeviceRequest(
-  request: Pick<CodeRequest, "target" | "client" | "auth" | "scopes">,
-  tools: OAuthTools,
-) {
-  const { oauth, options, clock } = tools;
-  const { server, resource } = request.target;
-  const client = { client_id: request.client.id };
-  if (server.device_authorization_endpoint === undefined) {
-    throw failed("never", `${server.issuer} has no sign-in by device code`, "sign in without `--device`");
-  }
-  const proof = clientAuth(oauth, request.client, request.auth);
-  const parameters = { resource, ...(request.scopes !== null && { scope: request.scopes.join(" ") }) };
-  const begun = await oauth
-    .deviceAuthorizationRequest(server, client, proof, parameters, options)
-    .then((response) => oauth.processDeviceAuthorizationResponse(server, client, response))
-    .catch(signInFailure(tools, server.issuer));
-  const { expires_in, interval } = begun;
-  return {
-    userCode: begun.user_code,
-    address: begun.verification_uri,
-    /** The address with the user's code in it; null if the server gave none. */
-    completeAddress: begun.verification_uri_complete ?? null,
-    /** Waits for the person to agree. Rejects with `sign_in_failed` and `aborted`. */
-    async tokens(signal: AbortSignal): Promise<Tokens> {
-      const untilMs = clock.monotonicMs() + expires_in * 1000;
-      let waitMs = interval === undefined ? POLL_MS : Math.max(SHORTEST_POLL_MS, interval * 1000);
-      while (clock.monotonicMs() + waitMs < untilMs) {
-        await clock.sleep(waitMs, signal);
-        try {
-          const bound = { ...options, additionalParameters: { resource } };
-          const response = await oauth.deviceCodeGrantRequest(
-            server,
-            client,
-            proof,
-            begun.device_code,
-            bound,
-          );
-          const answer = await oauth.processDeviceCodeResponse(server, client, response);
-          return tokensOf(answer, tools, server.issuer);
-        } catch (error) {
-          const code = error instanceof oauth.ResponseBodyError ? error.error : null;
-          if (code === "slow_down") waitMs += POLL_MS;
-          else if (code !== "authorization_pending") throw asSignInFailure(oauth, error, server.issuer);
-        }
-      }
-      throw failed("never", "no one confirmed in time", "run the command again for a new code");
-    },
-  };
 }
 
 /** RFC 7009. Rejects with `sign_in_failed`. */

@@ -158,7 +158,6 @@ function createProvider(issuer: string, options: AuthorizationServerOptions) {
     cookies: { keys: ["one-key-for-tests"] },
     features: {
       registration: { enabled: registers },
-      deviceFlow: { enabled: true },
       clientCredentials: { enabled: true },
       revocation: { enabled: true },
       resourceIndicators: {

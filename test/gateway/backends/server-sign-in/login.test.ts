@@ -63,18 +63,10 @@ test("E1 without a browser the final address is pasted", async (t) => {
   const addresses: string[] = [];
   const person: SignInPerson = {
     visit: (address) => void addresses.push(address),
-    showCode: () => assert.fail(),
     paste: () => agree(addresses[0] ?? "", authorization.issuer),
   };
   const grant = await signIn({ method: "paste" }, person);
   assert.ok((await authorization.scopesOf(grant.accessToken, server.url)) !== null);
-});
-
-test("E1 a person signs in with a device code", async (t) => {
-  const { authorization, server, signIn } = await startSignInRig(t);
-  const grant = await signIn({ method: "device" });
-  assert.ok((await authorization.scopesOf(grant.accessToken, server.url)) !== null);
-  assert.ok(grant.refreshToken !== null);
 });
 
 test("E1 signing out notifies the server, so that the tokens become useless", async (t) => {

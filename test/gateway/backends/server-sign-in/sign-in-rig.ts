@@ -94,7 +94,6 @@ export function personAt({ issuer }: AuthorizationServer): SignInPerson & {
   return {
     ended,
     visit: (address) => void ended.push(agree(address, issuer)),
-    showCode: (_code, address, complete) => void ended.push(agree(complete ?? address, issuer)),
     paste: async () => (await ended[0]) ?? "",
   };
 }
