@@ -31,8 +31,10 @@ import { type ChoiceRow, type DashboardRow, isChoice } from "./dashboard-rows.ts
  * lines that the rows leave free.
  */
 const ROOMY_HEIGHT = 18;
-const LEAST_EVENTS = 4;
+const LEAST_EVENTS = 3;
 const HOLDERS_SHOWN = 3;
+/** The most lines for what is wrong or waits, on a screen on which not everything fits. */
+const TROUBLE_LINES = 5;
 
 /** `events`: newest first; read only as far as they are shown. */
 export function dashboardLines(
@@ -43,9 +45,10 @@ export function dashboardLines(
   nowMs: number,
 ): readonly Line[] {
   const view: RowView = { ...size, nowMs, ...columnsOf(rows, size) };
-  const drawn = rows.map((row) => ({ row, lines: rowLines(row, row === chosen, view) }));
-  const all = drawn.flatMap(({ row, lines }) => lines.map((line) => ({ row, line })));
+  const drawn = rows.map((row): DrawnRow => ({ row, lines: rowLines(row, row === chosen, view) }));
   const reserved = size.height >= ROOMY_HEIGHT ? LEAST_EVENTS : 0;
+  const whole = drawn.flatMap(({ row, lines }) => lines.map((line) => ({ row, line })));
+  const all = whole.length <= size.height - reserved ? whole : withFewTroubles(drawn, chosen, size);
   const listHeight = Math.max(1, Math.min(all.length, size.height - reserved));
   const first = all.findIndex(({ row }) => row === chosen);
   const last = all.findLastIndex(({ row }) => row === chosen);
@@ -57,6 +60,33 @@ export function dashboardLines(
   }
   const eventHeight = size.height - shown.length;
   return [...shown, ...eventsPart(events, size, eventHeight)];
+}
+
+interface DrawnRow {
+  readonly row: DashboardRow;
+  readonly lines: readonly Line[];
+}
+
+/** One line for each trouble, the chosen one among them; the last line counts those that are left out. */
+function withFewTroubles(drawn: readonly DrawnRow[], chosen: ChoiceRow | null, { symbols }: View) {
+  const troubles = drawn.filter(({ row }) => isTrouble(row));
+  const shownCount = troubles.length > TROUBLE_LINES ? TROUBLE_LINES - 1 : troubles.length;
+  const at = troubles.findIndex(({ row }) => row === chosen);
+  const start = Math.max(0, at - shownCount + 1);
+  const shown = new Set(troubles.slice(start, start + shownCount));
+  const hidden = troubles.length - shownCount;
+  const more: Line = [span(`  ${symbols.ellipsis} ${hidden} more; the arrows lead to them`, "faint")];
+  return drawn.flatMap((one) => {
+    const { row, lines } = one;
+    if (!isTrouble(row)) return lines.map((line) => ({ row, line }));
+    const line = shown.has(one) ? lines.slice(0, 1) : [];
+    const isLast = hidden > 0 && one === troubles.at(-1);
+    return [...line, ...(isLast ? [more] : [])].map((each) => ({ row, line: each }));
+  });
+}
+
+function isTrouble(row: DashboardRow): boolean {
+  return row.kind === "waiting" || (row.kind === "condition" && row.condition.severity !== "info");
 }
 
 /** Index of the first visible line: `first` to `last` are visible, and as many lines above them as fit. */

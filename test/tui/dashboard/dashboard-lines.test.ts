@@ -81,6 +81,47 @@ describe("the dashboard", () => {
     );
   });
 
+  test("F2 with 23 servers at 80 by 24, two troubles take two lines, and eight take five, the chosen one among them", () => {
+    const servers = (causes: number) =>
+      gatewayReport(
+        Array.from({ length: 23 }, (_, at) =>
+          sampleBackend({
+            name: `server-${at}`,
+            conditions:
+              at < 8
+                ? [
+                    {
+                      ...condition(`cause ${at % causes}: ${"it is long ".repeat(12)}`),
+                      cause: { text: `cause ${at % causes}`, hint: null },
+                    },
+                  ]
+                : [],
+          }),
+        ),
+      );
+    const draw = (causes: number, chosen: string | null = null) => {
+      const rows = dashboardRows({ status: servers(causes), approvals: null });
+      const size = { ...viewOf(80), height: 22 };
+      return textOf(dashboardLines(rows, chosenRow(rows, chosen), [], size, SAMPLE_NOW));
+    };
+    const troublesIn = (lines: readonly string[]) =>
+      lines.filter((line) => /▲ .*: cause \d|more; the arrows/.test(line));
+    const serversIn = (lines: readonly string[]) => lines.filter((line) => /server-\d+ +Ready/.test(line));
+    for (const [causes, count] of [
+      [2, 2],
+      [8, 5],
+    ] as const) {
+      const lines = draw(causes);
+      assert.equal(troublesIn(lines).length, count, lines.join("\n"));
+      assert.ok(serversIn(lines).length >= 10, lines.join("\n"));
+    }
+    assert.match(draw(8).join("\n"), /… 4 more; the arrows lead to them/);
+    const last = dashboardRows({ status: servers(8), approvals: null }).findLast(
+      (row) => row.kind === "condition",
+    );
+    assert.match(draw(8, last?.id).join("\n"), /▸ . server-7: cause 7/);
+  });
+
   test("F2 shows the connected clients below the backends", () => {
     const clients = [sampleClient({ name: "sly\u202e" })];
     const rows = dashboardRows({ status: gatewayReport(), approvals: null, clients, nowMs: SAMPLE_NOW });
