@@ -1,15 +1,16 @@
 // `npm run engine`: builds the engine, the rclone that this project brings, and puts it where the daemon of this checkout
-// finds it (rclone/rclone). --all: builds it for every platform, and puts none there. --fs: builds the trial mountaineer-fs, and
-// puts it nowhere. --test [MODULE…]: plays the Go tests of all that it changes and of `fs`, or of these modules, instead.
+// finds it (rclone/rclone). --all: builds it for every platform, and puts none there. --fs: builds mountaineer-fs instead, and
+// puts it beside rclone, for the driver `fs`. --test [MODULE…]: plays the Go tests of all that it changes and of `fs`, or of these modules, instead.
 import path from "node:path";
 import { parseArgs } from "node:util";
 import { PLATFORMS } from "./bundle/platform-packages.ts";
-import { builtEngine, builtFileSystem, goEnvironment, placeEngine } from "./engine/build.ts";
+import { builtEngine, builtFileSystem, goEnvironment, placeEngine, placeProgram } from "./engine/build.ts";
 import { goProgram } from "./engine/compiler.ts";
 import { run } from "./engine/run.ts";
 import { changedPackages, engineSource, MODULES } from "./engine/source.ts";
 
 const root = path.resolve(import.meta.dirname, "..");
+const place = path.join(root, "rclone");
 const { values, positionals } = parseArgs({
   options: {
     test: { type: "boolean", default: false },
@@ -38,7 +39,11 @@ if (values.test) {
       }),
     );
 } else if (values.fs) {
-  process.stdout.write(`${path.relative(process.cwd(), await builtFileSystem(root))}\n`);
+  const program = await builtFileSystem(root);
+  await placeProgram(place, program);
+  process.stdout.write(
+    `mountaineer-fs is built: ${path.relative(process.cwd(), path.join(place, path.basename(program)))}\n`,
+  );
 } else if (values.all) {
   for (const platform of PLATFORMS) {
     const { program } = await builtEngine(root, platform);
@@ -49,7 +54,6 @@ if (values.test) {
   const platform = PLATFORMS.find((one) => one.name === name);
   if (platform === undefined) throw new Error(`the engine is not built for ${name}`);
   const engine = await builtEngine(root, platform);
-  const place = path.join(root, "rclone");
   await placeEngine(place, engine);
   process.stdout.write(
     `rclone ${engine.version} is built: ${path.relative(process.cwd(), path.join(place, "rclone"))}\n`,

@@ -20,12 +20,16 @@ export function goEnvironment(platform: GoEnvironment = {}): GoEnvironment {
 
 /** Puts the engine into a folder `rclone`, with its version beside it, as src/rclone-release/installed.ts finds it. */
 export async function placeEngine(folder: string, engine: Omit<BuiltEngine, "licences">): Promise<void> {
-  const program = path.join(folder, "rclone");
+  await placeProgram(folder, engine.program);
+  await writeFile(path.join(folder, "version"), `${engine.version}\n`);
+}
+
+export async function placeProgram(folder: string, program: string): Promise<void> {
+  const placed = path.join(folder, path.basename(program));
   await mkdir(folder, { recursive: true });
   // A running mount keeps the file that it began with.
-  await copyFile(engine.program, `${program}.new`);
-  await rename(`${program}.new`, program);
-  await writeFile(path.join(folder, "version"), `${engine.version}\n`);
+  await copyFile(program, `${placed}.new`);
+  await rename(`${placed}.new`, placed);
 }
 
 /** Built once for each state of engine/ and platform: a minute or two. */
@@ -49,7 +53,7 @@ export async function builtEngine(
   return { program, version: ENGINE_VERSION, licences: await readFile(notices, "utf8") };
 }
 
-/** The trial `mountaineer-fs`, for this machine. */
+/** `mountaineer-fs`, for this machine. */
 export async function builtFileSystem(root: string): Promise<string> {
   const program = path.join(root, ".tmp/engine", `${await sourceDigest(root)}-fs`, "mountaineer-fs");
   if (!(await entryExists(program))) {

@@ -12,8 +12,10 @@ import { noopLogger } from "../runtime/log/log.ts";
 import { systemClock } from "../runtime/time/clock.ts";
 import { createKeyring } from "../secrets/keyring.ts";
 import { openSecretStore } from "../secrets/secret-store.ts";
+import { fsFilesIn } from "../shares/drivers/fs/program.ts";
 import { createFormerShares, type FormerUnsent } from "../shares/drivers/rclone/caches.ts";
-import { REMOTE_NAME, rcloneFilesIn, recordOfRunning } from "../shares/drivers/rclone/files.ts";
+import { REMOTE_NAME, rcloneFilesIn } from "../shares/drivers/rclone/files.ts";
+import { recordOfRunning } from "../shares/drivers/serving-processes.ts";
 import { shareMountsFolder } from "../shares/drivers/share-files.ts";
 import type { MountTable } from "../shares/mounts/mount-entry.ts";
 import { createMountTable } from "../shares/mounts/mount-table.ts";
@@ -53,8 +55,8 @@ const FILES = [
   "program/\\d+/.*",
   "rclone/(?:current|\\d[\\w.-]*/rclone)",
   "sign-in/(?:_key|[\\w-]+-[0-9a-f]{8})(?:\\.asked)?\\.(?:json|lock\\.db)",
-  `${SHARE}(?:cifs|control|local(?:-folders)?|mount-folder|process|send-to|server)\\.json`,
-  `${SHARE}(?:note\\.new|rclone\\.(?:conf|log)|server-copy\\.part)`,
+  `${SHARE}(?:cifs|control|local(?:-folders)?|mount-folder|mountaineer-fs|process|send-to|server)\\.json`,
+  `${SHARE}(?:note\\.new|mountaineer-fs\\.log|rclone\\.(?:conf|log)|server-copy\\.part)`,
   `${SHARE}set-aside-notes/.+\\.json`,
   `${SHARE}cache/(?:(?:vfs|vfsMeta)/${REMOTE_NAME}/.+|vfs(?:Meta|Move)-\\d+)`,
   // Folders that are removed if they are empty; others only if they are emptied here.
@@ -113,8 +115,8 @@ export async function filesNotOnNas(
 }
 
 /**
- * What still uses the folders of a home: mounts in those that a purge of the usual home removes whole, and rclones of
- * any share that this home ever had.
+ * What still uses the folders of a home: mounts in those that a purge of the usual home removes whole, and the
+ * processes of any share that this home ever had.
  */
 export async function mountsIn(
   home: string,
@@ -128,11 +130,11 @@ export async function mountsIn(
   );
   const root = shareMountsFolder(real);
   const folders = (await entriesOf(root)).filter((entry) => entry.isDirectory());
-  const records = folders.map(({ name }) => recordOfRunning(rcloneFilesIn(join(root, name))));
-  const serving = (await Promise.all(records)).flatMap((record) => record ?? []);
+  const files = folders.flatMap(({ name }) => [rcloneFilesIn(join(root, name)), fsFilesIn(join(root, name))]);
+  const serving = (await Promise.all(files.map(recordOfRunning))).flatMap((record) => record ?? []);
   return [
     ...inside.map((path) => `something is mounted at ${path}`),
-    ...serving.map(({ pid, mountPath }) => `rclone (pid ${pid}) still serves ${mountPath}`),
+    ...serving.map(({ pid, mountPath }) => `a program (pid ${pid}) still serves ${mountPath}`),
   ];
 }
 

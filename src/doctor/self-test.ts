@@ -210,7 +210,9 @@ function mountAdapters({ prober, mountTable, drivers }: EngineParts): Adapters {
         entries.some(({ path }) => path === "/"),
         "it has no root",
       );
-      const smb = entries.filter(({ type }) => /^(cifs|smb3|smbfs|fuse\.rclone)$/.test(type));
+      const smb = entries.filter(({ type }) =>
+        /^(cifs|smb3|smbfs|fuse\.(rclone|mountaineer-fs))$/.test(type),
+      );
       return `${entries.length} mounts, ${smb.length} of them of SMB shares or rclone`;
     },
     ...Object.fromEntries(

@@ -21,8 +21,8 @@ export function installedProgramPath(home: string, version: string): string {
  */
 const BUNDLED = fileURLToPath(new URL("../../rclone/", import.meta.url));
 
-/** The files of the rclone beside this build, which may be missing. */
-export const RCLONE_BUNDLED = ["rclone", "version"].map((name) => join(BUNDLED, name));
+/** The programs beside this build, which may be missing, with the version of rclone. */
+export const RCLONE_BUNDLED = ["rclone", "version", "mountaineer-fs"].map((name) => join(BUNDLED, name));
 
 /** An unreadable file must not prevent mounting. */
 async function versionIn(file: string): Promise<string> {
@@ -47,6 +47,12 @@ export async function installedRclone(home: string, folder = BUNDLED): Promise<s
   const program = installedProgramPath(home, version);
   if (/^\d+(\.\d+)+(-[\w.]+)?$/.test(version) && (await isProgram(program))) return program;
   return isBundled ? bundled : null;
+}
+
+/** Our own file system, beside this build's rclone; null: it is not there. */
+export async function fileSystemProgram(folder = BUNDLED): Promise<string | null> {
+  const program = verifiedPath(join(folder, "mountaineer-fs"));
+  return (await isProgram(program)) ? program : null;
 }
 
 /** Whether this is a clone, in which `npm run engine` builds the engine. */

@@ -4,7 +4,7 @@ import type { ProbeEndpoint } from "../network/probe/host-probe.ts";
 import type { ProcessIdentity } from "../runtime/process/process-identity.ts";
 
 export type RelayRoute = "tb" | "fallback";
-export type RelayClientKind = "rclone" | "cifs" | "netfs";
+export type RelayClientKind = "rclone" | "fs" | "cifs" | "netfs";
 
 /** Where a route leads to, as an address: the relay resolves no names. */
 export type RouteEndpoint = ProbeEndpoint;

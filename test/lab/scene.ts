@@ -9,7 +9,7 @@ import type { ShareStatus } from "../../src/api/contract/contract.ts";
 import { type RootRig, type RootRigOptions, startRootRig } from "../rig/root-rig.ts";
 import { createTestHome, type LogLine, type Monitor, type TestHome } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";
-import { rclonesOf } from "../support/processes.ts";
+import { serversOf } from "../support/processes.ts";
 
 /** A share of the configuration; what is absent is as the rig has it. */
 export interface SceneShare {
@@ -153,7 +153,7 @@ export async function playScene(
     const left = await scene.servers();
     for (const pid of left) process.kill(pid, "SIGKILL");
     if (!failed) {
-      assert.deepEqual(left, [], `rclone left running after: ${end.stdout}${end.stderr}`);
+      assert.deepEqual(left, [], `left running after: ${end.stdout}${end.stderr}`);
       assert.deepEqual(await scene.mounts(), [], `left mounted after: ${end.stdout}${end.stderr}`);
       await assertPlainNames(rig, shares);
     }
@@ -195,10 +195,10 @@ function createScene({ rig, home, folder, sharesRoot, config, shares, monitors, 
       const args = ["-s", "KILL", TOUCHES_SECS, "sh", "-c", `cd "$1" && ${script}`, "sh", scene.at(share)];
       await promisify(execFile)("timeout", args);
     },
-    servers: (share) => rclonesOf(path.join(home.home, "mounts", ...(share === undefined ? [] : [share]))),
+    servers: (share) => serversOf(path.join(home.home, "mounts", ...(share === undefined ? [] : [share]))),
     async server(share) {
       const [pid, ...more] = await scene.servers(share);
-      assert.ok(pid !== undefined && more.length === 0, `not one rclone for ${share}: ${[pid, ...more]}`);
+      assert.ok(pid !== undefined && more.length === 0, `not one process for ${share}: ${[pid, ...more]}`);
       return pid;
     },
     mounts: async () =>

@@ -26,6 +26,13 @@ export async function processesWhere(
   return found.flat();
 }
 
+/** Serve mounts whose share has this folder, or a folder in it, of the home. */
+export async function serversOf(folder: string): Promise<readonly number[]> {
+  const own = await processesWhere(/^mountaineer-fs/, () => true);
+  const folders = await Promise.all(own.map((pid) => variableOf(pid, "MOUNTAINEER_SHARE_FOLDER")));
+  return [...(await rclonesOf(folder)), ...own.filter((_, at) => `${folders[at]}/`.startsWith(`${folder}/`))];
+}
+
 /** Serve mounts below this folder. */
 export function rclonesOf(folder: string): Promise<readonly number[]> {
   return processesWhere(
@@ -82,8 +89,13 @@ export async function daemonsOf(home: string): Promise<readonly number[]> {
     NODE,
     (args) => args.includes("monitor") && args.some((arg) => arg.endsWith("/main.js")),
   );
-  const environments = await Promise.all(
-    monitors.map((pid) => readFile(`/proc/${pid}/environ`, "utf8").catch(() => "")),
-  );
-  return monitors.filter((_, at) => environments[at]?.split("\0").includes(`MOUNTAINEER_HOME=${home}`));
+  const homes = await Promise.all(monitors.map((pid) => variableOf(pid, "MOUNTAINEER_HOME")));
+  return monitors.filter((_, at) => homes[at] === home);
+}
+
+/** A variable of a process's environment; undefined: it has none, or has ended. */
+async function variableOf(pid: number, name: string): Promise<string | undefined> {
+  const environment = await readFile(`/proc/${pid}/environ`, "utf8").catch(() => "");
+  const entry = environment.split("\0").find((one) => one.startsWith(`${name}=`));
+  return entry?.slice(name.length + 1);
 }

@@ -88,7 +88,7 @@ export function emptyConfig(homeContext: HomeContext): MountaineerConfig {
 }
 
 const SMB_ONLY = ["username", "password", "share_name"] as const;
-const RCLONE_ONLY = ["allow_other", "file_mode", "folder_mode"] as const;
+const FUSE_ONLY = ["allow_other", "file_mode", "folder_mode"] as const;
 const HOST_ONLY = ["thunderbolt_interface", "fallback_interface"] as const;
 
 /** Warnings about valid values that are probably not meant. */
@@ -104,7 +104,7 @@ function shareWarnings({ shares, nas }: ConfigFile, engineShares: readonly Share
     const unused = [
       ...(driver === "local" ? SMB_ONLY : []),
       ...(driver === "local" && share.thunderbolt_host === undefined ? HOST_ONLY : []),
-      ...(driver === "rclone" ? [] : RCLONE_ONLY),
+      ...(driver === "rclone" || driver === "fs" ? [] : FUSE_ONLY),
     ];
     for (const key of unused) {
       if (share[key] === undefined) continue;

@@ -13,12 +13,13 @@ import { errorText } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import { createCifsDriver } from "../../shares/drivers/cifs/cifs.ts";
+import { createFsDriver } from "../../shares/drivers/fs/fs.ts";
 import { createLocalDriver } from "../../shares/drivers/local/local.ts";
 import type { MountDriver } from "../../shares/drivers/mount-driver.ts";
 import { createNetfsDriver } from "../../shares/drivers/netfs/netfs.ts";
 import { readRelayTestResult } from "../../shares/drivers/netfs/relay-test-result.ts";
+import { createProgramLogs } from "../../shares/drivers/program-logs.ts";
 import { createFormerShares } from "../../shares/drivers/rclone/caches.ts";
-import { createRcloneLogs } from "../../shares/drivers/rclone/logs.ts";
 import { createMetadataFlusher } from "../../shares/drivers/rclone/metadata-flusher.ts";
 import { createMetadataRefresh } from "../../shares/drivers/rclone/metadata-refresh.ts";
 import { createRcloneDriver } from "../../shares/drivers/rclone/rclone.ts";
@@ -80,6 +81,7 @@ export function startEngineParts(options: PartsOptions) {
     local: withUnsentOfRclone(createLocalDriver({ clock, prober, mountTable, stateFolder: home }), shared),
     netfs: createNetfsDriver({ ...smb, relayTest: () => readRelayTestResult(home) }),
     cifs: withUnsentOfRclone(createCifsDriver({ ...smb, stateFolder: home }), shared),
+    fs: withUnsentOfRclone(createFsDriver({ ...smb, stateFolder: home }), shared),
   };
   const claims = stack.use(createMountClaims({ home, logger }));
   const logins = createLogins(clock);
@@ -89,7 +91,7 @@ export function startEngineParts(options: PartsOptions) {
     new ShareEngine({
       ...options,
       // netfs is last, because it claims every mount at a share's path.
-      drivers: [drivers.rclone, drivers.cifs, drivers.local, drivers.netfs],
+      drivers: [drivers.rclone, drivers.fs, drivers.cifs, drivers.local, drivers.netfs],
       hostProber,
       location,
       sendWakePacket: sendMagicPacket,
@@ -112,7 +114,7 @@ export function startEngineParts(options: PartsOptions) {
     drivers,
     prober,
     mountTable,
-    rcloneLogs: createRcloneLogs(shared),
+    rcloneLogs: createProgramLogs(shared),
     metadataRefresh: createMetadataRefresh({ ...shared, flusher }),
     formerShares: createFormerShares(shared),
     logins,

@@ -49,7 +49,7 @@ const nameShape = textThat("a name", ({ length }) => length > 0 && length <= NAM
 export const parseName = reader(nameShape);
 export const routeShape = choice("tb", "fallback");
 export const parseRoute = reader(routeShape);
-export const kindShape = choice("rclone", "cifs", "netfs");
+export const kindShape = choice("rclone", "fs", "cifs", "netfs");
 export const parseKind = reader(kindShape);
 
 const portShape = numberThat("a port", (port) => Number.isInteger(port) && port > 0 && port < 65_536);

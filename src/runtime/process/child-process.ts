@@ -106,6 +106,8 @@ interface DetachedOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** File (0600) that stdout and stderr are appended to, because a pipe would end with the daemon; null: discarded. */
   readonly logPath: string | null;
+  /** All that the program reads from stdin. Default: nothing. */
+  readonly stdin?: string;
 }
 
 /**
@@ -119,8 +121,10 @@ export async function startDetached(command: string, args: readonly string[], op
     const child = startChild(command, args, {
       env: childEnvironment(options.env),
       detached: true,
-      stdio: ["ignore", output, output],
+      stdio: [options.stdin === undefined ? "ignore" : "pipe", output, output],
     });
+    // The program may end without reading its input, which is not a failure here.
+    child.stdin?.on("error", () => {}).end(options.stdin);
     const exited = new Promise<ExitInfo>((resolve) => {
       child.once("exit", (code, signal) => resolve({ code, signal }));
     });

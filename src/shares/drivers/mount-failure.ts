@@ -2,8 +2,11 @@
 
 import { whenAborted } from "../../runtime/abort.ts";
 import { errorText, systemErrorCode } from "../../runtime/errors.ts";
+import { escapedText } from "../../runtime/text/plain-text.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { MountCheck, Prober } from "../prober/prober.ts";
+import type { RouteName, ShareSpec } from "../share-spec.ts";
+import { sourceOf } from "../smb-source.ts";
 import type { FoundMount, MountFailure, MountOutcome, UnmountOutcome } from "./mount-driver.ts";
 
 /**
@@ -38,6 +41,19 @@ export function reasonOf(error: unknown): MountFailure {
 
 export function withoutSecret(text: string, secret: string | null): string {
   return secret === null || secret === "" ? text : text.replaceAll(secret, "…");
+}
+
+/** The failure of a mount over a route, with the route's source and a hint for people. */
+export function failedToMount(
+  { routes, shareName, password }: Pick<ShareSpec, "routes" | "shareName" | "password">,
+  route: RouteName,
+  { reason, text }: Pick<Failed, "reason" | "text">,
+): Failed {
+  const other = shareName.normalize(shareName === shareName.normalize("NFC") ? "NFD" : "NFC");
+  const isOtherForm = reason === "no_such_share" && other !== shareName;
+  const hint = `; it may be there in the other Unicode form: share_name = "${escapedText(other)}"`;
+  const why = `${withoutSecret(text, password)}${isOtherForm ? hint : ""}`;
+  return failed(reason, `${sourceOf(routes[route], shareName)}: ${why}`);
 }
 
 export function unmountFailed(text: string): UnmountOutcome {

@@ -108,7 +108,7 @@ const ROWS: Readonly<Record<string, Row>> = {
     before: ["disk/config.toml", "disk/mounts/OLD/process.json", "disk/mounts/OLD/cache/vfs/share/core/open"],
     contents: { "process.json": SERVING },
     left: ["disk/mounts/OLD/cache/vfs/share/core/open"],
-    says: /rclone \(pid \d+\) still serves \/mnt\/OLD/,
+    says: /a program \(pid \d+\) still serves \/mnt\/OLD/,
     refused: 1,
   },
   "a folder of the NAS, and a share, may be called set-aside": {

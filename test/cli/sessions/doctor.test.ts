@@ -10,7 +10,7 @@ import { promisify } from "node:util";
 import type { DoctorReport, SelfTestReport } from "../../../src/api/doctor-report.ts";
 import { missingForPlainRig, startPlainRig } from "../../../src/demo/stage/plain-rig.ts";
 import { processIdentity } from "../../../src/runtime/process/process-identity.ts";
-import { whyClosed } from "../../../src/shares/drivers/rclone/available.ts";
+import { whyClosed } from "../../../src/shares/drivers/fuse.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createNetworkNamespace, namespacesUnavailable } from "../../support/network-namespace.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";

@@ -25,7 +25,7 @@ function context(changes: Partial<SubjectContext> = {}): { context: SubjectConte
   return {
     context: {
       environment: {},
-      drivers: { rclone, local, netfs, cifs },
+      drivers: { rclone, fs: cifs, local, netfs, cifs },
       redact,
       intervalMs: null,
       ...changes,

@@ -357,20 +357,21 @@ describe("a move of a relayed share", { skip: NO_SECOND_ADDRESS }, () => {
     assert.equal(client.received.length, 2 * answerTo(0, 0).length);
   });
 
-  test("A10 a planned one stops waiting after 2 s, and reports that it was not quiet", async (t) => {
-    const clock = createManualClock();
-    const { nas, other, bench } = await twoRoutes(t, { kind: "cifs", clock });
-    nas.mode = "withhold";
-    const [busy, idle] = [await bench.client(), await bench.client()];
-    busy.send(request(COMMAND.read, 1));
-    idle.send(request(COMMAND.changeNotify, 1));
-    await joined(nas, 2);
-    const outcome = await passTimeUntilSettled(clock, bench.move("fallback", other, true), 50);
-    assert.ok(outcome.ok && !outcome.quiet, JSON.stringify(outcome));
-    assert.equal(outcome.connections, 2);
-    assert.ok(outcome.tookMs >= 1_990, String(outcome.tookMs));
-    await eventually(() => busy.ending === "reset" && idle.ending === "reset");
-  });
+  for (const kind of ["cifs", "fs"] as const)
+    test(`A10 a planned one stops waiting after 2 s, and reports that it was not quiet (${kind})`, async (t) => {
+      const clock = createManualClock();
+      const { nas, other, bench } = await twoRoutes(t, { kind, clock });
+      nas.mode = "withhold";
+      const [busy, idle] = [await bench.client(), await bench.client()];
+      busy.send(request(COMMAND.read, 1));
+      idle.send(request(COMMAND.changeNotify, 1));
+      await joined(nas, 2);
+      const outcome = await passTimeUntilSettled(clock, bench.move("fallback", other, true), 50);
+      assert.ok(outcome.ok && !outcome.quiet, JSON.stringify(outcome));
+      assert.equal(outcome.connections, 2);
+      assert.ok(outcome.tookMs >= 1_990, String(outcome.tookMs));
+      await eventually(() => busy.ending === "reset" && idle.ending === "reset");
+    });
 
   test("A10 a planned move does not touch rclone's idle connection until the check that follows its next operation", async (t) => {
     const { nas, other, bench, client } = await withClient(twoRoutes(t));

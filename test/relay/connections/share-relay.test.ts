@@ -571,7 +571,7 @@ describe("the connections of a relayed share", () => {
     await eventually(() => alive.received.length === 3 * answerTo(0, 0).length);
   });
 
-  for (const kind of ["rclone", "cifs"] as const) {
+  for (const kind of ["rclone", "cifs", "fs"] as const) {
     test(`A10 a client without a sign of life since its route was lost reconnects once that is back, and an active one stays (${kind})`, async (t) => {
       const [nas, clock] = [await startFakeNas(), createManualClock()];
       const bench = await startShare(t, { nas, clock, kind });
@@ -715,6 +715,13 @@ describe("the connections of a relayed share", () => {
     assert.equal(bench.share.state().phase, "waiting");
     bench.share.configure({ endpoints: {}, patienceMs: 0 });
     await eventually(() => bench.share.state().phase === "refusing");
+  });
+
+  test("A10 uid 0 does not pass on the port of a share of fs, whose program is its user's", async (t) => {
+    const { bench } = await oneRoute(t, { kind: "fs" });
+    bench.owner = 0;
+    const client = await bench.client();
+    await eventually(() => client.ending === "reset");
   });
 
   test("A10 uid 0 passes on the port of a cifs share", async (t) => {

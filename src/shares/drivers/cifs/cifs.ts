@@ -17,8 +17,7 @@ import type {
 } from "../mount-driver.ts";
 import { type Failed, failed, failedBy, orHanging, whyNotListed, withoutSecret } from "../mount-failure.ts";
 import { createMountFolders, type MountFolders } from "../mount-folder.ts";
-import { rcloneFiles, rcloneFilesIn, readProcessRecord } from "../rclone/files.ts";
-import { createUnsentWrites } from "../rclone/unsent.ts";
+import { createUnsentOfRcloneMount } from "../rclone/unsent-left-behind.ts";
 import { type ShareLocation, shareFiles } from "../share-files.ts";
 import { concerns, createRealMountPaths, indexMounts } from "../smb-mounts.ts";
 import { createUnmount, type Unmount, undoMount, unmountCommand } from "../unmount.ts";
@@ -56,7 +55,7 @@ const CACHE_MS = 1_000;
 export function createCifsDriver(options: CifsDriverOptions): MountDriver {
   const { clock, logger, prober, mountTable, stateFolder, addressesOf, tools = systemTools() } = options;
   const folders = createMountFolders({ clock, logger });
-  const unsentOfRclone = createUnsentWrites();
+  const unsentOfRclone = createUnsentOfRcloneMount({ mountTable, stateFolder });
   const realPaths = createRealMountPaths(prober);
   const locationOf = async ({ name, mountPath }: ShareSpec): Promise<ShareLocation> => ({
     shareName: name,
@@ -126,13 +125,8 @@ export function createCifsDriver(options: CifsDriverOptions): MountDriver {
       return asideFolders.map((folder) => ({ folder, files: [] }));
     },
     async unsent(share) {
-      // The kernel writes back unasked, and a plain unmount waits for it. Only a mount that rclone made earlier has
-      // unsent files.
-      const atPath = indexMounts(await mountTable.read(0)).at(await realPaths.find(share.mountPath));
-      if (atPath?.entry.type !== "fuse.rclone") return [];
-      const files = rcloneFiles(stateFolder, share.name);
-      const { cache } = rcloneFilesIn(files.folder, (await readProcessRecord(files))?.server);
-      return unsentOfRclone.of(cache, share.shareName);
+      // The kernel writes back unasked, and a plain unmount waits for it.
+      return unsentOfRclone(share, await realPaths.find(share.mountPath));
     },
     ownProcesses: () => Promise.resolve([]),
     openFilesPath: ({ path }) => realPaths.known(path),

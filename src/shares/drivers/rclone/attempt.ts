@@ -5,13 +5,15 @@ import { dirname, join } from "node:path";
 import { isOwnError, isSystemError, recoverFrom } from "../../../runtime/errors.ts";
 import { ensureFolder } from "../../../runtime/files/durable-file.ts";
 import { type DetachedProcess, runCommand, startDetached } from "../../../runtime/process/child-process.ts";
-import { escapedText } from "../../../runtime/text/plain-text.ts";
 import type { MountEntry } from "../../mounts/mount-entry.ts";
 import type { RouteName, ShareSpec } from "../../share-spec.ts";
-import { sourceOf } from "../../smb-source.ts";
 import type { FoundMount, MountOutcome, RelayAddress, SmbDriverOptions } from "../mount-driver.ts";
-import { type Failed, failed, failedBy, whyNotListed, withoutSecret } from "../mount-failure.ts";
+import { type Failed, failed, failedBy, failedToMount, whyNotListed } from "../mount-failure.ts";
 import type { MountFolders } from "../mount-folder.ts";
+import { beginLog } from "../program-logs.ts";
+import { untilServed } from "../served-mounting.ts";
+import type { ServedUnmount } from "../served-unmount.ts";
+import type { ServingProcesses } from "../serving-processes.ts";
 import { writeIfChanged } from "../share-files.ts";
 import { indexMounts, type SmbMount } from "../smb-mounts.ts";
 import { UNDO_MS } from "../unmount.ts";
@@ -32,17 +34,14 @@ import {
   MOUNT_ENVIRONMENT,
   mountArguments,
   optionsOf,
+  RCLONE_PROGRAM,
+  type RcloneFiles,
   type RcloneMountPaths,
   RELAYED_CONNECTS,
 } from "./files.ts";
 import { readLogFailure } from "./log.ts";
-import { beginLog } from "./logs.ts";
-import type { ServingProcesses } from "./serving.ts";
 import { setAsideEnvironment } from "./set-aside.ts";
-import type { RcloneUnmount } from "./unmount.ts";
 import type { UnsentWrites } from "./unsent.ts";
-
-const MOUNT_POLL_MS = 5;
 
 /**
  * Reads ahead that the kernel has under way at once. By default these are 12 for each mount, and while a dozen of them
@@ -70,8 +69,8 @@ export interface AttemptTools extends Pick<SmbDriverOptions, "clock" | "prober" 
   readonly check: RcloneCheck;
   readonly obscure: (password: string) => Promise<string>;
   readonly folders: MountFolders;
-  readonly serving: ServingProcesses;
-  readonly unmounts: RcloneUnmount;
+  readonly serving: ServingProcesses<RcloneFiles>;
+  readonly unmounts: ServedUnmount<RcloneFiles>;
   readonly care: CacheCare;
   readonly unsent: UnsentWrites;
   readonly found: (share: ShareSpec, mount: SmbMount) => Promise<FoundMount>;
@@ -185,35 +184,18 @@ async function untilMounted(
   const untilMs = startedAtMs + deadlineMs * (1 + count);
   let worked = { bytes: 0, atMs: startedAtMs };
   let requestedAtMs = startedAtMs;
-  let ended = false;
-  const release = child.onExit(() => {
-    ended = true;
+  const tools = { clock, mountTable, program: RCLONE_PROGRAM };
+  return untilServed(tools, { path: paths.mountPath, child, signal }, async (atMs) => {
+    const idleMs = atMs - worked.atMs;
+    if (atMs >= untilMs || idleMs >= deadlineMs) return failed("timed_out", "rclone did not mount in time");
+    if (atMs - requestedAtMs < STUCK_POLL_MS) return null;
+    requestedAtMs = atMs;
+    const bytes = await bytesMoved(child.pid);
+    if (bytes - worked.bytes >= WORK_BYTES) worked = { bytes, atMs };
+    const isLate = idleMs >= deadlineMs * LATE_SHARE;
+    const stuck = await care.stuck(paths.files, share.shareName, child.pid, isLate);
+    return stuck.length > 0 ? { stuck } : null;
   });
-  try {
-    for (;;) {
-      const mount = indexMounts(await mountTable.read(clock.monotonicMs())).at(paths.mountPath);
-      // Another program may have mounted at the path since.
-      if (mount !== null && mount.entry.type !== "fuse.rclone")
-        return failed("path_taken", `${paths.mountPath} is a mount of ${mount.entry.source}`);
-      if (mount !== null) return mount.entry;
-      if (ended) return failed("other", "rclone ended before it had mounted");
-      if (signal.aborted) return failed("other", "cancelled");
-      const atMs = clock.monotonicMs();
-      const idleMs = atMs - worked.atMs;
-      if (atMs >= untilMs || idleMs >= deadlineMs) return failed("timed_out", "rclone did not mount in time");
-      if (atMs - requestedAtMs >= STUCK_POLL_MS) {
-        requestedAtMs = atMs;
-        const bytes = await bytesMoved(child.pid);
-        if (bytes - worked.bytes >= WORK_BYTES) worked = { bytes, atMs };
-        const isLate = idleMs >= deadlineMs * LATE_SHARE;
-        const stuck = await care.stuck(paths.files, share.shareName, child.pid, isLate);
-        if (stuck.length > 0) return { stuck };
-      }
-      await clock.sleep(MOUNT_POLL_MS, signal).catch(() => {});
-    }
-  } finally {
-    release();
-  }
 }
 
 /** The bytes that a process has read and written so far, in files and connections; 0 if the system does not say. */
@@ -225,13 +207,7 @@ async function bytesMoved(pid: number): Promise<number> {
 
 async function whyFailed({ share, route, paths }: Attempt, otherwise: Failed): Promise<Failed> {
   const log = await readFile(paths.files.log, "utf8").catch(recoverFrom(isSystemError, ""));
-  const { reason, text } = readLogFailure(log) ?? otherwise;
-  const { shareName } = share;
-  const other = shareName.normalize(shareName === shareName.normalize("NFC") ? "NFD" : "NFC");
-  const isOtherForm = reason === "no_such_share" && other !== shareName;
-  const hint = `; it may be there in the other Unicode form: share_name = "${escapedText(other)}"`;
-  const why = `${withoutSecret(text, share.password)}${isOtherForm ? hint : ""}`;
-  return failed(reason, `${sourceOf(share.routes[route], shareName)}: ${why}`);
+  return failedToMount(share, route, readLogFailure(log) ?? otherwise);
 }
 
 const FILES_AT_ONCE = 200;

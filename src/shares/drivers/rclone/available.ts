@@ -1,29 +1,18 @@
 // What this machine lacks for mounting with rclone.
-import { access, constants, readFile, stat } from "node:fs/promises";
-import { delimiter } from "node:path";
+import { stat } from "node:fs/promises";
 import { installedRclone } from "../../../rclone-release/installed.ts";
 import {
   parseRcloneVersion,
   type RcloneVersion,
   VERSION_DEADLINE_MS,
 } from "../../../rclone-release/rclone-version.ts";
-import {
-  errorText,
-  isSystemError,
-  MountaineerError,
-  recoverFrom,
-  systemErrorCode,
-} from "../../../runtime/errors.ts";
+import { isSystemError, MountaineerError, recoverFrom } from "../../../runtime/errors.ts";
 import { runCommand } from "../../../runtime/process/child-process.ts";
-import { findProgram, isProgram } from "../../../runtime/process/find-program.ts";
-import { shellCommand } from "../../../runtime/text/plain-text.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
-import type { ShareSpec } from "../../share-spec.ts";
+import { createFuseCheck } from "../fuse.ts";
 import type { MissingRequirement } from "../mount-driver.ts";
 import { rcloneCan, stockCosts } from "./version.ts";
 
-/** How long a found program's path is used again, ms. After that, PATH is searched again. */
-const RECHECK_AFTER_MS = 60_000;
 const INSTALL = "install rclone 1.60 or newer (apt install rclone, or mountaineer rclone install)";
 
 /**
@@ -40,19 +29,15 @@ export function createRcloneCheck(clock: Clock, home: string) {
   let running: Promise<MissingRequirement | null> | null = null;
   /** Start of the last check that found everything, monotonic ms. */
   let ableAtMs = Number.NEGATIVE_INFINITY;
-  const find = createFinder(clock);
+  const fuse = createFuseCheck(clock);
 
   const check = async (): Promise<MissingRequirement | null> => {
     const installed = await installedRclone(home);
-    const rclone = installed ?? (await find("rclone"));
+    const rclone = installed ?? (await fuse.find("rclone"));
     if (rclone === null) return { text: "rclone is not installed", hint: INSTALL };
-    if ((await find("fusermount3")) === null) {
-      const hint = "install FUSE 3 (apt install fuse3)";
-      return { text: "fusermount3 is not installed", hint };
-    }
     program = installed ?? "rclone";
-    const closed = await whyClosed("/dev/fuse");
-    if (closed !== null) return closed;
+    const unusable = await fuse.missingRequirement();
+    if (unusable !== null) return unusable;
     const identity = await identityOf(rclone);
     if (identity !== null && identity === fit) return null;
     const answer = await checkVersion(clock, program);
@@ -121,59 +106,8 @@ async function checkVersion(
   }
 }
 
-/**
- * Looks first where the program was found before: PATH may have many folders, and this runs in each cycle of a share.
- */
-function createFinder(clock: Clock): (program: string) => Promise<string | null> {
-  const found = new Map<string, { readonly file: string; readonly path: string; readonly atMs: number }>();
-  return async (program) => {
-    const path = process.env["PATH"] ?? "";
-    const known = found.get(program);
-    const isFresh = known?.path === path && clock.monotonicMs() - known.atMs < RECHECK_AFTER_MS;
-    if (isFresh && (await isProgram(known.file))) return known.file;
-    const file = await findProgram(program, path.split(delimiter));
-    if (file === null) found.delete(program);
-    else found.set(program, { file, path, atMs: clock.monotonicMs() });
-    return file;
-  };
-}
-
 /** Identifies the file that a path, with its symlinks, leads to; null: it is gone. */
 async function identityOf(path: string): Promise<string | null> {
   const found = await stat(path).catch(recoverFrom(isSystemError, null));
   return found === null ? null : [found.dev, found.ino, found.size, found.mtimeMs].join(" ");
-}
-
-const FUSE_CONF = "/etc/fuse.conf";
-
-/** Why FUSE refuses `allow_other` to this user; null: it allows it, or the share does not ask for it. */
-export async function whyNotForOthers(
-  { access }: Pick<ShareSpec, "access">,
-  userId = process.getuid?.(),
-  path = FUSE_CONF,
-): Promise<MissingRequirement | null> {
-  if (access?.allowOther !== true || userId === 0) return null;
-  const text = await readFile(path, "utf8").catch(recoverFrom(isSystemError, ""));
-  if (/^\s*user_allow_other\s*$/m.test(text)) return null;
-  return {
-    text: `FUSE refuses allow_other to this user: ${path} lacks the line user_allow_other`,
-    hint: `echo user_allow_other | sudo tee -a ${path}`,
-  };
-}
-
-/** Why this user cannot open the device; null: the device exists, and the user can open it. */
-export async function whyClosed(device: string): Promise<MissingRequirement | null> {
-  try {
-    await access(device, constants.R_OK | constants.W_OK);
-    return null;
-  } catch (error) {
-    const code = systemErrorCode(error);
-    if (code === "EACCES" || code === "EPERM") {
-      const text = `${device} is there, but this user may not open it (${code})`;
-      const hint = `allow it: it is usually open to all (chmod 666), or to a group: ${shellCommand`ls -l ${device}`}`;
-      return { text, hint };
-    }
-    const hint = `load the fuse module, or give the container the device ${device} and the right to mount`;
-    return { text: `${device} cannot be opened (${code ?? errorText(error)})`, hint };
-  }
 }

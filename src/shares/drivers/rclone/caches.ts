@@ -9,6 +9,7 @@ import { isObject, jsonObject } from "../../../runtime/text/json-object.ts";
 import { preferredRoute, type ShareSpec } from "../../share-spec.ts";
 import { isSameShareName, sourceOf } from "../../smb-source.ts";
 import type { UnsentFile, UnsentForServer } from "../mount-driver.ts";
+import { recordOfRunning } from "../serving-processes.ts";
 import {
   FIRST_SERVER,
   folderName,
@@ -20,7 +21,7 @@ import {
   shareMountsFolder,
   shareOfFolder,
 } from "../share-files.ts";
-import { type RcloneFiles, REMOTE_NAME, rcloneFilesIn, recordOfRunning } from "./files.ts";
+import { type RcloneFiles, REMOTE_NAME, rcloneFilesIn } from "./files.ts";
 import { setFilesAside } from "./set-aside.ts";
 import { createUnsentWrites, type UnsentWrites } from "./unsent.ts";
 

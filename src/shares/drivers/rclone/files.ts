@@ -4,30 +4,18 @@ import { basename, dirname, join } from "node:path";
 import { DEFAULT_ACCESS } from "../../../config/values/mount-access.ts";
 import { isEngine, type RcloneVersion } from "../../../rclone-release/rclone-version.ts";
 import { readIfPresent } from "../../../runtime/files/durable-file.ts";
-import { belongsToOtherHome } from "../../../runtime/files/home-marker.ts";
-import { isRunning } from "../../../runtime/process/process-identity.ts";
-import {
-  flag,
-  nullable,
-  number,
-  object,
-  optional,
-  reader,
-  type TypeOf,
-  text,
-  textThat,
-} from "../../../runtime/shape.ts";
+import { reader } from "../../../runtime/shape.ts";
 import { isObject, jsonObject } from "../../../runtime/text/json-object.ts";
 import { preferredRoute, type RouteSpec, type ShareSpec } from "../../share-spec.ts";
 import { sourceOf } from "../../smb-source.ts";
 import type { RelayAddress } from "../mount-driver.ts";
+import { LOG_NAMES } from "../program-logs.ts";
+import type { ServedFiles, ServedMountPaths, ServedShare, ServingProgram } from "../serving-processes.ts";
 import {
   type CaseFolding,
   FIRST_SERVER,
   foldingShape,
   isServerId,
-  type ShareFiles,
-  type ShareLocation,
   serverFolder,
   shareFiles,
   shareFilesIn,
@@ -35,22 +23,18 @@ import {
 } from "../share-files.ts";
 import { rcloneCan } from "./version.ts";
 
-export interface RcloneFiles extends ShareFiles {
+/** A mount of another `server` has another cache. */
+export interface RcloneFiles extends ServedFiles {
   readonly config: string;
-  /** The server whose files the cache holds: a mount of another server has another cache. */
-  readonly server: string;
   readonly cache: string;
-  readonly log: string;
-  readonly process: string;
   /** Facts about the files in `setAside`: at the same paths, each with `.json` added. */
   readonly setAsideRecords: string;
   /** The file with port and password of the process's own remote control. */
   readonly control: string;
 }
 
-/** A share that rclone serves, or is to serve, at a path. */
-export type RcloneMountPaths = ShareLocation<RcloneFiles>;
-export type RcloneShare = Omit<RcloneMountPaths, "mountPath">;
+export type RcloneMountPaths = ServedMountPaths<RcloneFiles>;
+export type RcloneShare = ServedShare<RcloneFiles>;
 
 /** Never change it: rclone keeps unsent writes under this name, and finds them again only by it. */
 export const REMOTE_NAME = "share";
@@ -86,7 +70,7 @@ export function rcloneFilesIn(folder: string, server = FIRST_SERVER): RcloneFile
     config: join(folder, "rclone.conf"),
     server,
     cache: join(server === FIRST_SERVER ? folder : serverFolder(folder, server), CACHE),
-    log: join(folder, "rclone.log"),
+    log: join(folder, LOG_NAMES.rclone),
     process: join(folder, "process.json"),
     setAsideRecords: join(folder, "set-aside-notes"),
     control: join(folder, "control.json"),
@@ -268,50 +252,17 @@ export function connectsTo(route: RouteSpec, through: RelayAddress | null): Rout
   return through === null ? route : { ...route, host: "127.0.0.1", port: through.port };
 }
 
-/** The process that serves a mount, as noted in the share's folder. */
-const recordShape = object({
-  pid: number,
-  startTime: text,
-  mountPath: text,
-  /** The port of 127.0.0.1 that the process talks to; null: the process talks to the host itself. */
-  carriedPort: nullable(number),
-  /** True: the mount is never moved to another route (see `RelayAddress`). */
-  pinned: flag,
-  /** The server whose cache the process uses. */
-  server: textThat("a server's id", isServerId),
-  /** See `optionsOf`; absent in notes of earlier versions. */
-  options: optional(text),
-  /** The engine's number; absent: another's build of rclone. */
-  engine: optional(number),
-  /** The share's folder when the note was written; absent in notes of earlier versions. */
-  folder: optional(text),
-});
-const storedRecord = reader(recordShape);
 const storedFolding = reader(foldingShape);
 
-/** The note about a process. Its members include the pid and the start time, which identify the process. */
-export type ProcessRecord = Readonly<TypeOf<typeof recordShape>>;
-
-/**
- * Returns the note about the process that serves a share; null if the note is missing or invalid, or if it was copied
- * with the folder from another home.
- */
-export async function readProcessRecord({ folder, process }: RcloneFiles): Promise<ProcessRecord | null> {
-  const record = parseProcessRecord(await readIfPresent(process));
-  return (await belongsToOtherHome(record?.folder, folder)) ? null : record;
-}
-
-/** Returns the process note; null if the content is not a complete note. */
-export function parseProcessRecord(content: string | null): ProcessRecord | null {
-  const defaults = { carriedPort: null, pinned: false, server: FIRST_SERVER };
-  return storedRecord({ ...defaults, ...jsonObject(content ?? "") });
-}
-
-/** Reads a share's note; null: there is none, or the process that it names has ended. */
-export async function recordOfRunning(files: RcloneFiles): Promise<ProcessRecord | null> {
-  const record = await readProcessRecord(files);
-  return record !== null && (await isRunning(record)) ? record : null;
-}
+export const RCLONE_PROGRAM: ServingProgram<RcloneFiles> = {
+  name: "rclone",
+  type: "fuse.rclone",
+  shortName: /^(mount\.)?rclone/,
+  isOwn: ({ arguments: args }, { config }) => args.includes(config),
+  mountPathOf,
+  relayPortOf,
+  serverOf: serverOfArguments,
+};
 
 /** Splits `DOMAIN\user` or `DOMAIN;user`, as people write them. */
 export function account(username: string): { user: string; domain: string | null } {

@@ -4,8 +4,9 @@ import { basename, join } from "node:path";
 import { errorText } from "../../../runtime/errors.ts";
 import { createFolderLists } from "../../../runtime/files/folder-lists.ts";
 import { backoffMs } from "../../../runtime/time/backoff.ts";
+import { recordOfRunning } from "../serving-processes.ts";
 import { type StateFolderTools, shareMountsFolder } from "../share-files.ts";
-import { rcloneFilesIn, recordOfRunning } from "./files.ts";
+import { rcloneFilesIn } from "./files.ts";
 import type { MetadataFlusher, ServedMount } from "./metadata-flusher.ts";
 
 interface MetadataRefreshOptions extends StateFolderTools {

@@ -4,27 +4,23 @@ import { errorText, MountaineerError } from "../../../runtime/errors.ts";
 import { ensureFolder } from "../../../runtime/files/durable-file.ts";
 import { shellCommand } from "../../../runtime/text/plain-text.ts";
 import type { ShareSpec } from "../../share-spec.ts";
-import { isShareNamed } from "../../smb-source.ts";
+import { whyNotForOthers } from "../fuse.ts";
 import type { FoundMount, MissingRequirement, MountDriver, SmbDriverOptions } from "../mount-driver.ts";
 import { failed, failedBy } from "../mount-failure.ts";
 import { createMountFolders } from "../mount-folder.ts";
+import { createServedFinding } from "../served-finding.ts";
+import { createServingProcesses, type ServingProcesses } from "../serving-processes.ts";
 import { FIRST_SERVER } from "../share-files.ts";
-import {
-  concerns,
-  createRealMountPaths,
-  indexMounts,
-  isReadable,
-  routeOfSource,
-  type SmbMount,
-} from "../smb-mounts.ts";
+import { createRealMountPaths, indexMounts } from "../smb-mounts.ts";
 import { attemptMount } from "./attempt.ts";
-import { createRcloneCheck, type RcloneCheck, whyNotForOthers } from "./available.ts";
+import { createRcloneCheck, type RcloneCheck } from "./available.ts";
 import { createCacheCare } from "./cache-care.ts";
 import { createCaches, listCaches } from "./caches.ts";
 import { controlOf, dropLostConnections } from "./control.ts";
 import {
   foldingOf,
   optionsOf,
+  RCLONE_PROGRAM,
   type RcloneFiles,
   type RcloneMountPaths,
   rcloneFiles,
@@ -33,7 +29,6 @@ import {
 import { createMetadataFlusher, type MetadataFlusher } from "./metadata-flusher.ts";
 import { createObscuredPasswords } from "./password.ts";
 import { createRefusedUploads } from "./refused.ts";
-import { createServingProcesses, type ServingProcesses } from "./serving.ts";
 import { createRcloneUnmount } from "./unmount.ts";
 import { createUnsentWrites } from "./unsent.ts";
 import { createUnsentLeftovers } from "./unsent-left-behind.ts";
@@ -57,7 +52,7 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
   const unsent = createUnsentWrites();
   const unsentLeftovers = createUnsentLeftovers({ clock, logger, stateFolder });
   const folders = createMountFolders({ clock, logger });
-  const serving = createServingProcesses();
+  const serving = createServingProcesses(RCLONE_PROGRAM);
   const { flusher = createMetadataFlusher({ clock, logger }) } = options;
   const unmounts = createRcloneUnmount({ clock, logger, prober, mountTable, serving, unsent, flusher });
   const refused = createRefusedUploads();
@@ -206,70 +201,40 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
 
 /** Finds out which mounts are ours, and over which route. */
 function createRcloneFinding(
-  { mountTable, addressesOf }: RcloneDriverOptions,
+  options: RcloneDriverOptions,
   check: Pick<RcloneCheck, "version">,
-  serving: ServingProcesses,
+  serving: ServingProcesses<RcloneFiles>,
   pathsOf: (share: ShareSpec) => Promise<RcloneMountPaths>,
 ) {
-  const userId = process.getuid?.() ?? null;
   /**
    * For each share, the server's name for the share at the time of the mount. The configuration may contain another
    * name by now.
    */
   const servedNames = new Map<string, string>();
-
-  const found = async (share: ShareSpec, mount: SmbMount): Promise<FoundMount> => {
-    const { entry, source } = mount;
-    const readable = isReadable(entry, userId);
-    const paths = await pathsOf(share);
-    const server = entry.type === "fuse.rclone" ? await serving.of(paths, entry) : null;
-    const [served] = source?.shareNames ?? [];
-    const isOwn = readable && server?.own === true;
-    if (server?.own === true && served !== undefined) servedNames.set(share.name, served);
-    const isElsewhere = entry.path !== paths.mountPath;
-    const { version } = check;
-    const folding = await foldingOf({ ...paths.files, server: server?.server ?? paths.files.server });
-    // Which options a mount would get now is known only with rclone's version.
-    const isOutdated =
-      isOwn &&
-      version !== null &&
-      (server.options !== optionsOf(share, folding, version) || (server.engine ?? 0) < (version.engine ?? 0));
-    return {
-      id: entry.id,
-      // The path is spelled as in the configuration, which may reach mount_root through a link.
-      path: isElsewhere ? entry.path : share.mountPath,
-      source: entry.source,
-      sameShare:
-        (isOwn && isElsewhere) || (readable && source !== null && isShareNamed(source, share.shareName)),
-      route: routeOfSource(share, mount, addressesOf),
-      processGone: server?.gone ?? false,
-      madeByDriver: isOwn,
-      ...(isOutdated ? { outdated: true } : {}),
-      ...(isOwn && (server.engine ?? 0) > 0 ? { repeats: true } : {}),
-      relayPort: server?.carriedPort ?? null,
-      guarded: server?.pinned ?? false,
-      server: server?.server ?? null,
-    };
-  };
-
-  const find = async (share: ShareSpec, notBeforeMs: number): Promise<readonly FoundMount[]> => {
-    const [paths, entries] = await Promise.all([pathsOf(share), mountTable.read(notBeforeMs)]);
-    const index = indexMounts(entries);
-    const atPath = index.at(paths.mountPath);
-    // The configuration may have been edited since the mount was made, so the share may have another path now.
-    const recorded = index.at((await serving.newest(paths))?.mountPath ?? paths.mountPath);
-    const named = index
-      .named(share.shareName)
-      .filter((mount) => routeOfSource(share, mount, addressesOf) !== null);
-    if (atPath === null) servedNames.delete(share.name);
-    const candidates = new Set([atPath, recorded, ...named].filter((mount) => mount !== null));
-    const all = await Promise.all([...candidates].map((mount) => found(share, mount)));
-    return all.filter((mount) => concerns(share, mount));
-  };
-
+  const { found, find } = createServedFinding({
+    ...{ ...options, program: RCLONE_PROGRAM, serving, pathsOf },
+    async about(share, { source }, { pinned, server, options: made, engine = 0 }, { files }) {
+      const [served] = source?.shareNames ?? [];
+      if (served !== undefined) servedNames.set(share.name, served);
+      const { version } = check;
+      const folding = await foldingOf({ ...files, server: server ?? files.server });
+      // Which options a mount would get now is known only with rclone's version.
+      const isOutdated =
+        version !== null && (made !== optionsOf(share, folding, version) || engine < (version.engine ?? 0));
+      return {
+        ...(isOutdated ? { outdated: true } : {}),
+        ...(engine > 0 ? { repeats: true } : {}),
+        ...{ guarded: pinned, server },
+      };
+    },
+  });
   return {
     found,
-    find,
+    async find(share: ShareSpec, notBeforeMs: number): Promise<readonly FoundMount[]> {
+      const all = await find(share, notBeforeMs);
+      if (!all.some(({ path }) => path === share.mountPath)) servedNames.delete(share.name);
+      return all;
+    },
     servedName: ({ name, shareName }: ShareSpec): string => servedNames.get(name) ?? shareName,
   };
 }

@@ -4,10 +4,13 @@
 import { join } from "node:path";
 import { errorText } from "../../../runtime/errors.ts";
 import { entryExists } from "../../../runtime/files/durable-file.ts";
-import type { MountDriver, SetAsideFolder } from "../mount-driver.ts";
+import type { ShareSpec } from "../../share-spec.ts";
+import type { MountDriver, SetAsideFolder, SmbDriverOptions } from "../mount-driver.ts";
+import { readProcessRecord, recordOfRunning } from "../serving-processes.ts";
 import { type StateFolderTools, shareFiles } from "../share-files.ts";
+import { indexMounts } from "../smb-mounts.ts";
 import { listCaches } from "./caches.ts";
-import { REMOTE_NAME, rcloneFiles, recordOfRunning } from "./files.ts";
+import { RCLONE_PROGRAM, REMOTE_NAME, rcloneFiles, rcloneFilesIn } from "./files.ts";
 import { createUnsentWrites } from "./unsent.ts";
 
 /**
@@ -58,6 +61,24 @@ export function createUnsentLeftovers({ clock, logger, stateFolder }: StateFolde
     return (known?.left ?? [])
       .filter((one) => !sentNames.includes(one.name))
       .map(({ folder, files }) => ({ folder, files }));
+  };
+}
+
+/**
+ * Unsent files of a mount that rclone made before the share got a driver that keeps none. `path`: the mount path, as the
+ * mount table spells it.
+ */
+export function createUnsentOfRcloneMount({
+  mountTable,
+  stateFolder,
+}: Pick<SmbDriverOptions, "mountTable"> & Pick<StateFolderTools, "stateFolder">) {
+  const unsent = createUnsentWrites();
+  return async ({ name, shareName }: ShareSpec, path: string): Promise<readonly string[]> => {
+    const atPath = indexMounts(await mountTable.read(0)).at(path);
+    if (atPath?.entry.type !== RCLONE_PROGRAM.type) return [];
+    const files = rcloneFiles(stateFolder, name);
+    const { cache } = rcloneFilesIn(files.folder, (await readProcessRecord(files))?.server);
+    return unsent.of(cache, shareName);
   };
 }
 

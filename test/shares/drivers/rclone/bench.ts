@@ -10,8 +10,9 @@ import { noopLogger } from "../../../../src/runtime/log/log.ts";
 import { runCommand } from "../../../../src/runtime/process/child-process.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
 import type { FoundMount } from "../../../../src/shares/drivers/mount-driver.ts";
+import { RCLONE_PROGRAM } from "../../../../src/shares/drivers/rclone/files.ts";
 import { createRcloneDriver } from "../../../../src/shares/drivers/rclone/rclone.ts";
-import { listRcloneMounts } from "../../../../src/shares/drivers/rclone/serving.ts";
+import { listServing } from "../../../../src/shares/drivers/serving-processes.ts";
 import { createMountTable } from "../../../../src/shares/mounts/mount-table.ts";
 import type { RouteName, ShareSpec } from "../../../../src/shares/share-spec.ts";
 import { eventually } from "../../../support/eventually.ts";
@@ -47,16 +48,23 @@ async function freshServer(): Promise<PlainRig> {
   return rig;
 }
 
+type Served = Pick<typeof RCLONE_PROGRAM, "shortName">;
+const RCLONE = { create: createRcloneDriver, program: RCLONE_PROGRAM };
+
 const proberOfFile = fileProber({ clock: systemClock, logger: noopLogger, checkDeadlineMs: 500 });
 
-export async function startBench(t: Scope): Promise<RcloneBench> {
+/** `create` and `program`: of another driver that serves mounts of an SMB server by processes. */
+export async function startBench(
+  t: Scope,
+  { create, program }: { readonly create: typeof createRcloneDriver; readonly program: Served } = RCLONE,
+): Promise<RcloneBench> {
   const folder = await temporaryFolder(t);
   const stateFolder = join(folder, "home");
   const rig = await freshServer();
   const prober = proberOfFile();
   const mountTable = createMountTable({ clock: systemClock });
   const fresh = () =>
-    createRcloneDriver({
+    create({
       clock: systemClock,
       logger: noopLogger,
       prober,
@@ -96,7 +104,7 @@ export async function startBench(t: Scope): Promise<RcloneBench> {
         }
       }
       const ofBench = async () =>
-        (await listRcloneMounts()).filter((one) => one.arguments.some((arg) => arg.startsWith(folder)));
+        (await listServing(program)).filter((one) => one.arguments.some((arg) => arg.startsWith(folder)));
       // What still asks the server for a file that was set aside ends by itself.
       await eventually(async () => (await ofBench()).every((one) => one.arguments[1] === "mount"));
       const left = await ofBench();

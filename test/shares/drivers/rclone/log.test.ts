@@ -6,6 +6,7 @@ import { appendFile, mkdir, readFile, rename, rm, stat, writeFile } from "node:f
 import { dirname, join } from "node:path";
 import test, { describe, it, type TestContext } from "node:test";
 import { noopLogger } from "../../../../src/runtime/log/log.ts";
+import { beginLog, createProgramLogs, cutLog } from "../../../../src/shares/drivers/program-logs.ts";
 import { rcloneFiles, rcloneFilesIn } from "../../../../src/shares/drivers/rclone/files.ts";
 import {
   hasRouteTrouble,
@@ -13,7 +14,6 @@ import {
   readRefusedUpload,
   readStuckFiles,
 } from "../../../../src/shares/drivers/rclone/log.ts";
-import { beginLog, createRcloneLogs, cutLog } from "../../../../src/shares/drivers/rclone/logs.ts";
 import { createRefusedUploads } from "../../../../src/shares/drivers/rclone/refused.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
@@ -164,7 +164,7 @@ test("all logs of a home are checked at most every 10 s, and small ones are not 
   await writeFile(small, longLog(900 * 1024));
   const smallSize = await sizeOf(small);
   const clock = createManualClock();
-  const logs = createRcloneLogs({ clock, logger: noopLogger, stateFolder });
+  const logs = createProgramLogs({ clock, logger: noopLogger, stateFolder });
   logs.trigger();
   await eventually(async () => (await sizeOf(log)) < MEGABYTE && (await sizeOf(other)) < MEGABYTE);
   assert.equal(await sizeOf(small), smallSize);
@@ -181,7 +181,7 @@ test("all logs of a home are checked at most every 10 s, and small ones are not 
 test("a home that had no mounts when first checked is checked again", async (t) => {
   const clock = createManualClock();
   const stateFolder = await temporaryFolder(t);
-  const logs = createRcloneLogs({ clock, logger: noopLogger, stateFolder });
+  const logs = createProgramLogs({ clock, logger: noopLogger, stateFolder });
   logs.trigger();
   await mkdir(join(stateFolder, "mounts", "CORE"), { recursive: true });
   const { log } = rcloneFiles(stateFolder, "CORE");

@@ -14,7 +14,7 @@ import { noopLogger } from "../../../../src/runtime/log/log.ts";
 import { runCommand } from "../../../../src/runtime/process/child-process.ts";
 import { findProgram } from "../../../../src/runtime/process/find-program.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
-import { whyNotForOthers } from "../../../../src/shares/drivers/rclone/available.ts";
+import { whyNotForOthers } from "../../../../src/shares/drivers/fuse.ts";
 import { rcloneFiles } from "../../../../src/shares/drivers/rclone/files.ts";
 import { createRcloneDriver } from "../../../../src/shares/drivers/rclone/rclone.ts";
 import { rcloneCan } from "../../../../src/shares/drivers/rclone/version.ts";

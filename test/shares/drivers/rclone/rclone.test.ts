@@ -16,8 +16,8 @@ import { processIdentity } from "../../../../src/runtime/process/process-identit
 import { resetSocket } from "../../../../src/runtime/reset-socket.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
 import { controlOf, queryFreeSpace } from "../../../../src/shares/drivers/rclone/control.ts";
-import { rcloneFiles } from "../../../../src/shares/drivers/rclone/files.ts";
-import { listRcloneMounts } from "../../../../src/shares/drivers/rclone/serving.ts";
+import { RCLONE_PROGRAM, rcloneFiles } from "../../../../src/shares/drivers/rclone/files.ts";
+import { listServing } from "../../../../src/shares/drivers/serving-processes.ts";
 import type { RouteSpec, ShareSpec } from "../../../../src/shares/share-spec.ts";
 import { zipOf } from "../../../rclone-release/zip.ts";
 import { eventually } from "../../../support/eventually.ts";
@@ -474,7 +474,7 @@ describe("processes", noSkip, () => {
     const later = bench.freshDriver();
     const next = await mounted(later, share, "fallback");
     await eventually(() => isGone(first));
-    const ours = (await listRcloneMounts()).filter((one) => one.arguments.includes(files.config));
+    const ours = (await listServing(RCLONE_PROGRAM)).filter((one) => one.arguments.includes(files.config));
     assert.equal(ours.length, 1);
     await writeFile(files.process, "{ torn");
     assert.deepEqual(await bench.freshDriver().unmount(share, next, "plain", limits()), { ok: true });

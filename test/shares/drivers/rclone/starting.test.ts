@@ -10,18 +10,23 @@ import { noopLogger } from "../../../../src/runtime/log/log.ts";
 import { startDetached } from "../../../../src/runtime/process/child-process.ts";
 import { isRunning } from "../../../../src/runtime/process/process-identity.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
+import { whyClosed } from "../../../../src/shares/drivers/fuse.ts";
 import { type AttemptTools, attemptMount } from "../../../../src/shares/drivers/rclone/attempt.ts";
-import { createRcloneCheck, whyClosed } from "../../../../src/shares/drivers/rclone/available.ts";
+import { createRcloneCheck } from "../../../../src/shares/drivers/rclone/available.ts";
 import {
   configText,
   mountArguments,
-  parseProcessRecord,
+  RCLONE_PROGRAM,
   rcloneFiles,
-  readProcessRecord,
 } from "../../../../src/shares/drivers/rclone/files.ts";
 import { createRcloneDriver } from "../../../../src/shares/drivers/rclone/rclone.ts";
-import { createServingProcesses, listRcloneMounts } from "../../../../src/shares/drivers/rclone/serving.ts";
 import { createRcloneUnmount } from "../../../../src/shares/drivers/rclone/unmount.ts";
+import {
+  createServingProcesses,
+  listServing,
+  parseProcessRecord,
+  readProcessRecord,
+} from "../../../../src/shares/drivers/serving-processes.ts";
 import { createMountTable } from "../../../../src/shares/mounts/mount-table.ts";
 import { fileProber } from "../../../support/file-prober.ts";
 import { createManualClock, settle } from "../../../support/manual-clock.ts";
@@ -287,21 +292,21 @@ for (const verb of ["mount", "mount2"])
     const note = { ...ended, mountPath: "/mnt", carriedPort: null, pinned: false, server: "first" };
     await writeFile(own.process, JSON.stringify(note));
     const share = { shareName: "CORE", files: rcloneFiles(folder, "CORE") };
-    const serving = createServingProcesses();
+    const serving = createServingProcesses(RCLONE_PROGRAM);
     const found = await serving.newest(share);
     assert.deepEqual([found?.server, found?.mountPath], [own.server, join(folder, "volumes/CORE")]);
     assert.deepEqual(pluck(await serving.running(share), "pid"), [child.pid]);
     child.stdin?.end();
     await once(child, "exit");
     // Nobody serves it now: the note is what is known.
-    assert.equal((await createServingProcesses().newest(share))?.server, "first");
+    assert.equal((await createServingProcesses(RCLONE_PROGRAM).newest(share))?.server, "first");
   });
 
 /** What serves CORE, with a process that stands for rclone. */
 async function serve(t: TestContext) {
   const files = rcloneFiles(await temporaryFolder(t), "CORE", "0123456789abcdef");
   await mkdir(files.folder, { recursive: true });
-  const serving = createServingProcesses();
+  const serving = createServingProcesses(RCLONE_PROGRAM);
   const place = { shareName: "CORE", files, mountPath: "/v/CORE" };
   const begin = async () => {
     const own = await startDetached("sleep", ["60"], { logPath: null });
@@ -394,7 +399,7 @@ test("A2 a mount's process is gone once that has exited, and one that served a m
 });
 
 test("What to mount: where the system lists no processes, like macOS, none of rclone's is found, and nothing fails", async (t) => {
-  assert.deepEqual(await listRcloneMounts(join(await temporaryFolder(t), "proc")), []);
+  assert.deepEqual(await listServing(RCLONE_PROGRAM, join(await temporaryFolder(t), "proc")), []);
 });
 
 for (const { during, error } of [

@@ -1,10 +1,12 @@
-// Cuts rclone's logs while the mounts last, because rclone never does. Keeps logs of crashes.
+// Cuts the logs of programs while their mounts last, because the programs never do. Keeps logs of crashes.
 
 import { open, readdir, readFile, rename, stat, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { errorText, systemErrorCode } from "../../../runtime/errors.ts";
-import { type StateFolderTools, shareMountsFolder } from "../share-files.ts";
-import { rcloneFilesIn } from "./files.ts";
+import { errorText, systemErrorCode } from "../../runtime/errors.ts";
+import { type StateFolderTools, shareMountsFolder } from "./share-files.ts";
+
+/** In the folder of a share. */
+export const LOG_NAMES = { rclone: "rclone.log", fs: "mountaineer-fs.log" } as const;
 
 const CHECK_EVERY_MS = 10_000;
 const MOST_BYTES = 1024 * 1024;
@@ -14,7 +16,7 @@ const CRASHES_RETAINED = 3;
 /** How the crash message of a Go program begins. */
 const CRASH = /^(?:panic: |fatal error: |SIG[A-Z]+: )/mu;
 
-export function createRcloneLogs({ clock, logger, stateFolder }: StateFolderTools) {
+export function createProgramLogs({ clock, logger, stateFolder }: StateFolderTools) {
   let checkedAtMs = Number.NEGATIVE_INFINITY;
   let checking = false;
 
@@ -22,10 +24,10 @@ export function createRcloneLogs({ clock, logger, stateFolder }: StateFolderTool
     try {
       if ((await stat(log)).size <= MOST_BYTES) return;
       await cutLog(log, RETAINED_BYTES);
-      logger.debug("log of rclone cut", { path: log });
+      logger.debug("log of a program cut", { path: log });
     } catch (error) {
       if (systemErrorCode(error) === "ENOENT") return;
-      logger.debug("log of rclone not cut", { path: log, error: errorText(error) });
+      logger.debug("log of a program not cut", { path: log, error: errorText(error) });
     }
   };
 
@@ -40,7 +42,8 @@ export function createRcloneLogs({ clock, logger, stateFolder }: StateFolderTool
       checking = true;
       void (async () => {
         for (const folder of await readdir(shareMountsFolder(stateFolder)).catch(() => [])) {
-          await check(rcloneFilesIn(join(shareMountsFolder(stateFolder), folder)).log);
+          for (const name of Object.values(LOG_NAMES))
+            await check(join(shareMountsFolder(stateFolder), folder, name));
         }
         checking = false;
       })();
@@ -68,7 +71,7 @@ export async function beginLog(path: string): Promise<void> {
 }
 
 /**
- * Shortens a log to about its newest `retainedBytes`, beginning with a whole line. rclone may write during the cut and
+ * Shortens a log to about its newest `retainedBytes`, beginning with a whole line. The program may write during the cut and
  * loses no line: every version appends (O_APPEND). Needs no room on the disk, and removes nothing until the newest
  * lines are copied. Rejects with the system's error.
  */

@@ -1,0 +1,181 @@
+// Driver `fs` with a process that stands in for mountaineer-fs: what it is started with, what becomes of what it says, and how
+// it is found again. Mounts of the real program are in test/nightly/file-system-driver.test.ts.
+import assert from "node:assert/strict";
+import { chmod, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, it, type TestContext } from "node:test";
+import { noopLogger } from "../../../../src/runtime/log/log.ts";
+import { systemClock } from "../../../../src/runtime/time/clock.ts";
+import { createFsDriver } from "../../../../src/shares/drivers/fs/fs.ts";
+import { FS_PROGRAM, fsArguments, fsFailure, fsFilesIn } from "../../../../src/shares/drivers/fs/program.ts";
+import { listServing } from "../../../../src/shares/drivers/serving-processes.ts";
+import { shareFiles } from "../../../../src/shares/drivers/share-files.ts";
+import { createMountTableLinux } from "../../../../src/shares/mounts/mount-table-linux.ts";
+import type { ShareSpec } from "../../../../src/shares/share-spec.ts";
+import { eventually } from "../../../support/eventually.ts";
+import { fileProber } from "../../../support/file-prober.ts";
+import { isGone } from "../../../support/processes.ts";
+import { temporaryFolder } from "../../../support/temporary-folder.ts";
+import { routeTo, shareSpec } from "../../share-spec.ts";
+import { failure, found, limits } from "../driver-contract.ts";
+
+/** Not by `exec`, which would change the short name. */
+const SERVES = "while :; do sleep 1; done";
+const PASSWORD = "s3cret of ann";
+const proberOfFile = fileProber({ clock: systemClock, logger: noopLogger });
+
+/**
+ * Records how it was started, then does as `does` says (shell text). "Mounted" is what has a file `up` with the process that
+ * serves it.
+ */
+async function startStandIn(t: TestContext, does: string) {
+  const folder = await temporaryFolder(t);
+  const program = join(folder, "mountaineer-fs");
+  const up = join(folder, "up");
+  await writeFile(
+    program,
+    `#!/bin/sh\nread -r password\nprintf '%s\\n' "$password" >${folder}/password\n` +
+      `for one in "$@"; do printf '%s\\n' "$one"; done >${folder}/arguments\n` +
+      `mount() { echo $$ >${up}.new; mv ${up}.new ${up}; echo mounted; }\n${does}\n`,
+  );
+  await chmod(program, 0o755);
+  const share = shareSpec({
+    folder,
+    driver: "fs",
+    username: "HOME\\ann",
+    password: PASSWORD,
+    routes: { tb: routeTo("10.0.0.1"), fallback: routeTo("10.0.0.2", { port: 4450 }) },
+  });
+  const servedBy = async (): Promise<number | null> => {
+    const pid = Number(await readFile(up, "utf8").catch(() => "0"));
+    return pid === 0 || isGone(pid) ? null : pid;
+  };
+  const readTable = async (): Promise<Buffer> => {
+    const table = await readFile("/proc/self/mountinfo");
+    if ((await servedBy()) === null) return table;
+    const line = `9999 1 0:999 / ${share.mountPath} rw - fuse.mountaineer-fs //10.0.0.1/CORE rw,user_id=${process.getuid?.()}`;
+    return Buffer.concat([table, Buffer.from(`${line}\n`)]);
+  };
+  const fresh = (change: { readonly filesystems?: string; readonly program?: string | null } = {}) =>
+    createFsDriver({
+      ...{ clock: systemClock, logger: noopLogger, prober: proberOfFile(), addressesOf: () => [] },
+      mountTable: createMountTableLinux({ clock: systemClock, readTable }),
+      stateFolder: join(folder, "home"),
+      program: async () => (change.program === undefined ? program : change.program),
+      whyNoFuse: async () => null,
+      filesystems: change.filesystems ?? folder,
+    });
+  const files = fsFilesIn(shareFiles(join(folder, "home"), share.name).folder);
+  const processes = async () =>
+    (await listServing(FS_PROGRAM)).filter((one) => one.arguments.includes(share.mountPath));
+  t.after(async () => {
+    for (const { identity } of await processes()) process.kill(identity.pid, "SIGKILL");
+  });
+  return { folder, share, files, fresh, servedBy, processes };
+}
+
+const said = (folder: string, what: string): Promise<string> => readFile(join(folder, what), "utf8");
+
+describe("the driver fs", () => {
+  it("starts the program with the relay's port, the account and the modes, and the password nowhere but on its stdin", async (t) => {
+    const { folder, share, files, fresh, servedBy, processes } = await startStandIn(t, `mount; ${SERVES}`);
+    const driver = fresh();
+    const outcome = await driver.mount(share, "fallback", limits(), { port: 24_500, patienceMs: 60_000 });
+    assert.ok(outcome.ok, JSON.stringify(outcome));
+    const { mount } = outcome;
+    assert.deepEqual(
+      [mount.route, mount.madeByDriver, mount.relayPort, mount.sameShare, mount.processGone, mount.outdated],
+      ["tb", true, 24_500, true, false, undefined],
+    );
+    const owner = ["-uid", `${process.getuid?.()}`, "-gid", `${process.getgid?.()}`];
+    assert.deepEqual((await said(folder, "arguments")).trim().split("\n"), [
+      ...["-address", "127.0.0.1:24500", "-share", "CORE", "-user", "ann", "-sign", "-domain", "HOME"],
+      ...["-patience", "60000ms", ...owner, "-file-mode", "0644", "-dir-mode", "0755"],
+      ...["-fsname", "//10.0.0.1/CORE", share.mountPath],
+    ]);
+    assert.equal(await said(folder, "password"), `${PASSWORD}\n`);
+    const pid = await servedBy();
+    assert.deepEqual(await driver.ownProcesses(share, mount), [pid]);
+    for (const file of await readdir(files.folder))
+      assert.ok(!(await readFile(join(files.folder, file), "utf8")).includes(PASSWORD), file);
+    assert.deepEqual([await driver.unsent(share), await driver.setAside?.(share)], [[], []]);
+
+    // As after a restart of the daemon; without its note, the process itself tells whose it is.
+    for (const noted of [true, false]) {
+      if (!noted) await rm(files.process);
+      const [seen] = await found(fresh(), share);
+      assert.ok(seen);
+      assert.deepEqual({ ...seen, id: mount.id }, noted ? mount : { ...mount, outdated: true });
+    }
+    const access = { allowOther: false, fileMode: "0600", folderMode: "0700" };
+    const [outdated] = await found(driver, { ...share, access });
+    assert.equal(outdated?.outdated, true);
+
+    let ended = 0;
+    driver.onMountProcessExit?.(() => ended++);
+    process.kill(pid ?? 0, "SIGKILL");
+    await eventually(() => ended === 1);
+    assert.deepEqual(await processes(), []);
+  });
+
+  const FAILURES = {
+    logon_failure: "wrong_credentials",
+    no_share: "no_such_share",
+    no_answer: "unreachable",
+    access_denied: "permission_denied",
+    fuse: "driver_unavailable",
+    other: "other",
+  };
+  for (const [code, reason] of Object.entries(FAILURES))
+    it(`${code}: the mount fails with ${reason}, and nothing is left`, async (t) => {
+      const line = JSON.stringify({ error: { code, message: `what it says of ${PASSWORD}` } });
+      const { share, fresh, processes } = await startStandIn(t, `echo 'a line'; echo '${line}'; exit 1`);
+      const failed = failure(await fresh().mount(share, "fallback", limits()));
+      assert.deepEqual([failed.reason, failed.text], [reason, "//10.0.0.2:4450/CORE: what it says of …"]);
+      assert.deepEqual(await processes(), []);
+      await assert.rejects(readdir(share.mountPath), { code: "ENOENT" });
+    });
+
+  it("a program that ends without a word, mounts too late, or is no longer wanted fails the mount, and is ended", async (t) => {
+    const silent = await startStandIn(t, "exit 0");
+    const ended = failure(await silent.fresh().mount(silent.share, "tb", limits()));
+    assert.match(ended.text, /mountaineer-fs ended before it had mounted$/);
+    const { share, fresh, processes } = await startStandIn(t, SERVES);
+    const late = failure(await fresh().mount(share, "tb", limits(100)));
+    assert.equal(late.reason, "timed_out");
+    const signal = AbortSignal.timeout(100);
+    const cancelled = failure(await fresh().mount(share, "tb", { deadlineMs: 60_000, signal }));
+    assert.match(cancelled.text, /cancelled$/);
+    assert.deepEqual(await processes(), []);
+  });
+
+  it("says what to do where the program is not installed, and on another system", async (t) => {
+    const { folder, share, fresh } = await startStandIn(t, "exit 0");
+    const missing = await fresh({ program: null }).missingRequirement(share);
+    assert.match(`${missing?.text}; ${missing?.hint}`, /is not installed; .*npm run engine -- --fs/);
+    const other = await fresh({ filesystems: join(folder, "none") }).missingRequirement(share);
+    assert.deepEqual(other, { text: "fs works on Linux only", hint: 'set driver = "auto"' });
+    const failed = failure(await fresh({ program: null }).mount(share, "tb", limits()));
+    assert.equal(failed.reason, "driver_unavailable");
+  });
+
+  it("a guest, a mount without the relay and an IPv6 host have the arguments for it", async () => {
+    const share: ShareSpec = shareSpec({
+      routes: { tb: routeTo("fd00::1", { port: 4450 }), fallback: routeTo(null) },
+      access: { allowOther: true, fileMode: "0640", folderMode: "0750" },
+    });
+    const args = fsArguments(share, share.routes.tb, "/v/CORE", null).join(" ");
+    assert.match(args, /^-address \[fd00::1\]:4450 -share CORE -guest -patience 10000ms /);
+    assert.match(
+      args,
+      /-file-mode 0640 -dir-mode 0750 -allow-other -fsname \/\/\[fd00::1\]:4450\/CORE \/v\/CORE$/,
+    );
+    assert.doesNotMatch(args, /-sign|-user/);
+  });
+
+  it("takes the newest failure of a log, and none from other lines", () => {
+    const line = (message: string): string => JSON.stringify({ error: { code: "no_share", message } });
+    assert.equal(fsFailure(`${line("first")}\n${line("second")}\nmounted\n`)?.text, "second");
+    assert.equal(fsFailure(`mounted\n{"error":"text"}\n{torn`), null);
+  });
+});
