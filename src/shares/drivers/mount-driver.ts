@@ -188,11 +188,11 @@ export interface MountDriver {
   /** Absent: the driver's mounts cannot be relayed. */
   readonly relaying?: RelayAbility;
   /**
-   * The driver keeps unsent files when a mount ends, separately for each server. It mounts only through the
-   * relay, which passes nothing on to a server that is not proved. Absent: a mount's unsent files are lost
-   * when it ends.
+   * Also a mount that stays on its route goes through the relay, which passes nothing on to a server that is not proved: a
+   * program that reconnects automatically could write to another server, as could a cache with unsent files. Absent: such a mount
+   * talks to its host.
    */
-  readonly keepsUnsent?: true;
+  readonly onlyThroughRelay?: true;
   /**
    * Mounts over one route and proves the mount by a readdir; leaves nothing mounted behind on failure. Each progress
    * restarts the deadline. `through`: the relay's port that the mount uses as long as it lasts, although the mount

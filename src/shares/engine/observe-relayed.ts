@@ -98,14 +98,14 @@ export async function observeEligibility(
   { routes, configured, offNetwork }: Pick<ShareObservation, "routes" | "configured" | "offNetwork">,
   mount: MountObservation | null,
 ): Promise<RelayEligibility | null> {
-  const { keepsUnsent = false } = driver;
-  if (relay === undefined || (policy.relay === "off" && !keepsUnsent)) return null;
+  const { onlyThroughRelay = false } = driver;
+  if (relay === undefined || (policy.relay === "off" && !onlyThroughRelay)) return null;
   const { unable: obstacle, account } = await abilityOf(driver, spec, policy, configured);
   const { relayed = null, guarded = null } = mount ?? {};
   const relayState = relayed ?? guarded;
   // If the mount's process is gone, the share is about to be remounted.
   const isMountDue = mount === null || mount.found.processGone;
-  const isUseful = keepsUnsent || (obstacle === null && (isMountDue || relayed !== null));
+  const isUseful = onlyThroughRelay || (obstacle === null && (isMountDue || relayed !== null));
   const now = login?.() ?? null;
   const wanted = isUseful && spec.missingVariable === null && now?.may !== false;
   const route = relayState?.route ?? mount?.found.route ?? null;

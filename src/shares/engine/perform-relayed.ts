@@ -106,7 +106,7 @@ function isGated(
   { driver }: ConfiguredShare,
   { relayed, server = null }: MountStep,
 ): boolean {
-  const isThrough = relay !== undefined && (relayed === true || driver.keepsUnsent === true);
+  const isThrough = relay !== undefined && (relayed === true || driver.onlyThroughRelay === true);
   return isThrough && serverProof !== undefined && server !== null;
 }
 
@@ -147,9 +147,9 @@ async function mountNow(
   const { relay, serverProof, logins } = tools;
   const { spec, policy, driver } = subject;
   const { route, relayed: isRelayed, server: known = null } = step;
-  const { relaying, keepsUnsent = false } = driver;
-  const server = known ?? (keepsUnsent ? await serverProof?.begin(spec, route) : undefined) ?? null;
-  if (relay === undefined || (!isRelayed && !keepsUnsent))
+  const { relaying, onlyThroughRelay = false } = driver;
+  const server = known ?? (onlyThroughRelay ? await serverProof?.begin(spec, route) : undefined) ?? null;
+  if (relay === undefined || (!isRelayed && !onlyThroughRelay))
     return driver.mount(spec, route, limits, null, server ?? undefined);
   const wantedPort = (await relaying?.fixedPort?.(spec)) ?? null;
   const patienceMs = isRelayed === true ? policy.outagePatienceMs : GUARDED_PATIENCE_MS;
@@ -184,8 +184,8 @@ async function mountNow(
   );
   if (!opened.ok) {
     gate?.end();
-    // Without the relay, unsent files might go to another server at this address.
-    if (keepsUnsent) return { ok: false, reason: "other", text: opened.text };
+    // Without the relay, writes might go to another server at this address.
+    if (onlyThroughRelay) return { ok: false, reason: "other", text: opened.text };
     // A direct mount is better than none; the next mount may be relayed.
     return recorded(await driver.mount(spec, route, limits));
   }

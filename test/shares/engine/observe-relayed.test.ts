@@ -55,7 +55,7 @@ interface Case {
 function seen({ found, state = STATE, absentMs, tools }: Case): MountObservation {
   const absentSinceMs = absentMs === undefined ? null : clock.monotonicMs() - absentMs;
   const relay = { of: () => state, absentSinceMs } as Partial<RelayClient> as RelayClient;
-  const driver = { keepsUnsent: true } as Partial<MountDriver> as MountDriver;
+  const driver = { onlyThroughRelay: true } as Partial<MountDriver> as MountDriver;
   const look = { clock, relay, ...tools } as ObserveServices;
   const mount = { found: { ...FOUND, ...found }, check: LOOK };
   return withRelay(look, { spec: SPEC, policy: POLICY, driver }, ROUTES, mount);
@@ -141,7 +141,11 @@ test("A14 a server is contacted only with a password that exists, and about a lo
       },
       login: () => logon,
     } as object as CycleObserveServices;
-    const driver = { name: "rclone", relaying: { can: true }, keepsUnsent: true } as object as MountDriver;
+    const driver = {
+      name: "rclone",
+      relaying: { can: true },
+      onlyThroughRelay: true,
+    } as object as MountDriver;
     const subject = { spec: { ...SPEC, missingVariable }, policy: POLICY, driver };
     await observeEligibility(tools, subject, { routes: ROUTES, configured: ROUTES, offNetwork: null }, null);
     return [noted[0]?.wanted, noted[0]?.checksLogin];

@@ -137,7 +137,7 @@ interface GateOptions {
   /** The driver throws. */
   readonly breaks?: boolean;
   readonly carried?: boolean;
-  readonly keepsUnsent?: boolean;
+  readonly onlyThroughRelay?: boolean;
   /** The carrier cannot be started. */
   readonly isDown?: boolean;
   /** The port of the mount that the driver comes to; default: the carrier's. */
@@ -152,7 +152,7 @@ interface GateOptions {
 /** A mount through a carrier that holds back what connects; the driver is through once something passes. */
 function mountThroughGate(verdicts: readonly ProofResult[], options: GateOptions = {}) {
   const { lostDuringProof = 0, refuses = false, breaks = false, carried = true } = options;
-  const { keepsUnsent = true, isDown = false, port = 4_000, isDeaf = false, fails } = options;
+  const { onlyThroughRelay = true, isDown = false, port = 4_000, isDeaf = false, fails } = options;
   const clock = createManualClock();
   const told: string[] = [];
   const passed = Promise.withResolvers<void>();
@@ -202,7 +202,7 @@ function mountThroughGate(verdicts: readonly ProofResult[], options: GateOptions
   const driver = {
     name: "rclone",
     relaying: { account: async () => ({ username: "fstab", password: null }) },
-    keepsUnsent,
+    onlyThroughRelay,
     ownProcesses: () => Promise.resolve([77]),
     async mount(
       _share: unknown,
@@ -326,18 +326,22 @@ test("A14 a login that is refused behind the gate, after its proof was accepted,
   assert.equal((await mountThroughGate([], { refuses: true, port: null }).mount(null)).ok, true);
 });
 
-for (const { carried, keepsUnsent, expected } of [
+for (const { carried, onlyThroughRelay, expected } of [
   {
     carried: true,
-    keepsUnsent: true,
+    onlyThroughRelay: true,
     expected: { server: "provisional", patienceMs: 60_000, pinned: false },
   },
-  { carried: true, keepsUnsent: false, expected: { server: null, patienceMs: 60_000, pinned: false } },
-  { carried: false, keepsUnsent: true, expected: { server: "provisional", patienceMs: 3_000, pinned: true } },
-  { carried: false, keepsUnsent: false, expected: null },
+  { carried: true, onlyThroughRelay: false, expected: { server: null, patienceMs: 60_000, pinned: false } },
+  {
+    carried: false,
+    onlyThroughRelay: true,
+    expected: { server: "provisional", patienceMs: 3_000, pinned: true },
+  },
+  { carried: false, onlyThroughRelay: false, expected: null },
 ] as const) {
-  test(`A13 a mount that ${carried ? "moves" : "stays"}, and ${keepsUnsent ? "keeps" : "loses"} unsent files, gets ${expected === null ? "no port" : "a port to its own route only"}`, async () => {
-    const { mount, seen } = mountThroughGate([], { carried, keepsUnsent });
+  test(`A13 a mount that ${carried ? "moves" : "stays"}, and ${onlyThroughRelay ? "only goes" : "need not go"} through the relay, gets ${expected === null ? "no port" : "a port to its own route only"}`, async () => {
+    const { mount, seen } = mountThroughGate([], { carried, onlyThroughRelay });
     assert.equal((await mount(null)).ok, true);
     const { opened, through } = seen();
     if (expected === null) {
@@ -363,7 +367,7 @@ test("A13 without a relay, a share with unsent files is not mounted, and any oth
   const kept = mountThroughGate([], { isDown: true });
   assert.deepEqual(await kept.mount("s1"), { ok: false, reason: "other", text: "it does not start" });
   assert.deepEqual(kept.told, ["no more notices"]);
-  const { mount, told, seen } = mountThroughGate([], { isDown: true, keepsUnsent: false });
+  const { mount, told, seen } = mountThroughGate([], { isDown: true, onlyThroughRelay: false });
   assert.equal((await mount(null)).ok, true);
   assert.deepEqual([told, seen().through], [[], undefined]);
 });

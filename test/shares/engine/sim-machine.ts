@@ -394,7 +394,7 @@ export class SimMachine {
       missingRequirement: async () => null,
       find: async (share) => listed().map((mount) => this.#find(share, mount)),
       relaying: {},
-      keepsUnsent: true,
+      onlyThroughRelay: true,
       mount: async (share, route, { deadlineMs, signal }, through, server = FIRST_SERVER) => {
         if (!through) return { ok: false, reason: "other", text: "nothing carries it" };
         if (this.link !== null) return { ok: false, reason: "path_taken", text: "it is a link" };

@@ -65,8 +65,10 @@ export function createFsDriver(options: FsDriverOptions): MountDriver {
   };
   const { found, find } = createServedFinding({
     ...{ ...options, program: FS_PROGRAM, serving, pathsOf },
-    about: async (share, _mount, { options: made }) =>
-      made === fsOptions(share).join(" ") ? {} : { outdated: true },
+    about: async (share, _mount, { options: made, pinned }) => ({
+      ...(made === fsOptions(share).join(" ") ? {} : { outdated: true }),
+      guarded: pinned,
+    }),
   });
 
   const missingRequirement = async (share?: ShareSpec): Promise<MissingRequirement | null> => {
@@ -81,6 +83,7 @@ export function createFsDriver(options: FsDriverOptions): MountDriver {
     cacheMs: CACHE_MS,
     missingRequirement,
     relaying: {},
+    onlyThroughRelay: true,
     find,
     async mount(share, route, limits, through = null) {
       const program = await findProgram();

@@ -11,8 +11,8 @@ import { account } from "../rclone/files.ts";
 import type { ServedFiles, ServingProgram } from "../serving-processes.ts";
 import { FIRST_SERVER, shareFilesIn } from "../share-files.ts";
 
-/** How long programs wait for a server that a mount reaches without the relay, ms. */
-const DIRECT_PATIENCE_MS = 10_000;
+/** How long programs wait for a server while the mount stays on its route, ms. */
+const GUARDED_PATIENCE_MS = 3_000;
 
 /** `folder`: the folder of one share. */
 export function fsFilesIn(folder: string): ServedFiles {
@@ -54,12 +54,13 @@ export function fsArguments(
   const port = through?.port ?? route.port;
   const { user, domain } = account(share.username);
   // A relayed mount shows the preferred host on every route, so that its source never changes.
-  const source = sourceOf(through === null ? route : preferredRoute(share), share.shareName);
+  const isMoved = through !== null && through.guarded !== true;
+  const source = sourceOf(isMoved ? preferredRoute(share) : route, share.shareName);
   return [
     ...["-address", host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`, "-share", share.shareName],
     ...(share.password === null ? ["-guest"] : ["-user", user, "-sign"]),
     ...(share.password === null || domain === null ? [] : ["-domain", domain]),
-    ...["-patience", `${through?.patienceMs ?? DIRECT_PATIENCE_MS}ms`],
+    ...["-patience", `${isMoved ? through.patienceMs : GUARDED_PATIENCE_MS}ms`],
     ...["-uid", `${process.getuid?.() ?? 0}`, "-gid", `${process.getgid?.() ?? 0}`],
     ...fsOptions(share),
     ...["-fsname", source, path],

@@ -107,7 +107,7 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
     advice: () => check.advice,
     find,
     relaying: {},
-    keepsUnsent: true,
+    onlyThroughRelay: true,
     async mount(share, route, { deadlineMs, signal }, through = null, server = FIRST_SERVER) {
       const problem = await missingRequirement(share);
       if (problem !== null) return failed("driver_unavailable", problem.text);

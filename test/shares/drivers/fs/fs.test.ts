@@ -165,7 +165,7 @@ describe("the driver fs", () => {
       access: { allowOther: true, fileMode: "0640", folderMode: "0750" },
     });
     const args = fsArguments(share, share.routes.tb, "/v/CORE", null).join(" ");
-    assert.match(args, /^-address \[fd00::1\]:4450 -share CORE -guest -patience 10000ms /);
+    assert.match(args, /^-address \[fd00::1\]:4450 -share CORE -guest -patience 3000ms /);
     assert.match(
       args,
       /-file-mode 0640 -dir-mode 0750 -allow-other -fsname \/\/\[fd00::1\]:4450\/CORE \/v\/CORE$/,
