@@ -129,8 +129,6 @@ test("B6 every key of a backend shows when it changes", async () => {
 test("B6 a changed section of the gateway is reported by its name in the file", async () => {
   const rows: [string, string][] = [
     ['[conflict_resolution]\nstrategy = "prefix"\n', "conflict_resolution"],
-    ['[conflict_resolution]\nseparator = "-"\n', "conflict_resolution"],
-    ['[conflict_resolution]\norder = ["files"]\n', "conflict_resolution"],
     ['[incoming_auth]\ntype = "local"\ntoken = "${T}"\n', "incoming_auth"],
     ["[authorization]\n", "authorization"],
     ["[audit]\n", "audit"],

@@ -231,7 +231,7 @@ async function draftOf(view: ConfigView, files: readonly FoundFile[]) {
     refused,
     hasToken,
     /** True if a tool gets its server's name as a prefix when two servers have a tool of that name. */
-    prefixes: all.length > 1 && ["first-wins", "priority"].includes(conflictResolution.strategy),
+    prefixes: all.length > 1 && conflictResolution.strategy === "first-wins",
     before,
     after,
     baseSha256: sha256Of(bytes),

@@ -167,16 +167,6 @@ function routesFindings(backend: Table, at: KeyPath, context: RuleContext): Find
   return [...findings, ...repeated];
 }
 
-function orderFindings(order: readonly unknown[], backends: Table): Finding[] {
-  const at = ["conflict_resolution", "order"];
-  const repeated = repeatFindings(
-    [...order.entries()],
-    ([, name]) => name,
-    ([index, name]) => invalidValue([...at, index], `${quoted(String(name))} again`, "each name once"),
-  );
-  return [...unknownNames(order, at, Object.keys(backends), "backend"), ...repeated];
-}
-
 /**
  * Errors in the path of the audit's file. The daemon writes this file itself, so it must not be on a share,
  * which may hang.
@@ -205,7 +195,6 @@ export function gatewayFindings(file: Table, context: RuleContext): Finding[] {
   return [
     ...backendFindings(backends, context, asTable(file["backend_defaults"])),
     ...backendDefaultsFindings(file),
-    ...orderFindings(listIn(asTable(file["conflict_resolution"]), "order"), backends),
     ...incomingAuthFindings(file, context),
     ...telemetryFindings(file),
     ...auditFindings(file, context),

@@ -7,13 +7,7 @@ import {
   parseServerToolName,
   TOOL_NAME_EXPECTED,
 } from "../values/backend-names.ts";
-import {
-  isHeaderText,
-  parseArgument,
-  parseDescription,
-  parseProgram,
-  parseSeparator,
-} from "../values/backend-values.ts";
+import { isHeaderText, parseArgument, parseDescription, parseProgram } from "../values/backend-values.ts";
 import { LISTEN_ADDRESS_EXPECTED, parseAllowedHost, parseListenAddress } from "../values/host.ts";
 import { describeKind } from "../values/mistakes.ts";
 import { parseRequirement, REQUIREMENT_EXPECTED } from "../values/requirement.ts";
@@ -330,40 +324,12 @@ export const backendKeys = {
 };
 
 export const conflictKeys = {
-  strategy: choiceKey("access", ["first-wins", "prefix", "priority", "error"], "first-wins", {
+  strategy: choiceKey("access", ["first-wins", "prefix", "error"], "first-wins", {
     meaning:
       "When two backends offer a tool or prompt of the same name: with `first-wins` the backend that had it first " +
-      "keeps it, else the file's order decides; with `priority` the `order` below decides; the other one's name " +
-      "permanently gets its backend's name as a prefix. `prefix` puts the backend's name before every name; " +
-      "`error` publishes the first and reports the other.",
+      "keeps it, else the file's order decides, and the other one's name permanently gets its backend's name as a " +
+      "prefix. `prefix` puts the backend's name before every name; `error` publishes the first and reports the other.",
   }),
-  separator: defaulted("access", text("plain", parseSeparator), "_", {
-    absent: '"_"',
-    meaning: "The text between a backend's name and the rest of a prefixed name.",
-    example: '"_"',
-  }),
-  order: defaulted("access", list(text("plain", (name) => ({ ok: true, value: name }))), [], {
-    type: "list of backends",
-    absent: "none",
-    meaning: "Names of backends; the first wins. Others follow in the file's order.",
-    example: "[]",
-  }),
-  longest_name: numberKey("access", {
-    min: 24,
-    max: 128,
-    whole: true,
-    absent: 46,
-    unit: "characters",
-    meaning:
-      "The longest published tool name. Clients add a prefix such as `mcp__mountaineer__`, and many allow 64 " +
-      "characters in all. A longer name is cut and ends in a hash of the whole name.",
-  }),
-  dots_in_names: toggleKey(
-    "access",
-    false,
-    "When false, a dot in a published tool name becomes `_`, and the name ends in a hash: several model APIs refuse " +
-      "names with dots.",
-  ),
 };
 
 const REDACTED = ["*password*", "*passwd*", "*token*", "*secret*", "*api_key*", "*apikey*", "authorization"];

@@ -75,12 +75,6 @@ export const parseClientId = textReader(
   "a client id: visible ASCII characters, at most 2048",
 );
 
-/** The separator between a backend's name and its tool's name. */
-export const parseSeparator = textReader(
-  (text) => /^[A-Za-z0-9_.:/-]{1,8}$/.test(text),
-  "one to 8 of letters, digits, `_`, `-`, `.`, `:` and `/`",
-);
-
 export const parseDescription = textReader(
   // Line breaks and tabs are the only control characters that a description may have.
   (text) => text.isWellFormed() && text.length <= LONGEST_TEXT && !/[^\P{Cc}\n\r\t]/u.test(text),

@@ -57,11 +57,10 @@ export function buildCatalog(
   known: KnownNames = NO_NAMES,
 ): Catalog {
   const isThere = ({ isUnavailable }: CatalogSource): boolean => isUnavailable !== true;
-  const order = conflict.strategy === "priority" ? conflict.order : [];
-  const ranked = precedence(sources, order);
+  const ranked = precedence(sources);
   const appPages = publishAppPages(ranked.map(pagesOf));
   const publishedSkills = publishSkills(ranked.flatMap(skillsOf), conflict.strategy === "prefix");
-  const namer = new Namer(known, conflict);
+  const namer = new Namer(known);
   const bySource = new Map<CatalogSource, Offer>();
   let freshNames: NameOwners = new Map();
   for (const source of ranked) {
@@ -222,7 +221,7 @@ function namingOf(
   conflict: ConflictConfig,
   { appPages, publishedSkills, namer }: PublishedPaths,
 ) {
-  const { strategy, separator } = conflict;
+  const { strategy } = conflict;
   // Names of another machine's backend always carry that machine's name.
   const owner = foreignPrefix(backend) ?? (strategy === "prefix" ? backend : null);
   const keepsNames = owner === null && strategy !== "error";
@@ -236,11 +235,11 @@ function namingOf(
       kind === "prompt"
         ? stripInvisible(originalName)
         : (ownMember(toolOverrides, originalName)?.name ?? originalName);
-    const prefix = owner === null ? "" : owner + separator;
+    const prefix = owner === null ? "" : `${owner}_`;
     const fullName = keepsNames ? namer.nameOf({ kind, backend, plainName }) : prefix + plainName;
     return {
       fullName,
-      name: kind === "tool" ? usableName(fullName, conflict) : fullName,
+      name: kind === "tool" ? usableName(fullName) : fullName,
       ...(keepsNames && fullName !== plainName ? { plainName } : {}),
     };
   };
@@ -307,11 +306,8 @@ const resourcePermissionOf = memoized(({ filters, unapproved }: CatalogSource): 
  * The sources in the order in which their entries get names. Those that are away come last, so that nothing is listed
  * under another name because of them.
  */
-function precedence(sources: readonly CatalogSource[], order: readonly string[]): readonly CatalogSource[] {
-  const rank = ({ backend, isUnavailable }: CatalogSource): number => {
-    const index = order.indexOf(backend);
-    return (index === -1 ? order.length : index) + (isUnavailable === true ? order.length + 1 : 0);
-  };
+function precedence(sources: readonly CatalogSource[]): readonly CatalogSource[] {
+  const rank = ({ isUnavailable }: CatalogSource): number => (isUnavailable === true ? 1 : 0);
   return sources.toSorted((one, other) => rank(one) - rank(other));
 }
 

@@ -1,6 +1,5 @@
 // The owners of names that clients have used. A name keeps its owner: if another backend has an entry of that name,
 // the entry's name begins with that backend's name from then on. Pure.
-import type { ConflictConfig } from "../../config/snapshot.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 
 export interface NamedEntry {
@@ -27,45 +26,32 @@ export function nameKey(kind: NamedEntry["kind"], name: string): string {
   return `${kind} ${name}`;
 }
 
-/** Gives names to the entries of one catalog. Call `nameOf` in order of precedence. */
+/** Gives names to the entries of one catalog; of new names, the first entry gets the plain one. */
 export class Namer {
   /** The entries whose name is new or has changed, with `nameKey` as the key. */
   readonly fresh = new Map<string, NamedEntry>();
   readonly #known: KnownNames;
-  readonly #conflict: ConflictConfig;
   readonly #given: Map<string, string>;
 
-  constructor(known: KnownNames, conflict: ConflictConfig) {
+  constructor(known: KnownNames) {
     this.#known = known;
-    this.#conflict = conflict;
     this.#given = new Map([...known.owners].map(([key, entry]) => [ownKey(entry), nameOf(key, entry)]));
   }
 
   nameOf(entry: NamedEntry): string {
     const { kind, backend, plainName } = entry;
     const given = this.#given.get(ownKey(entry));
-    let name = given === undefined || this.#comesFirst(entry) ? plainName : given;
-    while (!this.#isFree(nameKey(kind, name), entry)) name = backend + this.#conflict.separator + name;
+    let name = given ?? plainName;
+    while (!this.#isFree(nameKey(kind, name), entry)) name = `${backend}_${name}`;
     if (name !== given) this.fresh.set(nameKey(kind, name), entry);
     this.#given.set(ownKey(entry), name);
     return name;
   }
 
-  #comesFirst({ kind, backend, plainName }: NamedEntry): boolean {
-    const owner = this.#known.owners.get(nameKey(kind, plainName));
-    return owner !== undefined && this.#rank(backend) < this.#rank(owner.backend);
-  }
-
   #isFree(key: string, entry: NamedEntry): boolean {
     const owner = this.fresh.get(key) ?? this.#known.owners.get(key);
     if (owner === undefined || ownKey(owner) === ownKey(entry)) return true;
-    return !this.#known.isConfigured(owner.backend) || this.#rank(entry.backend) < this.#rank(owner.backend);
-  }
-
-  #rank(backend: string): number {
-    const { strategy, order } = this.#conflict;
-    const index = strategy === "priority" ? order.indexOf(backend) : -1;
-    return index === -1 ? order.length : index;
+    return !this.#known.isConfigured(owner.backend);
   }
 }
 
@@ -81,19 +67,18 @@ function nameOf(key: string, { kind }: NamedEntry): string {
 // Tool names that every client accepts. MCP allows letters, digits, "_", "-" and ".", and several model APIs no dot;
 // clients accept 64 characters, including their own prefix.
 
-const FORBIDDEN = { withDots: /[^A-Za-z0-9_.-]/gu, withoutDots: /[^A-Za-z0-9_-]/gu };
+const FORBIDDEN = /[^A-Za-z0-9_-]/gu;
+/** Clients add a prefix such as `mcp__mountaineer__`, and many allow 64 characters in all. */
+const LONGEST_NAME = 46;
 /** Two of 1,000 cut names are equal with a probability of 1 in 8,600, and then collide like other names. */
 const HASH_CHARACTERS = 8;
 
 /**
  * A usable form of `name`, with a hash at the end if `name` had to be changed. The result does not depend on other
- * tools, so it stays when they come and go. `longestName`: at least 24.
+ * tools, so it stays when they come and go.
  */
-export function usableName(
-  name: string,
-  { longestName, dotsInNames }: Pick<ConflictConfig, "longestName" | "dotsInNames">,
-): string {
-  const plain = name.replace(dotsInNames ? FORBIDDEN.withDots : FORBIDDEN.withoutDots, "_");
-  if (plain === name && name.length <= longestName && name !== "") return name;
-  return `${plain.slice(0, longestName - HASH_CHARACTERS - 1)}_${sha256Of(name).slice(0, HASH_CHARACTERS)}`;
+export function usableName(name: string): string {
+  const plain = name.replace(FORBIDDEN, "_");
+  if (plain === name && name.length <= LONGEST_NAME && name !== "") return name;
+  return `${plain.slice(0, LONGEST_NAME - HASH_CHARACTERS - 1)}_${sha256Of(name).slice(0, HASH_CHARACTERS)}`;
 }

@@ -336,7 +336,7 @@ function renewedCall(
 
 /**
  * True if the name now belongs to a different tool on another machine. Names with a prefix can be equal by chance:
- * with the separator `_`, tool `x` of backend `a_b` and tool `b_x` of backend `a` are both `a_b_x`.
+ * tool `x` of backend `a_b` and tool `b_x` of backend `a` are both `a_b_x`.
  */
 function isOtherMachines(found: Resolved, before: Resolved): boolean {
   return machineOf(found.backend) !== machineOf(before.backend) && found.originalName !== before.originalName;

@@ -82,7 +82,7 @@ export const GATEWAY_CONDITIONS = {
     ],
     names_shortened: (names: string) => [
       `Tools whose names clients could not use are published under others: ${names}`,
-      "Give them names of your own with `tool_overrides`, or set [conflict_resolution].longest_name or dots_in_names if your clients allow more.",
+      "Give them names of your own with `tool_overrides`.",
     ],
     // Not a warning: by default each program on this machine has access, and often that is fine.
     auth_open: () => [

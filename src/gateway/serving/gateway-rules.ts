@@ -32,13 +32,7 @@ export type RulesTools = Pick<
 export const NO_GATEWAY: GatewayConfig = {
   server: null,
   backends: [],
-  conflictResolution: {
-    strategy: "first-wins",
-    separator: "_",
-    order: [],
-    longestName: 46,
-    dotsInNames: false,
-  },
+  conflictResolution: { strategy: "first-wins" },
   incomingAuth: { type: "anonymous" },
   authorization: null,
   limits: DEFAULT_LIMITS,

@@ -89,13 +89,11 @@ const CHANGES: Readonly<Record<string, readonly [string, string]>> = {
   "backends.replace": ["[backends.files]", '[backends.files]\nreplace = "stop-first"'],
   "backends.tool_overrides.name": ['name = "two"', 'name = "three"'],
   "conflict_resolution.strategy": ["[conflict_resolution]", '[conflict_resolution]\nstrategy = "prefix"'],
-  "conflict_resolution.order": ["[conflict_resolution]", '[conflict_resolution]\norder = ["web"]'],
   "groups.backends": ["[conflict_resolution]", '[groups.few]\nbackends = ["web"]\n\n[conflict_resolution]'],
   "profiles.groups": [
     "[conflict_resolution]",
     '[groups.few]\ntools = ["*"]\n\n[[profiles]]\ngroups = ["few"]\n\n[conflict_resolution]',
   ],
-  "conflict_resolution.separator": ["[conflict_resolution]", '[conflict_resolution]\nseparator = "-"'],
   "incoming_auth.type": [
     'type = "jwt"\nissuer = "https://one.example"\njwks = "https://one.example/jwks"',
     'type = "oidc"\nissuer = "https://one.example"',

@@ -48,7 +48,6 @@ const KEYS: Guards = {
     "backend_defaults.instances backends.folders backends.filters.tools.allow " +
     "backends.filters.tools.deny backends.filters.resources.allow backends.filters.resources.deny " +
     "backends.filters.prompts.allow backends.filters.prompts.deny conflict_resolution.strategy " +
-    "conflict_resolution.separator conflict_resolution.order conflict_resolution.longest_name conflict_resolution.dots_in_names " +
     "groups.tools groups.backends profiles.users profiles.clients profiles.groups profiles.optimizer " +
     "profiles.scripts scripts.enabled scripts.timeout " +
     "incoming_auth.type incoming_auth.issuer incoming_auth.audience incoming_auth.jwks " +

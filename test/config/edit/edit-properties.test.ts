@@ -343,11 +343,6 @@ function textsOf(most: number): readonly (readonly [name: string, text: string])
       "many tools",
       `[backends.b]\ncommand = "x"\n${lines(34, (index) => `tool_overrides.t${index}.name = "x"`)}`,
     ],
-    ["an order of nobody", `[conflict_resolution]\norder = [${'"x",'.repeat(most / 4 - 20)}]`],
-    [
-      "an order of many",
-      `[conflict_resolution]\norder = [${'"bx",'.repeat(most / 16)}]\n${"[backends]\n"}${lines(30, (index) => `b${index}.command = "x"`, most / 2)}`,
-    ],
     ["many references", `[backends.b]\ncommand = "x"\nenv.A = "${"${X}".repeat(8000)}"`],
     ["many half references", `[backends.b]\ncommand = "x"\nenv.A = "${"$".repeat(most - 60)}"`],
     ["many users", "[[incoming_auth.users]]\n".repeat(most / 24)],

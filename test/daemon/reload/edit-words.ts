@@ -245,7 +245,7 @@ function runningOf(config: MountaineerConfig): Readonly<Record<string, string>> 
     "the telemetry": config.telemetry?.endpoint ?? "none",
     "the fleet": config.fleet?.name ?? "none",
     "the groups": config.groups.map(({ name }) => name).join() || "none",
-    "the separator": config.conflictResolution.separator,
+    "the strategy": config.conflictResolution.strategy,
     ...Object.fromEntries(
       on.map(({ name, toolOverrides }) => [`the names of ${name}`, Object.keys(toolOverrides).join()]),
     ),

@@ -221,9 +221,9 @@ E2 B6 where approvals are lost and all waits, no trace is sent anywhere and chan
   restarted: the telemetry is none, the groups are none, the fleet is none, the address is 127.0.0.1
   approved telemetry trust: the telemetry is https://evil.example, the pin is tell
 E2 B6 with all, a pending entry keeps its approved limits, telemetry, names and public address
-  a home, with all files "[limits]⏎sessions = 7" "[telemetry]⏎endpoint = 'https://one.example'" "[server]⏎public_url = 'https://one.example/mcp'" "[conflict_resolution]⏎separator = '-'"
-  saved all files "[limits]⏎sessions = 70" "[telemetry]⏎endpoint = 'https://evil.example'" "[server]⏎public_url = 'https://evil.example/mcp'" "[conflict_resolution]⏎separator = '_'": waits conflict_resolution incoming_auth limits telemetry
-  restarted: the sessions are 7, the telemetry is https://one.example, the public address is https://one.example/mcp, the separator is -
+  a home, with all files "[limits]⏎sessions = 7" "[telemetry]⏎endpoint = 'https://one.example'" "[server]⏎public_url = 'https://one.example/mcp'" "[conflict_resolution]⏎strategy = 'prefix'"
+  saved all files "[limits]⏎sessions = 70" "[telemetry]⏎endpoint = 'https://evil.example'" "[server]⏎public_url = 'https://evil.example/mcp'" "[conflict_resolution]⏎strategy = 'error'": waits conflict_resolution incoming_auth limits telemetry
+  restarted: the sessions are 7, the telemetry is https://one.example, the public address is https://one.example/mcp, the strategy is prefix
 E2 B6 with all, pending edits of the page's rights and of tables with chosen keys keep the approved ones
   a home, with all files "[backends.files.tool_overrides.a]⏎name = 'b'"
   saved all "[server.management]⏎allow_commands = true" files "[backends.files.tool_overrides.a]⏎name = 'b'⏎[backends.files.tool_overrides.c]⏎name = 'd'": waits backends.files incoming_auth

@@ -116,12 +116,6 @@ test("D1 skills of several servers with `prefix`: a skill's URI names its server
   assert.deepEqual(reads([one], "skill://a/git/b.md", PREFIX as never)?.originalName, "skill://git/b.md");
 });
 
-test("D1 skills of several servers: the order is that of the file, whatever the precedence", () => {
-  const sources = [source("a", { skills: ["git", "x"] }), source("b", { skills: ["git"] })];
-  const conflict = { ...FIRST_WINS, strategy: "priority", order: ["b"] } as const;
-  assert.deepEqual(listed(sources, conflict as never), [uriOf("a/git"), uriOf("x"), uriOf("git")]);
-});
-
 test("D1 skills of several servers: a skill that the resources filter denies is unowned, however it is written", () => {
   const filters = { resources: { allow: null, deny: ["skill://secret/*"] } };
   const sources = [source("a", { skills: ["secret", "%73ecret", "open"], filters })];

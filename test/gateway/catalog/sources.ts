@@ -7,10 +7,6 @@ import type { JsonObject } from "../../../src/gateway/json-rpc.ts";
 export const ALL: NameFilter = { allow: null, deny: [] };
 export const FIRST_WINS: ConflictConfig = {
   strategy: "first-wins",
-  separator: "_",
-  order: [],
-  longestName: 46,
-  dotsInNames: false,
 };
 
 export interface SourceParts {

@@ -90,21 +90,20 @@ test("calls have the server's own name where clients know another, and everythin
 });
 
 test("G1 calls: one that waited never continues with a tool of another machine that has the same name by chance", async () => {
-  const conflict = { ...FIRST_WINS, separator: "-" };
-  const other = source("f@a", { tools: ["b-x"] });
+  const other = source("f@a", { tools: ["b_x"] });
   for (const [now, answered] of [
     [other, "unknown"],
-    [source("h@a-b", { tools: ["x"] }), "moved"],
+    [source("h@a_b", { tools: ["x"] }), "moved"],
   ] as const) {
     const services = {
       ...recordingServices((backend, { renew }) => {
-        const renewed = backend === "g@a-b" ? renew?.(false) : undefined;
+        const renewed = backend === "g@a_b" ? renew?.(false) : undefined;
         return renewed?.answer ?? { result: { content: ["moved"] } };
       }),
-      catalog: () => servingSet([now], recordingServices(), { conflict }).catalog,
+      catalog: () => servingSet([now], recordingServices()).catalog,
     };
-    const meant = servingSet([source("g@a-b", { tools: ["x"] })], services, { conflict });
-    const reply = await ask(meant, "tools/call", { name: "a-b-x" });
+    const meant = servingSet([source("g@a_b", { tools: ["x"] })], services);
+    const reply = await ask(meant, "tools/call", { name: "a_b_x" });
     assert.match(JSON.stringify(reply), new RegExp(answered, "i"));
     assert.ok(services.calls.every(({ backend }) => backend !== "f@a"));
   }

@@ -87,7 +87,7 @@ test("D1 tasks of 2026-07-28 are unowned once their tool is gone, and wait for a
   assert.equal(codeOf(await get(notYet)), false);
   // Published under another name by now.
   const renamed = servingSet([source("a", { tools: ["y"] }), source("b", { tools: ["y"] })], services, {
-    conflict: { strategy: "prefix", separator: "_", order: [], longestName: 46, dotsInNames: false },
+    conflict: { strategy: "prefix" },
   });
   assert.equal(codeOf(await get(renamed)), false);
 });

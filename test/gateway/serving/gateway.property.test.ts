@@ -48,7 +48,7 @@ const wishes = fc.record({
     .map(([names, all]) =>
       names.flatMap((name, at) => (all[at] === undefined ? [] : [{ name, ...all[at] }])),
     ),
-  strategy: fc.constantFrom<ConflictConfig["strategy"]>("first-wins", "prefix", "priority", "error"),
+  strategy: fc.constantFrom<ConflictConfig["strategy"]>("first-wins", "prefix", "error"),
   tokens: fc.boolean(),
   reserved: fc.constantFrom(null, null, "*beta", "*ma"),
 });
@@ -108,7 +108,7 @@ function configOf({ backends, strategy, tokens, reserved }: Wishes): GatewayConf
     ...NO_GATEWAY,
     server: serverOn(0, { drainTimeoutMs: 30_000 }),
     backends: backends.map(backendOf),
-    conflictResolution: { strategy, separator: "_", order: ["c", "a"], longestName: 46, dotsInNames: false },
+    conflictResolution: { strategy },
     incomingAuth: tokens
       ? {
           type: "local",

@@ -410,18 +410,18 @@ test("D1 extensions of a sole server pass; of several those that need no methods
 test("D3 instructions name tools as clients see them, and no word of a sentence is taken for a tool", () => {
   const tools = ["read_file", "read", "listFiles", "db.query", "stat"];
   const files = source("files", { tools });
-  const rules = { ...FIRST_WINS, strategy: "prefix", separator: "__" } as const;
+  const rules = { ...FIRST_WINS, strategy: "prefix" } as const;
   const prefixed = buildCatalog([files, source("web", { tools: ["fetch_page"] })], rules);
   const told = (text: string, backend = "files", catalog = prefixed): unknown =>
     gatewayInitializeResult("1", [server(backend, text)], { catalog, passesAll: false })["instructions"];
   for (const [text, meant] of [
     [
       "Call `read` or `read_file(path)`, then read_file. Use db.query. listFiles, not my.read_file or read_file2.",
-      "Call `files__read` or `files__read_file(path)`, then files__read_file. Use files__db_query_a1846e74. files__listFiles, not my.read_file or read_file2.",
+      "Call `files_read` or `files_read_file(path)`, then files_read_file. Use files_db_query_bdcc4ca1. files_listFiles, not my.read_file or read_file2.",
     ],
     [
       "You may read and stat.",
-      "You may read and stat.\n\n(Names of tools here: `read` is `files__read`, `stat` is `files__stat`.)",
+      "You may read and stat.\n\n(Names of tools here: `read` is `files_read`, `stat` is `files_stat`.)",
     ],
     ["`fetch_page` is another server's.", "`fetch_page` is another server's."],
     ["Hidden\u200b words", "Hidden words"],
