@@ -31,8 +31,11 @@ const SINGLE_FILE_PROGRAMS = [
   "src/shares/prober/prober-child.ts",
 ];
 
+/** The daemon: one script, so that V8 keeps the compiled code of all of it (compiled-script.ts). */
+const SCRIPT = "src/cli/daemon.ts";
+
 /** Their sources. */
-export const PROGRAM_SOURCES: readonly string[] = [...PROGRAMS, ...SINGLE_FILE_PROGRAMS];
+export const PROGRAM_SOURCES: readonly string[] = [...PROGRAMS, ...SINGLE_FILE_PROGRAMS, SCRIPT];
 
 /** Shell programs that lie beside the bundled ones. */
 const SHELL_PROGRAMS = ["bin/backend-launch.sh", "bin/backend-warden.sh"];
@@ -109,6 +112,37 @@ export function programOptions(root: string): BuildOptions {
   };
 }
 
+/** A script is a function, whose arguments stand for the variables of an ES module. */
+function scriptOptions(shared: BuildOptions): BuildOptions {
+  const [url, dirname, filename] = ["__url", "__dirname", "__filename"];
+  return {
+    ...shared,
+    entryPoints: [SCRIPT],
+    format: "cjs",
+    // Node would load modules for such a script only with an experimental option.
+    supported: { "dynamic-import": false },
+    outExtension: { ".js": ".cjs" },
+    banner: { js: `(function(exports,require,module,${filename},${dirname},${url}){` },
+    footer: { js: "})" },
+    define: {
+      ...shared.define,
+      "import.meta.url": url,
+      "import.meta.dirname": dirname,
+      "import.meta.filename": filename,
+    },
+    // Of a module's import.meta, only code in the sources uses more.
+    logOverride: { "empty-import-meta": "silent" },
+    write: false,
+    metafile: true,
+  };
+}
+
+/** V8 keeps a text of one byte for each character. esbuild escapes all characters but those in regular expressions. */
+function inAscii(text: string): Uint8Array {
+  const code = (character: string): string => character.charCodeAt(0).toString(16).padStart(4, "0");
+  return new TextEncoder().encode(text.replace(/[\u0080-\uffff]/g, (character) => `\\u${code(character)}`));
+}
+
 /** Writes nothing. The same sources and packages give the same bytes. */
 export async function compile(root: string): Promise<Compiled> {
   const shared: BuildOptions = {
@@ -121,8 +155,9 @@ export async function compile(root: string): Promise<Compiled> {
     minifyWhitespace: true,
     minifySyntax: true,
   };
-  const [chunked, single, texts, wasm, page, manifest] = await Promise.all([
+  const [chunked, script, single, texts, wasm, page, manifest] = await Promise.all([
     build({ ...shared, entryPoints: PROGRAMS, splitting: true, write: false, metafile: true }),
+    build(scriptOptions(shared)),
     build({
       ...shared,
       entryPoints: SINGLE_FILE_PROGRAMS,
@@ -134,9 +169,16 @@ export async function compile(root: string): Promise<Compiled> {
     compilePage(root),
     readManifest(root),
   ]);
-  const metafiles = [chunked.metafile, single.metafile, page.metafile];
+  const metafiles = [chunked, script, single, page].flatMap(({ metafile }) => metafile ?? []);
   const bundled = [...chunked.outputFiles, ...single.outputFiles].map(
     (file): BuiltFile => ({ name: path.basename(file.path), bytes: file.contents, executable: false }),
+  );
+  const scripts = (script.outputFiles ?? []).map(
+    (file): BuiltFile => ({
+      name: path.basename(file.path),
+      bytes: file.path.endsWith(".map") ? file.contents : inAscii(file.text),
+      executable: false,
+    }),
   );
   const shell = SHELL_PROGRAMS.map(
     (file, index): BuiltFile => ({
@@ -153,7 +195,7 @@ export async function compile(root: string): Promise<Compiled> {
     }),
   );
   const shown = page.files.map((file): BuiltFile => ({ ...file, executable: false }));
-  const files = [...bundled, ...shell, ...engines, ...shown, ...manifest].sort((a, b) =>
+  const files = [...bundled, ...scripts, ...shell, ...engines, ...shown, ...manifest].sort((a, b) =>
     a.name < b.name ? -1 : 1,
   );
   return {

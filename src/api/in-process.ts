@@ -61,6 +61,8 @@ export interface MonitorOptions {
   readonly program: { readonly command: string; readonly args: readonly string[] };
   /** Programs that the daemon may start, with their files. It keeps running when they are removed. */
   readonly neededPrograms: readonly string[];
+  /** Keeps the code that V8 has compiled for the next start; called once this one is over. Blocks the thread for 20 ms. */
+  readonly keepCompiledCode: () => void;
   /** The page's files; absent: there is no page. */
   readonly page?: PageFiles | undefined;
   /** The process that reads the configuration, already started; null: it may not be needed. */

@@ -1,6 +1,9 @@
 // The program's entry. It answers `--version` before it loads anything else, and calls run.ts for all other commands.
 import { registerHooks } from "node:module";
+import { join } from "node:path";
+import { loadScript } from "../runtime/process/compiled-script.ts";
 import { packageVersion } from "../runtime/version.ts";
+import { type MonitorArguments, readMonitorArguments } from "./input/monitor-arguments.ts";
 
 /**
  * All modules of a build lie in one folder. Without Node's own checks (links, package, kind of file) at each of 150, a
@@ -16,6 +19,11 @@ function resolveInBuild(folder: string): void {
   });
 }
 
+/** The arguments of a daemon that is to run as one script; null: not a daemon, or its stacks are to name the sources. */
+function daemonArguments(args: readonly string[]): MonitorArguments | null {
+  return import.meta.url.endsWith(".ts") || process.sourceMapsEnabled ? null : readMonitorArguments(args);
+}
+
 const VERSION_ARGS: readonly (string | undefined)[] = ["--version", "-V", "-v", "version"];
 const [first, second, ...others] = process.argv.slice(2);
 const wantsJson = second === "--json";
@@ -24,7 +32,16 @@ if (VERSION_ARGS.includes(first) && others.length === 0 && (second === undefined
   const version = packageVersion();
   process.stdout.write(`${wantsJson ? JSON.stringify({ version }) : version}\n`);
 } else {
-  if (import.meta.url.endsWith(".js")) resolveInBuild(new URL(".", import.meta.url).href);
-  const { run } = await import("./run.ts");
-  await run(process.argv.slice(2));
+  const args = process.argv.slice(2);
+  const monitor = daemonArguments(args);
+  if (monitor !== null) {
+    const { program, keep } = loadScript<typeof import("./daemon.ts")>(
+      join(import.meta.dirname, "daemon.cjs"),
+    );
+    await program.runDaemon(args, monitor, keep);
+  } else {
+    if (import.meta.url.endsWith(".js")) resolveInBuild(new URL(".", import.meta.url).href);
+    const [{ run }, { dispatch }] = await Promise.all([import("./run.ts"), import("./dispatch.ts")]);
+    await run(args, dispatch);
+  }
 }

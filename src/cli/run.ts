@@ -5,12 +5,9 @@ import { expandPath } from "../config/values/paths.ts";
 import { ERROR_CODES, errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
 import { paintFor, type TerminalStyle } from "../runtime/text/paint.ts";
 import { printable, printableJson } from "../runtime/text/plain-text.ts";
-import { systemClock } from "../runtime/time/clock.ts";
 import { actAsOwner } from "./input/act-as-owner.ts";
 import type { CommandContext, MakeContext, Signals } from "./input/command.ts";
-import { readMonitorArguments } from "./input/monitor-arguments.ts";
 import type { StandardInput } from "./input/standard-input.ts";
-import { runPlainCommand } from "./program/plain-commands.ts";
 import { terminalStyle } from "./views/terminal-style.ts";
 
 const SIGNAL_EXITS = { SIGINT: 130, SIGTERM: 143 } as const;
@@ -30,11 +27,19 @@ interface Streams {
   readonly stderr: Output;
 }
 
+/** Runs the command of `args`, and resolves with the exit code. */
+export type Dispatch = (
+  args: readonly string[],
+  streams: Pick<Streams, "stdout" | "stderr">,
+  contextFor: MakeContext,
+) => Promise<number>;
+
 /** Runs the command line, and resolves with the exit code; prints errors on stderr. Does not end the process. */
 export async function runCommandLine(
   args: readonly string[],
   streams: Streams,
   signals: Signals,
+  dispatch: Dispatch,
 ): Promise<number> {
   let hasPrinted = false;
   const watched: Streams = {
@@ -75,7 +80,7 @@ function errorRecord(error: unknown) {
 }
 
 /** Runs the command line and ends the process with its exit code. */
-export async function run(args: readonly string[]): Promise<void> {
+export async function run(args: readonly string[], dispatch: Dispatch): Promise<void> {
   const stop = new AbortController();
   const force = new AbortController();
   let stoppedBy: keyof typeof SIGNAL_EXITS | null = null;
@@ -113,7 +118,7 @@ export async function run(args: readonly string[]): Promise<void> {
   process.on("unhandledRejection", (error) => fail(error, exitCodeOfError(error)));
 
   const signals = { signal: stop.signal, forceSignal: force.signal, yieldInterrupts };
-  let exitCode = await runCommandLine(args, process, signals);
+  let exitCode = await runCommandLine(args, process, signals, dispatch);
   const isCancelled = force.signal.aborted || exitCode === ERROR_CODES.aborted.exit;
   if (isCancelled && stoppedBy !== null) exitCode = SIGNAL_EXITS[stoppedBy];
   // Node reports a failed write in a later turn of the event loop.
@@ -121,45 +126,6 @@ export async function run(args: readonly string[]): Promise<void> {
   await Promise.all([flushed(process.stdout), flushed(process.stderr)]);
   // Work that cannot end, such as a prober on a dead mount, must not keep the process alive.
   process.exit(exitCode);
-}
-
-async function dispatch(
-  args: readonly string[],
-  { stdout, stderr }: Streams,
-  contextFor: MakeContext,
-): Promise<number> {
-  const monitor = readMonitorArguments(args);
-  if (monitor !== null) {
-    const { runMonitorCommand } = await import("./in-process/run-monitor.ts");
-    return runMonitorCommand(await contextFor(monitor.config, true), monitor);
-  }
-  const configOption = readConfigOption(args);
-  if (configOption !== undefined) {
-    const { showFirstPage } = await import("./first-page.ts");
-    return showFirstPage(await contextFor(configOption));
-  }
-  if (args[0] === "__complete") {
-    const { complete } = await import("./program/complete.ts");
-    return complete(args.slice(1), { ...(await contextFor(null)), clock: systemClock });
-  }
-  const plainly = await runPlainCommand(args, contextFor);
-  if (plainly !== null) return plainly;
-  const { parseAndRun } = await import("./program/program.ts");
-  return parseAndRun(args, {
-    makeContext: contextFor,
-    print: (text) => void stdout.write(text),
-    complain: (text) => void stderr.write(text),
-  });
-}
-
-/**
- * Returns the file of `--config` if the line has nothing else; null for an empty line, undefined for any other line.
- */
-function readConfigOption(args: readonly string[]): string | null | undefined {
-  const [first, second, ...more] = args;
-  if (first === undefined) return null;
-  if (first === "--config" && second !== undefined && more.length === 0) return second;
-  return first.startsWith("--config=") && second === undefined ? first.slice("--config=".length) : undefined;
 }
 
 function makeContext(

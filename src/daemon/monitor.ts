@@ -42,7 +42,7 @@ import { keepTimeline } from "./events/timeline-file.ts";
 import { Handover } from "./handover/handover.ts";
 import { findPredecessor, type Predecessor } from "./handover/predecessor.ts";
 import { refused, Successor } from "./handover/successor.ts";
-import { limitHeap, trimHeapAfterStart } from "./heap-settings.ts";
+import { limitHeapAfterStart } from "./heap-settings.ts";
 import { watchHome } from "./home-watch.ts";
 import { openManagement } from "./management.ts";
 
@@ -81,7 +81,6 @@ async function run(options: RunOptions): Promise<void> {
   const { home, configPath, intervalMs, unmountOnExit, signal, predecessor, supervisor } = options;
   const clock = systemClock;
   const environment = process.env;
-  limitHeap();
   // A service does not recreate a home that was moved or removed.
   if (supervisor === null) await ensurePrivateFolder(home);
   else if (!(await entryExists(home))) throw homeLost(home);
@@ -374,7 +373,7 @@ async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
   );
   servers.push(overHttp, management);
   predecessor?.taken(service.handing.listener() !== null);
-  stack.use(trimHeapAfterStart(clock));
+  stack.use(limitHeapAfterStart(clock, options.keepCompiledCode));
   sockets.defer(
     reloadRequests(() => {
       // A reload's outcome is not used here, because its events are logged.

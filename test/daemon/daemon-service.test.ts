@@ -22,7 +22,7 @@ import { Access, LINK_LIFE_MS, SESSION_LIFE_MS } from "../../src/api/http/access
 import { OWNER_RIGHTS } from "../../src/api/operations/operation.ts";
 import { openHome } from "../../src/daemon/compose/home.ts";
 import { startSentinelService } from "../../src/daemon/daemon-service.ts";
-import { trimHeapAfterStart } from "../../src/daemon/heap-settings.ts";
+import { limitHeapAfterStart } from "../../src/daemon/heap-settings.ts";
 import { PageListener } from "../../src/daemon/page-listener.ts";
 import { missingForPlainRig, startPlainRig } from "../../src/demo/stage/plain-rig.ts";
 import { openStateStore } from "../../src/reconcile/state-file.ts";
@@ -560,22 +560,28 @@ async function bornWith(settings: string): Promise<string> {
 }
 
 test("objects made by a call are allocated in the young heap, whatever V8 concluded from earlier calls", async () => {
-  const settings = `import { limitHeap } from ${JSON.stringify(SETTINGS)}; limitHeap();`;
+  const atOnce = "{ setTimer: (_, callback) => callback() }";
+  const settings = `import { limitHeapAfterStart } from ${JSON.stringify(SETTINGS)}; limitHeapAfterStart(${atOnce}, () => {});`;
   assert.equal(await bornWith(settings), "young");
   // Otherwise this would show nothing.
   assert.equal(await bornWith(""), "old");
 });
 
-test("memory needed only by the start is collected once, two seconds after it", async () => {
+test("two seconds after a start its compiled code is kept, and memory that only the start needed is collected", async () => {
   const clock = createManualClock();
   const needed = new WeakRef({ by: "the start" });
   // A weak reference holds what it was made of until the turn ends.
   await setImmediate();
-  using _ = trimHeapAfterStart(clock);
+  let kept = 0;
+  using _ = limitHeapAfterStart(clock, () => {
+    kept += 1;
+  });
   await clock.advance(1_999);
   assert.ok(needed.deref());
+  assert.equal(kept, 0);
   await setImmediate();
   await clock.advance(1);
+  assert.equal(kept, 1);
   assert.equal(needed.deref(), undefined);
 });
 

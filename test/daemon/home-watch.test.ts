@@ -49,7 +49,8 @@ const LOSSES: Readonly<
   Record<string, { readonly lose: (home: string, to: string) => Promise<void>; readonly left: unknown }>
 > = {
   moved: { lose: rename, left: "ENOENT" },
-  removed: { lose: (home) => rm(home, { recursive: true }), left: "ENOENT" },
+  // Again if the daemon has saved a file meanwhile.
+  removed: { lose: (home) => rm(home, { recursive: true, maxRetries: 10 }), left: "ENOENT" },
   "moved with the folder above": {
     lose: async (home, to) => {
       await mkdir(to);

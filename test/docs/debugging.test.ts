@@ -69,5 +69,5 @@ test("a build's daemon opens its debugger on SIGUSR1, and names its sources by m
   await inspector.ask("Debugger.enable");
   const built = inspector.told("Debugger.scriptParsed").filter(({ url }) => String(url).includes("/dist/"));
   assert.ok(built.length > 0);
-  for (const { url, sourceMapURL } of built) assert.match(`${url} ${sourceMapURL}`, /\.js \S+\.js\.map$/);
+  for (const { url, sourceMapURL } of built) assert.match(`${url} ${sourceMapURL}`, /\.c?js \S+\.c?js\.map$/);
 });

@@ -53,6 +53,7 @@ export async function runInProcess(
   { env, deadlineMs, input = "", signal }: InProcessOptions,
 ): Promise<EndInProcess> {
   const { runCommandLine } = await import("../../src/cli/run.ts");
+  const { dispatch } = await import("../../src/cli/dispatch.ts");
   const written = { stdout: "", stderr: "" };
   const into = (stream: keyof typeof written) => ({
     write(text: string) {
@@ -64,7 +65,7 @@ export async function runInProcess(
   const forceSignal = new AbortController().signal;
   const stops = [AbortSignal.timeout(deadlineMs), ...(signal === undefined ? [] : [signal])];
   const signals = { signal: AbortSignal.any(stops), forceSignal, yieldInterrupts };
-  const code = await environments.run({ ...env }, () => runCommandLine(args, streams, signals));
+  const code = await environments.run({ ...env }, () => runCommandLine(args, streams, signals, dispatch));
   return { code, ...written };
 }
 

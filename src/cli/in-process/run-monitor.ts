@@ -1,7 +1,5 @@
 // Runs the daemon in this process, and passes SIGHUP to the daemon. The daemon's code is loaded on demand.
-import { existsSync, mkdirSync } from "node:fs";
-import { enableCompileCache } from "node:module";
-import { dirname, extname, join } from "node:path";
+import { existsSync } from "node:fs";
 import type { MonitorOptions } from "../../api/in-process.ts";
 import { checkedConfigPath } from "../../config/home-context.ts";
 import { startReaderProcess } from "../../config/worker/reader-process.ts";
@@ -15,13 +13,13 @@ import type { MonitorArguments } from "../input/monitor-arguments.ts";
 export async function runMonitorCommand(
   { home, configPath, signal, forceSignal }: Target & Signals,
   { intervalMs, unmountOnExit }: Omit<MonitorArguments, "config">,
+  keepCompiledCode: () => void = () => {},
 ): Promise<number> {
   // Registered before anything else, because an unhandled SIGHUP would end a daemon that is starting.
   const reloadRequests = listenForHangups(process);
   // The reader process starts while the daemon's code is loaded.
   const reader = existsSync(checkedConfigPath(home)) ? null : startReaderProcess(systemClock);
   try {
-    keepCompiledCode(import.meta.filename);
     const [{ runMonitor }, { builtPage }] = await Promise.all([
       import("../../daemon/monitor.ts"),
       import("../../web/built-page.ts"),
@@ -35,6 +33,7 @@ export async function runMonitorCommand(
       program,
       neededPrograms: RCLONE_BUNDLED,
       page: builtPage(),
+      keepCompiledCode,
       reader,
       signal,
       forceSignal,
@@ -45,23 +44,6 @@ export async function runMonitorCommand(
     reader?.end();
   }
   return 0;
-}
-
-/**
- * Enables Node's compile cache for later imports of a build; `program` is the path of the running code. The cache is
- * beside the code and has the same owner, because cached code is also run. Nothing is cached if this process may not
- * write there.
- */
-export function keepCompiledCode(program: string): void {
-  if (extname(program) !== ".js") return;
-  const folder = join(dirname(program), "compiled");
-  try {
-    // Mode 0o700, because a user who can write into the folder could run code as this user.
-    mkdirSync(folder, { mode: 0o700 });
-  } catch {
-    // If the folder cannot be made, Node caches nothing.
-  }
-  enableCompileCache(folder);
 }
 
 interface SignalSource {

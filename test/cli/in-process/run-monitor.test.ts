@@ -1,11 +1,9 @@
 // `monitor` as a process, and how it hears of a hangup.
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
 import { EventEmitter } from "node:events";
-import { mkdir, readdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { promisify } from "node:util";
 import { connectToDaemon } from "../../../src/api/client/client.ts";
 import { listenForHangups } from "../../../src/cli/in-process/run-monitor.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -140,26 +138,4 @@ test("a listener that has left by then hears nothing", async () => {
   source.emit("SIGHUP");
   listen(() => assert.fail("it has left"))();
   await Promise.resolve();
-});
-
-test("the modules of a build's daemon are cached compiled next to it; sources cache nothing", async (t) => {
-  const folder = await temporaryFolder(t);
-  const runMonitor = new URL("../../../src/cli/in-process/run-monitor.ts", import.meta.url).href;
-  await writeFile(join(folder, "part.mjs"), "export const answer = 42;\n");
-  const importsAs = async (program: string): Promise<void> => {
-    const lines = [
-      "process.umask(0);",
-      `const { keepCompiledCode } = await import(${JSON.stringify(runMonitor)});`,
-      `keepCompiledCode(${JSON.stringify(join(folder, program))});`,
-      `await import(${JSON.stringify(join(folder, "part.mjs"))});`,
-    ];
-    const env = { PATH: process.env["PATH"] };
-    await promisify(execFile)(process.execPath, ["--input-type=module", "-e", lines.join("\n")], { env });
-  };
-  await importsAs("main.ts");
-  assert.deepEqual(await readdir(folder), ["part.mjs"]);
-  await importsAs("main.js");
-  assert.equal((await stat(join(folder, "compiled"))).mode & 0o777, 0o700, "whatever the umask is");
-  const [version = ""] = await readdir(join(folder, "compiled"));
-  assert.equal((await readdir(join(folder, "compiled", version))).length, 1);
 });

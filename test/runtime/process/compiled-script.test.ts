@@ -1,0 +1,153 @@
+// A script of a build, and the code that V8 compiled for it in an earlier process.
+import assert from "node:assert/strict";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { sha256Of } from "../../../src/runtime/files/sha256.ts";
+import { loadScript } from "../../../src/runtime/process/compiled-script.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+
+interface Answers {
+  answer(): number;
+  /** The file's own name and address, and a part of a module and of a package that it requires. */
+  own(): readonly string[];
+}
+
+const textOf = (answer: number): string =>
+  `(function(exports,require,module,__filename,__dirname,__url){module.exports={answer:()=>${answer},own:()=>[__filename,__url,require("node:path").sep,require("beside").part]}})`;
+
+let answers = 100;
+
+/** Another script in each test: V8 finds a text that this process has compiled before. */
+async function scene(t: TestContext) {
+  const folder = await temporaryFolder(t);
+  const path = join(folder, "program.cjs");
+  const answer = ++answers;
+  writeFileSync(path, textOf(answer));
+  const compiled = join(folder, "compiled");
+  const keptAt = join(compiled, `program.cjs-${process.version}-${process.arch}`);
+  const load = (user?: number) => loadScript<Answers>(path, user ?? process.geteuid?.());
+  const runs = (user?: number) => {
+    const { program, keep } = load(user);
+    assert.equal(program.answer(), answer);
+    keep();
+  };
+  return { folder, path, answer, compiled, keptAt, load, runs };
+}
+
+test("a script's compiled code is kept once, for its user only, and the script finds itself, modules and packages", async (t) => {
+  const { folder, path, compiled, keptAt, load, runs } = await scene(t);
+  runs();
+  assert.equal(statSync(compiled).mode & 0o777, 0o700);
+  const { ino, mode, size } = statSync(keptAt);
+  assert.equal(mode & 0o777, 0o600);
+  assert.ok(size > 64);
+  runs();
+  assert.equal(statSync(keptAt).ino, ino, "it was used");
+  mkdirSync(join(folder, "node_modules"));
+  writeFileSync(join(folder, "node_modules/beside.js"), 'exports.part = "of a package";');
+  assert.deepEqual(load().program.own(), [path, `file://${path}`, "/", "of a package"]);
+});
+
+for (const [damage, spoil] of [
+  ["a part, as a full disk leaves it", (file: string) => truncateSync(file, 200)],
+  ["nothing", (file: string) => truncateSync(file, 0)],
+  ["zeros", (file: string) => writeFileSync(file, Buffer.alloc(statSync(file).size))],
+  [
+    "what another version of V8 made",
+    (file: string, path: string) => {
+      const code = Buffer.from("no code of this version".repeat(20));
+      const digest = sha256Of(Buffer.concat([Buffer.from(sha256Of(readFileSync(path))), code]));
+      writeFileSync(file, Buffer.concat([Buffer.from(digest), code]));
+    },
+  ],
+] as const) {
+  test(`kept code that holds ${damage} is ignored and replaced`, async (t) => {
+    const { path, compiled, keptAt, runs } = await scene(t);
+    mkdirSync(compiled, { mode: 0o700 });
+    writeFileSync(keptAt, "x".repeat(1_000), { mode: 0o600 });
+    spoil(keptAt, path);
+    const before = readFileSync(keptAt);
+    runs();
+    assert.notDeepEqual(readFileSync(keptAt), before);
+    const { ino } = statSync(keptAt);
+    runs();
+    assert.equal(statSync(keptAt).ino, ino);
+  });
+}
+
+test("a script edited to one of the same length and time runs as edited, also if the earlier one keeps its code later", async (t) => {
+  const { path, answer, keptAt, load, runs } = await scene(t);
+  const { atime, mtime } = statSync(path);
+  const earlier = load();
+  runs();
+  const edited = textOf(answer + 500);
+  assert.equal(edited.length, readFileSync(path, "utf8").length);
+  rmSync(keptAt);
+  writeFileSync(path, edited);
+  utimesSync(path, atime, mtime);
+  earlier.keep();
+  assert.ok(existsSync(keptAt));
+  assert.equal(load().program.answer(), answer + 500);
+});
+
+test("compiled code that others own or may write is neither run nor replaced", async (t) => {
+  const { folder, keptAt, compiled, runs } = await scene(t);
+  runs();
+  const unchanged = (user?: number): void => {
+    const { ino, size } = statSync(keptAt);
+    runs(user);
+    assert.deepEqual([statSync(keptAt).ino, statSync(keptAt).size], [ino, size]);
+  };
+  unchanged((process.geteuid?.() ?? 0) + 1);
+  chmodSync(compiled, 0o770);
+  truncateSync(keptAt, 100);
+  unchanged();
+  chmodSync(compiled, 0o700);
+  // A file that others may write is replaced, as only its user may do that.
+  chmodSync(keptAt, 0o666);
+  runs();
+  assert.equal(statSync(keptAt).mode & 0o777, 0o600);
+  const elsewhere = join(folder, "elsewhere");
+  renameSync(keptAt, elsewhere);
+  symlinkSync(elsewhere, keptAt);
+  runs();
+  assert.ok(statSync(keptAt).ino !== statSync(elsewhere).ino);
+  renameSync(compiled, `${compiled}-elsewhere`);
+  symlinkSync(`${compiled}-elsewhere`, compiled);
+  unchanged();
+});
+
+test("a script runs where nothing can be kept, and leaves nothing behind", async (t) => {
+  const { compiled, keptAt, runs } = await scene(t);
+  writeFileSync(compiled, "a file");
+  runs();
+  rmSync(compiled);
+  mkdirSync(join(keptAt, "in the way"), { recursive: true, mode: 0o700 });
+  runs();
+  assert.deepEqual(readdirSync(compiled).length, 1);
+});
+
+test("with NODE_DISABLE_COMPILE_CACHE, no compiled code is read or kept", async (t) => {
+  const { compiled, runs } = await scene(t);
+  process.env["NODE_DISABLE_COMPILE_CACHE"] = "1";
+  try {
+    runs();
+  } finally {
+    delete process.env["NODE_DISABLE_COMPILE_CACHE"];
+  }
+  assert.equal(existsSync(compiled), false);
+});
