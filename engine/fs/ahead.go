@@ -98,8 +98,8 @@ func (h *handle) start(at, length int64, counted bool) *chunk {
 	c.users.Store(2)
 	go func() {
 		defer c.release()
-		n, err := h.readAt(c.block[:length], at)
-		c.came, c.data, c.err = time.Now(), c.block[:n], err
+		got := safely(func() (int, error) { return h.readAt(c.block[:length], at) })
+		c.came, c.data, c.err = time.Now(), c.block[:got.value], got.err
 		close(c.done)
 	}()
 	return c
@@ -163,11 +163,9 @@ func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadRes
 	for n := 0; ; {
 		at := off + int64(n)
 		c := h.chunkAt(at, int64(len(dest)-n), h.node.size())
-		select {
-		case <-c.done:
-		case <-ctx.Done():
+		if _, err := await(ctx, c.done, time.Time{}); err != nil {
 			c.release()
-			return nil, syscall.EINTR
+			return nil, errnoOf(err)
 		}
 		if c.err != nil {
 			err := c.err

@@ -83,9 +83,6 @@ func TestFilesAndFoldersAreTheServers(t *testing.T) {
 	if space.Blocks == 0 || space.Bavail > space.Blocks {
 		t.Errorf("statfs: %+v", space)
 	}
-	if _, err := os.Create(filepath.Join(r.mounted, "new")); !errors.Is(err, syscall.EROFS) {
-		t.Errorf("create: %v", err)
-	}
 	if _, err := os.Stat(filepath.Join(r.mounted, "folder/none")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("stat: %v", err)
 	}
@@ -93,13 +90,13 @@ func TestFilesAndFoldersAreTheServers(t *testing.T) {
 
 func TestOpenFilesAreReadOnWhileConnectionsAreLost(t *testing.T) {
 	r := newRig(t, patient)
-	wholes := map[string][]byte{"one": r.put("one", 60*mib), "two": r.put("two", 50*mib)}
+	wholes := map[string][]byte{"one": r.put("one", 30*mib), "two": r.put("two", 25*mib)}
 	ended := make(chan struct{})
 	var cutting, reading sync.WaitGroup
 	cuts := 0
 	cutting.Go(func() {
 		for ; ; cuts++ {
-			_, err := r.server.connected(t.Context())
+			_, err := r.share.files.connected(t.Context())
 			select {
 			case <-ended:
 				return
@@ -183,13 +180,16 @@ func TestTheLostSessionEndsWithTheNextSignIn(t *testing.T) {
 	r := newRig(t, patient)
 	whole := r.put("file", 8*mib)
 	f := r.open("file")
+	// A cut while it signs in would leave a session that nothing names.
+	_, err := r.share.names.connected(t.Context())
+	must(t, err)
 	for range 3 {
 		r.cable.set(false)
 		must(t, dropPages(f))
 		must(t, isAt(f, whole[4*mib:5*mib], 4*mib))
 	}
 	// The server's ends of all connections are still open.
-	eventually(t, "one session", func() bool { return r.sessions() == 1 })
+	eventually(t, "two sessions, one for names", func() bool { return r.sessions() <= 2 })
 }
 
 func TestADeadlySignalEndsAWaitAtOnce(t *testing.T) {

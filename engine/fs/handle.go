@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"io/fs"
 	"sync"
 	"syscall"
 	"time"
@@ -12,45 +11,52 @@ import (
 	smb2 "github.com/cloudsoda/go-smb2"
 )
 
-// identity says which file it is, also after a restart of the server. The server gives ids again, hence the creation time.
-type identity struct {
-	server  [16]byte
-	id      uint64
-	created int64
-}
-
-func identityOf(c *connection, seen *smb2.FileStat) identity {
-	return identity{c.session.ServerGuid(), seen.FileId, seen.CreationTime.UnixNano()}
-}
-
 // handle is an open file: a handle on the server, and after a loss of the connection another one on the same file.
 type handle struct {
-	node  *node
-	life  context.Context
-	end   context.CancelFunc
-	ahead readAhead
+	node    *node
+	access  smb2.Access
+	appends bool
+	life    context.Context
+	end     context.CancelFunc
+	closed  chan struct{} // once the server has closed it
+	ahead   readAhead
+	// Held while bytes are appended: two threads may use one handle.
+	appending sync.Mutex
 
 	// Held while it is opened; only what runs on a connection waits for it, and ends with that.
 	mu       sync.Mutex
 	file     *smb2.File
 	on       *connection
-	gone     bool // its path leads to no file or another one
+	before   *smb2.File // of a file that was replaced: Samba looks for some of its attributes under the old name
+	gone     bool       // its path leads to no file or another one
 	released bool
 }
 
-func openHandle(ctx context.Context, n *node) (*handle, error) {
-	h := &handle{node: n}
+// newHandle counts as open from now on.
+func newHandle(n *node, flags uint32) *handle {
+	h := &handle{node: n, access: accessOf(flags), appends: flags&syscall.O_APPEND != 0, closed: make(chan struct{})}
 	h.life, h.end = context.WithCancel(context.Background())
-	file, err := ask(ctx, n.server, h.opened)
-	if err != nil {
-		h.release()
-		return nil, err
+	h.ahead.size = chunkAtMost
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.open == nil {
+		n.open = map[*handle]struct{}{}
 	}
-	h.ahead.size = int64(file.MaxReadSize())
-	return h, nil
+	n.open[h] = struct{}{}
+	return h
 }
 
-// opened returns the file on that connection.
+func accessOf(flags uint32) smb2.Access {
+	switch flags & syscall.O_ACCMODE {
+	case syscall.O_RDONLY:
+		return smb2.AccessRead
+	case syscall.O_WRONLY:
+		return smb2.AccessWrite
+	}
+	return smb2.AccessRead | smb2.AccessWrite
+}
+
+// on another connection it is opened again: without a truncation, and only if it is still the same file.
 func (h *handle) opened(c *connection) (*smb2.File, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -62,111 +68,138 @@ func (h *handle) opened(c *connection) (*smb2.File, error) {
 	case h.on == c:
 		return h.file, nil
 	}
-	file, seen, err := c.open(h.node.path())
-	if err == nil && identityOf(c, seen) != h.node.is {
-		_ = file.Close()
-		err = syscall.ESTALE
-	}
-	if h.on != nil && errors.Is(err, fs.ErrNotExist) {
+	file, err := h.reopen(c)
+	if h.on != nil && isAbsent(err) {
 		err = syscall.ESTALE
 	}
 	if err != nil {
-		h.gone = errors.Is(err, syscall.ESTALE)
+		h.gone = h.on != nil && errors.Is(err, syscall.ESTALE)
 		return nil, err
 	}
-	h.file, h.on = file, c
+	h.took(c, file)
 	return file, nil
 }
 
-func (c *connection) open(path string) (*smb2.File, *smb2.FileStat, error) {
-	file, err := c.share.Open(path)
-	if err != nil {
-		return nil, nil, err
+// followAside: the file is opened by its new name when it is next used. What is under way goes on with the old handle.
+func (h *handle) followAside() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.file != nil && h.before == nil {
+		h.before, h.file, h.on = h.file, nil, nil
 	}
-	seen, err := file.Stat()
-	if err != nil {
-		_ = file.Close()
-		return nil, nil, err
-	}
-	return file, seen.(*smb2.FileStat), nil
 }
 
-// release: nobody waits for the server's answer.
+func (h *handle) took(c *connection, file *smb2.File) {
+	h.file, h.on = file, c
+	h.ahead.mu.Lock()
+	h.ahead.size = int64(min(file.MaxReadSize(), chunkAtMost))
+	h.ahead.mu.Unlock()
+}
+
+func (h *handle) reopen(c *connection) (*smb2.File, error) {
+	for {
+		before := h.node.share.moves.count()
+		path, err := h.node.where()
+		if err != nil {
+			return nil, err
+		}
+		file, seen, _, err := c.share.OpenAt(path, h.access, smb2.MustExist)
+		if err == nil && h.node.isSame(found{identityOf(c, seen), seen}) {
+			return file, nil
+		}
+		if err == nil {
+			_ = file.Close()
+			err = syscall.ESTALE
+		}
+		if errors.Is(err, syscall.ESTALE) || isAbsent(err) {
+			if h.node.share.moves.since(h.life, before) {
+				if now, gone := h.node.where(); gone == nil && now != path {
+					continue
+				}
+			}
+		}
+		return nil, err
+	}
+}
+
+// release: nobody waits for the server's answer but who removes the file.
 func (h *handle) release() {
 	h.end()
 	h.ahead.drop()
-	go func() {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		h.released = true
-		if h.file != nil {
-			_ = h.file.Close()
-		}
-	}()
+	h.node.share.behind.Go(func() {
+		safely(func() (struct{}, error) {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			h.released = true
+			if h.before != nil {
+				_ = h.before.Close()
+			}
+			if h.file != nil && isLoss(h.file.Close()) {
+				// It stays open on the server until the next session ends the lost one.
+				h.node.share.files.lost(h.on)
+			}
+			return struct{}{}, nil
+		})
+		h.node.closed(h)
+		close(h.closed)
+	})
 }
 
-func (h *handle) look(ctx context.Context) (*smb2.FileStat, error) {
-	return ask(ctx, h.node.server, func(c *connection) (*smb2.FileStat, error) {
+func (h *handle) Release(context.Context) syscall.Errno {
+	h.release()
+	return 0
+}
+
+func (h *handle) isReleased() bool { return h.life.Err() != nil }
+
+// onFile plays op on the file, whatever connection it is on.
+func onFile[T any](ctx context.Context, h *handle, op func(c *connection, file *smb2.File) (T, error)) (T, error) {
+	return ask(ctx, h.node.share.files, func(c *connection) (T, error) {
 		file, err := h.opened(c)
 		if err != nil {
-			return nil, err
+			return *new(T), err
 		}
-		seen, err := file.Stat()
-		if err != nil {
-			return nil, err
-		}
-		return seen.(*smb2.FileStat), nil
+		return op(c, file)
 	})
+}
+
+func (h *handle) look(ctx context.Context) (found, error) { return onFile(ctx, h, statOf) }
+
+func statOf(c *connection, file *smb2.File) (found, error) {
+	seen, err := file.Stat()
+	if err != nil {
+		return found{}, err
+	}
+	stat := seen.(*smb2.FileStat)
+	return found{identityOf(c, stat), stat}, nil
 }
 
 // readAt fills block as far as the file goes. It goes on when a reader is interrupted, until the handle is released.
 func (h *handle) readAt(block []byte, off int64) (int, error) {
-	var began time.Time
+	began := time.Now()
 	for {
-		c, err := h.node.server.connected(h.life)
+		c, err := h.node.share.files.connected(h.life)
 		if err != nil {
 			return 0, err
 		}
-		file, err := h.opened(c)
-		n := 0
-		if err == nil {
-			n, err = file.ReadAt(block, off)
-		}
+		n, err := h.readOn(c, block, off)
 		if !isLoss(err) {
 			if errors.Is(err, io.EOF) {
 				err = nil
 			}
 			return n, err
 		}
-		if err := h.node.server.lostFor(c, &began); err != nil {
+		if err := h.node.share.files.lostFor(c, began); err != nil {
 			return 0, err
 		}
 	}
 }
 
-func errnoOf(err error) syscall.Errno {
-	var errno syscall.Errno
-	switch {
-	case err == nil:
-		return 0
-	case errors.As(err, &errno):
-		return errno
-	case errors.Is(err, fs.ErrNotExist):
-		return syscall.ENOENT
-	case errors.Is(err, fs.ErrPermission):
-		return syscall.EACCES
-	case errors.Is(err, fs.ErrInvalid):
-		return syscall.EINVAL
+func (h *handle) readOn(c *connection, block []byte, off int64) (int, error) {
+	defer c.begin()()
+	file, err := h.opened(c)
+	if err != nil {
+		return 0, err
 	}
-	switch statusOf(err) {
-	case 0xC0000033, 0xC0000039, 0xC0000056: // OBJECT_NAME_INVALID, OBJECT_PATH_SYNTAX_BAD, DELETE_PENDING
-		return syscall.ENOENT
-	case 0xC0000103: // NOT_A_DIRECTORY
-		return syscall.ENOTDIR
-	case 0xC0000043, 0xC0000054: // SHARING_VIOLATION, FILE_LOCK_CONFLICT
-		return syscall.EACCES
-	case 0xC00000BB: // NOT_SUPPORTED
-		return syscall.ENOTSUP
-	}
-	return syscall.EIO
+	return file.ReadAt(block, off)
 }

@@ -1,4 +1,4 @@
-// mountaineer-fs mounts an SMB share.
+// mountaineer-fs mounts an SMB share for reading and writing.
 package main
 
 import (
@@ -95,12 +95,12 @@ func modeOf(text string) (uint32, error) {
 func serve(a account, o options, out io.Writer) error {
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, syscall.SIGTERM, syscall.SIGINT)
-	s, err := signIn(a, o.patience)
+	f, err := openShare(a, o)
 	if err != nil {
 		return err
 	}
-	defer s.close()
-	mount, err := mountAt(s, o)
+	defer f.close()
+	mount, err := f.mount()
 	if err != nil {
 		return err
 	}

@@ -25,7 +25,7 @@ type rig struct {
 	account                        account
 	smbd                           *exec.Cmd
 	cable                          *cable
-	server                         *server
+	share                          *fileSystem
 }
 
 func newRig(t *testing.T, patience time.Duration) *rig {
@@ -91,12 +91,13 @@ force user = %s
 	r.cable = layCable(t, fmt.Sprintf("127.0.0.1:%d", r.port))
 	r.account.address = r.cable.listener.Addr().String()
 	r.account.password = "secret word"
-	r.server, err = signIn(r.account, patience)
-	must(t, err)
-	t.Cleanup(r.server.close)
-	mount, err := mountAt(r.server, options{
-		folder: r.mounted, source: "//rig/share", uid: uint32(os.Getuid()), gid: uint32(os.Getgid()), fileMode: 0o644, dirMode: 0o755,
+	r.share, err = openShare(r.account, options{
+		folder: r.mounted, source: "//rig/share", patience: patience,
+		uid: uint32(os.Getuid()), gid: uint32(os.Getgid()), fileMode: 0o644, dirMode: 0o755,
 	})
+	must(t, err)
+	t.Cleanup(r.share.close)
+	mount, err := r.share.mount()
 	must(t, err)
 	t.Cleanup(func() {
 		if err := mount.Unmount(); err != nil {

@@ -2,8 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"hash/fnv"
-	"os"
+	iofs "io/fs"
 	"path"
 	"sync"
 	"syscall"
@@ -14,66 +15,55 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 )
 
-// What the kernel may believe without asking, so that the changes of others are seen.
-var attributesFor = time.Second
+// identity says which file it is, also after a restart of the server. The server gives ids again, hence the creation time.
+type identity struct {
+	server  [16]byte
+	id      uint64
+	created int64
+}
 
-// node is a file or folder at a path. Its path follows what the kernel knows, for handles that are opened again.
+func identityOf(c *connection, seen *smb2.FileStat) identity {
+	return identity{c.session.ServerGuid(), seen.FileId, seen.CreationTime.UnixNano()}
+}
+
+// node is a file or folder that the kernel knows.
 type node struct {
 	fs.Inode
-	server *server
-	is     identity
+	share *fileSystem
 
-	mu   sync.Mutex
-	seen *smb2.FileStat
-	open map[*handle]struct{}
+	mu      sync.Mutex
+	is      identity
+	seen    *smb2.FileStat
+	open    map[*handle]struct{} // until the server has closed them
+	removed string               // where it is since it was removed while it was open
+	written time.Time            // when it was last changed from here
 }
 
 var (
 	_ fs.NodeLookuper       = (*node)(nil)
 	_ fs.NodeGetattrer      = (*node)(nil)
+	_ fs.NodeSetattrer      = (*node)(nil)
+	_ fs.NodeCreater        = (*node)(nil)
 	_ fs.NodeOpener         = (*node)(nil)
 	_ fs.NodeOpendirHandler = (*node)(nil)
+	_ fs.NodeMkdirer        = (*node)(nil)
+	_ fs.NodeUnlinker       = (*node)(nil)
+	_ fs.NodeRmdirer        = (*node)(nil)
+	_ fs.NodeRenamer        = (*node)(nil)
+	_ fs.NodeLinker         = (*node)(nil)
+	_ fs.NodeMknoder        = (*node)(nil)
 	_ fs.NodeStatfser       = (*node)(nil)
 	_ fs.FileReader         = (*handle)(nil)
+	_ fs.FileWriter         = (*handle)(nil)
+	_ fs.FileFsyncer        = (*handle)(nil)
 	_ fs.FileReleaser       = (*handle)(nil)
 	_ fs.FileReaddirenter   = (*listing)(nil)
 	_ fs.FileLookuper       = (*listing)(nil)
 	_ fs.FileSeekdirer      = (*listing)(nil)
+	_ fs.FileFsyncdirer     = (*listing)(nil)
 )
 
-func mountAt(s *server, o options) (*fuse.Server, error) {
-	c, err := s.connected(context.Background())
-	if err != nil {
-		return nil, err
-	}
-	seen, err := c.share.Look("")
-	if err != nil {
-		return nil, err
-	}
-	s.options = o
-	root := &node{server: s, is: identityOf(c, seen), seen: seen}
-	mount, err := fs.Mount(o.folder, root, &fs.Options{
-		MountOptions: fuse.MountOptions{
-			FsName: o.source,
-			Name:   "mountaineer-fs",
-			// The kernel checks the modes.
-			Options:       []string{"ro", "nosuid", "nodev", "default_permissions"},
-			AllowOther:    o.allowOther,
-			MaxBackground: 64,
-			MaxWrite:      chunkAtMost,
-			DisableXAttrs: true,
-		},
-		AttrTimeout:     &attributesFor,
-		EntryTimeout:    &attributesFor,
-		NullPermissions: true,
-	})
-	if err != nil {
-		return nil, failure{"fuse", err}
-	}
-	return mount, nil
-}
-
-func (n *node) path() string { return n.Path(nil) }
+func isAbsent(err error) bool { return errors.Is(err, iofs.ErrNotExist) }
 
 func (n *node) size() int64 {
 	n.mu.Lock()
@@ -81,31 +71,74 @@ func (n *node) size() int64 {
 	return n.seen.EndOfFile
 }
 
-// saw: what was read ahead of a file that has changed is dropped before the kernel hears of the change.
-func (n *node) saw(seen *smb2.FileStat) {
+// isSame: what was found is the file or folder that this node is. Samba has the earliest of a file's times as its creation time, if it was not
+// made over SMB: that becomes another of these times when the earliest one changes. A folder is the same if its id is: no bytes depend on it.
+func (n *node) isSame(at found) bool {
 	n.mu.Lock()
-	before := n.seen
-	n.seen = seen
-	isSame := before.EndOfFile == seen.EndOfFile && before.LastWriteTime.Equal(seen.LastWriteTime) &&
-		before.ChangeTime.Equal(seen.ChangeTime)
-	var open []*handle
+	defer n.mu.Unlock()
+	if at.is.server != n.is.server || at.is.id != n.is.id || at.seen.IsDir() != n.seen.IsDir() {
+		return false
+	}
+	if at.seen.IsDir() {
+		return true
+	}
+	for _, one := range []time.Time{n.seen.LastWriteTime, n.seen.ChangeTime, n.seen.LastAccessTime} {
+		if at.is.created == one.UnixNano() {
+			return true
+		}
+	}
+	return at.is.created == n.is.created
+}
+
+func (n *node) handles() []*handle {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	all := make([]*handle, 0, len(n.open))
 	for h := range n.open {
-		open = append(open, h)
+		all = append(all, h)
 	}
+	return all
+}
+
+// saw: what was read ahead of a file that has changed is dropped before the kernel hears of the change.
+func (n *node) saw(at found) {
+	n.mu.Lock()
+	before, seen := n.seen, at.seen
+	n.is, n.seen = at.is, seen
 	n.mu.Unlock()
-	if isSame {
-		return
+	if !before.LastWriteTime.Equal(seen.LastWriteTime) || before.EndOfFile != seen.EndOfFile || !before.ChangeTime.Equal(seen.ChangeTime) {
+		n.changed()
 	}
-	for _, h := range open {
+}
+
+// wrote notes a change from here.
+func (n *node) wrote() {
+	now := time.Now()
+	n.share.written.Store(now.UnixNano())
+	n.mu.Lock()
+	n.written = now
+	n.mu.Unlock()
+	n.changed()
+}
+
+// isListed: what a listing of that time says of the node is still true.
+func (n *node) isListed(asked time.Time) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.open) == 0 && n.written.Before(asked)
+}
+
+// changed: nothing that was read ahead is true any more.
+func (n *node) changed() {
+	for _, h := range n.handles() {
 		h.ahead.drop()
 	}
 }
 
-func (n *node) fill(out *fuse.Attr, seen *smb2.FileStat) {
-	o := n.server.options
-	out.Mode, out.Uid, out.Gid = o.fileMode, o.uid, o.gid
+func (f *fileSystem) fill(out *fuse.Attr, seen *smb2.FileStat) {
+	out.Mode, out.Uid, out.Gid = syscall.S_IFREG|f.fileMode, f.uid, f.gid
 	if seen.IsDir() {
-		out.Mode = o.dirMode
+		out.Mode = syscall.S_IFDIR | f.dirMode
 	}
 	out.Size = uint64(seen.EndOfFile)
 	out.Blocks = (out.Size + 511) / 512
@@ -114,24 +147,35 @@ func (n *node) fill(out *fuse.Attr, seen *smb2.FileStat) {
 	out.SetTimes(&seen.LastAccessTime, &seen.LastWriteTime, &seen.ChangeTime)
 }
 
-// child: the generation tells files apart that have one id, as in snapshots within a share, and an id that was given again.
-func (n *node) child(ctx context.Context, name string, is identity, seen *smb2.FileStat) *fs.Inode {
+// childOf is what the kernel knows at that name; nil: nothing.
+func (n *node) childOf(name string) *node {
+	if child := n.GetChild(name); child != nil {
+		return child.Operations().(*node)
+	}
+	return nil
+}
+
+// child is the node for what the server has at that name: the one that the kernel has, also after a rename, if it is that file.
+//
+// The generation tells files apart that have one id, as in snapshots within a share, and an id that was given again.
+func (n *node) child(ctx context.Context, name string, at found) *fs.Inode {
+	if old := n.childOf(name); old != nil && old.isSame(at) {
+		old.saw(at)
+		return old.EmbeddedInode()
+	}
+	is, seen := at.is, at.seen
 	hash := fnv.New64a()
-	_, _ = hash.Write([]byte(path.Join(n.path(), name)))
+	_, _ = hash.Write([]byte(path.Join(n.Path(nil), name)))
 	_, _ = hash.Write(is.server[:])
 	attr := fs.StableAttr{Mode: syscall.S_IFREG, Ino: is.id, Gen: hash.Sum64() ^ uint64(is.created)}
 	if seen.IsDir() {
 		attr.Mode = syscall.S_IFDIR
 	}
-	// 1 is the root's, and what is above all is the highest that counts.
-	if attr.Ino <= 1 {
+	// 1 is the root's, and the highest one means that there is none.
+	if attr.Ino <= 1 || attr.Ino == ^uint64(0) {
 		attr.Ino = hash.Sum64() | 1<<63
 	}
-	if old := n.GetChild(name); old != nil && old.StableAttr() == attr {
-		old.Operations().(*node).saw(seen)
-		return old
-	}
-	return n.NewInode(ctx, &node{server: n.server, is: is, seen: seen}, attr)
+	return n.NewInode(ctx, &node{share: n.share, is: is, seen: seen}, attr)
 }
 
 type found struct {
@@ -139,142 +183,54 @@ type found struct {
 	seen *smb2.FileStat
 }
 
-func (n *node) look(ctx context.Context, where string) (found, error) {
-	return ask(ctx, n.server, func(c *connection) (found, error) {
-		seen, err := c.share.Look(where)
-		if err != nil {
-			return found{}, err
-		}
-		return found{identityOf(c, seen), seen}, nil
-	})
+func lookAt(c *connection, path string) (found, error) {
+	seen, err := c.share.Look(path)
+	if err != nil {
+		return found{}, err
+	}
+	return found{identityOf(c, seen), seen}, nil
+}
+
+func (n *node) look(ctx context.Context, path string) (found, error) {
+	return ask(ctx, n.share.files, func(c *connection) (found, error) { return lookAt(c, path) })
 }
 
 func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
-	at, err := n.look(ctx, path.Join(n.path(), name))
+	at, err := inFolder(ctx, n, name, n.share.files, lookAt)
 	if err != nil {
 		return nil, errnoOf(err)
 	}
-	n.fill(&out.Attr, at.seen)
-	return n.child(ctx, name, at.is, at.seen), 0
+	n.share.fill(&out.Attr, at.seen)
+	return n.child(ctx, name, at), 0
 }
 
 func (n *node) Getattr(ctx context.Context, f fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
-	var seen *smb2.FileStat
+	var at found
 	var err error
 	if h, ok := f.(*handle); ok {
-		seen, err = h.look(ctx)
+		at, err = h.look(ctx)
 	} else {
-		var at found
-		at, err = n.look(ctx, n.path())
-		seen = at.seen
-		if err == nil && at.is != n.is && !n.IsRoot() {
-			return syscall.ESTALE
+		at, err = atPath(ctx, n, n.share.files, lookAt)
+		if err == nil && !n.isSame(at) && !n.IsRoot() {
+			err = syscall.ESTALE
 		}
 	}
 	if err != nil {
 		return errnoOf(err)
 	}
-	n.saw(seen)
-	n.fill(&out.Attr, seen)
-	return 0
-}
-
-func (n *node) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32, syscall.Errno) {
-	if flags&syscall.O_ACCMODE != syscall.O_RDONLY {
-		return nil, 0, syscall.EROFS
-	}
-	h, err := openHandle(ctx, n)
-	if err != nil {
-		return nil, 0, errnoOf(err)
-	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.open == nil {
-		n.open = map[*handle]struct{}{}
-	}
-	n.open[h] = struct{}{}
-	return h, 0, 0
-}
-
-func (h *handle) Release(context.Context) syscall.Errno {
-	h.node.mu.Lock()
-	delete(h.node.open, h)
-	h.node.mu.Unlock()
-	h.release()
+	n.saw(at)
+	n.share.fill(&out.Attr, at.seen)
 	return 0
 }
 
 func (n *node) Statfs(ctx context.Context, out *fuse.StatfsOut) syscall.Errno {
-	space, err := ask(ctx, n.server, func(c *connection) (smb2.FileFsInfo, error) { return c.share.Statfs("") })
+	space, err := ask(ctx, n.share.files, func(c *connection) (smb2.FileFsInfo, error) { return c.share.Statfs("") })
 	if err != nil {
 		return errnoOf(err)
 	}
 	out.Bsize = uint32(space.BlockSize())
 	out.Frsize = out.Bsize
 	out.Blocks, out.Bfree, out.Bavail = space.TotalBlockCount(), space.FreeBlockCount(), space.AvailableBlockCount()
-	out.NameLen = 255
+	out.NameLen = nameAtMost
 	return 0
-}
-
-// listing is a folder as it was when it was opened.
-type listing struct {
-	node    *node
-	server  [16]byte
-	asked   time.Time
-	entries []os.FileInfo
-	at      int
-}
-
-func (n *node) OpendirHandle(ctx context.Context, _ uint32) (fs.FileHandle, uint32, syscall.Errno) {
-	l, err := ask(ctx, n.server, func(c *connection) (*listing, error) {
-		l := &listing{node: n, server: c.session.ServerGuid(), asked: time.Now()}
-		folder, err := c.share.Open(n.path())
-		if err != nil {
-			return nil, err
-		}
-		l.entries, err = folder.Readdir(0)
-		go folder.Close()
-		return l, err
-	})
-	if err != nil {
-		return nil, 0, errnoOf(err)
-	}
-	return l, 0, 0
-}
-
-func (l *listing) Readdirent(context.Context) (*fuse.DirEntry, syscall.Errno) {
-	if l.at >= len(l.entries)+2 {
-		return nil, 0
-	}
-	l.at++
-	entry := fuse.DirEntry{Off: uint64(l.at), Mode: syscall.S_IFDIR, Name: ".", Ino: l.node.StableAttr().Ino}
-	if l.at == 2 {
-		entry.Name = ".."
-	}
-	if l.at > 2 {
-		seen := l.entries[l.at-3].(*smb2.FileStat)
-		entry.Name, entry.Ino = seen.FileName, seen.FileId
-		if !seen.IsDir() {
-			entry.Mode = syscall.S_IFREG
-		}
-	}
-	return &entry, 0
-}
-
-func (l *listing) Seekdir(_ context.Context, off uint64) syscall.Errno {
-	if off > uint64(len(l.entries)+2) {
-		return syscall.EINVAL
-	}
-	l.at = int(off)
-	return 0
-}
-
-// Lookup is asked for the entry that was read last.
-func (l *listing) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
-	seen := l.entries[l.at-3].(*smb2.FileStat)
-	if seen.FileName != name || time.Since(l.asked) > attributesFor {
-		return l.node.Lookup(ctx, name, out)
-	}
-	l.node.fill(&out.Attr, seen)
-	return l.node.child(ctx, name, identity{l.server, seen.FileId, seen.CreationTime.UnixNano()}, seen), 0
 }

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"syscall"
+
+	"github.com/hanwen/go-fuse/v2/fs"
+)
+
+const renameNoReplace = 1
+
+func (n *node) Rename(ctx context.Context, name string, newParent fs.InodeEmbedder, newName string, flags uint32) syscall.Errno {
+	if flags&^renameNoReplace != 0 {
+		return syscall.EINVAL
+	}
+	into := newParent.(*node)
+	from, err := n.at(name)
+	if err != nil {
+		return errnoOf(err)
+	}
+	to, err := into.at(newName)
+	if err != nil {
+		return errnoOf(err)
+	}
+	moved, replaced := n.childOf(name), into.childOf(newName)
+	if replaced != nil && replaced.IsDir() && moved != replaced {
+		// SMB replaces no folder, not even an empty one.
+		if flags&renameNoReplace != 0 {
+			return syscall.EEXIST
+		}
+		if err := n.share.remove(ctx, to, true, replaced); err != nil {
+			return errnoOf(err)
+		}
+	}
+	aside := ""
+	if replaced != nil && moved != replaced && flags&renameNoReplace == 0 && !replaced.IsDir() && replaced.isOpen(ctx) {
+		// A second name keeps what is replaced, if the server has such; else it is gone when its connection is lost.
+		second, err := n.share.aside(ctx, replaced, func(c *connection, aside string) error { return c.share.Link(to, aside) })
+		if err == nil {
+			aside = second
+		}
+	}
+	_, err = askAgain(ctx, n.share.names, func(c *connection, again bool) (struct{}, error) {
+		err := c.share.Move(from, to, flags&renameNoReplace == 0)
+		if again && isAbsent(err) && moved != nil {
+			if at, lost := lookAt(c, to); lost == nil && moved.isSame(at) {
+				err = nil
+			}
+		}
+		return struct{}{}, err
+	}, nil)
+	switch {
+	case err != nil && aside != "":
+		n.share.behind.Go(func() { _ = n.share.remove(context.Background(), aside, false, nil) })
+	case aside != "":
+		replaced.isAside(aside)
+		for _, h := range replaced.handles() {
+			h.followAside()
+		}
+	}
+	return createErrno(err)
+}
