@@ -109,6 +109,7 @@ func TestAFailureIsOneLineWithACode(t *testing.T) {
 	}{
 		"a wrong password": {"logon_failure", "a wrong word", []string{r.folder}},
 		"no such share":    {"no_share", r.account.password, []string{"-share", "none", r.folder}},
+		"a closed share":   {"access_denied", r.account.password, []string{"-share", "closed", r.folder}},
 		"no server":        {"no_answer", r.account.password, []string{"-address", "127.0.0.1:1", r.folder}},
 		"an empty answer":  {"no_answer", r.account.password, []string{"-address", silent.listener.Addr().String(), r.folder}},
 		"no folder":        {"fuse", r.account.password, []string{filepath.Join(r.folder, "none")}},

@@ -43,7 +43,11 @@ func (n *node) Rename(ctx context.Context, name string, newParent fs.InodeEmbedd
 	_, err = askAgain(ctx, n.share.names, func(c *connection, again bool) (struct{}, error) {
 		err := c.share.Move(from, to, flags&renameNoReplace == 0)
 		if again && isAbsent(err) && moved != nil {
-			if at, lost := lookAt(c, to); lost == nil && moved.isSame(at) {
+			at, unknown := lookAt(c, to)
+			switch {
+			case isLoss(unknown):
+				err = unknown
+			case unknown == nil && moved.isSame(at):
 				err = nil
 			}
 		}

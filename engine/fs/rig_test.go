@@ -81,6 +81,12 @@ ncalrpc dir = FOLDER/run/rpc
 path = FOLDER/export
 read only = no
 force user = %s
+[readonly]
+path = FOLDER/export
+read only = yes
+[closed]
+path = FOLDER/export
+valid users = nobody
 `
 	text = strings.ReplaceAll(fmt.Sprintf(text, r.port, me.Username), "FOLDER", folder)
 	must(t, os.WriteFile(r.samba, []byte(text), 0o644))
