@@ -33,7 +33,6 @@ const UNLIMITED = {
   callsInFlight: 512,
   sessions: 500,
   resultBytes: null,
-  overrides: [],
 };
 
 export async function bench({ short }: { short: boolean }): Promise<void> {

@@ -11,30 +11,16 @@ export interface PrincipalLimits {
   readonly resultBytes: number | null;
 }
 
-/** Limits for some principals. If several overrides match a principal, the first one counts. */
-export interface LimitsOverride {
-  /** Globs over names; null: all names. */
-  readonly users: readonly string[] | null;
-  /** Globs over roles; null: all roles. */
-  readonly roles: readonly string[] | null;
-  readonly limits: PrincipalLimits;
-}
-
-export interface LimitsConfig extends PrincipalLimits {
-  readonly overrides: readonly LimitsOverride[];
-}
-
 /** The default `burst` is the number of calls in this many seconds. */
 export const BURST_SECONDS = 5;
 
 /** About half the calls that the gateway handles on a small machine. */
 const CALLS_PER_SECOND = 5_000;
 
-export const DEFAULT_LIMITS: LimitsConfig = {
+export const DEFAULT_LIMITS: PrincipalLimits = {
   callsPerSecond: CALLS_PER_SECOND,
   burst: CALLS_PER_SECOND * BURST_SECONDS,
   callsInFlight: 512,
   sessions: 500,
   resultBytes: 16 * 1024 * 1024,
-  overrides: [],
 };

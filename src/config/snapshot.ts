@@ -1,6 +1,6 @@
 // The types of a checked configuration: complete, immutable, in milliseconds, bytes and absolute paths.
 import type { SecretReference } from "../secrets/reference.ts";
-import type { LimitsConfig } from "./limits.ts";
+import type { PrincipalLimits } from "./limits.ts";
 import type { Normalized } from "./schema/normalized.ts";
 import type { configFile } from "./schema/schema.ts";
 import type { MountAccess } from "./values/mount-access.ts";
@@ -269,7 +269,7 @@ export type MountaineerConfig = Omit<NormalizedFile, Reshaped> & {
   readonly backends: readonly BackendConfig[];
   readonly incomingAuth: IncomingAuthConfig;
   readonly authorization: AuthorizationConfig | null;
-  readonly limits: LimitsConfig;
+  readonly limits: PrincipalLimits;
   readonly audit: AuditConfig | null;
   readonly fleet: FleetConfig | null;
   readonly groups: readonly GroupConfig[];

@@ -58,8 +58,6 @@ function inFile(key: string, value: EntryValue): readonly (readonly [string, Ent
     }
     case "users":
       return usersInFile(value);
-    case "overrides":
-      return [[key, isList(value) ? value.map(overrideInFile) : value]];
     case "routes":
       if (!isList(value)) return shareRoutes(membersOf(value));
   }
@@ -99,11 +97,6 @@ function groupsInFile(groups: EntryValue): EntryValue {
       return [String(name), members];
     }),
   );
-}
-
-function overrideInFile(override: EntryValue): EntryValue {
-  const { limits = null, ...whose } = membersOf(override);
-  return respelled({ ...whose, ...membersOf(limits) });
 }
 
 function shareRoutes(routes: Fields): readonly (readonly [string, EntryValue])[] {

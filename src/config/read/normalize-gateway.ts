@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { type DeclaredBackend, withDefaults } from "../backend-defaults.ts";
 import type { HomeContext } from "../home-context.ts";
-import { BURST_SECONDS, type LimitsConfig, type PrincipalLimits } from "../limits.ts";
+import { BURST_SECONDS, type PrincipalLimits } from "../limits.ts";
 import { literalVariables } from "../literal-secrets.ts";
 import type { Normalized } from "../schema/normalized.ts";
 import type { BackendFile, ConfigFile, configFile } from "../schema/schema.ts";
@@ -121,7 +121,7 @@ export function gatewayConfig(
       withDefaults(declaredBackend(name, backend, homeContext), file.backendDefaults),
     ),
     incomingAuth: incomingAuthConfig(file.incomingAuth, homeContext),
-    limits: limitsConfig(file.limits),
+    limits: principalLimits(file.limits),
     audit: engineAudit(file.audit, homeContext),
     telemetry: engineTelemetry(file.telemetry),
     groups: Object.entries(file.groups).map(([name, group]) => ({ name, ...group })),
@@ -209,7 +209,7 @@ export function gatewayWarnings(file: ConfigFile): ConfigWarning[] {
     text: "the value looks like a secret, and every server gets it",
     hint: "give it to the servers that need it, in `[backends.NAME.env]`, by reference",
   }));
-  return [...warnings, ...ofDefaults, ...policyWarnings(file), ...limitsWarnings(file.limits)];
+  return [...warnings, ...ofDefaults, ...policyWarnings(file)];
 }
 
 /** The user who signs in with the single `token` of `[incoming_auth]`. */
@@ -235,20 +235,7 @@ function keysSource(type: "jwt" | "oidc", jwks: string, { userHome }: HomeContex
   return { kind: "file", path: expandPath(jwks, userHome) };
 }
 
-function limitsConfig({ overrides, ...all }: NormalizedLimits): LimitsConfig {
-  return {
-    ...principalLimits(all),
-    overrides: overrides.map(({ users, roles, ...own }) => {
-      // An override with its own rate does not inherit the common burst: by default, its burst follows from
-      // its rate.
-      const burst = own.burst ?? (own.callsPerSecond === null ? all.burst : null);
-      const given = Object.fromEntries(Object.entries(own).filter(([, value]) => value !== null));
-      return { users, roles, limits: principalLimits({ ...all, ...given, burst }) };
-    }),
-  };
-}
-
-function principalLimits(limits: Omit<NormalizedLimits, "overrides">): PrincipalLimits {
+function principalLimits(limits: NormalizedLimits): PrincipalLimits {
   const { callsPerSecond: rate, burst, resultBytes, ...counts } = limits;
   return {
     ...counts,
@@ -256,17 +243,4 @@ function principalLimits(limits: Omit<NormalizedLimits, "overrides">): Principal
     burst: burst ?? Math.max(1, Math.ceil(rate * BURST_SECONDS)),
     resultBytes: resultBytes === 0 ? null : resultBytes,
   };
-}
-
-/** Warnings about overrides that can never apply. */
-function limitsWarnings({ overrides }: ConfigFile["limits"]): ConfigWarning[] {
-  return overrides.flatMap(({ users, roles }, index) =>
-    users === undefined && roles === undefined && index < overrides.length - 1
-      ? {
-          path: `limits.overrides[${index}]`,
-          text: "it fits everybody, so those below it never apply",
-          hint: "give it `users` or `roles`, or put it last",
-        }
-      : [],
-  );
 }

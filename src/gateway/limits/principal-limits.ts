@@ -1,10 +1,9 @@
 // The limits of each principal, over all its sessions: calls per second and calls in flight.
-import type { LimitsConfig, PrincipalLimits } from "../../config/limits.ts";
+import type { PrincipalLimits } from "../../config/limits.ts";
 import { objectOf } from "../../runtime/text/json-object.ts";
 import { pluralize } from "../../runtime/text/plain-text.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { CallSignal } from "../call-signal.ts";
-import { compileGlobs } from "../catalog/glob.ts";
 import { named, type Principal, principalKey } from "../client-handle.ts";
 import { errorReply, LIMIT_REACHED, type RpcError } from "../json-rpc.ts";
 
@@ -43,39 +42,21 @@ interface Known {
   readonly account: Account;
 }
 
-interface CompiledOverride {
-  fits(principal: Principal): boolean;
-  readonly limits: PrincipalLimits;
-}
-
 export class PrincipalLimiter {
   readonly #clock: Clock;
   readonly #accounts = new Map<string, Account>();
-  #config: LimitsConfig;
-  #overrides: readonly CompiledOverride[] = [];
+  #config: PrincipalLimits;
   /** Avoids computing `principalKey` for most calls. */
   #known = new WeakMap<Principal, Known>();
 
-  constructor(config: LimitsConfig, clock: Clock) {
+  constructor(config: PrincipalLimits, clock: Clock) {
     this.#clock = clock;
     this.#config = config;
-    this.configure(config);
   }
 
   /** Changes the limits for later calls; the counts so far stay. */
-  configure(config: LimitsConfig): void {
+  configure(config: PrincipalLimits): void {
     this.#config = config;
-    this.#overrides = config.overrides.map(({ users, roles, limits }) => {
-      // Compares the subject, and not the name from `name_claim`, because users may choose their names.
-      const isUser = users === null ? null : compileGlobs(users);
-      const isRole = roles === null ? null : compileGlobs(roles);
-      return {
-        fits: (principal) =>
-          (isUser === null || isUser(principal.subject ?? principal.name)) &&
-          (isRole === null || principal.roles.some(isRole)),
-        limits,
-      };
-    });
     this.#known = new WeakMap();
   }
 
@@ -176,8 +157,7 @@ export class PrincipalLimiter {
   #knownOf(principal: Principal): Known {
     const known = this.#known.get(principal);
     if (known !== undefined) return known;
-    const limits = this.#overrides.find(({ fits }) => fits(principal))?.limits ?? this.#config;
-    const made = { limits, account: this.#accountOf(principal, limits) };
+    const made = { limits: this.#config, account: this.#accountOf(principal, this.#config) };
     this.#known.set(principal, made);
     return made;
   }

@@ -162,9 +162,6 @@ test("E2 a variable that becomes empty is shown", () => {
 
 /** Values that are none of the defaults, in the units of the file. */
 const MORE = `
-[[limits.overrides]]
-users = ["eve"]
-result_mb = 2.5
 [groups.work]
 tools = ["read"]
 [[profiles]]
@@ -210,9 +207,8 @@ function isInSchema(path: readonly string[]): boolean {
 }
 
 test("E2 a pending entry is shown in the file's units", async () => {
-  const limits = "[limits]\nresult_mb = 1.5\n[[limits.overrides]]\nusers = ['eve']\nresult_mb = 2.5\n";
+  const limits = "[limits]\nresult_mb = 1.5\n";
   assert.match(await textOf("limits", limits), /^limits\.result_mb = 1\.5$/m);
-  assert.match(await textOf("limits", limits), /^limits\.overrides\[0\]\.result_mb = 2\.5$/m);
   const audit = await textOf("audit", "[audit]\nmax_size_mb = 20\narguments = true\n");
   assert.match(audit, /^max_size_mb = 20$/m);
   assert.match(audit, /^arguments = true$/m);

@@ -73,9 +73,6 @@ effect = "allow"
 [audit]
 [limits]
 calls_per_second = 7
-[[limits.overrides]]
-users = ["ann"]
-sessions = 7
 [trust]
 approve = "MODE"
 [telemetry]

@@ -24,9 +24,7 @@ const KEYS: Guards = {
     "shares.name global.shares_root global.mount_root aliases.share aliases.target_subpath aliases.path " +
     "backends.pin backends.tool_overrides.name backends.tool_overrides.description " +
     "limits.calls_per_second limits.burst limits.calls_in_flight limits.sessions limits.result_mb " +
-    "limits.overrides.users limits.overrides.roles limits.overrides.calls_per_second " +
-    "limits.overrides.burst limits.overrides.calls_in_flight limits.overrides.sessions " +
-    "limits.overrides.result_mb audit.enabled audit.path audit.max_size_mb audit.keep audit.arguments " +
+    "audit.enabled audit.path audit.max_size_mb audit.keep audit.arguments " +
     "audit.redact trust.pin",
   "sends, plain":
     "nas.thunderbolt_host nas.fallback_host nas.username nas.thunderbolt_interface nas.fallback_interface " +
@@ -110,7 +108,7 @@ const CLOSED = {
   authorization: { authorization: { defaultEffect: "deny", policies: [] } },
   telemetry: { telemetry: null },
   fleet: { fleet: null },
-  limits: { limits: { ...DEFAULT_LIMITS, overrides: [] } },
+  limits: { limits: DEFAULT_LIMITS },
   trust: { approve: null, clientFolders: null, pin: "block" },
 };
 

@@ -30,7 +30,7 @@ prometheus = true
 name = "a"
 servers = ["tls://a"]
 credentials = "secret:a"
-[[limits.overrides]]
+[limits]
 `);
 const LONGEST_LINE = 150;
 

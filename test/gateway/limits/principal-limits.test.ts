@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { DEFAULT_LIMITS, type LimitsConfig } from "../../../src/config/limits.ts";
+import { DEFAULT_LIMITS, type PrincipalLimits } from "../../../src/config/limits.ts";
 import { ANONYMOUS, OWNER, type Principal } from "../../../src/gateway/client-handle.ts";
 import { isError, LIMIT_REACHED, type Reply } from "../../../src/gateway/json-rpc.ts";
 import { PrincipalLimiter } from "../../../src/gateway/limits/principal-limits.ts";
@@ -9,7 +9,7 @@ import { createManualClock } from "../../support/manual-clock.ts";
 import { source } from "../catalog/sources.ts";
 import { ask, client, recordingServices, servingSet, user } from "../middleware/requests.ts";
 
-function limited(limits: Partial<LimitsConfig>, answer?: () => Promise<Reply>) {
+function limited(limits: Partial<PrincipalLimits>, answer?: () => Promise<Reply>) {
   const clock = createManualClock();
   const limiter = new PrincipalLimiter({ ...DEFAULT_LIMITS, ...limits }, clock);
   const stored = new StoredResults(clock);
@@ -88,26 +88,6 @@ test("E4 calls in a second change with the configuration, and used ones stay use
   assert.equal(refusalOf(await call(ann)), null);
   limiter.configure({ ...DEFAULT_LIMITS, callsPerSecond: null });
   for (let count = 0; count < 100; count++) assert.equal(refusalOf(await call(ann)), null);
-});
-
-test("E4 calls in a second may differ for some: the first matching block counts", async () => {
-  const { call } = limited({
-    overrides: [
-      { users: ["ci-*"], roles: null, limits: { ...DEFAULT_LIMITS, callsPerSecond: 1, burst: 1 } },
-      { users: null, roles: ["batch"], limits: { ...DEFAULT_LIMITS, callsPerSecond: 1, burst: 2 } },
-    ],
-  });
-  const refusedAt = async (principal: Principal): Promise<number> => {
-    for (let count = 1; count <= 3; count++) if (refusalOf(await call(principal)) !== null) return count;
-    return 0;
-  };
-  assert.equal(await refusedAt(user("ci-1", "batch")), 2);
-  assert.equal(await refusedAt(user("ann", "batch")), 3);
-  assert.equal(await refusedAt(user("ann-2")), 0);
-  // Whoever signs in may choose what they are called, and not who they are.
-  const signed = (subject: string, name: string): Principal => ({ ...user(name), id: subject, subject });
-  assert.equal(await refusedAt(signed("ci-7", "ann")), 2);
-  assert.equal(await refusedAt(signed("ann", "ci-7")), 0);
 });
 
 test("E4 calls in a second: beyond ten thousand principals those without a call in flight are forgotten", () => {
