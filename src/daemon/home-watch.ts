@@ -6,8 +6,13 @@ import type { Clock } from "../runtime/time/clock.ts";
 
 const BETWEEN_CHECKS_MS = 1_000;
 
+interface HomeWatch extends AsyncDisposable {
+  /** Whether `home` still leads to the same folder: what makes missing folders would make a removed home again. */
+  isThere(): Promise<boolean>;
+}
+
 /** Calls `onLost` once `home` no longer leads to the folder that it leads to at this call. */
-export async function watchHome(home: string, clock: Clock, onLost: () => void): Promise<AsyncDisposable> {
+export async function watchHome(home: string, clock: Clock, onLost: () => void): Promise<HomeWatch> {
   // Kept open, so that no other folder gets its numbers.
   const folder = await open(home);
   const stop = new AbortController();
@@ -27,6 +32,7 @@ export async function watchHome(home: string, clock: Clock, onLost: () => void):
   })();
   watching.catch(recoverFrom(() => stop.signal.aborted));
   return {
+    isThere: check,
     async [Symbol.asyncDispose]() {
       stop.abort();
       // Not awaited: it waits for a check that hangs with its disk.

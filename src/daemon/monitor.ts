@@ -162,8 +162,9 @@ async function run(options: RunOptions): Promise<void> {
       // The process ends at once, as by a kill: files that an orderly end writes or removes are not its own now.
       throw homeLost(home);
     };
+    let homeWatch: Awaited<ReturnType<typeof watchHome>> | null = null;
     const remember = async (): Promise<StateStore> => {
-      owned.use(await watchHome(home, clock, () => void endAsLost()));
+      homeWatch = owned.use(await watchHome(home, clock, () => void endAsLost()));
       return owned.use(stack.use(await unlessAborted(openStateStore({ path, clock, logger }), signal)));
     };
     const takeHome: TakeHome = async (build) => {
@@ -211,8 +212,10 @@ async function run(options: RunOptions): Promise<void> {
     );
     const isLocked = (): boolean => homeLock?.isLocked === true;
     const daemonLog = createLogReader(filePath, clock);
-    const keepChecked = (): void => void (isLocked() && checked.keep(snapshot, homeContext));
-    if (rejected === null) stack.use(clock.setTimer(KEEP_MS, keepChecked));
+    const keepChecked = async (): Promise<void> => {
+      if ((await homeWatch?.isThere()) === true && isLocked()) await checked.keep(snapshot, homeContext);
+    };
+    if (rejected === null) stack.use(clock.setTimer(KEEP_MS, () => void keepChecked()));
     await serve(options, {
       service,
       httpApi,

@@ -5,9 +5,11 @@ import { mkdir, readdir, readFile, readlink, rename, rm, writeFile } from "node:
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
 import { connectToDaemon } from "../../src/api/client/client.ts";
+import { watchHome } from "../../src/daemon/home-watch.ts";
 import { systemErrorCode } from "../../src/runtime/errors.ts";
 import { type Running, runProcess, startCommand } from "../cli/command-line.ts";
 import { eventually } from "../support/eventually.ts";
+import { createManualClock } from "../support/manual-clock.ts";
 import { stopProcess } from "../support/stop-process.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
@@ -95,6 +97,17 @@ for (const [how, { lose, left }] of Object.entries(LOSSES)) {
       assert.match(await readFile(join(folder, "elsewhere", "mountaineer.log"), "utf8"), /moved or removed/);
   });
 }
+
+test("a home that was removed is no longer there for its daemon, also if another one is made at its path", async (t) => {
+  const home = join(await temporaryFolder(t), "home");
+  await mkdir(home);
+  await using watch = await watchHome(home, createManualClock(), () => {});
+  assert.equal(await watch.isThere(), true);
+  await rm(home, { recursive: true });
+  assert.equal(await watch.isThere(), false);
+  await mkdir(home);
+  assert.equal(await watch.isThere(), false);
+});
 
 test("at the new place of a moved home no second daemon starts while the first one lives", async (t) => {
   const { folder, home } = await scene(t);
