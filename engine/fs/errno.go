@@ -87,6 +87,10 @@ func isLoss(err error) bool {
 
 // isRefusal: a further try would only bring the account nearer to being locked.
 func isRefusal(err error) bool {
+	var f failure
+	if errors.As(err, &f) && f.code == "logon_failure" {
+		return true
+	}
 	switch statusOf(err) {
 	case 0xC000006D, 0xC000006E, 0xC000006F, 0xC0000070, 0xC0000071, 0xC0000072, 0xC0000224, 0xC0000234:
 		// LOGON_FAILURE, ACCOUNT_RESTRICTION, INVALID_LOGON_HOURS, INVALID_WORKSTATION, PASSWORD_EXPIRED,

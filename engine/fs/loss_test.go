@@ -162,3 +162,19 @@ func TestAnAppendChangesNothingElseOfAFile(t *testing.T) {
 	}
 	r.has(map[string]string{"script": "#!/bin/bash\n"})
 }
+
+func TestAServerThatGrantsFewCredits(t *testing.T) {
+	before := creditsWanted
+	creditsWanted = 2
+	defer func() { creditsWanted = before }()
+	r := newRig(t, patient)
+	must(t, os.MkdirAll(r.here("a/b"), 0o755))
+	write(t, r.here("a/b/file"), strings.Repeat("text", 100_000))
+	must(t, os.Rename(r.here("a/b"), r.here("b")))
+	if err := os.Remove(r.here("b")); !errors.Is(err, syscall.ENOTEMPTY) {
+		t.Errorf("remove: %v", err)
+	}
+	must(t, os.Remove(r.here("a")))
+	must(t, os.Truncate(r.here("b/file"), 4))
+	r.has(map[string]string{"b/file": "text"})
+}

@@ -107,14 +107,15 @@ func TestAFailureIsOneLineWithACode(t *testing.T) {
 		code, password string
 		arguments      []string
 	}{
-		"a wrong password": {"logon_failure", "a wrong word", []string{r.folder}},
-		"no such share":    {"no_share", r.account.password, []string{"-share", "none", r.folder}},
-		"a closed share":   {"access_denied", r.account.password, []string{"-share", "closed", r.folder}},
-		"no server":        {"no_answer", r.account.password, []string{"-address", "127.0.0.1:1", r.folder}},
-		"an empty answer":  {"no_answer", r.account.password, []string{"-address", silent.listener.Addr().String(), r.folder}},
-		"no folder":        {"fuse", r.account.password, []string{filepath.Join(r.folder, "none")}},
-		"an unknown flag":  {"usage", r.account.password, []string{"-unknown", r.folder}},
-		"not a mode":       {"usage", r.account.password, []string{"-file-mode", "rwx", r.folder}},
+		"a wrong password":  {"logon_failure", "a wrong word", []string{r.folder}},
+		"no such share":     {"no_share", r.account.password, []string{"-share", "none", r.folder}},
+		"let in as a guest": {"logon_failure", r.account.password, []string{"-user", "nobody-knows", r.folder}},
+		"a closed share":    {"access_denied", r.account.password, []string{"-share", "closed", r.folder}},
+		"no server":         {"no_answer", r.account.password, []string{"-address", "127.0.0.1:1", r.folder}},
+		"an empty answer":   {"no_answer", r.account.password, []string{"-address", silent.listener.Addr().String(), r.folder}},
+		"no folder":         {"fuse", r.account.password, []string{filepath.Join(r.folder, "none")}},
+		"an unknown flag":   {"usage", r.account.password, []string{"-unknown", r.folder}},
+		"not a mode":        {"usage", r.account.password, []string{"-file-mode", "rwx", r.folder}},
 	} {
 		p := r.start(one.password, one.arguments...)
 		line := p.line()

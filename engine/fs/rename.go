@@ -23,7 +23,11 @@ func (n *node) Rename(ctx context.Context, name string, newParent fs.InodeEmbedd
 		return errnoOf(err)
 	}
 	moved, replaced := n.childOf(name), into.childOf(newName)
-	if replaced != nil && replaced.IsDir() && moved != replaced {
+	if replaced != nil && moved != nil && replaced.isSame(moved.found()) {
+		// Another spelling of its name, on a server that ignores case.
+		replaced = nil
+	}
+	if replaced != nil && replaced.IsDir() {
 		// SMB replaces no folder, not even an empty one.
 		if flags&renameNoReplace != 0 {
 			return syscall.EEXIST
@@ -33,7 +37,7 @@ func (n *node) Rename(ctx context.Context, name string, newParent fs.InodeEmbedd
 		}
 	}
 	aside := ""
-	if replaced != nil && moved != replaced && flags&renameNoReplace == 0 && !replaced.IsDir() && replaced.isOpen(ctx) {
+	if replaced != nil && flags&renameNoReplace == 0 && !replaced.IsDir() && replaced.isOpen(ctx) {
 		// A second name keeps what is replaced, if the server has such; else it is gone when its connection is lost.
 		second, err := n.share.aside(ctx, replaced, func(c *connection, aside string) error { return c.share.Link(to, aside) })
 		if err == nil {

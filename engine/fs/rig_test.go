@@ -64,6 +64,7 @@ smb ports = %d
 interfaces = 127.0.0.1
 bind interfaces only = yes
 server signing = required
+map to guest = Bad User
 load printers = no
 printcap name = /dev/null
 disable spoolss = yes

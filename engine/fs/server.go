@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"net"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -14,9 +16,11 @@ import (
 	smb2 "github.com/cloudsoda/go-smb2"
 )
 
+// How many requests may be under way, counted in 64 KiB.
+var creditsWanted uint16 = 512
+
 const (
-	creditsWanted = 512
-	dialAtMost    = 10 * time.Second
+	dialAtMost = 10 * time.Second
 	// From the server's first answer on.
 	signInAtMost = 3 * time.Second
 	retryFirst   = 20 * time.Millisecond
@@ -195,6 +199,9 @@ func (s *server) dial(previous uint64) (*connection, error) {
 	}
 	host, _, _ := net.SplitHostPort(s.account.address)
 	session, err := d.DialConn(context.Background(), wire, host)
+	if err == nil && session.IsGuest() && !s.account.guest || err != nil && strings.Contains(err.Error(), "guest account doesn't support signing") {
+		err = failure{"logon_failure", errors.New("the server does not accept this user and password, and would let a guest in")}
+	}
 	if err != nil {
 		_ = wire.Close()
 		if isRefusal(err) {

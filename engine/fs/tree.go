@@ -90,6 +90,12 @@ func (n *node) isSame(at found) bool {
 	return at.is.created == n.is.created
 }
 
+func (n *node) found() found {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return found{n.is, n.seen}
+}
+
 func (n *node) handles() []*handle {
 	n.mu.Lock()
 	defer n.mu.Unlock()

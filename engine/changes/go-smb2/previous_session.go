@@ -1,5 +1,7 @@
 package smb2
 
+import "github.com/cloudsoda/go-smb2/internal/smb2"
+
 // Id is what a later Dialer names as PreviousSessionId.
 func (c *Session) Id() uint64 {
 	return c.s.sessionId
@@ -8,4 +10,9 @@ func (c *Session) Id() uint64 {
 // ServerGuid is the server's own mark: another machine, or another system on it, has another one.
 func (c *Session) ServerGuid() [16]byte {
 	return c.s.serverGuid
+}
+
+// IsGuest: the server let the user in as a guest.
+func (c *Session) IsGuest() bool {
+	return c.s.sessionFlags&smb2.SMB2_SESSION_FLAG_IS_GUEST != 0
 }
