@@ -94,11 +94,23 @@ async function readServers(
   stored: Set<string>,
 ): Promise<Pick<FoundFile, "servers" | "empty" | "elsewhere"> | null> {
   const text = await readClientFile(path);
-  if (text === null) return null;
-  const values = await clientValues(text, path);
+  return text === null
+    ? null
+    : serversIn(await clientValues(text, path), clientOf(path, surroundings), surroundings, stored);
+}
+
+/**
+ * The servers in the values of a file of `client`, whose relative paths begin at `folder`. Adds the names of their
+ * secrets to `stored`.
+ */
+export async function serversIn(
+  values: unknown,
+  { client, folder: own }: ReturnType<typeof clientOf>,
+  surroundings: ClientSurroundings,
+  stored: Set<string>,
+): Promise<Pick<FoundFile, "servers" | "empty" | "elsewhere">> {
   const servers: ImportedServer[] = [];
   const empty: string[] = [];
-  const { client, folder: own } = clientOf(path, surroundings);
   const options = { ...surroundings, expands: client?.expands ?? null, startsThere: client !== null, stored };
   const isOff = await switchedOff(values, own ?? surroundings.folder, client?.name ?? null, surroundings);
   const found = foundEntries(values, surroundings.folder, surroundings.everyProject);

@@ -353,6 +353,7 @@ async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
     ...createClientConnections({
       ...{ home, configPath, launcher: program.command },
       ...{ environment: process.env, status: service.control.status },
+      editText: service.control.editText,
     }),
     daemonLog,
     timeline: () => timeline.timeline(),

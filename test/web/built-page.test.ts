@@ -48,7 +48,10 @@ test("F2 the editor and the views that add are chunks, requested by served names
   const asked = [...main.matchAll(/import\("\.\/([\w-]+\.js)"\)/g)].map(([, name = ""]) => name);
   assert.deepEqual(
     asked.map((name) => [name.replace(/-\w{8}\.js$/, ""), texts.has(name)]).toSorted(),
-    ["page-add-server", "page-add-share", "page-code-editor"].map((name) => [name, true]),
+    ["page-add-server", "page-add-share", "page-code-editor", "page-import-servers"].map((name) => [
+      name,
+      true,
+    ]),
   );
   const first = [...texts].filter(([name]) => !asked.includes(name) && !name.endsWith(".json"));
   const bytes = first.reduce((sum, [, text]) => sum + gzipSync(text).length, 0);

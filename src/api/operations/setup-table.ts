@@ -16,6 +16,7 @@ import { loginReportShape } from "../setup/backend-sign-in.ts";
 import { pairRequest, pairVerdictShape, shareNamesRequest, shareNamesShape } from "../setup/first-contact.ts";
 import { foundServerShape } from "../setup/found-server.ts";
 import { secretChangeShape, secretListShape } from "../setup/home-secrets.ts";
+import { importRequest, importShape } from "../setup/server-import.ts";
 import { BODY_LIMIT_BYTES, operation } from "./operation.ts";
 
 const oneBackend = strictObject({ backend: wellFormedText });
@@ -71,6 +72,18 @@ export const SETUP_OPERATIONS = {
     /** null: the address has a path already, or nothing answers. */
     output: object({ url: nullable(text) }),
     counts: "places",
+  }),
+  /**
+   * Import the MCP servers of a client's files, or of a pasted text, and store their secrets. Only with `agreed` is
+   * anything written. Rejects with `client_unreadable` and `config_…`, and with `config_changed` if the import is no
+   * longer the one that was agreed to.
+   */
+  importServers: operation("POST backends/import", {
+    right: "with_commands",
+    input: importRequest,
+    output: importShape,
+    counts: "places",
+    bodyLimitBytes: 64 * BODY_LIMIT_BYTES,
   }),
   /**
    * Begin a sign-in to a backend's server, and end an earlier one; returns the address to open in a browser on this

@@ -3,7 +3,6 @@ import { resolve } from "node:path";
 import type { EditReport } from "../../api/contract/config.ts";
 import type { BackendStatus } from "../../api/contract/contract.ts";
 import { keepWhile } from "../../api/setup/home-secrets.ts";
-import { withBackends } from "../../clients/backend-block.ts";
 import {
   CLIENT_NAMES,
   CLIENTS,
@@ -11,24 +10,19 @@ import {
   type ClientSurroundings,
   clientFiles,
 } from "../../clients/client.ts";
-import { type FoundFile, type PlannedBackend, planImport } from "../../clients/import-plan.ts";
+import { draftImport, type ImportDraft, importSummary } from "../../clients/import-draft.ts";
+import type { FoundFile } from "../../clients/import-plan.ts";
 import { readFoundFiles } from "../../clients/read-files.ts";
-import { TOKEN_BLOCK, wantsToken } from "../../config/edit/gateway-token.ts";
 import { writeNamedSchema } from "../../config/edit/starter.ts";
 import { diffText } from "../../config/history/text-diff.ts";
 import { findHomeContext } from "../../config/home-context.ts";
-import { textValues } from "../../config/read/file-values.ts";
-import { parseConfig } from "../../config/read/load.ts";
 import { refusalError } from "../../config/values/mistakes.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
-import { sha256Of } from "../../runtime/files/sha256.ts";
-import { objectOf } from "../../runtime/text/json-object.ts";
 import { paintFor } from "../../runtime/text/paint.ts";
 import { firstNames, pluralize, printable, shellCommand } from "../../runtime/text/plain-text.ts";
 import { outcomeLines, waitForBackend } from "../edits/backend-outcome.ts";
 import { openSecrets } from "../in-process/open.ts";
 import { makeToken } from "../init/gateway-token.ts";
-import { withBlocks } from "../init/init-text.ts";
 import { opening } from "../init/opening.ts";
 import type { CommandContext, Terminal } from "../input/command.ts";
 import { confirms } from "../input/confirm.ts";
@@ -54,7 +48,7 @@ interface ImportOptions {
   readonly waitMs: number;
 }
 
-interface Draft extends Awaited<ReturnType<typeof draftOf>> {
+interface Draft extends ImportDraft {
   /** Files of the working folder that `--yes` leaves out, because no argument named them. */
   readonly omitted: readonly string[];
 }
@@ -94,7 +88,7 @@ export async function importServers(context: CommandContext, options: ImportOpti
     context.notify(
       `${path} came with this folder and is left out: ${shellCommand`mountaineer import ${path}`}`,
     );
-  const draft = { ...(await viewConfig(context, (view) => draftOf(view, files))), omitted };
+  const draft = { ...(await viewConfig(context, (view) => draftFor(view, files))), omitted };
   if (draft.added.length === 0) return showImport(context, options, draft, null);
   if (!context.json) {
     const names = { before: draft.path, after: `${draft.path} with what is imported` };
@@ -183,67 +177,9 @@ function nothingFound(
   });
 }
 
-async function draftOf(view: ConfigView, files: readonly FoundFile[]) {
-  const { path, homeContext, format } = view;
+async function draftFor(view: ConfigView, files: readonly FoundFile[]): Promise<ImportDraft> {
   const bytes = await view.read();
-  const before = bytes === null ? "" : decodedText(bytes);
-  const standing = await parseConfig(Buffer.from(before), path, homeContext);
-  if (!standing.ok) throw refusalError(standing.mistakes);
-  const tables = objectOf(await textValues(before, format));
-  const common = objectOf(objectOf(tables["backend_defaults"])["env"]);
-  const { added, present, unsure } = planImport(files, objectOf(tables["backends"]), common);
-  const sound: PlannedBackend[] = [];
-  const refused: { name: string; why: string }[] = [];
-  for (const one of added) {
-    const separate = await parseConfig(
-      Buffer.from(await withBackends("", "toml", [one])),
-      "import.toml",
-      homeContext,
-    );
-    if (separate.ok) sound.push(one);
-    else refused.push({ name: one.name, why: one.problem ?? whyNot(separate.mistakes[0]) });
-  }
-  const hasToken =
-    format === "toml" &&
-    sound.length > 0 &&
-    wantsToken({
-      requested: null,
-      text: before,
-      hasBackend: standing.snapshot.config.backends.length > 0,
-      addsBackend: true,
-    });
-  const begun = bytes === null && format === "toml" ? opening() : before;
-  const after =
-    sound.length === 0
-      ? before
-      : await withBackends(hasToken ? withBlocks(begun, [TOKEN_BLOCK]) : begun, format, sound);
-  const checked = await parseConfig(Buffer.from(after), path, homeContext);
-  if (!checked.ok) throw refusalError(checked.mistakes);
-  const { backends: all, conflictResolution } = checked.snapshot.config;
-  return {
-    path,
-    files,
-    added: sound,
-    present,
-    /** Names in `present` for which the client's file may have a newer secret than the stored one. */
-    unsure,
-    /** Servers that cannot be backends here, and why. */
-    refused,
-    hasToken,
-    /** True if a tool gets its server's name as a prefix when two servers have a tool of that name. */
-    prefixes: all.length > 1 && conflictResolution.strategy === "first-wins",
-    before,
-    after,
-    baseSha256: sha256Of(bytes),
-  };
-}
-
-function whyNot(
-  mistake: { readonly path: string; readonly found: string; readonly expected: string } | undefined,
-): string {
-  return mistake === undefined
-    ? "it is not a backend"
-    : `${mistake.path}: found ${mistake.found}, expected ${mistake.expected}`;
+  return draftImport({ ...view, before: decodedText(bytes), isNew: bytes === null, opening }, files);
 }
 
 /** Suggests `connect`, with the client's name if the command line names only that client. */
@@ -256,13 +192,8 @@ function nextStep([first, ...more]: readonly string[]): string {
 
 /** What a yes would do, in one line, below the servers that it would not import. */
 function showSummary(context: Terminal, draft: Draft): void {
-  const { added, refused, files } = draft;
-  const ready = added.filter(({ table }) => table["enabled"] !== false).length;
-  const ofProjects = files.flatMap(({ elsewhere }) => elsewhere.flatMap(({ servers }) => servers)).length;
   showRefused(context, draft);
-  context.print(
-    `${ready} to run, ${added.length - ready} disabled, ${refused.length} not imported, ${ofProjects} in projects\n`,
-  );
+  context.print(`${importSummary(draft)}\n`);
 }
 
 function showRefused(context: Terminal, { refused }: Draft): void {

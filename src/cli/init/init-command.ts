@@ -6,6 +6,7 @@ import { editConfig } from "../../config/edit/edit.ts";
 import { TOKEN_BLOCK, TOKEN_REFERENCE, TOKEN_TABLE, wantsToken } from "../../config/edit/gateway-token.ts";
 import { newNas, shareTable } from "../../config/edit/new-share.ts";
 import { writeStarter } from "../../config/edit/starter.ts";
+import { withBlocks } from "../../config/edit/text-blocks.ts";
 import { readConfigBytes } from "../../config/read/config-bytes.ts";
 import { textValues } from "../../config/read/file-values.ts";
 import { parseConfig } from "../../config/read/load.ts";
@@ -29,15 +30,7 @@ import { leaveFolder } from "../sessions/step-command.ts";
 import { exitCodeOf, renderResults } from "../views/results-view.ts";
 import { clientUrl, makeToken, tokenLines } from "./gateway-token.ts";
 import { type InitChoices, NOTHING, promptChoices } from "./init-questions.ts";
-import {
-  backendBlock,
-  backendTable,
-  EXAMPLES,
-  foundBlocks,
-  SYNC_BLOCK,
-  shareBlocks,
-  withBlocks,
-} from "./init-text.ts";
+import { backendBlock, backendTable, EXAMPLES, foundBlocks, SYNC_BLOCK, shareBlocks } from "./init-text.ts";
 import type { Person } from "./nas-questions.ts";
 import { opening } from "./opening.ts";
 

@@ -106,12 +106,6 @@ export function foundBlocks(
     .filter((block) => !text.includes(block));
 }
 
-export function withBlocks(text: string, blocks: readonly string[]): string {
-  if (blocks.length === 0) return text;
-  const before = text === "" || text.endsWith("\n") ? text : `${text}\n`;
-  return `${before}\n${blocks.join("\n\n")}\n`;
-}
-
 function oneLine(text: string): string {
   return text.replace(/\p{Cc}/gu, "?");
 }

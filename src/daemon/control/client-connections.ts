@@ -1,16 +1,21 @@
-// Connects clients for the page, in a child process: clients' files may be large, and their parsers would stay in the daemon's
-// memory.
+// Connects clients for the page, and imports their servers. A child process reads their files, because these may be large, and
+// their parsers would stay in the daemon's memory.
 import { fileURLToPath } from "node:url";
 import { servingNames } from "../../api/client/backend-phases.ts";
 import { errorFromBody } from "../../api/operations/http-errors.ts";
 import type { Control, InputOf } from "../../api/operations/operations.ts";
 import type { Connection, KnownClients } from "../../api/setup/client-connection.ts";
+import { keepWhile, storedNames } from "../../api/setup/home-secrets.ts";
+import type { ImportRequest, ServerImport } from "../../api/setup/server-import.ts";
+import { newToken, TOKEN_SECRET } from "../../config/edit/gateway-token.ts";
+import { refusalError } from "../../config/values/mistakes.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { ownNode } from "../../runtime/process/build-copy.ts";
 import { runCommand } from "../../runtime/process/child-process.ts";
 import { programBeside } from "../../runtime/process/program-beside.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
+import { openHomeSecrets } from "../compose/home-secrets.ts";
 
 const DEADLINE_MS = 60_000;
 /** The size limit of an answer, which may contain the whole of a client's file. */
@@ -26,24 +31,59 @@ interface Parts {
    */
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly status: Control["status"];
+  readonly editText: Control["editText"];
 }
 
 export interface ConnectionJob extends Pick<Parts, "home" | "configPath" | "launcher"> {
   /** The client to connect; null lists all clients. `serving`: names of the backends that serve. */
   readonly connect: (InputOf<"connectClient"> & { readonly serving: readonly string[] }) | null;
+  /** The import to plan; null: another job. `stored`: the names of the secrets that are stored. */
+  readonly import: (Pick<ImportRequest, "client" | "text"> & { readonly stored: readonly string[] }) | null;
 }
 
-export function createClientConnections({ status, environment, ...parts }: Parts) {
+/** An import with what only the daemon may know of it. */
+export interface PlannedImport {
+  readonly shown: Omit<ServerImport, "saved">;
+  /** The configuration's new text, and the digest of the text that it replaces. */
+  readonly after: string;
+  readonly base_sha256: string;
+  /** The secrets to store, by name. */
+  readonly values: readonly (readonly [name: string, value: string])[];
+}
+
+export function createClientConnections({ status, editText, environment, ...parts }: Parts) {
   const env = Object.fromEntries(Object.entries(environment).map(([name, value = ""]) => [name, value]));
   return {
-    knownClients: (_, signal) => run<KnownClients>({ ...parts, connect: null }, env, signal),
+    knownClients: (_, signal) => run<KnownClients>({ ...parts, connect: null, import: null }, env, signal),
     async connectClient(request, signal, rights) {
       const { backends = [] } = await status(null, signal, rights);
       return run<Connection>(
-        { ...parts, connect: { ...request, serving: servingNames(backends) } },
+        { ...parts, connect: { ...request, serving: servingNames(backends) }, import: null },
         env,
         signal,
       );
+    },
+    async importServers({ client, text, agreed }, signal, rights) {
+      if ((client === null) === (text === null))
+        throw new MountaineerError("usage", "an import reads either a client's files or a text");
+      const store = openHomeSecrets(parts);
+      const stored = storedNames(await store.list());
+      const job = { ...parts, connect: null, import: { client, text, stored: [...stored] } };
+      const { shown, after, base_sha256, values } = await run<PlannedImport>(job, env, signal);
+      if (agreed === null || shown.servers.length === 0) return { ...shown, saved: null };
+      if (agreed !== shown.digest)
+        throw new MountaineerError("config_changed", "the import differs from the one that was shown", {
+          hint: "check it again; nothing was written",
+        });
+      const isFirst = shown.makes_token && !stored.has(TOKEN_SECRET);
+      const secrets = [...values, ...(isFirst ? [[TOKEN_SECRET, newToken()] as const] : [])];
+      const saved = await keepWhile(store, secrets, signal, async () => {
+        const edit = { text: after, expected_sha256: base_sha256, source: "page" };
+        const report = await editText(edit, signal, rights);
+        if (report.errors.length > 0) throw refusalError(report.errors);
+        return report;
+      });
+      return { ...shown, saved };
     },
   } satisfies Partial<Control>;
 }

@@ -17,14 +17,21 @@ import {
   writePlan,
 } from "../../clients/connection-plan.ts";
 import { readRecord } from "../../clients/connection-record.ts";
+import { draftImport, type ImportDraft, importSummary } from "../../clients/import-draft.ts";
+import type { FoundFile } from "../../clients/import-plan.ts";
+import { pastedFile } from "../../clients/pasted-servers.ts";
+import { readFoundFiles } from "../../clients/read-files.ts";
+import { diffText } from "../../config/history/text-diff.ts";
 import { findHomeContext, locateConfig } from "../../config/home-context.ts";
 import { readConfigIfPresent } from "../../config/read/config-bytes.ts";
 import { textValues } from "../../config/read/file-values.ts";
 import { errorText, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
 import { entryExists } from "../../runtime/files/durable-file.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
+import { objectOf } from "../../runtime/text/json-object.ts";
 import { parseJson } from "../../runtime/text/parse-json.ts";
-import type { ConnectionJob } from "./client-connections.ts";
+import { shellWord } from "../../runtime/text/plain-text.ts";
+import type { ConnectionJob, PlannedImport } from "./client-connections.ts";
 
 const CONNECTED = CLIENT_NAMES.map((name) => CLIENTS[name]).filter((client) => client.isConnected);
 
@@ -55,6 +62,15 @@ async function known({ home }: ConnectionJob): Promise<KnownClients> {
   return { clients };
 }
 
+/** `text`: null if there is no file. */
+async function configOf({ home, configPath }: Pick<ConnectionJob, "home" | "configPath">) {
+  const homeContext = { ...findHomeContext(process.env), home };
+  const { path, format } = await locateConfig(homeContext, configPath);
+  const bytes = await readConfigIfPresent(path);
+  const text = bytes === null ? null : new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
+  return { path, format, homeContext, text };
+}
+
 async function connect(
   { home, configPath, launcher }: ConnectionJob,
   { client: name, undo, agreed, serving }: NonNullable<ConnectionJob["connect"]>,
@@ -66,9 +82,8 @@ async function connect(
   const { environment } = surroundings;
   const backends = {
     async config() {
-      const { path, format } = await locateConfig({ ...findHomeContext(environment), home }, configPath);
-      const bytes = await readConfigIfPresent(path);
-      return bytes === null ? {} : textValues(new TextDecoder().decode(bytes), format);
+      const { text: before, format } = await configOf({ home, configPath });
+      return before === null ? {} : textValues(before, format);
     },
     serving: async () => serving,
   };
@@ -101,10 +116,66 @@ function digestOf({ path, text: before, after }: ConnectionPlan): string {
   return sha256Of(Buffer.from(JSON.stringify([path, before, after])));
 }
 
+async function planImport(
+  { home, configPath }: ConnectionJob,
+  { client, text: pasted, stored }: NonNullable<ConnectionJob["import"]>,
+): Promise<PlannedImport> {
+  const surroundings = surroundingsOf(home);
+  const names = new Set(stored);
+  const source = CLIENT_NAMES.find((name) => name === client);
+  let files: readonly FoundFile[];
+  if (pasted !== null) files = [await pastedFile(pasted, surroundings, names)];
+  else if (source === undefined)
+    throw new MountaineerError("usage", `no client is known as ${JSON.stringify(client)}`);
+  else {
+    const found = await readFoundFiles([source], surroundings, names);
+    files = found.filter(({ isOfFolder }) => !isOfFolder);
+    if (files.length === 0)
+      throw new MountaineerError("client_unreadable", `${CLIENTS[source].title} has no file here`);
+  }
+  const { text: before, ...config } = await configOf({ home, configPath });
+  const target = { ...config, before: before ?? "", isNew: before === null, opening: () => "" };
+  return plannedOf(await draftImport(target, files));
+}
+
+function plannedOf(draft: ImportDraft): PlannedImport {
+  const { path, files, added, present, unsure, refused, hasToken, before, after, baseSha256 } = draft;
+  const diff = diffText(before, after, { before: path, after: `${path} with what is imported` });
+  return {
+    after,
+    base_sha256: baseSha256,
+    values: added.flatMap(({ secrets }) => [...secrets]),
+    shown: {
+      servers: added.map(({ name, title, table, problem, wanted, secrets, remarks, unusedSettings }) => ({
+        ...{ name, from: title, enabled: table["enabled"] !== false, problem },
+        runs: runsOf(table),
+        texts: Object.entries({ ...objectOf(table["env"]), ...objectOf(table["headers"]) }).map(
+          ([key, value]) => `${key} = ${value}`,
+        ),
+        ...{ secrets: [...secrets.keys()], wanted: [...wanted] },
+        remarks: [...remarks, ...unusedSettings.map((line) => `not used here: ${line}`)],
+      })),
+      ...{ refused, present: [...present], unsure: [...unsure] },
+      empty: files.flatMap(({ empty }) => empty),
+      of_projects: files.flatMap(({ elsewhere }) =>
+        elsewhere.map(({ folder, servers }) => ({ folder, servers: [...servers] })),
+      ),
+      ...{ summary: importSummary(draft), diff, makes_token: hasToken },
+      digest: sha256Of(JSON.stringify([baseSha256, after])),
+    },
+  };
+}
+
+function runsOf({ url, command, args }: Readonly<Record<string, unknown>>): string {
+  const line = [command, ...(Array.isArray(args) ? args : [])].map(String);
+  return url === undefined ? line.map(shellWord).join(" ") : String(url);
+}
+
 async function answer(): Promise<object> {
   // The type is right, because only client-connections.ts starts this program.
   const job = parseJson(await text(process.stdin)) as ConnectionJob;
   try {
+    if (job.import !== null) return await planImport(job, job.import);
     return await (job.connect === null ? known(job) : connect(job, job.connect));
   } catch (error) {
     return errorBody(error);

@@ -64,6 +64,7 @@ test("pin: the operations that need permission, and those that never leave the m
     "searchRegistry",
     "registryServer",
     "mcpAddress",
+    "importServers",
     "beginLogin",
     "awaitLogin",
     "setSecret",

@@ -9,11 +9,11 @@ import {
   foundBlocks,
   openingText,
   shareBlocks,
-  withBlocks,
 } from "../../../src/cli/init/init-text.ts";
 import { keysOf, newShares } from "../../../src/cli/init/more-shares.ts";
 import { connectionOf, splitArgs } from "../../../src/config/edit/new-backend.ts";
 import { freeNasName, shareNameOf } from "../../../src/config/edit/new-share.ts";
+import { withBlocks } from "../../../src/config/edit/text-blocks.ts";
 import { findHomeContext } from "../../../src/config/home-context.ts";
 import { parseConfig } from "../../../src/config/read/load.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";

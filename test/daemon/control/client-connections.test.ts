@@ -6,13 +6,16 @@ import { test } from "node:test";
 import { OWNER_RIGHTS } from "../../../src/api/operations/operation.ts";
 import { CLIENTS } from "../../../src/clients/client.ts";
 import { planConnection, planDiff, writePlan } from "../../../src/clients/connection-plan.ts";
+import { openHomeSecrets } from "../../../src/daemon/compose/home-secrets.ts";
 import { createClientConnections } from "../../../src/daemon/control/client-connections.ts";
+import { sampleEdit } from "../../api/sample-config.ts";
 import { gatewayReport, sampleBackend } from "../../api/sample-gateway.ts";
 import { pluck } from "../../support/pluck.ts";
 import { type Scope, temporaryFolder } from "../../support/temporary-folder.ts";
 
 const signal = AbortSignal.any([]);
 const TOKEN = "ghp_0123456789abcdefghijABCDEFGHIJ012345";
+const MISTAKE = { path: "x", found: "y", expected: "z", file: "f", line: 1, column: 1, hint: null };
 const OTHERS = {
   files: { command: "files-server" },
   slow: { command: "slow-server" },
@@ -32,16 +35,25 @@ async function openConnections(t: Scope) {
   const text = `{\n  // mine\n  "mcpServers": ${JSON.stringify(OTHERS, null, 2)}\n}\n`;
   await writeFile(file, text);
   const backends = [sampleBackend({ name: "files" }), sampleBackend({ name: "slow", phase: "Initializing" })];
-  const { knownClients, connectClient } = createClientConnections({
+  const edits: string[] = [];
+  const refuses = { now: false };
+  const { knownClients, connectClient, importServers } = createClientConnections({
     ...{ home, configPath: null, launcher: "/opt/m/bin/mountaineer" },
     environment: { HOME: userHome, PATH: process.env["PATH"] },
     status: () => gatewayReport(backends),
+    editText: async ({ text }) => {
+      edits.push(text);
+      return sampleEdit({ errors: refuses.now ? [MISTAKE] : [] });
+    },
   });
   const surroundings = { home, file, userHome, environment: {}, folder: "/" };
   const config = async () => ({ backends: { files: OTHERS.files, slow: OTHERS.slow } });
   const program = { command: "/opt/m/bin/mountaineer", args: ["mcp"], env: {} };
   return {
-    ...{ file, text, home, userHome },
+    ...{ file, text, home, userHome, edits, refuses },
+    imports: (source: { client?: string; text?: string }, agreed: string | null = null) =>
+      importServers({ client: null, text: null, ...source, agreed }, signal, OWNER_RIGHTS),
+    secrets: async () => pluck((await openHomeSecrets({ home, configPath: null }).list()).secrets, "name"),
     /** Of one who sees this backend alone serve. */
     plan: (serving: string) =>
       planConnection(CLIENTS.cursor, program, { config, serving: async () => [serving] }, surroundings),
@@ -142,4 +154,39 @@ test("F4 a client's file that cannot be written is named, and the remains of a c
     code: "client_unreadable",
     message: /mcp\.json cannot be written/,
   });
+});
+
+test("F1 F4 an import is shown without a secret, and written with its secrets once it was agreed to", async (t) => {
+  const { home, edits, imports, secrets } = await openConnections(t);
+  const plan = await imports({ client: "cursor" });
+  assert.deepEqual(
+    plan.servers.map(({ name, runs, texts, secrets: kept }) => [name, runs, texts, kept]),
+    [["mine", "mine", ["GITHUB_TOKEN = secret:mine-github-token"], ["mine-github-token"]]],
+  );
+  assert.deepEqual(
+    [plan.present, plan.summary],
+    [["files", "slow"], "1 to run, 0 disabled, 0 not imported, 0 in projects"],
+  );
+  assert.match(plan.diff, /^\+command = "mine"$/m);
+  assert.doesNotMatch(JSON.stringify(plan), new RegExp(TOKEN));
+  await assert.rejects(imports({ client: "cursor" }, "other"), { code: "config_changed" });
+  assert.deepEqual([edits, await secrets()], [[], []]);
+  const done = await imports({ client: "cursor" }, plan.digest);
+  assert.equal(done.saved?.errors.length, 0);
+  assert.deepEqual([edits.length, await secrets()], [1, ["mine-github-token"]]);
+  assert.ok(edits[0]?.startsWith(await readFile(join(home, "config.toml"), "utf8")));
+});
+
+test("F4 a refused import leaves no secret, and an import reads one source", async (t) => {
+  const { refuses, imports, secrets } = await openConnections(t);
+  const text = JSON.stringify({ mine: { command: "mine", env: { GITHUB_TOKEN: TOKEN } } });
+  refuses.now = true;
+  await assert.rejects(imports({ text }, (await imports({ text })).digest), { code: "config_invalid" });
+  assert.deepEqual(await secrets(), []);
+  await assert.rejects(imports({}), { code: "usage" });
+  await assert.rejects(imports({ client: "nobody" }), { code: "usage" });
+  await assert.rejects(imports({ client: "zed" }), { code: "client_unreadable" });
+  await assert.rejects(imports({ text: "x".repeat(1024 * 1024 + 1) }), { code: "client_unreadable" });
+  const many = Object.fromEntries(Array.from({ length: 1001 }, (_, n) => [`s${n}`, { command: "x" }]));
+  await assert.rejects(imports({ text: JSON.stringify(many) }), { code: "client_unreadable" });
 });

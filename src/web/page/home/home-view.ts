@@ -26,7 +26,7 @@ export function HomeView({ app }: ViewProps): ComponentChild {
     [status, approvals],
   );
   if (status === null) return loading();
-  const isEmpty = status.shares.length === 0 && status.gateway === undefined;
+  const isEmpty = status.shares.length === 0 && (status.backends ?? []).length === 0;
   return h(
     "div",
     { class: "home" },
@@ -51,11 +51,11 @@ function emptyHome(): ComponentChild {
         "Its shares stay mounted at one path, over two cables: one may be pulled.",
         addLink("a share", "shares", "button main"),
       ),
-      beginning(
-        "MCP servers",
-        "All your agents reach all of their tools at one address.",
-        addLink("a server", "servers", "button main"),
-      ),
+      beginning("MCP servers", "All your agents reach all of their tools at one address.", [
+        h("a", { class: "button main", href: "#/servers/import" }, "Import servers"),
+        " ",
+        addLink("a server", "servers", "button"),
+      ]),
     ),
     h("p", { class: "dim" }, "Or run ", h(Copyable, { text: "mountaineer init" }), " in a terminal."),
   );

@@ -18,6 +18,7 @@ import { SyncView } from "../sync/sync-view.ts";
 
 const AddServer = later(async () => (await import("../add/add-server.ts")).AddServer);
 const AddShare = later(async () => (await import("../add/add-share.ts")).AddShare);
+const ImportServers = later(async () => (await import("../add/import-servers.ts")).ImportServers);
 
 interface ViewPart {
   /** The part of the address after `#/`. */
@@ -59,6 +60,7 @@ export const VIEWS: readonly PageView[] = [
       { at: "servers", title: "Servers", view: ServersView },
       { at: "servers/tools", title: "Tools", view: CatalogView },
       { at: "servers/add", title: "Add a server", view: AddServer },
+      { at: "servers/import", title: "Import", view: ImportServers },
     ],
     isUsed: ({ gateway }) => gateway !== undefined,
     hasFigures: true,

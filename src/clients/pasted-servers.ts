@@ -1,0 +1,128 @@
+// Reads servers from JSON as people paste it: with code fences, comments or commas around it, in parts, or without the
+// object that a client's file has around its servers.
+import { createScanner } from "jsonc-parser";
+import { isObject, type JsonMembers } from "../runtime/text/json-object.ts";
+import { withoutByteOrderMark } from "../runtime/text/plain-text.ts";
+import type { ClientSurroundings } from "./client.ts";
+import { clientValues, unreadable } from "./client-text.ts";
+import { isServerEntry, readForeignEntry } from "./entry-keys.ts";
+import type { FoundFile } from "./import-plan.ts";
+import { serversIn } from "./read-files.ts";
+
+const TITLE = "the pasted text";
+const LARGEST_TEXT_BYTES = 1024 * 1024;
+const MOST_SERVERS = 1000;
+
+/** The servers of the text, as of a file. Rejects with `client_unreadable`. */
+export async function pastedFile(
+  pasted: string,
+  surroundings: ClientSurroundings,
+  stored: ReadonlySet<string>,
+): Promise<FoundFile> {
+  if (Buffer.byteLength(pasted) > LARGEST_TEXT_BYTES) throw unreadable(`${TITLE} is larger than 1 MiB`);
+  const taken = new Set(stored);
+  const all: FoundFile = {
+    path: TITLE,
+    title: TITLE,
+    isOfFolder: false,
+    servers: [],
+    empty: [],
+    elsewhere: [],
+  };
+  const found = [all];
+  let count = 0;
+  for (const value of await pastedValues(pasted)) {
+    const named = isServerEntry(value) ? { [nameFor(value)]: value } : value;
+    const file = await serversIn(named, { client: null, folder: null }, surroundings, taken);
+    found.push({ ...all, ...file });
+    count += file.servers.length;
+    if (count > MOST_SERVERS) throw unreadable(`${TITLE} has more than ${MOST_SERVERS} servers`);
+  }
+  return {
+    ...all,
+    servers: found.flatMap(({ servers }) => servers),
+    empty: found.flatMap(({ empty }) => empty),
+    elsewhere: found.flatMap(({ elsewhere }) => elsewhere),
+  };
+}
+
+/** The objects of the text. Members outside of an object count as members of one. */
+async function pastedValues(pasted: string): Promise<readonly JsonMembers[]> {
+  const text = withWholeBackslashes(withoutFences(withoutByteOrderMark(pasted)));
+  const scanner = createScanner(text, true);
+  const values: JsonMembers[] = [];
+  let members: Record<string, unknown> = {};
+  let key: string | null = null;
+  const endMembers = (): void => {
+    if (Object.keys(members).length > 0) values.push(members);
+    members = {};
+  };
+  while (true) {
+    scanner.scan();
+    const start = scanner.getTokenOffset();
+    const first = text.charAt(start);
+    if (scanner.getTokenLength() === 0 && start >= text.length) break;
+    // A part of a file begins or ends with what belongs to the rest of it.
+    if (/^[,;:}\]]$/.test(first)) continue;
+    if (first === '"' && key === null) {
+      key = scanner.getTokenValue();
+      continue;
+    }
+    for (let depth = first === "{" || first === "[" ? 1 : 0; depth > 0; ) {
+      scanner.scan();
+      const next = text.charAt(scanner.getTokenOffset());
+      if (scanner.getTokenLength() === 0) break;
+      if (next === "{" || next === "[") depth++;
+      else if (next === "}" || next === "]") depth--;
+    }
+    const value = await clientValues(text.slice(start, scanner.getPosition()), TITLE);
+    if (key !== null) {
+      if (key in members) endMembers();
+      members[key] = value;
+      key = null;
+    } else if (isObject(value)) values.push(value);
+    else if (Array.isArray(value)) values.push({ mcpServers: value });
+    else throw unreadable(`${TITLE} has ${JSON.stringify(value)} where a server was expected`);
+  }
+  endMembers();
+  return values;
+}
+
+/** Only what is within code fences, if there are any. Lines that begin with `#` are comments of a shell. */
+function withoutFences(text: string): string {
+  const fenced = [...text.matchAll(/```[ \t]*\w*\s([\s\S]*?)```/g)].map(([, inner = ""]) => inner);
+  return (fenced.length === 0 ? text : fenced.join("\n")).replace(/^\s*(?:#|```).*$/gm, "");
+}
+
+const STRING = /"(?:[^"\\\n]|\\.)*"/g;
+/** What JSON does not allow, and a drive of Windows whose separator is the beginning of an escape. */
+const BROKEN_ESCAPE = /(?<!\\)(?:\\\\)*\\(?:[^"\\/bfnrtu]|u(?![0-9A-Fa-f]{4}))|\b[A-Za-z]:\\(?![\\/"])/;
+
+/** Doubles the backslashes of strings that have paths of Windows as people type them. */
+function withWholeBackslashes(text: string): string {
+  return text.replace(STRING, (string) =>
+    BROKEN_ESCAPE.test(string)
+      ? string.replace(/\\+(?!")/g, (run) => (run.length === 1 ? "\\\\" : run))
+      : string,
+  );
+}
+
+/** A name for a server that has none: of its package, program or host. */
+function nameFor(entry: JsonMembers): string {
+  const { command, args, url } = readForeignEntry(entry);
+  const { name } = entry;
+  if (typeof name === "string" && name !== "") return name;
+  if (command === null) {
+    const host = (URL.parse(url ?? "")?.hostname ?? "").split(".");
+    return host.at(-2) ?? host[0] ?? "server";
+  }
+  const runs = /(?:^|[\\/])(?:npx|bunx|pnpx|uvx|pipx|docker|podman|node|python\d?|uv|bun|deno)(?:\.\w+)?$/i;
+  const program = runs.test(command)
+    ? (args.findLast((arg) => /^@?[a-z][\w./@:-]*$/i.test(arg)) ?? command)
+    : command;
+  const word = program.replace(/(?!^)@[^/]*$|:[^/]*$/, "").replace(/^.*[\\/]/, "");
+  return (
+    word.replace(/\.\w+$/, "").replace(/^(?:mcp-server|server|mcp)-|-(?:mcp-server|mcp|server)$/g, "") ||
+    "server"
+  );
+}

@@ -1,0 +1,113 @@
+// From an empty home to a called tool in the page, before a real daemon: the only command is `mountaineer open`.
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { test } from "node:test";
+import { connectToDaemon } from "../../src/api/client/client.ts";
+import { createTestHome, type TestHome } from "../support/daemon.ts";
+import { freePort } from "../support/free-port.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+import { listenTo, NO_BROWSER, openView, SOON_MS, startChromium, violations } from "./page-rig.ts";
+
+const TOOLS_SERVER = resolve(import.meta.dirname, "../docs/programs/tools-server.mjs");
+const VALUE = "ghp_0123456789abcdefghijABCDEFGHIJ012345";
+
+/** A link as `mountaineer open` makes it in a terminal. */
+async function terminalLink({ home }: TestHome): Promise<string> {
+  const client = await connectToDaemon(home);
+  assert.ok(client !== null);
+  return (await client.call("openPage", { from_terminal: true }, AbortSignal.timeout(SOON_MS))).url;
+}
+
+test("a first server in the page", { skip: NO_BROWSER }, async (t) => {
+  const folder = await temporaryFolder(t);
+  const home = await createTestHome({
+    home: join(folder, "h"),
+    config: `[server]\nport = ${await freePort()}\n`,
+    env: { HOME: folder },
+  });
+  await using _monitor = await home.startMonitor();
+  await using browser = await startChromium();
+  const complaints: string[] = [];
+  const open = async () => {
+    const context = await browser.newContext({ reducedMotion: "reduce" });
+    context.setDefaultTimeout(SOON_MS);
+    const page = await context.newPage();
+    listenTo(page, complaints);
+    await page.goto(await terminalLink(home));
+    await page.getByText("live", { exact: true }).waitFor();
+    return page;
+  };
+  const page = await open();
+  const dialog = page.getByRole("dialog");
+  const paste = async (text: string): Promise<void> => {
+    await page.getByLabel("JSON from a guide").fill(text);
+    await page.getByRole("button", { name: "Show what runs …" }).click();
+  };
+
+  await t.test(
+    "F4 the link of an empty home gives the right to import, and pasted servers are shown whole",
+    async () => {
+      await page.getByRole("link", { name: "Import servers" }).click();
+      const args = JSON.stringify([TOOLS_SERVER, "--with space"]);
+      await paste(`"tools": {"command": "${process.execPath}", "args": ${args}, "env": {"GITHUB_TOKEN": "${VALUE}"}},
+      "dead": {"url": "wss://dead.example/mcp"}`);
+      await dialog.getByText(`${process.execPath} ${TOOLS_SERVER} '--with space'`).waitFor();
+      await dialog.getByText("GITHUB_TOKEN = secret:tools-github-token", { exact: true }).waitFor();
+      await dialog.getByText(/^1 to run, \d disabled, \d not imported, 0 in projects$/).waitFor();
+      await dialog
+        .getByText(/wss:\/\//)
+        .first()
+        .waitFor();
+      assert.ok(!(await page.content()).includes(VALUE));
+      assert.deepEqual(await violations(page), []);
+      await dialog.getByRole("button", { name: /^Import / }).click();
+      await page.getByText(/server.* imported\./).waitFor();
+      const written = await readFile(home.configFile, "utf8");
+      assert.match(written, /GITHUB_TOKEN = "secret:tools-github-token"/);
+      assert.ok(!written.includes(VALUE));
+      assert.match((await home.cli(["secret", "list"])).stdout, /gateway-token[\s\S]*tools-github-token/);
+    },
+  );
+
+  await t.test("F4 a tool of the imported server is called", async () => {
+    await page
+      .getByRole("article", { name: "Backend tools" })
+      .getByText("ready", { exact: false })
+      .first()
+      .waitFor();
+    await openView(page, "Servers/Tools");
+    await page.getByRole("option", { name: /sum/ }).click();
+    const form = page.getByRole("form", { name: /^Try / });
+    await form.getByLabel("a (required)").fill("2");
+    await form.getByLabel("b (required)").fill("40");
+    await form.getByRole("button", { name: "Call" }).click();
+    await dialog.getByRole("button", { name: "Call it" }).click();
+    await form.getByText("42", { exact: true }).waitFor();
+  });
+
+  await t.test("F4 an import is undone, and text without a server changes nothing", async () => {
+    const before = await readFile(home.configFile, "utf8");
+    await openView(page, "Servers/Import");
+    await paste('{"url": "http://127.0.0.1:9/mcp", "name": "second"}');
+    await dialog.getByRole("button", { name: "Import it" }).click();
+    await page.getByRole("article", { name: "Backend second" }).waitFor();
+    await page
+      .getByRole("button", { name: /^Undo: 1 server imported/ })
+      .last()
+      .click();
+    await page.getByRole("article", { name: "Backend second" }).waitFor({ state: "detached" });
+    assert.equal(await readFile(home.configFile, "utf8"), before);
+    await openView(page, "Servers/Import");
+    await paste("{}");
+    await page.getByText("No MCP servers were found").waitFor();
+  });
+
+  await t.test("F4 the link of a home that has something gives no right to import", async () => {
+    const other = await open();
+    await openView(other, "Servers/Import");
+    await other.getByText("To import servers, unlock this page at the top.").waitFor();
+    assert.equal(await other.getByRole("textbox").count(), 0);
+    assert.deepEqual(complaints, []);
+  });
+});
