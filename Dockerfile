@@ -1,5 +1,5 @@
 # The MCP gateway as a container image, of a release's .deb: its own Node, no shares, not root, nothing written outside of /data.
-# docker build -f Dockerfile --build-arg VERSION=X.Y.Z FOLDER-WITH-THE-DEB; how to run it: docs/containers.md.
+# docker build -f Dockerfile --build-arg VERSION=X.Y.Z FOLDER-WITH-THE-DEB; how to run it: docs/reference/containers.md.
 ARG BASE=debian:bookworm-slim
 FROM --platform=$BUILDPLATFORM ${BASE} AS unpacked
 ARG VERSION

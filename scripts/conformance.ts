@@ -1,5 +1,5 @@
 // Runs the official conformance suites on the fixtures alone and through the gateway, as server and as client, in every
-// combination of revisions and transports, and writes docs/conformance.md. Needs a build.
+// combination of revisions and transports, and writes docs/project/conformance.md. Needs a build.
 // Usage: bin/with-node scripts/conformance.ts [--check] [--go-on] [PART…]. --check writes nothing. A part is a piece of a
 // run's name ("0.1.16", "alone", "2026-07-28 2025-11-25 HTTP", "client"): only such runs are made, and nothing is written.
 // --go-on keeps what was found before, by a run that was broken off or of parts, and does not run that again.
@@ -12,7 +12,7 @@ import { CLIENT_REASONS } from "./conformance/reasons.ts";
 import { type ClientRun, clientRuns, type ServerRun, serverRuns } from "./conformance/runs.ts";
 
 const ROOT = path.resolve(import.meta.dirname, "..");
-const PAGE = path.join(ROOT, "docs/conformance.md");
+const PAGE = path.join(ROOT, "docs/project/conformance.md");
 /** The results of all runs, one JSON object per line. */
 const FOUND = path.join(ROOT, ".tmp/conformance.jsonl");
 const SHOWN_VERSIONS = [

@@ -13,7 +13,7 @@ import { faultsOf } from "./docs/pages.ts";
 const GENERATORS: readonly DocumentGenerator[] = [
   configurationReference,
   configurationSchema,
-  { path: "docs/cli.md", generate: renderCliReference },
+  { path: "docs/reference/cli.md", generate: renderCliReference },
   conditionTable,
   thirdPartyNotices,
 ];

@@ -34,7 +34,7 @@ export async function compilePage(root: string): Promise<CompiledPage> {
   const [{ outputFiles, metafile }, icon, schema] = await Promise.all([
     build(options),
     readFile(path.join(root, FOLDER, "icon.svg")),
-    readFile(path.join(root, "docs/config.schema.json")),
+    readFile(path.join(root, "docs/reference/config.schema.json")),
   ]);
   const files = [
     ...outputFiles.map((file) => ({ name: path.basename(file.path), bytes: file.contents })),

@@ -1,4 +1,4 @@
-// docs/conformance.md, from what the suites said.
+// docs/project/conformance.md, from what the suites said.
 import { CLIENT_REASONS } from "./reasons.ts";
 import type { ClientRun, Revision, ServerRun } from "./runs.ts";
 

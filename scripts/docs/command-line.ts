@@ -1,4 +1,4 @@
-// docs/cli.md, the reference of the command line, made from the same definitions as --help.
+// docs/reference/cli.md, the reference of the command line, made from the same definitions as --help.
 import type { Argument, Command, Option } from "commander";
 import type { CommandDefinition } from "../../src/cli/input/command.ts";
 import { COMMANDS } from "../../src/cli/program/command-list.ts";
@@ -15,7 +15,7 @@ const SIGNAL_EXITS: readonly (readonly [number, string])[] = [
 /** An option that so many commands have in the same words is explained once, at the top. */
 const COMMON_FROM = 5;
 
-/** The whole of docs/cli.md as Markdown. */
+/** The whole of docs/reference/cli.md as Markdown. */
 export async function renderCliReference(): Promise<string> {
   const program = createProgram({ print: () => {}, complain: () => {} }, async () => {});
   const entries = COMMANDS.flatMap((definition) => {
@@ -129,7 +129,7 @@ function environmentSection(): string {
     ["MOUNTAINEER_DEBUG", "anything: prints stacks with errors"],
     [
       "HTTPS_PROXY, HTTP_PROXY, NO_PROXY",
-      "in the daemon's environment: by which [web proxy](gateway.md#a-backends-options) servers at addresses are reached",
+      "in the daemon's environment: by which [web proxy](../use/gateway.md#a-backends-options) servers at addresses are reached",
     ],
     ["NO_COLOR, FORCE_COLOR", "anything: never colour; always colour"],
     ["COLUMNS", "how wide the output is where there is no terminal to ask; 80 without it"],

@@ -1,4 +1,4 @@
-// The table of conditions in docs/troubleshooting.md: what each means, and what to do. A condition that has no entry here, or
+// The table of conditions in docs/use/troubleshooting.md: what each means, and what to do. A condition that has no entry here, or
 // an entry without a condition, does not compile.
 import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
@@ -25,7 +25,7 @@ export const CONDITIONS: Readonly<Record<ConditionName, `${string} | ${string}`>
   server_unproved:
     "both addresses are not confirmed to be the same NAS; until then a cable change closes open files | the condition names what is missing, as a program to install or a file to check",
   encrypted:
-    "the NAS encrypts; a program that reads through `rclone` may get one error when a route is lost | [a newer rclone](drivers.md#a-nas-that-requires-encryption), or no encryption between you and the NAS",
+    "the NAS encrypts; a program that reads through `rclone` may get one error when a route is lost | [a newer rclone](../reference/drivers.md#a-nas-that-requires-encryption), or no encryption between you and the NAS",
   carry_unavailable:
     '`relay = "on"`, and the share cannot be relayed; the condition says why | do what it says, or set `relay = "auto"`',
   route_slow: "the host answers no probe, but the mount answers | nothing; it stays while it answers",
@@ -97,7 +97,7 @@ export const CONDITIONS: Readonly<Record<ConditionName, `${string} | ${string}`>
   files_set_aside:
     "files were written here while nothing was mounted, or a mount could not continue with what rclone had not sent | copy what is needed to the share, then delete the folder it names",
   stock_rclone:
-    "the rclone that mounts is not [Mountaineer's own](drivers.md#which-rclone-runs), so it is slower; one older than 1.69 [can exit when a cable is pulled](drivers.md#what-a-newer-rclone-brings), and 1.60 also fails `cp -p`, and gives [names that end in a dot](shares.md#names) back as others | the command that its hint names, or `mountaineer rclone install`; each share uses it from its next mount on",
+    "the rclone that mounts is not [Mountaineer's own](../reference/drivers.md#which-rclone-runs), so it is slower; one older than 1.69 [can exit when a cable is pulled](../reference/drivers.md#what-a-newer-rclone-brings), and 1.60 also fails `cp -p`, and gives [names that end in a dot](shares.md#names) back as others | the command that its hint names, or `mountaineer rclone install`; each share uses it from its next mount on",
   internal_error:
     "a part of the status cannot be read, because of a fault in Mountaineer; the rest works, and the log has the stack | report it with the log; `mountaineer restart`",
   program_changed:
@@ -109,13 +109,13 @@ export const CONDITIONS: Readonly<Record<ConditionName, `${string} | ${string}`>
     "`[notify]` is on, and the last notification could not be shown | install `notify-send`; run the daemon in the session of the desktop, or set `notify.enabled` to false",
   network_polling: "the system's network events are not available | nothing; changes are noticed within 2 s",
   fleet_unreachable:
-    "no server of `[fleet]` can be used, for the reason it says; everything on this machine continues | correct what it names; it is tried again and again, and [the fleet](fleet.md) says what a server needs",
+    "no server of `[fleet]` can be used, for the reason it says; everything on this machine continues | correct what it names; it is tried again and again, and [the fleet](../reference/fleet.md) says what a server needs",
   fleet_calls_unreachable:
-    "tools and sessions of other machines are not reached, and theirs do not reach this one's: the reason is next to it | where the server does not permit a subject: give this machine the permissions of [the fleet](fleet.md#permissions)",
+    "tools and sessions of other machines are not reached, and theirs do not reach this one's: the reason is next to it | where the server does not permit a subject: give this machine the permissions of [the fleet](../reference/fleet.md#permissions)",
   fleet_machine_away:
     "a machine whose tools were here, or that `[fleet].import` names, is not there | start it; see `mountaineer fleet status`, and `[fleet].export` of that machine",
   fleet_sessions_away:
-    "a machine that `[fleet].sessions` names was not reached for a session that it holds; its client was asked to initialize again | start it; `[fleet].sessions` of each machine must name the others ([a load balancer](fleet.md#gateways-behind-a-load-balancer))",
+    "a machine that `[fleet].sessions` names was not reached for a session that it holds; its client was asked to initialize again | start it; `[fleet].sessions` of each machine must name the others ([a load balancer](../reference/fleet.md#gateways-behind-a-load-balancer))",
   fleet_name_taken:
     "another machine of the fleet uses this one's name | give one of them another `[fleet].name`, and its own credentials",
   never_sleeps:
@@ -178,7 +178,7 @@ export const CONDITIONS: Readonly<Record<ConditionName, `${string} | ${string}`>
   servers_wait:
     "servers wait for this share; only user interfaces show it, next to the share's own condition | bring the share back",
   waiting_for_approval:
-    "a change of the configuration decides what runs, and no one has approved it; the approved version serves until then | `mountaineer approve` shows it and asks ([why](hot-reload.md#changes-that-wait-for-you))",
+    "a change of the configuration decides what runs, and no one has approved it; the approved version serves until then | `mountaineer approve` shows it and asks ([why](../reference/hot-reload.md#changes-that-wait-for-you))",
   approvals_lost:
     "what was approved is not known: its file is gone, or someone else wrote it, or the keyring gives no answer | unlock the keyring; else look with `mountaineer approve --list`, then `mountaineer approve --all`",
   approvals_not_saved:
@@ -205,7 +205,7 @@ export const CONDITIONS: Readonly<Record<ConditionName, `${string} | ${string}`>
     "the audit's file cannot be written; requests are served all the same | free space, or give `[audit].path` another place",
 };
 
-const PATH = "docs/troubleshooting.md";
+const PATH = "docs/use/troubleshooting.md";
 const HEAD = "| condition | what it means | what to do |\n| --- | --- | --- |\n";
 
 export const conditionTable: DocumentGenerator = {

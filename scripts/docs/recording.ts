@@ -1,5 +1,5 @@
 // Records Home, in Chromium, while a cable of the lab's NAS is pulled and comes back, for the README, with three pictures of it for
-// docs/two-cables.md: bin/with-node scripts/docs/recording.ts (root, what the lab needs, chromium and Debian's webp; about a
+// docs/use/two-cables.md: bin/with-node scripts/docs/recording.ts (root, what the lab needs, chromium and Debian's webp; about a
 // minute). Given a folder, it puts them there.
 import { execFile, spawn } from "node:child_process";
 import { mkdir, truncate, writeFile } from "node:fs/promises";

@@ -28,7 +28,7 @@ export async function selfTest(
         passed,
         `adapter "${adapter}" works`,
         `${detail} (${took_ms} ms)`,
-        "docs/macos.md's first table names the adapter's file; what macOS answered is between the colons",
+        "docs/reference/macos.md's first table names the adapter's file; what macOS answered is between the colons",
       );
   }
   return tested;

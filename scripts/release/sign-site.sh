@@ -14,7 +14,7 @@ umask 022
 
 # An expiring key stops every installed machine's updates at once, and it takes a person on each to mend it.
 if gpg --batch --with-colons --list-keys | awk -F: '/^(pub|sub):/ && $7 != "" {found=1} END {exit !found}'; then
-  printf 'the archive key expires: make one that does not (docs/releasing.md)\n' >&2
+  printf 'the archive key expires: make one that does not (docs/project/releasing.md)\n' >&2
   exit 1
 fi
 

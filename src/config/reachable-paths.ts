@@ -135,7 +135,7 @@ function accessWarning({ backend, route, through, path, targets }: BackendAccess
   return {
     path: pathText(key),
     text: `${via}${isDefault ? "every program" : "the backend"} can reach Mountaineer's ${what}`,
-    hint: `give it only the folders it needs, or a [backends.${backend}.sandbox]; see docs/security.md`,
+    hint: `give it only the folders it needs, or a [backends.${backend}.sandbox]; see docs/reference/security.md`,
   };
 }
 

@@ -327,6 +327,7 @@ export function examineApprovals(
   const summary = finding("ok", "approvals", `${what} for \`mountaineer approve\``);
   if (keyStorage !== "file") return [summary];
   const text = "the key of the approvals is in the home, as no keyring answers here";
-  const hint = "any program that can write all files of the home can forge approvals: docs/security.md";
+  const hint =
+    "any program that can write all files of the home can forge approvals: docs/reference/security.md";
   return [summary, finding("info", "approvals_key_in_home", text, { hint })];
 }

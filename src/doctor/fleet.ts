@@ -103,7 +103,7 @@ async function permissionFindings(
 const DAY_MS = 86_400_000;
 /** How long before its end a certificate is reported: machines that are seldom on need time to renew. */
 const WARNED_MS = 120 * DAY_MS;
-const LISTED = "docs/fleet.md lists what a machine needs: Permissions";
+const LISTED = "docs/reference/fleet.md lists what a machine needs: Permissions";
 
 type Permissions = FleetCheckReport["lacks"];
 
@@ -142,7 +142,7 @@ function certificateFindings(
     if (until === null || Date.parse(until) - nowMs > WARNED_MS) return [];
     return [
       finding("warning", "fleet_certificate_ends", `${what} is good until ${until.slice(0, 10)}`, {
-        hint: "renew it: docs/fleet.md, Before the certificate runs out",
+        hint: "renew it: docs/reference/fleet.md, Before the certificate runs out",
       }),
     ];
   });

@@ -64,7 +64,7 @@ export function speedFindings(check: SpeedCheck): DoctorFinding[] {
   if (kernelHasCifs && cifsLacks === null) {
     const text =
       "the kernel's own SMB client can mount here; large files may be faster with it than with rclone";
-    const hint = 'set driver = "cifs" for the share; docs/drivers.md says what else changes';
+    const hint = 'set driver = "cifs" for the share; docs/reference/drivers.md says what else changes';
     found.push(finding("info", "cifs_possible", text, { hint }));
   } else if (kernelHasCifs && cifsLacks !== null) {
     const text = `large files might be faster with the kernel's own SMB client, but ${cifsLacks.text}`;

@@ -1,5 +1,5 @@
 // A durable JSON file of the home with a seal that is checked on reading: it detects changes by other programs, an
-// older copy, and a removed file. docs/security.md says which attacks remain.
+// older copy, and a removed file. docs/reference/security.md says which attacks remain.
 
 import { access } from "node:fs/promises";
 import { join } from "node:path";

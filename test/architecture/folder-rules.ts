@@ -1,4 +1,4 @@
-// Who may know whom, as data: the table of docs/architecture.md. A folder that is not here may not exist.
+// Who may know whom, as data: the table of docs/project/architecture.md. A folder that is not here may not exist.
 
 export interface FolderRule {
   /** Other folders it may import from; its own always. */

@@ -39,19 +39,19 @@ async function allVersions(): Promise<[string, string][]> {
   return all.map(([name, version]) => [name, /^npm:.+@([^@]+)$/.exec(version)?.[1] ?? version]);
 }
 
-test("docs/dependencies.md names every dependency with its version", async () => {
-  const document = await text("docs/dependencies.md");
+test("docs/project/dependencies.md names every dependency with its version", async () => {
+  const document = await text("docs/project/dependencies.md");
   for (const [name, version] of await allVersions()) {
     const lines = document
       .split("\n\n")
       .filter((paragraph) => paragraph.includes(`\`${name}\``) || paragraph.includes(`[${name}]`));
     assert.ok(
       lines.length > 0,
-      `${name} is not in docs/dependencies.md: what is it for, and what was looked at instead?`,
+      `${name} is not in docs/project/dependencies.md: what is it for, and what was looked at instead?`,
     );
     assert.ok(
       lines.some((paragraph) => paragraph.includes(version)),
-      `docs/dependencies.md does not say that ${name} is at ${version}`,
+      `docs/project/dependencies.md does not say that ${name} is at ${version}`,
     );
   }
 });
@@ -97,25 +97,30 @@ test("CONTRIBUTING.md names the packages that .ci/run installs", async () => {
 test("each page that mentions a Node version has the package's", async () => {
   const { engines } = JSON.parse(await text("package.json"));
   const oldest = engines.node.replace(">=", "");
-  for (const page of ["README.md", "CONTRIBUTING.md", "docs/get-started.md", "docs/dependencies.md"])
+  for (const page of [
+    "README.md",
+    "CONTRIBUTING.md",
+    "docs/use/get-started.md",
+    "docs/project/dependencies.md",
+  ])
     assert.match(await text(page), new RegExp(`Node (?:≥ )?${oldest}\\b`), page);
   assert.ok((await text("bin/find-node.sh")).includes(`needs Node ${oldest} or newer`));
 });
 
 test("the pages for developers explain scripts that exist", async () => {
   const { scripts } = await manifest("package.json");
-  for (const page of ["CONTRIBUTING.md", "docs/development.md", "docs/releasing.md"])
+  for (const page of ["CONTRIBUTING.md", "docs/project/development.md", "docs/project/releasing.md"])
     for (const [, script] of (await text(page)).matchAll(/\bnpm run ([\w:-]+)/g))
       assert.ok(script !== undefined && script in scripts, `npm run ${script} does not exist`);
 });
 
-test("docs/development.md names every part of the nightly", async () => {
+test("docs/project/development.md names every part of the nightly", async () => {
   const parts =
     /^PARTS=\(([^)]+)\)$/m
       .exec(await text(".ci/nightly"))?.[1]
       ?.trim()
       .split(/\s+/) ?? [];
-  const named = [...(await text("docs/development.md")).matchAll(/^\| `([\w-]+)` \|/gm)].map(
+  const named = [...(await text("docs/project/development.md")).matchAll(/^\| `([\w-]+)` \|/gm)].map(
     ([, name]) => name,
   );
   assert.deepEqual(named.toSorted(), parts.toSorted());
@@ -176,16 +181,16 @@ test("the program uses only features of Node 22.18", async () => {
   assert.deepEqual(using, []);
 });
 
-test("each step of docs/a-walk.md names a file", async () => {
-  const steps = (await text("docs/a-walk.md")).match(
+test("each step of docs/project/a-walk.md names a file", async () => {
+  const steps = (await text("docs/project/a-walk.md")).match(
     /^ *(?:\d+\.|-) [\s\S]*?(?=\n *(?:\d+\.|-) |\n\n|\n*$(?![\s\S]))/gm,
   );
   assert.ok(steps !== null);
   for (const step of steps) assert.ok(pathsIn(step).length > 0, step);
 });
 
-test("docs/architecture.md shows every folder", async () => {
-  const document = await text("docs/architecture.md");
+test("docs/project/architecture.md shows every folder", async () => {
+  const document = await text("docs/project/architecture.md");
   const { glob } = await import("node:fs/promises");
   for await (const entry of glob("src/*/", { cwd: ROOT })) {
     const folder = path.basename(entry);
@@ -197,8 +202,10 @@ test("docs/architecture.md shows every folder", async () => {
   }
 });
 
-test("docs/architecture.md shows only folders that exist", async () => {
-  const picture = (await text("docs/architecture.md")).match(/^```\nsrc\/\n([\s\S]*?)^engine\//m)?.[1];
+test("docs/project/architecture.md shows only folders that exist", async () => {
+  const picture = (await text("docs/project/architecture.md")).match(
+    /^```\nsrc\/\n([\s\S]*?)^engine\//m,
+  )?.[1];
   assert.ok(picture !== undefined);
   const { glob } = await import("node:fs/promises");
   const missing: string[] = [];
@@ -214,8 +221,10 @@ test("docs/architecture.md shows only folders that exist", async () => {
   assert.deepEqual(missing, []);
 });
 
-test("the term of each file that docs/glossary.md names is in the file's first lines", async () => {
-  const rows = (await text("docs/glossary.md")).matchAll(/^\| ([^|]+) \| [^|]+ \| `(src\/[^`]+)` \|$/gm);
+test("the term of each file that docs/reference/glossary.md names is in the file's first lines", async () => {
+  const rows = (await text("docs/reference/glossary.md")).matchAll(
+    /^\| ([^|]+) \| [^|]+ \| `(src\/[^`]+)` \|$/gm,
+  );
   const missing: string[] = [];
   for (const [, terms = "", file = ""] of rows) {
     const start =

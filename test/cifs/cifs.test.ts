@@ -34,7 +34,7 @@ function whatIsMissing(): string | null {
 
 /** Whether this product has `relay`: then what is mounted for each route has to say so. */
 async function knowsCarry(): Promise<boolean> {
-  const schema = path.resolve(import.meta.dirname, "../../docs/config.schema.json");
+  const schema = path.resolve(import.meta.dirname, "../../docs/reference/config.schema.json");
   return (await readFile(schema, "utf8")).includes('"relay"');
 }
 

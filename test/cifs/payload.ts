@@ -30,7 +30,7 @@ export async function makePayload(folder: string): Promise<string> {
     "bin",
     "dist",
     "src",
-    "docs/config.schema.json",
+    "docs/reference/config.schema.json",
     "package.json",
     "test/cifs",
     "test/support",

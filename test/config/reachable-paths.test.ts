@@ -158,7 +158,7 @@ test("E2 a backend that reaches something gets one warning, with the key and the
     {
       path: "backends.files.args[2]",
       text: "through /home/ann the backend can reach Mountaineer's folder, configuration and secrets",
-      hint: "give it only the folders it needs, or a [backends.files.sandbox]; see docs/security.md",
+      hint: "give it only the folders it needs, or a [backends.files.sandbox]; see docs/reference/security.md",
     },
   ]);
 });

@@ -77,7 +77,7 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
     "openssl pkeyutl -verify -rawin -pubin -inkey release-key.pem -in SHA256SUMS -sigfile SHA256SUMS.sig",
     "sha256sum --check --ignore-missing SHA256SUMS",
   ),
-  // docs/releasing.md lists it as untried.
+  // docs/project/releasing.md lists it as untried.
   ...elsewhere(
     ".github/workflows/release.yml",
     "gh attestation verify mountaineer-VERSION-PLATFORM.run --repo OWNER/NAME",
@@ -89,7 +89,7 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
     "kill -USR1 PID",
     "NODE_OPTIONS=--enable-source-maps MOUNTAINEER_DEBUG=1 bin/mountaineer monitor",
   ),
-  ...elsewhere("docs/containers.md", 'sudo install -d -o "$USER" /srv/shares'),
+  ...elsewhere("docs/reference/containers.md", 'sudo install -d -o "$USER" /srv/shares'),
   ...elsewhere(
     "test/shares/drivers/rclone/names.test.ts",
     "echo user_allow_other | sudo tee -a /etc/fuse.conf",
@@ -406,7 +406,7 @@ async function documents(): Promise<string[]> {
 
 test("each command line in the README, in docs/ and in the commands' examples is listed here, and no other", async () => {
   const examples = COMMANDS.flatMap((command) => Object.keys(command.examples));
-  const shown = new Map(examples.map((command) => [command, "docs/cli.md"]));
+  const shown = new Map(examples.map((command) => [command, "docs/reference/cli.md"]));
   for (const file of await documents()) {
     for (const line of commandLines(await readFile(file, "utf8"))) shown.set(line, relative(ROOT, file));
   }

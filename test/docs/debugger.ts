@@ -1,4 +1,4 @@
-// A debugger of a Node process, as far as the tests of docs/development.md need one: the inspector's messages over a WebSocket.
+// A debugger of a Node process, as far as the tests of docs/project/development.md need one: the inspector's messages over a WebSocket.
 import { ANSWERS_MS, eventually } from "../support/eventually.ts";
 
 type Members = Readonly<Record<string, unknown>>;

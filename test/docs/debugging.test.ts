@@ -1,4 +1,4 @@
-// docs/development.md's "Debug a running daemon", with a debugger on a port that is free instead of 9229.
+// docs/project/development.md's "Debug a running daemon", with a debugger on a port that is free instead of 9229.
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
@@ -13,7 +13,7 @@ import { attachDebugger, debuggerUrl } from "./debugger.ts";
 const ROOT = resolve(import.meta.dirname, "../..");
 
 test("built files name their source maps, and with those read, stacks name the sources", async (t) => {
-  const document = await readFile(join(ROOT, "docs/development.md"), "utf8");
+  const document = await readFile(join(ROOT, "docs/project/development.md"), "utf8");
   assert.match(document, /^NODE_OPTIONS=--enable-source-maps MOUNTAINEER_DEBUG=1 bin\/mountaineer monitor$/m);
   const main = COMMAND.at(-1) ?? "";
   assert.match(await readFile(main, "utf8"), /sourceMappingURL=main\.js\.map\s*$/);
@@ -26,7 +26,7 @@ test("built files name their source maps, and with those read, stacks name the s
 });
 
 test("from the sources, a breakpoint is in the file being edited", async (t) => {
-  const document = await readFile(join(ROOT, "docs/development.md"), "utf8");
+  const document = await readFile(join(ROOT, "docs/project/development.md"), "utf8");
   assert.match(document, /^bin\/with-node --inspect src\/cli\/main\.ts monitor$/m);
   const home = await createTestHome({
     home: await temporaryFolder(t),
@@ -57,7 +57,7 @@ test("from the sources, a breakpoint is in the file being edited", async (t) => 
 });
 
 test("a build's daemon opens its debugger on SIGUSR1, and names its sources by maps", async (t) => {
-  const document = await readFile(join(ROOT, "docs/development.md"), "utf8");
+  const document = await readFile(join(ROOT, "docs/project/development.md"), "utf8");
   assert.match(document, /^kill -USR1 PID$/m);
   const env = { NODE_OPTIONS: "--inspect-port=127.0.0.1:0" };
   const home = await createTestHome({ home: await temporaryFolder(t), config: "", env });

@@ -47,7 +47,7 @@ test("E2 a condition without a row does not compile", () => {
 });
 
 test("every code of a doctor's finding is in its table", async () => {
-  const text = await readFile(join(ROOT, "docs/troubleshooting.md"), "utf8");
+  const text = await readFile(join(ROOT, "docs/use/troubleshooting.md"), "utf8");
   const [table = ""] = text.split("## Conditions");
   const codes = new Set<string>();
   for await (const file of glob("src/{doctor/*,daemon/control/verify}.ts", { cwd: ROOT })) {

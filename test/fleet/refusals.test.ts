@@ -61,7 +61,7 @@ test("G1 a server without JetStream is reported", needsNats, async (t) => {
   assert.match(await reasonOf(startMember(t, rig, "laptop")), /JetStream is off.*nats-server -js/);
 });
 
-/** As docs/fleet.md lists them; with `making` also what makes the bucket. */
+/** As docs/reference/fleet.md lists them; with `making` also what makes the bucket. */
 function permissionsOf(name: string, { making = false } = {}): string {
   const publish = [
     `$KV.mountaineer_fleet.${name}`,

@@ -98,7 +98,7 @@ describe("the first hour", { skip: missing ?? false, timeout: 300_000 }, () => {
         await at.terminal.until("next: mountaineer doctor");
         const took = performance.now() - startedAt;
         const said = (await at.terminal.lines()).join("\n");
-        await assertShown("docs/two-cables.md", said);
+        await assertShown("docs/use/two-cables.md", said);
         assert.match(said, new RegExp(`/Shares/${core}$`, "m"), "it ends with the path");
         assert.doesNotMatch(said, new RegExp(rig.password));
         assert.ok(at.keystrokes() <= 12, `${at.keystrokes()} keystrokes`);

@@ -87,7 +87,7 @@ export async function startWork(scene: Scene, share: string, many = false): Prom
   await start("appender", "none", "append-lines.ts", at("lines.txt"));
   await start("wal", "none", "sqlite-commits.ts", at("wal", "rows.db"), "wal");
   await start("cwd", "none", "stay-in-folder.ts", at("cwd"));
-  // docs/drivers.md: a rollback journal that rclone has sent comes back after SQLite deleted it.
+  // docs/reference/drivers.md: a rollback journal that rclone has sent comes back after SQLite deleted it.
   await start("journal", "any", "sqlite-commits.ts", at("journal", "rows.db"), "delete");
   // Of many programs at once what counts is that nothing is missing: a newer rclone fails an open now and then.
   const opening = many ? "any" : "one per cut";

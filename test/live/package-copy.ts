@@ -33,7 +33,7 @@ async function bundledFolders(): Promise<ReadonlySet<string>> {
 export async function packageCopy(root: string): Promise<PackageCopy> {
   const modules = path.join(root, "node_modules");
   await mkdir(modules, { recursive: true });
-  for (const part of ["bin", "src", "scripts", "package.json", "docs/config.schema.json"])
+  for (const part of ["bin", "src", "scripts", "package.json", "docs/reference/config.schema.json"])
     await cp(path.join(ROOT, part), path.join(root, part), { recursive: true });
   const bundled = await bundledFolders();
   const from = await realpath(path.join(ROOT, "node_modules"));

@@ -35,7 +35,7 @@ const TRIED_WITHIN_MS = 30_000;
 
 type Part = "daemon" | "carrier" | "keeper" | "rclone";
 
-/** What docs/relay.md promises to survive with its ports: anything but the carrier and its keeper at once. */
+/** What docs/reference/relay.md promises to survive with its ports: anything but the carrier and its keeper at once. */
 const KINDS: readonly (readonly Part[])[] = [
   ["daemon", "carrier", "rclone"],
   ["carrier"],

@@ -30,7 +30,7 @@ const CLIENTS = [
   { sdk: "go", mode: "" },
 ] as const;
 
-/** What the gateway cannot give, and docs/conformance.md says why: "client mode, server, transport: feature". */
+/** What the gateway cannot give, and docs/project/conformance.md says why: "client mode, server, transport: feature". */
 const EXCEPTIONS: readonly string[] = ["go newest, go, HTTP: log"];
 
 const folders: Record<Sdk, string> = { python: "", fastmcp: "", go: "" };

@@ -154,7 +154,7 @@ export const FLEET_COMMANDS: GroupedCommands = {
   group: {
     name: "fleet",
     summary: "connect several machines",
-    description: "Over NATS, where [fleet] is configured. See docs/fleet.md.",
+    description: "Over NATS, where [fleet] is configured. See docs/reference/fleet.md.",
     examples: {
       "mountaineer fleet init": "begin one, and print what the next machine types",
       "mountaineer fleet status": "see all machines",
@@ -174,7 +174,7 @@ export const FLEET_KEYS_COMMANDS: GroupedCommands = {
   group: {
     name: "fleet keys",
     summary: "the certificate of the fleet's server",
-    description: "See docs/fleet.md.",
+    description: "See docs/reference/fleet.md.",
     examples: { "mountaineer fleet keys rotate certificate": "a new certificate for the fleet's server" },
   },
   commands: [fleetKeysRotateCommand],

@@ -193,7 +193,7 @@ const rcloneInstallCommand = command("rclone install", {
     context.notify(
       installed.used === installed.program
         ? "each share uses it from its next mount on"
-        : `shares use ${installed.used} instead, which takes precedence (docs/drivers.md)`,
+        : `shares use ${installed.used} instead, which takes precedence (docs/reference/drivers.md)`,
     );
   },
 });

@@ -125,7 +125,7 @@ async function startService(
   const started = await manager.start(signal);
   const secret = withheldProxies(process.env).map(
     (name) =>
-      `the service does not get ${name}, whose password everybody could read in its file: docs/install.md says how to give it`,
+      `the service does not get ${name}, whose password everybody could read in its file: docs/use/install.md says how to give it`,
   );
   const left = servicePath(process.env["PATH"] ?? "", process.env).left.map(
     (folder) =>

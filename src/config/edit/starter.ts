@@ -41,7 +41,7 @@ const BACKENDS = `A program that is started here, or the address of a server. Se
 
 const SHARES = `One block per share. Two addresses of one server: Thunderbolt and the other. The password stays out of
 this file: \`mountaineer secret set NAME\` keeps it. Without a password the share is mounted as guest.
-For several shares of one NAS, \`[nas.NAME]\` has what they have in common (docs/configuration.md).`;
+For several shares of one NAS, \`[nas.NAME]\` has what they have in common (docs/reference/configuration.md).`;
 
 /** Additional explanations above some keys. */
 const BEFORE_KEY: Readonly<Record<string, string>> = { "global.auto_failback": RECOVERY };
@@ -61,7 +61,7 @@ const PROGRAM = "files";
 const ADDRESS = "search";
 const OF_ADDRESS: readonly string[] = ["url", "headers"];
 /**
- * Sections and keys that only docs/configuration.md describes: they exclude other keys of the starter, and few people
+ * Sections and keys that only docs/reference/configuration.md describes: they exclude other keys of the starter, and few people
  * need them.
  */
 export const NOT_IN_STARTER: readonly string[] = [

@@ -52,7 +52,7 @@ export const DAEMON_CONDITIONS = {
     approvals_lost: (reason: string, isLocked: boolean) => [
       `No approval is known: ${reason}`,
       isLocked
-        ? "unlock the keyring, which is asked again every 30 s; docs/security.md says how to go without one"
+        ? "unlock the keyring, which is asked again every 30 s; docs/reference/security.md says how to go without one"
         : "see what waits, then: mountaineer approve --all",
     ],
     approvals_not_saved: (reason: string) => [

@@ -1,5 +1,5 @@
 // The permissions of a machine on the fleet's server. The server's configuration grants them, and the doctor tests them.
-// docs/fleet.md lists them in the same order.
+// docs/reference/fleet.md lists them in the same order.
 import {
   BUCKET,
   beatSubject,

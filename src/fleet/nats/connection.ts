@@ -183,7 +183,7 @@ export function failureOf(error: unknown, when: string): FleetConnectionError {
       const verb = cause.operation === "publish" ? "publish" : "subscribe to";
       return new FleetConnectionError(
         `the server denied permission to ${verb} ${cause.subject}`,
-        "docs/fleet.md lists what a machine needs",
+        "docs/reference/fleet.md lists what a machine needs",
       );
     }
     if (isJetStreamOff(cause)) {
@@ -195,7 +195,7 @@ export function failureOf(error: unknown, when: string): FleetConnectionError {
     if (cause instanceof JetStreamApiError) {
       return new FleetConnectionError(
         `${when}: JetStream refuses: ${cause.message}`,
-        "see the server's log: its disk may be full or its store gone; docs/fleet.md says what is needed",
+        "see the server's log: its disk may be full or its store gone; docs/reference/fleet.md says what is needed",
       );
     }
   }

@@ -37,7 +37,7 @@ test("the generated documents match the code", async () => {
 });
 
 test("every key has a meaning, in the docs and in the JSON Schema", async () => {
-  const page = await readFile(join(CHECKOUT, "docs/configuration.md"), "utf8");
+  const page = await readFile(join(CHECKOUT, "docs/reference/configuration.md"), "utf8");
   const schema = JSON.stringify(configJsonSchema());
   for (const section of SECTIONS) {
     for (const key of section.keys) {

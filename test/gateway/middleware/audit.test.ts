@@ -257,7 +257,7 @@ test("arguments for the file: no half secret appears at a cut", () => {
   assert.doesNotMatch(text, /0123/);
 });
 
-const ACCESS_PAGE = join(import.meta.dirname, "../../../docs/gateway-access.md");
+const ACCESS_PAGE = join(import.meta.dirname, "../../../docs/reference/gateway-access.md");
 const WRONG_TOKEN: RefusedRequest = {
   status: 401,
   reason: "the bearer token is not accepted",

@@ -69,7 +69,7 @@ export async function whereFile(
 
 /**
  * rclone 1.60 by itself, without any cut or kill, leaves up to two pieces of 32 KiB of the old content behind the new end
- * of a file that was made shorter and not read whole (docs/drivers.md), in its cache first.
+ * of a file that was made shorter and not read whole (docs/reference/drivers.md), in its cache first.
  */
 function withoutTail(found: Buffer, expected: Buffer): Buffer {
   const pieceBytes = 32_768;

@@ -5,8 +5,8 @@ import { renderCliReference } from "../../../scripts/docs/command-line.ts";
 import { COMMANDS } from "../../../src/cli/program/command-list.ts";
 import { ERROR_CODES } from "../../../src/runtime/errors.ts";
 
-test("docs/cli.md matches the definitions", async () => {
-  const kept = await readFile(new URL("../../../docs/cli.md", import.meta.url), "utf8");
+test("docs/reference/cli.md matches the definitions", async () => {
+  const kept = await readFile(new URL("../../../docs/reference/cli.md", import.meta.url), "utf8");
   assert.equal(kept, await renderCliReference(), "stale: run npm run docs");
 });
 

@@ -238,7 +238,7 @@ function isOfShare(entry: FstabEntry, share: ShareSpec): boolean {
 function needsRoot(text: string, share: ShareSpec | null, present?: FstabEntry): MissingRequirement {
   const line =
     share === null
-      ? "give each share one line in /etc/fstab (docs/drivers.md has it)"
+      ? "give each share one line in /etc/fstab (docs/reference/drivers.md has it)"
       : `make this the one line for it in /etc/fstab: ${relayedLine(share, present)}`;
   return {
     text: `without root ${text}`,

@@ -58,6 +58,6 @@ export async function stockCosts(
 function cureOf(version: RcloneVersion, canBuild: boolean): string {
   if (canBuild) return "build Mountaineer's own: npm run engine (in the clone)";
   if (ENGINE_RELEASE !== null) return "install Mountaineer's own: mountaineer rclone install";
-  const cure = "Mountaineer's own comes with its packages (docs/install.md)";
+  const cure = "Mountaineer's own comes with its packages (docs/use/install.md)";
   return rcloneCan(version, "survivesBrokenUploads") ? cure : `${NEWER_RCLONE}; ${cure}`;
 }

@@ -136,7 +136,7 @@ test("E3 invisible characters are found in the editor's text, line by line", () 
 });
 
 const SCHEMA: unknown = JSON.parse(
-  await readFile(path.resolve(import.meta.dirname, "../../../../docs/config.schema.json"), "utf8"),
+  await readFile(path.resolve(import.meta.dirname, "../../../../docs/reference/config.schema.json"), "utf8"),
 );
 
 test("F2 the hint for a key has its type, its default and its documentation", () => {

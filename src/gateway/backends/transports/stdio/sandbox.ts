@@ -185,7 +185,7 @@ export function sandboxFailure(
   if (REFUSED.test(reason)) {
     return [
       `this system lets only root create the sandbox's namespaces (${reason})`,
-      "allow unprivileged user namespaces, see docs/security.md; it is never started without its sandbox",
+      "allow unprivileged user namespaces, see docs/reference/security.md; it is never started without its sandbox",
     ];
   }
   return [`its sandbox cannot be made: ${reason}`, "see what `sandbox` names"];
