@@ -1,6 +1,7 @@
 // The project's own papers are true: each dependency is argued for, pinned and locked; the README's commands exist.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
 import { access, constants, glob, readFile } from "node:fs/promises";
 import path, { join } from "node:path";
 import { describe, test } from "node:test";
@@ -135,7 +136,7 @@ function pathsIn(document: string): string[] {
 test("the documents name only files and folders that exist", async () => {
   const { glob } = await import("node:fs/promises");
   const missing: string[] = [];
-  for await (const document of glob(["*.md", "docs/*.md"], { cwd: ROOT })) {
+  for await (const document of glob(["*.md", "docs/**/*.md"], { cwd: ROOT })) {
     if (document === "CHANGELOG.md") continue;
     for (const place of pathsIn(await text(document))) {
       const found = await Array.fromAsync(glob(place.replace(/\/$/, ""), { cwd: ROOT }));
@@ -145,9 +146,24 @@ test("the documents name only files and folders that exist", async () => {
   assert.deepEqual(missing, []);
 });
 
+test("each page that programs, scripts, tests and workflows name exists", async () => {
+  const missing: string[] = [];
+  const files = glob(
+    ["{src,scripts,bench,engine,test,bin}/**/*.{ts,sh,css,md,go}", ".ci/*", ".github/**/*.yml"],
+    {
+      cwd: ROOT,
+      exclude: ["test/nightly/folder-servers*", "test/scripts/**"],
+    },
+  );
+  for await (const file of files)
+    for (const [page] of (await text(file)).matchAll(/(?<![\w/-])docs\/[\w/-]+\.(?:md|json)\b/g))
+      if (!existsSync(join(ROOT, page))) missing.push(`${file}: ${page}`);
+  assert.deepEqual(missing, []);
+});
+
 test("each code of a finding is explained in a document", async () => {
   let documents = "";
-  for await (const document of glob("docs/*.md", { cwd: ROOT })) documents += await text(document);
+  for await (const document of glob("docs/**/*.md", { cwd: ROOT })) documents += await text(document);
   const codes = new Set<string>();
   for await (const file of glob("src/**/*.ts", { cwd: ROOT })) {
     const source = await text(file);

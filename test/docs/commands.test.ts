@@ -400,7 +400,7 @@ function commandLines(document: string): string[] {
 
 async function documents(): Promise<string[]> {
   const files = [join(ROOT, "README.md")];
-  for await (const file of glob(join(ROOT, "docs/*.md"))) files.push(file);
+  for await (const file of glob(join(ROOT, "docs/**/*.md"))) files.push(file);
   return files.sort();
 }
 
