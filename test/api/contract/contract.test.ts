@@ -34,7 +34,7 @@ test("pin: the operations, their methods and paths", () => {
     paths("POST"),
     "verify reconcile mount wake unmount switch unsent restart aliases/reconcile folders tools/switch clients/connect call tools/changes tools/approve " +
       "backends/restart backends/switch backends/logs audit fleet/check log reload config/edit config/check " +
-      "config/approve config/rollback shares/discover shares/names shares/networks shares/pair registry/search registry/server backends/address backends/login backends/login/end secrets/set secrets/remove access/link access/owner access/owner/offer access/token access/token/forget",
+      "config/approve config/rollback shares/discover shares/names shares/networks shares/pair registry/search registry/server backends/address backends/import backends/login backends/login/end secrets/set secrets/remove access/link access/owner access/owner/offer access/token access/token/forget",
   );
   assert.equal(paths("PUT"), "config/text");
   assert.ok(Object.values(OPERATIONS).every(({ method }) => ["GET", "POST", "PUT"].includes(method)));

@@ -233,13 +233,16 @@ test("an interval is a positive number of seconds within a sensible range", () =
 });
 
 test("the daemon's entry point does not load commander", () => {
+  const urlOf = (name: string) =>
+    JSON.stringify(new URL(`../../../src/cli/${name}.ts`, import.meta.url).href);
   const probe = `
     import { registerHooks } from "node:module";
     const resolved = [];
     registerHooks({ resolve(specifier, context, next) { resolved.push(specifier); return next(specifier, context); } });
     process.on("exit", () => console.log(resolved.some((name) => /run-monitor/.test(name)), resolved.includes("commander")));
-    const { run } = await import(${JSON.stringify(new URL("../../../src/cli/run.ts", import.meta.url).href)});
-    await run(["monitor", "--config", "/nonexistent.ini"]);`;
+    const { run } = await import(${urlOf("run")});
+    const { dispatch } = await import(${urlOf("dispatch")});
+    await run(["monitor", "--config", "/nonexistent.ini"], dispatch);`;
   const env = { ...process.env, MOUNTAINEER_HOME: "/dev/null/home" };
   const ran = spawnSync(process.execPath, ["--input-type=module", "-e", probe], { encoding: "utf8", env });
   assert.equal(ran.stdout, "true false\n", ran.stderr);

@@ -233,7 +233,7 @@ test(
     const status = startMember(t, rig, "laptop");
     const condition = await eventually(() => laptop.calls.conditions()[0]);
     assert.match(condition.title, /the server denied permission to subscribe to mountaineer/);
-    assert.match(condition.hint ?? "", /docs\/fleet.md/);
+    assert.match(condition.hint ?? "", /docs\/reference\/fleet\.md/);
     await eventually(() => status.report().link.state === "connected");
     assert.deepEqual(status.report().conditions, []);
   },

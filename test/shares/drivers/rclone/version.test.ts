@@ -18,7 +18,7 @@ test("A16 A11 the drawbacks of a stock rclone are listed by its version, with th
     assert.equal(/may end/.test(text), ends, text);
     assert.equal(/cp -p.*df.*undo.*end in a dot/.test(text), isOldest, text);
     assert.equal(/mountaineer rclone install/.test(hint), ends, hint);
-    assert.match(hint, /docs\/install\.md/);
+    assert.match(hint, /docs\/use\/install\.md/);
     assert.match((await costs(minor, null, true))?.hint ?? "", /npm run engine/);
     assert.equal(await costs(minor, 1, true), null);
   }

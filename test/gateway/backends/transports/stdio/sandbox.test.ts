@@ -267,7 +267,7 @@ test("E2 bubblewrap's message on a system that refuses it has a hint", () => {
   ]) {
     const [reason = "", hint = ""] = sandboxFailure(`bwrap: ${said}`, "server") ?? [];
     assert.match(reason, /lets only root/);
-    assert.match(hint, /docs\/security\.md/);
+    assert.match(hint, /docs\/reference\/security\.md/);
   }
   assert.equal(sandboxFailure("Error: of the server itself", "server"), null);
 });
