@@ -91,17 +91,22 @@ export function createTextReader(
   secretOf: (from: "input" | "variable", id: string, value: string | null) => string,
 ) {
   const { environment, expands } = surroundings;
+  /** The meanings that refer to a secret of this import. */
+  const ownReferences = new WeakSet<TextMeaning>();
   const asSecret = (from: "input" | "variable", id: string, value: string | null): TextMeaning => {
     const secret = secretOf(from, id, value);
-    return { text: `\${secret:${secret}}`, wanted: value === null ? [secret] : [], problem: null };
+    const meaning = { text: `\${secret:${secret}}`, wanted: value === null ? [secret] : [], problem: null };
+    ownReferences.add(meaning);
+    return meaning;
   };
   const gather = (parts: readonly Part[], mean: (part: Part) => TextMeaning): TextMeaning => {
     const meanings = parts.map(mean);
-    return {
-      text: meanings.map((one) => one.text).join(""),
-      wanted: meanings.flatMap(({ wanted }) => wanted),
-      problem: meanings.find(({ problem }) => problem !== null)?.problem ?? null,
-    };
+    const text = meanings.map((one) => one.text).join("");
+    const problem = meanings.find((one) => one.problem !== null)?.problem ?? null;
+    // Texts and defaults can form a reference only when they are joined.
+    const owned = meanings.filter((one) => ownReferences.has(one)).length;
+    if (problem === null && text.split("${secret:").length - 1 > owned) return REVEALING;
+    return { text, wanted: meanings.flatMap(({ wanted }) => wanted), problem };
   };
   const form = FORMS[expands ?? "braces"];
   return {
@@ -116,7 +121,7 @@ export function createTextReader(
           if (part.kind === "input") return asSecret("input", part.id, null);
           const { name, otherwise } = part;
           if (environment[name] !== undefined) return plainly(`\${${name}}`);
-          return otherwise === null ? asSecret("variable", name, null) : plainly(otherwise);
+          return otherwise === null ? asSecret("variable", name, null) : plainly(escaped(otherwise));
         }),
       );
     },
@@ -143,13 +148,19 @@ export function createTextReader(
   };
 }
 
+const REVEALING: TextMeaning = {
+  text: HIDDEN,
+  wanted: [],
+  problem: "a text of it would mean a secret that is stored here",
+};
+
 /**
  * Rejects the text `secret:NAME`, which is plain text for the client. Here it would refer to a stored secret, and
  * reveal that secret to the server.
  */
 function withoutSecretReference(meaning: TextMeaning): TextMeaning {
   if (!isOnlyReference(meaning.text) || meaning.problem !== null || meaning.wanted.length > 0) return meaning;
-  return { ...meaning, text: HIDDEN, problem: "a text of it would mean a secret that is stored here" };
+  return REVEALING;
 }
 
 function plainly(text: string): TextMeaning {

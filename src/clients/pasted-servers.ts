@@ -91,7 +91,7 @@ async function pastedValues(pasted: string): Promise<readonly JsonMembers[]> {
 /** Only what is within code fences, if there are any. Lines that begin with `#` are comments of a shell. */
 function withoutFences(text: string): string {
   const fenced = [...text.matchAll(/```[ \t]*\w*\s([\s\S]*?)```/g)].map(([, inner = ""]) => inner);
-  return (fenced.length === 0 ? text : fenced.join("\n")).replace(/^\s*(?:#|```).*$/gm, "");
+  return (fenced.length === 0 ? text : fenced.join("\n")).replace(/^[ \t]*(?:#|```).*$/gm, "");
 }
 
 const STRING = /"(?:[^"\\\n]|\\.)*"/g;

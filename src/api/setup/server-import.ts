@@ -1,5 +1,14 @@
 // The import of MCP servers from a client's files, or from text that a person pastes: what it would add, and its result.
-import { flag, list, nullable, object, strictObject, type TypeOf, text } from "../../runtime/shape.ts";
+import {
+  flag,
+  list,
+  nullable,
+  object,
+  strictObject,
+  type TypeOf,
+  text,
+  wellFormedText,
+} from "../../runtime/shape.ts";
 import { editReportShape } from "../contract/config.ts";
 
 /** Either a client or a text. */
@@ -7,7 +16,7 @@ export const importRequest = strictObject({
   /** The client whose files are read, as an argument of `mountaineer import`; null: `text` is read. */
   client: nullable(text),
   /** What a person pasted; 1 MiB and 1,000 servers at most. */
-  text: nullable(text),
+  text: nullable(wellFormedText),
   /** The digest of the import that a person agreed to; null: only show it. */
   agreed: nullable(text),
 });

@@ -13,6 +13,7 @@ import {
 import { draftImport, type ImportDraft, importSummary } from "../../clients/import-draft.ts";
 import type { FoundFile } from "../../clients/import-plan.ts";
 import { readFoundFiles } from "../../clients/read-files.ts";
+import { takenNames } from "../../config/edit/gateway-token.ts";
 import { writeNamedSchema } from "../../config/edit/starter.ts";
 import { diffText } from "../../config/history/text-diff.ts";
 import { findHomeContext } from "../../config/home-context.ts";
@@ -62,9 +63,7 @@ export async function importServers(context: CommandContext, options: ImportOpti
     sources.push(meant);
   }
   const store = await openSecrets(context);
-  const stored = new Set(
-    (await store.list()).secrets.flatMap(({ name, kept: storage }) => (storage === null ? [] : [name])),
-  );
+  const taken = takenNames((await store.list()).secrets);
   const surroundings = {
     userHome: findHomeContext(process.env).userHome,
     environment: process.env,
@@ -75,7 +74,7 @@ export async function importServers(context: CommandContext, options: ImportOpti
   const skip =
     sources.length === 0 ? (reason: string) => context.notify(`left out: ${printable(reason)}`) : null;
   const requested = sources.length === 0 ? CLIENT_NAMES : sources;
-  const found = await readFoundFiles(requested, surroundings, stored, skip);
+  const found = await readFoundFiles(requested, surroundings, taken, skip);
   if (found.length === 0) throw nothingFound(sources, surroundings);
   // A client's file in the working folder may come from a cloned repository, so --yes must not accept its programs.
   const leavesOut = sources.length === 0 && options.yes;

@@ -13,6 +13,11 @@ export const TOKEN_EDITS = Object.entries(TOKEN_TABLE).map(([key, value]) => ({
 }));
 export const TOKEN_BLOCK = ["[incoming_auth]", ...tomlLines(TOKEN_TABLE)].join("\n");
 
+/** The names that a new secret cannot have: those that are stored or referred to, and the token's. */
+export function takenNames(secrets: readonly { readonly name: string }[]): ReadonlySet<string> {
+  return new Set([...secrets.map(({ name }) => name), TOKEN_SECRET]);
+}
+
 interface TokenOptions {
   /** true: a person asked for a token; false: a person asked for none; null: neither. */
   readonly requested: boolean | null;

@@ -1,5 +1,6 @@
 // Connects clients for the page, and imports their servers. A child process reads their files, because these may be large, and
 // their parsers would stay in the daemon's memory.
+import { randomBytes } from "node:crypto";
 import { fileURLToPath } from "node:url";
 import { servingNames } from "../../api/client/backend-phases.ts";
 import { errorFromBody } from "../../api/operations/http-errors.ts";
@@ -7,7 +8,7 @@ import type { Control, InputOf } from "../../api/operations/operations.ts";
 import type { Connection, KnownClients } from "../../api/setup/client-connection.ts";
 import { keepWhile, storedNames } from "../../api/setup/home-secrets.ts";
 import type { ImportRequest, ServerImport } from "../../api/setup/server-import.ts";
-import { newToken, TOKEN_SECRET } from "../../config/edit/gateway-token.ts";
+import { newToken, TOKEN_SECRET, takenNames } from "../../config/edit/gateway-token.ts";
 import { refusalError } from "../../config/values/mistakes.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { ownNode } from "../../runtime/process/build-copy.ts";
@@ -37,8 +38,8 @@ interface Parts {
 export interface ConnectionJob extends Pick<Parts, "home" | "configPath" | "launcher"> {
   /** The client to connect; null lists all clients. `serving`: names of the backends that serve. */
   readonly connect: (InputOf<"connectClient"> & { readonly serving: readonly string[] }) | null;
-  /** The import to plan; null: another job. `stored`: the names of the secrets that are stored. */
-  readonly import: (Pick<ImportRequest, "client" | "text"> & { readonly stored: readonly string[] }) | null;
+  /** The import to plan; null: another job. */
+  readonly import: ImportJob | null;
 }
 
 /** An import with what only the daemon may know of it. */
@@ -51,7 +52,17 @@ export interface PlannedImport {
   readonly values: readonly (readonly [name: string, value: string])[];
 }
 
+interface ImportJob extends Pick<ImportRequest, "client" | "text"> {
+  /** Names that new secrets cannot have. */
+  readonly taken: readonly string[];
+  /** Makes the digest tell nothing of the secrets that it covers. */
+  readonly digestKey: string;
+}
+
 export function createClientConnections({ status, editText, environment, ...parts }: Parts) {
+  const digestKey = randomBytes(32).toString("base64");
+  /** The import under way: the next one must see the secrets that it stores. */
+  let lastImport: Promise<unknown> = Promise.resolve();
   const env = Object.fromEntries(Object.entries(environment).map(([name, value = ""]) => [name, value]));
   return {
     knownClients: (_, signal) => run<KnownClients>({ ...parts, connect: null, import: null }, env, signal),
@@ -66,24 +77,31 @@ export function createClientConnections({ status, editText, environment, ...part
     async importServers({ client, text, agreed }, signal, rights) {
       if ((client === null) === (text === null))
         throw new MountaineerError("usage", "an import reads either a client's files or a text");
-      const store = openHomeSecrets(parts);
-      const stored = storedNames(await store.list());
-      const job = { ...parts, connect: null, import: { client, text, stored: [...stored] } };
-      const { shown, after, base_sha256, values } = await run<PlannedImport>(job, env, signal);
-      if (agreed === null || shown.servers.length === 0) return { ...shown, saved: null };
-      if (agreed !== shown.digest)
-        throw new MountaineerError("config_changed", "the import differs from the one that was shown", {
-          hint: "check it again; nothing was written",
+      const imported = lastImport.then(async (): Promise<ServerImport> => {
+        signal.throwIfAborted();
+        const store = openHomeSecrets(parts);
+        const secretList = await store.list();
+        const taken = [...takenNames(secretList.secrets)];
+        const job = { ...parts, connect: null, import: { client, text, taken, digestKey } };
+        const { shown, after, base_sha256, values } = await run<PlannedImport>(job, env, signal);
+        if (agreed === null) return { ...shown, saved: null };
+        if (agreed !== shown.digest)
+          throw new MountaineerError("config_changed", "the import differs from the one that was shown", {
+            hint: "check it again; nothing was written",
+          });
+        if (shown.servers.length === 0) return { ...shown, saved: null };
+        const isFirst = shown.makes_token && !storedNames(secretList).has(TOKEN_SECRET);
+        const secrets = [...values, ...(isFirst ? [[TOKEN_SECRET, newToken()] as const] : [])];
+        const saved = await keepWhile(store, secrets, signal, async () => {
+          const edit = { text: after, expected_sha256: base_sha256, source: "page" };
+          const report = await editText(edit, signal, rights);
+          if (report.errors.length > 0) throw refusalError(report.errors);
+          return report;
         });
-      const isFirst = shown.makes_token && !stored.has(TOKEN_SECRET);
-      const secrets = [...values, ...(isFirst ? [[TOKEN_SECRET, newToken()] as const] : [])];
-      const saved = await keepWhile(store, secrets, signal, async () => {
-        const edit = { text: after, expected_sha256: base_sha256, source: "page" };
-        const report = await editText(edit, signal, rights);
-        if (report.errors.length > 0) throw refusalError(report.errors);
-        return report;
+        return { ...shown, saved };
       });
-      return { ...shown, saved };
+      lastImport = imported.catch(() => {});
+      return imported;
     },
   } satisfies Partial<Control>;
 }

@@ -1,5 +1,6 @@
 // The child process that reads and writes clients' files for the daemon: one job on stdin, its answer on stdout.
 
+import { createHmac } from "node:crypto";
 import { dirname } from "node:path";
 import { text } from "node:stream/consumers";
 import { errorBody } from "../../api/operations/http-errors.ts";
@@ -118,10 +119,10 @@ function digestOf({ path, text: before, after }: ConnectionPlan): string {
 
 async function planImport(
   { home, configPath }: ConnectionJob,
-  { client, text: pasted, stored }: NonNullable<ConnectionJob["import"]>,
+  { client, text: pasted, taken, digestKey }: NonNullable<ConnectionJob["import"]>,
 ): Promise<PlannedImport> {
   const surroundings = surroundingsOf(home);
-  const names = new Set(stored);
+  const names = new Set(taken);
   const source = CLIENT_NAMES.find((name) => name === client);
   let files: readonly FoundFile[];
   if (pasted !== null) files = [await pastedFile(pasted, surroundings, names)];
@@ -135,16 +136,18 @@ async function planImport(
   }
   const { text: before, ...config } = await configOf({ home, configPath });
   const target = { ...config, before: before ?? "", isNew: before === null, opening: () => "" };
-  return plannedOf(await draftImport(target, files));
+  return plannedOf(await draftImport(target, files), digestKey);
 }
 
-function plannedOf(draft: ImportDraft): PlannedImport {
+function plannedOf(draft: ImportDraft, digestKey: string): PlannedImport {
   const { path, files, added, present, unsure, refused, hasToken, before, after, baseSha256 } = draft;
   const diff = diffText(before, after, { before: path, after: `${path} with what is imported` });
+  const values = added.flatMap(({ secrets }) => [...secrets]);
+  const covered = JSON.stringify([baseSha256, after, values]);
   return {
     after,
     base_sha256: baseSha256,
-    values: added.flatMap(({ secrets }) => [...secrets]),
+    values,
     shown: {
       servers: added.map(({ name, title, table, problem, wanted, secrets, remarks, unusedSettings }) => ({
         ...{ name, from: title, enabled: table["enabled"] !== false, problem },
@@ -161,7 +164,7 @@ function plannedOf(draft: ImportDraft): PlannedImport {
         elsewhere.map(({ folder, servers }) => ({ folder, servers: [...servers] })),
       ),
       ...{ summary: importSummary(draft), diff, makes_token: hasToken },
-      digest: sha256Of(JSON.stringify([baseSha256, after])),
+      digest: createHmac("sha256", digestKey).update(covered).digest("hex"),
     },
   };
 }

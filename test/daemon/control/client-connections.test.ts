@@ -177,6 +177,35 @@ test("F1 F4 an import is shown without a secret, and written with its secrets on
   assert.ok(edits[0]?.startsWith(await readFile(join(home, "config.toml"), "utf8")));
 });
 
+test("E1 F4 two agreements to one import at once are one import, whose secrets stay", async (t) => {
+  const { edits, imports, secrets } = await openConnections(t);
+  const { digest } = await imports({ client: "cursor" });
+  const both = await Promise.allSettled([
+    imports({ client: "cursor" }, digest),
+    imports({ client: "cursor" }, digest),
+  ]);
+  assert.deepEqual(pluck(both, "status"), ["fulfilled", "rejected"]);
+  assert.deepEqual([edits.length, await secrets()], [1, ["mine-github-token"]]);
+});
+
+test("E1 no imported server gets the name of the gateway's token, or of a secret that something refers to", async (t) => {
+  const { home, imports } = await openConnections(t);
+  const config = join(home, "config.toml");
+  await writeFile(
+    config,
+    `${await readFile(config, "utf8")}[backends.files.env]\nTOKEN = "secret:core-password"\n`,
+  );
+  const text = JSON.stringify({
+    gateway: { command: "x", env: { TOKEN } },
+    core: { command: "x", env: { PASSWORD: TOKEN } },
+  });
+  const { servers } = await imports({ text });
+  assert.deepEqual(
+    servers.flatMap(({ secrets: names }) => names),
+    ["gateway-token-2", "core-password-2"],
+  );
+});
+
 test("F4 a refused import leaves no secret, and an import reads one source", async (t) => {
   const { refuses, imports, secrets } = await openConnections(t);
   const text = JSON.stringify({ mine: { command: "mine", env: { GITHUB_TOKEN: TOKEN } } });
