@@ -15,8 +15,6 @@ import type { SilenceData } from "./cable-silence.ts";
  */
 export type RelayMode = "pass" | "refuse" | "hang" | "drop";
 
-export type PullableRelay = Awaited<ReturnType<typeof startPullableRelay>>;
-
 export interface PullableRelayOptions {
   /** The loopback address to listen on, at a free port. */
   readonly host: string;

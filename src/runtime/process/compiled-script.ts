@@ -35,8 +35,8 @@ interface CompiledScript<Program> {
 }
 
 /**
- * Loads a script of scripts/build, which is one function in ASCII characters. `Program`: the type of its exports, that
- * no one checks. `user`: the user id of this process.
+ * Loads a script of scripts/build, which is one function in ASCII characters. `Program`: the type of its exports, which
+ * is not checked. `user`: the user id of this process.
  */
 export function loadScript<Program>(path: string, user = process.geteuid?.()): CompiledScript<Program> {
   const bytes = readFileSync(path);
@@ -64,7 +64,7 @@ export function loadScript<Program>(path: string, user = process.geteuid?.()): C
     filename,
   );
   return {
-    // The assertion holds: the caller names the type of the script that it names.
+    // The caller knows what the script at `path` exports.
     program: module.exports as Program,
     keep() {
       if (!isUsed || isStored) return;

@@ -235,7 +235,7 @@ const RELAY_FLAG = ["--user-agent"] as const;
 const CONTROL_ARGUMENTS = ["--rc", "--rc-addr", "127.0.0.1:0"] as const;
 
 /** The server whose cache a process with these arguments uses. `folder`: the folder of the share. */
-export function serverOfArguments(args: readonly string[], folder: string): string {
+function serverOfArguments(args: readonly string[], folder: string): string {
   const cache = args[args.indexOf("--cache-dir") + 1] ?? "";
   const id = cache === join(folder, CACHE) ? FIRST_SERVER : basename(dirname(cache));
   return isServerId(id) ? id : FIRST_SERVER;
