@@ -139,6 +139,8 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   },
   "mountaineer mount": running(/CORE[\s\S]*MEDIA/),
   "mountaineer mount --share CORE": running(/CORE/),
+  "mountaineer unmount --share CORE && mountaineer mount --share CORE":
+    running(/CORE\s+unmounted[\s\S]*CORE/),
   "mountaineer unmount --share CORE": running(/CORE\s+unmounted/),
   "mountaineer unmount --share CORE --force": running(/CORE/),
   "mountaineer unsent": running(/.*/),
