@@ -126,12 +126,25 @@ async function untilOneInCharge(
   rig: GatewayRig,
   client: LightClient,
 ): Promise<{ readonly why: string | null; readonly startedAnew: boolean }> {
-  let startedAnew = false;
+  const startedAnew = { now: false };
+  const first = await whyNoneInCharge(rig, client, startedAnew);
+  // The fault may come only now, when the next daemon has taken over.
+  const isFaultLate = first !== null && !startedAnew.now && (await rig.isOver());
+  const why = isFaultLate ? await whyNoneInCharge(rig, client, startedAnew) : first;
+  return { why, startedAnew: startedAnew.now };
+}
+
+/** null: one daemon is in charge, and serves as before. Starts one if none runs, once. */
+async function whyNoneInCharge(
+  rig: GatewayRig,
+  client: LightClient,
+  startedAnew: { now: boolean },
+): Promise<string | null> {
   let why = "nobody answers";
   try {
     await eventually(async () => {
-      if (!startedAnew && (await rig.isOver())) {
-        startedAnew = true;
+      if (!startedAnew.now && (await rig.isOver())) {
+        startedAnew.now = true;
         await rig.comeBack();
       }
       const [only, ...more] = await daemonsOf(rig.home.home);
@@ -153,8 +166,8 @@ async function untilOneInCharge(
     why = "nobody can come";
     await using other = await connectLight(rig.url, { signal: AbortSignal.timeout(ANSWERED_MS) });
     await other.call("echo", { text: "new" });
-    return { why: null, startedAnew };
+    return null;
   } catch (error) {
-    return { why: `${why}: ${error instanceof Error ? error.message : error}`, startedAnew };
+    return `${why}: ${error instanceof Error ? error.message : error}`;
   }
 }
