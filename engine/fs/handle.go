@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -22,6 +23,8 @@ type handle struct {
 	ahead   readAhead
 	// Held while bytes are appended: two threads may use one handle.
 	appending sync.Mutex
+	// It is to be opened by its new name.
+	isAside atomic.Bool
 
 	// Held while it is opened; only what runs on a connection waits for it, and ends with that.
 	mu       sync.Mutex
@@ -56,10 +59,14 @@ func accessOf(flags uint32) smb2.Access {
 	return smb2.AccessRead | smb2.AccessWrite
 }
 
-// on another connection it is opened again: without a truncation, and only if it is still the same file.
+// on another connection it is opened again: without a truncation, and only if it is still the same file. So is one that was replaced, by its
+// new name; what is under way goes on with the old handle.
 func (h *handle) opened(c *connection) (*smb2.File, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.isAside.Swap(false) && h.file != nil && h.before == nil {
+		h.before, h.file, h.on = h.file, nil, nil
+	}
 	switch {
 	case h.released:
 		return nil, syscall.EBADF
@@ -78,15 +85,6 @@ func (h *handle) opened(c *connection) (*smb2.File, error) {
 	}
 	h.took(c, file)
 	return file, nil
-}
-
-// followAside: the file is opened by its new name when it is next used. What is under way goes on with the old handle.
-func (h *handle) followAside() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.file != nil && h.before == nil {
-		h.before, h.file, h.on = h.file, nil, nil
-	}
 }
 
 func (h *handle) took(c *connection, file *smb2.File) {

@@ -63,7 +63,8 @@ func (n *node) Rename(ctx context.Context, name string, newParent fs.InodeEmbedd
 	case aside != "":
 		replaced.isAside(aside)
 		for _, h := range replaced.handles() {
-			h.followAside()
+			// A handle that is just opened again may wait for this rename.
+			h.isAside.Store(true)
 		}
 	}
 	return createErrno(err)
