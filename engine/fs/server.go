@@ -199,7 +199,7 @@ func (s *server) dial(previous uint64) (*connection, error) {
 	}
 	host, _, _ := net.SplitHostPort(s.account.address)
 	session, err := d.DialConn(context.Background(), wire, host)
-	if err == nil && session.IsGuest() && !s.account.guest || err != nil && strings.Contains(err.Error(), "guest account doesn't support signing") {
+	if err == nil && session.IsUnsigned() && !s.account.guest || err != nil && strings.Contains(err.Error(), "account doesn't support signing") {
 		err = failure{"logon_failure", errors.New("the server does not accept this user and password, and would let a guest in")}
 	}
 	if err != nil {

@@ -12,7 +12,7 @@ func (c *Session) ServerGuid() [16]byte {
 	return c.s.serverGuid
 }
 
-// IsGuest: the server let the user in as a guest.
-func (c *Session) IsGuest() bool {
-	return c.s.sessionFlags&smb2.SMB2_SESSION_FLAG_IS_GUEST != 0
+// IsUnsigned: the server let the user in as a guest or as nobody: no message is signed, even if that is required.
+func (c *Session) IsUnsigned() bool {
+	return c.s.sessionFlags&(smb2.SMB2_SESSION_FLAG_IS_GUEST|smb2.SMB2_SESSION_FLAG_IS_NULL) != 0
 }
