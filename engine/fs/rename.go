@@ -45,17 +45,11 @@ func (n *node) Rename(ctx context.Context, name string, newParent fs.InodeEmbedd
 		}
 	}
 	_, err = askAgain(ctx, n.share.names, func(c *connection, again bool) (struct{}, error) {
-		err := c.share.Move(from, to, flags&renameNoReplace == 0)
-		if again && isAbsent(err) && moved != nil {
-			at, unknown := lookAt(c, to)
-			switch {
-			case isLoss(unknown):
-				err = unknown
-			case unknown == nil && moved.isSame(at):
-				err = nil
-			}
+		var tried *node
+		if again {
+			tried = moved
 		}
-		return struct{}{}, err
+		return struct{}{}, c.move(from, to, flags&renameNoReplace == 0, tried)
 	}, nil)
 	switch {
 	case err != nil && aside != "":
@@ -68,4 +62,29 @@ func (n *node) Rename(ctx context.Context, name string, newParent fs.InodeEmbedd
 		}
 	}
 	return createErrno(err)
+}
+
+// move renames. tried is what a try before this one may have moved: what another client has put in its place since then is not moved.
+func (c *connection) move(from, to string, isReplacing bool, tried *node) error {
+	isMoved := func() error {
+		at, err := lookAt(c, to)
+		if err == nil && !tried.isSame(at) {
+			return syscall.ENOENT
+		}
+		return err
+	}
+	if tried != nil {
+		at, err := lookAt(c, from)
+		switch {
+		case isAbsent(err) || err == nil && !tried.isSame(at):
+			return isMoved()
+		case err != nil:
+			return err
+		}
+	}
+	err := c.share.Move(from, to, isReplacing)
+	if tried != nil && isAbsent(err) {
+		return isMoved()
+	}
+	return err
 }

@@ -329,6 +329,24 @@ func TestCaseOfANameIsChanged(t *testing.T) {
 	r.has(map[string]string{"File": "TEXT"})
 }
 
+func TestARepeatedRenameMovesNoOtherFile(t *testing.T) {
+	r := newRig(t, patient)
+	write(t, r.theirs("to"), "moved")
+	write(t, r.theirs("from"), "another one")
+	c, err := r.share.names.connected(t.Context())
+	must(t, err)
+	at, err := lookAt(c, "to")
+	must(t, err)
+	moved := &node{is: at.is, seen: at.seen}
+	must(t, c.move("from", "to", true, moved))
+	r.has(map[string]string{"to": "moved", "from": "another one"})
+	must(t, c.move("to", "back", true, moved))
+	if err := c.move("from", "to", true, moved); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("gone: %v", err)
+	}
+	r.has(map[string]string{"back": "moved", "from": "another one"})
+}
+
 func TestRenameWithFlags(t *testing.T) {
 	r := newRig(t, patient)
 	write(t, r.here("one"), "1")
