@@ -21,8 +21,6 @@ type handle struct {
 	end     context.CancelFunc
 	closed  chan struct{} // once the server has closed it
 	ahead   readAhead
-	// Held while bytes are appended: two threads may use one handle.
-	appending sync.Mutex
 	// It is to be opened by its new name.
 	isAside atomic.Bool
 

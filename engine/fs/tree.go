@@ -30,6 +30,8 @@ func identityOf(c *connection, seen *smb2.FileStat) identity {
 type node struct {
 	fs.Inode
 	share *fileSystem
+	// Held while bytes are appended, from whichever handle.
+	appending sync.Mutex
 
 	mu      sync.Mutex
 	is      identity

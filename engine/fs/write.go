@@ -8,6 +8,7 @@ import (
 	iofs "io/fs"
 	"sync"
 	"syscall"
+	"time"
 
 	smb2 "github.com/cloudsoda/go-smb2"
 )
@@ -66,12 +67,25 @@ func writeParts(file *smb2.File, data []byte, off int64) (int, error) {
 	return len(data), nil
 }
 
-// append writes at the server's end of the file, wherever the kernel believes it to be (off).
+// append writes at the server's end of the file, wherever the kernel believes it to be (off). It goes on after the one who asks is killed, and
+// the next one begins after it.
 func (h *handle) append(ctx context.Context, data []byte, off int64) (int, error) {
-	h.appending.Lock()
-	defer h.appending.Unlock()
+	answered := make(chan answer[int], 1)
+	go func() {
+		h.node.appending.Lock()
+		defer h.node.appending.Unlock()
+		answered <- safely(func() (int, error) { return h.appendNow(data, off) })
+	}()
+	got, err := await(ctx, answered, time.Time{})
+	if err != nil {
+		return 0, err
+	}
+	return got.value, got.err
+}
+
+func (h *handle) appendNow(data []byte, off int64) (int, error) {
 	end, written := int64(-1), 0
-	n, err := onFile(ctx, h, func(c *connection, file *smb2.File) (int, error) {
+	n, err := onFile(context.Background(), h, func(c *connection, file *smb2.File) (int, error) {
 		at, err := statOf(c, file)
 		if err != nil {
 			return 0, err
@@ -87,12 +101,22 @@ func (h *handle) append(ctx context.Context, data []byte, off int64) (int, error
 			end = at.seen.EndOfFile
 		}
 		h.node.changed()
-		n, err := writeParts(file, data[written:], end+int64(written))
+		n, err := writeInOrder(file, data[written:], end+int64(written))
 		return written + n, err
 	})
 	if end >= 0 && end != off {
 		// The kernel has put the bytes elsewhere in its pages; it holds them until it has this answer.
 		go h.node.NotifyContent(min(end, off), 0)
+	}
+	return n, err
+}
+
+// writeInOrder: a part that came without the ones before it would leave zeros, and the next try not know what is there.
+func writeInOrder(file *smb2.File, data []byte, off int64) (n int, err error) {
+	for size := min(partAtMost, file.MaxWriteSize()); n < len(data) && err == nil; {
+		var m int
+		m, err = file.WriteAt(data[n:min(n+size, len(data))], off+int64(n))
+		n += m
 	}
 	return n, err
 }
