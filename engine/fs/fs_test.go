@@ -184,9 +184,14 @@ func TestTheLostSessionEndsWithTheNextSignIn(t *testing.T) {
 	_, err := r.share.names.connected(t.Context())
 	must(t, err)
 	for range 3 {
-		r.cable.set(false)
+		r.cable.set(true)
+		tries := r.cable.tries()
 		must(t, dropPages(f))
-		must(t, isAt(f, whole[4*mib:5*mib], 4*mib))
+		read := make(chan error, 1)
+		go func() { read <- isAt(f, whole[4*mib:5*mib], 4*mib) }()
+		eventually(t, "a try without an answer", func() bool { return r.cable.tries() > tries })
+		r.cable.set(false)
+		must(t, <-read)
 	}
 	// The server's ends of all connections are still open.
 	eventually(t, "two sessions, one for names", func() bool { return r.sessions() <= 2 })

@@ -91,7 +91,7 @@ func newServer(a account, l *login, patience time.Duration) *server {
 // signIn connects at once: what is wrong with the account is said before anything is mounted.
 func (s *server) signIn() error {
 	answered := make(chan answer[*connection], 1)
-	go func() { answered <- safely(func() (*connection, error) { return s.dial(0) }) }()
+	go func() { answered <- safely(func() (*connection, error) { return s.dial(new(uint64)) }) }()
 	got, err := await(context.Background(), answered, time.Now().Add(s.patience))
 	if err != nil {
 		return failure{"no_answer", fmt.Errorf("%s does not answer within %v", s.account.address, s.patience)}
@@ -166,8 +166,9 @@ func (s *server) watch(c *connection) {
 	}
 }
 
-// dial waits as long as it takes for the first answer: a relay keeps a connection open until it has a route.
-func (s *server) dial(previous uint64) (*connection, error) {
+// dial waits as long as it takes for the first answer: a relay keeps a connection open until it has a route. It asks the server to end the
+// session previous, once: Samba ends it only once it has sent what it owes it, and so perhaps never.
+func (s *server) dial(previous *uint64) (*connection, error) {
 	if err := s.login.refusal(); err != nil {
 		return nil, err
 	}
@@ -195,10 +196,14 @@ func (s *server) dial(previous uint64) (*connection, error) {
 		// A guest has no key to sign with.
 		Negotiator:        smb2.Negotiator{RequireMessageSigning: s.account.sign && !s.account.guest},
 		Initiator:         &user,
-		PreviousSessionId: previous,
+		PreviousSessionId: *previous,
 	}
 	host, _, _ := net.SplitHostPort(s.account.address)
 	session, err := d.DialConn(context.Background(), wire, host)
+	if wire.heard.Load() > 0 {
+		// After the first answer the sign-in was sent, which names it.
+		*previous = 0
+	}
 	if err == nil && session.IsUnsigned() && !s.account.guest || err != nil && strings.Contains(err.Error(), "account doesn't support signing") {
 		err = failure{"logon_failure", errors.New("the server does not accept this user and password, and would let a guest in")}
 	}
@@ -274,7 +279,7 @@ func (s *server) become(c *connection, refused error) {
 
 func (s *server) signInAgain(previous uint64) {
 	for wait := retryFirst; ; wait = min(2*wait, retryAtMost) {
-		got := safely(func() (*connection, error) { return s.dial(previous) })
+		got := safely(func() (*connection, error) { return s.dial(&previous) })
 		c, err := got.value, got.err
 		s.mu.Lock()
 		if s.closed {
@@ -294,8 +299,6 @@ func (s *server) signInAgain(previous uint64) {
 			wait = refusedFor
 		}
 		s.mu.Unlock()
-		// Samba ends the lost session only once it has sent what it owes it, and so perhaps never: the next try does not ask for that.
-		previous = 0
 		select {
 		case <-time.After(wait):
 		case <-s.ended:
