@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"log"
+	"maps"
 	"os"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -136,26 +138,24 @@ func (k kernel) Unlink(cancel <-chan struct{}, in *fuse.InHeader, name string) f
 type moves struct {
 	mu      sync.Mutex
 	ended   int
-	pending int
-	quiet   chan struct{}
+	pending map[chan struct{}]struct{}
 }
 
 // begin returns what ends it.
 func (m *moves) begin() func() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.pending == 0 {
-		m.quiet = make(chan struct{})
+	if m.pending == nil {
+		m.pending = map[chan struct{}]struct{}{}
 	}
-	m.pending++
+	end := make(chan struct{})
+	m.pending[end] = struct{}{}
 	return func() {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		m.ended++
-		m.pending--
-		if m.pending == 0 {
-			close(m.quiet)
-		}
+		delete(m.pending, end)
+		close(end)
 	}
 }
 
@@ -165,16 +165,18 @@ func (m *moves) count() int {
 	return m.ended
 }
 
-// since waits for renames that are under way, and says whether there was any since the count was before.
+// since waits for the renames that are under way, not for later ones, and says whether there was any since the count was before.
 func (m *moves) since(ctx context.Context, before int) bool {
 	m.mu.Lock()
-	ended, pending, quiet := m.ended, m.pending, m.quiet
+	isAny := m.ended != before || len(m.pending) > 0
+	pending := slices.Collect(maps.Keys(m.pending))
 	m.mu.Unlock()
-	if pending == 0 {
-		return ended != before
+	for _, end := range pending {
+		if _, err := await(ctx, end, time.Time{}); err != nil {
+			return false
+		}
 	}
-	_, err := await(ctx, quiet, time.Time{})
-	return err == nil
+	return isAny
 }
 
 // atPath plays op with the path of n, and again if it was not there because it was just renamed.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"math/rand"
@@ -270,5 +271,44 @@ func TestChangesOfOthersAreSeen(t *testing.T) {
 	must(t, isAt(f, changed, 3*mib))
 	if took := time.Since(at); took > 2*time.Second {
 		t.Errorf("seen after %v", took)
+	}
+}
+
+// waiting says when it is first waited with.
+type waiting struct {
+	context.Context
+	begun chan struct{}
+}
+
+func (w waiting) Done() <-chan struct{} {
+	close(w.begun)
+	return w.Context.Done()
+}
+
+func TestOnlyRenamesThatBeganBeforeAreWaitedFor(t *testing.T) {
+	var m moves
+	before := m.count()
+	if m.since(t.Context(), before) {
+		t.Error("there was none")
+	}
+	first := m.begin()
+	w := waiting{t.Context(), make(chan struct{})}
+	was := make(chan bool, 1)
+	go func() { was <- m.since(w, before) }()
+	<-w.begun
+	defer m.begin()()
+	select {
+	case <-was:
+		t.Error("it does not wait")
+	default:
+	}
+	first()
+	select {
+	case is := <-was:
+		if !is {
+			t.Error("there was one")
+		}
+	case <-time.After(atMost):
+		t.Error("it waits for a later one")
 	}
 }
