@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
 )
 
 const (
@@ -310,5 +312,16 @@ func TestOnlyRenamesThatBeganBeforeAreWaitedFor(t *testing.T) {
 		}
 	case <-time.After(atMost):
 		t.Error("it waits for a later one")
+	}
+}
+
+func TestOnlyAProcessThatIsKnownIsKilled(t *testing.T) {
+	ended := exec.Command("true")
+	must(t, ended.Run())
+	for pid, want := range map[int]bool{0: false, os.Getpid(): false, ended.Process.Pid: true} {
+		ctx := &fuse.Context{Caller: fuse.Caller{Pid: uint32(pid)}}
+		if isKilled(ctx) != want {
+			t.Errorf("%d: %v", pid, !want)
+		}
 	}
 }

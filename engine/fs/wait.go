@@ -49,15 +49,21 @@ func isKilled(ctx context.Context) bool {
 	if !ok {
 		return ctx.Err() != nil
 	}
-	status, err := os.ReadFile("/proc/" + strconv.FormatUint(uint64(request.Caller.Pid), 10) + "/status")
+	// 0: of a namespace that is not seen from here.
+	pid := int(int32(request.Caller.Pid))
+	if pid <= 0 {
+		return false
+	}
+	status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
 	if err != nil {
-		return true
+		// /proc may hide it.
+		return syscall.Kill(pid, 0) == syscall.ESRCH
 	}
 	for line := range strings.SplitSeq(string(status), "\n") {
 		if mask, ok := strings.CutPrefix(line, "SigPnd:\t"); ok {
 			pending, err := strconv.ParseUint(mask, 16, 64)
-			return err != nil || pending&(1<<(syscall.SIGKILL-1)) != 0
+			return err == nil && pending&(1<<(syscall.SIGKILL-1)) != 0
 		}
 	}
-	return true
+	return false
 }
