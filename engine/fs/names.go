@@ -17,8 +17,27 @@ const nameAtMost = 255
 // removedFolder holds files that were removed while they are open. Programs do not see it.
 const removedFolder = ".mountaineer-removed"
 
-func nameOnServer(name string) string { return table.FromStandardName(name) }
-func nameHere(name string) string     { return table.ToStandardName(name) }
+// No name here has these: the characters that stand for them stay.
+var (
+	alike = strings.NewReplacer("\x00", "␀", "/", "／")
+	meant = strings.NewReplacer("␀", "\x00", "／", "/")
+)
+
+// nameOnServer has another name there for each name here.
+func nameOnServer(name string) string {
+	if name == "．" || name == ".．" {
+		return name
+	}
+	return table.Encode(meant.Replace(name))
+}
+
+func nameHere(name string) string {
+	here := alike.Replace(table.Decode(name))
+	if here == "." || here == ".." {
+		return name
+	}
+	return here
+}
 
 // join: a path on the server.
 func join(folder, name string) string {
