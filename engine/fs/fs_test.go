@@ -325,3 +325,25 @@ func TestOnlyAProcessThatIsKnownIsKilled(t *testing.T) {
 		}
 	}
 }
+
+func TestAListingIsWholeOrEndsWithItsProgram(t *testing.T) {
+	r := newRig(t, patient)
+	for i := range 2001 {
+		write(t, r.theirs(strconv.Itoa(i)), "")
+	}
+	entries, err := os.ReadDir(r.mounted)
+	must(t, err)
+	if len(entries) != 2001 {
+		t.Errorf("%d entries", len(entries))
+	}
+	c, err := r.share.files.connected(t.Context())
+	must(t, err)
+	folder, err := c.share.Open("")
+	must(t, err)
+	defer folder.Close()
+	life, end := context.WithCancel(t.Context())
+	end()
+	if all, err := entriesOf(life, folder); !errors.Is(err, context.Canceled) || len(all) > 1000 {
+		t.Errorf("%d entries, %v", len(all), err)
+	}
+}

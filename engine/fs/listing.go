@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"io"
 	"os"
 	"strings"
 	"syscall"
@@ -22,13 +24,15 @@ type listing struct {
 }
 
 func (n *node) OpendirHandle(ctx context.Context, _ uint32) (fs.FileHandle, uint32, syscall.Errno) {
+	life, end := context.WithCancel(context.Background())
+	defer end()
 	l, err := atPath(ctx, n, n.share.files, func(c *connection, path string) (*listing, error) {
 		l := &listing{node: n, server: c.session.ServerGuid(), asked: time.Now()}
 		folder, err := c.share.Open(path)
 		if err != nil {
 			return nil, err
 		}
-		l.entries, err = folder.Readdir(0)
+		l.entries, err = entriesOf(life, folder)
 		// A folder that is open cannot be removed.
 		if e := folder.Close(); err == nil {
 			err = e
@@ -42,6 +46,21 @@ func (n *node) OpendirHandle(ctx context.Context, _ uint32) (fs.FileHandle, uint
 		l.entries = withoutRemoved(l.entries)
 	}
 	return l, 0, 0
+}
+
+// entriesOf asks no more once life has ended: when it is enough is the server's word.
+func entriesOf(life context.Context, folder *smb2.File) (all []os.FileInfo, err error) {
+	for err == nil {
+		var some []os.FileInfo
+		if some, err = folder.Readdir(1000); err == nil {
+			err = life.Err()
+		}
+		all = append(all, some...)
+	}
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return all, err
 }
 
 func withoutRemoved(entries []os.FileInfo) []os.FileInfo {
