@@ -169,7 +169,9 @@ test("a refusal because of open files offers force for that share, until it is u
     await eventually(() => control.calls.length > asked);
   }
   const force = await eventually(() => itemOf(session, /by force: cut off 1 file of vim/));
-  assert.ok(outline(session.menu().items).includes("!! Unmount all shares: CORE: 1 file is open"));
+  await eventually(() =>
+    outline(session.menu().items).includes("!! Unmount all shares: CORE: 1 file is open"),
+  );
   session.click(force);
   await eventually(() => !/force|1 file/.test(outline(session.menu().items).join("\n")));
   assert.deepEqual(control.calls.at(-1)?.options, { force: true });
