@@ -21,6 +21,26 @@ const (
 	sharingViolation = 0xC0000043
 )
 
+var errnos = map[uint32]syscall.Errno{
+	0xC0000033:       syscall.ENOENT, // OBJECT_NAME_INVALID
+	0xC0000039:       syscall.ENOENT, // OBJECT_PATH_SYNTAX_BAD
+	deletePending:    syscall.ENOENT,
+	0xC0000103:       syscall.ENOTDIR,   // NOT_A_DIRECTORY
+	0xC00000BA:       syscall.EISDIR,    // FILE_IS_A_DIRECTORY
+	0xC0000101:       syscall.ENOTEMPTY, // DIRECTORY_NOT_EMPTY
+	sharingViolation: syscall.EACCES,
+	0xC0000054:       syscall.EACCES,       // FILE_LOCK_CONFLICT
+	0xC00000A2:       syscall.EROFS,        // MEDIA_WRITE_PROTECTED
+	0xC000007F:       syscall.ENOSPC,       // DISK_FULL
+	0xC0000044:       syscall.EDQUOT,       // QUOTA_EXCEEDED
+	0xC0000904:       syscall.EFBIG,        // FILE_TOO_LARGE
+	0xC00000D4:       syscall.EXDEV,        // NOT_SAME_DEVICE
+	0xC000011F:       syscall.ENFILE,       // TOO_MANY_OPENED_FILES
+	0xC0000106:       syscall.ENAMETOOLONG, // NAME_TOO_LONG
+	0xC000000D:       syscall.EINVAL,       // INVALID_PARAMETER
+	0xC00000BB:       syscall.ENOTSUP,      // NOT_SUPPORTED
+}
+
 func errnoOf(err error) syscall.Errno {
 	var errno syscall.Errno
 	switch {
@@ -37,35 +57,8 @@ func errnoOf(err error) syscall.Errno {
 	case errors.Is(err, fs.ErrInvalid):
 		return syscall.EINVAL
 	}
-	switch statusOf(err) {
-	case 0xC0000033, 0xC0000039, deletePending: // OBJECT_NAME_INVALID, OBJECT_PATH_SYNTAX_BAD
-		return syscall.ENOENT
-	case 0xC0000103: // NOT_A_DIRECTORY
-		return syscall.ENOTDIR
-	case 0xC00000BA: // FILE_IS_A_DIRECTORY
-		return syscall.EISDIR
-	case 0xC0000101: // DIRECTORY_NOT_EMPTY
-		return syscall.ENOTEMPTY
-	case sharingViolation, 0xC0000054: // FILE_LOCK_CONFLICT
-		return syscall.EACCES
-	case 0xC00000A2: // MEDIA_WRITE_PROTECTED
-		return syscall.EROFS
-	case 0xC000007F: // DISK_FULL
-		return syscall.ENOSPC
-	case 0xC0000044: // QUOTA_EXCEEDED
-		return syscall.EDQUOT
-	case 0xC0000904: // FILE_TOO_LARGE
-		return syscall.EFBIG
-	case 0xC00000D4: // NOT_SAME_DEVICE
-		return syscall.EXDEV
-	case 0xC000011F: // TOO_MANY_OPENED_FILES
-		return syscall.ENFILE
-	case 0xC0000106: // NAME_TOO_LONG
-		return syscall.ENAMETOOLONG
-	case 0xC000000D: // INVALID_PARAMETER
-		return syscall.EINVAL
-	case 0xC00000BB: // NOT_SUPPORTED
-		return syscall.ENOTSUP
+	if errno, known := errnos[statusOf(err)]; known {
+		return errno
 	}
 	return syscall.EIO
 }
