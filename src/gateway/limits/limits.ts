@@ -26,9 +26,10 @@ export function createLimits({ limiter, stored }: LimitParts): Middleware {
     if (request.through === "run_script") return next(request);
     const quota =
       request.hasUsedQuota === true ? "already" : OWN_ANSWERS.has(request.method) ? "own" : "call";
+    const { limits } = limiter;
     const admitted = limiter.admit(request.handle.client.principal, quota);
     if ("error" in admitted) return Promise.resolve(admitted);
-    const { account, limits } = admitted;
+    const { account } = admitted;
     return next(request).then(
       (reply) => {
         limiter.release(account);

@@ -37,31 +37,25 @@ interface Account {
   readonly waiting: (() => void)[];
 }
 
-interface Known {
-  readonly limits: PrincipalLimits;
-  readonly account: Account;
-}
-
 export class PrincipalLimiter {
   readonly #clock: Clock;
   readonly #accounts = new Map<string, Account>();
-  #config: PrincipalLimits;
+  #limits: PrincipalLimits;
   /** Avoids computing `principalKey` for most calls. */
-  #known = new WeakMap<Principal, Known>();
+  #known = new WeakMap<Principal, Account>();
 
-  constructor(config: PrincipalLimits, clock: Clock) {
+  constructor(limits: PrincipalLimits, clock: Clock) {
     this.#clock = clock;
-    this.#config = config;
+    this.#limits = limits;
+  }
+
+  get limits(): PrincipalLimits {
+    return this.#limits;
   }
 
   /** Changes the limits for later calls; the counts so far stay. */
-  configure(config: PrincipalLimits): void {
-    this.#config = config;
-    this.#known = new WeakMap();
-  }
-
-  limitsOf(principal: Principal): PrincipalLimits {
-    return this.#knownOf(principal).limits;
+  configure(limits: PrincipalLimits): void {
+    this.#limits = limits;
   }
 
   /**
@@ -70,12 +64,12 @@ export class PrincipalLimiter {
    * "already" if `count` has counted it.
    */
   admit(principal: Principal, quota: "call" | "own" | "already" = "call") {
-    const known = this.#knownOf(principal);
-    const { limits, account } = known;
-    if (account.inFlight >= limits.callsInFlight) {
+    const { callsInFlight } = this.#limits;
+    const account = this.#accountOf(principal);
+    if (account.inFlight >= callsInFlight) {
       return limitRefusal({
         limit: "[limits].calls_in_flight",
-        allowed: limits.callsInFlight,
+        allowed: callsInFlight,
         message: `${named(principal)} has ${account.inFlight} calls in flight`,
         retryAfterMs: IN_FLIGHT_RETRY_MS,
       });
@@ -83,7 +77,7 @@ export class PrincipalLimiter {
     const refusal = quota === "already" ? null : this.count(principal, quota === "own");
     if (refusal !== null) return refusal;
     account.inFlight += 1;
-    return known;
+    return { account };
   }
 
   /** Ends a call that `admit` or `turn` has counted; a call that waits for its slot continues to wait. */
@@ -103,7 +97,7 @@ export class PrincipalLimiter {
         const { account } = admitted;
         return { [Symbol.dispose]: () => this.release(account) };
       }
-      const { account } = this.#knownOf(principal);
+      const account = this.#accountOf(principal);
       const { promise, resolve } = Promise.withResolvers<void>();
       // A slot that becomes free, or the time after which a refused client may try again.
       account.waiting.push(resolve);
@@ -120,7 +114,7 @@ export class PrincipalLimiter {
 
   /** Takes a call that was admitted out of the count, until `count` is called: a script that waits for its own calls. */
   uncounted(principal: Principal): { readonly count: () => void } {
-    const { account } = this.#knownOf(principal);
+    const account = this.#accountOf(principal);
     this.release(account);
     return {
       count: () => {
@@ -131,19 +125,20 @@ export class PrincipalLimiter {
 
   /** Counts a request against the rate limit; returns the refusal beyond it. */
   count(principal: Principal, isOwn = false): { readonly error: RpcError } | null {
-    const { limits, account } = this.#knownOf(principal);
-    if (limits.callsPerSecond === null) return null;
+    const { callsPerSecond, burst } = this.#limits;
+    const account = this.#accountOf(principal);
+    if (callsPerSecond === null) return null;
     const times = isOwn ? OWN_ANSWERS_TIMES : 1;
-    const perSecond = limits.callsPerSecond * times;
+    const perSecond = callsPerSecond * times;
     const bucket = isOwn ? account.own : account.calls;
     const nowMs = this.#clock.monotonicMs();
     const gained = ((nowMs - bucket.atMs) * perSecond) / 1_000;
-    bucket.tokens = Math.min(limits.burst * times, bucket.tokens + gained);
+    bucket.tokens = Math.min(burst * times, bucket.tokens + gained);
     bucket.atMs = nowMs;
     if (bucket.tokens < 1) {
       return limitRefusal({
         limit: "[limits].calls_per_second",
-        allowed: limits.callsPerSecond,
+        allowed: callsPerSecond,
         message: isOwn
           ? `${named(principal)} asks for lists and the like more than ${pluralize(perSecond, "time")} a second`
           : `${named(principal)} makes more than ${pluralize(perSecond, "call")} a second`,
@@ -154,20 +149,14 @@ export class PrincipalLimiter {
     return null;
   }
 
-  #knownOf(principal: Principal): Known {
+  #accountOf(principal: Principal): Account {
     const known = this.#known.get(principal);
     if (known !== undefined) return known;
-    const made = { limits: this.#config, account: this.#accountOf(principal, this.#config) };
-    this.#known.set(principal, made);
-    return made;
-  }
-
-  #accountOf(principal: Principal, { burst }: PrincipalLimits): Account {
     const key = principalKey(principal);
     let account = this.#accounts.get(key);
     if (account === undefined) {
       if (this.#accounts.size >= MOST_ACCOUNTS) this.#forgetUnused();
-      const atMs = this.#clock.monotonicMs();
+      const [atMs, { burst }] = [this.#clock.monotonicMs(), this.#limits];
       account = {
         calls: { tokens: burst, atMs },
         own: { tokens: burst * OWN_ANSWERS_TIMES, atMs },
@@ -176,6 +165,7 @@ export class PrincipalLimiter {
       };
       this.#accounts.set(key, account);
     }
+    this.#known.set(principal, account);
     return account;
   }
 

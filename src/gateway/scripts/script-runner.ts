@@ -89,7 +89,7 @@ export class ScriptRunner implements Disposable {
       isReusable = work.isIdle && over.end.outcome === "returned" && !over.end.isLarge;
       const late = await Promise.race([calls.whenAnswered(), cut]);
       if (late === undefined) {
-        const { resultBytes } = limiter.limitsOf(request.handle.client.principal);
+        const { resultBytes } = limiter.limits;
         const reply = replyOf(over.end, work.log, calls, clean);
         if (resultBytes === null || isWithin(reply.result, resultBytes)) return reply;
         const why = "The script failed: its result is larger than [limits] result_mb allows: return less";

@@ -24,9 +24,9 @@ export function createGatewayFront(
     initializeResult: (spoken, client) => serving.initializeResult(version, spoken, client),
     hasGroup: (name) => serving.hasGroup(name),
     serverInfo: gatewayInfo(version),
-    sessionsAllowed: (principal) => serving.limiter.limitsOf(principal).sessions,
-    isSmall(principal, result) {
-      const { resultBytes } = serving.limiter.limitsOf(principal);
+    sessionsAllowed: () => serving.limiter.limits.sessions,
+    isSmall(result) {
+      const { resultBytes } = serving.limiter.limits;
       return resultBytes === null || isWithin(result, resultBytes);
     },
     opened: (session) => {

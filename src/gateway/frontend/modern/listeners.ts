@@ -95,7 +95,7 @@ export class Listeners {
   #refusal(principal: Principal): Reply | null {
     const key = principalKey(principal);
     const own = [...this.#open].filter((listener) => principalKey(listener.principal) === key).length;
-    const allowed = Math.min(MOST_LISTENERS, this.#gateway.sessionsAllowed(principal));
+    const allowed = Math.min(MOST_LISTENERS, this.#gateway.sessionsAllowed());
     if (own < allowed && this.size < MOST_LISTENERS) return null;
     const data = { limit: "[limits].sessions", allowed, retryAfterMs: 10_000 };
     const message = `${named(principal)} listens on ${own} streams, the most that it may have at the moment`;
@@ -261,7 +261,7 @@ class Listener implements SessionPort {
     const task = served.taskOf(this.principal, WATCH_TASK, { taskId: params["taskId"] });
     if (task === null || !served.mayFollow(this.principal, task)) return;
     // A result that is too large is left for tasks/get, which splits it.
-    if (this.#gateway.isSmall(this.principal, params)) this.#send(TASK_NOTICE, params);
+    if (this.#gateway.isSmall(params)) this.#send(TASK_NOTICE, params);
   }
 
   #send(method: string, params: JsonObject): void {

@@ -1,5 +1,5 @@
 // The interfaces between the fronts (HTTP, lines) and the gateway: what fronts call, and what a session offers.
-import type { ClientHandle, Principal } from "../../client-handle.ts";
+import type { ClientHandle } from "../../client-handle.ts";
 import type { JsonObject } from "../../json-rpc.ts";
 import type { ServedClient, ServingSet } from "../../middleware/middleware.ts";
 import type { RefusedRequest } from "../../middleware/refusal-audit.ts";
@@ -20,9 +20,9 @@ export interface FrontGateway {
   /** The result of initialize, without `protocolVersion`: capabilities, serverInfo, instructions. */
   initializeResult(version: SpokenVersion, client: ServedClient): JsonObject;
   readonly serverInfo: JsonObject;
-  sessionsAllowed(principal: Principal): number;
-  /** True if the result is within the principal's limit of size. */
-  isSmall(principal: Principal, result: JsonObject): boolean;
+  sessionsAllowed(): number;
+  /** True if the result is within the limit of size. */
+  isSmall(result: JsonObject): boolean;
   /** A session has begun; from now on the gateway notifies it of changes. */
   opened(session: SessionPort): void;
   /** A session is resumed after a restart; `lists` are those that its client knows. */

@@ -117,7 +117,7 @@ export class SessionStore {
    * none.
    */
   admit(principal: Principal): Admission {
-    const allowed = this.#options.gateway.sessionsAllowed(principal);
+    const allowed = this.#options.gateway.sessionsAllowed();
     const key = principalKey(principal);
     const own = this.#entries.filter(({ owner }) => owner() === key);
     // Several sessions may have to end after the limit was lowered.
