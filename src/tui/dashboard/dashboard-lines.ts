@@ -47,8 +47,9 @@ export function dashboardLines(
   const view: RowView = { ...size, nowMs, ...columnsOf(rows, size) };
   const drawn = rows.map((row): DrawnRow => ({ row, lines: rowLines(row, row === chosen, view) }));
   const reserved = size.height >= ROOMY_HEIGHT ? LEAST_EVENTS : 0;
-  const whole = drawn.flatMap(({ row, lines }) => lines.map((line) => ({ row, line })));
-  const all = whole.length <= size.height - reserved ? whole : withFewTroubles(drawn, chosen, size);
+  const lineCount = drawn.reduce((sum, { lines }) => sum + lines.length, 0);
+  const fitting = lineCount <= size.height - reserved ? drawn : withFewTroubles(drawn, chosen, size);
+  const all = fitting.flatMap(({ row, lines }) => lines.map((line) => ({ row, line })));
   const listHeight = Math.max(1, Math.min(all.length, size.height - reserved));
   const first = all.findIndex(({ row }) => row === chosen);
   const last = all.findLastIndex(({ row }) => row === chosen);
@@ -68,7 +69,11 @@ interface DrawnRow {
 }
 
 /** One line for each trouble, the chosen one among them; the last line counts those that are left out. */
-function withFewTroubles(drawn: readonly DrawnRow[], chosen: ChoiceRow | null, { symbols }: View) {
+function withFewTroubles(
+  drawn: readonly DrawnRow[],
+  chosen: ChoiceRow | null,
+  { symbols }: View,
+): readonly DrawnRow[] {
   const troubles = drawn.filter(({ row }) => isTrouble(row));
   const shownCount = troubles.length > TROUBLE_LINES ? TROUBLE_LINES - 1 : troubles.length;
   const at = troubles.findIndex(({ row }) => row === chosen);
@@ -76,12 +81,12 @@ function withFewTroubles(drawn: readonly DrawnRow[], chosen: ChoiceRow | null, {
   const shown = new Set(troubles.slice(start, start + shownCount));
   const hidden = troubles.length - shownCount;
   const more: Line = [span(`  ${symbols.ellipsis} ${hidden} more; the arrows lead to them`, "faint")];
-  return drawn.flatMap((one) => {
+  return drawn.map((one) => {
     const { row, lines } = one;
-    if (!isTrouble(row)) return lines.map((line) => ({ row, line }));
-    const line = shown.has(one) ? lines.slice(0, 1) : [];
+    if (!isTrouble(row)) return one;
+    const first = shown.has(one) ? lines.slice(0, 1) : [];
     const isLast = hidden > 0 && one === troubles.at(-1);
-    return [...line, ...(isLast ? [more] : [])].map((each) => ({ row, line: each }));
+    return { row, lines: isLast ? [...first, more] : first };
   });
 }
 
