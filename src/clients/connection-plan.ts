@@ -276,7 +276,7 @@ async function serversKnownHere(
   const { client, folder } = clientOf(current.path, given);
   const project = client === null ? null : folder;
   const how = { expands: current.client.expands, startsThere: true };
-  const surroundings = { ...given, ...how, project, stored: new Set<string>() };
+  const surroundings = { ...given, ...how, project, taken: new Set<string>() };
   const servers = await Promise.all(
     entries.map(async ([name, entry]) => ({
       name,

@@ -39,7 +39,8 @@ export interface ImportedServer {
 export interface ImportOptions extends TextSurroundings {
   /** Whether the client starts its programs in `project`. If not, `project` is only the folder of the file. */
   readonly startsThere: boolean;
-  readonly stored: ReadonlySet<string>;
+  /** Names that its secrets cannot have. */
+  readonly taken: ReadonlySet<string>;
   /** The variables in the file that the entry names; null: it names none that can be read. */
   readonly variables?: Readonly<Record<string, string>> | null;
 }
@@ -292,12 +293,12 @@ class ServerReading {
     return secret;
   }
 
-  /** A name that no secret has yet, because an existing secret belongs to another server. */
+  /** A name that is not taken, because an existing secret belongs to another server. */
   #newName(key: string): string {
-    const { stored } = this.#options;
+    const { taken } = this.#options;
     return freeSecretName(
       `${this.name}-${key}`,
-      (name) => this.secrets.has(name) || stored.has(name) || [...this.#inputs.values()].includes(name),
+      (name) => this.secrets.has(name) || taken.has(name) || [...this.#inputs.values()].includes(name),
     );
   }
 

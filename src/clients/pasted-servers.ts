@@ -17,29 +17,21 @@ const MOST_SERVERS = 1000;
 export async function pastedFile(
   pasted: string,
   surroundings: ClientSurroundings,
-  stored: ReadonlySet<string>,
+  takenNames: ReadonlySet<string>,
 ): Promise<FoundFile> {
   if (Buffer.byteLength(pasted) > LARGEST_TEXT_BYTES) throw unreadable(`${TITLE} is larger than 1 MiB`);
-  const taken = new Set(stored);
-  const all: FoundFile = {
-    path: TITLE,
-    title: TITLE,
-    isOfFolder: false,
-    servers: [],
-    empty: [],
-    elsewhere: [],
-  };
-  const found = [all];
+  const taken = new Set(takenNames);
+  const found: Awaited<ReturnType<typeof serversIn>>[] = [];
   let count = 0;
   for (const value of await pastedValues(pasted)) {
     const named = isServerEntry(value) ? { [nameFor(value)]: value } : value;
     const file = await serversIn(named, { client: null, folder: null }, surroundings, taken);
-    found.push({ ...all, ...file });
+    found.push(file);
     count += file.servers.length;
     if (count > MOST_SERVERS) throw unreadable(`${TITLE} has more than ${MOST_SERVERS} servers`);
   }
   return {
-    ...all,
+    ...{ path: TITLE, title: TITLE, isOfFolder: false },
     servers: found.flatMap(({ servers }) => servers),
     empty: found.flatMap(({ empty }) => empty),
     elsewhere: found.flatMap(({ elsewhere }) => elsewhere),

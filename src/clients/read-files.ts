@@ -61,11 +61,11 @@ function textOf(bytes: Uint8Array, path: string): string {
 export async function readFoundFiles(
   sources: readonly (ClientName | { readonly path: string })[],
   surroundings: ClientSurroundings,
-  stored: ReadonlySet<string>,
+  takenNames: ReadonlySet<string>,
   skip: ((reason: string) => void) | null = null,
 ): Promise<readonly FoundFile[]> {
   const found: FoundFile[] = [];
-  const taken = new Set(stored);
+  const taken = new Set(takenNames);
   for (const source of sources) {
     const isName = typeof source === "string";
     const files = isName ? clientFiles(source, surroundings) : [{ ...source, isOfFolder: false }];
@@ -91,27 +91,27 @@ export async function readFoundFiles(
 async function readServers(
   path: string,
   surroundings: ClientSurroundings,
-  stored: Set<string>,
+  taken: Set<string>,
 ): Promise<Pick<FoundFile, "servers" | "empty" | "elsewhere"> | null> {
   const text = await readClientFile(path);
   return text === null
     ? null
-    : serversIn(await clientValues(text, path), clientOf(path, surroundings), surroundings, stored);
+    : serversIn(await clientValues(text, path), clientOf(path, surroundings), surroundings, taken);
 }
 
 /**
  * The servers in the values of a file of `client`, whose relative paths begin at `folder`. Adds the names of their
- * secrets to `stored`.
+ * secrets to `taken`.
  */
 export async function serversIn(
   values: unknown,
   { client, folder: own }: ReturnType<typeof clientOf>,
   surroundings: ClientSurroundings,
-  stored: Set<string>,
+  taken: Set<string>,
 ): Promise<Pick<FoundFile, "servers" | "empty" | "elsewhere">> {
   const servers: ImportedServer[] = [];
   const empty: string[] = [];
-  const options = { ...surroundings, expands: client?.expands ?? null, startsThere: client !== null, stored };
+  const options = { ...surroundings, expands: client?.expands ?? null, startsThere: client !== null, taken };
   const isOff = await switchedOff(values, own ?? surroundings.folder, client?.name ?? null, surroundings);
   const found = foundEntries(values, surroundings.folder, surroundings.everyProject);
   for (const { name, entry: given, project } of found.entries) {
@@ -120,7 +120,7 @@ export async function serversIn(
     const server = await readServer(name, entry, { ...options, ...where });
     if (server === null) empty.push(name);
     else servers.push(server);
-    for (const secret of [...(server?.secrets.keys() ?? []), ...(server?.wanted ?? [])]) stored.add(secret);
+    for (const secret of [...(server?.secrets.keys() ?? []), ...(server?.wanted ?? [])]) taken.add(secret);
   }
   return { servers, empty, elsewhere: found.elsewhere };
 }

@@ -18,7 +18,7 @@ import type { NetworkTransition } from "./events/service-transitions.ts";
 const MAX_DELTAS = 100;
 
 interface TriggerOptions
-  extends Pick<EngineParts, "engine" | "hostProber" | "rcloneLogs" | "metadataRefresh"> {
+  extends Pick<EngineParts, "engine" | "hostProber" | "programLogs" | "metadataRefresh"> {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly location: Pick<NetworkLocation, "networkChanged">;
@@ -35,7 +35,7 @@ export type Triggers = ReturnType<typeof startTriggers>;
 
 /** Starts the triggers; disposing `stack` ends them. */
 export function startTriggers(options: TriggerOptions, stack: DisposalStack) {
-  const { clock, logger, engine, aliases, rcloneLogs, metadataRefresh, hostProber, location, publish } =
+  const { clock, logger, engine, aliases, programLogs, metadataRefresh, hostProber, location, publish } =
     options;
   const intervalOf = ({ global }: TriggerSettings): number => options.intervalMs ?? global.checkIntervalMs;
   let checkIntervalMs = intervalOf(options.first);
@@ -96,7 +96,7 @@ export function startTriggers(options: TriggerOptions, stack: DisposalStack) {
     }
     engine.triggerAll("tick", dueMs);
     aliases.trigger("tick");
-    rcloneLogs.trigger();
+    programLogs.trigger();
     metadataRefresh.trigger();
   };
   const ticker = stack.use(startTicker(clock, checkIntervalMs, beat, IN_STEP));

@@ -11,7 +11,7 @@ const imported = (name: string, entry: Record<string, unknown>) =>
     project: null,
     expands: null,
     startsThere: false,
-    stored: new Set(),
+    taken: new Set(),
   });
 
 test("F1 any name becomes a valid backend name, and ends in a letter or a digit however long it was", () => {

@@ -16,7 +16,7 @@ test("a machine that slept checks again once, as after waking; a change of the n
   const nothing = { trigger() {}, networkChanged() {} };
   // Of all these only their looks are asked for.
   const engine = { triggerAll: (trigger: string) => void looks.push(trigger) };
-  const parts = { ...{ hostProber: nothing, location: nothing, aliases: nothing }, rcloneLogs: nothing };
+  const parts = { ...{ hostProber: nothing, location: nothing, aliases: nothing }, programLogs: nothing };
   const options = { ...parts, clock, logger: noopLogger, engine, metadataRefresh: nothing };
   const settings = (checkIntervalMs: number) =>
     ({ global: { checkIntervalMs, networkDebounceMs: 1_000 }, shares: [] }) as never;

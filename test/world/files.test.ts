@@ -115,7 +115,7 @@ describe("D9 F1 values.yaml", async () => {
     const args = place === "-" ? ["serve", value] : [place, value];
     const entry = isVariable ? { env: { [place.slice(0, -1)]: value } } : { args };
     const surroundings = { userHome: "/home/ann", environment: {}, project: null, expands: null };
-    const options = { ...surroundings, startsThere: false, stored: new Set<string>() };
+    const options = { ...surroundings, startsThere: false, taken: new Set<string>() };
     const server = importedServer("x", { command: "server", ...entry }, options);
     return { value, table: JSON.stringify(server?.table), secrets: [...(server?.secrets.values() ?? [])] };
   };

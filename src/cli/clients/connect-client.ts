@@ -19,6 +19,7 @@ import {
   writePlan,
 } from "../../clients/connection-plan.ts";
 import { findHomeContext } from "../../config/home-context.ts";
+import { decodedText } from "../../config/read/config-bytes.ts";
 import { textValues } from "../../config/read/file-values.ts";
 import { printable } from "../../runtime/text/plain-text.ts";
 import { hasOutcome } from "../edits/backend-outcome.ts";
@@ -27,7 +28,6 @@ import { confirms } from "../input/confirm.ts";
 import { launcherPath } from "../input/launcher-path.ts";
 import { doneLine, showJson, showResult } from "../input/options.ts";
 import { viewConfig } from "../sessions/config-session.ts";
-import { decodedText } from "../sessions/config-text.ts";
 import { withOperations } from "../sessions/control-session.ts";
 import { pollUntil } from "../sessions/poll-until.ts";
 import { renderDiff } from "../views/diff-view.ts";

@@ -118,7 +118,7 @@ const configShowCommand = command("config show", {
         context.print(json ? jsonText(await effectiveData(source)) : await effectiveText(source));
         return 0;
       }
-      const { decodedText } = await import("../sessions/config-text.ts");
+      const { decodedText } = await import("../../config/read/config-bytes.ts");
       const { sha256Of } = await import("../../runtime/files/sha256.ts");
       const text = decodedText(bytes);
       if (json) {
@@ -234,7 +234,7 @@ const configDiffCommand = command("config diff", {
   async run(context, { n }) {
     const { viewConfig } = await import("../sessions/config-session.ts");
     const { diffText } = await import("../../config/history/text-diff.ts");
-    const { decodedText } = await import("../sessions/config-text.ts");
+    const { decodedText } = await import("../../config/read/config-bytes.ts");
     const { renderDiff } = await import("../views/diff-view.ts");
     const diff = await viewConfig(context, async (view) => {
       const names = { before: `history ${n}`, after: view.path };

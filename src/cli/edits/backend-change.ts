@@ -13,6 +13,7 @@ import {
 } from "../../config/edit/new-backend.ts";
 import { tomlKey } from "../../config/edit/toml-value.ts";
 import { omittedKeys } from "../../config/literal-secrets.ts";
+import { decodedText } from "../../config/read/config-bytes.ts";
 import { freeSecretName } from "../../config/secret-names.ts";
 import { HIDDEN } from "../../config/shown-values.ts";
 import type { MountaineerConfig } from "../../config/snapshot.ts";
@@ -27,7 +28,6 @@ import { isYes } from "../input/confirm.ts";
 import { showResult } from "../input/options.ts";
 import { editMembers, readMembers } from "../sessions/config-members.ts";
 import { viewConfig } from "../sessions/config-session.ts";
-import { decodedText } from "../sessions/config-text.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { outcomeLines, servesAsChanged, waitForBackend } from "./backend-outcome.ts";
 

@@ -3,6 +3,7 @@
 import { basename } from "node:path";
 import { isSameFile } from "../../api/client/same-config.ts";
 import { starterText, writeNamedSchema } from "../../config/edit/starter.ts";
+import { decodedText } from "../../config/read/config-bytes.ts";
 import { parseConfig } from "../../config/read/load.ts";
 import { refusalError } from "../../config/values/mistakes.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
@@ -13,7 +14,6 @@ import { printable } from "../../runtime/text/plain-text.ts";
 import type { CommandContext, Signals, Terminal } from "../input/command.ts";
 import { isYes } from "../input/confirm.ts";
 import { type ConfigView, changeConfig, viewConfig } from "../sessions/config-session.ts";
-import { decodedText } from "../sessions/config-text.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { showEdit } from "./edit-outcome.ts";
 

@@ -2,11 +2,11 @@
 
 import type { InputOf } from "../../api/operations/operations.ts";
 import { diffText } from "../../config/history/text-diff.ts";
+import { decodedText } from "../../config/read/config-bytes.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import type { CommandContext } from "../input/command.ts";
 import { confirms } from "../input/confirm.ts";
 import { changeConfig, viewConfig } from "../sessions/config-session.ts";
-import { decodedText } from "../sessions/config-text.ts";
 import { renderDiff } from "../views/diff-view.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { showEdit } from "./edit-outcome.ts";

@@ -5,6 +5,7 @@ import { BlockList, isIP, isIPv6 } from "node:net";
 import { hostname, networkInterfaces } from "node:os";
 import type { ConfigEditWire } from "../../api/operations/requests.ts";
 import { editConfig } from "../../config/edit/edit.ts";
+import { decodedText } from "../../config/read/config-bytes.ts";
 import {
   type FleetSection,
   isMachineName,
@@ -22,7 +23,6 @@ import { promptSecret } from "../input/secret-question.ts";
 import { readFirstLine } from "../input/standard-input.ts";
 import { editMembers, readMembers, requireSaved } from "../sessions/config-members.ts";
 import { changeConfig, refuseToBeginAfresh, viewConfig } from "../sessions/config-session.ts";
-import { decodedText } from "../sessions/config-text.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { homeOptions } from "./home-options.ts";
 

@@ -7,7 +7,7 @@ import { TOKEN_BLOCK, TOKEN_REFERENCE, TOKEN_TABLE, wantsToken } from "../../con
 import { newNas, shareTable } from "../../config/edit/new-share.ts";
 import { writeStarter } from "../../config/edit/starter.ts";
 import { withBlocks } from "../../config/edit/text-blocks.ts";
-import { readConfigBytes } from "../../config/read/config-bytes.ts";
+import { decodedText, readConfigBytes } from "../../config/read/config-bytes.ts";
 import { textValues } from "../../config/read/file-values.ts";
 import { parseConfig } from "../../config/read/load.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
@@ -24,7 +24,6 @@ import { showJson } from "../input/options.ts";
 import { promptHidden } from "../input/secret-question.ts";
 import { notifyUnlessApplied } from "../sessions/config-members.ts";
 import { type ConfigView, changeConfig, viewConfig } from "../sessions/config-session.ts";
-import { decodedText } from "../sessions/config-text.ts";
 import { change, show } from "../sessions/control-session.ts";
 import { leaveFolder } from "../sessions/step-command.ts";
 import { exitCodeOf, renderResults } from "../views/results-view.ts";

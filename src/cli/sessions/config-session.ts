@@ -10,7 +10,7 @@ import {
   locateConfig,
   noFileAt,
 } from "../../config/home-context.ts";
-import { readConfigIfPresent } from "../../config/read/config-bytes.ts";
+import { decodedText, readConfigIfPresent } from "../../config/read/config-bytes.ts";
 import type { ConfigFormat } from "../../config/snapshot.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { ensurePrivateFolder } from "../../runtime/files/durable-file.ts";
@@ -18,7 +18,6 @@ import { acquireHomeLock } from "../../runtime/process/home-lock.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import type { CommandContext, Signals, Target } from "../input/command.ts";
 import { type ConfigFile, createOwnEditor, type EditOperation } from "./config-offline.ts";
-import { decodedText } from "./config-text.ts";
 import { onceOpened, withDaemonOr } from "./control-session.ts";
 
 /** How long to wait for a lock that another command holds, ms. */

@@ -114,7 +114,7 @@ export function startEngineParts(options: PartsOptions) {
     drivers,
     prober,
     mountTable,
-    rcloneLogs: createProgramLogs(shared),
+    programLogs: createProgramLogs(shared),
     metadataRefresh: createMetadataRefresh({ ...shared, flusher }),
     formerShares: createFormerShares(shared),
     logins,

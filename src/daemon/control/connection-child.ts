@@ -24,7 +24,7 @@ import { pastedFile } from "../../clients/pasted-servers.ts";
 import { readFoundFiles } from "../../clients/read-files.ts";
 import { diffText } from "../../config/history/text-diff.ts";
 import { findHomeContext, locateConfig } from "../../config/home-context.ts";
-import { readConfigIfPresent } from "../../config/read/config-bytes.ts";
+import { decodedText, readConfigIfPresent } from "../../config/read/config-bytes.ts";
 import { textValues } from "../../config/read/file-values.ts";
 import { errorText, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
 import { entryExists } from "../../runtime/files/durable-file.ts";
@@ -63,13 +63,11 @@ async function known({ home }: ConnectionJob): Promise<KnownClients> {
   return { clients };
 }
 
-/** `text`: null if there is no file. */
 async function configOf({ home, configPath }: Pick<ConnectionJob, "home" | "configPath">) {
   const homeContext = { ...findHomeContext(process.env), home };
   const { path, format } = await locateConfig(homeContext, configPath);
   const bytes = await readConfigIfPresent(path);
-  const text = bytes === null ? null : new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
-  return { path, format, homeContext, text };
+  return { path, format, homeContext, before: decodedText(bytes), isNew: bytes === null };
 }
 
 async function connect(
@@ -83,8 +81,8 @@ async function connect(
   const { environment } = surroundings;
   const backends = {
     async config() {
-      const { text: before, format } = await configOf({ home, configPath });
-      return before === null ? {} : textValues(before, format);
+      const { before, isNew, format } = await configOf({ home, configPath });
+      return isNew ? {} : textValues(before, format);
     },
     serving: async () => serving,
   };
@@ -134,8 +132,7 @@ async function planImport(
     if (files.length === 0)
       throw new MountaineerError("client_unreadable", `${CLIENTS[source].title} has no file here`);
   }
-  const { text: before, ...config } = await configOf({ home, configPath });
-  const target = { ...config, before: before ?? "", isNew: before === null, opening: () => "" };
+  const target = { ...(await configOf({ home, configPath })), opening: () => "" };
   return plannedOf(await draftImport(target, files), digestKey);
 }
 
