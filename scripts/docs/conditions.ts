@@ -24,6 +24,8 @@ export const CONDITIONS: Readonly<Record<ConditionName, `${string} | ${string}`>
     "files written for another server wait here; they are sent when it is back | `mountaineer unsent` shows them, sends them to this server, or sets them aside",
   server_unproved:
     "both addresses are not confirmed to be the same NAS; until then a cable change closes open files | the condition names what is missing, as a program to install or a file to check",
+  share_empty:
+    "a note: the share is empty, so nothing in it can confirm that both addresses are the same NAS; until it has a file, a cable change closes open files | nothing; the first file ends it",
   encrypted:
     "the NAS encrypts; a program that reads through `rclone` may get one error when a route is lost | [a newer rclone](../reference/drivers.md#a-nas-that-requires-encryption), or no encryption between you and the NAS",
   carry_unavailable:

@@ -154,7 +154,7 @@ describe("recovery", { skip: missingForRootRig() ?? false }, () => {
       await scene.rig.startServerOn("tb");
       const back = await scene.untilOver("CORE", "tb", 30_000);
       // An empty share proves nothing of its server.
-      const others = back.conditions.filter(({ code }) => code !== "server_unproved");
+      const others = back.conditions.filter(({ code }) => code !== "share_empty");
       assert.deepEqual(others, []);
     }));
 

@@ -34,8 +34,10 @@ export class SimCarrier {
   /** As the server has it. */
   encrypted = false;
   limit: NonNullable<RelayObservation["limit"]> | null = null;
-  /** Proofs cannot be made: a wrong password, an empty root. */
+  /** Proofs cannot be made: a wrong password. */
   unprovable = false;
+  /** Nor can they in an empty root. */
+  empty = false;
   /** What a proof that failed says; null: nothing. */
   says: string | null = "they list different files";
   /** It cannot be asked: it has died, and is not back yet. */
@@ -125,6 +127,7 @@ export class SimCarrier {
       state: this.#state,
       isProving: this.#proof !== null,
       text: this.#state === "same" ? null : this.says,
+      isEmpty: this.empty,
       proved: { ...this.#proved },
     };
   }
@@ -134,7 +137,7 @@ export class SimCarrier {
     if (this.#proof !== null || unproved.length === 0 || (up.length < 2 && carried === undefined)) return;
     const before = carried?.server ?? null;
     const verdict = (): Exclude<IdentityObservation["state"], "unasked"> => {
-      if (this.unprovable) return "unproved";
+      if (this.unprovable || this.empty) return "unproved";
       const servers = new Set(up.map((route) => this.servers[route]));
       return servers.size > 1 || (before !== null && !servers.has(before)) ? "different" : "same";
     };

@@ -57,7 +57,10 @@ export function sharesFolder(shares: readonly ShareStatus[]): string | null {
 function troubleLines(share: ShareStatus, key: string): MenuItem[] {
   const lines: MenuItem[] = [];
   if (share.last_error !== null) lines.push(text(`${key} error`, `Last error: ${share.last_error}`, "bad"));
-  return [...lines, ...conditionItems(`${key} `, share.conditions)];
+  const plain = share.conditions
+    .filter(({ code }) => code === "share_empty")
+    .map(({ code, title }) => text(`${key} ${code}`, title));
+  return [...lines, ...conditionItems(`${key} `, share.conditions), ...plain];
 }
 
 function switchItems(share: ShareStatus, world: MenuWorld, key: string): MenuItem[] {

@@ -78,6 +78,7 @@ export class ServerIdentities implements AsyncDisposable {
   };
   #state: IdentityObservation["state"] = "unasked";
   #text: string | null = null;
+  #isEmpty = false;
   /**
    * The proof's text about two different servers behind the routes; null: no such proof. Kept until both
    * routes are proved to lead to one server, or until an edit.
@@ -138,6 +139,7 @@ export class ServerIdentities implements AsyncDisposable {
       state: this.#different === null ? this.#state : "different",
       isProving: this.#proving !== null,
       text: this.#different ?? this.#text,
+      isEmpty: this.#isEmpty,
       proved: { tb: proved("tb"), fallback: proved("fallback") },
       unconfiguredProved: proved("unconfigured"),
       servers: {
@@ -371,6 +373,7 @@ export class ServerIdentities implements AsyncDisposable {
       }
     } else return;
     this.#state = verdict.kind;
+    this.#isEmpty = verdict.kind === "unproved" && verdict.isEmpty === true;
   }
 
   /**

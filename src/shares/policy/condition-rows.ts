@@ -130,6 +130,13 @@ export const SHARE_CONDITIONS = {
     ],
   }),
   ...conditionRows("info", {
+    // One line of a menu, 90 columns.
+    share_empty: (isOneRoute: boolean, isRelayed: boolean) => [
+      isRelayed && !isOneRoute
+        ? "The share is empty, so its routes can't be compared: a cable change closes open files"
+        : "The share is empty, so its NAS can't be recognized: unsent files wait for your decision",
+      "This ends when the share has a file.",
+    ],
     off_network: (why: string) => [
       `Paused: ${why}`,
       "Nothing is sent to its hosts, and programs get errors at once, until this machine is on a network in `only_on`.",

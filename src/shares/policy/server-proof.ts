@@ -116,16 +116,19 @@ export function relayConditions({ policy, observed, spec }: DecideInput): Condit
   if (limit !== null) conditions.push(SHARE_CONDITIONS.connections_limited(limit));
   if (!relayEligibility) return conditions;
   const { obstacle, identity } = relayEligibility;
-  const { state, text } = identity;
+  const { state, text, isEmpty = false } = identity;
   const isOneRoute = routesOf(spec).length === 1;
+  const unproved = (isRelayed: boolean): ConditionDraft =>
+    isEmpty
+      ? SHARE_CONDITIONS.share_empty(isOneRoute, isRelayed)
+      : SHARE_CONDITIONS.server_unproved(isOneRoute, text ?? "", isRelayed);
   if (policy.relay === "off" || obstacle !== null) {
-    if (guarded !== null && state === "unproved")
-      conditions.push(SHARE_CONDITIONS.server_unproved(isOneRoute, text ?? "", false));
+    if (guarded !== null && state === "unproved") conditions.push(unproved(false));
     if (policy.relay === "on") conditions.push(SHARE_CONDITIONS.carry_unavailable(spec.name, `${obstacle}`));
     return conditions;
   }
   if (state === "different") conditions.push(SHARE_CONDITIONS.different_servers(text ?? ""));
-  if (state === "unproved") conditions.push(SHARE_CONDITIONS.server_unproved(isOneRoute, text ?? "", true));
+  if (state === "unproved") conditions.push(unproved(true));
   if (relayed?.encrypted === true && spec.driver === "rclone")
     conditions.push(SHARE_CONDITIONS.encrypted(spec.name));
   const phase = relayed?.phase ?? (guarded?.phase === "unconfirmed" ? "unconfirmed" : "carrying");

@@ -58,6 +58,8 @@ export interface IdentityObservation {
   readonly isProving: boolean;
   /** Why the servers are different, or not proved. */
   readonly text: string | null;
+  /** They are not proved because the share is empty. Absent: no. */
+  readonly isEmpty?: boolean;
   /**
    * For each route: whether a proof since the route was last available shows that the route leads to the mounted server
    * or, without a mount, to a known server.

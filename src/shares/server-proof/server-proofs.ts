@@ -49,8 +49,11 @@ export type ProofResult =
   | { readonly kind: "same"; readonly server: string }
   /** `server`: id of the server that answers instead of the expected one; absent: unknown. */
   | { readonly kind: "different"; readonly text: string; readonly server?: string }
-  /** `isBlank`: the expected server was never proved, so nothing can identify it. */
-  | { readonly kind: "unproved"; readonly text: string; readonly isBlank?: true };
+  /**
+   * `isBlank`: the expected server was never proved, so nothing can identify it. `isEmpty`: the share has no entry that
+   * could identify its server.
+   */
+  | { readonly kind: "unproved"; readonly text: string; readonly isBlank?: true; readonly isEmpty?: true };
 
 /**
  * At most four proofs run at once, and at most one for each share. A proof takes at most 12 s, then ends as
@@ -260,7 +263,7 @@ async function identify(
 ): Promise<ProofResult> {
   const { serverGuid, listing, creationTimes } = root;
   const { shareName } = share;
-  if (listing.count === 0) return unproved(`${source} is empty: nothing in it can be recognised`);
+  if (listing.count === 0) return { ...unproved(`${source} is empty`), isEmpty: true };
   const servers = await known.list(share);
   const keep = async (id: string): Promise<Extract<ProofResult, { kind: "same" }>> => {
     const before = servers.find((server) => server.id === id)?.witness ?? null;
@@ -399,8 +402,7 @@ async function compareRoots(parts: ComparingParts): Promise<ProofResult | SideRe
     const compared = compareReadings(readings);
     if (compared.kind === "same") return both[0];
     if (compared.kind === "different") return different(`${sources} ${compared.text}`);
-    if (compared.kind === "empty")
-      return unproved(`${sources} are empty: put a file there, so that they can be compared`);
+    if (compared.kind === "empty") return { ...unproved(`${sources} are empty`), isEmpty: true };
   }
   return unproved(`all entries of ${sources} keep changing`);
 }

@@ -22,6 +22,10 @@ A10 different servers: mounted per route, with a condition
   fresh, tb refused, 3 s: steps check > unmount force > mount fallback
 A10 a share without a possible proof is mounted per route, with a condition
   a share to carry, proofs fail, 5 s: steps mount tb, condition server_unproved
+A13 an empty share is mounted per route and moves nothing, which is a note, until it has a file: then it is relayed
+  a share to carry, the share is empty, 5 s: steps mount tb, condition share_empty
+  tb refused, 5 s: last steps unmount force > mount fallback carried
+  tb answers, the share has a file, ${5 * 60_000} ms: on tb, no conditions
 A10 a server that encrypts: through rclone a reader may notice a cut, which is reported; the kernel's client continues
   a share to carry, driver rclone, its server encrypts, 5 s: conditions encrypted
   a share to carry, driver cifs, its server encrypts, 5 s: no conditions

@@ -79,6 +79,7 @@ const ACTS: readonly Act<World>[] = [
       world.carrier.unprovable = true;
     },
   ],
+  [/^the share (is empty|has a file)$/, ({ carrier }, how) => (carrier.empty = how === "is empty")],
   [/^proofs fail without a word$/, ({ carrier }) => Object.assign(carrier, { unprovable: true, says: null })],
   [
     /^(another|one) server behind (fallback|both)$/,

@@ -10,20 +10,25 @@ import type {
 import { statementsOf } from "../../../src/api/labels/change-labels.ts";
 import { machineLines } from "../../../src/api/labels/fleet-labels.ts";
 import type { Tone } from "../../../src/api/labels/label.ts";
+import { cableText } from "../../../src/api/labels/share-labels.ts";
+import { shareWhy } from "../../../src/api/labels/why.ts";
 import { renderStatus } from "../../../src/api/views/status-view.ts";
+import { renderWhy } from "../../../src/api/views/why-view.ts";
 import { renderFleet } from "../../../src/cli/views/fleet-view.ts";
 import { renderShares } from "../../../src/cli/views/place-view.ts";
 import { readSummary, stateOf, summaryText } from "../../../src/fleet/summary.ts";
 import { findItem } from "../../../src/menubar/menu/menu.ts";
 import { menuOf } from "../../../src/menubar/menu/model.ts";
+import { SHARE_CONDITIONS } from "../../../src/shares/policy/condition-rows.ts";
 import { dashboardLines } from "../../../src/tui/dashboard/dashboard-lines.ts";
 import { dashboardRows } from "../../../src/tui/dashboard/dashboard-rows.ts";
 import type { Line } from "../../../src/tui/terminal/line.ts";
+import { findTroubles } from "../../../src/web/page/home/troubles.ts";
 import { partAt } from "../../../src/web/page/shell/views.ts";
 import { sampleFleet, sampleMachine } from "../../api/sample-fleet.ts";
 import { gatewayReport, sampleBackend } from "../../api/sample-gateway.ts";
 import { SAMPLE_NOW, sampleShare, secondsAgo } from "../../api/sample-report.ts";
-import { sampleWorld } from "../../menubar/worlds.ts";
+import { outline, sampleWorld } from "../../menubar/worlds.ts";
 import { viewOf } from "../../tui/views.ts";
 import { scriptedApp } from "./scripted-app.ts";
 import { mount } from "./tiny-dom.ts";
@@ -280,5 +285,36 @@ test("F4 sixty states of shares and backends have the same label and tone in eve
       const expectedTone = WITHOUT_COLOURS.has(face) ? null : right.tone;
       assert.deepEqual({ text, tone }, { text: right.text, tone: expectedTone }, `${face}, ${name}`);
     }
+  }
+});
+
+test("A13 an empty share is a note in every face, in full and in 90 columns, and no trouble in any", () => {
+  for (const isRelayed of [true, false]) {
+    const found = { ...SHARE_CONDITIONS.share_empty(false, isRelayed), since: secondsAgo(60) };
+    const share = sampleShare({ conditions: [found] });
+    const status = gatewayReport([], { shares: [share] });
+    const app = scriptedApp({}, { status });
+    using sharesView = mount(partAt("#/shares").part.view as never, { app });
+    const menu = menuOf(sampleWorld(status));
+    const rows = dashboardRows({ status, approvals: null });
+    const faces: Readonly<Record<string, string>> = {
+      status: renderStatus(status, { ...COLOURED, color: false }),
+      why: renderWhy([shareWhy(share)], true, { ...COLOURED, color: false }),
+      tui: dashboardLines(rows, null, [], WIDE, SAMPLE_NOW)
+        .map((line) => line.map(({ text }) => text).join(""))
+        .join("\n"),
+      page: sharesView.elements("article")[0]?.textContent ?? "",
+      menu: outline(menu.items).join("\n"),
+    };
+    for (const [face, text] of Object.entries(faces)) {
+      assert.ok(text.includes(found.title), `${face}: ${text}`);
+      assert.doesNotMatch(text, /attention/i, face);
+    }
+    assert.equal(menu.state, "healthy");
+    assert.deepEqual(findTroubles(status, null), []);
+    assert.deepEqual(
+      cableText(share).map(({ state }) => state),
+      ["used", "ready"],
+    );
   }
 });
