@@ -7,7 +7,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { authorityPaths, folderPaths, makeFleet } from "../src/fleet/enrollment/fleet-folder.ts";
+import { folderPaths, makeFleet } from "../src/fleet/enrollment/fleet-folder.ts";
 import { findServerProgram } from "../src/fleet/enrollment/server-process.ts";
 import { userKey, userSeed } from "../src/fleet/keys/nkey.ts";
 import { systemClock } from "../src/runtime/time/clock.ts";
@@ -63,8 +63,7 @@ async function measure(size: number, short: boolean): Promise<void> {
       members: machines.map(({ name, seed }) => ({ name, key: userKey(seed) })),
     },
   );
-  const { config } = folderPaths(home);
-  const { certificate: authority } = authorityPaths(home);
+  const { config, authority } = folderPaths(home);
   const start = (): ChildProcess =>
     spawn(program ?? "", ["-c", config, "-m", String(looksAt)], { stdio: "ignore" });
   let server = start();

@@ -103,7 +103,7 @@ export function createFleetPart({ bus, home, gateway, ...options }: FleetPartOpt
     async fleetCheck(_, signal) {
       if (config === null) throw fleetOff();
       const { checkFleet } = await import("../fleet/enrollment/fleet-check.ts");
-      return checkFleet({ ...options, home, config }, signal);
+      return checkFleet({ ...options, config }, signal);
     },
   } satisfies Partial<Control>;
   const peers: SessionPeers = {

@@ -123,27 +123,16 @@ function checkFindings(report: FleetCheckReport, nowMs: number): DoctorFinding[]
     const text = "the server permits to this machine what it needs, and nothing in other names";
     findings.push(finding("ok", "fleet_permissions", text));
   }
-  return [...findings, ...certificateFindings(report, nowMs)];
+  return [...findings, ...authorityFindings(report, nowMs)];
 }
 
 function purposes(permissions: Permissions): string {
   return [...new Set(permissions.map(({ purpose }) => purpose))].join(", ");
 }
 
-function certificateFindings(
-  { authority_until, server_until }: FleetCheckReport,
-  nowMs: number,
-): DoctorFinding[] {
-  const ends = [
-    ["the authority of the fleet's server, as this machine knows it,", authority_until],
-    ["the certificate of the fleet's server", server_until],
-  ] as const;
-  return ends.flatMap(([what, until]) => {
-    if (until === null || Date.parse(until) - nowMs > WARNED_MS) return [];
-    return [
-      finding("warning", "fleet_certificate_ends", `${what} is good until ${until.slice(0, 10)}`, {
-        hint: "renew it: docs/reference/fleet.md, Before the certificate runs out",
-      }),
-    ];
-  });
+function authorityFindings({ authority_until: until }: FleetCheckReport, nowMs: number): DoctorFinding[] {
+  if (until === null || Date.parse(until) - nowMs > WARNED_MS) return [];
+  const text = `the authority in [fleet].tls_ca is valid until ${until.slice(0, 10)}`;
+  const hint = "get the new one from the server's operator, and name its file there";
+  return [finding("warning", "fleet_authority_ends", text, { hint })];
 }

@@ -360,7 +360,6 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   "mountaineer fleet join mf1_…": alone(/not a fleet's code/, 2),
   "mountaineer fleet join": alone(/standard input has no code/, 2),
   "mountaineer fleet join --name laptop < code.txt": { elsewhere: "test/cli/fleet/fleet-commands.test.ts" },
-  "mountaineer fleet keys rotate certificate": running(/does not have the fleet's server/, 2),
   "mountaineer fleet leave": alone(/this machine is in no fleet/),
   "mountaineer fleet leave --dissolve": alone(/this machine is in no fleet/),
   "mountaineer fleet remove laptop": alone(/does not have the fleet's server/, 2),

@@ -17,7 +17,6 @@ const CHECK: FleetCheckReport = {
   lacks: [],
   exceeds: [],
   authority_until: null,
-  server_until: null,
 };
 
 /** Nothing else of it is asked. */
@@ -99,7 +98,6 @@ test("G1 the doctor reports missing and excessive permissions of the server, and
       { may: "subscribe", subject: "_INBOX.x.>", purpose: "hear answers to others" },
     ],
     authority_until: "2027-01-02T03:04:05.000Z",
-    server_until: "2036-11-20T10:00:00.000Z",
   });
   assert.deepEqual(
     found.slice(2).map(({ severity, code, text }) => `${severity} ${code}: ${text}`),
@@ -107,7 +105,7 @@ test("G1 the doctor reports missing and excessive permissions of the server, and
       "warning fleet_permission_lacks: the server does not let this machine publish to mountaineer.fleet.laptop.beat: " +
         "showing that it is there",
       `warning fleet_permission_exceeds: this machine could ${lies}, hear answers to others: the server permits it`,
-      "warning fleet_certificate_ends: the authority of the fleet's server, as this machine knows it, is good until 2027-01-02",
+      "warning fleet_authority_ends: the authority in [fleet].tls_ca is valid until 2027-01-02",
     ],
   );
 });

@@ -4,7 +4,7 @@ import { createServer as createSecureServer } from "node:https";
 import { connect, type Socket } from "node:net";
 import type { TestContext } from "node:test";
 import { createServer as createTlsServer, getCACertificates, setDefaultCACertificates } from "node:tls";
-import { makeCertificates } from "./certificates.ts";
+import { issueCertificates } from "../../src/fleet/enrollment/certificate.ts";
 import { onLoopback } from "./on-loopback.ts";
 
 interface WebProxyOptions {
@@ -106,7 +106,7 @@ export async function startTlsFront(t: TestContext, certificate: Certificate, po
 
 /** A certificate for the names whose authority this process trusts until the test ends. */
 export function trustedCertificate(t: TestContext, ...names: readonly string[]) {
-  const { authority, server } = makeCertificates(names, Date.now());
+  const { authority, server } = issueCertificates(names, Date.now());
   const before = getCACertificates("default");
   setDefaultCACertificates([...before, authority.certificate]);
   t.after(() => setDefaultCACertificates(before));

@@ -93,6 +93,5 @@ export const fleetCheckShape = object({
   /** When the server's certificate authority expires; null: this machine knows none. */
   authority_until: nullable(text),
   /** When the server's certificate expires; null: the server runs elsewhere. */
-  server_until: nullable(text),
 });
 export type FleetCheckReport = TypeOf<typeof fleetCheckShape>;

@@ -133,23 +133,6 @@ const fleetRemoveCommand = command("fleet remove", {
   run: async (context, { name }) => (await import("../fleet/fleet-commands.ts")).remove(context, name),
 });
 
-const fleetKeysRotateCommand = command("fleet keys rotate", {
-  summary: "replace the certificate of the fleet's server",
-  description:
-    "Run it on the machine where the fleet began. Issues a new certificate for the server that fleet init started; " +
-    "nothing changes on the members. To replace a machine's key, run fleet leave and fleet join there. If " +
-    "interrupted, run it again to continue.",
-  examples: { "mountaineer fleet keys rotate certificate": "a new certificate for the fleet's server" },
-  exits: { 1: "the server could not be reloaded", 2: "the fleet did not begin here" },
-  takes: {
-    "<what>": { about: "certificate", choices: ["certificate"] },
-  },
-  async run(context) {
-    const { rotateCertificate } = await import("../fleet/rotate-certificate.ts");
-    return rotateCertificate(context);
-  },
-});
-
 export const FLEET_COMMANDS: GroupedCommands = {
   group: {
     name: "fleet",
@@ -168,14 +151,4 @@ export const FLEET_COMMANDS: GroupedCommands = {
     fleetLeaveCommand,
     fleetRemoveCommand,
   ],
-};
-
-export const FLEET_KEYS_COMMANDS: GroupedCommands = {
-  group: {
-    name: "fleet keys",
-    summary: "the certificate of the fleet's server",
-    description: "See docs/reference/fleet.md.",
-    examples: { "mountaineer fleet keys rotate certificate": "a new certificate for the fleet's server" },
-  },
-  commands: [fleetKeysRotateCommand],
 };

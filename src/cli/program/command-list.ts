@@ -7,7 +7,7 @@ import { completionsCommand } from "../commands/completions.ts";
 import { approveCommand, CONFIG_COMMANDS } from "../commands/config.ts";
 import { demoCommand } from "../commands/demo.ts";
 import { doctorCommand } from "../commands/doctor.ts";
-import { FLEET_COMMANDS, FLEET_KEYS_COMMANDS } from "../commands/fleet.ts";
+import { FLEET_COMMANDS } from "../commands/fleet.ts";
 import { initCommand } from "../commands/init.ts";
 import { logsCommand } from "../commands/logs.ts";
 import {
@@ -96,7 +96,7 @@ export const SECTIONS: readonly CommandSection[] = [
   },
   {
     heading: "Many machines:",
-    entries: [FLEET_COMMANDS, FLEET_KEYS_COMMANDS],
+    entries: [FLEET_COMMANDS],
   },
   { heading: "More:", entries: [completionsCommand, uninstallCommand] },
 ];

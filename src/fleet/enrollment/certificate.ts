@@ -1,24 +1,17 @@
 // A fleet's own certificate authority and its server's certificate: X.509 in DER, as in RFC 5280. They are
 // encoded here because Node can sign and read certificates but not make them, and `openssl` is not installed
 // everywhere and differs between systems.
-import {
-  createPrivateKey,
-  createPublicKey,
-  generateKeyPairSync,
-  type KeyObject,
-  randomBytes,
-  sign,
-} from "node:crypto";
+import { generateKeyPairSync, type KeyObject, randomBytes, sign } from "node:crypto";
 import { isIP, isIPv4, SocketAddress } from "node:net";
 import { fingerprintOf } from "../keys/nkey.ts";
 
 const DAY_MS = 86_400_000;
 /** How far back a certificate's validity begins, ms: a machine's clock may be behind. */
 const BEFORE_MS = 2 * DAY_MS;
-/** Ten years, because only a user's command issues a new certificate. */
-const SERVER_VALID_MS = 3650 * DAY_MS;
-/** Fifty years: nothing renews an authority, because every member would have to learn the new one. */
-const AUTHORITY_VALID_MS = 18_250 * DAY_MS;
+/** Fifty years: nothing renews them, because every member would have to learn the new authority. */
+const VALID_MS = 18_250 * DAY_MS;
+
+const AUTHORITY = "Mountaineer fleet";
 
 const [SEQUENCE, SET, INTEGER, BITS, OCTETS, OID, UTF8] = [0x30, 0x31, 0x02, 0x03, 0x04, 0x06, 0x0c];
 const OIDS = {
@@ -33,16 +26,20 @@ const OIDS = {
   serverAuth: "2b06010505070301",
 } as const;
 
-/** A certificate with its private key, both PEM; the key is secret. */
-export interface CertifiedKey {
-  readonly certificate: string;
-  readonly key: string;
+interface FleetCertificates {
+  /** PEM; the fingerprint is the SHA-256 of its DER form, as hex digits. */
+  readonly authority: { readonly certificate: string; readonly fingerprint: string };
+  /** Both PEM; the key is secret. */
+  readonly server: { readonly certificate: string; readonly key: string };
 }
 
-/** A new certificate authority. */
-export function makeAuthority(nowMs: number): CertifiedKey & { readonly der: Buffer } {
+/**
+ * A certificate authority, and the server's certificate by it. `hosts`: the names and addresses by which machines
+ * reach the server. The authority's key is dropped here: no other certificate can be issued in its name.
+ */
+export function issueCertificates(hosts: readonly string[], nowMs: number): FleetCertificates {
   const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
-  const der = issue(privateKey, authorityName(), publicKey, nowMs, AUTHORITY_VALID_MS, [
+  const authority = issue(privateKey, nameOf(AUTHORITY), publicKey, nowMs, [
     // Path length 0: the authority signs no further authorities.
     extension(
       "basicConstraints",
@@ -52,33 +49,25 @@ export function makeAuthority(nowMs: number): CertifiedKey & { readonly der: Buf
     extension("keyUsage", tlv(BITS, Buffer.from([1, 0x06])), true),
     extension("subjectKey", tlv(OCTETS, keyId(publicKey))),
   ]);
-  return { ...pair(der, privateKey), der };
-}
-
-/**
- * A new key and certificate for the fleet's server. `authorityKey`: the authority's private key, PEM. `hosts`: the
- * names and addresses by which machines reach the server. Throws if the key cannot be read.
- */
-export function issueCertificate(
-  authorityKey: string,
-  hosts: readonly string[],
-  nowMs: number,
-): CertifiedKey {
-  const signer = createPrivateKey(authorityKey);
-  const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
-  const der = issue(signer, nameOf("Mountaineer fleet server"), publicKey, nowMs, SERVER_VALID_MS, [
+  const server = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const der = issue(privateKey, nameOf("Mountaineer fleet server"), server.publicKey, nowMs, [
     extension("basicConstraints", tlv(SEQUENCE), true),
     extension("keyUsage", tlv(BITS, Buffer.from([7, 0x80])), true),
     extension("extendedUsage", tlv(SEQUENCE, oid("serverAuth"))),
-    extension("subjectKey", tlv(OCTETS, keyId(publicKey))),
-    extension("authorityKey", tlv(SEQUENCE, tlv(0x80, keyId(createPublicKey(signer))))),
+    extension("subjectKey", tlv(OCTETS, keyId(server.publicKey))),
+    extension("authorityKey", tlv(SEQUENCE, tlv(0x80, keyId(publicKey)))),
     extension("subjectNames", tlv(SEQUENCE, ...[...new Set(hosts)].map(subjectName))),
   ]);
-  return pair(der, privateKey);
-}
-
-function authorityName(): Buffer {
-  return nameOf("Mountaineer fleet");
+  return {
+    authority: {
+      certificate: certificatePem(authority),
+      fingerprint: fingerprintOf(authority).toString("hex"),
+    },
+    server: {
+      certificate: certificatePem(der),
+      key: server.privateKey.export({ format: "pem", type: "pkcs8" }).toString(),
+    },
+  };
 }
 
 function issue(
@@ -86,7 +75,6 @@ function issue(
   subject: Buffer,
   publicKey: KeyObject,
   nowMs: number,
-  validMs: number,
   extensions: readonly Buffer[],
 ): Buffer {
   const body = tlv(
@@ -94,8 +82,8 @@ function issue(
     tlv(0xa0, integer(Buffer.from([2]))),
     integer(randomBytes(16)),
     algorithm(),
-    authorityName(),
-    tlv(SEQUENCE, time(nowMs - BEFORE_MS), time(nowMs + validMs)),
+    nameOf(AUTHORITY),
+    tlv(SEQUENCE, time(nowMs - BEFORE_MS), time(nowMs + VALID_MS)),
     subject,
     publicKey.export({ format: "der", type: "spki" }),
     tlv(0xa3, tlv(SEQUENCE, ...extensions)),
@@ -106,13 +94,6 @@ function issue(
 export function certificatePem(der: Buffer): string {
   const lines = der.toString("base64").match(/.{1,64}/g) ?? [];
   return ["-----BEGIN CERTIFICATE-----", ...lines, "-----END CERTIFICATE-----", ""].join("\n");
-}
-
-function pair(der: Buffer, privateKey: KeyObject): CertifiedKey {
-  return {
-    certificate: certificatePem(der),
-    key: privateKey.export({ format: "pem", type: "pkcs8" }).toString(),
-  };
 }
 
 function extension(name: keyof typeof OIDS, value: Buffer, isCritical = false): Buffer {

@@ -16,17 +16,15 @@ import {
 } from "../nats/connection.ts";
 import { FleetConnectionError } from "../nats/fleet-connection-error.ts";
 import { readSignIn, type SignInOptions } from "../nats/sign-in.ts";
-import { certificatePaths, readFleet } from "./fleet-folder.ts";
 import { type MachineUse, NOBODY, neededBy, type Permission, tooMuchFor } from "./permissions.ts";
 
 interface CheckOptions extends Omit<SignInOptions, "config"> {
-  readonly home: string;
   readonly config: FleetConfig;
 }
 
 /** Rejects with `fleet_unreachable`, and with the signal's reason. */
 export async function checkFleet(options: CheckOptions, signal: AbortSignal): Promise<FleetCheckReport> {
-  const { home, config } = options;
+  const { config } = options;
   const use: MachineUse = {
     name: config.name,
     calls: [config.export, config.import].some((list) => (list ?? []).length > 0),
@@ -37,7 +35,6 @@ export async function checkFleet(options: CheckOptions, signal: AbortSignal): Pr
     lacks: [...lacks],
     exceeds: [...exceeds],
     authority_until: await validUntil(config.tlsCa),
-    server_until: await serverUntil(home),
   };
 }
 
@@ -52,11 +49,6 @@ async function probed(options: CheckOptions, use: MachineUse, signal: AbortSigna
     if (!(error instanceof FleetConnectionError)) throw error;
     throw new MountaineerError("fleet_unreachable", error.message, { retry: "later" });
   }
-}
-
-async function serverUntil(home: string): Promise<string | null> {
-  const record = await readFleet(home);
-  return record === null ? null : validUntil(certificatePaths(home, record.certificates).certificate);
 }
 
 /** The earliest expiry of the certificates in a file; null: there is no readable one. */

@@ -10,8 +10,7 @@ import {
 } from "../../runtime/files/durable-file.ts";
 import { withExclusive } from "../../runtime/files/sqlite-file-lock.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
-import { fingerprintOf } from "../keys/nkey.ts";
-import { type CertifiedKey, issueCertificate, makeAuthority } from "./certificate.ts";
+import { issueCertificates } from "./certificate.ts";
 import { type FleetRecord, parseRecord, recordText } from "./fleet-record.ts";
 import { splitAddress } from "./join-code.ts";
 import { serverConfig } from "./server-config.ts";
@@ -34,22 +33,12 @@ export function folderPaths(home: string) {
     config: at("nats-server.conf"),
     store: at("store"),
     log: at("nats-server.log"),
+    authority: at("ca.pem"),
+    certificate: at("server.pem"),
+    key: at("server-key.pem"),
     /** The identity of the server's process. */
     process: at("process.json"),
   };
-}
-
-export function authorityPaths(home: string) {
-  const { folder } = folderPaths(home);
-  /** The key (0600) stays on this machine, so that the server's certificate can be reissued. */
-  return { certificate: join(folder, "ca.pem"), key: join(folder, "ca-key.pem") };
-}
-
-/** `count`: 1 for the server's first certificate, one more after each renewal. */
-export function certificatePaths(home: string, count: number) {
-  const which = count === 1 ? "" : `-${count}`;
-  const at = (name: string): string => join(folderPaths(home).folder, `${name}${which}.pem`);
-  return { certificate: at("server"), key: at("server-key") };
 }
 
 /** null: this home has no fleet server. Rejects with `fleet_server_failed`. */
@@ -80,33 +69,16 @@ export async function makeFleet(
   await rm(paths.folder, { recursive: true, force: true });
   await mkdir(paths.folder, { mode: 0o700 });
   await mkdir(paths.store, { mode: 0o700 });
-  const issuer = makeAuthority(clock.wallMs());
-  await writeDurably(authorityPaths(home).key, issuer.key);
-  await writeDurably(authorityPaths(home).certificate, issuer.certificate);
-  await issueServerCertificate({ home, clock }, { address: parts.address, count: 1, issuer });
-  const authority = fingerprintOf(issuer.der).toString("hex");
-  const record = { ...parts, authority, certificates: 1, invitations: [] };
+  const { host } = splitAddress(parts.address);
+  const { authority, server } = issueCertificates([host, "127.0.0.1", "localhost"], clock.wallMs());
+  await writeDurably(paths.key, server.key);
+  // Both in one file: a joining machine knows only the authority's fingerprint, and gets the authority from the server.
+  await writeDurably(paths.certificate, server.certificate + authority.certificate);
+  await writeDurably(paths.authority, authority.certificate);
+  const record = { ...parts, authority: authority.fingerprint, invitations: [] };
   await writeConfig(home, record);
   await writeDurably(paths.record, recordText(record));
   return record;
-}
-
-/** Issues the server's certificate number `count`, in separate files. */
-export async function issueServerCertificate(
-  { home, clock }: FleetContext,
-  {
-    address,
-    count,
-    issuer,
-  }: { readonly address: string; readonly count: number; readonly issuer: CertifiedKey },
-): Promise<void> {
-  const paths = certificatePaths(home, count);
-  const { host } = splitAddress(address);
-  const server = issueCertificate(issuer.key, [host, "127.0.0.1", "localhost"], clock.wallMs());
-  await writeDurably(paths.key, server.key);
-  // The file also contains the certificate authority. A joining machine knows only the authority's fingerprint, and
-  // gets the authority itself from the server.
-  await writeDurably(paths.certificate, server.certificate + issuer.certificate);
 }
 
 /**
@@ -148,7 +120,7 @@ export async function removeOldLogs(home: string): Promise<void> {
  */
 export async function writeConfig(home: string, record: FleetRecord): Promise<boolean> {
   const paths = folderPaths(home);
-  const text = serverConfig(record, { ...paths, ...certificatePaths(home, record.certificates) });
+  const text = serverConfig(record, paths);
   await removeLeftovers(paths.config);
   if ((await readIfPresent(paths.config)) === text) return false;
   await writeDurably(paths.config, text, { mode: 0o600 });
@@ -156,26 +128,12 @@ export async function writeConfig(home: string, record: FleetRecord): Promise<bo
 }
 
 /** Runs one `use` at a time across all processes. Rejects with `lock_held`. */
-export function withFolder<T>(context: FleetContext, signal: AbortSignal, use: () => Promise<T>): Promise<T> {
-  return inTurn("fleet.lock.db", context, signal, use);
-}
-
-/** Replaces certificates one at a time, across all processes. Rejects with `lock_held`. */
-export function withCertificates<T>(
-  context: FleetContext,
-  signal: AbortSignal,
-  use: () => Promise<T>,
-): Promise<T> {
-  return inTurn("fleet-certificates.lock.db", context, signal, use);
-}
-
-async function inTurn<T>(
-  file: string,
+export async function withFolder<T>(
   { home, clock }: FleetContext,
   signal: AbortSignal,
   use: () => Promise<T>,
 ): Promise<T> {
   await ensurePrivateFolder(home);
   const wait = { clock, withinMs: LOCK_WAIT_MS, signal };
-  return withExclusive(join(home, file), wait, "another command is changing this fleet", use);
+  return withExclusive(join(home, "fleet.lock.db"), wait, "another command is changing this fleet", use);
 }

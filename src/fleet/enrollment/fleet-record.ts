@@ -39,8 +39,6 @@ const recordShape = object({
   address: textThat("HOST:PORT", isAddress),
   /** SHA-256 of the certificate authority. */
   authority: matching(/^[0-9a-f]{64}$/, "64 hex digits"),
-  /** Number of the server's certificate in use, from 1; see `certificatePaths`. */
-  certificates: numberThat("a count from 1", (many) => Number.isSafeInteger(many) && many >= 1),
   /** The name of the machine that runs the server. */
   home: machineName,
   members: list(memberShape),

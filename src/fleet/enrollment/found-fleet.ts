@@ -8,7 +8,7 @@ import { BUCKET_STREAM } from "../fleet-session.ts";
 import { userKey } from "../keys/nkey.ts";
 import { STREAM_NAME_IN_USE } from "../nats/connection.ts";
 import { inboxOf } from "../nats/subjects.ts";
-import { authorityPaths, makeFleet, readFleet, withFolder } from "./fleet-folder.ts";
+import { folderPaths, makeFleet, readFleet, withFolder } from "./fleet-folder.ts";
 import type { FleetRecord } from "./fleet-record.ts";
 import {
   freeName,
@@ -128,7 +128,7 @@ async function written(
   { address, authority, home: name }: FleetRecord,
 ): Promise<Membership> {
   const membership = { ...draft, name, address, authority };
-  const pem = await readFile(authorityPaths(home).certificate, "utf8");
+  const pem = await readFile(folderPaths(home).authority, "utf8");
   await writeMembership(home, membership, pem);
   return membership;
 }

@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { whenAborted } from "../../runtime/abort.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { userKey } from "../keys/nkey.ts";
-import { authorityPaths, changeFleet, type FleetContext } from "./fleet-folder.ts";
+import { changeFleet, type FleetContext, folderPaths } from "./fleet-folder.ts";
 import { type FleetRecord, memberOf } from "./fleet-record.ts";
 import { joinKeys, writeJoinCode } from "./join-code.ts";
 import {
@@ -50,7 +50,7 @@ export async function invite(options: InviteOptions): Promise<string | null> {
     await reloadServer(options, signal);
     const { address, authority } = record;
     const context: JoinContext = { id: keys.id, authority };
-    const pem = await readFile(authorityPaths(home).certificate, "utf8");
+    const pem = await readFile(folderPaths(home).authority, "utf8");
     const connection = await openServerConnection(
       { address, authority: pem, seed: hostSeed, inbox: guestInbox(keys.id) },
       signal,

@@ -22,7 +22,6 @@ async function serving(t: TestContext, ...names: readonly string[]) {
     recordText({
       address: "127.0.0.1:4222",
       authority: "ab".repeat(32),
-      certificates: 1,
       home: "nas",
       members: ["nas", ...names].map(member),
       invitations: [],

@@ -3,13 +3,12 @@ import { once } from "node:events";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { type TestContext, test } from "node:test";
 import { TLSSocket } from "node:tls";
+import { issueCertificates } from "../../../src/fleet/enrollment/certificate.ts";
 import { fetchAuthority } from "../../../src/fleet/enrollment/server-connection.ts";
-import { fingerprintOf } from "../../../src/fleet/keys/nkey.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
-import { makeCertificates } from "../../support/certificates.ts";
 
-const { authority, server } = makeCertificates(["127.0.0.1"], Date.now());
-const FINGERPRINT = fingerprintOf(authority.der);
+const { authority, server } = issueCertificates(["127.0.0.1"], Date.now());
+const FINGERPRINT = Buffer.from(authority.fingerprint, "hex");
 const PEM = { cert: server.certificate + authority.certificate, key: server.key };
 const NEVER = new AbortController().signal;
 

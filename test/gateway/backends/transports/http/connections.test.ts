@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { type TestContext, test } from "node:test";
+import { issueCertificates } from "../../../../../src/fleet/enrollment/certificate.ts";
 import { requestEvents } from "../../../../../src/gateway/backends/transports/http/body.ts";
 import type { Response } from "../../../../../src/gateway/backends/transports/http/connections.ts";
 import {
@@ -12,7 +13,6 @@ import {
 } from "../../../../../src/gateway/backends/transports/http/target.ts";
 import { UNSIGNED } from "../../../../../src/gateway/backends/transports/transport-authorization.ts";
 import { systemClock } from "../../../../../src/runtime/time/clock.ts";
-import { makeCertificates } from "../../../../support/certificates.ts";
 import { eventually } from "../../../../support/eventually.ts";
 import { createManualClock } from "../../../../support/manual-clock.ts";
 import { onLoopback } from "../../../../support/on-loopback.ts";
@@ -317,7 +317,7 @@ test("a head is rebuilt when it differs, and no header is sent twice", async (t)
 
 test("over TLS the server proves to be the requested one, and a session is resumed", async (t) => {
   const tls = process.getBuiltinModule("node:tls");
-  const { authority, server: pair } = makeCertificates(["127.0.0.1", "named.example"], Date.now());
+  const { authority, server: pair } = issueCertificates(["127.0.0.1", "named.example"], Date.now());
   const before = tls.getCACertificates("default");
   tls.setDefaultCACertificates([authority.certificate]);
   t.after(() => tls.setDefaultCACertificates(before));
