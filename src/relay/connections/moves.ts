@@ -126,10 +126,10 @@ async function unlessSilent(
 function connectionsToMove({ connections }: ShareContext, to: RelayRoute, planned: boolean) {
   const old = new Set<RelayedConnection>();
   for (const connection of connections) {
-    const { stage, retiringFrom } = connection;
+    const { stage, retiringFrom, isRetiring } = connection;
     if (stage === "connecting") connection.unjoin();
     else if (retiringFrom === to) connection.unretire();
-    else if (retiringFrom !== null && planned) continue;
+    else if (isRetiring && planned) continue;
     else if (stage === "joined" || stage === "detached") old.add(connection);
   }
   return old;

@@ -2,26 +2,18 @@
 // a connection to the server. When that server is lost, it is a detached connection until its client learns of the loss.
 import type { Socket } from "node:net";
 import { connectFailure } from "../../network/local-network-privacy.ts";
-import { connectOptions } from "../../network/probe/host-probe.ts";
 import { errorText, systemErrorCode } from "../../runtime/errors.ts";
 import { resetSocket } from "../../runtime/reset-socket.ts";
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import type { RelayRoute, RouteEndpoint } from "../relay.ts";
 import { RequestLedger } from "../smb/request-ledger.ts";
-import {
-  answerWithoutServer,
-  commandOfFrame,
-  firstMessage,
-  isEnoughToJudge,
-  isOnlyBegun,
-  isSafeToLose,
-  SMB2_COMMAND,
-} from "../smb/smb-frames.ts";
+import { answerWithoutServer, isOnlyBegun } from "../smb/smb-frames.ts";
 import { type AnswerStores, WholeFrameReader } from "../smb/whole-frames.ts";
 import { BufferedFrames } from "./buffered-frames.ts";
-import { KEEP_ALIVE_AFTER_MS, openServerSide, resetServerSide } from "./connection-sockets.ts";
-import { type CutOff, ownEndOf } from "./cut-off-sessions.ts";
+import type { CutOff } from "./cut-off-sessions.ts";
+import { LateRequests } from "./late-requests.ts";
 import type { LoginGate } from "./login-gate.ts";
+import { KEEP_ALIVE_AFTER_MS, ServerSide } from "./server-side.ts";
 
 const CONNECT_WITHIN_MS = 2_000;
 /** How long one side may stay open after the other side has closed, ms. */
@@ -102,8 +94,14 @@ export class RelayedConnection {
   readonly #answers: WholeFrameReader;
   readonly #waitingSinceMs: number;
   stage: ConnectionStage = "waiting";
-  #server: Socket | null = null;
-  #serverGone: Promise<void> = Promise.resolve();
+  readonly #server = new ServerSide({
+    window: () => this.#answers.window(),
+    bytes: (length) => this.#onServerBytes(length),
+    connected: () => this.#onConnect(),
+    ended: () => this.#serverEnded(),
+    failed: (error) => this.#serverFailed(error),
+    drained: () => this.#onServerDrain(),
+  });
   #timer: Timer | null = null;
   #retireTimer: Timer | null = null;
   #clientEnded = false;
@@ -115,8 +113,7 @@ export class RelayedConnection {
   readonly #buffered: BufferedFrames;
   #isLoggingOn = false;
   #isRefused = false;
-  /** The client's bytes that had not been sent when the server was lost, and those that came later. */
-  #lateBytes: Buffer | null = null;
+  readonly #late = new LateRequests();
   #onRest: (() => void) | null = null;
 
   /** `client` must be paused, with nothing read from it. */
@@ -150,7 +147,11 @@ export class RelayedConnection {
 
   /** The addresses of the connection to the server; null: it is not connected. */
   get serverEnd(): CutOff | null {
-    return this.stage === "joined" && this.#server !== null ? ownEndOf(this.#server) : null;
+    return this.stage === "joined" ? this.#server.ownEnd : null;
+  }
+
+  get isRetiring(): boolean {
+    return this.retiringFrom !== null;
   }
 
   /** True while a frame waits that is neither a read nor a write. The client might notice the loss of such a frame. */
@@ -184,7 +185,7 @@ export class RelayedConnection {
   /** `isWanted`: another connection needs this one's place. This one then ends as soon as rclone would not notice. */
   offerSlot(isWanted: boolean): void {
     const { mode, isWaiting } = this.#buffered;
-    const isFree = this.stage === "joined" && this.#host.detaches && this.retiringFrom === null;
+    const isFree = this.stage === "joined" && this.#host.detaches && !this.isRetiring;
     if (!isFree || isWaiting || (mode !== "nothing" && mode !== "retire")) return;
     this.#buffered.mode = isWanted ? "retire" : "nothing";
   }
@@ -199,42 +200,19 @@ export class RelayedConnection {
 
   /** True if a request or a part of a frame is under way, and the server has sent nothing since `atMs`. */
   isStuckSince(atMs: number): boolean {
-    if (this.stage !== "joined" || this.#server === null) return false;
+    if (this.stage !== "joined" || !this.#server.isThere) return false;
     if (this.lastServerByteMs !== null && this.lastServerByteMs >= atMs) return false;
-    return this.ledger.outstanding > 0 || !this.#isBetweenFrames() || this.#server.writableLength > 0;
+    return this.ledger.outstanding > 0 || !this.#isBetweenFrames() || this.#server.unsentBytes > 0;
   }
 
   /** Connects to the server. Does nothing unless the connection is waiting. */
   join(endpoint: RouteEndpoint): void {
     if (this.stage !== "waiting") return;
     this.stage = "connecting";
-    const socket = openServerSide(
-      () => this.#answers.window(),
-      (length) => this.#onServerBytes(length),
+    this.#setTimer(CONNECT_WITHIN_MS, () =>
+      this.#serverFailed(new Error(`no answer within ${CONNECT_WITHIN_MS} ms`)),
     );
-    this.#server = socket;
-    const gone = Promise.withResolvers<void>();
-    this.#serverGone = gone.promise;
-    // An abandoned socket may still emit events, which must not affect the connection's next socket.
-    const failed = (error: Error): void => {
-      if (this.#server === socket) this.#serverFailed(error);
-    };
-    socket.once("close", gone.resolve);
-    socket.once("close", () => failed(new Error("the server's side is closed")));
-    socket.on("error", failed);
-    socket.once("connect", () => {
-      if (this.#server === socket) this.#onConnect();
-    });
-    socket.on("end", () => {
-      if (this.#server === socket) this.#serverEnded();
-    });
-    socket.on("drain", () => this.#onServerDrain());
-    this.#setTimer(CONNECT_WITHIN_MS, () => failed(new Error(`no answer within ${CONNECT_WITHIN_MS} ms`)));
-    try {
-      socket.connect(connectOptions(endpoint));
-    } catch (error) {
-      this.#serverFailed(error);
-    }
+    this.#server.connect(endpoint);
   }
 
   /** Cancels a connect that is under way: the connection waits again. */
@@ -242,10 +220,7 @@ export class RelayedConnection {
     if (this.stage !== "connecting") return;
     this.#clearTimer();
     this.stage = "waiting";
-    const ending = this.#server;
-    this.#server = null;
-    // The socket needs no reset, because nothing was written to it.
-    ending?.destroy();
+    this.#server.abandon();
   }
 
   /**
@@ -276,12 +251,12 @@ export class RelayedConnection {
    * the read, and must not choose another retiring connection.
    */
   retireAtReads(): void {
-    if (this.retiringFrom !== null) this.#buffered.readsEnd = true;
+    if (this.isRetiring) this.#buffered.readsEnd = true;
   }
 
   /** Cancels `retire`: the route is in use again. */
   unretire(): void {
-    if (this.stage !== "joined" || this.retiringFrom === null) return;
+    if (this.stage !== "joined" || !this.isRetiring) return;
     this.retiringFrom = null;
     this.#retireTimer?.[Symbol.dispose]();
     this.#buffered.reset();
@@ -291,8 +266,8 @@ export class RelayedConnection {
 
   /** True if no request is outstanding, no frame is half sent, and the client has been silent for a moment. */
   isQuiet(nowMs: number): boolean {
-    if (this.stage !== "joined" || this.#server === null) return true;
-    if (this.#client.writableLength > 0 || this.#server.writableLength > 0) return false;
+    if (this.stage !== "joined" || !this.#server.isThere) return true;
+    if (this.#client.writableLength > 0 || this.#server.unsentBytes > 0) return false;
     const isSilent = nowMs - this.#lastByteMs >= SILENCE_MS;
     if (this.ledger.isOpaque) return isSilent;
     if (this.ledger.outstanding > 0 || !this.#isBetweenFrames()) return false;
@@ -302,7 +277,7 @@ export class RelayedConnection {
   /** Resets the server's side and drops unsent bytes; the client does not notice. Resolves once the socket is closed. */
   detach(): Promise<void> {
     this.#loseServer();
-    return this.#serverGone;
+    return this.#server.gone;
   }
 
   /**
@@ -317,7 +292,10 @@ export class RelayedConnection {
       return;
     }
     this.stage = "failing";
-    for (const header of waiting) this.#answerLocally(header);
+    for (const header of waiting) {
+      const answer = answerWithoutServer(header);
+      if (answer !== null) this.#client.write(answer);
+    }
     this.#answerLateRequests();
     this.#client.resume();
   }
@@ -325,7 +303,7 @@ export class RelayedConnection {
   /** Resets both sides. Resolves once the server's socket is closed. */
   reset(): Promise<void> {
     this.#close();
-    return this.#serverGone;
+    return this.#server.gone;
   }
 
   // -- the client's side ---------------------------------------------------------------------------------------
@@ -342,11 +320,11 @@ export class RelayedConnection {
   };
 
   #send(bytes: Buffer): void {
-    if (this.#server === null || bytes.length === 0) return;
+    if (!this.#server.isThere || bytes.length === 0) return;
     this.#host.traffic.bytesUp += bytes.length;
     this.#server.write(bytes);
     // The system did not take all bytes at once, so reading pauses until "drain".
-    if (this.#server.writableLength > 0) this.#client.pause();
+    if (this.#server.unsentBytes > 0) this.#client.pause();
   }
 
   /**
@@ -375,7 +353,7 @@ export class RelayedConnection {
       return;
     }
     if (this.#buffered.mode === "nothing") this.#send(this.#buffered.take());
-    this.#endServerSide();
+    this.#server.end();
     this.#setTimer(HALF_CLOSED_AT_MOST_MS, this.#close);
   }
 
@@ -394,7 +372,7 @@ export class RelayedConnection {
     this.#client.on("data", this.#onClientData);
     this.#client.on("drain", () => {
       this.#answers.taken();
-      this.#server?.resume();
+      this.#server.resume();
       this.#endIfRetired();
     });
     this.#client.resume();
@@ -427,22 +405,15 @@ export class RelayedConnection {
   }
 
   #onServerDrain(): void {
-    if (this.#clientEnded) this.#endServerSide();
+    if (this.#clientEnded) this.#server.end();
     else if (!this.#buffered.isWaiting) this.#client.resume();
-  }
-
-  #endServerSide(): void {
-    const server = this.#server;
-    // With unsent bytes, the end waits for "drain": a socket whose end is queued behind bytes cannot be
-    // reset.
-    if (server !== null && server.writableLength === 0 && !server.writableEnded) server.end();
   }
 
   #serverEnded(): void {
     if (this.stage !== "joined") return;
     const endClient = (): void => {
       this.stage = "failing";
-      this.#resetServer();
+      this.#server.reset();
       this.#client.end();
       this.#setTimer(HALF_CLOSED_AT_MOST_MS, this.#close);
       // A client that still sends is reset.
@@ -472,11 +443,11 @@ export class RelayedConnection {
     const isSilent = this.lastServerByteMs === null;
     if (this.#isRefused && !isSilent) {
       // The client still reads the refusal.
-      this.#resetServer();
+      this.#server.reset();
       return;
     }
     if (isUnexpected && isSilent && isByServer && this.#host.servesOthers()) {
-      this.#resetServer();
+      this.#server.reset();
       if (this.#isRefused) this.#refuse(0);
       // Waits to see whether the server also ends the others.
       else this.#setTimer(ALL_END_MS, () => this.#serverLost(text, endClient, true));
@@ -513,33 +484,26 @@ export class RelayedConnection {
       this.#close();
       return;
     }
-    if (this.#buffered.bytes.length > 0) this.#lateBytes = this.#buffered.take();
+    if (this.#buffered.bytes.length > 0) this.#late.push(this.#buffered.take());
     // Reading continues only to notice the client's next request.
     if (!this.#buffered.isWaiting) this.#client.resume();
     this.#answers.drop();
-    this.#resetServer();
+    this.#server.reset();
   }
 
   #onLateBytes(chunk: Buffer): void {
-    const question = this.#lateBytes === null ? chunk : Buffer.concat([this.#lateBytes, chunk]);
-    this.#lateBytes = question;
-    if (!isEnoughToJudge(question)) return;
-    if (this.stage === "failing") {
-      this.#answerLateRequests();
-      return;
-    }
-    // A request that is not a read ends the connection at once if rclone does not notice the loss of the request.
-    // Every other request waits until rclone's pool has no dead connections.
-    const isRead = commandOfFrame(question) === SMB2_COMMAND.read;
-    if (!isRead && isSafeToLose(question) === true) this.#close();
-    else this.#client.pause();
+    this.#late.push(chunk);
+    if (this.stage === "failing") this.#answerLateRequests();
+    else if (this.#late.first === "end") this.#close();
+    else if (this.#late.first === "wait") this.#client.pause();
   }
 
   #answerLateRequests(): void {
-    while (this.stage === "failing" && this.#lateBytes !== null && isEnoughToJudge(this.#lateBytes)) {
-      const question = firstMessage(this.#lateBytes);
-      this.#lateBytes = question === null || question.following.length === 0 ? null : question.following;
-      if (question === null || !this.#answerLocally(question.header)) this.#close();
+    while (this.stage === "failing") {
+      const answer = this.#late.answerFirst();
+      if (answer === null) return;
+      if (answer === "none") this.#close();
+      else this.#client.write(answer);
       this.#host.foundOut();
     }
   }
@@ -551,12 +515,6 @@ export class RelayedConnection {
   #mayAnswer(): boolean {
     const { onlyReads, isOpaque, fromClient } = this.ledger;
     return onlyReads && !isOpaque && fromClient.atBoundary && !this.#answers.isHalfPassed;
-  }
-
-  #answerLocally(header: Uint8Array): boolean {
-    const answer = answerWithoutServer(header);
-    if (answer !== null) this.#client.write(answer);
-    return answer !== null;
   }
 
   // -- retiring, and the end -----------------------------------------------------------------------------------
@@ -595,19 +553,13 @@ export class RelayedConnection {
     this.stage = "closed";
     this.#clearTimer();
     this.#retireTimer?.[Symbol.dispose]();
-    this.#resetServer();
+    this.#server.reset();
     resetSocket(this.#client);
     this.#buffered.take();
     this.#answers.drop();
     this.#host.logins.gone(this);
     this.#host.closed(this);
   };
-
-  #resetServer(): void {
-    const ending = this.#server;
-    this.#server = null;
-    if (ending !== null) resetServerSide(ending);
-  }
 
   #setTimer(delayMs: number, callback: () => void): void {
     this.#clearTimer();

@@ -1,29 +1,19 @@
 // One relayed share: its listener, its connections, and their moves between routes.
-import type { Server, Socket } from "node:net";
-import { errorText } from "../../runtime/errors.ts";
-import { resetSocket } from "../../runtime/reset-socket.ts";
-import { settlesWithin, type Timer } from "../../runtime/time/clock.ts";
+import type { Server } from "node:net";
 import type { ConfigureRequest, MoveOutcome, RelayedMount, RelayedShare, RouteEndpoint } from "../relay.ts";
 import { createAnswerStores } from "../smb/whole-frames.ts";
+import { createAdmission } from "./admission.ts";
 import { createConnectionLimit } from "./connection-limit.ts";
 import { createCutOffSessions } from "./cut-off-sessions.ts";
+import { createLosses } from "./losses.ts";
 import { createMoves, type Move } from "./moves.ts";
 import { type ConnectionHost, RelayedConnection, type Traffic } from "./relayed-connection.ts";
 import { RouteState } from "./route-state.ts";
 import type { ShareContext, ShareParts, ShareSettings } from "./share-settings.ts";
+import { createStallWatch, unansweredSinceMs } from "./stall-watch.ts";
 import { createStandbyRoute, otherRoute, type Standby } from "./standby-route.ts";
 
-/** Far above the number that SMB clients open; a busy connection costs up to 130 KB. */
-const CONNECTIONS_AT_MOST = 2_000;
 const CONNECTING_AT_ONCE = 64;
-const STALLED_AFTER_MS = 300;
-
-/**
- * rclone takes connections from its pool without a check, the oldest first, and a program that gets a dead one fails.
- * So the daemon first uses up the dead idle connections with its own requests, for at most this long, ms; only then do
- * programs notice the loss.
- */
-const USE_UP_AT_MOST_MS = 700;
 
 /**
  * How long a request may stay unanswered once its route is confirmed again, ms. TCP retransmits after ever longer pauses:
@@ -167,8 +157,8 @@ export class ShareRelay implements AsyncDisposable {
     const { answeredAtMs } = this.#route;
     if (answeredAtMs === null) return false;
     return [...this.#share.connections].some(
-      ({ stage, retiringFrom, lastServerByteMs }) =>
-        stage === "joined" && retiringFrom === null && (lastServerByteMs ?? answeredAtMs) > answeredAtMs,
+      ({ stage, isRetiring, lastServerByteMs }) =>
+        stage === "joined" && !isRetiring && (lastServerByteMs ?? answeredAtMs) > answeredAtMs,
     );
   }
 
@@ -253,7 +243,7 @@ export class ShareRelay implements AsyncDisposable {
     events.settingsChanged();
     events.notice("moved");
     if (isGentle) this.#losses.reportDetached();
-    else if ([...connections].some(isRetiring)) this.#losses.retireLater();
+    else if ([...connections].some((each) => each.isRetiring)) this.#losses.retireLater();
   }
 
   /**
@@ -263,7 +253,7 @@ export class ShareRelay implements AsyncDisposable {
   #endStuckLater(lossAtMs: number): void {
     const { clock, connections } = this.#share;
     clock.setTimer(STUCK_AT_MOST_MS, () => {
-      const stuck = [...connections].filter((each) => !isRetiring(each) && each.isStuckSince(lossAtMs));
+      const stuck = [...connections].filter((each) => !each.isRetiring && each.isStuckSince(lossAtMs));
       if (stuck.length === 0) return;
       this.#share.logger.info("connections did not resume with their route", {
         share: this.settings.share,
@@ -321,12 +311,12 @@ export class ShareRelay implements AsyncDisposable {
         logger.debug("the server ended a connection", { share, error });
         // The connection is on a route that is no longer in use, so its end says nothing about the route in
         // use.
-        if (isRetiring(ended)) this.#losses.reportDetached();
+        if (ended.isRetiring) this.#losses.reportDetached();
         else this.#route.markUnproved();
       },
-      requested: () => this.#stall.watch(STALLED_AFTER_MS),
+      requested: () => this.#stall.requested(),
       answered: (from, nowMs, waitedMs) => {
-        if (isRetiring(from)) return;
+        if (from.isRetiring) return;
         if (waitedMs > traffic.longestWaitMs) traffic.longestWaitMs = waitedMs;
         this.#stall.answered(nowMs);
         events.changed();
@@ -342,10 +332,6 @@ export class ShareRelay implements AsyncDisposable {
       },
     };
   }
-}
-
-function isRetiring({ retiringFrom }: RelayedConnection): boolean {
-  return retiringFrom !== null;
 }
 
 function endpointOf({ endpoints, route }: ShareSettings): RouteEndpoint | undefined {
@@ -388,149 +374,4 @@ function createShareRoute(
     settings.confirmed,
   );
   return route;
-}
-
-/** Accepts connections of the user who may use the share. */
-function createAdmission(share: ShareContext, route: RouteState, admit: (client: Socket) => void) {
-  let admitting = 0;
-  let connectionsInAll = 0;
-  const isRefusing = (): boolean =>
-    share.closed || route.phase === "refusing" || share.logins.refused !== null;
-  const onConnection = (client: Socket): void => {
-    client.on("error", () => {});
-    connectionsInAll += 1;
-    if (isRefusing() || share.connections.size + admitting >= CONNECTIONS_AT_MOST) {
-      resetSocket(client);
-      return;
-    }
-    admitting += 1;
-    void isAllowed(share, client).then((allowed) => {
-      admitting -= 1;
-      if (!allowed || client.destroyed || isRefusing()) resetSocket(client);
-      else admit(client);
-    });
-  };
-
-  return {
-    onConnection,
-    get connectionsInAll() {
-      return connectionsInAll;
-    },
-  };
-}
-
-async function isAllowed({ settings, owners, uid, logger }: ShareContext, client: Socket): Promise<boolean> {
-  const { share, kind, port } = settings;
-  const { remoteAddress, remotePort } = client;
-  if (remoteAddress === undefined || remotePort === undefined) return false;
-  try {
-    const owner = await owners.ownerOf(remoteAddress, remotePort, port);
-    if (owner === uid || (owner === 0 && kind === "cifs")) return true;
-    logger.warn("a connection was refused", { share, uid: owner });
-  } catch (error) {
-    logger.warn("the owner of a connection cannot be found", { share, error: errorText(error) });
-  }
-  return false;
-}
-
-/**
- * Makes lost connections known to programs only after the daemon's own requests have used up the dead idle
- * connections in rclone's pool.
- */
-function createLosses({ clock, events, connections, settings }: ShareContext) {
-  let losing: Promise<void> = Promise.resolve();
-  let usedUp = (): void => {};
-
-  const untilUsedUp = async (): Promise<void> => {
-    const used = Promise.withResolvers<void>();
-    usedUp = used.resolve;
-    if (settings.mount?.repeats !== true && events.notice("lost"))
-      await settlesWithin(clock, USE_UP_AT_MOST_MS, used.promise);
-  };
-  const loseDetached = async (): Promise<void> => {
-    const detached = [...connections].filter(({ stage }) => stage === "detached");
-    // On an encrypted connection, the daemon's requests look like a program's, so the connection is reset at once.
-    for (const connection of detached) if (connection.ledger.isOpaque) void connection.reset();
-    await untilUsedUp();
-    for (const connection of detached) connection.failRequests();
-  };
-  const retireAll = async (): Promise<void> => {
-    // Only the connections that retire now: a later move may retire others that are still in rclone's pool.
-    const known = [...connections].filter(isRetiring);
-    await untilUsedUp();
-    for (const connection of known) connection.retireAtReads();
-  };
-
-  return {
-    /** Fails the requests of the connections that are detached now, once rclone's pool has no dead connections. */
-    reportDetached(): void {
-      losing = losing.then(loseDetached);
-    },
-    /** Lets the retiring connections end at a read, but only after the idle connections have ended. */
-    retireLater(): void {
-      losing = losing.then(retireAll);
-    },
-    usedUp: () => usedUp(),
-  };
-}
-
-/**
- * Sends the notice `stalled` when requests wait and the server answers on no connection, and `answered` when
- * it answers again.
- */
-function createStallWatch(share: ShareContext) {
-  const { clock, events } = share;
-  let lastAnswerAtMs: number | null = null;
-  let timer: Timer | null = null;
-  let isStalled = false;
-
-  const watch = (delayMs: number): void => {
-    if (timer !== null) return;
-    timer = clock.setTimer(delayMs, () => {
-      timer = null;
-      const sinceMs = unansweredSinceMs(share);
-      if (sinceMs === null) return;
-      // One answer on any connection proves that the server lives.
-      const dueMs = Math.max(sinceMs, lastAnswerAtMs ?? sinceMs) + STALLED_AFTER_MS;
-      const remainingMs = dueMs - clock.monotonicMs();
-      if (remainingMs > 0) {
-        watch(remainingMs);
-        return;
-      }
-      if (isStalled) return;
-      isStalled = true;
-      events.notice("stalled");
-    });
-  };
-
-  return {
-    watch,
-    answered(nowMs: number): void {
-      lastAnswerAtMs = nowMs;
-      if (!isStalled) return;
-      isStalled = false;
-      events.notice("answered");
-      watch(STALLED_AFTER_MS);
-    },
-    end(): void {
-      isStalled = false;
-    },
-    get lastAnswerAtMs() {
-      return lastAnswerAtMs;
-    },
-    stop(): void {
-      timer?.[Symbol.dispose]();
-      timer = null;
-    },
-  };
-}
-
-/** When the oldest unanswered request of connections in use was sent, monotonic ms; null: all are answered. */
-function unansweredSinceMs({ connections }: ShareContext): number | null {
-  let oldest: number | null = null;
-  for (const { ledger, stage, retiringFrom } of connections) {
-    const sinceMs = stage === "joined" && retiringFrom === null ? ledger.oldestMs : null;
-    if (sinceMs !== null && (oldest === null || sinceMs < oldest)) oldest = sinceMs;
-  }
-  return oldest;
 }
