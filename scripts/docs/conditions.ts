@@ -84,7 +84,7 @@ export const CONDITIONS: Readonly<Record<ConditionName, `${string} | ${string}`>
   smb1_only:
     "the server speaks SMB 1 only, which no driver here uses | switch SMB 2 or newer on at the server (Samba: `server max protocol = SMB3`), or install newer firmware",
   connections_limited:
-    "the server refuses more connections than it names, so that programs [wait for their turn](shares.md#a-server-that-limits-connections) | raise the limit on the server, or open fewer files at once",
+    "the server refuses more connections than it names, so that programs [wait for their turn](../reference/share-rules.md#a-server-that-limits-connections) | raise the limit on the server, or open fewer files at once",
   routes_same_address:
     "both hosts lead to one address | give `thunderbolt_host` the address of the Thunderbolt interface",
   recovery_failed:
@@ -95,11 +95,11 @@ export const CONDITIONS: Readonly<Record<ConditionName, `${string} | ${string}`>
   unsent_unconfigured:
     "files wait for a share that is no longer in the configuration | configure it again under its old `name` and `share_name`, or copy them from where `mountaineer unsent` says",
   upload_refused:
-    "the server refuses files that were written (read-only, full, quota) | solve that on the server; or [give them up](shares.md#what-a-cut-costs)",
+    "the server refuses files that were written (read-only, full, quota) | solve that on the server; or [give them up](../reference/share-rules.md#what-a-cut-costs)",
   files_set_aside:
     "files were written here while nothing was mounted, or a mount could not continue with what rclone had not sent | copy what is needed to the share, then delete the folder it names",
   stock_rclone:
-    "the rclone that mounts is not [Mountaineer's own](../reference/drivers.md#which-rclone-runs), so it is slower; one older than 1.69 [can exit when a cable is pulled](../reference/drivers.md#what-a-newer-rclone-brings), and 1.60 also fails `cp -p`, and gives [names that end in a dot](shares.md#names) back as others | the command that its hint names, or `mountaineer rclone install`; each share uses it from its next mount on",
+    "the rclone that mounts is not [Mountaineer's own](../reference/drivers.md#which-rclone-runs), so it is slower; one older than 1.69 [can exit when a cable is pulled](../reference/drivers.md#what-a-newer-rclone-brings), and 1.60 also fails `cp -p`, and gives [names that end in a dot](../reference/share-files.md#names) back as others | the command that its hint names, or `mountaineer rclone install`; each share uses it from its next mount on",
   internal_error:
     "a part of the status cannot be read, because of a fault in Mountaineer; the rest works, and the log has the stack | report it with the log; `mountaineer restart`",
   program_changed:

@@ -42,7 +42,7 @@ export const SHARE_CONDITIONS = {
     ],
     upload_refused: (count: number, files: string) => [
       `The server refuses ${pluralize(count, "file")}: ${files}`,
-      "They are kept here and retried until the server accepts them; docs/use/shares.md says how to give one up.",
+      "They are kept here and retried until the server accepts them; docs/reference/share-rules.md says how to give one up.",
     ],
     login_refused: (title: string, hint: string) => [title, hint],
   }),
@@ -88,7 +88,7 @@ export const SHARE_CONDITIONS = {
       `Can't confirm ${isOneRoute ? "which NAS this is" : "that both addresses are the same NAS"}: ${text}`,
       isRelayed && !isOneRoute
         ? "Until then, a cable change closes open files."
-        : "Until then, files that are unsent when the NAS is lost wait for your decision; docs/use/shares.md says what makes a server known.",
+        : "Until then, files that are unsent when the NAS is lost wait for your decision; docs/reference/share-rules.md says what makes a server known.",
     ],
     encrypted: (name: string) => [
       `The server of ${name} encrypts: a program that reads may get an error when a route is lost`,
