@@ -10,15 +10,16 @@ import { stringify } from "smol-toml";
 import { LIGHT_SERVER, openHttpFixture } from "../test/mcp/fixture-programs.ts";
 import { nodeBackend, openGatewayRig } from "../test/mcp/gateway-rig.ts";
 import { connectLight } from "../test/mcp/light-client.ts";
+import { fromPip } from "../test/nightly/installed.ts";
 import { eventually } from "../test/support/eventually.ts";
 import { freePort } from "../test/support/free-port.ts";
-import { say } from "./figures.ts";
 import { connectModern } from "./light-modern-client.ts";
 import { type BenchClient, connectSse } from "./light-sse-client.ts";
 
 const PEERS = path.join(import.meta.dirname, "peers");
-const TBXARK = path.join(PEERS, "bin/mcp-proxy");
+const PEERS_BIN = path.join(PEERS, "bin");
 const STARTS_MS = 20_000;
+const FETCH_MS = 300_000;
 
 /** One light server behind something, and a client in front. */
 export interface Measured extends AsyncDisposable {
@@ -34,16 +35,8 @@ export interface Measured extends AsyncDisposable {
   readonly add: ((prefix: string) => Promise<void>) | null;
 }
 
-/** A light server as an entry under `mcpServers`: a program, or the address of one that runs. */
-export type Upstream =
-  | {
-      readonly command: string;
-      readonly args: readonly string[];
-      readonly env?: Readonly<Record<string, string>>;
-    }
-  | { readonly url: string };
-
-const lightProgram = (env: Readonly<Record<string, string>> = {}): Upstream => ({
+/** A light server as an entry under `mcpServers`. */
+const lightProgram = (env: Readonly<Record<string, string>> = {}) => ({
   command: process.execPath,
   args: [LIGHT_SERVER],
   env,
@@ -124,11 +117,11 @@ export async function startOursOverHttp(): Promise<Measured> {
 }
 
 /** As a person starts it, with nothing else that asks it, and with what `init` writes into `[sync]`. */
-export async function startOursAlone(light: Upstream = lightProgram()): Promise<Measured> {
+export async function startOursAlone(): Promise<Measured> {
   const port = await freePort();
   const folder = await mkdtemp(path.join(tmpdir(), "mt-alone-"));
   const file = path.join(folder, "config.toml");
-  const backends: Record<string, Upstream> = { light };
+  const backends: Record<string, unknown> = { light: lightProgram() };
   const save = async (): Promise<void> => {
     const text = stringify({
       server: { port },
@@ -229,8 +222,8 @@ export async function startSupergateway(): Promise<Measured> {
   return { ...self, open: null };
 }
 
-/** A native one, in Go. `go install` brings it: see `tbxarkInstalled`. */
-export async function startTbxark(light: Upstream = lightProgram()): Promise<Measured> {
+/** A native one, in Go. */
+async function startTbxark(program: string): Promise<Measured> {
   const port = await freePort();
   const folder = await mkdtemp(path.join(tmpdir(), "mt-tbxark-"));
   const file = path.join(folder, "config.json");
@@ -242,18 +235,74 @@ export async function startTbxark(light: Upstream = lightProgram()): Promise<Mea
     version: "1",
     type: "streamable-http",
   };
-  const server = "url" in light ? { ...light, transportType: "streamable-http" } : light;
-  await writeFile(file, JSON.stringify({ mcpProxy, mcpServers: { light: server } }));
-  const child = spawn(TBXARK, ["--config", file], { stdio: "ignore" });
-  const self = await peer("tbxark 0.43.2", child, () => connectLight(`${url}/light/mcp`), whenListed);
+  await writeFile(file, JSON.stringify({ mcpProxy, mcpServers: { light: lightProgram() } }));
+  const child = spawn(program, ["--config", file], { stdio: "ignore" });
+  const self = await peer("tbxark", child, () => connectLight(`${url}/light/mcp`), whenListed);
   return withFolder(self, folder);
 }
 
-/** False, with how it is got, where it is not there. */
-export function tbxarkInstalled(): boolean {
-  if (existsSync(TBXARK)) return true;
-  say("  (without tbxark: GOBIN=$PWD/bench/peers/bin go install github.com/tbxark/mcp-proxy@v0.43.2)");
-  return false;
+/** A Python one. Each session would start a program of its own in its mode `--stateless`. */
+async function startPythonProxy(bin: string): Promise<Measured> {
+  const port = await freePort();
+  const args = ["--port", String(port), "--log-level", "ERROR", "--", process.execPath, LIGHT_SERVER];
+  const child = spawn(path.join(bin, "mcp-proxy"), args, { stdio: "ignore" });
+  return peer("mcp-proxy (PyPI)", child, () => connectLight(`http://127.0.0.1:${port}/mcp`), whenListed);
+}
+
+async function startFastMcp(bin: string): Promise<Measured> {
+  const port = await freePort();
+  const folder = await mkdtemp(path.join(tmpdir(), "mt-fastmcp-"));
+  const file = path.join(folder, "mcp.json");
+  await writeFile(file, JSON.stringify({ mcpServers: { light: lightProgram() } }));
+  const args = ["run", file, "--transport", "http", "--port", String(port), "--no-banner"];
+  const child = spawn(path.join(bin, "fastmcp"), [...args, "--log-level", "ERROR"], { stdio: "ignore" });
+  const self = await peer("fastmcp", child, () => connectLight(`http://127.0.0.1:${port}/mcp`), whenListed);
+  return withFolder(self, folder);
+}
+
+type Start = () => Promise<Measured>;
+
+/**
+ * Gateways made by others, by name and version. Each resolves with how it is started. It rejects with the reason where it
+ * cannot be had: it is installed only if `install` is true, and not every registry has it.
+ */
+export const PEERS_BY_NAME: Readonly<Record<string, (install: boolean) => Promise<Start>>> = {
+  "tbxark 0.43.2": async (install) => {
+    const program = await goProgram("github.com/tbxark/mcp-proxy@v0.43.2", "mcp-proxy", install);
+    return () => startTbxark(program);
+  },
+  "mcp-hub 4.2.1": fromPeers(startMcpHub),
+  "mcp-proxy 6.7.19 (npm)": fromPeers(startMcpProxy),
+  "supergateway 4.0.0": fromPeers(startSupergateway),
+  "mcp-proxy 0.13.0 (PyPI)": fromPython("mcp-proxy==0.13.0", startPythonProxy),
+  "fastmcp 4.1.6": fromPython("fastmcp==4.1.6", startFastMcp),
+};
+
+function fromPeers(start: Start): (install: boolean) => Promise<Start> {
+  return async (install) => {
+    if (await peersInstalled(install)) return start;
+    throw new Error("bench/peers is not installed (npm ci --ignore-scripts --prefix bench/peers)");
+  };
+}
+
+function fromPython(
+  requirement: string,
+  start: (bin: string) => Promise<Measured>,
+): (install: boolean) => Promise<Start> {
+  return async (install) => {
+    if (!install) throw new Error("`--short` installs nothing from PyPI");
+    const bin = await fromPip(requirement);
+    return () => start(bin);
+  };
+}
+
+async function goProgram(module: string, name: string, install: boolean): Promise<string> {
+  const program = path.join(PEERS_BIN, name);
+  if (existsSync(program)) return program;
+  if (!install) throw new Error(`it is not in bench/peers/bin (go install ${module})`);
+  const env = { ...process.env, GOBIN: PEERS_BIN };
+  await promisify(execFile)("go", ["install", module], { env, timeout: FETCH_MS });
+  return program;
 }
 
 /** As it is, and its folder is removed at its end. */
@@ -267,11 +316,11 @@ function withFolder(self: Measured, folder: string): Measured {
   };
 }
 
-export async function startMcpHub(light: Upstream = lightProgram()): Promise<Measured> {
+export async function startMcpHub(): Promise<Measured> {
   const port = await freePort();
   const folder = await mkdtemp(path.join(tmpdir(), "mt-hub-"));
   const file = path.join(folder, "hub.json");
-  const servers: Record<string, Upstream> = { light };
+  const servers: Record<string, unknown> = { light: lightProgram() };
   const save = async (): Promise<void> => {
     await writeFile(`${file}.new`, JSON.stringify({ mcpServers: servers }));
     await rename(`${file}.new`, file);
@@ -309,7 +358,7 @@ async function peer(
   open: () => Promise<BenchClient>,
   until: (child: ChildProcess, open: () => Promise<BenchClient>) => Promise<BenchClient> = untilUp,
 ): Promise<Measured> {
-  const ended = once(child, "exit");
+  const ended = once(child, "close").catch(() => {});
   const client = await until(child, open);
   return {
     name,
