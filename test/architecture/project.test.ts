@@ -152,7 +152,7 @@ test("each page that programs, scripts, tests and workflows name exists", async 
     ["{src,scripts,bench,engine,test,bin}/**/*.{ts,sh,css,md,go}", ".ci/*", ".github/**/*.yml"],
     {
       cwd: ROOT,
-      exclude: ["test/nightly/folder-servers*", "test/scripts/**"],
+      exclude: ["**/node_modules", "test/nightly/folder-servers*", "test/scripts/**"],
     },
   );
   for await (const file of files)
