@@ -535,7 +535,7 @@ test("What to mount: with rclone gone, no switch and no edit unmounts a working 
 });
 
 const SETTINGS = new URL("../../src/daemon/heap-settings.ts", import.meta.url).href;
-const FLAGS = ["--allow-natives-syntax", "--expose-gc", "--input-type=module"];
+const FLAGS = ["--allow-natives-syntax", "--expose-gc", "--max-semi-space-size=8", "--input-type=module"];
 
 /** Has V8 decide that what `make` makes is born old, lets it compile that, and tells where the next one is. */
 const PROGRAM = `
@@ -554,17 +554,33 @@ const PROGRAM = `
   process.stdout.write(%InYoungGeneration(make(4)) ? "young" : "old");
 `;
 
-async function bornWith(settings: string): Promise<string> {
-  const args = [...FLAGS, "-e", `${settings}\n${PROGRAM}`];
+/** Applies the settings in a process that has just started. */
+const APPLIED = `import { limitHeapAfterStart } from ${JSON.stringify(SETTINGS)};
+limitHeapAfterStart({ setTimer: (_, callback) => callback() }, () => {});`;
+
+async function outputOf(program: string): Promise<string> {
+  const args = [...FLAGS, "-e", program];
   return (await promisify(execFile)(process.execPath, args, { timeout: 60_000 })).stdout;
 }
 
 test("objects made by a call are allocated in the young heap, whatever V8 concluded from earlier calls", async () => {
-  const atOnce = "{ setTimer: (_, callback) => callback() }";
-  const settings = `import { limitHeapAfterStart } from ${JSON.stringify(SETTINGS)}; limitHeapAfterStart(${atOnce}, () => {});`;
-  assert.equal(await bornWith(settings), "young");
+  assert.equal(await outputOf(`${APPLIED}\n${PROGRAM}`), "young");
   // Otherwise this would show nothing.
-  assert.equal(await bornWith(""), "old");
+  assert.equal(await outputOf(PROGRAM), "old");
+});
+
+/** Makes objects of which the last 2,000 live, as calls do, and tells the size of the young heap, both halves, MB. */
+const YOUNG = `
+  const { getHeapSpaceStatistics } = process.getBuiltinModule("node:v8");
+  const last = [];
+  for (let made = 0; made < 100_000; made++) last[made % 2_000] = { made, part: [made, made] };
+  const young = getHeapSpaceStatistics().find(({ space_name }) => space_name === "new_space");
+  process.stdout.write(String(young.space_size / 1024 / 1024));
+`;
+
+test("the young heap takes its whole size with the first calls, so that few of them wait for a collection", async () => {
+  assert.equal(await outputOf(`${APPLIED}\n${YOUNG}`), "16");
+  assert.ok(Number(await outputOf(YOUNG)) < 16);
 });
 
 test("two seconds after a start its compiled code is kept, and memory that only the start needed is collected", async () => {
