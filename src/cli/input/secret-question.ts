@@ -35,7 +35,7 @@ export async function promptHidden(question: string, input: InputParts): Promise
 }
 
 function usable(value: string): string {
-  if (value === "") throw unusable("the value is empty");
+  if (value.trim() === "") throw unusable("the value is empty");
   if (value.includes("\0")) throw unusable("a value has no NUL character");
   if (/[\r\n]/.test(value)) throw unusable("a value is one line");
   if (Buffer.byteLength(value) > LONGEST_BYTES) throw unusable(TOO_LONG);
