@@ -58,11 +58,11 @@ export function finishArrived(before: Situation, operation: Operation, route: Ro
   now = clearError(now, "mounted");
   now = overrideAfterArrival(now, operation, route, missed);
   if (!operation.isRequested) return now;
-  const over = `over ${routeText(now, route)}`;
-  const result = operation.kind === "switch" ? "switched" : "mounted";
-  return missed
-    ? answer(now, "failed", `${operation.failures.join("; ")}; back ${over}`)
-    : answer(now, result, `${result} ${over}`, cutOff(operation));
+  const where = routeText(now, route);
+  if (missed) return answer(now, "failed", `${operation.failures.join("; ")}; back over ${where}`);
+  return operation.kind === "switch"
+    ? answer(now, "switched", `switched to ${where}`, cutOff(operation))
+    : answer(now, "mounted", `mounted over ${where}`, cutOff(operation));
 }
 
 function recoveryPause(
