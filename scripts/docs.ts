@@ -3,7 +3,7 @@
 import { existsSync } from "node:fs";
 import { glob, mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
-import { renderCliReference } from "./docs/command-line.ts";
+import { commandLinePages } from "./docs/command-line.ts";
 import { conditionTable } from "./docs/conditions.ts";
 import { configurationReference, configurationSchema } from "./docs/configuration.ts";
 import type { DocumentGenerator } from "./docs/generator.ts";
@@ -13,7 +13,7 @@ import { faultsOf } from "./docs/pages.ts";
 const GENERATORS: readonly DocumentGenerator[] = [
   configurationReference,
   configurationSchema,
-  { path: "docs/reference/cli.md", generate: renderCliReference },
+  ...commandLinePages(),
   conditionTable,
   thirdPartyNotices,
 ];

@@ -9,6 +9,7 @@ import {
   cp,
   mkdir,
   mkdtemp,
+  readdir,
   readFile,
   rename,
   rm,
@@ -141,8 +142,10 @@ async function packageTree({ folder, output, ...source }: Source, tool: string):
   const inside = path.join(tree, PLACE, "package");
   await mkdir(path.dirname(inside), { recursive: true });
   await cp(folder, inside, { recursive: true });
+  // Man pages and completions are where the system's programs look.
+  await rename(path.join(inside, "share"), path.join(tree, "usr/share"));
   await writeFile(path.join(inside, "bundle.json"), bundleText(source, tool, `${PLACE}/current`));
-  await settle(inside, source.epochSeconds);
+  for (const one of [inside, path.join(tree, "usr/share")]) await settle(one, source.epochSeconds);
   await symlink(`../lib/mountaineer/current/bin/mountaineer`, path.join(tree, "usr/bin/mountaineer"));
   return tree;
 }
@@ -150,6 +153,9 @@ async function packageTree({ folder, output, ...source }: Source, tool: string):
 export async function deb(source: Source): Promise<string> {
   const { output, platform, version, epochSeconds, level } = source;
   const tree = await packageTree(source, "dpkg");
+  // Debian's zsh looks in no other of the system's folders.
+  const zsh = path.join(tree, "usr/share/zsh");
+  await rename(path.join(zsh, "site-functions"), path.join(zsh, "vendor-completions"));
   const control = path.join(tree, "DEBIAN");
   await mkdir(control);
   await writeFile(
@@ -189,6 +195,12 @@ export async function rpm(source: Source): Promise<string> {
   // rpmbuild works in no path with a space.
   const build = await mkdtemp(path.join(tmpdir(), "mountaineer-rpm-"));
   const spec = path.join(build, "mountaineer.spec");
+  const installed = await readdir(path.join(tree, "usr/share"), { recursive: true, withFileTypes: true });
+  const shared = installed.flatMap((entry) =>
+    entry.isFile()
+      ? [path.relative(path.join(tree, "usr/share"), path.join(entry.parentPath, entry.name))]
+      : [],
+  );
   // What is built already is neither stripped nor searched for what it needs.
   await writeFile(
     spec,
@@ -213,6 +225,7 @@ cp -a "${tree}/." %{buildroot}/
 %files
 /usr/bin/mountaineer
 ${PLACE}
+${shared.map((file) => `/usr/share/${file}`).join("\n")}
 
 %post
 ${afterInstall(version)}
@@ -278,6 +291,10 @@ ${archives.join("\n\n")}
     inreplace "bundle.json", /"stable": null/, %Q("stable": "#{opt_libexec}")
     libexec.install Dir["*"]
     bin.install_symlink libexec/"bin/mountaineer"
+    man1.install_symlink Dir[libexec/"share/man/man1/*"]
+    bash_completion.install_symlink libexec/"share/bash-completion/completions/mountaineer"
+    zsh_completion.install_symlink libexec/"share/zsh/site-functions/_mountaineer"
+    fish_completion.install_symlink libexec/"share/fish/vendor_completions.d/mountaineer.fish"
   end
 
   test do

@@ -1,7 +1,19 @@
 // Composes the folder that all artifacts are made of: the launcher, the build, the platform's Node and its rclone.
 import { createHash } from "node:crypto";
-import { chmod, copyFile, cp, mkdir, readdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
+import {
+  chmod,
+  copyFile,
+  cp,
+  mkdir,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  utimes,
+  writeFile,
+} from "node:fs/promises";
 import path from "node:path";
+import { COMPLETION_SCRIPTS } from "../../src/cli/commands/completions.ts";
 import { compile, versionFiles } from "../build/compile.ts";
 import { isLoaded } from "../build/place-build.ts";
 import { type BuiltEngine, placeEngine } from "../engine/build.ts";
@@ -9,6 +21,13 @@ import { type Platform, platformPackage } from "./platform-packages.ts";
 
 const LAUNCHER = ["bin/mountaineer", "bin/find-node.sh", "bin/service-keeper.sh"];
 const DOCUMENTS = ["README.md", "LICENSE", "CHANGELOG.md", "THIRD-PARTY-NOTICES.md", "docs"];
+
+/** Where each shell looks, below a prefix such as /usr. */
+const COMPLETIONS = {
+  bash: "share/bash-completion/completions/mountaineer",
+  zsh: "share/zsh/site-functions/_mountaineer",
+  fish: "share/fish/vendor_completions.d/mountaineer.fish",
+} as const;
 
 export interface Composed {
   readonly root: string;
@@ -36,6 +55,12 @@ export async function composeFolder(composed: Composed): Promise<void> {
   await mkdir(path.join(folder, "bin"), { recursive: true });
   for (const file of LAUNCHER) await copyFile(path.join(root, file), path.join(folder, file));
   for (const one of DOCUMENTS) await cp(path.join(root, one), path.join(folder, one), { recursive: true });
+  await mkdir(path.join(folder, "share/man"), { recursive: true });
+  await rename(path.join(folder, "docs/reference/man"), path.join(folder, "share/man/man1"));
+  for (const [shell, file] of Object.entries(COMPLETIONS)) {
+    await mkdir(path.dirname(path.join(folder, file)), { recursive: true });
+    await writeFile(path.join(folder, file), COMPLETION_SCRIPTS[shell as keyof typeof COMPLETIONS]);
+  }
   await placeBuild(composed);
   const node = await platformPackage(root, platform.node);
   await copyFile(path.join(node, "bin/node"), path.join(folder, "dist/node"));

@@ -14,9 +14,9 @@ class Folder < Pathname
     FileUtils.cp_r(from.flatten, self)
   end
 
-  def install_symlink(target)
+  def install_symlink(*targets)
     mkpath
-    FileUtils.ln_sf(target, self + target.basename)
+    targets.flatten.each { |target| FileUtils.ln_sf(target, self + File.basename(target)) }
   end
 end
 
@@ -49,6 +49,10 @@ class Formula
   def libexec = Folder.new($prefix + "libexec")
   def opt_libexec = libexec
   def bin = Folder.new($prefix + "bin")
+  def man1 = Folder.new($prefix + "share/man/man1")
+  def bash_completion = Folder.new($prefix + "etc/bash_completion.d")
+  def zsh_completion = Folder.new($prefix + "share/zsh/site-functions")
+  def fish_completion = Folder.new($prefix + "share/fish/vendor_completions.d")
 
   def inreplace(file, before, after)
     text = File.read(file)
@@ -88,4 +92,6 @@ unpacked.mkpath
 system("tar", "-xJf", File.join($folder, formula.archive), "-C", unpacked.to_s, "--strip-components=1", exception: true)
 Dir.chdir(unpacked) { formula.new.install }
 formula.new.instance_exec(&formula.test_block)
+installed = %w[share/man/man1/mountaineer-status.1 etc/bash_completion.d/mountaineer share/zsh/site-functions/_mountaineer]
+installed.each { |file| raise "no #{file}" unless File.size?($prefix + file) }
 puts "formula: installs and passes its test, and names #{$platforms.length} archives"

@@ -82,6 +82,11 @@ if [ -n "$added" ]; then
 fi
 quietly install
 [ "$(as_person mountaineer --version)" = "$first" ] || fail "says $(as_person mountaineer --version)"
+if [ -n "$added" ]; then
+  for one in man/man1/mountaineer.1 man/man1/mountaineer-status.1 bash-completion/completions/mountaineer; do
+    [ -s "/usr/share/$one" ] || fail "there is no /usr/share/$one"
+  done
+fi
 if [ "$tool" = apt ]; then
   dpkg --add-architecture i386
   apt-get update -o quiet=0 -o Dir::Etc::SourceList=/dev/null >"$said" 2>&1

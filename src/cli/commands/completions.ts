@@ -73,7 +73,8 @@ end
 complete -c mountaineer -f -a '(__mountaineer_complete)'
 `;
 
-const SCRIPTS: Readonly<Record<Shell, string>> = { bash: BASH, zsh: ZSH, fish: FISH };
+/** Packages install them. */
+export const COMPLETION_SCRIPTS: Readonly<Record<Shell, string>> = { bash: BASH, zsh: ZSH, fish: FISH };
 
 export const completionsCommand = command("completions", {
   summary: "print a shell's completion script for commands, options and names",
@@ -91,6 +92,6 @@ export const completionsCommand = command("completions", {
     "<shell>": { about: "the shell", choices: SHELLS },
   },
   async run(context, { shell }) {
-    context.print(SCRIPTS[shell]);
+    context.print(COMPLETION_SCRIPTS[shell]);
   },
 });

@@ -104,7 +104,7 @@ async function typed({ args, asks }: Question, answer: string, home: string): Pr
   return code;
 }
 
-describe("F3 what is typed without reading", () => {
+describe("F3 answers without reading", () => {
   for (const question of QUESTIONS) {
     const { args, means, files = {}, prepare } = question;
     test(`${args.join(" ")} does nothing that was not meant`, async (t) => {
