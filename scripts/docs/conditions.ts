@@ -186,7 +186,7 @@ export const CONDITIONS: Readonly<Record<ConditionName, `${string} | ${string}`>
   approvals_not_saved:
     "approvals cannot be saved | free space, or make the home writable; until then the next start asks again",
   roots_shared:
-    'a server asks its clients for their folders (roots), and one process of it serves all of them | set `instances = "per-client"` for that backend, unless only one client uses it',
+    'a server asks for folders (roots), and shares one list between all your agents | set `instances = "per-client"` for that backend, unless only one client uses it',
   names_lost:
     "which tools you have switched off, and whose each name was, is not known: the file is gone, or someone else wrote it, or the keyring gives no answer | unlock the keyring; else `mountaineer tools disable` them again",
   names_prefixed:

@@ -96,7 +96,7 @@ export function oneMissingText(missing: string): string {
 export function missingText(missing: readonly string[]): string {
   const { variables, names } = partedKeys(missing);
   const ofVariables = variables.length > 0 && `not set in the environment: ${variables.join(", ")}`;
-  const ofNames = names.length > 0 && `not stored as a secret, or not readable: ${names.join(", ")}`;
+  const ofNames = names.length > 0 && `not stored, or not readable: secret ${names.join(", ")}`;
   return [ofVariables, ofNames].filter(Boolean).join("; ");
 }
 

@@ -178,7 +178,7 @@ async function assertShown(page: string, said: string): Promise<void> {
       .replace(/(CORE|MEDIA)-\w+/g, "$1")
       .replace(/Password for \w+/g, "Password for #")
       // Other tests beside this one mount from the same addresses.
-      .replace(/((, (met on this link|mounted here))+| \[.*\]:.*)$/gm, "")
+      .replace(/((, (on this network|mounted here))+| \[.*\]:.*)$/gm, "")
       .split("\n");
   const rest = plain(said);
   for (const line of plain(shown)) {

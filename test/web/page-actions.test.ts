@@ -54,16 +54,16 @@ for (const { name, missing, open, by } of PLAYS) {
       await hand.press("Unlock");
       const [, code = ""] = /mountaineer admin (\S+)/.exec(await hand.see(/mountaineer admin \S+/)) ?? [];
       assert.equal((await home.cli(["admin", code])).code, 0);
-      await hand.see(/Keep it/);
+      await hand.see(/Save/);
     });
 
-    await t.test("F4 a secret is stored, and forgotten", async () => {
+    await t.test("F4 a secret is stored, and deleted", async () => {
       await hand.fill("Name \\(required\\)", "token");
       await hand.fill("Value \\(required\\)", VALUE);
-      await hand.press("Keep it");
+      await hand.press("Save");
       await hand.see(/nothing uses it/);
-      await hand.press("Forget: token");
-      await hand.press("Forget it");
+      await hand.press("Delete: token");
+      await hand.press("Delete");
       await hand.see(/No secret is stored/);
     });
 

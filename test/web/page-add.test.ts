@@ -35,22 +35,22 @@ test("adding in the page", { skip: NO_BROWSER || (missingForPlainRig() ?? false)
     await page.getByRole("button", { name: "Unlock" }).click();
     const typed = await page.getByText(/^mountaineer admin /).textContent();
     assert.equal((await rig.home.cli((typed ?? "").split(" ").slice(1))).code, 0);
-    await page.getByRole("form", { name: "Keep a secret" }).waitFor();
+    await page.getByRole("form", { name: "Store a secret" }).waitFor();
   });
 
-  await t.test("F4 a secret is stored, and forgotten", async () => {
-    const form = page.getByRole("form", { name: "Keep a secret" });
+  await t.test("F4 a secret is stored, and deleted", async () => {
+    const form = page.getByRole("form", { name: "Store a secret" });
     await form.getByLabel("Name (required)").fill("token");
-    await form.getByRole("button", { name: "Keep it" }).click();
+    await form.getByRole("button", { name: "Save" }).click();
     await form.getByText("Value: required").waitFor();
     assert.deepEqual(await violations(page), []);
     await form.getByLabel("Value (required)").fill(VALUE);
-    await form.getByRole("button", { name: "Keep it" }).click();
+    await form.getByRole("button", { name: "Save" }).click();
     await page.getByText("nothing uses it").waitFor();
     assert.equal(await form.getByLabel("Value (required)").inputValue(), "");
     assert.match((await rig.home.cli(["secret", "list"])).stdout, /token/);
-    await page.getByRole("button", { name: "Forget: token" }).click();
-    await page.getByRole("dialog").getByRole("button", { name: "Forget it" }).click();
+    await page.getByRole("button", { name: "Delete: token" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
     await page.getByText("No secret is stored or needed.").waitFor();
   });
 
@@ -190,7 +190,7 @@ test("adding in the page", { skip: NO_BROWSER || (missingForPlainRig() ?? false)
     await page.getByRole("button", { name: "Set: needy-key" }).click();
     await page.keyboard.type(VALUE);
     await page.keyboard.press("Enter");
-    await page.getByRole("button", { name: "Forget: needy-key" }).waitFor();
+    await page.getByRole("button", { name: "Delete: needy-key" }).waitFor();
     await rig.home.cli(["secret", "remove", "needy-key"]);
     await rig.home.cli(["backends", "remove", "needy"]);
   });

@@ -317,8 +317,8 @@ function requireServed(request: IncomingMessage, settings: Omit<HttpApiSettings,
 }
 
 function notSignedIn(request: IncomingMessage): Refusal {
-  const error = new MountaineerError("not_signed_in", "a token or a session of the page is needed", {
-    hint: "mountaineer open signs a browser in; mountaineer server-token makes a token",
+  const error = new MountaineerError("not_signed_in", "you are not signed in", {
+    hint: "run mountaineer open again; from elsewhere: mountaineer server-token",
   });
   // A challenge would make browsers open their own dialog for a name and password.
   return new Refusal(401, error, isOfBrowser(request) ? {} : { "WWW-Authenticate": "Bearer" });

@@ -119,8 +119,14 @@ export function callFacts({ calls, errors, latency_ms: latency }: BackendStatus)
   return [
     pluralize(calls, "call"),
     ...(errors > 0 ? [`${errors} failed`] : []),
-    ...(latency === null ? [] : [`typical ${msText(latency.p50)}, 99 % within ${msText(latency.p99)}`]),
+    ...(latency === null ? [] : [latencyText(latency, calls)]),
   ];
+}
+
+/** Of few calls, a share within a time says nothing. */
+function latencyText({ p50, p99 }: NonNullable<BackendStatus["latency_ms"]>, calls: number): string {
+  if (calls < 20) return calls === 1 ? msText(p50) : `typical ${msText(p50)}`;
+  return `typical ${msText(p50)}, 99 % within ${msText(p99)}`;
 }
 
 /** The state of one of several routes: `steady for 5 min`. */

@@ -4,7 +4,7 @@ import type { FoundServer } from "../setup/found-server.ts";
 const SOURCES = {
   "dns-sd": "advertises SMB",
   "ws-discovery": "answers WS-Discovery",
-  neighbour: "met on this link",
+  neighbour: "on this network",
   mounted: "mounted here",
   fstab: "in /etc/fstab",
 } as const;

@@ -35,7 +35,7 @@ export function shareFacts({ relay, traffic, space }: ShareStatus): readonly str
 export interface Spark {
   readonly values: readonly number[];
   readonly troubled: readonly boolean[];
-  /** The text for the bars: `at most 12 MB/s in the last 10 min`. */
+  /** The text for the bars: `peak 12 MB/s in the last 10 min`. */
   readonly text: string;
 }
 
@@ -45,14 +45,14 @@ export function shareSpark({ traffic }: ShareStatus): Spark | null {
   const { step_secs: stepSecs, bytes, waited } = traffic;
   const most = Math.max(0, ...bytes) / stepSecs;
   if (most < LEAST_RATE && !waited.includes(true)) return null;
-  const text = `at most ${bytesText(most)}/s in the last ${durationText(bytes.length * stepSecs * 1000)}`;
+  const text = `peak ${bytesText(most)}/s in the last ${durationText(bytes.length * stepSecs * 1000)}`;
   return { values: bytes, troubled: waited, text };
 }
 
 /** null: the server had no calls. */
 export function backendSpark({ calls_by_minute: calls }: BackendStatus): Spark | null {
   if (calls === undefined) return null;
-  const text = `at most ${pluralize(Math.max(...calls), "call")} a minute in the last ${calls.length} min`;
+  const text = `peak ${pluralize(Math.max(...calls), "call")} a minute in the last ${calls.length} min`;
   return { values: calls, troubled: [], text };
 }
 

@@ -65,7 +65,10 @@ export function parseAliasName(text: string): TextReading {
   if (name.trim() === "") return wrong(SHARE_NAME_EXPECTED);
   if (name.trim() !== name) return wrong("a name without spaces around it", "remove the spaces around it");
   if (name.includes("/"))
-    return wrong(SHARE_NAME_EXPECTED, "the name is one folder's; a path on the server goes elsewhere");
+    return wrong(
+      SHARE_NAME_EXPECTED,
+      "the name is one folder; the name on the server goes into `share_name`, a folder inside a share into `target_subpath`",
+    );
   if (name === "." || name === "..") return wrong(SHARE_NAME_EXPECTED);
   if (CONTROL_CHARACTER.test(name)) return wrong(SHARE_NAME_EXPECTED);
   if (Buffer.byteLength(name) > LONGEST_COMPONENT_BYTES) return wrong(SHARE_NAME_EXPECTED, "shorten it");

@@ -76,7 +76,7 @@ test("B6 a running daemon reports a missing secret as the backend's condition, a
   });
   assert.match(
     JSON.stringify(before.conditions),
-    /secret_missing.*not stored as a secret.*token.*mountaineer secret set token/,
+    /secret_missing.*not stored, or not readable: secret token.*mountaineer secret set token/,
   );
   const first = await piped(["secret", "set", "token"], "hiddenone", home.home);
   assert.equal(first.code, 0, first.stderr);

@@ -68,7 +68,12 @@ describe("refused, with the position and the expected value", () => {
     ["a line break", to("a\nb"), "[0].target_subpath", /a folder/],
     ["no target", alias({ target_subpath: null }), "[0].target_subpath", /nothing/],
     ["an empty name", alias({ name: "" }), "[0].name", /a name/],
-    ["a name with a slash", alias({ name: "a/b" }), "[0].name", /one folder's/],
+    [
+      "a name with a slash",
+      alias({ name: "a/b" }),
+      "[0].name",
+      /a folder inside a share into `target_subpath`/,
+    ],
     ["a name that leads up", alias({ name: ".." }), "[0].name", /a name/],
     ["no share", alias({ share: null }), "[0].share", /nothing/],
     ["a share that is not there", alias({ share: "COER" }), "[0].share", /did you mean "CORE"\?/],

@@ -62,7 +62,7 @@ const SAYS: Readonly<Record<string, readonly string[]>> = {
     "1 share reloaded",
     "Notice changes by",
   ],
-  "settings/secrets": ["nas", "not kept", "used by share CORE", "Keep it"],
+  "settings/secrets": ["nas", "missing", "used by share CORE", "Save"],
   "settings/approvals": [
     "backend files would run evil instead",
     '+command = "evil"',

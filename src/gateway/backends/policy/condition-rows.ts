@@ -16,8 +16,8 @@ export const BACKEND_CONDITIONS = {
     ],
     not_running: (name: string, failure: string, advice: string) => [`backend ${name}: ${failure}`, advice],
     circuit_open: (name: string, failures: number, failure: string, advice: string) => [
-      `backend ${name} failed ${failures} times in a row and is tried once a minute: ${failure}`,
-      `${asSentence(advice)} A change of its configuration, or \`${shellCommand`mountaineer backends restart ${name}`}\`, tries at once.`,
+      `backend ${name} failed ${failures} times in a row: ${failure}`,
+      `${asSentence(advice)} It is tried once a minute; to try now: \`${shellCommand`mountaineer backends restart ${name}`}\`.`,
     ],
     login_needed: asGiven,
     scopes_needed: asGiven,
@@ -63,8 +63,8 @@ export const BACKEND_CONDITIONS = {
       null,
     ],
     roots_shared: (name: string) => [
-      `backend ${name} asks each client for its folders (roots), and one process serves all clients`,
-      `This server shares one folder list between all your agents. Set instances = "per-client" for backend ${name}, and each client gets a separate process.`,
+      `backend ${name} shares one folder list (roots) between all your agents`,
+      `Give each its own process: instances = "per-client" for backend ${name}.`,
     ],
     mixed_lines: (name: string) => [
       `backend ${name} writes other text, or several messages, on one line of its standard output`,

@@ -133,7 +133,7 @@ function ToolApprovals({ app, mayApprove }: ViewProps & { readonly mayApprove: b
     "Tools",
     line("problem", lost),
     changes.length === 0
-      ? nothing("Everything that servers publish is as you approved it.")
+      ? nothing("No tool has changed since it was first seen.")
       : changes.slice(0, MOST_SHOWN).map((each) => {
           return changedTool(each, mayApprove, () => approveTool(app, each, reload));
         }),

@@ -34,18 +34,18 @@ export function SecretsView({ app }: ViewProps): ComponentChild {
             h(Secret, { key: secret.name, app, secret, may, reload, onSet: setMissing }),
           ),
         ),
-    h("h2", {}, "Keep a secret"),
-    may ? null : lockedLine("keep or forget a secret"),
+    h("h2", {}, "Store a secret"),
+    may ? null : lockedLine("store or delete a secret"),
     may
       ? h(DeclaredForm, {
-          ...{ key: missing, label: "Keep a secret", fields: SECRET, action: "Keep it" },
+          ...{ key: missing, label: "Store a secret", fields: SECRET, action: "Save" },
           begin: missing === "" ? {} : { Name: missing },
           hidden: [{ name: "Value", about: "One line. It is never shown again.", isRequired: true }],
           run: (values, hidden) =>
-            app.attempt("Keep the secret", async () => {
+            app.attempt("Store the secret", async () => {
               const name = textIn(values, "Name");
               await app.requests.call("setSecret", { name, value: hidden.get("Value") ?? "" });
-              app.notify("good", `secret:${shown(name)} is kept, and used from now on`);
+              app.notify("good", `secret:${shown(name)} is stored, and used from now on`);
               await reload();
             }),
         })
@@ -71,15 +71,15 @@ function Secret({
 }: SecretProps): ComponentChild {
   const remove = async (): Promise<void> => {
     const isSure = await app.confirm({
-      title: `Forget secret:${shown(name)}?`,
+      title: `Delete secret:${shown(name)}?`,
       body: h("p", {}, uses.length === 0 ? "Nothing uses it." : `It is used by ${shown(uses.join(", "))}.`),
-      action: "Forget it",
+      action: "Delete",
       destroys: true,
     });
     if (!isSure) return;
-    await app.attempt("Forget the secret", async () => {
+    await app.attempt("Delete the secret", async () => {
       await app.requests.call("removeSecret", { name });
-      app.notify("good", `secret:${shown(name)} is forgotten`);
+      app.notify("good", `secret:${shown(name)} is deleted`);
       await reload();
     });
   };
@@ -87,7 +87,7 @@ function Secret({
     "li",
     { class: "row" },
     code(name),
-    kept === null ? mark("warning", "not kept") : mark("good", "kept"),
+    kept === null ? mark("warning", "missing") : mark("good", "stored"),
     h(
       "span",
       { class: "dim grow" },
@@ -98,8 +98,8 @@ function Secret({
       : null,
     may && kept !== null
       ? h(WorkButton, {
-          label: "Forget",
-          accessibleName: `Forget: ${shown(name)}`,
+          label: "Delete",
+          accessibleName: `Delete: ${shown(name)}`,
           kind: "danger",
           run: remove,
         })

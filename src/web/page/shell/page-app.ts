@@ -439,7 +439,11 @@ function SignIn({ requests, because, onSignedIn }: SignInProps): ComponentChild 
       : h("p", { class: problem === null ? "hint" : "problem", role: "alert" }, shown(reason)),
     h("p", {}, "On the machine where the daemon runs, open this page with"),
     h("p", {}, h(Copyable, { text: "mountaineer open" })),
-    h("p", {}, "That signs you in. Or use the management token:"),
+    h(
+      "p",
+      {},
+      "That signs you in. From another machine, paste what `mountaineer server-token` prints there:",
+    ),
     h(
       "form",
       { onSubmit: (event: Event) => void submit(event) },

@@ -61,7 +61,7 @@ five failures in a row open the circuit: one try a minute, until a restart or a 
   dies "no such program", 1999 ms: 2 starts; 1 ms: 3 starts, condition not_running
   dies "no such program", 3999 ms: 3 starts; 1 ms: 4 starts, condition not_running
   dies "no such program", 7999 ms: 4 starts; 1 ms: 5 starts, condition not_running
-  dies "no such program" hint "install it": condition circuit_open, hints "install it. A change of its configuration, or \`mountaineer backends restart a\`, tries at once."
+  dies "no such program" hint "install it": condition circuit_open, hints "install it. It is tried once a minute; to try now: \`mountaineer backends restart a\`."
   59999 ms: 5 starts; 1 ms: 6 starts; dies "no such program", restarted: 7 starts; up one: no conditions
 a program's log is named, and of a remote server its address and its own log
   a pool, applied remote, dies "no answer": hints "Check that \`url\` is its MCP endpoint, and see what the server at https://far.example:1 logs."
