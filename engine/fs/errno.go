@@ -17,6 +17,7 @@ func statusOf(err error) uint32 {
 }
 
 const (
+	noSuchFile       = 0xC000000F
 	deletePending    = 0xC0000056
 	sharingViolation = 0xC0000043
 )
@@ -38,7 +39,11 @@ var errnos = map[uint32]syscall.Errno{
 	0xC000011F:       syscall.ENFILE,       // TOO_MANY_OPENED_FILES
 	0xC0000106:       syscall.ENAMETOOLONG, // NAME_TOO_LONG
 	0xC000000D:       syscall.EINVAL,       // INVALID_PARAMETER
+	0xC0000121:       syscall.EACCES,       // CANNOT_DELETE
 	0xC00000BB:       syscall.ENOTSUP,      // NOT_SUPPORTED
+	0xC0000010:       syscall.ENOTSUP,      // INVALID_DEVICE_REQUEST
+	0xC0000002:       syscall.ENOTSUP,      // NOT_IMPLEMENTED
+	0xC0000003:       syscall.ENOTSUP,      // INVALID_INFO_CLASS
 }
 
 func errnoOf(err error) syscall.Errno {
@@ -48,7 +53,7 @@ func errnoOf(err error) syscall.Errno {
 		return 0
 	case errors.As(err, &errno):
 		return errno
-	case errors.Is(err, fs.ErrNotExist):
+	case isAbsent(err):
 		return syscall.ENOENT
 	case errors.Is(err, fs.ErrExist):
 		return syscall.EEXIST

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	smb2 "github.com/cloudsoda/go-smb2"
 	"github.com/hanwen/go-fuse/v2/fuse"
 )
 
@@ -345,5 +346,14 @@ func TestAListingIsWholeOrEndsWithItsProgram(t *testing.T) {
 	end()
 	if all, err := entriesOf(life, folder); !errors.Is(err, context.Canceled) || len(all) > 1000 {
 		t.Errorf("%d entries, %v", len(all), err)
+	}
+}
+
+// impacket's server says NO_SUCH_FILE where Samba and Windows say OBJECT_NAME_NOT_FOUND.
+func TestANameThatIsNotThereIsAbsentOnEachServer(t *testing.T) {
+	for _, err := range []error{os.ErrNotExist, &smb2.ResponseError{Code: noSuchFile}} {
+		if !isAbsent(err) || errnoOf(err) != syscall.ENOENT {
+			t.Errorf("%v is %v", err, errnoOf(err))
+		}
 	}
 }

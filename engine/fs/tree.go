@@ -65,7 +65,8 @@ var (
 	_ fs.FileFsyncdirer     = (*listing)(nil)
 )
 
-func isAbsent(err error) bool { return errors.Is(err, iofs.ErrNotExist) }
+// isAbsent: the server has no such name. Some servers that are not Samba or Windows answer an open with NO_SUCH_FILE.
+func isAbsent(err error) bool { return errors.Is(err, iofs.ErrNotExist) || statusOf(err) == noSuchFile }
 
 func (n *node) size() int64 {
 	n.mu.Lock()
