@@ -24,6 +24,8 @@ export const SESSION_LIMIT = 1_000;
 /** A session without a stream and without a call ends after this time. */
 export const IDLE_LIMIT_MS = 24 * 3_600_000;
 const IDLE_CHECK_MS = 3_600_000;
+/** Time in which a client sends its next request after `initialize`. */
+const BEGINNING_MS = 5_000;
 const ENDED_BY_CLIENT = "the client ended the session";
 /** Maximum number of remembered sessions that clients have ended. */
 const MOST_ENDED = SESSION_LIMIT;
@@ -122,10 +124,28 @@ export class SessionStore {
     const own = this.#entries.filter(({ owner }) => owner() === key);
     // Several sessions may have to end after the limit was lowered.
     while (own.length >= allowed) {
-      if (!endOldest(own)) return { kind: "too_many", allowed };
+      if (!this.#endOne(own)) return { kind: "too_many", allowed };
     }
-    if (this.size < SESSION_LIMIT || endOldest(this.#idleOfLargest(own.length))) return { kind: "room" };
+    if (this.size < SESSION_LIMIT || this.#endOne(this.#idleOfLargest(own.length))) return { kind: "room" };
     return { kind: "full", sessions: this.size };
+  }
+
+  /**
+   * Ends an idle session: one that was never used, else the one that was used longest ago. Of those that have just begun,
+   * only if they are most: the client's next request may be on its way. False: all are busy.
+   */
+  #endOne(entries: Entry[]): boolean {
+    const sinceMs = this.#options.clock.monotonicMs() - BEGINNING_MS;
+    const isBeginning = ({ isUsed, usedMs }: Entry): boolean => !isUsed && usedMs > sinceMs;
+    const areMost = entries.filter(isBeginning).length > entries.length / 2;
+    const rank = (entry: Entry): number => (entry.isUsed || (isBeginning(entry) && !areMost) ? 1 : 0);
+    const [first] = entries
+      .filter(({ busy }) => !busy())
+      .sort((a, b) => rank(a) - rank(b) || a.usedMs - b.usedMs);
+    if (first === undefined) return false;
+    entries.splice(entries.indexOf(first), 1);
+    first.end("evicted: too many newer sessions");
+    return true;
   }
 
   get #entries(): Entry[] {
@@ -447,15 +467,4 @@ export class SessionStore {
       usedMs: clock.wallMs() - (busy() ? 0 : clock.monotonicMs() - usedMs),
     };
   }
-}
-
-/** Ends the idle session that was used longest ago; sessions that were never used come first. False: all are busy. */
-function endOldest(entries: Entry[]): boolean {
-  const [oldest] = entries
-    .filter(({ busy }) => !busy())
-    .sort((a, b) => Number(a.isUsed) - Number(b.isUsed) || a.usedMs - b.usedMs);
-  if (oldest === undefined) return false;
-  entries.splice(entries.indexOf(oldest), 1);
-  oldest.end("evicted: too many newer sessions");
-  return true;
 }

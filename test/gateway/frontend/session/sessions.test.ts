@@ -99,8 +99,32 @@ test("E4 the store of sessions: sessions that never did anything end before olde
   store.find("used", ANONYMOUS);
   await clock.advance(1_000);
   const unused = addSession(store, "unused", false);
+  await clock.advance(5_000);
   assert.equal(store.admit(ANONYMOUS).kind, "room");
   assert.deepEqual([used.ended.aborted, unused.ended.aborted], [false, true]);
+  await store.end(0, "over");
+});
+
+test("E4 the store of sessions: clients that come at once to a full table take the place of idle sessions, not of each other", async () => {
+  const clock = createManualClock();
+  const gateway = createScriptedGateway();
+  gateway.sessionsAllowed = () => 8;
+  const store = openStore(gateway, clock);
+  const begin = (id: string): Session => {
+    assert.equal(store.admit(ANONYMOUS).kind, "room");
+    return addSession(store, id, false);
+  };
+  const abandoned = Array.from({ length: 8 }, (_, at) => begin(`abandoned-${at}`));
+  for (const { sessionId } of abandoned) store.find(sessionId, ANONYMOUS);
+  await clock.advance(60_000);
+  const newer = Array.from({ length: 5 }, (_, at) => begin(`new-${at}`));
+  assert.ok(newer.every(({ ended }) => !ended.aborted));
+  // More of those that only begin take nothing from sessions that are used.
+  const flood = Array.from({ length: 20 }, (_, at) => begin(`flood-${at}`));
+  assert.deepEqual(
+    [flood, abandoned].map((all) => all.filter(({ ended }) => !ended.aborted).length),
+    [5, 3],
+  );
   await store.end(0, "over");
 });
 
