@@ -46,7 +46,7 @@ export function createGatewayFront(
       serving.clients.closed(session);
       pool.forget(session);
       serving.storedResults.forget(session);
-      serving.followLogLevel();
+      if (session.logLevel !== null) serving.followLogLevel();
     },
     notified: (session, method, params) => pool.notifyOwn(session, method, params),
     logsAt(level) {

@@ -89,9 +89,9 @@ export class SessionRoster {
 
   get lowestLogLevel(): McpLogLevel | null {
     let lowest: McpLogLevel | null = null;
-    for (const { logLevel } of [...this.#levels, ...this.#sessions.keys()]) {
-      if (logLevel !== null && (lowest === null || rank(logLevel) < rank(lowest))) lowest = logLevel;
-    }
+    for (const all of [this.#levels, this.#sessions.keys()])
+      for (const { logLevel } of all)
+        if (logLevel !== null && (lowest === null || rank(logLevel) < rank(lowest))) lowest = logLevel;
     return lowest;
   }
 

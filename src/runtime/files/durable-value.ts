@@ -53,6 +53,14 @@ export function createDurableValue(options: DurableValueOptions) {
       return failed(error instanceof Error ? error : new Error(errorText(error)));
     }
   });
+  /** One wait for all who asked for the same write. */
+  let awaited: { readonly written: Promise<Error | null>; readonly saved: Promise<Error | null> } | null =
+    null;
+  const savedBy = async (written: Promise<Error | null>): Promise<Error | null> => {
+    if (await settlesWithin(clock, SAVE_DEADLINE_MS, written)) return written;
+    const late = `${path} is not written yet: the disk gives no answer`;
+    return unsavedBecause ?? failed(new MountaineerError("timed_out", late));
+  };
   const end = async (): Promise<void> => {
     const last = unsavedBecause === null ? writes.whenIdle : writes.write();
     const isWritten = await settlesWithin(clock, SAVE_DEADLINE_MS, last);
@@ -64,12 +72,11 @@ export function createDurableValue(options: DurableValueOptions) {
       return unsavedBecause;
     },
     /** Resolves with null when the present content is durable, else with the reason. Never rejects. */
-    async save(): Promise<Error | null> {
-      if (ending !== null) return new Error("it is closed");
+    save(): Promise<Error | null> {
+      if (ending !== null) return Promise.resolve(new Error("it is closed"));
       const written = writes.write();
-      if (await settlesWithin(clock, SAVE_DEADLINE_MS, written)) return written;
-      const late = `${path} is not written yet: the disk gives no answer`;
-      return unsavedBecause ?? failed(new MountaineerError("timed_out", late));
+      if (awaited?.written !== written) awaited = { written, saved: savedBy(written) };
+      return awaited.saved;
     },
     [Symbol.asyncDispose](): Promise<void> {
       ending ??= end();

@@ -28,7 +28,7 @@ export class PendingServerRequests {
   readonly #open = new Map<string, OpenQuestion>();
   // Makes ids differ between processes: after a restart, the client of a resumed session may answer an old
   // question.
-  readonly #prefix = `m${randomBytes(6).toString("base64url")}`;
+  #prefix: string | null = null;
   #requestCount = 0;
   #ended: string | null = null;
 
@@ -51,6 +51,7 @@ export class PendingServerRequests {
     if (signal.aborted) return refuse("the question was withdrawn");
     if (this.#open.size >= QUESTION_LIMIT) return refuse("too many questions wait for the client");
     this.#requestCount += 1;
+    this.#prefix ??= `m${randomBytes(6).toString("base64url")}`;
     const id = `${this.#prefix}-${this.#requestCount}`;
     const json = jsonOf({ jsonrpc: "2.0", id, method, params });
     if (json === null) return refuse("the question cannot be written as JSON");

@@ -120,6 +120,7 @@ export class SessionStore {
    */
   admit(principal: Principal): Admission {
     const allowed = this.#options.gateway.sessionsAllowed();
+    if (this.size < Math.min(allowed, SESSION_LIMIT)) return { kind: "room" };
     const key = principalKey(principal);
     const own = this.#entries.filter(({ owner }) => owner() === key);
     // Several sessions may have to end after the limit was lowered.
