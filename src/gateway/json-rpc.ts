@@ -149,8 +149,9 @@ function givenParams(params: unknown): JsonObject | undefined | null {
   if (params === undefined || params === null) return undefined;
   if (Array.isArray(params)) return params.length === 0 ? undefined : null;
   if (!isJsonObject(params)) return null;
-  const { cursor, ...others } = params;
-  return cursor === null ? others : params;
+  if (params["cursor"] !== null) return params;
+  const { cursor: _, ...others } = params;
+  return others;
 }
 
 export function rpcRequest(id: RpcId, method: string, params: JsonObject | undefined): RpcRequest {

@@ -50,8 +50,8 @@ export function requireMethod({ method = "" }: IncomingMessage, ...allowed: stri
 
 /** The path of a request, without its query. */
 export function pathOf({ url = "" }: IncomingMessage): string {
-  const [path = ""] = url.split("?", 1);
-  return path;
+  const query = url.indexOf("?");
+  return query < 0 ? url : url.slice(0, query);
 }
 
 /** Answers by `answer`, and with the error that it rejects with. Logs the request. Never rejects. */
