@@ -1,7 +1,7 @@
 // The rule for a recovery, the move back to Thunderbolt: the stability window, and the table of `auto_failback`,
 // `lsof_recheck` and open files.
 import { stableFrom } from "../../reconcile/route-health.ts";
-import type { SharePolicy } from "../share-spec.ts";
+import { routesOf, type SharePolicy } from "../share-spec.ts";
 import type { DecideInput } from "./decide-input.ts";
 import { answers, hostOf } from "./hosts.ts";
 import { describe, programsWait } from "./open-files.ts";
@@ -18,7 +18,7 @@ import type { MountObservation, OpenFilesObservation } from "./share-observation
 export const recovery: Rule = {
   name: "return to Thunderbolt",
   answer: (now, { mount, routeFact }) => {
-    if (routeFact?.route !== "fallback") return null;
+    if (routeFact?.route !== "fallback" || !routesOf(now.spec).includes("tb")) return null;
     const { memory, state, policy, observed } = now;
     if (memory.override !== null)
       return { why: `you asked for ${memory.override}; \`mountaineer switch --to auto\` ends that` };

@@ -50,8 +50,8 @@ export const fileChecks = {
   },
 } as const;
 
-/** What rclone says of a server that does not tell its size: all of this is free. */
-const RCLONE_UNKNOWN_BYTES = 2 ** 50;
+/** For a server that does not tell its size, rclone says 1 PiB, all of it free; impacket's server says 16 EiB itself. */
+const UNKNOWN_FROM_BYTES = 2 ** 50;
 
 /** null: the file system does not know. */
 export function spaceOf({
@@ -60,7 +60,7 @@ export function spaceOf({
   bavail,
 }: Pick<StatsFs, "bsize" | "blocks" | "bavail">): Space | null {
   const [total, free] = [blocks * bsize, bavail * bsize];
-  const isUnknown = total === 0 || (free === total && total === RCLONE_UNKNOWN_BYTES);
+  const isUnknown = total === 0 || (free === total && total >= UNKNOWN_FROM_BYTES);
   return isUnknown ? null : { free_bytes: free, total_bytes: total };
 }
 

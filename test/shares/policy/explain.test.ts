@@ -18,6 +18,7 @@ stories(
   {
     "a new share": () => new World(),
     "over tb": () => mountedOver("tb"),
+    "over fallback": () => mountedOver("fallback"),
     "over fallback by hand": () => {
       const world = mountedOver("fallback");
       world.memory = { ...world.memory, override: "fallback" };
@@ -42,6 +43,8 @@ F7 a share that a person keeps on the fallback names the command that ends that
   over fallback by hand: rule "return to Thunderbolt" because "you asked for fallback; .mountaineer switch --to auto"
 F7 a share whose Thunderbolt host is silent names that host
   over fallback by hand, switch auto, tb silent, 4 s: rule "return to Thunderbolt" because "10\\.0\\.1\\.2 does not answer"
+F7 a share with one address has no rule about Thunderbolt
+  over fallback, only over fallback, 4 s: no rule "return to Thunderbolt"
 F7 one missed probe is named as such
   over tb, tb refused, cycle: rule "fail over" because "10\\.0\\.1\\.2 missed one check"
 F7 a share that cannot be mounted gives the reason, and says when it is tried again

@@ -181,6 +181,7 @@ const FACTS: readonly Fact<World>[] = [
   [/^result (\w+)$/, (world, wanted) => [world.lastOutcome?.result, wanted]],
   // The rule in force, or one that was passed over, with the reason.
   [/^rule "(.+)" because "(.+)"$/, (world, rule = "", why = "") => matches(reasonsOf(world).get(rule), why)],
+  [/^no rule "(.+)"$/, (world, rule = "") => [reasonsOf(world).has(rule), false]],
   [/^no result$/, (world) => [world.outcomes, []]],
   [/^detail \/(.+)\/$/, (world, text) => matches(world.lastOutcome?.detail, text)],
   [/^named ([\d ]+)$/, (world, pids) => [world.lastOutcome?.holders.map(({ pid }) => pid).join(" "), pids]],

@@ -226,11 +226,12 @@ test("C4 the prober reports whether a folder exists without reading it through, 
   assert.deepEqual(outside, { state: "outside" });
 });
 
-test("F4 free space is the space that a user may fill; a size of nothing, and rclone's 1 PiB for a server that reports none, are unknown", () => {
+test("F4 free space is the space that a user may fill; a size of nothing, and 1 PiB or more of which all is free, are unknown", () => {
   const of = (blocks: number, bavail: number, bsize = 4096) => spaceOf({ bsize, blocks, bavail });
   assert.deepEqual(of(1000, 250), { free_bytes: 1_024_000, total_bytes: 4_096_000 });
   assert.deepEqual(of(1000, 0), { free_bytes: 0, total_bytes: 4_096_000 });
   assert.equal(of(0, 0), null);
   assert.equal(of(2 ** 38, 2 ** 38), null);
+  assert.equal(of(2 ** 52, 2 ** 52), null);
   assert.notEqual(of(2 ** 38, 2 ** 37), null, "a server may be as large");
 });
