@@ -37,7 +37,6 @@ export function pathFaults(
 ): readonly PathFault[] {
   const faults: PathFault[] = [];
   const written = new Set<string>();
-  const secrets = snapshot === null ? [] : literalSecrets(snapshot.config.backends);
   for (const { path, writable, readable } of exposures) {
     // Several places below one open folder have the same fault, which is reported once.
     if (writable !== null && !written.has(writable.path)) {
@@ -46,8 +45,14 @@ export function pathFaults(
     }
     // Read permission is not enough to connect to a socket.
     if (readable === null || path.endsWith(".sock")) continue;
-    const isConfig = path === snapshot?.path;
-    faults.push(readableFault(path, readable, isConfig ? secrets.map(({ key }) => key) : []));
+    const secrets = path === snapshot?.path ? literalSecrets(snapshot.config.backends) : [];
+    faults.push(
+      readableFault(
+        path,
+        readable,
+        secrets.map(({ key }) => key),
+      ),
+    );
   }
   return faults;
 }

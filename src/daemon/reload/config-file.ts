@@ -1,9 +1,8 @@
 // How the daemon reads its configuration file and the files beside it. Paths on local disks are read in this
 // process; others in the prober, because a call on a network file system may never return.
-import { lstat } from "node:fs/promises";
-import { join, resolve } from "node:path";
 import { unlessAborted } from "../../runtime/abort.ts";
-import { MountaineerError, recoverFrom } from "../../runtime/errors.ts";
+import { MountaineerError } from "../../runtime/errors.ts";
+import { arePlain, isRemote } from "../../runtime/process/responsive-disk.ts";
 import { type Clock, resultWithin } from "../../runtime/time/clock.ts";
 import type { MountEntry, MountTable } from "../../shares/mounts/mount-entry.ts";
 import { fileChecks } from "../../shares/prober/file-checks.ts";
@@ -16,13 +15,6 @@ const CHECK_MS = 4000;
 const TABLE_AGE_MS = 2_500;
 /** Deadline for finding the file's real path, ms; after it, the history uses the path as configured. */
 const REAL_PATH_MS = 1000;
-
-/**
- * File systems on which a call may wait for another machine or process, or that do not report changes made
- * there.
- */
-const REMOTE_TYPE =
-  /^(nfs\d?|cifs|smb\d?|smbfs|ncpfs|afs|afpfs|webdav|davfs\d?|9p|v9fs|virtiofs|vboxsf|vmhgfs|prl_fs|ceph|glusterfs|lustre|gpfs|coda|autofs|fuse(blk)?(\..+)?)$/;
 
 interface FileTools {
   readonly prober: Pick<Prober, keyof typeof fileChecks>;
@@ -40,7 +32,7 @@ export function openLocalFiles({ prober, mountTable, clock }: FileTools) {
   };
   const proberOf = async (path: string, limitMs: number) => {
     await readMounts();
-    const plain = await resultWithin(clock, limitMs, isPlain(path, mounts));
+    const plain = await resultWithin(clock, limitMs, arePlain([path], mounts));
     return plain === true ? within(limitMs) : prober;
   };
   const within = (limitMs: number): FileTools["prober"] => ({
@@ -62,30 +54,10 @@ export function openLocalFiles({ prober, mountTable, clock }: FileTools) {
     async exposures(paths: readonly string[]) {
       await readMounts();
       const local = paths.filter((path) => !isRemote(mounts, path));
-      const plain = Promise.all(local.map((path) => isPlain(path, mounts)));
-      const arePlain = (await resultWithin(clock, CHECK_MS, plain))?.every(Boolean) === true;
-      return (arePlain ? within(CHECK_MS) : prober).exposures(local, CHECK_MS);
+      const plain = await resultWithin(clock, CHECK_MS, arePlain(local, mounts));
+      return (plain === true ? within(CHECK_MS) : prober).exposures(local, CHECK_MS);
     },
   };
-}
-
-/**
- * True if the path crosses neither a link nor another machine's disk, so that a check can only wait for local disks.
- */
-async function isPlain(path: string, mounts: readonly MountEntry[]): Promise<boolean> {
-  let at = "/";
-  for (const part of resolve(path).split("/")) {
-    at = join(at, part);
-    if (isRemote(mounts, at)) return false;
-    try {
-      const entry = await lstat(at).catch(recoverFrom(["ENOENT", "ENOTDIR"], null));
-      if (entry === null) return true;
-      if (entry.isSymbolicLink()) return false;
-    } catch {
-      return false;
-    }
-  }
-  return true;
 }
 
 export async function openConfigFile(path: string, files: LocalFiles): Promise<WatchedFile> {
@@ -109,16 +81,6 @@ export async function openConfigFile(path: string, files: LocalFiles): Promise<W
     realPath: files.realPath,
     isHere: files.isHere,
   };
-}
-
-/** True if a call on the path asks another machine or process. */
-function isRemote(mounts: readonly MountEntry[], path: string): boolean {
-  let holder: MountEntry | null = null;
-  for (const mount of mounts) {
-    const isAbove = mount.path === "/" || path === mount.path || path.startsWith(`${mount.path}/`);
-    if (isAbove && (holder === null || mount.path.length >= holder.path.length)) holder = mount;
-  }
-  return holder !== null && REMOTE_TYPE.test(holder.type);
 }
 
 function unlessMissing(path: string, errno: string): null {

@@ -87,10 +87,17 @@ export async function userNameOf(uid: number): Promise<string> {
   return user?.[0] ?? `user ${uid}`;
 }
 
+/** Entries by path, of several paths with the same folders above them. */
+type FoundEntries = Map<string, Entry>;
+
 /** Never rejects. */
-export async function exposureOf(path: string, identity: Identity): Promise<Exposure> {
+export async function exposureOf(
+  path: string,
+  identity: Identity,
+  found: FoundEntries = new Map(),
+): Promise<Exposure> {
   try {
-    return await walk(path, identity);
+    return await walk(path, identity, found);
   } catch (error) {
     return { path, ...NOT_FOUND, failure: errorText(error) };
   }
@@ -98,14 +105,15 @@ export async function exposureOf(path: string, identity: Identity): Promise<Expo
 
 const NOT_FOUND = { realPath: null, writable: null, readable: null, failure: null };
 
-async function walk(path: string, identity: Identity): Promise<Exposure> {
+async function walk(path: string, identity: Identity, found: FoundEntries): Promise<Exposure> {
   const waiting = partsOf(resolve(path));
   let current = "/";
   let links = 0;
   let canEnter = true;
   let writable: OpenEntry | null = null;
   for (;;) {
-    const entry = await statPath(current);
+    const entry = found.get(current) ?? (await statPath(current));
+    if (entry !== null) found.set(current, entry);
     const isLast = waiting.length === 0;
     if (entry === null) return { path, ...NOT_FOUND, writable };
     if (entry.isLink) {

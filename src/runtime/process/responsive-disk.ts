@@ -1,8 +1,9 @@
 // Whether the disk behind a path answers. A call on a hung mount blocks its thread, and the process cannot end before the
-// thread does. So a child process makes the call first.
-import { readFile } from "node:fs/promises";
+// thread does. So a child process makes the call first, unless the path is on local disks.
+import { readFileSync } from "node:fs";
+import { lstat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
-import { isOwnError, isSystemError, MountaineerError, recoverFrom } from "../errors.ts";
+import { isOwnError, isSystemError, MountaineerError, recoverFrom, systemErrorCode } from "../errors.ts";
 import { systemClock } from "../time/clock.ts";
 import { runCommand } from "./child-process.ts";
 
@@ -11,6 +12,18 @@ const DEADLINE_MS = 5_000;
 const READ_LINK =
   'if [ -L "$1" ]; then readlink -- "$1"; fi; if [ -f "$1" ]; then head -c 1048576 -- "$1" > /dev/null; fi';
 
+/**
+ * File systems on which a call may wait for another machine or process, or that do not report changes made
+ * there.
+ */
+const REMOTE_TYPE =
+  /^(nfs\d?|cifs|smb\d?|smbfs|ncpfs|afs|afpfs|webdav|davfs\d?|9p|v9fs|virtiofs|vboxsf|vmhgfs|prl_fs|ceph|glusterfs|lustre|gpfs|coda|autofs|fuse(blk)?(\..+)?)$/;
+
+interface Mounted {
+  readonly path: string;
+  readonly type: string;
+}
+
 /** The reported names of paths that did not answer; these are not checked again. */
 const silent = new Map<string, string>();
 
@@ -18,12 +31,15 @@ const silent = new Map<string, string>();
 export async function requireResponsiveDisk(path: string): Promise<void> {
   let message = silent.get(path);
   if (message === undefined) {
+    const mounts = readMounts();
+    if (mounts.length > 0 && (await arePlain([path], mounts))) return;
     const options = { clock: systemClock, deadlineMs: DEADLINE_MS, killGraceMs: 0 };
     const reading = runCommand("/bin/sh", ["-c", READ_LINK, "sh", path], options);
     // A check that cannot be started shows nothing about the disk.
     const { timedOut = false, stdout = "" } = (await reading.catch(recoverFrom(isOwnError, null))) ?? {};
     if (!timedOut) return;
-    const mountPoint = await mountOf(resolve(dirname(path), stdout.trimEnd()));
+    const mount = holderOf(mounts, resolve(dirname(path), stdout.trimEnd()));
+    const mountPoint = mount === null ? "" : `: it lies on the mount ${mount.path} (${mount.type})`;
     message = `${path} gives no answer within ${DEADLINE_MS / 1000} s${mountPoint}`;
     silent.set(path, message);
   }
@@ -33,12 +49,57 @@ export async function requireResponsiveDisk(path: string): Promise<void> {
   });
 }
 
-async function mountOf(path: string): Promise<string> {
-  const table = await readFile("/proc/self/mounts", "utf8").catch(recoverFrom(isSystemError, ""));
-  const mounts = table.split("\n").map((line) => line.replaceAll("\\040", "\0").split(" "));
-  const [, at, type] = mounts
-    .map((fields) => fields.map((field) => field.replaceAll("\0", " ")))
-    .filter(([, folder = ""]) => folder === path || path.startsWith(folder === "/" ? "/" : `${folder}/`))
-    .reduce((most, one) => ((one[1] ?? "").length >= (most[1] ?? "").length ? one : most), []);
-  return at === undefined ? "" : `: it lies on the mount ${at} (${type})`;
+/** Synchronous: the kernel answers from memory. Empty where there is no such table. */
+function readMounts(): readonly Mounted[] {
+  try {
+    const lines = readFileSync("/proc/self/mounts", "utf8").split("\n");
+    return lines.flatMap((line) => {
+      const [, path, type] = line.split(" ").map(unescaped);
+      return path === undefined || type === undefined ? [] : [{ path, type }];
+    });
+  } catch (error) {
+    return recoverFrom(isSystemError, [])(error);
+  }
+}
+
+function unescaped(field: string): string {
+  return field.replace(/\\([0-7]{3})/g, (_, code) => String.fromCharCode(Number.parseInt(code, 8)));
+}
+
+/** The mount that a path without links is on. */
+function holderOf(mounts: readonly Mounted[], path: string): Mounted | null {
+  let holder: Mounted | null = null;
+  for (const mount of mounts) {
+    const isAbove = mount.path === "/" || path === mount.path || path.startsWith(`${mount.path}/`);
+    if (isAbove && (holder === null || mount.path.length >= holder.path.length)) holder = mount;
+  }
+  return holder;
+}
+
+/** True if a call on the path asks another machine or process. */
+export function isRemote(mounts: readonly Mounted[], path: string): boolean {
+  const holder = holderOf(mounts, path);
+  return holder !== null && REMOTE_TYPE.test(holder.type);
+}
+
+/**
+ * True if the paths cross neither a link nor another machine's disk, so that a check can only wait for local disks.
+ */
+export async function arePlain(paths: readonly string[], mounts: readonly Mounted[]): Promise<boolean> {
+  for (const at of new Set(paths.flatMap(withFoldersAbove))) {
+    if (isRemote(mounts, at)) return false;
+    try {
+      if ((await lstat(at)).isSymbolicLink()) return false;
+    } catch (error) {
+      const code = systemErrorCode(error);
+      if (code !== "ENOENT" && code !== "ENOTDIR") return false;
+    }
+  }
+  return true;
+}
+
+/** The topmost first. */
+function withFoldersAbove(path: string): string[] {
+  const folder = dirname(resolve(path));
+  return folder === path ? [path] : [...withFoldersAbove(folder), path];
 }

@@ -44,8 +44,9 @@ export const fileChecks = {
   /** One path after the other, to take only one thread. */
   async exposures(paths: readonly string[]): Promise<readonly Exposure[]> {
     const identity = await ownIdentity();
+    const entries = new Map();
     const found: Exposure[] = [];
-    for (const path of paths) found.push(await exposureOf(path, identity));
+    for (const path of paths) found.push(await exposureOf(path, identity, entries));
     return found;
   },
 } as const;
