@@ -99,13 +99,7 @@ async function run(options: RunOptions): Promise<void> {
       homeLock = owned.use(await acquireHomeLock(home, options));
     };
     if (predecessor === null) await lock();
-    const buildCopy = copyBuild(home, options.neededPrograms);
-    stack.defer(() =>
-      buildCopy.then(
-        (build) => build?.[Symbol.asyncDispose](),
-        () => {},
-      ),
-    );
+    const buildCopy = stack.use(createDisposalStack(onFailure));
     // Checked before anything starts: a daemon without its socket would mount shares that no command can
     // control.
     await requireSocketPlace(home);
@@ -202,14 +196,6 @@ async function run(options: RunOptions): Promise<void> {
         path: snapshot.path,
       });
     }
-    await unlessAborted(
-      buildCopy.catch((error: unknown) =>
-        logger.warn("the running program is not kept: do not remove its package before a restart", {
-          reason: errorText(error),
-        }),
-      ),
-      signal,
-    );
     const isLocked = (): boolean => homeLock?.isLocked === true;
     const daemonLog = createLogReader(filePath, clock);
     const keepChecked = async (): Promise<void> => {
@@ -223,6 +209,7 @@ async function run(options: RunOptions): Promise<void> {
       owned,
       isLocked,
       connections,
+      buildCopy,
       logger,
       clock,
       stack,
@@ -284,6 +271,7 @@ interface ServeParts {
   /** True while this process has the home's lock. */
   readonly isLocked: () => boolean;
   readonly connections: McpConnections;
+  readonly buildCopy: DisposalStack;
   readonly logger: Logger;
   readonly clock: Clock;
   readonly stack: DisposalStack;
@@ -292,7 +280,8 @@ interface ServeParts {
 /** Opens the sockets; resolves at a stop, or after a handover when all requests in flight are served. */
 async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
   const { home, configPath, signal, forceSignal, reloadRequests, predecessor, supervisor, program } = options;
-  const { service, httpApi, daemonLog, owned, isLocked, connections, logger, clock, stack } = parts;
+  const { service, httpApi, daemonLog, owned, isLocked, connections, buildCopy, logger, clock, stack } =
+    parts;
   const reportFailure = (error: unknown): void =>
     logger.warn("stop was not clean", { reason: errorText(error) });
   forceSignal.addEventListener("abort", () => service.forceStop(), { once: true });
@@ -333,6 +322,19 @@ async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
   // Ended before `handover`, so that no command begins another one.
   stack.use(sockets);
   const mcpSocketPath = await openMcpSocket(home, service, { connections, logger, stack: sockets });
+  // Reads all files of the build, so it waits until clients can connect.
+  const copy = copyBuild(home, options.neededPrograms);
+  buildCopy.defer(() =>
+    copy.then(
+      (build) => build?.[Symbol.asyncDispose](),
+      () => {},
+    ),
+  );
+  const warn = (error: unknown): void =>
+    logger.warn("the running program is not kept: do not remove its package before a restart", {
+      reason: errorText(error),
+    });
+  await unlessAborted(copy.catch(warn), signal);
   const timeline = sockets.use(
     await keepTimeline({
       home,
