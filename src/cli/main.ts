@@ -1,4 +1,4 @@
-// The program's entry. It answers `--version` before it loads anything else, and calls run.ts for all other commands.
+// The program's entry. It answers `--version` before it loads anything else, and loads the daemon or the commands.
 import { registerHooks } from "node:module";
 import { join } from "node:path";
 import { loadScript } from "../runtime/process/compiled-script.ts";
@@ -41,7 +41,7 @@ if (VERSION_ARGS.includes(first) && others.length === 0 && (second === undefined
     await program.runDaemon(args, monitor, keep);
   } else {
     if (import.meta.url.endsWith(".js")) resolveInBuild(new URL(".", import.meta.url).href);
-    const [{ run }, { dispatch }] = await Promise.all([import("./run.ts"), import("./dispatch.ts")]);
-    await run(args, dispatch);
+    const { runCommands } = await import("./command-line.ts");
+    await runCommands(args);
   }
 }
