@@ -149,14 +149,19 @@ const JOINED: readonly (readonly [RegExp, string])[] = [
   [/\bshare ?point\b/g, "sharepoint"],
 ];
 
-const canonical: ReadonlyMap<string, string> = new Map(
-  SAME.flatMap((words) => {
-    const [first = "", ...others] = words.split(" ");
-    return others.map((other) => [stem(other), stem(first)] as const);
-  }),
-);
+/** Made at their first use: a start does not need them. */
+let canonicalTerms: ReadonlyMap<string, string> | undefined;
+let conceptsByTerm: ReadonlyMap<string, readonly string[]> | undefined;
 
-const conceptsByTerm: ReadonlyMap<string, readonly string[]> = conceptTable();
+function canonicalOf(term: string): string {
+  canonicalTerms ??= new Map(
+    SAME.flatMap((words) => {
+      const [first = "", ...others] = words.split(" ");
+      return others.map((other) => [stem(other), stem(first)] as const);
+    }),
+  );
+  return canonicalTerms.get(term) ?? term;
+}
 
 /** Returns the words of the text in order, with repetitions. camelCase and snake_case are split. */
 export function termsOf(text: string): readonly string[] {
@@ -164,8 +169,7 @@ export function termsOf(text: string): readonly string[] {
   for (const word of wordsOf(text)) {
     if (STOP_WORDS.has(word)) continue;
     for (const one of LONG_FORMS.get(word)?.split(" ") ?? [word]) {
-      const term = stem(one);
-      terms.push(canonical.get(term) ?? term);
+      terms.push(canonicalOf(stem(one)));
     }
     if (terms.length >= MOST_TERMS) break;
   }
@@ -177,7 +181,9 @@ export function termsOf(text: string): readonly string[] {
  * word.
  */
 export function conceptsOf(terms: readonly string[]): readonly string[] {
-  return [...new Set(terms.flatMap((term) => conceptsByTerm.get(term) ?? []))];
+  conceptsByTerm ??= conceptTable();
+  const concepts = conceptsByTerm;
+  return [...new Set(terms.flatMap((term) => concepts.get(term) ?? []))];
 }
 
 function wordsOf(given: string): readonly string[] {
@@ -214,7 +220,7 @@ export function stem(word: string): string {
 function conceptTable(): Map<string, string[]> {
   const pairs = CONCEPTS.flatMap((line) => {
     const words = line.split(" ");
-    const terms = new Set(words.map(stem).map((word) => canonical.get(word) ?? word));
+    const terms = new Set(words.map(stem).map(canonicalOf));
     return [...terms].map((term) => ({ term, concept: `${CONCEPT}${words[0]}` }));
   });
   const byTerm = Map.groupBy(pairs, ({ term }) => term);

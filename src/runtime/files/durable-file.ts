@@ -31,6 +31,8 @@ interface DurableWriteOptions {
   readonly mode?: number;
   /** If aborted before the old content is replaced, the write rejects with the signal's reason and changes nothing. */
   readonly signal?: AbortSignal | undefined;
+  /** False for content that means nothing after a restart of the machine. Default: true. */
+  readonly survivesPowerCut?: boolean;
 }
 
 /**
@@ -43,6 +45,7 @@ export async function writeDurably(
   content: string | Uint8Array,
   options: DurableWriteOptions = {},
 ): Promise<void> {
+  const { survivesPowerCut = true } = options;
   const target = await followLinks(path);
   const existing = await orNull(stat(target));
   const temporary = temporaryPath(target);
@@ -60,7 +63,7 @@ export async function writeDurably(
       // the umask.
       const mode = options.mode ?? (existing === null ? PRIVATE_FILE : existing.mode & PERMISSION_BITS);
       if (mode !== PRIVATE_FILE) await file.chmod(mode);
-      await file.sync();
+      if (survivesPowerCut) await file.sync();
     } finally {
       await file.close();
     }
@@ -72,7 +75,7 @@ export async function writeDurably(
   } finally {
     unfinished.delete(temporary);
   }
-  await syncFolder(dirname(target));
+  if (survivesPowerCut) await syncFolder(dirname(target));
 }
 
 /** Removes temporary files that crashed writers of `path` left. Keeps those of running processes. */

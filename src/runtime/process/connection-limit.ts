@@ -1,5 +1,7 @@
 // How many connections a listener may have open. A process has few descriptors on some systems (256), and needs most of them for
 // commands, servers and files: all listeners together may use half.
+import { readFileSync } from "node:fs";
+
 let descriptors: number | null = null;
 
 /** At most `most`, and at most this share of the descriptors that the process may have. The shares add up to a half. */
@@ -10,11 +12,18 @@ export function connectionLimit(most: number, share: number): number {
 
 /** Infinite: the system has no limit. */
 function descriptorLimit(): number {
+  const soft = Number(softLimit());
+  return Number.isNaN(soft) ? Number.POSITIVE_INFINITY : soft;
+}
+
+function softLimit(): number | string | undefined {
+  // Takes a tenth of the time of a report.
+  if (process.platform === "linux")
+    return /^Max open files +(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1];
   // Else it looks up the names of connected hosts. Node's types lack it.
   Object.assign(process.report, { excludeNetwork: true });
   const { userLimits } = process.report.getReport() as { readonly userLimits?: UserLimits };
-  const soft = Number(userLimits?.open_files?.soft);
-  return Number.isNaN(soft) ? Number.POSITIVE_INFINITY : soft;
+  return userLimits?.open_files?.soft;
 }
 
 interface UserLimits {

@@ -142,7 +142,7 @@ async function keepLock(home: string, lock: ExclusiveFileLock, request: LockRequ
 }
 
 async function writeName(path: string, holder: LockOwner): Promise<void> {
-  const written = writeDurably(path, `${JSON.stringify(holder)}\n`, { mode: 0o600 });
+  const written = writeDurably(path, `${JSON.stringify(holder)}\n`, { mode: 0o600, survivesPowerCut: false });
   // On a full disk, the lock is taken without the file that names its holder: mounting must not depend on free space.
   await written.catch(recoverFrom(["ENOSPC", "EDQUOT"]));
 }
