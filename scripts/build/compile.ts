@@ -245,7 +245,7 @@ function packagesInside({ inputs }: Metafile): string[] {
 function packagesOutside({ outputs }: Metafile): string[] {
   return Object.values(outputs)
     .flatMap(({ imports }) => imports)
-    .filter(({ external, path: name }) => external === true && !isBuiltin(name))
+    .filter(({ external, path: name }) => external === true && !isBuiltin(name) && !name.startsWith("."))
     .map(({ path: name }) => name);
 }
 

@@ -57,7 +57,7 @@ export function backendTransports(options: BackendTransportsOptions): PoolOption
       const transport = open(events);
       const { pid } = transport;
       const sandboxed = sandbox !== undefined;
-      if (pid !== null) announce({ name: "backend.started", backend, pid, ...shown, cwd, sandboxed });
+      if (pid !== null) announce({ name: "backend.started", backend, pid, ...shown(), cwd, sandboxed });
       return transport;
     };
     return openVersionAdapter({ ...common, over: "process", isFixed, open: announced });

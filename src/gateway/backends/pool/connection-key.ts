@@ -32,7 +32,7 @@ export type ResolvedConnection =
       readonly clientFolder?: string;
       readonly sandbox?: SandboxConfig;
       readonly protocol?: StdioConnection["protocol"];
-      readonly shown: ShownProgram;
+      readonly shown: () => ShownProgram;
     }
   | {
       readonly type: "streamable-http";
@@ -87,7 +87,7 @@ function resolveProgram(connection: StdioConnection, environment: Environment): 
   // It makes no difference whether the file names `cwd` or leaves it out.
   const { cwdGiven: _, cwdIsClients: _clients, stored: _stored, ...plain } = connection;
   const resolved = { ...plain, args: Object.values(args.values), env: env.values };
-  const shown = shownProgram(connection, secrets);
+  const shown = (): ShownProgram => shownProgram(connection, secrets);
   return outcomeOf({ ...resolved, shown }, [...secrets, ...literalValues(connection)], resolved);
 }
 

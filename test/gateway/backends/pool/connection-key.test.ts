@@ -63,7 +63,7 @@ describe("the key of a connection", () => {
     assert.ok(program.ok && program.connection.type === "stdio");
     const [, , ...left] = args;
     assert.deepEqual(program.connection.args, ["--token=s3cret", "postgresql://ann:pw@db/app", ...left]);
-    assert.deepEqual(program.connection.shown.args.slice(0, 2), args.slice(0, 2));
+    assert.deepEqual(program.connection.shown().args.slice(0, 2), args.slice(0, 2));
     assert.deepEqual(program.secrets, ["s3cret", "ann:pw"]);
     const http = { ...HTTP, url: "https://a.example/s/${secret:t}/mcp?key=${secret:q}" };
     const server = resolveConnection(http, { "secret:t": "s3cret", "secret:q": "k" });
