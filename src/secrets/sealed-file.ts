@@ -116,24 +116,32 @@ export function openSealedFile(options: SealedFileOptions) {
     async read(limits: KeyringLimits): Promise<SealedContent> {
       const [found, text] = await Promise.all([keys.find(limits), readIfPresent(path)]);
       // This content is not verified: callers may use it only to refuse more, never to allow more.
-      const claimed = claimedIn(text);
+      const claimed = (): unknown => claimedIn(text);
       if (found.kind === "unanswered") {
         const isNew = text === null && (await isBusGone(options.environment)) && !(await isThere(keyPath));
-        return isNew ? { state: "never" } : { state: "unverifiable", reason: found.reason, claimed };
+        return isNew
+          ? { state: "never" }
+          : { state: "unverifiable", reason: found.reason, claimed: claimed() };
       }
       if (found.kind === "none") {
         if (!found.hasAnswered && (await isKeyElsewhere(text)))
-          return { state: "unverifiable", reason: ELSEWHERE, claimed };
+          return { state: "unverifiable", reason: ELSEWHERE, claimed: claimed() };
         if (text === null)
           return (await isThere(keyPath)) ? { state: "missing", note: "" } : { state: "never" };
-        return { state: "unsound", reason: "the key that it was sealed with is gone", note: "", claimed };
+        return {
+          state: "unsound",
+          reason: "the key that it was sealed with is gone",
+          note: "",
+          claimed: claimed(),
+        };
       }
       loaded = { key: found.key, storage: found.storage };
       const { key, serial, note } = found.key;
       if (text === null) return serial === 0 ? { state: "never" } : { state: "missing", note };
       const opened = openSeal(text, name, key);
-      if (typeof opened === "string") return { state: "unsound", reason: opened, note, claimed };
-      if (opened.serial < serial) return { state: "unsound", reason: "it is an older copy", note, claimed };
+      if (typeof opened === "string") return { state: "unsound", reason: opened, note, claimed: claimed() };
+      if (opened.serial < serial)
+        return { state: "unsound", reason: "it is an older copy", note, claimed: claimed() };
       loaded = { ...loaded, key: { key, serial: opened.serial, note: opened.note } };
       // Homes of earlier versions have no mark. If it cannot be made, reading continues without it.
       await markKeyring(found.storage, limits).catch(() => {});
