@@ -9,7 +9,7 @@ import { runCommand } from "./child-process.ts";
 
 const DEADLINE_MS = 5_000;
 /** Prints where a link leads, and reads a regular file: a pipe would wait for its writer. */
-const READ_LINK =
+const READ_FILE =
   'if [ -L "$1" ]; then readlink -- "$1"; fi; if [ -f "$1" ]; then head -c 1048576 -- "$1" > /dev/null; fi';
 
 /**
@@ -34,11 +34,11 @@ export async function requireResponsiveDisk(path: string): Promise<void> {
     const mounts = readMounts();
     if (mounts.length > 0 && (await arePlain([path], mounts))) return;
     const options = { clock: systemClock, deadlineMs: DEADLINE_MS, killGraceMs: 0 };
-    const reading = runCommand("/bin/sh", ["-c", READ_LINK, "sh", path], options);
+    const reading = runCommand("/bin/sh", ["-c", READ_FILE, "sh", path], options);
     // A check that cannot be started shows nothing about the disk.
     const { timedOut = false, stdout = "" } = (await reading.catch(recoverFrom(isOwnError, null))) ?? {};
     if (!timedOut) return;
-    const mount = holderOf(mounts, resolve(dirname(path), stdout.trimEnd()));
+    const mount = mountOf(mounts, resolve(dirname(path), stdout.trimEnd()));
     const mountPoint = mount === null ? "" : `: it lies on the mount ${mount.path} (${mount.type})`;
     message = `${path} gives no answer within ${DEADLINE_MS / 1000} s${mountPoint}`;
     silent.set(path, message);
@@ -67,19 +67,19 @@ function unescaped(field: string): string {
 }
 
 /** The mount that a path without links is on. */
-function holderOf(mounts: readonly Mounted[], path: string): Mounted | null {
-  let holder: Mounted | null = null;
+function mountOf(mounts: readonly Mounted[], path: string): Mounted | null {
+  let found: Mounted | null = null;
   for (const mount of mounts) {
     const isAbove = mount.path === "/" || path === mount.path || path.startsWith(`${mount.path}/`);
-    if (isAbove && (holder === null || mount.path.length >= holder.path.length)) holder = mount;
+    if (isAbove && (found === null || mount.path.length >= found.path.length)) found = mount;
   }
-  return holder;
+  return found;
 }
 
 /** True if a call on the path asks another machine or process. */
 export function isRemote(mounts: readonly Mounted[], path: string): boolean {
-  const holder = holderOf(mounts, path);
-  return holder !== null && REMOTE_TYPE.test(holder.type);
+  const found = mountOf(mounts, path);
+  return found !== null && REMOTE_TYPE.test(found.type);
 }
 
 /**
