@@ -12,6 +12,7 @@ import {
   renameSync,
   rmSync,
   type Stats,
+  statSync,
   writeFileSync,
 } from "node:fs";
 import { createRequire } from "node:module";
@@ -23,7 +24,7 @@ import { sha256Of } from "../files/sha256.ts";
 
 /** Beside the script. Compiled code is run like the script, so it counts only if no other user can have written it. */
 const FOLDER = "compiled";
-/** At the beginning of the file: a digest of the script and of the compiled code after it. */
+/** At the beginning of the file: a digest of the script, of the Node that compiled it and of the compiled code after it. */
 const DIGEST_LENGTH = 64;
 const OTHERS_MAY_WRITE = 0o022;
 
@@ -40,7 +41,7 @@ interface CompiledScript<Program> {
  */
 export function loadScript<Program>(path: string, user = process.geteuid?.()): CompiledScript<Program> {
   const bytes = readFileSync(path);
-  const digest = sha256Of(bytes);
+  const source = `${sha256Of(bytes)} ${ownCompiler()}`;
   const folder = join(dirname(path), FOLDER);
   const storedAt = join(folder, `${basename(path)}-${process.version}-${process.arch}`);
   const isOwn = (stats: Stats): boolean => stats.uid === user && (stats.mode & OTHERS_MAY_WRITE) === 0;
@@ -48,7 +49,7 @@ export function loadScript<Program>(path: string, user = process.geteuid?.()): C
 
   // As for an ES module, so that a debugger finds the source map.
   const filename = pathToFileURL(path).href;
-  const stored = isUsed ? readStored(storedAt, folder, digest, isOwn) : null;
+  const stored = isUsed ? readStored(storedAt, folder, source, isOwn) : null;
   const script = new Script(bytes.toString("latin1"), {
     filename,
     ...(stored === null ? {} : { cachedData: stored }),
@@ -72,7 +73,7 @@ export function loadScript<Program>(path: string, user = process.geteuid?.()): C
         mkdirSync(folder, { mode: 0o700, recursive: true });
         if (!isOwn(lstatSync(folder))) return;
         const code = script.createCachedData();
-        writeWhole(storedAt, [digestOf(digest, code), code]);
+        writeWhole(storedAt, [digestOf(source, code), code]);
       } catch (error) {
         recoverFrom(isSystemError)(error);
       }
@@ -84,7 +85,7 @@ export function loadScript<Program>(path: string, user = process.geteuid?.()): C
 function readStored(
   path: string,
   folder: string,
-  digest: string,
+  source: string,
   isOwn: (stats: Stats) => boolean,
 ): Buffer | null {
   try {
@@ -94,13 +95,19 @@ function readStored(
       if (!isOwn(fstatSync(file))) return null;
       const stored = readFileSync(file);
       const code = stored.subarray(DIGEST_LENGTH);
-      return stored.toString("latin1", 0, DIGEST_LENGTH) === digestOf(digest, code) ? code : null;
+      return stored.toString("latin1", 0, DIGEST_LENGTH) === digestOf(source, code) ? code : null;
     } finally {
       closeSync(file);
     }
   } catch (error) {
     return recoverFrom(isSystemError, null)(error);
   }
+}
+
+/** V8 does not notice all code that another build of the same version made, and then crashes (nodejs/node#62781). */
+function ownCompiler(): string {
+  const { size, mtimeMs } = statSync(process.execPath, { throwIfNoEntry: false }) ?? {};
+  return `${size} ${mtimeMs}`;
 }
 
 /** Readers see the whole file or none. */
@@ -117,6 +124,6 @@ function writeWhole(path: string, parts: readonly (string | Buffer)[]): void {
   }
 }
 
-function digestOf(script: string, code: Buffer): string {
-  return createHash("sha256").update(script).update(code).digest("hex");
+function digestOf(source: string, code: Buffer): string {
+  return createHash("sha256").update(source).update(code).digest("hex");
 }

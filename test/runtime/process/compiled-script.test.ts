@@ -1,5 +1,6 @@
 // A script of a build, and the code that V8 compiled for it in an earlier process.
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import {
   chmodSync,
   existsSync,
@@ -16,6 +17,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { promisify } from "node:util";
 import { sha256Of } from "../../../src/runtime/files/sha256.ts";
 import { loadScript } from "../../../src/runtime/process/compiled-script.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
@@ -62,6 +64,19 @@ test("a script's compiled code is kept once, for its user only, and the script f
   assert.deepEqual(load().program.own(), [path, `file://${path}`, "/", "of a package"]);
 });
 
+function ownNode(): string {
+  const { size, mtimeMs } = statSync(process.execPath);
+  return `${size} ${mtimeMs}`;
+}
+
+function writeCode(file: string, script: string, compiler: string, code: Buffer): void {
+  const source = `${sha256Of(readFileSync(script))} ${compiler}`;
+  writeFileSync(
+    file,
+    Buffer.concat([Buffer.from(sha256Of(Buffer.concat([Buffer.from(source), code]))), code]),
+  );
+}
+
 for (const [damage, spoil] of [
   ["a part, as a full disk leaves it", (file: string) => truncateSync(file, 200)],
   ["nothing", (file: string) => truncateSync(file, 0)],
@@ -69,9 +84,7 @@ for (const [damage, spoil] of [
   [
     "what another version of V8 made",
     (file: string, path: string) => {
-      const code = Buffer.from("no code of this version".repeat(20));
-      const digest = sha256Of(Buffer.concat([Buffer.from(sha256Of(readFileSync(path))), code]));
-      writeFileSync(file, Buffer.concat([Buffer.from(digest), code]));
+      writeCode(file, path, ownNode(), Buffer.from("no code of this version".repeat(20)));
     },
   ],
 ] as const) {
@@ -139,6 +152,64 @@ test("a script runs where nothing can be kept, and leaves nothing behind", async
   mkdirSync(join(keptAt, "in the way"), { recursive: true, mode: 0o700 });
   runs();
   assert.deepEqual(readdirSync(compiled).length, 1);
+});
+
+test("an install that was moved uses the compiled code that came along, and finds itself at its new place", async (t) => {
+  const { folder, runs } = await scene(t);
+  runs();
+  mkdirSync(join(folder, "node_modules"));
+  writeFileSync(join(folder, "node_modules/beside.js"), "");
+  const moved = `${folder}-moved`;
+  renameSync(folder, moved);
+  t.after(() => rmSync(moved, { recursive: true }));
+  const keptAt = join(moved, "compiled", `program.cjs-${process.version}-${process.arch}`);
+  const { ino } = statSync(keptAt);
+  const { program, keep } = loadScript<Answers>(join(moved, "program.cjs"));
+  assert.equal(program.own()[0], join(moved, "program.cjs"));
+  keep();
+  assert.equal(statSync(keptAt).ino, ino);
+});
+
+/** Loads the script in another process, after the words of a shell, and keeps its code. */
+async function keepInChild(path: string, before = ""): Promise<string> {
+  const module = JSON.stringify(import.meta.resolve("../../../src/runtime/process/compiled-script.ts"));
+  const code = `import { loadScript } from ${module};
+const { program, keep } = loadScript(${JSON.stringify(path)});
+keep();
+console.log(program.answer());`;
+  const line = `${before} exec "$0" --input-type=module -e "$1"`;
+  const { stdout } = await promisify(execFile)("/bin/sh", ["-c", line, process.execPath, code]);
+  return stdout.trim();
+}
+
+for (const [whose, node, isUsed] of [
+  ["this Node", ownNode(), true],
+  ["another build of the same version of Node", "1 1", false],
+] as const) {
+  test(`code that ${whose} compiled is ${isUsed ? "used" : "ignored and replaced"}`, async (t) => {
+    const { path, keptAt, runs } = await scene(t);
+    await keepInChild(path);
+    writeCode(keptAt, path, node, readFileSync(keptAt).subarray(64));
+    const { ino } = statSync(keptAt);
+    runs();
+    assert.equal(statSync(keptAt).ino === ino, isUsed);
+  });
+}
+
+test("processes that keep the same code at once leave one whole file", async (t) => {
+  const { path, answer, compiled, keptAt, runs } = await scene(t);
+  const answered = await Promise.all(Array.from({ length: 4 }, () => keepInChild(path)));
+  assert.deepEqual(answered, Array(4).fill(String(answer)));
+  assert.equal(readdirSync(compiled).length, 1);
+  const { ino } = statSync(keptAt);
+  runs();
+  assert.equal(statSync(keptAt).ino, ino, "it was used");
+});
+
+test("a script runs where its compiled code cannot be written to the end, and leaves no part of it", async (t) => {
+  const { path, answer, compiled } = await scene(t);
+  assert.equal(await keepInChild(path, "ulimit -f 0; trap '' XFSZ;"), String(answer));
+  assert.deepEqual(readdirSync(compiled), []);
 });
 
 test("with NODE_DISABLE_COMPILE_CACHE, no compiled code is read or kept", async (t) => {
