@@ -1,7 +1,6 @@
 // The program's entry. It answers `--version` before it loads anything else, and loads the daemon or the commands.
 import { registerHooks } from "node:module";
 import { join } from "node:path";
-import { loadScript } from "../runtime/process/compiled-script.ts";
 import { packageVersion } from "../runtime/version.ts";
 import { type MonitorArguments, readMonitorArguments } from "./input/monitor-arguments.ts";
 
@@ -35,6 +34,7 @@ if (VERSION_ARGS.includes(first) && others.length === 0 && (second === undefined
   const args = process.argv.slice(2);
   const monitor = daemonArguments(args);
   if (monitor !== null) {
+    const { loadScript } = await import("../runtime/process/compiled-script.ts");
     const { program, keep } = loadScript<typeof import("./daemon.ts")>(
       join(import.meta.dirname, "daemon.cjs"),
     );

@@ -1,6 +1,9 @@
 // How many connections a listener may have open. A process has few descriptors on some systems (256), and needs most of them for
 // commands, servers and files: all listeners together may use half.
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
+
+/** Linux has it. */
+const LIMITS = "/proc/self/limits";
 
 let descriptors: number | null = null;
 
@@ -18,8 +21,7 @@ function descriptorLimit(): number {
 
 function softLimit(): number | string | undefined {
   // Takes a tenth of the time of a report.
-  if (process.platform === "linux")
-    return /^Max open files +(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1];
+  if (existsSync(LIMITS)) return /^Max open files +(\d+)/m.exec(readFileSync(LIMITS, "utf8"))?.[1];
   // Else it looks up the names of connected hosts. Node's types lack it.
   Object.assign(process.report, { excludeNetwork: true });
   const { userLimits } = process.report.getReport() as { readonly userLimits?: UserLimits };
