@@ -37,7 +37,7 @@ import { createClientConnections } from "./control/client-connections.ts";
 import { createLoginControl } from "./control/login-control.ts";
 import { createLogReader } from "./control/record-pages.ts";
 import { createSetupControl } from "./control/setup-control.ts";
-import { type SentinelService, startSentinelService, type TakeHome } from "./daemon-service.ts";
+import { type SentinelService, startSentinelService } from "./daemon-service.ts";
 import { keepTimeline } from "./events/timeline-file.ts";
 import { Handover } from "./handover/handover.ts";
 import { findPredecessor, type Predecessor } from "./handover/predecessor.ts";
@@ -45,6 +45,7 @@ import { refused, Successor } from "./handover/successor.ts";
 import { limitHeapAfterStart } from "./heap-settings.ts";
 import { watchHome } from "./home-watch.ts";
 import { openManagement } from "./management.ts";
+import type { TakeHome } from "./service-parts.ts";
 
 /** Longest wait for the home's lock while a single-shot command holds it, ms. */
 const LOCK_WAIT_MS = 10_000;

@@ -1,0 +1,117 @@
+// The operations of the running service: those of its parts, and the status of all of them.
+import type { Condition, StatusReport } from "../api/contract/contract.ts";
+import type { Control } from "../api/operations/operations.ts";
+import { globalKeys } from "../config/schema/share-schema.ts";
+import { sectionSettings } from "../config/section-settings.ts";
+import { nasOf } from "../config/snapshot.ts";
+import { createSinceTracker, type FoundCondition } from "../runtime/conditions/conditions.ts";
+import { changedCopies } from "../runtime/process/build-copy.ts";
+import { packageVersion } from "../runtime/version.ts";
+import type { ConditionName } from "./conditions/condition-rows.ts";
+import { aliasStatus } from "./control/alias-control.ts";
+import { withWaiting } from "./control/gateway-status.ts";
+import { globalConditions } from "./control/global-conditions.ts";
+import { createReadFaults } from "./control/read-faults.ts";
+import { shareStatus } from "./control/share-status.ts";
+import { verifyReport } from "./control/verify.ts";
+import type { ServiceOptions, ServiceParts } from "./service-parts.ts";
+
+export function createServiceControl(
+  { home, clock, logger, intervalMs }: ServiceOptions,
+  {
+    memory,
+    parts: { engine, drivers, formerShares },
+    startedAt,
+    snapshot,
+    privacy,
+    notifications,
+    shares: { control: shares, aliasService, triggers, traffic },
+    gateway,
+    fleet,
+    config,
+    approvalStore,
+  }: ServiceParts,
+) {
+  const { aliases } = aliasService;
+  const sources = {
+    memory,
+    networkEvents: triggers.networkEvents,
+    running: () => config.watcher.running.snapshot,
+    sync: () => config.watcher.state,
+    historyUnsavedBecause: () => config.historyUnsavedBecause,
+    rcloneAdvice: () => drivers.rclone.advice?.() ?? null,
+    formerUnsent: () => formerShares.known(engine.names),
+    left: () => engine.knownUnconfigured,
+    changedCopies,
+  };
+  const faults = createReadFaults(logger);
+  const sinceTracker = createSinceTracker(clock);
+  const found = (): FoundCondition<ConditionName>[] => [
+    ...globalConditions(sources),
+    ...aliases.conditions(),
+    ...notifications.conditions(),
+    ...approvalStore.conditions(),
+    ...privacy.conditions(),
+    ...fleet.conditions(),
+  ];
+  const conditions = (): Condition[] =>
+    sinceTracker([...faults.read("the daemon", found, []), ...faults.conditions()]);
+
+  return {
+    ...shares,
+    ...aliasService.control,
+    ...gateway.control,
+    ...config.control,
+    ...fleet.control,
+    status: (): StatusReport => {
+      const { global, nas } = config.watcher.running.snapshot.config;
+      const parts = {
+        shares: engine.names.flatMap((name) =>
+          faults.read(`share ${name}`, () => {
+            const whose = nasOf({ nas: nas ?? {} }, name);
+            return [
+              {
+                ...shareStatus(engine.view(name)),
+                ...traffic.of(name),
+                ...(whose === null ? {} : { nas: whose }),
+              },
+            ];
+          }, []),
+        ),
+        ...faults.read("the aliases", () => aliasStatus(aliases), {}),
+        ...faults.read(
+          "the gateway",
+          () => withWaiting(gateway.status(), approvalStore.waitingConditions()),
+          {},
+        ),
+      };
+      return {
+        global: {
+          version: packageVersion(),
+          pid: process.pid,
+          started_at: startedAt,
+          config_path: snapshot.path,
+          home,
+          ...sectionSettings(globalKeys, {
+            ...global,
+            checkIntervalMs: intervalMs ?? global.checkIntervalMs,
+          }),
+          network_events: triggers.networkEvents(),
+          conditions: conditions(),
+        },
+        ...parts,
+      };
+    },
+    reconcile(request, signal) {
+      aliases.trigger("user");
+      return shares.reconcile(request, signal);
+    },
+    async verify(request, signal) {
+      const report = await shares.verify(request, signal);
+      const isWhole = (request.shares ?? null) === null;
+      const { backends } = config.watcher.running.snapshot.config;
+      const around = { conditions: conditions(), status: gateway.status(), backends };
+      return verifyReport(report, isWhole ? around : null);
+    },
+  } satisfies Partial<Control>;
+}
