@@ -9,6 +9,7 @@ import { compilePage } from "./compile-page.ts";
 /** Programs that share their code in chunks, which are loaded when they are needed. */
 const PROGRAMS = [
   "src/cli/command-line.ts",
+  "src/daemon/without-daemon.ts",
   "src/doctor/doctor-relay-child.ts",
   "src/demo/stage/file-tool.ts",
   "src/demo/stage/warden.ts",
@@ -32,11 +33,14 @@ const SINGLE_FILE_PROGRAMS = [
   "src/shares/prober/prober-child.ts",
 ];
 
-/** The daemon: one script, so that V8 keeps the compiled code of all of it (compiled-script.ts). */
-const SCRIPT = "src/cli/daemon.ts";
+/**
+ * The daemon, and the commands that run often: one script each, so that V8 keeps the compiled code of all that they need
+ * (compiled-script.ts). What such a command loads if no daemon runs is left to modules.
+ */
+const SCRIPTS = ["src/cli/daemon.ts", "src/cli/plain.ts"];
 
 /** Their sources. */
-export const PROGRAM_SOURCES: readonly string[] = [...PROGRAMS, ...SINGLE_FILE_PROGRAMS, SCRIPT];
+export const PROGRAM_SOURCES: readonly string[] = [...PROGRAMS, ...SINGLE_FILE_PROGRAMS, ...SCRIPTS];
 
 /** Shell programs that lie beside the bundled ones. */
 const SHELL_PROGRAMS = ["bin/backend-launch.sh", "bin/backend-warden.sh"];
@@ -124,12 +128,23 @@ export function programOptions(root: string): BuildOptions {
   };
 }
 
+/** A command without a daemon needs the daemon's code: its modules, which a script loads by a `require`. */
+const WITHOUT_DAEMONS_CODE: Plugin = {
+  name: "without-daemons-code",
+  setup({ onResolve }) {
+    onResolve({ filter: /^\.\.\/\.\.\/(?:daemon|doctor)\// }, ({ path: name, kind }) =>
+      kind === "dynamic-import" ? { path: `./${path.basename(name, ".ts")}.js`, external: true } : null,
+    );
+  },
+};
+
 /** A script is a function, whose arguments stand for the variables of an ES module. */
-function scriptOptions(shared: BuildOptions): BuildOptions {
+function scriptOptions(shared: BuildOptions, script: string): BuildOptions {
   const [url, dirname, filename] = ["__url", "__dirname", "__filename"];
   return {
     ...shared,
-    entryPoints: [SCRIPT],
+    entryPoints: [script],
+    plugins: [...(script.endsWith("/plain.ts") ? [WITHOUT_DAEMONS_CODE] : []), ...(shared.plugins ?? [])],
     format: "cjs",
     // Node would load modules for such a script only with an experimental option.
     supported: { "dynamic-import": false },
@@ -167,9 +182,9 @@ export async function compile(root: string): Promise<Compiled> {
     minifyWhitespace: true,
     minifySyntax: true,
   };
-  const [chunked, script, single, texts, wasm, page, manifest] = await Promise.all([
+  const [chunked, scripts, single, texts, wasm, page, manifest] = await Promise.all([
     build({ ...shared, entryPoints: PROGRAMS, splitting: true, write: false, metafile: true }),
-    build(scriptOptions(shared)),
+    Promise.all(SCRIPTS.map((script) => build(scriptOptions(shared, script)))),
     build({
       ...shared,
       entryPoints: SINGLE_FILE_PROGRAMS,
@@ -182,17 +197,19 @@ export async function compile(root: string): Promise<Compiled> {
     compilePage(root),
     readManifest(root),
   ]);
-  const metafiles = [chunked, script, single, page].flatMap(({ metafile }) => metafile ?? []);
+  const metafiles = [chunked, ...scripts, single, page].flatMap(({ metafile }) => metafile ?? []);
   const bundled = [...chunked.outputFiles, ...single.outputFiles].map(
     (file): BuiltFile => ({ name: path.basename(file.path), bytes: file.contents, executable: false }),
   );
-  const scripts = (script.outputFiles ?? []).map(
-    (file): BuiltFile => ({
-      name: path.basename(file.path),
-      bytes: file.path.endsWith(".map") ? file.contents : inAscii(file.text),
-      executable: false,
-    }),
-  );
+  const loaded = scripts
+    .flatMap(({ outputFiles = [] }) => outputFiles)
+    .map(
+      (file): BuiltFile => ({
+        name: path.basename(file.path),
+        bytes: file.path.endsWith(".map") ? file.contents : inAscii(file.text),
+        executable: false,
+      }),
+    );
   const shell = SHELL_PROGRAMS.map(
     (file, index): BuiltFile => ({
       name: path.basename(file),
@@ -208,7 +225,7 @@ export async function compile(root: string): Promise<Compiled> {
     }),
   );
   const shown = page.files.map((file): BuiltFile => ({ ...file, executable: false }));
-  const files = [...bundled, ...scripts, ...shell, ...engines, ...shown, ...manifest].sort((a, b) =>
+  const files = [...bundled, ...loaded, ...shell, ...engines, ...shown, ...manifest].sort((a, b) =>
     a.name < b.name ? -1 : 1,
   );
   return {

@@ -2,7 +2,8 @@
 import { registerHooks } from "node:module";
 import { join } from "node:path";
 import { packageVersion } from "../runtime/version.ts";
-import { type MonitorArguments, readMonitorArguments } from "./input/monitor-arguments.ts";
+import { readMonitorArguments } from "./input/monitor-arguments.ts";
+import { readPlainLine } from "./input/plain-line.ts";
 
 /**
  * All modules of a build lie in one folder. Without Node's own checks (links, package, kind of file) at each of 150, a
@@ -18,10 +19,8 @@ function resolveInBuild(folder: string): void {
   });
 }
 
-/** The arguments of a daemon that is to run as one script; null: not a daemon, or its stacks are to name the sources. */
-function daemonArguments(args: readonly string[]): MonitorArguments | null {
-  return import.meta.url.endsWith(".ts") || process.sourceMapsEnabled ? null : readMonitorArguments(args);
-}
+/** False if the sources run, and if stacks are to name them. */
+const runsScripts = import.meta.url.endsWith(".js") && !process.sourceMapsEnabled;
 
 const VERSION_ARGS: readonly (string | undefined)[] = ["--version", "-V", "-v", "version"];
 const [first, second, ...others] = process.argv.slice(2);
@@ -32,13 +31,20 @@ if (VERSION_ARGS.includes(first) && others.length === 0 && (second === undefined
   process.stdout.write(`${wantsJson ? JSON.stringify({ version }) : version}\n`);
 } else {
   const args = process.argv.slice(2);
-  const monitor = daemonArguments(args);
-  if (monitor !== null) {
+  const monitor = runsScripts ? readMonitorArguments(args) : null;
+  const plain = runsScripts ? readPlainLine(args) : null;
+  if (monitor !== null || plain !== null) {
     const { loadScript } = await import("../runtime/process/compiled-script.ts");
-    const { program, keep } = loadScript<typeof import("./daemon.ts")>(
-      join(import.meta.dirname, "daemon.cjs"),
-    );
-    await program.runDaemon(args, monitor, keep);
+    const pathOf = (name: string): string => join(import.meta.dirname, name);
+    if (monitor !== null) {
+      const { program, keep } = loadScript<typeof import("./daemon.ts")>(pathOf("daemon.cjs"));
+      await program.runDaemon(args, monitor, keep);
+    } else if (plain !== null) {
+      // Of each command its own functions are kept.
+      const use = plain.command.replace(" ", "-");
+      const { program, keep } = loadScript<typeof import("./plain.ts")>(pathOf("plain.cjs"), { use });
+      await program.runPlain(args, plain, keep);
+    }
   } else {
     if (import.meta.url.endsWith(".js")) resolveInBuild(new URL(".", import.meta.url).href);
     const { runCommands } = await import("./command-line.ts");

@@ -71,15 +71,22 @@ interface ErrorDetails {
   retry?: Retry;
 }
 
+const NAME = "MountaineerError";
+
 /** An error with a code for programs, and a message and a hint for people. */
 export class MountaineerError extends Error {
   readonly code: ErrorCode;
   readonly hint: string | null;
   readonly retry: Retry;
 
+  /** A script of the build and the modules that it loads later each have their own copy of this class. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return value instanceof Error && value.name === NAME;
+  }
+
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
-    this.name = "MountaineerError";
+    this.name = NAME;
     this.code = code;
     this.hint = details.hint ?? null;
     this.retry = details.retry ?? "never";

@@ -37,13 +37,20 @@ interface CompiledScript<Program> {
 
 /**
  * Loads a script of scripts/build, which is one function in ASCII characters. `Program`: the type of its exports, which
- * is not checked. `user`: the user id of this process.
+ * is not checked. `use`: one of several uses of the script, of which each has its own functions compiled. `user`: the user
+ * id of this process.
  */
-export function loadScript<Program>(path: string, user = process.geteuid?.()): CompiledScript<Program> {
+export function loadScript<Program>(
+  path: string,
+  {
+    use = "",
+    user = process.geteuid?.(),
+  }: { readonly use?: string; readonly user?: number | undefined } = {},
+): CompiledScript<Program> {
   const bytes = readFileSync(path);
   const source = `${sha256Of(bytes)} ${ownCompiler()}`;
   const folder = join(dirname(path), FOLDER);
-  const storedAt = join(folder, `${basename(path)}-${process.version}-${process.arch}`);
+  const storedAt = join(folder, `${basename(path)}${use && `-${use}`}-${process.version}-${process.arch}`);
   const isOwn = (stats: Stats): boolean => stats.uid === user && (stats.mode & OTHERS_MAY_WRITE) === 0;
   const isUsed = process.env["NODE_DISABLE_COMPILE_CACHE"] === undefined;
 
@@ -70,6 +77,8 @@ export function loadScript<Program>(path: string, user = process.geteuid?.()): C
     keep() {
       if (!isUsed || isStored) return;
       try {
+        // Root leaves the folder to the user whose build it is.
+        if (lstatSync(dirname(path)).uid !== user) return;
         mkdirSync(folder, { mode: 0o700, recursive: true });
         if (!isOwn(lstatSync(folder))) return;
         const code = script.createCachedData();

@@ -25,18 +25,18 @@ import { COMMAND, environmentOf, runCommand } from "../command-line.ts";
 
 const program = createProgram({ print() {}, complain() {} }, async () => {});
 
-test("a command that runs without the parser is one of the program's, without arguments and with --json", async () => {
+test("a command that runs without the parser is one of the program's, with --json or as text, and only `why` has an argument", async () => {
   for (const [words, load] of Object.entries(PLAIN_COMMANDS)) {
     const definition = await load();
     assert.equal(definition.name, words);
     assert.ok(COMMANDS.includes(definition), words);
     const command = commandOf(program, definition);
-    assert.equal(pluck(command?.options ?? [], "long").at(-1), "--json");
+    assert.equal(pluck(command?.options ?? [], "long").at(-1), words === "mcp" ? "--group" : "--json");
     assert.ok(
       command?.options.every(({ mandatory }) => !mandatory),
       words,
     );
-    assert.deepEqual(command?.registeredArguments, []);
+    assert.equal(command?.registeredArguments.length, words === "why" ? 1 : 0);
   }
 });
 
@@ -51,9 +51,24 @@ test("any other call is left to the parser, and nothing is done", async () => {
     ["tools"],
     ["tools list"],
     ["toString"],
+    ["mcp", "--json"],
+    ["mcp", "--group", "x"],
+    ["why"],
+    ["why", "--json"],
+    ["why", "-x"],
+    ["why", ""],
+    ["why", "a", "b"],
     ["switch"],
   ])
     assert.equal(await runPlainCommand(args, makeContext), null, args.join(" "));
+});
+
+test("without a daemon, an error of the code that a build's command then loads is reported as any other", async (t) => {
+  const home = await temporaryFolder(t);
+  await writeFile(join(home, "config.toml"), "backends = 1\n", { mode: 0o600 });
+  const { code, stdout, stderr } = await runCommand(["tools", "list", "--json"], { home });
+  assert.equal(JSON.parse(stdout).error.code, "config_invalid");
+  assert.deepEqual([code, stderr.includes("internal error")], [3, false]);
 });
 
 async function rig(t: TestContext) {

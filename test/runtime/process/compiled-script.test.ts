@@ -41,7 +41,7 @@ async function scene(t: TestContext) {
   writeFileSync(path, textOf(answer));
   const compiled = join(folder, "compiled");
   const keptAt = join(compiled, `program.cjs-${process.version}-${process.arch}`);
-  const load = (user?: number) => loadScript<Answers>(path, user ?? process.geteuid?.());
+  const load = (user?: number) => loadScript<Answers>(path, { user: user ?? process.geteuid?.() });
   const runs = (user?: number) => {
     const { program, keep } = load(user);
     assert.equal(program.answer(), answer);
@@ -142,6 +142,12 @@ test("compiled code that others own or may write is neither run nor replaced", a
   renameSync(compiled, `${compiled}-elsewhere`);
   symlinkSync(`${compiled}-elsewhere`, compiled);
   unchanged();
+});
+
+test("in a build of another user, as for root, a script runs and no folder is made", async (t) => {
+  const { compiled, runs } = await scene(t);
+  runs((process.geteuid?.() ?? 0) + 1);
+  assert.equal(existsSync(compiled), false);
 });
 
 test("a script runs where nothing can be kept, and leaves nothing behind", async (t) => {
