@@ -1,7 +1,6 @@
 // Interfaces of daemon code that a command runs in its own process: the parts that it needs without a daemon, and the
 // whole daemon in the foreground.
 import type { Duplex } from "node:stream";
-import type { ReaderProcess } from "../config/worker/reader-process.ts";
 import type { CallOperation, StepOperation } from "./operations/operations.ts";
 import type { PageFiles } from "./page-files.ts";
 
@@ -65,8 +64,6 @@ export interface MonitorOptions {
   readonly keepCompiledCode: () => void;
   /** The page's files; absent: there is no page. */
   readonly page?: PageFiles | undefined;
-  /** The process that reads the configuration, already started; null: it may not be needed. */
-  readonly reader: ReaderProcess | null;
   /**
    * When it aborts, the daemon stops gracefully: it begins no new steps, and steps under way finish within 5
    * s.

@@ -40,6 +40,7 @@ if (VERSION_ARGS.includes(first) && others.length === 0 && (second === undefined
       const { program, keep } = loadScript<typeof import("./daemon.ts")>(pathOf("daemon.cjs"));
       await program.runDaemon(args, monitor, keep);
     } else if (plain !== null) {
+      resolveInBuild(new URL(".", import.meta.url).href);
       // Of each command its own functions are kept.
       const use = plain.command.replace(" ", "-");
       const { program, keep } = loadScript<typeof import("./plain.ts")>(pathOf("plain.cjs"), { use });

@@ -10,7 +10,6 @@ import { createMcpConnections, type McpConnections, startMcpSocket } from "../ap
 import { requireSocketPlace } from "../api/socket/private-socket.ts";
 import { findHomeContext } from "../config/home-context.ts";
 import { mistakesError } from "../config/values/mistakes.ts";
-import { type ReaderProcess, startReaderProcess } from "../config/worker/reader-process.ts";
 import type { InheritedListener } from "../gateway/serving/gateway-contract.ts";
 import { openStateStore } from "../reconcile/state-file.ts";
 import type { StateStore } from "../reconcile/state-store.ts";
@@ -123,12 +122,6 @@ async function run(options: RunOptions): Promise<void> {
       return isTrustedKey(sealing.keyStorage, file.keyStorage) ? key : null;
     };
     const checked = openCheckedConfig({ home, key: checkedKey });
-    let ahead: ReaderProcess | null = options.reader;
-    const startReader = (): ReaderProcess => {
-      const reader = ahead?.isRunning === true ? ahead : startReaderProcess(clock);
-      ahead = null;
-      return reader;
-    };
     // A successor rejects a file with errors, and its predecessor then stays in charge. Any other start falls back
     // to the last accepted content.
     const fallsBack = isFirst || predecessor.isNeeded;
@@ -141,7 +134,6 @@ async function run(options: RunOptions): Promise<void> {
         writesStarter: isFirst,
         fallsBack,
         clock,
-        startReader,
         checked,
       }),
       signal,

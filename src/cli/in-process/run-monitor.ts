@@ -1,10 +1,6 @@
 // Runs the daemon in this process, and passes SIGHUP to the daemon. The daemon's code is loaded on demand.
-import { existsSync } from "node:fs";
 import type { MonitorOptions } from "../../api/in-process.ts";
-import { checkedConfigPath } from "../../config/home-context.ts";
-import { startReaderProcess } from "../../config/worker/reader-process.ts";
 import { RCLONE_BUNDLED } from "../../rclone-release/installed.ts";
-import { systemClock } from "../../runtime/time/clock.ts";
 import type { Signals, Target } from "../input/command.ts";
 import { launcherPath } from "../input/launcher-path.ts";
 import type { MonitorArguments } from "../input/monitor-arguments.ts";
@@ -17,32 +13,23 @@ export async function runMonitorCommand(
 ): Promise<number> {
   // Registered before anything else, because an unhandled SIGHUP would end a daemon that is starting.
   const reloadRequests = listenForHangups(process);
-  // The reader process starts while the daemon's code is loaded.
-  const reader = existsSync(checkedConfigPath(home)) ? null : startReaderProcess(systemClock);
-  try {
-    const [{ runMonitor }, { builtPage }] = await Promise.all([
-      import("../../daemon/monitor.ts"),
-      import("../../web/built-page.ts"),
-    ]);
-    const program = { command: launcherPath(), args: process.argv.slice(2) };
-    await runMonitor({
-      home,
-      configPath,
-      intervalMs,
-      unmountOnExit,
-      program,
-      neededPrograms: RCLONE_BUNDLED,
-      page: builtPage(),
-      keepCompiledCode,
-      reader,
-      signal,
-      forceSignal,
-      reloadRequests,
-    });
-  } finally {
-    // The daemon may have failed before it took over the reader, so the reader is ended here.
-    reader?.end();
-  }
+  const [{ runMonitor }, { builtPage }] = await Promise.all([
+    import("../../daemon/monitor.ts"),
+    import("../../web/built-page.ts"),
+  ]);
+  await runMonitor({
+    home,
+    configPath,
+    intervalMs,
+    unmountOnExit,
+    program: { command: launcherPath(), args: process.argv.slice(2) },
+    neededPrograms: RCLONE_BUNDLED,
+    page: builtPage(),
+    keepCompiledCode,
+    signal,
+    forceSignal,
+    reloadRequests,
+  });
   return 0;
 }
 

@@ -21,11 +21,11 @@ export interface PlainLine {
 /** The call, if the line has no option but `--json` at its end; null for other lines, which are left to the parser. */
 export function readPlainLine(args: readonly string[]): PlainLine | null {
   const json = args.at(-1) === "--json";
-  const words = json ? args.slice(0, -1) : args;
-  const line = words.map((word) => word.replaceAll(" ", "?")).join(" ");
-  const [first, name = ""] = words;
+  const parts = json ? args.slice(0, -1) : args;
+  const line = parts.map((part) => part.replaceAll(" ", "?")).join(" ");
+  const [first, name = ""] = parts;
   const one = WITH_ONE.find((command) => command === first);
-  if (one !== undefined && words.length === 2 && /^[^-]/.test(name))
+  if (one !== undefined && parts.length === 2 && /^[^-]/.test(name))
     return { command: one, args: [name], json };
   const command = WITHOUT_ARGUMENTS.find((each) => each === line);
   return command === undefined || (command === "mcp" && json) ? null : { command, args: [], json };

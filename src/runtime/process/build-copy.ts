@@ -25,9 +25,8 @@ import { sha256Of } from "../files/sha256.ts";
 const FOLDER = "program";
 /** Compiled code, which the user who started the program first may keep from others. */
 const CACHE = "compiled";
-/** The commands' code. A daemon that is one script loads none of it. */
-const COMMANDS = /^(?!page-).*-[0-9A-Z]{8}\.js$|^command-line\.js$|^daemon\.cjs$/;
-const IS_SCRIPT = import.meta.url.endsWith(".cjs");
+/** The commands' code, of which a daemon loads nothing. */
+const UNUSED = /^(?!page-).*-[0-9A-Z]{8}\.js$|^command-line\.js$|^plain\.cjs$|\.map$/;
 /** The copy takes some 10 MB, and must not fill the disk of a home. */
 const LEAST_FREE_BYTES = 100 * 1024 * 1024;
 const NOTHING_FREE = { bavail: 0, bsize: 0 };
@@ -113,16 +112,6 @@ class BuildCopy implements AsyncDisposable {
         const parent = pathToFileURL(this.path(fileURLToPath(parentURL))).href;
         return next(name, { ...context, parentURL: parent });
       },
-      load: (url, context, next) => {
-        const path = url.startsWith("file:") ? fileURLToPath(url) : "";
-        if (dirname(path) !== this.#from || !this.files.has(relative(this.#from, path)))
-          return next(url, context);
-        return {
-          format: context.format ?? "module",
-          source: readFileSync(this.path(path)),
-          shortCircuit: true,
-        };
-      },
     });
   }
 
@@ -199,8 +188,7 @@ async function filesBelow(folder: string): Promise<string[]> {
   const files: string[] = [];
   for (const entry of await readdir(folder, { withFileTypes: true })) {
     const path = join(folder, entry.name);
-    if (entry.isFile() && !entry.name.endsWith(".map") && !(IS_SCRIPT && COMMANDS.test(entry.name)))
-      files.push(path);
+    if (entry.isFile() && !UNUSED.test(entry.name)) files.push(path);
     if (entry.isDirectory() && entry.name !== CACHE) files.push(...(await filesBelow(path)));
   }
   return files;
