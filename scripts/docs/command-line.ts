@@ -211,7 +211,6 @@ function environment(): Block[] {
       "VISUAL, EDITOR",
       "the editor of `config edit` and of the live view; `vi` without them. Spaces part its arguments: `code --wait`",
     ],
-    ["MOUNTAINEER_DEBUG", "anything: prints stacks with errors"],
     [
       "HTTPS_PROXY, HTTP_PROXY, NO_PROXY",
       "in the daemon's environment: by which [web proxy](../use/gateway.md#a-backends-options) servers at addresses are reached",

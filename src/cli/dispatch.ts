@@ -1,15 +1,9 @@
 // Which command a command line runs. The code of each is loaded on demand.
 import { systemClock } from "../runtime/time/clock.ts";
-import { readMonitorArguments } from "./input/monitor-arguments.ts";
 import { runPlainCommand } from "./program/plain-commands.ts";
 import type { Dispatch } from "./run.ts";
 
 export const dispatch: Dispatch = async (args, { stdout, stderr }, contextFor) => {
-  const monitor = readMonitorArguments(args);
-  if (monitor !== null) {
-    const { runMonitorCommand } = await import("./in-process/run-monitor.ts");
-    return runMonitorCommand(await contextFor(monitor.config, true), monitor);
-  }
   const configOption = readConfigOption(args);
   if (configOption !== undefined) {
     const { showFirstPage } = await import("./first-page.ts");

@@ -151,8 +151,8 @@ function makeContext(
 }
 
 function complain(error: unknown, stderr: Output): void {
-  const { MOUNTAINEER_DEBUG, MOUNTAINEER_LOG } = process.env;
-  const debug = Boolean(MOUNTAINEER_DEBUG) || MOUNTAINEER_LOG === "debug";
+  const { MOUNTAINEER_LOG } = process.env;
+  const debug = MOUNTAINEER_LOG === "debug";
   stderr.write(failureText(error, { style: terminalStyle(stderr, process.env), debug }));
 }
 
@@ -243,7 +243,7 @@ export function failureText(
     ...more.map((line) => `  ${printable(line.trimEnd())}`),
   ];
   let hint = error instanceof MountaineerError ? error.hint : null;
-  if (!isExpected) hint = "this is a bug in Mountaineer; please report it, with MOUNTAINEER_DEBUG=1 set";
+  if (!isExpected) hint = "this is a bug in Mountaineer; please report it, with MOUNTAINEER_LOG=debug set";
   if (hint !== null)
     lines.push(
       ...hint.split("\n").map((line, index) => `  ${index === 0 ? "hint: " : ""}${printable(line)}`),

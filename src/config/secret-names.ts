@@ -3,12 +3,16 @@ import { SECRET_NAME_FORM } from "../runtime/text/name-forms.ts";
 import { referenceText } from "../secrets/reference.ts";
 import type { ShareConfig } from "./snapshot.ts";
 
+/** The secret with the token that HTTP clients send. */
+export const TOKEN_SECRET = "gateway-token";
+
 const LONGEST = 64;
 /** Number of characters left free at the end for a number: `-2`, `-3` and so on. */
 const NUMBER = 4;
 
 /**
- * A valid name for a secret (`SECRET_NAME`), derived from any text; a number is added if the name is taken.
+ * A valid name for a secret (`SECRET_NAME`), derived from any text; a number is added if the name is taken, or the gateway's
+ * token's.
  */
 export function freeSecretName(text: string, isTaken: (name: string) => boolean = () => false): string {
   const plain = text
@@ -18,7 +22,8 @@ export function freeSecretName(text: string, isTaken: (name: string) => boolean 
     .replace(/^[^a-z0-9]+|-+$/g, "");
   const whole = plain === "" ? "secret" : plain;
   let name = whole.slice(0, LONGEST);
-  for (let count = 2; isTaken(name); count++) name = `${whole.slice(0, LONGEST - NUMBER)}-${count}`;
+  for (let count = 2; name === TOKEN_SECRET || isTaken(name); count++)
+    name = `${whole.slice(0, LONGEST - NUMBER)}-${count}`;
   return name;
 }
 

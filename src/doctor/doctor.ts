@@ -319,7 +319,7 @@ export function examineApprovals(
   const finding = findingsOf("config");
   if (config.backends.length === 0 && approvalStore.mode === "none") return [];
   if (approvalStore.mode === "none") {
-    const text = "changes of the configuration run without being approved";
+    const text = "changes to the configuration apply without your approval";
     const hint = "fine while only you can write to the file; otherwise: mountaineer approve --mode commands";
     return [finding("info", "approvals_off", text, { hint })];
   }

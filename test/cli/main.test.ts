@@ -401,9 +401,12 @@ describe("the command line", { concurrency: 3 }, () => {
     assert.match(plain, /^[\r\n -~]+$/);
   });
 
-  test("MOUNTAINEER_DEBUG prints stacks", async (t) => {
+  test("MOUNTAINEER_LOG=debug prints stacks", async (t) => {
     const { home } = await startRig(t);
-    const { stderr } = await runCommand(["mount", "--share", "X"], { home, env: { MOUNTAINEER_DEBUG: "1" } });
+    const { stderr } = await runCommand(["mount", "--share", "X"], {
+      home,
+      env: { MOUNTAINEER_LOG: "debug" },
+    });
     assert.match(stderr, /MountaineerError: there is no share named "X"\n {6}at /);
   });
 });
@@ -433,7 +436,7 @@ test("a message of several lines, such as a config's errors, keeps them", () => 
 test("an error that is not ours is a bug in Mountaineer, with its stack only when debugging", () => {
   const error = new TypeError("x is undefined", { cause: new Error("deeper") });
   const text = failureText(error, { style, debug: false });
-  assert.match(text, /^mountaineer: internal error: x is undefined\n {2}hint: .*MOUNTAINEER_DEBUG=1.*\n$/);
+  assert.match(text, /^mountaineer: internal error: x is undefined\n {2}hint: .*MOUNTAINEER_LOG=debug.*\n$/);
   const debugged = failureText(error, { style, debug: true });
   assert.match(debugged, /TypeError: x is undefined\n {6}at /);
   assert.match(debugged, /Error: deeper\n/);

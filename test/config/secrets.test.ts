@@ -309,6 +309,7 @@ env = { ENTRY = "/srv/app/dist/35010a7b583850f6/main.js" }
 
 test("the name of a share, of a server or of a variable becomes a valid name of a secret", () => {
   assert.equal(freeSecretName("CORE"), "core");
+  assert.equal(freeSecretName("gateway-token"), "gateway-token-2", "E1 the token of the gateway's clients");
   assert.equal(freeSecretName("Müller's Dateien"), "mu-ller-s-dateien");
   assert.equal(freeSecretName("github-GITHUB_TOKEN"), "github-github-token");
   assert.equal(freeSecretName("日本"), "secret");

@@ -87,7 +87,7 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
     "export MOUNTAINEER_HOME=/tmp/mountaineer-debug MOUNTAINEER_LOG=debug",
     "bin/with-node --inspect src/cli/main.ts monitor",
     "kill -USR1 PID",
-    "NODE_OPTIONS=--enable-source-maps MOUNTAINEER_DEBUG=1 bin/mountaineer monitor",
+    "NODE_OPTIONS=--enable-source-maps MOUNTAINEER_LOG=debug bin/mountaineer monitor",
   ),
   ...elsewhere("docs/reference/containers.md", 'sudo install -d -o "$USER" /srv/shares'),
   ...elsewhere(
@@ -332,7 +332,6 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
     says: /^$/,
     needs: "jq",
   },
-  "mountaineer alias reconcile": running(/projects[\s\S]*film/),
   "mountaineer config set aliases.projects.target_subpath Projects": running(/aliases\.projects/),
   "mountaineer alias remove --name projects": running(/projects is removed/),
   "mountaineer logs": running(/share\.mounted/),

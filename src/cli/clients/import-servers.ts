@@ -13,7 +13,6 @@ import {
 import { draftImport, type ImportDraft, importSummary } from "../../clients/import-draft.ts";
 import type { FoundFile } from "../../clients/import-plan.ts";
 import { readFoundFiles } from "../../clients/read-files.ts";
-import { takenNames } from "../../config/edit/gateway-token.ts";
 import { writeNamedSchema } from "../../config/edit/starter.ts";
 import { diffText } from "../../config/history/text-diff.ts";
 import { findHomeContext } from "../../config/home-context.ts";
@@ -63,7 +62,7 @@ export async function importServers(context: CommandContext, options: ImportOpti
     sources.push(meant);
   }
   const store = await openSecrets(context);
-  const taken = takenNames((await store.list()).secrets);
+  const taken = new Set((await store.list()).secrets.map(({ name }) => name));
   const surroundings = {
     userHome: findHomeContext(process.env).userHome,
     environment: process.env,
@@ -186,7 +185,7 @@ function nextStep([first, ...more]: readonly string[]): string {
   const name = CLIENT_NAMES.find((one) => one === first && CLIENTS[one].isConnected);
   return name !== undefined && more.length === 0
     ? `${shellCommand`mountaineer connect ${name}`} makes ${CLIENTS[name].title} use them from here`
-    : "mountaineer connect CLIENT makes that program use them from here";
+    : "mountaineer connect CLIENT lets an agent use them";
 }
 
 /** What a yes would do, in one line, below the servers that it would not import. */
@@ -256,13 +255,9 @@ function showImport(
     for (const secret of secrets.keys())
       context.print(paint.dim(`    a secret of it is stored as secret:${secret}\n`));
     for (const secret of wanted)
-      context.print(
-        paint.dim(`    it still wants a secret: ${shellCommand`mountaineer secret set ${secret}`}\n`),
-      );
+      context.print(paint.dim(`    first: ${shellCommand`mountaineer secret set ${secret}`}\n`));
     if (problem !== null)
-      context.print(
-        paint.dim(`    once you have corrected that: ${shellCommand`mountaineer backends enable ${name}`}\n`),
-      );
+      context.print(paint.dim(`    then: ${shellCommand`mountaineer backends enable ${name}`}\n`));
   }
   // With new servers, the summary before the question has said it.
   if (added.length === 0) showRefused(context, draft);
@@ -285,9 +280,7 @@ function showImport(
   if (added.length === 0) return 0;
   if (draft.prefixes)
     context.print(
-      paint.dim(
-        "  a tool whose name another server already has is listed as SERVER_tool, and keeps that name: mountaineer tools list\n",
-      ),
+      paint.dim("  a tool whose name is taken is listed as SERVER_tool: mountaineer tools list\n"),
     );
   const start = saved?.reload === null ? "mountaineer up serves them, then " : "";
   context.print(paint.dim(`  next: ${start}${nextStep(options.sources)}\n`));

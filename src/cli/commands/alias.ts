@@ -91,23 +91,6 @@ const aliasRemoveCommand = command("alias remove", {
   },
 });
 
-const aliasReconcileCommand = command("alias reconcile", {
-  takesUrl: true,
-  summary: "make, repair and remove links now",
-  description:
-    "As the daemon does at every check: makes and repairs the links of aliases, and removes those of removed " +
-    "aliases. Never touches other files.",
-  examples: { "mountaineer alias reconcile": "repair a link that was lost while no daemon ran" },
-  exits: { 0: "every link is right", 1: "a link cannot be made" },
-  async run(context) {
-    const { reconcileAliases } = await import("../edits/alias-change.ts");
-    const aliases = await reconcileAliases(context);
-    showResult(context, { aliases }, () => renderAliases(aliases, context.stdoutStyle));
-    if (aliases.length === 0) context.notify("no alias is configured; mountaineer alias add makes one");
-    return aliases.every(({ link }) => link === "right") ? 0 : FAILED_EXIT;
-  },
-});
-
 export const ALIAS_COMMANDS: GroupedCommands = {
   group: {
     name: "alias",
@@ -120,5 +103,5 @@ export const ALIAS_COMMANDS: GroupedCommands = {
       "mountaineer alias add --name projects --share CORE --target-subpath Projects/2026": "make one",
     },
   },
-  commands: [aliasListCommand, aliasAddCommand, aliasRemoveCommand, aliasReconcileCommand],
+  commands: [aliasListCommand, aliasAddCommand, aliasRemoveCommand],
 };

@@ -245,7 +245,7 @@ const configDiffCommand = command("config diff", {
       );
     });
     context.print(context.isTerminal ? renderDiff(diff, context.stdoutStyle) : diff);
-    if (diff === "") context.notify(`the file is what entry ${n} was`);
+    if (diff === "") context.notify(`the file is the same as entry ${n}`);
     return 0;
   },
 });

@@ -160,7 +160,9 @@ export const SHARES_COMMANDS: GroupedCommands = {
     name: "shares",
     alias: "favorites",
     summary: "list, add and remove shares",
-    description: "The [[shares]] of the configuration, which are kept mounted.",
+    description:
+      "The [[shares]] of the configuration, which are kept mounted. A NAS has another address: " +
+      "`mountaineer config set shares.NAME.fallback_host ADDRESS`.",
     examples: {
       "mountaineer shares list": "see which shares there are",
       "mountaineer shares remove --share MEDIA": "let go of one for good",

@@ -76,6 +76,6 @@ export async function removeAlias(context: CommandContext, wanted: string): Prom
   return { name, path, kept: was?.link === "taken" };
 }
 
-export async function reconcileAliases(context: Target & Signals): Promise<readonly AliasStatus[]> {
+async function reconcileAliases(context: Target & Signals): Promise<readonly AliasStatus[]> {
   return (await change(context, "reconcileAliases", null)).aliases;
 }

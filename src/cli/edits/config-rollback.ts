@@ -31,7 +31,7 @@ export async function rollBack(
   return changeConfig(context, async (call) =>
     showEdit(context, await call("rollback", { n, ...hashes }, context.signal), {
       done: `entry ${n} of the history is back`,
-      same: `the file is what entry ${n} was`,
+      same: `the file is the same as entry ${n}`,
     }),
   );
 }

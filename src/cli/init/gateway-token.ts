@@ -1,6 +1,7 @@
 // The token for HTTP clients that `init`, `import` and `backends add` make with the first MCP server.
 import { storedNames } from "../../api/setup/home-secrets.ts";
-import { newToken, TOKEN_REFERENCE, TOKEN_SECRET } from "../../config/edit/gateway-token.ts";
+import { newToken, TOKEN_REFERENCE } from "../../config/edit/gateway-token.ts";
+import { TOKEN_SECRET } from "../../config/secret-names.ts";
 import type { MountaineerConfig } from "../../config/snapshot.ts";
 import { shellCommand } from "../../runtime/text/plain-text.ts";
 import { openSecrets } from "../in-process/open.ts";

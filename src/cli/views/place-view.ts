@@ -43,7 +43,7 @@ function wrongText({ link, detail }: AliasStatus): string | null {
     case "right":
       return null;
     case "missing":
-      return `${detail === null ? "its link is not there" : printable(detail)}; a daemon makes it, or: mountaineer alias reconcile`;
+      return `${detail === null ? "its link is not there" : printable(detail)}; the daemon makes it: mountaineer up`;
     case "taken":
       return `${printable(detail ?? "something else is there")}; it is left as it is`;
     case "blocked":

@@ -1,9 +1,9 @@
 // The token that HTTP clients send. It is made together with the first MCP server, and stored as a secret.
 import { MountaineerError } from "../../runtime/errors.ts";
 import { shellCommand } from "../../runtime/text/plain-text.ts";
+import { TOKEN_SECRET } from "../secret-names.ts";
 import { tomlLines } from "./toml-value.ts";
 
-export const TOKEN_SECRET = "gateway-token";
 export const TOKEN_REFERENCE = `secret:${TOKEN_SECRET}`;
 const TOKEN_BYTES = 32;
 
@@ -12,11 +12,6 @@ export const TOKEN_EDITS = Object.entries(TOKEN_TABLE).map(([key, value]) => ({
   ...{ key: `incoming_auth.${key}`, value },
 }));
 export const TOKEN_BLOCK = ["[incoming_auth]", ...tomlLines(TOKEN_TABLE)].join("\n");
-
-/** The names that a new secret cannot have: those that are stored or referred to, and the token's. */
-export function takenNames(secrets: readonly { readonly name: string }[]): ReadonlySet<string> {
-  return new Set([...secrets.map(({ name }) => name), TOKEN_SECRET]);
-}
 
 interface TokenOptions {
   /** true: a person asked for a token; false: a person asked for none; null: neither. */

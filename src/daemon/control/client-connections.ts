@@ -8,7 +8,8 @@ import type { Control, InputOf } from "../../api/operations/operations.ts";
 import type { Connection, KnownClients } from "../../api/setup/client-connection.ts";
 import { keepWhile, storedNames } from "../../api/setup/home-secrets.ts";
 import type { ImportRequest, ServerImport } from "../../api/setup/server-import.ts";
-import { newToken, TOKEN_SECRET, takenNames } from "../../config/edit/gateway-token.ts";
+import { newToken } from "../../config/edit/gateway-token.ts";
+import { TOKEN_SECRET } from "../../config/secret-names.ts";
 import { refusalError } from "../../config/values/mistakes.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { ownNode } from "../../runtime/process/build-copy.ts";
@@ -81,7 +82,7 @@ export function createClientConnections({ status, editText, environment, ...part
         signal.throwIfAborted();
         const store = openHomeSecrets(parts);
         const secretList = await store.list();
-        const taken = [...takenNames(secretList.secrets)];
+        const taken = secretList.secrets.map(({ name }) => name);
         const job = { ...parts, connect: null, import: { client, text, taken, digestKey } };
         const { shown, after, base_sha256, values } = await run<PlannedImport>(job, env, signal);
         if (agreed === null) return { ...shown, saved: null };

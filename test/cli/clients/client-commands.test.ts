@@ -95,7 +95,7 @@ test("F1 from a file with ten servers to a client that lists them all: two comma
   assert.match(imported.stdout, /✓ server9 {2}from Claude Desktop\n/);
   await stat(join(env.MOUNTAINEER_HOME, "config.schema.json"));
   assert.match(await config(), /\n\[sync\]\ndetection = "inotify"\ndebounce = 0\.1\n/);
-  assert.match(imported.stdout, /a tool whose name another server already has is listed as SERVER_tool/);
+  assert.match(imported.stdout, /a tool whose name is taken is listed as SERVER_tool/);
   const connected = await run("connect", "claude", "--yes");
   assert.equal(connected.code, 0, connected.stderr);
   assert.match(
@@ -326,7 +326,7 @@ test("F1 a server whose variable is not set is imported disabled, with the comma
   const imported = await run("import", "claude", "--yes");
   assert.match(
     imported.stdout,
-    /gh .*\n +disabled: the variable GH_TOKEN is not set here\n +it still wants a secret: mountaineer secret set gh-gh-token\n +once you have corrected that: mountaineer backends enable gh\n/,
+    /gh .*\n +disabled: the variable GH_TOKEN is not set here\n +first: mountaineer secret set gh-gh-token\n +then: mountaineer backends enable gh\n/,
   );
   assert.match(await config(), /# then: mountaineer backends enable gh\n[\s\S]*enabled = false/);
   assert.doesNotMatch(imported.stderr, /there already/);

@@ -309,6 +309,23 @@ test("E1 no secret is stored without a yes, and none of another server is overwr
   assert.doesNotMatch(await rig.secrets(), /third-one-99/);
 });
 
+test("E1 no server of a registry is given the token of the gateway's clients", async (t) => {
+  const remote = {
+    ...{ description: "x", version: "1.0.0" },
+    remotes: [
+      {
+        ...{ type: "streamable-http", url: "https://x.example/mcp" },
+        headers: [{ name: "token", isRequired: true, isSecret: true }],
+      },
+    ],
+  };
+  const { add, text } = await setUp(t, { "x.example/gateway": remote });
+  const added = await add("gateway", "x.example/gateway", "--yes");
+  assert.equal(added.code, 0, added.stderr);
+  assert.match(await text(), /token = "secret:gateway-token-2"/);
+  assert.match(added.stderr, /it wants a secret: mountaineer secret set gateway-token-2/);
+});
+
 test("F1 a package with an inexact version, another source or an invalid name is refused", async (t) => {
   const one = (over: object) => ({
     version: "1.0.0",

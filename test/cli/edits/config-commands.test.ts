@@ -337,7 +337,7 @@ describe("config without a daemon", { concurrency: 3 }, () => {
     assert.match(await ok("config", "diff"), /^ # \u202e\tx\r\n/m);
     const none = await run("config", "diff", "0");
     assert.deepEqual([none.code, none.stdout], [0, ""]);
-    assert.match(none.stderr, /is what entry 0 was/);
+    assert.match(none.stderr, /is the same as entry 0/);
     await writeFile(file, "");
     assert.match(await ok("config", "diff", "0"), /^@@ -1,\d+ \+0,0 @@/m);
   });

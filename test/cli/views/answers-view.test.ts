@@ -216,7 +216,7 @@ test("an alias is a line, and its fault another", () => {
     renderAliases(aliases, PLAIN),
     `✓ docs    CORE/Docs/2026  /S/Links/docs
 ▲ a film  CORE/Docs/2026  /S/Links/docs
-    its link is not there; a daemon makes it, or: mountaineer alias reconcile
+    its link is not there; the daemon makes it: mountaineer up
 ✗ t       CORE/Docs/2026  /S/Links/docs
     /S/Links/t is a file; it is left as it is
 ✗ b       CORE/Docs/2026  /S/Links/docs

@@ -7,7 +7,6 @@ import {
   TOKEN_BLOCK,
   TOKEN_EDITS,
   TOKEN_REFERENCE,
-  TOKEN_SECRET,
   wantsToken,
 } from "../../../config/edit/gateway-token.ts";
 import {
@@ -17,6 +16,7 @@ import {
   type TypedConnection,
   typedSecrets,
 } from "../../../config/edit/new-backend.ts";
+import { TOKEN_SECRET } from "../../../config/secret-names.ts";
 import { parseBackendName } from "../../../config/values/backend-names.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
 import { shellWord } from "../../../runtime/text/plain-text.ts";
