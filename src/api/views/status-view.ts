@@ -222,10 +222,17 @@ function stackedArrow({ paint }: View): string {
 /** Used if no condition has a hint. */
 function remedyOf(share: ShareStatus): string {
   if (!share.tb_reachable && !share.fb_reachable)
-    return "switch the server on, or check the cable; mounting then resumes";
+    return `switch the server on, or check the cable${newAddress(share)}`;
   return share.mount_state === "mounted"
     ? `see why: ${shellCommand`mountaineer verify --share ${share.name}`}`
     : `try at once: ${shellCommand`mountaineer mount --share ${share.name}`}`;
+}
+
+/** The end of the sentence: how to name another address; a folder (driver `local`) has none. */
+function newAddress({ name, nas, tb_host: thunderbolt, fb_host: fallback }: ShareStatus): string {
+  if ((fallback ?? thunderbolt)?.startsWith("/")) return "";
+  const key = `${nas === undefined ? `shares.${name}` : `nas.${nas}`}.${fallback === null ? "thunderbolt" : "fallback"}_host`;
+  return `; if its address has changed: ${shellCommand`mountaineer config set ${key} ADDRESS`}`;
 }
 
 function overrideLines(share: ShareStatus, { paint }: View): string[] {

@@ -104,7 +104,7 @@ export const SHARE_CONDITIONS = {
     ],
     host_unproved: (host: string, isOther: boolean, why: string, address: string) => [
       `${host} is not ${isOther ? "the server that is mounted" : "proved to be the server that is mounted"}: ${why}`,
-      `Open files keep using ${address} as long as it answers. Correct the host or set it back; once it is proved, the share is mounted from it when they are closed.`,
+      `Open files stay on ${address} while it answers; closed, the share is mounted from the new host once that is proved. If the host is wrong, set it back.`,
     ],
     route_slow: (host: string, text: string) => [
       `${host} does not answer probes (${text}), but the mount does`,
