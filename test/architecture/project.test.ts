@@ -98,12 +98,7 @@ test("CONTRIBUTING.md names the packages that .ci/run installs", async () => {
 test("each page that mentions a Node version has the package's", async () => {
   const { engines } = JSON.parse(await text("package.json"));
   const oldest = engines.node.replace(">=", "");
-  for (const page of [
-    "README.md",
-    "CONTRIBUTING.md",
-    "docs/use/get-started.md",
-    "docs/project/dependencies.md",
-  ])
+  for (const page of ["README.md", "docs/use/install.md", "docs/project/dependencies.md"])
     assert.match(await text(page), new RegExp(`Node (?:≥ )?${oldest}\\b`), page);
   assert.ok((await text("bin/find-node.sh")).includes(`needs Node ${oldest} or newer`));
 });

@@ -317,8 +317,6 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   "mountaineer shares add --share MEDIA": { elsewhere: "test/cli/sessions/place-commands.test.ts" },
   "mountaineer shares add --share ARCHIVE --tb-host 10.10.10.1 --fallback-host nas.local --username ann --password '${ARCHIVE_PASSWORD}'":
     { elsewhere: "test/cli/sessions/place-commands.test.ts" },
-  "mountaineer folders --share CORE": running(/^Projects\n$/),
-  "mountaineer folders --share CORE --subpath Projects": running(/^2026\n$/),
   "mountaineer alias add --name projects --share CORE --target-subpath Projects/2026": running(
     /projects {2}CORE\/Projects\/2026 .*Shares\/Links\/projects\n$/,
   ),
@@ -326,6 +324,7 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
     /CORE\/Film .*Desktop\/film\n$/,
   ),
   "mountaineer alias list": running(/projects[\s\S]*film/),
+  "ls ~/Shares/CORE": running(/^Projects\n$/),
   "ls ~/Shares/Links/projects": running(/^$/),
   [`mountaineer alias list --json | jq -r '.aliases[] | select(.link != "right") | .name'`]: {
     on: "running",

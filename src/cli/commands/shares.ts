@@ -7,7 +7,6 @@ import type { NewShare, RemovedShare } from "../edits/share-change.ts";
 import { findServers } from "../in-process/open.ts";
 import { type CommandContext, command, type GroupedCommands, type ParsedInput } from "../input/command.ts";
 import { doneLine, showResult } from "../input/options.ts";
-import { show } from "../sessions/control-session.ts";
 import { STEP_EXITS } from "../sessions/step-command.ts";
 import { exitCodeOf, FAILED_EXIT, renderResults } from "../views/results-view.ts";
 import { sharesListCommand } from "./shares-list.ts";
@@ -210,29 +209,3 @@ export const RCLONE_COMMANDS: GroupedCommands = {
   },
   commands: [rcloneInstallCommand],
 };
-
-export const foldersCommand = command("folders", {
-  takesUrl: true,
-  summary: "list the folders of a share",
-  description:
-    "Prints the folder names, one per line; links that lead out of the share are not listed. Answers within " +
-    "seconds, even if the share hangs.",
-  examples: {
-    "mountaineer folders --share CORE": "the folders at the top of the share",
-    "mountaineer folders --share CORE --subpath Projects": "those in one of them",
-  },
-  exits: {
-    1: "the share is not mounted, does not answer, or has no such folder",
-    2: "there is no such share",
-  },
-  takes: {
-    "--share <name>": { about: "the share", isRequired: true, completes: "shares" },
-    "--subpath <folder>": { about: "the folder to list, from the top of the share", completes: "folders" },
-  },
-  async run(context, { share, subpath }) {
-    const { renderFolders } = await import("../views/place-view.ts");
-    const report = await show(context, "folders", { share, subpath: subpath ?? "" });
-    showResult(context, report, () => renderFolders(report));
-    if (report.truncated) context.notify("there are more; only the first are listed");
-  },
-});

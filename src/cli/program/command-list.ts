@@ -22,7 +22,7 @@ import { reloadCommand } from "../commands/reload.ts";
 import { restartCommand } from "../commands/restart.ts";
 import { runCommand } from "../commands/run.ts";
 import { SECRET_COMMANDS, serverTokenCommand } from "../commands/secret.ts";
-import { foldersCommand, RCLONE_COMMANDS, SHARES_COMMANDS } from "../commands/shares.ts";
+import { RCLONE_COMMANDS, SHARES_COMMANDS } from "../commands/shares.ts";
 import { statusCommand } from "../commands/status.ts";
 import { switchCommand } from "../commands/switch.ts";
 import { callCommand, TOOLS_COMMANDS } from "../commands/tools.ts";
@@ -75,7 +75,6 @@ export const SECTIONS: readonly CommandSection[] = [
       verifyCommand,
       reconcileCommand,
       ALIAS_COMMANDS,
-      foldersCommand,
       RCLONE_COMMANDS,
     ],
   },

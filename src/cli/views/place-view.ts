@@ -1,6 +1,6 @@
-// Aliases, shares' settings and folders as text. Pure.
+// Aliases and shares' settings as text. Pure.
 
-import type { AliasStatus, FoldersReport, ShareStatus } from "../../api/contract/contract.ts";
+import type { AliasStatus, ShareStatus } from "../../api/contract/contract.ts";
 import { shareLabel } from "../../api/labels/share-labels.ts";
 import { nameColumns } from "../../api/views/view-lines.ts";
 import { type Paint, paintFor, type TerminalStyle, tonePaint } from "../../runtime/text/paint.ts";
@@ -49,10 +49,6 @@ function wrongText({ link, detail }: AliasStatus): string | null {
     case "blocked":
       return printable(detail ?? "its link cannot be made");
   }
-}
-
-export function renderFolders({ folders }: FoldersReport): string {
-  return folders.map((name) => `${printable(name)}\n`).join("");
 }
 
 export function renderShares(

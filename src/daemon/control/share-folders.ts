@@ -92,9 +92,7 @@ function listed(
   }
   switch (listing.errno) {
     case "ENOENT":
-      throw new MountaineerError("path_unknown", `${folder} is not there`, {
-        hint: `${shellCommand`mountaineer folders --share ${share}`} lists what is`,
-      });
+      throw new MountaineerError("path_unknown", `${folder} is not there`);
     case "ENOTDIR":
     case "ELOOP":
       throw new MountaineerError("path_unknown", `${folder} is not a folder`);

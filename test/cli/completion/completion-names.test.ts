@@ -59,17 +59,17 @@ test("the share whose folders are listed is the one that the line names, in any 
     const request = completionRequest(program, COMMANDS, words);
     return request.kind === "live" && request.live === "folders" ? request.share : undefined;
   };
-  assert.equal(shareOf("folders", "--share", "CORE", "--subpath", ""), "CORE");
-  assert.equal(shareOf("folders", "--share=my=share", "--subpath=D"), "my=share");
+  assert.equal(shareOf("alias", "add", "--share", "CORE", "--target-subpath", ""), "CORE");
+  assert.equal(shareOf("alias", "add", "--share=my=share", "--target-subpath=D"), "my=share");
   assert.equal(shareOf("alias", "add", "--name", "x", "--share", "A", "--target-subpath", ""), "A");
-  assert.equal(shareOf("folders", "--subpath", ""), null, "it may be named later");
-  assert.equal(shareOf("folders", "--share", ""), undefined);
+  assert.equal(shareOf("alias", "add", "--target-subpath", ""), null, "it may be named later");
+  assert.equal(shareOf("alias", "add", "--share", ""), undefined);
 });
 
 test("the daemon lists a share's folders, one level at a time; without a daemon there are none", async (t) => {
   const home = await scene(t);
   const listed = (...words: readonly string[]) =>
-    found(home.home, ["folders", "--share", "CORE", "--subpath", ...words]);
+    found(home.home, ["alias", "add", "--share", "CORE", "--target-subpath", ...words]);
   assert.deepEqual(await listed(""), [], "no daemon runs");
   await using monitor = await home.startMonitor();
   await home.untilShare("CORE", ({ mount_alive }) => mount_alive, SETTLES_MS);
@@ -80,12 +80,12 @@ test("the daemon lists a share's folders, one level at a time; without a daemon 
   const words = ["alias", "add", "--share=CORE", "--target-subpath=My"];
   assert.deepEqual(await found(home.home, words), ['--target-subpath=My "Photos"/']);
   for (const outside of ["../", "/", "Docs/../../", "None/"]) assert.deepEqual(await listed(outside), []);
-  assert.deepEqual(await found(home.home, ["folders", "--share", "COER", "--subpath", ""]), []);
-  assert.deepEqual(await found(home.home, ["folders", "--subpath", ""]), []);
+  assert.deepEqual(await found(home.home, ["alias", "add", "--share", "COER", "--target-subpath", ""]), []);
+  assert.deepEqual(await found(home.home, ["alias", "add", "--target-subpath", ""]), []);
   await stopProcess(monitor.pid);
   try {
     const clock = createManualClock();
-    const asking = found(home.home, ["folders", "--share", "CORE", "--subpath", ""], clock);
+    const asking = found(home.home, ["alias", "add", "--share", "CORE", "--target-subpath", ""], clock);
     await eventually(() => clock.pendingTimers > 0);
     await clock.advance(700);
     assert.deepEqual(await asking, [], "a press of Tab does not wait for one that hangs");
@@ -117,11 +117,11 @@ for (const shell of ["bash", "zsh"] as const) {
       env: { ...environmentOf({ home: home.home }), ZDOTDIR: place },
     });
     await terminal.until("ready>");
-    await terminal.press("mountaineer folders --share CORE --subpath D", "Tab");
-    await terminal.until("--subpath Docs/");
+    await terminal.press("mountaineer alias add --share CORE --target-subpath D", "Tab");
+    await terminal.until("--target-subpath Docs/");
     await terminal.press("2", "Tab");
-    await terminal.until("--subpath Docs/2026/");
-    await terminal.press("C-u", "mountaineer folders --share CORE --subpath 'My", "Tab");
-    await terminal.until(`--subpath 'My "Photos"/`);
+    await terminal.until("--target-subpath Docs/2026/");
+    await terminal.press("C-u", "mountaineer alias add --share CORE --target-subpath 'My", "Tab");
+    await terminal.until(`--target-subpath 'My "Photos"/`);
   });
 }

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { AliasStatus, StepResult } from "../../../src/api/contract/contract.ts";
 import { renderSelfTest } from "../../../src/cli/sessions/doctor-command.ts";
-import { renderAliases, renderFolders, renderShares } from "../../../src/cli/views/place-view.ts";
+import { renderAliases, renderShares } from "../../../src/cli/views/place-view.ts";
 import { exitCodeOf, renderResults, renderVerify } from "../../../src/cli/views/results-view.ts";
 import { answerJson, answerText, callFailure } from "../../../src/cli/views/tools-view.ts";
 import { sampleAlias, sampleResult, sampleShare } from "../../api/sample-report.ts";
@@ -247,9 +247,7 @@ C     no daemon runs  nas.local:4450  /S/CORE
 
 test("a cursor ignores other backends' names", () => {
   const evil = "a\u001b[2J\nb";
-  const folders = { share: "CORE", subpath: "", path: "/S/CORE", folders: [evil, "plain"], truncated: false };
   for (const text of [
-    renderFolders(folders),
     renderAliases(
       [alias({ name: evil, target_subpath: evil, path: evil, link: "taken", detail: evil })],
       PLAIN,
@@ -262,11 +260,6 @@ test("a cursor ignores other backends' names", () => {
   ]) {
     assert.ok(!text.includes("\u001b"), JSON.stringify(text));
   }
-  assert.equal(
-    renderFolders(folders).split("\n").length,
-    3,
-    "a line each, also for a name with a line break",
-  );
 });
 
 test("a self-test is a line for each adapter: passed, missing on this machine, or failed", () => {
