@@ -18,6 +18,8 @@ interface StoredSecret {
   readonly kept: SecretStorage;
   /** Why the value is not in the keyring of this home's secrets; absent: it is, or the home keeps its secrets in the file. */
   readonly reason?: string;
+  /** A value of this name was stored before. */
+  readonly replaced?: boolean;
 }
 
 export interface SecretStoreOptions extends KeyringOptions {
@@ -138,6 +140,7 @@ export function openSecretStore(options: SecretStoreOptions) {
           name,
           kept: storage?.kind ?? "file",
           ...(isLong && chosen === "keyring" && { reason }),
+          ...(before !== undefined && { replaced: true }),
         };
       }),
     /** Removes a secret. Resolves with its former storage; null if there was none. */

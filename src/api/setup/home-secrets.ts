@@ -1,7 +1,7 @@
 // This home's secrets: listed by name, stored and removed. No answer contains a value.
 
 import { MountaineerError } from "../../runtime/errors.ts";
-import { choice, list, nullable, object, optional, type TypeOf, text } from "../../runtime/shape.ts";
+import { choice, flag, list, nullable, object, optional, type TypeOf, text } from "../../runtime/shape.ts";
 
 const secretStorage = choice("file", "secret-service", "keychain");
 export type SecretStorageName = TypeOf<typeof secretStorage>;
@@ -28,7 +28,13 @@ export function storedNames({ secrets }: SecretListReport): ReadonlySet<string> 
   return new Set(secrets.flatMap(({ name, kept }) => (kept === null ? [] : [name])));
 }
 
-export const secretChangeShape = object({ name: text, kept: secretStorage, reason: optional(text) });
+export const secretChangeShape = object({
+  name: text,
+  kept: secretStorage,
+  reason: optional(text),
+  /** True: a value of this name was stored before. */
+  replaced: optional(flag),
+});
 type SecretChange = TypeOf<typeof secretChangeShape>;
 
 /** All methods may reject with `secret_unavailable`, `home_unwritable` and the signal's reason. */

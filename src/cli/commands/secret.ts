@@ -56,7 +56,10 @@ const secretSetCommand = command("secret set", {
     const value = await readSecretValue(name, context);
     const change = await store.set(name, value, storage, context.signal);
     showResult(context, change, (paint) => [
-      doneLine(paint, `${name} is stored: ${storageName(change.kept)}`),
+      doneLine(
+        paint,
+        `${name} is stored: ${storageName(change.kept)}${change.replaced ? ", in place of an older value" : ""}`,
+      ),
       ...(change.reason === undefined ? [] : [`  ${change.reason}\n`]),
     ]);
     if (!context.json) await applySecret(context, "the running daemon uses it now");
