@@ -31,14 +31,17 @@ export async function compilePage(root: string): Promise<CompiledPage> {
     metafile: true,
     logLevel: "warning",
   } as const satisfies BuildOptions;
-  const [{ outputFiles, metafile }, icon, schema] = await Promise.all([
+  const [{ outputFiles, metafile }, icon, schema, help] = await Promise.all([
     build(options),
     readFile(path.join(root, FOLDER, "icon.svg")),
     readFile(path.join(root, "docs/reference/config.schema.json")),
+    readFile(path.join(root, "docs/use/page.md")),
   ]);
   const files = [
     ...outputFiles.map((file) => ({ name: path.basename(file.path), bytes: file.contents })),
     named("page-icon", ".svg", icon),
+    // Behind the link Help of each view: the guide of this very version, also without the internet.
+    named("page-help", ".md", help),
     // Hints in the editor: loaded when that is opened.
     named(
       "page-config-schema",
@@ -69,6 +72,7 @@ function shellOf(names: readonly string[]): string {
 <meta name="color-scheme" content="light dark">
 <meta name="config-schema" content="${at(/^page-config-schema-.*\.json$/)}">
 <title>Mountaineer</title>
+<link rel="help" href="${at(/^page-help-.*\.md$/)}">
 <link rel="icon" href="${at(/\.svg$/)}">
 <link rel="stylesheet" href="${at(/\.css$/)}">
 <script type="module" src="${at(/^page-main-.*\.js$/)}"></script>

@@ -22,9 +22,9 @@ test("the shell names its files, which can be cached for ever, and nothing else 
   assert.equal(shell?.isImmutable, false);
   const html = Buffer.from(shell.bytes).toString();
   const named = [...html.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, path = ""]) => path);
-  assert.equal(named.length, 3);
+  assert.equal(named.length, 4);
   for (const path of named) {
-    assert.match(path, /^\/page\/page-[a-z]+-[A-Za-z0-9]{8}\.(js|css|svg)$/);
+    assert.match(path, /^\/page\/page-[a-z]+-[A-Za-z0-9]{8}\.(js|css|svg|md)$/);
     assert.equal((await page.find(path))?.isImmutable, true, path);
   }
   // The policy lets neither run.
@@ -53,9 +53,14 @@ test("F2 the editor and the views that add are chunks, requested by served names
       true,
     ]),
   );
-  const first = [...texts].filter(([name]) => !asked.includes(name) && !name.endsWith(".json"));
+  const first = [...texts].filter(([name]) => !asked.includes(name) && !/\.(json|md)$/.test(name));
   const bytes = first.reduce((sum, [, text]) => sum + gzipSync(text).length, 0);
   assert.ok(bytes <= 80_000, `${bytes} bytes`);
+  // The editor is no view: the configuration's text is there before it.
+  for (const name of asked.filter((each) => !each.startsWith("page-code-editor-"))) {
+    const more = gzipSync(texts.get(name) ?? "").length;
+    assert.ok(more > 0 && more <= 30_000, `${name}: ${more} bytes`);
+  }
 });
 
 test("an unreadable folder is tried again", async (t) => {

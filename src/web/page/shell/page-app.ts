@@ -218,6 +218,7 @@ function SignedIn({ model, needsCode, signOut }: SignedInProps): ComponentChild 
       h("h1", { class: view.title === "Home" ? "unseen" : "view-title" }, part.title),
       h(Gone.Provider, { value: isGone }, h(part.view, { key: part.at, app })),
     ),
+    h(Footer, { app }),
     h(Notices, { store: notices }),
     open === null ? null : h(QuestionDialog, { key: open.question.title, ...open, store }),
   );
@@ -334,6 +335,18 @@ function LinkState({ store }: { readonly store: Store<PageState> }): ComponentCh
       ? mark("bad", `not connected since ${clockText(link.sinceMs, now)}`)
       : mark(link.kind === "live" ? "good" : "plain", link.kind);
   return h("p", { class: "link-state", role: "status" }, state);
+}
+
+/** The version, and the guide to the page as it is in this version. */
+function Footer({ app }: ViewProps): ComponentChild {
+  const version = useStore(app.store, ({ status }) => status?.global.version);
+  const help = useMemo(() => document.querySelector<HTMLLinkElement>('link[rel="help"]')?.href, []);
+  return h(
+    "footer",
+    { class: "foot dim" },
+    version === undefined ? "" : `Mountaineer ${shown(version)} · `,
+    h("a", { href: help, target: "_blank" }, "Help"),
+  );
 }
 
 /** A banner while the daemon does not answer; the views below it show the last known state. */
