@@ -77,7 +77,7 @@ test("a first server in the page", { skip: NO_BROWSER }, async (t) => {
       .first()
       .waitFor();
     await openView(page, "Servers/Tools");
-    await page.getByRole("option", { name: /sum/ }).click();
+    await page.getByRole("button", { name: /sum$/ }).click();
     const form = page.getByRole("form", { name: /^Try / });
     await form.getByLabel("a (required)").fill("2");
     await form.getByLabel("b (required)").fill("40");

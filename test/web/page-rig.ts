@@ -69,13 +69,15 @@ export interface RigOptions {
   readonly folder?: string;
   /** The daemon can hand over. */
   readonly kept?: boolean;
+  /** True: nothing is configured, as in a new home. */
+  readonly isEmpty?: boolean;
   /** Added to the daemon's environment. */
   readonly env?: Readonly<Record<string, string>>;
 }
 
 export async function startPageStage(
   t: Scope,
-  { more: moreFor = () => "", folder: given, kept = false, env = {} }: RigOptions = {},
+  { more: moreFor = () => "", folder: given, kept = false, isEmpty = false, env = {} }: RigOptions = {},
 ): Promise<PageStage> {
   const folder = given ?? (await temporaryFolder(t));
   const nas = join(folder, "nas");
@@ -83,7 +85,7 @@ export async function startPageStage(
   await mkdir(join(nas, "fb"), { recursive: true });
   const port = await freePort();
   const more = moreFor(nas);
-  const base = configText(nas, port);
+  const base = isEmpty ? daemonText(port) : daemonText(port) + firstText(nas);
   const home = await createTestHome({ home: join(folder, "h"), config: base + more, kept, env });
   let monitor: Monitor | null = await home.startMonitor();
   return {
@@ -201,7 +203,7 @@ export function downwards(page: Page): Promise<number> {
   return page.evaluate("document.documentElement.scrollHeight - window.innerHeight");
 }
 
-function configText(nas: string, port: number): string {
+function daemonText(port: number): string {
   return `[global]
 check_interval_secs = 0.2
 auto_failback = false
@@ -218,7 +220,11 @@ port = ${port}
 
 [server.management]
 allow_commands = true
+`;
+}
 
+function firstText(nas: string): string {
+  return `
 [[shares]]
 name = "CORE"
 driver = "local"

@@ -251,7 +251,7 @@ function backendActions(backend: BackendStatus): readonly Action[] {
 }
 
 /** `names`: null means all backends. */
-function restartAction(
+export function restartAction(
   names: readonly string[] | null,
   what: string,
   backends: readonly BackendStatus[],
@@ -260,9 +260,16 @@ function restartAction(
   const sleeps = names !== null && backends.every(({ phase }) => phase === "Asleep");
   const calls = inFlight === 0 ? "" : ` Its ${pluralize(inFlight, "call")} in flight will be finished.`;
   return {
-    id: ["restart", ...(names ?? [])],
+    id: ["restart", ...(names?.length === 1 ? names : [])],
     name: `restart ${what}`,
-    label: names === null ? "Restart all" : sleeps ? "Start now" : "Restart",
+    label:
+      names === null
+        ? "Restart all"
+        : sleeps
+          ? "Start now"
+          : names.length === 1
+            ? "Restart"
+            : `Restart these ${names.length}`,
     command: `mountaineer backends restart${(names ?? ["--all"]).map((each) => ` ${shellWord(each)}`).join("")}`,
     question: sleeps
       ? null

@@ -36,7 +36,17 @@ export function eventLabel(event: StreamEvent): EventLabel | null {
 
 /** Returns the transition in a log line; null if the line reports no transition. */
 export function transitionOf({ message, fields = {} }: Pick<LogLine, "message" | "fields">) {
-  return /^[a-z]+\.[a-z_]+$/.test(message) ? { ...fields, name: message } : null;
+  return TRANSITION_NAME.test(message) ? { ...fields, name: message } : null;
+}
+
+const TRANSITION_NAME = /^[a-z]+\.[a-z_]+$/;
+
+/** A line of the log in words; null: it is routine and not shown to people. */
+export function logLabel({ message, fields = {} }: Pick<LogLine, "message" | "fields">): EventLabel | null {
+  if (message === "config.applied")
+    return { name: message, about: "Configuration", text: textOf(fields["summary"]), tone: "plain" };
+  const label = transitionLabel({ ...fields, name: message });
+  return label && { ...label, text: sentence(label.text) };
 }
 
 /** `fields`: the fields of a transition, as in the log and in the event stream. */
@@ -185,7 +195,7 @@ function plainText(name: string, fields: Fields): string {
         !["name", "share", "backend", "entry", "code"].includes(key) && typeof value !== "object",
     )
     .map(([key, value]) => `${key.replaceAll("_", " ")} ${String(value)}`);
-  return [name.replaceAll(/[._]/g, " "), ...parts].join(", ");
+  return [TRANSITION_NAME.test(name) ? name.replaceAll(/[._]/g, " ") : name, ...parts].join(", ");
 }
 
 function took(fields: Fields): string {

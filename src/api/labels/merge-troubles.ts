@@ -10,6 +10,8 @@ interface MergedStatus {
   readonly status: StatusReport;
   /** The servers whose first trouble is shown elsewhere: with their share, or for several servers at once. */
   readonly covered: ReadonlySet<string>;
+  /** The covered servers by what is wrong with them. */
+  readonly groups: readonly { readonly names: readonly string[]; readonly text: string }[];
 }
 
 interface Explained {
@@ -32,10 +34,14 @@ export function mergeTroubles(status: StatusReport): MergedStatus {
   const causes = Map.groupBy(waits.get(null) ?? [], ({ condition: { cause } }) => JSON.stringify(cause));
   const common = [...causes.values()].filter(({ length }) => length > 1);
   waits.delete(null);
-  const covered = new Set([...common, ...waits.values()].flat().map(({ name }) => name));
-  if (gateway === undefined || covered.size === 0) return { status, covered };
+  const groups = [...common, ...waits.values()].map((alike) => ({
+    names: alike.map(({ name }) => name),
+    text: alike[0]?.condition.cause?.text ?? "",
+  }));
+  const covered = new Set(groups.flatMap(({ names }) => names));
+  if (gateway === undefined || covered.size === 0) return { status, covered, groups };
   return {
-    covered,
+    ...{ covered, groups },
     status: {
       ...status,
       shares: shares.map((share) => {

@@ -63,7 +63,7 @@ test("F4 servers that fail for one cause are one trouble in status, dashboard, p
 
 test("F4 a cause that one server has stays its own trouble", () => {
   const one = gatewayReport(backends.slice(0, 16));
-  assert.deepEqual(mergeTroubles(one), { status: one, covered: new Set() });
+  assert.deepEqual(mergeTroubles(one), { status: one, covered: new Set(), groups: [] });
 });
 
 test("F4 servers that wait for a share are shown with the share's trouble", () => {

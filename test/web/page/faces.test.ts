@@ -226,10 +226,10 @@ function told_of(): Readonly<Record<string, () => Said>> {
       using shareView = mount(partAt("#/shares").part.view as never, { app });
       using serverView = mount(partAt("#/servers").part.view as never, { app });
       const cards = shareView.elements("article");
-      const rows = serverView.elements("summary");
+      const rows = serverView.elements("tr");
       return each((name) => {
         const card = cards.find((article) => article.name.endsWith(` ${name}`));
-        const row = rows.find((summary) => summary.childNodes[0]?.textContent === name);
+        const row = rows.find((row) => row.childNodes[0]?.textContent === name);
         const mark = (card ?? row)?.all().find((node) => node.getAttribute("class")?.startsWith("mark "));
         const tone = toneOf(mark?.getAttribute("class")?.replace("mark ", "") ?? "");
         if (card !== undefined) assert.equal(card.getAttribute("class"), `card ${tone}`);

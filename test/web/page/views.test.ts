@@ -62,7 +62,7 @@ const SAYS: Readonly<Record<string, readonly string[]>> = {
     "1 share reloaded",
     "Notice changes by",
   ],
-  "settings/secrets": ["nas", "missing", "used by share CORE", "Save"],
+  "settings/secrets": ["nasmissingshare CORESet", "Save"],
   "settings/approvals": [
     "backend files would run evil instead",
     '+command = "evil"',
@@ -317,7 +317,9 @@ test("F2 log and audit are one stream, newest first, as far back as both are kno
   });
   using view = viewOf("activity", app);
   const rows = () =>
-    view.elements("li").flatMap((row) => (row.childNodes[0]?.localName === "time" ? [row.textContent] : []));
+    view
+      .elements("li")
+      .flatMap((row) => (row.childNodes[0]?.localName === "time" ? [row.textContent.toLowerCase()] : []));
   const said = (...words: string[]) =>
     eventually(() => {
       const shown = rows();
@@ -351,7 +353,7 @@ test("F2 a script is one line, which opens into its calls; a call whose script i
   });
   using view = viewOf("activity", app);
   const names = (row: { readonly textContent: string }): string =>
-    [...row.textContent.matchAll(/tool:(\w+)/g)].map(([, name]) => name).join(" ");
+    [...row.textContent.matchAll(/Tool (\w+)/g)].map(([, name]) => name).join(" ");
   const rows = () =>
     view
       .elements("li")
@@ -405,12 +407,14 @@ test("F2 a tool is switched off where it is shown, and on again where it is with
   const catalog = catalogOf([sampleTool()], { withheld: [...withheld] });
   const app = scriptedApp({ catalog, switchTools: { switched: [] } });
   using view = viewOf("servers/tools", app);
-  const option = await eventually(() => view.elements("li").find(({ name }) => name.includes("read_file")));
+  const option = await eventually(() =>
+    view.elements("button").find(({ name }) => name.includes("read_file")),
+  );
   option.fire("click");
   await eventually(() => view.text().includes("Switch off"));
   view.named("button", "Switch off").fire("click");
   await settled(app, 2);
-  view.named("button", "Switch on").fire("click");
+  view.named("button", "Switch on: gone").fire("click");
   await settled(app, 4);
   await app.undo?.();
   assert.deepEqual(app.log, [
@@ -436,8 +440,9 @@ test("F2 a tool's arguments are sent as typed; errors are shown at their fields 
   const result = { content: [{ type: "text", text: "it answered" }] };
   const app = scriptedApp({ catalog, call: { result, error: null } });
   using view = viewOf("servers/tools", app);
-  await eventually(() => view.elements("li").length > 0);
-  const option = await eventually(() => view.elements("li").find(({ name }) => name.includes("read_file")));
+  const option = await eventually(() =>
+    view.elements("button").find(({ name }) => name.includes("read_file")),
+  );
   option.fire("click");
   const submit = (): void =>
     view
@@ -612,7 +617,11 @@ test("F2 an action that a person declines is not done: a rollback, a destructive
     const app = scriptedApp({ catalog: catalogOf([tool]) }, {}, false);
     using view = viewOf(at, app);
     if (open !== null)
-      (await eventually(() => view.elements("li").find(({ name }) => name.includes(open)))).fire("click");
+      (
+        await eventually(() =>
+          [...view.elements("li"), ...view.elements("button")].find(({ name }) => name.includes(open)),
+        )
+      ).fire("click");
     if (button === "Try")
       (await eventually(() => view.elements("form").find(({ name }) => name.startsWith("Try")))).fire(
         "submit",

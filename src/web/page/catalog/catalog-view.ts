@@ -6,26 +6,22 @@ import { pluralize } from "../../../runtime/text/plain-text.ts";
 import { typedWords } from "../../../runtime/text/typed-words.ts";
 import { useStore } from "../daemon/store.ts";
 import type { App, ViewProps } from "../parts/app.ts";
-import { Chooser } from "../parts/chooser.ts";
 import {
   choiceField,
   code,
   details,
   loading,
-  mark,
   nothing,
-  plainList,
   searchPart,
   section,
   WorkButton,
+  withCode,
 } from "../parts/elements.ts";
 import { createFormStores, useFormStore } from "../parts/form-store.ts";
+import { Table } from "../parts/table.ts";
 import { shown } from "../parts/text.ts";
 import { useLoaded } from "../parts/use-loaded.ts";
 import { switchTool, ToolView } from "./tool-view.ts";
-
-/** Maximum number of rows drawn of a list that has no search. */
-const MOST_SHOWN = 200;
 
 interface Search {
   readonly query: string;
@@ -47,39 +43,33 @@ export function CatalogView({ app }: ViewProps): ComponentChild {
   const found = useMemo(() => searchTools(tools, query, backend), [report, query, backend]);
   if (report === null) return loading(problem);
   const backends = [...new Set(tools.map((tool) => tool.backend))].sort();
-  const tool = tools.find(({ name }) => name === chosen) ?? null;
-  const parts = h(
-    "div",
-    { class: "two" },
-    h(
-      "div",
-      {},
-      searchPart(
-        { id: "catalog-words", text: query, onText: (typed) => search.set({ query: typed }) },
-        `${pluralize(found.length, "tool")} of ${tools.length}`,
-        choiceField("catalog-backend", "Server", ["", ...backends], backend, (name) =>
-          search.set({ backend: name }),
-        ),
+  return [
+    searchPart(
+      { id: "catalog-words", text: query, onText: (typed) => search.set({ query: typed }) },
+      `${pluralize(found.length, "tool")} of ${tools.length}`,
+      choiceField("catalog-backend", "Server", ["", ...backends], backend, (name) =>
+        search.set({ backend: name }),
       ),
-      found.length === 0
-        ? nothing(tools.length === 0 ? "No server offers a tool yet." : "No tool has these words.")
-        : h(Chooser<CatalogTool>, {
-            label: "Tools",
-            items: found,
-            keyOf: ({ name }) => name,
-            chosen,
-            choose: (name) => search.set({ chosen: name }),
-            draw: (each) => [
-              h("strong", {}, shown(each.name)),
-              h("span", { class: "tool-line" }, shown((each.description ?? "").slice(0, 200))),
-            ],
-          }),
     ),
-    tool === null
-      ? nothing("Choose a tool to read what it does and to try it.")
-      : h(ToolView, { key: tool.name, app, tool }),
-  );
-  return [parts, otherEntries(app, report)];
+    found.length === 0
+      ? nothing(tools.length === 0 ? "No server offers a tool yet." : "No tool has these words.")
+      : h(Table, {
+          ...{ label: "Tools", titles: ["Tool", "Server", "What it does"] },
+          opened: [chosen, (name) => search.set({ chosen: name })],
+          rows: found.map((tool) => ({
+            key: tool.name,
+            cells: [shown(tool.name), shown(tool.backend), withCode(firstSentence(tool.description ?? ""))],
+            card: () => h(ToolView, { app, tool }),
+          })),
+        }),
+    otherEntries(app, report),
+  ];
+}
+
+/** The first sentence of a description, at most 200 characters. */
+function firstSentence(text: string): string {
+  const [line = ""] = text.trim().split(/(?<=[.!?])\s|\n/);
+  return line.length > 200 ? `${line.slice(0, 199)}…` : line;
 }
 
 /**
@@ -105,77 +95,60 @@ export function searchTools<Tool extends Pick<CatalogTool, "name" | "backend" | 
 
 // Resources, prompts, and what clients do not see, with the reason.
 
-interface Row {
-  readonly key: string;
-  readonly name: string;
-  readonly backend: string;
-  readonly about: string;
-}
-
 function otherEntries(
   app: App,
   { resources, resource_templates: templates, prompts, withheld }: CatalogReport,
 ): ComponentChild {
+  const resource = [
+    ...resources.map(({ uri, ...entry }) => ({ id: uri, ...entry })),
+    ...templates.map(({ uri_template: uri, ...entry }) => ({ id: uri, ...entry })),
+  ];
   return [
-    list(
+    entryTable(
       "Resources",
-      [...resources, ...templates].map((entry) => ({
-        key: "uri" in entry ? entry.uri : entry.uri_template,
-        name: "uri" in entry ? entry.uri : entry.uri_template,
-        backend: entry.backend,
-        about: entry.title ?? entry.name,
-      })),
+      resource.map(({ id, backend, title, name }) => [id, backend, title ?? name]),
     ),
-    list(
+    entryTable(
       "Prompts",
-      prompts.map(({ name, backend, title, description }) => ({
-        key: name,
-        name,
-        backend,
-        about: title ?? description ?? "",
-      })),
+      prompts.map(({ name, backend, title, description }) => [name, backend, title ?? description ?? ""]),
     ),
     withheld.length === 0
       ? null
       : section(
           "Kept from clients",
-          plainList(
-            "Kept from clients",
-            withheld
-              .slice(0, MOST_SHOWN)
-              .map(({ backend, kind, name, reason, why }) =>
-                h(
-                  "li",
-                  { key: `${backend} ${kind} ${name}`, class: "row" },
-                  mark("warning", reason),
-                  h("span", {}, `${kind} `, code(name), ` of ${shown(backend)}: ${shown(why)}`),
-                  reason === "off"
-                    ? h(WorkButton, { label: "Switch on", run: () => switchTool(app, name, true) })
-                    : null,
-                ),
-              ),
-          ),
+          h(Table, {
+            ...{ label: "Kept from clients", titles: ["Name", "Server", "Why", ""] },
+            rows: withheld.map(({ backend, kind, name, reason, why }) => ({
+              key: `${backend} ${kind} ${name}`,
+              cells: [
+                `${kind} ${shown(name)}`,
+                shown(backend),
+                withCode(why),
+                reason === "off" &&
+                  h(WorkButton, {
+                    ...{ label: "Switch on", accessibleName: `Switch on: ${shown(name)}` },
+                    run: () => switchTool(app, name, true),
+                  }),
+              ],
+            })),
+          }),
         ),
   ];
 }
 
-function list(title: string, rows: readonly Row[]): ComponentChild {
+function entryTable(
+  title: string,
+  rows: readonly (readonly [name: string, backend: string, about: string])[],
+): ComponentChild {
   if (rows.length === 0) return null;
   return details(
     `${title} (${rows.length})`,
-    plainList(
-      title,
-      rows
-        .slice(0, MOST_SHOWN)
-        .map(({ key, name, backend, about }) =>
-          h(
-            "li",
-            { key: `${backend} ${key}` },
-            code(name),
-            ` of ${shown(backend)} `,
-            h("span", { class: "dim" }, shown(about.slice(0, 200))),
-          ),
-        ),
-    ),
+    h(Table, {
+      ...{ label: title, titles: ["Name", "Server", "What it is"] },
+      rows: rows.map(([name, backend, about]) => ({
+        key: `${backend} ${name}`,
+        cells: [code(name), shown(backend), withCode(firstSentence(about))],
+      })),
+    }),
   );
 }

@@ -9,7 +9,7 @@ import {
   numberText,
   withItems,
 } from "../../../api/forms/form-node.ts";
-import { row } from "../parts/elements.ts";
+import { row, withCode } from "../parts/elements.ts";
 import { shown } from "../parts/text.ts";
 
 export interface FormProps {
@@ -34,7 +34,8 @@ export function FieldView(props: FormProps): ComponentChild {
     );
   const id = `${scope}-${path.join("-")}`;
   const text = isTried ? mistakeAt(node) : null;
-  const hint = about === "" ? null : h("p", { class: "hint", id: `${id}-about` }, shown(about.slice(0, 600)));
+  const hint =
+    about === "" ? null : h("p", { class: "hint", id: `${id}-about` }, withCode(about.slice(0, 600)));
   const mistake =
     text === null
       ? null

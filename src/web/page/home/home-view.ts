@@ -10,8 +10,17 @@ import { useFleet } from "../fleet/use-fleet.ts";
 import { ActionButton } from "../parts/action-button.ts";
 import type { App, ViewProps } from "../parts/app.ts";
 import { Copyable, card, details, Gone, loading, section, withCode } from "../parts/elements.ts";
-import { clockText, shown } from "../parts/text.ts";
-import { type Box, type Drawing, drawingOf, type Picture, pictureOf, type Thing } from "./picture.ts";
+import { clockText, shown, unmarked } from "../parts/text.ts";
+import { MANY, ServerTable } from "../servers/servers-view.ts";
+import {
+  type Drawing,
+  drawingOf,
+  LINE_HEIGHT,
+  type Picture,
+  type Placed,
+  pictureOf,
+  type Thing,
+} from "./picture.ts";
 import { findTroubles, type Trouble } from "./troubles.ts";
 
 const EVENTS_SHOWN = 10;
@@ -21,6 +30,7 @@ const TROUBLES_SHOWN = 4;
 export function HomeView({ app }: ViewProps): ComponentChild {
   const status = useStore(app.store, (state) => state.status);
   const approvals = useStore(app.store, (state) => state.approvals);
+  const now = useNow();
   const troubles = useMemo(
     () => (status === null ? [] : findTroubles(status, approvals)),
     [status, approvals],
@@ -32,7 +42,11 @@ export function HomeView({ app }: ViewProps): ComponentChild {
     { class: "home" },
     isEmpty && troubles.length === 0 ? null : h(Summary, { app, status, troubles }),
     isEmpty ? emptyHome() : h(PictureView, { app }),
-    isEmpty ? null : [beginnings(status), h(Events, { app })],
+    isEmpty ? null : beginnings(status),
+    (status.backends ?? []).length < MANY
+      ? null
+      : h("section", {}, h("h2", {}, "Servers"), h(ServerTable, { app, status, now })),
+    isEmpty ? null : h(Events, { app }),
   );
 }
 
@@ -112,7 +126,7 @@ function wellText({ shares, gateway, backends = [] }: StatusReport): string {
 
 function troubleRow(app: App, trouble: Trouble): ComponentChild {
   const { tone, hint, action, at } = trouble;
-  const text = shown(wholeText(trouble));
+  const text = unmarked(wholeText(trouble));
   return h(
     "li",
     { key: text, class: `trouble ${tone}` },
@@ -150,7 +164,7 @@ function eventRow({ id, atMs, about, text, tone }: ShownEvent, now: number): Com
     { key: id, class: tone },
     h("time", { dateTime: new Date(atMs).toISOString() }, clockText(atMs, now)),
     h("strong", {}, about === null ? "" : shown(about)),
-    h("span", {}, shown(text)),
+    h("span", {}, unmarked(text)),
   );
 }
 
@@ -158,10 +172,6 @@ function eventRow({ id, atMs, about, text, tone }: ShownEvent, now: number): Com
 
 /** The same page width as in the style sheets. */
 const NARROW = "(max-width: 48rem)";
-/** Average widths of a letter, in units of the picture. */
-const TITLE_LETTER = 8.6;
-const TEXT_LETTER = 7.4;
-
 function PictureView({ app }: ViewProps): ComponentChild {
   const status = useStore(app.store, (state) => state.status);
   const flow = useStore(app.store, (state) => state.flow);
@@ -221,21 +231,22 @@ function drawn({ left, width, height, isNarrow, things, wires }: Drawing): Compo
         passing.map((atMs) => h("path", { key: atMs, class: "call", d: path, pathLength: 1 })),
       ),
     ),
-    things.map(({ thing, box }) => thingDrawn(thing, box, isNarrow, height)),
-    wires.map(({ id, label, rate, labelX, labelY, tone }) =>
-      label === ""
-        ? null
-        : [
-            h("text", { key: id, class: `label ${tone}`, x: labelX, y: labelY - 7 }, label),
-            h("text", { key: `${id} rate`, class: "rate", x: labelX, y: labelY + 18 }, rate),
-          ],
-    ),
+    things.map((placed) => thingDrawn(placed, isNarrow, height)),
+    wires.map(({ id, labels, rate, labelX, labelY, tone }) => [
+      labels.map((label, at) =>
+        h("text", { key: at, class: `label ${tone}`, x: labelX, y: labelY + (at === 0 ? -7 : 18) }, label),
+      ),
+      rate === "" ? null : h("text", { key: `${id} rate`, class: "rate", x: labelX, y: labelY + 18 }, rate),
+    ]),
   );
 }
 
-function thingDrawn(thing: Thing, box: Box, isNarrow: boolean, height: number): ComponentChild {
-  const { id, kind, title, trouble = "", tone, at, isHint = false, isChip = false } = thing;
-  const text = isChip ? "" : thing.text;
+function thingDrawn(
+  { thing, box, titles, texts }: Placed,
+  isNarrow: boolean,
+  height: number,
+): ComponentChild {
+  const { id, kind, title, text, trouble = "", tone, at, isHint = false, isChip = false } = thing;
   const { x, y } = box;
   const isMachine = kind === "machine";
   const isTall = isMachine && !isNarrow;
@@ -243,9 +254,8 @@ function thingDrawn(thing: Thing, box: Box, isNarrow: boolean, height: number): 
   const middleY = y + box.height / 2;
   const hasSign = !isHint && !isChip;
   const textX = isTall ? middleX : x + (hasSign ? 48 : 14);
-  const space = box.width - (isTall ? 16 : hasSign ? 60 : 28);
-  const baseline = isTall ? y + 76 : middleY - (trouble === "" ? 2 : 11);
-  const lines = isChip ? [] : [text, trouble];
+  const size = LINE_HEIGHT * (titles.length + texts.length);
+  const baseline = isTall ? y + 76 : middleY - size / 2 + 14;
   return h(
     "a",
     {
@@ -254,7 +264,7 @@ function thingDrawn(thing: Thing, box: Box, isNarrow: boolean, height: number): 
       tabindex: -1,
       class: `thing ${kind} ${isHint ? "hint" : tone} ${isChip ? "chip" : ""}`,
     },
-    h("title", {}, [title, thing.text, trouble].filter((line) => line !== "").join(", ")),
+    h("title", {}, [title, text, trouble].filter((line) => line !== "").join(", ")),
     isMachine && isNarrow
       ? h("rect", { class: "rail", x: 0, y: 30, width: 8, height: height - 30, rx: 4 })
       : null,
@@ -263,16 +273,14 @@ function thingDrawn(thing: Thing, box: Box, isNarrow: boolean, height: number): 
     h(
       "g",
       isTall ? { "text-anchor": "middle" } : {},
-      h(
-        "text",
-        { class: "title", x: textX, y: text === "" ? middleY + 5 : baseline },
-        cut(title, (isMachine || isHint ? space : space - 16) / TITLE_LETTER),
-      ),
-      lines.map((line, index) =>
+      [...titles, ...texts].map((line, index) =>
         h(
           "text",
-          { key: index, class: "text", x: textX, y: baseline + 18 * (index + 1) },
-          cut(line, space / TEXT_LETTER),
+          {
+            ...{ key: index, class: index < titles.length ? "title" : "text" },
+            ...{ x: textX, y: baseline + LINE_HEIGHT * index },
+          },
+          line,
         ),
       ),
     ),
@@ -280,10 +288,6 @@ function thingDrawn(thing: Thing, box: Box, isNarrow: boolean, height: number): 
       ? null
       : h("circle", { class: "dot", cx: x + box.width - 14, cy: isChip ? middleY : y + 16, r: 4 }),
   );
-}
-
-function cut(text: string, letters: number): string {
-  return text.length <= letters ? text : `${text.slice(0, Math.floor(letters) - 1).trimEnd()}…`;
 }
 
 /** An icon of 28 by 28 units. */

@@ -4,11 +4,12 @@ import type { FleetReport } from "../../../api/contract/fleet.ts";
 import { backendLabel } from "../../../api/labels/backend-labels.ts";
 import { machineTrouble, presenceLabel, presenceText } from "../../../api/labels/fleet-labels.ts";
 import { type Tone, worseTone } from "../../../api/labels/label.ts";
+import { mergeTroubles } from "../../../api/labels/merge-troubles.ts";
 import { cableText, secondBestHint, shareLabel } from "../../../api/labels/share-labels.ts";
 import { LEAST_RATE } from "../../../api/labels/traffic-labels.ts";
 import { bytesText, pluralize } from "../../../runtime/text/plain-text.ts";
 import { type Flow, rateOf } from "../daemon/flow.ts";
-import { shown } from "../parts/text.ts";
+import { shown, unmarked } from "../parts/text.ts";
 
 /** Maximum number of things drawn, by kind. */
 const MOST = { nas: 4, agent: 6, server: 8, peer: 4 } as const;
@@ -32,6 +33,8 @@ export interface Thing {
   readonly isHint?: boolean;
   /** True: a quiet thing among many, drawn small and without its text. */
   readonly isChip?: boolean;
+  /** How many servers it stands for; absent: one. */
+  readonly count?: number;
 }
 
 export interface Wire {
@@ -63,20 +66,19 @@ interface Known {
 }
 
 export function pictureOf({ status, fleet, flow }: Known, nowMs: number): Picture {
-  const { shares, gateway, backends = [] } = status;
+  const { shares, gateway } = status;
   const machine: Thing = {
     ...{ id: "machine", kind: "machine", tone: "plain", at: "settings/about" },
     title: shown(fleet?.name ?? "This machine"),
     text: gateway === undefined ? pluralize(shares.length, "share") : pluralize(gateway.tools, "tool"),
   };
   const others = (fleet?.machines ?? []).filter(({ own }) => !own);
-  const served = gateway === undefined ? [] : backends;
   return {
     machine,
     joined: [
       ...most(gateway === undefined ? [] : agents(flow), "clients"),
       ...most(servedBy(status, flow, nowMs), "NAS"),
-      ...withChips(most(graveFirst(served.map((each) => server(each, flow))), "servers")),
+      ...withChips(most(graveFirst(serversOf(status, flow)), "servers")),
       ...most(others.map(peer), "machines"),
     ],
   };
@@ -88,10 +90,9 @@ function most(all: readonly Joined[], what: string): readonly Joined[] {
   if (first === undefined || all.length <= MOST[first.kind]) return all;
   const { kind, at } = first;
   const chosen = graveFirst(all).slice(0, MOST[kind] - 1);
-  const rest = all.length - chosen.length;
-  const passing = all
-    .filter((each) => !chosen.includes(each))
-    .flatMap(({ wires }) => wires[0]?.passing ?? []);
+  const others = all.filter((each) => !chosen.includes(each));
+  const rest = others.reduce((sum, { count = 1 }) => sum + count, 0);
+  const passing = others.flatMap(({ wires }) => wires[0]?.passing ?? []);
   const id = `more ${kind}`;
   const more: Joined = {
     ...{ id, kind, at, title: `${rest} more ${what}`, text: "", tone: "plain", isHint: true },
@@ -130,6 +131,26 @@ function agents(flow: Flow | null): readonly Joined[] {
     const wires = [wire(id, flow.passing.get(id))];
     return { ...common, id, title, text: pluralize(calls, "call"), tone: "good", wires };
   });
+}
+
+/** The servers; those that fail for one cause are one thing. */
+function serversOf(status: StatusReport, flow: Flow | null): readonly Joined[] {
+  const { gateway, backends = [] } = status;
+  if (gateway === undefined) return [];
+  const { covered, groups } = mergeTroubles(status);
+  return [
+    ...groups.map(({ names, text }): Joined => {
+      const alike = backends.filter(({ name }) => names.includes(name));
+      const tone = alike.map((each) => backendLabel(each).tone).reduce(worseTone, "warning");
+      const id = `servers ${names.join(" ")}`;
+      return {
+        ...{ id, kind: "server", at: "servers", tone, count: names.length },
+        ...{ title: shown(names.join(", ")), text: unmarked(text) },
+        wires: [{ ...wire(id), state: "down", tone }],
+      };
+    }),
+    ...backends.filter(({ name }) => !covered.has(name)).map((each) => server(each, flow)),
+  ];
 }
 
 function server(backend: BackendStatus, flow: Flow | null): Joined {
@@ -217,6 +238,14 @@ function peer(machine: FleetReport["machines"][number]): Joined {
   };
 }
 
+/** Where a thing is drawn, and the lines of its text that fit in it. */
+export interface Placed<Of extends Thing = Thing> {
+  readonly thing: Of;
+  readonly box: Box;
+  readonly titles: readonly string[];
+  readonly texts: readonly string[];
+}
+
 export interface Box {
   readonly x: number;
   readonly y: number;
@@ -226,6 +255,8 @@ export interface Box {
 
 interface DrawnWire extends Wire {
   readonly path: string;
+  /** The label's lines: the first is above the wire, the second below it. */
+  readonly labels: readonly string[];
   readonly labelX: number;
   readonly labelY: number;
 }
@@ -235,13 +266,54 @@ export interface Drawing {
   readonly width: number;
   readonly height: number;
   readonly isNarrow: boolean;
-  readonly things: readonly { readonly thing: Thing; readonly box: Box }[];
+  readonly things: readonly Placed[];
   readonly wires: readonly DrawnWire[];
 }
 
 const BETWEEN = 12;
 const HEIGHTS: Readonly<Record<Kind, number>> = { agent: 46, server: 46, peer: 46, nas: 96 };
 const CHIP = { height: 28, gap: 8 };
+/** Average widths of a letter. */
+const TITLE_LETTER = 8.6;
+const TEXT_LETTER = 7.4;
+export const LINE_HEIGHT = 18;
+const MOST_LINES = 3;
+/** Letters of a wire's label, before it reaches the thing. */
+const LABEL_LETTERS = 22;
+
+/** Breaks a text between words, and after the slashes of a path; cuts only what has no room in `most` lines. */
+export function wrapped(text: string, letters: number, most: number): readonly string[] {
+  const lines: string[] = [];
+  for (const word of text.split(/(?<=[ /])/)) {
+    const last = lines.at(-1);
+    if (last !== undefined && `${last}${word}`.trimEnd().length <= letters)
+      lines.push(`${lines.pop()}${word}`);
+    else if (text !== "") lines.push(word);
+  }
+  const shownLines = lines.slice(0, most).map((line) => line.trimEnd());
+  if (lines.length > most) shownLines[most - 1] += ` ${lines[most]}`;
+  return shownLines.map((line) =>
+    line.length <= letters ? line : `${line.slice(0, Math.floor(letters) - 1).trimEnd()}…`,
+  );
+}
+
+/** `isTall`: the thing's icon is above its text. */
+function placed<Of extends Thing>(
+  thing: Of,
+  { x, y, width }: Omit<Box, "height">,
+  height: number,
+  isTall = false,
+): Placed<Of> {
+  const { kind, isHint = false, isChip = false, text, trouble = "" } = thing;
+  const space = width - (isTall ? 16 : isHint || isChip ? 28 : 60);
+  const hasDot = kind !== "machine" && !isHint;
+  const titles = wrapped(thing.title, (hasDot ? space - 16 : space) / TITLE_LETTER, isChip ? 1 : MOST_LINES);
+  const texts = isChip
+    ? []
+    : [text, trouble].flatMap((each) => wrapped(each, space / TEXT_LETTER, MOST_LINES));
+  const tall = isChip ? 0 : 10 + LINE_HEIGHT * (titles.length + texts.length);
+  return { thing, box: { x, y, width, height: Math.max(height, tall) }, titles, texts };
+}
 
 type Column = Pick<Box, "x" | "width">;
 
@@ -249,24 +321,31 @@ type Column = Pick<Box, "x" | "width">;
 function stacked(all: readonly Joined[], columnOf: (kind: Kind) => Column, fromY: number) {
   let y = fromY;
   let hasSpace = false;
-  const placed = all.map((thing, index) => {
+  const things = all.map((thing, index) => {
     const isRight = hasSpace;
     const { x, width } = columnOf(thing.kind);
     if (thing.isChip !== true) {
-      const box = { x, y, width, height: HEIGHTS[thing.kind] };
-      y += box.height + BETWEEN;
-      return { thing, box };
+      const one = placed(thing, { x, y, width }, HEIGHTS[thing.kind]);
+      y += one.box.height + BETWEEN;
+      return one;
     }
     const half = (width - CHIP.gap) / 2;
-    hasSpace = !isRight && all[index + 1]?.isChip === true;
+    const next = all[index + 1];
+    hasSpace = !isRight && next?.isChip === true && next.isHint !== true;
     const isHalf = isRight || hasSpace;
-    const size = { width: isHalf ? half : width, height: CHIP.height };
-    const box = { x: isRight ? x + half + CHIP.gap : x, y, ...size };
+    const left = isRight ? x + half + CHIP.gap : x;
+    const one = placed(thing, { x: left, y, width: isHalf ? half : width }, CHIP.height);
     if (!hasSpace) y += CHIP.height + CHIP.gap;
-    return { thing, box };
+    return one;
   });
-  const last = placed.at(-1)?.box;
-  return { placed, endY: last === undefined ? fromY - BETWEEN : last.y + last.height };
+  const last = things.at(-1)?.box;
+  return { things, endY: last === undefined ? fromY - BETWEEN : last.y + last.height };
+}
+
+/** The second line takes the place of the rate, which a wire with trouble does not have. */
+function drawnWire(wire: Wire, path: string, labelX: number, labelY: number): DrawnWire {
+  const labels = wrapped(wire.label, LABEL_LETTERS, wire.rate === "" ? 2 : 1);
+  return { ...wire, path, labels, labelX, labelY };
 }
 
 export function drawingOf(picture: Picture, isNarrow: boolean): Drawing {
@@ -282,16 +361,17 @@ const STRAIGHT_X = 545;
 /** From left to right: agents, this machine with the fleet below it, NAS and servers. */
 function wideDrawing({ machine, joined }: Picture): Drawing {
   const of = (...kinds: readonly Kind[]) => joined.filter(({ kind }) => kinds.includes(kind));
-  const tall = (all: readonly Joined[]): number => stacked(all, () => RIGHT, 0).endY;
+  const tall = (all: readonly Joined[], column: Column): number => stacked(all, () => column, 0).endY;
   const [left, right, peers] = [of("agent"), of("nas", "server"), of("peer")];
-  const below = peers.length === 0 ? 0 : tall(peers) + 3 * BETWEEN;
-  const height = Math.max(tall(left), tall(right), MACHINE.height + below) + 4;
+  const below = peers.length === 0 ? 0 : tall(peers, MACHINE) + 3 * BETWEEN;
+  const height = Math.max(tall(left, LEFT), tall(right, RIGHT), MACHINE.height + below) + 4;
   const middleY = (height - below) / 2;
-  const box = { x: MACHINE.x, y: middleY - MACHINE.height / 2, width: MACHINE.width, height: MACHINE.height };
+  const own = placed(machine, { ...MACHINE, y: middleY - MACHINE.height / 2 }, MACHINE.height, true);
+  const { box } = own;
   const wires: DrawnWire[] = [];
-  const { placed: lefts } = stacked(left, () => LEFT, (height - tall(left)) / 2);
-  const { placed: rights } = stacked(right, () => RIGHT, (height - tall(right)) / 2);
-  const { placed: under } = stacked(peers, () => MACHINE, box.y + box.height + 3 * BETWEEN);
+  const { things: lefts } = stacked(left, () => LEFT, (height - tall(left, LEFT)) / 2);
+  const { things: rights } = stacked(right, () => RIGHT, (height - tall(right, RIGHT)) / 2);
+  const { things: under } = stacked(peers, () => MACHINE, box.y + box.height + 3 * BETWEEN);
   const join = (
     all: typeof lefts,
     draw: (fromY: number, to: { readonly toX: number; readonly toY: number }, wire: Wire) => DrawnWire,
@@ -312,25 +392,25 @@ function wideDrawing({ machine, joined }: Picture): Drawing {
     const [start, end] = [LEFT.x + LEFT.width, MACHINE.x];
     const bend = (start + end) / 2;
     const path = `M${start},${toY} C${bend},${toY} ${bend},${fromY} ${end},${fromY}`;
-    return { ...each, path, labelX: start, labelY: toY };
+    return drawnWire(each, path, start, toY);
   });
   join(rights, (fromY, { toX, toY }, each) => {
     const start = MACHINE.x + MACHINE.width;
     const bend = (start + STRAIGHT_X) / 2;
     const path = `M${start},${fromY} C${bend},${fromY} ${bend},${toY} ${STRAIGHT_X},${toY} H${toX}`;
-    return { ...each, path, labelX: STRAIGHT_X + 4, labelY: toY };
+    return drawnWire(each, path, STRAIGHT_X + 4, toY);
   });
-  for (const { thing, box: own } of under) {
+  for (const { thing, box: place } of under) {
     const x = MACHINE.x + MACHINE.width / 2;
-    const fromY = own === under[0]?.box ? box.y + box.height : own.y - BETWEEN;
-    const path = `M${x},${fromY} V${own.y}`;
-    wires.push(...thing.wires.map((each) => ({ ...each, path, labelX: x, labelY: own.y })));
+    const fromY = place === under[0]?.box ? box.y + box.height : place.y - BETWEEN;
+    const path = `M${x},${fromY} V${place.y}`;
+    wires.push(...thing.wires.map((each) => drawnWire(each, path, x, place.y)));
   }
   const start = left.length === 0 ? MACHINE.x - 2 : -2;
   const end = right.length === 0 ? MACHINE.x + MACHINE.width + 2 : RIGHT.x + RIGHT.width + 2;
   return {
     ...{ left: start, width: end - start, height, isNarrow: false, wires },
-    things: [{ thing: machine, box }, ...lefts, ...rights, ...under],
+    things: [own, ...lefts, ...rights, ...under],
   };
 }
 
@@ -343,19 +423,19 @@ function narrowDrawing({ machine, joined }: Picture): Drawing {
     const x = kind === "nas" ? 180 : 52;
     return { x, width: NARROW - x };
   };
-  const { placed: things, endY } = stacked(joined, column, 60 + BETWEEN);
+  const { things, endY } = stacked(joined, column, 60 + BETWEEN);
   for (const { thing, box } of things) {
     const { x, y } = box;
     thing.wires.forEach((each, index, { length }) => {
       const toY = y + (box.height * (index + 0.5)) / length;
       // The line is drawn in the direction of the calls.
       const path = thing.kind === "agent" ? `M${x},${toY} H8` : `M8,${toY} H${x}`;
-      wires.push({ ...each, path, labelX: 14, labelY: toY });
+      wires.push(drawnWire(each, path, 14, toY));
     });
   }
-  const rail: Box = { x: 0, y: 0, width: NARROW, height: 60 };
+  const rail = placed(machine, { x: 0, y: 0, width: NARROW }, 60);
   return {
     ...{ left: 0, width: NARROW, height: endY + BETWEEN, isNarrow: true, wires },
-    things: [{ thing: machine, box: rail }, ...things],
+    things: [rail, ...things],
   };
 }

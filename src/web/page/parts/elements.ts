@@ -77,7 +77,7 @@ export function conditionList(conditions: readonly Condition[], now: number): Co
         "li",
         { key: `${condition.code} ${condition.since}`, class: SEVERITY_TONES[condition.severity] },
         h("strong", {}, `${condition.severity}: `),
-        shown(condition.title),
+        withCode(condition.title),
         since === null ? null : h("span", { class: "dim" }, ` (${since})`),
         condition.hint === null ? null : h("p", { class: "hint" }, withCode(condition.hint)),
         condition.code === WAITING_CODE
@@ -102,12 +102,12 @@ export function line(
   kind: "dim" | "facts" | "hint" | "problem" | "ready",
   text: string | null,
 ): ComponentChild {
-  return text === null || text === "" ? null : h("p", { class: kind }, shown(text));
+  return text === null || text === "" ? null : h("p", { class: kind }, withCode(text));
 }
 
 /** Draws `text` as a line that screen readers announce at once; draws nothing for null. `kind` is the style. */
 export function alertLine(text: string | null, kind: "problem" | "ready" = "problem"): ComponentChild {
-  return text === null ? null : h("p", { class: kind, role: "alert" }, shown(text));
+  return text === null ? null : h("p", { class: kind, role: "alert" }, withCode(text));
 }
 
 /** Faults, which have neither code nor time, in the style of conditions; null if there are none. */
@@ -121,7 +121,7 @@ export function faultList(faults: readonly Label[], label?: string): ComponentCh
         "li",
         { key: index, class: tone },
         h("strong", {}, tone === "bad" ? "error: " : "warning: "),
-        shown(text),
+        withCode(text),
       ),
     ),
   );
@@ -150,7 +150,7 @@ export function searchPart(
 ): ComponentChild {
   return h(
     "div",
-    { class: "catalog-search", role: "search" },
+    { class: "filters", role: "search" },
     searchField(field.id, "Search", field.text, field.onText),
     more,
     found === null ? null : h("p", { class: "dim", role: "status" }, found),
@@ -203,7 +203,14 @@ export function choiceRow(
 }
 
 export function code(text: string): ComponentChild {
-  return h("code", {}, shown(text));
+  return h("code", {}, breakable(text));
+}
+
+/** Foreign text whose paths and addresses may continue on the next line after a slash. */
+function breakable(text: string): ComponentChild[] {
+  return shown(text)
+    .split(/(?<=[^/]\/)/)
+    .flatMap((part, at) => (at === 0 ? [part] : [h("wbr", {}), part]));
 }
 
 const COPIED_MS = 2_000;
@@ -242,7 +249,7 @@ export function Copyable({ text }: { readonly text: string }): ComponentChild {
 export function withCode(text: string): ComponentChild[] {
   const coded = (part: string): ComponentChild =>
     part.startsWith("mountaineer ") ? h(Copyable, { text: part }) : code(part);
-  return text.split("`").map((part, at) => (at % 2 === 1 ? coded(part) : shown(part)));
+  return text.split("`").map((part, at) => (at % 2 === 1 ? coded(part) : breakable(part)));
 }
 
 const LONGEST_TEXT = 256 * 1024;
@@ -276,25 +283,6 @@ export function diffBlock(diff: string, label: string): ComponentChild {
               : "same";
       return h("span", { key: index, class: kind }, `${printableLines(line)}\n`);
     }),
-  );
-}
-
-/** A table, which keyboard users can scroll. The first cell of a row is its header. */
-export function table(
-  label: string,
-  titles: readonly string[],
-  rows: readonly (readonly ComponentChild[])[],
-): ComponentChild {
-  const tableRow = (cells: readonly ComponentChild[], key: number): ComponentChild => {
-    const [name, ...others] = cells;
-    const facts = others.map((cell, column) => h("td", { key: column }, cell));
-    return h("tr", { key }, h("th", { scope: "row" }, name), facts);
-  };
-  const heads = titles.map((title) => h("th", { key: title, scope: "col" }, title));
-  return h(
-    "div",
-    { class: "table", tabIndex: 0, role: "region", "aria-label": label },
-    h("table", {}, h("thead", {}, h("tr", {}, heads)), h("tbody", {}, rows.map(tableRow))),
   );
 }
 

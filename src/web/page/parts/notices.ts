@@ -58,7 +58,7 @@ export function Notices({ store }: { readonly store: Store<NoticeState> }): Comp
         h(
           "div",
           { key: id, class: `notice ${tone}` },
-          h("p", {}, printableLines(text)),
+          h("p", {}, printableLines(text).replaceAll("`", "")),
           undo === null
             ? null
             : h(WorkButton, {

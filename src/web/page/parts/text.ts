@@ -7,6 +7,11 @@ export function shown(text: string): string {
   return printable(text);
 }
 
+/** On one line, without the marks of code, for places that draw text only. */
+export function unmarked(text: string): string {
+  return shown(text).replaceAll("`", "");
+}
+
 /** "for 5 min"; null if the time is unknown or in the future. */
 export function forText(sinceIso: string | null, nowMs: number): string | null {
   const since = sinceText(sinceIso, nowMs);

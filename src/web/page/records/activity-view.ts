@@ -2,7 +2,8 @@
 import { type ComponentChild, h } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import type { AuditEntry, LogLine } from "../../../api/contract/records.ts";
-import { transitionLabel, transitionOf } from "../../../api/labels/event-labels.ts";
+import { sentence } from "../../../api/labels/actions.ts";
+import { logLabel, transitionLabel } from "../../../api/labels/event-labels.ts";
 import { msText, type Tone, wholeText } from "../../../api/labels/label.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
 import { pluralize } from "../../../runtime/text/plain-text.ts";
@@ -17,6 +18,7 @@ import {
   searchField,
   section,
   WorkButton,
+  withCode,
 } from "../parts/elements.ts";
 import { clockText, shown } from "../parts/text.ts";
 import { TimelineView } from "../timeline/timeline-view.ts";
@@ -149,7 +151,7 @@ async function loadBoth(app: App, filter: Filter, ends: Ends, signal: AbortSigna
   const records = (audit?.records ?? []).map(auditEntry);
   return {
     items: [
-      ...(log?.lines ?? []).map(lineEntry),
+      ...(log?.lines ?? []).flatMap(lineEntry),
       ...records.filter(({ tone }) => (tone === "bad" ? 3 : 1) >= least),
     ],
     ends: { log: log?.next ?? null, audit: audit?.next ?? null },
@@ -179,26 +181,21 @@ function folded(entries: readonly Entry[]): readonly Entry[] {
     );
 }
 
-/** Returns the entry for a line of the log: in words if the line reports a transition, otherwise as it was logged. */
-function lineEntry({ at, level, message, fields = {} }: LogLine): Entry {
-  const transition = transitionOf({ message, fields });
-  const known = transition === null ? null : transitionLabel(transition);
-  const common = { at, tone: TONES[level], status: level, isAudit: false };
-  if (known !== null) return { ...common, what: wholeText(known), facts: null };
-  const facts = Object.entries(fields).map(([name, value]) => [
-    ` ${shown(name)} `,
-    code(typeof value === "string" ? value : JSON.stringify(value)),
-  ]);
-  return { ...common, what: message, facts };
+/** Empty for a line that is not shown to people. */
+function lineEntry({ at, level, ...line }: LogLine): readonly Entry[] {
+  const known = logLabel(line);
+  if (known === null) return [];
+  return [{ at, tone: TONES[level], status: level, what: wholeText(known), facts: null, isAudit: false }];
 }
 
 function auditEntry(record: AuditEntry): Entry {
   const { time, kind, principal, method, target, backend, outcome, duration_ms: ms, event } = record;
+  const notice = event === undefined ? null : transitionLabel({ ...record, name: event });
   const facts = [
     ...(principal == null ? [] : [`by ${principal}`]),
     ...(backend == null ? [] : [`of ${backend}`]),
     ...(ms === undefined ? [] : [msText(ms)]),
-    ...[record.entry, record.summary, record.reason].filter((text) => text !== undefined),
+    ...(record.reason === undefined ? [] : [record.reason]),
     ...(record.count === undefined ? [] : [pluralize(record.count, "time")]),
     ...(record.dropped === undefined ? [] : [`${record.dropped} lost`]),
   ].join(", ");
@@ -207,7 +204,7 @@ function auditEntry(record: AuditEntry): Entry {
     at: time,
     tone: outcome === undefined || outcome === "ok" ? "plain" : "bad",
     status: outcome ?? kind,
-    what: target ?? method ?? event ?? kind,
+    what: notice === null ? sentence(target?.replace(":", " ") ?? method ?? kind) : wholeText(notice),
     facts: [shown(facts), given === undefined ? null : [" ", code(JSON.stringify(given).slice(0, 1000))]],
     isAudit: true,
     ...(record.script === undefined
@@ -225,8 +222,14 @@ function entryRow(
     "li",
     { key: `${at} ${index}`, class: tone },
     h("time", { class: "dim", dateTime: at }, clockText(Date.parse(at), now)),
-    mark(tone, status),
-    h("p", {}, h("strong", {}, shown(what)), " ", h("span", { class: "facts" }, facts)),
+    h(
+      "p",
+      {},
+      tone === "plain" ? null : [mark(tone, status), " "],
+      h("strong", {}, withCode(what)),
+      " ",
+      h("span", { class: "facts" }, facts),
+    ),
     calls.length === 0
       ? null
       : h(

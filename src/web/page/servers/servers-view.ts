@@ -7,7 +7,7 @@ import type {
   GatewayStatus,
   StatusReport,
 } from "../../../api/contract/contract.ts";
-import { type Action, actionsFor, actionWith } from "../../../api/labels/actions.ts";
+import { type Action, actionsFor, actionWith, restartAction } from "../../../api/labels/actions.ts";
 import {
   backendFacts,
   backendLabel,
@@ -22,9 +22,10 @@ import { mergeTroubles } from "../../../api/labels/merge-troubles.ts";
 import { backendSpark } from "../../../api/labels/traffic-labels.ts";
 import { backendWhy } from "../../../api/labels/why.ts";
 import { pluralize, shellCommand } from "../../../runtime/text/plain-text.ts";
+import { matcherOf } from "../../../runtime/text/typed-words.ts";
 import { useNow, useStore } from "../daemon/store.ts";
 import { ActionButton } from "../parts/action-button.ts";
-import type { ViewProps } from "../parts/app.ts";
+import type { App, ViewProps } from "../parts/app.ts";
 import {
   actionRow,
   Copyable,
@@ -42,95 +43,126 @@ import {
   sparkline,
   textBlock,
   WorkButton,
+  withCode,
 } from "../parts/elements.ts";
 import { useMayRunCommands } from "../parts/owner-lock.ts";
+import { Table, type TableRow } from "../parts/table.ts";
 import { forText, shown } from "../parts/text.ts";
 import { whyDetails } from "../parts/why.ts";
 import { ServerActions } from "./server-actions.ts";
+
+/** From this many servers on, they are a table, and Home has it, too. */
+export const MANY = 8;
 
 export function ServersView({ app }: ViewProps): ComponentChild {
   const status = useStore(app.store, (state) => state.status);
   const now = useNow();
   if (status === null) return loading();
-  // Each card has its own trouble; lines share what is above them.
-  const merged = (status.backends ?? []).length < MANY ? null : mergeTroubles(status);
-  const { gateway } = merged?.status ?? status;
+  const { gateway, backends = [] } = status;
+  // Each card has its own trouble; the rows of a table share what is above them.
+  const isTable = backends.length >= MANY;
+  const conditions = (isTable ? mergeTroubles(status).status.gateway : gateway)?.conditions ?? [];
   return h(
     "section",
-    { "aria-label": "Servers" },
-    gateway === undefined ? null : [gatewayLine(gateway), conditions(gateway.conditions, now)],
-    merged === null
-      ? h(ServerCards, { app, status, now })
-      : h(ServerLines, { app, status, now, covered: merged.covered }),
-  );
-}
-
-interface ServersProps extends ViewProps {
-  readonly status: StatusReport;
-  readonly now: number;
-}
-
-function ServerCards({ app, status: { backends = [] }, now }: ServersProps): ComponentChild {
-  const sleeping = backends.filter(
-    (one) => one.phase === "Asleep" && troublesOf(one.conditions).length === 0,
-  );
-  return [
+    {},
+    gateway === undefined ? null : gatewayLine(gateway),
+    conditionList(troublesOf(conditions), now),
+    noteDetails(conditions, now),
     backends.length === 0
       ? nothing(
           "No server is configured.",
           h("p", {}, h("a", { href: "#/servers/add" }, "Add a server"), "."),
         )
-      : h(
-          "div",
-          { class: "cards" },
-          backends.map((backend) =>
-            sleeping.includes(backend) ? null : h(BackendCard, { key: backend.name, app, backend, now }),
-          ),
-        ),
+      : isTable
+        ? h(ServerTable, { app, status, now })
+        : serverCards(app, backends, now),
+  );
+}
+
+function serverCards(app: App, backends: readonly BackendStatus[], now: number): ComponentChild {
+  const sleeping = backends.filter(
+    (one) => one.phase === "Asleep" && troublesOf(one.conditions).length === 0,
+  );
+  return [
+    h(
+      "div",
+      { key: "cards", class: "cards" },
+      backends.map((backend) =>
+        sleeping.includes(backend) ? null : h(BackendCard, { key: backend.name, app, backend, now }),
+      ),
+    ),
     sleeping.length === 0
       ? null
-      : plainList(
-          "Sleeping servers",
-          sleeping.map((backend) => h(ServerRow, { key: backend.name, app, backend, now })),
-        ),
+      : h(Table, {
+          ...{ key: "sleeping", label: "Sleeping servers", titles: SERVER_TITLES },
+          rows: sleeping.map((backend) => serverRow({ app, backend, now }, null)),
+        }),
   ];
 }
 
-/** From this many servers on, each is a line that opens to its card, those in trouble first. */
-const MANY = 8;
+const SERVER_TITLES = ["Server", "State", "Tools", "Calls", "What is wrong"];
 
-interface LinesProps extends ServersProps {
-  /** The servers whose trouble is shown above. */
-  readonly covered: ReadonlySet<string>;
+interface ServerTableProps extends ViewProps {
+  readonly status: StatusReport;
+  readonly now: number;
 }
 
-function ServerLines({ app, status: { backends = [] }, now, covered }: LinesProps): ComponentChild {
+/** All servers, those in trouble first, with a search; each row opens to its card. */
+export function ServerTable({ app, status, now }: ServerTableProps): ComponentChild {
   const [typed, setTyped] = useState("");
+  const { backends = [] } = status;
+  const { covered } = mergeTroubles(status);
   const servers = backends.map((backend) => ({ backend, ...backendLabel(backend) }));
+  const isWanted = matcherOf(typed);
   const found = servers
-    .filter(({ backend: { name }, text }) =>
-      `${name} ${text}`.toLowerCase().includes(typed.trim().toLowerCase()),
-    )
+    .filter(({ backend: { name }, text, why }) => isWanted(`${name} ${text} ${why ?? ""}`))
     .sort((one, other) => TONE_RANKS[one.tone] - TONE_RANKS[other.tone]);
   const counts = [...Map.groupBy(servers, ({ text }) => text)].map(
     ([text, alike]) => `${alike.length} ${text}`,
   );
-  const restart = actionWith(actionsFor({ shares: [], backends }), "restart");
+  const chosen = found.map(({ backend }) => backend);
+  const restart =
+    found.length === backends.length
+      ? restartAction(null, "all servers", chosen)
+      : restartAction(
+          chosen.map(({ name }) => name),
+          pluralize(chosen.length, "server"),
+          chosen,
+        );
   return [
     searchPart({ id: "servers-search", text: typed, onText: setTyped }, shown(counts.join(" · "))),
-    plainList(
-      "Servers",
-      found.map(({ backend }) =>
-        h(ServerRow, { key: backend.name, app, backend, now, isShownAbove: covered.has(backend.name) }),
+    h(Table, {
+      ...{ label: "Servers", titles: SERVER_TITLES },
+      rows: found.map(({ backend, why }) =>
+        serverRow({ app, backend, now }, covered.has(backend.name) ? null : why),
       ),
-    ),
-    actionRow(restart && h(ActionButton, { app, action: restart })),
+    }),
+    actionRow(found.length === 0 ? null : h(ActionButton, { app, action: restart })),
   ];
 }
 
-/** Warnings and errors, with the notes folded. */
-function conditions(all: readonly Condition[], now: number): ComponentChild {
-  return [conditionList(troublesOf(all), now), noteDetails(all, now)];
+/** `why`: what is wrong with this server; null: nothing, or it is shown for several servers at once. */
+function serverRow(card: BackendCardProps, why: string | null): TableRow {
+  const { app, backend } = card;
+  const { name, enabled, tools, calls, errors } = backend;
+  const { text, tone } = backendLabel(backend);
+  const isAsleep = backend.phase === "Asleep";
+  const start = actionWith(actionsFor({ shares: [], backends: [backend] }), "restart", name);
+  return {
+    key: name,
+    cells: [
+      shown(name),
+      mark(tone, text),
+      enabled && String(tools),
+      calls > 0 && `${calls}${errors > 0 ? `, ${errors} failed` : ""}`,
+      [
+        why === null ? null : withCode(why),
+        isAsleep && start ? h(ActionButton, { key: "start", app, action: start }) : null,
+        isAsleep ? h(ServerActions, { key: "actions", app, backend, isRow: true }) : null,
+      ],
+    ],
+    card: () => h(BackendCard, card),
+  };
 }
 
 function noteDetails(all: readonly Condition[], now: number): ComponentChild {
@@ -144,34 +176,6 @@ function gatewayLine({ url, sessions, in_flight: inFlight, tools }: GatewayStatu
     ", ",
   );
   return h("p", { class: "facts" }, ...where, ` · ${counts}`);
-}
-
-/** A server in one line, which opens to its card. `isShownAbove`: what is wrong is shown for several servers at once. */
-function ServerRow(props: BackendCardProps & { readonly isShownAbove?: boolean }): ComponentChild {
-  const { app, backend, isShownAbove = false } = props;
-  const [isOpen, setOpen] = useState(false);
-  const { text, tone, why } = backendLabel(backend);
-  const start = actionWith(actionsFor({ shares: [], backends: [backend] }), "restart", backend.name);
-  const isAsleep = backend.phase === "Asleep";
-  return h(
-    "li",
-    { class: "row server" },
-    h(
-      "details",
-      { onToggle: ({ target }: Event) => setOpen((target as HTMLDetailsElement).open) },
-      h(
-        "summary",
-        {},
-        h("strong", {}, shown(backend.name)),
-        mark(tone, text),
-        h("span", { class: "dim" }, shown([...backendFacts(backend), ...callFacts(backend)].join(" · "))),
-        why === null || isShownAbove ? null : h("span", { class: "problem" }, shown(why)),
-      ),
-      isOpen ? h(BackendCard, props) : null,
-    ),
-    isAsleep && start ? h(ActionButton, { app, action: start }) : null,
-    isAsleep ? h(ServerActions, { app, backend, isRow: true }) : null,
-  );
 }
 
 // One backend: its phase, its tools and calls, its routes, its logs, and its actions.

@@ -15,10 +15,10 @@ import {
   nothing,
   plainList,
   section,
-  table,
   WorkButton,
 } from "../parts/elements.ts";
 import { lockedLine, useMayRunCommands } from "../parts/owner-lock.ts";
+import { Table } from "../parts/table.ts";
 import { shown } from "../parts/text.ts";
 import { useLoaded } from "../parts/use-loaded.ts";
 
@@ -34,7 +34,10 @@ export function ClientsView({ app }: ViewProps): ComponentChild {
   return [
     rows.length === 0
       ? nothing("No client is connected.")
-      : table("Clients that are connected", CLIENT_TITLES, rows),
+      : h(Table, {
+          ...{ label: "Clients that are connected", titles: CLIENT_TITLES },
+          rows: rows.map((cells, nth) => ({ key: String(nth), cells })),
+        }),
     scripting.length === 0
       ? null
       : section(

@@ -1,11 +1,11 @@
 // The names of stored secrets, their users, and a form that stores one. The page never receives a value.
 import { type ComponentChild, h } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import type { SecretListReport } from "../../../api/setup/home-secrets.ts";
 import { DeclaredForm, neededText, textIn } from "../add/declared-form.ts";
 import type { App, ViewProps } from "../parts/app.ts";
-import { code, line, loading, mark, nothing, plainList, WorkButton } from "../parts/elements.ts";
+import { code, line, loading, mark, nothing, WorkButton } from "../parts/elements.ts";
 import { lockedLine, useMayRunCommands } from "../parts/owner-lock.ts";
+import { Table } from "../parts/table.ts";
 import { shown } from "../parts/text.ts";
 import { useLoaded } from "../parts/use-loaded.ts";
 
@@ -28,12 +28,22 @@ export function SecretsView({ app }: ViewProps): ComponentChild {
     line("problem", report.config_error && `What uses them is not known: ${report.config_error}`),
     report.secrets.length === 0
       ? nothing("No secret is stored or needed.")
-      : plainList(
-          "Secrets",
-          report.secrets.map((secret) =>
-            h(Secret, { key: secret.name, app, secret, may, reload, onSet: setMissing }),
-          ),
-        ),
+      : h(Table, {
+          ...{ label: "Secrets", titles: ["Secret", "State", "Used by", ""] },
+          rows: report.secrets.map(({ name, kept, used_by: uses }) => ({
+            key: name,
+            cells: [
+              code(name),
+              kept === null ? mark("warning", "missing") : mark("good", "stored"),
+              uses.length === 0 ? h("span", { class: "dim" }, "nothing uses it") : shown(uses.join(", ")),
+              !may
+                ? null
+                : kept === null
+                  ? secretButton("Set", name, async () => setMissing(name))
+                  : secretButton("Delete", name, () => remove(app, name, uses, reload)),
+            ],
+          })),
+        }),
     h("h2", {}, "Store a secret"),
     may ? null : lockedLine("store or delete a secret"),
     may
@@ -44,8 +54,10 @@ export function SecretsView({ app }: ViewProps): ComponentChild {
           run: (values, hidden) =>
             app.attempt("Store the secret", async () => {
               const name = textIn(values, "Name");
-              await app.requests.call("setSecret", { name, value: hidden.get("Value") ?? "" });
-              app.notify("good", `secret:${shown(name)} is stored, and used from now on`);
+              const value = hidden.get("Value") ?? "";
+              const { replaced } = await app.requests.call("setSecret", { name, value });
+              const how = replaced ? "replaces its older value" : "is stored";
+              app.notify("good", `secret:${shown(name)} ${how}, and is used from now on`);
               await reload();
             }),
         })
@@ -53,56 +65,20 @@ export function SecretsView({ app }: ViewProps): ComponentChild {
   );
 }
 
-interface SecretProps {
-  readonly app: App;
-  readonly secret: SecretListReport["secrets"][number];
-  readonly may: boolean;
-  readonly reload: () => Promise<unknown>;
-  /** Called with the name of a missing secret whose value is to be typed. */
-  readonly onSet: (name: string) => void;
+async function remove(app: App, name: string, uses: readonly string[], done: () => unknown): Promise<void> {
+  const isSure = await app.confirm({
+    title: `Delete secret:${shown(name)}?`,
+    body: h("p", {}, uses.length === 0 ? "Nothing uses it." : `It is used by ${shown(uses.join(", "))}.`),
+    ...{ action: "Delete", destroys: true },
+  });
+  if (!isSure) return;
+  await app.attempt("Delete the secret", async () => {
+    await app.requests.call("removeSecret", { name });
+    app.notify("good", `secret:${shown(name)} is deleted`);
+    await done();
+  });
 }
 
-function Secret({
-  app,
-  secret: { name, kept, used_by: uses },
-  may,
-  reload,
-  onSet,
-}: SecretProps): ComponentChild {
-  const remove = async (): Promise<void> => {
-    const isSure = await app.confirm({
-      title: `Delete secret:${shown(name)}?`,
-      body: h("p", {}, uses.length === 0 ? "Nothing uses it." : `It is used by ${shown(uses.join(", "))}.`),
-      action: "Delete",
-      destroys: true,
-    });
-    if (!isSure) return;
-    await app.attempt("Delete the secret", async () => {
-      await app.requests.call("removeSecret", { name });
-      app.notify("good", `secret:${shown(name)} is deleted`);
-      await reload();
-    });
-  };
-  return h(
-    "li",
-    { class: "row" },
-    code(name),
-    kept === null ? mark("warning", "missing") : mark("good", "stored"),
-    h(
-      "span",
-      { class: "dim grow" },
-      uses.length === 0 ? "nothing uses it" : `used by ${shown(uses.join(", "))}`,
-    ),
-    may && kept === null
-      ? h(WorkButton, { label: "Set", accessibleName: `Set: ${shown(name)}`, run: async () => onSet(name) })
-      : null,
-    may && kept !== null
-      ? h(WorkButton, {
-          label: "Delete",
-          accessibleName: `Delete: ${shown(name)}`,
-          kind: "danger",
-          run: remove,
-        })
-      : null,
-  );
+function secretButton(label: string, name: string, run: () => Promise<void>): ComponentChild {
+  return h(WorkButton, { label, accessibleName: `${label}: ${shown(name)}`, run });
 }

@@ -23,10 +23,11 @@ import {
   nothing,
   row,
   section,
-  table,
   WorkButton,
+  withCode,
 } from "../parts/elements.ts";
 import { createFormStores, useFormStore } from "../parts/form-store.ts";
+import { Table } from "../parts/table.ts";
 import { forText, shown } from "../parts/text.ts";
 
 export function SyncView({ app }: ViewProps): ComponentChild {
@@ -73,15 +74,17 @@ function stateList(sync: SyncReport, now: number): ComponentChild {
 function changeTable(sync: SyncReport): ComponentChild {
   const rows = sync.events.reduce<readonly EventRow[]>(withEvent, []).toReversed();
   if (rows.length === 0) return nothing("The file has not changed since the daemon started.");
-  return table(
-    "Changes",
-    ["Time", "What", "Details"],
-    rows.map(({ time, type, details, count }) => [
-      shown(time),
-      mark(type === "error" ? "bad" : type === "changed" ? "good" : "plain", type),
-      [shown(details), count > 1 ? ` (${count} times)` : ""],
-    ]),
-  );
+  return h(Table, {
+    ...{ label: "Changes", titles: ["Time", "What", "Details"] },
+    rows: rows.map(({ time, type, details, count }, nth) => ({
+      key: String(nth),
+      cells: [
+        shown(time),
+        mark(type === "error" ? "bad" : type === "changed" ? "good" : "plain", type),
+        [withCode(details), count > 1 ? ` (${count} times)` : ""],
+      ],
+    })),
+  });
 }
 
 // The form for the section `[sync]`. A save is refused if the file has changed since the form was drawn.

@@ -9,7 +9,8 @@ import { mountText, onlyHost } from "../../../api/labels/share-labels.ts";
 import { durationText, pluralize } from "../../../runtime/text/plain-text.ts";
 import { useStore } from "../daemon/store.ts";
 import type { ViewProps } from "../parts/app.ts";
-import { choiceField, details, loading, nothing, section, table } from "../parts/elements.ts";
+import { choiceField, details, loading, nothing, section } from "../parts/elements.ts";
+import { Table } from "../parts/table.ts";
 import { clockText, shown } from "../parts/text.ts";
 import { useLoaded } from "../parts/use-loaded.ts";
 
@@ -81,7 +82,7 @@ export function TimelineView({ app }: ViewProps): ComponentChild {
         report,
       })),
     ),
-    backends.length === 0 ? null : section("Calls", callTable(report)),
+    callTable(report),
   );
 }
 
@@ -238,23 +239,19 @@ function axis(report: TimelineReport): ComponentChild {
   );
 }
 
+/** The servers that had calls; null: none had. */
 function callTable(report: TimelineReport): ComponentChild {
-  const rows = report.backends.map(({ name, minutes }) => {
+  const rows = report.backends.flatMap(({ name, minutes }) => {
     const calls = minutes.reduce((sum, minute) => sum + minute.calls, 0);
+    if (calls === 0) return [];
     const errors = minutes.reduce((sum, minute) => sum + minute.errors, 0);
     const weighed = minutes.reduce((sum, { calls: count, p50_ms: p50 }) => sum + count * (p50 ?? 0), 0);
     const worst = Math.max(0, ...minutes.map(({ p99_ms: p99 }) => p99 ?? 0));
-    return [
-      shown(name),
-      String(calls),
-      String(errors),
-      calls === 0 ? "–" : msText(weighed / calls),
-      calls === 0 ? "–" : msText(worst),
-      callBars(shown(name), minutes, report),
-    ];
+    const figures = [String(calls), String(errors), msText(weighed / calls), msText(worst)];
+    return [{ key: name, cells: [shown(name), ...figures, callBars(shown(name), minutes, report)] }];
   });
   const titles = ["Server", "Calls", "Errors", "Typical", "Slowest minute", "Over time"];
-  return table("Calls by server", titles, rows);
+  return rows.length === 0 ? null : section("Calls", h(Table, { label: "Calls by server", titles, rows }));
 }
 
 function callBars(

@@ -1,0 +1,60 @@
+// A table; on a phone each row is a block. A row that has a card opens to it by a click anywhere, or by its name's button.
+import { type ComponentChild, Fragment, h } from "preact";
+import { useState } from "preact/hooks";
+import { line } from "./elements.ts";
+
+export interface TableRow {
+  readonly key: string;
+  /** The first one is the row's header. */
+  readonly cells: readonly ComponentChild[];
+  /** What the row opens to. */
+  readonly card?: () => ComponentChild;
+}
+
+interface TableProps {
+  readonly label: string;
+  readonly titles: readonly string[];
+  readonly rows: readonly TableRow[];
+  /** The row that is open, if the view remembers it; absent: the table does. */
+  readonly opened?: readonly [key: string | null, open: (key: string | null) => void];
+}
+
+/** Maximum number of rows drawn; among more, a search is faster than scrolling. */
+const MOST_SHOWN = 200;
+
+export function Table({ label, titles, rows, opened }: TableProps): ComponentChild {
+  const own = useState<string | null>(null);
+  const [open, setOpen] = opened ?? own;
+  const heads = titles.map((title) => h("th", { key: title, scope: "col" }, title));
+  const drawn = rows.slice(0, MOST_SHOWN).map(({ key, cells: [name, ...facts], card }) => {
+    const isOpen = open === key;
+    const toggle = (): void => setOpen(isOpen ? null : key);
+    // The cells have buttons of their own, and text that a person may select.
+    const onRow = ({ target }: Event): void => {
+      if ((target as Element).closest("button, a") === null && getSelection()?.isCollapsed !== false)
+        toggle();
+    };
+    const opener = { type: "button", class: "opener", "aria-expanded": isOpen, onClick: toggle };
+    return h(
+      Fragment,
+      { key },
+      h(
+        "tr",
+        card === undefined ? {} : { class: "opens", onClick: onRow },
+        h("th", { scope: "row" }, card === undefined ? name : h("button", opener, name)),
+        facts.map((cell, at) => h("td", { key: at, "data-title": titles[at + 1] }, cell)),
+      ),
+      isOpen && card !== undefined
+        ? h("tr", { class: "opened" }, h("td", { colSpan: titles.length }, card()))
+        : null,
+    );
+  });
+  return [
+    h(
+      "div",
+      { class: "table", tabIndex: 0, role: "region", "aria-label": label },
+      h("table", {}, h("thead", {}, h("tr", {}, heads)), h("tbody", {}, drawn)),
+    ),
+    line("hint", rows.length > MOST_SHOWN ? `${rows.length - MOST_SHOWN} more: search for them.` : null),
+  ];
+}

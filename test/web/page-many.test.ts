@@ -1,0 +1,167 @@
+// 23 servers, eight of which fail for two causes, before a real daemon: each user interface shows two troubles, and all else
+// stays reachable.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Page } from "playwright-core";
+import { menuOf } from "../../src/menubar/menu/model.ts";
+import { sampleWorld } from "../menubar/worlds.ts";
+import { eventually } from "../support/eventually.ts";
+import { MOUNTAINEER, openScene } from "../tui/scene.ts";
+import { NO_TERMINAL } from "../tui/terminal.ts";
+import { CAUSES, FAILING, manyServers, SERVERS } from "./many-servers.ts";
+import { EVERY_VIEW, NO_BROWSER, openPageRig, openView, sideways, violations } from "./page-rig.ts";
+
+/** Words and paths that are cut or broken inside: elements whose text is wider than they are. */
+const CUT = `[...document.querySelectorAll("main *")].flatMap((each) =>
+  each.children.length === 0 && each.clientWidth > 0 && each.scrollWidth > each.clientWidth + 1 &&
+  each.closest("svg, pre, select, textarea, .unseen, .code") === null ? [each.textContent] : [])`;
+
+/** What reaches over the right edge of the window. */
+const OUTSIDE = `[...document.querySelectorAll("body *")].flatMap((each) =>
+  each.getBoundingClientRect().right > innerWidth + 0.5 && each.closest(".code, pre") === null
+    ? [each.tagName + " " + each.className + ": " + each.textContent.slice(0, 80)] : [])`;
+
+/** Words that begin on one line and end on the next, without a hyphen or slash between. */
+const BROKEN = `(() => {
+  const found = [];
+  const texts = document.createTreeWalker(document.querySelector("main"), NodeFilter.SHOW_TEXT);
+  for (let text = texts.nextNode(); text !== null; text = texts.nextNode()) {
+    if (text.parentElement.closest("svg, pre, textarea, .unseen, .code, details:not([open])") !== null) continue;
+    for (const { index, 0: word } of text.data.matchAll(/[\\p{L}\\d]{2,}/gu)) {
+      const range = document.createRange();
+      range.setStart(text, index);
+      range.setEnd(text, index + word.length);
+      const tops = new Set([...range.getClientRects()].map(({ top }) => Math.round(top)));
+      if (tops.size > 1) found.push(word);
+    }
+  }
+  return found;
+})()`;
+
+async function troublesOf(page: Page): Promise<readonly string[]> {
+  return page.locator(".trouble > div > a").allTextContents();
+}
+
+/** Checks that there are two, each of one cause, with the names of its servers. */
+function isTwo(troubles: readonly string[]): void {
+  assert.equal(troubles.length, 2, troubles.join("\n"));
+  for (const [at, cause] of CAUSES.entries()) assert.ok(troubles[at]?.startsWith(cause), troubles.join("\n"));
+}
+
+test("23 servers, of which eight fail for two causes", { skip: NO_BROWSER }, async (t) => {
+  await using rig = await openPageRig(t, { more: manyServers });
+  const { home } = rig;
+  await eventually(async () => {
+    const all = (await home.glance())?.backends ?? [];
+    const failing = all.filter(({ conditions }) => conditions.some(({ cause }) => cause !== undefined));
+    const ready = all.filter(({ phase }) => phase === "Ready").length;
+    return ready === SERVERS.length - FAILING.length && failing.length === FAILING.length;
+  }, 120_000);
+
+  await t.test("F4 status and the menu show two troubles, and each server", async () => {
+    const { stdout } = await home.cli(["status"]);
+    for (const cause of CAUSES) assert.equal(stdout.split(cause).length, 2, stdout);
+    for (const name of SERVERS) assert.match(stdout, new RegExp(`\\b${name}\\b`));
+    const status = await home.glance();
+    assert.ok(status !== null);
+    const { items } = menuOf(sampleWorld(status));
+    isTwo(items.flatMap((item) => (item.kind === "text" && item.tone === "bad" ? [item.label] : [])));
+    for (const name of SERVERS) assert.ok(JSON.stringify(items).includes(`"backend ${name}"`), name);
+  });
+
+  await t.test("F4 the terminal shows two troubles at 80 by 24", { skip: NO_TERMINAL }, async (scope) => {
+    const command = `exec ${MOUNTAINEER} tui`;
+    await using scene = await openScene(scope, { mountaineerHome: home.home, command });
+    const lines = await scene.terminal.until((shown) => shown.some((line) => line.includes("figma")));
+    isTwo(lines.flatMap((line) => /✗ gateway: (.*)/.exec(line)?.[1] ?? []));
+  });
+
+  for (const width of [390, 1400]) {
+    const { page, context } = await rig.signedIn({ width, height: 900 });
+
+    await t.test(`F4 Home shows two troubles and the two groups at ${width} px`, async () => {
+      await openView(page, "Home");
+      await page.locator(".trouble").first().waitFor();
+      isTwo(await troublesOf(page));
+      const drawn = await page.locator(".thing.server.bad .title").allTextContents();
+      for (const name of FAILING) assert.ok(drawn.join(" ").includes(name), `${name} in ${drawn}`);
+      assert.equal(await page.locator(".thing.server.bad").count(), 2);
+      assert.doesNotMatch((await page.locator(".thing.bad").allTextContents()).join(" "), /…/);
+    });
+
+    await t.test(
+      `F4 each server opens to its card at ${width} px, by a click and by the keyboard`,
+      async () => {
+        for (const view of ["Home", "Servers/Servers"]) {
+          await openView(page, view);
+          const table = page.getByRole("region", { name: "Servers", exact: true }).getByRole("table");
+          const openers = table.getByRole("button", { expanded: false });
+          await openers.nth(SERVERS.length - 1).waitFor();
+          assert.deepEqual((await openers.allTextContents()).toSorted(), SERVERS.toSorted());
+          assert.deepEqual((await openers.allTextContents()).slice(0, 8).toSorted(), FAILING.toSorted());
+          await page.getByRole("searchbox").fill("time");
+          await table.getByRole("row", { name: /time/ }).getByText("Ready").click();
+          const card = page.getByRole("article", { name: "Backend time" });
+          await card.getByRole("button", { name: "Restart: time" }).waitFor();
+          await card.getByRole("button", { name: "Disable: time" }).waitFor();
+          await table.getByRole("button", { name: "time", exact: true }).focus();
+          await page.keyboard.press("Enter");
+          await card.waitFor({ state: "detached" });
+          await page.keyboard.press("Space");
+          await card.waitFor();
+          await page.getByRole("searchbox").fill("resolved failed");
+          await page.getByRole("button", { name: "Restart these 5" }).waitFor();
+          assert.deepEqual((await openers.allTextContents()).toSorted(), FAILING.slice(0, 5).toSorted());
+          await page.getByRole("searchbox").fill("");
+        }
+      },
+    );
+
+    await t.test(`F4 each tool is found and opens to its form at ${width} px`, async () => {
+      await openView(page, "Servers/Tools");
+      const tools = 4 * (SERVERS.length - FAILING.length);
+      await page.getByText(`${tools} tools of ${tools}`).waitFor();
+      const opener = page.getByRole("region", { name: "Tools" }).getByRole("button", { expanded: false });
+      assert.equal(await opener.count(), tools);
+      await page.getByLabel("Search").fill("wiki sum");
+      await page.getByText("No tool has these words.").waitFor();
+      await page.getByLabel("Search").fill("memory sum");
+      await opener.focus();
+      await page.keyboard.press("Enter");
+      await page.getByRole("form", { name: /^Try / }).getByLabel("a (required)").waitFor();
+      await page.getByRole("button", { name: "Switch off" }).waitFor();
+      await page.getByLabel("Search").fill("");
+    });
+
+    await t.test(
+      `F2 no view at ${width} px scrolls sideways, cuts or breaks a word, or shows a back-quote`,
+      async () => {
+        for (const view of EVERY_VIEW) {
+          await openView(page, view);
+          await page.waitForLoadState("networkidle", { timeout: 2000 }).catch(() => {});
+          assert.equal(await sideways(page), 0, view);
+          assert.deepEqual(await page.evaluate(CUT), [], view);
+          assert.deepEqual(await page.evaluate(BROKEN), [], view);
+          if (view !== "Settings/Configuration")
+            assert.doesNotMatch(await page.locator("body").innerText(), /`/, view);
+          await page
+            .getByRole("contentinfo")
+            .getByText(/^Mountaineer \d/)
+            .waitFor();
+          assert.deepEqual(await violations(page), [], view);
+        }
+      },
+    );
+
+    await context.close();
+  }
+
+  await t.test("F2 Help opens the guide to the page as the daemon has it", async () => {
+    const { page, context } = await rig.signedIn();
+    const opened = context.waitForEvent("page");
+    await page.getByRole("link", { name: "Help" }).click();
+    await (await opened).getByText("# The page in the browser").waitFor();
+    await context.close();
+    assert.deepEqual(rig.complaints, []);
+  });
+});
