@@ -1,15 +1,17 @@
 // Takes the pictures of the page that the documents show, from a real daemon with two shares and four backends, in a fleet
-// with two other machines: bin/with-node scripts/docs/screenshots.ts (needs Chromium and nats-server; half a minute). Given a folder, it puts every view there,
-// light and dark, wide and narrow, to be looked at.
+// with two other machines: bin/with-node scripts/docs/screenshots.ts (needs Chromium and nats-server; half a minute). Given a folder, it puts every view there of
+// three homes (empty, this one, 23 servers of which eight fail), light and dark, wide and narrow, to be looked at.
 import { mkdir, rm, symlink } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { Page } from "playwright-core";
+import { VIEWS } from "../../src/web/page/shell/views.ts";
 import { sampleBackend } from "../../test/api/sample-gateway.ts";
 import { sampleShare } from "../../test/api/sample-report.ts";
 import { type NatsRig, startMember, startNats } from "../../test/fleet/nats-rig.ts";
 import { eventually } from "../../test/support/eventually.ts";
 import type { Scope } from "../../test/support/temporary-folder.ts";
-import { EVERY_VIEW, openPageRig, openView, type PageRig } from "../../test/web/page-rig.ts";
+import { FAILING, manyServers } from "../../test/web/many-servers.ts";
+import { openPageRig, openView, type PageRig, type RigOptions } from "../../test/web/page-rig.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 const IMAGES = join(ROOT, "docs/images");
@@ -18,6 +20,7 @@ const STAGE = "/tmp/anna";
 
 interface Shot {
   readonly name: string;
+  /** The address behind `#/`. */
   readonly view: string;
   readonly width: number;
   readonly height: number;
@@ -70,29 +73,50 @@ credentials = "\${FLEET_KEY}"
 
 /** What the documents show. */
 const SHOWN: readonly Shot[] = [
-  { name: "page-home", view: "Home", width: 1000, height: 800, dark: false },
-  { name: "page-fleet", view: "Settings/Fleet", width: 1000, height: 520, dark: false },
-  { name: "page-tools", view: "Servers/Tools", width: 1000, height: 640, dark: false },
-  { name: "page-approvals", view: "Settings/Approvals", width: 1000, height: 480, dark: true },
+  { name: "page-home", view: "home", width: 1000, height: 800, dark: false },
+  { name: "page-fleet", view: "settings/fleet", width: 1000, height: 520, dark: false },
+  { name: "page-tools", view: "servers/tools", width: 1000, height: 640, dark: false },
+  { name: "page-approvals", view: "settings/approvals", width: 1000, height: 480, dark: true },
 ];
 
-const EVERY_SHOT: readonly Shot[] = [
-  { width: 1200, dark: false },
-  { width: 360, dark: true },
-  { width: 1200, dark: true },
-  { width: 360, dark: false },
-].flatMap(({ width, dark }) =>
-  EVERY_VIEW.map((view) => ({
-    name: `${view.toLowerCase().replace("/", "-")}-${width}-${dark ? "dark" : "light"}`,
-    view,
-    width,
-    height: 900,
-    dark,
-    whole: true,
-  })),
+const EVERY_SHOT: readonly Shot[] = VIEWS.flatMap(({ parts }) => parts.map(({ at }) => at)).flatMap((view) =>
+  [1400, 390].flatMap((width) =>
+    [false, true].map((dark) => ({
+      name: `${view.replace("/", "-")}-${width}-${dark ? "dark" : "light"}`,
+      ...{ view, width, height: 900, dark, whole: true },
+    })),
+  ),
 );
 
-async function takeShots(folder: string, shots: readonly Shot[]): Promise<void> {
+/** A home in which pictures are taken: what it has, and what happens in it before each picture. */
+interface Scene {
+  readonly name: string;
+  readonly options: (nats: NatsRig) => RigOptions;
+  readonly prepare?: (rig: PageRig) => Promise<void>;
+  readonly happen?: (rig: PageRig, page: Page) => Promise<void>;
+}
+
+const WHOLE_SCENE: Scene = {
+  name: "few",
+  options: (nats) => ({
+    more: (nas) => mediaShare(nas) + fleetSection(nats) + backends(""),
+    env: { FLEET_KEY: nats.key("laptop").seed },
+  }),
+  prepare,
+  happen,
+};
+
+const SCENES: readonly Scene[] = [
+  { name: "empty", options: () => ({ isEmpty: true }) },
+  WHOLE_SCENE,
+  {
+    name: "many",
+    options: () => ({ more: manyServers }),
+    prepare: ({ home }) => settled(home, 15, FAILING.length),
+  },
+];
+
+async function takeShots(folder: string, scene: Scene, shots: readonly Shot[]): Promise<void> {
   // What others may read is a condition, which the pictures are not about.
   process.umask(0o077);
   const ends: (() => unknown)[] = [];
@@ -102,20 +126,16 @@ async function takeShots(folder: string, shots: readonly Shot[]): Promise<void> 
     await symlink(join(ROOT, "node_modules/@modelcontextprotocol"), join(STAGE, "servers"));
     const scope = { after: (end: () => unknown) => void ends.push(end) };
     const nats = await startNats(scope);
-    await using rig = await openPageRig(scope, {
-      more: (nas) => mediaShare(nas) + fleetSection(nats) + backends(""),
-      folder: STAGE,
-      env: { FLEET_KEY: nats.key("laptop").seed },
-    });
-    startMachines(scope, nats);
-    await mkdir(join(rig.nas, "media-fb"));
-    await mkdir(join(rig.nas, "media-tb"));
-    await prepare(rig);
+    await using rig = await openPageRig(scope, { ...scene.options(nats), folder: STAGE });
+    if (scene === WHOLE_SCENE) startMachines(scope, nats);
+    await scene.prepare?.(rig);
     for (const { name, view, width, height, dark, whole = false } of shots) {
       const { page, context } = await rig.signedIn({ width, height, dark });
-      await happen(rig, page);
-      await openView(page, view);
-      await fill(page, view);
+      await scene.happen?.(rig, page);
+      await page.goto(`${rig.url}/#/${view}`);
+      await page.getByRole("heading", { level: 1 }).waitFor();
+      if (scene === WHOLE_SCENE) await fill(page, view);
+      await page.waitForLoadState("networkidle", { timeout: 2000 }).catch(() => {});
       await page.screenshot({ path: join(folder, `${name}.png`), fullPage: whole });
       await context.close();
     }
@@ -125,13 +145,20 @@ async function takeShots(folder: string, shots: readonly Shot[]): Promise<void> 
   }
 }
 
+async function settled(home: PageRig["home"], ready: number, failing: number): Promise<void> {
+  await eventually(async () => {
+    const all = (await home.glance())?.backends ?? [];
+    const troubled = all.filter(({ conditions }) => conditions.length > 0);
+    return all.filter(({ phase }) => phase === "Ready").length === ready && troubled.length >= failing;
+  }, 60_000);
+}
+
 /** Calls were made, and one entry waits for approval. */
 async function prepare(rig: PageRig): Promise<void> {
   const { home } = rig;
-  await eventually(async () => {
-    const now = await home.glance();
-    return (now?.backends ?? []).filter(({ phase }) => phase === "Ready").length === 3;
-  }, 60_000);
+  await mkdir(join(rig.nas, "media-fb"));
+  await mkdir(join(rig.nas, "media-tb"));
+  await settled(home, 3, 0);
   for (const [a, b] of [
     [2, 40],
     [3, 4],
@@ -180,17 +207,17 @@ async function happen(rig: PageRig, page: Page): Promise<void> {
 
 /** What a picture shows beyond what is there at once. */
 async function fill(page: Page, view: string): Promise<void> {
-  if (view === "Servers/Tools") {
-    await page.getByRole("option", { name: /get-structured-content/ }).click();
+  if (view === "servers/tools") {
+    await page.getByRole("button", { name: /get-structured-content/ }).click();
     const form = page.getByRole("form", { name: /^Try / });
     await form.getByRole("combobox").first().selectOption({ index: 1 });
     await form.getByRole("button", { name: "Call" }).click();
     await form.getByText(/ ms/).first().waitFor();
   }
-  if (view === "Settings/Fleet") await page.getByRole("option", { name: /^nas/ }).click();
-  if (view === "Settings/Configuration") await page.getByText("debounce", { exact: true }).first().waitFor();
-  if (view === "Settings/Approvals") await page.getByRole("article", { name: /^Waiting: / }).waitFor();
-  if (view === "Activity")
+  if (view === "settings/fleet") await page.getByRole("option", { name: /^nas/ }).click();
+  if (view === "settings/configuration") await page.getByText("debounce", { exact: true }).first().waitFor();
+  if (view === "settings/approvals") await page.getByRole("article", { name: /^Waiting: / }).waitFor();
+  if (view === "activity")
     await page
       .getByText(/TB Ready/)
       .first()
@@ -198,8 +225,10 @@ async function fill(page: Page, view: string): Promise<void> {
 }
 
 const [folder] = process.argv.slice(2);
-if (folder === undefined) await takeShots(IMAGES, SHOWN);
-else {
-  await mkdir(folder, { recursive: true });
-  await takeShots(folder, [...SHOWN, ...EVERY_SHOT]);
-}
+if (folder === undefined) await takeShots(IMAGES, WHOLE_SCENE, SHOWN);
+else
+  for (const scene of SCENES) {
+    const into = join(folder, scene.name);
+    await mkdir(into, { recursive: true });
+    await takeShots(into, scene, EVERY_SHOT);
+  }
