@@ -139,6 +139,7 @@ test("23 servers, of which eight fail for two causes", { skip: NO_BROWSER }, asy
         for (const view of EVERY_VIEW) {
           await openView(page, view);
           await page.waitForLoadState("networkidle", { timeout: 2000 }).catch(() => {});
+          assert.deepEqual(await page.evaluate(OUTSIDE), [], view);
           assert.equal(await sideways(page), 0, view);
           assert.deepEqual(await page.evaluate(CUT), [], view);
           assert.deepEqual(await page.evaluate(BROKEN), [], view);

@@ -23,7 +23,7 @@ export function SecretsView({ app }: ViewProps): ComponentChild {
   if (report === null) return loading(problem);
   return h(
     "section",
-    { "aria-label": "Secrets" },
+    {},
     h("p", {}, "Passwords and tokens that the configuration names as ", code("secret:NAME"), "."),
     line("problem", report.config_error && `What uses them is not known: ${report.config_error}`),
     report.secrets.length === 0
