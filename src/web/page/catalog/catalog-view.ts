@@ -117,7 +117,7 @@ function otherEntries(
       : section(
           "Kept from clients",
           h(Table, {
-            ...{ label: "What is kept from clients", titles: ["Name", "Server", "Why", ""] },
+            ...{ label: "Entries kept from clients", titles: ["Name", "Server", "Why", ""] },
             rows: withheld.map(({ backend, kind, name, reason, why }) => ({
               key: `${backend} ${kind} ${name}`,
               cells: [

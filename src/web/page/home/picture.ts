@@ -284,11 +284,11 @@ const LABEL_LETTERS = 22;
 /** Breaks a text between words, and after the slashes of a path; cuts only what has no room in `most` lines. */
 export function wrapped(text: string, letters: number, most: number): readonly string[] {
   const lines: string[] = [];
-  for (const word of text.split(/(?<=[ /])/)) {
+  for (const piece of text.split(/(?<=[ /])/)) {
     const last = lines.at(-1);
-    if (last !== undefined && `${last}${word}`.trimEnd().length <= letters)
-      lines.push(`${lines.pop()}${word}`);
-    else if (text !== "") lines.push(word);
+    if (last !== undefined && `${last}${piece}`.trimEnd().length <= letters)
+      lines.push(`${lines.pop()}${piece}`);
+    else if (text !== "") lines.push(piece);
   }
   const shownLines = lines.slice(0, most).map((line) => line.trimEnd());
   if (lines.length > most) shownLines[most - 1] += ` ${lines[most]}`;

@@ -29,7 +29,7 @@ export function Table({ label, titles, rows, opened }: TableProps): ComponentChi
   const drawn = rows.slice(0, MOST_SHOWN).map(({ key, cells: [name, ...facts], card }) => {
     const isOpen = open === key;
     const toggle = (): void => setOpen(isOpen ? null : key);
-    // The cells have buttons of their own, and text that a person may select.
+    // Ignores clicks on buttons in the cells, and on text that a person selects.
     const onRow = ({ target }: Event): void => {
       if ((target as Element).closest("button, a") === null && getSelection()?.isCollapsed !== false)
         toggle();

@@ -51,7 +51,7 @@ import { forText, shown } from "../parts/text.ts";
 import { whyDetails } from "../parts/why.ts";
 import { ServerActions } from "./server-actions.ts";
 
-/** From this many servers on, they are a table, and Home has it, too. */
+/** From this many servers on, they are a table, which Home also has. */
 export const MANY = 8;
 
 export function ServersView({ app }: ViewProps): ComponentChild {
