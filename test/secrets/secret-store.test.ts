@@ -397,7 +397,7 @@ test("a missing value is reported by its kind, with the fix", () => {
   assert.match(oneMissingText("secret:nas"), /^no secret nas is stored/);
   assert.match(
     missingText(["A", "secret:nas", "B"]),
-    /^not set in the environment: A, B; not stored .*: nas$/,
+    /^not set in the environment: A, B; not stored, or not readable: secret nas$/,
   );
   assert.match(missingHint(["secret:nas"]), /^mountaineer secret set nas$/);
   assert.match(missingHint(["A", "secret:nas"]), /^Set A in the environment.* mountaineer secret set nas/);
