@@ -214,7 +214,7 @@ async function fill(page: Page, view: string): Promise<void> {
     await form.getByRole("button", { name: "Call" }).click();
     await form.getByText(/ ms/).first().waitFor();
   }
-  if (view === "settings/fleet") await page.getByRole("option", { name: /^nas/ }).click();
+  if (view === "settings/fleet") await page.getByRole("button", { name: "nas", exact: true }).click();
   if (view === "settings/configuration") await page.getByText("debounce", { exact: true }).first().waitFor();
   if (view === "settings/approvals") await page.getByRole("article", { name: /^Waiting: / }).waitFor();
   if (view === "activity")

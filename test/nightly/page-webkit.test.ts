@@ -64,7 +64,7 @@ test("F4 the page in WebKit: every view, and its owner changes what runs and wha
       return backends.some(({ name, phase }) => name === "more" && phase === "Ready");
     }, 60_000);
     await hand.go("Servers/Tools");
-    await hand.press("more_read_text_file.*", "option");
+    await hand.press("more_read_text_file");
     await hand.press("Switch off");
     await hand.press("Undo: .*read_text_file is switched off");
     await hand.see(/read_text_file is switched on/);

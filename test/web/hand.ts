@@ -49,7 +49,6 @@ const FOUND = `(kind, name, form) => {
     button: "button:not(:disabled), summary",
     link: "a[href]",
     field: "input, select, textarea",
-    option: "[role=option]",
   };
   const plain = (text) => (text ?? "").replace(/\\s+/g, " ").trim();
   const nameOf = (each) => plain(each.getAttribute("aria-label") ?? each.labels?.[0]?.textContent ?? each.textContent);
@@ -61,7 +60,7 @@ const FOUND = `(kind, name, form) => {
   );
 }`;
 
-type Kind = "button" | "link" | "field" | "option";
+type Kind = "button" | "link" | "field";
 
 /** Of which form, and a pattern of all of its name. */
 interface Place {
@@ -93,15 +92,12 @@ export function handAt(tab: Tab, by: "mouse" | "keys"): Hand {
       throw new Error(`no ${place.kind} ${place.name}: ${await tab.evaluate("document.body.innerText")}`);
     });
   };
-  /** The focus gets there by Tab alone, and inside a list of options by arrows; there it can be seen. */
+  /** The focus gets there by Tab alone; there it can be seen. */
   const tabTo = async (place: Place): Promise<void> => {
     const hasFocus = "return it !== undefined && document.activeElement === it";
     for (let tabs = 0; (await ask(hasFocus, place)) !== true; tabs++) {
       assert.ok(tabs < MOST_TABS, `${MOST_TABS} times Tab do not lead to ${place.kind} ${place.name}`);
-      const hasNext = await tab.evaluate(
-        'document.activeElement?.matches("[role=option]:not(:last-child)") === true',
-      );
-      await tab.keyboard.press(place.kind === "option" && hasNext === true ? "ArrowDown" : "Tab");
+      await tab.keyboard.press("Tab");
     }
     assert.equal(
       await ask('return it.matches(":focus-visible")', place),

@@ -14,7 +14,7 @@ test("the fleet in the page", { skip: NO_BROWSER || needsNats.skip }, async (t) 
   const nats = await startNats(t);
   await using rig = await openPageRig(t, { env: { FLEET_KEY: nats.key("laptop").seed } });
   const { page } = await rig.signedIn({ view: "Settings/Fleet" });
-  const options = page.getByRole("option");
+  const openers = page.getByRole("region", { name: "Machines" }).getByRole("rowheader").getByRole("button");
 
   await t.test("G1 without a fleet the page explains what one is, and what to type", async () => {
     await page.getByText("This machine is in no fleet.").waitFor();
@@ -32,7 +32,7 @@ test("the fleet in the page", { skip: NO_BROWSER || needsNats.skip }, async (t) 
       .getByText("mounted over Thunderbolt")
       .waitFor();
     const desktop = startMember(t, nats, "desktop");
-    await options.filter({ hasText: "desktop" }).waitFor();
+    await openers.filter({ hasText: "desktop" }).waitFor();
     desktop.become({
       shares: [sampleShare({ name: "MEDIA", active_interface: "fallback" })],
       backends: [sampleBackend({ name: "db", phase: "Failed", reason: HOSTILE, tools: 0 })],
@@ -41,8 +41,8 @@ test("the fleet in the page", { skip: NO_BROWSER || needsNats.skip }, async (t) 
   });
 
   await t.test("G1 a machine is chosen by keys, and its report is text and nothing else", async () => {
-    await options.first().focus();
-    await page.keyboard.press("ArrowDown");
+    await openers.filter({ hasText: "desktop" }).focus();
+    await page.keyboard.press("Enter");
     const card = page.getByRole("article", { name: "Machine desktop" });
     await card.getByText("mounted over fallback").waitFor();
     await card.getByText(`Failed, 0 tools`).waitFor();
@@ -70,13 +70,12 @@ test("the fleet in the page", { skip: NO_BROWSER || needsNats.skip }, async (t) 
       });
       await page.getByText("801 more: search for them.").waitFor();
       // This machine, and desktop with its failed backend, stand before the others. A row moves while it has the focus.
-      const m005 = options.filter({ hasText: "m005" });
+      const m005 = openers.filter({ hasText: "m005" });
       await m005.focus();
       silent = 5;
-      await options.nth(2).filter({ hasText: "m005" }).waitFor();
-      const names = (await options.allTextContents()).slice(0, 4).map((text) => text.slice(0, 6));
-      assert.deepEqual(names, ["laptop", "deskto", "m005si", "m000he"]);
-      assert.match(await page.evaluate("document.activeElement.textContent"), /^m005silent/);
+      await openers.nth(2).filter({ hasText: "m005" }).waitFor();
+      assert.deepEqual((await openers.allTextContents()).slice(0, 4), ["laptop", "desktop", "m005", "m000"]);
+      assert.equal(await page.evaluate("document.activeElement.textContent"), "m005");
       await page.getByLabel("Search").fill("silent");
       await page.getByRole("status").getByText("1 machine of 1001").waitFor();
       await m005.click();
@@ -96,7 +95,7 @@ test("the fleet in the page", { skip: NO_BROWSER || needsNats.skip }, async (t) 
   );
 
   await t.test("G1 while the server is away the page gives the reason, and the machines stay", async () => {
-    await options.filter({ hasText: "desktop" }).click();
+    await openers.filter({ hasText: "desktop" }).click();
     await nats.kill();
     await page.getByText(/^warning: The fleet is not reached/).waitFor();
     await page.getByRole("article", { name: "Machine desktop" }).getByText("mounted over fallback").waitFor();

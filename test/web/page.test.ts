@@ -218,7 +218,10 @@ test("the page in a browser", { skip: NO_BROWSER }, async (t) => {
   );
 
   await t.test("F2 the history shows each change, and restores", async () => {
-    const entries = page.getByRole("listbox", { name: /Accepted contents/ }).getByRole("option");
+    const entries = page
+      .getByRole("region", { name: /Accepted contents/ })
+      .getByRole("rowheader")
+      .getByRole("button");
     await eventually(async () => (await entries.count()) >= 2);
     await entries.nth(1).click();
     await page.getByRole("button", { name: "Go back to it …" }).click();

@@ -597,7 +597,10 @@ test("F2 restoring an earlier content asks first, and reports the result", async
   const app = scriptedApp({ rollback });
   using view = viewOf("settings/configuration", app);
   const option = await eventually(() =>
-    view.elements("li").find(({ name }) => name.includes("settings reloaded") && !name.includes("Runs now")),
+    view
+      .elements("button")
+      .filter(({ parentNode }) => parentNode?.localName === "th")
+      .at(1),
   );
   option.fire("click");
   for (const said of [
@@ -613,13 +616,13 @@ test("F2 restoring an earlier content asks first, and reports the result", async
 
 test("F2 an action that a person declines is not done: a rollback, a destructive tool, a tool's approval", async () => {
   const tool = sampleTool({ input_schema: { type: "object", properties: {} } } as never);
-  const clicked = async (at: string, open: string | null, button: string): Promise<readonly string[]> => {
+  const clicked = async (at: string, open: boolean, button: string): Promise<readonly string[]> => {
     const app = scriptedApp({ catalog: catalogOf([tool]) }, {}, false);
     using view = viewOf(at, app);
-    if (open !== null)
+    if (open)
       (
         await eventually(() =>
-          [...view.elements("li"), ...view.elements("button")].find(({ name }) => name.includes(open)),
+          view.elements("button").findLast(({ parentNode }) => parentNode?.localName === "th"),
         )
       ).fire("click");
     if (button === "Try")
@@ -630,11 +633,11 @@ test("F2 an action that a person declines is not done: a rollback, a destructive
     await settled(app, 1);
     return app.log;
   };
-  assert.deepEqual(await clicked("settings/configuration", "settings reloaded", "Go back to it …"), [
+  assert.deepEqual(await clicked("settings/configuration", true, "Go back to it …"), [
     "? Go back to this content?",
   ]);
-  assert.deepEqual(await clicked("servers/tools", "read_file", "Try"), ["? Call read_file?"]);
-  assert.deepEqual(await clicked("settings/approvals", null, "Approve tool read_file"), [
+  assert.deepEqual(await clicked("servers/tools", true, "Try"), ["? Call read_file?"]);
+  assert.deepEqual(await clicked("settings/approvals", false, "Approve tool read_file"), [
     "? Approve read_file of files?",
   ]);
 });

@@ -1,13 +1,12 @@
 // The configuration's accepted versions: what each one changed, and the rollback to one.
 import { type ComponentChild, h } from "preact";
-import { useState } from "preact/hooks";
 import type { ConfigReport, HistoryEntry } from "../../../api/contract/config.ts";
 import { editOutcome } from "../../../api/labels/outcome-labels.ts";
 import { CodeDiff } from "../code/code-text.ts";
 import { useStore } from "../daemon/store.ts";
 import type { App, ViewProps } from "../parts/app.ts";
-import { Chooser } from "../parts/chooser.ts";
-import { alertLine, code, loading, nothing, row, WorkButton } from "../parts/elements.ts";
+import { alertLine, code, loading, nothing, row, WorkButton, withCode } from "../parts/elements.ts";
+import { Table } from "../parts/table.ts";
 import { clockText, shown } from "../parts/text.ts";
 import { useLoaded } from "../parts/use-loaded.ts";
 
@@ -23,35 +22,25 @@ interface Compared {
 export function ConfigHistory({ app }: ViewProps): ComponentChild {
   const version = useStore(app.store, (state) => state.configVersion);
   const { report, problem } = useLoaded((signal) => app.requests.call("history", null, { signal }), version);
-  const [chosen, setChosen] = useState<string | null>(null);
   if (report === null) return loading(problem, "Reading the history …");
   const { entries } = report;
   if (entries.length === 0) return nothing("There is no history yet.");
-  const entry = entries.find((each) => keyOf(each) === chosen);
   const now = Date.now();
-  return h(
-    "div",
-    { class: "two" },
-    h(Chooser<HistoryEntry>, {
-      label: "Accepted contents, newest first",
-      items: entries,
-      keyOf,
-      chosen,
-      choose: setChosen,
-      draw: ({ n, time, source, summary }) => [
-        h("strong", {}, n === 0 ? "Runs now" : clockText(Date.parse(time), now)),
-        h("span", { class: "tool-line" }, `${shown(summary)} (by ${shown(source)})`),
-      ],
+  return [
+    alertLine(problem),
+    h(Table, {
+      ...{ label: "Accepted contents, newest first", titles: ["Since", "What changed", "By"] },
+      rows: entries.map((entry) => ({
+        key: keyOf(entry),
+        cells: [
+          entry.n === 0 ? "Runs now" : clockText(Date.parse(entry.time), now),
+          withCode(entry.summary),
+          shown(entry.source),
+        ],
+        card: () => h(ComparedView, { app, entry, entries }),
+      })),
     }),
-    h(
-      "div",
-      { class: "form" },
-      alertLine(problem),
-      entry === undefined
-        ? nothing("Choose one to see what it changed.")
-        : h(ComparedView, { key: chosen, app, entry, entries }),
-    ),
-  );
+  ];
 }
 
 /** A stable key of an entry; the entry's number would grow with each newer entry. */

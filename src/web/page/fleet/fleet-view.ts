@@ -1,4 +1,4 @@
-// The machines of the fleet: a summary, a list with a search, and the chosen machine.
+// The machines of the fleet: a summary, and a table with a search.
 import { type ComponentChild, h } from "preact";
 import { useMemo } from "preact/hooks";
 import type { FleetMachine, FleetReport } from "../../../api/contract/fleet.ts";
@@ -22,7 +22,6 @@ import {
 import { pluralize } from "../../../runtime/text/plain-text.ts";
 import { matcherOf } from "../../../runtime/text/typed-words.ts";
 import type { ViewProps } from "../parts/app.ts";
-import { Chooser } from "../parts/chooser.ts";
 import {
   alertLine,
   card,
@@ -35,8 +34,10 @@ import {
   nothing,
   plainList,
   searchPart,
+  withCode,
 } from "../parts/elements.ts";
 import { createFormStores, useFormStore } from "../parts/form-store.ts";
+import { Table } from "../parts/table.ts";
 import { forText, shown } from "../parts/text.ts";
 import { useFleet } from "./use-fleet.ts";
 
@@ -45,7 +46,7 @@ const SEARCHED_FROM = 8;
 
 interface Search {
   readonly query: string;
-  /** A machine's name; null: the first machine. */
+  /** The machine that is open, by its name. */
   readonly chosen: string | null;
 }
 
@@ -93,72 +94,52 @@ interface MachinesProps extends ViewProps {
 }
 
 function Machines({ app, report }: MachinesProps): ComponentChild {
+  const machines = useMemo(() => troubledFirst(report.machines), [report]);
   const [{ query, chosen }, search] = useFormStore(SEARCHES, app.requests, () => ({
     query: "",
-    chosen: null,
+    chosen: machines[0]?.name ?? null,
   }));
-  const machines = useMemo(() => troubledFirst(report.machines), [report]);
   const summary = useMemo(() => fleetSummary(report), [report]);
   const found = useMemo(() => {
     const matches = matcherOf(query);
     return machines.filter((machine) => matches(machineSearchText(machine)));
   }, [machines, query]);
-  const name = chosen ?? machines[0]?.name ?? null;
-  const machine = machines.find((each) => each.name === name) ?? null;
   const isSearched = machines.length >= SEARCHED_FROM || query !== "";
+  const isGone = chosen !== null && machines.every(({ name }) => name !== chosen);
   return [
     h("p", { role: "status", class: `summary ${summary.tone}` }, summary.text),
-    h(
-      "div",
-      { class: "two" },
-      h(
-        "div",
-        {},
-        isSearched
-          ? searchPart(
-              { id: "fleet-words", text: query, onText: (typed) => search.set({ query: typed }) },
-              query === "" ? null : `${pluralize(found.length, "machine")} of ${machines.length}`,
-            )
-          : null,
-        found.length === 0
-          ? nothing("No machine has these words.")
-          : h(Chooser<FleetMachine>, {
-              label: "Machines",
-              items: found,
-              keyOf: (each) => each.name,
-              chosen: name,
-              choose: (next) => search.set({ chosen: next }),
-              draw: machineItem,
-            }),
-        machines.length === 1
-          ? h(
-              "p",
-              { class: "hint" },
-              "No other machine is known yet. ",
-              code(FLEET_NEXT.command),
-              ` ${FLEET_NEXT.does}.`,
-            )
-          : null,
-      ),
-      machine === null ? nothing(`${shown(name ?? "")} is no longer in the fleet.`) : machineCard(machine),
-    ),
-  ];
-}
-
-function machineItem(machine: FleetMachine): ComponentChild {
-  const trouble = machineTrouble(machine);
-  return [
-    h(
-      "span",
-      { class: "row" },
-      h("strong", {}, shown(machine.name)),
-      mark(presenceLabel(machine).tone, presenceText(machine)),
-    ),
-    h(
-      "span",
-      { class: `tool-line ${trouble?.tone ?? ""}` },
-      shown(trouble === null ? (machineCounts(machine) ?? "") : trouble.text),
-    ),
+    isSearched
+      ? searchPart(
+          { id: "fleet-words", text: query, onText: (typed) => search.set({ query: typed }) },
+          query === "" ? null : `${pluralize(found.length, "machine")} of ${machines.length}`,
+        )
+      : null,
+    line("hint", isGone ? `${chosen} is no longer in the fleet.` : null),
+    found.length === 0
+      ? nothing("No machine has these words.")
+      : h(Table, {
+          ...{ label: "Machines", titles: ["Machine", "State", "What it has", "What is wrong"] },
+          opened: [chosen, (next) => search.set({ chosen: next })],
+          rows: found.map((machine) => ({
+            key: machine.name,
+            cells: [
+              shown(machine.name),
+              mark(presenceLabel(machine).tone, presenceText(machine)),
+              shown(machineCounts(machine) ?? ""),
+              withCode(machineTrouble(machine)?.text ?? ""),
+            ],
+            card: () => machineCard(machine),
+          })),
+        }),
+    machines.length === 1
+      ? h(
+          "p",
+          { class: "hint" },
+          "No other machine is known yet. ",
+          code(FLEET_NEXT.command),
+          ` ${FLEET_NEXT.does}.`,
+        )
+      : null,
   ];
 }
 

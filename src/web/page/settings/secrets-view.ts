@@ -16,10 +16,10 @@ const SECRET = {
 export function SecretsView({ app }: ViewProps): ComponentChild {
   const { report, problem, reload } = useLoaded(() => app.requests.call("secrets"), "");
   const may = useMayRunCommands(app);
-  const [missing, setMissing] = useState("");
+  const [chosen, choose] = useState("");
   useEffect(() => {
-    if (missing !== "") document.querySelector<HTMLInputElement>("input[name=Value]")?.focus();
-  }, [missing]);
+    if (chosen !== "") document.querySelector<HTMLInputElement>("input[name=Value]")?.focus();
+  }, [chosen]);
   if (report === null) return loading(problem);
   return h(
     "section",
@@ -36,11 +36,11 @@ export function SecretsView({ app }: ViewProps): ComponentChild {
               code(name),
               kept === null ? mark("warning", "missing") : mark("good", "stored"),
               uses.length === 0 ? h("span", { class: "dim" }, "nothing uses it") : shown(uses.join(", ")),
-              !may
-                ? null
-                : kept === null
-                  ? secretButton("Set", name, async () => setMissing(name))
-                  : secretButton("Delete", name, () => remove(app, name, uses, reload)),
+              may && [
+                secretButton(kept === null ? "Set" : "Replace", name, async () => choose(name)),
+                " ",
+                kept && secretButton("Delete", name, () => remove(app, name, uses, reload)),
+              ],
             ],
           })),
         }),
@@ -48,8 +48,8 @@ export function SecretsView({ app }: ViewProps): ComponentChild {
     may ? null : lockedLine("store or delete a secret"),
     may
       ? h(DeclaredForm, {
-          ...{ key: missing, label: "Store a secret", fields: SECRET, action: "Save" },
-          begin: missing === "" ? {} : { Name: missing },
+          ...{ key: chosen, label: "Store a secret", fields: SECRET, action: "Save" },
+          begin: chosen === "" ? {} : { Name: chosen },
           hidden: [{ name: "Value", about: "One line. It is never shown again.", isRequired: true }],
           run: (values, hidden) =>
             app.attempt("Store the secret", async () => {
