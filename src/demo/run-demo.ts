@@ -18,7 +18,7 @@ interface DemoOptions extends Omit<StageOptions, "relay"> {
   readonly print: (text: string) => void;
 }
 
-/** Printed after the view. */
+/** Printed after the view, and after a story that went well. */
 const NEXT = `
 next: mountaineer init     asks what you have: a NAS, MCP servers, or both
       mountaineer up       keeps it all up from then on
@@ -43,7 +43,9 @@ export async function runDemo(options: DemoOptions): Promise<number> {
       print(NEXT);
       return 0;
     }
-    return (await playScript(stage, { style, print, signal })) ? 0 : 1;
+    if (!(await playScript(stage, { style, print, signal }))) return 1;
+    print(NEXT);
+    return 0;
   } catch (error) {
     // After a cancellation, reports the signal's reason and not the failures that followed from it.
     signal.throwIfAborted();

@@ -35,6 +35,7 @@ export function testStory(driver: "local" | "smb", skip: string | false): void {
       assert.match(demo.stdout(), /another daemon is in charge/);
       assert.match(demo.stdout(), /\d+ calls were answered, (none|one call|\d+ calls) failed/);
       assert.match(demo.stdout(), new RegExp(`^all ${STEPS[driver]} steps went as told, in [\\d.]+ s$`, "m"));
+      assert.match(demo.stdout(), /^In a clone, type first: export PATH=/m);
       assert.equal(demo.stderr(), "");
       assert.deepEqual(await leftBehind(demo.temporary), []);
     });
