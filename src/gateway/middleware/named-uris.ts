@@ -33,9 +33,9 @@ export class NamedUris {
 
   /** Remembers the URIs in a backend's result. Another backend that named one before keeps it. */
   take(principal: Principal, backend: string, uris: Iterable<string>): void {
-    const key = principalKey(principal);
     for (const uri of uris) {
       if (uri.length > LONGEST_URI) continue;
+      const key = principalKey(principal);
       const own = this.#byPrincipal.get(key) ?? new Map<string, Named>();
       if ((this.#fresh(own.get(uri))?.backend ?? backend) !== backend) continue;
       own.delete(uri);
@@ -52,6 +52,9 @@ export class NamedUris {
   }
 }
 
+/** Where results have messages and content blocks, and these have others. */
+const NESTED = ["content", "contents", "messages", "resource"] as const;
+
 /**
  * Returns the result with URIs that clients can use, and all its URIs as `uris`. `of` is the URI that was read. The
  * result is the same object if no URI has another name.
@@ -63,42 +66,31 @@ export function publishedResult(
   of: { readonly name: string; readonly originalName: string } | null,
 ): { readonly result: JsonObject; readonly uris: readonly string[] } {
   const uris: string[] = [];
-  const named = (value: unknown): unknown => {
-    if (!isJsonObject(value)) return value;
-    const { uri, resource } = value;
-    if (isJsonObject(resource)) {
-      const inner = named(resource);
-      return inner === resource ? value : { ...value, resource: inner };
+  const inside = (value: JsonObject): JsonObject => {
+    let changed = value;
+    for (const key of NESTED) {
+      const part = value[key];
+      const inner = part === undefined ? part : published(part);
+      if (inner !== part) changed = { ...changed, [key]: inner };
     }
-    if (typeof uri !== "string") return value;
-    const published = uri === of?.originalName ? of.name : publishedUri(backend, uri);
-    uris.push(published);
-    return published === uri ? value : { ...value, uri: published };
+    return changed;
   };
-  const listed = (list: unknown): unknown => {
-    if (!Array.isArray(list)) return named(list);
-    const renamed = list.map(named);
-    return renamed.every((value, index) => value === list[index]) ? list : renamed;
-  };
-  const message = (value: unknown): unknown => {
+  const published = (value: unknown): unknown => {
+    if (Array.isArray(value)) {
+      const list = value.map(published);
+      return list.some((one, index) => one !== value[index]) ? list : value;
+    }
     if (!isJsonObject(value)) return value;
-    const content = listed(value["content"]);
-    return content === value["content"] ? value : { ...value, content };
+    const changed = inside(value);
+    const { uri, resource } = value;
+    if (typeof uri !== "string" || isJsonObject(resource)) return changed;
+    const name = uri === of?.originalName ? of.name : publishedUri(backend, uri);
+    uris.push(name);
+    return name === uri ? changed : { ...changed, uri: name };
   };
   try {
-    const { content, contents, messages } = result;
     const page = pageOfTool(result);
-    const paged = page === null ? result : withPage(result, publishedUri(backend, page));
-    const prompts = Array.isArray(messages) ? messages.map(message) : messages;
-    const isSame =
-      Array.isArray(prompts) && prompts.every((value, index) => value === Object(messages)[index]);
-    const members = {
-      ...(content !== undefined && { content: listed(content) }),
-      ...(contents !== undefined && { contents: listed(contents) }),
-      ...(messages !== undefined && { messages: isSame ? messages : prompts }),
-    };
-    const isChanged = Object.entries(members).some(([key, value]) => value !== result[key]);
-    return { result: isChanged ? { ...paged, ...members } : paged, uris };
+    return { result: inside(page === null ? result : withPage(result, publishedUri(backend, page))), uris };
   } catch (error) {
     // A list that stays bytes is passed on as it came.
     if (tooManyValues(error) === null) throw error;
