@@ -18,7 +18,7 @@ const SESSIONS = 200;
 const LARGE_BYTES = 10_000_000;
 const LARGE_RESULTS = 3;
 /** A slower gateway makes fewer calls in each part. */
-const PART_MS = 8_000;
+const PART_MS = 4_000;
 
 const UNITS = {
   "start → first list": "ms",
@@ -74,7 +74,10 @@ export async function bench({ short }: { short: boolean }): Promise<void> {
   report(taken);
 }
 
-/** A peer that refuses or resets leaves its part without figures, and is started again for the next one. */
+/**
+ * A peer that refuses or resets leaves its part without figures, and is started again for the next one. One that does not
+ * start has none.
+ */
 async function oneLife(
   name: string,
   start: () => Promise<Measured>,
@@ -94,6 +97,7 @@ async function oneLife(
     } catch (error) {
       if (name === OURS) throw error;
       say(`  ${name} failed in "${part.name}": ${errorText(error)}`);
+      if (measured === null) return;
       await ended(measured);
       measured = null;
     }

@@ -228,11 +228,11 @@ export async function connectLight(url: string, options: LightClientOptions = {}
 
 /** Hands over each whole frame's message; what is left of a frame not yet whole. */
 function takeFrames(text: string, onMessage: (message: Json) => void): string {
-  const frames = text.split("\n\n");
+  const frames = text.split(/\r?\n\r?\n/u);
   const rest = frames.pop() ?? "";
   for (const each of frames) {
     const data = each
-      .split("\n")
+      .split(/\r?\n/u)
       .filter((line) => line.startsWith("data:"))
       .map((line) => line.slice(5).trimStart())
       .join("\n");
