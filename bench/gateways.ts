@@ -19,6 +19,7 @@ import { type BenchClient, connectSse } from "./light-sse-client.ts";
 const PEERS = path.join(import.meta.dirname, "peers");
 const PEERS_BIN = path.join(PEERS, "bin");
 const STARTS_MS = 20_000;
+const ENDS_MS = 3_000;
 const FETCH_MS = 300_000;
 
 /** One light server behind something, and a client in front. */
@@ -368,9 +369,9 @@ async function peer(
     open,
     add: null,
     async [Symbol.asyncDispose]() {
-      await client[Symbol.asyncDispose]();
+      await within(ENDS_MS, client[Symbol.asyncDispose]()).catch(() => {});
       child.kill("SIGTERM");
-      const late = setTimeout(() => child.kill("SIGKILL"), 3_000);
+      const late = setTimeout(() => child.kill("SIGKILL"), ENDS_MS);
       await ended;
       clearTimeout(late);
     },
@@ -390,11 +391,22 @@ function whenListed(child: ChildProcess, connected: () => Promise<BenchClient>):
 
 async function untilUp(child: ChildProcess, open: () => Promise<BenchClient | null>): Promise<BenchClient> {
   try {
-    const client = await eventually(open, STARTS_MS);
+    const client = await eventually(() => within(STARTS_MS, open()), STARTS_MS);
     if (client === null) throw new Error("no client");
     return client;
   } catch (error) {
     child.kill("SIGKILL");
     throw error;
+  }
+}
+
+/** Rejects if `work` takes longer: a peer may lose a request and say nothing. */
+export async function within<T>(ms: number, work: PromiseLike<T>): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new Error(`nothing within ${ms / 1_000} s`)), ms);
+  try {
+    return await Promise.race([work, promise]);
+  } finally {
+    clearTimeout(timer);
   }
 }
