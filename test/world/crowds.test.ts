@@ -57,7 +57,7 @@ describe("D9 many at once", () => {
   });
 
   // punkpeye/mcp-proxy 79, mark3labs/mcp-go 723, UsefulSoftwareCo/executor 1684: clients that leave without DELETE.
-  it("D9 E4 abandoned sessions give way, oldest first, and clients that come at once to a full table all get in", async () => {
+  it("D9 E4 abandoned sessions are evicted, oldest first, and clients that come at once to a full table all get in", async () => {
     const begin = (count: number): Promise<LightClient[]> =>
       Promise.all(Array.from({ length: count }, () => connectLight(rig.url)));
     const abandoned: LightClient[] = [];
