@@ -277,7 +277,7 @@ const CHIP = { height: 28, gap: 8 };
 const TITLE_LETTER = 8.6;
 const TEXT_LETTER = 7.4;
 export const LINE_HEIGHT = 18;
-const MOST_LINES = 3;
+const MOST_LINES = 5;
 /** Letters of a wire's label, before it reaches the thing. */
 const LABEL_LETTERS = 22;
 
