@@ -77,7 +77,7 @@ export function gatewayHome(options: GatewayHomeOptions) {
     ...(previous === undefined ? {} : { previousGone: previous.gone }),
     runsOnlyHere({ handing }: GatewayPart): void {
       isPreviousRunning = false;
-      handing?.pool.reconsiderAll();
+      handing?.pool.recheckAll();
     },
     clock,
     logger,

@@ -112,7 +112,7 @@ export function createGatewayPart(options: GatewayOptions, measureMemory = group
       const first = await load();
       await first.build(gatewayConfig(config));
       await Promise.all([
-        first.pool.startedWhereItCan(signal),
+        first.pool.whenStartedIfPossible(signal),
         rehearses ? rehearseOnce(options, signal) : null,
       ]);
     },

@@ -104,7 +104,7 @@ export interface ClientHandle {
    * request only. Until the reply, only `onProgress` gets the params of the client's notifications/progress with this
    * token.
    */
-  request(...question: ServerRequest): Promise<Reply>;
+  request(...serverRequest: ServerRequest): Promise<Reply>;
 }
 
 /** The session of the requests that the owner makes without a connection (`mountaineer call`). */
@@ -116,7 +116,7 @@ export const OWNER: Principal = { kind: "owner", name: "owner", roles: ["owner"]
 export const OWNER_IN_PERSON: Principal = { ...OWNER, isPerson: true };
 export const ANONYMOUS: Principal = { kind: "anonymous", name: "anonymous", roles: ["anonymous"] };
 
-/** A client's request in flight, with the stream that carries its notices and questions. */
+/** A client's request in flight, with the stream for its notifications and server requests. */
 export interface CallHandle {
   readonly client: ClientHandle;
   /** The request's id, as chosen by the client. */
@@ -125,10 +125,10 @@ export interface CallHandle {
   readonly declared?: JsonObject;
   notify(method: string, params: JsonObject | undefined): void;
   /** Like `ClientHandle.request`, but on this call's stream; null if the stream closed before the answer. */
-  request(...question: ServerRequest): Promise<Reply | null>;
+  request(...serverRequest: ServerRequest): Promise<Reply | null>;
   /**
-   * True: the client has left a question of this call unanswered for so long that the call may be ended when another
-   * client needs the call's server. Absent: false.
+   * True: the client has left a server request unanswered for so long that this call may be ended when another client
+   * needs its server. Absent: false.
    */
   readonly mayBeEvicted?: boolean;
   /** Ends the call, because another client needs the server that the call occupies. */

@@ -61,7 +61,7 @@ async function fetchFrom(address: string, hosts: readonly string[], signal: Abor
     await answer.body?.cancel();
     const next = new URL(location, url);
     if (next.protocol !== url.protocol || !hosts.includes(next.host))
-      throw new Error(`it redirects to ${next.origin}, which is not named for it`);
+      throw new Error(`it redirects to ${next.origin}, which is not an expected host`);
     url = next;
   }
   throw new Error(`more than ${REDIRECTS_AT_MOST} redirects`);
@@ -145,7 +145,7 @@ async function content(zip: Buffer, entry: number, atMostBytes: number): Promise
   const packed = zip.subarray(start, start + packedBytes);
   const isKnown = method === STORED || method === DEFLATED;
   if (!isKnown || (zip.readUInt16LE(entry + 8) & ENCRYPTED) !== 0) {
-    throw new Error("it is packed in a way that is not understood");
+    throw new Error("it is encrypted, or compressed by an unknown method");
   }
   // Inflates at most one byte more than the declared length, which a malicious archive may understate.
   const plain =

@@ -16,7 +16,7 @@ type SecretStorage = "file" | KeyringKind;
 interface StoredSecret {
   readonly name: string;
   readonly kept: SecretStorage;
-  /** Why the value is not in the keyring of this home's secrets; absent: it is, or the home keeps its secrets in the file. */
+  /** Why the value is in the file although new secrets go to the keyring; absent: it is where new secrets go. */
   readonly reason?: string;
   /** A value of this name was stored before. */
   readonly replaced?: boolean;
@@ -37,7 +37,7 @@ export type SecretStore = ReturnType<typeof openSecretStore>;
 const CHANGE_DEADLINE_MS = 120_000;
 const USABLE_DEADLINE_MS = 3_000;
 const LOCK_WAIT_MS = 10_000;
-/** How long the first secret of a home may wait for the keyring's answer whether it can store. */
+/** How long the first secret of a home waits to learn whether the keyring can store. */
 const PROBE_MS = 5_000;
 const PROBE = "mountaineer-probe";
 /** The Keychain's tool takes a longer value only as an argument, which others could read. In bytes. */
@@ -59,7 +59,7 @@ export function openSecretStore(options: SecretStoreOptions) {
     return withLock(path, { clock, withinMs: LOCK_WAIT_MS, signal, busy, work });
   };
 
-  /** A keyring may answer and be unable to store, as in a login by ssh: a value is stored and removed again. */
+  /** Stores and removes a value, because a keyring that answers may be unable to store, as in a login by ssh. */
   const canStore = async (signal: AbortSignal): Promise<boolean> => {
     const dueMs = clock.monotonicMs() + PROBE_MS;
     const limits = () => ({ deadlineMs: Math.max(0, dueMs - clock.monotonicMs()), signal });
@@ -74,13 +74,13 @@ export function openSecretStore(options: SecretStoreOptions) {
     }
   };
 
-  /** Where this home's secrets go, chosen with the first of them and never by a later failure. */
-  const choose = async (file: SecretFile, signal: AbortSignal): Promise<Choice> => {
+  /** Where this home's secrets go. Decided at the first secret; a later failure does not change it. */
+  const chooseUsual = async (file: SecretFile, signal: AbortSignal): Promise<Usual> => {
     if (file.size === 0) return (await canStore(signal)) ? "keyring" : "file";
     return [...file.values()].every(({ kept }) => kept === "file") ? "file" : "keyring";
   };
 
-  const storageFor = async (wanted: Choice, signal: AbortSignal): Promise<Keyring | null> => {
+  const storageFor = async (wanted: Usual, signal: AbortSignal): Promise<Keyring | null> => {
     if (wanted === "file") return null;
     const why =
       keyring === null
@@ -119,18 +119,18 @@ export function openSecretStore(options: SecretStoreOptions) {
       signal: AbortSignal,
     ): Promise<StoredSecret> =>
       exclusively(signal, async () => {
-        const { secrets, choice: known } = await readSecrets(filePath);
+        const { secrets, usual: known } = await readSecrets(filePath);
         const file = new Map(secrets);
         const before = file.get(name);
         const limits = { deadlineMs: CHANGE_DEADLINE_MS, signal };
-        const choice = known ?? (wanted === null ? await choose(file, signal) : null);
-        const usual = before === undefined ? choice : before.kept === "file" ? "file" : "keyring";
+        const usual = known ?? (wanted === null ? await chooseUsual(file, signal) : null);
+        const present = before === undefined ? usual : before.kept === "file" ? "file" : "keyring";
         const isLong = keyring?.kind === "keychain" && Buffer.byteLength(value) > LONGEST_IN_KEYCHAIN;
-        const chosen = wanted ?? usual ?? "file";
+        const chosen = wanted ?? present ?? "file";
         const storage = isLong ? null : await storageFor(chosen, signal);
         await storage?.set(name, value, limits);
         file.set(name, storage === null ? { kept: "file", value } : { kept: storage.kind });
-        await writeSecrets(filePath, file, choice);
+        await writeSecrets(filePath, file, usual);
         // The old copy is no longer read, so a failure to remove it is ignored.
         if (storage === null && keyring?.kind === before?.kept) {
           await keyring?.remove(name, limits).catch(() => false);
@@ -146,7 +146,7 @@ export function openSecretStore(options: SecretStoreOptions) {
     /** Removes a secret. Resolves with its former storage; null if there was none. */
     remove: (name: string, signal: AbortSignal): Promise<StoredSecret | null> =>
       exclusively(signal, async () => {
-        const { secrets, choice } = await readSecrets(filePath);
+        const { secrets, usual } = await readSecrets(filePath);
         const file = new Map(secrets);
         const record = file.get(name);
         if (record === undefined) return null;
@@ -154,7 +154,7 @@ export function openSecretStore(options: SecretStoreOptions) {
           await keyringOf(record).remove(name, { deadlineMs: CHANGE_DEADLINE_MS, signal });
         }
         file.delete(name);
-        await writeSecrets(filePath, file, choice);
+        await writeSecrets(filePath, file, usual);
         return { name, kept: record.kept };
       }),
   };
@@ -195,19 +195,19 @@ export function storageText(storage: SecretStorage): string {
   }
 }
 
-async function readSecrets(path: string): Promise<{ secrets: SecretFile; choice: Choice | null }> {
+async function readSecrets(path: string): Promise<{ secrets: SecretFile; usual: Usual | null }> {
   const text = await readIfPresent(path).catch((error: unknown) => {
     throw unavailable(`${path} cannot be read: ${errorText(error)}`, error);
   });
-  if (text === null) return { secrets: new Map(), choice: null };
-  const { new_ones: choice } = jsonObject(text) ?? {};
-  const isChoice = choice === "file" || choice === "keyring";
-  return { secrets: parseSecretFile(text, path), choice: isChoice ? choice : null };
+  if (text === null) return { secrets: new Map(), usual: null };
+  const { new_ones: usual } = jsonObject(text) ?? {};
+  const isKnown = usual === "file" || usual === "keyring";
+  return { secrets: parseSecretFile(text, path), usual: isKnown ? usual : null };
 }
 
-async function writeSecrets(path: string, file: SecretFile, choice: Choice | null): Promise<void> {
+async function writeSecrets(path: string, file: SecretFile, usual: Usual | null): Promise<void> {
   try {
-    await keepPrivateFile(path, secretFileText(file, choice), { mode: 0o600 });
+    await keepPrivateFile(path, secretFileText(file, usual), { mode: 0o600 });
   } catch (error) {
     throw unavailable(`${path} cannot be written: ${errorText(error)}`, error);
   }
@@ -225,8 +225,8 @@ type SecretRecord = Readonly<TypeOf<typeof recordShape>>;
 const recordOf = reader(recordShape);
 
 type SecretFile = ReadonlyMap<string, SecretRecord>;
-/** Where new secrets go. */
-type Choice = "file" | "keyring";
+/** Where new secrets of this home go. */
+type Usual = "file" | "keyring";
 
 const VERSION = 1;
 
@@ -249,8 +249,8 @@ export function parseSecretFile(content: string, path: string): SecretFile {
   return file;
 }
 
-function secretFileText(file: SecretFile, choice: Choice | null): string {
-  const chosen = choice === null ? {} : { new_ones: choice };
+function secretFileText(file: SecretFile, usual: Usual | null): string {
+  const chosen = usual === null ? {} : { new_ones: usual };
   return `${JSON.stringify({ version: VERSION, ...chosen, secrets: Object.fromEntries(file) }, null, 2)}\n`;
 }
 

@@ -37,8 +37,8 @@ interface AccessOptions {
   readonly logger: Logger;
 }
 
-/** A secret that was just made, and is shown once. */
-interface Given {
+/** Shown once, and not stored. */
+interface NewSecret {
   readonly secret: string;
   /** When it expires, Unix ms. */
   readonly untilMs: number;
@@ -81,13 +81,13 @@ export class Access {
 
   /** When the last of the current sessions and links expires, Unix ms; null without any. */
   untilMs(): number | null {
-    const { links, sessions } = this.#living();
+    const { links, sessions } = this.#unexpired();
     const times = [...links, ...sessions].map(({ until }) => until);
     return times.length === 0 ? null : Math.max(...times);
   }
 
   get hasSessions(): boolean {
-    return this.#living().sessions.length > 0;
+    return this.#unexpired().sessions.length > 0;
   }
 
   /** The port of the page's own listener; null without one. */
@@ -101,11 +101,11 @@ export class Access {
     await this.#keep(port === null ? others : { ...others, page_port: port });
   }
 
-  async makeLink(): Promise<Given> {
-    const given = this.#given(LINK_LIFE_MS);
-    const links = [...this.#living().links, { sha256: sha256Of(given.secret), until: given.untilMs }];
+  async makeLink(): Promise<NewSecret> {
+    const made = this.#newSecret(LINK_LIFE_MS);
+    const links = [...this.#unexpired().links, { sha256: sha256Of(made.secret), until: made.untilMs }];
     await this.#keep({ ...this.#signIns, links: links.slice(-MOST_LINKS) });
-    return given;
+    return made;
   }
 
   isToken(text: string): boolean {
@@ -114,9 +114,9 @@ export class Access {
   }
 
   /** Exchanges a link's code for a session; null: the code is unknown, used or expired. */
-  async redeem(code: string): Promise<Given | null> {
+  async redeem(code: string): Promise<NewSecret | null> {
     const hash = sha256Of(code);
-    const { links } = this.#living();
+    const { links } = this.#unexpired();
     const [found] = links.filter(({ sha256 }) => isSame(hash, sha256));
     if (found === undefined) return null;
     this.#signIns = { ...this.#signIns, links: links.filter((link) => link !== found) };
@@ -124,7 +124,7 @@ export class Access {
   }
 
   /** Exchanges the token for a session; null: the token is wrong. */
-  async signIn(token: string): Promise<Given | null> {
+  async signIn(token: string): Promise<NewSecret | null> {
     return this.isToken(token) ? this.#begin("token") : null;
   }
 
@@ -149,23 +149,23 @@ export class Access {
 
   #find(secret: string): Session | null {
     const hash = sha256Of(secret);
-    return this.#living().sessions.find(({ sha256 }) => isSame(hash, sha256)) ?? null;
+    return this.#unexpired().sessions.find(({ sha256 }) => isSame(hash, sha256)) ?? null;
   }
 
-  async #begin(by: Session["by"]): Promise<Given> {
-    const given = this.#given(SESSION_LIFE_MS);
-    const session = { sha256: sha256Of(given.secret), until: given.untilMs, by };
-    const sessions = [...this.#living().sessions, session].slice(-MOST_SESSIONS);
+  async #begin(by: Session["by"]): Promise<NewSecret> {
+    const made = this.#newSecret(SESSION_LIFE_MS);
+    const session = { sha256: sha256Of(made.secret), until: made.untilMs, by };
+    const sessions = [...this.#unexpired().sessions, session].slice(-MOST_SESSIONS);
     await this.#keep({ ...this.#signIns, sessions });
-    return given;
+    return made;
   }
 
-  #given(lifeMs: number): Given {
+  #newSecret(lifeMs: number): NewSecret {
     const secret = randomBytes(SECRET_BYTES).toString("base64url");
     return { secret, untilMs: this.#options.clock.wallMs() + lifeMs };
   }
 
-  #living(): Pick<SignIns, "links" | "sessions"> {
+  #unexpired(): Pick<SignIns, "links" | "sessions"> {
     const nowMs = this.#options.clock.wallMs();
     const lives = ({ until }: { readonly until: number }): boolean => until > nowMs;
     return { links: this.#signIns.links.filter(lives), sessions: this.#signIns.sessions.filter(lives) };
@@ -221,9 +221,9 @@ const signInsShape = object({
   /** null without a token. */
   token_sha256: nullable(sha256),
   /** `until`: Unix ms. */
-  sessions: list(object({ sha256, until: number, by: choice("link", "token") }), 64),
+  sessions: list(object({ sha256, until: number, by: choice("link", "token") }), MOST_SESSIONS),
   /** Links that are not used yet. */
-  links: list(object({ sha256, until: number }), 16),
+  links: list(object({ sha256, until: number }), MOST_LINKS),
   /** The page's port on 127.0.0.1 while the gateway does not listen. */
   page_port: optional(number),
 });

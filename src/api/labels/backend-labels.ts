@@ -123,7 +123,7 @@ export function callFacts({ calls, errors, latency_ms: latency }: BackendStatus)
   ];
 }
 
-/** Of few calls, a share within a time says nothing. */
+/** A percentile of few calls means nothing, so it is left out. */
 function latencyText({ p50, p99 }: NonNullable<BackendStatus["latency_ms"]>, calls: number): string {
   if (calls < 20) return calls === 1 ? msText(p50) : `typical ${msText(p50)}`;
   return `typical ${msText(p50)}, 99 % within ${msText(p99)}`;

@@ -1,4 +1,4 @@
-// Basics of all texts for people: a text with its tone, route labels, durations. Pure.
+// The basic parts of labels: a text with its tone, routes, durations. Pure.
 import { durationText } from "../../runtime/text/plain-text.ts";
 import type { Condition, RouteName } from "../contract/contract.ts";
 

@@ -69,7 +69,7 @@ interface HandingParts {
 export function createServiceRelease(service: HandingParts) {
   const { clock, config, gateway, gatewayOwn, previous } = service;
   const runOnce = (): readonly number[] => [
-    ...(gateway.handing?.pool.runOnce ?? []),
+    ...(gateway.handing?.pool.runOncePids ?? []),
     ...(previous?.once ?? []),
   ];
   const running = () => config.watcher.running.snapshot.config;

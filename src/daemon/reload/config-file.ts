@@ -2,7 +2,7 @@
 // process; others in the prober, because a call on a network file system may never return.
 import { unlessAborted } from "../../runtime/abort.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
-import { arePlain, isRemote } from "../../runtime/process/responsive-disk.ts";
+import { areOnLocalDisks, isRemote } from "../../runtime/process/responsive-disk.ts";
 import { type Clock, resultWithin } from "../../runtime/time/clock.ts";
 import type { MountEntry, MountTable } from "../../shares/mounts/mount-entry.ts";
 import { fileChecks } from "../../shares/prober/file-checks.ts";
@@ -32,7 +32,7 @@ export function openLocalFiles({ prober, mountTable, clock }: FileTools) {
   };
   const proberOf = async (path: string, limitMs: number) => {
     await readMounts();
-    const plain = await resultWithin(clock, limitMs, arePlain([path], mounts));
+    const plain = await resultWithin(clock, limitMs, areOnLocalDisks([path], mounts));
     return plain === true ? within(limitMs) : prober;
   };
   const within = (limitMs: number): FileTools["prober"] => ({
@@ -54,7 +54,7 @@ export function openLocalFiles({ prober, mountTable, clock }: FileTools) {
     async exposures(paths: readonly string[]) {
       await readMounts();
       const local = paths.filter((path) => !isRemote(mounts, path));
-      const plain = await resultWithin(clock, CHECK_MS, arePlain(local, mounts));
+      const plain = await resultWithin(clock, CHECK_MS, areOnLocalDisks(local, mounts));
       return (plain === true ? within(CHECK_MS) : prober).exposures(local, CHECK_MS);
     },
   };

@@ -126,11 +126,11 @@ export async function startWork(options: WorkOptions) {
     async missingOnServer(): Promise<string | null> {
       const log = await readFile(join(serverFolder, LOG), "utf8");
       if (log !== expectedLog(appender.dots())) {
-        return `the log has ${log.split("\n").length - 2} of ${appender.dots()} lines, or others`;
+        return `the log has ${log.split("\n").length - 2} of ${appender.dots()} lines, or other lines`;
       }
       const copied = await digestOf(join(serverFolder, COPY));
       if (copied === null) return "there is no whole copy";
-      return copied === material.digest ? null : "the copy is not what was copied";
+      return copied === material.digest ? null : "the copy differs from the original";
     },
   };
 }

@@ -34,7 +34,7 @@ import { copyOf } from "./copies.ts";
 import { compileGlobs } from "./glob.ts";
 import { type KnownNames, type NameOwners, Namer, NO_NAMES, usableName } from "./names.ts";
 import { withSoundSchemas } from "./schema-faults.ts";
-import { publishSkills, skillAt } from "./skill-places.ts";
+import { publishSkills, skillAt } from "./skill-uris.ts";
 import { compileUriTemplate, isUnclear, otherSpellings, steps, type UriTemplate } from "./uri-template.ts";
 
 export interface Permission {

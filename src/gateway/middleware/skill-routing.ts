@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { Resolved } from "../catalog/catalog.ts";
 import { cleanEntry } from "../catalog/clean-text.ts";
 import { checkEntry } from "../catalog/entry-checks.ts";
-import { skillAt } from "../catalog/skill-places.ts";
+import { skillAt } from "../catalog/skill-uris.ts";
 import { isUnclear } from "../catalog/uri-template.ts";
 import {
   errorReply,

@@ -37,7 +37,7 @@ interface Draining {
     ): Promise<unknown>;
     closeIdle(): void;
   };
-  readonly pool: { readonly runsOnce: boolean; endWhatRunsOnce(graceMs: number): Promise<unknown> };
+  readonly pool: { readonly runsOnce: boolean; endRunOnce(graceMs: number): Promise<unknown> };
 }
 
 /** See `Gateway.leave`. */
@@ -59,7 +59,7 @@ export async function drainGateway(
   // From now on, a connection serves at most one more request.
   // Streams of HTTP+SSE move last: a message to one must not arrive here when its stream is already there.
   const served = listener.leave(graceMs, pass, allAtOnce, () => http.leaveStreams(pass));
-  // If there was no other connection, nothing has called it yet.
+  // Without other connections, `listener.leave` does not call it.
   void served.then(() => http.leaveStreams(pass));
   const left = Promise.all([served, suspended.none(), gone, http.forwardedAnswered(), http.streamsDrained()]);
   const endOnce = async (): Promise<void> => {
@@ -69,7 +69,7 @@ export async function drainGateway(
       if (pass === null) listener.closeIdle();
       await settlesWithin(clock, LAST_LINES_MS, gone);
     }
-    await pool.endWhatRunsOnce(graceMs);
+    await pool.endRunOnce(graceMs);
     await onEnded();
   };
   // `served` has no limit: a limit would cut connections that are being passed on.

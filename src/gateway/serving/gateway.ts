@@ -106,7 +106,7 @@ export class Gateway implements AsyncDisposable {
             clock,
             logger,
             random: means.random ?? Math.random,
-            onNotice: (backend) => this.pool.reconsider(backend),
+            onNotice: (backend) => this.pool.recheck(backend),
           });
     this.#lists = new ListCache(options);
     this.pool = this.#createPool(options, means);

@@ -1,4 +1,4 @@
-// Lets the connections of one login log in: first a single one, the others once it is accepted, and none after a
+// Orders the logins of one account: one connection logs in first, the others once it is accepted, and none after a
 // refusal.
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 
@@ -7,9 +7,9 @@ const FRESH_MS = 1_000;
 /** The longest time that a login waits for the answer to the previous login, ms. */
 const TURN_MS = 2_000;
 
-export interface LoggingOn {
+export interface LoginWaiter {
   /** Called once the connection may log in, after `request` has returned false. */
-  logOn(): void;
+  logIn(): void;
 }
 
 export interface RefusedLogin {
@@ -23,8 +23,8 @@ export class LoginGate {
   readonly #clock: Clock;
   readonly #wantsUser: boolean;
   readonly #onRefused = new Set<() => void>();
-  readonly #waiting = new Set<LoggingOn>();
-  #current: LoggingOn | null = null;
+  readonly #waiting = new Set<LoginWaiter>();
+  #current: LoginWaiter | null = null;
   #turn: Timer | null = null;
   #acceptedAtMs: number | null = null;
   /** Why the server has refused the login, kept until `reopen`. null: the login is accepted, or was not tried yet. */
@@ -47,10 +47,10 @@ export class LoginGate {
   }
 
   /**
-   * True if the connection may log in now. If not, `logOn` is called later, unless the server refuses the
+   * True if the connection may log in now. If not, `logIn` is called later, unless the server refuses the
    * login first.
    */
-  request(one: LoggingOn): boolean {
+  request(one: LoginWaiter): boolean {
     if (this.refused !== null) return false;
     if (this.#current === one || this.#isFresh()) return true;
     if (this.#current !== null) {
@@ -63,7 +63,7 @@ export class LoginGate {
   }
 
   /** Call when the server has answered a login request of the connection with this `status`. */
-  answered(one: LoggingOn, status: number, isGuest = false): void {
+  answered(one: LoginWaiter, status: number, isGuest = false): void {
     if (status === STATUS_MORE_PROCESSING_REQUIRED) return;
     const text = status === 0 && isGuest && this.#wantsUser ? AS_GUEST : REFUSALS.get(status);
     if (status === 0) this.#acceptedAtMs = this.#clock.monotonicMs();
@@ -80,7 +80,7 @@ export class LoginGate {
   }
 
   /** Call when the connection no longer waits for a login, for instance because it is closed. */
-  gone(one: LoggingOn): void {
+  gone(one: LoginWaiter): void {
     this.#waiting.delete(one);
     if (this.#current === one) this.#next();
   }
@@ -105,7 +105,7 @@ export class LoginGate {
     // one log in, and queues the others again.
     for (const one of [...this.#waiting]) {
       this.#waiting.delete(one);
-      if (this.request(one)) one.logOn();
+      if (this.request(one)) one.logIn();
     }
   }
 }

@@ -138,7 +138,7 @@ function connectionsToMove({ connections }: ShareContext, to: RelayRoute, planne
 /** Retires the connections whose frames can be read, and removes them from `old`. */
 function retireReadable(from: RelayRoute, old: Set<RelayedConnection>): void {
   for (const connection of old) {
-    if (connection.ledger.isOpaque || connection.stage === "detached" || connection.isLoggingOn) continue;
+    if (connection.ledger.isOpaque || connection.stage === "detached" || connection.isLoggingIn) continue;
     connection.retire(from);
     old.delete(connection);
   }

@@ -111,7 +111,7 @@ export class RelayedConnection {
   retiringFrom: RelayRoute | null = null;
   #lastByteMs: number;
   readonly #buffered: BufferedFrames;
-  #isLoggingOn = false;
+  #isLoggingIn = false;
   #isRefused = false;
   readonly #late = new LateRequests();
   #onRest: (() => void) | null = null;
@@ -124,7 +124,7 @@ export class RelayedConnection {
     this.#lastByteMs = this.#waitingSinceMs;
     this.#answers = new WholeFrameReader(client, host.traffic.stores);
     this.#buffered = new BufferedFrames(() => {
-      this.#isLoggingOn = true;
+      this.#isLoggingIn = true;
       // The reset is deferred, because the caller is still reading the connection's bytes.
       if (host.logins.refused !== null) queueMicrotask(() => void this.reset());
       return host.logins.request(this);
@@ -160,12 +160,12 @@ export class RelayedConnection {
   }
 
   /** True while the client logs in and has sent no other request yet. */
-  get isLoggingOn(): boolean {
-    return this.#isLoggingOn && this.#buffered.mode === "logon";
+  get isLoggingIn(): boolean {
+    return this.#isLoggingIn && this.#buffered.mode === "logon";
   }
 
-  get waitsToLogOn(): boolean {
-    return this.isLoggingOn && this.#buffered.isWaiting;
+  get waitsToLogIn(): boolean {
+    return this.isLoggingIn && this.#buffered.isWaiting;
   }
 
   /** The connection's place among those that the server accepts. `requested`: connected, but not accepted yet. */
@@ -191,8 +191,8 @@ export class RelayedConnection {
   }
 
   /** Sends the delayed login. */
-  logOn(): void {
-    if (this.stage !== "joined" || !this.isLoggingOn) return;
+  logIn(): void {
+    if (this.stage !== "joined" || !this.isLoggingIn) return;
     this.#buffered.isWaiting = false;
     this.#sendWhatMayPass();
     if (!this.#buffered.isWaiting) this.#client.resume();

@@ -227,7 +227,7 @@ export class ShareRelay implements AsyncDisposable {
   #loginRefused(): void {
     const { settings, events, connections, logger, logins } = this.#share;
     logger.warn("the server refuses the login", { share: settings.share, reason: logins.refused?.text });
-    for (const one of [...connections]) if (one.stage === "waiting" || one.waitsToLogOn) void one.reset();
+    for (const one of [...connections]) if (one.stage === "waiting" || one.waitsToLogIn) void one.reset();
     events.settingsChanged();
     events.notice("phase");
   }

@@ -2,9 +2,9 @@
 import {
   FrameReader,
   HEADER_BYTES,
+  isReadOnlyOpen,
   isRootOpen,
   markPending,
-  opensToRead,
   SMB2_COMMAND,
   SMB2_FLAG,
   STATUS_PENDING,
@@ -15,7 +15,7 @@ import {
  * unreadable.
  */
 const MAX_REQUESTS = 16_384;
-/** Commands that change nothing on the server. `opensToRead` decides about opens. */
+/** Commands that change nothing on the server. `isReadOnlyOpen` decides about opens. */
 const CHANGES_NOTHING: ReadonlySet<number> = new Set([
   SMB2_COMMAND.close,
   SMB2_COMMAND.read,
@@ -93,7 +93,7 @@ export class RequestLedger {
         if ((flags & SMB2_FLAG.answer) === 0) this.#addRequest(command, messageId, bytes, at);
       },
       opens: (wanted) => {
-        this.onlyReads = this.#mayOnlyRead && opensToRead(wanted);
+        this.onlyReads = this.#mayOnlyRead && isReadOnlyOpen(wanted);
         this.#isChecking = this.#mayCheck && isRootOpen(wanted);
       },
       opaque: () => {

@@ -193,10 +193,10 @@ export class FrameReader {
     this.#headerBytes = 0;
     this.#bodyEnd = 0;
     const protocol = bytes[at];
-    const isNamed = bytes[at + 1] === 0x53 && bytes[at + 2] === 0x4d && bytes[at + 3] === 0x42;
-    if (!isNamed || protocol !== SMB2_PROTOCOL || length < HEADER_BYTES) {
+    const isSmb = bytes[at + 1] === 0x53 && bytes[at + 2] === 0x4d && bytes[at + 3] === 0x42;
+    if (!isSmb || protocol !== SMB2_PROTOCOL || length < HEADER_BYTES) {
       // Encrypted, compressed or unknown.
-      if (!isNamed || protocol !== SMB1_PROTOCOL) this.#listener.opaque();
+      if (!isSmb || protocol !== SMB1_PROTOCOL) this.#listener.opaque();
       this.#skipRest();
       return;
     }
@@ -230,7 +230,7 @@ export class FrameReader {
     this.#bodyBytes += taken.length;
     if (this.#bodyBytes < this.#bodyEnd) return;
     if (this.#bodyEnd === SESSION_FIXED_BYTES) this.#listener.session?.(read16(this.#body, SESSION_FLAGS_AT));
-    else this.#listener.opens?.(openIn(this.#body, 0));
+    else this.#listener.opens?.(readOpen(this.#body, 0));
   }
 }
 
@@ -253,7 +253,7 @@ const DISPOSITION_OPEN = 1;
 const OPTION_DELETE_ON_CLOSE = 0x1000;
 
 /** True if the open, and the later close, change nothing on the server. */
-export function opensToRead({ access, disposition, options }: OpenWanted): boolean {
+export function isReadOnlyOpen({ access, disposition, options }: OpenWanted): boolean {
   const isReading = (access & ~ACCESS_TO_READ) >>> 0 === 0;
   return isReading && disposition === DISPOSITION_OPEN && (options & OPTION_DELETE_ON_CLOSE) === 0;
 }
@@ -270,7 +270,7 @@ export function isSafeToLose(bytes: Uint8Array): boolean | undefined {
   if (command !== SMB2_COMMAND.create) return false;
   if (frameLength(bytes) < CREATE_FIXED_BYTES) return false;
   if (bytes.length < PREFIX_BYTES + CREATE_FIXED_BYTES) return undefined;
-  return isRootOpen(openIn(bytes, PREFIX_BYTES));
+  return isRootOpen(readOpen(bytes, PREFIX_BYTES));
 }
 
 /**
@@ -282,7 +282,7 @@ export function isRootOpen({ access, isRoot }: Pick<OpenWanted, "access" | "isRo
 }
 
 /** `at`: the start of the header of a CREATE request. */
-function openIn(bytes: Uint8Array, at: number): OpenWanted {
+function readOpen(bytes: Uint8Array, at: number): OpenWanted {
   return {
     access: read32(bytes, at + CREATE_ACCESS_AT),
     disposition: read32(bytes, at + CREATE_DISPOSITION_AT),

@@ -1,4 +1,4 @@
-// Reads the processes' own memory through /proc. `status` needs no lock that a stuck process may hold.
+// Reads each process's private memory from /proc/PID/status, which takes no lock that a stuck process may hold.
 import { readFile } from "node:fs/promises";
 import { readProcesses } from "./process-identity.ts";
 

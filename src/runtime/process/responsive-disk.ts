@@ -31,7 +31,7 @@ export async function requireResponsiveDisk(path: string): Promise<void> {
   let message = silent.get(path);
   if (message === undefined) {
     const mounts = readMounts();
-    if (mounts.length > 0 && (await arePlain([path], mounts))) return;
+    if (mounts.length > 0 && (await areOnLocalDisks([path], mounts))) return;
     const options = { clock: systemClock, deadlineMs: DEADLINE_MS, killGraceMs: 0 };
     const { runCommand } = await import("./child-process.ts");
     const reading = runCommand("/bin/sh", ["-c", READ_FILE, "sh", path], options);
@@ -44,7 +44,7 @@ export async function requireResponsiveDisk(path: string): Promise<void> {
     silent.set(path, message);
   }
   throw new MountaineerError("config_unreadable", message, {
-    hint: "bring what is mounted there back, or unmount it (umount -l)",
+    hint: "make what is mounted there answer again, or unmount it (umount -l)",
     retry: "later",
   });
 }
@@ -83,9 +83,12 @@ export function isRemote(mounts: readonly Mounted[], path: string): boolean {
 }
 
 /**
- * True if the paths cross neither a link nor another machine's disk, so that a check can only wait for local disks.
+ * True if no part of the paths is a symbolic link or on a remote file system.
  */
-export async function arePlain(paths: readonly string[], mounts: readonly Mounted[]): Promise<boolean> {
+export async function areOnLocalDisks(
+  paths: readonly string[],
+  mounts: readonly Mounted[],
+): Promise<boolean> {
   for (const at of new Set(paths.flatMap(withFoldersAbove))) {
     if (isRemote(mounts, at)) return false;
     try {

@@ -8,7 +8,7 @@ import type { Clock, Timer } from "./clock.ts";
 export function createThrottle(clock: Clock, betweenMs: number, emit: () => void, gatherMs = 0) {
   let emittedAtMs = Number.NEGATIVE_INFINITY;
   let timer: Timer | null = null;
-  const now = (): void => {
+  const emitNow = (): void => {
     timer = null;
     emittedAtMs = clock.monotonicMs();
     emit();
@@ -18,8 +18,8 @@ export function createThrottle(clock: Clock, betweenMs: number, emit: () => void
     due(): void {
       if (timer !== null) return;
       const waitMs = Math.max(gatherMs, emittedAtMs + betweenMs - clock.monotonicMs());
-      if (waitMs > 0) timer = clock.setTimer(waitMs, now);
-      else now();
+      if (waitMs > 0) timer = clock.setTimer(waitMs, emitNow);
+      else emitNow();
     },
     [Symbol.dispose]() {
       timer?.[Symbol.dispose]();

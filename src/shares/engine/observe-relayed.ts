@@ -56,7 +56,7 @@ export function withRelay(
   if (relayPort === null || !found.sameShare) return mount;
   const state = relay?.of(spec.name) ?? null;
   if (state === null || state.port !== relayPort) {
-    // A mount of someone else's that leads through a tunnel at a local port is an ordinary mount.
+    // A mount that another program made, through a tunnel at a local port, is an ordinary mount.
     if (!madeByDriver && rememberedPort?.() !== relayPort) return mount;
     const absentSinceMs = relay?.absentSinceMs ?? null;
     const mayReturn = absentSinceMs !== null && clock.monotonicMs() - absentSinceMs < RELAY_ABSENT_MS;
@@ -100,7 +100,7 @@ export async function observeEligibility(
 ): Promise<RelayEligibility | null> {
   const { onlyThroughRelay = false } = driver;
   if (relay === undefined || (policy.relay === "off" && !onlyThroughRelay)) return null;
-  const { unable: obstacle, account } = await abilityOf(driver, spec, policy, configured);
+  const { obstacle, account } = await obstacleOf(driver, spec, policy, configured);
   const { relayed = null, guarded = null } = mount ?? {};
   const relayState = relayed ?? guarded;
   // If the mount's process is gone, the share is about to be remounted.
@@ -131,25 +131,25 @@ export async function observeEligibility(
 }
 
 /** Why the share cannot be relayed (null: it can), and how to get the account of its mount. */
-async function abilityOf(
+async function obstacleOf(
   { name, relaying }: MountDriver,
   spec: ShareSpec,
   { relay }: SharePolicy,
   configured: ShareObservation["routes"],
-): Promise<{ unable: string | null; account: NonNullable<MountDriver["relaying"]>["account"] }> {
-  if (relay === "off") return { unable: "relay is off", account: undefined };
+): Promise<{ obstacle: string | null; account: NonNullable<MountDriver["relaying"]>["account"] }> {
+  if (relay === "off") return { obstacle: "relay is off", account: undefined };
   if (relaying === undefined)
-    return { unable: `driver ${name} remounts on each route change`, account: undefined };
-  // The system still mounts from a host from which it keeps our own connections.
+    return { obstacle: `driver ${name} remounts on each route change`, account: undefined };
+  // macOS blocks our connections to this host, so the relay cannot reach it, but the system's own mounts can.
   if (ROUTE_NAMES.some((name) => configured[name].probe.blocked === true))
-    return { unable: LOCAL_NETWORK_LINE, account: undefined };
+    return { obstacle: LOCAL_NETWORK_LINE, account: undefined };
   const refusal = (await relaying.refusal?.(spec)) ?? null;
-  return { unable: refusal && `${refusal.text}; ${refusal.hint}`, account: relaying.account };
+  return { obstacle: refusal && `${refusal.text}; ${refusal.hint}`, account: relaying.account };
 }
 
 /**
- * Once the routes are proved, returns an earlier mount as relayed, because it can move between them without a new
- * mount. Otherwise returns it unchanged.
+ * Once the routes are proved, returns a guarded mount as relayed, because it can now move between them without a
+ * remount. Otherwise returns it unchanged.
  */
 export function relayedIfProved(
   mount: MountObservation | null,

@@ -514,7 +514,7 @@ for (const last of ["here", "in the daemon before"]) {
         previous: { gone: Promise.resolve(), ended: before.promise, once: [99_999_999] },
         gateway: {
           handing: gateway({
-            pool: { runOnce: [left.pid ?? 0] } as never,
+            pool: { runOncePids: [left.pid ?? 0] } as never,
             async leave(_graceMs, onEnded, pass) {
               passes.push(pass);
               await onEnded();
@@ -550,7 +550,7 @@ for (const last of ["here", "in the daemon before"]) {
 
 /** A gateway with nothing in it but what the test gives it. */
 function gateway(parts: Partial<HandingGateway>): HandingGateway {
-  return { save: async () => {}, pool: { runOnce: [] }, ...parts } as HandingGateway;
+  return { save: async () => {}, pool: { runOncePids: [] }, ...parts } as HandingGateway;
 }
 
 test("B11 a client that begins a session waits 2 s at most for a next daemon that is slow", async (t) => {

@@ -402,7 +402,7 @@ test("A10 a copy that is incomplete, and lines that are too few or too many, are
   await work.finish();
   const log = join(server, "work.log");
   await appendFile(log, "another line\n");
-  assert.match((await work.missingOnServer()) ?? "", /^the log has \d+ of \d+ lines, or others$/);
+  assert.match((await work.missingOnServer()) ?? "", /^the log has \d+ of \d+ lines, or other lines$/);
   await truncate(log, (await readFile(log)).length - "another line\n".length);
   assert.equal(await work.missingOnServer(), null);
   await truncate(join(server, "film-copy.bin"), 1_000);

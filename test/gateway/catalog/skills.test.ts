@@ -5,7 +5,7 @@ import type { CatalogSource } from "../../../src/gateway/catalog/catalog.ts";
 import { collisionsIn } from "../../../src/gateway/catalog/diff-catalogs.ts";
 import { resolveTarget } from "../../../src/gateway/catalog/resolve.ts";
 import { checkSkill } from "../../../src/gateway/catalog/skill-check.ts";
-import { publishSkills } from "../../../src/gateway/catalog/skill-places.ts";
+import { publishSkills } from "../../../src/gateway/catalog/skill-uris.ts";
 import type { JsonObject } from "../../../src/gateway/json-rpc.ts";
 import { pluck } from "../../support/pluck.ts";
 import { catalogOf, FIRST_WINS, skill, source } from "./sources.ts";

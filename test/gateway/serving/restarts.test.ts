@@ -304,7 +304,7 @@ function leaving(clients: number, { runsOnce = false, graceMs = 30_000 } = {}) {
       },
       closeIdle() {},
     },
-    pool: { runsOnce, endWhatRunsOnce: async () => {} },
+    pool: { runsOnce, endRunOnce: async () => {} },
   };
   let ended = false;
   const onEnded = async (): Promise<void> => {

@@ -26,7 +26,7 @@ async function clientsOf(
   return Promise.all(Array.from({ length: count }, () => bench.client()));
 }
 
-function logOn(clients: readonly BenchClient[]): void {
+function logIn(clients: readonly BenchClient[]): void {
   for (const client of clients) client.send(request(COMMAND.sessionSetup, 1));
 }
 
@@ -45,7 +45,7 @@ describe("logging in through the relay", () => {
     await clock.advance(1_000);
     nas.logon = REFUSED;
     const many = await clientsOf(bench, 8);
-    logOn(many);
+    logIn(many);
     await eventually(() => many.every(({ ending, received }) => ending === "reset" || received.length > 0));
     assert.equal(answered(many), 1, "the one that was refused hears why");
     assert.equal(asked(nas), 2);
@@ -62,7 +62,7 @@ describe("logging in through the relay", () => {
     const { nas, bench } = await oneRoute(t, { logons: new LoginGate(createManualClock()) });
     nas.logon = MORE_PROCESSING;
     const clients = await clientsOf(bench, 5);
-    logOn(clients);
+    logIn(clients);
     await eventually(() => answered(clients) === 1);
     const [first] = clients.filter(({ received }) => received.length > 0);
     assert.equal(asked(nas), 1);
@@ -78,7 +78,7 @@ describe("logging in through the relay", () => {
     const { nas, bench } = await oneRoute(t);
     nas.logon = NO_LOGON_SERVERS;
     const clients = await clientsOf(bench, 3);
-    logOn(clients);
+    logIn(clients);
     await eventually(() => answered(clients) === 3);
     assert.equal(bench.share.state().refusedLogon, null);
   });
@@ -111,7 +111,7 @@ describe("logging in through the relay", () => {
   test("A14 a vanished client gets no turn, and once a person confirms a refused login, a single client tries it", () => {
     const gate = new LoginGate(createManualClock());
     const turns: string[] = [];
-    const one = (name: string) => ({ logOn: () => void turns.push(name) });
+    const one = (name: string) => ({ logIn: () => void turns.push(name) });
     const [first, second, third] = [one("first"), one("second"), one("third")];
     assert.deepEqual(
       [first, second, third].map((each) => gate.request(each)),
@@ -140,7 +140,7 @@ describe("logging in through the relay", () => {
       const answer = answerTo(COMMAND.sessionSetup, 1, Buffer.from([9, 0, flags, 0, 0, 0, 0, 0]));
       for (const cut of [0, 20, 67, 70, 71, answer.length]) {
         const gate = new LoginGate(createManualClock(), null, wantsUser);
-        const one = { logOn: () => {} };
+        const one = { logIn: () => {} };
         const ledger = new RequestLedger(() => 0, {
           requested: () => {},
           answered: () => {},
@@ -158,7 +158,7 @@ describe("logging in through the relay", () => {
     const gate = new LoginGate(clock);
     const turns: string[] = [];
     const [first, ...others] = ["first", "second", "third"].map((name) => ({
-      logOn: () => void turns.push(name),
+      logIn: () => void turns.push(name),
     }));
     assert.ok(first);
     for (const one of [first, ...others]) gate.request(one);
@@ -173,7 +173,7 @@ describe("logging in through the relay", () => {
   test("A14 a client that waited when a login was refused gets no turn once a person confirms it", () => {
     const gate = new LoginGate(createManualClock());
     const turns: string[] = [];
-    const one = (name: string) => ({ logOn: () => void turns.push(name) });
+    const one = (name: string) => ({ logIn: () => void turns.push(name) });
     const [first, second, third] = [one("first"), one("second"), one("third")];
     assert.deepEqual([gate.request(first), gate.request(second)], [true, false]);
     gate.answered(first, REFUSED);
@@ -195,18 +195,18 @@ describe("logging in through the relay", () => {
     other.share.pause();
     const paused = await other.client();
     await eventually(() => other.share.state().connections === 2);
-    logOn([client]);
+    logIn([client]);
     await eventually(() => answered([client]) === 1);
     await eventually(() => paused.ending === "reset");
     other.share.confirm(null);
     assert.deepEqual(closed.notices, [], "a share that is closed is told nothing");
-    logOn([waiting]);
+    logIn([waiting]);
     await eventually(() => waiting.ending === "reset");
     assert.ok(other.share.state().refusedLogon !== null && bench.share.state().refusedLogon === null);
     nas.logon = 0;
     one.share.reopen();
     const again = await other.client();
-    logOn([again]);
+    logIn([again]);
     await eventually(() => answered([again]) === 1);
   });
 

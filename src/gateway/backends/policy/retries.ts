@@ -30,7 +30,7 @@ export function failedTry(
   return { ...backOffWithJitter(situation, before), failure };
 }
 
-/** Handles a start that failed, or a serving instance that ended and gets no immediate try. */
+/** Records that a start failed, or that a serving instance ended and is not restarted at once. */
 export function recordFailure(
   before: BackendSituation,
   key: string,
@@ -45,13 +45,13 @@ export function recordFailure(
   const { message } = failure;
   const { serving, changeFailure } = memory;
   const isChange = serving !== null && !before.isCurrent(serving);
-  const isOpen = hasOtherRoute(before, key);
+  const mayUseOther = hasOtherRoute(before, key);
   const next = before.rememberTries(key, tries).remember({
-    waitReason: isOpen ? memory.waitReason : null,
+    waitReason: mayUseOther ? memory.waitReason : null,
     lastError: message,
     changeFailure: isChange ? message : null,
   });
-  const retryInMs = isOpen ? 0 : tries.notBeforeMs - now.monotonicMs;
+  const retryInMs = mayUseOther ? 0 : tries.notBeforeMs - now.monotonicMs;
   if (serving === null) return next.announce({ kind: "ended", reason: message, retryInMs });
   const isAnnounced = changeFailure !== null && isSameFailure(changeFailure, message);
   return isChange && !isAnnounced ? next.announce({ kind: "change_failed", reason: message }) : next;

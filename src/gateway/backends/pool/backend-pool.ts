@@ -35,7 +35,7 @@ export class BackendPool implements AsyncDisposable {
   published: readonly CatalogSource[] = [];
   readonly #options: PoolOptions;
   readonly #backendTools: PoolTools;
-  /** Returns the backends in the order of the file, then removed backends that still drain. */
+  /** In the order of the file; then removed backends that still drain. */
   readonly #backends = new Map<string, Backend>();
   readonly #listeners = new Set<() => void>();
   readonly #watchers = new Set<() => void>();
@@ -72,13 +72,13 @@ export class BackendPool implements AsyncDisposable {
   apply(configs: readonly ServedBackend[], { drainTimeoutMs, failback = FAILBACK }: PoolSettings): void {
     if (this.#stopping !== null) return;
     const settings = { drainTimeoutMs, failback };
-    const isOther = !isDeepStrictEqual(settings, this.#settings);
+    const isChanged = !isDeepStrictEqual(settings, this.#settings);
     this.#settings = settings;
     this.#order = configs.map(({ name }) => name);
     this.#applying = true;
     try {
       this.#configure(new Map(configs.map((config) => [config.name, config])));
-      if (isOther) for (const backend of this.#backends.values()) backend.recheck();
+      if (isChanged) for (const backend of this.#backends.values()) backend.recheck();
     } finally {
       this.#applying = false;
     }
@@ -146,7 +146,7 @@ export class BackendPool implements AsyncDisposable {
     return backend !== undefined;
   }
 
-  /** If `to` is null, ends the hold on a route. Never rejects. */
+  /** If `to` is null, ends the override. Never rejects. */
   async switchRoute(name: string, to: string | null, signal: AbortSignal): Promise<SwitchOutcome> {
     const backend = this.#order.includes(name) ? this.#backends.get(name) : undefined;
     if (backend === undefined) return { ok: false, reason: "it is not configured" };
@@ -155,7 +155,7 @@ export class BackendPool implements AsyncDisposable {
     return outcome;
   }
 
-  reconsider(name: string): void {
+  recheck(name: string): void {
     this.#backends.get(name)?.recheck();
   }
 
@@ -169,14 +169,14 @@ export class BackendPool implements AsyncDisposable {
     return this.#until(() => [...this.#backends.values()].every(({ isStarted }) => isStarted), signal);
   }
 
-  /** Like `settled`, but does not wait for backends whose remembered lists are published. */
+  /** Like `whenStarted`, but does not wait for backends whose remembered lists are published. */
   listed(signal: AbortSignal): Promise<void> {
     const isDone = (backend: Backend): boolean => backend.isStarted || backend.published.source !== null;
     return this.#until(() => [...this.#backends.values()].every(isDone), signal);
   }
 
-  /** Like `settled`, but does not wait for backends whose required data is away or that another process still runs. */
-  startedWhereItCan(signal: AbortSignal): Promise<void> {
+  /** Like `whenStarted`, but does not wait for backends whose required share is away or that another process still runs. */
+  whenStartedIfPossible(signal: AbortSignal): Promise<void> {
     const isDone = (backend: Backend): boolean =>
       backend.isStarted || backend.runsInPrevious || backend.waitsForData;
     return this.#until(() => [...this.#backends.values()].every(isDone), signal);
@@ -186,7 +186,7 @@ export class BackendPool implements AsyncDisposable {
     return this.#backends.get(name)?.isComing === true;
   }
 
-  /** Resolves when the backend's list is there, or when calls do not wait for the list any longer. */
+  /** Resolves when the backend has listed, or when calls no longer wait for that. */
   async firstList(name: string): Promise<void> {
     const backend = this.#backends.get(name);
     if (backend?.isComing !== true) return;
@@ -203,7 +203,7 @@ export class BackendPool implements AsyncDisposable {
   }
 
   /** The process groups of `stop-first` backends. */
-  get runOnce(): readonly number[] {
+  get runOncePids(): readonly number[] {
     return [...this.#backends.values()].flatMap((backend) => (backend.runsOnce ? backend.pids : []));
   }
 
@@ -216,15 +216,15 @@ export class BackendPool implements AsyncDisposable {
     return this.#backends.values().some(({ runsOnce }) => runsOnce);
   }
 
-  /** Calls in flight have `graceMs` to end. */
-  async endWhatRunsOnce(graceMs: number): Promise<void> {
+  /** Ends the `stop-first` backends. Calls in flight have `graceMs` to end. */
+  async endRunOnce(graceMs: number): Promise<void> {
     const backends = [...this.#backends.values()].filter(({ runsOnce }) => runsOnce);
     for (const backend of backends) backend.stop(STOPPING);
     await this.#untilOrAfter(graceMs, () => backends.every((backend) => backend.inFlight === 0));
     await Promise.all(backends.map((backend) => backend.close(STOPPING)));
   }
 
-  reconsiderAll(): void {
+  recheckAll(): void {
     for (const backend of this.#backends.values()) backend.recheck();
   }
 
@@ -300,11 +300,11 @@ export class BackendPool implements AsyncDisposable {
     }
   }
 
-  /** Resolves when `isSo` returns true, which is checked after each change, or when the signal aborts. */
-  #until(isSo: () => boolean, signal: AbortSignal): Promise<void> {
+  /** Resolves when `isDone` returns true, which is checked after each change, or when the signal aborts. */
+  #until(isDone: () => boolean, signal: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       const check = (): void => {
-        if (!isSo() && !signal.aborted) return;
+        if (!isDone() && !signal.aborted) return;
         this.#watchers.delete(check);
         signal.removeEventListener("abort", check);
         resolve();
@@ -315,10 +315,10 @@ export class BackendPool implements AsyncDisposable {
     });
   }
 
-  async #untilOrAfter(limitMs: number, isSo: () => boolean): Promise<void> {
+  async #untilOrAfter(limitMs: number, isDone: () => boolean): Promise<void> {
     const late = new AbortController();
     using _ = this.#options.clock.setTimer(limitMs, () => late.abort());
-    await this.#until(isSo, late.signal);
+    await this.#until(isDone, late.signal);
   }
 
   async #end(): Promise<void> {
@@ -331,7 +331,7 @@ export class BackendPool implements AsyncDisposable {
       await backend.close(STOPPING);
     });
     if (!(await settlesWithin(clock, STOP_LIMIT_MS, Promise.all(closed)))) {
-      logger.warn("backends are left that did not end in time; the warden ends them", {});
+      logger.warn("some backends did not end in time; the warden ends them", {});
     }
     this.#backends.clear();
     this.#notifyWatchers();

@@ -1,5 +1,5 @@
-// The answer to one POST, of every protocol version: JSON if the reply comes soon and before any other message; otherwise an
-// event stream.
+// The HTTP response to one POST, in every protocol version: JSON if the reply comes soon and before any other message;
+// otherwise an event stream.
 import type { ServerResponse } from "node:http";
 import type { Timer } from "../../../runtime/time/clock.ts";
 import {
@@ -20,7 +20,7 @@ import { type Accepts, LARGE_REPLY_BYTES, LARGEST_EVENT_BYTES } from "./request.
 import type { ResumableStream, Resumption } from "./resumption.ts";
 import { SseStream, type StreamParts } from "./sse-stream.ts";
 
-/** Answers that are still missing; each turns into a stream when it is slow. */
+/** Responses that have not begun; each becomes a stream when it is slow. */
 export type SlowAnswers = CoarseTimer<HttpExchange>;
 
 interface ExchangeOptions {
@@ -32,8 +32,8 @@ interface ExchangeOptions {
   /** Lets the client resume a broken stream. `id` is the request's. */
   readonly resumable?: { readonly resumption: Resumption; readonly id: RpcId } | null;
   /**
-   * The client refuses large events, and a large reply can still be JSON: notifications go to the session's listening
-   * stream. Without a session they are buffered for a while, and left out if the reply is too large for an event.
+   * The client refuses large events, so the response must be able to become JSON: notifications go to the session's
+   * listening stream. Without a session they are buffered for a while, and dropped if the reply is too large for an event.
    */
   readonly staysJson?: boolean;
   /** The number of answers in a batch; absent: a single request. */
@@ -176,7 +176,7 @@ export class HttpExchange implements CallStream {
   #streaming(): SseStream | ResumableStream {
     if (this.#stream !== null) return this.#stream;
     const { session, resumable = null } = this.#options;
-    // Once all answers are sent, the client may still answer questions by other POSTs.
+    // Once the reply is sent, the client may still answer server requests, in other POSTs.
     const onSilent = (): void => {
       if (this.#missing > 0) session?.streamClosed(this);
     };

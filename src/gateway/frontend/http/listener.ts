@@ -42,7 +42,7 @@ interface ListenerOptions extends GatewayTools {
    * 2,048, and at most a quarter of the descriptors that this process may have.
    */
   readonly connectionLimit?: number;
-  /** The home of the Mountaineer that runs in this process; null: none does. */
+  /** The home of the daemon that runs as process `pid`; null: another program. */
   readonly homeOf?: (pid: number) => Promise<string | null>;
 }
 
@@ -72,7 +72,7 @@ export class Listener {
   readonly #refusals: ReturnType<typeof createThrottle>;
   #refused = 0;
   /** The socket from `ListenerOptions.handle`, until the server listens with it. */
-  #given: object | undefined;
+  #inherited: object | undefined;
   /** The bound address; null: the server has not listened yet. */
   #bound: AddressInfo | null = null;
   isListening = false;
@@ -82,7 +82,7 @@ export class Listener {
 
   constructor(options: ListenerOptions) {
     const { host, port, handler, clock } = options;
-    this.#given = options.handle;
+    this.#inherited = options.handle;
     // Not imported: that would also load 16 MB of fetch and WebSocket.
     const { createServer } = process.getBuiltinModule("node:http");
     this.host = host;
@@ -245,8 +245,8 @@ export class Listener {
     this.#server.once("error", reject);
     this.#server.once("listening", resolve);
     try {
-      const given = this.#given ?? boundSocket(this.host, this.port);
-      this.#given = undefined;
+      const given = this.#inherited ?? boundSocket(this.host, this.port);
+      this.#inherited = undefined;
       if (given === null) this.#server.listen({ host: this.host, port: this.port, backlog: 511 });
       else this.#server.listen(given, 511);
       await promise;
@@ -334,7 +334,7 @@ export class Listener {
 }
 
 /**
- * Opens a new listener beside `old`. If their addresses overlap, the old one stops listening first, and listens again if
+ * Opens a new listener next to `old`. If their addresses overlap, the old one stops listening first, and listens again if
  * the new one fails. Rejects with `listen_failed`; then the old one listens.
  */
 export async function rebind(old: Listener, next: ListenerOptions) {

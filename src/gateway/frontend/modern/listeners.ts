@@ -55,7 +55,7 @@ const NOTHING: Subscription = { lists: new Set(), uris: [], taskIds: [] };
 export class Listeners {
   readonly #gateway: FrontGateway;
   readonly #clock: Clock;
-  readonly #open = new Set<Listener>();
+  readonly #open = new Set<ListeningStream>();
   #isEnding = false;
 
   constructor(gateway: FrontGateway, clock: Clock) {
@@ -78,7 +78,7 @@ export class Listeners {
     const missing = wanted.taskIds.length > 0 ? missingTasks(request.capabilities) : null;
     const refusal = missing ?? this.#refusal(request.principal);
     if (refusal !== null) return refuse(refusal);
-    const listener = new Listener(request, stream, this.#gateway, () => this.#open.delete(listener));
+    const listener = new ListeningStream(request, stream, this.#gateway, () => this.#open.delete(listener));
     this.#open.add(listener);
     void listener.begin(this.#isEnding ? NOTHING : wanted, this.#clock);
     return () => listener.close(null);
@@ -103,7 +103,7 @@ export class Listeners {
   }
 }
 
-class Listener implements SessionPort {
+class ListeningStream implements SessionPort {
   readonly sessionId = randomBytes(24).toString("base64url");
   readonly protocolVersion = MODERN_VERSION;
   readonly capabilities: JsonObject;
@@ -149,7 +149,7 @@ class Listener implements SessionPort {
     this.#gateway.opened(this);
     const subscribed = new Set<string>();
     const followed = new Set<string>();
-    const left = [
+    const remaining = [
       ...uris.map(
         (uri) => async () => (await this.#request("resources/subscribe", { uri })) && subscribed.add(uri),
       ),
@@ -158,7 +158,7 @@ class Listener implements SessionPort {
       ),
     ].values();
     const inTurn = async (): Promise<void> => {
-      for (const next of left) {
+      for (const next of remaining) {
         if (this.ended.aborted) return;
         await next();
       }
@@ -204,7 +204,7 @@ class Listener implements SessionPort {
   }
 
   request(): Promise<Reply> {
-    return Promise.resolve(errorReply(BACKEND_UNAVAILABLE, "a stream that listens cannot be asked"));
+    return Promise.resolve(errorReply(BACKEND_UNAVAILABLE, "a listening stream takes no requests"));
   }
 
   setLogLevel(): void {}
@@ -226,7 +226,7 @@ class Listener implements SessionPort {
   /** `reply` null: the client has closed the connection. */
   close(reply: Reply | null): void {
     if (this.ended.aborted) return;
-    this.#ended.abort(new MountaineerError("aborted", "no client listens now"));
+    this.#ended.abort(new MountaineerError("aborted", "the client no longer listens"));
     this.#onClosed();
     this.#gateway.closed(this);
     if (reply !== null) this.#stream.answer(this.#id, reply);
@@ -285,20 +285,20 @@ function subscriptionIn(filter: unknown): Subscription | string {
     (kind) => !["boolean", "undefined"].includes(typeof filter[LISTEN_FLAGS[kind]]),
   );
   if (wrong !== undefined) return `\`notifications.${LISTEN_FLAGS[wrong]}\` must be a boolean`;
-  const uris = differentIn(filter, "resourceSubscriptions", MOST_URIS);
+  const uris = distinctIn(filter, "resourceSubscriptions", MOST_URIS);
   if (typeof uris === "string") return uris;
-  const taskIds = differentIn(filter, "taskIds", MOST_TASKS);
+  const taskIds = distinctIn(filter, "taskIds", MOST_TASKS);
   if (typeof taskIds === "string") return taskIds;
   const lists = new Set(LIST_KINDS.filter((kind) => filter[LISTEN_FLAGS[kind]] === true));
   return { lists, uris, taskIds };
 }
 
 /** Returns the strings under `key` without duplicates, or a text that says what is wrong with them. */
-function differentIn(filter: JsonObject, key: string, most: number): readonly string[] | string {
+function distinctIn(filter: JsonObject, key: string, most: number): readonly string[] | string {
   const { [key]: names = [] } = filter;
   if (!Array.isArray(names) || !names.every((name) => typeof name === "string")) {
     return `\`notifications.${key}\` must be an array of strings`;
   }
-  const different = [...new Set<string>(names)];
-  return different.length > most ? `\`notifications.${key}\` may have ${most} entries at most` : different;
+  const distinct = [...new Set<string>(names)];
+  return distinct.length > most ? `\`notifications.${key}\` may have ${most} entries at most` : distinct;
 }

@@ -1,4 +1,4 @@
-// A call in flight that belongs to a session, and how any call is run.
+// A call in flight of a session, and `runCall`, which passes any call to the middleware chain.
 import { errorText } from "../../../runtime/errors.ts";
 import type { Logger } from "../../../runtime/log/log.ts";
 import { CallAbort } from "../../call-signal.ts";
@@ -26,12 +26,12 @@ export class Call implements CallHandle {
   /** The request for the middleware chain. */
   readonly work: GatewayRequest;
   readonly #abort = new CallAbort();
-  readonly #questions: PendingServerRequests;
+  readonly #serverRequests: PendingServerRequests;
   #stream: CallStream | null;
 
   constructor(
     client: SessionPort,
-    questions: PendingServerRequests,
+    serverRequests: PendingServerRequests,
     message: RpcRequest,
     stream: CallStream,
     served: ServingSet,
@@ -39,7 +39,7 @@ export class Call implements CallHandle {
     const { id, method, params } = message;
     this.client = client;
     this.id = id;
-    this.#questions = questions;
+    this.#serverRequests = serverRequests;
     this.#stream = stream;
     const work = { method, params, handle: this, signal: this.#abort, served };
     this.work = served.unwrapCallTool(stream.trace === undefined ? work : { ...work, trace: stream.trace });
@@ -57,9 +57,9 @@ export class Call implements CallHandle {
     else this.#stream.notify(json);
   }
 
-  request(...question: ServerRequest): Promise<Reply | null> {
+  request(...serverRequest: ServerRequest): Promise<Reply | null> {
     if (this.#stream === null) return Promise.resolve(null);
-    return this.#questions.request(this.#stream, ...question);
+    return this.#serverRequests.request(this.#stream, ...serverRequest);
   }
 
   /** Returns the stream at the first call, and null at later calls. */

@@ -1,15 +1,15 @@
 // The messages between the daemon's thread and a script's thread: plain texts and numbers, no objects of either side.
 
-/** Bounds of one script, in the sandbox and at its border. */
+/** Limits of one script, and of what enters and leaves the sandbox. */
 export const BOUNDS = {
   sourceCharacters: 256 * 1024,
   memoryBytes: 64 * 1024 * 1024,
-  /** A thread whose script used more is ended after it. */
+  /** A thread is not reused after a script that used more. */
   keptBytes: 16 * 1024 * 1024,
   stackBytes: 256 * 1024,
   nameCharacters: 1024,
   argumentsCharacters: 1024 * 1024,
-  /** Of all calls that have no answer. */
+  /** Of all unanswered calls together. */
   allArgumentsCharacters: 16 * 1024 * 1024,
   /** Of one tool's result, as JSON. */
   resultBytes: 8 * 1024 * 1024,
@@ -39,7 +39,7 @@ export type ToThread =
 
 export type FromThread =
   | { readonly kind: "ready" }
-  /** Sent after each message that the thread has dealt with: it computes nothing until the next one. */
+  /** Sent once a message has been handled: the thread waits for the next one. */
   | { readonly kind: "idle" }
   | { readonly kind: "call"; readonly call: number; readonly name: string; readonly argumentsJson: string }
   /** `isLarge`: the script used so much memory that its thread is not reused. */

@@ -1,4 +1,5 @@
-// On which mounts the folders of routes lie: a mount point from which the mount is gone is a folder of the local disk.
+// Remembers which mount each route's folder is on. Once that mount is gone, the same path is a folder of the local disk,
+// which must not be used in its place.
 import { dirname, join } from "node:path";
 import { isOwnError, isSystemError, recoverFrom } from "../../../runtime/errors.ts";
 import { ensureFolder, readIfPresent } from "../../../runtime/files/durable-file.ts";
@@ -35,7 +36,7 @@ export function createFolderMounts({
   stateFolder,
   fstab = "/etc/fstab",
 }: FolderMountsOptions) {
-  /** By share, the path of the mount by folder; "": none. */
+  /** For each share, the mount point of each folder; "": none. */
   const byShare = new Map<string, Promise<Map<string, string>>>();
   let saving = Promise.resolve();
   const fileOf = (share: ShareSpec): string =>
@@ -48,12 +49,12 @@ export function createFolderMounts({
     return known;
   };
   /** null: the table cannot be read, so nothing is known to be gone. */
-  const mounted = async (notBeforeMs: number): Promise<readonly string[] | null> => {
+  const mountedPaths = async (notBeforeMs: number): Promise<readonly string[] | null> => {
     const entries = await mountTable.read(notBeforeMs).catch(recoverFrom(isUnreadable, null));
     return entries?.map(({ path }) => path) ?? null;
   };
 
-  /** Keeps only what concerns the configured folders. A failed write does not stop the share. */
+  /** Forgets folders that are no longer configured. A failed write does not stop the share. */
   const remember = async (share: ShareSpec, folder: string, mount: string): Promise<void> => {
     const known = await mountsOf(share);
     if (known.get(folder) === mount) return;
@@ -73,7 +74,7 @@ export function createFolderMounts({
     /** The mount point below which `folder` lay and on which nothing is mounted now; null: none. */
     async lostMount(share: ShareSpec, folder: string, notBeforeMs: number): Promise<string | null> {
       const mount = (await mountsOf(share)).get(folder) ?? "";
-      return mount === "" ? null : lostOf(mount, await mounted(notBeforeMs));
+      return mount === "" ? null : lostOf(mount, await mountedPaths(notBeforeMs));
     },
 
     /** Whether `folder` may be used. Checked by the prober; an automounter then mounts it. */
@@ -85,7 +86,7 @@ export function createFolderMounts({
       if (exists === false) return { verdict: "gone", text: `${folder} is not there` };
       if (exists === null || real === null) return { verdict: "silent", text: `no answer about ${folder}` };
       const before = (await mountsOf(share)).get(folder);
-      const paths = await mounted(clock.monotonicMs());
+      const paths = await mountedPaths(clock.monotonicMs());
       const expected = before === undefined ? (await textOf(fstab)).split("\n").map(fstabPath) : [before];
       const mount = deepestAbove(real, [...expected, ...(paths ?? [])]);
       await remember(share, folder, mount);

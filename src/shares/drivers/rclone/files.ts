@@ -1,4 +1,4 @@
-// The files of a share's rclone: config, write cache, log, and a note of the process that serves the mount.
+// The files and arguments of a share's rclone: config, write cache, log, and a record of the process that serves the mount.
 
 import { basename, dirname, join } from "node:path";
 import { DEFAULT_ACCESS } from "../../../config/values/mount-access.ts";
@@ -109,7 +109,7 @@ export function configText(
  */
 export const RELAYED_CONNECTS = "override.low_level_retries = 3\n";
 
-/** The share in rclone's spelling: the remote and the share's name on the server. */
+/** The share as rclone names it: the remote and the share's name on the server. */
 export function remoteOf(shareName: string): string {
   return `${REMOTE_NAME}:${shareName}`;
 }
@@ -173,7 +173,7 @@ export function mountArguments(
   ];
 }
 
-/** The arguments that follow from settings of the share, and from what is known of its server. */
+/** The arguments that depend on the share's settings, and on how its server treats names. */
 function changeableArguments({ access }: ShareSpec, folding: CaseFolding): string[] {
   const { allowOther, fileMode, folderMode } = access ?? DEFAULT_ACCESS;
   return [
@@ -196,7 +196,7 @@ export function encodingFor(version: RcloneVersion | null): string {
   return rcloneCan(version, "encodesDots") ? WITH_DOTS : ENCODING;
 }
 
-/** What decides how a mount treats names and who may use it: a mount with other options is outdated. */
+/** The options for names and access. A mount whose options differ from these is outdated. */
 export function optionsOf(share: ShareSpec, folding: CaseFolding, version: RcloneVersion | null): string {
   return [encodingFor(version), ...changeableArguments(share, folding)].join(" ");
 }
@@ -209,8 +209,7 @@ export async function foldingOf({ folder, server }: RcloneFiles): Promise<CaseFo
 }
 
 /**
- * The time from a file's last close until rclone sends it: with three seconds none of 351 git commits in a
- * row failed.
+ * The time from a file's last close until rclone sends it. At three seconds, 351 git commits in a row succeeded.
  */
 export function writeBack(version: RcloneVersion | null): string {
   return rcloneCan(version, "opensWhileSending") ? "1s" : "3s";
@@ -226,8 +225,7 @@ function retriesRelayed(version: RcloneVersion | null): number {
 }
 
 /**
- * Marks the mount as relayed, for the case that the note of the mount was never written. The argument has no effect
- * on SMB.
+ * Marks the mount as relayed, in case the record of the mount was never written. The argument has no effect on SMB.
  */
 const RELAY_FLAG = ["--user-agent"] as const;
 

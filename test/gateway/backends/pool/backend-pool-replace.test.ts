@@ -19,13 +19,13 @@ describe("a changed connection", () => {
     await b.clock.advance(59_000);
     assert.deepEqual([b.starts(), isListed], [0, false]);
     isElsewhere = false;
-    b.pool.reconsiderAll();
+    b.pool.recheckAll();
     await settle();
     assert.equal(b.starts(), 1);
     await b.comesUp("one");
-    assert.deepEqual([isListed, b.pool.runOnce.length], [true, 1]);
-    await b.pool.endWhatRunsOnce(0);
-    assert.deepEqual(b.pool.runOnce, []);
+    assert.deepEqual([isListed, b.pool.runOncePids.length], [true, 1]);
+    await b.pool.endRunOnce(0);
+    assert.deepEqual(b.pool.runOncePids, []);
   });
 
   it("B7 filters edited with it change with the swap, filters edited without it at once", async () => {
@@ -125,7 +125,7 @@ describe("stop-first", () => {
       await b.comesUp("two");
       const call = b.call();
       let isOver = false;
-      const ending = b.pool.endWhatRunsOnce(5_000).then(() => {
+      const ending = b.pool.endRunOnce(5_000).then(() => {
         isOver = true;
       });
       await b.clock.advance(4_900);

@@ -225,7 +225,7 @@ describe("on demand", () => {
     await long.applied(backendConfig("a", NEEDED));
     await long.comesUp("x".repeat(3_000_000));
     await long.clock.advance(1);
-    long.pool.reconsider("a");
+    long.pool.recheck("a");
     await settle();
     long.is({ codes: ["not_remembered"] });
     const connection = { type: "streamable-http", url: "http://127.0.0.1:9/", headers: {} } as const;

@@ -6,7 +6,7 @@ import { copyOf } from "./copies.ts";
 import { MOST_SEGMENTS, rootOf } from "./skill-check.ts";
 import { MAX_URI_LENGTH } from "./uri-template.ts";
 
-/** One part more than a skill's root may have, because the backend's name is put in front. */
+/** One part more than a skill's root may have: the backend's name. */
 const MOST_PARTS = MOST_SEGMENTS + 1;
 
 /** A backend with the URIs of the skills and resources that its filters allow. */
