@@ -1,10 +1,14 @@
 // Shows a trouble that several servers have in common once: one condition of the gateway in place of one of each server. Pure.
+import { firstNames } from "../../runtime/text/plain-text.ts";
 import type { BackendStatus, Condition, StatusReport } from "../contract/contract.ts";
 import { troublesOf } from "./label.ts";
 import { shareLabel } from "./share-labels.ts";
 
 /** The code of the condition that names the servers which wait for a share. */
 export const SERVERS_WAIT = "servers_wait";
+
+/** Servers named in the one line of their cause; each has its state in its own row. */
+export const MOST_NAMED = 8;
 
 interface MergedStatus {
   readonly status: StatusReport;
@@ -57,7 +61,7 @@ export function mergeTroubles(status: StatusReport): MergedStatus {
 }
 
 function namesOf(alike: readonly Explained[]): string {
-  return alike.map(({ name }) => name).join(", ");
+  return firstNames(alike, ({ name }) => name, MOST_NAMED);
 }
 
 function oldest(alike: readonly Explained[]): string {

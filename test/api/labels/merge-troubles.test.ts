@@ -61,6 +61,14 @@ test("F4 servers that fail for one cause are one trouble in status, dashboard, p
   assert.deepEqual(lines, EXPECTED);
 });
 
+// As https://github.com/portainer/portainer/issues/13081 (200 ports in one row).
+test("F4 a cause of two hundred servers names the first eight", () => {
+  const many = Array.from({ length: 200 }, (_, at) => failed(`s${at}`, MISSING, MISSING.text));
+  assert.deepEqual(findTroubles(gatewayReport(many), null).map(wholeText), [
+    `s0, s1, s2, s3, s4, s5, s6, s7 and 192 more: ${MISSING.text}`,
+  ]);
+});
+
 test("F4 a cause that one server has stays its own trouble", () => {
   const one = gatewayReport(backends.slice(0, 16));
   assert.deepEqual(mergeTroubles(one), { status: one, covered: new Set(), groups: [] });

@@ -4,10 +4,10 @@ import type { FleetReport } from "../../../api/contract/fleet.ts";
 import { backendLabel } from "../../../api/labels/backend-labels.ts";
 import { machineTrouble, presenceLabel, presenceText } from "../../../api/labels/fleet-labels.ts";
 import { type Tone, worseTone } from "../../../api/labels/label.ts";
-import { mergeTroubles } from "../../../api/labels/merge-troubles.ts";
+import { MOST_NAMED, mergeTroubles } from "../../../api/labels/merge-troubles.ts";
 import { cableText, secondBestHint, shareLabel } from "../../../api/labels/share-labels.ts";
 import { LEAST_RATE } from "../../../api/labels/traffic-labels.ts";
-import { bytesText, pluralize } from "../../../runtime/text/plain-text.ts";
+import { bytesText, firstNames, pluralize } from "../../../runtime/text/plain-text.ts";
 import { type Flow, rateOf } from "../daemon/flow.ts";
 import { shown, unmarked } from "../parts/text.ts";
 
@@ -145,7 +145,7 @@ function serversOf(status: StatusReport, flow: Flow | null): readonly Joined[] {
       const id = `servers ${names.join(" ")}`;
       return {
         ...{ id, kind: "server", at: "servers", tone, count: names.length },
-        ...{ title: shown(names.join(", ")), text: unmarked(text) },
+        ...{ title: shown(firstNames(names, String, MOST_NAMED)), text: unmarked(text) },
         wires: [{ ...wire(id), state: "down", tone }],
       };
     }),
