@@ -152,7 +152,7 @@ async function playAlias(t: TestContext, there: string, asked: string): Promise<
     await untilShareOf(home, "CORE", "unmounted", (one) => one.mount_state === "unmounted");
     await monitor.stop();
     await home.start();
-    await home.cli(["alias", "reconcile"]);
+    await home.cli(["reconcile"]);
     assert.equal(await readlink(link), join(home.folder, "Shares", "CORE", there));
   } finally {
     await endCarried(home, ["CORE"], [monitor]);

@@ -232,7 +232,7 @@ test("an interval is a positive number of seconds within a sensible range", () =
   }
 });
 
-test("the daemon's entry point does not load commander", () => {
+test("the daemon's program does not load commander", () => {
   const urlOf = (name: string) =>
     JSON.stringify(new URL(`../../../src/cli/${name}.ts`, import.meta.url).href);
   const probe = `
@@ -240,9 +240,10 @@ test("the daemon's entry point does not load commander", () => {
     const resolved = [];
     registerHooks({ resolve(specifier, context, next) { resolved.push(specifier); return next(specifier, context); } });
     process.on("exit", () => console.log(resolved.some((name) => /run-monitor/.test(name)), resolved.includes("commander")));
-    const { run } = await import(${urlOf("run")});
-    const { dispatch } = await import(${urlOf("dispatch")});
-    await run(["monitor", "--config", "/nonexistent.ini"], dispatch);`;
+    const { readMonitorArguments } = await import(${urlOf("input/monitor-arguments")});
+    const { runDaemon } = await import(${urlOf("daemon")});
+    const args = ["monitor", "--config", "/nonexistent.ini"];
+    await runDaemon(args, readMonitorArguments(args), () => {});`;
   const env = { ...process.env, MOUNTAINEER_HOME: "/dev/null/home" };
   const ran = spawnSync(process.execPath, ["--input-type=module", "-e", probe], { encoding: "utf8", env });
   assert.equal(ran.stdout, "true false\n", ran.stderr);

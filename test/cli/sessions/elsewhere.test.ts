@@ -69,7 +69,7 @@ test("F2 with --url status, config, call, tools, logs and the audit are those of
   const share = ["shares", "add", "--share", "FAR", "--tb-path", "/a", "--fallback-path", "/b"];
   const adding = await runCommand([...share, ...place], { home });
   assert.match(adding.stderr, /nothing was written[\s\S]*allow_commands/);
-  assert.match(await ask("alias", "reconcile", "--json"), /"aliases":\s*\[\]/);
+  assert.match(await ask("alias", "list", "--json"), /"aliases":\s*\[\]/);
   const unknown = await runCommand(["shares", "remove", "--share", "FAR", ...place], { home });
   assert.match(unknown.stderr, /no share is configured yet/);
 

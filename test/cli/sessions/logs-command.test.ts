@@ -151,9 +151,7 @@ test("every command that needs the home reports that a user may not read it, and
   const share = ["--share", "CORE"];
   for (const args of [
     ["logs"],
-    ["folders", ...share],
     ["alias", "list"],
-    ["alias", "reconcile"],
     ["alias", "add", "--name", "x", ...share, "--target-subpath", "x"],
     ["alias", "remove", "--name", "x"],
     ["shares", "list"],
