@@ -8,7 +8,7 @@ import type { FoundMount } from "./mount-driver.ts";
 export type Endpoints = ConfigureRequest["endpoints"];
 
 /** The state of a share's port. Times are monotonic ms. */
-export type RelayedState = Omit<RelayedShare, "share" | "kind" | "mount">;
+export type RelayedState = Omit<RelayedShare, "share" | "kind">;
 
 type RelayRequest = Omit<OpenRequest, "kind"> & { readonly driver: DriverName };
 

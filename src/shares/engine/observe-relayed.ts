@@ -31,6 +31,20 @@ export function isRelayPort({ relayPort = null }: FoundMount): boolean {
 }
 
 /**
+ * Adds the relay's port to a mount that the relay knows and the driver does not: after an edit of `driver`, the mount of
+ * the previous one stays relayed.
+ */
+export function withPortOfRelay(
+  { relay }: Pick<ObserveServices, "relay">,
+  { name }: Pick<ShareSpec, "name">,
+  mount: FoundMount,
+): FoundMount {
+  const state = isRelayPort(mount) ? null : (relay?.of(name) ?? null);
+  if (state === null || state.mount?.id !== mount.id) return mount;
+  return { ...mount, relayPort: state.port, guarded: true };
+}
+
+/**
  * Whether the mount can be moved to another route: it was mounted for that, or proofs have allowed it since.
  */
 export function isMovable(

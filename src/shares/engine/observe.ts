@@ -22,6 +22,7 @@ import {
   isRerouted,
   observeEligibility,
   relayedIfProved,
+  withPortOfRelay,
   withRelay,
 } from "./observe-relayed.ts";
 import type {
@@ -203,7 +204,9 @@ async function findMounts(tools: CycleObserveServices, subject: ConfiguredShare,
  * Chooses the mount that the rules manage: if a share is mounted twice, the mount at our path, or else one
  * that is alive.
  */
-function choose({ prober }: ObserveServices, { spec }: ConfiguredShare, found: readonly FoundMount[]) {
+function choose(tools: ObserveServices, { spec }: ConfiguredShare, listed: readonly FoundMount[]) {
+  const { prober } = tools;
+  const found = listed.map((mount) => withPortOfRelay(tools, spec, mount));
   const atOurPath = found.find(({ path }) => path === spec.mountPath) ?? null;
   const same = found.filter((mount) => mount.sameShare || (mount === atOurPath && mount.madeByDriver));
   const isLive = ({ id }: FoundMount): boolean => {

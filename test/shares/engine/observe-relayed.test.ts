@@ -7,6 +7,7 @@ import type { RelayClient, RelayedState } from "../../../src/shares/drivers/rela
 import {
   observeEligibility,
   relayedIfProved,
+  withPortOfRelay,
   withRelay,
 } from "../../../src/shares/engine/observe-relayed.ts";
 import type { IdentityInput } from "../../../src/shares/engine/server-identities.ts";
@@ -103,6 +104,21 @@ for (const [what, input, expected] of MOUNTS) {
     assert.equal(through ?? other, expected);
   });
 }
+
+test("A10 a mount that the relay knows stays relayed when the driver in the file is another one", () => {
+  const other = { ...FOUND, madeByDriver: false, relayPort: null };
+  const withMount = { ...STATE, mount: { id: FOUND.id, path: FOUND.path, process: null } };
+  const relayOf = (state: RelayedState | null) =>
+    ({ of: () => state, absentSinceMs: null }) as Partial<RelayClient> as RelayClient;
+  const known = withPortOfRelay({ relay: relayOf(withMount) }, SPEC, other);
+  const tools = { rememberedPort: () => PORT };
+  assert.equal(
+    seen({ found: known, state: { ...withMount, route: "fallback" }, tools }).relayed?.route,
+    "fallback",
+  );
+  for (const state of [null, STATE, { ...withMount, mount: { ...withMount.mount, id: "another" } }])
+    assert.equal(withPortOfRelay({ relay: relayOf(state) }, SPEC, other).relayPort, null);
+});
 
 const PINNED = { ...STATE, rerouted: false } as RelayObservation;
 const PROVED = { ...NO_IDENTITY, state: "same", proved: { tb: true, fallback: false } } as const;
