@@ -8,12 +8,12 @@ import { commandOfFrame, type FrameReader, isSafeToLose, SMB2_COMMAND } from "..
  * - `retire`: frames whose loss goes unnoticed.
  * - `logon`: logins that are not allowed yet. The first other request after the negotiation ends this state.
  */
-type BufferMode = "nothing" | "some" | "all" | "retire" | "logon";
+type BufferMode = "nothing" | "some" | "all" | "retire" | "login";
 
 const NOTHING = Buffer.alloc(0);
 
 export class BufferedFrames {
-  mode: BufferMode = "logon";
+  mode: BufferMode = "login";
   readonly #requestLogin: () => boolean;
   readonly #mayEndAtRead: () => boolean;
   /** True: reads also wait. This flag has an effect only while `mode` is `retire`. */
@@ -69,7 +69,7 @@ export class BufferedFrames {
   #judge(bytes: Buffer): "unknown" | "pass" | "wait" | "wait_more" {
     if (this.mode === "nothing") return "pass";
     const command = commandOfFrame(bytes);
-    if (this.mode === "logon") {
+    if (this.mode === "login") {
       if (command === undefined) return "unknown";
       if (command === SMB2_COMMAND.sessionSetup) return this.#requestLogin() ? "pass" : "wait";
       // The command is null for a frame of SMB 1, with which a client may begin to negotiate.

@@ -161,7 +161,7 @@ export class RelayedConnection {
 
   /** True while the client logs in and has sent no other request yet. */
   get isLoggingIn(): boolean {
-    return this.#isLoggingIn && this.#buffered.mode === "logon";
+    return this.#isLoggingIn && this.#buffered.mode === "login";
   }
 
   get waitsToLogIn(): boolean {

@@ -433,7 +433,7 @@ function boundSocket(host: string, port: number): object | null {
 }
 
 function answerMoved(response: ServerResponse): void {
-  const message = "the gateway is at another address now; only sessions that were asked something end here";
+  const message = "the gateway has moved to another process or address; open a new connection";
   const json = responseJson(null, errorReply(BACKEND_UNAVAILABLE, message));
   response.writeHead(503, {
     "Content-Type": "application/json",

@@ -105,7 +105,7 @@ test("a listener that is drained serves connections with a session, each for the
   listener.leave();
   const moved = await ask(listener.port, agent);
   assert.deepEqual([moved.status, moved.connection], [503, "close"]);
-  assert.match(moved.text, /at another address now/u);
+  assert.match(moved.text, /has moved to another process/u);
   const headers = { "mcp-session-id": "one" };
   const { status, ...served } = await ask(listener.port, agent, headers);
   assert.deepEqual([status, served], [200, { text: "here", connection: "close" }]);
