@@ -362,7 +362,8 @@ function GoneBanner({ app }: ViewProps): ComponentChild {
     h("span", { "aria-live": "off" }, durationText(Math.max(0, now - link.sinceMs))),
     " ago. This page retries automatically. To start the daemon, run ",
     h(Copyable, { text: "mountaineer up" }),
-    " in a terminal.",
+    " in a terminal. If it runs already, its page may have another address now: ",
+    h(Copyable, { text: "mountaineer open" }),
   );
 }
 
