@@ -26,11 +26,10 @@ export interface PlannedBackend extends ImportedServer {
 
 interface ImportPlan {
   readonly added: readonly PlannedBackend[];
-  /** Names of backends whose servers are in the configuration already, or were found twice. */
+  /** Servers that are in the configuration already, or were found twice: `files`, or `files2 (as files)`. */
   readonly present: readonly string[];
   /**
-   * Names in `present` for which the client's file also has a secret. That secret may differ from the stored
-   * one.
+   * Their names here, where the client's file also has a secret. That secret may differ from the stored one.
    */
   readonly unsure: readonly string[];
 }
@@ -60,8 +59,9 @@ export function planImport(
       const whole = { ...server, table: withVariables(server.table, common) };
       const twin = [...taken].find(([, known]) => isSameServer(known, whole, title));
       if (twin !== undefined) {
-        present.push(twin[0]);
-        if (twin[1].secrets === null && server.secrets.size > 0) unsure.push(twin[0]);
+        const [name, known] = twin;
+        present.push(server.name === name ? name : `${server.name} (as ${name})`);
+        if (known.secrets === null && server.secrets.size > 0) unsure.push(name);
         continue;
       }
       const name = freeName(server.name, title, taken);

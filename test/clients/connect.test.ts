@@ -469,7 +469,7 @@ http_headers = { "X-Token" = "\${X_TOKEN}", "X-Secret" = "hunter2" }
     const files = await readFoundFiles([{ path }], OPTIONS, OPTIONS.kept);
     const plan = planImport(files, { documents: { command: "a", args: [] }, notes: { command: "other" } });
     assert.deepEqual(pluck(plan.added, "name"), ["notes-mcp-json"]);
-    assert.deepEqual(plan.present, ["documents", "notes-mcp-json"]);
+    assert.deepEqual(plan.present, ["files (as documents)", "more (as notes-mcp-json)"]);
     assert.deepEqual(plan.unsure, [], "they have no secrets");
   });
 
