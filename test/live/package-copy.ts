@@ -33,7 +33,8 @@ async function bundledFolders(): Promise<ReadonlySet<string>> {
 export async function packageCopy(root: string): Promise<PackageCopy> {
   const modules = path.join(root, "node_modules");
   await mkdir(modules, { recursive: true });
-  for (const part of ["bin", "src", "scripts", "package.json", "docs/reference/config.schema.json"])
+  const documents = ["docs/reference/config.schema.json", "docs/use/page.md"];
+  for (const part of ["bin", "src", "scripts", "package.json", ...documents])
     await cp(path.join(ROOT, part), path.join(root, part), { recursive: true });
   const bundled = await bundledFolders();
   const from = await realpath(path.join(ROOT, "node_modules"));

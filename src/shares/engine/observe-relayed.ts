@@ -39,7 +39,8 @@ export function withPortOfRelay(
   { name }: Pick<ShareSpec, "name">,
   mount: FoundMount,
 ): FoundMount {
-  const state = isRelayPort(mount) ? null : (relay?.of(name) ?? null);
+  if (mount.madeByDriver || mount.processGone || isRelayPort(mount)) return mount;
+  const state = relay?.of(name) ?? null;
   if (state === null || state.mount?.id !== mount.id) return mount;
   return { ...mount, relayPort: state.port, guarded: true };
 }

@@ -90,7 +90,6 @@ test("G1 the files of a fleet, and all messages of its life, contain no secret",
     const called = await laptop.cli(["call", "nas_echo", '{"message": "heard-across"}']);
     return called.code === 0 && called.stdout.includes("heard-across");
   }, WITHIN_MS);
-  await typed(nas, ["fleet", "keys", "rotate", "certificate"]);
 
   assert.ok(secrets.size >= 5, String(secrets.size));
   const server = join(nas.home, "fleet-server");

@@ -118,6 +118,8 @@ test("A10 a mount that the relay knows stays relayed when the driver in the file
   );
   for (const state of [null, STATE, { ...withMount, mount: { ...withMount.mount, id: "another" } }])
     assert.equal(withPortOfRelay({ relay: relayOf(state) }, SPEC, other).relayPort, null);
+  const gone = { ...other, processGone: true };
+  assert.equal(withPortOfRelay({ relay: relayOf(withMount) }, SPEC, gone), gone);
 });
 
 const PINNED = { ...STATE, rerouted: false } as RelayObservation;

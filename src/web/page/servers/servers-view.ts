@@ -134,14 +134,14 @@ export function ServerTable({ app, status, now }: ServerTableProps): ComponentCh
     h(Table, {
       ...{ label: "Servers", titles: SERVER_TITLES },
       rows: found.map(({ backend, why }) =>
-        serverRow({ app, backend, now }, covered.has(backend.name) ? null : why),
+        serverRow({ app, backend, now }, covered.has(backend.name) ? "as above" : why),
       ),
     }),
     actionRow(found.length === 0 ? null : h(ActionButton, { app, action: restart })),
   ];
 }
 
-/** `why`: what is wrong with this server; null: nothing, or it is shown for several servers at once. */
+/** `why`: what is wrong with this server; null: nothing. */
 function serverRow(card: BackendCardProps, why: string | null): TableRow {
   const { app, backend } = card;
   const { name, enabled, tools, calls, errors } = backend;
