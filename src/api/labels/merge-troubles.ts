@@ -1,4 +1,5 @@
 // Shows a trouble that several servers have in common once: one condition of the gateway in place of one of each server. Pure.
+import { memoized } from "../../runtime/memo.ts";
 import { firstNames } from "../../runtime/text/plain-text.ts";
 import type { BackendStatus, Condition, StatusReport } from "../contract/contract.ts";
 import { troublesOf } from "./label.ts";
@@ -23,7 +24,8 @@ interface Explained {
   readonly condition: Condition;
 }
 
-export function mergeTroubles(status: StatusReport): MergedStatus {
+/** Merged once for each status, as several parts of a view ask. */
+export const mergeTroubles = memoized((status: StatusReport): MergedStatus => {
   const { shares, gateway, backends = [] } = status;
   const isTroubled = new Set(
     shares.filter((share) => ["bad", "warning"].includes(shareLabel(share).tone)).map(({ name }) => name),
@@ -58,7 +60,7 @@ export function mergeTroubles(status: StatusReport): MergedStatus {
       backends: backends.map((backend) => (covered.has(backend.name) ? withoutFirst(backend) : backend)),
     },
   };
-}
+});
 
 function namesOf(alike: readonly Explained[]): string {
   return firstNames(alike, ({ name }) => name, MOST_NAMED);
