@@ -22,7 +22,7 @@ check_privileges() {
   done
 }
 
-# Debian keeps some of them (mke2fs, debootstrap, mount.cifs) where only root's PATH looks.
+# Debian keeps some of them (mke2fs, debootstrap) where only root's PATH looks.
 export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 
 # A program of each package, as the package's presence is not its being usable. CONTRIBUTING.md names the same packages.
@@ -32,8 +32,8 @@ declare -A PACKAGE_OF=(
   [dbus-daemon]=dbus [gdbus]=libglib2.0-bin [Xvfb]=xvfb [xfce4-panel]=xfce4-panel [xdotool]=xdotool
   [secret-tool]=libsecret-tools [gnome-keyring-daemon]=gnome-keyring [zsh]=zsh [fish]=fish
   [chromium]=chromium [firefox-esr]=firefox-esr [systemd-analyze]=systemd [setpriv]=util-linux [notify-send]=libnotify-bin
-  [socat]=socat [rsync]=rsync [git]=git [sqlite3]=sqlite3 [mke2fs]=e2fsprogs [mount.cifs]=cifs-utils
-  [debootstrap]=debootstrap [faketime]=faketime [rpmbuild]=rpm [createrepo_c]=createrepo-c [apt-ftparchive]=apt-utils [gpg]=gnupg [gpgv]=gpgv [ruby]=ruby [xz]=xz-utils [qemu-system-x86_64]=qemu-system-x86
+  [socat]=socat [rsync]=rsync [git]=git [sqlite3]=sqlite3 [mke2fs]=e2fsprogs
+  [debootstrap]=debootstrap [faketime]=faketime [rpmbuild]=rpm [createrepo_c]=createrepo-c [apt-ftparchive]=apt-utils [gpg]=gnupg [gpgv]=gpgv [ruby]=ruby [xz]=xz-utils
   [bwrap]=bubblewrap [ed]=ed [patch]=patch [vim]=vim [nano]=nano [jq]=jq [less]=less [script]=bsdutils [python3]=python3 [cc]=gcc
   [nats-server]=nats-server [openssl]=openssl [avahi-daemon]=avahi-daemon [wsdd]=wsdd
   [tinyproxy]=tinyproxy [shellcheck]=shellcheck

@@ -12,7 +12,6 @@ import { installedRclone } from "../src/rclone-release/installed.ts";
 import { errorText } from "../src/runtime/errors.ts";
 import { noopLogger } from "../src/runtime/log/log.ts";
 import { systemClock } from "../src/runtime/time/clock.ts";
-import { createCifsDriver } from "../src/shares/drivers/cifs/cifs.ts";
 import { createLocalDriver } from "../src/shares/drivers/local/local.ts";
 import { createRcloneDriver } from "../src/shares/drivers/rclone/rclone.ts";
 import { createMountTable } from "../src/shares/mounts/mount-table.ts";
@@ -48,8 +47,6 @@ const SHARES = [
   "ENGINE",
   "ENGINE2",
   "BARE",
-  "KERNEL",
-  "KERNEL2",
   "THROUGH",
   "FILES",
   "FILES2",
@@ -169,7 +166,6 @@ async function openColumns(rig: PlainRig, folder: string, stack: AsyncDisposable
   const kept = { clock: systemClock, prober, stateFolder: join(folder, "home") };
   const smb = { ...kept, logger: noopLogger, mountTable: createMountTable({ clock: systemClock }) };
   const rcloneDriver = () => createRcloneDriver({ ...smb, addressesOf: () => [] });
-  const cifs = createCifsDriver({ ...smb, addressesOf: () => [] });
   const local = createLocalDriver({ ...kept, mountTable: smb.mountTable });
   const slow = stack.use(await startSocat(rig.serverPort, SOCAT_DEFAULT_BYTES));
   const fast = stack.use(await startSocat(rig.serverPort, SOCAT_FAST_BYTES));
@@ -219,11 +215,10 @@ async function openColumns(rig: PlainRig, folder: string, stack: AsyncDisposable
             relayed: "ENGINE2",
           } as const,
         ]),
-    { name: "cifs", kind: "cifs", driver: cifs, program: "rclone", direct: "KERNEL", relayed: "KERNEL2" },
   ] as const) {
     // A mount keeps the program that it began with.
     process.env["MOUNTAINEER_RCLONE"] = program;
-    const pauseMs = kind === "rclone" ? await pauseMsOf(program) : 0;
+    const pauseMs = await pauseMsOf(program);
     await add(name, () =>
       driverColumn(name, driver, share(direct, kind, rig.serverPort), rig.exportPath(direct), null, pauseMs),
     );
@@ -293,12 +288,10 @@ async function report(columns: readonly Column[], figures: Figures): Promise<voi
     );
   }
   reportEngine(figures);
-  for (const name of ["rclone", "cifs"].filter((driver) => figures.has(driver))) {
-    for (const what of ["read", "stored"]) {
-      const text = beside(`${name}, carried`, name, what);
-      say(`  ${name}, ${what}: carried / not carried ${text}`);
-      goal(`${name}, ${what}: carried ≥ 0.9 × not carried`, Number(text) >= 0.9);
-    }
+  for (const what of ["read", "stored"]) {
+    const text = beside("rclone, carried", "rclone", what);
+    say(`  rclone, ${what}: carried / not carried ${text}`);
+    goal(`rclone, ${what}: carried ≥ 0.9 × not carried`, Number(text) >= 0.9);
   }
   for (const what of ["read", "stored"]) {
     const text = beside("rclone", "rclone alone", what);

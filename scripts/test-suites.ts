@@ -28,7 +28,7 @@ const LAB_FILES = [
 ];
 
 /** Loads that take hours, that do not pass yet, or that want a machine of their own: the kernel's SMB client in a guest. */
-const NIGHTLY_FOLDERS = ["test/nightly/", "test/cifs/"];
+const NIGHTLY_FOLDERS = ["test/nightly/"];
 /** Stories of which the lab, or a suite of `.ci/run`, plays a shorter one. */
 const NIGHTLY_FILES = [
   "test/demo/story/script-local.test.ts",

@@ -37,7 +37,7 @@ const BUILD = "scripts/current-build.ts";
 /** What a copy has of the checkout; of a commit, without `dist`. */
 const FOLDERS = [".ci", ".github", "bench", "bin", "docs", "scripts", "src", "test", "toolchain"];
 /** Excludes stories of many minutes, tests that need another machine, and tests that read the sources as text. */
-const NOT_PLAYED = ["test/lab/", "test/nightly/", "test/cifs/", "test/scripts/", "test/architecture/"];
+const NOT_PLAYED = ["test/lab/", "test/nightly/", "test/scripts/", "test/architecture/"];
 /** A test without output for this time counts as hung: few tests take a third of it. */
 const QUIET_LIMIT_MS = 60_000;
 /** Time for the processes of an ended test to disappear. */

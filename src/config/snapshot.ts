@@ -76,7 +76,7 @@ export interface ShareConfig {
   /** null: guest. */
   readonly password: SecretReference | null;
   /** The driver in use; never `auto`. */
-  readonly driver: "rclone" | "fs" | "netfs" | "cifs" | "local";
+  readonly driver: "rclone" | "fs" | "netfs" | "local";
   /** The share's own setting, else that of `[global]`. */
   readonly relay: "auto" | "on" | "off";
   readonly wake: "auto" | "off";

@@ -42,7 +42,7 @@ const FOLDERS = [
 const SHARE = "mounts/[^/]+/(?:servers/[a-z0-9]+/)?";
 /** The files that Mountaineer makes, and rclone for it, as paths in the home. */
 const FILES = [
-  "(?:aliases|carry-proof|daemon|route-overrides|lock|management|secrets|state|timeline)\\.json",
+  "(?:aliases|daemon|route-overrides|lock|management|secrets|state|timeline)\\.json",
   "(?:audit|sessions)\\.jsonl",
   "(?:fleet\\.|fleet-keys\\.|secrets\\.)?lock\\.db",
   "(?:approvals|checked|lists|names|pins)\\.(?:key|sealed)",
@@ -55,7 +55,7 @@ const FILES = [
   "program/\\d+/.*",
   "rclone/(?:current|\\d[\\w.-]*/rclone)",
   "sign-in/(?:_key|[\\w-]+-[0-9a-f]{8})(?:\\.asked)?\\.(?:json|lock\\.db)",
-  `${SHARE}(?:cifs|control|local(?:-folders)?|mount-folder|mountaineer-fs|process|send-to|server)\\.json`,
+  `${SHARE}(?:control|local(?:-folders)?|mount-folder|mountaineer-fs|process|send-to|server)\\.json`,
   `${SHARE}(?:note\\.new|mountaineer-fs\\.log|rclone\\.(?:conf|log)|server-copy\\.part)`,
   `${SHARE}set-aside-notes/.+\\.json`,
   `${SHARE}cache/(?:(?:vfs|vfsMeta)/${REMOTE_NAME}/.+|vfs(?:Meta|Move)-\\d+)`,

@@ -13,8 +13,6 @@ import { describeMistakes } from "../config/values/mistakes.ts";
 import { loadConfigInChild } from "../config/worker/load-in-child.ts";
 import type { StartedApprovals } from "../daemon/approvals/start-approvals.ts";
 import { approvedHome } from "../daemon/compose/approved-home.ts";
-import type { EngineParts } from "../daemon/compose/engine-parts.ts";
-import { shareSubjects } from "../daemon/compose/share-subjects.ts";
 import { homeSecrets } from "../daemon/compose/stored-secrets.ts";
 import { openWithoutDaemon } from "../daemon/without-daemon.ts";
 import { createDisposalStack } from "../runtime/disposal.ts";
@@ -23,7 +21,6 @@ import { noopLogger } from "../runtime/log/log.ts";
 import { sharesAndBackends, shellCommand } from "../runtime/text/plain-text.ts";
 import { type Clock, settlesWithin, systemClock } from "../runtime/time/clock.ts";
 import { packageVersion } from "../runtime/version.ts";
-import type { ShareSpec } from "../shares/share-spec.ts";
 import { type DoctorContext, findingsOf, startObservingParts } from "./context.ts";
 import { examineCredentials, missingPassword } from "./credentials.ts";
 import { examineDaemon, findDaemon } from "./daemon.ts";
@@ -50,8 +47,7 @@ export function createDoctor({ home, configPath }: DoctorOptions): Doctor {
   const examine = (signal: AbortSignal): Promise<DoctorReport> => examineAll(home, configPath, signal);
   return {
     examine,
-    selfTest: (signal) =>
-      runSelfTest({ home, shares: (parts) => configuredShares(home, configPath, parts, signal) }, signal),
+    selfTest: runSelfTest,
     foresee: (snapshot, daemon, signal) => foresee(home, snapshot, daemon, signal),
     reportText: async (options, signal) =>
       reportText({ home, configPath, report: await examine(signal), options, signal }),
@@ -149,23 +145,6 @@ async function examineAll(
   } finally {
     await stack[Symbol.asyncDispose]();
   }
-}
-
-/**
- * The shares with their passwords. Empty if the configuration cannot be used; another finding reports that.
- */
-async function configuredShares(
-  home: string,
-  configPath: string | null,
-  { drivers }: EngineParts,
-  signal: AbortSignal,
-): Promise<readonly ShareSpec[]> {
-  const homeContext = findHomeContext({ ...process.env, MOUNTAINEER_HOME: home });
-  const { snapshot } = await loadedConfig(homeContext, configPath, signal);
-  if (snapshot === null) return [];
-  const { snapshot: approved, values } = await approvedHome({ homeContext, snapshot }, signal);
-  const context = { environment: values, drivers, redact: () => {}, intervalMs: null };
-  return shareSubjects(approved.config, context).map(({ spec }) => spec);
 }
 
 /** The findings of one check. A check that fails or hangs becomes a finding; rejects once `signal` has aborted. */

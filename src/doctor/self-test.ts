@@ -20,23 +20,18 @@ import { isRunning, processIdentity } from "../runtime/process/process-identity.
 import { settlesWithin, systemClock } from "../runtime/time/clock.ts";
 import { packageVersion } from "../runtime/version.ts";
 import { createKeyring } from "../secrets/keyring.ts";
-import type { ShareSpec } from "../shares/share-spec.ts";
 import { startObservingParts } from "./context.ts";
-import { type Adapter, relayAdapters } from "./relay-adapters.ts";
 
 const DEADLINE_MS = 10_000;
 const LISTENER_WITHIN_MS = 3_000;
 
-interface SelfTestOptions {
-  readonly home: string;
-  /** Loads the configured shares with the drivers of `parts`; empty if the configuration cannot be read. */
-  readonly shares: (parts: EngineParts, signal: AbortSignal) => Promise<readonly ShareSpec[]>;
+interface Adapter {
+  readonly name: string;
+  /** Resolves with the result in one line; `without`: why the check does not apply here. Rejects if the check fails. */
+  run(folder: string, signal: AbortSignal): Promise<string | { readonly without: string }>;
 }
 
-export async function runSelfTest(
-  { home, shares }: SelfTestOptions,
-  signal: AbortSignal,
-): Promise<SelfTestReport> {
+export async function runSelfTest(signal: AbortSignal): Promise<SelfTestReport> {
   const folder = await realpath(await mkdtemp(join(tmpdir(), "mountaineer-self-test-")));
   const stack = createDisposalStack(() => {});
   stack.defer(() => rm(folder, { recursive: true, force: true }));
@@ -45,9 +40,7 @@ export async function runSelfTest(
     const results: SelfTestResult[] = [];
     // Runs the checks one after the other, so that none slows another, and because later ones build on
     // earlier ones.
-    const relayed = relayAdapters({ home, parts, shares: () => shares(parts, signal) });
-    for (const adapter of [...adapters(parts), ...relayed])
-      results.push(await runOne(adapter, folder, signal));
+    for (const adapter of adapters(parts)) results.push(await runOne(adapter, folder, signal));
     return {
       ok: results.every(({ passed }) => passed !== false),
       platform: `${platform()} ${release()} ${arch()}, Node ${process.versions.node}`,
@@ -59,11 +52,7 @@ export async function runSelfTest(
   }
 }
 
-async function runOne(
-  { name, run, deadlineMs = DEADLINE_MS }: Adapter,
-  parent: string,
-  signal: AbortSignal,
-): Promise<SelfTestResult> {
+async function runOne({ name, run }: Adapter, parent: string, signal: AbortSignal): Promise<SelfTestResult> {
   signal.throwIfAborted();
   const startedAtMs = systemClock.monotonicMs();
   const result = (passed: boolean | null, detail: string): SelfTestResult => ({
@@ -76,8 +65,8 @@ async function runOne(
     const folder = join(parent, randomUUID());
     await mkdir(folder);
     const work = run(folder, signal);
-    if (!(await settlesWithin(systemClock, deadlineMs, work)))
-      throw new Error(`no end within ${deadlineMs} ms`);
+    if (!(await settlesWithin(systemClock, DEADLINE_MS, work)))
+      throw new Error(`no end within ${DEADLINE_MS} ms`);
     const detail = await work;
     return typeof detail === "string" ? result(true, detail) : result(null, detail.without);
   } catch (error) {

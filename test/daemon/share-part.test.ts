@@ -150,7 +150,7 @@ async function world(
     clock,
     context: {
       environment: {},
-      drivers: { rclone: driver, fs: driver, local: driver, netfs: driver, cifs: driver },
+      drivers: { rclone: driver, fs: driver, local: driver, netfs: driver },
       redact: () => {},
       intervalMs: null,
     },

@@ -1,33 +1,24 @@
 import assert from "node:assert/strict";
-import { chmod, chown, mkdir, readdir, stat, symlink, utimes, writeFile } from "node:fs/promises";
+import { chmod, chown, mkdir, symlink, utimes, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
-import { describe, it, type TestContext, test } from "node:test";
+import { type TestContext, test } from "node:test";
 import type { DoctorFinding } from "../../src/api/doctor-report.ts";
 import { parseConfig } from "../../src/config/read/load.ts";
 import type { RouteConfig, ShareConfig } from "../../src/config/snapshot.ts";
 import { parsePs } from "../../src/daemon/compose/monitor-processes-darwin.ts";
 import { isMonitor } from "../../src/daemon/compose/process-arguments.ts";
-import { missingForPlainRig, startPlainRig } from "../../src/demo/stage/plain-rig.ts";
 import type { DoctorContext } from "../../src/doctor/context.ts";
 import { examineClock } from "../../src/doctor/doctor.ts";
 import { examineGateway } from "../../src/doctor/gateway.ts";
 import { examineHome } from "../../src/doctor/home.ts";
 import { examineHosts, type HostCheck } from "../../src/doctor/hosts.ts";
 import { examineMountRoot, examineMultichannel, multichannelFiles } from "../../src/doctor/macos-mounts.ts";
-import { moveUnderOpenFile } from "../../src/doctor/relay-test.ts";
 import { withoutNames } from "../../src/doctor/report-text.ts";
 import type { ProbeResult } from "../../src/network/probe/probe-result.ts";
 import { parseIpRoute, parseRouteGet } from "../../src/network/routes/route-lookup.ts";
-import { noopLogger } from "../../src/runtime/log/log.ts";
-import { systemClock } from "../../src/runtime/time/clock.ts";
-import { createRcloneDriver } from "../../src/shares/drivers/rclone/rclone.ts";
-import { createMountTable } from "../../src/shares/mounts/mount-table.ts";
-import { startProber } from "../../src/shares/prober/prober-process.ts";
-import type { ShareSpec } from "../../src/shares/share-spec.ts";
 import { gatewayReport } from "../api/sample-gateway.ts";
 import { accepted } from "../config/support.ts";
-import { signal, startBench } from "../relay/carrier-bench.ts";
 import { freePort } from "../support/free-port.ts";
 import { createManualClock } from "../support/manual-clock.ts";
 import { pluck } from "../support/pluck.ts";
@@ -452,102 +443,4 @@ test("a file that cannot be read is reported, and the other one counts", async (
     "multichannel_unread",
     "multichannel_off",
   ]);
-});
-
-// The self-test's move under an open file: rclone on a real SMB server with two routes, over a real carrier.
-const SHARE = "carry self-test";
-
-async function setUp(t: TestContext) {
-  const folder = await temporaryFolder(t);
-  const rig = await startPlainRig({ shares: [SHARE] });
-  t.after(() => rig[Symbol.asyncDispose]());
-  const prober = startProber({ clock: systemClock, logger: noopLogger });
-  t.after(() => prober[Symbol.asyncDispose]());
-  const mountTable = createMountTable({ clock: systemClock });
-  const driver = createRcloneDriver({
-    clock: systemClock,
-    logger: noopLogger,
-    prober,
-    mountTable,
-    stateFolder: join(folder, "home"),
-    addressesOf: () => [],
-  });
-  const relay = (await startBench(t)).connect();
-  const { move } = relay;
-  const moves = { to: [] as string[], before: async () => {} };
-  Object.assign(relay, {
-    async move(...[request, ...others]: Parameters<typeof move>) {
-      moves.to.push(request.to);
-      await moves.before();
-      return move(request, ...others);
-    },
-  });
-  const route = (host: string, port: number) => ({ host, port, interfaceName: null, folder: null });
-  const share: ShareSpec = {
-    name: "CORE",
-    shareName: SHARE,
-    username: rig.username,
-    password: rig.password,
-    missingVariable: null,
-    driver: "rclone",
-    routes: { tb: route(rig.tbHost, rig.tbPort), fallback: route(rig.fallbackHost, rig.fallbackPort) },
-    mountPath: join(folder, "volumes/CORE"),
-    stablePath: join(folder, "Shares/CORE"),
-  };
-  const endpoint = (address: string, port: number) => ({ address, port, localAddress: null });
-  const work = join(folder, "work");
-  await mkdir(work);
-  const run = (change: Partial<ShareSpec> = {}) =>
-    moveUnderOpenFile({
-      clock: systemClock,
-      relay,
-      driver,
-      share: { ...share, ...change },
-      endpoints: {
-        tb: endpoint(rig.tbHost, rig.tbPort),
-        fallback: endpoint(rig.fallbackHost, rig.fallbackPort),
-      },
-      folder: work,
-      signal,
-    });
-  const left = async () => ({
-    onServer: await readdir(rig.exportPath(SHARE)),
-    mounts: (await mountTable.read(systemClock.monotonicMs())).filter(({ path }) => path.startsWith(folder)),
-    open: [...(await relay.refresh(signal)).keys()],
-  });
-  return { rig, moves, run, left };
-}
-
-const NOTHING = { onServer: [], mounts: [], open: [] };
-
-describe("a move under an open file", { skip: missingForPlainRig() ?? false, timeout: 180_000 }, () => {
-  it("A10 continues over the other route, and nothing is left behind", async (t) => {
-    const { rig, moves, run, left } = await setUp(t);
-    assert.deepEqual(await run(), {
-      carried: true,
-      text: "share CORE was moved under an open file, which was read and written on",
-    });
-    assert.deepEqual(moves.to, ["fallback"]);
-    assert.equal(rig.relays.tb.mode, "pass");
-    assert.deepEqual(await left(), NOTHING);
-  });
-
-  it("A10 a file whose content differs after the move is reported, and all is cleaned up", async (t) => {
-    const { rig, moves, run, left } = await setUp(t);
-    moves.before = async () => {
-      const [name = ""] = await readdir(rig.exportPath(SHARE));
-      const path = join(rig.exportPath(SHARE), name);
-      await writeFile(path, Buffer.alloc((await stat(path)).size, "another file's bytes "));
-    };
-    const outcome = await run();
-    assert.equal(outcome.carried, false, outcome.text);
-    assert.match(outcome.text, /^after the move the file could not be used: /);
-    assert.deepEqual(await left(), NOTHING);
-  });
-
-  it("A10 a failed mount proves nothing about relaying", async (t) => {
-    const { run, left } = await setUp(t);
-    await assert.rejects(run({ password: "wrong" }), /cannot be mounted over a port of this machine/);
-    assert.deepEqual(await left(), NOTHING);
-  });
 });

@@ -9,7 +9,7 @@ import { loadConfig } from "../../src/config/read/load.ts";
 import { startApprovals } from "../../src/daemon/approvals/start-approvals.ts";
 import { createDoctor, examineApprovals } from "../../src/doctor/doctor.ts";
 import { examinePrivatePaths } from "../../src/doctor/home.ts";
-import { hasCifs, type SpeedCheck, speedFindings } from "../../src/doctor/tools.ts";
+import { type SpeedCheck, speedFindings } from "../../src/doctor/tools.ts";
 import { noopLogger } from "../../src/runtime/log/log.ts";
 import { systemClock as clock } from "../../src/runtime/time/clock.ts";
 import { startRig } from "../api/management-rig.ts";
@@ -18,12 +18,7 @@ import { accepted } from "../config/support.ts";
 import { pluck } from "../support/pluck.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
-const NEWEST: SpeedCheck = {
-  rcloneCosts: null,
-  kernelHasCifs: false,
-  cifsLacks: null,
-  hasSmbclient: true,
-};
+const NEWEST: SpeedCheck = { rcloneCosts: null, hasSmbclient: true };
 const codes = (look: Partial<SpeedCheck>): string[] =>
   speedFindings({ ...NEWEST, ...look }).map(({ code }) => code);
 
@@ -62,30 +57,6 @@ test("verify's findings about the configuration and the fleet are left to the do
   assert.deepEqual(pluck(told, "severity", "code", "text"), [
     ["error", "mount_dead", "CORE: text of mount_dead"],
   ]);
-});
-
-test("A12 the kernel's client is mentioned only where the kernel has it, with its missing program", () => {
-  const lacks = { text: "mount.cifs is not installed", hint: "install cifs-utils (apt install cifs-utils)" };
-  assert.deepEqual(codes({ kernelHasCifs: true }), ["cifs_possible"]);
-  assert.deepEqual(codes({ cifsLacks: lacks }), []);
-  const [lacking] = speedFindings({ ...NEWEST, kernelHasCifs: true, cifsLacks: lacks });
-  assert.deepEqual([lacking?.code, lacking?.severity, lacking?.hint], ["cifs_lacking", "info", lacks.hint]);
-  assert.match(lacking?.text ?? "", /mount\.cifs is not installed/);
-});
-
-test("a kernel has a client that is built in, loaded, or available as a module", async (t) => {
-  const folder = await temporaryFolder(t);
-  const places = { filesystems: join(folder, "filesystems"), modules: join(folder, "modules") };
-  assert.equal(await hasCifs(places), false, "neither list is there");
-  await mkdir(places.modules);
-  await writeFile(places.filesystems, "nodev\tsysfs\n\text4\nnodev\tcifsd\n");
-  await writeFile(join(places.modules, "modules.dep"), "kernel/fs/smb/server/ksmbd.ko: \n");
-  assert.equal(await hasCifs(places), false);
-  await writeFile(join(places.modules, "modules.dep"), "kernel/fs/smb/client/cifs.ko.xz: kernel/lib/a.ko\n");
-  assert.equal(await hasCifs(places), true);
-  await writeFile(join(places.modules, "modules.dep"), "");
-  await writeFile(places.filesystems, "\text4\nnodev\tcifs\n");
-  assert.equal(await hasCifs(places), true);
 });
 
 test("A13 without smbclient a clone cannot be distinguished from the NAS, and the doctor says so", () => {

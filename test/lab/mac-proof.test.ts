@@ -154,10 +154,4 @@ describe("the workflow's steps on stand-ins", { skip, timeout: 600_000 }, () => 
     assert.equal(code, 0, output);
     assert.match(output, /Login Items \(0\): UUID: 2; Name: service-keeper\.sh/);
   });
-
-  test("(f) has a verdict for a driver that mounts here", async (t) => {
-    const { code, output } = await play(t, "(f)", (run) => `${run} rclone`);
-    assert.equal(code, 0, output);
-    assert.match(output, /a mount is carried to another route under an open file: share PROOF was moved/);
-  });
 });

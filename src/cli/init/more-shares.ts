@@ -65,7 +65,7 @@ export async function promptMoreShares(
     throw new MountaineerError("usage", `all shares of ${hostsOf(share)} are configured`);
   const chosen = await chooseShares(person, more);
   const nas = nasOf(snapshot.config, share.name);
-  const keys = keysOf(share, process.getuid?.() === 0, nas);
+  const keys = keysOf(share, nas);
   const onlyOn = nas === null ? share.onlyOn : [];
   return { shares: await newShares(person, keys, chosen, whatIsWrong), onlyOn };
 }
@@ -115,17 +115,14 @@ function hostsOf({ routes }: ShareConfig): string {
 
 /**
  * The keys that a new share copies from an existing share of its NAS; only `nas` and the driver, if it has the others
- * from there. `driver = "cifs"` is copied only for
- * root: other users would need a line in fstab, which a new share lacks. Exported for its test.
+ * from there. Exported for its test.
  */
 export function keysOf(
   share: Pick<ShareConfig, "username" | "driver" | "routes" | "password">,
-  isRoot: boolean,
   nas: string | null = null,
 ): Readonly<Record<string, string>> {
   const { username, driver } = share;
-  const mounts = driver === "cifs" && !isRoot ? {} : { driver };
-  if (nas !== null) return { nas, ...mounts };
+  if (nas !== null) return { nas, driver };
   const { tb, fallback } = share.routes;
   const password = passwordText(share);
   return {
@@ -137,6 +134,6 @@ export function keysOf(
     ...(fallback.interfaceName === null ? {} : { fallback_interface: fallback.interfaceName }),
     username,
     ...(password === null ? {} : { password }),
-    ...mounts,
+    driver,
   };
 }

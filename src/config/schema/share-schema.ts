@@ -17,7 +17,7 @@ import {
 import { choiceKey, defaulted, numberKey, optional, required, toggleKey } from "./schema-keys.ts";
 import { choice, host, list, networkInterface, path, reference, text, toggle } from "./value-types.ts";
 
-const DRIVER_CHOICES = ["auto", "rclone", "fs", "netfs", "cifs", "local"] as const;
+const DRIVER_CHOICES = ["auto", "rclone", "fs", "netfs", "local"] as const;
 
 const HOST_ABSENT =
   "only the other host is used; one of both or `nas` is required, unless driver `local` has both paths";
@@ -177,7 +177,7 @@ export const shareKeys = {
   fallback_interface: nasKeys.fallback_interface,
   driver: choiceKey("sends", DRIVER_CHOICES, "auto", {
     meaning:
-      "How the share is mounted: `rclone` is SMB through FUSE; `fs` is Mountaineer's own file system on Linux, which writes to the NAS at once; `netfs` is macOS's own SMB; `cifs` is the Linux kernel's own, for root or with a line in /etc/fstab; `local` is a folder per route, switched by a link; `auto` is `local` when the paths are given, else `netfs` on macOS and `rclone` elsewhere.",
+      "How the share is mounted: `rclone` is SMB through FUSE; `fs` is Mountaineer's own file system on Linux, which writes to the NAS at once; `netfs` is macOS's own SMB; `local` is a folder per route, switched by a link; `auto` is `local` when the paths are given, else `netfs` on macOS and `rclone` elsewhere.",
   }),
   relay: optional("free", choice(RELAY_CHOICES), {
     absent: "`relay` of `[global]`",

@@ -12,12 +12,10 @@ import { createDisposalStack } from "../../runtime/disposal.ts";
 import { errorText } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
-import { createCifsDriver } from "../../shares/drivers/cifs/cifs.ts";
 import { createFsDriver } from "../../shares/drivers/fs/fs.ts";
 import { createLocalDriver } from "../../shares/drivers/local/local.ts";
 import type { MountDriver } from "../../shares/drivers/mount-driver.ts";
 import { createNetfsDriver } from "../../shares/drivers/netfs/netfs.ts";
-import { readRelayTestResult } from "../../shares/drivers/netfs/relay-test-result.ts";
 import { createProgramLogs } from "../../shares/drivers/program-logs.ts";
 import { createFormerShares } from "../../shares/drivers/rclone/caches.ts";
 import { createMetadataFlusher } from "../../shares/drivers/rclone/metadata-flusher.ts";
@@ -79,8 +77,7 @@ export function startEngineParts(options: PartsOptions) {
   const drivers: Record<DriverName, MountDriver> = {
     rclone: createRcloneDriver({ ...smb, stateFolder: home, flusher }),
     local: withUnsentOfRclone(createLocalDriver({ clock, prober, mountTable, stateFolder: home }), shared),
-    netfs: createNetfsDriver({ ...smb, relayTest: () => readRelayTestResult(home) }),
-    cifs: withUnsentOfRclone(createCifsDriver({ ...smb, stateFolder: home }), shared),
+    netfs: createNetfsDriver(smb),
     fs: withUnsentOfRclone(createFsDriver({ ...smb, stateFolder: home }), shared),
   };
   const claims = stack.use(createMountClaims({ home, logger }));
@@ -91,7 +88,7 @@ export function startEngineParts(options: PartsOptions) {
     new ShareEngine({
       ...options,
       // netfs is last, because it claims every mount at a share's path.
-      drivers: [drivers.rclone, drivers.fs, drivers.cifs, drivers.local, drivers.netfs],
+      drivers: [drivers.rclone, drivers.fs, drivers.local, drivers.netfs],
       hostProber,
       location,
       sendWakePacket: sendMagicPacket,

@@ -80,22 +80,6 @@ export interface RelayAddress {
   readonly guarded?: boolean;
 }
 
-/**
- * What a driver must know to carry mounts. A relayed mount survives when its connections are reset and opened
- * again over another route.
- */
-interface RelayAbility {
-  /** The port in the system's own settings for this share; null or absent: any port. */
-  readonly fixedPort?: (share: ShareSpec) => Promise<number | null>;
-  /** Why this share cannot be relayed on this machine, and what to do; null: it can. Never rejects. */
-  readonly refusal?: (share: ShareSpec) => Promise<MissingRequirement | null>;
-  /**
-   * The account for the share in the system's own settings (fstab). null: the settings name none, or this
-   * user cannot read it; then the configured account applies.
-   */
-  readonly account?: (share: ShareSpec) => Promise<Pick<ShareSpec, "username" | "password"> | null>;
-}
-
 export interface MissingRequirement {
   readonly text: string;
   readonly hint: string;
@@ -185,8 +169,8 @@ export interface MountDriver {
   find(share: ShareSpec, notBeforeMs: number): Promise<readonly FoundMount[]>;
   /** Checks a route's folder; absent: routes have no folders. */
   probeFolder?(share: ShareSpec, folder: string): Promise<FolderProbe>;
-  /** Absent: the driver's mounts cannot be relayed. */
-  readonly relaying?: RelayAbility;
+  /** A relayed mount survives when its connections are reset and opened again over another route. Absent: none does. */
+  readonly canBeRelayed?: true;
   /**
    * Also a mount that stays on its route goes through the relay, which passes nothing on to a server that is not proved: a
    * program that reconnects automatically could write to another server, as could a cache with unsent files. Absent: such a mount

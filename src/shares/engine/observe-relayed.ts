@@ -107,15 +107,15 @@ export function isRerouted(
 }
 
 /** Begins a proof that is due, passes changed addresses to the relay, and returns what is known of the servers. */
-export async function observeEligibility(
+export function observeEligibility(
   { relay, trust, login }: CycleObserveServices,
   { spec, policy, driver }: ConfiguredShare,
   { routes, configured, offNetwork }: Pick<ShareObservation, "routes" | "configured" | "offNetwork">,
   mount: MountObservation | null,
-): Promise<RelayEligibility | null> {
+): RelayEligibility | null {
   const { onlyThroughRelay = false } = driver;
   if (relay === undefined || (policy.relay === "off" && !onlyThroughRelay)) return null;
-  const { obstacle, account } = await obstacleOf(driver, spec, policy, configured);
+  const obstacle = obstacleOf(driver, policy, configured);
   const { relayed = null, guarded = null } = mount ?? {};
   const relayState = relayed ?? guarded;
   // If the mount's process is gone, the share is about to be remounted.
@@ -129,11 +129,8 @@ export async function observeEligibility(
     relayState?.rerouted === true && route !== null ? { observed: routes[route], port } : null;
   const inUse = relayState &&
     route && { ...relayState, route, goesOn: relayState.phase === "carrying", unconfigured };
-  // Proofs log in with the mount's own account.
-  const withAccount = wanted ? { ...spec, ...((await account?.(spec)) ?? {}) } : spec;
   const checksLogin = now !== null && now.refusedAs !== null && !now.accepted;
-  const trusted =
-    trust?.observe({ spec: withAccount, routes: configured, wanted, inUse, checksLogin }) ?? NO_IDENTITY;
+  const trusted = trust?.observe({ spec, routes: configured, wanted, inUse, checksLogin }) ?? NO_IDENTITY;
   if (relayState !== null) {
     const proved = ROUTE_NAMES.filter((name) => trusted.proved[name]);
     const patienceMs = relayed === null ? GUARDED_PATIENCE_MS : policy.outagePatienceMs;
@@ -145,21 +142,17 @@ export async function observeEligibility(
   return { obstacle, identity: trusted, provesServers: wanted };
 }
 
-/** Why the share cannot be relayed (null: it can), and how to get the account of its mount. */
-async function obstacleOf(
-  { name, relaying }: MountDriver,
-  spec: ShareSpec,
+/** Why the share cannot be relayed; null: it can. */
+function obstacleOf(
+  { name, canBeRelayed }: MountDriver,
   { relay }: SharePolicy,
   configured: ShareObservation["routes"],
-): Promise<{ obstacle: string | null; account: NonNullable<MountDriver["relaying"]>["account"] }> {
-  if (relay === "off") return { obstacle: "relay is off", account: undefined };
-  if (relaying === undefined)
-    return { obstacle: `driver ${name} remounts on each route change`, account: undefined };
+): string | null {
+  if (relay === "off") return "relay is off";
+  if (canBeRelayed !== true) return `driver ${name} remounts on each route change`;
   // macOS blocks our connections to this host, so the relay cannot reach it, but the system's own mounts can.
-  if (ROUTE_NAMES.some((name) => configured[name].probe.blocked === true))
-    return { obstacle: LOCAL_NETWORK_LINE, account: undefined };
-  const refusal = (await relaying.refusal?.(spec)) ?? null;
-  return { obstacle: refusal && `${refusal.text}; ${refusal.hint}`, account: relaying.account };
+  if (ROUTE_NAMES.some((name) => configured[name].probe.blocked === true)) return LOCAL_NETWORK_LINE;
+  return null;
 }
 
 /**

@@ -84,12 +84,7 @@ export async function observe(
             Object.keys(probeTimeouts).length > 0,
           ),
         });
-  const relayEligibility = await observeEligibility(
-    tools,
-    subject,
-    { routes, configured, offNetwork },
-    found,
-  );
+  const relayEligibility = observeEligibility(tools, subject, { routes, configured, offNetwork }, found);
   const mount = relayedIfProved(found, relayEligibility, configured);
   const networks = await provedNetworks(tools, subject, configured, relayEligibility);
   const serves = ours !== null && ours.route !== null;

@@ -147,11 +147,10 @@ async function mountNow(
   const { relay, serverProof, logins } = tools;
   const { spec, policy, driver } = subject;
   const { route, relayed: isRelayed, server: known = null } = step;
-  const { relaying, onlyThroughRelay = false } = driver;
+  const { onlyThroughRelay = false } = driver;
   const server = known ?? (onlyThroughRelay ? await serverProof?.begin(spec, route) : undefined) ?? null;
   if (relay === undefined || (!isRelayed && !onlyThroughRelay))
     return driver.mount(spec, route, limits, null, server ?? undefined);
-  const wantedPort = (await relaying?.fixedPort?.(spec)) ?? null;
   const patienceMs = isRelayed === true ? policy.outagePatienceMs : GUARDED_PATIENCE_MS;
   const configured = observed.configured;
   const gate = isGated(tools, subject, step)
@@ -174,7 +173,7 @@ async function mountNow(
       // The relay gets the other route's endpoint later, once that route is proved to lead to this server.
       endpoints: endpointsOf(spec, configured, [route]),
       patienceMs,
-      wantedPort,
+      wantedPort: null,
       server,
       unproved: gate !== null,
       login: logins.nameOf(spec),
@@ -218,25 +217,22 @@ async function mountNow(
  */
 function createGate(
   { relay, serverProof, onUnproved }: MountTools,
-  { spec, driver }: ConfiguredShare,
+  { spec }: ConfiguredShare,
   observed: ShareObservation,
   { route, server = null }: MountStep,
   signal: AbortSignal,
 ) {
   const ended = new AbortController();
   const shut = new AbortController();
-  const { relaying } = driver;
   const prove = async (): Promise<void> => {
     const { probe } = observed.configured[route];
     const endpoint = proofEndpoint(probe, spec.routes[route]);
     if (relay === undefined || serverProof === undefined || endpoint === null) return;
     const outage = relay.of(spec.name)?.outage ?? null;
     const isSteady = (): boolean => (relay.of(spec.name)?.outage ?? null) === outage;
-    const account = await relaying?.account?.(spec);
-    const withAccount = { ...spec, ...account };
     const until = AbortSignal.any([signal, ended.signal]);
     const verdict = await serverProof
-      .recognise(withAccount, route, endpoint, { server, isSteady }, until)
+      .recognise(spec, route, endpoint, { server, isSteady }, until)
       .catch((error: unknown): ProofResult => {
         until.throwIfAborted();
         // The files about known servers cannot be read or written.

@@ -10,7 +10,7 @@ import {
   openingText,
   shareBlocks,
 } from "../../../src/cli/init/init-text.ts";
-import { keysOf, newShares } from "../../../src/cli/init/more-shares.ts";
+import { newShares } from "../../../src/cli/init/more-shares.ts";
 import { connectionOf, splitArgs } from "../../../src/config/edit/new-backend.ts";
 import { freeNasName, shareNameOf } from "../../../src/config/edit/new-share.ts";
 import { withBlocks } from "../../../src/config/edit/text-blocks.ts";
@@ -332,20 +332,6 @@ test("a name that another NAS's share has is asked for again, and so is that of 
     { username: "ann", name: "photos-2", share_name: "photos" },
   ]);
   assert.deepEqual(told, ["  photos: it is taken", "  media: it is taken"]);
-});
-
-test("without root a new share replaces no kernel client's mount: no line in fstab lets it mount", () => {
-  const route = (host: string | null) => ({ host, port: 445, interfaceName: null, folder: null });
-  const share = {
-    username: "ann",
-    password: null,
-    driver: "cifs",
-    routes: { tb: route(null), fallback: route("nas.local") },
-  } as const;
-  assert.deepEqual(keysOf(share, false, "home"), { nas: "home" });
-  assert.deepEqual(keysOf(share, false), { fallback_host: "nas.local", username: "ann" });
-  assert.equal(keysOf(share, true)["driver"], "cifs");
-  assert.equal(keysOf({ ...share, driver: "rclone" }, false)["driver"], "rclone");
 });
 
 type Found = Parameters<typeof shareNameOf>[0];

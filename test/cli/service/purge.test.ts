@@ -39,7 +39,6 @@ const FULL = [
     "names.key",
     "lists.sealed",
     "lists.key",
-    "carry-proof.json",
     "fleet.lock.db",
     ".state.json.4711-0123456789ab.tmp",
   ],

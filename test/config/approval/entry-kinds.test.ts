@@ -20,7 +20,7 @@ const CHANGES: Readonly<Record<string, readonly [string, string]>> = {
   "audit.path": ["[audit]", '[audit]\npath = "/evil"'],
   "aliases.path": ['path = "/home/ann/docs"', 'path = "/home/ann/evil"'],
   "shares.name": ['name = "OTHER"', 'name = "RENAMED"'],
-  "shares.driver": ['name = "OTHER"', 'name = "OTHER"\ndriver = "cifs"'],
+  "shares.driver": ['name = "OTHER"', 'name = "OTHER"\ndriver = "fs"'],
   "shares.thunderbolt_host": ['thunderbolt_host = "a"', 'thunderbolt_host = "evil"'],
   "shares.fallback_host": ['fallback_host = "b"', 'fallback_host = "evil"'],
   "nas.username": ["[nas.files]", '[nas.files]\nusername = "eve"'],

@@ -51,7 +51,6 @@ test("`auto` is NetFS on macOS and rclone elsewhere, `local` where the paths are
     [`${SHARE}driver = "auto"\n`, "netfs", "rclone"],
     [`${SHARE}driver = "netfs"\n`, "netfs", "netfs"],
     [`${SHARE}driver = "rclone"\n`, "rclone", "rclone"],
-    [`${SHARE}driver = "cifs"\n`, "cifs", "cifs"],
     [paths, "local", "local"],
     [`${paths}driver = "local"\n`, "local", "local"],
   ] as const) {

@@ -17,7 +17,7 @@ import { specOf, UNASKED_DRIVER } from "../shares.ts";
 const rclone = UNASKED_DRIVER;
 const local: MountDriver = { ...UNASKED_DRIVER, name: "local" };
 const netfs: MountDriver = { ...UNASKED_DRIVER, name: "netfs" };
-const cifs: MountDriver = { ...UNASKED_DRIVER, name: "cifs" };
+const fs: MountDriver = { ...UNASKED_DRIVER, name: "fs" };
 
 function context(changes: Partial<SubjectContext> = {}): { context: SubjectContext; redacted: string[] } {
   const redacted: string[] = [];
@@ -25,7 +25,7 @@ function context(changes: Partial<SubjectContext> = {}): { context: SubjectConte
   return {
     context: {
       environment: {},
-      drivers: { rclone, fs: cifs, local, netfs, cifs },
+      drivers: { rclone, fs, local, netfs },
       redact,
       intervalMs: null,
       ...changes,

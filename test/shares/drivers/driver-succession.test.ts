@@ -80,7 +80,7 @@ test("A6 the previous driver's mount is found, explained by no route, and unmoun
 });
 
 test("A6 back at the previous driver, its mount is its own again", async (t) => {
-  const [local, smb] = await twoOf(t, "local", "cifs");
+  const [local, smb] = await twoOf(t, "local", "fs");
   await mounted(local.driver, local.spec, "fallback");
   const succession = createDriverSuccession([]);
   succession.take(local, smb);
@@ -91,10 +91,10 @@ test("A6 back at the previous driver, its mount is its own again", async (t) => 
 
 test("SMB drivers find each other's mounts", async (t) => {
   const { driven } = await scene(t);
-  const [rclone, cifs, local] = [await driven("rclone"), await driven("cifs"), await driven("local")];
+  const [rclone, fs, local] = [await driven("rclone"), await driven("fs"), await driven("local")];
   const succession = createDriverSuccession([]);
-  assert.equal(succession.take(rclone, cifs), cifs.driver);
-  assert.notEqual(succession.take(cifs, local), local.driver);
+  assert.equal(succession.take(rclone, fs), fs.driver);
+  assert.notEqual(succession.take(fs, local), local.driver);
   assert.notEqual(succession.take(local, rclone), rclone.driver);
 });
 
@@ -135,14 +135,14 @@ test("A6 a mount that two drivers claim is listed once, and its maker is the fir
 
 test("A6 of three drivers edited one after the other, the first's mount is still its own", async (t) => {
   const { driven } = await scene(t);
-  const [rclone, cifs, local] = [await driven("rclone"), await driven("cifs"), await driven("local")];
+  const [rclone, fs, local] = [await driven("rclone"), await driven("fs"), await driven("local")];
   await mounted(rclone.driver, rclone.spec, "tb");
-  const blind: MountDriver = { ...cifs.driver, find: async () => [] };
+  const blind: MountDriver = { ...fs.driver, find: async () => [] };
   const knows: MountDriver = { ...rclone.driver, find: () => rclone.driver.find(rclone.spec, 0) };
   const succession = createDriverSuccession([knows, blind, local.driver]);
   succession.begin({ ...rclone, driver: knows });
-  succession.take({ ...rclone, driver: knows }, { ...cifs, driver: blind });
-  const driver = succession.take({ ...cifs, driver: blind }, local);
+  succession.take({ ...rclone, driver: knows }, { ...fs, driver: blind });
+  const driver = succession.take({ ...fs, driver: blind }, local);
   assert.equal((await found(driver, local.spec)).length, 1);
 });
 

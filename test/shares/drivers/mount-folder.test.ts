@@ -348,7 +348,7 @@ describe("a mount that another user made", () => {
 describe("a mount of the kernel's client made by another program", () => {
   const share = shareSpec({
     shareName: "My Share",
-    driver: "cifs",
+    driver: "fs",
     routes: { tb: routeTo("10.10.10.1"), fallback: routeTo("nas.local") },
   });
   const addresses: Readonly<Record<string, readonly string[]>> = {

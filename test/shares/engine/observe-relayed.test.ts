@@ -161,7 +161,7 @@ test("A14 a server is contacted only with a password that exists, and about a lo
     } as object as CycleObserveServices;
     const driver = {
       name: "rclone",
-      relaying: { can: true },
+      canBeRelayed: true,
       onlyThroughRelay: true,
     } as object as MountDriver;
     const subject = { spec: { ...SPEC, missingVariable }, policy: POLICY, driver };
@@ -189,7 +189,7 @@ test("A10 a share whose host macOS hides from this program is mounted by the sys
         },
       },
     } as object as CycleObserveServices;
-    const driver = { name: "netfs", relaying: {} } as object as MountDriver;
+    const driver = { name: "netfs", canBeRelayed: true } as object as MountDriver;
     const tb: RouteObservation = blocked
       ? { ...ROUTES.tb, probe: { ...ROUTES.tb.probe, blocked } }
       : ROUTES.tb;

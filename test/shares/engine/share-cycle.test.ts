@@ -177,7 +177,7 @@ function start({ spec = SPEC, policy, memory, driver }: Start = {}) {
 const startProving = () =>
   start({
     policy: { relay: "auto" },
-    driver: { relaying: {}, missingRequirement: async () => ({ text: "no FUSE", hint: "install it" }) },
+    driver: { canBeRelayed: true, missingRequirement: async () => ({ text: "no FUSE", hint: "install it" }) },
   });
 
 for (const [reason, again] of [
@@ -205,7 +205,7 @@ for (const [reason, again] of [
 test("A14 a person who asks for a share allows one try of its login, however many cycles wait; an unmount allows none", async () => {
   const { clock, cycle, world, run, counted } = start({
     policy: { relay: "auto" },
-    driver: { relaying: {} },
+    driver: { canBeRelayed: true },
   });
   world.proof = () => new Promise(() => {});
   const waitUntilMs = clock.monotonicMs() + 60_000;
@@ -412,7 +412,7 @@ test("A14 a password that was missing does not differ from the one that a mount 
 });
 
 test("A14 a server that is proved again reveals nothing about the login", async () => {
-  const { world, run, done } = start({ policy: { relay: "auto" }, driver: { relaying: {} } });
+  const { world, run, done } = start({ policy: { relay: "auto" }, driver: { canBeRelayed: true } });
   world.mounts = [THROUGH];
   world.proof = async () => ({ kind: "same", server: "first" });
   world.carried = { ...CARRIED, phase: "unconfirmed" };
@@ -445,7 +445,7 @@ for (const [what, driver, before, after, look, expected] of [
   ],
   ["nothing", "rclone", OUT, {}, null, false],
   ["a connection while a route carries", "rclone", CARRIED, { connectionsInAll: 2 }, null, false],
-  ["a connection of the kernel's client", "cifs", OUT, { connectionsInAll: 2 }, null, false],
+  ["a connection of our own file system", "fs", OUT, { connectionsInAll: 2 }, null, false],
   [
     "a connection just after our look",
     "rclone",

@@ -393,7 +393,7 @@ export class SimMachine {
       ...UNASKED_DRIVER,
       missingRequirement: async () => null,
       find: async (share) => listed().map((mount) => this.#find(share, mount)),
-      relaying: {},
+      canBeRelayed: true,
       onlyThroughRelay: true,
       mount: async (share, route, { deadlineMs, signal }, through, server = FIRST_SERVER) => {
         if (!through) return { ok: false, reason: "other", text: "nothing carries it" };

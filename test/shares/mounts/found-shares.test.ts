@@ -6,7 +6,7 @@ import { chmod, chown, mkdir, readdir, readlink, rm, writeFile } from "node:fs/p
 import path from "node:path";
 import { describe, test } from "node:test";
 import { sharesOfFstab, sharesOfTable } from "../../../src/shares/mounts/found-shares.ts";
-import { fstabPath, parseFstab } from "../../../src/shares/mounts/fstab.ts";
+import { fstabPath } from "../../../src/shares/mounts/fstab.ts";
 import { createMountClaims, ownRuntimeFolder } from "../../../src/shares/mounts/mount-claims.ts";
 import type { MountEntry } from "../../../src/shares/mounts/mount-entry.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -58,16 +58,7 @@ UUID=1 / ext4 defaults 0 1
   ]);
 });
 
-test("a line of fstab: the last option counts, in any case, and a folder has no slash at its end", () => {
-  const [line] = parseFstab(
-    "//127.0.0.1/core /mnt/core/ cifs users,nouser,port=1,port=30123,soft,hard,PASS=x 0 0",
-  );
-  assert.deepEqual(
-    [line?.path, line?.forUsers, line?.relayPort, line?.isHard, line?.hasCredentials],
-    ["/mnt/core", false, 30_123, true, true],
-  );
-  const ports = ["//127.0.0.1/a /a cifs port=x", "//nas/a /a cifs port=30123"].flatMap(parseFstab);
-  assert.deepEqual(pluck(ports, "relayPort"), [null, null]);
+test("a folder in a line of fstab has no slash at its end", () => {
   assert.deepEqual([fstabPath("//nas/a / cifs"), fstabPath("//nas/a /a/ cifs")], ["/", "/a"]);
 });
 

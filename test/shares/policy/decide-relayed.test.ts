@@ -26,9 +26,9 @@ A13 an empty share is mounted per route and moves nothing, which is a note, unti
   a share to carry, the share is empty, 5 s: steps mount tb, condition share_empty
   tb refused, 5 s: last steps unmount force > mount fallback carried
   tb answers, the share has a file, ${5 * 60_000} ms: on tb, no conditions
-A10 a server that encrypts: through rclone a reader may notice a cut, which is reported; the kernel's client continues
+A10 a server that encrypts: through rclone a reader may notice a cut, which is reported; through fs none does
   a share to carry, driver rclone, its server encrypts, 5 s: conditions encrypted
-  a share to carry, driver cifs, its server encrypts, 5 s: no conditions
+  a share to carry, driver fs, its server encrypts, 5 s: no conditions
 A10 hosts that are blocked only for us: the system mounts the share, and it is not relayed
   a share to carry, its hosts are blocked for us, 5 s: steps mount tb, no conditions
 A10 a relayed share whose hosts get blocked for us is remounted, not relayed, once programs have waited long enough

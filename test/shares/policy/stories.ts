@@ -63,7 +63,7 @@ const ACTS: readonly Act<World>[] = [
   [/^stable after (\d+) ms$/, (world, ms) => setPolicy(world, { stableMs: Number(ms) })],
   [/^only over (tb|fallback)$/, (world, route) => setSpec(world, { routes: onlyTo(route as RouteName) })],
   [/^over either again$/, (world) => setSpec(world, { routes: SPEC.routes })],
-  [/^driver (rclone|cifs)$/, (world, driver) => setSpec(world, { driver: driver as "rclone" | "cifs" })],
+  [/^driver (rclone|fs)$/, (world, driver) => setSpec(world, { driver: driver as "rclone" | "fs" })],
   [/^its server encrypts$/, ({ carrier }) => Object.assign(carrier, { encrypted: true })],
   [/^proofs take (\d+) ms$/, ({ carrier }, ms) => Object.assign(carrier, { proofTakesMs: Number(ms) })],
   [/^proofs (fail|work)$/, ({ carrier }, how) => Object.assign(carrier, { unprovable: how === "fail" })],

@@ -82,7 +82,7 @@ export function createFsDriver(options: FsDriverOptions): MountDriver {
     name: "fs",
     cacheMs: CACHE_MS,
     missingRequirement,
-    relaying: {},
+    canBeRelayed: true,
     onlyThroughRelay: true,
     find,
     async mount(share, route, limits, through = null) {

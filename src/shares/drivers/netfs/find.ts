@@ -19,8 +19,6 @@ interface NetfsMountsOptions {
 
 export type NetfsMounts = ReturnType<typeof createNetfsMounts>;
 
-const LOOPBACK = "127.0.0.1";
-
 /** A Bonjour service's name in place of a host's name. */
 const BONJOUR = /^(.+)\._smb\._tcp\.local\.?$/i;
 
@@ -72,9 +70,6 @@ export function createNetfsMounts({ prober, mountTable, addressesOf, volumes }: 
       // Only this driver mounts on folders that Mountaineer made. Under /Volumes macOS makes the folder, so
       // only the share's name shows whose mount it is.
       madeByDriver: isKnown || (ours && atPath && (sameShare || !isSystemNamed(share))),
-      // macOS shows the address that it talks to, so the source of a relayed mount is this machine with the
-      // relay's port.
-      relayPort: sameShare && route === null && source?.host === LOOPBACK ? source.port : null,
     };
   };
   /** Whether the mount is at the share's path. `path`: a result of `pathOf`. */
@@ -92,7 +87,7 @@ export function createNetfsMounts({ prober, mountTable, addressesOf, volumes }: 
       .map((mount) => foundBy(share, path, mount))
       .filter((mount) => standsAt(share, path, mount) || concerns(share, mount));
     const own = found.find(({ madeByDriver }) => madeByDriver);
-    if (own !== undefined && (own.route ?? own.relayPort) !== null) known.set(share.name, own.id);
+    if (own !== undefined && own.route !== null) known.set(share.name, own.id);
     return found;
   };
 

@@ -12,13 +12,7 @@ import type { MountTable } from "../../mounts/mount-entry.ts";
 import { meaningOfDenied } from "../../mounts/volume-permission-darwin.ts";
 import type { RouteName, ShareSpec } from "../../share-spec.ts";
 import { SMB_PORT, sourceOf } from "../../smb-source.ts";
-import type {
-  FoundMount,
-  MountDriver,
-  MountOutcome,
-  RelayAddress,
-  SmbDriverOptions,
-} from "../mount-driver.ts";
+import type { FoundMount, MountDriver, MountOutcome, SmbDriverOptions } from "../mount-driver.ts";
 import { checkNewMount, type Failed, failed, orHanging, reasonOf } from "../mount-failure.ts";
 import { createUnmount, type Unmount, undoMount } from "../unmount.ts";
 import { NETFS_LIBRARIES } from "./binding.ts";
@@ -26,11 +20,8 @@ import { ALREADY_MOUNTED, failedByNetfs } from "./codes.ts";
 import { createNetfsMounts, type NetfsMounts } from "./find.ts";
 import { createMountTurns, type MountTurns } from "./mount-turns.ts";
 import { mountByNetfs } from "./process.ts";
-import { type RelayTestResult, relayTestObstacle } from "./relay-test-result.ts";
 
 interface NetfsDriverOptions extends SmbDriverOptions {
-  /** Reads the proof that mounts may be relayed on this Mac; absent: they may not. */
-  readonly relayTest?: () => Promise<RelayTestResult>;
   /** The parts of macOS that the driver uses; default: the real ones. */
   readonly tools?: NetfsTools;
 }
@@ -70,8 +61,6 @@ const IN_TABLE_MS = 2_000;
 /** How long to wait for a new mount's first answer. */
 const PROVE_MS = 5_000;
 
-const NO_PROOF: RelayTestResult = { proved: false, reason: "nothing proves it" };
-
 interface MountAnswer {
   readonly ok: true;
   /** The path that macOS reported; null if it did not. */
@@ -94,13 +83,11 @@ export function createNetfsDriver(options: NetfsDriverOptions): MountDriver {
     mayWaitForPermission: true,
     missingRequirement: tools.unavailable,
     find: mounts.find,
-    relaying: { refusal: async () => relayTestObstacle((await options.relayTest?.()) ?? NO_PROOF) },
-    async mount(wanted, route, { deadlineMs, signal }, through = null) {
-      const share = through === null ? wanted : throughPort(wanted, route, through);
+    async mount(share, route, { deadlineMs, signal }) {
       const problem = await tools.unavailable();
       if (problem !== null) return failed("driver_unavailable", problem.text);
       if (signal.aborted) return failed("other", "cancelled");
-      const source = sourceOf(wanted.routes[route], wanted.shareName);
+      const source = sourceOf(share.routes[route], share.shareName);
       try {
         const isSystemNamed = mounts.isSystemNamed(share);
         if (!isSystemNamed) await ensureFolder(dirname(share.mountPath), 0o755);
@@ -307,12 +294,6 @@ async function requestMountNow(
     if (!existed || path !== null) return { ok: true, path, existed };
   }
   return failedByNetfs(outcome.status);
-}
-
-/** The share, with the relay's port on this machine in place of the route's server. */
-function throughPort(share: ShareSpec, route: RouteName, { port }: RelayAddress): ShareSpec {
-  const relayHost = { ...share.routes[route], host: "127.0.0.1", port };
-  return { ...share, routes: { ...share.routes, [route]: relayHost } };
 }
 
 /** A folder of root's, as a failed mount may leave it. While it exists, macOS would mount at `NAME-1`. */

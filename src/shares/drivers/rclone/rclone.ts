@@ -106,7 +106,7 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
     missingRequirement,
     advice: () => check.advice,
     find,
-    relaying: {},
+    canBeRelayed: true,
     onlyThroughRelay: true,
     async mount(share, route, { deadlineMs, signal }, through = null, server = FIRST_SERVER) {
       const problem = await missingRequirement(share);

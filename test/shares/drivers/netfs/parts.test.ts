@@ -1,4 +1,4 @@
-// What driver `netfs` is made of: codes, mounts that are found, turns, the ladder of unmounts, the proof for carrying.
+// What driver `netfs` is made of: codes, mounts that are found, turns, the ladder of unmounts.
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { chmod, readFile, rm, writeFile } from "node:fs/promises";
@@ -14,11 +14,6 @@ import {
   createNetfsDriver,
   netfsUrl,
 } from "../../../../src/shares/drivers/netfs/netfs.ts";
-import {
-  readRelayTestResult,
-  relayTestObstacle,
-  writeRelayTestResult,
-} from "../../../../src/shares/drivers/netfs/relay-test-result.ts";
 import type { MountEntry } from "../../../../src/shares/mounts/mount-entry.ts";
 import { ANOTHER_USERS } from "../../../../src/shares/mounts/mount-table-darwin.ts";
 import { startProber } from "../../../../src/shares/prober/prober-process.ts";
@@ -173,37 +168,17 @@ test("on a folder of ours it is ours whatever it shows, with or without the data
   assert.equal(another?.madeByDriver, false, "another user's");
 });
 
-test("a mount is relayed if it is the share's and comes from this machine while no route does; its folder has the share's name", async () => {
-  const here = { ...SHARE, routes: { ...SHARE.routes, tb: routeTo("127.0.0.1", { port: 24_450 }) } };
-  const named = { ...SHARE, mountPath: "/Volumes/Mine" };
-  for (const [share, name, port] of [
-    [SHARE, "Gr%C3%B6%C3%9Fe", 24_450],
-    [SHARE, "other", null],
-    [here, "Gr%C3%B6%C3%9Fe", null],
-    [named, "Gr%C3%B6%C3%9Fe", 24_450],
-  ] as const) {
-    const line = `//ann@127.0.0.1:24450/${name} on /Volumes/Größe (smbfs, mounted by ann)`;
-    const [mount] = await found([line], share);
-    assert.deepEqual([mount?.relayPort, mount?.path], [port, "/Volumes/Größe"], line);
-  }
-  const [elsewhere] = await found([
-    "//ann@10.9.9.9:24450/Gr%C3%B6%C3%9Fe on /Volumes/Größe (smbfs, mounted by ann)",
-  ]);
-  assert.equal(elsewhere?.relayPort, null);
-});
-
 test("an occupant of the folder that macOS makes for a share is found, whatever the share's path is", async () => {
   const named = { ...SHARE, mountPath: "/Volumes/Mine" };
   const mounts = await found(["//ann@elsewhere/other on /Volumes/Größe (smbfs, mounted by ann)"], named);
   assert.deepEqual(inShort(mounts), [["/Volumes/Größe", null, false]]);
 });
 
-test("a mount is recognized at another path if it was the share's, over a route or relayed", async () => {
+test("a mount is recognized at another path if it was the share's, over a route", async () => {
   const own = { ...SHARE, mountPath: "/nowhere/volumes/CORE" };
   const edited = { ...own, mountPath: "/nowhere/volumes/MOVED", shareName: "renamed" };
   for (const [source, paths] of [
     ["//ann@10.10.10.1/Gr%C3%B6%C3%9Fe", [own.mountPath]],
-    ["//ann@127.0.0.1:24450/Gr%C3%B6%C3%9Fe", [own.mountPath]],
     ["//ann@10.10.10.1/old", []],
   ] as const) {
     const mounts = await found([`${source} on ${own.mountPath} (smbfs, mounted by ann)`], own, edited);
@@ -377,48 +352,4 @@ test("an absent mount counts as unmounted; a cancelled unmount runs nothing", as
   await letGo();
   assert.deepEqual(await run("plain"), { ok: true });
   assert.deepEqual(await ran(), [""]);
-});
-
-const MAC = "darwin 24.1.0";
-const AT_MS = Date.UTC(2026, 0, 1);
-
-test("A10 netfs is relayed only where the self-test of this very system passed", async (t) => {
-  const home = await temporaryFolder(t);
-  const before = await readRelayTestResult(home, MAC);
-  assert.equal(before.proved, false);
-  assert.match(before.reason, /doctor --self-test/);
-
-  await writeRelayTestResult(home, { carried: true, text: "moved", atMs: AT_MS }, MAC);
-  const proof = await readRelayTestResult(home, MAC);
-  assert.deepEqual(proof, { proved: true, reason: "proved by the self-test of 2026-01-01T00:00:00.000Z" });
-  assert.equal(relayTestObstacle(proof), null);
-
-  const updated = await readRelayTestResult(home, "darwin 24.2.0");
-  assert.equal(updated.proved, false);
-  assert.match(updated.reason, /darwin 24\.1\.0.*darwin 24\.2\.0/);
-  assert.deepEqual(relayTestObstacle(updated), {
-    text: updated.reason,
-    hint: "until then it is remounted on each route change",
-  });
-});
-
-test("A10 a self-test that failed withdraws an earlier proof, with the reason", async (t) => {
-  const home = await temporaryFolder(t);
-  await writeRelayTestResult(home, { carried: true, text: "moved", atMs: AT_MS }, MAC);
-  await writeRelayTestResult(home, { carried: false, text: "read: EIO", atMs: AT_MS }, MAC);
-  const proof = await readRelayTestResult(home, MAC);
-  assert.deepEqual([proof.proved, /read: EIO/.test(proof.reason)], [false, true]);
-});
-
-test("A10 a file that is torn, of another version or not an object proves nothing", async (t) => {
-  const home = await temporaryFolder(t);
-  await writeRelayTestResult(home, { carried: true, text: "moved", atMs: AT_MS }, MAC);
-  const path = join(home, "carry-proof.json");
-  const whole = await readFile(path, "utf8");
-  for (const text of ["", whole.slice(0, 40), "[]", "null", whole.replace('"version": 1', '"version": 2')]) {
-    await writeFile(path, text);
-    assert.equal((await readRelayTestResult(home, MAC)).proved, false, text);
-  }
-  await writeFile(path, whole.replace('"carried": true', '"carried": "true"'));
-  assert.equal((await readRelayTestResult(home, MAC)).proved, false);
 });

@@ -85,7 +85,7 @@ describe("NetFS over the double", { skip }, async () => {
     assert.match(noted(), /^mount\.MountAtMountDir=true$/m);
   });
 
-  it("A10 a server on this machine's own address is allowed, as a relayed mount has one", async () => {
+  it("a server on this machine's own address is allowed", async () => {
     for (const url of [
       "smb://ann@127.0.0.1:50445/core",
       "smb://localhost/core",
