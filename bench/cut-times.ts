@@ -102,7 +102,7 @@ async function startScene(names: readonly string[], slower: number): Promise<Sce
       ...names.map((name) =>
         [
           `[[shares]]\nname = "${name}"\nshare_name = "${onServer(name)}"`,
-          `relay = "${kindOf(name) === "carried" ? "on" : "off"}"`,
+          `on_route_change = "${kindOf(name) === "carried" ? "move" : "remount"}"`,
           `thunderbolt_host = "${rig.tbHost}"\nfallback_host = "${rig.fallbackHost}"`,
           `username = "${rig.username}"\npassword = "\${BENCH_PASSWORD}"`,
         ].join("\n"),

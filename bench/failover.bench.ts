@@ -39,7 +39,7 @@ async function benchBesideRaw(rounds: number): Promise<void> {
     env: { BENCH_PASSWORD: rig.password },
     config: `
 [global]
-relay = "off"
+on_route_change = "remount"
 shares_root = "${join(rig.folder, "Shares")}"
 check_interval_secs = 30
 [[shares]]

@@ -28,8 +28,6 @@ export const CONDITIONS: Readonly<Record<ConditionName, `${string} | ${string}`>
     "a note: the share is empty, so nothing in it can confirm that both addresses are the same NAS; until it has a file, a cable change closes open files | nothing; the first file ends it",
   encrypted:
     "the NAS encrypts; a program that reads through `rclone` may get one error when a route is lost | [a newer rclone](../reference/drivers.md#a-nas-that-requires-encryption), or no encryption between you and the NAS",
-  carry_unavailable:
-    '`relay = "on"`, and the share cannot be relayed; the condition says why | do what it says, or set `relay = "auto"`',
   route_slow: "the host answers no probe, but the mount answers | nothing; it stays while it answers",
   waiting_for_permission:
     "macOS: the mount has never answered since it was made or found | look for a dialog of macOS and answer it; the mount is left as it is",

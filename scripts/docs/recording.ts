@@ -56,7 +56,7 @@ async function record(): Promise<void> {
   process.umask(0o077);
   await using rig = await startRootRig({ shares: SHARES.map(serverName), oneServer: true });
   const settings = { auto_failback_stable_secs: 3 };
-  await playScene(rig, { shares: SHARES, relay: "auto", settings, sections }, async (scene) => {
+  await playScene(rig, { shares: SHARES, onRouteChange: "move", settings, sections }, async (scene) => {
     // In an empty share nothing shows that both addresses are one server.
     for (const share of SHARES) await writeFile(scene.exported(share, "notes.txt"), "notes");
     await writeFile(scene.exported("CORE", BIG_FILE), "");

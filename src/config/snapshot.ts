@@ -78,7 +78,7 @@ export interface ShareConfig {
   /** The driver in use; never `auto`. */
   readonly driver: "rclone" | "fs" | "netfs" | "local";
   /** The share's own setting, else that of `[global]`. */
-  readonly relay: "auto" | "on" | "off";
+  readonly onRouteChange: "move" | "remount";
   readonly wake: "auto" | "off";
   /** null: the default. */
   readonly access: MountAccess | null;

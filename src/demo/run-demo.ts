@@ -9,7 +9,7 @@ import { openStage, type Stage, type StageOptions } from "./stage/stage.ts";
 import { storySteps } from "./story/story.ts";
 import { type Step, StoryFailure } from "./story/story-checks.ts";
 
-interface DemoOptions extends Omit<StageOptions, "relay"> {
+interface DemoOptions extends Omit<StageOptions, "onRouteChange"> {
   /**
    * How to show the live view; null: the scripted story is played instead, because there is no terminal view.
    */
@@ -33,8 +33,8 @@ In a clone, type first: export PATH="$PWD/bin:$PATH"
 export async function runDemo(options: DemoOptions): Promise<number> {
   const { program, supervisor, driver, view, style, print, signal } = options;
   // The story begins with a mount per route and shows carrying later; the view shows carrying from the start.
-  const relay = view === null ? "off" : "auto";
-  const stage = await openStage({ program, supervisor, driver, relay, signal });
+  const onRouteChange = view === null ? "remount" : "move";
+  const stage = await openStage({ program, supervisor, driver, onRouteChange, signal });
   try {
     print(introduction(stage, style));
     if (view !== null) {

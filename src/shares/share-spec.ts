@@ -54,7 +54,7 @@ type Timing = "checkIntervalMs" | "connectTimeoutMs" | "mountHangMs" | "outagePa
 /** Without `wake` the NAS is not woken; without `onlyOn` the share is used on any network. */
 export interface SharePolicy
   extends Pick<GlobalConfig, Timing | "autoFailback" | "lsofRecheck">,
-    Pick<ShareConfig, "relay">,
+    Pick<ShareConfig, "onRouteChange">,
     Partial<Pick<ShareConfig, "wake" | "onlyOn">> {
   readonly stableMs: number;
 }

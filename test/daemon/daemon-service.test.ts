@@ -496,7 +496,7 @@ test("What to mount: with rclone gone, no switch and no edit unmounts a working 
       `thunderbolt_host = "${smb.tbHost}:${smb.tbPort}"`,
       `fallback_host = "${smb.fallbackHost}:${smb.fallbackPort}"`,
       `username = "${smb.username}"`,
-      'relay = "off"',
+      'on_route_change = "remount"',
       `password = "\${RIG_PASSWORD}"`,
     ].join("\n")}\n`;
   const path = await ownPath(t, rig.folder);

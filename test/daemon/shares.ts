@@ -96,7 +96,7 @@ export function viewOf(changes: Partial<ShareView> = {}, spec: ShareSpec = specO
     stableMs: 30_000,
     lsofRecheck: true,
     outagePatienceMs: 60_000,
-    relay: "off",
+    onRouteChange: "remount",
   };
   const { observed = null } = changes;
   return {

@@ -74,7 +74,7 @@ describe("off network", { skip: missingForRootRig() ?? false, timeout: 300_000 }
   const lab = useRig(["AWAY"], { oneServer: true });
 
   test("A10 off network by only_on: nothing is sent to the NAS, programs get errors at once, every UI shows it, and all returns with the network", (t) =>
-    playScene(lab.rig, { shares: ["AWAY"], relay: "auto" }, async (scene) => {
+    playScene(lab.rig, { shares: ["AWAY"], onRouteChange: "move" }, async (scene) => {
       await writeFile(scene.exported("AWAY", "kept.txt"), "kept");
       const cafe = await joinCafe(scene);
       await cafe.leave();
@@ -121,7 +121,7 @@ describe("off network", { skip: missingForRootRig() ?? false, timeout: 300_000 }
   test("F3 a silent NAS is woken by a program or a person who wants the share, and by nothing else", (t) =>
     playScene(
       lab.rig,
-      { shares: ["AWAY"], relay: "auto", settings: { outage_patience_secs: 5 } },
+      { shares: ["AWAY"], onRouteChange: "move", settings: { outage_patience_secs: 5 } },
       async (scene) => {
         await writeFile(scene.exported("AWAY", "kept.txt"), "kept");
         await using packets = await listenForPackets(scene.rig);

@@ -173,7 +173,10 @@ describe("a server that limits connections", {
     ["Samba's max connections", { settings: [`max connections = ${MOST}`] }],
     ["Windows, at the login", { refusal: "too many sessions" }],
     ["a server that closes connections at once", { refusal: "closed at once" }],
-    ["not carried", { settings: [`max connections = ${MOST}`], lines: ['relay = "off"'], mayFail: true }],
+    [
+      "not carried",
+      { settings: [`max connections = ${MOST}`], lines: ['on_route_change = "remount"'], mayFail: true },
+    ],
   ];
   for (const [how, limited] of cases)
     test(`A17 forty readers of a server that accepts ten connections wait for their turn, and status gives the reason: ${how}`, (t) =>

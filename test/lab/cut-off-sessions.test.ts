@@ -17,7 +17,7 @@ describe("cut-off sessions", { skip: missingForRootRig() ?? false, timeout: 240_
 
   test("A10, A11 the reset that was lost with the cable is repeated: the server keeps no earlier session", async () => {
     const { rig } = rigs;
-    await playScene(rig, { shares: [SHARE], relay: "auto" }, async (scene) => {
+    await playScene(rig, { shares: [SHARE], onRouteChange: "move" }, async (scene) => {
       const [enter = "", ...args] = rig.enterServer;
       /** Ports of the workstation that the server believes to be connected to that address. */
       const sessions = async (): Promise<readonly string[]> => {

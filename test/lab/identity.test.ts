@@ -21,7 +21,7 @@ describe("identity", { skip: missingForRootRig() ?? false, timeout: 600_000 }, (
     [lab.rig.exportPath(serverName("TWO"), "fallback"), ...parts].join("/");
 
   test("A10 two servers of one NetBIOS name with different content: never relayed, reported as different_servers, mounted per route", () =>
-    playScene(lab.rig, { shares: ["TWO"], settings: SETTINGS, relay: "auto" }, async (scene) => {
+    playScene(lab.rig, { shares: ["TWO"], settings: SETTINGS, onRouteChange: "move" }, async (scene) => {
       await writeKnownFile(scene.exported("TWO", "large.bin"), BLOCKS, "first");
       await writeFile(scene.exported("TWO", "kept.txt"), "the first server");
       await writeKnownFile(other("large.bin"), BLOCKS, "second");
@@ -35,7 +35,7 @@ describe("identity", { skip: missingForRootRig() ?? false, timeout: 600_000 }, (
     }));
 
   test("A10 a clone with one file more: never relayed, reported, and no open file continues with the clone's bytes", () =>
-    playScene(lab.rig, { shares: ["TWO"], settings: SETTINGS, relay: "auto" }, async (scene) => {
+    playScene(lab.rig, { shares: ["TWO"], settings: SETTINGS, onRouteChange: "move" }, async (scene) => {
       await writeKnownFile(scene.exported("TWO", "large.bin"), BLOCKS, "first");
       await writeFile(scene.exported("TWO", "kept.txt"), "kept");
       await cp(scene.exported("TWO"), other(), { recursive: true, preserveTimestamps: true });
@@ -49,7 +49,7 @@ describe("identity", { skip: missingForRootRig() ?? false, timeout: 600_000 }, (
     test(`A10 a server that was replaced under a relayed mount, the daemon ${daemon}: no open file continues with the new one's bytes, and it is reported`, (t) =>
       playScene(
         lab.rig,
-        { shares: ["ONE"], settings: { ...SETTINGS, outage_patience_secs: 10 }, relay: "auto" },
+        { shares: ["ONE"], settings: { ...SETTINGS, outage_patience_secs: 10 }, onRouteChange: "move" },
         async (scene) => {
           await writeKnownFile(scene.exported("ONE", "large.bin"), BLOCKS, "first");
           await writeFile(scene.exported("ONE", "kept.txt"), "the first server");

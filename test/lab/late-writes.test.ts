@@ -23,7 +23,7 @@ describe("late writes", { skip: missingForRootRig() ?? false, timeout: 60_000 + 
   test("A10 silence in the middle of a large write: data written over the new route stays when the old one responds again", () =>
     playScene(
       lab.rig,
-      { shares: ["LATE"], settings: { auto_failback: false, lsof_recheck: false }, relay: "auto" },
+      { shares: ["LATE"], settings: { auto_failback: false, lsof_recheck: false }, onRouteChange: "move" },
       async (scene) => {
         const file = scene.exported("LATE", "large.bin");
         await writeFile(file, Buffer.alloc(BYTES, "before"));

@@ -18,7 +18,7 @@ async function isGone(scene: Scene): Promise<void> {
 describe("left mounts", { skip: missing ?? false, timeout: 300_000 }, () => {
   const lab = useRig(["CORE"], { oneServer: true });
   const play = (story: (scene: Scene) => Promise<void>) =>
-    playScene(lab.rig, { relay: "auto", env: { HOME: lab.rig.folder } }, async (scene) => {
+    playScene(lab.rig, { onRouteChange: "move", env: { HOME: lab.rig.folder } }, async (scene) => {
       await scene.start("tb");
       await scene.write("CORE", "a.txt", "mine");
       await eventually(async () => (await scene.read("CORE", "a.txt")) === "mine");

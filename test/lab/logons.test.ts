@@ -104,7 +104,7 @@ describe("logons", { skip: missingForPlainRig() ?? false, timeout: 5_000_000 }, 
 
   for (const [how, lines] of [
     ["carried", []],
-    ["mounted for each route", ['relay = "off"']],
+    ["mounted for each route", ['on_route_change = "remount"']],
   ] as const) {
     test(`A14 a password that is changed on the NAS in use is noticed at the next reconnect, reported, and cleared by the new one once nothing is open: ${how}`, (t) =>
       play(t, [1, lines], async (scene) => {

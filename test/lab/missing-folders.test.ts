@@ -51,8 +51,8 @@ const ON_NAS = "files_read_text_file";
 
 describe("a NAS that is off", { skip: missingForRootRig() ?? false, timeout: 600_000 }, () => {
   const lab = useRig(["CORE"], { oneServer: true });
-  const play = (relay: "auto" | "off", story: (scene: Scene) => Promise<void>): Promise<void> =>
-    playScene(lab.rig, { shares: ["CORE"], relay, sections: twoServers }, async (scene) => {
+  const play = (onRouteChange: "move" | "remount", story: (scene: Scene) => Promise<void>): Promise<void> =>
+    playScene(lab.rig, { shares: ["CORE"], onRouteChange, sections: twoServers }, async (scene) => {
       await writeFile(scene.exported("CORE", "notes.txt"), "as it was\n", { mode: 0o666 });
       await mkdir(path.join(scene.folder, "desk"));
       await writeFile(path.join(scene.folder, "desk", "notes.txt"), "on the desk\n");
@@ -64,7 +64,7 @@ describe("a NAS that is off", { skip: missingForRootRig() ?? false, timeout: 600
     startAgent(scene, ON_DESK, path.join(scene.folder, "desk", "notes.txt"));
 
   test("C4 off at the start: the server waits and does not fail, the other works, and its tools appear with the NAS", () =>
-    play("auto", async (scene) => {
+    play("move", async (scene) => {
       await turnOff(scene);
       await scene.start(null);
       await eventually(async () => (await backend(scene, "desk"))?.phase === "Ready", 30_000);
@@ -85,11 +85,11 @@ describe("a NAS that is off", { skip: missingForRootRig() ?? false, timeout: 600
       assert.deepEqual([...failed(agent), ...failed(nas)], []);
     }));
 
-  for (const relay of ["auto", "off"] as const) {
-    test(`C1 relay ${relay}: off during work: no server exits, the desk never fails, every failing call names the share in time, and everything returns with one notice each way`, () =>
-      play(relay, async (scene) => {
+  for (const onRouteChange of ["move", "remount"] as const) {
+    test(`C1 ${onRouteChange}: off during work: no server exits, the desk never fails, every failing call names the share in time, and everything returns with one notice each way`, () =>
+      play(onRouteChange, async (scene) => {
         await scene.start("tb");
-        if (relay === "auto") await untilCarriedOver(scene, "CORE", "tb");
+        if (onRouteChange === "move") await untilCarriedOver(scene, "CORE", "tb");
         await untilPhase(scene, "Ready");
         await using desk = await readsDesk(scene);
         await using nas = await startAgent(scene, ON_NAS);
@@ -109,12 +109,12 @@ describe("a NAS that is off", { skip: missingForRootRig() ?? false, timeout: 600
         assert.equal(failed(nas).length, failures, "no call fails after it");
         assert.deepEqual([desk.notices(), nas.notices()], [2, 2]);
         assert.equal((await backend(scene))?.restarts, 0);
-        if (relay === "auto") assert.equal(await backendPid(scene), pid, "its process went on");
+        if (onRouteChange === "move") assert.equal(await backendPid(scene), pid, "its process went on");
       }));
   }
 
   test("C1 off while the daemon restarts: the client continues its session, and its tools return with the NAS", () =>
-    play("auto", async (scene) => {
+    play("move", async (scene) => {
       const first = await scene.start("tb");
       await untilPhase(scene, "Ready");
       await using nas = await startAgent(scene, ON_NAS);

@@ -44,7 +44,7 @@ describe("a file server on a share", { skip: missingForRootRig() ?? false, timeo
     });
 
   test("C1 relayed: cuts of every kind cause no failed call and no notice", () =>
-    play({ relay: "auto" }, async (scene) => {
+    play({ onRouteChange: "move" }, async (scene) => {
       await scene.start("tb");
       await untilCarriedOver(scene, "CORE", "tb");
       await untilPhase(scene, "Ready");
@@ -60,7 +60,7 @@ describe("a file server on a share", { skip: missingForRootRig() ?? false, timeo
   const ON_ROUTES = { auto_failback: true, auto_failback_stable_secs: 3 };
 
   test("C1 per route: through cuts of every kind and each recovery calls succeed or name the share, though our own server uses it", () =>
-    play({ relay: "off", settings: ON_ROUTES, sections: sittingBackend }, async (scene) => {
+    play({ onRouteChange: "remount", settings: ON_ROUTES, sections: sittingBackend }, async (scene) => {
       await scene.start("tb");
       await untilPhase(scene, "Ready");
       await using agent = await startAgent(scene);
@@ -92,7 +92,7 @@ describe("a file server on a share", { skip: missingForRootRig() ?? false, timeo
     }));
 
   test("C1 per route: a user's program on the share defers the recovery, and a manual switch proceeds once it has left", () =>
-    play({ relay: "off", settings: ON_ROUTES, sections: sittingBackend }, async (scene) => {
+    play({ onRouteChange: "remount", settings: ON_ROUTES, sections: sittingBackend }, async (scene) => {
       await scene.start("tb");
       await untilPhase(scene, "Ready");
       const restore = await scene.rig.cut.ownLinkDown("tb");

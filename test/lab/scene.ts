@@ -27,7 +27,7 @@ export interface SceneOptions {
   /** Of `[global]`, beside `shares_root`; `check_interval_secs` is 1 unless told. */
   readonly settings?: Readonly<Record<string, number | boolean>>;
   /** Of all shares; "off" unless told, as most stories are about mounts that are made anew. */
-  readonly relay?: "auto" | "on" | "off";
+  readonly onRouteChange?: "move" | "remount";
   readonly env?: Readonly<Record<string, string>>;
   /** More sections of the configuration, from the folder that holds the shares' paths. */
   readonly sections?: (sharesRoot: string) => string;
@@ -222,9 +222,13 @@ function configText(
   rig: RootRig,
   sharesRoot: string,
   shares: readonly SceneShare[],
-  { settings = {}, relay = "off", sections: more = () => "" }: SceneOptions,
+  { settings = {}, onRouteChange = "remount", sections: more = () => "" }: SceneOptions,
 ): string {
-  const global = Object.entries({ check_interval_secs: 1, relay: `"${relay}"`, ...settings });
+  const global = Object.entries({
+    check_interval_secs: 1,
+    on_route_change: `"${onRouteChange}"`,
+    ...settings,
+  });
   const sections = shares.map(({ name, of, thunderboltHost, fallbackHost, lines = [] }) => {
     const given = (key: string): boolean => lines.some((line) => line.startsWith(`${key} =`));
     return [

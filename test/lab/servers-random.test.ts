@@ -34,9 +34,9 @@ const MARKS: Readonly<Record<ServerName, string>> = {
 describe("servers at random", { skip: missing ?? false, timeout: 6_000_000 }, () => {
   for (let index = 0; index < COUNT; index++) {
     const seed = SEED + index;
-    const relay = index % 2 === 0 ? "auto" : "off";
-    test(`A13 every byte is on its own server or waits for it; seed ${seed}, relay ${relay}`, (t) =>
-      playServers(t, [`relay = "${relay}"`], (scene) =>
+    const onRouteChange = index % 2 === 0 ? "move" : "remount";
+    test(`A13 every byte is on its own server or waits for it; seed ${seed}, ${onRouteChange}`, (t) =>
+      playServers(t, [`on_route_change = "${onRouteChange}"`], (scene) =>
         playAtRandom(scene, randomFrom(seed), (step) => t.diagnostic(step)),
       ));
   }

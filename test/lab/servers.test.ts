@@ -44,7 +44,7 @@ describe("servers", { skip: missing ?? false, timeout: 600_000 }, () => {
     // A share that saw a second server behind its routes is not relayed again for a while.
     ["carried", [], ["CLONE"]],
     ["carried", [], ["OTHER"]],
-    ["mounted for each route", ['relay = "off"'], ["CLONE", "OTHER"]],
+    ["mounted for each route", ['on_route_change = "remount"'], ["CLONE", "OTHER"]],
   ] as const)
     test(`A13 a server that answers at another one's address gets nothing that was written for the other: ${thieves.join(", ")}, ${how}`, (t) =>
       play(t, settings, async (scene) => {

@@ -67,7 +67,7 @@ async function smbHome(t: TestContext): Promise<SmbHome> {
         "[global]",
         `shares_root = "${join(home.folder, "Shares")}"`,
         "check_interval_secs = 0.5",
-        'relay = "off"',
+        'on_route_change = "remount"',
         // No cable is pulled here: a server that is slow to answer is not gone.
         "connect_timeout_ms = 10000",
         "[sync]",

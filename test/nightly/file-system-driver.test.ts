@@ -46,7 +46,7 @@ describe("the driver fs on two cables", { skip: missing ?? false, timeout: 120_0
       lab.rig,
       {
         shares: [{ name: "CORE", lines: ['driver = "fs"'] }],
-        relay: "on",
+        onRouteChange: "move",
         settings: { auto_failback: false, lsof_recheck: false },
       },
       async (scene) => {

@@ -41,12 +41,16 @@ describe("open work", {
 }, () => {
   const lab = useRig(["WORK"], { oneServer: true });
   const play = (story: (scene: Scene) => Promise<void>): Promise<void> =>
-    playScene(lab.rig, { shares: ["WORK"], settings: BY_HAND, relay: "auto", env: ENV }, async (scene) => {
-      await prepareWork(scene, "WORK", ALL ? 400 : 48);
-      await scene.start("tb");
-      await untilCarriedOver(scene, "WORK", "tb");
-      await story(scene);
-    });
+    playScene(
+      lab.rig,
+      { shares: ["WORK"], settings: BY_HAND, onRouteChange: "move", env: ENV },
+      async (scene) => {
+        await prepareWork(scene, "WORK", ALL ? 400 : 48);
+        await scene.start("tb");
+        await untilCarriedOver(scene, "WORK", "tb");
+        await story(scene);
+      },
+    );
 
   test("A10 cuts of every kind, a server that restarts and no route at all: open files, commits and folders continue without an error, everything else with one at most", (t) =>
     play(async (scene) => {

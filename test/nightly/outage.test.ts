@@ -45,7 +45,7 @@ describe("outage", { skip: missingForRootRig() ?? false, timeout: 600_000 }, () 
         {
           shares: ["AWAY"],
           settings: { outage_patience_secs: PATIENCE_SECS, auto_failback: false },
-          relay: "auto",
+          onRouteChange: "move",
         },
         async (scene) => {
           await writeKnownFile(scene.exported("AWAY", "large.bin"), BLOCKS, "away");
@@ -112,7 +112,7 @@ describe("outage", { skip: missingForRootRig() ?? false, timeout: 600_000 }, () 
           { name: "HERE", thunderboltHost: LINKS.tb.spare, fallbackHost: LINKS.fallback.spare },
         ],
         settings: { outage_patience_secs: PATIENCE_SECS, auto_failback: false },
-        relay: "auto",
+        onRouteChange: "move",
       },
       async (scene) => {
         await writeKnownFile(scene.exported("AWAY", "large.bin"), BLOCKS, "away");

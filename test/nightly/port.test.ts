@@ -61,7 +61,7 @@ describe("the port", { skip: missingForRootRig() ?? false, timeout: 60_000 + KIL
   test(`A10 another user neither takes a share's port nor gets a byte through it, whatever of daemon, relay, socket holder and rclone is killed (${TRIES} tries, ${KILLS} kills, seed ${SEED})`, (t) =>
     playScene(
       lab.rig,
-      { shares: [SHARE], settings: { check_interval_secs: 0.5 }, relay: "auto" },
+      { shares: [SHARE], settings: { check_interval_secs: 0.5 }, onRouteChange: "move" },
       async (scene) => {
         const random = randomFrom(SEED);
         await writeFile(scene.exported(SHARE, "kept.txt"), "kept");

@@ -70,7 +70,7 @@ export const POLICY: SharePolicy = {
   stableMs: 30_000,
   lsofRecheck: true,
   outagePatienceMs: 60_000,
-  relay: "off",
+  onRouteChange: "remount",
 };
 
 class Killed extends Error {}
@@ -415,7 +415,7 @@ export class World {
   }
 
   #seenCarry(routes: ShareObservation["routes"], mount: SimMount | null): RelayEligibility | null {
-    if (this.policy.relay === "off") return null;
+    if (this.policy.onRouteChange === "remount") return null;
     const wanted = mount === null || mount.processGone || mount.carried !== undefined;
     return { obstacle: this.unable, identity: this.carrier.note(routes, mount, wanted, this.nowMs) };
   }

@@ -48,7 +48,7 @@ function engineShare(
     username: share.username ?? homeContext.userName,
     password,
     driver: driverOf(share, homeContext),
-    relay: share.relay ?? global.relay,
+    onRouteChange: share.onRouteChange ?? global.onRouteChange,
     wake,
     access: isDefault ? null : access,
     onlyOn,

@@ -23,8 +23,8 @@ const HOST_ABSENT =
   "only the other host is used; one of both or `nas` is required, unless driver `local` has both paths";
 const INTERFACE_ABSENT = "the interface whose subnet holds the host";
 
-/** The settings of `relay`: whether a share stays mounted while its route changes. */
-const RELAY_CHOICES = ["auto", "on", "off"] as const;
+/** What happens to a mount when its route changes. */
+const ROUTE_CHANGE_CHOICES = ["move", "remount"] as const;
 
 export const globalKeys = {
   shares_root: optional("guards", path, {
@@ -69,11 +69,10 @@ export const globalKeys = {
     unit: "seconds",
     meaning: "How long a mount may be unresponsive before it counts as dead.",
   }),
-  relay: choiceKey("free", RELAY_CHOICES, "auto", {
+  on_route_change: choiceKey("free", ROUTE_CHANGE_CHOICES, "move", {
     meaning:
-      "Whether shares are relayed: mounted once, while the route changes underneath, so open files stay open. " +
-      "`auto` relays if the driver supports it and both routes are proved to lead to one server; `off` " +
-      "remounts on each route change. A share's own `relay` takes precedence.",
+      "What happens to a mount when its route changes. `move`: it stays mounted, and open files stay open, if the driver can do " +
+      "that; `remount`: the share is remounted over the other route. A share's own `on_route_change` takes precedence.",
   }),
   outage_patience_secs: numberKey("free", {
     min: 1,
@@ -179,12 +178,11 @@ export const shareKeys = {
     meaning:
       "How the share is mounted: `rclone` is SMB through FUSE; `fs` is Mountaineer's own file system on Linux, which writes to the NAS at once; `netfs` is macOS's own SMB; `local` is a folder per route, switched by a link; `auto` is `local` when the paths are given, else `netfs` on macOS and `rclone` elsewhere.",
   }),
-  relay: optional("free", choice(RELAY_CHOICES), {
-    absent: "`relay` of `[global]`",
+  on_route_change: optional("free", choice(ROUTE_CHANGE_CHOICES), {
+    absent: "`on_route_change` of `[global]`",
     meaning:
-      "Whether this share is relayed, as in `[global]`. `on` shows a problem in `status` if that is not possible; " +
-      "`off` remounts it on each route change.",
-    example: '"auto"',
+      "What happens to this share's mount when its route changes, as in `[global]`. It applies from the next mount.",
+    example: '"move"',
   }),
   allow_other: optional("access", toggle, {
     absent: String(DEFAULT_ACCESS.allowOther),

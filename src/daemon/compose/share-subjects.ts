@@ -30,7 +30,7 @@ export function formerSubject(
   const routes = { tb: NO_ROUTE, fallback: NO_ROUTE };
   const about = {
     driver: "local",
-    relay: "auto",
+    onRouteChange: "move",
     wake: "off",
     onlyOn: [],
     access: null,
@@ -68,7 +68,7 @@ function subjectOf(
     },
     policy: {
       ...policy,
-      relay: share.relay,
+      onRouteChange: share.onRouteChange,
       wake: share.wake,
       onlyOn: share.onlyOn,
     } satisfies SharePolicy,

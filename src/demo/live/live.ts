@@ -7,7 +7,7 @@ import { settlesWithin, systemClock } from "../../runtime/time/clock.ts";
 import type { TuiOptions } from "../../tui/live-view.ts";
 import { startTui } from "../../tui/start-tui.ts";
 import type { OpenedFile } from "../stage/file-holder.ts";
-import { setRelay } from "../stage/relay-setting.ts";
+import { setRouteChange } from "../stage/relay-setting.ts";
 import type { Reading } from "../stage/share-reader.ts";
 import type { Stage } from "../stage/stage.ts";
 import type { CopyAtShare } from "../stage/work-at-share.ts";
@@ -179,10 +179,10 @@ function createPlay(
     },
     async toggleRelay(): Promise<void> {
       if (nas.driver !== "smb") return notify("folders are not relayed");
-      const to = share()?.relay === undefined ? "auto" : "off";
-      notify(`you set relay = "${to}"; it is remounted`);
+      const to = share()?.relay === undefined ? "move" : "remount";
+      notify(`you set on_route_change = "${to}"; it is remounted`);
       await copy?.stop();
-      await setRelay(stage, to, ending);
+      await setRouteChange(stage, to, ending);
       copy = null;
       copied = null;
     },

@@ -1,4 +1,4 @@
-// Switches `relay` of the demo's share on or off: edits the live configuration, and remounts the share.
+// Changes `on_route_change` of the demo's share: edits the live configuration, and remounts the share.
 
 import { MountaineerError } from "../../runtime/errors.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
@@ -11,11 +11,15 @@ const BUSY_TRIES = 20;
 const BUSY_PAUSE_MS = 60;
 
 /**
- * Sets `relay` in the configuration and remounts the share. Resolves when the share is mounted again. Rejects
+ * Sets `on_route_change` in the configuration and remounts the share. Resolves when the share is mounted again. Rejects
  * with `share_busy` while a file is open, and with `mount_failed`.
  */
-export async function setRelay(stage: Stage, relay: "auto" | "off", signal: AbortSignal): Promise<void> {
-  await run(stage, ["config", "set", "global.relay", relay], signal);
+export async function setRouteChange(
+  stage: Stage,
+  onRouteChange: "move" | "remount",
+  signal: AbortSignal,
+): Promise<void> {
+  await run(stage, ["config", "set", "global.on_route_change", onRouteChange], signal);
   await run(stage, ["unmount", "--share", SHARE], signal);
   await run(stage, ["mount", "--share", SHARE], signal);
 }

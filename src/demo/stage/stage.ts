@@ -41,7 +41,7 @@ export interface StageOptions {
   readonly supervisor: string;
   /** The wanted driver; null: real SMB if available, else folders. */
   readonly driver: DemoDriver | null;
-  readonly relay: "auto" | "off";
+  readonly onRouteChange: "move" | "remount";
   readonly signal: AbortSignal;
 }
 
@@ -51,7 +51,7 @@ const COMMAND_WITHIN_MS = 30_000;
 const WRITE_WITHIN_MS = 10_000;
 
 /** Opens the stage. Rejects with `driver_unavailable` when real SMB is asked for and not available. */
-export async function openStage({ program, supervisor, driver, relay, signal }: StageOptions) {
+export async function openStage({ program, supervisor, driver, onRouteChange, signal }: StageOptions) {
   // Short, because the daemon's socket is in this folder and the length of a socket's path is limited.
   const folder = await realpath(await mkdtemp(join(tmpdir(), "mountaineer-demo-")));
   const layout = stageLayout(folder);
@@ -79,7 +79,7 @@ export async function openStage({ program, supervisor, driver, relay, signal }: 
     const environment = { TMPDIR: temporaryFolder(folder) };
     const opened = await openNas(folder, driver, environment, signal);
     nas = opened.nas;
-    await furnish(layout, nas, relay);
+    await furnish(layout, nas, onRouteChange);
     // A spread of the actions would copy the present value of their getter `monitor` instead of the getter.
     return Object.assign(createActions({ layout, nas, program, supervisor, environment, signal, onStart }), {
       layout,
@@ -100,21 +100,25 @@ export async function openStage({ program, supervisor, driver, relay, signal }: 
   }
 }
 
-async function furnish(layout: StageLayout, nas: Nas, relay: StageOptions["relay"]): Promise<void> {
+async function furnish(
+  layout: StageLayout,
+  nas: Nas,
+  onRouteChange: StageOptions["onRouteChange"],
+): Promise<void> {
   await writeFile(join(nas.serverFolder, SIGN_FILE), signText(0));
   await writeFile(join(nas.serverFolder, OPEN_FILE), "A report that a person is reading.\n");
   await mkdir(layout.home, { mode: 0o700 });
-  await writeFile(layout.configFile, configText(layout, nas, relay), { mode: 0o600 });
+  await writeFile(layout.configFile, configText(layout, nas, onRouteChange), { mode: 0o600 });
 }
 
-function configText(layout: StageLayout, nas: Nas, relay: StageOptions["relay"]): string {
+function configText(layout: StageLayout, nas: Nas, onRouteChange: StageOptions["onRouteChange"]): string {
   return [
     "# The demo's own configuration: quicker than anybody needs, so that there is something to see.",
     "[global]",
     `shares_root = ${JSON.stringify(layout.sharesRoot)}`,
     `mount_root = ${JSON.stringify(join(layout.mountPath, ".."))}`,
     "check_interval_secs = 0.5",
-    `relay = "${relay}"`,
+    `on_route_change = "${onRouteChange}"`,
     "connect_timeout_ms = 3000",
     "auto_failback = true",
     "auto_failback_stable_secs = 2",

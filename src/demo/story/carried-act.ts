@@ -2,24 +2,14 @@
 import type { RouteName } from "../../api/contract/contract.ts";
 import { jsonObject, objectOf } from "../../runtime/text/json-object.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
-import { setRelay } from "../stage/relay-setting.ts";
+import { setRouteChange } from "../stage/relay-setting.ts";
 import type { Stage } from "../stage/stage.ts";
 import { FILM_MIB, makeMaterial, type WorkAtShare, type WorkMaterial } from "../stage/work-at-share.ts";
 import { type Checks, mounted, type Step, StoryFailure, seconds, step } from "./story-checks.ts";
 
 /** The steps of the act, for a stage with a running daemon and the Fallback cable plugged in. */
 export function relayedSteps(stage: Stage, checks: Checks, signal: AbortSignal): readonly Step[] {
-  return stage.nas.driver === "smb" ? workGoesOn(stage, checks, signal) : [notRelayed(checks)];
-}
-
-function notRelayed(checks: Checks): Step {
-  return step("mountaineer config set global.relay on", async () => {
-    await checks.command(["config", "set", "global.relay", "on"]);
-    await checks.until("status says that the share cannot be relayed", ({ relay, conditions }) => {
-      return relay === undefined && conditions.some(({ code }) => code === "carry_unavailable");
-    });
-    return "folders are not relayed, and the share says so; the copy over a pulled cable needs real SMB";
-  });
+  return stage.nas.driver === "smb" ? workGoesOn(stage, checks, signal) : [];
 }
 
 function workGoesOn(stage: Stage, checks: Checks, signal: AbortSignal): readonly Step[] {
@@ -50,11 +40,11 @@ function workGoesOn(stage: Stage, checks: Checks, signal: AbortSignal): readonly
   };
 
   return [
-    step('relay = "auto", and remount it', async () => {
+    step('on_route_change = "move", and remount it', async () => {
       await tb.plug();
       await checks.until("Thunderbolt answers", (share) => share.tb_reachable);
       material = await makeMaterial(stage.nas.serverFolder);
-      await setRelay(stage, "auto", signal);
+      await setRouteChange(stage, "move", signal);
       await relayedOver("tb");
       await checks.readable();
       earlierMount = await stage.mountId();

@@ -114,7 +114,7 @@ export function observeEligibility(
   mount: MountObservation | null,
 ): RelayEligibility | null {
   const { onlyThroughRelay = false } = driver;
-  if (relay === undefined || (policy.relay === "off" && !onlyThroughRelay)) return null;
+  if (relay === undefined || (policy.onRouteChange === "remount" && !onlyThroughRelay)) return null;
   const obstacle = obstacleOf(driver, policy, configured);
   const { relayed = null, guarded = null } = mount ?? {};
   const relayState = relayed ?? guarded;
@@ -145,10 +145,10 @@ export function observeEligibility(
 /** Why the share cannot be relayed; null: it can. */
 function obstacleOf(
   { name, canBeRelayed }: MountDriver,
-  { relay }: SharePolicy,
+  { onRouteChange }: SharePolicy,
   configured: ShareObservation["routes"],
 ): string | null {
-  if (relay === "off") return "relay is off";
+  if (onRouteChange === "remount") return 'on_route_change is "remount"';
   if (canBeRelayed !== true) return `driver ${name} remounts on each route change`;
   // macOS blocks our connections to this host, so the relay cannot reach it, but the system's own mounts can.
   if (ROUTE_NAMES.some((name) => configured[name].probe.blocked === true)) return LOCAL_NETWORK_LINE;

@@ -76,10 +76,6 @@ export const SHARE_CONDITIONS = {
       `The server takes no more than ${pluralize(most, "connection")} from this machine${waiting > 0 ? `; ${waiting} more waiting` : ""}`,
       "Raise the limit on the server (Samba: `max connections` of the share; most editions of Windows take 20), or open fewer files at once. A program that waits longer than outage_patience_secs gets an error.",
     ],
-    carry_unavailable: (name: string, obstacle: string) => [
-      `${name} cannot be relayed: ${obstacle}`,
-      'It is remounted on each route change. Set relay = "auto" to hide this.',
-    ],
     different_servers: (text: string) => [
       `The routes lead to different servers: ${text}`,
       "Open files are not moved between them. Check thunderbolt_host and fallback_host.",

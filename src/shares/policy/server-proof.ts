@@ -103,7 +103,7 @@ export function mayMoveAfterProof(input: DecideInput, route: RouteName): boolean
 
 function identityForRelay({ policy, observed }: DecideInput) {
   const { relayEligibility } = observed;
-  return policy.relay === "off" || !relayEligibility || relayEligibility.obstacle !== null
+  return policy.onRouteChange === "remount" || !relayEligibility || relayEligibility.obstacle !== null
     ? null
     : relayEligibility.identity;
 }
@@ -122,9 +122,8 @@ export function relayConditions({ policy, observed, spec }: DecideInput): Condit
     isEmpty
       ? SHARE_CONDITIONS.share_empty(isOneRoute, isRelayed)
       : SHARE_CONDITIONS.server_unproved(isOneRoute, text ?? "", isRelayed);
-  if (policy.relay === "off" || obstacle !== null) {
+  if (policy.onRouteChange === "remount" || obstacle !== null) {
     if (guarded !== null && state === "unproved") conditions.push(unproved(false));
-    if (policy.relay === "on") conditions.push(SHARE_CONDITIONS.carry_unavailable(spec.name, `${obstacle}`));
     return conditions;
   }
   if (state === "different") conditions.push(SHARE_CONDITIONS.different_servers(text ?? ""));

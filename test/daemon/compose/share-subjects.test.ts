@@ -70,7 +70,7 @@ test("each share has its driver, and the file's whole policy", async () => {
       checkIntervalMs: 3000,
       connectTimeoutMs: 900,
       mountHangMs: 7000,
-      relay: "auto",
+      onRouteChange: "move",
       wake: "auto",
       onlyOn: [],
       outagePatienceMs: 60_000,

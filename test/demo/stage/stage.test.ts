@@ -53,7 +53,7 @@ test("both cables of the plain server lead to one folder; a pulled one leads now
 
 test("a stage is one private folder with a valid configuration, and is gone when it is disposed", async () => {
   const stage = await openStage({
-    relay: "off",
+    onRouteChange: "remount",
     program: COMMAND,
     supervisor: KEEPER,
     driver: "local",

@@ -101,7 +101,10 @@ async function playAt(rig: RootRig, play: Play): Promise<Scene> {
     rig,
     {
       kept: true,
-      shares: SHARES.map((name) => ({ name, lines: [`relay = "${name === CARRIED ? "auto" : "off"}"`] })),
+      shares: SHARES.map((name) => ({
+        name,
+        lines: [`on_route_change = "${name === CARRIED ? "move" : "remount"}"`],
+      })),
       settings: {
         auto_failback: true,
         auto_failback_stable_secs: 1,

@@ -218,7 +218,7 @@ function configText(home: LiveHome, rig: PlainRig, shares: readonly LossShare[])
     "[[shares]]",
     `name = "${name}"`,
     `share_name = "${serverName}"`,
-    `relay = "${name === "CARRIED" ? "auto" : "off"}"`,
+    `on_route_change = "${name === "CARRIED" ? "move" : "remount"}"`,
     `thunderbolt_host = "${tb.host}:${tb.port}"`,
     `fallback_host = "${fallback.host}:${fallback.port}"`,
     `username = "${rig.username}"`,

@@ -19,7 +19,7 @@ const LOCAL: ShareSpec = {
 const SETTLES_MS = 30_000;
 
 /** A share that is mounted as the configuration has it first. */
-async function mounted(first: ShareSpec, relay: "auto" | "off" = "off") {
+async function mounted(first: ShareSpec, onRouteChange: "move" | "remount" = "remount") {
   const clock = createManualClock();
   const network = new SimNetwork(clock);
   const createdMs = 1_500_000_000_000;
@@ -28,7 +28,7 @@ async function mounted(first: ShareSpec, relay: "auto" | "off" = "off") {
   const nas = { name: "nas", guid: "aa", rootCreatedMs: createdMs, entries };
   for (const address of [TB, FALLBACK]) network.put(address, nas);
   const machine = new SimMachine(clock, network, [nas]);
-  const daemon = startSimDaemon(machine, clock, first, relay);
+  const daemon = startSimDaemon(machine, clock, first, onRouteChange);
   await clock.advance(SETTLES_MS);
   /** Until the next mount over SMB is under way. */
   const untilMounting = async (): Promise<void> => {
@@ -56,9 +56,9 @@ test("A6 a share that moves from a folder to a server is mounted over SMB once",
   assert.equal(machine.mountedFrom.length, 1, "it is remounted at once");
 });
 
-for (const relay of ["auto", "off"] as const) {
-  test(`A6 with relay = "${relay}", a share that moves from a server to a folder is mounted from there once it is closed`, async () => {
-    const { clock, machine, daemon, restartNas } = await mounted(OVER_SMB, relay);
+for (const onRouteChange of ["move", "remount"] as const) {
+  test(`A6 with on_route_change = "${onRouteChange}", a share that moves from a server to a folder is mounted from there once it is closed`, async () => {
+    const { clock, machine, daemon, restartNas } = await mounted(OVER_SMB, onRouteChange);
     machine.holders = 1;
     daemon.apply(LOCAL);
     await clock.advance(SETTLES_MS);

@@ -53,7 +53,7 @@ async function start(onlyOn: readonly string[], from: keyof typeof PLACES = "bot
       return own.probe(target, limits);
     },
   };
-  const daemon = startSimDaemon(machine, clock, SPEC, "auto", { location, announce, hostProber }, { onlyOn });
+  const daemon = startSimDaemon(machine, clock, SPEC, "move", { location, announce, hostProber }, { onlyOn });
   const go = async (to: keyof typeof PLACES): Promise<string | null> => {
     at = to;
     network.cut(FIRST, to === "second");

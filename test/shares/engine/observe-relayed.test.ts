@@ -195,7 +195,7 @@ test("A10 a share whose host macOS hides from this program is mounted by the sys
       : ROUTES.tb;
     const routes = { ...ROUTES, tb };
     const spec = { ...SPEC, missingVariable: null };
-    const subject = { spec, policy: { ...POLICY, relay: "auto" as const }, driver };
+    const subject = { spec, policy: { ...POLICY, onRouteChange: "move" as const }, driver };
     const carry = await observeEligibility(
       tools,
       subject,

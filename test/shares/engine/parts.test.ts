@@ -112,7 +112,7 @@ const [TB, FALLBACK] = ["10.0.0.1", "10.0.0.2"];
 const CORE = { ...SPEC, routes: { tb: routeTo(TB), fallback: routeTo(FALLBACK) } };
 
 /** CORE is mounted. */
-async function mounted(relay: "auto" | "off") {
+async function mounted(onRouteChange: "move" | "remount") {
   const clock = createManualClock();
   const network = new SimNetwork(clock);
   const times = { modifiedMs: 1_600_000_000_000, createdMs: 1_500_000_000_000 };
@@ -125,17 +125,17 @@ async function mounted(relay: "auto" | "off") {
   };
   for (const address of [TB, FALLBACK]) network.put(address, nas);
   const machine = new SimMachine(clock, network, [nas]);
-  const daemon = startSimDaemon(machine, clock, CORE, relay);
+  const daemon = startSimDaemon(machine, clock, CORE, onRouteChange);
   await clock.advance(5_000);
   return { clock, network, machine, daemon };
 }
 
 /** A program has a file of it open, and the daemon is not the one that mounted it. */
 async function afterRestart(): Promise<{ clock: ManualClock; machine: SimMachine; daemon: SimDaemon }> {
-  const { clock, machine, daemon: before } = await mounted("auto");
+  const { clock, machine, daemon: before } = await mounted("move");
   machine.holders = 1;
   before.kill();
-  const daemon = startSimDaemon(machine, clock, CORE, "auto");
+  const daemon = startSimDaemon(machine, clock, CORE, "move");
   await clock.advance(5_000);
   return { clock, machine, daemon };
 }
@@ -167,7 +167,7 @@ test("A14 after another refusal it gets another login, and remounts once its fil
 });
 
 test("A15 a failover waits for a proof that failed once, as the path would show older files", async () => {
-  const { clock, network, machine } = await mounted("off");
+  const { clock, network, machine } = await mounted("remount");
   network.cut(FALLBACK, true);
   await clock.advance(5_000);
   network.isUnreadable = true;

@@ -176,7 +176,7 @@ function start({ spec = SPEC, policy, memory, driver }: Start = {}) {
 /** A share that is not mounted, and whose servers are asked for; its driver cannot mount now. */
 const startProving = () =>
   start({
-    policy: { relay: "auto" },
+    policy: { onRouteChange: "move" },
     driver: { canBeRelayed: true, missingRequirement: async () => ({ text: "no FUSE", hint: "install it" }) },
   });
 
@@ -204,7 +204,7 @@ for (const [reason, again] of [
 
 test("A14 a person who asks for a share allows one try of its login, however many cycles wait; an unmount allows none", async () => {
   const { clock, cycle, world, run, counted } = start({
-    policy: { relay: "auto" },
+    policy: { onRouteChange: "move" },
     driver: { canBeRelayed: true },
   });
   world.proof = () => new Promise(() => {});
@@ -412,7 +412,7 @@ test("A14 a password that was missing does not differ from the one that a mount 
 });
 
 test("A14 a server that is proved again reveals nothing about the login", async () => {
-  const { world, run, done } = start({ policy: { relay: "auto" }, driver: { canBeRelayed: true } });
+  const { world, run, done } = start({ policy: { onRouteChange: "move" }, driver: { canBeRelayed: true } });
   world.mounts = [THROUGH];
   world.proof = async () => ({ kind: "same", server: "first" });
   world.carried = { ...CARRIED, phase: "unconfirmed" };

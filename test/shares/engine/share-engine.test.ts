@@ -27,7 +27,7 @@ const LOCAL = {
 function start(more: Parameters<typeof startSimDaemon>[4] = {}) {
   const clock = createManualClock();
   const machine = new SimMachine(clock, new SimNetwork(clock), []);
-  const daemon = startSimDaemon(machine, clock, LOCAL, "off", more);
+  const daemon = startSimDaemon(machine, clock, LOCAL, "remount", more);
   const { engine } = daemon;
   const signal = new AbortController().signal;
   const unmount = { kind: "unmount", force: false, keepUnmounted: true, waitUntilMs: 0 } as const;
@@ -347,7 +347,7 @@ test("the end waits for proofs, whose programs it ends, but not for long", async
     engine.apply([
       {
         spec: SPEC,
-        policy: { ...POLICY, relay: "auto" },
+        policy: { ...POLICY, onRouteChange: "move" },
         driver: machine.driver(clock, machine.prober(clock)),
       },
     ]);

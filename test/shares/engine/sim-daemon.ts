@@ -40,7 +40,7 @@ export function startSimDaemon(
   machine: SimMachine,
   system: Clock,
   first: ShareSpec,
-  relay: "auto" | "off",
+  onRouteChange: "move" | "remount",
   more: Partial<ConstructorParameters<typeof ShareEngine>[0]> = {},
   policy: Partial<SharePolicy> = {},
 ) {
@@ -100,7 +100,7 @@ export function startSimDaemon(
   const apply = (spec: ShareSpec): void =>
     engine.apply([
       {
-        ...{ spec, policy: { ...POLICY, relay, stableMs: 5_000, ...policy } },
+        ...{ spec, policy: { ...POLICY, onRouteChange, stableMs: 5_000, ...policy } },
         driver: spec.driver === "local" ? local : driver,
       },
     ]);

@@ -56,7 +56,7 @@ async function play(seed: number): Promise<number> {
   const servers = threeServers();
   const network = new SimNetwork(clock);
   const machine = new SimMachine(clock, network, servers);
-  const carry = pick(random, ["auto", "auto", "off"] as const);
+  const onRouteChange = pick(random, ["move", "move", "remount"] as const);
   let spec = SPEC;
   /** What the share is instead; null: it is on the servers. */
   let folders: ShareSpec | null = null;
@@ -65,7 +65,7 @@ async function play(seed: number): Promise<number> {
   };
   const life: { daemon: SimDaemon | null } = { daemon: null };
   const begin = (): void => {
-    life.daemon = startSimDaemon(machine, clock, folders ?? spec, carry);
+    life.daemon = startSimDaemon(machine, clock, folders ?? spec, onRouteChange);
   };
   const kill = (): void => {
     life.daemon?.kill();

@@ -331,7 +331,7 @@ function beforeRecovery(programsEndInMs: number): World {
 
 const ROOM_STARTS = {
   "before a recovery": () => beforeRecovery(1_000),
-  "a carried share": () => new World({ relay: "auto" }),
+  "a carried share": () => new World({ onRouteChange: "move" }),
 };
 
 describe("a recovery", () => {

@@ -1,4 +1,4 @@
-// A share that is mounted over one route through the carrier, as `relay = "off"` has it: the table of any share holds.
+// A share that is mounted over one route through the carrier, as `on_route_change = "remount"` has it: the table of any share holds.
 import assert from "node:assert/strict";
 import test from "node:test";
 import { EMPTY_SHARE_MEMORY, type ShareMemory } from "../../../src/reconcile/state-store.ts";
@@ -108,7 +108,7 @@ function decided(
   });
 }
 
-test('What to mount: with relay = "off", a host that falls silent once the relay has lost it is left for the other', () => {
+test('What to mount: with on_route_change = "remount", a host that falls silent once the relay has lost it is left for the other', () => {
   const routes = { tb: probed("silent"), fallback: probed("answers") };
   for (const phase of ["waiting", "refusing"] as const) {
     const { step, state } = decided({ ...CARRIED, phase, routeLostAtMs: LOST_AT_MS }, routes);
@@ -117,7 +117,7 @@ test('What to mount: with relay = "off", a host that falls silent once the relay
   }
 });
 
-test('What to mount: with relay = "off", a host that has another address now is mounted from there once the old one is gone', () => {
+test('What to mount: with on_route_change = "remount", a host that has another address now is mounted from there once the old one is gone', () => {
   const inUse = { tb: probed("gone"), fallback: probed("gone") };
   const configured = { tb: probed("answers"), fallback: probed("gone") };
   const rerouted = { ...CARRIED, phase: "waiting", rerouted: true } as const;
@@ -461,7 +461,7 @@ test("A10 once the address in use is gone, programs wait, and continue over the 
   assert.deepEqual([paused.operation, paused.nextRun?.atMs], [null, NOW_MS + 500]);
 });
 
-test('By hand: with relay = "off", a mount that waits for a proof stays unchanged while a person has unmounted the share', () => {
+test('By hand: with on_route_change = "remount", a mount that waits for a proof stays unchanged while a person has unmounted the share', () => {
   const routes = { tb: probed("answers"), fallback: probed("answers") };
   const relayEligibility = {
     obstacle: "carry is off",
@@ -474,7 +474,7 @@ test('By hand: with relay = "off", a mount that waits for a proof stays unchange
   assert.deepEqual([kind(null), kind("unmounted")], ["remount", undefined]);
 });
 
-test('With relay = "off", a guarded mount that waits for a proof: a dead one is replaced, and an earlier loss no longer counts', () => {
+test('With on_route_change = "remount", a guarded mount that waits for a proof: a dead one is replaced, and an earlier loss no longer counts', () => {
   const identity = { ...NO_IDENTITY, state: "same" as const, proved: { tb: true, fallback: false } };
   const seen = { relayEligibility: { obstacle: "carry is off", identity, provesServers: true } };
   const waits = { ...CARRIED, phase: "unconfirmed" } as const;
@@ -552,7 +552,12 @@ function unmounted(
   };
   const waits = { server: "a", source: null, proved, inUse: false, folder: "/caches/a" };
   return decide({
-    ...{ spec: SPEC, policy: { ...POLICY, relay: "auto" as const }, cacheMs: CACHE_MS, request: null },
+    ...{
+      spec: SPEC,
+      policy: { ...POLICY, onRouteChange: "move" as const },
+      cacheMs: CACHE_MS,
+      request: null,
+    },
     memory: EMPTY_SHARE_MEMORY,
     state: {
       ...INITIAL_STATE,

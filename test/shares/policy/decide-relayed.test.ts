@@ -34,7 +34,7 @@ A10 hosts that are blocked only for us: the system mounts the share, and it is n
 A10 a relayed share whose hosts get blocked for us is remounted, not relayed, once programs have waited long enough
   carried, both refused, event, 5 s, its hosts are blocked for us, both answer, event, ${PATIENCE}, 60 s
   : steps but holds and checks unmount force > mount tb
-A10 relay = "off" proves nothing and relays nothing
+A10 on_route_change = "remount" proves nothing and relays nothing
   a new share, 5 s: steps mount tb, no conditions
 `,
   );

@@ -11,7 +11,7 @@ export type Starts = Readonly<Record<string, () => World>>;
 
 export const PLAIN_STARTS: Starts = {
   "a new share": () => new World(),
-  "a share to carry": () => new World({ relay: "auto" }),
+  "a share to carry": () => new World({ onRouteChange: "move" }),
 };
 
 /** Mounted over `route` by us, seen alive, nothing to do. */
@@ -28,7 +28,7 @@ export function mountedOver(
 
 /** Carried over tb, and calm. */
 export function carriedWorld(policy: Partial<SharePolicy> = {}): World {
-  const world = new World({ relay: "auto", ...policy }).advance(5000);
+  const world = new World({ onRouteChange: "move", ...policy }).advance(5000);
   assert.deepEqual(world.stepKinds, ["mount tb carried"]);
   return world.fresh();
 }
