@@ -189,6 +189,8 @@ export const CONDITIONS: Readonly<Record<ConditionName, `${string} | ${string}`>
     "which tools you have switched off, and whose each name was, is not known: the file is gone, or someone else wrote it, or the keyring gives no answer | unlock the keyring; else `mountaineer tools disable` them again",
   names_prefixed:
     "a backend has tools whose names another one had before: they have its name before theirs, for good | nothing; or name them yourself with `tool_overrides`",
+  rule_names_one_server:
+    "a policy or group has a tool's name without wildcards, and several servers have a tool of that name: it means the first one's | write `SERVER/NAME`, as the hint shows",
   names_shortened:
     "tools have names that clients could not use, and are published under others | nothing; or name them yourself with `tool_overrides`",
   auth_token_missing:

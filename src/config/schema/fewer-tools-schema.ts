@@ -19,7 +19,9 @@ export const optimizerKeys = {
 export const groupKeys = {
   tools: optional("access", globs, {
     absent: "all of its backends; one of `tools` and `backends` is required",
-    meaning: "Patterns over the names of its tools.",
+    meaning:
+      "Patterns over the names of its tools. Without wildcards it is one server's: `SERVER/NAME`, or the first server's " +
+      "in the file that has the name.",
     example: '["github_*"]',
   }),
   backends: optional("access", list(text("plain", parseBackendName)), {

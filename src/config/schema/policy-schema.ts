@@ -41,7 +41,9 @@ export const policyKeys = {
   }),
   resources: optional("access", globs, {
     absent: "whatever",
-    meaning: "Patterns over `tool:NAME`, `prompt:NAME`, `resource:ADDRESS`, or over the bare name.",
+    meaning:
+      "Patterns over `tool:NAME`, `prompt:NAME`, `resource:ADDRESS`, or over the bare name. Without wildcards it is one " +
+      "server's: `tool:SERVER/NAME`, or the first server's in the file that has the name.",
     example: '["tool:read_*"]',
   }),
   methods: optional("access", globs, {

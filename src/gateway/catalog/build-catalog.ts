@@ -48,7 +48,7 @@ const MOST_UNSEEN = 200;
 const EVERYTHING: Permission = { permits: () => true, denies: () => false };
 
 /**
- * The lists keep the sources' order, which is the order in the file. A definition that needs no change is the
+ * `sources` are in the approved order, which is the order in the file. The lists keep it, with those that are away last. A definition that needs no change is the
  * server's own object; others are copies, and later catalogs reuse equal copies.
  */
 export function buildCatalog(
@@ -67,13 +67,14 @@ export function buildCatalog(
     bySource.set(source, offerOf(source, conflict, { appPages, publishedSkills, namer, known }));
     if (isThere(source)) freshNames = new Map(namer.fresh);
   }
-  const losers = resolveConflicts([...bySource.values()].flatMap(({ entries }) => entries));
-  const offers = sources.flatMap((source) => bySource.get(source) ?? []);
+  const offers = [...bySource.values()];
+  const losers = resolveConflicts(offers.flatMap(({ entries }) => entries));
   const entries = offers.flatMap((offer) => offer.entries).map((entry) => losers.get(entry) ?? entry);
   const there = sources.filter(isThere);
   const indexes = indexesOf(withOwnSchemaIds(entries));
   return {
     ...indexes,
+    backends: sources.map(({ backend }) => backend),
     unavailable: new Set(sources.filter((source) => !isThere(source)).map(({ backend }) => backend)),
     freshNames,
     skillAccess: new Map(

@@ -112,7 +112,10 @@ export function entryKey(kind: EntryKind, name: string): string {
 }
 
 /** The backend that a request's target belongs to: an entry, or a URI that no list has. */
-export type Resolved = Pick<CatalogEntry, "backend" | "originalName" | "status">;
+export interface Resolved extends Pick<CatalogEntry, "backend" | "originalName" | "status"> {
+  /** Other backends that may have the URI, in order. One that mentioned it is asked if the first has no such resource. */
+  readonly equals?: readonly string[];
+}
 
 export interface InvisibleTextEntry {
   readonly backend: string;
@@ -160,6 +163,8 @@ export interface ListedEntries {
 export interface Catalog extends ListedEntries {
   /** All entries that the backends offer, with their status. */
   readonly entries: readonly CatalogEntry[];
+  /** The backends of the entries, in the approved order. */
+  readonly backends: readonly string[];
   /** The entries that are not listed, but can be named by a request (away, off, unapproved), by `entryKey`. */
   readonly unlisted: ReadonlyMap<string, CatalogEntry>;
   /** The backends whose entries are away. */

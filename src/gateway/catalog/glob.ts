@@ -17,7 +17,7 @@ export function compileGlobs(patterns: readonly string[]): (text: string) => boo
   for (const pattern of patterns) {
     const pieces = parseGlob(pattern);
     const isPrefix = pieces.at(-1) === "star";
-    const literal = literalOf(isPrefix ? pieces.slice(0, -1) : pieces);
+    const literal = textOf(isPrefix ? pieces.slice(0, -1) : pieces);
     if (literal === null) others.push(pieces);
     else if (isPrefix) prefixes.push(literal);
     else exact.add(literal);
@@ -29,7 +29,12 @@ export function compileGlobs(patterns: readonly string[]): (text: string) => boo
     others.some((pieces) => matches(pieces, text));
 }
 
-function literalOf(pieces: readonly Piece[]): string | null {
+/** The only text that the pattern matches; null: it has wildcards. */
+export function literalOf(pattern: string): string | null {
+  return textOf(parseGlob(pattern));
+}
+
+function textOf(pieces: readonly Piece[]): string | null {
   let text = "";
   for (const piece of pieces) {
     if (piece === "star" || piece.literal === null) return null;

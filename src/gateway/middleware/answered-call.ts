@@ -1,6 +1,6 @@
 // A call that a person has allowed. The answer may have taken minutes, so the rules that serve now decide about it again.
 import { isDeepStrictEqual } from "node:util";
-import { entryOf, resolveTarget } from "../catalog/resolve.ts";
+import { entryOf } from "../catalog/resolve.ts";
 import type { Principal } from "../client-handle.ts";
 import { BACKEND_UNAVAILABLE, errorReply, type Reply } from "../json-rpc.ts";
 import type { GatewayRequest, Handle, ServingSet } from "./middleware.ts";
@@ -40,8 +40,8 @@ function changedSince(earlier: ServingSet, call: GatewayRequest): Reply | null {
   const target = targetOf(method, params);
   // A forbidden target counts as unknown, changed or not.
   if (target === null || served.forbidden(call) !== null) return null;
-  const [before, after] = [earlier, served].map(({ catalog, namedBy }) => {
-    const found = resolveTarget(catalog, target, namedBy(principal, target.name));
+  const [before, after] = [earlier, served].map(({ catalog, ownerOf }) => {
+    const found = ownerOf(principal, target);
     return found?.status === "listed" ? [found.backend, entryOf(catalog, target)?.definition] : null;
   });
   if (before === null || after === null || isDeepStrictEqual(before, after)) return null;

@@ -8,7 +8,7 @@ import { parseJson } from "../../runtime/text/parse-json.ts";
 import { shortened } from "../../runtime/text/safe-line.ts";
 import { type Clock, isoTime } from "../../runtime/time/clock.ts";
 import { compileGlobs } from "../catalog/glob.ts";
-import { entryOf, resolveTarget } from "../catalog/resolve.ts";
+import { entryOf } from "../catalog/resolve.ts";
 import type { ClientHandle, Principal } from "../client-handle.ts";
 import { isError, isJsonObject, jsonOf, type Reply } from "../json-rpc.ts";
 import { auditedArguments } from "./audit-arguments.ts";
@@ -95,10 +95,7 @@ export function createAudit({ config, write, clock, clean }: AuditOptions): Audi
       target: target === null ? null : cleaned(targetLabel(target), MAX_TARGET),
       backend:
         task?.backend ??
-        (target === null
-          ? null
-          : (resolveTarget(served.catalog, target, served.namedBy(handle.client.principal, target.name))
-              ?.backend ?? null)),
+        (target === null ? null : (served.ownerOf(handle.client.principal, target)?.backend ?? null)),
       outcome,
       duration_ms: Math.round(durationMs * 10) / 10,
       ...(script === undefined ? {} : { script: script.id }),

@@ -1,7 +1,7 @@
 // Authorization of requests by the policies. Lists contain only permitted entries; a forbidden entry is
 // treated as if it did not exist; for an entry that needs consent, the person at the client is asked.
 import type { Catalog } from "../catalog/catalog.ts";
-import { entryOf, resolveTarget } from "../catalog/resolve.ts";
+import { entryOf } from "../catalog/resolve.ts";
 import type { Principal } from "../client-handle.ts";
 import { errorReply, INVALID_REQUEST, type Reply } from "../json-rpc.ts";
 import { WATCH_TASK } from "../protocol.ts";
@@ -54,7 +54,7 @@ export function createAuthorization({ policies, requestConsent, denied }: Author
     next: Handle,
   ): Promise<Reply> => {
     if (hasAgreed(request, rule)) return next(request);
-    const answer = await requestConsent(request, { ...requestedCall(request, target), rule });
+    const answer = await requestConsent(request, { ...requestedCall(target), rule });
     if (answer === "accept") request.handle.agree?.();
     // With `agree`, the client's answer came in a separate request, which the rate limit has already counted.
     const countMark = request.handle.agree === undefined ? {} : ({ hasUsedQuota: true } as const);
@@ -92,17 +92,19 @@ function verdictOn(policies: Policies, request: GatewayRequest): Verdict {
   }
   if (ALWAYS_ALLOWED.has(method)) return FREE;
   const named = targetOf(method, params);
-  const found =
-    named === null ? null : resolveTarget(served.catalog, named, served.namedBy(principal, named.name));
+  const found = named === null ? null : served.ownerOf(principal, named);
   // A name that no backend offers needs no policy, because routing answers it like a forbidden one. So globs
   // are never matched with long made-up names.
   if (named !== null && found === null) return FREE;
   if (named !== null && found?.status === "unapproved") {
-    return policies.effectUnlisted(principal, named, method).effect === "deny" ? DENIED : FREE;
+    return policies.effectUnlisted(principal, { ...named, backend: found.backend }, method).effect === "deny"
+      ? DENIED
+      : FREE;
   }
   // A stored result belongs to a permitted call, and only the session of that call can read it.
   if (method === "resources/read" && named !== null && isStoredResult(named.name)) return FREE;
-  const { target, isEntry } = policyTarget(served.catalog, named);
+  const owned = named === null ? null : { ...named, backend: found?.backend };
+  const { target, isEntry } = policyTarget(served.catalog, owned);
   const { effect, rule } = isEntry
     ? rulingWith(policies.decide(principal, target, method), params?.["arguments"])
     : policies.effectUnlisted(principal, target, method);
@@ -127,7 +129,8 @@ export function isTaskPermitted(
   principal: Principal,
   task: OpenTask,
 ): boolean {
-  const tool: PolicyTarget = toolOfTask(catalog, task) ?? { kind: "tool", name: task.tool };
+  const { tool: name, backend } = task;
+  const tool: PolicyTarget = toolOfTask(catalog, task) ?? { kind: "tool", name, backend };
   return policies.isAllowed(principal, tool, "tools/call");
 }
 
@@ -161,11 +164,11 @@ function policyTarget(catalog: Catalog, named: RequestTarget | null) {
     : ({ target: named, isEntry: entry !== null } as const);
 }
 
-function requestedCall({ served }: GatewayRequest, target: PolicyTarget | null) {
-  const { definition } = target ?? {};
+function requestedCall(target: PolicyTarget | null) {
+  const { definition, backend = null } = target ?? {};
   return {
     target,
-    backend: target === null ? null : (resolveTarget(served.catalog, target)?.backend ?? null),
+    backend,
     // Without annotations, the question does not call a tool destructive: most tools have none.
     isDestructive:
       target?.kind === "tool" && definition !== undefined && hintsOf(definition, "harmless").destructive,

@@ -3,7 +3,7 @@
 // request keeps the set with which it began.
 import type { IncomingHttpHeaders } from "node:http";
 import type { CallSignal } from "../call-signal.ts";
-import type { Catalog } from "../catalog/catalog.ts";
+import type { Catalog, CatalogEntry, Resolved } from "../catalog/catalog.ts";
 import type { CallHandle, ClientHandle, Principal } from "../client-handle.ts";
 import type { JsonObject, Reply } from "../json-rpc.ts";
 import type { ParamHeader } from "../param-headers.ts";
@@ -182,10 +182,10 @@ export interface ServingSet {
   /** True if the principal's token was withdrawn. The principal's calls and streams then end. */
   isWithdrawn(principal: Principal): boolean;
   viewFor(principal: Principal): CatalogView;
-  /** The backend that named the URI in a result to this principal; null: none. */
-  namedBy(principal: Principal, uri: string): string | null;
-  /** Whether the principal may read the resource, listed or not. */
-  mayRead(principal: Principal, uri: string): boolean;
+  /** The backend that is asked for the target of this principal's request; null: none. */
+  ownerOf(principal: Principal, target: Pick<CatalogEntry, "kind" | "name">): Resolved | null;
+  /** Whether the principal may read the resource of the backend, listed or not. */
+  mayRead(principal: Principal, uri: string, backend: string): boolean;
   /** Whether the principal may get notices about changes of the resource. */
   mayBeNotified(principal: Principal, uri: string): boolean;
   /** The principal's task that the params name; null: none. */

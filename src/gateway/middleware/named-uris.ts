@@ -8,47 +8,78 @@ import { type Principal, principalKey } from "../client-handle.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 import { tooManyValues } from "../written-results.ts";
 
-const MOST_PRINCIPALS = 100;
+/** What each server of each principal may fill. */
 const MOST_URIS = 1_000;
+/** Beyond this number, the server of a principal that has most URIs loses its oldest. */
+const MOST_IN_ALL = 100_000;
 const LONGEST_URI = 1_024;
 const FRESH_MS = 24 * 60 * 60_000;
 
-interface Named {
-  readonly backend: string;
+interface Mention {
+  readonly firstMs: number;
   readonly atMs: number;
 }
 
 export class NamedUris {
   readonly #clock: Clock;
-  readonly #byPrincipal = new Map<string, Map<string, Named>>();
+  /** By principal and backend. */
+  readonly #mentions = new Map<string, Map<string, Map<string, Mention>>>();
+  #size = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  /** The backend that named the URI to this principal within the last day; null: none. */
-  namedBy(principal: Principal, uri: string): string | null {
-    return this.#fresh(this.#byPrincipal.get(principalKey(principal))?.get(uri))?.backend ?? null;
+  /** The backends that named the URI to this principal within the last day, in the order in which they began. */
+  mentionedBy(principal: Principal, uri: string): readonly string[] {
+    const found: { readonly backend: string; readonly firstMs: number }[] = [];
+    for (const [backend, uris] of this.#mentions.get(principalKey(principal)) ?? []) {
+      const mention = this.#fresh(uris.get(uri));
+      if (mention !== undefined) found.push({ backend, firstMs: mention.firstMs });
+    }
+    return found.sort((one, other) => one.firstMs - other.firstMs).map(({ backend }) => backend);
   }
 
-  /** Remembers the URIs in a backend's result. Another backend that named one before keeps it. */
+  /** Remembers the URIs in a backend's result. */
   take(principal: Principal, backend: string, uris: Iterable<string>): void {
+    const atMs = this.#clock.monotonicMs();
     for (const uri of uris) {
       if (uri.length > LONGEST_URI) continue;
-      const key = principalKey(principal);
-      const own = this.#byPrincipal.get(key) ?? new Map<string, Named>();
-      if ((this.#fresh(own.get(uri))?.backend ?? backend) !== backend) continue;
+      const own = this.#urisOf(principalKey(principal), backend);
+      const firstMs = this.#fresh(own.get(uri))?.firstMs ?? atMs;
+      this.#size -= own.size;
       own.delete(uri);
-      own.set(uri, { backend, atMs: this.#clock.monotonicMs() });
+      own.set(uri, { firstMs, atMs });
       dropOldest(own, MOST_URIS);
-      this.#byPrincipal.delete(key);
-      this.#byPrincipal.set(key, own);
-      dropOldest(this.#byPrincipal, MOST_PRINCIPALS);
+      this.#size += own.size;
+      if (this.#size > MOST_IN_ALL) this.#dropOfLargest();
     }
   }
 
-  #fresh(named: Named | undefined): Named | undefined {
-    return named !== undefined && this.#clock.monotonicMs() - named.atMs < FRESH_MS ? named : undefined;
+  #urisOf(key: string, backend: string): Map<string, Mention> {
+    const byBackend = this.#mentions.get(key) ?? new Map<string, Map<string, Mention>>();
+    const uris = byBackend.get(backend) ?? new Map<string, Mention>();
+    if (uris.size === 0) this.#mentions.set(key, byBackend.set(backend, uris));
+    return uris;
+  }
+
+  #dropOfLargest(): void {
+    let largest: Map<string, Mention> | undefined;
+    for (const [key, byBackend] of this.#mentions) {
+      for (const [backend, uris] of byBackend) {
+        if (uris.size === 0) byBackend.delete(backend);
+        if (uris.size > (largest?.size ?? 0)) largest = uris;
+      }
+      if (byBackend.size === 0) this.#mentions.delete(key);
+    }
+    if (largest === undefined) return;
+    const remaining = Math.floor(largest.size / 2);
+    this.#size -= largest.size - remaining;
+    dropOldest(largest, remaining);
+  }
+
+  #fresh(mention: Mention | undefined): Mention | undefined {
+    return mention !== undefined && this.#clock.monotonicMs() - mention.atMs < FRESH_MS ? mention : undefined;
   }
 }
 

@@ -1,5 +1,6 @@
 // The target of a request, and the reply if there is no such target or the client may not know of it.
 import type { Catalog, CatalogEntry, EntryKind } from "../catalog/catalog.ts";
+import type { RuleTarget } from "../catalog/rule-names.ts";
 import {
   errorReply,
   INVALID_PARAMS,
@@ -17,8 +18,7 @@ import type { OpenTask } from "./task-ids.ts";
 export const READ_DIRECTORY = "resources/directory/read";
 
 /** A `template` of completion/complete may also be the URI of a resource. */
-export type RequestTarget = Pick<CatalogEntry, "kind" | "name"> &
-  Partial<Pick<CatalogEntry, "fullName" | "plainName">>;
+export type RequestTarget = RuleTarget;
 
 /** null: the method has no target, or the target's name is missing. */
 export function targetOf(method: string, params: JsonObject | undefined): RequestTarget | null {

@@ -6,12 +6,15 @@ import type { RenewedCall } from "../backends/policy/backend-pool-contract.ts";
 import { type Catalog, NOT_FRESH, type Resolved } from "../catalog/catalog.ts";
 import { entryOf, resolveTarget } from "../catalog/resolve.ts";
 import { withoutTexts } from "../catalog/without-texts.ts";
+import type { Principal } from "../client-handle.ts";
 import {
   errorReply,
   INVALID_PARAMS,
   INVALID_REQUEST,
+  isError,
   isJsonObject,
   type JsonObject,
+  RESOURCE_NOT_FOUND,
   type Reply,
 } from "../json-rpc.ts";
 import { isLogLevel, LOG_LEVELS, MODERN_VERSION, UNWATCH_TASK, WATCH_TASK } from "../protocol.ts";
@@ -51,6 +54,9 @@ const NAME = "a string `name`";
 const URI = "a string `uri`";
 const REFERENCE = "a `ref` of type ref/prompt with `name` or ref/resource with `uri`";
 
+/** How servers say that they have no such resource. */
+const NOT_FOUND: ReadonlySet<number> = new Set([RESOURCE_NOT_FOUND, INVALID_PARAMS]);
+
 /** Of schemas that are compared. */
 const MOST_LEVELS = 200;
 
@@ -67,7 +73,7 @@ export function createRouting(services: RoutingServices, sole: string | null): H
     const renew = (): RenewedCall => {
       const now = destination(services, services.catalog(), target, request);
       if ("refusal" in now) return { answer: Promise.resolve(now.refusal) };
-      const isThere = now.found.backend === backend;
+      const isThere = [now.found.backend, ...(now.found.equals ?? [])].includes(backend);
       return isThere ? { params, answer: null } : { answer: Promise.resolve(unknownTarget(target, method)) };
     };
     return pool.call(backend, { method, params, handle, signal, renew });
@@ -80,7 +86,13 @@ export function createRouting(services: RoutingServices, sole: string | null): H
     ["prompts/list", listing(services, "prompts")],
     ["tools/call", routed(services, NAME, publishing(services, callNamed))],
     ["prompts/get", routed(services, NAME, publishing(services, callNamed))],
-    ["resources/read", readingStored(services, routed(services, URI, publishing(services, reading(pass))))],
+    [
+      "resources/read",
+      readingStored(
+        services,
+        routed(services, URI, withFallback(services, publishing(services, reading(pass)))),
+      ),
+    ],
     [
       "resources/subscribe",
       routed(services, URI, ({ handle }, _, { backend, originalName }) =>
@@ -147,6 +159,19 @@ function publishing({ named }: RoutingServices, pass: ToTarget): ToTarget {
   };
 }
 
+/** A server that mentioned the URI is asked after the first one said that it has none. */
+function withFallback({ named }: RoutingServices, send: ToTarget): ToTarget {
+  return async (request, target, found) => {
+    const reply = await send(request, target, found);
+    if (found.equals === undefined || !isError(reply) || !NOT_FOUND.has(reply.error.code)) return reply;
+    const { principal } = request.handle.client;
+    const mentionedBy = named.mentionedBy(principal, target.name);
+    const backend = found.equals.find((one) => mentionedBy.includes(one));
+    if (backend === undefined || !request.served.mayRead(principal, target.name, backend)) return reply;
+    return send(request, target, { backend, originalName: target.name, status: "listed" });
+  };
+}
+
 /** Asks for a resource by the server's own URI. */
 function reading(pass: ToTarget): ToTarget {
   return (request, target, found) => {
@@ -168,6 +193,21 @@ function readingStored({ storedResults }: RoutingServices, otherwise: Handle): H
 
 type ToTarget = (request: GatewayRequest, target: RequestTarget, found: Resolved) => Promise<Reply>;
 
+/** The backend that is asked for the target of a principal's request; null: none. */
+export function findOwner(
+  { named }: Pick<RoutingServices, "named">,
+  catalog: Catalog,
+  principal: Principal,
+  target: Pick<RequestTarget, "kind" | "name">,
+): Resolved | null {
+  const { kind, name } = target;
+  return resolveTarget(
+    catalog,
+    target,
+    kind === "tool" || kind === "prompt" ? [] : named.mentionedBy(principal, name),
+  );
+}
+
 /** Finds the backend of the target. Returns the refusal if the target cannot be used, for example switched off. */
 function destination(
   { named }: Pick<RoutingServices, "named">,
@@ -175,7 +215,7 @@ function destination(
   target: RequestTarget,
   { method, params, handle }: Pick<GatewayRequest, "method" | "params" | "handle">,
 ): { readonly found: Resolved } | { readonly refusal: Reply } {
-  const found = resolveTarget(catalog, target, named.namedBy(handle.client.principal, target.name));
+  const found = findOwner({ named }, catalog, handle.client.principal, target);
   if (found === null) return { refusal: unknownTarget(target, method) };
   if (found.status === "unapproved") return { refusal: unknownTarget(target, method, found.backend) };
   return found.status === "off" ? { refusal: switchedOff(target, params) } : { found };

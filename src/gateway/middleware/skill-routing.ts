@@ -75,7 +75,7 @@ function childOf({ served, handle }: GatewayRequest, { backend, originalName }: 
   const { skillAccess, publishedSkills } = served.catalog;
   if (skillAccess.get(backend)?.permits(uri) !== true) return [];
   const published = publishedSkills.publishedUri(backend, uri);
-  if (!served.mayRead(handle.client.principal, published)) return [];
+  if (!served.mayRead(handle.client.principal, published, backend)) return [];
   const { entry } = checkEntry("resources", child);
   if (entry === null) return [];
   const cleaned = cleanEntry(entry, true).entry;

@@ -8,6 +8,14 @@ const acceptHint = (backend: string): string =>
 
 const lostCount = (count: number, what: string): string => (count === 0 ? "" : ` (${count} ${what} lost)`);
 
+interface NarrowedRule {
+  readonly rule: string;
+  /** The backend that the name means; null: none yet. */
+  readonly owner: string | null;
+  readonly isThere: boolean;
+  readonly lines: string;
+}
+
 export const GATEWAY_CONDITIONS = {
   ...conditionRows("error", {
     auth_token_missing: (missing: readonly string[]) => [
@@ -72,6 +80,12 @@ export const GATEWAY_CONDITIONS = {
     telemetry_not_sent: (reason: string, dropped: number) => [
       `Traces and metrics do not arrive: ${reason}${lostCount(dropped, "spans")}`,
       "Requests are served without them; check [telemetry].endpoint. The gateway retries automatically.",
+    ],
+    rule_names_one_server: ({ rule, owner, isThere, lines }: NarrowedRule) => [
+      owner === null
+        ? `${rule} means no server yet: one that comes first in the file has not listed anything`
+        : `${rule} means the one of ${owner}${isThere ? "" : ", which is no longer configured"}, and not what others call the same`,
+      `A name without wildcards means one server's. Say which, or several: ${lines}.`,
     ],
   }),
   ...conditionRows("info", {

@@ -5,12 +5,14 @@ import { safeLine } from "../../runtime/text/safe-line.ts";
 import { type Clock, isoTime } from "../../runtime/time/clock.ts";
 import type { Catalog, InvisibleTextEntry } from "../catalog/catalog.ts";
 import { newCollisions } from "../catalog/diff-catalogs.ts";
+import { NO_OWNERS, type RuleOwners } from "../catalog/rule-names.ts";
 import type { KeyState } from "../middleware/incoming-auth.ts";
 import { CALL_TOOL, FIND_TOOL, RUN_SCRIPT } from "../middleware/middleware.ts";
 import { memberChanges } from "../pins/pinned-entry.ts";
 import { type PendingChange, type PinsState, shortDiff, shownName } from "../pins/pins.ts";
 import { GATEWAY_CONDITIONS, type GatewayCondition, type GatewayConditionName } from "./condition-rows.ts";
 import type { GatewayRules } from "./gateway-rules.ts";
+import { narrowedNames } from "./rule-bindings.ts";
 import { mayOptimize, mayRunScripts } from "./selection.ts";
 
 const NO_PINS: PinsState = {
@@ -22,6 +24,7 @@ const NO_PINS: PinsState = {
 };
 
 interface StoredState {
+  readonly ruleOwners?: RuleOwners;
   readonly sessionsUnsavedBecause: string | null;
   readonly namesLost: string | null;
 }
@@ -45,6 +48,7 @@ export function createGatewayConditions(clock: Pick<Clock, "wallMs">) {
     const add: Add = (condition) => void found.push(condition);
     addRules(rules, add);
     addNames(rules, catalog, add);
+    addRuleNames(rules, catalog, stored.ruleOwners, add);
     addSignIn(rules, url, add);
     addTelemetry(rules, add);
     addTrust(pins, catalog, add);
@@ -79,6 +83,24 @@ function addNames({ config }: GatewayRules, catalog: Catalog, add: Add): void {
   if (shortened.length === 0) return;
   const names = firstNames(shortened, ({ name, fullName }) => `${shown(fullName)} as ${name}`);
   add(GATEWAY_CONDITIONS.names_shortened(names));
+}
+
+/** Names in rules that mean less than they seem to say. */
+function addRuleNames(
+  { config }: GatewayRules,
+  catalog: Catalog,
+  owners: RuleOwners = NO_OWNERS,
+  add: Add,
+): void {
+  for (const { written, locations, owner, lines } of narrowedNames(config, owners, catalog).slice(
+    0,
+    MOST_COLLISIONS,
+  )) {
+    const isThere = config.backends.some(({ name, enabled }) => name === owner && enabled);
+    const rule = `\`${shown(written)}\` in ${locations}`;
+    const named = firstNames(lines, (line) => `\`${shown(line)}\``);
+    add(GATEWAY_CONDITIONS.rule_names_one_server({ rule, owner, isThere, lines: named }));
+  }
 }
 
 function addCollisions(catalog: Catalog, add: Add): void {

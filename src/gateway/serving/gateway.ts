@@ -285,6 +285,7 @@ export class Gateway implements AsyncDisposable {
       conditions: this.#conditions(rules, catalog, condition, this.#pins.state, url, {
         sessionsUnsavedBecause: unsaved,
         namesLost: this.#names.lost,
+        ruleOwners: this.#names.rules,
       }),
     };
   }

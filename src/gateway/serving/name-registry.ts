@@ -1,9 +1,11 @@
-// The name registry: names that clients have seen, with their owners, and tools that a person has switched off, stored
-// across restarts.
+// The name registry: names that clients have seen, with their owners, the servers that names in rules mean, and tools that a
+// person has switched off, stored across restarts.
+import { isDeepStrictEqual } from "node:util";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { objectOf } from "../../runtime/text/json-object.ts";
 import type { Resolved } from "../catalog/catalog.ts";
 import { type NamedEntry, type NameOwners, ownKey } from "../catalog/names.ts";
+import { NO_OWNERS, type RuleOwners } from "../catalog/rule-names.ts";
 import type { GatewayTools } from "../gateway-tools.ts";
 import { NO_PIN_STORE, type PinStore } from "../pins/pin-store.ts";
 import { type ReadValue, StoredValue } from "../pins/stored-value.ts";
@@ -29,6 +31,8 @@ export class NameRegistry {
   owners: NameOwners = new Map();
   /** The `toolKey`s of the tools that are switched off. Each change makes a new set. */
   off: ReadonlySet<string> = new Set();
+  /** The servers that names in rules mean. */
+  rules: RuleOwners = NO_OWNERS;
   /** Why the stored names cannot be used; null if they can. */
   lost: string | null = null;
   /** Must be loaded before the first catalog is built. */
@@ -43,7 +47,12 @@ export class NameRegistry {
       messages: MESSAGES,
       parse: readStored,
       take: (read) => this.#take(read),
-      plain: () => ({ version: 1, names: [...this.owners].map(plainEntry), off: [...this.off] }),
+      plain: () => ({
+        version: 1,
+        names: [...this.owners].map(plainEntry),
+        off: [...this.off],
+        rules: [...this.rules],
+      }),
     });
   }
 
@@ -55,6 +64,13 @@ export class NameRegistry {
       owners.set(key, entry);
     }
     this.owners = withinBounds(owners, isConfigured);
+    this.storedNames.save();
+  }
+
+  /** Keeps the servers that names in rules mean. */
+  bind(rules: RuleOwners): void {
+    if (isDeepStrictEqual(rules, this.rules)) return;
+    this.rules = rules;
     this.storedNames.save();
   }
 
@@ -81,10 +97,11 @@ export class NameRegistry {
   #take(read: ReadValue<Known>): void {
     this.lost = read.kind === "lost" ? read.reason : null;
     if (read.kind === "stored") {
-      const { owners, off } = read.value;
+      const { owners, off, rules } = read.value;
       const others = [...this.owners].filter(([key]) => !owners.has(key));
       this.owners = new Map([...others, ...owners]);
       this.off = off;
+      this.rules = new Map([...this.rules, ...rules]);
     } else if (read.kind === "lost") {
       // The file can only switch tools off, even if another program wrote it. These tools stay off until a person
       // switches them on.
@@ -93,7 +110,7 @@ export class NameRegistry {
   }
 }
 
-type Known = Pick<NameRegistry, "owners" | "off">;
+type Known = Pick<NameRegistry, "owners" | "off" | "rules">;
 
 /** `tool`: the server's own name. */
 export function toolKey(backend: string, tool: string): string {
@@ -116,8 +133,8 @@ function plainEntry([key, { kind, backend, plainName }]: readonly [string, Named
 }
 
 function readStored(value: unknown): Known | null {
-  const { version, names, off } = objectOf(value) as Readonly<Record<string, unknown>>;
-  if (version !== 1 || !Array.isArray(names) || !Array.isArray(off)) return null;
+  const { version, names, off, rules = [] } = objectOf(value) as Readonly<Record<string, unknown>>;
+  if (version !== 1 || !Array.isArray(names) || !Array.isArray(off) || !Array.isArray(rules)) return null;
   const owners = new Map<string, NamedEntry>();
   for (const entry of names) {
     if (!Array.isArray(entry)) return null;
@@ -127,5 +144,11 @@ function readStored(value: unknown): Known | null {
       return null;
     owners.set(key, { kind, backend, plainName });
   }
-  return { owners, off: new Set(off.filter((tool) => typeof tool === "string")) };
+  const isBinding = (rule: unknown): rule is [string, string] =>
+    Array.isArray(rule) && rule.every(isText) && rule.length === 2;
+  return { owners, off: new Set(off.filter(isText)), rules: new Map(rules.filter(isBinding)) };
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === "string";
 }

@@ -4,6 +4,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { GroupConfig, ProfileConfig } from "../../config/snapshot.ts";
 import { compileGlobs } from "../catalog/glob.ts";
 import type { CatalogPart } from "../catalog/part-of-catalog.ts";
+import { compilePatterns, exactNames, NO_OWNERS, type RuleOwners } from "../catalog/rule-names.ts";
 import type { Principal } from "../client-handle.ts";
 import type { ServedClient } from "../middleware/middleware.ts";
 import type { GatewayConfig } from "./gateway-contract.ts";
@@ -49,9 +50,12 @@ export function exportGroup(backend: string): string {
   return `fleet/${backend}`;
 }
 
-export function createSelections({ optimizer, scripts, groups, profiles, exports = [] }: SelectionConfig) {
+export function createSelections(
+  { optimizer, scripts, groups, profiles, exports = [] }: SelectionConfig,
+  owners: RuleOwners = NO_OWNERS,
+) {
   const exported = exports.map((name) => ({ name: exportGroup(name), tools: null, backends: [name] }));
-  const parts = new Map([...groups, ...exported].map((group) => [group.name, partOf(group)]));
+  const parts = new Map([...groups, ...exported].map((group) => [group.name, partOf(group, owners)]));
   const compiled = profiles.map(compileProfile);
   const runsScripts = scripts?.enabled === true;
   const isPlain = !optimizer.enabled && !runsScripts && compiled.length === 0;
@@ -93,13 +97,12 @@ export function createSelections({ optimizer, scripts, groups, profiles, exports
   };
 }
 
-function partOf({ tools, backends }: GroupConfig): CatalogPart {
+function partOf({ tools, backends }: GroupConfig, owners: RuleOwners): CatalogPart {
   const names = backends === null ? null : new Set(backends);
-  const isTool = tools === null ? null : compileGlobs(tools);
+  const matchOf = tools === null ? null : compilePatterns(tools, owners, exactNames(tools, "tool", backends));
   return {
-    hasTool: ({ name, fullName, plainName = name, backend }) =>
-      (names === null || names.has(backend)) &&
-      (isTool === null || [name, fullName, plainName].some((each) => isTool(each))),
+    hasTool: (tool) =>
+      (names === null || names.has(tool.backend)) && (matchOf === null || matchOf(tool) === "meant"),
     hasBackend: names === null ? null : (backend) => names.has(backend),
   };
 }

@@ -10,6 +10,7 @@ import {
   withoutTools,
 } from "../catalog/part-of-catalog.ts";
 import { entryOf, resolveTarget } from "../catalog/resolve.ts";
+import type { RuleOwners } from "../catalog/rule-names.ts";
 import type { Principal } from "../client-handle.ts";
 import type { GatewayTools } from "../gateway-tools.ts";
 import type { Reply } from "../json-rpc.ts";
@@ -23,7 +24,7 @@ import type { GatewayRequest, Middleware, ServedClient, ServingSet } from "../mi
 import { compilePolicies, type Policies } from "../middleware/policies.ts";
 import { createRecovery } from "../middleware/recovery.ts";
 import { targetOf } from "../middleware/request-target.ts";
-import { createRouting } from "../middleware/routing.ts";
+import { createRouting, findOwner } from "../middleware/routing.ts";
 import type { RoutingServices } from "../middleware/routing-services.ts";
 import type { OwnTools } from "../optimizer/own-tools.ts";
 import { declaresApps, WATCH_TASK } from "../protocol.ts";
@@ -38,6 +39,8 @@ export interface ServingSetOptions extends GatewayTools {
   readonly scopes: Readonly<Record<string, readonly string[]>>;
   /** null: off. */
   readonly authorization: AuthorizationConfig | null;
+  /** The servers that names in policies mean. */
+  readonly ruleOwners: RuleOwners;
   /** null: the audit is off. The audit's file outlives this serving set. */
   readonly audit: { readonly config: AuditConfig; write(record: AuditRecord): void } | null;
   readonly services: RoutingServices;
@@ -67,9 +70,9 @@ const DEFAULT_CALL_MS = 60_000;
  * Takes little time: views and digests are computed on first use, and each selection's middleware is built only once.
  */
 export function buildServingSet(options: ServingSetOptions): ServingSet {
-  const { authorization, audit, clock, clean, selections, catalog } = options;
+  const { authorization, ruleOwners, audit, clock, clean, selections, catalog } = options;
   const compiled: Compiled = {
-    policies: authorization === null ? null : compilePolicies(authorization),
+    policies: authorization === null ? null : compilePolicies(authorization, ruleOwners),
     audited:
       audit === null
         ? null
@@ -172,6 +175,8 @@ function oneSet(
   const { catalog, authentication, services, backends, callMs, clock, logger, clean } = options;
   const { limits, own, isOptimized, scripts, authorization, selections, isPart, sole, answered } = options;
   const routing = createRouting(services, sole);
+  const ownerOf: ServingSet["ownerOf"] = (principal, target) =>
+    findOwner(services, catalog, principal, target);
   const prompting = createConsentPrompt({
     clock,
     clean,
@@ -233,10 +238,10 @@ function oneSet(
               keeps: isOptimized ? selections.keeps : () => true,
             },
     }),
-    namedBy: (principal, uri) => services.named.namedBy(principal, uri),
-    mayRead(principal, uri) {
+    ownerOf,
+    mayRead(principal, uri, backend) {
       if (policies === null) return true;
-      const target = { kind: "resource", name: uri } as const;
+      const target = { kind: "resource", name: uri, backend } as const;
       return isTargetPermitted(policies, catalog, principal, target, "resources/read");
     },
     mayBeNotified(principal, uri) {
@@ -248,7 +253,8 @@ function oneSet(
       if (policies === null) return true;
       const known = authentication.refresh(principal);
       const target = { kind: "resource", name: uri } as const;
-      return known !== null && isTargetPermitted(policies, catalog, known, target, "resources/subscribe");
+      const owned = { ...target, backend: ownerOf(principal, target)?.backend };
+      return known !== null && isTargetPermitted(policies, catalog, known, owned, "resources/subscribe");
     },
     taskOf: (principal, method, params) =>
       ABOUT_TASKS.has(method) ? services.taskIds.open(params?.["taskId"], principal) : null,
@@ -291,7 +297,7 @@ function createStepUp(
     const found = target === null ? null : resolveTarget(catalog, target);
     if (own === null || target === null || found === null || found.status === "unapproved") return null;
     const isPermitted = (candidate: Principal): boolean =>
-      isTargetPermitted(policies, catalog, candidate, target, method);
+      isTargetPermitted(policies, catalog, candidate, { ...target, backend: found.backend }, method);
     if (isPermitted(principal)) return null;
     for (const scope of known) {
       const given = Object.hasOwn(scopes, scope) ? (scopes[scope] ?? []) : [];

@@ -28,6 +28,7 @@ import type { GatewayOptions } from "./gateway-contract.ts";
 import { createRules, type GatewayRules, NO_GATEWAY, type RulesTools } from "./gateway-rules.ts";
 import { directoriesReadBy, gatewayInitializeResult, tasksListedBy } from "./initialize-result.ts";
 import { type NameRegistry, toolKey } from "./name-registry.ts";
+import { boundNames } from "./rule-bindings.ts";
 import { createSelections, isSameSelection, type Selections } from "./selection.ts";
 import { buildServingSet } from "./serving-set.ts";
 import type { SessionRoster } from "./session-roster.ts";
@@ -147,7 +148,10 @@ export class Serving {
       this.catalog = buildCatalog(this.#sources, conflicts, knownNames(this.#options.names, next.config));
     }
     if (next.config.limits !== this.rules.config.limits) this.limiter.configure(next.config.limits);
-    if (!isSameSelection(next.config, this.rules.config)) this.#selections = createSelections(next.config);
+    const bound = this.#options.names.rules;
+    this.#options.names.bind(boundNames(next.config, bound, this.catalog, sources));
+    if (bound !== this.#options.names.rules || !isSameSelection(next.config, this.rules.config))
+      this.#selections = createSelections(next.config, this.#options.names.rules);
     this.rules = next;
     this.served = this.#build();
     for (const transition of catalogTransitions(before, this.catalog)) tools.announce(transition);
@@ -166,13 +170,17 @@ export class Serving {
   }
 
   /**
-   * The approved lists of all backends, at last those of backends whose required share or folder is missing, whose server
-   * is down, or whose server has listed nothing yet.
+   * The approved lists of all backends, in the approved order, also of those whose required share or folder is missing,
+   * whose server is down, or whose server has listed nothing yet.
    */
   #offered(config: GatewayRules["config"]): readonly CatalogSource[] {
     const { pool, pins } = this.#options;
     const admitted = pins.admit([...pool.published, ...pool.unavailable.map(asUnavailable)], config);
-    const sources = [...admitted, ...pins.recalled(pool.unlisted)];
+    const order = new Map(config.backends.map(({ name }, at) => [name, at]));
+    const rankOf = ({ backend }: CatalogSource): number => order.get(backend) ?? order.size;
+    const sources = [...admitted, ...pins.recalled(pool.unlisted)].sort(
+      (one, other) => rankOf(one) - rankOf(other),
+    );
     const before = this.#sources;
     const isSame =
       sources.length === before.length && sources.every((one, at) => isSameMembers(one, before[at] ?? {}));
@@ -209,6 +217,7 @@ export class Serving {
       authentication,
       scopes: "tokens" in config.incomingAuth ? config.incomingAuth.tokens.scopes : {},
       authorization: config.authorization,
+      ruleOwners: this.#options.names.rules,
       audit:
         audit === null || auditFile === null
           ? null

@@ -4,7 +4,6 @@ import type { TelemetryConfig } from "../../config/snapshot.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import { missingText, referenceKey, resolveReference, type SecretValues } from "../../secrets/reference.ts";
 import type { PoolCall } from "../backends/policy/backend-pool-contract.ts";
-import { resolveTarget } from "../catalog/resolve.ts";
 import type { MetricsAnswer } from "../frontend/session/front-contract.ts";
 import { isError, isJsonObject, type JsonObject, type Reply } from "../json-rpc.ts";
 import {
@@ -232,8 +231,7 @@ function namesOf(request: GatewayRequest): RequestLabels {
   if (script !== undefined && through === undefined)
     return { method: known, backend: "", target: RUN_SCRIPT };
   const target = subjectOf(request);
-  const namedBy = target === null ? null : served.namedBy(handle.client.principal, target.name);
-  const found = target === null ? null : resolveTarget(served.catalog, target, namedBy);
+  const found = target === null ? null : served.ownerOf(handle.client.principal, target);
   if (target === null || found === null) return { method: known, backend: "", target: "" };
   const isNamed = target.kind === "tool" || target.kind === "prompt";
   return { method: known, backend: found.backend, target: isNamed ? target.name : "" };

@@ -155,15 +155,16 @@ for (const [uri, namedBy, owner] of [
   ["g:///etc", null, "hostile"],
   ["z://1", null, "a"],
   ["z://abc", null, "hostile"],
-  // A link outweighs a template, but no entry.
-  ["z://1", "hostile", "hostile"],
+  // A mention outweighs nothing that is listed.
+  ["z://1", "hostile", "a"],
   ["h://1", "a", "hostile"],
   ["k://1", "a", "a"],
   // A template that begins with an expression comes last.
   ["k://1", null, "hostile"],
 ] as const)
   test(`D5 ${uri}, named by ${namedBy ?? "no backend"}, is read from ${owner}`, () => {
-    assert.equal(resolveTarget(folders, { kind: "resource", name: uri }, namedBy)?.backend, owner);
+    const mentionedBy = namedBy === null ? [] : [namedBy];
+    assert.equal(resolveTarget(folders, { kind: "resource", name: uri }, mentionedBy)?.backend, owner);
   });
 
 test("D5 a URI that filters deny has no backend, although its backend named it or lists the folder above it", () => {
@@ -173,8 +174,8 @@ test("D5 a URI that filters deny has no backend, although its backend named it o
     source("b", { resources: ["b://1"], templates: ["f://docs/{x}"] }),
   );
   for (const uri of ["f://docs/secret", "x://secret"])
-    assert.equal(resolveTarget(denying, { kind: "resource", name: uri }, "a"), null, uri);
-  assert.equal(resolveTarget(denying, { kind: "resource", name: "x://open" }, "a")?.backend, "a");
+    assert.equal(resolveTarget(denying, { kind: "resource", name: uri }, ["a"]), null, uri);
+  assert.equal(resolveTarget(denying, { kind: "resource", name: "x://open" }, ["a"])?.backend, "a");
 });
 
 test("other URIs are unowned while two backends have resources", () => {

@@ -97,7 +97,7 @@ export function createScriptedGateway(
         missingScope: (...asked) => gateway.missingScope(...asked),
         refresh: (principal) => principal,
         isWithdrawn: () => false,
-        namedBy: () => null,
+        ownerOf: () => null,
         mayRead: () => true,
         mayBeNotified: (principal, uri) => gateway.mayBeNotified(principal, uri),
         viewFor: () => ({ ...NO_VIEW, modern: { ...NO_VIEW.modern, paramHeaders: gateway.paramHeaders } }),

@@ -10,26 +10,32 @@ import { ask, client, policy, recordingServices, servingSet } from "./requests.t
 const user = (name: string) => ({ kind: "user", name, roles: [] }) as const;
 const DAY_MS = 24 * 60 * 60_000;
 
-test("D5 a named URI belongs to its backend for a day, for the principal that got the result, and for no other backend", async () => {
+test("D5 a named URI is remembered for a day, for the principal that got the result, with the backends that named it", async () => {
   const clock = createManualClock();
   const named = new NamedUris(clock);
-  named.take(user("ann"), "a", ["u://1", "u".repeat(2_000)]);
-  named.take(user("ann"), "hostile", ["u://1"]);
-  assert.equal(named.namedBy(user("ann"), "u://1"), "a");
-  assert.equal(named.namedBy(user("ann"), "u".repeat(2_000)), null);
-  assert.equal(named.namedBy(user("bob"), "u://1"), null);
+  const [ann, bob] = [user("ann"), user("bob")];
+  named.take(ann, "a", ["u://1", "u".repeat(2_000)]);
+  await clock.advance(1);
+  named.take(ann, "b", ["u://1"]);
+  named.take(ann, "a", ["u://1"]);
+  assert.deepEqual(named.mentionedBy(ann, "u://1"), ["a", "b"]);
+  assert.deepEqual(named.mentionedBy(ann, "u".repeat(2_000)), []);
+  assert.deepEqual(named.mentionedBy(bob, "u://1"), []);
   await clock.advance(DAY_MS);
-  assert.equal(named.namedBy(user("ann"), "u://1"), null);
-  named.take(user("ann"), "hostile", ["u://1"]);
-  assert.equal(named.namedBy(user("ann"), "u://1"), "hostile");
-  named.take(
-    user("ann"),
-    "a",
-    Array.from({ length: 1_000 }, (_, at) => `v://${at}`),
-  );
+  assert.deepEqual(named.mentionedBy(ann, "u://1"), []);
+});
+
+test("E4 however many URIs a server names, only its own are forgotten, and only of the same principal", () => {
+  const named = new NamedUris(createManualClock());
+  const many = (scheme: string) => Array.from({ length: 1_001 }, (_, at) => `${scheme}://${at}`);
+  named.take(user("ann"), "a", ["u://1"]);
+  named.take(user("bob"), "flood", ["u://2"]);
+  named.take(user("ann"), "flood", many("v"));
+  for (let at = 0; at < 120; at++) named.take(user(`eve${at}`), "flood", many("w"));
+  const by = (name: string, uri: string) => named.mentionedBy(user(name), uri);
   assert.deepEqual(
-    ["u://1", "v://0", "v://999"].map((uri) => named.namedBy(user("ann"), uri)),
-    [null, "a", "a"],
+    [by("ann", "u://1"), by("bob", "u://2"), by("ann", "v://0"), by("eve119", "w://1000")],
+    [["a"], ["flood"], [], ["flood"]],
   );
 });
 
@@ -96,4 +102,41 @@ test("D5 a link that a tool returned is read from its server, and a policy that 
   const denying = servingSet(sources, services, { authorization: { defaultEffect: "allow", policies } });
   assert.ok(isError(await read(denying, "made://b")));
   assert.equal(services.calls.length, before);
+});
+
+test("D5 of servers with one template the first in the file is asked, and one that mentioned the address after it said that it has none", async () => {
+  const template = "file:///{+path}";
+  const [one, two, evil] = ["one", "two", "evil"].map((name) =>
+    source(name, { tools: [`find_${name}`], templates: [template] }),
+  );
+  assert.ok(one !== undefined && two !== undefined && evil !== undefined);
+  const has: Readonly<Record<string, string>> = { one: "/a", two: "/b" };
+  const services = recordingServices((backend, { method, params }) => {
+    const path = String(params?.["uri"]).slice("file://".length);
+    if (method === "tools/call")
+      return {
+        result: { content: [{ type: "resource_link", name: "x", uri: `file://${has[backend] ?? "/a"}` }] },
+      };
+    if (backend !== "evil" && path !== has[backend]) return { error: { code: -32602, message: "not found" } };
+    return { result: { contents: [{ uri: String(params?.["uri"]), text: backend }] } };
+  });
+  const readFrom = async (
+    sources: Parameters<typeof servingSet>[0],
+    uri: string,
+  ): Promise<readonly string[]> => {
+    const served = servingSet(sources, services);
+    for (const { listings } of sources) {
+      const [tool] = listings.tools;
+      await ask(served, "tools/call", { name: tool?.["name"], arguments: {} });
+    }
+    const before = services.calls.length;
+    await ask(served, "resources/read", { uri });
+    return services.calls.slice(before).map(({ backend }) => backend);
+  };
+  assert.deepEqual(await readFrom([one, two], "file:///a"), ["one"]);
+  assert.deepEqual(await readFrom([one, two], "file:///b"), ["one", "two"]);
+  assert.deepEqual(await readFrom([one, two, evil], "file:///a"), ["one"]);
+  assert.deepEqual(await readFrom([one, two, evil], "file:///c"), ["one"]);
+  const down = { ...one, isUnavailable: true as const };
+  assert.deepEqual(await readFrom([down, evil], "file:///a"), ["one"], "not the one that is there");
 });

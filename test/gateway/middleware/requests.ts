@@ -2,7 +2,8 @@
 import type { ConflictConfig, PolicyConfig } from "../../../src/config/snapshot.ts";
 import type { PoolCall } from "../../../src/gateway/backends/policy/backend-pool-contract.ts";
 import { buildCatalog } from "../../../src/gateway/catalog/build-catalog.ts";
-import type { CatalogSource } from "../../../src/gateway/catalog/catalog.ts";
+import { type CatalogSource, NOT_FRESH } from "../../../src/gateway/catalog/catalog.ts";
+import { NO_OWNERS, type RuleOwners } from "../../../src/gateway/catalog/rule-names.ts";
 import {
   ANONYMOUS,
   type CallHandle,
@@ -18,11 +19,14 @@ import { TaskIds, TaskMemory } from "../../../src/gateway/middleware/task-ids.ts
 import { createOwnTools } from "../../../src/gateway/optimizer/own-tools.ts";
 import { ToolIndex } from "../../../src/gateway/optimizer/tool-index.ts";
 import type { McpLogLevel } from "../../../src/gateway/protocol.ts";
+import type { GatewayConfig } from "../../../src/gateway/serving/gateway-contract.ts";
 import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
+import { boundNames } from "../../../src/gateway/serving/rule-bindings.ts";
 import { createSelections } from "../../../src/gateway/serving/selection.ts";
 import { buildServingSet, type ServingSetOptions } from "../../../src/gateway/serving/serving-set.ts";
 import { noopLogger } from "../../../src/runtime/log/log.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
+import { backendConfig } from "../backends/pool/scripted-instance.ts";
 import { catalogOf, FIRST_WINS } from "../catalog/sources.ts";
 
 export const user = (name: string, ...roles: string[]): Principal => ({ kind: "user", name, roles });
@@ -105,6 +109,14 @@ export function recordingServices(
   };
 }
 
+/** The servers that the names in these rules mean, once all lists are known. */
+export function ownersIn(sources: readonly CatalogSource[], rules: Partial<GatewayConfig>): RuleOwners {
+  const freshness = { tools: NOT_FRESH, prompts: NOT_FRESH, resources: NOT_FRESH };
+  const listed = sources.map((source) => ({ freshness, ...source }));
+  const config = { ...NO_GATEWAY, ...rules, backends: sources.map(({ backend }) => backendConfig(backend)) };
+  return boundNames(config, NO_OWNERS, buildCatalog(sources, config.conflictResolution), listed);
+}
+
 /** What is not given is off, anonymous and silent. */
 export function servingSet(
   sources: readonly CatalogSource[],
@@ -114,8 +126,13 @@ export function servingSet(
   } = {},
 ): ServingSet {
   const { conflict = FIRST_WINS, ...others } = options;
+  const catalog = options.catalog ?? buildCatalog(sources, conflict);
   const set: ServingSet = buildServingSet({
-    catalog: buildCatalog(sources, conflict),
+    catalog,
+    ruleOwners: ownersIn(sources, {
+      ...(options.authorization !== undefined && { authorization: options.authorization }),
+      conflictResolution: conflict,
+    }),
     authentication: ANYBODY,
     authorization: null,
     audit: null,

@@ -9,7 +9,7 @@ import type { ServingSet } from "../../../src/gateway/middleware/middleware.ts";
 import { type OpenTask, TaskIds, TaskMemory } from "../../../src/gateway/middleware/task-ids.ts";
 import { MODERN_VERSION, TASKS_EXTENSION } from "../../../src/gateway/protocol.ts";
 import { source } from "../catalog/sources.ts";
-import { ask, callPort, client, recordingServices, servingSet, user } from "./requests.ts";
+import { ask, callPort, client, ownersIn, recordingServices, servingSet, user } from "./requests.ts";
 
 const sources = [source("a", { tools: ["x"] }), source("b", { tools: ["y"] })];
 const TAKES_TASKS = { extensions: { [TASKS_EXTENSION]: {} } };
@@ -102,7 +102,9 @@ test("D1 tasks of 2026-07-28 are open to any caller that may call the tool, what
     list = sources,
     method = "tasks/get",
   ): Promise<unknown> => {
-    const options = { authorization: { defaultEffect: "deny", policies }, backends: ["a", "b"] } as const;
+    const authorization = { defaultEffect: "deny", policies } as const;
+    const ruleOwners = ownersIn(sources, { authorization });
+    const options = { authorization, ruleOwners, backends: ["a", "b"] } as const;
     return codeOf(await asked(servingSet(list, services, options), method, { taskId }));
   };
   assert.equal(await code([policy("allow", ["tool:y"])]), false);

@@ -128,7 +128,8 @@ test("a policy that names another server's tool of the same name exempts no tool
   const [remove, other] = ["files", "other"].map((backend) => annotated(backend, { remove: DESTROYS }));
   assert.ok(remove !== undefined && other !== undefined);
   const named = policy("allow", { resources: ["tool:remove"] });
-  const { run, served } = scriptRig(t, [remove, other], done, allowing(RUN, named));
+  const any = policy("allow", { resources: ["tool:*"] });
+  const { run, served } = scriptRig(t, [remove, other], done, allowing(RUN, named, any));
   const prefixed = [...served().catalog.tools.keys()];
   for (const name of prefixed.filter((one) => one !== "remove")) {
     const script = `return await tools[${JSON.stringify(name)}]().catch((e) => e.message)`;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { GroupConfig, ProfileConfig } from "../../../src/config/snapshot.ts";
 import { buildCatalog } from "../../../src/gateway/catalog/build-catalog.ts";
-import type { CatalogEntry } from "../../../src/gateway/catalog/catalog.ts";
+import type { CatalogEntry, CatalogSource } from "../../../src/gateway/catalog/catalog.ts";
 import { NO_NAMES } from "../../../src/gateway/catalog/names.ts";
 import { partOfCatalog } from "../../../src/gateway/catalog/part-of-catalog.ts";
 import {
@@ -16,7 +16,7 @@ import { createSelections } from "../../../src/gateway/serving/selection.ts";
 import { assertEach } from "../../support/assert-each.ts";
 import { pluck } from "../../support/pluck.ts";
 import { FIRST_WINS, source } from "../catalog/sources.ts";
-import { ask, client, recordingServices, servingSet, user } from "../middleware/requests.ts";
+import { ask, client, ownersIn, recordingServices, servingSet, user } from "../middleware/requests.ts";
 
 const OFF = { enabled: false, keepTools: [] };
 const WORK: GroupConfig = { name: "work", tools: ["read_*", "create_issue"], backends: null };
@@ -27,9 +27,17 @@ const SOURCES = [
   source("notes", { tools: ["read_note"], resources: ["note://a"], prompts: ["diary"] }),
 ];
 
+function selectionsOf(
+  sources: readonly CatalogSource[],
+  groups: readonly GroupConfig[],
+  profiles: readonly ProfileConfig[] = [],
+) {
+  return createSelections({ optimizer: OFF, groups, profiles }, ownersIn(sources, { groups }));
+}
+
 function served(groups: readonly GroupConfig[], profiles: readonly ProfileConfig[] = []) {
   return servingSet(SOURCES, recordingServices(), {
-    selections: createSelections({ optimizer: OFF, groups, profiles }),
+    selections: selectionsOf(SOURCES, groups, profiles),
   });
 }
 
@@ -108,7 +116,7 @@ test("D4 E2 groups: a group of only tools reads no resource, prompt or skill, wh
   const services = recordingServices();
   const asked = async (all: typeof sources, who: ClientHandle, method: string, params: JsonObject) => {
     const profiles = [profile({ users: ["ann"], groups: ["few", "home"] })];
-    const selections = createSelections({ optimizer: OFF, groups, profiles });
+    const selections = selectionsOf(sources, groups, profiles);
     const set = servingSet(all, services, { selections });
     return !isError(await ask(set.forClient(who), method, params, who));
   };
@@ -145,7 +153,7 @@ test("D4 D1 groups: the page of a tool belongs to its group, listed by its serve
     { name: "apps", tools: ["draw", "draw_b"], backends: null },
     { name: "plain", tools: ["*_more"], backends: null },
   ];
-  const selections = createSelections({ optimizer: OFF, groups, profiles: [] });
+  const selections = selectionsOf(sources, groups);
   const set = servingSet(sources, recordingServices(), { selections });
   const read = async (group: string, uri: string): Promise<boolean> => {
     const who = from(group);
@@ -167,7 +175,7 @@ test("D4 E2 groups: a group is notified only of updates that can be read in it, 
   ];
   const groups: GroupConfig[] = [{ name: "drawing", tools: ["draw"], backends: null }, HOME];
   const profiles = [profile({ users: ["ann"], groups: ["drawing", "home"] })];
-  const selections = createSelections({ optimizer: OFF, groups, profiles });
+  const selections = selectionsOf(sources, groups, profiles);
   const set = servingSet(sources, recordingServices(), { selections });
   const uris = ["file://a", "ui://two", "ui://one", "note://a"];
   const told = (who: ClientHandle): readonly string[] =>

@@ -12,7 +12,7 @@ import type {
 } from "../../../../src/gateway/backends/instance/start-backend-instance.ts";
 import type { PoolCall } from "../../../../src/gateway/backends/policy/backend-pool-contract.ts";
 import type { TransportFailure } from "../../../../src/gateway/backends/transports/backend-transport.ts";
-import { type Listings, NO_LISTINGS } from "../../../../src/gateway/catalog/catalog.ts";
+import { type Listings, NO_LISTINGS, NOT_FRESH } from "../../../../src/gateway/catalog/catalog.ts";
 import { ANONYMOUS, type CallHandle, type ClientHandle } from "../../../../src/gateway/client-handle.ts";
 import {
   BACKEND_UNAVAILABLE,
@@ -76,7 +76,7 @@ export class ScriptedInstance implements BackendInstance {
   readonly id: number;
   readonly pid: number;
   readonly logLines: readonly string[];
-  readonly freshness = {};
+  readonly freshness = { tools: NOT_FRESH, prompts: NOT_FRESH, resources: NOT_FRESH };
   readonly calls: BackendCall[] = [];
   readonly pending = new Set<Pending>();
   readonly notified: string[] = [];

@@ -1,0 +1,76 @@
+// Patterns for the arguments of a call. A policy that allows must match the whole value in every spelling; a policy
+// that forbids or asks applies if any part of the value matches in any spelling.
+import type { PolicyConfig } from "../../config/snapshot.ts";
+import { isRawNumber } from "../../runtime/text/exact-json.ts";
+import { compileGlobs } from "../catalog/glob.ts";
+import { isUnclear, otherSpellings } from "../catalog/uri-template.ts";
+import { isJsonObject } from "../json-rpc.ts";
+
+/**
+ * Longer lists are not examined: they never match an allowing policy, and they always match one that forbids or asks.
+ */
+const MOST_VALUES = 1_000;
+const LONGEST_VALUE = 16 * 1024;
+
+/** `allows`: the policy's effect is to allow. */
+export function compileArguments(
+  patterns: NonNullable<PolicyConfig["arguments"]>,
+  allows: boolean,
+): (given: unknown) => boolean {
+  const each = Object.entries(patterns).map(([name, globs]) => ({ name, fits: compileValue(globs, allows) }));
+  return (given) => {
+    // Arguments that are not an object are invalid, and a server may read them in any way.
+    if (given !== undefined && given !== null && !isJsonObject(given)) return !allows;
+    return each.every(({ name, fits }) => {
+      const values = valuesOf(given, name, !allows);
+      return allows ? values.length > 0 && values.every(fits) : values.some(fits);
+    });
+  };
+}
+
+/**
+ * All values that a server may read for `name`: the argument of exactly this name, and for `a.b` also the
+ * member `b` of the argument `a`. `intoLists`: also in members of lists.
+ */
+function valuesOf(given: unknown, name: string, intoLists: boolean): readonly unknown[] {
+  if (!isJsonObject(given)) return [];
+  const steps = name.split(".");
+  const within = steps.length === 1 ? [] : valuesWithin(given, steps, intoLists);
+  return Object.hasOwn(given, name) ? [given[name], ...within] : within;
+}
+
+function valuesWithin(value: unknown, steps: readonly string[], intoLists: boolean): readonly unknown[] {
+  const [step, ...further] = steps;
+  if (step === undefined) return [value];
+  if (Array.isArray(value)) {
+    const members: readonly unknown[] = intoLists ? value.filter(isJsonObject) : [];
+    return members.flatMap((member) => valuesWithin(member, steps, intoLists));
+  }
+  if (!isJsonObject(value) || !Object.hasOwn(value, step)) return [];
+  return valuesWithin(value[step], further, intoLists);
+}
+
+function compileValue(globs: readonly string[], allows: boolean): (value: unknown) => boolean {
+  const matches = compileGlobs(globs);
+  const isPath = globs.some((glob) => /[/\\]/.test(glob));
+  const isAnything = globs.includes("*");
+  const fitsText = (text: string): boolean => {
+    if (isAnything) return true;
+    if (text.length > LONGEST_VALUE) return !allows;
+    if (!isPath) return matches(text);
+    if (isUnclear(text)) return !allows;
+    const readings = [text, ...otherSpellings(text)];
+    return allows ? readings.every(matches) : readings.some(matches);
+  };
+  const fits = (value: unknown): boolean => {
+    if (value === undefined) return false;
+    if (typeof value === "string") return fitsText(value);
+    if (value === null || typeof value === "number" || typeof value === "boolean")
+      return fitsText(String(value));
+    if (isRawNumber(value)) return fitsText(value.rawJSON);
+    if (!Array.isArray(value)) return isAnything || !allows;
+    if (value.length > MOST_VALUES) return isAnything || !allows;
+    return allows ? value.length > 0 && value.every(fits) : value.some(fits);
+  };
+  return fits;
+}
