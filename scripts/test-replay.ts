@@ -10,7 +10,7 @@ const ROOT = path.resolve(import.meta.dirname, "..");
 /** A line for each run of `.ci/run`: when it began, then each test file that passed only in its replay. */
 const RECORD = ".tmp/replays";
 /** A busy machine stalls for seconds, and each test file that runs then may fail. */
-const MOST_REPLAYED = 5;
+const MOST_REPLAYED = 10;
 /** A file that passed only in the replays of so many of the runs on record is not replayed once more. */
 const MOST_RUNS = 2;
 /** The run under way and those before it. */

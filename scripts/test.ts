@@ -21,6 +21,7 @@ import {
   type LeftBehind,
   type Mark,
 } from "./left-behind.ts";
+import { machineSlowness } from "./machine-slowness.ts";
 import { type FileEnd, type FileOutcome, fileOutcome, filesOfSkips } from "./test-outcome.ts";
 import { makeRunFolder, Outside, ownPlaces, type Played, withoutUserPlaces } from "./test-places.ts";
 import { failedFiles } from "./test-replay.ts";
@@ -103,6 +104,9 @@ const FIRST_NEAR = 3;
 /** A change can make a test hang: this is told sooner than in a whole run. */
 const NEAR_LIMIT_SECONDS = 60;
 
+/** A quiet machine measures up to this. */
+const TOLD_FROM = 1.3;
+
 const SLOWEST = 10;
 
 /** How long what a test ended may take to be gone. */
@@ -145,6 +149,8 @@ interface FileRun {
   readonly strictSkips: boolean;
   /** The programs that a test's sources start are those of the build. */
   readonly startsBuilt: boolean;
+  /** What waits for work are multiplied by (`machine-slowness.ts`). */
+  readonly slowness: number;
   readonly signal: AbortSignal;
 }
 
@@ -211,7 +217,7 @@ function untilEnded(
   files: readonly string[],
   mark: Mark,
   { eventsFile, outputFile, reportFile }: { eventsFile: string; outputFile: string; reportFile: string },
-  { namePatterns, timeoutMs, forMs, startsBuilt, signal }: FileRun,
+  { namePatterns, timeoutMs, forMs, startsBuilt, slowness, signal }: FileRun,
 ): Promise<ProcessEnd> {
   const { [FAILURES_VARIABLE]: _failures, [SKIPS_VARIABLE]: _skips, ...inherited } = process.env;
   // A file, not a pipe: what outlives the test and still holds its stderr must not hold up the run.
@@ -239,6 +245,7 @@ function untilEnded(
         ...ownPlaces(mark.folder, 0),
         MOUNTAINEER_TEST_RUN: mark.token,
         MOUNTAINEER_TEST_EVENTS: eventsFile,
+        MOUNTAINEER_TEST_SLOWNESS: slowness.toFixed(2),
       },
     },
   );
@@ -465,8 +472,12 @@ async function main(): Promise<number> {
   const files = isNear ? await nearFiles(near, parts) : await testFiles(suiteName, parts);
   if (isNear && files.length === 0) return 0;
   const concurrency = numberAbove0(values.concurrency, suite.concurrency, "concurrency");
+  const slowness = machineSlowness();
+  if (slowness >= TOLD_FROM) print(`this machine is busy: waits are ${slowness.toFixed(1)} times as long`);
   const timeoutMs =
-    numberAbove0(values.timeout, isNear ? NEAR_LIMIT_SECONDS : suite.timeoutSeconds, "timeout") * 1000;
+    numberAbove0(values.timeout, isNear ? NEAR_LIMIT_SECONDS : suite.timeoutSeconds, "timeout") *
+    slowness *
+    1000;
 
   const startedAt = performance.now();
   // What it saves a few files is less than it costs.
@@ -500,6 +511,7 @@ async function main(): Promise<number> {
         forMs: isNear ? nearForMs() : null,
         strictSkips,
         startsBuilt,
+        slowness,
         signal: AbortSignal.any([stop.signal, answered.signal]),
       });
       if (answered.signal.aborted) return;

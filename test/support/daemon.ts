@@ -6,7 +6,7 @@ import path from "node:path";
 import { connectToDaemon } from "../../src/api/client/client.ts";
 import type { ShareStatus, StatusReport } from "../../src/api/contract/contract.ts";
 import { needsProcess, runInProcess } from "./command-in-process.ts";
-import { ANSWERS_MS, eventually } from "./eventually.ts";
+import { ANSWERS_MS, eventually, SLOWNESS } from "./eventually.ts";
 
 const BETWEEN_GLANCES_MS = 20;
 /** No claim of speed. */
@@ -107,7 +107,7 @@ export async function createTestHome({
   const self: TestHome = {
     home,
     configFile,
-    async cli(args, deadlineMs = 60_000) {
+    async cli(args, deadlineMs = SLOWNESS * 60_000) {
       const isElsewhere = enter.length > 0 || launcher !== MOUNTAINEER;
       if (isElsewhere || needsProcess(args)) return runCommand(argv(args), environment, deadlineMs);
       const startedAt = performance.now();

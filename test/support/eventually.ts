@@ -10,11 +10,14 @@ const PART_OF_THE_WAIT = 0.05;
 export const ANSWERS_MS = 20_000;
 /** The same where a program that this process started is running: it has to start, load and answer. */
 const PROGRAMS_MS = 60_000;
+/** How much slower this machine was than a quiet one when the run began (`scripts/machine-slowness.ts`). */
+export const SLOWNESS = Number(process.env["MOUNTAINEER_TEST_SLOWNESS"] ?? "1");
 
 /**
  * Asks `check` again and again until it gives something truthy, and resolves with that. A check that throws
  * (an assertion, say) counts as "not yet". Rejects when `deadlineMs` of real time have passed, with the last failure
- * as its cause. Left out, the deadline is 20 s, or 60 s while a program that this process started is running.
+ * as its cause. Left out, the deadline is 20 s, or 60 s while a program that this process started is running; a busy
+ * machine gets `SLOWNESS` times as long.
  * `betweenLooksMs`: always the same; left out, 5 ms at first and up to 25 ms in a long wait.
  */
 export async function eventually<T>(
@@ -33,7 +36,7 @@ export async function eventually<T>(
       lastFailure = error;
     }
     const waitedMs = performance.now() - startedAt;
-    if (waitedMs >= (deadlineMs ?? (isProgramRunning() ? PROGRAMS_MS : ANSWERS_MS))) {
+    if (waitedMs >= SLOWNESS * (deadlineMs ?? (isProgramRunning() ? PROGRAMS_MS : ANSWERS_MS))) {
       const text = lastFailure instanceof Error ? lastFailure.message : String(lastFailure);
       throw new Error(`not so within ${Math.round(waitedMs)} ms: ${text}`, { cause: lastFailure });
     }

@@ -1,7 +1,7 @@
 // A manual clock that goes on beside real work, only while that work waits for the clock.
 import { performance } from "node:perf_hooks";
 import { setTimeout as pause } from "node:timers/promises";
-import { ANSWERS_MS, BETWEEN_LOOKS_MS } from "./eventually.ts";
+import { ANSWERS_MS, BETWEEN_LOOKS_MS, SLOWNESS } from "./eventually.ts";
 import type { ManualClock } from "./manual-clock.ts";
 
 /** What Node asks of the system or of its own threads, and has no answer to: files, names, connections, writes. */
@@ -28,7 +28,7 @@ export async function passTimeUntil<T>(
   stepMs: number,
   deadlineMs = ANSWERS_MS,
 ): Promise<Exclude<T, false | null | undefined | 0 | "">> {
-  const untilMs = performance.now() + deadlineMs;
+  const untilMs = performance.now() + SLOWNESS * deadlineMs;
   for (;;) {
     let found: T | null = null;
     let failure: unknown;
