@@ -205,7 +205,8 @@ export type PinMode = TrustConfig["pin"];
 /** Which changes of the file wait for a person's approval. */
 export type ApproveMode = NonNullable<TrustConfig["approve"]>;
 
-export type AuthUser = NormalizedAuth["users"][number];
+/** Absent keys mean the same as null: no earlier token is accepted. */
+export type AuthUser = Partially<NormalizedAuth["users"][number], "oldToken" | "oldUntil">;
 
 export type SigningKeysSource =
   /** The issuer's metadata contains the address of the keys. */
@@ -214,7 +215,7 @@ export type SigningKeysSource =
   /** Absolute. */
   | { readonly kind: "file"; readonly path: string };
 
-export type SignedTokensConfig = Omit<NormalizedAuth, "type" | "token" | "users" | "jwks"> & {
+export type SignedTokensConfig = Omit<NormalizedAuth, "type" | "token" | "users" | "jwks" | "oauth"> & {
   readonly issuer: string;
   readonly algorithms: readonly string[];
   readonly keys: SigningKeysSource;
@@ -222,7 +223,12 @@ export type SignedTokensConfig = Omit<NormalizedAuth, "type" | "token" | "users"
 
 export type IncomingAuthConfig =
   | { readonly type: "anonymous" }
-  | { readonly type: "local"; readonly users: readonly AuthUser[] }
+  | {
+      readonly type: "local";
+      readonly users: readonly AuthUser[];
+      /** Whether the gateway itself lets programs sign in by OAuth. Absent: false. */
+      readonly oauth?: boolean;
+    }
   | {
       readonly type: "jwt" | "oidc";
       /** Users who may sign in with a static token instead of a signed one. */
@@ -237,7 +243,7 @@ type NormalizedAuthorization = NonNullable<NormalizedFile["authorization"]>;
 /** An absent key means the same as null: no condition. A policy with `annotations` is limited to tools. */
 export type PolicyConfig = Partially<
   NormalizedAuthorization["policies"][number],
-  "annotations" | "arguments"
+  "annotations" | "arguments" | "users" | "backends"
 >;
 
 /** Absent keys mean their defaults. */

@@ -91,6 +91,7 @@ export function gatewayHome(options: GatewayHomeOptions) {
     pinStore: writes.pinStore,
     nameStore: writes.nameStore,
     listStore: writes.listStore,
+    grantStore: writes.grantStore,
     routeOverrides: writes.routeOverrides,
     sessions: transferredSessions(new SessionLines({ path: join(home, "sessions.jsonl"), clock, logger })),
     listens: true,

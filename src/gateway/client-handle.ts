@@ -17,8 +17,19 @@ export interface Principal {
   /** The name in logs and the audit; a user with a signed token may have chosen it. */
   readonly name: string;
   readonly roles: readonly string[];
+  /** The name of the user in the file whose rights these are. Absent: none, as for people of an issuer. */
+  readonly user?: string;
+  /** The limits of a client to which a user gave access. Absent: all that the user may. */
+  readonly limits?: RightsLimits;
   /** A person on the command line, so no consent is asked for. */
   readonly isPerson?: true;
+}
+
+export interface RightsLimits {
+  /** null: all servers. */
+  readonly backends: readonly string[] | null;
+  /** Only what changes nothing, by the word of its server. */
+  readonly isReadOnly: boolean;
 }
 
 export function named({ kind, name }: Principal): string {

@@ -1,18 +1,17 @@
 // The right of one tab of the page to change what runs. Either the tab shows a code that a terminal takes, or a terminal
 // shows one that the tab takes. Rights are in memory only, so they end with the daemon.
-import { randomBytes, randomInt } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
-import { hostName, isLoopbackHost } from "../../runtime/http/host-guard.ts";
+import { hostName, isLoopbackHost, isProxied } from "../../runtime/http/host-guard.ts";
+import { newCode, plainCode } from "../../runtime/text/typed-code.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 
 /** How long a code can be typed. */
 const OWNER_CODE_LIFE_MS = 3 * 60_000;
 /** A right ends once its tab has changed nothing for this long, and at the latest with its session (12 h). */
 const UNUSED_LIFE_MS = 15 * 60_000;
-/** Letters and digits that cannot be mistaken for each other. */
-const CODE_LETTERS = "ABCDEFGHJKMNPQRSTUVWXYZ23456789";
 const CODE_LENGTH = 8;
 const MOST_RIGHTS = 16;
 /** Wrong attempts that void a code shown by a terminal. */
@@ -42,13 +41,13 @@ export class OwnerRights {
 
   /** Makes a right that becomes valid when its code is typed. Replaces the session's earlier right. */
   request(session: string): { readonly right: string; readonly code: string } {
-    const code = newCode();
+    const code = newCode(CODE_LENGTH);
     return { right: this.#add(session, code, OWNER_CODE_LIFE_MS), code };
   }
 
   /** Makes the code that a terminal shows, for whichever tab takes it; the code of an earlier terminal is void then. */
   offer(): { readonly code: string; readonly untilMs: number } {
-    const code = newCode();
+    const code = newCode(CODE_LENGTH);
     this.#offer = { code, endsAtMs: this.#clock.monotonicMs() + OWNER_CODE_LIFE_MS, wrong: 0 };
     return { code, untilMs: this.#clock.wallMs() + OWNER_CODE_LIFE_MS };
   }
@@ -139,19 +138,9 @@ export class OwnerRights {
   }
 }
 
-function newCode(): string {
-  return Array.from({ length: CODE_LENGTH }, () => CODE_LETTERS[randomInt(CODE_LETTERS.length)]).join("");
-}
-
-function plainCode(typed: string): string {
-  return typed.replace(/[\s-]/g, "").toUpperCase();
-}
-
-const PROXY_HEADERS = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
-
 /** True if the request comes from this machine, to a loopback name, and through no proxy. */
 export function isOnLoopback({ socket, headers }: IncomingMessage): boolean {
-  if (PROXY_HEADERS.some((name) => headers[name] !== undefined)) return false;
+  if (isProxied(headers)) return false;
   const name = hostName(headers.host ?? "");
   return isLoopbackHost(socket.remoteAddress ?? "") && name !== null && isLoopbackHost(name);
 }

@@ -1,7 +1,7 @@
 // The rules between keys of `[incoming_auth]` and `[server]`. The rules read the file's unchecked values.
 import { isLoopback, parseListenAddress } from "../values/host.ts";
 import { type Finding, type KeyPath, pathText, quoted } from "../values/mistakes.ts";
-import { isKeysAddress } from "../values/sign-in-values.ts";
+import { isKeysAddress, SUBJECT_PREFIX } from "../values/sign-in-values.ts";
 import {
   asTable,
   has,
@@ -74,7 +74,26 @@ function userFindings(auth: Table): Finding[] {
     ({ name, path }, { text }) =>
       invalidValue([...path, "name"], `${quoted(String(name))}, the name of ${text}`, "a unique name"),
   );
-  return [...findings, ...repeated];
+  return [...findings, ...repeated, ...users.flatMap(tokenFindings)];
+}
+
+function tokenFindings(user: unknown, index: number): Finding[] {
+  const written = asTable(user) ?? {};
+  const at = (key: string): KeyPath => ["incoming_auth", "users", index, key];
+  const findings: Finding[] = [];
+  if (has(written, "old_token") !== has(written, "old_until")) {
+    const [missing, expected] = has(written, "old_token")
+      ? ["old_until", "when the old token ends"]
+      : ["old_token", "the token that ends then"];
+    findings.push(missingKey(at(missing), expected, "`mountaineer users renew` writes both"));
+  }
+  if (String(written["name"]).startsWith(SUBJECT_PREFIX)) {
+    const hint = "in policies, that means a person of an issuer";
+    findings.push(
+      invalidValue(at("name"), quoted(String(written["name"])), `a name without \`${SUBJECT_PREFIX}\``, hint),
+    );
+  }
+  return findings;
 }
 
 function isEmpty(value: unknown): boolean {

@@ -219,10 +219,10 @@ function incomingAuthConfig(
   file: NormalizedFile["incomingAuth"],
   homeContext: HomeContext,
 ): IncomingAuthConfig {
-  const { type, token, users: named, issuer, algorithms, jwks, ...given } = file;
+  const { type, token, users: named, issuer, algorithms, jwks, oauth, ...given } = file;
   if (type === "anonymous") return { type };
   const users = token === null ? named : [{ ...LOCAL_USER, token }, ...named];
-  if (type === "local") return { type, users };
+  if (type === "local") return { type, users, oauth };
   const keys = keysSource(type, jwks ?? "", homeContext);
   // The issuer is never empty here: the rules refuse a file without one.
   const tokens = { ...given, issuer: issuer ?? "", algorithms: algorithms ?? SIGNING_ALGORITHMS, keys };

@@ -1,6 +1,7 @@
 // The keys of `[incoming_auth]`: static tokens, and tokens that an authorization server signs.
 import { REFERENCE_FORM, REFERENCE_FORMS, STORED_FORM } from "../../secrets/reference.ts";
 import { describeAddress } from "../values/mistakes.ts";
+import { textReader } from "../values/names.ts";
 import {
   ISSUER_EXPECTED,
   KEYS_SOURCE_EXPECTED,
@@ -17,7 +18,7 @@ import {
   parseScope,
   SIGNING_ALGORITHMS,
 } from "../values/sign-in-values.ts";
-import { choiceKey, defaulted, numberKey, optional, required } from "./schema-keys.ts";
+import { choiceKey, defaulted, numberKey, optional, required, toggleKey } from "./schema-keys.ts";
 import { listOf, open, table } from "./tables.ts";
 import { label, list, reference, text } from "./value-types.ts";
 
@@ -43,6 +44,15 @@ export const allowedOriginsKey = defaulted("access", list(text("plain", parseOri
   example: '["http://localhost:6274"]',
 });
 
+const untilKey = text(
+  "plain",
+  textReader(
+    (written) => /^\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d+)?)?Z$/.test(written) && Date.parse(written) > 0,
+    "a time in UTC such as `2026-01-31T12:00:00Z`",
+  ),
+  { type: "time" },
+);
+
 const userKeys = {
   name: required("access", label, { meaning: "The user's name in logs and in the audit.", example: '"ann"' }),
   token: required("access", reference, {
@@ -53,6 +63,17 @@ const userKeys = {
     absent: "none",
     meaning: "The user's roles in policies.",
     example: '["developer"]',
+  }),
+  old_token: optional("access", reference, {
+    absent: "none",
+    meaning:
+      "The token before `token`, accepted until `old_until`. `mountaineer users renew` writes both keys.",
+    example: `"secret:ann-token"`,
+  }),
+  old_until: optional("access", untilKey, {
+    absent: "required for `old_token`",
+    meaning: "When `old_token` ends.",
+    example: '"2026-01-31T12:00:00Z"',
   }),
 };
 
@@ -135,6 +156,12 @@ export const incomingAuthKeys = {
     unit: "seconds",
     meaning: "How long to use the last known keys while the issuer does not answer.",
   }),
+  oauth: toggleKey(
+    "access",
+    true,
+    "Type `local`: let programs that only know OAuth ask for access, on this machine and at `public_url`. A person " +
+      "approves each.",
+  ),
   users: listOf("users", table("One block per user with a token.", userKeys)),
   scopes: open(
     "The roles that a token's scope grants, by the scope's name. Each scope NAME also grants the role " +

@@ -2,7 +2,7 @@
 import { parseLabel } from "../values/backend-values.ts";
 import { choiceKey, optional, required } from "./schema-keys.ts";
 import { listOf, open, orAbsent, table } from "./tables.ts";
-import { choice, globs, list } from "./value-types.ts";
+import { choice, globs, label, list } from "./value-types.ts";
 
 const EFFECTS = ["allow", "deny", "ask"] as const;
 
@@ -38,6 +38,20 @@ export const policyKeys = {
     meaning:
       "Patterns over roles; matches users with one of them. Users without a token have the role `anonymous`.",
     example: '["developer"]',
+  }),
+  users: optional("access", list(label), {
+    absent: "everybody",
+    meaning:
+      "Names of users in `[[incoming_auth.users]]`; also matches programs that act for them. For people of an issuer, write " +
+      "`sub:` and the `sub` of their tokens. Together with `roles`, both must match.",
+    example: '["ann"]',
+  }),
+  backends: optional("access", globs, {
+    absent: "whatever",
+    meaning:
+      "Patterns over names of servers; matches everything that belongs to one of them. Together with `resources`, both " +
+      "must match. The gateway's own tools belong to no server.",
+    example: '["github"]',
   }),
   resources: optional("access", globs, {
     absent: "whatever",

@@ -6,6 +6,9 @@ import { parsePath } from "./paths.ts";
 
 const LONGEST_ADDRESS = 2_048;
 
+/** In the `users` of a policy, before the `sub` of a person of an issuer. */
+export const SUBJECT_PREFIX = "sub:";
+
 /** The algorithms that sign with a private key: a party that can only check tokens cannot issue any. */
 export const SIGNING_ALGORITHMS = [
   "RS256",

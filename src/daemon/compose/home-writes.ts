@@ -1,10 +1,11 @@
 // The gateway's files in the home: pins of tools, the names that clients have used, the servers' lists, and route
 // overrides. Only the daemon in charge writes them.
-import type { ListStore } from "../../gateway/backends/list-cache/list-cache.ts";
+import { access } from "node:fs/promises";
+import { join } from "node:path";
 import type { Logger } from "../../runtime/log/log.ts";
 import { settlesWithin } from "../../runtime/time/clock.ts";
 import type { KeyringOptions } from "../../secrets/system-keyring.ts";
-import { sealedPinStore } from "./pin-store.ts";
+import { type SealedName, sealedPinStore } from "./pin-store.ts";
 import { openRouteOverrides } from "./route-overrides.ts";
 
 /** When the daemon ends, the longest wait for a disk or a keyring, ms. */
@@ -28,7 +29,7 @@ export function openHomeWrites(options: HomeWritesOptions) {
     mayWrite: () => stage === "ours",
     signal,
   });
-  const storeOf = (name: "pins" | "names" | "lists"): ListStore => {
+  const storeOf = (name: SealedName) => {
     const sealed = sealedPinStore({ ...options, signal }, true, name);
     const written = (value: unknown): Promise<void> => {
       const mine = writing.then(() => sealed.write(value));
@@ -40,9 +41,15 @@ export function openHomeWrites(options: HomeWritesOptions) {
         return stage === "ours";
       },
       read: () => sealed.read(),
+      /** Asks no keyring. */
+      exists: () =>
+        access(join(home, `${name}.sealed`)).then(
+          () => true,
+          () => false,
+        ),
       // A daemon that is not in charge makes no key.
       secret: () => sealed.secret(stage === "ours"),
-      async write(value) {
+      async write(value: unknown) {
         if (stage === "ours") await written(value);
       },
     };
@@ -51,6 +58,7 @@ export function openHomeWrites(options: HomeWritesOptions) {
     pinStore: storeOf("pins"),
     nameStore: storeOf("names"),
     listStore: storeOf("lists"),
+    grantStore: storeOf("grants"),
     routeOverrides: {
       get: routeOverrides.get,
       keep(backend: string, route: string | null): void {

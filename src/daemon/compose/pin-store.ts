@@ -1,4 +1,4 @@
-// The sealed files of tool pins, of the names that clients have used, and of the servers' lists. The seal detects
+// The sealed files of tool pins, of the names that clients have used, of the servers' lists, and of clients' grants. The seal detects
 // changes by other programs.
 import type { ListStore } from "../../gateway/backends/list-cache/list-cache.ts";
 import type { StoredPins } from "../../gateway/pins/pin-store.ts";
@@ -7,6 +7,8 @@ import type { SealedFile, SealedFileOptions } from "../../secrets/sealed-file.ts
 
 /** Short, because clients wait for the gateway's start; a slower keyring is asked again later. */
 const LIMITS = { deadlineMs: 2_000 };
+
+export type SealedName = "pins" | "names" | "lists" | "grants";
 
 interface PinStoreOptions extends Omit<SealedFileOptions, "name"> {
   /** Once aborted, no write replaces the file. */
@@ -17,7 +19,7 @@ interface PinStoreOptions extends Omit<SealedFileOptions, "name"> {
 export function sealedPinStore(
   { signal, ...options }: PinStoreOptions,
   writes: boolean,
-  name: "pins" | "names" | "lists" = "pins",
+  name: SealedName = "pins",
 ): ListStore {
   let opened: SealedFile | null = null;
   const file = async (): Promise<SealedFile> => {

@@ -1,6 +1,5 @@
 // Authentication by tokens that an authorization server has signed, and by tokens of the configuration.
-import type { IncomingAuthConfig, ServerConfig, SignedTokensConfig } from "../../config/snapshot.ts";
-import { isLoopback } from "../../config/values/host.ts";
+import type { IncomingAuthConfig, SignedTokensConfig } from "../../config/snapshot.ts";
 import { errorText } from "../../runtime/errors.ts";
 import { needsNoToken, type Principal } from "../client-handle.ts";
 import type { GatewayTools } from "../gateway-tools.ts";
@@ -17,9 +16,17 @@ import {
   readLocalUsers,
   TokensUsed,
 } from "../middleware/incoming-auth.ts";
-import type { Authentication, ProtectedResource, RefusedAuthentication } from "../middleware/middleware.ts";
+import type {
+  Authentication,
+  ProtectedResource,
+  RefusedAuthentication,
+  RequestAddress,
+} from "../middleware/middleware.ts";
+import { createGrantedAccess } from "./granted-access.ts";
+import type { Grants } from "./grants.ts";
 import { KeyRing } from "./key-ring.ts";
 import { createKeySource } from "./key-source.ts";
+import { type Address, acceptedAudience, knownScopes, signedResource } from "./protected-resource.ts";
 import { type Checked, createTokenCheck, TokenMemory, tokenDigest } from "./token-check.ts";
 import {
   type ExpectedOfToken,
@@ -56,12 +63,16 @@ interface SignedProof {
   readonly from: string;
   readonly parts: TokenParts;
   readonly scopes: readonly string[];
+  /** The group at whose address the client used the token; null: another address. */
+  readonly group: string | null;
 }
 
 /** Starts to read the issuer's keys without waiting for them. */
 export class SignedAuthentication implements Authenticator {
   readonly missing: readonly string[];
+  readonly resource: ProtectedResource;
   readonly signed: NonNullable<Authenticator["signed"]>;
+  readonly users: LocalUsers;
   readonly #options: SignedAuthenticationOptions;
   readonly #ring: KeyRing;
   readonly #check: ReturnType<typeof createTokenCheck>;
@@ -69,16 +80,17 @@ export class SignedAuthentication implements Authenticator {
   readonly #checks = new Map<string, Promise<Authentication>>();
   /** For each principal that has authenticated: the principal with its roles under this configuration. */
   readonly #current = new WeakMap<Principal, Principal>();
-  readonly #expected: ExpectedOfToken;
   /** Identifies the issuer and the place of its keys. */
   readonly #from: string;
   #checkedWith: KeySet | null = null;
 
   constructor(options: SignedAuthenticationOptions) {
     const { tokens, server, users, clock, logger, listens, proofs, last = null } = options;
-    const { issuer, algorithms, leewayMs, requiredClaims, keysMaxAgeMs } = tokens;
+    const { issuer, keysMaxAgeMs } = tokens;
     this.#options = options;
     this.missing = users.missing;
+    this.users = users;
+    this.resource = signedResource(server, tokens);
     const from = JSON.stringify([issuer, tokens.keys]);
     this.#from = from;
     const ring = new KeyRing({
@@ -90,12 +102,8 @@ export class SignedAuthentication implements Authenticator {
       last: last?.from === from ? last : null,
     });
     this.#ring = ring;
-    const audience = acceptedAudience(server, tokens.audience);
-    const expected = { issuer, algorithms, leewayMs, requiredClaims, audience };
-    this.#expected = expected;
-    this.#check = createTokenCheck({ ring, expected, wallMs: () => clock.wallMs() });
+    this.#check = createTokenCheck({ ring, wallMs: () => clock.wallMs() });
     this.signed = {
-      resource: createProtectedResource(server, tokens),
       get keys() {
         return ring.state;
       },
@@ -110,20 +118,23 @@ export class SignedAuthentication implements Authenticator {
 
   authenticate(
     headers: Parameters<Authenticator["authenticate"]>[0],
+    { path }: Pick<RequestAddress, "path">,
   ): ReturnType<Authenticator["authenticate"]> {
     const bytes = bearerToken(headers.authorization);
     if (bytes === null) return this.#challenge({ ok: false, reason: NO_TOKEN });
     const user = this.#options.users.byToken(bytes);
     if (user !== null) return { ok: true, principal: user };
     const token = bytes.toString("latin1");
-    const digest = tokenDigest(token);
+    const group = /^\/mcp\/(.+)$/.exec(path)?.[1] ?? null;
+    // A token for a group's address is valid only there, so each group's address has its own answers.
+    const digest = tokenDigest(group === null ? token : `${group} ${token}`);
     this.#forgetWithOldKeys();
     const known = this.#memory.find(digest, this.#options.clock.wallMs());
     if (known !== null) return known;
     const checking = this.#checks.get(digest);
     if (checking !== undefined) return checking;
     if (this.#checks.size >= MOST_CHECKS) return { ok: false, status: 503, reason: BUSY };
-    const check = this.#checked(token, digest).finally(() => this.#checks.delete(digest));
+    const check = this.#checked(token, group, digest).finally(() => this.#checks.delete(digest));
     this.#checks.set(digest, check);
     return check;
   }
@@ -152,27 +163,33 @@ export class SignedAuthentication implements Authenticator {
    * Returns why an accepted token is no longer valid; null if it is valid. Clients with an expired token get a new one
    * automatically.
    */
-  #fault({ from, parts, scopes }: SignedProof): "expired" | "withdrawn" | null {
+  #fault({ from, parts, scopes, group }: SignedProof): "expired" | "withdrawn" | null {
     const { tokens, clock } = this.#options;
     if (from !== this.#from || !tokens.requiredScopes.every((scope) => scopes.includes(scope))) {
       return "withdrawn";
     }
     // First checks the token as of its last valid moment, so that a refusal cannot be due to its expiry.
     const lastMs = (secondsAsMs(parts.claims["exp"]) ?? 0) + tokens.leewayMs - 1;
-    if (refusalOf(parts, this.#expected, lastMs) !== null) return "withdrawn";
-    return refusalOf(parts, this.#expected, clock.wallMs()) === null ? null : "expired";
+    const expected = this.#expectedAt(group);
+    if (refusalOf(parts, expected, lastMs) !== null) return "withdrawn";
+    return refusalOf(parts, expected, clock.wallMs()) === null ? null : "expired";
+  }
+
+  #expectedAt(group: string | null): ExpectedOfToken {
+    const { tokens, server } = this.#options;
+    return { ...tokens, audience: acceptedAudience(server, tokens.audience, group) };
   }
 
   [Symbol.dispose](): void {
     this.#ring[Symbol.dispose]();
   }
 
-  async #checked(token: string, digest: string): Promise<Authentication> {
+  async #checked(token: string, group: string | null, digest: string): Promise<Authentication> {
     try {
-      const checked = await this.#check(token);
+      const checked = await this.#check(token, this.#expectedAt(group));
       if (checked.kind === "no_keys") return { ok: false, status: 503, reason: NO_KEYS };
       if (checked.kind === "refused") return this.#invalid(checked.reason);
-      return this.#admitted(checked, digest);
+      return this.#admitted(checked, group, digest);
     } catch (error) {
       this.#options.logger.error("a token was not checked", { error: errorText(error) });
       return this.#invalid(REFUSED.unreadable);
@@ -183,7 +200,7 @@ export class SignedAuthentication implements Authenticator {
    * Returns and remembers the authentication for a token with a valid signature. A required scope may still be
    * missing.
    */
-  #admitted({ parts, set }: Admitted, digest: string): Authentication {
+  #admitted({ parts, set }: Admitted, group: string | null, digest: string): Authentication {
     const { tokens, proofs } = this.#options;
     const { claims } = parts;
     const scopes = scopesOf(claims);
@@ -193,7 +210,7 @@ export class SignedAuthentication implements Authenticator {
       ? { ok: true, principal }
       : missingScope(tokens, scopes);
     this.#current.set(principal, principal);
-    proofs.set(principal, { from: this.#from, parts, scopes });
+    proofs.set(principal, { from: this.#from, parts, scopes, group });
     this.#forgetWithOldKeys();
     if (set === this.#checkedWith) this.#memory.remember(digest, answer, expiresAtMs);
     return answer;
@@ -253,15 +270,20 @@ interface AuthenticationOptions
   /** The authenticator of the previous configuration. */
   readonly before: Authenticator | null;
   readonly proofs: Proofs;
+  readonly grants?: Grants | undefined;
 }
 
 export function createAuthentication(
   config: IncomingAuthConfig,
-  { environment, redact, before, proofs, ...rest }: AuthenticationOptions,
+  { environment, redact, before, proofs, grants, ...rest }: AuthenticationOptions,
 ): Authenticator {
   if (config.type === "anonymous") return ANYBODY;
-  const users = readLocalUsers(config.users, environment, redact, proofs.local);
-  if (config.type === "local") return authenticateUsers(users);
+  const users = readLocalUsers(config.users, environment, redact, proofs.local, () => rest.clock.wallMs());
+  if (config.type === "local") {
+    const { publicUrl } = rest.server;
+    const isOpen = config.oauth === true && grants !== undefined;
+    return authenticateUsers(users, isOpen ? createGrantedAccess({ users, grants, publicUrl }) : null);
+  }
   return new SignedAuthentication({
     ...rest,
     tokens: config.tokens,
@@ -269,80 +291,4 @@ export function createAuthentication(
     proofs: proofs.signed,
     last: before?.signed?.lastKeys ?? null,
   });
-}
-
-// The gateway as an OAuth protected resource: its metadata (RFC 9728), and the audience that it accepts.
-
-const WELL_KNOWN = "/.well-known/oauth-protected-resource";
-const MCP_PATH = "/mcp";
-/**
- * The path of the legacy transport. Clients of this transport expect the metadata to name the address that they use.
- */
-const SSE_PATH = "/sse";
-const LOOPBACK_NAMES = ["127.0.0.1", "localhost", "[::1]"] as const;
-
-type Address = Pick<ServerConfig, "host" | "port" | "publicUrl">;
-
-/**
- * If no public URL is configured, the metadata names the host in the request, which request admission has
- * checked.
- */
-export function createProtectedResource(
-  { publicUrl }: Address,
-  tokens: Pick<SignedTokensConfig, "issuer" | "scopes" | "requiredScopes">,
-): ProtectedResource {
-  const own = publicUrl === null ? null : new URL(publicUrl);
-  const path = publicUrl === null ? MCP_PATH : pathOf(publicUrl);
-  const legacyPath = legacyPathOf(path);
-  const legacyPaths = new Set([`${WELL_KNOWN}${SSE_PATH}`, `${WELL_KNOWN}${legacyPath}`]);
-  const supported = knownScopes(tokens);
-  const originOf = (host: string): string => own?.origin ?? `http://${host}`;
-  return {
-    paths: new Set([WELL_KNOWN, `${WELL_KNOWN}${MCP_PATH}`, `${WELL_KNOWN}${path}`, ...legacyPaths]),
-    metadata: (host, path) => ({
-      resource: legacyPaths.has(path)
-        ? `${originOf(host)}${legacyPath}`
-        : (publicUrl ?? `http://${host}${MCP_PATH}`),
-      authorization_servers: [tokens.issuer],
-      bearer_methods_supported: ["header"],
-      ...(supported.length > 0 && { scopes_supported: supported }),
-      resource_name: "Mountaineer",
-    }),
-    metadataUrl: (host, isLegacy) => `${originOf(host)}${WELL_KNOWN}${isLegacy ? legacyPath : path}`,
-  };
-}
-
-/** Returns the path of the legacy transport (HTTP+SSE) that belongs to this path of streamable HTTP. */
-function legacyPathOf(path: string): string {
-  return `${path.replace(/\/[^/]*$/, "")}${SSE_PATH}`;
-}
-
-/** The scopes in the configuration, required scopes first. */
-function knownScopes({
-  scopes,
-  requiredScopes,
-}: Pick<SignedTokensConfig, "scopes" | "requiredScopes">): readonly string[] {
-  return [...new Set([...requiredScopes, ...Object.keys(scopes)])];
-}
-
-/** The audiences that a token may have: as configured, else all addresses of the gateway. */
-export function acceptedAudience(
-  { host, port, publicUrl }: Address,
-  audience: SignedTokensConfig["audience"],
-): readonly string[] {
-  if (audience !== null) return audience;
-  if (publicUrl !== null)
-    return withSlash([publicUrl, new URL(legacyPathOf(pathOf(publicUrl)), publicUrl).href]);
-  const name = host.includes(":") ? `[${host}]` : host;
-  const names = isLoopback(host) ? new Set([...LOOPBACK_NAMES, name]) : [name];
-  const origins = [...names].map((one) => `http://${one}:${port}`);
-  return withSlash(origins.flatMap((origin) => [origin + MCP_PATH, origin + SSE_PATH]));
-}
-
-function pathOf(url: string): string {
-  return new URL(url).pathname.replace(/\/$/, "");
-}
-
-function withSlash(addresses: readonly string[]): string[] {
-  return addresses.flatMap((address) => [address, `${address}/`]);
 }

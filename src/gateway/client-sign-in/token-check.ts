@@ -25,7 +25,6 @@ export type Checked =
 
 interface TokenCheckOptions {
   readonly ring: KeyRing;
-  readonly expected: ExpectedOfToken;
   readonly wallMs: () => number;
 }
 
@@ -33,26 +32,30 @@ interface TokenCheckOptions {
  * Returns a function that checks a token and rejects for internal errors only. The library is loaded for the
  * first token that could be valid.
  */
-export function createTokenCheck({ ring, expected, wallMs }: TokenCheckOptions) {
-  return async (token: string): Promise<Checked> => {
+export function createTokenCheck({ ring, wallMs }: TokenCheckOptions) {
+  return async (token: string, expected: ExpectedOfToken): Promise<Checked> => {
     const parts = readToken(token);
     if (parts === null) return { kind: "refused", reason: REFUSED.unreadable };
     const refusal = refusalOf(parts, expected, wallMs());
     if (refusal !== null) return { kind: "refused", reason: refusal };
     const set = await ring.ready();
     if (set === null) return { kind: "no_keys" };
-    const first = await checkWith(set, token);
+    const first = await checkWith(set, token, expected);
     const isOtherKey = first === REFUSED.key || (first === REFUSED.signature && parts.keyId === null);
     if (first === null) return { kind: "valid", parts, set };
     if (!isOtherKey) return { kind: "refused", reason: first };
     const newer = await ring.newerThan(set);
     if (newer === null) return { kind: "refused", reason: first };
-    const second = await checkWith(newer, token);
+    const second = await checkWith(newer, token, expected);
     return second === null ? { kind: "valid", parts, set: newer } : { kind: "refused", reason: second };
   };
 
   /** Resolves with null if the signature is valid. */
-  async function checkWith(set: KeySet, token: string): Promise<RefusedReason | null> {
+  async function checkWith(
+    set: KeySet,
+    token: string,
+    expected: ExpectedOfToken,
+  ): Promise<RefusedReason | null> {
     // The bundle has the library as a separate chunk, so only gateways with signed tokens load it.
     const jose = await import("jose");
     const options = {

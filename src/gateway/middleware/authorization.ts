@@ -19,19 +19,11 @@ import {
   unknownTarget,
   unknownTask,
 } from "./request-target.ts";
-import type { OpenTask } from "./task-ids.ts";
+import type { TaskOrigin } from "./task-ids.ts";
 import { hintsOf } from "./tool-hints.ts";
 
-/**
- * Methods whose results are filtered, or concern only the asking client (a task is known only to the session
- * that began it).
- */
-const ALWAYS_ALLOWED: ReadonlySet<string> = new Set([
-  ...OWN_ANSWERS,
-  // For tasks of 2026-07-28, `verdictOn` checks the tool that began the task.
-  ...TASK_METHODS,
-  WATCH_TASK,
-]);
+/** Of a request about a task, `verdictOn` checks the tool that began the task. Without a task, routing answers. */
+const ABOUT_TASKS: ReadonlySet<string> = new Set([...TASK_METHODS, WATCH_TASK]);
 
 /** Methods that need no consent, because they are too frequent (completion runs at each typed letter) or harmless. */
 const NO_CONSENT_NEEDED: ReadonlySet<string> = new Set(["completion/complete", "resources/unsubscribe"]);
@@ -76,6 +68,11 @@ export function forbidden(policies: Policies, request: GatewayRequest): Reply | 
   return verdictOn(policies, request).effect === "deny" ? unknown(request) : null;
 }
 
+/** Whether the policies allow the request without a question. */
+export function isAllowed(policies: Policies, request: GatewayRequest): boolean {
+  return verdictOn(policies, request).effect === "allow";
+}
+
 interface Verdict extends Ruling {
   /** null if the method has no target, or the verdict did not need it. */
   readonly target: PolicyTarget | null;
@@ -87,10 +84,13 @@ const DENIED: Verdict = { ...FREE, effect: "deny" };
 function verdictOn(policies: Policies, request: GatewayRequest): Verdict {
   const { method, params, served, handle, task } = request;
   const { principal } = handle.client;
-  if (task !== undefined) {
-    return isTaskPermitted(policies, served.catalog, principal, task) ? FREE : DENIED;
+  if (ABOUT_TASKS.has(method)) {
+    const origin = task ?? served.taskOrigin(handle.client, params);
+    const isPermitted = origin === null || isTaskPermitted(policies, served.catalog, principal, origin);
+    return isPermitted ? FREE : DENIED;
   }
-  if (ALWAYS_ALLOWED.has(method)) return FREE;
+  // Lists are filtered.
+  if (OWN_ANSWERS.has(method)) return FREE;
   const named = targetOf(method, params);
   const found = named === null ? null : served.ownerOf(principal, named);
   // A name that no backend offers needs no policy, because routing answers it like a forbidden one. So globs
@@ -106,15 +106,18 @@ function verdictOn(policies: Policies, request: GatewayRequest): Verdict {
   const owned = named === null ? null : { ...named, backend: found?.backend };
   const { target, isEntry } = policyTarget(served.catalog, owned);
   const { effect, rule } = isEntry
-    ? rulingWith(policies.decide(principal, target, method), params?.["arguments"])
+    ? rulingWith(
+        policies.decide(principal, target, method, target?.backend ?? served.sole ?? undefined),
+        params?.["arguments"],
+      )
     : policies.effectUnlisted(principal, target, method);
   // An entry that cannot be used now needs no consent: the call fails in any case.
   const isUnasked = NO_CONSENT_NEEDED.has(method) || (found !== null && found.status !== "listed");
   return { effect: effect === "ask" && isUnasked ? "allow" : effect, rule, target };
 }
 
-function unknown({ method, params, task }: GatewayRequest): Reply {
-  if (task !== undefined) return unknownTask(params);
+function unknown({ method, params }: GatewayRequest): Reply {
+  if (ABOUT_TASKS.has(method)) return unknownTask(params);
   const named = targetOf(method, params);
   return named === null ? unknownMethod(method) : unknownTarget(named, method);
 }
@@ -127,7 +130,7 @@ export function isTaskPermitted(
   policies: Policies,
   catalog: Catalog,
   principal: Principal,
-  task: OpenTask,
+  task: TaskOrigin,
 ): boolean {
   const { tool: name, backend } = task;
   const tool: PolicyTarget = toolOfTask(catalog, task) ?? { kind: "tool", name, backend };

@@ -2,14 +2,18 @@
 import { hash, randomBytes, timingSafeEqual } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
 import type { AuthUser } from "../../config/snapshot.ts";
+import { sha256Of } from "../../runtime/files/sha256.ts";
 import { referenceKey, resolveReference } from "../../secrets/reference.ts";
 import { ANONYMOUS, needsNoToken, type Principal } from "../client-handle.ts";
 import type { JsonObject } from "../json-rpc.ts";
-import type { Authentication, ProtectedResource } from "./middleware.ts";
+import type { Authentication, ProtectedResource, RequestAddress } from "./middleware.ts";
 
 export interface Authenticator extends Disposable {
   /** Never rejects. */
-  authenticate(headers: IncomingHttpHeaders): Authentication | Promise<Authentication>;
+  authenticate(
+    headers: IncomingHttpHeaders,
+    address: RequestAddress,
+  ): Authentication | Promise<Authentication>;
   /**
    * The principal as this configuration defines it; null if the configuration no longer accepts the
    * principal's token.
@@ -22,12 +26,15 @@ export interface Authenticator extends Disposable {
   isWithdrawn(principal: Principal): boolean;
   /** References to tokens whose value is not set or is empty. Users with these tokens cannot authenticate. */
   readonly missing: readonly string[];
-  /** null: only tokens in the configuration are valid. */
+  /** null: clients cannot sign in, but only send a token of the configuration. */
+  readonly resource: ProtectedResource | null;
+  /** null: no issuer signs tokens. */
   readonly signed: SignedTokens | null;
+  /** The configured users; null: everybody is let in. */
+  readonly users: LocalUsers | null;
 }
 
 interface SignedTokens {
-  readonly resource: ProtectedResource;
   readonly keys: KeyState;
   /**
    * The last keys of the issuer. The authenticator of the next configuration begins with them, so that an
@@ -63,6 +70,13 @@ export type KeyState =
 export interface LocalUsers extends Pick<Authenticator, "refresh" | "isWithdrawn" | "missing"> {
   /** null for an unknown token. */
   byToken(token: Buffer): Principal | null;
+  /** By name, the users whose token is known. Digests of a user's tokens, the present one first, identify the entry. */
+  readonly entries: ReadonlyMap<
+    string,
+    { readonly principal: Principal; readonly sha256s: readonly string[] }
+  >;
+  /** All names, also of users whose token is not known now. */
+  readonly names: ReadonlySet<string>;
 }
 
 const WELCOME: Authentication = { ok: true, principal: ANONYMOUS };
@@ -72,7 +86,9 @@ export const ANYBODY: Authenticator = {
   refresh: (principal) => (needsNoToken(principal) ? principal : ANONYMOUS),
   isWithdrawn: () => false,
   missing: [],
+  resource: null,
   signed: null,
+  users: null,
   [Symbol.dispose]() {},
 };
 
@@ -101,9 +117,11 @@ export class TokensUsed {
   }
 }
 
-interface KnownUser {
+interface KnownToken {
   readonly digest: Buffer;
   readonly principal: Principal;
+  /** Unix ms; null: it has no end. */
+  readonly endsAtMs: number | null;
 }
 
 /** `redact` gets each token, so that no log line shows one. `used` is shared by all configurations. */
@@ -112,38 +130,53 @@ export function readLocalUsers(
   environment: Readonly<Record<string, string | undefined>>,
   redact: (secret: string) => void,
   used: TokensUsed,
+  wallMs: () => number,
 ): LocalUsers {
-  const known: KnownUser[] = [];
-  const byName = new Map<string, Principal>();
+  const known: KnownToken[] = [];
+  const entries = new Map<string, { readonly principal: Principal; readonly sha256s: readonly string[] }>();
   const missing = new Set<string>();
-  for (const { name, token, roles } of users) {
+  const secretOf = (token: AuthUser["token"]): string | null => {
     const secret = resolveReference(token, environment);
-    if (!secret.ok || secret.value === "") {
-      missing.add(referenceKey(token));
-      continue;
-    }
-    redact(secret.value);
-    const principal: Principal = { kind: "user", name, roles };
-    const digest = used.digestOf(Buffer.from(secret.value, "utf8"));
-    used.record(principal, digest);
-    known.push({ digest, principal });
-    if (!byName.has(name)) byName.set(name, principal);
+    const value = secret.ok ? secret.value : "";
+    if (value === "") missing.add(referenceKey(token));
+    else redact(value);
+    return value === "" ? null : value;
+  };
+  for (const { name, token, roles, oldToken = null, oldUntil = null } of users) {
+    const principal: Principal = { kind: "user", name, roles, user: name };
+    const value = secretOf(token);
+    const earlier = oldToken === null ? null : secretOf(oldToken);
+    const add = (secret: string, endsAtMs: number | null): void => {
+      const digest = used.digestOf(Buffer.from(secret, "utf8"));
+      known.push({ digest, principal, endsAtMs });
+      if (endsAtMs === null) used.record(principal, digest);
+    };
+    if (earlier !== null) add(earlier, Date.parse(oldUntil ?? ""));
+    if (value === null) continue;
+    add(value, null);
+    const sha256s = [value, ...(earlier === null ? [] : [earlier])].map(sha256Of);
+    if (!entries.has(name)) entries.set(name, { principal, sha256s });
   }
-  const byDigest = (digest: Buffer): Principal | null => {
+  const byDigest = (digest: Buffer, atMs: number): Principal | null => {
     let found: Principal | null = null;
     // Compares all users, so that the time reveals nothing. Of two users with one token, the first one counts.
-    for (const user of known) {
-      if (timingSafeEqual(user.digest, digest)) found ??= user.principal;
+    for (const { digest: own, principal, endsAtMs } of known) {
+      const isSame = timingSafeEqual(own, digest);
+      if (isSame && (endsAtMs === null || endsAtMs > atMs)) found ??= principal;
     }
     return found;
   };
-  /** The user who has the principal's token in this configuration; null: no user has it now. */
+  /** The user who has the principal's token in this configuration; null: no user has it now. An expired token interrupts nothing. */
   const currentUser = (principal: Principal): Principal | null => {
     const digest = used.by(principal);
-    return digest === null ? (byName.get(principal.name) ?? null) : byDigest(digest);
+    return digest === null
+      ? (entries.get(principal.name)?.principal ?? null)
+      : byDigest(digest, Number.NEGATIVE_INFINITY);
   };
   return {
-    byToken: (token) => byDigest(used.digestOf(token)),
+    byToken: (token) => byDigest(used.digestOf(token), wallMs()),
+    entries,
+    names: new Set(users.map(({ name }) => name)),
     refresh(principal) {
       const now = currentUser(principal);
       return now?.name === principal.name ? now : null;
@@ -156,24 +189,41 @@ export function readLocalUsers(
 export const NO_TOKEN = "a bearer token is required";
 const UNKNOWN_TOKEN = "the bearer token is not accepted";
 
-export function authenticateUsers(users: LocalUsers): Authenticator {
+/** `granted`: the clients to which users gave access; null: the gateway has no authorization server. */
+export function authenticateUsers(users: LocalUsers, granted: GrantedAccess | null = null): Authenticator {
   return {
-    authenticate(headers) {
+    authenticate(headers, address) {
       const token = bearerToken(headers.authorization);
       if (token === null) return { ok: false, reason: NO_TOKEN };
       const principal = users.byToken(token);
-      return principal === null ? { ok: false, reason: UNKNOWN_TOKEN } : { ok: true, principal };
+      if (principal !== null) return { ok: true, principal };
+      return (
+        granted?.authenticate(token, address) ?? { ok: false, reason: UNKNOWN_TOKEN, error: "invalid_token" }
+      );
     },
     refresh(principal) {
       if (needsNoToken(principal)) return principal;
-      return isLocal(principal) ? users.refresh(principal) : null;
+      return isLocal(principal) ? users.refresh(principal) : (granted?.refresh(principal) ?? null);
     },
-    isWithdrawn: (principal) =>
-      principal.kind === "user" && (!isLocal(principal) || users.isWithdrawn(principal)),
+    isWithdrawn(principal) {
+      if (principal.kind !== "user") return false;
+      if (isLocal(principal)) return users.isWithdrawn(principal);
+      return granted === null || granted.refresh(principal) === null;
+    },
     missing: users.missing,
+    resource: granted?.resource ?? null,
     signed: null,
+    users,
     [Symbol.dispose]() {},
   };
+}
+
+export interface GrantedAccess {
+  readonly resource: ProtectedResource;
+  /** null: no grant has this token. */
+  authenticate(token: Buffer, address: RequestAddress): Authentication | null;
+  /** null: the grant has ended. */
+  refresh(principal: Principal): Principal | null;
 }
 
 /** Whether the principal signed in with a token from the configuration. */

@@ -8,7 +8,7 @@ import type { CallHandle, ClientHandle, Principal } from "../client-handle.ts";
 import type { JsonObject, Reply } from "../json-rpc.ts";
 import type { ParamHeader } from "../param-headers.ts";
 import type { ListKind, SpokenVersion } from "../protocol.ts";
-import type { OpenTask } from "./task-ids.ts";
+import type { OpenTask, TaskOrigin } from "./task-ids.ts";
 
 export const FIND_TOOL = "find_tool";
 export const CALL_TOOL = "call_tool";
@@ -119,16 +119,28 @@ export interface RefusedAuthentication {
   readonly scope?: string;
 }
 
-/** The gateway as an OAuth protected resource (RFC 9728). `host` is the request's Host header. */
+/** The address to which a client sent a request. */
+export interface RequestAddress {
+  /** As the client wrote it, `127.0.0.1:9000`; request admission has checked it. */
+  readonly host: string;
+  /** Without the query: `/mcp`, `/mcp/GROUP`, `/sse`, `/messages`, or that of a document. */
+  readonly path: string;
+  /** Whether a program on this machine sent the request, without a proxy. */
+  readonly isDirect: boolean;
+  /** The scheme that a proxy names; null: none does. */
+  readonly scheme: string | null;
+}
+
+/** The gateway as an OAuth protected resource (RFC 9728). Each address has its own documents. */
 export interface ProtectedResource {
-  /** The paths at which the metadata is served. */
-  readonly paths: ReadonlySet<string>;
-  metadata(host: string, path: string): JsonObject;
-  /**
-   * The URL of the metadata. `isLegacy`: the client uses the legacy HTTP+SSE transport, whose metadata has
-   * another URL.
-   */
-  metadataUrl(host: string, isLegacy: boolean): string;
+  /** The sign-in document at the path; null: the path has no document. */
+  document(address: RequestAddress): JsonObject | null;
+  /** The URL of the document about the address; null: clients cannot sign in there. */
+  metadataUrl(address: RequestAddress): string | null;
+  /** Why clients cannot sign in at that address; null: they can. */
+  closedBecause?(address: RequestAddress): string | null;
+  /** The methods that pages of other origins may use at a path of the sign-in; absent: only documents have paths. */
+  methodsAt?(path: string): readonly string[] | null;
 }
 
 /** The properties of a client that select its part of the catalog. */
@@ -144,10 +156,8 @@ export interface ServingSet {
   current(): ServingSet;
   /** Whether the set may have entries of the backend. */
   serves(backend: string): boolean;
-  /**
-   * True: the set has exactly one backend, and methods that the gateway does not know are forwarded to it.
-   */
-  readonly isTransparent: boolean;
+  /** The set's only backend, to which methods that the gateway does not know are forwarded; null: it has several, or none. */
+  readonly sole: string | null;
   /** Whether the principal may run scripts. */
   mayRunScripts(principal: Principal): boolean;
   /** The gateway's own instructions for clients; null: none. */
@@ -165,8 +175,11 @@ export interface ServingSet {
    * not call it.
    */
   unavailableBackend(principal: Principal, tool: string): string | null;
-  authenticate(headers: IncomingHttpHeaders): Authentication | Promise<Authentication>;
-  /** null: no authorization server is configured. */
+  authenticate(
+    headers: IncomingHttpHeaders,
+    address: RequestAddress,
+  ): Authentication | Promise<Authentication>;
+  /** null: clients cannot sign in. */
   readonly resource: ProtectedResource | null;
   /**
    * Returns the refusal of a forbidden request that a scope would allow. The refusal names the scope. Returns null
@@ -188,6 +201,8 @@ export interface ServingSet {
   mayRead(principal: Principal, uri: string, backend: string): boolean;
   /** Whether the principal may get notices about changes of the resource. */
   mayBeNotified(principal: Principal, uri: string): boolean;
+  /** The tool that began the task of 2025-11-25 that the client's params name; null: the client has no such task. */
+  taskOrigin(client: ClientHandle, params: JsonObject | undefined): TaskOrigin | null;
   /** The principal's task that the params name; null: none. */
   taskOf(principal: Principal, method: string, params: JsonObject | undefined): OpenTask | null;
   /** Whether the principal may get notices about the task. */
@@ -203,6 +218,8 @@ export interface ServingSet {
   stopped(request: GatewayRequest): { readonly reply: Reply; readonly isOver: boolean } | null;
   /** The policies' refusal of the request; null: none. */
   forbidden(request: GatewayRequest): Reply | null;
+  /** Whether the policies allow the request without a question. */
+  allows(request: GatewayRequest): boolean;
   /** Records a request that was refused before the chain. */
   denied(request: GatewayRequest): void;
 }

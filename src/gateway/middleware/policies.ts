@@ -2,6 +2,7 @@
 // destructive tools may then restrict what is allowed. Decisions that do not depend on a call's arguments are
 // made once per principal and tool.
 import type { AuthorizationConfig, PolicyConfig } from "../../config/snapshot.ts";
+import { SUBJECT_PREFIX } from "../../config/values/sign-in-values.ts";
 import { memoized } from "../../runtime/memo.ts";
 import type { CatalogEntry, EntryKind } from "../catalog/catalog.ts";
 import { compileGlobs } from "../catalog/glob.ts";
@@ -14,7 +15,7 @@ import {
   type RuleOwners,
 } from "../catalog/rule-names.ts";
 import { isUnclear, otherSpellings } from "../catalog/uri-template.ts";
-import type { Principal } from "../client-handle.ts";
+import type { Principal, RightsLimits } from "../client-handle.ts";
 import type { JsonObject } from "../json-rpc.ts";
 import { compileArguments } from "./policy-arguments.ts";
 import type { RequestTarget } from "./request-target.ts";
@@ -50,9 +51,10 @@ export interface Decision {
 
 export interface Policies {
   /**
-   * `target` is null for methods without a target. Returns the same object again for the same catalog entry.
+   * `target` is null for methods without a target; `backend` then is the server that the request reaches, if it is known. Returns
+   * the same object again for the same catalog entry.
    */
-  decide(principal: Principal, target: PolicyTarget | null, method: string): Decision;
+  decide(principal: Principal, target: PolicyTarget | null, method: string, backend?: string): Decision;
   /**
    * Returns the effect for a URI that is in no list: the strictest effect of all spellings of the URI, so that no
    * spelling circumvents a policy.
@@ -77,15 +79,22 @@ const USED_BY: Readonly<Record<EntryKind, string>> = {
   skill: "resources/read",
 };
 
+/** The properties of a request that a policy matches, besides the arguments. */
+interface Subject {
+  readonly target: PolicyTarget | null;
+  readonly method: string;
+  /** null: the target is not a listed tool. */
+  readonly hints: ToolHints | null;
+  /** Empty for what the gateway itself offers; undefined: not known. */
+  readonly backend: string | undefined;
+}
+
 /** How a policy meets a request. */
 interface CompiledPolicy extends Ruling {
-  /** Whether the policy applies, whatever the arguments are. `hints`: null for targets that are not listed tools. */
-  match(
-    principal: Principal,
-    target: PolicyTarget | null,
-    method: string,
-    hints: ToolHints | null,
-  ): RuleMatch;
+  /** Whether the policy applies, whatever the arguments are. */
+  match(principal: Principal, subject: Subject): RuleMatch;
+  /** Whether it is about the user; null: about every user. */
+  readonly isUser: ((principal: Principal) => boolean) | null;
   /** False: the policy applies whatever the tool's hints are. */
   readonly hasHints: boolean;
   readonly matches: ((given: unknown) => boolean) | null;
@@ -104,8 +113,9 @@ export function compilePolicies(config: AuthorizationConfig, owners: RuleOwners 
       ? hintsOf(target.definition, unannotated)
       : null;
 
-  const work = (principal: Principal, target: PolicyTarget | null, method: string): Decision => {
+  const work: Policies["decide"] = (principal, target, method, backend = target?.backend) => {
     const hints = toolHints(target);
+    const subject: Subject = { target, method, hints, backend };
     const careful = ({ effect, rule }: Ruling): Ruling =>
       effect === "allow" && hints?.destructive === true
         ? { effect: ofDestructive, rule: "destructive" }
@@ -118,8 +128,9 @@ export function compilePolicies(config: AuthorizationConfig, owners: RuleOwners 
       const owner: Ruling = { effect: "allow", rule: "owner" };
       return decided(principal.isPerson === true ? owner : careful(owner), true);
     }
+    if (!isWithin(principal.limits, subject)) return decided(BEYOND_LIMITS, true);
     for (const policy of compiled) {
-      const match = policy.match(principal, target, method, hints);
+      const match = policy.match(principal, subject);
       if (!counts(match, policy.effect)) continue;
       const { effect, rule } = policy.hasHints ? policy : careful(policy);
       const isCaution = match === "namesake" && effect === "ask";
@@ -132,9 +143,9 @@ export function compilePolicies(config: AuthorizationConfig, owners: RuleOwners 
   const usesOf = memoized((principal: Principal) =>
     memoized((target: PolicyTarget) => work(principal, target, USED_BY[target.kind])),
   );
-  const decide: Policies["decide"] = (principal, target, method) =>
+  const decide: Policies["decide"] = (principal, target, method, backend) =>
     target?.definition === undefined || method !== USED_BY[target.kind]
-      ? work(principal, target, method)
+      ? work(principal, target, method, backend)
       : usesOf(principal)(target);
 
   const isAllowed: Policies["isAllowed"] = (principal, target, method) => {
@@ -159,17 +170,33 @@ export function compilePolicies(config: AuthorizationConfig, owners: RuleOwners 
       return strictest.find((one) => one !== undefined) ?? { effect, rule };
     },
     isNamedAllowed(principal, tool, given) {
-      const hints = toolHints(tool);
+      const { backend } = tool;
+      const subject: Subject = { target: tool, method: "tools/call", hints: toolHints(tool), backend };
+      if (!isWithin(principal.limits, subject)) return false;
       const deciding = compiled.find((policy) => {
         const isMet = policy.matches === null || policy.matches(given);
-        return isMet && counts(policy.match(principal, tool, "tools/call", hints), policy.effect);
+        return isMet && counts(policy.match(principal, subject), policy.effect);
       });
       return deciding?.effect === "allow" && deciding.names(tool);
     },
     isVisible: (principal, entry) => isAllowed(principal, entry, USED_BY[entry.kind]),
-    rightsKey: ({ kind, roles }) => JSON.stringify([kind === "owner", ...new Set(roles.toSorted())]),
+    rightsKey(principal) {
+      const { kind, roles, limits = null } = principal;
+      const ofUser = compiled.flatMap(({ isUser }, index) => (isUser?.(principal) === true ? [index] : []));
+      return JSON.stringify([kind === "owner", limits, ofUser, ...new Set(roles.toSorted())]);
+    },
     hidesFromOwner: destructive === "refuse",
   };
+}
+
+export const BEYOND_LIMITS: Ruling = { effect: "deny", rule: "limits of the program" };
+
+/** Whether a client to which a user gave access may do it, if the user may. */
+function isWithin(limits: RightsLimits | undefined, { target, hints, backend }: Subject): boolean {
+  if (limits === undefined) return true;
+  const { backends, isReadOnly } = limits;
+  if (backends !== null && (backend === undefined || !backends.includes(backend))) return false;
+  return !isReadOnly || (target !== null && (target.kind !== "tool" || hints?.read_only === true));
 }
 
 /** The name of another server's entry may restrict this one, and never opens it. */
@@ -191,22 +218,40 @@ export function rulingWith({ conditional, otherwise, rule }: Decision, given: un
 
 function compilePolicy(policy: PolicyConfig, owners: RuleOwners): CompiledPolicy {
   const { effect, roles, resources, methods, annotations = null, arguments: patterns = null } = policy;
+  const { users = null, backends = null } = policy;
   const isRole = roles === null ? null : compileGlobs(roles);
   const isMethod = methods === null ? null : compileGlobs(methods);
+  const isBackend = backends === null ? null : compileGlobs(backends);
+  const isUser = users === null ? null : compileUsers(users);
   const matchTarget = resources === null ? null : compilePatterns(resources, owners);
   return {
     effect,
     rule: JSON.stringify(policy),
-    match(principal, target, method, hints) {
+    isUser,
+    match(principal, { target, method, hints, backend }) {
       if (isRole !== null && !principal.roles.some(isRole)) return "none";
+      if (isUser !== null && !isUser(principal)) return "none";
       if (isMethod !== null && !isMethod(method)) return "none";
       if (annotations !== null && (hints === null || !annotations.every((hint) => hints[hint])))
         return "none";
-      if (matchTarget === null) return "meant";
-      return target === null ? "none" : matchTarget(target);
+      if (isBackend !== null && backend !== undefined && (backend === "" || !isBackend(backend)))
+        return "none";
+      const match = matchTarget === null ? "meant" : target === null ? "none" : matchTarget(target);
+      // Which server is asked is not known: the policy may restrict, and never opens.
+      return isBackend !== null && backend === undefined && match === "meant" ? "namesake" : match;
     },
     hasHints: annotations !== null,
     matches: patterns === null ? null : compileArguments(patterns, effect === "allow"),
     names: (target) => exactNames(resources ?? []).some((one) => matchRule(one, owners, target) === "meant"),
   };
+}
+
+/** Users of the file by name, people of an issuer by `sub:` and their subject, never by a name that they chose. */
+function compileUsers(users: readonly string[]): (principal: Principal) => boolean {
+  const names = new Set(users.filter((user) => !user.startsWith(SUBJECT_PREFIX)));
+  const subjects = new Set(users);
+  return ({ user, subject }) =>
+    user === undefined
+      ? subject !== undefined && subjects.has(`${SUBJECT_PREFIX}${subject}`)
+      : names.has(user);
 }

@@ -12,7 +12,7 @@ import {
 } from "../json-rpc.ts";
 import type { GatewayRequest } from "./middleware.ts";
 import { sanitise } from "./sanitise.ts";
-import type { OpenTask } from "./task-ids.ts";
+import type { TaskOrigin } from "./task-ids.ts";
 
 /** Lists a folder's direct children. The method belongs to MCP's extension for skills. */
 export const READ_DIRECTORY = "resources/directory/read";
@@ -60,7 +60,7 @@ export function subjectOf({
 /** The tool that began the task, under the tool's current name; null: that tool is neither listed nor away. */
 export function toolOfTask(
   { tools, entries }: Pick<Catalog, "tools" | "entries">,
-  { backend, tool, originalTool }: OpenTask,
+  { backend, tool, originalTool }: TaskOrigin,
 ): CatalogEntry | null {
   const isIt = (entry: CatalogEntry): boolean =>
     entry.originalName === originalTool && entry.backend === backend;

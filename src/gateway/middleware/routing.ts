@@ -261,7 +261,8 @@ function callByName(
   const serverParams = withServerName(params, found);
   const answer = services.pool.call(backend, { method, params: serverParams, handle, signal, renew });
   const isTask = target.kind === "tool" && params?.["task"] !== undefined;
-  return isTask ? rememberingTask(services, request, backend, answer) : answer;
+  const origin = { backend, tool: target.name, originalTool: found.originalName };
+  return isTask ? rememberingTask(services, request, origin, answer) : answer;
 }
 
 /** Makes a call for a client that supports tasks. The tool may move to another backend while the call waits. */
@@ -364,14 +365,20 @@ function renewedCall(
   const { found } = now;
   const moved = found.backend !== before.backend;
   // A call that asks for a task must not move: the task is remembered with its first backend.
-  if (moved && (params?.["task"] !== undefined || isOtherMachines(found, before)))
-    return { answer: Promise.resolve(unknownTarget(target)) };
+  const mayMove = params?.["task"] === undefined && !isOtherMachines(found, before) && isAllowedNow(request);
+  if (moved && !mayMove) return { answer: Promise.resolve(unknownTarget(target)) };
   const serverParams = withServerName(params, found);
   if (!moved) return { params: serverParams, answer: null };
   const call = { method, params: serverParams, handle, signal };
   return {
     answer: pool.call(found.backend, onTaskLocation === undefined ? call : { ...call, onTaskLocation }),
   };
+}
+
+/** Whether the policies allow the call, without a question, at the server to which its name belongs by now. */
+function isAllowedNow(request: GatewayRequest): boolean {
+  const served = request.served.current().forClient(request.handle.client);
+  return served.allows({ ...request, served });
 }
 
 /**

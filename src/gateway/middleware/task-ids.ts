@@ -67,36 +67,39 @@ function boundTo(principal: Principal): readonly string[] {
   return ["task", principalKey(principal)];
 }
 
-// Remembers the backend of each task of 2025-11-25, by session and task id: later requests about the task
+// Remembers the backend and tool of each task of 2025-11-25, by session and task id: later requests about the task
 // carry only its id.
 
 const MAX_TASKS = 10_000;
 const MAX_ID_LENGTH = 1_024;
 
+/** The tool that began a task. */
+export type TaskOrigin = Pick<OpenTask, "backend" | "tool" | "originalTool">;
+
 /** Bounded: forgets the least recently used task. Outlives catalogs. */
 export class TaskMemory {
   readonly #maxTasks: number;
   // In the order of use: a Map keeps the order of insertion, and each use inserts the task again.
-  readonly #tasks = new Map<string, string>();
+  readonly #tasks = new Map<string, TaskOrigin>();
 
   constructor(maxTasks: number = MAX_TASKS) {
     this.#maxTasks = maxTasks;
   }
 
-  remember(client: ClientHandle, taskId: string, backend: string): void {
+  remember(client: ClientHandle, taskId: string, origin: TaskOrigin): void {
     if (taskId.length > MAX_ID_LENGTH) return;
     const key = keyOf(client, taskId);
     this.#tasks.delete(key);
-    this.#tasks.set(key, backend);
+    this.#tasks.set(key, origin);
     dropOldest(this.#tasks, this.#maxTasks);
   }
 
   /** null if the session has no such task, or it was forgotten. */
-  backendOf(client: ClientHandle, taskId: string): string | null {
-    const backend = this.#tasks.get(keyOf(client, taskId));
-    if (backend === undefined) return null;
-    this.remember(client, taskId, backend);
-    return backend;
+  originOf(client: ClientHandle, taskId: string): TaskOrigin | null {
+    const origin = this.#tasks.get(keyOf(client, taskId));
+    if (origin === undefined) return null;
+    this.remember(client, taskId, origin);
+    return origin;
   }
 }
 

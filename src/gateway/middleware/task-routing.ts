@@ -8,9 +8,9 @@ import {
   type Reply,
 } from "../json-rpc.ts";
 import type { GatewayRequest, Handle } from "./middleware.ts";
-import { unknownMethod } from "./request-target.ts";
+import { unknownMethod, unknownTask } from "./request-target.ts";
 import type { RoutingServices } from "./routing-services.ts";
-import { sanitise } from "./sanitise.ts";
+import type { TaskOrigin } from "./task-ids.ts";
 
 /** Maximum number of pages that are read of one backend's list of tasks. */
 const MAX_PAGES = 100;
@@ -20,9 +20,10 @@ export function createTaskRouting({ pool, tasks }: RoutingServices): Handle {
   return async ({ method, params, handle, signal }) => {
     const taskId = params?.["taskId"];
     if (typeof taskId !== "string") return errorReply(INVALID_PARAMS, `${method} needs a string \`taskId\``);
-    const backend = tasks.backendOf(handle.client, taskId);
-    if (backend === null) return errorReply(INVALID_PARAMS, `Unknown task: ${sanitise(taskId)}`);
-    return pool.call(backend, { method, params, handle, signal });
+    const origin = tasks.originOf(handle.client, taskId);
+    return origin === null
+      ? unknownTask(params)
+      : pool.call(origin.backend, { method, params, handle, signal });
   };
 }
 
@@ -30,13 +31,13 @@ export function createTaskRouting({ pool, tasks }: RoutingServices): Handle {
 export async function rememberingTask(
   { tasks }: RoutingServices,
   { handle }: GatewayRequest,
-  backend: string,
+  origin: TaskOrigin,
   answer: Promise<Reply>,
 ): Promise<Reply> {
   const reply = await answer;
   const task = isError(reply) ? undefined : reply.result["task"];
   if (isJsonObject(task) && typeof task["taskId"] === "string") {
-    tasks.remember(handle.client, task["taskId"], backend);
+    tasks.remember(handle.client, task["taskId"], origin);
   }
   return reply;
 }
@@ -47,8 +48,8 @@ export async function rememberingTask(
  */
 export function createTaskListing({ pool, tasks, taskBackends }: RoutingServices): Handle {
   return async (request) => {
-    const { method, params, handle } = request;
-    const backends = taskBackends();
+    const { method, params, handle, served } = request;
+    const backends = taskBackends().filter(served.viewFor(handle.client.principal).sees);
     if (backends.length === 0) return unknownMethod(method);
     if (params?.["cursor"] !== undefined) return errorReply(INVALID_PARAMS, "Invalid cursor");
     const answers = await Promise.all(backends.map((backend) => allTasks(pool, backend, request)));
@@ -56,7 +57,7 @@ export function createTaskListing({ pool, tasks, taskBackends }: RoutingServices
     const [failure] = failures;
     if (failure !== undefined && failures.length === answers.length) return failure;
     const isOwn = ({ taskId }: JsonObject, backend: string | undefined): boolean =>
-      typeof taskId === "string" && tasks.backendOf(handle.client, taskId) === backend;
+      typeof taskId === "string" && tasks.originOf(handle.client, taskId)?.backend === backend;
     const found = answers.flatMap((answer, index) =>
       Array.isArray(answer) ? answer.filter((task) => isOwn(task, backends[index])) : [],
     );

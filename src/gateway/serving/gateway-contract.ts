@@ -7,6 +7,7 @@ import type { BackendView } from "../backends/policy/backend-pool-contract.ts";
 import type { FailbackPolicy } from "../backends/policy/route-memory.ts";
 import type { BackendTools } from "../backends/pool/backend-contract.ts";
 import type { SignInHome } from "../backends/server-sign-in/sign-ins.ts";
+import type { GrantStore } from "../client-sign-in/grants.ts";
 import type { ResolvePaths } from "../folders/folder-gate.ts";
 import type { SessionPeers } from "../frontend/http/forwarding.ts";
 import type { HandoverPeers } from "../frontend/session/handover-peers.ts";
@@ -67,6 +68,8 @@ export interface GatewayOptions extends BackendTools {
   readonly nameStore?: PinStore;
   /** What servers listed last. Absent: it is lost with the process. */
   readonly listStore?: ListStore;
+  /** What users let clients do. Absent: it is lost with the process. */
+  readonly grantStore?: GrantStore;
   /** The file of sessions: read before listening, closed at the end. Absent: sessions end with the process. */
   readonly sessions?: SessionFile;
   /**

@@ -11,13 +11,15 @@ interface FrontParts {
   readonly pool: BackendPool;
   readonly serving: Serving;
   readonly resumed: ResumedSessions;
+  readonly signIn: FrontGateway["signIn"];
 }
 
 export function createGatewayFront(
   version: string,
-  { roster, pool, serving, resumed }: FrontParts,
+  { roster, pool, serving, resumed, signIn }: FrontParts,
 ): FrontGateway {
   return {
+    signIn,
     get served() {
       return serving.served;
     },
@@ -48,7 +50,10 @@ export function createGatewayFront(
       serving.storedResults.forget(session);
       if (session.logLevel !== null) serving.followLogLevel();
     },
-    notified: (session, method, params) => pool.notifyOwn(session, method, params),
+    notified(session, method, params) {
+      const { sees } = serving.served.forClient(session).viewFor(session.principal);
+      pool.notifyOwn(session, method, params, sees);
+    },
     logsAt(level) {
       const release = roster.logAt(level);
       serving.followLogLevel();

@@ -2,6 +2,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { DEFAULT_LIMITS } from "../../config/limits.ts";
 import { SERVER_DEFAULT, type TelemetryConfig } from "../../config/snapshot.ts";
+import type { Grants } from "../client-sign-in/grants.ts";
 import { createAuthentication, createProofs, type Proofs } from "../client-sign-in/signed-authentication.ts";
 import { AuditFile } from "../middleware/audit-file.ts";
 import type { Authenticator } from "../middleware/incoming-auth.ts";
@@ -27,7 +28,10 @@ export interface GatewayRules {
 export type RulesTools = Pick<
   GatewayOptions,
   "clock" | "logger" | "environment" | "redact" | "listens" | "rotates"
->;
+> & {
+  /** What users let clients do. Absent: nothing. */
+  readonly grants?: Grants;
+};
 
 export const NO_GATEWAY: GatewayConfig = {
   server: null,

@@ -21,7 +21,9 @@ import type { JsonObject, Reply } from "../json-rpc.ts";
 import type { NoticeRecord } from "../middleware/audit.ts";
 import { NO_PIN_STORE } from "../pins/pin-store.ts";
 import { type ApprovedItem, Pins, type PinsState } from "../pins/pins.ts";
+import { accessSummary } from "./access-report.ts";
 import { backendTransports } from "./backend-transports.ts";
+import { ClientGrants } from "./client-grants.ts";
 import { drainGateway } from "./drain-gateway.ts";
 import { createGatewayConditions } from "./gateway-conditions.ts";
 import {
@@ -72,6 +74,7 @@ export class Gateway implements AsyncDisposable {
   readonly pool: BackendPool;
   readonly #pins: Pins;
   readonly #names: NameRegistry;
+  readonly clients: ClientGrants;
   readonly serving: Serving;
   readonly #resumed: ResumedSessions;
   readonly #front: FrontGateway;
@@ -116,8 +119,18 @@ export class Gateway implements AsyncDisposable {
     this.#pins = new Pins({ ...options, store: options.pinStore ?? NO_PIN_STORE, onChanged });
     this.#names = new NameRegistry({ ...options, onChanged });
     this.#suspended = options.suspended ?? new SuspendedCalls(clock);
+    this.clients = new ClientGrants({
+      ...{ clock, logger, store: options.grantStore },
+      rules: () => this.serving.rules,
+      hasGroup: (name) => this.serving.hasGroup(name),
+      accessOf: (principal) => accessSummary(this.serving.access(principal)),
+      refused: (request) => this.#front.requestRefused(request),
+    });
+    this.clients.grants.onChanged = () => {
+      if (this.#ending === null) this.#apply(this.serving.rules);
+    };
     this.serving = new Serving({
-      tools: options,
+      tools: { ...options, grants: this.clients.grants },
       stateKey: () => this.#suspended.stateKey.key,
       redaction,
       roster: this.#roster,
@@ -139,7 +152,10 @@ export class Gateway implements AsyncDisposable {
       runsInPrevious: options.runsInPrevious,
     });
     const { version } = options;
-    const parts = { roster: this.#roster, pool: this.pool, serving: this.serving, resumed: this.#resumed };
+    const parts = {
+      ...{ roster: this.#roster, pool: this.pool, serving: this.serving, resumed: this.#resumed },
+      signIn: this.clients.signIn,
+    };
     this.#front = createGatewayFront(version, parts);
     this.#modern = new ModernFront({ gateway: this.#front, clock, logger, suspension: this.#suspended });
     this.http = new HttpFront({
@@ -189,7 +205,12 @@ export class Gateway implements AsyncDisposable {
 
   /** The first half of `start`: no client can connect yet. */
   async build(config: GatewayConfig): Promise<void> {
-    await Promise.all([this.#pins.load(config), this.#names.storedNames.load(), this.#lists.load()]);
+    await Promise.all([
+      this.#pins.load(config),
+      this.#names.storedNames.load(),
+      this.#lists.load(),
+      this.clients.load(config),
+    ]);
     this.#apply(await this.#rulesFor(config));
   }
 
@@ -218,6 +239,7 @@ export class Gateway implements AsyncDisposable {
       this.#pins.storedBook.reload(begin),
       this.#names.storedNames.reload(),
       this.#lists.storedBook.reload(),
+      this.clients.grants.reload(),
     ]);
     this.#lists.save();
   }
@@ -240,6 +262,7 @@ export class Gateway implements AsyncDisposable {
       this.#pins.load(config),
       this.#names.storedNames.load(),
       this.#lists.load(),
+      this.clients.load(config),
       this.http.store.restore(),
     ]);
     const listener = await this.listener.prepare(this.#addressOf(config));
@@ -395,7 +418,8 @@ export class Gateway implements AsyncDisposable {
     const tools = { ...this.#options, measured: () => [...measuredOf(this.view()), ...measured()] };
     // A single-shot command sends no telemetry.
     const telemetry = await telemetryFor(listens ? config.telemetry : null, rules, tools);
-    return createRules(config, rules, this.#options, telemetry, await scriptsFor(config));
+    const { grants } = this.clients;
+    return createRules(config, rules, { ...this.#options, grants }, telemetry, await scriptsFor(config));
   }
 
   #createPool(options: GatewayOptions, means: GatewayMeans): BackendPool {
@@ -441,6 +465,7 @@ export class Gateway implements AsyncDisposable {
     this.serving.swap(next);
     this.http.endWithdrawn();
     this.#modern.endWithdrawn();
+    this.clients.endOrphans();
     if (this.#isOpen) this.#resumed.begin();
     this.#resumed.startReady();
   }
@@ -457,6 +482,7 @@ export class Gateway implements AsyncDisposable {
     ]);
     await Promise.all([sessions?.[Symbol.asyncDispose](), this.listener.close(STOP_CUT_MS)]);
     await settlesWithin(clock, STOP_WARDEN_MS, Promise.resolve(this.#warden[Symbol.asyncDispose]()));
+    this.clients[Symbol.dispose]();
     this.serving.storedResults[Symbol.dispose]();
     this.serving[Symbol.dispose]();
     this.serving.refusals.writeCounts();

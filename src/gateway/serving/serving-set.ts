@@ -16,7 +16,7 @@ import type { GatewayTools } from "../gateway-tools.ts";
 import type { Reply } from "../json-rpc.ts";
 import { createLimits, type LimitParts } from "../limits/limits.ts";
 import { type Audit, type AuditRecord, createAudit } from "../middleware/audit.ts";
-import { forbidden, isTargetPermitted, isTaskPermitted } from "../middleware/authorization.ts";
+import { forbidden, isAllowed, isTargetPermitted, isTaskPermitted } from "../middleware/authorization.ts";
 import { composeChain } from "../middleware/chain.ts";
 import { createConsentPrompt } from "../middleware/consent.ts";
 import type { Authenticator } from "../middleware/incoming-auth.ts";
@@ -34,7 +34,10 @@ import type { Selection, Selections } from "./selection.ts";
 
 export interface ServingSetOptions extends GatewayTools {
   readonly catalog: Catalog;
-  readonly authentication: Pick<Authenticator, "authenticate" | "refresh" | "isWithdrawn" | "signed">;
+  readonly authentication: Pick<
+    Authenticator,
+    "authenticate" | "refresh" | "isWithdrawn" | "resource" | "signed"
+  >;
   /** The roles that each scope of a signed token gives. */
   readonly scopes: Readonly<Record<string, readonly string[]>>;
   /** null: off. */
@@ -206,7 +209,7 @@ function oneSet(
     current: options.current,
     goOn,
     serves: (backend) => backends.includes(backend),
-    isTransparent: sole !== null,
+    sole,
     introduction: own?.introduction ?? null,
     mayRunScripts: (principal) =>
       scripts !== null && policies?.isAllowed(principal, scripts.entry, "tools/call") !== false,
@@ -219,10 +222,10 @@ function oneSet(
       // Without permission the tool counts as unknown, because a call that waits would reveal that the tool exists.
       return policies?.isAllowed(principal, entry, "tools/call") === false ? null : entry.backend;
     },
-    authenticate: (headers) => authentication.authenticate(headers),
+    authenticate: (headers, address) => authentication.authenticate(headers, address),
     refresh: (principal) => authentication.refresh(principal),
     isWithdrawn: (principal) => authentication.isWithdrawn(principal),
-    resource: authentication.signed?.resource ?? null,
+    resource: authentication.resource,
     missingScope: (principal, method, params) =>
       missingScope(principal, method, unwrappedParams(method, params)),
     viewFor: createViews({
@@ -256,6 +259,10 @@ function oneSet(
       const owned = { ...target, backend: ownerOf(principal, target)?.backend };
       return known !== null && isTargetPermitted(policies, catalog, known, owned, "resources/subscribe");
     },
+    taskOrigin(client, params) {
+      const taskId = params?.["taskId"];
+      return typeof taskId === "string" ? services.tasks.originOf(client, taskId) : null;
+    },
     taskOf: (principal, method, params) =>
       ABOUT_TASKS.has(method) ? services.taskIds.open(params?.["taskId"], principal) : null,
     mayFollow(principal, task) {
@@ -276,6 +283,7 @@ function oneSet(
       return reply === null ? null : { reply, isOver: true };
     },
     forbidden: refusalOf,
+    allows: (request) => policies === null || isAllowed(policies, request),
     denied,
   };
 }

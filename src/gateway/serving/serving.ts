@@ -8,6 +8,7 @@ import { buildCatalog } from "../catalog/build-catalog.ts";
 import type { Catalog, CatalogSource } from "../catalog/catalog.ts";
 import { catalogTransitions } from "../catalog/diff-catalogs.ts";
 import { type KnownNames, NO_NAMES } from "../catalog/names.ts";
+import type { Principal } from "../client-handle.ts";
 import { withFolders } from "../folders/folder-gate.ts";
 import type { JsonObject } from "../json-rpc.ts";
 import { PrincipalLimiter } from "../limits/principal-limits.ts";
@@ -23,6 +24,7 @@ import { type Pins, pinModes } from "../pins/pins.ts";
 import type { SpokenVersion } from "../protocol.ts";
 import type { Scripts } from "../scripts/scripts.ts";
 import { CallMinutes } from "../telemetry/call-minutes.ts";
+import { type AccessReport, accessReport, OPEN } from "./access-report.ts";
 import { ConnectedClients } from "./connected-clients.ts";
 import type { GatewayOptions } from "./gateway-contract.ts";
 import { createRules, type GatewayRules, NO_GATEWAY, type RulesTools } from "./gateway-rules.ts";
@@ -106,9 +108,10 @@ export class Serving {
     return this.#selections.hasGroup(name);
   }
 
-  /** The result contains only the servers in this client's part of the catalog. */
+  /** The result contains only the servers in this client's part of the catalog, and instructions of those that it may use. */
   initializeResult(version: string, spoken: SpokenVersion, client: ServedClient): JsonObject {
-    const { catalog, serves, isTransparent, introduction } = this.served.forClient(client);
+    const { catalog, serves, viewFor, sole, introduction } = this.served.forClient(client);
+    const view = viewFor(client.principal);
     // Takes the instructions that were approved; the instructions in `initializeResults` may be newer.
     const approved = new Map(
       this.#sources.map(({ backend, instructions = null }) => [backend, instructions]),
@@ -116,11 +119,14 @@ export class Serving {
     const servers = this.#options.pool
       .initializeResults()
       .filter(({ backend }) => serves(backend))
-      .map((server) => ({ ...server, instructions: approved.get(server.backend) ?? null }));
+      .map((server) => {
+        const { backend } = server;
+        return { ...server, instructions: view.sees(backend) ? (approved.get(backend) ?? null) : null };
+      });
     return gatewayInitializeResult(
       version,
       servers,
-      { catalog, passesAll: isTransparent, introduction },
+      { catalog, passesAll: sole !== null, introduction },
       spoken,
     );
   }
@@ -200,9 +206,27 @@ export class Serving {
     return this.#scripts;
   }
 
+  /** The principal's rights by the rules that are in use. */
+  access(principal: Principal): AccessReport {
+    const { config } = this.rules;
+    return accessReport({
+      principal,
+      catalog: this.catalog,
+      authorization: config.authorization,
+      owners: this.#options.names.rules,
+      backends: config.backends.filter(({ enabled }) => enabled).map(({ name }) => name),
+    });
+  }
+
   /** Ends threads that wait for scripts. */
   [Symbol.dispose](): void {
     this.#scripts?.[Symbol.dispose]();
+  }
+
+  /** Whether a client has fewer rights than its user. Rules then also apply without `[authorization]`. */
+  get #limitsClients(): boolean {
+    const { grants } = this.#options.tools;
+    return grants?.list.some(({ backends, read_only }) => backends !== null || read_only) === true;
   }
 
   #build(): ServingSet {
@@ -216,7 +240,7 @@ export class Serving {
       catalog: this.catalog,
       authentication,
       scopes: "tokens" in config.incomingAuth ? config.incomingAuth.tokens.scopes : {},
-      authorization: config.authorization,
+      authorization: config.authorization ?? (this.#limitsClients ? OPEN : null),
       ruleOwners: this.#options.names.rules,
       audit:
         audit === null || auditFile === null

@@ -1,4 +1,5 @@
 // Refuses cross-site requests and DNS rebinding by the headers Host and Origin.
+import type { IncomingHttpHeaders } from "node:http";
 import { isIP } from "node:net";
 
 /** Why a request with these headers is refused; null: it is allowed. `isAllowed`: the origin may be another site's. */
@@ -48,6 +49,20 @@ export function isLoopbackHost(name: string): boolean {
   if (name === "localhost" || name === "localhost.") return true;
   if (isIP(name) === 4) return name.startsWith("127.");
   return name === "::1" || (isIP(name) === 6 && name.startsWith("::ffff:127."));
+}
+
+const PROXY_HEADERS = [
+  "forwarded",
+  "x-forwarded-for",
+  "x-forwarded-host",
+  "x-forwarded-proto",
+  "x-real-ip",
+  "via",
+] as const;
+
+/** Whether a proxy has passed on the request. */
+export function isProxied(headers: IncomingHttpHeaders): boolean {
+  return PROXY_HEADERS.some((name) => headers[name] !== undefined);
 }
 
 /** The host in `host[:port]`, in lower case; null if the text has another form. */

@@ -54,6 +54,8 @@ const KEYS: Guards = {
     "incoming_auth.users.name incoming_auth.users.roles incoming_auth.scopes " +
     "incoming_auth.required_claims authorization.default_effect authorization.destructive " +
     "authorization.unannotated authorization.policies.effect authorization.policies.roles " +
+    "authorization.policies.users authorization.policies.backends incoming_auth.oauth " +
+    "incoming_auth.users.old_until " +
     "authorization.policies.resources authorization.policies.methods authorization.policies.annotations " +
     "authorization.policies.arguments",
   "runs, plain":
@@ -69,7 +71,7 @@ const KEYS: Guards = {
     "backends.routes.auth.client_metadata_url backends.routes.auth.issuer telemetry.endpoint",
   "runs, secret text": "backends.env backends.routes.env backend_defaults.env",
   "sends, secret text": "backends.headers backends.routes.headers",
-  "access, reference": "incoming_auth.token incoming_auth.users.token",
+  "access, reference": "incoming_auth.token incoming_auth.users.token incoming_auth.users.old_token",
   "approval, plain": "trust.approve",
 };
 

@@ -22,6 +22,7 @@ import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { onLoopback } from "../../support/on-loopback.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { AT_MCP } from "../middleware/requests.ts";
 import { newKey, type SigningKey } from "./authorization-server.ts";
 import { signedTokens } from "./signed-gateway.ts";
 
@@ -162,7 +163,7 @@ function authenticationBy(
   const authenticator = new SignedAuthentication({
     tokens: signedTokens(ISSUER, { keys: { kind: "file", path }, ...change }),
     server: { host: "127.0.0.1", port: 9000, publicUrl: null },
-    users: readLocalUsers([], {}, () => {}, new TokensUsed()),
+    users: readLocalUsers([], {}, () => {}, new TokensUsed(), Date.now),
     proofs: new WeakMap(),
     clock,
     logger: noopLogger,
@@ -178,7 +179,7 @@ async function comeWith(t: TestContext, text: string, change: Partial<SignedToke
   await writeFile(path, text);
   const authenticator = authenticationBy(t, path, change);
   return async (token: string): Promise<string> => {
-    const answer = await authenticator.authenticate({ authorization: `Bearer ${token}` });
+    const answer = await authenticator.authenticate({ authorization: `Bearer ${token}` }, AT_MCP);
     return answer.ok ? "ok" : answer.reason;
   };
 }
@@ -226,7 +227,7 @@ test("E1 an edit keeps the previous keys only if issuer and location of the keys
   ] as const) {
     // It reads no keys of its own.
     const after = authenticationBy(t, place, {}, systemClock, { last, listens: false });
-    assert.equal((await after.authenticate({ authorization })).ok, isOk, place);
+    assert.equal((await after.authenticate({ authorization }, AT_MCP)).ok, isOk, place);
   }
 });
 
@@ -255,7 +256,7 @@ test("E1 a wrong signature has the keys read again only if neither key nor token
     await writeFile(path, await textOf(after));
     await clock.advance(UNKNOWN_KEY_PAUSE_MS);
     const authorization = `Bearer ${await signed(after, "RS256", kid)}`;
-    const answer = await authenticator.authenticate({ authorization });
+    const answer = await authenticator.authenticate({ authorization }, AT_MCP);
     assert.equal(answer.ok ? null : answer.reason, expected);
   }
 });

@@ -21,6 +21,7 @@ import { eventually } from "../../support/eventually.ts";
 import { freePort } from "../../support/free-port.ts";
 import { leastGrowth } from "../../support/heap-growth.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
+import { AT_MCP } from "../middleware/requests.ts";
 import { newKey, startAuthorizationServer } from "./authorization-server.ts";
 import { post, signedTokens, startSignedGateway } from "./signed-gateway.ts";
 
@@ -212,7 +213,7 @@ test("E1 an edit of the configuration withdraws the tokens that it would not acc
     next({ audience: ["https://elsewhere.example/mcp"] }),
     next({ issuer: "https://other.example" }),
     next({ keys: { kind: "file", path: "/other/keys" } }),
-    authenticateUsers(readLocalUsers([], {}, () => {}, new TokensUsed())),
+    authenticateUsers(readLocalUsers([], {}, () => {}, new TokensUsed(), Date.now)),
   ];
   for (const other of others)
     assert.deepEqual([other.refresh(principal), other.isWithdrawn(principal)], [null, true]);
@@ -259,7 +260,7 @@ async function authenticatorOf(t: TestContext, resource: string, change: Partial
     const made = new SignedAuthentication({
       tokens: signedTokens(server.issuer, changed),
       server: { host: "127.0.0.1", port: 9000, publicUrl: null },
-      users: readLocalUsers([], {}, () => {}, new TokensUsed()),
+      users: readLocalUsers([], {}, () => {}, new TokensUsed(), Date.now),
       proofs,
       clock,
       logger: noopLogger,
@@ -271,7 +272,8 @@ async function authenticatorOf(t: TestContext, resource: string, change: Partial
   const authenticator = authenticatorWith(change, true);
   /** That of another configuration, which takes over. */
   const next = (changed: Partial<SignedTokensConfig>) => authenticatorWith(changed, false);
-  const come = async (token: string) => authenticator.authenticate({ authorization: `Bearer ${token}` });
+  const come = async (token: string) =>
+    authenticator.authenticate({ authorization: `Bearer ${token}` }, AT_MCP);
   return { server, clock, authenticator, come, next };
 }
 

@@ -2,10 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { KeyRing, UNKNOWN_KEY_PAUSE_MS } from "../../../src/gateway/client-sign-in/key-ring.ts";
 import type { LoadedKeys } from "../../../src/gateway/client-sign-in/key-source.ts";
-import {
-  acceptedAudience,
-  createProtectedResource,
-} from "../../../src/gateway/client-sign-in/signed-authentication.ts";
+import { acceptedAudience, signedResource } from "../../../src/gateway/client-sign-in/protected-resource.ts";
 import { TokenMemory } from "../../../src/gateway/client-sign-in/token-check.ts";
 import {
   principalOf,
@@ -142,41 +139,45 @@ const ISSUER = {
 const LOCAL = { host: "127.0.0.1", port: 9000, publicUrl: null };
 const PUBLIC = { ...LOCAL, publicUrl: "https://mcp.example.com/tools/mcp" };
 
-test("E1 the metadata names the gateway as the client addressed it, and where to sign in", () => {
-  const resource = createProtectedResource(LOCAL, ISSUER);
-  assert.deepEqual(resource.metadata("localhost:9000", "/.well-known/oauth-protected-resource"), {
+const DOCUMENTS = "/.well-known/oauth-protected-resource";
+const askedAt = (host: string, path: string) => ({ host, path, isDirect: true, scheme: null });
+
+test("E1 each address has a document about itself, as the client addressed it, and where to sign in", () => {
+  const resource = signedResource(LOCAL, ISSUER);
+  assert.deepEqual(resource.document(askedAt("localhost:9000", DOCUMENTS)), {
     resource: "http://localhost:9000/mcp",
     authorization_servers: ["https://issuer.example"],
     bearer_methods_supported: ["header"],
     scopes_supported: ["mcp", "files:read"],
     resource_name: "Mountaineer",
   });
-  const path = "/.well-known/oauth-protected-resource";
-  assert.deepEqual([...resource.paths], [path, `${path}/mcp`, `${path}/sse`]);
-  assert.equal(resource.metadataUrl("[::1]:9000", false), `http://[::1]:9000${path}/mcp`);
+  for (const path of ["/mcp", "/mcp/work", "/sse"]) {
+    const url = resource.metadataUrl(askedAt("[::1]:9000", path));
+    assert.equal(url, `http://[::1]:9000${DOCUMENTS}${path}`);
+    const document = resource.document(askedAt("[::1]:9000", `${DOCUMENTS}${path}`));
+    assert.equal(document?.["resource"], `http://[::1]:9000${path}`);
+  }
+  for (const path of ["/other", "/mcp/", "/mcp/a/b", "x"])
+    assert.equal(resource.document(askedAt("[::1]:9000", `${DOCUMENTS}${path}`)), null, path);
 });
 
-test("D2 E1 a client of the older transport finds metadata that name its own address", () => {
-  const path = "/.well-known/oauth-protected-resource";
-  const local = createProtectedResource(LOCAL, ISSUER);
-  assert.equal(local.metadataUrl("localhost:9000", true), `http://localhost:9000${path}/sse`);
-  assert.equal(local.metadata("localhost:9000", `${path}/sse`)["resource"], "http://localhost:9000/sse");
-  const behind = createProtectedResource(PUBLIC, ISSUER);
-  const url = behind.metadataUrl("localhost:9000", true);
-  assert.equal(url, `https://mcp.example.com${path}/tools/sse`);
-  assert.ok(behind.paths.has(new URL(url).pathname));
-  const { resource } = behind.metadata("localhost:9000", new URL(url).pathname);
-  assert.equal(resource, "https://mcp.example.com/tools/sse");
-  assert.ok(acceptedAudience(PUBLIC, null).includes("https://mcp.example.com/tools/sse"));
-});
-
-test("E1 behind a proxy it has its configured name, whatever a request contains", () => {
-  const resource = createProtectedResource(PUBLIC, ISSUER);
-  const named = resource.metadata("localhost:9000", "/.well-known/oauth-protected-resource");
-  assert.equal(named["resource"], "https://mcp.example.com/tools/mcp");
-  const url = "https://mcp.example.com/.well-known/oauth-protected-resource/tools/mcp";
-  assert.equal(resource.metadataUrl("localhost:9000", false), url);
-  assert.ok(resource.paths.has("/.well-known/oauth-protected-resource/tools/mcp"));
+test("E1 behind a proxy each address has its configured name, whatever a request contains", () => {
+  const resource = signedResource(PUBLIC, ISSUER);
+  for (const [path, address] of [
+    ["/mcp", "/tools/mcp"],
+    ["/mcp/work", "/tools/mcp/work"],
+    ["/sse", "/tools/sse"],
+    ["/messages", "/tools/sse"],
+  ] as const) {
+    const url = resource.metadataUrl(askedAt("localhost:9000", path)) ?? "";
+    assert.equal(url, `https://mcp.example.com${DOCUMENTS}${address}`);
+    const document = resource.document(askedAt("localhost:9000", new URL(url).pathname));
+    assert.equal(document?.["resource"], `https://mcp.example.com${address}`);
+  }
+  assert.deepEqual(
+    acceptedAudience(PUBLIC, null, "work").filter((audience) => audience.includes("work")),
+    ["https://mcp.example.com/tools/mcp/work", "https://mcp.example.com/tools/mcp/work/"],
+  );
 });
 
 test("E1 tokens are for the gateway, under any of its names and no others", () => {

@@ -60,7 +60,7 @@ function limited(result: JsonObject, bounds?: KeepBounds) {
   };
   /** As older versions ask for the result of a task that the tool began. */
   const resultOfTask = (from: ClientHandle): Promise<Reply> => {
-    services.tasks.remember(from, "t", "a");
+    services.tasks.remember(from, "t", { backend: "a", tool: "x", originalTool: "x" });
     return ask(served, "tasks/result", { taskId: "t" }, from);
   };
   return { clock, kept: storedResults, limiter, call, read, get, resultOfTask };

@@ -57,7 +57,12 @@ async function callWhileEdited(t: TestContext, way: (typeof WAYS)[number], edit:
 }
 
 const known = (roles: readonly string[] | null) => ({
-  ...{ signed: null, isWithdrawn: () => roles === null, authenticate: () => assert.fail("not asked") },
+  ...{
+    resource: null,
+    signed: null,
+    isWithdrawn: () => roles === null,
+    authenticate: () => assert.fail("not asked"),
+  },
   refresh: () => user("ann", ...(roles ?? [])),
 });
 

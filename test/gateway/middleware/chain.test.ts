@@ -27,7 +27,7 @@ import { readLarge, writeJson } from "../../../src/runtime/json/large-json.ts";
 import { noopLogger } from "../../../src/runtime/log/log.ts";
 import { createRecordingLogger } from "../../support/recording-logger.ts";
 import { source } from "../catalog/sources.ts";
-import { callPort, client, recordingServices, servingSet } from "./requests.ts";
+import { AT_MCP, callPort, client, recordingServices, servingSet } from "./requests.ts";
 
 const recovery = createRecovery({ logger: noopLogger, clean: (text) => text });
 const request = {
@@ -295,11 +295,11 @@ const local = (
   redact: (secret: string) => void = () => {},
   used = new TokensUsed(),
 ) => {
-  const authenticator = authenticateUsers(readLocalUsers(users, values, redact, used));
+  const authenticator = authenticateUsers(readLocalUsers(users, values, redact, used, Date.now));
   return {
     ...authenticator,
     authenticate(headers: Readonly<Record<string, string>>): Authentication {
-      const answer = authenticator.authenticate(headers);
+      const answer = authenticator.authenticate(headers, AT_MCP);
       assert.ok(!(answer instanceof Promise), "tokens of the configuration are known at once");
       return answer;
     },
@@ -311,7 +311,7 @@ const open = ANYBODY;
 
 test("anonymous: every client is admitted without an identity, whatever it sends", () => {
   for (const headers of [{}, bearer("x"), { authorization: "nonsense" }])
-    assert.deepEqual(open.authenticate(headers), { ok: true, principal: ANONYMOUS });
+    assert.deepEqual(open.authenticate(headers, AT_MCP), { ok: true, principal: ANONYMOUS });
 });
 
 test("anonymous: a former user is anonymous now, the owner stays the owner", () => {
@@ -342,9 +342,9 @@ test("E1 local: a person with a token of an issuer is not the user of the same n
 });
 
 test("local: a token identifies its user", () => {
-  const ann = { kind: "user", name: "ann", roles: ["admin"] };
+  const ann = { kind: "user", name: "ann", user: "ann", roles: ["admin"] };
   assert.deepEqual(users.authenticate(bearer("ann's token")), { ok: true, principal: ann });
-  const bob = { kind: "user", name: "bob", roles: [] };
+  const bob = { kind: "user", name: "bob", user: "bob", roles: [] };
   assert.deepEqual(users.authenticate({ authorization: "bEARER   b0b  " }), { ok: true, principal: bob });
 });
 

@@ -426,6 +426,8 @@ test("E2 under any policies a call is run, asked about or refused as documented,
     roles: fc.constantFrom(null, ["a"], ["b"]),
     resources: fc.constant(null),
     methods: fc.constant(null),
+    users: fc.constant(null),
+    backends: fc.constant(null),
     annotations: fc.option(fc.array(hint, { maxLength: 2 })),
     arguments: fc.constantFrom(null, { path: ["/srv/*"] }, { path: ["*"] }),
   });

@@ -29,7 +29,12 @@ import { createManualClock } from "../../support/manual-clock.ts";
 import { backendConfig } from "../backends/pool/scripted-instance.ts";
 import { catalogOf, FIRST_WINS } from "../catalog/sources.ts";
 
-export const user = (name: string, ...roles: string[]): Principal => ({ kind: "user", name, roles });
+export const user = (name: string, ...roles: string[]): Principal => ({
+  ...{ kind: "user", name, roles, user: name },
+});
+
+/** Where most clients ask. */
+export const AT_MCP = { host: "127.0.0.1:9000", path: "/mcp", isDirect: true, scheme: null } as const;
 
 /** For everybody and everything that is not named. */
 export const policy = (effect: PolicyConfig["effect"], parts: Partial<PolicyConfig> = {}): PolicyConfig => ({

@@ -280,29 +280,31 @@ test("tasks: an endless list ends, and where no backend lists tasks the method i
   assert.equal(isError(reply) && reply.error.code, -32601);
 });
 
+const from = (backend: string) => ({ backend, tool: "t", originalTool: "t" });
+
 test("the memory of tasks is bounded: the least recently requested is dropped first", () => {
   const tasks = new TaskMemory(2);
   const one = client();
-  tasks.remember(one, "t1", "a");
-  tasks.remember(one, "t2", "a");
-  assert.equal(tasks.backendOf(one, "t1"), "a");
-  tasks.remember(one, "t3", "b");
-  assert.equal(tasks.backendOf(one, "t2"), null);
-  assert.equal(tasks.backendOf(one, "t1"), "a");
-  assert.equal(tasks.backendOf(one, "t3"), "b");
+  tasks.remember(one, "t1", from("a"));
+  tasks.remember(one, "t2", from("a"));
+  assert.equal(tasks.originOf(one, "t1")?.backend ?? null, "a");
+  tasks.remember(one, "t3", from("b"));
+  assert.equal(tasks.originOf(one, "t2")?.backend ?? null, null);
+  assert.equal(tasks.originOf(one, "t1")?.backend ?? null, "a");
+  assert.equal(tasks.originOf(one, "t3")?.backend ?? null, "b");
   for (const [length, kept] of [
     [1_024, "b"],
     [1_025, null],
   ] as const) {
-    tasks.remember(one, "x".repeat(length), "b");
-    assert.equal(tasks.backendOf(one, "x".repeat(length)), kept, "ids are bounded, too");
+    tasks.remember(one, "x".repeat(length), from("b"));
+    assert.equal(tasks.originOf(one, "x".repeat(length))?.backend ?? null, kept, "ids are bounded, too");
   }
 });
 
 test("the memory of tasks does not mix sessions, whatever their ids and the tasks' contents", () => {
   const tasks = new TaskMemory();
-  tasks.remember(client(undefined, 's","t'), "x", "a");
-  assert.equal(tasks.backendOf(client(undefined, "s"), 't","x'), null);
+  tasks.remember(client(undefined, 's","t'), "x", from("a"));
+  assert.equal(tasks.originOf(client(undefined, "s"), 't","x')?.backend ?? null, null);
 });
 
 const key = (): string => randomBytes(32).toString("base64url");

@@ -103,6 +103,7 @@ export function scriptRig(
 
 /** Knows everybody, with the roles that they came with. */
 const KNOWN: ServingSetOptions["authentication"] = {
+  resource: null,
   signed: null,
   isWithdrawn: () => false,
   refresh: (principal) => principal,

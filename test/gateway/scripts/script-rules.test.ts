@@ -208,7 +208,7 @@ test("a tool that is removed, a policy that is edited and a principal that is ch
   assert.deepEqual(returnedBy(await rig.run(twice, { from: ann })), ["done", "Unknown tool: read"]);
   rig.serve(SOURCES);
   const authentication = {
-    ...{ signed: null, isWithdrawn: () => false, refresh: () => user("ann", "guest") },
+    ...{ resource: null, signed: null, isWithdrawn: () => false, refresh: () => user("ann", "guest") },
     authenticate: () => ({ ok: true, principal: ann.principal }) as const,
   };
   edit = () => rig.serve(SOURCES, { authentication });

@@ -19,13 +19,14 @@ import {
   readLocalUsers,
   TokensUsed,
 } from "../../../src/gateway/middleware/incoming-auth.ts";
-import type { ProtectedResource } from "../../../src/gateway/middleware/middleware.ts";
+import type {} from "../../../src/gateway/middleware/middleware.ts";
 import type { SpokenVersion } from "../../../src/gateway/protocol.ts";
 import { createViews, type ViewRights } from "../../../src/gateway/serving/catalog-view.ts";
 import { gatewayInitializeResult, tasksListedBy } from "../../../src/gateway/serving/initialize-result.ts";
 import { pluck } from "../../support/pluck.ts";
 import { away, catalogOf, FIRST_WINS, source } from "../catalog/sources.ts";
 import {
+  AT_MCP,
   ask,
   callPort,
   client,
@@ -48,14 +49,15 @@ test("the serving set identifies clients by the authentication it was built with
       { T: "t" },
       () => {},
       new TokensUsed(),
+      Date.now,
     ),
   );
   const served = servingSet(sources, recordingServices(), { authentication });
-  assert.deepEqual(served.authenticate({ authorization: "Bearer t" }), {
+  assert.deepEqual(served.authenticate({ authorization: "Bearer t" }, AT_MCP), {
     ok: true,
     principal: user("ann", "reader"),
   });
-  assert.deepEqual(served.authenticate({}), { ok: false, reason: NO_TOKEN });
+  assert.deepEqual(served.authenticate({}, AT_MCP), { ok: false, reason: NO_TOKEN });
   assert.deepEqual(served.refresh(user("ann", "gone")), user("ann", "reader"));
   assert.equal(served.refresh(ANONYMOUS), null);
   assert.equal(served.refresh(OWNER), OWNER);
@@ -73,7 +75,7 @@ test("the serving set decides whom a resource's changes concern by the policies 
     { name: "ben", token: { kind: "environment", variable: "U" }, roles: ["writer"] },
   ] as const;
   const authentication = authenticateUsers(
-    readLocalUsers(users, { T: "t", U: "u" }, () => {}, new TokensUsed()),
+    readLocalUsers(users, { T: "t", U: "u" }, () => {}, new TokensUsed(), Date.now),
   );
   const guarded = servingSet(files, recordingServices(), { authorization, authentication });
   const mayHear = (uri: string) =>
@@ -130,7 +132,7 @@ test("E1 only requests about tasks name a task, and only those that may call its
     roles: name === "ann" ? ["reader"] : [],
   }));
   const authentication = authenticateUsers(
-    readLocalUsers(users, { ann: "t", ben: "u" }, () => {}, new TokensUsed()),
+    readLocalUsers(users, { ann: "t", ben: "u" }, () => {}, new TokensUsed(), Date.now),
   );
   const services = recordingServices();
   const served = servingSet(sources, services, { authorization: onlyRead, authentication });
@@ -174,8 +176,7 @@ test("E1 a missing scope is named for a listed or absent entry, and not for one 
     defaultEffect: "deny",
     policies: [policy("allow", { roles: ["scope:write"] })],
   } as const;
-  const resource: ProtectedResource = { paths: new Set(), metadata: () => ({}), metadataUrl: () => "" };
-  const signed = { resource, keys: { kind: "good" }, lastKeys: null, scopesOf: () => [] } as const;
+  const signed = { keys: { kind: "good" }, lastKeys: null, scopesOf: () => [] } as const;
   const authentication = { ...ANYBODY, signed };
   const served = servingSet(offered, recordingServices(), { authorization, authentication });
   const missing = (name: string) => served.missingScope(user("ann"), "tools/call", { name })?.scope ?? null;

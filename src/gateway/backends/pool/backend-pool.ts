@@ -112,8 +112,14 @@ export class BackendPool implements AsyncDisposable {
   }
 
   /** Notifies only the client's own instances (`per-client`). */
-  notifyOwn(client: ClientHandle, method: string, params: JsonObject | undefined): void {
-    for (const backend of this.#backends.values()) backend.notifyOwn(client, method, params);
+  notifyOwn(
+    client: ClientHandle,
+    method: string,
+    params: JsonObject | undefined,
+    isIncluded: (backend: string) => boolean,
+  ): void {
+    for (const [name, backend] of this.#backends)
+      if (isIncluded(name)) backend.notifyOwn(client, method, params);
   }
 
   setLogLevel(level: McpLogLevel | null): void {

@@ -1,6 +1,6 @@
 // Documents over HTTP: health, metrics, and where clients can sign in.
 import { answerJson, answerMetrics } from "./answer.ts";
-import { type Exchange, hostOf, isOwnMachine, notAllowed, pathOf } from "./request.ts";
+import { addressOf, type Exchange, isOwnMachine, notAllowed, WELL_KNOWN } from "./request.ts";
 import type { FrontTools } from "./request-admission.ts";
 
 const HEALTH_PATH = "/manage/v1/health";
@@ -15,8 +15,8 @@ export function answerDocument(tools: FrontTools, exchange: Exchange, path: stri
   const metrics =
     path === METRICS_PATH ? gateway.metrics(headers.authorization, isOwnMachine(request)) : null;
   // Protected resource metadata (RFC 9728), for clients that are not signed in yet.
-  const isMetadata = resource?.paths.has(path) === true;
-  if (metrics === null && path !== HEALTH_PATH && !isMetadata) return false;
+  const metadata = path.startsWith(WELL_KNOWN) ? (resource?.document(addressOf(request)) ?? null) : null;
+  if (metrics === null && path !== HEALTH_PATH && metadata === null) return false;
   // Some health probes send HEAD.
   if (method !== "GET" && method !== "HEAD") refuse(exchange, notAllowed("GET, HEAD"));
   else if (metrics?.kind === "text") answerMetrics(response, metrics.text);
@@ -28,10 +28,8 @@ export function answerDocument(tools: FrontTools, exchange: Exchange, path: stri
     const headers = status === 401 ? { "WWW-Authenticate": "Bearer" } : {};
     admission.refuse(exchange, { status, reason, principal: null }, { headers });
   } else {
-    const document = isMetadata
-      ? resource.metadata(hostOf(request) ?? "", pathOf(request.url))
-      : gateway.health();
-    answerJson(parts, response, 200, JSON.stringify(document), { "Cache-Control": "no-store" });
+    const document = JSON.stringify(metadata ?? gateway.health());
+    answerJson(parts, response, 200, document, { "Cache-Control": "no-store" });
   }
   return true;
 }

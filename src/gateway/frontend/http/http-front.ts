@@ -38,6 +38,7 @@ import {
   type Accepts,
   type AuthenticatedRequest,
   accepted,
+  addressOf,
   type Exchange,
   groupOf,
   MCP_PATH,
@@ -256,6 +257,7 @@ export class HttpFront implements AsyncDisposable {
     const { page } = found;
     if (page !== null && answerPreflight(exchange, page)) return;
     if (answerDocument(this.#tools, exchange, path)) return;
+    if (this.#options.gateway.signIn(request, response, addressOf(request))) return;
     const refusal = this.#refusalOf(path, request.method);
     if (refusal !== null) {
       this.#refuse(exchange, refusal);

@@ -20,17 +20,17 @@ import type { Forwarding } from "./forwarding.ts";
 import { isAllowedPage, letRead, NO_OTHER_PAGES, type PageRules } from "./other-pages.ts";
 import {
   type AuthenticatedRequest,
+  addressOf,
   type Exchange,
   groupOf,
   hostOf,
   isJsonType,
-  MESSAGES_PATH,
   methodsAt,
   pathOf,
   remoteOf,
   repeatedHeader,
-  SSE_PATH,
   sessionId,
+  WELL_KNOWN,
 } from "./request.ts";
 import type { StreamParts } from "./sse-stream.ts";
 
@@ -116,9 +116,8 @@ export class RequestAdmission {
   /** The methods that a page of another origin may use at that path; null: none. */
   #methodsFor(origin: string, path: string): readonly string[] | null {
     if (!isAllowedPage(origin, this.#pages())) return null;
-    return (
-      methodsAt(path) ?? (this.#gateway.served.resource?.paths.has(path) === true ? ["GET", "HEAD"] : null)
-    );
+    if (path.startsWith(WELL_KNOWN)) return ["GET", "HEAD"];
+    return methodsAt(path) ?? this.#gateway.served.resource?.methodsAt?.(path) ?? null;
   }
 
   /**
@@ -126,7 +125,8 @@ export class RequestAdmission {
    * before.
    */
   identify(exchange: Exchange): Principal | null | Promise<Principal | null> {
-    const authentication = this.#gateway.served.authenticate(exchange.request.headers);
+    const { request } = exchange;
+    const authentication = this.#gateway.served.authenticate(request.headers, addressOf(request));
     if (authentication instanceof Promise)
       return authentication.then((found) => {
         const principal = this.#admitted(exchange, found);
@@ -214,20 +214,15 @@ export class RequestAdmission {
     id: RpcId | null,
   ): void {
     const { status = 401, reason } = refused;
+    const address = addressOf(exchange.request);
+    const { resource } = this.#gateway.served;
     const headers =
       status === 503
         ? { "Retry-After": "5" }
-        : { "WWW-Authenticate": challenge(refused, this.#metadataUrl(exchange.request)) };
-    this.refuse(exchange, { status, reason, principal }, { headers, id });
-  }
-
-  /** Null: no authorization server is configured. */
-  #metadataUrl(request: IncomingMessage): string | null {
-    const host = hostOf(request);
-    const { resource } = this.#gateway.served;
-    if (host === undefined || resource === null) return null;
-    const path = pathOf(request.url);
-    return resource.metadataUrl(host, path === SSE_PATH || path === MESSAGES_PATH);
+        : { "WWW-Authenticate": challenge(refused, resource?.metadataUrl(address) ?? null) };
+    const closed = resource?.closedBecause?.(address) ?? null;
+    const message = closed === null ? reason : `${reason}; ${closed}`;
+    this.refuse(exchange, { status, reason, principal }, { headers, id, message });
   }
 
   /** Refuses the request and reports it to the audit. A 401 is delayed for addresses that try many wrong tokens. */

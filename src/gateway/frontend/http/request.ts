@@ -1,8 +1,8 @@
 // Reads the head of an HTTP request: path, session, what the client accepts. Also refusals that depend on the head.
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { isLoopbackHost, plainAddress } from "../../../runtime/http/host-guard.ts";
+import { isLoopbackHost, isProxied, plainAddress } from "../../../runtime/http/host-guard.ts";
 import type { Principal } from "../../client-handle.ts";
-import type { TraceHeaders } from "../../middleware/middleware.ts";
+import type { RequestAddress, TraceHeaders } from "../../middleware/middleware.ts";
 import type { Refusal } from "./answer.ts";
 
 export interface Exchange {
@@ -19,6 +19,8 @@ export const MCP_PATH = "/mcp";
 /** Paths of the HTTP+SSE transport of 2024-11-05. */
 export const SSE_PATH = "/sse";
 export const MESSAGES_PATH = "/messages";
+/** Before the path of each sign-in document. */
+export const WELL_KNOWN = "/.well-known/";
 
 const METHODS: ReadonlyMap<string, readonly string[]> = new Map([
   [MCP_PATH, ["GET", "POST", "DELETE"]],
@@ -131,6 +133,17 @@ export function repeatedHeader({ rawHeaders, headers }: IncomingMessage): string
 export function hostOf({ url = "", headers }: IncomingMessage): string | undefined {
   const absolute = url.startsWith("/") ? null : ABSOLUTE_TARGET.exec(url);
   return absolute === null ? headers.host : absolute[1];
+}
+
+export function addressOf(request: IncomingMessage): RequestAddress {
+  const { headers, url } = request;
+  const scheme = headers["x-forwarded-proto"];
+  return {
+    host: hostOf(request) ?? "",
+    path: pathOf(url),
+    isDirect: isOwnMachine(request) && !isProxied(headers),
+    scheme: typeof scheme === "string" ? (scheme.split(",")[0] ?? "").trim().toLowerCase() : null,
+  };
 }
 
 export function traceOf({ headers }: IncomingMessage): TraceHeaders | null {

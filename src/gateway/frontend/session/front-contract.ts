@@ -1,7 +1,8 @@
 // The interfaces between the fronts (HTTP, lines) and the gateway: what fronts call, and what a session offers.
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { ClientHandle } from "../../client-handle.ts";
 import type { JsonObject } from "../../json-rpc.ts";
-import type { ServedClient, ServingSet } from "../../middleware/middleware.ts";
+import type { RequestAddress, ServedClient, ServingSet } from "../../middleware/middleware.ts";
 import type { RefusedRequest } from "../../middleware/refusal-audit.ts";
 import type { ListKind, McpLogLevel, SpokenVersion } from "../../protocol.ts";
 import type { ListDigests } from "./session-record.ts";
@@ -42,6 +43,8 @@ export interface FrontGateway {
   notified(session: SessionPort, method: string, params: JsonObject | undefined): void;
   /** Makes backends log at that level, until the returned function is called. */
   logsAt(level: McpLogLevel): () => void;
+  /** Answers a request about signing in with the gateway itself. False: it is not one. */
+  signIn(request: IncomingMessage, response: ServerResponse, address: RequestAddress): boolean;
   /** Records a refused request in the audit. */
   requestRefused(request: RefusedRequest): void;
   /** Answers `GET /metrics`; null: metrics are not configured. */

@@ -54,7 +54,7 @@ describe("one instance for each client", () => {
     assert.equal(fromInstance(await first), fromInstance(await second));
     assert.notEqual(fromInstance(await first), fromInstance(await other));
     assert.equal(b.script.started[0]?.calls.length, 0);
-    b.pool.notifyOwn(ann, "notifications/roots/list_changed", undefined);
+    b.pool.notifyOwn(ann, "notifications/roots/list_changed", undefined, () => true);
     assertEach(b.script.started, ({ notified }) => notified.length, [0, 1, 0]);
   });
 

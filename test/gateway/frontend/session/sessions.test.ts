@@ -300,7 +300,7 @@ test("G1 a client of another machine acts only as the same one, with no role tha
   const users = [
     { name: "ann", token: { kind: "environment", variable: "ANN" }, roles: ["dev", "ops"] },
   ] as const;
-  const known = authenticateUsers(readLocalUsers(users, { ANN: "t" }, () => {}, new TokensUsed()));
+  const known = authenticateUsers(readLocalUsers(users, { ANN: "t" }, () => {}, new TokensUsed(), Date.now));
   const roles = (said: Principal, own: Principal, served = known): readonly string[] | null =>
     actingPrincipal(said, own, served)?.roles ?? null;
   assert.deepEqual(roles({ ...ANN, roles: ["ops", "dev", "admin"] }, ANN), ["dev", "ops"]);

@@ -1,0 +1,144 @@
+// The pages that ask a person whether a client may use the gateway. They have no scripts, allow no frames, and load nothing. Pure.
+import { randomBytes } from "node:crypto";
+import type { OutgoingHttpHeaders } from "node:http";
+import { shellCommand } from "../../runtime/text/plain-text.ts";
+import { answersTo } from "./redirect-uri.ts";
+import type { AccessRequest, WaitingRequest } from "./waiting-requests.ts";
+
+/** How often a waiting page reloads, seconds. */
+const RELOAD_SECS = 3;
+
+export interface Page {
+  readonly headers: OutgoingHttpHeaders;
+  readonly html: string;
+}
+
+/** A user's rights on one server. */
+export interface ServerAccess {
+  readonly name: string;
+  /** In words: `12 tools, 3 of them ask first`. */
+  readonly allows: string;
+}
+
+const ESCAPES: Readonly<Record<string, string>> = {
+  "&": "&amp;",
+  "<": "&lt;",
+  ">": "&gt;",
+  '"': "&quot;",
+  "'": "&#39;",
+};
+
+function escaped(text: string): string {
+  return text.replace(/[&<>"']/g, (character) => ESCAPES[character] ?? "");
+}
+
+const STYLE =
+  "body{font:16px/1.5 system-ui,sans-serif;max-width:36rem;margin:8vh auto;padding:0 1rem;color:#1c2126;background:#fff}" +
+  "dt{color:#5b6670;font-size:.85em}dd{margin:0 0 .6em;overflow-wrap:anywhere}code{font-size:1.1em}" +
+  "input[type=password]{font:inherit;width:100%;box-sizing:border-box;padding:.4em}" +
+  "button{font:inherit;padding:.4em 1em;margin:.8em .6em 0 0}label{display:block}" +
+  "@media(prefers-color-scheme:dark){body{color:#e6e9ec;background:#16191d}dt{color:#9aa5af}}";
+
+function page(title: string, body: string, refresh: string | null = null): Page {
+  const nonce = randomBytes(16).toString("base64");
+  const policy = [
+    "default-src 'none'",
+    `style-src 'nonce-${nonce}'`,
+    "form-action 'self'",
+    "frame-ancestors 'none'",
+    "base-uri 'none'",
+  ];
+  const again = refresh === null ? "" : `<meta http-equiv="refresh" content="${escaped(refresh)}">`;
+  return {
+    headers: {
+      "Content-Type": "text/html; charset=utf-8",
+      "Content-Security-Policy": policy.join("; "),
+      "X-Frame-Options": "DENY",
+      "X-Content-Type-Options": "nosniff",
+      "Referrer-Policy": "same-origin",
+      "Cross-Origin-Opener-Policy": "same-origin",
+      "Cache-Control": "no-store",
+    },
+    html:
+      '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">' +
+      `${again}<title>${escaped(title)}</title><style nonce="${nonce}">${STYLE}</style></head>` +
+      `<body><h1>${escaped(title)}</h1>${body}</body></html>`,
+  };
+}
+
+function facts(request: AccessRequest): string {
+  const { client, redirectUri, resource, remote } = request;
+  const published = client.publishedBy === null ? "" : `, which ${client.publishedBy} publishes`;
+  const rows: readonly (readonly [string, string])[] = [
+    ["The program calls itself", `${client.name}${published}`],
+    ["Its answer goes to", answersTo(redirectUri)],
+    ["It wants to use", resource],
+    ["The page was opened from", remote ?? "an unknown address"],
+  ];
+  return `<dl>${rows.map(([term, text]) => `<dt>${escaped(term)}</dt><dd>${escaped(text)}</dd>`).join("")}</dl>`;
+}
+
+const REFUSE = '<button name="answer" value="refuse">Refuse</button>';
+
+/** Waits until a person answers in another place. It names no user and no server, because anyone can open it. */
+export function waitingPage(waiting: WaitingRequest, action: string): Page {
+  const { code, client } = waiting;
+  const command = shellCommand`mountaineer clients approve ${spaced(code)}`;
+  const body =
+    `${facts(waiting)}<p>Continue only if you have just started this yourself.</p>` +
+    "<p>On the machine where Mountaineer runs, type in a terminal:</p>" +
+    `<p><code>${escaped(command)}</code></p>` +
+    "<p>It shows what the program would be allowed, and asks. This page then continues. " +
+    `Or type <code>${escaped(spaced(code))}</code> in the dashboard, under People.</p>` +
+    `<p><a href="${escaped(action)}?token">Use your own Mountaineer token instead</a></p>` +
+    `<form method="post" action="${escaped(action)}">${REFUSE}</form>`;
+  return page(`Let ${client.name} use Mountaineer?`, body, `${RELOAD_SECS};url=${action}`);
+}
+
+export function tokenPage(waiting: WaitingRequest, action: string, fault: string | null = null): Page {
+  const body =
+    `${facts(waiting)}<form method="post" action="${escaped(action)}"><label>Your Mountaineer token ` +
+    '<input type="password" name="token" autocomplete="off" autofocus></label>' +
+    `${fault === null ? "" : `<p role="alert">${escaped(fault)}</p>`}` +
+    `<button name="answer" value="token">Continue</button>${REFUSE}</form>`;
+  return page(`Let ${waiting.client.name} use Mountaineer?`, body);
+}
+
+/** Asks the user whose token was typed. */
+export function choicePage(
+  waiting: WaitingRequest,
+  user: string,
+  servers: readonly ServerAccess[],
+  action: string,
+): Page {
+  const rows = servers.map(({ name, allows }) => {
+    const box = `<input type="checkbox" name="server" value="${escaped(name)}" checked>`;
+    return `<label>${box} ${escaped(name)}: ${escaped(allows)}</label>`;
+  });
+  const body =
+    `${facts(waiting)}<form method="post" action="${escaped(action)}">` +
+    `<p>As the user <b>${escaped(user)}</b> it may use:</p>${rows.join("")}` +
+    "<p>If all are checked, it may also use servers that you add later.</p>" +
+    '<p><label><input type="checkbox" name="read_only" value="yes"> Only tools whose server says that they change nothing</label></p>' +
+    `<button name="answer" value="allow">Allow</button>${REFUSE}</form>`;
+  return page(`Let ${waiting.client.name} act as ${user}?`, body);
+}
+
+/** Leads to the page at `action`, which redirects. The answer to a form must not redirect to another site itself. */
+export function continuingPage(action: string): Page {
+  return page("One moment", `<p><a href="${escaped(action)}">Continue</a></p>`, `0;url=${action}`);
+}
+
+/** `back`: the address of the client's answer. The browser goes there only after a click. */
+export function faultPage(reason: string, back: string | null = null): Page {
+  const goBack =
+    back === null
+      ? ""
+      : `<p><a rel="noreferrer" href="${escaped(back)}">Back to ${escaped(answersTo(back))}</a></p>`;
+  return page("This request cannot be answered", `<p>${escaped(reason)}</p>${goBack}`);
+}
+
+/** `7K49QX` as `7K4-9QX`. */
+export function spaced(code: string): string {
+  return `${code.slice(0, 3)}-${code.slice(3)}`;
+}
