@@ -28,8 +28,8 @@ if (values.test) {
   const modules = positionals.length === 0 ? [...MODULES.map(({ name }) => name), "fs"] : positionals;
   if (modules.includes("fs")) {
     const own = { cwd: path.join(source, "engine"), env: goEnvironment() };
-    await run(go, ["vet", "./fs"], own);
-    process.stdout.write(await run(go, ["test", "./fs"], own));
+    await run(go, ["vet", "./fs/..."], own);
+    process.stdout.write(await run(go, ["test", "./fs/..."], own));
   }
   for (const name of modules.filter((module) => module !== "fs"))
     process.stdout.write(

@@ -55,12 +55,14 @@ export async function builtEngine(
 
 /** `mountaineer-fs`, for this machine. */
 export async function builtFileSystem(root: string): Promise<string> {
-  const program = path.join(root, ".tmp/engine", `${await sourceDigest(root)}-fs`, "mountaineer-fs");
+  const version = await sourceDigest(root);
+  const program = path.join(root, ".tmp/engine", `${version}-fs`, "mountaineer-fs");
   if (!(await entryExists(program))) {
     const go = await goProgram(root);
     const env = goEnvironment();
     const cwd = path.join(await engineSource(root, go, env), "engine");
-    await run(go, ["build", "-trimpath", "-ldflags", "-s -w", "-o", program, "./fs"], { cwd, env });
+    const flags = `-s -w -X main.version=${version}`;
+    await run(go, ["build", "-trimpath", "-ldflags", flags, "-o", program, "./fs"], { cwd, env });
   }
   return program;
 }

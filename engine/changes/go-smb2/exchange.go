@@ -46,7 +46,7 @@ func (fs *Share) exchangeOnce(create *smb2.CreateRequest, following []smb2.Packe
 	last := len(following) - 1
 	_, isClosing := following[last].(*smb2.CloseRequest)
 	if answers != nil && answers[0] != nil && !(isClosing && answers[last+1] != nil) {
-		_ = fs.newFile(answers[0], create.Name).close()
+		_, _ = fs.handleOf(answers[0]).Close()
 	}
 	return nil, err
 }
@@ -119,27 +119,25 @@ func onFile(req smb2.Packet, id *smb2.FileId) {
 	}
 }
 
+// acceptAnswer returns the body of the answer to req, which has all that its decoder reads.
 func acceptAnswer(req smb2.Packet, pkt []byte) (answer []byte, err error) {
 	isBroken := false
 	switch req.(type) {
 	case *smb2.CreateRequest:
-		answer, err = accept(smb2.SMB2_CREATE, pkt)
+		answer, err = answerOf(smb2.SMB2_CREATE, pkt)
 		isBroken = smb2.CreateResponseDecoder(answer).IsInvalid()
 	case *smb2.QueryInfoRequest:
-		answer, err = accept(smb2.SMB2_QUERY_INFO, pkt)
+		answer, err = answerOf(smb2.SMB2_QUERY_INFO, pkt)
 		isBroken = smb2.QueryInfoResponseDecoder(answer).IsInvalid()
 	case *smb2.SetInfoRequest:
-		answer, err = accept(smb2.SMB2_SET_INFO, pkt)
+		answer, err = answerOf(smb2.SMB2_SET_INFO, pkt)
 		isBroken = smb2.SetInfoResponseDecoder(answer).IsInvalid()
 	case *smb2.CloseRequest:
-		answer, err = accept(smb2.SMB2_CLOSE, pkt)
+		answer, err = answerOf(smb2.SMB2_CLOSE, pkt)
 		isBroken = smb2.CloseResponseDecoder(answer).IsInvalid()
 	}
-	switch {
-	case err != nil:
-		return nil, err
-	case isBroken:
-		return nil, &InvalidResponseError{"broken answer"}
+	if err == nil && isBroken {
+		err = ErrBroken
 	}
-	return answer, nil
+	return answer, err
 }

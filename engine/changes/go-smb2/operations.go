@@ -15,6 +15,8 @@ type Access uint32
 const (
 	AccessRead  = Access(smb2.GENERIC_READ)
 	AccessWrite = Access(smb2.GENERIC_WRITE | smb2.FILE_READ_ATTRIBUTES)
+	// AccessList is enough to list a folder, and to hear of changes in it.
+	AccessList = Access(smb2.FILE_READ_DATA | smb2.FILE_READ_ATTRIBUTES)
 )
 
 // Disposition is what becomes of the name.
@@ -29,48 +31,102 @@ const (
 	MayExist = Disposition(smb2.FILE_OPEN_IF)
 )
 
-// OpenAt opens or makes a file. isNew: it did not exist before.
-func (fs *Share) OpenAt(name string, access Access, disposition Disposition) (f *File, seen *FileStat, isNew bool, err error) {
+// Opened is a file that was opened, and what it was then.
+type Opened struct {
+	*Handle
+	Seen *FileStat
+	// IsNew: it did not exist before.
+	IsNew bool
+}
+
+// OpenAt opens or makes a file. The server is asked to vouch for what is read of it: by a lease on that key, or an oplock where it has none.
+func (fs *Share) OpenAt(name string, access Access, disposition Disposition, key LeaseKey) (Opened, error) {
+	return fs.opened(name, fs.openRequest(access, disposition, key), key)
+}
+
+func (fs *Share) openRequest(access Access, disposition Disposition, key LeaseKey) *smb2.CreateRequest {
 	create := fs.createRequest(uint32(access), uint32(disposition), 0)
+	create.RequestedOplockLevel = smb2.SMB2_OPLOCK_LEVEL_II
+	if fs.conn.capabilities&smb2.SMB2_GLOBAL_CAP_LEASING != 0 {
+		create.RequestedOplockLevel = smb2.SMB2_OPLOCK_LEVEL_LEASE
+		create.Contexts = []smb2.Encoder{&smb2.LeaseRequest{Key: key, State: readCaching}}
+	}
 	if disposition != MustExist {
 		create.CreateOptions |= smb2.FILE_NON_DIRECTORY_FILE
 	}
-	answers, err := fs.exchange(name, create, queryAll())
+	return create
+}
+
+// opened also does what is to be done first with the file.
+func (fs *Share) opened(name string, create *smb2.CreateRequest, key LeaseKey, first ...smb2.Packet) (Opened, error) {
+	answers, err := fs.exchange(name, create, append(first, queryAll())...)
 	if err != nil {
-		return nil, nil, false, err
+		return Opened{}, err
 	}
 	r := smb2.CreateResponseDecoder(answers[0])
-	f = fs.newFile(r, normPath(name))
-	if seen, err = statOf(answers[1], f.name); err != nil {
-		_ = f.close()
-		return nil, nil, false, err
+	o := Opened{Handle: fs.handleOf(r), IsNew: r.CreateAction() == actionCreated}
+	switch {
+	case r.OplockLevel() == smb2.SMB2_OPLOCK_LEVEL_II:
+		o.Promise = *o.id
+	case r.OplockLevel() == smb2.SMB2_OPLOCK_LEVEL_LEASE && r.LeaseState()&readCaching != 0:
+		o.Promise = key
 	}
-	const created = 2
-	return f, seen, r.CreateAction() == created, nil
+	if o.Seen, err = statOf(answers[len(answers)-1]); err != nil {
+		_, _ = o.Close()
+		return Opened{}, err
+	}
+	return o, nil
+}
+
+const (
+	readCaching   = 1
+	actionCreated = 2
+)
+
+// OpenFolder opens a folder to list it, or to hear of changes in it.
+func (fs *Share) OpenFolder(name string) (Opened, error) {
+	create := fs.createRequest(uint32(AccessList), smb2.FILE_OPEN, smb2.FILE_DIRECTORY_FILE)
+	answers, err := fs.exchange(name, create, queryAll())
+	if err != nil {
+		return Opened{}, err
+	}
+	o := Opened{Handle: fs.handleOf(answers[0])}
+	if o.Seen, err = statOf(answers[1]); err != nil {
+		_, _ = o.Close()
+		return Opened{}, err
+	}
+	return o, nil
 }
 
 // Look returns the attributes of a file or folder, with its FileId. That needs no right to read it.
 func (fs *Share) Look(name string) (*FileStat, error) {
 	create := fs.createRequest(smb2.FILE_READ_ATTRIBUTES, smb2.FILE_OPEN, 0)
-	answers, err := fs.exchange(name, create, queryAll(), &smb2.CloseRequest{})
-	if err != nil {
-		return nil, err
-	}
-	return statOf(answers[1], normPath(name))
+	return fs.seenBy(name, create, queryAll(), &smb2.CloseRequest{})
 }
 
-// MakeFolder makes a folder, which programs see in listings unless it is hidden.
-func (fs *Share) MakeFolder(name string, isHidden bool) (*FileStat, error) {
+// MakeFile makes a file, and fails if the name is taken. Its creation time tells it from others if the answer is lost.
+func (fs *Share) MakeFile(name string, access Access, key LeaseKey, created time.Time) (Opened, error) {
+	create := fs.openRequest(access, MustBeNew, key)
+	create.DesiredAccess |= smb2.FILE_WRITE_ATTRIBUTES
+	return fs.opened(name, create, key, setFile(smb2.FileBasicInformation, creationOf(created)))
+}
+
+func creationOf(created time.Time) *smb2.FileBasicInformationEncoder {
+	return &smb2.FileBasicInformationEncoder{CreationTime: smb2.NsecToFiletime(created.UnixNano())}
+}
+
+// MakeFolder makes a folder, which programs see in listings unless it is hidden. Its creation time may tell it from others; zero: now.
+func (fs *Share) MakeFolder(name string, isHidden bool, created time.Time) (*FileStat, error) {
 	create := fs.createRequest(smb2.FILE_READ_ATTRIBUTES, smb2.FILE_CREATE, smb2.FILE_DIRECTORY_FILE)
 	create.FileAttributes = smb2.FILE_ATTRIBUTE_DIRECTORY
 	if isHidden {
 		create.FileAttributes |= smb2.FILE_ATTRIBUTE_HIDDEN
 	}
-	answers, err := fs.exchange(name, create, queryAll(), &smb2.CloseRequest{})
-	if err != nil {
-		return nil, err
+	if created.IsZero() {
+		return fs.seenBy(name, create, queryAll(), &smb2.CloseRequest{})
 	}
-	return statOf(answers[1], normPath(name))
+	create.DesiredAccess |= smb2.FILE_WRITE_ATTRIBUTES
+	return fs.seenBy(name, create, setFile(smb2.FileBasicInformation, creationOf(created)), queryAll(), &smb2.CloseRequest{})
 }
 
 // Move renames a file or folder. isReplacing: a file with the new name is replaced.
@@ -98,16 +154,17 @@ func (fs *Share) Delete(name string, isFolder bool) error {
 	if isFolder {
 		options = smb2.FILE_OPEN_REPARSE_POINT | smb2.FILE_DIRECTORY_FILE
 	}
-	create := fs.createRequest(smb2.DELETE, smb2.FILE_OPEN, options)
-	remove := setFile(smb2.FileDispositionInformation, &smb2.FileDispositionInformationEncoder{DeletePending: 1})
-	_, err := fs.exchange(name, create, remove, &smb2.CloseRequest{})
-	return err
+	return fs.delete(name, fs.createRequest(smb2.DELETE, smb2.FILE_OPEN, options))
 }
 
 // DeleteUnused is Delete for a file that nobody has open: a sharing violation if somebody has.
 func (fs *Share) DeleteUnused(name string) error {
 	create := fs.createRequest(smb2.DELETE, smb2.FILE_OPEN, smb2.FILE_OPEN_REPARSE_POINT|smb2.FILE_NON_DIRECTORY_FILE)
 	create.ShareAccess = 0
+	return fs.delete(name, create)
+}
+
+func (fs *Share) delete(name string, create *smb2.CreateRequest) error {
 	remove := setFile(smb2.FileDispositionInformation, &smb2.FileDispositionInformationEncoder{DeletePending: 1})
 	_, err := fs.exchange(name, create, remove, &smb2.CloseRequest{})
 	return err
@@ -125,33 +182,40 @@ func (fs *Share) ClearReadOnly(name string) error {
 func (fs *Share) Resize(name string, size int64) (*FileStat, error) {
 	create := fs.createRequest(smb2.FILE_WRITE_DATA|smb2.FILE_READ_ATTRIBUTES, smb2.FILE_OPEN, smb2.FILE_NON_DIRECTORY_FILE)
 	resize := setFile(smb2.FileEndOfFileInformation, &smb2.FileEndOfFileInformationEncoder{EndOfFile: size})
-	answers, err := fs.exchange(name, create, resize, queryAll(), &smb2.CloseRequest{})
-	if err != nil {
-		return nil, err
-	}
-	return statOf(answers[2], normPath(name))
+	return fs.seenBy(name, create, resize, queryAll(), &smb2.CloseRequest{})
 }
 
 // SetTimes changes the times of a file or folder. A zero time stays.
 func (fs *Share) SetTimes(name string, accessed, written time.Time) (*FileStat, error) {
 	create := fs.createRequest(smb2.FILE_WRITE_ATTRIBUTES|smb2.FILE_READ_ATTRIBUTES, smb2.FILE_OPEN, 0)
-	answers, err := fs.exchange(name, create, setFile(smb2.FileBasicInformation, timesOf(accessed, written)), queryAll(), &smb2.CloseRequest{})
+	times := setFile(smb2.FileBasicInformation, timesOf(accessed, written))
+	return fs.seenBy(name, create, times, queryAll(), &smb2.CloseRequest{})
+}
+
+// Space returns the size and free space of the file system that has this file or folder.
+func (fs *Share) Space(name string) (FileFsInfo, error) {
+	create := fs.createRequest(smb2.FILE_READ_ATTRIBUTES, smb2.FILE_OPEN, 0)
+	query := &smb2.QueryInfoRequest{
+		InfoType:           smb2.SMB2_0_INFO_FILESYSTEM,
+		FileInfoClass:      smb2.FileFsFullSizeInformation,
+		OutputBufferLength: 32,
+	}
+	answers, err := fs.exchange(name, create, query, &smb2.CloseRequest{})
 	if err != nil {
 		return nil, err
 	}
-	return statOf(answers[2], normPath(name))
+	info := smb2.FileFsFullSizeInformationDecoder(smb2.QueryInfoResponseDecoder(answers[1]).OutputBuffer())
+	if info.IsInvalid() {
+		return nil, ErrBroken
+	}
+	return &fileFsFullSizeInformation{
+		TotalAllocationUnits:           info.TotalAllocationUnits(),
+		CallerAvailableAllocationUnits: info.CallerAvailableAllocationUnits(),
+		ActualAvailableAllocationUnits: info.ActualAvailableAllocationUnits(),
+		SectorsPerAllocationUnit:       info.SectorsPerAllocationUnit(),
+		BytesPerSector:                 info.BytesPerSector(),
+	}, nil
 }
-
-// SetTimes is Share.SetTimes for a file that is open for writing.
-func (f *File) SetTimes(accessed, written time.Time) error {
-	return f.setInfo(setFile(smb2.FileBasicInformation, timesOf(accessed, written)))
-}
-
-// MaxReadSize is the longest read that goes to the server as one request.
-func (f *File) MaxReadSize() int { return f.maxReadSize() }
-
-// MaxWriteSize is the longest write that goes to the server as one request.
-func (f *File) MaxWriteSize() int { return f.maxWriteSize() }
 
 func timesOf(accessed, written time.Time) *smb2.FileBasicInformationEncoder {
 	times := &smb2.FileBasicInformationEncoder{}
@@ -177,6 +241,10 @@ func (fs *Share) createRequest(access, disposition, options uint32) *smb2.Create
 	}
 }
 
+func (fs *Share) handleOf(r smb2.CreateResponseDecoder) *Handle {
+	return &Handle{fs: fs, id: r.FileId().Decode()}
+}
+
 func queryAll() *smb2.QueryInfoRequest {
 	return &smb2.QueryInfoRequest{
 		InfoType:           smb2.SMB2_0_INFO_FILE,
@@ -189,21 +257,35 @@ func setFile(class uint8, input smb2.Encoder) *smb2.SetInfoRequest {
 	return &smb2.SetInfoRequest{InfoType: smb2.SMB2_0_INFO_FILE, FileInfoClass: class, Input: input}
 }
 
-func statOf(answer []byte, name string) (*FileStat, error) {
+// seenBy sends a compound, and returns the attributes that its query got.
+func (fs *Share) seenBy(name string, create *smb2.CreateRequest, following ...smb2.Packet) (*FileStat, error) {
+	answers, err := fs.exchange(name, create, following...)
+	if err != nil {
+		return nil, err
+	}
+	for i, req := range following {
+		if _, isQuery := req.(*smb2.QueryInfoRequest); isQuery {
+			return statOf(answers[1+i])
+		}
+	}
+	return nil, ErrBroken
+}
+
+func statOf(answer []byte) (*FileStat, error) {
 	info := smb2.FileAllInformationDecoder(smb2.QueryInfoResponseDecoder(answer).OutputBuffer())
 	if info.IsInvalid() {
-		return nil, &InvalidResponseError{"broken query info response format"}
+		return nil, ErrBroken
 	}
 	basic, std := info.BasicInformation(), info.StandardInformation()
 	return &FileStat{
-		CreationTime:   time.Unix(0, basic.CreationTime().Nanoseconds()),
-		LastAccessTime: time.Unix(0, basic.LastAccessTime().Nanoseconds()),
-		LastWriteTime:  time.Unix(0, basic.LastWriteTime().Nanoseconds()),
-		ChangeTime:     time.Unix(0, basic.ChangeTime().Nanoseconds()),
+		CreationTime:   timeOf(basic.CreationTime()),
+		LastAccessTime: timeOf(basic.LastAccessTime()),
+		LastWriteTime:  timeOf(basic.LastWriteTime()),
+		ChangeTime:     timeOf(basic.ChangeTime()),
 		EndOfFile:      std.EndOfFile(),
 		AllocationSize: std.AllocationSize(),
 		FileAttributes: basic.FileAttributes(),
 		FileId:         uint64(info.InternalInformation().IndexNumber()),
-		FileName:       base(name),
+		NumberOfLinks:  std.NumberOfLinks(),
 	}, nil
 }

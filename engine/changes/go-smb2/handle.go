@@ -1,0 +1,311 @@
+package smb2
+
+import (
+	"io"
+	"time"
+
+	"github.com/cloudsoda/go-smb2/internal/erref"
+	"github.com/cloudsoda/go-smb2/internal/smb2"
+)
+
+// Handle is a file or folder that is open on the server. Its methods report the server's status as it is (ResponseError).
+type Handle struct {
+	fs *Share
+	id *smb2.FileId
+	// Promise is nil if the server vouches for nothing.
+	Promise Promise
+}
+
+// ErrBroken: the answer came as the server has sent it, and makes no sense.
+var ErrBroken = &BrokenError{}
+
+type BrokenError struct{}
+
+func (*BrokenError) Error() string { return "the server's answer makes no sense" }
+
+// Block is a part of a file, in the buffer in which it came.
+type Block struct {
+	Data []byte
+	rr   *requestResponse
+}
+
+// Release gives the buffer back: Data is not used after it.
+func (b Block) Release() {
+	if b.rr != nil {
+		b.rr.freeRecvBuf()
+	}
+}
+
+// Read reads up to length bytes; io.EOF: the file ends at or before off. It may return fewer bytes than there are.
+func (h *Handle) Read(length int, off int64) (Block, error) {
+	length = min(length, h.fs.MaxReadSize())
+	charge, granted, err := h.fs.borrowCredits(length)
+	if err != nil {
+		return Block{}, err
+	}
+	req := &smb2.ReadRequest{FileId: h.id, Length: uint32(min(length, granted)), Offset: uint64(off), MinimumCount: 1}
+	req.CreditCharge = charge
+	rr, err := h.fs.send(h.fs.ctx, req)
+	if err != nil {
+		return Block{}, err
+	}
+	pkt, err := h.fs.recv(rr)
+	if err != nil {
+		return Block{}, err
+	}
+	res, err := answerOf(smb2.SMB2_READ, pkt)
+	if statusOfError(err) == erref.STATUS_END_OF_FILE {
+		err = io.EOF
+	}
+	r := smb2.ReadResponseDecoder(res)
+	if err == nil && r.IsInvalid() {
+		err = ErrBroken
+	}
+	if err != nil {
+		rr.freeRecvBuf()
+		return Block{}, err
+	}
+	return Block{r.Data(), rr}, nil
+}
+
+// Write returns how much of data was written, which may be less than there is.
+func (h *Handle) Write(data []byte, off int64) (int, error) {
+	data = data[:min(len(data), h.fs.MaxWriteSize())]
+	charge, granted, err := h.fs.borrowCredits(len(data))
+	if err != nil {
+		return 0, err
+	}
+	req := &smb2.WriteRequest{FileId: h.id, Offset: uint64(off), Data: data[:min(len(data), granted)]}
+	req.CreditCharge = charge
+	res, err := h.ask(smb2.SMB2_WRITE, req)
+	if err != nil {
+		return 0, err
+	}
+	r := smb2.WriteResponseDecoder(res)
+	if r.IsInvalid() || int(r.Count()) > len(req.Data) {
+		return 0, ErrBroken
+	}
+	return int(r.Count()), nil
+}
+
+// Look returns the attributes.
+func (h *Handle) Look() (*FileStat, error) {
+	req := queryAll()
+	if err := h.charge(req); err != nil {
+		return nil, err
+	}
+	req.FileId = h.id
+	res, err := h.ask(smb2.SMB2_QUERY_INFO, req)
+	if err != nil {
+		return nil, err
+	}
+	return statOf(res)
+}
+
+// Sync returns when the server has on its disk what was written, as far as its settings go.
+func (h *Handle) Sync() error {
+	req := &smb2.FlushRequest{FileId: h.id}
+	if err := h.charge(req); err != nil {
+		return err
+	}
+	_, err := h.ask(smb2.SMB2_FLUSH, req)
+	return err
+}
+
+func (h *Handle) Resize(size int64) error {
+	return h.set(smb2.FileEndOfFileInformation, &smb2.FileEndOfFileInformationEncoder{EndOfFile: size})
+}
+
+func (h *Handle) set(class uint8, input smb2.Encoder) error {
+	req := setFile(class, input)
+	if err := h.charge(req); err != nil {
+		return err
+	}
+	req.FileId = h.id
+	_, err := h.ask(smb2.SMB2_SET_INFO, req)
+	return err
+}
+
+// Close closes the file, and returns its length and times as they are then. The server has closed it also if it reports an error.
+func (h *Handle) Close() (*FileStat, error) {
+	req := &smb2.CloseRequest{FileId: h.id, Flags: smb2.SMB2_CLOSE_FLAG_POSTQUERY_ATTRIB}
+	if err := h.charge(req); err != nil {
+		return nil, err
+	}
+	res, err := h.ask(smb2.SMB2_CLOSE, req)
+	if err != nil {
+		return nil, err
+	}
+	r := smb2.CloseResponseDecoder(res)
+	if r.IsInvalid() {
+		return nil, ErrBroken
+	}
+	if r.Flags()&smb2.SMB2_CLOSE_FLAG_POSTQUERY_ATTRIB == 0 {
+		return nil, nil
+	}
+	return &FileStat{
+		CreationTime:   timeOf(r.CreationTime()),
+		LastAccessTime: timeOf(r.LastAccessTime()),
+		LastWriteTime:  timeOf(r.LastWriteTime()),
+		ChangeTime:     timeOf(r.ChangeTime()),
+		EndOfFile:      r.EndofFile(),
+		AllocationSize: r.AllocationSize(),
+		FileAttributes: r.FileAttributes(),
+	}, nil
+}
+
+// List returns the next entries of a folder, without itself and its parent; io.EOF: there are no more.
+func (h *Handle) List() ([]*FileStat, error) {
+	size := min(h.fs.longest(h.fs.maxTransactSize), listedAtMost)
+	charge, granted, err := h.fs.borrowCredits(size)
+	if err != nil {
+		return nil, err
+	}
+	req := &smb2.QueryDirectoryRequest{
+		FileInfoClass:      smb2.FileIdBothDirectoryInformation,
+		OutputBufferLength: uint32(min(size, granted)),
+		FileName:           "*",
+		FileId:             h.id,
+	}
+	req.CreditCharge = charge
+	res, err := h.ask(smb2.SMB2_QUERY_DIRECTORY, req)
+	if status := statusOfError(err); status == erref.STATUS_NO_MORE_FILES || status == erref.STATUS_NO_SUCH_FILE {
+		return nil, io.EOF
+	}
+	if err != nil {
+		return nil, err
+	}
+	r := smb2.QueryDirectoryResponseDecoder(res)
+	if r.IsInvalid() {
+		return nil, ErrBroken
+	}
+	return entriesOf(r.OutputBuffer())
+}
+
+// A page of a listing: some 2,000 entries.
+const listedAtMost = 256 << 10
+
+func entriesOf(page []byte) (entries []*FileStat, err error) {
+	for {
+		info := smb2.FileIdBothDirectoryInformationDecoder(page)
+		if info.IsInvalid() {
+			return nil, ErrBroken
+		}
+		if name := info.FileName(0); name != "." && name != ".." {
+			entries = append(entries, &FileStat{
+				CreationTime:    timeOf(info.CreationTime()),
+				LastAccessTime:  timeOf(info.LastAccessTime()),
+				LastWriteTime:   timeOf(info.LastWriteTime()),
+				ChangeTime:      timeOf(info.ChangeTime()),
+				EndOfFile:       info.EndOfFile(),
+				AllocationSize:  info.AllocationSize(),
+				FileAttributes:  info.FileAttributes(),
+				FileId:          info.FileId(),
+				ReparsePointTag: info.ReparsePointTag(),
+				FileName:        name,
+			})
+		}
+		next := info.NextEntryOffset()
+		if next == 0 {
+			return entries, nil
+		}
+		if uint64(next) >= uint64(len(page)) {
+			return nil, ErrBroken
+		}
+		page = page[next:]
+	}
+}
+
+// Watch asks to hear of the next changes in a folder. What it returns waits for them, and returns the names of what has changed; none: more
+// than the server can say.
+func (h *Handle) Watch() (changes func() ([]string, error), err error) {
+	const any = 0x17F // names, attributes, sizes, times
+	req := &smb2.ChangeNotifyRequest{FileId: h.id, OutputBufferLength: 16 << 10, CompletionFilter: any}
+	if err := h.charge(req); err != nil {
+		return nil, err
+	}
+	rr, err := h.fs.send(h.fs.ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	return func() ([]string, error) { return h.changesIn(rr) }, nil
+}
+
+func (h *Handle) changesIn(rr *requestResponse) ([]string, error) {
+	pkt, err := h.fs.recv(rr)
+	if err != nil {
+		return nil, err
+	}
+	res, err := answerOf(smb2.SMB2_CHANGE_NOTIFY, pkt)
+	if statusOfError(err) == erref.STATUS_NOTIFY_ENUM_DIR {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	r := smb2.ChangeNotifyResponseDecoder(res)
+	if r.IsInvalid() {
+		return nil, ErrBroken
+	}
+	names, ok := r.Names()
+	if !ok {
+		return nil, ErrBroken
+	}
+	return names, nil
+}
+
+// charge borrows a credit.
+func (h *Handle) charge(req smb2.Packet) (err error) {
+	req.Header().CreditCharge, _, err = h.fs.borrowCredits(1)
+	return err
+}
+
+func (h *Handle) ask(command uint16, req smb2.Packet) ([]byte, error) {
+	rr, err := h.fs.send(h.fs.ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	pkt, err := h.fs.recv(rr)
+	if err != nil {
+		return nil, err
+	}
+	return answerOf(command, pkt)
+}
+
+// answerOf returns the body of an answer, or the server's error.
+func answerOf(command uint16, pkt []byte) ([]byte, error) {
+	p := smb2.PacketCodec(pkt)
+	switch {
+	case p.Command() != command:
+		return nil, ErrBroken
+	case erref.NtStatus(p.Status()) == erref.STATUS_SUCCESS:
+		return p.Data(), nil
+	}
+	err := acceptError(p.Status(), p.Data())
+	if _, ok := err.(*ResponseError); !ok {
+		err = &ResponseError{Code: p.Status()}
+	}
+	return nil, err
+}
+
+func statusOfError(err error) erref.NtStatus {
+	if response, ok := err.(*ResponseError); ok {
+		return erref.NtStatus(response.Code)
+	}
+	return 0
+}
+
+func timeOf(t smb2.FiletimeDecoder) time.Time { return time.Unix(0, t.Nanoseconds()) }
+
+// MaxReadSize is the longest read that goes to the server as one request.
+func (fs *Share) MaxReadSize() int { return fs.longest(fs.maxReadSize) }
+
+// MaxWriteSize is the longest write that goes to the server as one request.
+func (fs *Share) MaxWriteSize() int { return fs.longest(fs.maxWriteSize) }
+
+func (fs *Share) longest(size uint32) int {
+	if fs.conn.capabilities&smb2.SMB2_GLOBAL_CAP_LARGE_MTU == 0 {
+		return min(int(size), singleCreditMaxPayloadSize)
+	}
+	return min(int(size), winMaxPayloadSize)
+}

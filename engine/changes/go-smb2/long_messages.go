@@ -1,0 +1,33 @@
+package smb2
+
+import (
+	"io"
+
+	"github.com/cloudsoda/go-smb2/internal/smb2"
+)
+
+// PassesLongMessages: so many bytes go to the server and come back from it. name is a file with as many; empty: none is known, and a listing
+// of the root has to do. Nothing is changed: the bytes are written to no file.
+func (fs *Share) PassesLongMessages(name string, bytes int) bool {
+	nowhere := &Handle{fs: fs, id: &smb2.FileId{}}
+	if _, err := nowhere.Write(make([]byte, bytes), 0); statusOfError(err) == 0 {
+		return false
+	}
+	if name == "" {
+		folder, err := fs.OpenFolder("")
+		if err != nil {
+			return false
+		}
+		defer folder.Close()
+		_, err = folder.List()
+		return err == nil || statusOfError(err) != 0 || err == io.EOF
+	}
+	file, err := fs.OpenAt(name, AccessRead, MustExist, LeaseKey{})
+	if err != nil {
+		return statusOfError(err) != 0
+	}
+	defer file.Close()
+	block, err := file.Read(bytes, 0)
+	defer block.Release()
+	return err == nil || statusOfError(err) != 0
+}

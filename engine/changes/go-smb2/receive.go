@@ -1,0 +1,53 @@
+package smb2
+
+import (
+	"math/bits"
+	"sync"
+
+	"github.com/cloudsoda/go-smb2/internal/smb2"
+)
+
+// recvBuf is a buffer in which a message came. It is used again once it is released; short ones are left to the garbage collector, so that
+// a compound, which never releases its one, costs nothing.
+type recvBuf struct {
+	b    []byte
+	pool *sync.Pool
+}
+
+const shortMessage = 32 << 10
+
+// receivePools has one pool for each power of two, and room for the header of a message with as much data.
+var receivePools [25]sync.Pool
+
+const headerAtMost = 4 << 10
+
+func (conn *conn) bufferFor(n int) *recvBuf {
+	if n <= shortMessage {
+		return &recvBuf{b: make([]byte, n)}
+	}
+	size := bits.Len(uint(max(n-headerAtMost, 1) - 1))
+	pool := &receivePools[size]
+	if rb, ok := pool.Get().(*recvBuf); ok {
+		return rb
+	}
+	return &recvBuf{b: make([]byte, 1<<size+headerAtMost), pool: pool}
+}
+
+func (rb *recvBuf) release() {
+	if rb.pool != nil {
+		rb.pool.Put(rb)
+	}
+}
+
+// isNotice: it answers no request.
+func isNotice(p smb2.PacketCodec) bool {
+	return p.MessageId() == ^uint64(0) && p.Command() == smb2.SMB2_OPLOCK_BREAK
+}
+
+// isEncrypted: the request was sent encrypted, and so must its answer be.
+func (r *outstandingRequests) isEncrypted(msgId uint64) bool {
+	r.m.Lock()
+	defer r.m.Unlock()
+	rr, ok := r.requests[msgId]
+	return ok && rr.encrypted
+}

@@ -1,0 +1,129 @@
+// Package identity tells whether a server is the one that a share was mounted from.
+package identity
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"time"
+
+	smb2 "github.com/cloudsoda/go-smb2"
+)
+
+// EntriesAtMost is how many entries are remembered: the longest unchanged.
+const EntriesAtMost = 64
+
+// A creation time proves something only if it is older than all other times by so much: Samba answers the least of them where it has none.
+const ownBy = 2 * time.Second
+
+// Entry is a file or folder as the server showed it.
+type Entry struct {
+	Path    string `json:"path"` // below the root; empty: the root
+	Folder  bool   `json:"folder"`
+	Size    int64  `json:"size"`
+	Written int64  `json:"written"` // Unix ns, as the next one; 0: it is being written
+	Created int64  `json:"created"` // 0: it proves nothing
+	Id      uint64 `json:"id,string"`
+}
+
+// EntryOf keeps what is compared.
+func EntryOf(path string, seen *smb2.FileStat) Entry {
+	e := Entry{Path: path, Folder: seen.IsDir(), Written: seen.LastWriteTime.UnixNano(), Id: seen.FileId, Created: OwnCreation(seen)}
+	if !e.Folder {
+		e.Size = seen.EndOfFile
+	}
+	return e
+}
+
+// OwnCreation is the time at which a file was made, Unix ns; 0: the server may have made it up.
+func OwnCreation(seen *smb2.FileStat) int64 {
+	for _, each := range []time.Time{seen.LastAccessTime, seen.LastWriteTime, seen.ChangeTime} {
+		if each.Sub(seen.CreationTime) < ownBy {
+			return 0
+		}
+	}
+	return seen.CreationTime.UnixNano()
+}
+
+// isAs: nothing has happened to it.
+func (e Entry) isAs(other Entry) bool {
+	if e.Written == 0 {
+		return e.Folder == other.Folder && e.Id == other.Id && e.Size <= other.Size && e.Size > 0
+	}
+	return e.Folder == other.Folder && e.Size == other.Size && e.Written == other.Written
+}
+
+// Record is what is remembered of a server.
+type Record struct {
+	V    int    `json:"v"`
+	Guid string `json:"guid"` // hex; empty: it has none
+	// The server makes a new GUID when it starts, as a person has let it in with another one.
+	GuidChanges bool `json:"guid_changes,omitempty"`
+	// Whether ids of files are the same after the server was started again; nil: not known.
+	IdsLast *bool   `json:"ids_last,omitempty"`
+	Share   string  `json:"share"`
+	Root    Entry   `json:"root"`
+	Entries []Entry `json:"entries"`
+}
+
+const recordVersion = 1
+
+// GuidOf writes a GUID; empty: there is none.
+func GuidOf(guid [16]byte) string {
+	if guid == [16]byte{} {
+		return ""
+	}
+	return hex.EncodeToString(guid[:])
+}
+
+func fileIn(folder string) string { return filepath.Join(folder, "server.json") }
+
+// Read returns the record of a share; nil: there is none for a share of that name.
+func Read(folder, share string) *Record {
+	text, err := os.ReadFile(fileIn(folder))
+	var r Record
+	if err != nil || json.Unmarshal(text, &r) != nil || r.V != recordVersion || r.Share != share {
+		return nil
+	}
+	return &r
+}
+
+// Write replaces the record in one step.
+func (r Record) Write(folder string) error {
+	r.V = recordVersion
+	text, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	return replace(fileIn(folder), append(text, '\n'))
+}
+
+// SetAside keeps the record of the server before beside that of a new one.
+func SetAside(folder string, now time.Time) error {
+	err := os.Rename(fileIn(folder), filepath.Join(folder, now.UTC().Format("server-20060102T150405Z.json")))
+	if os.IsNotExist(err) {
+		return nil
+	}
+	return err
+}
+
+// replace writes a file that is whole whenever it is read.
+func replace(path string, text []byte) error {
+	next := path + ".new"
+	file, err := os.OpenFile(next, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(text)
+	if e := file.Sync(); err == nil {
+		err = e
+	}
+	if e := file.Close(); err == nil {
+		err = e
+	}
+	if err == nil {
+		err = os.Rename(next, path)
+	}
+	return err
+}

@@ -1,0 +1,104 @@
+package mount
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"sync"
+)
+
+// asideList notes in the share's folder of the home where removed files are that are still open.
+type asideList struct {
+	mu    sync.Mutex
+	path  string // empty: the list is only in memory
+	paths map[string]asideFile
+	left  []asideFile
+}
+
+type asideFile struct {
+	Path string `json:"path"`
+	Id   uint64 `json:"id,string"`
+}
+
+// open reads what an earlier program has left.
+func (l *asideList) open(folder string) {
+	l.paths = map[string]asideFile{}
+	if folder == "" {
+		return
+	}
+	l.path = filepath.Join(folder, "aside")
+	text, err := os.ReadFile(l.path)
+	if err != nil {
+		return
+	}
+	for line := range bytes.Lines(text) {
+		var each asideFile
+		if json.Unmarshal(line, &each) == nil && isAsidePath(each.Path) {
+			l.paths[each.Path] = each
+			l.left = append(l.left, each)
+		}
+	}
+}
+
+// isAsidePath: no other file is ever removed because of what the list says.
+func isAsidePath(path string) bool {
+	name := path[len(folderOf(path)):]
+	if len(name) > 0 && name[0] == '/' {
+		name = name[1:]
+	}
+	return isHidden(name) || filepath.Base(folderOf(path)) == removedFolder && len(name) == markLength
+}
+
+func (l *asideList) leftovers() []asideFile {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.left
+}
+
+func (l *asideList) count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.paths)
+}
+
+// add returns once the path is on this machine's disk.
+func (l *asideList) add(path string, id uint64) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.paths[path] = asideFile{path, id}
+	if l.path == "" {
+		return nil
+	}
+	file, err := os.OpenFile(l.path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	line, _ := json.Marshal(l.paths[path])
+	_, err = file.Write(append(line, '\n'))
+	if e := file.Sync(); err == nil {
+		err = e
+	}
+	if e := file.Close(); err == nil {
+		err = e
+	}
+	return err
+}
+
+// remove: nothing is there any more.
+func (l *asideList) remove(path string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.paths, path)
+	if l.path == "" {
+		return
+	}
+	var text []byte
+	for _, each := range l.paths {
+		line, _ := json.Marshal(each)
+		text = append(append(text, line...), '\n')
+	}
+	if err := os.WriteFile(l.path+".new", text, 0o600); err == nil {
+		_ = os.Rename(l.path+".new", l.path)
+	}
+}

@@ -1,0 +1,116 @@
+package mount
+
+import (
+	"strings"
+	"syscall"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// No server has longer names; most have none of more than 255 bytes, and say so.
+const nameAtMost = 255
+
+// Removed files that are still open are put into folders of that name, or beside where they were under names that begin as the second one.
+// Programs see neither.
+const (
+	removedFolder = ".mountaineer-removed"
+	removedPrefix = "mountaineer-removed-"
+	markLength    = 26
+)
+
+// isHidden: programs do not see it.
+func isHidden(name string) bool {
+	if strings.EqualFold(name, removedFolder) {
+		return true
+	}
+	return len(name) == len(removedPrefix)+markLength && strings.EqualFold(name[:len(removedPrefix)], removedPrefix)
+}
+
+// nameOnServer has another name there for each name here.
+func nameOnServer(name string) string {
+	if name == "．" || name == ".．" {
+		return name
+	}
+	return encode(name)
+}
+
+func nameHere(name string) string {
+	here := decode(name)
+	if here == "." || here == ".." || strings.ContainsAny(here, "/\x00") {
+		return name
+	}
+	return here
+}
+
+// join: a path on the server.
+func join(folder, name string) string {
+	if folder == "" {
+		return nameOnServer(name)
+	}
+	return folder + "/" + nameOnServer(name)
+}
+
+// at is where a name in this folder is on the server.
+func (n *node) at(name string) (string, error) {
+	if len(name) > nameAtMost && unitsOf(name) > nameAtMost {
+		return "", syscall.ENAMETOOLONG
+	}
+	if isHidden(name) {
+		return "", syscall.ENOENT
+	}
+	folder, err := n.where()
+	if err != nil {
+		return "", err
+	}
+	return join(folder, name), nil
+}
+
+// unitsOf is the length of a name as servers count it.
+func unitsOf(name string) (units int) {
+	for _, r := range name {
+		if r == utf8.RuneError {
+			units += 3
+		} else {
+			units += utf16.RuneLen(r)
+		}
+	}
+	return units
+}
+
+// where this file or folder is on the server: where the kernel knows it, which follows renames, or where it was put when it was removed.
+func (n *node) where() (string, error) {
+	var names []string
+	for at := n.EmbeddedInode(); !at.IsRoot(); {
+		name, parent := at.Parent()
+		if parent == nil {
+			if at == n.EmbeddedInode() {
+				return n.whereAside()
+			}
+			// A folder above it was removed.
+			return "", syscall.ESTALE
+		}
+		names = append(names, name)
+		at = parent
+	}
+	path := ""
+	for i := len(names) - 1; i >= 0; i-- {
+		path = join(path, names[i])
+	}
+	return path, nil
+}
+
+func (n *node) whereAside() (string, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.aside) == 0 {
+		return "", syscall.ESTALE
+	}
+	return n.aside[0], nil
+}
+
+func folderOf(path string) string {
+	if i := strings.LastIndexByte(path, '/'); i >= 0 {
+		return path[:i]
+	}
+	return ""
+}

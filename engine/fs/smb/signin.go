@@ -1,0 +1,176 @@
+package smb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	smb2 "github.com/cloudsoda/go-smb2"
+)
+
+// Account says who signs in.
+type Account struct {
+	Share        string
+	User, Domain string
+	Password     string
+	// Sign every message, also where the server does not ask for it.
+	Sign  bool
+	Guest bool
+}
+
+const (
+	connectWithin = 10 * time.Second
+	signInWithin  = 30 * time.Second
+	// The server answers a sign-in that names another session when that has ended. Samba may owe that answer for a minute, or for ever.
+	endsWithin = 3 * time.Second
+)
+
+// Credits says how many requests may be under way, counted in 64 KiB.
+var Credits uint16 = 512
+
+// Turn is the right to sign in. Ended is called with what came of it.
+type Turn interface{ Ended(err error) }
+
+type anyTurn struct{}
+
+func (anyTurn) Ended(error) {}
+
+// ErrNotEnded: the server has not ended the session that the sign-in named, in time. It may do so later.
+var ErrNotEnded = errors.New("the server does not end the session before")
+
+// SignIn is one try to get the share over a route.
+type SignIn struct {
+	Account Account
+	Route   Route
+	Traffic *Traffic
+	// Previous is a session that was lost, which the server ends; 0: none.
+	Previous uint64
+	// BeforeLogin judges the server before it gets a byte of the login.
+	BeforeLogin func(smb2.Server) error
+	// Turn waits for the right to sign in; nil: it is not limited.
+	Turn func(ctx context.Context, server smb2.Server) (Turn, error)
+}
+
+// Connection is a session of a share. One that has ended is never used again.
+type Connection struct {
+	Route   Route
+	Share   *smb2.Share
+	session *smb2.Session
+	wire    *wire
+	// How far the server's clock is ahead of this machine's.
+	Ahead time.Duration
+}
+
+// Do signs in. An error of the server is returned as it is, or as a Failure.
+func (s SignIn) Do(ctx context.Context) (*Connection, error) {
+	started := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, signInWithin)
+	defer cancel()
+	tcp, err := s.Route.dial(ctx, connectWithin)
+	if err != nil {
+		return nil, err
+	}
+	w := &wire{TCPConn: tcp, traffic: s.Traffic}
+	// The library waits for the wire, not for ctx, while it sends.
+	defer context.AfterFunc(ctx, w.reset)()
+	c := &Connection{Route: s.Route, wire: w}
+	var turn Turn = anyTurn{}
+	isAsked := false
+	d := smb2.Dialer{
+		MaxCreditBalance: Credits,
+		// A guest has no key to sign with.
+		Negotiator:        smb2.Negotiator{RequireMessageSigning: s.Account.Sign && !s.Account.Guest},
+		Initiator:         s.Account.initiator(),
+		PreviousSessionId: s.Previous,
+		BeforeLogin: func(server smb2.Server) (err error) {
+			took := time.Since(started)
+			c.Ahead = time.Until(server.Time) + took/4
+			if err = s.BeforeLogin(server); err != nil {
+				return err
+			}
+			if s.Turn != nil {
+				if turn, err = s.Turn(ctx, server); err != nil {
+					turn = anyTurn{}
+					return err
+				}
+			}
+			if isAsked = true; s.Previous != 0 {
+				// Each of its two messages takes about as long as the first one's answer.
+				time.AfterFunc(endsWithin+2*took, cancel)
+			}
+			return nil
+		},
+	}
+	c.session, err = d.DialConn(ctx, w, s.Route.Address)
+	if err == nil && c.session.IsUnsigned() && !s.Account.Guest || err != nil && strings.Contains(err.Error(), "account doesn't support signing") {
+		err = Failure{LogonFailure, errors.New("the server does not accept this user and password, and would let a guest in")}
+	}
+	turn.Ended(err)
+	if err != nil {
+		w.reset()
+		if isAsked && s.Previous != 0 && ctx.Err() != nil {
+			err = ErrNotEnded
+		}
+		return nil, fmt.Errorf("signing in: %w", err)
+	}
+	if c.Share, err = c.session.Mount(s.Account.Share); err != nil {
+		w.reset()
+		return nil, fmt.Errorf("opening the share: %w", err)
+	}
+	return c, nil
+}
+
+func (a Account) initiator() smb2.Initiator {
+	if a.Guest {
+		return &smb2.NTLMInitiator{User: "guest"}
+	}
+	return &smb2.NTLMInitiator{User: a.User, Domain: a.Domain, Password: a.Password}
+}
+
+var errAsked = errors.New("only asked who it is")
+
+// Ask returns what the server says of itself, without a byte of a login.
+func (r Route) Ask(ctx context.Context, within time.Duration) (server smb2.Server, err error) {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	tcp, err := r.dial(ctx, within)
+	if err != nil {
+		return server, err
+	}
+	defer tcp.Close()
+	defer context.AfterFunc(ctx, func() { _ = tcp.Close() })()
+	d := smb2.Dialer{Initiator: &smb2.NTLMInitiator{}, BeforeLogin: func(answered smb2.Server) error {
+		server = answered
+		return errAsked
+	}}
+	if _, err = d.DialConn(ctx, tcp, r.Address); errors.Is(err, errAsked) {
+		err = nil
+	}
+	return server, err
+}
+
+// Id is what a later sign-in names as the session that was lost.
+func (c *Connection) Id() uint64 { return c.session.Id() }
+
+func (c *Connection) Server() smb2.Server { return c.session.Server() }
+
+func (c *Connection) Signing() string { return c.session.Signing() }
+
+// Heard is when the server's last bytes came, Monotonic.
+func (c *Connection) Heard() time.Duration { return time.Duration(c.wire.heard.Load()) }
+
+// Reset ends the connection; nothing of what waits to be sent is sent.
+func (c *Connection) Reset() { c.wire.reset() }
+
+// LogOff ends the session, and the connection however that turns out.
+func (c *Connection) LogOff(within time.Duration) {
+	timer := time.AfterFunc(within, c.Reset)
+	defer timer.Stop()
+	_ = c.session.Logoff()
+	c.Reset()
+}
+
+// Echo asks whether the server is there.
+func (c *Connection) Echo() error { return c.session.Echo() }
