@@ -23,7 +23,9 @@ const protocol = 1
 
 func main() {
 	if err := run(os.Args[1:], os.Stdin, os.Stdout); err != nil {
-		_, _ = fmt.Fprintf(os.Stdout, "%s\n", smb.ErrorLine(err))
+		if !errors.Is(err, errPrinted) {
+			_, _ = fmt.Fprintf(os.Stdout, "%s\n", smb.ErrorLine(err))
+		}
 		if smb.CodeOf(err) == smb.Usage {
 			os.Exit(2)
 		}
@@ -40,6 +42,8 @@ func run(arguments []string, in io.Reader, out io.Writer) error {
 	switch command {
 	case "mount":
 		return mountCommand(arguments, in, out)
+	case "check", "list", "shares":
+		return lookCommand(command, arguments, in, out)
 	case "version":
 		return printLine(out, map[string]any{"version": version, "protocol": protocol})
 	}
@@ -105,7 +109,7 @@ func (c *common) logonsOf() *logons.Account {
 	if c.account.Guest {
 		user = "guest"
 	}
-	account := logons.New(c.logons, user, c.account.Domain)
+	account := logons.New(c.logons, user, c.account.Domain, c.account.Password)
 	if c.loginNow {
 		account.TryNow()
 	}

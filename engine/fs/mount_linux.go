@@ -130,6 +130,11 @@ func mountCommand(arguments []string, in io.Reader, out io.Writer) error {
 			}
 		}
 	}()
-	share.Wait()
+	unmounted := make(chan struct{})
+	go func() { share.Wait(); close(unmounted) }()
+	select {
+	case <-unmounted:
+	case <-c.Forced:
+	}
 	return nil
 }

@@ -77,6 +77,8 @@ func mountAt(r *rig.Rig, name string, arguments ...string) (program, string) {
 	return p, folder
 }
 
+func unmountLazily(folder string) error { return exec.Command("fusermount3", "-uz", folder).Run() }
+
 func mountedAt(folder string) string {
 	text, _ := os.ReadFile("/proc/self/mountinfo")
 	for line := range strings.SplitSeq(string(text), "\n") {
@@ -182,7 +184,7 @@ func TestWhatWasAcknowledgedIsThereAfterKill9(t *testing.T) {
 		t.Errorf("the server has %d bytes, acknowledged were %d, %v", len(text), len(acknowledged), err)
 	}
 	_, _ = log.Close(), removed.Close()
-	rig.Must(t, exec.Command("fusermount3", "-uz", folder).Run())
+	rig.Must(t, unmountLazily(folder))
 	hidden := r.Theirs(".mountaineer-removed")
 	if _, err := os.Stat(hidden); err != nil {
 		t.Errorf("the removed file: %v", err)

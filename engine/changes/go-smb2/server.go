@@ -74,3 +74,6 @@ func filetimeOf(t smb2.FiletimeDecoder) time.Time {
 	}
 	return timeOf(t)
 }
+
+// IsReadOnly: this user may not write in the share, whatever the rights on its files are.
+func (fs *Share) IsReadOnly() bool { return fs.maximalAccess&smb2.FILE_WRITE_DATA == 0 }

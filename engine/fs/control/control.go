@@ -49,17 +49,23 @@ type Control struct {
 	journal *journal
 	mount   atomic.Pointer[Mounted]
 
+	// Forced is closed when the program is to end whatever is open.
+	Forced chan struct{}
+	forced sync.Once
+
 	listener *net.UnixListener
 	socket   string
 	closed   chan struct{}
-	mu       sync.Mutex
-	clients  map[*client]struct{}
+	// Commands that are not answered yet, one of which may be why the program ends.
+	answering sync.WaitGroup
+	mu        sync.Mutex
+	clients   map[*client]struct{}
 }
 
 // Open begins the journal; Listen answers.
 func Open(folder, share, mounted, version string) (*Control, link.Pauses) {
 	j, pauses := openJournal(folder)
-	return &Control{folder: folder, share: share, mounted: mounted, version: version, journal: j, clients: map[*client]struct{}{}, closed: make(chan struct{})}, pauses
+	return &Control{folder: folder, share: share, mounted: mounted, version: version, journal: j, clients: map[*client]struct{}{}, closed: make(chan struct{}), Forced: make(chan struct{})}, pauses
 }
 
 // Note writes an event of the link to the journal.
@@ -101,6 +107,12 @@ func (c *Control) Close() {
 	c.Note(link.Event{Is: "unmounted"})
 	if c.listener == nil {
 		return
+	}
+	answered := make(chan struct{})
+	go func() { c.answering.Wait(); close(answered) }()
+	select {
+	case <-answered:
+	case <-time.After(time.Second):
 	}
 	close(c.closed)
 	_ = c.listener.Close()
@@ -171,7 +183,7 @@ func (c *Control) serve(d *client) {
 		if asked.Do == "watch" {
 			d.isWatching.Store(true)
 		}
-		go d.send(c.do(asked))
+		c.answering.Go(func() { d.send(c.do(asked)) })
 	}
 }
 
@@ -282,7 +294,9 @@ func (c *Control) stop(isForced bool) error {
 		return smb.Fail(smb.Other, errors.New("it is not mounted yet"))
 	}
 	if isForced {
-		return (*m).Detach()
+		err := (*m).Detach()
+		c.forced.Do(func() { close(c.Forced) })
+		return err
 	}
 	if open, _ := (*m).Counts(); open > 0 {
 		return smb.Fail(busy, fmt.Errorf("%d files or folders are open", open))

@@ -21,10 +21,12 @@ const (
 // Verdict says whether a reading is of the recorded server.
 type Verdict struct {
 	Proof Proof
-	// Text continues a sentence that begins with the route's address.
+	// Text says why, after "is another server: ".
 	Text string
 	// Bare: the root has nothing that is known, as that of a volume that is not there yet.
 	Bare bool
+	// SameRoot: the root's id agrees, and nothing speaks against it. That is enough while a connection of before still lives.
+	SameRoot bool
 	// Whether ids are still the same, as far as this can tell; nil: it cannot.
 	sameIds *bool
 }
@@ -47,29 +49,27 @@ type Reading struct {
 func (r Record) Recognize(now Reading) Verdict {
 	root := agreement(r.Root, now.Root)
 	if root == differs {
-		return Verdict{Proof: Different, Text: "differs from the server before: its root was created at another time"}
+		return Verdict{Proof: Different, Text: "its root was created at another time"}
 	}
 	c := r.count(now)
-	ids := c.sameIds
+	ids, sameRoot := c.sameIds, r.Root.Id == now.Root.Id
 	switch {
 	case c.created > 0:
 		return Verdict{Proof: ByCreation, sameIds: &ids}
-	case root == agrees && r.Root.Id == now.Root.Id:
+	case root == agrees && sameRoot:
 		return Verdict{Proof: ByCreation, sameIds: &ids}
 	case c.copied != "" && root != agrees:
-		return Verdict{Proof: Different, Text: fmt.Sprintf("holds a copy: its %s was created at another time", Shown(c.copied))}
-	case c.unchanged > 0 && r.IdsLast != nil && *r.IdsLast && !c.sameIds && r.Root.Id != now.Root.Id:
-		return Verdict{Proof: Different, Text: "holds a copy: its files have other numbers"}
+		return Verdict{Proof: Different, Text: fmt.Sprintf("its %s is a copy, created at another time", Shown(c.copied))}
+	case c.unchanged > 0 && r.IdsLast != nil && *r.IdsLast && !c.sameIds && !sameRoot:
+		return Verdict{Proof: Different, Text: "its files are copies, with other numbers"}
 	case c.unchanged > 0:
 		return Verdict{Proof: ByEntries, sameIds: &ids}
-	case len(r.Entries) == 0 && r.Root.Id == now.Root.Id:
-		return Verdict{Proof: ByGuid, Text: "is empty: nothing in it can be recognized"}
+	case len(r.Entries) == 0 && sameRoot:
+		return Verdict{Proof: ByGuid, SameRoot: true, Text: "it is empty: nothing in it can be recognized"}
 	case c.present == 0:
-		return Verdict{Proof: Different, Bare: now.Count == 0 || r.Root.Id != now.Root.Id, Text: r.missingText(now)}
-	case r.Root.Id == now.Root.Id && c.sameIds:
-		return Verdict{Proof: ByGuid, Text: "has nothing in it that is as it was before"}
+		return Verdict{Proof: Different, Bare: now.Count == 0 || !sameRoot, SameRoot: sameRoot, Text: r.missingText(now)}
 	}
-	return Verdict{Proof: Unproved, Text: "has nothing in it that is as it was before"}
+	return Verdict{Proof: Unproved, SameRoot: sameRoot, Text: "nothing in it is as it was"}
 }
 
 type counts struct {
@@ -123,14 +123,14 @@ func agreement(known, now Entry) agreed {
 
 func (r Record) missingText(now Reading) string {
 	switch {
-	case now.Count == 0:
-		return "is empty, and was not before"
+	case now.Count == 0 && len(r.Entries) > 0:
+		return "its root is empty"
 	case len(r.Entries) == 0:
-		return "is another folder than before"
+		return "its root is another folder"
 	case len(r.Entries) == 1:
-		return fmt.Sprintf("has no %s, which it had before", Shown(r.Entries[0].Path))
+		return fmt.Sprintf("it has no %s", Shown(r.Entries[0].Path))
 	}
-	return fmt.Sprintf("has none of the %d entries that it had before", len(r.Entries))
+	return fmt.Sprintf("it has none of %d known entries", len(r.Entries))
 }
 
 // Learn returns what is remembered after a proof. isRestarted: the server was away in between.

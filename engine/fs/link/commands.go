@@ -138,7 +138,7 @@ func (l *Link) Set(routes []smb.Route, patience *time.Duration, password *string
 		l.account.Password = *password
 		l.refused = nil
 		if l.options.Logons != nil {
-			l.options.Logons.TryNow()
+			l.options.Logons.Use(*password)
 		}
 	}
 	l.announce()

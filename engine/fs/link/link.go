@@ -4,7 +4,6 @@ package link
 import (
 	"context"
 	"log"
-	"os"
 	"regexp"
 	"slices"
 	"sync"
@@ -118,19 +117,20 @@ type Link struct {
 	// Closed and replaced with each change of what requests wait for.
 	changed chan struct{}
 	// New requests wait for it while a planned move waits for the pending ones; nil: they need not.
-	hold      chan struct{}
-	quiet     chan struct{} // has room for one: perhaps no request is pending
-	outage    *outage
-	owed      []*owed
-	refused   *refusal
-	other     *Other
-	record    *identity.Record
-	proof     identity.Proof
-	limit     int           // of connections; 0: none is known
-	wake      chan struct{} // has room for one
-	letIn     *string       // the GUID of a server that a person lets in
-	epoch     int           // how many servers there were
-	commandAt time.Duration // when a daemon last said something
+	hold        chan struct{}
+	quiet       chan struct{} // has room for one: perhaps no request is pending
+	outage      *outage
+	owed        []*owed
+	refused     *refusal
+	other       *Other
+	record      *identity.Record
+	proof       identity.Proof
+	limit       int           // of connections; 0: none is known
+	wake        chan struct{} // has room for one
+	rootChanged chan struct{} // has room for one
+	letIn       *string       // the GUID of a server that a person lets in
+	epoch       int           // how many servers there were
+	commandAt   time.Duration // when a daemon last said something
 	// The server is just asked to end the sessions of the pair, for a planned move.
 	isForcing bool
 	isClosed  bool
@@ -210,7 +210,7 @@ type Move struct {
 func New(options Options) *Link {
 	l := &Link{
 		options: options, account: options.Account, routes: slices.Clone(options.Routes), patience: options.Patience, wanted: options.Wanted, pauses: options.Pauses,
-		changed: make(chan struct{}), wake: make(chan struct{}, 1), quiet: make(chan struct{}, 1), down: map[string]bool{}, logged: map[string]string{}, active: map[*request]struct{}{},
+		changed: make(chan struct{}), wake: make(chan struct{}, 1), quiet: make(chan struct{}, 1), rootChanged: make(chan struct{}, 1), down: map[string]bool{}, logged: map[string]string{}, active: map[*request]struct{}{},
 	}
 	if l.wanted == "" && len(l.routes) > 0 {
 		l.wanted = l.routes[0].Name
@@ -328,7 +328,7 @@ func (l *Link) logChange(route, text string) {
 	isSame := l.logged[route] == text
 	l.logged[route] = text
 	l.mu.Unlock()
-	if !isSame || os.Getenv("HM_DEBUG") != "" {
+	if !isSame {
 		l.logf("%s: %s", route, text)
 	}
 }

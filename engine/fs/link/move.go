@@ -252,6 +252,9 @@ func (l *Link) exchange(ctx context.Context, old *pair, route smb.Route, began t
 	if !isQuiet {
 		return smb.Fail(NotQuiet, errors.New("requests were not answered within 2 s, and the server has no place for another connection"))
 	}
+	l.mu.Lock()
+	old.each(func(c *Conn) { c.isAbandoned = true })
+	l.mu.Unlock()
 	old.each(func(c *Conn) { c.LogOff(logOffWithin) })
 	next, err := l.signIn(ctx, route, Files)
 	failed := err

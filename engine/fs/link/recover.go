@@ -2,6 +2,7 @@ package link
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"mountaineer/engine/fs/smb"
@@ -53,7 +54,7 @@ func (l *Link) lostNow(c *Conn, reason Reason, since time.Duration) {
 
 // leave gives up the route in use. The caller holds mu.
 func (l *Link) leave(reason Reason, since time.Duration) {
-	if l.pair == nil {
+	if l.pair == nil || l.isClosed {
 		return
 	}
 	l.pair.each(l.abandon)
@@ -123,6 +124,13 @@ func (l *Link) mend(p *pair) {
 	missing, other := Files, p.names
 	if p.files != nil {
 		missing, other = Names, p.files
+	}
+	isMoved := !slices.Contains(l.routes, p.route) && l.hasRoute(p.route.Name)
+	if isMoved || l.isUnconfirmed || !l.allowed[p.route.Name] {
+		// It has another address by now, or is not allowed.
+		l.leave(Ended, p.missing.since)
+		l.mu.Unlock()
+		return
 	}
 	l.mu.Unlock()
 	c, err := l.signIn(l.life, p.route, missing)

@@ -87,7 +87,9 @@ func (l *Link) signIn(ctx context.Context, route smb.Route, session Session) (*C
 		c, err = l.signInNaming(ctx, route, session, nil)
 	}
 	if err != nil {
-		l.logChange(route.Name, err.Error())
+		if !errors.Is(err, context.Canceled) {
+			l.logChange(route.Name, err.Error())
+		}
 		return nil, err
 	}
 	if err := l.prove(ctx, c); err != nil {
@@ -127,7 +129,12 @@ func (l *Link) signInNaming(ctx context.Context, route smb.Route, session Sessio
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.opened++
-	return &Conn{Connection: got, Number: number, link: l, kind: session}, nil
+	c := &Conn{Connection: got, Number: number, link: l, kind: session}
+	go func() {
+		<-c.Ended()
+		l.lost(c, Ended)
+	}()
+	return c, nil
 }
 
 // judgeGuid compares the server's mark before it gets a byte of the login: a stranger's server would get the answer to its challenge, refuse
@@ -139,7 +146,7 @@ func (l *Link) judgeGuid(route smb.Route, server smb2.Server) error {
 	if l.record == nil || l.record.GuidChanges || l.record.Guid == guid || l.record.Guid == "" || l.letIn != nil && *l.letIn == guid {
 		return nil
 	}
-	text := fmt.Sprintf("is another server: its id is %s, not %s", guid, l.record.Guid)
+	text := fmt.Sprintf("is another server: its id is %q, not %q", guid, l.record.Guid)
 	l.other = &Other{Route: route.Name, Address: route.Address, Guid: guid, Text: text}
 	l.announce()
 	return smb.Fail(smb.OtherServer, fmt.Errorf("%s %s", route.Address, text))
@@ -190,7 +197,7 @@ func (l *Link) prove(ctx context.Context, c *Conn) error {
 	verdict := known.Recognize(now)
 	c.learnt.verdict = verdict
 	switch {
-	case verdict.IsSame() || verdict.Proof == identity.ByGuid && (isLiving || len(known.Entries) == 0):
+	case verdict.IsSame() || verdict.Proof == identity.ByGuid || isLiving && verdict.SameRoot:
 		return nil
 	case letIn != nil && *letIn == guid:
 		c.learnt.isLetIn = true
@@ -198,9 +205,10 @@ func (l *Link) prove(ctx context.Context, c *Conn) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.other = &Other{Route: c.Route.Name, Address: c.Route.Address, Guid: guid, Text: verdict.Text, Bare: verdict.Bare}
+	text := "is another server: " + verdict.Text
+	l.other = &Other{Route: c.Route.Name, Address: c.Route.Address, Guid: guid, Text: text, Bare: verdict.Bare}
 	l.announce()
-	return smb.Fail(smb.OtherServer, fmt.Errorf("%s %s", c.Route.Address, verdict.Text))
+	return smb.Fail(smb.OtherServer, fmt.Errorf("%s %s", c.Route.Address, text))
 }
 
 // trust takes over what the sign-in has shown. The caller holds mu.
@@ -242,7 +250,19 @@ func (l *Link) remember(c *Conn) {
 	}
 }
 
-const rememberEvery = 10 * time.Minute
+const (
+	rememberEvery = 10 * time.Minute
+	// After a change of the root from here.
+	rememberSoon = 10 * time.Second
+)
+
+// RootChanged: a name in the root was changed from here, so that the record is old.
+func (l *Link) RootChanged() {
+	select {
+	case l.rootChanged <- struct{}{}:
+	default:
+	}
+}
 
 // keepRecord follows what becomes of the root, but wakes no disk for it.
 func (l *Link) keepRecord() {
@@ -250,7 +270,11 @@ func (l *Link) keepRecord() {
 	for wait := time.Minute; ; wait = rememberEvery {
 		select {
 		case <-time.After(wait):
+		case <-l.rootChanged:
+			l.sleepFor(rememberSoon)
 		case <-l.life.Done():
+		}
+		if l.life.Err() != nil {
 			return
 		}
 		l.mu.Lock()
@@ -263,5 +287,12 @@ func (l *Link) keepRecord() {
 			l.remember(c)
 			seen = l.traffic.FromServer.Load()
 		}
+	}
+}
+
+func (l *Link) sleepFor(duration time.Duration) {
+	select {
+	case <-time.After(duration):
+	case <-l.life.Done():
 	}
 }

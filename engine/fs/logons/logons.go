@@ -3,6 +3,8 @@ package logons
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -10,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -36,9 +39,10 @@ type Account struct {
 	user   string
 	domain string
 
-	mu sync.Mutex
-	// The server accepted this login here, and has not refused it since.
-	accepted bool
+	mu       sync.Mutex
+	password string
+	// When the server last accepted this login here, and has not refused it since, Unix ms; 0: it has not.
+	acceptedAt int64
 	// A person asked, or the password is new: one login is tried whatever was refused.
 	now  bool
 	last *Refusal
@@ -49,25 +53,35 @@ type Account struct {
 type Refusal struct {
 	At   int64  `json:"at"` // Unix ms
 	Text string `json:"text"`
+	// Mark tells apart the passwords that were refused.
+	Mark string `json:"mark"`
 }
 
 type record struct {
 	V          int       `json:"v"`
+	Salt       string    `json:"salt"`
 	Refused    []Refusal `json:"refused"`
 	AcceptedAt int64     `json:"accepted_at"`
 	AwayAt     int64     `json:"away_at"`
 }
 
 // New is for a user whose logins are counted in that folder of the home.
-func New(folder, user, domain string) *Account {
-	return &Account{folder: folder, user: user, domain: domain}
+func New(folder, user, domain, password string) *Account {
+	return &Account{folder: folder, user: user, domain: domain, password: password}
 }
 
 // TryNow lets one login pass whatever was refused before.
 func (a *Account) TryNow() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.now, a.accepted = true, false
+	a.now = true
+}
+
+// Use takes another password, which is tried at once.
+func (a *Account) Use(password string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.password, a.now, a.acceptedAt, a.last = password, true, 0, nil
 }
 
 // Refused is the last refusal since a login was accepted, and how many there were within the hour; nil: none.
@@ -87,35 +101,45 @@ func (a *Account) Enter(ctx context.Context, server smb2.Server, route smb.Route
 	r := t.read()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	mayTry := a.now || a.accepted
-	if !mayTry {
-		err = r.judge(time.Now())
+	if !a.now {
+		err = r.judge(r.markOf(a.password), a.acceptedAt, time.Now())
 	}
 	if err != nil {
 		t.close()
 		return nil, err
 	}
 	a.now = false
-	if a.accepted && time.Since(time.UnixMilli(r.AcceptedAt)) < acceptedFor {
+	if a.acceptedAt > 0 && time.Since(time.UnixMilli(r.AcceptedAt)) < acceptedFor {
 		t.letOthersIn()
 	}
 	return t, nil
 }
 
-// judge returns why a login is not tried.
-func (r record) judge(now time.Time) error {
+// judge returns why a login is not tried. One that was accepted is, unless it was refused since.
+func (r record) judge(mark string, acceptedAt int64, now time.Time) error {
 	recent := r.recent(now)
-	if len(recent) == 0 {
-		return nil
+	var own *Refusal
+	for i, each := range recent {
+		if each.Mark == mark && each.At > acceptedAt {
+			own = &recent[i]
+		}
 	}
-	newest := recent[len(recent)-1]
 	switch {
-	case r.AcceptedAt > newest.At:
+	case len(recent) == 0 || own == nil && (acceptedAt > 0 || len(recent) < refusalsAtMost):
 		return nil
-	case len(recent) < refusalsAtMost && r.AwayAt > newest.At:
+	case own != nil && len(recent) < refusalsAtMost && r.AwayAt > own.At:
 		return nil
+	case own == nil:
+		own = &recent[len(recent)-1]
 	}
-	return smb.Fail(smb.LogonHeld, fmt.Errorf("not tried again yet, because the server refused it: %s", newest.Text))
+	return smb.Fail(smb.LogonHeld, fmt.Errorf("not tried again yet, because the server refused it: %s", own.Text))
+}
+
+// markOf tells passwords apart, and is too short to tell what they are: as many have the same one as there are among 65,536.
+func (r record) markOf(password string) string {
+	sum := hmac.New(sha256.New, []byte(r.Salt))
+	sum.Write([]byte(password))
+	return hex.EncodeToString(sum.Sum(nil)[:2])
 }
 
 // recent are the refusals of the last hour. After the clock was set back, times may lie in the future.
@@ -220,12 +244,18 @@ func (t *turn) Ended(err error) {
 	now := time.Now().UnixMilli()
 	switch {
 	case err == nil:
-		a.accepted, a.last = true, nil
-		t.update(func(r *record) { r.AcceptedAt, r.Refused = now, nil })
+		a.acceptedAt, a.last = now, nil
+		t.update(func(r *record) {
+			r.AcceptedAt = now
+			mark := r.markOf(a.password)
+			r.Refused = slices.DeleteFunc(r.Refused, func(each Refusal) bool { return each.Mark == mark })
+		})
 	case smb.IsRefusal(err):
-		refusal := Refusal{now, err.Error()}
-		a.accepted, a.last = false, &refusal
-		t.update(func(r *record) { r.Refused = append(r.recent(time.Now()), refusal) })
+		a.acceptedAt = 0
+		t.update(func(r *record) {
+			refusal := Refusal{now, err.Error(), r.markOf(a.password)}
+			a.last, r.Refused = &refusal, append(r.recent(time.Now()), refusal)
+		})
 	}
 }
 
@@ -248,6 +278,9 @@ func (t *turn) read() (r record) {
 	text := make([]byte, 16<<10)
 	n, _ := t.file.ReadAt(text, 0)
 	_ = json.Unmarshal(text[:n], &r)
+	if r.Salt == "" {
+		r.Salt = rand.Text()
+	}
 	return r
 }
 

@@ -31,8 +31,11 @@ func (k *known) remove(n *node) {
 	id := n.id()
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.nodes[id] = slices.DeleteFunc(k.nodes[id], func(each *node) bool { return each == n }); len(k.nodes[id]) == 0 {
+	left := slices.DeleteFunc(k.nodes[id], func(each *node) bool { return each == n })
+	if len(left) == 0 {
 		delete(k.nodes, id)
+	} else {
+		k.nodes[id] = left
 	}
 }
 

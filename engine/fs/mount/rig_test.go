@@ -47,7 +47,7 @@ func mountOf(t *testing.T, r *rig.Rig, patience time.Duration) *mounted {
 	rig.Must(t, os.Mkdir(m.folder, 0o755))
 	m.link = link.New(link.Options{
 		Account: r.Account, Routes: []smb.Route{r.Cable.Route("only")}, Patience: patience, Killed: Killed,
-		Logons: logons.New("", r.Account.User, ""),
+		Logons: logons.New("", r.Account.User, "", r.Account.Password),
 		Known: func() []identity.Entry {
 			if m.share == nil {
 				return nil

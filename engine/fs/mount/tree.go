@@ -154,6 +154,9 @@ func (n *node) hasChanged(name string) {
 	now := time.Now()
 	n.share.written.Store(now.UnixNano())
 	n.names.forget(name)
+	if n.IsRoot() {
+		n.share.link.RootChanged()
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.changed = now

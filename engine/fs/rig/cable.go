@@ -1,6 +1,7 @@
 package rig
 
 import (
+	"bytes"
 	"io"
 	"net"
 	"sync"
@@ -19,15 +20,27 @@ type Cable struct {
 	// Nothing passes while it is locked for writing.
 	passing sync.RWMutex
 	isHeld  bool
+	narrow  int
+	ended   chan struct{}
 	dialled int
+	toFar   []byte // the first bytes of all connections
+}
+
+const recordedAtMost = 1 << 20
+
+// Passed counts how often a text went to the server.
+func (c *Cable) Passed(text string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return bytes.Count(c.toFar, []byte(text))
 }
 
 // LayCable is another way to the server.
 func (r *Rig) LayCable() *Cable {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	Must(r.T, err)
-	c := &Cable{listener: listener, target: r.address()}
-	r.T.Cleanup(func() { _ = listener.Close(); c.Hold(false); c.Set(true); c.CloseFar() })
+	c := &Cable{listener: listener, target: r.address(), ended: make(chan struct{})}
+	r.T.Cleanup(func() { close(c.ended); _ = listener.Close(); c.Hold(false); c.Set(true); c.CloseFar() })
 	go func() {
 		for {
 			near, err := listener.Accept()
@@ -66,7 +79,8 @@ func (c *Cable) join(near net.Conn) {
 	}
 	c.near, c.far = append(c.near, near), append(c.far, far)
 	forward := func(to, from net.Conn) {
-		_, _ = io.Copy(to, held{from, c})
+		// Else the system would pass the bytes on by itself.
+		_, _ = io.Copy(struct{ io.Writer }{to}, held{from, c, from == near})
 		_ = near.Close()
 	}
 	go forward(near, far)
@@ -76,14 +90,31 @@ func (c *Cable) join(near net.Conn) {
 // held passes nothing on while the cable is held.
 type held struct {
 	net.Conn
-	cable *Cable
+	cable  *Cable
+	isNear bool
 }
 
 func (h held) Read(p []byte) (int, error) {
 	n, err := h.Conn.Read(p)
 	h.cable.passing.RLock()
-	defer h.cable.passing.RUnlock()
+	h.cable.passing.RUnlock()
+	h.cable.mu.Lock()
+	narrow := h.cable.narrow
+	if h.isNear && len(h.cable.toFar) < recordedAtMost {
+		h.cable.toFar = append(h.cable.toFar, p[:n]...)
+	}
+	h.cable.mu.Unlock()
+	if narrow > 0 && n > narrow {
+		<-h.cable.ended
+	}
 	return n, err
+}
+
+// Narrow lets no message through that is longer, as a switch that drops long frames; what comes after one on its connection waits for it.
+func (c *Cable) Narrow(bytes int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.narrow = bytes
 }
 
 // Hold: connections stand, and nothing passes, as in a cable that is pulled somewhere between.

@@ -23,14 +23,14 @@ const password = "secret word"
 
 // Rig is a server that shares a folder.
 type Rig struct {
-	T              *testing.T
-	Folder, Export string
-	Account        smb.Account
-	Cable          *Cable
-	port           int
-	samba          string
-	name, more     string
-	smbd           *exec.Cmd
+	T                    *testing.T
+	Folder, Export       string
+	Account              smb.Account
+	Cable                *Cable
+	port                 int
+	samba                string
+	name, more, perShare string
+	smbd                 *exec.Cmd
 }
 
 // Option changes the server's configuration.
@@ -73,14 +73,27 @@ func New(t *testing.T, options ...Option) *Rig {
 	Must(t, err)
 	r.port = free.Addr().(*net.TCPAddr).Port
 	Must(t, free.Close())
-	text := strings.NewReplacer("FOLDER", folder, "NAME", r.name, "PORT", fmt.Sprint(r.port), "USER", me.Username, "MORE", r.more).Replace(configuration)
-	Must(t, os.WriteFile(r.samba, []byte(text), 0o644))
+	r.configure()
 	r.Account = smb.Account{Share: "share", User: me.Username, Password: password, Sign: true}
 	r.SetPassword(password)
 	r.StartServer()
 	t.Cleanup(r.KillServer)
 	r.Cable = r.LayCable()
 	return r
+}
+
+// Rename gives the server another name, and so another GUID, from its next start on.
+func (r *Rig) Rename(name string) {
+	r.name = name
+	r.configure()
+}
+
+func (r *Rig) configure() {
+	r.T.Helper()
+	me, err := user.Current()
+	Must(r.T, err)
+	text := strings.NewReplacer("FOLDER", r.Folder, "NAME", r.name, "PORT", fmt.Sprint(r.port), "USER", me.Username, "MORE", r.more, "PERSHARE", r.perShare).Replace(configuration)
+	Must(r.T, os.WriteFile(r.samba, []byte(text), 0o644))
 }
 
 const configuration = `[global]
@@ -110,6 +123,7 @@ MORE
 path = FOLDER/export
 read only = no
 force user = USER
+PERSHARE
 [readonly]
 path = FOLDER/export
 read only = yes
@@ -193,3 +207,32 @@ func (r *Rig) Sessions() int {
 
 // Theirs is the path of a file on the server.
 func (r *Rig) Theirs(name string) string { return filepath.Join(r.Export, name) }
+
+// PerShare adds lines to the section of the share.
+func PerShare(lines string) Option { return func(r *Rig) { r.perShare += lines + "\n" } }
+
+// Stopped are processes of the server that were stopped.
+type Stopped []int
+
+// StopProcesses stops those that serve clients: what they have got they do later.
+func (r *Rig) StopProcesses() Stopped {
+	r.T.Helper()
+	out, err := exec.Command(Program("smbstatus"), "-s", r.samba, "-b").Output()
+	Must(r.T, err)
+	var pids Stopped
+	for line := range strings.Lines(string(out)) {
+		var pid int
+		if _, err := fmt.Sscan(line, &pid); err == nil && strings.Contains(line, " (ipv4:") {
+			Must(r.T, syscall.Kill(pid, syscall.SIGSTOP))
+			pids = append(pids, pid)
+		}
+	}
+	r.T.Cleanup(pids.Continue)
+	return pids
+}
+
+func (s Stopped) Continue() {
+	for _, pid := range s {
+		_ = syscall.Kill(pid, syscall.SIGCONT)
+	}
+}

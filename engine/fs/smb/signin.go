@@ -12,6 +12,7 @@ import (
 
 // Account says who signs in.
 type Account struct {
+	// Empty: only a session is wanted.
 	Share        string
 	User, Domain string
 	Password     string
@@ -72,7 +73,7 @@ func (s SignIn) Do(ctx context.Context) (*Connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &wire{TCPConn: tcp, traffic: s.Traffic}
+	w := &wire{TCPConn: tcp, traffic: s.Traffic, ended: make(chan struct{})}
 	// The library waits for the wire, not for ctx, while it sends.
 	defer context.AfterFunc(ctx, w.reset)()
 	c := &Connection{Route: s.Route, wire: w}
@@ -114,6 +115,9 @@ func (s SignIn) Do(ctx context.Context) (*Connection, error) {
 			err = ErrNotEnded
 		}
 		return nil, fmt.Errorf("signing in: %w", err)
+	}
+	if s.Account.Share == "" {
+		return c, nil
 	}
 	if c.Share, err = c.session.Mount(s.Account.Share); err != nil {
 		w.reset()
@@ -161,6 +165,9 @@ func (c *Connection) Signing() string { return c.session.Signing() }
 // Heard is when the server's last bytes came, Monotonic.
 func (c *Connection) Heard() time.Duration { return time.Duration(c.wire.heard.Load()) }
 
+// Ended is closed when the connection has ended, from whichever side.
+func (c *Connection) Ended() <-chan struct{} { return c.wire.ended }
+
 // Reset ends the connection; nothing of what waits to be sent is sent.
 func (c *Connection) Reset() { c.wire.reset() }
 
@@ -170,6 +177,17 @@ func (c *Connection) LogOff(within time.Duration) {
 	defer timer.Stop()
 	_ = c.session.Logoff()
 	c.Reset()
+}
+
+// Shares are the folders that the server shares, without those for its administration.
+func (c *Connection) Shares() (shares []smb2.ShareInfo, err error) {
+	all, err := c.session.ListShares()
+	for _, each := range all {
+		if each.Type() == smb2.ShareTypeDiskTree && !each.IsSpecial() && !strings.HasSuffix(each.Name, "$") {
+			shares = append(shares, each)
+		}
+	}
+	return shares, err
 }
 
 // Echo asks whether the server is there.

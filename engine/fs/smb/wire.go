@@ -2,6 +2,7 @@ package smb
 
 import (
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -21,6 +22,8 @@ type wire struct {
 	*net.TCPConn
 	traffic *Traffic
 	heard   atomic.Int64 // Monotonic; 0: nothing came
+	ended   chan struct{}
+	once    sync.Once
 }
 
 func (w *wire) Read(p []byte) (int, error) {
@@ -28,6 +31,9 @@ func (w *wire) Read(p []byte) (int, error) {
 	if n > 0 {
 		w.heard.Store(int64(Monotonic()))
 		w.traffic.FromServer.Add(int64(n))
+	}
+	if err != nil {
+		w.once.Do(func() { close(w.ended) })
 	}
 	return n, err
 }

@@ -1,0 +1,109 @@
+package identity
+
+import (
+	"testing"
+	"time"
+)
+
+var (
+	then = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).UnixNano()
+	root = Entry{Folder: true, Id: 2, Written: then}
+)
+
+func file(name string, id uint64) Entry { return Entry{Path: name, Size: 5, Written: then, Id: id} }
+
+func created(e Entry, at int64) Entry { e.Created = then - at; return e }
+
+func changed(e Entry) Entry { e.Size, e.Written = 6, then+1; return e }
+
+func reading(root Entry, entries ...Entry) Reading {
+	now := Reading{Guid: "nas", Root: root, Found: map[string]Entry{}, Count: len(entries)}
+	for _, each := range entries {
+		now.Found[each.Path] = each
+	}
+	return now
+}
+
+func record(root Entry, entries ...Entry) Record {
+	return Record{Guid: "nas", Root: root, Entries: entries}
+}
+
+func TestAServerIsRecognizedByWhatItShows(t *testing.T) {
+	yes := true
+	for name, one := range map[string]struct {
+		known Record
+		now   Reading
+		proof Proof
+		bare  bool
+	}{
+		"nothing has happened":                                {record(root, file("a", 7)), reading(root, file("a", 7)), ByEntries, false},
+		"one of two is unchanged":                             {record(root, file("a", 7), file("b", 8)), reading(root, file("a", 7), changed(file("b", 8))), ByEntries, false},
+		"all have changed, a creation time agrees":            {record(root, created(file("a", 7), 1e15)), reading(root, created(changed(file("a", 7)), 1e15)), ByCreation, false},
+		"the root was created then":                           {record(created(root, 1e15), file("a", 7)), reading(created(root, 1e15)), ByCreation, false},
+		"exFAT gives new ids at each mount":                   {record(root, file("a", 7)), reading(Entry{Folder: true, Id: 9}, file("a", 17)), ByEntries, false},
+		"new ids where ids last are a copy":                   {Record{Guid: "nas", Root: root, Entries: []Entry{file("a", 7)}, IdsLast: &yes}, reading(Entry{Folder: true, Id: 9}, file("a", 17)), Different, false},
+		"twins: two fresh disks have the same ids":            {record(root, file("a", 11)), reading(root, changed(file("a", 11))), Unproved, false},
+		"two empty ones prove only their roots":               {record(root), reading(root), ByGuid, false},
+		"another empty one":                                   {record(root), reading(Entry{Folder: true, Id: 9}), Different, true},
+		"a root that was created at another time":             {record(created(root, 1e15), file("a", 7)), reading(created(root, 2e15), file("a", 7)), Different, false},
+		"a copy: its files were created at another time":      {record(root, created(file("a", 7), 1e15)), reading(root, created(file("a", 7), 2e15)), Different, false},
+		"the volume is not there yet":                         {record(root, file("a", 7)), reading(Entry{Folder: true, Id: 9}), Different, true},
+		"other files":                                         {record(root, file("a", 7)), reading(root, file("b", 7)), Different, false},
+		"a file that is being written has grown":              {record(root, Entry{Path: "a", Id: 7, Size: 5}), reading(root, changed(file("a", 7))), ByEntries, false},
+		"a file that was being written is another one by now": {record(root, Entry{Path: "a", Id: 7, Size: 5}), reading(root, changed(file("a", 8))), Unproved, false},
+		"a file where a folder was":                           {record(root, Entry{Path: "a", Folder: true, Id: 7, Written: then}), reading(root, file("a", 7)), Different, false},
+	} {
+		verdict := one.known.Recognize(one.now)
+		if verdict.Proof != one.proof || verdict.Bare != one.bare {
+			t.Errorf("%s: %+v", name, verdict)
+		}
+		if !verdict.IsSame() && verdict.Text == "" {
+			t.Errorf("%s: it does not say why", name)
+		}
+	}
+}
+
+func TestWhetherIdsLastIsLearntAtRestarts(t *testing.T) {
+	r := record(root, file("a", 7), file("b", 8))
+	for name, one := range map[string]struct {
+		now         Reading
+		isRestarted bool
+		last        *bool
+	}{
+		"the same ids":            {reading(root, file("a", 7), file("b", 8)), true, ptr(true)},
+		"new ids":                 {reading(root, file("a", 17), file("b", 18)), true, ptr(false)},
+		"the server was not away": {reading(root, file("a", 7)), false, nil},
+	} {
+		next := r.Learn(r.Recognize(one.now), one.now, nil, one.isRestarted)
+		if (next.IdsLast == nil) != (one.last == nil) || one.last != nil && *next.IdsLast != *one.last {
+			t.Errorf("%s: %v", name, next.IdsLast)
+		}
+	}
+}
+
+func ptr(b bool) *bool { return &b }
+
+func TestARecordLastsAndIsKeptBesideTheNext(t *testing.T) {
+	folder := t.TempDir()
+	r := record(created(root, 1e15), file("a", 1<<63))
+	r.Share = "CORE"
+	if err := r.Write(folder); err != nil {
+		t.Fatal(err)
+	}
+	if got := Read(folder, "CORE"); got == nil || got.Entries[0] != r.Entries[0] || got.Root != r.Root {
+		t.Errorf("read: %+v", got)
+	}
+	if Read(folder, "VAULT") != nil {
+		t.Error("the record of another share")
+	}
+	now := time.Date(2026, 11, 29, 10, 0, 0, 0, time.UTC)
+	if err := SetAside(folder, now); err != nil {
+		t.Fatal(err)
+	}
+	if Read(folder, "CORE") != nil {
+		t.Error("it is still there")
+	}
+	if err := SetAside(folder, now); err != nil {
+		t.Errorf("again: %v", err)
+	}
+}
