@@ -25,7 +25,12 @@ export function run(
     child.once("error", reject);
     child.once("close", (code) => {
       if (code === 0) resolve(Buffer.concat(said).toString());
-      else reject(new Error(`${program} ${args.join(" ")} ended with ${code}: ${Buffer.concat(complained)}`));
+      else
+        reject(
+          new Error(
+            `${program} ${args.join(" ")} ended with ${code}: ${Buffer.concat([...said, ...complained])}`,
+          ),
+        );
     });
   });
 }
