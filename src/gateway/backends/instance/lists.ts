@@ -9,6 +9,7 @@ import {
   type Listings,
   leastFresh,
   NO_LISTINGS,
+  NOT_FRESH,
 } from "../../catalog/catalog.ts";
 import { checkEntry } from "../../catalog/entry-checks.ts";
 import { withSoundSchemas } from "../../catalog/schema-faults.ts";
@@ -410,7 +411,10 @@ export class InstanceLists implements Disposable {
     return {
       ...read,
       part: { ...read.part, ...noSkills },
-      freshness: isModern ? read.freshness : {},
+      // It also says which lists were read.
+      freshness: isModern
+        ? read.freshness
+        : Object.fromEntries(Object.keys(read.freshness).map((list) => [list, NOT_FRESH])),
       // A list that was not declared need not exist.
       failure: declaresAnything ? read.failure : null,
     };

@@ -426,12 +426,13 @@ describe("lists that change", () => {
     assert.equal(instance.listings, listings);
     assert.equal(counts.listings, 1);
   });
-  test("D2 a validity from a server of an older version is ignored", async () => {
-    const { instance } = await startReady(
-      {},
-      { "tools/list": { tools: [], ttlMs: 30, cacheScope: "public" } },
-    );
-    assert.deepEqual(instance.freshness, {});
+  test("D2 a validity from a server of an older version is ignored, and a list that could not be read has none", async () => {
+    const { instance } = await startReady({}, (link) => {
+      link.gives("tools/list", { tools: [toolOf("t")], ttlMs: 30, cacheScope: "public" });
+      link.answers.set("prompts/list", () => ({ error: { code: -32603, message: "not now" } }));
+    });
+    assert.deepEqual(instance.freshness["tools"], { ttlMs: 0, cacheScope: "private" });
+    assert.equal("prompts" in instance.freshness, false);
   });
   test("B7 after a gap in a server's messages, the lists that it announces are read again", async () => {
     const { link, instance, counts, clock } = await startReady({}, (link) =>
