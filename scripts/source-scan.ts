@@ -16,9 +16,17 @@ export interface Text {
   readonly line: number;
 }
 
+/** A literal of a regular expression. */
+export interface Pattern {
+  readonly source: string;
+  readonly flags: string;
+  readonly line: number;
+}
+
 export interface Scan {
   readonly imports: readonly Import[];
   readonly texts: readonly Text[];
+  readonly patterns: readonly Pattern[];
   /** The source with comments and the contents of strings blanked; offsets and lines stay the same. */
   readonly code: string;
 }
@@ -26,7 +34,9 @@ export interface Scan {
 export function scanSource(source: string): Scan {
   const withoutComments = blank(source, "comments");
   const texts: Text[] = [];
-  const code = blank(source, "comments and strings", (text) => texts.push(text));
+  const patterns: Pattern[] = [];
+  const onFound = { text: (text: Text) => texts.push(text), pattern: (one: Pattern) => patterns.push(one) };
+  const code = blank(source, "comments and strings", onFound);
   const imports: Import[] = [];
   const lineAt = (offset: number): number => source.slice(0, offset).split("\n").length;
   // Matched in `code`, which has no strings or comments; the specifier is read from the source at the same offset.
@@ -59,7 +69,7 @@ export function scanSource(source: string): Scan {
     const typeOnly = match[1] !== undefined;
     imports.push({ specifier: specifierAt(quote), line: lineAt(match.index), typeOnly, dynamic: !typeOnly });
   }
-  return { imports: imports.sort((a, b) => a.line - b.line), texts, code };
+  return { imports: imports.sort((a, b) => a.line - b.line), texts, patterns, code };
 }
 
 /** A `/` after one of these begins a regular expression; after a name, a number or a bracket it is a division. */
@@ -69,7 +79,7 @@ const BEFORE_REGEX =
 function blank(
   source: string,
   what: "comments" | "comments and strings",
-  onText: (text: Text) => void = () => {},
+  onFound: { text(text: Text): void; pattern(pattern: Pattern): void } = { text() {}, pattern() {} },
 ): string {
   let out = "";
   let at = 0;
@@ -93,7 +103,7 @@ function blank(
     if (source[at] === "`") {
       take(at + 1, true);
       const whole = open.pop();
-      if (whole !== undefined) onText(whole);
+      if (whole !== undefined) onFound.text(whole);
     } else if (at < source.length) {
       take(at + 2, true);
       braces.push("template");
@@ -113,7 +123,7 @@ function blank(
       let end = at;
       while (end < source.length && source[end] !== one && source[end] !== "\n")
         end += source[end] === "\\" ? 2 : 1;
-      onText({ tag: null, parts: [source.slice(at, end)], line: out.split("\n").length });
+      onFound.text({ tag: null, parts: [source.slice(at, end)], line: out.split("\n").length });
       take(Math.min(end, source.length), keepStrings);
       if (at < source.length) take(at + 1, true);
     } else if (one === "`") {
@@ -135,6 +145,8 @@ function blank(
         if (source[end] === "]") inClass = false;
         end += source[end] === "\\" ? 2 : 1;
       }
+      const flags = /^[a-z]*/.exec(source.slice(end + 1))?.[0] ?? "";
+      onFound.pattern({ source: source.slice(at + 1, end), flags, line: out.split("\n").length });
       take(Math.min(end + 1, source.length), keepStrings);
     } else {
       take(at + 1, true);

@@ -13,7 +13,8 @@ function resolveInBuild(folder: string): void {
   registerHooks({
     resolve(name, context, next) {
       const isBeside = /^\.\/[^/]+\.js$/.test(name);
-      if (!isBeside || context.parentURL?.replace(/[^/]*$/, "") !== folder) return next(name, context);
+      if (!isBeside || context.parentURL?.slice(0, context.parentURL.lastIndexOf("/") + 1) !== folder)
+        return next(name, context);
       return { url: `${folder}${name.slice(2)}`, format: "module", shortCircuit: true };
     },
   });

@@ -47,7 +47,7 @@ export async function withBackends(
 ): Promise<string> {
   if (backends.length === 0) return text;
   // A table on one line takes no sections beside it.
-  if (format === "yaml" || /^\s*backends\s*=/m.test(text)) {
+  if (format === "yaml" || /^[ \t]*backends[ \t]*=/m.test(text)) {
     const { bytes } = await editConfig({
       bytes: Buffer.from(text),
       format,

@@ -5,6 +5,7 @@ import { basename } from "node:path";
 import { HIDDEN, isSecretName } from "../config/shown-values.ts";
 import { escaped, isOnlyReference } from "../config/values/secret-text.ts";
 import { VARIABLE_NAME_FORM as NAME } from "../runtime/text/name-forms.ts";
+import { trimEnd } from "../runtime/text/trim-end.ts";
 import type { Client, ClientSurroundings } from "./client.ts";
 
 interface TextMeaning {
@@ -30,7 +31,7 @@ const BRACES = [
   String.raw`\$\{input:(?<input>[^{}]*)\}`,
   String.raw`\$\{(?:env:)?(?<braced>${NAME})(?::-(?<otherwise>[^{}]*))?\}`,
   String.raw`\{env:(?<env>${NAME})\}`,
-  "%(?<percent>[A-Z][A-Z_]{2,}[A-Z0-9_]*)%",
+  "%(?<percent>[A-Z][A-Z_]{2}[A-Z0-9_]*)%",
   String.raw`\$\{[^{}]*\}|\{\{\s*[A-Z][A-Z_]+\s*\}\}|\{file:[^{}]*\}`,
 ];
 const DOLLAR = String.raw`\$(?<dollar>${NAME})`;
@@ -133,7 +134,7 @@ export function createTextReader(
       gather(partsOf(text, form, surroundings), (part) => {
         if (part.kind === "text") return plainly(part.text);
         // A placeholder without a value becomes `(NAME)`, in which nothing may be taken for the name of a secret.
-        const inside = part.written.replace(/^[$%{]+|[%}]+$/g, "").replaceAll(":", " ");
+        const inside = trimEnd(part.written.replace(/^[$%{]+/, ""), "%}").replaceAll(":", " ");
         const gap = plainly(inside.startsWith("(") ? part.written : `(${inside})`);
         if (part.kind === "input" && mayRefer) return asSecret("input", part.id, null);
         if (part.kind !== "variable") return { ...gap, problem: onlyThere(part) };

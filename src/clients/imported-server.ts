@@ -1,4 +1,5 @@
 // Turns a server of a client into the section of a backend, with references instead of its secrets.
+
 import { resolve } from "node:path";
 import type { ConfigTable } from "../config/edit/edit-value.ts";
 import { literalSecrets } from "../config/literal-secrets.ts";
@@ -18,6 +19,7 @@ import { escaped, parseSecretText, storedParts } from "../config/values/secret-t
 import { sha256Of } from "../runtime/files/sha256.ts";
 import { isObject, type JsonMembers, objectOf } from "../runtime/text/json-object.ts";
 import { VARIABLE_NAME_FORM } from "../runtime/text/name-forms.ts";
+import { trimEnd } from "../runtime/text/trim-end.ts";
 import { type ForeignServer, readForeignEntry } from "./entry-keys.ts";
 import { createTextReader, isVariableNamed, type TextReader, type TextSurroundings } from "./entry-texts.ts";
 
@@ -365,7 +367,7 @@ function withoutWrapper(server: ForeignServer, report: (line: string) => void): 
     report(`${command} is ${name} here`);
     return { ...server, command: name };
   }
-  if (args.length === 0 && /^[^\\]*[&|;<>'"][^\\]*$/.test(command) && /\s/.test(command)) {
+  if (args.length === 0 && !command.includes("\\") && /[&|;<>'"]/.test(command) && /\s/.test(command)) {
     report("its command is run by a shell");
     return { ...server, command: "sh", args: ["-c", command] };
   }
@@ -380,11 +382,11 @@ const DIGEST_LENGTH = 4;
 /** The backend's name for a server's name. A name in another script ends in a digest, so that it stays unique. */
 export function backendName(name: string): string {
   const split = name.normalize("NFKD").replace(/\p{M}+/gu, "");
-  const plain = split.replace(/[^A-Za-z0-9_-]+/g, "-").replace(/^[-_]+|[-_]+$/g, "");
+  const plain = trimEnd(split.replace(/[^A-Za-z0-9_-]+/g, "-").replace(/^[-_]+/, ""), "-_");
   const named = (/^[A-Za-z]/.test(plain) ? plain : `mcp-${plain}`).slice(0, LONGEST_NAME);
-  if (!isOtherScript(name)) return named.replace(/[-_]+$/, "");
+  if (!isOtherScript(name)) return trimEnd(named, "-_");
   const digest = sha256Of(name).slice(0, DIGEST_LENGTH);
-  return `${named.slice(0, LONGEST_NAME - 1 - DIGEST_LENGTH).replace(/[-_]+$/, "")}-${digest}`;
+  return `${trimEnd(named.slice(0, LONGEST_NAME - 1 - DIGEST_LENGTH), "-_")}-${digest}`;
 }
 
 /** True if the name has letters or digits that a backend's name cannot have. */

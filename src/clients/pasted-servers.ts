@@ -1,6 +1,8 @@
 // Reads servers from JSON as people paste it: with code fences, comments or commas around it, in parts, or without the
 // object that a client's file has around its servers.
+
 import { createScanner } from "jsonc-parser";
+import { TEXT_BOUNDS } from "../runtime/bounds.ts";
 import { isObject, type JsonMembers } from "../runtime/text/json-object.ts";
 import { withoutByteOrderMark } from "../runtime/text/plain-text.ts";
 import type { ClientSurroundings } from "./client.ts";
@@ -10,7 +12,6 @@ import type { FoundFile } from "./import-plan.ts";
 import { serversIn } from "./read-files.ts";
 
 const TITLE = "the pasted text";
-const LARGEST_TEXT_BYTES = 1024 * 1024;
 const MOST_SERVERS = 1000;
 
 /** The servers of the text, as of a file. Rejects with `client_unreadable`. */
@@ -19,7 +20,8 @@ export async function pastedFile(
   surroundings: ClientSurroundings,
   takenNames: ReadonlySet<string>,
 ): Promise<FoundFile> {
-  if (Buffer.byteLength(pasted) > LARGEST_TEXT_BYTES) throw unreadable(`${TITLE} is larger than 1 MiB`);
+  if (Buffer.byteLength(pasted) > TEXT_BOUNDS.pasted.most)
+    throw unreadable(`${TITLE} is larger than 256 KiB`);
   const taken = new Set(takenNames);
   const found: Awaited<ReturnType<typeof serversIn>>[] = [];
   let count = 0;
@@ -82,11 +84,16 @@ async function pastedValues(pasted: string): Promise<readonly JsonMembers[]> {
 
 /** Only what is within code fences, if there are any. Lines that begin with `#` are comments of a shell. */
 function withoutFences(text: string): string {
-  const fenced = [...text.matchAll(/```[ \t]*\w*\s([\s\S]*?)```/g)].map(([, inner = ""]) => inner);
+  const pieces = text.split("```");
+  const fenced = pieces.flatMap((piece, at) => {
+    const isClosed = at % 2 === 1 && at < pieces.length - 1;
+    return isClosed && /^[ \t]*\w*\s/.test(piece) ? [piece.replace(/^[ \t]*\w*\s/, "")] : [];
+  });
   return (fenced.length === 0 ? text : fenced.join("\n")).replace(/^[ \t]*(?:#|```).*$/gm, "");
 }
 
-const STRING = /"(?:[^"\\\n]|\\.)*"/g;
+/** A string that is not closed also matches: otherwise each of its quotes would be tried as the beginning of one. */
+const STRING = /"(?:[^"\\\n]|\\.)*"?/g;
 /** What JSON does not allow, and a drive of Windows whose separator is the beginning of an escape. */
 const BROKEN_ESCAPE = /(?<!\\)(?:\\\\)*\\(?:[^"\\/bfnrtu]|u(?![0-9A-Fa-f]{4}))|\b[A-Za-z]:\\(?![\\/"])/;
 
@@ -112,7 +119,7 @@ function nameFor(entry: JsonMembers): string {
   const program = runs.test(command)
     ? (args.findLast((arg) => /^@?[a-z][\w./@:-]*$/i.test(arg)) ?? command)
     : command;
-  const word = program.replace(/(?!^)@[^/]*$|:[^/]*$/, "").replace(/^.*[\\/]/, "");
+  const [word = ""] = (program.split(/[\\/]/).at(-1) ?? "").split(/(?<=.)@|:/, 1);
   return (
     word.replace(/\.\w+$/, "").replace(/^(?:mcp-server|server|mcp)-|-(?:mcp-server|mcp|server)$/g, "") ||
     "server"

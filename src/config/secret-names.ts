@@ -1,5 +1,7 @@
 // Names of secrets: names found in a text, and new names made from the name of a share or variable. Pure.
+
 import { SECRET_NAME_FORM } from "../runtime/text/name-forms.ts";
+import { trimEnd } from "../runtime/text/trim-end.ts";
 import { referenceText } from "../secrets/reference.ts";
 import type { ShareConfig } from "./snapshot.ts";
 
@@ -19,8 +21,8 @@ export function freeSecretName(text: string, isTaken: (name: string) => boolean 
     .normalize("NFKD")
     .toLowerCase()
     .replace(/[^a-z0-9.-]+/g, "-")
-    .replace(/^[^a-z0-9]+|-+$/g, "");
-  const whole = plain === "" ? "secret" : plain;
+    .replace(/^[^a-z0-9]+/, "");
+  const whole = trimEnd(plain, "-") || "secret";
   let name = whole.slice(0, LONGEST);
   for (let count = 2; name === TOKEN_SECRET || isTaken(name); count++)
     name = `${whole.slice(0, LONGEST - NUMBER)}-${count}`;

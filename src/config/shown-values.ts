@@ -1,5 +1,6 @@
 // Hides possible secrets in a program's arguments, in an address and in other texts of the configuration. Pure.
 
+import { TEXT_BOUNDS } from "../runtime/bounds.ts";
 import { argumentKinds, runningSpans } from "./argument-kinds.ts";
 import { isHostAsWritten } from "./values/address.ts";
 import { parseSecretText, type SecretText, storedParts } from "./values/secret-text.ts";
@@ -49,12 +50,12 @@ const LETTERS_AND_DIGITS = new RegExp(
 const PLAIN_TEXT =
   /^(?:true|false|yes|no|on|off|all|none|auto|stdio|http|https|sse|debug|info|warn|warning|error)$/i;
 
-/** The text before a reference in the user or password of an address. */
-const USER_BEFORE_REFERENCE =
-  /(?<![\w+.-])([a-z][\w+.-]*:\/\/)[^\s/?#\\@]+?(?=\$\{secret:[^\s/?#\\]{0,500}@)/gi;
+/** The beginning of an address, up to its path. */
+const AUTHORITY = /(?<![\w+.-])([a-z][\w+.-]{0,20}:\/\/)([^\s/?#\\]+)/gi;
 
 /** True if a value of this name is most likely a secret. */
 export function isSecretName(name: string): boolean {
+  if (name.length > TEXT_BOUNDS.shownName.most) return true;
   const plain = kebabName(name);
   return SECRET_NAME.test(plain) && !SETTING_NAME.test(plain);
 }
@@ -121,12 +122,10 @@ export function shownUrl(address: string, audience: Audience, isRun = false): st
   if (storedParts(address).length > 1) return aroundReferences(address, (part) => shownText(part, audience));
   const parsed = URL.parse(address);
   const url = parsed === null || isHostAsWritten(address, parsed) ? address : parsed.href;
-  // Text after the first colon counts as a password unless it is a port, even if it contains a `/`, `?` or `#` that
-  // is not encoded.
-  const [, scheme = "", authority = "", path = "", query = "", fragment = ""] =
-    /^([a-z][\w+.-]*:\/\/)((?:[^:/?#@[]*:(?!\d*(?:[/?#]|$))[^/?#@]*[/?#].*@)?[^/?#]*)([^?#]*)(\?[^#]*)?(#.*)?$/i.exec(
-      url,
-    ) ?? [];
+  const scheme = /^[a-z][\w+.-]*:\/\//i.exec(url)?.[0] ?? "";
+  const authority = authorityIn(url.slice(scheme.length));
+  const [, path = "", query = "", fragment = ""] =
+    /^([^?#]*)(\?[^#]*)?(#.*)?$/s.exec(url.slice(scheme.length + authority.length)) ?? [];
   if (scheme === "") return audience === "log" ? hiddenTokens(url) : HIDDEN;
   const at = authority.lastIndexOf("@");
   const host = at === -1 ? authority : `${HIDDEN}@${authority.slice(at + 1)}`;
@@ -147,6 +146,20 @@ export function shownUrl(address: string, audience: Audience, isRun = false): st
     query === "" ? "" : `?${audience === "report" ? HIDDEN : values.join("&")}`,
     fragment === "" ? "" : `#${HIDDEN}`,
   ].join("");
+}
+
+/**
+ * User, password, host and port. Text after the first colon counts as a password unless it is a port, even if it contains a `/`,
+ * `?` or `#` that is not encoded.
+ */
+function authorityIn(rest: string): string {
+  const end = (from: number): number => {
+    const length = rest.slice(from).search(/[/?#]/);
+    return length === -1 ? rest.length : from + length;
+  };
+  const isPassword = /^[^:/?#@[]*:(?!\d*(?:[/?#]|$))[^/?#@]*[/?#]/.test(rest);
+  const at = isPassword ? rest.lastIndexOf("@") : -1;
+  return rest.slice(0, end(at === -1 ? 0 : at));
 }
 
 /**
@@ -190,9 +203,16 @@ function shownNestedParts(text: string, audience: Audience, isCode: boolean): st
 
 /** Keeps references to stored secrets, and shows each text around them as `show` does. */
 function aroundReferences(text: string, show: (part: string) => string): string {
-  return storedParts(text.replace(USER_BEFORE_REFERENCE, `$1${HIDDEN}`))
+  return storedParts(text.replace(AUTHORITY, hidingUserBeforeReference))
     .map((part) => (typeof part === "string" ? show(part) : referenceShown(part)))
     .join("");
+}
+
+/** Hides what precedes a reference in the user or password of an address. */
+function hidingUserBeforeReference(whole: string, scheme: string, authority: string): string {
+  const at = authority.indexOf("${secret:");
+  const isUser = at > 0 && !authority.slice(0, at).includes("@") && authority.includes("@", at);
+  return isUser ? `${scheme}${HIDDEN}${authority.slice(at)}` : whole;
 }
 
 /** The nesting limit of pairs: `--env=NAME=VALUE` is a pair within a pair. */
@@ -221,7 +241,7 @@ function shownPair(text: string, audience: Audience, levels: number): string {
 const PRIVATE_KEY = /-----BEGIN [A-Z]|^\s*\{.*"(?:private_key|privateKey)"\s*:/s;
 /** Several hidden words in one value, with only signs and short texts between them. */
 const PARTS =
-  /(?<![^\s"'`,;&|<>={[])(?:[A-Za-z0-9+_-]{0,8}[+/=:.])?\(hidden\)(?:[+/=:.]+(?:[A-Za-z0-9+_-]{1,24}[+/=:.]+)?\(hidden\))+[A-Za-z0-9+/=]{0,8}/g;
+  /(?<![^\s"'`,;&|<>={[])(?:[A-Za-z0-9+_-]{0,8}[+/=:.])?\(hidden\)(?:[+/=:.]{1,4}(?:[A-Za-z0-9_-]{1,24}[+/=:.]{1,4})?\(hidden\))+[A-Za-z0-9+/=]{0,8}/g;
 /** Matches a text in base64: one value, of which no part is shown. */
 const BASE64 = /^(?:[A-Za-z0-9+/_-]{16,}={1,2}|[A-Za-z0-9+_-][A-Za-z0-9+/_-]{39,})$/;
 
@@ -279,7 +299,7 @@ function hiddenTokens(text: string, isCode = false): string {
       (url) => (isCode && mayRun(url) ? url : shownUrl(url, "log")),
     )
     .replace(
-      /\b((?:bearer|basic) +|(?:proxy-)?authorization\s*[:=]\s*(?:(?:bearer|basic|token) +)?|cookie\s*[:=]\s*)([^\s"'`;&|]+)/gi,
+      /\b((?:bearer|basic) {1,8}|(?:proxy-)?authorization\s{0,8}[:=]\s{0,8}(?:(?:bearer|basic|token) {1,8})?|cookie\s{0,8}[:=]\s{0,8})([^\s"'`;&|]+)/gi,
       (whole, before: string, value: string) =>
         value.startsWith(HIDDEN) || mayRun(value) ? whole : `${before}${HIDDEN}`,
     )
@@ -363,12 +383,14 @@ function isPlainName(name: string, isInFilePath: () => boolean): boolean {
     .every((part) => part.length < 16 || isPlainPart(part) || (DIGEST.test(part) && isInFilePath()));
 }
 
+const LONGEST_PART = 24;
+
 function isPlainPart(part: string): boolean {
   if (part === "") return true;
+  if (part.length > LONGEST_PART) return false;
   if (/^\d+$/.test(part)) return part.length <= 8;
   // Words such as `Names`, `camelCase`, `macOS` and `README`. The next line accepts words of other scripts.
   if (/^(?:[A-Z]?[a-z]+(?:[A-Z][a-z]+)*(?:[A-Z]{2})?|[A-Z]+|[A-Z]{2,5}[a-z]+|[A-Za-z]{1,4})$/.test(part))
-    return part.length <= 24;
-  if (/[\u00a1-\uffff]/.test(part)) return part.length <= 24;
-  return part.length <= 24 && LETTERS_AND_DIGITS.test(part);
+    return true;
+  return /[\u00a1-\uffff]/.test(part) || LETTERS_AND_DIGITS.test(part);
 }

@@ -65,9 +65,10 @@ function defaultsOf(text: string): Map<string, string> {
   let section = "";
   for (const line of text.split(/\r?\n/)) {
     const header = /^\s*\[([^\]]*)\]/.exec(line);
-    const pair = /^\s*(\w+)\s*=\s*(.*?)\s*$/.exec(line);
+    const pair = /^\s*(\w+)\s*=(.*)$/.exec(line);
     if (header !== null) section = (header[1] ?? "").trim().toLowerCase();
-    else if (pair !== null && section === "default") found.set((pair[1] ?? "").toLowerCase(), pair[2] ?? "");
+    else if (pair !== null && section === "default")
+      found.set((pair[1] ?? "").toLowerCase(), (pair[2] ?? "").trim());
   }
   return found;
 }

@@ -191,7 +191,7 @@ async function versionOf(program: string, option: string, signal: AbortSignal): 
       signal,
     });
     const lines = `${stdout}\n${stderr}`.split("\n").filter((line) => line.trim() !== "");
-    return `${program}: ${lines.find((line) => /\d+\.\d+/.test(line))?.trim() ?? "no version"}`;
+    return `${program}: ${lines.find((line) => /\d\.\d/.test(line))?.trim() ?? "no version"}`;
   } catch (error) {
     signal.throwIfAborted();
     return errorText(error);

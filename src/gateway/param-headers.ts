@@ -1,5 +1,6 @@
 // Arguments that clients of 2026-07-28 repeat in headers, so that proxies can route by them: finds their declarations in a
 // tool's schema, and encodes the values.
+import { trimEnd } from "../runtime/text/trim-end.ts";
 import { isJsonObject, type JsonObject } from "./json-rpc.ts";
 
 export interface ParamHeader {
@@ -110,7 +111,7 @@ export function encodeHeader(text: string): string {
 /** The text of a header's value; null for invalid base64. */
 export function decodeHeader(value: string): string | null {
   if (!NEEDS_DECODING.test(value)) return value;
-  const text = value.replace(/^[ \t]+|[ \t]+$/g, "");
+  const text = trimEnd(value.replace(/^[ \t]+/, ""), " \t");
   const encoded = ENCODED.exec(text)?.[1];
   if (encoded === undefined) return text;
   if (!BASE64.test(encoded)) return null;

@@ -1,6 +1,9 @@
 // Asks an MCP registry for servers, through version 0.1 of its API.
+
+import { TEXT_BOUNDS } from "../runtime/bounds.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
 import { type JsonMembers, jsonObject, objectOf } from "../runtime/text/json-object.ts";
+import { trimEnd } from "../runtime/text/trim-end.ts";
 import { userAgent } from "../runtime/version.ts";
 
 const OFFICIAL_REGISTRY = "https://registry.modelcontextprotocol.io";
@@ -13,7 +16,6 @@ export function registryAddress(): string {
 }
 
 const ANSWER_MS = 15_000;
-const ANSWER_BYTES = 1024 * 1024;
 const MOST_FOUND = 30;
 
 /** The newest version's `server.json`. Rejects with `registry_failed`, also when there is no such server. */
@@ -57,7 +59,7 @@ async function fetchServers(
   signal: AbortSignal,
 ): Promise<{ status: number; text: string }> {
   try {
-    const answer = await fetch(`${base.replace(/\/+$/, "")}/v0.1/servers${rest}`, {
+    const answer = await fetch(`${trimEnd(base, "/")}/v0.1/servers${rest}`, {
       headers: { accept: "application/json", "user-agent": userAgent() },
       signal: AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS)]),
     });
@@ -65,7 +67,7 @@ async function fetchServers(
     let length = 0;
     for await (const piece of answer.body ?? []) {
       length += piece.length;
-      if (length > ANSWER_BYTES) throw new Error("the answer is too long");
+      if (length > TEXT_BOUNDS.registryAnswer.most) throw new Error("the answer is too long");
       pieces.push(piece);
     }
     return { status: answer.status, text: Buffer.concat(pieces).toString("utf8") };

@@ -54,7 +54,7 @@ const IDENTIFIERS: ReadonlyMap<string, RegExp> = new Map([
 ]);
 /** Exact versions only, because `1` and `latest` may mean another version tomorrow. */
 const VERSIONS: ReadonlyMap<string, RegExp> = new Map([
-  ["npm", /^\d+\.\d+\.\d+[\w.+-]*$/],
+  ["npm", /^\d+\.\d+\.\d[\w.+-]*$/],
   ["pypi", /^\d[\w.+-]*$/],
   ["oci", /^\w[\w.+-]*$/],
 ]);
@@ -97,10 +97,16 @@ function launchOf(server: JsonMembers): RegistryServer["launch"] {
   };
 }
 
+/** Whether the name of an image ends with a version. */
+function hasTag(identifier: string): boolean {
+  const last = identifier.slice(identifier.lastIndexOf("/") + 1);
+  return last.includes(":") && !last.endsWith(":");
+}
+
 function isFixedVersion(kind: string, identifier: string, version: string | null): boolean {
   if (IDENTIFIERS.get(kind)?.test(identifier) !== true) return false;
   // The identifier of an image may contain its version.
-  if (version === null) return kind === "oci" && /:[^/]+$/.test(identifier);
+  if (version === null) return kind === "oci" && hasTag(identifier);
   return VERSIONS.get(kind)?.test(version) === true;
 }
 
@@ -132,7 +138,7 @@ function programOf(one: JsonMembers): RegistryServer["launch"] | null {
   if (kind !== "oci") return null;
   // With `-e NAME` and no value, Docker passes the variable on from its own environment.
   const variables = [...env.keys()].map((variable): RegistryArgument => [["-e"], [variable]]);
-  const image = /:[^/]+$/.test(identifier) ? [[identifier]] : fixed(":");
+  const image = hasTag(identifier) ? [[identifier]] : fixed(":");
   return program("docker", [["run"]], [["-i"]], [["--rm"]], ...variables, ...runtime, image, ...own);
 }
 

@@ -69,7 +69,9 @@ export function createKeychain({ home, clock }: KeyringOptions): Keyring {
 export function printedPassword(output: string): string | null {
   const hex = /^password: 0x([0-9A-Fa-f]*)/m.exec(output)?.[1];
   if (hex !== undefined) return Buffer.from(hex, "hex").toString("utf8");
-  return /^password: "(.*)"$/ms.exec(output.trimEnd())?.[1] ?? null;
+  const text = output.trimEnd();
+  const start = /^password: "/m.exec(text)?.index;
+  return start === undefined || !text.endsWith('"') ? null : text.slice(start + 'password: "'.length, -1);
 }
 
 /**

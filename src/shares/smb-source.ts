@@ -1,4 +1,5 @@
 // The source of an SMB mount: `//[domain;][user[:password]@]host[:port]/share[/path]`.
+import { trimEnd } from "../runtime/text/trim-end.ts";
 import type { RouteSpec } from "./share-spec.ts";
 
 export interface SmbSource {
@@ -31,7 +32,7 @@ export function parseSmbSource(source: string): SmbSource | null {
   return {
     ...address,
     shareNames: decoded === share ? [share] : [share, decoded],
-    subpath: (subpath ?? "").replace(/[/\\]+$/, ""),
+    subpath: trimEnd(subpath ?? "", "/\\"),
   };
 }
 

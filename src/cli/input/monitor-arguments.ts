@@ -7,7 +7,7 @@ export const INTERVAL_RULE = `a number of seconds from ${SHORTEST_INTERVAL_SECS}
 
 /** Converts a text with seconds, fractions allowed, to milliseconds; null for any other text. */
 export function intervalMs(text: string): number | null {
-  const seconds = /^\d*\.?\d+$/.test(text) ? Number(text) : Number.NaN;
+  const seconds = /^(?:\d+|\d*\.\d+)$/.test(text) ? Number(text) : Number.NaN;
   return seconds >= SHORTEST_INTERVAL_SECS && seconds <= LONGEST_INTERVAL_SECS
     ? Math.round(seconds * 1000)
     : null;

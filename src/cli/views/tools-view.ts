@@ -1,4 +1,5 @@
 // The published tools as text. Pure.
+
 import { servingNames } from "../../api/client/backend-phases.ts";
 import type { BackendStatus, CallReport, ToolEntry } from "../../api/contract/contract.ts";
 import { displayName, type ToolChange, type ToolChangesReport } from "../../api/contract/tool-changes.ts";
@@ -18,6 +19,7 @@ import {
   spelledOut,
   wrapped,
 } from "../../runtime/text/plain-text.ts";
+import { trimEnd } from "../../runtime/text/trim-end.ts";
 import { renderDiff } from "./diff-view.ts";
 
 const LONGEST_NAME = 40;
@@ -172,7 +174,7 @@ function described(facts: readonly (string | null)[]): string {
 /** The decoded size of base64 data. */
 function sizeText(data: string | null): string | null {
   if (data === null) return null;
-  const bytes = Math.floor((data.replace(/=+$/, "").length * 3) / 4);
+  const bytes = Math.floor((trimEnd(data, "=").length * 3) / 4);
   if (bytes < 1_000) return `${bytes} B`;
   if (bytes < 1_000_000) return `${(bytes / 1_000).toFixed(1)} kB`;
   return `${(bytes / 1_000_000).toFixed(1)} MB`;

@@ -1,4 +1,5 @@
 // The effective value of every key, and its source: the file or a default.
+import { trimEnd } from "../../runtime/text/trim-end.ts";
 import type { HomeContext } from "../home-context.ts";
 import { fileText, textValues } from "../read/file-values.ts";
 import { defaultAuditPath } from "../read/normalize-gateway.ts";
@@ -99,7 +100,7 @@ function aliasPath(file: unknown, alias: unknown, homeContext: HomeContext): str
   const name = valueAt(alias, ["name"]);
   const root = valueAt(file, ["global", "shares_root"]) ?? defaultSharesRoot(homeContext);
   if (typeof name !== "string" || typeof root !== "string") return null;
-  return `${root.replace(/\/+$/, "")}/${RESERVED_SHARE_NAME}/${name}`;
+  return `${trimEnd(root, "/")}/${RESERVED_SHARE_NAME}/${name}`;
 }
 
 function keyValue(

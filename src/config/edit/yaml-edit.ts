@@ -146,7 +146,8 @@ function replacement(layout: YamlLayout, position: YamlPosition, value: ConfigVa
   const written = yamlValue(value, quotesOf(layout, node), inFlow);
   if (node.srcToken?.type === "block-scalar") {
     const last = contentEnd(layout, node, start);
-    const comment = /^[^\n]*?([ \t]+#[^\r\n]*)/.exec(text.slice(start, last))?.[1] ?? "";
+    const comment =
+      /(?<![ \t])[ \t]+#[^\r\n]*/.exec(text.slice(start, last).split("\n", 1)[0] ?? "")?.[0] ?? "";
     return [[{ start, end: lineTextEnd(text, last), text: `${written}${comment}` }]];
   }
   if (yaml.isCollection(node) && !isFlow(node)) {

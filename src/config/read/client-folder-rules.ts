@@ -115,13 +115,21 @@ export function clientFolderFindings(
   return [...findings, ...variableFindings(server, at, common)];
 }
 
+/** A package without its version and extras. */
+function withoutVersion(named: string): string {
+  const head = named.split(/[[=<>~!]/, 1)[0] ?? "";
+  const at = head.indexOf("@", Math.max(1, head.lastIndexOf("/") + 1));
+  return at === -1 ? head : head.slice(0, at);
+}
+
 /**
  * Whether the program, package or module runs others: by its own name, or by that of the package that a path is in. Versions
  * and extras are left out.
  */
 function runsOthers(named: string): boolean {
-  const inModules = /.*\/node_modules\/(?:@[^/]+\/)?([^/]+)/.exec(named)?.[1] ?? "";
-  const last = basename(named.replace(/(?:\[.*|[=<>~!].*|(?<=.)@[^/]*)$/, ""));
+  const inModules =
+    /^(?:@[^/]+\/)?([^/]+)/.exec(named.split("/node_modules/").slice(1).at(-1) ?? "")?.[1] ?? "";
+  const last = basename(withoutVersion(named));
   const inLibrary = /\/python[\d.]*\//.test(named) ? last.replace(/\.py$/, "") : "";
   return [last, last.split(".", 1)[0] ?? "", inModules, inLibrary].some(
     (name, index) => !(index === 1 && named.startsWith("/")) && RUNS_OTHERS.test(name),

@@ -68,7 +68,7 @@ const MESSAGES: readonly (readonly [start: string, found: string, expected: stri
 ];
 
 const ENTRY_KEY = /^[ \t]*([A-Za-z0-9_-]+)[ \t]*(=|$)/;
-const HEADER = /^[ \t]*(\[\[?)([^\]\r\n]*)\]/gm;
+const HEADER = /^[ \t]*(\[\[?)([^[\]\r\n]*)\]/gm;
 const PLAIN_HEADER = /^[ \t]*[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*[ \t]*$/;
 
 /** The key of a line with an error; empty if the line, or a header above it, is too complex to tell. */

@@ -1,4 +1,5 @@
 // The notation of values of `[fleet]`: this machine's name, and the addresses of NATS servers.
+import { trimEnd } from "../../runtime/text/trim-end.ts";
 import { parseBackendName } from "./backend-names.ts";
 import { isLoopback, parseHost } from "./host.ts";
 import { quoted } from "./mistakes.ts";
@@ -33,12 +34,11 @@ const LONGEST_NAME = 32;
 /** The name that a machine has by default, made from its host's name; null: the host's name gives none. */
 export function machineNameOf(host: string): string | null {
   const [first = ""] = host.split(".");
-  const name = first
+  const plain = first
     .replace(/[^A-Za-z0-9-]+/g, "-")
     .replace(/^-+/, "")
-    .slice(0, LONGEST_NAME)
-    .replace(/-+$/, "")
-    .toLowerCase();
+    .slice(0, LONGEST_NAME);
+  const name = trimEnd(plain, "-").toLowerCase();
   return name === "" ? null : name;
 }
 

@@ -1,5 +1,6 @@
 // The rules for the names of shares, users, interfaces and networks. A share has two names: ours, which is a
 // component of a path, and the server's.
+import { trimEnd } from "../../runtime/text/trim-end.ts";
 
 export interface WrongText {
   readonly ok: false;
@@ -82,7 +83,7 @@ export function parseAliasName(text: string): TextReading {
 export function parseSubpath(text: string): TextReading {
   if (text.startsWith("/") || text.startsWith("~"))
     return wrong(SUBPATH_EXPECTED, "it begins inside the share: write `Projects`, not `/Projects`");
-  const segments = text.replace(/\/+$/, "").split("/");
+  const segments = trimEnd(text, "/").split("/");
   if (segments.includes("..")) return wrong(SUBPATH_EXPECTED, "`..` could lead out of the share");
   if (segments.includes("") || segments.includes(".")) return wrong(SUBPATH_EXPECTED);
   if (CONTROL_CHARACTER.test(text)) return wrong(SUBPATH_EXPECTED);

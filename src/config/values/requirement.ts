@@ -1,4 +1,5 @@
 // A backend's requirement: a whole share, or a folder inside it.
+import { trimEnd } from "../../runtime/text/trim-end.ts";
 import { parseShareName, parseSubpath, type TextReading } from "./names.ts";
 
 export interface ShareRequirement {
@@ -15,7 +16,7 @@ export function parseRequirement(text: string): TextReading {
   const colon = text.indexOf(":/");
   const share = parseShareName(colon === -1 ? text : text.slice(0, colon));
   if (!share.ok) return { ...share, expected: REQUIREMENT_EXPECTED };
-  const inside = colon === -1 ? "" : text.slice(colon + 2).replace(/\/+$/, "");
+  const inside = colon === -1 ? "" : trimEnd(text.slice(colon + 2), "/");
   if (inside === "") return { ok: true, value: share.value };
   const folder = parseSubpath(inside);
   if (!folder.ok) return folder;

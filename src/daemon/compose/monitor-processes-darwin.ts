@@ -20,7 +20,7 @@ export async function listMonitorsDarwin(): Promise<readonly MonitorProcess[]> {
 /** Lines of `  PID ARGUMENTS`. Spaces inside an argument look like spaces between arguments. */
 export function parsePs(output: string): readonly MonitorProcess[] {
   return output.split("\n").flatMap((line) => {
-    const [, pid, command] = /^\s*(\d+)\s+(.*)$/.exec(line) ?? [];
+    const [, pid, command] = /^\s*(\d+)\s+(\S.*)$/.exec(line) ?? [];
     if (pid === undefined || command === undefined || !isMonitor(command.split(" "))) return [];
     return [{ pid: Number(pid), parent: null, home: null }];
   });

@@ -64,7 +64,7 @@ async function validUntil(path: string | null): Promise<string | null> {
   return ends === undefined || ends.length === 0 ? null : isoTime(Math.min(...ends));
 }
 
-const CERTIFICATES = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
+const CERTIFICATES = /-----BEGIN CERTIFICATE-----[^-]{1,20000}-----END CERTIFICATE-----/g;
 
 // Tests the server's permissions over a separate connection: publishes a harmless message to each subject, and
 // subscribes to each. The server reports every refusal.

@@ -33,7 +33,7 @@ const READY_WITHIN_MS = 15_000;
 /** How long to wait for the server's confirmation of each of the `RELOADS_AT_MOST` reload requests, ms. */
 const RELOADED_WITHIN_MS = 5_000;
 const RELOADS_AT_MOST = 2;
-const RELOAD_RESULT = /(Reloaded|Failed to reload) server configuration:?(.*)\n/;
+const RELOAD_RESULT = /(Reloaded|Failed to reload) server configuration:?([^\n]*)/;
 const ENDS_WITHIN_MS = 10_000;
 const BETWEEN_CHECKS_MS = 25;
 const LOG_PIECE_BYTES = 65_536;
@@ -166,8 +166,10 @@ async function reloads(
     const { text, to } = await textFrom(log, from);
     from = to;
     // The last line may be incomplete.
-    output = output.slice(output.lastIndexOf("\n") + 1) + text;
-    const [, result, why = ""] = RELOAD_RESULT.exec(output) ?? [];
+    output += text;
+    const end = output.lastIndexOf("\n") + 1;
+    const [, result, why = ""] = RELOAD_RESULT.exec(output.slice(0, end)) ?? [];
+    output = output.slice(end);
     if (result === "Reloaded") return true;
     if (result !== undefined)
       throw failed(`nats-server refused its configuration: ${why.trim()}`, `see ${log}`);

@@ -1,13 +1,14 @@
 // Reads an issuer's keys, from an address in its metadata or from the place in the configuration.
+
 import { readFile, stat } from "node:fs/promises";
 import type { SignedTokensConfig } from "../../config/snapshot.ts";
 import { isLoopbackUrl } from "../../config/values/host.ts";
+import { TEXT_BOUNDS } from "../../runtime/bounds.ts";
 import { errorText } from "../../runtime/errors.ts";
 import { isObject, type JsonMembers, jsonObject } from "../../runtime/text/json-object.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import { boundedRequest } from "../bounded-request.ts";
 
-const LARGEST_BYTES = 256 * 1024;
 const MOST_KEYS = 100;
 
 export type LoadedKeys =
@@ -75,13 +76,13 @@ async function keysAt(url: string, clock: Clock, signal: AbortSignal): Promise<L
 }
 
 function withoutQuery(url: string): string {
-  return url.replace(/[?#].*$/, "");
+  return url.replace(/[?#].*$/s, "");
 }
 
 async function keysOfFile(path: string): Promise<LoadedKeys> {
   try {
     const { size } = await stat(path);
-    if (size > LARGEST_BYTES) return { ok: false, reason: `${path} is larger than any key set` };
+    if (size > TEXT_BOUNDS.keys.most) return { ok: false, reason: `${path} is larger than any key set` };
     const text = await readFile(path, "utf8");
     const document = jsonObject(text);
     if (document !== null) return keySetOf(document, path, null);
@@ -120,7 +121,7 @@ interface FetchOptions {
 export async function fetchDocument(address: string, { clock, signal }: FetchOptions) {
   const failed = (reason: string) => ({ ok: false, reason }) as const;
   const headers = { accept: "application/json", "accept-encoding": "identity" };
-  const answer = await boundedRequest({ address, headers, clock, signal, mostBytes: LARGEST_BYTES });
+  const answer = await boundedRequest({ address, headers, clock, signal, mostBytes: TEXT_BOUNDS.keys.most });
   if (answer.kind !== "answered") return failed(answer.reason);
   const { status } = answer;
   if (status >= 300 && status < 400)

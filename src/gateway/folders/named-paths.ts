@@ -1,6 +1,8 @@
 // The absolute paths that the arguments of a backend's programs name. Pure.
+
 import { posix } from "node:path";
 import type { ServedBackend } from "../../config/snapshot.ts";
+import { trimEnd } from "../../runtime/text/trim-end.ts";
 
 type Reached = Pick<ServedBackend, "connection" | "routes">;
 
@@ -20,9 +22,7 @@ function pathsIn(argument: string): readonly string[] {
 }
 
 function absolutePaths(paths: readonly string[]): readonly string[] {
-  return paths
-    .filter((path) => path.startsWith("/"))
-    .map((path) => posix.normalize(path).replace(/\/+$/, ""));
+  return paths.filter((path) => path.startsWith("/")).map((path) => trimEnd(posix.normalize(path), "/"));
 }
 
 function sorted(texts: readonly string[]): readonly string[] {

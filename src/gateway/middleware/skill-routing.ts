@@ -1,6 +1,8 @@
 // Requests about skills and folders (extension io.modelcontextprotocol/skills): each goes to its backend, and the reply is
 // checked and renamed like the lists.
+
 import { isDeepStrictEqual } from "node:util";
+import { trimEnd } from "../../runtime/text/trim-end.ts";
 import type { Resolved } from "../catalog/catalog.ts";
 import { cleanEntry } from "../catalog/clean-text.ts";
 import { checkEntry } from "../catalog/entry-checks.ts";
@@ -70,7 +72,7 @@ function checkedSkill(skill: unknown, uri: string): JsonObject | string {
 function childOf({ served, handle }: GatewayRequest, { backend, originalName }: Resolved, child: unknown) {
   if (!isJsonObject(child) || !isWritable(child)) return [];
   const { uri } = child;
-  const folder = `${originalName.replace(/\/+$/, "")}/`;
+  const folder = `${trimEnd(originalName, "/")}/`;
   if (typeof uri !== "string" || !uri.startsWith(folder) || isUnclear(uri)) return [];
   const { skillAccess, publishedSkills } = served.catalog;
   if (skillAccess.get(backend)?.permits(uri) !== true) return [];

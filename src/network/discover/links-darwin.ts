@@ -50,6 +50,8 @@ export function parseArp(text: string): readonly Neighbour[] {
 
 /** `default 192.168.1.1 UGScg en0` */
 export function parseRoutes(text: string): Awaited<ReturnType<NetworkLinks["gateways"]>> {
-  const found = text.matchAll(/^default +([\d.]+) +\S*G\S* +(\S+)/gm);
-  return [...found].map(([, address = "", interfaceName = ""]) => ({ address, interfaceName }));
+  const found = text.matchAll(/^default +([\d.]+) +(\S+) +(\S+)/gm);
+  return [...found].flatMap(([, address = "", flags = "", interfaceName = ""]) =>
+    flags.includes("G") ? [{ address, interfaceName }] : [],
+  );
 }

@@ -80,7 +80,7 @@ export function parseIpRoute(stdout: string): RouteLookup {
 /** Parses macOS's `route -n get ADDRESS`. */
 export function parseRouteGet(stdout: string): RouteLookup {
   const field = (name: string): string | null =>
-    new RegExp(`^\\s*${name}: (\\S+)`, "m").exec(stdout)?.[1] ?? null;
+    new RegExp(`^[ \\t]*${name}: (\\S+)`, "m").exec(stdout)?.[1] ?? null;
   const interfaceName = field("interface");
   if (interfaceName === null) return { kind: "unknown", why: "route printed no interface" };
   const gateway = field("gateway");

@@ -42,7 +42,11 @@ export function createRedaction(replacement = REPLACEMENT) {
 
 /** True if the word at `offset` is in an absolute path: folders are called like people and servers. */
 function isInPath(text: string, offset: number): boolean {
-  const begin = /[^\s"'`=(,[]*$/.exec(text.slice(Math.max(0, offset - 1_024), offset))?.[0] ?? "";
+  const begin =
+    text
+      .slice(Math.max(0, offset - 1_024), offset)
+      .split(/[\s"'`=(,[]/)
+      .at(-1) ?? "";
   return /^(?:~|\.{1,2})?\//.test(begin);
 }
 

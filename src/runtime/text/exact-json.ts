@@ -24,7 +24,7 @@ const LONG = /[0-9.]{3}[0-9.]{3}[0-9.]{3}[0-9.]{3}[0-9.]{3}[0-9.]|[0-9][eE][+-]?
 const LONG_NUMBERS = /[0-9.]{16,}(?:[eE][+-]?[0-9]+)?|[0-9][eE][+-]?[0-9]{3}/g;
 
 /** Matches all that can be an inexact number: 16 characters of a number, or an exponent of three digits. */
-const MAYBE_INEXACT = /[-+.0-9eE]{16,}|[-.0-9]*[0-9][eE][+-]?[0-9]{3}[0-9]*/g;
+const MAYBE_INEXACT = /[-+.0-9eE]{16,}|[-.0-9]{0,14}[0-9][eE][+-]?[0-9]{3,}/g;
 const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
 /** A number may not be followed by a colon, but the text that replaces it may. */
 const COLON_NEXT = /[ \t\r\n]*:/y;

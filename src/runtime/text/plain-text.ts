@@ -87,7 +87,7 @@ export function nonBreaking(text: string): string {
 export function wrapped(text: string, width: number): string[] {
   const lines: string[] = [];
   let line = "";
-  for (const word of text.replace(/`[^`]*`/g, nonBreaking).match(/ *[^ ]+/g) ?? []) {
+  for (const word of text.replace(/`[^`]*`/g, nonBreaking).split(/(?<=[^ ])(?= )/)) {
     if (line === "" || columns(line + word) <= width) line += line === "" ? word.trimStart() : word;
     else {
       lines.push(line);

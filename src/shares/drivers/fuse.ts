@@ -52,7 +52,7 @@ export async function whyNotForOthers(
 ): Promise<MissingRequirement | null> {
   if (access?.allowOther !== true || userId === 0) return null;
   const text = await readFile(path, "utf8").catch(recoverFrom(isSystemError, ""));
-  if (/^\s*user_allow_other\s*$/m.test(text)) return null;
+  if (/^[ \t]*user_allow_other[ \t]*$/m.test(text)) return null;
   return {
     text: `FUSE refuses allow_other to this user: ${path} lacks the line user_allow_other`,
     hint: `echo user_allow_other | sudo tee -a ${path}`,

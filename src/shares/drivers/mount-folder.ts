@@ -1,5 +1,6 @@
 // The empty folder below a mount. The folder exists only while something is mounted on it. Files that programs write into
 // it before the mount are set aside: the mount would hide them, and nothing would send them to the server.
+
 import { chmod, type FileHandle, lstat, mkdir, open, readdir, rename, rmdir, statfs } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { errorText, isSystemError, recoverFrom, systemErrorCode } from "../../runtime/errors.ts";
@@ -7,6 +8,7 @@ import { ensureFolder, readIfPresent } from "../../runtime/files/durable-file.ts
 import type { Logger } from "../../runtime/log/log.ts";
 import { list, nullable, object, reader, type TypeOf, text } from "../../runtime/shape.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
+import { trimEnd } from "../../runtime/text/trim-end.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import { type Failed, failed, failedBy } from "./mount-failure.ts";
 import { type ShareLocation, writeUnlessFull } from "./share-files.ts";
@@ -275,10 +277,7 @@ async function unusedPath(path: string, wallMs: number): Promise<string> {
 /** Cuts a long name, so that there is room for a suffix. */
 function shortened(name: string): string {
   if (Buffer.byteLength(name) <= NAME_AT_MOST) return name;
-  return Buffer.from(name)
-    .subarray(0, NAME_AT_MOST)
-    .toString("utf8")
-    .replace(/\uFFFD+$/, "");
+  return trimEnd(Buffer.from(name).subarray(0, NAME_AT_MOST).toString("utf8"), "\uFFFD");
 }
 
 async function identityOf(path: string): Promise<string | null> {

@@ -92,7 +92,7 @@ function addressesOfMount(entry: MountEntry, source: SmbSource, addressesOf: Add
  * by number.
  */
 function plainAddress(address: string): string {
-  const bare = address.replace(/%.*$/, "");
+  const bare = address.split("%", 1).join("");
   return isIPv6(bare) ? new URL(`http://[${bare}]`).hostname : address;
 }
 

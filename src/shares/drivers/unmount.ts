@@ -113,8 +113,11 @@ async function outputOf(
     });
     if (result.timedOut) return `${name} did not end within ${Math.round(deadlineMs)} ms`;
     if (result.exitCode === 0) return "";
-    const text = (result.stderr || result.stdout).trim().replaceAll(/\s*\n\s*/g, " ");
-    return text || `${name} ended with ${result.exitSignal ?? result.exitCode}`;
+    const lines = (result.stderr || result.stdout).split("\n").map((line) => line.trim());
+    return (
+      lines.filter((line) => line !== "").join(" ") ||
+      `${name} ended with ${result.exitSignal ?? result.exitCode}`
+    );
   } catch (error) {
     return errorText(error);
   }

@@ -1,4 +1,5 @@
 // A reader of /etc/fstab (fstab(5)) for SMB shares.
+import { trimEnd } from "../../runtime/text/trim-end.ts";
 import { unescapeField } from "./mount-table-mountinfo.ts";
 
 interface FstabEntry {
@@ -29,5 +30,5 @@ function fieldsOf(line: string): readonly string[] {
 }
 
 function withoutSlash(path: string): string {
-  return path.length > 1 ? path.replace(/\/+$/, "") : path;
+  return path.length > 1 ? trimEnd(path, "/") : path;
 }

@@ -1,5 +1,7 @@
 // Parses what `rclone lsjson` and `smbclient` print about a share's root. Pure; unexpected output never throws.
+
 import { jsonObject } from "../../runtime/text/json-object.ts";
+import { trimEnd } from "../../runtime/text/trim-end.ts";
 import type { ListedEntry } from "./root-listing.ts";
 
 /** Parses a line of `rclone lsjson`, which prints each entry on a line; null: the line is not an entry. */
@@ -47,7 +49,7 @@ export function createSmbclientReader(count: number, onEntry: (entry: ListedEntr
       const marked = mark.exec(line)?.[1];
       if (marked !== undefined) at = Number(marked);
       if (at !== -1) {
-        const [, key, text] = /^(create|access|write|change)_time: +(.+)$/.exec(line) ?? [];
+        const [, key, text] = /^(create|access|write|change)_time: +(\S.*)$/.exec(line) ?? [];
         const timeMs = Date.parse(text ?? "");
         if (key !== undefined && !Number.isNaN(timeMs)) times[at]?.set(key, timeMs);
         return;
@@ -85,11 +87,10 @@ function creationTimeOf(times: ReadonlyMap<string, number>): CreationTime | null
  * and the time in UTC.
  */
 export function parseSmbclientLine(line: string): ListedEntry | null {
-  const match = /^ {2}(.+) +(\d+) {2}(\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4})$/s.exec(line);
-  const [, head, size, time] = match ?? [];
-  if (head === undefined || size === undefined || time === undefined) return null;
+  const [, size, time] = / (\d+) {2}(\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4})$/.exec(line) ?? [];
+  if (!/^ {2}./s.test(line) || size === undefined || time === undefined) return null;
   const columns = /^(.*)([ A-Za-z]{7})$/s.exec(nameAndAttributes(line, size, time));
-  const name = asRcloneShows((columns?.[1] ?? "").replace(/ +$/, ""));
+  const name = asRcloneShows(trimEnd(columns?.[1] ?? "", " "));
   const modifiedMs = Date.parse(`${time} UTC`);
   if (name === "" || name === "." || name === ".." || Number.isNaN(modifiedMs)) return null;
   const isFolder = (columns?.[2] ?? "").includes("D");

@@ -298,7 +298,7 @@ function rcloneArguments(
 function smbclientArguments({ share, endpoint }: ReadRequest, login: string): string[] {
   const { address, port } = endpoint;
   return [
-    `//${address.replace(/%.*$/, "")}/${share.shareName}`,
+    `//${address.split("%", 1)[0]}/${share.shareName}`,
     ...["-I", address, "-p", String(port), "-A", login],
     // Ignores this user's own settings of smbclient.
     ...["-s", "/dev/null"],

@@ -119,7 +119,8 @@ async function bySmbclient(
   if (exitCode === 0) return listed(stdout.matchAll(/^Disk\|([^|\n]+)\|/gm));
   const output = `${stdout}\n${stderr}`;
   // Some servers answer a wrong login with a guest's session, which is not signed.
-  const isGuests = wantsUser(share) && /mechListMIC.*ACCESS_DENIED/.test(output);
+  const isGuests =
+    wantsUser(share) && /mechListMIC[^\n]*/.exec(output)?.[0].includes("ACCESS_DENIED") === true;
   return failure(
     lastLine(output).replace(/^.*\bNT_STATUS_LOGON_FAILURE$/, "wrong name or password"),
     isRefusedLogin(output) || isGuests,
