@@ -3,6 +3,7 @@
 import { existsSync } from "node:fs";
 import { glob, mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
+import { boundsTable } from "./docs/bounds.ts";
 import { commandLinePages } from "./docs/command-line.ts";
 import { conditionTable } from "./docs/conditions.ts";
 import { configurationReference, configurationSchema } from "./docs/configuration.ts";
@@ -15,6 +16,7 @@ const GENERATORS: readonly DocumentGenerator[] = [
   configurationSchema,
   ...commandLinePages(),
   conditionTable,
+  boundsTable,
   thirdPartyNotices,
 ];
 

@@ -24,6 +24,7 @@ const SINGLE_FILE_PROGRAMS = [
   "src/cli/main.ts",
   "src/config/worker/load-child.ts",
   "src/daemon/control/connection-child.ts",
+  "src/gateway/catalog/schema-thread.ts",
   "src/gateway/scripts/thread/script-thread.ts",
   "src/network/listen/darwin/scdynamicstore-worker.ts",
   "src/network/listen/linux/rtnetlink-worker.ts",

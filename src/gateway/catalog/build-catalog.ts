@@ -33,7 +33,7 @@ import { cleanEntry } from "./clean-text.ts";
 import { copyOf } from "./copies.ts";
 import { compileGlobs } from "./glob.ts";
 import { type KnownNames, type NameOwners, Namer, NO_NAMES, usableName } from "./names.ts";
-import { withSoundSchemas } from "./schema-faults.ts";
+import { withSoundSchemas } from "./schema-verdicts.ts";
 import { publishSkills, skillAt } from "./skill-uris.ts";
 import { compileUriTemplate, isUnclear, otherSpellings, steps, type UriTemplate } from "./uri-template.ts";
 
@@ -186,7 +186,7 @@ function offerOf(source: CatalogSource, conflict: ConflictConfig, parts: Publish
     const override = kind === "tool" ? ownMember(toolOverrides, originalName) : undefined;
     // No client is shown the schemas of a tool that is away.
     const isShown = kind === "tool" && isUnavailable !== true;
-    const sound = isShown ? withSoundSchemas(cleaned, entry).tool : cleaned;
+    const sound = isShown ? withSoundSchemas(cleaned, entry) : cleaned;
     const page = kind === "tool" ? pageOfTool(sound) : null;
     const paged = page === null ? sound : withPage(sound, appPages.publishedUri(backend, page));
     const isOff = kind === "tool" && known.isOff(backend, originalName);

@@ -1,5 +1,6 @@
 // The owners of names that clients have used. A name keeps its owner: if another backend has an entry of that name,
 // the entry's name begins with that backend's name from then on. Pure.
+import { TEXT_BOUNDS } from "../../runtime/bounds.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 
 export interface NamedEntry {
@@ -67,9 +68,9 @@ function nameOf(key: string, { kind }: NamedEntry): string {
 // Tool names that every client accepts. MCP allows letters, digits, "_", "-" and ".", and several model APIs no dot;
 // clients accept 64 characters, including their own prefix.
 
+// Clients add a prefix such as `mcp__mountaineer__`, and many allow 64 characters in all.
 const FORBIDDEN = /[^A-Za-z0-9_-]/gu;
 /** Clients add a prefix such as `mcp__mountaineer__`, and many allow 64 characters in all. */
-const LONGEST_NAME = 46;
 /** Two of 1,000 cut names are equal with a probability of 1 in 8,600, and then collide like other names. */
 const HASH_CHARACTERS = 8;
 
@@ -79,6 +80,6 @@ const HASH_CHARACTERS = 8;
  */
 export function usableName(name: string): string {
   const plain = name.replace(FORBIDDEN, "_");
-  if (plain === name && name.length <= LONGEST_NAME && name !== "") return name;
-  return `${plain.slice(0, LONGEST_NAME - HASH_CHARACTERS - 1)}_${sha256Of(name).slice(0, HASH_CHARACTERS)}`;
+  if (plain === name && name.length <= TEXT_BOUNDS.toolName.most && name !== "") return name;
+  return `${plain.slice(0, TEXT_BOUNDS.toolName.most - HASH_CHARACTERS - 1)}_${sha256Of(name).slice(0, HASH_CHARACTERS)}`;
 }

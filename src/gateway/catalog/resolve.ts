@@ -1,7 +1,8 @@
 // Finds the entry or the backend to which a name or URI belongs.
+import { TEXT_BOUNDS } from "../../runtime/bounds.ts";
 import { memoized } from "../../runtime/memo.ts";
 import { type Catalog, type CatalogEntry, entryKey, type Owner, type Resolved } from "./catalog.ts";
-import { compileUriTemplate, MAX_URI_LENGTH, steps, type UriTemplate } from "./uri-template.ts";
+import { compileUriTemplate, steps, type UriTemplate } from "./uri-template.ts";
 
 const SKILL_SCHEME = "skill://";
 /** Maximum number of unapproved templates that are tried, because a server may list any number. */
@@ -59,7 +60,7 @@ function resolveUri(catalog: Catalog, uri: string, mentionedBy: readonly string[
   });
   const page = appPages.get(uri);
   if (page !== undefined) return found(page);
-  if (uri.length > MAX_URI_LENGTH) return null;
+  if (uri.length > TEXT_BOUNDS.uri.most) return null;
   const ofSkill = publishedSkills.ownerOf(uri);
   if (ofSkill !== null)
     return skillAccess.get(ofSkill.backend)?.permits(ofSkill.originalName) === true ? found(ofSkill) : null;

@@ -1,19 +1,31 @@
 // Finds what keeps a tool's JSON Schema from being compiled. Clients on the official SDK compile each `outputSchema` (with
 // ajv 8, not strict) when they list tools, and lose the whole list for one that fails; model APIs refuse a request for an
 // input schema that fails. The rules are ajv's; the test compares them with ajv itself. Pure.
-import { memoized } from "../../runtime/memo.ts";
+import { TEXT_BOUNDS } from "../../runtime/bounds.ts";
 import { isRawNumber } from "../../runtime/text/exact-json.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
-import { isSoundPattern, LONGEST_PATTERN, type PatternVerdicts, verdictsOf } from "./schema-patterns.ts";
 
-export interface SchemaFault {
-  /** Where the subschema is, as members from the root. */
+/** A keyword that is left out of a schema. `path`: where its subschema is, as members from the root. */
+interface Omission {
   readonly path: readonly string[];
   readonly keyword: string;
+}
+
+export interface SchemaFault extends Omission {
   readonly reason: string;
 }
 
-type IsSound = (value: unknown, schema: JsonObject, patterns: PatternVerdicts) => boolean;
+/** What judging costs. Classes of Unicode are summed over all tools of a page: V8 makes each in some 0.06 ms. */
+export interface Work {
+  classes: number;
+  references: number;
+  /** Why the tool is withheld; null: the bounds hold. */
+  tooMuch: string | null;
+}
+
+export const noWork = (): Work => ({ classes: 0, references: 0, tooMuch: null });
+
+type IsSound = (value: unknown, schema: JsonObject, work: Work) => boolean;
 
 const JSON_TYPES: ReadonlySet<unknown> = new Set([
   ...["string", "number", "integer", "boolean", "null"],
@@ -46,7 +58,7 @@ const RULES: ReadonlyMap<string, IsSound> = new Map<string, IsSound>([
     name,
     isNumber,
   ]),
-  ["pattern", (value, _, patterns) => isSoundPattern(value, patterns)],
+  ["pattern", (value, _, work) => isSoundPattern(value, work)],
   ["format", isText],
   ...["Minimum", "Maximum", "ExclusiveMinimum", "ExclusiveMaximum"].map((name): [string, IsSound] => [
     `format${name}`,
@@ -61,7 +73,22 @@ const RULES: ReadonlyMap<string, IsSound> = new Map<string, IsSound>([
   ["id", () => false],
 ]);
 
-const BAD_PATTERN = `is not valid, longer than ${LONGEST_PATTERN} characters, or takes too long to check`;
+const BAD_PATTERN = `is not valid, or longer than ${TEXT_BOUNDS.pattern.most} characters`;
+
+function isSoundPattern(value: unknown, work: Work): boolean {
+  if (typeof value !== "string" || value.length > TEXT_BOUNDS.pattern.most) return false;
+  const classes = value.split(/\\p/i).length - 1;
+  work.classes += classes;
+  if (classes > 0 && work.classes > TEXT_BOUNDS.classes.most) {
+    work.tooMuch = TOO_MANY_CLASSES;
+    return false;
+  }
+  try {
+    return new RegExp(value, "u") instanceof RegExp;
+  } catch {
+    return false;
+  }
+}
 
 /** Keywords with subschemas, by what they hold. */
 const HOLDERS: ReadonlyMap<string, IsSound> = new Map([
@@ -69,8 +96,8 @@ const HOLDERS: ReadonlyMap<string, IsSound> = new Map([
   ["dependencies", isDependencyMap],
   [
     "patternProperties",
-    (value: unknown, _: JsonObject, patterns: PatternVerdicts) =>
-      isSchemaMap(value) && Object.keys(Object(value)).every((key) => isSoundPattern(key, patterns)),
+    (value: unknown, _: JsonObject, work: Work) =>
+      isSchemaMap(value) && Object.keys(Object(value)).every((key) => isSoundPattern(key, work)),
   ],
   ...["anyOf", "allOf", "oneOf"].map((name): [string, IsSound] => [name, isSchemaList]),
   ...["not", "contains", "propertyNames", "additionalProperties", "additionalItems"].map(
@@ -83,50 +110,64 @@ const HOLDERS: ReadonlyMap<string, IsSound> = new Map([
 /** Holders of several schemas, by name. */
 const MAPS: ReadonlySet<string> = new Set(["properties", "patternProperties", "dependencies"]);
 
+/** Where a subschema is: the member of the one around it; null: the root. */
+type Location = { readonly around: Location; readonly key: string; readonly depth: number } | null;
+
+function within(around: Location, key: string): Location {
+  return { around, key, depth: (around?.depth ?? 0) + 1 };
+}
+
+function pathOf(location: Location): readonly string[] {
+  const path: string[] = [];
+  for (let at = location; at !== null; at = at.around) path.push(at.key);
+  return path.reverse();
+}
+
 interface OpenSchema {
   readonly schema: unknown;
-  readonly path: () => readonly string[];
+  readonly location: Location;
   /** How many schemas it is within, also by references. */
   readonly depth: number;
 }
 
 /** Of very many faults not all are found. */
-export function faultsOf(
-  root: JsonObject,
-  { isOutput = true, patterns = verdictsOf(root) } = {},
-): readonly SchemaFault[] {
+export function faultsOf(root: JsonObject, isOutput = true, work = noWork()): readonly SchemaFault[] {
   const faults: SchemaFault[] = [];
   const visited = new Set<JsonObject>();
   const { targetOf, isTaken } = createLookup(root);
-  const open: OpenSchema[] = [{ schema: root, path: () => [], depth: 0 }];
+  const open: OpenSchema[] = [{ schema: root, location: null, depth: 0 }];
   for (let current = open.pop(); current !== undefined; current = open.pop()) {
-    const { schema, path, depth } = current;
+    const { schema, location, depth } = current;
     if (!isJsonObject(schema) || visited.has(schema)) continue;
     visited.add(schema);
     const report = (keyword: string, reason: string): void =>
-      void faults.push({ path: path(), keyword, reason });
+      void faults.push({ path: pathOf(location), keyword, reason });
     const inner: OpenSchema[] = [];
-    const add = (within: unknown, ...keys: readonly string[]): void =>
-      void inner.push({ schema: within, path: () => [...path(), ...keys], depth: depth + 1 });
+    const add = (part: unknown, at: Location): void =>
+      void inner.push({ schema: part, location: at, depth: depth + 1 });
     for (const [keyword, value] of Object.entries(schema)) {
       const isSound = RULES.get(keyword) ?? HOLDERS.get(keyword);
-      if (isSound?.(value, schema, patterns) === false)
+      if (isSound?.(value, schema, work) === false)
         report(
           keyword,
           keyword.startsWith("pattern") ? `${keyword} ${BAD_PATTERN}` : `${keyword} is not valid`,
         );
       else if (!HOLDERS.has(keyword)) continue;
       else if (depth >= DEEPEST) report(keyword, `${keyword} is nested too deeply`);
-      else if (isJsonObject(value) && !MAPS.has(keyword)) add(value, keyword);
-      else for (const [key, within] of Object.entries(value ?? {})) add(within, keyword, key);
+      else if (isJsonObject(value) && !MAPS.has(keyword)) add(value, within(location, keyword));
+      else
+        for (const [key, part] of Object.entries(value ?? {}))
+          add(part, within(within(location, keyword), key));
     }
     const { $id, $ref } = schema;
     if ($id !== undefined && !isId($id, depth)) report("$id", "$id is not valid here");
     // A client that compiles the schema refuses two of one name; models do not care.
     else if (isOutput && isTaken(schema)) report("$id", "$id is that of another part");
+    if ($ref !== undefined) work.references += 1;
+    if (work.references > TEXT_BOUNDS.references.most) work.tooMuch = TOO_MANY_REFERENCES;
+    if (work.tooMuch !== null) break;
     const target = $ref === undefined ? null : targetOf(schema);
-    if (target !== null && depth < DEEPEST)
-      inner.push({ schema: target.schema, path: () => target.path, depth: depth + 1 });
+    if (target !== null && depth < DEEPEST) inner.push({ ...target, depth: depth + 1 });
     else if ($ref !== undefined) {
       const how = target === null ? "nowhere" : "too deep";
       report("$ref", `$ref ${JSON.stringify($ref)?.slice(0, 100)} leads ${how}`);
@@ -139,6 +180,7 @@ export function faultsOf(
 }
 
 function isId($id: unknown, depth: number): boolean {
+  if (typeof $id === "string" && $id.length > TEXT_BOUNDS.schemaId.most) return false;
   const isFragment = typeof $id === "string" && $id.startsWith("#") && depth > 0;
   return (
     typeof $id === "string" && !isFragment && (!/^urn:/i.test($id) || /^urn:[a-z0-9][a-z0-9-]*:./i.test($id))
@@ -147,31 +189,45 @@ function isId($id: unknown, depth: number): boolean {
 
 interface Target {
   readonly schema: unknown;
-  readonly path: readonly string[];
+  readonly location: Location;
+}
+
+/** A part of a schema with an address: the root, or one with an `$id`. */
+interface Base {
+  readonly href: string;
+  readonly root: Target;
+  readonly anchors: Map<string, Target>;
+  /** Where the fragments of references lead; null: nowhere, or only to itself. */
+  readonly known: Map<string, Target | null>;
 }
 
 /** Resolves references within `root`, by the rules of JSON Schema for `$id` and anchors. Each is resolved once. */
 function createLookup(root: JsonObject) {
-  let found: ReturnType<typeof namesIn> | null = null;
+  let found: ReturnType<typeof basesIn> | null = null;
   // Most schemas have no references.
-  const names = (): ReturnType<typeof namesIn> => (found ??= namesIn(root));
-  const known = new Map<string, Target | null>();
+  const bases = (): ReturnType<typeof basesIn> => (found ??= basesIn(root));
   /** The schema to which the `$ref` of `schema` leads; null: none, or only to itself. */
   const targetOf = (schema: JsonObject, hops = 0): Target | null => {
     const { $ref } = schema;
-    const base = names().bases.get(schema) ?? BASE;
-    const url = typeof $ref === "string" ? URL.parse($ref, base) : null;
-    const before = url === null ? null : known.get(url.href);
-    if (url === null || before !== undefined || hops >= LONGEST_CHAIN) return before ?? null;
-    known.set(url.href, null);
-    const target = targetAt(names().named, url);
+    if (typeof $ref !== "string" || $ref.length > TEXT_BOUNDS.schemaId.most) return null;
+    const { of, byHref, first } = bases();
+    const own = of.get(schema) ?? first;
+    const isLocal = $ref.startsWith("#");
+    const url = isLocal ? null : URL.parse($ref, own.href);
+    const base = isLocal ? own : byHref.get(url?.href.replace(/#.*$/s, "") ?? "");
+    if (base === undefined) return null;
+    const fragment = (isLocal ? $ref : (url?.hash ?? "")).slice(1);
+    const before = base.known.get(fragment);
+    if (before !== undefined || hops >= LONGEST_CHAIN) return before ?? null;
+    base.known.set(fragment, null);
+    const target = targetAt(base, fragment);
     const inner = target?.schema;
     const isChain = isJsonObject(inner) && inner["$ref"] !== undefined;
     if (isChain && targetOf(inner, hops + 1) === null) return null;
-    known.set(url.href, target);
+    base.known.set(fragment, target);
     return target;
   };
-  return { targetOf, isTaken: (schema: JsonObject): boolean => names().taken.has(schema) };
+  return { targetOf, isTaken: (schema: JsonObject): boolean => bases().taken.has(schema) };
 }
 
 /** The address of a schema without `$id`. Relative references need one. */
@@ -180,44 +236,52 @@ const BASE = "http://schema.invalid/";
 const VALUES: ReadonlySet<string> = new Set(["default", "enum", "const"]);
 const LISTS: ReadonlySet<string> = new Set(["items", "allOf", "anyOf", "oneOf"]);
 
-/** Where references lead within `root`: each part with an `$id` or anchor, by its address. */
-function namesIn(root: JsonObject) {
-  const bases = new Map<JsonObject, string>();
-  const named = new Map<string, Target>();
-  const taken = new Set<JsonObject>();
-  const open = [{ schema: root, base: BASE, path: [] as readonly string[] }];
-  named.set(BASE, { schema: root, path: [] });
-  for (let current = open.pop(); current !== undefined; current = open.pop()) {
-    const { schema, path } = current;
-    if (bases.has(schema) || path.length > MOST_NESTED) continue;
-    const { $id, $anchor, $dynamicAnchor } = schema;
-    const own = typeof $id === "string" && !$id.startsWith("#") ? URL.parse($id, current.base) : null;
-    const base = own === null ? current.base : own.href.replace(/#.*$/s, "");
-    bases.set(schema, base);
-    if (own !== null && named.has(base) && base !== BASE) taken.add(schema);
-    if (own !== null) named.set(base, named.get(base) ?? { schema, path });
-    for (const anchor of [$anchor, $dynamicAnchor])
-      if (typeof anchor === "string") named.set(`${base}#${anchor}`, { schema, path });
-    for (const [key, value] of Object.entries(schema)) {
-      if (VALUES.has(key)) continue;
-      if (isJsonObject(value)) open.push({ schema: value, base, path: [...path, key] });
-      else if (LISTS.has(key) && Array.isArray(value))
-        for (const [at, one] of value.entries())
-          if (isJsonObject(one)) open.push({ schema: one, base, path: [...path, key, String(at)] });
-    }
-  }
-  return { bases, named, taken };
+function baseAt(href: string, schema: JsonObject, location: Location): Base {
+  return { href, root: { schema, location }, anchors: new Map(), known: new Map() };
 }
 
-function targetAt(named: ReadonlyMap<string, Target>, url: URL): Target | null {
-  const fragment = url.hash.slice(1);
-  const part = named.get(url.href.replace(/#.*$/s, ""));
+/** The parts of `root` with an address, and to which of them each schema belongs. */
+function basesIn(root: JsonObject) {
+  const first = baseAt(BASE, root, null);
+  const of = new Map<JsonObject, Base>();
+  const byHref = new Map([[BASE, first]]);
+  const taken = new Set<JsonObject>();
+  const open = [{ schema: root, base: first, location: null as Location }];
+  for (let current = open.pop(); current !== undefined; current = open.pop()) {
+    const { schema, location } = current;
+    if (of.has(schema) || (location?.depth ?? 0) > MOST_NESTED) continue;
+    const { $id, $anchor, $dynamicAnchor } = schema;
+    const isAddress =
+      typeof $id === "string" && !$id.startsWith("#") && $id.length <= TEXT_BOUNDS.schemaId.most;
+    const href = isAddress ? URL.parse($id, current.base.href)?.href.replace(/#.*$/s, "") : undefined;
+    const other = href === undefined ? undefined : byHref.get(href);
+    if (other !== undefined && href !== BASE) taken.add(schema);
+    const base = href === undefined ? current.base : (other ?? baseAt(href, schema, location));
+    byHref.set(base.href, base);
+    of.set(schema, base);
+    for (const anchor of [$anchor, $dynamicAnchor])
+      if (typeof anchor === "string") base.anchors.set(anchor, { schema, location });
+    for (const [key, value] of Object.entries(schema)) {
+      if (VALUES.has(key)) continue;
+      const at = within(location, key);
+      if (isJsonObject(value)) open.push({ schema: value, base, location: at });
+      else if (LISTS.has(key) && Array.isArray(value))
+        for (const [index, one] of value.entries())
+          if (isJsonObject(one)) open.push({ schema: one, base, location: within(at, String(index)) });
+    }
+  }
+  return { first, of, byHref, taken };
+}
+
+function targetAt({ root, anchors }: Base, fragment: string): Target | null {
   if (fragment !== "" && !fragment.startsWith("/"))
-    return named.get(url.href) ?? named.get(decoded(url.href)) ?? null;
-  if (part === undefined) return null;
-  const inner = fragment === "" ? [] : fragment.slice(1).split("/").map(unescaped);
-  const schema = inner.reduce<unknown>(memberOf, part.schema);
-  return isSubschema(schema) ? { schema, path: [...part.path, ...inner] } : null;
+    return anchors.get(fragment) ?? anchors.get(decoded(fragment)) ?? null;
+  let { schema, location } = root;
+  for (const key of fragment === "" ? [] : fragment.slice(1).split("/").map(unescaped)) {
+    schema = memberOf(schema, key);
+    location = within(location, key);
+  }
+  return isSubschema(schema) ? { schema, location } : null;
 }
 
 function unescaped(part: string): string {
@@ -250,56 +314,74 @@ const LONGEST_CHAIN = 100;
 /** Compiling a schema that is nested more deeply overflows the stack of a client. */
 const DEEPEST = 200;
 
-/** The tool as clients get it, and what was left out of its schemas. `listed`: as its server lists it. */
-export function withSoundSchemas(tool: JsonObject, listed = tool) {
-  return soundSchemas(verdictsOf(listed))(tool);
+/** What a tool's schemas need before clients get them. Plain data. */
+export interface SchemaVerdict {
+  /** Why no client gets the tool; null: it can be used. */
+  readonly withheld: string | null;
+  readonly faults: readonly string[];
+  readonly hasOutput: boolean;
+  /** The keywords that the input schema loses; null: all of it. */
+  readonly omitted: readonly Omission[] | null;
 }
 
-const soundSchemas = memoized((patterns: PatternVerdicts) =>
-  memoized((tool: JsonObject): { tool: JsonObject; faults: readonly string[] } => {
-    const { inputSchema, outputSchema } = tool;
-    const faults: string[] = [];
-    let sound = tool;
-    if (isJsonObject(outputSchema)) {
-      const [fault] = faultsOf(outputSchema, { patterns });
-      if (fault !== undefined) {
-        const { outputSchema: _, ...rest } = sound;
-        sound = rest;
-        faults.push(`outputSchema is left out: ${fault.reason}${pathText(fault)}`);
-      }
-    }
-    let input = inputSchema;
-    for (let round = 0; isJsonObject(input); round++) {
-      const found = faultsOf(input, { isOutput: false, patterns });
-      if (found.length === 0) break;
-      const named = found.slice(0, MOST_OMITTED);
-      faults.push(...named.map((fault) => `left out of inputSchema: ${fault.reason}${pathText(fault)}`));
-      input = round < MOST_ROUNDS && named.length === found.length ? found.reduce(without, input) : NO_SCHEMA;
-    }
-    return { tool: input === inputSchema ? sound : { ...sound, inputSchema: input }, faults };
-  }),
-);
+export const SOUND: SchemaVerdict = { withheld: null, faults: [], hasOutput: true, omitted: [] };
 
-function pathText({ path }: SchemaFault): string {
-  return path.length === 0 ? "" : ` (in ${path.join(".")})`;
-}
-
-/** A copy of the schema without the keyword. */
-function without(schema: JsonObject, { path, keyword }: SchemaFault): JsonObject {
-  const [key, ...inner] = path;
-  if (key === undefined) {
-    const { [keyword]: _, ...rest } = schema;
-    return rest;
+export function judgeTool({ inputSchema, outputSchema }: JsonObject, work = noWork()): SchemaVerdict {
+  work.references = 0;
+  work.tooMuch = null;
+  const [outputFault] = isJsonObject(outputSchema) ? faultsOf(outputSchema, true, work) : [];
+  const faults = outputFault === undefined ? [] : [`outputSchema is left out: ${faultText(outputFault)}`];
+  const omitted: Omission[] = [];
+  const verdict = (of: Partial<SchemaVerdict>): SchemaVerdict =>
+    faults.length === 0 && of.withheld === undefined
+      ? SOUND
+      : { ...SOUND, faults, hasOutput: outputFault === undefined, omitted, ...of };
+  for (let round = 0; isJsonObject(inputSchema); round++) {
+    const found = faultsOf(without(inputSchema, omitted), false, round === 0 ? work : noWork());
+    if (work.tooMuch !== null) break;
+    if (found.length === 0) break;
+    const named = found.slice(0, MOST_OMITTED);
+    faults.push(...named.map((fault) => `left out of inputSchema: ${faultText(fault)}`));
+    if (round >= MOST_ROUNDS || named.length < found.length) return verdict({ omitted: null });
+    omitted.push(...named.map(({ path, keyword }) => ({ path, keyword })));
   }
-  const value = schema[key];
-  if (Array.isArray(value)) {
-    const [index = "", ...rest] = inner;
-    const list = value.map((one: unknown, at) =>
-      String(at) === index && isJsonObject(one) ? without(one, { path: rest, keyword, reason: "" }) : one,
+  return verdict(work.tooMuch === null ? {} : { withheld: work.tooMuch });
+}
+
+const TOO_MANY_REFERENCES = `it has more than ${TEXT_BOUNDS.references.most} references`;
+const TOO_MANY_CLASSES = `with the tools before it, its patterns have more than ${TEXT_BOUNDS.classes.most} classes of Unicode`;
+
+/** The tool as clients get it. */
+export function soundTool(tool: JsonObject, { hasOutput, omitted }: SchemaVerdict): JsonObject {
+  const { outputSchema: _, ...withoutOutput } = tool;
+  const { inputSchema } = tool;
+  const others = hasOutput ? tool : withoutOutput;
+  if (omitted === null) return { ...others, inputSchema: NO_SCHEMA };
+  return omitted.length === 0 || !isJsonObject(inputSchema)
+    ? others
+    : { ...others, inputSchema: without(inputSchema, omitted) };
+}
+
+function faultText({ reason, path }: SchemaFault): string {
+  return path.length === 0 ? reason : `${reason} (in ${path.join(".")})`;
+}
+
+/** A copy of the schema without the keywords. `depth`: how much of their paths leads to it. */
+function without(schema: JsonObject, omitted: readonly Omission[], depth = 0): JsonObject {
+  if (omitted.length === 0) return schema;
+  const own = new Set(omitted.flatMap(({ path, keyword }) => (path.length === depth ? [keyword] : [])));
+  const inner = Map.groupBy(omitted, ({ path }) => path[depth] ?? null);
+  const partOf = (key: string, value: unknown): unknown => {
+    const rest = inner.get(key) ?? [];
+    if (rest.length === 0) return value;
+    if (isJsonObject(value)) return without(value, rest, depth + 1);
+    if (!Array.isArray(value)) return value;
+    const byIndex = Map.groupBy(rest, ({ path }) => path[depth + 1] ?? "");
+    return value.map((one: unknown, at) =>
+      isJsonObject(one) ? without(one, byIndex.get(String(at)) ?? [], depth + 2) : one,
     );
-    return { ...schema, [key]: list };
-  }
-  return isJsonObject(value)
-    ? { ...schema, [key]: without(value, { path: inner, keyword, reason: "" }) }
-    : schema;
+  };
+  return Object.fromEntries(
+    Object.entries(schema).flatMap(([key, value]) => (own.has(key) ? [] : [[key, partOf(key, value)]])),
+  );
 }

@@ -1,7 +1,8 @@
 // Checks skills (extension io.modelcontextprotocol/skills, SEP-2640) against the rules of strict hosts. Pure.
+import { TEXT_BOUNDS } from "../../runtime/bounds.ts";
 import { isRawNumber } from "../../runtime/text/exact-json.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
-import { isUnclear, MAX_URI_LENGTH } from "./uri-template.ts";
+import { isUnclear } from "./uri-template.ts";
 
 /** The part of the URI before this is the skill's root. */
 const SKILL_FILE = "/SKILL.md";
@@ -47,7 +48,7 @@ export function checkSkill(entry: JsonObject) {
 function uriFault(uri: unknown): string | null {
   if (typeof uri !== "string" || !SKILL_URI.test(uri)) return "uri is not that of a SKILL.md";
   if (OTHER_SCHEMES.test(uri)) return "uri has a scheme that is not for skills";
-  if (uri.length > MAX_URI_LENGTH || isUnclear(uri)) return "uri is not a plain one";
+  if (uri.length > TEXT_BOUNDS.uri.most || isUnclear(uri)) return "uri is not a plain one";
   const segments = rootOf(uri)
     .slice(uri.indexOf("://") + 3)
     .split("/");
@@ -108,7 +109,7 @@ function mendedFile(file: unknown, below: string) {
   if (!isJsonObject(file)) return " is not an object";
   const { uri, digest, size } = file;
   if (typeof uri !== "string") return ".uri is not a string";
-  if (!uri.startsWith(below) || uri.length > MAX_URI_LENGTH || isUnclear(uri))
+  if (!uri.startsWith(below) || uri.length > TEXT_BOUNDS.uri.most || isUnclear(uri))
     return ".uri is not within the skill";
   if (isRawNumber(size) || !Number.isSafeInteger(size) || Number(size) < 0) return ".size is not a size";
   if (typeof digest !== "string") return ".digest is not a string";

@@ -1,10 +1,10 @@
 // The URIs under which skills are published. Clients also read files below a skill's root that no list names. If two
 // servers use one URI for different skills, the skill of the later server gets another root.
+import { TEXT_BOUNDS } from "../../runtime/bounds.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 import type { PublishedSkills } from "./catalog.ts";
 import { copyOf } from "./copies.ts";
 import { MOST_SEGMENTS, rootOf } from "./skill-check.ts";
-import { MAX_URI_LENGTH } from "./uri-template.ts";
 
 /** One part more than a skill's root may have: the backend's name. */
 const MOST_PARTS = MOST_SEGMENTS + 1;
@@ -98,7 +98,7 @@ class PublishedRoots {
  * segments; empty if the URI is too long or has no `://`.
  */
 function partsOf(uri: string, most = MOST_PARTS): readonly string[] {
-  if (uri.length > MAX_URI_LENGTH) return [];
+  if (uri.length > TEXT_BOUNDS.uri.most) return [];
   const scheme = uri.indexOf("://");
   if (scheme < 0) return [];
   const parts: string[] = [];

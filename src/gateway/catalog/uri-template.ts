@@ -1,9 +1,7 @@
 // Matches URIs with URI templates. The match only selects a backend, so it is as lenient as servers are: an expression
 // in braces stands for any text.
+import { TEXT_BOUNDS } from "../../runtime/bounds.ts";
 
-/** No real template is longer. */
-const MAX_TEMPLATE_LENGTH = 1_024;
-export const MAX_URI_LENGTH = 8_192;
 /** Characters that one read may compare with all templates together. */
 const MOST_STEPS = 100_000;
 
@@ -23,7 +21,7 @@ export interface UriTemplate {
 
 /** Returns null if the template is invalid. */
 export function compileUriTemplate(template: string): UriTemplate | null {
-  if (template.length > MAX_TEMPLATE_LENGTH) return null;
+  if (template.length > TEXT_BOUNDS.template.most) return null;
   const literals = template.split(/\{[^{}]+\}/);
   if (literals.some((text) => /[{}]/.test(text))) return null;
   const [beginning = "", ...rest] = literals;
@@ -57,7 +55,7 @@ interface Literals {
 /** Finds each literal from the left, at its first place. */
 function fits({ beginning, middle, end }: Literals, uri: string, left: Steps): boolean {
   left.left -= 1;
-  if (left.left < 0 || uri.length > MAX_URI_LENGTH || !uri.startsWith(beginning)) return false;
+  if (left.left < 0 || uri.length > TEXT_BOUNDS.uri.most || !uri.startsWith(beginning)) return false;
   if (end === undefined) return uri === beginning;
   if (!uri.endsWith(end)) return false;
   let at = beginning.length;

@@ -3,6 +3,7 @@
 import { posix } from "node:path";
 import { routesOf } from "../../config/backend-routes.ts";
 import type { ServedBackend } from "../../config/snapshot.ts";
+import { TEXT_BOUNDS } from "../../runtime/bounds.ts";
 import { isRawNumber } from "../../runtime/text/exact-json.ts";
 import { parseJson } from "../../runtime/text/parse-json.ts";
 import { safeLine } from "../../runtime/text/safe-line.ts";
@@ -39,7 +40,6 @@ interface FolderGateOptions {
 }
 
 const RESOLVE_MS = 2_000;
-const MOST_TEXTS = 10_000;
 /** Maximum number of segments in all paths of one call, because each segment may need a system call. */
 const MOST_PARTS = 50_000;
 const LONGEST_LABEL = 100;
@@ -131,7 +131,7 @@ function namesPath(key: string): boolean {
 }
 
 /**
- * Collects the texts of the params that must be checked; null: there are more than `MOST_TEXTS`. `tool`: the called
+ * Collects the texts of the params that must be checked; null: there are more than `TEXT_BOUNDS.texts.most`. `tool`: the called
  * tool; null: unknown.
  */
 function textsOf(params: JsonObject, members: readonly string[], tool: () => CatalogEntry | null) {
@@ -144,7 +144,7 @@ function textsOf(params: JsonObject, members: readonly string[], tool: () => Cat
   const left: RemainingText[] = members.map((label) => ({ label, value: params[label], isNamedPath: false }));
   for (let next = left.pop(); next !== undefined; next = left.pop()) {
     const { label, value, isNamedPath, name } = next;
-    if (texts.length + left.length >= MOST_TEXTS) return null;
+    if (texts.length + left.length >= TEXT_BOUNDS.texts.most) return null;
     const below = (step: string): string => (label.length > LONGEST_LABEL ? label : `${label}${step}`);
     if (typeof value === "string") {
       texts.push({ label, text: value, isNamedPath });
@@ -192,7 +192,7 @@ function takesParts(tool: CatalogEntry | null, argument: string): boolean {
  * still parse a text with words such as `True`.
  */
 function partsIn(text: string): unknown {
-  const quoted = text.match(/"(?:[^"\\]|\\.)*"/gs) ?? [];
+  const quoted = text.match(/"(?:[^"\\]|\\.)*(?:"|\\?$)/gs) ?? [];
   for (const json of [text, `[${quoted.join(",")}]`]) {
     try {
       return parseJson(json);
@@ -208,7 +208,8 @@ async function faultOf(
   bases: PathBases,
   resolvePaths: ResolvePaths,
 ): Promise<string | null> {
-  if (texts === null) return `it has more than ${MOST_TEXTS} texts, and not all of them can be checked`;
+  if (texts === null)
+    return `it has more than ${TEXT_BOUNDS.texts.most} texts, and not all of them can be checked`;
   const read: { readonly checked: CheckedText; readonly reading: Reading }[] = [];
   const paths = new Set(folders);
   let parts = 0;

@@ -1,5 +1,7 @@
 // The paths that a text in a call's arguments may mean to some server. Pure.
+
 import { posix } from "node:path";
+import { TEXT_BOUNDS } from "../../runtime/bounds.ts";
 import { unescaped } from "../catalog/uri-template.ts";
 
 export interface Reading {
@@ -22,15 +24,14 @@ export interface PathBases {
 
 /** The kernel's limit. */
 const LONGEST_PATH = 4_096;
-/** A longer text is too long for a path, however encoded. */
-const LONGEST_TEXT = 32 * 1024;
 
 /** `isNamedPath`: the argument's name says that it is a path. */
 export function readingsOf(given: string, bases: PathBases, isNamedPath: boolean): Readings {
   if (given.includes("\0")) return { unclear: "it has a NUL character" };
   // Servers remove edge characters, quotes and redundant slashes, so a path can be padded with these to any length.
-  const text = given.length > LONGEST_TEXT ? within(given, isEdgeOrQuote).replace(EMPTY_STEPS, "/") : given;
-  if (text.length > LONGEST_TEXT) {
+  const text =
+    given.length > TEXT_BOUNDS.pathText.most ? within(given, isEdgeOrQuote).replace(EMPTY_STEPS, "/") : given;
+  if (text.length > TEXT_BOUNDS.pathText.most) {
     if (STEP_UP_SOMEHOW.test(text)) return { unclear: "it is too long to be checked, and has `..` in it" };
     const isFileUri = /^file:\S/i.test(fileUriIn(headOf(text)) ?? "");
     return isFileUri ? { unclear: "it is too long to be checked, and is a file URI" } : [];

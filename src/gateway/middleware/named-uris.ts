@@ -1,6 +1,8 @@
 // The URIs that results named, by principal: servers hand out resources that are in no list. And the URIs in results,
 // under the names that clients use.
+
 import { dropOldest } from "../../runtime/bounded-map.ts";
+import { TEXT_BOUNDS } from "../../runtime/bounds.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import { pageOfTool, withPage } from "../catalog/app-pages.ts";
 import type { Catalog } from "../catalog/catalog.ts";
@@ -12,7 +14,6 @@ import { tooManyValues } from "../written-results.ts";
 const MOST_URIS = 1_000;
 /** Beyond this number, the server of a principal that has most URIs loses its oldest. */
 const MOST_IN_ALL = 100_000;
-const LONGEST_URI = 1_024;
 const FRESH_MS = 24 * 60 * 60_000;
 
 interface Mention {
@@ -44,7 +45,7 @@ export class NamedUris {
   take(principal: Principal, backend: string, uris: Iterable<string>): void {
     const atMs = this.#clock.monotonicMs();
     for (const uri of uris) {
-      if (uri.length > LONGEST_URI) continue;
+      if (uri.length > TEXT_BOUNDS.mention.most) continue;
       const own = this.#urisOf(principalKey(principal), backend);
       const firstMs = this.#fresh(own.get(uri))?.firstMs ?? atMs;
       this.#size -= own.size;

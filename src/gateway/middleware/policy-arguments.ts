@@ -1,6 +1,8 @@
 // Patterns for the arguments of a call. A policy that allows must match the whole value in every spelling; a policy
 // that forbids or asks applies if any part of the value matches in any spelling.
+
 import type { PolicyConfig } from "../../config/snapshot.ts";
+import { TEXT_BOUNDS } from "../../runtime/bounds.ts";
 import { isRawNumber } from "../../runtime/text/exact-json.ts";
 import { compileGlobs } from "../catalog/glob.ts";
 import { isUnclear, otherSpellings } from "../catalog/uri-template.ts";
@@ -10,7 +12,6 @@ import { isJsonObject } from "../json-rpc.ts";
  * Longer lists are not examined: they never match an allowing policy, and they always match one that forbids or asks.
  */
 const MOST_VALUES = 1_000;
-const LONGEST_VALUE = 16 * 1024;
 
 /** `allows`: the policy's effect is to allow. */
 export function compileArguments(
@@ -56,7 +57,7 @@ function compileValue(globs: readonly string[], allows: boolean): (value: unknow
   const isAnything = globs.includes("*");
   const fitsText = (text: string): boolean => {
     if (isAnything) return true;
-    if (text.length > LONGEST_VALUE) return !allows;
+    if (text.length > TEXT_BOUNDS.policyText.most) return !allows;
     if (!isPath) return matches(text);
     if (isUnclear(text)) return !allows;
     const readings = [text, ...otherSpellings(text)];

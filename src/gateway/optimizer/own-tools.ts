@@ -1,5 +1,6 @@
 // The gateway's own two tools: `find_tool` finds tools that are not listed, `call_tool` calls them. Before any
 // middleware sees a call of `call_tool`, the call of the named tool replaces it.
+import { TEXT_BOUNDS } from "../../runtime/bounds.ts";
 import { errorText } from "../../runtime/errors.ts";
 import { memoized } from "../../runtime/memo.ts";
 import { settlesWithin } from "../../runtime/time/clock.ts";
@@ -17,7 +18,6 @@ export const FINDS_TOOLS = `Most tools of this server are not listed: ${FIND_TOO
 
 /** A query waits for the index at most this long. */
 const INDEX_WAIT_MS = 5_000;
-const LONGEST_QUERY = 1_000;
 const LIMIT = { usual: 5, most: 20 };
 const NEAR = 3;
 
@@ -93,7 +93,8 @@ export function createOwnTools({ index, clock, logger }: GatewayTools & { readon
   };
   const noSuchTool = (request: GatewayRequest, name: string): Reply => {
     const tools = findable(request);
-    const near = name.length > LONGEST_QUERY ? [] : index.search(name, NEAR, (one) => tools.has(one));
+    const near =
+      name.length > TEXT_BOUNDS.query.most ? [] : index.search(name, NEAR, (one) => tools.has(one));
     const hint = near.length === 0 ? "" : ` Similar names: ${near.join(", ")}.`;
     return failed(`There is no tool ${sanitise(name)}.${hint} ${FIND_TOOL} finds tools by what they do.`);
   };
@@ -178,8 +179,8 @@ function queryOf(given: unknown): { readonly query: string; readonly limit: numb
   if (typeof query !== "string" || query.trim() === "") return "`query` is missing, or is not a text";
   const [other] = Object.keys(stray);
   if (other !== undefined) return `\`${sanitise(other)}\` is not known`;
-  if (query.length > LONGEST_QUERY) {
-    return `\`query\` has ${query.length} characters, of ${LONGEST_QUERY} at most: say it in a few words`;
+  if (query.length > TEXT_BOUNDS.query.most) {
+    return `\`query\` has ${query.length} characters, of ${TEXT_BOUNDS.query.most} at most: say it in a few words`;
   }
   if (typeof limit !== "number" || !Number.isInteger(limit) || limit < 1 || limit > LIMIT.most) {
     return `\`limit\` must be a whole number from 1 to ${LIMIT.most}`;

@@ -1,6 +1,7 @@
 // The gateway's own result of `initialize`. Backends come and go while a session lasts, so the result declares what
 // any backend may have.
 
+import { TEXT_BOUNDS } from "../../runtime/bounds.ts";
 import { memoized } from "../../runtime/memo.ts";
 import { stripInvisible } from "../../runtime/text/invisible-characters.ts";
 import type { BackendInitializeResult } from "../backends/policy/backend-pool-contract.ts";
@@ -104,19 +105,28 @@ export function tasksListedBy(servers: readonly BackendInitializeResult[]): read
 
 /**
  * Joins the servers' instructions, in which tools get their published names. With several servers, each text follows
- * its backend's name.
+ * its backend's name, and the longest ones are cut.
  */
 function joinInstructions(servers: readonly IntroducedServer[], catalog: Catalog): string | null {
   const texts = servers.flatMap(({ backend, instructions }) => {
-    const visible = stripInvisible(instructions ?? "");
-    return visible === ""
-      ? []
-      : [{ backend, instructions: publishedInstructions(visible, backend, catalog) }];
+    const text = publishedInstructions(instructions ?? "", backend, catalog);
+    return text === "" ? [] : [{ backend, text }];
   });
   const [first] = texts;
   if (first === undefined) return null;
-  if (texts.length === 1) return first.instructions;
-  return texts.map(({ backend, instructions }) => `${backend}:\n${instructions}`).join("\n\n");
+  let left: number = TEXT_BOUNDS.published.most;
+  const shares = new Map<string, number>();
+  for (const [at, { backend, text }] of texts.toSorted((a, b) => a.text.length - b.text.length).entries()) {
+    const share = Math.min(text.length, Math.floor(left / (texts.length - at)));
+    shares.set(backend, share);
+    left -= share;
+  }
+  const cut = texts.map(({ backend, text }) => {
+    const share = shares.get(backend) ?? 0;
+    const shown = share < text.length ? `${text.slice(0, share).toWellFormed()}…` : text;
+    return texts.length === 1 ? shown : `${backend}:\n${shown}`;
+  });
+  return cut.join("\n\n");
 }
 
 // Replaces tool names in a server's instructions by the published names. A name is replaced if it is in backticks or
@@ -132,7 +142,7 @@ function publishedInstructions(instructions: string, backend: string, catalog: C
   const key = `${backend}\n${instructions}`;
   let text = texts.get(key);
   if (text === undefined) {
-    const withTools = renamed(instructions, renamedEntries(catalog.tools, backend));
+    const withTools = renamed(stripInvisible(instructions), renamedEntries(catalog.tools, backend));
     text = withPublishedSkills(withTools, renamedEntries(catalog.skills, backend));
     texts.set(key, text);
   }
@@ -147,9 +157,19 @@ function renamedEntries(entries: Catalog["tools"], backend: string): ReadonlyMap
   return names;
 }
 
+const SKILL_FILE = "/SKILL.md";
+
 function withPublishedSkills(text: string, uris: ReadonlyMap<string, string>): string {
   if (uris.size === 0) return text;
-  return text.replace(/[a-z][a-z\d+.-]*:\/\/[^\s`"'<>()]+?\/SKILL\.md/gi, (uri) => uris.get(uri) ?? uri);
+  return text.replace(/[^\s`"'<>()]+/g, (word) => {
+    const mark = word.indexOf("://");
+    const end = word.indexOf(SKILL_FILE, mark) + SKILL_FILE.length;
+    if (mark < 0 || end < mark) return word;
+    const scheme = /[a-z][a-z\d+.-]{0,30}$/i.exec(word.slice(Math.max(0, mark - 31), mark))?.[0] ?? "";
+    const start = mark - scheme.length;
+    const uri = word.slice(start, end);
+    return `${word.slice(0, start)}${uris.get(uri) ?? uri}${word.slice(end)}`;
+  });
 }
 
 function renamed(instructions: string, names: ReadonlyMap<string, string>): string {

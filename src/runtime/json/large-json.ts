@@ -2,6 +2,7 @@
 import { isUtf8 } from "node:buffer";
 import { randomUUID } from "node:crypto";
 import { setImmediate as nextTurn } from "node:timers/promises";
+import { TEXT_BOUNDS } from "../bounds.ts";
 import { MountaineerError } from "../errors.ts";
 import { parseExactly, restored } from "../text/exact-json.ts";
 import { objectOf } from "../text/json-object.ts";
@@ -10,7 +11,7 @@ import { JsonScan, type MessageHead } from "./json-scan.ts";
 /** Smaller texts are parsed at once, and nothing in them is counted. */
 const SMALL_BYTES = 64 * 1024;
 /** A text with more values, or more bytes, is not parsed as a whole. */
-export const MOST_VALUES = 100_000;
+export const MOST_VALUES = TEXT_BOUNDS.values.most;
 const MOST_BYTES = 4 * 1024 * 1024;
 const BOUNDS = { partValues: 5_000, partBytes: 1024 * 1024, memberValues: MOST_VALUES };
 /** Bytes that are checked in one turn of the event loop: about a millisecond. */

@@ -1,30 +1,24 @@
 // What one server may list.
+
 import { setImmediate as nextTurn } from "node:timers/promises";
+import { TEXT_BOUNDS } from "../../../runtime/bounds.ts";
 import { countInvisible } from "../../../runtime/text/invisible-characters.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import { type TransportFailure, transportFailure } from "../transports/backend-transport.ts";
 
-export const MAX_PAGES = 1_000;
-export const MAX_ENTRIES = 100_000;
-/** Of all entries of a list, as JSON; no client has use for more. */
-export const MAX_CHARACTERS = 16 * 1024 * 1024;
-/** A longer entry is withheld. */
-const LONGEST_ENTRY = 1024 * 1024;
-/** Of all entries of a list: to find those that a script does not need takes a microsecond each. */
-const MOST_INVISIBLE = 100_000;
-/** Checking a schema of 1 MiB may take 200 ms. */
+/** Pieces of work that together take longer give others a turn. */
 const TURN_MS = 20;
 
 /** For the entries of one list, in order: why the one of this JSON is withheld; null: it is not. */
 export function entryBudget(): (json: string | null) => string | null {
-  let left = MOST_INVISIBLE;
+  let left: number = TEXT_BOUNDS.unseen.most;
   return (json) => {
-    if (json === null || json.length > LONGEST_ENTRY) return "it has more than 1 MiB of JSON";
+    if (json === null || json.length > TEXT_BOUNDS.entry.most) return "it has more than 1 MiB of JSON";
     const count = countInvisible(json);
     left -= count;
     return count === 0 || left >= 0
       ? null
-      : `with the entries before it, it has more than ${MOST_INVISIBLE} unseen characters`;
+      : `with the entries before it, it has more than ${TEXT_BOUNDS.unseen.most} unseen characters`;
   };
 }
 

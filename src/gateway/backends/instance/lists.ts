@@ -1,5 +1,7 @@
 // Reads the lists of a server, within limits of time, pages, entries and characters.
+
 import { isDeepStrictEqual } from "node:util";
+import { TEXT_BOUNDS } from "../../../runtime/bounds.ts";
 import type { Clock, Timer } from "../../../runtime/time/clock.ts";
 import {
   ENTRY_LISTS,
@@ -12,8 +14,8 @@ import {
   NOT_FRESH,
 } from "../../catalog/catalog.ts";
 import { checkEntry } from "../../catalog/entry-checks.ts";
-import { withSoundSchemas } from "../../catalog/schema-faults.ts";
-import { createPatternCheck } from "../../catalog/schema-patterns.ts";
+import { SOUND } from "../../catalog/schema-faults.ts";
+import { judgePage, verdictOf } from "../../catalog/schema-verdicts.ts";
 import { templateBudget } from "../../catalog/uri-template.ts";
 import {
   isError,
@@ -28,7 +30,7 @@ import { LIST_KINDS, type ListKind, MODERN_VERSION, SKILLS_EXTENSION } from "../
 import { type TransportFailure, transportFailure } from "../transports/backend-transport.ts";
 import type { InstanceOptions } from "./backend-instance.ts";
 import { errorAnswer, isSameFailure, noAnswer, oneLine } from "./failures.ts";
-import { entryBudget, MAX_CHARACTERS, MAX_ENTRIES, MAX_PAGES, tooMuch, turnGiver } from "./list-bounds.ts";
+import { entryBudget, tooMuch, turnGiver } from "./list-bounds.ts";
 import type { SendRequest } from "./pending.ts";
 import type { ServerSession } from "./session.ts";
 
@@ -130,7 +132,6 @@ async function readList(listed: List, options: ReadOptions): Promise<ReadList | 
   const sizeFault = entryBudget();
   const faultOf = (entry: JsonObject): string | null =>
     list === "tools" ? toolFault(entry) : list === "resourceTemplates" ? templateFault(entry[key]) : null;
-  const checkPatterns = createPatternCheck(clock);
   const othersFirst = turnGiver(clock);
   const cursors = new Set<string | number>();
   const ofEarlierPages = new Set<unknown>();
@@ -162,9 +163,12 @@ async function readList(listed: List, options: ReadOptions): Promise<ReadList | 
       return transportFailure("protocol", `${method} was answered without a list of ${list}`);
     // Entries are counted before they are checked, because a page may hold millions of faulty ones.
     given += page.length;
-    if (given > MAX_ENTRIES) return tooMuch(method, `${MAX_ENTRIES} entries`);
+    if (given > TEXT_BOUNDS.entries.most) return tooMuch(method, `${TEXT_BOUNDS.entries.most} entries`);
     const valid: JsonObject[] = [];
+    const texts: string[] = [];
     for (const entry of page) {
+      const turn = othersFirst();
+      if (turn !== null) await turn;
       if (!isJsonObject(entry) || typeof entry[key] !== "string") onOddity(method, "nameless_entry");
       else if (!isWritable(entry)) onOddity(method, "unwritable_entry");
       else {
@@ -174,26 +178,29 @@ async function readList(listed: List, options: ReadOptions): Promise<ReadList | 
         if (checked.faults.length > 0) report(entry, checked.faults, checked.entry === null ? "all" : "none");
         if (checked.entry === null) continue;
         valid.push(checked.entry);
+        texts.push((checked.entry === entry ? json : jsonOf(checked.entry)) ?? "null");
         characters += json?.length ?? 0;
         const headers = list === "tools" ? paramHeadersOf(checked.entry["inputSchema"]) : [];
         if ("fault" in headers) report(entry, [headers.fault], "modern");
       }
     }
-    if (characters > MAX_CHARACTERS) return tooMuch(method, "16 MiB");
-    if (list === "tools") {
-      const checking = checkPatterns(valid);
-      if (checking !== null) await checking;
-      for (const tool of valid) {
-        const turn = othersFirst();
-        if (turn !== null) await turn;
-        // The catalog publishes the tool without them; pins remember it as the server gave it.
-        const { faults } = withSoundSchemas(tool);
-        if (faults.length > 0) report(tool, faults, "none");
-      }
+    if (characters > TEXT_BOUNDS.list.most) return tooMuch(method, "16 MiB");
+    const judging = list === "tools" ? judgePage(valid, texts, clock) : null;
+    if (judging !== null && !(await judging))
+      return transportFailure("overloaded", `${method} gives schemas that could not be judged within 10 s`);
+    const sound: JsonObject[] = [];
+    for (const entry of valid) {
+      const turn = othersFirst();
+      if (turn !== null) await turn;
+      // The catalog publishes a tool without its faults; pins remember it as the server gave it.
+      const { withheld, faults } = list === "tools" ? verdictOf(entry) : SOUND;
+      if (withheld !== null) report(entry, [withheld], "all");
+      else sound.push(entry);
+      if (withheld === null && faults.length > 0) report(entry, faults, "none");
     }
     // Pages shift while entries come and go, and some servers give the first page for every cursor.
-    for (const entry of valid) if (!ofEarlierPages.has(entry[key])) entries.push(entry);
-    for (const entry of valid) ofEarlierPages.add(entry[key]);
+    for (const entry of sound) if (!ofEarlierPages.has(entry[key])) entries.push(entry);
+    for (const entry of sound) ofEarlierPages.add(entry[key]);
     const next: unknown = result["nextCursor"];
     // Some servers end with an empty cursor, and would start over if it were sent back. Others count their pages.
     if ((typeof next !== "string" && typeof next !== "number") || next === "") return readUpTo(null);
@@ -201,7 +208,7 @@ async function readList(listed: List, options: ReadOptions): Promise<ReadList | 
       return readUpTo(transportFailure("protocol", `${method} gives the same page again and again`));
     }
     cursors.add(next);
-    if (cursors.size >= MAX_PAGES) return tooMuch(method, `${MAX_PAGES} pages`);
+    if (cursors.size >= TEXT_BOUNDS.pages.most) return tooMuch(method, `${TEXT_BOUNDS.pages.most} pages`);
     cursor = next;
   }
 }
@@ -281,7 +288,7 @@ export class InstanceLists implements Disposable {
   listings: Listings | null = null;
   /** `onListings` reports changes. */
   freshness: ListFreshness = {};
-  /** One text for each entry that no client gets. A new array after each change. */
+  /** One text for each entry that no client gets, and for what was refused. A new array after each change. */
   withheld: readonly string[] = [];
   readonly #options: InstanceOptions;
   readonly #session: ServerSession;
@@ -314,6 +321,7 @@ export class InstanceLists implements Disposable {
    * there are entries.
    */
   async readFirst(): Promise<TransportFailure | null> {
+    this.withheld = this.#session.refused;
     const outcomes = await Promise.all(
       LIST_KINDS.map(async (kind) => ({ kind, ...(await this.#read(kind)) })),
     );
@@ -453,12 +461,13 @@ export class InstanceLists implements Disposable {
     state.faulty = { ...state.faulty, ...found };
     const faulty = faultyOf(state);
     if (isDeepStrictEqual(faulty, before)) return;
-    this.withheld = LIST_KINDS.flatMap((each) => faultyOf(this.#states[each]))
+    const entries = LIST_KINDS.flatMap((each) => faultyOf(this.#states[each]))
       .filter(({ withheldFrom }) => withheldFrom !== "none")
       .map(({ entry, faults, withheldFrom }) => {
         const from = withheldFrom === "modern" ? ` from clients of ${MODERN_VERSION}` : "";
         return `${entry} is withheld${from}: ${faults}`;
       });
+    this.withheld = [...this.#session.refused, ...entries];
     const [mended = [], withheld = []] = [true, false].map((isMended) =>
       faulty
         .filter(({ withheldFrom }) => (withheldFrom === "none") === isMended)

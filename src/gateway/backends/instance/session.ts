@@ -1,6 +1,7 @@
 // The session with one server. A lost HTTP session is renewed.
 
-import { isError, isJsonObject, isWritable, type JsonObject, type Reply } from "../../json-rpc.ts";
+import { TEXT_BOUNDS } from "../../../runtime/bounds.ts";
+import { isError, isJsonObject, isWritable, type JsonObject, jsonOf, type Reply } from "../../json-rpc.ts";
 import {
   APPS_EXTENSION,
   isProtocolVersion,
@@ -33,6 +34,8 @@ interface SessionEvents {
 export class ServerSession {
   /** Counts up from 1; 0: not initialized yet. */
   number = 0;
+  /** What the server said of itself and is too long to be used. */
+  refused: readonly string[] = [];
   result: InitializeResult | null = null;
   /** Settles when the renewal has succeeded or failed; null: none is under way. */
   renewal: Promise<void> | null = null;
@@ -90,6 +93,8 @@ export class ServerSession {
     if (other !== null && protocolVersion === LATEST_VERSION) return this.initialize(other);
     const answer = readInitializeResult(initialized.reply, backend);
     if ("kind" in answer) return answer;
+    const { reply } = initialized;
+    this.refused = isError(reply) ? [] : refusedIn(reply.result);
     this.result = answer;
     this.number++;
     this.#events.established(answer.protocolVersion);
@@ -139,20 +144,33 @@ function supportedVersion(reply: Reply): ProtocolVersion | null {
   return known.toSorted().at(-1) ?? null;
 }
 
+function refusedIn(result: JsonObject): readonly string[] {
+  const parts = ["instructions", "capabilities", "serverInfo"];
+  return parts.flatMap((part) =>
+    isTooLong(result[part]) ? [`its ${part} in initialize are refused: they have more than 64 KiB`] : [],
+  );
+}
+
+function isTooLong(part: unknown): boolean {
+  const text = typeof part === "string" ? part : isJsonObject(part) ? (jsonOf(part) ?? "") : "";
+  return text.length > TEXT_BOUNDS.instructions.most;
+}
+
 function readInitializeResult(reply: Reply, backend: string): InitializeResult | TransportFailure {
   if (isError(reply)) return errorAnswer("initialize", reply.error);
   const { protocolVersion, capabilities, serverInfo, instructions } = reply.result;
   if (!isProtocolVersion(protocolVersion) && protocolVersion !== MODERN_VERSION) {
     return unknownVersion(typeof protocolVersion === "string" ? protocolVersion : "");
   }
-  const info = isJsonObject(serverInfo) ? serverInfo : {};
+  const info = isJsonObject(serverInfo) && !isTooLong(serverInfo) ? serverInfo : {};
+  const isUsable = isJsonObject(capabilities) && isWritable(capabilities) && !isTooLong(capabilities);
   return {
     protocolVersion,
-    capabilities: isJsonObject(capabilities) && isWritable(capabilities) ? capabilities : {},
+    capabilities: isUsable ? capabilities : {},
     serverInfo: {
       name: typeof info["name"] === "string" ? info["name"] : backend,
       version: typeof info["version"] === "string" ? info["version"] : "",
     },
-    instructions: typeof instructions === "string" ? instructions : null,
+    instructions: typeof instructions === "string" && !isTooLong(instructions) ? instructions : null,
   };
 }

@@ -5,7 +5,7 @@ import { parseExactly } from "../../../runtime/text/exact-json.ts";
 import { objectOf } from "../../../runtime/text/json-object.ts";
 import type { Timer } from "../../../runtime/time/clock.ts";
 import { ENTRY_LISTS, type ListFreshness, type Listings } from "../../catalog/catalog.ts";
-import { verdictsOf } from "../../catalog/schema-patterns.ts";
+import { type FaultyTools, faultyTools, remember } from "../../catalog/schema-verdicts.ts";
 import type { GatewayTools } from "../../gateway-tools.ts";
 import { isJsonObject, type JsonObject, jsonOf } from "../../json-rpc.ts";
 import { NO_PIN_STORE, type PinStore } from "../../pins/pin-store.ts";
@@ -110,11 +110,10 @@ export class ListCache {
     return record === undefined ? null : readRecord(record);
   }
 
-  /** Returns false if the lists are too long to be remembered, or their patterns take too long to be checked again. */
+  /** Returns false if the lists are too long to be remembered. */
   record(backend: string, connectionKey: string, { askedAtMs, ...lists }: ServerLists): boolean {
-    const json = jsonOf(lists);
-    const isLate = lists.listings.tools.some((tool) => verdictsOf(tool).isLate);
-    const isStorable = json !== null && json.length <= LONGEST_RECORD && !isLate;
+    const json = jsonOf({ ...lists, faulty: faultyTools(lists.listings.tools) });
+    const isStorable = json !== null && json.length <= LONGEST_RECORD;
     // A list that cannot be kept must not leave an older one in its place.
     const text = isStorable ? json : "";
     const records = this.#fresh.get(backend) ?? new Map<string, StoredRecord>();
@@ -231,9 +230,11 @@ function readRecord({ askedAtMs, text }: StoredRecord): ServerLists | null {
   const record = objectOf(parsed(text));
   const initialized = readInitialized(record["initialized"]);
   const listings = readListings(record["listings"]);
-  const { freshness } = record;
-  if (initialized === null || listings === null || !isJsonObject(freshness)) return null;
-  // The seal proves that this program wrote the freshness, so its members have their types.
+  const { freshness, faulty } = record;
+  if (initialized === null || listings === null || !isJsonObject(freshness) || !Array.isArray(faulty))
+    return null;
+  // The seal proves that this program wrote freshness and verdicts, so their members have their types.
+  remember(listings.tools, faulty as FaultyTools);
   return { initialized, listings, freshness: freshness as ListFreshness, askedAtMs };
 }
 

@@ -1,6 +1,8 @@
 // Fetches for signing in: without redirects, with a deadline and a size limit, and only to allowed addresses.
+
 import { isLoopbackUrl } from "../../../config/values/host.ts";
 import { unlessAborted } from "../../../runtime/abort.ts";
+import { TEXT_BOUNDS } from "../../../runtime/bounds.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
 import { printable } from "../../../runtime/text/plain-text.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
@@ -11,7 +13,6 @@ import { createHttpTarget, type HttpTarget, type RequestInfo } from "../transpor
 import { UNSIGNED } from "../transports/transport-authorization.ts";
 
 const DEADLINE_MS = 15_000;
-const LONGEST_BYTES = 512 * 1024;
 const NO_BODY: ReadonlySet<number> = new Set([204, 205, 304]);
 
 interface FetchOptions {
@@ -75,8 +76,8 @@ function answer(target: HttpTarget, question: RequestInfo, isBodyUnread: boolean
         reject(failed("never", `${target.origin} redirects (HTTP ${status}), which is not followed`));
       } else if (isBodyUnread) resolve(new Response(null, { status, headers }));
       else
-        readWhole(response, LONGEST_BYTES, (bytes, end) => {
-          const text = `${target.origin} answers with more than ${LONGEST_BYTES} bytes`;
+        readWhole(response, TEXT_BOUNDS.loginAnswer.most, (bytes, end) => {
+          const text = `${target.origin} answers with more than ${TEXT_BOUNDS.loginAnswer.most} bytes`;
           if (end === "overlong") reject(failed("never", text));
           else if (bytes === null)
             reject(failed("later", `the connection to ${target.name} broke within the answer`));

@@ -2,6 +2,7 @@
 // folder beside this file, and one contract suite runs on all of them.
 
 import { stripVTControlCharacters } from "node:util";
+import { TEXT_BOUNDS } from "../../../runtime/bounds.ts";
 import { createRedaction } from "../../../runtime/log/log-redaction.ts";
 import { printable } from "../../../runtime/text/plain-text.ts";
 import { safeLine } from "../../../runtime/text/safe-line.ts";
@@ -161,7 +162,7 @@ export function closedTransport(failure: TransportFailure, events: TransportEven
 }
 
 /** Limit of one message from the server, and of the backlog. */
-export const LIMIT_BYTES = 64 * 1024 * 1024;
+export const LIMIT_BYTES = TEXT_BOUNDS.message.most;
 
 export function tooLong(limitBytes: number): TransportFailure {
   return transportFailure("overloaded", `it sent a message of more than ${limitBytes} bytes`);

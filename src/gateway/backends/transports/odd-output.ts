@@ -1,11 +1,9 @@
 // What servers write that is not one message on each line, read where it has one meaning only.
+import { TEXT_BOUNDS } from "../../../runtime/bounds.ts";
 import { JsonScan } from "../../../runtime/json/json-scan.ts";
 import { GatheredBytes } from "../../../runtime/text/gathered-bytes.ts";
 import { jsonObject } from "../../../runtime/text/json-object.ts";
 import { isRpcId, type JsonObject, type RpcId } from "../../json-rpc.ts";
-
-/** Longer lines are not looked into. */
-export const LONGEST_ODD = 1024 * 1024;
 
 interface MixedLine {
   /** Each is one JSON object. */
@@ -70,7 +68,7 @@ const STRINGS_AND_NO_NUMBERS = /"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?$)|-?\b(?:NaN|Inf
 
 /** The id of an answer that has numbers which JSON does not have; null: the text is anything else. */
 export function unreadableAnswer(text: string): RpcId | null {
-  if (text.length > LONGEST_ODD || !/NaN|Infinity/.test(text)) return null;
+  if (text.length > TEXT_BOUNDS.oddLine.most || !/NaN|Infinity/.test(text)) return null;
   const answer = jsonObject(
     text.replace(STRINGS_AND_NO_NUMBERS, (found) => (found.startsWith('"') ? found : "null")),
   );

@@ -1,4 +1,5 @@
 // Checks a request of protocol 2026-07-28: what `_meta` says of the client, and whether the HTTP headers match the body.
+import { TEXT_BOUNDS } from "../../../runtime/bounds.ts";
 import { takeCaller } from "../../caller-marks.ts";
 import type { Principal } from "../../client-handle.ts";
 import {
@@ -31,7 +32,6 @@ import {
 import { clientNameOf } from "../session/initialize.ts";
 
 /** Maximum length of an id or progress token: each message of a stream repeats it. */
-const LONGEST_TOKEN = 1_024;
 
 type ErrorReply = ReturnType<typeof errorReply>;
 
@@ -102,7 +102,9 @@ export function checkModern(
   const other = headers === null ? null : faultOfHeaders(method, params, headers);
   if (other !== null) return refused(other);
   if (!isShort(id)) {
-    return refused(errorReply(INVALID_REQUEST, `\`id\` has more than ${LONGEST_TOKEN} characters`));
+    return refused(
+      errorReply(INVALID_REQUEST, `\`id\` has more than ${TEXT_BOUNDS.requestId.most} characters`),
+    );
   }
   if (UNAVAILABLE.has(method))
     return refused(errorReply(METHOD_NOT_FOUND, `Method not found: ${method}`), 404);
@@ -176,7 +178,9 @@ function faultOfMeta(meta: JsonObject): ErrorReply | null {
   }
   if (progressToken === undefined) return null;
   if (!isRpcId(progressToken)) return wrong("progressToken", "a string or a number");
-  return isShort(progressToken) ? null : wrong("progressToken", `no longer than ${LONGEST_TOKEN} characters`);
+  return isShort(progressToken)
+    ? null
+    : wrong("progressToken", `no longer than ${TEXT_BOUNDS.requestId.most} characters`);
 }
 
 function faultOfVersion(meta: JsonObject, headers: Headers): ErrorReply | null {
@@ -201,7 +205,7 @@ function faultOfHeaders(method: string, params: JsonObject, headers: Headers): E
 }
 
 function isShort(id: RpcId): boolean {
-  return typeof id === "number" || String(idKey(id)).length <= LONGEST_TOKEN;
+  return typeof id === "number" || String(idKey(id)).length <= TEXT_BOUNDS.requestId.most;
 }
 
 function mismatch(header: string, what: string): ErrorReply {

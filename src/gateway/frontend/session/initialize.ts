@@ -1,4 +1,5 @@
 // Reads `initialize`, and agrees on a protocol version.
+import { TEXT_BOUNDS } from "../../../runtime/bounds.ts";
 import type { ClientHandle } from "../../client-handle.ts";
 import {
   errorReply,
@@ -19,7 +20,6 @@ import {
 import type { FrontGateway } from "./front-contract.ts";
 
 /** Maximum length of `capabilities` and of `clientInfo`, which are kept as long as their session. */
-const LONGEST_PART = 64 * 1024;
 
 type Introduction =
   | {
@@ -58,7 +58,7 @@ export function clientNameOf(clientInfo: unknown): JsonObject {
 /** False for a value that is too long as JSON, or nested too deeply to be written. */
 function isShort(part: unknown): boolean {
   const json = jsonOf(part ?? null);
-  return json !== null && json.length <= LONGEST_PART;
+  return json !== null && json.length <= TEXT_BOUNDS.introduction.most;
 }
 
 function refused(code: number, message: string): Introduction {

@@ -1,5 +1,6 @@
 // A call of 2026-07-28 that asks its client for input, in one or more rounds. A round gathers the server's questions and
 // sends them as the answer to the client's request; the call is suspended until the next request brings the answers.
+import { TEXT_BOUNDS } from "../../../runtime/bounds.ts";
 import { errorText, MountaineerError } from "../../../runtime/errors.ts";
 import type { Clock, Timer } from "../../../runtime/time/clock.ts";
 import type { CallSignal } from "../../call-signal.ts";
@@ -30,7 +31,6 @@ export const SUSPENDED_MS = 600_000;
 export const IDLE_MS = { first: 30_000, later: 120_000 };
 /** Limits for the open questions of one call: their number, and their bytes in total. */
 const MOST_QUESTIONS = 64;
-const MOST_QUESTION_BYTES = 1024 * 1024;
 
 interface OpenQuestion {
   readonly input: InputRequest;
@@ -103,7 +103,7 @@ export class SuspendedCall {
       return Promise.resolve(errorReply(METHOD_NOT_FOUND, message));
     }
     const bytes = bytesOf(input);
-    if (this.#questions.size >= MOST_QUESTIONS || this.#questionBytes + bytes > MOST_QUESTION_BYTES) {
+    if (this.#questions.size >= MOST_QUESTIONS || this.#questionBytes + bytes > TEXT_BOUNDS.question.most) {
       return refused("too many questions wait for the client");
     }
     const missing = this.isSuspended ? null : missingFor(input, call.declared);

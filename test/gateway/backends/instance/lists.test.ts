@@ -6,12 +6,13 @@ import { type ReadKind, readKind } from "../../../../src/gateway/backends/instan
 import type { RequestResult } from "../../../../src/gateway/backends/instance/pending.ts";
 import { ListCache } from "../../../../src/gateway/backends/list-cache/list-cache.ts";
 import { NO_LISTINGS } from "../../../../src/gateway/catalog/catalog.ts";
+import { judgePage, verdictOf } from "../../../../src/gateway/catalog/schema-verdicts.ts";
 import type { JsonObject } from "../../../../src/gateway/json-rpc.ts";
 import { LIST_CHANGED } from "../../../../src/gateway/protocol.ts";
 import { noopLogger } from "../../../../src/runtime/log/log.ts";
 import { createManualClock, settle } from "../../../support/manual-clock.ts";
 import { pluck } from "../../../support/pluck.ts";
-import { catalogOf, skill, source } from "../../catalog/sources.ts";
+import { skill } from "../../catalog/sources.ts";
 import { createScriptedLink, FAILURE, toolOf } from "../programs/instance-scripted-link.ts";
 import { startReady, startUnderTest } from "../programs/instance-under-test.ts";
 
@@ -114,52 +115,74 @@ describe("reading a list", () => {
     );
     assert.equal(usual.part.resourceTemplates?.length, 5_000);
   });
-  test("E4 a wrong or long pattern is a fault, and so are patterns that take more than 0.1 s of another thread", async () => {
+  test("E4 a wrong or long pattern is a fault, and tools whose patterns take too long to make are withheld, while others have their turn", async () => {
     const withPattern = (name: string, pattern: string) => ({
       name,
-      inputSchema: {
-        type: "object",
-        properties: { a: { pattern }, b: { patternProperties: { [pattern]: {} } } },
-      },
+      inputSchema: { type: "object", properties: { a: { pattern }, b: { type: "string" } } },
     });
-    const of = (name: string) => `tool "${name}": left out of inputSchema: pattern is not valid`;
     const faultsAmong = async (tools: readonly JsonObject[]) => {
       const { faulty, part } = await read(() => page({ tools }));
       const faults = (faulty.tools ?? []).map(({ entry, faults: texts }) => `${entry}: ${texts}`);
       return { faults, tools: part.tools ?? [] };
     };
-    const { faults } = await faultsAmong([
-      withPattern("sound", "^\\p{Lu}[\\p{L}_]+$"),
-      withPattern("wrong", "^\\p{Nothing}$"),
-      withPattern("long", "[\\p{L}\\p{N}]".repeat(30_000)),
-    ]);
-    assert.equal(faults.length, 2);
-    assert.ok(faults[0]?.startsWith(of("wrong")) && faults[1]?.startsWith(of("long")), faults.join());
-    // Each takes V8 some milliseconds.
-    const slow = Array.from({ length: 2_000 }, (_, at) =>
-      withPattern(`t${at}`, `${"\\p{L}".repeat(190)}${at}`),
+    const reason =
+      "left out of inputSchema: pattern is not valid, or longer than 1000 characters (in properties.a)";
+    assert.deepEqual(
+      (
+        await faultsAmong([
+          withPattern("sound", "^\\p{Lu}[\\p{L}_]+$"),
+          withPattern("wrong", "^\\p{Nothing}$"),
+          withPattern("long", "[\\p{L}\\p{N}]".repeat(100)),
+        ])
+      ).faults,
+      [`tool "wrong": ${reason}`, `tool "long": ${reason}`],
     );
+    const slow = [...Array(150).keys()].map((at) => withPattern(`t${at}`, `${"\\p{L}".repeat(190)}${at}`));
+    const last = { name: "last", inputSchema: { type: "object" } };
     let turns = 0;
     const counting = setInterval(() => {
       turns += 1;
     }, 5);
-    const outcome = await faultsAmong(slow);
+    const { faults, tools } = await faultsAmong([...slow, last]);
     clearInterval(counting);
     assert.ok(turns > 2, "the daemon's thread is free");
-    assert.equal(outcome.tools.length, 2_000);
-    const [first = ""] = outcome.faults;
-    assert.ok(first.startsWith("tool") && !first.startsWith(of("t0")), first);
-    const { tools } = catalogOf({ ...source("a", {}), listings: { ...NO_LISTINGS, tools: outcome.tools } });
-    const published = (name: string) => JSON.stringify(tools.get(name)?.definition["inputSchema"]);
-    assert.match(published("t0"), /"pattern":/);
-    assert.doesNotMatch(published("t1999"), /"pattern":/);
-    const remembered = new ListCache({ clock: createManualClock(), logger: noopLogger });
-    const server = { initialized: INITIALIZED, freshness: {}, askedAtMs: 0 };
-    assert.equal(
-      remembered.record("a", "key", { ...server, listings: { ...NO_LISTINGS, tools: outcome.tools } }),
-      false,
+    assert.deepEqual([tools.length, tools.at(-1), faults.length], [106, last, 45]);
+    assert.match(
+      faults[0] ?? "",
+      /^tool "t105": with the tools before it, its patterns have more than 20000 classes/,
     );
-    assert.equal(remembered.record("a", "key", { ...server, listings: NO_LISTINGS }), true);
+  });
+  test("E4 a list whose schemas take too long is not used, the next one is judged all the same, and verdicts outlive a restart", async () => {
+    const many = (count: number, $ref: string) => ({
+      name: `t${count}`,
+      inputSchema: {
+        type: "object",
+        properties: { a: { anyOf: Array.from({ length: count }, () => ({ $ref })) } },
+      },
+    });
+    const [slow, quick] = [many(9_999, `#${"/x".repeat(40)}`), many(1, "#/nowhere")];
+    const clock = createManualClock();
+    const judging = judgePage([slow], [JSON.stringify(slow)], clock);
+    await clock.advance(10_000);
+    assert.equal(await judging, false);
+    const padded = { ...quick, description: "x".repeat(300_000) };
+    assert.equal(await judgePage([padded], [JSON.stringify(padded)], clock), true);
+    const { faults } = verdictOf(padded);
+    assert.deepEqual(faults, [
+      'left out of inputSchema: $ref "#/nowhere" leads nowhere (in properties.a.anyOf.0)',
+    ]);
+    assert.match(verdictOf(many(10_001, "#")).withheld ?? "", /more than 10000 references/);
+    const remembered = new ListCache({ clock, logger: noopLogger });
+    const lists = {
+      initialized: INITIALIZED,
+      freshness: {},
+      askedAtMs: 0,
+      listings: { ...NO_LISTINGS, tools: [padded] },
+    };
+    assert.equal(remembered.record("a", "key", lists), true);
+    const [found] = remembered.find("a", "key")?.listings.tools ?? [];
+    assert.ok(found !== undefined && found !== padded);
+    assert.equal(verdictOf(found).faults[0], faults[0]);
   });
   test("D3 if a later page fails, the earlier ones are read, and the reason names the missing pages", async () => {
     const unknown: RequestResult = { kind: "answered", reply: { error: { code: -32601, message: "no" } } };

@@ -1,5 +1,6 @@
 // The line of a program's output that best explains its end. Many programs write more after it: a stack, a hint, a
 // footer.
+import { TEXT_BOUNDS } from "../../../../runtime/bounds.ts";
 
 /** Lines that `npx` and `uvx` write while they download a server. */
 const INSTALLER = /^(?:npm |\s*(?:Resolved|Downloading|Downloaded|Building|Built|Prepared|Installed) )/;
@@ -67,7 +68,9 @@ export class ExitReason {
   lastLine: string | null = null;
   readonly #lines: string[] = [];
 
-  add(line: string): void {
+  add(whole: string): void {
+    // A copy: part of a longer text would keep all of it.
+    const line = Buffer.from(whole.slice(0, TEXT_BOUNDS.exitLine.most)).toString();
     this.lastLine = line;
     this.#lines.push(line);
     if (this.#lines.length > MOST_LINES) this.#lines.shift();

@@ -1,9 +1,10 @@
 // Reads a backend's log lines at a bounded rate; the excess is dropped.
+
 import type { Readable } from "node:stream";
+import { TEXT_BOUNDS } from "../../../../runtime/bounds.ts";
 import { createLineSplitter, type LineSplitter } from "../../../../runtime/text/line-splitter.ts";
 import type { Clock, Timer } from "../../../../runtime/time/clock.ts";
 
-const LINE_BYTES = 64 * 1024;
 const WINDOW_MS = 1_000;
 /**
  * Maximum of what is read in one time window. It is enough for a server that logs a line for each of a thousand calls
@@ -23,7 +24,7 @@ export function readLogLines(
   clock: Clock,
   onLine: (line: string) => void,
 ): (isRead: boolean) => void {
-  let splitter: LineSplitter = createLineSplitter(LINE_BYTES);
+  let splitter: LineSplitter = createLineSplitter(TEXT_BOUNDS.logLine.most);
   let windowEndMs = 0;
   let lines = 0;
   let bytes = 0;
@@ -53,7 +54,7 @@ export function readLogLines(
     bytes += chunk.length;
     if (bytes > WINDOW_BYTES || lines >= WINDOW_LINES) {
       dropped += chunk.length;
-      if (dropped === chunk.length) splitter = createLineSplitter(LINE_BYTES);
+      if (dropped === chunk.length) splitter = createLineSplitter(TEXT_BOUNDS.logLine.most);
       pause();
       return;
     }
@@ -62,8 +63,8 @@ export function readLogLines(
       if (line !== "" && lines <= WINDOW_LINES) onLine(line);
     }
     if (!splitter.overlong) return;
-    onLine(`(a line of more than ${LINE_BYTES} bytes was dropped)`);
-    splitter = createLineSplitter(LINE_BYTES);
+    onLine(`(a line of more than ${TEXT_BOUNDS.logLine.most} bytes was dropped)`);
+    splitter = createLineSplitter(TEXT_BOUNDS.logLine.most);
   };
   stream.on("data", onData);
   stream.on("error", () => {});

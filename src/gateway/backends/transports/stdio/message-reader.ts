@@ -1,6 +1,8 @@
 // Reads messages from a program's standard output, one JSON value per line, and pauses while the receiver asks for that.
 // Also reads messages on a line with text, and JSON over several lines (`odd-output.ts`).
+
 import type { Readable } from "node:stream";
+import { TEXT_BOUNDS } from "../../../../runtime/bounds.ts";
 import { createLineSplitter } from "../../../../runtime/text/line-splitter.ts";
 import type { Clock } from "../../../../runtime/time/clock.ts";
 import { isJsonObject, type RpcId } from "../../../json-rpc.ts";
@@ -12,14 +14,7 @@ import {
   transportFailure,
   UNREADABLE,
 } from "../backend-transport.ts";
-import {
-  frameLength,
-  isMessageByItself,
-  LONGEST_ODD,
-  mixedLine,
-  SpreadLines,
-  unreadableAnswer,
-} from "../odd-output.ts";
+import { frameLength, isMessageByItself, mixedLine, SpreadLines, unreadableAnswer } from "../odd-output.ts";
 
 /** Limit of lines that are not JSON: a banner on stdout is tolerated, another protocol is not. */
 const NOISE = { lines: 1_000, bytes: 1024 * 1024, withinMs: 10_000 };
@@ -86,7 +81,7 @@ export function createMessageReader(
     },
     refuse(error: unknown, bytes: string | Buffer): Promise<void> | null {
       const tooMany = tooManyValues(error)?.error.message;
-      if (tooMany === undefined && bytes.length <= LONGEST_ODD) return readOdd(bytes.toString());
+      if (tooMany === undefined && bytes.length <= TEXT_BOUNDS.oddLine.most) return readOdd(bytes.toString());
       takeNoise(tooMany ?? bytes.toString("utf8", 0, NOISE.bytes));
       return null;
     },
@@ -118,7 +113,7 @@ export function createMessageReader(
     return null;
   };
   const readSpread = (begun: SpreadLines, line: string | Buffer): Promise<void> | null => {
-    const text = line.length <= LONGEST_ODD ? line.toString() : "";
+    const text = line.length <= TEXT_BOUNDS.oddLine.most ? line.toString() : "";
     const state = isMessageByItself(text) ? "wrong" : begun.push(Buffer.from(line));
     if (state === "more") {
       if (begun.length > limitBytes) onFailure(tooLong(limitBytes));

@@ -1,0 +1,72 @@
+// The bounds of texts that others write, each with what happens beyond it. docs/reference/security.md shows them.
+
+export interface Bound {
+  /** Who writes it. */
+  readonly by: "server" | "client" | "file" | "network";
+  readonly what: string;
+  readonly most: number;
+  readonly unit: "bytes" | "characters" | "";
+  readonly beyond: string;
+}
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+function by(writer: Bound["by"]) {
+  return (what: string, most: number, unit: Bound["unit"], beyond: string): Bound => ({
+    by: writer,
+    what,
+    most,
+    unit,
+    beyond,
+  });
+}
+
+const [server, client, file, network] = [by("server"), by("client"), by("file"), by("network")];
+
+export const TEXT_BOUNDS = {
+  message: server("one message", 64 * MIB, "bytes", "the backend is restarted"),
+  values: server("values in one message that is read, above 64 KiB", 100_000, "", "refused with the number"),
+  pages: server("pages of one list", 1_000, "", "the last list serves"),
+  entries: server("entries of one list", 100_000, "", "the last list serves"),
+  list: server("all entries of one list, as JSON", 16 * MIB, "characters", "the last list serves"),
+  entry: server("one entry of a list, as JSON", MIB, "characters", "withheld, with a condition"),
+  unseen: server("unseen characters in all entries of a list", 100_000, "", "withheld, with a condition"),
+  references: server(
+    "references (`$ref`) in the schemas of a tool",
+    10_000,
+    "",
+    "withheld, with a condition",
+  ),
+  classes: server("classes of Unicode in patterns of a list", 20_000, "", "withheld, with a condition"),
+  pattern: server("one pattern of a schema", 1_000, "characters", "left out of the schema"),
+  schemaId: server("`$id` or `$ref` of a schema", 2_000, "characters", "left out of the schema"),
+  toolName: server("a tool's name", 46, "characters", "published cut, with a digest"),
+  template: server("a URI template", 1_024, "characters", "listed, but no read is asked of it"),
+  instructions: server("instructions", 64 * KIB, "characters", "refused, with a condition"),
+  published: server("instructions of all servers, as published", 64 * KIB, "characters", "cut with a mark"),
+  mention: server("a URI in a result", 1_024, "characters", "sent, but not remembered as the server's"),
+  question: server("a question to a client", MIB, "characters", "the call fails"),
+  logLine: server("one line on stderr", 64 * KIB, "bytes", "dropped with a note"),
+  exitLine: server("a line that may explain a program's end", 1_000, "characters", "cut"),
+  oddLine: server("a line with more than one message on it", MIB, "characters", "not looked into"),
+  error: server("a server's error, in a message", 2_000, "characters", "cut with a mark"),
+  loginAnswer: network("an answer of an authorization server", 512 * KIB, "bytes", "refused"),
+  keys: network("a key set", 256 * KIB, "bytes", "refused"),
+  registryAnswer: network("an answer of the registry", MIB, "bytes", "refused"),
+  uri: client("a URI that is in no list", 8_192, "characters", "answered as unknown"),
+  introduction: client("capabilities, and `clientInfo`", 64 * KIB, "characters", "refused, and left out"),
+  requestId: client("an id or progress token of 2026-07-28", 1_024, "characters", "refused"),
+  policyText: client("a text that a policy checks", 16 * KIB, "characters", "allows nothing, and is denied"),
+  pathText: client(
+    "a text that may be a path for `folders`",
+    32 * KIB,
+    "characters",
+    "refused if it has `..`",
+  ),
+  texts: client("texts that policies and `folders` check in one call", 10_000, "", "refused with the number"),
+  parts: client("parts of paths in these texts", 50_000, "", "refused with the number"),
+  query: client("a query of `find_tool`", 1_000, "characters", "cut"),
+  pasted: file("pasted servers", 256 * KIB, "bytes", "refused"),
+  shownName: file("a name next to a value that is shown", 200, "characters", "the value is hidden"),
+} as const satisfies Readonly<Record<string, Bound>>;
