@@ -25,7 +25,7 @@ export interface WithoutDaemonOptions {
 export type WithoutDaemonOperation =
   | StepOperation
   | ("status" | "verify" | "unsent" | "aliases" | "reconcileAliases" | "folders")
-  | ("tools" | "catalog" | "toolChanges" | "call")
+  | ("tools" | "catalog" | "people" | "toolChanges" | "call")
   | ("approvals" | "approve");
 
 /** A home, opened for one command without a daemon; disposing ends what was started. */

@@ -158,6 +158,7 @@ async function open(options: WithoutDaemonOptions, stack: DisposalStack): Promis
     folders: async (...args) => (await shares()).control.folders(...args),
     tools: async (_, signal) => (await readyParts(signal)).control.tools(),
     catalog: async (_, signal) => (await readyParts(signal)).control.catalog(),
+    people: async (request, signal) => (await readyParts(signal)).control.people(request),
     toolChanges: async (request, signal) => (await readyParts(signal)).control.toolChanges(request),
     call: async (request, signal) => (await readyParts(signal)).control.call(request, signal),
   };

@@ -200,6 +200,7 @@ export function sampleClient(changes: Partial<ClientStatus> = {}): ClientStatus 
     protocol: "2025-11-25",
     transport: "http",
     since: secondsAgo(300),
+    last_heard: secondsAgo(10),
     calls: 12,
     last_error: { time: secondsAgo(60), message: "no such file" },
     ...changes,

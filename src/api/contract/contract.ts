@@ -314,6 +314,10 @@ export const clientShape = object({
   transport: choice("http", "sse", "stdio", "fleet"),
   /** When the client connected, or reconnected after a restart. */
   since: text,
+  /** When it last sent a request. */
+  last_heard: text,
+  /** True: nothing came for five minutes, and no stream or call is open. */
+  idle: optional(flag),
   /** Calls of tools, prompts and resources. */
   calls: number,
   last_error: nullable(object({ time: text, message: text })),

@@ -192,10 +192,8 @@ export class HttpApi {
     requireServed(request, served);
     const visitor = visitorOf(request, access);
     if (visitor === null) throw notSignedIn(request);
-    return {
-      isOwner: false,
-      runsCommands: runsCommands || this.#usesOwnerRight(request, visitor),
-    };
+    const isOwnersTab = this.#usesOwnerRight(request, visitor);
+    return { isOwner: false, runsCommands: runsCommands || isOwnersTab, isOwnersTab };
   }
 
   /** Rejects with the refusal of who is not signed in; after several wrong tokens from one address, only later. */

@@ -15,15 +15,17 @@ export type LimitedKind = "steps" | "config" | "calls" | "places" | "records";
 
 /**
  * The right needed to call over HTTP. `signed_in`: everyone who is signed in; `with_commands`: the same people, if
- * `allow_commands` is set; `socket`: no one, because the operation grants access. The home's socket serves all
+ * `allow_commands` is set; `owner`: tabs of the page that hold the owner's right; `socket`: no one, because the operation grants access. The home's socket serves all
  * operations.
  */
-export type RequiredRight = "signed_in" | "with_commands" | "socket";
+export type RequiredRight = "signed_in" | "with_commands" | "owner" | "socket";
 export interface Rights {
   /** The request came over the home's socket, which only the machine's user can open. */
   readonly isOwner: boolean;
   /** The caller may change what runs on this machine, and approve what waits for approval. */
   readonly runsCommands: boolean;
+  /** The page's tab that sent the request has the owner's right. */
+  readonly isOwnersTab?: boolean;
 }
 
 /** The rights of callers over the home's socket, or in the daemon's own process. */
@@ -68,9 +70,9 @@ export function operation<Output, Input = null>(
 }
 
 /** Throws `owner_only` or `commands_refused` if the rights do not suffice for `right`. */
-export function requireRight(right: RequiredRight, { isOwner, runsCommands }: Rights): void {
-  if (isOwner || right === "signed_in") return;
-  if (right === "socket") {
+export function requireRight(right: RequiredRight, { isOwner, runsCommands, isOwnersTab }: Rights): void {
+  if (isOwner || right === "signed_in" || (right === "owner" && isOwnersTab === true)) return;
+  if (right === "socket" || right === "owner") {
     throw new MountaineerError("owner_only", "this is not served over HTTP", {
       hint: "run mountaineer on that machine, as the user whose daemon it is",
     });

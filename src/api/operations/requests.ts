@@ -14,8 +14,8 @@ import {
 import { parseExactly } from "../../runtime/text/exact-json.ts";
 import { isObject } from "../../runtime/text/json-object.ts";
 
-const addedList = choice("shares", "aliases");
-const removedFrom = choice("shares", "aliases", "backends");
+const addedList = choice("shares", "aliases", "users");
+const removedFrom = choice("shares", "aliases", "users", "backends");
 
 export const configEdit = union(
   /** `value`: TOML, or else a plain string; null unsets the key. */

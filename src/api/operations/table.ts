@@ -40,6 +40,13 @@ import {
   verifyReportShape,
 } from "../contract/contract.ts";
 import { fleetCheckShape, fleetReportShape } from "../contract/fleet.ts";
+import {
+  accessRequest,
+  accessRequestShape,
+  grantsRequest,
+  peopleReportShape,
+  peopleRequest,
+} from "../contract/people.ts";
 import { auditReportShape, auditRequest, logReportShape, logRequest } from "../contract/records.ts";
 import { timelineReportShape } from "../contract/timeline.ts";
 import {
@@ -190,6 +197,23 @@ export const OPERATIONS = {
   clients: operation("GET clients", {
     /** In the order in which they connected. */
     output: object({ clients: list(clientShape) }),
+  }),
+  /** The people who may connect, their programs, and their rights by the rules that are in use. */
+  people: operation("POST people", { input: peopleRequest, output: peopleReportShape }),
+  /**
+   * A program's request for access, by the code that its page shows, and the owner's answer to it. Rejects with
+   * `permission_denied` if no page shows the code, and with `usage` if there is no such user.
+   */
+  accessRequest: operation("POST people/request", {
+    right: "owner",
+    input: accessRequest,
+    output: accessRequestShape,
+  }),
+  /** End programs' access, or limit it more. Rejects with `secret_unavailable`. */
+  changeGrants: operation("POST people/grants", {
+    input: grantsRequest,
+    /** The names of the programs. */
+    output: object({ changed: list(text) }),
   }),
   /** The MCP clients on this machine that can be connected to this gateway. */
   knownClients: operation("GET clients/known", {

@@ -2,10 +2,10 @@
 
 import { CLIENT_NAMES, CLIENTS, type ClientName } from "../../clients/client.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
-import { shellWord } from "../../runtime/text/plain-text.ts";
+import { printable, shellWord } from "../../runtime/text/plain-text.ts";
 import { openWithoutDaemon } from "../in-process/open.ts";
-import { command } from "../input/command.ts";
-import { showResult, WAIT_OPTION } from "../input/options.ts";
+import { command, type GroupedCommands } from "../input/command.ts";
+import { doneLine, showResult, WAIT_OPTION } from "../input/options.ts";
 import {
   callDaemon,
   findDaemon,
@@ -16,23 +16,27 @@ import {
 import { RUNNING_BACKENDS } from "../sessions/gateway-session.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 
-export const clientsCommand = command("clients", {
+const clientsCommand = command("clients", {
   takesUrl: true,
-  summary: "list the connected MCP clients",
+  summary: "list the connected MCP clients, and let programs in",
   description:
-    "For each client its name, its user, its MCP version and transport, since when it is connected, how many " +
-    "tools, prompts and resources it requested, and its last error. A client of version 2026-07-28 has no " +
-    "session: it is listed while it has a stream open, and for five minutes after each request.",
+    "For each client its name, its user, its MCP version and transport, since when it is connected, when it was heard " +
+    "last, how many tools, prompts and resources it requested, and its last error. Clients that sent nothing for five " +
+    "minutes and have no stream open are listed only with --all. A client of version 2026-07-28 has no session: it is " +
+    "listed while it has a stream open, and for five minutes after each request.",
   examples: {
     "mountaineer clients": "see who is connected",
+    "mountaineer clients approve 7K4-9QX": "let a program in, by the code that its page shows",
     "mountaineer clients --json | jq -r '.clients[] | select(.last_error != null) | .name'":
       "list those with a failed call",
   },
   exits: { 8: "no daemon runs" },
-  async run(context) {
+  takes: { "--all": "also clients that have probably gone" },
+  async run(context, { all }) {
     const { renderTable } = await import("../views/table-view.ts");
     const { CLIENT_TITLES, clientCells } = await import("../../api/labels/client-labels.ts");
-    const report = await callDaemon(context, RUNNING_BACKENDS, "clients", null);
+    const { clients } = await callDaemon(context, RUNNING_BACKENDS, "clients", null);
+    const report = { clients: clients.filter(({ idle }) => all || idle !== true) };
     const rows = report.clients.map((client) => clientCells(client, Date.now()));
     showResult(context, report, () =>
       rows.length === 0 ? "" : renderTable(CLIENT_TITLES, rows, context.stdoutStyle),
@@ -40,6 +44,79 @@ export const clientsCommand = command("clients", {
     if (rows.length === 0) context.notify("no client is connected");
   },
 });
+
+const LIMITS = {
+  "--server <name>": { about: "only this server; repeatable", isList: true, completes: "backends" },
+  "--read-only": "only tools whose server says that they change nothing",
+} as const;
+
+const clientsApproveCommand = command("clients approve", {
+  summary: "let a program in that asks in a browser",
+  description:
+    "Takes the code that the program's page shows, says which program asks, where its answer goes, and what it would be " +
+    "allowed, and asks you. Type a code only from a page that you opened yourself.",
+  examples: {
+    "mountaineer clients approve 7K4-9QX": "let it in",
+    "mountaineer clients approve 7K4-9QX --as ann --server github --read-only": "with less than ann may",
+  },
+  exits: { 1: "you said no: the program is refused", 4: "no page shows this code", 8: "no daemon runs" },
+  takes: {
+    "<code>": { about: "the code in the page" },
+    "--as <user>": "the user as whom it acts; needed if there are several",
+    ...LIMITS,
+  },
+  run: async (context, { code, as: user, server, readOnly }) =>
+    (await import("../clients/program-access.ts")).approveProgram(context, {
+      ...{ code, user, readOnly },
+      backends: server.length === 0 ? null : server,
+    }),
+});
+
+const clientsListCommand = command("clients list", {
+  takesUrl: true,
+  summary: "list the programs that were let in",
+  description: "Each with the user as whom it acts, its limits, and when it was used last.",
+  examples: { "mountaineer clients list": "see them" },
+  exits: { 8: "no daemon runs" },
+  async run(context) {
+    const { renderGrants } = await import("../views/people-view.ts");
+    const { people } = await callDaemon(context, RUNNING_BACKENDS, "people", {});
+    const programs = people.flatMap((one) => one.programs.map((grant) => ({ user: one.name, ...grant })));
+    showResult(context, { programs }, () => renderGrants(people, context.stdoutStyle, Date.now()));
+    if (programs.length === 0) context.notify("no program was let in");
+  },
+});
+
+const clientsRevokeCommand = command("clients revoke", {
+  takesUrl: true,
+  summary: "end the access of programs, or limit it",
+  description:
+    "Their tokens end at once, and so do their sessions and streams. With --server or --read-only they stay, and may do " +
+    "less from now on.",
+  examples: {
+    "mountaineer clients revoke k3Jd_fh2LmQx": "end it",
+    "mountaineer clients revoke k3Jd_fh2LmQx --read-only": "let it only read",
+  },
+  exits: { 2: "there is no such program", 8: "no daemon runs" },
+  takes: { "<ids...>": { about: "as clients list shows them" }, ...LIMITS },
+  async run(context, { ids, server, readOnly }) {
+    const isLimited = server.length > 0 || readOnly;
+    const limits = { backends: server.length === 0 ? null : [...server], read_only: readOnly };
+    const request = { ids: [...ids], to: isLimited ? limits : null };
+    const report = await callDaemon(context, RUNNING_BACKENDS, "changeGrants", request);
+    if (report.changed.length === 0)
+      throw new MountaineerError("usage", "there is no such program", { hint: "mountaineer clients list" });
+    const done = isLimited ? "may do less now" : "has no access any longer";
+    showResult(context, report, (paint) =>
+      report.changed.map((name) => doneLine(paint, `${printable(name)} ${done}`)),
+    );
+  },
+});
+
+export const CLIENTS_COMMANDS: GroupedCommands = {
+  group: clientsCommand,
+  commands: [clientsApproveCommand, clientsListCommand, clientsRevokeCommand],
+};
 
 /** The clients' titles, each with its name where that differs. */
 function titlesOf(names: readonly ClientName[]): string {

@@ -249,6 +249,7 @@ export function givenOf<const Declared extends Parameters>(
 
 /** Commands whose names begin alike: `shares list`, `shares add`. */
 export interface GroupedCommands {
-  readonly group: CommandGroup;
+  /** A command that also works on its own, or only the first word of the commands. */
+  readonly group: CommandGroup | CommandDefinition;
   readonly commands: readonly CommandDefinition[];
 }

@@ -2,7 +2,7 @@
 
 import { ALIAS_COMMANDS } from "../commands/alias.ts";
 import { BACKENDS_COMMANDS } from "../commands/backends.ts";
-import { clientsCommand, connectCommand, importCommand, mcpCommand } from "../commands/clients.ts";
+import { CLIENTS_COMMANDS, connectCommand, importCommand, mcpCommand } from "../commands/clients.ts";
 import { completionsCommand } from "../commands/completions.ts";
 import { approveCommand, CONFIG_COMMANDS } from "../commands/config.ts";
 import { demoCommand } from "../commands/demo.ts";
@@ -28,6 +28,7 @@ import { switchCommand } from "../commands/switch.ts";
 import { callCommand, TOOLS_COMMANDS } from "../commands/tools.ts";
 import { adminCommand, menubarCommand, openCommand, tuiCommand } from "../commands/tui.ts";
 import { downCommand, monitorCommand, uninstallCommand, upCommand } from "../commands/up.ts";
+import { accessCommand, USERS_COMMANDS } from "../commands/users.ts";
 import { whyCommand } from "../commands/why.ts";
 import type { CommandDefinition, CommandGroup, GroupedCommands } from "../input/command.ts";
 
@@ -80,7 +81,16 @@ export const SECTIONS: readonly CommandSection[] = [
   },
   {
     heading: "MCP servers:",
-    entries: [BACKENDS_COMMANDS, TOOLS_COMMANDS, callCommand, runCommand, clientsCommand, mcpCommand],
+    entries: [
+      BACKENDS_COMMANDS,
+      TOOLS_COMMANDS,
+      callCommand,
+      runCommand,
+      CLIENTS_COMMANDS,
+      USERS_COMMANDS,
+      accessCommand,
+      mcpCommand,
+    ],
   },
   {
     heading: "Configuration:",
@@ -101,9 +111,12 @@ export const SECTIONS: readonly CommandSection[] = [
 ];
 
 export const COMMANDS: readonly CommandDefinition[] = SECTIONS.flatMap(({ entries }) =>
-  entries.flatMap((entry) => ("group" in entry ? entry.commands : entry)),
+  entries.flatMap((entry) => {
+    if (!("group" in entry)) return [entry];
+    return "run" in entry.group ? [entry.group, ...entry.commands] : entry.commands;
+  }),
 );
 
 export const COMMAND_GROUPS: readonly CommandGroup[] = SECTIONS.flatMap(({ entries }) =>
-  entries.flatMap((entry) => ("group" in entry ? [entry.group] : [])),
+  entries.flatMap((entry) => ("group" in entry && !("run" in entry.group) ? [entry.group] : [])),
 );

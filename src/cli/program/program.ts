@@ -101,7 +101,7 @@ export function createProgram(
   for (const { heading, entries } of SECTIONS) {
     for (const entry of entries) {
       if ("group" in entry) {
-        const group = addGroup(program, entry.group);
+        const group = "run" in entry.group ? add(program, entry.group) : addGroup(program, entry.group);
         if (!entry.group.name.includes(" ")) group.helpGroup(heading);
         for (const definition of entry.commands) add(group, definition);
       } else add(program, entry).helpGroup(heading);

@@ -37,13 +37,14 @@ function withKey(table: Table, key: string, value: unknown): Table {
 
 /** The lists of tables that are addressed by their names. */
 const LISTS = {
-  shares: { noun: "share", unknown: "share_unknown" },
-  aliases: { noun: "alias", unknown: "alias_unknown" },
+  shares: { path: ["shares"], noun: "share", unknown: "share_unknown" },
+  aliases: { path: ["aliases"], noun: "alias", unknown: "alias_unknown" },
+  users: { path: ["incoming_auth", "users"], noun: "user", unknown: "config_key_unknown" },
 } as const;
 export type NamedList = keyof typeof LISTS;
 
 function namesIn(file: unknown, list: NamedList): (string | null)[] {
-  const members = valueAt(file, [list]);
+  const members = valueAt(file, LISTS[list].path);
   if (!Array.isArray(members)) return [];
   return members.map((member) => {
     const name = valueAt(member, ["name"]);
@@ -71,14 +72,6 @@ function indexIn(file: unknown, list: NamedList, name: string): number {
   return first;
 }
 
-function userIndex(file: unknown, name: string): number {
-  const users = valueAt(file, ["incoming_auth", "users"]);
-  const index = Array.isArray(users) ? users.findIndex((user) => valueAt(user, ["name"]) === name) : -1;
-  if (index !== -1) return index;
-  const hint = "users are written as `incoming_auth.users.NAME`, or `incoming_auth.users[0]`";
-  throw new MountaineerError("config_key_unknown", `no user is called ${quoted(name)}`, { hint });
-}
-
 /**
  * The path with the name of a share, alias or user replaced by its index. Rejects with `share_unknown`,
  * `alias_unknown`, `config_key_unknown` (the list has no such user or index) and `config_uneditable` (two
@@ -93,7 +86,7 @@ export function indexedPath(file: unknown, keyPath: KeyPath): KeyPath {
   }
   if (third === undefined || second === undefined) return keyPath;
   if (section === "incoming_auth" && second === "users" && typeof third === "string")
-    return [section, second, userIndex(file, third), ...rest];
+    return [section, second, indexIn(file, "users", third), ...rest];
   if (typeof third === "number") assertIndex(file, [section ?? "", second], third, "config_key_unknown");
   return keyPath;
 }
@@ -130,12 +123,13 @@ export function editStep(file: unknown, edit: ConfigEdit): EditStep {
     case "unset":
       return { kind: "remove", path: indexedPath(file, edit.keyPath) };
     case "add":
-      return { kind: "append", path: [edit.list], value: edit.entry };
+      return { kind: "append", path: LISTS[edit.list].path, value: edit.entry };
     case "add-backend":
       return { kind: "add-table", path: newBackendPath(file, edit.name), value: edit.backend };
     case "remove": {
       const { list, name } = edit;
-      const path = list === "backends" ? backendPath(file, name) : [list, indexIn(file, list, name)];
+      const path =
+        list === "backends" ? backendPath(file, name) : [...LISTS[list].path, indexIn(file, list, name)];
       return { kind: "remove", path };
     }
   }

@@ -19,7 +19,8 @@ import type {
 } from "../snapshot.ts";
 import { isCredentialHeader, isSecretHeader, isSecretVariable } from "../values/backend-names.ts";
 import { hasSecretQuery } from "../values/backend-values.ts";
-import { type KeyPath, pathText } from "../values/mistakes.ts";
+import { isLoopback } from "../values/host.ts";
+import { type KeyPath, pathText, quoted } from "../values/mistakes.ts";
 import { expandPath } from "../values/paths.ts";
 import { requirementOf } from "../values/requirement.ts";
 import { isLiteral, storedParts } from "../values/secret-text.ts";
@@ -209,7 +210,60 @@ export function gatewayWarnings(file: ConfigFile): ConfigWarning[] {
     text: "the value looks like a secret, and every server gets it",
     hint: "give it to the servers that need it, in `[backends.NAME.env]`, by reference",
   }));
-  return [...warnings, ...ofDefaults, ...policyWarnings(file)];
+  return [...warnings, ...ofDefaults, ...policyWarnings(file), ...peopleWarnings(file)];
+}
+
+/** Names in policies that are unknown, policies that are missing, tokens in clear, and accounts that users share. */
+function peopleWarnings({
+  incoming_auth: auth,
+  authorization,
+  server,
+  backends,
+}: ConfigFile): ConfigWarning[] {
+  const warnings: ConfigWarning[] = [];
+  const warn = (path: string, text: string, hint: string): void => void warnings.push({ path, text, hint });
+  const users = auth.token === undefined ? auth.users : [LOCAL_USER, ...auth.users];
+  const policies = authorization?.policies ?? [];
+  if (authorization?.default_effect === "deny" && policies.length === 0)
+    warn("authorization.default_effect", "without a policy, all is denied", "add [[authorization.policies]]");
+  const known = {
+    roles: auth.type === "local" ? [...users.flatMap(({ roles }) => roles), "fleet"] : null,
+    users: auth.type === "local" ? users.map(({ name }) => name) : null,
+    backends: Object.keys(backends),
+  };
+  for (const [index, policy] of policies.entries()) {
+    for (const key of ["roles", "users", "backends"] as const) {
+      const missing = (policy[key] ?? []).filter(
+        (name) => !/[*?[\\]/.test(name) && known[key]?.includes(name) === false && !name.includes("@"),
+      );
+      if (missing.length === 0) continue;
+      const who =
+        key === "backends"
+          ? "no server has this name"
+          : key === "users"
+            ? "no user has this name"
+            : "no user has it";
+      warn(
+        `authorization.policies[${index}].${key}`,
+        `${missing.map(quoted).join(", ")}: ${who}`,
+        "correct it, or remove it",
+      );
+    }
+  }
+  const isOpen =
+    server !== undefined && !isLoopback(server.host) && server.public_url?.startsWith("https:") !== true;
+  if (isOpen && auth.type !== "anonymous") {
+    const hint = "put a proxy with TLS in front, and set `public_url` to its https address";
+    warn("server.host", "clients send their tokens unencrypted: anyone on the network can read them", hint);
+  }
+  if (users.length < 2 && (auth.type === "local" || auth.type === "anonymous")) return warnings;
+  for (const [name, { auth: account }] of Object.entries(backends)) {
+    if (account === undefined) continue;
+    const hint = "say in [[authorization.policies]] who may use it, with `backends`";
+    if (!policies.some((policy) => policy.backends !== undefined))
+      warn(pathText(["backends", name, "auth"]), "every user acts with this one account there", hint);
+  }
+  return warnings;
 }
 
 /** The user who signs in with the single `token` of `[incoming_auth]`. */

@@ -30,6 +30,17 @@ const OTHERS_NAMES: ReadonlyMap<string, string> = new Map([
     `${header} carry`,
     "did you mean `relay`?",
   ]),
+  ...["servers", "server", "mcp_servers", "namespaces", "groups", "group"].map((key): [string, string] => [
+    `[[authorization.policies]] ${key}`,
+    "did you mean `backends`?",
+  ]),
+  ...["principals", "subjects", "people", "names"].map((key): [string, string] => [
+    `[[authorization.policies]] ${key}`,
+    "did you mean `users`?",
+  ]),
+  ["[[authorization.policies]] tools", 'write `resources = ["tool:NAME"]`'],
+  ["[[authorization.policies]] allow", 'write `effect = "allow"`'],
+  ["[[authorization.policies]] deny", 'write `effect = "deny"`'],
   // What other programs call the address and the login of a server.
   ...["[[shares]]", "[nas.NAME]"].flatMap((header) => [
     ...["host", "hostname", "server", "address", "ip"].map((key): [string, string] => [
@@ -51,9 +62,14 @@ export function unknownKeyHint(own: SectionDoc | null, key: string): string | nu
   const meant = closestWord(key, siblings);
   if (meant !== null) return `did you mean \`${meant}\`?`;
   const others = SECTIONS.filter(({ name }) => name !== own?.name);
-  const home = others.find((section) => knownKeys(section).includes(key));
-  if (home !== undefined) return `\`${key}\` belongs in \`${home.header}\``;
-  for (const section of others) {
+  const isRelated = ({ pattern }: SectionDoc): boolean => own === null || pattern[0] === own.pattern[0];
+  const homes = others.filter((section) => knownKeys(section).includes(key));
+  const [home] = homes;
+  // Elsewhere, a word that several sections use, or a plain one, means something else.
+  const isClear = new Set(homes.map(({ pattern }) => pattern[0])).size === 1;
+  if (home !== undefined && isClear && (isRelated(home) || key.includes("_")))
+    return `\`${key}\` belongs in \`${home.header}\``;
+  for (const section of others.filter(isRelated)) {
     const elsewhere = closestWord(key, section.keys);
     if (elsewhere !== null) return `did you mean \`${elsewhere}\` in \`${section.header}\`?`;
   }

@@ -17,6 +17,7 @@ import type { Gateway } from "../../gateway/serving/gateway.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { catalogReport } from "./catalog-report.ts";
 import { clientStatus, toolEntry } from "./gateway-status.ts";
+import { answerRequest, peopleReport } from "./people-report.ts";
 import { withheldEntries } from "./withheld-entries.ts";
 
 /** `current` returns null while no gateway is configured; then every operation rejects with `gateway_off`. */
@@ -58,6 +59,20 @@ export function createGatewayControl(current: () => Gateway | null) {
           ...(runs(one) && { runs_scripts: true }),
         })),
       };
+    },
+    async people(request) {
+      return peopleReport(gateway(), request);
+    },
+    async accessRequest(request) {
+      return answerRequest(await gateway().clients.server(), request);
+    },
+    async changeGrants({ ids, to }) {
+      const { clients } = gateway();
+      const { grants } = clients;
+      await grants.load();
+      const changed =
+        to === null ? grants.end(ids) : to === "keep" ? clients.keep(ids) : grants.narrow(ids, to);
+      return { changed: (await changed).map(({ client }) => client.name) };
     },
     async catalog() {
       const running = gateway();

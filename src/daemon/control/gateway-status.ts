@@ -184,7 +184,8 @@ function countByBackend(entries: readonly CatalogEntry[]): Map<string, number> {
 
 const LONGEST_CLIENT_NAME = 100;
 
-export function clientStatus({ client, sinceMs, calls, lastError }: ConnectedClient): ClientStatus {
+export function clientStatus(connected: ConnectedClient): ClientStatus {
+  const { client, sinceMs, heardMs, isIdle, calls, lastError } = connected;
   const { clientInfo, principal, group, protocolVersion } = client;
   const textOf = (value: unknown): string | null =>
     typeof value === "string" ? shortened(value, LONGEST_CLIENT_NAME) : null;
@@ -197,6 +198,8 @@ export function clientStatus({ client, sinceMs, calls, lastError }: ConnectedCli
     protocol: protocolVersion,
     transport: client.transport ?? own[principal.kind],
     since: isoTime(sinceMs),
+    last_heard: isoTime(heardMs),
+    ...(isIdle && { idle: true }),
     calls,
     last_error: lastError === null ? null : { time: isoTime(lastError.atMs), message: lastError.message },
   };

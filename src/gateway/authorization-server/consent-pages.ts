@@ -1,17 +1,12 @@
 // The pages that ask a person whether a client may use the gateway. They have no scripts, allow no frames, and load nothing. Pure.
 import { randomBytes } from "node:crypto";
-import type { OutgoingHttpHeaders } from "node:http";
 import { shellCommand } from "../../runtime/text/plain-text.ts";
+import type { Answer } from "./answer.ts";
 import { answersTo } from "./redirect-uri.ts";
 import type { AccessRequest, WaitingRequest } from "./waiting-requests.ts";
 
 /** How often a waiting page reloads, seconds. */
 const RELOAD_SECS = 3;
-
-export interface Page {
-  readonly headers: OutgoingHttpHeaders;
-  readonly html: string;
-}
 
 /** A user's rights on one server. */
 export interface ServerAccess {
@@ -39,27 +34,32 @@ const STYLE =
   "button{font:inherit;padding:.4em 1em;margin:.8em .6em 0 0}label{display:block}" +
   "@media(prefers-color-scheme:dark){body{color:#e6e9ec;background:#16191d}dt{color:#9aa5af}}";
 
-function page(title: string, body: string, refresh: string | null = null): Page {
+interface PageParts {
+  readonly title: string;
+  /** HTML. */
+  readonly body: string;
+  /** A reload: seconds, `;url=` and the address. */
+  readonly refresh?: string;
+  readonly status?: number;
+  readonly headers?: Answer["headers"];
+}
+
+function page({ title, body, refresh, status = 200, headers = {} }: PageParts): Answer {
   const nonce = randomBytes(16).toString("base64");
-  const policy = [
-    "default-src 'none'",
-    `style-src 'nonce-${nonce}'`,
-    "form-action 'self'",
-    "frame-ancestors 'none'",
-    "base-uri 'none'",
-  ];
-  const again = refresh === null ? "" : `<meta http-equiv="refresh" content="${escaped(refresh)}">`;
+  const policy = `default-src 'none'; style-src 'nonce-${nonce}'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'`;
+  const again = refresh === undefined ? "" : `<meta http-equiv="refresh" content="${escaped(refresh)}">`;
   return {
+    status,
     headers: {
-      "Content-Type": "text/html; charset=utf-8",
-      "Content-Security-Policy": policy.join("; "),
-      "X-Frame-Options": "DENY",
-      "X-Content-Type-Options": "nosniff",
-      "Referrer-Policy": "same-origin",
-      "Cross-Origin-Opener-Policy": "same-origin",
-      "Cache-Control": "no-store",
+      ...{ "Content-Type": "text/html; charset=utf-8", "Cache-Control": "no-store" },
+      ...{
+        "Content-Security-Policy": policy,
+        "X-Frame-Options": "DENY",
+        "X-Content-Type-Options": "nosniff",
+      },
+      ...{ "Referrer-Policy": "same-origin", "Cross-Origin-Opener-Policy": "same-origin", ...headers },
     },
-    html:
+    text:
       '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">' +
       `${again}<title>${escaped(title)}</title><style nonce="${nonce}">${STYLE}</style></head>` +
       `<body><h1>${escaped(title)}</h1>${body}</body></html>`,
@@ -80,28 +80,37 @@ function facts(request: AccessRequest): string {
 
 const REFUSE = '<button name="answer" value="refuse">Refuse</button>';
 
+function form(action: string, content: string): string {
+  return `<form method="post" action="${escaped(action)}">${content}${REFUSE}</form>`;
+}
+
+function titleFor({ client }: WaitingRequest): string {
+  return `Let ${client.name} use Mountaineer?`;
+}
+
 /** Waits until a person answers in another place. It names no user and no server, because anyone can open it. */
-export function waitingPage(waiting: WaitingRequest, action: string): Page {
-  const { code, client } = waiting;
-  const command = shellCommand`mountaineer clients approve ${spaced(code)}`;
+export function waitingPage(
+  waiting: WaitingRequest,
+  action: string,
+  headers: Answer["headers"] = {},
+): Answer {
+  const code = spaced(waiting.typedCode);
   const body =
     `${facts(waiting)}<p>Continue only if you have just started this yourself.</p>` +
     "<p>On the machine where Mountaineer runs, type in a terminal:</p>" +
-    `<p><code>${escaped(command)}</code></p>` +
+    `<p><code>${escaped(shellCommand`mountaineer clients approve ${code}`)}</code></p>` +
     "<p>It shows what the program would be allowed, and asks. This page then continues. " +
-    `Or type <code>${escaped(spaced(code))}</code> in the dashboard, under People.</p>` +
-    `<p><a href="${escaped(action)}?token">Use your own Mountaineer token instead</a></p>` +
-    `<form method="post" action="${escaped(action)}">${REFUSE}</form>`;
-  return page(`Let ${client.name} use Mountaineer?`, body, `${RELOAD_SECS};url=${action}`);
+    `Or type <code>${escaped(code)}</code> in the dashboard, under People.</p>` +
+    `<p><a href="${escaped(action)}?token">Use your own Mountaineer token instead</a></p>${form(action, "")}`;
+  return page({ title: titleFor(waiting), body, refresh: `${RELOAD_SECS};url=${action}`, headers });
 }
 
-export function tokenPage(waiting: WaitingRequest, action: string, fault: string | null = null): Page {
-  const body =
-    `${facts(waiting)}<form method="post" action="${escaped(action)}"><label>Your Mountaineer token ` +
-    '<input type="password" name="token" autocomplete="off" autofocus></label>' +
-    `${fault === null ? "" : `<p role="alert">${escaped(fault)}</p>`}` +
-    `<button name="answer" value="token">Continue</button>${REFUSE}</form>`;
-  return page(`Let ${waiting.client.name} use Mountaineer?`, body);
+export function tokenPage(waiting: WaitingRequest, action: string, fault: string | null = null): Answer {
+  const fields =
+    '<label>Your Mountaineer token <input type="password" name="token" autocomplete="off" autofocus></label>' +
+    `${fault === null ? "" : `<p role="alert">${escaped(fault)}</p>`}<button name="answer" value="token">Continue</button>`;
+  const status = fault === null ? 200 : 401;
+  return page({ title: titleFor(waiting), body: `${facts(waiting)}${form(action, fields)}`, status });
 }
 
 /** Asks the user whose token was typed. */
@@ -110,32 +119,33 @@ export function choicePage(
   user: string,
   servers: readonly ServerAccess[],
   action: string,
-): Page {
+): Answer {
   const rows = servers.map(({ name, allows }) => {
     const box = `<input type="checkbox" name="server" value="${escaped(name)}" checked>`;
     return `<label>${box} ${escaped(name)}: ${escaped(allows)}</label>`;
   });
-  const body =
-    `${facts(waiting)}<form method="post" action="${escaped(action)}">` +
+  const fields =
     `<p>As the user <b>${escaped(user)}</b> it may use:</p>${rows.join("")}` +
     "<p>If all are checked, it may also use servers that you add later.</p>" +
     '<p><label><input type="checkbox" name="read_only" value="yes"> Only tools whose server says that they change nothing</label></p>' +
-    `<button name="answer" value="allow">Allow</button>${REFUSE}</form>`;
-  return page(`Let ${waiting.client.name} act as ${user}?`, body);
+    '<button name="answer" value="allow">Allow</button>';
+  return page({ title: titleFor(waiting), body: `${facts(waiting)}${form(action, fields)}` });
 }
 
 /** Leads to the page at `action`, which redirects. The answer to a form must not redirect to another site itself. */
-export function continuingPage(action: string): Page {
-  return page("One moment", `<p><a href="${escaped(action)}">Continue</a></p>`, `0;url=${action}`);
+export function continuingPage(action: string): Answer {
+  const body = `<p><a href="${escaped(action)}">Continue</a></p>`;
+  return page({ title: "One moment", body, refresh: `0;url=${action}` });
 }
 
 /** `back`: the address of the client's answer. The browser goes there only after a click. */
-export function faultPage(reason: string, back: string | null = null): Page {
+export function faultPage(status: number, reason: string, back: string | null): Answer {
   const goBack =
     back === null
       ? ""
       : `<p><a rel="noreferrer" href="${escaped(back)}">Back to ${escaped(answersTo(back))}</a></p>`;
-  return page("This request cannot be answered", `<p>${escaped(reason)}</p>${goBack}`);
+  const body = `<p>${escaped(reason)}</p>${goBack}`;
+  return page({ title: "This request cannot be answered", body, status });
 }
 
 /** `7K49QX` as `7K4-9QX`. */

@@ -1,7 +1,6 @@
-// Requests for access that wait for a person, and the codes that approved clients exchange. In memory only, and bounded: an address
-// that sends many evicts only its own.
+// Requests for access: each waits for a person, and then for its client, which exchanges a code. In memory only, and bounded: an
+// address that sends many evicts only its own.
 import { createHash, randomBytes } from "node:crypto";
-import { dropOldest } from "../../runtime/bounded-map.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import { newCode, plainCode } from "../../runtime/text/typed-code.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
@@ -10,11 +9,10 @@ import type { ClientRecord } from "./client-record.ts";
 import { answersTo } from "./redirect-uri.ts";
 
 const WAIT_MS = 10 * 60_000;
-const MOST_WAITING = 50;
+const MOST_REQUESTS = 50;
 const MOST_OF_ADDRESS = 5;
-const CODE_LENGTH = 6;
+const TYPED_LENGTH = 6;
 const CODE_LIFE_MS = 60_000;
-const MOST_CODES = 1_000;
 /** How long a code that was exchanged is known, so that its second use ends the grant. */
 const USED_LIFE_MS = 10 * 60_000;
 
@@ -34,39 +32,30 @@ export interface AccessRequest {
 /** A person's consent. */
 export type Consent = Pick<Grant, "user" | "entry" | "backends" | "read_only">;
 
-type Answer =
-  | { readonly kind: "waiting" }
-  | { readonly kind: "allowed"; readonly consent: Consent }
-  | { readonly kind: "refused" };
-
 export interface WaitingRequest extends AccessRequest {
   readonly id: string;
   /** A person types it in a terminal or in the dashboard. */
-  readonly code: string;
+  readonly typedCode: string;
   /** Wall ms. */
   readonly openedMs: number;
   /** Digest of the cookie of the browser that opened the page. */
   readonly cookieSha256: string;
-  readonly endsAtMs: number;
-  answer: Answer;
+  endsAtMs: number;
+  /** "no": a person refused. */
+  answer: Consent | "no" | null;
+  /** Digest of the code that the client exchanges. */
+  codeSha256: string | null;
+  /** What the code was exchanged for. */
+  refreshToken: string | null;
   /** Wrong tokens typed in this page. */
   wrong: number;
   /** The user whose token was typed in this page. */
   typed: string | null;
 }
 
-interface IssuedCode {
-  readonly grant: NewGrant;
-  readonly request: AccessRequest;
-  readonly endsAtMs: number;
-  /** The refresh token that the code was exchanged for; null: it was not. */
-  givenToken: string | null;
-}
-
 export class WaitingRequests {
   readonly #clock: Clock;
-  readonly #waiting = new Map<string, WaitingRequest>();
-  readonly #codes = new Map<string, IssuedCode>();
+  readonly #requests = new Map<string, WaitingRequest>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -75,76 +64,76 @@ export class WaitingRequests {
   /** `cookie`: only the browser that sends it sees and answers the request. */
   open(request: AccessRequest): { readonly waiting: WaitingRequest; readonly cookie: string } {
     const all = this.#living();
-    const own = all.filter(({ remote }) => remote === request.remote);
-    if (own.length >= MOST_OF_ADDRESS) this.#waiting.delete(own[0]?.id ?? "");
-    else if (all.length >= MOST_WAITING) this.#evict(all);
+    const ofAddress = Map.groupBy(all, ({ remote }) => remote);
+    const own = ofAddress.get(request.remote) ?? [];
+    const [most] = [...ofAddress.values()].toSorted((one, other) => other.length - one.length);
+    if (own.length >= MOST_OF_ADDRESS) this.#requests.delete(own[0]?.id ?? "");
+    else if (all.length >= MOST_REQUESTS) this.#requests.delete(most?.[0]?.id ?? "");
     const cookie = randomBytes(32).toString("base64url");
-    const taken = new Set(all.map(({ code }) => code));
-    let code = newCode(CODE_LENGTH);
-    while (taken.has(code)) code = newCode(CODE_LENGTH);
+    const taken = new Set(all.map(({ typedCode }) => typedCode));
+    let typedCode = newCode(TYPED_LENGTH);
+    while (taken.has(typedCode)) typedCode = newCode(TYPED_LENGTH);
     const waiting: WaitingRequest = {
       ...request,
-      id: randomBytes(16).toString("base64url"),
-      code,
-      openedMs: this.#clock.wallMs(),
-      cookieSha256: sha256Of(cookie),
-      endsAtMs: this.#clock.monotonicMs() + WAIT_MS,
-      answer: { kind: "waiting" },
-      wrong: 0,
-      typed: null,
+      ...{ typedCode, cookieSha256: sha256Of(cookie), id: randomBytes(16).toString("base64url") },
+      ...{ openedMs: this.#clock.wallMs(), endsAtMs: this.#clock.monotonicMs() + WAIT_MS },
+      ...{ answer: null, codeSha256: null, refreshToken: null, wrong: 0, typed: null },
     };
-    this.#waiting.set(waiting.id, waiting);
+    this.#requests.set(waiting.id, waiting);
     return { waiting, cookie };
   }
 
-  /** null: the request is unknown or too old, or belongs to another browser. */
+  /** null: the request is unknown or too old, was answered, or belongs to another browser. */
   find(id: string, cookie: string): WaitingRequest | null {
-    const found = this.#living().find((one) => one.id === id);
-    return found !== undefined && found.cookieSha256 === sha256Of(cookie) ? found : null;
+    const digest = sha256Of(cookie);
+    return this.#first((one) => one.id === id && one.cookieSha256 === digest && one.codeSha256 === null);
   }
 
   /** The request whose page shows this code; null: no page shows it now. */
-  byCode(typed: string): WaitingRequest | null {
+  byTypedCode(typed: string): WaitingRequest | null {
     const code = plainCode(typed);
-    return this.#living().find((one) => one.code === code && one.answer.kind === "waiting") ?? null;
-  }
-
-  /** Ends a request that was answered. Returns a code for the client if it was allowed. */
-  close(waiting: WaitingRequest): string | null {
-    this.#waiting.delete(waiting.id);
-    if (waiting.answer.kind !== "allowed") return null;
-    const { client, redirectUri, resource } = waiting;
-    const code = randomBytes(32).toString("base64url");
-    const grant: NewGrant = {
-      ...waiting.answer.consent,
-      resource,
-      client: { id_sha256: sha256Of(client.id), name: client.name, answers_to: answersTo(redirectUri) },
-    };
-    const endsAtMs = this.#clock.monotonicMs() + CODE_LIFE_MS;
-    this.#codes.set(sha256Of(code), { grant, request: waiting, endsAtMs, givenToken: null });
-    dropOldest(this.#codes, MOST_CODES);
-    return code;
+    return this.#first((one) => one.typedCode === code && one.answer === null);
   }
 
   /** null: the code is unknown or too old. A code that was exchanged stays known for ten minutes. */
-  issued(code: string): IssuedCode | null {
-    const found = this.#codes.get(sha256Of(code)) ?? null;
-    const livesMs = found?.givenToken === null ? 0 : USED_LIFE_MS;
-    return found === null || found.endsAtMs + livesMs <= this.#clock.monotonicMs() ? null : found;
+  byCode(code: string): WaitingRequest | null {
+    const digest = sha256Of(code);
+    return this.#first(({ codeSha256 }) => codeSha256 === digest);
+  }
+
+  /** Returns a code for the client; null if a person refused. */
+  issueCode(waiting: WaitingRequest): string | null {
+    if (waiting.answer === "no") {
+      this.#requests.delete(waiting.id);
+      return null;
+    }
+    const code = randomBytes(32).toString("base64url");
+    waiting.codeSha256 = sha256Of(code);
+    waiting.endsAtMs = this.#clock.monotonicMs() + CODE_LIFE_MS;
+    return code;
+  }
+
+  /** Notes what the code was exchanged for. */
+  exchanged(waiting: WaitingRequest, refreshToken: string): void {
+    waiting.refreshToken = refreshToken;
+    waiting.endsAtMs = this.#clock.monotonicMs() + USED_LIFE_MS;
+  }
+
+  #first(isMeant: (one: WaitingRequest) => boolean): WaitingRequest | null {
+    return this.#living().find(isMeant) ?? null;
   }
 
   #living(): readonly WaitingRequest[] {
     const nowMs = this.#clock.monotonicMs();
-    for (const { id, endsAtMs } of this.#waiting.values()) if (endsAtMs <= nowMs) this.#waiting.delete(id);
-    return [...this.#waiting.values()];
+    for (const { id, endsAtMs } of this.#requests.values()) if (endsAtMs <= nowMs) this.#requests.delete(id);
+    return [...this.#requests.values()];
   }
+}
 
-  /** Drops the oldest request of the address that has most. */
-  #evict(all: readonly WaitingRequest[]): void {
-    const ofAddress = Map.groupBy(all, ({ remote }) => remote).values();
-    const [most] = [...ofAddress].toSorted((one, other) => other.length - one.length);
-    this.#waiting.delete(most?.[0]?.id ?? "");
-  }
+/** The grant that a person's consent makes. */
+export function grantOf({ client, redirectUri, resource }: AccessRequest, consent: Consent): NewGrant {
+  const named = { id_sha256: sha256Of(client.id), name: client.name, answers_to: answersTo(redirectUri) };
+  return { ...consent, resource, client: named };
 }
 
 /** Whether the verifier is the one whose digest the client sent (PKCE, S256). */

@@ -22,7 +22,7 @@ export function createGrantedAccess({ users, grants, publicUrl }: GrantedAccessP
   const principalOf = (grant: Grant | null): Principal | null =>
     grant === null || !isOfEntry(grant, users, grants) ? null : principalFor(grant);
   return {
-    resource: ownResource(() => publicUrl),
+    resource: ownResource(publicUrl),
     authenticate(token, address): Authentication | null {
       if (!token.toString("latin1").startsWith("mta_")) return null;
       if (!grants.isRead) {
@@ -42,7 +42,8 @@ export function createGrantedAccess({ users, grants, publicUrl }: GrantedAccessP
 
 /** An entry that was removed and created again, or has another token, is a different entry. */
 function isOfEntry({ user, entry }: Grant, { entries }: LocalUsers, grants: Grants): boolean {
-  return entries.get(user)?.sha256s.some((digest) => grants.entryOf(user, digest) === entry) === true;
+  const [present] = entries.get(user)?.sha256s ?? [];
+  return present !== undefined && grants.entryOf(user, present) === entry;
 }
 
 /** The user's present roles, within the grant's limits. */

@@ -44,6 +44,7 @@ const grantShape = object({
   access: list(tokenShape),
 });
 export type Grant = Readonly<TypeOf<typeof grantShape>>;
+type Limits = Pick<Grant, "backends" | "read_only">;
 export type NewGrant = Pick<Grant, "user" | "entry" | "client" | "resource" | "backends" | "read_only">;
 const storedGrants = reader(object({ grants: list(grantShape) }));
 
@@ -71,7 +72,8 @@ export interface GrantStore {
 interface GrantsOptions {
   readonly clock: Pick<Clock, "wallMs" | "monotonicMs">;
   readonly logger: Logger;
-  readonly store: GrantStore;
+  /** Absent: there are no grants. */
+  readonly store?: GrantStore | undefined;
 }
 
 export class Grants {
@@ -113,14 +115,14 @@ export class Grants {
       const { clock, logger, store } = this.#options;
       if (this.#isRead || clock.monotonicMs() - this.#readAtMs < READ_AGAIN_MS) return;
       this.#readAtMs = clock.monotonicMs();
-      const stored = (await store.exists()) ? await store.read() : ({ kind: "none" } as const);
-      if (stored.kind === "unanswered") {
+      const stored = (await store?.exists()) === true ? await store?.read() : undefined;
+      if (stored?.kind === "unanswered") {
         logger.warn("the grants of clients cannot be read", { reason: stored.reason });
         return;
       }
-      const read = stored.kind === "stored" ? storedGrants(stored.value) : { grants: [] };
+      const read = stored?.kind === "stored" ? storedGrants(stored.value) : { grants: [] };
       const fault =
-        stored.kind === "untrusted" ? stored.reason : read === null ? "they are not understood" : null;
+        stored?.kind === "untrusted" ? stored.reason : read === null ? "they are not understood" : null;
       if (fault !== null) logger.warn("the grants of clients are lost: clients ask again", { reason: fault });
       const grants = read?.grants ?? [];
       // From now on, `entryOf` answers at once.
@@ -141,8 +143,8 @@ export class Grants {
   /** Derives a key for one purpose. Rejects with `secret_unavailable`. */
   async keyFor(purpose: string): Promise<Buffer> {
     if (this.#key === null) {
-      const key = await this.#options.store.secret();
-      if (key === null)
+      const key = await this.#options.store?.secret();
+      if (typeof key !== "string")
         throw new MountaineerError("secret_unavailable", "the key of the grants cannot be read");
       this.#key = Buffer.from(key, "hex");
     }
@@ -232,23 +234,31 @@ export class Grants {
     });
   }
 
-  /** Makes the grant's limits stricter. null: there is no such grant. */
-  narrow(id: string, { backends, read_only }: Pick<Grant, "backends" | "read_only">): Promise<Grant | null> {
-    return this.#inTurn(async () => {
-      const grant = this.find(id);
-      if (grant === null) return null;
+  /** Makes the grants' limits stricter. */
+  narrow(ids: readonly string[], { backends, read_only }: Limits): Promise<readonly Grant[]> {
+    return this.change(ids, (grant) => {
       const own = grant.backends;
       const both = backends === null ? own : backends.filter((name) => own?.includes(name) !== false);
-      const narrowed = { ...grant, backends: both, read_only: grant.read_only || read_only };
-      await this.#replace(narrowed);
+      return { backends: both, read_only: grant.read_only || read_only };
+    });
+  }
+
+  /** Changes the grants that exist, and resolves with them. */
+  change(ids: readonly string[], changed: (grant: Grant) => Partial<Grant>): Promise<readonly Grant[]> {
+    return this.#inTurn(async () => {
+      const others = this.list.filter(({ id }) => !ids.includes(id));
+      const own = this.list
+        .filter(({ id }) => ids.includes(id))
+        .map((grant) => ({ ...grant, ...changed(grant) }));
+      if (own.length > 0) await this.#keep([...others, ...own]);
       this.onChanged();
-      return narrowed;
+      return own;
     });
   }
 
   /** Ends the grants of users whose entry in the file is gone: made again, it would be another one. */
   endOrphans(isGone: (grant: Grant) => boolean): void {
-    const gone = this.#options.store.isOurs === false ? [] : this.list.filter(isGone);
+    const gone = this.#options.store?.isOurs === false ? [] : this.list.filter(isGone);
     // If it cannot be written, a condition says so, and the entry is compared again after a restart.
     if (gone.length > 0) this.end(gone.map(({ id }) => id)).catch(() => {});
   }
@@ -299,7 +309,7 @@ export class Grants {
   async #keep(grants: readonly Grant[]): Promise<void> {
     const { store } = this.#options;
     try {
-      if (!this.#isRead || store.isOurs === false)
+      if (!this.#isRead || store === undefined || store.isOurs === false)
         throw new MountaineerError("secret_unavailable", "the grants are not this daemon's to write now");
       await store.write({ grants });
       this.unsavedBecause = null;

@@ -66,13 +66,29 @@ export function knownScopes({
   return [...new Set([...requiredScopes, ...Object.keys(scopes)])];
 }
 
-function resourceDocument(resource: string | null, issuer: string, scopes: readonly string[]): JsonObject {
+/** The documents about the gateway's addresses. `endpointFor`: null where there is no sign-in. */
+function documents(
+  endpointFor: (address: RequestAddress) => Endpoint | null,
+  issuerFor: (endpoint: Endpoint) => string,
+  scopes: readonly string[],
+): ProtectedResource {
   return {
-    resource,
-    authorization_servers: [issuer],
-    bearer_methods_supported: ["header"],
-    ...(scopes.length > 0 && { scopes_supported: scopes }),
-    resource_name: "Mountaineer",
+    document(address) {
+      const endpoint = endpointFor(address);
+      const subject = endpoint === null ? null : subjectOf(address.path, endpoint);
+      if (endpoint === null || subject === null) return null;
+      return {
+        resource: resourceAt(endpoint, subject),
+        authorization_servers: [issuerFor(endpoint)],
+        bearer_methods_supported: ["header"],
+        ...(scopes.length > 0 && { scopes_supported: scopes }),
+        resource_name: "Mountaineer",
+      };
+    },
+    metadataUrl(address) {
+      const endpoint = endpointFor(address);
+      return endpoint === null ? null : documentAbout(endpoint, address.path);
+    },
   };
 }
 
@@ -84,15 +100,11 @@ export function signedResource(
   { publicUrl }: Pick<Address, "publicUrl">,
   tokens: Pick<SignedTokensConfig, "issuer" | "scopes" | "requiredScopes">,
 ): ProtectedResource {
-  return {
-    document({ host, path }) {
-      const endpoint = endpointOn(host, publicUrl);
-      const subject = subjectOf(path, endpoint);
-      if (subject === null) return null;
-      return resourceDocument(resourceAt(endpoint, subject), tokens.issuer, knownScopes(tokens));
-    },
-    metadataUrl: ({ host, path }) => documentAbout(endpointOn(host, publicUrl), path),
-  };
+  return documents(
+    ({ host }) => endpointOn(host, publicUrl),
+    () => tokens.issuer,
+    knownScopes(tokens),
+  );
 }
 
 /** The accepted audiences: as configured, else all names of the gateway's addresses, with that of `group` at the group's address. */
@@ -120,15 +132,8 @@ export function isServerPath(path: string): boolean {
   return /^\/(?:authorize(?:\/[\w-]{1,64})?|token|register|revoke)$/.test(path);
 }
 
-/** The methods of the gateway's own authorization server that pages of other origins may use. */
-const SERVER_PATHS: Readonly<Record<string, readonly string[]>> = {
-  "/token": ["POST"],
-  "/register": ["POST"],
-  "/revoke": ["POST"],
-};
-
 /**
- * The gateway at the address that was address, if its own authorization server issues tokens for that: on this machine over http, and
+ * The gateway at the address of a request, if its own authorization server issues tokens for that: on this machine over http, and
  * at `publicUrl` over https. Otherwise the reason why not.
  */
 export function ownEndpoint(
@@ -149,33 +154,26 @@ export function ownEndpoint(
 }
 
 /** Where clients sign in with the gateway itself. */
-export function ownResource(publicUrl: () => string | null): ProtectedResource {
+export function ownResource(publicUrl: string | null): ProtectedResource {
   const endpointFor = (address: RequestAddress): Endpoint | null => {
-    const endpoint = ownEndpoint(address, publicUrl());
+    const endpoint = ownEndpoint(address, publicUrl);
     return "closedBecause" in endpoint ? null : endpoint;
   };
+  const own = documents(endpointFor, ({ base }) => base, []);
   return {
+    ...own,
     document(address) {
-      const endpoint = endpointFor(address);
-      if (endpoint === null) return null;
-      const { base } = endpoint;
-      if (
-        address.path === OF_SERVER ||
-        address.path === `${OF_SERVER}${new URL(base).pathname}`.replace(/\/$/, "")
-      )
-        return serverDocument(base);
-      const subject = subjectOf(address.path, endpoint);
-      return subject === null ? null : resourceDocument(resourceAt(endpoint, subject), base, []);
-    },
-    metadataUrl(address) {
-      const endpoint = endpointFor(address);
-      return endpoint === null ? null : documentAbout(endpoint, address.path);
+      const base = endpointFor(address)?.base ?? null;
+      const paths = base === null ? [] : [OF_SERVER, `${OF_SERVER}${new URL(base).pathname}`];
+      if (base !== null && paths.includes(address.path)) return serverDocument(base);
+      return own.document(address);
     },
     closedBecause(address) {
-      const endpoint = ownEndpoint(address, publicUrl());
+      const endpoint = ownEndpoint(address, publicUrl);
       return "closedBecause" in endpoint ? endpoint.closedBecause : null;
     },
-    methodsAt: (path) => (Object.hasOwn(SERVER_PATHS, path) ? (SERVER_PATHS[path] ?? null) : null),
+    // Pages of other origins may use these.
+    methodsAt: (path) => (["/token", "/register", "/revoke"].includes(path) ? ["POST"] : null),
   };
 }
 

@@ -1,7 +1,8 @@
 // Authentication by tokens that an authorization server has signed, and by tokens of the configuration.
 import type { IncomingAuthConfig, SignedTokensConfig } from "../../config/snapshot.ts";
+import { dropOldest } from "../../runtime/bounded-map.ts";
 import { errorText } from "../../runtime/errors.ts";
-import { needsNoToken, type Principal } from "../client-handle.ts";
+import { needsNoToken, type Principal, principalKey } from "../client-handle.ts";
 import type { GatewayTools } from "../gateway-tools.ts";
 import {
   ANYBODY,
@@ -40,6 +41,8 @@ import {
 
 /** Maximum number of concurrent checks; further requests get status 503. */
 const MOST_CHECKS = 256;
+/** People who are remembered for reports. */
+const MOST_PEOPLE = 200;
 const NO_KEYS = "the issuer's keys cannot be read, so that no token can be checked";
 const BUSY = "too many tokens are being checked at once";
 
@@ -83,6 +86,7 @@ export class SignedAuthentication implements Authenticator {
   /** Identifies the issuer and the place of its keys. */
   readonly #from: string;
   #checkedWith: KeySet | null = null;
+  readonly #people = new Map<string, Principal>();
 
   constructor(options: SignedAuthenticationOptions) {
     const { tokens, server, users, clock, logger, listens, proofs, last = null } = options;
@@ -93,6 +97,7 @@ export class SignedAuthentication implements Authenticator {
     this.resource = signedResource(server, tokens);
     const from = JSON.stringify([issuer, tokens.keys]);
     this.#from = from;
+    const people = this.#people;
     const ring = new KeyRing({
       source: createKeySource(tokens, clock),
       clock,
@@ -110,6 +115,9 @@ export class SignedAuthentication implements Authenticator {
       get lastKeys() {
         const { last: own } = ring;
         return own === null ? null : { from, ...own };
+      },
+      get people() {
+        return [...people.values()];
       },
       scopesOf: (principal) => proofs.get(principal)?.scopes ?? null,
     };
@@ -210,6 +218,9 @@ export class SignedAuthentication implements Authenticator {
       ? { ok: true, principal }
       : missingScope(tokens, scopes);
     this.#current.set(principal, principal);
+    this.#people.delete(principalKey(principal));
+    this.#people.set(principalKey(principal), principal);
+    dropOldest(this.#people, MOST_PEOPLE);
     proofs.set(principal, { from: this.#from, parts, scopes, group });
     this.#forgetWithOldKeys();
     if (set === this.#checkedWith) this.#memory.remember(digest, answer, expiresAtMs);

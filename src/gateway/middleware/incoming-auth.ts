@@ -41,6 +41,8 @@ interface SignedTokens {
    * edit also works while the issuer does not answer.
    */
   readonly lastKeys: LastKeys | null;
+  /** The people of the newest tokens, as these describe them; the last of each. */
+  readonly people: readonly Principal[];
   /** The scopes of the principal's token; null: it has no signed token. */
   scopesOf(principal: Principal): readonly string[] | null;
 }

@@ -1,11 +1,10 @@
 // The grants of clients, and the authorization server that issues them. Its code is loaded with the first request to it.
-import { randomBytes } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { isoTime } from "../../runtime/time/clock.ts";
 import type { AuthorizationServer } from "../authorization-server/authorization-server.ts";
 import type { ServerAccess } from "../authorization-server/consent-pages.ts";
 import type { Principal } from "../client-handle.ts";
-import { type GrantStore, Grants } from "../client-sign-in/grants.ts";
+import { type Grant, type GrantStore, Grants } from "../client-sign-in/grants.ts";
 import { isServerPath } from "../client-sign-in/protected-resource.ts";
 import type { GatewayTools } from "../gateway-tools.ts";
 import type { RequestAddress } from "../middleware/middleware.ts";
@@ -28,7 +27,7 @@ export class ClientGrants implements Disposable {
 
   constructor(parts: ClientGrantsParts) {
     this.#parts = parts;
-    this.grants = new Grants({ ...parts, store: parts.store ?? memoryStore() });
+    this.grants = new Grants(parts);
   }
 
   /** Loads the code on first use. */
@@ -43,7 +42,8 @@ export class ClientGrants implements Disposable {
     response: ServerResponse,
     address: RequestAddress,
   ): boolean => {
-    const isOn = this.#parts.rules().authentication.resource?.closedBecause !== undefined;
+    const { store, rules } = this.#parts;
+    const isOn = store !== undefined && rules().authentication.resource?.closedBecause !== undefined;
     if (!isOn || !isServerPath(address.path)) return false;
     void this.server().then((server) => server.handle(request, response, address));
     return true;
@@ -54,15 +54,28 @@ export class ClientGrants implements Disposable {
     if (incomingAuth.type === "local" && incomingAuth.oauth === true) await this.grants.load();
   }
 
-  /** Ends the grants of users who are no longer in the configuration, or have another token. */
+  /** Ends the grants of users who are no longer in the configuration, or have other tokens. */
   endOrphans(): void {
     const { users, resource } = this.#parts.rules().authentication;
     if (users === null || resource === null) return;
-    const { grants } = this;
-    grants.endOrphans((grant) => {
-      const isKnown = users.entries.has(grant.user);
-      return isKnown ? !grants.isOfUser(grant) : !users.names.has(grant.user);
+    this.grants.endOrphans(({ user, entry }) => {
+      const known = this.#entriesOf(user);
+      return known === null ? !users.names.has(user) : !known.includes(entry);
     });
+  }
+
+  /** Moves grants of a user's old token to the present one. */
+  keep(ids: readonly string[]): Promise<readonly Grant[]> {
+    return this.grants.change(ids, (grant) => {
+      const [present = null, ...earlier] = this.#entriesOf(grant.user) ?? [];
+      return present !== null && earlier.includes(grant.entry) ? { entry: present } : {};
+    });
+  }
+
+  /** What identifies the user's entry with its present token, and with its old one; null: the token is not known. */
+  #entriesOf(user: string): readonly (string | null)[] | null {
+    const known = this.#parts.rules().authentication.users?.entries.get(user);
+    return known?.sha256s.map((digest) => this.grants.entryOf(user, digest)) ?? null;
   }
 
   [Symbol.dispose](): void {
@@ -82,15 +95,4 @@ export class ClientGrants implements Disposable {
       refused: (reason, remote, principal) => refused({ status: 400, reason, remote, principal }),
     });
   }
-}
-
-/** Grants that are lost with the process. */
-function memoryStore(): GrantStore {
-  const key = randomBytes(32).toString("hex");
-  return {
-    exists: async () => false,
-    read: async () => ({ kind: "none" }),
-    write: async () => {},
-    secret: async () => key,
-  };
 }

@@ -1,5 +1,6 @@
 // The connected clients and their calls. A client of 2026-07-28 has no session, so it counts as connected
 // while it listens and for five minutes after each request.
+import { dropOldest } from "../../runtime/bounded-map.ts";
 import { safeLine } from "../../runtime/text/safe-line.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import { type ClientHandle, principalKey } from "../client-handle.ts";
@@ -12,6 +13,7 @@ const HERE_MS = 300_000;
  * Maximum number of clients without a session. Beyond it the oldest is dropped, because they choose their names freely.
  */
 const MOST_WITHOUT_SESSION = 500;
+const MOST_PRINCIPALS = 1_000;
 const LONGEST_ERROR = 200;
 const CALLS: ReadonlySet<string> = new Set(["tools/call", "prompts/get", "resources/read"]);
 
@@ -25,6 +27,10 @@ export interface ConnectedClient {
   readonly client: Introduced;
   /** Wall ms. */
   readonly sinceMs: number;
+  /** When the client last sent a request, wall ms. */
+  readonly heardMs: number;
+  /** Nothing came for five minutes, and no stream or call is open: the client has probably gone without ending its session. */
+  readonly isIdle: boolean;
   /** Uses of tools, prompts and resources. */
   readonly calls: number;
   /** `atMs` is wall ms. */
@@ -32,7 +38,7 @@ export interface ConnectedClient {
 }
 
 interface Entry {
-  client: Introduced;
+  client: Introduced & Partial<Pick<ClientHandle, "busy">>;
   readonly sinceMs: number;
   calls: number;
   lastError: ConnectedClient["lastError"];
@@ -47,6 +53,8 @@ export class ConnectedClients {
   readonly #sessions = new Map<ClientHandle, Entry>();
   /** Clients without a session, by the text that `keyOf` returns. */
   readonly #others = new Map<string, Entry>();
+  /** When principals whose sessions have ended were heard last, wall ms. */
+  readonly #heard = new Map<string, number>();
   /** Avoids calls of `keyOf` for most requests. */
   readonly #last = new WeakMap<ClientHandle, { readonly key: string; readonly entry: Entry }>();
 
@@ -60,8 +68,24 @@ export class ConnectedClients {
     else this.#sessions.set(client, this.#made(client));
   }
 
+  /** When the principal last sent a request, wall ms; null: not in this process. */
+  heardMs(key: string): number | null {
+    const own = [...this.#sessions.values(), ...this.#others.values()].filter(
+      ({ client }) => principalKey(client.principal) === key,
+    );
+    const lastMs = Math.max(this.#heard.get(key) ?? 0, ...own.map((entry) => this.#heardMs(entry)));
+    return lastMs === 0 ? null : lastMs;
+  }
+
   closed(client: ClientHandle): void {
-    if (this.#sessions.delete(client)) return;
+    const session = this.#sessions.get(client);
+    if (session !== undefined) {
+      const key = principalKey(client.principal);
+      this.#heard.set(key, Math.max(this.#heard.get(key) ?? 0, this.#heardMs(session)));
+      dropOldest(this.#heard, MOST_PRINCIPALS);
+      this.#sessions.delete(client);
+      return;
+    }
     const entry = this.#others.get(keyOf(client));
     // The port is in `open` only if its client listened.
     if (entry?.open.delete(client) === true) entry.lastActiveMs = this.#clock.monotonicMs();
@@ -70,6 +94,7 @@ export class ConnectedClients {
   answered({ method, handle: { client } }: Pick<GatewayRequest, "method" | "handle">, reply: Reply): void {
     const entry =
       client.protocolVersion === MODERN_VERSION ? this.#recordActive(client) : this.#sessions.get(client);
+    if (entry !== undefined) entry.lastActiveMs = this.#clock.monotonicMs();
     if (entry === undefined || !CALLS.has(method)) return;
     entry.calls += 1;
     const message = failureOf(reply);
@@ -83,9 +108,17 @@ export class ConnectedClients {
     const sinceMs = this.#clock.monotonicMs() - HERE_MS;
     for (const [key, { open, lastActiveMs }] of this.#others)
       if (open.size === 0 && lastActiveMs < sinceMs) this.#others.delete(key);
-    return [...this.#sessions.values(), ...this.#others.values()].toSorted(
-      (one, other) => one.sinceMs - other.sinceMs,
-    );
+    return [...this.#sessions.values(), ...this.#others.values()]
+      .toSorted((one, other) => one.sinceMs - other.sinceMs)
+      .map((entry) => ({
+        ...entry,
+        heardMs: this.#heardMs(entry),
+        isIdle: entry.client.busy === false && entry.lastActiveMs < sinceMs,
+      }));
+  }
+
+  #heardMs({ lastActiveMs }: Entry): number {
+    return this.#clock.wallMs() - (this.#clock.monotonicMs() - lastActiveMs);
   }
 
   #recordActive(client: ClientHandle): Entry {

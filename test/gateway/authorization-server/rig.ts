@@ -192,7 +192,7 @@ export const AS_ANN: Choice = { user: "ann", backends: null, read_only: false };
 /** Approves the page's request by its code, as the owner does in a terminal. */
 export async function approve(gateway: Gateway, code: string, choice: Choice = AS_ANN): Promise<boolean> {
   const server = await gateway.clients.server();
-  const waiting = server.requests.byCode(code);
+  const waiting = server.requests.byTypedCode(code);
   return (
     waiting !== null &&
     (await server.decide(waiting, {

@@ -176,7 +176,7 @@ test("E1 a missing scope is named for a listed or absent entry, and not for one 
     defaultEffect: "deny",
     policies: [policy("allow", { roles: ["scope:write"] })],
   } as const;
-  const signed = { keys: { kind: "good" }, lastKeys: null, scopesOf: () => [] } as const;
+  const signed = { keys: { kind: "good" }, lastKeys: null, people: [], scopesOf: () => [] } as const;
   const authentication = { ...ANYBODY, signed };
   const served = servingSet(offered, recordingServices(), { authorization, authentication });
   const missing = (name: string) => served.missingScope(user("ann"), "tools/call", { name })?.scope ?? null;

@@ -29,8 +29,9 @@ export function ClientsView({ app }: ViewProps): ComponentChild {
   const now = useNow();
   const may = useMayRunCommands(app);
   if (report === null) return loading();
-  const rows = report.clients.map((client) => clientCells(client, now));
-  const scripting = rows.filter((_, at) => report.clients[at]?.runs_scripts === true);
+  const live = report.clients.filter(({ idle }) => idle !== true);
+  const rows = live.map((client) => clientCells(client, now));
+  const scripting = rows.filter((_, at) => live[at]?.runs_scripts === true);
   return [
     rows.length === 0
       ? nothing("No client is connected.")

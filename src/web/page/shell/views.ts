@@ -12,6 +12,7 @@ import { ActivityView } from "../records/activity-view.ts";
 import { ServersView } from "../servers/servers-view.ts";
 import { AboutView } from "../settings/about-view.ts";
 import { ClientsView } from "../settings/clients-view.ts";
+import { PeopleView } from "../settings/people-view.ts";
 import { SecretsView } from "../settings/secrets-view.ts";
 import { SharesView } from "../shares/shares-view.ts";
 import { SyncView } from "../sync/sync-view.ts";
@@ -78,6 +79,7 @@ export const VIEWS: readonly PageView[] = [
       { at: "settings/approvals", title: "Approvals", view: ApprovalsView },
       { at: "settings/fleet", title: "Fleet", view: FleetView },
       { at: "settings/clients", title: "Clients", view: ClientsView },
+      { at: "settings/people", title: "People", view: PeopleView },
       { at: "settings/about", title: "About", view: AboutView },
     ],
   },

@@ -1,0 +1,34 @@
+// People, their programs and their rights in words, the same in all user interfaces. Pure.
+import type { Person, ProgramGrant } from "../contract/people.ts";
+
+export const SIGNS_IN: Readonly<Record<Person["signs_in"], string>> = {
+  token: "with a token",
+  no_token: "not now: the token is not known",
+  issuer: "at the issuer; by the claims of the newest token",
+  role: "anyone with only this role",
+};
+
+type EntryAccess = Person["servers"][number]["entries"][number];
+
+const EFFECTS: Readonly<Record<EntryAccess["effect"], string>> = {
+  allow: "allowed",
+  ask: "asks first",
+  arguments: "depends on the arguments",
+  deny: "denied",
+};
+
+/** One line for each effect and rule, with the names of the entries. */
+export function serverAccessText(entries: readonly EntryAccess[]): readonly string[] {
+  if (entries.length === 0) return ["it has listed nothing yet"];
+  const byRule = Map.groupBy(entries, ({ effect, rule }) => `${EFFECTS[effect]} by ${rule}`);
+  return [...byRule].map(([how, same]) => {
+    const names = same.map(({ kind, name }) => (kind === "tool" ? name : `${kind} ${name}`));
+    return `${how}: ${names.join(", ")}`;
+  });
+}
+
+/** The program, and the limits of its access. */
+export function grantText({ name, backends, read_only: isReadOnly, resource }: ProgramGrant): string {
+  const servers = backends === null ? "all that the user may" : backends.join(", ") || "no server";
+  return `${name === "" ? "" : `${name}: `}${servers}${isReadOnly ? ", only what changes nothing" : ""}, at ${resource}`;
+}

@@ -1,0 +1,138 @@
+// The commands about people: `users`, and `access`.
+import { MountaineerError } from "../../runtime/errors.ts";
+import { command, type GroupedCommands } from "../input/command.ts";
+import { doneLine, showResult } from "../input/options.ts";
+import { show } from "../sessions/control-session.ts";
+import { FAILED_EXIT } from "../views/results-view.ts";
+
+const USER = { about: "the user's name" } as const;
+const HOUR_MS = 3_600_000;
+
+const usersAddCommand = command("users add", {
+  summary: "add a user, with a token",
+  description:
+    "Makes a token, stores it, and writes the user into the configuration. Prints what to hand over, once, and what " +
+    "the user may do. Asks first if clients are connected without a token: from now on each client needs one.",
+  examples: { "mountaineer users add ann --role dev": "a user with the role dev" },
+  exits: { 1: "you said no; nothing was changed", 2: "there is a user of that name" },
+  takes: {
+    "<name>": USER,
+    "--role <name>": { about: "a role of the user; repeatable", isList: true },
+    "-y, --yes": "do not ask",
+  },
+  async run(context, { name, role, yes }) {
+    const { accessOf, addUser } = await import("../edits/user-change.ts");
+    const added = await addUser(context, name, role, yes);
+    if (added === null) return FAILED_EXIT;
+    const { renderAccess } = await import("../views/people-view.ts");
+    const people = await accessOf(context, name);
+    showResult(context, { user: name, secret: added.secret }, (paint) => [
+      doneLine(paint, `${name} is added. Hand this over; the token is shown only now:`),
+      ...added.lines.map((line) => `    ${line}`),
+      ...people.map((person) => renderAccess(person, context.stdoutStyle, null).trimEnd()),
+    ]);
+    return 0;
+  },
+});
+
+const usersListCommand = command("users list", {
+  takesUrl: true,
+  summary: "list the users",
+  description:
+    "Each with its roles, the way it signs in, when it was heard last, and how many programs act for it. People of an " +
+    "issuer are listed once they were here.",
+  examples: { "mountaineer users list": "see them" },
+  async run(context) {
+    const { renderPeople } = await import("../views/people-view.ts");
+    const report = await show(context, "people", {});
+    showResult(context, report, () => renderPeople(report.people, context.stdoutStyle, Date.now()));
+    if (report.people.length === 0)
+      context.notify("no user is configured: everyone on this machine is let in");
+  },
+});
+
+const usersRenewCommand = command("users renew", {
+  summary: "give a user a new token",
+  description:
+    "The old token is accepted for an hour more; --overlap 0 ends it at once. Programs that act for the user lose " +
+    "their access, unless --keep-grants is given.",
+  examples: { "mountaineer users renew ann --overlap 24": "with a day to change over" },
+  exits: { 2: "there is no such user, or the token is a variable" },
+  takes: {
+    "<name>": USER,
+    "--overlap <hours>": {
+      about: "how long the old token is still accepted (default: 1)",
+      read: (text: string) => (/^\d{1,3}(\.\d+)?$/.test(text) ? Number(text) * HOUR_MS : null),
+      expected: "a number of hours",
+      otherwise: HOUR_MS,
+    },
+    "--keep-grants": "programs that act for the user keep their access",
+  },
+  async run(context, { name, overlap, keepGrants }) {
+    const { renewUser } = await import("../edits/user-change.ts");
+    const { secret, lines } = await renewUser(context, name, { overlapMs: overlap, keepsGrants: keepGrants });
+    showResult(context, { user: name, secret }, (paint) => [
+      doneLine(paint, `${name} has a new token, shown only now:`),
+      ...lines.map((line) => `    ${line}`),
+    ]);
+  },
+});
+
+const usersRemoveCommand = command("users remove", {
+  summary: "remove a user",
+  description: "The user's sessions end at once, and so does the access of programs that act for the user.",
+  examples: { "mountaineer users remove ann": "remove one" },
+  exits: { 2: "there is no such user" },
+  takes: { "<name>": USER },
+  async run(context, { name }) {
+    const { removeUser } = await import("../edits/user-change.ts");
+    const { user } = await removeUser(context, name);
+    showResult(context, { user }, (paint) => [doneLine(paint, `${name} is removed`)]);
+  },
+});
+
+export const USERS_COMMANDS: GroupedCommands = {
+  group: {
+    name: "users",
+    summary: "the people who may use the gateway",
+    description: "Users of the configuration, each with a token and roles.",
+    examples: {
+      "mountaineer users add ann --role dev": "add one",
+      "mountaineer users list": "see them",
+    },
+  },
+  commands: [usersAddCommand, usersListCommand, usersRenewCommand, usersRemoveCommand],
+};
+
+export const accessCommand = command("access", {
+  takesUrl: true,
+  summary: "show what a user may do with each server, and by which rule",
+  description:
+    "By the rules that are in use. People of an issuer are written sub:SUBJECT, and shown by the claims of their newest " +
+    "token. Asks the running daemon; without one, evaluates the file with what each server listed last.",
+  examples: {
+    "mountaineer access ben": "what may Ben do?",
+    "mountaineer access ben --tool delete_file": "may he delete files?",
+    "mountaineer access --role dev": "somebody with only this role",
+  },
+  exits: { 2: "there is no such user" },
+  takes: {
+    "[user]": { about: "a user, or sub:SUBJECT; without one, all" },
+    "--tool <name>": { about: "only this tool", completes: "tools" },
+    "--role <name>": "in place of a user, somebody with only this role",
+  },
+  async run(context, { user, tool, role }) {
+    const { renderAccess } = await import("../views/people-view.ts");
+    const report = await show(context, "people", {
+      ...(user !== null && { user }),
+      ...(role !== null && { role }),
+    });
+    if (user !== null && report.people.length === 0)
+      throw new MountaineerError("usage", `there is no user ${user}`, {
+        hint: "mountaineer users list shows them",
+      });
+    showResult(context, report, () =>
+      report.people.map((person) => renderAccess(person, context.stdoutStyle, tool)).join(""),
+    );
+  },
+});

@@ -1,0 +1,86 @@
+// The people who may connect, for the management API: users of the file, people of an issuer, and their programs.
+import type { AccessRequestReport, Person } from "../../api/contract/people.ts";
+import type { InputOf, OutputOf } from "../../api/operations/operations.ts";
+import { SUBJECT_PREFIX } from "../../config/values/sign-in-values.ts";
+import type { AuthorizationServer } from "../../gateway/authorization-server/authorization-server.ts";
+import { answersTo } from "../../gateway/authorization-server/redirect-uri.ts";
+import { type Principal, principalKey } from "../../gateway/client-handle.ts";
+import type { Grant } from "../../gateway/client-sign-in/grants.ts";
+import type { Gateway } from "../../gateway/serving/gateway.ts";
+import { MountaineerError } from "../../runtime/errors.ts";
+import { isoTime, isoTimeOrNull } from "../../runtime/time/clock.ts";
+
+export function peopleReport(
+  { serving, clients }: Pick<Gateway, "serving" | "clients">,
+  { user, role }: InputOf<"people">,
+): OutputOf<"people"> {
+  const { config, authentication } = serving.rules;
+  const { incomingAuth: auth } = config;
+  const known = authentication.users;
+  const person = (principal: Principal, signsIn: Person["signs_in"], name = principal.name): Person => ({
+    name,
+    roles: [...principal.roles],
+    signs_in: signsIn,
+    last_heard: isoTimeOrNull(serving.clients.heardMs(principalKey(principal))),
+    programs: clients.grants.list.filter((grant) => grant.user === principal.user).map(grantReport),
+    servers: serving
+      .access(principal)
+      .servers.map(({ backend, entries }) => ({ backend, entries: [...entries] })),
+  });
+  if (role !== undefined) {
+    return { people: [person({ kind: "user", name: `role ${role}`, roles: [role] }, "role")] };
+  }
+  const users = auth.type === "anonymous" ? [] : auth.users;
+  const people = [
+    ...users.map(({ name, roles }) =>
+      person(
+        { kind: "user", name, user: name, roles },
+        known?.entries.has(name) === true ? "token" : "no_token",
+      ),
+    ),
+    ...(authentication.signed?.people ?? []).map((one) =>
+      person(one, "issuer", `${SUBJECT_PREFIX}${one.subject}`),
+    ),
+  ];
+  return { people: user === undefined ? people : people.filter(({ name }) => name === user) };
+}
+
+function grantReport(grant: Grant): Person["programs"][number] {
+  const { id, client, resource, backends, read_only, created_at, used_at } = grant;
+  return {
+    ...{ id, name: client.name, answers_to: client.answers_to, resource, backends, read_only },
+    ...{ since: isoTime(created_at), last_used: isoTime(used_at) },
+  };
+}
+
+/** Shows the request whose page shows the code, and answers it. */
+export async function answerRequest(
+  server: AuthorizationServer,
+  { code, answer }: InputOf<"accessRequest">,
+): Promise<AccessRequestReport> {
+  const waiting = server.requests.byTypedCode(code);
+  if (waiting === null) {
+    throw new MountaineerError("permission_denied", "no open page shows this code now", {
+      hint: "a page shows its code for ten minutes; reload it in the browser for another one",
+    });
+  }
+  const users = server.userNames;
+  if (answer !== undefined) {
+    const { user, ...limits } = answer;
+    const isDone = await server.decide(waiting, user === null ? null : { user, ...limits });
+    if (!isDone)
+      throw new MountaineerError("usage", `there is no user ${user}`, {
+        hint: `there are: ${users.join(", ")}`,
+      });
+  }
+  const { client, redirectUri, resource, remote, openedMs } = waiting;
+  return {
+    name: client.name,
+    published_by: client.publishedBy,
+    answers_to: answersTo(redirectUri),
+    resource,
+    opened_from: remote,
+    opened: isoTime(openedMs),
+    users,
+  };
+}
