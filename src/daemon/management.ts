@@ -1,6 +1,7 @@
 // The management API and the page, at the gateway's address or the page's own. They start after the service and end before it.
 import { Access } from "../api/http/access.ts";
 import type { HttpApi, HttpApiSettings } from "../api/http/http-api.ts";
+import { OWNER_RIGHTS } from "../api/operations/operation.ts";
 import type { Control } from "../api/operations/operations.ts";
 import type { Events } from "../api/server/event-streams.ts";
 import { MANAGEMENT_DEFAULT, type ServerConfig } from "../config/snapshot.ts";
@@ -37,10 +38,9 @@ export async function openManagement(parts: ManagementParts) {
     const { shares, backends = [] } = service.control.status();
     if (shares.length > 0 || backends.length > 0) return false;
     const signal = AbortSignal.timeout(NEW_HOME_MS);
-    const rights = { isOwner: true, runsCommands: true };
     const [{ secrets }, { waiting }] = await Promise.all([
-      control.secrets(null, signal, rights),
-      control.approvals(null, signal, rights),
+      control.secrets(null, signal, OWNER_RIGHTS),
+      control.approvals(null, signal, OWNER_RIGHTS),
     ]);
     return secrets.length === 0 && waiting.length === 0;
   };

@@ -11,6 +11,7 @@ import type {
   StatusReport,
   ToolEntry,
 } from "../../src/api/contract/contract.ts";
+import type { Person } from "../../src/api/contract/people.ts";
 import type { AuditReport } from "../../src/api/contract/records.ts";
 import { isCalled, type ToolChange, type ToolChangesReport } from "../../src/api/contract/tool-changes.ts";
 import { gatewayOff, selectBackends, toolUnknown } from "../../src/api/operations/gateway-names.ts";
@@ -203,6 +204,29 @@ export function sampleClient(changes: Partial<ClientStatus> = {}): ClientStatus 
     last_heard: secondsAgo(10),
     calls: 12,
     last_error: { time: secondsAgo(60), message: "no such file" },
+    ...changes,
+  };
+}
+
+export function samplePerson(changes: Partial<Person> = {}): Person {
+  return {
+    ...{ name: "ann", roles: ["dev"], signs_in: "token", last_heard: secondsAgo(10) },
+    programs: [
+      {
+        ...{ id: "grant-1", name: "Claude", answers_to: "https://claude.ai" },
+        ...{ resource: "http://127.0.0.1:9000/mcp", backends: ["files"], read_only: true },
+        ...{ since: secondsAgo(600), last_used: secondsAgo(60) },
+      },
+    ],
+    servers: [
+      {
+        backend: "files",
+        entries: [
+          { kind: "tool", name: "read_file", effect: "allow", rule: "policy 1" },
+          { kind: "tool", name: "delete_file", effect: "deny", rule: 'default_effect = "deny"' },
+        ],
+      },
+    ],
     ...changes,
   };
 }

@@ -14,8 +14,10 @@ import { get, post, startRig, talk } from "./management-rig.ts";
 import { scriptedConfig } from "./sample-config.ts";
 import { sampleReport, sampleResult, scriptedControl } from "./sample-report.ts";
 
-const VISITOR: Rights = { isOwner: false, runsCommands: false };
-const TRUSTED: Rights = { isOwner: false, runsCommands: true };
+const VISITOR: Rights = { isOwner: false, runsCommands: false, isOwnersTab: false };
+const TRUSTED: Rights = { isOwner: false, runsCommands: true, isOwnersTab: false };
+/** Of a tab whose code was typed. */
+const OWNERS_TAB: Rights = { isOwner: false, runsCommands: true, isOwnersTab: true };
 
 /** What a visitor may do, or the code of the refusal. */
 type Expected = Rights | "not_signed_in" | "permission_denied";
@@ -76,7 +78,7 @@ async function setUp(t: TestContext) {
     ["who has the token", at(rig, () => [token]), VISITOR],
     ["who has the token, with allow_commands", at(trusting, trustingToken), TRUSTED],
     ["a tab of the page", at(rig, () => [session]), VISITOR],
-    ["a tab whose code was typed", at(rig, () => [session, right()]), TRUSTED],
+    ["a tab whose code was typed", at(rig, () => [session, right()]), OWNERS_TAB],
     ["the same, through a proxy", at(rig, () => [session, right(), "Via: 1.1 p"]), VISITOR],
     ["the same, of another session", at(rig, () => [token, right()]), VISITOR],
     [
@@ -115,7 +117,7 @@ function refusalOf(name: OperationName, expected: Expected): string | null {
   const { right } = OPERATIONS[name];
   if (typeof expected === "string") return expected;
   if (expected.isOwner || right === "signed_in") return null;
-  if (right === "socket") return "owner_only";
+  if (right === "socket" || (right === "owner" && !expected.isOwnersTab)) return "owner_only";
   return expected.runsCommands ? null : "commands_refused";
 }
 

@@ -43,7 +43,7 @@ const entryAccessShape = object({
 const personShape = object({
   name: text,
   roles: list(text),
-  /** `issuer`: a person of an issuer, as of the newest token; `no_token`: nobody can sign in with the user's token now. */
+  /** `issuer`: a person of an issuer, as of the newest token; `no_token`: the user's token is not known, so that it lets no one in. */
   signs_in: choice("token", "no_token", "issuer", "role"),
   /** null: not since the daemon started. */
   last_heard: nullable(text),
@@ -52,7 +52,7 @@ const personShape = object({
 });
 export type Person = TypeOf<typeof personShape>;
 
-/** `user`: only this one. `role`: in place of users, somebody with only this role. */
+/** `user`: only this one. `role`: in place of users, a user with only this role. */
 export const peopleRequest = strictObject({
   user: optional(wellFormedText),
   role: optional(wellFormedText),

@@ -7,8 +7,8 @@ export const CLIENT_TITLES = [
   "User",
   "Speaks",
   "Connected",
-  "Last heard",
   "Calls",
+  "Last heard",
   "Last error",
 ] as const;
 
@@ -29,8 +29,8 @@ export function clientCells(client: ClientStatus, nowMs: number): readonly strin
     group === null ? user : `${user}, group ${group}`,
     `${protocol} over ${OVER[transport]}`,
     ago(since),
-    `${ago(heard)} ago`,
     String(calls),
+    `${ago(heard)} ago`,
     error === null ? "" : `${error.message} (${ago(error.time)} ago)`,
   ].map(printable);
 }

@@ -10,17 +10,17 @@ export const SIGNS_IN: Readonly<Record<Person["signs_in"], string>> = {
 
 type EntryAccess = Person["servers"][number]["entries"][number];
 
-const EFFECTS: Readonly<Record<EntryAccess["effect"], string>> = {
-  allow: "allowed",
-  ask: "asks first",
-  arguments: "depends on the arguments",
-  deny: "denied",
-};
+const EFFECTS: ReadonlyMap<EntryAccess["effect"], string> = new Map([
+  ["allow", "allowed"],
+  ["ask", "asks first"],
+  ["arguments", "depends on the arguments"],
+  ["deny", "denied"],
+]);
 
 /** One line for each effect and rule, with the names of the entries. */
 export function serverAccessText(entries: readonly EntryAccess[]): readonly string[] {
   if (entries.length === 0) return ["it has listed nothing yet"];
-  const byRule = Map.groupBy(entries, ({ effect, rule }) => `${EFFECTS[effect]} by ${rule}`);
+  const byRule = Map.groupBy(entries, ({ effect, rule }) => `${EFFECTS.get(effect)} by ${rule}`);
   return [...byRule].map(([how, same]) => {
     const names = same.map(({ kind, name }) => (kind === "tool" ? name : `${kind} ${name}`));
     return `${how}: ${names.join(", ")}`;

@@ -15,8 +15,8 @@ export type LimitedKind = "steps" | "config" | "calls" | "places" | "records";
 
 /**
  * The right needed to call over HTTP. `signed_in`: everyone who is signed in; `with_commands`: the same people, if
- * `allow_commands` is set; `owner`: tabs of the page that hold the owner's right; `socket`: no one, because the operation grants access. The home's socket serves all
- * operations.
+ * `allow_commands` is set; `owner`: tabs of the page that hold the owner's right; `socket`: no one,
+ * because the operation grants access. The home's socket serves all operations.
  */
 export type RequiredRight = "signed_in" | "with_commands" | "owner" | "socket";
 export interface Rights {
@@ -25,11 +25,11 @@ export interface Rights {
   /** The caller may change what runs on this machine, and approve what waits for approval. */
   readonly runsCommands: boolean;
   /** The page's tab that sent the request has the owner's right. */
-  readonly isOwnersTab?: boolean;
+  readonly isOwnersTab: boolean;
 }
 
 /** The rights of callers over the home's socket, or in the daemon's own process. */
-export const OWNER_RIGHTS: Rights = { isOwner: true, runsCommands: true };
+export const OWNER_RIGHTS: Rights = { isOwner: true, runsCommands: true, isOwnersTab: false };
 
 type Method = "GET" | "POST" | "PUT";
 
@@ -71,7 +71,7 @@ export function operation<Output, Input = null>(
 
 /** Throws `owner_only` or `commands_refused` if the rights do not suffice for `right`. */
 export function requireRight(right: RequiredRight, { isOwner, runsCommands, isOwnersTab }: Rights): void {
-  if (isOwner || right === "signed_in" || (right === "owner" && isOwnersTab === true)) return;
+  if (isOwner || right === "signed_in" || (right === "owner" && isOwnersTab)) return;
   if (right === "socket" || right === "owner") {
     throw new MountaineerError("owner_only", "this is not served over HTTP", {
       hint: "run mountaineer on that machine, as the user whose daemon it is",

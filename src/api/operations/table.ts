@@ -211,6 +211,7 @@ export const OPERATIONS = {
   }),
   /** End programs' access, or limit it more. Rejects with `secret_unavailable`. */
   changeGrants: operation("POST people/grants", {
+    rightFor: ({ to }) => (to === "keep" ? "owner" : "signed_in"),
     input: grantsRequest,
     /** The names of the programs. */
     output: object({ changed: list(text) }),

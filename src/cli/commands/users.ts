@@ -113,13 +113,13 @@ export const accessCommand = command("access", {
   examples: {
     "mountaineer access ben": "what may Ben do?",
     "mountaineer access ben --tool delete_file": "may he delete files?",
-    "mountaineer access --role dev": "somebody with only this role",
+    "mountaineer access --role dev": "a user with only this role",
   },
   exits: { 2: "there is no such user" },
   takes: {
     "[user]": { about: "a user, or sub:SUBJECT; without one, all" },
     "--tool <name>": { about: "only this tool", completes: "tools" },
-    "--role <name>": "in place of a user, somebody with only this role",
+    "--role <name>": "in place of a user, a user with only this role",
   },
   async run(context, { user, tool, role }) {
     const { renderAccess } = await import("../views/people-view.ts");

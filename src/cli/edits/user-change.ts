@@ -63,8 +63,8 @@ export async function renewUser(
       throw new MountaineerError("usage", `the token of ${name} is the variable ${token.variable}`, {
         hint: "change the variable for the daemon, and start it again",
       });
-    const older = oldToken?.kind === "stored" ? [oldToken.name] : [];
-    unused = overlapMs === 0 ? [token.name, ...older] : older;
+    const earlier = oldToken?.kind === "stored" ? [oldToken.name] : [];
+    unused = overlapMs === 0 ? [token.name, ...earlier] : earlier;
     const until = isoTime(Date.now() + overlapMs);
     const old = overlapMs === 0 ? [null, null] : [`secret:${token.name}`, until];
     return [`secret:${secret}`, ...old].map((value, at) => ({

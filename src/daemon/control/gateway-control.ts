@@ -67,12 +67,8 @@ export function createGatewayControl(current: () => Gateway | null) {
       return answerRequest(await gateway().clients.server(), request);
     },
     async changeGrants({ ids, to }) {
-      const { clients } = gateway();
-      const { grants } = clients;
-      await grants.load();
-      const changed =
-        to === null ? grants.end(ids) : to === "keep" ? clients.keep(ids) : grants.narrow(ids, to);
-      return { changed: (await changed).map(({ client }) => client.name) };
+      const changed = await gateway().clients.change(ids, to);
+      return { changed: changed.map(({ client }) => client.name) };
     },
     async catalog() {
       const running = gateway();

@@ -44,7 +44,7 @@ const grantShape = object({
   access: list(tokenShape),
 });
 export type Grant = Readonly<TypeOf<typeof grantShape>>;
-type Limits = Pick<Grant, "backends" | "read_only">;
+export type GrantLimits = Pick<Grant, "backends" | "read_only">;
 export type NewGrant = Pick<Grant, "user" | "entry" | "client" | "resource" | "backends" | "read_only">;
 const storedGrants = reader(object({ grants: list(grantShape) }));
 
@@ -235,7 +235,7 @@ export class Grants {
   }
 
   /** Makes the grants' limits stricter. */
-  narrow(ids: readonly string[], { backends, read_only }: Limits): Promise<readonly Grant[]> {
+  narrow(ids: readonly string[], { backends, read_only }: GrantLimits): Promise<readonly Grant[]> {
     return this.change(ids, (grant) => {
       const own = grant.backends;
       const both = backends === null ? own : backends.filter((name) => own?.includes(name) !== false);

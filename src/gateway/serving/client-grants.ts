@@ -4,7 +4,7 @@ import { isoTime } from "../../runtime/time/clock.ts";
 import type { AuthorizationServer } from "../authorization-server/authorization-server.ts";
 import type { ServerAccess } from "../authorization-server/consent-pages.ts";
 import type { Principal } from "../client-handle.ts";
-import { type Grant, type GrantStore, Grants } from "../client-sign-in/grants.ts";
+import { type Grant, type GrantLimits, type GrantStore, Grants } from "../client-sign-in/grants.ts";
 import { isServerPath } from "../client-sign-in/protected-resource.ts";
 import type { GatewayTools } from "../gateway-tools.ts";
 import type { RequestAddress } from "../middleware/middleware.ts";
@@ -64,8 +64,18 @@ export class ClientGrants implements Disposable {
     });
   }
 
-  /** Moves grants of a user's old token to the present one. */
-  keep(ids: readonly string[]): Promise<readonly Grant[]> {
+  /** Ends grants (null), limits them, or moves those of a user's old token to the present one. */
+  async change(ids: readonly string[], to: GrantLimits | "keep" | null): Promise<readonly Grant[]> {
+    const { grants } = this;
+    await grants.load();
+    if (to === "keep") return this.#keep(ids);
+    const changed = await (to === null ? grants.end(ids) : grants.narrow(ids, to));
+    const event = to === null ? "client.ended" : "client.limited";
+    for (const { client, user } of changed) this.#record(event, client.name, `the program acted as ${user}`);
+    return changed;
+  }
+
+  #keep(ids: readonly string[]): Promise<readonly Grant[]> {
     return this.grants.change(ids, (grant) => {
       const [present = null, ...earlier] = this.#entriesOf(grant.user) ?? [];
       return present !== null && earlier.includes(grant.entry) ? { entry: present } : {};
@@ -82,16 +92,20 @@ export class ClientGrants implements Disposable {
     void this.#server?.then((server) => server[Symbol.dispose]());
   }
 
+  #record(event: string, entry: string, summary: string): void {
+    const { rules, clock } = this.#parts;
+    rules().auditFile?.write({ time: isoTime(clock.wallMs()), event, entry, summary });
+  }
+
   async #load(): Promise<AuthorizationServer> {
     const { AuthorizationServer: Loaded } = await import("../authorization-server/authorization-server.ts");
-    const { clock, rules, refused } = this.#parts;
+    const { rules, refused } = this.#parts;
     return new Loaded({
       ...this.#parts,
       grants: this.grants,
       users: () => rules().authentication.users,
       publicUrl: () => rules().config.server?.publicUrl ?? null,
-      record: (event, entry, summary) =>
-        rules().auditFile?.write({ time: isoTime(clock.wallMs()), event, entry, summary }),
+      record: (...event) => this.#record(...event),
       refused: (reason, remote, principal) => refused({ status: 400, reason, remote, principal }),
     });
   }

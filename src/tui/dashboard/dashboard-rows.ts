@@ -94,9 +94,11 @@ export function dashboardRows(
     }),
     ...(hasServers ? [head("Servers", backends.length, gateway.url ?? "not listening")] : []),
     ...backends,
-    ...headed("Clients", view === "Shares" ? [] : clients, (client, at) => [
-      { kind: "client", id: `client ${at}`, client, cells: clientCells(client, nowMs) },
-    ]),
+    ...headed(
+      "Clients",
+      view === "Shares" ? [] : clients.filter(({ idle }) => idle !== true),
+      (client, at) => [{ kind: "client", id: `client ${at}`, client, cells: clientCells(client, nowMs) }],
+    ),
     ...headed("Notes", of("info"), (row) => [row]),
   ];
 }

@@ -32,7 +32,7 @@ test("pin: the operations, their methods and paths", () => {
   );
   assert.equal(
     paths("POST"),
-    "verify reconcile mount wake unmount switch unsent restart aliases/reconcile folders tools/switch clients/connect call tools/changes tools/approve " +
+    "verify reconcile mount wake unmount switch unsent restart aliases/reconcile folders tools/switch people people/request people/grants clients/connect call tools/changes tools/approve " +
       "backends/restart backends/switch backends/logs audit fleet/check log reload config/edit config/check " +
       "config/approve config/rollback shares/discover shares/names shares/networks shares/pair registry/search registry/server backends/address backends/import backends/login backends/login/end secrets/set secrets/remove access/link access/owner access/owner/offer access/token access/token/forget",
   );
@@ -76,7 +76,10 @@ const FIELDS: readonly [shape: object, fields: string][] = [
       "draining calls errors latency_ms recent calls_by_minute restarts retry_at last_error tools resources prompts withheld_tools routes " +
       "conditions explanation",
   ],
-  [contract.clientShape, "name version user group protocol transport since calls last_error runs_scripts"],
+  [
+    contract.clientShape,
+    "name version user group protocol transport since last_heard idle calls last_error runs_scripts",
+  ],
   [contract.toolsReportShape, "tools off"],
   [OPERATIONS.switchTools.output, "switched"],
   [contract.toolEntryShape, "name backend original_name description input_schema"],

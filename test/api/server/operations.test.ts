@@ -33,6 +33,10 @@ const SAMPLES: readonly unknown[] = [
   ...[null, true, false, 0, 1, 80, {}, [], ["CORE"]],
   ...[[{ key: "global.log_level", value: "debug" }], [{ remove: "aliases", name: "x" }]],
   ...[[{ tool: "echo", enabled: true }], [{ name: "echo", sha256: "0".repeat(64) }], { text: "x" }],
+  ...[
+    { user: "ann", backends: ["files"], read_only: true },
+    { backends: null, read_only: true },
+  ],
 ];
 
 /** Values that fit a field; fails if no sample fits, because then the field was never sent right. */

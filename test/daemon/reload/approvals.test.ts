@@ -10,7 +10,7 @@ import { assertEach } from "../../support/assert-each.ts";
 import { eventually } from "../../support/eventually.ts";
 import { NEVER, type Scene, sceneHome } from "./config-scene.ts";
 
-const VISITOR = { isOwner: false, runsCommands: false };
+const VISITOR = { isOwner: false, runsCommands: false, isOwnersTab: false };
 const SYNC = "[sync]\npoll_interval = 0.05\ndebounce = 0.05\n";
 const files = (command: string): string => `[backends.files]\ncommand = "${command}"\nargs = ["/"]\n`;
 const other = (command: string): string => `[backends.other]\ncommand = "${command}"\ncwd = "/srv"\n`;

@@ -11,7 +11,7 @@ import { eventually } from "../../support/eventually.ts";
 import type { Act, Fact, Words } from "../../support/stories.ts";
 import { NEVER, type Scene, sceneHome } from "./config-scene.ts";
 
-const VISITOR = { isOwner: false, runsCommands: false };
+const VISITOR = { isOwner: false, runsCommands: false, isOwnersTab: false };
 const CORE = "[[shares]]⏎name = 'CORE'⏎thunderbolt_host = 'a'⏎fallback_host = 'b'";
 
 /** `files` reaches the home, so that what decides what runs waits. */

@@ -191,8 +191,8 @@ test("B6 the effects of a dry run are not reported as done", () => {
 });
 
 // E2 over HTTP: what whoever is signed in there may change of the configuration, without leave for commands.
-const VISITOR = { isOwner: false, runsCommands: false };
-const TRUSTED = { isOwner: false, runsCommands: true };
+const VISITOR = { isOwner: false, runsCommands: false, isOwnersTab: false };
+const TRUSTED = { isOwner: false, runsCommands: true, isOwnersTab: false };
 const LOCAL = `[sync]
 enabled = false
 

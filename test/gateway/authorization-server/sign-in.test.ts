@@ -232,7 +232,10 @@ test("E1 a grant is of one entry of the file: another token, or another user of 
   const overlap = auth([{ ...RENEWED_ANN, oldToken: ANN.token, oldUntil: "2020-01-01T00:00:00Z" }, BEN]);
   await door.reload(overlap);
   assert.deepEqual([await status(), clients.grants.list.length], [401, 1], "refused, and not forgotten yet");
-  await clients.keep(clients.grants.list.map((grant) => grant.id));
+  await clients.change(
+    clients.grants.list.map((grant) => grant.id),
+    "keep",
+  );
   assert.equal(await status(), 200, "kept on purpose");
   assert.equal((await client.refresh({ client_id: id, refresh_token: refresh })).status, 200);
   await door.reload(auth([ANN, BEN]));

@@ -19,6 +19,7 @@ import {
   sampleAudit,
   sampleCatalog,
   sampleClient,
+  samplePerson,
   sampleToolChange,
 } from "../../api/sample-gateway.ts";
 import { SAMPLE_NOW, sampleResult, sampleShare, secondsAgo } from "../../api/sample-report.ts";
@@ -51,6 +52,7 @@ const ANSWERS: Answers = {
   fleet: sampleFleet(),
   history: { entries: [sampleEntry(0), sampleEntry(1)] },
   historyText: "# before\n",
+  people: { people: [samplePerson()] },
   secrets: {
     secrets: [{ name: "nas", kept: null, used_by: ["share CORE"] }],
     config_error: null,

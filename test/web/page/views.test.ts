@@ -78,6 +78,7 @@ const SAYS: Readonly<Record<string, readonly string[]>> = {
     "/home/ann/.cursor/mcp.json",
     "/z is not JSON",
   ],
+  "settings/people": ["anndevwith a token", " ago1", "mountaineer users add NAME"],
   "settings/about": ["Mountaineer", "process", "Restart daemon"],
 };
 

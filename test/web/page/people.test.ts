@@ -1,0 +1,68 @@
+// The page's people: what each may do, and the programs that act for them.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { PeopleView } from "../../../src/web/page/settings/people-view.ts";
+import { eventually } from "../../support/eventually.ts";
+import { scriptedApp } from "./scripted-app.ts";
+import { mount } from "./tiny-dom.ts";
+
+const REQUEST = {
+  ...{
+    name: "Claude\u202e",
+    published_by: null,
+    answers_to: "https://claude.ai",
+    opened_from: "203.0.113.7",
+  },
+  ...{ resource: "https://mcp.example/mcp", opened: "2026-11-20T12:00:00.000Z", users: ["ann"] },
+};
+
+test("E1 the page shows what a user may do and by which rule, and ends or limits a program's access", async () => {
+  const app = scriptedApp();
+  using page = mount(PeopleView, { app });
+  (await eventually(() => page.named("button", "ann"))).fire("click");
+  await eventually(() => page.text().includes("allowed by policy 1: read_file"));
+  for (const text of [
+    'denied by default_effect = "deny": delete_file',
+    "Claude: files, only what changes nothing, at http://127.0.0.1:9000/mcp",
+    "mountaineer users renew ann",
+  ])
+    assert.ok(page.text().includes(text), text);
+  page.named("button", "Only read: Claude").fire("click");
+  page.named("button", "End access: Claude").fire("click");
+  await eventually(() => app.log.length === 2);
+  assert.deepEqual(app.log, [
+    'changeGrants {"ids":["grant-1"],"to":{"backends":null,"read_only":true}}',
+    'changeGrants {"ids":["grant-1"],"to":null}',
+  ]);
+});
+
+test("E1 a program is let in by the code of its page and a yes to what it asks for, and only by the owner", async () => {
+  const letIn = async (yes: boolean) => {
+    const app = scriptedApp({ accessRequest: REQUEST }, {}, yes);
+    using page = mount(PeopleView, { app });
+    await eventually(() => page.named("form", "Let a program in"));
+    for (const [id, value] of [
+      ["Let-a-program-in-0", "7k4 9qx"],
+      ["Let-a-program-in-1", "ann"],
+      ["Let-a-program-in-2", "files, crm"],
+    ] as const) {
+      page.byId(id).fire("input", { value });
+      await eventually(() => page.byId(id).value === value);
+    }
+    const form = page.named("form", "Let a program in");
+    Object.assign(form, { querySelectorAll: () => [] });
+    form.fire("submit");
+    await eventually(() => app.log.length === (yes ? 4 : 2));
+    return app.log;
+  };
+  const asked = ['accessRequest {"code":"7k4 9qx"}', "? Let Claude\\u{202e} act as ann?"];
+  assert.deepEqual(await letIn(false), asked);
+  assert.deepEqual(await letIn(true), [
+    ...asked,
+    'accessRequest {"code":"7k4 9qx","answer":{"user":"ann","backends":["files","crm"],"read_only":false}}',
+    "good: It is let in: its page continues",
+  ]);
+  const session = { expiresAt: null, mayRunCommands: false, ownerUntil: null };
+  using locked = mount(PeopleView, { app: scriptedApp({}, { session }) });
+  await eventually(() => /To let a program in, unlock this page/.test(locked.text()));
+});
