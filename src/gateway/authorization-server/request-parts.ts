@@ -4,8 +4,6 @@ import { isIP } from "node:net";
 import { isLoopbackHost, plainAddress } from "../../runtime/http/host-guard.ts";
 import { OAuthError } from "./answer.ts";
 
-const COOKIE = "mountaineer_request";
-
 export function queryFrom({ url = "" }: IncomingMessage): URLSearchParams {
   return new URLSearchParams(url.includes("?") ? url.slice(url.indexOf("?")) : "");
 }
@@ -22,7 +20,7 @@ export function formFrom({ headers }: IncomingMessage, text: string): URLSearchP
 }
 
 export function cookieFrom({ headers }: IncomingMessage): string {
-  return new RegExp(`(?:^|; )${COOKIE}=([\\w-]{43})(?:;|$)`).exec(headers.cookie ?? "")?.[1] ?? "";
+  return /(?:^|; )mountaineer_request=([\w-]{43})(?:;|$)/.exec(headers.cookie ?? "")?.[1] ?? "";
 }
 
 /** Sets the cookie of a page, or removes it (null). */
@@ -30,7 +28,7 @@ export function setCookie(path: string, value: string | null, { base }: { readon
   const secure = base.startsWith("https:") ? "; Secure" : "";
   const life = value === null ? 0 : 600;
   return {
-    "Set-Cookie": `${COOKIE}=${value ?? ""}; Path=${path}; Max-Age=${life}; HttpOnly; SameSite=Strict${secure}`,
+    "Set-Cookie": `mountaineer_request=${value ?? ""}; Path=${path}; Max-Age=${life}; HttpOnly; SameSite=Strict${secure}`,
   };
 }
 
