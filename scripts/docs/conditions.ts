@@ -111,11 +111,9 @@ export const CONDITIONS: Readonly<Record<ConditionName, `${string} | ${string}`>
   fleet_unreachable:
     "no server of `[fleet]` can be used, for the reason it says; everything on this machine continues | correct what it names; it is tried again and again, and [the fleet](../reference/fleet.md) says what a server needs",
   fleet_calls_unreachable:
-    "tools and sessions of other machines are not reached, and theirs do not reach this one's: the reason is next to it | where the server does not permit a subject: give this machine the permissions of [the fleet](../reference/fleet.md#permissions)",
+    "tools of other machines are not reached, and theirs do not reach this one's: the reason is next to it | where the server does not permit a subject: give this machine the permissions of [the fleet](../reference/fleet.md#permissions)",
   fleet_machine_away:
     "a machine whose tools were here, or that `[fleet].import` names, is not there | start it; see `mountaineer fleet status`, and `[fleet].export` of that machine",
-  fleet_sessions_away:
-    "a machine that `[fleet].sessions` names was not reached for a session that it holds; its client was asked to initialize again | start it; `[fleet].sessions` of each machine must name the others ([a load balancer](../reference/fleet.md#gateways-behind-a-load-balancer))",
   fleet_name_taken:
     "another machine of the fleet uses this one's name | give one of them another `[fleet].name`, and its own credentials",
   never_sleeps:
@@ -169,8 +167,8 @@ export const CONDITIONS: Readonly<Record<ConditionName, `${string} | ${string}`>
     "what servers showed is not known: the file is gone, or someone else wrote it, or the keyring gives no answer. What the file says is off stays off | unlock the keyring; else look through what they show now, then `mountaineer tools approve --all`",
   pins_not_saved:
     "the pins cannot be saved; they are kept until the daemon ends | free space, or make the home writable; it is tried again every minute",
-  sessions_not_saved:
-    "the sessions of clients cannot be saved; they continue, and end with the daemon | free space, or make the home writable; it is tried again within a minute",
+  session_key_not_saved:
+    "the key of session ids is not kept: sessions continue through a restart, and end when the daemon is killed | make `session.key` in the home a file that only you can read, or remove it, and restart; or free space",
   unseen_characters:
     "a server's texts hold characters that no one sees; clients get them without | `mountaineer tools diff` shows them; ask the maker of the server",
   share_away:
@@ -195,6 +193,8 @@ export const CONDITIONS: Readonly<Record<ConditionName, `${string} | ${string}`>
     "tools have names that clients could not use, and are published under others | nothing; or name them yourself with `tool_overrides`",
   auth_token_missing:
     "a token's variable is not set, so no one comes in with it | set it for the daemon and start it again",
+  session_key_missing:
+    "a key of `[server].session_key` has no value, so sessions of machines that use it do not continue here | store it, or set its variable for the daemon",
   auth_open:
     "the gateway asks no one for a token | nothing, if only you use this machine; else `mountaineer init --add --token`",
   auth_keys_unavailable:

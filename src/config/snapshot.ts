@@ -101,6 +101,7 @@ export const SERVER_DEFAULT: ServerConfig = {
   allowedOrigins: [],
   bodyLimitBytes: 64 * 1024 * 1024,
   drainTimeoutMs: 30_000,
+  sessionKey: null,
   management: MANAGEMENT_DEFAULT,
 };
 

@@ -8,7 +8,6 @@ import type { FleetConfig, MountaineerConfig } from "../config/snapshot.ts";
 import type { Calls, CallsOptions } from "../fleet/calls/calls.ts";
 import type { FleetCondition } from "../fleet/conditions/condition-rows.ts";
 import type { Fleet, FleetEnd, FleetOptions } from "../fleet/fleet.ts";
-import type { SessionPeers } from "../gateway/frontend/http/forwarding.ts";
 import type { OpenMachine } from "../gateway/serving/imported-backends.ts";
 import type { Bus } from "../runtime/bus.ts";
 import type { ServiceTransition } from "./events/service-transitions.ts";
@@ -106,13 +105,6 @@ export function createFleetPart({ bus, home, gateway, ...options }: FleetPartOpt
       return checkFleet({ ...options, config }, signal);
     },
   } satisfies Partial<Control>;
-  const peers: SessionPeers = {
-    get machine() {
-      return sharesSessions(config) ? (config?.name ?? null) : null;
-    },
-    shares: (machine) => calls?.sessions.shares(machine) ?? false,
-    connect: async (...args) => (await calls?.sessions.connect(...args)) ?? null,
-  };
   const applier: ConfigApplier = {
     name: "fleet",
     async prepare({ after }) {
@@ -136,7 +128,6 @@ export function createFleetPart({ bus, home, gateway, ...options }: FleetPartOpt
   };
   return {
     control,
-    peers,
     applier,
     /** Empty while no fleet is configured. */
     conditions: (): FleetCondition[] => [...(fleet?.conditions() ?? []), ...(calls?.conditions() ?? [])],
@@ -163,14 +154,13 @@ export function createFleetPart({ bus, home, gateway, ...options }: FleetPartOpt
   };
 }
 
-type Lending = Pick<CallsOptions, "exported" | "serve" | "serveSession" | "onImported">;
+type Lending = Pick<CallsOptions, "exported" | "serve" | "onImported">;
 
 /** The parts of this machine's gateway that calls between machines use. */
 function lendingOf({ machines }: Pick<GatewayPart, "machines">): Lending {
   return {
     exported: () => machines.exported(),
     serve: (machine, backend, stream) => machines.serveMachine(stream, machine, backend),
-    serveSession: (_, stream) => machines.serveForwarded(stream),
     onImported: (backends) => machines.setImported(backends),
   };
 }
@@ -183,11 +173,7 @@ function isSameLink(one: FleetConfig | null, other: FleetConfig | null): boolean
 
 function acrossMachines(config: FleetConfig): boolean {
   const lists = [config.export, config.import];
-  return lists.some((list) => (list ?? []).length > 0) || sharesSessions(config);
-}
-
-function sharesSessions(config: FleetConfig | null): boolean {
-  return (config?.sessions ?? []).length > 0;
+  return lists.some((list) => (list ?? []).length > 0);
 }
 
 /** A stream that ends at once, for a call after this machine has left the fleet. */

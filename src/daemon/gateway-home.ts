@@ -1,11 +1,11 @@
 // The gateway's files in the home, and how this daemon takes them over from the previous daemon.
-import { join } from "node:path";
+import { randomBytes } from "node:crypto";
 import type { HomeContext } from "../config/home-context.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
-import { HandoverPeers } from "../gateway/frontend/session/handover-peers.ts";
-import { SessionLines } from "../gateway/frontend/session/session-file.ts";
-import { type OtherDaemon, SuspendedCalls } from "../gateway/frontend/suspended/suspended-calls.ts";
-import { closeHandle, type HandleOther } from "../gateway/serving/gateway-contract.ts";
+import { OtherDaemons } from "../gateway/frontend/session/other-daemons.ts";
+import { type HandedSessions, NO_SESSIONS } from "../gateway/frontend/session/session-memory.ts";
+import { type ResumingDaemon, SuspendedCalls } from "../gateway/frontend/suspended/suspended-calls.ts";
+import type { HandleOther, SessionSecret } from "../gateway/serving/gateway-contract.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import type { Clock } from "../runtime/time/clock.ts";
 import { packageVersion } from "../runtime/version.ts";
@@ -14,8 +14,10 @@ import { loopGuard } from "./compose/loop-guard.ts";
 import { listMonitors } from "./compose/monitor-processes.ts";
 import { signInHome } from "./compose/stored-secrets.ts";
 import type { GatewayPart } from "./gateway-part.ts";
+import { earlierSessions } from "./handover/earlier-sessions.ts";
 import type { Predecessor } from "./handover/predecessor.ts";
-import { transferredSessions } from "./handover/transferred-sessions.ts";
+import { ownSessions } from "./handover/service-release.ts";
+import { homeSessionSecret } from "./session-secret.ts";
 
 export interface GatewayHomeOptions {
   readonly home: string;
@@ -37,8 +39,10 @@ type PreviousDaemon = Omit<Predecessor, "turn" | "failed" | "stopped" | "movedOn
 export function gatewayHome(options: GatewayHomeOptions) {
   const { home, homeContext, environment, snapshot, clock, logger, redact, previous } = options;
   const writes = openHomeWrites({ home, clock, environment, logger });
-  const neighbours = new HandoverPeers<OtherDaemon>();
-  const suspended = new SuspendedCalls(clock, neighbours);
+  const others = new OtherDaemons<ResumingDaemon>();
+  const suspended = new SuspendedCalls(clock, others);
+  let sessions: HandedSessions = NO_SESSIONS;
+  let secret: SessionSecret = { bytes: randomBytes(32), unsavedBecause: null };
   let handedOver = false;
   let isPreviousRunning = previous !== undefined;
   return {
@@ -53,28 +57,24 @@ export function gatewayHome(options: GatewayHomeOptions) {
     // has just begun.
     rotates: () => writes.isOurs,
     suspended,
-    neighbours,
-    /** To be called when the home is free: takes over sessions, connections and waiting calls of the other daemon. */
-    takeOver(gateway: GatewayPart): void {
-      // These handlers must be set before the gateway listens, because clients of the other daemon's sessions may
-      // connect at once.
-      if (previous === undefined) return;
-      previous.onSession({
-        keep: async ({ hash, record }) => gateway.handing?.http.store.adopt(hash, record),
-        end: (hash) => void gateway.handing?.http.store.removeOfPeer(hash),
-      });
-      previous.onConnection((handle, stream) => {
-        if (gateway.handing === null) closeHandle(handle);
-        else gateway.handing.listener.take(handle, stream);
-      });
-      neighbours.previous = previous.join({
-        suspended,
-        deliver: (message) => gateway.handing?.http.deliver(message, "previous"),
-      });
-      if (previous.states !== null) suspended.follow(previous.states);
+    others,
+    sessionSecret: () => secret,
+    handedSessions: () => sessions,
+    /**
+     * To be called when the home is free, before the gateway listens: what continues the sessions of the daemons before this
+     * one, and their waiting calls.
+     */
+    async takeOver(gateway: GatewayPart): Promise<void> {
+      const handed = previous?.handed ?? null;
+      secret = await homeSessionSecret(home, handed?.secret ?? null);
+      const { known, ended } = handed?.sessions ?? NO_SESSIONS;
+      sessions = { known: [...(await earlierSessions(home, { clock, logger })), ...known], ended };
+      gateway.handing?.http.store.follow(sessions);
+      if (previous === undefined || handed === null) return;
+      others.previous = previous.join(ownSessions(gateway, suspended, "previous"));
+      suspended.follow(handed.states);
     },
     runsInPrevious: () => isPreviousRunning,
-    ...(previous === undefined ? {} : { previousGone: previous.gone }),
     runsOnlyHere({ handing }: GatewayPart): void {
       isPreviousRunning = false;
       handing?.pool.recheckAll();
@@ -93,7 +93,6 @@ export function gatewayHome(options: GatewayHomeOptions) {
     listStore: writes.listStore,
     grantStore: writes.grantStore,
     routeOverrides: writes.routeOverrides,
-    sessions: transferredSessions(new SessionLines({ path: join(home, "sessions.jsonl"), clock, logger })),
     listens: true,
     handleFirst: options.handleFirst,
   };

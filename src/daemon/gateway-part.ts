@@ -150,8 +150,6 @@ export function createGatewayPart(options: GatewayOptions, measureMemory = group
     machines: {
       serveMachine: (stream: Duplex, machine: string, backend: string): void =>
         serve(stream, (running) => running.serveMachine(stream, machine, backend)),
-      serveForwarded: (stream: Duplex): void =>
-        serve(stream, (running) => running.http.serveForwarded(stream)),
       exported: (): ReturnType<Gateway["exported"]> => current()?.exported() ?? [],
       setImported: (...backends: Parameters<Gateway["setImported"]>): void =>
         gateway?.setImported(...backends),

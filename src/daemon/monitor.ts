@@ -301,7 +301,7 @@ async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
           await settlesWithin(clock, COMMANDS_MS, Promise.all(whenIdle));
           httpApi.handsOver();
           await closeForNext(home, { sockets, stack, clock, reportFailure });
-          await service.handing.giveUp(() => handover.successor);
+          await service.handing.giveUp();
           await owned[Symbol.asyncDispose]();
           // While this process holds the lock, no successor can start. The error ends this process, which
           // releases the lock.
@@ -371,7 +371,7 @@ async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
     }),
   );
   servers.push(overHttp, management);
-  predecessor?.taken(service.handing.listener() !== null);
+  predecessor?.taken();
   stack.use(limitHeapAfterStart(clock, options.keepCompiledCode));
   sockets.defer(
     reloadRequests(() => {

@@ -45,7 +45,7 @@ const FILES = [
   "(?:aliases|daemon|route-overrides|lock|management|secrets|state|timeline)\\.json",
   "(?:audit|sessions)\\.jsonl",
   "(?:fleet\\.|fleet-keys\\.|secrets\\.)?lock\\.db",
-  "(?:approvals|checked|lists|names|pins)\\.(?:key|sealed)",
+  "(?:approvals|checked|lists|names|pins)\\.(?:key|sealed)|session\\.key",
   "mountaineer\\.(?:log|sock)|mcp\\.sock|open\\.html",
   "carrier/(?:carrier\\.log|control\\.sock|lock\\.db|(?:socket|state)\\.json)",
   "carrier/program-[0-9a-f]+/(?:carrier\\.mjs|(?:keep|run)\\.sh)",

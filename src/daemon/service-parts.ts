@@ -200,7 +200,6 @@ function createServing(parts: ServingParts, stack: DisposalStack) {
         (await settlesWithin(clock, waitMs, engineRuns)) ? prober.resolvePaths(paths, waitMs) : null,
       measured,
       openMachine: (backend, onEnd) => fleet.openMachine(backend, onEnd),
-      peers: () => fleet.peers,
     }),
   );
   const fleet = stack.use(createFleetPart({ home, gateway, values, clock, logger, redact, bus }));
@@ -217,7 +216,7 @@ async function takeCharge(
   const build = () => buildFirst(options, { snapshot, gateway, privacy }, force.signal);
   const { memory, listener } =
     typeof given === "function" ? await given(build) : { memory: given, listener: null };
-  gatewayOwn.takeOver(gateway);
+  await gatewayOwn.takeOver(gateway);
   const begin = (): void => gatewayOwn.writes.begin();
   if (gateway.handing === null) begin();
   else await gateway.handing.takeHome(begin);

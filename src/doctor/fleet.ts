@@ -1,11 +1,10 @@
 // Checks the fleet through the daemon, which has the link: connection, permissions, keys and certificates.
 
 import type { DaemonClient } from "../api/client/client.ts";
-import type { FleetCheckReport, FleetReport } from "../api/contract/fleet.ts";
+import type { FleetCheckReport } from "../api/contract/fleet.ts";
 import type { DoctorFinding } from "../api/doctor-report.ts";
 import { MountaineerError } from "../runtime/errors.ts";
 import { pluralize } from "../runtime/text/plain-text.ts";
-import { closestWord } from "../runtime/text/suggest.ts";
 import { oneMissingText, resolveReference } from "../secrets/reference.ts";
 import { type DoctorContext, findingsOf } from "./context.ts";
 
@@ -58,31 +57,13 @@ export async function examineFleet(
         if (problem !== null)
           found.push(finding("warning", "fleet_machine", `${name}: ${problem}`, { subject: name }));
     }
-    const unknown = unknownSessions(fleet.sessions ?? [], machines);
-    return [...found, ...unknown, ...(await permissionFindings(daemon, clock.wallMs(), signal))];
+    return [...found, ...(await permissionFindings(daemon, clock.wallMs(), signal))];
   } catch (error) {
     // A daemon that does not answer is reported by another check. A daemon that runs another configuration may have
     // no fleet.
     if (error instanceof MountaineerError) return found;
     throw error;
   }
-}
-
-/**
- * Findings for machines that `[fleet].sessions` names and the fleet does not know. Otherwise nothing would
- * show a wrong name before a client's session fails.
- */
-function unknownSessions(sessions: readonly string[], machines: FleetReport["machines"]): DoctorFinding[] {
-  const known = machines.map(({ name }) => name);
-  return sessions
-    .filter((one) => one !== "*" && !known.includes(one))
-    .map((one) => {
-      const meant = closestWord(one, known);
-      const hint =
-        meant === null ? "mountaineer fleet status shows which there are" : `did you mean ${meant}?`;
-      const text = `no machine ${one} is known, and [fleet].sessions names it`;
-      return finding("warning", "fleet_sessions_unknown", text, { subject: one, hint });
-    });
 }
 
 async function permissionFindings(

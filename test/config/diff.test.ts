@@ -63,7 +63,16 @@ test("a variable's name changing is a change of the password", async () => {
 test("B5 a server section that is added or removed shows with all its keys", async () => {
   const [before, after] = [await config(""), await config("[server]\n")];
   const all = [
-    ...["host", "port", "public_url", "allowed_origins", "body_limit_mb", "drain_timeout", "management"],
+    ...[
+      "host",
+      "port",
+      "public_url",
+      "allowed_origins",
+      "session_key",
+      "body_limit_mb",
+      "drain_timeout",
+      "management",
+    ],
   ];
   const expected = all.map((key) => `server.${key}`);
   assert.deepEqual(diffConfigs(before, after).settings, expected);

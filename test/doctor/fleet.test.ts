@@ -114,15 +114,3 @@ test("G1 the doctor does not report the daemon's own credentials", async () => {
   const found = await look({}, {});
   assert.deepEqual(pluck(found, "code"), ["fleet", "fleet_machine", "fleet_permissions"]);
 });
-
-test("G1 the doctor names machines that should share sessions but are unknown", async () => {
-  const [machine] = sampleFleet({}).machines.slice(1);
-  const found = await look({}, VALUES, {}, `sessions = ["${machine?.name}", "nobody-has-it", "*"]\n`);
-  assert.deepEqual(
-    pluck(
-      found.filter(({ code }) => code === "fleet_sessions_unknown"),
-      "text",
-    ),
-    ["no machine nobody-has-it is known, and [fleet].sessions names it"],
-  );
-});

@@ -240,6 +240,11 @@ test("B2 a handover or kill -9 while a server starts: the call is answered, or f
   await handOver(rig);
   assert.equal(await waking, "called one");
   assert.deepEqual(await toolsOf(rig), ["one"]);
+  // Until its connections to the old daemon are used up.
+  await eventually(async () => {
+    await client.call("one", {});
+    return (await rig.backend("said")).calls > 0;
+  });
   await untilAsleep(rig, "said");
 
   const lost = client.call("one", {}).then(

@@ -32,10 +32,11 @@ export function asInFile(parts: Fields): Fields {
     port = null,
     publicUrl = null,
     allowedOrigins = null,
+    sessionKey = null,
     management = null,
     ...others
   } = parts;
-  return { ...respelled(others), server: { host, port, publicUrl, allowedOrigins, management } };
+  return { ...respelled(others), server: { host, port, publicUrl, allowedOrigins, sessionKey, management } };
 }
 
 function respelled(members: Fields): Fields {

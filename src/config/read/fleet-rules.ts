@@ -35,7 +35,7 @@ export function fleetFindings(file: Table, context: RuleContext): Finding[] {
     findings.push(missingKey(["fleet", "name"], MACHINE_NAME_EXPECTED));
   }
   const own = Object.keys(asTable(file["backends"]) ?? {});
-  for (const key of ["export", "import", "sessions"] as const) {
+  for (const key of ["export", "import"] as const) {
     const list = listIn(fleet, key);
     if (list.length > MOST_FLEET_NAMES) {
       refuse([key, MOST_FLEET_NAMES], "one more", `at most ${MOST_FLEET_NAMES} names`);

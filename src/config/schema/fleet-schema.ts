@@ -55,8 +55,7 @@ export const fleetKeys = {
     expected: `a list of which each is ${SHARING_EXPECTED}`,
     absent: "none",
     meaning:
-      "Machines that share client sessions with this one, so that a load balancer may send each request to any of " +
-      "them. Each must name the others, and all must have the same users.",
+      "No longer has an effect, and goes with the next version: `[server].session_key` shares sessions.",
     example: '["desktop"]',
   }),
   tls_ca: optional("sends", path, {

@@ -28,6 +28,7 @@ import {
   label,
   list,
   path,
+  reference,
   secretText,
   text,
   toggle,
@@ -130,6 +131,15 @@ export const serverKeys = {
   }),
   public_url: publicUrlKey,
   allowed_origins: allowedOriginsKey,
+  session_key: optional("access", list(reference), {
+    type: "list of references",
+    expected: 'a list of references, such as `["secret:session-key"]`',
+    absent: "the home's own key",
+    meaning:
+      "Keys of session ids, by reference: machines with the same ones continue each other's sessions, behind a load " +
+      "balancer. Make one with `openssl rand -base64 32`. The first seals new ids, and all open ids.",
+    example: '["secret:session-key"]',
+  }),
   body_limit_mb: numberKey("free", {
     min: 1,
     max: 1024,

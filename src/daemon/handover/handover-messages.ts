@@ -1,23 +1,28 @@
 // The messages between two daemons during a handover. The daemons may be of different versions: each ignores messages that it
 // does not know.
-import type { HandedOffStream } from "../../gateway/frontend/http/passed-connections.ts";
-import type { ClientMessage } from "../../gateway/frontend/session/handover-peers.ts";
+import type { StrayMessage } from "../../gateway/frontend/session/other-daemons.ts";
+import type { HandedSessions, SessionChange } from "../../gateway/frontend/session/session-memory.ts";
 import type { StateKey } from "../../gateway/frontend/suspended/suspended-calls.ts";
 import type { InheritedListener } from "../../gateway/serving/gateway-contract.ts";
-import type { BegunSession } from "./transferred-sessions.ts";
+import type { EarlierSession } from "./earlier-sessions.ts";
 
-/** A session that a client began with the old daemon during the handover. */
-export interface LateSession extends BegunSession {
-  readonly n: number;
+/** The home's secret for session ids, in base64url. */
+export interface HandedSecret {
+  readonly text: string;
+  readonly unsavedBecause: string | null;
 }
 
 /**
- * What a client has sent to one daemon about a call in flight in another. `n`: the number of a request whose call waits in
- * the other daemon, chosen by the daemon that passes it. Requests and answers are JSON texts within JSON, so that large numbers keep
- * all digits.
+ * What clients have sent to one daemon and the other has to know, while the old one drains. `n`: a number that the sender
+ * chose, for the answer. Requests and answers are JSON texts within JSON, so that large numbers keep all digits.
  */
 export type PassedMessage =
-  | ({ readonly say: "words" } & ClientMessage)
+  /** A client's message. Answered by `placed`; the last version sends no `n`, and expects no answer. */
+  | ({ readonly say: "words"; readonly n?: number } & StrayMessage)
+  | { readonly say: "placed"; readonly n: number; readonly isTaken: boolean }
+  /** A client has changed its session. */
+  | { readonly say: "change"; readonly hash: string; readonly change: SessionChange }
+  /** A request that resumes a call in the other daemon. */
   | { readonly say: "request"; readonly n: number; readonly request: string }
   /** The client of request `n` has disconnected. */
   | { readonly say: "gone"; readonly n: number }
@@ -25,37 +30,33 @@ export type PassedMessage =
   | { readonly say: "notice"; readonly n: number; readonly json: string }
   | { readonly say: "answer"; readonly n: number; readonly reply: string };
 
+/** The home is free. The message carries the listening socket as its handle, if there is one. */
+export interface Go {
+  readonly say: "go";
+  /** The address on which the old daemon listens, as configured. */
+  readonly door: InheritedListener["address"] | null;
+  readonly states: StateKey;
+  /** Process groups of backends that cannot run twice. */
+  readonly once: readonly number[];
+  /** Absent, as is `secret`: the old daemon is of the last version. */
+  readonly sessions?: HandedSessions;
+  readonly secret?: HandedSecret;
+}
+
 export type MessageFromOld =
-  /**
-   * The home is free. The message carries the listening socket as its handle, if there is one.
-   */
-  | {
-      readonly say: "go";
-      /** The address on which the old daemon listens, as configured. */
-      readonly door: InheritedListener["address"] | null;
-      readonly states: StateKey;
-      /** Process groups of backends that cannot run twice. */
-      readonly once: readonly number[];
-    }
-  | ({ readonly say: "session" } & LateSession)
-  /** A client that is connected to the old daemon has ended its session. */
-  | { readonly say: "session_ended"; readonly hash: string }
-  /** The message's handle is an idle connection. The new daemon acknowledges it with `kept`. */
-  | { readonly say: "connection"; readonly n: number }
-  /** The message's handle is the connection of an event stream, acknowledged likewise. */
-  | { readonly say: "stream"; readonly n: number; readonly stream: HandedOffStream }
+  | Go
   /** The backends that must not run twice have ended. */
   | { readonly say: "ended" }
-  | PassedMessage;
+  | PassedMessage
+  /** Of the last version: a session that a client began during the handover, acknowledged with `kept`. */
+  | ({ readonly say: "session"; readonly n: number } & EarlierSession)
+  | { readonly say: "session_ended"; readonly hash: string };
 
 export type MessageFromNew =
   | { readonly say: "ready"; readonly version: string; readonly backends: Readonly<Record<string, string>> }
   | { readonly say: "failed"; readonly message: string; readonly hint: string | null }
-  /**
-   * The successor is in charge. `connections`: false if it does not listen, and so accepts no
-   * idle connections.
-   */
-  | { readonly say: "taken"; readonly connections: boolean }
+  /** The successor is in charge. */
+  | { readonly say: "taken" }
   /** The sender was stopped, or its own successor has ended: the whole service ends. */
   | { readonly say: "stopped" }
   /** The sender ends because its own successor is in charge. */

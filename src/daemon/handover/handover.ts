@@ -69,17 +69,14 @@ export class Handover implements AsyncDisposable {
     return this.#done.promise;
   }
 
+  /** The newest one, from when this daemon gives up the home. */
+  get successor(): Successor | null {
+    return this.#isOver ? this.#next : null;
+  }
+
   /** Resolves with the daemon that has taken over and lasts; null if the service ends. Until then this process stays. */
   get lasting(): Promise<Successor | null> {
     return this.#lasting.promise;
-  }
-
-  /**
-   * The newest successor, which gets the sessions that clients begin here; null until this daemon begins to
-   * give up the home.
-   */
-  get successor(): Successor | null {
-    return this.#isOver ? this.#next : null;
   }
 
   /**
@@ -187,8 +184,6 @@ export class Handover implements AsyncDisposable {
       }
       if (tries >= most) break;
       next = await this.#again(supervisor, tries);
-      for (const session of owned.lateSessions()) void next?.keep(session);
-      for (const hash of owned.endedSessions()) next?.endSession(hash);
     }
     this.#lasting.resolve(null);
   }
@@ -198,9 +193,8 @@ export class Handover implements AsyncDisposable {
     const { owned, clock, logger } = this.#options;
     supervisor.pauseSignals();
     const listener = owned.listener();
-    const [states, once] = [owned.states(), owned.runOnce()];
-    const message = { say: "go", door: listener?.address ?? null, states, once } as const;
     owned.link(next);
+    const message = { say: "go", door: listener?.address ?? null, ...owned.handed() } as const;
     this.#hasTaken = await next.go(message, listener?.handle, { clock, deadlineMs: TAKEN_MS });
     if (this.#hasTaken) {
       logger.info("handed over", { to: next.pid });

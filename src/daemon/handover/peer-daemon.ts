@@ -1,10 +1,11 @@
-// The other daemon of a handover, at either end of the channel between them. A client's message here about a call in
-// flight there is passed on, and the answer is returned.
+// The other daemon of a handover, at either end of the channel between them. What a client sends here about something there is
+// passed on, and the answer is returned.
 
 import type { ModernRequest } from "../../gateway/frontend/modern/request.ts";
 import type { CallStream } from "../../gateway/frontend/session/client-stream.ts";
-import type { ClientMessage } from "../../gateway/frontend/session/handover-peers.ts";
-import type { OtherDaemon, SuspendedCalls } from "../../gateway/frontend/suspended/suspended-calls.ts";
+import type { StrayMessage } from "../../gateway/frontend/session/other-daemons.ts";
+import type { SessionChange } from "../../gateway/frontend/session/session-memory.ts";
+import type { ResumingDaemon, SuspendedCalls } from "../../gateway/frontend/suspended/suspended-calls.ts";
 import {
   BACKEND_UNAVAILABLE,
   errorReply,
@@ -13,6 +14,7 @@ import {
   type Reply,
 } from "../../gateway/json-rpc.ts";
 import { parseExactly } from "../../runtime/text/exact-json.ts";
+import { type Clock, resultWithin } from "../../runtime/time/clock.ts";
 import type { PassedMessage } from "./handover-messages.ts";
 
 /**
@@ -21,21 +23,32 @@ import type { PassedMessage } from "./handover-messages.ts";
  */
 const MOST_UNSENT = 256;
 const LONGEST_MESSAGE = 4 * 1024 * 1024;
+/** Longest wait for the answer to a client's message, ms; then the other daemon counts as having taken it. */
+const PLACED_MS = 5_000;
 
-/** Sends a message; `onSent` is called when it is written. False: the other daemon has ended. */
-type Send = (message: PassedMessage, onSent?: () => void) => boolean;
-
-/** What the other daemon may ask of this one. */
-export interface OwnCalls {
-  readonly suspended: Pick<SuspendedCalls, "resume">;
-  /** Takes a message of a client about a call that may be in flight here. */
-  readonly deliver: (message: ClientMessage) => void;
+interface PeerOptions {
+  readonly clock: Clock;
+  /** Sends a message; `onSent` is called when it is written. False: the other daemon has ended. */
+  readonly post: (message: PassedMessage, onSent?: () => void) => boolean;
+  /** False: the other daemon is of the last version. It knows no streams, and does not answer clients' messages. */
+  readonly answers: boolean;
 }
 
-export class PeerDaemon implements OtherDaemon {
-  readonly #own: OwnCalls;
-  readonly #post: Send;
+/** What the other daemon brings to this one. */
+export interface OwnSessions {
+  readonly suspended: Pick<SuspendedCalls, "resume">;
+  /** Takes a client's message about something that may be in this daemon. Resolves with whether it is. Never rejects. */
+  readonly deliver: (message: StrayMessage) => Promise<boolean>;
+  readonly change: (hash: string, change: SessionChange) => void;
+}
+
+export class PeerDaemon implements ResumingDaemon {
+  readonly #own: OwnSessions;
+  readonly #options: PeerOptions;
   #unsent = 0;
+  #sent = 0;
+  /** Clients' messages that the other daemon has not answered yet, by number. */
+  readonly #delivered = new Map<number, (isTaken: boolean) => void>();
   /** The requests sent and not yet answered, by number. */
   readonly #open = new Map<number, { readonly request: ModernRequest; readonly stream: CallStream }>();
   /**
@@ -43,48 +56,70 @@ export class PeerDaemon implements OtherDaemon {
    * disconnected.
    */
   readonly #taken = new Map<number, () => void>();
-  #passed = 0;
 
-  constructor(own: OwnCalls, post: Send) {
+  constructor(own: OwnSessions, options: PeerOptions) {
     this.#own = own;
-    this.#post = post;
+    this.#options = options;
   }
 
-  send({ hash, text }: ClientMessage): void {
-    if (this.#unsent >= MOST_UNSENT || text.length > LONGEST_MESSAGE) return;
-    const isSent = this.#post({ say: "words", hash, text }, () => {
-      this.#unsent -= 1;
-    });
-    if (isSent) this.#unsent += 1;
+  async deliver(message: StrayMessage): Promise<boolean> {
+    const { answers, clock } = this.#options;
+    const n = ++this.#sent;
+    if (message.text.length > LONGEST_MESSAGE || (!answers && message.to === "stream")) return false;
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    if (answers) this.#delivered.set(n, resolve);
+    if (!this.#send({ say: "words", n, ...message })) resolve(false);
+    else if (!answers) resolve(true);
+    const isTaken = await resultWithin(clock, PLACED_MS, promise);
+    this.#delivered.delete(n);
+    return isTaken ?? true;
+  }
+
+  report(hash: string, change: SessionChange): void {
+    this.#send({ say: "change", hash, change });
   }
 
   resume(request: ModernRequest, stream: CallStream): { readonly gone: () => void } | null {
-    const n = ++this.#passed;
+    const n = ++this.#sent;
     const text = json(request);
-    if (text === null || !this.#post({ say: "request", n, request: text })) return null;
+    const { post } = this.#options;
+    if (text === null || !post({ say: "request", n, request: text })) return null;
     this.#open.set(n, { request, stream });
     return {
       gone: () => {
-        if (this.#open.delete(n)) this.#post({ say: "gone", n });
+        if (this.#open.delete(n)) post({ say: "gone", n });
       },
     };
   }
 
   hear(message: PassedMessage): void {
-    if (message.say === "words") {
-      this.#own.deliver(message);
-      return;
-    }
-    const { n } = message;
-    if (message.say === "request") this.#take(n, message.request);
-    else if (message.say === "gone") {
-      this.#taken.get(n)?.();
-      this.#taken.delete(n);
-    } else if (message.say === "notice") this.#open.get(n)?.stream.send(message.json);
-    else if (message.say === "answer") {
-      const open = this.#open.get(n);
-      this.#open.delete(n);
-      open?.stream.answer(open.request.id, replyIn(message.reply));
+    switch (message.say) {
+      case "words":
+        void this.#own.deliver(message).then((isTaken) => {
+          if (message.n !== undefined) this.#options.post({ say: "placed", n: message.n, isTaken });
+        });
+        break;
+      case "placed":
+        this.#delivered.get(message.n)?.(message.isTaken);
+        break;
+      case "change":
+        this.#own.change(message.hash, message.change);
+        break;
+      case "request":
+        this.#take(message.n, message.request);
+        break;
+      case "gone":
+        this.#taken.get(message.n)?.();
+        this.#taken.delete(message.n);
+        break;
+      case "notice":
+        this.#open.get(message.n)?.stream.send(message.json);
+        break;
+      case "answer": {
+        const open = this.#open.get(message.n);
+        this.#open.delete(message.n);
+        open?.stream.answer(open.request.id, replyIn(message.reply));
+      }
     }
   }
 
@@ -94,9 +129,19 @@ export class PeerDaemon implements OtherDaemon {
     const open = [...this.#open.values()];
     this.#open.clear();
     for (const { request, stream } of open) stream.answer(request.id, reply);
+    for (const resolve of this.#delivered.values()) resolve(false);
     const taken = [...this.#taken.values()];
     this.#taken.clear();
     for (const gone of taken) gone();
+  }
+
+  #send(message: PassedMessage): boolean {
+    if (this.#unsent >= MOST_UNSENT) return false;
+    const isSent = this.#options.post(message, () => {
+      this.#unsent -= 1;
+    });
+    if (isSent) this.#unsent += 1;
+    return isSent;
   }
 
   #take(n: number, text: string): void {
@@ -105,11 +150,11 @@ export class PeerDaemon implements OtherDaemon {
       isAnswered = true;
       this.#taken.delete(n);
       const found = json(reply) ?? json(errorReply(INTERNAL_ERROR, "the result cannot be written as JSON"));
-      this.#post({ say: "answer", n, reply: found ?? "" });
+      this.#options.post({ say: "answer", n, reply: found ?? "" });
     };
     const stream: CallStream = {
       congested: null,
-      send: (notice) => this.#post({ say: "notice", n, json: notice }),
+      send: (notice) => this.#options.post({ say: "notice", n, json: notice }),
       answer: (_id, reply) => answer(reply ?? errorReply(BACKEND_UNAVAILABLE, "the request was cancelled")),
     };
     const request = requestIn(text);

@@ -1,28 +1,32 @@
 // The new daemon's side of a handover: reports that it is ready, waits until the home is free, and takes the listening socket.
 // The home is also free if the old daemon ends.
-import type { HandedOffStream } from "../../gateway/frontend/http/passed-connections.ts";
-import type { StoredSession } from "../../gateway/frontend/session/session-file.ts";
+import { type HandedSessions, NO_SESSIONS } from "../../gateway/frontend/session/session-memory.ts";
 import type { StateKey } from "../../gateway/frontend/suspended/suspended-calls.ts";
 import type { InheritedListener } from "../../gateway/serving/gateway-contract.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { groupsGone } from "../../runtime/process/process-identity.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
+import { rememberedOf } from "./earlier-sessions.ts";
 import {
-  type LateSession,
+  type HandedSecret,
   type MessageFromNew,
   type MessageFromOld,
   messageKind,
   NEEDED_MARK,
+  type PassedMessage,
   SUCCESSOR_MARK,
 } from "./handover-messages.ts";
-import { type OwnCalls, PeerDaemon } from "./peer-daemon.ts";
+import { type OwnSessions, PeerDaemon } from "./peer-daemon.ts";
 
 export type Predecessor = NonNullable<ReturnType<typeof findPredecessor>>;
 
-interface SessionsOfOld {
-  keep(session: LateSession): Promise<StoredSession | undefined>;
-  /** Called when a client has ended its session at the old daemon. */
-  end(hash: string): void;
+/** What the daemon before this one has handed over. */
+interface Handed {
+  /** The key for reading the request states that it gave to clients. */
+  readonly states: StateKey;
+  readonly sessions: HandedSessions;
+  /** Null: it is of the last version, and had none. */
+  readonly secret: HandedSecret | null;
 }
 
 /**
@@ -38,16 +42,14 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock) {
   const turn = Promise.withResolvers<InheritedListener | null>();
   const ended = Promise.withResolvers<void>();
   const gone = Promise.withResolvers<void>();
-  const sessions = Promise.withResolvers<SessionsOfOld>();
-  const connections = Promise.withResolvers<(handle: object, stream: HandedOffStream | null) => void>();
+  const joined = Promise.withResolvers<{ readonly peer: PeerDaemon; readonly own: OwnSessions }>();
   let once: readonly number[] = [];
   const send = (message: MessageFromNew): Promise<void> =>
     new Promise((resolve) => {
       if (!self.connected) resolve();
       else self.send?.(message, undefined, undefined, () => resolve());
     });
-  let states: StateKey | null = null;
-  let peer: PeerDaemon | null = null;
+  let handed: Handed | null = null;
   const end = (): void => {
     once = [];
     ended.resolve();
@@ -56,24 +58,19 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock) {
     const isHandle = typeof handle === "object" && handle !== null;
     if (message.say === "go") {
       once = message.once;
-      states = message.states;
-      const { door } = message;
+      const { door, states, sessions = NO_SESSIONS, secret = null } = message;
+      handed = { states, sessions, secret };
       turn.resolve(door !== null && isHandle ? { address: door, handle } : null);
     } else if (message.say === "ended") end();
-    else if (message.say === "session_ended") void sessions.promise.then(({ end }) => end(message.hash));
-    else if (message.say === "session") {
-      const { n } = message;
-      const stored = sessions.promise.then(({ keep }) => keep(message));
-      // Acknowledged even if the session cannot be stored (by another version, for example): its client then
-      // begins a new one.
-      void stored
-        .catch(() => {})
-        .then((stored) => (stored === "lost" ? undefined : send({ say: "kept", n })));
-    } else if (message.say === "connection" || message.say === "stream") {
-      const stream = message.say === "stream" ? message.stream : null;
-      if (isHandle) void connections.promise.then((take) => take(handle, stream));
-      void send({ say: "kept", n: message.n });
-    } else peer?.hear(message);
+    else if (message.say === "session_ended")
+      void joined.promise.then(({ own }) => own.change(message.hash, { kind: "ended" }));
+    else if (message.say === "session")
+      void joined.promise.then(({ own }) => {
+        const [hash, memory] = rememberedOf(message);
+        own.change(hash, { kind: "handed", memory });
+        return send({ say: "kept", n: message.n });
+      });
+    else void joined.promise.then(({ peer }) => peer.hear(message));
   };
   self.on("message", (message, handle) => {
     if (messageKind(message) !== undefined) hear(message as MessageFromOld, handle);
@@ -83,7 +80,7 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock) {
     gone.resolve();
     // If the old daemon has crashed, the warden ends its backends, which takes a moment.
     void groupsGone(once, clock).then(end);
-    peer?.over();
+    void joined.promise.then(({ peer }) => peer.over());
   });
   return {
     /**
@@ -115,35 +112,30 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock) {
      * its clients.
      */
     movedOn: (): void => void send({ say: "moved_on" }),
-    /**
-     * Reports that this daemon is in charge and listens. If `connections` is true, the old daemon passes its
-     * idle connections.
-     */
-    taken(connections: boolean): void {
-      void send({ say: "taken", connections });
+    /** Reports that this daemon is in charge. */
+    taken(): void {
+      void send({ say: "taken" });
       self.channel?.unref();
     },
-    /** Sets the receiver of the sessions that clients begin with the old daemon while it still runs. */
-    onSession: sessions.resolve,
-    /** Sets the receiver of the old daemon's idle connections and event streams, by handle. To be called once. */
-    onConnection: connections.resolve,
     /** Resolves when the old daemon's backends that must not run twice have ended. */
     ended: ended.promise,
     /** Process groups of those backends of the old daemon that must not run twice; empty once `ended` has resolved. */
     get once(): readonly number[] {
       return once;
     },
-    /** The key for reading the request states that the old daemon gave to clients; null if none was received. */
-    get states(): StateKey | null {
-      return states;
+    /** Null: the home is not free yet, or the old daemon has ended without handing over. */
+    get handed(): Handed | null {
+      return handed;
     },
-    /** Joins the calls in flight of both daemons. To be called once. */
-    join(own: OwnCalls): PeerDaemon {
-      peer = new PeerDaemon(own, (message, onSent) => {
+    /** From now on, each of both daemons gets what clients send to the other one about it. To be called once. */
+    join(own: OwnSessions): PeerDaemon {
+      const post = (message: PassedMessage, onSent?: () => void): boolean => {
         if (!self.connected) return false;
         void send(message).then(onSent);
         return true;
-      });
+      };
+      const peer = new PeerDaemon(own, { clock, post, answers: handed?.secret !== null });
+      joined.resolve({ peer, own });
       return peer;
     },
   };

@@ -1,20 +1,21 @@
 // What the service gives up in a handover, and how it ends after that: it serves its requests in flight to
 // the end.
 import type { MountaineerConfig } from "../../config/snapshot.ts";
-import type { HandOffConnection } from "../../gateway/frontend/http/passed-connections.ts";
-import type { HandoverPeers } from "../../gateway/frontend/session/handover-peers.ts";
-import type {
-  OtherDaemon,
-  StateKey,
-  SuspendedCalls,
-} from "../../gateway/frontend/suspended/suspended-calls.ts";
+import type { OtherDaemons, Side } from "../../gateway/frontend/session/other-daemons.ts";
+import { NO_SESSIONS } from "../../gateway/frontend/session/session-memory.ts";
+import type { ResumingDaemon, SuspendedCalls } from "../../gateway/frontend/suspended/suspended-calls.ts";
 import type { Gateway } from "../../gateway/serving/gateway.ts";
-import type { GatewayView, InheritedListener } from "../../gateway/serving/gateway-contract.ts";
+import type {
+  GatewayView,
+  InheritedListener,
+  SessionSecret,
+} from "../../gateway/serving/gateway-contract.ts";
 import { groupsGone } from "../../runtime/process/process-identity.ts";
-import { type Clock, resultWithin, settlesWithin } from "../../runtime/time/clock.ts";
+import { type Clock, settlesWithin } from "../../runtime/time/clock.ts";
 import type { ConfigWatcher } from "../../sync/config-watcher.ts";
+import type { Go } from "./handover-messages.ts";
+import type { OwnSessions } from "./peer-daemon.ts";
 import type { Successor } from "./successor.ts";
-import type { BegunSession, TransferredSessions } from "./transferred-sessions.ts";
 
 /**
  * Time for a running step of the share engine to finish, ms. After that it is aborted, and the next daemon
@@ -24,10 +25,6 @@ const STEP_DEADLINE_MS = 15_000;
 const DEFAULT_DRAIN_MS = 30_000;
 /** Longest wait for tool pins to be saved, ms: the keyring may not answer. */
 const SAVE_MS = 2_000;
-/** Longest time that a client's new session waits until the successor knows it, ms. */
-const KEEP_MS = 2_000;
-/** Longest time that it waits for a successor that has taken over and does not answer, ms, after that. */
-const SILENT_MS = 8_000;
 /** Longest wait for the last messages to reach the successor, ms. */
 const LAST_MESSAGES_MS = 2_000;
 
@@ -60,9 +57,9 @@ interface HandingParts {
   readonly gatewayOwn: {
     handOver(): Promise<void>;
     readonly writes: { readonly changes: number };
-    readonly sessions: TransferredSessions;
+    readonly sessionSecret: () => SessionSecret;
     readonly suspended: SuspendedCalls;
-    readonly neighbours: HandoverPeers<OtherDaemon>;
+    readonly others: OtherDaemons<ResumingDaemon>;
   };
 }
 
@@ -87,11 +84,8 @@ export function createServiceRelease(service: HandingParts) {
       );
       return view === null ? [] : serving(view).filter((name) => !unshared.has(name));
     },
-    /**
-     * Ends the share engine's steps and saves everything; later changes of sessions are sent to `successor`.
-     * Never rejects.
-     */
-    async giveUp(successor: () => Successor | null): Promise<void> {
+    /** Ends the share engine's steps and saves everything. Never rejects. */
+    async giveUp(): Promise<void> {
       using _ = clock.setTimer(STEP_DEADLINE_MS, () => service.force.abort());
       service.triggers.stop();
       service.required.rest();
@@ -101,18 +95,6 @@ export function createServiceRelease(service: HandingParts) {
       // The end of the fleet's connection is not awaited, because its server may hang.
       service.fleet.handOver();
       const written = gatewayOwn.handOver();
-      await gatewayOwn.sessions.handTo({
-        async keep(session) {
-          const next = successor();
-          if (next === null) return true;
-          const isKnown = next.keep(session);
-          await settlesWithin(clock, KEEP_MS, isKnown);
-          // A successor that has not taken over may take long, or end: the session is sent to each that follows it. A
-          // successor that has taken over has no follower if it ends or hangs.
-          return next.isFollowed || (await resultWithin(clock, SILENT_MS, isKnown)) === true;
-        },
-        end: (hash) => successor()?.endSession(hash),
-      });
       await service.parts[Symbol.asyncDispose]();
       await written;
       await service.memory.flush();
@@ -125,23 +107,25 @@ export function createServiceRelease(service: HandingParts) {
     unsavedBecause: (): string | null => service.memory.saveError?.message ?? null,
     /** The gateway's listening socket; this daemon accepts connections until the successor does. */
     listener: (): InheritedListener | null => gateway.handing?.listener.handed ?? null,
-    /** Sessions that were sent to the successor. */
-    lateSessions: (): readonly BegunSession[] => gatewayOwn.sessions.late,
-    /** Hashes of sessions that clients have ended since the handover began. */
-    endedSessions: (): Iterable<string> => gatewayOwn.sessions.ended,
-    /** The key for reading the request states that this daemon gave to clients. */
-    states: (): StateKey => gatewayOwn.suspended.stateKey,
-    /** From now on, each of both daemons passes to the other one what clients send for calls in flight there. */
+    /** What the successor has to know of this daemon's clients and programs. */
+    handed(): Pick<Go, "states" | "once" | "sessions" | "secret"> {
+      const { suspended, sessionSecret } = gatewayOwn;
+      const { bytes, unsavedBecause } = sessionSecret();
+      return {
+        states: suspended.stateKey,
+        once: runOnce(),
+        sessions: gateway.handing?.http.store.handOver() ?? NO_SESSIONS,
+        secret: { text: bytes.toString("base64url"), unsavedBecause },
+      };
+    },
+    /** From now on, each of both daemons gets what clients send to the other one about it. */
     link(successor: Successor): void {
-      const { suspended, neighbours } = gatewayOwn;
-      neighbours.next = successor.join({
-        suspended,
-        deliver: (message) => gateway.handing?.http.deliver(message, "next"),
-      });
+      const { suspended, others } = gatewayOwn;
+      others.next = successor.join(ownSessions(gateway, suspended, "next"), clock);
     },
     /** Process groups of backends that must not run twice, in this daemon and the previous one. */
     runOnce,
-    /** Resolves when all requests in flight are served and connections passed on, or the drain time is over. */
+    /** Resolves when all requests in flight are served and connections closed, or the drain time is over. */
     async leave(next: Successor): Promise<void> {
       const groups = runOnce();
       const onEnded = async (): Promise<void> => {
@@ -150,10 +134,7 @@ export function createServiceRelease(service: HandingParts) {
         next.ended();
       };
       const graceMs = running().server?.drainTimeoutMs ?? DEFAULT_DRAIN_MS;
-      const pass: HandOffConnection | null = next.takesConnections
-        ? (handle, stream) => next.pass(handle, clock, stream)
-        : null;
-      const left = gateway.handing?.leave(graceMs, onEnded, pass);
+      const left = gateway.handing?.leave(graceMs, onEnded);
       // This daemon passes on clients' messages about requests that are in flight in the previous daemon. So it waits
       // until those requests have ended.
       const before = previous === undefined ? null : settlesWithin(clock, graceMs, previous.gone);
@@ -165,4 +146,17 @@ export function createServiceRelease(service: HandingParts) {
 
 export function serving({ backends }: GatewayView): readonly string[] {
   return backends.filter(({ enabled, phase }) => enabled && phase === "Ready").map(({ name }) => name);
+}
+
+/** What the daemon on that side brings to this one. */
+export function ownSessions(
+  gateway: { readonly handing: Pick<HandingGateway, "http"> | null },
+  suspended: SuspendedCalls,
+  side: Side,
+): OwnSessions {
+  return {
+    suspended,
+    deliver: async (message) => (await gateway.handing?.http.deliver(message, side)) ?? false,
+    change: (hash, change) => gateway.handing?.http.change(hash, change, side),
+  };
 }

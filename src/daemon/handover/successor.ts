@@ -1,13 +1,12 @@
 // The old daemon's side of a handover: the successor's process, and the messages to it.
 import { type ChildProcess, spawn } from "node:child_process";
-import type { HandedOffStream, PassedTo } from "../../gateway/frontend/http/passed-connections.ts";
 import { unlessAborted } from "../../runtime/abort.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { ServiceSupervisor } from "../../runtime/process/service-supervisor.ts";
 import { type Clock, resultWithin, settlesWithin } from "../../runtime/time/clock.ts";
-import type { LateSession, MessageFromNew, MessageFromOld } from "./handover-messages.ts";
-import { messageKind, NEEDED_MARK, SUCCESSOR_MARK } from "./handover-messages.ts";
-import { type OwnCalls, PeerDaemon } from "./peer-daemon.ts";
+import type { Go, MessageFromNew, MessageFromOld } from "./handover-messages.ts";
+import { messageKind, NEEDED_MARK, type PassedMessage, SUCCESSOR_MARK } from "./handover-messages.ts";
+import { type OwnSessions, PeerDaemon } from "./peer-daemon.ts";
 
 export interface SuccessorProgram {
   /** The program, which is looked up again at each start, because an upgrade may have replaced it. */
@@ -17,10 +16,6 @@ export interface SuccessorProgram {
 
 export type Ready = Extract<MessageFromNew, { say: "ready" }>;
 
-/**
- * Time for a passed connection to be acknowledged, ms. Long, because a busy daemon accepts them one by one.
- */
-const PASS_MS = 15_000;
 /** Time for an orderly stop, ms. */
 const STOP_MS = 10_000;
 
@@ -31,20 +26,14 @@ export class Successor {
    * own successor has ended.
    */
   wasStopped = false;
-  /** The successor has taken over, and takes idle connections. */
-  takesConnections = false;
   #hasTaken = false;
   readonly #child: ChildProcess;
   readonly #ready = Promise.withResolvers<Ready>();
   readonly #taken = Promise.withResolvers<boolean>();
   readonly #exited = Promise.withResolvers<void>();
   readonly #left = Promise.withResolvers<void>();
-  /** Called with whether the successor has acknowledged the message of that number, or has ended before. */
-  readonly #acknowledgements = new Map<number, (isThere: boolean) => void>();
   readonly #sending = new Set<Promise<void>>();
   #peer: PeerDaemon | null = null;
-  #sent = 0;
-  #isGone = false;
   #hasMovedOn = false;
 
   /**
@@ -84,7 +73,7 @@ export class Successor {
 
   /** Reports that the home is free. Resolves with whether the successor has taken over. */
   async go(
-    message: MessageFromOld & { say: "go" },
+    message: Go,
     handle: unknown,
     { clock, deadlineMs }: { readonly clock: Clock; readonly deadlineMs: number },
   ): Promise<boolean> {
@@ -99,54 +88,15 @@ export class Successor {
     return this.#left.promise;
   }
 
-  /** If this successor ends, another one is started: it has not taken over yet, and was not stopped. */
-  get isFollowed(): boolean {
-    return !this.#hasTaken && !this.wasStopped;
-  }
-
-  /** Sends a session. Resolves with true when the successor knows it; false: the successor has ended. */
-  keep(session: Omit<LateSession, "n">): Promise<boolean> {
-    const n = ++this.#sent;
-    const { promise, resolve } = Promise.withResolvers<boolean>();
-    this.#acknowledgements.set(n, resolve);
-    if (this.#isGone || !this.#post({ say: "session", n, ...session })) resolve(false);
-    return promise;
-  }
-
-  /**
-   * Passes a connection by its handle; `stream`: an event stream continues there. Resolves when it has arrived or
-   * cannot be sent, at the latest after `PASS_MS`.
-   */
-  async pass(handle: object, clock: Clock, stream: HandedOffStream | null = null): Promise<PassedTo> {
-    if (this.#isGone) return "here";
-    const n = ++this.#sent;
-    const { promise, resolve } = Promise.withResolvers<PassedTo>();
-    this.#acknowledgements.set(n, (isThere) => resolve(isThere ? "there" : "unknown"));
-    // This process keeps the handle open until it is acknowledged: some systems drop a handle in transit that
-    // no process has open.
-    const message =
-      stream === null ? ({ say: "connection", n } as const) : ({ say: "stream", n, stream } as const);
-    const isSent = this.#post(message, handle, (error) => {
-      if (error !== null) resolve("here");
-    });
-    if (!isSent) resolve("here");
-    const isDone = await settlesWithin(clock, PASS_MS, promise);
-    this.#acknowledgements.delete(n);
-    return isDone ? promise : "unknown";
-  }
-
-  /** Reports that a client has ended its session here. */
-  endSession(hash: string): void {
-    this.#post({ say: "session_ended", hash });
-  }
-
   ended(): void {
     this.#post({ say: "ended" });
   }
 
-  /** Joins the calls in flight of both daemons. To be called once. */
-  join(own: OwnCalls): PeerDaemon {
-    this.#peer = new PeerDaemon(own, (message, onSent) => this.#post(message, undefined, onSent));
+  /** From now on, each of both daemons gets what clients send to the other one about it. To be called once. */
+  join(own: OwnSessions, clock: Clock): PeerDaemon {
+    const post = (message: PassedMessage, onSent?: () => void): boolean =>
+      this.#post(message, undefined, onSent);
+    this.#peer = new PeerDaemon(own, { clock, post, answers: true });
     return this.#peer;
   }
 
@@ -178,14 +128,14 @@ export class Successor {
     this.#child.unref();
   }
 
-  /** Sends a message; false if the successor has ended. `onSent` is called when it is written, or with why not. */
-  #post(message: MessageFromOld, handle?: unknown, onSent?: (error: Error | null) => void): boolean {
+  /** Sends a message; false if the successor has ended. `onSent` is called when it is written. */
+  #post(message: MessageFromOld, handle?: unknown, onSent?: () => void): boolean {
     if (!this.#child.connected) return false;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#sending.add(promise);
     void promise.then(() => this.#sending.delete(promise));
-    this.#child.send(message, handle as never, (error) => {
-      onSent?.(error);
+    this.#child.send(message, handle as never, () => {
+      onSent?.();
       resolve();
     });
     return true;
@@ -196,23 +146,16 @@ export class Successor {
     else if (message.say === "failed") this.#ready.reject(refused(message.message, message.hint));
     else if (message.say === "taken") {
       this.#hasTaken = true;
-      this.takesConnections = message.connections;
       this.#taken.resolve(true);
     } else if (message.say === "stopped") this.wasStopped = true;
     else if (message.say === "moved_on") this.#hasMovedOn = true;
-    else if (message.say === "kept") {
-      this.#acknowledgements.get(message.n)?.(true);
-      this.#acknowledgements.delete(message.n);
-    } else this.#peer?.hear(message);
+    else if (message.say !== "kept") this.#peer?.hear(message);
   }
 
   #gone(why: string): void {
-    this.#isGone = true;
     this.#ready.reject(refused(why, null));
     this.#taken.resolve(false);
     this.#peer?.over();
-    for (const resolve of this.#acknowledgements.values()) resolve(false);
-    this.#acknowledgements.clear();
     this.#exited.resolve();
     if (!this.#hasMovedOn || this.wasStopped) this.#left.resolve();
   }

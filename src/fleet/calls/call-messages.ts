@@ -1,6 +1,6 @@
 // The two JSON messages of calls between machines: the offer of a machine's backends, and the opening of a tunnel.
 import { parseBackendName } from "../../config/values/backend-names.ts";
-import { anything, list, numberThat, object, optional, reader, textThat } from "../../runtime/shape.ts";
+import { list, numberThat, object, reader, textThat } from "../../runtime/shape.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
 import { isId, LONGEST_TEXT } from "./frames.ts";
 
@@ -35,23 +35,16 @@ export function readOffer(bytes: Uint8Array): Offer | null {
 export interface Opening {
   /** The id of the daemon that opens the tunnel. */
   readonly instance: string;
-  /** null: the tunnel carries a request for a session that began on the other machine. */
-  readonly backend: string | null;
+  readonly backend: string;
 }
 
 export function openingBytes({ instance, backend }: Opening): Buffer {
-  const target = backend === null ? { sessions: true } : { backend };
-  return Buffer.from(JSON.stringify({ format: 1, instance, ...target }));
+  return Buffer.from(JSON.stringify({ format: 1, instance, backend }));
 }
 
-const openingOf = reader(
-  object({ format, instance: id, backend: optional(backendName), sessions: optional(anything) }),
-);
+const openingOf = reader(object({ format, instance: id, backend: backendName }));
 
 export function readOpening(bytes: Uint8Array): Opening | null {
   const found = bytes.length > LONGEST_TEXT ? null : openingOf(jsonObject(new TextDecoder().decode(bytes)));
-  if (found === null) return null;
-  const { instance, backend, sessions } = found;
-  if (backend !== undefined) return { instance, backend };
-  return sessions === true ? { instance, backend: null } : null;
+  return found === null ? null : { instance: found.instance, backend: found.backend };
 }

@@ -15,7 +15,6 @@ import {
   type FleetServerConnection,
   startFleetConnection,
 } from "../nats/fleet-connection.ts";
-import { SessionMachines } from "../sessions/session-machines.ts";
 import { type Offer, offerText, readOffer } from "./call-messages.ts";
 import { type CallsEvents, type CallsPart, type CallsSession, openCallsSession } from "./calls-session.ts";
 import { ID_BYTES } from "./frames.ts";
@@ -49,18 +48,11 @@ export interface CallsOptions extends FleetConnectionOptions {
   readonly exported: () => readonly string[];
   /** Serves a backend to another machine until the stream ends. */
   readonly serve: (machine: string, backend: string, stream: Duplex) => void;
-  /**
-   * Serves one request that another machine has passed on, because the request's session began on this machine.
-   * Absent: the stream is closed.
-   */
-  readonly serveSession?: (machine: string, stream: Duplex) => void;
   /** Called with all borrowed backends after each change. */
   readonly onImported: (backends: readonly ImportedOffer[]) => void;
 }
 
 export class Calls {
-  /** Other machines that share their clients' sessions with this one. */
-  readonly sessions: SessionMachines;
   readonly #options: CallsOptions;
   readonly #instance = randomBytes(ID_BYTES).toString("hex");
   readonly #switchboard: TunnelRegistry;
@@ -88,17 +80,10 @@ export class Calls {
 
   constructor(options: CallsOptions) {
     this.#options = options;
-    const { clock, config, serve, serveSession, exported } = options;
+    const { clock, config, serve, exported } = options;
     this.#config = config;
     this.#offerSoon = createThrottle(clock, APART_MS, () => this.#offerIfDue(), GATHER_MS);
     this.#followSoon = createThrottle(clock, APART_MS, () => this.#reportImported(), FOLLOW_GATHER_MS);
-    this.sessions = new SessionMachines({
-      config: () => this.#config,
-      clock,
-      requestId: (machine) => this.#switchboard.requestId(machine),
-      open: (...args) => this.#switchboard.open(...args),
-      isHandingOver: () => this.#isHandingOver,
-    });
     this.#switchboard = new TunnelRegistry({
       clock,
       name: config.name,
@@ -109,12 +94,7 @@ export class Calls {
           ? null
           : "it offers no backend of that name";
       },
-      serve: (machine, backend, stream) => {
-        if (backend !== null) serve(machine, backend, stream);
-        else if (serveSession !== undefined) serveSession(machine, stream);
-        else stream.destroy();
-      },
-      sessions: this.sessions,
+      serve,
       onLost: (machine, instance) => {
         if (this.#offers.get(machine)?.instance === instance) this.#forget(machine);
       },
@@ -145,10 +125,8 @@ export class Calls {
   }
 
   conditions(): FleetCondition[] {
-    const { exports, imports } = this.#part;
-    const what = exports || imports ? "Tools" : "Sessions";
     const unreachable = connectionConditions(this.#connection, (...failure) =>
-      FLEET_CONDITIONS.fleet_calls_unreachable(what, ...failure),
+      FLEET_CONDITIONS.fleet_calls_unreachable(...failure),
     );
     if (unreachable.length > 0) return unreachable;
     const missing = [...this.#missing()].map(
@@ -157,7 +135,7 @@ export class Calls {
         since: isoTime(sinceWallMs),
       }),
     );
-    return [...missing, ...this.sessions.conditions()];
+    return missing;
   }
 
   /** Updates the offer soon. Call it when the backends that this machine can lend may have changed. */
@@ -175,12 +153,8 @@ export class Calls {
     this.#config = config;
     const exported = config.export ?? [];
     this.#switchboard.endServed(
-      (_, backend) => backend !== null && !exported.includes("*") && !exported.includes(backend),
+      (_, backend) => !exported.includes("*") && !exported.includes(backend),
       "it is no longer offered",
-    );
-    this.#switchboard.endServed(
-      (machine, backend) => backend === null && !this.sessions.shares(machine),
-      "sessions are no longer shared",
     );
     for (const machine of [...this.#offers.keys(), ...this.#missed.keys()]) {
       if (this.#isWanted(machine)) continue;
@@ -243,7 +217,6 @@ export class Calls {
     this.#session = null;
     this.#waitingSinceMs = null;
     this.#offers.clear();
-    this.sessions.forgetAll();
     this.#followSoon[Symbol.dispose]();
     // The gateway learns first that the backends are gone, so it does not retry a call that ends now.
     this.#reportImported();

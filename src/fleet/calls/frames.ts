@@ -13,7 +13,7 @@ export interface Frame {
   readonly kind: FrameKind;
   /** True: the sender is the machine that opened the tunnel. */
   readonly fromOpener: boolean;
-  /** The id of the receiving daemon; `ANY_DAEMON` in a `probe` that asks for this id. */
+  /** The id of the receiving daemon. */
   readonly to: string;
   /** The id of the tunnel; in `probe` and `alive`, the id of the daemon that sent the frame. */
   readonly tunnel: string;
@@ -35,9 +35,6 @@ export const LONGEST_TEXT = 1_024;
 
 const FROM_OPENER = 0x80;
 const NO_PAYLOAD = Buffer.alloc(0);
-
-/** `to` of a `probe` that asks for the id of the machine's daemon. */
-export const ANY_DAEMON = "0".repeat(2 * ID_BYTES);
 
 export function isId(text: string): boolean {
   return /^[0-9a-f]{16}$/.test(text);

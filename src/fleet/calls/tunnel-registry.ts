@@ -4,9 +4,8 @@ import { randomBytes } from "node:crypto";
 import { type Duplex, duplexPair } from "node:stream";
 import { isMachineName } from "../../config/values/fleet-values.ts";
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
-import type { SessionMachines } from "../sessions/session-machines.ts";
 import { MOST_OFFERED, type Opening, openingBytes, readOpening } from "./call-messages.ts";
-import { ANY_DAEMON, type Frame, frameBytes, ID_BYTES, readFrame, type SentFrame } from "./frames.ts";
+import { frameBytes, ID_BYTES, readFrame, type SentFrame } from "./frames.ts";
 import { Tunnel, type TunnelEnd } from "./tunnel.ts";
 
 /** Interval of the check for silent machines, ms. */
@@ -20,11 +19,8 @@ const PROBE_AFTER_MS = { waiting: 1_000, quiet: 5_000 };
 const LONGEST_WAIT_MS = 60_000;
 /** A machine that leaves a probe unanswered for this long is lost, ms. A busy machine may need a while. */
 const LOST_MS = 10_000;
-/** Tunnels that other machines may open here. Each request for a session has its own tunnel. */
-const MOST_SERVED = {
-  backend: { ofOne: 2 * MOST_OFFERED, ofAll: 512 },
-  session: { ofOne: 1_024, ofAll: 2_048 },
-};
+/** Tunnels that other machines may open here. */
+const MOST_SERVED = { ofOne: 2 * MOST_OFFERED, ofAll: 512 };
 /** How many tunnels to backends one machine may open within `withinMs`. */
 const OPENINGS = { most: 200, withinMs: 10_000 };
 /** Maximum number of machines for which `OPENINGS` is counted. */
@@ -53,9 +49,8 @@ interface SwitchboardOptions {
   readonly name: string;
   /** Why other machines may not use this backend; null: they may use it. */
   readonly refusal: (backend: string) => string | null;
-  /** Serves the backend until the stream ends. `backend` null: serves one request for a session. */
-  readonly serve: (machine: string, backend: string | null, stream: Duplex) => void;
-  readonly sessions: Pick<SessionMachines, "refusal" | "found" | "nobodyThere">;
+  /** Serves the backend until the stream ends. */
+  readonly serve: (machine: string, backend: string, stream: Duplex) => void;
   /** Called when a daemon is lost, right before its tunnels end. */
   readonly onLost: (machine: string, instance: string) => void;
 }
@@ -80,8 +75,7 @@ interface Peer {
 interface Entry {
   readonly tunnel: Tunnel;
   readonly peer: Peer;
-  /** null: the tunnel is for sessions. */
-  readonly backend: string | null;
+  readonly backend: string;
   readonly isServed: boolean;
 }
 
@@ -119,48 +113,37 @@ export class TunnelRegistry {
   }
 
   /** Ends the tunnels that other machines opened and may no longer use. */
-  endServed(isToEnd: (machine: string, backend: string | null) => boolean, why: string): void {
+  endServed(isToEnd: (machine: string, backend: string) => boolean, why: string): void {
     for (const { tunnel, peer, backend, isServed } of [...this.#tunnels.values()]) {
       if (isServed && isToEnd(peer.machine, backend)) tunnel.fail(why);
     }
   }
 
-  /** `onOpen`: the other machine has accepted the tunnel. Data may be sent earlier. */
-  open(
-    { machine, backend, instance }: TunnelTarget,
-    onEnd: (end: TunnelEnd) => void,
-    onOpen: () => void = () => {},
-  ): Duplex {
+  open({ machine, backend, instance }: TunnelTarget, onEnd: (end: TunnelEnd) => void): Duplex {
     const wire = this.#wire;
     if (wire === null) return closedStream("the fleet's server is not reached", onEnd);
     const id = randomBytes(ID_BYTES).toString("hex");
     const peer = this.#peer(machine, instance);
     const onEndThere = (end: TunnelEnd): void => onEnd({ ...end, message: `${machine}: ${end.message}` });
-    const { stream } = this.#tunnel(wire, { peer, id, backend, isServed: false, onOpen, onEnd: onEndThere });
+    const { stream } = this.#tunnel(wire, { peer, id, backend, isServed: false, onEnd: onEndThere });
     const payload = openingBytes({ instance: this.#options.instance, backend });
     this.#send(machine, { kind: "open", fromOpener: true, to: instance, tunnel: id, payload });
     return stream;
   }
 
-  /** Asks the machine for the id of its current daemon. The answer arrives as a call of `sessions.found`. */
-  requestId(machine: string): void {
-    this.#probe(machine, ANY_DAEMON);
-  }
-
   /** Handles a received frame, which has not been checked yet. */
   take(sender: string, bytes: Uint8Array): void {
-    const { instance, name, clock, sessions } = this.#options;
+    const { instance, name, clock } = this.#options;
     const frame = readFrame(bytes);
     const wire = this.#wire;
     if (frame === null || wire === null || !isMachineName(sender) || sender === name) return;
-    if (frame.to !== instance && !this.#mayRequestId(sender, frame)) return;
+    if (frame.to !== instance) return;
     const { kind, fromOpener, tunnel: id, number, payload } = frame;
     if (kind === "probe") {
       this.#send(sender, { kind: "alive", fromOpener: false, to: id, tunnel: instance });
     } else if (kind === "alive") {
       const peer = this.#peers.get(peerKey(sender, id));
       if (peer !== undefined) recordHeard(peer, clock.monotonicMs());
-      sessions.found(sender, id);
     } else if (kind === "open") {
       if (fromOpener) this.#accept(wire, sender, id, readOpening(payload));
     } else {
@@ -175,15 +158,9 @@ export class TunnelRegistry {
 
   /** Handles the report that frames for `machine` have no subscriber. */
   nobodyThere(machine: string): void {
-    this.#options.sessions.nobodyThere(machine);
     for (const peer of [...this.#peers.values()]) {
       if (peer.machine === machine) this.#lose(peer, "it is gone");
     }
-  }
-
-  /** True if the frame asks for the id of this daemon, and the sender may use sessions of this machine. */
-  #mayRequestId(sender: string, { kind, to }: Frame): boolean {
-    return kind === "probe" && to === ANY_DAEMON && this.#options.sessions.refusal(sender) === null;
   }
 
   #accept(wire: Wire, machine: string, id: string, opening: Opening | null): void {
@@ -201,22 +178,15 @@ export class TunnelRegistry {
     this.#options.serve(machine, backend, tunnel.stream);
   }
 
-  #refusal(machine: string, backend: string | null): string | null {
-    const { refusal, sessions } = this.#options;
-    if (backend === null) {
-      return sessions.refusal(machine) ?? (this.#hasTooMany(machine, "session") ? TOO_MANY : null);
-    }
+  #refusal(machine: string, backend: string): string | null {
     const isTooOften = this.#countOpening(machine) > OPENINGS.most;
-    return isTooOften || this.#hasTooMany(machine, "backend") ? TOO_MANY : refusal(backend);
+    return isTooOften || this.#hasTooMany(machine) ? TOO_MANY : this.#options.refusal(backend);
   }
 
-  #hasTooMany(machine: string, kind: keyof typeof MOST_SERVED): boolean {
-    const served = [...this.#tunnels.values()].filter(
-      ({ isServed, backend }) => isServed && (backend === null) === (kind === "session"),
-    );
+  #hasTooMany(machine: string): boolean {
+    const served = [...this.#tunnels.values()].filter(({ isServed }) => isServed);
     const ofOne = served.filter(({ peer }) => peer.machine === machine);
-    const most = MOST_SERVED[kind];
-    return ofOne.length >= most.ofOne || served.length >= most.ofAll;
+    return ofOne.length >= MOST_SERVED.ofOne || served.length >= MOST_SERVED.ofAll;
   }
 
   #countOpening(machine: string): number {
@@ -250,15 +220,12 @@ export class TunnelRegistry {
     return peer;
   }
 
-  #tunnel({ chunkBytes }: Wire, { id, onEnd, onOpen = () => {}, ...entry }: TunnelEntry): Tunnel {
-    const { peer, backend, isServed } = entry;
+  #tunnel({ chunkBytes }: Wire, { id, onEnd, ...entry }: TunnelEntry): Tunnel {
+    const { peer, isServed } = entry;
     const { machine, instance } = peer;
     const key = tunnelKey(machine, id, isServed);
     const tunnel = new Tunnel({
       chunkBytes,
-      // The reader of a backend's stream keeps an incomplete line in memory. The reader of a session request
-      // does not.
-      isOfLines: backend !== null,
       send: (kind, number, payload) => {
         if (kind === "data" && !isServed) peer.sentAtMs = this.#options.clock.monotonicMs();
         this.#send(machine, { kind, fromOpener: !isServed, to: instance, tunnel: id, number, payload });
@@ -274,7 +241,6 @@ export class TunnelRegistry {
         this.#peers.delete(peerKey(machine, instance));
         if (this.#peers.size === 0) this.#idle?.resolve();
       },
-      onOpen,
       onEnd,
     });
     peer.tunnels.add(tunnel);
@@ -323,7 +289,6 @@ const HINT = "mountaineer fleet status shows which machines are there";
 
 interface TunnelEntry extends Omit<Entry, "tunnel"> {
   readonly id: string;
-  readonly onOpen?: () => void;
   readonly onEnd: (end: TunnelEnd) => void;
 }
 

@@ -35,15 +35,12 @@ export interface TunnelEnd {
 interface TunnelOptions {
   /** The most data in one frame. */
   readonly chunkBytes: number;
-  /** True: the reader of `stream` keeps each line in memory until the line is complete. */
-  readonly isOfLines: boolean;
   readonly send: (kind: FrameKind, number: number, payload: Buffer) => void;
   /**
    * Called with the number of bytes that the tunnel holds in memory; a small number is reported as 0. The callee may
    * end the tunnel.
    */
   readonly onBuffered: (bytes: number) => void;
-  readonly onOpen: () => void;
   /** Called once, however the tunnel ends. */
   readonly onOver: () => void;
   /**
@@ -99,7 +96,6 @@ export class Tunnel {
 
   take(kind: FrameKind, number: number, payload: Buffer): void {
     if (this.#isOver) return;
-    if (!this.#wasReached && kind === "credit") this.#options.onOpen();
     this.#wasReached = true;
     const isInOrder = number === this.#nextIn && !this.#hasEndedThere;
     if ((kind === "data" || kind === "end") && !isInOrder) this.fail("its data arrived incomplete");
@@ -149,10 +145,9 @@ export class Tunnel {
     this.#unread += 1;
     const { length } = payload;
     this.#receivedBytes += length;
-    if (this.#options.isOfLines) {
-      const lineEnd = payload.lastIndexOf(LINE_FEED);
-      this.#halfLine = lineEnd === -1 ? this.#halfLine + length + FRAME_COST : length - 1 - lineEnd;
-    }
+    // The reader keeps an incomplete line in memory.
+    const lineEnd = payload.lastIndexOf(LINE_FEED);
+    this.#halfLine = lineEnd === -1 ? this.#halfLine + length + FRAME_COST : length - 1 - lineEnd;
     this.#recordBuffered();
     if (this.#isOver) return;
     const isPart = length < SHORT_PART && payload.buffer.byteLength > 2 * length;

@@ -15,17 +15,13 @@ export const FLEET_CONDITIONS = {
       `The fleet is not reached: ${failure}`,
       hint ?? WITHOUT_FLEET,
     ],
-    fleet_calls_unreachable: (what: string, failure: string, hint: string | null) => [
-      `${what} of other machines, and theirs of this one, are away: ${failure}`,
+    fleet_calls_unreachable: (failure: string, hint: string | null) => [
+      `Tools of other machines, and theirs of this one, are away: ${failure}`,
       hint ?? WITHOUT_FLEET,
     ],
     fleet_machine_away: (machine: string) => [
       `Tools of ${machine} are away: it is not here, or offers nothing`,
       `Is ${machine} on, and does its [fleet].export name a backend? mountaineer fleet status shows who is here.`,
-    ],
-    fleet_sessions_away: (machine: string, why: string) => [
-      `Sessions of ${machine} were not reached: ${why}`,
-      `Their clients were asked to initialize again. Is ${machine} on, and does its [fleet].sessions name this machine? mountaineer fleet status shows who is here.`,
     ],
   }),
 };

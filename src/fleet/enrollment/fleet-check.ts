@@ -28,7 +28,6 @@ export async function checkFleet(options: CheckOptions, signal: AbortSignal): Pr
   const use: MachineUse = {
     name: config.name,
     calls: [config.export, config.import].some((list) => (list ?? []).length > 0),
-    sessions: (config.sessions ?? []).length > 0,
   };
   const { lacks, exceeds } = await probed(options, use, signal);
   return {

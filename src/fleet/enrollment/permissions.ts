@@ -22,7 +22,6 @@ export interface MachineUse {
   readonly name: string;
   /** The machine exports or imports backends. */
   readonly calls: boolean;
-  readonly sessions: boolean;
 }
 
 /** A name that no machine has, for the subjects of harmless test messages. */
@@ -39,9 +38,8 @@ type Row = readonly [
  * What a machine must be permitted, and for what. A machine may request from JetStream only what the machine may read
  * anyway, because JetStream checks no permissions when it delivers.
  */
-function rowsOf({ name, calls, sessions }: MachineUse): readonly Row[] {
+function rowsOf({ name, calls }: MachineUse): readonly Row[] {
   const lending = "export and import";
-  const streams = calls ? (sessions ? `${lending}, and sessions` : lending) : "sessions";
   const reading = "reading the records of others";
   const api = "$JS.API";
   return [
@@ -49,7 +47,7 @@ function rowsOf({ name, calls, sessions }: MachineUse): readonly Row[] {
     ["publish", "showing that it is there", true, beatSubject(name)],
     ["publish", "asking for the machines that are there", true, rollCallSubject(name)],
     ["publish", lending, calls, offerSubject(name), requestSubject(name)],
-    ["publish", streams, calls || sessions, callSubject(name, "*")],
+    ["publish", lending, calls, callSubject(name, "*")],
     ["publish", "finding the bucket", true, `${api}.INFO`, `${api}.STREAM.INFO.${STREAM}`],
     ["publish", reading, true, `${api}.CONSUMER.CREATE.${STREAM}.>`, `${api}.CONSUMER.INFO.${STREAM}.>`],
     ["publish", reading, true, `${api}.CONSUMER.DELETE.${STREAM}.>`, `$JS.FC.${STREAM}.>`],
@@ -57,7 +55,7 @@ function rowsOf({ name, calls, sessions }: MachineUse): readonly Row[] {
     ["subscribe", "the machines that are there", true, beatSubject("*")],
     ["subscribe", "requests for that list", true, rollCallSubject("*")],
     ["subscribe", lending, calls, offerSubject("*"), requestSubject("*")],
-    ["subscribe", streams, calls || sessions, callSubject("*", name)],
+    ["subscribe", lending, calls, callSubject("*", name)],
   ];
 }
 
@@ -100,7 +98,7 @@ export function grantsOf(
   name: string,
   isHome: boolean,
 ): Readonly<Record<Permission["may"], readonly string[]>> {
-  const rows = rowsOf({ name, calls: true, sessions: true });
+  const rows = rowsOf({ name, calls: true });
   const granted = (may: Permission["may"]): readonly string[] =>
     rows.flatMap(([verb, , isUsed, ...patterns]) => (verb === may && isUsed ? patterns : []));
   const making = ["CREATE", "UPDATE"].map((verb) => `$JS.API.STREAM.${verb}.${STREAM}`);

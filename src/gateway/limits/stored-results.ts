@@ -120,6 +120,10 @@ export class StoredResults implements Disposable {
     return { result: { contents: [contents(stored, uri, piece)] } };
   }
 
+  hasStateOf(client: ClientHandle): boolean {
+    return this.#stored.values().some(({ holder }) => holder === client);
+  }
+
   /** Drops the results of a session that has ended. */
   forget(client: ClientHandle): void {
     for (const [id, stored] of this.#stored) if (stored.holder === client) this.#stored.delete(id);

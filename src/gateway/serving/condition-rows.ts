@@ -22,6 +22,10 @@ export const GATEWAY_CONDITIONS = {
       `These tokens are unusable: ${missingText(missing)}`,
       missingHint(missing),
     ],
+    session_key_missing: (missing: readonly string[]) => [
+      `These session keys are unusable: ${missingText(missing)}`,
+      missingHint(missing),
+    ],
     audit_not_written: ({ reason, dropped }: { readonly reason: string; readonly dropped: number }) => [
       `The audit cannot be written: ${reason}${lostCount(dropped, "lines")}`,
       "Requests are served without it; free some space, or set another [audit].path.",
@@ -41,9 +45,9 @@ export const GATEWAY_CONDITIONS = {
   ...conditionRows("warning", {
     /** One is named for each name, up to a limit; the last one counts the rest. */
     catalog_collision: (title: string, hint: string) => [title, hint],
-    sessions_not_saved: (reason: string) => [
-      `The sessions of clients cannot be written: ${reason}`,
-      "Sessions are kept in memory until the daemon ends, and written again within a minute. Free some space, or make the home writable.",
+    session_key_not_saved: (reason: string) => [
+      `The key of session ids is not kept: ${reason}`,
+      "Sessions continue through `mountaineer restart`, and end when the daemon is killed. Make `session.key` in the home readable only by you, or remove it, and restart.",
     ],
     names_lost: (reason: string) => [
       `The tools that you have switched off, and the owner of each name, are not known: ${reason}`,

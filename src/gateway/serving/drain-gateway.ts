@@ -1,7 +1,6 @@
 // A handover: clients move to the next daemon. Backends that cannot run twice end before the next daemon may start
 // them.
 import { type Clock, settlesWithin } from "../../runtime/time/clock.ts";
-import type { HandOffConnection } from "../frontend/http/passed-connections.ts";
 
 /**
  * Longest wait for the answers to requests that clients have already sent, ms. Then the backends that cannot run
@@ -19,24 +18,11 @@ const NEVER = new AbortController().signal;
 
 interface Draining {
   readonly clock: Clock;
-  readonly http: {
-    leave(): void;
-    leaveStreams(pass: HandOffConnection | null): void;
-    streamsDrained(): Promise<void>;
-    forwardedAnswered(): Promise<void>;
-  };
+  readonly http: { leave(): void };
   readonly lines: Iterable<{ readonly closed: Promise<void>; moveOn(): void }>;
   readonly modern: { endListening(): void };
   readonly suspended: { none(): Promise<unknown> };
-  readonly listener: {
-    leave(
-      graceMs: number,
-      pass: HandOffConnection | null,
-      allAtOnce: boolean,
-      onPassed: () => void,
-    ): Promise<unknown>;
-    closeIdle(): void;
-  };
+  readonly listener: { leave(graceMs: number): Promise<unknown>; closeIdle(): void };
   readonly pool: { readonly runsOnce: boolean; endRunOnce(graceMs: number): Promise<unknown> };
 }
 
@@ -45,10 +31,8 @@ export async function drainGateway(
   { clock, http, lines, modern, suspended, listener, pool }: Draining,
   graceMs: number,
   onEnded: () => Promise<void>,
-  pass: HandOffConnection | null,
 ): Promise<void> {
   http.leave();
-  if (pass === null) http.leaveStreams(null);
   const clients = [...lines];
   // Clients move all at once in two cases: a backend cannot run twice and would soon refuse clients that have not
   // moved, or the grace is too short for pauses.
@@ -57,23 +41,19 @@ export async function drainGateway(
   const moved = moveOn(lines, clients.length, allAtOnce ? null : clock).then(() => modern.endListening());
   const gone = Promise.all(clients.map(({ closed }) => closed));
   // From now on, a connection serves at most one more request.
-  // Streams of HTTP+SSE move last: a message to one must not arrive here when its stream is already there.
-  const served = listener.leave(graceMs, pass, allAtOnce, () => http.leaveStreams(pass));
-  // Without other connections, `listener.leave` does not call it.
-  void served.then(() => http.leaveStreams(pass));
-  const left = Promise.all([served, suspended.none(), gone, http.forwardedAnswered(), http.streamsDrained()]);
+  const served = listener.leave(graceMs);
+  const left = Promise.all([served, suspended.none(), gone]);
   const endOnce = async (): Promise<void> => {
     await settlesWithin(clock, LAST_REQUESTS_MS, left);
     if (pool.runsOnce) {
       // A later request would be refused here, so its client must connect to the next daemon.
-      if (pass === null) listener.closeIdle();
+      listener.closeIdle();
       await settlesWithin(clock, LAST_LINES_MS, gone);
     }
     await pool.endRunOnce(graceMs);
     await onEnded();
   };
-  // `served` has no limit: a limit would cut connections that are being passed on.
-  await Promise.all([served, moved, settlesWithin(clock, graceMs, left), endOnce()]);
+  await Promise.all([moved, settlesWithin(clock, graceMs, left), endOnce()]);
 }
 
 /**

@@ -25,11 +25,11 @@ const NO_PINS: PinsState = {
 
 interface StoredState {
   readonly ruleOwners?: RuleOwners;
-  readonly sessionsUnsavedBecause: string | null;
+  readonly sessionKeyUnsavedBecause: string | null;
   readonly namesLost: string | null;
 }
 
-const NOTHING_WRONG: StoredState = { sessionsUnsavedBecause: null, namesLost: null };
+const NOTHING_WRONG: StoredState = { sessionKeyUnsavedBecause: null, namesLost: null };
 
 type Add = (condition: FoundCondition<GatewayConditionName>) => void;
 
@@ -57,8 +57,9 @@ export function createGatewayConditions(clock: Pick<Clock, "wallMs">) {
   };
 }
 
-function addRules({ authentication: { missing }, auditFile }: GatewayRules, add: Add): void {
+function addRules({ authentication: { missing }, sessionKeys, auditFile }: GatewayRules, add: Add): void {
   if (missing.length > 0) add(GATEWAY_CONDITIONS.auth_token_missing(missing));
+  if (sessionKeys.missing.length > 0) add(GATEWAY_CONDITIONS.session_key_missing(sessionKeys.missing));
   if (auditFile === null || auditFile.state.kind !== "failing") return;
   const { state } = auditFile;
   add({ ...GATEWAY_CONDITIONS.audit_not_written(state), since: isoTime(state.sinceMs) });
@@ -117,8 +118,9 @@ function addCollisions(catalog: Catalog, add: Add): void {
   add(GATEWAY_CONDITIONS.catalog_collision(title, hint));
 }
 
-function addStored({ sessionsUnsavedBecause, namesLost }: StoredState, add: Add): void {
-  if (sessionsUnsavedBecause !== null) add(GATEWAY_CONDITIONS.sessions_not_saved(sessionsUnsavedBecause));
+function addStored({ sessionKeyUnsavedBecause, namesLost }: StoredState, add: Add): void {
+  if (sessionKeyUnsavedBecause !== null)
+    add(GATEWAY_CONDITIONS.session_key_not_saved(sessionKeyUnsavedBecause));
   if (namesLost !== null) add(GATEWAY_CONDITIONS.names_lost(namesLost));
 }
 

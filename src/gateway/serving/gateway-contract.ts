@@ -9,9 +9,8 @@ import type { BackendTools } from "../backends/pool/backend-contract.ts";
 import type { SignInHome } from "../backends/server-sign-in/sign-ins.ts";
 import type { GrantStore } from "../client-sign-in/grants.ts";
 import type { ResolvePaths } from "../folders/folder-gate.ts";
-import type { SessionPeers } from "../frontend/http/forwarding.ts";
-import type { HandoverPeers } from "../frontend/session/handover-peers.ts";
-import type { SessionFile } from "../frontend/session/session-file.ts";
+import type { OtherDaemons } from "../frontend/session/other-daemons.ts";
+import type { HandedSessions } from "../frontend/session/session-memory.ts";
 import type { SuspendedCalls } from "../frontend/suspended/suspended-calls.ts";
 import type { PinStore } from "../pins/pin-store.ts";
 import type { Measured } from "../telemetry/metric-families.ts";
@@ -70,27 +69,31 @@ export interface GatewayOptions extends BackendTools {
   readonly listStore?: ListStore;
   /** What users let clients do. Absent: it is lost with the process. */
   readonly grantStore?: GrantStore;
-  /** The file of sessions: read before listening, closed at the end. Absent: sessions end with the process. */
-  readonly sessions?: SessionFile;
+  /** The home's secret, with which session ids are sealed. Absent: sessions end with the process. */
+  readonly sessionSecret?: () => SessionSecret;
+  /** The sessions of daemons before this one. Absent: there are none. */
+  readonly handedSessions?: () => HandedSessions;
   /**
    * Calls of 2026-07-28 clients that wait for input, so that they survive a handover. Absent: only this process can
    * continue them.
    */
   readonly suspended?: SuspendedCalls;
   /** The daemons before and after this one. */
-  readonly neighbours?: HandoverPeers;
-  /** Resolves when the previous daemon has ended; absent: there was none. */
-  readonly previousGone?: Promise<void>;
+  readonly others?: OtherDaemons;
   /** False while another process rotates the audit's file. Default: true. */
   readonly rotates?: () => boolean;
   /** False for a single-shot command. */
   readonly listens: boolean;
   /** Absent: other machines are not reachable. */
   readonly openMachine?: OpenMachine;
-  /** Machines that share their clients' sessions with this one. */
-  readonly peers?: () => SessionPeers;
   /** Serves non-MCP requests at the same address. */
   readonly handleFirst?: HandleOther | undefined;
+}
+
+export interface SessionSecret {
+  readonly bytes: Buffer;
+  /** Why the next daemon will not find it in the home, unless this one hands it over; null: it will. */
+  readonly unsavedBecause: string | null;
 }
 
 export interface GatewayView {
@@ -117,10 +120,6 @@ export interface PreparedGateway {
 
 /** While the unused socket is open, the kernel accepts connections on it that are never served. */
 export function closeInheritedListener(handed: InheritedListener | null): void {
-  if (handed !== null) closeHandle(handed.handle);
-}
-
-export function closeHandle(given: object): void {
-  const handle: { readonly close?: unknown } = given;
+  const handle: { readonly close?: unknown } = handed?.handle ?? {};
   if (typeof handle.close === "function") handle.close();
 }

@@ -4,19 +4,19 @@ import type { FrontGateway } from "../frontend/session/front-contract.ts";
 import { isWithin } from "../limits/result-size.ts";
 import { gatewayInfo } from "./initialize-result.ts";
 import type { Serving } from "./serving.ts";
-import type { ResumedSessions, SessionRoster } from "./session-roster.ts";
+import type { ContinuedSessions, SessionRoster } from "./session-roster.ts";
 
 interface FrontParts {
   readonly roster: SessionRoster;
   readonly pool: BackendPool;
   readonly serving: Serving;
-  readonly resumed: ResumedSessions;
+  readonly continued: ContinuedSessions;
   readonly signIn: FrontGateway["signIn"];
 }
 
 export function createGatewayFront(
   version: string,
-  { roster, pool, serving, resumed, signIn }: FrontParts,
+  { roster, pool, serving, continued, signIn }: FrontParts,
 ): FrontGateway {
   return {
     signIn,
@@ -35,16 +35,18 @@ export function createGatewayFront(
       roster.add(session, serving.served);
       serving.clients.opened(session);
     },
-    resumed: (session, lists) => {
+    continued: (session, lists) => {
       serving.clients.opened(session);
-      resumed.resume(session, lists);
+      continued.add(session, lists);
       serving.followLogLevel();
     },
+    hasStateOf: (session) => pool.hasStateOf(session) || serving.storedResults.hasStateOf(session),
     knownLists: (session) => roster.knownLists(session),
-    awaited: (session, request) => resumed.awaited(session, request),
+    awaited: (session, request) => continued.awaited(session, request),
     identified: (session) => roster.identified(session, serving.served),
     closed(session) {
       roster.remove(session);
+      continued.remove(session);
       serving.clients.closed(session);
       pool.forget(session);
       serving.storedResults.forget(session);

@@ -1,16 +1,13 @@
 // The gateway's listening address. A busy port is retried, and a new address is bound before the old one is given up.
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Socket } from "node:net";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { backoffMs } from "../../runtime/time/backoff.ts";
 import { isoTime, type Timer } from "../../runtime/time/clock.ts";
 import { type Listener, openListener, rebind } from "../frontend/http/listener.ts";
-import type { HandedOffStream, HandOffConnection } from "../frontend/http/passed-connections.ts";
 import type { GatewayTools } from "../gateway-tools.ts";
 import type { GatewayTransition } from "../gateway-transitions.ts";
 import { GATEWAY_CONDITIONS, type GatewayCondition } from "./condition-rows.ts";
 import {
-  closeHandle,
   closeInheritedListener,
   type HandleOther,
   type InheritedListener,
@@ -36,8 +33,6 @@ interface GatewayListenerOptions extends GatewayTools {
   /** How long requests at a replaced address may still take. */
   readonly drainMs: () => number;
   readonly openQuestions: () => number;
-  /** Takes an event stream of the previous daemon. */
-  readonly onStream: (stream: HandedOffStream, socket: Socket) => void;
 }
 
 /**
@@ -65,8 +60,6 @@ export class GatewayListener {
   #retry: Timer | null = null;
   #quickTries = 0;
   readonly #closing = new AbortController();
-  /** Passes a connection to the next daemon; null: connections are passed to no daemon. */
-  #pass: HandOffConnection | null = null;
 
   constructor(options: GatewayListenerOptions) {
     this.#options = options;
@@ -96,30 +89,11 @@ export class GatewayListener {
   }
 
   /**
-   * Call when the next daemon listens. `pass` hands each connection to that daemon once no request is open on it, a
-   * few connections at a time or `allAtOnce`. Without `pass`, and at replaced addresses, a connection closes after
-   * its next response. `onPassed` is called when no idle connection is left.
+   * Call when the next daemon listens. Each connection closes after its next response, or when `graceMs` is over. Resolves
+   * when all are closed.
    */
-  async leave(
-    graceMs: number,
-    pass: HandOffConnection | null,
-    allAtOnce = false,
-    onPassed?: () => void,
-  ): Promise<void> {
-    this.#pass = pass;
-    const old = [...this.#old].map((listener) => listener.drain(graceMs));
-    await Promise.all([this.#current?.drain(graceMs, pass, allAtOnce, onPassed), ...old]);
-  }
-
-  /** Takes a connection that the previous daemon passes on. `stream`: an event stream that continues here. */
-  take(handle: object, stream: HandedOffStream | null = null): void {
-    if (this.#pass !== null) void this.#pass(handle, stream).then(() => closeHandle(handle));
-    else if (this.#current === null || this.#isClosed) closeHandle(handle);
-    else if (stream === null) this.#current.take(handle);
-    else {
-      const socket = this.#current.openStream(handle);
-      if (socket !== null) this.#options.onStream(stream, socket);
-    }
+  async leave(graceMs: number): Promise<void> {
+    await Promise.all([this.#current, ...this.#old].map((listener) => listener?.drain(graceMs)));
   }
 
   /** Closes idle connections. Their clients then connect to the next daemon. */

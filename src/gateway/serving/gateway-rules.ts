@@ -11,10 +11,12 @@ import type { Measured } from "../telemetry/metric-families.ts";
 import type { Telemetry, TelemetryTools } from "../telemetry/telemetry.ts";
 import type { GatewayConfig, GatewayOptions, GatewayView, ListenConfig } from "./gateway-contract.ts";
 import { mayRunScripts } from "./selection.ts";
+import { type ConfiguredKeys, configuredKeys } from "./session-keys.ts";
 
 export interface GatewayRules {
   readonly config: GatewayConfig;
   readonly authentication: Authenticator;
+  readonly sessionKeys: ConfiguredKeys;
   /** How principals authenticated. All rules of a gateway share this object. */
   readonly proofs: Proofs;
   /** A reload with the same audit section keeps the object. null: off. */
@@ -78,6 +80,7 @@ export function createRules(
     telemetry,
     createScripts: scripts,
     proofs,
+    sessionKeys: configuredKeys(config.server?.sessionKey ?? [], tools),
     authentication: sameAuth
       ? before.authentication
       : createAuthentication(config.incomingAuth, {

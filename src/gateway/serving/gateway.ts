@@ -12,9 +12,9 @@ import type { Catalog } from "../catalog/catalog.ts";
 import { entryOf } from "../catalog/resolve.ts";
 import { machinePrincipal, OWNER, type Principal } from "../client-handle.ts";
 import { HttpFront } from "../frontend/http/http-front.ts";
-import type { HandOffConnection } from "../frontend/http/passed-connections.ts";
 import { ModernFront } from "../frontend/modern/modern-front.ts";
 import type { FrontGateway } from "../frontend/session/front-contract.ts";
+import { NO_SESSIONS } from "../frontend/session/session-memory.ts";
 import { LinesFront } from "../frontend/stdio/lines.ts";
 import { SuspendedCalls } from "../frontend/suspended/suspended-calls.ts";
 import type { JsonObject, Reply } from "../json-rpc.ts";
@@ -51,7 +51,8 @@ import { NameRegistry } from "./name-registry.ts";
 import { OwnerCalls } from "./owner-calls.ts";
 import { exportGroup } from "./selection.ts";
 import { Serving } from "./serving.ts";
-import { ResumedSessions, SessionRoster } from "./session-roster.ts";
+import { sessionKeys } from "./session-keys.ts";
+import { ContinuedSessions, SessionRoster } from "./session-roster.ts";
 
 /**
  * When the gateway stops: the time for calls in flight to end, and then the time for their connections to close, ms.
@@ -76,7 +77,7 @@ export class Gateway implements AsyncDisposable {
   readonly #names: NameRegistry;
   readonly clients: ClientGrants;
   readonly serving: Serving;
-  readonly #resumed: ResumedSessions;
+  readonly #continued: ContinuedSessions;
   readonly #front: FrontGateway;
   readonly #suspended: SuspendedCalls;
   readonly #modern: ModernFront;
@@ -138,10 +139,11 @@ export class Gateway implements AsyncDisposable {
       pins: this.#pins,
       names: this.#names,
     });
-    this.#resumed = new ResumedSessions({
+    this.#continued = new ContinuedSessions({
       roster: this.#roster,
       served: () => this.serving.served,
       clock,
+      random: means.random ?? Math.random,
       whenStarted: (signal) => {
         const first = { whenStarted: (until: AbortSignal) => this.pool.listed(until) };
         return this.#firstImport.whenStarted(first, this.serving.rules, clock, signal);
@@ -152,19 +154,15 @@ export class Gateway implements AsyncDisposable {
       runsInPrevious: options.runsInPrevious,
     });
     const { version } = options;
-    const parts = {
-      ...{ roster: this.#roster, pool: this.pool, serving: this.serving, resumed: this.#resumed },
-      signIn: this.clients.signIn,
-    };
+    const [roster, pool, serving, continued] = [this.#roster, this.pool, this.serving, this.#continued];
+    const parts = { roster, pool, serving, continued, signIn: this.clients.signIn };
     this.#front = createGatewayFront(version, parts);
     this.#modern = new ModernFront({ gateway: this.#front, clock, logger, suspension: this.#suspended });
     this.http = new HttpFront({
       gateway: this.#front,
       modern: this.#modern,
-      file: options.sessions,
-      neighbours: options.neighbours,
-      previousGone: options.previousGone,
-      peers: options.peers,
+      sessionKeys: sessionKeys(() => this.serving.rules, options.sessionSecret),
+      others: options.others,
       clock,
       logger,
       bodyLimitBytes: () => this.#server.bodyLimitBytes,
@@ -175,6 +173,7 @@ export class Gateway implements AsyncDisposable {
         hasSignIn: this.serving.rules.config.incomingAuth.type !== "anonymous",
       }),
     });
+    this.http.store.follow(options.handedSessions?.() ?? NO_SESSIONS);
     this.#owner = new OwnerCalls({ gateway: this.#front, clock, logger });
     this.listener = new GatewayListener({
       handler: beforeMcp(options.handleFirst, this.http.handle),
@@ -182,7 +181,6 @@ export class Gateway implements AsyncDisposable {
       logger,
       announce: options.announce,
       ...(options.homeOf !== undefined && { homeOf: options.homeOf }),
-      onStream: (stream, socket) => this.http.continueStream(stream, socket),
       drainMs: () => this.#server.drainTimeoutMs,
       openQuestions: () => this.http.store.openQuestions + this.#suspended.openQuestions,
     });
@@ -190,7 +188,7 @@ export class Gateway implements AsyncDisposable {
     this.pool.onPublished(() => {
       if (this.#applying) return;
       this.serving.swap(this.serving.rules);
-      this.#resumed.startReady();
+      this.#continued.startReady();
     });
   }
 
@@ -218,15 +216,13 @@ export class Gateway implements AsyncDisposable {
   async open(config: GatewayConfig, handed: InheritedListener | null = null): Promise<void> {
     const address = this.#addressOf(config);
     this.#isOpen = true;
-    this.#resumed.begin();
-    await this.http.store.restore();
+    this.#continued.begin();
     if (address === null) closeInheritedListener(handed);
     else await this.listener.open(address, handed);
   }
 
   /** Saves what the next daemon needs. Resolves when pins, names and lists are written. */
   async save(): Promise<void> {
-    this.http.store.saveAll();
     await Promise.all([this.#pins.storedBook.flush(), this.#names.storedNames.flush(), this.#lists.flush()]);
   }
 
@@ -246,14 +242,13 @@ export class Gateway implements AsyncDisposable {
 
   /**
    * Hands the clients over to the next daemon. `onEnded` is called when backends that cannot run twice have
-   * ended. Resolves when all clients have moved, or after `graceMs`. `pass` sends idle connections to the
-   * next daemon; null: each closes after its next response.
+   * ended. Resolves when all clients have moved, or after `graceMs`.
    */
-  leave(graceMs: number, onEnded: () => Promise<void>, pass: HandOffConnection | null): Promise<void> {
+  leave(graceMs: number, onEnded: () => Promise<void>): Promise<void> {
     const { http, listener, pool } = this;
     const [lines, modern, suspended] = [this.#lines, this.#modern, this.#suspended];
     const draining = { clock: this.#options.clock, http, listener, pool, lines, modern, suspended };
-    return drainGateway(draining, graceMs, onEnded, pass);
+    return drainGateway(draining, graceMs, onEnded);
   }
 
   /** Rejects with `listen_failed` if a new address cannot be bound. */
@@ -263,7 +258,6 @@ export class Gateway implements AsyncDisposable {
       this.#names.storedNames.load(),
       this.#lists.load(),
       this.clients.load(config),
-      this.http.store.restore(),
     ]);
     const listener = await this.listener.prepare(this.#addressOf(config));
     const before = this.serving.rules;
@@ -293,7 +287,7 @@ export class Gateway implements AsyncDisposable {
     const fronts = [this.http, ...this.#lines];
     const serving = [...fronts, this.#modern, this.#owner];
     const { condition, url } = this.listener;
-    const unsaved = this.#options.sessions?.unsavedBecause ?? null;
+    const unsaved = this.#options.sessionSecret?.().unsavedBecause ?? null;
     return {
       url,
       sessions: fronts.reduce((sum, { sessions }) => sum + sessions, 0),
@@ -306,7 +300,7 @@ export class Gateway implements AsyncDisposable {
         prompts: catalog.prompts.size,
       },
       conditions: this.#conditions(rules, catalog, condition, this.#pins.state, url, {
-        sessionsUnsavedBecause: unsaved,
+        sessionKeyUnsavedBecause: unsaved,
         namesLost: this.#names.lost,
         ruleOwners: this.#names.rules,
       }),
@@ -466,21 +460,21 @@ export class Gateway implements AsyncDisposable {
     this.http.endWithdrawn();
     this.#modern.endWithdrawn();
     this.clients.endOrphans();
-    if (this.#isOpen) this.#resumed.begin();
-    this.#resumed.startReady();
+    if (this.#isOpen) this.#continued.begin();
+    this.#continued.startReady();
   }
 
   async #end(): Promise<void> {
-    const { clock, sessions } = this.#options;
+    const { clock } = this.#options;
     const fronts = [this.http, ...this.#lines, this.#owner];
-    this.#resumed[Symbol.dispose]();
+    this.#continued[Symbol.dispose]();
     await Promise.all([
       ...fronts.map((front) => front.stop(STOP_DRAIN_MS)),
       this.#modern.end(STOP_DRAIN_MS, "the gateway is stopping"),
       this.pool[Symbol.asyncDispose](),
       this.#signIns?.[Symbol.asyncDispose](),
     ]);
-    await Promise.all([sessions?.[Symbol.asyncDispose](), this.listener.close(STOP_CUT_MS)]);
+    await this.listener.close(STOP_CUT_MS);
     await settlesWithin(clock, STOP_WARDEN_MS, Promise.resolve(this.#warden[Symbol.asyncDispose]()));
     this.clients[Symbol.dispose]();
     this.serving.storedResults[Symbol.dispose]();

@@ -1,43 +1,52 @@
 // Requests of the home's owner from the command line (`mountaineer call`). All belong to one session.
 import { errorText } from "../../runtime/errors.ts";
+import { settlesWithin, type Timer } from "../../runtime/time/clock.ts";
 import { cancelled } from "../backends/instance/calls.ts";
 import { OWNER_IN_PERSON, OWNER_SESSION_ID } from "../client-handle.ts";
 import type { CallStream } from "../frontend/session/client-stream.ts";
-import type { Session } from "../frontend/session/session.ts";
-import { SessionStore } from "../frontend/session/session-store.ts";
+import type { FrontGateway } from "../frontend/session/front-contract.ts";
+import { Session } from "../frontend/session/session.ts";
+import { IDLE_LIMIT_MS } from "../frontend/session/session-store.ts";
+import type { GatewayTools } from "../gateway-tools.ts";
 import { BACKEND_UNAVAILABLE, errorReply, type JsonObject, type Reply } from "../json-rpc.ts";
 import { LATEST_VERSION } from "../protocol.ts";
 
 const STOPPING = "the gateway is stopping";
 
-/** The owner's session begins with the first request. It ends like any other session when it is idle. */
+interface OwnerOptions extends GatewayTools {
+  readonly gateway: FrontGateway;
+}
+
+/** The owner's session begins with the first request. It ends when it has been idle for a day. */
 export class OwnerCalls {
-  readonly #sessions: SessionStore;
-  #stopping = false;
+  readonly #options: OwnerOptions;
+  #session: Session | null = null;
+  #idleTimer: Timer | null = null;
+  /** Resolves when no request is in flight; null: it is not stopping. */
+  #idle: PromiseWithResolvers<void> | null = null;
   #lastId = 0;
 
-  constructor(options: ConstructorParameters<typeof SessionStore>[0]) {
-    this.#sessions = new SessionStore(options);
+  constructor(options: OwnerOptions) {
+    this.#options = options;
   }
 
   get inFlight(): number {
-    return this.#sessions.inFlight;
+    return this.#session?.inFlight ?? 0;
   }
 
   /** Never rejects. The signal cancels only this request. */
   async request(method: string, params: JsonObject | undefined, signal: AbortSignal): Promise<Reply> {
-    if (this.#stopping) return errorReply(BACKEND_UNAVAILABLE, STOPPING);
+    if (this.#idle !== null) return errorReply(BACKEND_UNAVAILABLE, STOPPING);
     if (signal.aborted) return cancelled();
-    const found = this.#sessions.find(OWNER_SESSION_ID, OWNER_IN_PERSON);
-    // Only the owner has a session with this id, so it is never "foreign".
-    const session = found === null || found === "foreign" ? this.#begin() : found;
+    this.#session ??= this.#begin();
+    const session = this.#session;
     this.#lastId += 1;
     const id = this.#lastId;
     const { promise, resolve } = Promise.withResolvers<Reply>();
     const cancel = (): void => {
       const given = { requestId: id, reason: errorText(signal.reason) };
       const message = { jsonrpc: "2.0", method: "notifications/cancelled", params: given } as const;
-      session.handle({ kind: "notification", message });
+      session.take({ kind: "notification", message });
     };
     signal.addEventListener("abort", cancel);
     const stream: CallStream = {
@@ -53,19 +62,39 @@ export class OwnerCalls {
     return promise;
   }
 
-  stop(graceMs: number): Promise<void> {
-    this.#stopping = true;
-    return this.#sessions.end(graceMs, STOPPING);
+  async stop(graceMs: number): Promise<void> {
+    this.#idle = Promise.withResolvers<void>();
+    if (this.inFlight > 0 && graceMs > 0) {
+      await settlesWithin(this.#options.clock, graceMs, this.#idle.promise);
+    }
+    this.#session?.end(STOPPING);
   }
 
   // `opened` is left out, because this session has no stream for change notices.
   #begin(): Session {
-    return this.#sessions.open({
+    return new Session({
+      ...this.#options,
       id: OWNER_SESSION_ID,
       principal: OWNER_IN_PERSON,
       protocolVersion: LATEST_VERSION,
       capabilities: {},
       clientInfo: { name: "mountaineer" },
+      group: null,
+      onAnswered: () => this.#answered(),
+      onEnded: () => {
+        this.#session = null;
+        this.#idleTimer?.[Symbol.dispose]();
+      },
+    });
+  }
+
+  #answered(): void {
+    if (this.inFlight > 0) return;
+    this.#idle?.resolve();
+    if (this.#session === null) return;
+    this.#idleTimer?.[Symbol.dispose]();
+    this.#idleTimer = this.#options.clock.setTimer(IDLE_LIMIT_MS, () => {
+      if (this.inFlight === 0) this.#session?.end("the session was idle for a day");
     });
   }
 }

@@ -4,12 +4,13 @@ import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import { entryOf, resolveTarget } from "../catalog/resolve.ts";
 import type { ClientHandle, Principal } from "../client-handle.ts";
 import type { FrontGateway, SessionPort } from "../frontend/session/front-contract.ts";
-import type { ListDigests } from "../frontend/session/session-record.ts";
+import type { ListDigests } from "../frontend/session/session-memory.ts";
 import type { JsonObject } from "../json-rpc.ts";
 import type { CatalogView, ServingSet } from "../middleware/middleware.ts";
 import { type RequestTarget, targetOf } from "../middleware/request-target.ts";
 import { isLogLevel, LIST_KINDS, LOG_LEVELS, type McpLogLevel, MODERN_VERSION } from "../protocol.ts";
 
+/** Differs from all lists. */
 const UNSEEN: ListDigests = { tools: "", resources: "", prompts: "" };
 
 export class SessionRoster {
@@ -28,9 +29,12 @@ export class SessionRoster {
     this.#sessions.set(session, viewOf(session, session.principal, served).digests);
   }
 
-  /** Adds a resumed session whose client knows `lists`. `release` notifies the client of changes. */
-  resume(session: SessionPort, lists: ListDigests): void {
-    this.#sessions.set(session, lists);
+  /**
+   * Adds a session from before whose client knows `lists`; null: it is notified of all of them. `release` notifies it of
+   * changes.
+   */
+  continue(session: SessionPort, lists: ListDigests | null): void {
+    this.#sessions.set(session, lists ?? UNSEEN);
     this.#awaitingLists.add(session);
   }
 
@@ -38,10 +42,13 @@ export class SessionRoster {
     return this.#awaitingLists.has(session);
   }
 
-  release(served: ServingSet): void {
-    const awaitingLists = [...this.#awaitingLists];
-    this.#awaitingLists.clear();
-    for (const session of awaitingLists) this.identified(session, served);
+  /** From now on, the session is notified of changes: first of those since its client saw the lists. */
+  release(session: SessionPort, served: ServingSet): void {
+    if (this.#awaitingLists.delete(session)) this.identified(session, served);
+  }
+
+  get awaitingLists(): readonly SessionPort[] {
+    return [...this.#awaitingLists];
   }
 
   knownLists(session: SessionPort): ListDigests {
@@ -50,6 +57,7 @@ export class SessionRoster {
 
   remove(session: SessionPort): void {
     this.#sessions.delete(session);
+    this.#awaitingLists.delete(session);
   }
 
   /** Notifies sessions of changed lists, and ends sessions whose token was withdrawn. */
@@ -128,18 +136,22 @@ function rank(level: McpLogLevel): number {
   return LOG_LEVELS.indexOf(level);
 }
 
-// A resumed client knows tools whose backends may not have started yet. Until each backend has started or failed
-// once, the client gets no change notices, and the client's requests wait. In every session, a call of a remembered
-// tool waits while the tool's backend is about to list it.
+// The client of a session from before knows tools whose backends may not have started yet. Until each backend has started or
+// failed once, the client gets no change notices, and its requests wait. A client of which it is not known which lists it has
+// seen is notified of all of them, later, so that not all clients read their lists at once. In every session, a call of a
+// remembered tool waits while the tool's backend is about to list it.
 
 const FIRST_LISTS_MS = 5_000;
+/** Within this time after its first request, a client is notified of lists that it may know already. */
+const SPREAD_MS = 10_000;
 
 type AwaitedLists = Parameters<FrontGateway["awaited"]>[1];
 
-interface ResumedOptions {
+interface ContinuedOptions {
   readonly roster: SessionRoster;
   readonly served: () => ServingSet;
   readonly clock: Clock;
+  readonly random: () => number;
   /** True while the previous daemon may still run backends that cannot run twice. */
   readonly runsInPrevious?: (() => boolean) | undefined;
   /** Resolves when each backend has started or failed once, or when the signal aborts. */
@@ -151,15 +163,17 @@ interface ResumedOptions {
   readonly readDueLists: () => Promise<void> | null;
 }
 
-export class ResumedSessions implements Disposable {
-  readonly #options: ResumedOptions;
+export class ContinuedSessions implements Disposable {
+  readonly #options: ContinuedOptions;
   /** Requests that wait. `isThere`: the requested entry is served now; always false for a list. */
   readonly #waiting = new Set<{ readonly isThere: () => boolean; readonly start: () => void }>();
+  /** Sessions whose clients are notified of all lists, each at its own time. */
+  readonly #later = new Map<SessionPort, Timer>();
   readonly #ended = new AbortController();
   #stage: "idle" | "starting" | "over" = "idle";
   #limit: Timer | null = null;
 
-  constructor(options: ResumedOptions) {
+  constructor(options: ContinuedOptions) {
     this.#options = options;
   }
 
@@ -180,10 +194,22 @@ export class ResumedSessions implements Disposable {
     });
   }
 
-  resume(session: SessionPort, lists: ListDigests): void {
-    const { roster, served } = this.#options;
-    roster.resume(session, lists);
-    if (this.#stage !== "starting") roster.release(served());
+  /** `lists`: those that the client knows; null: not known. */
+  add(session: SessionPort, lists: ListDigests | null): void {
+    const { roster, clock, random } = this.#options;
+    roster.continue(session, lists);
+    if (lists === null) {
+      const timer = clock.setTimer(random() * SPREAD_MS, () => {
+        this.#later.delete(session);
+        if (this.#stage !== "starting") this.#release(session);
+      });
+      this.#later.set(session, timer);
+    } else if (this.#stage !== "starting") this.#release(session);
+  }
+
+  remove(session: SessionPort): void {
+    this.#later.get(session)?.[Symbol.dispose]();
+    this.#later.delete(session);
   }
 
   /**
@@ -199,7 +225,7 @@ export class ResumedSessions implements Disposable {
     const target = targetOf(method, params);
     if (!mustWait && served().catalog.unavailable.size === 0) return this.#changed(session, target);
     const isAbout = target !== null || method.endsWith("/list");
-    const comes = mustWait && isAbout ? this.#release(session, target) : null;
+    const comes = mustWait && isAbout ? this.#untilThere(session, target) : null;
     const firstList = (): Promise<void> | null => {
       const backend = this.#comingFrom(session, target);
       return backend === null ? this.#changed(session, target) : this.#options.firstList(backend);
@@ -218,6 +244,7 @@ export class ResumedSessions implements Disposable {
 
   [Symbol.dispose](): void {
     this.#end();
+    for (const session of [...this.#later.keys()]) this.remove(session);
   }
 
   /** A name that is in no list may be in one that has changed: servers send the notice, and name the entry in a result. */
@@ -228,7 +255,7 @@ export class ResumedSessions implements Disposable {
   }
 
   /** Resolves when the request may start; null: it may start now. `target` is null for a list. */
-  #release(session: SessionPort, target: RequestTarget | null): Promise<void> | null {
+  #untilThere(session: SessionPort, target: RequestTarget | null): Promise<void> | null {
     const served = (): ServingSet => this.#options.served().forClient(session);
     const isThere = (): boolean =>
       target !== null &&
@@ -248,12 +275,18 @@ export class ResumedSessions implements Disposable {
     return backend !== null && isComing(backend) ? backend : null;
   }
 
+  #release(session: SessionPort): void {
+    const { roster, served } = this.#options;
+    roster.release(session, served());
+  }
+
   #end(): void {
     if (this.#stage === "over") return;
     this.#stage = "over";
     this.#limit?.[Symbol.dispose]();
     this.#ended.abort();
-    this.#options.roster.release(this.#options.served());
+    for (const session of this.#options.roster.awaitingLists)
+      if (!this.#later.has(session)) this.#release(session);
     this.startReady();
   }
 }

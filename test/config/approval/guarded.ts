@@ -71,7 +71,8 @@ const KEYS: Guards = {
     "backends.routes.auth.client_metadata_url backends.routes.auth.issuer telemetry.endpoint",
   "runs, secret text": "backends.env backends.routes.env backend_defaults.env",
   "sends, secret text": "backends.headers backends.routes.headers",
-  "access, reference": "incoming_auth.token incoming_auth.users.token incoming_auth.users.old_token",
+  "access, reference":
+    "incoming_auth.token incoming_auth.users.token incoming_auth.users.old_token server.session_key",
   "approval, plain": "trust.approve",
 };
 
@@ -82,7 +83,7 @@ const PARTS: Guards = {
     "trust.clientFolders",
   access:
     "backend_defaults.instances backends.instances backends.folders backends.filters incoming_auth.incomingAuth incoming_auth.host " +
-    "incoming_auth.port incoming_auth.publicUrl incoming_auth.allowedOrigins conflict_resolution.conflictResolution groups.groups profiles.profiles " +
+    "incoming_auth.port incoming_auth.publicUrl incoming_auth.allowedOrigins incoming_auth.sessionKey conflict_resolution.conflictResolution groups.groups profiles.profiles " +
     "authorization.authorization scripts.scripts shares.access",
   guards:
     "shares.name backends.pin backends.toolOverrides aliases.share aliases.targetSubpath aliases.path " +
@@ -101,6 +102,7 @@ const CLOSED = {
     port: 9001,
     publicUrl: null,
     allowedOrigins: [],
+    sessionKey: null,
     management: { enabled: null, allowCommands: false, allowedHosts: [] },
   },
   backend_defaults: { env: null, instances: null },

@@ -58,6 +58,7 @@ test("the starter's options work when their # is removed", async () => {
     port: 9000,
     publicUrl: "https://mcp.example.com/mcp",
     allowedOrigins: ["http://localhost:6274"],
+    sessionKey: [{ kind: "stored", name: "session-key" }],
     bodyLimitBytes: 64 * megabyte,
     drainTimeoutMs,
     management: { enabled: true, allowCommands: false, allowedHosts: ["nas.example.com"] },

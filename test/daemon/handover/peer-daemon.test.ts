@@ -3,11 +3,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { PassedMessage } from "../../../src/daemon/handover/handover-messages.ts";
-import { type OwnCalls, PeerDaemon } from "../../../src/daemon/handover/peer-daemon.ts";
+import { type OwnSessions, PeerDaemon } from "../../../src/daemon/handover/peer-daemon.ts";
 import type { CallStream } from "../../../src/gateway/frontend/session/client-stream.ts";
-import { HandoverPeers, type Side } from "../../../src/gateway/frontend/session/handover-peers.ts";
+import { OtherDaemons, type Side } from "../../../src/gateway/frontend/session/other-daemons.ts";
 import { GATHER_MS } from "../../../src/gateway/frontend/suspended/suspended-call.ts";
-import type { OtherDaemon, SuspendedCalls } from "../../../src/gateway/frontend/suspended/suspended-calls.ts";
+import type { SuspendedCalls } from "../../../src/gateway/frontend/suspended/suspended-calls.ts";
 import { isError } from "../../../src/gateway/json-rpc.ts";
 import { parseExactly } from "../../../src/runtime/text/exact-json.ts";
 import {
@@ -24,6 +24,12 @@ import {
 import { assertEach } from "../../support/assert-each.ts";
 import { createManualClock, settle } from "../../support/manual-clock.ts";
 
+const NOTHING: OwnSessions = {
+  suspended: createSuspendedRig().suspended,
+  deliver: async () => false,
+  change() {},
+};
+
 interface Next {
   readonly rig: SuspendedRig;
   readonly passed: PeerDaemon;
@@ -33,19 +39,18 @@ interface Next {
 }
 
 /** Both ends of one channel: what they say goes as JSON, as between processes. */
-function joined(one: OwnCalls, other: OwnCalls, link = { isUp: true }): readonly [PeerDaemon, PeerDaemon] {
+function joined(
+  one: OwnSessions,
+  other: OwnSessions,
+  link = { isUp: true },
+): readonly [PeerDaemon, PeerDaemon] {
+  const clock = createManualClock();
   const say = (to: () => PeerDaemon) => (message: PassedMessage) => {
     if (link.isUp) setImmediate(() => to().hear(JSON.parse(JSON.stringify(message))));
     return link.isUp;
   };
-  const first: PeerDaemon = new PeerDaemon(
-    one,
-    say(() => second),
-  );
-  const second = new PeerDaemon(
-    other,
-    say(() => first),
-  );
+  const first: PeerDaemon = new PeerDaemon(one, { clock, answers: true, post: say(() => second) });
+  const second = new PeerDaemon(other, { clock, answers: true, post: say(() => first) });
   return [first, second];
 }
 
@@ -55,13 +60,13 @@ function follow(old: SuspendedRig): Next {
   const rig = createSuspendedRig({ clock });
   const link = { isUp: true };
   const [passed, back] = joined(
-    { suspended: rig.suspended, deliver() {} },
-    { suspended: old.suspended, deliver() {} },
+    { ...NOTHING, suspended: rig.suspended },
+    { ...NOTHING, suspended: old.suspended },
     link,
   );
   rig.suspended.follow(old.suspended.stateKey);
-  rig.neighbours.previous = passed;
-  old.neighbours.next = back;
+  rig.others.previous = passed;
+  old.others.next = back;
   return { rig, passed, back, link };
 }
 
@@ -155,42 +160,72 @@ test("B11 D2 when the next daemon has gone, calls that its clients had resumed a
   assert.equal(call.request.signal.aborted, true);
 });
 
-test("B11 D2 a client's message to any of three daemons reaches each of the others once, and returns to none", async () => {
-  for (const from of [0, 1, 2]) {
+test("B11 D2 a client's message to any of three daemons reaches each of the others once, and the first learns whether one has taken it", async () => {
+  for (const [from, placer] of [
+    [0, 2],
+    [1, 0],
+    [2, null],
+  ] as const) {
     const heard: string[] = [];
     const daemons = [0, 1, 2].map((number) => {
-      const neighbours = new HandoverPeers<OtherDaemon>();
-      const own = (side: Side): OwnCalls => ({
+      const others = new OtherDaemons();
+      const own = (side: Side): OwnSessions => ({
         suspended: createSuspendedRig().suspended,
-        // None of them has the call.
-        deliver(message) {
+        async deliver(message) {
           heard.push(`${number} ${message.text}`);
-          neighbours.pass(message, side);
+          return number === placer || (await others.deliver(message, side));
+        },
+        change(hash, change) {
+          heard.push(`${number} ${hash} ${change.kind}`);
+          others.report(hash, change, side);
         },
       });
-      return { neighbours, own };
+      return { others, own };
     });
     for (const [index, daemon] of daemons.entries()) {
       const next = daemons[index + 1];
       if (next === undefined) continue;
       const [back, forth] = joined(next.own("previous"), daemon.own("next"));
-      next.neighbours.previous = back;
-      daemon.neighbours.next = forth;
+      next.others.previous = back;
+      daemon.others.next = forth;
     }
-    daemons[from]?.neighbours.pass({ hash: "h", text: "said" }, null);
-    await settle();
+    const placed = daemons[from]?.others.deliver({ hash: "h", text: "said" });
+    daemons[from]?.others.report("h", { kind: "ended" });
+    assert.equal(await placed, placer !== null);
     const others = [0, 1, 2].filter((number) => number !== from);
-    assert.deepEqual(
-      heard.toSorted(),
-      others.map((number) => `${number} said`),
-    );
+    const expected = others.flatMap((number) => [`${number} h ended`, `${number} said`]);
+    assert.deepEqual(heard.toSorted(), expected);
   }
+});
+
+test("B11 a client's message counts as taken if the other daemon has not answered within 5 s, and as lost if it ends", async () => {
+  for (const [ends, expected] of [
+    [false, true],
+    [true, false],
+  ] as const) {
+    const { clock, end } = oneEnd();
+    const placed = end.deliver({ hash: "h", text: "said" });
+    if (ends) end.over();
+    else await clock.advance(5_000);
+    assert.equal(await placed, expected);
+  }
+});
+
+test("B11 a daemon of the last version gets clients' messages in its form, and none for streams", async () => {
+  const { clock, said } = oneEnd();
+  const post = (message: PassedMessage): boolean => said.push(message) > 0;
+  const old = new PeerDaemon(NOTHING, { clock, answers: false, post });
+  assert.deepEqual(
+    [await old.deliver({ hash: "h", text: "t" }), await old.deliver({ to: "stream", hash: "h", text: "t" })],
+    [true, false],
+  );
+  assertEach(said, ({ say }) => say, ["words"]);
 });
 
 test("B11 an unknown message of another version ends nothing", () => {
   const said: PassedMessage[] = [];
-  const own = { suspended: createSuspendedRig().suspended, deliver() {} };
-  const passed = new PeerDaemon(own, (message) => said.push(message) > 0);
+  const post = (message: PassedMessage): boolean => said.push(message) > 0;
+  const passed = new PeerDaemon(NOTHING, { clock: createManualClock(), answers: true, post });
   for (const message of [
     { say: "request", n: 1, request: "no JSON" },
     { say: "request", n: 2 },
@@ -199,7 +234,7 @@ test("B11 an unknown message of another version ends nothing", () => {
   ]) {
     passed.hear(message as PassedMessage);
   }
-  assertEach(said, (message) => message.say !== "words" && [message.say, message.n], [
+  assertEach(said, (message) => message.say === "answer" && [message.say, message.n], [
     ["answer", 1],
     ["answer", 2],
   ]);
@@ -215,10 +250,11 @@ function oneEnd() {
     if (request.id === "early") stream.answer(null, { result: {} });
     return { kind: "goes_on", gone: () => void gone.push("gone") };
   };
-  const own = { suspended: { resume }, deliver() {} };
-  const end = new PeerDaemon(own, (message) => said.push(message) > 0);
+  const clock = createManualClock();
+  const post = (message: PassedMessage): boolean => said.push(message) > 0;
+  const end = new PeerDaemon({ ...NOTHING, suspended: { resume } }, { clock, answers: true, post });
   const request = JSON.stringify({ params: {}, principal: {}, capabilities: {} });
-  return { end, said, gone, streams, request };
+  return { clock, end, said, gone, streams, request };
 }
 
 test("B11 D2 a passed call that was answered or given up is not cancelled when the other daemon ends", () => {

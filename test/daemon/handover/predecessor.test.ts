@@ -8,11 +8,19 @@ import {
   NEEDED_MARK,
   SUCCESSOR_MARK,
 } from "../../../src/daemon/handover/handover-messages.ts";
+import type { OwnSessions } from "../../../src/daemon/handover/peer-daemon.ts";
 import { findPredecessor } from "../../../src/daemon/handover/predecessor.ts";
+import { NO_SESSIONS } from "../../../src/gateway/frontend/session/session-memory.ts";
 import { SuspendedCalls } from "../../../src/gateway/frontend/suspended/suspended-calls.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
+import { assertEach } from "../../support/assert-each.ts";
 import { createManualClock, settle } from "../../support/manual-clock.ts";
 
+const NOTHING: OwnSessions = {
+  suspended: new SuspendedCalls(createManualClock()),
+  deliver: async () => false,
+  change() {},
+};
 const PARENT = { env: { [SUCCESSOR_MARK]: "1" }, connected: true };
 
 /** A daemon whose parent hands over to it. `said`: what it sends; its messages are on their way until `arrive`. */
@@ -84,40 +92,38 @@ test("B11 the turn arrives with the listening socket where there is one, and whe
     if (message === null) self.emit("disconnect");
     else self.emit("message", message, given);
     assert.deepEqual(await turn, expected);
-    assert.deepEqual(old.states, message === null ? null : states);
+    assert.deepEqual(old.handed?.states ?? null, message === null ? null : states);
   }
 });
 
-test("B11 every session and connection that the old daemon passes is acknowledged, even a useless one", async () => {
+test("B11 what the old daemon tells before this one is ready for it is heard then, in order", async () => {
   const { self, old, said } = setUp();
-  const kept: string[] = [];
-  const taken: object[] = [];
-  old.onSession({
-    async keep({ hash }) {
-      kept.push(hash);
-      if (hash === "b") throw new Error("of another version");
-    },
-    end: (hash) => void kept.push(`end ${hash}`),
+  self.emit("message", { say: "go", door: null, states: {}, once: [], sessions: NO_SESSIONS, secret: {} });
+  self.emit("message", { say: "change", hash: "a", change: { kind: "level", level: "info" } });
+  // Of the last version.
+  self.emit("message", {
+    say: "session",
+    n: 1,
+    hash: "b",
+    record: { principal: "user ann", protocolVersion: "2025-11-25", capabilities: {}, clientInfo: {} },
   });
-  old.onConnection((handle) => void taken.push(handle));
-  const handle = {};
-  self.emit("message", { say: "session", n: 1, hash: "a", record: {} });
-  self.emit("message", { say: "session", n: 2, hash: "b", record: {} });
-  self.emit("message", { say: "session_ended", hash: "a" });
-  self.emit("message", { say: "connection", n: 3 }, handle);
-  self.emit("message", { say: "connection", n: 4 }, null);
-  self.emit("message", { say: "connection", n: 5 });
+  self.emit("message", { say: "session_ended", hash: "b" });
+  const changes: unknown[] = [];
+  const change = (hash: string, { kind }: { readonly kind: string }): void => void changes.push([hash, kind]);
+  old.join({ ...NOTHING, change });
   await settle();
-  assert.deepEqual(kept, ["a", "b", "end a"]);
-  assert.deepEqual(taken, [handle]);
-  const acknowledged = said.flatMap((message) => (message.say === "kept" ? [message.n] : []));
-  assert.deepEqual(acknowledged.toSorted(), [1, 2, 3, 4, 5]);
+  assert.deepEqual(changes, [
+    ["a", "level"],
+    ["b", "handed"],
+    ["b", "ended"],
+  ]);
+  assertEach(said, (message) => message, [{ say: "kept", n: 1 }]);
 });
 
 test("B11 E4 clients' messages for an old daemon that does not read are dropped beyond 256, and long ones at once", async () => {
-  const { self, old, said, arrive, clock } = setUp();
-  const joined = old.join({ suspended: new SuspendedCalls(clock), deliver() {} });
-  const pass = (text: string): void => joined.send({ hash: "h", text });
+  const { self, old, said, arrive } = setUp();
+  const joined = old.join(NOTHING);
+  const pass = (text: string): void => void joined.deliver({ hash: "h", text });
   pass("x".repeat(4 * 1024 * 1024 + 1));
   assert.equal(said.length, 0);
   for (let count = 0; count < 300; count += 1) pass("x");
@@ -148,19 +154,20 @@ test("B11 a daemon that fails to take over reports why, and does not wait for a 
 
 test("B11 a daemon in charge does not stay alive for the old one's sake", () => {
   const { self, old, said } = setUp();
-  old.taken(true);
-  assert.deepEqual([said, self.isReferenced], [[{ say: "taken", connections: true }], false]);
+  old.taken();
+  assert.deepEqual([said, self.isReferenced], [[{ say: "taken" }], false]);
 });
 
-test("B11 D2 requests that wait in an old daemon that has gone are answered, and no longer sent to it", () => {
-  const { self, old, clock } = setUp();
-  const passing = old.join({ suspended: new SuspendedCalls(clock), deliver() {} });
+test("B11 D2 requests that wait in an old daemon that has gone are answered, and no longer sent to it", async () => {
+  const { self, old } = setUp();
+  const passing = old.join(NOTHING);
   const replies: unknown[] = [];
   const stream = { congested: null, send: () => true, answer: (id: unknown) => void replies.push(id) };
   const request = { id: 7 };
   const resume = () => passing.resume(request as never, stream as never);
   assert.notEqual(resume(), null);
   self.emit("disconnect");
+  await settle();
   assert.deepEqual(replies, [7]);
   self.connected = false;
   assert.equal(resume(), null);

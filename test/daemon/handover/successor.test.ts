@@ -4,10 +4,13 @@ import { type TestContext, test } from "node:test";
 import { Successor } from "../../../src/daemon/handover/successor.ts";
 import { SuspendedCalls } from "../../../src/gateway/frontend/suspended/suspended-calls.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
-import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
-import { hashOf, recordOf } from "../../support/session-records.ts";
 
+const NOTHING = {
+  suspended: new SuspendedCalls(systemClock),
+  deliver: async () => false,
+  change() {},
+};
 const NEVER = new AbortController().signal;
 const GO = { say: "go", door: null, states: { key: "", generation: 1 }, once: [] } as const;
 const WAIT = { clock: systemClock, deadlineMs: 30_000 };
@@ -53,32 +56,18 @@ test("B11 when the next daemon ends the service ends, unless that one's successo
   }
 });
 
-test("B11 only a next daemon that requests them gets idle connections", async (t) => {
-  for (const [connections, takes] of [
-    ["true", true],
-    ["false", false],
-  ] as const) {
-    const next = start(
-      t,
-      `process.on("message", () => process.send({ say: "taken", connections: ${connections} }))`,
-    );
-    assert.equal(await next.go(GO, undefined, WAIT), true);
-    assert.equal(next.takesConnections, takes, connections);
-  }
-});
-
 test("B11 a caller that waits for a next daemon stops waiting when that one ends", async (t) => {
-  const next = start(t, 'process.on("message", ({ say }) => say === "session" && process.exit(1))');
+  const next = start(t, 'process.on("message", ({ say }) => say === "change" && process.exit(1))');
   const answered: unknown[] = [];
   const stream = { congested: null, send: () => true, answer: (id: unknown) => void answered.push(id) };
-  const passing = next.join({ suspended: new SuspendedCalls(systemClock), deliver() {} });
+  const passing = next.join(NOTHING, systemClock);
   assert.notEqual(passing.resume({ id: 7 } as never, stream as never), null);
-  await next.keep({ hash: hashOf(1), record: recordOf(1) });
+  passing.report("h", { kind: "ended" });
+  assert.equal(await passing.deliver({ hash: "h", text: "t" }), false);
   assert.deepEqual(answered, [7]);
   assert.equal(passing.resume({ id: 8 } as never, stream as never), null);
   const still = { clock: createManualClock(), deadlineMs: 1 };
   assert.equal(await next.go(GO, undefined, still), false);
-  await next.keep({ hash: hashOf(2), record: recordOf(2) });
 });
 
 test("B11 a next daemon finds the service's supervisor, and whether it is needed", async (t) => {
@@ -119,12 +108,4 @@ test("B11 a next daemon that does not stop within 10 s is killed", async (t) => 
   await clock.advance(1);
   await stopping;
   assert.throws(() => process.kill(next.pid ?? 0, 0), { code: "ESRCH" });
-});
-
-test("B11 a connection stays here when the next daemon no longer receives anything", async (t) => {
-  const next = start(t, "process.disconnect(); setInterval(() => {}, 1_000)");
-  const passing = next.join({ suspended: new SuspendedCalls(systemClock), deliver() {} });
-  const stream = { congested: null, send: () => true, answer: () => {} };
-  await eventually(() => passing.resume({ id: 7 } as never, stream as never) === null);
-  assert.equal(await next.pass({}, createManualClock()), "here");
 });

@@ -24,6 +24,7 @@ const TEXTS: Readonly<Record<string, string>> = {
   "server.host": '"127.0.0.7"',
   "server.public_url": '"https://mcp.example.com"',
   "server.allowed_origins": '["https://app.example"]',
+  "server.session_key": '["secret:other"]',
   "fleet.name": '"desktop"',
   "fleet.servers": '["tls://other.example:4222"]',
   "fleet.credentials": '"secret:other"',

@@ -9,7 +9,6 @@ import { Calls, type CallsOptions } from "../../../src/fleet/calls/calls.ts";
 import type { ImportedOffer } from "../../../src/fleet/calls/tunnel-registry.ts";
 import { probePermissions } from "../../../src/fleet/enrollment/fleet-check.ts";
 import { type Membership, storedAuthority } from "../../../src/fleet/enrollment/membership.ts";
-import { NOBODY, neededBy } from "../../../src/fleet/enrollment/permissions.ts";
 import { userSeed } from "../../../src/fleet/keys/nkey.ts";
 import {
   BUCKET,
@@ -285,19 +284,6 @@ test(
     ]);
   },
 );
-
-test("G1 a machine that shares only sessions needs the streams of calls, and none of the permissions for exports", () => {
-  const subjects = (calls: boolean, sessions: boolean): readonly string[] =>
-    neededBy({ ...USE, name: "laptop", calls, sessions })
-      .filter(({ subject }) => /\.(call|offer|ask)\b/.test(subject))
-      .map(({ may, subject, purpose }) => `${may} ${subject}: ${purpose}`);
-  assert.deepEqual(subjects(false, false), []);
-  assert.deepEqual(subjects(false, true), [
-    `publish mountaineer.fleet.laptop.call.${NOBODY}: sessions`,
-    "subscribe mountaineer.fleet.*.call.laptop: sessions",
-  ]);
-  assert.equal(subjects(true, true).length, 6);
-});
 
 // The last: it leaves no room for any other reader.
 test("G1 a machine that makes readers without end is stopped before the server is full", REAL, async (t) => {

@@ -2,7 +2,7 @@
 
 import { ANONYMOUS } from "../../../src/gateway/client-handle.ts";
 import type { FrontGateway, SessionPort } from "../../../src/gateway/frontend/session/front-contract.ts";
-import type { ListDigests } from "../../../src/gateway/frontend/session/session-record.ts";
+import type { ListDigests } from "../../../src/gateway/frontend/session/session-memory.ts";
 import { errorReply, isJsonObject, type JsonObject, type Reply } from "../../../src/gateway/json-rpc.ts";
 import type {
   Authentication,
@@ -19,8 +19,10 @@ export interface ScriptedGateway extends FrontGateway {
   readonly heard: { readonly session: SessionPort; readonly method: string; readonly params: unknown }[];
   readonly requests: GatewayRequest[];
   readonly turnedAwayRequests: RefusedRequest[];
-  /** The lists that sessions from before a restart were told of last. */
-  readonly resumedWith: ListDigests[];
+  /** The lists that the clients of sessions from before know; null: not known. */
+  readonly continuedWith: (ListDigests | null)[];
+  /** Sessions with something that only this daemon has. */
+  readonly holds: Set<SessionPort>;
   lists: ListDigests;
   authenticate: (headers: Readonly<Record<string, unknown>>) => Authentication;
   handle: Handle;
@@ -57,7 +59,8 @@ export function createScriptedGateway(
     sessions: new Set(),
     heard: [],
     requests: [],
-    resumedWith: [],
+    continuedWith: [],
+    holds: new Set(),
     lists: { tools: "t", resources: "r", prompts: "p" },
     turnedAwayRequests: [],
     authenticate: () => ({ ok: true, principal: ANONYMOUS }),
@@ -127,10 +130,11 @@ export function createScriptedGateway(
     }),
     sessionsAllowed: () => 1_000,
     opened: (session) => void gateway.sessions.add(session),
-    resumed: (session, lists) => {
+    continued: (session, lists) => {
       gateway.sessions.add(session);
-      gateway.resumedWith.push(lists);
+      gateway.continuedWith.push(lists);
     },
+    hasStateOf: (session) => gateway.holds.has(session),
     knownLists: () => gateway.lists,
     awaited: () => null,
     identified() {},

@@ -172,18 +172,18 @@ test("D3 a server's names for its tools are reported within bounds, and do not c
   }
 });
 
-test("B11 sessions that cannot be written are reported, with the reason, for as long as that lasts", () => {
+test("B11 a key of session ids that is not kept is reported, with the reason, for as long as that lasts", () => {
   let now = 1;
   const conditions = createGatewayConditions({ wallMs: () => now });
   const found = (reason: string | null) =>
     conditions(rulesOf(), NO_CATALOG, null, undefined, undefined, {
-      sessionsUnsavedBecause: reason,
+      sessionKeyUnsavedBecause: reason,
       namesLost: null,
     });
   const [first] = found("ENOSPC: no space left on device");
   assert.deepEqual(
     [first?.code, first?.severity, first?.since],
-    ["sessions_not_saved", "warning", isoTime(1)],
+    ["session_key_not_saved", "warning", isoTime(1)],
   );
   assert.match(first?.title ?? "", /ENOSPC/u);
   now = 2;

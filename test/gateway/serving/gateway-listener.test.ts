@@ -25,7 +25,6 @@ function bench(t: TestContext) {
     announce: (transition) => void told.push(transition),
     drainMs: () => 1_000,
     openQuestions: () => asked.count,
-    onStream: () => {},
   });
   t.after(() => listener.close(0));
   return { listener, clock, told, asked, names: () => told.map(({ name }) => name) };
@@ -79,31 +78,6 @@ test("B11 a listener that was passed on and does not listen is closed, and the a
   await clock.advance(20);
   assert.equal(await answers(port), true, "whoever came would wait for ever");
   assert.deepEqual([listener.condition, listener.url], [null, `http://${HOST}:${port}/mcp`]);
-});
-
-test("B11 a connection that reaches a daemon which has left moves to the next one, and is closed here", async (t) => {
-  const { listener } = bench(t);
-  const passed: object[] = [];
-  const closed: object[] = [];
-  const handle = { close: () => void closed.push(handle) };
-  listener.take(handle);
-  assert.deepEqual(closed, [handle], "it does not listen");
-  await listener.leave(0, async (given) => {
-    passed.push(given);
-    return "there";
-  });
-  listener.take(handle);
-  await eventually(() => closed.length === 2);
-  assert.deepEqual(passed, [handle]);
-});
-
-test("B11 a connection that reaches a daemon which has ended is closed", async (t) => {
-  const { listener } = bench(t);
-  await listener.open({ host: HOST, port: await freePort() });
-  await listener.close(0);
-  const isClosed = Promise.withResolvers<void>();
-  listener.take({ close: isClosed.resolve });
-  await isClosed.promise;
 });
 
 test("B11 idle connections at an old address are also closed", async (t) => {

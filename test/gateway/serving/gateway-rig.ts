@@ -106,6 +106,7 @@ export function serverOn(port: number, change: Partial<ListenConfig> = {}): List
       allowedOrigins: [],
       bodyLimitBytes: 1_000_000,
       drainTimeoutMs: 1_000,
+      sessionKey: null,
     },
     ...change,
   };

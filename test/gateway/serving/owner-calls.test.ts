@@ -86,7 +86,7 @@ test("B7 the owner's own calls keep their session while one of them waits, howev
   assert.equal(b.owner.inFlight, 1);
   b.blocking.release(text("at last"));
   assert.deepEqual(await reply, text("at last"));
-  await b.clock.advance(2 * HOUR_MS);
+  await b.clock.advance(IDLE_LIMIT_MS);
   assert.equal(b.clients()[0]?.ended.aborted, true);
 });
 

@@ -9,7 +9,7 @@ import { type ListKind, MODERN_VERSION } from "../../../src/gateway/protocol.ts"
 import { drainGateway } from "../../../src/gateway/serving/drain-gateway.ts";
 import { FirstImport } from "../../../src/gateway/serving/imported-backends.ts";
 import { rehearse } from "../../../src/gateway/serving/rehearsal.ts";
-import { ResumedSessions, SessionRoster } from "../../../src/gateway/serving/session-roster.ts";
+import { ContinuedSessions, SessionRoster } from "../../../src/gateway/serving/session-roster.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { createManualClock, settle } from "../../support/manual-clock.ts";
 import { away, source } from "../catalog/sources.ts";
@@ -45,10 +45,11 @@ function startGateway(coming: readonly string[] = []) {
   const settled = Promise.withResolvers<void>();
   let served = EMPTY;
   let due: Promise<void> | null = null;
-  const resumed = new ResumedSessions({
+  const continued = new ContinuedSessions({
     roster,
     served: () => served,
     clock,
+    random: () => 0.5,
     whenStarted: (signal) => {
       signal.addEventListener("abort", () => settled.resolve());
       return settled.promise;
@@ -60,11 +61,11 @@ function startGateway(coming: readonly string[] = []) {
   return {
     clock,
     roster,
-    resumed,
+    continued,
     async serves(next: typeof EMPTY) {
       served = next;
       roster.notifyChanges(next);
-      resumed.startReady();
+      continued.startReady();
       await clock.advance(0);
     },
     /** Lists that have changed are read until this settles. */
@@ -94,10 +95,10 @@ function watched(comes: Promise<void> | null) {
 }
 
 test("B11 sessions from before a restart get no list notices while backends start, and none for a list that is unchanged afterwards", async () => {
-  const { roster, resumed, serves, settles } = startGateway();
-  resumed.begin();
+  const { roster, continued, serves, settles } = startGateway();
+  continued.begin();
   const session = sessionOf();
-  resumed.resume(session, listsOf(serving("one", "two")));
+  continued.add(session, listsOf(serving("one", "two")));
   await serves(serving("one"));
   await serves(serving("one", "two"));
   await settles();
@@ -108,10 +109,10 @@ test("B11 sessions from before a restart get no list notices while backends star
 });
 
 test("B11 sessions from before a restart are notified once of each list that differs from the one they knew", async () => {
-  const { resumed, serves, settles } = startGateway();
-  resumed.begin();
+  const { continued, serves, settles } = startGateway();
+  continued.begin();
   const session = sessionOf();
-  resumed.resume(session, { ...listsOf(serving("one")), prompts: "" });
+  continued.add(session, { ...listsOf(serving("one")), prompts: "" });
   await serves(serving("one", "new"));
   assert.deepEqual(session.changes, []);
   await settles();
@@ -119,28 +120,48 @@ test("B11 sessions from before a restart are notified once of each list that dif
 });
 
 test("B11 a client that returns after all has started is notified at once", async () => {
-  const { resumed, serves, settles } = startGateway();
-  resumed.begin();
+  const { continued, serves, settles } = startGateway();
+  continued.begin();
   await serves(serving("one"));
   await settles();
   const [same, other] = [sessionOf(), sessionOf()];
-  resumed.resume(same, listsOf(serving("one")));
-  resumed.resume(other, listsOf(serving("two")));
+  continued.add(same, listsOf(serving("one")));
+  continued.add(other, listsOf(serving("two")));
   assert.deepEqual([same.changes, other.changes], [[], ["tools"]]);
-  assert.equal(resumed.awaited(other, call("two")), null);
+  assert.equal(continued.awaited(other, call("two")), null);
+});
+
+test("B11 a client whose known lists are unknown is notified of all lists once, some seconds after its first request", async () => {
+  const { clock, roster, continued, serves, settles } = startGateway();
+  continued.begin();
+  await serves(serving("one"));
+  await settles();
+  const [stays, leaves] = [sessionOf(), sessionOf()];
+  for (const session of [stays, leaves]) continued.add(session, null);
+  await clock.advance(4_900);
+  assert.deepEqual(stays.changes, []);
+  roster.remove(leaves);
+  continued.remove(leaves);
+  await clock.advance(100);
+  assert.deepEqual([stays.changes, leaves.changes], [["tools", "resources", "prompts"], []]);
+  await serves(serving("one", "two"));
+  assert.deepEqual(stays.changes.slice(3), ["tools"]);
+  continued.add(sessionOf(), null);
+  continued[Symbol.dispose]();
+  assert.equal(clock.pendingTimers, 0);
 });
 
 test("B7 a call of an unknown name waits for lists that have changed, and no other call does", async () => {
-  const { clock, resumed, serves, settles, reads } = startGateway();
-  resumed.begin();
+  const { clock, continued, serves, settles, reads } = startGateway();
+  continued.begin();
   await settles();
   await serves(serving("one"));
   const session = sessionOf();
-  assert.equal(resumed.awaited(session, call("two")), null, "nothing is known to have changed");
+  assert.equal(continued.awaited(session, call("two")), null, "nothing is known to have changed");
   const { promise, resolve } = Promise.withResolvers<void>();
   reads(promise);
-  assert.equal(resumed.awaited(session, call("one")), null);
-  const two = watched(resumed.awaited(session, call("two")));
+  assert.equal(continued.awaited(session, call("one")), null);
+  const two = watched(continued.awaited(session, call("two")));
   await clock.advance(0);
   assert.equal(two(), false);
   resolve();
@@ -149,72 +170,72 @@ test("B7 a call of an unknown name waits for lists that have changed, and no oth
 });
 
 test("B11 a client without a session may be a returning one: it waits like one", async () => {
-  const { resumed, serves, settles } = startGateway();
-  resumed.begin();
+  const { continued, serves, settles } = startGateway();
+  continued.begin();
   const session: SessionPort = { ...sessionOf(), protocolVersion: MODERN_VERSION };
-  const [one, list] = [call("one"), LIST].map((request) => watched(resumed.awaited(session, request)));
+  const [one, list] = [call("one"), LIST].map((request) => watched(continued.awaited(session, request)));
   await serves(serving("one"));
   assert.deepEqual([one?.(), list?.()], [true, false]);
   await settles();
   assert.equal(list?.(), true);
-  assert.equal(resumed.awaited(session, LIST), null);
+  assert.equal(continued.awaited(session, LIST), null);
 });
 
 test("B11 their calls wait until the tool exists, and no longer; lists wait for all backends", async () => {
-  const { resumed, serves, settles } = startGateway();
-  resumed.begin();
+  const { continued, serves, settles } = startGateway();
+  continued.begin();
   const session = sessionOf();
-  resumed.resume(session, listsOf(serving("one", "two")));
+  continued.add(session, listsOf(serving("one", "two")));
   const [one, two, list] = [call("one"), call("two"), LIST].map((request) =>
-    watched(resumed.awaited(session, request)),
+    watched(continued.awaited(session, request)),
   );
-  assert.equal(resumed.awaited(session, { method: "logging/setLevel" }), null);
-  assert.equal(resumed.awaited(sessionOf(), call("one")), null, "a new client's call does not");
+  assert.equal(continued.awaited(session, { method: "logging/setLevel" }), null);
+  assert.equal(continued.awaited(sessionOf(), call("one")), null, "a new client's call does not");
   await serves(serving("one"));
   assert.deepEqual([one?.(), two?.(), list?.()], [true, false, false]);
-  assert.equal(resumed.awaited(session, call("one")), null);
+  assert.equal(continued.awaited(session, call("one")), null);
   await settles();
   assert.deepEqual([one?.(), two?.(), list?.()], [true, true, true]);
 });
 
 test("B11 a tool that a starting backend is remembered to have is waited for, by new sessions and beyond the first lists", async () => {
-  const { resumed, serves, settles, arrives } = startGateway(["a"]);
-  resumed.begin();
+  const { continued, serves, settles, arrives } = startGateway(["a"]);
+  continued.begin();
   const [blocking, fresh] = [sessionOf(), sessionOf()];
   const remembering = servingSet([away("a", { tools: ["one"] })], recordingServices());
   await serves(remembering);
-  resumed.resume(blocking, listsOf(serving("one")));
+  continued.add(blocking, listsOf(serving("one")));
   const [old, young, other] = [
-    watched(resumed.awaited(blocking, call("one"))),
-    watched(resumed.awaited(fresh, call("one"))),
-    resumed.awaited(fresh, call("none")),
+    watched(continued.awaited(blocking, call("one"))),
+    watched(continued.awaited(fresh, call("one"))),
+    continued.awaited(fresh, call("none")),
   ];
   assert.equal(other, null, "nobody is known to have it");
   await settles();
   assert.deepEqual([old(), young()], [false, false]);
   await serves(serving("one"));
   await arrives();
-  assert.deepEqual([old(), young(), resumed.awaited(fresh, call("one"))], [true, true, null]);
+  assert.deepEqual([old(), young(), continued.awaited(fresh, call("one"))], [true, true, null]);
 });
 
 test("B11 an entry that is away, and belongs to no starting backend, is not waited for", async () => {
-  const { resumed, serves } = startGateway();
-  resumed.begin();
+  const { continued, serves } = startGateway();
+  continued.begin();
   const blocking = sessionOf();
-  resumed.resume(blocking, listsOf(serving("one")));
+  continued.add(blocking, listsOf(serving("one")));
   await serves(servingSet([away("a", { tools: ["one"] })], recordingServices()));
   assert.deepEqual(
-    [resumed.awaited(blocking, call("one")), resumed.awaited(sessionOf(), call("one"))],
+    [continued.awaited(blocking, call("one")), continued.awaited(sessionOf(), call("one"))],
     [null, null],
   );
 });
 
 test("B11 nothing waits longer than 5 s for a backend, nor at all when the gateway ends", async () => {
   const slow = startGateway();
-  slow.resumed.begin();
+  slow.continued.begin();
   const session = sessionOf();
-  slow.resumed.resume(session, listsOf(serving("one")));
-  const called = watched(slow.resumed.awaited(session, call("one")));
+  slow.continued.add(session, listsOf(serving("one")));
+  const called = watched(slow.continued.awaited(session, call("one")));
   await slow.clock.advance(4_999);
   assert.equal(called(), false);
   await slow.clock.advance(1);
@@ -222,10 +243,10 @@ test("B11 nothing waits longer than 5 s for a backend, nor at all when the gatew
   assert.deepEqual([session.changes, slow.clock.pendingTimers], [["tools"], 0]);
 
   const ending = startGateway();
-  ending.resumed.begin();
-  ending.resumed.resume(session, listsOf(serving("one")));
-  const waiting = watched(ending.resumed.awaited(session, call("one")));
-  ending.resumed[Symbol.dispose]();
+  ending.continued.begin();
+  ending.continued.add(session, listsOf(serving("one")));
+  const waiting = watched(ending.continued.awaited(session, call("one")));
+  ending.continued[Symbol.dispose]();
   await ending.clock.advance(0);
   assert.deepEqual([waiting(), ending.clock.pendingTimers], [true, 0]);
 });
@@ -273,9 +294,8 @@ test("G1 after a start, a client that knew tools of other machines is answered w
 function leaving(clients: number, { runsOnce = false, graceMs = 30_000 } = {}) {
   const clock = createManualClock();
   const moved: number[] = [];
-  /** How many clients had been told when streams that listen ended, and what the listener was asked. */
+  /** How many clients had been told when streams that listen ended. */
   const listenedUntil: number[] = [];
-  const left: boolean[] = [];
   const lines = new Set<{ closed: Promise<void>; moveOn(): void }>();
   const gone: (() => void)[] = [];
   for (let index = 0; index < clients; index++) {
@@ -289,33 +309,23 @@ function leaving(clients: number, { runsOnce = false, graceMs = 30_000 } = {}) {
   }
   const parts = {
     clock,
-    http: {
-      leave() {},
-      leaveStreams() {},
-      streamsDrained: async () => {},
-      forwardedAnswered: async () => {},
-    },
+    http: { leave() {} },
     lines,
     modern: { endListening: () => void listenedUntil.push(moved.length) },
     suspended: { none: async () => {} },
-    listener: {
-      async leave(_graceMs: number, _pass: unknown, allAtOnce: boolean) {
-        left.push(allAtOnce);
-      },
-      closeIdle() {},
-    },
+    listener: { async leave() {}, closeIdle() {} },
     pool: { runsOnce, endRunOnce: async () => {} },
   };
   let ended = false;
   const onEnded = async (): Promise<void> => {
     ended = true;
   };
-  const over = drainGateway(parts, graceMs, onEnded, null);
-  return { clock, moved, listenedUntil, left, gone, over, hasEnded: () => ended };
+  const over = drainGateway(parts, graceMs, onEnded);
+  return { clock, moved, listenedUntil, gone, over, hasEnded: () => ended };
 }
 
 test("B11 clients over lines move one after the other, so that none waits for the others' change-over", async () => {
-  const { clock, moved, listenedUntil, left, gone, over, hasEnded } = leaving(3);
+  const { clock, moved, listenedUntil, gone, over, hasEnded } = leaving(3);
   await settle();
   assert.deepEqual(moved, [0]);
   await clock.advance(100);
@@ -326,7 +336,7 @@ test("B11 clients over lines move one after the other, so that none waits for th
   await clock.advance(100);
   await over;
   // Whoever is told first goes on listening without its client's noticing.
-  assert.deepEqual([listenedUntil, left], [[3], [false]]);
+  assert.deepEqual(listenedUntil, [3]);
   assert.ok(hasEnded());
 });
 
@@ -340,15 +350,15 @@ test("B11 however many they are, all are notified within a second, and one that 
 });
 
 test("B11 where a server cannot run twice, all move at once: its calls wait for them", async () => {
-  const { moved, listenedUntil, left } = leaving(5, { runsOnce: true });
+  const { moved, listenedUntil } = leaving(5, { runsOnce: true });
   await settle();
-  assert.deepEqual([moved, listenedUntil, left], [[0, 1, 2, 3, 4], [5], [true]]);
+  assert.deepEqual([moved, listenedUntil], [[0, 1, 2, 3, 4], [5]]);
 });
 
 test("B11 without a grace all move at once, and 2,000 within a second: a timer takes a millisecond at least", async () => {
   const hurried = leaving(5, { graceMs: 0 });
   await settle();
-  assert.deepEqual([hurried.moved.length, hurried.listenedUntil, hurried.left], [5, [5], [true]]);
+  assert.deepEqual([hurried.moved.length, hurried.listenedUntil], [5, [5]]);
   const { clock, moved, listenedUntil } = leaving(2_000);
   await settle();
   for (let step = 0; step < 100; step++) await clock.advance(10);

@@ -183,7 +183,7 @@ export class ClientRecords<T extends { readonly client: ClientHandle }> {
     return typeof id === "string" ? (this.#records.get(id) ?? null) : null;
   }
 
-  all(): Iterable<T> {
+  all(): IteratorObject<T> {
     return this.#records.values();
   }
 

@@ -320,6 +320,10 @@ class RunningInstance {
     if (this.#over === null) this.#subscriptions.adopt(others);
   }
 
+  hasTaskOf(client: ClientHandle): boolean {
+    return this.#tasks.all().some((task) => task.client === client);
+  }
+
   forget(client: ClientHandle): void {
     if (this.#over !== null) return;
     this.#subscriptions.forget(client);

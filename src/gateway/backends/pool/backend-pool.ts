@@ -128,6 +128,11 @@ export class BackendPool implements AsyncDisposable {
     for (const backend of this.#backends.values()) backend.setLogLevel(level);
   }
 
+  /** Whether a server has something of the client that only this process knows: an own instance, a subscription, a task. */
+  hasStateOf(client: ClientHandle): boolean {
+    return this.#backends.values().some((backend) => backend.hasStateOf(client));
+  }
+
   /** Call it at the end of the client's session. */
   forget(client: ClientHandle): void {
     for (const backend of this.#backends.values()) backend.forget(client);

@@ -286,6 +286,14 @@ export class Backend {
     for (const instance of this.#instances) instance.setLogLevel(level);
   }
 
+  hasStateOf(client: ClientHandle): boolean {
+    return (
+      this.#subscriptions.has(client) ||
+      this.#clients.has(client) ||
+      this.#shared.instances.values().some(({ instance }) => instance.hasTaskOf(client))
+    );
+  }
+
   forget(client: ClientHandle): void {
     this.#subscriptions.forget(client);
     for (const { instance } of this.#shared.instances.values()) instance.forget(client);

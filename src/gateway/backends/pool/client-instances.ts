@@ -137,6 +137,10 @@ export class ClientInstances {
     this.backendChanged();
   }
 
+  has(client: ClientHandle): boolean {
+    return this.#owners.has(client);
+  }
+
   forget(client: ClientHandle): void {
     const owner = this.#owners.get(client);
     if (owner !== undefined) this.#end(owner, "the session has ended");

@@ -9,6 +9,10 @@ export class PoolSubscriptions {
     return [...this.#byClient.keys()];
   }
 
+  has(client: ClientHandle): boolean {
+    return this.#byClient.has(client);
+  }
+
   add(client: ClientHandle, uri: string): void {
     this.#byClient.set(client, (this.#byClient.get(client) ?? new Set()).add(uri));
   }

@@ -1,8 +1,8 @@
 // An HTTP server on a TCP address, with its connections.
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
-import net, { type AddressInfo, isIPv4, Server as NetServer, type Socket } from "node:net";
+import net, { isIPv4, Server as NetServer, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { errorText, MountaineerError, systemErrorCode } from "../../../runtime/errors.ts";
+import { errorText, systemErrorCode } from "../../../runtime/errors.ts";
 import { connectionLimit } from "../../../runtime/process/connection-limit.ts";
 import { settlesWithin, type Timer } from "../../../runtime/time/clock.ts";
 import { createThrottle } from "../../../runtime/time/throttle.ts";
@@ -10,9 +10,8 @@ import type { GatewayTools } from "../../gateway-tools.ts";
 import { BACKEND_UNAVAILABLE, errorReply, INVALID_REQUEST } from "../../json-rpc.ts";
 import { responseJson } from "../session/client-stream.ts";
 import { STALL_LIMIT_MS } from "../session/paced-writer.ts";
+import { inBrackets, listenFailed } from "./listen-failure.ts";
 import { OpenConnections } from "./open-connections.ts";
-import { cameTo, type HandOffConnection, openPassed, passIdle } from "./passed-connections.ts";
-import { findPortHolder } from "./port-holder.ts";
 import { isOfSession } from "./request.ts";
 
 const CONNECTION_LIMIT = { most: 2_048, share: 1 / 4 };
@@ -67,14 +66,10 @@ export class Listener {
   readonly #connections: OpenConnections;
   readonly #limit: number;
   readonly #emptied = new Set<() => void>();
-  /** Connections that the previous daemon has passed. */
-  readonly #passed = new Set<Duplex>();
   readonly #refusals: ReturnType<typeof createThrottle>;
   #refused = 0;
   /** The socket from `ListenerOptions.handle`, until the server listens with it. */
   #inherited: object | undefined;
-  /** The bound address; null: the server has not listened yet. */
-  #bound: AddressInfo | null = null;
   isListening = false;
   #isDraining = false;
   #stopped = false;
@@ -108,11 +103,7 @@ export class Listener {
       if (this.#isDraining && !isOfSession(request)) answerMoved(response);
       else handler(request, response);
     });
-    this.#server.on("clientError", (error, socket) => {
-      // Node takes an idle connection from the previous daemon for a new one whose first request is late.
-      const isIdle = this.#passed.has(socket) && systemErrorCode(error) === LATE && isSilent(socket);
-      if (!isIdle) answerClientError(error, socket);
-    });
+    this.#server.on("clientError", answerClientError);
     this.#server.on("connection", (socket) => this.#connected(socket));
     this.#server.on("drop", () => this.#recordRefusal());
   }
@@ -126,10 +117,7 @@ export class Listener {
       logger.warn("the listener had an error", { error: errorText(error) }),
     );
     const address = this.#server.address();
-    if (typeof address === "object" && address !== null) {
-      this.#bound = address;
-      this.port = address.port;
-    }
+    if (typeof address === "object" && address !== null) this.port = address.port;
     return this;
   }
 
@@ -165,6 +153,7 @@ export class Listener {
   /** Accepts no new connections; each open one ends with its next response. */
   stopListening(): void {
     this.#stopped = true;
+    this.#connections.closeWithResponses();
     this.pauseListening();
   }
 
@@ -179,24 +168,6 @@ export class Listener {
     this.#isDraining = false;
   }
 
-  /** Takes a connection that another process has passed, by its handle; closes it if it came to another address. */
-  take(handle: object): void {
-    const socket = this.openStream(handle);
-    if (socket === null) return;
-    this.#passed.add(socket);
-    socket.once("close", () => this.#passed.delete(socket));
-    this.serve(socket);
-  }
-
-  /** Opens a connection that another process has passed; closes it and returns null if it came to another address. */
-  openStream(handle: object): Socket | null {
-    const socket = openPassed(handle);
-    // The other process may have listened on a network that this one must not serve.
-    if (this.#bound !== null && cameTo(socket, this.#bound)) return socket;
-    socket.destroy();
-    return null;
-  }
-
   /** Serves a connection that was not accepted here. */
   serve(stream: Duplex): void {
     this.#server.emit("connection", stream);
@@ -209,35 +180,12 @@ export class Listener {
 
   /** Stops listening, closes idle connections, waits `graceMs` at most for the others, and then closes all. */
   close(graceMs: number): Promise<void> {
-    return this.#end(graceMs, async (signal) => {
-      while (!signal.aborted) {
-        this.closeIdle();
-        await this.#options.clock.sleep(CLOSE_IDLE_MS, signal).catch(() => {});
-      }
-    });
+    return this.#end(graceMs, true);
   }
 
-  /**
-   * Like `close`, but idle connections stay open until the others are closed or the time is over, because a
-   * request may be arriving. `pass` passes them to another process, in rounds or `allAtOnce`; `onPassed` is called
-   * when none is left.
-   */
-  drain(
-    graceMs: number,
-    pass: HandOffConnection | null = null,
-    allAtOnce = false,
-    onPassed?: () => void,
-  ): Promise<void> {
-    const { clock } = this.#options;
-    return this.#end(pass === null ? graceMs : Math.max(graceMs, 1), async (signal) => {
-      if (pass === null) return;
-      await passIdle(this.#server, this.#connections.bySocket, pass, {
-        clock,
-        signal,
-        allAtOnce,
-        onPassed,
-      });
-    });
+  /** Like `close`, but idle connections stay open until the others are closed or the time is over: requests may come on them. */
+  drain(graceMs: number): Promise<void> {
+    return this.#end(graceMs, false);
   }
 
   async #listen(): Promise<void> {
@@ -311,25 +259,28 @@ export class Listener {
     this.#refused = 0;
   }
 
-  /**
-   * `endIdle` closes or passes on idle connections. Its signal aborts when no connection is left, or after `graceMs`.
-   */
-  async #end(graceMs: number, endIdle: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  async #end(graceMs: number, closesIdle: boolean): Promise<void> {
     this.stopListening();
-    const empty = Promise.withResolvers<void>();
-    this.#emptied.add(empty.resolve);
+    const over = new AbortController();
     if (this.#connections.size > 0 && graceMs > 0) {
-      const over = new AbortController();
-      const ended = endIdle(over.signal);
+      const empty = Promise.withResolvers<void>();
+      this.#emptied.add(empty.resolve);
+      if (closesIdle) void this.#closeIdleUntil(over.signal);
       await settlesWithin(this.#options.clock, graceMs, empty.promise);
-      over.abort();
-      await ended;
     }
+    over.abort();
     this.#refusals[Symbol.dispose]();
     for (const socket of [...this.#connections.bySocket.keys()]) socket.destroy();
     // Ends Node's timer that checks for late requests.
     this.#server.close(() => {});
     this.#stopChecks();
+  }
+
+  async #closeIdleUntil(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      this.closeIdle();
+      await this.#options.clock.sleep(CLOSE_IDLE_MS, signal).catch(() => {});
+    }
   }
 }
 
@@ -366,57 +317,10 @@ export async function rebind(old: Listener, next: ListenerOptions) {
   }
 }
 
-const OTHER_ADDRESS = "set another [server].port or [server].host";
-const NO_NAME = [
-  "host",
-  "the name is not known",
-  "set [server].host to 127.0.0.1, or to a name that resolves",
-] as const;
-const NO_ADDRESS = "set [server].host to an address of this machine";
-
-/** By errno: the key to change, the reason, and the hint. */
-const LISTEN_FAILURES: Readonly<Record<string, readonly [string, string, string]>> = {
-  EACCES: ["port", "the system does not allow it", "set a [server].port of 1024 or more"],
-  EADDRNOTAVAIL: ["host", "no interface has that address", NO_ADDRESS],
-  ENOTFOUND: NO_NAME,
-  EAI_AGAIN: NO_NAME,
-};
-
-async function listenFailed(
-  error: unknown,
-  { host, port, homeOf }: Pick<ListenerOptions, "host" | "port" | "homeOf">,
-): Promise<MountaineerError> {
-  const address = `${inBrackets(host)}:${port}`;
-  const failed = (key: string, why: string, hint: string): MountaineerError =>
-    new MountaineerError("listen_failed", `[server].${key}: cannot listen at ${address}: ${why}`, {
-      hint,
-      cause: error,
-      retry: "later",
-    });
-  const code = systemErrorCode(error);
-  if (code === "EADDRINUSE") {
-    const holder = await findPortHolder(port);
-    const home = holder === null ? null : ((await homeOf?.(holder.pid)) ?? null);
-    return holder === null
-      ? failed("port", "it is taken", "stop what listens there, or set another [server].port")
-      : failed(
-          "port",
-          `it is taken by ${home === null ? holder.command : `another Mountaineer, of ${home}`} (pid ${holder.pid})`,
-          `stop process ${holder.pid}, or set another [server].port`,
-        );
-  }
-  return failed(...(LISTEN_FAILURES[code ?? ""] ?? ["port", errorText(error), OTHER_ADDRESS]));
-}
-
 function urlHost(host: string): string {
   if (host === "0.0.0.0") return "127.0.0.1";
   if (host === "::") return "[::1]";
   return inBrackets(host);
-}
-
-/** Only an IPv6 address has a colon. */
-function inBrackets(host: string): string {
-  return host.includes(":") ? `[${host}]` : host;
 }
 
 /**

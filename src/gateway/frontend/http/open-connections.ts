@@ -61,8 +61,16 @@ export class OpenConnections {
   requested({ socket }: IncomingMessage, response: ServerResponse<IncomingMessage>): void {
     const connection = this.bySocket.get(socket);
     if (connection === undefined) return;
+    // The client has sent this request before that response, which must not end the connection.
+    if (connection.response?.headersSent === false) connection.response.shouldKeepAlive = true;
     connection.response = response;
     connection.requestedMs = this.#clock.monotonicMs();
+  }
+
+  /** Each connection on which a response is awaited closes after it. */
+  closeWithResponses(): void {
+    for (const { response } of this.bySocket.values())
+      if (response?.headersSent === false) response.shouldKeepAlive = false;
   }
 
   /**

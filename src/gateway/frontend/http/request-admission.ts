@@ -11,12 +11,12 @@ import type { Authentication, RefusedAuthentication, ServedClient } from "../../
 import type { RefusedRequest } from "../../middleware/refusal-audit.ts";
 import { isProtocolVersion } from "../../protocol.ts";
 import type { FrontGateway } from "../session/front-contract.ts";
-import type { Batch, Incoming } from "../session/incoming.ts";
-import { type Session, WITHDRAWN } from "../session/session.ts";
-import { machineOf } from "../session/session-record.ts";
-import type { SessionStore } from "../session/session-store.ts";
+import type { Incoming, SessionBatch } from "../session/incoming.ts";
+import type { OtherDaemons } from "../session/other-daemons.ts";
+import { Session, WITHDRAWN } from "../session/session.ts";
+import type { Missing, NoCapacity, SessionStore } from "../session/session-store.ts";
 import type { Refusal } from "./answer.ts";
-import type { Forwarding } from "./forwarding.ts";
+import type { MessageIntake } from "./message-intake.ts";
 import { isAllowedPage, letRead, NO_OTHER_PAGES, type PageRules } from "./other-pages.ts";
 import {
   type AuthenticatedRequest,
@@ -29,7 +29,6 @@ import {
   pathOf,
   remoteOf,
   repeatedHeader,
-  sessionId,
   WELL_KNOWN,
 } from "./request.ts";
 import type { StreamParts } from "./sse-stream.ts";
@@ -37,13 +36,13 @@ import type { StreamParts } from "./sse-stream.ts";
 /** What the parts of the HTTP front share. */
 export interface FrontTools extends GatewayTools {
   readonly gateway: FrontGateway;
+  /** The daemons before and after this one; absent: there are none. */
+  readonly others?: OtherDaemons | undefined;
   readonly parts: StreamParts;
   readonly sessions: SessionStore;
   readonly admission: RequestAdmission;
+  readonly intake: MessageIntake;
   readonly refuse: (exchange: Exchange, refusal: Refusal) => void;
-  readonly forwarding: Forwarding;
-  /** Calls back with the whole body, or refuses the request. */
-  readonly receive: (authenticated: AuthenticatedRequest, take: (body: Buffer) => void) => void;
   /** Runs `work`; if that throws, only this request fails. */
   readonly guarded: (exchange: Exchange, work: () => void) => void;
 }
@@ -60,30 +59,22 @@ export interface AdmissionOptions {
 }
 
 const UNKNOWN_SESSION = "the session is not known, or has ended; initialize again";
-/** The session may have begun with the next daemon, to which the client's next connection goes. */
-const HANDED_OVER: Omit<Refusal, "status"> = {
-  message: "the daemon of this connection has handed over to the next one; send this again",
-  headers: { "Retry-After": "1" },
-};
+/** The daemon that asked has ended, and the call that asked has failed with it. */
+export const NO_QUESTION: Refusal = { status: 404, message: "the question that this answers is not known" };
 
 /** A check that returns null or false has already answered the request. */
 export class RequestAdmission {
   readonly #gateway: FrontGateway;
-  readonly #sessions: SessionStore;
   readonly #refuse: (exchange: Exchange, refusal: Refusal) => void;
   readonly #refusalFor: ReturnType<typeof createHostGuard>;
   readonly #pages: () => PageRules;
   readonly #wrongTokens: WrongTokens;
-  /** The next daemon has taken over; connections that are still here serve one more request each. */
-  hasHandedOver = false;
 
   constructor(
     { gateway, boundHost, clock, publicHost, pages = () => NO_OTHER_PAGES }: AdmissionOptions,
-    sessions: SessionStore,
     refuse: (exchange: Exchange, refusal: Refusal) => void,
   ) {
     this.#gateway = gateway;
-    this.#sessions = sessions;
     this.#refuse = refuse;
     this.#wrongTokens = new WrongTokens(clock);
     this.#refusalFor = createHostGuard(boundHost, publicHost);
@@ -155,50 +146,43 @@ export class RequestAdmission {
     return missing === null;
   }
 
-  mayRequestAll(authenticated: AuthenticatedRequest, { session, messages }: Batch): boolean {
+  mayRequestAll(authenticated: AuthenticatedRequest, { session, messages }: SessionBatch): boolean {
     return messages.every(
       (one) => one.kind !== "request" || this.mayRequest(authenticated, session, one.message),
     );
   }
 
-  session(
-    authenticated: AuthenticatedRequest,
-    id: string,
-    found = this.#sessions.find(id, authenticated.principal),
-  ): Session | null {
-    // A session belongs to the group at whose address it began.
-    if (found === null || found === "foreign" || found.group !== groupOf(authenticated.request.url)) {
-      this.refuseSession(authenticated, found === "foreign" ? found : null);
+  /** Null: the request gets no session, and is refused. */
+  session(authenticated: AuthenticatedRequest, found: Session | Missing | NoCapacity): Session | null {
+    if (!(found instanceof Session)) {
+      this.refuseSession(authenticated, found);
       return null;
     }
-    const version = authenticated.request.headers["mcp-protocol-version"];
+    const { url, headers } = authenticated.request;
+    // A session belongs to the group at whose address it began.
+    if (found.group !== groupOf(url)) {
+      this.refuseSession(authenticated, { kind: "unknown" });
+      return null;
+    }
+    const version = headers["mcp-protocol-version"];
     if (version === undefined || isProtocolVersion(version)) return found;
     this.#refuse(authenticated, { status: 400, message: "the MCP-Protocol-Version is not supported" });
     return null;
   }
 
-  /** Unknown and foreign sessions get the same answer, so that a guessed id cannot be confirmed. */
-  refuseSession(authenticated: AuthenticatedRequest, found: "foreign" | null): void {
-    const { name: principal } = authenticated.principal;
-    const reason = found === null ? UNKNOWN_SESSION : "the session is another principal's";
-    if (this.hasHandedOver) {
-      this.refuse(authenticated, { status: 503, reason, principal }, HANDED_OVER);
+  refuseSession(authenticated: AuthenticatedRequest, why: Missing | NoCapacity): void {
+    const { principal } = authenticated;
+    if (why.kind === "too_many" || why.kind === "full") {
+      this.#refuse(authenticated, refusalOfCapacity(why, principal));
       return;
     }
-    const machine = machineOf(sessionId(authenticated.request) ?? "");
-    const message =
-      machine === null
-        ? UNKNOWN_SESSION
-        : `the session, which began on ${machine}, is not known here, or has ended; initialize again`;
-    this.refuse(authenticated, { status: 404, reason, principal }, { message });
-  }
-
-  /** The session that the request's Mcp-Session-Id names. */
-  namedSession(authenticated: AuthenticatedRequest): Session | null {
-    const id = sessionId(authenticated.request);
-    if (id !== undefined) return this.session(authenticated, id);
-    this.#refuse(authenticated, { status: 400, message: "the Mcp-Session-Id header is missing" });
-    return null;
+    // Unknown and foreign sessions get the same answer, so that a guessed id cannot be confirmed.
+    const reason = why.kind === "unknown" ? UNKNOWN_SESSION : "the session is another principal's";
+    this.refuse(
+      authenticated,
+      { status: 404, reason, principal: principal.name },
+      { message: UNKNOWN_SESSION },
+    );
   }
 
   #admitted(exchange: Exchange, authentication: Authentication): Principal | null {
@@ -252,18 +236,13 @@ function challenge({ error, reason, scope }: RefusedAuthentication, metadataUrl:
   return parts.length === 0 ? "Bearer" : `Bearer ${parts.join(", ")}`;
 }
 
-// Refusals of admitted requests: of their bodies, and of new sessions.
-
-/** The status is 429 if the principal has reached its own limit, and 503 if the whole table is full. */
-export function refusalOfSession(
-  admission: Exclude<ReturnType<SessionStore["admit"]>, { readonly kind: "room" }>,
-  principal: Principal,
-): Refusal {
+/** The status is 429 if the principal has reached its own limit, and 503 if memory is full. */
+export function refusalOfCapacity(why: NoCapacity, principal: Principal): Refusal {
   const headers = { "Retry-After": "10" };
-  if (admission.kind === "full") {
-    return { status: 503, message: `there are ${admission.sessions} sessions, all of them in use`, headers };
+  if (why.kind === "full") {
+    return { status: 503, message: `there are ${why.sessions} sessions, all of them in use`, headers };
   }
-  const { allowed } = admission;
+  const { allowed } = why;
   return {
     status: 429,
     code: LIMIT_REACHED,
@@ -272,6 +251,8 @@ export function refusalOfSession(
     headers,
   };
 }
+
+// Refusals of the bodies of admitted requests.
 
 /** Refuses a POST whose body is not plain JSON; null: the body can be read. */
 export function refusalOfBody({ headers }: IncomingMessage): Refusal | null {

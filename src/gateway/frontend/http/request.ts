@@ -59,25 +59,7 @@ const UNIQUE: ReadonlySet<string> = new Set([
 const UNIQUE_PREFIX = "mcp-param-";
 const BOTH: Accepts = { json: true, events: true };
 
-/** Refusals of a body: all bodies together exceed the limit, or this one arrives too slowly. */
-export const NOT_READ: Readonly<Record<"busy" | "too_slow", Refusal>> = {
-  busy: {
-    status: 503,
-    message: "too much is being received at once; try again",
-    headers: { "Retry-After": "1" },
-  },
-  too_slow: { status: 408, message: "the body comes too slowly", headers: { Connection: "close" } },
-};
-
 export const NO_EVENTS: Refusal = { status: 406, message: "the client must accept text/event-stream" };
-
-export function tooLarge(limitBytes: number): Refusal {
-  const limit = `${Math.round((limitBytes / 1024 / 1024) * 100) / 100} MiB`;
-  return {
-    status: 413,
-    message: `the body is larger than ${limit}, the limit that [server].body_limit_mb sets`,
-  };
-}
 
 /** `methods`: the value of the Allow header. */
 export function notAllowed(methods: string): Refusal {

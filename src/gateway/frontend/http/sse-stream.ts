@@ -1,11 +1,9 @@
 // A server-sent event stream over HTTP: one event for each JSON-RPC message.
 import type { ServerResponse } from "node:http";
-import { Socket } from "node:net";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import { BACKLOG_LIMIT_BYTES } from "../session/client-stream.ts";
 import { type KeepAlive, type PacedStream, PacedWriter } from "../session/paced-writer.ts";
 import type { ListeningStream } from "../session/session.ts";
-import { type HandOffConnection, passOne } from "./passed-connections.ts";
 
 const HEADERS = {
   "Content-Type": "text/event-stream",
@@ -19,18 +17,15 @@ export interface StreamParts {
 }
 
 export class SseStream implements ListeningStream, PacedStream {
-  readonly #response: ServerResponse | Socket;
+  readonly #response: ServerResponse;
   readonly #writer: PacedWriter;
   readonly #keepAlive: KeepAlive;
   #onClosed: () => void;
   #open = true;
   #ended = false;
 
-  /**
-   * Sends the head of the response; a socket has had it from the previous daemon. `onClosed` is called once, whichever
-   * side closes the stream.
-   */
-  constructor({ clock, keepAlive }: StreamParts, response: ServerResponse | Socket, onClosed: () => void) {
+  /** Sends the head of the response. `onClosed` is called once, whichever side closes the stream. */
+  constructor({ clock, keepAlive }: StreamParts, response: ServerResponse, onClosed: () => void) {
     this.#response = response;
     this.#keepAlive = keepAlive;
     this.#onClosed = onClosed;
@@ -38,7 +33,6 @@ export class SseStream implements ListeningStream, PacedStream {
     response.once("close", this.#close);
     response.on("error", this.#close);
     keepAlive.add(this);
-    if (response instanceof Socket) return;
     response.writeHead(200, HEADERS);
     response.flushHeaders();
   }
@@ -79,20 +73,6 @@ export class SseStream implements ListeningStream, PacedStream {
     this.#ended = true;
     this.#writer.end();
     this.#notifyClosed();
-  }
-
-  /**
-   * Sends nothing more, and passes the connection to another process once the client has read everything; closes it if
-   * that fails. The response must not be chunked, so that the other process can continue to write events.
-   */
-  passOn(pass: HandOffConnection): void {
-    if (this.#ended) return;
-    this.#ended = true;
-    this.#writer.whenRead(() => {
-      const socket = this.#response instanceof Socket ? this.#response : this.#response.socket;
-      if (socket === null) this.destroy();
-      else void passOne(socket, pass).then(() => this.destroy());
-    });
   }
 
   stalled(limitMs: number): boolean {

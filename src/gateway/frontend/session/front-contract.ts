@@ -5,7 +5,7 @@ import type { JsonObject } from "../../json-rpc.ts";
 import type { RequestAddress, ServedClient, ServingSet } from "../../middleware/middleware.ts";
 import type { RefusedRequest } from "../../middleware/refusal-audit.ts";
 import type { ListKind, McpLogLevel, SpokenVersion } from "../../protocol.ts";
-import type { ListDigests } from "./session-record.ts";
+import type { ListDigests } from "./session-memory.ts";
 
 /** Metrics for Prometheus, or why the request is refused. */
 export type MetricsAnswer =
@@ -26,10 +26,12 @@ export interface FrontGateway {
   isSmall(result: JsonObject): boolean;
   /** A session has begun; from now on the gateway notifies it of changes. */
   opened(session: SessionPort): void;
-  /** A session is resumed after a restart; `lists` are those that its client knows. */
-  resumed(session: SessionPort, lists: ListDigests): void;
+  /** A session of before continues; `lists` are those that its client knows. Null: it is notified of all of them. */
+  continued(session: SessionPort, lists: ListDigests | null): void;
   /** The lists that the client knows, or was notified of. */
   knownLists(session: SessionPort): ListDigests;
+  /** Whether the session has what another daemon could not continue: a server process, a task, a result that is kept. */
+  hasStateOf(session: SessionPort): boolean;
   /** Resolves when the backends that the request needs are ready, or have failed to start; null: no need to wait. */
   awaited(
     session: SessionPort,

@@ -2,12 +2,13 @@
 import { isUtf8 } from "node:buffer";
 import { isLarge, type LargeJson, readLarge } from "../../../runtime/json/large-json.ts";
 import { parseExactly } from "../../../runtime/text/exact-json.ts";
-import { jsonObject, objectOf } from "../../../runtime/text/json-object.ts";
+import { objectOf } from "../../../runtime/text/json-object.ts";
 import {
   type Classified,
   classifyMessage,
   errorReply,
   INVALID_REQUEST,
+  isJsonObject,
   isRpcId,
   LIMIT_REACHED,
   PARSE_ERROR,
@@ -17,7 +18,7 @@ import {
 } from "../../json-rpc.ts";
 import { tooManyValues } from "../../written-results.ts";
 import type { CallStream } from "./client-stream.ts";
-import type { Session } from "./session.ts";
+import type { ClientNotice, Session } from "./session.ts";
 
 const BATCH_LIMIT = 100;
 
@@ -25,19 +26,32 @@ export type ValidMessage = Exclude<Classified, { readonly kind: "invalid" }>;
 
 export interface Batch {
   readonly kind: "batch";
-  readonly session: Session;
   readonly messages: readonly ValidMessage[];
-  /** Replies to members that are not valid messages; `id` null: it could not be read. */
-  readonly errors: readonly { readonly id: RpcId | null; readonly reply: Reply }[];
-  /** The number of requests in `messages`, plus the number of `errors`. */
+  /** Members that are not valid messages. */
+  readonly invalid: readonly InvalidMessage[];
+  /** The number of requests in `messages`, plus the number of `invalid`. */
   readonly answers: number;
 }
 
-export type Incoming =
+interface InvalidMessage {
+  readonly code: number;
+  /** Null: it could not be read. */
+  readonly id: RpcId | null;
+  readonly reason: string;
+  /** The question to which the message is an invalid answer; null: it is not one. */
+  readonly question: string | null;
+}
+
+type Single =
   /** The whole text is refused with one error. */
-  | { readonly kind: "refused"; readonly code: number; readonly id: RpcId | null; readonly reason: string }
-  | { readonly kind: "message"; readonly message: ValidMessage }
-  | Batch;
+  | ({ readonly kind: "refused" } & InvalidMessage)
+  | { readonly kind: "message"; readonly message: ValidMessage };
+
+export type Incoming = Single | Batch;
+
+export interface SessionBatch extends Batch {
+  readonly session: Session;
+}
 
 export function initializeIn(incoming: Incoming): RpcRequest | null {
   const request =
@@ -45,31 +59,17 @@ export function initializeIn(incoming: Incoming): RpcRequest | null {
   return request?.method === "initialize" ? request : null;
 }
 
-/** Longest text that is parsed to see whether it is an `initialize`; those of real clients have a few hundred bytes. */
-const LONGEST_BEGINNING = 64 * 1024;
-
-/** Whether the text is an `initialize`, which no other machine needs to see, whatever session it names. */
-export function beginsSession(text: Buffer): boolean {
-  if (text.length > LONGEST_BEGINNING || !text.includes('"initialize"')) return false;
-  return jsonObject(text.toString("utf8"))?.["method"] === "initialize";
-}
-
 /**
  * Parses a message or a batch and gives it to `take`, without handling it. Takes over `bytes`. Returns a promise if the
- * message is large: then `take` is called before the promise resolves. Otherwise it is called at once. One exception: an
- * invalid response to a question settles that question with an error.
+ * message is large: then `take` is called before the promise resolves. Otherwise it is called at once.
  */
-export function readIncoming(
-  bytes: Buffer,
-  session: Session | null,
-  take: (incoming: Incoming) => void,
-): Promise<void> | null {
+export function readIncoming(bytes: Buffer, take: (incoming: Incoming) => void): Promise<void> | null {
   // Without the parser's own error text, which would repeat parts of the message.
   const noJson = refused("the message is not JSON", PARSE_ERROR);
   if (!isUtf8(bytes)) take(refused("the message is not UTF-8", PARSE_ERROR));
   else if (isLarge(bytes)) {
     return readLarge(bytes).then(
-      (large) => takeReadable(large, session, take),
+      (large) => takeReadable(large, take),
       () => take(noJson),
     );
   } else {
@@ -80,25 +80,34 @@ export function readIncoming(
       take(noJson);
       return null;
     }
-    take(incomingOf(value, session));
+    take(incomingOf(value));
   }
   return null;
 }
 
-function incomingOf(value: unknown, session: Session | null): Incoming {
-  if (Array.isArray(value)) return readBatch(value, session);
+/** Checks the message against its session: only one protocol version has batches. Invalid answers settle their questions. */
+export function incomingFor(session: Session | null, incoming: Incoming): Single | SessionBatch {
+  const { kind } = incoming;
+  const invalid = kind === "batch" ? incoming.invalid : kind === "refused" ? [incoming] : [];
+  for (const { question } of invalid) if (question !== null) session?.answerInvalid(question);
+  if (incoming.kind !== "batch") return incoming;
+  return session?.protocolVersion === "2025-03-26"
+    ? { ...incoming, session }
+    : refused("this protocol version has no batches");
+}
+
+function incomingOf(value: unknown): Incoming {
+  if (Array.isArray(value)) return batchOf(value);
   const message = classifyMessage(value);
-  if (message.kind === "invalid") {
-    session?.completeInvalid(value, message.id);
-    return refused(message.reason, INVALID_REQUEST, message.id);
-  }
-  return { kind: "message", message };
+  return message.kind === "invalid"
+    ? { kind: "refused", ...invalidMessage(message, value) }
+    : { kind: "message", message };
 }
 
 /** Refuses the message if it has too many values where the gateway has to read them. */
-function takeReadable(large: LargeJson, session: Session | null, take: (incoming: Incoming) => void): void {
+function takeReadable(large: LargeJson, take: (incoming: Incoming) => void): void {
   try {
-    const incoming = incomingOf(large.parse(), session);
+    const incoming = incomingOf(large.parse());
     if (incoming.kind === "message" && incoming.message.kind !== "response")
       Object.keys(objectOf(incoming.message.message.params?.["_meta"]));
     take(incoming);
@@ -112,45 +121,46 @@ function takeReadable(large: LargeJson, session: Session | null, take: (incoming
   }
 }
 
-function readBatch(values: readonly unknown[], session: Session | null): Incoming {
-  if (session === null || session.protocolVersion !== "2025-03-26") {
-    return refused("this protocol version has no batches");
-  }
-  if (values.length === 0 || values.length > BATCH_LIMIT) {
+function batchOf(values: readonly unknown[]): Incoming {
+  if (values.length === 0 || values.length > BATCH_LIMIT)
     return refused(`a batch has 1 to ${BATCH_LIMIT} messages`);
-  }
   const messages: ValidMessage[] = [];
-  const errors: { id: RpcId | null; reply: Reply }[] = [];
+  const invalid: InvalidMessage[] = [];
   for (const value of values) {
     const message = classifyMessage(value);
-    if (message.kind !== "invalid") messages.push(message);
-    else {
-      const { id, reason } = message;
-      session.completeInvalid(value, id);
-      errors.push({ id, reply: errorReply(INVALID_REQUEST, reason) });
-    }
+    if (message.kind === "invalid") invalid.push(invalidMessage(message, value));
+    else messages.push(message);
   }
   const requests = messages.filter(({ kind }) => kind === "request").length;
-  return { kind: "batch", session, messages, errors, answers: requests + errors.length };
+  return { kind: "batch", messages, invalid, answers: requests + invalid.length };
+}
+
+function invalidMessage(
+  { id, reason }: { readonly id: RpcId | null; readonly reason: string },
+  value: unknown,
+): InvalidMessage {
+  const isAnswer = isJsonObject(value) && value["method"] === undefined && typeof id === "string";
+  return { code: INVALID_REQUEST, id, reason, question: isAnswer ? id : null };
 }
 
 /**
- * Gives each message of the batch to its session, and the answers to `stream`. If `refusal` is given, all requests
- * get it as their answer.
+ * Gives each request of the batch to its session, and the answers to `stream`; `take` gets the other messages. If `refusal`
+ * is given, all requests get it as their answer.
  */
 export function serveBatch(
-  { session, messages, errors }: Omit<Batch, "kind">,
+  { session, messages, invalid }: Pick<SessionBatch, "session" | "messages" | "invalid">,
   stream: CallStream,
+  take: (notice: ClientNotice) => void,
   refusal: Reply | null = null,
 ): void {
-  for (const { id, reply } of errors) stream.answer(id, reply);
+  for (const { id, reason } of invalid) stream.answer(id, errorReply(INVALID_REQUEST, reason));
   for (const message of messages) {
-    if (message.kind !== "request") session.handle(message);
+    if (message.kind !== "request") take(message);
     else if (refusal !== null) stream.answer(message.message.id, refusal);
     else session.serve(message.message, stream);
   }
 }
 
-function refused(reason: string, code: number = INVALID_REQUEST, id: RpcId | null = null): Incoming {
-  return { kind: "refused", code, id, reason };
+function refused(reason: string, code: number = INVALID_REQUEST, id: RpcId | null = null): Single {
+  return { kind: "refused", code, id, reason, question: null };
 }

@@ -25,7 +25,6 @@ export class PacedWriter {
   // Counted here: the target's own count includes what others write to its socket.
   #writtenBytes = 0;
   #ending = false;
-  #onRead: (() => void) | null = null;
   /** When the reader last took something, monotonic ms. */
   #takenMs = 0;
   #congestion: PromiseWithResolvers<void> | null = null;
@@ -74,12 +73,6 @@ export class PacedWriter {
     if (this.#queuedBytes === 0) this.#target.end();
   }
 
-  /** Calls back once, as soon as the reader has taken everything. */
-  whenRead(onRead: () => void): void {
-    if (this.backlog === 0) onRead();
-    else this.#onRead = onRead;
-  }
-
   /** True if bytes are unread and the reader has taken none for `limitMs`. */
   stalled(limitMs: number): boolean {
     return this.backlog > 0 && this.#clock.monotonicMs() - this.#takenMs >= limitMs;
@@ -89,7 +82,6 @@ export class PacedWriter {
     this.#queue = [];
     this.#next = 0;
     this.#queuedBytes = 0;
-    this.#onRead = null;
     this.#congestion?.resolve();
     this.#congestion = null;
     if (!this.#target.destroyed) this.#target.destroy();
@@ -104,10 +96,6 @@ export class PacedWriter {
       this.#writtenBytes -= size;
       this.#takenMs = this.#clock.monotonicMs();
       this.#pump();
-      if (this.backlog === 0) {
-        this.#onRead?.();
-        this.#onRead = null;
-      }
       if (this.#congestion !== null && this.backlog <= CONGESTED_BYTES / 2) {
         this.#congestion.resolve();
         this.#congestion = null;

@@ -26,8 +26,7 @@ interface OpenQuestion {
 export class PendingServerRequests {
   readonly #sendElsewhere: (json: string) => void;
   readonly #open = new Map<string, OpenQuestion>();
-  // Makes ids differ between processes: after a restart, the client of a resumed session may answer an old
-  // question.
+  // Makes ids differ between daemons: after a restart, the client of a continued session may answer an old question.
   #prefix: string | null = null;
   #requestCount = 0;
   #ended: string | null = null;
@@ -51,8 +50,8 @@ export class PendingServerRequests {
     if (signal.aborted) return refuse("the question was withdrawn");
     if (this.#open.size >= QUESTION_LIMIT) return refuse("too many questions wait for the client");
     this.#requestCount += 1;
-    this.#prefix ??= `m${randomBytes(6).toString("base64url")}`;
-    const id = `${this.#prefix}-${this.#requestCount}`;
+    this.#prefix ??= `m${randomBytes(6).toString("base64url")}-`;
+    const id = `${this.#prefix}${this.#requestCount}`;
     const json = jsonOf({ jsonrpc: "2.0", id, method, params });
     if (json === null) return refuse("the question cannot be written as JSON");
     const { promise, resolve } = Promise.withResolvers<Reply | null>();
@@ -78,11 +77,10 @@ export class PendingServerRequests {
     return promise;
   }
 
-  /** Takes the client's answer; false: no question has that id. */
+  /** Takes the client's answer, which may come late; false: the question was not asked here. */
   complete(id: string, reply: Reply): boolean {
-    const question = this.#open.get(id);
-    question?.complete(reply);
-    return question !== undefined;
+    this.#open.get(id)?.complete(reply);
+    return this.#prefix !== null && id.startsWith(this.#prefix);
   }
 
   /** Takes the params of a notifications/progress; false: no question has that token. */

@@ -1,99 +1,74 @@
-// The sessions over HTTP: limits their number, ends the oldest or all of them, saves them, and resumes them after a
-// restart.
-import { dropOldest } from "../../../runtime/bounded-map.ts";
+// The sessions over HTTP. Those in use are in memory; any other is continued from its id, with what this daemon remembers of
+// it. The bounds of memory hold for each principal and for all.
 import { sha256Of } from "../../../runtime/files/sha256.ts";
 import { settlesWithin, type Timer } from "../../../runtime/time/clock.ts";
-import { type ClientHandle, mayResumeAs, type Principal, principalKey } from "../../client-handle.ts";
+import { mayResumeAs, type Principal, principalKey } from "../../client-handle.ts";
 import type { GatewayTools } from "../../gateway-tools.ts";
-import type { ListKind } from "../../protocol.ts";
+import { jsonOf } from "../../json-rpc.ts";
+import { responseJson } from "./client-stream.ts";
 import type { FrontGateway } from "./front-contract.ts";
-import type { ClientMessage, HandoverPeers, Side } from "./handover-peers.ts";
 import { readIncoming } from "./incoming.ts";
-import { Session, type SessionOptions } from "./session.ts";
-import type { SessionFile, StoredSession } from "./session-file.ts";
+import type { OtherDaemons, StrayMessage } from "./other-daemons.ts";
 import {
-  actingPrincipal,
-  checkOf,
-  machineOf,
-  newSessionId,
-  proofOf,
-  type SessionRecord,
-} from "./session-record.ts";
+  openSession,
+  plainSessionId,
+  type SealedSession,
+  type SessionKeys,
+  sealSession,
+} from "./sealed-session.ts";
+import { type ClientNotice, Session, type SessionOptions } from "./session.ts";
+import {
+  type HandedSessions,
+  type SessionChange,
+  SessionMemories,
+  type SessionMemory,
+} from "./session-memory.ts";
 
+/** Most sessions in memory. */
 export const SESSION_LIMIT = 1_000;
-/** A session without a stream and without a call ends after this time. */
+/** A session without a stream and without a call leaves memory after this time. */
 export const IDLE_LIMIT_MS = 24 * 3_600_000;
 const IDLE_CHECK_MS = 3_600_000;
-/** Time in which a client sends its next request after `initialize`. */
-const BEGINNING_MS = 5_000;
-const ENDED_BY_CLIENT = "the client ended the session";
-/** Maximum number of remembered sessions that clients have ended. */
-const MOST_ENDED = SESSION_LIMIT;
-/** Changes of sessions are saved together after this delay. */
-const SAVE_DELAY_MS = 1_000;
 
 export interface StoreOptions extends GatewayTools {
   readonly gateway: FrontGateway;
-  /** Absent: sessions end with this process. */
-  readonly file?: SessionFile | undefined;
-  /** The daemons before and after this one; absent: there are none. */
-  readonly neighbours?: HandoverPeers | undefined;
+  readonly sessionKeys: () => SessionKeys;
+  /** Absent: there are none. */
+  readonly others?: OtherDaemons | undefined;
 }
 
-interface Entry {
+interface Active {
   readonly hash: string;
+  readonly session: Session;
+  /** `sealed`: it can be continued from its id; `plain`: only with its memory; `stream`: it ends with its stream. */
+  readonly kind: "sealed" | "plain" | "stream";
   /** When the session was last used, monotonic ms. */
   usedMs: number;
-  /** A request has come after `initialize`. */
-  isUsed: boolean;
-  /** Returns `principalKey` of the session's principal. */
-  readonly owner: () => string;
-  readonly busy: () => boolean;
-  end(reason: string): void;
 }
 
-interface Active extends Entry {
-  readonly session: Session;
-  readonly isPassing: boolean;
-  /** The result of `checkOf`, with which other machines find the session; null: the session is not shared. */
-  readonly check: string | null;
-  /** The principal, as it was when this machine itself last authenticated the client. */
-  lastLocalPrincipal: Principal;
-  /** The value of `usedMs` that was saved last. */
-  savedMs: number;
+type NewSession = Omit<SessionOptions, "id" | "gateway" | "logger" | "onAnswered" | "onEnded" | "onChanged">;
+
+/** There is no session of that id, or it is another principal's. */
+export interface Missing {
+  readonly kind: "unknown" | "foreign";
 }
 
-/** A session from before a restart whose client has not returned yet. */
-interface Dormant extends Entry {
-  readonly record: SessionRecord;
-}
-
-interface NewSession
-  extends Omit<SessionOptions, "gateway" | "logger" | "onAnswered" | "onEnded" | "onChanged" | "onForeign"> {
-  /** The session ends with its connection, and is not saved. */
-  readonly isPassing?: boolean;
-}
-
-type Admission =
-  | { readonly kind: "room" }
-  /** The principal has reached its limit, and all its sessions are in use. */
+/** Why there is no memory for one more session. */
+export type NoCapacity =
+  /** The principal has as many sessions in memory as it may have, all of them in use. */
   | { readonly kind: "too_many"; readonly allowed: number }
-  /** The table is full, and all sessions are in use. */
+  /** So have all principals together. */
   | { readonly kind: "full"; readonly sessions: number };
+
+const UNKNOWN: Missing = { kind: "unknown" };
+const FOREIGN: Missing = { kind: "foreign" };
 
 export class SessionStore {
   readonly #options: StoreOptions;
   /** By id. */
   readonly #active = new Map<string, Active>();
-  /** Keys: hashes of session ids. */
-  readonly #dormant = new Map<string, Dormant>();
-  readonly #changed = new Set<Active>();
-  /** Hashes of sessions that clients ended here; the previous daemon may still hand them over. */
-  readonly #ended = new Map<string, true>();
-  #restored: Promise<void> | null = null;
-  #isEnding = false;
+  readonly #memories = new SessionMemories();
   #idleTimer: Timer | null = null;
-  #saveTimer: Timer | null = null;
   /** Resolves when no call is in flight; null: the store is not ending. */
   #idle: PromiseWithResolvers<void> | null = null;
 
@@ -102,7 +77,7 @@ export class SessionStore {
   }
 
   get size(): number {
-    return this.#active.size + this.#dormant.size;
+    return this.#active.size;
   }
 
   get inFlight(): number {
@@ -113,359 +88,250 @@ export class SessionStore {
     return this.#sessions.reduce((sum, session) => sum + session.openQuestions, 0);
   }
 
-  /**
-   * Frees a slot for one session. A principal at its limit loses its own oldest idle session. If the table is full, the
-   * principal with the most idle sessions loses its oldest one; principals with fewer sessions than `principal` lose
-   * none.
-   */
-  admit(principal: Principal): Admission {
-    const allowed = this.#options.gateway.sessionsAllowed();
-    if (this.size < Math.min(allowed, SESSION_LIMIT)) return { kind: "room" };
-    const key = principalKey(principal);
-    const own = this.#entries.filter(({ owner }) => owner() === key);
-    // Several sessions may have to end after the limit was lowered.
-    while (own.length >= allowed) {
-      if (!this.#endOne(own)) return { kind: "too_many", allowed };
-    }
-    if (this.size < SESSION_LIMIT || this.#endOne(this.#idleOfLargest(own.length))) return { kind: "room" };
-    return { kind: "full", sessions: this.size };
+  /** Begins a session, with an id that contains it if it is not too large. */
+  open(client: NewSession): Session | NoCapacity {
+    const sealed = this.seal(client);
+    const begun = this.#begin(client, sealed ?? plainSessionId(), sealed === null ? "plain" : "sealed");
+    if ("session" in begun && begun.kind === "plain")
+      this.#options.others?.report(begun.hash, { kind: "handed", memory: this.#memoryOf(begun) });
+    return "session" in begun ? begun.session : begun;
   }
 
-  /**
-   * Ends an idle session: one that was never used, else the one that was used longest ago. Of those that have just begun,
-   * only if they are most: the client's next request may be on its way. False: all are busy.
-   */
-  #endOne(entries: Entry[]): boolean {
-    const sinceMs = this.#options.clock.monotonicMs() - BEGINNING_MS;
-    const isBeginning = ({ isUsed, usedMs }: Entry): boolean => !isUsed && usedMs > sinceMs;
-    const areMost = entries.filter(isBeginning).length > entries.length / 2;
-    const rank = (entry: Entry): number => (entry.isUsed || (isBeginning(entry) && !areMost) ? 1 : 0);
-    const [first] = entries
-      .filter(({ busy }) => !busy())
-      .sort((a, b) => rank(a) - rank(b) || a.usedMs - b.usedMs);
-    if (first === undefined) return false;
-    entries.splice(entries.indexOf(first), 1);
-    first.end("evicted: too many newer sessions");
-    return true;
+  /** Begins a session that ends with its stream. `isContinued`: its client was initialized on an earlier one. */
+  openOnStream(client: NewSession, isContinued: boolean): Session | NoCapacity {
+    const begun = this.#begin(client, plainSessionId(), "stream", isContinued);
+    return "session" in begun ? begun.session : begun;
   }
 
-  get #entries(): Entry[] {
-    return [...this.#dormant.values(), ...this.#active.values()];
+  /** An id that contains the client; null: it is too large for one. */
+  seal(client: NewSession): string | null {
+    const principal = principalKey(client.principal);
+    return sealSession(this.#options.sessionKeys(), { ...client, principal });
   }
 
-  /**
-   * The idle sessions of the principal that has the most idle ones, among the principals with at least `atLeast`
-   * sessions.
-   */
-  #idleOfLargest(atLeast: number): Entry[] {
-    return [...Map.groupBy(this.#entries, ({ owner }) => owner()).values()]
-      .filter(({ length }) => length >= atLeast)
-      .map((own) => own.filter(({ busy }) => !busy()))
-      .reduce((a, b) => (b.length > a.length ? b : a), []);
+  /** What an id of `seal` contains; null: it is another one, or another principal's. */
+  unseal(id: string, principal: Principal): SealedSession | null {
+    const client = openSession(this.#options.sessionKeys(), id);
+    return client !== null && mayResumeAs(client.principal, principal) ? client : null;
   }
 
-  /** Reads the saved sessions, once. Never rejects. */
-  restore(): Promise<void> {
-    this.#restored ??= this.#restore();
-    return this.#restored;
-  }
-
-  /** Takes a session from another daemon; resolves when it is saved or cannot be. */
-  async adopt(hash: string, record: SessionRecord): Promise<StoredSession | undefined> {
-    await this.restore();
-    // The client has since used or ended the session here, so the record is out of date.
-    if (this.#byHash(hash) !== undefined || this.#ended.has(hash)) return;
-    this.#addDormant(hash, record, this.#options.clock.monotonicMs());
-    return this.#options.file?.keep(hash, record);
-  }
-
-  /** Removes a session that its client has ended. No daemon resumes it. */
-  remove(session: Session): void {
-    const active = this.#active.get(session.sessionId);
-    session.end(ENDED_BY_CLIENT);
-    if (active !== undefined) this.#recordEnded(active.hash);
-  }
-
-  /** The client has ended the session at another daemon. */
-  async removeOfPeer(hash: string): Promise<void> {
-    await this.restore();
-    const entry = this.#dormant.get(hash) ?? this.#byHash(hash);
-    entry?.end(ENDED_BY_CLIENT);
-    this.#recordEnded(hash);
-  }
-
-  #recordEnded(hash: string): void {
-    const { file, neighbours } = this.#options;
-    file?.drop(hash, true);
-    if ((neighbours?.previous ?? null) === null) return;
-    this.#ended.set(hash, true);
-    dropOldest(this.#ended, MOST_ENDED);
-  }
-
-  /** Takes a message that the client sent to the daemon on that side, about a call that may be in flight here. */
-  deliver(message: ClientMessage, from: Side): void {
-    const session = this.#byHash(message.hash)?.session;
-    if (session === undefined) {
-      this.#options.neighbours?.pass(message, from);
-      return;
-    }
-    void readIncoming(Buffer.from(message.text), session, (incoming) => {
-      if (incoming.kind !== "message" || incoming.message.kind === "request") return;
-      session.handle(incoming.message, from);
-    });
-  }
-
-  /** The saved form of an active session; null: it has ended. */
-  recordOf(session: Session): SessionRecord | null {
-    const active = this.#active.get(session.sessionId);
-    return active === undefined ? null : this.#recordOf(active);
-  }
-
-  /** Continues a session of the previous daemon that ends with its connection. */
-  continuePassing(
-    record: SessionRecord,
-    principal: Principal,
-    limit: Pick<ClientHandle, "messageLimitBytes">,
-  ): Session {
-    const id = newSessionId(null);
-    const entry = { hash: sha256Of(id), record };
-    return this.#resume(entry, id, principal, { ...limit, transport: "sse", isPassing: true }).session;
-  }
-
-  open(options: NewSession): Session {
-    const check = machineOf(options.id) === null ? null : checkOf(proofOf(options.id));
-    return this.#add(options, sha256Of(options.id), check).session;
-  }
-
-  has(id: string): boolean {
-    return this.#active.has(id);
-  }
-
-  /** Resolves when the session is saved, or saving has failed. Null: there is nothing to save. */
-  save(session: Session): Promise<StoredSession> | null {
-    const { file } = this.#options;
-    const active = this.#active.get(session.sessionId);
-    return file === undefined || active === undefined || active.isPassing ? null : this.#save(file, active);
-  }
-
-  /** The session of that id, which counts as used now. "foreign": it belongs to another principal. */
-  find(id: string, principal: Principal): Session | "foreign" | null {
-    const active = this.#active.get(id) ?? this.#byIdHash(id, principal);
-    if (active === null || active === "foreign") return active;
-    if (!active.session.identify(principal)) return "foreign";
-    active.lastLocalPrincipal = principal;
+  /** The session of that id, which counts as used now. */
+  find(id: string, principal: Principal): Session | Missing | NoCapacity {
+    const active = this.#active.get(id) ?? this.#continue(id, principal);
+    if (!("session" in active)) return active;
+    if (!active.session.identify(principal)) return FOREIGN;
     active.usedMs = this.#options.clock.monotonicMs();
-    active.isUsed = true;
     return active.session;
   }
 
-  /**
-   * Finds a session by the proof of the session's id, for a client that another machine has authenticated as `caller`.
-   * The session gets the principal that this client acts as. "foreign": the session does not belong to `caller`.
-   */
-  findShared(proof: string, caller: Principal): Session | "foreign" | null {
-    const { served } = this.#options.gateway;
-    const check = checkOf(proof);
-    const active = this.#active.values().find((one) => one.check === check);
-    if (active !== undefined) {
-      const acting = actingPrincipal(caller, active.lastLocalPrincipal, served);
-      return acting !== null && active.session.identify(acting) ? active.session : "foreign";
-    }
-    const dormant = this.#dormant.values().find(({ record }) => record.shared?.check === check);
-    if (dormant === undefined || this.#isTooOld(dormant)) return null;
-    const own = { ...caller, roles: dormant.record.shared?.roles ?? [] };
-    const acting =
-      principalKey(own) === dormant.record.principal ? actingPrincipal(caller, own, served) : null;
-    if (acting === null) return "foreign";
-    // This machine does not know the session's id, so it makes another one. For requests that the client sends
-    // directly to this machine, `find` finds the session by the hash of the id in the request.
-    const resumed = this.#resume(dormant, newSessionId(null), acting);
-    resumed.lastLocalPrincipal = own;
-    return resumed.session;
+  /** Ends a session for good, because its client has asked for that. */
+  remove({ sessionId }: Session): void {
+    const active = this.#active.get(sessionId);
+    if (active === undefined) return;
+    this.#end(active, "the client ended the session");
+    this.#options.others?.report(active.hash, { kind: "ended" });
   }
 
-  /** Ends listening streams, waits `graceMs` at most for calls in flight, and ends every session; the file keeps them. */
+  /** Passes a message that is about nothing here to the other daemons. Resolves with whether one knows what it is about. */
+  async passOn({ sessionId, principal }: Session, notice: ClientNotice): Promise<boolean> {
+    const { others } = this.#options;
+    const hash = this.#active.get(sessionId)?.hash;
+    const text =
+      notice.kind === "response" ? responseJson(notice.id, notice.reply) : jsonOf({ ...notice.message });
+    if (others === undefined || hash === undefined || text === null) return false;
+    return others.deliver({ hash, principal, text });
+  }
+
+  /** Takes a message that a client sent to another daemon, about a call or a question of this one. */
+  async deliver({ hash, principal, text }: StrayMessage): Promise<boolean> {
+    const session = this.#byHash(hash)?.session;
+    if (session === undefined || (principal !== undefined && !session.identify(principal))) return false;
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    void readIncoming(Buffer.from(text), (incoming) => {
+      const notice = incoming.kind === "message" ? incoming.message : null;
+      resolve(notice !== null && notice.kind !== "request" && session.take(notice));
+    })?.catch(() => resolve(false));
+    return promise;
+  }
+
+  change(hash: string, change: SessionChange): void {
+    const active = this.#byHash(hash);
+    if (active === undefined) this.#memories.change(hash, change);
+    else if (change.kind === "ended") this.#end(active, "the client ended the session");
+    else if (change.kind !== "handed") active.session.repeat(change);
+  }
+
+  /** What the next daemon has to know. */
+  handOver(): HandedSessions {
+    const inMemory = [...this.#active.values()]
+      .filter(({ kind }) => kind !== "stream")
+      .sort((a, b) => a.usedMs - b.usedMs)
+      .map((active) => [active.hash, this.#memoryOf(active)] as const);
+    return this.#memories.handOver(inMemory);
+  }
+
+  /** Takes what the previous daemon has handed over. */
+  follow(handed: HandedSessions): void {
+    this.#memories.follow(handed);
+  }
+
+  /** Ends listening streams, waits `graceMs` at most for calls in flight, and ends every session of this process. */
   async end(graceMs: number, reason: string): Promise<void> {
     this.#idle = Promise.withResolvers<void>();
     this.endStreams();
     if (this.inFlight > 0 && graceMs > 0) {
       await settlesWithin(this.#options.clock, graceMs, this.#idle.promise);
     }
-    this.#isEnding = true;
-    this.saveAll();
     for (const session of this.#sessions) session.end(reason);
-    this.#stopTimers();
+    this.#stopTimer();
   }
 
   endStreams(): void {
     for (const session of this.#sessions) session.endStreams();
   }
 
-  #byHash(hash: string): Active | undefined {
-    return this.#active.values().find((active) => active.hash === hash);
-  }
-
   get #sessions(): readonly Session[] {
     return [...this.#active.values()].map(({ session }) => session);
   }
 
-  readonly #endIdle = (): void => {
-    for (const entry of this.#entries) if (!entry.busy()) this.#isTooOld(entry);
-    this.saveAll();
-    this.#idleTimer = null;
-    if (this.size > 0) this.#startIdleTimer();
-  };
-
-  #startIdleTimer(): void {
-    this.#idleTimer ??= this.#options.clock.setTimer(IDLE_CHECK_MS, this.#endIdle);
+  #byHash(hash: string): Active | undefined {
+    return this.#active.values().find((active) => active.hash === hash);
   }
 
-  #stopTimers(): void {
-    this.#idleTimer?.[Symbol.dispose]();
-    this.#idleTimer = null;
-    this.#saveTimer?.[Symbol.dispose]();
-    this.#saveTimer = null;
-  }
-
-  async #restore(): Promise<void> {
-    const { file, clock } = this.#options;
-    const records = (await file?.load()) ?? [];
-    for (const [hash, record] of records) {
-      // After the wall clock was set back, `usedMs` may be in the future.
-      const agoMs = Math.max(0, clock.wallMs() - record.usedMs);
-      if (agoMs >= IDLE_LIMIT_MS) file?.drop(hash);
-      else this.#addDormant(hash, record, clock.monotonicMs() - agoMs);
-    }
-  }
-
-  #addDormant(hash: string, record: SessionRecord, usedMs: number): void {
-    const end = (): void => {
-      this.#dormant.delete(hash);
-      this.#options.file?.drop(hash);
-    };
-    const owner = (): string => record.principal;
-    this.#dormant.set(hash, { hash, record, usedMs, isUsed: true, owner, busy: () => false, end });
-    this.#startIdleTimer();
-  }
-
-  /** Returns an active session with this id. If there is only a saved one, resumes it now. */
-  #byIdHash(id: string, principal: Principal): Active | "foreign" | null {
-    const hash = sha256Of(id);
-    const active = this.#byHash(hash);
-    if (active !== undefined) return active;
-    const dormant = this.#dormant.get(hash);
-    if (dormant === undefined || this.#isTooOld(dormant)) return null;
-    return mayResumeAs(dormant.record.principal, principal)
-      ? this.#resume(dormant, id, principal)
-      : "foreign";
-  }
-
-  /** True: the session has been idle for too long, and is ended. */
-  #isTooOld(entry: Entry): boolean {
-    if (entry.usedMs > this.#options.clock.monotonicMs() - IDLE_LIMIT_MS) return false;
-    entry.end("the session was idle for a day");
-    return true;
-  }
-
-  #resume(
-    { hash, record }: Pick<Dormant, "hash" | "record">,
-    id: string,
-    principal: Principal,
-    kind: Pick<NewSession, "transport" | "isPassing" | "messageLimitBytes"> = {},
-  ): Active {
-    this.#dormant.delete(hash);
-    const { protocolVersion, capabilities, clientInfo, group = null, logLevel } = record;
-    const client = { protocolVersion, capabilities, clientInfo, group, logLevel };
-    const active = this.#add({ id, principal, ...client, ...kind }, hash, record.shared?.check ?? null);
-    this.#options.gateway.resumed(active.session, record.lists);
-    active.session.subscribeAgain(record.subscriptions);
-    this.#saveLater(active);
+  #begin(client: NewSession, id: string, kind: Active["kind"], isContinued = false): Active | NoCapacity {
+    const { gateway } = this.#options;
+    const refused = this.#freeSlot(principalKey(client.principal));
+    if (refused !== null) return refused;
+    const active = this.#add(client, id, kind);
+    if (isContinued) gateway.continued(active.session, null);
+    else gateway.opened(active.session);
     return active;
   }
 
-  #add({ isPassing = false, ...options }: NewSession, hash: string, check: string | null): Active {
-    const { gateway, clock, logger, file, neighbours } = this.#options;
+  #continue(id: string, principal: Principal): Active | Missing | NoCapacity {
+    const hash = sha256Of(id);
+    const memory = this.#memories.get(hash);
+    if (memory === "ended") return UNKNOWN;
+    const client = memory?.client ?? openSession(this.#options.sessionKeys(), id);
+    if (client === null) return UNKNOWN;
+    const owner = memory?.owner ?? client.principal;
+    if (!mayResumeAs(owner, principal)) return FOREIGN;
+    const refused = this.#freeSlot(owner);
+    if (refused !== null) return refused;
+    this.#memories.taken(hash);
+    const { logLevel = null, subscriptions = [], lists = null } = memory ?? {};
+    const kind = memory?.client == null ? "sealed" : "plain";
+    const active = this.#add({ ...client, principal, owner, logLevel }, id, kind, hash);
+    this.#options.gateway.continued(active.session, lists);
+    for (const uri of subscriptions) active.session.repeat({ kind: "subscribed", uri });
+    return active;
+  }
+
+  /**
+   * Evicts sessions until one of `owner` has a place. A principal at its limit loses its own oldest idle session. If memory is full,
+   * the principal with the most idle sessions loses its oldest one; principals with fewer sessions than `owner` lose none.
+   */
+  #freeSlot(owner: string): NoCapacity | null {
+    const allowed = this.#options.gateway.sessionsAllowed();
+    if (this.size < Math.min(allowed, SESSION_LIMIT)) return null;
+    const all = [...this.#active.values()];
+    const own = all.filter(({ session }) => session.owner === owner);
+    // Several sessions may have to leave after the limit was lowered.
+    for (let left = own.length; left >= allowed; left--)
+      if (!this.#forgetOne(own)) return { kind: "too_many", allowed };
+    if (this.size < SESSION_LIMIT) return null;
+    const idle = [...Map.groupBy(all, ({ session }) => session.owner).values()]
+      .filter(({ length }) => length >= own.length)
+      .map((of) => of.filter(({ session }) => !session.busy))
+      .reduce((a, b) => (b.length > a.length ? b : a), []);
+    return this.#forgetOne(idle) ? null : { kind: "full", sessions: this.size };
+  }
+
+  /** Of those that are not in use, the one that was used longest ago leaves memory: one that holds something at last. */
+  #forgetOne(sessions: Active[]): boolean {
+    const idle = sessions.filter(({ session }) => !session.busy).sort((a, b) => a.usedMs - b.usedMs);
+    const first = idle.find((active) => !this.#hasState(active)) ?? idle[0];
+    if (first === undefined) return false;
+    sessions.splice(sessions.indexOf(first), 1);
+    this.#forget(first, "evicted: too many newer sessions");
+    return true;
+  }
+
+  /**
+   * The session leaves memory. What it holds ends with that, and so does its id: its client must not get another server
+   * process unnoticed.
+   */
+  #forget(active: Active, reason: string): void {
+    if (this.#hasState(active)) {
+      this.#end(active, reason);
+      return;
+    }
+    this.#memories.keep(active.hash, this.#memoryOf(active));
+    active.session.end(reason);
+  }
+
+  #end({ hash, session }: Active, reason: string): void {
+    this.#memories.end(hash, session.owner);
+    session.end(reason);
+  }
+
+  #hasState({ kind, session }: Active): boolean {
+    const { logLevel, subscriptions } = session;
+    return (
+      kind !== "sealed" ||
+      logLevel !== null ||
+      subscriptions.length > 0 ||
+      this.#options.gateway.hasStateOf(session)
+    );
+  }
+
+  #memoryOf({ kind, session }: Active): SessionMemory {
+    const { owner, logLevel, subscriptions, pendingListChanges } = session;
+    const known = this.#options.gateway.knownLists(session);
+    const listOf = (list: keyof typeof known): string => (pendingListChanges.has(list) ? "" : known[list]);
+    const lists = { tools: listOf("tools"), resources: listOf("resources"), prompts: listOf("prompts") };
+    return { owner, logLevel, subscriptions, lists, client: kind === "plain" ? recordOf(session) : null };
+  }
+
+  #add(client: NewSession, id: string, kind: Active["kind"], hash = sha256Of(id)): Active {
+    const { gateway, clock, logger, others } = this.#options;
     const session = new Session({
-      ...options,
+      ...client,
+      id,
       gateway,
       logger,
       onAnswered: () => {
         if (this.#idle !== null && this.inFlight === 0) this.#idle.resolve();
       },
       onEnded: () => {
-        this.#active.delete(session.sessionId);
-        this.#changed.delete(active);
-        if (!this.#isEnding) file?.drop(hash);
-        if (this.size === 0) this.#stopTimers();
+        this.#active.delete(id);
+        if (gateway.served.isWithdrawn(session.principal)) this.#memories.end(hash, session.owner);
+        if (this.size === 0) this.#stopTimer();
       },
-      onChanged: () => this.#saveLater(active),
-      onForeign: (text, from) => neighbours?.pass({ hash, text }, from),
+      onChanged: (change) => others?.report(hash, change),
     });
-    const nowMs = clock.monotonicMs();
-    const active: Active = {
-      hash,
-      session,
-      isPassing,
-      check,
-      lastLocalPrincipal: session.principal,
-      usedMs: nowMs,
-      savedMs: nowMs,
-      isUsed: false,
-      owner: () => principalKey(session.principal),
-      busy: () => session.busy,
-      end: (reason) => session.end(reason),
-    };
-    this.#active.set(session.sessionId, active);
-    this.#startIdleTimer();
+    const active: Active = { hash, session, kind, usedMs: clock.monotonicMs() };
+    this.#active.set(id, active);
+    this.#idleTimer ??= clock.setTimer(IDLE_CHECK_MS, this.#forgetIdle);
     return active;
   }
 
-  #saveLater(active: Active): void {
-    if (this.#options.file === undefined) return;
-    this.#changed.add(active);
-    this.#saveTimer ??= this.#options.clock.setTimer(SAVE_DELAY_MS, () => {
-      this.#saveTimer = null;
-      this.#saveChanged();
-    });
-  }
+  readonly #forgetIdle = (): void => {
+    const sinceMs = this.#options.clock.monotonicMs() - IDLE_LIMIT_MS;
+    for (const active of [...this.#active.values()])
+      if (!active.session.busy && active.usedMs <= sinceMs)
+        this.#forget(active, "the session was idle for a day");
+    this.#stopTimer();
+    if (this.size > 0) this.#idleTimer = this.#options.clock.setTimer(IDLE_CHECK_MS, this.#forgetIdle);
+  };
 
-  #saveChanged(): void {
-    const { file } = this.#options;
-    const changed = [...this.#changed].filter(({ isPassing }) => !isPassing);
-    this.#changed.clear();
-    if (file !== undefined) for (const active of changed) void this.#save(file, active);
+  #stopTimer(): void {
+    this.#idleTimer?.[Symbol.dispose]();
+    this.#idleTimer = null;
   }
+}
 
-  /** Saves all changed sessions; for the other sessions, saves only the time of their last use. */
-  saveAll(): void {
-    for (const active of this.#active.values()) {
-      if (active.busy() || active.usedMs > active.savedMs) this.#changed.add(active);
-    }
-    this.#saveChanged();
-  }
-
-  #save(file: SessionFile, active: Active): Promise<StoredSession> {
-    active.savedMs = active.usedMs;
-    return file.keep(active.hash, this.#recordOf(active));
-  }
-
-  #recordOf({ session, check, lastLocalPrincipal, busy, usedMs }: Active): SessionRecord {
-    const { gateway, clock } = this.#options;
-    const { protocolVersion, capabilities, clientInfo, group, logLevel, pendingListChanges, subscriptions } =
-      session;
-    const lists = gateway.knownLists(session);
-    const listOf = (kind: ListKind): string => (pendingListChanges.has(kind) ? "" : lists[kind]);
-    return {
-      principal: principalKey(session.principal),
-      protocolVersion,
-      capabilities,
-      clientInfo,
-      group,
-      ...(check === null ? {} : { shared: { check, roles: lastLocalPrincipal.roles } }),
-      logLevel,
-      subscriptions,
-      lists: { tools: listOf("tools"), resources: listOf("resources"), prompts: listOf("prompts") },
-      usedMs: clock.wallMs() - (busy() ? 0 : clock.monotonicMs() - usedMs),
-    };
-  }
+function recordOf(session: Session): SealedSession {
+  const { owner: principal, protocolVersion, capabilities, clientInfo, group } = session;
+  return { principal, protocolVersion, capabilities, clientInfo, group };
 }

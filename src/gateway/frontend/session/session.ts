@@ -18,13 +18,10 @@ import {
   INVALID_REQUEST,
   idKey,
   isError,
-  isJsonObject,
   isRpcId,
   type JsonObject,
   jsonOf,
   type Reply,
-  type RpcId,
-  type RpcNotification,
   type RpcRequest,
 } from "../../json-rpc.ts";
 import type { ServingSet } from "../../middleware/middleware.ts";
@@ -38,40 +35,39 @@ import {
   UNSUPPORTED_VERSION,
 } from "../../protocol.ts";
 import { Call, runCall } from "./call.ts";
-import {
-  type CallStream,
-  type ClientStream,
-  NO_STREAM,
-  refusalInFlight,
-  responseJson,
-} from "./client-stream.ts";
+import { type CallStream, type ClientStream, NO_STREAM, refusalInFlight } from "./client-stream.ts";
 import type { FrontGateway, SessionPort } from "./front-contract.ts";
-import type { Side } from "./handover-peers.ts";
 import { PendingServerRequests } from "./pending-server-requests.ts";
-import { MOST_SUBSCRIPTIONS, type SessionRecord } from "./session-record.ts";
+import type { SealedSession } from "./sealed-session.ts";
+import type { SessionChange } from "./session-memory.ts";
 
-/** A subscription to a longer URI is not saved for a restart. */
-const LONGEST_SAVED_URI = 1_024;
+/** A subscription to a longer URI is not kept for the next daemon. */
+const LONGEST_KEPT_URI = 1_024;
+/** Maximum number of resource subscriptions that are kept of one session. */
+const MOST_SUBSCRIPTIONS = 64;
 export const WITHDRAWN = "the token of this request is no longer accepted";
 /** Maximum number of listening streams; beyond it the oldest is closed. */
 const LISTENING_LIMIT = 4;
 
 export interface SessionOptions
-  extends Pick<SessionRecord, "protocolVersion" | "capabilities" | "clientInfo" | "group">,
+  extends Omit<SealedSession, "principal">,
     Pick<ClientHandle, "principal" | "transport" | "messageLimitBytes" | "folder"> {
   readonly id: string;
-  /** The log level of a resumed session. */
+  /** Whose session it is (`principalKey`). Default: the principal's. */
+  readonly owner?: string;
+  /** The log level of a continued session. */
   readonly logLevel?: McpLogLevel | null;
   readonly gateway: FrontGateway;
   readonly logger: Logger;
   readonly onAnswered: () => void;
   /** Called once, when the session has ended. */
   readonly onEnded: () => void;
-  /** Called when something that is saved has changed. */
-  readonly onChanged?: () => void;
-  /** Called with a JSON-RPC message about a question or a call that is not known here, and with the side it came from. */
-  readonly onForeign?: (text: string, from: Side | null) => void;
+  /** Called when the client has changed something that outlasts its requests. */
+  readonly onChanged?: (change: SessionChange) => void;
 }
+
+/** A notification of a client, or its answer to a question. */
+export type ClientNotice = Extract<Classified, { readonly kind: "notification" | "response" }>;
 
 /** A stream on which the client listens outside of calls. */
 export interface ListeningStream extends ClientStream {
@@ -100,23 +96,27 @@ export class Session implements SessionPort {
   readonly pendingListChanges = new Set<ListKind>();
   /** URIs of subscribed resources, the oldest first. */
   readonly #subscriptions = new Map<string, true>();
-  /** Subscriptions from before a restart that are being renewed. */
+  /** Subscriptions that are being renewed. */
   readonly #renewed = new Set<string>();
   /** Subscribed resources that may have changed while the client had no stream. */
   readonly #unseen = new Set<string>();
   /** Streams to the client, oldest first; the newest is in use. */
   readonly #streams: ListeningStream[] = [];
   principal: Principal;
+  /** Whose session it is (`principalKey`): the user who has used it first, once one has. */
+  owner: string;
   /** False: the client is no longer admitted, and gets nothing outside of calls until its next request. */
   #isAdmitted = true;
 
   constructor(options: SessionOptions) {
-    this.sessionId = options.id;
-    this.principal = options.principal;
-    this.protocolVersion = options.protocolVersion;
-    this.capabilities = options.capabilities;
-    this.clientInfo = options.clientInfo;
-    this.group = options.group ?? null;
+    const { id, principal, protocolVersion, capabilities, clientInfo, group } = options;
+    this.sessionId = id;
+    this.principal = principal;
+    this.owner = options.owner ?? principalKey(principal);
+    this.protocolVersion = protocolVersion;
+    this.capabilities = capabilities;
+    this.clientInfo = clientInfo;
+    this.group = group;
     this.folder = options.folder ?? null;
     const { transport, messageLimitBytes } = options;
     if (transport !== undefined) this.transport = transport;
@@ -142,8 +142,9 @@ export class Session implements SessionPort {
   }
 
   setLogLevel(level: McpLogLevel): void {
+    if (level === this.logLevel) return;
     this.logLevel = level;
-    this.#changed();
+    this.#changed({ kind: "level", level });
   }
 
   /**
@@ -151,15 +152,21 @@ export class Session implements SessionPort {
    * principal.
    */
   identify(principal: Principal): boolean {
-    const own = this.principal;
-    const key = own === principal ? null : principalKey(own);
-    if (key !== null && !mayResumeAs(key, principal)) return false;
+    const isSame = this.principal === principal;
+    if (!isSame && !mayResumeAs(this.owner, principal)) return false;
     this.#isAdmitted = true;
-    if (key === null) return true;
+    if (isSame) return true;
     this.principal = principal;
     this.#options.gateway.identified(this);
-    if (key !== principalKey(principal)) this.#changed();
+    if (principal.kind !== "anonymous") this.own(principalKey(principal));
     return true;
+  }
+
+  /** A user has used the session, which is that user's from now on. */
+  own(owner: string): void {
+    if (owner === this.owner) return;
+    this.owner = owner;
+    this.#changed({ kind: "owned", owner });
   }
 
   notify(method: string, params: JsonObject | undefined): void {
@@ -180,7 +187,6 @@ export class Session implements SessionPort {
 
   listChanged(kind: ListKind): void {
     if (!this.#emit(LIST_CHANGED[kind], undefined)) this.pendingListChanges.add(kind);
-    this.#changed();
   }
 
   async request(...question: ServerRequest): Promise<Reply> {
@@ -209,27 +215,45 @@ export class Session implements SessionPort {
     });
   }
 
-  /**
-   * Renews the subscriptions from before a restart, each as soon as its backend is ready. The client is notified of a
-   * change of the resource, because a change may have gone unseen.
-   */
-  subscribeAgain(uris: readonly string[]): void {
-    for (const [index, uri] of uris.entries()) {
-      const request = (method: string, answer: CallStream["answer"]): void =>
-        this.serve(
-          { jsonrpc: "2.0", id: `mountaineer-${method}-${index}`, method, params: { uri } },
-          { ...NO_STREAM, answer },
-        );
-      this.#renewed.add(uri);
-      request("resources/subscribe", (_, reply) => {
-        const isWanted = this.#renewed.delete(uri);
-        if (reply === null || isError(reply)) return;
-        // The client has unsubscribed while the server was starting.
-        if (!isWanted) return request("resources/unsubscribe", NO_STREAM.answer);
-        this.#unseen.add(uri);
-        this.#notifyUnseen();
-      });
+  /** Repeats what the client has changed at another daemon, as soon as the backends that it concerns are ready. */
+  repeat(change: Extract<SessionChange, { kind: "level" | "subscribed" | "unsubscribed" | "owned" }>): void {
+    switch (change.kind) {
+      case "owned":
+        this.own(change.owner);
+        break;
+      case "level":
+        if (change.level !== this.logLevel) this.#request("logging/setLevel", { level: change.level });
+        break;
+      case "unsubscribed":
+        if (this.#subscriptions.has(change.uri)) this.#request("resources/unsubscribe", { uri: change.uri });
+        break;
+      case "subscribed":
+        if (!this.#subscriptions.has(change.uri)) this.#subscribeAgain(change.uri);
     }
+  }
+
+  /** The client is notified of a change of the resource, because a change may have gone unseen. */
+  #subscribeAgain(uri: string): void {
+    this.#renewed.add(uri);
+    this.#request("resources/subscribe", { uri }, (reply) => {
+      const isWanted = this.#renewed.delete(uri);
+      if (reply === null || isError(reply)) return;
+      // The client has unsubscribed while the server was starting.
+      if (!isWanted) {
+        this.#request("resources/unsubscribe", { uri });
+        return;
+      }
+      this.#unseen.add(uri);
+      this.#notifyUnseen();
+    });
+  }
+
+  #request(method: string, params: JsonObject, onReply: (reply: Reply | null) => void = () => {}): void {
+    const id = `mountaineer-${method}-${JSON.stringify(params)}`;
+    this.serve(
+      { jsonrpc: "2.0", id, method, params },
+      { ...NO_STREAM, answer: (_, reply) => onReply(reply) },
+    );
   }
 
   #notifyUnseen(): void {
@@ -239,28 +263,11 @@ export class Session implements SessionPort {
     for (const uri of unseen) this.notify(RESOURCE_UPDATED, { uri });
   }
 
-  /**
-   * Takes a notification of the client, or its response to a question. `from`: another daemon got it from the client; null:
-   * the client sent it here.
-   */
-  handle(
-    message: Extract<Classified, { readonly kind: "notification" | "response" }>,
-    from: Side | null = null,
-  ): void {
-    const { onForeign } = this.#options;
-    if (message.kind === "notification") {
-      if (this.#handleNotification(message.message) || onForeign === undefined) return;
-      const json = jsonOf({ ...message.message });
-      if (json !== null) onForeign(json, from);
-    } else if (!this.#complete(message.id, message.reply))
-      onForeign?.(responseJson(message.id, message.reply), from);
-  }
-
-  /**
-   * Returns false if another daemon must also get the notification: it is about a call or a question that is not known
-   * here, or about the client.
-   */
-  #handleNotification({ method, params }: RpcNotification): boolean {
+  /** Takes a notification of the client, or its answer to a question. False: it may concern another daemon. */
+  take(notice: ClientNotice): boolean {
+    if (notice.kind === "response")
+      return typeof notice.id === "string" && this.#questions.complete(notice.id, notice.reply);
+    const { method, params } = notice.message;
     if (this.#ended.signal.aborted || method === "notifications/initialized") return true;
     if (method === "notifications/cancelled") return this.#cancel(params);
     if (method === "notifications/progress") return this.#questions.progress(params);
@@ -268,18 +275,10 @@ export class Session implements SessionPort {
     return false;
   }
 
-  #complete(id: RpcId | null, reply: Reply): boolean {
-    return typeof id === "string" && this.#questions.complete(id, reply);
-  }
-
-  /**
-   * If an invalid response names a server's question, answers that question with an error, so that the server does
-   * not wait in vain.
-   */
-  completeInvalid(value: unknown, id: RpcId | null): void {
-    if (!isJsonObject(value) || value["method"] !== undefined || typeof id !== "string") return;
-    const reply = errorReply(INVALID_REQUEST, "the client's answer is not a JSON-RPC response");
-    if (!this.#complete(id, reply)) this.#options.onForeign?.(responseJson(id, reply), null);
+  /** The client's answer to that question is not valid. The server must not wait in vain. */
+  answerInvalid(question: string): void {
+    const message = "the client's answer is not a JSON-RPC response";
+    this.#questions.complete(question, errorReply(INVALID_REQUEST, message));
   }
 
   /** Opens a listening stream, and sends it the notifications that could not be delivered before. */
@@ -329,19 +328,22 @@ export class Session implements SessionPort {
 
   #recordSubscription({ method, params }: RpcRequest): void {
     const uri = params?.["uri"];
-    if (typeof uri !== "string" || uri.length > LONGEST_SAVED_URI) return;
-    if (method === "resources/subscribe") this.#subscriptions.set(uri, true);
-    else if (method === "resources/unsubscribe") {
+    if (typeof uri !== "string" || uri.length > LONGEST_KEPT_URI) return;
+    const has = this.#subscriptions.has(uri);
+    if (method === "resources/subscribe") {
+      this.#subscriptions.set(uri, true);
+      dropOldest(this.#subscriptions, MOST_SUBSCRIPTIONS);
+      if (!has) this.#changed({ kind: "subscribed", uri });
+    } else if (method === "resources/unsubscribe") {
       this.#subscriptions.delete(uri);
       this.#renewed.delete(uri);
       this.#unseen.delete(uri);
-    } else return;
-    dropOldest(this.#subscriptions, MOST_SUBSCRIPTIONS);
-    this.#changed();
+      if (has) this.#changed({ kind: "unsubscribed", uri });
+    }
   }
 
-  #changed(): void {
-    if (!this.#ended.signal.aborted) this.#options.onChanged?.();
+  #changed(change: SessionChange): void {
+    if (!this.#ended.signal.aborted) this.#options.onChanged?.(change);
   }
 
   /** The reply to a request that needs no call; null: the request becomes a call. */

@@ -36,11 +36,11 @@ import {
   responsePieces,
 } from "../session/client-stream.ts";
 import type { FrontGateway } from "../session/front-contract.ts";
-import { type Incoming, readIncoming, serveBatch } from "../session/incoming.ts";
+import { type Incoming, incomingFor, readIncoming, serveBatch } from "../session/incoming.ts";
 import { initializeReply, readIntroduction } from "../session/initialize.ts";
 import { KeepAlive, type PacedStream, PacedWriter } from "../session/paced-writer.ts";
-import { type ListeningStream, Session } from "../session/session.ts";
-import { listsOf } from "../session/session-record.ts";
+import { type ClientNotice, type ListeningStream, Session } from "../session/session.ts";
+import { listsOf } from "../session/session-memory.ts";
 
 /** Announces a handover; clients that do not know the notification ignore it. */
 const HANDOVER = "notifications/mountaineer/handover";
@@ -209,7 +209,7 @@ export class LinesFront implements AsyncDisposable {
   #read(line: Buffer): Promise<void> | null {
     if (!this.#output.isOpen || line.length === 0) return null;
     try {
-      return readIncoming(line, this.#session, this.#take)?.catch(this.#failed) ?? null;
+      return readIncoming(line, this.#take)?.catch(this.#failed) ?? null;
     } catch (error) {
       this.#failed(error);
       return null;
@@ -221,13 +221,16 @@ export class LinesFront implements AsyncDisposable {
     this.#refuse(INTERNAL_ERROR, "internal error");
   };
 
-  readonly #take = (incoming: Incoming): void => {
+  readonly #take = (given: Incoming): void => {
+    const session = this.#session;
+    const incoming = incomingFor(session, given);
     if (incoming.kind === "refused") this.#refuse(incoming.code, incoming.reason, incoming.id);
     else if (incoming.kind === "batch") {
       const output = this.#output.ofBatch(incoming.answers);
-      serveBatch(incoming, output, this.#stopping ? STOPPING : null);
+      const take = (notice: ClientNotice): void => void incoming.session.take(notice);
+      serveBatch(incoming, output, take, this.#stopping ? STOPPING : null);
     } else if (incoming.message.kind === "request") this.#serve(incoming.message.message);
-    else if (this.#session !== null) this.#session.handle(incoming.message);
+    else if (session !== null) session.take(incoming.message);
     else if (incoming.message.kind === "notification") this.#modern.handle(incoming.message.message);
   };
 
@@ -291,7 +294,7 @@ export class LinesFront implements AsyncDisposable {
     this.#output.write(responseJson(id, initializeReply(gateway, session)));
     const known = objectOf(params?.["_meta"])[KNOWN_LISTS];
     if (known === undefined) gateway.opened(session);
-    else gateway.resumed(session, listsOf(known));
+    else gateway.continued(session, listsOf(known));
     session.listen(this.#output);
   }
 }

@@ -24,7 +24,7 @@ import { openSigned, signText } from "../../signed-text.ts";
 import type { CallSuspension, ModernCall, Resumed, Stopping } from "../modern/call.ts";
 import type { ModernRequest } from "../modern/request.ts";
 import type { CallStream } from "../session/client-stream.ts";
-import { type ClientMessage, HandoverPeers } from "../session/handover-peers.ts";
+import { type OtherDaemon, OtherDaemons } from "../session/other-daemons.ts";
 import { answerIn, mayRequestWithin, missingReply, responsesIn } from "./input-requests.ts";
 import { SUSPENDED_MS, SuspendedCall } from "./suspended-call.ts";
 
@@ -46,8 +46,7 @@ export interface StateKey {
 }
 
 /** The previous or the next daemon. The clients of its calls may come to this daemon. */
-export interface OtherDaemon {
-  send(message: ClientMessage): void;
+export interface ResumingDaemon extends OtherDaemon {
   /**
    * Answers on `stream`; the caller calls `gone` when the client closes the connection. Returns null if the other
    * daemon has ended.
@@ -58,7 +57,7 @@ export interface OtherDaemon {
 export class SuspendedCalls implements CallSuspension {
   readonly #clock: Clock;
   #key = randomBytes(KEY_BYTES);
-  readonly #neighbours: HandoverPeers<OtherDaemon>;
+  readonly #others: OtherDaemons<ResumingDaemon>;
   readonly #consents: Consents;
   /** Calls that have asked for input. */
   readonly #byCall = new Map<ModernCall, SuspendedCall>();
@@ -69,9 +68,9 @@ export class SuspendedCalls implements CallSuspension {
   #ended: string | null = null;
   #none: PromiseWithResolvers<void> | null = null;
 
-  constructor(clock: Clock, neighbours = new HandoverPeers<OtherDaemon>()) {
+  constructor(clock: Clock, others = new OtherDaemons<ResumingDaemon>()) {
     this.#clock = clock;
-    this.#neighbours = neighbours;
+    this.#others = others;
     this.#consents = new Consents(clock);
   }
 
@@ -239,7 +238,7 @@ export class SuspendedCalls implements CallSuspension {
       return { kind: "refused", reply: stopped.reply };
     }
     if (generation !== this.#generation) {
-      const other = generation < this.#generation ? this.#neighbours.previous : this.#neighbours.next;
+      const other = generation < this.#generation ? this.#others.previous : this.#others.next;
       const passed = other?.resume(request, stream) ?? null;
       return passed === null ? refused() : { kind: "goes_on", gone: passed.gone };
     }

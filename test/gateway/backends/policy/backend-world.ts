@@ -268,8 +268,8 @@ export class BackendWorld {
   /** The decision is taken; its step is not yet performed. */
   protected noteDecision(_: BackendDecision): void {
     for (const instance of this.instances) {
-      const isLeaving = this.memory.draining.some(({ id }) => id === instance.observed.id);
-      if (isLeaving) instance.leftAtMs ??= this.nowMs;
+      const isMovingOn = this.memory.draining.some(({ id }) => id === instance.observed.id);
+      if (isMovingOn) instance.leftAtMs ??= this.nowMs;
       else if (this.memory.serving?.id === instance.observed.id) instance.leftAtMs = null;
     }
   }

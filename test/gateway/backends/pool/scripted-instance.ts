@@ -92,6 +92,7 @@ export class ScriptedInstance implements BackendInstance {
   observed: InstanceObservation;
   readonly options: InstanceOptions;
   readonly #script: Script;
+  readonly tasks = new Set<ClientHandle>();
 
   constructor(options: InstanceOptions, script: Script) {
     const { id, key, clock } = options;
@@ -190,6 +191,10 @@ export class ScriptedInstance implements BackendInstance {
   async unsubscribe(uri: string, client: ClientHandle): Promise<Reply> {
     this.subscribed.get(uri)?.delete(client);
     return { result: {} };
+  }
+
+  hasTaskOf(client: ClientHandle): boolean {
+    return this.tasks.has(client);
   }
 
   forget(client: ClientHandle): void {

@@ -3,11 +3,12 @@ import { once } from "node:events";
 import { type ClientRequest, request as httpRequest, type IncomingMessage } from "node:http";
 import { connect } from "node:net";
 import type { TestContext } from "node:test";
-import type { SessionPeers } from "../../../../src/gateway/frontend/http/forwarding.ts";
 import { HttpFront } from "../../../../src/gateway/frontend/http/http-front.ts";
 import { type Listener, openListener } from "../../../../src/gateway/frontend/http/listener.ts";
 import { NO_OTHER_PAGES, type PageRules } from "../../../../src/gateway/frontend/http/other-pages.ts";
 import { ModernFront } from "../../../../src/gateway/frontend/modern/modern-front.ts";
+import type { OtherDaemons } from "../../../../src/gateway/frontend/session/other-daemons.ts";
+import { type SessionKeys, sessionKeyOf } from "../../../../src/gateway/frontend/session/sealed-session.ts";
 import { SuspendedCalls } from "../../../../src/gateway/frontend/suspended/suspended-calls.ts";
 import { noopLogger } from "../../../../src/runtime/log/log.ts";
 import { type Clock, systemClock } from "../../../../src/runtime/time/clock.ts";
@@ -46,6 +47,9 @@ export interface Rig extends AsyncDisposable {
   raw(bytes: string): Promise<string>;
 }
 
+const KEY = sessionKeyOf("a secret of the home");
+export const SESSION_KEYS: SessionKeys = { seals: KEY, opens: [KEY] };
+
 export const BOTH_TYPES = "application/json, text/event-stream";
 
 export async function startRig(
@@ -55,7 +59,8 @@ export async function startRig(
     readonly bodyLimitBytes?: number;
     readonly host?: string;
     readonly pages?: PageRules;
-    readonly peers?: () => SessionPeers;
+    readonly others?: OtherDaemons;
+    readonly keys?: SessionKeys;
   } = {},
 ): Promise<Rig> {
   const { clock = systemClock, bodyLimitBytes = 64 * 1024 * 1024, host = "127.0.0.1" } = options;
@@ -69,7 +74,8 @@ export async function startRig(
     bodyLimitBytes: () => bodyLimitBytes,
     boundHost: () => host,
     pages: () => options.pages ?? NO_OTHER_PAGES,
-    peers: options.peers,
+    others: options.others,
+    sessionKeys: () => options.keys ?? SESSION_KEYS,
   });
   const listener = await openListener({ host: "127.0.0.1", port: 0, handler: front.handle, clock, logger });
   const { port } = listener;

@@ -76,8 +76,7 @@ function collectMessages(response: IncomingMessage): ReturnType<typeof collect> 
   return {
     get messages() {
       const whole = told.text().slice(0, told.text().lastIndexOf("\n\n") + 2);
-      const events = whole.split("\n\n").filter((event) => event.startsWith("event: message\n"));
-      return events.map((event) => JSON.parse(event.slice("event: message\ndata: ".length)));
+      return [...whole.matchAll(/event: message\ndata: (.*)\n\n/g)].map(([, json = ""]) => JSON.parse(json));
     },
     text: told.text,
     ended: told.ended,
@@ -255,7 +254,7 @@ test("D2 an unacceptable message is refused where it is posted, in words", async
     assert.match(answer.body, words);
   };
   await refused("{", 400, /not JSON/);
-  await refused("[]", 400, /has no batches/);
+  await refused("[1]", 400, /has no batches/);
   await refused("{}", 415, /Content-Type/, { "content-type": "text/plain" });
   await refused("{}", 415, /compressed/, { "content-encoding": "gzip" });
   await refused(initializeMessage("2024-11-05", { text: "x".repeat(3_000) }), 413, /body_limit_mb/);
@@ -388,27 +387,56 @@ test("D2 requests in flight are finished when the gateway stops, and then the st
   await eventually(() => stream.told.ended());
 });
 
-test("D2 when another gateway takes over, streams end as soon as nothing is in flight there", async () => {
+test("B11 D2 when another daemon takes over, a stream ends once it has been quiet for 2 s, and its client returns at once", async () => {
+  const clock = createManualClock();
   const blocking = createBlockingTool();
   const gateway = askingGateway(blocking);
-  await using rig = await startRig(gateway);
+  await using rig = await startRig(gateway, { clock });
   const [busy, quiet] = [await initialized(rig), await initialized(rig)];
   await busy.post(callMessage(1, "held"));
   await eventually(() => blocking.started.length === 1);
   const headers = { "mcp-session-id": await rig.initialize() };
   rig.front.leave();
-  rig.front.leaveStreams(null);
-  // Who comes just now is sent on, too.
-  const [late, listening] = [await openStream(rig), await rig.listen(headers)];
-  await eventually(() => late.told.ended() && listening.ended());
-  rig.listener.leave();
+  const [late, listening] = [
+    await rig.send("GET", "/sse", { accept: "text/event-stream" }),
+    await rig.listen(headers),
+  ];
+  assert.equal(late.body, "retry: 50\n\n", "its client has no address yet, and comes to the next daemon");
+  await eventually(() => listening.ended());
+  await quiet.post(callMessage(3, "any"));
+  await quiet.answer(3);
+  await clock.advance(1_900);
+  assert.deepEqual([quiet.told.ended(), busy.told.ended()], [false, false]);
+  await clock.advance(200);
   await eventually(() => quiet.told.ended());
-  assert.match(quiet.told.text(), /retry: 1000/);
-  assert.equal((await busy.post(callMessage(2, "any"))).status, 202);
-  await busy.answer(2);
+  assert.match(quiet.told.text(), /retry: 1000\n[\s\S]*retry: 50\n\n$/);
   blocking.release(text("done"));
   await busy.answer(1);
+  await clock.advance(2_000);
   await eventually(() => busy.told.ended());
+});
+
+test("B11 D2 a client that returns the id of the event that answered initialize continues as the client that it was", async () => {
+  const gateway = askingGateway();
+  let eventId = "";
+  {
+    await using rig = await startRig(gateway);
+    const stream = await initialized(rig, {}, { elicitation: {}, roots: {} });
+    eventId = /^id: (.*)$/m.exec(stream.told.text())?.[1] ?? "";
+  }
+  await using rig = await startRig(gateway);
+  const back = await openStream(rig, { "last-event-id": eventId });
+  const { capabilities, clientInfo, protocolVersion } = onlySession(gateway);
+  assert.deepEqual(capabilities, { elicitation: {}, roots: {} });
+  assert.deepEqual([clientInfo, protocolVersion], [{ name: "test", version: "1" }, "2024-11-05"]);
+  assert.deepEqual(gateway.continuedWith, [null]);
+  await back.post(callMessage(7, "everything"));
+  const asked = await eventually(() => back.told.messages.find(({ method }) => method === "roots/list"));
+  await back.post({ jsonrpc: "2.0", id: asked["id"], result: { roots: [] } });
+  back.request.destroy();
+  await eventually(() => gateway.sessions.size === 0);
+  for (const wrong of [eventId.slice(1), "x", "-1"]) await openStream(rig, { "last-event-id": wrong });
+  assert.equal(gateway.sessions.size, 0);
 });
 
 test("D2 batches of 2025-03-26 are answered as one message", async () => {

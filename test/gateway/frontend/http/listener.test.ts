@@ -1,33 +1,22 @@
 import assert from "node:assert/strict";
-import { type ChildProcess, fork, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { symlink, writeFile } from "node:fs/promises";
-import {
-  Agent,
-  createServer as createHttpServer,
-  request as httpRequest,
-  type IncomingMessage,
-  type ServerResponse,
-} from "node:http";
-import { connect, createServer, Socket } from "node:net";
-import path, { join } from "node:path";
+import { Agent, request as httpRequest, type IncomingMessage, type ServerResponse } from "node:http";
+import { connect, Socket } from "node:net";
+import { join } from "node:path";
 import { PassThrough } from "node:stream";
-import { type TestContext, test } from "node:test";
-import { Listener, openListener, rebind } from "../../../../src/gateway/frontend/http/listener.ts";
+import { text } from "node:stream/consumers";
+import { test } from "node:test";
+import { type Listener, openListener, rebind } from "../../../../src/gateway/frontend/http/listener.ts";
 import { OpenConnections } from "../../../../src/gateway/frontend/http/open-connections.ts";
-import {
-  cameTo,
-  type HandOffConnection,
-  type PassedTo,
-  passIdle,
-} from "../../../../src/gateway/frontend/http/passed-connections.ts";
 import { hasOneOf, listeningSockets } from "../../../../src/gateway/frontend/http/port-holder-linux.ts";
 import { MountaineerError } from "../../../../src/runtime/errors.ts";
 import { noopLogger } from "../../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { freePort } from "../../../support/free-port.ts";
-import { createManualClock, settle } from "../../../support/manual-clock.ts";
+import { createManualClock } from "../../../support/manual-clock.ts";
 import { passTimeUntil } from "../../../support/pass-time.ts";
 import { createRecordingLogger } from "../../../support/recording-logger.ts";
 import { temporaryFolder } from "../../../support/temporary-folder.ts";
@@ -156,6 +145,30 @@ test("a listener that is drained serves a kept connection's next request, and cu
   await draining;
   await eventually(() => listener.connections === 0);
   idle.destroy();
+});
+
+test("a listener that is drained closes a connection with the response in progress, except where another request is on its way", async () => {
+  const waiting: ServerResponse[] = [];
+  const handler = (_request: unknown, response: ServerResponse): void => void waiting.push(response);
+  const listener = await openListener({ ...options("127.0.0.1", 0), handler });
+  const clients = [1, 2].map(() => connect(listener.port, "127.0.0.1"));
+  const request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+  for (const client of clients) client.write(request);
+  await eventually(() => waiting.length === 2);
+  const draining = listener.drain(600_000);
+  clients[1]?.write(request);
+  await eventually(() => waiting.length === 3);
+  for (const response of waiting) response.end("done");
+  const [one = "", two = ""] = await Promise.all(clients.map((client) => text(client)));
+  assert.deepEqual(
+    [...one.matchAll(/Connection: (\S+)/g)].map(([, value]) => value),
+    ["close"],
+  );
+  assert.deepEqual(
+    [...two.matchAll(/Connection: (\S+)/g)].map(([, value]) => value),
+    ["keep-alive", "close"],
+  );
+  await draining;
 });
 
 test("a listener is bound to an overlapping address with its connections kept, and back", async () => {
@@ -300,32 +313,6 @@ test("E4 a listener cuts a connection whose reader reads nothing for a minute, a
   await listener.close(0);
 });
 
-test("B11 a connection that was passed and stays silent is closed like any idle one, one that speaks is kept", {
-  skip: NO_SECOND_ADDRESS,
-}, async (t) => {
-  const clock = createManualClock();
-  const taker = await openListener({ ...options("127.0.0.2", await freePort()), clock });
-  t.after(() => taker.close(0));
-  const before = createServer({ pauseOnConnect: true }, (socket) => {
-    const owner = socket as unknown as { _handle: object | null };
-    const handle = owner._handle;
-    owner._handle = null;
-    if (handle !== null) taker.take(handle);
-  });
-  before.listen(taker.port, "127.0.0.1");
-  t.after(() => before.close());
-  await once(before, "listening");
-  const [silent, speaks] = [await client(t, taker), await client(t, taker)];
-  await eventually(() => taker.connections === 2);
-  speaks.write(GET);
-  await speaks.answers("here");
-  await clock.advance(74_000);
-  assert.equal(taker.connections, 2);
-  await clock.advance(30_000);
-  await eventually(() => silent.socket.closed);
-  assert.equal(taker.connections, 1);
-});
-
 test("a connection with a new request since the search for idle ones is not closed", async () => {
   const clock = createManualClock();
   const connections = new OpenConnections(clock);
@@ -348,66 +335,6 @@ test("a connection with a new request since the search for idle ones is not clos
   assert.deepEqual([connections.closeOldest(), other.socket.destroyed], [false, false]);
 });
 
-/** Connections of which nothing has come yet. */
-function idleSockets(length: number): Socket[] {
-  return Array.from({ length }, () => {
-    const handle = { bytesRead: 0, readStop() {}, readStart() {}, close: (done?: () => void) => done?.() };
-    return Object.assign(new Socket(), { _handle: handle });
-  });
-}
-
-interface Passing {
-  readonly signal: AbortSignal;
-  readonly allAtOnce?: boolean;
-  readonly where?: PassedTo;
-  readonly passed?: object[];
-}
-
-/** Passes them on by a clock that stands still. Resolves with the handles. */
-async function passAll(
-  sockets: readonly Socket[],
-  { signal, allAtOnce = false, where = "there", passed = [] }: Passing,
-): Promise<readonly object[]> {
-  const pass: HandOffConnection = async (handle) => {
-    // So that a round without an end fails.
-    return passed.push(handle) > 1_000 ? "there" : where;
-  };
-  const connections = new Map(sockets.map((socket) => [socket, null]));
-  await passIdle(createHttpServer(), connections, pass, { clock: createManualClock(), signal, allAtOnce });
-  return passed;
-}
-
-test("B11 at the end every idle connection is passed on, however many there are", async () => {
-  const passed = await passAll(idleSockets(130), { signal: AbortSignal.abort() });
-  assert.equal(passed.length, 130);
-});
-
-test("B11 a connection that is ending, or has bytes unsent, is not passed on", async () => {
-  const [ending, unsent, idle] = idleSockets(3);
-  assert.ok(ending && unsent && idle);
-  Object.defineProperty(ending, "writableEnded", { value: true });
-  Object.defineProperty(unsent, "writableLength", { value: 1 });
-  const passed = await passAll([ending, unsent, idle], { signal: AbortSignal.abort() });
-  assert.equal(passed.length, 1);
-  assert.deepEqual([ending.destroyed, unsent.destroyed, idle.destroyed], [false, false, true]);
-});
-
-test("B11 where a server cannot run twice the rounds have no pauses, unless the other process accepts nothing", async () => {
-  for (const [where, atOnce] of [
-    ["there", 130],
-    ["here", 64],
-  ] as const) {
-    const over = new AbortController();
-    const passed: object[] = [];
-    const leaving = passAll(idleSockets(130), { signal: over.signal, allAtOnce: true, where, passed });
-    // The clock stands still.
-    await settle();
-    assert.equal(passed.length, atOnce, where);
-    over.abort();
-    await leaving;
-  }
-});
-
 test("a listener reads the kernel's table of sockets", () => {
   const table = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 0100007F:2328 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4242 1 0 100 0 0 10 0
@@ -415,191 +342,6 @@ test("a listener reads the kernel's table of sockets", () => {
 `;
   assert.deepEqual(listeningSockets(table, 9_000), ["socket:[4242]"]);
   assert.deepEqual(listeningSockets("", 9_000), []);
-});
-
-// Connections that wait between requests are passed to another process, which is a real one.
-
-const TAKER = path.join(import.meta.dirname, "fixtures/connection-taker.ts");
-
-/** Waits for an answer before it answers itself. */
-interface Blocking {
-  answer(): void;
-}
-
-async function setUp(t: TestContext) {
-  const blocking: Blocking[] = [];
-  const listener = await openListener({
-    host: "127.0.0.1",
-    port: 0,
-    clock: systemClock,
-    logger: noopLogger,
-    handler(request, response) {
-      request.resume();
-      if (request.url === "/held") blocking.push({ answer: () => response.end("here") });
-      else response.end("here");
-    },
-  });
-  t.after(() => listener.close(0));
-  return { listener, blocking };
-}
-
-async function startTaker(t: TestContext, { handle }: Listener): Promise<ChildProcess> {
-  const child = fork(TAKER);
-  t.after(() => child.kill("SIGKILL"));
-  await once(child, "message");
-  child.send("door", handle as never);
-  await once(child, "message");
-  return child;
-}
-
-/** As a daemon does: its own end goes when the other one says that it has the connection. */
-function passTo(child: ChildProcess): HandOffConnection {
-  const waiting: ((where: PassedTo) => void)[] = [];
-  child.on("message", () => waiting.shift()?.("there"));
-  return (handle) =>
-    new Promise((resolve) => {
-      waiting.push(resolve);
-      child.send("connection", handle as never);
-    });
-}
-
-/** A client that writes HTTP by hand; `texts` has what it got. */
-async function client(t: TestContext, { port }: Listener) {
-  const socket: Socket = connect(port, "127.0.0.1");
-  t.after(() => socket.destroy());
-  socket.on("error", () => {});
-  await once(socket, "connect");
-  let text = "";
-  socket.on("data", (chunk: Buffer) => {
-    text += chunk.toString();
-  });
-  return {
-    socket,
-    write: (words: string) => void socket.write(words),
-    async answers(word: string): Promise<string> {
-      await eventually(() => text.endsWith(word) || text.includes("0\r\n\r\n"));
-      const got = text;
-      text = "";
-      assert.match(got, /^HTTP\/1\.1 200 OK/u);
-      assert.ok(got.includes(word), got);
-      return got;
-    },
-  };
-}
-
-const GET = "GET / HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n";
-
-test("B11 a waiting connection goes there with the bytes sent until then; one in the middle of a request is answered here", async (t) => {
-  const { listener, blocking } = await setUp(t);
-  const [used, silent, midway, busy] = await Promise.all([1, 2, 3, 4].map(() => client(t, listener)));
-  assert.ok(used && silent && midway && busy);
-  for (const each of [used, midway]) {
-    each.write(GET);
-    await each.answers("here");
-  }
-  midway.write(GET.slice(0, 20));
-  busy.write(GET.replace("/", "/held"));
-  await eventually(() => blocking.length === 1);
-  const child = await startTaker(t, listener);
-  const mayPass = Promise.withResolvers<void>();
-  const pass = passTo(child);
-  let asked = 0;
-  const leaving = listener.drain(20_000, async (handle) => {
-    asked += 1;
-    await mayPass.promise;
-    return pass(handle);
-  });
-  await eventually(() => asked === 2);
-  for (const each of [used, silent]) each.write(GET);
-  mayPass.resolve();
-  for (const each of [used, silent]) {
-    assert.doesNotMatch(await each.answers("there"), /connection: close/iu);
-    each.write(GET);
-    await each.answers("there");
-  }
-  midway.write(GET.slice(20));
-  assert.match(await midway.answers("here"), /connection: close/iu);
-  // Its head had not said that it would be the last one.
-  blocking[0]?.answer();
-  await busy.answers("here");
-  await leaving;
-  assert.equal(asked, 3);
-});
-
-test("B11 a connection that was not sent is still served here, to its next answer", async (t) => {
-  const { listener } = await setUp(t);
-  const waiting = await client(t, listener);
-  waiting.write(GET);
-  await waiting.answers("here");
-  let asked = 0;
-  const leaving = listener.drain(20_000, async () => {
-    asked += 1;
-    return "here";
-  });
-  await eventually(() => asked > 1);
-  waiting.write(GET);
-  assert.match(await waiting.answers("here"), /connection: close/iu);
-  await leaving;
-});
-
-test("B11 a hundred waiting connections go there, and none of them is left here", async (t) => {
-  const { listener } = await setUp(t);
-  const clients = await Promise.all(Array.from({ length: 100 }, () => client(t, listener)));
-  const child = await startTaker(t, listener);
-  await listener.drain(20_000, passTo(child));
-  assert.equal(listener.connections, 0);
-  for (const each of clients) each.write(GET);
-  for (const each of clients) await each.answers("there");
-});
-
-test("B11 if nothing arrives of the sent connections, the others are not sent after the deadline", async (t) => {
-  const { listener } = await setUp(t);
-  await Promise.all(Array.from({ length: 200 }, () => client(t, listener)));
-  await eventually(() => listener.connections === 200);
-  const isOver = Promise.withResolvers<PassedTo>();
-  let asked = 0;
-  const leaving = listener.drain(0, async () => {
-    asked += 1;
-    return isOver.promise;
-  });
-  // All are passed within a second, at twenty looks.
-  await eventually(() => asked === 10);
-  isOver.resolve("unknown");
-  await leaving;
-  assert.equal(asked, 10);
-});
-
-test("B11 F2 a connection to another address than the present one is not accepted", async (t) => {
-  const { listener } = await setUp(t);
-  const { port } = listener;
-  const bound = (address: string, at = port) => ({ address, port: at, family: "" });
-  const came = (localAddress: string) => ({ localAddress, localPort: port }) as Socket;
-  for (const [from, to, isTaken] of [
-    ["127.0.0.1", bound("127.0.0.1"), true],
-    ["::ffff:127.0.0.1", bound("127.0.0.1"), true],
-    ["::1", bound("127.0.0.1"), true],
-    ["192.0.2.7", bound("0.0.0.0"), true],
-    ["2001:db8::7", bound("::"), true],
-    ["::ffff:192.0.2.7", bound("192.0.2.7"), true],
-    ["192.0.2.7", bound("127.0.0.1"), false],
-    ["::ffff:192.0.2.7", bound("::1"), false],
-    ["192.0.2.7", bound("192.0.2.8"), false],
-    ["127.0.0.1", bound("127.0.0.1", port + 1), false],
-  ] as const)
-    assert.equal(cameTo(came(from), to), isTaken, `${from} to ${to.address}:${to.port}`);
-  for (const taker of [listener, new Listener(options("127.0.0.1", 0))]) {
-    const { listener: other } = await setUp(t);
-    const waiting = await client(t, other);
-    const closed = once(waiting.socket, "close");
-    await eventually(() => other.connections === 1);
-    // In one process both ends are one handle, so that this side never hears of its end: it waits for the grace alone.
-    await other.drain(1, async (handle) => {
-      taker.take(handle);
-      assert.equal(taker.connections, 0);
-      return "there";
-    });
-    await closed;
-  }
 });
 
 test("a descriptor that cannot be read, as it has since been closed, hides none of the others", async (t) => {

@@ -4,11 +4,11 @@ import { test } from "node:test";
 import type { PolicyConfig } from "../../../../src/config/snapshot.ts";
 import type { CatalogSource } from "../../../../src/gateway/catalog/catalog.ts";
 import type { ModernCall } from "../../../../src/gateway/frontend/modern/call.ts";
-import { HandoverPeers } from "../../../../src/gateway/frontend/session/handover-peers.ts";
+import { OtherDaemons } from "../../../../src/gateway/frontend/session/other-daemons.ts";
 import { GATHER_MS, IDLE_MS } from "../../../../src/gateway/frontend/suspended/suspended-call.ts";
 import {
   MOST_CONSENTS_OF_ONE,
-  type OtherDaemon,
+  type ResumingDaemon,
   STATE_MS,
   SuspendedCalls,
 } from "../../../../src/gateway/frontend/suspended/suspended-calls.ts";
@@ -115,20 +115,21 @@ test("E2 all consents together are bounded: the oldest becomes invalid", async (
 test("D2 between two daemons each call continues in its own, and an invalid key selects none", async () => {
   const clock = createManualClock();
   const passed: string[] = [];
-  const daemon = (name: string): OtherDaemon => ({
-    send() {},
+  const daemon = (name: string): ResumingDaemon => ({
+    deliver: async () => false,
+    report() {},
     resume: () => {
       passed.push(name);
       return { gone: () => void passed.push(`${name} gone`) };
     },
   });
   const before = createSuspendedRig({ clock });
-  const neighbours = new HandoverPeers<OtherDaemon>();
-  const here = new SuspendedCalls(clock, neighbours);
+  const others = new OtherDaemons<ResumingDaemon>();
+  const here = new SuspendedCalls(clock, others);
   here.follow(before.suspended.stateKey);
   const after = createSuspendedRig({ clock });
   after.suspended.follow(here.stateKey);
-  Object.assign(neighbours, { previous: daemon("before"), next: daemon("after") });
+  Object.assign(others, { previous: daemon("before"), next: daemon("after") });
   const rig = createSuspendedRig({ clock, suspended: here });
   for (const other of [before, after]) rig.send({ params: (await parked(other)).retry }).close();
   assert.deepEqual(passed, ["before", "before gone", "after", "after gone"]);

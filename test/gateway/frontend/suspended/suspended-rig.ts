@@ -4,10 +4,10 @@ import type { Principal } from "../../../../src/gateway/client-handle.ts";
 import { ModernFront } from "../../../../src/gateway/frontend/modern/modern-front.ts";
 import type { ModernRequest } from "../../../../src/gateway/frontend/modern/request.ts";
 import type { CallStream } from "../../../../src/gateway/frontend/session/client-stream.ts";
-import { HandoverPeers } from "../../../../src/gateway/frontend/session/handover-peers.ts";
+import { OtherDaemons } from "../../../../src/gateway/frontend/session/other-daemons.ts";
 import { GATHER_MS } from "../../../../src/gateway/frontend/suspended/suspended-call.ts";
 import {
-  type OtherDaemon,
+  type ResumingDaemon,
   SuspendedCalls,
 } from "../../../../src/gateway/frontend/suspended/suspended-calls.ts";
 import { isError, isJsonObject, type JsonObject, type Reply } from "../../../../src/gateway/json-rpc.ts";
@@ -56,8 +56,8 @@ export type SuspendedRig = ReturnType<typeof createSuspendedRig>;
 
 export function createSuspendedRig({
   clock = createManualClock(),
-  neighbours = new HandoverPeers<OtherDaemon>(),
-  suspended = new SuspendedCalls(clock, neighbours),
+  others = new OtherDaemons<ResumingDaemon>(),
+  suspended = new SuspendedCalls(clock, others),
 } = {}) {
   /** In the order in which they began. */
   const ran: Ran[] = [];
@@ -88,7 +88,7 @@ export function createSuspendedRig({
   };
   return {
     clock,
-    neighbours,
+    others,
     suspended,
     front,
     gateway,

@@ -1,0 +1,71 @@
+// Receives the body of a POST, and parses it.
+import { BodyIntake } from "../../../runtime/http/body-intake.ts";
+import { principalKey } from "../../client-handle.ts";
+import type { GatewayTools } from "../../gateway-tools.ts";
+import { type Incoming, readIncoming } from "../session/incoming.ts";
+import type { Refusal } from "./answer.ts";
+import type { AuthenticatedRequest, Exchange } from "./request.ts";
+
+interface IntakeOptions extends Pick<GatewayTools, "clock"> {
+  readonly bodyLimitBytes: () => number;
+  /** False: the token was revoked while the body came, and the request is refused. */
+  readonly isStillValid: (authenticated: AuthenticatedRequest) => boolean;
+  readonly refuse: (exchange: Exchange, refusal: Refusal) => void;
+  /** Runs `work`; if that throws, only this request fails. */
+  readonly guarded: (exchange: Exchange, work: () => void) => void;
+}
+
+/** Refusals of a body: all bodies together exceed the limit, or this one arrives too slowly. */
+const NOT_READ: Readonly<Record<"busy" | "too_slow", Refusal>> = {
+  busy: {
+    status: 503,
+    message: "too much is being received at once; try again",
+    headers: { "Retry-After": "1" },
+  },
+  too_slow: { status: 408, message: "the body comes too slowly", headers: { Connection: "close" } },
+};
+
+export class MessageIntake implements Disposable {
+  readonly #options: IntakeOptions;
+  readonly #bodies: BodyIntake;
+
+  constructor(options: IntakeOptions) {
+    this.#options = options;
+    this.#bodies = new BodyIntake(options.clock);
+  }
+
+  /** Calls `take` with what has come, or refuses the request. */
+  receive(authenticated: AuthenticatedRequest, take: (incoming: Incoming) => void): void {
+    const { isStillValid, refuse, guarded } = this.#options;
+    const { request, principal } = authenticated;
+    const limitBytes = this.#options.bodyLimitBytes();
+    const done: Parameters<BodyIntake["receive"]>[0]["done"] = (body) =>
+      guarded(authenticated, () => {
+        if (!isStillValid(authenticated)) return;
+        if (body.kind === "too_large") refuse(authenticated, tooLarge(limitBytes));
+        else if (body.kind !== "whole") refuse(authenticated, NOT_READ[body.kind]);
+        else this.#parse(authenticated, body.bytes, take);
+      });
+    this.#bodies.receive({ request, limitBytes, sender: principalKey(principal), done });
+  }
+
+  [Symbol.dispose](): void {
+    this.#bodies[Symbol.dispose]();
+  }
+
+  #parse(exchange: Exchange, bytes: Buffer, take: (incoming: Incoming) => void): void {
+    void readIncoming(bytes, take)?.catch((error) =>
+      this.#options.guarded(exchange, () => {
+        throw error;
+      }),
+    );
+  }
+}
+
+function tooLarge(limitBytes: number): Refusal {
+  const limit = `${Math.round((limitBytes / 1024 / 1024) * 100) / 100} MiB`;
+  return {
+    status: 413,
+    message: `the body is larger than ${limit}, the limit that [server].body_limit_mb sets`,
+  };
+}
