@@ -2,9 +2,9 @@
 // as the module proxy has it, in a folder of this checkout.
 import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { zipEntries } from "../../src/rclone-release/archive.ts";
 import { entryExists } from "../../src/runtime/files/durable-file.ts";
 import { sha256Of } from "../../src/runtime/files/sha256.ts";
+import { zipEntries } from "../../src/runtime/files/zip.ts";
 import { run } from "./run.ts";
 
 /** The same compiler everywhere, else the bytes differ. */

@@ -1,6 +1,6 @@
 // Finds the engine in a file that a person names: the program itself, or a zip archive that has it. What a file is depends on
 // its bytes, as its name may say anything. Nothing is started here.
-import { zipEntries } from "./archive.ts";
+import { zipEntries } from "../runtime/files/zip.ts";
 
 const ZIP = Buffer.from("PK\x03\x04");
 const ELF = Buffer.from("\x7fELF\x02", "latin1");

@@ -12,9 +12,9 @@ import { rclonePlatform } from "../../src/rclone-release/releases.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
 import { sha256Of } from "../../src/runtime/files/sha256.ts";
 import { runCommand } from "../cli/command-line.ts";
+import { zipOf } from "../runtime/files/zip.ts";
 import { eventually } from "../support/eventually.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
-import { zipOf } from "./zip.ts";
 
 const OWN = "linux-amd64";
 const INSTALL_FILE = join(import.meta.dirname, "programs/install-file.ts");

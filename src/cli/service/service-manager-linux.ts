@@ -1,6 +1,7 @@
 // Runs the daemon as a unit of systemd's user manager.
 import { isAbsolute, join } from "node:path";
-import { type CommandResult, runCommand } from "../../runtime/process/child-process.ts";
+import type { CommandResult } from "../../runtime/process/child-process.ts";
+import { callUserManager } from "../../runtime/process/user-manager.ts";
 import { supervisorPath } from "../input/launcher-path.ts";
 import type { ServiceDefinition } from "./service-definition.ts";
 import {
@@ -19,7 +20,6 @@ import {
  * s.
  */
 const DEADLINE_MS = 30_000;
-const BUS = "DBUS_SESSION_BUS_ADDRESS";
 
 export function createSystemd({ definition, clock, environment }: ServiceManagerOptions): ServiceManager {
   const unit = `${definition.name}.service`;
@@ -28,15 +28,8 @@ export function createSystemd({ definition, clock, environment }: ServiceManager
   const configHome = isAbsolute(named) ? named : join(definition.userHome, ".config");
   const filePath = join(configHome, "systemd", "user", unit);
   const text = unitText(definition);
-  const bus = environment[BUS];
-
   const systemctl = (args: readonly string[], signal: AbortSignal): Promise<CommandResult> =>
-    runCommand("systemctl", ["--user", ...args], {
-      clock,
-      deadlineMs: DEADLINE_MS,
-      signal,
-      ...(bus === undefined ? {} : { env: { [BUS]: bus } }),
-    });
+    callUserManager(args, environment, { clock, deadlineMs: DEADLINE_MS, signal });
 
   /** Why no user manager answers; null if one does. */
   const missing = async (signal: AbortSignal): Promise<string | null> => {

@@ -15,12 +15,12 @@ const DRAIN_MS = 100;
 
 /** The variables that every child inherits, besides the locale. */
 const INHERITED = [
-  ...["PATH", "HOME", "USER", "LOGNAME", "LANG", "TMPDIR", "XDG_RUNTIME_DIR", "TZ"],
+  ...["PATH", "HOME", "USER", "LOGNAME", "SHELL", "TERM", "LANG", "TMPDIR", "XDG_RUNTIME_DIR", "TZ"],
   // Most children run the same modules as this process, so they use the same cache of compiled code.
   "NODE_COMPILE_CACHE",
 ];
 
-interface CommandOptions {
+export interface CommandOptions {
   readonly clock: Clock;
   /**
    * The time from the start to SIGTERM, ms. The call resolves at most a second later, even if the child does

@@ -19,7 +19,7 @@ import { controlOf, queryFreeSpace } from "../../../../src/shares/drivers/rclone
 import { RCLONE_PROGRAM, rcloneFiles } from "../../../../src/shares/drivers/rclone/files.ts";
 import { listServing } from "../../../../src/shares/drivers/serving-processes.ts";
 import type { RouteSpec, ShareSpec } from "../../../../src/shares/share-spec.ts";
-import { zipOf } from "../../../rclone-release/zip.ts";
+import { zipOf } from "../../../runtime/files/zip.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { stopProcess } from "../../../support/stop-process.ts";
 import { type Scope, temporaryFolder } from "../../../support/temporary-folder.ts";

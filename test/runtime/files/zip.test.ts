@@ -1,7 +1,7 @@
 // The entries of a zip archive.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { zipEntries } from "../../src/rclone-release/archive.ts";
+import { zipEntries } from "../../../src/runtime/files/zip.ts";
 import { zipOf } from "./zip.ts";
 
 test("all entries of an archive are read in its order, each with its content and within the limit", async () => {

@@ -1,5 +1,5 @@
 // Zip archives, and ones with lies in them.
-import { deflateRawSync } from "node:zlib";
+import { crc32, deflateRawSync } from "node:zlib";
 
 interface ZipFile {
   readonly name: string;
@@ -9,7 +9,6 @@ interface ZipFile {
   readonly saidBytes?: number;
 }
 
-/** Checksums are left 0, as nothing here reads them: the whole archive has one. */
 export function zipOf(files: readonly ZipFile[]): Buffer {
   const bodies: Buffer[] = [];
   const directory: Buffer[] = [];
@@ -20,6 +19,7 @@ export function zipOf(files: readonly ZipFile[]): Buffer {
     const header = Buffer.alloc(26);
     header.writeUInt16LE(20, 0);
     header.writeUInt16LE(isStored ? 0 : 8, 4);
+    header.writeUInt32LE(crc32(plain), 10);
     header.writeUInt32LE(packed.length, 14);
     header.writeUInt32LE(saidBytes ?? plain.length, 18);
     header.writeUInt16LE(Buffer.byteLength(name), 22);
