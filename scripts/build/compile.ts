@@ -29,6 +29,7 @@ const SINGLE_FILE_PROGRAMS = [
   "src/network/listen/darwin/scdynamicstore-worker.ts",
   "src/network/listen/linux/rtnetlink-worker.ts",
   "src/relay/service/relay-process.ts",
+  "src/secrets/secret-file-child.ts",
   "src/shares/drivers/netfs/netfs-child.ts",
   "src/shares/prober/prober-child.ts",
 ];

@@ -100,6 +100,8 @@ export const CONDITIONS: Readonly<Record<ConditionName, `${string} | ${string}`>
     "the rclone that mounts is not [Mountaineer's own](../reference/drivers.md#which-rclone-runs), so it is slower; one older than 1.69 [can exit when a cable is pulled](../reference/drivers.md#what-a-newer-rclone-brings), and 1.60 also fails `cp -p`, and gives [names that end in a dot](../reference/share-files.md#names) back as others | the command that its hint names, or `mountaineer rclone install`; each share uses it from its next mount on",
   internal_error:
     "a part of the status cannot be read, because of a fault in Mountaineer; the rest works, and the log has the stack | report it with the log; `mountaineer restart`",
+  secret_file_unread:
+    "a file that `${file:PATH}` names is missing, does not answer, or may be written by others; the value that was read last is used | correct the file: it is read again every 30 s",
   program_changed:
     "a file in `program` in the home is not what this daemon started with, so it is not run | find out which program writes into the home; `mountaineer restart`",
   state_not_saved: "`state.json` cannot be written | free space, or make the home writable; mounts continue",

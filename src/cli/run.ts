@@ -7,6 +7,7 @@ import { paintFor, type TerminalStyle } from "../runtime/text/paint.ts";
 import { printable, printableJson } from "../runtime/text/plain-text.ts";
 import { actAsOwner } from "./input/act-as-owner.ts";
 import type { CommandContext, MakeContext, Signals } from "./input/command.ts";
+import { promptOn } from "./input/prompt.ts";
 import type { StandardInput } from "./input/standard-input.ts";
 import { terminalStyle } from "./views/terminal-style.ts";
 
@@ -146,7 +147,8 @@ function makeContext(
     stdin,
     print: (text) => void stdout.write(text),
     notify: (line) => void stderr.write(`mountaineer: ${line}\n`),
-    prompt: stdin.isTTY && stderr.isTTY ? (question) => promptOnTerminal(question, signals.signal) : null,
+    prompt:
+      stdin.isTTY && stderr.isTTY ? (question) => promptOn(process.stdin, question, signals.signal) : null,
   };
 }
 
@@ -170,32 +172,6 @@ function flushed(stream: NodeJS.WriteStream): Promise<void> {
     setTimeout(resolve, FLUSH_DEADLINE_MS).unref();
     stream.write("", () => resolve());
   });
-}
-
-/** The typed line, trimmed. Rejects with `aborted` at the end of the input (Ctrl-D), and with the signal's reason. */
-async function promptOnTerminal(question: string, signal: AbortSignal): Promise<string> {
-  signal.throwIfAborted();
-  const { createInterface } = await import("node:readline");
-  // With `terminal: true`, readline would handle Ctrl-C itself.
-  const lines = createInterface({ input: process.stdin, terminal: false });
-  try {
-    process.stderr.write(question);
-    return await new Promise<string>((resolve, reject) => {
-      const ended = (): void => {
-        process.stderr.write("\n");
-        reject(new MountaineerError("aborted", "the input ended before an answer"));
-      };
-      lines.once("close", ended);
-      lines.once("line", (line) => {
-        lines.off("close", ended);
-        resolve(line.trim());
-      });
-      signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-    });
-  } finally {
-    lines.close();
-    process.stdin.pause();
-  }
 }
 
 // The message and the exit code of a failed command.

@@ -35,7 +35,7 @@ interface BackendAccess {
 }
 
 /** Every program gets these variables, so they make nothing more reachable, and their values are not secrets. */
-export const GIVEN_TO_ALL: ReadonlySet<string> = new Set(["HOME", "PATH", "PWD", "TMPDIR"]);
+export const GIVEN_TO_ALL: ReadonlySet<string> = new Set(["HOME", "PATH", "PWD", "TMPDIR", "package"]);
 
 /** Separators of paths within one argument: `--root=/a`, `/a:/data`, `src=/a,dst=/b`, the words of `sh -c`. */
 const SEPARATORS = /[\s"'`=:,;|&()<>{}[\]]+/;

@@ -22,8 +22,10 @@ export function freeSecretName(text: string, isTaken: (name: string) => boolean 
     .toLowerCase()
     .replace(/[^a-z0-9.-]+/g, "-")
     .replace(/^[^a-z0-9]+/, "");
-  const whole = trimEnd(plain, "-") || "secret";
-  let name = whole.slice(0, LONGEST);
+  const named = trimEnd(plain, "-") || "secret";
+  // A name that is cut ends with a whole word.
+  const whole = named.length > LONGEST ? named.slice(0, LONGEST).replace(/[-.][^-.]*$/, "") : named;
+  let name = whole;
   for (let count = 2; name === TOKEN_SECRET || isTaken(name); count++)
     name = `${whole.slice(0, LONGEST - NUMBER)}-${count}`;
   return name;

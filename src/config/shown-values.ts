@@ -1,6 +1,7 @@
 // Hides possible secrets in a program's arguments, in an address and in other texts of the configuration. Pure.
 
 import { TEXT_BOUNDS } from "../runtime/bounds.ts";
+import { textReference } from "../secrets/reference.ts";
 import { argumentKinds, runningSpans } from "./argument-kinds.ts";
 import { isHostAsWritten } from "./values/address.ts";
 import { parseSecretText, type SecretText, storedParts } from "./values/secret-text.ts";
@@ -271,7 +272,7 @@ export function hiddenIn(text: string, shown: string): readonly string[] {
 }
 
 function referenceShown(part: Exclude<SecretText[number], string>): string {
-  return part.kind === "environment" ? `\${${part.variable}}` : `\${secret:${part.name}}`;
+  return textReference(part);
 }
 
 /** An option's name as shown; a name with an attached value (`-pPASSWORD`) may be a secret. */

@@ -119,6 +119,10 @@ export interface StdioConnection {
   readonly cwdIsClients?: true;
   /** The folders in and below which the clients' may be; set with `cwdIsClients` when the gateway is configured. */
   readonly clientFolders?: readonly string[];
+  /** It gets the names of the desktop's session that answer when it starts. */
+  readonly session?: true;
+  /** The plugin or bundle for whose folder `${package}` stands; absent: it comes with none. */
+  readonly package?: string;
   /** The sandbox; absent: the program runs without one. */
   readonly sandbox?: SandboxConfig;
   /** The only version of MCP to speak with the server; absent: any. */

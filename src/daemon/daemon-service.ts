@@ -19,6 +19,8 @@ import { type ServiceOptions, type ServiceParts, startParts } from "./service-pa
  * rest is for ending parts that hang, such as a prober in a system call.
  */
 const STOP_DEADLINE_MS = 3800;
+/** How often files with secrets are checked. */
+const SECRET_FILES_MS = 5_000;
 /**
  * Time for unsent writes and unmounts of `--unmount-on-exit`, ms. Together with the stop that follows it stays below the 20 s
  * that service managers allow.
@@ -68,6 +70,8 @@ async function startWith(options: ServiceOptions, stack: DisposalStack) {
   const refresh = () => config.refreshSecrets();
   const isDue = () => secrets.unreadOf(config.watcher.running.snapshot).length > 0;
   stack.use(startSecretRetry({ isDue, clock, logger, refresh }));
+  const haveFilesChanged = () => secrets.filesChanged(config.watcher.running.snapshot);
+  stack.use(startSecretRetry({ isDue: haveFilesChanged, everyMs: SECRET_FILES_MS, clock, logger, refresh }));
   // The secrets were read while another daemon was in charge, and may have changed since.
   if (typeof options.memory === "function") {
     refresh().catch((error: unknown) => logger.warn("secrets not read again", { reason: errorText(error) }));

@@ -30,6 +30,7 @@ export function createServiceControl(
     fleet,
     config,
     approvalStore,
+    secrets,
   }: ServiceParts,
 ) {
   const { aliases } = aliasService;
@@ -42,6 +43,7 @@ export function createServiceControl(
     rcloneAdvice: () => drivers.rclone.advice?.() ?? null,
     formerUnsent: () => formerShares.known(engine.names),
     left: () => engine.knownUnconfigured,
+    unreadSecretFiles: () => secrets.unreadFilesOf(config.watcher.running.snapshot),
     changedCopies,
   };
   const faults = createReadFaults(logger);

@@ -11,7 +11,7 @@ export type SecretReference =
     }
   | {
       readonly kind: "stored";
-      /** The name for `mountaineer secret set`. */
+      /** The name for `mountaineer secret set`, or `file:PATH`: the secret is a file of another program. */
       readonly name: string;
       /**
        * Rises when the secret changes, so that configurations with different values differ. Absent: the value
@@ -41,25 +41,40 @@ export function isReference(value: object): value is SecretReference {
 export const REFERENCE_FORM = `\${VARIABLE}`;
 export const STORED_FORM = "secret:NAME";
 /** Both notations with their meaning, for messages. */
-export const REFERENCE_FORMS = `\`${REFERENCE_FORM}\` (an environment variable) or \`${STORED_FORM}\` (stored by \`mountaineer secret set NAME\`)`;
+export const REFERENCE_FORMS = `\`${REFERENCE_FORM}\` (an environment variable), \`${STORED_FORM}\` (stored by \`mountaineer secret set NAME\`) or \`\${file:PATH}\` (a file)`;
+
+/** The source of a regular expression for the path of a file with a secret, with the text before it. */
+export const FILE_FORM = String.raw`file:(?:~\/|\/)[^{}\n]+`;
 
 const STORED_PREFIX = "secret:";
 const ENVIRONMENT_REFERENCE = new RegExp(`^\\$\\{(${VARIABLE_NAME_FORM})\\}$`);
 const STORED_REFERENCE = new RegExp(
-  `^(?:secret:(${SECRET_NAME_FORM})|\\$\\{secret:(${SECRET_NAME_FORM})\\})$`,
+  `^(?:secret:(${SECRET_NAME_FORM})|\\$\\{(?:secret:(${SECRET_NAME_FORM})|(${FILE_FORM}))\\})$`,
 );
 
-/** Reads `${VARIABLE}`, `secret:NAME`, or `${secret:NAME}`; null for any other text. */
+/** Reads `${VARIABLE}`, `secret:NAME`, `${secret:NAME}`, or `${file:PATH}`; null for any other text. */
 export function parseReference(text: string): SecretReference | null {
   const variable = ENVIRONMENT_REFERENCE.exec(text)?.[1];
   if (variable !== undefined) return { kind: "environment", variable };
   const stored = STORED_REFERENCE.exec(text);
-  const name = stored?.[1] ?? stored?.[2];
+  const name = stored?.[1] ?? stored?.[2] ?? stored?.[3];
   return name === undefined ? null : { kind: "stored", name };
 }
 
 export function referenceText(reference: SecretReference): string {
-  return reference.kind === "environment" ? `\${${reference.variable}}` : storedKey(reference.name);
+  if (reference.kind === "stored" && !isFileName(reference.name)) return storedKey(reference.name);
+  return textReference(reference);
+}
+
+/** The reference within a text: `${VARIABLE}`, `${secret:NAME}`, `${file:PATH}`. */
+export function textReference(reference: SecretReference): string {
+  if (reference.kind === "environment") return `\${${reference.variable}}`;
+  return `\${${isFileName(reference.name) ? reference.name : storedKey(reference.name)}}`;
+}
+
+/** Whether the name is that of a file instead of a stored secret. */
+export function isFileName(name: string): boolean {
+  return name.startsWith("file:");
 }
 
 /** The key of a stored secret among `SecretValues`. No variable can have such a name. */
@@ -87,9 +102,11 @@ export function resolveReference(reference: SecretReference, values: SecretValue
 
 /** A sentence without a full stop. `missing`: as in `ResolvedSecret`. */
 export function oneMissingText(missing: string): string {
-  return isStoredKey(missing)
-    ? `no secret ${missing.slice(STORED_PREFIX.length)} is stored, or it cannot be read`
-    : `the variable ${missing} is not set`;
+  if (!isStoredKey(missing)) return `the variable ${missing} is not set`;
+  const name = missing.slice(STORED_PREFIX.length);
+  return isFileName(name)
+    ? `the secret in ${name.slice("file:".length)} cannot be read`
+    : `no secret ${name} is stored, or it cannot be read`;
 }
 
 /** A text about references without values; `missing` are keys as in `ResolvedSecret`. */
@@ -102,16 +119,25 @@ export function missingText(missing: readonly string[]): string {
 
 export function missingHint(missing: readonly string[]): string {
   const { variables, names } = partedKeys(missing);
-  const set = `Set ${variables.join(", ")} in the environment of the daemon and restart it, or write another reference.`;
-  const commands = names.map((name) => shellCommand`mountaineer secret set ${name}`).join("; ");
-  return [variables.length > 0 && set, commands].filter(Boolean).join(" ");
+  const stored = variables.map((name) => [name, name.toLowerCase().replaceAll("_", "-")] as const);
+  const set = stored.map(([name, secret]) => {
+    const command = shellCommand`mountaineer secret set ${secret}`;
+    return `Store it: ${command}; then write secret:${secret} for \${${name}}.`;
+  });
+  const commands = names.map((name) =>
+    isFileName(name)
+      ? `Check the file ${name.slice("file:".length)}.`
+      : shellCommand`mountaineer secret set ${name}`,
+  );
+  return [...set, commands.join("; ")].filter(Boolean).join(" ");
 }
 
 /** The hint for giving a reference another value. */
 export function changeHint(key: string): string {
-  return isStoredKey(key)
-    ? shellCommand`mountaineer secret set ${key.slice(STORED_PREFIX.length)}`
-    : `set \${${key}} for the daemon and start it again`;
+  const name = isStoredKey(key) ? key.slice(STORED_PREFIX.length) : key.toLowerCase().replaceAll("_", "-");
+  if (isFileName(name)) return `change the file ${name.slice("file:".length)}`;
+  const set = shellCommand`mountaineer secret set ${name}`;
+  return isStoredKey(key) ? set : `${set}, and write secret:${name} for \${${key}}`;
 }
 
 function partedKeys(missing: readonly string[]): { variables: readonly string[]; names: readonly string[] } {

@@ -182,7 +182,7 @@ export const PLATFORM_READERS: Readonly<Record<string, string>> = {
   "src/cli/commands/tui.ts": "macOS has no tray icons; SwiftBar draws the menu there",
   "src/relay/system/mount-presence.ts": "picks between mountinfo and `mount`, a few lines each",
   "src/sync/folder-events.ts": "only inotify reports a move as one; the difference is one condition",
-  "src/clients/client.ts": "the folder of applications differs, a line each",
+  "src/clients/client.ts": "the folder of applications, and what a bundle is for",
 };
 
 /** Sub-folders of one folder may know each other in any way that is no cycle, but for these and what lies below them. */

@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import type { StatusReport } from "../../src/api/contract/contract.ts";
 import { findHomeContext } from "../../src/config/home-context.ts";
-import { loadConfig } from "../../src/config/read/load.ts";
+import { readConfigBytes } from "../../src/config/read/config-bytes.ts";
+import { parseConfig } from "../../src/config/read/load.ts";
 import { startApprovals } from "../../src/daemon/approvals/start-approvals.ts";
 import { createDoctor, examineApprovals } from "../../src/doctor/doctor.ts";
 import { examinePrivatePaths } from "../../src/doctor/home.ts";
@@ -75,7 +76,7 @@ async function findings(t: TestContext, texts: readonly string[]) {
   let found: ReturnType<typeof examineApprovals> = [];
   for (const text of texts) {
     await writeFile(path, text);
-    const loaded = await loadConfig(path, homeContext);
+    const loaded = await parseConfig(await readConfigBytes(path), path, homeContext);
     assert.ok(loaded.ok);
     const { snapshot } = loaded;
     const tools = { environment: {}, clock, logger: noopLogger, publish: () => {}, writes: true };

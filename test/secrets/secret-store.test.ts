@@ -400,7 +400,10 @@ test("a missing value is reported by its kind, with the fix", () => {
     /^not set in the environment: A, B; not stored, or not readable: secret nas$/,
   );
   assert.match(missingHint(["secret:nas"]), /^mountaineer secret set nas$/);
-  assert.match(missingHint(["A", "secret:nas"]), /^Set A in the environment.* mountaineer secret set nas/);
+  assert.match(
+    missingHint(["A", "secret:nas"]),
+    /^Store it: mountaineer secret set a;.* mountaineer secret set nas$/,
+  );
 });
 
 test("E5 a keyring is tried once, with a home's first secret, and the choice stays", async (t) => {

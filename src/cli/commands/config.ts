@@ -144,12 +144,15 @@ const configValidateCommand = command("config validate", {
   examples: {
     "mountaineer config validate": "check the file in use",
     "mountaineer config validate draft.toml": "check another file before you use it",
+    "mountaineer config validate - < draft.toml": "check what another program writes",
   },
   exits: { 0: "the configuration is valid", 3: "it has errors; each one is listed with its position" },
   takes: {
-    "[file]": "TOML or YAML by its extension",
+    "[file]": "TOML or YAML by its extension, else by its content; - is standard input",
+    "--format <format>": { about: "its format, whatever its name", choices: ["toml", "yaml"] },
   },
-  run: async (context, { file }) => (await import("../edits/config-check.ts")).checkConfig(context, file),
+  run: async (context, { file, format }) =>
+    (await import("../edits/config-check.ts")).checkConfig(context, file, format),
 });
 
 const configPathCommand = command("config path", {

@@ -1,16 +1,21 @@
 // `config validate`: checks a file and lists every error.
 import { resolve } from "node:path";
 import type { DaemonClient } from "../../api/client/client.ts";
-import { findHomeContext } from "../../config/home-context.ts";
-import { type LoadedConfig, loadConfig, parseConfig } from "../../config/read/load.ts";
-import type { ConfigSnapshot } from "../../config/snapshot.ts";
+import { configFormat, findHomeContext } from "../../config/home-context.ts";
+import { decodedText, readConfigBytes } from "../../config/read/config-bytes.ts";
+import { formatOfText } from "../../config/read/file-values.ts";
+import { type LoadedConfig, parseConfig } from "../../config/read/load.ts";
+import { LARGEST_FILE_BYTES } from "../../config/read/source-text.ts";
+import type { ConfigFormat, ConfigSnapshot } from "../../config/snapshot.ts";
 import { mistakesError, pathText } from "../../config/values/mistakes.ts";
 import { expandPath } from "../../config/values/paths.ts";
 import { ERROR_CODES, MountaineerError } from "../../runtime/errors.ts";
+import { requireResponsiveDisk } from "../../runtime/process/responsive-disk.ts";
 import { printable, sharesAndBackends, shellCommand } from "../../runtime/text/plain-text.ts";
 import { openDoctor } from "../in-process/open.ts";
 import type { CommandContext, Signals, Target } from "../input/command.ts";
 import { doneLine, showJson, showText, warningLine } from "../input/options.ts";
+import { readNamedInput } from "../input/standard-input.ts";
 import { requireNamedFile, viewConfig } from "../sessions/config-session.ts";
 import { show } from "../sessions/control-session.ts";
 
@@ -18,13 +23,17 @@ import { show } from "../sessions/control-session.ts";
  * Resolves with the exit code. Rejects with `config_unreadable`, and with `config_invalid`, whose message
  * lists every error.
  */
-export async function checkConfig(context: CommandContext, file: string | null): Promise<number> {
+export async function checkConfig(
+  context: CommandContext,
+  file: string | null,
+  format: ConfigFormat | null,
+): Promise<number> {
   const {
     path,
     loaded,
     waiting = [],
     daemon = null,
-  } = file === null ? await checkOwn(context) : await checkFile(context, file);
+  } = file === null ? await checkOwn(context) : await checkFile(context, file, format);
   const warnings = loaded.ok ? await warningsOf(context, loaded.snapshot, daemon) : [];
   if (context.json) {
     const errors = loaded.ok ? [] : loaded.mistakes;
@@ -80,10 +89,22 @@ async function warningsOf(
   return [...snapshot.warnings, ...foreseen];
 }
 
-async function checkFile({ home }: Target, file: string): Promise<Checked> {
-  const homeContext = findHomeContext({ ...process.env, MOUNTAINEER_HOME: home });
-  const path = resolve(expandPath(file, homeContext.userHome));
-  return { path, loaded: await loadConfig(path, homeContext) };
+async function checkFile(
+  context: CommandContext,
+  file: string,
+  given: ConfigFormat | null,
+): Promise<Checked> {
+  const homeContext = findHomeContext({ ...process.env, MOUNTAINEER_HOME: context.home });
+  const path = file === "-" ? file : resolve(expandPath(file, homeContext.userHome));
+  const input = await readNamedInput(path, context, LARGEST_FILE_BYTES);
+  if (input === null) await requireResponsiveDisk(path);
+  const bytes = input ?? (await readConfigBytes(path));
+  // What another program hands over has no name that says its format.
+  const named = /\.(?:toml|ya?ml)$/i.test(path) ? configFormat(path) : formatOfText(decodedText(bytes));
+  return {
+    path: file === "-" ? "standard input" : path,
+    loaded: await parseConfig(bytes, path, homeContext, given ?? named),
+  };
 }
 
 function checkOwn(context: Target & Signals): Promise<Checked> {

@@ -1,6 +1,9 @@
 // Reads a secret's value: typed at the terminal without an echo, otherwise from standard input.
+import { createReadStream } from "node:fs";
+import { resolve } from "node:path";
+import { foreignReference } from "../../config/values/foreign-reference.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
-import { withoutByteOrderMark } from "../../runtime/text/plain-text.ts";
+import { shellCommand, withoutByteOrderMark } from "../../runtime/text/plain-text.ts";
 import { type InputParts, readInput, type StandardInput } from "./standard-input.ts";
 
 /** Limit of a value: more than any password or token, and less than the limits of keyrings. */
@@ -11,9 +14,21 @@ const TOO_LONG = `a value has ${LONGEST_BYTES} bytes at most`;
  * Reads a value, which must not be empty. Rejects with `usage` for an invalid value, and with the signal's
  * reason.
  */
-export async function readSecretValue(name: string, input: InputParts): Promise<string> {
-  if (input.stdin.isTTY) return promptSecret(`Value of ${name} (not shown): `, input);
-  return usable(await pipedIn(input));
+export async function readSecretValue(
+  name: string,
+  input: InputParts,
+  file: string | null = null,
+): Promise<string> {
+  const isTyped = file === null && input.stdin.isTTY === true;
+  const value = isTyped
+    ? await promptSecret(`Value of ${name} (not shown): `, input)
+    : usable(await pipedIn(file === null ? input : { ...input, stdin: createReadStream(resolve(file)) }));
+  const foreign = foreignReference(value);
+  if (foreign === null) return value;
+  const hint = /^op:/.test(value)
+    ? shellCommand`op read ${value} | mountaineer secret set ${name}`
+    : "store what it stands for";
+  throw new MountaineerError("usage", `${foreign}, and is not the secret itself`, { hint });
 }
 
 /** Asks at the terminal without an echo; `stdin` must be a terminal. Rejects like `readSecretValue`. */
@@ -37,18 +52,19 @@ export async function promptHidden(question: string, input: InputParts): Promise
 function usable(value: string): string {
   if (value.trim() === "") throw unusable("the value is empty");
   if (value.includes("\0")) throw unusable("a value has no NUL character");
-  if (/[\r\n]/.test(value)) throw unusable("a value is one line");
   if (Buffer.byteLength(value) > LONGEST_BYTES) throw unusable(TOO_LONG);
   return value;
 }
 
 /**
- * All of standard input. Drops one line break at the end, because `echo` adds one, and the byte order mark with which
+ * All of the input. Of one line, drops the line break at the end, because `echo` adds one; and the byte order mark with which
  * some editors begin a file.
  */
 async function pipedIn({ stdin, signal }: InputParts): Promise<string> {
   const limits = { mostBytes: LONGEST_BYTES + 5, tooLong: () => unusable(TOO_LONG) };
-  return withoutByteOrderMark(decoded(await readInput(stdin, signal, limits))).replace(/\r?\n$/, "");
+  const text = withoutByteOrderMark(decoded(await readInput(stdin, signal, limits)));
+  const line = text.replace(/\r?\n$/, "");
+  return line.includes("\n") ? text : line;
 }
 
 /** Reads one line in raw mode; Ctrl-C ends the command as usual. */

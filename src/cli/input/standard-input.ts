@@ -1,7 +1,9 @@
 // Reads standard input.
+import { createReadStream } from "node:fs";
+import { stat } from "node:fs/promises";
 import type { Readable } from "node:stream";
 import type { ReadStream } from "node:tty";
-import { MountaineerError } from "../../runtime/errors.ts";
+import { isSystemError, MountaineerError, recoverFrom } from "../../runtime/errors.ts";
 
 /** A pipe, a file or a terminal. */
 export type StandardInput = Readable & Partial<Pick<ReadStream, "isTTY" | "setRawMode">>;
@@ -46,6 +48,22 @@ export async function readInput(
     signal.removeEventListener("abort", onAbort);
   }
   return Buffer.concat(chunks);
+}
+
+/**
+ * The text of what a person named instead of a file: standard input for `-`, or a pipe or device at the path. Null: it is a
+ * file, or nothing.
+ */
+export async function readNamedInput(
+  path: string,
+  { stdin, signal }: InputParts,
+  mostBytes: number,
+): Promise<Buffer | null> {
+  const isStdin = path === "-" || path === "/dev/stdin";
+  const status = isStdin ? null : await stat(path).catch(recoverFrom(isSystemError, null));
+  if (!isStdin && status?.isFIFO() !== true && status?.isCharacterDevice() !== true) return null;
+  const tooLong = () => new MountaineerError("usage", `${path} has more than ${mostBytes} bytes`);
+  return readInput(isStdin ? stdin : createReadStream(path), signal, { mostBytes, tooLong });
 }
 
 /** The first line, trimmed. Rejects with `usage` if it is empty. */

@@ -1,6 +1,7 @@
 // The text of an entry that a person reads before approving it: a line for each key, with secrets as references. Pure.
 
 import { firstNames, pluralize } from "../../runtime/text/plain-text.ts";
+import { referenceText } from "../../secrets/reference.ts";
 import { HIDDEN, isAddress, shownArguments, shownCommand, shownText, shownUrl } from "../shown-values.ts";
 import { snakeCase } from "../snapshot.ts";
 import { isSecretHeader, isSecretVariable } from "../values/backend-names.ts";
@@ -97,7 +98,7 @@ function asReference(value: EntryValue): string | null {
   if (typeof value !== "object" || value === null || isList(value)) return null;
   const { kind, variable, name } = value;
   if (kind === "environment" && typeof variable === "string") return `\${${variable}}`;
-  return kind === "stored" && typeof name === "string" ? `secret:${name}` : null;
+  return kind === "stored" && typeof name === "string" ? referenceText({ kind, name }) : null;
 }
 
 /** The text of a value of `env` or `headers`, with its references; null for other values. */

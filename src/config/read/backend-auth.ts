@@ -4,7 +4,7 @@ import type { Finding, KeyPath } from "../values/mistakes.ts";
 import { asTable, has, missingKey, type Table, unexpectedKey } from "./tables.ts";
 
 /** Keys that only make sense when a person signs in. */
-const FOR_PEOPLE = ["client_metadata_url", "client_name", "redirect_port"] as const;
+const FOR_PEOPLE = ["client_metadata_url", "client_name", "redirect_port", "redirect_host"] as const;
 
 /** Errors in combinations of the section's keys. Errors in single values are reported elsewhere. */
 export function backendAuthFindings(backend: Table, at: KeyPath): Finding[] {

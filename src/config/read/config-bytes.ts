@@ -29,7 +29,12 @@ export async function readConfigBytes(path: string): Promise<Uint8Array> {
     const status = await file.stat();
     if (!status.isFile()) {
       const message = `${path} is ${status.isDirectory() ? "a folder" : "a pipe or device"}, not a file`;
-      const hint = `move it away, and put the file there: ${shellCommand`mv ${path} ${`${path}.away`}`}`;
+      const away = shellCommand`mv ${path} ${`${path}.away`}`;
+      const isMovable = status.isDirectory() || status.isFIFO();
+      const hint =
+        isMovable && !/^\/(?:dev|proc|sys)\//.test(path)
+          ? `move it away, and put the file there: ${away}`
+          : null;
       throw new MountaineerError("config_unreadable", message, { hint });
     }
     return await readAtMost(file, LARGEST_FILE_BYTES + 1);

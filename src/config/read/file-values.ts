@@ -5,6 +5,12 @@ import { decodeText, type ParsedText, type SyntaxFinding, textPositions } from "
 import { parseToml } from "./toml-text.ts";
 import { parseYaml } from "./yaml-text.ts";
 
+/** The format of a text without a name: TOML, unless its first line that is not a comment begins a YAML mapping. */
+export function formatOfText(text: string): ConfigFormat {
+  const first = /^(?!\s*(?:#|$)).*$/m.exec(text)?.[0] ?? "";
+  return /^\s*(?:---|[\w."'-]+\s*:(?:\s|$))/.test(first) ? "yaml" : "toml";
+}
+
 /** Reads a text in its format; errors are in `syntax`. */
 export async function parseText(text: string, format: ConfigFormat): Promise<ParsedText> {
   return format === "toml" ? parseToml(text) : await parseYaml(text);

@@ -24,7 +24,7 @@ import {
   unmatched,
 } from "./tables.ts";
 
-const STDIO_KEYS = ["command", "args", "env", "cwd"] as const;
+const STDIO_KEYS = ["command", "args", "env", "cwd", "package", "session"] as const;
 const HTTP_KEYS = ["url", "headers", "auth"] as const;
 
 function connectionFindings(backend: Table, at: KeyPath): Finding[] {

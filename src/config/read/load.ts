@@ -2,7 +2,6 @@
 
 import { join } from "node:path";
 import { sha256Of } from "../../runtime/files/sha256.ts";
-import { requireResponsiveDisk } from "../../runtime/process/responsive-disk.ts";
 import { routeKeys, routesOf } from "../backend-routes.ts";
 import { configFormat, type HomeContext } from "../home-context.ts";
 import { accessWarnings } from "../reachable-paths.ts";
@@ -25,7 +24,6 @@ import {
 } from "../values/mistakes.ts";
 import { isWithin } from "../values/paths.ts";
 import { define, emptyTable } from "../values/table.ts";
-import { readConfigBytes } from "./config-bytes.ts";
 import { configWarnings, engineConfig } from "./normalize.ts";
 import { ruleFindings } from "./rules.ts";
 import { decodeText, type ParsedText, textPositions } from "./source-text.ts";
@@ -165,14 +163,14 @@ function engineOf(
 
 /**
  * Checks a configuration's bytes. Pure: equal input gives an equal result. Errors are a result; rejects
- * with `config_unreadable` if `path` ends in neither .toml, .yaml nor .yml.
+ * with `config_unreadable` if no format is given, and `path` ends in neither .toml, .yaml nor .yml.
  */
 export async function parseConfig(
   bytes: Uint8Array,
   path: string,
   homeContext: HomeContext,
+  format: ConfigFormat = configFormat(path),
 ): Promise<LoadedConfig> {
-  const format: ConfigFormat = configFormat(path);
   const read = await readTables(bytes, path, format);
   if (!read.ok) return read;
   const { text, parsed } = read;
@@ -187,12 +185,6 @@ export async function parseConfig(
     return { ok: true, snapshot: deepFreeze(snapshot) };
   }
   return { ok: false, mistakes: await locateMistakes({ path, text, parsed, findings }) };
-}
-
-/** Reads and checks a configuration. Errors are a result; an unreadable file rejects with `config_unreadable`. */
-export async function loadConfig(path: string, homeContext: HomeContext): Promise<LoadedConfig> {
-  await requireResponsiveDisk(path);
-  return parseConfig(await readConfigBytes(path), path, homeContext);
 }
 
 /**

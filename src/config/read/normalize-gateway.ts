@@ -36,7 +36,7 @@ type Server = Omit<NormalizedBackend["routes"][number], "name">;
 const NO_CLIENT = "no-client";
 
 function connection(
-  { command, args, env, cwd: own, sandbox, url, headers, auth }: Server,
+  { command, args, env, cwd: own, session, package: whose, sandbox, url, headers, auth }: Server,
   { protocol, folders }: Pick<NormalizedBackend, "protocol" | "folders">,
   { userHome, home }: HomeContext,
 ): StdioConnection | HttpConnection {
@@ -62,6 +62,8 @@ function connection(
     env: env ?? {},
     ...(cwd === undefined ? { cwd: userHome } : { cwd, cwdGiven: true }),
     ...(isClients && { cwdIsClients: true as const }),
+    ...(session && { session: true as const }),
+    ...(whose && { package: whose }),
     ...(sandbox && { sandbox }),
     ...spoken,
     ...storedIn("args", args ?? []),
@@ -80,7 +82,8 @@ function declaredBackend(
 ): DeclaredBackend {
   const { routes: _routes, timeouts, requires, ...others } = backend;
   // The keys of the connection are split from the backend's own keys.
-  const { type, command, args, env, cwd, sandbox, url, headers, auth, protocol, ...own } = others;
+  const { type, command, args, env, cwd, session, package: _package, sandbox, ...more } = others;
+  const { url, headers, auth, protocol, ...own } = more;
   const routes = backend.routes.map((route, index) => ({
     name: route.name ?? `${index + 1}`,
     connection: connection(route, backend, homeContext),

@@ -3,7 +3,7 @@ import { REFERENCE_FORMS } from "../../secrets/reference.ts";
 import { parseClientId } from "../values/backend-values.ts";
 import { parseScope } from "../values/sign-in-values.ts";
 import { choiceKey, defaulted, optional } from "./schema-keys.ts";
-import { label, list, number, reference, text, url } from "./value-types.ts";
+import { label, list, number, orNone, reference, text, url } from "./value-types.ts";
 
 export const backendAuthKeys = {
   type: choiceKey("sends", ["oauth", "client-credentials"], "oauth", {
@@ -49,6 +49,16 @@ export const backendAuthKeys = {
       "The only authorization server to sign in at. Secrets and codes are sent to no other. Required for type " +
       "`client-credentials`.",
     example: '"https://login.example.com"',
+  }),
+  resource: optional("sends", orNone(url), {
+    absent: "the one that the server names, else its address",
+    meaning:
+      "What the token is for (RFC 8707). `false` leaves it out, for servers that refuse it with scopes, as Entra does.",
+    example: "false",
+  }),
+  redirect_host: choiceKey("sends", ["127.0.0.1", "localhost"], "127.0.0.1", {
+    meaning:
+      "The host of the address to which the browser returns, for clients registered with `http://localhost`.",
   }),
   redirect_port: optional("sends", number(1, 65_535, true, null), {
     absent: "any free port",

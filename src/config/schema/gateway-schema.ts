@@ -2,6 +2,7 @@
 import { REFERENCE_FORM, STORED_FORM } from "../../secrets/reference.ts";
 import {
   parseHeaderName,
+  parsePackage,
   parsePublishedToolName,
   parseRouteName,
   parseServerToolName,
@@ -225,6 +226,20 @@ const programKeys = {
       'The folder it is started in. `"client"`: the folder in which each client works, with `instances = "per-client"` ' +
       "and only below `[trust].client_folders`; `${client:cwd}` in `args` stands for it.",
     example: '"~/projects"',
+  }),
+  package: optional("runs", text("plain", parsePackage), {
+    absent: "none",
+    meaning:
+      "Where its files are: a plugin of another program, or a bundle that `import` took over. `${package}` in `command`, " +
+      "`args`, `cwd` and `env` stands for the folder, which is looked up at each start; a bundle must be as it was then.",
+    example: '"claude-code:db-tools@market"',
+  }),
+  session: optional("runs", toggle, {
+    absent: "false",
+    meaning:
+      "Give it the names of your desktop session, if that answers when it starts: `DISPLAY`, `WAYLAND_DISPLAY`, " +
+      "`XAUTHORITY`, `DBUS_SESSION_BUS_ADDRESS` and `SSH_AUTH_SOCK`.",
+    example: "true",
   }),
   url: optional("sends", url, {
     absent: "required for `streamable-http`",

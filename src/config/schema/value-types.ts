@@ -81,6 +81,11 @@ export function number(min: number, max: number, isWhole: boolean, unit: string 
 
 /** A number, or `false`: off. */
 export function orOff(value: Value<number>): Value<number | false> {
+  return orNone(value);
+}
+
+/** A value, or `false`: none. */
+export function orNone<Out>(value: Value<Out>): Value<Out | false> {
   return {
     ...value,
     type: `${value.type} or false`,
@@ -155,18 +160,22 @@ export const path: Value<string> = {
 /** `cwd = "client"`: the folder in which the client works. */
 export const CLIENT_FOLDER = "client";
 
+/** The folder of the backend's plugin or bundle, or one in it. */
+const IN_PACKAGE = /^\$\{package\}(?:\/(?!\.\.(?:\/|$))[^/]*)*$/;
+
 /** The folder in which a program starts: a path, or the client's own. */
 export const workingFolder: Value<string> = {
   ...text(
     "plain",
     (written) => {
-      const reading =
-        written === CLIENT_FOLDER ? ({ ok: true, value: written } as const) : parsePath(written);
+      const isKnown = written === CLIENT_FOLDER || IN_PACKAGE.test(written);
+      const reading = isKnown ? ({ ok: true, value: written } as const) : parsePath(written);
       return reading.ok ? reading : { ...reading, expected: WORKING_FOLDER_EXPECTED };
     },
     { type: "path", expected: WORKING_FOLDER_EXPECTED },
   ),
-  normalize: (value, userHome) => (value === CLIENT_FOLDER ? value : expandPath(String(value), userHome)),
+  normalize: (value, userHome) =>
+    value === CLIENT_FOLDER || IN_PACKAGE.test(String(value)) ? value : expandPath(String(value), userHome),
 };
 
 export const host = text<HostAddress>(

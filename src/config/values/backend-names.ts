@@ -89,6 +89,12 @@ export const parsePublishedToolName = textReader(
   TOOL_NAME_EXPECTED,
 );
 
+/** A plugin of a client, or a bundle of this home: `CLIENT:NAME@MARKETPLACE`, `bundle:NAME-VERSION-DIGEST`. */
+export const parsePackage = textReader(
+  (text) => /^[a-z][a-z0-9-]*:[A-Za-z0-9][\w.@+-]{0,255}$/.test(text),
+  "a plugin as `CLIENT:NAME`, or a bundle as `bundle:NAME-VERSION-DIGEST`",
+);
+
 export const parseVariableName = textReader(
   (text) => isVariableName(text) && text.length <= 256,
   "the name of an environment variable: letters, digits and `_`, not beginning with a digit",

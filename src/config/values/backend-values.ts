@@ -9,9 +9,14 @@ const LONGEST_TEXT = 32 * 1024;
 const REFERENCE = new RegExp(`\\$\\{${VARIABLE_NAME_FORM}\\}`);
 
 /** A program: a name that is looked up on the path, or a path. */
+/** Whether a variable is named, which is not replaced; `${package}` is. */
+function hasVariable(text: string): boolean {
+  return REFERENCE.test(text.replaceAll("${package}", ""));
+}
+
 export function parseProgram(text: string): TextReading {
   const expected = "the name or path of a program";
-  if (REFERENCE.test(text)) return wrong(expected, "variables are not replaced here; use `env`");
+  if (hasVariable(text)) return wrong(expected, "variables are not replaced here; use `env`");
   if (text.trim() === "" || /[\p{Cc}\p{Cs}]/u.test(text) || text.length > 4096) return wrong(expected);
   if (text.startsWith("~") && !text.startsWith("~/"))
     return wrong(expected, "only your own home folder can be written as `~`");
@@ -20,7 +25,7 @@ export function parseProgram(text: string): TextReading {
 
 export function parseArgument(text: string): TextReading {
   const expected = "an argument, as a text without NUL characters";
-  if (REFERENCE.test(text)) {
+  if (hasVariable(text)) {
     const hint =
       "everybody on this machine can read arguments: pass secrets in `env`, or write `${secret:NAME}`";
     return wrong(`an argument without \`${REFERENCE_FORM}\``, hint);

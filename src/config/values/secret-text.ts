@@ -2,6 +2,7 @@
 // ${secret:token}`, or only `secret:token`. `$${` is a literal `${`.
 import { SECRET_NAME_FORM } from "../../runtime/text/name-forms.ts";
 import {
+  FILE_FORM,
   parseReference,
   REFERENCE_FORM,
   type SecretReference,
@@ -51,13 +52,13 @@ export function parseSecretText(text: string): SecretTextReading {
   return { ok: true, value: parts };
 }
 
-const STORED_IN_TEXT = new RegExp(`(?<!\\$)\\$\\{secret:(${SECRET_NAME_FORM})\\}`);
+const STORED_IN_TEXT = new RegExp(`(?<!\\$)\\$\\{(secret:${SECRET_NAME_FORM}|${FILE_FORM})\\}`);
 
 /** Splits an address or an argument at its references to stored secrets. Any other `${` stays text. */
 export function storedParts(text: string): SecretText {
   return text
     .split(STORED_IN_TEXT)
-    .map((part, index) => (index % 2 === 0 ? part : ({ kind: "stored", name: part } as const)))
+    .map((part, index) => (index % 2 === 0 ? part : (parseReference(`\${${part}}`) ?? part)))
     .filter((part) => part !== "");
 }
 

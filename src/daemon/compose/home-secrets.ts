@@ -4,6 +4,7 @@ import { secretUses } from "../../config/read/secret-uses.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import { ENCRYPTION_KEY } from "../../secrets/encrypted-files.ts";
+import { isFileName } from "../../secrets/reference.ts";
 import { openSecretStore } from "../../secrets/secret-store.ts";
 import { openHome } from "./home.ts";
 
@@ -18,7 +19,7 @@ export function openHomeSecrets({
     const { snapshot } = await openHome({ home, configPath });
     const byName = new Map<string, string[]>();
     for (const { reference, usedBy } of secretUses(snapshot.config)) {
-      if (reference.kind === "stored")
+      if (reference.kind === "stored" && !isFileName(reference.name))
         byName.set(reference.name, [...(byName.get(reference.name) ?? []), usedBy]);
     }
     return byName;

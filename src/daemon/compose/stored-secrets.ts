@@ -7,7 +7,8 @@ import { unlessAborted } from "../../runtime/abort.ts";
 import { errorText, recoverFrom } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";
-import { storedKey } from "../../secrets/reference.ts";
+import { isFileName, storedKey } from "../../secrets/reference.ts";
+import { readSecretFile, secretFilePath, secretFilesState } from "../../secrets/secret-file.ts";
 import type { SecretStore, SecretStoreOptions } from "../../secrets/secret-store.ts";
 
 /**
@@ -29,22 +30,31 @@ interface StoredSecretsOptions {
 
 export function createStoredSecrets(options: StoredSecretsOptions) {
   const { environment, clock, logger, openStore } = options;
-  const values: Record<string, string | undefined> = { ...environment };
+  // `${package}` is filled in where a program is started.
+  const values: Record<string, string | undefined> = { ...environment, package: "${package}" };
   const revisions = new Map<string, number>();
   let opening: Promise<SecretStore> | null = null;
   /**
    * The secrets that could not be read, including those of configurations that were only previewed or
    * rejected.
    */
-  const unread = new Set<string>();
+  const unread = new Map<string, string>();
+  /** The state of the files when they were read last. */
+  let filesState: string | null = null;
+
+  const openedStore = (): Promise<SecretStore> => {
+    opening ??= openStore();
+    return opening;
+  };
 
   const readOne = async (name: string, signal: AbortSignal): Promise<void> => {
     const key = storedKey(name);
     try {
-      opening ??= openStore();
-      const store = await opening;
-      const value = await within(clock, READ_DEADLINE_MS, signal, (limit) =>
-        store.get(name, { deadlineMs: READ_DEADLINE_MS, signal: limit }),
+      const path = secretFilePath(name, environment["HOME"] ?? "/");
+      const value = await within(clock, READ_DEADLINE_MS, signal, async (limit) =>
+        path === null
+          ? (await openedStore()).get(name, { deadlineMs: READ_DEADLINE_MS, signal: limit })
+          : readSecretFile(path, clock, limit),
       );
       const now = value ?? undefined;
       if (values[key] !== now) revisions.set(name, (revisions.get(name) ?? 0) + 1);
@@ -53,7 +63,7 @@ export function createStoredSecrets(options: StoredSecretsOptions) {
     } catch (error) {
       signal.throwIfAborted();
       logger.warn("a secret cannot be read", { secret: name, reason: errorText(error) });
-      unread.add(name);
+      unread.set(name, errorText(error));
     }
   };
 
@@ -65,6 +75,18 @@ export function createStoredSecrets(options: StoredSecretsOptions) {
     /** The configuration's secrets that could not be read at the last attempt, but may be readable later. */
     unreadOf: ({ config }: ConfigSnapshot): readonly string[] =>
       storedSecretNames(config).filter((name) => unread.has(name)),
+    /** Why the configuration's secrets in files could not be read at the last attempt. */
+    unreadFilesOf: ({ config }: ConfigSnapshot): readonly string[] =>
+      storedSecretNames(config).flatMap((name) => (isFileName(name) ? (unread.get(name) ?? []) : [])),
+    /** Whether a file of the configuration's secrets has changed since this was asked last. */
+    async filesChanged({ config }: ConfigSnapshot): Promise<boolean> {
+      const paths = storedSecretNames(config).flatMap(
+        (name) => secretFilePath(name, environment["HOME"] ?? "/") ?? [],
+      );
+      const before = filesState;
+      if (paths.length > 0) filesState = (await secretFilesState(paths, clock)) ?? before;
+      return before !== null && filesState !== before;
+    },
     /**
      * Reads the configuration's secrets. Resolves with the configuration and a revision of each secret, so
      * that the result differs when a secret has changed. A secret that cannot be read keeps its previous
@@ -99,7 +121,9 @@ export function signInHome(options: SecretStoreOptions): SignInHome {
 
 interface SecretRetryOptions {
   /** True while something could not be read. */
-  readonly isDue: () => boolean;
+  readonly isDue: () => boolean | Promise<boolean>;
+  /** How often it is asked, ms; absent: every 30 s. */
+  readonly everyMs?: number;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly refresh: () => Promise<unknown>;
@@ -108,12 +132,13 @@ interface SecretRetryOptions {
 /**
  * Calls `refresh` every 30 s while `isDue()`: a keyring is often unlocked only after the daemon has started.
  */
-export function startSecretRetry({ isDue, clock, logger, refresh }: SecretRetryOptions): Disposable {
+export function startSecretRetry(options: SecretRetryOptions): Disposable {
+  const { isDue, clock, logger, refresh, everyMs = RETRY_MS } = options;
   const ending = new AbortController();
   const run = async (): Promise<void> => {
     for (;;) {
-      await clock.sleep(RETRY_MS, ending.signal);
-      if (!isDue()) continue;
+      await clock.sleep(everyMs, ending.signal);
+      if (!(await isDue())) continue;
       await refresh().catch((error: unknown) =>
         logger.warn("secrets could not be looked up again", { reason: errorText(error) }),
       );

@@ -60,6 +60,10 @@ export const DAEMON_CONDITIONS = {
       "until they can, the next start asks again",
     ],
     readable_by_others: (path: string, text: string, hint: string) => [text, hint, path],
+    secret_file_unread: (reason: string) => [
+      `A secret in a file cannot be read: ${reason}`,
+      "Its last value is used; the file is read again every 30 s.",
+    ],
     program_changed: (file: string, others: number) => [
       `${file}${others === 0 ? "" : ` (and ${pluralize(others, "more file")})`} is not the file that this daemon started with, so it is not run`,
       "A program that can write the home has changed it. Find out which, and then: mountaineer restart",

@@ -24,6 +24,8 @@ export interface ConditionSources {
   readonly left: () => readonly UnconfiguredShare[];
   /** Copies of the running program that are not what the daemon started with. */
   readonly changedCopies: () => readonly string[];
+  /** Why secrets in files cannot be read; their last values serve. */
+  readonly unreadSecretFiles: () => readonly string[];
 }
 
 /** Settings in the file that are allowed, but probably an error. */
@@ -60,6 +62,7 @@ export function globalConditions(sources: ConditionSources): DaemonCondition[] {
   conditions.push(...unconfiguredConditions(sources.left()));
   const [changed, ...others] = sources.changedCopies();
   if (changed !== undefined) conditions.push(DAEMON_CONDITIONS.program_changed(changed, others.length));
+  conditions.push(...sources.unreadSecretFiles().map((why) => DAEMON_CONDITIONS.secret_file_unread(why)));
   const { lastError, watching, detector, fileMissing } = sync();
   if (lastError !== null) {
     const { kind, reason, since } = lastError;

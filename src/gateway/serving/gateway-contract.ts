@@ -52,6 +52,8 @@ export interface GatewayOptions extends BackendTools {
   /** The home of the Mountaineer that runs in this process; null: none does. */
   readonly homeOf?: (pid: number) => Promise<string | null>;
   readonly programEnvironment?: Readonly<Record<string, string>>;
+  /** The folder of a plugin or bundle, as it may be started now. Rejects with the reason why it may not. */
+  readonly packageFolder?: (named: string) => Promise<string>;
   /** Absent: no backend has a sign-in. */
   readonly signIn?: SignInHome;
   /** Paths that are hidden from programs in a sandbox. Default: only the user's home folder. */

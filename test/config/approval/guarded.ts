@@ -31,9 +31,9 @@ const KEYS: Guards = {
     "nas.only_on shares.nas shares.thunderbolt_host shares.fallback_host shares.username shares.share_name " +
     "shares.thunderbolt_interface shares.fallback_interface shares.driver shares.only_on shares.thunderbolt_path " +
     "shares.fallback_path backends.auth.type backends.auth.client_id backends.auth.client_name " +
-    "backends.auth.scopes backends.auth.redirect_port backends.routes.auth.type " +
+    "backends.auth.scopes backends.auth.redirect_port backends.auth.redirect_host backends.routes.auth.type " +
     "backends.routes.auth.client_id backends.routes.auth.client_name backends.routes.auth.scopes " +
-    "backends.routes.auth.redirect_port telemetry.protocol telemetry.traces telemetry.metrics " +
+    "backends.routes.auth.redirect_port backends.routes.auth.redirect_host telemetry.protocol telemetry.traces telemetry.metrics " +
     "telemetry.sample telemetry.interval telemetry.service_name telemetry.prometheus fleet.name " +
     "fleet.servers fleet.export fleet.import fleet.sessions fleet.tls_ca",
   "sends, reference":
@@ -60,6 +60,7 @@ const KEYS: Guards = {
     "authorization.policies.arguments",
   "runs, plain":
     "server.management.enabled server.management.allow_commands server.management.allowed_hosts " +
+    "backends.package backends.session backends.routes.package backends.routes.session " +
     "backends.type backends.cwd backends.enabled backends.sandbox.kind backends.sandbox.read " +
     "backends.sandbox.write backends.sandbox.network backends.routes.name backends.routes.cwd " +
     "backends.routes.sandbox.kind backends.routes.sandbox.read backends.routes.sandbox.write " +
@@ -67,6 +68,7 @@ const KEYS: Guards = {
   "runs, program": "backends.command backends.routes.command",
   "runs, arguments": "backends.args backends.routes.args",
   "sends, address":
+    "backends.auth.resource backends.routes.auth.resource " +
     "backends.url backends.auth.client_metadata_url backends.auth.issuer backends.routes.url " +
     "backends.routes.auth.client_metadata_url backends.routes.auth.issuer telemetry.endpoint",
   "runs, secret text": "backends.env backends.routes.env backend_defaults.env",

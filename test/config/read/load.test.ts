@@ -6,8 +6,9 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
+import { readConfigBytes } from "../../../src/config/read/config-bytes.ts";
 import { textValues } from "../../../src/config/read/file-values.ts";
-import { loadConfig, parseConfig } from "../../../src/config/read/load.ts";
+import { parseConfig } from "../../../src/config/read/load.ts";
 import { describeMistakes } from "../../../src/config/values/mistakes.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import { assertEach } from "../../support/assert-each.ts";
@@ -58,26 +59,26 @@ test("a file is read whole; an unreadable one rejects with config_unreadable", a
   const path = join(folder, "config.toml");
   const filler = `# ${"x".repeat(100)}\n`.repeat(2000);
   await writeFile(path, filler + SHARE);
-  const loaded = await loadConfig(path, PLACE);
+  const loaded = await parseConfig(await readConfigBytes(path), path, PLACE);
   assert.ok(loaded.ok && loaded.snapshot.config.shares.length === 1);
   await writeFile(path, `${filler.repeat(10)}x`);
-  const large = await loadConfig(path, PLACE);
+  const large = await parseConfig(await readConfigBytes(path), path, PLACE);
   assert.ok(!large.ok && /bytes/.test(large.mistakes[0]?.found ?? ""));
 
   const unreadable = (error: unknown): boolean =>
     error instanceof MountaineerError && error.code === "config_unreadable";
-  await assert.rejects(loadConfig(join(folder, "missing.toml"), PLACE), unreadable);
+  await assert.rejects(readConfigBytes(join(folder, "missing.toml")), unreadable);
   await mkdir(join(folder, "folder.toml"));
   const notFile = (what: string) => ({
     code: "config_unreadable",
     message: new RegExp(`is a ${what}, not a file$`),
     hint: new RegExp(`: mv ${folder}/\\S+ ${folder}/\\S+\\.away$`),
   });
-  await assert.rejects(loadConfig(join(folder, "folder.toml"), PLACE), notFile("folder"));
+  await assert.rejects(readConfigBytes(join(folder, "folder.toml")), notFile("folder"));
   await promisify(execFile)("mkfifo", [join(folder, "pipe.toml")]);
-  await assert.rejects(loadConfig(join(folder, "pipe.toml"), PLACE), notFile("pipe or device"));
+  await assert.rejects(readConfigBytes(join(folder, "pipe.toml")), notFile("pipe or device"));
   await writeFile(join(folder, "config.json"), "{}");
-  await assert.rejects(loadConfig(join(folder, "config.json"), PLACE), unreadable);
+  await assert.rejects(parseConfig(new Uint8Array(), join(folder, "config.json"), PLACE), unreadable);
 });
 
 test("a password is never shown, wherever it is", async () => {

@@ -63,6 +63,7 @@ async function world() {
     rcloneAdvice: () => now.rcloneAdvice,
     formerUnsent: () => now.formerUnsent,
     left: () => now.left,
+    unreadSecretFiles: () => [],
     changedCopies: () => now.changedCopies,
   };
   const sinceTracker = createSinceTracker(clock);

@@ -8,7 +8,7 @@ import { OWNER_RIGHTS } from "../../../src/api/operations/operation.ts";
 import { ownRealPath } from "../../../src/config/history/history-owner.ts";
 import { findHomeContext } from "../../../src/config/home-context.ts";
 import { readConfigBytes } from "../../../src/config/read/config-bytes.ts";
-import { loadConfig } from "../../../src/config/read/load.ts";
+import { parseConfig } from "../../../src/config/read/load.ts";
 import type { MountaineerConfig } from "../../../src/config/snapshot.ts";
 import type { StartReader } from "../../../src/config/worker/reader-process.ts";
 import { startApprovals } from "../../../src/daemon/approvals/start-approvals.ts";
@@ -100,7 +100,7 @@ export async function openScene(
   const { requirePrivate = async () => {} } = options;
   const path = join(home, file);
   const homeContext = findHomeContext({ HOME: join(home, ".."), MOUNTAINEER_HOME: home });
-  const loaded = await loadConfig(path, homeContext);
+  const loaded = await parseConfig(await readConfigBytes(path), path, homeContext);
   assert.ok(loaded.ok);
   const transitions: ServiceTransition[] = [];
   const publish = (transition: ServiceTransition): void => void transitions.push(transition);

@@ -6,7 +6,8 @@ import { join } from "node:path";
 import test, { type TestContext } from "node:test";
 import { OWNER_RIGHTS } from "../../../src/api/operations/operation.ts";
 import { findHomeContext } from "../../../src/config/home-context.ts";
-import { loadConfig } from "../../../src/config/read/load.ts";
+import { readConfigBytes } from "../../../src/config/read/config-bytes.ts";
+import { parseConfig } from "../../../src/config/read/load.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import { systemClock as clock } from "../../../src/runtime/time/clock.ts";
 import { assertEach } from "../../support/assert-each.ts";
@@ -156,7 +157,7 @@ async function assertSettled(world: World): Promise<void> {
       assert.equal(last_error?.kind === "unreadable", false, "a missing file is no error");
       return true;
     }
-    const isValid = (await loadConfig(path, homeContext)).ok;
+    const isValid = (await parseConfig(await readConfigBytes(path), path, homeContext)).ok;
     if (isValid) {
       assert.equal(running, sha256(file), "a valid file is what runs");
       assert.equal(last_error, null, "and nothing is wrong");

@@ -30,6 +30,8 @@ export type ResolvedConnection =
       readonly clientFolders?: readonly string[];
       /** Absent: the instance has no client, and starts in `cwd`. */
       readonly clientFolder?: string;
+      readonly session?: true;
+      readonly package?: string;
       readonly sandbox?: SandboxConfig;
       readonly protocol?: StdioConnection["protocol"];
       readonly shown: () => ShownProgram;

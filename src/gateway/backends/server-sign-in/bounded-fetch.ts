@@ -1,5 +1,5 @@
-// Fetches for signing in: without redirects, with a deadline and a size limit, and only to allowed addresses.
-
+// Fetches for signing in: with a deadline and a size limit, only to allowed addresses, and through no redirect that could
+// carry a secret elsewhere.
 import { isLoopbackUrl } from "../../../config/values/host.ts";
 import { unlessAborted } from "../../../runtime/abort.ts";
 import { TEXT_BOUNDS } from "../../../runtime/bounds.ts";
@@ -9,10 +9,12 @@ import type { Clock } from "../../../runtime/time/clock.ts";
 import { userAgent } from "../../../runtime/version.ts";
 import type { TransportFailure } from "../transports/backend-transport.ts";
 import { readWhole } from "../transports/http/body.ts";
+import { redirectedPath } from "../transports/http/refusal.ts";
 import { createHttpTarget, type HttpTarget, type RequestInfo } from "../transports/http/target.ts";
 import { UNSIGNED } from "../transports/transport-authorization.ts";
 
 const DEADLINE_MS = 15_000;
+const MOST_REDIRECTS = 3;
 const NO_BODY: ReadonlySet<number> = new Set([204, 205, 304]);
 
 interface FetchOptions {
@@ -20,6 +22,11 @@ interface FetchOptions {
   readonly headers?: Record<string, string>;
   readonly body?: string | URLSearchParams | undefined;
   readonly isBodyUnread?: boolean;
+  /**
+   * Follows redirects within the origin, three at most. `search`: one that leads elsewhere is the answer. Absent: rejects for
+   * any, as a request with a code, a token or a client's secret must.
+   */
+  readonly follows?: "search" | "look";
 }
 
 /** Reads the whole body. Rejects with `sign_in_failed` (`retry` "later" for a temporary failure) and `aborted`. */
@@ -32,7 +39,29 @@ export interface FetchBounds {
   readonly signal: AbortSignal;
 }
 
-export function createBoundedFetch({ server, clock, signal }: FetchBounds): BoundedFetch {
+export function createBoundedFetch(bounds: FetchBounds): BoundedFetch {
+  const once = createSingleFetch(bounds);
+  return async (address, options) => {
+    let at = address;
+    for (let hops = 0; ; hops++) {
+      const response = await once(at, options);
+      const { status } = response;
+      if (status < 300 || status >= 400 || status === 304) return response;
+      const { origin, pathname, search } = new URL(at);
+      const where = {
+        location: response.headers.get("location"),
+        target: { origin, path: pathname + search },
+      };
+      // A GET stays one whatever the status; any other request is followed as messages are.
+      const to = redirectedPath(options.method === "GET" ? 307 : status, where);
+      if (options.follows !== undefined && to !== null && hops < MOST_REDIRECTS) at = origin + to;
+      else if (options.follows === "search") return response;
+      else throw failed("never", `${shownAddress(at)} redirects (HTTP ${status}), which is not followed`);
+    }
+  };
+}
+
+function createSingleFetch({ server, clock, signal }: FetchBounds): BoundedFetch {
   return async (address, { method, headers = {}, body, isBodyUnread = false }) => {
     const url = allowedAddress(address, server);
     if (url === null) {
@@ -72,9 +101,7 @@ function answer(target: HttpTarget, question: RequestInfo, isBodyUnread: boolean
     onResponse(response) {
       const { status } = response;
       const headers = [...response.headers];
-      if (status >= 300 && status < 400 && status !== 304) {
-        reject(failed("never", `${target.origin} redirects (HTTP ${status}), which is not followed`));
-      } else if (isBodyUnread) resolve(new Response(null, { status, headers }));
+      if (isBodyUnread) resolve(new Response(null, { status, headers }));
       else
         readWhole(response, TEXT_BOUNDS.loginAnswer.most, (bytes, end) => {
           const text = `${target.origin} answers with more than ${TEXT_BOUNDS.loginAnswer.most} bytes`;

@@ -23,6 +23,8 @@ interface Discovery {
   readonly challenge: BearerChallenge | null;
   /** Null: the first authorization server that the MCP server names. */
   readonly issuer: string | null;
+  /** The configured resource; false: it is left out of all requests. Null: the one that the server names. */
+  readonly resource: string | false | null;
 }
 
 const MOST_SCOPES = 64;
@@ -46,7 +48,9 @@ export async function findSignInServer(tools: OAuthTools, discovery: Discovery) 
     throw failed("never", `${shownAddress(chosen)} has no metadata of an authorization server`);
   }
   return {
-    resource: resource?.resource ?? resourceOf(server),
+    /** Null: it is left out. */
+    resource:
+      discovery.resource === false ? null : (discovery.resource ?? resource?.resource ?? resourceOf(server)),
     server: metadata ?? guessedServer(server),
     /** Null: the server lists no scopes. */
     scopesSupported: resource?.scopes ?? null,
@@ -120,7 +124,8 @@ function checkedServer(metadata: AuthorizationServer, server: URL): Authorizatio
 
 /** Null: no JSON object is there. Rejects for a server error, which may be temporary. */
 async function metadataAt(boundedFetch: BoundedFetch, address: string): Promise<Response | null> {
-  const response = await boundedFetch(address, { method: "GET", headers: { accept: "application/json" } });
+  const question = { method: "GET", headers: { accept: "application/json" }, follows: "search" } as const;
+  const response = await boundedFetch(address, question);
   if (response.status >= 500)
     throw failed("later", `${shownAddress(address)} answers HTTP ${response.status}`);
   if (response.status !== 200) return null;

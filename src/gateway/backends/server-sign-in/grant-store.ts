@@ -111,7 +111,7 @@ const grantShape = object({
   version: numberThat("1", (version) => version === VERSION),
   /** The tokens are for this address only. */
   serverUrl: text,
-  resource: text,
+  resource: nullable(text),
   issuer: text,
   tokenEndpoint: text,
   revocationEndpoint: nullable(text),

@@ -1,6 +1,6 @@
 // Signs a person in to one backend, in a browser, and signs out again.
 import { randomBytes } from "node:crypto";
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { unlessAborted } from "../../../runtime/abort.ts";
 import { errorText, systemErrorCode } from "../../../runtime/errors.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
@@ -58,7 +58,9 @@ export async function signIn(request: LoginRequest, person: SignInPerson, tools:
   const before = await earlierGrant(grants, backend, url, signal);
   const refused = await challengesOf(request, grants, library.boundedFetch);
   const { challenge } = refused;
-  const server = await findSignInServer(library, { server: url, challenge, issuer: auth?.issuer ?? null });
+  const server = await findSignInServer(library, {
+    ...{ server: url, challenge, issuer: auth?.issuer ?? null, resource: auth?.resource ?? null },
+  });
   if (server.isGuessed && !refused.isRefused) {
     throw failed("never", `${url.origin} does not ask for a login, and does not advertise a sign-in server`);
   }
@@ -142,15 +144,15 @@ async function byBrowser(context: SignInContext) {
 
 /** Prefers the port of the earlier registration, because many servers compare whole redirect addresses. */
 async function openListener({ request, known }: SignInContext): Promise<RedirectListener> {
-  const given = request.auth?.redirectPort ?? null;
-  const before = given === null ? redirectPortOf(known?.redirectUri ?? null) : null;
-  if (before === null) return listenForRedirect(given);
-  return listenForRedirect(before).catch(() => listenForRedirect(null));
+  const { redirectHost: host = HOST, redirectPort: given = null } = request.auth ?? {};
+  const before = given === null ? redirectPortOf(known?.redirectUri ?? null, host) : null;
+  if (before === null) return listenForRedirect(given, host);
+  return listenForRedirect(before, host).catch(() => listenForRedirect(null, host));
 }
 
 function pasteAddress({ request, known }: SignInContext): string {
-  const given = request.auth?.redirectPort ?? null;
-  return redirectUriAt(given ?? redirectPortOf(known?.redirectUri ?? null) ?? PASTE_PORT);
+  const { redirectHost: host = HOST, redirectPort: given = null } = request.auth ?? {};
+  return redirectUriAt(given ?? redirectPortOf(known?.redirectUri ?? null, host) ?? PASTE_PORT, host);
 }
 
 function pastedAddress(text: string, redirectUri: string): URL {
@@ -216,6 +218,7 @@ async function challengesOf(
     },
     body: JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/list" }),
     isBodyUnread: true,
+    follows: "look",
   });
   const now = response.status === 401 ? bearerChallenge(response.headers.get("www-authenticate")) : null;
   const stored = await grants.readChallenge(backend, url.href);
@@ -260,18 +263,21 @@ interface RedirectListener extends AsyncDisposable {
   answer(state: string, signal: AbortSignal): Promise<URL>;
 }
 
-function redirectUriAt(port: number): string {
-  return `http://${HOST}:${port}${PATH}`;
+function redirectUriAt(port: number, host: string): string {
+  return `http://${host}:${port}${PATH}`;
 }
 
 /** Returns null if the address is not one of our redirect addresses. */
-function redirectPortOf(redirectUri: string | null): number | null {
+function redirectPortOf(redirectUri: string | null, host: string): number | null {
   const url = redirectUri === null ? null : URL.parse(redirectUri);
-  return url !== null && url.hostname === HOST && url.pathname === PATH ? Number(url.port) : null;
+  return url !== null && url.hostname === host && url.pathname === PATH ? Number(url.port) : null;
 }
 
-/** Null: any free port. Rejects with `sign_in_failed` if the port is taken. */
-async function listenForRedirect(port: number | null): Promise<RedirectListener> {
+/**
+ * Null: any free port. `localhost` is both addresses of this machine, as a browser may use either; the port must be free at
+ * both. Rejects with `sign_in_failed` if it is taken.
+ */
+async function listenForRedirect(port: number | null, host: string): Promise<RedirectListener> {
   const http = process.getBuiltinModule("node:http");
   let waiting: { readonly state: string; readonly take: (answer: URL) => void } | null = null;
   let base = "";
@@ -291,17 +297,35 @@ async function listenForRedirect(port: number | null): Promise<RedirectListener>
     }
   };
 
-  const server = http.createServer({ keepAlive: false }, onRequest);
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", (error) => {
-      const isTaken = systemErrorCode(error) === "EADDRINUSE";
-      const why = isTaken ? "something else listens there" : errorText(error);
-      reject(failed("later", `cannot wait for the browser at port ${port ?? 0}: ${why}`));
+  const servers: Server[] = [];
+  const listen = async (at: string, own: number): Promise<number> => {
+    const server = http.createServer({ keepAlive: false }, onRequest);
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", (error) => {
+        const isTaken = systemErrorCode(error) === "EADDRINUSE";
+        const why = isTaken ? "something else listens there" : errorText(error);
+        // A machine without IPv6 has no second address.
+        if (systemErrorCode(error) === "EADDRNOTAVAIL" && at !== HOST) resolve();
+        else reject(failed("later", `cannot wait for the browser at port ${own}: ${why}`));
+      });
+      server.listen(own, at, resolve);
     });
-    server.listen(port ?? 0, HOST, resolve);
-  });
-  const address = server.address();
-  base = `http://${HOST}:${typeof address === "object" && address !== null ? address.port : 0}`;
+    servers.push(server);
+    const address = server.address();
+    return typeof address === "object" && address !== null ? address.port : own;
+  };
+  const end = (server: Server): Promise<unknown> => {
+    const closed = new Promise((resolve) => server.close(resolve));
+    server.closeIdleConnections();
+    return closed;
+  };
+  const chosen = await listen(HOST, port ?? 0);
+  if (host !== HOST)
+    await listen("::1", chosen).catch(async (error: unknown) => {
+      await Promise.all(servers.map(end));
+      throw error;
+    });
+  base = `http://${host}:${chosen}`;
 
   return {
     redirectUri: base + PATH,
@@ -311,11 +335,12 @@ async function listenForRedirect(port: number | null): Promise<RedirectListener>
       return unlessAborted(promise, signal);
     },
     async [Symbol.asyncDispose]() {
-      const closed = new Promise((resolve) => server.close(resolve));
-      server.closeIdleConnections();
+      const closed = servers.map(end);
       // Time for the page to reach the browser.
-      const limit = setTimeout(() => server.closeAllConnections(), 500);
-      await closed;
+      const limit = setTimeout(() => {
+        for (const server of servers) server.closeAllConnections();
+      }, 500);
+      await Promise.all(closed);
       clearTimeout(limit);
     },
   };

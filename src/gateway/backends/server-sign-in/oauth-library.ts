@@ -76,12 +76,13 @@ export function asSignInFailure(oauth: OAuthLibrary, error: unknown, who: string
   if (error instanceof MountaineerError) return error;
   const refusal = serversRefusal(oauth, error);
   if (refusal !== null) {
-    return failed(refusal.mayPass ? "later" : "never", `${who}: ${refusal.text}`, hint, error);
+    const why = keyHint(refusal.text) ?? hint;
+    return failed(refusal.mayPass ? "later" : "never", `${who}: ${refusal.text}`, why, error);
   }
   if (error instanceof oauth.AuthorizationResponseError) {
     const description = error.error_description ?? "";
     const text = description === "" ? shown(error.error) : `${shown(error.error)} (${shown(description)})`;
-    return failed("never", `${who} refused: ${text}`, hint, error);
+    return failed("never", `${who} refused: ${text}`, keyHint(text) ?? hint, error);
   }
   if (error instanceof oauth.OperationProcessingError || error instanceof oauth.UnsupportedOperationError) {
     // A proxy, or a server that restarts, may answer with a web page instead of JSON.
@@ -92,6 +93,15 @@ export function asSignInFailure(oauth: OAuthLibrary, error: unknown, who: string
     return failed(isNoAnswer ? "later" : "never", text, hint, error);
   }
   return error;
+}
+
+/** The key that helps, if the server's own words say what is wrong with the request; null: they do not. */
+function keyHint(text: string): string | null {
+  if (/AADSTS(?:9010010|901002|90102)|invalid_target|\bresource\b/i.test(text))
+    return "give `resource` in `[backends.NAME.auth]`: another address, or false to leave it out";
+  if (/AADSTS50011|redirect[ _-]?ur[il]/i.test(text))
+    return 'give `redirect_port` in `[backends.NAME.auth]`, and `redirect_host = "localhost"` if it was registered so';
+  return null;
 }
 
 /** Returns a handler for `.catch` that throws `sign_in_failed`. */

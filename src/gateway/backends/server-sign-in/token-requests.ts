@@ -56,7 +56,7 @@ export async function renewTokens(
     client,
     clientAuth(oauth, identity, auth),
     refreshToken ?? "",
-    { ...options, additionalParameters: { resource } },
+    { ...options, additionalParameters: about(resource) },
   );
   return tokensOf(await oauth.processRefreshTokenResponse(server, client, response), tools, issuer);
 }
@@ -72,7 +72,7 @@ export async function machineTokens(
   const { server, resource } = target;
   const client = { client_id: auth.clientId ?? "" };
   const parameters = {
-    resource,
+    ...about(resource),
     ...(scopes !== null && scopes.length > 0 && { scope: scopes.join(" ") }),
   };
   const response = await oauth.clientCredentialsGrantRequest(
@@ -123,11 +123,16 @@ export async function codeRequestAddress(
     state: request.state,
     code_challenge: await oauth.calculatePKCECodeChallenge(request.verifier),
     code_challenge_method: "S256",
-    resource,
+    ...about(resource),
     ...scopeParameters(request.scopes),
   };
   for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value);
   return url.href;
+}
+
+/** What the token is for (RFC 8707); null: this server refuses to be told. */
+function about(resource: string | null): Record<string, string> {
+  return resource === null ? {} : { resource };
 }
 
 /** Servers give offline access only after a prompt. */
@@ -151,7 +156,7 @@ export async function tokensForCode(request: CodeRequest, answer: URL, tools: OA
       parameters,
       request.redirectUri,
       request.verifier,
-      { ...options, additionalParameters: { resource } },
+      { ...options, additionalParameters: about(resource) },
     );
     const tokens = await oauth.processAuthorizationCodeResponse(server, client, response);
     return tokensOf(tokens, tools, server.issuer);

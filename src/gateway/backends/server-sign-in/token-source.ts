@@ -177,7 +177,12 @@ export function createMachineSource(options: SourceOptions & { readonly auth: Re
     let tools: OAuthTools | null = null;
     try {
       tools = await openOAuth({ server: url, clock, signal });
-      const server = await findSignInServer(tools, { server: url, challenge, issuer: auth.issuer });
+      const server = await findSignInServer(tools, {
+        server: url,
+        challenge,
+        issuer: auth.issuer,
+        resource: auth.resource,
+      });
       if (server.isGuessed) throw failed("never", `${url.origin} does not advertise a sign-in server`);
       const scopes = auth.scopes ?? challenge?.scopes ?? server.scopesSupported;
       const tokens = await machineTokens(server, auth, scopes, tools);

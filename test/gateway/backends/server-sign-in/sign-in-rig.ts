@@ -40,6 +40,8 @@ export function resolvedAuth(given: Partial<ResolvedAuth>): ResolvedAuth {
     scopes: null,
     issuer: null,
     redirectPort: null,
+    redirectHost: "127.0.0.1",
+    resource: null,
     ...given,
   };
 }
