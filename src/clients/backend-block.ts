@@ -10,11 +10,16 @@ import type { PlannedBackend } from "./import-plan.ts";
 
 const LONGEST_COMMENT = 240;
 
-function comments({ name, title, problem, wanted, unusedSettings }: PlannedBackend): string[] {
+function comments({ name, title, problem, wanted, isWaiting, unusedSettings }: PlannedBackend): string[] {
   const lines = [
     `from ${title}`,
     ...(problem === null ? [] : [`disabled: ${problem}`]),
-    ...wanted.map((secret) => `to be stored first: ${shellCommand`mountaineer secret set ${secret}`}`),
+    ...wanted.map((secret) => {
+      const command = shellCommand`mountaineer secret set ${secret}`;
+      return isWaiting
+        ? `disabled until this stores its secret: ${command}`
+        : `to be stored first: ${command}`;
+    }),
     ...(problem === null ? [] : [`then: ${shellCommand`mountaineer backends enable ${name}`}`]),
     ...unusedSettings.map((line) => `not used here: ${line}`),
   ];

@@ -1,7 +1,8 @@
 // The programs that configure MCP servers in their own files: one row each, with everything that `import` and `connect`
 // need.
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import type { ConfigTable } from "../config/edit/edit-value.ts";
+import table from "./clients.json" with { type: "json" };
 
 /** How a client starts this program. */
 export interface OwnProgram {
@@ -10,178 +11,70 @@ export interface OwnProgram {
   readonly env: Readonly<Record<string, string>>;
 }
 
+/** A client in `clients.json`, which has a row for each. */
 interface Row {
   /** The name as its makers write it. */
   readonly title: string;
   /**
    * Its files; `connect` writes the first that is not a project's if none exists. `./` is a project's folder, `*` both
    * this and the home, `APPS` the folder of applications, `CONFIG` that of settings; `$NAME|` a variable that replaces
-   * the folder.
+   * the folder; `/*` at the end any file in a folder.
    */
   readonly files: readonly string[];
+  /** Absent: JSON. */
   readonly format?: "toml" | "yaml";
   /** The path of the table that contains the servers by name; absent: `mcpServers`. */
   readonly section?: readonly string[];
-  /** Members of an entry besides `command`, `args` and `env`, or the form of an entry without those. */
+  /** Members of an entry besides `command`, `args` and `env`. */
   readonly also?: ConfigTable;
-  readonly entry?: (program: OwnProgram) => ConfigTable;
-  /** `dollar`: it also replaces `$NAME`; `shell`: and also `$(command)`; absent: neither. */
-  readonly expands?: "dollar" | "shell";
+  /** The form of an entry; absent: `command`, `args` and `env`. */
+  readonly form?: keyof typeof FORMS;
+  /**
+   * What it replaces besides placeholders in braces. `dollar`: `$NAME`; `shell`: and `$(command)`; `file`: `{file:PATH}`;
+   * `bang`: a credential that begins with `!` is a command.
+   */
+  readonly expands?: "dollar" | "shell" | "file" | "bang";
+  /** True: its servers get all its own variables, so those of the desktop's session. */
+  readonly passesAll?: boolean;
+  /** The keys of an entry that it reads and that no backend has, so that an entry with one of them is not started. */
+  readonly reads?: string;
+  /** The keys that it reads and that restrict nothing, as `KEY` or, for one value, as `KEY=VALUE`. */
+  readonly ignored?: string;
+  /** How it calls the tool T of the server S in rules, and the files with rules besides its own; `/*`: of its agents. */
+  readonly rules?: { readonly tool: string; readonly files: readonly string[] };
   /** True for a gateway, and for a file that Mountaineer cannot write: its servers can be imported only. */
-  readonly isImportOnly?: true;
+  readonly isImportOnly?: boolean;
   /** What the user must do before the program notices a change, with TITLE; null: nothing; absent: restart it. */
   readonly afterwards?: string | null;
 }
 
-const SESSION = "begin a new session of TITLE";
-const STORAGE = "APPS/Code/User/globalStorage";
-
-const asLocal = ({ command, args, env }: OwnProgram): ConfigTable => {
-  return { type: "local", command: [command, ...args], environment: env };
+const FORMS = {
+  local: ({ command, args, env }: OwnProgram): ConfigTable => {
+    return { type: "local", command: [command, ...args], environment: env };
+  },
+  extension: ({ command, args, env }: OwnProgram): ConfigTable => {
+    const about = { type: "stdio", name: "mountaineer", description: "", enabled: true, timeout: 300 };
+    return { ...about, cmd: command, args: [...args], envs: env };
+  },
 };
 
-const ROWS = {
-  claude: { title: "Claude Desktop", files: ["APPS/Claude/claude_desktop_config.json"] },
-  "claude-code": {
-    title: "Claude Code",
-    files: ["$CLAUDE_CONFIG_DIR|~/.claude.json", "./.mcp.json"],
-    also: { type: "stdio" },
-    afterwards: SESSION,
-  },
-  cursor: { title: "Cursor", files: ["*/.cursor/mcp.json"], afterwards: null },
-  vscode: {
-    title: "VS Code",
-    files: ["APPS/Code/User/mcp.json", "./.vscode/mcp.json"],
-    section: ["servers"],
-    also: { type: "stdio" },
-    afterwards: "start it once in VS Code: MCP: List Servers",
-  },
-  zed: {
-    title: "Zed",
-    files: ["CONFIG/zed/settings.json", "./.zed/settings.json"],
-    section: ["context_servers"],
-    also: { source: "custom" },
-    afterwards: null,
-  },
-  codex: {
-    title: "Codex",
-    files: ["$CODEX_HOME|~/.codex/config.toml", "./.codex/config.toml"],
-    format: "toml",
-    section: ["mcp_servers"],
-    afterwards: SESSION,
-  },
-  windsurf: {
-    title: "Windsurf",
-    files: ["~/.codeium/windsurf/mcp_config.json"],
-    afterwards: "refresh the servers in TITLE",
-  },
-  gemini: { title: "Gemini CLI", files: ["*/.gemini/settings.json"], expands: "dollar", afterwards: SESSION },
-  qwen: { title: "Qwen Code", files: ["*/.qwen/settings.json"], expands: "dollar", afterwards: SESSION },
-  opencode: {
-    title: "opencode",
-    files: [
-      "CONFIG/opencode/opencode.json",
-      "CONFIG/opencode/opencode.jsonc",
-      "./opencode.json",
-      "./opencode.jsonc",
-    ],
-    section: ["mcp"],
-    entry: asLocal,
-  },
-  kilo: {
-    title: "Kilo Code",
-    files: [
-      "CONFIG/kilo/kilo.jsonc",
-      "CONFIG/kilo/kilo.json",
-      ...["./kilo.jsonc", "./kilo.json", "./.kilo/kilo.jsonc", "./.kilo/kilo.json", "./.kilocode/mcp.json"],
-    ],
-    section: ["mcp"],
-    entry: asLocal,
-  },
-  copilot: {
-    title: "Copilot CLI",
-    files: ["$COPILOT_HOME|~/.copilot/mcp-config.json", "./.copilot/mcp-config.json", "./.github/mcp.json"],
-    also: { type: "local", tools: ["*"] },
-    afterwards: SESSION,
-  },
-  kiro: { title: "Kiro", files: ["*/.kiro/settings/mcp.json"], afterwards: null },
-  roo: {
-    title: "Roo Code",
-    files: [`${STORAGE}/rooveterinaryinc.roo-cline/settings/mcp_settings.json`, "./.roo/mcp.json"],
-    afterwards: null,
-  },
-  cline: {
-    title: "Cline",
-    files: [
-      `${STORAGE}/saoudrizwan.claude-dev/settings/cline_mcp_settings.json`,
-      "~/.cline/data/settings/cline_mcp_settings.json",
-      "./.cline/cline_mcp_settings.json",
-    ],
-    afterwards: null,
-  },
-  antigravity: {
-    title: "Antigravity",
-    files: [
-      "~/.gemini/config/mcp_config.json",
-      "~/.gemini/antigravity/mcp_config.json",
-      "./.agents/mcp_config.json",
-    ],
-    afterwards: "refresh the servers in TITLE",
-  },
-  factory: {
-    title: "Factory Droid",
-    files: ["*/.factory/mcp.json"],
-    also: { type: "stdio" },
-    afterwards: SESSION,
-  },
-  junie: { title: "Junie", files: ["*/.junie/mcp/mcp.json"] },
-  "lm-studio": { title: "LM Studio", files: ["~/.lmstudio/mcp.json"], afterwards: null },
-  "amazon-q": { title: "Amazon Q", files: ["~/.aws/amazonq/mcp.json", "./.amazonq/mcp.json"] },
-  amp: {
-    title: "Amp",
-    files: ["CONFIG/amp/settings.json", "./.amp/settings.json"],
-    section: ["amp.mcpServers"],
-  },
-  crush: {
-    title: "Crush",
-    files: ["CONFIG/crush/crush.json", "./crush.json", "./.crush.json"],
-    section: ["mcp"],
-    also: { type: "stdio" },
-    expands: "shell",
-  },
-  goose: {
-    title: "goose",
-    files: ["CONFIG/goose/config.yaml"],
-    format: "yaml",
-    section: ["extensions"],
-    entry: ({ command, args, env }) => ({
-      type: "stdio",
-      name: "mountaineer",
-      description: "",
-      enabled: true,
-      timeout: 300,
-      cmd: command,
-      args: [...args],
-      envs: env,
-    }),
-    afterwards: SESSION,
-  },
-  continue: { title: "Continue", files: ["*/.continue/config.yaml"], format: "yaml", isImportOnly: true },
-  trae: { title: "Trae", files: ["./.trae/mcp.json"], isImportOnly: true },
-  librechat: { title: "LibreChat", files: ["./librechat.yaml"], format: "yaml", isImportOnly: true },
-  "mcp-hub": { title: "mcp-hub", files: ["CONFIG/mcphub/servers.json"], isImportOnly: true },
-  "1mcp": { title: "1MCP", files: ["CONFIG/1mcp/mcp.json"], isImportOnly: true },
-} as const satisfies Readonly<Record<string, Row>>;
+/** As bundles name it. */
+export const PLATFORM = process.platform;
 
-export type ClientName = keyof typeof ROWS;
-export type Client = Required<Pick<Row, "title" | "files" | "section" | "entry" | "afterwards">> & {
+export type ClientName = keyof typeof table.clients;
+export type Client = Required<Pick<Row, "title" | "files" | "section" | "afterwards" | "passesAll">> & {
   readonly name: ClientName;
   readonly format: "json" | "toml" | "yaml";
-  readonly expands: "dollar" | "shell" | null;
+  readonly entry: (program: OwnProgram) => ConfigTable;
+  readonly expands: NonNullable<Row["expands"]> | null;
+  readonly reads: ReadonlySet<string>;
+  readonly ignored: ReadonlySet<string>;
+  readonly rules: NonNullable<Row["rules"]> | null;
   readonly isConnected: boolean;
 };
 
-// The assertion holds: the object has no other keys.
+// The assertions hold: a test reads each row, and the objects have no other keys.
+const ROWS = table.clients as Readonly<Record<ClientName, Row>>;
 export const CLIENT_NAMES = Object.keys(ROWS) as readonly ClientName[];
 
 /** All clients, in the order in which `import` reads their files. */
@@ -191,18 +84,44 @@ export const CLIENTS = Object.fromEntries(
 ) as Readonly<Record<ClientName, Client>>;
 
 function clientFrom(name: ClientName, row: Row): Client {
-  const { title, files, format = "json", section = ["mcpServers"], also, expands = null } = row;
+  const { title, files, also, form, reads = "", ignored = "", afterwards = "restart TITLE" } = row;
+  const { format = "json", section = ["mcpServers"], expands = null, passesAll = false, rules = null } = row;
   const plain = ({ command, args, env }: OwnProgram): ConfigTable => {
     return { ...also, command, args: [...args], ...(Object.keys(env).length === 0 ? {} : { env }) };
   };
-  const { entry = plain, isImportOnly = false, afterwards = "restart TITLE" } = row;
   return {
-    ...{ name, title, format, section, expands, entry, isConnected: !isImportOnly },
-    files: files.flatMap((file) =>
-      file.startsWith("*") ? [`~${file.slice(1)}`, `.${file.slice(1)}`] : file,
-    ),
+    ...{ name, title, format, section, expands, passesAll, isConnected: row.isImportOnly !== true },
+    ...{ reads: keysIn(reads), ignored: keysIn(`${table.ignored} ${ignored}`) },
+    entry: form === undefined ? plain : FORMS[form],
+    files: inBoth(files),
+    rules: rules === null ? null : { ...rules, files: inBoth(rules.files) },
     afterwards: afterwards?.replace("TITLE", title) ?? null,
   };
+}
+
+function inBoth(files: readonly string[]): readonly string[] {
+  return files.flatMap((file) => (file.startsWith("*") ? [`~${file.slice(1)}`, `.${file.slice(1)}`] : file));
+}
+
+function keysIn(text: string): ReadonlySet<string> {
+  return new Set(text.split(" "));
+}
+
+/** Keys that only say what a server is, in any client's file. */
+export const ABOUT = keysIn(table.ignored);
+/** Keys that lead to a credential in any file. */
+const CREDENTIALS = keysIn("auth oauth apiKey auth_value");
+
+/**
+ * Whether a server may run without a key of its entry that no backend has: the key is a comment, or the client does not
+ * read it, or it restricts nothing. In a file of an unknown client, a key counts that any known one reads.
+ */
+export function isIgnored(client: Client | null, key: string, value: unknown): boolean {
+  if (/^(?:[_$]|\/\/|x-)/i.test(key) || value === null || value === "") return true;
+  const clients = client === null ? Object.values(CLIENTS) : [client];
+  if (clients.some(({ ignored }) => ignored.has(`${key}=${String(value)}`))) return true;
+  if (CREDENTIALS.has(key) || clients.some(({ reads }) => reads.has(key))) return false;
+  return client !== null || clients.some(({ ignored }) => ignored.has(key));
 }
 
 export interface ClientSurroundings {
@@ -213,30 +132,30 @@ export interface ClientSurroundings {
   readonly folder: string;
   /** True: the servers that a client keeps for other folders also count. */
   readonly everyProject?: boolean;
+  /** Whether the daemon has a variable, so that a reference to it stays; absent: it is not known to have any. */
+  readonly keeps?: (variable: string) => boolean;
+  /** True: a project's file gets no variable of this shell, because no one is asked. */
+  readonly withholds?: boolean;
 }
 
-/**
- * The files of a client, the user's own first. They may not exist. `isOfFolder`: the file is in a project's folder, so
- * anybody may have written it.
- */
-export function clientFiles(
-  name: ClientName,
-  { userHome, environment, folder }: ClientSurroundings,
-): readonly { readonly path: string; readonly isOfFolder: boolean }[] {
+/** The path of a pattern as `files` has them. `isOfFolder`: it is in a project's folder, so anybody may have written it. */
+export function pathOf(pattern: string, { userHome, environment, folder }: ClientSurroundings) {
   const settings = environment["XDG_CONFIG_HOME"] || "~/.config";
-  const applications = process.platform === "darwin" ? "~/Library/Application Support" : settings;
-  return CLIENTS[name].files.map((pattern) => {
-    const path = pattern
-      .replace(/^APPS(?=\/)/, applications)
-      .replace(/^CONFIG(?=\/)/, settings)
-      .replace(
-        /^\$(\w+)\|(.*)(?=\/)/,
-        (_, variable: string, usual: string) => environment[variable] || usual,
-      );
-    const isOfFolder = path.startsWith("./");
-    const absolute = path.replace(/^~(?=\/)/, userHome);
-    return { path: isOfFolder ? join(folder, path) : absolute, isOfFolder };
-  });
+  const applications = PLATFORM === "darwin" ? "~/Library/Application Support" : settings;
+  const path = pattern
+    .replace(/^APPS(?=\/)/, applications)
+    .replace(/^CONFIG(?=\/)/, settings)
+    .replace(
+      /^\$(\w+)\|([^*]*)(?=\/)/,
+      (_, variable: string, usual: string) => environment[variable] || usual,
+    );
+  const isOfFolder = path.startsWith("./");
+  return { path: isOfFolder ? join(folder, path) : path.replace(/^~(?=\/)/, userHome), isOfFolder };
+}
+
+/** The files of a client, the user's own first. They may not exist. */
+export function clientFiles(name: ClientName, surroundings: ClientSurroundings) {
+  return CLIENTS[name].files.map((pattern) => pathOf(pattern, surroundings));
 }
 
 /**
@@ -249,21 +168,48 @@ export function clientOf(
 ): { readonly client: Client | null; readonly folder: string | null } {
   const clients = Object.values(CLIENTS);
   const own = clients.find(({ name }) =>
-    clientFiles(name, surroundings).some((file) => !file.isOfFolder && file.path === path),
+    clientFiles(name, surroundings).some((file) => !file.isOfFolder && isFileOf(file.path, path)),
   );
   if (own !== undefined) return { client: own, folder: null };
-  for (const client of clients) {
-    const tail = client.files.find((file) => file.startsWith("./") && path.endsWith(file.slice(1)));
-    if (tail !== undefined) return { client, folder: path.slice(0, 1 - tail.length) || "/" };
+  const inProjects = clients.flatMap((client) =>
+    client.files.flatMap((file) => {
+      const depth = file.startsWith("./") ? file.split("/").length - 1 : 0;
+      const folder = path.split("/").slice(0, -depth).join("/");
+      return depth > 0 && isFileOf(`${folder}${file.slice(1)}`, path) ? [{ client, folder, depth }] : [];
+    }),
+  );
+  const [nearest] = inProjects.sort((one, other) => other.depth - one.depth);
+  if (nearest !== undefined) {
+    const { client, folder } = nearest;
+    // A file in a client's own folder is of the folder around it.
+    return { client, folder: (OWN_FOLDERS.has(basename(folder)) ? dirname(folder) : folder) || "/" };
   }
   // Other editions of editors, and editors of another machine or in a container: files of the person.
   if (
     /\/User\/(?:profiles\/[^/]+\/)?(?:mcp|settings)\.json$|\/User\/globalStorage\/|\/\.var\/app\//.test(path)
   )
     return { client: null, folder: null };
-  const [, workspace] = /^(.+)\/\.continue\/mcpServers\/[^/]+$/.exec(path) ?? [];
-  if (workspace !== undefined) return { client: CLIENTS.continue, folder: workspace };
   // A file in a hidden folder is of the folder around it.
   const [, folder = dirname(path)] = /^(.+)\/\.[^/]+\/[^/]+$/.exec(path) ?? [];
   return { client: null, folder: folder === surroundings.userHome ? null : folder };
+}
+
+/** The hidden folders in which clients keep their files. */
+const OWN_FOLDERS = new Set(
+  Object.values(CLIENTS).flatMap(({ files }) =>
+    files.flatMap((file) => /\/(\.[^/]+)\//.exec(file)?.[1] ?? []),
+  ),
+);
+
+/** Whether `path` is the file of the pattern, which may stand for any in a folder. */
+export function isFileOf(pattern: string, path: string): boolean {
+  return pattern.endsWith("/*") ? dirname(pattern) === dirname(path) : pattern === path;
+}
+
+/** The only client with servers at this place of a file of this format; null: none or several. */
+export function clientWith(section: readonly string[], format: Client["format"]): Client | null {
+  const clients = Object.values(CLIENTS).filter(
+    (client) => client.format === format && client.section.join() === section.join(),
+  );
+  return clients.length === 1 ? (clients[0] ?? null) : null;
 }

@@ -13,7 +13,7 @@ import { printable, shellCommand } from "../runtime/text/plain-text.ts";
 import { type Client, type ClientSurroundings, clientFiles, clientOf, type OwnProgram } from "./client.ts";
 import { type ClientChange, editedClientText } from "./client-edit.ts";
 import { isOwnEntry, OWN_NAME, ownNameIn } from "./client-entry.ts";
-import { clientValues, unreadable } from "./client-text.ts";
+import { clientValues, readClientFile, unreadable } from "./client-text.ts";
 import {
   type ConnectionRecord,
   changeExclusively,
@@ -25,7 +25,7 @@ import { readForeignEntry } from "./entry-keys.ts";
 import { isVariableNamed } from "./entry-texts.ts";
 import { isSameServer } from "./import-plan.ts";
 import { entrySecrets } from "./imported-server.ts";
-import { readClientFile, readServer, serversAt } from "./read-files.ts";
+import { readServer, serversAt } from "./read-files.ts";
 
 const LONGEST_END = 1_000;
 
@@ -275,8 +275,16 @@ async function serversKnownHere(
   });
   const { client, folder } = clientOf(current.path, given);
   const project = client === null ? null : folder;
-  const how = { expands: current.client.expands, startsThere: true };
-  const surroundings = { ...given, ...how, project, taken: new Set<string>() };
+  const surroundings = {
+    ...{
+      ...given,
+      expands: current.client.expands,
+      client: current.client,
+      project,
+      taken: new Set<string>(),
+    },
+    fileFolder: dirname(current.path),
+  };
   const servers = await Promise.all(
     entries.map(async ([name, entry]) => ({
       name,

@@ -1,4 +1,4 @@
-// Reads the entry of a server in any client's form.
+// Reads the entry of a server in any client's form, by tables of the keys that clients give the same meaning.
 import type { ConfigTable, ConfigValue } from "../config/edit/edit-value.ts";
 import { isObject, type JsonMembers, objectOf } from "../runtime/text/json-object.ts";
 
@@ -20,69 +20,124 @@ export interface ForeignServer {
     readonly secret: string | null;
     readonly others: ConfigTable;
   };
+  /** The sandbox that the client puts the program into; null: none. */
+  readonly sandbox: JsonMembers | null;
   /** The settings that a backend has no key for, or whose values were not understood. */
   readonly unknown: JsonMembers;
 }
 
-/** Keys that a backend does not need. */
-const MEANINGLESS = new Set([
-  ..."type transport transportType source name bundled oauthPublicClient".split(" "),
-  ..."display_name description icon iconPath".split(" "),
+function keys(text: string): readonly string[] {
+  return text.split(/\s+/);
+}
+
+/** Tables whose members count as the entry's own. Of members of one name, the later table's wins; the entry's own are third. */
+const INNER = ["oauth", "auth", "", ...keys("transport requestOptions requestInit anythingllm")];
+
+const PROGRAM = keys("command cmd executable");
+const ADDRESS = keys("httpUrl url serverUrl server_url baseUrl base_url uri");
+const FOLDER = keys("cwd working_dir workingDirectory working_directory");
+const ON = keys("enabled active isActive");
+const OFF = keys("disabled quarantined");
+const STARTED = keys("autoStart autostart auto_start start_on_launch startOnLaunch startup");
+const INHERITED = keys("env_vars env_keys");
+const VARIABLES = keys("env environment envs");
+const HEADERS = keys("headers http_headers");
+const TOKEN = keys("bearerToken bearer_token api_key");
+const TOKEN_VARIABLE = keys("bearer_token_env_var bearerTokenEnv bearer_token_env");
+const CLIENT_ID = keys("clientId CLIENT_ID client_id oauthClientId oauth_client_id");
+const CLIENT_SECRET = keys("clientSecret CLIENT_SECRET client_secret oauthClientSecret oauth_client_secret");
+const SCOPES = keys("scopes scope");
+const REDIRECT = keys(
+  "redirectUri redirect_uri redirectUrl redirect_url oauthRedirectUrl oauth_redirect_url",
+);
+const REDIRECT_PORT = keys("callbackPort redirectPort redirect_port oauth_callback_port");
+const RESOURCE = keys("oauth_resource resource");
+const ALLOWED = keys("enabled_tools enabledTools includeTools include");
+const DENIED = keys("disabled_tools disabledTools excludeTools suppressedTools exclude");
+/** Keys of seconds, or of thousandths of them; null: see `eitherUnit`. */
+const LIMITS = [
+  ["init", 1, keys("startup_timeout_sec connect_timeout")],
+  [
+    "init",
+    1_000,
+    keys("startup_timeout_ms connectionTimeout connectionTimeoutMs connectTimeoutMs initTimeout"),
+  ],
+  ["call", 1, keys("tool_timeout_sec toolTimeout")],
+  ["call", 1_000, keys("requestTimeout requestTimeoutMs timeoutMs timeout_ms")],
+  ["call", null, ["timeout"]],
+] as const;
+const LONGEST = { init: 600, call: 86_400 } as const;
+
+/** All keys above: one that is left was not understood. */
+export const MAPPED: ReadonlySet<string> = new Set([
+  ...[
+    PROGRAM,
+    ADDRESS,
+    FOLDER,
+    ON,
+    OFF,
+    STARTED,
+    INHERITED,
+    VARIABLES,
+    HEADERS,
+    TOKEN,
+    TOKEN_VARIABLE,
+  ].flat(),
+  ...[CLIENT_ID, CLIENT_SECRET, SCOPES, REDIRECT, REDIRECT_PORT, RESOURCE, ALLOWED, DENIED].flat(),
+  ...keys(
+    "args env_http_headers api_key_env api_key_header api_key_format sandboxEnabled available_tools tools",
+  ),
 ]);
-const PROGRAM_KEYS = ["command", "cmd"];
-const ADDRESS_KEYS = ["httpUrl", "url", "serverUrl", "uri"];
 
 /** True for a table that starts or names a server in any client's form. */
 export function isServerEntry(value: unknown): value is JsonMembers {
   if (!isObject(value)) return false;
-  const { transport } = value;
-  return isServerEntry(transport) || [...PROGRAM_KEYS, ...ADDRESS_KEYS].some((key) => key in value);
+  return isServerEntry(value["transport"]) || [...PROGRAM, ...ADDRESS].some((key) => key in value);
 }
 
 export function readForeignEntry(given: JsonMembers): ForeignServer {
-  const { transport, requestOptions, oauth, auth, ...others } = given;
-  const { enabled: _, ...signIn } = { ...objectOf(oauth), ...objectOf(auth) };
-  const entry: JsonMembers = {
-    ...signIn,
-    ...others,
-    ...(isObject(transport) ? transport : {}),
-    ...(isObject(requestOptions) ? requestOptions : {}),
-  };
-  const rest = new Map(Object.entries(entry).filter(([key]) => !MEANINGLESS.has(key)));
-  const take: Take = (key, read) => {
-    const value = rest.has(key) ? read(rest.get(key)) : null;
-    if (value !== null) rest.delete(key);
-    return value;
-  };
-  const first: First = (keys, read) => {
-    const found = keys.map((key) => take(key, read)).filter((value) => value !== null);
-    return found[0] ?? null;
+  const rest = membersOf(given);
+  const type = text(rest.get("type")) ?? text(rest.get("transport")) ?? "";
+  const take: Take = (keys, read) => {
+    let found: ReturnType<typeof read> = null;
+    for (const key of keys) {
+      const value = rest.has(key) ? read(rest.get(key)) : null;
+      if (value !== null) rest.delete(key);
+      found ??= value;
+    }
+    return found;
   };
   // Earlier versions of Zed write the program as a table.
-  const table = take("command", (value) => (isObject(value) ? value : null));
-  const argv = take("command", texts);
-  const named = first(PROGRAM_KEYS, text) ?? text(table?.["path"]) ?? argv?.[0] ?? null;
-  const url = first(ADDRESS_KEYS, text)?.trim() ?? null;
-  const isAddress = named === null || (url !== null && /http|sse|remote/i.test(text(entry["type"]) ?? ""));
-  const inherited = first(["env_vars", "env_keys"], texts);
+  const table = take(["command"], (value) => (isObject(value) ? value : null));
+  const argv = take(PROGRAM, texts);
+  const named = take(PROGRAM, text) ?? text(table?.["path"]) ?? argv?.[0] ?? null;
+  const url = take(ADDRESS, text)?.trim() ?? null;
+  const isAddress = named === null || (url !== null && /http|sse|remote/i.test(type));
+  const inherited = fromEnvironment(take(INHERITED, names));
+  const settings = settingsOf(take);
+  const isBoxed = take(["sandboxEnabled"], flag);
+  const sandbox = isBoxed === null ? null : take(["sandbox"], (value) => (isObject(value) ? value : null));
   return {
     command: isAddress ? null : named,
-    args: [...(argv?.slice(1) ?? []), ...(texts(table?.["args"]) ?? []), ...(take("args", texts) ?? [])],
-    cwd: first(["cwd", "working_dir", "workingDirectory"], text),
+    args: [...(argv?.slice(1) ?? []), ...(texts(table?.["args"]) ?? []), ...(take(["args"], texts) ?? [])],
+    cwd: take(FOLDER, text),
     url: isAddress ? url : null,
     env: {
       ...variables(table?.["env"]),
-      ...fromEnvironment(inherited),
-      ...first(["environment", "envs"], variables),
-      ...(take("env", (value) => (Array.isArray(value) ? fromEnvironment(texts(value)) : variables(value))) ??
-        {}),
+      ...inherited,
+      ...take(VARIABLES, (value) =>
+        Array.isArray(value) ? fromEnvironment(names(value)) : variables(value),
+      ),
     },
     headers: headersOf(take),
+    // A client that does not start it at once waits for its user to do so.
     enabled:
-      ["enabled", "active", "isActive"].every((key) => take(key, flag) ?? true) &&
-      !["disabled", "quarantined"].some((key) => take(key, flag) ?? false),
-    settings: settingsOf(take, first),
-    signIn: signInOf(take, first),
+      ON.every((key) => take([key], flag) ?? true) &&
+      !OFF.some((key) => take([key], flag) ?? false) &&
+      settings["start"] === undefined,
+    settings,
+    signIn: signInOf(take),
+    sandbox: isBoxed === true ? (sandbox ?? {}) : null,
     unknown: {
       ...Object.fromEntries(rest),
       ...(named === null || url === null ? {} : isAddress ? { command: named } : { url }),
@@ -90,65 +145,108 @@ export function readForeignEntry(given: JsonMembers): ForeignServer {
   };
 }
 
-type Take = <Value>(key: string, read: (value: unknown) => Value | null) => Value | null;
-type First = <Value>(keys: readonly string[], read: (value: unknown) => Value | null) => Value | null;
+/** The members of an entry, with those of its inner tables. */
+function membersOf(given: JsonMembers): Map<string, unknown> {
+  const members = new Map<string, unknown>();
+  for (const key of INNER) {
+    const { enabled, ...inner } = key === "" ? given : objectOf(given[key]);
+    const isSignIn = key === "oauth" || key === "auth";
+    for (const [name, value] of Object.entries(inner)) members.set(name, value);
+    if (enabled !== undefined && !isSignIn) members.set("enabled", enabled);
+  }
+  for (const key of INNER) if (isObject(given[key])) members.delete(key);
+  for (const key of ["tools", "toolFilter"]) {
+    const filters = objectOf(members.get(key));
+    const modes = Object.values(filters).map((one) => objectOf(one)["approval_mode"]);
+    // Hermes and OpenClaw have their filters in a table, Codex has there which tools it runs without asking.
+    const isAllowed = modes.length > 0 && modes.every((mode) => mode === "approve" || mode === "auto");
+    if (!isAllowed && !FILTERS.some((name) => name in filters)) continue;
+    members.delete(key);
+    if (isAllowed) continue;
+    // Hermes ignores `exclude` beside `include`.
+    const { exclude, ...others } = filters;
+    const rest = others["include"] === undefined && exclude !== undefined ? { ...others, exclude } : others;
+    for (const [name, value] of Object.entries(rest)) members.set(name, value);
+  }
+  return members;
+}
+
+const FILTERS = keys("include exclude resources prompts");
+
+type Take = <Value>(keys: readonly string[], read: (value: unknown) => Value | null) => Value | null;
 
 function headersOf(take: Take): Readonly<Record<string, string>> {
-  const bearer = take("bearer_token_env_var", text);
-  const token = take("bearerToken", text);
-  const named = take("env_http_headers", textTable) ?? {};
+  const variable = take(TOKEN_VARIABLE, text);
+  const token = take(TOKEN, text);
+  const named = take(["env_http_headers"], textTable) ?? {};
+  // Vibe's variable, with the header and the form for it.
+  const keyVariable = take(["api_key_env"], text);
+  const header = take(["api_key_header"], text) ?? "Authorization";
+  const form = take(["api_key_format"], text) ?? "Bearer {token}";
   return {
     ...(token === null ? {} : { Authorization: `Bearer ${token}` }),
-    ...(bearer === null ? {} : { Authorization: `Bearer \${${bearer}}` }),
-    ...Object.fromEntries(Object.entries(named).map(([header, variable]) => [header, `\${${variable}}`])),
-    ...(take("http_headers", textTable) ?? {}),
-    ...(take("headers", textTable) ?? {}),
+    ...(variable === null ? {} : { Authorization: `Bearer \${${variable}}` }),
+    ...(keyVariable === null ? {} : { [header]: form.replaceAll("{token}", () => `\${${keyVariable}}`) }),
+    ...Object.fromEntries(Object.entries(named).map(([name, one]) => [name, `\${${one}}`])),
+    ...Object.assign({}, ...HEADERS.toReversed().map((one) => take([one], textTable))),
   };
 }
 
-function signInOf(take: Take, first: First): ForeignServer["signIn"] {
-  const scopes = first(["scopes", "scope"], (value) => texts(value) ?? text(value)?.split(/\s+/) ?? null);
-  const port = take("callbackPort", positive);
+function signInOf(take: Take): ForeignServer["signIn"] {
+  const scopes = take(SCOPES, oneOrMore)?.flatMap((one) => one.split(/\s+/)) ?? [];
+  const given = URL.parse(take(REDIRECT, text) ?? "");
+  const redirect = /^(?:localhost|127\.0\.0\.1)$/.test(given?.hostname ?? "") ? given : null;
+  const port = take(REDIRECT_PORT, positive) ?? (Number(redirect?.port) || null);
+  const resource = take(RESOURCE, text);
+  const id = take(CLIENT_ID, text);
+  // Clients that let their port be chosen send the browser to `localhost`.
+  const host = redirect?.hostname ?? (port === null || id === null ? null : "localhost");
   return {
-    id: first(["clientId", "CLIENT_ID", "client_id", "oauthClientId"], text),
-    secret: first(["clientSecret", "CLIENT_SECRET", "client_secret", "oauthClientSecret"], text),
+    id,
+    secret: take(CLIENT_SECRET, text),
     others: {
-      ...(scopes === null || scopes.length === 0 ? {} : { scopes: [...scopes] }),
+      ...(scopes.length === 0 ? {} : { scopes: scopes.filter((one) => one !== "") }),
+      ...(resource === null ? {} : { resource }),
       ...(port === null ? {} : { redirect_port: port }),
+      ...(host === "localhost" ? { redirect_host: host } : {}),
     },
   };
 }
 
-const LONGEST = { init: 600, call: 86_400 } as const;
-
-function settingsOf(take: Take, first: First): Readonly<Record<string, ConfigValue>> {
-  const seconds = (...keys: readonly string[]): number | null => first(keys, positive);
-  const milliseconds = (...keys: readonly string[]): number | null => {
-    const value = first(keys, positive);
-    return value === null ? null : value / 1_000;
-  };
-  const init =
-    seconds("startup_timeout_sec") ?? milliseconds("startup_timeout_ms", "connectionTimeout", "initTimeout");
-  const call =
-    seconds("tool_timeout_sec", "toolTimeout") ??
-    milliseconds("requestTimeout", "requestTimeoutMs", "timeoutMs", "timeout_ms") ??
-    take("timeout", eitherUnit);
-  const timeouts = {
-    ...(init === null ? {} : { init: within(init, LONGEST.init) }),
-    ...(call === null ? {} : { call: within(call, LONGEST.call) }),
-  };
+function settingsOf(take: Take): Readonly<Record<string, ConfigValue>> {
+  const timeouts: Record<string, number> = {};
+  for (const [name, unit, keys] of LIMITS) {
+    const found = unit === null ? take(keys, eitherUnit) : take(keys, positive);
+    if (found !== null) timeouts[name] ??= Math.min(Math.max(found / (unit ?? 1), 0.1), LONGEST[name]);
+  }
   // Some clients allow all tools by an empty list, others by `*`.
-  const listed = first(["available_tools", "tools"], texts) ?? [];
+  const listed = take(["available_tools", "tools"], texts) ?? [];
   const some = listed.length === 0 || listed.includes("*") ? null : listed;
-  const allow = first(["enabled_tools", "enabledTools", "includeTools"], texts) ?? some;
-  const deny = first(["disabled_tools", "disabledTools", "excludeTools"], texts) ?? [];
-  const tools = {
-    ...(allow === null ? {} : { allow: [...allow] }),
-    ...(deny.length === 0 ? {} : { deny: [...deny] }),
+  const allow = take(ALLOWED, oneOrMore) ?? some;
+  const filters = {
+    tools: withoutEmpty({ allow, deny: take(DENIED, oneOrMore) }),
+    resources: withoutEmpty({
+      allow: take(["resources", "exposeResources"], flag) === false ? [] : null,
+      deny: take(["disabled_resources"], texts),
+    }),
+    prompts: withoutEmpty({
+      allow: take(["prompts"], flag) === false ? [] : null,
+      deny: take(["disabled_prompts"], texts),
+    }),
   };
+  const isLate = STARTED.some((key) => take([key], flag) === false);
+  const given = Object.entries(filters).filter(([, table]) => Object.keys(table).length > 0);
   return {
+    ...(isLate ? { start: "on-demand" } : {}),
     ...(Object.keys(timeouts).length === 0 ? {} : { timeouts }),
-    ...(Object.keys(tools).length === 0 ? {} : { filters: { tools } }),
+    ...(given.length === 0 ? {} : { filters: Object.fromEntries(given) }),
+  };
+}
+
+function withoutEmpty({ allow, deny }: Readonly<Record<"allow" | "deny", readonly string[] | null>>) {
+  return {
+    ...(allow === null ? {} : { allow: [...allow] }),
+    ...(deny === null || deny.length === 0 ? {} : { deny: [...deny] }),
   };
 }
 
@@ -161,15 +259,12 @@ function eitherUnit(value: unknown): number | null {
   return given === null || given < 5_000 ? given : given / 1_000;
 }
 
-function within(seconds: number, longest: number): number {
-  return Math.min(Math.max(seconds, 0.1), longest);
-}
-
 function positive(value: unknown): number | null {
   return typeof value === "number" && Number.isFinite(value) && value > 0 ? value : null;
 }
 
 function flag(value: unknown): boolean | null {
+  if (value === "true" || value === "false") return value === "true";
   return typeof value === "boolean" ? value : null;
 }
 
@@ -183,18 +278,28 @@ function plainText(value: unknown): string | null {
   return typeof value === "number" || typeof value === "boolean" ? String(value) : null;
 }
 
+/** A list of texts. */
 function texts(value: unknown): readonly string[] | null {
   if (!Array.isArray(value)) return null;
   const found = value.map(plainText);
   return found.every((one) => one !== null) ? found : null;
 }
 
+function oneOrMore(value: unknown): readonly string[] | null {
+  const one = text(value);
+  return one === null ? texts(value) : [one];
+}
+
+/** Names of variables: Codex also has each in a table. */
+function names(value: unknown): readonly string[] | null {
+  return Array.isArray(value) ? texts(value.map((one) => (isObject(one) ? one["name"] : one))) : null;
+}
+
 function textTable(value: unknown): Readonly<Record<string, string>> | null {
-  if (!isObject(value)) return null;
-  const found = Object.entries(value).map(([key, one]) => [key, plainText(one)] as const);
-  return found.every(([, one]) => one !== null)
-    ? Object.fromEntries(found.map(([key, one]) => [key, one ?? ""]))
-    : null;
+  const found = variables(value);
+  if (found === null) return null;
+  const pairs = Object.entries(found).flatMap(([key, one]) => (one === null ? [] : [[key, one] as const]));
+  return pairs.length === Object.keys(found).length ? Object.fromEntries(pairs) : null;
 }
 
 /** A variable that is null is inherited. */
@@ -205,7 +310,9 @@ function variables(value: unknown): Readonly<Record<string, string | null>> | nu
 }
 
 /** Variables to inherit by their names; some clients also write `NAME=VALUE`. */
-function fromEnvironment(names: readonly string[] | null): Readonly<Record<string, string | null>> {
-  const pairs = (names ?? []).map((name) => /^([^=]*)(?:=(.*))?$/s.exec(name) ?? []);
-  return Object.fromEntries(pairs.map(([, name = "", value = null]) => [name, value]));
+function fromEnvironment(names: readonly string[] | null): Readonly<Record<string, string | null>> | null {
+  const pairs = names?.map((name) => /^([^=]*)(?:=(.*))?$/s.exec(name) ?? []);
+  return pairs === undefined
+    ? null
+    : Object.fromEntries(pairs.map(([, name = "", value = null]) => [name, value]));
 }

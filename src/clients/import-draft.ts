@@ -87,6 +87,15 @@ function whyNot(
     : `${mistake.path}: found ${mistake.found}, expected ${mistake.expected}`;
 }
 
+/** The secrets that each added server waits for, if it waits for nothing else. */
+export function waitingServers({
+  added,
+}: Pick<ImportDraft, "added">): Readonly<Record<string, readonly string[]>> {
+  return Object.fromEntries(
+    added.flatMap(({ name, isWaiting, wanted }) => (isWaiting ? [[name, wanted]] : [])),
+  );
+}
+
 /** What a yes would do, in one line. */
 export function importSummary({ added, refused, files }: ImportDraft): string {
   const ready = added.filter(({ table }) => table["enabled"] !== false).length;

@@ -16,6 +16,8 @@ export interface FoundFile {
   readonly isOfFolder: boolean;
   readonly servers: readonly ImportedServer[];
   readonly empty: readonly string[];
+  /** A bundle that was unpacked: to be moved when it is imported, else removed. */
+  readonly unpacked?: { readonly from: string; readonly to: string };
   /** Servers that the file keeps for other folders, by name; they are not in `servers`. */
   readonly elsewhere: readonly { readonly folder: string; readonly servers: readonly string[] }[];
 }
@@ -114,7 +116,12 @@ export function isSameServer(one: KnownServer, other: KnownServer, title: string
     const [left, right] = [one, other].map(({ table }) => objectOf({ ...Object(table[key] ?? {}) }));
     return Object.keys({ ...left, ...right }).every((name) => isSame(left?.[name], right?.[name]));
   };
+  // What restricts `other` must hold for `one`, which may be restricted further.
+  const isAsStrict = ["filters", "sandbox"].every(
+    (key) => other.table[key] === undefined || isDeepStrictEqual(one.table[key], other.table[key]),
+  );
   return (
+    isAsStrict &&
     ["command", "cwd", "url"].every((key) => isSame(one.table[key] ?? null, other.table[key] ?? null)) &&
     ["args", "env", "headers"].every(isSameTable)
   );

@@ -14,51 +14,58 @@ import {
   shownUrl,
 } from "../config/shown-values.ts";
 import type { BackendConfig } from "../config/snapshot.ts";
-import { isCredentialHeader } from "../config/values/backend-names.ts";
+import { isCredentialHeader, parseHeaderName } from "../config/values/backend-names.ts";
+import { foreignReference } from "../config/values/foreign-reference.ts";
 import { escaped, parseSecretText, storedParts } from "../config/values/secret-text.ts";
 import { sha256Of } from "../runtime/files/sha256.ts";
 import { isObject, type JsonMembers, objectOf } from "../runtime/text/json-object.ts";
-import { VARIABLE_NAME_FORM } from "../runtime/text/name-forms.ts";
 import { trimEnd } from "../runtime/text/trim-end.ts";
-import { type ForeignServer, readForeignEntry } from "./entry-keys.ts";
+import { ABOUT, type Client, isIgnored } from "./client.ts";
+import { type ForeignServer, MAPPED, readForeignEntry } from "./entry-keys.ts";
 import { createTextReader, isVariableNamed, type TextReader, type TextSurroundings } from "./entry-texts.ts";
+import { sandboxSettings } from "./imported-sandbox.ts";
+import { startsInFolder } from "./package-runner.ts";
+import { withoutProxy, withoutWrapper } from "./started-program.ts";
+import { wantedOf } from "./wanted-variables.ts";
 
 export interface ImportedServer {
   readonly name: string;
   readonly table: ConfigTable;
   /** Secrets from the file, by the names under which they are to be kept. Never shown. */
   readonly secrets: ReadonlyMap<string, string>;
-  /** Names of secrets that the user still has to set. */
+  /** Names of secrets that the user still has to set; until then the backend is disabled. */
   readonly wanted: readonly string[];
+  /** True: nothing but the secrets that are `wanted` keeps it from running. */
+  readonly isWaiting: boolean;
+  /** The variables of this shell whose values it gets, and what becomes of each: a line for each. */
+  readonly given: ReadonlyMap<string, string>;
   /** The settings of the client's entry that the import could not use, one line each, without secrets. */
   readonly unusedSettings: readonly string[];
   /** What the import did to the entry, or left to the user, that decides whether the server works; one line each. */
   readonly remarks: readonly string[];
-  /** Why the backend is imported as disabled; null: there is no such reason. */
+  /** Why the backend is imported as disabled, all reasons; null: there is none, besides secrets that are `wanted`. */
   readonly problem: string | null;
 }
 
 export interface ImportOptions extends TextSurroundings {
-  /** Whether the client starts its programs in `project`. If not, `project` is only the folder of the file. */
-  readonly startsThere: boolean;
+  /** The client whose file it is; null: none that is known. It starts its programs in `project`, if that is not null. */
+  readonly client: Client | null;
+  /** Whether a program that runs packages finds something of the project in `project`. */
+  readonly findsPackages?: boolean;
   /** Names that its secrets cannot have. */
   readonly taken: ReadonlySet<string>;
   /** The variables in the file that the entry names; null: it names none that can be read. */
   readonly variables?: Readonly<Record<string, string>> | null;
+  /** The variables of this shell that are left out of `environment`, because no one was asked. */
+  readonly withheld?: ReadonlySet<string>;
 }
 
 const WINDOWS_PATH = /^[A-Za-z]:[\\/]|^%[A-Za-z]+%/;
 /** The scheme of an Authorization header, before its secret. */
 const SCHEME = /^(?:bearer|basic|token|apikey) +/i;
-/** Keys that change what a server does. If the value of one is not understood, the backend is imported disabled. */
-const DECISIVE =
-  "args cwd env environment envs env_vars env_keys headers http_headers enabled disabled active isActive quarantined apiKey auth_value".split(
-    " ",
-  );
 /** Ignored keys that a server may need, with the remark for the person: why the key is ignored, or what to do. */
-const REMARKED: Readonly<Record<string, string>> = {
+const NOT_DECISIVE: Readonly<Record<string, string>> = {
   envFile: "is not read: put its variables into env",
-  headersHelper: "is never run: put its headers into headers",
   url: "is not used: it has a command",
   command: "is not used: its type needs an address",
 };
@@ -80,34 +87,71 @@ export function importedServer(
     remarks.push(`the variables of its envFile ${String(envFile)} are stored as secrets`);
   if (command === null && url === null) return null;
   if (isOtherScript(name)) remarks.push(`it is called ${name} there`);
-  const reading = new ServerReading(backendName(name), options);
+  const reading = new ServerReading(backendName(name), options, server);
   const connection = command === null ? reading.address(url ?? "") : reading.program(command, server);
+  const headers = command === null ? ownHeaders(server.headers, remarks) : {};
   // A token in a header is the other way to sign in.
-  const hasToken = Object.keys(server.headers).some(isCredentialHeader);
+  const hasToken = Object.keys(headers).some(isCredentialHeader);
   const texts =
     command === null
-      ? { ...reading.texts("headers", server.headers), ...(hasToken ? {} : reading.signIn(server.signIn)) }
+      ? { ...reading.texts("headers", headers), ...(hasToken ? {} : reading.signIn(server.signIn)) }
       : reading.variables(server);
-  const [problem = null] = [
-    ...reading.problems,
-    ...[...reading.unset].map((variable) => `the variable ${variable} is not set here`),
-    ...DECISIVE.filter((key) => isGiven(unknown[key])).map((key) => `its ${key} is not understood`),
-  ];
+  const problems = [...reading.problems, ...reading.unset, ...reasonsIn(unknown, options.client)];
+  const problem = problems.length === 0 ? null : [...new Set(problems)].join("; ");
   remarks.push(...writtenOut(texts));
-  const isEnabled = server.enabled && problem === null;
-  if (command === null && !hasToken && server.signIn.id !== null)
-    remarks.push("its client id must allow the address http://127.0.0.1/callback");
-  for (const [key, line] of Object.entries(REMARKED))
+  const isEnabled = server.enabled && problem === null && reading.wanted.size === 0;
+  if (command === null && !hasToken && server.signIn.id !== null) {
+    const { redirect_host: host = "127.0.0.1", redirect_port: port } = server.signIn.others;
+    remarks.push(
+      `its client id must allow the address http://${host}${port === undefined ? "" : `:${port}`}/callback`,
+    );
+  }
+  for (const [key, line] of Object.entries(NOT_DECISIVE))
     if (isGiven(unknown[key]) && unknown[key] !== false) remarks.push(`its ${key} ${line}`);
+  const { start, ...rest } = settings;
+  const starts = start === undefined && !reading.startsInProject ? {} : { start: "on-demand" };
   return {
     name: reading.name,
-    table: { ...connection, ...(isEnabled ? {} : { enabled: false }), ...settings, ...texts },
+    table: {
+      ...connection,
+      ...(isEnabled ? {} : { enabled: false }),
+      ...(options.package === undefined || command === null ? {} : { package: options.package }),
+      ...(command === null ? {} : starts),
+      ...rest,
+      ...texts,
+    },
     secrets: reading.secrets,
     wanted: [...reading.wanted],
-    unusedSettings: Object.entries(unknown).map(([key, value]) => unusedLine(key, value)),
+    isWaiting: server.enabled && problem === null && reading.wanted.size > 0,
+    given: reading.given,
+    unusedSettings: Object.entries(unknown).flatMap(([key, value]) =>
+      ABOUT.has(key) ? [] : [unusedLine(key, value)],
+    ),
     remarks,
     problem,
   };
+}
+
+/** The headers without those that belong to the protocol, which no client sends as its file has them. */
+function ownHeaders(headers: ForeignServer["headers"], remarks: string[]): ForeignServer["headers"] {
+  const named = Object.entries(headers).map(([name, text]) => [name.trim(), text] as const);
+  const own = named.filter(([name]) => {
+    const reading = parseHeaderName(name);
+    if (!reading.ok) remarks.push(`its header ${name} is left out: expected ${reading.expected}`);
+    return reading.ok;
+  });
+  return Object.fromEntries(own);
+}
+
+/** Why an entry with these keys is not started. */
+function reasonsIn(unknown: JsonMembers, client: Client | null): readonly string[] {
+  return Object.entries(unknown).flatMap(([key, value]) => {
+    if (key in NOT_DECISIVE || !isGiven(value)) return [];
+    if (MAPPED.has(key)) return [`its ${key} is not understood`];
+    const why =
+      key === "headersHelper" ? "is never run: put its headers into headers" : "has no counterpart here";
+    return isIgnored(client, key, value) ? [] : [`its ${key} ${why}`];
+  });
 }
 
 /** A line for each value that is called a secret, but is too short or plain to be taken for one. */
@@ -158,25 +202,39 @@ class ServerReading {
   readonly wanted = new Set<string>();
   readonly problems: string[] = [];
   readonly unset = new Set<string>();
+  readonly given = new Map<string, string>();
+  /** True: what it runs is in a project's folder, so that its content changes with what is checked out there. */
+  startsInProject = false;
   readonly #options: ImportOptions;
   readonly #reader: TextReader;
+  /** Its program fills in its own references. */
+  readonly #isBehind: boolean;
   /** The names of the secrets that stand for an input or an unset variable, by the id of the input or variable. */
   readonly #inputs = new Map<string, string>();
 
-  constructor(name: string, options: ImportOptions) {
+  constructor(name: string, options: ImportOptions, { command, args }: ForeignServer) {
     this.name = name;
     this.#options = options;
-    this.#reader = createTextReader(options, (from, id, value) => {
-      if (from === "variable" && value === null) this.unset.add(id);
+    this.#isBehind = /(?:^|\/)(?:op|doppler|infisical)$/.test(command ?? "") && args.includes("run");
+    const named = (from: "input" | "variable", id: string, value: string | null): string => {
+      const isWithheld = options.withheld?.has(id) === true;
+      const why = isWithheld
+        ? "of this shell is not given to a project's server by --yes"
+        : "is not set here";
+      if (from === "variable" && value === null) this.unset.add(`the variable ${id} ${why}`);
       const secret = this.#inputs.get(id) ?? this.#newName(id);
       this.#inputs.set(id, secret);
       if (value !== null) this.secrets.set(secret, value);
+      if (value !== null && from === "variable") this.given.set(id, `is stored as secret:${secret}`);
       return secret;
-    });
+    };
+    this.#reader = createTextReader(options, named, (variable) =>
+      this.given.set(variable, "is written into the file"),
+    );
   }
 
-  program(given: string, { args, cwd: givenCwd, env }: ForeignServer): ConfigTable {
-    const { project, startsThere } = this.#options;
+  program(given: string, { args, cwd: givenCwd, env, sandbox }: ForeignServer): ConfigTable {
+    const { project, client, findsPackages = false } = this.#options;
     const program = this.#plain(given, false);
     const plainArgs = args.map((arg) => this.#plain(arg, true));
     const isOfWindows = WINDOWS_PATH.test(givenCwd ?? "");
@@ -184,8 +242,12 @@ class ServerReading {
     else if ([program, ...plainArgs].some((arg) => WINDOWS_PATH.test(arg)))
       this.problems.push("it has a path of Windows");
     const folder = givenCwd === null || isOfWindows ? null : this.#plain(givenCwd, false);
-    const start = folder ?? (needsFolder(program, [...plainArgs, ...pathsIn(env)], startsThere) ? "." : null);
+    const texts = [...plainArgs, ...pathsIn(env)];
+    const start =
+      folder ??
+      (this.#isBelow(project) && startsInFolder(program, texts, client, findsPackages) ? "." : null);
     const cwd = project === null || start === null ? folder : resolve(project, start);
+    this.startsInProject = project !== null && cwd !== null && `${cwd}/`.startsWith(`${project}/`);
     if (cwd !== null && /^[^/~$]/.test(cwd))
       this.problems.push(`its cwd ${cwd} is relative, and the file does not say to which folder`);
     const isRelative = /^[^/~]+\//.test(program) && !WINDOWS_PATH.test(program);
@@ -196,11 +258,28 @@ class ServerReading {
     const written = plainArgs.map((arg, index) =>
       this.#moved(arg, shown[index] ?? "", keyAt(plainArgs, index)),
     );
+    const { wantsSession } = wantedOf(command, plainArgs);
     return {
       command: secrets.length > 0 ? shownCommand(command, "log") : command,
       ...(written.length === 0 ? {} : { args: written }),
       ...(cwd === null ? {} : { cwd }),
+      ...(wantsSession && client?.passesAll === true ? { session: true } : {}),
+      ...(sandbox === null ? {} : { sandbox: this.#sandbox(sandbox, cwd) }),
     };
+  }
+
+  /** A folder at or above the home would open Mountaineer's own to the server. */
+  #isBelow(folder: string | null): boolean {
+    return folder !== null && !`${this.#options.userHome}/`.startsWith(`${folder}/`.replace("//", "/"));
+  }
+
+  #sandbox(sandbox: JsonMembers, cwd: string | null): ConfigTable {
+    const folder = cwd ?? this.#options.userHome;
+    const { table, problem } = sandboxSettings(sandbox, cwd, (path) =>
+      resolve(folder, this.#plain(path, false)),
+    );
+    if (problem !== null) this.problems.push(problem);
+    return table;
   }
 
   address(given: string): ConfigTable {
@@ -238,13 +317,17 @@ class ServerReading {
     return texts.map((part, index) => part + (stored[index] ?? "")).join("");
   }
 
-  /** The variables of a program, after those of the file that its entry names. */
-  variables({ env }: ForeignServer): ConfigTable {
+  /** The variables of a program: those of the file that its entry names, its own, and those of this shell that it wants. */
+  variables({ env, command, args }: ForeignServer): ConfigTable {
     const named = Object.entries(this.#options.variables ?? {}).filter(([name]) => !Object.hasOwn(env, name));
     const stored = named.map(
       ([name, value]) => [name, value && `secret:${this.#keep(name, value)}`] as const,
     );
-    const texts = { ...Object.fromEntries(stored), ...objectOf(this.texts("env", env)["env"]) };
+    const wanted = wantedOf(command ?? "", args).variables.filter(
+      (name) => this.#options.environment[name] !== undefined && !Object.hasOwn(env, name),
+    );
+    const given = { ...env, ...Object.fromEntries(wanted.map((name) => [name, null])) };
+    const texts = { ...Object.fromEntries(stored), ...objectOf(this.texts("env", given)["env"]) };
     return Object.keys(texts).length === 0 ? {} : { env: texts as ConfigTable };
   }
 
@@ -262,13 +345,24 @@ class ServerReading {
   texts(key: "env" | "headers", given: Readonly<Record<string, string | null>>): ConfigTable {
     const texts = Object.entries(given).map(([name, text]) => {
       const written = text ?? `\${${name}}`;
-      const meaning = this.#reader.reference(written);
+      const meaning = this.#reader.reference(written, this.#isBehind);
       const taken = this.#take(meaning);
+      if (this.#isBehind && foreignReference(written) !== null) return [name, taken] as const;
       if (meaning.problem === null) return [name, this.#withReferences(key, name, taken)] as const;
+      // Credentials are references in any case, so its own secret is to be stored in place of it.
+      if (key === "headers" && isCredentialHeader(name)) return [name, this.#missing(name, written)] as const;
       // A lone placeholder is not a secret, but the text around a placeholder may be.
       return [name, /^\$?\{+[^{}]*\}+$/.test(written) ? taken : HIDDEN] as const;
     });
     return texts.length === 0 ? {} : { [key]: Object.fromEntries(texts) };
+  }
+
+  /** The reference to a secret that the user has to set. */
+  #missing(name: string, written: string): string {
+    const secret = this.#newName(name);
+    this.#inputs.set(`${name} of ${this.name}`, secret);
+    this.wanted.add(secret);
+    return `${SCHEME.exec(written)?.[0] ?? ""}\${secret:${secret}}`;
   }
 
   #withReferences(key: "env" | "headers", name: string, text: string): string {
@@ -305,7 +399,7 @@ class ServerReading {
   }
 
   #plain(text: string, mayRefer: boolean): string {
-    return this.#take(this.#reader.plain(text, mayRefer));
+    return this.#take(this.#reader.plain(text, mayRefer, this.#isBehind));
   }
 
   #take({ text, wanted, problem }: ReturnType<TextReader["plain"]>): string {
@@ -313,19 +407,6 @@ class ServerReading {
     if (problem !== null) this.problems.push(problem);
     return text;
   }
-}
-
-/** Programs that start a package by name, whatever the working folder. */
-const PACKAGE_RUNNER = /^(?:npx|bunx|pnpx|uvx)$/;
-
-/** Whether a program depends on the folder in which it is started. */
-function needsFolder(command: string, args: readonly string[], startsThere: boolean): boolean {
-  const isRunner = PACKAGE_RUNNER.test(command);
-  if (startsThere && !isRunner) return true;
-  const operands = args.map((arg) => arg.replace(/^-[^=]*=?/, "")).filter((arg) => arg !== "");
-  return (isRunner ? operands.slice(1) : [command, ...operands]).some(
-    (arg) => /[./]/.test(arg) && !/^(?:[/@~]|\d[\d.]*$|[\w+.-]+:\/\/)/.test(arg),
-  );
 }
 
 /** The values of variables that are paths in the folder. */
@@ -338,43 +419,6 @@ function keyAt(args: readonly string[], index: number): string {
   const [, name = ""] = /^-*([A-Za-z_][\w.-]*)=/.exec(args[index] ?? "") ?? [];
   const [, option = ""] = /^-+([A-Za-z][\w-]*)$/.exec(args[index - 1] ?? "") ?? [];
   return name || option || "argument";
-}
-
-const WINDOWS_END = /\.(?:cmd|exe|bat)$/i;
-
-/** Removes wrappers that start a program only on Windows: `cmd /c`, `wsl`, `.cmd`. `report`: what was done. */
-function withoutWrapper(server: ForeignServer, report: (line: string) => void): ForeignServer {
-  const { command, args } = server;
-  if (command === null) return server;
-  const name = command.replace(WINDOWS_END, "");
-  const [option = "", program, ...rest] = args;
-  if (/^cmd$/i.test(name) && /^\/c$/i.test(option) && program !== undefined) {
-    report("started without cmd /c");
-    return withoutWrapper({ ...server, command: program, args: rest }, report);
-  }
-  if (/^wsl$/i.test(name)) {
-    let { cwd } = server;
-    let at = 0;
-    for (; /^(?:-d|--distribution|--cd)$/.test(args[at] ?? ""); at += 2)
-      if (args[at] === "--cd") cwd = args[at + 1] ?? cwd;
-    if (/^(?:--|-e|--exec)$/.test(args[at] ?? "")) at++;
-    const inner = args[at];
-    if (inner === undefined || inner.startsWith("-")) return server;
-    report("started without wsl: it must be on this machine");
-    return { ...server, command: inner, args: args.slice(at + 1), cwd };
-  }
-  if (name !== command && !/[\\/]/.test(command)) {
-    report(`${command} is ${name} here`);
-    return { ...server, command: name };
-  }
-  if (args.length === 0 && !command.includes("\\") && /[&|;<>'"]/.test(command) && /\s/.test(command)) {
-    report("its command is run by a shell");
-    return { ...server, command: "sh", args: ["-c", command] };
-  }
-  if (!/^[\w@.-][^'"\\]*\s/.test(command)) return server;
-  const [first = "", ...others] = command.trim().split(/\s+/);
-  report("its command was split into words");
-  return { ...server, command: first, args: [...others, ...args] };
 }
 
 const DIGEST_LENGTH = 4;
@@ -404,36 +448,4 @@ function withoutSecrets(key: string, value: unknown): unknown {
   if (Array.isArray(value)) return value.map((one) => withoutSecrets(key, one));
   if (!isObject(value)) return value;
   return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, withoutSecrets(name, one)]));
-}
-
-// `npx mcp-remote ADDRESS` is a program that connects to an address. The imported backend connects to the address
-// itself instead.
-const RUNNER = /(?:^|[\\/])(?:npx|bunx|pnpx)(?:\.cmd)?$/i;
-const PACKAGE = /^mcp-remote(?:@[\w.-]+)?$/;
-const VARIABLE = new RegExp(`\\$\\{(${VARIABLE_NAME_FORM})\\}`, "g");
-/** Options of mcp-remote without an effect on requests to the server. */
-const IGNORED_FLAGS = new Set(["--debug", "--silent", "--allow-http"]);
-
-/**
- * Replaces `mcp-remote` by the address that it connects to. Changes nothing if one of its arguments has no
- * counterpart in a backend.
- */
-function withoutProxy(server: ForeignServer): ForeignServer {
-  const { command, args, env } = server;
-  if (command === null || !RUNNER.test(command)) return server;
-  const ownArgs = args.filter((arg, index) => !(arg === "-y" || arg === "--yes") || index > 0);
-  const [program = "", url = "", ...options] = ownArgs;
-  if (!PACKAGE.test(program) || !/^https?:\/\//.test(url)) return server;
-  const headers: Record<string, string> = {};
-  for (let index = 0; index < options.length; index++) {
-    const option = options[index] ?? "";
-    const value = options[index + 1] ?? "";
-    if (IGNORED_FLAGS.has(option)) continue;
-    index++;
-    if (option === "--transport" && /^(?:http|sse)/.test(value)) continue;
-    const [, name, content] = option === "--header" ? (/^([^:\s]+)\s*:\s*(.*)$/s.exec(value) ?? []) : [];
-    if (name === undefined || content === undefined) return server;
-    headers[name] = content.replace(VARIABLE, (written, variable: string) => env[variable] ?? written);
-  }
-  return { ...server, command: null, args: [], url, env: {}, headers };
 }

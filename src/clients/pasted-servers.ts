@@ -7,9 +7,10 @@ import { isObject, type JsonMembers } from "../runtime/text/json-object.ts";
 import { withoutByteOrderMark } from "../runtime/text/plain-text.ts";
 import type { ClientSurroundings } from "./client.ts";
 import { clientValues, unreadable } from "./client-text.ts";
-import { isServerEntry, readForeignEntry } from "./entry-keys.ts";
+import { isServerEntry } from "./entry-keys.ts";
 import type { FoundFile } from "./import-plan.ts";
 import { serversIn } from "./read-files.ts";
+import { serverName } from "./started-program.ts";
 
 const TITLE = "the pasted text";
 const MOST_SERVERS = 1000;
@@ -26,8 +27,13 @@ export async function pastedFile(
   const found: Awaited<ReturnType<typeof serversIn>>[] = [];
   let count = 0;
   for (const value of await pastedValues(pasted)) {
-    const named = isServerEntry(value) ? { [nameFor(value)]: value } : value;
-    const file = await serversIn(named, { client: null, folder: null }, surroundings, taken);
+    const named = isServerEntry(value) ? { [serverName(value)]: value } : value;
+    const file = await serversIn(
+      named,
+      { client: null, folder: null, path: "-", format: "json" },
+      surroundings,
+      taken,
+    );
     found.push(file);
     count += file.servers.length;
     if (count > MOST_SERVERS) throw unreadable(`${TITLE} has more than ${MOST_SERVERS} servers`);
@@ -69,7 +75,7 @@ async function pastedValues(pasted: string): Promise<readonly JsonMembers[]> {
       if (next === "{" || next === "[") depth++;
       else if (next === "}" || next === "]") depth--;
     }
-    const value = await clientValues(text.slice(start, scanner.getPosition()), TITLE);
+    const value = await clientValues(text.slice(start, scanner.getPosition()), TITLE, "json");
     if (key !== null) {
       if (key in members) endMembers();
       members[key] = value;
@@ -103,25 +109,5 @@ function withWholeBackslashes(text: string): string {
     BROKEN_ESCAPE.test(string)
       ? string.replace(/\\+(?!")/g, (run) => (run.length === 1 ? "\\\\" : run))
       : string,
-  );
-}
-
-/** A name for a server that has none: of its package, program or host. */
-function nameFor(entry: JsonMembers): string {
-  const { command, args, url } = readForeignEntry(entry);
-  const { name } = entry;
-  if (typeof name === "string" && name !== "") return name;
-  if (command === null) {
-    const host = (URL.parse(url ?? "")?.hostname ?? "").split(".");
-    return host.at(-2) ?? host[0] ?? "server";
-  }
-  const runs = /(?:^|[\\/])(?:npx|bunx|pnpx|uvx|pipx|docker|podman|node|python\d?|uv|bun|deno)(?:\.\w+)?$/i;
-  const program = runs.test(command)
-    ? (args.findLast((arg) => /^@?[a-z][\w./@:-]*$/i.test(arg)) ?? command)
-    : command;
-  const [word = ""] = (program.split(/[\\/]/).at(-1) ?? "").split(/(?<=.)@|:/, 1);
-  return (
-    word.replace(/\.\w+$/, "").replace(/^(?:mcp-server|server|mcp)-|-(?:mcp-server|mcp|server)$/g, "") ||
-    "server"
   );
 }

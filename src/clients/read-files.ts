@@ -1,65 +1,50 @@
 // Reads the servers of clients, or of files that the user names.
-import { constants } from "node:fs";
-import { open } from "node:fs/promises";
-import { basename, resolve } from "node:path";
+import { randomUUID } from "node:crypto";
+import { readdir, rm } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
 import { parseEnv } from "node:util";
 import { entryOfServerJson } from "../registry/server-json.ts";
-import { errorText, MountaineerError, recoverFrom, systemErrorCode } from "../runtime/errors.ts";
+import { isSystemError, MountaineerError, recoverFrom } from "../runtime/errors.ts";
 import { isObject, type JsonMembers, objectOf } from "../runtime/text/json-object.ts";
 import { VARIABLE_NAME_FORM } from "../runtime/text/name-forms.ts";
+import { bundlesFolder, entryOfManifest, folderDigest, unpackBundle } from "./bundle.ts";
 import {
   CLIENT_NAMES,
   CLIENTS,
+  type Client,
   type ClientName,
   type ClientSurroundings,
   clientFiles,
   clientOf,
+  clientWith,
+  PLATFORM,
 } from "./client.ts";
-import { clientValues, unreadable } from "./client-text.ts";
-import { isServerEntry } from "./entry-keys.ts";
-import { createTextReader } from "./entry-texts.ts";
+import { type ClientRules, readRules, refusedBy, rulesAbout } from "./client-rules.ts";
+import { clientFormat, clientValues, pathsAt, readClientFile, unreadable, valuesAt } from "./client-text.ts";
+import { isServerEntry, readForeignEntry } from "./entry-keys.ts";
+import { createTextReader, OF_EVERY_SERVICE } from "./entry-texts.ts";
 import type { FoundFile } from "./import-plan.ts";
-import { type ImportedServer, type ImportOptions, importedServer } from "./imported-server.ts";
+import { backendName, type ImportedServer, type ImportOptions, importedServer } from "./imported-server.ts";
+import { PACKAGE_MARKS } from "./package-runner.ts";
+import { pluginsOf } from "./plugins.ts";
+import { serverName } from "./started-program.ts";
 
-/**
- * Maximum size of a client's file. It is large, because Claude Code keeps its history in the file that has
- * its servers.
- */
-const LARGEST_FILE_BYTES = 64 * 1024 * 1024;
+type FoundServers = Pick<FoundFile, "servers" | "empty" | "elsewhere">;
 
-/** null: there is no file. Rejects with `client_unreadable`. */
-export async function readClientFile(path: string): Promise<string | null> {
-  try {
-    // Without O_NONBLOCK, opening a pipe would wait for its writer.
-    await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
-    const status = await file.stat();
-    if (!status.isFile()) throw unreadable(`${path} is not a file`);
-    if (status.size > LARGEST_FILE_BYTES) throw unreadable(`${path} is larger than 64 MiB`);
-    return textOf(await file.readFile(), path);
-  } catch (error) {
-    if (error instanceof MountaineerError) throw error;
-    const code = systemErrorCode(error);
-    if (code === "ENOENT" || code === "ENOTDIR") return null;
-    throw unreadable(`${path} cannot be read: ${errorText(error)}`, { cause: error });
-  }
-}
-
-/** Decodes the file without losing a byte, because the text is written back later. */
-function textOf(bytes: Uint8Array, path: string): string {
-  try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch (cause) {
-    const hint = "save it as UTF-8 in an editor first; nothing was changed";
-    throw unreadable(`${path} is not UTF-8`, { hint, cause });
-  }
+/** A file that a person named. */
+export interface NamedFile {
+  /** `-`: standard input. */
+  readonly path: string;
+  /** Its content, if that is not in a file; absent: it is read. */
+  readonly text?: string;
 }
 
 /**
- * Reads the existing files of the named clients. A `path` is a file that the user named, so it must exist. `skip`: is
- * called with the reason why a file cannot be read; null: the call then rejects.
+ * Reads the existing files of the named clients, and the servers of their plugins. A file that the user named must
+ * exist. `skip`: is called with the reason why a file cannot be read; null: the call then rejects.
  */
 export async function readFoundFiles(
-  sources: readonly (ClientName | { readonly path: string })[],
+  sources: readonly (ClientName | NamedFile)[],
   surroundings: ClientSurroundings,
   takenNames: ReadonlySet<string>,
   skip: ((reason: string) => void) | null = null,
@@ -68,10 +53,18 @@ export async function readFoundFiles(
   const taken = new Set(takenNames);
   for (const source of sources) {
     const isName = typeof source === "string";
-    const files = isName ? clientFiles(source, surroundings) : [{ ...source, isOfFolder: false }];
-    for (const { path, isOfFolder } of files) {
+    const patterns = isName ? clientFiles(source, surroundings) : [{ ...source, isOfFolder: false }];
+    const usual = patterns.map(async ({ path, isOfFolder }) =>
+      (await pathsAt(path)).map((one) => ({ path: one, isOfFolder })),
+    );
+    for (const { path, isOfFolder } of (await Promise.all(usual)).flat()) {
       if (found.some((file) => file.path === path)) continue;
-      const servers = await readServers(path, surroundings, taken).catch((error: unknown) => {
+      if (/\.(?:mcpb|dxt)$/i.test(path)) {
+        found.push(await bundleFile(path, surroundings, taken));
+        continue;
+      }
+      const text = isName ? null : (source.text ?? null);
+      const servers = await readServers(path, text, surroundings, taken).catch((error: unknown) => {
         if (skip === null || !(error instanceof MountaineerError)) throw error;
         skip(error.message);
         return null;
@@ -80,51 +73,159 @@ export async function readFoundFiles(
         throw unreadable(`there is no file at ${path}`, {
           hint: `name a file, or one of the clients ${CLIENT_NAMES.join(", ")}`,
         });
-      const client = isName ? CLIENTS[source].title : basename(path);
+      const client = isName ? CLIENTS[source].title : path === "-" ? "standard input" : basename(path);
       const title = isOfFolder ? `${client} in ${surroundings.folder}` : client;
       if (servers !== null) found.push({ path, title, isOfFolder, ...servers });
     }
+    if (isName) found.push(...(await pluginFiles(CLIENTS[source], surroundings, taken)));
   }
   return found;
 }
 
 async function readServers(
   path: string,
+  given: string | null,
   surroundings: ClientSurroundings,
   taken: Set<string>,
-): Promise<Pick<FoundFile, "servers" | "empty" | "elsewhere"> | null> {
-  const text = await readClientFile(path);
-  return text === null
-    ? null
-    : serversIn(await clientValues(text, path), clientOf(path, surroundings), surroundings, taken);
+): Promise<FoundServers | null> {
+  const text = given ?? (await readClientFile(path));
+  if (text === null) return null;
+  const values = await clientValues(text, path);
+  const { client, folder } = path === "-" ? { client: null, folder: null } : clientOf(path, surroundings);
+  return serversIn(values, { client, folder, path, format: clientFormat(text, path) }, surroundings, taken);
+}
+
+/** The server of a bundle, whose files wait next to those of the others until it is imported. */
+async function bundleFile(
+  path: string,
+  surroundings: ClientSurroundings,
+  taken: Set<string>,
+): Promise<FoundFile> {
+  const bundles = bundlesFolder(surroundings.userHome);
+  const from = join(bundles, `.new-${randomUUID()}`);
+  try {
+    const manifest = await unpackBundle(path, from);
+    const { platforms } = objectOf(manifest["compatibility"]);
+    const isOther = Array.isArray(platforms) && !platforms.includes(PLATFORM);
+    const version = String(manifest["version"] ?? "0").replace(/[^\w.+]/g, "_");
+    const own = `${backendName(String(manifest["name"] ?? "bundle"))}-${version}-${await folderDigest(from)}`;
+    const entry = { ...entryOfManifest(manifest), ...(isOther ? { platforms } : {}) };
+    const values = { mcpServers: { [String(manifest["name"])]: entry } };
+    const where = { client: null, folder: null, path, format: "json" as const };
+    const found = await serversIn(values, where, surroundings, taken, `bundle:${own}`);
+    return {
+      path,
+      title: basename(path),
+      isOfFolder: false,
+      ...found,
+      unpacked: { from, to: join(bundles, own) },
+    };
+  } catch (error) {
+    await rm(from, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+async function pluginFiles(
+  client: Client,
+  surroundings: ClientSurroundings,
+  taken: Set<string>,
+): Promise<readonly FoundFile[]> {
+  const plugins = await pluginsOf(client.name, surroundings);
+  const files: FoundFile[] = [];
+  for (const { name, folder, servers, off } of plugins) {
+    const values = { mcpServers: servers };
+    const where = { client, folder: null, path: folder, format: "json" as const };
+    const found = await serversIn(values, where, surroundings, taken, `${client.name}:${name}`);
+    const shown = found.servers.map((server) => ({
+      ...server,
+      remarks: [...server.remarks, `the plugin ${name} of ${client.title} also starts it: ${off}`],
+    }));
+    if (shown.length > 0)
+      files.push({
+        path: folder,
+        title: `${client.title}'s plugin ${name}`,
+        isOfFolder: false,
+        ...found,
+        servers: shown,
+      });
+  }
+  return files;
+}
+
+interface FileOfClient {
+  readonly client: Client | null;
+  /** The folder at which relative paths begin; null: it is not a project's file. */
+  readonly folder: string | null;
+  readonly path: string;
+  readonly format: Client["format"];
 }
 
 /**
- * The servers in the values of a file of `client`, whose relative paths begin at `folder`. Adds the names of their
- * secrets to `taken`.
+ * The servers in the values of a file. `plugin`: all of them come with it. Adds the names of their secrets to `taken`.
  */
 export async function serversIn(
   values: unknown,
-  { client, folder: own }: ReturnType<typeof clientOf>,
+  { client, folder: own, path, format }: FileOfClient,
   surroundings: ClientSurroundings,
   taken: Set<string>,
-): Promise<Pick<FoundFile, "servers" | "empty" | "elsewhere">> {
+  plugin: string | null = null,
+): Promise<FoundServers> {
   const servers: ImportedServer[] = [];
   const empty: string[] = [];
-  const options = { ...surroundings, expands: client?.expands ?? null, startsThere: client !== null, taken };
   const isOff = await switchedOff(values, own ?? surroundings.folder, client?.name ?? null, surroundings);
+  const where = own === null ? surroundings : { ...surroundings, folder: own };
+  const rules = client === null ? null : await readRules(client, { path, values }, where);
   const found = foundEntries(values, surroundings.folder, surroundings.everyProject);
-  for (const { name, entry: given, project } of found.entries) {
-    const where = project === null ? { project: own } : { project, startsThere: true };
-    const entry = isOff(name) ? { ...given, enabled: false } : given;
-    const server = await readServer(name, entry, { ...options, ...where });
+  for (const { name, entry: given, project, section } of found.entries) {
+    const inferred = section === null ? null : clientWith(section, format);
+    const itsClient = client ?? (project === null ? inferred : CLIENTS["claude-code"]);
+    const entry = {
+      ...(isObject(objectOf(values)["sandbox"]) ? { sandbox: objectOf(values)["sandbox"] } : {}),
+      ...given,
+      ...(isOff(name) ? { enabled: false } : {}),
+    };
+    const options = {
+      ...{ ...surroundings, expands: itsClient?.expands ?? null, client: itsClient, taken },
+      ...{ project: project ?? own, ...(path === "-" ? {} : { fileFolder: dirname(path) }) },
+      ...(plugin === null ? {} : { package: plugin }),
+    };
+    const server = await readServer(name, entry, options);
     if (server === null) empty.push(name);
-    else servers.push(server);
+    else servers.push(rules === null ? server : ruled(server, name, entry, rules));
     for (const secret of [...(server?.secrets.keys() ?? []), ...(server?.wanted ?? [])]) taken.add(secret);
   }
   return { servers, empty, elsewhere: found.elsewhere };
 }
 
+/** The server with what the client's rules deny of it. */
+function ruled(server: ImportedServer, name: string, entry: JsonMembers, rules: ClientRules): ImportedServer {
+  const { title } = rules.client;
+  const about = rulesAbout(rules, name);
+  const denied = [...new Set(about.filter(({ effect }) => effect === "deny").map(({ tool }) => tool))];
+  const prompting = about.filter(({ effect }) => effect === "ask").map(({ written }) => written);
+  const refusal = refusedBy(rules, name, readForeignEntry(entry));
+  const isWhole = denied.includes("*");
+  const why = refusal ?? (isWhole ? "a rule denies it" : null);
+  const remarks = [
+    ...server.remarks,
+    ...(denied.length === 0 || isWhole ? [] : [`${title} denies ${denied.join(", ")}: left out here`]),
+    ...(prompting.length === 0 ? [] : [`${title} asks before ${prompting.join(", ")}; nothing here does`]),
+  ];
+  const problem =
+    why === null ? server.problem : [server.problem, `${title}: ${why}`].filter(Boolean).join("; ");
+  const { tools, ...filters } = objectOf(server.table["filters"]);
+  const deny = [...new Set([...([objectOf(tools)["deny"] ?? []].flat() as string[]), ...denied])];
+  const table = {
+    ...server.table,
+    ...(why === null ? {} : { enabled: false }),
+    ...(denied.length === 0 || isWhole
+      ? {}
+      : { filters: { ...filters, tools: { ...objectOf(tools), deny } } }),
+  };
+  // The assertion holds: the filters are lists of texts.
+  return { ...server, table: table as ImportedServer["table"], problem, remarks };
+}
 /** Which servers the person has switched off or refused in the client, outside of their entries. */
 async function switchedOff(
   values: unknown,
@@ -147,14 +248,25 @@ async function switchedOff(
   return (name) => refused.includes(name) || (Array.isArray(allowed) && !allowed.includes(name));
 }
 
-async function valuesAt(path: string): Promise<unknown> {
-  const text = await readClientFile(path).catch(unread);
-  return text === null ? null : await clientValues(text, path).catch(unread);
+/** The server of an entry, with the variables of the file that the entry names. */
+export async function readServer(
+  name: string,
+  entry: JsonMembers,
+  options: ImportOptions & Pick<ClientSurroundings, "withholds">,
+) {
+  const { project } = options;
+  const names =
+    project === null ? [] : await readdir(project).catch(recoverFrom(isSystemError, [] as string[]));
+  const findsPackages = names.some((one) => PACKAGE_MARKS.has(one));
+  const read = project === null || options.withholds !== true ? options : withoutShell(options);
+  return importedServer(name, entry, { ...read, findsPackages, variables: await variablesOf(entry, read) });
 }
 
-/** The server of an entry, with the variables of the file that the entry names. */
-export async function readServer(name: string, entry: JsonMembers, options: ImportOptions) {
-  return importedServer(name, entry, { ...options, variables: await variablesOf(entry, options) });
+/** The options without the variables of this shell that not every service has. */
+function withoutShell<Options extends ImportOptions>(options: Options): Options {
+  const all = Object.entries(options.environment);
+  const environment = Object.fromEntries(all.filter(([name]) => OF_EVERY_SERVICE.has(name)));
+  return { ...options, environment, withheld: new Set(all.map(([name]) => name)) };
 }
 
 const VARIABLE = new RegExp(`^${VARIABLE_NAME_FORM}$`);
@@ -177,6 +289,7 @@ const SECTIONS = [
   ...new Map(Object.values(CLIENTS).map(({ section }) => [section.join(), section])).values(),
   // As many guides write them into the settings of VS Code.
   ["mcp.servers"],
+  ...["sse_servers", "shttp_servers", "stdio_servers"].map((kind) => ["mcp", kind]),
 ];
 
 /** The path of the servers: the second version of opencode's file has them a table deeper. */
@@ -193,7 +306,11 @@ function valueIn(file: unknown, path: readonly string[]): unknown {
 export function serversAt(file: unknown, section: readonly string[]): JsonMembers {
   const value = valueIn(file, sectionIn(file, section));
   if (!Array.isArray(value)) return objectOf(value);
-  return Object.fromEntries(value.map((entry, index) => [String(objectOf(entry)["name"] ?? index), entry]));
+  // OpenHands lists addresses.
+  const entries = value.map((entry) =>
+    typeof entry === "string" && entry.includes("://") ? { url: entry } : entry,
+  );
+  return Object.fromEntries(entries.map((entry) => [serverName(objectOf(entry)), entry]));
 }
 
 /**
@@ -215,13 +332,14 @@ export function foundEntries(file: unknown, folder: string, everyProject = false
 
 function entriesHere(file: unknown, projects: readonly (readonly [string, unknown])[]) {
   const registered = entryOfServerJson(objectOf(file));
-  if (registered !== null) return [{ ...registered, project: null }];
+  if (registered !== null) return [{ ...registered, project: null, section: null }];
   const found = [
-    ...SECTIONS.flatMap((section) => entriesIn(serversAt(file, section))),
+    ...SECTIONS.flatMap((section) => entriesIn(serversAt(file, section), null, section)),
     ...projects.flatMap(([path, project]) => entriesIn(serversAt(project, ["mcpServers"]), path)),
   ];
   const top = entriesIn(serversAt(file, []));
-  if (found.length > 0) return found;
+  // A section within another one is found twice.
+  if (found.length > 0) return [...new Map(found.map((one) => [one.entry, one])).values()];
   // A file about one thing has texts such as its name, and its tables (`repository`, `author`) are not servers.
   const isAboutOne = Object.entries(objectOf(file)).some(
     ([key, value]) => key !== "$schema" && typeof value === "string",
@@ -229,9 +347,13 @@ function entriesHere(file: unknown, projects: readonly (readonly [string, unknow
   return !isAboutOne && top.every(({ entry }) => isServerEntry(entry)) ? top : entriesWithin(file);
 }
 
-function entriesIn(table: JsonMembers, project: string | null = null) {
+function entriesIn(
+  table: JsonMembers,
+  project: string | null = null,
+  section: readonly string[] | null = null,
+) {
   return Object.entries(table).flatMap(([name, entry]) =>
-    isObject(entry) ? [{ name, entry, project }] : [],
+    isObject(entry) ? [{ name, entry, project, section }] : [],
   );
 }
 

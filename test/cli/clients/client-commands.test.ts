@@ -176,7 +176,7 @@ test("F1 E1 a project's server starts in its folder with its secret argument, wh
   const imported = await runInFolder("import", join(project, ".mcp.json"), "--yes");
   assert.match(
     imported.stdout,
-    /✓ local.*a secret of it is stored as secret:local-token.*secret set local-key/s,
+    /local.*until its secret is stored.*secret:local-token.*secret set local-key/s,
   );
   const set = await runCommand(["secret", "set", "local-key"], {
     home: env.HOME,
@@ -184,6 +184,7 @@ test("F1 E1 a project's server starts in its folder with its secret argument, wh
     input: "another-secret\n",
   });
   assert.equal(set.code, 0, set.stderr);
+  assert.match(set.stderr, /local is enabled/);
   const listed = await run("tools", "list");
   assert.match(listed.stdout, /echo/, listed.stderr);
   assert.equal(
@@ -340,7 +341,7 @@ test("F1 a server whose variable is not set is imported disabled, with the comma
 });
 
 test("F1 import says before its question what would run and what it refuses; --dry-run asks nothing and changes nothing", async (t) => {
-  const bad = { url: "http://127.0.0.1:9/mcp", headers: { "Content-Type": "text/plain" } };
+  const bad = { url: "wss://127.0.0.1:9/mcp" };
   const { run, config } = await setUp(t, { good: light("g_"), off: { ...light("o_"), disabled: true }, bad });
   const dry = await run("import", "claude", "--dry-run");
   assert.deepEqual([dry.code, /--yes/.test(dry.stderr)], [0, false]);
@@ -415,11 +416,11 @@ test("F1 with a daemon import returns when its servers are running: listing tool
 test("F1 servers that cannot be backends here are named, and the others are imported", async (t) => {
   const { config, run } = await setUp(t, {
     good: light("a_"),
-    bad: { url: "https://x.example/mcp", headers: { "Content-Type": "x" } },
+    bad: { url: "wss://x.example/mcp" },
   });
   const { stdout, code } = await run("import", "claude", "--yes");
   assert.equal(code, 0);
-  assert.match(stdout, /bad {2}not imported: backends\.bad\.headers\.Content-Type/);
+  assert.match(stdout, /bad {2}not imported: its address begins with wss/);
   assert.doesNotMatch(await config(), /backends\.bad/);
 });
 
