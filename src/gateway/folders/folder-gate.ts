@@ -7,7 +7,10 @@ import { TEXT_BOUNDS } from "../../runtime/bounds.ts";
 import { isRawNumber } from "../../runtime/text/exact-json.ts";
 import { parseJson } from "../../runtime/text/parse-json.ts";
 import { safeLine } from "../../runtime/text/safe-line.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+import { turnGiver } from "../../runtime/time/turns.ts";
 import type { PoolCall } from "../backends/policy/backend-pool-contract.ts";
+import { type CallTexts, textsOfCall } from "../call-texts.ts";
 import type { Catalog, CatalogEntry } from "../catalog/catalog.ts";
 import { errorReply, INVALID_PARAMS, isJsonObject, type JsonObject, type Reply } from "../json-rpc.ts";
 import { READ_DIRECTORY } from "../middleware/request-target.ts";
@@ -35,13 +38,12 @@ interface FolderGateOptions {
   /** To expand `~`. */
   readonly userHome: string;
   readonly resolvePaths: ResolvePaths;
+  readonly clock: Clock;
   /** Its input schemas tell the types of arguments. */
   readonly catalog: () => Pick<Catalog, "tools">;
 }
 
 const RESOLVE_MS = 2_000;
-/** Maximum number of segments in all paths of one call, because each segment may need a system call. */
-const MOST_PARTS = 50_000;
 const LONGEST_LABEL = 100;
 const LONGEST_SHOWN = 200;
 
@@ -84,7 +86,7 @@ type Gate = (method: string, params: JsonObject | undefined) => Promise<Reply | 
 function gateOf(
   backend: ServedBackend,
   folders: readonly string[],
-  { userHome, resolvePaths, catalog }: FolderGateOptions,
+  { userHome, resolvePaths, catalog, clock }: FolderGateOptions,
 ): Gate {
   const folderOf = ({ connection }: { readonly connection: ServedBackend["connection"] }): string =>
     connection.type === "stdio" ? connection.cwd : userHome;
@@ -102,7 +104,9 @@ function gateOf(
       if (found === undefined) found = catalog().tools.values().find(isCalled) ?? null;
       return found;
     };
-    const fault = await faultOf(textsOf(params, members, tool), folders, bases, resolvePaths);
+    const texts = textsOf(params, members, tool);
+    const parts = { folders, bases, resolvePaths, clock, budget: textsOfCall(params["arguments"]) };
+    const fault = typeof texts === "string" ? texts : await faultOf(texts, parts);
     if (fault === null) return null;
     const allowed = folders.length === 0 ? "no path at all" : `only paths in ${folders.join(", ")}`;
     const text = `Not run: ${fault}. Backend ${backend.name} may be given ${allowed} (\`folders\` in its section): name the whole path of what you mean.`;
@@ -131,10 +135,14 @@ function namesPath(key: string): boolean {
 }
 
 /**
- * Collects the texts of the params that must be checked; null: there are more than `TEXT_BOUNDS.texts.most`. `tool`: the called
- * tool; null: unknown.
+ * Collects the texts of the params that must be checked, or says why there are too many. `tool`: the called tool; null:
+ * unknown.
  */
-function textsOf(params: JsonObject, members: readonly string[], tool: () => CatalogEntry | null) {
+function textsOf(
+  params: JsonObject,
+  members: readonly string[],
+  tool: () => CatalogEntry | null,
+): readonly CheckedText[] | string {
   const texts: CheckedText[] = [];
   interface RemainingText extends Omit<CheckedText, "text"> {
     readonly value: unknown;
@@ -144,13 +152,16 @@ function textsOf(params: JsonObject, members: readonly string[], tool: () => Cat
   const left: RemainingText[] = members.map((label) => ({ label, value: params[label], isNamedPath: false }));
   for (let next = left.pop(); next !== undefined; next = left.pop()) {
     const { label, value, isNamedPath, name } = next;
-    if (texts.length + left.length >= TEXT_BOUNDS.texts.most) return null;
+    if (texts.length + left.length >= TEXT_BOUNDS.texts.most)
+      return `it has more than ${TEXT_BOUNDS.texts.most} texts, and not all of them can be checked`;
     const below = (step: string): string => (label.length > LONGEST_LABEL ? label : `${label}${step}`);
     if (typeof value === "string") {
       texts.push({ label, text: value, isNamedPath });
       // Some clients send lists and objects as JSON text, which servers parse.
       const isRead =
         /^\s*[[{]/.test(value) && (isNamedPath || (name !== undefined && takesParts(tool(), name)));
+      if (isRead && value.length > TEXT_BOUNDS.jsonText.most)
+        return `${shown({ label, text: value })} is too long to be checked`;
       if (isRead) left.push({ label, value: partsIn(value), isNamedPath });
     } else if (Array.isArray(value))
       value.forEach((part: unknown, at) => {
@@ -201,19 +212,25 @@ function partsIn(text: string): unknown {
   return null;
 }
 
+interface CheckParts extends Pick<FolderGateOptions, "resolvePaths" | "clock"> {
+  readonly budget: CallTexts;
+  readonly folders: readonly string[];
+  readonly bases: PathBases;
+}
+
 /** Why the call is refused; null: it is not refused. */
 async function faultOf(
-  texts: readonly CheckedText[] | null,
-  folders: readonly string[],
-  bases: PathBases,
-  resolvePaths: ResolvePaths,
+  texts: readonly CheckedText[],
+  { budget, folders, bases, resolvePaths, clock }: CheckParts,
 ): Promise<string | null> {
-  if (texts === null)
-    return `it has more than ${TEXT_BOUNDS.texts.most} texts, and not all of them can be checked`;
   const read: { readonly checked: CheckedText; readonly reading: Reading }[] = [];
   const paths = new Set(folders);
   let parts = 0;
+  const othersFirst = turnGiver(clock);
   for (const checked of texts) {
+    const turn = othersFirst();
+    if (turn !== null) await turn;
+    if (!budget.count(checked.text)) return budget.excess;
     const readings = readingsOf(checked.text, bases, checked.isNamedPath);
     if ("unclear" in readings) return `${shown(checked)}: ${readings.unclear}`;
     for (const reading of readings) {
@@ -224,7 +241,7 @@ async function faultOf(
         parts += path.split("/").length;
       }
     }
-    if (parts > MOST_PARTS) return "it may have more paths than can be checked";
+    if (parts > TEXT_BOUNDS.parts.most) return "it may have more paths than can be checked";
   }
   if (read.length === 0) return null;
   const requested = [...paths];
@@ -250,6 +267,6 @@ function isIn(path: string, folder: string): boolean {
   return plain === folder || plain.startsWith(folder === "/" ? folder : `${folder}/`);
 }
 
-function shown({ label, text }: CheckedText): string {
+function shown({ label, text }: Pick<CheckedText, "label" | "text">): string {
   return `${safeLine(label, LONGEST_LABEL)} ${JSON.stringify(safeLine(text, LONGEST_SHOWN))}`;
 }

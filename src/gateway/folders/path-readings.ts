@@ -32,7 +32,10 @@ export function readingsOf(given: string, bases: PathBases, isNamedPath: boolean
   const text =
     given.length > TEXT_BOUNDS.pathText.most ? within(given, isEdgeOrQuote).replace(EMPTY_STEPS, "/") : given;
   if (text.length > TEXT_BOUNDS.pathText.most) {
-    if (STEP_UP_SOMEHOW.test(text)) return { unclear: "it is too long to be checked, and has `..` in it" };
+    // Most long texts are content.
+    const mayStepUp = text.includes("..") || text.includes("%");
+    if (mayStepUp && STEP_UP_SOMEHOW.test(text))
+      return { unclear: "it is too long to be checked, and has `..` in it" };
     const isFileUri = /^file:\S/i.test(fileUriIn(headOf(text)) ?? "");
     return isFileUri ? { unclear: "it is too long to be checked, and is a file URI" } : [];
   }

@@ -1,9 +1,10 @@
 // Authorization of requests by the policies. Lists contain only permitted entries; a forbidden entry is
 // treated as if it did not exist; for an entry that needs consent, the person at the client is asked.
+import { textsOfCall } from "../call-texts.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import { entryOf } from "../catalog/resolve.ts";
 import type { Principal } from "../client-handle.ts";
-import { errorReply, INVALID_REQUEST, type Reply } from "../json-rpc.ts";
+import { errorReply, INVALID_REQUEST, LIMIT_REACHED, type Reply } from "../json-rpc.ts";
 import { WATCH_TASK } from "../protocol.ts";
 import { makeAnswered } from "./answered-call.ts";
 import { type ConsentRequest, hasAgreed, refusalText } from "./consent.ts";
@@ -57,6 +58,9 @@ export function createAuthorization({ policies, requestConsent, denied }: Author
   };
   return (next) => (request) => {
     const verdict = verdictOn(policies, request);
+    const { excess } = textsOfCall(request.params?.["arguments"]);
+    if (excess !== null)
+      return Promise.resolve(refuse(request, errorReply(LIMIT_REACHED, `not run: ${excess}`)));
     if (verdict.effect === "allow") return next(request);
     if (verdict.effect === "ask") return consentTo(request, verdict, next);
     return Promise.resolve(refuse(request, unknown(request)));

@@ -4,14 +4,9 @@
 import type { PolicyConfig } from "../../config/snapshot.ts";
 import { TEXT_BOUNDS } from "../../runtime/bounds.ts";
 import { isRawNumber } from "../../runtime/text/exact-json.ts";
+import { type CallTexts, textsOfCall } from "../call-texts.ts";
 import { compileGlobs } from "../catalog/glob.ts";
-import { isUnclear, otherSpellings } from "../catalog/uri-template.ts";
 import { isJsonObject } from "../json-rpc.ts";
-
-/**
- * Longer lists are not examined: they never match an allowing policy, and they always match one that forbids or asks.
- */
-const MOST_VALUES = 1_000;
 
 /** `allows`: the policy's effect is to allow. */
 export function compileArguments(
@@ -22,9 +17,11 @@ export function compileArguments(
   return (given) => {
     // Arguments that are not an object are invalid, and a server may read them in any way.
     if (given !== undefined && given !== null && !isJsonObject(given)) return !allows;
+    const texts = textsOfCall(given);
     return each.every(({ name, fits }) => {
       const values = valuesOf(given, name, !allows);
-      return allows ? values.length > 0 && values.every(fits) : values.some(fits);
+      const fitsOne = (value: unknown): boolean => fits(value, texts);
+      return allows ? values.length > 0 && values.every(fitsOne) : values.some(fitsOne);
     });
   };
 }
@@ -51,27 +48,27 @@ function valuesWithin(value: unknown, steps: readonly string[], intoLists: boole
   return valuesWithin(value[step], further, intoLists);
 }
 
-function compileValue(globs: readonly string[], allows: boolean): (value: unknown) => boolean {
+function compileValue(globs: readonly string[], allows: boolean) {
   const matches = compileGlobs(globs);
   const isPath = globs.some((glob) => /[/\\]/.test(glob));
   const isAnything = globs.includes("*");
-  const fitsText = (text: string): boolean => {
+  const fitsText = (text: string, texts: CallTexts): boolean => {
     if (isAnything) return true;
-    if (text.length > TEXT_BOUNDS.policyText.most) return !allows;
+    if (text.length > TEXT_BOUNDS.policyText.most || !texts.count(text)) return !allows;
     if (!isPath) return matches(text);
-    if (isUnclear(text)) return !allows;
-    const readings = [text, ...otherSpellings(text)];
-    return allows ? readings.every(matches) : readings.some(matches);
+    const spellings = texts.spellings(text);
+    if (spellings === null) return !allows;
+    return allows ? spellings.every(matches) : spellings.some(matches);
   };
-  const fits = (value: unknown): boolean => {
+  const fits = (value: unknown, texts: CallTexts): boolean => {
     if (value === undefined) return false;
-    if (typeof value === "string") return fitsText(value);
+    if (typeof value === "string") return fitsText(value, texts);
     if (value === null || typeof value === "number" || typeof value === "boolean")
-      return fitsText(String(value));
-    if (isRawNumber(value)) return fitsText(value.rawJSON);
+      return fitsText(String(value), texts);
+    if (isRawNumber(value)) return fitsText(value.rawJSON, texts);
     if (!Array.isArray(value)) return isAnything || !allows;
-    if (value.length > MOST_VALUES) return isAnything || !allows;
-    return allows ? value.length > 0 && value.every(fits) : value.some(fits);
+    const fitsPart = (part: unknown): boolean => fits(part, texts);
+    return allows ? value.length > 0 && value.every(fitsPart) : value.some(fitsPart);
   };
   return fits;
 }

@@ -260,6 +260,7 @@ export class Serving {
           userHome: tools.guarded?.userHome ?? tools.environment["HOME"] ?? "/",
           resolvePaths: tools.resolvePaths ?? (async () => null),
           catalog: this.#services.catalog,
+          clock: tools.clock,
         }),
       },
       between: telemetry === null ? [] : [telemetry.middleware],

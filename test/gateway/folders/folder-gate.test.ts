@@ -9,6 +9,7 @@ import type { CatalogEntry } from "../../../src/gateway/catalog/catalog.ts";
 import { type ResolvePaths, withFolders } from "../../../src/gateway/folders/folder-gate.ts";
 import { isError, type JsonObject, type Reply } from "../../../src/gateway/json-rpc.ts";
 import type { RoutingServices } from "../../../src/gateway/middleware/routing-services.ts";
+import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { resolvePaths } from "../../../src/shares/prober/resolve-paths.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { backendConfig, createClient } from "../backends/pool/scripted-instance.ts";
@@ -88,6 +89,7 @@ async function scene(
   const gated = withFolders(pool, {
     backends: [backend, backendConfig("free")],
     userHome: at("home"),
+    clock: systemClock,
     resolvePaths: given.places ?? resolvePaths,
     catalog: () => ({ tools: new Map([OTHERS, READ].map((tool) => [tool.name, tool])) }),
   });
@@ -296,7 +298,13 @@ describe("the folders of a backend", () => {
   test("where no backend has folders, nothing is inserted", async (t) => {
     const { pool } = await scene(t);
     const catalog = (): never => assert.fail("nothing is looked up");
-    const options = { backends: [backendConfig("free")], userHome: "/", resolvePaths: resolvePaths, catalog };
+    const options = {
+      backends: [backendConfig("free")],
+      userHome: "/",
+      resolvePaths,
+      catalog,
+      clock: systemClock,
+    };
     assert.equal(withFolders(pool, options), pool);
   });
 });

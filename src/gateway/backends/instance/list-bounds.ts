@@ -1,13 +1,8 @@
 // What one server may list.
 
-import { setImmediate as nextTurn } from "node:timers/promises";
 import { TEXT_BOUNDS } from "../../../runtime/bounds.ts";
 import { countInvisible } from "../../../runtime/text/invisible-characters.ts";
-import type { Clock } from "../../../runtime/time/clock.ts";
 import { type TransportFailure, transportFailure } from "../transports/backend-transport.ts";
-
-/** Pieces of work that together take longer give others a turn. */
-const TURN_MS = 20;
 
 /** For the entries of one list, in order: why the one of this JSON is withheld; null: it is not. */
 export function entryBudget(): (json: string | null) => string | null {
@@ -19,17 +14,6 @@ export function entryBudget(): (json: string | null) => string | null {
     return count === 0 || left >= 0
       ? null
       : `with the entries before it, it has more than ${TEXT_BOUNDS.unseen.most} unseen characters`;
-  };
-}
-
-/** Called before each piece of work: once the pieces before have taken 20 ms, gives others a turn; null: no need to wait. */
-export function turnGiver(clock: Clock): () => Promise<void> | null {
-  let sinceMs = clock.monotonicMs();
-  return () => {
-    if (clock.monotonicMs() - sinceMs < TURN_MS) return null;
-    return nextTurn().then(() => {
-      sinceMs = clock.monotonicMs();
-    });
   };
 }
 

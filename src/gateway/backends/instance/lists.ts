@@ -3,6 +3,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { TEXT_BOUNDS } from "../../../runtime/bounds.ts";
 import type { Clock, Timer } from "../../../runtime/time/clock.ts";
+import { turnGiver } from "../../../runtime/time/turns.ts";
 import {
   ENTRY_LISTS,
   type Freshness,
@@ -30,7 +31,7 @@ import { LIST_KINDS, type ListKind, MODERN_VERSION, SKILLS_EXTENSION } from "../
 import { type TransportFailure, transportFailure } from "../transports/backend-transport.ts";
 import type { InstanceOptions } from "./backend-instance.ts";
 import { errorAnswer, isSameFailure, noAnswer, oneLine } from "./failures.ts";
-import { entryBudget, tooMuch, turnGiver } from "./list-bounds.ts";
+import { entryBudget, tooMuch } from "./list-bounds.ts";
 import type { SendRequest } from "./pending.ts";
 import type { ServerSession } from "./session.ts";
 

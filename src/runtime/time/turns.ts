@@ -1,0 +1,17 @@
+// Long work in pieces that let others have their turn.
+import { setImmediate as nextTurn } from "node:timers/promises";
+import type { Clock } from "./clock.ts";
+
+/** Pieces of work that together take longer give others a turn. */
+const TURN_MS = 20;
+
+/** Called before each piece of work: once the pieces before have taken 20 ms, gives others a turn; null: no need to wait. */
+export function turnGiver(clock: Clock): () => Promise<void> | null {
+  let sinceMs = clock.monotonicMs();
+  return () => {
+    if (clock.monotonicMs() - sinceMs < TURN_MS) return null;
+    return nextTurn().then(() => {
+      sinceMs = clock.monotonicMs();
+    });
+  };
+}
