@@ -27,7 +27,7 @@ const usersAddCommand = command("users add", {
     const { renderAccess } = await import("../views/people-view.ts");
     const people = await accessOf(context, name);
     showResult(context, { user: name, secret: added.secret }, (paint) => [
-      doneLine(paint, `${name} is added. Hand this over; the token is shown only now:`),
+      doneLine(paint, `${name} is added. Hand this over:`),
       ...added.lines.map((line) => `    ${line}`),
       ...people.map((person) => renderAccess(person, context.stdoutStyle, null).trimEnd()),
     ]);
@@ -72,7 +72,7 @@ const usersRenewCommand = command("users renew", {
     const { renewUser } = await import("../edits/user-change.ts");
     const { secret, lines } = await renewUser(context, name, { overlapMs: overlap, keepsGrants: keepGrants });
     showResult(context, { user: name, secret }, (paint) => [
-      doneLine(paint, `${name} has a new token, shown only now:`),
+      doneLine(paint, `${name} has a new token:`),
       ...lines.map((line) => `    ${line}`),
     ]);
   },
@@ -82,7 +82,7 @@ const usersRemoveCommand = command("users remove", {
   summary: "remove a user",
   description: "The user's sessions end at once, and so does the access of programs that act for the user.",
   examples: { "mountaineer users remove ann": "remove one" },
-  exits: { 2: "there is no such user" },
+  exits: { 2: "there is no such user, or no other" },
   takes: { "<name>": USER },
   async run(context, { name }) {
     const { removeUser } = await import("../edits/user-change.ts");

@@ -81,6 +81,10 @@ export async function removeUser(context: CommandContext, name: string): Promise
   let unused: readonly string[] = [];
   await editMembers(context, (config) => {
     const { token, oldToken = null } = knownUser(config, name);
+    if (config.incomingAuth.type === "local" && usersOf(config).length === 1)
+      throw new MountaineerError("usage", `${name} is the only user`, {
+        hint: "add another first; a file without [incoming_auth] lets everyone on this machine in",
+      });
     unused = [token, oldToken].flatMap((one) => (one?.kind === "stored" ? [one.name] : []));
     return [{ remove: "users", name }];
   });
@@ -129,6 +133,9 @@ async function withNewToken(
     lines: [
       `address  ${url}`,
       `header   ${header}`,
+      context.prompt === null
+        ? shellCommand`token    stored as ${secret}; a terminal shows it once: mountaineer users renew ${user}`
+        : "token    shown only now",
       shellCommand`claude mcp add --transport http mountaineer ${url} --header ${header}`,
     ],
   };
