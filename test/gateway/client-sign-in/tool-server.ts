@@ -5,7 +5,11 @@ import type { TestContext } from "node:test";
 import type { HttpConnection } from "../../../src/config/snapshot.ts";
 import { onLoopback } from "../../support/on-loopback.ts";
 
-export async function startToolServer(t: TestContext, names = ["read_file", "write_file"]) {
+export async function startToolServer(
+  t: TestContext,
+  names = ["read_file", "write_file"],
+  instructions?: string,
+) {
   const seen: { readonly headers: IncomingHttpHeaders; readonly body: string }[] = [];
   const waiting = new Map<unknown, ServerResponse>();
   const cancelled: unknown[] = [];
@@ -23,7 +27,7 @@ export async function startToolServer(t: TestContext, names = ["read_file", "wri
       if (method === "notifications/cancelled") cancelled.push(params.requestId);
       response.writeHead(202).end();
     } else if (params?.name === "wait") waiting.set(id, response);
-    else answer(response, id, resultOf(method, names, params?.name));
+    else answer(response, id, resultOf(method, names, params?.name, instructions));
   });
   const port = await onLoopback(t, server);
   const connection: HttpConnection = {
@@ -48,10 +52,15 @@ function answer(response: ServerResponse, id: unknown, result: unknown): void {
   response.end(JSON.stringify({ jsonrpc: "2.0", id, result }));
 }
 
-function resultOf(method: unknown, names: readonly string[], called: unknown): unknown {
+function resultOf(
+  method: unknown,
+  names: readonly string[],
+  called: unknown,
+  instructions?: string,
+): unknown {
   if (method === "initialize") {
     const serverInfo = { name: "files", version: "1" };
-    return { protocolVersion: "2025-11-25", capabilities: { tools: {} }, serverInfo };
+    return { protocolVersion: "2025-11-25", capabilities: { tools: {} }, serverInfo, instructions };
   }
   if (method === "tools/list")
     return { tools: names.map((name) => ({ name, inputSchema: { type: "object" } })) };

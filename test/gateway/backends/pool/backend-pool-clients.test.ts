@@ -54,7 +54,8 @@ describe("one instance for each client", () => {
     assert.equal(fromInstance(await first), fromInstance(await second));
     assert.notEqual(fromInstance(await first), fromInstance(await other));
     assert.equal(b.script.started[0]?.calls.length, 0);
-    b.pool.notifyOwn(ann, "notifications/roots/list_changed", undefined, () => true);
+    for (const isSeen of [true, false])
+      b.pool.notifyOwn(ann, "notifications/roots/list_changed", undefined, () => isSeen);
     assertEach(b.script.started, ({ notified }) => notified.length, [0, 1, 0]);
   });
 
