@@ -191,6 +191,7 @@ function serverDocument(base: string): JsonObject {
     token_endpoint_auth_methods_supported: ["none"],
     revocation_endpoint_auth_methods_supported: ["none"],
     authorization_response_iss_parameter_supported: true,
-    client_id_metadata_document_supported: true,
+    // On this machine clients register instead: it may be offline, or behind a web proxy.
+    client_id_metadata_document_supported: base.startsWith("https:"),
   };
 }
