@@ -19,7 +19,7 @@ export interface ConformanceSuite {
 }
 
 const OLDER_SUITE = path.join(MODULES, "conformance-0-1/dist/index.js");
-const NEWER_SUITE = path.join(MODULES, "conformance-0-2/dist/index.js");
+export const NEWER_SUITE = path.join(MODULES, "conformance-0-2/dist/index.js");
 
 /** For servers of 2025-11-25. */
 export const SUITES: readonly ConformanceSuite[] = [
