@@ -123,9 +123,13 @@ func timesIn(in *fuse.SetAttrIn) (accessed, written time.Time) {
 	return accessed, written
 }
 
-// setTimes sets them by a handle of its own: a server keeps a time that was set by a handle as long as that writes. It also learns what the
-// file's creation time is from now on: some servers have one that follows from the others.
+// setTimes sets them by a handle of its own, once what was written to is closed: a server keeps a time that was set by a handle as long as
+// that writes, and gives a file the time when a handle that has written is closed. It also learns what the file's creation time is from now
+// on: some servers have one that follows from the others.
 func (n *node) setTimes(ctx context.Context, accessed, written time.Time) error {
+	for _, h := range n.handles() {
+		_ = h.Flush(ctx)
+	}
 	at, err := atPath(ctx, n, changing, func(t link.Try, path string) (found, error) {
 		seen, err := t.Share.SetTimes(path, accessed, written)
 		if err != nil {

@@ -13,11 +13,12 @@ import (
 	"time"
 	"unsafe"
 
+	"golang.org/x/sys/unix"
+
 	"mountaineer/engine/fs/link"
 	"mountaineer/engine/fs/rig"
 )
 
-// tree is all files below a folder, without those that were set aside.
 func TestWhatIsWrittenIsOnTheServerWhenWriteReturns(t *testing.T) {
 	m := newMount(t, patient)
 	f := openFile(t, m.here("new"), os.O_RDWR|os.O_CREATE|os.O_EXCL)
@@ -186,8 +187,14 @@ func TestTimesAreTheServers(t *testing.T) {
 	write(t, m.here("d/f"), "1")
 	at := time.Unix(1_000_000_000, 123_456_700)
 	rig.Must(t, os.Chtimes(m.here("d/f"), at, at))
+	// As cp -p does it.
+	copied := openFile(t, m.here("d/copied"), os.O_WRONLY|os.O_CREATE)
+	add(t, copied, "copied")
+	stamp := unix.NsecToTimeval(at.UnixNano())
+	rig.Must(t, unix.Futimes(int(copied.Fd()), []unix.Timeval{stamp, stamp}))
+	rig.Must(t, copied.Close())
 	rig.Must(t, os.Chtimes(m.here("d"), at, at))
-	for _, name := range []string{"d", "d/f"} {
+	for _, name := range []string{"d", "d/f", "d/copied"} {
 		for _, file := range []string{m.here(name), m.Theirs(name)} {
 			seen, err := os.Stat(file)
 			rig.Must(t, err)
