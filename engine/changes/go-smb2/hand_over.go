@@ -2,7 +2,7 @@ package smb2
 
 import "context"
 
-// handOver gives pkt to the sender and waits until it is written. taken: some of it may be on the wire, whatever err says.
+// handOver writes pkt, or gives it to the sender and waits until it is written. taken: some of it may be on the wire, whatever err says.
 // A request that is cancelled meanwhile leaves its buffer to the sender, and the result of its write to the next request.
 // The caller holds conn.m.
 func (conn *conn) handOver(ctx context.Context, pkt []byte) (taken bool, err error) {
@@ -16,6 +16,13 @@ func (conn *conn) handOver(ctx context.Context, pkt []byte) (taken bool, err err
 		case <-ctx.Done():
 			return false, ctx.Err()
 		}
+	}
+	if ctx.Done() == nil {
+		// Nobody gives up. The sender's turn costs as much as a short message.
+		if _, err = conn.t.Write(pkt); err != nil {
+			return true, &TransportError{err}
+		}
+		return true, nil
 	}
 	select {
 	case conn.write <- pkt:

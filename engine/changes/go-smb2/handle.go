@@ -68,21 +68,61 @@ func (h *Handle) Read(length int, off int64) (Block, error) {
 	return Block{r.Data(), rr}, nil
 }
 
-// Write returns how much of data was written, which may be less than there is.
-func (h *Handle) Write(data []byte, off int64) (int, error) {
-	data = data[:min(len(data), h.fs.MaxWriteSize())]
+// Write writes data in requests of part bytes, all of them sent before the first is answered: while the server stores one, the next is
+// signed. It returns how much was written from the front, which may be less than there is.
+func (h *Handle) Write(data []byte, off int64, part int) (written int, err error) {
+	part = min(part, h.fs.MaxWriteSize())
+	var parts []writing
+	var unsent error
+	for at := 0; at < len(data) && unsent == nil; {
+		var next writing
+		if next, unsent = h.startWrite(data[at:min(at+part, len(data))], off+int64(at)); unsent == nil {
+			parts = append(parts, next)
+			at += next.length
+		}
+	}
+	isWhole := true
+	for _, each := range parts {
+		n, e := h.written(each)
+		if isWhole {
+			written += n
+			isWhole, err = n == each.length, e
+		}
+	}
+	if isWhole {
+		err = unsent
+	}
+	return written, err
+}
+
+// writing is a part of a write that is under way.
+type writing struct {
+	length int
+	rr     *requestResponse
+}
+
+func (h *Handle) startWrite(data []byte, off int64) (writing, error) {
 	charge, granted, err := h.fs.borrowCredits(len(data))
 	if err != nil {
-		return 0, err
+		return writing{}, err
 	}
 	req := &smb2.WriteRequest{FileId: h.id, Offset: uint64(off), Data: data[:min(len(data), granted)]}
 	req.CreditCharge = charge
-	res, err := h.ask(smb2.SMB2_WRITE, req)
+	rr, err := h.fs.send(h.fs.ctx, req)
+	return writing{len(req.Data), rr}, err
+}
+
+func (h *Handle) written(part writing) (int, error) {
+	pkt, err := h.fs.recv(part.rr)
+	if err != nil {
+		return 0, err
+	}
+	res, err := answerOf(smb2.SMB2_WRITE, pkt)
 	if err != nil {
 		return 0, err
 	}
 	r := smb2.WriteResponseDecoder(res)
-	if r.IsInvalid() || int(r.Count()) > len(req.Data) {
+	if r.IsInvalid() || int(r.Count()) > part.length {
 		return 0, ErrBroken
 	}
 	return int(r.Count()), nil

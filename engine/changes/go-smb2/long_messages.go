@@ -10,7 +10,7 @@ import (
 // of the root has to do. Nothing is changed: the bytes are written to no file.
 func (fs *Share) PassesLongMessages(name string, bytes int) bool {
 	nowhere := &Handle{fs: fs, id: &smb2.FileId{}}
-	if _, err := nowhere.Write(make([]byte, bytes), 0); statusOfError(err) == 0 {
+	if _, err := nowhere.Write(make([]byte, bytes), 0, bytes); statusOfError(err) == 0 {
 		return false
 	}
 	if name == "" {

@@ -87,7 +87,7 @@ func (l *lab) put(name, text string) error {
 			return struct{}{}, err
 		}
 		defer file.Close()
-		_, err = file.Write([]byte(text), 0)
+		_, err = file.Write([]byte(text), 0, 1<<20)
 		return struct{}{}, err
 	})
 	return err

@@ -12,10 +12,9 @@ import (
 	"github.com/hanwen/go-fuse/v2/fs"
 
 	"mountaineer/engine/fs/link"
-	"mountaineer/engine/fs/smb"
 )
 
-// A write goes to the server in parts of this size at once: while it stores one, the next is signed.
+// A write goes to the server in parts of this size.
 const partAtMost = 256 << 10
 
 var blocks = sync.Pool{New: func() any { return new([chunkAtMost]byte) }}
@@ -53,7 +52,7 @@ func (h *handle) writeInOrder(ctx context.Context, data []byte, off int64, isApp
 			if err := h.checkRepeated(t, file); err != nil {
 				return 0, err
 			}
-			n, err := writeParts(t, file, data, off, isGrowing)
+			n, err := writeAll(file, data, off)
 			h.wroteOn(t, off+int64(n))
 			return n, err
 		}
@@ -95,37 +94,11 @@ func (h *handle) checkRepeated(t link.Try, file *smb2.Handle) error {
 	return syscall.EIO
 }
 
-// writeParts returns how many bytes from the front were written.
-func writeParts(t link.Try, file *smb2.Handle, data []byte, off int64, isGrowing bool) (int, error) {
-	size := min(partAtMost, t.Share.MaxWriteSize())
-	if len(data) <= size {
-		return writeAll(file, data, off)
-	}
-	errs := make([]error, (len(data)+size-1)/size)
-	var parts sync.WaitGroup
-	for i := range errs {
-		parts.Go(func() {
-			at := i * size
-			_, errs[i] = link.Safely(func() (int, error) { return writeAll(file, data[at:min(at+size, len(data))], off+int64(at)) })
-		})
-	}
-	parts.Wait()
-	for i, err := range errs {
-		if err != nil && smb.IsLoss(err) {
-			return 0, err
-		}
-		if err != nil {
-			return i * size, err
-		}
-	}
-	return len(data), nil
-}
-
 // writeAll: a server may take less at once.
 func writeAll(file *smb2.Handle, data []byte, off int64) (n int, err error) {
 	for n < len(data) && err == nil {
 		var m int
-		if m, err = file.Write(data[n:], off+int64(n)); m == 0 && err == nil {
+		if m, err = file.Write(data[n:], off+int64(n), partAtMost); m == 0 && err == nil {
 			err = syscall.EIO
 		}
 		n += m
