@@ -1,21 +1,18 @@
 // Connects an MCP client on stdin and stdout to the daemon's gateway, byte for byte. The session outlives a restart of
 // the daemon.
 import { once } from "node:events";
-import { Duplex, type Readable, type Writable } from "node:stream";
-import { finished } from "node:stream/promises";
+import type { Readable, Writable } from "node:stream";
 import type { DaemonClient } from "../api/client/client.ts";
-import type { WithoutDaemonGateway } from "../api/in-process.ts";
 import { gatewayOff } from "../api/operations/gateway-names.ts";
 import { MountaineerError, recoverFrom } from "../runtime/errors.ts";
 import { backoffMs } from "../runtime/time/backoff.ts";
-import { type Clock, settlesWithin, systemClock, type Timer } from "../runtime/time/clock.ts";
-import {
-  createPassage,
-  type GatewayConnection,
-  openGatewayConnection,
-  openInbox,
-} from "./gateway-connection.ts";
-import { createBridgeSession, NotTakenYet } from "./session.ts";
+import { type Clock, settlesWithin, systemClock } from "../runtime/time/clock.ts";
+import { openClientInput } from "./client-input.ts";
+import { ClientOutput, type GatewayConnection, openGatewayConnection } from "./gateway-connection.ts";
+import type { GatewayExchange } from "./gateway-exchange.ts";
+import { NotTakenYet } from "./lasting-effects.ts";
+import { createPassage } from "./line-passage.ts";
+import { BridgeSession } from "./session.ts";
 
 /** How long the client's requests wait for the next daemon. */
 const PATIENCE_MS = 30_000;
@@ -32,6 +29,22 @@ const BEGIN_MS = 2_000;
 const RESUME_MS = 10_000;
 /** A gateway that refuses the client ends the connection within this time. */
 const REFUSED_WITHIN_MS = 1_000;
+/**
+ * Longest wait for backends before a client is served, ms: many clients ask for the lists only once. A
+ * notification announces tools that come later.
+ */
+export const FIRST_LISTS_MS = 5_000;
+const BETWEEN_CHECKS_MS = 100;
+const FIRST_ATTEMPT: ReadonlySet<string> = new Set(["Pending", "Initializing"]);
+
+export type BridgedDaemon = Pick<DaemonClient, "mcpSocket" | "backendPhases">;
+
+export interface BridgeEnds {
+  readonly input: Readable;
+  readonly output: Writable;
+  /** Ends the bridge at once. */
+  readonly signal: AbortSignal;
+}
 
 export interface BridgeMeans {
   readonly find: () => Promise<BridgedDaemon | null>;
@@ -45,9 +58,9 @@ export interface BridgeMeans {
 }
 
 /**
- * Passes messages on until the client has left and every request is answered. When the daemon ends the connection, the
- * bridge looks for the next daemon and resumes the session there. Until then requests wait 30 s, and are refused after
- * that. Rejects with `gateway_off` if the daemon has no gateway (after a restart: if the next one has none after these
+ * Passes messages on until the client has left and every request is answered. When the daemon hands
+ * over or ends the connection, the bridge looks for the next daemon and resumes the session there. Until then requests wait
+ * 30 s, and are refused after that. Rejects with `gateway_off` if the daemon has no gateway (after a restart: if the next one has none after these
  * 30 s), with `daemon_unreachable` if no daemon resumes the session within an hour, and with the signal's reason.
  */
 export async function bridge(daemon: BridgedDaemon, ends: BridgeEnds, means: BridgeMeans): Promise<void> {
@@ -69,18 +82,31 @@ export async function bridge(daemon: BridgedDaemon, ends: BridgeEnds, means: Bri
   }
 }
 
-/** A client's session, and its connection to the current daemon. */
+/** A connection to a gateway, and what the client and that gateway have asked each other. */
+interface OpenGateway {
+  readonly connection: GatewayConnection;
+  readonly exchange: GatewayExchange;
+  /** Resolves when the daemon has handed over, and the client's requests are to go to the next one. */
+  readonly handedOver: PromiseWithResolvers<void>;
+}
+
+/** How the time has ended in which a gateway took the client's requests. */
+type Served = "not_taken" | "lost" | "handed_over";
+
+/** A client's session, and its gateways: the one that takes its requests, and those that still answer some. */
 class Bridge implements Disposable {
   readonly #ends: BridgeEnds;
   readonly #means: BridgeMeans;
   readonly #clock: Clock;
   /** Ends the bridge by aborting the signal in `ends`. */
   readonly #leave: () => void;
-  readonly #session: ReturnType<typeof createBridgeSession>;
+  readonly #session: BridgeSession;
   readonly #passage: ReturnType<typeof createPassage>;
-  readonly #inbox: ReturnType<typeof openInbox>;
-  #connection: GatewayConnection | null = null;
-  #moving: ReturnType<typeof createMoving> | null = null;
+  readonly #input: ReturnType<typeof openClientInput>;
+  readonly #output: ClientOutput;
+  readonly #gateways = new Set<OpenGateway>();
+  /** The gateway that gets the line of which a part has passed; null: none does. Undefined: there is no such line. */
+  #midway: GatewayExchange | null | undefined;
   /** True: no daemon returned in time. Requests are refused until one does. */
   #isUnreachable = false;
   /** Why the last daemon did not resume the session; null: there was no daemon, or it gave no reason. */
@@ -91,34 +117,38 @@ class Bridge implements Disposable {
     this.#means = means;
     this.#clock = means.clock ?? systemClock;
     this.#leave = leave;
-    const session = createBridgeSession({
-      sendToClient: (json) => void ends.output.write(`${json}\n`),
-      sendToGateway: (json) => this.#connection?.write(`${json}\n`),
-      group: means.group ?? null,
-      folder: means.folder ?? null,
-    });
+    const { group = null, folder = null } = means;
+    const sendToClient = (json: string): void => void ends.output.write(`${json}\n`);
+    const session = new BridgeSession({ sendToClient, group, folder });
     this.#session = session;
     this.#passage = createPassage({
       onLine: (messages, line) => {
-        if (this.#isUnreachable) session.refuse(messages, line);
-        else session.fromClient(messages, line);
-        return !this.#isUnreachable;
+        for (const gateway of session.fromClient(messages, line)) gateway.write(line);
+        this.#moveOn();
       },
-      onCut: session.notTaken,
-      write: (bytes) => {
-        if (!this.#isUnreachable) this.#connection?.write(bytes);
+      onPiece: (bytes) => {
+        if (this.#midway === undefined) this.#midway = session.forLongLine;
+        this.#midway?.write(bytes);
       },
+      onLongLine: (messages) => {
+        session.longLineFromClient(messages, this.#midway ?? null);
+        this.#midway = undefined;
+        this.#moveOn();
+      },
+      onCut: (messages) => session.notTaken(messages),
     });
-    this.#inbox = openInbox(ends.input, leave);
+    this.#input = openClientInput(ends.input, leave);
+    this.#output = new ClientOutput(ends.output);
     ends.signal.addEventListener("abort", this.#cut, { once: true });
   }
 
   /** Rejects with the signal's reason when it aborts. */
   async relay(first: BridgedDaemon): Promise<never> {
     const { output, signal } = this.#ends;
-    if (!(await this.#serveWith(first))) await this.#beginLater(first);
+    let served = await this.#serveWith(first);
+    if (served === "not_taken") served = await this.#beginLater(first);
     for (;;) {
-      const isHandover = this.#moving?.moved === true;
+      const isHandover = served === "handed_over";
       if (!isHandover) {
         this.#means.notify(
           `the daemon ended the connection; waiting ${PATIENCE_MS / 1_000} s for it to return`,
@@ -127,27 +157,29 @@ class Bridge implements Disposable {
       // Waits until the client reads again: the gateway may have cut off a client that does not read, and
       // would do so again.
       if (output.writableNeedDrain) await once(output, "drain", { signal });
-      await this.#serveAgain(isHandover);
+      served = await this.#serveAgain(isHandover);
     }
   }
 
   [Symbol.dispose](): void {
     this.#cut();
-    this.#inbox[Symbol.dispose]();
+    this.#input[Symbol.dispose]();
   }
 
-  readonly #cut = (): void => this.#connection?.[Symbol.dispose]();
+  readonly #cut = (): void => {
+    for (const { connection } of this.#gateways) connection[Symbol.dispose]();
+  };
 
   #refuseAll(): void {
     const { output } = this.#ends;
-    const [inbox, passage] = [this.#inbox, this.#passage];
+    const [input, passage] = [this.#input, this.#passage];
     this.#isUnreachable = true;
     this.#session.refuseWaiting();
-    inbox.handTo({
+    input.handTo({
       push(chunk) {
         passage.push(chunk);
         // While the client does not read, the bridge does not read the client's input.
-        if (output.writableNeedDrain) output.off("drain", inbox.more).once("drain", inbox.more);
+        if (output.writableNeedDrain) output.off("drain", input.more).once("drain", input.more);
         return !output.writableNeedDrain;
       },
       end: () => {
@@ -158,63 +190,62 @@ class Bridge implements Disposable {
     });
   }
 
-  /** Resumes the session at this daemon; null if its gateway does not take the session now. */
-  async #connectTo(daemon: BridgedDaemon): Promise<GatewayConnection | null> {
-    const [session, passage, inbox, clock] = [this.#session, this.#passage, this.#inbox, this.#clock];
-    const { output, signal } = this.#ends;
-    const opened = await openGatewayConnection(daemon.mcpSocket, signal, {
-      output,
-      onLine: (messages, line) => {
-        const isForClient = session.fromGateway(messages, line);
-        // Deferred, so that an answer reaches the client before the bridge leaves the connection.
-        queueMicrotask(() => this.#moving?.check());
-        return isForClient;
-      },
-      onDrain: inbox.more,
-      onEnd: () => {
-        if (!this.#isUnreachable) inbox.keep();
-        passage.cut();
-        return inbox.ended && session.inFlight === 0;
-      },
-    });
-    if (opened === null) return null;
-    this.#connection = opened;
-    this.#moving = null;
-    let isTaken = false;
-    try {
-      isTaken = await this.#isTakenBy(opened);
-      if (isTaken) {
-        // If the beginning of a line was refused while no daemon was there, this gateway must not get the rest of the
-        // line.
-        if (this.#isUnreachable) passage.cut();
-        this.#isUnreachable = false;
-        this.#refusal = null;
-        this.#moving = createMoving({ session, passage, inbox, connection: opened, clock });
-        // If the daemon has handed over, the input waits for the next daemon.
-        this.#moving.check();
-        if (!this.#moving.moved) {
-          inbox.handTo({
-            push: (chunk) => opened.inOnePiece(() => passage.push(chunk)),
-            end() {
-              opened.inOnePiece(() => passage.end());
-              session.fallSilent();
-              opened.end();
-            },
-          });
-        }
-        return opened;
-      }
-    } finally {
-      if (!isTaken) opened[Symbol.dispose]();
-    }
-    await opened.closed;
-    session.lost();
-    return null;
+  /** Serves the client with this gateway, until it hands over or the connection ends. */
+  async #serveWith(daemon: BridgedDaemon, onTaken: () => void = () => {}): Promise<Served> {
+    const { signal } = this.#ends;
+    const gateway = await this.#open(daemon);
+    signal.throwIfAborted();
+    if (gateway === null || !(await this.#isTakenBy(gateway))) return "not_taken";
+    signal.throwIfAborted();
+    const { connection, exchange, handedOver } = gateway;
+    this.#isUnreachable = false;
+    this.#refusal = null;
+    onTaken();
+    const sinceMs = this.#clock.monotonicMs();
+    if (!exchange.hasHandedOver) this.#handInputTo(gateway);
+    this.#moveOn();
+    await Promise.race([connection.closed, handedOver.promise]);
+    signal.throwIfAborted();
+    if (exchange.hasHandedOver) return "handed_over";
+    const wasThere = connection.hasReceived || this.#clock.monotonicMs() - sinceMs >= REFUSED_WITHIN_MS;
+    return wasThere ? "lost" : "not_taken";
   }
 
-  async #isTakenBy(connection: GatewayConnection): Promise<boolean> {
+  /** Null: the connection is refused. */
+  async #open(daemon: BridgedDaemon): Promise<OpenGateway | null> {
+    const { signal } = this.#ends;
+    const [session, input] = [this.#session, this.#input];
+    const connection = await openGatewayConnection(daemon.mcpSocket, signal, {
+      output: this.#output,
+      onLine: (messages, line) => {
+        const isForClient = session.fromGateway(exchange, messages, line);
+        this.#moveOn();
+        return isForClient;
+      },
+      onDrain: input.more,
+      onEnd: () => {
+        if (session.current === exchange) input.keep();
+        if (this.#midway === exchange && this.#passage.cut()) this.#midway = undefined;
+        return input.ended && session.inFlight === 0;
+      },
+    });
+    if (connection === null) return null;
+    const exchange = session.join(connection.write);
+    const gateway: OpenGateway = { connection, exchange, handedOver: Promise.withResolvers() };
+    this.#gateways.add(gateway);
+    void connection.closed.then(() => {
+      this.#gateways.delete(gateway);
+      if (signal.aborted) return;
+      session.lost(exchange);
+      if (input.ended && this.#gateways.size === 0) this.#leave();
+    });
+    return gateway;
+  }
+
+  /** Whether this gateway takes the session now. If not, the connection is closed. */
+  async #isTakenBy({ connection, exchange }: OpenGateway): Promise<boolean> {
     let isTaken = false;
-    const resumed = this.#session.resume().then(
+    const resumed = this.#session.introduce(exchange).then(
       () => {
         isTaken = true;
       },
@@ -223,30 +254,47 @@ class Bridge implements Disposable {
         this.#refusal = error.message;
       },
     );
-    await settlesWithin(this.#clock, RESUME_MS, Promise.race([resumed, connection.closed]));
-    // Without a session to resume, only the end of the connection shows that a gateway refuses all clients.
-    const isUnsure = isTaken && this.#isUnreachable && !connection.hasReceived;
-    return isUnsure ? !(await settlesWithin(this.#clock, REFUSED_WITHIN_MS, connection.closed)) : isTaken;
+    try {
+      await settlesWithin(this.#clock, RESUME_MS, Promise.race([resumed, connection.closed]));
+      // Without a session to resume, only the end of the connection shows that a gateway refuses all clients.
+      if (isTaken && this.#isUnreachable && !connection.hasReceived)
+        isTaken = !(await settlesWithin(this.#clock, REFUSED_WITHIN_MS, connection.closed));
+    } catch (error) {
+      connection[Symbol.dispose]();
+      throw error;
+    }
+    if (isTaken) return true;
+    connection[Symbol.dispose]();
+    await connection.closed;
+    return false;
   }
 
-  /** Resolves when the connection has ended, with false if this gateway did not take the client. */
-  async #serveWith(daemon: BridgedDaemon, onTaken: () => void = () => {}): Promise<boolean> {
-    const { signal } = this.#ends;
-    const opened = await this.#connectTo(daemon);
-    signal.throwIfAborted();
-    if (opened === null) return false;
-    onTaken();
-    const sinceMs = this.#clock.monotonicMs();
-    await opened.closed;
-    this.#moving?.[Symbol.dispose]();
-    signal.throwIfAborted();
-    this.#session.lost();
-    if (this.#inbox.ended) this.#leave();
-    signal.throwIfAborted();
-    return opened.hasReceived || this.#clock.monotonicMs() - sinceMs >= REFUSED_WITHIN_MS;
+  #handInputTo({ connection, exchange }: OpenGateway): void {
+    const [session, passage] = [this.#session, this.#passage];
+    session.continueAt(exchange);
+    this.#input.handTo({
+      push: (chunk) => connection.inOnePiece(() => passage.push(chunk)),
+      end: () => {
+        connection.inOnePiece(() => passage.end());
+        session.fallSilent();
+        for (const gateway of this.#gateways) gateway.connection.end();
+      },
+    });
   }
 
-  async #serveAgain(isHandover: boolean): Promise<void> {
+  /** Leaves gateways that have handed over: at once for the client's requests, and for good when nothing is unanswered. */
+  #moveOn(): void {
+    // A client that has ended its input sends no further requests.
+    if (this.#input.ended) return;
+    for (const { connection, exchange, handedOver } of this.#gateways) {
+      if (!exchange.hasHandedOver) continue;
+      if (this.#session.current === null && !this.#isUnreachable) this.#input.keep();
+      handedOver.resolve();
+      if (exchange.isIdle && this.#midway !== exchange) connection.end();
+    }
+  }
+
+  async #serveAgain(isHandover: boolean): Promise<Served> {
     const { notify } = this.#means;
     const clock = this.#clock;
     const sinceMs = clock.monotonicMs();
@@ -268,8 +316,12 @@ class Bridge implements Disposable {
       const next = this.#nextDaemon();
       // Within PATIENCE_MS `gateway_off` is ignored: a daemon that starts or ends has no gateway either.
       const daemon = await (this.#isUnreachable ? next : next.catch(recoverFrom("gateway_off", null)));
-      if (daemon === null) this.#refusal = null;
-      else if (await this.#serveWith(daemon, onTaken)) return;
+      if (daemon === null) {
+        this.#refusal = null;
+        continue;
+      }
+      const served = await this.#serveWith(daemon, onTaken);
+      if (served !== "not_taken") return served;
     }
   }
 
@@ -277,17 +329,19 @@ class Bridge implements Disposable {
    * Waits until `refusing`, a daemon that refuses the client and may be stopping, is gone. After BEGIN_MS the client
    * goes to the daemon that runs then; rejects with the reason if that daemon also refuses.
    */
-  async #beginLater(refusing: BridgedDaemon): Promise<void> {
+  async #beginLater(refusing: BridgedDaemon): Promise<Served> {
     const { signal } = this.#ends;
     const sinceMs = this.#clock.monotonicMs();
     while (this.#clock.monotonicMs() - sinceMs < BEGIN_MS) {
-      if ((await whyRefused(refusing, signal)) === null) return;
+      if ((await whyRefused(refusing, signal)) === null) return "lost";
       await this.#clock.sleep(LAST_RETRY_MS, signal);
     }
     const daemon = await this.#nextDaemon();
-    if (daemon === null || (await this.#serveWith(daemon))) return;
-    const why = await whyRefused(daemon, signal);
+    if (daemon === null) return "lost";
+    const served = await this.#serveWith(daemon);
+    const why = served === "not_taken" ? await whyRefused(daemon, signal) : null;
     if (why !== null) throw why;
+    return served;
   }
 
   /**
@@ -336,93 +390,4 @@ function noneCame(refusal: string | null): MountaineerError {
 
 function unreachable(message: string, hint: string): MountaineerError {
   return new MountaineerError("daemon_unreachable", message, { hint, retry: "later" });
-}
-
-// When a daemon announces a handover, the bridge leaves this daemon at a moment without requests in flight.
-
-/** How long new requests still go to the daemon that hands over, ms. */
-const MOVES_WITHIN_MS = 5_000;
-
-interface MovingParts {
-  readonly session: { readonly movesOn: boolean; readonly mayMove: boolean; readonly openQuestions: number };
-  readonly passage: { readonly isMidway: boolean };
-  readonly inbox: { readonly ended: boolean; keep(): void };
-  /** The connection to the daemon that hands over. */
-  readonly connection: Pick<GatewayConnection, "end">;
-  readonly clock: Clock;
-}
-
-export function createMoving({ session, passage, inbox, connection, clock }: MovingParts) {
-  let timer: Timer | null = null;
-  let moved = false;
-  const pause = (): void => {
-    // While the old daemon waits for answers to its questions, or for the rest of a line sent in part, the client's
-    // lines still go to it.
-    if (session.openQuestions === 0 && !passage.isMidway) inbox.keep();
-    else timer = clock.setTimer(MOVES_WITHIN_MS, pause);
-  };
-  const rest = (): void => {
-    timer?.[Symbol.dispose]();
-    timer = null;
-  };
-  return {
-    /** The bridge has left the connection for the next daemon. */
-    get moved() {
-      return moved;
-    },
-    /** To be called after each message of the gateway. */
-    check(): void {
-      if (!session.movesOn || moved || inbox.ended) return;
-      if (session.mayMove && !passage.isMidway) {
-        moved = true;
-        rest();
-        inbox.keep();
-        connection.end();
-      } else timer ??= clock.setTimer(MOVES_WITHIN_MS, pause);
-    },
-    [Symbol.dispose]: rest,
-  };
-}
-
-const BETWEEN_CHECKS_MS = 100;
-const FIRST_ATTEMPT: ReadonlySet<string> = new Set(["Pending", "Initializing"]);
-
-export type BridgedDaemon = Pick<DaemonClient, "mcpSocket" | "backendPhases">;
-
-export interface BridgeEnds {
-  readonly input: Readable;
-  readonly output: Writable;
-  /** Ends the bridge at once. */
-  readonly signal: AbortSignal;
-}
-
-/**
- * Longest wait for backends before a client is served, ms: many clients ask for the lists only once. A
- * notification announces tools that come later.
- */
-export const FIRST_LISTS_MS = 5_000;
-
-/**
- * Serves the client with a gateway of this process until the client leaves. Begins when the backends are ready or have
- * failed, or after 5 s. Rejects with the signal's reason.
- */
-export async function serveHere(
-  gateway: WithoutDaemonGateway,
-  { input, output, signal }: BridgeEnds,
-  folder: string | null = null,
-): Promise<void> {
-  // Node accepts a pair of streams, but its types do not.
-  const pair = { readable: input, writable: output } as unknown as NodeJS.ReadWriteStream;
-  const stream = Duplex.from(pair);
-  const served = finished(stream, { signal });
-  const ready = gateway.whenStarted(AbortSignal.any([signal, AbortSignal.timeout(FIRST_LISTS_MS)]));
-  try {
-    await Promise.race([ready, served]);
-    if (!signal.aborted) gateway.serveLines(stream, folder ?? undefined);
-    await served;
-  } catch {
-    // The client or we closed the stream: there is no client left to serve.
-    stream.destroy();
-    signal.throwIfAborted();
-  }
 }

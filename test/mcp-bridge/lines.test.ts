@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { PassThrough } from "node:stream";
 import { test } from "node:test";
-import { createPassage, type InboxTaker, openInbox } from "../../src/mcp-bridge/gateway-connection.ts";
+import { type InputTaker, openClientInput } from "../../src/mcp-bridge/client-input.ts";
+import { createPassage } from "../../src/mcp-bridge/line-passage.ts";
 import { createMessageScan, type ScannedMessage } from "../../src/mcp-bridge/message-scan.ts";
 import { eventually } from "../support/eventually.ts";
 import { settle } from "../support/manual-clock.ts";
@@ -92,17 +93,18 @@ test("bytes that are not JSON cause no harm", () => {
   fc.assert(fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => void scanned(Buffer.from(bytes))));
 });
 
-function startPassage(keeps: (line: Buffer | null) => boolean = () => true) {
+function startPassage() {
   const written: Buffer[] = [];
   const lines: (string | null)[] = [];
   const cuts: (readonly ScannedMessage[])[] = [];
   const passage = createPassage({
     onLine(_messages, line) {
-      lines.push(line === null ? null : line.toString());
-      return keeps(line);
+      lines.push(line.toString());
+      written.push(Buffer.from(line));
     },
+    onPiece: (bytes) => written.push(Buffer.from(bytes)),
+    onLongLine: () => lines.push(null),
     onCut: (messages) => cuts.push(messages),
-    write: (bytes) => written.push(Buffer.from(bytes)),
   });
   return { passage, lines, cuts, text: () => Buffer.concat(written).toString("latin1") };
 }
@@ -121,13 +123,12 @@ test("all bytes are forwarded unchanged, however they are cut", () => {
   );
 });
 
-test("a line is forwarded when it is whole, and not when it is withheld", () => {
-  const { passage, text, lines } = startPassage((line) => !line?.includes("own"));
+test("a line is forwarded when it is whole", () => {
+  const { passage, text, lines } = startPassage();
   passage.push(Buffer.from('{"id":1'));
   assert.equal(text(), "");
-  passage.push(Buffer.from('}\n{"own":1}\n{}\n{"id"'));
-  assert.equal(text(), '{"id":1}\n{}\n');
-  assert.deepEqual(lines, ['{"id":1}\n', '{"own":1}\n', "{}\n"]);
+  passage.push(Buffer.from('}\n{}\n{"id"'));
+  assert.deepEqual(lines, ['{"id":1}\n', "{}\n"]);
   assert.equal(passage.cut(), false, "nothing of the last has gone on");
   passage.push(Buffer.from(":2}\n"));
   assert.equal(text(), '{"id":1}\n{}\n{"id":2}\n');
@@ -158,12 +159,12 @@ test("the rest of a long line whose other end is gone is not forwarded, and its 
 function startInbox() {
   const input = new PassThrough();
   let left = 0;
-  const inbox = openInbox(input, () => {
+  const inbox = openClientInput(input, () => {
     left += 1;
   });
   let text = "";
   let ends = 0;
-  const taker: InboxTaker = {
+  const taker: InputTaker = {
     push(chunk) {
       text += chunk.toString();
       return true;

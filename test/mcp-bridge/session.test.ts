@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createMoving } from "../../src/mcp-bridge/mcp-bridge.ts";
+import { NotTakenYet } from "../../src/mcp-bridge/lasting-effects.ts";
 import { createMessageScan } from "../../src/mcp-bridge/message-scan.ts";
-import { createBridgeSession, MOST_WAITING, NotTakenYet } from "../../src/mcp-bridge/session.ts";
+import { MOST_WAITING } from "../../src/mcp-bridge/messages.ts";
+import { BridgeSession } from "../../src/mcp-bridge/session.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
 import { assertEach } from "../support/assert-each.ts";
-import { createManualClock, settle } from "../support/manual-clock.ts";
+import { settle } from "../support/manual-clock.ts";
 import { pluck } from "../support/pluck.ts";
 
 interface Message {
@@ -19,28 +20,59 @@ interface Message {
 const LOST = "the daemon ended before it answered; it is not known whether the call took effect";
 const CAPABILITIES = { tools: { listChanged: true }, resources: { listChanged: true }, prompts: {} };
 
-/** A session as its bridge has it, with what either side was told. */
-function startScene() {
+const lineOf = (message: unknown) => {
+  const line = Buffer.from(typeof message === "string" ? message : JSON.stringify(message));
+  const scan = createMessageScan();
+  scan.push(line);
+  return [scan.end(), line] as const;
+};
+
+interface Options {
+  readonly group?: string | null;
+  readonly folder?: string | null;
+}
+
+/** A session at one gateway after the other, with all messages that the client and the gateways get. */
+function openScene({ group = null, folder = null }: Options = {}) {
   const client: Message[] = [];
   const gateway: Message[] = [];
-  const session = createBridgeSession({
-    sendToClient: (json) => client.push(JSON.parse(json)),
-    sendToGateway: (json) => gateway.push(JSON.parse(json)),
+  const texts: string[] = [];
+  const session = new BridgeSession({
+    sendToClient(json) {
+      texts.push(json);
+      client.push(JSON.parse(json));
+    },
+    group,
+    folder,
   });
-  const lineOf = (message: unknown) => {
-    const line = Buffer.from(typeof message === "string" ? message : JSON.stringify(message));
-    const scan = createMessageScan();
-    scan.push(line);
-    return [scan.end(), line] as const;
-  };
+  const join = () => session.join((bytes) => gateway.push(JSON.parse(bytes.toString())));
+  let at = join();
   const self = {
-    client,
-    gateway,
-    session,
-    says: (message: unknown) => session.fromClient(...lineOf(message)),
-    answers: (message: unknown) => session.fromGateway(...lineOf(message)),
-    /** Says it while no daemon is there. */
-    saysToNobody: (message: unknown) => session.refuse(...lineOf(message)),
+    ...{ client, gateway, texts, session },
+    says(message: unknown) {
+      const [messages, line] = lineOf(message);
+      return session.fromClient(messages, line);
+    },
+    answers: (message: unknown, from = at) => session.fromGateway(from, ...lineOf(message)),
+    get at() {
+      return at;
+    },
+    /** The connection is gone, and there is another one. */
+    lost() {
+      session.lost(at);
+      at = join();
+    },
+    handsOver(params?: object) {
+      assert.equal(self.answers({ method: "notifications/mountaineer/handover", params }), false);
+      const before = at;
+      at = join();
+      return before;
+    },
+    async resume() {
+      const gateway = at;
+      await session.introduce(gateway);
+      session.continueAt(gateway);
+    },
     /** A request, and its result. */
     asks(id: unknown, method: string, params: object, reply: object = { result: {} }) {
       self.says({ id, method, params });
@@ -57,7 +89,7 @@ function startScene() {
     /** Takes the session up with a gateway that answers its initialize so. */
     async resumes(reply: object = { result: { protocolVersion: "2025-11-25" } }) {
       gateway.length = 0;
-      const resumed = session.resume();
+      const resumed = self.resume();
       const [hello] = gateway;
       assert.equal(hello?.method, "initialize");
       assert.equal(self.answers({ id: hello.id, ...reply }), false);
@@ -68,42 +100,50 @@ function startScene() {
   return self;
 }
 
+/** As `openScene`; the first gateway takes the client's requests. */
+async function startScene() {
+  const scene = openScene();
+  await scene.resume();
+  return scene;
+}
+
 test("a client that has sent nothing is resumed without a message", async () => {
-  const { session, client, gateway } = startScene();
-  session.lost();
-  await session.resume();
+  const scene = await startScene();
+  const { client, gateway } = scene;
+  scene.lost();
+  await scene.resume();
   assert.deepEqual([client, gateway], [[], []]);
 });
 
 test("B7 after a handover the next daemon compares the lists; after a crash the client is notified of all lists", async () => {
-  const scene = startScene();
+  const scene = await startScene();
   scene.begins();
   const lists = { tools: "1", resources: "2", prompts: "3" };
   const params = { _meta: { "mountaineer/lists": lists } };
-  assert.equal(scene.answers({ method: "notifications/mountaineer/handover", params }), false);
+  scene.handsOver(params);
   for (const [known, notices] of [
     [lists, 0],
     [undefined, 2],
   ] as const) {
-    scene.session.lost();
-    const resuming = scene.session.resume();
+    const resuming = scene.resume();
     const hello = scene.gateway.findLast(({ method }) => method === "initialize");
     assert.deepEqual((hello?.params as typeof params | undefined)?._meta?.["mountaineer/lists"], known);
     scene.answers({ id: hello?.id, result: { protocolVersion: "2025-11-25" } });
     await resuming;
     assert.equal(scene.client.length, notices);
+    scene.lost();
   }
 });
 
 test("a session is resumed unchanged: with the client's own statements, its level and its subscriptions", async () => {
-  const scene = startScene();
+  const scene = await startScene();
   const params = scene.begins();
   scene.asks(1, "logging/setLevel", { level: "error" });
   scene.asks(2, "logging/setLevel", { level: "loud" }, { error: { code: -32602, message: "no" } });
   for (const [id, uri] of ["a:1", "a:2", "a:3"].entries()) scene.asks(id, "resources/subscribe", { uri });
   scene.asks(6, "resources/unsubscribe", { uri: "a:2" });
   scene.asks(7, "resources/subscribe", { uri: "a:4" }, { error: { code: -32002, message: "unknown" } });
-  scene.session.lost();
+  scene.lost();
   assert.deepEqual(scene.client, []);
   const told = await scene.resumes();
   assert.deepEqual(
@@ -125,8 +165,8 @@ test("a session is resumed unchanged: with the client's own statements, its leve
       params: { uri },
     })),
   ]);
-  scene.session.lost();
-  const resuming = scene.session.resume();
+  scene.lost();
+  const resuming = scene.resume();
   const hello = scene.gateway.at(-1);
   assert.deepEqual(hello?.params, params);
   assert.notEqual(hello?.id, 0);
@@ -135,15 +175,15 @@ test("a session is resumed unchanged: with the client's own statements, its leve
 });
 
 test("a client that has not sent initialized gets no list changes, and sends it itself", async () => {
-  const scene = startScene();
+  const scene = await startScene();
   scene.asks(0, "initialize", {}, { result: { protocolVersion: "2025-11-25", capabilities: CAPABILITIES } });
-  scene.session.lost();
+  scene.lost();
   assert.deepEqual(await scene.resumes(), []);
   assert.deepEqual(scene.client, []);
 });
 
 test("calls in flight fail, except lists, which are requested again, once", async () => {
-  const scene = startScene();
+  const scene = await startScene();
   scene.begins();
   const list = '{"jsonrpc":"2.0","id":12345678901234567890,"method":"tools/list"}\n';
   scene.says(list);
@@ -153,7 +193,7 @@ test("calls in flight fail, except lists, which are requested again, once", asyn
   scene.says({ method: "notifications/cancelled", params: { requestId: 6 } });
   scene.says([{ id: 8, method: "ping" }, 3, { id: 9, method: "tools/list" }]);
   assert.equal(scene.session.inFlight, 5);
-  scene.session.lost();
+  scene.lost();
   assert.deepEqual(
     pluck(scene.client, "id", "error"),
     ["call", 5, 8, 9].map((id) => [id, { code: -32000, message: LOST }]),
@@ -161,21 +201,21 @@ test("calls in flight fail, except lists, which are requested again, once", asyn
   const told = await scene.resumes();
   assert.deepEqual(told.slice(1), [JSON.parse(list)], "with the level as it was");
   scene.client.length = 0;
-  scene.session.lost();
+  scene.lost();
   assert.deepEqual(scene.client[0]?.error?.message, LOST, "it may be what ended the daemon");
   assert.deepEqual((await scene.resumes()).slice(1), []);
 });
 
-test("the digits of an id are reported as received", () => {
-  const texts: string[] = [];
-  const session = createBridgeSession({ sendToClient: (json) => texts.push(json), sendToGateway() {} });
-  session.fromClient([{ id: "12345678901234567890", method: "tools/call" }], null);
-  session.lost();
-  assert.match(texts[0] ?? "", /"id":12345678901234567890,/u);
+test("the digits of an id are reported as received", async () => {
+  const scene = await startScene();
+  scene.session.longLineFromClient([{ id: "12345678901234567890", method: "tools/call" }], scene.at);
+  scene.lost();
+  assert.match(scene.texts[0] ?? "", /"id":12345678901234567890,/u);
 });
 
 test("an unanswered initialize is repeated unchanged, under the client's own id", async () => {
-  const { says, session, gateway, client } = startScene();
+  const scene = await startScene();
+  const { says, gateway, client } = scene;
   const initialize = {
     jsonrpc: "2.0",
     id: 1,
@@ -183,19 +223,20 @@ test("an unanswered initialize is repeated unchanged, under the client's own id"
     params: { protocolVersion: "2025-06-18" },
   };
   says(initialize);
-  session.lost();
-  await session.resume();
+  scene.lost();
+  await scene.resume();
   assert.deepEqual(gateway, [initialize]);
   assert.deepEqual(client, []);
 });
 
-test("unanswered questions are withdrawn, and only those", () => {
-  const { says, answers, session, client } = startScene();
+test("unanswered questions are withdrawn, and only those", async () => {
+  const scene = await startScene();
+  const { says, answers, client } = scene;
   for (const id of ["m-1", "m-2", "m-3"]) answers({ id, method: "sampling/createMessage", params: {} });
   says({ id: "m-1", result: {} });
   answers({ method: "notifications/cancelled", params: { requestId: "m-2" } });
-  session.lost();
-  session.lost();
+  scene.lost();
+  scene.lost();
   assert.deepEqual(client, [
     {
       jsonrpc: "2.0",
@@ -205,25 +246,26 @@ test("unanswered questions are withdrawn, and only those", () => {
   ]);
 });
 
-test("a client that has fallen silent gets no further requests, and none are repeated for it", () => {
-  const { says, answers, session, client } = startScene();
+test("a client that has fallen silent gets no further requests, and none are repeated for it", async () => {
+  const scene = await startScene();
+  const { says, answers, session, client } = scene;
   answers({ id: "m-1", method: "roots/list" });
   says({ id: 1, method: "tools/list" });
   session.fallSilent();
   answers({ id: "m-2", method: "roots/list" });
-  session.lost();
+  scene.lost();
   assertEach(client, ({ id, error }) => [id, error?.message], [[1, LOST]]);
 });
 
 test("B11 a gateway that refuses the session does not get it yet, one that speaks another version never", async () => {
-  const scene = startScene();
+  const scene = await startScene();
   scene.begins();
   await assert.rejects(scene.resumes({ error: { code: -32603, message: "no" } }), (error) => {
     assert.ok(error instanceof NotTakenYet);
     assert.match(error.message, /it answers initialize with .*no/u);
     return true;
   });
-  scene.session.lost();
+  scene.lost();
   await assert.rejects(scene.resumes({ result: { protocolVersion: "2099-01-01" } }), {
     code: "daemon_unreachable",
     message: /it speaks MCP 2099-01-01, but the client began with 2025-11-25/u,
@@ -231,18 +273,19 @@ test("B11 a gateway that refuses the session does not get it yet, one that speak
 });
 
 test("an initialize that failed begins nothing", async () => {
-  const { asks, session, gateway } = startScene();
+  const scene = await startScene();
+  const { asks, gateway } = scene;
   asks(1, "initialize", {}, { error: { code: -32602, message: "no" } });
-  session.lost();
-  await session.resume();
+  scene.lost();
+  await scene.resume();
   assert.deepEqual(gateway, []);
 });
 
 test("a subscription that the new gateway refuses is requested again when its resources change", async () => {
-  const scene = startScene();
+  const scene = await startScene();
   scene.begins();
   for (const [id, uri] of ["a:1", "a:2"].entries()) scene.asks(id, "resources/subscribe", { uri });
-  scene.session.lost();
+  scene.lost();
   const refusal = { error: { code: -32002, message: "unknown resource" } };
   for (const { id, params } of (await scene.resumes()).slice(1)) {
     for (const _ of ["once", "once more"])
@@ -259,12 +302,12 @@ test("a subscription that the new gateway refuses is requested again when its re
   scene.answers(changed);
   assert.deepEqual(scene.gateway, []);
   for (const isEnded of [true, false]) {
-    scene.session.lost();
+    scene.lost();
     for (const { id } of (await scene.resumes()).slice(1)) scene.answers({ id, ...refusal });
     if (isEnded)
       for (const [id, uri] of ["a:1", "a:2"].entries()) scene.asks(id, "resources/unsubscribe", { uri });
     else {
-      scene.session.lost();
+      scene.lost();
       for (const { id } of (await scene.resumes()).slice(1)) scene.answers({ id, result: {} });
     }
     scene.gateway.length = 0;
@@ -275,21 +318,22 @@ test("a subscription that the new gateway refuses is requested again when its re
 });
 
 test("answers owed by a lost gateway to the bridge are forgotten", async () => {
-  const scene = startScene();
+  const scene = await startScene();
   scene.begins();
   let isResumed = false;
-  void scene.session.resume().then(() => {
+  void scene.resume().then(() => {
     isResumed = true;
   });
   const hello = scene.gateway.at(-1);
-  scene.session.lost();
+  scene.lost();
   scene.answers({ id: hello?.id, result: { protocolVersion: "2025-11-25" } });
   await settle();
   assert.equal(isResumed, false);
 });
 
-test("a message that was cut off is reported as having had no effect", () => {
-  const { session, client } = startScene();
+test("a message that was cut off is reported as having had no effect", async () => {
+  const scene = await startScene();
+  const { session, client } = scene;
   session.notTaken([
     { id: "7", method: "tools/call" },
     { id: null, method: "notifications/progress" },
@@ -312,7 +356,7 @@ const acknowledged = (id: unknown, notifications: object): object => ({
 });
 
 test("the bridge's memory is bounded, whatever a client or a gateway sends", async () => {
-  const scene = startScene();
+  const scene = await startScene();
   const { says, answers, session } = scene;
   scene.begins();
   for (let id = 1; id < MOST_WAITING + 100; id += 1) {
@@ -320,11 +364,11 @@ test("the bridge's memory is bounded, whatever a client or a gateway sends", asy
     answers({ id, method: "roots/list" });
     says({ id, method: "subscriptions/listen" });
   }
-  assert.equal(session.openQuestions, MOST_WAITING);
+  assert.equal(scene.at.questions.size, MOST_WAITING);
   assert.equal(session.inFlight, 99, "the streams beyond the limit wait for an answer");
   for (let id = 0; id < MOST_WAITING + 100; id += 1) says({ id, method: "tools/call" });
   assert.equal(session.inFlight, MOST_WAITING);
-  session.lost();
+  scene.lost();
   const uris = (await scene.resumes()).flatMap(({ params }) => params?.["uri"] ?? []);
   assert.deepEqual([uris.length, uris[0]], [MOST_WAITING, "a:100"]);
 });
@@ -332,7 +376,7 @@ test("the bridge's memory is bounded, whatever a client or a gateway sends", asy
 test("overlong requests and those that the client has ended are not restored or requested again", async () => {
   const long = "x".repeat(5_000);
   const listen = listenRequest(3, { toolsListChanged: true });
-  type Scene = ReturnType<typeof startScene>;
+  type Scene = ReturnType<typeof openScene>;
   const table: readonly (readonly [string, (scene: Scene) => void])[] = [
     ["a long URI", ({ asks }) => asks(1, "resources/subscribe", { uri: long })],
     ["a long level", ({ asks }) => asks(1, "logging/setLevel", { level: long })],
@@ -362,53 +406,104 @@ test("overlong requests and those that the client has ended are not restored or 
     ],
   ];
   for (const [what, happen] of table) {
-    const scene = startScene();
+    const scene = await startScene();
     scene.begins();
     happen(scene);
-    scene.session.lost();
+    scene.lost();
     assertEach(await scene.resumes(), ({ method }) => method, ["notifications/initialized"], what);
   }
 });
 
 test("a client sends initialized while there is no daemon, and the next one receives it", async () => {
-  const scene = startScene();
+  const scene = await startScene();
   scene.asks(0, "initialize", {}, { result: { protocolVersion: "2025-11-25", capabilities: CAPABILITIES } });
-  scene.session.lost();
+  scene.lost();
   scene.says({ id: 1, method: "tools/list" });
   scene.session.refuseWaiting();
   assert.equal(scene.session.inFlight, 0);
-  scene.saysToNobody({ method: "notifications/initialized" });
+  scene.says({ method: "notifications/initialized" });
   assertEach(await scene.resumes(), ({ method }) => method, ["notifications/initialized"]);
 });
 
-test("B11 a client does not move while it owes an answer", () => {
-  const { session, says, answers } = startScene();
-  answers({ method: "notifications/mountaineer/handover" });
-  answers({ id: "m-1", method: "roots/list" });
-  assert.equal(session.mayMove, false);
-  says({ id: "m-1", result: {} });
-  assert.equal(session.mayMove, true);
-  says({ id: 1, method: "tools/call" });
-  assert.equal(session.mayMove, false, "nor while it is owed one");
-  answers({ id: 1, result: {} });
-  assert.equal(session.mayMove, true);
-  session.lost();
-  assert.deepEqual(
-    [session.mayMove, session.movesOn],
-    [false, false],
-    "the next daemon has handed over nothing",
-  );
+test("B11 after a handover requests are the next daemon's at once, and the old one finishes what it has", async () => {
+  const scene = await startScene();
+  scene.begins();
+  scene.says({ id: 1, method: "tools/call" });
+  scene.answers({ id: "m-1", method: "roots/list" });
+  const old = scene.handsOver();
+  await scene.resumes();
+  const { at: next } = scene;
+  assert.deepEqual(scene.says({ id: 2, method: "tools/call" }), [next]);
+  for (const message of [
+    { id: "m-1", result: {} },
+    { method: "notifications/progress", params: {} },
+  ])
+    assert.deepEqual(scene.says(message), [old, next], "either of them may wait for it");
+  assert.equal(old.isIdle, false);
+  scene.client.length = 0;
+  assert.equal(scene.answers({ id: 1, result: {} }, old), true);
+  assert.equal(old.isIdle, true);
+  for (const method of ["tools/list_changed", "resources/updated"])
+    assert.equal(scene.answers({ method: `notifications/${method}` }, old), false, "the next one notifies");
+  scene.session.lost(old);
+  assert.deepEqual([scene.client, scene.session.inFlight], [[], 1]);
+});
+
+test("B11 an old daemon that is lost fails its calls; lists are requested from the next one at once", async () => {
+  const scene = await startScene();
+  scene.begins();
+  const list = { jsonrpc: "2.0", id: 1, method: "tools/list" };
+  scene.says(list);
+  scene.says({ id: 2, method: "tools/call" });
+  const old = scene.handsOver({ _meta: { "mountaineer/lists": {} } });
+  await scene.resumes();
+  scene.gateway.length = 0;
+  scene.session.lost(old);
+  assert.deepEqual(scene.gateway, [list]);
+  assertEach(scene.client, ({ id, error }) => [id, error?.message], [[2, LOST]]);
+});
+
+test("B11 a level and subscriptions that the old daemon confirms late are repeated at the next one", async () => {
+  const scene = await startScene();
+  scene.begins();
+  scene.asks(1, "resources/subscribe", { uri: "a:1" });
+  scene.says({ id: 2, method: "logging/setLevel", params: { level: "error" } });
+  scene.says({ id: 3, method: "resources/subscribe", params: { uri: "a:2" } });
+  scene.says({ id: 4, method: "resources/unsubscribe", params: { uri: "a:1" } });
+  scene.says({ id: 5, method: "logging/setLevel", params: { level: "loud" } });
+  const old = scene.handsOver();
+  await scene.resumes();
+  scene.gateway.length = 0;
+  for (const id of [2, 3, 4]) scene.answers({ id, result: {} }, old);
+  scene.answers({ id: 5, error: { code: -32602, message: "no" } }, old);
+  assert.deepEqual(pluck(scene.gateway, "method", "params"), [
+    ["logging/setLevel", { level: "error" }],
+    ["resources/subscribe", { uri: "a:2" }],
+    ["resources/unsubscribe", { uri: "a:1" }],
+  ]);
+});
+
+test("B11 a line too long to buffer goes to the daemon that waits for an answer, else to the newest", async () => {
+  const scene = await startScene();
+  scene.begins();
+  const { session } = scene;
+  scene.answers({ id: "m-1", method: "sampling/createMessage" });
+  const old = scene.handsOver();
+  await scene.resumes();
+  assert.equal(session.forLongLine, old);
+  session.longLineFromClient([{ id: '"m-1"', method: null }], old);
+  assert.equal(session.forLongLine, scene.at);
 });
 
 test("D2 a client of 2026-07-28 keeps listening with the next daemon, and is notified of possible changes", async () => {
-  const scene = startScene();
+  const scene = await startScene();
   const { session, client, gateway } = scene;
   scene.says(listenRequest("a", { toolsListChanged: true }));
   assert.equal(scene.answers(acknowledged("a", { toolsListChanged: true })), true);
   assert.equal(session.inFlight, 0);
-  session.lost();
+  scene.lost();
   assert.deepEqual(client, []);
-  await session.resume();
+  await scene.resume();
   assert.deepEqual(gateway, [listenRequest("a", { toolsListChanged: true })]);
   assert.equal(scene.answers(acknowledged("a", { toolsListChanged: true })), false);
   assert.deepEqual(client, [
@@ -422,56 +517,54 @@ test("D2 a client of 2026-07-28 keeps listening with the next daemon, and is not
   assert.equal(scene.answers(acknowledged("a", { toolsListChanged: true })), true);
 });
 
-test("D2 streams that end because another daemon takes over do not end for the client, others do", () => {
-  const scene = startScene();
-  const { session } = scene;
+test("D2 streams that end because another daemon takes over do not end for the client, others do", async () => {
+  const scene = await startScene();
   scene.says(listenRequest(1, { toolsListChanged: true }));
   scene.says(listenRequest(2, { toolsListChanged: true }));
   assert.equal(scene.answers({ id: 2, result: { resultType: "complete" } }), true);
-  assert.equal(scene.answers({ method: "notifications/mountaineer/handover" }), false);
-  assert.equal(session.mayMove, true);
-  assert.equal(scene.answers({ id: 1, result: { resultType: "complete" } }), false);
-  assert.equal(session.mayMove, true);
+  const old = scene.handsOver();
+  assert.equal(old.isIdle, true);
+  assert.equal(scene.answers({ id: 1, result: { resultType: "complete" } }, old), false);
 });
 
 test("D2 a stream that was cancelled is not requested again, and one too long to store ends with an error", async () => {
-  const scene = startScene();
-  const { session, client, gateway } = scene;
+  const scene = await startScene();
+  const { client, gateway } = scene;
   scene.says(listenRequest(1, { toolsListChanged: true }));
   scene.says({ method: "notifications/cancelled", params: { requestId: 1 } });
   scene.says(listenRequest(2, { resourceSubscriptions: ["x".repeat(70_000)] }));
-  session.lost();
+  scene.lost();
   assertEach(client, ({ id, error }) => [id, error?.code], [[2, -32000]]);
-  session.lost();
+  scene.lost();
   assert.equal(client.length, 1, "once");
-  await session.resume();
+  await scene.resume();
   assert.deepEqual(gateway, []);
 });
 
 test("B11 D2 a stream that is cancelled while there is no daemon is not requested again, others are", async () => {
-  const scene = startScene();
+  const scene = await startScene();
   const { session, client, gateway } = scene;
   const kept = listenRequest(2, { toolsListChanged: true });
   scene.says(listenRequest(1, { toolsListChanged: true }));
   scene.says(kept);
-  session.lost();
+  scene.lost();
   session.refuseWaiting();
-  scene.saysToNobody({ method: "notifications/cancelled", params: { requestId: 1 } });
-  await session.resume();
+  scene.says({ method: "notifications/cancelled", params: { requestId: 1 } });
+  await scene.resume();
   assert.deepEqual(gateway, [kept]);
   assert.deepEqual(client, []);
 });
 
 test("B11 a ping and the end of a subscription are answered while there is no daemon", async () => {
-  const scene = startScene();
+  const scene = await startScene();
   scene.begins();
   for (const [id, uri] of ["a:1", "a:2"].entries()) scene.asks(id, "resources/subscribe", { uri });
-  scene.session.lost();
+  scene.lost();
   scene.session.refuseWaiting();
-  scene.saysToNobody({ id: 8, method: "ping" });
-  scene.saysToNobody({ id: 9, method: "resources/unsubscribe", params: { uri: "a:1" } });
-  scene.saysToNobody({ id: 10, method: "resources/unsubscribe", params: {} });
-  scene.saysToNobody({ id: 11, method: "resources/subscribe", params: { uri: "a:3" } });
+  scene.says({ id: 8, method: "ping" });
+  scene.says({ id: 9, method: "resources/unsubscribe", params: { uri: "a:1" } });
+  scene.says({ id: 10, method: "resources/unsubscribe", params: {} });
+  scene.says({ id: 11, method: "resources/subscribe", params: { uri: "a:3" } });
   assert.deepEqual(
     scene.client.map(({ id, result, error }) => [id, result ?? error?.code]),
     [
@@ -489,44 +582,37 @@ test("B11 a ping and the end of a subscription are answered while there is no da
 });
 
 test("D2 discovery is requested again, a call of 2026-07-28 is not", async () => {
-  const scene = startScene();
-  const { session, client, gateway } = scene;
+  const scene = await startScene();
+  const { client, gateway } = scene;
   const discover = { jsonrpc: "2.0", id: 1, method: "server/discover", params: {} };
   scene.says(discover);
   scene.says({ jsonrpc: "2.0", id: 2, method: "tools/call", params: {} });
-  session.lost();
+  scene.lost();
   assert.deepEqual(pluck(client, "id"), [2]);
-  await session.resume();
+  await scene.resume();
   assert.deepEqual(gateway, [discover]);
 });
 
 function groupScene() {
-  const gateway: Message[] = [];
-  const session = createBridgeSession({
-    sendToClient: () => {},
-    sendToGateway: (json) => gateway.push(JSON.parse(json)),
-    group: "work",
-  });
-  /** What came of it when the gateway answers so: null, or the error. */
+  const scene = openScene({ group: "work" });
+  const { gateway } = scene;
+  /** The outcome if the gateway answers so: null, or the error. */
   const asked = async (answer: object): Promise<unknown> => {
     gateway.length = 0;
-    const resumed = session.resume().then(
+    const resumed = scene.resume().then(
       () => null,
       (error: unknown) => error,
     );
     const [question] = gateway;
     assert.deepEqual([question?.method, question?.params], ["mountaineer/group", { name: "work" }]);
-    const line = Buffer.from(JSON.stringify({ jsonrpc: "2.0", id: question?.id, ...answer }));
-    const scan = createMessageScan();
-    scan.push(line);
-    assert.equal(session.fromGateway(scan.end(), line), false, "it is not the client's");
+    assert.equal(scene.answers({ id: question?.id, ...answer }), false, "it is not the client's");
     return await resumed;
   };
   const refused = async (code: number, message = "no"): Promise<unknown> => {
     const error = await asked({ error: { code, message } });
     return error instanceof MountaineerError ? [error.code, error.message] : error;
   };
-  return { session, asked, refused };
+  return { scene, asked, refused };
 }
 
 test("D4 a group is requested before the session continues, and one that is not configured is refused", async () => {
@@ -535,84 +621,23 @@ test("D4 a group is requested before the session continues, and one that is not 
 });
 
 test("D4 a gateway that is stopping has not refused the group", async () => {
-  const { session, asked, refused } = groupScene();
+  const { scene, asked, refused } = groupScene();
   const stopping = await refused(-32600, "the gateway is stopping");
   assert.ok(stopping instanceof NotTakenYet);
   assert.match(stopping.message, /it answers mountaineer\/group with .*stopping/u);
-  session.lost();
+  scene.lost();
   assert.equal(await asked({ result: {} }), null);
-  session.lost();
+  scene.lost();
   assert.deepEqual(await refused(-32602), ["group_unknown", 'no group "work" is configured']);
 });
 
-/** A client of a daemon that hands over, with a call in flight there. */
-function startMoving() {
-  const clock = createManualClock();
-  const session = { movesOn: true, mayMove: false, openQuestions: 0 };
-  const passage = { isMidway: false };
-  const counts = { kept: 0, ended: 0 };
-  const inbox = { ended: false, keep: () => void counts.kept++ };
-  const connection = { end: () => void counts.ended++ };
-  const moving = createMoving({ session, passage, inbox, connection, clock });
-  return { clock, session, passage, inbox, counts, moving, look: moving.check };
-}
-
-test("B11 a client moves when nothing is in flight, and is paused for that after 5 s", async () => {
-  const { clock, session, counts, moving, look } = startMoving();
-  look();
-  await clock.advance(4_999);
-  assert.deepEqual(counts, { kept: 0, ended: 0 });
-  await clock.advance(1);
-  assert.deepEqual(counts, { kept: 1, ended: 0 });
-  session.mayMove = true;
-  look();
-  look();
-  assert.deepEqual([counts.ended, moving.moved, clock.pendingTimers], [1, true, 0]);
-});
-
-test("B11 a client does not move within a line, nor after its last message", () => {
-  const { clock, session, passage, inbox, counts, look } = startMoving();
-  session.mayMove = true;
-  inbox.ended = true;
-  look();
-  assert.deepEqual([counts, clock.pendingTimers], [{ kept: 0, ended: 0 }, 0]);
-  inbox.ended = false;
-  passage.isMidway = true;
-  look();
-  assert.deepEqual([counts, clock.pendingTimers], [{ kept: 0, ended: 0 }, 1]);
-});
-
-for (const isLine of [false, true]) {
-  const what = isLine ? "a line that has been begun" : "an answer that is owed";
-  test(`B11 ${what} still goes to the previous daemon`, async () => {
-    const { clock, session, passage, counts, look } = startMoving();
-    session.openQuestions = isLine ? 0 : 1;
-    passage.isMidway = isLine;
-    look();
-    await clock.advance(5_000);
-    assert.equal(counts.kept, 0);
-    session.openQuestions = 0;
-    passage.isMidway = false;
-    await clock.advance(5_000);
-    assert.equal(counts.kept, 1);
-  });
-}
-
 test("D7 the client's folder is sent before the session continues, even to a daemon that does not know the message", async () => {
   for (const answer of [{ result: {} }, { error: { code: -32600, message: "initialize comes first" } }]) {
-    const gateway: Message[] = [];
-    const session = createBridgeSession({
-      sendToClient: () => {},
-      sendToGateway: (json) => gateway.push(JSON.parse(json)),
-      folder: "/work/project",
-    });
-    const resumed = session.resume();
-    const [told] = gateway;
+    const scene = openScene({ folder: "/work/project" });
+    const resumed = scene.resume();
+    const [told] = scene.gateway;
     assert.deepEqual([told?.method, told?.params], ["mountaineer/folder", { path: "/work/project" }]);
-    const line = Buffer.from(JSON.stringify({ jsonrpc: "2.0", id: told?.id, ...answer }));
-    const scan = createMessageScan();
-    scan.push(line);
-    assert.equal(session.fromGateway(scan.end(), line), false, "it is not the client's");
+    assert.equal(scene.answers({ id: told?.id, ...answer }), false, "it is not the client's");
     await resumed;
   }
 });

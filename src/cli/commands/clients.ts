@@ -240,7 +240,7 @@ export const mcpCommand = command("mcp", {
   },
   async run(context, { group }) {
     const { bridge } = await import("../../mcp-bridge/mcp-bridge.ts");
-    const { serveHere } = await import("../../mcp-bridge/mcp-bridge.ts");
+    const { serveHere } = await import("../../mcp-bridge/serve-here.ts");
     const { stdin, stdout } = process;
     if (stdin.isTTY) context.notify("this speaks MCP with a program; Ctrl-D ends it");
     const ends = { input: stdin, output: stdout, signal: context.signal };

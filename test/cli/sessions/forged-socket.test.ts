@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
 import { connectToDaemon } from "../../../src/api/client/client.ts";
-import { openGatewayConnection } from "../../../src/mcp-bridge/gateway-connection.ts";
+import { ClientOutput, openGatewayConnection } from "../../../src/mcp-bridge/gateway-connection.ts";
 import { connectRelay } from "../../../src/relay/client/relay-client.ts";
 import { noopLogger } from "../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
@@ -90,7 +90,12 @@ test("E2 no command, bridge or daemon connects to another user's socket outside 
   assert.match(doctor.stdout, /belongs to user 21200/);
   assert.doesNotMatch(doctor.stdout, /a stale socket/);
   const { signal } = new AbortController();
-  const options = { output: process.stdout, onLine: () => true, onDrain() {}, onEnd: () => true };
+  const options = {
+    output: new ClientOutput(process.stdout),
+    onLine: () => true,
+    onDrain() {},
+    onEnd: () => true,
+  };
   await assert.rejects(openGatewayConnection({ path, home }, signal, options), /belongs to user 21200/);
 
   await mkdir(join(home, "carrier"));
