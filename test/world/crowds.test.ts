@@ -57,12 +57,12 @@ describe("D9 many at once", () => {
   });
 
   // punkpeye/mcp-proxy 79, mark3labs/mcp-go 723, UsefulSoftwareCo/executor 1684: clients that leave without DELETE.
-  it("D9 E4 abandoned sessions are evicted, oldest first, and clients that come at once to a full table all get in", async () => {
+  it("D9 E4 a client continues its session after it was evicted, and clients that come at once to a full table all get in", async () => {
     const begin = (count: number): Promise<LightClient[]> =>
       Promise.all(Array.from({ length: count }, () => connectLight(rig.url)));
     const abandoned: LightClient[] = [];
     while (abandoned.length < SESSIONS.come) abandoned.push(...(await begin(10)));
-    await assert.rejects(async () => abandoned[0]?.tools(), /404/u);
+    assert.ok((await abandoned[0]?.tools())?.includes("echo"));
     const newest = await begin(20);
     for (const each of newest) assert.ok((await each.tools()).includes("echo"));
     for (const each of newest) await each[Symbol.asyncDispose]();
