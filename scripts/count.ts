@@ -1,4 +1,4 @@
-// Counts the code lines of src, without blank lines and comments, and its files, in the checkout or at a commit.
+// Counts the code lines of src, without blank lines and comments, its files, and the words of docs, in the checkout or at a commit.
 // Usage: bin/with-node scripts/count.ts [COMMIT] [PART-OF-A-PATH]
 import { spawnSync } from "node:child_process";
 
@@ -6,14 +6,18 @@ const [commit, part = ""] = process.argv.slice(2);
 const LARGEST_OUTPUT = 256 * 1024 * 1024;
 
 const where = commit === undefined ? ["--untracked", ""] : ["", commit];
-const args = ["grep", "--null", "-I", ...where, "--", "src/*.ts", "src/*.tsx"];
-const { stdout, stderr, status } = spawnSync("git", args, { encoding: "utf8", maxBuffer: LARGEST_OUTPUT });
-if (status !== 0) throw new Error(stderr);
+
+function linesOf(option: "--null" | "-h", ...paths: readonly string[]): string {
+  const args = ["grep", option, "-I", ...where, "--", ...paths];
+  const { stdout, stderr, status } = spawnSync("git", args, { encoding: "utf8", maxBuffer: LARGEST_OUTPUT });
+  if (status !== 0) throw new Error(stderr);
+  return stdout;
+}
 
 const files = new Set<string>();
 let isInComment = false;
 let lines = 0;
-for (const found of stdout.split("\n")) {
+for (const found of linesOf("--null", "src/*.ts", "src/*.tsx").split("\n")) {
   const [path = "", content = ""] = found.split("\0");
   if (!path.includes(part) || path === "") continue;
   if (!files.has(path)) isInComment = false;
@@ -23,4 +27,5 @@ for (const found of stdout.split("\n")) {
   else if (text.startsWith("/*")) isInComment = !text.includes("*/");
   else if (text !== "" && !text.startsWith("//")) lines += 1;
 }
-process.stdout.write(`${lines} code lines in ${files.size} files\n`);
+const words = linesOf("-h", "docs/*.md").trim().split(/\s+/).length;
+process.stdout.write(`${lines} code lines in ${files.size} files; ${words} words in docs\n`);

@@ -5,7 +5,7 @@ import { glob, mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { boundsTable } from "./docs/bounds.ts";
 import { commandLinePages } from "./docs/command-line.ts";
-import { conditionTable } from "./docs/conditions.ts";
+import { conditionCodes } from "./docs/conditions.ts";
 import { configurationReference, configurationSchema } from "./docs/configuration.ts";
 import type { DocumentGenerator } from "./docs/generator.ts";
 import { thirdPartyNotices } from "./docs/notices.ts";
@@ -15,7 +15,7 @@ const GENERATORS: readonly DocumentGenerator[] = [
   configurationReference,
   configurationSchema,
   ...commandLinePages(),
-  conditionTable,
+  conditionCodes,
   boundsTable,
   thirdPartyNotices,
 ];

@@ -1,4 +1,4 @@
-// The project's error type, and the table of its codes (listed in docs/use/troubleshooting.md).
+// The project's error type, and the table of its codes (exit codes: docs/reference/cli.md).
 
 /** Whether a retry may help: "never" (the input is wrong), "later" (a transient failure), "now". */
 type Retry = "never" | "later" | "now";

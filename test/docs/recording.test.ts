@@ -1,9 +1,9 @@
-// What the docs show: the recording, and troubleshooting.
+// What the docs show: the recording, and the codes of conditions.
 import assert from "node:assert/strict";
 import { glob, readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { test } from "node:test";
-import { conditionTable } from "../../scripts/docs/conditions.ts";
+import { conditionCodes } from "../../scripts/docs/conditions.ts";
 import { DAEMON_CONDITIONS, type KnownCondition } from "../../src/daemon/conditions/condition-rows.ts";
 import { FLEET_CONDITIONS } from "../../src/fleet/conditions/condition-rows.ts";
 import { BACKEND_CONDITIONS } from "../../src/gateway/backends/policy/condition-rows.ts";
@@ -26,16 +26,16 @@ test("the README begins with the recording of the page: a moving picture, small 
 
 const FINDING = /(?:finding|add)\(\s*"(?:error|warning)",\s*"([a-z_]+)"/g;
 
-test("E2 the table of conditions has one row for each condition that status shows, as it is generated", async () => {
-  const page = await readFile(join(ROOT, conditionTable.path), "utf8");
-  assert.equal(await conditionTable.generate(), page);
-  const [, table = ""] = page.split("## Conditions");
+test("E2 the page of codes has one line for each condition that status shows, as it is generated", async () => {
+  const page = await readFile(join(ROOT, conditionCodes.path), "utf8");
+  assert.equal(await conditionCodes.generate(), page);
+  const [, list = ""] = page.split("## Conditions");
   const makers = [
     ...[ALIAS_CONDITIONS, BACKEND_CONDITIONS, DAEMON_CONDITIONS],
     ...[FLEET_CONDITIONS, GATEWAY_CONDITIONS, SHARE_CONDITIONS],
   ];
   for (const name of makers.flatMap((rows) => Object.keys(rows)))
-    assert.equal(table.split(`\n| \`${name}\` |`).length, 2, name);
+    assert.equal(list.split(`\n- \`${name}\`: `).length, 2, name);
 });
 
 test("E2 a condition without a row does not compile", () => {
@@ -46,9 +46,8 @@ test("E2 a condition without a row does not compile", () => {
   assert.notEqual(declared.code, undeclared.code);
 });
 
-test("every code of a doctor's finding is in its table", async () => {
-  const text = await readFile(join(ROOT, "docs/use/troubleshooting.md"), "utf8");
-  const [table = ""] = text.split("## Conditions");
+test("every code of a doctor's finding is on the page of codes", async () => {
+  const page = await readFile(join(ROOT, conditionCodes.path), "utf8");
   const codes = new Set<string>();
   for await (const file of glob("src/{doctor/*,daemon/control/verify}.ts", { cwd: ROOT })) {
     const source = await readFile(join(ROOT, file), "utf8");
@@ -56,7 +55,7 @@ test("every code of a doctor's finding is in its table", async () => {
   }
   assert.ok(codes.size > 20, `only ${codes.size} codes were recognized`);
   assert.deepEqual(
-    [...codes].filter((code) => !table.includes(`\`${code}\``)),
+    [...codes].filter((code) => !page.includes(`\`${code}\``)),
     [],
   );
 });
