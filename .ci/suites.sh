@@ -35,7 +35,7 @@ declare -A PACKAGE_OF=(
   [socat]=socat [rsync]=rsync [git]=git [sqlite3]=sqlite3 [mke2fs]=e2fsprogs
   [debootstrap]=debootstrap [faketime]=faketime [rpmbuild]=rpm [createrepo_c]=createrepo-c [apt-ftparchive]=apt-utils [gpg]=gnupg [gpgv]=gpgv [ruby]=ruby [xz]=xz-utils
   [bwrap]=bubblewrap [ed]=ed [patch]=patch [vim]=vim [nano]=nano [jq]=jq [less]=less [script]=bsdutils [python3]=python3 [cc]=gcc
-  [nats-server]=nats-server [openssl]=openssl [avahi-daemon]=avahi-daemon [wsdd]=wsdd
+  [nats-server]=nats-server [haproxy]=haproxy [nginx]=nginx [openssl]=openssl [avahi-daemon]=avahi-daemon [wsdd]=wsdd
   [tinyproxy]=tinyproxy [shellcheck]=shellcheck
 )
 
@@ -60,7 +60,7 @@ install_packages() {
     sleep 5
   done
   # Debian starts the machine's own; the rigs bring theirs.
-  for service in smbd nmbd samba-ad-dc nats-server avahi-daemon wsdd tinyproxy; do
+  for service in smbd nmbd samba-ad-dc nats-server haproxy nginx avahi-daemon wsdd tinyproxy; do
     systemctl disable --now "$service" >/dev/null 2>&1 || service "$service" stop >/dev/null 2>&1 || true
   done
   for program in "${programs[@]}"; do
