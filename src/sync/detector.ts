@@ -15,6 +15,8 @@ export const QUIET_MS = 10;
 export const SAFETY_POLL_MS = 2_000;
 /** Coarsest resolution of file times: a second change within this time may leave `stat` unchanged. */
 const COARSEST_TIME_MS = 2_000;
+/** Longest pause between two reads of a file whose inode changes, though its time, size and bytes stay. */
+const LONGEST_PAUSE_MS = 60_000;
 
 export interface DetectorOptions {
   readonly file: WatchedFile;
@@ -43,13 +45,11 @@ export function startDetector(detection: Detection, options: DetectorOptions) {
   const stopping = new AbortController();
   const { signal } = stopping;
   const osEvents = detection === "inotify" ? createOsEvents(options, signal, () => poll) : null;
-  /** A text that differs if the file differs: `mtime` takes one stat, `hash` reads the whole file. */
+  const times = createTimes(options);
+  /** A text that differs if the file differs: `mtime` usually takes one stat, `hash` reads the whole file. */
   const fingerprint = async (): Promise<string | null> => {
     if (osEvents !== null) return osEvents.fingerprint();
-    if (detection === "mtime") {
-      const found = await file.stat(signal);
-      return found && `${found.mtimeNs} ${found.size}`;
-    }
+    if (detection === "mtime") return times.fingerprint(signal);
     const content = await file.read(signal);
     return content && sha256Of(content.bytes);
   };
@@ -69,16 +69,53 @@ export function startDetector(detection: Detection, options: DetectorOptions) {
      */
     check: (): Promise<void> => poll.check(),
     /**
-     * Notes the SHA-256 of content that the caller has read. From now on, `hash` and `inotify` compare with that
-     * content, and so notice a change back to older content.
+     * Notes the SHA-256 of content that the caller has read. From now on, the detector compares with that content, and
+     * so notices a change back to older content.
      */
     recordRead(sha256: string): void {
-      if (detection !== "mtime") poll.recordFingerprint(sha256);
+      if (detection === "mtime") times.recordRead(sha256);
+      else poll.recordFingerprint(sha256);
     },
     [Symbol.dispose]() {
       poll[Symbol.dispose]();
       stopping.abort();
       osEvents?.[Symbol.dispose]();
+    },
+  };
+}
+
+/**
+ * `mtime`: time and size. Where all files have the same time (Nix, Guix, ostree), another inode is the only sign of other
+ * content, so the file is read then; and ever more rarely while the bytes stay, as some file systems give a new inode to
+ * each stat.
+ */
+function createTimes({ file, clock, pollIntervalMs }: DetectorOptions) {
+  let observed: FileStat | null = null;
+  let read: string | null = null;
+  let fingerprint = "";
+  let pauseMs = pollIntervalMs;
+  let nextMs = Number.NEGATIVE_INFINITY;
+  return {
+    recordRead(sha256: string): void {
+      read = sha256;
+    },
+    async fingerprint(signal: AbortSignal): Promise<string | null> {
+      const stat = await file.stat(signal);
+      if (stat === null) return null;
+      if (observed?.mtimeNs !== stat.mtimeNs || observed.size !== stat.size) {
+        observed = stat;
+        fingerprint = `${stat.mtimeNs} ${stat.size}`;
+        pauseMs = pollIntervalMs;
+      } else if ((observed.ino !== stat.ino || observed.dev !== stat.dev) && clock.monotonicMs() >= nextMs) {
+        observed = stat;
+        const content = await file.read(signal);
+        const sha256 = content && sha256Of(content.bytes);
+        if (sha256 === read) {
+          nextMs = clock.monotonicMs() + pauseMs;
+          pauseMs = Math.min(LONGEST_PAUSE_MS, pauseMs * 2);
+        } else fingerprint = `${stat.ino} ${sha256}`;
+      }
+      return fingerprint;
     },
   };
 }

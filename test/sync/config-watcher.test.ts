@@ -57,6 +57,20 @@ test("B1 bytes that appeared and vanished between the detector's check and the r
   assert.equal(watcher.state.hash, sha256("b"));
 });
 
+test("B1 mtime: new inodes with the same time, size and bytes are no event, and are read ever more rarely", async (t) => {
+  const { clock, file, offered, told, watcher } = await watcherBench(t, {
+    settings: { pollIntervalMs: 2_000, debounceMs: 100 },
+  });
+  const reads = t.mock.method(file, "read");
+  file.changeInodes();
+  await clock.advance(600_000);
+  assert.ok(reads.mock.callCount() < 20, `${reads.mock.callCount()} reads`);
+  assert.deepEqual(told(), []);
+  file.save("other", { keepMtime: true });
+  await clock.advance(61_000);
+  assert.deepEqual([offered, watcher.state.hash], [["other"], sha256("other")]);
+});
+
 test("B4 backoff: temporary reasons are retried at the poll interval doubled each time, after 60 s at most", async (t) => {
   const times: number[] = [];
   let failing = true;

@@ -17,7 +17,7 @@ const ALL = { mtime: true, hash: true, inotify: true } as const;
 const NONE = { mtime: false, hash: false, inotify: false } as const;
 /** Same bytes, other times. */
 const TIMES_ONLY = { mtime: true, hash: false, inotify: false } as const;
-/** Other bytes, same size and mtime. */
+/** Other bytes in the same file, same size and mtime. */
 const BYTES_ONLY = { mtime: false, hash: true, inotify: true } as const;
 
 interface Change {
@@ -126,7 +126,6 @@ const CHANGES: readonly Change[] = [
   },
   {
     what: "`..data` swapped to a file of the same size and mtime",
-    seenBy: BYTES_ONLY,
     layOut: configMap,
     make: dataSwapped(writeOld),
   },
@@ -141,7 +140,6 @@ const CHANGES: readonly Change[] = [
   { what: "same size and mtime restored", seenBy: BYTES_ONLY, make: (path, n) => writeOld(path, text(n)) },
   {
     what: "replaced by a file of the same size and mtime",
-    seenBy: BYTES_ONLY,
     make: renamedOver(writeOld, text),
   },
   { what: "another size, mtime restored", make: (path, n) => writeOld(path, `${text(n)}${"#".repeat(n)}\n`) },

@@ -10,6 +10,8 @@ export interface MemoryFile extends WatchedFile {
   readonly watches: number;
   save(text: string, options?: { readonly keepMtime?: boolean }): void;
   touch(): void;
+  /** From now on, each stat has another inode. */
+  changeInodes(): void;
   remove(): void;
   /** Looks reject with `error` until a call with null. */
   fail(error: Error | null): void;
@@ -28,6 +30,8 @@ export function createMemoryFile(initial: string | null): MemoryFile {
   let failure: Error | null = null;
   let refusal: Error | null = null;
   let looks = 0;
+  let ino = 2n;
+  let areInodesNew = false;
   let waiting: (() => void)[] | null = null;
   const listeners = new Set<FolderListener>();
 
@@ -47,7 +51,11 @@ export function createMemoryFile(initial: string | null): MemoryFile {
     isHere: () => true,
     stat: () =>
       look(
-        (): FileStat | null => bytes && { dev: 1n, ino: 2n, size: BigInt(bytes.length), mtimeNs, ctimeNs },
+        (): FileStat | null =>
+          bytes && {
+            ...{ dev: 1n, ino: areInodesNew ? ino++ : ino, size: BigInt(bytes.length) },
+            ...{ mtimeNs, ctimeNs },
+          },
       ),
     read: () => look(() => bytes && { bytes, inode: "2" }),
     events: {
@@ -68,6 +76,9 @@ export function createMemoryFile(initial: string | null): MemoryFile {
       ctimeNs += 1_000_000n;
       if (!keepMtime) mtimeNs = ctimeNs;
       changed();
+    },
+    changeInodes() {
+      areInodesNew = true;
     },
     touch() {
       ctimeNs += 1_000_000n;
