@@ -116,6 +116,13 @@ function exists(path: string): Promise<boolean> {
   });
 }
 
+/** The configuration files in a home. Rejects with `config_unreadable`. */
+export async function configsIn(home: string): Promise<readonly string[]> {
+  const found: string[] = [];
+  for (const name of FILE_NAMES) if (await exists(join(home, name))) found.push(join(home, name));
+  return found;
+}
+
 /**
  * The configuration file: the one that `--config` names (`file`, relative to the working directory), else the one in
  * the home. `exists` says whether it is there. Rejects with `config_ambiguous` when the home has two, and with
@@ -127,9 +134,7 @@ export async function locateConfig(homeContext: HomeContext, file: string | null
     await requireResponsiveDisk(path);
     return { path, format: configFormat(path), exists: await exists(path) };
   }
-  const candidates = FILE_NAMES.map((name) => join(homeContext.home, name));
-  const found: string[] = [];
-  for (const path of candidates) if (await exists(path)) found.push(path);
+  const found = await configsIn(homeContext.home);
   const [first, ...others] = found;
   if (others.length > 0) {
     throw new MountaineerError("config_ambiguous", `more than one configuration: ${found.join(", ")}`, {

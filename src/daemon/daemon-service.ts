@@ -11,6 +11,7 @@ import { startSecretRetry } from "./compose/stored-secrets.ts";
 import { createFlow, flowOf } from "./events/flow.ts";
 import type { ApprovalTransition } from "./events/service-transitions.ts";
 import { createServiceRelease } from "./handover/service-release.ts";
+import { watchSecondConfig } from "./second-config.ts";
 import { createServiceControl } from "./service-control.ts";
 import { type ServiceOptions, type ServiceParts, startParts } from "./service-parts.ts";
 
@@ -56,7 +57,8 @@ async function startWith(options: ServiceOptions, stack: DisposalStack) {
   notifications.start();
   await gateway.start(snapshot.config, listener);
   auditApprovals(parts, clock, stack);
-  const control = createServiceControl(options, parts);
+  const secondConfig = stack.use(watchSecondConfig(options.home, snapshot.path, clock));
+  const control = createServiceControl(options, { ...parts, secondConfig });
   await parts.fleet.start(snapshot.config, () => control.status());
   logger.info("running", {
     pid: process.pid,

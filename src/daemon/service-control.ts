@@ -31,7 +31,8 @@ export function createServiceControl(
     config,
     approvalStore,
     secrets,
-  }: ServiceParts,
+    secondConfig,
+  }: ServiceParts & { readonly secondConfig: { readonly found: readonly string[] } },
 ) {
   const { aliases } = aliasService;
   const sources = {
@@ -44,6 +45,7 @@ export function createServiceControl(
     formerUnsent: () => formerShares.known(engine.names),
     left: () => engine.knownUnconfigured,
     unreadSecretFiles: () => secrets.unreadFilesOf(config.watcher.running.snapshot),
+    secondConfigs: () => secondConfig.found,
     changedCopies,
   };
   const faults = createReadFaults(logger);

@@ -284,6 +284,17 @@ test("B4 B6 one service, whose file is broken in one way after the other", async
     },
   );
 
+  await t.test("B4 a second configuration file is reported for as long as it is there", async () => {
+    const other = join(dirname(configFile), "config.yaml");
+    await writeFile(other, "shares: []\n");
+    assert.match(
+      (await eventually(() => global(`config_second:${other}`))).title,
+      /config\.yaml is next to .*config\.toml/,
+    );
+    await rm(other);
+    await eventually(() => global(`config_second:${other}`) === undefined);
+  });
+
   await t.test("a rollback rewrites a deleted file with the running configuration", async () => {
     const before = (await control.history()).entries.length;
     await rm(configFile);

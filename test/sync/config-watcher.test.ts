@@ -57,7 +57,7 @@ test("B1 bytes that appeared and vanished between the detector's check and the r
   assert.equal(watcher.state.hash, sha256("b"));
 });
 
-test("B1 mtime: new inodes with the same time, size and bytes are no event, and are read ever more rarely", async (t) => {
+test("B1 mtime: new inodes with the same time, size and bytes make no event, and are read ever more rarely", async (t) => {
   const { clock, file, offered, told, watcher } = await watcherBench(t, {
     settings: { pollIntervalMs: 2_000, debounceMs: 100 },
   });

@@ -40,6 +40,11 @@ export const DAEMON_CONDITIONS = {
       `${path} is not there; the configuration that was loaded from it keeps running`,
       "mountaineer config rollback 0",
     ],
+    config_second: (path: string, other: string) => [
+      `${other} is next to ${path}, which is used; the next start would refuse both`,
+      "Keep one of them.",
+      other,
+    ],
     sync_stopped: () => [
       "The configuration file is no longer watched, because a reload failed",
       "Correct the file, then: mountaineer reload",

@@ -26,6 +26,8 @@ export interface ConditionSources {
   readonly changedCopies: () => readonly string[];
   /** Why secrets in files cannot be read; their last values serve. */
   readonly unreadSecretFiles: () => readonly string[];
+  /** Other configuration files in the home. */
+  readonly secondConfigs: () => readonly string[];
 }
 
 /** Settings in the file that are allowed, but probably an error. */
@@ -71,6 +73,8 @@ export function globalConditions(sources: ConditionSources): DaemonCondition[] {
   if (watching === "stopped") conditions.push(DAEMON_CONDITIONS.sync_stopped());
   if (detector.degraded !== null) conditions.push(DAEMON_CONDITIONS.sync_degraded(detector.degraded));
   if (fileMissing) conditions.push(DAEMON_CONDITIONS.config_missing(running().path));
+  for (const other of sources.secondConfigs())
+    conditions.push(DAEMON_CONDITIONS.config_second(running().path, other));
   // Only shares need network events.
   if (networkEvents() === "polling" && running().config.shares.length > 0)
     conditions.push(DAEMON_CONDITIONS.network_polling());

@@ -64,6 +64,7 @@ async function world() {
     formerUnsent: () => now.formerUnsent,
     left: () => now.left,
     unreadSecretFiles: () => [],
+    secondConfigs: () => [],
     changedCopies: () => now.changedCopies,
   };
   const sinceTracker = createSinceTracker(clock);
