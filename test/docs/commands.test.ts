@@ -105,6 +105,21 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   "mountaineer backends add fetch --registry io.github.example/fetch": {
     elsewhere: "test/cli/clients/registry.test.ts",
   },
+  ...elsewhere(
+    "test/cli/clients/people-commands.test.ts",
+    "mountaineer clients approve 7K4-9QX",
+    "mountaineer clients approve 7K4-9QX --as ann --server github --read-only",
+    "mountaineer clients list",
+    "mountaineer clients revoke k3Jd_fh2LmQx",
+    "mountaineer clients revoke k3Jd_fh2LmQx --read-only",
+    "mountaineer users add ann --role dev",
+    "mountaineer users list",
+    "mountaineer users renew ann --overlap 24",
+    "mountaineer users remove ann",
+    "mountaineer access ben",
+    "mountaineer access ben --tool delete_file",
+    "mountaineer access --role dev",
+  ),
   "mountaineer rclone install": { elsewhere: "test/rclone-release/install.test.ts" },
   "mountaineer rclone install ./rclone.zip": alone(/pins no checksum|cannot read/, 1),
   "mountaineer import claude": { elsewhere: "test/cli/clients/client-commands.test.ts" },
@@ -170,6 +185,7 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
     needs: "jq",
   },
   "mountaineer config validate": running(/config\.toml/),
+  "mountaineer config validate - < draft.toml": running(/-:2:1[\s\S]*did you mean/, 3),
   "mountaineer config validate draft.toml": running(/draft\.toml:2:1[\s\S]*did you mean/, 3),
   'less "$(mountaineer config path)"': { on: "running", says: /\[\[shares\]\]/, needs: "less" },
   "mountaineer config edit": running(/config\.toml|reloaded|no changes/),
@@ -235,7 +251,13 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   "mountaineer secret set nas": running(/the value is empty/, 2),
   "mountaineer secret set fleet": running(/the value is empty/, 2),
   "mountaineer secret set token --in file < token.txt": running(/token is stored: secrets\.json/),
-  "mountaineer secret list": running(/token {2}secrets\.json \(0600\) {2}not used/),
+  "mountaineer secret set key --file key.pem": running(/no such file/, 2),
+  "openssl rand -base64 32 | mountaineer secret set session-key": {
+    on: "running",
+    says: /session-key is stored/,
+    needs: "openssl",
+  },
+  "mountaineer secret list": running(/token +secrets\.json \(0600\) {2}not used/),
   "mountaineer secret list --json | jq -r '.secrets[] | select(.kept == null) | .name'": {
     on: "running",
     says: /^$/,
@@ -447,7 +469,7 @@ function shell(line: string, folder: string, environment: NodeJS.ProcessEnv): Pr
 /** The words of a line that needs neither a shell nor the folder that it is typed in; null: it needs one of them. */
 function plainWords(line: string): readonly string[] | null {
   const bare = line.replaceAll(/'[^']*'/g, "quoted");
-  if (!/^mountaineer( [\w.:=-]+)*$/.test(bare) || /\.(md|toml|ts)\b/.test(bare)) return null;
+  if (!/^mountaineer( [\w.:=-]+)*$/.test(bare) || /\.(md|pem|toml|ts)\b/.test(bare)) return null;
   const [, ...words] = splitArgs(line);
   return needsProcess(words) ? null : words;
 }

@@ -134,7 +134,7 @@ async function withNewToken(
       `address  ${url}`,
       `header   ${header}`,
       context.prompt === null
-        ? shellCommand`token    stored as ${secret}; a terminal shows it once: mountaineer users renew ${user}`
+        ? `token    stored as ${secret}; a terminal shows it once: ${shellCommand`mountaineer users renew ${user}`}`
         : "token    shown only now",
       shellCommand`claude mcp add --transport http mountaineer ${url} --header ${header}`,
     ],

@@ -3,7 +3,7 @@ import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import type { Readable } from "node:stream";
 import type { ReadStream } from "node:tty";
-import { isSystemError, MountaineerError, recoverFrom } from "../../runtime/errors.ts";
+import { errorText, isSystemError, MountaineerError, recoverFrom } from "../../runtime/errors.ts";
 
 /** A pipe, a file or a terminal. */
 export type StandardInput = Readable & Partial<Pick<ReadStream, "isTTY" | "setRawMode">>;
@@ -22,7 +22,7 @@ interface InputLimits {
   readonly oneLine?: boolean;
 }
 
-/** Reads the text. Rejects with `tooLong` for more than `mostBytes`, and with the signal's reason. */
+/** Reads the text. Rejects with `tooLong` for more than `mostBytes`, `usage` if it cannot be read, and with the signal's reason. */
 export async function readInput(
   stdin: Readable,
   signal: AbortSignal,
@@ -43,6 +43,7 @@ export async function readInput(
     }
   } catch (error) {
     signal.throwIfAborted();
+    if (isSystemError(error)) throw new MountaineerError("usage", `reading it failed: ${errorText(error)}`);
     throw error;
   } finally {
     signal.removeEventListener("abort", onAbort);

@@ -45,10 +45,12 @@ async function textsOf(): Promise<readonly Found[]> {
 
 /** What programs a shell starts, each with its words, when these lines are pasted one after the other. */
 function pasted(lines: readonly string[]): readonly (readonly (readonly string[])[])[] {
-  const programs = ["mountaineer", "claude", "chmod", "sudo", "ls", "mv", "ssh", "part"];
-  const defined = programs.map((name) => `${name}() { printf '%s\\0' ${name} "$@" '\n'; }`);
-  // Nothing else starts: there is no PATH.
-  const script = [...defined, ...lines.flatMap((line) => [line, "printf '\\n\\n\\0'"])].join("\n");
+  const programs = new Set(lines.flatMap((line) => line.match(/(?<=^ *|\| )[a-z]+/g) ?? []));
+  const defined = [...programs].map((name) => `${name}() { printf '%s\\0' ${name} "$@" '\n' >&3; }`);
+  // Nothing else starts: there is no PATH. What a pipe carries is no word.
+  const script = ["exec 3>&1", ...defined, ...lines.flatMap((line) => [line, "printf '\\n\\n\\0'"])].join(
+    "\n",
+  );
   const { stdout, stderr } = spawnSync("/bin/sh", ["-c", script], {
     encoding: "utf8",
     env: { HOME: "/", PATH: "" },
