@@ -171,7 +171,7 @@ export function createTextReader(
       const { before = "", dollar } = FORMS.lone.exec(given)?.groups ?? {};
       const text = dollar === undefined ? given : `${before}\${${dollar}}`;
       const foreign = isBehind ? null : foreignReference(text, "lone");
-      if (foreign !== null) return { ...plainly(escaped(text)), problem: foreign };
+      if (foreign !== null) return { ...plainly(escaped(text)), problem: `${text} is ${foreign}` };
       const plain = expands === "bang" ? text.replace(/^((?:[Bb]earer )?)!!/, "$1!") : text;
       const parts =
         plain === text ? partsOf(text, form, surroundings) : [{ kind: "text", text: plain } as const];
@@ -195,7 +195,7 @@ export function createTextReader(
      */
     plain: (text: string, mayRefer: boolean, isBehind = false): TextMeaning => {
       const foreign = isBehind ? null : foreignReference(text, "address");
-      if (foreign !== null) return { ...plainly(text), problem: foreign };
+      if (foreign !== null) return { ...plainly(text), problem: `${text} is ${foreign}` };
       return gather(partsOf(text, form, surroundings), (part) => {
         if (part.kind === "text") return plainly(part.text);
         if (part.kind === "package") return plainly(OWN_PACKAGE);

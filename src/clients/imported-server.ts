@@ -15,7 +15,7 @@ import {
 } from "../config/shown-values.ts";
 import type { BackendConfig } from "../config/snapshot.ts";
 import { isCredentialHeader, parseHeaderName } from "../config/values/backend-names.ts";
-import { foreignReference } from "../config/values/foreign-reference.ts";
+import { fillsReferences, foreignReference } from "../config/values/foreign-reference.ts";
 import { escaped, parseSecretText, storedParts } from "../config/values/secret-text.ts";
 import { sha256Of } from "../runtime/files/sha256.ts";
 import { isObject, type JsonMembers, objectOf } from "../runtime/text/json-object.ts";
@@ -215,7 +215,7 @@ class ServerReading {
   constructor(name: string, options: ImportOptions, { command, args }: ForeignServer) {
     this.name = name;
     this.#options = options;
-    this.#isBehind = /(?:^|\/)(?:op|doppler|infisical)$/.test(command ?? "") && args.includes("run");
+    this.#isBehind = fillsReferences(command ?? "", args);
     const named = (from: "input" | "variable", id: string, value: string | null): string => {
       const isWithheld = options.withheld?.has(id) === true;
       const why = isWithheld

@@ -28,7 +28,7 @@ export async function readSecretValue(
   const hint = /^op:/.test(value)
     ? shellCommand`op read ${value} | mountaineer secret set ${name}`
     : "store what it stands for";
-  throw new MountaineerError("usage", `${foreign}, and is not the secret itself`, { hint });
+  throw new MountaineerError("usage", `that is ${foreign}, and not the secret itself`, { hint });
 }
 
 /** Asks at the terminal without an echo; `stdin` must be a terminal. Rejects like `readSecretValue`. */

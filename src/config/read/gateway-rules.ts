@@ -1,5 +1,7 @@
 // The rules between keys of the gateway's sections. They read the file's unchecked values.
+import { isSecretName } from "../shown-values.ts";
 import { isCredentialHeader } from "../values/backend-names.ts";
+import { fillsReferences, foreignReference } from "../values/foreign-reference.ts";
 import { isLoopback } from "../values/host.ts";
 import { type Finding, type KeyPath, namesHint, pathText, quoted } from "../values/mistakes.ts";
 import { isWithin } from "../values/paths.ts";
@@ -71,9 +73,20 @@ function headerFindings(headers: Table, at: KeyPath): Finding[] {
     const hint =
       "no secrets in config: `mountaineer secret set NAME` keeps it, `${secret:NAME}` stands for it here";
     const expected = "a reference, such as `Bearer ${VARIABLE}` or `Bearer ${secret:NAME}`";
-    return [invalidValue([...at, name], "credentials in the file", expected, hint)];
+    const found = foreignReference(String(value)) ?? "credentials in the file";
+    return [invalidValue([...at, name], found, expected, hint)];
   });
   return [...repeated, ...literal];
+}
+
+/** References of other tools in place of secrets: the program would get them as they are written. */
+function variableFindings({ command, args, env }: Table, at: KeyPath): Finding[] {
+  if (fillsReferences(String(command), Array.isArray(args) ? args : [])) return [];
+  return Object.entries(asTable(env) ?? {}).flatMap(([name, value]) => {
+    const found = typeof value === "string" && isSecretName(name) ? foreignReference(value) : null;
+    const hint = "`mountaineer secret set NAME` keeps what it stands for";
+    return found === null ? [] : [invalidValue([...at, "env", name], found, "`secret:NAME`", hint)];
+  });
 }
 
 function overrideFindings(overrides: Table, at: KeyPath): Finding[] {
@@ -131,6 +144,7 @@ function serverFindings(table: Table, at: KeyPath, context: RuleContext): Findin
     ...connectionFindings(table, at),
     ...sandboxFindings(table, at, context),
     ...headerFindings(headers ?? {}, [...at, "headers"]),
+    ...variableFindings(table, at),
     ...backendAuthFindings(table, at),
   ];
 }

@@ -19,6 +19,7 @@ import type {
 } from "../snapshot.ts";
 import { isCredentialHeader, isSecretHeader, isSecretVariable } from "../values/backend-names.ts";
 import { hasSecretQuery } from "../values/backend-values.ts";
+import { foreignReference } from "../values/foreign-reference.ts";
 import { isLoopback } from "../values/host.ts";
 import { type KeyPath, pathText, quoted } from "../values/mistakes.ts";
 import { expandPath } from "../values/paths.ts";
@@ -170,7 +171,8 @@ function secretWarnings({ env, headers, url }: RouteFile, at: KeyPath): ConfigWa
     });
   };
   for (const [name, value] of Object.entries(env ?? {})) {
-    if (isSecretVariable(name) && isLiteral(value)) warn([...at, "env", name], "the value");
+    if (isSecretVariable(name) && isLiteral(value) && foreignReference(value.join("")) === null)
+      warn([...at, "env", name], "the value");
   }
   for (const [name, value] of Object.entries(headers ?? {})) {
     if (isSecretHeader(name) && !isCredentialHeader(name) && isLiteral(value))

@@ -3,6 +3,7 @@
 import { SECRET_NAME } from "../../runtime/text/name-forms.ts";
 import { parseReference, REFERENCE_FORMS, type SecretReference } from "../../secrets/reference.ts";
 import { parseGlob, parseLabel, parseServerUrl, URL_EXPECTED } from "../values/backend-values.ts";
+import { foreignReference } from "../values/foreign-reference.ts";
 import { HOST_EXPECTED, parseHost } from "../values/host.ts";
 import type { HostAddress } from "../values/host-text.ts";
 import { describeKind, describeValue, type IssueDetail, type KeyPath } from "../values/mistakes.ts";
@@ -222,7 +223,8 @@ export function secretText(
     "secret text",
     (written): Reading<readonly (string | SecretReference)[]> => {
       const reading = parseSecretText(written);
-      if (!reading.ok) return { ...reading, found: "`${` without a name and `}`" };
+      const found = foreignReference(written) ?? "`${` without a name and `}`";
+      if (!reading.ok) return { ...reading, found };
       if (isAllowed(written)) return reading;
       return { ok: false, expected: "a text without control characters", hint: null };
     },
