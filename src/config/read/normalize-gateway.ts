@@ -125,7 +125,7 @@ export function gatewayConfig(
     backends: Object.entries(file.backends).map(([name, backend]) =>
       withDefaults(declaredBackend(name, backend, homeContext), file.backendDefaults),
     ),
-    incomingAuth: incomingAuthConfig(file.incomingAuth, homeContext),
+    incomingAuth: incomingAuthConfig(file, homeContext),
     limits: principalLimits(file.limits),
     audit: engineAudit(file.audit, homeContext),
     telemetry: engineTelemetry(file.telemetry),
@@ -279,6 +279,12 @@ function peopleWarnings({
     const hint = "put a proxy with TLS in front, and set `public_url` to its https address";
     warn("server.host", "clients send their tokens unencrypted: anyone on the network can read them", hint);
   }
+  if (auth.type === "local" && auth.oauth !== false && server?.session_key !== undefined)
+    warn(
+      "server.session_key",
+      "with it, programs cannot sign in to the gateway: what people allow them is one machine's",
+      "set `oauth = false` in [incoming_auth], and give each program a user's token",
+    );
   if (users.length < 2 && (auth.type === "local" || auth.type === "anonymous")) return warnings;
   for (const [name, { auth: account }] of Object.entries(backends)) {
     if (account === undefined) continue;
@@ -293,10 +299,12 @@ function peopleWarnings({
 const LOCAL_USER = { name: "local", roles: ["local"] } as const;
 
 function incomingAuthConfig(
-  file: NormalizedFile["incomingAuth"],
+  { incomingAuth, server }: Pick<NormalizedFile, "incomingAuth" | "server">,
   homeContext: HomeContext,
 ): IncomingAuthConfig {
-  const { type, token, users: named, issuer, algorithms, jwks, oauth, ...given } = file;
+  const { type, token, users: named, issuer, algorithms, jwks, oauth: isWanted, ...given } = incomingAuth;
+  // Grants are one machine's: the next request may come to another.
+  const oauth = isWanted && (server?.sessionKey ?? null) === null;
   if (type === "anonymous") return { type };
   const users = token === null ? named : [{ ...LOCAL_USER, token }, ...named];
   if (type === "local") return { type, users, oauth };
