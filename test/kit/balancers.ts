@@ -14,6 +14,7 @@ export type BalancerName = "haproxy" | "nginx";
 
 export interface Balancer extends AsyncDisposable {
   readonly url: string;
+  readonly pid: number;
 }
 
 /** `gateways`: the ports of loopback at which they listen. */
@@ -34,6 +35,7 @@ export async function openBalancer(name: BalancerName, gateways: readonly number
   const ended = once(child, "exit");
   const self = {
     url: `http://127.0.0.1:${port}/mcp`,
+    pid: child.pid ?? 0,
     async [Symbol.asyncDispose]() {
       // At SIGTERM nginx ends its workers, too.
       if (child.exitCode === null) child.kill("SIGTERM");

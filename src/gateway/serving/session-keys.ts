@@ -1,5 +1,5 @@
 // The keys of session ids: those of `[server].session_key`, which several machines have in common, and the home's own.
-import { randomBytes } from "node:crypto";
+import { type KeyObject, randomBytes } from "node:crypto";
 import {
   referenceKey,
   resolveReference,
@@ -11,7 +11,7 @@ import type { SessionSecret } from "./gateway-contract.ts";
 
 export interface ConfiguredKeys {
   /** In the file's order. */
-  readonly keys: readonly Buffer[];
+  readonly keys: readonly KeyObject[];
   /** References whose value is not set. */
   readonly missing: readonly string[];
 }
@@ -21,7 +21,7 @@ export function configuredKeys(
   references: readonly SecretReference[],
   { environment, redact }: { readonly environment: SecretValues; readonly redact: (secret: string) => void },
 ): ConfiguredKeys {
-  const keys: Buffer[] = [];
+  const keys: KeyObject[] = [];
   const missing: string[] = [];
   for (const reference of references) {
     const found = resolveReference(reference, environment);

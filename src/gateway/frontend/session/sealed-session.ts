@@ -1,7 +1,14 @@
 // The id of a session over HTTP contains the session, sealed with a key. A daemon that has the key continues the session from
 // its id: the next daemon, one that starts after a crash, one of another machine behind a balancer. An id gives no rights: each
 // request is authenticated, and a session is only its principal's.
-import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from "node:crypto";
+import {
+  createCipheriv,
+  createDecipheriv,
+  createSecretKey,
+  hkdfSync,
+  type KeyObject,
+  randomBytes,
+} from "node:crypto";
 import { parseJson } from "../../../runtime/text/parse-json.ts";
 import { isJsonObject, type JsonObject, jsonOf } from "../../json-rpc.ts";
 import { isProtocolVersion, type ProtocolVersion } from "../../protocol.ts";
@@ -17,9 +24,9 @@ export interface SealedSession {
 }
 
 export interface SessionKeys {
-  readonly seals: Buffer;
+  readonly seals: KeyObject;
   /** All keys whose ids are accepted, also `seals`. */
-  readonly opens: readonly Buffer[];
+  readonly opens: readonly KeyObject[];
 }
 
 /** nginx reads 4 KiB of an answer's headers. */
@@ -34,8 +41,8 @@ const HEAD_BYTES = NONCE_BYTES + VERSION.length;
 const PURPOSE = "mountaineer session ids";
 
 /** A key that seals session ids and nothing else, made from a secret of at least 256 random bits. */
-export function sessionKeyOf(secret: Buffer | string): Buffer {
-  return Buffer.from(hkdfSync("sha256", secret, "", PURPOSE, KEY_BYTES));
+export function sessionKeyOf(secret: Buffer | string): KeyObject {
+  return createSecretKey(Buffer.from(hkdfSync("sha256", secret, "", PURPOSE, KEY_BYTES)));
 }
 
 /** An id that contains nothing: the session ends with the daemons that know it. */
@@ -70,7 +77,7 @@ export function openSession({ opens }: SessionKeys, id: string): SealedSession |
   return null;
 }
 
-function opened(key: Buffer, bytes: Buffer): string | null {
+function opened(key: KeyObject, bytes: Buffer): string | null {
   const opening = createDecipheriv(CIPHER, key, bytes.subarray(0, NONCE_BYTES));
   opening.setAAD(VERSION).setAuthTag(bytes.subarray(-TAG_BYTES));
   const text = opening.update(bytes.subarray(HEAD_BYTES, -TAG_BYTES));

@@ -65,7 +65,7 @@ const FOREIGN: Missing = { kind: "foreign" };
 
 export class SessionStore {
   readonly #options: StoreOptions;
-  /** By id. */
+  /** By id; the one used last is at the end. */
   readonly #active = new Map<string, Active>();
   readonly #memories = new SessionMemories();
   #idleTimer: Timer | null = null;
@@ -120,6 +120,8 @@ export class SessionStore {
     const active = this.#active.get(id) ?? this.#continue(id, principal);
     if (!("session" in active)) return active;
     if (!active.session.identify(principal)) return FOREIGN;
+    this.#active.delete(id);
+    this.#active.set(id, active);
     active.usedMs = this.#options.clock.monotonicMs();
     return active.session;
   }
@@ -165,7 +167,6 @@ export class SessionStore {
   handOver(): HandedSessions {
     const inMemory = [...this.#active.values()]
       .filter(({ kind }) => kind !== "stream")
-      .sort((a, b) => a.usedMs - b.usedMs)
       .map((active) => [active.hash, this.#memoryOf(active)] as const);
     return this.#memories.handOver(inMemory);
   }
@@ -247,9 +248,9 @@ export class SessionStore {
     return this.#forgetOne(idle) ? null : { kind: "full", sessions: this.size };
   }
 
-  /** Of those that are not in use, the one that was used longest ago leaves memory: one that holds something at last. */
+  /** Of those that are not in use, the first one leaves memory: one that holds something at last. */
   #forgetOne(sessions: Active[]): boolean {
-    const idle = sessions.filter(({ session }) => !session.busy).sort((a, b) => a.usedMs - b.usedMs);
+    const idle = sessions.filter(({ session }) => !session.busy);
     const first = idle.find((active) => !this.#hasState(active)) ?? idle[0];
     if (first === undefined) return false;
     sessions.splice(sessions.indexOf(first), 1);
