@@ -213,7 +213,7 @@ function environment(): Block[] {
     ],
     [
       "HTTPS_PROXY, HTTP_PROXY, NO_PROXY",
-      "in the daemon's environment: by which [web proxy](../use/gateway.md#a-backends-options) servers at addresses are reached",
+      "in the daemon's environment: by which [web proxy](gateway-rules.md#web-proxies-and-certificates) servers at addresses are reached",
     ],
     ["NO_COLOR, FORCE_COLOR", "anything: never colour; always colour"],
     ["COLUMNS", "how wide the output is where there is no terminal to ask; 80 without it"],
