@@ -113,6 +113,7 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
     "mountaineer clients revoke k3Jd_fh2LmQx",
     "mountaineer clients revoke k3Jd_fh2LmQx --read-only",
     "mountaineer users add ann --role dev",
+    "mountaineer users add ben --role reader",
     "mountaineer users list",
     "mountaineer users renew ann --overlap 24",
     "mountaineer users remove ann",
