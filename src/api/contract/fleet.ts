@@ -92,6 +92,5 @@ export const fleetCheckShape = object({
   exceeds: list(fleetPermissionShape),
   /** When the server's certificate authority expires; null: this machine knows none. */
   authority_until: nullable(text),
-  /** When the server's certificate expires; null: the server runs elsewhere. */
 });
 export type FleetCheckReport = TypeOf<typeof fleetCheckShape>;

@@ -19,6 +19,7 @@ export const upCommand = command("up", {
   },
   exits: {
     1: "the daemon could not be started, or does not answer; or it runs, and its gateway cannot listen",
+    3: "the configuration has errors; each one is listed, and nothing was started",
   },
   takes: {
     "--print": "only print the service's file, and start nothing",

@@ -107,17 +107,23 @@ async function checkFile(
   };
 }
 
-function checkOwn(context: Target & Signals): Promise<Checked> {
+/** Rejects with `config_unreadable`, and with `config_invalid`, whose message lists every error of the file in use. */
+export async function requireValidConfig(context: Target & Signals): Promise<void> {
+  const { loaded } = await readOwn(context);
+  if (!loaded.ok) throw mistakesError(loaded.mistakes);
+}
+
+async function checkOwn(context: Target & Signals): Promise<Checked> {
+  const { isThere, ...own } = await readOwn(context);
+  return { ...own, waiting: own.loaded.ok && isThere ? await waitingIn(context, own.daemon) : [] };
+}
+
+function readOwn(context: Target & Signals) {
   return viewConfig(context, async ({ path, homeContext, read, daemon }) => {
     await requireNamedFile(context, { path, read });
     const bytes = await read();
     const loaded = await parseConfig(bytes ?? new Uint8Array(), path, homeContext);
-    return {
-      path,
-      daemon,
-      loaded,
-      waiting: loaded.ok && bytes !== null ? await waitingIn(context, daemon) : [],
-    };
+    return { path, daemon, loaded, isThere: bytes !== null };
   });
 }
 

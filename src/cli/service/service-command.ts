@@ -9,6 +9,7 @@ import { ensurePrivateFolder, entryExists } from "../../runtime/files/durable-fi
 import { type LockOwner, readLockOwner } from "../../runtime/process/home-lock.ts";
 import { pluralize, printable } from "../../runtime/text/plain-text.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
+import { requireValidConfig } from "../edits/config-check.ts";
 import type { CommandContext, Signals, Target, Terminal } from "../input/command.ts";
 import { supervisorPath } from "../input/launcher-path.ts";
 import { doneLine, showJson, showText } from "../input/options.ts";
@@ -56,6 +57,7 @@ export async function bringUp(context: CommandContext): Promise<number> {
   await ensurePrivateFolder(context.home);
   const why = await manager.missing(context.signal);
   const found = await monitorOf(context);
+  if (found === null) await requireValidConfig(context);
   const outcome =
     why === null
       ? await startService(context, manager, found)

@@ -8,12 +8,12 @@ import { isOnlyReference } from "./secret-text.ts";
 const LONGEST_TEXT = 32 * 1024;
 const REFERENCE = new RegExp(`\\$\\{${VARIABLE_NAME_FORM}\\}`);
 
-/** A program: a name that is looked up on the path, or a path. */
 /** Whether a variable is named, which is not replaced; `${package}` is. */
 function hasVariable(text: string): boolean {
   return REFERENCE.test(text.replaceAll("${package}", ""));
 }
 
+/** A program: a name that is looked up on the path, or a path. */
 export function parseProgram(text: string): TextReading {
   const expected = "the name or path of a program";
   if (hasVariable(text)) return wrong(expected, "variables are not replaced here; use `env`");

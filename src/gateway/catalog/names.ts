@@ -66,11 +66,8 @@ function nameOf(key: string, { kind }: NamedEntry): string {
 }
 
 // Tool names that every client accepts. MCP allows letters, digits, "_", "-" and ".", and several model APIs no dot;
-// clients accept 64 characters, including their own prefix.
-
-// Clients add a prefix such as `mcp__mountaineer__`, and many allow 64 characters in all.
+// clients accept 64 characters, including their own prefix, such as `mcp__mountaineer__`.
 const FORBIDDEN = /[^A-Za-z0-9_-]/gu;
-/** Clients add a prefix such as `mcp__mountaineer__`, and many allow 64 characters in all. */
 /** Two of 1,000 cut names are equal with a probability of 1 in 8,600, and then collide like other names. */
 const HASH_CHARACTERS = 8;
 

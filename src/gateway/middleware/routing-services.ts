@@ -28,9 +28,9 @@ export interface RoutingServices {
   readonly named: NamedUris;
   readonly tasks: TaskMemory;
   readonly taskIds: TaskIds;
-  /** Results that were too large to send. */
   /** Whether any change of the backend's tools waits for approval. */
   blocksChanges(backend: string): boolean;
+  /** Results that were too large to send. */
   readonly storedResults: { read(of: { readonly client: ClientHandle; readonly uri: string }): Reply };
   /** Whether the backend's server declares that it lists folders. */
   readsDirectories(backend: string): boolean;

@@ -42,7 +42,6 @@ export interface GatewayConfig extends Omit<GatewaySections, "server" | "backend
   readonly exports?: readonly string[];
   /** True if backends of other machines may be added. */
   readonly importsBackends?: boolean;
-  /** The tools of several machines that are published as one. */
 }
 
 /** Returns true if it takes over the request and answers it. Never throws. */
