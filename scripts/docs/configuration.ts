@@ -102,7 +102,7 @@ ${SECTIONS.filter(({ keys, isOpen }) => isOpen || keys.length > 0)
   status names it; all else runs.
 - **Texts of \`env\` and \`headers\`** may refer to variables and secrets anywhere: \`"Bearer \${TOKEN}"\`,
   \`"\${secret:NAME}"\`. \`$\${\` stands for \`\${\` itself. Credentials in \`Authorization\` must be such a reference; other
-  values that look like secrets cause a warning. An argument or address takes \`\${secret:NAME}\` alone; others on this
+  values that look like secrets cause a warning. An argument or address takes only \`\${secret:NAME}\`; others on this
   machine can read arguments.
 
 ## Backends

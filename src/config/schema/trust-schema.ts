@@ -8,8 +8,7 @@ const PIN_CHOICES = ["tell", "block", "off"] as const;
 
 export const trustKeys = {
   approve: optional("approval", choice(APPROVE_CHOICES), {
-    absent:
-      "`commands` where an argument or the `cwd` of a backend leads to Mountaineer's home; else `none`",
+    absent: "`commands` where an argument or the `cwd` of a backend leads to Mountaineer's home; else `none`",
     meaning:
       "Which changes of this file wait for `mountaineer approve` if Mountaineer did not make them itself: " +
       "`commands`: those that decide which programs run, and with what; `all`: also where credentials go, and who " +
