@@ -81,10 +81,15 @@ function opened(key: KeyObject, bytes: Buffer): string | null {
   const opening = createDecipheriv(CIPHER, key, bytes.subarray(0, NONCE_BYTES));
   opening.setAAD(VERSION).setAuthTag(bytes.subarray(-TAG_BYTES));
   const text = opening.update(bytes.subarray(HEAD_BYTES, -TAG_BYTES));
+  // A stack trace of the error would take as long as all else here.
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
   try {
     return Buffer.concat([text, opening.final()]).toString("utf8");
   } catch {
     return null;
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
   }
 }
 
