@@ -1,5 +1,4 @@
 // The keys of `[backends.NAME.auth]`: how the gateway signs in to a server by OAuth.
-import { REFERENCE_FORMS } from "../../secrets/reference.ts";
 import { parseClientId } from "../values/backend-values.ts";
 import { parseScope } from "../values/sign-in-values.ts";
 import { choiceKey, defaulted, optional } from "./schema-keys.ts";
@@ -8,7 +7,7 @@ import { label, list, number, orNone, reference, text, url } from "./value-types
 export const backendAuthKeys = {
   type: choiceKey("sends", ["oauth", "client-credentials"], "oauth", {
     meaning:
-      "`oauth`: a person signs in once with `mountaineer backends login NAME`. `client-credentials`: the gateway signs in as itself, with `client_id` and a secret or key.",
+      "`oauth`: a person signs in with `mountaineer backends login NAME`. `client-credentials`: the gateway signs in as itself.",
   }),
   client_id: optional("sends", text("plain", parseClientId), {
     absent: "the gateway registers itself at the first sign-in",
@@ -17,19 +16,18 @@ export const backendAuthKeys = {
   }),
   client_secret: optional("sends", reference, {
     absent: "none",
-    meaning: `The secret that belongs to \`client_id\`, by reference: ${REFERENCE_FORMS}.`,
+    meaning: "The secret that belongs to `client_id`.",
     example: '"secret:tickets-client"',
   }),
   private_key: optional("sends", reference, {
     absent: "none",
-    meaning: `With \`client-credentials\`, in place of a secret: the private key that signs the gateway's requests for tokens (PKCS #8, as PEM or as its base64 on one line), by reference: ${REFERENCE_FORMS}.`,
+    meaning:
+      "With `client-credentials`, in place of a secret: the private key (PKCS #8, PEM or base64) that signs requests for tokens.",
     example: '"secret:tickets-key"',
   }),
   client_metadata_url: optional("sends", url, {
     absent: "none",
-    meaning:
-      "The https address of a client id metadata document that you publish for Mountaineer. Authorization servers " +
-      "that support these documents use it as the client id.",
+    meaning: "The https address of a client id metadata document that you publish.",
     example: '"https://example.com/mountaineer.json"',
   }),
   client_name: defaulted("sends", label, "Mountaineer", {
@@ -45,9 +43,7 @@ export const backendAuthKeys = {
   }),
   issuer: optional("sends", url, {
     absent: "the authorization server that the server names",
-    meaning:
-      "The only authorization server to sign in at. Secrets and codes are sent to no other. Required for type " +
-      "`client-credentials`.",
+    meaning: "The only authorization server to sign in at. Required for `client-credentials`.",
     example: '"https://login.example.com"',
   }),
   resource: optional("sends", orNone(url), {
@@ -63,8 +59,7 @@ export const backendAuthKeys = {
   redirect_port: optional("sends", number(1, 65_535, true, null), {
     absent: "any free port",
     meaning:
-      "The port on this machine to which the browser returns, as `http://127.0.0.1:PORT/callback`. For clients " +
-      "registered with a fixed port.",
+      "The port to which the browser returns, for clients registered with `http://127.0.0.1:PORT/callback`.",
     example: "8765",
   }),
 };

@@ -19,7 +19,7 @@ export const SECRET_EXPECTED = `a text, in which \`${REFERENCE_FORM}\` names an 
 
 const variableKey = required("runs", secretText(isVariableText, SECRET_EXPECTED), {
   absent: "none",
-  meaning: `An environment variable of the server, by its name. \`${REFERENCE_FORM}\` anywhere in the text means a variable of the \`mountaineer\` process, \`\${${STORED_FORM}}\` for a secret stored by \`mountaineer secret set\`, \`$\${\` for \`\${\` itself.`,
+  meaning: "A variable of the program; may hold `${VARIABLE}` and `${secret:NAME}`.",
   example: `"\${FILES_TOKEN}"`,
 });
 
@@ -30,8 +30,7 @@ const timeoutsKeys = {
     absent: 15,
     unit: "seconds",
     meaning:
-      "How long the server may take to answer `initialize`, counted from its first output or from 60 s after its " +
-      "start (`npx` may download it first); for a `url`, from the start.",
+      "How long it may take to answer `initialize`, from its first output or 60 s after its start; for a `url`, from the start.",
   }),
   cap_fetch: numberKey("free", {
     min: 0.1,
@@ -59,8 +58,7 @@ const choiceKeys = {
   }),
   start: choiceKey("free", ["always", "on-demand"], "always", {
     meaning:
-      "When the program is started: `always` with the gateway, `on-demand` when a client first needs it. Its lists " +
-      "are remembered, so that clients see its tools before it runs.",
+      "When the program is started: with the gateway, or when a client first needs it. Its lists are remembered.",
   }),
   stop_when_idle: numberOrOffKey(
     "free",
@@ -69,8 +67,7 @@ const choiceKeys = {
       max: 86_400,
       unit: "seconds",
       meaning:
-        "Stop the program when no client has used it for so long; the next call starts it again. Only for a server " +
-        "that keeps nothing between calls.",
+        "Stop the program when idle for so long; the next call starts it. Only for servers that keep nothing between calls.",
     },
     600,
   ),
@@ -110,17 +107,13 @@ const commonVariableKey = required(
   secretText(isVariableText, `a text, in which \`${REFERENCE_FORM}\` names an environment variable`),
   {
     absent: "none",
-    meaning: `An environment variable of every program, by its name. \`${REFERENCE_FORM}\` anywhere in the text means a variable of the \`mountaineer\` process, \`$\${\` stands for \`\${\` itself. Put secrets into the \`env\` of the backends that need them.`,
+    meaning: "A variable of every program; may hold `${VARIABLE}`. Secrets belong into a server's own `env`.",
     example: '"/etc/ssl/ours.pem"',
   },
 );
 
 export const backendDefaultKeys = {
   ...leftToDefaults,
-  env: variables(
-    "Environment variables of every program, such as `SSL_CERT_FILE` or `PATH`. A backend's own variable of the same " +
-      "name wins.",
-    commonVariableKey,
-  ),
+  env: variables("Variables of every program; a server's own of the same name wins.", commonVariableKey),
   timeouts: optionalTable("How long the gateway waits for a server.", leftOut(timeoutsKeys)),
 } satisfies Members;

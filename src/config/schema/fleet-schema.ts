@@ -20,14 +20,13 @@ export const fleetKeys = {
     type: "name",
     expected: MACHINE_NAME_EXPECTED,
     absent: "the host's name up to its first dot, cut to what a name may have",
-    meaning:
-      "This machine's name; each machine needs its own. Leave it out of a file that several machines share.",
+    meaning: "This machine's name. Leave it out of a shared file.",
     example: '"laptop"',
   }),
   servers: required("sends", list(text("plain", parseFleetServer, { describe: describeFleetServer })), {
     expected: `a list of ${FLEET_SERVER_EXPECTED}`,
     meaning:
-      "The NATS servers; the first that answers is used. Other machines require TLS. Default port: 4222.",
+      "The NATS servers; the first that answers is used. Beyond this machine with TLS. Port 4222, unless it is written.",
     example: '["tls://nas.example.com:4222"]',
   }),
   credentials: required("sends", reference, {
@@ -39,16 +38,13 @@ export const fleetKeys = {
     expected: `a list of which each is ${EXPORT_EXPECTED}`,
     absent: "none",
     meaning:
-      "Backends of this machine that other machines may use. Those machines are the user `fleet:MACHINE` with the " +
-      "role `fleet`; policies and limits apply to them.",
+      "Servers of this machine that other machines may use, as the user `fleet:MACHINE` with the role `fleet`.",
     example: '["*"]',
   }),
   import: optional("sends", list(text("plain", parseImport)), {
     expected: `a list of which each is ${IMPORT_EXPECTED}`,
     absent: "none",
-    meaning:
-      "Machines whose exported backends are also published here. A tool is named `MACHINE_TOOL`, its backend " +
-      "`BACKEND@MACHINE`.",
+    meaning: "Machines whose exported servers are also published here, with tools named `MACHINE_TOOL`.",
     example: '["desktop", "nas/photos"]',
   }),
   sessions: optional("sends", list(text("plain", parseSharing)), {

@@ -1,5 +1,4 @@
 // The keys of the gateway's sections: backends, name conflicts, authorization, audit.
-import { REFERENCE_FORM, STORED_FORM } from "../../secrets/reference.ts";
 import {
   parseHeaderName,
   parsePackage,
@@ -48,19 +47,18 @@ export const sandboxKeys = {
   }),
   read: defaulted("runs", folders, [], {
     absent: "none",
-    meaning: "Folders and files that it may read, besides the system's own (`/usr`, `/etc`, `/opt`).",
+    meaning: "What it may read, besides `/usr`, `/etc` and `/opt`.",
     example: '["~/projects"]',
   }),
   write: defaulted("runs", folders, [], {
     absent: "none",
-    meaning: "Folders and files that it may read and write.",
+    meaning: "What it may read and write.",
     example: '["~/.npm"]',
   }),
   network: toggleKey(
     "runs",
     false,
-    "Let it use the network; `npx` and `uvx` need that to download a server. Otherwise it cannot even reach this " +
-      "machine.",
+    "Let it use the network, as `npx` and `uvx` need to download. Otherwise it cannot even reach this machine.",
   ),
 };
 
@@ -72,8 +70,7 @@ const requiresKeys = {
     type: "list of shares",
     expected: `a list of ${REQUIREMENT_EXPECTED}`,
     absent: "none",
-    meaning:
-      "Shares that the server works on, by name or with a folder in them. It starts only when they are mounted.",
+    meaning: "Shares or folders in them that it works on. It starts only when they are mounted.",
     example: '["CORE:/dev/projects"]',
   }),
   unavailable_after_secs: numberKey("free", {
@@ -81,34 +78,28 @@ const requiresKeys = {
     max: 3600,
     absent: 5,
     unit: "seconds",
-    meaning:
-      "How long a required share may be unavailable before `when_unavailable` applies; until then calls wait.",
+    meaning: "How long a required share may be away before `when_unavailable` applies; calls wait.",
   }),
   when_unavailable: choiceKey("free", UNAVAILABLE_CHOICES, "hide", {
     meaning:
-      "While a required share is unavailable: `hide` removes the server's tools and others from the lists, `stop` " +
-      "also stops the server, `error` leaves the lists unchanged. Calls get an error that names the share.",
+      "While a required share is away: `hide` empties the server's lists, `stop` also stops it, `error` keeps the lists. Calls fail and name the share.",
   }),
 };
 
 export const managementKeys = {
   enabled: optional("runs", toggle, {
     absent: "true where `host` is only this machine",
-    meaning:
-      "Serve the management API and the page at the same address. Both require a token or a link of `mountaineer " +
-      "open`.",
+    meaning: "Serve the management API and the page.",
     example: "true",
   }),
   allow_commands: toggleKey(
     "runs",
     false,
-    "Let everybody who is signed in there change which programs run on this machine (commands, arguments, " +
-      "environment), where credentials are sent (addresses, headers, hosts of shares) and who may do what, and " +
-      "approve waiting changes. Otherwise this needs `mountaineer` on this machine.",
+    "Let everybody who is signed in change which programs run, where credentials are sent and who may do what, and approve changes.",
   ),
   allowed_hosts: defaulted("runs", list(text("plain", parseAllowedHost)), [], {
     absent: "none",
-    meaning: "Host names that requests may use besides this machine's own addresses, if a proxy is in front.",
+    meaning: "Further host names for requests, if a proxy is in front.",
     example: '["nas.example.com"]',
   }),
 };
@@ -118,8 +109,7 @@ export const serverKeys = {
     type: "host",
     expected: LISTEN_ADDRESS_EXPECTED,
     absent: '"127.0.0.1"',
-    meaning:
-      "The address to listen on. One beyond this machine needs `[incoming_auth]` whose type is not `anonymous`.",
+    meaning: "The address to listen on. One beyond this machine needs `[incoming_auth]`.",
     example: '"127.0.0.1"',
   }),
   port: numberKey("access", {
@@ -137,8 +127,7 @@ export const serverKeys = {
     expected: 'a list of references, such as `["secret:session-key"]`',
     absent: "the home's own key",
     meaning:
-      "Keys of session ids, by reference: machines with the same ones continue each other's sessions, behind a load " +
-      "balancer. Make one with `openssl rand -base64 32`. The first seals new ids, and all open ids.",
+      "Keys of session ids: machines with the same ones continue each other's sessions. The first seals new ids. Make one with `openssl rand -base64 32`.",
     example: '["secret:session-key"]',
   }),
   body_limit_mb: numberKey("free", {
@@ -146,19 +135,16 @@ export const serverKeys = {
     max: 1024,
     absent: 64,
     unit: "MiB",
-    meaning: "The largest accepted request; a larger one is refused with an error that names this key.",
+    meaning: "The largest accepted request.",
   }),
   drain_timeout: numberKey("free", {
     min: 0,
     max: 3600,
     absent: 30,
     unit: "seconds",
-    meaning: "How long calls on a removed or replaced backend may continue before they fail.",
+    meaning: "How long calls on a removed or replaced server may continue.",
   }),
-  management: optionalTable(
-    "The management API and the browser page, at the gateway's address. Every key has a default.",
-    managementKeys,
-  ),
+  management: optionalTable("The management API and the page, at the gateway's address.", managementKeys),
 };
 
 const BACKEND_TYPES = ["stdio", "streamable-http"] as const;
@@ -202,7 +188,8 @@ export const toolOverrideKeys = {
 
 const headerKey = required("sends", secretText(isHeaderText, SECRET_EXPECTED), {
   absent: "none",
-  meaning: `A header of every request, by its name. \`${REFERENCE_FORM}\` anywhere in the text means a variable of the \`mountaineer\` process, \`\${${STORED_FORM}}\` for a secret stored by \`mountaineer secret set\`; credentials in \`Authorization\` must be such a reference.`,
+  meaning:
+    "A header of every request; may hold `${VARIABLE}` and `${secret:NAME}`. Credentials in `Authorization` must be one.",
   example: `"Bearer \${SEARCH_TOKEN}"`,
 });
 
@@ -216,35 +203,30 @@ const programKeys = {
   args: optional("runs", list(text("arguments", parseArgument, { describe: describeKind })), {
     absent: "none",
     meaning:
-      "Its arguments, one text each, passed on unchanged. `${secret:NAME}` stands for a stored secret; other users of " +
-      "this machine can read the arguments of a running program, so use `env` where the program allows it.",
+      "Its arguments, passed on unchanged. `${secret:NAME}` is a stored secret, which other users of this machine can read here: prefer `env`.",
     example: '["-y", "@modelcontextprotocol/server-filesystem", "/srv/files"]',
   }),
   cwd: optional("runs", workingFolder, {
     absent: "your home folder",
     meaning:
-      'The folder it is started in. `"client"`: the folder in which each client works, with `instances = "per-client"` ' +
-      "and only below `[trust].client_folders`; `${client:cwd}` in `args` stands for it.",
+      'The folder it is started in. `"client"`: the client\'s folder (`${client:cwd}` in `args`), with `instances = "per-client"` and below `[trust].client_folders`.',
     example: '"~/projects"',
   }),
   package: optional("runs", text("plain", parsePackage), {
     absent: "none",
     meaning:
-      "Where its files are: a plugin of another program, or a bundle that `import` took over. `${package}` in `command`, " +
-      "`args`, `cwd` and `env` stands for the folder, which is looked up at each start; a bundle must be as it was then.",
+      "Its plugin or bundle, as `import` writes it. `${package}` stands for the folder, looked up at each start; a bundle must be unchanged.",
     example: '"claude-code:db-tools@market"',
   }),
   session: optional("runs", toggle, {
     absent: "false",
     meaning:
-      "Give it the names of your desktop session, if that answers when it starts: `DISPLAY`, `WAYLAND_DISPLAY`, " +
-      "`XAUTHORITY`, `DBUS_SESSION_BUS_ADDRESS` and `SSH_AUTH_SOCK`.",
+      "Give it your desktop session's `DISPLAY`, `WAYLAND_DISPLAY`, `XAUTHORITY`, `DBUS_SESSION_BUS_ADDRESS` and `SSH_AUTH_SOCK`.",
     example: "true",
   }),
   url: optional("sends", url, {
     absent: "required for `streamable-http`",
-    meaning:
-      "The server's address. `${secret:NAME}` in its path or query stands for a stored secret, never in its host.",
+    meaning: "The server's address. `${secret:NAME}` may be in its path or query.",
     example: '"https://mcp.example.com/mcp"',
   }),
 };
@@ -275,7 +257,7 @@ const routeKeys = {
   ...connectionTables({
     env: "Environment variables of the program of this route.",
     headers: "Headers of every request over this route.",
-    auth: "How the gateway signs in over this route. Only the first route supports sign-in by a person.",
+    auth: "How the gateway signs in over this route. A person signs in over the first route only.",
     sandbox: "Isolates the program of this route.",
   }),
 };
@@ -287,10 +269,10 @@ export const backendKeys = {
     example: '"stdio"',
   }),
   ...programKeys,
-  enabled: toggleKey("runs", true, "When false, the server is not started, and publishes nothing."),
+  enabled: toggleKey("runs", true, "When false, it is not started and publishes nothing."),
   group: optional("free", label, {
     absent: "none",
-    meaning: "A heading to list several backends under.",
+    meaning: "A heading in lists.",
     example: '"work"',
   }),
   ...leftToDefaults,
@@ -298,37 +280,29 @@ export const backendKeys = {
     type: "list of paths",
     absent: "paths may lie anywhere",
     meaning:
-      "The only folders that paths in calls may lead to, with links followed. For a program on this machine, which " +
-      "then starts in the first of them unless `cwd` is set. Not a sandbox: it does not limit what the program " +
-      "does on its own.",
+      "The only folders that paths in calls may lead to, links followed. Without `cwd` the program starts in the first. Not a sandbox.",
     example: '["/srv/pub"]',
   }),
   pin: pinKey,
   ...requiresKeys,
   replace: choiceKey("free", ["overlap", "stop-first"], "overlap", {
-    meaning:
-      "How to replace a running instance: `overlap` starts the new one while the old one still runs, `stop-first` is for " +
-      "servers that cannot run twice.",
+    meaning: "How to replace a running instance; `stop-first` is for servers that cannot run twice.",
   }),
   protocol: choiceKey("free", ["auto", "2026-07-28"], "auto", {
     meaning:
-      "The MCP version to use with it. `auto`: a program that supports both gets 2025-11-25, in which its tools " +
-      "can ask questions; a server at an address gets each client's own version. `2026-07-28`: only that one.",
+      "The MCP version to use. `auto`: a program that supports both gets 2025-11-25; an address gets each client's own version.",
   }),
   ...connectionTables({
-    env: "Environment variables of the server, besides a few basic ones. For `stdio`.",
+    env: "Variables of the program. For `stdio`.",
     headers: "Headers of every request to the server. For `streamable-http`.",
-    auth:
-      "How the gateway signs in to the server by OAuth. For `streamable-http`; without this table, if the server " +
-      "asks for a login, use `mountaineer backends login NAME`; every key has its default then.",
+    auth: "How the gateway signs in to the server by OAuth. For `streamable-http`.",
     sandbox:
-      "Isolates the program from your files, the network and other programs. For `stdio` on Linux; without its " +
-      "sandbox the program does not start.",
+      "Isolates the program from your files, the network and other programs. For `stdio` on Linux; never started without it.",
   }),
   routes: listOf(
     "routes",
     table(
-      "One block per way to the server, in order of preference, instead of the backend's own `command` or `url`: a program here, an address in your network, one elsewhere. The first that works serves.",
+      "One block per route to the server, in order of preference, in place of `command` or `url`.",
       routeKeys,
     ),
   ),
@@ -351,9 +325,7 @@ export const backendKeys = {
 export const conflictKeys = {
   strategy: choiceKey("access", ["first-wins", "prefix", "error"], "first-wins", {
     meaning:
-      "When two backends offer a tool or prompt of the same name: with `first-wins` the backend that had it first " +
-      "keeps it, else the file's order decides, and the other one's name permanently gets its backend's name as a " +
-      "prefix. `prefix` puts the backend's name before every name; `error` publishes the first and reports the other.",
+      "`first-wins`: the server that had the name first keeps it, and the other's gets its server's name in front, for good. `prefix`: every name has it. `error`: the later one is not published.",
   }),
 };
 
@@ -363,7 +335,7 @@ export const auditKeys = {
   enabled: toggleKey("guards", true, "When false, nothing is written."),
   path: optional("guards", path, {
     absent: "`audit.jsonl` in Mountaineer's home",
-    meaning: "The file; rotated files are next to it. It cannot be on a share, where writing could hang.",
+    meaning: "The file, not on a share; rotated files are next to it.",
     example: '"~/.mountaineer/audit.jsonl"',
   }),
   max_size_mb: numberKey("guards", {

@@ -1,5 +1,4 @@
 // The keys of `[incoming_auth]`: static tokens, and tokens that an authorization server signs.
-import { REFERENCE_FORM, REFERENCE_FORMS, STORED_FORM } from "../../secrets/reference.ts";
 import { describeAddress } from "../values/mistakes.ts";
 import { textReader } from "../values/names.ts";
 import {
@@ -28,8 +27,7 @@ export const publicUrlKey = optional("access", text("plain", parsePublicUrl, { d
   expected: PUBLIC_URL_EXPECTED,
   absent: "the address that it listens at",
   meaning:
-    "The endpoint's address for clients if a proxy is in front of the gateway. Requests may name its host, and " +
-    "tokens are issued for it.",
+    "The address for clients if a proxy is in front. Requests may name its host, and tokens are issued for it.",
   example: '"https://mcp.example.com/mcp"',
 });
 
@@ -38,9 +36,7 @@ export const allowedOriginsKey = defaulted("access", list(text("plain", parseOri
   type: "list of origins",
   expected: `a list of ${ORIGIN_EXPECTED}`,
   absent: "none",
-  meaning:
-    "Origins of web pages that may use MCP here, each to the letter. Where clients sign in, pages of this machine " +
-    "(`http://localhost:PORT`) may as well, because they need a token.",
+  meaning: "Origins of web pages that may use MCP here.",
   example: '["http://localhost:6274"]',
 });
 
@@ -56,7 +52,7 @@ const untilKey = text(
 const userKeys = {
   name: required("access", label, { meaning: "The user's name in logs and in the audit.", example: '"ann"' }),
   token: required("access", reference, {
-    meaning: `The token that the client sends as \`Authorization: Bearer …\`, by reference: ${REFERENCE_FORMS}.`,
+    meaning: "The token that the client sends as `Authorization: Bearer …`.",
     example: `"\${ANN_TOKEN}"`,
   }),
   roles: defaulted("access", list(label), [], {
@@ -92,13 +88,11 @@ const claimKey = required("access", list(text("plain", parseClaimValue), { fewes
 export const incomingAuthKeys = {
   type: choiceKey("access", ["anonymous", "local", "jwt", "oidc"], "anonymous", {
     meaning:
-      "How clients prove who they are: `anonymous`: everybody on this machine; `local`: users with a token of this file; `jwt` " +
-      "and `oidc`: also users with a token signed by an authorization server. `oidc` finds the signing keys " +
-      "through `issuer`, `jwt` through `jwks`.",
+      "`anonymous`: everybody on this machine; `local`: users with a token of this file; `jwt` and `oidc`: also users with a signed token. `oidc` finds the keys through `issuer`, `jwt` through `jwks`.",
   }),
   token: optional("access", reference, {
     absent: "none",
-    meaning: `The token of one user called \`local\` with the role \`local\`, by reference: \`${REFERENCE_FORM}\` or \`${STORED_FORM}\`.`,
+    meaning: "The token of one user called `local` with the role `local`.",
     example: `"\${MOUNTAINEER_TOKEN}"`,
   }),
   issuer: optional("access", text("plain", parseIssuer, { describe: describeAddress }), {
@@ -117,8 +111,7 @@ export const incomingAuthKeys = {
     type: "address or path",
     expected: KEYS_SOURCE_EXPECTED,
     absent: "required for `jwt`",
-    meaning:
-      "Type `jwt`: the location of the issuer's keys: an address, or a file with a JWKS or one public key in PEM.",
+    meaning: "Type `jwt`: the issuer's keys, at an address or in a file (JWKS or PEM).",
     example: '"https://login.example.com/jwks"',
   }),
   algorithms: optional("access", list(text("plain", parseAlgorithm), { fewest: 1 }), {
@@ -146,7 +139,7 @@ export const incomingAuthKeys = {
   }),
   name_claim: optional("access", text("plain", parseClaimPath), {
     absent: "`sub`",
-    meaning: "The claim that names the user in logs and in the audit; `iss` and `sub` identify the user.",
+    meaning: "The claim that names the user in logs and in the audit.",
     example: '"email"',
   }),
   keys_max_age: numberKey("access", {
@@ -159,8 +152,7 @@ export const incomingAuthKeys = {
   oauth: toggleKey(
     "access",
     true,
-    "Type `local`: let programs that only know OAuth ask for access, on this machine and at `public_url`. A person " +
-      "approves each.",
+    "Type `local`: let programs that only know OAuth ask for access. A person approves each.",
   ),
   users: listOf("users", table("One block per user with a token.", userKeys)),
   scopes: open(

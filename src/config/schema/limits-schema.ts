@@ -7,7 +7,7 @@ export const limitsKeys = {
     max: 1_000_000,
     absent: 5_000,
     unit: "calls a second",
-    meaning: "Calls per second for one principal, on average, over all its sessions. 0: no limit.",
+    meaning: "Calls per second, on average. 0: no limit.",
   }),
   burst: optionalNumberKey(
     "guards",
@@ -27,7 +27,7 @@ export const limitsKeys = {
     whole: true,
     absent: 512,
     unit: "calls",
-    meaning: "How many calls of one principal may be in flight at once.",
+    meaning: "How many calls may be in flight at once.",
   }),
   sessions: numberKey("guards", {
     min: 1,
@@ -35,7 +35,7 @@ export const limitsKeys = {
     whole: true,
     absent: 500,
     unit: "sessions",
-    meaning: "How many sessions one principal may have. One more ends its session that was idle longest.",
+    meaning: "How many sessions may be in memory.",
   }),
   result_mb: numberKey("guards", {
     min: 0,
@@ -43,7 +43,6 @@ export const limitsKeys = {
     absent: 16,
     unit: "MiB",
     meaning:
-      "The largest call result that is sent whole. A larger one is stored and readable in parts as a resource; a " +
-      "larger structured one is refused. 0: no limit.",
+      "The largest result that is sent whole; a larger one is read in parts, or refused if structured. 0: no limit.",
   }),
 };

@@ -20,44 +20,35 @@ const TOOL_HINTS = [
 const argumentKey = required("access", globs, {
   absent: "whatever",
   meaning:
-    "Patterns over an argument's value, by the argument's name; `options.path` is `path` within `options`. " +
-    "Matches calls whose value matches one of them, and no call without that argument. A pattern with a slash " +
-    "matches paths: a value with `..`, doubled slashes or escapes is resolved first.",
+    "Patterns over an argument's value; `options.path` is `path` within `options`. Matches no call without the argument. A pattern with a slash is for paths: `..`, doubled slashes and escapes are resolved first.",
   example: '["/srv/*"]',
 });
 
 export const policyKeys = {
   effect: required("access", choice(EFFECTS), {
-    meaning:
-      "The effect if the policy matches; `ask` asks the person at the calling client, and refuses if that client " +
-      "cannot ask.",
+    meaning: "The effect; `ask` asks the person at the client, and refuses if that cannot ask.",
     example: '"allow"',
   }),
   roles: optional("access", globs, {
     absent: "everybody",
-    meaning:
-      "Patterns over roles; matches users with one of them. Users without a token have the role `anonymous`.",
+    meaning: "Patterns over roles, of which the user has one. Without a token: `anonymous`.",
     example: '["developer"]',
   }),
   users: optional("access", list(label), {
     absent: "everybody",
     meaning:
-      "Names of users in `[[incoming_auth.users]]`; also matches programs that act for them. For people of an issuer, write " +
-      "`sub:` and the `sub` of their tokens. Together with `roles`, both must match.",
+      "Users of this file, and programs that act for them; `sub:` and the `sub` for people of an issuer.",
     example: '["ann"]',
   }),
   backends: optional("access", globs, {
     absent: "whatever",
-    meaning:
-      "Patterns over names of servers; matches everything that belongs to one of them. Together with `resources`, both " +
-      "must match. The gateway's own tools belong to no server.",
+    meaning: "Patterns over names of servers. The gateway's own tools belong to none.",
     example: '["github"]',
   }),
   resources: optional("access", globs, {
     absent: "whatever",
     meaning:
-      "Patterns over `tool:NAME`, `prompt:NAME`, `resource:ADDRESS`, or over the bare name. Without wildcards it is one " +
-      "server's: `tool:SERVER/NAME`, or the first server's in the file that has the name.",
+      "Patterns over `tool:NAME`, `prompt:NAME`, `resource:ADDRESS` or the bare name. Without wildcards: `tool:SERVER/NAME`, or the first server's in the file that has it.",
     example: '["tool:read_*"]',
   }),
   methods: optional("access", globs, {
@@ -68,9 +59,7 @@ export const policyKeys = {
   annotations: optional("access", list(choice(TOOL_HINTS)), {
     type: `list of ${TOOL_HINTS.map((hint) => `\`${hint}\``).join(", ")}`,
     absent: "whatever",
-    meaning:
-      "Annotations of the tool, all required; matches only tools. A policy with this key decides about destructive " +
-      "tools on its own: `destructive` of `[authorization]` does not apply to it.",
+    meaning: "Annotations of the tool, all required. `destructive` of `[authorization]` does not apply then.",
     example: '["read_only"]',
   }),
   arguments: orAbsent(
@@ -88,13 +77,10 @@ export const authorizationKeys = {
   }),
   destructive: choiceKey("access", ["allow", "ask", "refuse"], "allow", {
     meaning:
-      "For an allowed tool that may destroy something: `ask` asks the person at the calling client, `refuse` does " +
-      "not publish it. Also applies to `mountaineer mcp`.",
+      "For an allowed tool that may destroy something; `refuse` does not publish it. Also for `mountaineer mcp`.",
   }),
   unannotated: choiceKey("access", ["destructive", "harmless"], "destructive", {
-    meaning:
-      "How to treat a tool whose server does not say whether it is destructive. The protocol's default is " +
-      "`destructive`.",
+    meaning: "A tool whose server does not say whether it is destructive.",
   }),
   policies: listOf(
     "policies",

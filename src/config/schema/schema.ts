@@ -26,7 +26,7 @@ export const syncKeys = {
     toggleKey(
       "free",
       true,
-      "Watch this file and apply every change at once. When false, only `mountaineer reload`, SIGHUP and Mountaineer's own edits apply it.",
+      "Watch this file. When false, only `mountaineer reload`, SIGHUP and Mountaineer's own edits apply it.",
     ),
   ),
   poll_interval: titled(
@@ -36,7 +36,7 @@ export const syncKeys = {
       max: 3600,
       absent: 2,
       unit: "seconds",
-      meaning: "How often the file is checked; fractions are allowed.",
+      meaning: "How often the file is checked.",
     }),
   ),
   debounce: titled(
@@ -54,16 +54,14 @@ export const syncKeys = {
     "Notice changes by",
     choiceKey("free", DETECTION_CHOICES, "mtime", {
       meaning:
-        "How changes are detected: `mtime` by the file's time, `hash` by its content (for network file systems with " +
-        "unreliable times), `inotify` by the system's events.",
+        "How changes are detected: by the file's time, by its content (network file systems), or by the system's events.",
     }),
   ),
   on_failure: titled(
     "After a failed reload",
     choiceKey("free", ON_FAILURE_CHOICES, "backoff", {
       meaning:
-        "After a failed reload: `backoff` retries at growing intervals of up to a minute, `fixed` at " +
-        "`poll_interval`, `stop` stops watching until `mountaineer reload`.",
+        "After a failed reload: retry at growing intervals, retry at `poll_interval`, or stop until `mountaineer reload`.",
     }),
   ),
 };
@@ -84,72 +82,47 @@ const BACKEND_NAME = { pattern: "^[A-Za-z][A-Za-z0-9_-]{0,63}$" };
 
 /** The whole file, in the order in which people read it. */
 export const configFile = table("", {
-  global: table("Settings for all shares. Every key has a default.", globalKeys),
+  global: table("Settings for all shares.", globalKeys),
   sync: table(
-    "How changes of this file are noticed and applied. Every key has a default. A file created by `init` or " +
-      '`import` has `detection = "inotify"` and `debounce = 0.1`, so that a save applies in a fifth of a second ' +
-      "instead of two.",
+    'How changes of this file are noticed and applied. `init` and `import` write `detection = "inotify"` and `debounce = 0.1`.',
     syncKeys,
   ),
-  notify: optionalTable(
-    "Which events show a desktop notification. Without this section none does.",
-    notifyKeys,
-  ),
+  notify: optionalTable("Which events show a desktop notification.", notifyKeys),
   shares: listOf("shares", table("One block per share; optional.", shareKeys)),
   nas: named(
     "NAS",
     parseBackendName,
-    table(
-      "What all shares of one NAS have in common: its hosts, the login, and the networks. One block per NAS, under a " +
-        'name of your choice; a share says `nas = "NAME"`. Optional: a share may have these keys itself.',
-      nasKeys,
-    ),
+    table('What all shares of one NAS have in common. A share says `nas = "NAME"`.', nasKeys),
     BACKEND_NAME,
   ),
-  aliases: listOf(
-    "aliases",
-    table(
-      "One block per alias: a link to a folder inside a share that works on any route. Optional.",
-      aliasKeys,
-    ),
-  ),
+  aliases: listOf("aliases", table("One block per alias: a link to a folder inside a share.", aliasKeys)),
   server: orAbsent(
     table(
-      "Where the gateway listens for MCP clients. It starts if backends or this section are configured; every key " +
-        "has a default.",
+      "Where the gateway listens for MCP clients. It starts if servers or this section are configured.",
       serverKeys,
     ),
   ),
   backends: named(
     "backends",
     parseBackendName,
-    table(
-      "One block per MCP server behind the gateway, under a name of your choice: letters, digits, `_` and `-`, " +
-        "beginning with a letter. If two new backends offer the same name, the first in the file gets it. Either " +
-        "`command` or `url` is required.",
-      backendKeys,
-    ),
+    table("One block per MCP server, with `command` or `url`.", backendKeys),
     BACKEND_NAME,
   ),
   backend_defaults: optionalTable(
-    "What all backends have in common, wherever a backend does not have the key itself. Every key is optional.",
+    "What servers have that do not set the key themselves.",
     backendDefaultKeys,
   ),
-  conflict_resolution: optionalTable(
-    "What happens when two backends offer the same name. Every key has a default.",
-    conflictKeys,
-  ),
+  conflict_resolution: optionalTable("What happens when two servers offer the same name.", conflictKeys),
   optimizer: optionalTable(
     "A shorter tool list, for clients that load the whole list into every conversation.",
     optimizerKeys,
   ),
-  scripts: optionalTable("Scripts that call many tools in one call. Every key has a default.", scriptsKeys),
+  scripts: optionalTable("Scripts that call many tools in one call.", scriptsKeys),
   groups: named(
     "groups",
     parseBackendName,
     table(
-      "One block per group: a subset of the tools, served at `/mcp/NAME` and by `mountaineer mcp --group NAME`. " +
-        "Both keys must match.",
+      "One block per subset of tools, at `/mcp/NAME` and `mountaineer mcp --group NAME`. Both keys must match.",
       groupKeys,
     ),
     BACKEND_NAME,
@@ -161,38 +134,20 @@ export const configFile = table("", {
   incoming_auth: optionalTable("How clients prove who they are.", incomingAuthKeys),
   authorization: orAbsent(
     table(
-      "Access to tools and other entries. Without this section everybody who may connect may use everything.",
+      "Rights of users. Without this section, everybody who may connect may use everything.",
       authorizationKeys,
     ),
   ),
   limits: optionalTable(
-    "Limits for each principal (a user, everybody without a token, the owner). Every key has a default that a " +
-      "person with a dozen agents never reaches.",
+    "Limits for each principal: a user, everybody without a token, the owner.",
     limitsKeys,
   ),
   audit: orAbsent(
-    table(
-      "A log of who called what, with which outcome, and who was refused: one JSON object per line. Without this " +
-        "section nothing is written.",
-      auditKeys,
-    ),
+    table("A log of who called what, with which outcome, and who was refused, as JSON lines.", auditKeys),
   ),
-  trust: optionalTable(
-    "How far to trust the servers behind the gateway and changes of this file. Every key has a default.",
-    trustKeys,
-  ),
-  telemetry: orAbsent(
-    table(
-      "Traces and metrics, for OpenTelemetry and Prometheus. Without this section nothing is measured.",
-      telemetryKeys,
-    ),
-  ),
-  fleet: orAbsent(
-    table(
-      "Connects several machines, over NATS with JetStream. Without this section none of it is loaded.",
-      fleetKeys,
-    ),
-  ),
+  trust: optionalTable("How far to trust servers, and changes of this file.", trustKeys),
+  telemetry: orAbsent(table("Traces and metrics, for OpenTelemetry and Prometheus.", telemetryKeys)),
+  fleet: orAbsent(table("Connects several machines, over NATS with JetStream.", fleetKeys)),
 });
 
 /** A valid file's content, in the file's spelling, with defaults filled in. */

@@ -1,5 +1,4 @@
 // The keys of `[global]`, `[[shares]]` and `[[aliases]]`.
-import { REFERENCE_FORMS } from "../../secrets/reference.ts";
 import { parseNasName } from "../values/backend-names.ts";
 import { describeServerShare } from "../values/mistakes.ts";
 import { DEFAULT_ACCESS, MODE_EXPECTED, parseMode } from "../values/mount-access.ts";
@@ -19,8 +18,7 @@ import { choice, host, list, networkInterface, path, reference, text, toggle } f
 
 const DRIVER_CHOICES = ["auto", "rclone", "fs", "netfs", "local"] as const;
 
-const HOST_ABSENT =
-  "only the other host is used; one of both or `nas` is required, unless driver `local` has both paths";
+const HOST_ABSENT = "only the other host is used";
 const INTERFACE_ABSENT = "the interface whose subnet holds the host";
 
 /** What happens to a mount when its route changes. */
@@ -42,8 +40,7 @@ export const globalKeys = {
     max: 3600,
     absent: 2,
     unit: "seconds",
-    meaning:
-      "How often every share is checked; a network change causes a check at once. Fractions are allowed.",
+    meaning: "How often every share is checked; a network change causes a check at once.",
   }),
   network_debounce_ms: numberKey("free", {
     min: 0,
@@ -51,8 +48,7 @@ export const globalKeys = {
     whole: true,
     absent: 500,
     unit: "milliseconds",
-    meaning:
-      "After a reaction to a network change, how long to collect further changes before the next check.",
+    meaning: "How long to collect network changes after the first, before the next check.",
   }),
   connect_timeout_ms: numberKey("free", {
     min: 10,
@@ -71,8 +67,7 @@ export const globalKeys = {
   }),
   on_route_change: choiceKey("free", ROUTE_CHANGE_CHOICES, "move", {
     meaning:
-      "What happens to a mount when its route changes. `move`: it stays mounted, and open files stay open, if the driver can do " +
-      "that; `remount`: the share is remounted over the other route. A share's own `on_route_change` takes precedence.",
+      "When the route changes: `move` keeps the mount and open files, if the driver can; `remount` mounts over the other route.",
   }),
   outage_patience_secs: numberKey("free", {
     min: 1,
@@ -97,8 +92,7 @@ export const globalKeys = {
   lsof_recheck: toggleKey(
     "free",
     true,
-    "While a share waits to go back to Thunderbolt, look for open files at every check, and go back once they " +
-      "are closed.",
+    "While a share waits to go back, look for open files at every check.",
   ),
 };
 
@@ -113,9 +107,7 @@ function modeKey(mode: string, what: string) {
 export const nasKeys = {
   thunderbolt_host: optional("sends", host, {
     absent: HOST_ABSENT,
-    meaning:
-      "The server's address on the preferred, fast route. Default port: 445. One host is enough; with both, the " +
-      "share moves between them.",
+    meaning: "The server's address on the preferred, fast route. Port 445, unless it is written.",
     example: '"10.10.10.1"',
   }),
   fallback_host: optional("sends", host, {
@@ -130,7 +122,7 @@ export const nasKeys = {
   }),
   password: optional("sends", reference, {
     absent: "guest",
-    meaning: `The password, as a reference: ${REFERENCE_FORMS}. Plain-text passwords are refused.`,
+    meaning: "The password.",
     example: `"\${CORE_PASSWORD}"`,
   }),
   thunderbolt_interface: optional("sends", networkInterface, {
@@ -158,9 +150,7 @@ export const shareKeys = {
   }),
   nas: optional("sends", text("plain", parseNasName), {
     absent: "the share has its own hosts and login",
-    meaning:
-      "The NAS that the share is on, by its name in `[nas.NAME]`, which then has the hosts, the login and the networks. " +
-      "With it, the share has none of these keys.",
+    meaning: "Its NAS, by the name in `[nas.NAME]`, which then has hosts, login and networks.",
     example: '"home"',
   }),
   thunderbolt_host: nasKeys.thunderbolt_host,
@@ -176,20 +166,17 @@ export const shareKeys = {
   fallback_interface: nasKeys.fallback_interface,
   driver: choiceKey("sends", DRIVER_CHOICES, "auto", {
     meaning:
-      "How the share is mounted: `rclone` is SMB through FUSE; `fs` is Mountaineer's own file system on Linux, which writes to the NAS at once; `netfs` is macOS's own SMB; `local` is a folder per route, switched by a link; `auto` is `local` when the paths are given, else `netfs` on macOS and `rclone` elsewhere.",
+      "How the share is mounted: `rclone` through FUSE; `fs`, our own on Linux, which writes at once; `netfs`, macOS's own; `local`, a folder per route. `auto`: `local` with paths, else `netfs` on macOS, `rclone` elsewhere.",
   }),
   on_route_change: optional("free", choice(ROUTE_CHANGE_CHOICES), {
     absent: "`on_route_change` of `[global]`",
-    meaning:
-      "What happens to this share's mount when its route changes, as in `[global]`. It applies from the next mount.",
+    meaning: "As in `[global]`, from the next mount on.",
     example: '"move"',
   }),
   allow_other: optional("access", toggle, {
     absent: String(DEFAULT_ACCESS.allowOther),
     meaning:
-      "Drivers `rclone` and `fs`: whether other users of this machine may use the mount too, within `file_mode` and " +
-      "`folder_mode`; all of them act on the server as `username`. Except for root it needs the line " +
-      "`user_allow_other` in /etc/fuse.conf.",
+      "Drivers `rclone` and `fs`: let other users of this machine use the mount, as `username` on the server. Needs `user_allow_other` in /etc/fuse.conf, except for root.",
     example: "true",
   }),
   file_mode: modeKey(
@@ -199,16 +186,12 @@ export const shareKeys = {
   folder_mode: modeKey(DEFAULT_ACCESS.folderMode, "every folder"),
   wake: choiceKey("free", ["auto", "off"], "auto", {
     meaning:
-      "Whether to wake the NAS (Wake-on-LAN) when it does not answer and the share is needed: by a person's " +
-      "command, a program on a relayed share, or a call to a server that requires it. Checks and network changes " +
-      "never wake it.",
+      "Wake the NAS (Wake-on-LAN) when a person, a program or a server needs the share. Checks never wake it.",
   }),
   only_on: nasKeys.only_on,
   thunderbolt_path: optional("sends", path, {
     absent: "none; only for driver `local`",
-    meaning:
-      "Driver `local`: the folder of the Thunderbolt route. Without hosts, the route is available while the folder " +
-      "exists, with the mount that it was on.",
+    meaning: "Driver `local`: the folder of the Thunderbolt route.",
     example: '"~/nas-thunderbolt"',
   }),
   fallback_path: optional("sends", path, {
@@ -232,7 +215,7 @@ export const aliasKeys = {
   target_subpath: required("guards", text("plain", parseSubpath), {
     type: "path inside the share",
     expected: SUBPATH_EXPECTED,
-    meaning: "The folder, from the top of the share; it need not exist yet.",
+    meaning: "The folder, from the top of the share.",
     example: '"Projects/2026"',
   }),
   path: optional("guards", path, {

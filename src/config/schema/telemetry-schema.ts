@@ -13,12 +13,11 @@ const headerKey = required("sends", reference, {
 export const telemetryKeys = {
   endpoint: optional("sends", url, {
     absent: "nothing is sent",
-    meaning:
-      "Where to send traces and metrics, as OTLP over HTTP; `/v1/traces` and `/v1/metrics` are appended.",
+    meaning: "The receiver of OTLP over HTTP; `/v1/traces` and `/v1/metrics` are appended.",
     example: '"http://127.0.0.1:4318"',
   }),
   protocol: choiceKey("sends", ["http/protobuf", "http/json"], "http/protobuf", {
-    meaning: "The encoding: every receiver accepts protobuf, people can read JSON.",
+    meaning: "The encoding.",
   }),
   traces: toggleKey("sends", true, "Send a trace of each request: client, gateway, backend."),
   metrics: toggleKey("sends", true, "Send metrics."),
@@ -27,7 +26,7 @@ export const telemetryKeys = {
     max: 1,
     absent: 1,
     unit: null,
-    meaning: "The fraction of requests to trace, unless the client has decided.",
+    meaning: "The fraction of requests to trace, unless the client decides.",
   }),
   interval: numberKey("sends", {
     min: 1,

@@ -10,25 +10,22 @@ export const trustKeys = {
   approve: optional("approval", choice(APPROVE_CHOICES), {
     absent: "`commands` where an argument or the `cwd` of a backend leads to Mountaineer's home; else `none`",
     meaning:
-      "Which changes of this file wait for `mountaineer approve` if Mountaineer did not make them itself: " +
-      "`commands`: those that decide which programs run, and with what; `all`: also where credentials go, and who " +
-      "may do what; `none`: nothing. Only `mountaineer approve` loosens it.",
+      "Which changes by other programs wait for `mountaineer approve`: `commands`: those that decide what runs; `all`: also where credentials go, and who may do what. Only `mountaineer approve` loosens it.",
     example: '"commands"',
   }),
   client_folders: optional("runs", list(path, { type: "list of paths" }), {
     absent: "none",
-    meaning: 'The folders in and below which servers with `cwd = "client"` may be started.',
+    meaning: 'Where servers with `cwd = "client"` may be started.',
     example: '["~/projects"]',
   }),
   pin: choiceKey("guards", PIN_CHOICES, "tell", {
     meaning:
-      "What to do when a tool, prompt, resource or the instructions of a server change: `tell` reports the change " +
-      "until you approve it, `block` also withholds changed and new ones until then, `off` does not compare.",
+      "When entries of a server change: `tell` reports it until you approve, `block` also withholds changed and new ones, `off` does not compare.",
   }),
 };
 
 export const pinKey = optional("guards", choice(PIN_CHOICES), {
   absent: "`[trust].pin`",
-  meaning: "What to do when a tool, prompt, resource or the instructions of this server have changed.",
+  meaning: "What to do when this server's entries change.",
   example: '"block"',
 });

@@ -53,8 +53,7 @@ test("B9 the focused field is marked, even without colour, and its error is show
   assert.equal(lines[0], "Settings [sync]                                  ● not saved");
   assert.equal(lines[2], "▸ poll_interval    9999_ seconds  ✗ 0.05 to 3600");
   assert.deepEqual(textOf(panelHelpLines(typed, viewOf(60))), [
-    "  How often the file is checked; fractions are allowed. In",
-    "  seconds. Default: 2.",
+    "  How often the file is checked. In seconds. Default: 2.",
   ]);
 });
 
