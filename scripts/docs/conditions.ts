@@ -60,6 +60,7 @@ const CONDITIONS: Readonly<Record<ConditionName, string>> = {
     "the rclone is not [Mountaineer's own](drivers.md#which-rclone-runs): slower, and before 1.69 it may end at a cut",
   internal_error: "a fault in Mountaineer hides a part of the status",
   secret_file_unread: "a `${file:PATH}` cannot be used; its last value is",
+  program_not_kept: "the home has no copy of the running program, which an upgrade may then break",
   program_changed: "a file in the home's `program` has changed, and is not run",
   state_not_saved: "`state.json` cannot be written",
   history_not_saved: "the running configuration cannot be written to its history",

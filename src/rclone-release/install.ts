@@ -1,6 +1,6 @@
 // Installs an rclone into the home, completely or not at all: the pinned release, or from a file also this project's own
 // build, the engine.
-import { rm } from "node:fs/promises";
+import { rm, rmdir } from "node:fs/promises";
 import { arch, platform } from "node:os";
 import { join } from "node:path";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
@@ -72,7 +72,8 @@ export async function installRclone(options: InstallOptions): Promise<InstalledR
     await keepPrivateFile(currentVersionPath(home), `${version}\n`, { signal });
     return { version, program, before, used: await rcloneProgram(home) };
   } finally {
-    await rm(untried, { recursive: true, force: true });
+    await rm(join(untried, "rclone"), { force: true });
+    await rmdir(untried).catch(() => {});
   }
 }
 

@@ -1,8 +1,8 @@
 // A daemon goes on, with all that it can do, after its package and the Node that runs it were removed.
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
-import { cp, link, mkdir, readdir, rm, writeFile } from "node:fs/promises";
-import { basename, join, resolve } from "node:path";
+import { cp, link, mkdir, readdir, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
 import { type TestContext, test } from "node:test";
 import { currentBuild } from "../../scripts/current-build.ts";
 import { createTestHome, type Monitor, type TestHome } from "../support/daemon.ts";
@@ -78,6 +78,45 @@ test("B11 a daemon whose package and Node are removed starts servers, reloads, e
   assert.ok(existsSync(copy));
   await monitor.stop();
   assert.equal(existsSync(copy), false, "the copy goes with the daemon");
+});
+
+test("E2 copies in the home are no files of the package, and only what a daemon copied is removed", {
+  skip: LINUX_ALONE,
+}, async (t) => {
+  const home = join(await temporaryFolder(t), "home");
+  const [dead, documents] = ["999999991", join(dirname(home), "documents")];
+  const theirs = ["999999992/main.js", "999999993/notes.txt", "notes/mine.txt"].map((name) =>
+    join(home, "program", name),
+  );
+  for (const file of [...theirs, join(home, "program", dead, "main.js"), join(documents, "main.js")]) {
+    await mkdir(dirname(file), { recursive: true });
+    await writeFile(file, "");
+  }
+  await writeFile(join(home, "program/999999993/copied"), "main.js");
+  await writeFile(join(home, "program", dead, "copied"), "main.js");
+  await symlink(documents, join(home, "program/999999994"));
+  const daemon = await createTestHome({ home, config: "" });
+  const monitor = await daemon.startMonitor();
+  t.after(() => monitor[Symbol.asyncDispose]());
+  const copy = join(home, "program", String(monitor.pid));
+  const build = currentBuild(ROOT);
+  assert.ok(build !== null);
+  await eventually(() => existsSync(join(copy, "main.js")));
+  for (const name of await readdir(build))
+    if (existsSync(join(copy, name)))
+      assert.notEqual((await stat(join(copy, name))).ino, (await stat(join(build, name))).ino, name);
+  assert.equal(existsSync(join(home, "program", dead)), false);
+  for (const file of [...theirs, join(documents, "main.js")]) assert.ok(existsSync(file), file);
+  await monitor.stop();
+  await rm(join(home, "program"), { recursive: true });
+  await symlink(documents, join(home, "program"));
+  const second = await daemon.startMonitor();
+  t.after(() => second[Symbol.asyncDispose]());
+  await eventually(async () =>
+    (await daemon.glance())?.global.conditions.some(({ code }) => code === "program_not_kept"),
+  );
+  await second.stop();
+  assert.deepEqual(await readdir(documents), ["main.js"]);
 });
 
 test("B11 a copy of the program that another program has changed is not run, and a condition reports it", {

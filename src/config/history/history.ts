@@ -1,7 +1,7 @@
 // The newest 50 accepted contents of each configuration file. Each is a file in `<home>/history`: one line of JSON that
 // describes it, then the bytes.
 
-import { readdir, readFile, rename, rm, unlink } from "node:fs/promises";
+import { readdir, readFile, rename, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { errorText, MountaineerError, recoverFrom, systemErrorCode } from "../../runtime/errors.ts";
 import { ensurePrivateFolder, removeLeftovers, writeDurably } from "../../runtime/files/durable-file.ts";
@@ -16,6 +16,7 @@ export const RETAINED_ENTRIES = 50;
 /** The limit of entries in a home, for all configuration files together. */
 const RETAINED_IN_ALL = 500;
 const RETAINED_ASIDE = 10;
+const SET_ASIDE = /^\d{10}-[0-9a-f]{8}\.entry\.corrupt$/;
 const LONGEST_SUMMARY = 500;
 
 export interface AcceptedContent {
@@ -146,9 +147,9 @@ export function openHistory(home: string, configPath: string, realPath: RealPath
 
   async function setAside(corrupt: readonly CorruptEntry[]): Promise<void> {
     for (const { file } of corrupt) await rename(file, `${file}.corrupt`).catch(recoverFrom("ENOENT"));
-    const aside = (await namesIn(folder)).filter((name) => name.endsWith(".corrupt")).sort();
+    const aside = (await namesIn(folder)).filter((name) => SET_ASIDE.test(name)).sort();
     for (const name of aside.slice(0, -RETAINED_ASIDE))
-      await rm(join(folder, name), { recursive: true, force: true });
+      await unlink(join(folder, name)).catch(recoverFrom(["ENOENT", "EISDIR", "EPERM"]));
   }
 
   async function nextFile(sha256: string): Promise<string> {

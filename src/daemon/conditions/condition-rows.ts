@@ -73,6 +73,10 @@ export const DAEMON_CONDITIONS = {
       `${file}${others === 0 ? "" : ` (and ${pluralize(others, "more file")})`} is not the file that this daemon started with, so it is not run`,
       "A program that can write the home has changed it. Find out which, and then: mountaineer restart",
     ],
+    program_not_kept: (reason: string) => [
+      `The home has no copy of the running program: ${reason}`,
+      "An upgrade may break this daemon until it is restarted. Make room, and then: mountaineer restart",
+    ],
     state_not_saved: (reason: string) => [
       `state.json cannot be written: ${reason}`,
       "Mounts keep working; Mountaineer writes the file as soon as it can.",

@@ -1,7 +1,7 @@
 // A machine's own record of the fleet that it is in or is joining: the server's address, and the name of the secret that
 // holds its key.
 import { randomBytes } from "node:crypto";
-import { rm } from "node:fs/promises";
+import { rm, rmdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { HomeOptions } from "../../api/client/start-daemon.ts";
 import { type FleetSection, isMachineName } from "../../config/values/fleet-values.ts";
@@ -95,5 +95,7 @@ export async function forgetMembership(options: HomeOptions): Promise<void> {
   const { home, signal } = options;
   const membership = await readMembership(home);
   if (membership !== null) await openSecretStore(options).remove(membership.secret, signal);
-  await rm(membershipPaths(home).folder, { recursive: true, force: true });
+  const { folder, file, authority } = membershipPaths(home);
+  for (const path of [authority, file]) await rm(path, { force: true });
+  await rmdir(folder).catch(() => {});
 }

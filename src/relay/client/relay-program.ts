@@ -1,6 +1,6 @@
 // Copies the relay's program into the home, out of reach of builds, upgrades and uninstalls, and starts it there.
 import { createHash, randomBytes } from "node:crypto";
-import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { chmod, lstat, mkdir, readdir, readFile, rename, rm, rmdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { errorText, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
@@ -12,6 +12,8 @@ import { relayFolder } from "../control/control-socket.ts";
 import { KEEP_SOCKETS_SCRIPT } from "../control/socket-holder.ts";
 
 const FOLDER_PREFIX = "program-";
+/** All that is in such a folder. */
+const FILES = ["carrier.mjs", "run.sh", "keep.sh"] as const;
 const HASH_CHARACTERS = 12;
 const LEAST_NODE = { major: 22, minor: 18 };
 
@@ -75,7 +77,14 @@ export async function removeOldPrograms(home: string, keep: readonly string[]): 
   const old = names.filter(
     (name) => name.startsWith(FOLDER_PREFIX) && !keep.includes(name.slice(FOLDER_PREFIX.length)),
   );
-  await Promise.all(old.map((name) => rm(join(relayHome, name), { recursive: true, force: true })));
+  await Promise.all(old.map((name) => removeProgram(join(relayHome, name))));
+}
+
+/** Removes what `copyProgram` makes, and no other file. */
+async function removeProgram(folder: string): Promise<void> {
+  if ((await lstat(folder).catch(() => null))?.isDirectory() !== true) return;
+  for (const name of FILES) await rm(join(folder, name), { force: true });
+  await rmdir(folder).catch(() => {});
 }
 
 async function copyProgram(
@@ -83,9 +92,9 @@ async function copyProgram(
   { program, runScript }: { readonly program: Buffer; readonly runScript: string },
 ): Promise<void> {
   const files: readonly (readonly [string, string | Buffer, number])[] = [
-    ["carrier.mjs", program, 0o600],
-    ["run.sh", runScript, 0o700],
-    ["keep.sh", KEEP_SOCKETS_SCRIPT, 0o700],
+    [FILES[0], program, 0o600],
+    [FILES[1], runScript, 0o700],
+    [FILES[2], KEEP_SOCKETS_SCRIPT, 0o700],
   ];
   const isComplete = async (): Promise<boolean> => {
     const found = await Promise.all(files.map(([name]) => readFile(join(folder, name)).catch(() => null)));
@@ -102,11 +111,11 @@ async function copyProgram(
       const code = systemErrorCode(error);
       if (code !== "ENOTEMPTY" && code !== "EEXIST") throw error;
       if (await isComplete()) return;
-      await rm(folder, { recursive: true, force: true });
+      await removeProgram(folder);
       await rename(fresh, folder);
     });
   } finally {
-    await rm(fresh, { recursive: true, force: true });
+    await removeProgram(fresh);
   }
 }
 

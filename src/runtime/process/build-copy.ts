@@ -1,15 +1,16 @@
 // Keeps what the running daemon may still load or start. An upgrade or `npm ci` may remove the package and its Node at any
 // time: each file is then taken from a copy in the home, if the copy still has the bytes that the daemon started with.
 import { createHash } from "node:crypto";
-import { createReadStream, existsSync, readFileSync, type Stats, statSync } from "node:fs";
+import { createReadStream, type Dirent, existsSync, readFileSync, type Stats, statSync } from "node:fs";
 import {
   constants,
   copyFile,
   type FileHandle,
-  link,
+  lstat,
   mkdir,
   open,
   readdir,
+  readFile,
   rm,
   stat,
   statfs,
@@ -18,7 +19,7 @@ import {
 import { registerHooks } from "node:module";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { MountaineerError, recoverFrom } from "../errors.ts";
+import { errorText, MountaineerError, recoverFrom } from "../errors.ts";
 import { sha256Of } from "../files/sha256.ts";
 
 /** The folder in the home; in it, one folder for each daemon, named by its process id. */
@@ -29,7 +30,8 @@ const CACHE = "compiled";
 const UNUSED = /^(?!page-).*-[0-9A-Z]{8}\.js$|^command-line\.js$|^plain\.cjs$|\.map$/;
 /** The copy takes some 10 MB, and must not fill the disk of a home. */
 const LEAST_FREE_BYTES = 100 * 1024 * 1024;
-const NOTHING_FREE = { bavail: 0, bsize: 0 };
+/** In each daemon's folder: the names of all that was copied there. Nothing else is ever removed. */
+const MARKER = "copied";
 
 interface BuildFile {
   readonly sha256: string;
@@ -47,15 +49,14 @@ interface OpenProgram {
 let running: BuildCopy | null = null;
 
 /**
- * Links or copies this build into the home, and holds `programs` (absolute paths; missing ones are skipped) and Node.
- * Disposing removes the copies. Does nothing when run from source. A copy that cannot be written is only missed when the
- * package is gone.
+ * Copies this build into the home, and holds `programs` (absolute paths; missing ones are skipped) and Node. Disposing
+ * removes the copies. Does nothing when run from source. If not all can be copied, nothing is: `notKeptBecause` says why.
  */
 export async function copyBuild(home: string, programs: readonly string[]): Promise<AsyncDisposable | null> {
   if (import.meta.url.endsWith(".ts")) return null;
   const folder = join(home, FOLDER);
-  const build = new BuildCopy(dirname(fileURLToPath(import.meta.url)), join(folder, String(process.pid)));
-  await removeCopies(folder);
+  const build = new BuildCopy(dirname(fileURLToPath(import.meta.url)), folder);
+  await removeLeftovers(folder);
   await build.copy([process.execPath, ...programs]);
   running = build;
   return build;
@@ -81,29 +82,38 @@ export function changedCopies(): readonly string[] {
   return [...(running?.changed ?? [])];
 }
 
+/** Why the home has no copy of this build; null if it has one, or needs none. */
+export function notKeptBecause(): string | null {
+  return running?.notKept ?? null;
+}
+
 class BuildCopy implements AsyncDisposable {
   readonly files = new Map<string, BuildFile>();
   readonly changed = new Set<string>();
+  notKept: string | null = null;
   readonly #programs = new Map<string, OpenProgram>();
   readonly #handles: FileHandle[] = [];
   readonly #from: string;
+  /** The folder of all daemons' copies. */
+  readonly #folder: string;
   readonly #to: string;
   #hooks: { deregister(): void } | null = null;
-  /** False where the home has too little space: then only hard links are made, and no file is missed. */
-  #mayWrite = true;
 
-  constructor(from: string, to: string) {
+  constructor(from: string, folder: string) {
     this.#from = from;
-    this.#to = to;
+    this.#folder = folder;
+    this.#to = join(folder, String(process.pid));
   }
 
   async copy(programs: readonly string[]): Promise<void> {
-    const names = (await filesBelow(this.#from)).map((file) => relative(this.#from, file));
-    const folders = new Set(names.map((name) => dirname(join(this.#to, name))));
-    for (const folder of folders) await mkdir(folder, { recursive: true, mode: 0o700 }).catch(() => {});
-    const { bavail, bsize } = await statfs(dirname(this.#to)).catch(() => NOTHING_FREE);
-    this.#mayWrite = bavail * bsize >= LEAST_FREE_BYTES;
-    for (const name of names) await this.#copyFile(name);
+    for (const file of await filesBelow(this.#from)) {
+      const name = relative(this.#from, file);
+      // Synchronous, as the program was loaded: it takes a fifth of the time.
+      const bytes = readFileSync(file);
+      this.files.set(name, { sha256: sha256Of(bytes), isNative: bytes.includes('"koffi"') });
+    }
+    const copied = await this.#copyFiles(programs.length).catch(errorText);
+    if (copied !== undefined) this.notKept = copied;
     for (const program of programs) await this.#openProgram(program);
     this.#hooks = registerHooks({
       resolve: (name, context, next) => {
@@ -131,22 +141,27 @@ class BuildCopy implements AsyncDisposable {
       [name, ...libraries].every((one) => hasDigest(join(folder, one), this.files.get(one)?.sha256));
     const copy = join(this.#to, name);
     const isCopyWhole = isWhole(this.#to);
-    if (isCopyWhole || !this.#mayWrite) this.changed.delete(copy);
+    if (isCopyWhole || this.notKept !== null) this.changed.delete(copy);
     else this.changed.add(copy);
     if (isWhole(this.#from)) return original;
     if (isCopyWhole) return copy;
-    throw changedError(copy);
+    throw changedError(this.notKept === null ? copy : original);
   }
 
-  async #copyFile(name: string): Promise<void> {
-    // Synchronous, as the program was loaded: it takes a fifth of the time.
-    const bytes = readFileSync(join(this.#from, name));
-    this.files.set(name, { sha256: sha256Of(bytes), isNative: bytes.includes('"koffi"') });
-    const to = join(this.#to, name);
-    // A hard link needs no space. It fails on another file system, and for another user's file.
-    await link(join(this.#from, name), to)
-      .catch(() => (this.#mayWrite ? writeFile(to, bytes, { mode: 0o600 }) : undefined))
-      .catch(() => {});
+  /** Rejects if not all can be copied. */
+  async #copyFiles(programs: number): Promise<void> {
+    await mkdir(this.#folder, { mode: 0o700 }).catch(recoverFrom("EEXIST", undefined));
+    if (!(await isOwnFolder(this.#folder))) throw new Error(`${this.#folder} is not a folder of yours`);
+    const { bavail, bsize } = await statfs(this.#folder);
+    if (bavail * bsize < LEAST_FREE_BYTES) throw new Error("the home's disk has less than 100 MiB free");
+    // Fails if anything is there: nothing is written into what another program made.
+    await mkdir(this.#to, { mode: 0o700 });
+    const names = [...this.files.keys(), ...Array.from({ length: programs }, (_, index) => `${index}`)];
+    await writeFile(join(this.#to, MARKER), names.join("\n"), { flag: "wx", mode: 0o600 });
+    for (const folder of new Set([...this.files.keys()].map((name) => dirname(name))))
+      await mkdir(join(this.#to, folder), { recursive: true, mode: 0o700 });
+    // Never a hard link, through which a program that writes the home would change the package.
+    for (const name of this.files.keys()) await cloneFile(join(this.#from, name), join(this.#to, name));
   }
 
   async #openProgram(program: string): Promise<void> {
@@ -161,9 +176,7 @@ class BuildCopy implements AsyncDisposable {
       return;
     }
     const copy = join(this.#to, `${this.#programs.size}`);
-    await link(program, copy)
-      .catch(() => copyFile(program, copy, constants.COPYFILE_FICLONE))
-      .catch(() => {});
+    if (this.notKept === null) await cloneFile(program, copy).catch(() => {});
     const hash = createHash("sha256");
     for await (const piece of createReadStream(program)) hash.update(piece);
     const sha256 = hash.digest("hex");
@@ -179,7 +192,7 @@ class BuildCopy implements AsyncDisposable {
     if (running === this) running = null;
     this.#hooks?.deregister();
     await Promise.all(this.#handles.map((handle) => handle.close()));
-    await rm(this.#to, { recursive: true, force: true });
+    await removeCopy(this.#folder, `${process.pid}`);
   }
 }
 
@@ -195,11 +208,32 @@ async function filesBelow(folder: string): Promise<string[]> {
 }
 
 /** Removes what daemons that were killed left behind. */
-async function removeCopies(folder: string): Promise<void> {
-  const names = await readdir(folder).catch(recoverFrom("ENOENT", []));
+async function removeLeftovers(folder: string): Promise<void> {
+  const names = await readdir(folder).catch(() => []);
   for (const name of names)
-    if (Number(name) === process.pid || !isAlive(Number(name)))
-      await rm(join(folder, name), { recursive: true, force: true });
+    if (Number(name) === process.pid || !isAlive(Number(name))) await removeCopy(folder, name);
+}
+
+/** Removes a daemon's folder if it is one, and has nothing in it but what the daemon copied. Never follows a link. */
+async function removeCopy(folder: string, name: string): Promise<void> {
+  const copy = join(folder, name);
+  if (!/^\d+$/.test(name) || !(await isOwnFolder(folder)) || !(await isOwnFolder(copy))) return;
+  const names = await readFile(join(copy, MARKER), "utf8").catch(() => "");
+  const copied = new Set([MARKER, ...names.split("\n")]);
+  const found = await readdir(copy, { withFileTypes: true, recursive: true });
+  const isCopied = (entry: Dirent): boolean =>
+    entry.isFile() ? copied.has(relative(copy, join(entry.parentPath, entry.name))) : entry.isDirectory();
+  if (found.every(isCopied)) await rm(copy, { recursive: true, force: true });
+}
+
+async function isOwnFolder(path: string): Promise<boolean> {
+  const found = await lstat(path).catch(() => null);
+  return found?.isDirectory() === true && found.uid === process.getuid?.();
+}
+
+/** Shares the disk's blocks where the disk can, and copies the bytes elsewhere. */
+function cloneFile(from: string, to: string): Promise<void> {
+  return copyFile(from, to, constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL);
 }
 
 function isAlive(pid: number): boolean {

@@ -35,6 +35,7 @@ interface World {
   formerUnsent: readonly FormerUnsent[];
   left: ReturnType<ConditionSources["left"]>;
   changedCopies: readonly string[];
+  notKept: string | null;
 }
 
 async function world() {
@@ -49,6 +50,7 @@ async function world() {
     formerUnsent: [],
     left: [],
     changedCopies: [],
+    notKept: null,
   };
   const sources: ConditionSources = {
     memory: {
@@ -66,6 +68,7 @@ async function world() {
     unreadSecretFiles: () => [],
     secondConfigs: () => [],
     changedCopies: () => now.changedCopies,
+    notKeptBecause: () => now.notKept,
   };
   const sinceTracker = createSinceTracker(clock);
   const conditions = () => sinceTracker(globalConditions(sources));
