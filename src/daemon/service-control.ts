@@ -5,7 +5,7 @@ import { globalKeys } from "../config/schema/share-schema.ts";
 import { sectionSettings } from "../config/section-settings.ts";
 import { nasOf } from "../config/snapshot.ts";
 import { createSinceTracker, type FoundCondition } from "../runtime/conditions/conditions.ts";
-import { changedCopies, notKeptBecause } from "../runtime/process/build-copy.ts";
+import { changedCopies, uncopiedBecause } from "../runtime/process/build-copy.ts";
 import { packageVersion } from "../runtime/version.ts";
 import type { ConditionName } from "./conditions/condition-rows.ts";
 import { aliasStatus } from "./control/alias-control.ts";
@@ -47,7 +47,7 @@ export function createServiceControl(
     unreadSecretFiles: () => secrets.unreadFilesOf(config.watcher.running.snapshot),
     secondConfigs: () => secondConfig.found,
     changedCopies,
-    notKeptBecause,
+    uncopiedBecause,
   };
   const faults = createReadFaults(logger);
   const sinceTracker = createSinceTracker(clock);

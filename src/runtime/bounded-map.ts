@@ -25,3 +25,18 @@ export function dropOldestOfMost<Key, Value>(
     bounded.delete(oldest[0]);
   }
 }
+
+/** The entries, in their order, of the owner whose entries weigh most together. */
+export function ofLargest<Entry>(
+  entries: Iterable<Entry>,
+  ownerOf: (entry: Entry) => string,
+  weightOf: (entry: Entry) => number = () => 1,
+): readonly Entry[] {
+  let largest: readonly Entry[] = [];
+  let most = -1;
+  for (const own of Map.groupBy(entries, ownerOf).values()) {
+    const weight = own.reduce((sum, entry) => sum + weightOf(entry), 0);
+    if (weight > most) [largest, most] = [own, weight];
+  }
+  return largest;
+}

@@ -80,7 +80,7 @@ test("B11 a daemon whose package and Node are removed starts servers, reloads, e
   assert.equal(existsSync(copy), false, "the copy goes with the daemon");
 });
 
-test("E2 copies in the home are no files of the package, and only what a daemon copied is removed", {
+test("E2 copies in the home are not files of the package, and only what a daemon copied is removed", {
   skip: LINUX_ALONE,
 }, async (t) => {
   const home = join(await temporaryFolder(t), "home");

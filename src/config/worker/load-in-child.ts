@@ -16,7 +16,7 @@ interface ApartOptions {
 }
 
 /**
- * Loads a configuration. Rejects with `config_unreadable` (it cannot be read, or takes longer than 10 s or more than
+ * Loads a configuration. Rejects with `config_unreadable` (it cannot be read, or takes more than 10 s of CPU, 60 s in all, or
  * 256 MB of memory), `home_unwritable` (the starter cannot be written), and `aborted`.
  */
 export async function loadConfigInChild(

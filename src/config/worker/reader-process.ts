@@ -11,14 +11,18 @@ import { parseJson } from "../../runtime/text/parse-json.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { WorkerReply, WorkerRequest } from "./worker-messages.ts";
 
-/** The time limit of an answer, ms: far more than the start of the process and the largest file need. */
-const DEADLINE_MS = 10_000;
+/** What the process may compute, in seconds: far more than its start and the largest file need. The system ends it then. */
+const CPU_S = 10;
+/** The time limit of an answer, ms. A busy machine may need a while for what takes a second of CPU. */
+const DEADLINE_MS = 60_000;
 /** The longest life of the process, ms; its parent usually ends it long before. */
 const LONGEST_LIFE_MS = 10 * 60_000;
 /** Garbage collection is a seventh of the work of such a brief process. A large young heap avoids most of it. */
 const NODE_FLAGS = ["--max-old-space-size=256", "--min-semi-space-size=16", "--max-semi-space-size=16"];
 /** Far more than an answer needs: the snapshot of a file of at most 512 KiB, or at most 200 errors. */
 const ANSWER_LIMIT_BYTES = 16 * 1024 * 1024;
+
+const TOO_LONG = "reading it takes too long";
 
 export type StartReader = typeof startReaderProcess;
 export type ReaderProcess = ReturnType<StartReader>;
@@ -41,8 +45,11 @@ export function startReaderProcess(clock: Clock) {
     pending?.reject(new MountaineerError("internal", "the reader's answer is too long")),
   );
   const running = runCommand(
-    ownNode(),
-    [...NODE_FLAGS, fileURLToPath(programBeside(import.meta.url, "load-child"))],
+    "/bin/sh",
+    [
+      ...["-c", `ulimit -c 0; ulimit -S -t ${CPU_S} && exec "$@"`, "sh"],
+      ...[ownNode(), ...NODE_FLAGS, fileURLToPath(programBeside(import.meta.url, "load-child"))],
+    ],
     {
       clock,
       deadlineMs: LONGEST_LIFE_MS,
@@ -64,6 +71,7 @@ export function startReaderProcess(clock: Clock) {
 
   const endedInstead = async (path: string): Promise<never> => {
     const { exitCode, exitSignal, stderr } = await running;
+    if (exitSignal === "SIGXCPU") throw unreadable(path, TOO_LONG);
     const last = stderr.trim().split("\n").at(-1) ?? "";
     throw unreadable(path, `its reader ended with ${exitSignal ?? exitCode}: ${last}`, "now");
   };
@@ -75,8 +83,8 @@ export function startReaderProcess(clock: Clock) {
     },
     /**
      * Sends a request; must not be called before the previous one is settled. Rejects with the error that the process
-     * reports, with `aborted`, and with `config_unreadable` if no answer comes within 10 s or the process ends first
-     * (`retry` is "now" only in this case). After a rejection, the process has ended.
+     * reports, with `aborted`, and with `config_unreadable` if no answer comes within 10 s of CPU and 60 s in all, or the process ends
+     * first (`retry` is "now" only in this case). After a rejection, the process has ended.
      */
     async call(request: WorkerRequest, signal?: AbortSignal): Promise<WorkerReply> {
       const { path } = request;
@@ -88,7 +96,7 @@ export function startReaderProcess(clock: Clock) {
         );
       };
       const timer = clock.setTimer(DEADLINE_MS, () => {
-        answer.reject(unreadable(path, "reading it takes too long"));
+        answer.reject(unreadable(path, TOO_LONG));
       });
       signal?.addEventListener("abort", leave, { once: true });
       if (signal?.aborted) leave();

@@ -75,7 +75,7 @@ export const DAEMON_CONDITIONS = {
     ],
     program_not_kept: (reason: string) => [
       `The home has no copy of the running program: ${reason}`,
-      "An upgrade may break this daemon until it is restarted. Make room, and then: mountaineer restart",
+      "An upgrade may break this daemon until it is restarted. Free space, and then: mountaineer restart",
     ],
     state_not_saved: (reason: string) => [
       `state.json cannot be written: ${reason}`,

@@ -25,7 +25,7 @@ export interface ConditionSources {
   /** Copies of the running program that are not what the daemon started with. */
   readonly changedCopies: () => readonly string[];
   /** Why the running program has no copy in the home; null if it has one. */
-  readonly notKeptBecause: () => string | null;
+  readonly uncopiedBecause: () => string | null;
   /** Why secrets in files cannot be read; their last values serve. */
   readonly unreadSecretFiles: () => readonly string[];
   /** Other configuration files in the home. */
@@ -66,8 +66,8 @@ export function globalConditions(sources: ConditionSources): DaemonCondition[] {
   conditions.push(...unconfiguredConditions(sources.left()));
   const [changed, ...others] = sources.changedCopies();
   if (changed !== undefined) conditions.push(DAEMON_CONDITIONS.program_changed(changed, others.length));
-  const notKept = sources.notKeptBecause();
-  if (notKept !== null) conditions.push(DAEMON_CONDITIONS.program_not_kept(notKept));
+  const uncopied = sources.uncopiedBecause();
+  if (uncopied !== null) conditions.push(DAEMON_CONDITIONS.program_not_kept(uncopied));
   conditions.push(...sources.unreadSecretFiles().map((why) => DAEMON_CONDITIONS.secret_file_unread(why)));
   const { lastError, watching, detector, fileMissing } = sync();
   if (lastError !== null) {

@@ -43,6 +43,13 @@ export function createLimits({ limiter, stored }: LimitParts): Middleware {
   };
 }
 
+/** Counts a call that was refused, as if it had been made; beyond the rate limit, returns that refusal instead. */
+export function countRefused({ limiter }: LimitParts, { through, hasUsedQuota, handle }: GatewayRequest) {
+  // A script's calls have waited for their turn.
+  const isCounted = through === "run_script" || hasUsedQuota === true;
+  return isCounted ? null : limiter.count(handle.client.principal);
+}
+
 // Shortens a result that is too large: its large parts are kept to be read in pieces, and a note replaces each. A
 // structured result is refused, because clients check it against a schema.
 

@@ -2,6 +2,7 @@
 // stay in memory, so that nothing is left on disk.
 import { randomBytes } from "node:crypto";
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
+import { ofLargest } from "../../runtime/bounded-map.ts";
 import { type ClientHandle, principalKey } from "../client-handle.ts";
 import { errorReply, RESOURCE_NOT_FOUND, type Reply } from "../json-rpc.ts";
 import { RESULTS_PREFIX } from "../middleware/request-target.ts";
@@ -138,7 +139,7 @@ export class StoredResults implements Disposable {
 
   /**
    * Drops this session's oldest results until the session is within its bounds. If the results of all sessions exceed
-   * the bounds for all, drops results of the session that has the most bytes.
+   * the bounds for all, drops results of the session that has the most bytes, of the principal that has most.
    */
   #dropExcess(holder: Holder): void {
     const { sessionResults, sessionBytes, allResults, allBytes } = this.#bounds;
@@ -146,7 +147,12 @@ export class StoredResults implements Disposable {
     for (;;) {
       const all = [...this.#stored.values()];
       if (resultsOf(all) <= allResults && bytesOf(all) <= allBytes) return;
-      const byClient = [...Map.groupBy(all, (stored) => stored.holder)];
+      const own = ofLargest(
+        all,
+        ({ principal }) => principal,
+        ({ bytes }) => bytes,
+      );
+      const byClient = [...Map.groupBy(own, (stored) => stored.holder)];
       const [largest] = byClient.toSorted(([, one], [, other]) => bytesOf(other) - bytesOf(one));
       if (largest === undefined) return;
       this.#dropOldest(largest[0], resultsOf(largest[1]) - 1, sessionBytes);

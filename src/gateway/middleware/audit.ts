@@ -45,6 +45,10 @@ export interface AuditRecord {
   /** The outcome of asking a person; absent: no person was asked. */
   readonly consent?: ConsentOutcome;
   readonly arguments?: unknown;
+  /** Number of requests that the same rule refused since `since`; absent: the line is about one request. */
+  readonly count?: number;
+  /** ISO 8601 UTC. */
+  readonly since?: string;
 }
 
 /** A line of the audit's file about the configuration, not about a request. */
@@ -62,12 +66,14 @@ export interface NoticeRecord {
 export interface Audit {
   readonly middleware: Middleware;
   /** Records a request that was refused before it reached the audit's middleware. */
-  denied(request: GatewayRequest): void;
+  denied(request: GatewayRequest, rule?: string): void;
 }
 
-interface AuditOptions {
+export interface AuditOptions {
   readonly config: AuditConfig;
   readonly write: (record: AuditRecord) => void;
+  /** Writes the line of a request that this rule refused. Default: `write`. */
+  readonly writeDenied?: (record: AuditRecord, rule: string) => void;
   readonly clock: Clock;
   /** Removes registered secrets from a text. */
   readonly clean: (text: string) => string;
@@ -78,15 +84,15 @@ const MAX_TARGET = 1_024;
 const MAX_PRINCIPAL = 200;
 const WITH_ARGUMENTS: ReadonlySet<string> = new Set(["tools/call", "prompts/get"]);
 
-export function createAudit({ config, write, clock, clean }: AuditOptions): Audit {
+export function createAudit({ config, write, writeDenied = write, clock, clean }: AuditOptions): Audit {
   const isRedacted = compileGlobs(config.redact.map((glob) => glob.toLowerCase()));
   const sessionOf = memoized(({ sessionId }: ClientHandle): string => sha256Of(sessionId).slice(0, 12));
   const cleaned = (text: string, max: number): string => shortened(clean(shortened(text, 2 * max)), max);
-  const record = (request: GatewayRequest, outcome: string, durationMs: number): void => {
+  const recordOf = (request: GatewayRequest, outcome: string, durationMs: number): AuditRecord => {
     const { method, handle, served, consent, task, script } = request;
     const target = subjectOf(request);
     const withArguments = config.includeArguments && WITH_ARGUMENTS.has(method);
-    write({
+    return {
       time: isoTime(clock.wallMs()),
       principal: cleaned(handle.client.principal.name, MAX_PRINCIPAL),
       ...signedAs(handle.client.principal, (text) => cleaned(text, MAX_PRINCIPAL)),
@@ -101,16 +107,16 @@ export function createAudit({ config, write, clock, clean }: AuditOptions): Audi
       ...(script === undefined ? {} : { script: script.id }),
       ...(consent === undefined ? {} : { consent }),
       ...(withArguments ? { arguments: auditedArguments(withoutSource(request), isRedacted, clean) } : {}),
-    });
+    };
   };
   return {
     middleware: (next) => async (request) => {
       const startedAtMs = clock.monotonicMs();
       const reply = await next(request);
-      record(request, outcomeOf(request, reply), clock.monotonicMs() - startedAtMs);
+      write(recordOf(request, outcomeOf(request, reply), clock.monotonicMs() - startedAtMs));
       return reply;
     },
-    denied: (request) => record(request, "denied", 0),
+    denied: (request, rule = "") => writeDenied(recordOf(request, "denied", 0), rule),
   };
 }
 

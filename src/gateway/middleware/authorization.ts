@@ -32,14 +32,18 @@ const NO_CONSENT_NEEDED: ReadonlySet<string> = new Set(["completion/complete", "
 export interface AuthorizationParts {
   readonly policies: Policies;
   readonly requestConsent: (request: GatewayRequest, call: ConsentRequest) => Promise<ConsentOutcome>;
+  /** Counts a refusal against the rate limit; returns the limit's own beyond it. */
+  readonly countRefused: (request: GatewayRequest) => Reply | null;
   /** Records a refusal in the audit: refused requests do not reach the audit's middleware. */
-  readonly denied: (request: GatewayRequest, reply: Reply) => void;
+  readonly denied: (request: GatewayRequest, rule: string) => void;
 }
 
-export function createAuthorization({ policies, requestConsent, denied }: AuthorizationParts): Middleware {
-  const refuse = (request: GatewayRequest, reply: Reply): Reply => {
-    denied(request, reply);
-    return reply;
+export function createAuthorization(parts: AuthorizationParts): Middleware {
+  const { policies, requestConsent, countRefused, denied } = parts;
+  const refuse = (request: GatewayRequest, reply: Reply, rule = request.consentRule ?? ""): Reply => {
+    const beyond = countRefused(request);
+    if (beyond === null) denied(request, rule);
+    return beyond ?? reply;
   };
   const consentTo = async (
     request: GatewayRequest,
@@ -63,7 +67,7 @@ export function createAuthorization({ policies, requestConsent, denied }: Author
       return Promise.resolve(refuse(request, errorReply(LIMIT_REACHED, `not run: ${excess}`)));
     if (verdict.effect === "allow") return next(request);
     if (verdict.effect === "ask") return consentTo(request, verdict, next);
-    return Promise.resolve(refuse(request, unknown(request)));
+    return Promise.resolve(refuse(request, unknown(request), verdict.rule));
   };
 }
 

@@ -10,6 +10,7 @@ export interface ChainParts {
   /** null: off, like the other parts below. */
   readonly policies: Policies | null;
   readonly requestConsent: AuthorizationParts["requestConsent"];
+  readonly countRefused: AuthorizationParts["countRefused"];
   /** The consent for scripts and their calls; absent or null: no scripts. */
   readonly scripts?: Middleware | null;
   /** Rejects only if an inner middleware does. */
@@ -23,11 +24,16 @@ export interface ChainParts {
 
 /** Builds the chain of those parts that are configured. The chain never rejects. */
 export function composeChain(parts: ChainParts): Handle {
-  const { policies, requestConsent, scripts = null, limits, between, audit, recovery, routing } = parts;
+  const { policies, requestConsent, countRefused, scripts = null, limits, between, audit, recovery, routing } = parts;
   const outer: Middleware[] = [];
   if (policies !== null) {
     outer.push(
-      createAuthorization({ policies, requestConsent, denied: (request) => audit?.denied(request) }),
+      createAuthorization({
+        policies,
+        requestConsent,
+        countRefused,
+        denied: (request, rule) => audit?.denied(request, rule),
+      }),
     );
   }
   if (scripts !== null) outer.push(scripts);

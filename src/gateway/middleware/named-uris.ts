@@ -1,7 +1,7 @@
 // The URIs that results named, by principal: servers hand out resources that are in no list. And the URIs in results,
 // under the names that clients use.
 
-import { dropOldest } from "../../runtime/bounded-map.ts";
+import { dropOldest, ofLargest } from "../../runtime/bounded-map.ts";
 import { TEXT_BOUNDS } from "../../runtime/bounds.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import { pageOfTool, withPage } from "../catalog/app-pages.ts";
@@ -65,15 +65,15 @@ export class NamedUris {
   }
 
   #dropOfLargest(): void {
-    let largest: Map<string, Mention> | undefined;
-    for (const [key, byBackend] of this.#mentions) {
-      for (const [backend, uris] of byBackend) {
-        if (uris.size === 0) byBackend.delete(backend);
-        if (uris.size > (largest?.size ?? 0)) largest = uris;
-      }
-      if (byBackend.size === 0) this.#mentions.delete(key);
-    }
-    if (largest === undefined) return;
+    const owned = [...this.#mentions].flatMap(([owner, byBackend]) =>
+      [...byBackend.values()].map((uris) => ({ owner, uris })),
+    );
+    const own = ofLargest(
+      owned,
+      ({ owner }) => owner,
+      ({ uris }) => uris.size,
+    );
+    const largest = own.map(({ uris }) => uris).reduce((one, other) => (other.size > one.size ? other : one));
     const remaining = Math.floor(largest.size / 2);
     this.#size -= largest.size - remaining;
     dropOldest(largest, remaining);

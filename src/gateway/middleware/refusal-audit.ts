@@ -1,7 +1,8 @@
-// Audits requests that were refused before a session served them. Most of these requests are only counted, because
+// Audits refused requests: those that no session served, and those that a policy denied. Most of them are only counted, because
 // anybody can send any number of them and so fill the audit's files.
 import { shortened } from "../../runtime/text/safe-line.ts";
 import { type Clock, isoTime, type Timer } from "../../runtime/time/clock.ts";
+import type { AuditRecord } from "./audit.ts";
 
 export interface RefusedRequest {
   /** HTTP status: invalid message, unknown token, foreign origin, unknown session, or no way to check the token now. */
@@ -31,13 +32,15 @@ export interface RefusalRecord {
 }
 
 interface RefusalAuditOptions {
-  readonly write: (record: RefusalRecord) => void;
+  readonly write: (record: RefusalRecord | AuditRecord) => void;
   readonly clock: Clock;
   /** Removes registered secrets from a text. */
   readonly clean: (text: string) => string;
 }
 
 const COUNT_MS = 60_000;
+/** Beyond this number of kinds of denied requests, each request has a line: the rate limit bounds them. */
+const MOST_DENIALS = 1_000;
 /** For each reason, at most this many senders get a separate line within `NAMED_MS`. */
 export const MOST_NAMED = 32;
 export const NAMED_MS = 3_600_000;
@@ -48,6 +51,14 @@ interface Kind {
   readonly named: Set<string>;
   namedSinceMs: number;
   counts: RefusalCounts | null;
+}
+
+interface Denials {
+  readonly timer: Timer;
+  /** The line of the first. */
+  readonly record: AuditRecord;
+  /** Further ones. */
+  count: number;
 }
 
 interface RefusalCounts {
@@ -65,6 +76,8 @@ interface RefusalCounts {
 export class RefusalAudit {
   readonly #options: RefusalAuditOptions;
   readonly #kinds = new Map<string, Kind>();
+  /** Denied requests within a minute of the first, by what they have in common. */
+  readonly #denials = new Map<string, Denials>();
 
   constructor(options: RefusalAuditOptions) {
     this.#options = options;
@@ -83,9 +96,40 @@ export class RefusalAudit {
     }
   }
 
+  /**
+   * Writes a denied request at once; further ones of the same principal and target, by the same rule, follow as one line with
+   * their number a minute after the first.
+   */
+  denied(record: AuditRecord, rule: string): void {
+    const { clock, write } = this.#options;
+    const { principal, subject, issuer, method, target, consent } = record;
+    const key = JSON.stringify([principal, subject, issuer, method, target, consent, rule]);
+    const known = this.#denials.get(key);
+    if (known !== undefined) {
+      known.count += 1;
+      return;
+    }
+    write(record);
+    if (this.#denials.size >= MOST_DENIALS) return;
+    const timer = clock.setTimer(COUNT_MS, () => this.#writeDenials(key));
+    this.#denials.set(key, { timer, record, count: 0 });
+  }
+
   /** Writes the counts now, before the audit's file is replaced or closed. */
   writeCounts(): void {
     for (const kind of this.#kinds.values()) this.#writeCountsOf(kind);
+    for (const key of [...this.#denials.keys()]) this.#writeDenials(key);
+  }
+
+  #writeDenials(key: string): void {
+    const denials = this.#denials.get(key);
+    if (denials === undefined) return;
+    const { timer, record, count } = denials;
+    timer[Symbol.dispose]();
+    this.#denials.delete(key);
+    const { arguments: _, time: since, ...alike } = record;
+    const { write, clock } = this.#options;
+    if (count > 0) write({ ...alike, time: isoTime(clock.wallMs()), count, since });
   }
 
   #kindOf({ reason }: RefusedRequest): Kind {

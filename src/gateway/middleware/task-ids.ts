@@ -1,6 +1,6 @@
 // Task ids for clients of 2026-07-28: each names the task's backend and tool, signed for one principal. The gateway stores
 // nothing about a task, so a handover loses none.
-import { dropOldest } from "../../runtime/bounded-map.ts";
+import { dropOldestOfMost } from "../../runtime/bounded-map.ts";
 import { type ClientHandle, type Principal, principalKey } from "../client-handle.ts";
 import { openSigned, signText } from "../signed-text.ts";
 
@@ -76,11 +76,11 @@ const MAX_ID_LENGTH = 1_024;
 /** The tool that began a task. */
 export type TaskOrigin = Pick<OpenTask, "backend" | "tool" | "originalTool">;
 
-/** Bounded: forgets the least recently used task. Outlives catalogs. */
+/** Bounded: forgets the least recently used task of the principal with most tasks. Outlives catalogs. */
 export class TaskMemory {
   readonly #maxTasks: number;
   // In the order of use: a Map keeps the order of insertion, and each use inserts the task again.
-  readonly #tasks = new Map<string, TaskOrigin>();
+  readonly #tasks = new Map<string, { readonly origin: TaskOrigin; readonly owner: string }>();
 
   constructor(maxTasks: number = MAX_TASKS) {
     this.#maxTasks = maxTasks;
@@ -90,16 +90,16 @@ export class TaskMemory {
     if (taskId.length > MAX_ID_LENGTH) return;
     const key = keyOf(client, taskId);
     this.#tasks.delete(key);
-    this.#tasks.set(key, origin);
-    dropOldest(this.#tasks, this.#maxTasks);
+    this.#tasks.set(key, { origin, owner: principalKey(client.principal) });
+    dropOldestOfMost(this.#tasks, this.#maxTasks, ({ owner }) => owner);
   }
 
   /** null if the session has no such task, or it was forgotten. */
   originOf(client: ClientHandle, taskId: string): TaskOrigin | null {
-    const origin = this.#tasks.get(keyOf(client, taskId));
-    if (origin === undefined) return null;
-    this.remember(client, taskId, origin);
-    return origin;
+    const known = this.#tasks.get(keyOf(client, taskId));
+    if (known === undefined) return null;
+    this.remember(client, taskId, known.origin);
+    return known.origin;
   }
 }
 

@@ -1,5 +1,5 @@
 // Builds the serving set, the immutable object from which requests are served: catalog, authentication and chain.
-import type { AuditConfig, AuthorizationConfig } from "../../config/snapshot.ts";
+import type { AuthorizationConfig } from "../../config/snapshot.ts";
 import { hasAppOnlyTools, isAppOnly } from "../catalog/app-pages.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import {
@@ -14,8 +14,8 @@ import type { RuleOwners } from "../catalog/rule-names.ts";
 import type { Principal } from "../client-handle.ts";
 import type { GatewayTools } from "../gateway-tools.ts";
 import type { Reply } from "../json-rpc.ts";
-import { createLimits, type LimitParts } from "../limits/limits.ts";
-import { type Audit, type AuditRecord, createAudit } from "../middleware/audit.ts";
+import { countRefused, createLimits, type LimitParts } from "../limits/limits.ts";
+import { type Audit, type AuditOptions, createAudit } from "../middleware/audit.ts";
 import { forbidden, isAllowed, isTargetPermitted, isTaskPermitted } from "../middleware/authorization.ts";
 import { composeChain } from "../middleware/chain.ts";
 import { createConsentPrompt } from "../middleware/consent.ts";
@@ -45,7 +45,7 @@ export interface ServingSetOptions extends GatewayTools {
   /** The servers that names in policies mean. */
   readonly ruleOwners: RuleOwners;
   /** null: the audit is off. The audit's file outlives this serving set. */
-  readonly audit: { readonly config: AuditConfig; write(record: AuditRecord): void } | null;
+  readonly audit: Pick<AuditOptions, "config" | "write" | "writeDenied"> | null;
   readonly services: RoutingServices;
   readonly backends: readonly string[];
   /** Time limit of calls by backend, ms; absent: 60 s. */
@@ -79,7 +79,7 @@ export function buildServingSet(options: ServingSetOptions): ServingSet {
     audited:
       audit === null
         ? null
-        : createAudit({ config: audit.config, write: (record) => audit.write(record), clock, clean }),
+        : createAudit({ ...audit, clock, clean }),
   };
   const made = new Map<string, ServingSet>();
   const forClient: ServingSet["forClient"] = (client) => {
@@ -190,6 +190,7 @@ function oneSet(
   const composed = composeChain({
     policies,
     requestConsent,
+    countRefused: (request) => (limits === null ? null : countRefused(limits, request)),
     scripts: scripts?.consent({ policies, requestConsent, denied }, authorization?.unannotated) ?? null,
     limits: limits === null ? null : createLimits(limits),
     between: options.between,

@@ -246,7 +246,11 @@ export class Serving {
         audit === null || auditFile === null
           ? null
           : // A request that began before the file was replaced is written to the new file.
-            { config: audit, write: (record) => (this.rules.auditFile ?? auditFile).write(record) },
+            {
+              config: audit,
+              write: (record) => (this.rules.auditFile ?? auditFile).write(record),
+              writeDenied: (record, rule) => this.refusals.denied(record, rule),
+            },
       limits: { limiter: this.limiter, stored: this.storedResults },
       selections: this.#selections,
       ownTools: this.#ownTools,

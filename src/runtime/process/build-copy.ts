@@ -50,7 +50,7 @@ let running: BuildCopy | null = null;
 
 /**
  * Copies this build into the home, and holds `programs` (absolute paths; missing ones are skipped) and Node. Disposing
- * removes the copies. Does nothing when run from source. If not all can be copied, nothing is: `notKeptBecause` says why.
+ * removes the copies. Does nothing when run from source. If not all can be copied, nothing is: `uncopiedBecause` says why.
  */
 export async function copyBuild(home: string, programs: readonly string[]): Promise<AsyncDisposable | null> {
   if (import.meta.url.endsWith(".ts")) return null;
@@ -83,14 +83,14 @@ export function changedCopies(): readonly string[] {
 }
 
 /** Why the home has no copy of this build; null if it has one, or needs none. */
-export function notKeptBecause(): string | null {
-  return running?.notKept ?? null;
+export function uncopiedBecause(): string | null {
+  return running?.uncopied ?? null;
 }
 
 class BuildCopy implements AsyncDisposable {
   readonly files = new Map<string, BuildFile>();
   readonly changed = new Set<string>();
-  notKept: string | null = null;
+  uncopied: string | null = null;
   readonly #programs = new Map<string, OpenProgram>();
   readonly #handles: FileHandle[] = [];
   readonly #from: string;
@@ -113,7 +113,7 @@ class BuildCopy implements AsyncDisposable {
       this.files.set(name, { sha256: sha256Of(bytes), isNative: bytes.includes('"koffi"') });
     }
     const copied = await this.#copyFiles(programs.length).catch(errorText);
-    if (copied !== undefined) this.notKept = copied;
+    if (copied !== undefined) this.uncopied = copied;
     for (const program of programs) await this.#openProgram(program);
     this.#hooks = registerHooks({
       resolve: (name, context, next) => {
@@ -141,11 +141,11 @@ class BuildCopy implements AsyncDisposable {
       [name, ...libraries].every((one) => hasDigest(join(folder, one), this.files.get(one)?.sha256));
     const copy = join(this.#to, name);
     const isCopyWhole = isWhole(this.#to);
-    if (isCopyWhole || this.notKept !== null) this.changed.delete(copy);
+    if (isCopyWhole || this.uncopied !== null) this.changed.delete(copy);
     else this.changed.add(copy);
     if (isWhole(this.#from)) return original;
     if (isCopyWhole) return copy;
-    throw changedError(this.notKept === null ? copy : original);
+    throw changedError(this.uncopied === null ? copy : original);
   }
 
   /** Rejects if not all can be copied. */
@@ -176,7 +176,7 @@ class BuildCopy implements AsyncDisposable {
       return;
     }
     const copy = join(this.#to, `${this.#programs.size}`);
-    if (this.notKept === null) await cloneFile(program, copy).catch(() => {});
+    if (this.uncopied === null) await cloneFile(program, copy).catch(() => {});
     const hash = createHash("sha256");
     for await (const piece of createReadStream(program)) hash.update(piece);
     const sha256 = hash.digest("hex");

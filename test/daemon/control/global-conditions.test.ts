@@ -35,7 +35,7 @@ interface World {
   formerUnsent: readonly FormerUnsent[];
   left: ReturnType<ConditionSources["left"]>;
   changedCopies: readonly string[];
-  notKept: string | null;
+  uncopied: string | null;
 }
 
 async function world() {
@@ -50,7 +50,7 @@ async function world() {
     formerUnsent: [],
     left: [],
     changedCopies: [],
-    notKept: null,
+    uncopied: null,
   };
   const sources: ConditionSources = {
     memory: {
@@ -68,7 +68,7 @@ async function world() {
     unreadSecretFiles: () => [],
     secondConfigs: () => [],
     changedCopies: () => now.changedCopies,
-    notKeptBecause: () => now.notKept,
+    uncopiedBecause: () => now.uncopied,
   };
   const sinceTracker = createSinceTracker(clock);
   const conditions = () => sinceTracker(globalConditions(sources));

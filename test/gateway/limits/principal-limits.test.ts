@@ -43,6 +43,25 @@ test("E4 calls in a second are refused beyond the burst with the key, the limit 
     assert.equal(refusalOf(await call(ann)) !== null, isRefused, "a quiet minute earns the burst, not more");
 });
 
+test("E4 a call that a policy denies counts as one of the second, and nothing else", async () => {
+  const clock = createManualClock();
+  const limiter = new PrincipalLimiter({ ...DEFAULT_LIMITS, callsPerSecond: 1, burst: 3 }, clock);
+  const served = servingSet([source("a", { tools: ["x"] })], recordingServices(), {
+    limits: { limiter, stored: new StoredResults(clock) },
+    authorization: {
+      defaultEffect: "allow",
+      policies: [{ effect: "deny", resources: ["tool:x"], methods: ["*"], roles: ["*"], arguments: {} }],
+    },
+  });
+  const ann = client(user("ann"));
+  const codes: unknown[] = [];
+  for (let count = 0; count < 5; count++)
+    codes.push(refusalOf(await ask(served, "tools/call", { name: "x" }, ann))?.code);
+  const denied = codes[0];
+  assert.notEqual(denied, LIMIT_REACHED);
+  assert.deepEqual(codes, [denied, denied, denied, LIMIT_REACHED, LIMIT_REACHED]);
+});
+
 test("E4 calls in a second that return with a person's consent are counted once, and resumed ones are counted", () => {
   const { limiter } = limited({ callsPerSecond: 1, burst: 1 });
   const ann = user("ann");

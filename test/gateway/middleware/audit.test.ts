@@ -265,13 +265,19 @@ const WRONG_TOKEN: RefusedRequest = {
   principal: null,
 };
 
-function start(): { audit: RefusalAudit; records: RefusalRecord[]; clock: ManualClock } {
+function start(): { audit: RefusalAudit; records: RefusalRecord[]; denials: AuditRecord[]; clock: ManualClock } {
   const records: RefusalRecord[] = [];
+  const denials: AuditRecord[] = [];
   const clock = createManualClock(Date.UTC(2026, 10, 20, 10));
   const clean = (text: string): string => text.replaceAll("secret", "[redacted]");
   return {
-    audit: new RefusalAudit({ write: (record) => records.push(record), clock, clean }),
+    audit: new RefusalAudit({
+      write: (record) => ("reason" in record ? records.push(record) : denials.push(record)),
+      clock,
+      clean,
+    }),
     records,
+    denials,
     clock,
   };
 }
@@ -355,4 +361,22 @@ test("refused requests in the audit: counted requests are written at the end, on
   audit.writeCounts();
   await clock.advance(NAMED_MS);
   assert.deepEqual(pluck(records, "count"), [1, 2]);
+});
+
+test("E4 calls of one tool that one rule denies are two lines a minute, the second with their number", async () => {
+  const { audit, denials, clock } = start();
+  const line = { time: "", session: "s", method: "tools/call", outcome: "denied", duration_ms: 0 };
+  const deny = (principal: string, target: string, rule = "policies[0]"): void =>
+    audit.denied({ ...line, principal, target, backend: "a", arguments: { q: 1 } }, rule);
+  for (let count = 0; count < 500; count++) deny("ann", "tool:x");
+  deny("bob", "tool:x");
+  deny("ann", "tool:y");
+  deny("ann", "tool:x", "policies[1]");
+  assert.equal(denials.length, 4);
+  await clock.advance(60_000);
+  assert.deepEqual(pluck(denials.slice(4), "principal", "target", "count"), [["ann", "tool:x", 499]]);
+  deny("ann", "tool:x");
+  deny("ann", "tool:x");
+  audit.writeCounts();
+  assert.deepEqual(pluck(denials.slice(5), "count"), [undefined, 1]);
 });

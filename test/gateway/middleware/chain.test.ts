@@ -69,6 +69,7 @@ function traced(parts: Partial<ChainParts> = {}) {
   const handle = composeChain({
     policies,
     requestConsent: async () => "unable",
+    countRefused: () => null,
     limits: tracing("limit"),
     between: [tracing("telemetry")],
     audit,

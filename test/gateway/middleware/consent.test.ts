@@ -88,6 +88,7 @@ function bench(authorization: Partial<AuthorizationConfig>) {
   const middleware = createAuthorization({
     policies: compilePolicies({ defaultEffect: "allow", policies: [], ...authorization }),
     requestConsent: createConsentPrompt({ clock, clean: (text) => text, callMs: () => 5_000 }),
+    countRefused: () => null,
     denied() {},
   });
   return { services, clock, records, served, call, listed, authorization: middleware };

@@ -1,7 +1,7 @@
 // Finds the client that a server's message is for, if the message names no call. A message that may be for
 // several clients goes to none.
 
-import { dropOldest } from "../../../runtime/bounded-map.ts";
+import { dropOldestOfMost } from "../../../runtime/bounded-map.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import { type CallHandle, type ClientHandle, principalKey } from "../../client-handle.ts";
 import { isError, isJsonObject, type Reply, type RpcError, type RpcId } from "../../json-rpc.ts";
@@ -169,14 +169,14 @@ export interface TaskRecord {
   readonly call: number;
 }
 
-/** Keeps the newest 1,000 records. Ignores ids that are not strings. */
+/** Keeps 1,000 records: beyond that, the principal with most loses its oldest. Ignores ids that are not strings. */
 export class ClientRecords<T extends { readonly client: ClientHandle }> {
   readonly #records = new Map<string, T>();
 
   remember(id: unknown, record: T): void {
     if (typeof id !== "string") return;
     this.#records.set(id, record);
-    dropOldest(this.#records, REMEMBERED);
+    dropOldestOfMost(this.#records, REMEMBERED, ({ client }) => principalKey(client.principal));
   }
 
   find(id: unknown): T | null {

@@ -1,6 +1,7 @@
 // The reconcile loops of single clients (`instances = "per-client"`), each from the client's first call to the end of its session.
 import { isDeepStrictEqual } from "node:util";
-import type { ClientHandle } from "../../client-handle.ts";
+import { ofLargest } from "../../../runtime/bounded-map.ts";
+import { type ClientHandle, principalKey } from "../../client-handle.ts";
 import {
   type BackendMemory,
   type BackendSpec,
@@ -237,7 +238,8 @@ export class ClientInstances {
   /** Ends the loop that was idle for longest: its client has probably left. */
   #endIdle(): void {
     if (this.#owners.size < MAX_CLIENTS) return;
-    const idle = [...this.#owners.values()].filter(({ isIdle, isBusy }) => isIdle && !isBusy);
+    const own = ofLargest(this.#owners.values(), ({ client }) => principalKey(client.principal));
+    const idle = own.filter(({ isIdle, isBusy }) => isIdle && !isBusy);
     const first = idle.toSorted((one, other) => one.usedMs - other.usedMs)[0];
     if (first === undefined) return;
     const { name: backend, tools } = this.parts.state;

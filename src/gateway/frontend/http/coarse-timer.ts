@@ -23,9 +23,9 @@ export class CoarseTimer<T> implements Disposable {
     return this.#young.size + this.#old.size;
   }
 
-  get oldest(): T | undefined {
-    const [oldest] = this.#old.size > 0 ? this.#old : this.#young;
-    return oldest;
+  /** The oldest first. */
+  get entries(): readonly T[] {
+    return [...this.#old, ...this.#young];
   }
 
   add(entry: T): void {

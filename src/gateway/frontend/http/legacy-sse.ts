@@ -1,6 +1,7 @@
 // The HTTP+SSE transport of protocol 2024-11-05: GET /sse opens a stream, whose first event gives the address that messages
 // are posted to. Everything from the gateway goes to that stream. The session ends with the stream.
 import { sha256Of } from "../../../runtime/files/sha256.ts";
+import { ofLargest } from "../../../runtime/bounded-map.ts";
 import { mayResumeAs, type Principal, principalKey } from "../../client-handle.ts";
 import { errorReply, jsonOf, METHOD_NOT_FOUND, type Reply, type RpcRequest } from "../../json-rpc.ts";
 import { isProtocolVersion, type ProtocolVersion } from "../../protocol.ts";
@@ -88,7 +89,8 @@ export class LegacySse {
     // The version header means that the client was initialized on an earlier stream. Its lists may have changed since.
     else if (versionOf(authenticated) !== null) channel.sendListChanges();
     const uninitialized = [...this.#channels.values()].filter(({ session }) => session === null);
-    if (uninitialized.length > MOST_UNINITIALIZED) uninitialized[0]?.finish();
+    if (uninitialized.length > MOST_UNINITIALIZED)
+      ofLargest(uninitialized, (one) => principalKey(one.principal))[0]?.finish();
   }
 
   /** POST /messages */

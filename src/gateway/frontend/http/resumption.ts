@@ -4,6 +4,7 @@ import { randomBytes } from "node:crypto";
 import type { ServerResponse } from "node:http";
 import { parseExactly } from "../../../runtime/text/exact-json.ts";
 import type { Timer } from "../../../runtime/time/clock.ts";
+import { ofLargest } from "../../../runtime/bounded-map.ts";
 import { principalKey } from "../../client-handle.ts";
 import { BACKEND_UNAVAILABLE, errorReply, isRpcId, type RpcId } from "../../json-rpc.ts";
 import { responseJson } from "../session/client-stream.ts";
@@ -31,8 +32,10 @@ const ANSWERS_WITHIN_MS = 15_000;
  * on number and size remove it earlier.
  */
 const COMPLETE_RETAINED_MS = 10_000;
-/** Maximum number of completely written answers that are kept. */
+/** Maximum number of completely written answers that are kept. Beyond it, the principal with most loses its oldest ones. */
 const MOST_COMPLETE = 256;
+/** How many it loses then: to find them takes longer than a call may. */
+const LOST_AT_ONCE = 64;
 /** Time after which a client reconnects. */
 const RETRY_MS = 1_000;
 /**
@@ -73,7 +76,9 @@ export class Resumption implements Disposable {
   /** Keeps a completely written `stream` for a while, because its end may not have reached the client. */
   completed(stream: ResumableStream): void {
     this.#complete.add(stream);
-    if (this.#complete.size > MOST_COMPLETE) this.#complete.oldest?.giveUp();
+    if (this.#complete.size <= MOST_COMPLETE) return;
+    const own = ofLargest(this.#complete.entries, ownerOf);
+    for (const oldest of own.slice(0, LOST_AT_ONCE)) oldest.giveUp();
   }
 
   forget(stream: ResumableStream): void {
@@ -125,12 +130,11 @@ export class Resumption implements Disposable {
    */
   #oldestOfLargest(): ResumableStream | undefined {
     const retained = [...this.#streams.values()].filter(({ characters }) => characters > 0);
-    const groups = [...Map.groupBy(retained, ({ session }) => principalKey(session.principal)).values()];
-    const sumOf = (own: readonly ResumableStream[]): number =>
-      own.reduce((sum, { characters }) => sum + characters, 0);
-    return groups.reduce((a, b) => (sumOf(b) > sumOf(a) ? b : a), [])[0];
+    return ofLargest(retained, ownerOf, ({ characters }) => characters)[0];
   }
 }
+
+const ownerOf = ({ session }: ResumableStream): string => principalKey(session.principal);
 
 interface StreamHandlers {
   /**

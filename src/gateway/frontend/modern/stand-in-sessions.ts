@@ -2,6 +2,7 @@
 // stand-in session while it is in flight. No stand-in serves two requests at a time, so that a server's request always
 // belongs to one of them.
 import { randomBytes } from "node:crypto";
+import { ofLargest } from "../../../runtime/bounded-map.ts";
 import { ShortLivedSet } from "../../../runtime/short-lived.ts";
 import type { Clock, Timer } from "../../../runtime/time/clock.ts";
 import { type Principal, principalKey } from "../../client-handle.ts";
@@ -24,7 +25,10 @@ const EXPECTED_MS = 60_000;
  */
 const TASK_MS = 3_600_000;
 export const MOST_WITH_TASKS = 16;
-/** Maximum number of idle stand-in sessions of all principals; beyond it the one that is idle for longest ends. */
+/**
+ * Maximum number of idle stand-in sessions of all principals; beyond it, the principal with most loses the one that is idle for
+ * longest.
+ */
 export const MOST_IDLE = 256;
 
 /** Declared for all requests, because each request declares its own. Extensions are those of the newest request. */
@@ -161,8 +165,10 @@ export class StandInSessions implements Disposable {
     standIn.idleSinceMs = this.#clock.monotonicMs();
     this.#idle.add(standIn);
     if (standIn.taskUntilMs > standIn.idleSinceMs) this.#boundTasks(this.#idleOf(standIn.principal));
-    const oldest = this.#idle.size > MOST_IDLE ? [...this.#idle][0] : undefined;
-    if (oldest !== undefined) this.#drop(oldest);
+    if (this.#idle.size > MOST_IDLE) {
+      const [oldest] = ofLargest(this.#idle, ({ principal }) => principalKey(principal));
+      if (oldest !== undefined) this.#drop(oldest);
+    }
     this.#timer ??= this.#clock.setTimer(CHECK_MS, this.#check);
   }
 

@@ -1,7 +1,7 @@
 // Calls of 2026-07-28 that ask their client for input. Such a call is suspended until the client makes the request again
 // with its answers, on any connection. The `requestState` that the client sends along says which call it resumes.
 import { randomBytes } from "node:crypto";
-import { dropOldest } from "../../../runtime/bounded-map.ts";
+import { dropOldestOfMost, ofLargest } from "../../../runtime/bounded-map.ts";
 import { sha256Of } from "../../../runtime/files/sha256.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import { principalKey, type ServerRequest } from "../../client-handle.ts";
@@ -277,18 +277,18 @@ export class SuspendedCalls implements CallSuspension {
 
   /**
    * Ends the principal's oldest calls beyond its limit, then the oldest calls of whichever principal has most, then
-   * the largest calls, until all limits are kept.
+   * the largest calls of whichever principal has most bytes, until all limits are kept.
    */
   #evictOldest({ principal }: SuspendedCall): void {
     const own = this.#suspended().filter((suspended) => suspended.principal === principal);
     for (const oldest of own.slice(0, Math.max(0, own.length - MOST_OF_ONE))) evict(oldest);
     for (let all = this.#suspended(); all.length > MOST_SUSPENDED; all = this.#suspended()) {
-      const groups = [...Map.groupBy(all, (one) => one.principal).values()];
-      const [oldest] = groups.reduce((a, b) => (b.length > a.length ? b : a));
+      const [oldest] = ofLargest(all, (one) => one.principal);
       if (oldest !== undefined) evict(oldest);
     }
     for (let all = this.#suspended(); bytesOf(all) > MOST_BYTES; all = this.#suspended()) {
-      evict(all.reduce((a, b) => (b.bytes > a.bytes ? b : a)));
+      const own = ofLargest(all, (one) => one.principal, ({ bytes }) => bytes);
+      evict(own.reduce((a, b) => (b.bytes > a.bytes ? b : a)));
     }
   }
 
@@ -336,7 +336,7 @@ class Consents {
   give(principal: string): string {
     const own = [...this.#given].filter(([, given]) => given.principal === principal);
     if (own.length >= MOST_CONSENTS_OF_ONE) this.#given.delete(own[0]?.[0] ?? "");
-    dropOldest(this.#given, MOST_CONSENTS - 1);
+    dropOldestOfMost(this.#given, MOST_CONSENTS - 1, (given) => given.principal);
     const id = randomBytes(18).toString("base64url");
     this.#given.set(id, { principal, untilMs: this.#clock.monotonicMs() + STATE_MS });
     return id;

@@ -109,8 +109,11 @@ test("D2 identities of requests without a session end at once where a backend ma
   for (const standIn of many) standIns.giveBack(standIn, true);
   assert.deepEqual(closed, [dirty, many[0]]);
   assert.equal(standIns.idle, MOST_IDLE);
+  const ofBob = Array.from({ length: 3 }, () => borrow(user("bob")));
+  for (const standIn of ofBob) standIns.giveBack(standIn, true);
+  assert.deepEqual(closed.slice(3), [ofBob[0], ofBob[1]], "who fills it loses his own");
   standIns[Symbol.dispose]();
-  assert.equal(closed.length, MOST_IDLE + 2);
+  assert.equal(closed.length, MOST_IDLE + 5);
   standIns.giveBack(dirty, true);
   assert.equal(standIns.idle, 0);
 });
