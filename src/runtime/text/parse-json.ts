@@ -81,9 +81,12 @@ function countObjects(text: string, from: number, to: number, counts: number[]):
   }
 }
 
+/** Matches a backslash, and what JSON does not allow in a string. */
+const NOT_PLAIN = /[^ -[\]-\uffff]/;
+
 /** The key without its quotes and escapes. V8 parses it correctly where it is not an object's key. */
 function nameOf(quoted: string): string {
-  return quoted.includes("\\") ? String(JSON.parse(quoted)) : quoted.slice(1, -1);
+  return NOT_PLAIN.test(quoted) ? String(JSON.parse(quoted)) : quoted.slice(1, -1);
 }
 
 /** The value with the next name in place of each key. */

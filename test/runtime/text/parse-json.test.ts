@@ -32,6 +32,13 @@ test("E2 a key keeps its name after another person's text had a longer one", () 
   assert.deepEqual(keys(String.raw`{"root":1,"C:\\a":1}`), ["root", "C:\\a"]);
 });
 
+test("E2 a control character that is not escaped is refused in a key, whatever the other keys are", () => {
+  for (const key of ["\t", "a\n", "\u0000", "\u001f"])
+    for (const other of ["b", String.raw`\u0062`])
+      assert.throws(() => parseJson(`{"${other}":1,"${key}":2}`), SyntaxError, JSON.stringify([other, key]));
+  assert.deepEqual(parseJson(String.raw`{"\u0062":1,"\t]":2}`), { b: 1, "\t]": 2 });
+});
+
 test("E2 among equal keys the last one counts, however each is written", () => {
   const cases: readonly (readonly [text: string, value: unknown])[] = [
     [String.raw`{"a":1,"\u0061":2}`, { a: 2 }],
