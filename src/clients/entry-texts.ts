@@ -200,11 +200,12 @@ export function createTextReader(
         if (part.kind === "text") return plainly(part.text);
         if (part.kind === "package") return plainly(OWN_PACKAGE);
         // A placeholder without a value becomes `(NAME)`, in which nothing may be taken for the name of a secret.
-        const inside = trimEnd(part.written.replace(/^[$%{]+/, ""), "%}").replaceAll(":", " ");
-        const gap = plainly(inside.startsWith("(") ? part.written : `(${inside})`);
+        const written = isNamed(part) ? part.written : "placeholder";
+        const inside = trimEnd(written.replace(/^[$%{]+/, ""), "%}").replaceAll(":", " ");
+        const gap = plainly(inside.startsWith("(") ? written : `(${inside})`);
         if (part.kind === "input" && mayRefer) return asSecret("input", part.id, null);
         if (part.kind !== "variable") return { ...gap, problem: onlyThere(part) };
-        const { name, otherwise, written } = part;
+        const { name, otherwise } = part;
         if (isSecretName(name) && mayRefer) return asSecret("variable", name, environment[name] ?? otherwise);
         const value = shellValue(name, otherwise);
         if (value !== null) return plainly(value);
@@ -227,7 +228,13 @@ function plainly(text: string): TextMeaning {
   return { text, wanted: [], problem: null };
 }
 
-function onlyThere({ written }: Extract<Part, { readonly written: string }>): string {
+/** False: what only looks like a placeholder may be a part of a secret. */
+function isNamed({ written }: Extract<Part, { readonly written: string }>): boolean {
+  return /^[$%{]*[\w:. /-]+[%}]*$/.test(written);
+}
+
+function onlyThere(part: Extract<Part, { readonly written: string }>): string {
+  const written = isNamed(part) ? part.written : HIDDEN;
   const isCommand = /^[!$]\(?(?!\{)/.test(written);
   return `${written} ${isCommand ? "is a command, which is never run" : "has a meaning only in the client"}`;
 }

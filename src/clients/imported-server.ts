@@ -6,6 +6,7 @@ import { literalSecrets } from "../config/literal-secrets.ts";
 import { freeSecretName } from "../config/secret-names.ts";
 import {
   HIDDEN,
+  hasUnclearPassword,
   hiddenIn,
   isSecretName,
   shownArguments,
@@ -287,6 +288,10 @@ class ServerReading {
     const scheme = /^(?!https?:)([a-z][a-z\d+.-]*:\/\/)/i.exec(url)?.[1];
     if (scheme !== undefined)
       this.problems.unshift(`its address begins with ${scheme}; servers are reached by http:// or https://`);
+    if (hasUnclearPassword(given)) {
+      this.problems.unshift("its address may have a password, whose end is unclear");
+      return { url: `${given.slice(0, given.indexOf("//"))}//${HIDDEN}` };
+    }
     if (!/^https?:\/\/[^/?#]*\$\{|^\$\{/i.test(url))
       return { url: this.#moved(url, shownUrl(url, "log"), "url") };
     const shown = shownUrl(given, "log");
@@ -299,6 +304,8 @@ class ServerReading {
    * In a single word, everything from the first hidden part to the last becomes one secret.
    */
   #moved(text: string, shown: string, key: string): string {
+    if (hasUnclearPassword(text) && storedParts(text).length === 1)
+      return `\${secret:${this.#keep(key, text)}}`;
     const around = shown.split(HIDDEN);
     const [before = ""] = around;
     const after = around.at(-1) ?? "";
@@ -368,6 +375,9 @@ class ServerReading {
   #withReferences(key: "env" | "headers", name: string, text: string): string {
     const reading = parseSecretText(text);
     if (!reading.ok) return text;
+    const [whole, ...others] = reading.value;
+    if (typeof whole === "string" && others.length === 0 && hasUnclearPassword(whole))
+      return `secret:${this.#keep(name, whole)}`;
     const found = secretsIn(
       key === "env"
         ? { type: "stdio", command: "", args: [], env: { [name]: reading.value }, cwd: "/" }
@@ -418,7 +428,7 @@ function pathsIn(env: ForeignServer["env"]): readonly string[] {
 function keyAt(args: readonly string[], index: number): string {
   const [, name = ""] = /^-*([A-Za-z_][\w.-]*)=/.exec(args[index] ?? "") ?? [];
   const [, option = ""] = /^-+([A-Za-z][\w-]*)$/.exec(args[index - 1] ?? "") ?? [];
-  return name || option || "argument";
+  return (isSecretName(option) ? option : name || option) || "argument";
 }
 
 const DIGEST_LENGTH = 4;

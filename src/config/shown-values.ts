@@ -89,10 +89,10 @@ export function shownArguments(
     if (isAwaited && argument !== "--") {
       isAwaited = false;
       shown.push(argument === "" ? "" : aroundReferences(argument, () => HIDDEN));
-    } else if (isNamed) {
-      isAwaited = isSecretName(argument) && !argument.startsWith("--no-");
-      shown.push(shownOption(argument, audience));
-    } else if (kind === "environment" || isOption) {
+    } else if (isOption) {
+      isAwaited = isNamed && isSecretName(argument) && !argument.startsWith("--no-");
+      shown.push(shownWord(argument, audience));
+    } else if (kind === "environment") {
       shown.push(aroundReferences(argument, (part) => shownPair(part, audience, DEEPEST_PAIR)));
     } else if (kind === "runs" && (audience === "log" || isKnownPackage(argument))) {
       shown.push(argument.includes("://") ? shownUrl(argument, audience, true) : argument);
@@ -106,6 +106,22 @@ export function shownArguments(
   return shown;
 }
 
+/** `-p` with ports, and options of letters. Any other `-p` with a value may have a password. */
+const PORTS = /^-p(?:[\d.:/-]+(?:tcp|udp)?|[A-Za-z-]*)$/;
+
+/** An option as it may be shown. A value glued to its letter (`-pPASSWORD`) ends where the word ends, whatever is in it. */
+function shownWord(argument: string, audience: Audience): string {
+  const isNamed = !argument.includes("=");
+  const shown = isNamed
+    ? shownOption(argument, audience)
+    : aroundReferences(argument, (part) => shownPair(part, audience, DEEPEST_PAIR));
+  const isGlued = /^-[A-Za-z]/.test(argument) && !/^[A-Za-z-]*$/.test(argument);
+  const isOdd = /[^\w.,:/=@+-]/.test(argument) || (argument[1] === "p" && !PORTS.test(argument));
+  if (!isGlued || isSecretName(/^-([\w.-]+)=/.exec(argument)?.[1] ?? "") || !(isOdd || shown !== argument))
+    return shown;
+  return `${argument.slice(0, 2)}${aroundReferences(argument.slice(2), () => HIDDEN)}`;
+}
+
 function isKnownPackage(text: string): boolean {
   return PACKAGE.test(text) && isPlain(text);
 }
@@ -113,6 +129,24 @@ function isKnownPackage(text: string): boolean {
 /** True for a word that identifies something, unless it has the form of a token. */
 function isIdentifier(text: string): boolean {
   return /^[\w.@:+-]+$/.test(text) && !TOKEN_PREFIX.test(text);
+}
+
+const ADDRESS = /^(?:-{0,2}[A-Za-z_][\w.-]*=)?[a-z][\w+.-]*:\/\/(.*)$/is;
+const HOST = /^(?:localhost|[\w-]+\.[\w.-]+|\[[\da-f:.]+\]|[\w-]+(?=:\d))(?::\d{1,5})?$/i;
+/** A path with a scope (`/@scope/name`), or a query with an `@` in a value. */
+const PLAIN_AT = /^[^@?#]*(?:\/@[^@?#]*$|\?[\w.-]+=)/;
+
+/**
+ * Whether the text is an address in which an `@` may end a password or stand in a path, a query or the password itself. No part
+ * of it is then known not to be the password's.
+ */
+export function hasUnclearPassword(text: string): boolean {
+  const [, rest = ""] = ADDRESS.exec(text) ?? [];
+  const last = rest.lastIndexOf("@");
+  const later = rest.search(/[/?#]/);
+  if (last === -1) return false;
+  if (later === -1 || later > last) return /[\s"'`;|&<>\\,(){}]/.test(rest.slice(0, last));
+  return !HOST.test(rest.slice(0, later)) || !PLAIN_AT.test(rest.slice(later));
 }
 
 /**
@@ -223,6 +257,8 @@ function shownNested(text: string, audience: Audience, levels: number, isCode: b
   if (text === "") return "";
   if (PRIVATE_KEY.test(text)) return HIDDEN;
   if (/^[a-z][\w+.-]*:\/\/\S*$/i.test(text)) return shownUrl(text, audience);
+  const connection = isCode ? null : shownConnection(text, audience);
+  if (connection !== null) return connection;
   // A text with blanks may be a command after `NAME=`. Only the secret parts of a command are hidden.
   if (!isCode && (audience === "report" || !/\s/.test(text))) return shownPair(text, audience, levels);
   return audience === "log" ? hiddenTokens(text, isCode) : knownPlain(text);
@@ -284,6 +320,25 @@ function shownOption(name: string, audience: Audience): string {
 function shownPart(part: string, audience: Audience): string {
   if (part === "") return "";
   return audience === "log" ? hiddenTokens(part) : isPlain(part) ? part : HIDDEN;
+}
+
+/** A member of a connection string. A value ends at the next `;` that is not quoted. */
+const MEMBER =
+  /\s*([A-Za-z][\w ]*)=("(?:[^"]|"")*"(?=;|$)|'(?:[^']|'')*'(?=;|$)|[^;]*)(?:;|$)/gy;
+
+/** A connection string (`Server=db;Password="a;b"`) with its secrets hidden; null: the text is none. */
+function shownConnection(text: string, audience: Audience): string | null {
+  const members = [...text.matchAll(MEMBER)];
+  const isWhole = members.map(([whole]) => whole).join("") === text;
+  const [first = true, ...others] = members.map(([, name = ""]) => isSecretName(name.trim()));
+  if (!isWhole || first || !others.includes(true)) return null;
+  return members
+    .map(([whole, name = "", value = ""]) => {
+      const at = whole.indexOf(value, whole.indexOf("="));
+      const shown = isSecretName(name.trim()) && value !== "" ? HIDDEN : shownPart(value, audience);
+      return `${whole.slice(0, at)}${shown}${whole.slice(at + value.length)}`;
+    })
+    .join("");
 }
 
 /** In a text of many words, hides each word that may be a secret by its form or by the word before it. */

@@ -35,7 +35,7 @@ const LOGGED: readonly (readonly [command: string, args: Args, shown: Args])[] =
   ["server", ["sk-proj-abcdefgh"], ["(hidden)"]],
   ["server", ["ghp_abcdefgh"], ["(hidden)"]],
   ["server", ["x7Kq92LmZp4RtW"], ["(hidden)"]],
-  ["server", ["-px7Kq92LmZp4RtW"], ["(hidden)"]],
+  ["server", ["-px7Kq92LmZp4RtW"], ["-p(hidden)"]],
   [
     "npx",
     ["mcp-remote", "https://u:pw@example.org/mcp?api_key=abc&page=2"],

@@ -1,8 +1,8 @@
 // Results that were too large to send: kept for the session that asked, and read in pieces as resources. They
 // stay in memory, so that nothing is left on disk.
 import { randomBytes } from "node:crypto";
-import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import { ofLargest } from "../../runtime/bounded-map.ts";
+import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import { type ClientHandle, principalKey } from "../client-handle.ts";
 import { errorReply, RESOURCE_NOT_FOUND, type Reply } from "../json-rpc.ts";
 import { RESULTS_PREFIX } from "../middleware/request-target.ts";

@@ -24,7 +24,17 @@ export interface ChainParts {
 
 /** Builds the chain of those parts that are configured. The chain never rejects. */
 export function composeChain(parts: ChainParts): Handle {
-  const { policies, requestConsent, countRefused, scripts = null, limits, between, audit, recovery, routing } = parts;
+  const {
+    policies,
+    requestConsent,
+    countRefused,
+    scripts = null,
+    limits,
+    between,
+    audit,
+    recovery,
+    routing,
+  } = parts;
   const outer: Middleware[] = [];
   if (policies !== null) {
     outer.push(

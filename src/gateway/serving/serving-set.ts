@@ -76,10 +76,7 @@ export function buildServingSet(options: ServingSetOptions): ServingSet {
   const { authorization, ruleOwners, audit, clock, clean, selections, catalog } = options;
   const compiled: Compiled = {
     policies: authorization === null ? null : compilePolicies(authorization, ruleOwners),
-    audited:
-      audit === null
-        ? null
-        : createAudit({ ...audit, clock, clean }),
+    audited: audit === null ? null : createAudit({ ...audit, clock, clean }),
   };
   const made = new Map<string, ServingSet>();
   const forClient: ServingSet["forClient"] = (client) => {

@@ -110,7 +110,9 @@ test("B4 a reader has 10 s of CPU, not of a busy machine's time", { skip }, asyn
   assert.ok((await loading).loaded.ok);
 });
 
-test("B6 a reader that has used up its CPU is ended, and the file counts as unreadable", { skip }, async () => {
+test("B6 a reader that has used up its CPU is ended, and the file counts as unreadable", {
+  skip,
+}, async () => {
   using reader = createConfigReader({ path: PATH, homeContext: PLACE, clock: createManualClock() });
   reader.expect();
   const pid = await eventually(async () => (await readers())[0]);

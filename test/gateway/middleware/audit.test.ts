@@ -265,7 +265,12 @@ const WRONG_TOKEN: RefusedRequest = {
   principal: null,
 };
 
-function start(): { audit: RefusalAudit; records: RefusalRecord[]; denials: AuditRecord[]; clock: ManualClock } {
+function start(): {
+  audit: RefusalAudit;
+  records: RefusalRecord[];
+  denials: AuditRecord[];
+  clock: ManualClock;
+} {
   const records: RefusalRecord[] = [];
   const denials: AuditRecord[] = [];
   const clock = createManualClock(Date.UTC(2026, 10, 20, 10));

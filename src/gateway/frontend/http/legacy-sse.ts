@@ -1,7 +1,8 @@
 // The HTTP+SSE transport of protocol 2024-11-05: GET /sse opens a stream, whose first event gives the address that messages
 // are posted to. Everything from the gateway goes to that stream. The session ends with the stream.
-import { sha256Of } from "../../../runtime/files/sha256.ts";
+
 import { ofLargest } from "../../../runtime/bounded-map.ts";
+import { sha256Of } from "../../../runtime/files/sha256.ts";
 import { mayResumeAs, type Principal, principalKey } from "../../client-handle.ts";
 import { errorReply, jsonOf, METHOD_NOT_FOUND, type Reply, type RpcRequest } from "../../json-rpc.ts";
 import { isProtocolVersion, type ProtocolVersion } from "../../protocol.ts";

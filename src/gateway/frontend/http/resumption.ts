@@ -2,9 +2,9 @@
 // that it received (Last-Event-ID), and gets all later events. Memory is bounded; a lost answer is reported as an error.
 import { randomBytes } from "node:crypto";
 import type { ServerResponse } from "node:http";
+import { ofLargest } from "../../../runtime/bounded-map.ts";
 import { parseExactly } from "../../../runtime/text/exact-json.ts";
 import type { Timer } from "../../../runtime/time/clock.ts";
-import { ofLargest } from "../../../runtime/bounded-map.ts";
 import { principalKey } from "../../client-handle.ts";
 import { BACKEND_UNAVAILABLE, errorReply, isRpcId, type RpcId } from "../../json-rpc.ts";
 import { responseJson } from "../session/client-stream.ts";

@@ -287,7 +287,11 @@ export class SuspendedCalls implements CallSuspension {
       if (oldest !== undefined) evict(oldest);
     }
     for (let all = this.#suspended(); bytesOf(all) > MOST_BYTES; all = this.#suspended()) {
-      const own = ofLargest(all, (one) => one.principal, ({ bytes }) => bytes);
+      const own = ofLargest(
+        all,
+        (one) => one.principal,
+        ({ bytes }) => bytes,
+      );
       evict(own.reduce((a, b) => (b.bytes > a.bytes ? b : a)));
     }
   }
