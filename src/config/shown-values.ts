@@ -323,8 +323,7 @@ function shownPart(part: string, audience: Audience): string {
 }
 
 /** A member of a connection string. A value ends at the next `;` that is not quoted. */
-const MEMBER =
-  /\s*([A-Za-z][\w ]*)=("(?:[^"]|"")*"(?=;|$)|'(?:[^']|'')*'(?=;|$)|[^;]*)(?:;|$)/gy;
+const MEMBER = /\s*([A-Za-z][\w ]*)=("(?:[^"]|"")*"(?=;|$)|'(?:[^']|'')*'(?=;|$)|[^;]*)(?:;|$)/gy;
 
 /** A connection string (`Server=db;Password="a;b"`) with its secrets hidden; null: the text is none. */
 function shownConnection(text: string, audience: Audience): string | null {

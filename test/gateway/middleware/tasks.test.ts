@@ -282,16 +282,17 @@ test("tasks: an endless list ends, and where no backend lists tasks the method i
 
 const from = (backend: string) => ({ backend, tool: "t", originalTool: "t" });
 
-test("the memory of tasks is bounded: the least recently requested is dropped first", () => {
-  const tasks = new TaskMemory(2);
-  const one = client();
-  tasks.remember(one, "t1", from("a"));
-  tasks.remember(one, "t2", from("a"));
+test("the memory of tasks is bounded: whoever has most loses the least recently requested", () => {
+  const tasks = new TaskMemory(4);
+  const [one, bob] = [client(), client(user("bob"), "bobs")];
+  tasks.remember(bob, "t0", from("a"));
+  for (const id of ["t1", "t2", "t3"]) tasks.remember(one, id, from("a"));
   assert.equal(tasks.originOf(one, "t1")?.backend ?? null, "a");
-  tasks.remember(one, "t3", from("b"));
+  tasks.remember(one, "t4", from("b"));
   assert.equal(tasks.originOf(one, "t2")?.backend ?? null, null);
   assert.equal(tasks.originOf(one, "t1")?.backend ?? null, "a");
-  assert.equal(tasks.originOf(one, "t3")?.backend ?? null, "b");
+  assert.equal(tasks.originOf(one, "t4")?.backend ?? null, "b");
+  assert.equal(tasks.originOf(bob, "t0")?.backend ?? null, "a");
   for (const [length, kept] of [
     [1_024, "b"],
     [1_025, null],
