@@ -325,7 +325,7 @@ function shownPart(part: string, audience: Audience): string {
 /** A member of a connection string. A value ends at the next `;` that is not quoted. */
 const MEMBER = /\s*([A-Za-z][\w ]*)=("(?:[^"]|"")*"(?=;|$)|'(?:[^']|'')*'(?=;|$)|[^;]*)(?:;|$)/gy;
 
-/** A connection string (`Server=db;Password="a;b"`) with its secrets hidden; null: the text is none. */
+/** A connection string (`Server=db;Password="a;b"`) with its secrets hidden; null: the text is not one. */
 function shownConnection(text: string, audience: Audience): string | null {
   const members = [...text.matchAll(MEMBER)];
   const isWhole = members.map(([whole]) => whole).join("") === text;

@@ -10,7 +10,7 @@ import { safeLine } from "../../runtime/text/safe-line.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import { turnGiver } from "../../runtime/time/turns.ts";
 import type { PoolCall } from "../backends/policy/backend-pool-contract.ts";
-import { type CallTexts, textsOfCall } from "../call-texts.ts";
+import { type CallTexts, textsOfCall } from "../catalog/call-texts.ts";
 import type { Catalog, CatalogEntry } from "../catalog/catalog.ts";
 import { errorReply, INVALID_PARAMS, isJsonObject, type JsonObject, type Reply } from "../json-rpc.ts";
 import { READ_DIRECTORY } from "../middleware/request-target.ts";

@@ -1,6 +1,6 @@
 // Authorization of requests by the policies. Lists contain only permitted entries; a forbidden entry is
 // treated as if it did not exist; for an entry that needs consent, the person at the client is asked.
-import { textsOfCall } from "../call-texts.ts";
+import { textsOfCall } from "../catalog/call-texts.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import { entryOf } from "../catalog/resolve.ts";
 import type { Principal } from "../client-handle.ts";

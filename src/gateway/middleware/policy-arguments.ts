@@ -4,7 +4,7 @@
 import type { PolicyConfig } from "../../config/snapshot.ts";
 import { TEXT_BOUNDS } from "../../runtime/bounds.ts";
 import { isRawNumber } from "../../runtime/text/exact-json.ts";
-import { type CallTexts, textsOfCall } from "../call-texts.ts";
+import { type CallTexts, textsOfCall } from "../catalog/call-texts.ts";
 import { compileGlobs } from "../catalog/glob.ts";
 import { isJsonObject } from "../json-rpc.ts";
 

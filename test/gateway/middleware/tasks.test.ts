@@ -282,7 +282,7 @@ test("tasks: an endless list ends, and where no backend lists tasks the method i
 
 const from = (backend: string) => ({ backend, tool: "t", originalTool: "t" });
 
-test("the memory of tasks is bounded: whoever has most loses the least recently requested", () => {
+test("the memory of tasks is bounded: the principal with most loses its least recently requested", () => {
   const tasks = new TaskMemory(4);
   const [one, bob] = [client(), client(user("bob"), "bobs")];
   tasks.remember(bob, "t0", from("a"));

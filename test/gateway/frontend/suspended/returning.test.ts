@@ -98,7 +98,7 @@ test("E2 unused consents are bounded, and one person's many displace no one else
   assert.equal(await askedAnew(rig, bens, BEN), false);
 });
 
-test("E2 all consents together are bounded, and whoever has few loses none", async () => {
+test("E2 all consents together are bounded, and a principal with few loses none", async () => {
   const rig = createSuspendedRig();
   const first = await agreed(rig, NEEDED, BEN);
   const second = await agreed(rig, NEEDED, BEN);
