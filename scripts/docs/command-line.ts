@@ -6,7 +6,7 @@ import { COMMAND_GROUPS, COMMANDS, SECTIONS } from "../../src/cli/program/comman
 import { commandOf, createProgram } from "../../src/cli/program/program.ts";
 import { ERROR_MEANINGS } from "../../src/runtime/error-meanings.ts";
 import { ERROR_CODES, type ErrorCode } from "../../src/runtime/errors.ts";
-import { type DocumentGenerator, table } from "./generator.ts";
+import type { DocumentGenerator } from "./generator.ts";
 
 const FOLDER = "docs/reference";
 
@@ -15,11 +15,8 @@ type Block =
   | { readonly kind: "heading" | "text"; readonly text: string }
   | { readonly kind: "code"; readonly lines: readonly string[] }
   | { readonly kind: "items"; readonly items: readonly Item[] }
-  | {
-      readonly kind: "table";
-      readonly head: readonly string[];
-      readonly rows: readonly (readonly string[])[];
-    };
+  /** The last cell explains the others. */
+  | { readonly kind: "rows"; readonly rows: readonly (readonly string[])[] };
 type Item = readonly [term: string, text: string];
 
 interface Page {
@@ -100,14 +97,14 @@ function commandBlocks(entry: Entry, common: ReadonlyMap<string, Option>): Block
   const { definition, command } = entry;
   const own = command.options.filter((option) => !common.has(keyOf(option)));
   const shared = command.options.filter((option) => common.has(keyOf(option)));
-  const also = shared.map(({ flags }) => `\`${flags}\``).join(" and ");
+  const also = shared.map(({ flags }) => `\`${flags}\``).join(", ");
   const items = [...command.registeredArguments.map(argumentItem), ...own.map(optionItem)];
-  const exits = Object.entries(definition.exits).map(([exit, means]): Item => [exit, means]);
+  const exits = Object.entries(definition.exits).filter(([exit]) => exit !== "0");
   return [
     code([synopsisOf(entry)]),
     ...command.description().split("\n\n").map(text),
     ...(items.length === 0 ? [] : [{ kind: "items", items } as const]),
-    ...(also === "" ? [] : [text(`Also takes ${also}.`)]),
+    ...(also === "" ? [] : [text(`Also: ${also}.`)]),
     text("Examples:"),
     { kind: "items", items: Object.entries(definition.examples) },
     ...(exits.length === 0 ? [] : [text("Exit codes:"), { kind: "items", items: exits } as const]),
@@ -147,7 +144,7 @@ function indexPage(
     const rows = commands
       .filter(({ word }) => words.has(word))
       .map(({ word, page }) => [`[\`${word}\`](cli/${word}.md)`, page.summary]);
-    return [heading(name.replace(/:$/, "")), { kind: "table", head: ["Command", "Does"], rows }];
+    return [heading(name.replace(/:$/, "")), { kind: "rows", rows }];
   });
   return {
     title: "mountaineer",
@@ -155,11 +152,9 @@ function indexPage(
     blocks: [
       code(["mountaineer [--config FILE] <command> [options]"]),
       text(
-        "Results go to stdout, everything else to stderr. Commands ask the running daemon. Without a daemon, " +
-          "`status`, `verify`, `backends list` and the `config` commands that only show read the state themselves, take no lock and " +
-          "change nothing; `tools list` and `call` start the backends that they need, `mcp` all, and stop them again; " +
-          "commands that change something do it themselves, after waiting up to 10 s for another command or for a " +
-          "daemon that is just starting.",
+        "Results go to stdout, everything else to stderr. Commands ask the running daemon. Without one, commands that " +
+          "show something read it themselves; `tools list` and `call` start the servers that they need, `mcp` all; commands " +
+          "that change something wait up to 10 s for another one, and do it themselves.",
       ),
       ...lists,
       heading("Common options"),
@@ -190,12 +185,10 @@ function exitCodes(): Block[] {
   return [
     heading("Exit codes"),
     text(
-      "Every error has a code that stays the same from version to version; its message may change. A command that ends " +
-        "with an error ends with the exit code next to it. Where a command is about several shares, the worst decides: " +
-        "failed (1), then busy (7), then fine (0). A share that waits for files to close (`pending`) counts as busy, " +
-        "except for `reconcile`, which only asks for the rules to be applied.",
+      "Codes stay the same from version to version. Of several shares the worst decides: failed (1), busy (7), fine (0). " +
+        "A share that waits for files to close (`pending`) is busy, except for `reconcile`.",
     ),
-    { kind: "table", head: ["Exit code", "Error code", "Meaning"], rows },
+    { kind: "rows", rows },
   ];
 }
 
@@ -219,7 +212,7 @@ function environment(): Block[] {
     ["COLUMNS", "how wide the output is where there is no terminal to ask; 80 without it"],
   ];
   const named = rows.map(([name, means]) => [`\`${name}\``, means]);
-  return [heading("Environment"), { kind: "table", head: ["Variable", "Meaning"], rows: named }];
+  return [heading("Environment"), { kind: "rows", rows: named }];
 }
 
 function heading(name: string): Block {
@@ -238,10 +231,13 @@ function asMarkdown({ title, summary, blocks }: Page): string {
   const isIndex = title === "mountaineer";
   return [
     isIndex ? "# The command line" : `# ${title}`,
-    "<!-- Generated by `npm run docs` from the commands' definitions; edit those instead. -->",
+    "<!-- Generated by `npm run docs`. -->",
     ...(isIndex ? [summary] : []),
-    ...blocks.map(blockMarkdown),
-    ...(isIndex ? [] : ["[All commands, common options and exit codes](../cli.md)"]),
+    // Each command of a group shows its own synopsis.
+    ...(blocks.some(({ kind }) => kind === "heading") && !isIndex ? blocks.slice(1) : blocks).map(
+      blockMarkdown,
+    ),
+    ...(isIndex ? [] : ["[All commands](../cli.md)"]),
   ]
     .join("\n\n")
     .concat("\n");
@@ -257,8 +253,8 @@ function blockMarkdown(block: Block): string {
       return ["```", ...block.lines, "```"].join("\n");
     case "items":
       return block.items.map(([term, means]) => `- \`${term}\`: ${means}`).join("\n");
-    case "table":
-      return table(block.head, block.rows);
+    case "rows":
+      return block.rows.map((cells) => `- ${termOf(cells)}: ${cells.at(-1)}`).join("\n");
   }
 }
 
@@ -292,11 +288,13 @@ function blockRoff(block: Block): string[] {
       return block.lines.flatMap((line) => [".PP", `.B ${roff(line)}`]);
     case "items":
       return block.items.flatMap(([term, means]) => tagged(term, means));
-    case "table":
-      return block.rows.flatMap((cells) =>
-        tagged(cells.slice(0, -1).filter(Boolean).join(" "), cells.at(-1) ?? ""),
-      );
+    case "rows":
+      return block.rows.flatMap((cells) => tagged(termOf(cells), cells.at(-1) ?? ""));
   }
+}
+
+function termOf(cells: readonly string[]): string {
+  return cells.slice(0, -1).filter(Boolean).join(" ");
 }
 
 function tagged(term: string, means: string): string[] {
