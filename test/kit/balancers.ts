@@ -1,4 +1,4 @@
-// HAProxy and nginx in front of gateways, with the configuration that docs/reference/fleet.md shows.
+// HAProxy and nginx in front of gateways, with a configuration that a page shows: docs/reference/fleet.md, unless another is given.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
@@ -19,11 +19,16 @@ export interface Balancer extends AsyncDisposable {
 
 /** `gateways`: the ports of loopback at which they listen. */
 export async function openBalancer(name: BalancerName, gateways: readonly number[]): Promise<Balancer> {
-  const folder = await mkdtemp(path.join(tmpdir(), `mt-${name}-`));
   const port = await freePort();
-  const block = (await blockOf(name))
+  const block = (await blockOf(name, PAGE))
     .replace(/(bind|listen) :?8080/u, (_, key) => `${key} 127.0.0.1:${port}`)
     .replace(/(?:^ +server .+:9000.*\n)+/mu, servers(name, gateways));
+  return openProxy(name, block, port);
+}
+
+/** `block`: a configuration that listens at that port of loopback. */
+export async function openProxy(name: BalancerName, block: string, port: number): Promise<Balancer> {
+  const folder = await mkdtemp(path.join(tmpdir(), `mt-${name}-`));
   const file = path.join(folder, "configuration");
   await writeFile(file, name === "haproxy" ? block : nginxFile(folder, block));
   const args = name === "haproxy" ? ["-db", "-f", file] : ["-p", folder, "-e", "stderr", "-c", file];
@@ -55,8 +60,8 @@ export async function openBalancer(name: BalancerName, gateways: readonly number
   }
 }
 
-async function blockOf(name: BalancerName): Promise<string> {
-  const found = new RegExp(`^\`\`\`${name}\n(.*?)^\`\`\`$`, "msu").exec(await readFile(PAGE, "utf8"));
+export async function blockOf(name: BalancerName, page: string): Promise<string> {
+  const found = new RegExp(`^\`\`\`${name}\n(.*?)^\`\`\`$`, "msu").exec(await readFile(page, "utf8"));
   if (found?.[1] === undefined) throw new Error(`the page has no block for ${name}`);
   return found[1];
 }
