@@ -5,10 +5,10 @@ FROM --platform=$BUILDPLATFORM ${BASE} AS unpacked
 ARG VERSION
 ARG TARGETARCH
 COPY mountaineer_${VERSION}_${TARGETARCH}.deb /package.deb
-# Shares need FUSE and mounts that others see, so the image has no rclone.
+# Shares need FUSE and mounts that others see, so the image has no program for them.
 RUN dpkg-deb --extract /package.deb /unpacked \
     && mv /unpacked/usr/lib/mountaineer/package /mountaineer \
-    && rm -rf /mountaineer/rclone /mountaineer/licenses/rclone.txt \
+    && rm -rf /mountaineer/mount-program /mountaineer/licenses/mountaineer-fs.txt \
     && sed -i 's/"tool": "dpkg"/"tool": "container image"/; s,"stable": "[^"]*","stable": "/opt/mountaineer",' /mountaineer/bundle.json \
     && mkdir -m 700 /data
 

@@ -27,7 +27,7 @@ export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 
 # A program of each package, as the package's presence is not its being usable. CONTRIBUTING.md names the same packages.
 declare -A PACKAGE_OF=(
-  [smbd]=samba [pdbedit]=samba [smbclient]=smbclient [rclone]=rclone [fusermount3]=fuse3 [lsof]=lsof [fuser]=psmisc
+  [smbd]=samba [pdbedit]=samba [smbclient]=smbclient [bindfs]=bindfs [fusermount3]=fuse3 [lsof]=lsof [fuser]=psmisc
   [ip]=iproute2 [nft]=nftables [tmux]=tmux [ps]=procps [nsenter]=util-linux
   [dbus-daemon]=dbus [gdbus]=libglib2.0-bin [Xvfb]=xvfb [xfce4-panel]=xfce4-panel [xdotool]=xdotool
   [secret-tool]=libsecret-tools [gnome-keyring-daemon]=gnome-keyring [zsh]=zsh [fish]=fish
@@ -68,17 +68,17 @@ install_packages() {
   done
 }
 
-# A real FUSE mount, now that rclone is there.
+# A real FUSE mount, now that bindfs is there.
 check_fuse() {
   local folder answer=1
   folder=$(mktemp -d)
   mkdir "$folder/from" "$folder/to"
   touch "$folder/from/seen"
-  timeout 20 rclone mount "$folder/from" "$folder/to" --config "$folder/rclone.conf" --daemon --daemon-wait 10s >/dev/null 2>&1
+  timeout 20 bindfs --no-allow-other "$folder/from" "$folder/to" >/dev/null 2>&1
   [ -e "$folder/to/seen" ] && answer=0
   fusermount3 -uz "$folder/to" 2>/dev/null
   mountpoint -q "$folder/to" || rm -rf "$folder"
-  [ "$answer" -eq 0 ] || refuse "FUSE mounts do not work here (rclone mount of a local folder failed)"
+  [ "$answer" -eq 0 ] || refuse "FUSE mounts do not work here (bindfs of a local folder failed)"
 }
 
 prepare_machine() {

@@ -160,7 +160,7 @@ async function untilAllOver(
         (share) =>
           share.active_interface === route &&
           share.mount_alive &&
-          (kindOf(name) === "per route" || share.relay?.phase === "carrying"),
+          (kindOf(name) === "per route" || share.moves?.phase === "serving"),
         WAIT_MS,
       ),
     ),

@@ -119,21 +119,17 @@ async function metricsOf(session: CDPSession) {
 
 /** A script for the page, which answers `status` and the event stream itself. */
 function inPlace(): string {
-  const bytes = { bytes_to_server: 0, bytes_from_server: 0, longest_wait_ms: 0 };
-  const relay = {
-    port: 4_000,
-    phase: "carrying",
-    connections: 1,
-    connections_in_all: 1,
-    moves: 0,
-    ...bytes,
+  const moves = {
+    phase: "serving" as const,
+    ...{ count: 0, connections: 1, connections_in_all: 1, open_files: 0 },
+    ...{ bytes_to_server: 0, bytes_from_server: 0, longest_wait_ms: 0 },
   } as const;
   const shares = Array.from({ length: SHARES }, (_, at) =>
     sampleShare({
       name: `share${at}`,
       tb_host: `10.0.0.${at % NAS}`,
       fb_host: `10.1.0.${at % NAS}`,
-      relay,
+      moves,
     }),
   );
   const backends = Array.from({ length: SERVERS }, (_, at) => sampleBackend({ name: `server${at}` }));

@@ -1,5 +1,5 @@
 // What a process has cost so far, as the kernel counts it.
-import { readdir, readFile } from "node:fs/promises";
+import { readdir, readFile, readlink } from "node:fs/promises";
 
 /** The kernel counts processor time in ticks of 10 ms. */
 const TICK_MS = 10;
@@ -59,4 +59,24 @@ export async function childrenOf(pid: number): Promise<number[]> {
 
 export async function commandLine(pid: number): Promise<string> {
   return (await readFile(`/proc/${pid}/cmdline`, "utf8")).replaceAll("\0", " ").trim();
+}
+
+/** The process with such a command line that listens on the port. Others may hold its socket, too. */
+export async function listenerOf(port: number, program: RegExp): Promise<number | null> {
+  const table = await readFile("/proc/net/tcp", "utf8");
+  const local = `0100007F:${port.toString(16).toUpperCase().padStart(4, "0")}`;
+  const row = table.split("\n").find((line) => line.includes(` ${local} 00000000:0000 0A `));
+  const inode = row?.trim().split(/\s+/)[9];
+  const holders: number[] = [];
+  for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
+    for (const fd of await readdir(`/proc/${pid}/fd`).catch(() => [])) {
+      const target = await readlink(`/proc/${pid}/fd/${fd}`).catch(() => "");
+      if (inode !== undefined && target === `socket:[${inode}]`) holders.push(Number(pid));
+    }
+  }
+  for (const pid of holders) {
+    const words = (await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")).split("\0");
+    if (words.some((word) => program.test(word))) return pid;
+  }
+  return null;
 }

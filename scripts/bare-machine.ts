@@ -20,7 +20,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { recoverFrom } from "../src/runtime/errors.ts";
 import { findProgram } from "../src/runtime/process/find-program.ts";
-import { run } from "./engine/run.ts";
+import { run } from "./mount/run.ts";
 import { bareRoot, enteringBareRoot } from "./release/bare-root.ts";
 import { BARE_SUITE, type FailedFiles } from "./test-replay.ts";
 

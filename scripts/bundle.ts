@@ -1,6 +1,6 @@
 // `npm run bundle`: makes the bundle, which needs no installed Node, and its installers. Writes into .tmp/bundle/out, or --output.
-// --platform NAME (again for more; default: this machine's); --only tar,run,deb,rpm,formula; --without-rclone or
-// --rclone FILE; --level OF COMPRESSION; --url ADDRESS of the archives, for the formula.
+// --platform NAME (again for more; default: this machine's); --only tar,run,deb,rpm,formula; --without-mount-program or
+// --mount-program FILE; --level OF COMPRESSION; --url ADDRESS of the archives, for the formula.
 
 import { mkdir, readFile } from "node:fs/promises";
 import path from "node:path";
@@ -8,8 +8,8 @@ import { parseArgs } from "node:util";
 import { deb, formula, rpm, selfExtracting, sha256OfFile, tarXz } from "./bundle/artifacts.ts";
 import { composeFolder } from "./bundle/folder.ts";
 import { PLATFORMS } from "./bundle/platform-packages.ts";
-import { builtEngine } from "./engine/build.ts";
-import { run } from "./engine/run.ts";
+import { builtProgram } from "./mount/build.ts";
+import { run } from "./mount/run.ts";
 
 const root = path.resolve(import.meta.dirname, "..");
 const { values } = parseArgs({
@@ -17,8 +17,8 @@ const { values } = parseArgs({
     platform: { type: "string", multiple: true, default: [`${process.platform}-${process.arch}`] },
     only: { type: "string", default: "tar,run,deb,rpm,formula" },
     output: { type: "string", default: path.join(root, ".tmp/bundle/out") },
-    rclone: { type: "string" },
-    "without-rclone": { type: "boolean", default: false },
+    "mount-program": { type: "string" },
+    "without-mount-program": { type: "boolean", default: false },
     level: { type: "string", default: "9" },
     url: { type: "string", default: "https://example.invalid/mountaineer" },
     version: { type: "string" },
@@ -42,13 +42,14 @@ await mkdir(output, { recursive: true });
 const made: string[] = [];
 for (const platform of platforms) {
   const folder = path.join(output, `mountaineer-${version}-${platform.name}`);
-  const rclone =
-    values.rclone !== undefined
-      ? { program: values.rclone, version: "", licences: "" }
-      : values["without-rclone"]
+  const given = values["mount-program"];
+  const mountProgram =
+    given !== undefined
+      ? { program: given, licences: "" }
+      : values["without-mount-program"]
         ? null
-        : await builtEngine(root, platform);
-  await composeFolder({ root, folder, platform, version, rclone, epochSeconds });
+        : await builtProgram(root, platform);
+  await composeFolder({ root, folder, platform, version, mountProgram, epochSeconds });
   const source = { folder, output, platform, version, epochSeconds, level: Number(values.level) };
   const isLinux = platform.go.GOOS === "linux";
   if (wanted.includes("tar")) made.push(await tarXz(source));

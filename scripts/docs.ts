@@ -21,7 +21,7 @@ const GENERATORS: readonly DocumentGenerator[] = [
 ];
 
 /** Checked for tables, links and words. */
-const PAGES = ["*.md", "docs/**/*.md", "{bench,engine}/*.md"];
+const PAGES = ["*.md", "docs/**/*.md", "{bench,mount}/*.md"];
 
 const CHECKOUT = resolve(import.meta.dirname, "..");
 

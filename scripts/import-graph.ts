@@ -28,7 +28,7 @@ export function importGraph(sources: Sources): ImportGraph {
   );
 }
 
-/** The names of programs started from a build, where all programs are in one folder: `./relay-process.js`. */
+/** The names of programs started from a build, where all programs are in one folder: `./prober-child.js`. */
 function builtPrograms(source: string): string[] {
   return [...source.matchAll(/"\.\/([\w-]+)\.js"/g)].map(([, name = ""]) => name);
 }

@@ -6,8 +6,8 @@ import path from "node:path";
 import { promisify } from "node:util";
 import { errorText } from "../src/runtime/errors.ts";
 import { entryExists } from "../src/runtime/files/durable-file.ts";
-import { COMPILER, goProgram } from "./engine/compiler.ts";
-import { run } from "./engine/run.ts";
+import { COMPILER, goProgram } from "./mount/compiler.ts";
+import { run } from "./mount/run.ts";
 
 const ROOT = path.resolve(import.meta.dirname, "..");
 const ACTIONLINT = { module: "github.com/rhysd/actionlint/cmd/actionlint", version: "v1.7.12" } as const;

@@ -63,7 +63,7 @@ const LONG_FOLDERS = [
     "test/mcp/",
     "test/tui/",
   ],
-  ...["test/shares/drivers/", "test/shares/server-proof/", "test/relay/", "test/config/", "test/doctor/"],
+  ...["test/shares/drivers/", "test/config/", "test/doctor/"],
   "test/mcp-bridge/",
 ];
 
@@ -72,7 +72,7 @@ const LONG_FOLDERS = [
  * one process, each as a suite of its own.
  */
 const TOGETHER_FOLDERS = [
-  ...["test/api/", "test/relay/", "test/clients/", "test/config/", "test/doctor/", "test/scripts/"],
+  ...["test/api/", "test/clients/", "test/config/", "test/doctor/", "test/scripts/"],
   // They run commands in their own process, which loads the command line once.
   ...["clients", "completion", "edits", "in-process", "init", "input", "program", "views"].map(
     (folder) => `test/cli/${folder}/`,

@@ -15,7 +15,7 @@ const ROOT = path.resolve(import.meta.dirname, "..");
 const COUNTS = path.join(import.meta.dirname, "words/counts.json");
 const FILES = [
   ...["src/**/*.ts", "src/**/*.tsx", "test/**/*.ts"],
-  ...["docs/**/*.md", "README.md", "CONTRIBUTING.md", "SECURITY.md", "engine/README.md"],
+  ...["docs/**/*.md", "README.md", "CONTRIBUTING.md", "SECURITY.md", "mount/README.md"],
 ];
 
 process.stdout.on("error", () => process.exit()); // `| head` has read enough

@@ -28,7 +28,6 @@ const SINGLE_FILE_PROGRAMS = [
   "src/gateway/scripts/thread/script-thread.ts",
   "src/network/listen/darwin/scdynamicstore-worker.ts",
   "src/network/listen/linux/rtnetlink-worker.ts",
-  "src/relay/service/relay-process.ts",
   "src/secrets/secret-file-child.ts",
   "src/shares/drivers/netfs/netfs-child.ts",
   "src/shares/prober/prober-child.ts",

@@ -20,7 +20,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { pipeline } from "node:stream/promises";
 import { createGzip } from "node:zlib";
-import { run } from "../engine/run.ts";
+import { run } from "../mount/run.ts";
 import { bundleText, settle } from "./folder.ts";
 import type { Platform } from "./platform-packages.ts";
 
@@ -43,7 +43,7 @@ const SYSTEMS: Readonly<Record<string, string>> = {
 };
 const SUMMARY = "NAS shares mounted at one path, all MCP servers at one endpoint";
 const DESCRIPTION =
-  "Keeps your NAS shares mounted at one path, and serves all your MCP servers from one endpoint. Brings its own Node and rclone.";
+  "Keeps your NAS shares mounted at one path, and serves all your MCP servers from one endpoint. Brings its own Node.";
 
 /** GNU tar, which macOS calls gtar. */
 async function tar({ folder, output, epochSeconds }: Source): Promise<string> {

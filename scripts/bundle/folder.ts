@@ -1,4 +1,4 @@
-// Composes the folder that all artifacts are made of: the launcher, the build, the platform's Node and its rclone.
+// Composes the folder that all artifacts are made of: the launcher, the build, the platform's Node and mountaineer-fs.
 import { createHash } from "node:crypto";
 import {
   chmod,
@@ -16,7 +16,7 @@ import path from "node:path";
 import { COMPLETION_SCRIPTS } from "../../src/cli/commands/completions.ts";
 import { compile, versionFiles } from "../build/compile.ts";
 import { isLoaded } from "../build/place-build.ts";
-import { type BuiltEngine, placeEngine } from "../engine/build.ts";
+import { type BuiltProgram, placeProgram } from "../mount/build.ts";
 import { type Platform, platformPackage } from "./platform-packages.ts";
 
 const LAUNCHER = ["bin/mountaineer", "bin/find-node.sh", "bin/service-keeper.sh"];
@@ -36,7 +36,7 @@ export interface Composed {
   readonly platform: Platform;
   readonly version: string;
   /** null: the bundle brings none. */
-  readonly rclone: BuiltEngine | null;
+  readonly mountProgram: BuiltProgram | null;
   readonly epochSeconds: number;
 }
 
@@ -50,7 +50,7 @@ export function bundleText(
 }
 
 export async function composeFolder(composed: Composed): Promise<void> {
-  const { root, folder, platform, rclone, epochSeconds } = composed;
+  const { root, folder, platform, mountProgram, epochSeconds } = composed;
   await rm(folder, { recursive: true, force: true });
   await mkdir(path.join(folder, "bin"), { recursive: true });
   for (const file of LAUNCHER) await copyFile(path.join(root, file), path.join(folder, file));
@@ -66,9 +66,9 @@ export async function composeFolder(composed: Composed): Promise<void> {
   await copyFile(path.join(node, "bin/node"), path.join(folder, "dist/node"));
   await mkdir(path.join(folder, "licenses"));
   await copyFile(path.join(node, "LICENSE"), path.join(folder, "licenses/node.txt"));
-  if (rclone !== null) {
-    await placeEngine(path.join(folder, "rclone"), rclone);
-    await writeFile(path.join(folder, "licenses/rclone.txt"), rclone.licences);
+  if (mountProgram !== null) {
+    await placeProgram(path.join(folder, "mount-program"), mountProgram.program);
+    await writeFile(path.join(folder, "licenses/mountaineer-fs.txt"), mountProgram.licences);
   }
   await writeFile(path.join(folder, "bundle.json"), bundleText(composed, null, null));
   await settle(folder, epochSeconds);
@@ -100,7 +100,7 @@ async function placeBuild({ root, folder, platform, version }: Composed): Promis
   await writeFile(path.join(folder, "dist/current"), `${name}\n`);
 }
 
-const PROGRAM = /(?:^bin\/mountaineer|\.sh|^dist\/node|^rclone\/rclone)$/;
+const PROGRAM = /(?:^bin\/mountaineer|\.sh|^dist\/node|^mount-program\/mountaineer-fs)$/;
 
 /** Gives all of it the modes and the time that it has on every machine. */
 export async function settle(folder: string, epochSeconds: number): Promise<void> {

@@ -3,7 +3,7 @@
 import { createHash } from "node:crypto";
 import { mkdir, readFile, rename, rm, stat } from "node:fs/promises";
 import path from "node:path";
-import { run } from "../engine/run.ts";
+import { run } from "../mount/run.ts";
 
 export interface Platform {
   /** As Node says it: "linux-x64". */

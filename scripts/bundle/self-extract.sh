@@ -59,7 +59,7 @@ unpack() {
     const [from, base, name] = process.argv.slice(1);
     const versionOf = (at) => JSON.parse(fs.readFileSync(`${at}/bundle.json`, "utf8")).version;
     try { fs.renameSync(from, `${base}/${name}`); } catch (error) { if (!fs.existsSync(`${base}/${name}`)) throw error; }
-    const isOlder = () => {
+    const isPrevious = () => {
       try {
         const [own, now] = [name, "current"].map((at) => versionOf(`${base}/${at}`).split(/-(.*)/s));
         const compare = (one, other) => one.localeCompare(other, "en", { numeric: true });
@@ -67,7 +67,7 @@ unpack() {
         return (byRelease || compare(own[1] ?? "", now[1] ?? "")) < 0;
       } catch { return false; }
     };
-    if (!isOlder()) {
+    if (!isPrevious()) {
       fs.symlinkSync(name, `${from}.link`);
       fs.renameSync(`${from}.link`, `${base}/current`);
     }

@@ -197,10 +197,6 @@ function environment(): Block[] {
     ["MOUNTAINEER_HOME", "Mountaineer's own folder; `~/.mountaineer` without it"],
     ["MOUNTAINEER_LOG", "`debug` logs more, and prints stacks with errors"],
     [
-      "MOUNTAINEER_RCLONE",
-      "the rclone to start: a path, or `rclone` for the system's; without it [the newest engine](drivers.md#which-rclone-runs)",
-    ],
-    [
       "VISUAL, EDITOR",
       "the editor of `config edit` and of the live view; `vi` without them. Spaces part its arguments: `code --wait`",
     ],

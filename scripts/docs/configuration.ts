@@ -141,7 +141,7 @@ Filters and overrides use the server's own names. Clients then see \`files_read_
 
 \`\`\`sh
 mountaineer config set global.check_interval_secs 0.5
-mountaineer config set shares.CORE.driver rclone
+mountaineer config set shares.CORE.on_route_change remount
 mountaineer config set 'shares."my.share".username' ann
 mountaineer config set backends.files.timeouts.call 120
 mountaineer config set backends.files.env.API_TOKEN '\${FILES_TOKEN}'

@@ -33,7 +33,7 @@ await prove("c-netfs", async (report) => {
   await refused("a share that is not there", { shareName: "NOT-THERE" }, NO_SUCH_SHARE);
   await refused("a wrong password", { password: "wrong" }, WRONG_PASSWORD);
 
-  await rig.relays.fallback.setMode("hang");
+  await rig.cables.fallback.setMode("hang");
   const { fallbackHost, fallbackPort } = rig;
   const silent = { host: fallbackHost, port: fallbackPort, username, password };
   const outcome = await mount(silent, CANCELLED_AFTER_MS);

@@ -67,7 +67,7 @@ await prove("d-unmount", async (report) => {
     ["diskutil", "unmount", "force"],
   ] as const) {
     const silent = await mountGood(report, rig);
-    await rig.relays.tb.setMode("hang");
+    await rig.cables.tb.setMode("hang");
     const startedAtMs = systemClock.monotonicMs();
     const lists = isMounted(silent);
     const tookMs = systemClock.monotonicMs() - startedAtMs;
@@ -84,7 +84,7 @@ await prove("d-unmount", async (report) => {
       `${freed.code} after ${freed.tookMs} ms: ${freed.output}`,
       "compare with the budgets of src/shares/drivers/netfs/netfs.ts; the next command of its ladder follows here",
     );
-    await rig.relays.tb.setMode("pass");
+    await rig.cables.tb.setMode("pass");
     await until(async () => (isMounted(silent) || (await isThere(silent)) ? null : true), FOLDER_GONE_MS);
   }
 });

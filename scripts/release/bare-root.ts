@@ -2,7 +2,7 @@
 import { access, chmod, mkdir, mkdtemp, rename, rm } from "node:fs/promises";
 import path from "node:path";
 import { sha256Of } from "../../src/runtime/files/sha256.ts";
-import { run } from "../engine/run.ts";
+import { run } from "../mount/run.ts";
 import { keptFolder } from "../test-places.ts";
 
 /** `suite`: a Debian release. Resolves with the folder; `packages` are in it beside the least that there can be. */

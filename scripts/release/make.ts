@@ -3,8 +3,8 @@
 import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { PLATFORMS } from "../bundle/platform-packages.ts";
-import { builtEngine } from "../engine/build.ts";
-import { run } from "../engine/run.ts";
+import { builtProgram } from "../mount/build.ts";
+import { run } from "../mount/run.ts";
 import { sbom } from "./sbom.ts";
 
 interface Making {
@@ -16,8 +16,8 @@ interface Making {
   readonly platforms: readonly string[];
   /** OWNER/NAME on GitHub, which package and formula then name; null: they name none. */
   readonly repository: string | null;
-  /** Another rclone in place of the engine. */
-  readonly rclone: string | null;
+  /** Another build of mountaineer-fs; null: one is built for each platform. */
+  readonly mountProgram: string | null;
   /** Of all compression, 1 to 9. */
   readonly level: string;
 }
@@ -28,7 +28,7 @@ export async function makeRelease({
   site,
   platforms,
   repository,
-  rclone,
+  mountProgram,
   level,
 }: Making): Promise<void> {
   await mkdir(output, { recursive: true });
@@ -43,7 +43,7 @@ export async function makeRelease({
       path.join(root, "scripts/bundle.ts"),
       ...platforms.flatMap((platform) => ["--platform", platform]),
       ...["--output", work, "--level", level, "--url", address],
-      ...(rclone === null ? [] : ["--rclone", rclone]),
+      ...(mountProgram === null ? [] : ["--mount-program", mountProgram]),
     ]);
     for (const entry of await readdir(work, { withFileTypes: true }))
       if (entry.isFile()) await rename(path.join(work, entry.name), path.join(output, entry.name));
@@ -57,14 +57,14 @@ export async function makeRelease({
     await writeFile(manifestFile, text);
     await rm(work, { recursive: true, force: true });
   }
-  const engine = await Promise.all(
-    rclone === null ? platforms.map((name) => builtEngine(root, platformOf(name))) : [],
+  const built = await Promise.all(
+    mountProgram === null ? platforms.map((name) => builtProgram(root, platformOf(name))) : [],
   );
   const epochSeconds = Number(await run("git", ["log", "-1", "--format=%ct"], { cwd: root }));
-  const engineLicences = engine.map(({ licences }) => licences).join("\n");
+  const goLicences = built.map(({ licences }) => licences).join("\n");
   await writeFile(
     path.join(output, "sbom.cdx.json"),
-    await sbom({ root, version: manifest.version, epochSeconds, engineLicences }),
+    await sbom({ root, version: manifest.version, epochSeconds, goLicences }),
   );
   if (site !== null)
     await run(path.join(root, "scripts/release/site.sh"), [

@@ -33,7 +33,7 @@ said '"User": "10001:10001"' 'runs as root'
 said '"Healthcheck"' 'has no healthcheck'
 said '"/data": {}' 'has no volume'
 root=$(buildah mount "$container")
-[ ! -e "$root/opt/mountaineer/rclone" ] || fail 'the image brings an rclone'
+[ ! -e "$root/opt/mountaineer/mount-program" ] || fail 'the image brings mountaineer-fs'
 
 cat >"$work/inside" <<'END'
 set -eu

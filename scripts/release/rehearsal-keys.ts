@@ -1,7 +1,7 @@
 // Keys that sign a rehearsal and nothing else, so that a file which they signed is never taken for a release's.
 import { generateKeyPairSync } from "node:crypto";
 import { mkdir, rm } from "node:fs/promises";
-import { run } from "../engine/run.ts";
+import { run } from "../mount/run.ts";
 
 export interface RehearsalKeys {
   /** For what makes and checks. */

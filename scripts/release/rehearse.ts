@@ -5,13 +5,13 @@ import path from "node:path";
 import { errorText } from "../../src/runtime/errors.ts";
 import { findProgram } from "../../src/runtime/process/find-program.ts";
 import { PLATFORMS, platformPackage } from "../bundle/platform-packages.ts";
-import { run } from "../engine/run.ts";
+import { run } from "../mount/run.ts";
 import { type RehearsalKeys, rehearsalKeys } from "./rehearsal-keys.ts";
 
 interface Rehearsal {
   readonly root: string;
   readonly platforms: readonly string[];
-  readonly rclone: string | null;
+  readonly mountProgram: string | null;
   readonly level: string;
   readonly print: (line: string) => void;
 }
@@ -60,7 +60,7 @@ export async function rehearse(rehearsal: Rehearsal): Promise<void> {
 /** Resolves with the folder that has the release in `out` and the package repositories in `site`. */
 async function makeSigned(
   folder: string,
-  { root, platforms, rclone, level }: Rehearsal,
+  { root, platforms, mountProgram, level }: Rehearsal,
   keys: RehearsalKeys,
   faked: readonly string[],
 ): Promise<string> {
@@ -70,14 +70,14 @@ async function makeSigned(
   const commit = (await run("git", ["rev-parse", "HEAD"], { cwd: root })).trim();
   await run("git", ["clone", "--quiet", "--no-checkout", root, clone]);
   await run("git", ["checkout", "--quiet", "--detach", commit], { cwd: clone });
-  for (const part of ["node_modules", ".tmp/bundle/packages", ".tmp/engine"])
+  for (const part of ["node_modules", ".tmp/bundle/packages", ".tmp/mount"])
     await linked(path.join(root, part), path.join(clone, part));
   const [program = "", ...args] = [
     ...faked,
     path.join(clone, "bin/with-node"),
     ...["scripts/release.ts", "make", "--output", output, "--site", site, "--level", level],
     ...platforms.flatMap((platform) => ["--platform", platform]),
-    ...(rclone === null ? [] : ["--rclone", rclone]),
+    ...(mountProgram === null ? [] : ["--mount-program", mountProgram]),
   ];
   // Files have the times that were given to them: faketime would move those too.
   const faketime = { FAKETIME_DONT_FAKE_MONOTONIC: "1", NO_FAKE_STAT: "1" };

@@ -5,7 +5,7 @@ import { copyFile, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { PLATFORMS } from "../bundle/platform-packages.ts";
-import { run } from "../engine/run.ts";
+import { run } from "../mount/run.ts";
 import { bareRoot, inBareRoot } from "./bare-root.ts";
 import { rehearsalKeys } from "./rehearsal-keys.ts";
 
@@ -13,7 +13,7 @@ interface Playing {
   readonly root: string;
   /** Of ROOT_NAMES. */
   readonly names: readonly string[];
-  readonly rclone: string | null;
+  readonly mountProgram: string | null;
   /** Whether the repositories stay, to be played elsewhere. */
   readonly keep: boolean;
   readonly print: (line: string) => void;
@@ -35,7 +35,7 @@ const VERSIONS = { site: "0.1.0", next: "0.2.0" } as const;
 /** Where the repositories lie inside. */
 const AT = "/srv/mountaineer";
 
-export async function playRoots({ root, names, rclone, keep, print }: Playing): Promise<void> {
+export async function playRoots({ root, names, mountProgram, keep, print }: Playing): Promise<void> {
   const unknown = names.filter((name) => !ROOT_NAMES.includes(name));
   if (unknown.length > 0) throw new Error(`no root ${unknown.join()}; there are ${ROOT_NAMES.join(", ")}`);
   const folder = path.join(root, ".tmp/release-roots");
@@ -46,7 +46,13 @@ export async function playRoots({ root, names, rclone, keep, print }: Playing): 
     const made = path.join(folder, `${name}-packages`);
     await run(process.execPath, [
       ...[path.join(root, "scripts/bundle.ts"), "--only", "deb,rpm", "--version", version],
-      ...["--output", made, "--level", "1", ...(rclone === null ? [] : ["--rclone", rclone])],
+      ...[
+        "--output",
+        made,
+        "--level",
+        "1",
+        ...(mountProgram === null ? [] : ["--mount-program", mountProgram]),
+      ],
     ]);
     const site = path.join(folder, name);
     const scripts = path.join(root, "scripts/release");

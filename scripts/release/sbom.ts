@@ -1,4 +1,4 @@
-// What a release is made of, as CycloneDX: npm's packages inside the programs, Node, koffi, and the engine's Go modules.
+// What a release is made of, as CycloneDX: npm's packages inside the programs, Node, koffi, and the Go modules in mountaineer-fs.
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { compile } from "../build/compile.ts";
@@ -8,8 +8,8 @@ interface Ingredients {
   readonly root: string;
   readonly version: string;
   readonly epochSeconds: number;
-  /** The engine's licences, whose headings name its modules (`scripts/engine/build.ts`); empty: without an engine. */
-  readonly engineLicences: string;
+  /** The licences of mountaineer-fs, whose headings name its modules (`scripts/mount/build.ts`); empty: without it. */
+  readonly goLicences: string;
 }
 
 /** An entry of npm's lock file. */
@@ -20,7 +20,7 @@ interface Locked {
 }
 
 /** The same sources give the same text. */
-export async function sbom({ root, version, epochSeconds, engineLicences }: Ingredients): Promise<string> {
+export async function sbom({ root, version, epochSeconds, goLicences }: Ingredients): Promise<string> {
   const { bundledPackages, outsidePackages } = await compile(root);
   const lock = JSON.parse(await readFile(path.join(root, "package-lock.json"), "utf8")) as {
     readonly packages: Readonly<Record<string, Locked>>;
@@ -36,7 +36,7 @@ export async function sbom({ root, version, epochSeconds, engineLicences }: Ingr
     return npmComponent(name, locked);
   });
   const modules = new Set(
-    [...engineLicences.matchAll(/^==== (\S+) (\S+): /gm)].map(([, name, at]) => `${name} ${at}`),
+    [...goLicences.matchAll(/^==== (\S+) (\S+): /gm)].map(([, name, at]) => `${name} ${at}`),
   );
   const bom = {
     bomFormat: "CycloneDX",

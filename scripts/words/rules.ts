@@ -20,7 +20,7 @@ export interface PhraseRule {
 
 /** Formats keep their members' names: wire, state file, configuration keys, error codes. */
 const CODES = "/condition-rows|/(policy|serving|control|calls|sessions)/[^:]+: [a-z]+(_[a-z]+)+$";
-const FORMATS = `src/(api/contract|api/operations|api/socket|reconcile/state-format|runtime/errors|config/schema)|${CODES}`;
+const FORMATS = `src/(api/contract|api/operations|api/socket|reconcile/state-format|runtime/errors|shares/drivers/fs/(moving-programs|program-status)|config/schema)|${CODES}`;
 
 function name(words: string, instead: string, ...allowed: readonly string[]): NameRule {
   const rule = { words: words.split(" "), instead };

@@ -28,8 +28,8 @@ export interface HomeContext {
   readonly defaultMountRoot: string;
   /** The machine's name in a fleet if the file gives none. Absent: its host's name gives none either. */
   readonly machineName?: string;
-  /** The default driver of SMB shares. Absent: `rclone`. */
-  readonly smbDriver?: "rclone" | "netfs";
+  /** How SMB shares are mounted. Absent: `fs`. */
+  readonly smbDriver?: "fs" | "netfs";
   /** False: this system has no sandbox for backends. */
   readonly hasSandbox?: false;
 }

@@ -75,8 +75,7 @@ export interface ShareConfig {
   readonly username: string;
   /** null: guest. */
   readonly password: SecretReference | null;
-  /** The driver in use; never `auto`. */
-  readonly driver: "rclone" | "fs" | "netfs" | "local";
+  readonly driver: "fs" | "netfs" | "local";
   /** The share's own setting, else that of `[global]`. */
   readonly onRouteChange: "move" | "remount";
   readonly wake: "auto" | "off";

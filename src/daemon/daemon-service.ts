@@ -23,7 +23,7 @@ const STOP_DEADLINE_MS = 3800;
 /** How often files with secrets are checked. */
 const SECRET_FILES_MS = 5_000;
 /**
- * Time for unsent writes and unmounts of `--unmount-on-exit`, ms. Together with the stop that follows it stays below the 20 s
+ * Time for the unmounts of `--unmount-on-exit`, ms. Together with the stop that follows it stays below the 20 s
  * that service managers allow.
  */
 const UNMOUNT_DEADLINE_MS = 10_000;
@@ -68,7 +68,6 @@ async function startWith(options: ServiceOptions, stack: DisposalStack) {
   });
   await config.start();
   if (parts.isStale) await config.judgeAgain();
-  void parts.parts.serverProof.removeLeftovers();
   const refresh = () => config.refreshSecrets();
   const isDue = () => secrets.unreadOf(config.watcher.running.snapshot).length > 0;
   stack.use(startSecretRetry({ isDue, clock, logger, refresh }));

@@ -8,14 +8,12 @@ import { namedSchema } from "../config/edit/starter.ts";
 import { isSystemError, recoverFrom } from "../runtime/errors.ts";
 import { entryExists } from "../runtime/files/durable-file.ts";
 import { waitExclusive } from "../runtime/files/sqlite-file-lock.ts";
-import { noopLogger } from "../runtime/log/log.ts";
+import { endProcess, isRunning } from "../runtime/process/process-identity.ts";
 import { systemClock } from "../runtime/time/clock.ts";
 import { createKeyring } from "../secrets/keyring.ts";
 import { openSecretStore } from "../secrets/secret-store.ts";
-import { fsFilesIn } from "../shares/drivers/fs/program.ts";
-import { createFormerShares, type FormerUnsent } from "../shares/drivers/rclone/caches.ts";
-import { REMOTE_NAME, rcloneFilesIn } from "../shares/drivers/rclone/files.ts";
-import { recordOfRunning } from "../shares/drivers/serving-processes.ts";
+import { fsFilesIn } from "../shares/drivers/fs/mount-arguments.ts";
+import { listProcesses, readProgramFile } from "../shares/drivers/fs/processes.ts";
 import { shareMountsFolder } from "../shares/drivers/share-files.ts";
 import type { MountTable } from "../shares/mounts/mount-entry.ts";
 import { createMountTable } from "../shares/mounts/mount-table.ts";
@@ -23,8 +21,8 @@ import { logFilePath } from "./compose/log-settings.ts";
 
 const KEYRING_WITHIN_MS = 30_000;
 /**
- * Longest wait for the relay to end, ms. The relay ends after its last mount is gone, and writes files until
- * then.
+ * How long to wait for the relay of an earlier version to end, ms. It ends after its last mount is gone, and writes files
+ * until then.
  */
 const ENDS_WITHIN_MS = 10_000;
 /**
@@ -35,12 +33,12 @@ const SEALING_KEYS = ["_seal-pins", "_seal-approvals", "_seal-names", "_seal-lis
 
 /** The folders that Mountaineer makes in a home. */
 const FOLDERS = [
-  ...[".mcp-sock", ".sock", "carrier", "connections", "fleet", "history", "mounts", "no-client"],
-  ...["program", "rclone", "sign-in"],
+  ...[".mcp-sock", ".sock", "carrier", "connections", "fleet", "history", "logons", "mount-program"],
+  ...["mounts", "no-client", "program", "rclone", "sign-in"],
   "volumes",
 ];
 const SHARE = "mounts/[^/]+/(?:servers/[a-z0-9]+/)?";
-/** The files that Mountaineer makes, and rclone for it, as paths in the home. */
+/** The files that this version and earlier ones make, as paths in the home. */
 const FILES = [
   "(?:aliases|daemon|import-waits|route-overrides|lock|management|secrets|state|timeline)\\.json",
   "(?:audit|sessions)\\.jsonl",
@@ -52,16 +50,18 @@ const FILES = [
   `connections/(?:(?:${CLIENT_NAMES.join("|")})\\.json|lock\\.db)`,
   "fleet/(?:ca\\.pem|member\\.json)",
   "history/\\d{10}-[0-9a-f]{8}\\.entry",
+  "logons/(?:try-)?[0-9a-f]+",
+  "mount-program/(?:installed|untried|[0-9a-f]{12})/mountaineer-fs",
   "program/\\d+/.*",
   "rclone/(?:current|\\d[\\w.-]*/rclone)",
   "sign-in/(?:_key|[\\w-]+-[0-9a-f]{8})(?:\\.asked)?\\.(?:json|lock\\.db)",
-  `${SHARE}(?:control|local(?:-folders)?|mount-folder|mountaineer-fs|process|send-to|server)\\.json`,
-  `${SHARE}(?:note\\.new|mountaineer-fs\\.log|rclone\\.(?:conf|log)|server-copy\\.part)`,
+  `${SHARE}(?:control|local(?:-folders)?|mount-folder|mountaineer-fs|process|program|send-to|server(?:-\\d+)?)\\.json`,
+  `${SHARE}(?:aside|control\\.sock|journal|sessions|note\\.new|mountaineer-fs\\.log|rclone\\.(?:conf|log)|server-copy\\.part)`,
   `${SHARE}set-aside-notes/.+\\.json`,
-  `${SHARE}cache/(?:(?:vfs|vfsMeta)/${REMOTE_NAME}/.+|vfs(?:Meta|Move)-\\d+)`,
   // Folders that are removed if they are empty; others only if they are emptied here.
   `(?:${FOLDERS.join("|")})/`,
-  `${SHARE}(?:cache/(?:vfs/|vfsMeta/)?|servers/|servers/[a-z0-9]+/|set-aside/|set-aside-notes/)`,
+  `mount-program/(?:installed|untried|[0-9a-f]{12})/`,
+  `${SHARE}(?:servers/|servers/[a-z0-9]+/|set-aside/|set-aside-notes/)`,
 ].join("|");
 /** Also older files, files set aside because they were corrupt, and unfinished ones of writers that were killed. */
 const OURS = new RegExp(`^(?:${FILES})(?:\\.\\d{1,3}|\\.corrupt(?:-[\\dTZ.-]+)?|\\.set-aside|\\.new)?$`);
@@ -79,6 +79,9 @@ const isPersons: IsOurs = (path, isLink = false) =>
   // In `volumes`, a symbolic link is the mount path of a share with driver `local`.
   PERSONS.test(path) && !(isLink && path.split("/").length === 2);
 
+/** What an earlier version's rclone had still to send to a server: it may be nowhere else. */
+const OLD_CACHE = /^(?:mounts|rclone)\/[^/]+\/(?:servers\/[^/]+\/)?cache\//;
+
 const UNREAD = ["ENOENT", "ENOTDIR", "EACCES", "EPERM"];
 const STAYS = [...UNREAD, "ENOTEMPTY", "EEXIST", "EBUSY", "EROFS"];
 
@@ -93,10 +96,6 @@ export async function clearKeyring(home: string, signal: AbortSignal): Promise<v
   if (keyring === null || (await keyring.unusableBecause(limits)) !== null) return;
   for (const name of SEALING_KEYS) await keyring.remove(name, limits);
 }
-
-/** Files of rclone's write caches that are not on a NAS yet, of any share that this home ever had. */
-export const unsentIn = (home: string): Promise<readonly FormerUnsent[]> =>
-  createFormerShares({ clock: systemClock, logger: noopLogger, stateFolder: home }).search([]);
 
 /**
  * Files in the home that are not on the NAS: files set aside, and, in the usual home, files that programs wrote to a
@@ -130,12 +129,26 @@ export async function mountsIn(
   );
   const root = shareMountsFolder(real);
   const folders = (await entriesOf(root)).filter((entry) => entry.isDirectory());
-  const files = folders.flatMap(({ name }) => [rcloneFilesIn(join(root, name)), fsFilesIn(join(root, name))]);
-  const serving = (await Promise.all(files.map(recordOfRunning))).flatMap((record) => record ?? []);
+  const programs = await Promise.all(
+    folders.map(async ({ name }) => {
+      const program = await readProgramFile(fsFilesIn(join(root, name)));
+      return program !== null && (await isRunning(program)) ? [program] : [];
+    }),
+  );
   return [
     ...inside.map((path) => `something is mounted at ${path}`),
-    ...serving.map(({ pid, mountPath }) => `a program (pid ${pid}) still serves ${mountPath}`),
+    ...programs.flat().map(({ pid, mounted }) => `a program (pid ${pid}) still serves ${mounted}`),
   ];
+}
+
+/** The folders in which an earlier version kept files for servers. They stay. */
+export async function oldCachesIn(home: string): Promise<readonly string[]> {
+  const found = new Set<string>();
+  for await (const { path } of walk(home, isInOurFolder, new Set())) {
+    const [cache] = OLD_CACHE.exec(path) ?? [];
+    if (cache !== undefined) found.add(join(home, cache));
+  }
+  return [...found];
 }
 
 interface PurgedHome {
@@ -158,23 +171,41 @@ export async function removeHome(
 ): Promise<readonly string[]> {
   const real = await realpath(home).catch(recoverFrom("ENOENT", null));
   if (real === null) return [];
-  const lock = join(real, "carrier/lock.db");
-  const isThere = await entryExists(lock).catch(recoverFrom("ENOTDIR", false));
-  const wait = { clock: systemClock, withinMs: ENDS_WITHIN_MS };
-  const relayLock = isThere ? await waitExclusive(lock, wait).catch(() => null) : null;
+  await endOldRelay(real);
   const text = await readFile(config, "utf8").catch(recoverFrom(isSystemError, ""));
   const files = [config, namedSchema(config, text)];
   const isOurs: IsOurs = (path, isLink) =>
     !isPersons(path, isLink) &&
+    !OLD_CACHE.test(path) &&
     ((isUsual && isInOurFolder(path)) || isOursByName(path) || files.includes(join(home, path)));
   await removeOurs(real, isOurs, table);
-  relayLock?.release();
   const left = await readdir(real);
   if (left.length > 0 || real === (await realpath(userHome).catch(recoverFrom("ENOENT", null)))) return left;
   await removeIfEmpty(real);
   const isLink = (await lstat(home).catch(recoverFrom("ENOENT", null)))?.isSymbolicLink() === true;
   if (isLink && !(await entryExists(real))) await unlink(home);
   return [];
+}
+
+/** Ends what an earlier version ran beside its daemon: the relay of its mounts, and the shell that would start it again. */
+async function endOldRelay(home: string): Promise<void> {
+  const folder = join(home, "carrier");
+  const lock = join(folder, "lock.db");
+  if (!(await entryExists(lock).catch(recoverFrom("ENOTDIR", false)))) return;
+  const held = await waitExclusive(lock, { clock: systemClock, withinMs: ENDS_WITHIN_MS }).catch(() => null);
+  held?.release();
+  if (held !== null) return;
+  const found = (await listProcesses(/^(?:sh|dash|bash|node|mountaineer)/)).filter(({ arguments: args }) =>
+    args.some((one) => one.startsWith(`${folder}/program-`)),
+  );
+  // The shell first: it would start the relay again.
+  const ordered = found.toSorted((one, other) => Number(isShell(other)) - Number(isShell(one)));
+  for (const { identity } of ordered)
+    await endProcess(identity, { clock: systemClock, graceMs: 0, deadlineMs: ENDS_WITHIN_MS });
+}
+
+function isShell({ arguments: [program = ""] }: { readonly arguments: readonly string[] }): boolean {
+  return program.endsWith("sh");
 }
 
 /** Removes what is ours in a folder, without following links or crossing mount points. Everything else stays. */

@@ -20,7 +20,7 @@ export function createServiceControl(
   { home, clock, logger, intervalMs }: ServiceOptions,
   {
     memory,
-    parts: { engine, drivers, formerShares },
+    parts: { engine },
     startedAt,
     snapshot,
     privacy,
@@ -41,8 +41,6 @@ export function createServiceControl(
     running: () => config.watcher.running.snapshot,
     sync: () => config.watcher.state,
     historyUnsavedBecause: () => config.historyUnsavedBecause,
-    rcloneAdvice: () => drivers.rclone.advice?.() ?? null,
-    formerUnsent: () => formerShares.known(engine.names),
     left: () => engine.knownUnconfigured,
     unreadSecretFiles: () => secrets.unreadFilesOf(config.watcher.running.snapshot),
     secondConfigs: () => secondConfig.found,

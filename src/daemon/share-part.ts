@@ -34,7 +34,7 @@ interface SharePartOptions {
 
 /** Starts the engine with its first shares. All parts end with `stack`. */
 export async function startSharePart(options: SharePartOptions, stack: DisposalStack) {
-  const { home, parts, prober, first, context, bus, clock } = options;
+  const { parts, prober, first, context, bus, clock } = options;
   const { engine } = parts;
   engine.apply(shareSubjects(first, context), (name) => formerSubject(name, first, context));
   const aliasService = stack.use(await openAliasControl({ ...options, readOnly: false }));
@@ -46,7 +46,7 @@ export async function startSharePart(options: SharePartOptions, stack: DisposalS
   const metrics = createShareMetrics(engine, traffic);
   stack.defer(bus.subscribe(metrics.handle));
   return {
-    ...createShareControl(engine, clock, parts, home),
+    ...createShareControl(engine, clock, parts),
     aliasService,
     triggers,
     metrics,

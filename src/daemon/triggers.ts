@@ -17,8 +17,7 @@ import type { NetworkTransition } from "./events/service-transitions.ts";
 /** Number of network changes kept for one cycle: they show which shares to check first. */
 const MAX_DELTAS = 100;
 
-interface TriggerOptions
-  extends Pick<EngineParts, "engine" | "hostProber" | "programLogs" | "metadataRefresh"> {
+interface TriggerOptions extends Pick<EngineParts, "engine" | "hostProber" | "programLogs"> {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly location: Pick<NetworkLocation, "networkChanged">;
@@ -35,8 +34,7 @@ export type Triggers = ReturnType<typeof startTriggers>;
 
 /** Starts the triggers; disposing `stack` ends them. */
 export function startTriggers(options: TriggerOptions, stack: DisposalStack) {
-  const { clock, logger, engine, aliases, programLogs, metadataRefresh, hostProber, location, publish } =
-    options;
+  const { clock, logger, engine, aliases, programLogs, hostProber, location, publish } = options;
   const intervalOf = ({ global }: TriggerSettings): number => options.intervalMs ?? global.checkIntervalMs;
   let checkIntervalMs = intervalOf(options.first);
   let touching: readonly NetworkDelta[] = [];
@@ -97,7 +95,6 @@ export function startTriggers(options: TriggerOptions, stack: DisposalStack) {
     engine.triggerAll("tick", dueMs);
     aliases.trigger("tick");
     programLogs.trigger();
-    metadataRefresh.trigger();
   };
   const ticker = stack.use(startTicker(clock, checkIntervalMs, beat, IN_STEP));
   listenFor(options.first);

@@ -38,11 +38,7 @@ import { homeSecrets, signInHome } from "./compose/stored-secrets.ts";
 import type { DaemonCondition } from "./conditions/condition-rows.ts";
 import { aliasStatuses, openAliasControl } from "./control/alias-control.ts";
 import { idleGatewayStatus, withWaiting } from "./control/gateway-status.ts";
-import {
-  configWarningConditions,
-  rcloneConditions,
-  unconfiguredConditions,
-} from "./control/global-conditions.ts";
+import { configWarningConditions, unconfiguredConditions } from "./control/global-conditions.ts";
 import { createRequiredShares, type RequiredShares } from "./control/required-shares.ts";
 import { createShareControl } from "./control/share-control.ts";
 import { shareStatus } from "./control/share-status.ts";
@@ -153,7 +149,6 @@ async function open(options: WithoutDaemonOptions, stack: DisposalStack): Promis
     wake: async (request, signal) => (await shares()).control.wake(request, signal),
     unmount: async (request, signal) => (await shares()).control.unmount(request, signal),
     switchRoute: async (request, signal) => (await shares()).control.switchRoute(request, signal),
-    unsent: async (request, signal) => (await shares()).control.unsent(request, signal),
     aliases: async (...args) => (await shares()).control.aliases(...args),
     reconcileAliases: async (...args) => (await shares()).control.reconcileAliases(...args),
     folders: async (...args) => (await shares()).control.folders(...args),
@@ -242,7 +237,7 @@ async function openShares(
   const viewOf = (name: string) => (changes ? engine.view(name) : engine.observe(name));
   return {
     engine,
-    control: { ...createShareControl(engine, clock, parts, home).control, ...aliasService.control },
+    control: { ...createShareControl(engine, clock, parts).control, ...aliasService.control },
     aliases,
     async status() {
       const views = await Promise.all(engine.names.map(viewOf));
@@ -253,8 +248,7 @@ async function openShares(
       };
     },
     async conditions(): Promise<DaemonCondition[]> {
-      const left = unconfiguredConditions(await engine.findUnconfigured());
-      return [...left, ...rcloneConditions(snapshot, drivers.rclone.advice?.() ?? null)];
+      return unconfiguredConditions(await engine.findUnconfigured());
     },
   };
 }

@@ -32,7 +32,7 @@ In a clone, type first: export PATH="$PWD/bin:$PATH"
  */
 export async function runDemo(options: DemoOptions): Promise<number> {
   const { program, supervisor, driver, view, style, print, signal } = options;
-  // The story begins with a mount per route and shows carrying later; the view shows carrying from the start.
+  // The story begins with a mount per route and shows moves later; the view shows moves from the start.
   const onRouteChange = view === null ? "remount" : "move";
   const stage = await openStage({ program, supervisor, driver, onRouteChange, signal });
   try {
@@ -59,7 +59,7 @@ function introduction({ nas, insteadBecause, layout }: Stage, { paint }: Termina
   const lines = [
     paint.bold(`Mountaineer demo, on ${nas.driver === "smb" ? "a real SMB server" : "plain folders"}`),
     nas.driver === "smb"
-      ? "  real SMB: smbd on this machine, mounted by rclone through FUSE"
+      ? "  real SMB: smbd on this machine, mounted by mountaineer-fs"
       : "  plain folders (driver local): a pulled cable is a folder renamed away",
     insteadBecause && `  ${paint.yellow(`not real SMB, because: ${printable(insteadBecause)}`)}`,
     `  everything is in ${printable(layout.folder)}`,

@@ -22,7 +22,7 @@ export interface DoctorContext {
   readonly values: SecretValues;
   /** null: no daemon answers. */
   readonly daemon: DaemonClient | null;
-  readonly parts: Pick<EngineParts, "hostProber" | "drivers" | "prober" | "mountTable">;
+  readonly parts: Pick<EngineParts, "hostProber" | "drivers" | "prober" | "mountTable" | "commands">;
 }
 
 export function findingsOf(area: DoctorArea) {

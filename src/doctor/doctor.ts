@@ -32,7 +32,6 @@ import { examineMountRoot, examineMultichannel, multichannelFiles } from "./maco
 import { reportText } from "./report-text.ts";
 import { examineSecretNames } from "./secret-names.ts";
 import { runSelfTest } from "./self-test.ts";
-import { examineSpeed } from "./tools.ts";
 
 /** Deadline of one check, ms; longer than the waits for programs and servers within it. */
 const PART_DEADLINE_MS = 25_000;
@@ -127,7 +126,6 @@ async function examineAll(
       approved === null ? [] : examineApprovals(approved, approved.snapshot),
       homeFindings,
       part("daemon", signal, async () => [...found.findings, ...(await examineDaemon(context))]),
-      part("tools", signal, () => examineSpeed(context)),
       part("hosts", signal, async () => examineHosts(await checks, shares)),
       part("credentials", signal, examineLogins),
       part("credentials", signal, async () => examineSecretNames(context)),

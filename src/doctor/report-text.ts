@@ -12,7 +12,7 @@ import { secretUses } from "../config/read/secret-uses.ts";
 import type { MountaineerConfig } from "../config/snapshot.ts";
 import { logFilePath } from "../daemon/compose/log-settings.ts";
 import { homeSecrets } from "../daemon/compose/stored-secrets.ts";
-import { rcloneProgram } from "../rclone-release/installed.ts";
+import { createMountProgram } from "../mount-program/mount-program.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
 import { noopLogger } from "../runtime/log/log.ts";
 import { createRedaction } from "../runtime/log/log-redaction.ts";
@@ -54,8 +54,8 @@ export async function reportText({
       : await parseConfig(Buffer.from(config), located.path, homeContext).catch(() => null);
   const known = loaded?.ok === true ? loaded.snapshot : null;
   const versions = await Promise.all(
-    [[await rcloneProgram(home), "version"] as const, ...PROGRAMS].map(([program, option]) =>
-      versionOf(program, option, signal),
+    [[(await createMountProgram(home).find()) ?? "mountaineer-fs", "version"] as const, ...PROGRAMS].map(
+      ([program, option]) => versionOf(program, option, signal),
     ),
   );
   const sections = {

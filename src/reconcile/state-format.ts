@@ -6,7 +6,6 @@ import {
   flag,
   list,
   nullable,
-  numberThat,
   object,
   optional,
   type TypeOf,
@@ -43,7 +42,6 @@ type DecodedState =
 const ISO_INSTANT = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/;
 const isInstant = (text: string): boolean => ISO_INSTANT.test(text) && !Number.isNaN(Date.parse(text));
 const instant = textThat("a time in ISO 8601", isInstant);
-const port = numberThat("a port", (value) => Number.isInteger(value) && value > 0 && value < 65_536);
 
 const recordShape = object({
   active_interface: choice("tb", "fallback", "none"),
@@ -53,9 +51,6 @@ const recordShape = object({
   held: nullable(choice("fallback", "unmounted")),
   last_switch_at: nullable(instant),
   last_error: nullable(text),
-  carried_port: nullable(port),
-  /** Absent if empty. */
-  logons_refused_at: optional(list(instant)),
   wake_addresses: optional(list(text)),
   proved_networks: optional(list(text)),
 });
@@ -81,10 +76,6 @@ function encodeShare(memory: ShareMemory): ShareRecord {
     held: memory.override,
     last_switch_at: isoTimeOrNull(memory.lastSwitchAt),
     last_error: memory.lastError,
-    carried_port: memory.relayPort,
-    ...(memory.logonsRefusedAt.length === 0
-      ? {}
-      : { logons_refused_at: memory.logonsRefusedAt.map(isoTime) }),
     ...((memory.wakeAddresses ?? []).length === 0
       ? {}
       : { wake_addresses: [...(memory.wakeAddresses ?? [])] }),
@@ -139,7 +130,7 @@ function decodeShare(value: unknown): ShareMemory | string {
   if (fault !== null) return `${fault.path} is not ${fault.expected}`;
   // `faultIn` has checked the shape.
   const record = value as ShareRecord;
-  const { logons_refused_at = [], wake_addresses, proved_networks } = record;
+  const { wake_addresses, proved_networks } = record;
   return {
     activeInterface: record.active_interface,
     tbReachableSince: wallOrNull(record.tb_reachable_since),
@@ -148,8 +139,6 @@ function decodeShare(value: unknown): ShareMemory | string {
     override: record.held,
     lastSwitchAt: wallOrNull(record.last_switch_at),
     lastError: record.last_error,
-    relayPort: record.carried_port,
-    logonsRefusedAt: logons_refused_at.map(Date.parse),
     ...(wake_addresses === undefined ? {} : { wakeAddresses: wake_addresses }),
     ...(proved_networks === undefined ? {} : { provedNetworks: proved_networks }),
   };

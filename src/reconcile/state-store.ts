@@ -18,13 +18,6 @@ export interface ShareMemory {
   /** When the share was last mounted or moved, wall ms. */
   readonly lastSwitchAt: number | null;
   readonly lastError: string | null;
-  /**
-   * The port of 127.0.0.1 at which the relay, the process that moves mounts between routes, serves the
-   * mount; null: the share is not mounted through the relay.
-   */
-  readonly relayPort: number | null;
-  /** When the server refused the login, within the last hour, wall ms. */
-  readonly logonsRefusedAt: readonly number[];
   /** The hardware addresses of the hosts, `aa:bb:cc:dd:ee:ff@10.0.0.2`; absent: none is known. */
   readonly wakeAddresses?: readonly string[];
   /** The networks on which a route was proved, `subnet:10.0.0.0/24@HOST`; absent: none is known. */
@@ -39,8 +32,6 @@ export const EMPTY_SHARE_MEMORY: ShareMemory = {
   override: null,
   lastSwitchAt: null,
   lastError: null,
-  relayPort: null,
-  logonsRefusedAt: [],
 };
 
 /** The content of the state file at the start. */

@@ -12,12 +12,10 @@ export type TriggerReason =
   | "retry"
   | "look_answered"
   | "mount_process_exit"
-  /** The server has been slow to answer a request of a mount that goes through the relay. */
-  | "stalled"
-  /** The relay, which forwards mounts and moves them between routes, has reported a change. */
-  | "carrier"
-  /** An attempt to prove which server the routes lead to has ended. */
-  | "proof"
+  /** The program of a mount that moves has reported a change. */
+  | "program"
+  /** A comparison of the servers behind a share's routes has ended. */
+  | "servers_compared"
   /** A share is now required by a program, or a backend's required shares have changed. */
   | "data"
   /** A backend's instance became ready, ended, or has answered. */

@@ -34,7 +34,7 @@ export const ERROR_CODES = {
   driver_unavailable: { exit: 1 },
   program_unavailable: { exit: 1 },
   registry_failed: { exit: 1 },
-  rclone_refused: { exit: 1 },
+  program_refused: { exit: 1 },
   client_unreadable: { exit: 3 },
   backend_unknown: { exit: 2 },
   group_unknown: { exit: 2 },

@@ -49,6 +49,11 @@ export function wantsUser({ username, password }: Pick<ShareSpec, "username" | "
   return password !== null && !/^(.+[\\;])?guest$/i.test(username);
 }
 
+/** On macOS, a user without a password: macOS looks it up in its Keychain, which Mountaineer does not read. */
+export function isKeychainLogin({ driver, username, password }: ShareSpec): boolean {
+  return driver === "netfs" && password === null && !/^(guest)?$/i.test(username);
+}
+
 type Timing = "checkIntervalMs" | "connectTimeoutMs" | "mountHangMs" | "outagePatienceMs";
 
 /** Without `wake` the NAS is not woken; without `onlyOn` the share is used on any network. */

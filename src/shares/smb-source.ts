@@ -14,13 +14,6 @@ export interface SmbSource {
 
 export const SMB_PORT = 445;
 
-/**
- * The relay's address. Mounts through the relay have it as their host. A server's name with
- * `ip=127.0.0.1` would not do: the kernel looks the name up again at each reconnect, and would bypass the
- * relay.
- */
-export const RELAY_ADDRESS = "127.0.0.1";
-
 export function parseSmbSource(source: string): SmbSource | null {
   const match = /^(?:smb:|cifs:)?[/\\]{2}([^/\\]+)[/\\]([^/\\]+)(?:[/\\]+(.*))?$/is.exec(source);
   const [, authority, share, subpath] = match ?? [];

@@ -2,6 +2,7 @@
 import type {
   AliasStatus,
   GlobalStatus,
+  MovesStatus,
   ShareStatus,
   StatusReport,
   StepResult,
@@ -41,6 +42,12 @@ export function sampleGlobal(changes: Partial<GlobalStatus> = {}): GlobalStatus 
 }
 
 /** A share that is well, over Thunderbolt. */
+/** What a share that moves reports when nothing is the matter. */
+export const SAMPLE_MOVES: MovesStatus = {
+  ...{ phase: "serving", count: 0, connections: 1, connections_in_all: 1, open_files: 0 },
+  ...{ bytes_to_server: 0, bytes_from_server: 0, longest_wait_ms: 0 },
+};
+
 export function sampleShare(changes: Partial<ShareStatus> = {}): ShareStatus {
   const name = changes.name ?? "CORE";
   return {
@@ -94,7 +101,6 @@ export function sampleResult(changes: Partial<StepResult> = {}): StepResult {
     detail: "mounted over Thunderbolt (//10.0.0.2/CORE)",
     hint: null,
     holders: [],
-    unsent: [],
     ...changes,
   };
 }
@@ -110,7 +116,7 @@ interface Request {
   readonly shares?: readonly string[] | null;
 }
 
-type ShareControl = Pick<Control, "verify" | "reconcile" | "mount" | "unmount" | "switchRoute" | "unsent">;
+type ShareControl = Pick<Control, "verify" | "reconcile" | "mount" | "unmount" | "switchRoute">;
 
 export interface ScriptedControl extends ShareControl {
   status(): StatusReport;
@@ -147,6 +153,5 @@ export function scriptedControl(
     mount: step("mount"),
     unmount: step("unmount"),
     switchRoute: step("switch"),
-    unsent: async () => ({ servers: [] }),
   };
 }

@@ -22,17 +22,12 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
     knows: ["runtime", "secrets", "config", "network", "reconcile"],
     because: "watching the configuration must work without shares or a gateway",
   },
-  relay: {
-    knows: ["runtime", "network"],
-    because: "it forwards bytes and outlives the daemon: it holds nothing of shares, and must stay small",
-  },
-  "rclone-release": {
+  "mount-program": {
     knows: ["runtime"],
-    because: "taking a program in needs nothing of what it is used for",
+    because: "finding the program that mounts, and taking one in, needs nothing of what it is used for",
   },
   shares: {
-    knows: ["runtime", "rclone-release", "secrets", "config", "network", "reconcile", "relay"],
-    typesOnly: ["relay"],
+    knows: ["runtime", "mount-program", "secrets", "config", "network", "reconcile"],
     because: "shares run alone; what the gateway needs of them goes through daemon, as plain data",
   },
   gateway: {
@@ -57,7 +52,7 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
       "network",
       "reconcile",
       "sync",
-      "relay",
+      "mount-program",
       "shares",
       "gateway",
       "api",
@@ -70,12 +65,11 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
   doctor: {
     knows: [
       "runtime",
-      "rclone-release",
+      "mount-program",
       "secrets",
       "config",
       "network",
       "reconcile",
-      "relay",
       "shares",
       "gateway",
       "api",
@@ -88,7 +82,7 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
     because: "it passes a client's lines on to a daemon, and outlives that daemon",
   },
   demo: {
-    knows: ["runtime", "api", "tui"],
+    knows: ["runtime", "mount-program", "api", "tui"],
     because:
       "the demo runs the program from outside, as a person would, asks the daemon as any face does, and shows it in the live view",
   },
@@ -107,7 +101,7 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
       "runtime",
       "config",
       "clients",
-      "rclone-release",
+      "mount-program",
       "registry",
       "api",
       "daemon",
@@ -180,7 +174,6 @@ export const PLATFORM_READERS: Readonly<Record<string, string>> = {
   "src/daemon/compose/log-settings.ts": "the log's place differs by a line",
   "src/demo/stage/plain-rig.ts": "the server and its mounts need Linux; it says so elsewhere",
   "src/cli/commands/tui.ts": "macOS has no tray icons; SwiftBar draws the menu there",
-  "src/relay/system/mount-presence.ts": "picks between mountinfo and `mount`, a few lines each",
   "src/sync/folder-events.ts": "only inotify reports a move as one; the difference is one condition",
   "src/clients/client.ts": "the folder of applications, and what a bundle is for",
 };
@@ -195,11 +188,6 @@ export const FORBIDDEN: readonly {
     from: "api/server",
     to: ["api/http", "api/client"],
     because: "one handler answers whoever was let in; who that is, the listener's guard says",
-  },
-  {
-    from: "relay/connections",
-    to: ["relay/control", "relay/client"],
-    because: "bytes go on whoever commands, and when nobody does",
   },
   {
     from: "gateway/backends",

@@ -17,26 +17,19 @@ export const PROMISES: readonly Promised[] = [
   { id: "A7", what: "open files hold a recovery back, and what is late or failed counts as open" },
   { id: "A8", what: "one engine, and no face is ever blocked by what hangs" },
   { id: "A9", what: "every transition is logged with what it was, why, and how long it took" },
-  {
-    id: "A10",
-    what: "open files, folders and unsent writes stay while a carried mount moves between routes",
-  },
-  {
-    id: "A11",
-    what: "nothing written is lost in silence: it is on the server, or set aside and named",
-  },
-  {
-    id: "A12",
-    what: "large files through the mount, at no less than 0.9 of what the driver alone reaches",
-  },
-  {
-    id: "A13",
-    what: "what a program reads or writes belongs to the server it was opened on, or fails",
-  },
-  { id: "A14", what: "few refused logons by itself, so that no account is locked", notYetProved: true },
+  { id: "A10", what: "open files stay while a mount moves between its routes, with and without a daemon" },
+  { id: "A11", what: "what write has acknowledged is on the server; nothing waits elsewhere" },
+  { id: "A12", what: "large files at no less than 0.9 of a signed smbclient", notYetProved: true },
+  { id: "A13", what: "the right server, or none: proved before an open file is used again" },
+  { id: "A14", what: "two refused logons in an hour for an account, whoever asks" },
   {
     id: "A15",
-    what: "after a crash nothing is set aside for slowness, and no path shows an older version",
+    what: "after SIGKILL of the mount's program its path is back at once, with all that was acknowledged",
+  },
+  { id: "A16", what: "no spelling of a name destroys another file" },
+  {
+    id: "A17",
+    what: "who reads a mount is an option; a guest, and a server's limit of connections, are conditions",
   },
   { id: "What to mount", what: "which route is mounted, failed over to, kept or cleaned up" },
   { id: "Found mounts", what: "a mount that is already there is adopted, not doubled" },

@@ -120,7 +120,7 @@ describe("a purge", () => {
 
   it("F3 recognizes files that the NAS does not have, enters no mount, and leaves a folder that others use", async (t) => {
     const folder = await temporaryFolder(t);
-    const aside = join(folder, "rclone/CORE/set-aside/sub");
+    const aside = join(folder, "mounts/CORE/set-aside/sub");
     const mounted = join(folder, "volumes/CORE");
     const beside = join(folder, "volumes/CORE.set-aside-20261124T120000Z");
     for (const each of [aside, join(mounted, "set-aside"), beside]) await mkdir(each, { recursive: true });
@@ -136,7 +136,7 @@ describe("a purge", () => {
       new Set([join(aside, "mine"), join(beside, "mine"), join(folder, "volumes/bare")]),
     );
     assert.deepEqual(await filesNotOnNas(join(folder, "gone"), true, tableOf()), []);
-    await removeIfEmpty(join(folder, "rclone"));
+    await removeIfEmpty(join(folder, "mounts"));
     await removeIfEmpty(aside);
     assert.deepEqual(await readdir(aside), ["mine"]);
   });

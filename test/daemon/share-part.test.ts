@@ -9,7 +9,6 @@ import { noopLogger } from "../../src/runtime/log/log.ts";
 import { systemClock as clock } from "../../src/runtime/time/clock.ts";
 import type { FoundMount, MountDriver } from "../../src/shares/drivers/mount-driver.ts";
 import { ShareEngine } from "../../src/shares/engine/share-engine.ts";
-import { createLogins } from "../../src/shares/logins/logins.ts";
 import type { Prober } from "../../src/shares/prober/prober.ts";
 import { startProber } from "../../src/shares/prober/prober-process.ts";
 import { eventually } from "../support/eventually.ts";
@@ -69,7 +68,6 @@ async function world(
       mounts.set(name, mount);
       return { ok: true, mount, adopted: false };
     },
-    unsent: async () => [],
     ownProcesses: async () => [],
   };
   const hostProber: HostProber = {
@@ -118,7 +116,6 @@ async function world(
     drivers: [],
     hostProber,
     prober: looksFine,
-    logins: createLogins(clock),
     forceStop: NEVER,
     announce: () => {},
     links: {
@@ -150,7 +147,7 @@ async function world(
     clock,
     context: {
       environment: {},
-      drivers: { rclone: driver, fs: driver, local: driver, netfs: driver },
+      drivers: { fs: driver, local: driver, netfs: driver },
       redact: () => {},
       intervalMs: null,
     },

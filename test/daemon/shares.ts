@@ -14,13 +14,12 @@ export const WALL_MS = Date.UTC(2026, 0, 1);
 
 /** What each driver is asked for is not the business of these tests. */
 export const UNASKED_DRIVER: MountDriver = {
-  name: "rclone",
+  name: "fs",
   cacheMs: 1000,
   missingRequirement: unasked,
   find: unasked,
   mount: unasked,
   unmount: unasked,
-  unsent: unasked,
   ownProcesses: unasked,
   openFilesPath: ({ path }) => path,
 };
@@ -37,7 +36,7 @@ export function specOf(changes: Partial<ShareSpec> = {}): ShareSpec {
     username: "ada",
     password: null,
     missingVariable: null,
-    driver: "rclone",
+    driver: "fs",
     routes: { tb: { ...route, host: "10.0.0.2" }, fallback: { ...route, host: "nas.local", port: 4450 } },
     mountPath: "/home/ada/.mountaineer/volumes/CORE",
     stablePath: "/home/ada/Shares/CORE",
@@ -72,7 +71,6 @@ export function seenOf(changes: Partial<ShareObservation> = {}): ShareObservatio
     atMs: 1000,
     wallMs: WALL_MS,
     routes: { tb: answers, fallback: answers },
-    configured: changes.routes ?? { tb: answers, fallback: answers },
     offNetwork: null,
     mount: null,
     duplicates: [],
@@ -80,7 +78,6 @@ export function seenOf(changes: Partial<ShareObservation> = {}): ShareObservatio
     driverProblem: null,
     sharedAddress: null,
     openFiles: null,
-    unsent: null,
     linkBlocked: null,
     lastStep: null,
     ...changes,

@@ -90,10 +90,7 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
     "NODE_OPTIONS=--enable-source-maps MOUNTAINEER_LOG=debug bin/mountaineer monitor",
   ),
   ...elsewhere("docs/reference/containers.md", 'sudo install -d -o "$USER" /srv/shares'),
-  ...elsewhere(
-    "test/shares/drivers/rclone/names.test.ts",
-    "echo user_allow_other | sudo tee -a /etc/fuse.conf",
-  ),
+  ...elsewhere("test/shares/drivers/fs/fs.test.ts", "echo user_allow_other | sudo tee -a /etc/fuse.conf"),
 
   "mountaineer monitor": { on: "own", args: [] },
   "mountaineer monitor --interval 0.5": { on: "own", args: ["--interval", "0.5"] },
@@ -121,8 +118,7 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
     "mountaineer access ben --tool delete_file",
     "mountaineer access --role dev",
   ),
-  "mountaineer rclone install": { elsewhere: "test/rclone-release/install.test.ts" },
-  "mountaineer rclone install ./rclone.zip": alone(/pins no checksum|cannot read/, 1),
+  "mountaineer program install ./mountaineer-fs": alone(/cannot be read/, 1),
   "mountaineer import claude": { elsewhere: "test/cli/clients/client-commands.test.ts" },
   "mountaineer import": { elsewhere: "test/cli/clients/client-commands.test.ts" },
   "mountaineer import ./mcp.json --yes": { elsewhere: "test/clients/connect.test.ts" },
@@ -159,9 +155,6 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
     running(/CORE\s+unmounted[\s\S]*CORE/),
   "mountaineer unmount --share CORE": running(/CORE\s+unmounted/),
   "mountaineer unmount --share CORE --force": running(/CORE/),
-  "mountaineer unsent": running(/.*/),
-  "mountaineer unsent --share CORE --send-here": { elsewhere: "test/lab/servers.test.ts" },
-  "mountaineer unsent --share CORE --set-aside": { elsewhere: "test/shares/drivers/rclone/caches.test.ts" },
   "mountaineer wake": running(/CORE[\s\S]*MEDIA/),
   "mountaineer wake --share CORE": running(/CORE/),
   "mountaineer switch --share CORE --to tb": running(/CORE/),
@@ -275,7 +268,7 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   "mountaineer doctor --self-test": {
     on: "running",
     says: /^pass {2}durable files/m,
-    needs: "ip rclone",
+    needs: "ip",
   },
   "mountaineer doctor --report report.md": running(/report\.md/),
   "mountaineer init": alone(/is there already/, 9),
@@ -367,7 +360,7 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   },
   "mountaineer shares remove --share MEDIA": running(/MEDIA is removed/),
   "mv ~/Shares/CORE/Music/RP85G1~P ~/Shares/CORE/Music/renaming && mv ~/Shares/CORE/Music/renaming ~/Shares/CORE/Music/R.E.M.":
-    { elsewhere: "test/shares/drivers/rclone/names.test.ts" },
+    { elsewhere: "test/lab/servers-names.test.ts" },
 
   "mountaineer tui": running(NEEDS_TERMINAL, 2),
   "mountaineer tui --screen sync": running(NEEDS_TERMINAL, 2),
@@ -396,7 +389,7 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
 
   "mountaineer config get shares.CORE.thunderbolt_host": alone(/^"?127\.0\.0\.2"?\n$/),
   "mountaineer config set shares.CORE.fallback_host 192.168.1.30": alone(/fallback_host/),
-  "mountaineer config set shares.CORE.driver rclone": alone(/driver/),
+  "mountaineer config set shares.CORE.driver local": alone(/driver/),
   "mountaineer config set 'shares.\"my.share\".username' ann": alone(/username/),
   "mountaineer config unset shares.CORE.fallback_interface": alone(/fallback_interface/),
   "mountaineer config set backends.files.timeouts.call 120": alone(/call/),

@@ -298,7 +298,7 @@ annabels is another word; version 1.60.1-DEV; far.example is refused, and so is 
     assert.ok(clean.includes(kept), `${kept}: ${clean}`);
 });
 
-const share = (driver: "netfs" | "rclone", shareName: string) => ({ driver, shareName });
+const share = (driver: "netfs" | "fs", shareName: string) => ({ driver, shareName });
 const told = (...args: Parameters<typeof examineMountRoot>): readonly string[] =>
   examineMountRoot(...args).map(({ severity, code }) => `${severity} ${code}`);
 
@@ -318,7 +318,7 @@ test("where two shares have one name on their servers it is needed, and only men
 test("in /Volumes, without a configuration, and where the system does not mount, there is no warning", () => {
   assert.deepEqual(told("/Volumes", [share("netfs", "core")]), []);
   assert.deepEqual([...told(null, []), ...told("/mnt", [])], []);
-  assert.deepEqual(told("/home/ann/mounts", [share("rclone", "core"), share("rclone", "core")]), []);
+  assert.deepEqual(told("/home/ann/mounts", [share("fs", "core"), share("fs", "core")]), []);
 });
 
 const LOCAL_USER = '[incoming_auth]\ntype = "local"\ntoken = "secret:t"\n';
@@ -402,7 +402,7 @@ const allCodes = (found: readonly DoctorFinding[]): string[] => found.map(({ cod
 
 test("multichannel is not reported where the system does not mount", async () => {
   const places = multichannelFiles("/nonexistent");
-  assert.deepEqual(await examineMultichannel([{ driver: "rclone" }, { driver: "local" }], places), []);
+  assert.deepEqual(await examineMultichannel([{ driver: "fs" }, { driver: "local" }], places), []);
 });
 
 test("without settings multichannel is on, and the fix is reported", async (t) => {

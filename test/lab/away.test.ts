@@ -9,7 +9,7 @@ import { command } from "../rig/root-rig-command.ts";
 import { LINKS } from "../rig/root-rig-network.ts";
 import { eventually } from "../support/eventually.ts";
 import { listenForPackets } from "./magic-packets.ts";
-import { untilCarriedOver } from "./moves.ts";
+import { untilServedOver } from "./moves.ts";
 import { playScene, type Scene, useRig } from "./scene.ts";
 
 /** The nightly run takes the whole minute. */
@@ -80,7 +80,7 @@ describe("off network", { skip: missingForRootRig() ?? false, timeout: 300_000 }
       await cafe.leave();
       await scene.home.writeConfig(`${scene.config}\nonly_on = ["${await gatewayMark(scene)}"]\n`);
       await scene.start("tb");
-      await untilCarriedOver(scene, "AWAY", "tb");
+      await untilServedOver(scene, "AWAY", "tb");
       assert.equal(await scene.read("AWAY", "kept.txt"), "kept");
       assert.ok((await cafe.sent()) > 0, "nothing is counted");
       const mounted = await scene.mounts();
@@ -88,8 +88,8 @@ describe("off network", { skip: missingForRootRig() ?? false, timeout: 300_000 }
       await cafe.enter();
       await scene.home.untilShare(
         "AWAY",
-        ({ relay, conditions }) =>
-          relay?.phase === "refusing" && conditions.some(({ code }) => code === "off_network"),
+        ({ moves, conditions }) =>
+          moves?.phase === "away" && conditions.some(({ code }) => code === "off_network"),
         5_000,
       );
       await eventually(async () => (await cafe.open()).trim() === "", 20_000);
@@ -107,12 +107,10 @@ describe("off network", { skip: missingForRootRig() ?? false, timeout: 300_000 }
       assert.equal((await scene.home.cli(["verify"])).code, 1);
       assert.equal(await cafe.sent(), 0, "packets to the NAS");
 
-      // After many connections that failed, rclone itself pauses for so long before the next.
-      await pause(2_000);
       await cafe.leave();
       const backAtMs = performance.now();
-      await untilCarriedOver(scene, "AWAY", "tb");
-      t.diagnostic(`carried after ${Math.round(performance.now() - backAtMs)} ms`);
+      await untilServedOver(scene, "AWAY", "tb");
+      t.diagnostic(`served after ${Math.round(performance.now() - backAtMs)} ms`);
       assert.equal(await eventually(() => scene.read("AWAY", "kept.txt").catch(() => null)), "kept");
       t.diagnostic(`back after ${Math.round(performance.now() - backAtMs)} ms`);
       assert.deepEqual(await scene.mounts(), mounted, "the mount did not stay");
@@ -126,11 +124,11 @@ describe("off network", { skip: missingForRootRig() ?? false, timeout: 300_000 }
         await writeFile(scene.exported("AWAY", "kept.txt"), "kept");
         await using packets = await listenForPackets(scene.rig);
         await scene.start("tb");
-        await untilCarriedOver(scene, "AWAY", "tb");
+        await untilServedOver(scene, "AWAY", "tb");
         const state = async (): Promise<string> => readFile(`${scene.home.home}/state.json`, "utf8");
         await eventually(async () => /[\da-f:]{17}@10\.99\.1\.2"/.test(await state()));
         const restores = await Promise.all([scene.rig.cut.silence("tb"), scene.rig.cut.silence("fallback")]);
-        await scene.home.untilShare("AWAY", ({ relay }) => relay?.phase === "refusing", 30_000);
+        await scene.home.untilShare("AWAY", ({ moves }) => moves?.phase === "over", 30_000);
         await scene.rig.flap(1, 1, "fallback");
         await pause(10_000);
         assert.equal(packets.count(), 0, "nobody wants it");

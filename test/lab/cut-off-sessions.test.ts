@@ -6,7 +6,7 @@ import { describe, test } from "node:test";
 import { promisify } from "node:util";
 import { missingForRootRig } from "../rig/root-rig.ts";
 import { eventually } from "../support/eventually.ts";
-import { untilBothAnswer, untilCarriedOver } from "./moves.ts";
+import { untilBothAnswer, untilServedOver } from "./moves.ts";
 import { playScene, useRig } from "./scene.ts";
 
 const SHARE = "CORE";
@@ -34,7 +34,7 @@ describe("cut-off sessions", { skip: missingForRootRig() ?? false, timeout: 240_
       assert.ok(before.length > 0, "the mount has connections");
 
       const restore = await rig.cut.silence("tb");
-      await untilCarriedOver(scene, SHARE, "fallback");
+      await untilServedOver(scene, SHARE, "fallback");
       const left = (await sessions()).filter((port) => before.includes(port));
       assert.ok(left.length > 0, "the server heard nothing of their end");
       await restore();

@@ -12,7 +12,7 @@ import { joinSecondLink, missingForAdvertisers, startAvahi, startLiar } from "..
 import { missingForRootRig } from "../rig/root-rig.ts";
 import { createTestHome } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";
-import { carriersOf, killAll, rclonesOf } from "../support/processes.ts";
+import { killAll, serversOf } from "../support/processes.ts";
 import { NO_TERMINAL, openTerminal, type Terminal } from "../tui/terminal.ts";
 import { listenForPackets } from "./magic-packets.ts";
 import { serverName, useRig } from "./scene.ts";
@@ -69,8 +69,7 @@ describe("the first hour", { skip: missing ?? false, timeout: 300_000 }, () => {
       assert.doesNotMatch(recorded, /NTLMSSP/, "the rogue gets no login");
     } finally {
       await home.cli(["unmount", "--force"]);
-      killAll(await rclonesOf(home.home));
-      await eventually(async () => (await carriersOf(home.home)).length === 0, 90_000);
+      killAll(await serversOf(home.home));
       recorder.kill("SIGKILL");
       await ended;
     }

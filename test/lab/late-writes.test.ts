@@ -5,7 +5,7 @@ import { describe, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { missingForRootRig } from "../rig/root-rig.ts";
 import { eventually } from "../support/eventually.ts";
-import { untilCarriedOver } from "./moves.ts";
+import { untilServedOver } from "./moves.ts";
 import { playScene, type Scene, useRig } from "./scene.ts";
 
 const ALL = process.env["MOUNTAINEER_OPEN_WORK"] === "all";
@@ -29,7 +29,7 @@ describe("late writes", { skip: missingForRootRig() ?? false, timeout: 60_000 + 
         await writeFile(file, Buffer.alloc(BYTES, "before"));
         await scene.start("tb");
         for (let round = 0; round < ROUNDS; round++) {
-          await untilCarriedOver(scene, "LATE", "tb");
+          await untilServedOver(scene, "LATE", "tb");
           const widen = await scene.rig.cut.narrow("tb");
           await scene.write("LATE", "large.bin", Buffer.alloc(BYTES, `old${round}`));
           const sentBefore = await sentOver(scene);
@@ -37,7 +37,7 @@ describe("late writes", { skip: missingForRootRig() ?? false, timeout: 60_000 + 
           const unsilence = await scene.rig.cut.silence("tb");
           const { size } = await stat(file);
           await widen();
-          await untilCarriedOver(scene, "LATE", "fallback");
+          await untilServedOver(scene, "LATE", "fallback");
           const newer = Buffer.alloc(BYTES, `new${round}`);
           await scene.write("LATE", "large.bin", newer);
           await eventually(() => holds(file, newer), 120_000, 250);
@@ -56,7 +56,7 @@ describe("late writes", { skip: missingForRootRig() ?? false, timeout: 60_000 + 
 
 async function sentOver(scene: Scene): Promise<number> {
   const report = await scene.home.glance();
-  return report?.shares[0]?.relay?.bytes_to_server ?? 0;
+  return report?.shares[0]?.moves?.bytes_to_server ?? 0;
 }
 
 async function holds(file: string, content: Buffer): Promise<boolean> {

@@ -6,7 +6,7 @@ import type { TestContext } from "node:test";
 import { promisify } from "node:util";
 import type { ShareStatus } from "../../src/api/contract/contract.ts";
 import { type PlainRig, startPlainRig } from "../../src/demo/stage/plain-rig.ts";
-import { endCarried, type LiveHome, liveHome, QUICK_SYNC, untilShareOf } from "../live/live-home.ts";
+import { endMounts, type LiveHome, liveHome, QUICK_SYNC, untilShareOf } from "../live/live-home.ts";
 import type { Monitor } from "../support/daemon.ts";
 
 const run = promisify(execFile);
@@ -96,10 +96,10 @@ export async function logonsScene(
     refused: () => count(/status \[NT_STATUS_(?!OK\])/),
     accepted: () => count(/status \[NT_STATUS_OK\]/),
     until: (name, what, holds, ms) => untilShareOf(home, name, what, holds, ms),
-    [Symbol.asyncDispose]: () => endCarried(home, names, monitors),
+    [Symbol.asyncDispose]: () => endMounts(home, names, monitors),
   };
 }
 
-export function isCarried({ mount_state, mount_alive, relay }: ShareStatus): boolean {
-  return mount_state === "mounted" && mount_alive && relay !== undefined;
+export function isServed({ mount_state, mount_alive, moves }: ShareStatus): boolean {
+  return mount_state === "mounted" && mount_alive && moves !== undefined;
 }

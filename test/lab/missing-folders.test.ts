@@ -18,7 +18,7 @@ import {
   untilPhase,
   untilServed,
 } from "./file-agent.ts";
-import { untilCarriedOver } from "./moves.ts";
+import { untilServedOver } from "./moves.ts";
 import { playScene, type Scene, useRig } from "./scene.ts";
 
 /** A server for a folder of this machine, and one that has that folder and one on the NAS, as in the reports. */
@@ -89,7 +89,7 @@ describe("a NAS that is off", { skip: missingForRootRig() ?? false, timeout: 600
     test(`C1 ${onRouteChange}: off during work: no server exits, the desk never fails, every failing call names the share in time, and everything returns with one notice each way`, () =>
       play(onRouteChange, async (scene) => {
         await scene.start("tb");
-        if (onRouteChange === "move") await untilCarriedOver(scene, "CORE", "tb");
+        if (onRouteChange === "move") await untilServedOver(scene, "CORE", "tb");
         await untilPhase(scene, "Ready");
         await using desk = await readsDesk(scene);
         await using nas = await startAgent(scene, ON_NAS);

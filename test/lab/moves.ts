@@ -30,32 +30,32 @@ export function otherOf(route: Route): Route {
   return route === "tb" ? "fallback" : "tb";
 }
 
-export function isCarriedOver(share: ShareStatus, route: Route | null): boolean {
+export function isServedOver(share: ShareStatus, route: Route | null): boolean {
   return (
-    share.relay?.phase === "carrying" &&
+    share.moves?.phase === "serving" &&
     share.mount_alive &&
     share.last_error === null &&
     (route === null || share.active_interface === route)
   );
 }
 
-export function untilCarriedOver(
+export function untilServedOver(
   scene: Scene,
   name: string,
   route: Route | null,
   deadlineMs = MOVES_MS,
 ): Promise<ShareStatus> {
-  return scene.home.untilShare(name, (share) => isCarriedOver(share, route), deadlineMs);
+  return scene.home.untilShare(name, (share) => isServedOver(share, route), deadlineMs);
 }
 
 /** Cuts the route in use; the share takes the other; the cut ends. */
 export async function cutOnce(scene: Scene, name: string, kind: CutKind): Promise<Move> {
-  const { active_interface: route } = await untilCarriedOver(scene, name, null);
+  const { active_interface: route } = await untilServedOver(scene, name, null);
   assert.ok(route !== "none");
   const to = otherOf(route);
   const fromMs = monotonicMs();
   const restore = await cut(scene, kind, route);
-  await untilCarriedOver(scene, name, to);
+  await untilServedOver(scene, name, to);
   const toMs = monotonicMs();
   await pause(300);
   await restore();
@@ -65,14 +65,14 @@ export async function cutOnce(scene: Scene, name: string, kind: CutKind): Promis
 
 /** The server is away on both routes, its connections reset, and comes back. */
 export async function restartServer(scene: Scene, name: string, awayMs: number): Promise<Move> {
-  const { active_interface: route } = await untilCarriedOver(scene, name, null);
+  const { active_interface: route } = await untilServedOver(scene, name, null);
   assert.ok(route !== "none");
   const fromMs = monotonicMs();
   await Promise.all([scene.rig.killServerOn("tb"), scene.rig.killServerOn("fallback")]);
   await pause(awayMs);
   await Promise.all([scene.rig.startServerOn("tb"), scene.rig.startServerOn("fallback")]);
   const withoutRouteMs = monotonicMs() - fromMs;
-  await untilCarriedOver(scene, name, null);
+  await untilServedOver(scene, name, null);
   const toMs = monotonicMs();
   const { active_interface: after } = await untilBothAnswer(scene, name);
   return { kind: "server restarts", to: after === "none" ? route : after, fromMs, toMs, withoutRouteMs };
@@ -85,7 +85,7 @@ export async function loseBothRoutes(
   random: () => number,
   awayMs: number,
 ): Promise<Move> {
-  const { active_interface: route } = await untilCarriedOver(scene, name, null);
+  const { active_interface: route } = await untilServedOver(scene, name, null);
   assert.ok(route !== "none");
   const back = pick(random, [route, otherOf(route)]);
   const kinds = { tb: pick(random, CUT_KINDS), fallback: pick(random, CUT_KINDS) };
@@ -98,7 +98,7 @@ export async function loseBothRoutes(
   await pause(awayMs);
   await restores[back]();
   const withoutRouteMs = monotonicMs() - fromMs;
-  await untilCarriedOver(scene, name, back);
+  await untilServedOver(scene, name, back);
   const toMs = monotonicMs();
   await restores[otherOf(back)]();
   await untilBothAnswer(scene, name);
@@ -107,13 +107,13 @@ export async function loseBothRoutes(
 
 /** `mountaineer switch` to the other route. */
 export async function switchOnce(scene: Scene, name: string): Promise<Move> {
-  const { active_interface: route } = await untilCarriedOver(scene, name, null);
+  const { active_interface: route } = await untilServedOver(scene, name, null);
   assert.ok(route !== "none");
   const to = otherOf(route);
   const fromMs = monotonicMs();
   const end = await scene.home.cli(["switch", "--share", name, "--to", to]);
   assert.equal(end.code, 0, `switch --to ${to}: ${end.stdout}${end.stderr}`);
-  await untilCarriedOver(scene, name, to);
+  await untilServedOver(scene, name, to);
   return { kind: "planned", to, fromMs, toMs: monotonicMs(), withoutRouteMs: 0 };
 }
 
@@ -128,7 +128,7 @@ export async function untilBothAnswer(scene: Scene, name: string): Promise<Share
   const answer = (): Promise<ShareStatus> =>
     scene.home.untilShare(
       name,
-      (share) => share.tb_reachable && share.fb_reachable && isCarriedOver(share, null),
+      (share) => share.tb_reachable && share.fb_reachable && isServedOver(share, null),
       MOVES_MS,
     );
   await answer();

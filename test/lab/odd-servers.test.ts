@@ -5,8 +5,9 @@ import { mkdir, readlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { promisify } from "node:util";
-import { missingForPlainRig, startPlainRig } from "../../src/demo/stage/plain-rig.ts";
-import { endCarried, liveHome, QUICK_SYNC, untilShareOf } from "../live/live-home.ts";
+import { startPlainRig } from "../../src/demo/stage/plain-rig.ts";
+import { missingForSmb } from "../../src/demo/stage/smb-available.ts";
+import { endMounts, liveHome, QUICK_SYNC, untilShareOf } from "../live/live-home.ts";
 import { eventually } from "../support/eventually.ts";
 
 const run = promisify(execFile);
@@ -115,7 +116,7 @@ async function play(t: TestContext, odd: Odd): Promise<void> {
     const found = findings.filter(({ code }) => code === doctor[0]);
     assert.match(found.map(({ text, hint }) => `${text} ${hint}`).join("\n"), doctor[1], examined.stdout);
   } finally {
-    await endCarried(home, ["CORE"], [monitor]);
+    await endMounts(home, ["CORE"], [monitor]);
   }
 }
 
@@ -155,11 +156,11 @@ async function playAlias(t: TestContext, there: string, asked: string): Promise<
     await home.cli(["reconcile"]);
     assert.equal(await readlink(link), join(home.folder, "Shares", "CORE", there));
   } finally {
-    await endCarried(home, ["CORE"], [monitor]);
+    await endMounts(home, ["CORE"], [monitor]);
   }
 }
 
-describe("odd servers", { skip: missingForPlainRig() ?? false, timeout: 200_000 }, () => {
+describe("odd servers", { skip: (await missingForSmb("/nowhere")) ?? false, timeout: 200_000 }, () => {
   for (const [there, asked] of [
     [NFD, NFC],
     [NFC, NFD],

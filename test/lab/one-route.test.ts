@@ -1,12 +1,12 @@
-// A share that is known by one address: what is carried goes on through a restart of its server, while a second address is
+// A share that is known by one address: what is open goes on through a restart of its server, while a second address is
 // added and while either is taken away.
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { describe, test } from "node:test";
-import { missingForTwoServers } from "../shares/server-proof/two-servers.ts";
+import { missingForTwoServers } from "../rig/two-servers.ts";
 import { eventually } from "../support/eventually.ts";
 import { startAppender } from "./appender.ts";
-import { isCarried, playServers } from "./servers-scene.ts";
+import { isServed, playServers } from "./servers-scene.ts";
 
 const missing = await missingForTwoServers();
 
@@ -15,9 +15,9 @@ describe("one route", { skip: missing ?? false, timeout: 300_000 }, () => {
     playServers(t, ["auto_failback = true", "auto_failback_stable_secs = 1"], async (scene) => {
       await scene.editRoutes(["fallback"]);
       await scene.start();
-      const isOver = (route: "tb" | "fallback") => (share: Parameters<typeof isCarried>[0]) =>
-        isCarried(share) && share.relay?.phase === "carrying" && share.active_interface === route;
-      const first = await scene.until("carried", isOver("fallback"));
+      const isOver = (route: "tb" | "fallback") => (share: Parameters<typeof isServed>[0]) =>
+        isServed(share) && share.moves?.phase === "serving" && share.active_interface === route;
+      const first = await scene.until("mounted", isOver("fallback"));
       assert.deepEqual([first.tb_host, first.conditions], [null, []]);
       const mount = await mountOf(scene.home.home);
       await using appender = startAppender(scene, "lines.txt");
@@ -28,9 +28,9 @@ describe("one route", { skip: missing ?? false, timeout: 300_000 }, () => {
       await grows();
 
       await scene.servers.A.killServer();
-      await scene.until("waiting", ({ relay }) => relay?.phase === "waiting");
+      await scene.until("waiting", ({ moves }) => moves?.phase === "waiting");
       await scene.servers.A.startServer();
-      await scene.until("carried again", isOver("fallback"));
+      await scene.until("back", isOver("fallback"));
       await grows();
 
       await scene.editRoutes(["tb", "fallback"]);

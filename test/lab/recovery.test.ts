@@ -1,11 +1,10 @@
 // Thunderbolt comes back: the table of the two toggles with real processes that hold real files, rollback, and
 // what a person has said.
 import assert from "node:assert/strict";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { describe, test } from "node:test";
 import { missingForRootRig } from "../rig/root-rig.ts";
-import { command } from "../rig/root-rig-command.ts";
 import { eventually } from "../support/eventually.ts";
 import { type Holder, holdOpen } from "./holders.ts";
 import { playScene, type Scene, type SceneOptions, serverName, useRig } from "./scene.ts";
@@ -101,28 +100,6 @@ describe("recovery", { skip: missingForRootRig() ?? false }, () => {
       } finally {
         await Promise.all(holders.map((holder) => holder.release()));
       }
-    }));
-
-  test("Recovery, A7 data that is written and not sent yet is waited for, and is on the server after the switch", () =>
-    play({ settings: { ...QUICK, auto_failback: true } }, async (scene) => {
-      // A disk of the server that takes nothing: what is written there stays unsent, however long that is.
-      const disk = scene.exported("CORE", "disk");
-      await mkdir(disk);
-      await command("mount", ["-t", "tmpfs", "-o", "ro", "mountaineer-test", disk]);
-      scene.defer(() => command("umount", ["--lazy", disk]));
-      const restore = await lab.rig.cut.ownLinkDown();
-      await scene.start("fallback");
-      await scene.write("CORE", "disk/saved.txt", "the last save");
-      await restore();
-      const checked = await scene.untilLogged("share.open_files_checked", "CORE");
-      assert.deepEqual([checked["result"], checked["unsent_files"]], ["open", 1]);
-      assert.equal((await scene.home.shareStatus("CORE")).active_interface, "fallback");
-      await command("mount", ["-o", "remount,rw", disk]);
-      // Whoever sends it waits longer from one try to the next.
-      await scene.untilOver("CORE", "tb", 75_000);
-      assert.equal(await readFile(path.join(disk, "saved.txt"), "utf8"), "the last save");
-      const unmounted = await scene.untilLogged("share.unmounted");
-      assert.deepEqual([unmounted["forced"], unmounted["unsent_files"]], [false, 0]);
     }));
 
   test("Recovery: Thunderbolt answers and does not mount: back over fallback, which gives the reason; it is tried again", () =>

@@ -18,7 +18,7 @@ import {
   untilPhase,
   untilServed,
 } from "./file-agent.ts";
-import { CUT_KINDS, cut, cutOnce, untilCarriedOver } from "./moves.ts";
+import { CUT_KINDS, cut, cutOnce, untilServedOver } from "./moves.ts";
 import { playScene, type Scene, type SceneOptions, useRig } from "./scene.ts";
 
 /** So long the share may be away before the tools leave. */
@@ -46,7 +46,7 @@ describe("a file server on a share", { skip: missingForRootRig() ?? false, timeo
   test("C1 relayed: cuts of every kind cause no failed call and no notice", () =>
     play({ onRouteChange: "move" }, async (scene) => {
       await scene.start("tb");
-      await untilCarriedOver(scene, "CORE", "tb");
+      await untilServedOver(scene, "CORE", "tb");
       await untilPhase(scene, "Ready");
       await using agent = await startAgent(scene);
       await eventually(() => agent.calls.length > 2);

@@ -101,7 +101,7 @@ export function useRig(
   };
 }
 
-/** Longer than a dead mount may take to say so: rclone's own deadlines are 2 and 4 s. */
+/** Longer than a dead mount may take to say so: a program's patience is 3 s. */
 const SETTLES_MS = 30_000;
 /** What is stuck in a dead mount comes free when that is ended; the rest is for a slow machine. */
 const TOUCHES_SECS = "20";
@@ -314,14 +314,12 @@ export function untilGone(pid: number): Promise<true> {
   return eventually(() => !runs(pid));
 }
 
-/** The children of a daemon that end with it: neither the servers of mounts nor the carrier. */
+/** The children of a daemon that end with it, unlike the programs of mounts. */
 export async function probersOf(pid: number): Promise<readonly number[]> {
   const text = await readFile(`/proc/${pid}/task/${pid}/children`, "utf8");
   const pids = text.split(" ").flatMap((each) => (each === "" ? [] : [Number(each)]));
   const commands = await Promise.all(pids.map(commandOf));
-  return pids.filter(
-    (_, index) => !/^(\S*\/)?rclone |\/run\.sh |\/carrier\.mjs /.test(commands[index] ?? ""),
-  );
+  return pids.filter((_, index) => !/^\S*\/mountaineer-fs /.test(commands[index] ?? ""));
 }
 
 /** Empty once it has ended. */

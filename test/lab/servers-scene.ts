@@ -2,19 +2,20 @@
 // own, and a third one. Cables lead to whichever, the configuration names whichever, and programs write all the time.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { promisify } from "node:util";
-import type { ShareStatus, UnsentServer } from "../../src/api/contract/contract.ts";
+import type { ShareStatus } from "../../src/api/contract/contract.ts";
 import { type PlainRig, startPlainRig } from "../../src/demo/stage/plain-rig.ts";
 import { type SimulatedCable, startSimulatedCable } from "../../src/demo/stage/simulated-cable.ts";
 import { systemErrorCode } from "../../src/runtime/errors.ts";
-import { rcloneFiles } from "../../src/shares/drivers/rclone/files.ts";
-import { endCarried, type LiveHome, liveHome, QUICK_SYNC, untilShareOf } from "../live/live-home.ts";
-import { clone, fill, setCreated, shareOn } from "../shares/server-proof/two-servers.ts";
+import { fsFilesIn } from "../../src/shares/drivers/fs/mount-arguments.ts";
+import { shareFiles } from "../../src/shares/drivers/share-files.ts";
+import { endMounts, type LiveHome, liveHome, QUICK_SYNC, untilShareOf } from "../live/live-home.ts";
+import { clone, fill, setCreated } from "../rig/two-servers.ts";
 import type { Monitor } from "../support/daemon.ts";
-import { killAll, rclonesOf } from "../support/processes.ts";
+import { serversOf } from "../support/processes.ts";
 
 export type ServerName = "A" | "CLONE" | "OTHER";
 export const SERVER_NAMES: readonly ServerName[] = ["A", "CLONE", "OTHER"];
@@ -42,11 +43,11 @@ export interface ServersScene extends AsyncDisposable {
   filesOn(server: ServerName): Promise<readonly string[]>;
   status(): Promise<ShareStatus>;
   until(what: string, holds: (share: ShareStatus) => boolean, ms?: number): Promise<ShareStatus>;
-  unsent(): Promise<readonly UnsentServer[]>;
-  rclone(): Promise<readonly number[]>;
-  /** Ends all that runs, and leaves the home with the share's cache where the version before the servers' own kept it. */
-  leaveAsBefore(): Promise<void>;
-  /** Ends of the daemon's log and rclone's, and the carrier's log. */
+  /** The processes that serve the mount. */
+  programs(): Promise<readonly number[]>;
+  /** What the program that serves the mount has noted. */
+  journal(): Promise<string>;
+  /** Ends of the daemon's log and the program's. */
   said(): Promise<string>;
 }
 
@@ -58,11 +59,11 @@ async function serversScene(t: TestContext, settings: readonly string[] = []): P
   const [a, copy, other] = await Promise.all([rig("NAS"), rig("NAS"), rig("ELSE")]);
   const servers = { A: a, CLONE: copy, OTHER: other };
   await fill(a.exportPath(shareName), ["first.txt", "second.dat"]);
-  await setCreated(shareOn(a, a, shareName), "first.txt");
+  await setCreated(a, shareName, "first.txt");
   await clone(a.exportPath(shareName), copy.exportPath(shareName));
   await writeFile(join(copy.exportPath(shareName), "one-more.txt"), "of the clone");
   await writeFile(join(a.exportPath(shareName), "only-a.txt"), "of the original");
-  await setCreated(shareOn(copy, copy, shareName), "first.txt", "2020:01:02-03:04:05");
+  await setCreated(copy, shareName, "first.txt", "2020:01:02-03:04:05");
   await fill(other.exportPath(shareName), ["elsewhere.txt"]);
   const cable = async (host: string): Promise<SimulatedCable> =>
     ends.use(await startSimulatedCable({ host, targetHost: "127.0.0.1", targetPort: a.serverPort }));
@@ -106,6 +107,7 @@ async function serversScene(t: TestContext, settings: readonly string[] = []): P
   };
   await edit("cables");
   const monitors: Monitor[] = [];
+  const files = fsFilesIn(shareFiles(home.home, SHARE).folder);
   const exported = (server: ServerName, path = ""): string =>
     join(servers[server].exportPath(shareName), path);
   const status = async (): Promise<ShareStatus> => {
@@ -147,25 +149,8 @@ async function serversScene(t: TestContext, settings: readonly string[] = []): P
     filesOn: (server) => readdir(exported(server)),
     status,
     until: (what, holds, ms) => untilShareOf(home, SHARE, what, holds, ms),
-    async unsent() {
-      const daemon = await home.daemon();
-      const { servers: told } = await daemon.call("unsent", { what: "show" }, AbortSignal.timeout(RUN_MS));
-      return told;
-    },
-    rclone: () => rclonesOf(home.home),
-    async leaveAsBefore() {
-      for (const monitor of monitors) await monitor.kill9();
-      killAll(await rclonesOf(home.home));
-      await run("fusermount3", ["-uz", join(home.home, "volumes", SHARE)]).catch(() => {});
-      const { folder } = rcloneFiles(home.home, SHARE);
-      const [server = assert.fail("no server is known")] = await readdir(join(folder, "servers"));
-      const own = join(folder, "servers", server);
-      const { witness } = JSON.parse(await readFile(join(own, "server.json"), "utf8"));
-      const note = { version: 1, shareName, username: a.username, ...witness };
-      await writeFile(join(folder, "server.json"), JSON.stringify(note));
-      await rename(join(own, "cache"), join(folder, "cache"));
-      await rm(join(folder, "servers"), { recursive: true });
-    },
+    programs: () => serversOf(home.home),
+    journal: () => readFile(join(files.folder, "journal"), "utf8").catch(() => ""),
     async said() {
       const log = (await home.log())
         .filter(
@@ -173,15 +158,14 @@ async function serversScene(t: TestContext, settings: readonly string[] = []): P
         )
         .slice(-80)
         .map((line) => JSON.stringify(line));
-      const rclone = await readFile(rcloneFiles(home.home, SHARE).log, "utf8").catch(String);
-      const carrier = await readFile(join(home.home, "carrier/carrier.log"), "utf8").catch(String);
-      return [...log, rclone.split("\n").slice(-30).join("\n"), carrier].join("\n");
+      const program = await readFile(files.log, "utf8").catch(String);
+      return [...log, ...program.split("\n").slice(-60)].join("\n");
     },
-    [Symbol.asyncDispose]: () => endCarried(home, [SHARE], monitors),
+    [Symbol.asyncDispose]: () => endMounts(home, [SHARE], monitors),
   };
 }
 
-/** Plays a story, whose failure tells what the daemon and rclone said. */
+/** Plays a story, whose failure tells what the daemon and the program said. */
 export async function playServers(
   t: TestContext,
   settings: readonly string[],
@@ -200,6 +184,6 @@ export function isMounted({ mount_state, mount_alive, active_interface }: ShareS
   return mount_state === "mounted" && mount_alive && active_interface !== "none";
 }
 
-export function isCarried(share: ShareStatus): boolean {
-  return isMounted(share) && share.relay !== undefined;
+export function isServed(share: ShareStatus): boolean {
+  return isMounted(share) && share.moves?.phase === "serving";
 }

@@ -11,7 +11,7 @@ import type { SyncReport } from "../../src/api/contract/config.ts";
 import type { Condition, ShareStatus } from "../../src/api/contract/contract.ts";
 import { createTestHome, type LogLine, type Monitor, type TestHome } from "../support/daemon.ts";
 import { ANSWERS_MS, eventually } from "../support/eventually.ts";
-import { carriersOf, keepersOf, killAll, rclonesOf } from "../support/processes.ts";
+import { killAll, serversOf } from "../support/processes.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 /** How long anything may take on a busy machine, ms. */
@@ -148,23 +148,17 @@ export async function mountIdAt(path: string): Promise<string | null> {
 }
 
 /** Kills its daemons, then what serves its mounts; resolves once nothing that goes on without a daemon is left. */
-export async function endCarried(
+export async function endMounts(
   { home }: TestHome,
   shares: readonly string[],
   monitors: readonly Monitor[],
 ): Promise<void> {
   // Before the rest: it would mount again.
   for (const monitor of monitors) await monitor.kill9();
-  killAll(await rclonesOf(home));
+  killAll(await serversOf(home));
   for (const name of shares)
     await promisify(execFile)("fusermount3", ["-uz", join(home, "volumes", name)]).catch(() => {});
-  // The carrier ends with its mounts, a few seconds later; after a minute where the daemon was killed before it said
-  // which mount it is.
-  await eventually(
-    async () => [...(await carriersOf(home)), ...(await keepersOf(home))].length === 0,
-    90_000,
-    100,
-  );
+  await eventually(async () => (await serversOf(home)).length === 0);
 }
 
 /** Waits for a share, asked through the daemon that runs; `what` names it where it does not come to that. */

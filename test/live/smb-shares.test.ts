@@ -3,15 +3,16 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
 import type { ShareStatus, StatusReport } from "../../src/api/contract/contract.ts";
-import { missingForPlainRig, type PlainRig, startPlainRig } from "../../src/demo/stage/plain-rig.ts";
+import { type PlainRig, startPlainRig } from "../../src/demo/stage/plain-rig.ts";
 import { type SimulatedCable, startSimulatedCable } from "../../src/demo/stage/simulated-cable.ts";
+import { missingForSmb } from "../../src/demo/stage/smb-available.ts";
 import { assertEach } from "../support/assert-each.ts";
 import { eventually } from "../support/eventually.ts";
 import { pluck } from "../support/pluck.ts";
-import { rclonesOf } from "../support/processes.ts";
-import { endCarried, type LiveHome, liveHome, mountIdAt, QUICK_SYNC, SETTLES_MS } from "./live-home.ts";
+import { serversOf } from "../support/processes.ts";
+import { endMounts, type LiveHome, liveHome, mountIdAt, QUICK_SYNC, SETTLES_MS } from "./live-home.ts";
 
-const missing = missingForPlainRig();
+const missing = await missingForSmb("/nowhere");
 const needsSmb = { skip: missing ?? false };
 const serverName = (share: string): string => `${share}-${process.pid.toString(36)}`;
 
@@ -49,7 +50,7 @@ async function smbHome(t: TestContext): Promise<SmbHome> {
     env: { RIG_PASSWORD: rig.password },
     before: async () => {
       // A test that failed may have left a mount; without its server it would hold the clean-up up for long.
-      if ((await rclonesOf(home.home)).length > 0) await endCarried(home, ["CORE", "MEDIA"], []);
+      if ((await serversOf(home.home)).length > 0) await endMounts(home, ["CORE", "MEDIA"], []);
       await otherTb[Symbol.asyncDispose]();
       await rig[Symbol.asyncDispose]();
     },

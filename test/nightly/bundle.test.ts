@@ -1,22 +1,21 @@
-// One thing to install: made of this checkout, played where there is neither Node nor rclone. A slice plays it on this
-// machine with both hidden and Debian's rclone inside; MOUNTAINEER_BUNDLE=all builds rclone, and plays it in bare roots of
-// Debian 12 and 13. `npm run release -- rehearse` compares what two clones make.
+// One thing to install: made of this checkout, played where there is no Node. A slice plays it on this machine with Node hidden;
+// MOUNTAINEER_BUNDLE=all plays it in bare roots of Debian 12 and 13. `npm run release -- rehearse` compares what two clones make.
 import assert from "node:assert/strict";
 import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, describe, test } from "node:test";
-import { run } from "../../scripts/engine/run.ts";
+import { run } from "../../scripts/mount/run.ts";
 import { bareRoot } from "../../scripts/release/bare-root.ts";
-import { missingForPlainRig, startPlainRig } from "../../src/demo/stage/plain-rig.ts";
-import { findProgram } from "../../src/runtime/process/find-program.ts";
+import { startPlainRig } from "../../src/demo/stage/plain-rig.ts";
+import { missingForSmb } from "../../src/demo/stage/smb-available.ts";
 import { freePort } from "../support/free-port.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const ROOT = path.resolve(import.meta.dirname, "../..");
 const STORY = path.join(import.meta.dirname, "programs/bundle-story.sh");
 const all = process.env["MOUNTAINEER_BUNDLE"] === "all";
-const missing = process.getuid?.() === 0 ? (missingForPlainRig() ?? false) : "needs root";
+const missing = process.getuid?.() === 0 ? ((await missingForSmb("/nowhere")) ?? false) : "needs root";
 
 describe("one thing to install", { skip: missing, timeout: all ? 3_600_000 : 1_200_000 }, () => {
   let output = "";
@@ -34,7 +33,7 @@ describe("one thing to install", { skip: missing, timeout: all ? 3_600_000 : 1_2
   after(() => rm(output, { recursive: true, force: true }));
 
   for (const root of all ? ["bookworm", "trixie"] : ["/"]) {
-    test(`F3 shows the demo, relays a share, upgrades under a session, and leaves nothing (${root})`, async (t) => {
+    test(`F3 shows the demo, mounts a share, upgrades under a session, and leaves nothing (${root})`, async (t) => {
       const work = await temporaryFolder(t);
       await using nas = await startPlainRig({ shares: ["CORE"] });
       await writeFile(path.join(nas.exportPath("CORE"), "kept.txt"), "kept\n");
@@ -82,9 +81,7 @@ export PATH=/usr/sbin:/usr/bin:/sbin:/bin
 place=$1 home=$2
 shift 2
 if [ "$place" = / ]; then
-  for one in node rclone; do
-    found=$(command -v "$one") && mount --bind /dev/null "$(readlink -f "$found")"
-  done
+  found=$(command -v node) && mount --bind /dev/null "$(readlink -f "$found")"
   mount -t proc proc /proc
 else
   for one in "$1" "$2" "$3"; do mkdir -p "$place$one"; mount --bind "$one" "$place$one"; done
@@ -99,8 +96,6 @@ exec env -i HOME="$home" PATH="$PATH" LC_ALL=C chroot "$place" /bin/sh "$story" 
 `;
 
 async function singleFile(output: string, version: string): Promise<void> {
-  const here = await findProgram("rclone", (process.env["PATH"] ?? "").split(":"));
-  const rclone = all || here === null ? [] : ["--rclone", here];
   const options = ["--output", output, "--only", "run", "--level", "1", "--version", version];
-  await run(process.execPath, ["scripts/bundle.ts", ...options, ...rclone], { cwd: ROOT });
+  await run(process.execPath, ["scripts/bundle.ts", ...options], { cwd: ROOT });
 }

@@ -1,12 +1,12 @@
 // Nothing written is lost in silence: a slice of the loss table, or all of it (MOUNTAINEER_LOSS=all), and by its seed
 // (MOUNTAINEER_LOSS_SEED) again.
 import test from "node:test";
-import { missingForPlainRig } from "../../src/demo/stage/plain-rig.ts";
+import { missingForSmb } from "../../src/demo/stage/smb-available.ts";
 import { randomFrom } from "../lab/random.ts";
 import { ENDS, type End } from "../live/loss/ends.ts";
 import { CHANGES, type LossRow, lossScene } from "../live/loss/scene.ts";
 
-const needsSmb = { skip: missingForPlainRig() ?? false };
+const needsSmb = { skip: (await missingForSmb("/nowhere")) ?? false };
 const ALL = process.env["MOUNTAINEER_LOSS"] === "all";
 const SEED = Number(process.env["MOUNTAINEER_LOSS_SEED"] ?? Date.now() % 100_000);
 const ROUNDS = Number(process.env["MOUNTAINEER_LOSS_ROUNDS"] ?? (ALL ? 5 : 1));
@@ -21,12 +21,12 @@ function pickEnds(count: number, next: () => number): readonly End[] {
   return left;
 }
 
-const ROWS: readonly LossRow[] = (["CARRIED", "PLAIN"] as const).flatMap((share) =>
+const ROWS: readonly LossRow[] = (["MOVES", "REMOUNTED"] as const).flatMap((share) =>
   CHANGES.flatMap((change) => (["open", "closed"] as const).map((held) => ({ share, change, held }))),
 );
 
 test(
-  `A11 files that existed and are changed when the program that serves them ends are on the server, or set aside and named; a relayed share sets none aside for a cut or a killed daemon or relay (${ALL ? "all" : "a slice"}, seed ${SEED})`,
+  `A11 data written to files is on the server when the program that serves them, or the daemon, is killed or a cable cut; of a share that moves no open file fails for a cable or a daemon (${ALL ? "all" : "a slice"}, seed ${SEED})`,
   needsSmb,
   async (t) => {
     const startedAt = performance.now();
@@ -38,7 +38,7 @@ test(
         await scene
           .play({ end, rows, changedForMs: 50 + next() * (ALL ? 2500 : 1500) })
           .catch(async (error: unknown) => {
-            // What the daemon and rclone said is gone with the test's folder.
+            // What the daemon and the programs said is gone with the test's folder.
             t.diagnostic(await scene.said());
             throw error;
           });

@@ -5,7 +5,7 @@ import { writeFile } from "node:fs/promises";
 import { describe, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { failures, startProgram } from "../lab/load.ts";
-import { isCarriedOver, untilCarriedOver } from "../lab/moves.ts";
+import { isServedOver, untilServedOver } from "../lab/moves.ts";
 import { BLOCK_BYTES, writeKnownFile } from "../lab/programs/known-bytes.ts";
 import { monotonicMs } from "../lab/programs/work-log.ts";
 import { playScene, useRig } from "../lab/scene.ts";
@@ -50,7 +50,7 @@ describe("outage", { skip: missingForRootRig() ?? false, timeout: 600_000 }, () 
         async (scene) => {
           await writeKnownFile(scene.exported("AWAY", "large.bin"), BLOCKS, "away");
           await scene.start("tb");
-          await untilCarriedOver(scene, "AWAY", "tb");
+          await untilServedOver(scene, "AWAY", "tb");
           const mounted = await scene.mounts();
           const logs = `${scene.folder}/logs`;
           const file = scene.at("AWAY", "large.bin");
@@ -61,9 +61,9 @@ describe("outage", { skip: missingForRootRig() ?? false, timeout: 600_000 }, () 
           const restores = await cut(scene.rig);
           await scene.home.untilShare(
             "AWAY",
-            ({ relay, conditions }) =>
-              relay != null &&
-              relay.phase !== "carrying" &&
+            ({ moves, conditions }) =>
+              moves !== undefined &&
+              moves.phase !== "serving" &&
               conditions.some(({ code }) => code === "waiting_for_route"),
             PATIENCE_SECS * 1000,
           );
@@ -82,14 +82,14 @@ describe("outage", { skip: missingForRootRig() ?? false, timeout: 600_000 }, () 
             afterMs < PATIENCE_SECS * 1000 + ERROR_WITHIN_MS,
             `no error until ${afterMs} ms after the cut`,
           );
-          await scene.home.untilShare("AWAY", ({ relay }) => relay?.phase === "refusing", 5000);
+          await scene.home.untilShare("AWAY", ({ moves }) => moves?.phase === "over", 5000);
           await killed.kill9(GONE_WITHIN_MS);
           const askedAt = performance.now();
           await assert.rejects(scene.read("AWAY", "large.bin"));
           t.diagnostic(`a new program failed after ${Math.round(performance.now() - askedAt)} ms`);
 
           for (const restore of restores) await restore();
-          await untilCarriedOver(scene, "AWAY", null);
+          await untilServedOver(scene, "AWAY", null);
           assert.deepEqual(await scene.mounts(), mounted, "the mount did not stay");
           const backMs = monotonicMs();
           await eventually(async () =>
@@ -118,7 +118,7 @@ describe("outage", { skip: missingForRootRig() ?? false, timeout: 600_000 }, () 
         await writeKnownFile(scene.exported("AWAY", "large.bin"), BLOCKS, "away");
         await writeFile(scene.exported("HERE", "kept.txt"), "kept");
         await scene.start("tb");
-        for (const share of ["AWAY", "HERE"]) await untilCarriedOver(scene, share, "tb");
+        for (const share of ["AWAY", "HERE"]) await untilServedOver(scene, share, "tb");
         const file = scene.at("AWAY", "large.bin");
         await using reader = await startProgram(`${scene.folder}/logs`, "reader", "read-large-file.ts", [
           file,
@@ -133,9 +133,9 @@ describe("outage", { skip: missingForRootRig() ?? false, timeout: 600_000 }, () 
           assert.equal((await scene.home.cli(["status"])).code, 0);
           await pause(250);
         }
-        assert.ok(isCarriedOver(await scene.home.shareStatus("HERE"), "tb"));
+        assert.ok(isServedOver(await scene.home.shareStatus("HERE"), "tb"));
         for (const restore of restores) await restore();
-        await untilCarriedOver(scene, "AWAY", null);
+        await untilServedOver(scene, "AWAY", null);
         await reader.stop();
       },
     ));

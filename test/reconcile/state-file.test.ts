@@ -25,8 +25,6 @@ const FULL: ShareMemory = {
   override: "unmounted",
   lastSwitchAt: START_MS - 1,
   lastError: 'host "ü"\nis gone',
-  relayPort: 40_001,
-  logonsRefusedAt: [START_MS - 50_000, START_MS - 40_000],
   wakeAddresses: ["aa:bb:cc:dd:ee:ff@10.0.0.2"],
   provedNetworks: ["subnet:10.0.0.0/24@10.0.0.2"],
 };
@@ -65,11 +63,6 @@ describe("state.json", () => {
       "held": "unmounted",
       "last_switch_at": "2026-11-20T11:59:59.999Z",
       "last_error": "host \\"ü\\"\\nis gone",
-      "carried_port": 40001,
-      "logons_refused_at": [
-        "2026-11-20T11:59:10.000Z",
-        "2026-11-20T11:59:20.000Z"
-      ],
       "wake_addresses": [
         "aa:bb:cc:dd:ee:ff@10.0.0.2"
       ],
@@ -84,8 +77,7 @@ describe("state.json", () => {
       "tb_recovery_pending": false,
       "held": null,
       "last_switch_at": null,
-      "last_error": null,
-      "carried_port": null
+      "last_error": null
     }
   }
 }
@@ -292,10 +284,6 @@ describe("a corrupt state file", () => {
     "a time that is none": `{"version":1,"observed_at":"2026-11-20T12:00:00.000Z","shares":{"CORE":{${good.replace('"last_switch_at":null', '"last_switch_at":"yesterday"')},"last_error":null}}}`,
     "a time that no calendar has": `{"version":1,"observed_at":"2026-11-20T12:00:00.000Z","shares":{"CORE":{${good.replace('"last_switch_at":null', '"last_switch_at":"2026-13-40T00:00:00Z"')},"last_error":null}}}`,
   };
-  for (const port of [0, 65_536, 1.5]) {
-    cases[`port ${port}`] =
-      `{"version":1,"observed_at":"2026-11-20T12:00:00.000Z","shares":{"CORE":{${good},"last_error":null,"carried_port":${port}}}}`;
-  }
   for (const [title, text] of Object.entries(cases)) {
     it(`A5 is set aside, not overwritten: ${title}`, async (t) => {
       const path = await statePath(t);

@@ -19,7 +19,7 @@ export interface LocalFuseMount extends AsyncDisposable {
 
 /** What the machine lacks for it, null when nothing. */
 export function missingForFuse(): string | null {
-  for (const program of ["rclone", "fusermount3"]) {
+  for (const program of ["bindfs", "fusermount3"]) {
     const found = (process.env["PATH"] ?? "")
       .split(delimiter)
       .some((folder) => existsSync(join(folder, program)));
@@ -39,24 +39,8 @@ export async function mountLocalFuse(folder: string, name = "mount"): Promise<Lo
   const path = join(folder, name);
   await mkdir(behind, { recursive: true });
   await mkdir(path, { recursive: true });
-  const flags = ["--config", "/dev/null", "--dir-cache-time", "0s", "--attr-timeout", "0s"];
-  const child = spawn(
-    "rclone",
-    [
-      "mount",
-      `:local:${behind}`,
-      path,
-      ...flags,
-      "--vfs-cache-mode",
-      "writes",
-      "--cache-dir",
-      join(folder, "cache"),
-    ],
-    {
-      stdio: "ignore",
-      detached: true,
-    },
-  );
+  const args = ["-f", "--no-allow-other", "-o", "subtype=bindfs", "-o", "attr_timeout=0,entry_timeout=0"];
+  const child = spawn("bindfs", [...args, behind, path], { stdio: "ignore", detached: true });
   const exited = once(child, "exit");
   const pid = child.pid ?? 0;
   await eventually(async () =>

@@ -46,7 +46,7 @@ export interface RootRig extends AsyncDisposable {
   connect(host: string, timeoutMs: number): Promise<string>;
 }
 
-const TOOLS = ["ip", "nsenter", "nft", "smbd", "pdbedit", "rclone", "fusermount3"];
+const TOOLS = ["ip", "nsenter", "nft", "smbd", "pdbedit", "fusermount3"];
 
 /** What this machine lacks for the root rig, as the reason to skip a test; null when nothing. */
 export function missingForRootRig(): string | null {

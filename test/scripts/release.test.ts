@@ -5,7 +5,7 @@ import { generateKeyPairSync } from "node:crypto";
 import { appendFile, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
-import { run } from "../../scripts/engine/run.ts";
+import { run } from "../../scripts/mount/run.ts";
 import { sha256Of } from "../../src/runtime/files/sha256.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { LINUX_ALONE } from "../support/where.ts";

@@ -18,7 +18,7 @@ export function shareSpec({
     username: "ann",
     password: null,
     missingVariable: null,
-    driver: "rclone",
+    driver: "fs",
     routes: { tb: routeTo(null), fallback: routeTo(null) },
     mountPath: join(folder, "volumes", name),
     stablePath: join(folder, "Shares", name),

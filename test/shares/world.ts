@@ -5,15 +5,16 @@ import type { NextRun } from "../../src/reconcile/reconcile-loop.ts";
 import { NO_BACKOFF, restoredHealth, UNKNOWN_HEALTH } from "../../src/reconcile/route-health.ts";
 import { EMPTY_SHARE_MEMORY, type ShareMemory } from "../../src/reconcile/state-store.ts";
 import type { FoundMount, MountOutcome, UnmountOutcome } from "../../src/shares/drivers/mount-driver.ts";
-import type { MoveOutcome } from "../../src/shares/drivers/relay-contract.ts";
+import type { Failed } from "../../src/shares/drivers/mount-failure.ts";
+import type { MoveOutcome } from "../../src/shares/drivers/moving-mounts.ts";
 import { type Decision, decide } from "../../src/shares/policy/decide.ts";
 import type { DecideInput } from "../../src/shares/policy/decide-input.ts";
 import { INITIAL_STATE, type ReconcileState } from "../../src/shares/policy/reconcile-state.ts";
 import type {
   MountObservation,
   OpenFilesObservation,
-  RelayEligibility,
   RouteObservation,
+  ServerCheckObservation,
   ShareObservation,
   StepObservation,
 } from "../../src/shares/policy/share-observation.ts";
@@ -21,10 +22,10 @@ import type { RequestOutcome, ShareRequest } from "../../src/shares/policy/share
 import type { NewTransition } from "../../src/shares/policy/share-transitions.ts";
 import type { Step } from "../../src/shares/policy/step.ts";
 import type { MountCheck } from "../../src/shares/prober/prober.ts";
-import type { RouteName, SharePolicy, ShareSpec } from "../../src/shares/share-spec.ts";
+import { otherRoute, type RouteName, type SharePolicy, type ShareSpec } from "../../src/shares/share-spec.ts";
 
 import { routeTo, shareSpec } from "./share-spec.ts";
-import { type SimCarried, SimCarrier } from "./sim-carrier.ts";
+import { SimProgram } from "./sim-program.ts";
 
 export type HostState = "answers" | "refused" | "link_down" | "silent" | "wedged";
 
@@ -39,8 +40,9 @@ export interface SimMount {
   errno: string | null;
   /** Its connection lives on whatever becomes of the host. */
   answersAlways?: boolean;
-  /** It stays while its route moves beneath it. */
-  carried?: SimCarried;
+  byPreviousVersion?: true;
+  /** Its program moves it between routes. */
+  program?: SimProgram;
   check: MountCheck;
 }
 
@@ -80,15 +82,19 @@ export class World {
   wallMs = WALL_START;
   spec: ShareSpec = SPEC;
   policy: SharePolicy = POLICY;
+  /** Mounts that are made move. */
+  moves = false;
+  /** Which server is behind each route. */
+  readonly servers: Record<RouteName, string> = { tb: "nas", fallback: "nas" };
   readonly hosts: Record<RouteName, HostState> = { tb: "answers", fallback: "answers" };
   mounts: SimMount[] = [];
   taken: FoundMount | null = null;
   linkBlocked: ShareObservation["linkBlocked"] = null;
   driverProblem: ShareObservation["driverProblem"] = null;
-  /** Why it cannot be relayed now. */
-  unable: string | null = null;
-  /** What is known of the login; undefined: nothing is asked of it. */
-  logon: ShareObservation["login"] = undefined;
+  /** The server accepts the login. */
+  loginWorks = true;
+  /** What the comparison of the servers behind both routes says of a share that is remounted; null: nothing. */
+  serverCheck: ServerCheckObservation | null = null;
   /** Processes that hold files open on the mount. */
   holders: number[] = [];
   /** The daemon runs programs on the share, which need so long to end once they are to make room; null: it runs none. */
@@ -96,7 +102,6 @@ export class World {
   #roomSinceMs: number | null = null;
   /** How often they were told to make room. */
   roomsMade = 0;
-  unsent: string[] = [];
   /** Why the next open-file checks fail, and how long each takes, ms. */
   checkFails: string | null = null;
   checkTakesMs = 10;
@@ -107,8 +112,9 @@ export class World {
   /** The link that holds the hosts. */
   interfaceName: string | null = null;
   away: string | null = null;
-  mountFails: Record<RouteName, string | null> = { tb: null, fallback: null };
-  /** Why the carrier refuses a move; null: it moves. */
+  /** Why mounts fail: in words, or with another reason than `other`. */
+  mountFails: Record<RouteName, string | Failed | null> = { tb: null, fallback: null };
+  /** Why a program refuses a move; null: it moves. */
   moveFails: string | null = null;
   #silences = 0;
   mountTakesMs = 50;
@@ -142,7 +148,6 @@ export class World {
   /** Checks promises after each decision. */
   onDecision: (decision: Decision, observed: ShareObservation, world: World) => void = () => {};
 
-  readonly carrier = new SimCarrier();
   #ids = 0;
   #files: OpenFilesObservation | null = null;
   #resets = false;
@@ -185,10 +190,13 @@ export class World {
 
   get stepKinds(): string[] {
     return this.taking.map(({ step }) => {
-      if (step.kind === "mount") return `mount ${step.route}${step.relayed ? " carried" : ""}`;
-      if (step.kind === "move") return `move ${step.route}${step.planned ? " planned" : ""}`;
-      if (step.kind === "hold" || step.kind === "confirm" || step.kind === "wake") return step.kind;
-      return step.kind === "unmount" ? `unmount ${step.mode}` : "check";
+      if (step.kind === "mount") {
+        const how = [step.moves && "moving", step.newServer && "new"].filter(Boolean);
+        return ["mount", step.route, ...how].join(" ");
+      }
+      if (step.kind === "move") return `move ${step.route}`;
+      if (step.kind === "unmount") return `unmount ${step.mode}`;
+      return step.kind === "check_open_files" ? "check" : step.kind;
     });
   }
 
@@ -225,7 +233,7 @@ export class World {
     let lastStartMs = 0;
     for (;;) {
       const wakeMs = this.wake?.atMs ?? Number.POSITIVE_INFINITY;
-      const dueMs = Math.min(wakeMs, this.nextTickMs, Math.max(this.nowMs, this.carrier.dueMs));
+      const dueMs = Math.min(wakeMs, this.nextTickMs);
       if (dueMs > untilMs) break;
       // A cycle that takes longer than an interval is followed by the next one at once, and that is well.
       atOnce = dueMs <= this.nowMs && this.nowMs - lastStartMs < 5 ? atOnce + 1 : 0;
@@ -328,6 +336,7 @@ export class World {
       policy,
       cacheMs: CACHE_MS,
       mayWaitForPermission: this.mayWaitForPermission,
+      moves: this.moves && policy.onRouteChange === "move",
       programsRun: this.programsRun,
       observed,
       memory,
@@ -366,7 +375,7 @@ export class World {
 
   #observe(asOfMs: number): ShareObservation {
     const { mount } = this;
-    if (mount !== null) this.carrier.watch(mount, this.hosts, this.nowMs);
+    this.watchProgram();
     if (mount !== null) this.#refreshLook(mount);
     const lookBefore = mount?.check ?? { state: "never" };
     const lookStarted = mount !== null && this.#startLook(mount);
@@ -377,7 +386,7 @@ export class World {
     const startedMs = this.nowMs;
     if (silent) this.pass(CONNECT_TIMEOUT_MS);
     const verdict = mount === null || mount.route === null ? null : routes[mount.route].probe.verdict;
-    const hostGone = verdict === "gone" || (verdict === "silent" && mount?.carried !== undefined);
+    const hostGone = verdict === "gone" || (verdict === "silent" && mount?.program !== undefined);
     if (mount !== null && lookStarted && !hostGone && mount.check.state === "pending") {
       this.pass(Math.max(0, startedMs + LOOK_WAIT_MS - this.nowMs));
     }
@@ -386,38 +395,24 @@ export class World {
       atMs: this.nowMs,
       wallMs: this.wallMs,
       routes,
-      configured: routes,
       mount: mount === null ? null : this.#seenMount(mount, check),
-      relayEligibility: this.#seenCarry(routes, mount),
+      serverCheck: this.serverCheck,
       duplicates: this.mounts.filter((other) => other !== mount).map((other) => this.#found(other)),
       occupant: this.taken,
       driverProblem: this.driverProblem,
       sharedAddress: null,
       openFiles: null,
-      unsent: this.state.unsentWatched ? [...this.unsent] : null,
       linkBlocked: this.linkBlocked,
       offNetwork: this.away,
       hardware: Object.values(routes).some(({ probe }) => probe.verdict === "answers") ? this.hardware : [],
-      ...this.#seenLogon(),
       lastStep: null,
     };
   }
 
-  #seenLogon(): Pick<ShareObservation, "login"> {
-    return this.logon === undefined ? {} : { login: this.logon };
-  }
-
   #seenMount(mount: SimMount, check: MountCheck): MountObservation {
     const found = this.#found(mount);
-    return mount.carried === undefined
-      ? { found, check }
-      : { found, check, relayed: this.carrier.seen(mount.carried) };
-  }
-
-  #seenCarry(routes: ShareObservation["routes"], mount: SimMount | null): RelayEligibility | null {
-    if (this.policy.onRouteChange === "remount") return null;
-    const wanted = mount === null || mount.processGone || mount.carried !== undefined;
-    return { obstacle: this.unable, identity: this.carrier.note(routes, mount, wanted, this.nowMs) };
+    if (mount.program === undefined) return { found, check };
+    return { found, check, moving: structuredClone(mount.program.report) };
   }
 
   #probe(route: RouteName, atMs: number): RouteObservation {
@@ -435,22 +430,11 @@ export class World {
   #answer(mount: SimMount): string | null | "nothing" {
     if (mount.processGone) return "ENOTCONN";
     if (mount.hung) return "nothing";
-    if (mount.carried !== undefined) return this.#carriedAnswer(mount, mount.carried);
+    if (mount.program !== undefined) return mount.program.is === "serving" ? mount.errno : "nothing";
     if (mount.errno !== null || mount.route === null || mount.answersAlways === true) return mount.errno;
     const host = this.hosts[mount.route];
     if (host === "answers") return null;
     return host === "silent" || host === "wedged" ? "nothing" : "EIO";
-  }
-
-  #carriedAnswer({ route, errno }: SimMount, carried: SimCarried): string | null | "nothing" {
-    if (carried.phase === "refusing") return "EIO";
-    if (carried.phase !== "carrying" || route === null || this.hosts[route] !== "answers") {
-      carried.unansweredSinceMs ??= this.nowMs;
-      return "nothing";
-    }
-    carried.lastAnswerAtMs = this.nowMs;
-    carried.unansweredSinceMs = null;
-    return errno;
   }
 
   #refreshLook(mount: SimMount): void {
@@ -458,7 +442,7 @@ export class World {
     if (check.state !== "pending") return;
     const answer = this.#answer(mount);
     const waited = this.nowMs - check.startedAtMs;
-    const endsItself = !mount.hung && mount.carried === undefined;
+    const endsItself = !mount.hung && mount.program === undefined;
     const timedOut = answer === "nothing" && endsItself && waited >= DRIVER_TIMEOUT_MS;
     if (answer === "nothing" && !timedOut) return;
     mount.check = { ...check, state: "answered", finishedAtMs: this.nowMs, errno: timedOut ? "EIO" : answer };
@@ -467,8 +451,8 @@ export class World {
   #startLook(mount: SimMount): boolean {
     const { check } = mount;
     if (check.state === "pending") return true;
-    const { carried } = mount;
-    if (carried && (carried.phase !== "carrying" || carried.unansweredSinceMs !== null)) return false;
+    const { program } = mount;
+    if (program && program.report.phase.is !== "serving") return false;
     const proved = check.state === "answered" && check.errno === null;
     if (proved && this.nowMs - check.finishedAtMs < CACHE_MS) return false;
     mount.check = { state: "pending", startedAtMs: this.nowMs };
@@ -476,9 +460,21 @@ export class World {
     return true;
   }
 
-  #found({ id, path, route, ours, processGone }: SimMount): FoundMount {
+  #found({ id, path, route, ours, processGone, program, byPreviousVersion }: SimMount): FoundMount {
     const source = route === null ? "//old/CORE" : `//${this.spec.routes[route].host}/CORE`;
-    return { id, path, source, sameShare: true, route, processGone, madeByDriver: ours };
+    const more = {
+      ...(program === undefined ? {} : ({ moves: true } as const)),
+      ...(byPreviousVersion ? { byPreviousVersion } : {}),
+    };
+    return { id, path, source, sameShare: true, route, processGone, madeByDriver: ours, ...more };
+  }
+
+  /** Its program has done what it does by itself. */
+  watchProgram(): void {
+    const { mount } = this;
+    if (mount?.program === undefined || mount.processGone) return;
+    mount.program.watch(this.hosts, this.servers, this.away !== null, this.nowMs, this.wallMs);
+    mount.route = mount.program.route;
   }
 
   #perform(step: Step, before: ShareObservation): ShareObservation {
@@ -502,7 +498,6 @@ export class World {
               mount: mount === null ? null : this.#seenMount(mount, mount.check),
               duplicates: this.mounts.filter((other) => other !== mount).map((other) => this.#found(other)),
             }),
-        ...this.#seenLogon(),
         lastStep,
       };
     };
@@ -512,20 +507,22 @@ export class World {
         return after(null);
       case "wake":
         return after(null);
-      case "hold":
-      case "confirm": {
-        const carried = this.mount?.carried;
-        this.pass(1);
-        if (carried && step.kind === "hold") this.carrier.hold(carried, this.nowMs);
-        else if (carried) this.carrier.goOn(carried);
-        return after({ kind: "gate" });
+      case "log_in":
+      case "let_in": {
+        const program = this.mount?.program;
+        if (program && step.kind === "let_in") program.other = null;
+        else if (program && this.loginWorks) program.refused = null;
+        this.watchProgram();
+        return after({ kind: step.kind });
       }
       case "move": {
         const outcome = this.#moveNow(step.route);
         return after({ kind: "move", step, outcome, tookMs: this.nowMs - startedMs });
       }
       case "mount": {
-        const outcome = this.#mountNow(step.route, step.relayed === true);
+        const outcome = step.moves
+          ? this.#mountMoving(step.route, step.newServer === true)
+          : this.#mountNow(step.route);
         return after({ kind: "mount", step, outcome, tookMs: this.nowMs - startedMs });
       }
       case "unmount": {
@@ -545,26 +542,48 @@ export class World {
   #check(): OpenFilesObservation {
     const atMs = this.nowMs;
     this.pass(this.checkTakesMs);
-    const unsent = [...this.unsent];
-    const base = { atMs, unsent };
-    if (this.checkFails !== null) return { ...base, state: "unknown", holders: [], text: this.checkFails };
+    if (this.checkFails !== null) return { atMs, state: "unknown", holders: [], text: this.checkFails };
     const holders = this.holders.map((pid) => ({ pid, command: "vi", path: "/x", how: "fd" }) as const);
-    const state = holders.length + unsent.length > 0 ? "open" : "none";
-    return { ...base, state, holders, text: null };
+    return { atMs, state: holders.length > 0 ? "open" : "none", holders, text: null };
   }
 
   #moveNow(route: RouteName): MoveOutcome {
     const { mount } = this;
-    if (!mount?.carried) return { ok: false, text: "nothing is carried" };
+    const { program } = mount ?? {};
+    if (!mount || !program) return { ok: false, text: "the mount does not move" };
     this.pass(this.hosts[route] === "answers" ? 5 : 1000);
-    if (this.hosts[route] !== "answers") return { ok: false, text: "the new route is silent" };
+    if (this.hosts[route] !== "answers") return { ok: false, text: "no answer" };
+    if (this.servers[route] !== "nas") return { ok: false, text: "lists different files" };
     if (this.moveFails !== null) return { ok: false, text: this.moveFails };
+    program.use(route, this.nowMs, this.wallMs);
     mount.route = route;
-    this.carrier.goOn(mount.carried);
-    return { ok: true, quiet: true, connections: 1 };
+    return { ok: true, quiet: true, connections: 2 };
   }
 
-  #mountNow(route: RouteName, carried: boolean): MountOutcome {
+  #mountMoving(wanted: RouteName, newServer: boolean): MountOutcome {
+    const first = this.#mountNow(wanted);
+    const routes = ([wanted, otherRoute(wanted)] as const).filter((one) => this.hosts[one] === "answers");
+    const fails = (reason: "other" | "wrong_credentials" | "different_server", text: string) =>
+      ({ ok: false, reason, text }) as const;
+    if (!first.ok && (first.reason !== "other" || routes.length === 0)) return first;
+    if (first.ok && first.adopted) return first;
+    this.mounts = this.mounts.filter((one) => !first.ok || one.id !== first.mount.id);
+    if (!this.loginWorks) return fails("wrong_credentials", "the password is wrong");
+    const same = routes.find(
+      (one) => this.mountFails[one] === null && (newServer || this.servers[one] === "nas"),
+    );
+    if (same === undefined) {
+      const failed = routes.map((one) => this.mountFails[one]).find((text) => text !== null);
+      if (failed == null) return fails("different_server", "it lists different files");
+      return typeof failed === "string" ? fails("other", failed) : failed;
+    }
+    if (newServer) for (const one of routes) this.servers[one] = "nas";
+    const mount = this.addMount(same, { program: new SimProgram(same) });
+    if (this.mountsDieAtOnce) mount.processGone = true;
+    return { ok: true, mount: this.#found(mount), adopted: false };
+  }
+
+  #mountNow(route: RouteName): MountOutcome {
     this.pass(this.mountTakesMs);
     const there = this.mounts.find(({ path }) => path === this.spec.mountPath);
     if (there !== undefined) return { ok: true, mount: this.#found(there), adopted: true };
@@ -572,8 +591,9 @@ export class World {
     if (this.driverProblem !== null)
       return { ok: false, reason: "driver_unavailable", text: this.driverProblem.text };
     const failure = this.mountFails[route] ?? (this.hosts[route] === "answers" ? null : "host unreachable");
-    if (failure !== null) return { ok: false, reason: "other", text: failure };
-    const mount = this.addMount(route, carried ? { carried: this.carrier.open(route) } : {});
+    if (typeof failure === "string") return { ok: false, reason: "other", text: failure };
+    if (failure !== null) return failure;
+    const mount = this.addMount(route);
     if (this.mountsDieAtOnce) mount.processGone = true;
     return { ok: true, mount: this.#found(mount), adopted: false };
   }

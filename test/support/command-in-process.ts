@@ -63,7 +63,7 @@ export async function runInProcess(
   const stdin = Readable.from(input.length === 0 ? [] : [input]);
   const streams = { stdin, stdout: into("stdout"), stderr: into("stderr") };
   const forceSignal = new AbortController().signal;
-  const stops = [AbortSignal.timeout(deadlineMs), ...(signal === undefined ? [] : [signal])];
+  const stops = [AbortSignal.timeout(Math.ceil(deadlineMs)), ...(signal === undefined ? [] : [signal])];
   const signals = { signal: AbortSignal.any(stops), forceSignal, yieldInterrupts };
   const code = await environments.run({ ...env }, () => runCommandLine(args, streams, signals, dispatch));
   return { code, ...written };

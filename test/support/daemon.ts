@@ -244,7 +244,7 @@ function runCommand(
         child.stderr.destroy();
         resolve({ code, stdout, stderr, ms });
       };
-      // What the command leaves running (rclone) must not hold its answer back by an inherited stdout. One turn more:
+      // What the command leaves running (mountaineer-fs) must not hold its answer back by an inherited stdout. One turn more:
       // on a busy machine all that it wrote itself may still wait to be read.
       const inherited = setTimeout(() => setImmediate(resolveOnce), OUTPUT_ENDS_MS);
       child.once("close", () => {

@@ -1,6 +1,5 @@
 // Finds the processes of a home by what they were started with, and ends them by their pid.
 import { readdir, readFile } from "node:fs/promises";
-import { basename } from "node:path";
 import { systemErrorCode } from "../../src/runtime/errors.ts";
 
 const NODE = /^(node|MainThread|mountaineer)/;
@@ -30,34 +29,7 @@ export async function processesWhere(
 export async function serversOf(folder: string): Promise<readonly number[]> {
   const own = await processesWhere(/^mountaineer-fs/, () => true);
   const folders = await Promise.all(own.map((pid) => variableOf(pid, "MOUNTAINEER_SHARE_FOLDER")));
-  return [...(await rclonesOf(folder)), ...own.filter((_, at) => `${folders[at]}/`.startsWith(`${folder}/`))];
-}
-
-/** Serve mounts below this folder. */
-export function rclonesOf(folder: string): Promise<readonly number[]> {
-  return processesWhere(
-    /rclone/,
-    ([program = "", verb = "", ...rest]) =>
-      basename(program) === "rclone" &&
-      ["mount", "mount2"].includes(verb) &&
-      rest.some((arg) => arg.startsWith(`${folder}/`)),
-  );
-}
-
-export function carriersOf(home: string): Promise<readonly number[]> {
-  return scriptsOf(home, "carrier.mjs");
-}
-
-export function keepersOf(home: string): Promise<readonly number[]> {
-  return scriptsOf(home, "keep.sh");
-}
-
-/** What a shell or Node was told to run comes before its arguments; a keeper has the carrier's among them. */
-function scriptsOf(home: string, name: string): Promise<readonly number[]> {
-  return processesWhere(/^(node|MainThread|mountaineer|sh|dash|bash|keep)/, (args) => {
-    const script = args.slice(1).find((arg) => !arg.startsWith("-"));
-    return script?.endsWith(`/${name}`) === true && args.includes(home);
-  });
+  return own.filter((_, at) => `${folders[at]}/`.startsWith(`${folder}/`));
 }
 
 export function killAll(pids: readonly number[]): void {

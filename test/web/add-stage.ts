@@ -3,8 +3,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { TestHome } from "../support/daemon.ts";
-import { eventually } from "../support/eventually.ts";
-import { carriersOf, killAll, rclonesOf } from "../support/processes.ts";
+import { killAll, serversOf } from "../support/processes.ts";
 import type { Scope } from "../support/temporary-folder.ts";
 
 /** A name that a server chose. */
@@ -48,8 +47,7 @@ export function mountsEnd({ home, cli }: TestHome): AsyncDisposable {
   return {
     async [Symbol.asyncDispose]() {
       await cli(["unmount", "--force"]);
-      killAll(await rclonesOf(home));
-      await eventually(async () => (await carriersOf(home)).length === 0, 90_000);
+      killAll(await serversOf(home));
     },
   };
 }

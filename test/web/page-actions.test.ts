@@ -4,7 +4,8 @@ import assert from "node:assert/strict";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { test } from "node:test";
-import { missingForPlainRig, type PlainRig, startPlainRig } from "../../src/demo/stage/plain-rig.ts";
+import { type PlainRig, startPlainRig } from "../../src/demo/stage/plain-rig.ts";
+import { missingForSmb } from "../../src/demo/stage/smb-available.ts";
 import { agree, startAuthorizationServer } from "../gateway/backends/server-sign-in/authorization-server.ts";
 import { startProtectedServer } from "../gateway/backends/server-sign-in/protected-server.ts";
 import { eventually } from "../support/eventually.ts";
@@ -24,7 +25,9 @@ const PLAYS = [
 ] as const;
 
 for (const { name, missing, open, by } of PLAYS) {
-  test(`all actions in ${name}`, { skip: missing || (missingForPlainRig() ?? false) }, async (t) => {
+  test(`all actions in ${name}`, {
+    skip: missing || ((await missingForSmb("/nowhere")) ?? false),
+  }, async (t) => {
     const registry = await startRegistry(t);
     const authorization = await startAuthorizationServer(t);
     const { url } = await startProtectedServer(t, authorization);
@@ -161,11 +164,11 @@ for (const { name, missing, open, by } of PLAYS) {
       await hand.see(/Mounted over Thunderbolt/i);
       await home.untilShare("MEDIA", ({ mount_alive }) => mount_alive, 60_000);
       assert.equal(await readFile(join(home.home, "Shares", "MEDIA", "hello.txt"), "utf8"), "of MEDIA");
-      for (const relay of [nas.relays.tb, nas.relays.fallback]) await relay.setMode("refuse");
+      for (const cable of [nas.cables.tb, nas.cables.fallback]) await cable.setMode("refuse");
       await hand.go("Shares/Shares");
       await hand.press("Wake its NAS: MEDIA");
       await hand.see(/MEDIA: .*it is awake/i);
-      for (const relay of [nas.relays.tb, nas.relays.fallback]) await relay.setMode("pass");
+      for (const cable of [nas.cables.tb, nas.cables.fallback]) await cable.setMode("pass");
     });
   });
 }

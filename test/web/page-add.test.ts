@@ -4,7 +4,8 @@ import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { test } from "node:test";
 import type { Page } from "playwright-core";
-import { missingForPlainRig, startPlainRig } from "../../src/demo/stage/plain-rig.ts";
+import { startPlainRig } from "../../src/demo/stage/plain-rig.ts";
+import { missingForSmb } from "../../src/demo/stage/smb-available.ts";
 import { agree, startAuthorizationServer } from "../gateway/backends/server-sign-in/authorization-server.ts";
 import { startProtectedServer } from "../gateway/backends/server-sign-in/protected-server.ts";
 import { eventually } from "../support/eventually.ts";
@@ -15,7 +16,9 @@ import { NO_BROWSER, openPageRig, openView, violations } from "./page-rig.ts";
 const TOOLS_SERVER = resolve(import.meta.dirname, "../docs/programs/tools-server.mjs");
 const VALUE = "typed-only-here-4071";
 
-test("adding in the page", { skip: NO_BROWSER || (missingForPlainRig() ?? false) }, async (t) => {
+test("adding in the page", {
+  skip: NO_BROWSER || ((await missingForSmb("/nowhere")) ?? false),
+}, async (t) => {
   const registry = await startRegistry(t);
   const userHome = await temporaryFolder(t);
   await using rig = await openPageRig(t, { env: { MOUNTAINEER_REGISTRY: registry, HOME: userHome } });

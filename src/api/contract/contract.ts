@@ -59,28 +59,27 @@ export const conditionShape = object({
 });
 export type Condition = TypeOf<typeof conditionShape>;
 
-/** A relayed mount: it stays mounted while its traffic moves to another route. */
-const relayStatusShape = object({
-  /** The relay's port on 127.0.0.1. */
-  port: number,
+/** A mount that moves: it stays mounted while its program changes the route. */
+const movesStatusShape = object({
   /**
-   * `carrying`: the route is in use; `waiting`: no route answers, programs wait; `unconfirmed`: the server
-   * was away and must prove that it is the same server; `refusing`: no route for longer than
-   * `outage_patience_secs`, programs get errors.
+   * `serving`: programs are served; `waiting`: no route leads to the server, programs wait; `over`: they have waited for
+   * `outage_patience_secs`, and get errors; `refused`: the server refuses the login; `away`: this machine is on another network;
+   * `unheard`: the mount's program has not reported yet.
    */
-  phase: choice("carrying", "waiting", "unconfirmed", "refusing"),
-  /**
-   * Connections that are open now; `connections_in_all` counts every connection since the share was mounted.
-   */
+  phase: choice("unheard", "serving", "waiting", "over", "refused", "away"),
+  /** Route changes since the share was mounted. */
+  count: number,
+  /** Connections that are open now; `connections_in_all` counts every connection since the share was mounted. */
   connections: number,
   connections_in_all: number,
   bytes_to_server: number,
   bytes_from_server: number,
-  /** The longest wait of a request or connection, ms. */
+  /** The longest wait of a request, ms. */
   longest_wait_ms: number,
-  moves: number,
+  /** Files and folders that programs have open. */
+  open_files: number,
 });
-export type RelayStatus = TypeOf<typeof relayStatusShape>;
+export type MovesStatus = TypeOf<typeof movesStatusShape>;
 
 /** The rule that applies to a share or a backend now, and why each other rule takes no step. `until`: when that rule is due. */
 export const explanationShape = object({
@@ -113,10 +112,10 @@ export const shareStatusShape = object({
   last_switch_at: nullable(text),
   tb_reachable_since: nullable(text),
   tb_healthy_since: nullable(text),
-  /** Absent for a share that is not relayed. */
-  relay: optional(relayStatusShape),
+  /** Absent for a share that is remounted when its route changes. */
+  moves: optional(movesStatusShape),
   /**
-   * What a relayed share moved in each step of the last ten minutes, oldest first, and whether its programs waited
+   * What a share that moves has transferred in each step of the last ten minutes, oldest first, and whether its programs waited
    * then.
    */
   traffic: optional(object({ step_secs: number, bytes: list(number), waited: list(flag) })),
@@ -395,8 +394,6 @@ export const stepResultShape = object({
   hint: nullable(text),
   /** Processes with open files, if the result is `busy`. */
   holders: list(openFileHolderShape),
-  /** Unsent files that prevented the step, or that a forced unmount cut off. */
-  unsent: list(text),
 });
 export type StepResult = TypeOf<typeof stepResultShape>;
 
@@ -405,29 +402,10 @@ export const stepReportShape = object({
 });
 export type StepReport = TypeOf<typeof stepReportShape>;
 
-/** Files that were written for one server and not sent yet. */
-export const unsentServerShape = object({
-  share: text,
-  /** The server's id. */
-  server: text,
-  /** Its last address, `//HOST/SHARE`; null: not known. */
-  source: nullable(text),
-  /** False: the server's identity is not proved. */
-  proved: flag,
-  /** True if this server is mounted: the files are being sent. */
-  in_use: flag,
-  /** When the oldest file was written; null: no file is left. */
-  oldest: nullable(text),
-  files: list(object({ path: text, bytes: number, written_at: text })),
-  /** The folder that holds the files. */
-  folder: text,
-});
-export type UnsentServer = TypeOf<typeof unsentServerShape>;
-
 /** Traffic counters since the daemon's start, sent only to listeners with `?flow`. */
 const flowEventShape = object({
   kind: choice("flow"),
-  /** Bytes of relayed shares. */
+  /** Bytes of shares that move. */
   shares: list(object({ name: text, to_server: number, from_server: number })),
   backends: list(object({ name: text, calls: number })),
   /** Connected clients, summed by name. */

@@ -136,6 +136,10 @@ function shareActions(share: ShareStatus): readonly Action[] {
     mountAction([name], name, !isMounted),
     ...(onlyHost(share) === null ? switches : []),
     checkAction([name], name),
+    newServerAction(
+      name,
+      share.conditions.some(({ code }) => code === "different_servers"),
+    ),
     wakePacketAction(name, !tbAnswers && !fbAnswers),
     unmountAction([name], name, isMounted),
   ];
@@ -176,6 +180,23 @@ function stepsAction(
     question: null,
     isUseful,
     perform: async (call, signal) => stepsOutcome((await call(operation, { shares }, signal)).results),
+  };
+}
+
+/** Accepts the server that answers as the share's new one. */
+function newServerAction(share: string, isUseful: boolean): Action {
+  return {
+    id: ["new-server", share],
+    name: `accept the new NAS of ${share}`,
+    label: "It is my new NAS",
+    command: shellCommand`mountaineer mount --share ${share} --new-server`,
+    question: {
+      title: `Accept the new NAS of ${share}?`,
+      text: "Your login and what programs write go to it from now on.",
+    },
+    isUseful,
+    perform: async (call, signal) =>
+      stepsOutcome((await call("mount", { shares: [share], new_server: true }, signal)).results),
   };
 }
 

@@ -72,7 +72,7 @@ const moved =
   (fields) => [
     tone,
     `${verb} from ${routeLabel(fields["from"])} to ${routeLabel(fields["to"])}${took(fields)}${
-      fields["relayed"] === true ? "; the mount stays" : ""
+      fields["moved"] === true ? "; the mount stays" : ""
     }${because(fields)}`,
   ];
 const rendered =

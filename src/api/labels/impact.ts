@@ -1,5 +1,5 @@
 // The impact of a share's or server's state on programs that use it: fine, waited or failed. Pure.
-import type { BackendStatus, ShareStatus } from "../contract/contract.ts";
+import type { BackendStatus, MovesStatus, ShareStatus } from "../contract/contract.ts";
 import { isAwaitingApproval } from "./backend-labels.ts";
 import { type Tone, troublesOf } from "./label.ts";
 import { isOffNetwork } from "./share-labels.ts";
@@ -16,16 +16,20 @@ export const IMPACT_LABELS: Readonly<Record<Impact, { readonly text: string; rea
 };
 
 export function shareImpact(share: ShareStatus): Impact {
-  const { mount_state: state, mount_alive: isAlive, relay, override } = share;
+  const { mount_state: state, mount_alive: isAlive, moves, override } = share;
   if (state !== "mounted") {
     if (override === "unmounted" || isOffNetwork(share)) return "unused";
     // Without a reason the share has not been tried yet, as at a start.
     const isTried = state === "error" || share.last_error !== null || troublesOf(share.conditions).length > 0;
     return isTried ? "failed" : "unused";
   }
-  if (relay !== undefined && relay.phase !== "carrying")
-    return relay.phase === "refusing" ? "failed" : "waited";
+  if (moves !== undefined && moves.phase !== "serving") return isFailing(moves.phase) ? "failed" : "waited";
   return isAlive ? "fine" : "failed";
+}
+
+/** Whether programs get errors. */
+export function isFailing(phase: MovesStatus["phase"]): boolean {
+  return phase === "over" || phase === "refused" || phase === "away";
 }
 
 export function backendImpact(backend: BackendStatus): Impact {

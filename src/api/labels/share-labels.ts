@@ -23,18 +23,18 @@ export function isOffNetwork({ conditions }: ShareStatus): boolean {
 }
 
 function stateLabel(share: ShareStatus): Label {
-  const { mount_state: state, active_interface: route, relay, override } = share;
+  const { mount_state: state, active_interface: route, moves, override } = share;
   const { text, tone } = mountText(state, route, onlyHost(share));
   if (isOffNetwork(share)) return { text: "off network", tone: "plain" };
   // A share that a person unmounted is neither good nor bad.
   if (state === "unmounted") return { text, tone: override === "unmounted" ? "plain" : "bad" };
   if (state !== "mounted") return { text, tone };
-  if (relay?.phase === "refusing") return { text: "mounted, no route: programs get errors", tone: "bad" };
-  if (relay !== undefined && relay.phase !== "carrying")
-    return { text: "mounted, programs wait for a route", tone: "warning" };
+  if (moves?.phase === "refused") return { text: "mounted, login refused: programs get errors", tone: "bad" };
+  if (moves?.phase === "over") return { text: "mounted, no route: programs get errors", tone: "bad" };
+  if (moves?.phase === "waiting") return { text: "mounted, programs wait for a route", tone: "warning" };
   if (!share.mount_alive) return { text: `${text}, not answering`, tone: "bad" };
   return {
-    text: relay === undefined ? text : `${text}, relayed`,
+    text,
     tone: isSecondBest(share) && override === "fallback" ? "plain" : tone,
   };
 }
@@ -131,12 +131,12 @@ export function secondBestHint(
   share: ShareStatus,
   { auto_failback: goesBack, auto_failback_stable_secs: secs, lsof_recheck: rechecks }: GlobalStatus,
 ): string | null {
-  const { active_interface: route, relay, override, tb_recovery_pending: isReady } = share;
+  const { active_interface: route, moves, override, tb_recovery_pending: isReady } = share;
   const { tone, why } = shareLabel(share);
   const isWell = why === null && tone === "warning" && override === null && !isReady;
-  if (!isWell || route !== "fallback" || (relay?.phase ?? "carrying") !== "carrying") return null;
+  if (!isWell || route !== "fallback" || (moves?.phase ?? "serving") !== "serving") return null;
   if (!goesBack && !rechecks) return "Work continues. It returns to Thunderbolt when you switch it.";
-  const closed = relay === undefined ? " and no file is open" : "";
+  const closed = moves === undefined ? " and no file is open" : "";
   return `Work continues. It returns once Thunderbolt has answered for ${secs} s${closed}.`;
 }
 

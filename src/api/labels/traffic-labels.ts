@@ -6,16 +6,16 @@ import type { BackendStatus, ShareStatus } from "../contract/contract.ts";
 export const LEAST_RATE = 10_000;
 
 /** `2 connections`, `1.2 GB read`, `moved 3 times`, `programs waited for up to 20 s of the last 10 min`, `1.2 TB of 4.0 TB free`. */
-export function shareFacts({ relay, traffic, space }: ShareStatus): readonly string[] {
+export function shareFacts({ moves, traffic, space }: ShareStatus): readonly string[] {
   const facts: string[] = [];
-  if (relay !== undefined) {
-    const { connections, bytes_from_server: read, bytes_to_server: written, moves } = relay;
+  if (moves !== undefined) {
+    const { connections, bytes_from_server: read, bytes_to_server: written, count } = moves;
     facts.push(
       pluralize(connections, "connection"),
       `${bytesText(read)} read`,
       `${bytesText(written)} written`,
     );
-    if (moves > 0) facts.push(`moved ${pluralize(moves, "time")}`);
+    if (count > 0) facts.push(`moved ${pluralize(count, "time")}`);
   }
   if (traffic !== undefined) {
     const { step_secs: stepSecs, bytes, waited } = traffic;
@@ -39,7 +39,7 @@ export interface Spark {
   readonly text: string;
 }
 
-/** null: the share is not relayed, or has been idle. */
+/** null: the share does not move, or has been idle. */
 export function shareSpark({ traffic }: ShareStatus): Spark | null {
   if (traffic === undefined) return null;
   const { step_secs: stepSecs, bytes, waited } = traffic;

@@ -36,7 +36,6 @@ import {
   statusReportShape,
   stepReportShape,
   toolsReportShape,
-  unsentServerShape,
   verifyReportShape,
 } from "../contract/contract.ts";
 import { fleetCheckShape, fleetReportShape } from "../contract/fleet.ts";
@@ -109,7 +108,12 @@ export const OPERATIONS = {
    */
   reconcile: onShares("POST reconcile"),
   /** Mount shares. */
-  mount: onShares("POST mount"),
+  /** `new_server`: let in a server that is not the recorded one, as the share's new NAS. */
+  mount: operation("POST mount", {
+    input: strictObject({ shares: optional(names), new_server: optional(flag) }),
+    output: stepReportShape,
+    counts: "steps",
+  }),
   /** Wake the NAS of shares (Wake-on-LAN). */
   wake: onShares("POST wake"),
   /** Unmount shares and keep them unmounted. */
@@ -127,22 +131,6 @@ export const OPERATIONS = {
       wait: optional(flag),
     }),
     output: stepReportShape,
-    counts: "steps",
-  }),
-  /**
-   * List files that are not on their server yet, or decide what becomes of them, by server.
-   * `send_here` and `set_aside` first act on the files, and list what is left. Rejects with `usage` if the action is
-   * not possible, for example because files are open.
-   */
-  unsent: operation("POST unsent", {
-    input: strictObject({
-      /** Absent or null: all shares. */
-      share: optional(nullable(text)),
-      /** The id of the server that the files are for; required if there are several. */
-      server: optional(nullable(text)),
-      what: choice("show", "send_here", "set_aside"),
-    }),
-    output: object({ servers: list(unsentServerShape) }),
     counts: "steps",
   }),
   /**

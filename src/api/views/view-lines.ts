@@ -112,11 +112,6 @@ export function openFileLines(holders: readonly OpenFileHolder[]): string[] {
   return withRest(lines, holders.length);
 }
 
-export function unsentLines(files: readonly string[]): string[] {
-  const lines = files.slice(0, HOLDERS_SHOWN).map((file) => `not sent yet  ${printable(file)}`);
-  return withRest(lines, files.length);
-}
-
 function withRest(lines: readonly string[], count: number): string[] {
   return count > lines.length ? [...lines, `+${count - lines.length} more`] : [...lines];
 }

@@ -11,7 +11,7 @@ export const demoCommand = command("demo", {
   description:
     "Sets up a server with two routes and a home in a temporary folder, runs the daemon on it, and shows what " +
     "happens while you unplug cables and open files. Without a terminal, or with --script, it plays the whole " +
-    "story on its own, checks each step, and exits with 0 or 1. It uses real SMB if samba, rclone and FUSE are " +
+    "story on its own, checks each step, and exits with 0 or 1. It uses real SMB if samba, mountaineer-fs and FUSE are " +
     "installed, else plain folders. It touches nothing outside its folder and leaves nothing behind.",
   examples: {
     "mountaineer demo": "try it by hand",

@@ -1,6 +1,5 @@
 // The commands `mountaineer shares ...`.
 
-import { resolve } from "node:path";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { printable, shellCommand } from "../../runtime/text/plain-text.ts";
 import type { NewShare, RemovedShare } from "../edits/share-change.ts";
@@ -114,21 +113,21 @@ const sharesRemoveCommand = command("shares remove", {
   takesUrl: true,
   summary: "remove a share from the configuration",
   description:
-    "Also unmounts it and removes its link, unless files are open or unsent: then the mount stays until " +
+    "Also unmounts it and removes its link, unless files are open: then the mount stays until " +
     "`mountaineer unmount`. With --cleanup, nothing is changed then. If aliases lead into the share, it refuses and " +
-    "names them; --with-aliases removes them too. Nothing on the server changes, and unsent files are kept.",
+    "names them; --with-aliases removes them too. Nothing on the server changes.",
   examples: { "mountaineer shares remove --share MEDIA": "with its mount and its link" },
   exits: {
     0: "it is removed; if its mount stays, it says so",
     1: "with --cleanup: it could not be unmounted, and nothing was changed; or the changed file could not be applied",
     2: "there is no such share, or aliases lead into it",
-    7: "with --cleanup: files are open or unsent; nothing was changed",
+    7: "with --cleanup: files are open; nothing was changed",
   },
   takes: {
     "--share <name>": { about: "the share", isRequired: true, completes: "shares" },
     "--cleanup": "change nothing if it cannot be unmounted",
     "--with-aliases": "also remove the aliases that lead into it",
-    "--force": { about: "unmount it even if files are open or unsent", implies: { cleanup: true } },
+    "--force": { about: "unmount it even if files are open", implies: { cleanup: true } },
   },
   async run(context, given) {
     const { isUnmounted, removeShare } = await import("../edits/share-change.ts");
@@ -168,44 +167,4 @@ export const SHARES_COMMANDS: GroupedCommands = {
     },
   },
   commands: [sharesListCommand, sharesDiscoverCommand, sharesAddCommand, sharesRemoveCommand],
-};
-
-const rcloneInstallCommand = command("rclone install", {
-  summary: "install a newer rclone into the home",
-  description:
-    "Downloads the release that this version of Mountaineer pins, for this machine, or takes a file: the archive " +
-    "of that release, whose SHA-256 must be the pinned one, or Mountaineer's own rclone, as a program or in a zip " +
-    "archive. Each share uses it instead of the system's from its next mount on, unless this Mountaineer brings " +
-    "a newer one itself. Versions are kept side by side in the home's folder rclone. Nothing is ever " +
-    "downloaded without this command.",
-  examples: {
-    "mountaineer rclone install": "download the pinned release",
-    "mountaineer rclone install ./rclone.zip": "use an archive, or a program, that you have",
-  },
-  takes: {
-    "[file]": "the release's archive, or Mountaineer's own rclone, built elsewhere by npm run engine",
-  },
-  async run(context, { file }) {
-    const { installRclone } = await import("../../rclone-release/install.ts");
-    const { home, signal } = context;
-    const installed = await installRclone({ home, file: file === null ? null : resolve(file), signal });
-    showResult(context, installed, () => `rclone ${installed.version} is installed: ${installed.program}\n`);
-    if (context.json) return;
-    context.notify(
-      installed.used === installed.program
-        ? "each share uses it from its next mount on"
-        : `shares use ${installed.used} instead, which takes precedence (docs/reference/drivers.md)`,
-    );
-  },
-});
-
-export const RCLONE_COMMANDS: GroupedCommands = {
-  group: {
-    name: "rclone",
-    summary: "install a newer rclone",
-    description:
-      "The driver rclone mounts with the one in the home, if there is one, else with the system's.",
-    examples: { "mountaineer rclone install": "take the pinned release into the home" },
-  },
-  commands: [rcloneInstallCommand],
 };

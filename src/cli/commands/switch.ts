@@ -14,7 +14,7 @@ const SWITCH_TARGETS: readonly InputOf<"switchRoute">["to"][] = ["tb", "fallback
 /** Options that only apply to shares, and cannot be combined with --backend. */
 const OPEN_FILES_OPTIONS = {
   "--force": {
-    about: "even if files are open or unsent; programs that use them get errors",
+    about: "even if files are open; programs that use them get errors",
     conflicts: ["wait"],
   },
   "--wait": "wait until open files are closed; Ctrl-C gives up",
@@ -25,8 +25,8 @@ export const switchCommand = command("switch", {
   summary: "move shares or a backend to a route by hand, or back to automatic",
   description:
     "For shares: tb switches at once if the Thunderbolt host answers, else changes nothing. fallback switches " +
-    "and keeps the share there across restarts, until auto, or until fallback fails. Only a share that is not " +
-    "relayed is busy with open files: --wait waits for them, --force switches anyway. For a backend, name the route: the backend moves as soon as " +
+    "and keeps the share there across restarts, until auto, or until fallback fails. Only a share that is " +
+    "remounted is busy with open files: --wait waits for them, --force switches anyway. For a backend, name the route: the backend moves as soon as " +
     "that route is ready, and calls in flight finish on the old one. Any route but the first stays until auto.",
   examples: {
     "mountaineer switch --share CORE --to tb": "back to Thunderbolt now",

@@ -54,7 +54,7 @@ export const uninstallCommand = command("uninstall", {
   },
   exits: {
     1: "the daemon could not be stopped, its service could not be removed, or you said no",
-    7: "with --purge: files are open, unsent or set aside; nothing was removed",
+    7: "with --purge: files are open or set aside; nothing was removed",
   },
   takes: {
     "--purge": "also unmount, and remove everything of Mountaineer from this machine",
@@ -97,7 +97,7 @@ export const monitorCommand = command("monitor", {
       read: intervalMs,
       expected: INTERVAL_RULE,
     },
-    "--unmount-on-exit": "unmount the shares when stopping; waits up to 10 s for unsent writes",
+    "--unmount-on-exit": "unmount the shares when stopping; waits up to 10 s",
   },
   run: (context, given) => runMonitorCommand(context, { ...given, intervalMs: given.interval }),
 });

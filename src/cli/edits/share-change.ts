@@ -1,6 +1,6 @@
 // Adds and removes a share: first in the configuration, then its mount, its link and its aliases.
 import { join } from "node:path";
-import type { Condition, StepResult } from "../../api/contract/contract.ts";
+import type { StepResult } from "../../api/contract/contract.ts";
 import type { ConfigEditWire } from "../../api/operations/requests.ts";
 import { editConfig } from "../../config/edit/edit.ts";
 import { parseConfig } from "../../config/read/load.ts";
@@ -9,7 +9,7 @@ import { nasOf, type ShareConfig } from "../../config/snapshot.ts";
 import { nameKey } from "../../config/values/names.ts";
 import { MountaineerError, recoverFrom } from "../../runtime/errors.ts";
 import { entryExists, removeLinkTo } from "../../runtime/files/durable-file.ts";
-import { pluralize, printable, shellCommand } from "../../runtime/text/plain-text.ts";
+import { printable, shellCommand } from "../../runtime/text/plain-text.ts";
 import { closestWord } from "../../runtime/text/suggest.ts";
 import { openMeeting, openSecrets } from "../in-process/open.ts";
 import type { CommandContext, Signals, Target, Terminal } from "../input/command.ts";
@@ -116,7 +116,7 @@ interface Removal {
 export type RemovedShare = Awaited<ReturnType<typeof removeShare>>;
 
 /**
- * Removes the share from the file, and its mount and link, if nothing is open or unsent. If something is, the mount
+ * Removes the share from the file, and its mount and link, if nothing is open. If something is, the mount
  * stays; with `cleanup`, nothing is changed then. Rejects with `share_unknown`, `usage` (aliases lead into it) and
  * `config_…`.
  */
@@ -158,7 +158,8 @@ export async function removeShare(context: CommandContext, wanted: Removal) {
   const after = await unmountIt().catch(recoverFrom(isShareUnknown, null));
   const isMounted = after !== null && !isUnmounted(after);
   if (!isMounted && known !== undefined && isHere) await removeLinkTo(link, known.mount_path);
-  await notifyUnsent(context, name, known?.conditions ?? []);
+  for (const { code, title } of known?.conditions ?? [])
+    if (code === "files_set_aside") context.notify(printable(title));
   await change(context, "reconcileAliases", null);
   if (planned.secrets.length > 0 && isHere) await notifyUnused(context, planned.secrets);
   const linkNow = (await hasLink()) ? "kept" : hadLink ? "removed" : "missing";
@@ -182,22 +183,6 @@ function isShareUnknown(error: unknown): boolean {
 
 export function isUnmounted({ result }: StepResult): boolean {
   return result === "unmounted" || result === "skipped";
-}
-
-/** Prints on stderr which files of the removed share are only on this machine. */
-async function notifyUnsent(
-  context: CommandContext,
-  name: string,
-  before: readonly Condition[],
-): Promise<void> {
-  for (const { code, title } of before) if (code === "files_set_aside") context.notify(printable(title));
-  const all = { share: null, server: null, what: "show" } as const;
-  const { servers } = await show(context, "unsent", all);
-  for (const { share, files, folder } of servers)
-    if (share === name && files.length > 0)
-      context.notify(
-        printable(`${pluralize(files.length, "file")} of ${name} not on the NAS yet, kept in ${folder}`),
-      );
 }
 
 /** Prints on stderr the names of the kept secrets that nothing uses after the share's removal. */

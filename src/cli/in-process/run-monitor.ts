@@ -1,6 +1,6 @@
 // Runs the daemon in this process, and passes SIGHUP to the daemon. The daemon's code is loaded on demand.
 import type { MonitorOptions } from "../../api/in-process.ts";
-import { RCLONE_BUNDLED } from "../../rclone-release/installed.ts";
+import { BUNDLED_PROGRAMS } from "../../mount-program/mount-program.ts";
 import type { Signals, Target } from "../input/command.ts";
 import { launcherPath } from "../input/launcher-path.ts";
 import type { MonitorArguments } from "../input/monitor-arguments.ts";
@@ -23,7 +23,7 @@ export async function runMonitorCommand(
     intervalMs,
     unmountOnExit,
     program: { command: launcherPath(), args: process.argv.slice(2) },
-    neededPrograms: RCLONE_BUNDLED,
+    neededPrograms: BUNDLED_PROGRAMS,
     page: builtPage(),
     keepCompiledCode,
     signal,

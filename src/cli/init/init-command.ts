@@ -24,7 +24,7 @@ import { showJson } from "../input/options.ts";
 import { promptHidden } from "../input/secret-question.ts";
 import { notifyUnlessApplied } from "../sessions/config-members.ts";
 import { type ConfigView, changeConfig, viewConfig } from "../sessions/config-session.ts";
-import { change, show } from "../sessions/control-session.ts";
+import { change } from "../sessions/control-session.ts";
 import { leaveFolder } from "../sessions/step-command.ts";
 import { exitCodeOf, renderResults } from "../views/results-view.ts";
 import { clientUrl, makeToken, tokenLines } from "./gateway-token.ts";
@@ -102,6 +102,7 @@ async function promptPerson(
   };
   person.print("Looking for servers of SMB shares on this machine's links …");
   await using meeting = await openMeeting(context);
+  await using program = await beginBuild(context, person);
   const servers = await findServers(signal);
   const before = file.bytes === null ? opening() : decodedText(file.bytes);
   const { secrets } = await (await openSecrets(context)).list();
@@ -113,9 +114,15 @@ async function promptPerson(
     return mistake === undefined ? null : mistakeText(mistake);
   };
   return promptChoices(person, servers, {
-    meeting,
+    meeting: {
+      ...meeting,
+      shareNames: async (login, signal) => {
+        await program.built();
+        return meeting.shareNames(login, signal);
+      },
+    },
     userName: file.homeContext.userName,
-    driver: file.homeContext.smbDriver ?? "rclone",
+    driver: file.homeContext.smbDriver ?? "fs",
     mayBeCalled: (share) => whatIsWrong({ ...NOTHING, shares: [share] }),
     whatIsWrong,
     isSecretTaken: (name) => secrets.some((one) => one.name === name),
@@ -137,15 +144,29 @@ async function mountAll(
   if (!context.json) context.print(renderResults(results, context.stdoutStyle));
   for (const { share, active_interface } of context.json ? [] : results)
     if (active_interface !== "none") context.print(`  ${printable(join(sharesRoot, share))}\n`);
-  if (!context.json) await notifyCosts(context);
   return exitCodeOf(results, "mount");
 }
 
-/** If the shares are mounted by this machine's own rclone, prints its disadvantages on stderr. */
-async function notifyCosts(context: CommandContext): Promise<void> {
-  const { global } = await show(context, "status", null);
-  const costs = global.conditions.find(({ code }) => code === "stock_rclone");
-  if (costs !== undefined) context.notify([costs.title, costs.hint].join("; "));
+/** In a clone without it, builds the program that mounts shares beside the questions; a person who wants no share needs none. */
+async function beginBuild({ home, signal }: CommandContext, person: Pick<Person, "print">) {
+  const { buildProgram, isBuildDue } = await import("../../mount-program/build.ts");
+  const unneeded = new AbortController();
+  const until = AbortSignal.any([signal, unneeded.signal]);
+  const building = (await isBuildDue(home)) ? buildProgram(until) : Promise.resolve(null);
+  // Without a share its end is not awaited.
+  building.catch(() => {});
+  return {
+    /** Resolves when the program is there, or could not be built. */
+    async built(): Promise<void> {
+      const failure = await building;
+      if (failure !== null)
+        person.print(`mountaineer-fs could not be built (npm run mount): ${printable(failure)}`);
+    },
+    async [Symbol.asyncDispose](): Promise<void> {
+      unneeded.abort();
+      await building.catch(() => {});
+    },
+  };
 }
 
 function textWith(

@@ -40,8 +40,8 @@ export interface NasTools {
 
 /** What `init` says about the driver that new shares get by default. */
 const DRIVERS = {
-  rclone: "Mounted by rclone: no root, and open files survive a pulled cable (docs/reference/drivers.md)",
-  netfs: "Mounted by macOS's own SMB (netfs): nothing to install (docs/reference/drivers.md)",
+  fs: "Mounted by mountaineer-fs: no root, and open files survive a pulled cable (docs/reference/shares.md)",
+  netfs: "Mounted by macOS's own SMB (netfs): nothing to install (docs/reference/shares.md)",
 } as const;
 
 export interface NasChoices {

@@ -14,15 +14,15 @@ import {
   mountCommand,
   reconcileCommand,
   unmountCommand,
-  unsentCommand,
   verifyCommand,
   wakeCommand,
 } from "../commands/mount.ts";
+import { PROGRAM_COMMANDS } from "../commands/program.ts";
 import { reloadCommand } from "../commands/reload.ts";
 import { restartCommand } from "../commands/restart.ts";
 import { runCommand } from "../commands/run.ts";
 import { SECRET_COMMANDS, serverTokenCommand } from "../commands/secret.ts";
-import { RCLONE_COMMANDS, SHARES_COMMANDS } from "../commands/shares.ts";
+import { SHARES_COMMANDS } from "../commands/shares.ts";
 import { statusCommand } from "../commands/status.ts";
 import { switchCommand } from "../commands/switch.ts";
 import { callCommand, TOOLS_COMMANDS } from "../commands/tools.ts";
@@ -72,11 +72,10 @@ export const SECTIONS: readonly CommandSection[] = [
       wakeCommand,
       unmountCommand,
       switchCommand,
-      unsentCommand,
       verifyCommand,
       reconcileCommand,
       ALIAS_COMMANDS,
-      RCLONE_COMMANDS,
+      PROGRAM_COMMANDS,
     ],
   },
   {

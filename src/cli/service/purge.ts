@@ -8,7 +8,7 @@ import { findHomeContext } from "../../config/home-context.ts";
 import { isUsualHome } from "../../config/values/paths.ts";
 import { MountaineerError, recoverFrom } from "../../runtime/errors.ts";
 import { entryExists, removeLinkTo } from "../../runtime/files/durable-file.ts";
-import { pluralize, printable } from "../../runtime/text/plain-text.ts";
+import { printable } from "../../runtime/text/plain-text.ts";
 import { disconnectClient, surroundingsOf } from "../clients/connect-client.ts";
 import { loadPurge } from "../in-process/open.ts";
 import type { CommandContext, Signals, Target } from "../input/command.ts";
@@ -21,8 +21,8 @@ import { FAILED_EXIT } from "../views/results-view.ts";
 import { uninstallService } from "./service-command.ts";
 
 const NAMED_AT_MOST = 5;
-/** How long to wait for an rclone whose mount is gone, ms. */
-const RCLONE_ENDS_WITHIN_MS = 5_000;
+/** How long to wait for a program whose mount is gone, ms. */
+const PROGRAM_ENDS_WITHIN_MS = 5_000;
 /** The unpacked versions of a bundle. */
 const OUR_VERSIONS = new RegExp(`^(?:current|\\.new-.+)$|${VERSION_FOLDER.source}`);
 
@@ -48,12 +48,7 @@ export async function purgeAll(context: CommandContext, yes: boolean): Promise<n
   const found = await lstat(home).catch(recoverFrom("ENOENT", null));
   // Any other home may be a folder that is also used for other things.
   const isUsual = isUsualHome({ home, userHome }) && found?.isSymbolicLink() !== true;
-  const requireAllSent = async (): Promise<void> => {
-    const unsent = (await purge.unsentIn(home)).map(
-      ({ share, waiting: { files, folder } }) =>
-        `${pluralize(files.length, "file")} of ${share} not on the NAS yet, in ${folder}`,
-    );
-    if (unsent.length > 0) throw notPurged(unsent, "mountaineer status says what they wait for");
+  const requireNothingAside = async (): Promise<void> => {
     const aside = await purge.filesNotOnNas(home, isUsual);
     if (aside.length > 0)
       throw notPurged(aside, "they are files of yours that the NAS does not have: move them first");
@@ -62,7 +57,7 @@ export async function purgeAll(context: CommandContext, yes: boolean): Promise<n
     throw new MountaineerError("share_busy", "this home keeps the fleet's server", {
       hint: "mountaineer fleet leave ends it; nothing was removed",
     });
-  await requireAllSent();
+  await requireNothingAside();
   const { links, config } = await inUse(context);
   const where = printable(home);
   const folder = isUsual
@@ -81,8 +76,8 @@ export async function purgeAll(context: CommandContext, yes: boolean): Promise<n
   if (!yes && !(await confirms(context, "Remove Mountaineer?", "no"))) return FAILED_EXIT;
 
   await unmountAll(context);
-  await requireAllSent();
-  const limits = { withinMs: RCLONE_ENDS_WITHIN_MS, signal };
+  await requireNothingAside();
+  const limits = { withinMs: PROGRAM_ENDS_WITHIN_MS, signal };
   const mounts = await pollUntil(
     limits,
     () => purge.mountsIn(home, isUsual),
@@ -105,13 +100,16 @@ export async function purgeAll(context: CommandContext, yes: boolean): Promise<n
 
   await purge.clearKeyring(home, signal);
   for (const link of links) await removeLink(link, purge.removeIfEmpty);
+  const caches = await purge.oldCachesIn(home);
   const left = await purge.removeHome(home, { isUsual, userHome, config });
   // Any other home contains its log.
   if (isUsualHome({ home, userHome })) await purge.removeLog(home, userHome);
-  // rclone makes these folders, and Mountaineer keeps nothing in them.
-  for (const folder of [".config/rclone", ".config"]) await purge.removeIfEmpty(join(userHome, folder));
   const bundle = readBundle();
   context.print("Mountaineer has left this machine\n");
+  for (const cache of caches)
+    context.notify(
+      `${printable(cache)} stays: an earlier version kept files there that the NAS may not have`,
+    );
   if (left.length > 0) {
     const names = `${left.slice(0, NAMED_AT_MOST).map(printable).join(", ")}${left.length > NAMED_AT_MOST ? ", …" : ""}`;
     context.notify(`${where} stays, with what Mountaineer did not make there: ${names}`);

@@ -9,7 +9,7 @@ import { withOperations } from "./control-session.ts";
 export const STEP_EXITS: CommandDefinition["exits"] = {
   0: "every share succeeded or was skipped",
   1: "a share failed",
-  7: "no share failed, but one was not changed, because files are open or unsent",
+  7: "no share failed, but one was not changed, because files are open",
 };
 
 type StepCall = (

@@ -1,7 +1,7 @@
 // The results of a command that changes shares, as text and exit code. Pure.
 import type { BackendSwitchReport, StepResult, VerifyReport } from "../../api/contract/contract.ts";
 import { STEP_TONES } from "../../api/labels/outcome-labels.ts";
-import { openFileLines, unsentLines } from "../../api/views/view-lines.ts";
+import { openFileLines } from "../../api/views/view-lines.ts";
 import { ERROR_CODES } from "../../runtime/errors.ts";
 import { type Paint, paintFor, type TerminalStyle, tonePaint } from "../../runtime/text/paint.ts";
 import { columns, padded, printable, sharesAndBackends } from "../../runtime/text/plain-text.ts";
@@ -24,7 +24,7 @@ export function renderResults(results: readonly StepResult[], style: TerminalSty
   const paint = paintFor(style);
   const nameWidth = Math.max(0, ...results.map(({ share }) => columns(printable(share))));
   const lines = results.flatMap((result) => {
-    const below = [...openFileLines(result.holders), ...unsentLines(result.unsent)];
+    const below = openFileLines(result.holders);
     if (result.hint !== null) below.push(paint.dim(`hint: ${printable(result.hint)}`));
     const name = paint.bold(padded(printable(result.share), nameWidth));
     return [

@@ -18,8 +18,8 @@ function driverOf(
   { driver, thunderboltPath }: NormalizedShare,
   homeContext: HomeContext,
 ): ShareConfig["driver"] {
-  if (driver !== "auto") return driver;
-  return thunderboltPath === null ? (homeContext.smbDriver ?? "rclone") : "local";
+  const isLocal = driver === "local" || thunderboltPath !== null;
+  return isLocal ? "local" : (homeContext.smbDriver ?? "fs");
 }
 
 function route(
@@ -104,7 +104,7 @@ function shareWarnings({ shares, nas }: ConfigFile, engineShares: readonly Share
     const unused = [
       ...(driver === "local" ? SMB_ONLY : []),
       ...(driver === "local" && share.thunderbolt_host === undefined ? HOST_ONLY : []),
-      ...(driver === "rclone" || driver === "fs" ? [] : FUSE_ONLY),
+      ...(driver === "fs" ? [] : FUSE_ONLY),
     ];
     for (const key of unused) {
       if (share[key] === undefined) continue;

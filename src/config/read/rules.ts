@@ -48,9 +48,7 @@ function driverFindings(share: Table, at: KeyPath): Finding[] {
   const findings: Finding[] = [];
   const hosts = ROUTES.filter(({ host }) => has(host)).length;
   const paths = ROUTES.filter(({ path }) => has(path)).length;
-  const isLocal =
-    share["driver"] === "local" ||
-    ((share["driver"] === undefined || share["driver"] === "auto") && paths > 0);
+  const isLocal = share["driver"] === "local" || (share["driver"] === undefined && paths > 0);
   if (!isLocal && hosts === 0 && !has("nas")) {
     const hint = "one address is enough; `thunderbolt_host` is the one over a faster cable";
     findings.push(missingKey([...at, "fallback_host"], HOST_EXPECTED, hint));

@@ -26,10 +26,6 @@ const OTHERS_NAMES: ReadonlyMap<string, string> = new Map([
   ["[backends.NAME] disabled", "write `enabled = false` for `disabled = true`"],
   ["[[shares]] tb_host", "did you mean `thunderbolt_host`?"],
   ["[[shares]] tb_path", "did you mean `thunderbolt_path`?"],
-  ...["[global]", "[[shares]]"].map((header): [string, string] => [
-    `${header} carry`,
-    "did you mean `relay`?",
-  ]),
   ...["servers", "server", "mcp_servers", "namespaces", "groups", "group"].map((key): [string, string] => [
     `[[authorization.policies]] ${key}`,
     "did you mean `backends`?",

@@ -14,9 +14,25 @@ import {
   SUBPATH_EXPECTED,
 } from "../values/names.ts";
 import { choiceKey, defaulted, numberKey, optional, required, toggleKey } from "./schema-keys.ts";
-import { choice, host, list, networkInterface, path, reference, text, toggle } from "./value-types.ts";
+import {
+  choice,
+  host,
+  list,
+  networkInterface,
+  path,
+  reference,
+  text,
+  toggle,
+  type Value,
+} from "./value-types.ts";
 
-const DRIVER_CHOICES = ["auto", "rclone", "fs", "netfs", "local"] as const;
+/** Values of `driver` that are accepted and have no effect; a warning offers to remove them. */
+export const FORMER_DRIVERS = ["auto", "rclone", "cifs", "fs", "netfs"] as const;
+
+const driver: Value<"local" | (typeof FORMER_DRIVERS)[number]> = {
+  ...choice(["local"]),
+  read: choice(["local", ...FORMER_DRIVERS]).read,
+};
 
 const HOST_ABSENT = "only the other host is used";
 const INTERFACE_ABSENT = "the interface whose subnet holds the host";
@@ -67,15 +83,15 @@ export const globalKeys = {
   }),
   on_route_change: choiceKey("free", ROUTE_CHANGE_CHOICES, "move", {
     meaning:
-      "When the route changes: `move` keeps the mount and open files, if the driver can; `remount` mounts over the other route.",
+      "When the route changes: `move` keeps the mount and open files, on Linux; `remount` mounts over the other route.",
   }),
   outage_patience_secs: numberKey("free", {
     min: 1,
     max: 3600,
-    absent: 60,
+    absent: 300,
     unit: "seconds",
     meaning:
-      "How long programs that use a relayed share wait while no route answers, before they get an error.",
+      "How long programs that use a share wait while no route leads to its server, before they get an error.",
   }),
   auto_failback: toggleKey(
     "free",
@@ -98,7 +114,7 @@ export const globalKeys = {
 
 function modeKey(mode: string, what: string) {
   const absent = `"${mode}"`;
-  const meaning = `Drivers \`rclone\` and \`fs\`: the mode of ${what}.`;
+  const meaning = `On Linux: the mode of ${what}.`;
   const value = text("plain", parseMode, { type: "file mode", expected: MODE_EXPECTED });
   return optional("access", value, { absent, meaning, example: absent });
 }
@@ -164,9 +180,11 @@ export const shareKeys = {
   password: nasKeys.password,
   thunderbolt_interface: nasKeys.thunderbolt_interface,
   fallback_interface: nasKeys.fallback_interface,
-  driver: choiceKey("sends", DRIVER_CHOICES, "auto", {
+  driver: optional("free", driver, {
+    absent: "`local` if paths are given, else the system's way to mount SMB",
     meaning:
-      "How the share is mounted: `rclone` through FUSE; `fs`, our own on Linux, which writes at once; `netfs`, macOS's own; `local`, a folder per route. `auto`: `local` with paths, else `netfs` on macOS, `rclone` elsewhere.",
+      "`local`: a folder per route, switched by a link. Otherwise mountaineer-fs mounts on Linux, and NetFS on macOS.",
+    example: '"local"',
   }),
   on_route_change: optional("free", choice(ROUTE_CHANGE_CHOICES), {
     absent: "`on_route_change` of `[global]`",
@@ -176,7 +194,7 @@ export const shareKeys = {
   allow_other: optional("access", toggle, {
     absent: String(DEFAULT_ACCESS.allowOther),
     meaning:
-      "Drivers `rclone` and `fs`: let other users of this machine use the mount, as `username` on the server. Needs `user_allow_other` in /etc/fuse.conf, except for root.",
+      "On Linux: let other users of this machine use the mount, as `username` on the server. Needs `user_allow_other` in /etc/fuse.conf, except for root.",
     example: "true",
   }),
   file_mode: modeKey(

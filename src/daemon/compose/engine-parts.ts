@@ -1,13 +1,13 @@
 // Creates the share engine and its parts: prober, host prober, mount table, drivers. The daemon and commands
 // use the same parts.
 
+import { createMountProgram } from "../../mount-program/mount-program.ts";
 import { readLinks } from "../../network/discover/links.ts";
 import { createNetworkLocation } from "../../network/location/network-location.ts";
 import { sendMagicPacket } from "../../network/location/wake-packet.ts";
 import { createHostProber } from "../../network/probe/host-prober.ts";
 import { checkLocalNetwork } from "../../network/probe/local-network.ts";
 import type { StateStore } from "../../reconcile/state-store.ts";
-import { connectRelay } from "../../relay/client/relay-client.ts";
 import { createDisposalStack } from "../../runtime/disposal.ts";
 import { errorText } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
@@ -17,23 +17,19 @@ import { createLocalDriver } from "../../shares/drivers/local/local.ts";
 import type { MountDriver } from "../../shares/drivers/mount-driver.ts";
 import { createNetfsDriver } from "../../shares/drivers/netfs/netfs.ts";
 import { createProgramLogs } from "../../shares/drivers/program-logs.ts";
-import { createFormerShares } from "../../shares/drivers/rclone/caches.ts";
-import { createMetadataFlusher } from "../../shares/drivers/rclone/metadata-flusher.ts";
-import { createMetadataRefresh } from "../../shares/drivers/rclone/metadata-refresh.ts";
-import { createRcloneDriver } from "../../shares/drivers/rclone/rclone.ts";
-import { withUnsentOfRclone } from "../../shares/drivers/rclone/unsent-left-behind.ts";
+import { shareFiles } from "../../shares/drivers/share-files.ts";
+import type { CompareServers } from "../../shares/engine/server-check.ts";
 import { ShareEngine } from "../../shares/engine/share-engine.ts";
 import type { SharePrograms } from "../../shares/engine/share-subject.ts";
 import { createStableLinks } from "../../shares/links/stable-links.ts";
-import { createLogins } from "../../shares/logins/logins.ts";
 import { createMountClaims } from "../../shares/mounts/mount-claims.ts";
 import { createMountTable } from "../../shares/mounts/mount-table.ts";
 import type { ShareTransition } from "../../shares/policy/share-transitions.ts";
 import type { Prober } from "../../shares/prober/prober.ts";
 import { startProber } from "../../shares/prober/prober-process.ts";
-import { createServerProofs } from "../../shares/server-proof/server-proofs.ts";
-import type { DriverName } from "../../shares/share-spec.ts";
-import { createRelayAdapter } from "./relay-adapter.ts";
+import type { Endpoints } from "../../shares/program/arguments.ts";
+import { createProgramCommands, type ProgramCommands } from "../../shares/program/commands.ts";
+import { type DriverName, isKeychainLogin, type ShareSpec } from "../../shares/share-spec.ts";
 
 /** Deadline of a name look-up, ms. */
 const RESOLVE_MS = 5000;
@@ -69,33 +65,29 @@ export function startEngineParts(options: PartsOptions) {
   );
   const location = createNetworkLocation({ clock, links: readLinks(forceStop) });
   const mountTable = createMountTable({ clock });
-  const relayControl = stack.use(connectRelay({ home, clock, logger, isInCharge }));
   const addressesOf = (host: string): readonly string[] => hostProber.addressesOf(host);
-  const shared = { clock, logger, stateFolder: home };
-  const flusher = createMetadataFlusher({ clock, logger });
-  const smb = { clock, logger, prober, mountTable, addressesOf };
+  const smb = { clock, logger, prober, mountTable, addressesOf, stateFolder: home };
+  const { observedAt: observedAtMs } = options.memory.restored;
+  const program = createMountProgram(home);
+  const commands = createProgramCommands({ clock, home, program: program.find });
+  const fs = stack.use(createFsDriver({ ...smb, program, isInCharge, observedAtMs }));
   const drivers: Record<DriverName, MountDriver> = {
-    rclone: createRcloneDriver({ ...smb, stateFolder: home, flusher }),
-    local: withUnsentOfRclone(createLocalDriver({ clock, prober, mountTable, stateFolder: home }), shared),
-    netfs: createNetfsDriver(smb),
-    fs: withUnsentOfRclone(createFsDriver({ ...smb, stateFolder: home }), shared),
+    fs,
+    local: createLocalDriver({ clock, prober, mountTable, stateFolder: home }),
+    netfs: createNetfsDriver({ ...smb, commands }),
   };
   const claims = stack.use(createMountClaims({ home, logger }));
-  const logins = createLogins(clock);
-  const serverProof = createServerProofs({ clock, logger, stateFolder: home, logins, hostProber });
-  const relay = createRelayAdapter(logger, relayControl);
   const engine = stack.use(
     new ShareEngine({
       ...options,
       // netfs is last, because it claims every mount at a share's path.
-      drivers: [drivers.rclone, drivers.fs, drivers.local, drivers.netfs],
+      drivers: [drivers.fs, drivers.local, drivers.netfs],
       hostProber,
       location,
       sendWakePacket: sendMagicPacket,
       prober,
-      relay,
-      serverProof,
-      logins,
+      compareServers: (spec, endpoints, signal) =>
+        compareServers(commands, home, { spec, endpoints }, signal),
       links: createStableLinks(clock, prober),
       claims,
     }),
@@ -103,19 +95,35 @@ export function startEngineParts(options: PartsOptions) {
   if (!isInCharge) engine.rest();
   return {
     engine,
+    /** Asks the programs of mounts that move for their counters. */
     recount: async (): Promise<void> => {
-      if (relayControl.shares.size > 0) await relay.recount();
+      await Promise.all(engine.names.map((name) => fs.moving?.refresh(name)));
     },
     hostProber,
     location,
     drivers,
     prober,
     mountTable,
-    programLogs: createProgramLogs(shared),
-    metadataRefresh: createMetadataRefresh({ ...shared, flusher }),
-    formerShares: createFormerShares(shared),
-    logins,
-    serverProof,
+    commands,
+    programLogs: createProgramLogs(smb),
     [Symbol.asyncDispose]: () => stack[Symbol.asyncDispose](),
   };
+}
+
+/** Compares the servers behind a share's routes with each other and with its record. */
+function compareServers(
+  commands: ProgramCommands,
+  home: string,
+  { spec, endpoints }: { readonly spec: ShareSpec; readonly endpoints: Endpoints },
+  signal: AbortSignal,
+): ReturnType<CompareServers> {
+  if (isKeychainLogin(spec))
+    return Promise.resolve({
+      ok: false,
+      code: null,
+      text: "its password is in the Keychain, which only macOS reads",
+    });
+  const { name, shareName, username, password } = spec;
+  const { folder } = shareFiles(home, name);
+  return commands.compareServers({ shareName, username, password, endpoints, folder }, signal);
 }

@@ -85,10 +85,6 @@ export const DAEMON_CONDITIONS = {
       `The running configuration cannot be written to its history: ${reason}`,
       "Mountaineer keeps it in memory; `mountaineer config history` tries to write it again.",
     ],
-    unsent_unconfigured: (files: string) => [
-      `Files of shares that are no longer configured wait here to be sent: ${files}`,
-      "Configure the share again under its old `name` and `share_name` to send them; `mountaineer unsent` shows where they are.",
-    ],
     network_polling: () => [
       "Network changes are detected by polling every 2 s",
       "The system's own events are not available; see the log.",
@@ -101,7 +97,6 @@ export const DAEMON_CONDITIONS = {
       shellCommand`mountaineer unmount --share ${name}`,
       name,
     ],
-    stock_rclone: (title: string, hint: string) => [title, hint],
   }),
 };
 

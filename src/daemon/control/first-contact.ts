@@ -1,9 +1,10 @@
 // First contact with a server that is not configured yet: whether it answers, which shares it has, and
 // whether another address leads to the same server.
-import type { FirstContact, ServerLogin } from "../../api/setup/first-contact.ts";
+import type { FirstContact, ServerLogin, ShareNames } from "../../api/setup/first-contact.ts";
 import { findHomeContext } from "../../config/home-context.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import { nameKey } from "../../config/values/names.ts";
+import { createMountProgram } from "../../mount-program/mount-program.ts";
 import { readLinks } from "../../network/discover/links.ts";
 import { readInterfaces } from "../../network/interfaces.ts";
 import { hereFrom, networkIdsOf } from "../../network/location/network-location.ts";
@@ -13,12 +14,11 @@ import type { ProbeResult } from "../../network/probe/probe-result.ts";
 import { noopLogger } from "../../runtime/log/log.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import { oneMissingText, resolveReference } from "../../secrets/reference.ts";
-import { proofEndpoint } from "../../shares/engine/server-identities.ts";
 import { PACKETS_AT_MS, WAKES_WITHIN_MS } from "../../shares/policy/wake.ts";
 import { startProber } from "../../shares/prober/prober-process.ts";
-import { createServerProofs } from "../../shares/server-proof/server-proofs.ts";
-import { deniesShare, listShareNames } from "../../shares/server-proof/share-names.ts";
-import { type RouteSpec, routesOf, type ShareSpec } from "../../shares/share-spec.ts";
+import type { Endpoint } from "../../shares/program/arguments.ts";
+import { createProgramCommands } from "../../shares/program/commands.ts";
+import { routesOf } from "../../shares/share-spec.ts";
 import { approvedHome } from "../compose/approved-home.ts";
 
 const PROBE_MS = 3_000;
@@ -31,17 +31,31 @@ export async function openFirstContact(home: string, signal: AbortSignal): Promi
   const macOf = (host: string): string | null => met.find(({ address }) => address === host)?.mac ?? null;
   const prober = startProber(tools);
   const hostProber = createHostProber({ ...tools, resolve: (host) => prober.resolve(host, PROBE_MS) });
-  const proof = createServerProofs({ ...tools, stateFolder: home, signsLogins: true });
+  const commands = createProgramCommands({
+    clock: systemClock,
+    home,
+    program: createMountProgram(home).find,
+  });
   const probe = ({ host, port }: Pick<ServerLogin, "host" | "port">): Promise<ProbeResult> =>
     hostProber.probe(
       { host, port, interfaceName: null },
       { notBeforeMs: systemClock.monotonicMs(), timeoutMs: PROBE_MS },
     );
-  const configuredSpec = async (
+  const shareNames = async (login: ServerLogin, signal: AbortSignal): Promise<ShareNames> => {
+    const endpoint = endpointOf(login, await probe(login));
+    const { username, password } = login;
+    const found = await commands.listShares({ username, password, endpoints: { tb: endpoint } }, signal);
+    if (found.ok) return { kind: "listed", names: [...found.names] };
+    return { kind: isRefusal(found.code) ? "refused" : "failed", text: found.text };
+  };
+  /** The login of a configured share, with the host that answers. */
+  const configuredLogin = async (
     snapshot: ConfigSnapshot,
     name: string,
     signal: AbortSignal,
-  ): Promise<ShareSpec | { readonly kind: "failed"; readonly text: string }> => {
+  ): Promise<
+    (ServerLogin & { readonly shareName: string }) | { readonly kind: "failed"; readonly text: string }
+  > => {
     const homeContext = findHomeContext({ ...process.env, MOUNTAINEER_HOME: home });
     // The password is sent only if the share's entry is approved.
     const { snapshot: approved, values } = await approvedHome({ homeContext, snapshot }, signal);
@@ -54,8 +68,7 @@ export async function openFirstContact(home: string, signal: AbortSignal): Promi
     const up = routes[probes.findIndex(({ verdict }) => verdict === "answers")];
     if (up?.host == null) return { kind: "failed", text: probes.map(({ text }) => text).join(", ") };
     const { username, shareName } = share;
-    const login = { host: up.host, port: up.port, username, password: password?.value ?? null };
-    return specOf({ ...login, name, shareName }, null);
+    return { host: up.host, port: up.port, username, password: password?.value ?? null, shareName };
   };
   return {
     async greet(server, signal) {
@@ -88,50 +101,52 @@ export async function openFirstContact(home: string, signal: AbortSignal): Promi
       return networkIdsOf(hereFrom(readInterfaces(systemClock.monotonicMs()), gateways, neighbours), hosts);
     },
     async configuredShareNames(snapshot, name, signal) {
-      const spec = await configuredSpec(snapshot, name, signal);
-      return "kind" in spec ? spec : listShareNames(spec, home, signal);
+      const login = await configuredLogin(snapshot, name, signal);
+      return "kind" in login ? login : shareNames(login, signal);
     },
     async sharesInstead(snapshot, name, signal) {
-      const spec = await configuredSpec(snapshot, name, signal);
-      if ("kind" in spec || !(await deniesShare(spec, home, signal))) return null;
-      const listed = await listShareNames(spec, home, signal);
+      const login = await configuredLogin(snapshot, name, signal);
+      if ("kind" in login) return null;
+      const { shareName, username, password } = login;
+      const endpoints = { tb: endpointOf(login, await probe(login)) };
+      const root = await commands.listRoot({ shareName, username, password, endpoints }, signal);
+      if (root.ok || root.code !== "no_share") return null;
+      const listed = await shareNames(login, signal);
       const names = listed.kind === "listed" ? listed.names : [];
-      // The mount also tries a name's other Unicode form.
-      return names.some((one) => nameKey(one) === nameKey(spec.shareName)) ? null : names;
+      return names.some((one) => nameKey(one) === nameKey(shareName)) ? null : names;
     },
-    shareNames: (login, signal) =>
-      listShareNames(specOf({ ...login, name: "", shareName: "" }, null), home, signal),
-    async pair(share, other, signal) {
+    shareNames,
+    async pair({ shareName, ...share }, other, signal) {
       const [first, second] = await Promise.all([probe(share), probe(other)]);
       signal.throwIfAborted();
-      const endpoints = { tb: proofEndpoint(first, share), fallback: proofEndpoint(second, other) };
-      if (first.verdict !== "answers" || endpoints.tb === null) return { kind: "unproved", text: first.text };
-      if (second.verdict !== "answers" || endpoints.fallback === null)
-        return { kind: "unproved", text: second.text };
-      // The proof first compares what both servers tell about themselves without a login.
-      const { tb, fallback } = endpoints;
-      const spec = specOf(share, other);
-      const verdict = await proof.compare(spec, { tb, fallback }, null, () => true, signal);
-      return { kind: verdict.kind, text: verdict.kind === "same" ? "" : verdict.text };
+      for (const { verdict, text } of [first, second])
+        if (verdict !== "answers") return { kind: "unproved", text };
+      const { username, password } = share;
+      const endpoints = { tb: endpointOf(share, first), fallback: endpointOf(other, second) };
+      // The other one gets the login only if it says that it is the same server.
+      if (first.serverGuid !== null && second.serverGuid !== null && first.serverGuid !== second.serverGuid)
+        return { kind: "different", text: "it says that it is another server (another ServerGuid)" };
+      const found = await commands.compareServers(
+        { shareName, username, password, endpoints, folder: null },
+        signal,
+      );
+      if (!found.ok) return { kind: "unproved", text: found.text };
+      const failure = Object.values(found.failures)[0]?.text;
+      if (failure === undefined && found.verdict === "same") return { kind: "same", text: "" };
+      const kind = found.verdict === "different" ? "different" : "unproved";
+      return { kind, text: found.text ?? failure ?? "the share is empty, so nothing can be compared" };
     },
     [Symbol.asyncDispose]: () => prober[Symbol.asyncDispose](),
   };
 }
 
-function specOf(
-  { host, port, username, password, name, shareName }: Parameters<FirstContact["pair"]>[0],
-  other: Pick<ServerLogin, "host" | "port"> | null,
-): ShareSpec {
-  const route = (to: Pick<ServerLogin, "host" | "port"> | null): RouteSpec => ({
-    host: to?.host ?? null,
-    port: to?.port ?? 445,
-    interfaceName: null,
-    folder: null,
-  });
-  return {
-    ...{ name, shareName, username, password, missingVariable: null, driver: "rclone" },
-    routes: { tb: route({ host, port }), fallback: route(other) },
-    mountPath: "",
-    stablePath: "",
-  };
+function endpointOf(
+  { host, port }: Pick<ServerLogin, "host" | "port">,
+  { address, interfaceName }: ProbeResult,
+): Endpoint {
+  return { address: address ?? host, port, interfaceName };
+}
+
+function isRefusal(code: string | null): boolean {
+  return code === "logon_failure" || code === "logon_held";
 }

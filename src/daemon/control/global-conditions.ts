@@ -2,9 +2,6 @@
 import type { GlobalStatus } from "../../api/contract/contract.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import type { StateStore } from "../../reconcile/state-store.ts";
-import { pluralize } from "../../runtime/text/plain-text.ts";
-import type { MissingRequirement } from "../../shares/drivers/mount-driver.ts";
-import type { FormerUnsent } from "../../shares/drivers/rclone/caches.ts";
 import type { UnconfiguredShare } from "../../shares/engine/unconfigured-shares.ts";
 import type { SyncState } from "../../sync/sync-settings.ts";
 import { DAEMON_CONDITIONS, type DaemonCondition } from "../conditions/condition-rows.ts";
@@ -16,10 +13,6 @@ export interface ConditionSources {
   readonly sync: () => SyncState;
   /** The reason if the running configuration is missing in the history; null otherwise. */
   readonly historyUnsavedBecause: () => string | null;
-  /** What the rclone that mounts costs and the engine does not; null: nothing. */
-  readonly rcloneAdvice: () => MissingRequirement | null;
-  /** Unsent files of shares that are no longer configured. */
-  readonly formerUnsent: () => readonly FormerUnsent[];
   /** The remaining mounts of these shares. */
   readonly left: () => readonly UnconfiguredShare[];
   /** Copies of the running program that are not what the daemon started with. */
@@ -42,27 +35,13 @@ export function unconfiguredConditions(left: readonly UnconfiguredShare[]): Daem
   return left.map(({ spec: { name, mountPath } }) => DAEMON_CONDITIONS.left_mounted(name, mountPath));
 }
 
-/** What the rclone that mounts the shares costs. */
-export function rcloneConditions(
-  { config }: ConfigSnapshot,
-  costs: MissingRequirement | null,
-): DaemonCondition[] {
-  if (costs === null || !config.shares.some(({ driver }) => driver === "rclone")) return [];
-  return [DAEMON_CONDITIONS.stock_rclone(costs.text, costs.hint)];
-}
-
 export function globalConditions(sources: ConditionSources): DaemonCondition[] {
-  const { memory, networkEvents, running, sync, historyUnsavedBecause, rcloneAdvice, formerUnsent } = sources;
+  const { memory, networkEvents, running, sync, historyUnsavedBecause } = sources;
   const conditions: DaemonCondition[] = [];
   const { saveError } = memory;
   if (saveError !== null) conditions.push(DAEMON_CONDITIONS.state_not_saved(saveError.message));
   const unsavedBecause = historyUnsavedBecause();
   if (unsavedBecause !== null) conditions.push(DAEMON_CONDITIONS.history_not_saved(unsavedBecause));
-  const former = formerUnsent().map(
-    ({ share, waiting: { files, source } }) =>
-      `${pluralize(files.length, "file")} of ${share} for ${source ?? "its server"}`,
-  );
-  if (former.length > 0) conditions.push(DAEMON_CONDITIONS.unsent_unconfigured(former.join("; ")));
   conditions.push(...unconfiguredConditions(sources.left()));
   const [changed, ...others] = sources.changedCopies();
   if (changed !== undefined) conditions.push(DAEMON_CONDITIONS.program_changed(changed, others.length));
@@ -82,9 +61,5 @@ export function globalConditions(sources: ConditionSources): DaemonCondition[] {
   // Only shares need network events.
   if (networkEvents() === "polling" && running().config.shares.length > 0)
     conditions.push(DAEMON_CONDITIONS.network_polling());
-  return [
-    ...conditions,
-    ...rcloneConditions(running(), rcloneAdvice()),
-    ...configWarningConditions(running()),
-  ];
+  return [...conditions, ...configWarningConditions(running())];
 }

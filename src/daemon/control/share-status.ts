@@ -2,13 +2,13 @@
 import type {
   Condition,
   ExplanationReport,
+  MovesStatus,
   OpenFileHolder,
-  RelayStatus,
   ShareStatus,
 } from "../../api/contract/contract.ts";
 import { type Explanation, inWallTime } from "../../reconcile/decision.ts";
 import { isoTimeOrNull } from "../../runtime/time/clock.ts";
-import type { RelayedState } from "../../shares/drivers/relay-contract.ts";
+import type { MountReport } from "../../shares/drivers/moving-mounts.ts";
 import type { ShareView } from "../../shares/engine/share-cycle.ts";
 import type { ShareConditionName } from "../../shares/policy/condition-rows.ts";
 import type { ShareCondition } from "../../shares/policy/decide.ts";
@@ -24,7 +24,7 @@ export function shareStatus({
   conditions,
   explanation,
   mount: judged,
-  relayed = null,
+  moving = null,
 }: ShareView): ShareStatus {
   const { spec } = subject;
   const mount = observed?.mount ?? null;
@@ -46,7 +46,7 @@ export function shareStatus({
     last_switch_at: isoTimeOrNull(memory.lastSwitchAt),
     tb_reachable_since: isoTimeOrNull(memory.tbReachableSince),
     tb_healthy_since: isoTimeOrNull(memory.tbHealthySince),
-    ...(relayed === null ? {} : { relay: relayStatus(relayed) }),
+    ...(moving === null ? {} : { moves: movesStatus(moving) }),
     conditions: conditions.map(conditionStatus),
     ...(explanation === null || observed === null
       ? {}
@@ -63,9 +63,7 @@ function routeFacts({ routes }: ShareSpec, observed: ShareObservation | null): R
     return verdict === "answers" || hostText(routes[route]) === null ? null : detail;
   };
   const [tb, fallback] = [errorOf("tb"), errorOf("fallback")];
-  const { relayed, guarded, found } = observed.mount ?? {};
-  const route = (relayed ?? guarded)?.route ?? found?.route ?? null;
-  const address = route === null ? null : earlierAddress(observed, route);
+  const address = earlierAddress(observed);
   return {
     ...(tb === null ? {} : { tb_error: tb }),
     ...(fallback === null ? {} : { fb_error: fallback }),
@@ -83,16 +81,16 @@ export function openFileHolders(files: readonly OpenFile[]): OpenFileHolder[] {
   return files.map(({ pid, command, path }) => ({ pid, command, path }));
 }
 
-function relayStatus(relayed: RelayedState): RelayStatus {
+function movesStatus(report: MountReport): MovesStatus {
   return {
-    port: relayed.port,
-    phase: relayed.phase,
-    connections: relayed.connections,
-    connections_in_all: relayed.connectionsInAll,
-    bytes_to_server: relayed.bytesUp,
-    bytes_from_server: relayed.bytesDown,
-    longest_wait_ms: Math.round(relayed.longestWaitMs),
-    moves: relayed.moves,
+    phase: report.phase.is,
+    count: report.moves.count,
+    connections: report.connections,
+    connections_in_all: report.connectionsInAll,
+    bytes_to_server: report.bytesUp,
+    bytes_from_server: report.bytesDown,
+    longest_wait_ms: Math.round(report.longestWaitMs),
+    open_files: report.openFiles,
   };
 }
 

@@ -49,10 +49,10 @@ export function flowOf(
   const names = Map.groupBy(clients, ({ name }) => name);
   return {
     kind: "flow",
-    shares: shares.flatMap(({ name, relay }) =>
-      relay === undefined
+    shares: shares.flatMap(({ name, moves }) =>
+      moves === undefined
         ? []
-        : [{ name, to_server: relay.bytes_to_server, from_server: relay.bytes_from_server }],
+        : [{ name, to_server: moves.bytes_to_server, from_server: moves.bytes_from_server }],
     ),
     backends: backends.map(({ name, calls }) => ({ name, calls })),
     clients: [...names].map(([name, all]) => ({

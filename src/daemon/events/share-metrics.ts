@@ -31,8 +31,7 @@ export function createShareMetrics(
       const ofShare = changes.get(share) ?? new Map<string, number>();
       ofShare.set(change, (ofShare.get(change) ?? 0) + 1);
       changes.set(share, ofShare);
-      if ("relayed" in transition && transition.relayed === true)
-        moves.set(share, (moves.get(share) ?? 0) + 1);
+      if ("moved" in transition && transition.moved === true) moves.set(share, (moves.get(share) ?? 0) + 1);
     },
     measured(): readonly Measured[] {
       const { names } = engine;
@@ -73,20 +72,20 @@ export function createShareMetrics(
         },
         {
           name: "mountaineer.share.moves",
-          help: "Route changes of a relayed mount.",
+          help: "Route changes beneath a mount that stayed.",
           kind: "counter",
           values: [...moves].map(([share, value]) => ({ labels: { share }, value })),
         },
         {
           name: "mountaineer.share.bytes",
-          help: "Bytes that each relayed share has transferred since it was mounted, by direction.",
+          help: "Bytes that each share that moves has transferred since it was mounted, by direction.",
           kind: "counter",
-          values: views.flatMap(({ share, relayed = null }) =>
-            relayed === null
+          values: views.flatMap(({ share, moving = null }) =>
+            moving === null
               ? []
               : [
-                  { labels: { share, direction: "to_server" }, value: relayed.bytesUp },
-                  { labels: { share, direction: "from_server" }, value: relayed.bytesDown },
+                  { labels: { share, direction: "to_server" }, value: moving.bytesUp },
+                  { labels: { share, direction: "from_server" }, value: moving.bytesDown },
                 ],
           ),
         },

@@ -1,8 +1,8 @@
-// The bytes that each relayed share moved in the last ten minutes, when its programs waited, and the free space of each
+// The bytes that each share that moves has transferred in the last ten minutes, when its programs waited, and the free space of each
 // share. Memory is bounded: a fixed number of steps for each configured share.
 import type { ShareStatus } from "../../api/contract/contract.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
-import type { RelayedState } from "../../shares/drivers/relay-contract.ts";
+import type { MountReport } from "../../shares/drivers/moving-mounts.ts";
 import type { ShareEngine } from "../../shares/engine/share-engine.ts";
 import type { Prober } from "../../shares/prober/prober.ts";
 
@@ -18,7 +18,7 @@ type Measured = Pick<ShareStatus, "traffic" | "space">;
 
 interface TrafficOptions {
   readonly engine: Pick<ShareEngine, "names" | "view">;
-  readonly status: (share: string) => Pick<ShareStatus, "mount_alive" | "mount_path" | "relay">;
+  readonly status: (share: string) => Pick<ShareStatus, "mount_alive" | "mount_path" | "moves">;
   readonly prober: Pick<Prober, "space">;
   readonly clock: Clock;
 }
@@ -32,7 +32,7 @@ export function startShareTraffic({ engine, status, prober, clock }: TrafficOpti
     for (const name of names) {
       const share = shares.get(name) ?? new ShareMeasures();
       shares.set(name, share);
-      share.record(engine.view(name).relayed ?? null, clock.monotonicMs());
+      share.record(engine.view(name).moving ?? null, clock.monotonicMs());
       void share.checkSpace(status(name), prober, clock.monotonicMs());
     }
   };
@@ -46,7 +46,7 @@ export function startShareTraffic({ engine, status, prober, clock }: TrafficOpti
 }
 
 class ShareMeasures {
-  #before: RelayedState | null = null;
+  #before: MountReport | null = null;
   #bytes: number[] = [];
   #waited: boolean[] = [];
   #space: Measured["space"];
@@ -61,7 +61,7 @@ class ShareMeasures {
     };
   }
 
-  record(now: RelayedState | null, nowMs: number): void {
+  record(now: MountReport | null, nowMs: number): void {
     const before = this.#before;
     this.#before = now;
     if (now === null) {
@@ -77,11 +77,11 @@ class ShareMeasures {
 
   /** Only a mount that answers is checked: one that hangs would take another process of the prober. */
   async checkSpace(
-    { mount_alive: isAlive, mount_path: path, relay }: ReturnType<TrafficOptions["status"]>,
+    { mount_alive: isAlive, mount_path: path, moves }: ReturnType<TrafficOptions["status"]>,
     prober: TrafficOptions["prober"],
     nowMs: number,
   ): Promise<void> {
-    if (!isAlive || (relay?.phase ?? "carrying") !== "carrying") {
+    if (!isAlive || (moves?.phase ?? "serving") !== "serving") {
       this.#space = undefined;
       // Asked again as soon as the mount answers.
       this.#spaceAtMs = Number.NEGATIVE_INFINITY;
@@ -93,16 +93,16 @@ class ShareMeasures {
   }
 }
 
-function total({ bytesUp, bytesDown }: RelayedState): number {
+function total({ bytesUp, bytesDown }: MountReport): number {
   return bytesUp + bytesDown;
 }
 
-function hasWaited(before: RelayedState, now: RelayedState, nowMs: number): boolean {
-  const { phase, outage, longestWaitMs, unansweredSinceMs } = now;
+function hasWaited(before: MountReport, now: MountReport, nowMs: number): boolean {
+  const { phase, pauses, longestWaitMs, waitingSinceMs } = now;
   return (
-    phase !== "carrying" ||
-    outage !== before.outage ||
+    phase.is !== "serving" ||
+    pauses.count !== before.pauses.count ||
     longestWaitMs > Math.max(before.longestWaitMs, WAITS_FROM_MS) ||
-    (unansweredSinceMs !== null && nowMs - unansweredSinceMs > WAITS_FROM_MS)
+    (waitingSinceMs !== null && nowMs - waitingSinceMs > WAITS_FROM_MS)
   );
 }

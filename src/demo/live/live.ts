@@ -7,7 +7,7 @@ import { settlesWithin, systemClock } from "../../runtime/time/clock.ts";
 import type { TuiOptions } from "../../tui/live-view.ts";
 import { startTui } from "../../tui/start-tui.ts";
 import type { OpenedFile } from "../stage/file-holder.ts";
-import { setRouteChange } from "../stage/relay-setting.ts";
+import { setRouteChange } from "../stage/route-change-setting.ts";
 import type { Reading } from "../stage/share-reader.ts";
 import type { Stage } from "../stage/stage.ts";
 import type { CopyAtShare } from "../stage/work-at-share.ts";
@@ -69,7 +69,7 @@ export async function playLive(stage: Stage, { style, print, signal }: LiveOptio
       if (key === "1") act(() => play.toggleCable("tb"));
       else if (key === "2") act(() => play.toggleCable("fallback"));
       else if (key === "3") act(play.toggleFile);
-      else if (key === "4") act(play.toggleRelay);
+      else if (key === "4") act(play.toggleMoves);
     },
   };
   const follow = async (): Promise<void> => {
@@ -169,17 +169,17 @@ function createPlay(
       }
     },
     /**
-     * Starts the copy if the share is relayed. On a share that is not relayed, the open file of the copy would
+     * Starts the copy if the share moves. On a share that is remounted, the open file of the copy would
      * prevent a change of routes.
      */
     async keepCopying(): Promise<void> {
-      if (copy !== null || share()?.relay === undefined) return;
+      if (copy !== null || share()?.moves === undefined) return;
       // Asks again, because the last polled status may be older than the present mount.
-      if ((await stage.share())?.relay?.phase === "carrying") copy = await stage.startCopy();
+      if ((await stage.share())?.moves?.phase === "serving") copy = await stage.startCopy();
     },
-    async toggleRelay(): Promise<void> {
-      if (nas.driver !== "smb") return notify("folders are not relayed");
-      const to = share()?.relay === undefined ? "move" : "remount";
+    async toggleMoves(): Promise<void> {
+      if (nas.driver !== "smb") return notify("folders do not move");
+      const to = share()?.moves === undefined ? "move" : "remount";
       notify(`you set on_route_change = "${to}"; it is remounted`);
       await copy?.stop();
       await setRouteChange(stage, to, ending);

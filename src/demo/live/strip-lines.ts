@@ -110,6 +110,6 @@ function keyLine({ driver, openedBy, share }: StripState): Line {
     span("pull, plug "),
     key("3"),
     span(openedBy === null ? `open ${OPEN_FILE} ` : `close ${OPEN_FILE} (tail ${openedBy}) `),
-    ...(driver === "smb" ? [key("4"), span(share?.relay === undefined ? "relay" : "no relay")] : []),
+    ...(driver === "smb" ? [key("4"), span(share?.moves === undefined ? "move" : "remount")] : []),
   ];
 }

@@ -8,7 +8,7 @@ export interface SilenceData {
   readonly signal: Int32Array;
 }
 
-// pullable-relay.ts starts this thread, with these data.
+// pullable-cable.ts starts this thread, with these data.
 const { host, port, signal } = workerData as SilenceData;
 const server = createServer();
 server.listen({ host, port, backlog: 1 }, () => {

@@ -1,13 +1,13 @@
 // The thread of a simulated cable: does what simulated-cable.ts sends it, one after the other, and answers each.
 import { parentPort, workerData } from "node:worker_threads";
-import { type PullableRelayOptions, type RelayMode, startPullableRelay } from "./pullable-relay.ts";
+import { type CableMode, type PullableCableOptions, startPullableCable } from "./pullable-cable.ts";
 
 export type CableAction =
-  | { readonly kind: "mode"; readonly mode: RelayMode }
+  | { readonly kind: "mode"; readonly mode: CableMode }
   | { readonly kind: "target"; readonly host: string; readonly port: number }
   | { readonly kind: "end" };
 
-const relay = await startPullableRelay(workerData as PullableRelayOptions);
+const cable = await startPullableCable(workerData as PullableCableOptions);
 let actions: Promise<unknown> = Promise.resolve();
 parentPort?.on("message", (action: CableAction) => {
   actions = actions.then(async () => {
@@ -16,10 +16,10 @@ parentPort?.on("message", (action: CableAction) => {
     if (action.kind === "end") parentPort?.close();
   });
 });
-parentPort?.postMessage(relay.port);
+parentPort?.postMessage(cable.port);
 
 async function perform(action: CableAction): Promise<void> {
-  if (action.kind === "mode") await relay.setMode(action.mode);
-  else if (action.kind === "target") relay.leadTo(action.host, action.port);
-  else await relay[Symbol.asyncDispose]();
+  if (action.kind === "mode") await cable.setMode(action.mode);
+  else if (action.kind === "target") cable.leadTo(action.host, action.port);
+  else await cable[Symbol.asyncDispose]();
 }

@@ -1,12 +1,12 @@
 // The demo's server: a folder, two cables to it, and the configuration of a share on it. It is smbd on loopback behind
-// two relays, or, where SMB is not available, a plain folder behind two symlinks.
+// two TCP proxies, or, where SMB is not available, a plain folder behind two symlinks.
 import { mkdir, rename, symlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { RouteName } from "../../api/contract/contract.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
-import { startPlainRig } from "./plain-rig.ts";
+import { type PlainRig, startPlainRig } from "./plain-rig.ts";
 import type { SimulatedCable } from "./simulated-cable.ts";
-import { missingForSmb } from "./smb-available.ts";
+import { missingForSmb, refusedMount } from "./smb-available.ts";
 import { PASSWORD_VARIABLE, SHARE, serverTemporaryFolder } from "./stage-layout.ts";
 
 export type DemoDriver = "smb" | "local";
@@ -41,15 +41,8 @@ export async function openNas(
   signal: AbortSignal,
 ): Promise<{ readonly nas: Nas; readonly insteadBecause: string | null }> {
   if (driver === "local") return { nas: await startLocalNas(folder), insteadBecause: null };
-  let missing = await missingForSmb(folder, environment, signal);
-  if (missing === null) {
-    try {
-      return { nas: await startSmbNas(folder), insteadBecause: null };
-    } catch (error) {
-      if (!(error instanceof MountaineerError)) throw error;
-      missing = error.message;
-    }
-  }
+  const { nas, missing } = await trySmbNas(folder, environment, signal);
+  if (nas !== null) return { nas, insteadBecause: null };
   if (driver === "smb") {
     throw new MountaineerError("driver_unavailable", `real SMB is not available here: ${missing}`, {
       hint: "mountaineer demo --driver local plays with plain folders",
@@ -58,10 +51,29 @@ export async function openNas(
   return { nas: await startLocalNas(folder), insteadBecause: missing };
 }
 
-async function startSmbNas(folder: string): Promise<Nas> {
-  const environment = { TMPDIR: serverTemporaryFolder(folder) };
-  const rig = await startPlainRig({ shares: [SHARE], parent: folder, environment });
-  const cables = { tb: smbCable(rig.relays.tb), fallback: smbCable(rig.relays.fallback) };
+/** `missing`: why there is none. */
+async function trySmbNas(
+  folder: string,
+  environment: Readonly<Record<string, string>>,
+  signal: AbortSignal,
+): Promise<{ readonly nas: Nas; readonly missing: null } | { readonly nas: null; readonly missing: string }> {
+  const missing = await missingForSmb(folder);
+  if (missing !== null) return { nas: null, missing };
+  const serverEnvironment = { TMPDIR: serverTemporaryFolder(folder) };
+  try {
+    const rig = await startPlainRig({ shares: [SHARE], parent: folder, environment: serverEnvironment });
+    const refused = await refusedMount(rig, folder, environment, signal);
+    if (refused === null) return { nas: smbNas(rig), missing: null };
+    await rig[Symbol.asyncDispose]();
+    return { nas: null, missing: refused };
+  } catch (error) {
+    if (!(error instanceof MountaineerError)) throw error;
+    return { nas: null, missing: error.message };
+  }
+}
+
+function smbNas(rig: PlainRig): Nas {
+  const cables = { tb: smbCable(rig.cables.tb), fallback: smbCable(rig.cables.fallback) };
   return {
     driver: "smb",
     serverFolder: rig.exportPath(SHARE),
@@ -71,21 +83,20 @@ async function startSmbNas(folder: string): Promise<Nas> {
       `fallback_host = "${cables.fallback.address}"`,
       `username = ${JSON.stringify(rig.username)}`,
       `password = "\${${PASSWORD_VARIABLE}}"`,
-      `driver = "rclone"`,
     ],
     environment: { [PASSWORD_VARIABLE]: rig.password },
     [Symbol.asyncDispose]: () => rig[Symbol.asyncDispose](),
   };
 }
 
-function smbCable(relay: SimulatedCable): Cable {
+function smbCable(cable: SimulatedCable): Cable {
   return {
-    address: `${relay.host}:${relay.port}`,
+    address: `${cable.host}:${cable.port}`,
     get plugged() {
-      return relay.mode === "pass";
+      return cable.mode === "pass";
     },
-    pull: () => relay.setMode("refuse"),
-    plug: () => relay.setMode("pass"),
+    pull: () => cable.setMode("refuse"),
+    plug: () => cable.setMode("pass"),
   };
 }
 

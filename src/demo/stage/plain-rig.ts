@@ -1,4 +1,4 @@
-// A real SMB server with two routes, on loopback and without root. Two TCP relays are the cables.
+// A real SMB server with two routes, on loopback and without root. Two TCP proxies are the cables.
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomInt } from "node:crypto";
 import { once } from "node:events";
@@ -38,8 +38,8 @@ const MORE_PATH = ["/usr/sbin", "/usr/local/sbin", "/sbin"];
 /** Why this machine cannot run the rig or mount from it, with a hint; null: it can. */
 export function missingForPlainRig(): string | null {
   if (process.platform !== "linux") return "the rig needs Linux";
-  const missing = ["smbd", "pdbedit", "rclone", "fusermount3"].filter((name) => programPath(name) === null);
-  if (missing.length > 0) return `${missing.join(", ")} not found (apt install samba rclone fuse3)`;
+  const missing = ["smbd", "pdbedit", "fusermount3"].filter((name) => programPath(name) === null);
+  if (missing.length > 0) return `${missing.join(", ")} not found (apt install samba fuse3)`;
   try {
     accessSync("/dev/fuse", constants.R_OK | constants.W_OK);
     return null;
@@ -87,7 +87,7 @@ export async function startPlainRig(options: PlainRigOptions) {
       serverPort: port,
       /** smb.conf, for `smbstatus`. */
       configPath,
-      relays: { tb, fallback },
+      cables: { tb, fallback },
       username,
       password,
       /** The share's folder on the server's own disk. */

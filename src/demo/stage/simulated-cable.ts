@@ -1,4 +1,4 @@
-// A cable that a test or the demo can pull: a TCP relay on a loopback address, in a separate thread.
+// A cable that a test or the demo can pull: a TCP proxy on a loopback address, in a separate thread.
 //
 // In a thread, because a process may have files open on a mount whose connection leads through its own cable. When it
 // starts a program, it waits until the kernel has closed the program's copies of these files, and closing one waits for
@@ -8,14 +8,14 @@ import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import { programBeside } from "../../runtime/process/program-beside.ts";
 import type { CableAction } from "./cable-thread.ts";
-import type { PullableRelayOptions, RelayMode } from "./pullable-relay.ts";
+import type { CableMode, PullableCableOptions } from "./pullable-cable.ts";
 
 export type SimulatedCable = Awaited<ReturnType<typeof startSimulatedCable>>;
 
-export async function startSimulatedCable(options: PullableRelayOptions) {
+export async function startSimulatedCable(options: PullableCableOptions) {
   const thread = new Worker(programBeside(import.meta.url, "cable-thread"), { workerData: options });
   const [port] = (await once(thread, "message")) as [number];
-  let mode: RelayMode = "pass";
+  let mode: CableMode = "pass";
   let actions: Promise<unknown> = Promise.resolve();
   let ended: Promise<unknown> | null = null;
   const perform = (action: CableAction): Promise<void> => {
@@ -37,7 +37,7 @@ export async function startSimulatedCable(options: PullableRelayOptions) {
     /** Connects to another server from now on, and cuts the open connections. */
     leadTo: (host: string, port: number): Promise<void> => perform({ kind: "target", host, port }),
     /** Resolves when the mode is in effect. Calls take effect one after the other. */
-    setMode(next: RelayMode): Promise<void> {
+    setMode(next: CableMode): Promise<void> {
       mode = next;
       return perform({ kind: "mode", mode: next });
     },

@@ -30,8 +30,8 @@ const COPY = "film-copy.bin";
 const MEASURED = "measured.bin";
 const LOG = "work.log";
 /**
- * The size of the copied file: much more than rclone reads ahead (16 MiB), so that a switch during the copy
- * makes each route deliver a part of the file.
+ * The size of the copied file: much more than mountaineer-fs reads ahead, so that a switch during the copy makes each
+ * route deliver a part of the file.
  */
 export const FILM_MIB = 64;
 const MIB = 1024 * 1024;

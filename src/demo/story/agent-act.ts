@@ -54,7 +54,7 @@ function createWatchedAgent(checks: Checks) {
 /** The steps of the act, for a stage with a running daemon. The share may be on any route. */
 export function agentSteps(stage: Stage, checks: Checks, signal: AbortSignal): readonly Step[] {
   const { cables } = stage.nas;
-  const isRelayed = stage.nas.driver === "smb";
+  const moves = stage.nas.driver === "smb";
   const watched = createWatchedAgent(checks);
   const { agent, worksOn } = watched;
   /**
@@ -79,9 +79,9 @@ export function agentSteps(stage: Stage, checks: Checks, signal: AbortSignal): r
     step("pull Thunderbolt under the agent", async () => {
       await cables.tb.pull();
       await over("fallback");
-      // Without carrying, the share is away during the switch, so calls may fail with an error that names the
+      // Without moves, the share is away during the switch, so calls may fail with an error that names the
       // share.
-      if (!isRelayed) watched.forgive(new RegExp(SHARE));
+      if (!moves) watched.forgive(new RegExp(SHARE));
       await worksOn();
       const { forgiven } = watched;
       return forgiven === 0 ? "no call failed" : `${countText(forgiven)} failed, and named the share`;
@@ -124,7 +124,7 @@ export function agentSteps(stage: Stage, checks: Checks, signal: AbortSignal): r
     step("plug it in again, and let the agent go", async () => {
       await cables.tb.plug();
       const backMs = await over("tb");
-      if (!isRelayed) watched.forgive(new RegExp(SHARE));
+      if (!moves) watched.forgive(new RegExp(SHARE));
       await worksOn();
       const { answered, longestMs } = agent();
       await agent().end();

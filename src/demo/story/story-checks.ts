@@ -96,7 +96,7 @@ function describe(share: ShareStatus): string {
     `mount_state ${share.mount_state}${share.mount_alive ? "" : ", not alive"}`,
     `Thunderbolt ${share.tb_reachable ? "answers" : "gone"}`,
     `Fallback ${share.fb_reachable ? "answers" : "gone"}`,
-    ...(share.relay === undefined ? [] : [`carried, ${share.relay.phase}`]),
+    ...(share.moves === undefined ? [] : [`moves, ${share.moves.phase}`]),
     ...(share.tb_recovery_pending ? ["TB Ready"] : []),
     ...(share.override === null ? [] : [`held ${share.override}`]),
     ...(share.last_error === null ? [] : [`last_error: ${share.last_error}`]),

@@ -6,7 +6,7 @@ import type { OpenedFile } from "../stage/file-holder.ts";
 import type { Stage } from "../stage/stage.ts";
 import { SHARE } from "../stage/stage-layout.ts";
 import { agentSteps } from "./agent-act.ts";
-import { relayedSteps } from "./carried-act.ts";
+import { moveSteps } from "./move-act.ts";
 import {
   type Checks,
   createChecks,
@@ -30,7 +30,7 @@ export function storySteps(stage: Stage, signal: AbortSignal): readonly Step[] {
   return [
     ...cableSteps(stage, checks),
     ...handSteps(stage, checks),
-    ...relayedSteps(stage, checks, signal),
+    ...moveSteps(stage, checks, signal),
     ...agentSteps(stage, checks, signal),
     step("stop the daemon", async () => {
       const end = await stage.endMonitor("stop");

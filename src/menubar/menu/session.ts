@@ -132,8 +132,8 @@ function busyAfter(
   { action, results }: ActionOutcome,
 ): ReadonlyMap<string, BusyShare> {
   const next = new Map(busy);
-  for (const { share, result, holders, unsent } of results) {
-    if (result === "busy") next.set(share, { action, holders, unsent });
+  for (const { share, result, holders } of results) {
+    if (result === "busy") next.set(share, { action, holders });
     else if (result !== "failed" && result !== "skipped" && result !== "pending") next.delete(share);
   }
   return next;

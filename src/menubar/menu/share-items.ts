@@ -87,7 +87,7 @@ function forceItems(share: ShareStatus, world: MenuWorld, key: string): MenuItem
 function refusedFor(refused: BusyShare | null, action: MenuAction): BusyShare {
   return refused !== null && actionText(refused.action) === actionText(action)
     ? refused
-    : { action, holders: [], unsent: [] };
+    : { action, holders: [] };
 }
 
 function isSwitchToThunderbolt(action: MenuAction | undefined): boolean {
@@ -108,8 +108,6 @@ function forceItem(share: ShareStatus, world: MenuWorld, key: string, refused: B
     .map((holder) => text(`${own} holder ${holder.pid} ${holder.path}`, openFileText(holder), "warning"));
   if (holders.length > HOLDERS_SHOWN)
     lines.push(text(`${own} more`, `and ${holders.length - HOLDERS_SHOWN} more`, "warning"));
-  for (const path of refused.unsent.slice(0, HOLDERS_SHOWN))
-    lines.push(text(`${own} unsent ${path}`, `not sent yet: ${path}`, "warning"));
   if (lines.length === 0)
     lines.push(text(`${own} unknown`, "Whatever is open on it is cut off, unsaved work is lost", "warning"));
   const running = isRunning(world, forced);

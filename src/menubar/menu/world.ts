@@ -26,7 +26,6 @@ export interface ActionOutcome {
 export interface BusyShare {
   readonly action: MenuAction;
   readonly holders: readonly OpenFileHolder[];
-  readonly unsent: readonly string[];
 }
 
 export interface MenuWorld {

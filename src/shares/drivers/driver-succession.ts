@@ -85,15 +85,6 @@ function withFormer(driver: MountDriver, period: DriverPeriod): MountDriver {
   };
   /** The mounts of `driver` that were found last; null: not searched yet. */
   let known: readonly FoundMount[] | null = null;
-  /**
-   * Unsent files on the share's mounts. A driver without a mount is not asked: its unsent files wait until it
-   * mounts again, and must not delay another driver's mount.
-   */
-  const unsentOf = async (share: ShareSpec): Promise<readonly string[]> => {
-    const responsible = new Map([...makers.values()].map(({ driver: maker, spec }) => [maker, spec]));
-    if (known?.length !== 0 || responsible.size === 0) responsible.set(driver, share);
-    return (await Promise.all([...responsible].map(([each, spec]) => each.unsent(spec)))).flat();
-  };
   const find: MountDriver["find"] = async (share, notBeforeMs) => {
     const left: FoundMount[] = [];
     const found = new Map<string, DrivenShare>();
@@ -129,7 +120,6 @@ function withFormer(driver: MountDriver, period: DriverPeriod): MountDriver {
       const { driver: maker, spec } = makerOf(mount, share);
       return maker.unmount(spec, mount, mode, limits);
     },
-    unsent: unsentOf,
     async setAside(share) {
       const all = [[driver, share] as const, ...former];
       return (await Promise.all(all.map(([each, spec]) => each.setAside?.(spec) ?? []))).flat();

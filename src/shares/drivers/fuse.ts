@@ -15,8 +15,6 @@ const RECHECK_AFTER_MS = 60_000;
 export function createFuseCheck(clock: Clock) {
   const find = createFinder(clock);
   return {
-    /** The program on PATH; null: it is not there. */
-    find,
     async missingRequirement(): Promise<MissingRequirement | null> {
       if ((await find("fusermount3")) !== null) return whyClosed("/dev/fuse");
       const hint = "install FUSE 3 (apt install fuse3)";

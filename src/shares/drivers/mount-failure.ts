@@ -29,6 +29,22 @@ export function failedAs([reason, text, hint]: FailureRow, output: string): Fail
   );
 }
 
+/** By the codes of mountaineer-fs; any other one is `other`. */
+const REASONS = new Map<string, MountFailure>([
+  ["logon_failure", "wrong_credentials"],
+  ["logon_held", "wrong_credentials"],
+  ["no_share", "no_such_share"],
+  ["no_answer", "unreachable"],
+  ["access_denied", "permission_denied"],
+  ["other_server", "different_server"],
+  ["fuse", "driver_unavailable"],
+]);
+
+/** Turns what mountaineer-fs says into a failure. */
+export function failedByProgram({ code, text }: { readonly code: string; readonly text: string }): Failed {
+  return failed(REASONS.get(code) ?? "other", text);
+}
+
 /** Turns an error into a failure. In the failure's text, `…` replaces `secret`. */
 export function failedBy(error: unknown, secret: string | null): Failed {
   return failed(reasonOf(error), withoutSecret(errorText(error), secret));

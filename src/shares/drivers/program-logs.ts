@@ -6,7 +6,7 @@ import { errorText, systemErrorCode } from "../../runtime/errors.ts";
 import { type StateFolderTools, shareMountsFolder } from "./share-files.ts";
 
 /** In the folder of a share. */
-export const LOG_NAMES = { rclone: "rclone.log", fs: "mountaineer-fs.log" } as const;
+export const LOG_NAME = "mountaineer-fs.log";
 
 const CHECK_EVERY_MS = 10_000;
 const MOST_BYTES = 1024 * 1024;
@@ -42,8 +42,7 @@ export function createProgramLogs({ clock, logger, stateFolder }: StateFolderToo
       checking = true;
       void (async () => {
         for (const folder of await readdir(shareMountsFolder(stateFolder)).catch(() => [])) {
-          for (const name of Object.values(LOG_NAMES))
-            await check(join(shareMountsFolder(stateFolder), folder, name));
+          await check(join(shareMountsFolder(stateFolder), folder, LOG_NAME));
         }
         checking = false;
       })();

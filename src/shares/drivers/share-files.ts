@@ -6,7 +6,6 @@ import { recoverFrom, systemErrorCode } from "../../runtime/errors.ts";
 import { readIfPresent } from "../../runtime/files/durable-file.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import type { Logger } from "../../runtime/log/log.ts";
-import { flag, nullable, object, type TypeOf } from "../../runtime/shape.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 
 export interface StateFolderTools {
@@ -33,21 +32,6 @@ export interface ShareLocation<Files extends ShareFiles = ShareFiles> {
   readonly mountPath: string;
 }
 
-/**
- * The id of the server whose files are in the share's folder itself: earlier versions kept the files of all
- * servers there.
- */
-export const FIRST_SERVER = "first";
-
-/**
- * Whether a server takes spellings of a name that differ only in case, or only in Unicode form (NFC, NFD), for one name.
- * null: not known.
- */
-export const foldingShape = object({ case: nullable(flag), form: nullable(flag) });
-export type CaseFolding = Readonly<TypeOf<typeof foldingShape>>;
-
-export const UNKNOWN_CASE_FOLDING: CaseFolding = { case: null, form: null };
-
 /** Maximum length of a folder's name, bytes: with a suffix, any file system accepts it. */
 const NAME_AT_MOST = 180;
 
@@ -58,22 +42,6 @@ export function shareMountsFolder(stateFolder: string): string {
 
 export function shareFiles(stateFolder: string, shareName: string): ShareFiles {
   return shareFilesIn(join(shareMountsFolder(stateFolder), folderName(shareName)));
-}
-
-/**
- * Returns the folder that contains one folder for each server from which the share was ever mounted. `folder`: the
- * share's folder.
- */
-export function serversFolder(folder: string): string {
-  return join(folder, "servers");
-}
-
-export function serverFolder(folder: string, server: string): string {
-  return join(serversFolder(folder), server);
-}
-
-export function isServerId(value: unknown): value is string {
-  return typeof value === "string" && /^[a-z0-9]{1,32}$/.test(value);
 }
 
 /** `folder`: the folder of one share. */

@@ -1,54 +1,50 @@
 // The cycle of one share: observe, decide, take one step, and observe again until no step is left.
 
+import { PROVED_NETWORKS } from "../../config/values/names.ts";
 import type { Explanation } from "../../reconcile/decision.ts";
 import type { NextRun } from "../../reconcile/reconcile-loop.ts";
 import { NO_BACKOFF, restoredHealth, UNKNOWN_HEALTH } from "../../reconcile/route-health.ts";
 import type { ShareMemory, StateStore } from "../../reconcile/state-store.ts";
 import { stepUntilDone } from "../../reconcile/step-loop.ts";
 import { isOutsideEvent, type Trigger } from "../../reconcile/trigger.ts";
-import type { RelayedState } from "../drivers/relay-contract.ts";
+import type { MountReport } from "../drivers/moving-mounts.ts";
 import type { StableLinks } from "../links/stable-links.ts";
 import type { MountClaims } from "../mounts/mount-claims.ts";
 import { type Decision, decide, type MountJudgement, type ShareCondition } from "../policy/decide.ts";
 import { networksOf } from "../policy/networks.ts";
-import {
-  changedRoutes,
-  forgetChangedRoutes,
-  INITIAL_STATE,
-  type ReconcileState,
-} from "../policy/reconcile-state.ts";
-import type {
-  LoginObservation,
-  OpenFilesObservation,
-  ShareObservation,
-  StepObservation,
-} from "../policy/share-observation.ts";
+import { forgetChangedRoutes, INITIAL_STATE, type ReconcileState } from "../policy/reconcile-state.ts";
+import type { OpenFilesObservation, ShareObservation, StepObservation } from "../policy/share-observation.ts";
 import { outcome, type RequestOutcome, type ShareRequest } from "../policy/share-request.ts";
 import type { ShareTransition } from "../policy/share-transitions.ts";
 import type { Step } from "../policy/step.ts";
-import { ROUTE_NAMES, type RouteName } from "../share-spec.ts";
+import { type RouteName, routesOf } from "../share-spec.ts";
 import { findDriverProblem, observe, observeAfterStep, observeOpenFiles } from "./observe.ts";
-import { isRelayPort } from "./observe-relayed.ts";
-import { epochOf, type MountTools, mountWatched, moveRelayed } from "./perform-relayed.ts";
-import { type IdentityInput, ServerIdentities } from "./server-identities.ts";
-import { type ConfiguredShare, createProbeTimeouts, type ProbeTimeouts } from "./share-subject.ts";
+import { mayMove } from "./observe-moving.ts";
+import { mountWatched, moveMount } from "./perform-mount.ts";
+import { type CompareServers, ServerCheck } from "./server-check.ts";
+import {
+  type ConfiguredShare,
+  type CycleObserveServices,
+  createProbeTimeouts,
+  type ObserveServices,
+  type ProbeTimeouts,
+} from "./share-subject.ts";
 
 const MOST_STEPS = 16;
-/**
- * How long rclone may repeat the requests of our own check after a connection has ended, ms. Traffic in that time is
- * not a program's use of the share.
- */
-const OWN_CHECK_MS = 2_000;
+/** Two reports of one request differ by less than this, ms: each says how long ago it was. */
+const REQUESTED_AGAIN_MS = 200;
 const MOUNT_DEADLINE_MS = 20_000;
 const UNMOUNT_DEADLINE_MS = 15_000;
 
-export interface CycleTools extends MountTools {
+export interface CycleTools extends ObserveServices {
   readonly links: StableLinks;
   readonly memory: Pick<StateStore, "save">;
   /** Absent: several daemons may mount at the same path. */
   readonly claims?: Pick<MountClaims, "claim" | "release">;
   /** Aborts running steps when the daemon has no time left. */
   readonly forceStop: AbortSignal;
+  /** Absent: the servers behind a share's routes are not compared. */
+  readonly compareServers?: CompareServers;
   /** Sends a wake-on-LAN packet; absent: no machine is woken. */
   readonly sendWakePacket?: (address: string) => void;
   /** Called after the transition is in the state file. */
@@ -65,8 +61,8 @@ export interface ShareView {
   readonly explanation: Explanation | null;
   /** null: no mount was observed. */
   readonly mount: MountJudgement | null;
-  /** The relay's newest report; null or absent: the share is not relayed. */
-  readonly relayed?: RelayedState | null;
+  /** The newest report on a mount that moves; null or absent: the share does not move. */
+  readonly moving?: MountReport | null;
 }
 
 /** A person's request that is not answered yet. */
@@ -80,29 +76,17 @@ interface PendingRequest {
 /** The cycles of one share. At most one may run at a time. */
 export class ShareCycle {
   readonly #tools: CycleTools;
-  readonly #trust: ServerIdentities | undefined;
+  readonly #serverCheck: ServerCheck | null;
   readonly #chooseTimeouts = createProbeTimeouts();
   #subject: ConfiguredShare;
   #memory: ShareMemory;
   #state: ReconcileState;
   #view: ShareView;
   #pendingRequest: PendingRequest | null = null;
-  /** Id of the login that the mount uses; null: unknown, because an earlier daemon mounted the share. */
-  #mountedWith: string | null = null;
-  /**
-   * Applies while the mount's login is unknown. True: if the server refuses that login, this says nothing about the
-   * configured login.
-   */
-  #isOtherIfRefused = false;
-  /** True if the newest cycle was not allowed to log in. */
-  #mightNotLogOn = false;
   /** True if a program has used or requested the share since the last observation. */
   #wanted = false;
-  /**
-   * The mount's connections plus its sent bytes at the last observation: a number that grows with any traffic. null
-   * unless the driver is rclone and programs wait for a route.
-   */
-  #traffic: number | null = null;
+  /** When a program last asked for the share while it had no route, monotonic ms. */
+  #requestedAtMs = Number.NEGATIVE_INFINITY;
   #announcing: Promise<unknown> = Promise.resolve();
   #openFilesAhead: OpenFilesAhead | null = null;
   #otherHome: string | null = null;
@@ -110,26 +94,22 @@ export class ShareCycle {
   readonly #claimed = new Set<string>();
 
   /**
-   * `recalled`: from the state file, where `observedAt` (wall ms) is the time of the last observation. `onProof` is
-   * called when a proof of a server has ended.
+   * `recalled`: from the state file, where `observedAt` (wall ms) is the time of the last observation. `onChecked` is
+   * called when a check of the servers has ended.
    */
   constructor(
     given: CycleTools,
     first: ConfiguredShare,
     recalled: { memory: ShareMemory; observedAt: number | null },
-    onProof: () => void = () => {},
+    onChecked: () => void = () => {},
   ) {
     this.#subject = first;
     this.#memory = recalled.memory;
-    given.logins.recall(first.spec, recalled.memory.logonsRefusedAt);
     this.#tools = {
       ...given,
-      login: () => this.#observeLogin(),
       networks: () => networksOf(this.#subject.policy, this.#subject.spec, this.#memory),
-      rememberedPort: () => this.#memory.relayPort,
-      onUnproved: (route) => this.#trust?.invalidate(route),
     };
-    const { clock, serverProof } = given;
+    const { clock, compareServers } = given;
     const { tbReachableSince: reachableSince, tbHealthySince: healthySince } = recalled.memory;
     const now = { monotonicMs: clock.monotonicMs(), wallMs: clock.wallMs() };
     const tb = restoredHealth({ reachableSince, healthySince, observedAt: recalled.observedAt }, now);
@@ -142,9 +122,8 @@ export class ShareCycle {
       explanation: null,
       mount: null,
     };
-    const outage = (): number | null => this.#relayedNow()?.outage ?? null;
-    if (serverProof !== undefined)
-      this.#trust = new ServerIdentities({ clock, proof: serverProof, outage }, onProof);
+    this.#serverCheck =
+      compareServers === undefined ? null : new ServerCheck(clock, compareServers, onChecked);
   }
 
   /**
@@ -155,12 +134,14 @@ export class ShareCycle {
     const isRequested = triggers.some(({ reason }) => reason === "user");
     // A person's command that is not a request to this share ends the pauses between tries at once. For a request to
     // the share, the rules do that.
-    const mayTryLogin = isRequested && this.#pendingRequest === null;
-    if (mayTryLogin || triggers.some(({ reason }) => isOutsideEvent(reason) || reason === "config")) {
+    if (
+      (isRequested && this.#pendingRequest === null) ||
+      triggers.some(({ reason }) => isOutsideEvent(reason) || reason === "config")
+    ) {
       this.#state = { ...this.#state, mountBackoff: NO_BACKOFF };
-      this.#trust?.retry();
     }
-    this.#allowLoginTry(mayTryLogin);
+    if (isRequested && this.#pendingRequest?.isTaken !== true) this.#serverCheck?.retry();
+    if (this.#pendingRequest !== null) this.#pendingRequest.isTaken = true;
     const { links, claims } = this.#tools;
     // The whole cycle uses one configuration, because what was observed of an address does not apply to an edited
     // address.
@@ -174,20 +155,16 @@ export class ShareCycle {
       {
         ...this.#tools,
         ensureLink: otherHome === null ? ensured : () => null,
-        // No proof runs while a daemon with another home folder manages the mount path, because proofs log
-        // in.
-        trust: otherHome === null ? this.#trust : undefined,
-        probeTimeouts: this.#probeTimeouts(triggers),
+        // While a daemon with another home folder manages the mount path, no check logs in.
+        checkServer: this.#checkServer(otherHome === null),
+        probeTimeouts: this.#probeTimeouts(),
       },
       subject,
       Math.max(...triggers.map(({ atMs }) => atMs)),
-      this.#state,
       this.#openFilesAhead?.files ?? null,
     );
     await this.releaseClaims([mountPath, found.mount?.found.path]);
     let observed: ShareObservation = { ...found, otherHome, wanted: this.#takeWanted(found) };
-    if (ROUTE_NAMES.every((route) => found.configured[route].probe.verdict !== "answers"))
-      this.#tools.logins.unreachable(subject.spec);
     const { nextRun } = await stepUntilDone({
       subject: `share ${subject.spec.name}`,
       mostSteps: MOST_STEPS,
@@ -201,11 +178,6 @@ export class ShareCycle {
       },
       perform: async (step: Step) => {
         observed = await perform(this.#tools, subject, step, observed);
-        const { lastStep } = observed;
-        if (lastStep?.kind === "mount" && lastStep.outcome.ok) {
-          this.#mountedWith = lastStep.outcome.adopted ? null : this.#tools.logins.idOf(subject.spec);
-          this.#isOtherIfRefused = false;
-        } else if (step.kind === "confirm" && step.login === true) this.#isOtherIfRefused = true;
       },
     });
     this.#readOpenFiles(observed);
@@ -238,54 +210,33 @@ export class ShareCycle {
   }
 
   view(): ShareView {
-    return this.#withRelay(this.#view);
+    return this.#withReport(this.#view);
   }
 
   /** Applies a new configuration from the next cycle on. Unchanged routes keep their history. */
   reconfigure(next: ConfiguredShare): void {
     const { spec } = this.#subject;
-    this.#state = forgetChangedRoutes(this.#state, spec, next.spec);
-    const isSameLogin = spec.username === next.spec.username && spec.password === next.spec.password;
-    const isOther = !isSameLogin || spec.shareName !== next.spec.shareName;
-    // A proof does not hold for another address, port, share or user.
-    this.#trust?.retry(isOther ? ROUTE_NAMES : changedRoutes(spec, next.spec));
-    if (!isSameLogin) {
-      this.#tools.logins.requested(next.spec);
-      this.#isOtherIfRefused ||= spec.missingVariable === null;
-    }
+    const changed = forgetChangedRoutes(this.#state, spec, next.spec);
+    this.#state = { ...changed, loginRefused: null, otherServer: null };
+    this.#serverCheck?.forget();
     this.#subject = next;
     this.#view = { ...this.#view, subject: next };
   }
 
-  /**
-   * Takes a fresh look for a command that changes nothing: without a step, and without a proof, which would
-   * run programs.
-   */
+  /** Takes a fresh look for a command that changes nothing: without a step, and without a check that would log in. */
   async observe(asOfMs: number): Promise<ShareView> {
     const subject = this.#subject;
-    const trust = this.#trust;
-    const passive = trust && {
-      observe: (input: IdentityInput) => trust.observe({ ...input, wanted: false }),
-    };
-    const readOnly = { ...this.#tools, ensureLink: () => null, trust: passive };
-    const found = await observe(readOnly, subject, asOfMs, this.#state, null);
+    const readOnly = { ...this.#tools, ensureLink: () => null, checkServer: this.#checkServer(false) };
+    const found = await observe(readOnly, subject, asOfMs, null);
     const linkBlocked = await this.#tools.links.check(subject.spec, found.mount?.found.path ?? null);
     const observed = { ...found, linkBlocked, otherHome: this.#otherHome };
     const { conditions, memory, mount, explanation } = this.#decide(subject, observed, null);
-    return this.#withRelay({ subject: this.#subject, memory, observed, conditions, explanation, mount });
+    return this.#withReport({ subject: this.#subject, memory, observed, conditions, explanation, mount });
   }
 
-  /** Call this after the server in use has ended connections: another server may answer by now. */
-  markUnproved(): void {
-    const relayed = this.#relayedNow();
-    // If the relay counts outages, the next cycle compares the counts and keeps proofs that began after the outage.
-    // Otherwise the proof is invalidated here.
-    if (relayed?.outage === null) this.#trust?.invalidate(relayed.route);
-  }
-
-  /** Ends the proof in progress; resolves when its programs and files are gone. */
+  /** Ends the check in progress; resolves when its program has ended. */
   async end(): Promise<void> {
-    await this.#trust?.[Symbol.asyncDispose]();
+    await this.#serverCheck?.[Symbol.asyncDispose]();
   }
 
   /** Releases the claims on mount paths, except for `retained`. No step may still use the released paths. */
@@ -297,76 +248,55 @@ export class ShareCycle {
     }
   }
 
-  /**
-   * Allows one login attempt for a person's request. Once logins are allowed again, failed proofs are repeated.
-   */
-  #allowLoginTry(mayTryLogin: boolean): void {
-    const { logins } = this.#tools;
-    const { spec } = this.#subject;
-    const pendingRequest = this.#pendingRequest;
-    const isNew =
-      pendingRequest !== null && !pendingRequest.isTaken && pendingRequest.request.kind !== "unmount";
-    if (pendingRequest !== null) pendingRequest.isTaken = true;
-    if (mayTryLogin || isNew) logins.requested(spec);
-    const { may } = logins.status(spec);
-    if (may && this.#mightNotLogOn) this.#trust?.retry();
-    this.#mightNotLogOn = !may;
+  /** For shares that are remounted when their route changes, and for those that may be used where their routes are proved. */
+  #checkServer(mayBegin: boolean): NonNullable<CycleObserveServices["checkServer"]> {
+    return (subject, routes) => {
+      const { spec, policy } = subject;
+      const isPlain = spec.driver === "local" || spec.missingVariable !== null || routesOf(spec).length < 2;
+      const isOfInterest = !mayMove(subject) || policy.onlyOn?.includes(PROVED_NETWORKS) === true;
+      const check = isPlain || !isOfInterest ? null : this.#serverCheck;
+      return check?.observe(spec, routes, mayBegin) ?? null;
+    };
   }
 
-  /**
-   * Whether a program has asked for the share since the last observation. While no route is left, new traffic of rclone
-   * means that one of its files or folders was used; the kernel's clients also send when idle. Our own checks are
-   * ignored.
-   */
+  /** Whether a program has asked for the share since the last observation. */
   #takeWanted({ mount }: ShareObservation): boolean {
-    const { phase, connectionsInAll = 0, bytesUp = 0, routeLostAtMs } = this.#relayedNow() ?? {};
-    const [nowMs, before] = [this.#tools.clock.monotonicMs(), this.#traffic];
-    const isOut = phase === "waiting" || phase === "refusing";
-    this.#traffic = isOut && this.#subject.spec.driver === "rclone" ? connectionsInAll + bytesUp : null;
-    const { check } = mount ?? {};
-    const isOurs =
-      check?.state === "pending"
-        ? phase === "refusing" || nowMs - (routeLostAtMs ?? nowMs) < OWN_CHECK_MS
-        : check?.state === "answered" && nowMs - check.finishedAtMs < OWN_CHECK_MS;
-    if (before !== null && this.#traffic !== null && this.#traffic > before && !isOurs) this.want();
+    const requestedAtMs = mount?.moving?.requestedAtMs ?? null;
+    if (requestedAtMs !== null && requestedAtMs > this.#requestedAtMs + REQUESTED_AGAIN_MS) {
+      this.#requestedAtMs = requestedAtMs;
+      this.want();
+    }
     const wanted = this.#wanted;
     this.#wanted = false;
     return wanted;
   }
 
-  #observeLogin(): LoginObservation | null {
-    const { logins } = this.#tools;
-    const { spec } = this.#subject;
-    if (spec.driver === "local") return null;
-    const refused = this.#relayedNow()?.refusedLogon ?? null;
-    if (refused !== null) logins.refused(spec, this.#mountedWith, refused.text, refused.atMs);
-    const isSame =
-      this.#mountedWith === null ? !this.#isOtherIfRefused : this.#mountedWith === logins.idOf(spec);
-    return { ...logins.status(spec), refusedAs: refused === null ? null : isSame ? "same" : "other" };
+  #withReport(shown: ShareView): ShareView {
+    const moving = shown.observed?.mount?.moving ?? null;
+    const { spec, driver } = this.#subject;
+    return moving === null ? shown : { ...shown, moving: driver.moving?.of(spec.name) ?? moving };
   }
 
-  #relayedNow(): RelayedState | null {
-    return this.#tools.relay?.of(this.#subject.spec.name) ?? null;
-  }
-
-  #withRelay(shown: ShareView): ShareView {
-    const isRelayed = (shown.observed?.mount?.relayed ?? null) !== null;
-    const relayed = isRelayed ? this.#relayedNow() : null;
-    return relayed === null ? shown : { ...shown, relayed };
-  }
-
-  #probeTimeouts(triggers: readonly Trigger[]): ProbeTimeouts {
+  #probeTimeouts(): ProbeTimeouts {
     const { observed } = this.#view;
     const answeredIn = (route: RouteName): number | null => {
       const probe = observed?.routes[route].probe;
       return probe?.verdict === "answers" ? (probe.tookMs ?? null) : null;
     };
     return this.#chooseTimeouts({
-      phase: this.#relayedNow()?.phase ?? null,
+      phase: this.#phaseNow(),
       route: observed?.mount?.found.route ?? null,
-      isSuspected: this.#state.suspectedLoss !== null || triggers.some(({ reason }) => reason === "stalled"),
+      isSuspected: this.#state.suspectedLoss !== null,
       tookMs: { tb: answeredIn("tb"), fallback: answeredIn("fallback") },
     });
+  }
+
+  /** The phase of a mount that moves. */
+  #phaseNow(): "waiting" | "serving" | null {
+    const { spec, driver } = this.#subject;
+    const phase = driver.moving?.of(spec.name)?.phase.is ?? null;
+    if (phase === null) return null;
+    return phase === "waiting" ? "waiting" : "serving";
   }
 
   #decide(
@@ -378,6 +308,7 @@ export class ShareCycle {
       ...{ spec, policy, observed, request },
       programsRun: (this.#tools.programs?.running(spec.name) ?? []).length > 0,
       cacheMs: driver.cacheMs,
+      moves: mayMove({ driver, policy }),
       mayWaitForPermission: driver.mayWaitForPermission === true,
       memory: this.#memory,
       state: this.#state,
@@ -444,7 +375,7 @@ async function perform(
   step: Step,
   observed: ShareObservation,
 ): Promise<ShareObservation> {
-  const { clock, relay, prober } = tools;
+  const { clock, prober } = tools;
   const { driver, spec } = subject;
   const startedMs = clock.monotonicMs();
   const after = (lastStep: StepObservation): Promise<ShareObservation> =>
@@ -462,28 +393,26 @@ async function perform(
       return { ...observed, atMs, wallMs, openFiles, driverProblem, lastStep: null };
     }
     case "move": {
-      const result = await moveRelayed(tools, subject, observed, step);
+      const result = await moveMount(subject, observed, step, tools.forceStop);
       return after({ kind: "move", step, outcome: result, tookMs: tookMs() });
     }
-    case "hold":
-    case "confirm":
-      if (step.kind === "hold") await relay?.pause(spec.name, epochOf(observed));
-      else if (step.login) await relay?.reopen(spec.name);
-      else await relay?.confirm(spec.name, step.outage);
-      return after({ kind: "gate" });
+    case "log_in":
+      await driver.moving?.logIn(spec.name, spec.password);
+      return after({ kind: "log_in" });
+    case "let_in":
+      await driver.moving?.letIn(spec.name, step.guid);
+      return after({ kind: "let_in" });
     case "wake":
       for (const address of step.addresses) tools.sendWakePacket?.(address);
       return { ...observed, atMs: clock.monotonicMs(), wallMs: clock.wallMs(), lastStep: null };
     case "mount": {
-      const result = await mountWatched(tools, subject, observed, step, limits(MOUNT_DEADLINE_MS));
+      const { mountDeadlineMs = MOUNT_DEADLINE_MS } = driver;
+      const result = await mountWatched(tools, subject, observed, step, limits(mountDeadlineMs));
       return after({ kind: "mount", step, outcome: result, tookMs: tookMs() });
     }
     case "unmount": {
       const result = await driver.unmount(spec, step.mount, step.mode, limits(UNMOUNT_DEADLINE_MS));
-      if (result.ok) {
-        prober.forget(step.mount.id);
-        if (isRelayPort(step.mount)) await relay?.close(spec.name);
-      }
+      if (result.ok) prober.forget(step.mount.id);
       return after({ kind: "unmount", step, outcome: result, tookMs: tookMs() });
     }
   }

@@ -8,7 +8,6 @@ import type { Logger } from "../../runtime/log/log.ts";
 import { settlesWithin } from "../../runtime/time/clock.ts";
 import { createDriverSuccession, type DriverSuccession } from "../drivers/driver-succession.ts";
 import type { MountDriver } from "../drivers/mount-driver.ts";
-import type { RelayClient } from "../drivers/relay-contract.ts";
 import type { ShareCondition } from "../policy/decide.ts";
 import type { RequestOutcome, ShareRequest } from "../policy/share-request.ts";
 import type { ShareSpec } from "../share-spec.ts";
@@ -19,8 +18,8 @@ import { createUnconfiguredShares, type UnconfiguredShare } from "./unconfigured
 /** `untilIdle` waits for a confirming cycle (a second probe or check) if it is due within this time, ms. */
 const IDLE_WITHIN_MS = 1500;
 const IDLE_ROUNDS = 8;
-/** When the engine ends, how long it waits for aborted proofs, ms. The programs of the proofs are killed at once. */
-const PROOFS_END_MS = 1_000;
+/** When the engine ends, how long it waits for aborted checks of servers, ms. Their programs are killed at once. */
+const CHECKS_END_MS = 1_000;
 
 interface EngineTools extends CycleTools {
   readonly memory: StateStore;
@@ -43,7 +42,7 @@ export class ShareEngine implements AsyncDisposable {
   readonly #shares = new Map<string, RunningShare>();
   /** The newest end of each removed share, until it is over; a share that is added again waits for it. */
   readonly #ending = new Map<string, Promise<void>>();
-  readonly #proofsEnding = new Set<Promise<void>>();
+  readonly #checksEnding = new Set<Promise<void>>();
   readonly #conditionLog: ReturnType<typeof createConditionLog>;
   /**
    * State of shares from the state file. Each is used once: a share that is removed and added again starts
@@ -51,7 +50,7 @@ export class ShareEngine implements AsyncDisposable {
    */
   readonly #recalled: Map<string, ShareMemory>;
   readonly #unconfigured: ReturnType<typeof createUnconfiguredShares>;
-  readonly #unregister: (() => void) | undefined;
+  readonly #unregister: () => void;
   #isResting = false;
   #isEnding = false;
 
@@ -60,7 +59,7 @@ export class ShareEngine implements AsyncDisposable {
     this.#conditionLog = createConditionLog(tools.logger);
     this.#recalled = new Map(tools.memory.restored.shares);
     this.#unconfigured = createUnconfiguredShares(tools);
-    this.#unregister = this.#listenToRelay();
+    this.#unregister = this.#listenToPrograms();
   }
 
   get names(): readonly string[] {
@@ -195,14 +194,13 @@ export class ShareEngine implements AsyncDisposable {
     for (const subject of wanted.values()) this.#take(subject);
   }
 
-  /** Ends all cycles and proofs. The last views stay available. */
+  /** Ends all cycles and checks. The last views stay available. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#unregister?.();
+    this.#unregister();
     this.#isEnding = true;
     for (const [name, share] of this.#shares) this.#end(name, share, false);
     await Promise.all(this.#ending.values());
-    // A proof's program that outlives this process would leave a file with a login behind.
-    await settlesWithin(this.#tools.clock, PROOFS_END_MS, Promise.all(this.#proofsEnding));
+    await settlesWithin(this.#tools.clock, CHECKS_END_MS, Promise.all(this.#checksEnding));
   }
 
   #share(name: string): RunningShare {
@@ -248,7 +246,9 @@ export class ShareEngine implements AsyncDisposable {
     const lasting = { ...subject, driver: succession.begin(subject) };
     const { observedAt } = memory.restored;
     const remembered = { memory: recalled, observedAt };
-    const cycle = new ShareCycle(this.#tools, lasting, remembered, () => this.trigger(name, "proof"));
+    const cycle = new ShareCycle(this.#tools, lasting, remembered, () =>
+      this.trigger(name, "servers_compared"),
+    );
     const before = this.#ending.get(name);
     const loop = createReconcileLoop({
       clock,
@@ -283,8 +283,8 @@ export class ShareEngine implements AsyncDisposable {
     this.#conditionLog.forget(name);
     unwatchProcess();
     cycle.withdraw(null);
-    const proofEnded = cycle.end().finally(() => this.#proofsEnding.delete(proofEnded));
-    this.#proofsEnding.add(proofEnded);
+    const checkEnded = cycle.end().finally(() => this.#checksEnding.delete(checkEnded));
+    this.#checksEnding.add(checkEnded);
     const before = this.#ending.get(name);
     const ended = (async () => {
       await loop[Symbol.asyncDispose]();
@@ -301,21 +301,14 @@ export class ShareEngine implements AsyncDisposable {
     });
   }
 
-  /**
-   * Listens to the relay: a notice about a mount starts a cycle of its share, or makes the driver drop dead
-   * connections.
-   */
-  #listenToRelay(): (() => void) | undefined {
-    const { relay } = this.#tools;
-    if (relay === undefined) return undefined;
-    const dropLost = createDropLost(relay);
-    return relay.onNotice((name, notice) => {
-      const share = this.#shares.get(name);
-      if (share !== undefined && notice === "lost") dropLost(share.subject);
-      if (notice === "lost") return;
-      if (notice === "unconfirmed") share?.cycle.markUnproved();
-      this.trigger(name, notice === "stalled" ? "stalled" : "carrier");
-    });
+  /** A program that reports a change of its mount starts a cycle of the share. */
+  #listenToPrograms(): () => void {
+    const unregisters = this.#tools.drivers.map(({ moving }) =>
+      moving?.onReport((name) => this.trigger(name, "program")),
+    );
+    return () => {
+      for (const each of unregisters) each?.();
+    };
   }
 
   #triggerNow(reason: TriggerReason): Trigger {
@@ -325,29 +318,6 @@ export class ShareEngine implements AsyncDisposable {
 
 function shareUnknown(name: string): MountaineerError {
   return new MountaineerError("share_unknown", `no share of the name ${name} is configured`);
-}
-
-/**
- * Makes drivers drop dead connections of their mounts, then notifies the relay. Each share has one run at a time; a
- * request during a run causes another run afterwards.
- */
-export function createDropLost(relay: Pick<RelayClient, "of" | "usedUp">) {
-  /** The shares with a run in progress; true: another run was requested during it. */
-  const running = new Map<string, boolean>();
-
-  const drop = async ({ spec, driver }: Pick<ConfiguredShare, "spec" | "driver">): Promise<void> => {
-    do {
-      running.set(spec.name, false);
-      await driver.dropLost?.(spec, relay.of(spec.name)?.connections ?? 0);
-    } while (running.get(spec.name) === true);
-    running.delete(spec.name);
-    await relay.usedUp(spec.name);
-  };
-  return (subject: Pick<ConfiguredShare, "spec" | "driver">): void => {
-    const { name } = subject.spec;
-    if (running.has(name)) running.set(name, true);
-    else void drop(subject);
-  };
 }
 
 export function createConditionLog(logger: Logger) {

@@ -2,15 +2,12 @@
 
 import type { NetworkLocation } from "../../network/location/network-location.ts";
 import type { HostProber } from "../../network/probe/probe-result.ts";
-import type { RelayPhase } from "../../relay/relay.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { MountDriver } from "../drivers/mount-driver.ts";
-import type { RelayClient } from "../drivers/relay-contract.ts";
 import type { ProgramAccess } from "../policy/decide.ts";
-import type { LinkBlocked, LoginObservation } from "../policy/share-observation.ts";
+import type { LinkBlocked, RouteObservation, ServerCheckObservation } from "../policy/share-observation.ts";
 import type { Prober } from "../prober/prober.ts";
 import type { RouteName, SharePolicy, ShareSpec } from "../share-spec.ts";
-import type { ServerIdentities } from "./server-identities.ts";
 
 /** The programs that this daemon runs on shares. They have to end before a share is remounted. */
 export interface SharePrograms {
@@ -29,16 +26,10 @@ export interface ObserveServices {
   /** Absent: hosts are probed on every network. */
   readonly location?: Pick<NetworkLocation, "offNetworkReason" | "macOf" | "networkOf">;
   readonly prober: Prober;
-  /** Absent: no share is relayed. */
-  readonly relay?: RelayClient;
   /** Absent: the daemon runs no programs on shares. */
   readonly programs?: SharePrograms;
-  /** The port that the share's mount had when it was last relayed; null if it was not relayed. */
-  readonly rememberedPort?: () => number | null;
   /** The networks on which the share is used; empty: any. */
   readonly networks?: () => readonly string[];
-  /** The state of the share's login; null: the share has none. */
-  readonly login?: () => LoginObservation | null;
 }
 
 export type ProbeTimeouts = Readonly<Partial<Record<RouteName, number>>>;
@@ -49,7 +40,11 @@ export interface CycleObserveServices extends ObserveServices {
    * link needs no check.
    */
   readonly ensureLink: (spec: ShareSpec, target: string) => Promise<LinkBlocked | null> | null;
-  readonly trust?: Pick<ServerIdentities, "observe"> | undefined;
+  /** The comparison of the servers behind the routes; null: the share needs none, or none is possible. */
+  readonly checkServer?: (
+    subject: ConfiguredShare,
+    routes: Readonly<Record<RouteName, RouteObservation>>,
+  ) => ServerCheckObservation | null;
   /** Shorter limits for the probes, ms, while programs or the rules wait for a verdict. */
   readonly probeTimeouts?: ProbeTimeouts;
 }
@@ -61,14 +56,11 @@ export interface ConfiguredShare {
 }
 
 interface ProbeTimeoutInput {
-  /** Phase of the relayed mount; null: none. */
-  readonly phase: RelayPhase | null;
+  /** Whether programs wait for a route; null: the mount does not move. */
+  readonly phase: "waiting" | "serving" | null;
   /** The route that the mount uses. */
   readonly route: RouteName | null;
-  /**
-   * True: a suspected loss of the route is not confirmed yet, or an SMB request has waited too long for its
-   * answer.
-   */
+  /** True: a suspected loss of the route is not confirmed yet. */
   readonly isSuspected: boolean;
   /** How long each host took to answer at the last check, ms; null: no answer. */
   readonly tookMs: Readonly<Record<RouteName, number | null>>;
@@ -92,7 +84,7 @@ const SLOW_SHARE = 0.5;
 export function createProbeTimeouts(): (input: ProbeTimeoutInput) => ProbeTimeouts {
   let checksWaiting = 0;
   return ({ phase, route, isSuspected, tookMs }) => {
-    if (phase === "waiting" || phase === "unconfirmed") {
+    if (phase === "waiting") {
       checksWaiting++;
       const isPatient = checksWaiting % PATIENT_CHECK === 0;
       const within = (name: RouteName): number =>

@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { hostText } from "../../config/values/host-text.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
-import { parseSmbSource, percentDecoded, RELAY_ADDRESS } from "../smb-source.ts";
+import { parseSmbSource, percentDecoded } from "../smb-source.ts";
 import { parseFstab } from "./fstab.ts";
 import { type MountEntry, optionValue } from "./mount-entry.ts";
 import { createMountTable } from "./mount-table.ts";
@@ -59,8 +59,6 @@ function sharesOf(
   const parsed = parseSmbSource(source);
   const share = parsed?.shareNames.at(-1);
   if (parsed === null || share === undefined) return [];
-  // A relayed mount, or its line in fstab, leads to Mountaineer itself: its source does not show the server.
-  if (parsed.host === RELAY_ADDRESS && by !== "rclone") return [];
   const user = optionValue(entry, "username") || optionValue(entry, "user") || userOfSource(source);
   return [{ host: hostText(parsed), share, user, path, by }];
 }

@@ -4,7 +4,7 @@ export interface MountEntry {
   /** Changes whenever something else is mounted at the path, even if the kernel reuses its own id. */
   readonly id: string;
   readonly path: string;
-  /** `cifs`, `fuse.rclone`, … */
+  /** `cifs`, `fuse.mountaineer-fs`, … */
   readonly type: string;
   readonly source: string;
   /** Per-mount and superblock options, as `key` or `key=value`. */

@@ -40,10 +40,6 @@ export const SHARE_CONDITIONS = {
         ? "It is rechecked automatically. Check that the disk with `shares_root` answers and that you may read it."
         : "Correct that, then run `mountaineer reconcile`.",
     ],
-    upload_refused: (count: number, files: string) => [
-      `The server refuses ${pluralize(count, "file")}: ${files}`,
-      "They are kept here and retried until the server accepts them; docs/reference/share-rules.md says how to give one up.",
-    ],
     login_refused: (title: string, hint: string) => [title, hint],
   }),
   ...conditionRows("warning", {
@@ -56,14 +52,6 @@ export const SHARE_CONDITIONS = {
       `Both routes lead to ${address}`,
       "Give thunderbolt_host the address of the server's Thunderbolt interface.",
     ],
-    unsent_elsewhere: (waiting: string) => [
-      `${waiting}, as another server is mounted now`,
-      "They are sent when their server is back; `mountaineer unsent` shows them, sends them here, or sets them aside.",
-    ],
-    unsent_files: (files: readonly string[], hint: string) => [
-      `${files.length} files are not on the server yet: ${files.slice(0, 3).join(", ")}`,
-      hint,
-    ],
     files_set_aside: (folders: string) => [
       `Files of this share that are not on the server are set aside in ${folders}`,
       "Copy what is needed to the share, then delete the folder.",
@@ -72,23 +60,17 @@ export const SHARE_CONDITIONS = {
       `Thunderbolt answers, but the move back to it failed${reason === null ? "" : `: ${reason}`}`,
       "It is retried at increasing intervals; `mountaineer switch --to tb` tries now.",
     ],
-    connections_limited: ({ most, waiting }: { readonly most: number; readonly waiting: number }) => [
-      `The server takes no more than ${pluralize(most, "connection")} from this machine${waiting > 0 ? `; ${waiting} more waiting` : ""}`,
-      "Raise the limit on the server (Samba: `max connections` of the share; most editions of Windows take 20), or open fewer files at once. A program that waits longer than outage_patience_secs gets an error.",
+    connections_limited: (most: number) => [
+      `The server takes no more than ${pluralize(most, "connection")} from this machine`,
+      "The mount shares one for everything. Raise the limit on the server (Samba: `max connections` of the share).",
     ],
     different_servers: (text: string) => [
-      `The routes lead to different servers: ${text}`,
-      "Open files are not moved between them. Check thunderbolt_host and fallback_host.",
+      `A different server answers: ${text}`,
+      "The share is not mounted from it. Check thunderbolt_host and fallback_host.",
     ],
-    server_unproved: (isOneRoute: boolean, text: string, isRelayed: boolean) => [
-      `Can't confirm ${isOneRoute ? "which NAS this is" : "that both addresses are the same NAS"}: ${text}`,
-      isRelayed && !isOneRoute
-        ? "Until then, a cable change closes open files."
-        : "Until then, files that are unsent when the NAS is lost wait for your decision; docs/reference/share-rules.md says what makes a server known.",
-    ],
-    encrypted: (name: string) => [
-      `The server of ${name} encrypts: a program that reads may get an error when a route is lost`,
-      "With rclone 1.70 or newer it is rare: `mountaineer rclone install`; see docs/reference/drivers.md.",
+    server_unproved: (text: string) => [
+      `Can't confirm that both addresses are the same NAS: ${text}`,
+      "Until then, the share is remounted over either when its route changes.",
     ],
     waiting_for_route: (phase: keyof typeof WAITING) => [
       WAITING[phase],
@@ -98,9 +80,9 @@ export const SHARE_CONDITIONS = {
       "The NAS did not wake: three packets were sent, and it did not answer within a minute",
       "Is it on, and is Wake-on-LAN allowed there? `mountaineer wake` tries again.",
     ],
-    host_unproved: (host: string, isOther: boolean, why: string, address: string) => [
-      `${host} is not ${isOther ? "the server that is mounted" : "proved to be the server that is mounted"}: ${why}`,
-      `Open files stay on ${address} while it answers; closed, the share is mounted from the new host once that is proved. If the host is wrong, set it back.`,
+    host_unproved: (host: string, why: string, address: string) => [
+      `${host} is not proved to be the server that is mounted: ${why}`,
+      `Open files stay on ${address} while it answers. If the host is wrong, set it back.`,
     ],
     route_slow: (host: string, text: string) => [
       `${host} does not answer probes (${text}), but the mount does`,
@@ -108,10 +90,17 @@ export const SHARE_CONDITIONS = {
     ],
     unknown_route: mismatched,
     path_changed: mismatched,
-    mount_outdated: () => [
-      "Mounted with outdated settings: its configuration, its server, rclone or Mountaineer has changed since",
-      "It remounts once all files are closed and sent.",
-    ],
+    /** `previous`: the share's name, if an earlier version made the mount; else null. */
+    mount_outdated: (previous: string | null) =>
+      previous === null
+        ? [
+            "Mounted with outdated settings: its configuration or Mountaineer has changed since",
+            "It remounts once all files are closed.",
+          ]
+        : [
+            "Mounted by an earlier version of Mountaineer, and kept as it is",
+            `Close its files, then: ${shellCommand`mountaineer unmount --share ${previous}; mountaineer mount --share ${previous}`}`,
+          ],
     mount_denied: (path: string, errno: string) => [
       `The mount at ${path} answers ${errno}: reading it is not permitted`,
       "Check the rights of this user on the share; on macOS allow access to network volumes in Privacy & Security.",
@@ -120,6 +109,10 @@ export const SHARE_CONDITIONS = {
       `The mount at ${path} does not answer: macOS may be waiting for your permission`,
       "Answer the dialog that asks for access to network volumes. If there is none: `mountaineer unmount --force`, then `mountaineer mount`.",
     ],
+    program_silent: (mountHangMs: number) => [
+      `Neither the mount nor its program has answered for ${mountHangMs / 1000} s`,
+      "Programs that use the share wait. It is replaced once nothing is open; `mountaineer unmount --force`, then `mountaineer mount` cuts them off.",
+    ],
     mount_slow: (mountHangMs: number) => [
       "The mount does not answer",
       `It is treated as dead after ${mountHangMs / 1000} s (mount_hang_secs).`,
@@ -127,10 +120,8 @@ export const SHARE_CONDITIONS = {
   }),
   ...conditionRows("info", {
     // One line of a menu, 90 columns.
-    share_empty: (isOneRoute: boolean, isRelayed: boolean) => [
-      isRelayed && !isOneRoute
-        ? "The share is empty, so its routes can't be compared: a cable change closes open files"
-        : "The share is empty, so its NAS can't be recognized: unsent files wait for your decision",
+    share_empty: () => [
+      "The share is empty, so its NAS can't be recognized after an outage",
       "This ends when the share has a file.",
     ],
     off_network: (why: string) => [
@@ -159,9 +150,8 @@ export type ConditionDraft = FoundCondition<ShareConditionName> & {
 };
 
 const WAITING = {
-  refusing: "No route for longer than outage_patience_secs: programs get errors until one is back",
+  over: "No route for longer than outage_patience_secs: programs get errors until one is back",
   waiting: "No route answers: programs that use the share wait",
-  unconfirmed: "The server was away: programs wait until it is proved to be the same one",
 } as const;
 
 export function managedBy({ mountPath }: Pick<ShareSpec, "mountPath">, home: string): string {

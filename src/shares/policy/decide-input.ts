@@ -10,6 +10,8 @@ export interface DecideInput {
   readonly policy: SharePolicy;
   /** How long the mount's client may answer a readdir from its cache, ms. */
   readonly cacheMs: number;
+  /** True: a mount that is made now moves to another route. Absent: it stays on its route. */
+  readonly moves?: boolean;
   /** True if an unanswered check may mean that a dialog of the system waits for a person. Absent: false. */
   readonly mayWaitForPermission?: boolean;
   readonly observed: ShareObservation;

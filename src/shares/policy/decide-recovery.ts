@@ -4,11 +4,12 @@ import { stableFrom } from "../../reconcile/route-health.ts";
 import { routesOf, type SharePolicy } from "../share-spec.ts";
 import type { DecideInput } from "./decide-input.ts";
 import { answers, hostOf } from "./hosts.ts";
+import { canMove } from "./moving-mount.ts";
 import { describe, programsWait } from "./open-files.ts";
 import { checkedOpenFiles, mountObstacle } from "./operation.ts";
 import type { ReconcileState } from "./reconcile-state.ts";
 import { type Answer, type Rule, recheck } from "./rule.ts";
-import { canMove, mayMoveAfterProof } from "./server-proof.ts";
+import { targetObstacle } from "./server-check.ts";
 import type { MountObservation, OpenFilesObservation } from "./share-observation.ts";
 
 /**
@@ -24,10 +25,10 @@ export const recovery: Rule = {
       return { why: `you asked for ${memory.override}; \`mountaineer switch --to auto\` ends that` };
     if (!answers(now, "tb"))
       return { why: `${hostOf(now, "tb")} does not answer: ${observed.routes.tb.probe.text}` };
-    if (mayMoveAfterProof(now, "tb"))
-      return { why: "it is being proved that Thunderbolt leads to the same server" };
-    const obstacle = canMove(now, "tb") ? null : mountObstacle(now);
+    const obstacle = canMove(now) ? null : mountObstacle(now);
     if (obstacle !== null) return { why: obstacle };
+    const target = canMove(now) ? null : targetObstacle(now, "tb");
+    if (target !== null) return target;
     const stableAtMs = stableFrom(state.health.tb, policy.stableMs);
     if (stableAtMs === null) return { why: "Thunderbolt has not answered twice yet" };
     const untilMs = Math.max(stableAtMs, state.recoveryBackoff.notBeforeMs);
@@ -80,7 +81,7 @@ function isTableDue(input: DecideInput): boolean {
  * | off | on | pending; the next re-check switches | pending, re-checked each cycle |
  * | off | off | pending, a person switches | pending, a person switches |
  *
- * A relayed mount moves without closing files, so its open files do not count.
+ * A mount that moves keeps its files open, so they do not count.
  */
 function applyTable(now: DecideInput, mount: MountObservation): Answer {
   const { autoFailback, lsofRecheck, stableMs } = now.policy;
@@ -90,7 +91,7 @@ function applyTable(now: DecideInput, mount: MountObservation): Answer {
     return { why: explainWait(now.policy), defers: waitOf(now.policy), learned: applied };
   const reason = `Thunderbolt has answered for ${Math.round(stableMs / 1000)} s`;
   const start = { kind: "recovery", mode: "plain", target: "tb" } as const;
-  if (canMove(now, "tb")) return { start: { ...start, reason, plan: ["tb"], moves: true }, learned: applied };
+  if (canMove(now)) return { start: { ...start, reason, plan: ["tb"], moves: true }, learned: applied };
   const { lastStep } = now.observed;
   // EBUSY means open files, even if the check found none.
   if (lastStep?.kind === "unmount" && !lastStep.outcome.ok) {
@@ -128,7 +129,6 @@ function announceCheck(
         name: "share.open_files_checked",
         result: files.state,
         open_files: files.holders.length,
-        unsent_files: files.unsent.length,
         reason,
       },
     ],

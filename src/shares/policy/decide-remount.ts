@@ -5,35 +5,10 @@ import type { DecideInput } from "./decide-input.ts";
 import { answers, bestRoutes, noHostAnswers, routesFrom } from "./hosts.ts";
 import { UNPROVEN } from "./mount-fact.ts";
 import { endedBackoff, shortLife } from "./mount-memory.ts";
+import { reportOn } from "./moving-mount.ts";
 import { remountOnceClosed } from "./open-files.ts";
 import { mountObstacle } from "./operation.ts";
-import { type Answer, failing, oncePerCycle, pauseOf, type Rule } from "./rule.ts";
-import { NO_IDENTITY } from "./share-observation.ts";
-
-/** Lets the logins that the relay delays through again, or remounts. */
-export const retryRefusedLogin: Rule = {
-  name: "remount",
-  answer: (now, { mount }) => {
-    const { login, relayEligibility } = now.observed;
-    const { refusedAs = null, may = true, accepted = false } = login ?? {};
-    const { check, found } = mount;
-    const { route: inUse, phase = null } = mount.relayed ?? mount.guarded ?? {};
-    const route = inUse ?? found.route;
-    if (refusedAs === null || !may || phase !== "carrying" || route === null) return null;
-    if (now.memory.override === "unmounted" || found.processGone) return null;
-    const { isProving, state } = relayEligibility?.identity ?? NO_IDENTITY;
-    const canBeKnown = isProving || state !== "unproved";
-    if (!accepted && canBeKnown) return null;
-    const pause = pauseOf(now);
-    if (pause !== null) return { ...pause, passes: true };
-    if (refusedAs === "same") return oncePerCycle(now, { kind: "confirm", outage: null, login: true });
-    // If Mountaineer's own check of the mount waits or was refused, a plain unmount would fail with EBUSY. The mount is
-    // then unmounted by force.
-    const lost = check.state !== "answered" || check.errno !== null;
-    const reason = "its login has changed";
-    return remountOnceClosed(now, mount, { reason, plan: routesFrom(now, route), lost });
-  },
-};
+import { type Answer, failing, pauseOf, type Rule } from "./rule.ts";
 
 /**
  * Replaces a mount whose host, share or path does not match the configuration: a dead one at once, a living one as soon
@@ -65,22 +40,36 @@ export const remountMismatched: Rule = {
   },
 };
 
+/**
+ * Leaves a mount of an earlier version as it is: it serves open files in ways that are gone, and rclone's cache may have files that
+ * the server does not have.
+ */
+export const leavePrevious: Rule = {
+  name: "replace the mount",
+  answer: ({ spec }, { mount }) =>
+    mount.found.byPreviousVersion === true
+      ? { why: "an earlier version made the mount", conditions: [SHARE_CONDITIONS.mount_outdated(spec.name)] }
+      : null,
+};
+
 /** A person has unmounted the share, so someone else made this mount. */
 export const leaveToOthers: Rule = {
   name: "mount",
   answer: ({ memory }) => (memory.override === "unmounted" ? {} : null),
 };
 
-/** Replaces a dead mount. If its host is gone and it is not relayed, it fails over instead. */
+/** Replaces a dead mount. If its host is gone and it does not move, it fails over instead. */
 export const replaceDead: Rule = {
   name: "replace the mount",
-  answer: (now, { mount: { found, relayed = null }, mountFact: { verdict }, routeFact }) => {
+  answer: (now, { mount, mountFact: { verdict }, routeFact }) => {
     if (routeFact === null) return null;
+    const { found } = mount;
     const { route, state } = routeFact;
     if (verdict.state === "alive") return { passes: true, why: "the mount answers" };
     if (verdict.state === "unproven") return { passes: true, why: UNPROVEN[verdict.why] };
-    if (relayed === null && (state === "gone" || state === "waiting")) return null;
-    if (relayed !== null && !answers(now, route) && !answers(now, otherRoute(route)))
+    const stays = reportOn(mount) === null;
+    if (stays && (state === "gone" || state === "waiting")) return null;
+    if (!stays && !answers(now, route) && !answers(now, otherRoute(route)))
       return failing(deadWithoutHost(now, verdict.reason));
     const reason = `the mount is dead: ${verdict.reason}`;
     const learned = shortLife(now, found.id);
@@ -98,37 +87,20 @@ export const replaceDead: Rule = {
 /** The mount answers: what counted against it is over. */
 export const keep: Rule = {
   name: "replace the mount",
-  answer: (now, { mount: { relayed = null }, routeFact }) => {
+  answer: (now, { mount, routeFact }) => {
     const isBack = routeFact?.state === "answers";
     return {
       passes: true,
       ...(isBack ? { clearsError: "host and mount answer" } : {}),
       learned: {
-        ...(isBack && relayed !== null ? { failedMove: null } : {}),
         // The pause after a failed move stays: files work over the present address, so the next try can wait.
-        ...(relayed?.rerouted ? {} : endedBackoff(now)),
+        ...(reportOn(mount)?.endpoint?.isFormer ? {} : endedBackoff(now)),
       },
     };
   },
 };
 
-/**
- * Remounts the share if a proof recognized its server only after the mount: files that are kept for that server can
- * only be sent by a new mount.
- */
-export const remountForUnsent: Rule = {
-  name: "remount",
-  answer: (now, { mount, routeFact }) => {
-    const better = now.observed.relayEligibility?.identity.correctedId ?? null;
-    const { server = null } = mount.relayed ?? mount.guarded ?? {};
-    if (better === null || better === server || routeFact === null) return null;
-    const reason = "its server is proved now, and files for it wait here";
-    const plan = [routeFact.route];
-    return { ...(pauseOf(now) ?? remountOnceClosed(now, mount, { reason, plan })), passes: true };
-  },
-};
-
-/** Replaces a mount that was made with other options than today's, or by an older engine, as soon as no file on it is open. */
+/** Replaces a mount that was made with other options than now, or by another program, as soon as no file on it is open. */
 export const remountOutdated: Rule = {
   name: "remount",
   answer: (now, { mount, routeFact }) => {
@@ -140,7 +112,7 @@ export const remountOutdated: Rule = {
       (obstacle === null
         ? remountOnceClosed(now, mount, { reason: "its settings have changed", plan })
         : { why: obstacle });
-    const outdated = SHARE_CONDITIONS.mount_outdated();
+    const outdated = SHARE_CONDITIONS.mount_outdated(null);
     return { ...next, passes: true, conditions: [outdated, ...(next.conditions ?? [])] };
   },
 };

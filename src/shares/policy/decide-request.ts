@@ -2,15 +2,17 @@
 import { NO_BACKOFF } from "../../reconcile/route-health.ts";
 import { pluralize, shellCommand } from "../../runtime/text/plain-text.ts";
 import type { UnmountMode } from "../drivers/mount-driver.ts";
+import type { MountReport } from "../drivers/moving-mounts.ts";
 import { type RouteName, routesOf } from "../share-spec.ts";
 import type { DecideInput } from "./decide-input.ts";
 import { answers, earlierAddress, hostOf } from "./hosts.ts";
 import { isDeadErrno } from "./mount-errno.ts";
+import { canMove } from "./moving-mount.ts";
 import { programsWait } from "./open-files.ts";
 import { checkedOpenFiles, mountObstacle } from "./operation.ts";
 import { ROUTE_TEXT, routeText } from "./operation-end.ts";
 import { type Answer, recheck } from "./rule.ts";
-import { canMove, mayMoveAfterProof } from "./server-proof.ts";
+import { isChecking, targetObstacle } from "./server-check.ts";
 import type { MountObservation, OpenFilesObservation } from "./share-observation.ts";
 import { outcome, type RequestOutcome, type ShareRequest } from "./share-request.ts";
 import type { Situation } from "./situation.ts";
@@ -33,6 +35,7 @@ export function answerTo(input: DecideInput, request: ShareRequest): Answer {
   const learned = { mountBackoff: NO_BACKOFF };
   switch (request.kind) {
     case "mount":
+      if (input.observed.mount?.moving) return takeMountOfMoving(input, request, input.observed.mount.moving);
       return input.memory.override === "unmounted" ? { override: null, learned } : { learned };
     case "unmount":
       return takeUnmount(input, request);
@@ -43,12 +46,27 @@ export function answerTo(input: DecideInput, request: ShareRequest): Answer {
   }
 }
 
+/** A person's try: of a login that was refused, or with a server that is not the recorded one. */
+function takeMountOfMoving(
+  { observed: { lastStep } }: DecideInput,
+  { newServer = false }: Extract<ShareRequest, { kind: "mount" }>,
+  { phase, other, openFiles }: MountReport,
+): Answer {
+  const learned = { mountBackoff: NO_BACKOFF };
+  const isTried = lastStep?.kind === "log_in" || lastStep?.kind === "let_in";
+  if (isTried) return { learned };
+  if (newServer && other !== null) {
+    if (openFiles === 0) return { learned, step: { kind: "let_in", guid: other.guid } };
+    const hint = "Close them, or cut them off: `mountaineer unmount --force`, then the same command again.";
+    return answered("busy", `${pluralize(openFiles, "file")} of the server before are open`, { hint });
+  }
+  return phase.is === "refused" ? { learned, step: { kind: "log_in" } } : { learned };
+}
+
 function takeUnmount(input: DecideInput, request: UnmountRequest): Answer {
   const { mount } = input.observed;
   if (mount === null)
     return {
-      // Cancels a mount that waits for the proof of its server.
-      learned: { operation: null },
       ...(request.keepUnmounted ? { override: "unmounted" } : {}),
       ...answered("skipped", "already unmounted"),
     };
@@ -73,8 +91,12 @@ function takeSwitch(input: DecideInput, request: SwitchRequest, to: RouteName): 
     };
   if (!answers(input, to)) return answerSilence(input, request, to);
   const start = { kind: "switch", reason: "asked", target: to, isRequested: true } as const;
-  if (canMove(input, to)) return { start: { ...start, mode: "plain", plan: [to], moves: true } };
-  if (mayMoveAfterProof(input, to) && observed.atMs < request.waitUntilMs) return {};
+  if (canMove(input)) return { start: { ...start, mode: "plain", plan: [to], moves: true } };
+  const target = mount === null || request.force ? null : targetObstacle(input, to);
+  if (target !== null)
+    return isChecking(input) && observed.atMs < request.waitUntilMs
+      ? target
+      : answered("failed", `${target.why}; nothing was changed`, { hint: "--force switches all the same." });
   const obstacle = mountObstacle(input);
   if (obstacle !== null) {
     const hint = observed.driverProblem?.hint ?? null;
@@ -87,7 +109,7 @@ function takeSwitch(input: DecideInput, request: SwitchRequest, to: RouteName): 
 }
 
 function alreadyOver(input: DecideInput, to: RouteName): string {
-  const address = earlierAddress(input.observed, to);
+  const address = earlierAddress(input.observed);
   return `already over ${address === null ? routeText(input, to) : `${ROUTE_TEXT[to]} (its earlier address ${address})`}`;
 }
 
@@ -115,17 +137,16 @@ function unmountFirst(
 ): Answer {
   const files = checkedOpenFiles(input);
   if (files === null) return { step: { kind: "check_open_files", mount: mount.found } };
-  const { holders, unsent, state } = files;
+  const { holders, state } = files;
   const dead = isCutOff(input, mount);
   if (request.force) {
-    const isForced = dead || holders.length > 0 || unsent.length > 0 || state === "unknown";
+    const isForced = dead || holders.length > 0 || state === "unknown";
     return { start: operation(isForced ? "force" : "plain") };
   }
   if (!dead && holders.length > 0) {
     const waits = request.kind === "switch" && request.wait;
-    return waitOrBusy(input, files, waits ? request.waitUntilMs : 0, "open");
+    return waitOrBusy(input, files, waits ? request.waitUntilMs : 0);
   }
-  if (unsent.length > 0) return waitOrBusy(input, files, request.waitUntilMs, "unsent");
   if (dead) return { start: operation("force") };
   return programsWait(input, true) ?? { start: operation("plain"), stopPrograms: true };
 }
@@ -144,19 +165,14 @@ function isCutOff({ observed }: DecideInput, mount: MountObservation): boolean {
 
 function waitOrBusy(
   { observed: { atMs } }: DecideInput,
-  { holders, unsent }: OpenFilesObservation,
+  { holders }: OpenFilesObservation,
   untilMs: number,
-  what: "open" | "unsent",
 ): Answer {
   if (atMs < untilMs) return recheck(atMs + WAITING_CHECK_MS, "user");
-  if (what === "unsent") {
-    const hint = "Try again when they are on the server, or --force.";
-    return answered("busy", `busy: ${pluralize(unsent.length, "file")} unsent`, { hint, holders, unsent });
-  }
   const programs = pluralize(new Set(holders.map(({ pid }) => pid)).size, "program");
   const hint = "Close them, or --force cuts them off.";
   const detail = `busy: ${pluralize(holders.length, "file")} open in ${programs}`;
-  return answered("busy", detail, { hint, holders, unsent });
+  return answered("busy", detail, { hint, holders });
 }
 
 /**

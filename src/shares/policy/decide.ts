@@ -6,38 +6,31 @@ import { lasting } from "../../runtime/conditions/conditions.ts";
 import { type ConditionDraft, managedBy } from "./condition-rows.ts";
 import { failOver, leaveLocalDisk } from "./decide-failover.ts";
 import type { DecideInput } from "./decide-input.ts";
+import { followHost, movingConditions, replaceSilent, waitForRoute } from "./decide-moving.ts";
 import { recovery } from "./decide-recovery.ts";
 import {
-  addressConditions,
-  leaveAddressInUse,
-  leaveLostAddress,
-  openGateOfRelayed,
-  openGuardedGate,
-} from "./decide-relayed.ts";
-import {
   keep,
+  leavePrevious,
   leaveToOthers,
-  remountForUnsent,
   remountMismatched,
   remountOutdated,
   replaceDead,
-  retryRefusedLogin,
 } from "./decide-remount.ts";
 import { answerTo, finalOutcome } from "./decide-request.ts";
 import { answerUnmounted } from "./decide-unmounted.ts";
 import { explain } from "./explain.ts";
 import { type Facts, factsOf, learnFrom } from "./facts.ts";
 import { updateLastStep } from "./last-step.ts";
-import { loginConditions, updateLogin } from "./login.ts";
 import type { MountFact } from "./mount-fact.ts";
 import { updateMountIdentity } from "./mount-memory.ts";
+import { updateMoves } from "./moving-mount.ts";
 import { updateNetworks } from "./networks.ts";
 import { observedConditions } from "./observed-conditions.ts";
 import { continueOperation } from "./operation.ts";
 import { updateRoutes } from "./probed-routes.ts";
 import type { ReconcileState } from "./reconcile-state.ts";
 import { applyRules, follow, type Rule } from "./rule.ts";
-import { relayConditions } from "./server-proof.ts";
+import { checkConditions } from "./server-check.ts";
 import { outcome, type RequestOutcome } from "./share-request.ts";
 import type { NewTransition } from "./share-transitions.ts";
 import { type Situation, undecided } from "./situation.ts";
@@ -76,7 +69,7 @@ const UPDATES: readonly ((now: Situation) => Situation)[] = [
   updateRoutes,
   updateLastStep,
   updateMountIdentity,
-  updateLogin,
+  updateMoves,
   updateWakeAddresses,
   updateNetworks,
   updateWake,
@@ -85,10 +78,10 @@ const UPDATES: readonly ((now: Situation) => Situation)[] = [
 /** The rules for a mount, in the order in which they are asked until one takes a step or does not pass. */
 export const MOUNT_RULES: Readonly<Record<"first" | "always" | "answering", readonly Rule[]>> = {
   /** Asked before the checks of the mount count. */
-  first: [openGuardedGate, retryRefusedLogin, leaveLocalDisk],
-  always: [remountMismatched, leaveToOthers, replaceDead, failOver, openGateOfRelayed, leaveLostAddress],
+  first: [leaveLocalDisk, leavePrevious],
+  always: [remountMismatched, leaveToOthers, replaceDead, replaceSilent, waitForRoute, failOver],
   /** Asked only while the mount answers. */
-  answering: [keep, leaveAddressInUse, remountForUnsent, remountOutdated, recovery],
+  answering: [keep, followHost, remountOutdated, recovery],
 };
 
 /**
@@ -104,18 +97,17 @@ export function decide(input: DecideInput): Decision {
   const found: ConditionDraft[] = [
     ...now.conditions,
     ...observedConditions(now),
-    ...relayConditions(now),
-    ...loginConditions(now),
+    ...checkConditions(now),
+    ...movingConditions(now),
     ...wakeConditions(now),
   ];
-  const { wallMs, unsent } = now.observed;
+  const { wallMs } = now.observed;
   const { conditions, known: conditionsSince } = lasting(found, now.state.conditionsSince, wallMs);
-  const isSent = unsent?.length === 0 && observed !== null;
   const { operation } = now.state;
   const isReplacing = operation !== null && !operation.moves && operation.from !== "none";
   return {
     memory: now.memory,
-    state: { ...now.state, conditionsSince, ...(isSent ? { unsentWatched: false } : {}) },
+    state: { ...now.state, conditionsSince },
     transitions: now.transitions,
     conditions,
     mount: facts?.mountFact ?? null,
@@ -136,9 +128,7 @@ function choose(before: Situation, facts: Facts | null): Situation {
   }
   let now = continueOperation(before);
   if (now.step !== null) return now;
-  // While a mount waits for the proof of its server, only a request to unmount is taken.
-  const waits = now.state.operation !== null;
-  if (request !== null && now.outcome === null && (!waits || request.kind === "unmount"))
+  if (request !== null && now.outcome === null && now.state.operation === null)
     now = follow(now, "do as you asked", answerTo(now, request));
   if (now.step !== null) return now;
   if (facts !== null) return chooseForMount(now, facts);
@@ -149,8 +139,7 @@ function chooseForMount(before: Situation, facts: Facts): Situation {
   const first = applyRules(before, MOUNT_RULES.first, facts);
   if (first.isDecided) return first.now;
   const learned = learnFrom(first.now, facts);
-  const conditions = [...learned.conditions, ...addressConditions(learned, facts)];
-  const always = applyRules({ ...learned, conditions }, MOUNT_RULES.always, facts);
+  const always = applyRules(learned, MOUNT_RULES.always, facts);
   const isAnswering = facts.mountFact.verdict.state === "alive";
   return always.isDecided || !isAnswering
     ? always.now

@@ -7,15 +7,10 @@ export function answers({ observed }: Pick<DecideInput, "observed">, route: Rout
   return observed.routes[route].probe.verdict === "answers";
 }
 
-/** Whether the configured host answers; the mount may still use an earlier address. */
-export function configuredAnswers({ observed }: DecideInput, route: RouteName): boolean {
-  return observed.configured[route].probe.verdict === "answers";
-}
-
 /** The routes whose hosts answer, best first: Thunderbolt, unless an override keeps the share on the fallback. */
 export function bestRoutes(input: DecideInput): RouteName[] {
   const order: RouteName[] = input.memory.override === "fallback" ? ["fallback", "tb"] : ["tb", "fallback"];
-  return order.filter((route) => configuredAnswers(input, route));
+  return order.filter((route) => answers(input, route));
 }
 
 /**
@@ -33,19 +28,15 @@ export function hostOf({ spec }: Pick<DecideInput, "spec">, route: RouteName): s
   return hostText({ host, port });
 }
 
-/** The address that the mount uses over the route, if its host is known to have another one now; else null. */
-export function earlierAddress(
-  { mount, routes, configured }: Pick<DecideInput["observed"], "mount" | "routes" | "configured">,
-  route: RouteName,
-): string | null {
-  if ((mount?.relayed ?? mount?.guarded)?.rerouted !== true) return null;
-  const [inUse, now] = [routes[route].probe.address, configured[route].probe.address];
-  return now === null || inUse === now ? null : inUse;
+/** The address that the mount uses, if the configuration gives its route another one by now; else null. */
+export function earlierAddress({ mount }: Pick<DecideInput["observed"], "mount">): string | null {
+  const endpoint = mount?.moving?.endpoint ?? null;
+  return endpoint?.isFormer === true ? endpoint.address : null;
 }
 
 /** The host that the mount uses over the route, in messages. */
 export function hostInUse(input: DecideInput, route: RouteName): string {
-  const address = earlierAddress(input.observed, route);
+  const address = earlierAddress(input.observed);
   return address === null ? hostOf(input, route) : `its earlier address ${address}`;
 }
 

@@ -28,20 +28,35 @@ function updateMounted(before: Situation, last: MountStepObservation): Situation
   const { route } = last.step;
   const text = last.outcome.ok ? whyUseless(mount) : last.outcome.text;
   if (text === null && mount !== null) {
-    const now = setState(before, { mountedAtMs: atMs });
+    const now = setState(before, { mountedAtMs: atMs, loginRefused: null, otherServer: null });
     if (operation === null) return now;
     // A mount that was there already counts as this operation's success only if it is over the wanted route.
     return last.outcome.ok && last.outcome.adopted && mount.found.route !== route
       ? finishFound(now, operation, mount)
-      : finishArrived(now, operation, route);
+      : finishArrived(now, operation, mount.moving ? (mount.found.route ?? route) : route);
   }
   const host = hostOf(before, route);
   const reason = text ?? "";
   const duration_ms = Math.round(last.tookMs);
-  const now = announce(before, { name: "share.mount_failed", route, host, reason, duration_ms });
+  const failed = { name: "share.mount_failed", route, host, reason, duration_ms } as const;
+  const now = announce(setState(before, refusalIn(last)), failed);
   if (operation === null) return now;
   const failures = [...operation.failures, `${host}: ${reason}`];
-  return setState(now, { operation: { ...operation, plan: operation.plan.slice(1), failures } });
+  // Its program has tried all routes, and a login that was refused over one route would be over another.
+  const isOver =
+    last.step.moves === true || (!last.outcome.ok && last.outcome.reason === "wrong_credentials");
+  const plan = isOver ? [] : operation.plan.slice(1);
+  return setState(now, { operation: { ...operation, plan, failures } });
+}
+
+/** What the server's answer to a mount that failed says about the login, and about the server. */
+function refusalIn({ outcome }: MountStepObservation): Pick<ReconcileState, "loginRefused" | "otherServer"> {
+  const reason = outcome.ok ? null : outcome.reason;
+  const text = outcome.ok ? "" : outcome.text;
+  return {
+    loginRefused: reason === "wrong_credentials" ? text : null,
+    otherServer: reason === "different_server" ? text : null,
+  };
 }
 
 /**
@@ -66,14 +81,13 @@ function updateUnmounted(before: Situation, last: UnmountStepObservation): Situa
   const { operation } = before.state;
   const files = operation?.interrupted ?? null;
   const forced = last.step.mode === "force";
-  return announce(setState(before, { ...UNMOUNTED, ...(forced ? { unsentWatched: true } : {}) }), {
+  return announce(setState(before, UNMOUNTED), {
     name: "share.unmounted",
     from: last.step.mount.route ?? "unknown",
     forced,
     reason: operation?.reason ?? before.memory.lastError ?? "",
     duration_ms: Math.round(last.tookMs),
     open_files: files === null || files.state === "unknown" ? null : files.holders.length,
-    unsent_files: files?.unsent.length ?? null,
   });
 }
 

@@ -2,18 +2,11 @@
 // input gives an equal fact, however often it is asked for.
 import { CONFIRM_AFTER_MS } from "../../reconcile/route-health.ts";
 import type { FoundMount } from "../drivers/mount-driver.ts";
-import type { RouteName } from "../share-spec.ts";
 import { type ConditionDraft, SHARE_CONDITIONS } from "./condition-rows.ts";
 import type { DecideInput } from "./decide-input.ts";
 import { isDeadErrno, isLocalErrno, SILENT_CHECK_MS } from "./mount-errno.ts";
 import type { ReconcileState } from "./reconcile-state.ts";
-import type { MountObservation, RelayObservation } from "./share-observation.ts";
-
-/**
- * How long rclone may take to reconnect after a move, ms. rclone connects one by one, pauses for up to 2 s after
- * failures, and needs a dozen connections for many programs.
- */
-const RECONNECTS_MS = 20_000;
+import type { MountObservation } from "./share-observation.ts";
 
 /** Whether the engine may replace the mount: only two failed checks prove that it is dead, because its open files are lost. */
 export type MountVerdict =
@@ -26,10 +19,10 @@ export type MountVerdict =
 export const UNPROVEN = {
   unchecked: "the mount was not checked yet",
   pending: "a check of the mount has no answer yet",
-  delayed: "the server limits connections or refuses the login, so a check proves nothing",
   no_route: "a check proves nothing before the route answers",
   shortage: "the check failed for a shortage on this machine",
   failed: "one check of the mount failed; a second one decides",
+  silent: "neither its program nor the mount answers",
 } as const;
 
 export type Unproven = keyof typeof UNPROVEN;
@@ -79,48 +72,7 @@ function unproven(why: Unproven, more: Partial<Judgement> = {}): Judgement {
 const dead = (reason: string): Judgement => judgement({ state: "dead", reason });
 
 function judge(input: Input, mount: MountObservation): Judgement {
-  const { found, relayed = null } = mount;
-  if (found.processGone) return dead("the mount's process is gone");
-  return relayed === null || found.route === null
-    ? judgeCheck(input, mount)
-    : judgeRelayed(input, mount, relayed, found.route);
-}
-
-/**
- * Waiting for a route does not make a relayed mount dead: only an ended process counts, or a failed check that began
- * after the route answered.
- */
-function judgeRelayed(
-  input: Input,
-  mount: MountObservation,
-  { phase, lastAnswerAtMs }: RelayObservation,
-  route: RouteName,
-): Judgement {
-  const { state, observed, policy } = input;
-  const { check } = mount;
-  const healthySince = state.health[route].healthySince?.monotonicMs ?? null;
-  if (phase !== "carrying" || healthySince === null)
-    return unproven("no_route", { learned: { firstFailedCheck: null } });
-  const { movedAtMs } = state;
-  const sinceMs = Math.max(healthySince, movedAtMs ?? healthySince);
-  if (check.state === "pending") {
-    if (hasAnsweredSince(lastAnswerAtMs, check.startedAtMs)) return judgement({ state: "alive" });
-    const reconnectedAtMs = (movedAtMs ?? Number.NEGATIVE_INFINITY) + RECONNECTS_MS;
-    const startedAtMs = Math.max(check.startedAtMs, sinceMs, reconnectedAtMs);
-    return judgeCheck(input, { ...mount, check: { state: "pending", startedAtMs } });
-  }
-  const hasFailed = check.state === "answered" && isDeadErrno(check.errno);
-  if (hasFailed && check.startedAtMs < sinceMs) return unproven("no_route");
-  const judged = judgeCheck(input, mount);
-  // rclone keeps dead connections beside working ones, so one check may fail while the server answers other requests.
-  const answersOthers = hasFailed && hasAnsweredSince(lastAnswerAtMs, check.startedAtMs);
-  const deadAtMs = (state.firstFailedCheck?.startedAtMs ?? 0) + policy.mountHangMs;
-  if (judged.verdict.state !== "dead" || !answersOthers || observed.atMs >= deadAtMs) return judged;
-  return unproven("failed", { recheckAtMs: observed.atMs + CONFIRM_AFTER_MS });
-}
-
-function hasAnsweredSince(lastAnswerAtMs: number | null, sinceMs: number): boolean {
-  return lastAnswerAtMs !== null && lastAnswerAtMs >= sinceMs;
+  return mount.found.processGone ? dead("the mount's process is gone") : judgeCheck(input, mount);
 }
 
 function judgeCheck(input: Input, mount: MountObservation): Judgement {
@@ -129,12 +81,10 @@ function judgeCheck(input: Input, mount: MountObservation): Judgement {
     case "never":
       return unproven("unchecked");
     case "pending":
-      return isDelayed(input, mount) ? unproven("delayed") : judgePending(input, found, check.startedAtMs);
+      return judgePending(input, found, check.startedAtMs);
     case "answered": {
       const { errno, startedAtMs } = check;
       if (errno === "ENOTCONN") return dead(errno);
-      // A check that needs a new connection fails, although open connections work.
-      if (isDeadErrno(errno) && (isRefused(input) || limitOf(mount) !== null)) return unproven("delayed");
       if (isDeadErrno(errno)) return judgeFailed(input, errno ?? "", startedAtMs);
       if (isLocalErrno(errno)) return unproven("shortage");
       const learned = { firstFailedCheck: null, answeredMount: found.id };
@@ -144,19 +94,6 @@ function judgeCheck(input: Input, mount: MountObservation): Judgement {
       );
     }
   }
-}
-
-/** Whether the relay delays the check's login or connection, although open connections work. */
-function isDelayed(input: Input, mount: MountObservation): boolean {
-  return isRefused(input) || (limitOf(mount)?.waiting ?? 0) > 0;
-}
-
-function isRefused({ observed: { login } }: Input): boolean {
-  return (login?.refusedAs ?? null) !== null;
-}
-
-function limitOf({ relayed, guarded }: MountObservation): RelayObservation["limit"] | null {
-  return (relayed ?? guarded)?.limit ?? null;
 }
 
 function judgePending(input: Input, found: FoundMount, startedAtMs: number): Judgement {
@@ -197,21 +134,14 @@ function judgeFailed({ observed, state }: Input, errno: string, startedAtMs: num
 }
 
 /** A single failed check does not count: programs continue, and the next check may succeed. */
-function assessUse(input: Input, mount: MountObservation, verdict: MountVerdict): MountUse {
-  const { found, check, relayed = null, guarded = null } = mount;
-  const { observed } = input;
+function assessUse({ observed }: Input, { found, check }: MountObservation, verdict: MountVerdict): MountUse {
   if (verdict.state === "dead") return unusable("no_answer");
-  const waits = relayed !== null && relayed.phase !== "carrying";
-  if (waits || guarded?.phase === "unconfirmed") return unusable("waiting");
   // Calls on a mount whose route is gone may hang for long before they fail.
-  if (relayed === null && found.route !== null && observed.routes[found.route].probe.verdict === "gone")
+  if (found.route !== null && observed.routes[found.route].probe.verdict === "gone")
     return unusable("route_gone");
   if (check.state === "never") return unusable("unchecked");
-  if (check.state === "answered" || isDelayed(input, mount)) return USABLE;
-  const isSilent = observed.atMs - check.startedAtMs >= SILENT_CHECK_MS;
-  return isSilent && !hasAnsweredSince(relayed?.lastAnswerAtMs ?? null, check.startedAtMs)
-    ? unusable("no_answer")
-    : USABLE;
+  const isSilent = check.state === "pending" && observed.atMs - check.startedAtMs >= SILENT_CHECK_MS;
+  return isSilent ? unusable("no_answer") : USABLE;
 }
 
 const unusable = (why: keyof typeof UNUSABLE): MountUse => ({ state: "unusable", why });

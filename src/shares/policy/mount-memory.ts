@@ -13,10 +13,8 @@ export function updateMountIdentity(before: Situation): Situation {
   let now = before;
   if ((mount?.found.id ?? null) !== now.state.mountId) now = updateChanged(now);
   const activeInterface = mount?.found.route ?? "none";
-  const relayPort = mount?.relayed?.port ?? null;
   const { memory, state } = now;
-  if (memory.activeInterface !== activeInterface || memory.relayPort !== relayPort)
-    now = setMemory(now, { activeInterface, relayPort });
+  if (memory.activeInterface !== activeInterface) now = setMemory(now, { activeInterface });
   if (activeInterface === "fallback" || state.operation !== null) return now;
   return clearPending(now, mount === null ? "unmounted" : "no longer mounted over fallback");
 }

@@ -1,4 +1,5 @@
 // Files that may be open on a mount, and remounts that wait until none is.
+import { pluralize } from "../../runtime/text/plain-text.ts";
 import type { RouteName } from "../share-spec.ts";
 import { SHARE_CONDITIONS } from "./condition-rows.ts";
 import type { DecideInput } from "./decide-input.ts";
@@ -30,19 +31,13 @@ export function describe(files: OpenFilesObservation): string {
   if (files.state === "none") return "nothing is open";
   if (files.state === "unknown") return files.text ?? "the check of open files failed";
   const holders = [...new Set(files.holders.map(({ command, pid }) => `${command} (${pid})`))].slice(0, 5);
-  const parts = [
-    ...(files.holders.length > 0 ? [`${files.holders.length} open: ${holders.join(", ")}`] : []),
-    ...(files.unsent.length > 0 ? [`${files.unsent.length} unsent`] : []),
-  ];
-  return parts.join("; ");
+  return `${files.holders.length} open: ${holders.join(", ")}`;
 }
 
 interface Remount {
   readonly reason: string;
   readonly plan: readonly RouteName[];
-  /**
-   * True: the server is gone. The mount is unmounted by force, and its unsent files are kept on this machine.
-   */
+  /** True: the mount does not answer, and is unmounted by force. */
   readonly lost?: boolean;
 }
 
@@ -56,16 +51,12 @@ export function remountOnceClosed(
   const busy = lastStep?.kind === "unmount" && !lastStep.outcome.ok ? lastStep.outcome.text : null;
   const files = checkedOpenFiles(input);
   if (files === null && busy === null) return { step: { kind: "check_open_files", mount: mount.found } };
-  const isClosed = files?.state === "none" || (lost && files?.state === "open" && files.holders.length === 0);
-  if (isClosed && busy === null) {
+  if (files?.state === "none" && busy === null) {
     const start = { kind: "remount", reason, mode: lost ? "force" : "plain", plan } as const;
     return programsWait(input) ?? { start, stopPrograms: true };
   }
   const holders = files?.holders ?? [];
-  const title =
-    busy ??
-    files?.text ??
-    `Waiting until ${holders.length + (files?.unsent.length ?? 0)} open or unsent files are closed`;
+  const title = busy ?? files?.text ?? `Waiting until ${pluralize(holders.length, "open file")} are closed`;
   return {
     why: `${reason}, but files are open: ${title}`,
     conditions: [{ ...SHARE_CONDITIONS.waiting_for_close(title), holders }],

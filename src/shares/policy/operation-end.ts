@@ -126,7 +126,7 @@ function arrival(
 function movedBy({ observed: { lastStep } }: DecideInput) {
   if (lastStep?.kind !== "move" || !lastStep.outcome.ok) return {};
   const { quiet, connections } = lastStep.outcome;
-  return { relayed: true, quiet, connections } as const;
+  return { moved: true, quiet, connections } as const;
 }
 
 /** The memory of a return to Thunderbolt that failed; the share continues over the fallback. */
@@ -153,10 +153,9 @@ export function finishUnmounted(before: Situation, operation: Operation): Situat
   return operation.isRequested ? answer(now, "unmounted", "unmounted", cutOff(operation)) : now;
 }
 
-/** The open and unsent files that a forced unmount cut off. */
-function cutOff({ interrupted }: Operation): Pick<RequestOutcome, "holders" | "unsent"> {
-  if (interrupted === null) return { holders: [], unsent: [] };
-  return { holders: interrupted.holders, unsent: interrupted.unsent };
+/** The open files that a forced unmount cut off. */
+function cutOff({ interrupted }: Operation): Pick<RequestOutcome, "holders"> {
+  return { holders: interrupted?.holders ?? [] };
 }
 
 /** Ends an operation whose routes have all failed: the share stays unmounted, and is tried again with backoff. */

@@ -2,24 +2,20 @@
 import { oneMissingText } from "../../secrets/reference.ts";
 import { type RouteName, routesOf } from "../share-spec.ts";
 import type { DecideInput } from "./decide-input.ts";
-import { answers, configuredAnswers, hostOf } from "./hosts.ts";
+import { answers, hostOf } from "./hosts.ts";
 import { loginObstacle } from "./login.ts";
 import { isDeadErrno } from "./mount-errno.ts";
 import { finishExhausted, finishFound, finishUnmounted, stopOperation } from "./operation-end.ts";
 import { continueMove } from "./operation-move.ts";
 import type { Operation, OperationKind } from "./reconcile-state.ts";
-import { awaitsProof, canRelay, PROOF_AT_MOST_MS, proofObstacle, serverAt } from "./server-proof.ts";
 import type { MountObservation, OpenFilesObservation } from "./share-observation.ts";
-import { announce, recheckAt, type Situation, setState } from "./situation.ts";
+import { announce, type Situation, setState } from "./situation.ts";
 
 /**
  * Maximum age, ms, of an open-file check that is only used to report what an unmount cuts off. It is longer
  * than the deadline of such a check.
  */
 const COUNT_FRESH_MS = 3000;
-
-/** Pause before the next cycle of a mount that waits for a proof, ms. That cycle begins the proof. */
-const RETRY_SOON_MS = 250;
 
 export type OperationStart = Pick<Operation, "kind" | "reason" | "mode" | "plan" | "moves"> & {
   readonly isRequested?: boolean;
@@ -61,11 +57,10 @@ function pathObstacle({ spec, observed }: DecideInput): string | null {
 export function startObstacle(input: DecideInput, { kind, mode, moves }: OperationStart): string | null {
   if (kind === "unmount") return null;
   const { mount } = input.observed;
-  // A working mount is kept if a new mount could not log in. That check is skipped where the mount cannot
-  // work: its process is gone, or a relayed mount fails over.
-  const mayLogOn = mount === null || mount.found.processGone || (moves && kind === "failover");
-  const refused = mayLogOn ? null : loginObstacle(input);
-  if (moves || refused !== null) return refused;
+  if (moves) return null;
+  // A working mount is kept if a new mount could not log in.
+  const refused = mount === null || mount.found.processGone ? null : loginObstacle(input);
+  if (refused !== null) return refused;
   // Unmounting a dead mount frees the programs that wait in it, even if the driver cannot mount now.
   const isDead = mode === "force" && kind !== "switch";
   return isDead ? pathObstacle(input) : mountObstacle(input);
@@ -108,10 +103,6 @@ function unmountFor(now: Situation, operation: Operation, mount: MountObservatio
     const checking = setState(now, { operation: { ...operation, isChecked: true } });
     return { ...checking, step: { kind: "check_open_files", mount: mount.found } };
   }
-  // A working mount is unmounted only after the server of the next route was proved.
-  const next = operation.plan.find((route) => configuredAnswers(now, route));
-  if (operation.mode === "plain" && next !== undefined && waitsForProof(now, operation, next))
-    return recheckSoon(now);
   const unmounting = setState(now, { operation: { ...operation, interrupted: files } });
   return { ...unmounting, step: { kind: "unmount", mount: mount.found, mode: operation.mode } };
 }
@@ -120,63 +111,43 @@ function unmountFor(now: Situation, operation: Operation, mount: MountObservatio
 function stopReason(
   input: DecideInput,
   { kind, from, mode, plan }: Operation,
-  { found, check, relayed = null, guarded = null }: MountObservation,
+  { found, check }: MountObservation,
 ): string | null {
   if ((kind !== "failover" && kind !== "remount") || found.lost !== undefined) return null;
-  if (!plan.some((route) => configuredAnswers(input, route))) return "no other host answers";
+  if (!plan.some((route) => answers(input, route))) return "no other host answers";
   if (kind === "failover") {
     const isBack = (from === "tb" || from === "fallback") && answers(input, from) && !plan.includes(from);
     return isBack ? "its own host answers again" : null;
   }
-  // A check answered before the relay paused its connections is stale.
-  const through = relayed ?? guarded;
-  // Nor does one that the server denied to a login that was changed.
-  const isPaused =
-    through !== null && (through.phase !== "carrying" || input.observed.login?.refusedAs === "other");
-  const isAlive = !isPaused && !found.processGone && check.state === "answered" && !isDeadErrno(check.errno);
+  const isAlive = !found.processGone && check.state === "answered" && !isDeadErrno(check.errno);
   return mode === "force" && isAlive ? "the mount answers again" : null;
 }
 
-function nextRoute(before: Situation, operation: Operation): Situation {
-  let now = before;
-  let failures = operation.failures;
+function nextRoute(now: Situation, operation: Operation): Situation {
+  let { failures } = operation;
   for (const [index, route] of operation.plan.entries()) {
-    if (!answers(now, route)) {
-      failures = [...failures, `${hostOf(now, route)}: ${now.observed.routes[route].probe.text}`];
-      continue;
+    if (answers(now, route)) {
+      const rest = { ...operation, plan: operation.plan.slice(index), failures };
+      return mountOver(setState(now, { operation: rest }), operation, route);
     }
-    // The login over the other route has the same account, and would also be refused.
-    const refused = loginObstacle(now);
-    if (refused !== null)
-      return finishExhausted(now, operation, failures.length === 0 ? [refused] : failures);
-    now = setState(now, { operation: { ...operation, plan: operation.plan.slice(index), failures } });
-    // Without the proof, files that are kept for the server would be sent only after a remount.
-    if (!waitsForProof(now, operation, route)) return mountOver(now, operation, route);
-    now = recheckSoon(now);
-    const isOverdue = now.observed.atMs - operation.startedAtMs >= PROOF_AT_MOST_MS;
-    const why = isOverdue ? proofObstacle(now, route) : null;
-    if (why === null) return now;
-    failures = [...failures, why];
+    failures = [...failures, `${hostOf(now, route)}: ${now.observed.routes[route].probe.text}`];
   }
   return finishExhausted(now, operation, failures);
 }
 
 function mountOver(now: Situation, { reason }: Operation, route: RouteName): Situation {
   const trying = announce(now, { name: "share.mount_attempt", route, host: hostOf(now, route), reason });
-  const relayed = canRelay(now, route) ? ({ relayed: true } as const) : {};
-  return { ...trying, step: { kind: "mount", route, ...relayed, ...serverAt(now, route) } };
-}
-
-/** Whether the next step has to wait for a proof of the server. */
-function waitsForProof(input: DecideInput, { startedAtMs }: Operation, route: RouteName): boolean {
-  const isKnown =
-    canRelay(input, route) &&
-    (serverAt(input, route).server !== undefined || input.observed.relayEligibility?.provesServers !== true);
-  return !isKnown && awaitsProof(input, route, startedAtMs);
-}
-
-function recheckSoon(now: Situation): Situation {
-  return recheckAt(now, now.observed.atMs + RETRY_SOON_MS);
+  const moves = now.moves === true ? ({ moves: true } as const) : {};
+  const { request } = now;
+  const logsIn = request?.kind === "mount" || request?.kind === "switch";
+  const personal = {
+    ...(logsIn ? ({ logInNow: true } as const) : {}),
+    ...(request?.kind === "mount" && request.newServer === true ? ({ newServer: true } as const) : {}),
+  };
+  return {
+    ...trying,
+    step: { kind: "mount", route, ...moves, ...personal },
+  };
 }
 
 /**

@@ -33,11 +33,11 @@ export interface Operation {
   readonly mountId: string | null;
   /** Whether open files were looked up before the unmount, even if the result came too late. */
   readonly isChecked: boolean;
-  /** Files that were open or unsent when the operation's unmount began. */
+  /** Files that were open when the operation's unmount began. */
   readonly interrupted: OpenFilesObservation | null;
   /** Whether the end of this operation answers a person's request. */
   readonly isRequested: boolean;
-  /** Set if the operation moves a relayed mount to another route, and unmounts nothing. */
+  /** Set if the operation moves the mount to another route, and unmounts nothing. */
   readonly moves?: true;
 }
 
@@ -55,13 +55,12 @@ export interface ReconcileState {
    */
   readonly pendingCheck: { readonly startedAtMs: number; readonly noticedAtMs: number } | null;
   readonly operation: Operation | null;
-  /** When the relayed mount was last moved, monotonic ms. */
-  readonly movedAtMs: number | null;
-  /**
-   * Since when programs wait for a proof although the server behind the route in use answers, monotonic ms; null: no
-   * program waits.
-   */
-  readonly unprovedSinceMs: number | null;
+  /** The mount that moves, and how often it had moved when it was observed last; null: it was not observed yet. */
+  readonly observedMoves: { readonly mountId: string; readonly count: number } | null;
+  /** Why the server refused the login at the last mount; null: it did not. */
+  readonly loginRefused: string | null;
+  /** What differs, if another server than the recorded one answered the last mount; null: none did. */
+  readonly otherServer: string | null;
   /**
    * `mountedAtMs`: when the newest mount was made, monotonic ms. `shortLived`: the id of the last mount that counted
    * as short-lived.
@@ -84,8 +83,6 @@ export interface ReconcileState {
   readonly wakeRequestedBy: ShareRequest | null;
   /** Pauses after failed mounts. Any network or config event, or a person's command, resets the pauses. */
   readonly mountBackoff: Backoff;
-  /** The last move that failed while programs wait for a route, monotonic ms; null: none since they waited last. */
-  readonly failedMove: { readonly to: RouteName; readonly reason: string; readonly atMs: number } | null;
   /** Pauses after recoveries that were rolled back. */
   readonly recoveryBackoff: Backoff;
   readonly recoveryFailure: string | null;
@@ -99,8 +96,6 @@ export interface ReconcileState {
   /** Ids of the mount that this process made, and of the mount that has answered a check; null: none. */
   readonly madeMount: string | null;
   readonly answeredMount: string | null;
-  /** Whether to look for unsent files: a forced unmount may have left some. */
-  readonly unsentWatched: boolean;
   readonly announcedOpenFiles: string | null;
   /** True if it was announced that an unmount failed with EBUSY without a visible open file. */
   readonly announcedBusy: boolean;
@@ -121,22 +116,21 @@ export const INITIAL_STATE: ReconcileState = {
   firstFailedCheck: null,
   pendingCheck: null,
   operation: null,
-  movedAtMs: null,
-  unprovedSinceMs: null,
+  observedMoves: null,
+  loginRefused: null,
+  otherServer: null,
   mountedAtMs: null,
   shortLived: null,
   silentTarget: null,
   waking: null,
   wakeRequestedBy: null,
   mountBackoff: NO_BACKOFF,
-  failedMove: null,
   recoveryBackoff: NO_BACKOFF,
   recoveryFailure: null,
   tableAppliedWith: null,
   mountId: null,
   madeMount: null,
   answeredMount: null,
-  unsentWatched: true,
   announcedOpenFiles: null,
   announcedBusy: false,
   stopRequested: false,

@@ -5,13 +5,7 @@ import type { RouteName } from "../share-spec.ts";
 import type { DecideInput } from "./decide-input.ts";
 import { isDeadErrno, isLocalErrno, SILENT_CHECK_MS } from "./mount-errno.ts";
 import type { ReconcileState } from "./reconcile-state.ts";
-import type { MountObservation, RelayObservation } from "./share-observation.ts";
-
-/**
- * If a request has no answer for this long, ms, and the host does not answer probes either, the route is
- * gone.
- */
-const STALL_MS = 300;
+import type { MountObservation } from "./share-observation.ts";
 
 /** `waiting`: a second probe or a check must confirm the loss. `slow`: the host is silent, but the mount answers. */
 type RouteState = "answers" | "waiting" | "slow" | "gone";
@@ -49,34 +43,11 @@ function judged(state: RouteState, recheckAtMs: number | null = null): Judgement
   return { state, recheckAtMs };
 }
 
-function judgeSilence(
-  input: Input,
-  { found, check, relayed = null, guarded = null }: MountObservation,
-  sinceMs: number,
-): Judgement {
-  if (relayed !== null) return judgeSilentRelay(input, check, relayed, sinceMs);
-  // While the relay has no route for the mount, no mount check can begin.
-  if (found.processGone || (guarded !== null && guarded.phase !== "carrying")) return judged("gone");
+function judgeSilence(input: Input, { found, check }: MountObservation, sinceMs: number): Judgement {
+  if (found.processGone) return judged("gone");
   if (check.state !== "pending") return judgeByCheck(input, check, sinceMs);
   const goneAtMs = check.startedAtMs + SILENT_CHECK_MS;
   return input.observed.atMs >= goneAtMs ? judged("gone") : judged("waiting", goneAtMs);
-}
-
-/** Silent probes do not count if the relay has had an answer since. */
-function judgeSilentRelay(
-  input: Input,
-  check: MountObservation["check"],
-  { phase, lastAnswerAtMs, unansweredSinceMs }: RelayObservation,
-  sinceMs: number,
-): Judgement {
-  if (phase !== "carrying") return judged("gone");
-  const hasAnswered = lastAnswerAtMs !== null && lastAnswerAtMs > sinceMs;
-  const checkedAtMs = unansweredSinceMs ?? (check.state === "pending" ? check.startedAtMs : null);
-  if (checkedAtMs === null) return hasAnswered ? judged("slow") : judgeByCheck(input, check, sinceMs);
-  // One answer to any open request proves that the server lives; no answer for STALL_MS means that it is gone.
-  const goneAtMs = Math.max(checkedAtMs, lastAnswerAtMs ?? checkedAtMs) + STALL_MS;
-  if (input.observed.atMs >= goneAtMs) return judged("gone");
-  return hasAnswered ? judged("slow") : judged("waiting", goneAtMs);
 }
 
 /**

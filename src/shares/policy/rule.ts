@@ -109,14 +109,3 @@ export function pauseOf({ state, observed }: DecideInput): Answer | null {
 export function recheck(atMs: number, reason: NextRun["reason"] = "confirm"): Pick<Answer, "nextRuns"> {
   return { nextRuns: [{ atMs, reason }] };
 }
-
-/** Pause between two requests to the relay to let connections through or to hold them back, ms. */
-export const GATE_RETRY_MS = 250;
-
-/** Makes a request to the relay, or plans the next check after a pause if this cycle has already made one. */
-export function oncePerCycle(
-  { observed: { lastStep, atMs } }: DecideInput,
-  step: Extract<Step, { kind: "hold" | "confirm" }>,
-): Answer {
-  return lastStep?.kind === "gate" ? recheck(atMs + GATE_RETRY_MS) : { step };
-}

@@ -3,7 +3,12 @@ import type { OpenFile } from "../prober/prober.ts";
 import type { RouteName } from "../share-spec.ts";
 
 export type ShareRequest = (
-  | { readonly kind: "mount" | "wake" }
+  | { readonly kind: "wake" }
+  | {
+      readonly kind: "mount";
+      /** Whether to let in another server than the recorded one: a person has a new NAS. */
+      readonly newServer?: boolean;
+    }
   | {
       readonly kind: "unmount";
       readonly force: boolean;
@@ -18,7 +23,7 @@ export type ShareRequest = (
       readonly wait: boolean;
     }
 ) & {
-  /** When to stop waiting for unsent files or, with `wait`, for open ones, monotonic ms. */
+  /** When to stop waiting, monotonic ms: for a check, or, with `wait`, until open files are closed. */
   readonly waitUntilMs: number;
 };
 
@@ -27,7 +32,6 @@ export interface RequestOutcome {
   readonly detail: string;
   readonly hint: string | null;
   readonly holders: readonly OpenFile[];
-  readonly unsent: readonly string[];
 }
 
 export function outcome(
@@ -35,5 +39,5 @@ export function outcome(
   detail: string,
   more: Partial<Omit<RequestOutcome, "result" | "detail">> = {},
 ): RequestOutcome {
-  return { result, detail, hint: null, holders: [], unsent: [], ...more };
+  return { result, detail, hint: null, holders: [], ...more };
 }

@@ -20,7 +20,6 @@ export type ShareTransition =
         duration_ms: number;
         /** Number of open files; null: not looked up, or the answer was late. */
         open_files: number | null;
-        unsent_files: number | null;
       }
     >
   | Named<"share.unmount_failed", { from: RoutePosition; reason: string; duration_ms: number; busy: boolean }>
@@ -30,7 +29,7 @@ export type ShareTransition =
   | Named<"share.tb_ready_cleared", { reason: string }>
   | Named<
       "share.open_files_checked",
-      { result: "none" | "open" | "unknown"; open_files: number; unsent_files: number; reason: string }
+      { result: "none" | "open" | "unknown"; open_files: number; reason: string }
     >
   /** The proved networks that `only_on` stands for have changed. */
   | Named<"share.networks", { reason: string }>
@@ -52,8 +51,8 @@ interface Arrival {
   host: string;
   reason: string;
   duration_ms: number;
-  /** The mount stayed, and its connections were moved. */
-  relayed?: true;
+  /** The mount stayed, and its program changed the route. */
+  moved?: true;
   /** True: the move cut off no request. */
   quiet?: boolean;
   /** Connections that the move ended. */

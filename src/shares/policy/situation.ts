@@ -18,8 +18,7 @@ export type RuleName =
   | "replace the mount"
   | "remount"
   | "return to Thunderbolt"
-  | "move to the new address"
-  | "let programs continue";
+  | "move to the new address";
 
 export interface Situation extends DecideInput {
   readonly step: Step | null;

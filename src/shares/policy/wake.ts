@@ -10,10 +10,7 @@ export const PACKETS_AT_MS = [0, 2_000, 6_000];
 /** Time that a NAS may take to start, ms. */
 export const WAKES_WITHIN_MS = 60_000;
 const CHECK_MS = 1_000;
-/**
- * Requests of programs that follow each other within this time, ms, count as one demand. Longer than 5 min, after
- * which rclone repeats an upload.
- */
+/** Requests of programs that follow each other within this time, ms, count as one demand. */
 const QUIET_MS = 360_000;
 /** Maximum number of remembered addresses: one for each route. */
 const ADDRESSES_AT_MOST = 2;
@@ -81,7 +78,7 @@ export function wakeConditions({ state: { waking } }: DecideInput): ConditionDra
 /** Why the NAS is not woken: it is awake, or cannot be reached; null: it may be woken. */
 export function wakeObstacle({ observed, memory }: DecideInput): string | null {
   const { offNetwork } = observed;
-  const probes = ROUTE_NAMES.map((route) => observed.configured[route].probe);
+  const probes = ROUTE_NAMES.map((route) => observed.routes[route].probe);
   const awake = probes.find(
     ({ verdict, tcpAnswered, reason }) => verdict === "answers" || tcpAnswered || reason === "refused",
   );

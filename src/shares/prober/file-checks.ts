@@ -51,7 +51,7 @@ export const fileChecks = {
   },
 } as const;
 
-/** For a server that does not tell its size, rclone says 1 PiB, all of it free; impacket's server says 16 EiB itself. */
+/** A server that does not know its size, such as impacket's, says 16 EiB, all of it free. */
 const UNKNOWN_FROM_BYTES = 2 ** 50;
 
 /** null: the file system does not know. */

@@ -32,7 +32,7 @@ test("pin: the operations, their methods and paths", () => {
   );
   assert.equal(
     paths("POST"),
-    "verify reconcile mount wake unmount switch unsent restart aliases/reconcile folders tools/switch people people/request people/grants clients/connect call tools/changes tools/approve " +
+    "verify reconcile mount wake unmount switch restart aliases/reconcile folders tools/switch people people/request people/grants clients/connect call tools/changes tools/approve " +
       "backends/restart backends/switch backends/logs audit fleet/check log reload config/edit config/check " +
       "config/approve config/rollback shares/discover shares/names shares/networks shares/pair registry/search registry/server backends/address backends/import backends/login backends/login/end secrets/set secrets/remove access/link access/owner access/owner/offer access/token access/token/forget",
   );
@@ -47,11 +47,11 @@ const FIELDS: readonly [shape: object, fields: string][] = [
   [
     contract.shareStatusShape,
     "name active_interface mount_state mount_path stable_path tb_host fb_host tb_reachable fb_reachable tb_error fb_error address_in_use " +
-      "mount_alive tb_recovery_pending override last_error last_switch_at tb_reachable_since tb_healthy_since relay traffic space " +
+      "mount_alive tb_recovery_pending override last_error last_switch_at tb_reachable_since tb_healthy_since moves traffic space " +
       "conditions explanation nas",
   ],
   [contract.conditionShape, "code severity title hint since cause share holders"],
-  [contract.stepResultShape, "share result active_interface detail hint holders unsent"],
+  [contract.stepResultShape, "share result active_interface detail hint holders"],
   [contract.verifyFindingShape, "share severity code text hint"],
   [
     config.syncReportShape,

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { Condition, ShareStatus } from "../../../src/api/contract/contract.ts";
 import { backendImpact, type Impact, phaseImpact, shareImpact } from "../../../src/api/labels/impact.ts";
 import { sampleBackend } from "../sample-gateway.ts";
-import { sampleShare } from "../sample-report.ts";
+import { SAMPLE_MOVES, sampleShare } from "../sample-report.ts";
 
 const sampleCondition = (changes: Partial<Condition>): Condition => ({
   ...{ code: "x", severity: "warning", title: "x", hint: null, since: "2026-01-02T11:00:00.000Z" },
@@ -16,15 +16,7 @@ const none = {
   last_error: null,
 } as const;
 const on = { mount_state: "mounted", mount_alive: true, tb_reachable: true, fb_reachable: false } as const;
-const carried = {
-  port: 1,
-  connections: 1,
-  connections_in_all: 1,
-  bytes_to_server: 0,
-  bytes_from_server: 0,
-  longest_wait_ms: 0,
-  moves: 0,
-};
+const moves = SAMPLE_MOVES;
 
 const SHARES: readonly (readonly [string, Partial<ShareStatus>, Impact])[] = [
   [
@@ -48,10 +40,10 @@ const SHARES: readonly (readonly [string, Partial<ShareStatus>, Impact])[] = [
   ["a missing share", { ...none, last_error: "the server has no share CORE" }, "failed"],
   ["an error", { ...none, mount_state: "error" }, "failed"],
   ["a dead mount", { ...on, mount_alive: false }, "failed"],
-  ["no route, not relayed", { ...on, tb_reachable: false, mount_alive: false }, "failed"],
-  ["carried, waiting", { ...on, relay: { ...carried, phase: "waiting" } }, "waited"],
-  ["carried, refusing", { ...on, relay: { ...carried, phase: "refusing" } }, "failed"],
-  ["carried", { ...on, relay: { ...carried, phase: "carrying" } }, "fine"],
+  ["no route, does not move", { ...on, tb_reachable: false, mount_alive: false }, "failed"],
+  ["moves, waiting", { ...on, moves: { ...moves, phase: "waiting" } }, "waited"],
+  ["moves, patience over", { ...on, moves: { ...moves, phase: "over" } }, "failed"],
+  ["moves", { ...on, moves }, "fine"],
 ];
 
 test("F4 a share's state is its impact on programs", () => {

@@ -95,7 +95,7 @@ test("C3 a route of a backend shows whether it is in use, how long it is steady,
 
 test("F2 a route's loss is reported without the host's name, which every UI shows", () => {
   const why = "10.0.0.2:445: tb0 is down (cable unplugged?)";
-  const lost = { share: "CORE", host: "10.0.0.2", route: "tb", from: "tb", to: "fallback", relayed: true };
+  const lost = { share: "CORE", host: "10.0.0.2", route: "tb", from: "tb", to: "fallback", moved: true };
   const told = (name: string, reason: string) => transitionLabel({ name, ...lost, reason })?.text;
   assert.deepEqual(
     [told("share.route_down", why), told("share.failover", `10.0.0.2 is gone: ${why}`)],

@@ -4,7 +4,7 @@ import type { Condition, StatusReport } from "../../../src/api/contract/contract
 import { renderStatus } from "../../../src/api/views/status-view.ts";
 import { columns, shellCommand } from "../../../src/runtime/text/plain-text.ts";
 import { gatewayReport, sampleBackend } from "../sample-gateway.ts";
-import { SAMPLE_NOW, sampleReport, sampleShare, secondsAgo } from "../sample-report.ts";
+import { SAMPLE_MOVES, SAMPLE_NOW, sampleReport, sampleShare, secondsAgo } from "../sample-report.ts";
 import { assertHarmless, HOSTILE, isAsAgreed, PLAIN, testLooks } from "./looks.ts";
 
 function condition(changes: Partial<Condition> = {}): Condition {
@@ -50,17 +50,11 @@ const failed = sampleShare({
   last_error: "neither 10.0.0.2 nor 192.168.1.20 answers",
 });
 
-const CARRIED = {
-  ...{
-    port: 40_001,
-    phase: "carrying" as const,
-    connections: 2,
-    connections_in_all: 3,
-    longest_wait_ms: 900,
-    moves: 1,
-  },
+const MOVING = {
+  ...{ ...SAMPLE_MOVES, connections: 2, connections_in_all: 3, longest_wait_ms: 900, count: 1 },
   ...{ bytes_to_server: 3_000_000, bytes_from_server: 1_200_000_000 },
-} as const;
+};
+
 const TRAFFIC = {
   step_secs: 10,
   bytes: [...Array(50).fill(0), 1e6, 5e6, 1e7, 2e7, 0, 0, 4e7, 8e7, 1.2e8, 1.2e8],
@@ -79,7 +73,7 @@ const STATES: Readonly<Record<string, StatusReport>> = {
       }),
     ]),
     shares: [
-      sampleShare({ relay: CARRIED, traffic: TRAFFIC, space: { free_bytes: 1.2e12, total_bytes: 4e12 } }),
+      sampleShare({ moves: MOVING, traffic: TRAFFIC, space: { free_bytes: 1.2e12, total_bytes: 4e12 } }),
     ],
   },
   "failed-over": sampleReport([tbGone]),

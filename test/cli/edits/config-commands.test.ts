@@ -59,7 +59,7 @@ describe("config without a daemon", { concurrency: 3 }, () => {
     assert.equal(await ok("config", "get", "global.check_interval_secs"), "2\n");
     assert.equal(await ok("config", "get", "lsof-recheck"), "true\n");
     assert.equal(await ok("config", "get", 'shares."My Share".fallback_host'), "nas.local\n");
-    assert.equal(await ok("config", "get", "shares[0].driver"), "auto\n");
+    assert.equal(await ok("config", "get", "global.on_route_change"), "move\n");
     assert.deepEqual(await json("config", "get", "sync.debounce"), {
       key: "sync.debounce",
       source: "default",
@@ -218,9 +218,9 @@ describe("config without a daemon", { concurrency: 3 }, () => {
     assert.match(effective, /^lsof_recheck = true {2}# default$/m);
     const data = (await json("config", "show", "--effective")) as {
       global: object;
-      shares: { driver: string }[];
+      shares: { wake: string }[];
     };
-    assert.equal(data.shares[0]?.driver, "auto");
+    assert.equal(data.shares[0]?.wake, "auto");
     const shown = (await json("config", "show")) as Record<string, unknown>;
     assert.deepEqual(Object.keys(shown), ["path", "format", "sha256", "text", "running_sha256"]);
     assert.equal(shown["running_sha256"], null);

@@ -39,7 +39,7 @@ describe("F3 a NAS at a terminal", () => {
     assert.deepEqual([typed.choices.shares[0]?.onlyOn, net.paired.at(-1)], [net.networks, "10.0.3.2"]);
     const everywhere = await talk(net, [CORE], inTurn("1", "ann", "right", "1", "", "n", ""));
     assert.deepEqual(everywhere.choices.shares[0]?.onlyOn, []);
-    assert.ok(everywhere.told.some((line) => line.includes("rclone: no root")));
+    assert.ok(everywhere.told.some((line) => line.includes("mountaineer-fs: no root")));
   });
 
   test("one that does not answer is woken if the person wants it; otherwise, or if it stays silent, another is asked for", async () => {

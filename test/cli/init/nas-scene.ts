@@ -97,7 +97,7 @@ export async function talk(
     {
       meeting: net,
       userName: "root",
-      driver: "rclone",
+      driver: "fs",
       mayBeCalled: () => Promise.resolve(null),
       whatIsWrong: () => Promise.resolve(null),
       isSecretTaken: () => false,

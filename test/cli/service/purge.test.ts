@@ -54,12 +54,10 @@ const FULL = [
   ...["carrier/state.json", "carrier/carrier.log", "carrier/lock.db", "carrier/program-0a1b2c/carrier.mjs"],
   ...["rclone/current", "rclone/1.75.1/rclone", `${SHARE}/rclone.conf`, `${SHARE}/rclone.log`],
   ...[`${SHARE}/process.json`, `${SHARE}/mount-folder.json`, `${SHARE}/servers/0a1b/server.json`],
-  ...[`${SHARE}/cache/vfs/share/core/Film 1.mov`, `${SHARE}/servers/0a1b/cache/vfsMeta/share/core/a/b`],
-  ...[
-    `${SHARE}/cache/vfsMove-1234567`,
-    `${SHARE}/servers/0a1b/cache/vfsMeta-42`,
-    `${SHARE}/local-folders.json`,
-  ],
+  ...[`${SHARE}/program.json`, `${SHARE}/control.sock`, `${SHARE}/journal`, `${SHARE}/aside`],
+  ...[`${SHARE}/server.json`, `${SHARE}/server-1767225600000.json`, `${SHARE}/local-folders.json`],
+  ...["logons/0a1b2c3d", "logons/try-0a1b2c3d", "mount-program/0a1b2c3d4e5f/mountaineer-fs"],
+  "mount-program/installed/mountaineer-fs",
 ];
 
 interface Row {
@@ -84,42 +82,34 @@ const THESIS = ["thesis/thesis.tex", "photo.jpg", "config.toml.orig", "lock.db.m
 
 const inHome = (home: string, names: readonly string[]): string[] => names.map((name) => join(home, name));
 const CACHE = ".mountaineer/mounts/OLD/cache";
-const UNSENT = { unsent: '{"Dirty":true,"Size":4,"Rs":[]}' };
-const OTHER_DRIVER =
-  '[sync]\nenabled = false\n[[shares]]\nname = "OLD"\nthunderbolt_path = "/nowhere"\nfallback_path = "/nothing"\n';
-/** This process stands for the rclone of a share. */
-const SERVING = JSON.stringify({ ...(await processIdentity(process.pid)), mountPath: "/mnt/OLD" });
+/** This process stands for the program of a share. */
+const SERVING = JSON.stringify({
+  ...(await processIdentity(process.pid)),
+  ...{ socket: "/s", mounted: "/mnt/OLD", folder: "@USER@/disk/mounts/OLD" },
+});
 
 const ROWS: Readonly<Record<string, Row>> = {
-  "what rclone had not sent stays when the share has another driver": {
+  "what an earlier version had not sent to a server stays, and is named": {
     home: ".mountaineer",
     before: [
       ".mountaineer/config.toml",
       `${CACHE}/vfs/share/core/unsent`,
-      `${CACHE}/vfsMeta/share/core/unsent`,
+      ".mountaineer/mounts/OLD/rclone.conf",
     ],
-    contents: { ...UNSENT, "config.toml": OTHER_DRIVER },
     left: [`${CACHE}/vfs/share/core/unsent`],
-    says: /1 file of OLD not on the NAS yet/,
-    refused: 7,
+    says: /mounts\/OLD\/cache\/ stays: an earlier version kept files there/,
   },
-  "a home elsewhere keeps the cache of an rclone that runs, of a share that nobody knows": {
+  "a home elsewhere stays while a program serves a share that nobody knows": {
     home: "disk",
-    before: ["disk/config.toml", "disk/mounts/OLD/process.json", "disk/mounts/OLD/cache/vfs/share/core/open"],
-    contents: { "process.json": SERVING },
-    left: ["disk/mounts/OLD/cache/vfs/share/core/open"],
+    before: ["disk/config.toml", "disk/mounts/OLD/program.json"],
+    contents: { "program.json": SERVING },
+    left: ["disk/config.toml", "disk/mounts/OLD/program.json"],
     says: /a program \(pid \d+\) still serves \/mnt\/OLD/,
     refused: 1,
   },
-  "a folder of the NAS, and a share, may be called set-aside": {
+  "a share may be called set-aside": {
     home: ".mountaineer",
-    before: [
-      ...[".mountaineer/config.toml", ".mountaineer/mounts/set-aside/rclone.conf"],
-      ...[
-        `${CACHE}/vfs/share/core/set-aside/film`,
-        ".mountaineer/mounts/OLD/cache/vfs/share/core.set-aside-20261124T1/x",
-      ],
-    ],
+    before: [".mountaineer/config.toml", ".mountaineer/mounts/set-aside/server.json"],
     left: [],
   },
   "a home elsewhere keeps a configuration that is not the one in use, and others' connections": {
@@ -279,7 +269,7 @@ async function purge(user: string, row: Row) {
     await mkdir(join(user, folder), { recursive: true });
   for (const path of before) {
     const text = { ...CONTENTS, ...row.contents }[basename(path)] ?? "";
-    if (!path.endsWith("/")) writeFileSync(join(user, path), text);
+    if (!path.endsWith("/")) writeFileSync(join(user, path), text.replaceAll("@USER@", user));
   }
   for (const [path, target] of Object.entries(links)) {
     await mkdir(dirname(join(user, path)), { recursive: true });

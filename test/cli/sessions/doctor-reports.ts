@@ -1,14 +1,9 @@
 // What the doctor's tests ask: a report of a home, one finding of it, and the configuration of a home on local folders.
 import assert from "node:assert/strict";
 import { mkdir } from "node:fs/promises";
-import { delimiter, join } from "node:path";
+import { join } from "node:path";
 import type { DoctorFinding, DoctorReport } from "../../../src/api/doctor-report.ts";
 import { runCommand } from "../command-line.ts";
-
-const { PATH = "" } = process.env;
-const CHEAP_PROGRAMS = join(import.meta.dirname, "../programs/cheap");
-/** With programs that say their version for less. */
-export const CHEAP_PATH = [CHEAP_PROGRAMS, PATH].join(delimiter);
 
 export function reportOf({
   stdout,
@@ -25,7 +20,7 @@ export async function examined(
   home: string,
   env: Readonly<Record<string, string>> = {},
 ): Promise<DoctorReport> {
-  return reportOf(await runCommand(["doctor", "--json"], { home, env: { PATH: CHEAP_PATH, ...env } }));
+  return reportOf(await runCommand(["doctor", "--json"], { home, env }));
 }
 
 export function causeOf({ findings }: DoctorReport, code: string): DoctorFinding {

@@ -8,7 +8,8 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
 import type { DoctorReport, SelfTestReport } from "../../../src/api/doctor-report.ts";
-import { missingForPlainRig, startPlainRig } from "../../../src/demo/stage/plain-rig.ts";
+import { startPlainRig } from "../../../src/demo/stage/plain-rig.ts";
+import { missingForSmb } from "../../../src/demo/stage/smb-available.ts";
 import { processIdentity } from "../../../src/runtime/process/process-identity.ts";
 import { whyClosed } from "../../../src/shares/drivers/fuse.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -17,7 +18,7 @@ import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { mountTmpfs } from "../../support/tiny-disk.ts";
 import { programMissing } from "../../sync/programs.ts";
 import { COMMAND, environmentOf, runCommand } from "../command-line.ts";
-import { CHEAP_PATH, causeOf, examined } from "./doctor-reports.ts";
+import { causeOf, examined } from "./doctor-reports.ts";
 
 const run = promisify(execFile);
 
@@ -79,7 +80,7 @@ test("E5 a secret whose value is also a name is reported, without its value", as
   assert.doesNotMatch(found?.text ?? "", /Orchid/);
 });
 
-const OF_THE_RIG = missingForPlainRig() ?? false;
+const OF_THE_RIG = (await missingForSmb("/nowhere")) ?? false;
 
 test("a wrong password, an unknown share, and the right login, tested at a real server", {
   skip: OF_THE_RIG,
@@ -135,8 +136,8 @@ ${more}
   assert.deepEqual(await readdir(temporary), [], "no file with a password is left");
 
   await writeFile(join(home, "config.toml"), right);
-  await rig.relays.tb.setMode("hang");
-  await rig.relays.fallback.setMode("refuse");
+  await rig.cables.tb.setMode("hang");
+  await rig.cables.fallback.setMode("refuse");
   await told((off) => {
     const { hint } = causeOf(off, "not_mounted");
     assert.match(
@@ -170,9 +171,7 @@ test("a host that is off, a route over the wrong interface, and a missing interf
   await writeFile(join(home, "config.toml"), shares.join(""));
   const inside = async (): Promise<DoctorReport> => {
     const child = namespace.spawn("env", [
-      ...Object.entries(environmentOf({ home, env: { PATH: CHEAP_PATH } })).map(
-        ([key, value]) => `${key}=${value}`,
-      ),
+      ...Object.entries(environmentOf({ home, env: {} })).map(([key, value]) => `${key}=${value}`),
       ...COMMAND,
       "doctor",
       "--json",
@@ -195,21 +194,12 @@ test("a host that is off, a route over the wrong interface, and a missing interf
   assert.match(wrongWays(await inside()).join("\n"), /10\.99\.1\.2.*over eth1, not over tb0/);
 });
 
-/** An engine in this checkout does not count. */
-const SYSTEMS = { MOUNTAINEER_RCLONE: "rclone" };
-
 test("FUSE missing: by its program, and by its device", async (t) => {
   const home = await temporaryFolder(t);
   const config = `[[shares]]\nname = "CORE"\nthunderbolt_host = "127.0.0.2:1"\nfallback_host = "127.0.0.3:1"\n`;
   await writeFile(join(home, "config.toml"), config);
-  assert.match(
-    causeOf(await examined(home, { ...SYSTEMS, PATH: "/nonexistent" }), "driver_unavailable").text,
-    /rclone/,
-  );
   const programs = await temporaryFolder(t);
-  await writeFile(join(programs, "rclone"), "#!/bin/sh\necho 'rclone v1.60.1'\n");
-  await chmod(join(programs, "rclone"), 0o755);
-  const report = await examined(home, { ...SYSTEMS, PATH: programs });
+  const report = await examined(home, { PATH: programs });
   assert.match(causeOf(report, "driver_unavailable").text, /fusermount3 is not installed/);
   const missing = await programMissing("unshare", "setpriv", "mount");
   if (missing !== null || process.getuid?.() !== 0) return t.skip(missing ?? "needs root, for the device");
@@ -221,7 +211,7 @@ test("FUSE missing: by its program, and by its device", async (t) => {
   await chmod(theirs, 0o777);
   await chmod(programs, 0o755);
   await writeFile(join(theirs, "config.toml"), config, { mode: 0o644 });
-  const env = environmentOf({ home: theirs, env: { ...SYSTEMS, PATH: `${programs}:/usr/bin:/bin` } });
+  const env = environmentOf({ home: theirs, env: { PATH: `${programs}:/usr/bin:/bin` } });
   const ended = await run("unshare", ["-m", "sh", "-c", script, "sh", ...COMMAND, "doctor", "--json"], {
     env,
   }).catch((error: { stdout: string; stderr: string }) => error);
@@ -331,7 +321,7 @@ test("the self-test passes here, mounts nothing and leaves nothing", async (t) =
   // What a machine lacks is no fault of an adapter; a chroot has no mount at its root.
   const mounts = await readFile("/proc/self/mountinfo", "utf8").catch(() => " / / ");
   const excused = [
-    ...(missingForPlainRig() === null ? [] : ["a way to mount SMB"]),
+    ...((await missingForSmb("/nowhere")) === null ? [] : ["a way to mount SMB"]),
     ...((await programMissing("ip")) === null ? [] : ["routes"]),
     ...(mounts.includes(" / / ") ? [] : ["table of mounts"]),
   ];
@@ -375,7 +365,7 @@ test("a report has no secret, no name and no address, and overwrites nothing", a
   const unused = { version: 1, secrets: { spare: { kept: "file", value: "unused word" } } };
   await writeFile(join(home, "secrets.json"), JSON.stringify(unused), { mode: 0o600 });
   const file = join(home, "report.md");
-  const options = { home, env: { PATH: CHEAP_PATH, PASSWORD: "hidden word" } };
+  const options = { home, env: { PASSWORD: "hidden word" } };
   const { code, stdout, stderr } = await runCommand(["doctor", "--report", file], options);
   assert.deepEqual([code, stdout], [0, `✓ ${file}\n`]);
   assert.match(stderr, /read it before you attach it/);

@@ -8,9 +8,6 @@ import { join } from "node:path";
 import test, { type TestContext } from "node:test";
 import { connectToDaemon } from "../../../src/api/client/client.ts";
 import { ClientOutput, openGatewayConnection } from "../../../src/mcp-bridge/gateway-connection.ts";
-import { connectRelay } from "../../../src/relay/client/relay-client.ts";
-import { noopLogger } from "../../../src/runtime/log/log.ts";
-import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { eventually } from "../../support/eventually.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { programMissing, runProgram } from "../../sync/programs.ts";
@@ -97,12 +94,6 @@ test("E2 no command, bridge or daemon connects to another user's socket outside 
     onEnd: () => true,
   };
   await assert.rejects(openGatewayConnection({ path, home }, signal, options), /belongs to user 21200/);
-
-  await mkdir(join(home, "carrier"));
-  await writeFile(join(home, "carrier/socket.json"), JSON.stringify({ socket: path, home }));
-  const relay = connectRelay({ home, clock: systemClock, logger: noopLogger });
-  assert.equal((await relay.refresh(signal)).size, 0);
-  await relay[Symbol.asyncDispose]();
 
   await chown(folder, NOBODY, NOBODY);
   await lchown(path, STRANGER, STRANGER);

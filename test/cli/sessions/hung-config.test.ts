@@ -10,7 +10,7 @@ import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { runProcess } from "../command-line.ts";
 
 const NAMES_IT =
-  /c(onfig)?\.toml gives no answer within 5 s: it lies on the mount .+\/mount \(fuse\.rclone\)/;
+  /c(onfig)?\.toml gives no answer within 5 s: it lies on the mount .+\/mount \(fuse\.bindfs\)/;
 
 // What needs no file, because the daemon is asked; and what reads the file.
 const ASKING = [

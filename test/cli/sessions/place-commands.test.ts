@@ -377,23 +377,6 @@ describe("shares", { concurrency: 2 }, () => {
     });
   });
 
-  test("A11 remove deletes the link of an unmounted share, and names the unsent files", async (t) => {
-    await inBothStates(t, async ({ home, ok, shares }) => {
-      await mounted(home);
-      await ok("unmount");
-      const cache = join(home.home, "mounts/CORE/cache");
-      for (const kind of ["vfs", "vfsMeta"]) {
-        await mkdir(join(cache, kind, "share/core"), { recursive: true });
-        await writeFile(join(cache, kind, "share/core/precious"), '{"Dirty":true}');
-      }
-      const end = await runProcess(["shares", "remove", "--share", "CORE"], { home: home.home });
-      assert.equal(end.code, 0, end.stderr);
-      assert.match(end.stderr, /1 file of CORE not on the NAS yet, kept in \S+cache\/vfs\/share\/core$/m);
-      assert.equal(await target(shares("CORE")), null);
-      assert.equal(await readFile(join(cache, "vfs/share/core/precious"), "utf8"), '{"Dirty":true}');
-    });
-  });
-
   test("A7 a command that is run inside of the share does not keep it busy", async (t) => {
     await inBothStates(t, async ({ folder, home, ok }) => {
       await ok("mount");

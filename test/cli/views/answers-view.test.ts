@@ -102,7 +102,7 @@ test("any answer of a server is printed without a failure of ours", () => {
   );
 });
 
-test("a line for each share, with holders, unsent files and a hint below", () => {
+test("a line for each share, with holders and a hint below", () => {
   const results: StepResult[] = [
     sampleResult(),
     sampleResult({
@@ -114,7 +114,6 @@ test("a line for each share, with holders, unsent files and a hint below", () =>
         { pid: 812, command: "vim", path: "/home/ada/Shares/MEDIA/notes.txt" },
         { pid: 900, command: "Final Cut", path: "/home/ada/Shares/MEDIA/cut.mov" },
       ],
-      unsent: ["draft.txt"],
     }),
     sampleResult({ share: "OLD", result: "failed", detail: "wrong password for ada" }),
     sampleResult({ share: "X", result: "skipped", detail: "" }),
@@ -125,7 +124,6 @@ test("a line for each share, with holders, unsent files and a hint below", () =>
 ▲ MEDIA  busy: 2 files are open
     vim (pid 812)  /home/ada/Shares/MEDIA/notes.txt
     Final Cut (pid 900)  /home/ada/Shares/MEDIA/cut.mov
-    not sent yet  draft.txt
     hint: close them, or add --force
 ✗ OLD    failed: wrong password for ada
 – X      skipped
@@ -147,10 +145,10 @@ test("the first of many holders are named and the rest counted", () => {
 
 test("hostile names of shares, commands and files do not reach the terminal", () => {
   const holders = [{ pid: 1, command: HOSTILE, path: HOSTILE }];
-  const hostile = { share: HOSTILE, detail: HOSTILE, hint: HOSTILE, holders, unsent: [HOSTILE] };
+  const hostile = { share: HOSTILE, detail: HOSTILE, hint: HOSTILE, holders };
   const text = renderResults([sampleResult(hostile)], PLAIN);
   assertHarmless(text);
-  assert.equal(text.split("\n").length, 5);
+  assert.equal(text.split("\n").length, 4);
 });
 
 test("pin: the worst share decides the exit code: failed 1, busy 7, else 0", () => {

@@ -29,7 +29,7 @@ const KEYS: Guards = {
   "sends, plain":
     "nas.thunderbolt_host nas.fallback_host nas.username nas.thunderbolt_interface nas.fallback_interface " +
     "nas.only_on shares.nas shares.thunderbolt_host shares.fallback_host shares.username shares.share_name " +
-    "shares.thunderbolt_interface shares.fallback_interface shares.driver shares.only_on shares.thunderbolt_path " +
+    "shares.thunderbolt_interface shares.fallback_interface shares.only_on shares.thunderbolt_path " +
     "shares.fallback_path backends.auth.type backends.auth.client_id backends.auth.client_name " +
     "backends.auth.scopes backends.auth.redirect_port backends.auth.redirect_host backends.routes.auth.type " +
     "backends.routes.auth.client_id backends.routes.auth.client_name backends.routes.auth.scopes " +
@@ -91,7 +91,7 @@ const PARTS: Guards = {
     "shares.name backends.pin backends.toolOverrides aliases.share aliases.targetSubpath aliases.path " +
     "global.sharesRoot global.mountRoot trust.pin limits.limits audit.audit",
   sends:
-    "backends.connection backends.routes shares.shareName shares.username shares.password shares.driver shares.onlyOn " +
+    "backends.connection backends.routes shares.shareName shares.username shares.password shares.onlyOn " +
     "shares.routes telemetry.telemetry fleet.fleet",
   approval: "trust.approve",
 };

@@ -44,22 +44,28 @@ async function loaded(text: string, homeContext: HomeContext) {
   return { driver: config.shares[0]?.driver, warnings: warnings.map(({ path }) => path) };
 }
 
-test("`auto` is NetFS on macOS and rclone elsewhere, `local` where the paths are given", async () => {
+test("SMB is mounted by the system's own way, folders by a link; another driver in the file has no effect, and is a finding", async () => {
   const paths = '[[shares]]\nname = "A"\nthunderbolt_path = "/a"\nfallback_path = "/b"\n';
   for (const [text, onMac, elsewhere] of [
-    [SHARE, "netfs", "rclone"],
-    [`${SHARE}driver = "auto"\n`, "netfs", "rclone"],
-    [`${SHARE}driver = "netfs"\n`, "netfs", "netfs"],
-    [`${SHARE}driver = "rclone"\n`, "rclone", "rclone"],
+    [SHARE, "netfs", "fs"],
     [paths, "local", "local"],
     [`${paths}driver = "local"\n`, "local", "local"],
   ] as const) {
     assert.equal((await loaded(text, MAC)).driver, onMac, text);
     assert.equal((await loaded(text, PLACE)).driver, elsewhere, text);
   }
+  for (const former of ["auto", "rclone", "cifs", "fs", "netfs"]) {
+    const text = `${SHARE}driver = "${former}"\n`;
+    assert.deepEqual(await loaded(text, MAC), { driver: "netfs", warnings: ["shares[0].driver"] });
+    const result = await parseConfig(bytes(text), "config.toml", PLACE);
+    assert.ok(result.ok);
+    const [warning] = result.snapshot.warnings;
+    assert.match(warning?.text ?? "", new RegExp(`^"${former}" \\(line \\d+\\) has no effect`));
+    assert.match(warning?.hint ?? "", /^mountaineer config unset .*driver/);
+  }
 });
 
-test("a user without a password is a guest for rclone, and looked up in the Keychain for NetFS: only the first is reported", async () => {
+test("a user without a password is a guest on Linux, and looked up in the Keychain for NetFS: only the first is reported", async () => {
   const text = `${SHARE}username = "ann"\n`;
   assert.deepEqual((await loaded(text, PLACE)).warnings, ["shares[0].username"]);
   assert.deepEqual((await loaded(text, MAC)).warnings, []);

@@ -64,7 +64,7 @@ test("the JSON Schema has the required key, the choices and no other keys", () =
   const schema = configJsonSchema();
   const text = JSON.stringify(schema);
   assert.match(text, /"required":\["name"\]/);
-  assert.match(text, /"enum":\["auto","rclone","fs","netfs","local"\]/);
+  assert.match(text, /"enum":\["local"\]/);
   assert.match(text, /"required":\["name","token"\]/);
   assert.match(text, /"propertyNames":\{"pattern":"\^\[A-Za-z\]/);
   assert.equal(schema["additionalProperties"], false);

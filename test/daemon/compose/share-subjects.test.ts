@@ -14,10 +14,9 @@ import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { configOf, smbShare } from "../samples.ts";
 import { specOf, UNASKED_DRIVER } from "../shares.ts";
 
-const rclone = UNASKED_DRIVER;
 const local: MountDriver = { ...UNASKED_DRIVER, name: "local" };
 const netfs: MountDriver = { ...UNASKED_DRIVER, name: "netfs" };
-const fs: MountDriver = { ...UNASKED_DRIVER, name: "fs" };
+const fs: MountDriver = UNASKED_DRIVER;
 
 function context(changes: Partial<SubjectContext> = {}): { context: SubjectContext; redacted: string[] } {
   const redacted: string[] = [];
@@ -25,7 +24,7 @@ function context(changes: Partial<SubjectContext> = {}): { context: SubjectConte
   return {
     context: {
       environment: {},
-      drivers: { rclone, fs, local, netfs },
+      drivers: { fs, local, netfs },
       redact,
       intervalMs: null,
       ...changes,
@@ -42,7 +41,7 @@ test("a share is mounted below mount_root and linked below shares_root, by its n
   assert.equal(subject?.spec.mountPath, "/mnt/nas/CORE");
   assert.equal(subject?.spec.stablePath, "/home/ada/Links/CORE");
   assert.equal(subject?.spec.shareName, "core$");
-  assert.equal(subject?.driver, rclone);
+  assert.equal(subject?.driver, fs);
 });
 
 test("each share has its driver, and the file's whole policy", async () => {
@@ -62,7 +61,7 @@ test("each share has its driver, and the file's whole policy", async () => {
   );
   const subjects = shareSubjects(config, context().context);
   assertEach(subjects, ({ spec, driver }) => [spec.name, spec.driver, driver.name], [
-    ["CORE", "rclone", "rclone"],
+    ["CORE", "fs", "fs"],
     ["DISK", "local", "local"],
   ]);
   for (const { policy } of subjects) {
@@ -73,7 +72,7 @@ test("each share has its driver, and the file's whole policy", async () => {
       onRouteChange: "move",
       wake: "auto",
       onlyOn: [],
-      outagePatienceMs: 60_000,
+      outagePatienceMs: 300_000,
       autoFailback: true,
       stableMs: 11_000,
       lsofRecheck: false,
@@ -112,14 +111,15 @@ test("no share, no subject", async () => {
 });
 
 test("in /Volumes macOS names the mounts: a share is mounted there under the server's name", async () => {
-  const path = async (root: string, driver: string): Promise<string | undefined> => {
+  const path = async (root: string, driver: "fs" | "netfs"): Promise<string | undefined> => {
     const config = await configOf(
-      `[global]\nmount_root = "${root}"\n${smbShare("CORE", ['share_name = "core data"', `driver = "${driver}"`])}`,
+      `[global]\nmount_root = "${root}"\n${smbShare("CORE", ['share_name = "core data"'])}`,
     );
-    return shareSubjects(config, context().context)[0]?.spec.mountPath;
+    const shares = config.shares.map((share) => ({ ...share, driver }));
+    return shareSubjects({ ...config, shares }, context().context)[0]?.spec.mountPath;
   };
   assert.equal(await path("/Volumes", "netfs"), "/Volumes/core data");
-  assert.equal(await path("/Volumes", "rclone"), "/Volumes/CORE");
+  assert.equal(await path("/Volumes", "fs"), "/Volumes/CORE");
   assert.equal(await path("/home/ann/volumes", "netfs"), "/home/ann/volumes/CORE");
 });
 

@@ -5,14 +5,11 @@ import { withWaiting } from "../../../src/daemon/control/gateway-status.ts";
 import { type ConditionSources, globalConditions } from "../../../src/daemon/control/global-conditions.ts";
 import { EMPTY_SHARE_MEMORY } from "../../../src/reconcile/state-store.ts";
 import { createSinceTracker } from "../../../src/runtime/conditions/conditions.ts";
-import type { MissingRequirement } from "../../../src/shares/drivers/mount-driver.ts";
-import type { FormerUnsent } from "../../../src/shares/drivers/rclone/caches.ts";
 import type { SyncState } from "../../../src/sync/sync-settings.ts";
 import { sampleBackend } from "../../api/sample-gateway.ts";
 import { POLICY } from "../../shares/world.ts";
 import { assertEach } from "../../support/assert-each.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
-import { pluck } from "../../support/pluck.ts";
 import { PATH, smbShare, snapshotOf } from "../samples.ts";
 import { specOf, UNASKED_DRIVER } from "../shares.ts";
 
@@ -31,8 +28,6 @@ interface World {
   sync: SyncState;
   running: ConfigSnapshot;
   historyUnsavedBecause: string | null;
-  rcloneAdvice: MissingRequirement | null;
-  formerUnsent: readonly FormerUnsent[];
   left: ReturnType<ConditionSources["left"]>;
   changedCopies: readonly string[];
   uncopied: string | null;
@@ -46,8 +41,6 @@ async function world() {
     sync: FINE,
     running: await snapshotOf(""),
     historyUnsavedBecause: null,
-    rcloneAdvice: null,
-    formerUnsent: [],
     left: [],
     changedCopies: [],
     uncopied: null,
@@ -62,8 +55,6 @@ async function world() {
     running: () => now.running,
     sync: () => now.sync,
     historyUnsavedBecause: () => now.historyUnsavedBecause,
-    rcloneAdvice: () => now.rcloneAdvice,
-    formerUnsent: () => now.formerUnsent,
     left: () => now.left,
     unreadSecretFiles: () => [],
     secondConfigs: () => [],
@@ -156,16 +147,6 @@ test("C3 without a share the source of network changes is not reported", async (
   assertEach(conditions(), ({ code }) => code, ["network_polling"]);
 });
 
-test("A11 the drawbacks of the running rclone are reported where it mounts a share, with the command that installs a better one", async () => {
-  const { now, conditions } = await world();
-  now.rcloneAdvice = { text: "rclone 1.60 may end", hint: "npm run engine" };
-  assert.deepEqual(conditions(), []);
-  now.running = await snapshotOf(smbShare("CORE"));
-  assert.deepEqual(pluck(conditions(), "code", "severity", "title", "hint"), [
-    ["stock_rclone", "info", "rclone 1.60 may end", "npm run engine"],
-  ]);
-});
-
 test("each dates from when it first occurred, and one that returns from its return", async () => {
   const { clock, now, conditions } = await world();
   now.running = await snapshotOf(smbShare("CORE"));
@@ -189,16 +170,6 @@ test("a running configuration that is missing in the history is reported for as 
   assert.match(condition?.title ?? "", /no space left/);
   now.historyUnsavedBecause = null;
   assert.deepEqual(conditions(), []);
-});
-
-test("A13 pending uploads of an unconfigured share are reported with their destination", async () => {
-  const { now, conditions } = await world();
-  const files = [{ path: "a", bytes: 1, writtenAtMs: 0 }];
-  const waiting = { server: "aa", source: "//nas/core", proved: true, inUse: false, files, folder: "/kept" };
-  now.formerUnsent = [{ share: "OLD", waiting }];
-  const [told] = conditions();
-  assert.deepEqual([told?.code, told?.severity], ["unsent_unconfigured", "warning"]);
-  assert.match(told?.title ?? "", /1 file of OLD for \/\/nas\/core/);
 });
 
 test("F6 a remaining mount of a share is named, with a command that can be pasted", async () => {

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { ShareRequirement } from "../../../src/config/values/requirement.ts";
 import { createRequiredShares } from "../../../src/daemon/control/required-shares.ts";
+import { UNHEARD } from "../../../src/shares/drivers/moving-mounts.ts";
 import type { ShareView } from "../../../src/shares/engine/share-cycle.ts";
 import type { FolderListing } from "../../../src/shares/prober/prober.ts";
 import { createManualClock, settle } from "../../support/manual-clock.ts";
@@ -187,16 +188,8 @@ describe("a share", () => {
       [data.kind, data.kind === "away" ? data.reason : ""],
       ["away", "the route in use is gone"],
     );
-    const relayed = {
-      port: 4450,
-      phase: "carrying",
-      lastAnswerAtMs: 900,
-      unansweredSinceMs: null,
-      routeLostAtMs: null,
-      outage: null,
-      rerouted: false,
-    } as const;
-    const mount = { found: foundMount({ relayPort: 4450 }), check: answered(null), relayed };
+    const moving = { ...UNHEARD, phase: { ...UNHEARD.phase, is: "serving" }, route: "fallback" } as const;
+    const mount = { found: foundMount({ moves: true, route: "fallback" }), check: answered(null), moving };
     s.views.set("CORE", mounted({ routes: { tb: gone, fallback: answers }, mount }));
     s.required.recordCycle("CORE");
     assert.equal(s.required.status([CORE]).kind, "there");
@@ -284,12 +277,9 @@ test("C1 a share that a starting daemon's engine does not know yet has not been 
   assert.equal(look(), "it has not been checked yet");
 });
 
-test("C1 a share stays available while one check of its mount failed, and while its login is refused", () => {
+test("C1 a share stays available while one check of its mount failed", () => {
   const { look, set } = startScene();
   set(["CORE"], mounted({ mount: { found: foundMount(), check: answered("EIO") } }));
-  assert.equal(look(), "there");
-  const login = { refusedAs: "same", may: false, accepted: false, refusal: null, refusedAt: [] } as const;
-  set(["CORE"], mounted({ mount: { found: foundMount(), check: answered("EIO") }, login }));
   assert.equal(look(), "there");
   set(["CORE"], mounted({ mount: { found: foundMount(), check: answered("ENOTCONN") } }));
   assert.equal(look(), "its mount does not answer");

@@ -7,7 +7,8 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { OWNER_RIGHTS } from "../../../src/api/operations/operation.ts";
 import { createSetupControl } from "../../../src/daemon/control/setup-control.ts";
-import { missingForPlainRig, startPlainRig } from "../../../src/demo/stage/plain-rig.ts";
+import { startPlainRig } from "../../../src/demo/stage/plain-rig.ts";
+import { missingForSmb } from "../../../src/demo/stage/smb-available.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { openSecretStore } from "../../../src/secrets/secret-store.ts";
 import { sampleReload } from "../../api/sample-config.ts";
@@ -83,7 +84,7 @@ test("F4 an address without a path gets the path at which an MCP server answers"
 });
 
 test("F4 a server is asked for its shares with the typed login, and another address is distinguished", {
-  skip: missingForPlainRig() ?? false,
+  skip: (await missingForSmb("/nowhere")) ?? false,
 }, async (t) => {
   const { control } = await openControl(t);
   await using nas = await startPlainRig({ shares: ["CORE", "MEDIA"] });

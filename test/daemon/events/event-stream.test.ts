@@ -138,7 +138,7 @@ test("E5 shares are measured by route, reachability, changes and moves, and forg
     duration_ms: 1,
   } as const;
   handle({ name: "share.failover", ...moved });
-  handle({ name: "share.failover", ...moved, relayed: true });
+  handle({ name: "share.failover", ...moved, moved: true });
   handle({ name: "share.error", share: "CORE", reason: "nothing of a move" });
   handle({ name: "share.recovered", ...moved, share: "GONE" });
   const values = () =>

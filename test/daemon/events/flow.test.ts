@@ -4,7 +4,7 @@ import type { FlowEvent } from "../../../src/api/contract/contract.ts";
 import { createFlow, flowOf } from "../../../src/daemon/events/flow.ts";
 import { noopLogger } from "../../../src/runtime/log/log.ts";
 import { sampleBackend } from "../../api/sample-gateway.ts";
-import { sampleShare } from "../../api/sample-report.ts";
+import { SAMPLE_MOVES, sampleShare } from "../../api/sample-report.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 
 const counters = (calls: number): FlowEvent => ({
@@ -58,12 +58,9 @@ test("F4 the counters are reported at once, then on change, at most four times a
   await clock.advance(250);
 });
 
-test("F4 the counters of an edge: bytes of a relayed share, calls of a server, those of one client together", () => {
-  const relay = {
-    ...{ port: 1, phase: "carrying" as const, connections: 1, connections_in_all: 1, moves: 0 },
-    ...{ bytes_to_server: 5, bytes_from_server: 7, longest_wait_ms: 0 },
-  };
-  const shares = [sampleShare({ relay }), sampleShare({ name: "PLAIN" })];
+test("F4 the counters of an edge: bytes of a share that moves, calls of a server, those of one client together", () => {
+  const moves = { ...SAMPLE_MOVES, bytes_to_server: 5, bytes_from_server: 7 };
+  const shares = [sampleShare({ moves }), sampleShare({ name: "PLAIN" })];
   const zed = { name: "Zed", calls: 2 };
   assert.deepEqual(flowOf({ shares, backends: [sampleBackend({ calls: 9 })] }, [zed, zed]), {
     kind: "flow",

@@ -1,25 +1,20 @@
 import assert from "node:assert/strict";
 import test, { type TestContext } from "node:test";
 import { startShareTraffic } from "../../../src/daemon/events/share-traffic.ts";
-import type { RelayedState } from "../../../src/shares/drivers/relay-contract.ts";
+import { type MountReport, UNHEARD } from "../../../src/shares/drivers/moving-mounts.ts";
 import type { ShareView } from "../../../src/shares/engine/share-cycle.ts";
 import type { Space } from "../../../src/shares/prober/prober.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 
-const STILL: Partial<RelayedState> = {
-  phase: "carrying",
-  bytesUp: 0,
-  bytesDown: 0,
-  outage: null,
-  longestWaitMs: 0,
-  unansweredSinceMs: null,
-};
+const SERVING = { is: "serving", sinceMs: null, why: null, text: null } as const;
+const PAUSED = { count: 1, totalMs: 1_500, longestMs: 1_500 };
+const STILL: MountReport = { ...UNHEARD, phase: SERVING };
 const ROOM: Space = { free_bytes: 1e12, total_bytes: 4e12 };
 
-/** One share that is carried as `now` says, and a prober that answers when the test says so. */
+/** One share that moves as `now` says, and a prober that answers when the test says so. */
 function bench(t: TestContext) {
   const clock = createManualClock();
-  const world = { now: STILL as Partial<RelayedState> | null, isAlive: true, names: ["CORE"] };
+  const world = { now: STILL as MountReport | null, isAlive: true, names: ["CORE"] };
   const asked: ((space: Space | null) => void)[] = [];
   const traffic = startShareTraffic({
     engine: {
@@ -27,7 +22,7 @@ function bench(t: TestContext) {
         return world.names;
       },
       // The sampler reads nothing else of a share.
-      view: () => ({ relayed: world.now }) as ShareView,
+      view: () => ({ moving: world.now }) as ShareView,
     },
     status: () => ({ mount_alive: world.isAlive, mount_path: "/mnt/core" }),
     prober: { space: () => new Promise((resolve) => void asked.push(resolve)) },
@@ -41,13 +36,13 @@ test("F4 a share's bytes and waits are stored in steps of 10 s for the last ten 
   const { clock, world, traffic } = bench(t);
   await clock.advance(10_000);
   assert.deepEqual(traffic.of("CORE"), {});
-  const steps: readonly Partial<RelayedState>[] = [
+  const steps: readonly Partial<MountReport>[] = [
     { bytesUp: 100, bytesDown: 900 },
-    { bytesUp: 100, bytesDown: 900, phase: "waiting", outage: 1 },
-    { bytesUp: 200, bytesDown: 900, outage: 1, longestWaitMs: 1_500 },
-    { bytesUp: 200, bytesDown: 900, outage: 1, longestWaitMs: 1_500 },
-    // Mounted anew: the carrier counts from 0.
-    { bytesUp: 7, bytesDown: 0, outage: 1, longestWaitMs: 0 },
+    { bytesUp: 100, bytesDown: 900, phase: { ...SERVING, is: "waiting" } },
+    { bytesUp: 200, bytesDown: 900, pauses: PAUSED, longestWaitMs: 1_500 },
+    { bytesUp: 200, bytesDown: 900, pauses: PAUSED, longestWaitMs: 1_500 },
+    // Mounted anew: its program counts from 0.
+    { bytesUp: 7, bytesDown: 0, pauses: PAUSED, longestWaitMs: 0 },
   ];
   for (const step of steps) {
     world.now = { ...STILL, ...step };

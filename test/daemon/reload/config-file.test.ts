@@ -104,7 +104,9 @@ test("B4 a file larger than any configuration is refused, not read", async (t) =
 });
 
 const HERE = "ext4 btrfs xfs tmpfs overlay apfs zfs".split(" ");
-const ELSEWHERE = "nfs nfs4 cifs smb3 smbfs 9p virtiofs fuse.rclone fuse.sshfs fuse autofs".split(" ");
+const ELSEWHERE = "nfs nfs4 cifs smb3 smbfs 9p virtiofs fuse.mountaineer-fs fuse.sshfs fuse autofs".split(
+  " ",
+);
 
 for (const [types, isHere] of [
   [HERE, true],

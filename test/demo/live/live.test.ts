@@ -3,12 +3,14 @@ import assert from "node:assert/strict";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
-import { missingForPlainRig } from "../../../src/demo/stage/plain-rig.ts";
+import { missingForSmb } from "../../../src/demo/stage/smb-available.ts";
 import { COMMAND } from "../../cli/command-line.ts";
 import { eventually } from "../../support/eventually.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { NO_TERMINAL, openTerminal, type Terminal } from "../../tui/terminal.ts";
 import { demoEnvironment, leftBehind } from "../demo-process.ts";
+
+const NO_SMB = (await missingForSmb("/nowhere")) ?? false;
 
 const LOCAL = [...COMMAND, "demo", "--driver", "local"];
 const LARGE = { columns: 100, rows: 30 };
@@ -63,7 +65,7 @@ async function isRestored(terminal: LiveDemo, exit: number): Promise<void> {
 
 describe("the live view", { skip: NO_TERMINAL, concurrency: 1 }, () => {
   for (const driver of ["local", "smb"] as const) {
-    const skip = driver === "smb" ? (missingForPlainRig() ?? false) : false;
+    const skip = driver === "smb" ? NO_SMB : false;
     test(`Recovery: cables are pulled and files opened by keys, on the live view, 60 by 15, driver ${driver}`, {
       skip,
     }, async (t) => {
@@ -71,7 +73,7 @@ describe("the live view", { skip: NO_TERMINAL, concurrency: 1 }, () => {
       if (driver === "smb") {
         await terminal.shows(/a copy .*goes on/);
         await terminal.press("4");
-        await terminal.shows(/ 4 relay$/m);
+        await terminal.shows(/ 4 (move|remount)$/m);
       }
       await terminal.shows(/"hello from the NAS, no\. \d+" {2}read in \d+ ms/);
       // The strip and the view below it learn of the share one after the other.
@@ -98,7 +100,7 @@ describe("the live view", { skip: NO_TERMINAL, concurrency: 1 }, () => {
   }
 
   test("A10 it begins with a copy that continues while its cable is pulled and plugged in, and the mount stays", {
-    skip: missingForPlainRig() ?? false,
+    skip: NO_SMB,
   }, async (t) => {
     const terminal = await open(t, [...COMMAND, "demo", "--driver", "smb"], LARGE);
     const percent = async (): Promise<number> =>
@@ -107,17 +109,15 @@ describe("the live view", { skip: NO_TERMINAL, concurrency: 1 }, () => {
       const before = await percent();
       await eventually(async () => (await percent()) > before);
     };
-    await terminal.shows(/press 1 to pull the Thunderbolt cable: [\s\S]*mounted over Thunderbolt, relayed/);
+    await terminal.shows(/press 1 to pull the Thunderbolt cable: [\s\S]*mounted over Thunderbolt/);
     await goesOn();
     await terminal.press("3");
     await terminal.shows(/close report\.txt \(tail \d+\)/);
     await terminal.press("1");
-    await terminal.shows(
-      /CORE +mounted over Fallback, relayed[\s\S]*Failed over from Thunderbolt to Fallback/,
-    );
+    await terminal.shows(/CORE +mounted over Fallback[\s\S]*Failed over from Thunderbolt to Fallback/);
     await goesOn();
     await terminal.press("1");
-    const back = await terminal.shows(/CORE +mounted over Thunderbolt, relayed/);
+    const back = await terminal.shows(/CORE +mounted over Thunderbolt/);
     assert.match(back, /close report\.txt \(tail \d+\)/);
     await goesOn();
     await terminal.press("q");

@@ -31,14 +31,14 @@ test("both cables, the path, the content with its time, and the keys are there, 
   assert.match(text, /2 {2}Fallback {5}●━{12}● {2}plugged(?! {2}in use)/);
   assert.match(text, /\/tmp\/mountaineer-demo-aBcDeF\/Shares\/CORE$/m);
   assert.match(text, /hello\.txt {2}"hello from the NAS, no\. 0042" {2}read in 123 ms$/m);
-  assert.match(text, / 1 {2}2 pull, plug {2}3 open report\.txt {2}4 relay$/);
+  assert.match(text, / 1 {2}2 pull, plug {2}3 open report\.txt {2}4 move$/);
   const keys =
     shown({ ...healthy, openedBy: 1_234_567 })
       .split("\n")
       .at(-1) ?? "";
-  assert.match(keys, / 3 close report\.txt \(tail 1234567\) {2}4 relay$/);
+  assert.match(keys, / 3 close report\.txt \(tail 1234567\) {2}4 move$/);
   assert.ok(columns(keys) <= 60);
-  assert.doesNotMatch(shown({ ...healthy, driver: "local" }), /relay/);
+  assert.doesNotMatch(shown({ ...healthy, driver: "local" }), /move|remount/);
 });
 
 test("A10 the copy is shown as it proceeds, waits or fails, with the next step", () => {

@@ -20,7 +20,7 @@ test("real SMB where it is unavailable is a clear refusal that names the package
   assert.equal((await demo.ended).code, 1);
   assert.match(
     demo.stderr(),
-    /real SMB is not available here: .*rclone.* not found \(apt install samba rclone fuse3\)/,
+    /real SMB is not available here: .*smbd.* not found \(apt install samba fuse3\)/,
   );
   assert.match(demo.stderr(), /hint: mountaineer demo --driver local/);
   assert.deepEqual(await leftBehind(demo.temporary), []);

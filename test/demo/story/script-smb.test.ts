@@ -1,5 +1,5 @@
 // The story on real SMB, where the machine supports it.
-import { missingForPlainRig } from "../../../src/demo/stage/plain-rig.ts";
+import { missingForSmb } from "../../../src/demo/stage/smb-available.ts";
 import { testStory } from "../story-contract.ts";
 
-testStory("smb", missingForPlainRig() ?? false);
+testStory("smb", (await missingForSmb("/nowhere")) ?? false);

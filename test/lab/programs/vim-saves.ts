@@ -16,7 +16,7 @@ for (let version = 1; !work.ending; version++) {
     const noting = `+autocmd BufWritePost * call writefile([], ${JSON.stringify(note)})`;
     // It goes on to the last one only if it could not write.
     const commands = [noting, `+%s/.*/version ${version}/`, "+wq", "+cquit!"];
-    // It asks whether to write where the file's time changed since it was read, as it does when rclone has sent it.
+    // It asks whether to write where the file's time changed since it was read.
     await runTool("vim", ["-u", "NONE", "-n", "-es", ...commands, file], "/", "y");
     await stat(note);
   });

@@ -4,7 +4,7 @@ import type { Route } from "../../rig/root-rig-network.ts";
 import { signalIfRuns } from "../../support/processes.ts";
 import { pick } from "../random.ts";
 import { ourProcesses, pidsOf, type Role } from "./our-processes.ts";
-import { CARRIED, goesOn, PER_ROUTE, shiftClock, type World } from "./soak-world.ts";
+import { goesOn, MOVING, REMOUNTED, shiftClock, type World } from "./soak-world.ts";
 
 export type Kind = "cut" | "kill" | "hang" | "edit" | "client" | "clock" | "command" | "handover";
 
@@ -92,25 +92,18 @@ function kills(): readonly Happening[] {
     ["prober", 1],
     ["backend", 2],
     ["backend warden", 1],
-    ["keeper", 1],
-    [`rclone ${CARRIED}`, 1],
-    [`rclone ${PER_ROUTE}`, 1],
+    [`mount of ${MOVING}`, 1],
+    [`mount of ${REMOUNTED}`, 1],
   ];
   return [
     ...roles.map(
       ([role, weight]): Happening => ({
         kind: "kill",
         weight,
-        endsLives: endsCarrier(role),
+        endsLives: endsMount(role),
         act: (world, random) => signalOne(world, random, role, "SIGKILL"),
       }),
     ),
-    {
-      kind: "kill",
-      weight: 1,
-      endsLives: true,
-      act: (world, random) => signalOne(world, random, "carrier", "SIGKILL"),
-    },
     { kind: "kill", weight: 1, act: killReader },
     {
       kind: "kill",
@@ -137,28 +130,26 @@ function kills(): readonly Happening[] {
   ];
 }
 
-/** The carrier ends with the last mount that it carries, and one whose rclone is gone, or hangs, is made anew. */
-function endsCarrier(role: Role): boolean {
-  return role === `rclone ${CARRIED}`;
+/** A mount whose program is gone, or hangs, is made anew; one that is remounted is made anew for each route as well. */
+function endsMount(role: Role): boolean {
+  return role === `mount of ${MOVING}`;
 }
 
 function hangs(): readonly Happening[] {
   const roles: readonly Role[] = [
     "daemon",
     "prober",
-    "carrier",
     "backend",
     "backend warden",
-    "keeper",
-    `rclone ${CARRIED}`,
-    `rclone ${PER_ROUTE}`,
+    `mount of ${MOVING}`,
+    `mount of ${REMOUNTED}`,
   ];
   return [
     ...roles.map(
       (role): Happening => ({
         kind: "hang",
         weight: 1,
-        endsLives: endsCarrier(role),
+        endsLives: endsMount(role),
         act: (world, random) => signalOne(world, random, role, "SIGSTOP"),
       }),
     ),

@@ -1,18 +1,16 @@
 import { childrenOf } from "../../../bench/processes.ts";
-import { carriersOf, daemonsOf, keepersOf, processesWhere } from "../../support/processes.ts";
+import { daemonsOf, processesWhere } from "../../support/processes.ts";
 import { commandOf } from "../scene.ts";
 import { SHARES, type World } from "./soak-world.ts";
 
 export type Role =
   | "daemon"
   | "prober"
-  | "carrier"
-  | "keeper"
   | "config reader"
   | "backend"
   | "backend warden"
   | "mcp bridge"
-  | `rclone ${string}`;
+  | `mount of ${string}`;
 
 const BY_COMMAND: readonly (readonly [Role, RegExp])[] = [
   ["config reader", /\/load-child\./],
@@ -30,9 +28,8 @@ export async function ourProcesses({ scene }: Pick<World, "scene">): Promise<Rea
     found.set(pid, "daemon");
     await addChildren(found, pid);
   }
-  for (const pid of await carriersOf(home)) found.set(pid, "carrier");
-  for (const pid of await keepersOf(home)) found.set(pid, "keeper");
-  for (const share of SHARES) for (const pid of await scene.servers(share)) found.set(pid, `rclone ${share}`);
+  for (const share of SHARES)
+    for (const pid of await scene.servers(share)) found.set(pid, `mount of ${share}`);
   for (const pid of await bridgesOf(scene.folder)) found.set(pid, "mcp bridge");
   return found;
 }

@@ -11,9 +11,9 @@ import type { Agents } from "./agents.ts";
 import type { ConfigFile } from "./config-file.ts";
 import type { Ledger } from "./promises.ts";
 
-export const CARRIED = "CORE";
-export const PER_ROUTE = "MEDIA";
-export const SHARES = [CARRIED, PER_ROUTE] as const;
+export const MOVING = "CORE";
+export const REMOUNTED = "MEDIA";
+export const SHARES = [MOVING, REMOUNTED] as const;
 /** Of a namespace of its own, where nobody else listens. */
 export const GATEWAY_PORT = 9_000;
 
@@ -27,7 +27,7 @@ export interface World {
   readonly thaws: Set<() => void>;
   /** What goes on by itself: a daemon or a server that comes back, a command that runs. */
   readonly underWay: Set<Promise<unknown>>;
-  /** While it is there, the writers of shares rest: a share mounted per route is switched when nothing is unsent. */
+  /** While it is there, the writers of shares rest: a share that is remounted is switched when nothing is open. */
   readonly restFile: string;
   count(what: string): void;
   /** One of ours was ended by SIGKILL. */

@@ -1,4 +1,4 @@
-// Everything at once, at random, for as long as one likes: a carried share and one mounted per route, a gateway with a
+// Everything at once, at random, for as long as one likes: a share that moves and one that is remounted, a gateway with a
 // file server on a share, clients that come and go, and every promise that can be checked from outside.
 import { rm, writeFile } from "node:fs/promises";
 import path from "node:path";
@@ -6,7 +6,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { type RootRig, startRootRig } from "../../rig/root-rig.ts";
 import { eventually } from "../../support/eventually.ts";
 import { type Program, startProgram } from "../load.ts";
-import { isCarriedOver } from "../moves.ts";
+import { isServedOver } from "../moves.ts";
 import { monotonicMs } from "../programs/work-log.ts";
 import { randomFrom } from "../random.ts";
 import { playScene, type Scene, serverName } from "../scene.ts";
@@ -19,11 +19,11 @@ import { type Looks, startLooks } from "./looks.ts";
 import { ourProcesses, pidsOf } from "./our-processes.ts";
 import { createLedger, type Ledger } from "./promises.ts";
 import {
-  CARRIED,
   clockFile,
   createDaemonKeeper,
   GATEWAY_PORT,
-  PER_ROUTE,
+  MOVING,
+  REMOUNTED,
   SHARES,
   shiftClock,
   type World,
@@ -46,7 +46,7 @@ interface SoakOptions {
   readonly minutes: number;
   readonly seed: number;
   /**
-   * So many processes of ours are ended by SIGKILL in all, spread over the time, daemon and carrier to the end; then no
+   * So many processes of ours are ended by SIGKILL in all, spread over the time, daemon to the end; then no
    * life is long enough to tell how it grows. 0: as it comes.
    */
   readonly kills?: number;
@@ -103,7 +103,7 @@ async function playAt(rig: RootRig, play: Play): Promise<Scene> {
       kept: true,
       shares: SHARES.map((name) => ({
         name,
-        lines: [`on_route_change = "${name === CARRIED ? "move" : "remount"}"`],
+        lines: [`on_route_change = "${name === MOVING ? "move" : "remount"}"`],
       })),
       settings: {
         auto_failback: true,
@@ -135,14 +135,14 @@ async function playStory(scene: Scene, token: string, play: Play): Promise<void>
   await Promise.all([
     writeFile(executedFile(scene.folder), ""),
     writeFile(clockFile(scene.folder), "0"),
-    writeFile(scene.exported(CARRIED, "notes.txt"), "notes\n", { mode: 0o666 }),
-    writeFile(scene.exported(PER_ROUTE, "kept.txt"), PER_ROUTE),
+    writeFile(scene.exported(MOVING, "notes.txt"), "notes\n", { mode: 0o666 }),
+    writeFile(scene.exported(REMOUNTED, "kept.txt"), REMOUNTED),
   ]);
   const count = (what: string): void => void counts.set(what, (counts.get(what) ?? 0) + 1);
   const killedBy = new Map<string, number>();
   const underWay = new Set<Promise<unknown>>();
   const url = `http://127.0.0.1:${GATEWAY_PORT}/mcp`;
-  await using agents = createAgents(scene, { url, token, file: scene.at(CARRIED, "notes.txt") });
+  await using agents = createAgents(scene, { url, token, file: scene.at(MOVING, "notes.txt") });
   const world: World = {
     scene,
     ledger,
@@ -161,8 +161,8 @@ async function playStory(scene: Scene, token: string, play: Play): Promise<void>
   await untilRight(world);
   for (let number = 0; number < LASTING_AGENTS; number++)
     await agents.come(number % 2 === 0 ? "http" : "stdio");
-  await using carriedWriter = await startWriter(world, CARRIED);
-  await using otherWriter = await startWriter(world, PER_ROUTE);
+  await using movingWriter = await startWriter(world, MOVING);
+  await using otherWriter = await startWriter(world, REMOUNTED);
   const looks = startLooks(world);
   const growth = createGrowth();
   try {
@@ -171,8 +171,8 @@ async function playStory(scene: Scene, token: string, play: Play): Promise<void>
     await looks.finish();
   }
   end.push(...(await agents.finish(ledger)));
-  end.push(await checkWritten(scene, CARRIED, await carriedWriter.stop(), ledger));
-  end.push(await checkWritten(scene, PER_ROUTE, await otherWriter.stop(), ledger));
+  end.push(await checkWritten(scene, MOVING, await movingWriter.stop(), ledger));
+  end.push(await checkWritten(scene, REMOUNTED, await otherWriter.stop(), ledger));
   end.push(statusLine(looks), killsLine(killedBy));
   if ((play.kills ?? 0) === 0) end.push(...growth.judge(ledger));
   await world.daemon.stop();
@@ -217,7 +217,7 @@ async function playRounds(world: World, rounds: Rounds): Promise<void> {
   await figures();
   for (let round = 1; passed() < 1; round++) {
     const random = randomFrom(seed * 1_000 + round);
-    // In the second half daemon and carrier live on: how they grow is seen over a long life.
+    // In the second half the daemon and the program of the share that moves live on: how they grow is seen over a long life.
     const livesGoOn = kills === 0 && passed() >= 0.5;
     const happened: string[] = [];
     for (let number = 0; number < HAPPENINGS_A_ROUND && passed() < 1; number++) {
@@ -270,7 +270,7 @@ async function calm(world: World): Promise<void> {
     await rm(world.restFile);
   }
   // What one that died has left ends once its successor is up.
-  for (const role of ["carrier", "keeper", ...SHARES.map((share) => `rclone ${share}` as const)] as const) {
+  for (const role of SHARES.map((share) => `mount of ${share}` as const)) {
     const isOne = async (): Promise<boolean> => (await pidsOf(world, role)).length === 1;
     const isRight = await eventually(isOne, RIGHT_MS, 250).catch(() => false);
     ledger.expect("calm", isRight, () => `not one ${role}`);
@@ -281,8 +281,8 @@ async function calm(world: World): Promise<void> {
   agents.calm(fromMs, monotonicMs());
   await pause(SETTLED_MS);
   // A mount of its own may still be made anew.
-  const kept = await eventually(() => scene.read(PER_ROUTE, "kept.txt"));
-  ledger.expect("calm", kept === PER_ROUTE, () => "kept.txt is another");
+  const kept = await eventually(() => scene.read(REMOUNTED, "kept.txt"));
+  ledger.expect("calm", kept === REMOUNTED, () => "kept.txt is another");
 }
 
 async function untilRight({ scene, config, ledger }: World): Promise<void> {
@@ -309,8 +309,8 @@ type Report = NonNullable<Awaited<ReturnType<Scene["home"]["glance"]>>>;
 function wrongIn({ shares, backends = [], gateway }: Report, wanted: readonly string[]): string {
   for (const share of shares) {
     const isRight =
-      share.name === CARRIED
-        ? isCarriedOver(share, "tb")
+      share.name === MOVING
+        ? isServedOver(share, "tb")
         : share.active_interface === "tb" && share.mount_alive && share.last_error === null;
     if (!isRight) return JSON.stringify(share);
   }

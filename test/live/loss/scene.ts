@@ -1,10 +1,10 @@
-// The loss table: programs that change files which were on the server before, on a share that is carried and on one that
-// is not, every way in which what serves them ends, and where each byte is that they were told to be written.
+// The loss table: programs that change files which were on the server before, on a share that moves and on one that is
+// remounted, every way in which what serves them ends, and whether each byte that they were told is written is there.
 import assert from "node:assert/strict";
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { promisify } from "node:util";
@@ -12,20 +12,20 @@ import type { ShareStatus } from "../../../src/api/contract/contract.ts";
 import { type PlainRig, startPlainRig } from "../../../src/demo/stage/plain-rig.ts";
 import { startSimulatedCable } from "../../../src/demo/stage/simulated-cable.ts";
 import { jsonObject } from "../../../src/runtime/text/json-object.ts";
-import { listCaches } from "../../../src/shares/drivers/rclone/caches.ts";
-import { type RcloneFiles, rcloneFiles } from "../../../src/shares/drivers/rclone/files.ts";
+import { LOG_NAME } from "../../../src/shares/drivers/program-logs.ts";
+import { shareMountsFolder } from "../../../src/shares/drivers/share-files.ts";
 import type { Monitor } from "../../support/daemon.ts";
 import { eventually } from "../../support/eventually.ts";
-import { killAll, rclonesOf } from "../../support/processes.ts";
+import { killAll, serversOf } from "../../support/processes.ts";
 import { type LiveHome, liveHome, mountIdAt, QUICK_SYNC, SETTLES_MS } from "../live-home.ts";
-import { bringAbout, CARRIED_GOES_ON, type Cables, type End, NEEDS_CARRIER } from "./ends.ts";
-import { baseOf, makeDatabase, type Told, type Verdict, whereDatabase, whereFile } from "./verdict.ts";
+import { bringAbout, type Cables, type End, MOVING_GOES_ON } from "./ends.ts";
+import { baseOf, databaseProblem, fileProblem, makeDatabase, type Told } from "./verdict.ts";
 
 export const CHANGES = ["append", "blocks", "sqlite", "mixed", "shrink", "rewrite"] as const;
 export type Change = (typeof CHANGES)[number];
 
 export interface LossRow {
-  readonly share: "CARRIED" | "PLAIN";
+  readonly share: "MOVES" | "REMOUNTED";
   readonly change: Change;
   readonly held: "open" | "closed";
 }
@@ -39,7 +39,7 @@ export interface LossRound {
 
 export interface LossScene extends AsyncDisposable {
   play(round: LossRound): Promise<void>;
-  /** The ends of the daemon's log and rclone's, and what is known of files that were set aside. */
+  /** The ends of the daemon's log and of the programs'. */
   said(): Promise<string>;
 }
 
@@ -50,7 +50,6 @@ interface LossShare {
   readonly cables: Cables;
   readonly exported: string;
   readonly mounted: string;
-  readonly files: RcloneFiles;
 }
 
 interface PlayedRow extends LossRow {
@@ -66,7 +65,7 @@ const PROVED_MS = 2_500;
 
 export async function lossScene(t: TestContext): Promise<LossScene> {
   const suffix = process.pid.toString(36);
-  const names = ["CARRIED", "PLAIN"] as const;
+  const names = ["MOVES", "REMOUNTED"] as const;
   const serverNames = names.map((name) => `${name.toLowerCase()}-${suffix}`);
   const rig = await startPlainRig({ shares: serverNames });
   const ends = new AsyncDisposableStack();
@@ -89,7 +88,6 @@ export async function lossScene(t: TestContext): Promise<LossScene> {
       cables: { tb: await cable(rig.tbHost), fallback: await cable(rig.fallbackHost) },
       exported,
       mounted: join(home.folder, "Shares", name),
-      files: rcloneFiles(home.home, name),
     });
   }
   await home.writeConfig(configText(home, rig, shares));
@@ -120,25 +118,24 @@ export async function lossScene(t: TestContext): Promise<LossScene> {
         .filter(({ message }) => !["management request", "cycle"].includes(String(message)))
         .slice(-60)
         .map((line) => JSON.stringify(line));
-      const rclones: string[] = [];
-      for (const { files } of shares) {
-        rclones.push(...(await readFile(files.log, "utf8").catch(() => "")).split("\n").slice(-80));
-        for (const path of await filesBelow(files.setAsideRecords))
-          rclones.push(`${path}: ${await readFile(path, "utf8")}`);
+      const programs: string[] = [];
+      const folder = shareMountsFolder(home.home);
+      for (const share of await readdir(folder)) {
+        const log = join(folder, share, LOG_NAME);
+        programs.push(...(await readFile(log, "utf8").catch(() => "")).split("\n").slice(-80));
       }
-      return [...daemon, ...rclones, JSON.stringify(await home.glance().catch(String))].join("\n");
+      return [...daemon, ...programs, JSON.stringify(await home.glance().catch(String))].join("\n");
     },
     async [Symbol.asyncDispose]() {
       // Before the daemon is stopped: it would wait for what they hold open.
       for (const writer of writers) await writer.end();
       await monitor.stop();
       // What a test that failed left is not to be waited for.
-      killAll(await rclonesOf(home.home));
+      killAll(await serversOf(home.home));
       for (const { name } of shares)
         await promisify(execFile)("fusermount3", ["-uz", join(home.home, "volumes", name)]).catch(() => {});
     },
-    async play({ end, rows: wanted, changedForMs }) {
-      const rows = wanted.filter(({ share }) => share === "CARRIED" || !NEEDS_CARRIER.includes(end));
+    async play({ end, rows, changedForMs }) {
       const planned = rows.map((row) => ({
         row,
         file: `${played++}-${row.change}-${row.held}`,
@@ -167,18 +164,18 @@ export async function lossScene(t: TestContext): Promise<LossScene> {
           closing.every(({ writer }) => writer.hasEnded() || writer.lines().at(-1)?.["what"] === "closed"),
       );
       const ranMs = performance.now() - startedAt;
-      const carriedId = (): Promise<string | null> => mountIdAt(join(home.home, "volumes", "CARRIED"));
-      const mountedBefore = await carriedId();
+      const movingId = (): Promise<string | null> => mountIdAt(join(home.home, "volumes", "MOVES"));
+      const mountedBefore = await movingId();
       const inUse = await Promise.all(shares.map((share) => cableInUse(home, share)));
       const toldBefore = new Map(started.map(({ writer }) => [writer, writer.lines().length]));
       monitor = await bringAbout(end, home, inUse, monitor);
       if (end.startsWith("cut")) await untilMoved(home, shares, inUse);
       await untilServed(home, shares, false);
-      if (CARRIED_GOES_ON.includes(end)) {
-        assert.equal(await carriedId(), mountedBefore, "the carried mount did not stay");
+      if (MOVING_GOES_ON.includes(end)) {
+        assert.equal(await movingId(), mountedBefore, "the mount that moves did not stay");
         // SQLite opens its journal for each row, and what is in flight when a route is lost may fail once.
         const going = started.filter(
-          (row) => row.held === "open" && row.share === "CARRIED" && row.change !== "sqlite",
+          (row) => row.held === "open" && row.share === "MOVES" && row.change !== "sqlite",
         );
         for (const { file, writer } of going) {
           await eventually(
@@ -190,25 +187,16 @@ export async function lossScene(t: TestContext): Promise<LossScene> {
       }
       for (const { writer } of started) await writer.end();
       await untilServed(home, shares, false);
-      await untilSettled(home, shares);
       for (const { cables } of shares) {
         await cables.tb.setMode("pass");
         await cables.fallback.setMode("pass");
       }
-      const misses: string[] = [];
-      const results: string[] = [];
-      for (const row of started) {
-        const { place, problem } = await judge(home, row, end);
-        if (problem !== null) misses.push(problem);
-        results.push(`${row.share.toLowerCase()} ${row.change} ${row.held}: ${place}`);
-      }
-      t.diagnostic(`${end} after ${ranMs.toFixed(0)} ms: ${results.join(", ")}`);
+      const problems = await Promise.all(started.map(problemOf));
+      t.diagnostic(`${end} after ${ranMs.toFixed(0)} ms: ${started.length} files`);
+      const misses = problems.filter((problem) => problem !== null);
       assert.deepEqual(misses, [], `${end} after ${ranMs.toFixed(0)} ms`);
-      for (const { name, files } of shares) {
+      for (const { name } of shares)
         for (const path of await writtenBare(home, name)) await rm(path, { recursive: true });
-        await rm(files.setAside, { recursive: true, force: true });
-        await rm(files.setAsideRecords, { recursive: true, force: true });
-      }
     },
   };
 }
@@ -218,7 +206,7 @@ function configText(home: LiveHome, rig: PlainRig, shares: readonly LossShare[])
     "[[shares]]",
     `name = "${name}"`,
     `share_name = "${serverName}"`,
-    `on_route_change = "${name === "CARRIED" ? "move" : "remount"}"`,
+    `on_route_change = "${name === "MOVES" ? "move" : "remount"}"`,
     `thunderbolt_host = "${tb.host}:${tb.port}"`,
     `fallback_host = "${fallback.host}:${fallback.port}"`,
     `username = "${rig.username}"`,
@@ -237,9 +225,9 @@ function configText(home: LiveHome, rig: PlainRig, shares: readonly LossShare[])
   return `${lines.join("\n")}\n`;
 }
 
-function isServed({ name, active_interface, mount_alive, last_error, relay }: ShareStatus): boolean {
+function isServed({ name, active_interface, mount_alive, last_error, moves }: ShareStatus): boolean {
   const isWhole = active_interface !== "none" && mount_alive && last_error === null;
-  return isWhole && (name === "PLAIN" ? relay === undefined : relay?.phase === "carrying");
+  return isWhole && (name === "REMOUNTED" ? moves === undefined : moves?.phase === "serving");
 }
 
 /** `overBoth`: both routes answer. */
@@ -283,31 +271,6 @@ async function untilShown({ mounted, exported }: LossShare, files: readonly stri
   await eventually(async () => (await sizes(mounted)) === (await sizes(exported)), SETTLES_MS, 50);
 }
 
-/** Everything is sent, and what was set aside is as whole as it gets. */
-async function untilSettled(home: LiveHome, shares: readonly LossShare[]): Promise<void> {
-  for (const { name, files } of shares) {
-    await eventually(
-      async () => {
-        for (const { cache } of await listCaches(files.folder)) {
-          for (const path of await filesBelow(join(cache, "vfsMeta")))
-            if (/"Dirty": ?true/.test(await readFile(path, "utf8").catch(() => ""))) return false;
-        }
-        for (const path of await filesBelow(files.setAsideRecords)) {
-          if ((await readFile(path, "utf8")).includes('"state":"incomplete"')) return false;
-        }
-        const share = (await home.glance())?.shares.find((each) => each.name === name);
-        if (share === undefined || !share.mount_alive) return false;
-        const title = titleOf(share);
-        const isAside =
-          [...(await filesBelow(files.setAside)), ...(await writtenBare(home, name))].length > 0;
-        return !title.includes("still missing") && isAside === (title !== "");
-      },
-      SETTLED_MS,
-      50,
-    );
-  }
-}
-
 /** Folders with what programs wrote where nothing was mounted, for an instant. */
 async function writtenBare({ home }: LiveHome, name: string): Promise<readonly string[]> {
   const names = await readdir(join(home, "volumes"));
@@ -316,30 +279,13 @@ async function writtenBare({ home }: LiveHome, name: string): Promise<readonly s
     .map((each) => join(home, "volumes", each));
 }
 
-function titleOf({ conditions }: ShareStatus): string {
-  return conditions.find(({ code }) => code === "files_set_aside")?.title ?? "";
-}
-
-async function judge(
-  home: LiveHome,
-  row: PlayedRow,
-  end: End,
-): Promise<{ readonly place: string; readonly problem: string | null }> {
-  const { at, file, change, writer } = row;
-  const aside = (await filesBelow(at.files.setAside)).filter((path) => isOf(basename(path), file));
-  const candidates = { server: join(at.exported, file), aside };
-  const verdict: Verdict =
+async function problemOf({ at, file, change, share, writer }: PlayedRow): Promise<string | null> {
+  const onServer = join(at.exported, file);
+  const problem =
     change === "sqlite"
-      ? await whereDatabase(candidates, writer.lines())
-      : await whereFile(candidates, baseOf(file), writer.lines(), change === "shrink");
-  const { place } = verdict;
-  if (verdict.place === "nowhere")
-    return { place, problem: `${row.share} ${file}: ${verdict.misses.join("; ")}` };
-  const isKept = row.share === "CARRIED" && CARRIED_GOES_ON.includes(end);
-  if (isKept && aside.length > 0) return { place, problem: `${row.share} ${file} was set aside` };
-  if (place === "server") return { place, problem: null };
-  const title = titleOf(await home.shareStatus(at.name));
-  return { place, problem: title.includes(file) ? null : `${file} is not named: ${title}` };
+      ? await databaseProblem(onServer, writer.lines())
+      : await fileProblem(onServer, baseOf(file), writer.lines());
+  return problem === null ? null : `${share} ${file}: ${problem}`;
 }
 
 interface Writer {
@@ -383,13 +329,4 @@ function startWriter(change: Change, path: string, seed: string, closesAfterSecs
       await closed;
     },
   };
-}
-
-function isOf(found: string, name: string): boolean {
-  return found === name || found.startsWith(`${name} `) || found.startsWith(`${name}-journal`);
-}
-
-async function filesBelow(folder: string): Promise<readonly string[]> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []);
-  return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
 }

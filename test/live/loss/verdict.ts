@@ -1,25 +1,14 @@
-// Where a file of the loss table is as its writer was told: on the server, in a file that was set aside, or nowhere.
+// Whether a file of the loss table is on the server as its writer was told.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import { copyFile, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import { promisify } from "node:util";
 
 /** What a writer told: "try" before a call, "ok" after it. */
 export type Told = Readonly<Record<string, unknown>>;
-
-export interface Candidates {
-  /** On the server's own disk. */
-  readonly server: string;
-  /** Set aside under the file's name, or its journal's. */
-  readonly aside: readonly string[];
-}
-
-export type Verdict =
-  | { readonly place: "server" | "set aside" }
-  | { readonly place: "nowhere"; readonly misses: readonly string[] };
 
 const BASE_BYTES = 300_123;
 
@@ -40,13 +29,12 @@ function contentOf(name: string, size: number): Buffer {
   );
 }
 
-/** What was tried last may be done in part. `mayHaveTail`: it was made shorter. */
-export async function whereFile(
-  { server, aside }: Candidates,
+/** What was tried last may be done in part. null: it is as told. */
+export async function fileProblem(
+  path: string,
   base: Buffer,
   lines: readonly Told[],
-  mayHaveTail: boolean,
-): Promise<Verdict> {
+): Promise<string | null> {
   let expected = base;
   let open: Told | null = null;
   for (const line of lines) {
@@ -56,29 +44,7 @@ export async function whereFile(
       open = null;
     }
   }
-  const misses: string[] = [];
-  for (const path of [server, ...aside]) {
-    const found = await readFile(path);
-    const whole = mayHaveTail ? withoutTail(found, expected) : found;
-    const miss = missOf(whole, expected, open);
-    if (miss === null) return { place: path === server ? "server" : "set aside" };
-    misses.push(`${path}: ${miss}`);
-  }
-  return { place: "nowhere", misses };
-}
-
-/**
- * rclone 1.60 by itself, without any cut or kill, leaves up to two pieces of 32 KiB of the old content behind the new end
- * of a file that was made shorter and not read whole (docs/reference/drivers.md), in its cache first.
- */
-function withoutTail(found: Buffer, expected: Buffer): Buffer {
-  const pieceBytes = 32_768;
-  const longest = (Math.ceil(expected.length / pieceBytes) + 1) * pieceBytes;
-  return found.length > expected.length &&
-    found.length <= longest &&
-    (found.length % pieceBytes === 0 || found.length === BASE_BYTES)
-    ? found.subarray(0, expected.length)
-    : found;
+  return missOf(await readFile(path), expected, open);
 }
 
 function applied(before: Buffer, change: Told): Buffer {
@@ -133,44 +99,19 @@ export async function makeDatabase(path: string): Promise<void> {
   await promisify(execFile)("python3", ["-c", MAKE, path]);
 }
 
-/** With whichever journal is beside it; several may have been left. */
-export async function whereDatabase({ server, aside }: Candidates, lines: readonly Told[]): Promise<Verdict> {
+/** With the journal that a killed writer may have left. In a copy, as SQLite may write where it reads. */
+export async function databaseProblem(path: string, lines: readonly Told[]): Promise<string | null> {
   const told = lines.filter(({ what }) => what === "ok").length;
-  const isJournal = (path: string): boolean => basename(path).includes("-journal");
-  const databases = [server, ...aside.filter((path) => !isJournal(path))];
-  const journals = [`${server}-journal`, ...aside.filter(isJournal), null];
-  const misses: string[] = [];
-  for (const database of databases) {
-    for (const journal of journals) {
-      const rows = await rowsOf(database, journal);
-      if (rows === null) continue;
-      if (typeof rows === "number" && rows >= told)
-        return { place: database === server ? "server" : "set aside" };
-      misses.push(`${database} with ${journal}: ${rows} of ${told} rows`);
-    }
-  }
-  return { place: "nowhere", misses };
-}
-
-/** In a copy, as SQLite may write where it reads. null: there is no such journal. Text: why it cannot be read. */
-async function rowsOf(database: string, journal: string | null): Promise<number | string | null> {
   const folder = await mkdtemp(join(tmpdir(), "loss-"));
   try {
     const copy = join(folder, "db");
-    await copyFile(database, copy);
-    if (journal !== null && !(await copied(journal, `${copy}-journal`))) return null;
+    await copyFile(path, copy);
+    await copyFile(`${path}-journal`, `${copy}-journal`).catch(() => {});
     const { stdout } = await promisify(execFile)("python3", ["-c", ROWS, copy]);
-    return Number(stdout);
+    return Number(stdout) >= told ? null : `${Number(stdout)} of ${told} rows`;
   } catch (error) {
     return String(error).split("\n").slice(-3).join(" ");
   } finally {
     await rm(folder, { recursive: true });
   }
-}
-
-function copied(from: string, to: string): Promise<boolean> {
-  return copyFile(from, to).then(
-    () => true,
-    () => false,
-  );
 }

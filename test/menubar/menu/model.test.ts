@@ -144,11 +144,10 @@ test("A7 force is offered for refused actions, and for no others", () => {
   const quiet = linesOf().join("\n");
   assert.doesNotMatch(quiet, /force/);
   const action = { kind: "do", id: ["unmount"], force: false } as const;
-  const busy = new Map([["CORE", { action, holders: HOLDERS.slice(0, 1), unsent: ["draft.txt"] }]]);
+  const busy = new Map([["CORE", { action, holders: HOLDERS.slice(0, 1) }]]);
   const lines = linesOf([sampleShare()], { busy });
   const from = lines.indexOf("  !! Unmount by force …");
   assert.equal(lines[from + 1], "    ! bash (4711): /home/ada/Shares/CORE/notes");
-  assert.equal(lines[from + 2], "    ! not sent yet: draft.txt");
   // A switch that was not refused names nobody, and both are offered.
   const both = linesOf([pending()], { busy });
   assertHas(both, "  !! Switch to Thunderbolt by force …", "  !! Unmount by force …");
@@ -158,7 +157,7 @@ test("A7 force is offered for refused actions, and for no others", () => {
   const forced = (share: ShareStatus, to: string): readonly string[] => {
     const refused = { kind: "do", id: ["switch", "CORE", to], force: false } as const;
     const lines = linesOf([share], {
-      busy: new Map([["CORE", { action: refused, holders: HOLDERS, unsent: [] }]]),
+      busy: new Map([["CORE", { action: refused, holders: HOLDERS }]]),
     });
     return lines.flatMap((line) => /\w[\w ]* by force …/.exec(line)?.[0] ?? []);
   };
@@ -169,7 +168,7 @@ test("A7 force is offered for refused actions, and for no others", () => {
   const running = [{ kind: "do", id: ["unmount", "CORE"], force: true }] as const;
   assertHas(linesOf([sampleShare()], { busy, running }), "    !! Unmount by force … <off>");
   // Of that share alone, although all of them were asked for.
-  assert.match(lines[from + 4] ?? "", /cut off 1 file of bash.*<force\/unmount\/CORE>$/);
+  assert.match(lines[from + 3] ?? "", /cut off 1 file of bash.*<force\/unmount\/CORE>$/);
 });
 
 test("many holders are counted, not all listed", () => {
@@ -179,11 +178,6 @@ test("many holders are counted, not all listed", () => {
   assert.ok(lines.includes("    ! and 22 more"));
   const eight = linesOf([pending({ conditions: [{ ...condition("info"), holders: holders.slice(0, 8) }] })]);
   assert.doesNotMatch(eight.join("\n"), /more/);
-  const action = { kind: "do", id: ["unmount", "CORE"], force: false } as const;
-  const unsent = Array.from({ length: 10 }, (_, index) => `draft${index}`);
-  const busy = new Map([["CORE", { action, holders: [], unsent }]]);
-  const sent = linesOf([sampleShare()], { busy }).filter((line) => line.includes("not sent yet"));
-  assert.equal(sent.length, 8);
   assert.ok(lines.some((line) => line.includes("cut off 30 files of 30 programs")));
 });
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# A person's way with the single file, where there is neither Node nor rclone: demo, a share, a gateway's call, an upgrade
+# A person's way with the single file, where there is no Node: demo, a share, a gateway's call, an upgrade
 # under an open session, and leaving again. `bundle-story.sh WORK FIRST NEXT`, with HOME set; ends with 0 if all held.
 set -u
 work=$1
@@ -24,7 +24,6 @@ until_true() {
 
 step 'nothing here that it could lean on'
 ! node --version 2>/dev/null || fail 'there is a Node'
-! rclone version 2>/dev/null || fail 'there is an rclone'
 mkdir -p "$HOME/bin" && cp "$first" "$m" || fail 'cannot copy'
 [ "$("$m" --version)" = 0.1.0 ] || fail "says $("$m" --version)"
 [ "$(stat -c %a "$HOME/.local/share/mountaineer")" = 700 ] || fail 'its folder is not private'
@@ -41,7 +40,7 @@ client=$(sha256sum <"$HOME/.claude.json")
 until_true '[ -e "$HOME/Shares/CORE/kept.txt" ]'
 printf 'written here\n' >"$HOME/Shares/CORE/new.txt" || fail 'cannot write to the share'
 until_true '[ -s "$work/exported/new.txt" ]'
-readlink /proc/[0-9]*/exe 2>/dev/null | grep -q '^/.*/mountaineer/0.1.0-[0-9a-f]*/rclone/rclone$' || fail 'another rclone serves the share'
+readlink /proc/[0-9]*/exe 2>/dev/null | grep -q '/mount-program/[0-9a-f]*/mountaineer-fs$' || fail 'no mountaineer-fs of this home serves the share'
 [ "$("$m" call echo '{"message": "hello"}')" = hello ] || fail 'the call of a tool failed'
 "$m" connect claude-code --yes >/dev/null || fail 'connect failed'
 [ "$client" != "$(sha256sum <"$HOME/.claude.json")" ] || fail 'connect changed nothing'

@@ -3,14 +3,13 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { access, chmod, readFile, rm, stat, writeFile } from "node:fs/promises";
-import { createServer } from "node:http";
+import { access, chmod, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { describe, it, type TestContext } from "node:test";
 import { childEnvironment, runCommand, startDetached } from "../../../src/runtime/process/child-process.ts";
-import { endProcess, isRunning, processIdentity } from "../../../src/runtime/process/process-identity.ts";
-import { settlesWithin, systemClock } from "../../../src/runtime/time/clock.ts";
+import { endProcess, processIdentity } from "../../../src/runtime/process/process-identity.ts";
+import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { descriptorsOf } from "../../support/descriptors.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
@@ -321,15 +320,15 @@ describe("runCommand", () => {
 });
 
 /**
- * A FUSE mount whose server has taken the request and never answers it (its own server stays silent): SIGKILL does
- * not end who asks. null (and the test is skipped) where there is no FUSE.
+ * A FUSE mount whose server has taken the request and never answers it: SIGKILL does not end who asks. null (and the test
+ * is skipped) where there is no FUSE.
  */
 async function hungMount(t: TestContext): Promise<{ path: string; asked: () => boolean } | null> {
   try {
     await access("/dev/fuse");
-    await runCommand("rclone", ["version"], usual);
+    await runCommand("fusermount3", ["--version"], usual);
   } catch {
-    t.skip("needs /dev/fuse and rclone");
+    t.skip("needs /dev/fuse and fusermount3");
     return null;
   }
   // Registered before the folder's own removal, which would hang on the mount.
@@ -337,95 +336,18 @@ async function hungMount(t: TestContext): Promise<{ path: string; asked: () => b
   let cleanUp = async (): Promise<void> => {};
   const mount = await temporaryFolder(t);
   let asked = false;
-  const silent = createServer(() => {
+  const server = spawn("python3", [SILENT_FUSE, mount], { stdio: ["ignore", "pipe", "inherit"] });
+  const gone = once(server, "exit");
+  server.stdout.once("data", () => {
     asked = true;
   });
-  silent.listen(0, "127.0.0.1");
-  await once(silent, "listening");
-  const address = silent.address();
-  assert.ok(address !== null && typeof address === "object");
-  const remote = `:http,url='http://127.0.0.1:${address.port}':`;
-  const args = ["mount", remote, mount, "--config", "/dev/null", "--contimeout", "60s", "--timeout", "60s"];
-  const rclone = spawn("rclone", args, { stdio: "ignore" });
-  const gone = once(rclone, "exit");
   cleanUp = async () => {
-    rclone.kill("SIGKILL");
+    server.kill("SIGKILL");
     await gone;
     await runCommand("fusermount3", ["-uz", mount], usual);
-    silent.closeAllConnections();
-    silent.close();
   };
   await eventually(async () => (await readFile("/proc/self/mountinfo", "utf8")).includes(mount));
   return { path: mount, asked: () => asked };
 }
 
-describe("startDetached", () => {
-  it("starts a separate session whose output goes to a private file, and reports its end", {
-    skip: LINUX_ALONE,
-  }, async (t) => {
-    const folder = await temporaryFolder(t);
-    const logPath = join(folder, "child.log");
-    const go = join(folder, "go");
-    const untilToldToGo = "setInterval(() => fs.existsSync(process.argv[1]) && process.exit(7), 10)";
-    const child = await startDetached(
-      process.execPath,
-      ["-e", `console.log('hello'); console.error('there'); ${untilToldToGo}`, go],
-      { logPath },
-    );
-    const sessionOf = (await readFile(`/proc/${child.pid}/stat`, "utf8")).split(") ")[1]?.split(" ")[3];
-    assert.equal(sessionOf, String(child.pid));
-    assert.equal(
-      (await descriptorsOf(process.pid))[logPath],
-      undefined,
-      "the file is open in the child alone",
-    );
-    const heard: unknown[] = [];
-    child.onExit((heardExit) => heard.push(heardExit));
-    const unregister = child.onExit(() => heard.push("never"));
-    unregister();
-    await writeFile(go, "");
-    // The child does not keep our event loop alive; the limit's timer does.
-    assert.equal(await settlesWithin(clock, 60_000, child.exited), true);
-    const exit = await child.exited;
-    assert.deepEqual([exit.code, exit.signal], [7, null]);
-    await eventually(() => heard.length > 0);
-    child.onExit((heardExit) => heard.push(heardExit));
-    await eventually(() => heard.length === 2);
-    assert.deepEqual(heard, [exit, exit]);
-    assert.equal(await readFile(logPath, "utf8"), "hello\nthere\n");
-    assert.equal((await stat(logPath)).mode & 0o777, 0o600);
-  });
-
-  it("outlives the process that started it, and does not prevent its end", async () => {
-    const module = join(import.meta.dirname, "../../../src/runtime/process/child-process.ts");
-    const parent = await runCommand(
-      process.execPath,
-      [
-        "--input-type=module",
-        "-e",
-        `import { startDetached } from ${JSON.stringify(module)};
-         const child = await startDetached(process.execPath, ["-e", "setInterval(() => {}, 1000)"], { logPath: null });
-         console.log(child.pid);`,
-      ],
-      usual,
-    );
-    assert.equal(parent.exitCode, 0, parent.stderr);
-    const survivor = await processIdentity(Number(parent.stdout));
-    assert.ok(survivor);
-    assert.equal(await isRunning(survivor), true);
-    assert.equal(await endProcess(survivor, { clock, graceMs: 60_000, deadlineMs: 60_000 }), true);
-  });
-
-  it("rejects when the program cannot be started, or its log not be opened", async (t) => {
-    await assert.rejects(startDetached("no-such-program-here", [], { logPath: null }), {
-      code: "program_unavailable",
-    });
-    const folder = await temporaryFolder(t);
-    await assert.rejects(
-      startDetached(process.execPath, ["-e", "1"], { logPath: join(folder, "no", "log") }),
-      {
-        code: "ENOENT",
-      },
-    );
-  });
-});
+const SILENT_FUSE = join(import.meta.dirname, "../../rig/silent-fuse.py");

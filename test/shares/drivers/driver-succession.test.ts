@@ -60,7 +60,7 @@ async function twoOf(t: TestContext, one: DriverName, other: DriverName) {
 test("A6 the previous driver's mount is found, explained by no route, and unmounted by its maker", async (t) => {
   const { driven, mountPath } = await scene(t);
   const before = await driven("local");
-  const next = await driven("rclone");
+  const next = await driven("fs");
   await mounted(before.driver, before.spec, "tb");
   const succession = createDriverSuccession([]);
   const driver = succession.take(before, next);
@@ -91,7 +91,7 @@ test("A6 back at the previous driver, its mount is its own again", async (t) => 
 
 test("SMB drivers find each other's mounts", async (t) => {
   const { driven } = await scene(t);
-  const [rclone, fs, local] = [await driven("rclone"), await driven("fs"), await driven("local")];
+  const [rclone, fs, local] = [await driven("fs"), await driven("fs"), await driven("local")];
   const succession = createDriverSuccession([]);
   assert.equal(succession.take(rclone, fs), fs.driver);
   assert.notEqual(succession.take(fs, local), local.driver);
@@ -99,7 +99,7 @@ test("SMB drivers find each other's mounts", async (t) => {
 });
 
 test("a mount that occupies the path is not checked by a driver that did not make it", async (t) => {
-  const [before, next] = await twoOf(t, "rclone", "local");
+  const [before, next] = await twoOf(t, "fs", "local");
   await mounted(before.driver, before.spec, "tb");
   const hangs: MountDriver = { ...next.driver, find: () => assert.fail("it was looked at") };
   const driver = createDriverSuccession([]).take(before, { ...next, driver: hangs });
@@ -108,7 +108,7 @@ test("a mount that occupies the path is not checked by a driver that did not mak
 
 test("A6 a mount made before a restart by the previously configured driver is found and unmounted", async (t) => {
   const { driven, mountPath } = await scene(t);
-  const [local, smb] = [await driven("local"), await driven("rclone")];
+  const [local, smb] = [await driven("local"), await driven("fs")];
   await mounted(local.driver, local.spec, "tb");
   const after = await driven("local");
   const driver = createDriverSuccession([smb.driver, after.driver]).begin(smb);
@@ -121,7 +121,7 @@ test("A6 a mount made before a restart by the previously configured driver is fo
 
 test("A6 a mount that two drivers claim is listed once, and its maker is the first named", async (t) => {
   const { driven } = await scene(t);
-  const [rclone, netfs, local] = [await driven("rclone"), await driven("netfs"), await driven("local")];
+  const [rclone, netfs, local] = [await driven("fs"), await driven("netfs"), await driven("local")];
   await mounted(rclone.driver, rclone.spec, "tb");
   const refuses: MountDriver = { ...rclone.driver, unmount: () => assert.fail("it did not make it") };
   const greedy: MountDriver = { ...refuses, name: netfs.driver.name };
@@ -135,7 +135,7 @@ test("A6 a mount that two drivers claim is listed once, and its maker is the fir
 
 test("A6 of three drivers edited one after the other, the first's mount is still its own", async (t) => {
   const { driven } = await scene(t);
-  const [rclone, fs, local] = [await driven("rclone"), await driven("fs"), await driven("local")];
+  const [rclone, fs, local] = [await driven("fs"), await driven("fs"), await driven("local")];
   await mounted(rclone.driver, rclone.spec, "tb");
   const blind: MountDriver = { ...fs.driver, find: async () => [] };
   const knows: MountDriver = { ...rclone.driver, find: () => rclone.driver.find(rclone.spec, 0) };
@@ -147,41 +147,15 @@ test("A6 of three drivers edited one after the other, the first's mount is still
 });
 
 test("a previous driver that does not answer delays nothing", async (t) => {
-  const [local, smb] = await twoOf(t, "local", "rclone");
+  const [local, smb] = await twoOf(t, "local", "fs");
   const late: MountDriver = { ...local.driver, find: () => Promise.reject(new Error("no answer")) };
   const driver = createDriverSuccession([late, smb.driver]).begin(smb);
   assert.deepEqual(await found(driver, smb.spec), []);
   await mounted(driver, smb.spec, "tb");
 });
 
-test("A2 uploads that the next driver will send once it has mounted do not delay that mount", async (t) => {
-  const [local, smb] = await twoOf(t, "local", "rclone");
-  await mounted(local.driver, local.spec, "tb");
-  const keeps: MountDriver = { ...smb.driver, unsent: async () => ["kept from before"] };
-  const driver = createDriverSuccession([]).take(local, { ...smb, driver: keeps });
-  const [left] = await found(driver, smb.spec);
-  assert.ok(left);
-  assert.deepEqual(await driver.unsent(smb.spec), []);
-  assert.deepEqual(await driver.unmount(smb.spec, left, "plain", limits()), { ok: true });
-  assert.deepEqual(await found(driver, smb.spec), []);
-  assert.deepEqual(await driver.unsent(smb.spec), ["kept from before"]);
-});
-
-test("A2 uploads that a former driver still has to send are waited for while its mount exists", async (t) => {
-  const [local, smb] = await twoOf(t, "local", "rclone");
-  const sends: MountDriver = { ...smb.driver, unsent: async () => ["on its way"] };
-  await mounted(sends, smb.spec, "tb");
-  const driver = createDriverSuccession([]).take({ ...smb, driver: sends }, local);
-  const [left] = await found(driver, local.spec);
-  assert.ok(left);
-  assert.deepEqual(await driver.unsent(local.spec), ["on its way"]);
-  assert.deepEqual(await driver.unmount(local.spec, left, "plain", limits()), { ok: true });
-  assert.deepEqual(await found(driver, local.spec), []);
-  assert.deepEqual(await driver.unsent(local.spec), []);
-});
-
 test("A6 if the driver is edited between a check and the unmount it leads to, the mount's own driver unmounts it", async (t) => {
-  const [local, smb] = await twoOf(t, "local", "rclone");
+  const [local, smb] = await twoOf(t, "local", "fs");
   const mount = await mounted(local.driver, local.spec, "tb");
   const refuses: MountDriver = { ...smb.driver, unmount: () => assert.fail("it did not make it") };
   const driver = createDriverSuccession([]).take(local, { ...smb, driver: refuses });
@@ -190,7 +164,7 @@ test("A6 if the driver is edited between a check and the unmount it leads to, th
 });
 
 test("A6 a driver whose mount was found fails the check that it cannot answer, so that its mount is not forgotten", async (t) => {
-  const [local, smb] = await twoOf(t, "local", "rclone");
+  const [local, smb] = await twoOf(t, "local", "fs");
   await mounted(local.driver, local.spec, "tb");
   let answers = true;
   const find: MountDriver["find"] = (...asked) =>
@@ -202,7 +176,7 @@ test("A6 a driver whose mount was found fails the check that it cannot answer, s
 });
 
 test("A6 the previous driver is forgotten only by a check that began after its last step", async (t) => {
-  const [local, smb] = await twoOf(t, "local", "rclone");
+  const [local, smb] = await twoOf(t, "local", "fs");
   const succession = createDriverSuccession([]);
   const find: MountDriver["find"] = (...asked) => {
     succession.cycleBegins();
@@ -216,7 +190,7 @@ test("A6 the previous driver is forgotten only by a check that began after its l
 
 test("A6 a link at the path is found although SMB is mounted elsewhere; under an SMB mount no driver searches for one", async (t) => {
   const { driven, mountPath } = await scene(t);
-  const [local, smb] = [await driven("local"), await driven("rclone")];
+  const [local, smb] = [await driven("local"), await driven("fs")];
   const mount = await mounted(local.driver, local.spec, "tb");
   const mountedAt = (path: string): MountDriver => ({
     ...smb.driver,
@@ -238,7 +212,7 @@ test("A6 a link at the path is found although SMB is mounted elsewhere; under an
 });
 
 test("A6 a mount whose driver is unknown because no check succeeded is not unmounted", async (t) => {
-  const [local, smb] = await twoOf(t, "local", "rclone");
+  const [local, smb] = await twoOf(t, "local", "fs");
   const mount = await mounted(local.driver, local.spec, "tb");
   const blind: MountDriver = {
     ...smb.driver,
@@ -251,7 +225,7 @@ test("A6 a mount whose driver is unknown because no check succeeded is not unmou
 });
 
 test("A6 files set aside, processes, open files and exits of processes are those of all drivers of the share", async (t) => {
-  const [local, smb] = await twoOf(t, "local", "rclone");
+  const [local, smb] = await twoOf(t, "local", "fs");
   await mounted(local.driver, local.spec, "tb");
   const listeners = new Set<unknown>();
   const named = (driver: MountDriver, name: string, pid: number): MountDriver => ({

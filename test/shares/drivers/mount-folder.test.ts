@@ -15,7 +15,6 @@ import {
   whyNotListed,
 } from "../../../src/shares/drivers/mount-failure.ts";
 import { createMountFolders, type MountFolders } from "../../../src/shares/drivers/mount-folder.ts";
-import { rcloneFiles } from "../../../src/shares/drivers/rclone/files.ts";
 import { folderName, shareFiles, writeIfChanged } from "../../../src/shares/drivers/share-files.ts";
 import {
   createRealMountPaths,
@@ -36,8 +35,8 @@ import { routeTo, shareSpec } from "../share-spec.ts";
 
 async function startBench(t: TestContext) {
   const folder = await temporaryFolder(t);
-  const files = rcloneFiles(join(folder, "home"), "CORE");
-  await ensureFolder(files.cache, 0o700);
+  const files = shareFiles(join(folder, "home"), "CORE");
+  await ensureFolder(files.folder, 0o700);
   const place = { shareName: "CORE", files, mountPath: join(folder, "volumes", "CORE") };
   const fresh = (): MountFolders => createMountFolders({ clock: systemClock, logger: noopLogger });
   const ensure = async (folders: MountFolders): Promise<string> => {

@@ -21,13 +21,10 @@ const SETTLES_MS = 30_000;
 /** A share that is mounted as the configuration has it first. */
 async function mounted(first: ShareSpec, onRouteChange: "move" | "remount" = "remount") {
   const clock = createManualClock();
-  const network = new SimNetwork(clock);
-  const createdMs = 1_500_000_000_000;
-  const photos = { name: "photos", isFolder: true, size: null, modifiedMs: createdMs, createdMs };
-  const entries = new Map([["photos", photos]]);
-  const nas = { name: "nas", guid: "aa", rootCreatedMs: createdMs, entries };
+  const network = new SimNetwork();
+  const nas = { name: "nas" };
   for (const address of [TB, FALLBACK]) network.put(address, nas);
-  const machine = new SimMachine(clock, network, [nas]);
+  const machine = new SimMachine(clock, network);
   const daemon = startSimDaemon(machine, clock, first, onRouteChange);
   await clock.advance(SETTLES_MS);
   /** Until the next mount over SMB is under way. */
@@ -114,10 +111,10 @@ for (const [what, happens] of Object.entries(MEANWHILE)) {
 }
 
 test("A14 a share that was a folder first also reports a refused login", async () => {
-  const { clock, machine, daemon } = await mounted(LOCAL);
+  const { clock, machine, daemon } = await mounted(LOCAL, "move");
   daemon.apply(OVER_SMB);
   await clock.advance(SETTLES_MS);
-  machine.refuseLogon();
+  machine.refuseLogin();
   await clock.advance(SETTLES_MS);
   const { conditions } = daemon.engine.view("CORE");
   assert.ok(conditions.some(({ code }) => code === "login_refused"));

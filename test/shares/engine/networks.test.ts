@@ -25,12 +25,9 @@ const LEARNT = ["subnet:10.0.1.0/24@10.0.1.2", "subnet:10.0.2.0/24@10.0.2.2"];
 
 async function start(onlyOn: readonly string[], from: keyof typeof PLACES = "both") {
   const clock = createManualClock();
-  const network = new SimNetwork(clock);
-  const createdMs = 1_500_000_000_000;
-  const photos = { name: "photos", isFolder: true, size: null, modifiedMs: createdMs, createdMs };
-  const nas = { name: "nas", guid: "aa", rootCreatedMs: createdMs, entries: new Map([["photos", photos]]) };
-  for (const address of [FIRST, SECOND]) network.put(address, nas);
-  const machine = new SimMachine(clock, network, [nas]);
+  const network = new SimNetwork();
+  for (const address of [FIRST, SECOND]) network.put(address, { name: "nas" });
+  const machine = new SimMachine(clock, network);
   let at: keyof typeof PLACES = from;
   const interfaces = (nowMs: number): InterfaceSnapshot => snapshotOf(PLACES[at], nowMs);
   const links = { gateways: async () => [], neighbours: async () => [] };

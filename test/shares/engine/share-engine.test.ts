@@ -4,10 +4,9 @@ import { getEventListeners } from "node:events";
 import { test } from "node:test";
 import { EMPTY_SHARE_MEMORY } from "../../../src/reconcile/state-store.ts";
 import type { FoundMount, MountDriver } from "../../../src/shares/drivers/mount-driver.ts";
-import type { RelayClientNotice } from "../../../src/shares/drivers/relay-contract.ts";
 import type { ShareEngine } from "../../../src/shares/engine/share-engine.ts";
 import type { ShareRequest } from "../../../src/shares/policy/share-request.ts";
-import type { ProofResult } from "../../../src/shares/server-proof/server-proofs.ts";
+import type { ServerComparison } from "../../../src/shares/program/commands.ts";
 import { UNASKED_DRIVER } from "../../daemon/shares.ts";
 import { createManualClock, settle } from "../../support/manual-clock.ts";
 import { pluck } from "../../support/pluck.ts";
@@ -26,7 +25,7 @@ const LOCAL = {
 
 function start(more: Parameters<typeof startSimDaemon>[4] = {}) {
   const clock = createManualClock();
-  const machine = new SimMachine(clock, new SimNetwork(clock), []);
+  const machine = new SimMachine(clock, new SimNetwork());
   const daemon = startSimDaemon(machine, clock, LOCAL, "remount", more);
   const { engine } = daemon;
   const signal = new AbortController().signal;
@@ -203,41 +202,30 @@ test("the end of a mount's process starts a cycle of only its share, as long as 
   assert.equal(listeners.size, 0);
 });
 
-test("A10 a notice of the relay about a share starts a cycle of it, or makes its driver drop dead connections, until the end", async () => {
+test("A10 a report of a mount's program starts a cycle of its share, until the end", async () => {
   const logger = createRecordingLogger();
-  let tell: (share: string, notice: RelayClientNotice) => void = () => {};
-  let isHeard = true;
-  const carriage = {
-    ...{ of: () => null, absentSinceMs: null, async ready() {}, async recount() {}, async usedUp() {} },
-    onNotice(listener: typeof tell) {
-      tell = listener;
-      return () => {
-        isHeard = false;
-      };
+  const listeners = new Set<(share: string) => void>();
+  const moving = {
+    onReport(listener: (share: string) => void) {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
     },
   };
-  const { clock, machine, engine } = start({ logger, relay: carriage as never });
-  const dropped: string[] = [];
-  const driver = { ...machine.localDriver(), dropLost: async () => void dropped.push("CORE") };
-  engine.apply([{ spec: LOCAL, policy: POLICY, driver }]);
+  const driver = { ...UNASKED_DRIVER, find: async () => [], moving } as unknown as MountDriver;
+  const { clock, engine } = start({ logger, drivers: [driver] });
   await clock.advance(5_000);
-  for (const [share, notice, reasons] of [
-    ["CORE", "stalled", ["stalled"]],
-    ["CORE", "unconfirmed", ["carrier"]],
-    ["CORE", "changed", ["carrier"]],
-    ["OTHER", "changed", null],
-    ["OTHER", "lost", null],
-    ["CORE", "lost", null],
+  for (const [share, reasons] of [
+    ["CORE", ["program"]],
+    ["OTHER", null],
   ] as const) {
     const before = logger.lines.length;
-    tell(share, notice);
+    for (const listener of [...listeners]) listener(share);
     await settle();
     const cycles = logger.lines.slice(before).filter(({ message }) => message === "cycle");
-    assert.deepEqual(cycles[0]?.fields["trigger"] ?? null, reasons, notice);
+    assert.deepEqual(cycles[0]?.fields["trigger"] ?? null, reasons);
   }
-  assert.deepEqual(dropped, ["CORE"]);
   await engine[Symbol.asyncDispose]();
-  assert.ok(!isHeard);
+  assert.equal(listeners.size, 0);
 });
 
 test("requested shares begin first; the end waits for the running cycle", async () => {
@@ -312,7 +300,7 @@ test("a program that waits for a share starts a cycle of it, which knows the pro
 });
 
 test("an unconfigured share is unknown to every request", async () => {
-  const { engine } = start({ relay: undefined as never });
+  const { engine } = start();
   const { signal } = new AbortController();
   const isUnknown = { code: "share_unknown", message: /OTHER/ };
   assert.throws(() => engine.view("OTHER"), isUnknown);
@@ -326,40 +314,34 @@ test("a driver of the other kind is asked once for its remains", async () => {
     looks++;
     return [];
   };
-  const former = { ...UNASKED_DRIVER, name: "rclone", cacheMs: 0, find } as MountDriver;
+  const former = { ...UNASKED_DRIVER, cacheMs: 0, find } as MountDriver;
   const { clock } = start({ drivers: [former] });
   await clock.advance(10_000);
   assert.equal(looks, 1);
 });
 
-test("the end waits for proofs, whose programs it ends, but not for long", async () => {
+test("the end waits for comparisons of servers, whose programs it ends, but not for long", async () => {
   for (const isQuick of [true, false]) {
-    const ended = Promise.withResolvers<ProofResult>();
-    let signal: AbortSignal | undefined;
-    const prove = (...given: readonly unknown[]) => {
-      signal = given.find((one) => one instanceof AbortSignal);
-      return ended.promise;
-    };
-    const serverProof = { compare: prove, recognise: prove, begin: async () => null };
-    const { clock, machine, engine } = start({ serverProof: serverProof as never });
-    const nas = { name: "nas", guid: "aa", rootCreatedMs: 0, entries: new Map() };
-    for (const address of ["10.0.1.2", "10.0.2.2"]) machine.network.put(address, nas);
-    engine.apply([
-      {
-        spec: SPEC,
-        policy: { ...POLICY, onRouteChange: "move" },
-        driver: machine.driver(clock, machine.prober(clock)),
+    const ended = Promise.withResolvers<ServerComparison>();
+    let until: AbortSignal | undefined;
+    const { clock, machine, engine } = start({
+      compareServers: (_spec, _endpoints, signal) => {
+        until = signal;
+        return ended.promise;
       },
-    ]);
+    });
+    for (const address of ["10.0.1.2", "10.0.2.2"]) machine.network.put(address, { name: "nas" });
+    const driver = machine.driver(clock, machine.prober(clock));
+    engine.apply([{ spec: SPEC, policy: POLICY, driver }]);
     await clock.advance(5_000);
-    assert.equal(signal?.aborted, false);
+    assert.equal(until?.aborted, false);
     let isOver = false;
     const over = engine[Symbol.asyncDispose]().then(() => {
       isOver = true;
     });
     await clock.advance(999);
-    assert.deepEqual([signal?.aborted, isOver], [true, false]);
-    if (isQuick) ended.resolve({ kind: "unproved", text: "aborted" });
+    assert.deepEqual([until?.aborted, isOver], [true, false]);
+    if (isQuick) ended.resolve({ ok: true, verdict: "none", text: null, failures: {} });
     else await clock.advance(1);
     await over;
   }

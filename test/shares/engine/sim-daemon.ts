@@ -1,10 +1,7 @@
 // The share engine of a daemon in simulated time, with all its own parts but those that touch the system.
-import { createRelayAdapter } from "../../../src/daemon/compose/relay-adapter.ts";
 import { noopLogger } from "../../../src/runtime/log/log.ts";
 import type { Clock } from "../../../src/runtime/time/clock.ts";
 import { ShareEngine } from "../../../src/shares/engine/share-engine.ts";
-import { createLogins } from "../../../src/shares/logins/logins.ts";
-import { createServerProofs } from "../../../src/shares/server-proof/server-proofs.ts";
 import type { SharePolicy, ShareSpec } from "../../../src/shares/share-spec.ts";
 import { POLICY } from "../world.ts";
 import type { SimMachine } from "./sim-machine.ts";
@@ -51,7 +48,6 @@ export function startSimDaemon(
     ...system,
     setTimer: (ms: number, callback: () => void) => system.setTimer(ms, () => lives && callback()),
   });
-  const logins = createLogins(clock);
   const stored = async () => null;
   const prober = heardBy(isAlive, machine.prober(clock));
   const driver = heardBy(isAlive, machine.driver(clock, prober));
@@ -60,7 +56,6 @@ export function startSimDaemon(
   const engine = new ShareEngine({
     clock,
     logger: noopLogger,
-    logins,
     memory: {
       restored: {
         shares: new Map([["CORE", saved.memory]]),
@@ -76,12 +71,7 @@ export function startSimDaemon(
     },
     hostProber,
     prober,
-    relay: createRelayAdapter(noopLogger, heardBy(isAlive, machine.carrier())),
-    serverProof: createServerProofs({
-      ...{ clock, logger: noopLogger, stateFolder: "/nowhere", logins: logins, hostProber },
-      reader: heardBy(isAlive, machine.network.rootReader(clock, logins)),
-      known: heardBy(isAlive, machine.knownServers()),
-    }),
+    compareServers: machine.network.compareServers,
     forceStop: new AbortController().signal,
     announce() {},
     drivers: [driver, local],

@@ -139,7 +139,7 @@ describe("the table", () => {
     await using mounted = await mountLocalFuse(folder, `a "b" 'c' ü`);
     const entries = await createMountTable({ clock: systemClock }).read(0);
     const found = entries.find(({ path }) => path === mounted.path);
-    assert.equal(found?.type, "fuse.rclone");
+    assert.equal(found?.type, "fuse.bindfs");
     assert.ok(found.deviceMinor > 0);
     assert.equal(found.path, join(folder, `a "b" 'c' ü`));
   });

@@ -1,10 +1,9 @@
 // What the driver needs is gone while the share is served: nothing that serves is given up for a mount that cannot be.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { LoginObservation } from "../../../src/shares/policy/share-observation.ts";
 import { otherRoute } from "../../../src/shares/share-spec.ts";
 import { SPEC, World } from "../world.ts";
-import { carriedWorld, mountedOver, PLAIN_STARTS, stories } from "./stories.ts";
+import { mountedOver, movingShare, PLAIN_STARTS, stories } from "./stories.ts";
 
 /** Over fallback, Thunderbolt back for almost as long as it takes. */
 function aboutToRecover(): World {
@@ -34,13 +33,13 @@ describe("a driver that can no longer mount", () => {
         `
 By hand: a switch from ${route}${how} is refused with its hint, and the very mount keeps serving
   over ${route}, the driver is gone, open 7, switch ${other}${force}: result failed, no steps, held nothing
-  : detail /^rclone is not installed. nothing was changed$/, no error, condition driver_unavailable is warning
+  : detail /^mountaineer-fs is not installed. nothing was changed$/, no error, condition driver_unavailable is warning
   : the same mount, hint /^install it$/
   the driver is back, closed, switch ${other}: result switched
 `,
       );
     }
-    const cleaned = `4 s: step unmount force, on none, error /rclone is not installed/
+    const cleaned = `4 s: step unmount force, on none, error /mountaineer-fs is not installed/
   : condition driver_unavailable is error; the driver is back, 65 s`;
     stories(
       STARTS,
@@ -94,116 +93,35 @@ What to mount: one that goes while open files are looked up ends ${what}, and it
   }
 });
 
-// What follows from a login that the server refuses: nothing more is tried, and nothing that works is given up.
-const REFUSED: LoginObservation = {
-  refusal: "wrong password",
-  may: false,
-  accepted: false,
-  refusedAt: [1_000],
-  refusedAs: null,
-};
-const ACCEPTED: LoginObservation = {
-  refusal: null,
-  may: true,
-  accepted: true,
-  refusedAt: [],
-  refusedAs: null,
-};
-
-const LOGON_STARTS = {
-  ...PLAIN_STARTS,
-  carried: () => carriedWorld(),
-  "over fallback": () => mountedOver("fallback", new World({ stableMs: 5_000 })),
-};
-
+// What follows from a login that the server refuses: nothing that works is given up.
 describe("a login that is refused", () => {
-  test("A14 nothing is mounted with it, and the fix is reported", () => {
+  test("A14 where one route has refused it the other is not tried, and the fix is reported", () => {
     const world = new World();
     world.spec = { ...SPEC, passwordFrom: "secret:nas" };
-    world.logon = REFUSED;
-    world.advance(60_000);
-    assert.equal(world.stepKinds.length, 0);
-    assert.equal(world.memory.lastError, "The server refuses the login of ann: wrong password");
-    assert.deepEqual(world.memory.logonsRefusedAt, [1_000], "a restart knows of it");
+    const fails = { ok: false, reason: "wrong_credentials", text: "wrong password" } as const;
+    world.mountFails = { tb: fails, fallback: fails };
+    world.advance(500);
+    assert.deepEqual(world.stepKinds, ["mount tb"]);
+    assert.match(world.memory.lastError ?? "", /wrong password/);
     const [told] = world.last?.conditions.filter(({ code }) => code === "login_refused") ?? [];
+    assert.equal(told?.title, "The server refuses the login of ann: wrong password");
     assert.match(told?.hint ?? "", /mountaineer secret set nas\b.*mountaineer mount --share CORE\b/);
     world.ask({ kind: "mount" });
     assert.equal(world.lastOutcome?.result, "failed");
-    assert.match(world.lastOutcome?.detail ?? "", /refuses the login of ann/);
-    world.logon = ACCEPTED;
-    world.advance(5_000);
+    assert.match(world.lastOutcome?.detail ?? "", /wrong password/);
+    world.mountFails = { tb: null, fallback: null };
+    world.fresh().ask({ kind: "mount" });
     assert.deepEqual(world.stepKinds, ["mount tb"]);
     assert.deepEqual(world.conditionCodes, []);
   });
 
   stories(
-    LOGON_STARTS,
+    { ...PLAIN_STARTS, "over fallback": () => mountedOver("fallback", new World({ stableMs: 5_000 })) },
     `
-A14 where one route has refused it the other is not tried
-  a new share, mounts over tb fail: wrong password, in the next step login refused, 60 s: steps mount tb
 A14 an existing mount is not given up to return to Thunderbolt
-  over fallback, login refused, 60 s: steps but checks none, on fallback
-A14 a relayed share is not moved for a better route, and is when its own is gone
-  carried, login refused and same shut, tb refused, event, 5 s: steps but holds move fallback
-  fresh, tb answers, 120 s: no steps
-A14 a refused or waiting check reveals nothing about open files; without its process a mount is useless
-  carried, login refused and same shut, the mount says EIO, 60 s, the mount lists, the mount hangs, 60 s: no steps, no error
-  its process is gone, 10 s: steps check > unmount force
-  login accepted, 60 s: steps check > unmount force > mount tb carried
+  over fallback, its server has refused the login, 60 s: steps but checks none, on fallback
 `,
   );
-
-  test("A14 when the same login is right again, the mounts made with it log in again", () => {
-    const world = carriedWorld();
-    world.logon = { ...ACCEPTED, refusedAs: "same" };
-    world.duringStep = () => {
-      world.logon = ACCEPTED;
-    };
-    world.advance(10_000);
-    assert.deepEqual(world.stepKinds, ["confirm"]);
-    assert.equal(world.taking[0]?.step.kind === "confirm" && world.taking[0].step.login, true);
-  });
-
-  test("A14 a new login is used for a mount as soon as nothing is open, and not before it is known to be right", () => {
-    const world = carriedWorld();
-    const { mount } = world;
-    assert.ok(mount !== null);
-    mount.errno = "EIO";
-    world.holders = [7];
-    world.logon = { ...ACCEPTED, accepted: false, refusedAs: "other" };
-    world.advance(30_000);
-    assert.equal(world.stepKinds.length, 0);
-    world.logon = { ...ACCEPTED, refusedAs: "other" };
-    world.advance(10_000);
-    assert.ok(world.conditionCodes.includes("waiting_for_close"));
-    assert.ok(world.conditionCodes.includes("login_refused"));
-    assert.ok(!world.stepKinds.some((kind) => kind !== "check"), world.stepKinds.join());
-    // A look that waits is none of a program's.
-    mount.errno = null;
-    mount.hung = true;
-    mount.check = { state: "pending", startedAtMs: world.nowMs };
-    world.fresh().holders = [];
-    // What its rclone cannot send is kept for the next one.
-    world.unsent = ["unsent.txt"];
-    world.onDecision = ({ step }) => {
-      if (step?.kind === "mount") world.logon = ACCEPTED;
-    };
-    world.advance(2_500);
-    assert.ok(world.stepKinds.includes("unmount force"), world.stepKinds.join());
-  });
-});
-
-test("A17 a mount that hangs while its server limits connections is dead, unless connections wait", () => {
-  for (const waiting of [0, 2]) {
-    const world = carriedWorld();
-    const { mount } = world;
-    assert.ok(mount !== null);
-    world.carrier.limit = { most: 3, waiting };
-    mount.hung = true;
-    mount.check = { state: "pending", startedAtMs: world.nowMs };
-    world.advance(40_000);
-    assert.equal(world.stepKinds.includes("unmount force"), waiting === 0, world.stepKinds.join());
-  }
 });
 
 // When a mount is dead, when it is only slow, and when its silence may be a person's who is asked for permission.
@@ -331,7 +249,7 @@ function beforeRecovery(programsEndInMs: number): World {
 
 const ROOM_STARTS = {
   "before a recovery": () => beforeRecovery(1_000),
-  "a carried share": () => new World({ onRouteChange: "move" }),
+  "a share that moves": () => movingShare(),
 };
 
 describe("a recovery", () => {
@@ -408,8 +326,8 @@ describe("a failover", () => {
   stories(
     ROOM_STARTS,
     `
-C1 of a relayed mount stops no program
-  a carried share, programs need 60000 ms to end, 10 s: on tb; tb link_down, event, 5 s: on fallback
+C1 of a mount that moves stops no program
+  a share that moves, programs need 60000 ms to end, 10 s: on tb; tb link_down, event, 5 s: on fallback
   tb answers, event, 60 s: on tb, room made 0 times
 `,
   );

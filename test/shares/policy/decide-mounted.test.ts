@@ -58,7 +58,7 @@ What to mount: a mount that ends as soon as it is made is a failure, and not tri
 What to mount: an unset variable, a taken path or a missing program mounts nothing and is reported
   a new share, the variable NAS_PASSWORD is not set, 4 s: no steps, condition variable_missing
   switch tb --force: result failed, no steps; switch fallback --force: result failed, no steps
-  a new share, the driver is gone, 4 s: no steps, error /^rclone is not installed$/
+  a new share, the driver is gone, 4 s: no steps, error /^mountaineer-fs is not installed$/
 `,
   );
 
@@ -137,24 +137,6 @@ What to mount: ${route} back before its loss is confirmed: nothing is done
     );
   }
 
-  test("A13 unsent files are reported as being sent only while the share's own mount has a route that answers", () => {
-    const world = mountedOver("tb");
-    const hint = (): string | undefined =>
-      world.last?.conditions.find(({ code }) => code === "unsent_files")?.hint ?? undefined;
-    world.unsent = ["a.txt"];
-    world.state = { ...world.state, unsentWatched: true };
-    world.advance(2000);
-    assert.equal(hint(), "They are being sent.");
-    world.hosts.tb = "refused";
-    world.hosts.fallback = "refused";
-    world.advance(2000);
-    assert.match(hint() ?? "", /sent once the server answers/);
-    world.mounts = [];
-    world.addMount("tb", { ours: false });
-    world.advance(2000);
-    assert.match(hint() ?? "", /is not a mount of this share's own.*unmount --share CORE --force/);
-  });
-
   test("What to mount: silence during which a readdir gets no answer for 1 s fails over", () => {
     const world = mountedOver("tb");
     world.hosts.tb = "silent";
@@ -170,11 +152,10 @@ What to mount: ${route} back before its loss is confirmed: nothing is done
     STARTS,
     `
 What to mount: the open files that a failover cuts off are counted and logged
-  over tb, open 11 12, unsent a.txt, tb link_down, 5 s: unmounted by force with 2 open and 1 unsent
-  : condition unsent_files; sent, 4 s: no condition unsent_files
+  over tb, open 11 12, tb link_down, 5 s: unmounted by force with 2 open
 What to mount: a check that fails or is late delays no failover, and is requested once
   over tb, checks fail, checks take 5000 ms, tb link_down, 8 s: steps check > unmount force > mount fallback
-  : unmounted by force with unknown open and 0 unsent
+  : unmounted by force with unknown open
 What to mount: a failover whose mount fails is retried once, then left with last_error and pauses
   over tb, tb link_down, mounts over fallback fail: refused, event, 300 ms
   : steps check > unmount force > mount fallback > mount fallback, error /^10.0.2.2: refused. 10.0.2.2: refused$/
@@ -272,7 +253,41 @@ What to mount: a ${kind} ends when host and mount answer again
   }
 });
 
+describe("the servers behind both routes", () => {
+  stories(
+    STARTS,
+    `
+A13 a share is not remounted over the other route before both are compared, and is once they are the same
+  over tb, its servers are being compared, tb link_down, event, 3 s: no steps, on tb
+  : rule "fail over" because "it is being checked whether 10\\.0\\.2\\.2 is the same server"
+  its servers are the same, 2 s: on fallback, no conditions
+A13 another server behind the other route is never mounted by a failover or a recovery; the condition says what differs
+  over tb, its servers are different, tb link_down, event, 60 s: no steps, on tb, condition different_servers
+  over fallback, its servers are different, 60 s: no steps, on fallback, condition different_servers
+A13 a person may switch to it all the same
+  over tb, its servers are different, switch fallback: result failed, no steps, hint /--force/
+  switch fallback --force: result switched, on fallback
+A13 where nothing can be compared the share is remounted, with a note
+  over tb, its servers are unproved, tb link_down, event, 3 s: on fallback, condition server_unproved
+`,
+  );
+});
+
 describe("found mounts", () => {
+  test("A11 a mount of an earlier version is left as it is, whatever becomes of it, until a person unmounts it", () => {
+    for (const change of [{}, { processGone: true }, { errno: "EIO" }, { route: null }]) {
+      const world = new World();
+      world.addMount("tb", { byPreviousVersion: true, ...change });
+      world.advance(5_000);
+      world.hosts.tb = "link_down";
+      world.event().advance(60_000);
+      assert.deepEqual(world.stepKinds, []);
+      assert.ok(world.conditionCodes.includes("mount_outdated"));
+      world.ask({ kind: "unmount" });
+      assert.equal(world.lastOutcome?.result, "unmounted");
+    }
+  });
+
   stories(
     STARTS,
     `
@@ -289,9 +304,8 @@ Found mounts: one that no route explains stays in service while nothing could ta
   the driver is back, 2 s: steps check > unmount plain > mount tb
   a new share, theirs over no known route, the variable NAS_PASSWORD is not set, 6 s: no steps
   : condition variable_missing
-Found mounts: one that no route explains says how many open and unsent files it waits for
-  a new share, theirs over no known route, open 7 8, unsent a.txt, 6 s
-  : condition waiting_for_close says /^Waiting until 3 /
+Found mounts: one that no route explains says how many open files it waits for
+  a new share, theirs over no known route, open 7 8, 6 s: condition waiting_for_close says /^Waiting until 2 /
 Found mounts: EBUSY of one that no route explains counts as open, and is queried once a cycle
   a new share, theirs over no known route, in the next step open 7, 0 s: steps check > unmount plain
   : condition waiting_for_close, 1 mount

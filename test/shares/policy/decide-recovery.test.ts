@@ -200,8 +200,6 @@ A7 a reason names five programs at most
   tb is back, open 1 2 3 4 5 6, 40 s: told a reason /6 open: .*[(]5[)]/, told no reason /[(]6[)]/
 A7 a late check is used once, and does not delay the cycle
   tb is back, checks take 1900 ms, open 7, 29.95 s, fresh, 60 ms: steps check, pending
-A7 unsent writes count as open
-  tb is back, unsent film.mov, 40 s: pending, on fallback; sent, 2500 ms: on tb
 A7 EBUSY counts as open: back to pending, once a cycle, reported once
   tb is back, 29.95 s, in the next step open 7, fresh, 60 ms: steps check > unmount plain, pending, on fallback
   fresh, ${refusals}: 4 to 4 times unmount plain, nothing told

@@ -108,31 +108,12 @@ By hand: --to auto does not wait for a pause
 By hand: --wait waits until open files close
   over tb, open 7, switch fallback --wait, 60 s: no result, on tb
   closed, 300 ms: result switched, on fallback, held fallback
-By hand: --force switches over open and unsent files and names them
-  over fallback, open 7, unsent a.txt, switch tb --force: result switched, on tb, unsent named a.txt, named 7
-  4 s: condition unsent_files; sent, 4 s: no condition unsent_files
+By hand: --force switches over open files and names them
+  over fallback, open 7, switch tb --force: result switched, on tb, named 7
 By hand: a switch away from a dead mount needs no force
   over tb, open 7, its process is gone, switch fallback: result switched, on fallback, held fallback
 `,
   );
-});
-
-describe("unsent writes", () => {
-  for (const [request, done] of [
-    ["unmount", "unmounted"],
-    ["switch fallback", "switched"],
-  ]) {
-    stories(
-      STARTS,
-      `
-By hand: ${request} waits for unsent writes within its deadline
-  over tb, unsent a.txt, ${request}, 5 s: no result, on tb; sent, 300 ms: result ${done}
-By hand: ${request} ends busy at its deadline and changes nothing
-  over tb, unsent a.txt b.txt, ${request}, 15.3 s: detail /^busy: 2 files unsent$/
-  : result busy, on tb, held nothing
-`,
-    );
-  }
 });
 
 describe("unmount and mount", () => {
@@ -170,8 +151,6 @@ By hand: unmount of open files is busy, --force cuts them off and names them
   fresh, unmount --force: result unmounted, on none, held unmounted, named 7, steps check > unmount force
 By hand: mount of a mounted share is not a request to fail back
   over fallback, open 7, 40 s: pending; mount: result skipped, pending
-By hand: --force names unsent files where no file is open
-  over tb, unsent a.txt, unmount --force: steps check > unmount force, unsent named a.txt
 By hand: a mount whose check hangs and whose host is gone or unknown is cut off without --force
   over tb, open 7, the mount hangs, 3 s, both refused, event, fresh, unmount: steps check > unmount force
   : result unmounted
@@ -205,7 +184,7 @@ describe("obstacles to a mount", () => {
     [
       "a driver that cannot mount",
       "the driver is gone",
-      "detail /^rclone is not installed$/, hint /^install it$/",
+      "detail /^mountaineer-fs is not installed$/, hint /^install it$/",
     ],
     ["hosts that refuse", "both refused", "detail /^neither host answers: /, no hint"],
   ]) {

@@ -1,7 +1,7 @@
 // Why a share stays as it is: the rule in force, and the reason of each rule that takes no step.
 
 import { World } from "../world.ts";
-import { carriedWorld, mountedOver, stories } from "./stories.ts";
+import { mountedOver, movingWorld, stories } from "./stories.ts";
 
 /** Mounted over the fallback; Thunderbolt answers again for 2 s. */
 function backOnFallback(policy: ConstructorParameters<typeof World>[0] = {}): World {
@@ -26,7 +26,7 @@ stories(
     },
     "tb is back": () => backOnFallback(),
     "tb is back without toggles": () => backOnFallback({ autoFailback: false, lsofRecheck: false }),
-    relayed: () => carriedWorld(),
+    moving: () => movingWorld(),
   },
   `
 F7 a share over its route says that the mount answers, and why it does not fail over
@@ -38,7 +38,7 @@ F7 a share on the fallback names the programs whose open files it waits for
 F7 a share that waits for a person says so
   tb is back without toggles, 31 s: rule "return to Thunderbolt" because "waiting for you to switch: auto_failback and lsof_recheck are off"
 F7 a failover that a refused login forbids gives that reason
-  over tb, login refused, tb refused, 4 s: rule "fail over" because "refuses the login"
+  over tb, its server has refused the login, tb refused, 4 s: rule "fail over" because "refuses the login"
 F7 a share that a person keeps on the fallback names the command that ends that
   over fallback by hand: rule "return to Thunderbolt" because "you asked for fallback; .mountaineer switch --to auto"
 F7 a share whose Thunderbolt host is silent names that host
@@ -51,12 +51,10 @@ F7 a share that cannot be mounted gives the reason, and says when it is tried ag
   a new share, mounts over both fail: no such share, 5 s: rule "mount" because "it failed \\d+ times?, and is tried again"
 F7 a share without a password names the missing variable
   a new share, the variable NAS_PASSWORD is not set, 2 s: rule "mount" because "NAS_PASSWORD"
-F7 a refused login is the reason that nothing is mounted
-  a new share, login refused, 2 s: rule "mount" because "wrong password|refuses"
 F7 a share that a person unmounted names the command that mounts it
   over tb, unmount, 2 s: rule "stay unmounted" because "mountaineer mount"
-F7 a relayed share without a route says that programs wait
-  relayed, both silent, 4 s: rule "wait" because "programs wait for a route", rule "fail over" because "both hosts are gone"
+F7 a share that moves and has no route says that programs wait
+  moving, both refused, event, 4 s: rule "wait" because "programs wait for a route", rule "fail over" because "both hosts are gone"
 F7 a failed check of the mount is named, and nothing is replaced
   over tb, the mount says EIO, pass 1500 ms, cycle, pass 50 ms, cycle: rule "replace the mount" because "one check of the mount failed"
 `,

@@ -3,11 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type MountFact, mountFact } from "../../../src/shares/policy/mount-fact.ts";
 import { INITIAL_STATE, type ReconcileState } from "../../../src/shares/policy/reconcile-state.ts";
-import type {
-  MountObservation,
-  RelayObservation,
-  ShareObservation,
-} from "../../../src/shares/policy/share-observation.ts";
+import type { MountObservation, ShareObservation } from "../../../src/shares/policy/share-observation.ts";
 import type { MountCheck } from "../../../src/shares/prober/prober.ts";
 import { foundMount, probe, seenOf } from "../../daemon/shares.ts";
 import { deepFreeze, POLICY } from "../world.ts";
@@ -42,27 +38,6 @@ const CHECKS: Readonly<Record<string, Check>> = {
   ENOTCONN: [failed("ENOTCONN")],
 };
 
-function relayed(changes: Partial<RelayObservation>): RelayObservation {
-  const base = {
-    port: 4450,
-    phase: "carrying",
-    server: null,
-    encrypted: false,
-    limit: null,
-    rerouted: false,
-  };
-  const times = { lastAnswerAtMs: null, unansweredSinceMs: null, routeLostAtMs: null };
-  return {
-    ...base,
-    ...times,
-    outage: 0,
-    outageAtMove: 0,
-    witness: null,
-    epoch: "1",
-    ...changes,
-  } as RelayObservation;
-}
-
 interface Setting {
   readonly mount?: Partial<MountObservation>;
   readonly observed?: Partial<ShareObservation>;
@@ -71,14 +46,6 @@ const gone = { atMs: NOW_MS, probe: probe("gone") };
 const SETTINGS: Readonly<Record<string, Setting>> = {
   "over one route": {},
   "its route gone": { observed: { routes: { tb: gone, fallback: gone } } },
-  "login refused": {
-    observed: { login: { refusedAs: "same", may: false, accepted: false, refused: null } } as object,
-  },
-  relayed: { mount: { relayed: relayed({}) } },
-  "relayed, others answered": { mount: { relayed: relayed({ lastAnswerAtMs: NOW_MS - 10 }) } },
-  "relayed, connections limited": { mount: { relayed: relayed({ limit: { most: 4, waiting: 1 } }) } },
-  "relayed, without a route": { mount: { relayed: relayed({ phase: "waiting" }) } },
-  "relayed, refusing": { mount: { relayed: relayed({ phase: "refusing" }) } },
 };
 
 function factOf({ mount, observed }: Setting, [check, firstFailedAtMs]: Check): MountFact {
@@ -112,14 +79,6 @@ const USABLE_ROW = {
   EMFILE: "shortage",
   ENOTCONN: "dead, no_answer",
 };
-const DELAYED_ROW = {
-  ...USABLE_ROW,
-  ...{ "0.5 s": "delayed", "1.5 s": "delayed", hung: "delayed" },
-  ...{ "EIO once": "delayed", "EIO twice": "delayed" },
-};
-const without = (why: string) =>
-  Object.fromEntries(Object.keys(USABLE_ROW).map((check) => [check, `no_route, ${why}`]));
-
 const TABLE: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   "over one route": USABLE_ROW,
   "its route gone": {
@@ -130,15 +89,6 @@ const TABLE: Readonly<Record<string, Readonly<Record<string, string>>>> = {
       ]),
     ),
   },
-  "login refused": DELAYED_ROW,
-  relayed: USABLE_ROW,
-  "relayed, others answered": {
-    ...USABLE_ROW,
-    ...{ "0.5 s": "alive", "1.5 s": "alive", hung: "alive", "EIO twice": "failed" },
-  },
-  "relayed, connections limited": DELAYED_ROW,
-  "relayed, without a route": without("waiting"),
-  "relayed, refusing": without("waiting"),
 };
 
 for (const [setting, rows] of Object.entries(TABLE))

@@ -1,6 +1,6 @@
 // What happens to a share in the simulated world, and what must be so then, in the words of its stories.
 import assert from "node:assert/strict";
-import type { LoginObservation } from "../../../src/shares/policy/share-observation.ts";
+import type { ServerCheckObservation } from "../../../src/shares/policy/share-observation.ts";
 import { otherRoute, ROUTE_NAMES, type RouteName, type SharePolicy } from "../../../src/shares/share-spec.ts";
 import { type Act, doIt, type Fact, tellStories } from "../../support/stories.ts";
 import { routeTo } from "../share-spec.ts";
@@ -11,8 +11,20 @@ export type Starts = Readonly<Record<string, () => World>>;
 
 export const PLAIN_STARTS: Starts = {
   "a new share": () => new World(),
-  "a share to carry": () => new World({ onRouteChange: "move" }),
+  "a share that moves": () => movingShare(),
 };
+
+/** Not mounted yet. */
+export function movingShare(policy: Partial<SharePolicy> = {}): World {
+  return Object.assign(new World({ onRouteChange: "move", ...policy }), { moves: true });
+}
+
+/** Mounted over tb by a program that moves it, and calm. */
+export function movingWorld(policy: Partial<SharePolicy> = {}): World {
+  const world = movingShare(policy).advance(5000);
+  assert.deepEqual(world.stepKinds, ["mount tb moving"]);
+  return world.fresh();
+}
 
 /** Mounted over `route` by us, seen alive, nothing to do. */
 export function mountedOver(
@@ -23,13 +35,6 @@ export function mountedOver(
   if (route === "fallback") world.memory = { ...world.memory, override: "fallback" };
   world.advance(2500);
   world.memory = { ...world.memory, override: null };
-  return world.fresh();
-}
-
-/** Carried over tb, and calm. */
-export function carriedWorld(policy: Partial<SharePolicy> = {}): World {
-  const world = new World({ onRouteChange: "move", ...policy }).advance(5000);
-  assert.deepEqual(world.stepKinds, ["mount tb carried"]);
   return world.fresh();
 }
 
@@ -53,8 +58,6 @@ const ACTS: readonly Act<World>[] = [
   ],
   [/^open ([\d ]+)$/, (world, pids = "") => change(world, { holders: pids.split(" ").map(Number) })],
   [/^closed$/, (world) => change(world, { holders: [] })],
-  [/^unsent (.+)$/, (world, files = "") => change(world, { unsent: files.split(" ") })],
-  [/^sent$/, (world) => change(world, { unsent: [] })],
   [
     /^(auto_failback|lsof_recheck) (on|off)$/,
     (world, key, value) => setToggle(world, key ?? "", value === "on"),
@@ -63,39 +66,20 @@ const ACTS: readonly Act<World>[] = [
   [/^stable after (\d+) ms$/, (world, ms) => setPolicy(world, { stableMs: Number(ms) })],
   [/^only over (tb|fallback)$/, (world, route) => setSpec(world, { routes: onlyTo(route as RouteName) })],
   [/^over either again$/, (world) => setSpec(world, { routes: SPEC.routes })],
-  [/^driver (rclone|fs)$/, (world, driver) => setSpec(world, { driver: driver as "rclone" | "fs" })],
-  [/^its server encrypts$/, ({ carrier }) => Object.assign(carrier, { encrypted: true })],
-  [/^proofs take (\d+) ms$/, ({ carrier }, ms) => Object.assign(carrier, { proofTakesMs: Number(ms) })],
-  [/^proofs (fail|work)$/, ({ carrier }, how) => Object.assign(carrier, { unprovable: how === "fail" })],
+  // The comparison of the servers behind both routes of a share that is remounted.
   [
-    /^proofs work slowly$/,
-    ({ carrier }) => Object.assign(carrier, { unprovable: false, proofTakesMs: 3000 }),
+    /^its servers are (being compared|the same|different|unproved)$/,
+    (world, how = "") => change(world, { serverCheck: serverCheckOf(how) }),
   ],
-  // As macOS's Local Network privacy does it to programs of ours, but not to the system's.
   [
-    /^its hosts are blocked for us$/,
-    (world) => {
-      world.unable = "macOS keeps this program from the local network";
-      world.carrier.unprovable = true;
-    },
-  ],
-  [/^the share (is empty|has a file)$/, ({ carrier }, how) => (carrier.empty = how === "is empty")],
-  [/^proofs fail without a word$/, ({ carrier }) => Object.assign(carrier, { unprovable: true, says: null })],
-  [
-    /^(another|one) server behind (fallback|both)$/,
-    ({ carrier }, who, which) => {
-      for (const route of routesOf(which)) carrier.servers[route] = who === "one" ? "nas" : "another";
+    /^(another|one) server behind (fallback|both|tb)$/,
+    (world, who, which) => {
+      for (const route of routesOf(which)) world.servers[route] = who === "one" ? "nas" : "another";
     },
   ],
   [
-    /^its carrier (is deaf|hears again)$/,
-    ({ carrier }, how) => Object.assign(carrier, { deaf: how === "is deaf" }),
-  ],
-  // `refusedAs`: logins of the mount are turned away.
-  [
-    /^login (refused|accepted|untried)(?: and (same|other) shut)?$/,
-    (world, how, shut) =>
-      change(world, { logon: logonOf(how, shut as LoginObservation["refusedAs"] | undefined) }),
+    /^its server has refused the login$/,
+    (world) => change(world, { state: { ...world.state, loginRefused: "wrong password" } }),
   ],
   [
     /^an earlier try failed$/,
@@ -120,7 +104,29 @@ const ACTS: readonly Act<World>[] = [
     (world, force, without) =>
       world.ask({ kind: "unmount", force: force !== undefined, keepUnmounted: without === undefined }),
   ],
-  [/^mount$/, (world) => world.ask({ kind: "mount" })],
+  [/^mount( --new-server)?$/, (world, isNew) => world.ask({ kind: "mount", newServer: isNew !== undefined })],
+  [/^the login (fails|works)$/, (world, how) => change(world, { loginWorks: how === "works" })],
+  [
+    /^the password was changed there$/,
+    (world) => {
+      change(world, { loginWorks: false });
+      Object.assign(programOf(world), { refused: { text: "wrong password", atMs: world.wallMs } });
+      world.watchProgram();
+    },
+  ],
+  [/^its program is silent$/, (world) => Object.assign(programOf(world), { silentSinceMs: world.nowMs })],
+  [/^its program answers$/, (world) => Object.assign(programOf(world), { silentSinceMs: null })],
+  [/^its program has not spoken$/, (world) => Object.assign(programOf(world), { unheard: true })],
+  [/^its host is edited$/, (world) => Object.assign(programOf(world), { isFormer: true })],
+  [/^a program asks$/, (world) => change(world, { wanted: true })],
+  [
+    /^(\d+) files of it are open$/,
+    (world, count) => Object.assign(programOf(world), { openFiles: Number(count) }),
+  ],
+  [/^it takes (\d+) connections?$/, (world, most) => Object.assign(programOf(world), { most: Number(most) })],
+  [/^its root is empty$/, (world) => Object.assign(programOf(world), { isEmpty: true })],
+  [/^off network$/, (world) => change(world, { away: "this network is not in only_on" })],
+  [/^on its network$/, (world) => change(world, { away: null })],
   [
     /^mounts over (tb|fallback|both) fail: (.+)$/,
     (world, which, why = "") => {
@@ -185,7 +191,6 @@ const FACTS: readonly Fact<World>[] = [
   [/^no result$/, (world) => [world.outcomes, []]],
   [/^detail \/(.+)\/$/, (world, text) => matches(world.lastOutcome?.detail, text)],
   [/^named ([\d ]+)$/, (world, pids) => [world.lastOutcome?.holders.map(({ pid }) => pid).join(" "), pids]],
-  [/^unsent named (.+)$/, (world, files) => [world.lastOutcome?.unsent.join(" "), files]],
   [/^on (\w+)$/, (world, route) => [world.route, route]],
   [/^serves over (tb|fallback|none)$/, (world, route) => [world.memory.activeInterface, route]],
   [/^held (\w+)$/, (world, override) => [world.memory.override ?? "nothing", override]],
@@ -194,7 +199,8 @@ const FACTS: readonly Fact<World>[] = [
     /^(the same|another) mount$/,
     (world, same) => [world.mount?.id === marks.get(world), same === "the same"],
   ],
-  [/^phase (\w+)$/, (world, phase) => [world.mount?.carried?.phase, phase]],
+  [/^phase (\w+)$/, (world, phase) => [world.mount?.program?.is, phase]],
+  [/^(\d+) moves?$/, (world, count) => [world.mount?.program?.moves.count, Number(count)]],
   [/^open ([\d ]+)$/, (world, pids) => [world.holders.join(" "), pids]],
   [/^no hint$/, (world) => [world.lastOutcome?.hint, null]],
   [
@@ -205,22 +211,22 @@ const FACTS: readonly Fact<World>[] = [
     ],
   ],
   [
-    /^unmounted by force with (\d+|unknown) open and (\d+) unsent$/,
-    ({ transitions }, open, unsent) => {
+    /^unmounted by force with (\d+|unknown) open$/,
+    ({ transitions }, open) => {
       const told = transitions.find(({ name }) => name === "share.unmounted");
-      const found = told?.name === "share.unmounted" && [told.forced, told.open_files, told.unsent_files];
-      return [found, [true, open === "unknown" ? null : Number(open), Number(unsent)]];
+      const found = told?.name === "share.unmounted" && [told.forced, told.open_files];
+      return [found, [true, open === "unknown" ? null : Number(open)]];
     },
   ],
   [/^nothing written$/, (world) => [world.memoryWrites, 0]],
   [/^fewer than (\d+) steps$/, ({ taking }, most) => [taking.length < Number(most), true]],
   [/^hint \/(.+)\/$/, (world, text) => matches(world.lastOutcome?.hint, text)],
   [
-    /^steps but (holds and checks|holds|checks) (.+)$/,
-    ({ stepKinds }, left = "", steps = "") => {
-      const found = stepKinds.filter((kind) => !left.split(" and ").includes(`${kind}s`));
-      return [found, steps === "none" ? [] : stepsOf(steps)];
-    },
+    /^steps but checks (.+)$/,
+    ({ stepKinds }, steps = "") => [
+      stepKinds.filter((kind) => kind !== "check"),
+      steps === "none" ? [] : stepsOf(steps),
+    ],
   ],
   [/^no steps$/, (world) => [world.stepKinds, []]],
   [/^steps (.+)$/, (world, steps = "") => [world.stepKinds, stepsOf(steps)]],
@@ -303,7 +309,7 @@ const FACTS: readonly Fact<World>[] = [
 /** What was mounted when the story began, or was made fresh. */
 const marks = new WeakMap<World, string | undefined>();
 
-const DRIVER_GONE = { text: "rclone is not installed", hint: "install it" };
+const DRIVER_GONE = { text: "mountaineer-fs is not installed", hint: "install it" };
 
 /** Each story is a test. */
 export function stories(starts: Starts, text: string): void {
@@ -324,10 +330,16 @@ function onlyTo(route: RouteName): World["spec"]["routes"] {
   return { ...SPEC.routes, [otherRoute(route)]: routeTo(null) };
 }
 
-function logonOf(how = "", refusedAs: LoginObservation["refusedAs"] = null): LoginObservation {
-  const [isRefused, accepted] = [how === "refused", how === "accepted"];
-  const refusal = isRefused ? "wrong password" : null;
-  return { refusal, may: !isRefused, accepted, refusedAt: isRefused ? [1_000] : [], refusedAs };
+function serverCheckOf(how: string): ServerCheckObservation {
+  const known: Readonly<Record<string, ServerCheckObservation["state"]>> = {
+    "the same": "same",
+    different: "different",
+    unproved: "unproved",
+  };
+  const state = known[how] ?? "unchecked";
+  const text = state === "same" || state === "unchecked" ? null : "they list different files";
+  const proved = state === "same" ? ROUTE_NAMES : [];
+  return { state, isChecking: how === "being compared", text, isEmpty: false, proved };
 }
 
 function routesOf(which = "both"): readonly RouteName[] {
@@ -360,6 +372,10 @@ function setToggle(world: World, key: string, isOn: boolean): void {
 
 function setSpec(world: World, parts: Partial<World["spec"]>): void {
   world.spec = { ...world.spec, ...parts };
+}
+
+function programOf(world: World): NonNullable<NonNullable<World["mount"]>["program"]> {
+  return mountOf(world).program ?? assert.fail("its mount does not move");
 }
 
 function mountOf(world: World): NonNullable<World["mount"]> {

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import type {
   BackendStatus,
   Condition,
-  RelayStatus,
+  MovesStatus,
   ShareStatus,
 } from "../../../src/api/contract/contract.ts";
 import { statementsOf } from "../../../src/api/labels/change-labels.ts";
@@ -27,7 +27,7 @@ import { findTroubles } from "../../../src/web/page/home/troubles.ts";
 import { partAt } from "../../../src/web/page/shell/views.ts";
 import { sampleFleet, sampleMachine } from "../../api/sample-fleet.ts";
 import { gatewayReport, sampleBackend } from "../../api/sample-gateway.ts";
-import { SAMPLE_NOW, sampleShare, secondsAgo } from "../../api/sample-report.ts";
+import { SAMPLE_MOVES, SAMPLE_NOW, sampleShare, secondsAgo } from "../../api/sample-report.ts";
 import { outline, sampleWorld } from "../../menubar/worlds.ts";
 import { viewOf } from "../../tui/views.ts";
 import { scriptedApp } from "./scripted-app.ts";
@@ -39,9 +39,8 @@ function condition(severity: Condition["severity"], code = "x"): Condition {
   return { code, severity, title: `a ${severity}`, hint: null, since: secondsAgo(60) };
 }
 
-function carried(phase: RelayStatus["phase"]): { readonly relay: RelayStatus } {
-  const bytes = { bytes_to_server: 0, bytes_from_server: 0, longest_wait_ms: 0 };
-  return { relay: { port: 4_000, phase, connections: 1, connections_in_all: 1, moves: 0, ...bytes } };
+function moves(phase: MovesStatus["phase"]): { readonly moves: MovesStatus } {
+  return { moves: { ...SAMPLE_MOVES, phase } };
 }
 
 const fallback = { active_interface: "fallback" } as const;
@@ -63,29 +62,25 @@ const SHARES: readonly State<ShareStatus>[] = [
   [error, "mounted over Thunderbolt", "warning"],
   [hangs, "mounted over Thunderbolt, not answering", "bad"],
   [{ ...hangs, ...error }, "mounted over Thunderbolt, not answering", "bad"],
-  [carried("carrying"), "mounted over Thunderbolt, relayed", "good"],
-  [{ ...carried("carrying"), ...hangs }, "mounted over Thunderbolt, not answering", "bad"],
-  [carried("waiting"), WAITS, "warning"],
-  [{ ...carried("waiting"), ...unknown }, WAITS, "warning"],
-  [carried("unconfirmed"), WAITS, "warning"],
-  [{ ...carried("unconfirmed"), ...hangs }, WAITS, "warning"],
-  [carried("refusing"), NO_ROUTE, "bad"],
-  [{ ...carried("refusing"), ...unknown }, NO_ROUTE, "bad"],
-  [{ ...carried("refusing"), ...fallback, ...error }, NO_ROUTE, "bad"],
+  [moves("serving"), "mounted over Thunderbolt", "good"],
+  [{ ...moves("serving"), ...hangs }, "mounted over Thunderbolt, not answering", "bad"],
+  [moves("refused"), "mounted, login refused: programs get errors", "bad"],
+  [moves("waiting"), WAITS, "warning"],
+  [{ ...moves("waiting"), ...unknown }, WAITS, "warning"],
+  [moves("away"), "mounted over Thunderbolt", "good"],
+  [moves("over"), NO_ROUTE, "bad"],
+  [{ ...moves("over"), ...unknown }, NO_ROUTE, "bad"],
+  [{ ...moves("over"), ...fallback, ...error }, NO_ROUTE, "bad"],
   [fallback, "mounted over Fallback", "warning"],
   [{ ...fallback, ...hangs }, "mounted over Fallback, not answering", "bad"],
-  [{ ...fallback, ...carried("carrying") }, "mounted over Fallback, relayed", "warning"],
-  [{ ...fallback, ...carried("waiting") }, WAITS, "warning"],
+  [{ ...fallback, ...moves("serving") }, "mounted over Fallback", "warning"],
+  [{ ...fallback, ...moves("waiting") }, WAITS, "warning"],
   [{ ...fallback, override: "fallback" }, "mounted over Fallback, set by hand", "plain"],
-  [
-    { ...fallback, ...carried("carrying"), override: "fallback" },
-    "mounted over Fallback, relayed, set by hand",
-    "plain",
-  ],
+  [{ ...fallback, ...moves("serving"), override: "fallback" }, "mounted over Fallback, set by hand", "plain"],
   [{ ...fallback, ...error, override: "fallback" }, "mounted over Fallback, set by hand", "warning"],
-  [{ ...carried("refusing"), override: "fallback" }, `${NO_ROUTE}, set by hand`, "bad"],
+  [{ ...moves("over"), override: "fallback" }, `${NO_ROUTE}, set by hand`, "bad"],
   [ready, "mounted over Fallback, TB Ready", "warning"],
-  [{ ...ready, ...carried("carrying") }, "mounted over Fallback, relayed, TB Ready", "warning"],
+  [{ ...ready, ...moves("serving") }, "mounted over Fallback, TB Ready", "warning"],
   [{ ...ready, ...hangs }, "mounted over Fallback, not answering, TB Ready", "bad"],
   [unknown, "mounted over an unknown route", "warning"],
   [{ ...unknown, ...hangs }, "mounted over an unknown route, not answering", "bad"],
@@ -289,32 +284,30 @@ test("F4 sixty states of shares and backends have the same label and tone in eve
 });
 
 test("A13 an empty share is a note in every face, in full and in 90 columns, and no trouble in any", () => {
-  for (const isRelayed of [true, false]) {
-    const found = { ...SHARE_CONDITIONS.share_empty(false, isRelayed), since: secondsAgo(60) };
-    const share = sampleShare({ conditions: [found] });
-    const status = gatewayReport([], { shares: [share] });
-    const app = scriptedApp({}, { status });
-    using sharesView = mount(partAt("#/shares").part.view as never, { app });
-    const menu = menuOf(sampleWorld(status));
-    const rows = dashboardRows({ status, approvals: null });
-    const faces: Readonly<Record<string, string>> = {
-      status: renderStatus(status, { ...COLOURED, color: false }),
-      why: renderWhy([shareWhy(share)], true, { ...COLOURED, color: false }),
-      tui: dashboardLines(rows, null, [], WIDE, SAMPLE_NOW)
-        .map((line) => line.map(({ text }) => text).join(""))
-        .join("\n"),
-      page: sharesView.elements("article")[0]?.textContent ?? "",
-      menu: outline(menu.items).join("\n"),
-    };
-    for (const [face, text] of Object.entries(faces)) {
-      assert.ok(text.includes(found.title), `${face}: ${text}`);
-      assert.doesNotMatch(text, /attention/i, face);
-    }
-    assert.equal(menu.state, "healthy");
-    assert.deepEqual(findTroubles(status, null), []);
-    assert.deepEqual(
-      cableText(share).map(({ state }) => state),
-      ["used", "ready"],
-    );
+  const found = { ...SHARE_CONDITIONS.share_empty(), since: secondsAgo(60) };
+  const share = sampleShare({ conditions: [found] });
+  const status = gatewayReport([], { shares: [share] });
+  const app = scriptedApp({}, { status });
+  using sharesView = mount(partAt("#/shares").part.view as never, { app });
+  const menu = menuOf(sampleWorld(status));
+  const rows = dashboardRows({ status, approvals: null });
+  const faces: Readonly<Record<string, string>> = {
+    status: renderStatus(status, { ...COLOURED, color: false }),
+    why: renderWhy([shareWhy(share)], true, { ...COLOURED, color: false }),
+    tui: dashboardLines(rows, null, [], WIDE, SAMPLE_NOW)
+      .map((line) => line.map(({ text }) => text).join(""))
+      .join("\n"),
+    page: sharesView.elements("article")[0]?.textContent ?? "",
+    menu: outline(menu.items).join("\n"),
+  };
+  for (const [face, text] of Object.entries(faces)) {
+    assert.ok(text.includes(found.title), `${face}: ${text}`);
+    assert.doesNotMatch(text, /attention/i, face);
   }
+  assert.equal(menu.state, "healthy");
+  assert.deepEqual(findTroubles(status, null), []);
+  assert.deepEqual(
+    cableText(share).map(({ state }) => state),
+    ["used", "ready"],
+  );
 });

@@ -21,7 +21,13 @@ import {
   sampleTool,
   sampleToolChange,
 } from "../../api/sample-gateway.ts";
-import { sampleReport, sampleResult, sampleShare, secondsAgo } from "../../api/sample-report.ts";
+import {
+  SAMPLE_MOVES,
+  sampleReport,
+  sampleResult,
+  sampleShare,
+  secondsAgo,
+} from "../../api/sample-report.ts";
 import { eventually } from "../../support/eventually.ts";
 import { type Scripted, scriptedApp } from "./scripted-app.ts";
 import { mount } from "./tiny-dom.ts";
@@ -216,10 +222,6 @@ const busy = sampleResult({
 const done = sampleResult({ result: "unmounted", detail: "unmounted" });
 const gone = new MountaineerError("daemon_unreachable", "the daemon does not answer");
 const pending = sampleShare({ active_interface: "fallback", tb_recovery_pending: true });
-const carried = {
-  ...{ port: 1, phase: "carrying" as const, connections: 1, connections_in_all: 1, moves: 0 },
-  ...{ bytes_to_server: 0, bytes_from_server: 0, longest_wait_ms: 0 },
-};
 
 interface Click {
   readonly button: string;
@@ -272,7 +274,7 @@ const CLICKS: readonly Click[] = [
   },
   {
     button: "Switch to Fallback: CORE",
-    share: sampleShare({ relay: carried }),
+    share: sampleShare({ moves: SAMPLE_MOVES }),
     answers: { switchRoute: { results: [sampleResult({ result: "skipped", detail: "nothing to do" })] } },
     log: [
       'switchRoute {"shares":["CORE"],"to":"fallback","force":false,"wait":false}',

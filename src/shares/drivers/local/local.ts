@@ -100,7 +100,6 @@ export function createLocalDriver(options: FolderMountsOptions): MountDriver {
         return unmountFailed(errorText(error));
       }
     },
-    unsent: () => Promise.resolve([]),
     ownProcesses: () => Promise.resolve([]),
     openFilesPath: ({ source }) => realFolders.known(source),
   };

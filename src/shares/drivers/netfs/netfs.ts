@@ -10,6 +10,7 @@ import { shellCommand } from "../../../runtime/text/plain-text.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import type { MountTable } from "../../mounts/mount-entry.ts";
 import { meaningOfDenied } from "../../mounts/volume-permission-darwin.ts";
+import type { ProgramCommands } from "../../program/commands.ts";
 import type { RouteName, ShareSpec } from "../../share-spec.ts";
 import { SMB_PORT, sourceOf } from "../../smb-source.ts";
 import type { FoundMount, MountDriver, MountOutcome, SmbDriverOptions } from "../mount-driver.ts";
@@ -18,10 +19,13 @@ import { createUnmount, type Unmount, undoMount } from "../unmount.ts";
 import { NETFS_LIBRARIES } from "./binding.ts";
 import { ALREADY_MOUNTED, failedByNetfs } from "./codes.ts";
 import { createNetfsMounts, type NetfsMounts } from "./find.ts";
+import { createNetfsLogins } from "./logins.ts";
 import { createMountTurns, type MountTurns } from "./mount-turns.ts";
 import { mountByNetfs } from "./process.ts";
 
 interface NetfsDriverOptions extends SmbDriverOptions {
+  readonly stateFolder: string;
+  readonly commands: Pick<ProgramCommands, "compareServers">;
   /** The parts of macOS that the driver uses; default: the real ones. */
   readonly tools?: NetfsTools;
 }
@@ -42,7 +46,7 @@ const MACOS: NetfsTools = {
       await access(dirname(NETFS_LIBRARIES.netfs));
       return null;
     } catch {
-      return { text: "NetFS is macOS's", hint: 'set driver = "rclone"' };
+      return { text: "NetFS is macOS's", hint: "leave the key driver out" };
     }
   },
   netfs: mountByNetfs,
@@ -75,6 +79,7 @@ export function createNetfsDriver(options: NetfsDriverOptions): MountDriver {
   const { volumes, unmountCommands } = tools;
   const unmount = createMacosUnmount({ clock, mountTable, commands: unmountCommands });
   const mounts = createNetfsMounts({ prober, mountTable, addressesOf, volumes });
+  const logins = createNetfsLogins(options);
   const attemptTools = { ...options, tools, unmount, mounts, turns: createMountTurns(clock) };
 
   return {
@@ -83,7 +88,7 @@ export function createNetfsDriver(options: NetfsDriverOptions): MountDriver {
     mayWaitForPermission: true,
     missingRequirement: tools.unavailable,
     find: mounts.find,
-    async mount(share, route, { deadlineMs, signal }) {
+    async mount(share, route, { deadlineMs, signal }, plan) {
       const problem = await tools.unavailable();
       if (problem !== null) return failed("driver_unavailable", problem.text);
       if (signal.aborted) return failed("other", "cancelled");
@@ -97,7 +102,11 @@ export function createNetfsDriver(options: NetfsDriverOptions): MountDriver {
         if (present !== undefined) return taken(path, `a mount of ${present.source}`);
         const folder = isSystemNamed ? null : path;
         const untilMs = clock.monotonicMs() + deadlineMs;
+        const login = { share, route, plan, signal };
+        const obstacle = await logins.obstacle(login);
+        if (obstacle !== null) return { ...obstacle, text: `${source}: ${obstacle.text}` };
         const outcome = await attemptMount(attemptTools, { share, route, path, folder, untilMs, signal });
+        logins.ended(login, outcome);
         return outcome.ok ? outcome : { ...outcome, text: `${source}: ${outcome.text}` };
       } catch (error) {
         return failed(reasonOf(error), `${source}: ${errorText(error)}`);
@@ -112,8 +121,6 @@ export function createNetfsDriver(options: NetfsDriverOptions): MountDriver {
         await rmdir(mount.path).catch(() => {});
       return outcome;
     },
-    // The kernel's client writes back unasked, and a plain unmount waits until everything is written.
-    unsent: () => Promise.resolve([]),
     ownProcesses: () => Promise.resolve([]),
     openFilesPath: mounts.openFilesPath,
   };

@@ -28,9 +28,7 @@ import { DeclaredForm, neededText, optionalText, textIn } from "./declared-form.
 import { saveAdded, takenSecrets } from "./save-added.ts";
 
 const LOGIN = {
-  Address: neededText(
-    "The name and the password go there, and nowhere else: in a signed session where smbclient is installed.",
-  ),
+  Address: neededText("The name and the password go there, and nowhere else, in a signed session."),
   User: neededText("Your name on that server."),
 };
 const PASSWORD = { name: "Password", about: "It is tried at once, and never as a guest.", isRequired: true };
@@ -242,7 +240,7 @@ async function add(
           {},
           "The password is kept as ",
           code(`secret:${secret}`),
-          ` and goes only to ${shown(where)}. The driver is auto: netfs on a Mac, else rclone, which needs no root.`,
+          ` and goes only to ${shown(where)}.`,
         ),
         line("hint", pairing && `Not verified yet to be one server: ${pairing}`),
       ],

@@ -103,6 +103,8 @@ function shareRepair(share: ShareStatus): Action | null {
   const actions = actionsFor({ shares: [share] });
   const of = (...id: readonly string[]): Action | null => actionWith(actions, ...id);
   if (share.tb_recovery_pending) return of("switch", share.name, "tb");
+  const newServer = of("new-server", share.name);
+  if (newServer?.isUseful === true) return newServer;
   return share.mount_state === "mounted" ? of("check", share.name) : of("mount", share.name);
 }
 

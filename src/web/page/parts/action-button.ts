@@ -66,8 +66,5 @@ function confirmFirst(
 }
 
 function openFiles({ results }: Outcome): readonly string[] {
-  return results.flatMap(({ holders, unsent }) => [
-    ...holders.map(openFileText),
-    ...unsent.map((path) => `not sent yet: ${path}`),
-  ]);
+  return results.flatMap(({ holders }) => holders.map(openFileText));
 }

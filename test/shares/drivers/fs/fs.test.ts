@@ -1,17 +1,19 @@
 // Driver `fs` with a process that stands in for mountaineer-fs: what it is started with, what becomes of what it says, and how
-// it is found again. Mounts of the real program are in test/nightly/file-system-driver.test.ts.
+// it is found again. Mounts of the real program are in real-program.test.ts.
 import assert from "node:assert/strict";
-import { chmod, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { spawn } from "node:child_process";
+import { chmod, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
 import { noopLogger } from "../../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
 import { createFsDriver } from "../../../../src/shares/drivers/fs/fs.ts";
-import { FS_PROGRAM, fsArguments, fsFailure, fsFilesIn } from "../../../../src/shares/drivers/fs/program.ts";
-import { listServing } from "../../../../src/shares/drivers/serving-processes.ts";
+import { fsArguments, fsFailure, fsFilesIn } from "../../../../src/shares/drivers/fs/mount-arguments.ts";
+import { listProcesses } from "../../../../src/shares/drivers/fs/processes.ts";
+import type { MountDriver, MountPlan } from "../../../../src/shares/drivers/mount-driver.ts";
 import { shareFiles } from "../../../../src/shares/drivers/share-files.ts";
 import { createMountTableLinux } from "../../../../src/shares/mounts/mount-table-linux.ts";
-import type { ShareSpec } from "../../../../src/shares/share-spec.ts";
+import type { RouteName, ShareSpec } from "../../../../src/shares/share-spec.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { fileProber } from "../../../support/file-prober.ts";
 import { isGone } from "../../../support/processes.ts";
@@ -56,57 +58,77 @@ async function startStandIn(t: TestContext, does: string) {
     const line = `9999 1 0:999 / ${share.mountPath} rw - fuse.mountaineer-fs //10.0.0.1/CORE rw,user_id=${process.getuid?.()}`;
     return Buffer.concat([table, Buffer.from(`${line}\n`)]);
   };
-  const fresh = (change: { readonly filesystems?: string; readonly program?: string | null } = {}) =>
-    createFsDriver({
+  const fresh = (change: { readonly filesystems?: string; readonly program?: string | null } = {}) => {
+    const found = change.program === undefined ? program : change.program;
+    return createFsDriver({
       ...{ clock: systemClock, logger: noopLogger, prober: proberOfFile(), addressesOf: () => [] },
       mountTable: createMountTableLinux({ clock: systemClock, readTable }),
       stateFolder: join(folder, "home"),
-      program: async () => (change.program === undefined ? program : change.program),
+      program: { find: async () => found, copy: async () => found },
       whyNoFuse: async () => null,
       filesystems: change.filesystems ?? folder,
     });
+  };
   const files = fsFilesIn(shareFiles(join(folder, "home"), share.name).folder);
   const processes = async () =>
-    (await listServing(FS_PROGRAM)).filter((one) => one.arguments.includes(share.mountPath));
+    (await listProcesses(/^mountaineer-fs/)).filter((one) => one.arguments.includes(share.mountPath));
   t.after(async () => {
     for (const { identity } of await processes()) process.kill(identity.pid, "SIGKILL");
   });
   return { folder, share, files, fresh, servedBy, processes };
 }
 
+const PLAN: MountPlan = {
+  endpoints: {
+    tb: { address: "10.0.0.1", port: 445, interfaceName: "tb0" },
+    fallback: { address: "10.0.0.2", port: 4450, interfaceName: null },
+  },
+  ...{ allowed: ["tb", "fallback"], patienceMs: 300_000, moves: true },
+  ...{ onlyOn: false, logInNow: false, newServer: false },
+};
+
+/** Mounts as the engine does. */
+const mountBy = (
+  driver: MountDriver,
+  share: ShareSpec,
+  route: RouteName,
+  within = limits(),
+  plan: MountPlan = PLAN,
+) => driver.mount(share, route, within, plan);
+
 const said = (folder: string, what: string): Promise<string> => readFile(join(folder, what), "utf8");
 
 describe("the driver fs", () => {
-  it("starts the program with the relay's port, the account and the modes, and the password nowhere but on its stdin", async (t) => {
+  it("A10 starts the program with both routes, the account and the modes, and the password nowhere but on its stdin", async (t) => {
     const { folder, share, files, fresh, servedBy, processes } = await startStandIn(t, `mount; ${SERVES}`);
     const driver = fresh();
-    const outcome = await driver.mount(share, "fallback", limits(), { port: 24_500, patienceMs: 60_000 });
+    const outcome = await mountBy(driver, share, "fallback");
     assert.ok(outcome.ok, JSON.stringify(outcome));
     const { mount } = outcome;
     assert.deepEqual(
-      [mount.route, mount.madeByDriver, mount.relayPort, mount.sameShare, mount.processGone, mount.outdated],
-      ["tb", true, 24_500, true, false, undefined],
+      [mount.route, mount.madeByDriver, mount.moves, mount.sameShare, mount.processGone, mount.outdated],
+      ["tb", true, true, true, false, undefined],
     );
     const owner = ["-uid", `${process.getuid?.()}`, "-gid", `${process.getgid?.()}`];
     assert.deepEqual((await said(folder, "arguments")).trim().split("\n"), [
-      ...["-address", "127.0.0.1:24500", "-share", "CORE", "-user", "ann", "-sign", "-domain", "HOME"],
-      ...["-patience", "60000ms", ...owner, "-file-mode", "0644", "-dir-mode", "0755"],
-      ...["-fsname", "//10.0.0.1/CORE", share.mountPath],
+      ...["mount", "-route", "name=tb,address=10.0.0.1,port=445,interface=tb0"],
+      ...["-route", "name=fallback,address=10.0.0.2,port=4450"],
+      ...["-user", "ann", "-sign", "-domain", "HOME", "-share", "CORE"],
+      ...["-state", files.folder, "-logons", join(folder, "home/logons")],
+      ...["-wanted", "fallback", "-allowed", "tb,fallback", "-patience", "300000ms"],
+      ...[...owner, "-file-mode", "0644", "-dir-mode", "0755", "-fsname", "//10.0.0.1/CORE", share.mountPath],
     ]);
     assert.equal(await said(folder, "password"), `${PASSWORD}\n`);
     const pid = await servedBy();
     assert.deepEqual(await driver.ownProcesses(share, mount), [pid]);
     for (const file of await readdir(files.folder))
       assert.ok(!(await readFile(join(files.folder, file), "utf8")).includes(PASSWORD), file);
-    assert.deepEqual([await driver.unsent(share), await driver.setAside?.(share)], [[], []]);
+    assert.deepEqual(await driver.setAside?.(share), []);
 
-    // As after a restart of the daemon; without its note, the process itself tells whose it is.
-    for (const noted of [true, false]) {
-      if (!noted) await rm(files.process);
-      const [seen] = await found(fresh(), share);
-      assert.ok(seen);
-      assert.deepEqual({ ...seen, id: mount.id }, noted ? mount : { ...mount, outdated: true });
-    }
+    // As after a restart of the daemon: the process itself tells whose it is.
+    const [seen] = await found(fresh(), share);
+    assert.ok(seen);
+    assert.deepEqual({ ...seen, id: mount.id }, mount);
     const access = { allowOther: false, fileMode: "0600", folderMode: "0700" };
     const [outdated] = await found(driver, { ...share, access });
     assert.equal(outdated?.outdated, true);
@@ -123,6 +145,8 @@ describe("the driver fs", () => {
     no_share: "no_such_share",
     no_answer: "unreachable",
     access_denied: "permission_denied",
+    logon_held: "wrong_credentials",
+    other_server: "different_server",
     fuse: "driver_unavailable",
     other: "other",
   };
@@ -130,7 +154,7 @@ describe("the driver fs", () => {
     it(`${code}: the mount fails with ${reason}, and nothing is left`, async (t) => {
       const line = JSON.stringify({ error: { code, message: `what it says of ${PASSWORD}` } });
       const { share, fresh, processes } = await startStandIn(t, `echo 'a line'; echo '${line}'; exit 1`);
-      const failed = failure(await fresh().mount(share, "fallback", limits()));
+      const failed = failure(await mountBy(fresh(), share, "fallback"));
       assert.deepEqual([failed.reason, failed.text], [reason, "//10.0.0.2:4450/CORE: what it says of …"]);
       assert.deepEqual(await processes(), []);
       await assert.rejects(readdir(share.mountPath), { code: "ENOENT" });
@@ -138,13 +162,13 @@ describe("the driver fs", () => {
 
   it("a program that ends without a word, mounts too late, or is no longer wanted fails the mount, and is ended", async (t) => {
     const silent = await startStandIn(t, "exit 0");
-    const ended = failure(await silent.fresh().mount(silent.share, "tb", limits()));
+    const ended = failure(await mountBy(silent.fresh(), silent.share, "tb"));
     assert.match(ended.text, /mountaineer-fs ended before it had mounted$/);
     const { share, fresh, processes } = await startStandIn(t, SERVES);
-    const late = failure(await fresh().mount(share, "tb", limits(100)));
+    const late = failure(await mountBy(fresh(), share, "tb", limits(100)));
     assert.equal(late.reason, "timed_out");
     const signal = AbortSignal.timeout(100);
-    const cancelled = failure(await fresh().mount(share, "tb", { deadlineMs: 60_000, signal }));
+    const cancelled = failure(await mountBy(fresh(), share, "tb", { deadlineMs: 60_000, signal }));
     assert.match(cancelled.text, /cancelled$/);
     assert.deepEqual(await processes(), []);
   });
@@ -152,25 +176,61 @@ describe("the driver fs", () => {
   it("says what to do where the program is not installed, and on another system", async (t) => {
     const { folder, share, fresh } = await startStandIn(t, "exit 0");
     const missing = await fresh({ program: null }).missingRequirement(share);
-    assert.match(`${missing?.text}; ${missing?.hint}`, /is not installed; .*npm run engine -- --fs/);
+    assert.match(`${missing?.text}; ${missing?.hint}`, /is not installed; .*npm run mount/);
     const other = await fresh({ filesystems: join(folder, "none") }).missingRequirement(share);
-    assert.deepEqual(other, { text: "fs works on Linux only", hint: 'set driver = "auto"' });
-    const failed = failure(await fresh({ program: null }).mount(share, "tb", limits()));
+    assert.deepEqual(other, {
+      text: "mountaineer-fs mounts on Linux only",
+      hint: "leave the key driver out",
+    });
+    const failed = failure(await mountBy(fresh({ program: null }), share, "tb"));
     assert.equal(failed.reason, "driver_unavailable");
   });
 
-  it("a guest, a mount without the relay and an IPv6 host have the arguments for it", async () => {
+  it("a guest, a mount that stays on its route, an IPv6 host and what a person asked for have the arguments for it", () => {
     const share: ShareSpec = shareSpec({
-      routes: { tb: routeTo("fd00::1", { port: 4450 }), fallback: routeTo(null) },
+      routes: { tb: routeTo("fd00::1", { port: 4450 }), fallback: routeTo("nas.local") },
       access: { allowOther: true, fileMode: "0640", folderMode: "0750" },
     });
-    const args = fsArguments(share, share.routes.tb, "/v/CORE", null).join(" ");
-    assert.match(args, /^-address \[fd00::1\]:4450 -share CORE -guest -patience 3000ms /);
+    const tb = { address: "fd00::1", port: 4450, interfaceName: null };
+    const plan = { ...PLAN, endpoints: { ...PLAN.endpoints, tb }, moves: false };
+    const place = {
+      share,
+      route: "tb",
+      files: fsFilesIn("/h/mounts/CORE"),
+      home: "/h",
+      mountPath: "/v/CORE",
+    } as const;
+    const stays = fsArguments({ ...place, plan }).join(" ");
+    assert.match(stays, /^mount -route name=tb,address=fd00::1,port=4450 -guest -share CORE /);
     assert.match(
-      args,
-      /-file-mode 0640 -dir-mode 0750 -allow-other -fsname \/\/\[fd00::1\]:4450\/CORE \/v\/CORE$/,
+      stays,
+      / -patience 3000ms .*-file-mode 0640 -dir-mode 0750 -allow-other -fsname \/\/\[fd00::1\]:4450\/CORE \/v\/CORE$/,
     );
-    assert.doesNotMatch(args, /-sign|-user/);
+    assert.doesNotMatch(stays, /-sign|-user|-wanted|-allowed|fallback|-only-on|-login-now|-new-server/);
+    const asked = { ...PLAN, onlyOn: true, logInNow: true, newServer: true };
+    assert.match(fsArguments({ ...place, plan: asked }).join(" "), / -only-on .*-login-now -new-server /);
+  });
+
+  it("A11 a mount of an earlier version is left to a person, and not unmounted while its cache has files for the server", async (t) => {
+    // A process that does not say how its mount was made, as those of earlier versions.
+    const { folder, share, files, fresh } = await startStandIn(t, `mount; ${SERVES}`);
+    const driver = fresh();
+    const older = spawn(join(folder, "mountaineer-fs"), ["-share", "CORE", share.mountPath], {
+      env: { ...process.env, MOUNTAINEER_SHARE_FOLDER: files.folder },
+      stdio: ["pipe", "ignore", "ignore"],
+    });
+    older.stdin.end("\n");
+    const mount = await eventually(async () => (await found(driver, share))[0]);
+    assert.equal(mount.byPreviousVersion, true);
+    const notes = join(files.folder, "servers/s1/cache/vfsMeta/nas/CORE");
+    await mkdir(notes, { recursive: true });
+    await writeFile(join(notes, "draft.txt"), JSON.stringify({ Dirty: true }));
+    await writeFile(join(notes, "sent.txt"), JSON.stringify({ Dirty: false }));
+    assert.deepEqual(await driver.unmount(share, mount, "plain", limits()), {
+      ok: false,
+      reason: "busy",
+      text: "1 file in the cache of an earlier version wait to be sent to the server",
+    });
   });
 
   it("takes the newest failure of a log, and none from other lines", () => {

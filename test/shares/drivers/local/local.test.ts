@@ -29,6 +29,7 @@ import {
   needsHolder,
   PLAIN_NAME,
   release,
+  staying,
 } from "../driver-contract.ts";
 
 const mountTable = createMountTable({ clock: systemClock });
@@ -141,7 +142,11 @@ describe("the local driver", () => {
       });
     const text = "no answer";
     const blind = driverWith({ readLink: async () => ({ state: "unknown", text }) });
-    assert.deepEqual(await blind.mount(share, "tb", limits()), { ok: false, reason: "timed_out", text });
+    assert.deepEqual(await blind.mount(share, "tb", limits(), staying(share)), {
+      ok: false,
+      reason: "timed_out",
+      text,
+    });
     await assert.rejects(found(blind, share), { code: "timed_out" });
     const mount = await mounted(bench.driver, share, "tb");
     assert.deepEqual(await blind.unmount(share, mount, "force", limits()), unmountFailed(text));
@@ -197,7 +202,7 @@ describe("the local driver", () => {
       mountTable,
       stateFolder: bench.stateFolder,
     });
-    assert.equal(failure(await driver.mount(share, "tb", limits())).reason, "other");
+    assert.equal(failure(await driver.mount(share, "tb", limits(), staying(share))).reason, "other");
     assert.equal(await readlink(share.mountPath), "/usr");
   });
 
@@ -299,7 +304,7 @@ describe("the local driver", () => {
     };
     const stateFolder = await temporaryFolder(t);
     const driver = createLocalDriver({ clock: systemClock, prober: late, mountTable, stateFolder });
-    assert.equal(failure(await driver.mount(share, "tb", limits())).reason, "path_taken");
+    assert.equal(failure(await driver.mount(share, "tb", limits(), staying(share))).reason, "path_taken");
     assert.deepEqual(await readdir(share.mountPath), []);
   });
 
@@ -310,12 +315,15 @@ describe("the local driver", () => {
       ...share,
       routes: { ...share.routes, tb: { ...share.routes.tb, folder: null } },
     };
-    assert.equal(failure(await bench.driver.mount(none, "tb", limits())).reason, "other");
+    assert.equal(failure(await bench.driver.mount(none, "tb", limits(), staying(none))).reason, "other");
     const file = {
       ...share,
       routes: { ...share.routes, tb: { ...share.routes.tb, folder: process.execPath } },
     };
-    assert.equal(failure(await bench.driver.mount(file, "tb", limits())).reason, "unreachable");
+    assert.equal(
+      failure(await bench.driver.mount(file, "tb", limits(), staying(file))).reason,
+      "unreachable",
+    );
     assert.deepEqual(await readdir(join(share.mountPath, "..")), []);
   });
 });
@@ -377,7 +385,7 @@ describe("a folder below a mount", () => {
       }
       const [link = assert.fail()] = await found(driver, share);
       assert.deepEqual(await driver.unmount(share, link, "force", limits()), { ok: true });
-      const refused = failure(await driver.mount(share, "tb", limits()));
+      const refused = failure(await driver.mount(share, "tb", limits(), staying(share)));
       assert.deepEqual([refused.reason, refused.text], ["unreachable", gone(mount).text]);
       assert.equal(existsSync(share.mountPath), false);
       mounts.add(mount);

@@ -23,7 +23,15 @@ import { createRecordingLogger } from "../../../support/recording-logger.ts";
 import { temporaryFolder } from "../../../support/temporary-folder.ts";
 import { routeTo } from "../../share-spec.ts";
 import { bindingUnavailable, exportShares, HOSTS } from "../bound-shares.ts";
-import { type DriverBench, describeDriver, failure, found, limits, mounted } from "../driver-contract.ts";
+import {
+  type DriverBench,
+  describeDriver,
+  failure,
+  found,
+  limits,
+  mounted,
+  staying,
+} from "../driver-contract.ts";
 
 const skip = (await doublesUnavailable()) ?? (await bindingUnavailable());
 
@@ -37,6 +45,10 @@ interface NetfsBench extends DriverBench {
 }
 
 const proberOfFile = fileProber({ clock: systemClock, logger: noopLogger });
+
+const NOT_INSTALLED = {
+  compareServers: async () => ({ ok: false, code: null, text: "mountaineer-fs is not installed" }) as const,
+};
 
 /** `mode`: shares at places that the system names, or on folders of ours. */
 async function startBench(t: TestContext, mode: "system" | "own"): Promise<NetfsBench> {
@@ -71,6 +83,7 @@ async function startBench(t: TestContext, mode: "system" | "own"): Promise<Netfs
       prober: asked,
       mountTable: createMountTableDarwin({ clock: systemClock, load: () => loadGetfsstat(table) }),
       addressesOf: () => [],
+      ...{ stateFolder: folder, commands: NOT_INSTALLED },
       tools: { ...tools, ...changes },
     });
   const shares = await exportShares(exports, (name) => ({
@@ -183,7 +196,7 @@ describe("driver netfs", { skip: skip ?? false }, () => {
         return bench.byProcess(request, options);
       },
     });
-    const failed = failure(await driver.mount(share, "tb", limits()));
+    const failed = failure(await driver.mount(share, "tb", limits(), staying(share)));
     assert.equal(failed.reason, "path_taken");
     assert.match(failed.text, /CORE-1/);
     assert.deepEqual(await found(driver, share), []);
@@ -202,11 +215,16 @@ describe("driver netfs", { skip: skip ?? false }, () => {
     await eventually(async () => (await readdir(volumes)).length === 0);
     await mkdir(share.mountPath);
     await whileImmutable(t, share.mountPath, async () => {
-      const failed = failure(await bench.driver.mount(share, "tb", limits()));
+      const failed = failure(await bench.driver.mount(share, "tb", limits(), staying(share)));
       assert.equal(failed.reason, "path_taken");
       assert.match(failed.text, /left behind: sudo rmdir \S+CORE .*mount_root/);
       const controller = new AbortController();
-      const waiting = bench.driver.mount(share, "tb", { deadlineMs: 60_000, signal: controller.signal });
+      const waiting = bench.driver.mount(
+        share,
+        "tb",
+        { deadlineMs: 60_000, signal: controller.signal },
+        staying(share),
+      );
       setTimeout(() => controller.abort(), 100);
       assert.equal(failure(await waiting).reason, "other", "a cancelled one does not wait");
     });
@@ -225,10 +243,10 @@ describe("driver netfs", { skip: skip ?? false }, () => {
       mountTable: {
         read: () => Promise.resolve([{ id: "1", type: "smbfs", options: [], deviceMinor: 0, ...theirs }]),
       },
-      addressesOf: () => [],
+      ...{ addressesOf: () => [], stateFolder: bench.folder, commands: NOT_INSTALLED },
       tools: bench.toolsOf,
     });
-    const failed = failure(await driver.mount(share, "tb", limits()));
+    const failed = failure(await driver.mount(share, "tb", limits(), staying(share)));
     assert.deepEqual([failed.reason, /a mount of .*elsewhere/.test(failed.text)], ["path_taken", true]);
     const [mount] = await found(driver, share);
     assert.deepEqual([mount?.path, mount?.sameShare, mount?.madeByDriver], [share.mountPath, false, false]);
@@ -240,7 +258,7 @@ describe("driver netfs", { skip: skip ?? false }, () => {
     await mounted(bench.driver, share, "tb");
     const elsewhere = { ...share, name: "OTHER", mountPath: join(bench.folder, "own/volumes/OTHER") };
     const driver = bench.fresh(answers({ kind: "called", status: 17, mountPoints: [share.mountPath] }));
-    const outcome = await driver.mount(elsewhere, "tb", limits());
+    const outcome = await driver.mount(elsewhere, "tb", limits(), staying(elsewhere));
     assert.ok(outcome.ok && outcome.adopted);
     assert.equal(outcome.mount.path, share.mountPath);
     assert.equal((await found(driver, share)).length, 1);
@@ -264,7 +282,7 @@ describe("driver netfs", { skip: skip ?? false }, () => {
             : { kind: "called", status: 0, mountPoints: [there.mountPath] };
         },
       });
-      const failed = failure(await driver.mount(share, "tb", limits()));
+      const failed = failure(await driver.mount(share, "tb", limits(), staying(share)));
       assert.equal(failed.reason, reason, failed.text);
       assert.equal((await found(bench.driver, there)).length, 1);
     });
@@ -280,7 +298,9 @@ describe("driver netfs", { skip: skip ?? false }, () => {
       [17, "path_taken", /one address/],
     ] as const) {
       const driver = bench.fresh(answers({ kind: "called", status, mountPoints: [] }));
-      const failed = failure(await driver.mount(bench.share("CORE"), "tb", limits()));
+      const failed = failure(
+        await driver.mount(bench.share("CORE"), "tb", limits(), staying(bench.share("CORE"))),
+      );
       assert.equal(failed.reason, reason, String(status));
       assert.match(failed.text, says);
       assert.match(failed.text, /^\/\/tb\.test\/CORE: /);
@@ -292,7 +312,9 @@ describe("driver netfs", { skip: skip ?? false }, () => {
   it("where NetFS cannot be called the driver is unavailable", async (t) => {
     const bench = await startBench(t, "own");
     const driver = bench.fresh(answers({ kind: "unavailable", text: "no koffi" }));
-    const failed = failure(await driver.mount(bench.share("CORE"), "fallback", limits()));
+    const failed = failure(
+      await driver.mount(bench.share("CORE"), "fallback", limits(), staying(bench.share("CORE"))),
+    );
     assert.equal(failed.reason, "driver_unavailable");
     assert.match(failed.text, /no koffi/);
   });
@@ -310,7 +332,7 @@ describe("driver netfs", { skip: skip ?? false }, () => {
           return end();
         },
       });
-      assert.equal(failure(await driver.mount(share, "tb", limits())).reason, reason);
+      assert.equal(failure(await driver.mount(share, "tb", limits(), staying(share))).reason, reason);
       assert.deepEqual(await found(driver, share), []);
     });
   }
@@ -340,7 +362,9 @@ describe("driver netfs", { skip: skip ?? false }, () => {
       },
     });
     const shares = [bench.share("CORE"), bench.share("My Share"), bench.share("Größe 日本")];
-    const outcomes = await Promise.all(shares.map((share) => driver.mount(share, "tb", limits())));
+    const outcomes = await Promise.all(
+      shares.map((share) => driver.mount(share, "tb", limits(), staying(share))),
+    );
     assert.ok(outcomes.every(({ ok }) => ok));
     assert.equal(most, 1);
   });
@@ -353,7 +377,7 @@ describe("driver netfs", { skip: skip ?? false }, () => {
     };
     const driver = bench.fresh({}, silent);
     const share = bench.share("CORE");
-    const outcome = await driver.mount(share, "tb", limits());
+    const outcome = await driver.mount(share, "tb", limits(), staying(share));
     assert.ok(outcome.ok && !outcome.adopted);
     assert.equal(driver.mayWaitForPermission, true);
     assert.equal((await found(bench.driver, share)).length, 1);
@@ -379,9 +403,12 @@ describe("driver netfs", { skip: skip ?? false }, () => {
       logger: createRecordingLogger(),
       prober: bench.prober,
       mountTable: createMountTableDarwin({ clock: systemClock, load: () => Promise.resolve(() => []) }),
-      addressesOf: () => [],
+      ...{ addressesOf: () => [], stateFolder: bench.folder, commands: NOT_INSTALLED },
     });
-    assert.match((await real.missingRequirement())?.hint ?? "", /rclone/);
-    assert.equal(failure(await real.mount(bench.share("CORE"), "tb", limits())).reason, "driver_unavailable");
+    assert.match((await real.missingRequirement())?.hint ?? "", /leave the key driver out/);
+    assert.equal(
+      failure(await real.mount(bench.share("CORE"), "tb", limits(), staying(bench.share("CORE")))).reason,
+      "driver_unavailable",
+    );
   });
 });

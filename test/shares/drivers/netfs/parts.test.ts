@@ -93,6 +93,8 @@ async function found(
     logger: noopLogger,
     prober,
     mountTable: { read: () => Promise.resolve(entries) },
+    stateFolder: "/nowhere",
+    commands: { compareServers: () => assert.fail("nothing logs in") },
     addressesOf: (host) => (host === "My-NAS.local" ? ["192.168.1.5"] : []),
   });
   const mounts = await driver.find(share, 0);

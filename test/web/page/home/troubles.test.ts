@@ -5,15 +5,11 @@ import { wholeText } from "../../../../src/api/labels/label.ts";
 import { findTroubles } from "../../../../src/web/page/home/troubles.ts";
 import { sampleApprovals } from "../../../api/sample-config.ts";
 import { gatewayReport, sampleBackend } from "../../../api/sample-gateway.ts";
-import { sampleReport, sampleShare } from "../../../api/sample-report.ts";
+import { SAMPLE_MOVES, sampleReport, sampleShare } from "../../../api/sample-report.ts";
 
-const CARRIED = {
-  ...{ port: 4_000, phase: "carrying" as const, connections: 1, connections_in_all: 1, moves: 1 },
-  ...{ bytes_to_server: 0, bytes_from_server: 0, longest_wait_ms: 0 },
-};
 const fallback = { active_interface: "fallback", tb_reachable: false, tb_reachable_since: null } as const;
 
-const carried = { ...fallback, relay: CARRIED };
+const moving = { ...fallback, moves: SAMPLE_MOVES };
 
 /** `ABOUT: TEXT / HINT [BUTTON]` of each. */
 function told(
@@ -27,13 +23,13 @@ function told(
 }
 
 test("F4 a cable's loss is reported once for all shares of a NAS, with the consequences", () => {
-  assert.deepEqual(told([{ name: "CORE", ...carried }, { name: "MEDIA", ...carried }, { name: "OTHER" }]), [
+  assert.deepEqual(told([{ name: "CORE", ...moving }, { name: "MEDIA", ...moving }, { name: "OTHER" }]), [
     "CORE, MEDIA: mounted over Fallback, as Thunderbolt does not answer / Work continues. It returns once Thunderbolt has answered for 30 s. []",
   ]);
   assert.deepEqual(told([{ ...fallback, tb_reachable: true }]), [
     "CORE: mounted over Fallback, Thunderbolt answers again / Work continues. It returns once Thunderbolt has answered for 30 s and no file is open. []",
   ]);
-  assert.deepEqual(told([carried], { auto_failback: false, lsof_recheck: false }), [
+  assert.deepEqual(told([moving], { auto_failback: false, lsof_recheck: false }), [
     "CORE: mounted over Fallback, as Thunderbolt does not answer / Work continues. It returns to Thunderbolt when you switch it. []",
   ]);
 });
@@ -50,7 +46,7 @@ test("F4 a share over its second cable with a further problem is listed by that 
     ],
   );
   assert.deepEqual(told([{ ...fallback, override: "fallback" }]), []);
-  const waiting = { ...fallback, relay: { ...CARRIED, phase: "waiting" as const } };
+  const waiting = { ...fallback, moves: { ...SAMPLE_MOVES, phase: "waiting" as const } };
   assert.match(told([waiting]).join(), /^CORE: mounted, programs wait for a route \/ null \[Check now\]$/);
 });
 

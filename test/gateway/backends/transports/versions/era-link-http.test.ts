@@ -348,7 +348,7 @@ function both(
   };
 }
 
-const isOlder = ({ headers }: Posted): boolean => headers["mcp-method"] === undefined;
+const isPrevious = ({ headers }: Posted): boolean => headers["mcp-method"] === undefined;
 
 /** The failure of that request. */
 const failureOf = (recorded: Awaited<ReturnType<typeof opened>>["recorded"], id: unknown) =>
@@ -357,10 +357,10 @@ const failureOf = (recorded: Awaited<ReturnType<typeof opened>>["recorded"], id:
 test("D1 a server that now refuses the older version has lost that session, and gets the newer one", async (t) => {
   const { raw, recorded } = await opened(t, both());
   await callTool(recorded, "where").reply;
-  assert.equal(raw.of("tools/call").filter(isOlder).length, 1);
+  assert.equal(raw.of("tools/call").filter(isPrevious).length, 1);
   const error = { code: -32022, message: "no", data: { supported: ["2026-07-28"] } };
   raw.answer = both((posted) => {
-    if (!isOlder(posted)) return false;
+    if (!isPrevious(posted)) return false;
     json(posted, { error }, 400);
     return true;
   });
@@ -381,7 +381,7 @@ test("D1 a lost session that cannot be restarted while the server is away does n
   raw.answer = both();
   await initialize(recorded);
   await callTool(recorded, "where").reply;
-  assert.equal(raw.of("tools/call").filter(isOlder).length, 1);
+  assert.equal(raw.of("tools/call").filter(isPrevious).length, 1);
 });
 
 test("D2 requests in flight fail at once when the server no longer speaks an older version", async (t) => {

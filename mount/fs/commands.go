@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"io"
+	"os"
+	"time"
+
+	"mountaineer/mount/fs/smb"
+	"mountaineer/mount/fs/tools"
+)
+
+const (
+	lookedWithin = 10 * time.Second
+	listedAtMost = 1000
+)
+
+// lookCommand is check, list or shares.
+func lookCommand(command string, arguments []string, in io.Reader, out io.Writer) error {
+	var c common
+	flags := flag.NewFlagSet(command, flag.ContinueOnError)
+	c.register(flags)
+	within := flags.Duration("within", lookedWithin, "deadline of the whole command")
+	most := flags.Int("most", listedAtMost, "how many entries are listed")
+	isNew := flags.Bool("new-server", false, "record a new server")
+	if err := c.parse(flags, arguments, in); err != nil {
+		return err
+	}
+	if c.account.Share == "" && command != "shares" {
+		return smb.Fail(smb.Usage, errors.New("-share is missing"))
+	}
+	if c.state != "" {
+		if err := os.MkdirAll(c.state, 0o700); err != nil {
+			return err
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), *within)
+	defer cancel()
+	request := tools.Request{Account: c.account, Routes: c.routes, Logons: c.logonsOf(), State: c.state, NewServer: *isNew}
+	var answer any
+	var err error
+	switch command {
+	case "shares":
+		answer, err = request.ListShares(ctx)
+	case "list":
+		answer, err = request.List(ctx, flags.Arg(0), *most)
+	default:
+		checked, isOpen := request.Check(ctx)
+		if err := printLine(out, checked); err != nil || isOpen {
+			return err
+		}
+		return errPrinted
+	}
+	if err != nil {
+		return err
+	}
+	return printLine(out, answer)
+}
+
+// errPrinted: the command has failed, and has said so.
+var errPrinted = errors.New("failed")

@@ -1,0 +1,392 @@
+package control
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/smb"
+)
+
+const (
+	// Protocol is raised when a program and a daemon of the version before would misunderstand each other.
+	Protocol = 1
+	// The format of lines never changes.
+	lineVersion = 1
+	lineAtMost  = 1 << 20
+	// A client that does not read is dropped.
+	writtenWithin = 5 * time.Second
+	watchEvery    = 100 * time.Millisecond
+	// How long a planned move may take beside a slow sign-in.
+	moveWithin = 45 * time.Second
+	busy       = "busy"
+)
+
+// Mounted is the mount, once there is one.
+type Mounted interface {
+	Counts() (open, aside int)
+	Unmount() error
+	// Detach takes the mount away from under what is open.
+	Detach() error
+}
+
+// Control answers a daemon.
+type Control struct {
+	folder  string // of the share, in the home
+	share   string
+	version string
+	mounted string
+	link    *link.Link
+	journal *journal
+	mount   atomic.Pointer[Mounted]
+
+	// Forced is closed when the program is to end whatever is open.
+	Forced chan struct{}
+	forced sync.Once
+
+	listener *net.UnixListener
+	socket   string
+	closed   chan struct{}
+	// Commands that are not answered yet, one of which may be why the program ends.
+	answering sync.WaitGroup
+	mu        sync.Mutex
+	clients   map[*client]struct{}
+}
+
+// Open begins the journal; Listen answers.
+func Open(folder, share, mounted, version string) (*Control, link.Pauses) {
+	j, pauses := openJournal(folder)
+	return &Control{folder: folder, share: share, mounted: mounted, version: version, journal: j, clients: map[*client]struct{}{}, closed: make(chan struct{}), Forced: make(chan struct{})}, pauses
+}
+
+// Note writes an event of the link to the journal.
+func (c *Control) Note(event link.Event) { c.journal.note(event) }
+
+// Listen answers from now on, if there is a folder to be found in.
+func (c *Control) Listen(l *link.Link) error {
+	c.link = l
+	if c.folder == "" {
+		return nil
+	}
+	removeStale(c.folder)
+	listener, err := listen(c.folder)
+	if err != nil {
+		return err
+	}
+	c.listener = listener
+	c.socket = listener.Addr().String()
+	if filepath.Base(c.socket) == "s" {
+		c.socket = filepath.Join(c.folder, "control.sock")
+	}
+	pid := os.Getpid()
+	if err := (note{1, pid, startTime(pid), c.version, c.socket, c.mounted, c.folder}).write(); err != nil {
+		return err
+	}
+	go c.accept()
+	go c.watch()
+	return nil
+}
+
+// Serves says that the mount is there.
+func (c *Control) Serves(m Mounted) {
+	c.mount.Store(&m)
+	c.link.Note(link.Event{Is: "mounted"})
+}
+
+// Close removes the socket.
+func (c *Control) Close() {
+	c.Note(link.Event{Is: "unmounted"})
+	if c.listener == nil {
+		return
+	}
+	answered := make(chan struct{})
+	go func() { c.answering.Wait(); close(answered) }()
+	select {
+	case <-answered:
+	case <-time.After(time.Second):
+	}
+	close(c.closed)
+	_ = c.listener.Close()
+	if now, err := readNote(c.folder); err == nil && now.Pid == os.Getpid() {
+		// The note stays: on a full disk the next program writes its own there.
+		_ = os.Remove(c.socket)
+		removeShort(c.socket)
+	}
+}
+
+func (c *Control) accept() {
+	for {
+		conn, err := c.listener.AcceptUnix()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			time.Sleep(watchEvery)
+			continue
+		}
+		if !isOwn(conn) {
+			_ = conn.Close()
+			continue
+		}
+		go c.serve(&client{conn: conn})
+	}
+}
+
+// client is a connection of a daemon.
+type client struct {
+	conn       *net.UnixConn
+	isWatching atomic.Bool
+	mu         sync.Mutex
+}
+
+func (d *client) send(v any) {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_ = d.conn.SetWriteDeadline(time.Now().Add(writtenWithin))
+	if _, err := d.conn.Write(append(text, '\n')); err != nil {
+		_ = d.conn.Close()
+	}
+}
+
+func (c *Control) serve(d *client) {
+	c.mu.Lock()
+	c.clients[d] = struct{}{}
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		delete(c.clients, d)
+		c.mu.Unlock()
+		_ = d.conn.Close()
+	}()
+	lines := bufio.NewScanner(d.conn)
+	lines.Buffer(nil, lineAtMost)
+	for lines.Scan() {
+		var asked request
+		err := json.Unmarshal(lines.Bytes(), &asked)
+		if err != nil || asked.V != lineVersion {
+			d.send(answer{V: lineVersion, Id: asked.Id, Error: smb.Detail(smb.Fail(smb.Usage, errors.New("not a request"))), Status: c.status()})
+			continue
+		}
+		if asked.Do == "watch" {
+			d.isWatching.Store(true)
+		}
+		c.answering.Go(func() { d.send(c.do(asked)) })
+	}
+}
+
+type request struct {
+	V     int             `json:"v"`
+	Id    json.RawMessage `json:"id"`
+	Do    string          `json:"do"`
+	Seen  *int            `json:"seen"`
+	Route string          `json:"route"`
+	// Names, or for `set` whole routes.
+	Routes     json.RawMessage `json:"routes"`
+	PatienceMs *int64          `json:"patience_ms"`
+	Password   *string         `json:"password"`
+	OnlyOn     *bool           `json:"only_on"`
+	LoginNow   bool            `json:"login_now"`
+	Guid       string          `json:"guid"`
+	After      int             `json:"after"`
+	Force      bool            `json:"force"`
+}
+
+type answer struct {
+	V       int             `json:"v"`
+	Id      json.RawMessage `json:"id,omitempty"`
+	Ok      bool            `json:"ok,omitempty"`
+	Error   any             `json:"error,omitempty"`
+	Quiet   *bool           `json:"quiet,omitempty"`
+	TookMs  *int64          `json:"took_ms,omitempty"`
+	Journal []entry         `json:"journal,omitempty"`
+	Status  status          `json:"status"`
+}
+
+func (c *Control) do(asked request) answer {
+	a := answer{V: lineVersion, Id: asked.Id}
+	err := c.carryOut(asked, &a)
+	if err != nil {
+		a.Error = smb.Detail(err)
+	}
+	a.Ok = err == nil
+	a.Status = c.status()
+	return a
+}
+
+func (c *Control) carryOut(asked request, a *answer) error {
+	if err := c.link.Check(asked.Seen); err != nil {
+		return err
+	}
+	switch asked.Do {
+	case "status", "watch":
+		return nil
+	case "use":
+		ctx, cancel := context.WithTimeout(context.Background(), moveWithin)
+		defer cancel()
+		moved, err := c.link.Use(ctx, asked.Route)
+		if err == nil {
+			a.Quiet, a.TookMs = &moved.Quiet, &moved.TookMs
+		}
+		return err
+	case "lost":
+		return c.link.Lost(asked.Route)
+	case "allow":
+		names, err := namesIn(asked.Routes)
+		if err == nil {
+			err = c.link.Allow(names)
+		}
+		return err
+	case "try":
+		names, err := namesIn(asked.Routes)
+		if err == nil {
+			err = c.link.Try(names)
+		}
+		return err
+	case "set":
+		return c.set(asked)
+	case "new_server":
+		return c.link.LetIn(asked.Guid)
+	case "journal":
+		a.Journal = c.journal.after(asked.After)
+		return nil
+	case "stop":
+		return c.stop(asked.Force)
+	}
+	return smb.Fail(smb.Usage, fmt.Errorf("there is no command %q", asked.Do))
+}
+
+func namesIn(text json.RawMessage) (names []string, err error) {
+	if err = json.Unmarshal(text, &names); err != nil {
+		err = smb.Fail(smb.Usage, errors.New("routes is a list of names"))
+	}
+	return names, err
+}
+
+func (c *Control) set(asked request) error {
+	settings := link.Settings{Password: asked.Password, OnlyOn: asked.OnlyOn, LoginNow: asked.LoginNow}
+	if asked.Routes != nil {
+		if err := json.Unmarshal(asked.Routes, &settings.Routes); err != nil {
+			return smb.Fail(smb.Usage, errors.New("routes is a list of routes"))
+		}
+	}
+	if asked.PatienceMs != nil {
+		of := time.Duration(*asked.PatienceMs) * time.Millisecond
+		settings.Patience = &of
+	}
+	return c.link.Set(settings)
+}
+
+func (c *Control) stop(isForced bool) error {
+	m := c.mount.Load()
+	if m == nil {
+		return smb.Fail(smb.Other, errors.New("it is not mounted yet"))
+	}
+	if isForced {
+		err := (*m).Detach()
+		c.forced.Do(func() { close(c.Forced) })
+		return err
+	}
+	if open, _ := (*m).Counts(); open > 0 {
+		return smb.Fail(busy, fmt.Errorf("%d files or folders are open", open))
+	}
+	err := (*m).Unmount()
+	if err != nil {
+		err = smb.Fail(busy, err)
+	}
+	return err
+}
+
+// status is what the mount says of itself.
+type status struct {
+	Protocol int    `json:"protocol"`
+	Version  string `json:"version"`
+	Pid      int    `json:"pid"`
+	Share    string `json:"share"`
+	Mounted  string `json:"mounted"`
+	link.Status
+	OpenFiles int `json:"open_files"`
+	Aside     int `json:"aside"`
+	Journal   int `json:"journal"`
+}
+
+func (c *Control) status() status {
+	s := status{
+		Protocol: Protocol, Version: c.version, Pid: os.Getpid(), Share: c.share, Mounted: c.mounted, Status: c.link.Status(),
+		Journal: c.journal.newest(),
+	}
+	if m := c.mount.Load(); m != nil {
+		s.OpenFiles, s.Aside = (*m).Counts()
+	} else {
+		s.Phase = link.Phase{Is: "mounting"}
+	}
+	return s
+}
+
+// marks are the parts of the status that watchers hear of.
+type marks struct {
+	phase, why, route string
+	moves, journal    int
+	refused           bool
+	other             link.Other
+	limit             int
+	guid              string
+}
+
+func marksOf(s status) marks {
+	m := marks{phase: s.Phase.Is, why: s.Phase.Why, moves: s.Moves.Count, journal: s.Journal, refused: s.Refused != nil, guid: s.Server.Guid}
+	if s.Route != nil {
+		m.route = *s.Route
+	}
+	if s.Other != nil {
+		m.other = *s.Other
+	}
+	if s.Limit != nil {
+		m.limit = s.Limit.Most
+	}
+	return m
+}
+
+// watch tells watchers of changes.
+func (c *Control) watch() {
+	var last marks
+	for {
+		changed := c.link.Changed()
+		now := c.status()
+		if marks := marksOf(now); marks != last {
+			last = marks
+			c.tell(now)
+		}
+		select {
+		case <-changed:
+			time.Sleep(watchEvery)
+		case <-c.closed:
+			return
+		}
+	}
+}
+
+func (c *Control) tell(now status) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for each := range c.clients {
+		if each.isWatching.Load() {
+			go each.send(struct {
+				V      int    `json:"v"`
+				Status status `json:"status"`
+			}{lineVersion, now})
+		}
+	}
+}

@@ -1,0 +1,341 @@
+// Package link keeps a share connected over one of its routes, and repeats requests when a connection is lost.
+package link
+
+import (
+	"context"
+	"log"
+	"regexp"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"mountaineer/mount/fs/identity"
+	"mountaineer/mount/fs/logons"
+	"mountaineer/mount/fs/smb"
+)
+
+// Session is one of the two sessions of a share. Samba refuses to rename a folder in which the same client has files open, or over a file
+// that it has open, and allows both to another client; the library gives each connection a client's mark (ClientGuid) of its own.
+type Session int
+
+const (
+	// Files holds all open files.
+	Files Session = iota
+	// Names renames and removes.
+	Names
+)
+
+func (s Session) String() string {
+	if s == Names {
+		return "names"
+	}
+	return "files"
+}
+
+// Options of a link do not change while it is open.
+type Options struct {
+	Account smb.Account
+	Routes  []smb.Route
+	// The route to begin with; empty: the first.
+	Wanted string
+	// The routes that may be used; nil: all.
+	Allowed []string
+	// A change of this machine's network waits for Allow.
+	OnlyOn   bool
+	Patience time.Duration
+	Logons   *logons.Account
+	// Where the server is recorded; empty: only in memory.
+	Folder string
+	// A person lets in whatever server answers.
+	NewServer bool
+	// Killed says whether the program that waits with that context is being killed. Other signals do not end a wait: on a disk, no program
+	// gets EINTR from open or write, and few expect it.
+	Killed func(ctx context.Context) bool
+	// Known returns files that are known of the server, which tell it from another one.
+	Known func() []identity.Entry
+	// Event notes what happened. It is called with the link locked, and returns at once.
+	Event func(Event)
+	// When programs waited before.
+	Pauses Pauses
+}
+
+// Event is a line of the journal.
+type Event struct {
+	Is     string `json:"is"`
+	Route  string `json:"route,omitempty"`
+	From   string `json:"from,omitempty"`
+	To     string `json:"to,omitempty"`
+	Reason Reason `json:"reason,omitempty"`
+	Asked  bool   `json:"asked,omitempty"`
+	Quiet  bool   `json:"quiet,omitempty"`
+	TookMs int64  `json:"took_ms,omitempty"`
+	Ms     int64  `json:"ms,omitempty"`
+	Why    string `json:"why,omitempty"`
+	Text   string `json:"text,omitempty"`
+	Path   string `json:"path,omitempty"`
+}
+
+// Reason says why a route was left.
+type Reason string
+
+const (
+	Asked      Reason = "asked"
+	LinkDown   Reason = "link_down"
+	Ended      Reason = "ended"
+	Silent     Reason = "silent"
+	Blocked    Reason = "blocked"
+	NotAllowed Reason = "not_allowed"
+	Returned   Reason = "returned"
+)
+
+// Link is a share over one route after another.
+type Link struct {
+	options Options
+	traffic smb.Traffic
+	life    context.Context
+	end     context.CancelFunc
+	// Held during a planned move.
+	moving sync.Mutex
+	// When programs were last heard to be waiting too long; Monotonic.
+	longest atomic.Int64
+	awake   wakefulness
+
+	mu      sync.Mutex
+	account smb.Account
+	routes  []smb.Route
+	wanted  string
+	allowed map[string]bool
+	// Routes whose link is down, until they are named in Try.
+	down map[string]bool
+	onlyOn bool
+	// The network has changed, and nobody has said yet what is allowed in it.
+	isUnconfirmed bool
+	patience      time.Duration
+
+	pair *pair // nil while there is none
+	last smb.Route
+	// Closed and replaced with each change of what requests wait for.
+	changed chan struct{}
+	// New requests wait for it while a planned move waits for the pending ones; nil: they need not.
+	hold        chan struct{}
+	quiet       chan struct{} // has room for one: perhaps no request is pending
+	outage      *outage
+	owed        []*owed
+	refused     *refusal
+	other       *Other
+	record      *identity.Record
+	proof       identity.Proof
+	limit       int           // of connections; 0: none is known
+	wake        chan struct{} // has room for one
+	rootChanged chan struct{} // has room for one
+	letIn       *string       // the GUID of a server that a person lets in
+	epoch       int           // how many servers there were
+	commandAt   time.Duration // when a daemon last said something
+	askedAt     time.Duration // when the newest request came that found no route
+	isEmpty     bool          // the root has nothing by which the server can be told from another
+	// The server is just asked to end the sessions of the pair, for a planned move.
+	isForcing bool
+	isClosed  bool
+
+	logged   map[string]string // by route
+	active   map[*request]struct{}
+	moves    int
+	lastMove *Move
+	pauses   Pauses
+	opened   int // connections in all
+	sessions int
+}
+
+// pair is the two sessions, which are always on one route.
+type pair struct {
+	route smb.Route
+	// nil: it is being signed in. Both may be one where the server has no place for two.
+	files, names *Conn
+	// Since when one of them is missing.
+	missing *outage
+}
+
+// outage is a time without the server.
+type outage struct {
+	since  time.Duration
+	reason Reason
+	from   smb.Route
+	of     *pair
+	isOver bool // programs get errors
+	waited bool // a program has waited
+	// Why it lasts.
+	why, text    string
+	isOtherNoted bool
+}
+
+// refusal is a login that the server did not accept.
+type refusal struct {
+	text  string
+	since time.Duration
+}
+
+// Other is a server that is not the recorded one.
+type Other struct {
+	Route   string `json:"route"`
+	Address string `json:"address"`
+	Guid    string `json:"guid"`
+	Text    string `json:"text"`
+	Bare    bool   `json:"bare"`
+}
+
+// Pauses are the times when programs waited.
+type Pauses struct {
+	Count     int   `json:"count"`
+	TotalMs   int64 `json:"total_ms"`
+	LongestMs int64 `json:"longest_ms"`
+}
+
+// Add counts a pause if programs noticed it.
+func (p *Pauses) Add(ms int64) {
+	p.Count++
+	p.TotalMs += ms
+	p.LongestMs = max(p.LongestMs, ms)
+}
+
+// Move is a change of the route.
+type Move struct {
+	At     int64  `json:"at"`
+	From   string `json:"from"`
+	To     string `json:"to"`
+	Reason Reason `json:"reason"`
+	Asked  bool   `json:"asked"`
+	Quiet  bool   `json:"quiet"`
+	TookMs int64  `json:"took_ms"`
+}
+
+// New signs in when Start is called.
+func New(options Options) *Link {
+	l := &Link{
+		options: options, account: options.Account, routes: slices.Clone(options.Routes), patience: options.Patience, wanted: options.Wanted, onlyOn: options.OnlyOn, pauses: options.Pauses,
+		changed: make(chan struct{}), wake: make(chan struct{}, 1), quiet: make(chan struct{}, 1), rootChanged: make(chan struct{}, 1), down: map[string]bool{}, logged: map[string]string{}, active: map[*request]struct{}{},
+	}
+	if l.wanted == "" && len(l.routes) > 0 {
+		l.wanted = l.routes[0].Name
+	}
+	l.allowed = map[string]bool{}
+	for _, each := range l.routes {
+		l.allowed[each.Name] = options.Allowed == nil || slices.Contains(options.Allowed, each.Name)
+	}
+	if options.Folder != "" && !options.NewServer {
+		l.record = identity.Read(options.Folder, options.Account.Share)
+	}
+	l.owed = owedBy(options.Folder)
+	l.life, l.end = context.WithCancel(context.Background())
+	return l
+}
+
+// Start signs in: what is wrong with the account is said before anything is mounted.
+func (l *Link) Start(ctx context.Context) error {
+	l.mu.Lock()
+	plan := l.usable()
+	l.mu.Unlock()
+	got := l.race(ctx, plan, Files)
+	if got.conn == nil {
+		return got.err
+	}
+	l.mu.Lock()
+	l.install(got.conn, Returned)
+	l.mu.Unlock()
+	go l.recover()
+	go l.keepRecord()
+	go l.watchNetwork()
+	return nil
+}
+
+// Close logs off, and ends all waits.
+func (l *Link) Close() {
+	l.mu.Lock()
+	l.isClosed = true
+	p := l.pair
+	l.pair = nil
+	l.announce()
+	l.mu.Unlock()
+	l.end()
+	if p != nil {
+		p.each(func(c *Conn) { c.LogOff(logOffWithin) })
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.noteSessions()
+}
+
+const logOffWithin = 500 * time.Millisecond
+
+func (p *pair) each(do func(*Conn)) {
+	if p.files != nil {
+		do(p.files)
+	}
+	if p.names != nil && p.names != p.files {
+		do(p.names)
+	}
+}
+
+// announce wakes whoever waits. The caller holds mu.
+func (l *Link) announce() {
+	close(l.changed)
+	l.changed = make(chan struct{})
+}
+
+// nudge lets recover look again at once. It may be called with mu or without.
+func (l *Link) nudge() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// usable are the routes that may be tried now, the wanted one first. The caller holds mu.
+func (l *Link) usable() []smb.Route {
+	if l.isUnconfirmed {
+		return nil
+	}
+	var usable []smb.Route
+	for _, each := range l.routes {
+		if !l.allowed[each.Name] || l.down[each.Name] {
+			continue
+		}
+		if each.Name == l.wanted {
+			usable = slices.Insert(usable, 0, each)
+		} else {
+			usable = append(usable, each)
+		}
+	}
+	return usable
+}
+
+func (l *Link) isAway() bool {
+	for _, isAllowed := range l.allowed {
+		if isAllowed {
+			return false
+		}
+	}
+	return true
+}
+
+// note writes an event to the journal and the log. The caller holds mu.
+func (l *Link) note(e Event) {
+	if l.options.Event != nil {
+		l.options.Event(e)
+	}
+}
+
+func (l *Link) logf(format string, values ...any) { log.Printf(format, values...) }
+
+// logChange logs what happens on a route, but not the same again and again.
+func (l *Link) logChange(route, text string) {
+	// Each connection has another port.
+	text = regexp.MustCompile(`[0-9.:\[\]a-f]+:[0-9]+->`).ReplaceAllString(text, "")
+	l.mu.Lock()
+	isSame := l.logged[route] == text
+	l.logged[route] = text
+	l.mu.Unlock()
+	if !isSame {
+		l.logf("%s: %s", route, text)
+	}
+}

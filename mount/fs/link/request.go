@@ -1,0 +1,234 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"log"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"mountaineer/mount/fs/smb"
+)
+
+const (
+	// So long a request waits for an answer on a living connection.
+	answeredWithin = 300 * time.Second
+	// So long what changes the server waits until it has ended the sessions before.
+	settledWithin = 30 * time.Second
+	killedWithin  = 50 * time.Millisecond
+	// A shorter wait is none to a person.
+	pauseFrom = time.Second
+)
+
+// Use says what a request needs.
+type Use struct {
+	Session Session
+	// It changes something on the server: it is not sent while an earlier session may still do what it was asked.
+	Changes bool
+	// It is not worth to wait for a route, nor to be repeated.
+	NoWait bool
+}
+
+// ErrAway: there is no route now.
+var ErrAway = errors.New("no route now")
+
+// Try is one try of a request.
+type Try struct {
+	*Conn
+	// A try before this one had no answer, and nobody knows its outcome.
+	Again bool
+	// The server may still do what a session before this one was asked.
+	Unsettled bool
+}
+
+// request is one that a program waits for.
+type request struct {
+	began time.Duration
+}
+
+type answer[T any] struct {
+	value T
+	err   error
+}
+
+// Do plays op on a connection, and again on the next one if that is lost meanwhile. It returns when who asks is killed (EINTR); op goes on
+// then, and may not touch what belongs to the caller. unwanted gets what op brings when nobody waits any more.
+func Do[T any](ctx context.Context, l *Link, use Use, op func(Try) (T, error), unwanted func(T)) (T, error) {
+	r := l.began()
+	defer l.ended(r)
+	for again := false; ; again = true {
+		try, err := l.connected(ctx, use)
+		if err != nil {
+			return *new(T), err
+		}
+		try.Again = again
+		answered := make(chan answer[T], 1)
+		go func() {
+			defer try.finished(use)
+			value, err := Safely(func() (T, error) { return op(try) })
+			answered <- answer[T]{value, err}
+		}()
+		got, err := Await(ctx, l.options.Killed, answered, time.Now().Add(answeredWithin))
+		if err != nil {
+			if unwanted != nil {
+				go func() {
+					if late := <-answered; late.err == nil {
+						unwanted(late.value)
+					}
+				}()
+			}
+			return *new(T), err
+		}
+		if !smb.IsLoss(got.err) {
+			return got.value, got.err
+		}
+		l.lost(try.Conn, Ended)
+		if use.NoWait {
+			return *new(T), ErrAway
+		}
+		if smb.Monotonic()-r.began > l.patienceNow() {
+			// Perhaps it is this request that ends connections.
+			return *new(T), syscall.EIO
+		}
+	}
+}
+
+func (l *Link) patienceNow() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.patience
+}
+
+func (l *Link) began() *request {
+	r := &request{smb.Monotonic()}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.active[r] = struct{}{}
+	return r
+}
+
+func (l *Link) ended(r *request) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.active, r)
+	l.longest.Store(max(l.longest.Load(), int64(smb.Monotonic()-r.began)))
+}
+
+// connected waits for a connection that the request may use, and counts as pending on it from then on. It waits until the one who asks is
+// killed (EINTR), or patience ends (EIO).
+func (l *Link) connected(ctx context.Context, use Use) (Try, error) {
+	for isNew := true; ; isNew = false {
+		l.mu.Lock()
+		c, wait, until, err := l.connOrWait(use)
+		if isNew && l.pair == nil && !use.NoWait {
+			l.askedAt = smb.Monotonic()
+		}
+		if c != nil {
+			c.begin(use)
+			unsettled := use.Changes && !l.isSettled()
+			l.mu.Unlock()
+			return Try{Conn: c, Unsettled: unsettled}, nil
+		}
+		isHeld := l.hold != nil
+		l.mu.Unlock()
+		if err != nil {
+			return Try{}, err
+		}
+		if use.NoWait && !isHeld {
+			return Try{}, ErrAway
+		}
+		if _, err := Await(ctx, l.options.Killed, wait, until); err == syscall.EINTR {
+			return Try{}, err
+		}
+	}
+}
+
+// connOrWait returns the connection, or what to wait for, or why there is none. The caller holds mu.
+func (l *Link) connOrWait(use Use) (c *Conn, wait <-chan struct{}, until time.Time, err error) {
+	now := smb.Monotonic()
+	in := func(at time.Duration) time.Time { return time.Now().Add(at - now) }
+	if l.pair != nil {
+		c = l.pair.files
+		if use.Session == Names {
+			c = l.pair.names
+		}
+	}
+	o := l.outage
+	if l.pair != nil {
+		o = l.pair.missing
+	}
+	switch {
+	case l.isClosed:
+		return nil, nil, until, syscall.EIO
+	case c != nil && l.hold != nil:
+		return nil, l.hold, in(now + time.Minute), nil
+	case c != nil && use.Changes && !l.isSettled():
+		if at := l.unsettledSince() + settledWithin; at > now {
+			return nil, l.changed, in(at), nil
+		}
+		return c, nil, until, nil
+	case c != nil:
+		return c, nil, until, nil
+	case l.refused != nil:
+		return nil, nil, until, syscall.EACCES
+	case l.pair == nil && l.isAway() || o.isOver:
+		return nil, nil, until, syscall.EIO
+	}
+	o.waited = true
+	at := o.since + l.patience
+	if at <= now {
+		l.overNow(o)
+		return nil, nil, until, syscall.EIO
+	}
+	return nil, l.changed, in(at), nil
+}
+
+// overNow: programs have waited for the patience, and get errors until a server answers. The caller holds mu.
+func (l *Link) overNow(o *outage) {
+	o.isOver = true
+	waited := (smb.Monotonic() - o.since).Milliseconds()
+	l.note(Event{Is: "over", Ms: waited, Why: o.why})
+	l.logf("no route for %d s: programs get errors", waited/1000)
+	l.announce()
+}
+
+// Await waits for an answer: until the time until (EIO; zero: for ever), or until the program that waits is being killed (EINTR).
+func Await[T any](ctx context.Context, killed func(context.Context) bool, answer <-chan T, until time.Time) (T, error) {
+	interrupted := ctx.Done()
+	var late, look <-chan time.Time
+	if !until.IsZero() {
+		timer := time.NewTimer(time.Until(until))
+		defer timer.Stop()
+		late = timer.C
+	}
+	for {
+		select {
+		case got := <-answer:
+			return got, nil
+		case <-late:
+			return *new(T), syscall.EIO
+		case <-interrupted:
+			interrupted = nil
+			// The kernel does not say when it becomes a deadly one.
+			ticker := time.NewTicker(killedWithin)
+			defer ticker.Stop()
+			look = ticker.C
+		case <-look:
+		}
+		if interrupted == nil && (killed == nil || killed(ctx)) {
+			return *new(T), syscall.EINTR
+		}
+	}
+}
+
+// Safely: a mistake in one operation ends that one, not the files of all programs.
+func Safely[T any](op func() (T, error)) (value T, err error) {
+	defer func() {
+		if mistake := recover(); mistake != nil {
+			log.Printf("%v\n%s", mistake, debug.Stack())
+			err = syscall.EIO
+		}
+	}()
+	return op()
+}

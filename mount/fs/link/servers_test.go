@@ -1,0 +1,199 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"mountaineer/mount/fs/logons"
+	"mountaineer/mount/fs/rig"
+	"mountaineer/mount/fs/smb"
+)
+
+// beside is another server with the same user, and one that leads there in place of the fallback.
+func (l *lab) beside(options ...rig.Option) *rig.Rig {
+	l.T.Helper()
+	other := rig.New(l.T, options...)
+	l.fallback.LeadTo(other)
+	return other
+}
+
+func TestAnotherServerGetsNoLogin(t *testing.T) {
+	l := newLab(t, nil)
+	l.beside(rig.Named("STRANGER"))
+	before := l.fallback.Passed("NTLMSSP")
+	if _, err := l.link.Use(context.Background(), "fallback"); smb.CodeOf(err) != smb.OtherServer {
+		t.Errorf("%v", err)
+	}
+	l.tb.Set(true)
+	looked := make(chan error, 1)
+	go func() { looked <- l.look() }()
+	rig.Eventually(t, "programs wait", func() bool { return l.link.Status().Phase.Why == smb.OtherServer })
+	if logins := l.fallback.Passed("NTLMSSP") - before; logins != 0 {
+		t.Errorf("it got %d messages of a login", logins)
+	}
+	if s := l.link.Status(); s.Other == nil || s.Other.Route != "fallback" || s.Other.Text == "" || s.Refused != nil {
+		t.Errorf("%+v", s)
+	}
+	l.tb.Set(false)
+	rig.Must(t, l.link.Try([]string{"tb"}))
+	rig.Must(t, <-looked)
+	if s := l.link.Status(); s.Other != nil || s.Moves.Count != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestATwinIsNotTheServer(t *testing.T) {
+	for name, fill := range map[string]func(l *lab, twin *rig.Rig){
+		"an empty one": func(*lab, *rig.Rig) {},
+		"one with other files": func(_ *lab, twin *rig.Rig) {
+			rig.Must(t, os.WriteFile(twin.Theirs("kept.txt"), []byte("other bytes"), 0o644))
+		},
+		"two fresh disks": func(l *lab, twin *rig.Rig) {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t, nil)
+			twin := l.beside()
+			fill(l, twin)
+			if _, err := l.link.Use(context.Background(), "fallback"); smb.CodeOf(err) != smb.OtherServer {
+				t.Errorf("%v", err)
+			}
+			rig.Must(t, l.look())
+			if l.route() != "tb" {
+				t.Errorf("on %s", l.route())
+			}
+			if logins := l.fallback.Passed("NTLMSSP"); logins == 0 {
+				t.Error("it did not sign in")
+			}
+		})
+	}
+}
+
+func TestAPersonLetsANewServerIn(t *testing.T) {
+	home := t.TempDir()
+	l := newLab(t, func(o *Options) { o.Folder = home })
+	rig.Eventually(t, "the server is recorded", func() bool { _, err := os.Stat(filepath.Join(home, "server.json")); return err == nil })
+	before := l.epoch()
+	other := l.beside(rig.Named("NEW"))
+	rig.Must(t, os.WriteFile(other.Theirs("kept.txt"), []byte("of the new one"), 0o644))
+	l.tb.Set(true)
+	rig.Eventually(t, "it is another one", func() bool { return l.link.Status().Other != nil })
+	guid := l.link.Status().Other.Guid
+	if err := l.link.LetIn("another id"); err == nil {
+		t.Error("a server was let in that nobody has seen")
+	}
+	rig.Must(t, l.link.LetIn(guid))
+	rig.Must(t, l.look())
+	if s := l.link.Status(); s.Server.Guid != guid || s.Other != nil || l.epoch() != before+1 {
+		t.Errorf("%+v, epoch %d", s, l.epoch())
+	}
+	kept, err := filepath.Glob(filepath.Join(home, "server-*.json"))
+	if err != nil || len(kept) != 1 {
+		t.Errorf("the record before: %v, %v", kept, err)
+	}
+}
+
+func (l *lab) epoch() (epoch int) {
+	_, err := l.do(Use{}, func(t Try) (struct{}, error) { epoch = t.Epoch; return struct{}{}, nil })
+	rig.Must(l.T, err)
+	return epoch
+}
+
+func TestANewGuidWithAnOldCreationTimeIsTheSameServer(t *testing.T) {
+	l := newLab(t, nil)
+	rig.Must(t, l.put("made over SMB", "text"))
+	later := time.Now().Add(10 * time.Second)
+	rig.Must(t, os.Chtimes(l.Theirs("made over SMB"), later, later))
+	l.link.Close()
+	l.connect(nil)
+	rig.Eventually(t, "recorded", func() bool { return l.link.knows("made over SMB") })
+	before := l.epoch()
+	l.KillServer()
+	l.Rename("AGAIN")
+	l.StartServer()
+	l.tb.Set(false)
+	l.fallback.Set(false)
+	rig.Eventually(t, "it has another GUID", func() bool { return l.link.Status().Other != nil })
+	rig.Must(t, l.link.LetIn(l.link.Status().Other.Guid))
+	rig.Must(t, l.look())
+	if s := l.link.Status(); s.Server.Proved != "creation" || l.epoch() != before {
+		t.Errorf("%+v, epoch %d", s, l.epoch())
+	}
+}
+
+// knows says whether the record has that entry with a creation time.
+func (l *Link) knows(path string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.record == nil {
+		return false
+	}
+	for _, each := range l.record.Entries {
+		if each.Path == path && each.Created != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func TestOnlyOnANetworkThatIsAllowed(t *testing.T) {
+	l := newLab(t, func(o *Options) { o.OnlyOn, o.Patience = true, 2*time.Second })
+	rig.Must(t, l.look())
+	l.link.networkChanged()
+	// What stands goes on.
+	rig.Must(t, l.look())
+	before := l.tb.Tries() + l.fallback.Tries()
+	l.tb.Set(false)
+	if err := l.look(); !errors.Is(err, syscall.EIO) {
+		t.Errorf("%v", err)
+	}
+	if phase := l.link.Status().Phase; phase.Why != "network" {
+		t.Errorf("%+v", phase)
+	}
+	if now := l.tb.Tries() + l.fallback.Tries(); now != before {
+		t.Errorf("%d tries on a network that nobody has allowed", now-before)
+	}
+	rig.Must(t, l.link.Allow([]string{"tb"}))
+	rig.Eventually(t, "served again", func() bool { return l.look() == nil })
+}
+
+func TestARefusedLoginCountsForAllProgramsOfTheAccount(t *testing.T) {
+	home := t.TempDir()
+	l := newLab(t, func(o *Options) { o.Logons = logons.New(home, o.Account.User, "", o.Account.Password) })
+	second := &lab{Rig: l.Rig, tb: l.LayCable(), fallback: l.LayCable()}
+	second.connect(func(o *Options) { o.Logons = logons.New(home, o.Account.User, "", o.Account.Password) })
+	l.SetPassword("another one")
+	all := []*lab{l, second}
+	logins := func() (n int) {
+		for _, each := range all {
+			n += each.tb.Passed("NTLMSSP\x00\x03") + each.fallback.Passed("NTLMSSP\x00\x03")
+		}
+		return n
+	}
+	before := logins()
+	l.KillServer()
+	l.StartServer()
+	for _, each := range all {
+		each.tb.Set(false)
+		each.fallback.Set(false)
+	}
+	for _, each := range all {
+		rig.Eventually(t, "refused", func() bool { return errors.Is(each.look(), syscall.EACCES) })
+	}
+	if tried := logins() - before; tried != 1 {
+		t.Errorf("%d logins with a wrong password", tried)
+	}
+	// A new password is tried at once, under open files, by each.
+	password := "another one"
+	for _, each := range all {
+		rig.Must(t, each.link.Set(Settings{Password: &password}))
+		rig.Eventually(t, "served", func() bool { return each.look() == nil })
+		if s := each.link.Status(); s.Refused != nil || s.Phase.Is != "serving" {
+			t.Errorf("%+v", s)
+		}
+	}
+}

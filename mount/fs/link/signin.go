@@ -1,0 +1,299 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	smb2 "github.com/cloudsoda/go-smb2"
+
+	"mountaineer/mount/fs/identity"
+	"mountaineer/mount/fs/smb"
+)
+
+// A route has so long before the next one is tried beside it.
+const headStart = 300 * time.Millisecond
+
+// raced is what a race brings: a connection, or why there is none.
+type raced struct {
+	conn *Conn
+	err  error
+}
+
+// race signs in over these routes, each later one a head start after the one before or as soon as those have failed. The first to be
+// there wins; the others are given up.
+func (l *Link) race(ctx context.Context, routes []smb.Route, session Session) raced {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if len(routes) == 0 {
+		return raced{err: smb.Fail(smb.NoAnswer, errors.New("no route may be used"))}
+	}
+	results := make(chan raced, len(routes))
+	var first error
+	running, next := 0, 0
+	start := func() {
+		route := routes[next]
+		next++
+		running++
+		go func() {
+			conn, err := l.signIn(ctx, route, session)
+			results <- raced{conn, err}
+		}()
+	}
+	start()
+	for running > 0 {
+		var after <-chan time.Time
+		if next < len(routes) {
+			after = time.After(headStart)
+		}
+		select {
+		case got := <-results:
+			running--
+			if got.conn != nil {
+				cancel()
+				go dropLate(results, running)
+				return got
+			}
+			if first == nil || smb.CodeOf(first) == smb.NoAnswer {
+				first = got.err
+			}
+			if next < len(routes) {
+				start()
+			}
+		case <-after:
+			start()
+		}
+	}
+	return raced{err: first}
+}
+
+// dropLate ends what came too late.
+func dropLate(results <-chan raced, running int) {
+	for range running {
+		if late := <-results; late.conn != nil {
+			late.conn.LogOff(logOffWithin)
+		}
+	}
+}
+
+// signIn opens a session over that route, and makes sure that it is the right server's. Sign-ins take turns: one that names a lost session,
+// which Samba may not answer for a minute, and one that does not.
+func (l *Link) signIn(ctx context.Context, route smb.Route, session Session) (*Conn, error) {
+	o := l.nextOwed()
+	c, err := l.signInNaming(ctx, route, session, o)
+	if errors.Is(err, smb.ErrNotEnded) {
+		l.logf("%s: the server does not end the session before: it is asked again later", route.Name)
+		c, err = l.signInNaming(ctx, route, session, nil)
+	}
+	if err != nil {
+		if !errors.Is(err, context.Canceled) {
+			l.logChange(route.Name, err.Error())
+		}
+		return nil, err
+	}
+	if err := l.prove(ctx, c); err != nil {
+		l.logChange(route.Name, err.Error())
+		c.LogOff(logOffWithin)
+		return nil, err
+	}
+	l.logChange(route.Name, fmt.Sprintf("signed in (%s)", session))
+	return c, nil
+}
+
+// signInNaming opens a session, and names o if there is one: the server has ended that when it answers.
+func (l *Link) signInNaming(ctx context.Context, route smb.Route, session Session, o *owed) (*Conn, error) {
+	l.mu.Lock()
+	account := l.account
+	l.sessions++
+	number := l.sessions
+	l.mu.Unlock()
+	request := smb.SignIn{Account: account, Route: route, Traffic: &l.traffic, BeforeLogin: func(server smb2.Server) error {
+		return l.judgeGuid(route, server)
+	}}
+	if o != nil {
+		request.Previous = o.id
+	}
+	if l.options.Logons != nil {
+		request.Turn = func(ctx context.Context, server smb2.Server) (smb.Turn, error) {
+			return l.options.Logons.Enter(ctx, server, route)
+		}
+	}
+	got, err := request.Do(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if o != nil {
+		l.settle(o)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.opened++
+	c := &Conn{Connection: got, Number: number, link: l, kind: session}
+	go func() {
+		<-c.Ended()
+		l.lost(c, Ended)
+	}()
+	return c, nil
+}
+
+// judgeGuid compares the server's mark before it gets a byte of the login: a stranger's server would get the answer to its challenge, refuse
+// it twice, and so lock out the account at home.
+func (l *Link) judgeGuid(route smb.Route, server smb2.Server) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	guid := identity.GuidOf(server.Guid)
+	if l.record == nil || l.record.GuidChanges || l.record.Guid == guid || l.record.Guid == "" || l.letIn != nil && *l.letIn == guid {
+		return nil
+	}
+	text := fmt.Sprintf("is another server: its id is %q, not %q", guid, l.record.Guid)
+	l.other = &Other{Route: route.Name, Address: route.Address, Guid: guid, Text: text}
+	l.announce()
+	return smb.Fail(smb.OtherServer, fmt.Errorf("%s %s", route.Address, text))
+}
+
+// learnt is what a sign-in has shown of the server.
+type learnt struct {
+	verdict identity.Verdict
+	now     identity.Reading
+	// Another server, which a person lets in.
+	isLetIn bool
+}
+
+// A server that is known to be there is not compared in full.
+const knownAtMost = 8
+
+// The server's disks may have to wake up.
+const provedWithin = 30 * time.Second
+
+// prove compares what the server shows with what is known of it, before any file is opened again.
+func (l *Link) prove(ctx context.Context, c *Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, provedWithin)
+	defer cancel()
+	defer context.AfterFunc(ctx, c.Reset)()
+	l.mu.Lock()
+	record, letIn := l.record, l.letIn
+	isLiving := l.pair != nil
+	l.mu.Unlock()
+	guid := identity.GuidOf(c.Server().Guid)
+	var known identity.Record
+	if record != nil {
+		known = *record
+		if l.options.Known != nil {
+			known.Entries = append(l.options.Known(), known.Entries...)
+		}
+		if isLiving {
+			known.Entries = known.Entries[:min(len(known.Entries), knownAtMost)]
+		}
+	}
+	now, err := identity.ReadRoot(c.Share, c.Server().Guid, known.Entries)
+	if err != nil {
+		return fmt.Errorf("reading the root: %w", err)
+	}
+	c.learnt = learnt{verdict: identity.Verdict{Proof: identity.First}, now: now}
+	if record == nil {
+		return nil
+	}
+	verdict := known.Recognize(now)
+	c.learnt.verdict = verdict
+	switch {
+	case verdict.IsSame() || verdict.Proof == identity.ByGuid || isLiving && verdict.SameRoot:
+		return nil
+	case letIn != nil && *letIn == guid:
+		c.learnt.isLetIn = true
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	text := "is another server: " + verdict.Text
+	l.other = &Other{Route: c.Route.Name, Address: c.Route.Address, Guid: guid, Text: text, Bare: verdict.Bare}
+	l.announce()
+	return smb.Fail(smb.OtherServer, fmt.Errorf("%s %s", c.Route.Address, text))
+}
+
+// trust takes over what the sign-in has shown. The caller holds mu.
+func (l *Link) trust(c *Conn) {
+	if c.learnt.isLetIn {
+		l.takeIn()
+	}
+	l.letIn, l.other = nil, nil
+	c.Epoch = l.epoch
+	if l.record == nil {
+		l.record = &identity.Record{Guid: c.learnt.now.Guid, Share: l.account.Share, Root: c.learnt.now.Root}
+		l.proof = identity.First
+	} else {
+		next := l.record.Learn(c.learnt.verdict, c.learnt.now, l.record.Entries, l.outage != nil)
+		l.record, l.proof = &next, c.learnt.verdict.Proof
+	}
+	go l.remember(c)
+}
+
+// remember notes what the root has, so that the server is known the next time.
+func (l *Link) remember(c *Conn) {
+	listed, err := identity.ListRoot(c.Share)
+	if err != nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.record == nil || c.isAbandoned || c.Epoch != l.epoch {
+		return
+	}
+	next := *l.record
+	next.Entries = identity.Steadiest(listed)
+	l.isEmpty = len(listed) == 0
+	l.record = &next
+	if l.options.Folder == "" {
+		return
+	}
+	if err := next.Write(l.options.Folder); err != nil {
+		l.logf("the server cannot be recorded: %v", err)
+	}
+}
+
+const (
+	rememberEvery = 10 * time.Minute
+	// After a change of the root from here.
+	rememberSoon = 10 * time.Second
+)
+
+// RootChanged: a name in the root was changed from here, so that the record is old.
+func (l *Link) RootChanged() {
+	select {
+	case l.rootChanged <- struct{}{}:
+	default:
+	}
+}
+
+// keepRecord follows what becomes of the root, but wakes no disk for it.
+func (l *Link) keepRecord() {
+	seen := int64(0)
+	for wait := time.Minute; ; wait = rememberEvery {
+		select {
+		case <-time.After(wait):
+		case <-l.rootChanged:
+			l.sleepFor(rememberSoon)
+		case <-l.life.Done():
+		}
+		if l.life.Err() != nil {
+			return
+		}
+		l.mu.Lock()
+		var c *Conn
+		if l.pair != nil {
+			c = l.pair.files
+		}
+		l.mu.Unlock()
+		if now := l.traffic.FromServer.Load(); c != nil && now != seen {
+			l.remember(c)
+			seen = l.traffic.FromServer.Load()
+		}
+	}
+}
+
+func (l *Link) sleepFor(duration time.Duration) {
+	select {
+	case <-time.After(duration):
+	case <-l.life.Done():
+	}
+}

@@ -1,0 +1,36 @@
+package link
+
+import (
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"mountaineer/mount/fs/smb"
+)
+
+// For so long after the machine has slept no silence counts: its links are just coming up.
+const wakesWithin = 2 * time.Second
+
+// wakefulness notices that the machine has slept: the clock that counts sleep is then ahead of the one that does not.
+type wakefulness struct {
+	mu    sync.Mutex
+	ahead time.Duration
+	until time.Duration
+}
+
+// since is from when on silence counts, Monotonic.
+func (w *wakefulness) since() time.Duration {
+	var withSleep, without unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &withSleep) != nil || unix.ClockGettime(unix.CLOCK_MONOTONIC, &without) != nil {
+		return 0
+	}
+	ahead := time.Duration(withSleep.Nano() - without.Nano())
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ahead != 0 && ahead-w.ahead > time.Second {
+		w.until = smb.Monotonic() + wakesWithin
+	}
+	w.ahead = ahead
+	return w.until
+}

@@ -1,0 +1,82 @@
+package logons
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"mountaineer/mount/fs/smb"
+)
+
+// asked is what programs tell each other about a server that is away.
+type asked struct {
+	AskedAt    int64 `json:"asked_at"`
+	AnsweredAt int64 `json:"answered_at"`
+}
+
+const (
+	askWithin = 800 * time.Millisecond
+	// An answer that another program had is worth a sign-in for so long.
+	answerFor = time.Second
+)
+
+// MayAsk says whether one of the routes is worth a sign-in: all programs of a home together ask an address once in every, and one that has an
+// answer lets the others know.
+func (a *Account) MayAsk(routes []smb.Route, every time.Duration) bool {
+	for _, each := range routes {
+		if a.isAnswering(each, every) {
+			return true
+		}
+	}
+	return false
+}
+
+// IsShared: other programs know what this one knows.
+func (a *Account) IsShared() bool { return a.folder != "" }
+
+func (a *Account) isAnswering(route smb.Route, every time.Duration) bool {
+	file, err := os.OpenFile(filepath.Join(a.folder, "try-"+digest(route.String())), os.O_RDWR|os.O_CREATE|syscall.O_CLOEXEC, 0o600)
+	if err != nil {
+		return true
+	}
+	defer file.Close()
+	if was := readAsked(file); isRecent(was.AnsweredAt, answerFor) {
+		return true
+	} else if isRecent(was.AskedAt, every) || syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
+		return false
+	}
+	now := readAsked(file)
+	if isRecent(now.AskedAt, every) {
+		return isRecent(now.AnsweredAt, answerFor)
+	}
+	now.AskedAt = time.Now().UnixMilli()
+	writeAsked(file, now)
+	if _, err := route.Ask(context.Background(), askWithin); err != nil {
+		return false
+	}
+	now.AnsweredAt = time.Now().UnixMilli()
+	writeAsked(file, now)
+	return true
+}
+
+// isRecent is false for times in the future, too: the clock may have been set back.
+func isRecent(at int64, within time.Duration) bool {
+	ago := time.Since(time.UnixMilli(at))
+	return ago >= 0 && ago < within
+}
+
+func readAsked(file *os.File) (was asked) {
+	text := make([]byte, 256)
+	n, _ := file.ReadAt(text, 0)
+	_ = json.Unmarshal(text[:n], &was)
+	return was
+}
+
+func writeAsked(file *os.File, now asked) {
+	text, _ := json.Marshal(now)
+	// Longer than any earlier text, which it replaces in one write.
+	_, _ = file.WriteAt(append(text, "                    \n"...), 0)
+}

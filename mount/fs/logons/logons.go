@@ -1,0 +1,303 @@
+// Package logons lets the programs of one account sign in one after the other, and never so often that a server locks the account.
+package logons
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	smb2 "github.com/cloudsoda/go-smb2"
+
+	"mountaineer/mount/fs/smb"
+)
+
+const (
+	refusalsAtMost = 2
+	within         = time.Hour
+	// So long a program holds the file, and others wait for it.
+	turnWithin = 30 * time.Second
+	// After an accepted login others need not wait for so long.
+	acceptedFor = time.Second
+	pollEvery   = 20 * time.Millisecond
+)
+
+// Account is what one process knows of an account, and of the file that all processes share.
+type Account struct {
+	folder string // empty: only this process counts
+	user   string
+	domain string
+
+	mu       sync.Mutex
+	password string
+	// When the server last accepted this login here, and has not refused it since, Unix ms; 0: it has not.
+	acceptedAt int64
+	// A person asked, or the password is new: one login is tried whatever was refused.
+	now  bool
+	last *Refusal
+	own  record
+}
+
+// Refusal is a login that the server did not accept.
+type Refusal struct {
+	At   int64  `json:"at"` // Unix ms
+	Text string `json:"text"`
+	// Mark tells apart the passwords that were refused.
+	Mark string `json:"mark"`
+}
+
+type record struct {
+	V          int       `json:"v"`
+	Salt       string    `json:"salt"`
+	Refused    []Refusal `json:"refused"`
+	AcceptedAt int64     `json:"accepted_at"`
+	AwayAt     int64     `json:"away_at"`
+}
+
+// New is for a user whose logins are counted in that folder of the home.
+func New(folder, user, domain, password string) *Account {
+	return &Account{folder: folder, user: user, domain: domain, password: password}
+}
+
+// TryNow lets one login pass whatever was refused before.
+func (a *Account) TryNow() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.now = true
+}
+
+// Use takes another password, which is tried at once.
+func (a *Account) Use(password string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.password, a.now, a.acceptedAt, a.last = password, true, 0, nil
+}
+
+// Refused is the last refusal since a login was accepted, and how many there were within the hour; nil: none.
+func (a *Account) Refused() (last *Refusal, withinHour int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.last, len(a.own.recent(time.Now()))
+}
+
+// Enter waits for the right to sign in at that server: 30 s at most, since who has it may hang.
+func (a *Account) Enter(ctx context.Context, server smb2.Server, route smb.Route) (smb.Turn, error) {
+	file, err := a.lock(ctx, a.nameAt(server, route))
+	if err != nil {
+		return nil, err
+	}
+	t := &turn{account: a, file: file}
+	r := t.read()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.now {
+		err = r.judge(r.markOf(a.password), a.acceptedAt, time.Now())
+	}
+	if err != nil {
+		t.close()
+		return nil, err
+	}
+	a.now = false
+	if a.acceptedAt > 0 && time.Since(time.UnixMilli(r.AcceptedAt)) < acceptedFor {
+		t.letOthersIn()
+	}
+	return t, nil
+}
+
+// judge returns why a login is not tried. One that was accepted is, unless it was refused since.
+func (r record) judge(mark string, acceptedAt int64, now time.Time) error {
+	recent := r.recent(now)
+	var own *Refusal
+	for i, each := range recent {
+		if each.Mark == mark && each.At > acceptedAt {
+			own = &recent[i]
+		}
+	}
+	switch {
+	case len(recent) == 0 || own == nil && (acceptedAt > 0 || len(recent) < refusalsAtMost):
+		return nil
+	case own != nil && len(recent) < refusalsAtMost && r.AwayAt > own.At:
+		return nil
+	case own == nil:
+		own = &recent[len(recent)-1]
+	}
+	return smb.Fail(smb.LogonHeld, fmt.Errorf("not tried again yet, because the server refused it: %s", own.Text))
+}
+
+// markOf tells passwords apart, and is too short to tell what they are: as many have the same one as there are among 65,536.
+func (r record) markOf(password string) string {
+	sum := hmac.New(sha256.New, []byte(r.Salt))
+	sum.Write([]byte(password))
+	return hex.EncodeToString(sum.Sum(nil)[:2])
+}
+
+// recent are the refusals of the last hour. After the clock was set back, times may lie in the future.
+func (r record) recent(now time.Time) (recent []Refusal) {
+	for _, each := range r.Refused {
+		if age := now.Sub(time.UnixMilli(each.At)); age < within {
+			recent = append(recent, each)
+		}
+	}
+	return recent
+}
+
+// Away notes that no route led to the server: a refused login may then be tried once more.
+func (a *Account) Away(server [16]byte, route smb.Route) {
+	ctx, cancel := context.WithTimeout(context.Background(), pollEvery)
+	defer cancel()
+	file, err := a.lock(ctx, a.nameAt(smb2.Server{Guid: server}, route))
+	if err != nil {
+		return
+	}
+	t := &turn{account: a, file: file}
+	defer t.close()
+	if r := t.read(); len(r.recent(time.Now())) > 0 {
+		r.AwayAt = time.Now().UnixMilli()
+		t.write(r)
+	}
+}
+
+func (a *Account) nameAt(server smb2.Server, route smb.Route) string {
+	mark := hex.EncodeToString(server.Guid[:])
+	if server.Guid == [16]byte{} {
+		mark = route.String()
+	}
+	return digest(strings.ToLower(a.user), strings.ToLower(a.domain), mark)
+}
+
+func digest(parts ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
+	return hex.EncodeToString(sum[:12])
+}
+
+var errLate = errors.New("another program is signing in")
+
+// lock opens the file with that name, and waits until no other program has it; nil: there is none to share.
+func (a *Account) lock(ctx context.Context, name string) (*os.File, error) {
+	if a.folder == "" {
+		return nil, nil
+	}
+	if err := os.MkdirAll(a.folder, 0o700); err != nil {
+		return nil, nil
+	}
+	file, err := os.OpenFile(filepath.Join(a.folder, name), os.O_RDWR|os.O_CREATE|syscall.O_CLOEXEC, 0o600)
+	if err != nil {
+		// A home that cannot be written keeps nobody from the server.
+		return nil, nil
+	}
+	for until := time.Now().Add(turnWithin); ; {
+		if err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err == nil {
+			return file, nil
+		}
+		select {
+		case <-ctx.Done():
+			err = ctx.Err()
+		case <-time.After(pollEvery):
+			if time.Now().Before(until) {
+				continue
+			}
+			err = errLate
+		}
+		_ = file.Close()
+		return nil, err
+	}
+}
+
+// turn is the right to sign in: the lock of the file, which ends with this process.
+type turn struct {
+	account  *Account
+	file     *os.File
+	isShared bool
+}
+
+// letOthersIn: they sign in at the same time.
+func (t *turn) letOthersIn() {
+	if t.file != nil {
+		_ = syscall.Flock(int(t.file.Fd()), syscall.LOCK_UN)
+		t.isShared = true
+	}
+}
+
+// relock waits for another program's turn, but not for one that hangs: what this one learned must be noted.
+func (t *turn) relock() {
+	for until := time.Now().Add(acceptedFor); t.isShared && time.Now().Before(until); time.Sleep(pollEvery) {
+		t.isShared = syscall.Flock(int(t.file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil
+	}
+}
+
+func (t *turn) Ended(err error) {
+	a := t.account
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	defer t.close()
+	now := time.Now().UnixMilli()
+	switch {
+	case err == nil:
+		a.acceptedAt, a.last = now, nil
+		t.update(func(r *record) {
+			r.AcceptedAt = now
+			mark := r.markOf(a.password)
+			r.Refused = slices.DeleteFunc(r.Refused, func(each Refusal) bool { return each.Mark == mark })
+		})
+	case smb.IsRefusal(err):
+		a.acceptedAt = 0
+		t.update(func(r *record) {
+			refusal := Refusal{now, err.Error(), r.markOf(a.password)}
+			a.last, r.Refused = &refusal, append(r.recent(time.Now()), refusal)
+		})
+	}
+}
+
+// update changes what this process knows, and the file. The caller holds mu.
+func (t *turn) update(change func(*record)) {
+	change(&t.account.own)
+	if t.file == nil {
+		return
+	}
+	t.relock()
+	r := t.read()
+	change(&r)
+	t.write(r)
+}
+
+func (t *turn) read() (r record) {
+	if t.file == nil {
+		return t.account.own
+	}
+	text := make([]byte, 16<<10)
+	n, _ := t.file.ReadAt(text, 0)
+	_ = json.Unmarshal(text[:n], &r)
+	if r.Salt == "" {
+		r.Salt = rand.Text()
+	}
+	return r
+}
+
+func (t *turn) write(r record) {
+	if t.file == nil {
+		return
+	}
+	r.V = 1
+	text, _ := json.Marshal(r)
+	if err := t.file.Truncate(0); err == nil {
+		_, _ = t.file.WriteAt(text, 0)
+	}
+}
+
+func (t *turn) close() {
+	if t.file != nil {
+		_ = t.file.Close()
+		t.file = nil
+	}
+}

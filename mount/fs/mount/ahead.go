@@ -1,0 +1,191 @@
+package mount
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	smb2 "github.com/cloudsoda/go-smb2"
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"mountaineer/mount/fs/link"
+)
+
+const (
+	chunkAtMost = 1 << 20
+	inFlight    = 16
+	// All open files together; what is beyond is read as it is asked for.
+	aheadAtMost = 3 * inFlight
+	// What was read ahead may be as old as attributes.
+	freshFor = time.Second
+	// The kernel has several reads of one file on their way, in any order.
+	reorderedAtMost = 512 << 10
+)
+
+var chunksAhead atomic.Int64
+
+// chunk is a part of a file that is being read, or was.
+type chunk struct {
+	at   int64
+	done chan struct{}
+	// After done.
+	came  time.Time
+	block smb2.Block
+	err   error
+
+	users   atomic.Int32
+	counted bool
+}
+
+func (c *chunk) isDone() bool {
+	select {
+	case <-c.done:
+		return true
+	default:
+		return false
+	}
+}
+
+func (c *chunk) release() {
+	if c.users.Add(-1) > 0 {
+		return
+	}
+	c.block.Release()
+	if c.counted {
+		chunksAhead.Add(-1)
+	}
+}
+
+// readAhead keeps several requests in flight while a file is read from front to back: the kernel asks for 128 KiB at a time.
+type readAhead struct {
+	mu     sync.Mutex
+	size   int64 // of a chunk
+	next   int64 // the end of the last read
+	front  int64 // the chunk that is being read
+	window int64
+	chunks map[int64]*chunk
+}
+
+// drop: the file has changed, or is closed.
+func (a *readAhead) drop() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.forget(func(*chunk) bool { return true })
+	a.window = 0
+}
+
+// forget: the caller holds mu.
+func (a *readAhead) forget(which func(*chunk) bool) {
+	for at, c := range a.chunks {
+		if which(c) {
+			delete(a.chunks, at)
+			c.release()
+		}
+	}
+}
+
+// start reads a chunk; nil: too much is read ahead already. The caller has one use of it.
+func (h *handle) start(at, length int64, counted bool) *chunk {
+	if counted && chunksAhead.Add(1) > aheadAtMost {
+		chunksAhead.Add(-1)
+		return nil
+	}
+	c := &chunk{at: at, done: make(chan struct{}), counted: counted}
+	c.users.Store(2)
+	go func() {
+		defer c.release()
+		c.block, c.err = link.Safely(func() (smb2.Block, error) { return h.readBlock(length, at) })
+		c.came = time.Now()
+		close(c.done)
+	}()
+	return c
+}
+
+// chunkAt returns the chunk that begins at or before off, with one use of it for the caller.
+func (h *handle) chunkAt(off, wanted, fileSize int64) *chunk {
+	a := &h.ahead
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	isNext := a.next > 0 && off >= a.next-reorderedAtMost && off <= a.next+reorderedAtMost
+	a.next = off + wanted
+	at := off - off%a.size
+	if !isNext || at >= fileSize {
+		a.window = 0
+		return h.start(off, min(wanted, a.size), false)
+	}
+	a.forget(func(c *chunk) bool {
+		return c.isDone() && time.Since(c.came) > freshFor || c.at < at-a.size
+	})
+	if at != a.front || a.window == 0 {
+		a.front = at
+		// A reader that never waits needs no more.
+		if c := a.chunks[at]; c == nil || !c.isDone() {
+			a.window = min(max(2*a.window, 2), inFlight)
+		}
+	}
+	if a.chunks == nil {
+		a.chunks = map[int64]*chunk{}
+	}
+	for each := at; each < min(at+a.window*a.size, fileSize); each += a.size {
+		if a.chunks[each] != nil {
+			continue
+		}
+		c := h.start(each, a.size, true)
+		if c == nil {
+			break
+		}
+		a.chunks[each] = c
+	}
+	c := a.chunks[at]
+	if c == nil {
+		return h.start(off, min(wanted, a.size), false)
+	}
+	c.users.Add(1)
+	return c
+}
+
+// part is what the kernel gets of a chunk, without a copy.
+type part struct {
+	*chunk
+	data []byte
+}
+
+func (p part) Bytes([]byte) ([]byte, fuse.Status) { return p.data, fuse.OK }
+func (p part) Size() int                          { return len(p.data) }
+func (p part) Done()                              { p.release() }
+
+// Read fills dest as far as the file goes.
+func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
+	defer h.node.pages.begin()()
+	defer func() {
+		if !h.node.isVouched() {
+			h.node.forgetSoon()
+		}
+	}()
+	for n := 0; ; {
+		at := off + int64(n)
+		c := h.chunkAt(at, int64(len(dest)-n), h.node.size())
+		if _, err := link.Await(ctx, Killed, c.done, time.Time{}); err != nil {
+			c.release()
+			return nil, errnoOf(err)
+		}
+		if c.err != nil {
+			err := c.err
+			c.release()
+			return nil, errnoOf(err)
+		}
+		data := c.block.Data
+		found := data[min(int64(len(data)), at-c.at):]
+		if n == 0 && len(found) >= len(dest) {
+			return part{c, found[:len(dest)]}, 0
+		}
+		m := copy(dest[n:], found)
+		c.release()
+		n += m
+		if m == 0 || n == len(dest) {
+			return fuse.ReadResultData(dest[:n]), 0
+		}
+	}
+}

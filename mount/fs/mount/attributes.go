@@ -1,0 +1,157 @@
+package mount
+
+import (
+	"context"
+	"syscall"
+	"time"
+
+	smb2 "github.com/cloudsoda/go-smb2"
+	"github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"mountaineer/mount/fs/link"
+)
+
+// Setattr changes length and times. Modes and owners are configured: a change of them succeeds, and nothing happens, because cp -p, tar and
+// rsync would else fail for each file.
+func (n *node) Setattr(ctx context.Context, f fs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
+	if size, ok := in.GetSize(); ok {
+		if err := n.resize(ctx, n.writer(f), int64(size)); err != nil {
+			return errnoOf(err)
+		}
+	}
+	if accessed, written := timesIn(in); !accessed.IsZero() || !written.IsZero() {
+		if err := n.setTimes(ctx, accessed, written); err != nil {
+			return errnoOf(err)
+		}
+	}
+	errno := n.Getattr(ctx, f, out)
+	out.SetTimeout(attributesFor)
+	return errno
+}
+
+// resize changes the length by a handle if there is one that may: the file may have no name any more.
+func (n *node) resize(ctx context.Context, h *handle, size int64) error {
+	turn, err := n.order.enter(ctx, true)
+	if err != nil {
+		return err
+	}
+	defer turn.leave()
+	defer n.wrote()
+	if h != nil {
+		h.isDirty.Store(true)
+		_, err = onFile(ctx, h, changing, func(t link.Try, file *smb2.Handle) (struct{}, error) {
+			defer turn.begin()()
+			if err := h.checkRepeated(t, file); err != nil {
+				return struct{}{}, err
+			}
+			err := file.Resize(size)
+			if err == nil {
+				n.resized(t.Conn, size)
+			}
+			return struct{}{}, err
+		})
+		return err
+	}
+	at, err := atPath(ctx, n, changing, func(t link.Try, path string) (found, error) {
+		defer turn.begin()()
+		// It may have been replaced just now.
+		at, err := lookAt(t, path)
+		if err != nil {
+			return found{}, err
+		}
+		if !n.isSame(at) {
+			return found{}, syscall.ESTALE
+		}
+		seen, err := t.Share.Resize(path, size)
+		if err != nil {
+			return found{}, err
+		}
+		return foundOn(t.Conn, seen), nil
+	})
+	if err == nil && n.isSame(at) {
+		n.learn(at)
+	}
+	return err
+}
+
+// resized notes a length that the server has taken.
+func (n *node) resized(c *link.Conn, size int64) {
+	n.answered(c, size)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	seen := *n.seen
+	seen.EndOfFile = size
+	n.seen = &seen
+}
+
+// Allocate raises the length of a file that is shorter, as the kernel's SMB client does; what else fallocate does no server has.
+func (h *handle) Allocate(ctx context.Context, off uint64, length uint64, mode uint32) syscall.Errno {
+	if mode != 0 {
+		return syscall.ENOTSUP
+	}
+	n := h.node
+	turn, err := n.order.enter(ctx, true)
+	if err != nil {
+		return errnoOf(err)
+	}
+	defer turn.leave()
+	end := int64(off + length)
+	_, err = onFile(ctx, h, changing, func(t link.Try, file *smb2.Handle) (struct{}, error) {
+		defer turn.begin()()
+		at, err := lookBy(t, file)
+		if err != nil || at.seen.EndOfFile >= end {
+			return struct{}{}, err
+		}
+		h.isDirty.Store(true)
+		if err = file.Resize(end); err == nil {
+			n.resized(t.Conn, end)
+		}
+		return struct{}{}, err
+	})
+	n.wrote()
+	return errnoOf(err)
+}
+
+func timesIn(in *fuse.SetAttrIn) (accessed, written time.Time) {
+	if at, ok := in.GetATime(); ok {
+		accessed = at
+	}
+	if at, ok := in.GetMTime(); ok {
+		written = at
+	}
+	return accessed, written
+}
+
+// setTimes sets them by a handle of its own, once what was written to is closed: a server keeps a time that was set by a handle as long as
+// that writes, and gives a file the time when a handle that has written is closed. It also learns what the file's creation time is from now
+// on: some servers have one that follows from the others.
+func (n *node) setTimes(ctx context.Context, accessed, written time.Time) error {
+	for _, h := range n.handles() {
+		_ = h.Flush(ctx)
+	}
+	at, err := atPath(ctx, n, changing, func(t link.Try, path string) (found, error) {
+		seen, err := t.Share.SetTimes(path, accessed, written)
+		if err != nil {
+			return found{}, err
+		}
+		at := foundOn(t.Conn, seen)
+		if !n.isSame(at) && !n.IsRoot() {
+			return found{}, syscall.ESTALE
+		}
+		return at, nil
+	})
+	if err == nil {
+		n.learn(at)
+		n.mu.Lock()
+		if n.times.set = at.at; !written.IsZero() {
+			n.times.wrote = time.Time{}
+		}
+		n.mu.Unlock()
+	}
+	n.share.written.Store(time.Now().UnixNano())
+	n.mu.Lock()
+	n.changed = time.Now()
+	n.mu.Unlock()
+	return err
+}

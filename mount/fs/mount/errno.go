@@ -1,0 +1,94 @@
+package mount
+
+import (
+	"errors"
+	"syscall"
+
+	"mountaineer/mount/fs/smb"
+)
+
+const (
+	noSuchFile       = 0xC000000F
+	nameNotFound     = 0xC0000034
+	pathNotFound     = 0xC000003A
+	nameInvalid      = 0xC0000033
+	nameCollision    = 0xC0000035
+	accessDenied     = 0xC0000022
+	deletePending    = 0xC0000056
+	sharingViolation = 0xC0000043
+	notSupported     = 0xC00000BB
+	invalidParameter = 0xC000000D
+)
+
+var errnos = map[uint32]syscall.Errno{
+	noSuchFile:       syscall.ENOENT,
+	nameNotFound:     syscall.ENOENT,
+	pathNotFound:     syscall.ENOENT,
+	nameInvalid:      syscall.ENOENT,
+	0xC0000039:       syscall.ENOENT, // OBJECT_PATH_SYNTAX_BAD
+	deletePending:    syscall.ENOENT,
+	nameCollision:    syscall.EEXIST,
+	0xC0000103:       syscall.ENOTDIR,   // NOT_A_DIRECTORY
+	0xC00000BA:       syscall.EISDIR,    // FILE_IS_A_DIRECTORY
+	0xC0000101:       syscall.ENOTEMPTY, // DIRECTORY_NOT_EMPTY
+	accessDenied:     syscall.EACCES,
+	sharingViolation: syscall.EACCES,
+	0xC0000054:       syscall.EACCES, // FILE_LOCK_CONFLICT
+	0xC0000121:       syscall.EACCES, // CANNOT_DELETE
+	0xC0000061:       syscall.EPERM,  // PRIVILEGE_NOT_HELD
+	0xC00000A2:       syscall.EROFS,  // MEDIA_WRITE_PROTECTED
+	0xC000007F:       syscall.ENOSPC, // DISK_FULL
+	0xC0000044:       syscall.EDQUOT, // QUOTA_EXCEEDED
+	0xC0000904:       syscall.EFBIG,  // FILE_TOO_LARGE
+	0xC00000D4:       syscall.EXDEV,  // NOT_SAME_DEVICE
+	0xC0000265:       syscall.EMLINK, // TOO_MANY_LINKS
+	0xC000011F:       syscall.ENFILE, // TOO_MANY_OPENED_FILES
+	0xC0000106:       syscall.ENAMETOOLONG,
+	invalidParameter: syscall.EINVAL,
+	0xC000021B:       syscall.EBUSY, // DATA_NOT_ACCEPTED
+	notSupported:     syscall.ENOTSUP,
+	0xC0000010:       syscall.ENOTSUP, // INVALID_DEVICE_REQUEST
+	0xC0000002:       syscall.ENOTSUP, // NOT_IMPLEMENTED
+	0xC0000003:       syscall.ENOTSUP, // INVALID_INFO_CLASS
+}
+
+func errnoOf(err error) syscall.Errno {
+	var errno syscall.Errno
+	if err == nil {
+		return 0
+	}
+	if errors.As(err, &errno) {
+		return errno
+	}
+	if errno, known := errnos[smb.StatusOf(err)]; known {
+		return errno
+	}
+	return syscall.EIO
+}
+
+// isAbsent: the server has no such name. Some servers that are not Samba or Windows answer an open with NO_SUCH_FILE.
+func isAbsent(err error) bool {
+	switch smb.StatusOf(err) {
+	case nameNotFound, pathNotFound, noSuchFile:
+		return true
+	}
+	return errors.Is(err, syscall.ENOENT)
+}
+
+func isTaken(err error) bool { return smb.StatusOf(err) == nameCollision }
+
+func isDenied(err error) bool { return errnoOf(err) == syscall.EACCES }
+
+// createErrno: a name that the server cannot have, or has until another client closes a removed file.
+func createErrno(err error, name string) syscall.Errno {
+	switch smb.StatusOf(err) {
+	case nameInvalid:
+		if len(name) > nameAtMost {
+			return syscall.ENAMETOOLONG
+		}
+		return syscall.EINVAL
+	case deletePending:
+		return syscall.EBUSY
+	}
+	return errnoOf(err)
+}

@@ -1,0 +1,249 @@
+package mount
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	smb2 "github.com/cloudsoda/go-smb2"
+
+	"mountaineer/mount/fs/link"
+)
+
+const (
+	// So many names of one folder are asked for within a second before the folder is listed instead.
+	missesBefore = 4
+	// A folder with more entries is not kept in memory, nor are all folders together.
+	keptAtMost    = 20_000
+	keptAllAtMost = 60_000
+	// A folder whose changes the server reports is listed again after so long all the same.
+	watchedFor = time.Minute
+)
+
+// names is what a listing of a folder has shown. It is believed as long as the listing took and a second, or until the server reports a change.
+type names struct {
+	mu      sync.Mutex
+	entries map[string]found // by name here; zero: it has changed since
+	folded  map[string]struct{}
+	asked   time.Time
+	until   time.Time
+	fresh   time.Time // until then also what nobody reports is true
+	isWhole bool      // nothing else was there
+	isOwn   bool      // nothing was changed from here since
+	watch   *watch
+	listing chan struct{} // closed when the listing that is under way is there
+
+	misses   int
+	missedAt time.Time
+}
+
+// forget: something has happened to that name.
+func (f *names) forget(name string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.isOwn = false
+	if f.entries != nil {
+		f.entries[name] = found{}
+		f.folded[strings.ToLower(name)] = struct{}{}
+	}
+}
+
+// drop forgets all names. The caller holds mu.
+func (f *names) drop(s *Share) {
+	s.folders.kept.Add(-int64(len(f.entries)))
+	f.entries, f.folded, f.isWhole, f.isOwn = nil, nil, false, false
+}
+
+// isValid: the caller holds mu.
+func (f *names) isValid() bool { return f.entries != nil && time.Now().Before(f.until) }
+
+// get returns what the listing says of a name; isAbsent: there is none, in any spelling.
+func (f *names) get(name string) (at found, ok, isAbsent bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.isValid() {
+		return found{}, false, false
+	}
+	if at, ok = f.entries[name]; ok {
+		// What changes in a folder below is not reported here.
+		isTrue := at.seen != nil && (!at.seen.IsDir() || time.Now().Before(f.fresh))
+		return at, isTrue, false
+	}
+	_, isOtherSpelling := f.folded[strings.ToLower(name)]
+	// A server may know a file by a short name of eight characters, and accents in two forms.
+	isSure := f.isWhole && !isOtherSpelling && isASCII(name) && !strings.Contains(name, "~")
+	return found{}, false, isSure
+}
+
+// missed counts names that had to be asked for, and says whether to list the folder.
+func (f *names) missed() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now := time.Now()
+	if now.Sub(f.missedAt) > time.Second {
+		f.misses, f.missedAt = 0, now
+	}
+	f.misses++
+	return f.misses >= missesBefore
+}
+
+// find looks for a name in the folder: in what a listing has shown, or at the server. Who asks for many names has the folder listed.
+func (n *node) find(ctx context.Context, name string) (found, error) {
+	for isListed := false; ; isListed = true {
+		if at, ok := n.listed(name); ok {
+			return at, nil
+		}
+		if _, _, isAbsent := n.names.get(name); isAbsent {
+			return found{}, syscall.ENOENT
+		}
+		if isListed || !n.names.missed() || n.listNow(ctx) != nil {
+			return inFolder(ctx, n, name, looking, lookAt)
+		}
+	}
+}
+
+// listed is what a listing says of a name, if that is still true.
+func (n *node) listed(name string) (found, bool) {
+	at, ok, _ := n.names.get(name)
+	if !ok || isHidden(name) {
+		return found{}, false
+	}
+	n.names.mu.Lock()
+	asked := n.names.asked
+	n.names.mu.Unlock()
+	child := n.childOf(name)
+	return at, child == nil || child.isListed(asked) && child.isSame(at)
+}
+
+// listedByParent is what a listing of the folder says of this file; several files of one folder that are looked at have it listed.
+func (n *node) listedByParent() (found, bool) {
+	name, inode := n.EmbeddedInode().Parent()
+	if inode == nil {
+		return found{}, false
+	}
+	parent := inode.Operations().(*node)
+	if at, ok := parent.listed(name); ok {
+		return at, true
+	}
+	if !n.isListed(time.Now()) || !parent.names.missed() || parent.listNow(context.Background()) != nil {
+		return found{}, false
+	}
+	return parent.listed(name)
+}
+
+var errTooMany = errors.New("a folder with too many entries to be kept")
+
+// listNow lists the folder, or waits for who is doing so.
+func (n *node) listNow(ctx context.Context) error {
+	f := &n.names
+	f.mu.Lock()
+	if under := f.listing; under != nil {
+		f.mu.Unlock()
+		_, err := link.Await(ctx, Killed, under, time.Time{})
+		return err
+	}
+	done := make(chan struct{})
+	f.listing = done
+	f.mu.Unlock()
+	defer func() {
+		f.mu.Lock()
+		f.listing = nil
+		f.mu.Unlock()
+		close(done)
+	}()
+	w := n.share.folders.watched(n)
+	asked := time.Now()
+	all, err := ask(ctx, n.share, func(t link.Try) ([]found, error) {
+		path, err := n.where()
+		if err != nil {
+			return nil, err
+		}
+		return listAll(t, path, keptAtMost)
+	})
+	if err != nil {
+		return err
+	}
+	n.keep(all, asked, true, w)
+	return nil
+}
+
+// listAll returns the entries of a folder.
+func listAll(t link.Try, path string, atMost int) (all []found, err error) {
+	folder, err := t.Share.OpenFolder(path)
+	if err != nil {
+		return nil, err
+	}
+	for err == nil {
+		var page []*smb2.FileStat
+		page, err = folder.List()
+		for _, each := range page {
+			all = append(all, foundOn(t.Conn, each))
+		}
+		if len(all) > atMost {
+			err = errTooMany
+		}
+	}
+	// A folder that is open cannot be removed.
+	_, e := folder.Close()
+	if errors.Is(err, io.EOF) {
+		err = e
+	}
+	return all, err
+}
+
+// keep remembers a listing.
+func (n *node) keep(all []found, asked time.Time, isWhole bool, w *watch) {
+	f := &n.names
+	entries, folded := make(map[string]found, len(all)), make(map[string]struct{}, len(all))
+	for _, each := range all {
+		name := nameHere(each.seen.FileName)
+		entries[name] = each
+		folded[strings.ToLower(name)] = struct{}{}
+	}
+	now := time.Now()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.drop(n.share)
+	if n.share.folders.kept.Add(int64(len(entries))) > keptAllAtMost {
+		n.share.folders.kept.Add(-int64(len(entries)))
+		return
+	}
+	f.entries, f.folded, f.asked, f.isWhole, f.isOwn = entries, folded, asked, isWhole, true
+	f.fresh = now.Add(now.Sub(asked) + attributesFor)
+	f.until = f.fresh
+	if f.watch = w; w != nil && w.isIntactSince(asked) {
+		f.until = now.Add(watchedFor)
+	}
+	time.AfterFunc(time.Until(f.until)+attributesFor, func() { n.dropOld() })
+}
+
+// dropOld gives the memory back of what is not believed any more.
+func (n *node) dropOld() {
+	n.names.mu.Lock()
+	defer n.names.mu.Unlock()
+	if n.names.entries != nil && !n.names.isValid() {
+		n.names.drop(n.share)
+	}
+}
+
+// changedBy: another client, or the server's own system, has changed these names; none: nobody knows which.
+func (f *names) changedBy(s *Share, changed []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(changed) == 0 {
+		f.drop(s)
+		return
+	}
+	f.isOwn = false
+	for _, each := range changed {
+		if f.entries != nil {
+			name := nameHere(each)
+			f.entries[name] = found{}
+			f.folded[strings.ToLower(name)] = struct{}{}
+		}
+	}
+}

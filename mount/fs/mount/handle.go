@@ -1,0 +1,272 @@
+package mount
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	smb2 "github.com/cloudsoda/go-smb2"
+
+	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/smb"
+)
+
+// handle is an open file: a handle on the server, and after that has ended another one on the same file.
+type handle struct {
+	node    *node
+	access  smb2.Access
+	appends bool
+	life    context.Context
+	end     context.CancelFunc
+	closed  chan struct{} // once the server has closed it
+	ahead   readAhead
+	// It is to be opened by its new name.
+	isAside atomic.Bool
+	// Written to since the server last closed it.
+	isDirty atomic.Bool
+	// Written to, and perhaps not on the disk of the server that was started then.
+	unsynced atomic.Pointer[time.Time]
+
+	// Held while it is opened; only what runs on a connection waits for it, and ends with that.
+	mu       sync.Mutex
+	file     *smb2.Handle
+	on       *link.Conn
+	before   *smb2.Handle // of a file that was replaced: Samba looks for some of its attributes under the old name
+	isKnown  bool         // it was open once: only the same file may be opened again
+	gone     syscall.Errno
+	released bool
+}
+
+// newHandle counts as open from now on.
+func newHandle(n *node, flags uint32) *handle {
+	h := &handle{node: n, access: accessOf(flags), appends: flags&syscall.O_APPEND != 0, closed: make(chan struct{})}
+	h.life, h.end = context.WithCancel(context.Background())
+	h.ahead.size = chunkAtMost
+	n.share.opened.Add(1)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.open == nil {
+		n.open, n.closing = map[*handle]struct{}{}, map[*handle]struct{}{}
+	}
+	n.open[h] = struct{}{}
+	return h
+}
+
+func accessOf(flags uint32) smb2.Access {
+	switch flags & syscall.O_ACCMODE {
+	case syscall.O_RDONLY:
+		return smb2.AccessRead
+	case syscall.O_WRONLY:
+		return smb2.AccessWrite
+	}
+	return smb2.AccessRead | smb2.AccessWrite
+}
+
+func (h *handle) mayWrite() bool { return h.access&smb2.AccessWrite == smb2.AccessWrite }
+
+func (h *handle) isOpened() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.file != nil
+}
+
+// openedOn returns the server's handle. On another connection, or after the server has closed it, the file is opened again: without a
+// truncation, and only if it is still the same file. So is one that was replaced, by its new name; what is under way goes on with the old
+// handle.
+func (h *handle) openedOn(c *link.Conn) (*smb2.Handle, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.isAside.Swap(false) && h.file != nil && h.before == nil {
+		h.before, h.file = h.file, nil
+	}
+	switch {
+	case h.released:
+		return nil, syscall.EBADF
+	case h.gone != 0:
+		return nil, h.gone
+	case h.file != nil && h.on == c:
+		return h.file, nil
+	}
+	opened, err := h.reopen(c)
+	if h.isKnown && isAbsent(err) {
+		err = syscall.ESTALE
+	}
+	if err != nil {
+		if h.isKnown && errors.Is(err, syscall.ESTALE) {
+			h.lose(syscall.ESTALE, "replaced")
+		}
+		return nil, err
+	}
+	h.took(c, opened)
+	return h.file, nil
+}
+
+// lose: the file is not what it was, for all that this handle is asked. The caller holds mu.
+func (h *handle) lose(errno syscall.Errno, why string) {
+	h.gone = errno
+	path, _ := h.node.where()
+	h.node.share.link.Note(link.Event{Is: "file_lost", Path: path, Why: why})
+}
+
+func (h *handle) took(c *link.Conn, opened smb2.Opened) {
+	if h.isKnown && h.on != c {
+		// Nobody has vouched meanwhile for what the kernel has of it.
+		go h.node.dropPages(0)
+	}
+	h.file, h.on, h.isKnown = opened.Handle, c, true
+	h.ahead.mu.Lock()
+	h.ahead.size = int64(min(c.Share.MaxReadSize(), chunkAtMost))
+	h.ahead.mu.Unlock()
+	h.node.vouched(c, opened.Promise)
+}
+
+// reopen opens the file where it is now.
+func (h *handle) reopen(c *link.Conn) (smb2.Opened, error) {
+	for {
+		before := h.node.share.renames.count()
+		path, err := h.node.where()
+		if err != nil {
+			return smb2.Opened{}, err
+		}
+		opened, err := c.Share.OpenAt(path, h.access, smb2.MustExist, h.node.leaseKey(path))
+		if smb.StatusOf(err) == invalidParameter {
+			// The server knows the key by the name that another client has changed.
+			h.node.useLease("", smb2.LeaseKey{})
+			opened, err = c.Share.OpenAt(path, h.access, smb2.MustExist, h.node.leaseKey(path))
+		}
+		if err == nil {
+			at := foundOn(c, opened.Seen)
+			if h.node.isSame(at) {
+				h.node.saw(at)
+				return opened, nil
+			}
+			_, _ = opened.Close()
+			err = syscall.ESTALE
+		}
+		if errors.Is(err, syscall.ESTALE) || isAbsent(err) {
+			if h.node.share.renames.since(h.life, before) {
+				if now, gone := h.node.where(); gone == nil && now != path {
+					continue
+				}
+			}
+		}
+		return smb2.Opened{}, err
+	}
+}
+
+// Release: nobody waits for the server's answer but who removes the file.
+func (h *handle) Release(context.Context) syscall.Errno {
+	h.end()
+	h.ahead.drop()
+	n := h.node
+	n.mu.Lock()
+	delete(n.open, h)
+	n.closing[h] = struct{}{}
+	n.mu.Unlock()
+	n.share.opened.Add(-1)
+	n.share.behind.Go(func() {
+		_, _ = link.Safely(func() (struct{}, error) { return struct{}{}, h.close(context.Background(), true) })
+		n.mu.Lock()
+		delete(n.closing, h)
+		n.mu.Unlock()
+		n.closedOne()
+		close(h.closed)
+	})
+	return 0
+}
+
+func (h *handle) isReleased() bool { return h.life.Err() != nil }
+
+// close closes the server's handle. isLast: for good. A connection that has ended took its handles with it: there is nothing to wait for.
+func (h *handle) close(ctx context.Context, isLast bool) error {
+	h.mu.Lock()
+	if isLast {
+		h.released = true
+	}
+	file, before, on := h.file, h.before, h.on
+	h.mu.Unlock()
+	if file == nil && before == nil {
+		return nil
+	}
+	use := link.Use{Session: link.Files, NoWait: true, Changes: h.isDirty.Load()}
+	closed, err := link.Do(ctx, h.node.share.link, use, func(t link.Try) (*smb2.FileStat, error) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if h.before == before {
+			h.before = nil
+		}
+		if h.file == file {
+			h.file = nil
+		}
+		if t.Conn != on {
+			return nil, nil
+		}
+		if before != nil {
+			_, _ = before.Close()
+		}
+		if file == nil {
+			return nil, nil
+		}
+		seen, err := file.Close()
+		if err != nil && !smb.IsLoss(err) {
+			err = nil
+		}
+		return seen, err
+	}, nil)
+	h.node.unvouch()
+	// When a connection ends, its server closes what it had open, with times that nobody knows.
+	if (err == nil || isLast) && h.isDirty.Swap(false) {
+		h.node.closedBy(ctx, closed)
+	}
+	return err
+}
+
+// Flush waits for the server to close a file that was written to: so it has the times of the write, and not later ones. The file is opened
+// again if somebody has another descriptor of it and uses that. Without a route nobody waits: what was written is on the server, and a
+// process that forks closes what it has inherited.
+func (h *handle) Flush(ctx context.Context) syscall.Errno {
+	if h.isDirty.Load() {
+		_ = h.close(ctx, false)
+	}
+	return 0
+}
+
+// onFile plays op on the file, whatever connection it is on.
+func onFile[T any](ctx context.Context, h *handle, use link.Use, op func(t link.Try, file *smb2.Handle) (T, error)) (T, error) {
+	return link.Do(ctx, h.node.share.link, use, onHandle(h, op), nil)
+}
+
+func onHandle[T any](h *handle, op func(t link.Try, file *smb2.Handle) (T, error)) func(link.Try) (T, error) {
+	return func(t link.Try) (T, error) {
+		file, err := h.openedOn(t.Conn)
+		if err != nil {
+			return *new(T), err
+		}
+		return op(t, file)
+	}
+}
+
+func (h *handle) look(ctx context.Context) (found, error) { return onFile(ctx, h, looking, lookBy) }
+
+func lookBy(t link.Try, file *smb2.Handle) (found, error) {
+	seen, err := file.Look()
+	if err != nil {
+		return found{}, err
+	}
+	return foundOn(t.Conn, seen), nil
+}
+
+// readBlock reads a part of the file as far as it goes. It goes on when a reader is interrupted, until the handle is released.
+func (h *handle) readBlock(length, off int64) (smb2.Block, error) {
+	block, err := link.Do(h.life, h.node.share.link, looking, onHandle(h, func(_ link.Try, file *smb2.Handle) (smb2.Block, error) {
+		return file.Read(int(length), off)
+	}), smb2.Block.Release)
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return block, err
+}

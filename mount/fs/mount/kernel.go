@@ -1,0 +1,121 @@
+package mount
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"mountaineer/mount/fs/link"
+)
+
+// kernel adds to the library what it keeps from files and folders: which writes come from a mapping, and when it knows of a rename.
+type kernel struct {
+	fuse.RawFileSystem
+	share *Share
+}
+
+// fromPages is the thread that writes what the kernel has in its pages.
+const fromPages = ^uint32(0)
+
+func (k kernel) Write(cancel <-chan struct{}, in *fuse.WriteIn, data []byte) (uint32, fuse.Status) {
+	if in.WriteFlags&fuse.WRITE_CACHE != 0 {
+		in.Pid = fromPages
+	}
+	return k.RawFileSystem.Write(cancel, in, data)
+}
+
+func isFromPages(ctx context.Context) bool {
+	request, ok := ctx.(*fuse.Context)
+	return ok && request.Caller.Pid == fromPages
+}
+
+func (k kernel) Rename(cancel <-chan struct{}, in *fuse.RenameIn, from, to string) fuse.Status {
+	defer k.share.renames.begin()()
+	return k.RawFileSystem.Rename(cancel, in, from, to)
+}
+
+func (k kernel) Unlink(cancel <-chan struct{}, in *fuse.InHeader, name string) fuse.Status {
+	defer k.share.renames.begin()()
+	return k.RawFileSystem.Unlink(cancel, in, name)
+}
+
+// renames counts renames: between the server's answer and the kernel's, a file is not where its node says.
+type renames struct {
+	mu      sync.Mutex
+	ended   int
+	pending map[chan struct{}]struct{}
+}
+
+// begin returns what ends it.
+func (m *renames) begin() func() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.pending == nil {
+		m.pending = map[chan struct{}]struct{}{}
+	}
+	end := make(chan struct{})
+	m.pending[end] = struct{}{}
+	return func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.ended++
+		delete(m.pending, end)
+		close(end)
+	}
+}
+
+func (m *renames) count() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.ended
+}
+
+// since waits for the renames that are under way, not for later ones, and says whether there was any since the count was before.
+func (m *renames) since(ctx context.Context, before int) bool {
+	m.mu.Lock()
+	isAny := m.ended != before || len(m.pending) > 0
+	pending := slices.Collect(maps.Keys(m.pending))
+	m.mu.Unlock()
+	for _, end := range pending {
+		if _, err := link.Await(ctx, Killed, end, time.Time{}); err != nil {
+			return false
+		}
+	}
+	return isAny
+}
+
+// atPath plays op with the path of n, and again if it was not there because it was just renamed.
+func atPath[T any](ctx context.Context, n *node, use link.Use, op func(t link.Try, path string) (T, error)) (T, error) {
+	return wherever(ctx, n.share, use, n.where, op)
+}
+
+// inFolder is atPath for a name in the folder n.
+func inFolder[T any](ctx context.Context, n *node, name string, use link.Use, op func(t link.Try, path string) (T, error)) (T, error) {
+	return wherever(ctx, n.share, use, func() (string, error) { return n.at(name) }, op)
+}
+
+var (
+	looking  = link.Use{Session: link.Files}
+	changing = link.Use{Session: link.Files, Changes: true}
+)
+
+func wherever[T any](ctx context.Context, s *Share, use link.Use, where func() (string, error), op func(t link.Try, path string) (T, error)) (T, error) {
+	for {
+		before := s.renames.count()
+		path, err := where()
+		if err != nil {
+			return *new(T), err
+		}
+		got, err := link.Do(ctx, s.link, use, func(t link.Try) (T, error) { return op(t, path) }, nil)
+		if !isAbsent(err) || !s.renames.since(ctx, before) {
+			return got, err
+		}
+		if now, gone := where(); gone != nil || now == path {
+			return got, err
+		}
+	}
+}

@@ -1,0 +1,230 @@
+package mount
+
+import (
+	"context"
+	"errors"
+	"io"
+	"runtime/debug"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	smb2 "github.com/cloudsoda/go-smb2"
+	"github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/smb"
+)
+
+// dots are the folder itself and its parent.
+const dots = 2
+
+// listing is a folder that a program reads. It is read from the server page by page, when it is asked for: many programs open a folder only to
+// sync it. The last two pages are kept, as the kernel may ask again.
+type listing struct {
+	node *node
+	at   int // what is read next
+
+	entries []found // from the entry first on
+	first   int
+	isEnd   bool
+	asked   time.Time // of the first page
+	took    time.Duration
+	watch   *watch
+	handle  *smb2.Handle
+	on      *link.Conn
+}
+
+func (n *node) OpendirHandle(context.Context, uint32) (fs.FileHandle, uint32, syscall.Errno) {
+	n.share.opened.Add(1)
+	return &listing{node: n}, 0, 0
+}
+
+func (l *listing) Readdirent(ctx context.Context) (*fuse.DirEntry, syscall.Errno) {
+	for l.at >= dots {
+		i := l.at - dots - l.first
+		switch {
+		case i < 0:
+			l.restart()
+			continue
+		case i >= len(l.entries) && l.isEnd:
+			return nil, 0
+		case i >= len(l.entries):
+			if err := l.read(ctx); err != nil {
+				return nil, errnoOf(err)
+			}
+			continue
+		}
+		l.at++
+		each := l.entries[i]
+		name := nameHere(each.seen.FileName)
+		if isHidden(name) {
+			continue
+		}
+		entry := fuse.DirEntry{Off: uint64(l.at), Name: name, Mode: syscall.S_IFREG, Ino: inoOf(each.seen.FileId, uint64(l.at))}
+		if each.seen.IsDir() {
+			entry.Mode = syscall.S_IFDIR
+		}
+		return &entry, 0
+	}
+	l.at++
+	entry := fuse.DirEntry{Off: uint64(l.at), Mode: syscall.S_IFDIR, Name: "..", Ino: l.node.StableAttr().Ino}
+	if l.at == 1 {
+		entry.Name = "."
+	}
+	return &entry, 0
+}
+
+// restart reads the folder again from its first entry on.
+func (l *listing) restart() {
+	l.closeHandle()
+	l.entries, l.first, l.isEnd = nil, 0, false
+}
+
+// read reads the next page.
+func (l *listing) read(ctx context.Context) error {
+	isFirst := l.first == 0 && len(l.entries) == 0
+	if isFirst {
+		if l.fromNames() {
+			return nil
+		}
+		l.watch = l.node.share.folders.watched(l.node)
+		l.asked = time.Now()
+	}
+	page, err := ask(ctx, l.node.share, func(t link.Try) ([]found, error) { return l.pageOn(t) })
+	if errors.Is(err, io.EOF) {
+		l.isEnd, err = true, nil
+		l.closeHandle()
+	}
+	if err != nil {
+		return err
+	}
+	l.took = time.Since(l.asked)
+	if l.first == 0 && l.isEnd && len(l.entries) <= keptAtMost {
+		l.node.keep(l.entries, l.asked, true, l.watch)
+	}
+	if keep := len(l.entries) - pageLength; keep > 0 && len(page) > 0 && l.first+len(l.entries) > keptAtMost {
+		// What was read before the last page is forgotten.
+		l.first += keep
+		l.entries = append([]found(nil), l.entries[keep:]...)
+		freeSoon()
+	}
+	l.entries = append(l.entries, page...)
+	return nil
+}
+
+// A page has about so many entries.
+const pageLength = 2_000
+
+// pageOn reads a page on a connection. On another one than before it begins anew, and skips what was read.
+func (l *listing) pageOn(t link.Try) ([]found, error) {
+	skip := 0
+	if l.on != t.Conn || l.handle == nil {
+		path, err := l.node.where()
+		if err != nil {
+			return nil, err
+		}
+		opened, err := t.Share.OpenFolder(path)
+		if err != nil {
+			return nil, err
+		}
+		l.handle, l.on, skip = opened.Handle, t.Conn, l.first+len(l.entries)
+	}
+	for {
+		page, err := l.handle.List()
+		if err != nil {
+			return nil, err
+		}
+		if skip >= len(page) {
+			skip -= len(page)
+			continue
+		}
+		next := make([]found, 0, len(page)-skip)
+		for _, each := range page[skip:] {
+			next = append(next, foundOn(t.Conn, each))
+		}
+		return next, nil
+	}
+}
+
+// fromNames takes what is known of a folder whose changes the server reports.
+func (l *listing) fromNames() bool {
+	f := &l.node.names
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.isValid() || !f.isWhole || !f.isOwn || f.watch == nil || !f.watch.isIntactSince(f.asked) {
+		return false
+	}
+	l.entries, l.isEnd, l.asked, l.took = make([]found, 0, len(f.entries)), true, f.asked, time.Since(f.asked)
+	for _, each := range f.entries {
+		l.entries = append(l.entries, each)
+	}
+	return true
+}
+
+func (l *listing) closeHandle() {
+	handle, on := l.handle, l.on
+	l.handle, l.on = nil, nil
+	if handle == nil {
+		return
+	}
+	// A folder that is open cannot be removed.
+	_, _ = link.Do(context.Background(), l.node.share.link, looking, func(t link.Try) (struct{}, error) {
+		if t.Conn != on {
+			return struct{}{}, nil
+		}
+		_, err := handle.Close()
+		if err != nil && !smb.IsLoss(err) {
+			err = nil
+		}
+		return struct{}{}, err
+	}, nil)
+}
+
+func (l *listing) Releasedir(context.Context, uint32) {
+	l.node.share.opened.Add(-1)
+	if l.handle != nil {
+		l.node.share.behind.Go(l.closeHandle)
+	}
+}
+
+// Seekdir: to the beginning is to a folder as it is now.
+func (l *listing) Seekdir(_ context.Context, off uint64) syscall.Errno {
+	if off == 0 {
+		l.restart()
+	}
+	l.at = int(off)
+	return 0
+}
+
+// Fsyncdir: the server has all names.
+func (l *listing) Fsyncdir(context.Context, uint32) syscall.Errno { return 0 }
+
+// Lookup is asked for the entry that was read last.
+func (l *listing) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	i := l.at - 1 - dots - l.first
+	if i < 0 || i >= len(l.entries) || nameHere(l.entries[i].seen.FileName) != name || time.Since(l.asked) > l.took+attributesFor {
+		return l.node.Lookup(ctx, name, out)
+	}
+	child := l.node.childOf(name)
+	isTrue := child != nil && child.isListed(l.asked) || child == nil && l.node.share.written.Load() < l.asked.UnixNano()
+	if !isTrue {
+		return l.node.Lookup(ctx, name, out)
+	}
+	inode := l.node.child(ctx, name, l.entries[i])
+	inode.Operations().(*node).fill(&out.Attr)
+	return inode, 0
+}
+
+var freeing atomic.Bool
+
+// freeSoon gives the memory of a large listing back to the system, some time after it was read.
+func freeSoon() {
+	if !freeing.Swap(true) {
+		time.AfterFunc(5*time.Second, func() {
+			freeing.Store(false)
+			debug.FreeOSMemory()
+		})
+	}
+}

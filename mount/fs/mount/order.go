@@ -1,0 +1,116 @@
+package mount
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"mountaineer/mount/fs/link"
+)
+
+// order lets changes of a file wait for each other: what grows it or changes its length is alone, other writes are not. A change of which
+// nobody knows any more, as the program that asked for it was killed, is waited for as well: it must not land after a newer one.
+type order struct {
+	mu      sync.Mutex
+	shared  int
+	isAlone bool
+	// Changes that go on although nobody waits for them.
+	left    int
+	waiting []*turn
+}
+
+// turn is the right to change the file.
+type turn struct {
+	order   *order
+	isAlone bool
+	ready   chan struct{}
+
+	mu      sync.Mutex
+	running int
+	isLeft  bool
+	isDone  bool
+}
+
+// enter waits for the turn, until the program that waits is killed.
+func (o *order) enter(ctx context.Context, isAlone bool) (*turn, error) {
+	t := &turn{order: o, isAlone: isAlone, ready: make(chan struct{})}
+	o.mu.Lock()
+	o.waiting = append(o.waiting, t)
+	o.next()
+	o.mu.Unlock()
+	if _, err := link.Await(ctx, Killed, t.ready, time.Time{}); err != nil {
+		t.leave()
+		return nil, err
+	}
+	return t, nil
+}
+
+// next lets in who comes next. The caller holds mu.
+func (o *order) next() {
+	for len(o.waiting) > 0 {
+		t := o.waiting[0]
+		if o.isAlone || o.left > 0 || t.isAlone && o.shared > 0 {
+			return
+		}
+		if t.isAlone {
+			o.isAlone = true
+		} else {
+			o.shared++
+		}
+		o.waiting = o.waiting[1:]
+		close(t.ready)
+	}
+}
+
+// leave ends the turn for who asked. What still runs for it keeps others out.
+func (t *turn) leave() {
+	o := t.order
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for i, each := range o.waiting {
+		if each == t {
+			o.waiting = append(o.waiting[:i:i], o.waiting[i+1:]...)
+			o.next()
+			return
+		}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.isLeft = t.running > 0; t.isLeft {
+		o.left++
+		return
+	}
+	t.end()
+}
+
+// end: the caller holds both locks.
+func (t *turn) end() {
+	if t.isDone {
+		return
+	}
+	t.isDone = true
+	if t.isAlone {
+		t.order.isAlone = false
+	} else {
+		t.order.shared--
+	}
+	t.order.next()
+}
+
+// begin counts a try that runs; what it returns ends it.
+func (t *turn) begin() func() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.running++
+	return func() {
+		t.order.mu.Lock()
+		defer t.order.mu.Unlock()
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if t.running--; t.running == 0 && t.isLeft {
+			t.isLeft = false
+			t.order.left--
+			t.end()
+		}
+	}
+}

@@ -1,0 +1,40 @@
+package mount
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// After an answer the kernel unlocks the pages.
+	unlockedWithin = 2 * time.Millisecond
+	quietWithin    = 50 * time.Millisecond
+)
+
+// pages knows when the kernel has pages of a file locked: from when it asks to read or write them until it has the answer.
+type pages struct {
+	pending atomic.Int64
+	ended   atomic.Int64 // Unix ns
+}
+
+// begin returns what ends it.
+func (p *pages) begin() func() {
+	p.pending.Add(1)
+	return func() {
+		p.ended.Store(time.Now().UnixNano())
+		p.pending.Add(-1)
+	}
+}
+
+func (p *pages) areFree() bool {
+	return p.pending.Load() == 0 && time.Now().UnixNano()-p.ended.Load() > int64(unlockedWithin)
+}
+
+// dropPages lets the kernel forget what it has read of a file from off on. It waits for locked pages meanwhile, and a program that is killed
+// then never ends: its own thread would have to answer. So this begins when none are locked, if there is such an instant.
+func (n *node) dropPages(off int64) {
+	for until := time.Now().Add(quietWithin); !n.pages.areFree() && time.Now().Before(until); {
+		time.Sleep(unlockedWithin / 2)
+	}
+	_ = n.NotifyContent(off, 0)
+}

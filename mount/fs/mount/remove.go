@@ -1,0 +1,206 @@
+package mount
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"strings"
+	"syscall"
+	"time"
+
+	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/smb"
+)
+
+func (n *node) Rmdir(ctx context.Context, name string) syscall.Errno {
+	path, err := n.at(name)
+	if err != nil {
+		return errnoOf(err)
+	}
+	child := n.childOf(name)
+	n.share.folders.release(child)
+	err = n.share.remove(ctx, path, true, child)
+	n.hasChanged(name)
+	return errnoOf(err)
+}
+
+// Unlink removes a file. One that is open goes on under another name, until it is closed.
+func (n *node) Unlink(ctx context.Context, name string) syscall.Errno {
+	path, err := n.at(name)
+	if err != nil {
+		return errnoOf(err)
+	}
+	child := n.childOf(name)
+	if child != nil && child.isOpen(ctx) {
+		var aside string
+		aside, err = n.share.putAside(ctx, path, child, func(t link.Try, aside string) error { return t.Share.Move(path, aside, false) })
+		if err == nil {
+			child.isAside(aside)
+		}
+	} else {
+		err = n.share.remove(ctx, path, false, child)
+	}
+	n.hasChanged(name)
+	return errnoOf(err)
+}
+
+// isOpen waits for the server to close what programs have closed.
+func (n *node) isOpen(ctx context.Context) bool {
+	n.mu.Lock()
+	isOpen := len(n.open) > 0
+	closing := make([]*handle, 0, len(n.closing))
+	for h := range n.closing {
+		closing = append(closing, h)
+	}
+	n.mu.Unlock()
+	if isOpen {
+		return true
+	}
+	until := time.Now().Add(closedWithin)
+	for _, h := range closing {
+		if _, err := link.Await(ctx, Killed, h.closed, until); err != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// remove removes what is at path, if it is still what the kernel knows.
+func (s *Share) remove(ctx context.Context, path string, isFolder bool, known *node) error {
+	_, err := change(ctx, s, link.Names, func(t link.Try) (struct{}, error) {
+		if t.Again && known != nil {
+			at, err := lookAt(t, path)
+			if isAbsent(err) || smb.StatusOf(err) == deletePending || err == nil && !known.isSame(at) {
+				return struct{}{}, nil
+			}
+		}
+		err := t.Share.Delete(path, isFolder)
+		if isDenied(err) && isReadOnly(t, path) && t.Share.ClearReadOnly(path) == nil {
+			err = t.Share.Delete(path, isFolder)
+		}
+		if t.Again && isAbsent(err) {
+			err = nil
+		}
+		return struct{}{}, err
+	}, nil)
+	return err
+}
+
+// isReadOnly: the file has the attribute that keeps DOS programs from removing it.
+func isReadOnly(t link.Try, path string) bool {
+	const readOnly = 1
+	seen, err := t.Share.Look(path)
+	return err == nil && seen.FileAttributes&readOnly != 0
+}
+
+// putAside plays op with a new name for a file that stays open, and says which it was: in a hidden folder of the root; or of a folder below,
+// if the root is closed to this user or is another disk; or beside the file, which its folder then cannot be removed before. The name is
+// noted before it is used: what a killed program leaves there is removed by the next mount.
+func (s *Share) putAside(ctx context.Context, path string, n *node, op func(t link.Try, aside string) error) (aside string, err error) {
+	mark := rand.Text()
+	for _, folder := range foldersAbove(path) {
+		aside = removedFolder + "/" + mark
+		if folder != "" {
+			aside = folder + "/" + aside
+		}
+		if err = s.tryAside(ctx, aside, n, op, true); err == nil || !isPlace(err) {
+			return aside, err
+		}
+	}
+	if aside = removedPrefix + mark; folderOf(path) != "" {
+		aside = folderOf(path) + "/" + aside
+	}
+	return aside, s.tryAside(ctx, aside, n, op, false)
+}
+
+// foldersAbove are the root and the folders below it on the way to path, without the one that path is in, unless that is the root.
+func foldersAbove(path string) []string {
+	folders := []string{""}
+	parts := strings.Split(path, "/")
+	for i := 1; i < len(parts)-1; i++ {
+		folders = append(folders, strings.Join(parts[:i], "/"))
+	}
+	return folders
+}
+
+// isPlace: another folder may do.
+func isPlace(err error) bool {
+	switch errnoOf(err) {
+	case syscall.EACCES, syscall.EXDEV, syscall.EROFS, syscall.ENOENT, syscall.EPERM, syscall.EINVAL, syscall.ENOTSUP, syscall.EEXIST, syscall.ENOTDIR:
+		return true
+	}
+	return false
+}
+
+// tryAside also makes the hidden folder that is needed.
+func (s *Share) tryAside(ctx context.Context, aside string, n *node, op func(t link.Try, aside string) error, isInFolder bool) error {
+	if err := s.aside.add(aside, n.id()); err != nil {
+		return syscall.EIO
+	}
+	_, err := change(ctx, s, link.Names, func(t link.Try) (struct{}, error) {
+		if t.Again {
+			if at, err := lookAt(t, aside); err == nil && n.isSame(at) {
+				return struct{}{}, nil
+			}
+		}
+		err := op(t, aside)
+		if !isAbsent(err) || !isInFolder {
+			return struct{}{}, err
+		}
+		if _, err := t.Share.MakeFolder(folderOf(aside), true, time.Time{}); err != nil && !isTaken(err) {
+			return struct{}{}, err
+		}
+		return struct{}{}, op(t, aside)
+	}, nil)
+	if err != nil && !errors.Is(err, syscall.EINTR) {
+		s.aside.remove(aside)
+	}
+	return err
+}
+
+// isAside: the file has lost a name, and has that one instead.
+func (n *node) isAside(aside string) {
+	n.mu.Lock()
+	n.aside = append(n.aside, aside)
+	n.mu.Unlock()
+	n.share.behind.Go(n.closedOne)
+}
+
+// removeAside removes a file that nobody has open any more.
+func (s *Share) removeAside(path string, n *node) {
+	if err := s.remove(context.Background(), path, false, n); err != nil && !isAbsent(err) {
+		return
+	}
+	s.aside.remove(path)
+	if folder := folderOf(path); strings.HasSuffix(folder, removedFolder) {
+		// It stays while it holds others.
+		_ = s.remove(context.Background(), folder, true, nil)
+	}
+}
+
+// removeLeftovers removes what an earlier program of this mount has left, unless somebody has it open.
+func (s *Share) removeLeftovers() (struct{}, error) {
+	for _, each := range s.aside.leftovers() {
+		_, err := change(context.Background(), s, link.Names, func(t link.Try) (struct{}, error) {
+			seen, err := t.Share.Look(each.Path)
+			if err == nil && seen.FileId != each.Id {
+				// Not what was put there.
+				return struct{}{}, nil
+			}
+			if err == nil {
+				err = t.Share.DeleteUnused(each.Path)
+			}
+			if isAbsent(err) {
+				err = nil
+			}
+			if folder := folderOf(each.Path); err == nil && strings.HasSuffix(folder, removedFolder) {
+				_ = t.Share.Delete(folder, true)
+			}
+			return struct{}{}, err
+		}, nil)
+		if err == nil {
+			s.aside.remove(each.Path)
+		}
+	}
+	return struct{}{}, nil
+}

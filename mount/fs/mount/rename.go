@@ -1,0 +1,99 @@
+package mount
+
+import (
+	"context"
+	"syscall"
+
+	"github.com/hanwen/go-fuse/v2/fs"
+
+	"mountaineer/mount/fs/link"
+)
+
+const renameNoReplace = 1
+
+func (n *node) Rename(ctx context.Context, name string, newParent fs.InodeEmbedder, newName string, flags uint32) syscall.Errno {
+	if flags&^renameNoReplace != 0 {
+		return syscall.EINVAL
+	}
+	into := newParent.(*node)
+	from, err := n.at(name)
+	if err != nil {
+		return errnoOf(err)
+	}
+	to, err := into.at(newName)
+	if err != nil {
+		return errnoOf(err)
+	}
+	moved, replaced := n.childOf(name), into.childOf(newName)
+	if replaced != nil && moved != nil && replaced.isFileOf(moved) {
+		// Another spelling of its name, on a server that ignores case.
+		replaced = nil
+	}
+	isReplacing := flags&renameNoReplace == 0
+	if replaced != nil && replaced.isFolder() {
+		// SMB replaces no folder, not even an empty one.
+		if !isReplacing {
+			return syscall.EEXIST
+		}
+		if err := n.share.remove(ctx, to, true, replaced); err != nil {
+			return errnoOf(err)
+		}
+	}
+	aside := ""
+	if replaced != nil && isReplacing && !replaced.isFolder() && replaced.isOpen(ctx) {
+		// A second name keeps what is replaced, if the server has such; else it is gone when its connection is lost.
+		aside, _ = n.share.putAside(ctx, to, replaced, func(t link.Try, aside string) error { return t.Share.Link(to, aside) })
+	}
+	n.share.folders.release(moved)
+	err = n.share.move(ctx, from, to, isReplacing, moved)
+	n.hasChanged(name)
+	into.hasChanged(newName)
+	switch {
+	case err != nil && aside != "":
+		n.share.behind.Go(func() { n.share.removeAside(aside, nil) })
+	case aside != "":
+		replaced.isAside(aside)
+		for _, h := range replaced.handles() {
+			// A handle that is just opened again may wait for this rename.
+			h.isAside.Store(true)
+		}
+	}
+	return createErrno(err, newName)
+}
+
+// move renames what is at from. On a server that takes only one connection it is not refused because of what is open below.
+func (s *Share) move(ctx context.Context, from, to string, isReplacing bool, moved *node) error {
+	_, err := change(ctx, s, link.Names, func(t link.Try) (struct{}, error) {
+		var tried *node
+		if t.Again {
+			tried = moved
+		}
+		return struct{}{}, moveOn(t, from, to, isReplacing, tried)
+	}, nil)
+	return err
+}
+
+// moveOn renames. tried is what a try before this one may have moved: what another client has put in its place since then is not moved.
+func moveOn(t link.Try, from, to string, isReplacing bool, tried *node) error {
+	isMoved := func() error {
+		at, err := lookAt(t, to)
+		if err == nil && !tried.isSame(at) {
+			return syscall.ENOENT
+		}
+		return err
+	}
+	if tried != nil {
+		at, err := lookAt(t, from)
+		switch {
+		case isAbsent(err) || err == nil && !tried.isSame(at):
+			return isMoved()
+		case err != nil:
+			return err
+		}
+	}
+	err := t.Share.Move(from, to, isReplacing)
+	if tried != nil && isAbsent(err) {
+		return isMoved()
+	}
+	return err
+}

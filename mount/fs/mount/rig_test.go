@@ -1,0 +1,179 @@
+package mount
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"math/rand"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"io/fs"
+
+	"mountaineer/mount/fs/identity"
+	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/logons"
+	"mountaineer/mount/fs/rig"
+	"mountaineer/mount/fs/smb"
+)
+
+const (
+	mib     = 1 << 20
+	patient = time.Minute
+)
+
+// mounted is a share of a rig, mounted in this process.
+type mounted struct {
+	*rig.Rig
+	folder string
+	link   *link.Link
+	share  *Share
+}
+
+func newMount(t *testing.T, patience time.Duration, options ...rig.Option) *mounted {
+	t.Helper()
+	return mountOf(t, rig.New(t, options...), patience)
+}
+
+func mountOf(t *testing.T, r *rig.Rig, patience time.Duration) *mounted {
+	t.Helper()
+	m := &mounted{Rig: r, folder: filepath.Join(r.Folder, "mounted")}
+	rig.Must(t, os.Mkdir(m.folder, 0o755))
+	m.link = link.New(link.Options{
+		Account: r.Account, Routes: []smb.Route{r.Cable.Route("only")}, Patience: patience, Killed: Killed,
+		Logons: logons.New("", r.Account.User, "", r.Account.Password),
+		Known: func() []identity.Entry {
+			if m.share == nil {
+				return nil
+			}
+			return m.share.Known()
+		},
+	})
+	rig.Must(t, m.link.Start(context.Background()))
+	t.Cleanup(m.link.Close)
+	share, err := Mount(m.link, Options{
+		Folder: m.folder, Source: "//rig/share", Uid: uint32(os.Getuid()), Gid: uint32(os.Getgid()), FileMode: 0o644, DirMode: 0o755,
+	})
+	rig.Must(t, err)
+	m.share = share
+	t.Cleanup(func() {
+		if err := share.Unmount(); err != nil {
+			t.Errorf("unmount: %v", err)
+			_ = exec.Command("fusermount3", "-uz", m.folder).Run()
+		}
+		share.Wait()
+	})
+	return m
+}
+
+func (m *mounted) here(name string) string { return filepath.Join(m.folder, name) }
+
+// settled waits until both sessions stand.
+func (m *mounted) settled(session link.Session) *link.Conn {
+	m.T.Helper()
+	try, err := link.Do(context.Background(), m.link, link.Use{Session: session}, func(t link.Try) (link.Try, error) { return t, nil }, nil)
+	rig.Must(m.T, err)
+	return try.Conn
+}
+
+func (m *mounted) put(name string, size int) []byte {
+	m.T.Helper()
+	data := make([]byte, size)
+	_, _ = rand.New(rand.NewSource(int64(size))).Read(data)
+	rig.Must(m.T, os.MkdirAll(filepath.Dir(m.Theirs(name)), 0o755))
+	rig.Must(m.T, os.WriteFile(m.Theirs(name), data, 0o644))
+	return data
+}
+
+func (m *mounted) open(name string) *os.File { return openFile(m.T, m.here(name), os.O_RDONLY) }
+
+func isAt(f *os.File, data []byte, off int64) error {
+	got := make([]byte, len(data))
+	if _, err := f.ReadAt(got, off); err != nil {
+		return err
+	}
+	if !bytes.Equal(got, data) {
+		return errors.New("other bytes")
+	}
+	return nil
+}
+
+func dropPages(f *os.File) error {
+	const dontNeed = 4
+	if _, _, errno := syscall.Syscall6(syscall.SYS_FADVISE64, f.Fd(), 0, 0, dontNeed, 0, 0); errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+func write(t *testing.T, file, text string) {
+	t.Helper()
+	rig.Must(t, os.WriteFile(file, []byte(text), 0o644))
+}
+
+func openFile(t *testing.T, file string, flags int) *os.File {
+	t.Helper()
+	f, err := os.OpenFile(file, flags, 0o644)
+	rig.Must(t, err)
+	t.Cleanup(func() { _ = f.Close() })
+	return f
+}
+
+func add(t *testing.T, f *os.File, text string) {
+	t.Helper()
+	_, err := f.WriteString(text)
+	rig.Must(t, err)
+}
+
+// tree is all files below a folder, without those that were set aside.
+func tree(folder string) map[string]string {
+	all := map[string]string{}
+	_ = filepath.WalkDir(folder, func(file string, entry fs.DirEntry, err error) error {
+		name, _ := filepath.Rel(folder, file)
+		if err != nil {
+			all[name] = err.Error()
+			return nil
+		}
+		if !entry.IsDir() && !strings.HasPrefix(name, removedFolder) {
+			text, err := os.ReadFile(file)
+			if all[name] = string(text); err != nil {
+				all[name] = err.Error()
+			}
+		}
+		return nil
+	})
+	return all
+}
+
+func (m *mounted) has(want map[string]string) {
+	m.T.Helper()
+	for side, folder := range map[string]string{"server": m.Export, "mount": m.folder} {
+		if got := tree(folder); !reflect.DeepEqual(got, want) {
+			m.T.Errorf("%s has %v", side, got)
+		}
+	}
+}
+
+// cutOften cuts every connection a while after it stands, until what it returns is called.
+func (m *mounted) cutOften(after time.Duration) (stop func() int) {
+	ended, all := make(chan struct{}), make(chan int)
+	go func() {
+		for cuts := 0; ; cuts++ {
+			m.settled(link.Files)
+			select {
+			case <-ended:
+				all <- cuts
+				return
+			case <-time.After(after):
+			}
+			m.Cable.Set(false)
+		}
+	}()
+	return func() int { close(ended); return <-all }
+}

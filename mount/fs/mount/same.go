@@ -1,0 +1,77 @@
+package mount
+
+import (
+	"time"
+
+	smb2 "github.com/cloudsoda/go-smb2"
+
+	"mountaineer/mount/fs/identity"
+	"mountaineer/mount/fs/link"
+)
+
+// found is what the server shows at a name.
+type found struct {
+	seen *smb2.FileStat
+	// In one session of one server, equal ids are one file. Ids are given again.
+	session, epoch int
+	// The server's clock when it was asked.
+	at time.Time
+}
+
+func foundOn(c *link.Conn, seen *smb2.FileStat) found {
+	return found{seen, c.Number, c.Epoch, time.Now().Add(c.Ahead)}
+}
+
+func lookAt(t link.Try, path string) (found, error) {
+	seen, err := t.Share.Look(path)
+	if err != nil {
+		return found{}, err
+	}
+	return foundOn(t.Conn, seen), nil
+}
+
+// self says which file a node is.
+type self struct {
+	id             uint64
+	session, epoch int
+	isFolder       bool
+	// When it was made, ns; 0: the server may have made that up.
+	created int64
+	// The server's clock when it was first seen.
+	since time.Time
+}
+
+func (f found) self() self {
+	return self{f.seen.FileId, f.session, f.epoch, f.seen.IsDir(), identity.OwnCreation(f.seen), f.at}
+}
+
+// A clock that is set in steps must not make a file another one.
+const clockSlack = 2 * time.Second
+
+// isSame: what was found is that file or folder. Samba has the earliest of a file's times as its creation time, if it does not know it: that
+// becomes another of these times when the earliest one changes, and is not compared. A folder is the same if its id is: no bytes depend on it.
+func (s self) isSame(at found) bool {
+	now := at.self()
+	switch {
+	case now.epoch != s.epoch || now.id != s.id || now.isFolder != s.isFolder:
+		return false
+	case now.session == s.session || now.isFolder:
+		return true
+	case s.created != 0:
+		// A server that knew it once knows it still, also when other times are older by now.
+		return at.seen.CreationTime.UnixNano() == s.created
+	case now.created != 0:
+		return at.seen.CreationTime.Before(s.since.Add(clockSlack))
+	}
+	return true
+}
+
+// next is the same file as found later: its creation time is kept once it is known.
+func (s self) next(at found) self {
+	next := at.self()
+	next.since = s.since
+	if s.created != 0 {
+		next.created = s.created
+	}
+	return next
+}

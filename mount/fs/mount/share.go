@@ -1,0 +1,167 @@
+// Package mount shows a share as a file system.
+package mount
+
+import (
+	"context"
+	"log"
+	"os"
+	"os/exec"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"mountaineer/mount/fs/identity"
+	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/smb"
+)
+
+// What the kernel may believe without asking, so that the changes of others are seen.
+var attributesFor = time.Second
+
+const closedWithin = 2 * time.Second
+
+// Options say how a mount appears.
+type Options struct {
+	Folder, Source    string
+	Uid, Gid          uint32
+	FileMode, DirMode uint32
+	ReadOnly          bool
+	AllowOther        bool
+	// The share's folder in the home; empty: none.
+	State string
+}
+
+// Share is a share that is mounted.
+type Share struct {
+	Options
+	link    *link.Link
+	server  *fuse.Server
+	root    *node
+	renames renames
+	known   known
+	folders folders
+	aside   asideList
+	// The library opens a file of the mount before it is ready: nothing may wait for the server then, or a kill would never end this program.
+	isMounted atomic.Bool
+	// When a name or a file was last changed from here, ns.
+	written atomic.Int64
+	opened  atomic.Int64
+	// What no program waits for.
+	behind sync.WaitGroup
+}
+
+// Mount makes the mount. l has signed in.
+func Mount(l *link.Link, options Options) (*Share, error) {
+	s := &Share{Options: options, link: l}
+	s.aside.open(options.State)
+	s.root = &node{share: s}
+	at, err := s.root.look(context.Background(), "")
+	if err != nil {
+		return nil, err
+	}
+	s.root.learn(at)
+	// The kernel checks the modes.
+	how := []string{"nosuid", "nodev", "default_permissions"}
+	if s.ReadOnly {
+		how = append(how, "ro")
+	}
+	mountOptions := fuse.MountOptions{
+		FsName:            s.Source,
+		Name:              "mountaineer-fs",
+		Options:           how,
+		AllowOther:        s.AllowOther,
+		MaxBackground:     64,
+		MaxWrite:          chunkAtMost,
+		DisableXAttrs:     true,
+		ExtraCapabilities: fuse.CAP_ATOMIC_O_TRUNC,
+		PanicHandler: func(mistake any) fuse.Status {
+			log.Printf("%v\n%s", mistake, debug.Stack())
+			return fuse.EIO
+		},
+	}
+	raw := fs.NewNodeFS(s.root, &fs.Options{
+		MountOptions:    mountOptions,
+		AttrTimeout:     &attributesFor,
+		EntryTimeout:    &attributesFor,
+		NullPermissions: true,
+	})
+	if _, err := os.Stat(s.Folder); err != nil {
+		return nil, smb.Fail(smb.Fuse, err)
+	}
+	if s.server, err = fuse.NewServer(kernel{raw, s}, s.Folder, &mountOptions); err != nil {
+		return nil, smb.Fail(smb.Fuse, err)
+	}
+	go s.server.Serve()
+	if err := s.server.WaitMount(); err != nil {
+		return nil, smb.Fail(smb.Fuse, err)
+	}
+	s.isMounted.Store(true)
+	if !s.ReadOnly {
+		s.behind.Go(func() { _, _ = link.Safely(s.removeLeftovers) })
+	}
+	return s, nil
+}
+
+// Wait returns once the share is unmounted, and what no program waits for is done, or takes too long.
+func (s *Share) Wait() {
+	s.server.Wait()
+	done := make(chan struct{})
+	go func() { s.behind.Wait(); close(done) }()
+	_, _ = link.Await(context.Background(), nil, done, time.Now().Add(closedWithin))
+}
+
+// Unmount fails while something is open.
+func (s *Share) Unmount() error { return s.server.Unmount() }
+
+// Detach takes the mount away; what is open ends with this program.
+func (s *Share) Detach() error {
+	return exec.Command("fusermount3", "-u", "-z", s.Folder).Run()
+}
+
+// Counts are the handles that programs have open, and the removed files among them.
+func (s *Share) Counts() (open, aside int) { return int(s.opened.Load()), s.aside.count() }
+
+// Known are files that tell the server from another one: those that are open, then others that the kernel knows.
+func (s *Share) Known() []identity.Entry { return s.known.entries() }
+
+// Killed: the thread that asked is going to end, and waits only for its answer.
+func Killed(ctx context.Context) bool {
+	request, ok := ctx.(*fuse.Context)
+	if !ok {
+		return ctx.Err() != nil
+	}
+	// 0: of a namespace that is not seen from here.
+	pid := int(int32(request.Caller.Pid))
+	if pid <= 0 {
+		return false
+	}
+	status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	if err != nil {
+		// /proc may hide it.
+		return syscall.Kill(pid, 0) == syscall.ESRCH
+	}
+	for line := range strings.SplitSeq(string(status), "\n") {
+		if mask, ok := strings.CutPrefix(line, "SigPnd:\t"); ok {
+			pending, err := strconv.ParseUint(mask, 16, 64)
+			return err == nil && pending&(1<<(syscall.SIGKILL-1)) != 0
+		}
+	}
+	return false
+}
+
+// ask plays op on the session for files; it changes nothing, or the same if it is played twice.
+func ask[T any](ctx context.Context, s *Share, op func(link.Try) (T, error)) (T, error) {
+	return link.Do(ctx, s.link, link.Use{Session: link.Files}, op, nil)
+}
+
+// change is ask for an op that changes something.
+func change[T any](ctx context.Context, s *Share, session link.Session, op func(link.Try) (T, error), unwanted func(T)) (T, error) {
+	return link.Do(ctx, s.link, link.Use{Session: session, Changes: true}, op, unwanted)
+}

@@ -1,0 +1,333 @@
+package mount
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand"
+	"os"
+	"reflect"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/rig"
+)
+
+func TestWhatIsWrittenIsOnTheServerWhenWriteReturns(t *testing.T) {
+	m := newMount(t, patient)
+	f := openFile(t, m.here("new"), os.O_RDWR|os.O_CREATE|os.O_EXCL)
+	data := make([]byte, 5*mib+77)
+	_, _ = rand.New(rand.NewSource(1)).Read(data)
+	_, err := f.Write(data)
+	rig.Must(t, err)
+	_, err = f.WriteAt([]byte("changed"), 3*mib-3)
+	rig.Must(t, err)
+	copy(data[3*mib-3:], "changed")
+	for side, file := range map[string]string{"server": m.Theirs("new"), "mount": m.here("new")} {
+		if got, err := os.ReadFile(file); err != nil || !bytes.Equal(got, data) {
+			t.Errorf("%s: %d bytes, %v", side, len(got), err)
+		}
+	}
+	rig.Must(t, f.Sync())
+	rig.Must(t, m.open("new").Sync())
+	rig.Must(t, f.Truncate(100))
+	rig.Must(t, os.Truncate(m.here("new"), 50))
+	if got, err := os.ReadFile(m.Theirs("new")); err != nil || !bytes.Equal(got, data[:50]) {
+		t.Errorf("after truncation: %d bytes, %v", len(got), err)
+	}
+	write(t, m.here("new"), "short")
+	m.has(map[string]string{"new": "short"})
+}
+
+func TestFoldersAreMadeRenamedAndRemoved(t *testing.T) {
+	m := newMount(t, patient)
+	rig.Must(t, os.MkdirAll(m.here("a/b/c"), 0o755))
+	write(t, m.here("a/b/c/file"), "text")
+	rig.Must(t, os.Rename(m.here("a"), m.here("d")))
+	m.has(map[string]string{"d/b/c/file": "text"})
+	if err := os.Mkdir(m.here("d"), 0o755); !errors.Is(err, syscall.EEXIST) {
+		t.Errorf("mkdir: %v", err)
+	}
+	if err := syscall.Rmdir(m.here("d/b")); err != syscall.ENOTEMPTY {
+		t.Errorf("rmdir: %v", err)
+	}
+	rig.Must(t, os.Mkdir(m.here("empty"), 0o755))
+	rig.Must(t, syscall.Rename(m.here("d/b"), m.here("empty")))
+	m.has(map[string]string{"empty/c/file": "text"})
+	if err := syscall.Rename(m.here("d"), m.here("empty")); err != syscall.ENOTEMPTY {
+		t.Errorf("over a filled folder: %v", err)
+	}
+	rig.Must(t, os.RemoveAll(m.here("empty")))
+	rig.Must(t, os.RemoveAll(m.here("d")))
+	m.has(map[string]string{})
+}
+
+func TestAnOpenFileIsWrittenWhereverItIsRenamed(t *testing.T) {
+	m := newMount(t, patient)
+	for _, folder := range []string{"d0", "d1"} {
+		rig.Must(t, os.Mkdir(m.Theirs(folder), 0o755))
+	}
+	write(t, m.Theirs("d0/c"), "old")
+	write(t, m.Theirs("d1/log"), "one\n")
+	write(t, m.Theirs("log"), "old\n")
+	c := openFile(t, m.here("d0/c"), os.O_RDWR)
+	rig.Must(t, os.Rename(m.here("d0"), m.here("dx")))
+	add(t, c, "new")
+	log := openFile(t, m.here("d1/log"), os.O_WRONLY|os.O_APPEND)
+	rig.Must(t, os.Rename(m.here("d1"), m.here("dy")))
+	add(t, log, "two\n")
+	rotated := openFile(t, m.here("log"), os.O_WRONLY|os.O_APPEND)
+	rig.Must(t, os.Rename(m.here("log"), m.here("log.1")))
+	write(t, m.here("log"), "a new log\n")
+	add(t, rotated, "last words\n")
+	// Also over a lost connection.
+	m.Cable.Set(false)
+	add(t, rotated, "and more\n")
+	add(t, c, "er")
+	m.has(map[string]string{"dx/c": "newer", "dy/log": "one\ntwo\n", "log": "a new log\n", "log.1": "old\nlast words\nand more\n"})
+}
+
+func TestAnOpenFileThatIsReplacedOrRemovedKeepsItsBytes(t *testing.T) {
+	m := newMount(t, patient)
+	rig.Must(t, os.Mkdir(m.here("d"), 0o755))
+	write(t, m.here("d/removed"), "old bytes")
+	write(t, m.here("replaced"), "old bytes")
+	write(t, m.here("other"), "other bytes")
+	removed, replaced := openFile(t, m.here("d/removed"), os.O_RDWR), openFile(t, m.here("replaced"), os.O_RDWR)
+	rig.Must(t, os.Remove(m.here("d/removed")))
+	rig.Must(t, os.Rename(m.here("other"), m.here("replaced")))
+	rig.Must(t, os.Remove(m.here("d")))
+	if got := tree(m.folder); !reflect.DeepEqual(got, map[string]string{"replaced": "other bytes"}) {
+		t.Errorf("mount has %v", got)
+	}
+	for name, f := range map[string]*os.File{"removed": removed, "replaced": replaced} {
+		_, err := f.WriteAt([]byte("NEW"), 0)
+		rig.Must(t, err)
+		rig.Must(t, f.Truncate(9))
+		if err := isAt(f, []byte("NEW bytes"), 0); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	rig.Must(t, os.Rename(m.here("replaced"), m.here("moved")))
+	m.Cable.Set(false)
+	for _, f := range []*os.File{removed, replaced} {
+		rig.Must(t, dropPages(f))
+		rig.Must(t, isAt(f, []byte("NEW bytes"), 0))
+		rig.Must(t, f.Truncate(4))
+	}
+	rig.Must(t, removed.Close())
+	rig.Must(t, replaced.Close())
+	rig.Eventually(t, "nothing is left of them", func() bool {
+		entries, _ := os.ReadDir(m.Export)
+		return len(entries) == 1
+	})
+	m.has(map[string]string{"moved": "other bytes"})
+}
+
+func TestANameIsFreeOnceItsFileIsRemoved(t *testing.T) {
+	m := newMount(t, patient)
+	for i := range 50 {
+		f := openFile(t, m.here("lock"), os.O_WRONLY|os.O_CREATE|os.O_EXCL)
+		if i%2 == 0 {
+			rig.Must(t, f.Close())
+		}
+		rig.Must(t, os.Remove(m.here("lock")))
+	}
+	m.has(map[string]string{})
+}
+
+func TestOneOfTwoClientsMakesAFile(t *testing.T) {
+	m := newMount(t, patient)
+	for i := range 10 {
+		name := fmt.Sprint(i)
+		// The kernel has just heard that there is none.
+		_, _ = os.Stat(m.here(name))
+		write(t, m.Theirs(name), "theirs")
+		if _, err := os.OpenFile(m.here(name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644); !errors.Is(err, syscall.EEXIST) {
+			t.Errorf("create: %v", err)
+		}
+	}
+}
+
+func TestTwoClientsAppendToOneFile(t *testing.T) {
+	m := newMount(t, patient)
+	write(t, m.Theirs("list"), "one\n")
+	ours, theirs := openFile(t, m.here("list"), os.O_RDWR|os.O_APPEND), openFile(t, m.Theirs("list"), os.O_WRONLY|os.O_APPEND)
+	want := "one\n"
+	for i := range 10 {
+		for who, f := range []*os.File{ours, theirs} {
+			line := fmt.Sprintf("%d %d\n", who, i)
+			add(t, f, line)
+			want += line
+			if i == 5 {
+				m.Cable.Set(false)
+			}
+		}
+		if got := make([]byte, len(want)); true {
+			_, err := ours.ReadAt(got[:len(want)-4], 0)
+			rig.Must(t, err)
+			if string(got[:len(want)-4]) != want[:len(want)-4] {
+				t.Fatalf("read back: %q", got)
+			}
+		}
+	}
+	rig.Eventually(t, "seen", func() bool { text, _ := os.ReadFile(m.here("list")); return string(text) == want })
+	m.has(map[string]string{"list": want})
+}
+
+func TestTimesAreTheServers(t *testing.T) {
+	m := newMount(t, patient)
+	rig.Must(t, os.Mkdir(m.here("d"), 0o755))
+	write(t, m.here("d/f"), "1")
+	at := time.Unix(1_000_000_000, 123_456_000)
+	rig.Must(t, os.Chtimes(m.here("d/f"), at, at))
+	// As cp -p does it.
+	copied := openFile(t, m.here("d/copied"), os.O_WRONLY|os.O_CREATE)
+	add(t, copied, "copied")
+	stamp := unix.NsecToTimeval(at.UnixNano())
+	rig.Must(t, unix.Futimes(int(copied.Fd()), []unix.Timeval{stamp, stamp}))
+	rig.Must(t, copied.Close())
+	rig.Must(t, os.Chtimes(m.here("d"), at, at))
+	for _, name := range []string{"d", "d/f", "d/copied"} {
+		for _, file := range []string{m.here(name), m.Theirs(name)} {
+			seen, err := os.Stat(file)
+			rig.Must(t, err)
+			if !seen.ModTime().Equal(at) {
+				t.Errorf("%s: %v", file, seen.ModTime())
+			}
+		}
+	}
+	rig.Must(t, os.Chmod(m.here("d/f"), 0o600))
+	rig.Must(t, os.Chown(m.here("d/f"), 12, 34))
+	for name, err := range map[string]error{
+		"symlink": os.Symlink("f", m.here("d/link")), "mkfifo": syscall.Mkfifo(m.here("d/pipe"), 0o600),
+		"xattr": syscall.Setxattr(m.here("d/f"), "user.x", []byte("1"), 0),
+	} {
+		if !errors.Is(err, syscall.EPERM) && !errors.Is(err, syscall.ENOTSUP) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestNamesAreThoseOfTheRcloneDriver(t *testing.T) {
+	m := newMount(t, patient)
+	onServer := map[string]string{
+		`a:b*c?"<>|\d`: "a：b＊c？＂＜＞｜＼d",
+		"dot.":         "dot．",
+		"space ":       "space␠",
+		"tab\there":    "tab␉here",
+		"é":            "é",
+		"e\u0301":      "e\u0301",
+		"a：b":          "a‛：b",
+	}
+	for name, want := range onServer {
+		write(t, m.here(name), name)
+		if text, err := os.ReadFile(m.Theirs(want)); err != nil || string(text) != name {
+			entries, _ := os.ReadDir(m.Export)
+			t.Errorf("%q: %v, the server has %v", name, err, entries)
+		}
+	}
+	entries, err := os.ReadDir(m.folder)
+	rig.Must(t, err)
+	for _, entry := range entries {
+		if _, ok := onServer[entry.Name()]; !ok {
+			t.Errorf("listed: %q", entry.Name())
+		}
+	}
+	if len(entries) != len(onServer) {
+		t.Errorf("%d are listed", len(entries))
+	}
+	if _, err := os.Create(m.here(strings.Repeat("x", 256))); !errors.Is(err, syscall.ENAMETOOLONG) {
+		t.Errorf("a long name: %v", err)
+	}
+}
+
+func TestEachNameIsItsOwn(t *testing.T) {
+	names := map[string]string{}
+	for _, part := range []string{"\n", "␊", "‛␊", "\r", "␍", "\x7f", "␡", "␀", "‛␀", "／", "‛／", " ", "␠", ".", "．", "‛．", "..", ".．", "．．", ":", "：", "‛", "‛‛", "\xff", "‛FF", "�"} {
+		for _, name := range []string{part, part + "a", "a" + part, "a" + part + "a", part + part} {
+			if name == "." || name == ".." {
+				continue
+			}
+			there := nameOnServer(name)
+			if here := nameHere(there); here != name {
+				t.Errorf("%q is %q on the server and %q here", name, there, here)
+			}
+			if other, ok := names[there]; ok && other != name {
+				t.Errorf("%q and %q are both %q", name, other, there)
+			}
+			names[there] = name
+		}
+	}
+	for there, here := range map[string]string{"．": "．", ".．": ".．", "a／b": "a／b", "␀": "␀", "tab␉": "tab\t", "Icon␍": "Icon\r"} {
+		if got := nameHere(there); got != here || nameOnServer(here) != there {
+			t.Errorf("%q: %q", there, got)
+		}
+	}
+}
+
+func TestCaseOfANameIsChanged(t *testing.T) {
+	m := newMount(t, patient)
+	rig.Must(t, os.Mkdir(m.here("folder"), 0o755))
+	write(t, m.here("file"), "text")
+	f := openFile(t, m.here("file"), os.O_RDWR)
+	rig.Must(t, syscall.Rename(m.here("folder"), m.here("Folder")))
+	rig.Must(t, syscall.Rename(m.here("file"), m.here("File")))
+	add(t, f, "TEXT")
+	entries, err := os.ReadDir(m.Export)
+	rig.Must(t, err)
+	if fmt.Sprint(entries) != "[- File d Folder/]" {
+		t.Errorf("the server has %v", entries)
+	}
+	m.has(map[string]string{"File": "TEXT"})
+}
+
+func TestARepeatedRenameMovesNoOtherFile(t *testing.T) {
+	m := newMount(t, patient)
+	write(t, m.Theirs("to"), "moved")
+	write(t, m.Theirs("from"), "another one")
+	try := link.Try{Conn: m.settled(link.Names), Again: true}
+	at, err := lookAt(try, "to")
+	rig.Must(t, err)
+	moved := &node{share: m.share}
+	moved.learn(at)
+	rig.Must(t, moveOn(try, "from", "to", true, moved))
+	m.has(map[string]string{"to": "moved", "from": "another one"})
+	rig.Must(t, moveOn(try, "to", "back", true, moved))
+	if err := moveOn(try, "from", "to", true, moved); !isAbsent(err) {
+		t.Errorf("gone: %v", err)
+	}
+	m.has(map[string]string{"back": "moved", "from": "another one"})
+}
+
+func TestRenameWithFlags(t *testing.T) {
+	m := newMount(t, patient)
+	write(t, m.here("one"), "1")
+	write(t, m.here("two"), "2")
+	rename := func(flags uintptr) error {
+		const renameat2 = 316
+		from, _ := syscall.BytePtrFromString(m.here("one"))
+		to, _ := syscall.BytePtrFromString(m.here("two"))
+		const here = ^uintptr(99)
+		if _, _, errno := syscall.Syscall6(renameat2, here, uptr(from), here, uptr(to), flags, 0); errno != 0 {
+			return errno
+		}
+		return nil
+	}
+	if err := rename(1); err != syscall.EEXIST {
+		t.Errorf("no replace: %v", err)
+	}
+	if err := rename(2); err != syscall.EINVAL {
+		t.Errorf("exchange: %v", err)
+	}
+	m.has(map[string]string{"one": "1", "two": "2"})
+	rig.Must(t, rename(0))
+	m.has(map[string]string{"two": "1"})
+}
+func uptr(text *byte) uintptr { return uintptr(unsafe.Pointer(text)) }

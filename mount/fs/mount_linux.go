@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"mountaineer/mount/fs/control"
+	"mountaineer/mount/fs/identity"
+	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/mount"
+	"mountaineer/mount/fs/smb"
+)
+
+// mountFlags are the options of `mount`.
+type mountFlags struct {
+	common
+	link  link.Options
+	mount mount.Options
+}
+
+func parseMount(arguments []string, in io.Reader) (m mountFlags, err error) {
+	flags := flag.NewFlagSet("mount", flag.ContinueOnError)
+	m.register(flags)
+	flags.StringVar(&m.link.Wanted, "wanted", "", "the route to begin with; default: the first")
+	allowed := flags.String("allowed", "*", "names of the routes that may be used, with commas between; default: all")
+	flags.BoolVar(&m.link.OnlyOn, "only-on", false, "after a change of the network make no connection before the daemon allows it")
+	flags.DurationVar(&m.link.Patience, "patience", patience, "how long programs wait while there is no route")
+	flags.BoolVar(&m.link.NewServer, "new-server", false, "let a new server in")
+	uid := flags.Uint("uid", uint(os.Getuid()), "owner of all files")
+	gid := flags.Uint("gid", uint(os.Getgid()), "group of all files")
+	fileMode := flags.String("file-mode", "0644", "mode of all files, octal")
+	dirMode := flags.String("dir-mode", "0755", "mode of all folders, octal")
+	flags.BoolVar(&m.mount.ReadOnly, "read-only", false, "refuse all changes")
+	flags.BoolVar(&m.mount.AllowOther, "allow-other", false, "let other users of this machine in, as far as the modes do")
+	flags.StringVar(&m.mount.Source, "fsname", "", "the source that the mount table shows; default: the share's address")
+	if err := m.parse(flags, arguments, in); err != nil {
+		return m, err
+	}
+	if m.mount.FileMode, err = modeOf(*fileMode); err == nil {
+		m.mount.DirMode, err = modeOf(*dirMode)
+	}
+	if err == nil && (m.account.Share == "" || flags.NArg() != 1) {
+		err = errors.New("mountaineer-fs mount -route name=NAME,address=ADDRESS -share NAME -user NAME FOLDER < PASSWORD")
+	}
+	if err != nil {
+		return m, smb.Fail(smb.Usage, err)
+	}
+	m.mount.Folder, m.mount.State, m.mount.Uid, m.mount.Gid = flags.Arg(0), m.state, uint32(*uid), uint32(*gid)
+	if m.mount.Source == "" {
+		m.mount.Source = "//" + m.routes[0].String() + "/" + m.account.Share
+	}
+	if *allowed != "*" {
+		m.link.Allowed = strings.Split(*allowed, ",")
+	}
+	return m, nil
+}
+
+func modeOf(text string) (uint32, error) {
+	mode, err := strconv.ParseUint(text, 8, 32)
+	if err != nil || mode > 0o777 {
+		return 0, errors.New("a mode is an octal number up to 0777")
+	}
+	return uint32(mode), nil
+}
+
+// mountCommand prints one line once the kernel has the mount, and returns once it is unmounted, which SIGTERM and SIGINT ask for.
+func mountCommand(arguments []string, in io.Reader, out io.Writer) error {
+	m, err := parseMount(arguments, in)
+	if err != nil {
+		return err
+	}
+	// The program that started this one may end first, and its end of the pipes with it.
+	signal.Ignore(syscall.SIGPIPE, syscall.SIGHUP)
+	ended := make(chan os.Signal, 1)
+	signal.Notify(ended, syscall.SIGTERM, syscall.SIGINT)
+	log.SetPrefix("mountaineer-fs: ")
+	if m.state != "" {
+		if err := os.MkdirAll(m.state, 0o700); err != nil {
+			return err
+		}
+	}
+	if m.link.NewServer && m.state != "" {
+		if err := identity.SetAside(m.state, time.Now()); err != nil {
+			return err
+		}
+	}
+	c, pauses := control.Open(m.state, m.account.Share, m.mount.Folder, version)
+	m.link.Account, m.link.Routes, m.link.Logons, m.link.Folder = m.account, m.routes, m.logonsOf(), m.state
+	m.link.Killed, m.link.Event, m.link.Pauses = mount.Killed, c.Note, pauses
+	var mounted atomic.Pointer[mount.Share]
+	m.link.Known = func() []identity.Entry {
+		if share := mounted.Load(); share != nil {
+			return share.Known()
+		}
+		return nil
+	}
+	l := link.New(m.link)
+	if err := l.Start(context.Background()); err != nil {
+		return err
+	}
+	defer l.Close()
+	if err := c.Listen(l); err != nil {
+		return fmt.Errorf("the socket for the daemon: %w", err)
+	}
+	defer c.Close()
+	share, err := mount.Mount(l, m.mount)
+	if err != nil {
+		return err
+	}
+	mounted.Store(share)
+	c.Serves(share)
+	if err := printLine(out, map[string]string{"mounted": m.mount.Folder}); err != nil {
+		log.Print(err)
+	}
+	go func() {
+		for range ended {
+			if err := share.Unmount(); err != nil {
+				log.Printf("%s stays mounted: %v", m.mount.Folder, err)
+			}
+		}
+	}()
+	unmounted := make(chan struct{})
+	go func() { share.Wait(); close(unmounted) }()
+	select {
+	case <-unmounted:
+	case <-c.Forced:
+	}
+	return nil
+}

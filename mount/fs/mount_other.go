@@ -1,0 +1,14 @@
+//go:build !linux
+
+package main
+
+import (
+	"errors"
+	"io"
+
+	"mountaineer/mount/fs/smb"
+)
+
+func mountCommand([]string, io.Reader, io.Writer) error {
+	return smb.Fail(smb.Fuse, errors.New("mountaineer-fs mounts on Linux only"))
+}

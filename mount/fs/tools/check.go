@@ -1,0 +1,224 @@
+package tools
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	smb2 "github.com/cloudsoda/go-smb2"
+
+	"mountaineer/mount/fs/identity"
+	"mountaineer/mount/fs/smb"
+)
+
+// Checked is the answer of `check`.
+type Checked struct {
+	Routes  map[string]*Route `json:"routes"`
+	Verdict string            `json:"verdict"`
+	By      *string           `json:"by"`
+	Text    *string           `json:"text"`
+}
+
+// Route is what a route leads to.
+type Route struct {
+	Error any `json:"error,omitempty"`
+	// nil: it did not open the share.
+	*Opened
+	TookMs int64 `json:"took_ms"`
+}
+
+// Opened is a share as a route shows it.
+type Opened struct {
+	Guid       string  `json:"guid"`
+	Dialect    string  `json:"dialect"`
+	Signing    *string `json:"signing"`
+	Encryption *string `json:"encryption"`
+	ReadOnly   bool    `json:"read_only"`
+	FreeBytes  uint64  `json:"free_bytes"`
+	TotalBytes uint64  `json:"total_bytes"`
+	Entries    int     `json:"entries"`
+}
+
+// The verdicts, each of which outweighs those before it.
+const (
+	none = iota
+	first
+	same
+	empty
+	unproved
+	different
+)
+
+var verdicts = []string{"none", "first", "same", "empty", "unproved", "different"}
+
+// What differs is looked at so often: an entry may just be changing.
+const (
+	looksAtMost    = 3
+	lookAgainAfter = time.Second
+)
+
+// check compares one route after another.
+type check struct {
+	Request
+	known *identity.Record
+	// known is what was recorded; else it is what the first route showed.
+	isRecorded bool
+	before     string // the address of the first route that opened the share
+	verdict    int
+	by         identity.Proof
+	text       string
+}
+
+// Check signs in over all routes, and compares what they lead to. isOpen: at least one of them opened the share.
+func (r Request) Check(ctx context.Context) (checked Checked, isOpen bool) {
+	c := check{Request: r}
+	if r.State != "" && !r.NewServer {
+		c.known = identity.Read(r.State, r.Account.Share)
+	}
+	c.isRecorded = c.known != nil
+	checked.Routes = map[string]*Route{}
+	for _, each := range r.Routes {
+		began := time.Now()
+		route := &Route{}
+		if err := c.route(ctx, each, route); err != nil {
+			route.Error, route.Opened = smb.Detail(err), nil
+		} else {
+			isOpen = true
+		}
+		route.TookMs = time.Since(began).Milliseconds()
+		checked.Routes[each.Name] = route
+	}
+	if c.verdict == first || c.verdict == same || c.verdict == empty {
+		c.record()
+	}
+	checked.Verdict = verdicts[c.verdict]
+	if c.verdict == same {
+		by := string(c.by)
+		checked.By = &by
+	}
+	if c.verdict > same {
+		checked.Text = &c.text
+	}
+	return checked, isOpen
+}
+
+func (c *check) route(ctx context.Context, route smb.Route, shown *Route) error {
+	conn, err := c.signIn(ctx, route, func(server smb2.Server) error { return c.judge(route, server) })
+	if err != nil {
+		return err
+	}
+	defer context.AfterFunc(ctx, conn.Reset)()
+	defer conn.LogOff(logOffWithin)
+	listed, err := identity.ListRoot(conn.Share)
+	if err != nil {
+		return err
+	}
+	shown.Opened = describe(conn, len(listed))
+	verdict, err := c.look(ctx, conn, listed)
+	if err != nil {
+		return err
+	}
+	c.add(verdict, route)
+	if c.before == "" {
+		c.before = route.Address
+	}
+	return nil
+}
+
+// judge keeps the login from a server that is not the recorded one.
+func (c *check) judge(route smb.Route, server smb2.Server) error {
+	guid := identity.GuidOf(server.Guid)
+	if !c.isRecorded || c.known.GuidChanges || c.known.Guid == "" || c.known.Guid == guid {
+		return nil
+	}
+	text := fmt.Sprintf("its id is %q, not %q", guid, c.known.Guid)
+	c.add(identity.Verdict{Proof: identity.Different, Text: text}, route)
+	return smb.Fail(smb.OtherServer, fmt.Errorf("%s is another server: %s", route.Address, text))
+}
+
+// look compares the root with what is known, up to three times while it differs. Without anything known it becomes that.
+func (c *check) look(ctx context.Context, conn *smb.Connection, listed []identity.Entry) (identity.Verdict, error) {
+	var entries []identity.Entry
+	if c.known != nil {
+		entries = c.known.Entries
+	}
+	for looks := 1; ; looks++ {
+		now, err := identity.ReadRoot(conn.Share, conn.Server().Guid, entries)
+		if err != nil {
+			return identity.Verdict{}, err
+		}
+		steadiest := identity.Steadiest(listed)
+		if c.known == nil {
+			c.known = &identity.Record{Guid: now.Guid, Share: c.Account.Share, Root: now.Root, Entries: steadiest}
+			if len(listed) == 0 {
+				return identity.Verdict{Proof: identity.ByGuid, Text: "it is empty: nothing in it can be recognized"}, nil
+			}
+			return identity.Verdict{Proof: identity.First}, nil
+		}
+		verdict := c.known.Recognize(now)
+		if verdict.IsSame() {
+			next := c.known.Learn(verdict, now, steadiest, false)
+			c.known = &next
+		}
+		if verdict.IsSame() || looks == looksAtMost || verdict.Proof == identity.ByGuid {
+			return verdict, nil
+		}
+		select {
+		case <-time.After(lookAgainAfter):
+		case <-ctx.Done():
+			return verdict, ctx.Err()
+		}
+	}
+}
+
+// add takes a route's verdict into that about all.
+func (c *check) add(verdict identity.Verdict, route smb.Route) {
+	next, text := unproved, verdict.Text
+	switch {
+	case verdict.IsSame() && (c.before != "" || c.isRecorded):
+		next = same
+	case verdict.IsSame():
+		next = first
+	case verdict.Proof == identity.ByGuid:
+		next = empty
+	case verdict.Proof == identity.Different:
+		next = different
+	}
+	switch {
+	case next == different && c.before != "":
+		text = fmt.Sprintf("%s is another server than %s: %s", route.Address, c.before, verdict.Text)
+	case next == different:
+		text = fmt.Sprintf("%s is another server: %s", route.Address, verdict.Text)
+	}
+	if next > c.verdict {
+		c.verdict, c.text = next, text
+	}
+	if verdict.Proof == identity.ByEntries || verdict.Proof == identity.ByCreation && c.by == "" {
+		c.by = verdict.Proof
+	}
+}
+
+func describe(c *smb.Connection, entries int) *Opened {
+	o := &Opened{Guid: identity.GuidOf(c.Server().Guid), Dialect: c.Server().Dialect, ReadOnly: c.Share.IsReadOnly(), Entries: entries}
+	if signing := c.Signing(); signing != "" {
+		o.Signing = &signing
+	}
+	if encryption := c.Share.Encryption(); encryption != "" {
+		o.Encryption = &encryption
+	}
+	if space, err := c.Share.Space(""); err == nil {
+		o.FreeBytes, o.TotalBytes = space.AvailableBlockCount()*space.BlockSize(), space.TotalBlockCount()*space.BlockSize()
+	}
+	return o
+}
+
+// record writes down the server that was recognized, or is the first one.
+func (c *check) record() {
+	if c.State == "" {
+		return
+	}
+	if c.NewServer {
+		_ = identity.SetAside(c.State, time.Now())
+	}
+	_ = c.known.Write(c.State)
+}

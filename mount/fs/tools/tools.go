@@ -1,0 +1,132 @@
+// Package tools looks at servers and shares without mounting anything.
+package tools
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"time"
+
+	smb2 "github.com/cloudsoda/go-smb2"
+
+	"mountaineer/mount/fs/identity"
+	"mountaineer/mount/fs/logons"
+	"mountaineer/mount/fs/smb"
+)
+
+// Request says where to look, and as whom.
+type Request struct {
+	Account smb.Account
+	Routes  []smb.Route
+	Logons  *logons.Account
+	// The share's folder in the home; empty: nothing is recorded.
+	State string
+	// A person lets in whatever server answers.
+	NewServer bool
+}
+
+const logOffWithin = 300 * time.Millisecond
+
+// signIn opens a session over a route. judge sees who answers before it gets a byte of the login; nil: anybody may have it.
+func (r Request) signIn(ctx context.Context, route smb.Route, judge func(smb2.Server) error) (*smb.Connection, error) {
+	if judge == nil {
+		judge = func(smb2.Server) error { return nil }
+	}
+	return smb.SignIn{
+		Account: r.Account, Route: route, Traffic: &smb.Traffic{}, BeforeLogin: judge,
+		Turn: func(ctx context.Context, server smb2.Server) (smb.Turn, error) {
+			return r.Logons.Enter(ctx, server, route)
+		},
+	}.Do(ctx)
+}
+
+// first opens a session over the first route that answers.
+func (r Request) first(ctx context.Context) (c *smb.Connection, err error) {
+	for _, each := range r.Routes {
+		if c, err = r.signIn(ctx, each, nil); err == nil || smb.CodeOf(err) != smb.NoAnswer {
+			break
+		}
+	}
+	if err == nil {
+		context.AfterFunc(ctx, c.Reset)
+	}
+	return c, err
+}
+
+// Shares is the answer of the command of that name.
+type Shares struct {
+	Server struct {
+		Guid    string `json:"guid"`
+		Dialect string `json:"dialect"`
+	} `json:"server"`
+	Shares []Share `json:"shares"`
+}
+
+type Share struct {
+	Name    string `json:"name"`
+	Comment string `json:"comment"`
+}
+
+// ListShares returns what the server shares.
+func (r Request) ListShares(ctx context.Context) (s Shares, err error) {
+	r.Account.Share = ""
+	c, err := r.first(ctx)
+	if err != nil {
+		return s, err
+	}
+	defer c.LogOff(logOffWithin)
+	s.Server.Guid, s.Server.Dialect, s.Shares = identity.GuidOf(c.Server().Guid), c.Server().Dialect, []Share{}
+	all, err := c.Shares()
+	for _, each := range all {
+		s.Shares = append(s.Shares, Share{each.Name, each.Comment})
+	}
+	slices.SortFunc(s.Shares, func(a, b Share) int { return cmp.Compare(a.Name, b.Name) })
+	return s, err
+}
+
+// Listing is the answer of `list`.
+type Listing struct {
+	Entries []Entry `json:"entries"`
+	More    bool    `json:"more"`
+}
+
+type Entry struct {
+	Name       string `json:"name"`
+	Folder     bool   `json:"folder"`
+	Size       int64  `json:"size"`
+	ModifiedAt int64  `json:"modified_at"`
+	CreatedAt  int64  `json:"created_at"`
+}
+
+// List returns what is in a folder of the share.
+func (r Request) List(ctx context.Context, path string, most int) (l Listing, err error) {
+	c, err := r.first(ctx)
+	if err != nil {
+		return l, err
+	}
+	defer c.LogOff(logOffWithin)
+	folder, err := c.Share.OpenFolder(path)
+	if err != nil {
+		return l, err
+	}
+	defer folder.Close()
+	l.Entries = []Entry{}
+	for {
+		page, err := folder.List()
+		if errors.Is(err, io.EOF) {
+			return l, nil
+		}
+		if err != nil {
+			return l, err
+		}
+		for _, each := range page {
+			if len(l.Entries) == most {
+				l.More = true
+				return l, nil
+			}
+			l.Entries = append(l.Entries, Entry{each.FileName, each.IsDir(), each.EndOfFile, each.LastWriteTime.UnixMilli(), each.CreationTime.UnixMilli()})
+		}
+	}
+}

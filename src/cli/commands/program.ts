@@ -1,0 +1,37 @@
+// The command `mountaineer program install`.
+import { resolve } from "node:path";
+import { command, type GroupedCommands } from "../input/command.ts";
+import { showResult } from "../input/options.ts";
+
+const programInstallCommand = command("program install", {
+  summary: "take the program that mounts shares from a file",
+  description:
+    "Packages bring mountaineer-fs; in a clone, `npm run mount` builds it. This command takes one that was built elsewhere " +
+    "for this kind of machine, if the installation has none. Shares use it from their next mount on.",
+  examples: {
+    "mountaineer program install ./mountaineer-fs": "use the one that you built on another machine",
+  },
+  takes: { "<file>": "a mountaineer-fs for this machine" },
+  async run(context, { file }) {
+    const { installProgram } = await import("../../mount-program/install.ts");
+    const installed = await installProgram(context.home, resolve(file), context.signal);
+    const { version, program } = installed;
+    showResult(
+      context,
+      installed,
+      () => `mountaineer-fs ${version} is installed: ${program}
+`,
+    );
+  },
+});
+
+export const PROGRAM_COMMANDS: GroupedCommands = {
+  group: {
+    name: "program",
+    summary: "install the program that mounts shares",
+    description:
+      "Shares are mounted by mountaineer-fs: the one of the installation, else the one in the home.",
+    examples: { "mountaineer program install ./mountaineer-fs": "take one into the home" },
+  },
+  commands: [programInstallCommand],
+};

@@ -1,0 +1,74 @@
+// Finds which mounts are a share's, and over which route they go.
+
+import type { MountEntry } from "../../mounts/mount-entry.ts";
+import type { ShareSpec } from "../../share-spec.ts";
+import { isShareNamed } from "../../smb-source.ts";
+import type { FoundMount, SmbDriverOptions } from "../mount-driver.ts";
+import { concerns, indexMounts, isReadable, routeOfSource, type SmbMount } from "../smb-mounts.ts";
+import { FS_TYPE } from "./mount-arguments.ts";
+import { previousProgramOf } from "./previous-mounts.ts";
+import type { FsLocation, FsProcesses, ServedBy } from "./processes.ts";
+
+interface FindingOptions extends Pick<SmbDriverOptions, "mountTable" | "addressesOf"> {
+  readonly home: string;
+  readonly processes: FsProcesses;
+  readonly locationOf: (share: ShareSpec) => Promise<FsLocation>;
+  /** What else is known of a mount that this home has made. */
+  readonly about: (share: ShareSpec, served: ServedBy, location: FsLocation) => Promise<Partial<FoundMount>>;
+}
+
+export function createFsFinding(options: FindingOptions) {
+  const { mountTable, addressesOf, home, processes, locationOf, about } = options;
+  const isPrevious = createPreviousSearch(home);
+  const userId = process.getuid?.() ?? null;
+
+  const found = async (share: ShareSpec, mount: SmbMount): Promise<FoundMount> => {
+    const { entry, source } = mount;
+    const readable = isReadable(entry, userId);
+    const location = await locationOf(share);
+    const served = entry.type === FS_TYPE ? await processes.of(location, entry) : null;
+    const isOwn = readable && served?.own === true;
+    const isElsewhere = entry.path !== location.mountPath;
+    return {
+      id: entry.id,
+      // The path is spelled as in the configuration, which may reach mount_root through a link.
+      path: isElsewhere ? entry.path : share.mountPath,
+      source: entry.source,
+      sameShare:
+        (isOwn && isElsewhere) || (readable && source !== null && isShareNamed(source, share.shareName)),
+      route: routeOfSource(share, mount, addressesOf),
+      processGone: served?.gone ?? false,
+      madeByDriver: isOwn,
+      ...(isOwn ? await about(share, served, location) : {}),
+      ...((await isPrevious(entry)) ? { byPreviousVersion: true } : {}),
+    };
+  };
+
+  return {
+    found,
+    async find(share: ShareSpec, notBeforeMs: number): Promise<readonly FoundMount[]> {
+      const [location, entries] = await Promise.all([locationOf(share), mountTable.read(notBeforeMs)]);
+      const index = indexMounts(entries);
+      const atPath = index.at(location.mountPath);
+      // The configuration may have been edited since the mount was made, so the share may have another path now.
+      const recorded = index.at((await processes.newest(location))?.mountPath ?? location.mountPath);
+      const named = index
+        .named(share.shareName)
+        .filter((mount) => routeOfSource(share, mount, addressesOf) !== null);
+      const candidates = new Set([atPath, recorded, ...named].filter((mount) => mount !== null));
+      const all = await Promise.all([...candidates].map((mount) => found(share, mount)));
+      return all.filter((mount) => concerns(share, mount));
+    },
+  };
+}
+
+/** Returns a function that tells whether an earlier version made a mount for this home. It searches once for each mount. */
+function createPreviousSearch(home: string): (entry: MountEntry) => Promise<boolean> {
+  const known = new Map<string, Promise<boolean>>();
+  return (entry) => {
+    const searching =
+      known.get(entry.id) ?? previousProgramOf(home, entry).then((program) => program !== null);
+    known.set(entry.id, searching);
+    return searching;
+  };
+}

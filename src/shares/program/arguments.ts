@@ -1,0 +1,31 @@
+// The arguments that all commands of mountaineer-fs have in common. Nothing secret is among them: the password goes to standard
+// input.
+import type { RouteName, ShareSpec } from "../share-spec.ts";
+
+/** Where a route leads. */
+export interface Endpoint {
+  readonly address: string;
+  readonly port: number;
+  /** Connections leave from the present address of this interface; null: the system chooses. */
+  readonly interfaceName: string | null;
+}
+
+export type Endpoints = Readonly<Partial<Record<RouteName, Endpoint>>>;
+
+export function routeArguments(name: string, endpoint: Endpoint | undefined): string[] {
+  if (endpoint === undefined) return [];
+  const { address, port, interfaceName } = endpoint;
+  const through = interfaceName === null ? "" : `,interface=${interfaceName}`;
+  return ["-route", `name=${name},address=${address},port=${port}${through}`];
+}
+
+export function accountArguments({ username, password }: Pick<ShareSpec, "username" | "password">): string[] {
+  if (password === null) return ["-guest"];
+  const [, domain, user] = /^([^\\;]+)[\\;](.+)$/s.exec(username) ?? [];
+  return ["-user", user ?? username, "-sign", ...(domain === undefined ? [] : ["-domain", domain])];
+}
+
+/** The home's folder through which all programs log in. */
+export function loginsFolder(home: string): string {
+  return `${home}/logons`;
+}
