@@ -107,7 +107,7 @@ type Link struct {
 	wanted  string
 	allowed map[string]bool
 	// Routes whose link is down, until they are named in Try.
-	down map[string]bool
+	down   map[string]bool
 	onlyOn bool
 	// The network has changed, and nobody has said yet what is allowed in it.
 	isUnconfirmed bool

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
 
+	"mountaineer/mount/fs/identity"
 	"mountaineer/mount/fs/logons"
 	"mountaineer/mount/fs/rig"
 	"mountaineer/mount/fs/smb"
@@ -196,4 +198,19 @@ func TestARefusedLoginCountsForAllProgramsOfTheAccount(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 	}
+}
+
+func TestTheServerIsKnownByFilesBelowItsRoot(t *testing.T) {
+	l := &lab{Rig: rig.New(t)}
+	l.tb, l.fallback = l.Cable, l.LayCable()
+	rig.Must(t, os.Mkdir(l.Theirs("busy"), 0o755))
+	folder := t.TempDir()
+	deep := identity.Entry{Path: `busy/deep.txt`, Size: 4, Written: 1, Id: 7}
+	l.connect(func(o *Options) {
+		o.Folder, o.Known = folder, func() []identity.Entry { return []identity.Entry{deep} }
+	})
+	rig.Eventually(t, "it is recorded", func() bool {
+		record := identity.Read(folder, "share")
+		return record != nil && slices.Contains(record.Entries, deep)
+	})
 }

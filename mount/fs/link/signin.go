@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	smb2 "github.com/cloudsoda/go-smb2"
@@ -234,6 +235,16 @@ func (l *Link) remember(c *Conn) {
 	if err != nil {
 		return
 	}
+	isEmpty := len(listed) == 0
+	if l.options.Known != nil {
+		// A root may have nothing but folders in which somebody works all the time.
+		for _, each := range l.options.Known() {
+			isInRoot := slices.ContainsFunc(listed, func(one identity.Entry) bool { return one.Path == each.Path })
+			if each.Written != 0 && !isInRoot {
+				listed = append(listed, each)
+			}
+		}
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.record == nil || c.isAbandoned || c.Epoch != l.epoch {
@@ -241,7 +252,7 @@ func (l *Link) remember(c *Conn) {
 	}
 	next := *l.record
 	next.Entries = identity.Steadiest(listed)
-	l.isEmpty = len(listed) == 0
+	l.isEmpty = isEmpty
 	l.record = &next
 	if l.options.Folder == "" {
 		return
