@@ -160,7 +160,7 @@ async function playAlias(t: TestContext, there: string, asked: string): Promise<
   }
 }
 
-describe("odd servers", { skip: (await missingForSmb("/nowhere")) ?? false, timeout: 200_000 }, () => {
+describe("odd servers", { skip: (await missingForSmb("/nowhere")) ?? false, timeout: 1_000_000 }, () => {
   for (const [there, asked] of [
     [NFD, NFC],
     [NFC, NFD],

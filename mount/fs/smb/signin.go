@@ -82,7 +82,7 @@ func (s SignIn) Do(ctx context.Context) (*Connection, error) {
 	d := smb2.Dialer{
 		MaxCreditBalance: Credits,
 		// A guest has no key to sign with.
-		Negotiator:        smb2.Negotiator{RequireMessageSigning: s.Account.Sign && !s.Account.Guest},
+		Negotiator:        smb2.Negotiator{RequireMessageSigning: s.Account.Sign && !s.Account.mayBeGuest()},
 		Initiator:         s.Account.initiator(),
 		PreviousSessionId: s.Previous,
 		BeforeLogin: func(server smb2.Server) (err error) {
@@ -105,8 +105,8 @@ func (s SignIn) Do(ctx context.Context) (*Connection, error) {
 		},
 	}
 	c.session, err = d.DialConn(ctx, w, s.Route.Address)
-	if err == nil && c.session.IsUnsigned() && !s.Account.Guest || err != nil && strings.Contains(err.Error(), "account doesn't support signing") {
-		err = Failure{LogonFailure, errors.New("the server does not accept this user and password, and would let a guest in")}
+	if err == nil && c.session.IsUnsigned() && !s.Account.mayBeGuest() || err != nil && strings.Contains(err.Error(), "account doesn't support signing") {
+		err = Failure{LogonFailure, errors.New("the server does not know this user, or refuses the password, and would let it in as a guest only")}
 	}
 	turn.Ended(err)
 	if err != nil {
@@ -125,6 +125,9 @@ func (s SignIn) Do(ctx context.Context) (*Connection, error) {
 	}
 	return c, nil
 }
+
+// mayBeGuest: also who is called so, and has a password all the same.
+func (a Account) mayBeGuest() bool { return a.Guest || strings.EqualFold(a.User, "guest") }
 
 func (a Account) initiator() smb2.Initiator {
 	if a.Guest {
