@@ -31,13 +31,14 @@ describe("late writes", { skip: missingForRootRig() ?? false, timeout: 60_000 + 
         for (let round = 0; round < ROUNDS; round++) {
           await untilServedOver(scene, "LATE", "tb");
           const widen = await scene.rig.cut.narrow("tb");
-          await scene.write("LATE", "large.bin", Buffer.alloc(BYTES, `old${round}`));
           const sentBefore = await sentOver(scene);
+          const older = scene.write("LATE", "large.bin", Buffer.alloc(BYTES, `old${round}`));
           await eventually(async () => (await sentOver(scene)) - sentBefore > SENT_BYTES, 20_000, 20);
           const unsilence = await scene.rig.cut.silence("tb");
           const { size } = await stat(file);
           await widen();
           await untilServedOver(scene, "LATE", "fallback");
+          await older;
           const newer = Buffer.alloc(BYTES, `new${round}`);
           await scene.write("LATE", "large.bin", newer);
           await eventually(() => holds(file, newer), 120_000, 250);
