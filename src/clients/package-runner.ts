@@ -10,7 +10,7 @@ export const PACKAGE_MARKS: ReadonlySet<string> = new Set(
 );
 
 const RUNNER =
-  /^(?:.*\/)?(?:(?:npx|bunx|pnpx|uvx)|(?:pnpm|yarn) dlx|pnpm exec|npm (?:exec|x)|bun x|pipx run|uv tool run|deno run)(?= |$)/;
+  /^(?:.*\/)?(?:(?:npx|bunx|pnpx|uvx)|(?:pnpm|yarn) dlx|pnpm exec|npm (?:exec|x)|bun x|pipx run|uv tool run|deno run|python[\d.]* -m)(?= |$)/;
 /** A package of a scope, of a version, or at an address: its name leads to one package, wherever it is asked for. */
 const EXACT = /^(?:npm:|jsr:)?@[^/]+\/|.@[\w.^~-]+$|[=<>~]=|:\/\//;
 
