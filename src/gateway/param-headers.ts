@@ -25,8 +25,17 @@ const ENCODED = /^=\?base64\?(.*)\?=$/s;
 const NEEDS_DECODING = /^[ \t=]|[ \t]$/;
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 const DECIMAL = /^-?[0-9]+(\.[0-9]+)?$/;
-/** Keywords whose value is data, not a schema. */
-const VALUES: ReadonlySet<string> = new Set(["default", "const", "enum", "examples"]);
+/** Keywords whose value is a schema or a list of schemas. */
+const SCHEMAS: ReadonlySet<string> = new Set(
+  (
+    "items prefixItems additionalItems unevaluatedItems contains additionalProperties unevaluatedProperties " +
+    "propertyNames contentSchema allOf anyOf oneOf not if then else"
+  ).split(" "),
+);
+/** Keywords whose value has schemas by names. */
+const NAMED: ReadonlySet<string> = new Set(
+  "properties patternProperties dependentSchemas dependencies definitions $defs".split(" "),
+);
 const MOST_LEVELS = 100;
 
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -57,9 +66,10 @@ export function paramHeadersOf(inputSchema: unknown): readonly ParamHeader[] | S
       if (wrong !== null) return wrong;
     }
     return firstOf(Object.entries(schema), ([key, part]) => {
-      if (VALUES.has(key)) return null;
-      if (key !== "properties" || !isJsonObject(part)) return check(part, [...path, key], false);
-      return firstOf(Object.entries(part), ([name, inner]) => check(inner, [...path, name], isReached));
+      if (SCHEMAS.has(key)) return check(part, [...path, key], false);
+      if (!NAMED.has(key) || !isJsonObject(part)) return null;
+      const [within, isPlain] = key === "properties" ? [path, isReached] : [[...path, key], false];
+      return firstOf(Object.entries(part), ([name, inner]) => check(inner, [...within, name], isPlain));
     });
   };
   return check(inputSchema, [], true) ?? found;

@@ -13,6 +13,8 @@ export const LATEST_VERSION: ProtocolVersion = "2025-11-25";
  */
 export const MODERN_VERSION = "2026-07-28";
 export type SpokenVersion = ProtocolVersion | typeof MODERN_VERSION;
+/** Every version that clients may speak to the gateway. */
+export const SERVED_VERSIONS: readonly SpokenVersion[] = [MODERN_VERSION, ...LEGACY_VERSIONS];
 
 export const META = {
   protocolVersion: "io.modelcontextprotocol/protocolVersion",

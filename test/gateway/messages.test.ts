@@ -243,6 +243,9 @@ test("D2 arguments in headers are found at any depth of properties", () => {
   ]);
   assert.deepEqual(paramHeadersOf(undefined), []);
   assert.deepEqual(paramHeadersOf(schema({ "x-mcp-header": { type: "string" } })), []);
+  // Only a keyword where a keyword can stand.
+  const elsewhere = { "x-ui": marked("A"), default: marked("A"), $defs: { "x-mcp-header": {} } };
+  assert.deepEqual(paramHeadersOf({ ...schema({}), ...elsewhere }), []);
 });
 
 test("D2 a schema with invalid header requirements gives the reason", () => {

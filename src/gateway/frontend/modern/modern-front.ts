@@ -24,6 +24,7 @@ import {
   META,
   MODERN_VERSION,
   OWN_BACKEND,
+  SERVED_VERSIONS,
 } from "../../protocol.ts";
 import { runCall } from "../session/call.ts";
 import type { CallStream } from "../session/client-stream.ts";
@@ -140,7 +141,7 @@ export class ModernFront {
     }
     const { gateway } = this.#options;
     const { serverInfo, ...offered } = gateway.initializeResult(MODERN_VERSION, request);
-    const result = { supportedVersions: [MODERN_VERSION], ...offered };
+    const result = { supportedVersions: SERVED_VERSIONS, ...offered };
     stream.answer(request.id, this.#complete(request, { result }));
     return nothing;
   }

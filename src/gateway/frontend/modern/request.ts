@@ -25,13 +25,12 @@ import {
   META,
   MODERN_VERSION,
   NAMED_BY,
+  SERVED_VERSIONS,
   UNSUPPORTED_VERSION,
   UNWATCH_TASK,
   WATCH_TASK,
 } from "../../protocol.ts";
 import { clientNameOf } from "../session/initialize.ts";
-
-/** Maximum length of an id or progress token: each message of a stream repeats it. */
 
 type ErrorReply = ReturnType<typeof errorReply>;
 
@@ -96,7 +95,7 @@ export function checkModern(
   if (fault !== null) return refused(fault);
   const version = meta[META.protocolVersion];
   if (version !== MODERN_VERSION) {
-    const data = { supported: [MODERN_VERSION], requested: version };
+    const data = { supported: SERVED_VERSIONS, requested: version };
     return refused(errorReply(UNSUPPORTED_VERSION, "this protocol version is not supported", data));
   }
   const other = headers === null ? null : faultOfHeaders(method, params, headers);
@@ -195,9 +194,11 @@ function faultOfHeaders(method: string, params: JsonObject, headers: Headers): E
   if (named === undefined) return mismatch("Mcp-Method", "is missing");
   if (named !== method) return mismatch("Mcp-Method", "names another method than the body");
   const part = NAMED_BY.get(method);
-  const target = part === undefined ? undefined : params[part];
-  if (typeof target !== "string") return null;
+  if (part === undefined) return null;
+  const target = params[part];
   const header = headers["mcp-name"];
+  if (typeof target !== "string")
+    return mismatch("Mcp-Name", `needs a string \`params.${part}\` in the body`);
   if (typeof header !== "string") return mismatch("Mcp-Name", `is missing; the body has \`params.${part}\``);
   const decoded = decodeHeader(header);
   if (decoded === null) return mismatch("Mcp-Name", "is not valid base64");

@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { errorReply } from "../../../../src/gateway/json-rpc.ts";
 import type { GatewayRequest } from "../../../../src/gateway/middleware/middleware.ts";
 import { paramHeadersOf } from "../../../../src/gateway/param-headers.ts";
-import { META, MODERN_VERSION } from "../../../../src/gateway/protocol.ts";
+import { META, MODERN_VERSION, SERVED_VERSIONS } from "../../../../src/gateway/protocol.ts";
 import { assertEach } from "../../../support/assert-each.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
@@ -54,7 +54,7 @@ test("D1 a request of 2026-07-28: server/discover says what the gateway serves; 
   await using rig = await startRig(createScriptedGateway());
   const discovered = await postModern(rig, "server/discover");
   assert.deepEqual(discovered.json()["result"], {
-    supportedVersions: [MODERN_VERSION],
+    supportedVersions: SERVED_VERSIONS,
     capabilities: { tools: { listChanged: true }, logging: {} },
     ttlMs: 0,
     cacheScope: "private",
@@ -198,6 +198,8 @@ const cases: readonly (readonly [string, unknown, Record<string, string>, number
   ["no Mcp-Method", whole, without("mcp-method"), -32020],
   ["another Mcp-Method", whole, { ...good, "mcp-method": "tools/list" }, -32020],
   ["no Mcp-Name", whole, without("mcp-name"), -32020],
+  ["an Mcp-Name without a name", { ...whole, params: { _meta: ENVELOPE } }, good, -32020],
+  ["two Mcp-Names", whole, { ...good, "mcp-name": "echo, echo" }, -32020],
   ["another Mcp-Name", whole, { ...good, "mcp-name": "Echo" }, -32020],
   ["an Mcp-Name that is no base64", whole, { ...good, "mcp-name": "=?base64?ZWNobw?=" }, -32020],
   ["no Mcp-Param", whole, without("mcp-param-region"), -32020],
@@ -239,7 +241,7 @@ for (const [what, body, headers, code] of cases)
     assert.equal(gateway.requests.length, code === null ? 1 : 0);
     if (code === -32022) {
       const { supported, requested } = objectOf(objectOf(error)["data"]);
-      assert.deepEqual([supported, requested], [[MODERN_VERSION], headers["mcp-protocol-version"]]);
+      assert.deepEqual([supported, requested], [SERVED_VERSIONS, headers["mcp-protocol-version"]]);
     }
   });
 

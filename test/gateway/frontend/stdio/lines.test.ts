@@ -6,7 +6,7 @@ import { OWNER } from "../../../../src/gateway/client-handle.ts";
 import type { ModernFront } from "../../../../src/gateway/frontend/modern/modern-front.ts";
 import type { CallStream } from "../../../../src/gateway/frontend/session/client-stream.ts";
 import { LinesFront } from "../../../../src/gateway/frontend/stdio/lines.ts";
-import { META, MODERN_VERSION } from "../../../../src/gateway/protocol.ts";
+import { META, MODERN_VERSION, SERVED_VERSIONS } from "../../../../src/gateway/protocol.ts";
 import { noopLogger } from "../../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
 import { eventually } from "../../../support/eventually.ts";
@@ -320,7 +320,7 @@ test("D1 D2 a client of 2026-07-28 discovers, lists and calls without a session"
   });
   line.send(modernMessage(1, "server/discover"), modernCall("two", "any"), modernMessage(3, "tools/list"));
   const discovered = objectOf((await line.answer(1))["result"]);
-  assert.deepEqual(discovered["supportedVersions"], [MODERN_VERSION]);
+  assert.deepEqual(discovered["supportedVersions"], SERVED_VERSIONS);
   const called = objectOf((await line.answer("two"))["result"]);
   assert.equal(called["resultType"], "complete");
   assert.deepEqual(called["content"], [{ type: "text", text: '{"a":1}' }]);
