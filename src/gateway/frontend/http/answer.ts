@@ -3,7 +3,7 @@ import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:
 import { answerEarly, awaitsMuch } from "../../../runtime/http/answer-early.ts";
 import { errorReply, type RpcId } from "../../json-rpc.ts";
 import { responseJson } from "../session/client-stream.ts";
-import { PacedWriter } from "../session/paced-writer.ts";
+import { type PacedStream, PacedWriter } from "../session/paced-writer.ts";
 import type { StreamParts } from "./sse-stream.ts";
 
 /** The JSON-RPC code that the official SDKs send with an HTTP error status. */
@@ -21,25 +21,52 @@ export function answerJson(
   if (response.destroyed) return;
   const isText = typeof json === "string";
   const length = isText ? Buffer.byteLength(json) : json.reduce((sum, piece) => sum + piece.length, 0);
-  response.writeHead(status, { ...headers, "Content-Type": "application/json", "Content-Length": length });
+  const head = { ...headers, "Content-Length": length };
   if (isText && json.length <= LARGE_CHARACTERS) {
+    response.writeHead(status, { ...head, "Content-Type": "application/json" });
     response.end(json);
-    return;
+  } else new JsonBody(parts, response, status, head).end(json);
+}
+
+/** A body of JSON that may begin before its text is there: blanks keep the connection open until then. */
+export class JsonBody implements PacedStream {
+  readonly #writer: PacedWriter;
+  readonly #keepAlive: StreamParts["keepAlive"];
+  #isWaiting = true;
+
+  constructor(
+    { clock, keepAlive }: StreamParts,
+    response: ServerResponse,
+    status = 200,
+    headers: OutgoingHttpHeaders = {},
+  ) {
+    this.#writer = new PacedWriter(response, clock);
+    this.#keepAlive = keepAlive;
+    keepAlive.add(this);
+    response.once("close", () => this.destroy());
+    response.writeHead(status, { ...headers, "Content-Type": "application/json" });
+    response.flushHeaders();
   }
-  const { clock, keepAlive } = parts;
-  const writer = new PacedWriter(response, clock);
-  const stream = {
-    stalled: (limitMs: number) => writer.stalled(limitMs),
-    keepAlive() {},
-    destroy() {
-      keepAlive.delete(stream);
-      writer.destroy();
-    },
-  };
-  keepAlive.add(stream);
-  response.once("close", () => stream.destroy());
-  for (const chunk of isText ? [json] : json) writer.write(chunk);
-  writer.end();
+
+  end(json: string | readonly Buffer[]): void {
+    if (!this.#isWaiting) return;
+    this.#isWaiting = false;
+    for (const chunk of typeof json === "string" ? [json] : json) this.#writer.write(chunk);
+    this.#writer.end();
+  }
+
+  stalled(limitMs: number): boolean {
+    return this.#writer.stalled(limitMs);
+  }
+
+  keepAlive(): void {
+    if (this.#isWaiting && this.#writer.backlog === 0) this.#writer.write(" ");
+  }
+
+  destroy(): void {
+    this.#keepAlive.delete(this);
+    this.#writer.destroy();
+  }
 }
 
 export function answerMetrics(response: ServerResponse, text: string): void {

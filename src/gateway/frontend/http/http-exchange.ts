@@ -14,20 +14,20 @@ import type { TraceHeaders } from "../../middleware/middleware.ts";
 import { MISSING_CAPABILITY } from "../../protocol.ts";
 import { type CallStream, responsePieces } from "../session/client-stream.ts";
 import type { Session } from "../session/session.ts";
-import { answerJson } from "./answer.ts";
+import { answerJson, JsonBody } from "./answer.ts";
 import type { CoarseTimer } from "./coarse-timer.ts";
 import { type Accepts, LARGE_REPLY_BYTES, LARGEST_EVENT_BYTES } from "./request.ts";
 import type { ResumableStream, Resumption } from "./resumption.ts";
 import { SseStream, type StreamParts } from "./sse-stream.ts";
 
-/** Responses that have not begun; each becomes a stream when it is slow. */
+/** Responses that have not begun; each begins when it is slow. */
 export type SlowAnswers = CoarseTimer<HttpExchange>;
 
 interface ExchangeOptions {
   /** null: the request has none, because it begins one or is of 2026-07-28. */
   readonly session: Session | null;
   readonly trace?: TraceHeaders | null;
-  /** Lets a slow answer turn into a stream, whose keep-alive comments keep the connection open; null: it does not. */
+  /** Lets a slow answer begin, which keeps the connection open; null: it does not. */
   readonly slow?: SlowAnswers | null;
   /** Lets the client resume a broken stream. `id` is the request's. */
   readonly resumable?: { readonly resumption: Resumption; readonly id: RpcId } | null;
@@ -58,6 +58,8 @@ export class HttpExchange implements CallStream {
   #bufferedTimer: Timer | null = null;
   #missing: number;
   #stream: SseStream | ResumableStream | null = null;
+  /** The JSON has begun before the reply is there. */
+  #body: JsonBody | null = null;
   #isGone = false;
   #noticedAtMs = Number.NEGATIVE_INFINITY;
 
@@ -85,7 +87,7 @@ export class HttpExchange implements CallStream {
   }
 
   send(json: string): boolean {
-    if (this.#isLost || this.#missing === 0 || !this.#accepts.events) return false;
+    if (this.#isLost || this.#missing === 0 || !this.#accepts.events || this.#body !== null) return false;
     return this.#buffer(json) || this.#streaming().send(json);
   }
 
@@ -97,9 +99,14 @@ export class HttpExchange implements CallStream {
     return true;
   }
 
-  /** Called when the answer is slow. */
-  becomeStream(): void {
-    if (this.#isLost || !this.#accepts.events) return;
+  /** Called when the answer is slow: sends a head, so that proxies keep the connection open. */
+  begin(): void {
+    const { session, staysJson = false } = this.#options;
+    if (this.#isLost || !this.#accepts.events || this.#response.headersSent) return;
+    if (session !== null && staysJson) {
+      this.#body = new JsonBody(this.#parts, this.#response);
+      return;
+    }
     const stream = this.#streaming();
     if ("prime" in stream) stream.prime();
   }
@@ -151,6 +158,10 @@ export class HttpExchange implements CallStream {
     const retryAfter = retryAfterOf(reply);
     const status =
       this.#isBatch || (session !== null && retryAfter === null) ? 200 : statusOf(reply, retryAfter);
+    if (this.#body !== null) {
+      this.#body.end(json);
+      return;
+    }
     const isBehind = !this.#isBatch && this.#buffered.length > 0 && lengthOf(json) < LARGE_REPLY_BYTES;
     if (this.#stream !== null || isBehind || (!this.#accepts.json && status === 200)) {
       this.#streaming().sendAnyway(text());
@@ -163,6 +174,7 @@ export class HttpExchange implements CallStream {
 
   #finish(): void {
     if (this.#stream !== null) this.#stream.end();
+    else if (this.#body !== null) this.#body.end("");
     else if (this.#response.headersSent) return;
     else if (this.#isBatch && this.#buffered.length > 0) {
       answerJson(this.#parts, this.#response, 200, `[${this.#buffered.join(",")}]`);

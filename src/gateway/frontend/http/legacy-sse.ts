@@ -87,8 +87,6 @@ export class LegacySse {
     const { "last-event-id": eventId } = request.headers;
     const before = typeof eventId === "string" ? sessions.unseal(eventId, principal) : null;
     if (before !== null) this.#begin(channel, before, principal, true);
-    // The version header means that the client was initialized on an earlier stream. Its lists may have changed since.
-    else if (versionOf(authenticated) !== null) channel.sendListChanges();
     const uninitialized = [...this.#channels.values()].filter(({ session }) => session === null);
     if (uninitialized.length > MOST_UNINITIALIZED)
       ofLargest(uninitialized, (one) => principalKey(one.principal))[0]?.finish();
@@ -234,9 +232,12 @@ export class LegacySse {
     else {
       // The client was initialized on an earlier stream, and does not say who it is.
       const unnamed = { ...UNKNOWN_CLIENT, protocolVersion: posted.version ?? DEFAULT_VERSION };
+      const isKnown = channel.session !== null;
       const session = channel.session ?? this.#begin(channel, unnamed, posted.principal, false);
       if (session instanceof Session) {
         posted.respond(null);
+        // Its lists may have changed since.
+        if (!isKnown) channel.sendListChanges();
         session.serve(request, channel);
       } else posted.respond({ ...refusalOfCapacity(session, posted.principal), id });
     }

@@ -45,14 +45,9 @@ const NO_JSON: Refusal = {
 };
 const NO_SESSION: Refusal = { status: 400, message: "the Mcp-Session-Id header is missing" };
 
-/** If an answer takes longer than this, ms, it becomes an event stream, at the latest after twice this time. */
+/** If an answer takes longer than this, ms, its response begins, at the latest after twice this time. */
 const SLOW_MS = {
   usual: 5_000,
-  /**
-   * For clients that refuse large events. Long, so that large replies can go out as JSON, but short enough for the
-   * official Python SDK, which drops a connection that is silent for 300 s.
-   */
-  staysJson: 120_000,
   /**
    * For requests of 2026-07-28. Not longer, because proxies close a silent connection after 60 s; not shorter,
    * because an answer that has become a stream always has status 200.
@@ -78,10 +73,8 @@ export class StreamableHttp implements Disposable {
     this.#tools = tools;
     this.#modern = modern;
     this.#resumption = new Resumption(parts);
-    const slowAfter = (ms: number): SlowAnswers =>
-      new CoarseTimer(clock, ms, (answer) => answer.becomeStream());
-    const { usual, staysJson, modern: modernMs } = SLOW_MS;
-    this.#slow = { usual: slowAfter(usual), staysJson: slowAfter(staysJson), modern: slowAfter(modernMs) };
+    const slowAfter = (ms: number): SlowAnswers => new CoarseTimer(clock, ms, (answer) => answer.begin());
+    this.#slow = { usual: slowAfter(SLOW_MS.usual), modern: slowAfter(SLOW_MS.modern) };
   }
 
   serve(authenticated: AuthenticatedRequest): void {
@@ -159,13 +152,12 @@ export class StreamableHttp implements Disposable {
     const { request, response, accepts } = post;
     if (!admission.mayRequest(post, session, message)) return;
     const staysJson = accepts.json && refusesLargeEvents(request);
-    const slow = this.#slow[staysJson ? "staysJson" : "usual"];
     // Clients of older protocol versions treat an event without data as an error, so their answers are not resumable.
     const isResumable = accepts.json && session.protocolVersion === "2025-11-25";
     const exchange = new HttpExchange(parts, response, accepts, {
       session,
       trace: traceOf(request),
-      slow: accepts.json ? slow : null,
+      slow: accepts.json ? this.#slow.usual : null,
       resumable: isResumable ? { resumption: this.#resumption, id: message.id } : null,
       staysJson,
     });
