@@ -115,7 +115,7 @@ function verdictOn(policies: Policies, request: GatewayRequest): Verdict {
   const { target, isEntry } = policyTarget(served.catalog, owned);
   const { effect, rule } = isEntry
     ? rulingWith(
-        policies.decide(principal, target, method, target?.backend ?? served.sole ?? undefined),
+        policies.decide(principal, target, method, target?.backend ?? served.passesTo(method) ?? undefined),
         params?.["arguments"],
       )
     : policies.effectUnlisted(principal, target, method);

@@ -156,8 +156,12 @@ export interface ServingSet {
   current(): ServingSet;
   /** Whether the set may have entries of the backend. */
   serves(backend: string): boolean;
-  /** The set's only backend, to which methods that the gateway does not know are forwarded; null: it has several, or none. */
+  /** The set's only backend; null: it has several, or none. */
   readonly sole: string | null;
+  /** The backend that gets the methods of an extension. */
+  extensions(): ReadonlyMap<string, string>;
+  /** The backend to which a method that the gateway does not know is forwarded; null: none. */
+  passesTo(method: string): string | null;
   /** Whether the principal may run scripts. */
   mayRunScripts(principal: Principal): boolean;
   /** The gateway's own instructions for clients; null: none. */

@@ -36,4 +36,6 @@ export interface RoutingServices {
   readsDirectories(backend: string): boolean;
   /** Backends whose servers declare `tasks.list`, in order. */
   taskBackends(): readonly string[];
+  /** The backend that gets the methods of an extension. */
+  extensionBackends(): ReadonlyMap<string, string>;
 }

@@ -62,8 +62,26 @@ const MOST_LEVELS = 200;
 
 const OF_SKILLS: ReadonlySet<string> = new Set(["skills/list", "skills/get", READ_DIRECTORY]);
 
-/** `sole`: the only backend; it gets the unknown methods. null: they fail. */
-export function createRouting(services: RoutingServices, sole: string | null): Handle {
+const OF_SPECIFICATION =
+  /^(?:initialize|ping|(?:tools|resources|prompts|completion|logging|tasks|skills|sampling|elicitation|roots|server|subscriptions)\/.*)$/;
+
+/**
+ * The backend that gets a method which the specification does not have: the one whose extension is named like it
+ * (`com.example/notes`, `notes/list`), or the only one with extensions.
+ */
+export function ownerOfMethod(method: string, extensions: ReadonlyMap<string, string>): string | null {
+  if (OF_SPECIFICATION.test(method)) return null;
+  const [first] = method.split("/");
+  const named = [...extensions].find(([name]) => name.split("/").at(-1) === first);
+  const [only = null, ...others] = new Set(extensions.values());
+  return named?.[1] ?? (others.length === 0 ? only : null);
+}
+
+/** `passesTo`: the backend that gets an unknown method; null: it fails. */
+export function createRouting(
+  services: RoutingServices,
+  passesTo: (method: string) => string | null,
+): Handle {
   const { pool } = services;
   const [legacy, modern] = [createTaskRouting(services), createTaskPassing(services)];
   const callNamed: ToTarget = (request, target, found) => callByName(services, request, target, found);
@@ -133,8 +151,9 @@ export function createRouting(services: RoutingServices, sole: string | null): H
     const { method, params, handle, signal } = request;
     const route = routes.get(method);
     if (route !== undefined && !isForSole(request)) return route(request);
-    if (sole === null || NEVER_PASSED_ON.has(method)) return Promise.resolve(unknownMethod(method));
-    return pool.call(sole, { method, params, handle, signal });
+    const backend = NEVER_PASSED_ON.has(method) ? null : passesTo(method);
+    if (backend === null) return Promise.resolve(unknownMethod(method));
+    return pool.call(backend, { method, params, handle, signal });
   };
 }
 

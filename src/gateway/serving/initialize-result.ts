@@ -28,20 +28,22 @@ export interface IntroducedServer extends BackendInitializeResult {
 
 export interface Published {
   readonly catalog: Catalog;
-  /** True: methods that the gateway does not know are forwarded to the only backend. */
+  /** True: there is only one backend. */
   readonly passesAll: boolean;
+  /** The backend that gets the methods of an extension. */
+  readonly extensions?: ReadonlyMap<string, string>;
   readonly introduction?: string | null;
 }
 
 export function gatewayInitializeResult(
   version: string,
   servers: readonly IntroducedServer[],
-  { catalog, passesAll, introduction = null }: Published,
+  { catalog, passesAll, extensions: passed = new Map(), introduction = null }: Published,
   spoken: SpokenVersion = LATEST_VERSION,
 ): JsonObject {
   const parts = [introduction, joinInstructions(servers, catalog)].filter((part) => part !== null);
   const instructions = parts.length === 0 ? null : parts.join("\n\n");
-  const extensions = extensionsOf(servers, passesAll, spoken);
+  const extensions = extensionsOf(servers, passed, spoken);
   // Experimental messages and `_meta` do not say which of several servers they mean.
   const experimental = passesAll ? servers[0]?.capabilities["experimental"] : undefined;
   const hasTasks = spoken !== MODERN_VERSION;
@@ -67,17 +69,38 @@ export function gatewayInitializeResult(
 /** Extensions that need nothing of the gateway: they only add members to lists and results. */
 const SHARED_EXTENSIONS: ReadonlySet<string> = new Set([APPS_EXTENSION]);
 
-/**
- * The extensions of a sole server are declared, because unknown methods go to it. With several servers, only extensions
- * without own methods are declared.
- */
-function extensionsOf(servers: readonly BackendInitializeResult[], isSole: boolean, spoken: SpokenVersion) {
-  const declared = servers.flatMap(({ capabilities: { extensions } }) =>
-    isJsonObject(extensions) ? Object.entries(extensions) : [],
+/** The backend whose server declares an extension with methods; of two that declare it, the first. */
+export function extensionBackendsOf(
+  servers: readonly BackendInitializeResult[],
+): ReadonlyMap<string, string> {
+  const all = servers
+    .toReversed()
+    .flatMap(({ backend, capabilities: { extensions } }) =>
+      Object.keys(isJsonObject(extensions) ? extensions : {}).map((name) => [name, backend] as const),
+    );
+  return new Map(all.filter(([name]) => !OWN_EXTENSIONS.has(name)));
+}
+
+/** The gateway answers their methods for all servers together, or they have none. */
+const OWN_EXTENSIONS: ReadonlySet<string> = new Set([
+  ...SHARED_EXTENSIONS,
+  TASKS_EXTENSION,
+  SKILLS_EXTENSION,
+]);
+
+function extensionsOf(
+  servers: readonly BackendInitializeResult[],
+  owners: ReadonlyMap<string, string>,
+  spoken: SpokenVersion,
+) {
+  const declared = servers.flatMap(({ backend, capabilities: { extensions } }) =>
+    Object.entries(isJsonObject(extensions) ? extensions : {}).map(
+      ([name, settings]) => [name, settings, backend] as const,
+    ),
   );
-  const passes = (name: string): boolean =>
-    SHARED_EXTENSIONS.has(name) || (isSole && name !== TASKS_EXTENSION && name !== SKILLS_EXTENSION);
-  const passed = declared.filter(([name]) => passes(name));
+  const passed: [string, unknown][] = declared
+    .filter(([name, , backend]) => SHARED_EXTENSIONS.has(name) || owners.get(name) === backend)
+    .map(([name, settings]) => [name, settings]);
   // The gateway answers the skills methods for all servers together.
   if (declared.some(([name, settings]) => name === SKILLS_EXTENSION && isJsonObject(settings)))
     passed.push([SKILLS_EXTENSION, directoriesReadBy(servers).length > 0 ? { directoryRead: true } : {}]);

@@ -24,7 +24,7 @@ import type { GatewayRequest, Middleware, ServedClient, ServingSet } from "../mi
 import { compilePolicies, type Policies } from "../middleware/policies.ts";
 import { createRecovery } from "../middleware/recovery.ts";
 import { targetOf } from "../middleware/request-target.ts";
-import { createRouting, findOwner } from "../middleware/routing.ts";
+import { createRouting, findOwner, ownerOfMethod } from "../middleware/routing.ts";
 import type { RoutingServices } from "../middleware/routing-services.ts";
 import type { OwnTools } from "../optimizer/own-tools.ts";
 import { declaresApps, WATCH_TASK } from "../protocol.ts";
@@ -149,6 +149,7 @@ function partOf(options: ServingSetOptions, { parts, isOptimized, hasScripts }: 
     return own === null ? part : withoutTools(part, own.isOwn);
   };
   const isIn = backendsIn(catalog, parts);
+  const isWhole = wholeBackendsIn(parts);
   const served = backends.filter(isIn);
   return {
     ...options,
@@ -157,13 +158,15 @@ function partOf(options: ServingSetOptions, { parts, isOptimized, hasScripts }: 
       ...services,
       catalog: () => cut(services.catalog()),
       taskBackends: () => services.taskBackends().filter(isIn),
+      extensionBackends: () =>
+        new Map([...services.extensionBackends()].filter(([, backend]) => isIn(backend) && isWhole(backend))),
     },
     backends: served,
     isPart: parts.length > 0,
     own,
     isOptimized,
     scripts,
-    sole: soleOf(served, wholeBackendsIn(parts)),
+    sole: soleOf(served, isWhole),
   };
 }
 
@@ -174,7 +177,9 @@ function oneSet(
 ): ServingSet {
   const { catalog, authentication, services, backends, callMs, clock, logger, clean } = options;
   const { limits, own, isOptimized, scripts, authorization, selections, isPart, sole, answered } = options;
-  const routing = createRouting(services, sole);
+  const passesTo: ServingSet["passesTo"] = (method) =>
+    sole ?? ownerOfMethod(method, services.extensionBackends());
+  const routing = createRouting(services, passesTo);
   const ownerOf: ServingSet["ownerOf"] = (principal, target) =>
     findOwner(services, catalog, principal, target);
   const prompting = createConsentPrompt({
@@ -208,6 +213,8 @@ function oneSet(
     goOn,
     serves: (backend) => backends.includes(backend),
     sole,
+    extensions: () => services.extensionBackends(),
+    passesTo,
     introduction: own?.introduction ?? null,
     mayRunScripts: (principal) =>
       scripts !== null && policies?.isAllowed(principal, scripts.entry, "tools/call") !== false,

@@ -28,7 +28,12 @@ import { type AccessReport, accessReport, OPEN } from "./access-report.ts";
 import { ConnectedClients } from "./connected-clients.ts";
 import type { GatewayOptions } from "./gateway-contract.ts";
 import { createRules, type GatewayRules, NO_GATEWAY, type RulesTools } from "./gateway-rules.ts";
-import { directoriesReadBy, gatewayInitializeResult, tasksListedBy } from "./initialize-result.ts";
+import {
+  directoriesReadBy,
+  extensionBackendsOf,
+  gatewayInitializeResult,
+  tasksListedBy,
+} from "./initialize-result.ts";
 import { type NameRegistry, toolKey } from "./name-registry.ts";
 import { boundNames } from "./rule-bindings.ts";
 import { createSelections, isSameSelection, type Selections } from "./selection.ts";
@@ -100,6 +105,7 @@ export class Serving {
       },
       readsDirectories: (backend) => directoriesReadBy(pool.initializeResults()).includes(backend),
       taskBackends: () => tasksListedBy(pool.initializeResults()),
+      extensionBackends: () => extensionBackendsOf(pool.initializeResults()),
     };
     this.served = this.#build();
   }
@@ -110,7 +116,7 @@ export class Serving {
 
   /** The result contains only the servers in this client's part of the catalog, and instructions of those that it may use. */
   initializeResult(version: string, spoken: SpokenVersion, client: ServedClient): JsonObject {
-    const { catalog, serves, viewFor, sole, introduction } = this.served.forClient(client);
+    const { catalog, serves, viewFor, sole, introduction, extensions } = this.served.forClient(client);
     const view = viewFor(client.principal);
     // Takes the instructions that were approved; the instructions in `initializeResults` may be newer.
     const approved = new Map(
@@ -126,7 +132,7 @@ export class Serving {
     return gatewayInitializeResult(
       version,
       servers,
-      { catalog, passesAll: sole !== null, introduction },
+      { catalog, passesAll: sole !== null, extensions: extensions(), introduction },
       spoken,
     );
   }

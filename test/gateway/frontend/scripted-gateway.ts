@@ -89,6 +89,8 @@ export function createScriptedGateway(
         goOn: (request) => served.handle(request),
         serves: () => true,
         sole: null,
+        extensions: () => new Map(),
+        passesTo: () => null,
         introduction: null,
         mayRunScripts: () => false,
         forbidden: () => null,

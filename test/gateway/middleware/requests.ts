@@ -110,6 +110,7 @@ export function recordingServices(
     blocksChanges: () => false,
     storedResults: { read: ({ uri }) => errorReply(-32002, "nothing is kept", { uri }) },
     readsDirectories: (backend) => backend !== "no-folders",
+    extensionBackends: () => new Map(),
     taskBackends: () => taskBackends,
   };
 }

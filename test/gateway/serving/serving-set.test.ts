@@ -20,9 +20,14 @@ import {
   TokensUsed,
 } from "../../../src/gateway/middleware/incoming-auth.ts";
 import type {} from "../../../src/gateway/middleware/middleware.ts";
+import { ownerOfMethod } from "../../../src/gateway/middleware/routing.ts";
 import type { SpokenVersion } from "../../../src/gateway/protocol.ts";
 import { createViews, type ViewRights } from "../../../src/gateway/serving/catalog-view.ts";
-import { gatewayInitializeResult, tasksListedBy } from "../../../src/gateway/serving/initialize-result.ts";
+import {
+  extensionBackendsOf,
+  gatewayInitializeResult,
+  tasksListedBy,
+} from "../../../src/gateway/serving/initialize-result.ts";
 import { pluck } from "../../support/pluck.ts";
 import { away, catalogOf, FIRST_WINS, source } from "../catalog/sources.ts";
 import {
@@ -385,27 +390,35 @@ test("tasks are promised when a server has them, and listed by those that can", 
   assert.deepEqual(capabilities.tasks, { requests: {} });
 });
 
-test("D1 extensions of a sole server pass; of several those that need no methods, and skills", () => {
+test("D1 extensions of all servers are declared, and the methods of one go to the first that declares it", () => {
   const ui = { "io.modelcontextprotocol/ui": {} };
   const skills = { "io.modelcontextprotocol/skills": {} };
-  const of = (passesAll: boolean, ...extensions: object[]) => {
+  const of = (...extensions: object[]) => {
     const servers = extensions.map((each, index) => server(`s${index}`, null, { extensions: each }));
-    const published = { ...NO_CATALOG, passesAll };
+    const published = { ...NO_CATALOG, passesAll: false, extensions: extensionBackendsOf(servers) };
     return (gatewayInitializeResult("1", servers, published)["capabilities"] as JsonObject)["extensions"];
   };
-  assert.deepEqual(of(true, { ...ui, ...skills }), { ...ui, ...skills });
+  assert.deepEqual(of({ ...ui, ...skills }), { ...ui, ...skills });
   const other = { "example.com/other": { a: 1 } };
-  assert.deepEqual(of(true, { ...ui, ...other }), { ...ui, ...other });
-  assert.deepEqual(of(false, ui, skills), { ...ui, ...skills });
+  assert.deepEqual(of(ui, skills), { ...ui, ...skills });
   // Tasks work only between client and server of 2026-07-28, and skills are the gateway's own.
   for (const own of ["tasks", "skills"])
-    assert.equal(of(true, { [`io.modelcontextprotocol/${own}`]: "yes" }), undefined, own);
-  assert.equal(of(false, other, other), undefined);
-  assert.deepEqual(of(false, { ...ui, ...other }), ui, "the other one has not answered yet");
+    assert.equal(of({ [`io.modelcontextprotocol/${own}`]: "yes" }), undefined, own);
+  assert.deepEqual(of(ui, other, { "example.com/other": { a: 2 } }), { ...ui, ...other });
+  const owners = new Map([["example.com/notes", "one"]]);
+  assert.deepEqual(
+    ["notes/list", "other/get", "tools/unknown"].map((method) => ownerOfMethod(method, owners)),
+    ["one", "one", null],
+  );
+  owners.set("example.com/other", "two");
+  assert.deepEqual(
+    ["notes/list", "other/get", "more/list"].map((method) => ownerOfMethod(method, owners)),
+    ["one", "two", null],
+  );
   const folders = { "io.modelcontextprotocol/skills": { directoryRead: true } };
-  assert.deepEqual(of(false, skills, folders), folders);
-  assert.deepEqual(of(false, folders, skills), folders);
-  assert.equal(of(false, { "io.modelcontextprotocol/skills": "yes" }, {}), undefined);
+  assert.deepEqual(of(skills, folders), folders);
+  assert.deepEqual(of(folders, skills), folders);
+  assert.equal(of({ "io.modelcontextprotocol/skills": "yes" }, {}), undefined);
 });
 
 test("D3 instructions name tools as clients see them, and no word of a sentence is taken for a tool", () => {
