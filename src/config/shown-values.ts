@@ -115,9 +115,9 @@ function shownWord(argument: string, audience: Audience): string {
   const shown = isNamed
     ? shownOption(argument, audience)
     : aroundReferences(argument, (part) => shownPair(part, audience, DEEPEST_PAIR));
-  const isGlued = /^-[A-Za-z]/.test(argument) && !/^[A-Za-z-]*$/.test(argument);
+  const hasValue = /^-[A-Za-z]/.test(argument) && !/^[A-Za-z-]*$/.test(argument);
   const isOdd = /[^\w.,:/=@+-]/.test(argument) || (argument[1] === "p" && !PORTS.test(argument));
-  if (!isGlued || isSecretName(/^-([\w.-]+)=/.exec(argument)?.[1] ?? "") || !(isOdd || shown !== argument))
+  if (!hasValue || isSecretName(/^-([\w.-]+)=/.exec(argument)?.[1] ?? "") || !(isOdd || shown !== argument))
     return shown;
   return `${argument.slice(0, 2)}${aroundReferences(argument.slice(2), () => HIDDEN)}`;
 }
@@ -137,7 +137,7 @@ const HOST = /^(?:localhost|[\w-]+\.[\w.-]+|\[[\da-f:.]+\]|[\w-]+(?=:\d))(?::\d{
 const PLAIN_AT = /^[^@?#]*(?:\/@[^@?#]*$|\?[\w.-]+=)/;
 
 /**
- * Whether the text is an address in which an `@` may end a password or stand in a path, a query or the password itself. No part
+ * Whether the text is an address in which an `@` may end a password or be part of a path, a query or the password. No part
  * of it is then known not to be the password's.
  */
 export function hasUnclearPassword(text: string): boolean {

@@ -65,6 +65,12 @@ export const TEXT_BOUNDS = {
     "refused if it has `..`",
   ),
   jsonText: client("JSON in a text, for `folders`", 256 * KIB, "characters", "refused"),
+  inFlight: client(
+    "arguments of over 64 KiB, of all calls in flight",
+    256 * MIB,
+    "bytes",
+    "refused, to retry: a principal has a quarter",
+  ),
   texts: client("texts that policies and `folders` check in one call", 10_000, "", "refused with the number"),
   parts: client("parts of paths in these texts", 50_000, "", "refused with the number"),
   query: client("a query of `find_tool`", 1_000, "characters", "cut"),

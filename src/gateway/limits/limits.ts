@@ -8,7 +8,7 @@ import type { GatewayRequest, Handle, Middleware } from "../middleware/middlewar
 import { OWN_ANSWERS } from "../middleware/own-answers.ts";
 import { isStoredResult, targetOf } from "../middleware/request-target.ts";
 import { MODERN_VERSION } from "../protocol.ts";
-import { limitRefusal, mebibytes, type PrincipalLimiter } from "./principal-limits.ts";
+import { limitRefusal, mebibytes, type PrincipalLimiter, UNCOUNTED_BYTES } from "./principal-limits.ts";
 import { isWithin, jsonSize } from "./result-size.ts";
 import type { LargePart, StoredPart, StoredResults } from "./stored-results.ts";
 
@@ -30,13 +30,24 @@ export function createLimits({ limiter, stored }: LimitParts): Middleware {
     const admitted = limiter.admit(request.handle.client.principal, quota);
     if ("error" in admitted) return Promise.resolve(admitted);
     const { account } = admitted;
+    const { params = {} } = request;
+    const bytes = isWithin(params, UNCOUNTED_BYTES) ? 0 : jsonSize(params);
+    const beyond = limiter.charge(account, bytes);
+    if (beyond !== null) {
+      limiter.release(account);
+      return Promise.resolve(beyond);
+    }
+    const release = (): void => {
+      limiter.charge(account, -bytes);
+      limiter.release(account);
+    };
     return next(request).then(
       (reply) => {
-        limiter.release(account);
+        release();
         return withinSize(request, reply, limits, stored);
       },
       (error: unknown) => {
-        limiter.release(account);
+        release();
         throw error;
       },
     );
@@ -46,8 +57,8 @@ export function createLimits({ limiter, stored }: LimitParts): Middleware {
 /** Counts a call that was refused, as if it had been made; beyond the rate limit, returns that refusal instead. */
 export function countRefused({ limiter }: LimitParts, { through, hasUsedQuota, handle }: GatewayRequest) {
   // A script's calls have waited for their turn.
-  const isCounted = through === "run_script" || hasUsedQuota === true;
-  return isCounted ? null : limiter.count(handle.client.principal);
+  const takesNone = through === "run_script" || hasUsedQuota === true;
+  return takesNone ? null : limiter.count(handle.client.principal);
 }
 
 // Shortens a result that is too large: its large parts are kept to be read in pieces, and a note replaces each. A

@@ -20,6 +20,12 @@ const IN_FLIGHT_RETRY_MS = 1_000;
  */
 const OWN_ANSWERS_TIMES = 10;
 
+/** Bytes of the arguments of all calls in flight, and of one principal's. */
+const MOST_BYTES = 256 * 1024 * 1024;
+const MOST_BYTES_OF_ONE = MOST_BYTES / 4;
+/** Smaller arguments are not counted. */
+export const UNCOUNTED_BYTES = 64 * 1024;
+
 interface Bucket {
   /** Requests that may be made now. */
   tokens: number;
@@ -33,6 +39,8 @@ interface Account {
   /** Counts the requests that the gateway itself answers, so that listing does not use up the limit of calls. */
   readonly own: Bucket;
   inFlight: number;
+  /** Bytes of the arguments of calls in flight. */
+  bytes: number;
   /** Calls of scripts that wait for a slot, the oldest first. */
   readonly waiting: (() => void)[];
 }
@@ -41,6 +49,7 @@ export class PrincipalLimiter {
   readonly #clock: Clock;
   readonly #accounts = new Map<string, Account>();
   #limits: PrincipalLimits;
+  #bytes = 0;
   /** Avoids computing `principalKey` for most calls. */
   #known = new WeakMap<Principal, Account>();
 
@@ -78,6 +87,34 @@ export class PrincipalLimiter {
     if (refusal !== null) return refusal;
     account.inFlight += 1;
     return { account };
+  }
+
+  /**
+   * Adds the bytes of a call's arguments to the account; the caller takes them out by `charge(account, -bytes)`. Beyond the budget,
+   * returns the refusal instead, but never to a principal that has no other arguments in flight.
+   */
+  charge(account: Account, bytes: number) {
+    if (this.#isBeyond(account, bytes)) {
+      return limitRefusal({
+        limit: "arguments in flight",
+        allowed: MOST_BYTES_OF_ONE,
+        message: `not run: calls in flight have ${mebibytes(account.bytes)} MiB of arguments`,
+        retryAfterMs: IN_FLIGHT_RETRY_MS,
+      });
+    }
+    account.bytes += bytes;
+    this.#bytes += bytes;
+    return null;
+  }
+
+  /** Whether arguments of so many bytes would be refused now. */
+  refusesBytes(principal: Principal, bytes: number): boolean {
+    return bytes > UNCOUNTED_BYTES && this.#isBeyond(this.#accountOf(principal), bytes);
+  }
+
+  #isBeyond(account: Account, bytes: number): boolean {
+    const isBeyond = account.bytes + bytes > MOST_BYTES_OF_ONE || this.#bytes + bytes > MOST_BYTES;
+    return bytes > 0 && account.bytes > 0 && isBeyond;
   }
 
   /** Ends a call that `admit` or `turn` has counted; a call that waits for its slot continues to wait. */
@@ -161,6 +198,7 @@ export class PrincipalLimiter {
         calls: { tokens: burst, atMs },
         own: { tokens: burst * OWN_ANSWERS_TIMES, atMs },
         inFlight: 0,
+        bytes: 0,
         waiting: [],
       };
       this.#accounts.set(key, account);

@@ -131,6 +131,7 @@ export function createScriptedGateway(
       serverInfo: { name: "scripted", version: "1" },
     }),
     sessionsAllowed: () => 1_000,
+    refusesBytes: () => false,
     opened: (session) => void gateway.sessions.add(session),
     continued: (session, lists) => {
       gateway.sessions.add(session);

@@ -43,6 +43,29 @@ test("E4 calls in a second are refused beyond the burst with the key, the limit 
     assert.equal(refusalOf(await call(ann)) !== null, isRefused, "a quiet minute earns the burst, not more");
 });
 
+test("E4 arguments in flight have a budget, and a principal with none in flight is never refused", async () => {
+  const waiting: PromiseWithResolvers<Reply>[] = [];
+  const { served } = limited({}, () => {
+    const one = Promise.withResolvers<Reply>();
+    waiting.push(one);
+    return one.promise;
+  });
+  const call = (name: string, mib: number): Promise<Reply> =>
+    ask(served, "tools/call", { name: "x", arguments: { text: "x".repeat(mib << 20) } }, client(user(name)));
+  const first = call("ann", 60);
+  const second = refusalOf(await call("ann", 5));
+  assert.equal(second?.code, LIMIT_REACHED);
+  assert.match(second?.message ?? "", /60 MiB of arguments.*try again in 1 s/);
+  const others = ["bob", "ben", "bea"].map((name) => call(name, 63));
+  const whole = call("eve", 70);
+  assert.equal(waiting.length, 5);
+  for (const { resolve } of waiting) resolve({ result: {} });
+  for (const reply of await Promise.all([first, ...others, whole])) assert.equal(refusalOf(reply), null);
+  const again = call("ann", 5);
+  waiting.at(-1)?.resolve({ result: {} });
+  assert.equal(refusalOf(await again), null);
+});
+
 test("E4 a call that a policy denies counts as one of the second, and nothing else", async () => {
   const clock = createManualClock();
   const limiter = new PrincipalLimiter({ ...DEFAULT_LIMITS, callsPerSecond: 1, burst: 3 }, clock);

@@ -60,7 +60,9 @@ export class HttpFront implements AsyncDisposable {
     const admission = new RequestAdmission(options, refuse);
     const isStillValid = (authenticated: AuthenticatedRequest): boolean =>
       admission.isStillValid(authenticated);
-    const intake = new MessageIntake({ clock, bodyLimitBytes, isStillValid, refuse, guarded });
+    const refusesBytes = (principal: Principal, bytes: number): boolean =>
+      options.gateway.refusesBytes(principal, bytes);
+    const intake = new MessageIntake({ clock, bodyLimitBytes, isStillValid, refusesBytes, refuse, guarded });
     this.#tools = {
       ...options,
       parts: this.#parts,

@@ -1,6 +1,6 @@
 // Receives the body of a POST, and parses it.
 import { BodyIntake } from "../../../runtime/http/body-intake.ts";
-import { principalKey } from "../../client-handle.ts";
+import { type Principal, principalKey } from "../../client-handle.ts";
 import type { GatewayTools } from "../../gateway-tools.ts";
 import { type Incoming, readIncoming } from "../session/incoming.ts";
 import type { Refusal } from "./answer.ts";
@@ -10,6 +10,8 @@ interface IntakeOptions extends Pick<GatewayTools, "clock"> {
   readonly bodyLimitBytes: () => number;
   /** False: the token was revoked while the body came, and the request is refused. */
   readonly isStillValid: (authenticated: AuthenticatedRequest) => boolean;
+  /** Whether a body of so many bytes would have to be refused when it is read. */
+  readonly refusesBytes: (principal: Principal, bytes: number) => boolean;
   readonly refuse: (exchange: Exchange, refusal: Refusal) => void;
   /** Runs `work`; if that throws, only this request fails. */
   readonly guarded: (exchange: Exchange, work: () => void) => void;
@@ -36,9 +38,13 @@ export class MessageIntake implements Disposable {
 
   /** Calls `take` with what has come, or refuses the request. */
   receive(authenticated: AuthenticatedRequest, take: (incoming: Incoming) => void): void {
-    const { isStillValid, refuse, guarded } = this.#options;
+    const { isStillValid, refusesBytes, refuse, guarded } = this.#options;
     const { request, principal } = authenticated;
     const limitBytes = this.#options.bodyLimitBytes();
+    if (refusesBytes(principal, Number(request.headers["content-length"] ?? 0))) {
+      refuse(authenticated, NOT_READ.busy);
+      return;
+    }
     const done: Parameters<BodyIntake["receive"]>[0]["done"] = (body) =>
       guarded(authenticated, () => {
         if (!isStillValid(authenticated)) return;

@@ -1,6 +1,6 @@
 // The interfaces between the fronts (HTTP, lines) and the gateway: what fronts call, and what a session offers.
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { ClientHandle } from "../../client-handle.ts";
+import type { ClientHandle, Principal } from "../../client-handle.ts";
 import type { JsonObject } from "../../json-rpc.ts";
 import type { RequestAddress, ServedClient, ServingSet } from "../../middleware/middleware.ts";
 import type { RefusedRequest } from "../../middleware/refusal-audit.ts";
@@ -22,6 +22,8 @@ export interface FrontGateway {
   initializeResult(version: SpokenVersion, client: ServedClient): JsonObject;
   readonly serverInfo: JsonObject;
   sessionsAllowed(): number;
+  /** Whether calls in flight have too many bytes of arguments for a message of so many. */
+  refusesBytes(principal: Principal, bytes: number): boolean;
   /** True if the result is within the limit of size. */
   isSmall(result: JsonObject): boolean;
   /** A session has begun; from now on the gateway notifies it of changes. */
