@@ -107,7 +107,7 @@ export class PrincipalLimiter {
     return null;
   }
 
-  /** Whether arguments of so many bytes would be refused now. */
+  /** Whether arguments of that size would be refused now. */
   refusesBytes(principal: Principal, bytes: number): boolean {
     return bytes > UNCOUNTED_BYTES && this.#isBeyond(this.#accountOf(principal), bytes);
   }

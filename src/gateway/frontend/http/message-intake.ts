@@ -10,7 +10,7 @@ interface IntakeOptions extends Pick<GatewayTools, "clock"> {
   readonly bodyLimitBytes: () => number;
   /** False: the token was revoked while the body came, and the request is refused. */
   readonly isStillValid: (authenticated: AuthenticatedRequest) => boolean;
-  /** Whether a body of so many bytes would have to be refused when it is read. */
+  /** Whether a body of that size would be refused once it was read. */
   readonly refusesBytes: (principal: Principal, bytes: number) => boolean;
   readonly refuse: (exchange: Exchange, refusal: Refusal) => void;
   /** Runs `work`; if that throws, only this request fails. */

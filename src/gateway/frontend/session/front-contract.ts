@@ -22,7 +22,7 @@ export interface FrontGateway {
   initializeResult(version: SpokenVersion, client: ServedClient): JsonObject;
   readonly serverInfo: JsonObject;
   sessionsAllowed(): number;
-  /** Whether calls in flight have too many bytes of arguments for a message of so many. */
+  /** Whether calls in flight leave no room for a message of that size. */
   refusesBytes(principal: Principal, bytes: number): boolean;
   /** True if the result is within the limit of size. */
   isSmall(result: JsonObject): boolean;
