@@ -65,6 +65,7 @@ type common struct {
 	state    string
 	logons   string
 	loginNow bool
+	isNew    bool
 }
 
 func (c *common) register(flags *flag.FlagSet) {
@@ -85,6 +86,7 @@ func (c *common) register(flags *flag.FlagSet) {
 	flags.BoolVar(&c.account.Sign, "sign", false, "sign every message, also where the server does not ask for it")
 	flags.StringVar(&c.state, "state", "", "the share's folder in the home")
 	flags.StringVar(&c.logons, "logons", "", "the home's folder by which programs sign in one after the other")
+	flags.BoolVar(&c.isNew, "new-password", false, "the password was just given: refusals of others do not count against it")
 	flags.BoolVar(&c.loginNow, "login-now", false, "try to sign in once even if refusals forbid it")
 }
 
@@ -112,6 +114,9 @@ func (c *common) logonsOf() *logons.Account {
 	account := logons.New(c.logons, user, c.account.Domain, c.account.Password)
 	if c.loginNow {
 		account.TryNow()
+	}
+	if c.isNew {
+		account.IsNew()
 	}
 	return account
 }

@@ -44,9 +44,11 @@ type Account struct {
 	// When the server last accepted this login here, and has not refused it since, Unix ms; 0: it has not.
 	acceptedAt int64
 	// A person asked, or the password is new: one login is tried whatever was refused.
-	now  bool
-	last *Refusal
-	own  record
+	now bool
+	// Others were refused, perhaps, but this one was just given.
+	isNew bool
+	last  *Refusal
+	own   record
 }
 
 // Refusal is a login that the server did not accept.
@@ -77,6 +79,13 @@ func (a *Account) TryNow() {
 	a.now = true
 }
 
+// IsNew: a person has just given this password, so that refusals of others do not count against it.
+func (a *Account) IsNew() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.isNew = true
+}
+
 // Use takes another password, which is tried at once.
 func (a *Account) Use(password string) {
 	a.mu.Lock()
@@ -102,7 +111,7 @@ func (a *Account) Enter(ctx context.Context, server smb2.Server, route smb.Route
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if !a.now {
-		err = r.judge(r.markOf(a.password), a.acceptedAt, time.Now())
+		err = r.judge(r.markOf(a.password), a.acceptedAt, a.isNew, time.Now())
 	}
 	if err != nil {
 		t.close()
@@ -116,7 +125,7 @@ func (a *Account) Enter(ctx context.Context, server smb2.Server, route smb.Route
 }
 
 // judge returns why a login is not tried. One that was accepted is, unless it was refused since.
-func (r record) judge(mark string, acceptedAt int64, now time.Time) error {
+func (r record) judge(mark string, acceptedAt int64, isNew bool, now time.Time) error {
 	recent := r.recent(now)
 	var own *Refusal
 	for i, each := range recent {
@@ -125,7 +134,7 @@ func (r record) judge(mark string, acceptedAt int64, now time.Time) error {
 		}
 	}
 	switch {
-	case len(recent) == 0 || own == nil && (acceptedAt > 0 || len(recent) < refusalsAtMost):
+	case len(recent) == 0 || own == nil && (acceptedAt > 0 || isNew || len(recent) < refusalsAtMost):
 		return nil
 	case own != nil && len(recent) < refusalsAtMost && r.AwayAt > own.At:
 		return nil

@@ -64,6 +64,8 @@ export interface MountPlan extends Pick<MountSettings, "endpoints" | "allowed" |
   readonly onlyOn: boolean;
   /** Log in once, whatever was refused before: a person asked. */
   readonly logInNow: boolean;
+  /** The login was just given: refusals of others do not count against it. */
+  readonly newPassword?: boolean;
   /** Let another server in than the recorded one: a person asked. */
   readonly newServer: boolean;
 }

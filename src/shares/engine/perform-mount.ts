@@ -84,6 +84,7 @@ function planOf(subject: ConfiguredShare, observed: ShareObservation, step: Moun
     ...{ endpoints, allowed, patienceMs, moves: step.moves === true },
     onlyOn: (subject.policy.onlyOn ?? []).length > 0,
     logInNow: step.logInNow === true,
+    newPassword: step.newPassword === true,
     newServer: step.newServer === true,
   };
 }

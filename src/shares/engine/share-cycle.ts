@@ -217,7 +217,13 @@ export class ShareCycle {
   reconfigure(next: ConfiguredShare): void {
     const { spec } = this.#subject;
     const changed = forgetChangedRoutes(this.#state, spec, next.spec);
-    this.#state = { ...changed, loginRefused: null, otherServer: null };
+    const hasNewLogin = spec.username !== next.spec.username || spec.password !== next.spec.password;
+    this.#state = {
+      ...changed,
+      ...(hasNewLogin ? { hasNewLogin } : {}),
+      loginRefused: null,
+      otherServer: null,
+    };
     this.#serverCheck?.forget();
     this.#subject = next;
     this.#view = { ...this.#view, subject: next };

@@ -28,7 +28,10 @@ function updateMounted(before: Situation, last: MountStepObservation): Situation
   const { route } = last.step;
   const text = last.outcome.ok ? whyUseless(mount) : last.outcome.text;
   if (text === null && mount !== null) {
-    const now = setState(before, { mountedAtMs: atMs, loginRefused: null, otherServer: null });
+    const now = setState(before, {
+      ...{ mountedAtMs: atMs, hasNewLogin: false },
+      ...{ loginRefused: null, otherServer: null },
+    });
     if (operation === null) return now;
     // A mount that was there already counts as this operation's success only if it is over the wanted route.
     return last.outcome.ok && last.outcome.adopted && mount.found.route !== route
@@ -39,7 +42,7 @@ function updateMounted(before: Situation, last: MountStepObservation): Situation
   const reason = text ?? "";
   const duration_ms = Math.round(last.tookMs);
   const failed = { name: "share.mount_failed", route, host, reason, duration_ms } as const;
-  const now = announce(setState(before, refusalIn(last)), failed);
+  const now = announce(setState(before, { ...refusalIn(last), hasNewLogin: false }), failed);
   if (operation === null) return now;
   const failures = [...operation.failures, `${host}: ${reason}`];
   // Its program has tried all routes, and a login that was refused over one route would be over another.

@@ -142,6 +142,7 @@ function mountOver(now: Situation, { reason }: Operation, route: RouteName): Sit
   const logsIn = request?.kind === "mount" || request?.kind === "switch";
   const personal = {
     ...(logsIn ? ({ logInNow: true } as const) : {}),
+    ...(now.state.hasNewLogin ? ({ newPassword: true } as const) : {}),
     ...(request?.kind === "mount" && request.newServer === true ? ({ newServer: true } as const) : {}),
   };
   return {

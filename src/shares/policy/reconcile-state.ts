@@ -57,6 +57,8 @@ export interface ReconcileState {
   readonly operation: Operation | null;
   /** The mount that moves, and how often it had moved when it was observed last; null: it was not observed yet. */
   readonly observedMoves: { readonly mountId: string; readonly count: number } | null;
+  /** The login has changed since the last mount was tried. */
+  readonly hasNewLogin: boolean;
   /** Why the server refused the login at the last mount; null: it did not. */
   readonly loginRefused: string | null;
   /** What differs, if another server than the recorded one answered the last mount; null: none did. */
@@ -117,6 +119,7 @@ export const INITIAL_STATE: ReconcileState = {
   pendingCheck: null,
   operation: null,
   observedMoves: null,
+  hasNewLogin: false,
   loginRefused: null,
   otherServer: null,
   mountedAtMs: null,

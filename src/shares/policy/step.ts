@@ -10,6 +10,8 @@ export type Step =
       readonly moves?: true;
       /** A person asked: log in whatever was refused before; take a server that is not the recorded one. */
       readonly logInNow?: true;
+      /** The login was just given. */
+      readonly newPassword?: true;
       readonly newServer?: true;
     }
   | { readonly kind: "unmount"; readonly mount: FoundMount; readonly mode: UnmountMode }

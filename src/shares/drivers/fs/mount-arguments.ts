@@ -51,6 +51,7 @@ export function fsArguments({ share, route, plan, files, home, mountPath }: FsMo
     ...(moves && plan.onlyOn ? ["-only-on"] : []),
     ...["-patience", `${moves ? patienceMs : STAYING_PATIENCE_MS}ms`],
     ...(plan.logInNow ? ["-login-now"] : []),
+    ...(plan.newPassword ? ["-new-password"] : []),
     ...(plan.newServer ? ["-new-server"] : []),
     ...["-uid", `${process.getuid?.() ?? 0}`, "-gid", `${process.getgid?.() ?? 0}`],
     ...accessArguments(share),
