@@ -235,6 +235,6 @@ function isNamed({ written }: Extract<Part, { readonly written: string }>): bool
 
 function onlyThere(part: Extract<Part, { readonly written: string }>): string {
   const written = isNamed(part) ? part.written : HIDDEN;
-  const isCommand = /^[!$]\(?(?!\{)/.test(written);
+  const isCommand = /^[!$]\(?(?!\{)/.test(part.written);
   return `${written} ${isCommand ? "is a command, which is never run" : "has a meaning only in the client"}`;
 }
