@@ -94,7 +94,8 @@ export class PrincipalLimiter {
    * returns the refusal instead, but never to a principal that has no other arguments in flight.
    */
   charge(account: Account, bytes: number) {
-    if (this.#isBeyond(account, bytes)) {
+    const isBeyond = account.bytes + bytes > MOST_BYTES_OF_ONE || this.#bytes + bytes > MOST_BYTES;
+    if (bytes > 0 && account.bytes > 0 && isBeyond) {
       return limitRefusal({
         limit: "arguments in flight",
         allowed: MOST_BYTES_OF_ONE,
@@ -107,14 +108,15 @@ export class PrincipalLimiter {
     return null;
   }
 
-  /** Whether arguments of that size would be refused now. */
-  refusesBytes(principal: Principal, bytes: number): boolean {
-    return bytes > UNCOUNTED_BYTES && this.#isBeyond(this.#accountOf(principal), bytes);
-  }
-
-  #isBeyond(account: Account, bytes: number): boolean {
-    const isBeyond = account.bytes + bytes > MOST_BYTES_OF_ONE || this.#bytes + bytes > MOST_BYTES;
-    return bytes > 0 && account.bytes > 0 && isBeyond;
+  /** Adds a message that is being received to the account, and returns what ends that; null: the budget has no room for it. */
+  receiving(principal: Principal, bytes: number): (() => void) | null {
+    const account = this.#accountOf(principal);
+    let charged = bytes > UNCOUNTED_BYTES ? bytes : 0;
+    if (this.charge(account, charged) !== null) return null;
+    return () => {
+      this.charge(account, -charged);
+      charged = 0;
+    };
   }
 
   /** Ends a call that `admit` or `turn` has counted; a call that waits for its slot continues to wait. */

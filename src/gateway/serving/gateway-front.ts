@@ -26,7 +26,7 @@ export function createGatewayFront(
     initializeResult: (spoken, client) => serving.initializeResult(version, spoken, client),
     hasGroup: (name) => serving.hasGroup(name),
     serverInfo: gatewayInfo(version),
-    refusesBytes: (principal, bytes) => serving.limiter.refusesBytes(principal, bytes),
+    receiving: (principal, bytes) => serving.limiter.receiving(principal, bytes),
     sessionsAllowed: () => serving.limiter.limits.sessions,
     isSmall(result) {
       const { resultBytes } = serving.limiter.limits;

@@ -131,7 +131,7 @@ export function createScriptedGateway(
       serverInfo: { name: "scripted", version: "1" },
     }),
     sessionsAllowed: () => 1_000,
-    refusesBytes: () => false,
+    receiving: () => () => {},
     opened: (session) => void gateway.sessions.add(session),
     continued: (session, lists) => {
       gateway.sessions.add(session);

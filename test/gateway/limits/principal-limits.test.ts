@@ -66,6 +66,19 @@ test("E4 arguments in flight have a budget, and a principal with none in flight 
   assert.equal(refusalOf(await again), null);
 });
 
+test("E4 bodies that are being received have the same budget", () => {
+  const { limiter } = limited({});
+  const [ann, mib] = [user("ann"), 1024 * 1024];
+  const first = limiter.receiving(ann, 70 * mib);
+  assert.notEqual(first, null);
+  assert.equal(limiter.receiving(ann, mib), null);
+  assert.notEqual(limiter.receiving(ann, 64 * 1024), null, "small ones are not counted");
+  assert.notEqual(limiter.receiving(user("bob"), mib), null);
+  first?.();
+  first?.();
+  assert.notEqual(limiter.receiving(ann, 63 * mib), null);
+});
+
 test("E4 a call that a policy denies counts as one of the second, and nothing else", async () => {
   const clock = createManualClock();
   const limiter = new PrincipalLimiter({ ...DEFAULT_LIMITS, callsPerSecond: 1, burst: 3 }, clock);

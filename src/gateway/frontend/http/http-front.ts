@@ -60,9 +60,8 @@ export class HttpFront implements AsyncDisposable {
     const admission = new RequestAdmission(options, refuse);
     const isStillValid = (authenticated: AuthenticatedRequest): boolean =>
       admission.isStillValid(authenticated);
-    const refusesBytes = (principal: Principal, bytes: number): boolean =>
-      options.gateway.refusesBytes(principal, bytes);
-    const intake = new MessageIntake({ clock, bodyLimitBytes, isStillValid, refusesBytes, refuse, guarded });
+    const { receiving } = options.gateway;
+    const intake = new MessageIntake({ clock, bodyLimitBytes, isStillValid, receiving, refuse, guarded });
     this.#tools = {
       ...options,
       parts: this.#parts,

@@ -1,7 +1,8 @@
 // Receives the body of a POST, and parses it.
 import { BodyIntake } from "../../../runtime/http/body-intake.ts";
-import { type Principal, principalKey } from "../../client-handle.ts";
+import { principalKey } from "../../client-handle.ts";
 import type { GatewayTools } from "../../gateway-tools.ts";
+import type { FrontGateway } from "../session/front-contract.ts";
 import { type Incoming, readIncoming } from "../session/incoming.ts";
 import type { Refusal } from "./answer.ts";
 import type { AuthenticatedRequest, Exchange } from "./request.ts";
@@ -10,8 +11,8 @@ interface IntakeOptions extends Pick<GatewayTools, "clock"> {
   readonly bodyLimitBytes: () => number;
   /** False: the token was revoked while the body came, and the request is refused. */
   readonly isStillValid: (authenticated: AuthenticatedRequest) => boolean;
-  /** Whether a body of that size would be refused once it was read. */
-  readonly refusesBytes: (principal: Principal, bytes: number) => boolean;
+  /** Counts a body of that size until the returned function is called; null: it may not be received now. */
+  readonly receiving: FrontGateway["receiving"];
   readonly refuse: (exchange: Exchange, refusal: Refusal) => void;
   /** Runs `work`; if that throws, only this request fails. */
   readonly guarded: (exchange: Exchange, work: () => void) => void;
@@ -38,19 +39,29 @@ export class MessageIntake implements Disposable {
 
   /** Calls `take` with what has come, or refuses the request. */
   receive(authenticated: AuthenticatedRequest, take: (incoming: Incoming) => void): void {
-    const { isStillValid, refusesBytes, refuse, guarded } = this.#options;
+    const { isStillValid, receiving, refuse, guarded } = this.#options;
     const { request, principal } = authenticated;
     const limitBytes = this.#options.bodyLimitBytes();
-    if (refusesBytes(principal, Number(request.headers["content-length"] ?? 0))) {
+    const received = receiving(
+      principal,
+      Math.min(Number(request.headers["content-length"] ?? 0), limitBytes),
+    );
+    if (received === null) {
       refuse(authenticated, NOT_READ.busy);
       return;
     }
+    authenticated.response.once("close", received);
     const done: Parameters<BodyIntake["receive"]>[0]["done"] = (body) =>
       guarded(authenticated, () => {
         if (!isStillValid(authenticated)) return;
         if (body.kind === "too_large") refuse(authenticated, tooLarge(limitBytes));
         else if (body.kind !== "whole") refuse(authenticated, NOT_READ[body.kind]);
-        else this.#parse(authenticated, body.bytes, take);
+        else
+          this.#parse(authenticated, body.bytes, (incoming) => {
+            // Its call counts it from here on.
+            received();
+            take(incoming);
+          });
       });
     this.#bodies.receive({ request, limitBytes, sender: principalKey(principal), done });
   }

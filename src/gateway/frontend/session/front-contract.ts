@@ -22,8 +22,8 @@ export interface FrontGateway {
   initializeResult(version: SpokenVersion, client: ServedClient): JsonObject;
   readonly serverInfo: JsonObject;
   sessionsAllowed(): number;
-  /** Whether calls in flight leave no room for a message of that size. */
-  refusesBytes(principal: Principal, bytes: number): boolean;
+  /** Counts a message of that size until the returned function is called; null: the bytes in flight leave no room for it. */
+  readonly receiving: (principal: Principal, bytes: number) => (() => void) | null;
   /** True if the result is within the limit of size. */
   isSmall(result: JsonObject): boolean;
   /** A session has begun; from now on the gateway notifies it of changes. */
