@@ -65,7 +65,7 @@ describe("the commands about the gateway, with a daemon", { concurrency: 2 }, ()
     assert.deepEqual([human.code, human.stderr], [0, ""]);
     assert.match(
       human.stdout,
-      /^Client +User +Speaks .*\nclaude-code 2\.1\.0 +ann +2025-11-25 over HTTP +\d+ d.* 12 +no such file \(\d+ d.* ago\)\n$/,
+      /^Client +User +Speaks .*\nclaude-code 2\.1\.0 +ann +2025-11-25 over HTTP +\d+ d.* 12 +\d+ d.* ago +no such file \(\d+ d.* ago\)\n$/,
     );
     const json: { clients: ClientStatus[] } = JSON.parse(
       (await runCommand(["clients", "--json"], { home })).stdout,

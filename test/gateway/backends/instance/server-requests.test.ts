@@ -419,7 +419,7 @@ describe("elicitation by URL", () => {
     link.notify("notifications/elicitation/complete", { elicitationId: "1-199" });
     assert.equal(a.told.length, 0);
     link.notify("notifications/elicitation/complete", { elicitationId: "2-599" });
-    link.notify("notifications/elicitation/complete", { elicitationId: "1-200" });
+    link.notify("notifications/elicitation/complete", { elicitationId: "1-300" });
     assert.equal(a.told.length, 2);
   });
 });
