@@ -67,7 +67,6 @@ export const CLIENTS: readonly ClientRow[] = [
     name: "Claude Code",
     from: "npm:@anthropic-ai/claude-code@2.1.197",
     kind: "agent",
-    isCore: true,
     start: (bin, target, { home, model }) => ({
       command: path.join(bin, "claude"),
       args: [
@@ -92,7 +91,6 @@ export const CLIENTS: readonly ClientRow[] = [
     name: "Codex",
     from: "npm:@openai/codex@0.171.0",
     kind: "agent",
-    isCore: true,
     transports: ["HTTP", "stdio"],
     start: (bin, target, { model }) => ({
       command: path.join(bin, "codex"),
@@ -225,7 +223,6 @@ export const CLIENTS: readonly ClientRow[] = [
     name: "Go SDK",
     from: "go",
     kind: "program",
-    isCore: true,
     start: (bin, target) => asked(path.join(bin, "matrix-go"), ["lines"], target),
   },
   { name: "TypeScript SDK 1", from: "ours", kind: "program", start: typescript("1") },
