@@ -423,7 +423,9 @@ export class World {
     const tcpAnswered = state === "answers" || state === "wedged";
     const { interfaceName } = this;
     const base = { verdict, tcpAnswered, address: null, interfaceName, text: this.#textOf(state) } as const;
-    return { atMs, probe: state === "link_down" ? { ...base, reason: "link_down" } : base };
+    const reasons = { link_down: "link_down", wedged: "smb_timeout" } as const;
+    const reason = state === "link_down" || state === "wedged" ? { reason: reasons[state] } : {};
+    return { atMs, probe: { ...base, ...reason } };
   }
 
   /** What a readdir begun now would answer; "nothing" while it hangs. */

@@ -86,7 +86,7 @@ export const SHARE_CONDITIONS = {
     ],
     route_slow: (host: string, text: string) => [
       `${host} does not answer probes (${text}), but the mount does`,
-      "The mount stays while it answers.",
+      "The mount stays while it answers. If the server is always this slow, give connect_timeout_ms a larger value.",
     ],
     unknown_route: mismatched,
     path_changed: mismatched,

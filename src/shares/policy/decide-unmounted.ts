@@ -1,6 +1,7 @@
-// The rule for a share that is not mounted: mount over Thunderbolt if it answers, else over the fallback, else wait.
+// The rule for a share that is not mounted: mount over Thunderbolt if it answers, else over the fallback, else
+// over one that is slow, else wait.
 import { oneMissingText } from "../../secrets/reference.ts";
-import { bestRoutes, noHostAnswers } from "./hosts.ts";
+import { mountableRoutes, noHostAnswers } from "./hosts.ts";
 import { mountObstacle } from "./operation.ts";
 import { type Answer, failing, pauseOf } from "./rule.ts";
 import type { Situation } from "./situation.ts";
@@ -14,7 +15,7 @@ export function answerUnmounted(now: Situation): Answer {
   if (obstacle !== null) return failing(obstacle);
   const pause = pauseOf(now);
   if (pause !== null) return pause;
-  const plan = bestRoutes(now);
+  const plan = mountableRoutes(now);
   if (plan.length === 0) return failing(noHostAnswers(now));
   return { start: { kind: "mount", reason: "not mounted", mode: "plain", plan } };
 }

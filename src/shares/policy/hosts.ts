@@ -9,8 +9,18 @@ export function answers({ observed }: Pick<DecideInput, "observed">, route: Rout
 
 /** The routes whose hosts answer, best first: Thunderbolt, unless an override keeps the share on the fallback. */
 export function bestRoutes(input: DecideInput): RouteName[] {
-  const order: RouteName[] = input.memory.override === "fallback" ? ["fallback", "tb"] : ["tb", "fallback"];
-  return order.filter((route) => answers(input, route));
+  return routesFrom(input, "tb").filter((route) => answers(input, route));
+}
+
+/** Whether the route's host takes connections, and answers them later than a probe waits. */
+export function isSlow({ observed }: Pick<DecideInput, "observed">, route: RouteName): boolean {
+  return observed.routes[route].probe.reason === "smb_timeout";
+}
+
+/** The routes over which a share can be mounted, best first; slow ones only if no other host answers. */
+export function mountableRoutes(input: DecideInput): RouteName[] {
+  const best = bestRoutes(input);
+  return best.length > 0 ? best : routesFrom(input, "tb").filter((route) => isSlow(input, route));
 }
 
 /**

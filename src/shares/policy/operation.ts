@@ -2,7 +2,7 @@
 import { oneMissingText } from "../../secrets/reference.ts";
 import { type RouteName, routesOf } from "../share-spec.ts";
 import type { DecideInput } from "./decide-input.ts";
-import { answers, hostOf } from "./hosts.ts";
+import { answers, hostOf, isSlow } from "./hosts.ts";
 import { loginObstacle } from "./login.ts";
 import { isDeadErrno } from "./mount-errno.ts";
 import { finishExhausted, finishFound, finishUnmounted, stopOperation } from "./operation-end.ts";
@@ -125,8 +125,9 @@ function stopReason(
 
 function nextRoute(now: Situation, operation: Operation): Situation {
   let { failures } = operation;
+  const mountable = operation.plan.some((route) => answers(now, route)) ? answers : isSlow;
   for (const [index, route] of operation.plan.entries()) {
-    if (answers(now, route)) {
+    if (mountable(now, route)) {
       const rest = { ...operation, plan: operation.plan.slice(index), failures };
       return mountOver(setState(now, { operation: rest }), operation, route);
     }

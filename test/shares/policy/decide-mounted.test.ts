@@ -53,6 +53,8 @@ What to mount: a mount that vanished is remounted
   over tb, it vanishes, 2 s: steps mount tb, told share.vanished
 What to mount: a host that connects and does not speak SMB does not answer
   a new share, tb wedged, 0 s: steps mount fallback, tb only connects
+What to mount: where no host answers in time, the one that takes the connection is tried, with pauses
+  a new share, tb wedged, fallback refused, 2 s: first steps mount tb; 60 s: fewer than 12 steps, some error
 What to mount: a mount that ends as soon as it is made is a failure, and not tried without end
   a new share, mounts die at once, 30 s: fewer than 40 steps, some error; mounts live, 60 s: on tb, no error
 What to mount: an unset variable, a taken path or a missing program mounts nothing and is reported
