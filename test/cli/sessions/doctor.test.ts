@@ -4,12 +4,13 @@ import { execFile } from "node:child_process";
 import { once } from "node:events";
 import { chmod, chown, mkdir, readdir, readFile, stat, symlink, truncate, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
 import type { DoctorReport, SelfTestReport } from "../../../src/api/doctor-report.ts";
 import { startPlainRig } from "../../../src/demo/stage/plain-rig.ts";
 import { missingForSmb } from "../../../src/demo/stage/smb-available.ts";
+import { installedProgram } from "../../../src/mount-program/mount-program.ts";
 import { processIdentity } from "../../../src/runtime/process/process-identity.ts";
 import { whyClosed } from "../../../src/shares/drivers/fuse.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -53,12 +54,19 @@ test("a broken configuration: every error with its position", async (t) => {
   causeOf(await examined(home), "config_ambiguous");
 });
 
+/** Gives the home a program that mounts, which is never started. */
+async function haveProgram(home: string): Promise<void> {
+  await mkdir(dirname(installedProgram(home)), { recursive: true });
+  await symlink("/bin/true", installedProgram(home));
+}
+
 test("two hosts of one address, and a host without a listener", async (t) => {
   const home = await temporaryFolder(t);
   // A name is looked up by another process, which a busy machine starts late.
   const patience = "[global]\nconnect_timeout_ms = 20000\n";
   const config = `${patience}[[shares]]\nname = "CORE"\nthunderbolt_host = "localhost:1"\nfallback_host = "127.0.0.1:1"\n`;
   await writeFile(join(home, "config.toml"), config);
+  await haveProgram(home);
   const report = await examined(home);
   assert.match(causeOf(report, "routes_same_address").text, /Both routes lead to 127\.0\.0\.1/);
   const skip = (await programMissing("fusermount3")) ?? (await whyClosed("/dev/fuse"))?.text ?? false;
@@ -169,6 +177,7 @@ test("a host that is off, a route over the wrong interface, and a missing interf
     share("NONE", 'thunderbolt_interface = "bridge0"\n'),
   ];
   await writeFile(join(home, "config.toml"), shares.join(""));
+  await haveProgram(home);
   const inside = async (): Promise<DoctorReport> => {
     const child = namespace.spawn("env", [
       ...Object.entries(environmentOf({ home, env: {} })).map(([key, value]) => `${key}=${value}`),
@@ -198,6 +207,7 @@ test("FUSE missing: by its program, and by its device", async (t) => {
   const home = await temporaryFolder(t);
   const config = `[[shares]]\nname = "CORE"\nthunderbolt_host = "127.0.0.2:1"\nfallback_host = "127.0.0.3:1"\n`;
   await writeFile(join(home, "config.toml"), config);
+  await haveProgram(home);
   const programs = await temporaryFolder(t);
   const report = await examined(home, { PATH: programs });
   assert.match(causeOf(report, "driver_unavailable").text, /fusermount3 is not installed/);
@@ -210,6 +220,7 @@ test("FUSE missing: by its program, and by its device", async (t) => {
   const theirs = await temporaryFolder(t);
   await chmod(theirs, 0o777);
   await chmod(programs, 0o755);
+  await haveProgram(theirs);
   await writeFile(join(theirs, "config.toml"), config, { mode: 0o644 });
   const env = environmentOf({ home: theirs, env: { PATH: `${programs}:/usr/bin:/bin` } });
   const ended = await run("unshare", ["-m", "sh", "-c", script, "sh", ...COMMAND, "doctor", "--json"], {
