@@ -153,6 +153,36 @@ function removedText({ share, aliases }: RemovedShare): string {
   return `${printable(share)} is removed${also}`;
 }
 
+const sharesSwapCommand = command("shares swap", {
+  takesUrl: true,
+  summary: "exchange the addresses of the preferred route and the fallback",
+  description:
+    "For addresses that were given in the wrong order. Mounted shares stay mounted, and open files open, where the " +
+    "mount moves between routes.",
+  examples: { "mountaineer shares swap --nas nas": "for every share on this NAS" },
+  exits: {
+    0: "they are exchanged",
+    1: "the changed file could not be applied",
+    2: "there is no such share or NAS",
+  },
+  takes: {
+    "[name]": { about: "a share that has its own addresses", completes: "shares", conflicts: ["nas"] },
+    "--nas <name>": "a NAS, by its name in [nas.NAME]",
+  },
+  async run(context, { name, nas }) {
+    if (name === null && nas === null)
+      throw new MountaineerError("usage", "an argument is missing", { hint: "name a share, or --nas NAME" });
+    const { swapRoutes } = await import("../edits/swap-routes.ts");
+    const swapped = await swapRoutes(context, { share: name, nas });
+    showResult(
+      context,
+      swapped,
+      (paint) => `${doneLine(paint, `${printable(swapped.preferred)} is preferred now`)}\n`,
+    );
+    return swapped.runs ? 0 : FAILED_EXIT;
+  },
+});
+
 export const SHARES_COMMANDS: GroupedCommands = {
   group: {
     name: "shares",
@@ -166,5 +196,11 @@ export const SHARES_COMMANDS: GroupedCommands = {
       "mountaineer shares remove --share MEDIA": "let go of one for good",
     },
   },
-  commands: [sharesListCommand, sharesDiscoverCommand, sharesAddCommand, sharesRemoveCommand],
+  commands: [
+    sharesListCommand,
+    sharesDiscoverCommand,
+    sharesAddCommand,
+    sharesRemoveCommand,
+    sharesSwapCommand,
+  ],
 };

@@ -74,7 +74,7 @@ function routeFindings(share: Table, at: KeyPath, context: RuleContext): Finding
   const fallback = readHost(share["fallback_host"]);
   if (tb !== null && fallback !== null && hostKey(tb) === hostKey(fallback)) {
     const found = `the same host and port as \`thunderbolt_host\` (${hostText(tb)})`;
-    const hint = "each route has its own address on the server";
+    const hint = "each route has its own address on the server; `mountaineer shares swap` exchanges the two";
     findings.push(invalidValue([...at, "fallback_host"], found, "another host or port", hint));
   }
   const tbPath = pathOf(share["thunderbolt_path"], context);

@@ -463,3 +463,33 @@ for (const [path, type] of [
     assert.equal(asked[0], "POST /");
     assert.ok(!headers.includes("x-region") && !headers.includes("authorization"));
   });
+
+test("shares swap exchanges the two addresses in one edit, with their interfaces, and keeps the rest of the file", async (t) => {
+  const own = await homeWith(t);
+  assert.match(await own.ok("shares", "swap", "My Share"), /nas\.local is preferred now/);
+  assert.equal(
+    await own.text(),
+    CONFIG.replace('"10.0.0.2"', '"x"').replace('"nas.local"', '"10.0.0.2"').replace('"x"', '"nas.local"'),
+  );
+  const box = `[nas.BOX]
+thunderbolt_host = "10.0.0.2" # the cable
+thunderbolt_interface = "tb0"
+fallback_host = "10.0.1.2:1445"
+
+[[shares]]
+name = "Photos"
+nas = "BOX"
+`;
+  const onNas = await homeWith(t, box);
+  const refused = await onNas.run("shares", "swap", "Photos");
+  assert.equal(refused.code, 2);
+  assert.match(refused.stderr, /mountaineer shares swap --nas BOX/);
+  assert.equal((await onNas.run("shares", "swap", "--nas", "BIX")).code, 2);
+  assert.equal(await onNas.text(), box);
+  await onNas.ok("shares", "swap", "--nas", "BOX");
+  const text = await onNas.text();
+  assert.match(text, /^thunderbolt_host = "10\.0\.1\.2:1445" # the cable$/m);
+  assert.match(text, /^fallback_host = "10\.0\.0\.2"$/m);
+  assert.match(text, /^fallback_interface = "tb0"$/m);
+  assert.doesNotMatch(text, /thunderbolt_interface/);
+});
