@@ -1,6 +1,6 @@
 // The contract of drivers by the real mountaineer-fs and a real SMB server, and how the server's refusals come back.
 import assert from "node:assert/strict";
-import { readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { type PlainRig, startPlainRig } from "../../../../src/demo/stage/plain-rig.ts";
@@ -121,5 +121,22 @@ describe("the driver fs on a server", { skip: missing ?? false }, () => {
     await writeFile(at("readme.md"), "changed");
     assert.equal(await readFile(at("README.md"), "utf8"), "changed");
     assert.deepEqual(await readdir(bench.behind(share, "tb")), ["README.md"]);
+  });
+
+  test("A16 a file of the server with a dot at its end has a short name, and two renames give it a name for all clients", async (t) => {
+    await using bench = await startBench(t);
+    const share = bench.share(PLAIN_NAME);
+    const disk = bench.behind(share, "tb");
+    await writeFile(join(disk, "R.E.M."), "songs");
+    await mounted(bench.driver, share, "tb");
+    const at = (name: string): string => join(share.mountPath, name);
+    const [short = "", ...others] = await readdir(share.mountPath);
+    assert.match(short, /~/);
+    assert.deepEqual(others, []);
+    await rename(at(short), at("renaming"));
+    await rename(at("renaming"), at("R.E.M."));
+    assert.equal(await readFile(at("R.E.M."), "utf8"), "songs");
+    assert.deepEqual(await readdir(share.mountPath), ["R.E.M."]);
+    assert.deepEqual(await readdir(disk), ["R.E.M．"]);
   });
 });
