@@ -151,8 +151,6 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   },
   "mountaineer mount": running(/CORE[\s\S]*MEDIA/),
   "mountaineer mount --share CORE": running(/CORE/),
-  "mountaineer unmount --share CORE && mountaineer mount --share CORE":
-    running(/CORE\s+unmounted[\s\S]*CORE/),
   "mountaineer unmount --share CORE": running(/CORE\s+unmounted/),
   "mountaineer unmount --share CORE --force": running(/CORE/),
   "mountaineer wake": running(/CORE[\s\S]*MEDIA/),
@@ -359,6 +357,7 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
     needs: "jq",
   },
   "mountaineer shares remove --share MEDIA": running(/MEDIA is removed/),
+  "mountaineer mount --share CORE --new-server": { elsewhere: "test/lab/identity.test.ts" },
   "mountaineer shares swap --nas nas": { elsewhere: "test/cli/edits/config-commands.test.ts" },
   "mv ~/Shares/CORE/Music/RP85G1~P ~/Shares/CORE/Music/renaming && mv ~/Shares/CORE/Music/renaming ~/Shares/CORE/Music/R.E.M.":
     { elsewhere: "test/shares/drivers/fs/real-program.test.ts" },
@@ -390,7 +389,7 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
 
   "mountaineer config get shares.CORE.thunderbolt_host": alone(/^"?127\.0\.0\.2"?\n$/),
   "mountaineer config set shares.CORE.fallback_host 192.168.1.30": alone(/fallback_host/),
-  "mountaineer config set shares.CORE.driver local": alone(/driver/),
+  "mountaineer config set shares.CORE.on_route_change remount": alone(/on_route_change/),
   "mountaineer config set 'shares.\"my.share\".username' ann": alone(/username/),
   "mountaineer config unset shares.CORE.fallback_interface": alone(/fallback_interface/),
   "mountaineer config set backends.files.timeouts.call 120": alone(/call/),
