@@ -45,7 +45,7 @@ test("a request for a share whose password is missing explains how to set it, no
     const { code, stdout, stderr } = await runCommand(args, { home });
     const told = `${stdout}${stderr}`;
     assert.equal(code, 1, told);
-    assert.match(told, /hint: Set NAS_PASSWORD in the environment of the daemon/);
+    assert.match(told, /hint: Store it: mountaineer secret set nas-password;/);
     assert.doesNotMatch(told, /mountaineer mount/);
   }
 });
