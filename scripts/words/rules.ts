@@ -110,7 +110,7 @@ export const NAME_RULES: readonly NameRule[] = [
     "harmless counted glued lacking expecting fleeting",
     "printable, pluralize, nonBreaking, missingRequirement, recoverFrom, shortLived",
   ),
-  name("sentinel", "daemon service", "src/(network|relay|shares)/", ": Sentinel(Connection)?$"),
+  name("sentinel", "daemon service", "src/(network|relay|shares)/", ": Sentinel$"),
 ];
 
 export const PHRASE_RULES: readonly PhraseRule[] = [

@@ -14,11 +14,6 @@ export interface ClientRule {
   readonly effect: "deny" | "ask" | "other";
 }
 
-/** What a client would call the tool, in its own form; null: it has no rules. */
-export function ruleName({ rules }: Client, server: string, tool: string): string | null {
-  return rules?.tool.replace("T", () => tool).replace("S", () => server) ?? null;
-}
-
 /** The rules of a client, as values of its files. */
 export interface ClientRules {
   readonly client: Client;

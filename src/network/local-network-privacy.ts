@@ -1,5 +1,4 @@
 // What to say of a connection that the system's privacy may have blocked, which macOS does silently.
-import { errorText } from "../runtime/errors.ts";
 import { readInterfaces } from "./interfaces.ts";
 import { isBlockedLike } from "./local-network-privacy-darwin.ts";
 
@@ -14,9 +13,4 @@ export const LOCAL_NETWORK_LINE = `${LOCAL_NETWORK.text}; ${LOCAL_NETWORK.hint}`
 /** Whether the system may have blocked the connection that ended with `error`, as Node reports it. */
 export function mayBeBlocked(error: unknown): boolean {
   return process.platform === "darwin" && isBlockedLike(error, () => readInterfaces(0));
-}
-
-/** Why a connection failed, in one line. */
-export function connectFailure(error: unknown, isBlocked = mayBeBlocked): string {
-  return isBlocked(error) ? LOCAL_NETWORK_LINE : errorText(error);
 }

@@ -44,11 +44,6 @@ export interface ShareSpec
   readonly stablePath: string;
 }
 
-/** False: a session as a guest is what the configuration asks for. */
-export function wantsUser({ username, password }: Pick<ShareSpec, "username" | "password">): boolean {
-  return password !== null && !/^(.+[\\;])?guest$/i.test(username);
-}
-
 /** On macOS, a user without a password: macOS looks it up in its Keychain, which Mountaineer does not read. */
 export function isKeychainLogin({ driver, username, password }: ShareSpec): boolean {
   return driver === "netfs" && password === null && !/^(guest)?$/i.test(username);

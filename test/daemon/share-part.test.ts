@@ -78,7 +78,6 @@ async function world(
       tcpAnswered: true,
       address: null,
       interfaceName: null,
-      localAddress: null,
       serverGuid: null,
       text: "it answers",
       tookMs: 1,

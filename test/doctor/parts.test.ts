@@ -53,7 +53,6 @@ function look(
       tcpAnswered: true,
       address,
       interfaceName: dev,
-      localAddress: null,
       serverGuid: null,
       text: `${address}:445: answered over ${dev}`,
       tookMs: 2,

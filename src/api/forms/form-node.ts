@@ -189,12 +189,6 @@ export function sentValue(node: FormNode): unknown {
   }
 }
 
-export function nodeAt(root: FormNode, path: FormPath): FormNode | null {
-  let node: FormNode | null = root;
-  for (const index of path) node = node?.children[index] ?? null;
-  return node;
-}
-
 /** The tree with the node at `path` replaced. */
 export function withNode(root: FormNode, path: FormPath, node: FormNode): FormNode {
   const [index, ...rest] = path;

@@ -31,26 +31,6 @@ export function importedName(backend: string, machine: string): string {
   return `${backend}${AT_MACHINE}${machine}`;
 }
 
-/** Stands for any machine in a name; no machine can be called that. */
-const ANY_MACHINE = "*";
-
-/**
- * Returns the name under which the gateway publishes tools that several other machines have in common. Each of these
- * machines has a backend called `backend`; this machine has none.
- */
-export function commonName(backend: string): string {
-  return importedName(backend, ANY_MACHINE);
-}
-
-/**
- * Returns the prefix for the names of a backend's tools: the machine's name, or the backend's plain name if the
- * backend stands for several machines. Returns null if the backend belongs to this machine.
- */
-export function foreignPrefix(backendName: string): string | null {
-  const machine = machineOf(backendName);
-  return machine === ANY_MACHINE ? plainName(backendName) : machine;
-}
-
 /** The name of a backend on its own machine. */
 export function plainName(backendName: string): string {
   return backendName.split(AT_MACHINE)[0] ?? backendName;

@@ -1,7 +1,7 @@
 // Builds the catalog: applies filters and overrides, and decides which backend keeps a name that several offer. Pure.
 import { isDeepStrictEqual } from "node:util";
 import type { ConflictConfig, NameFilter } from "../../config/snapshot.ts";
-import { foreignPrefix, machineOf } from "../../config/values/backend-names.ts";
+import { machineOf } from "../../config/values/backend-names.ts";
 import { memoized } from "../../runtime/memo.ts";
 import { stripInvisible } from "../../runtime/text/invisible-characters.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
@@ -224,7 +224,7 @@ function namingOf(
 ) {
   const { strategy } = conflict;
   // Names of another machine's backend always carry that machine's name.
-  const owner = foreignPrefix(backend) ?? (strategy === "prefix" ? backend : null);
+  const owner = machineOf(backend) ?? (strategy === "prefix" ? backend : null);
   const keepsNames = owner === null && strategy !== "error";
   return (kind: EntryKind, originalName: string): Pick<CatalogEntry, "fullName" | "name" | "plainName"> => {
     if (kind !== "tool" && kind !== "prompt") {

@@ -1,5 +1,5 @@
 // Which server each name without wildcards in the rules means: kept with the names, and reported where others have the name too.
-import { foreignPrefix } from "../../config/values/backend-names.ts";
+import { machineOf } from "../../config/values/backend-names.ts";
 import { firstNames } from "../../runtime/text/plain-text.ts";
 import type { Catalog, CatalogSource } from "../catalog/catalog.ts";
 import {
@@ -64,7 +64,7 @@ export function boundNames(
       );
     },
     prefixOf(backend) {
-      const prefix = foreignPrefix(backend) ?? (hasPrefixes ? backend : null);
+      const prefix = machineOf(backend) ?? (hasPrefixes ? backend : null);
       return prefix === null ? null : `${prefix}_`;
     },
   });

@@ -3,16 +3,14 @@ import { randomFillSync } from "node:crypto";
 import { Socket, type TcpSocketConnectOpts } from "node:net";
 import { systemErrorCode } from "../../runtime/errors.ts";
 import { resetSocket } from "../../runtime/reset-socket.ts";
-import { type Clock, settlesWithin } from "../../runtime/time/clock.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
 import { LOCAL_NETWORK_LINE, mayBeBlocked } from "../local-network-privacy.ts";
 import type { ProbeReason, ProbeResult } from "./probe-result.ts";
 import {
-  buildEchoRequest,
   buildNegotiateRequest,
   buildSmb1Negotiate,
   CLIENT_GUID_BYTES,
   createNegotiateReader,
-  isEchoAnswer,
 } from "./smb-negotiate.ts";
 
 export interface ProbeEndpoint {
@@ -28,13 +26,7 @@ export interface EndpointFinding
   readonly detail: string;
 }
 
-/** The connection of a probe that was answered. */
-export interface ProbedConnection extends Disposable {
-  /** Whether the server now answers over this connection. Never rejects. */
-  stillThere(timeoutMs: number): Promise<boolean>;
-}
-
-export interface RunningProbe extends ProbedConnection {
+export interface RunningProbe extends Disposable {
   /**
    * What the probe finds; never rejects. Disposing the probe closes its socket at once, and resolves a
    * pending finding as silent.
@@ -126,48 +118,31 @@ export function connectOptions({ address, port, localAddress }: ProbeEndpoint): 
 /** Large enough for a whole answer in one read, because unread bytes would make the close a reset. */
 const READ_BUFFER_BYTES = 2048;
 
-/** After this long without a byte from the server, ms, the system sends TCP keep-alives, one each second. */
-const ALIVE_AFTER_MS = 1_000;
-
 /**
  * `timeoutMs` covers connect and NEGOTIATE together. `isSmb1`: asks in SMB 1, to find out why a server closed the
- * connection at NEGOTIATE of SMB 2. With `onGone`, the connection of an answered probe stays open
- * until disposal, as proof that the server is the same; `onGone` is called if the connection ends sooner.
+ * connection at NEGOTIATE of SMB 2.
  */
 export function startHostProbe(
   clock: Clock,
   endpoint: ProbeEndpoint,
   timeoutMs: number,
-  onGone: (() => void) | null = null,
   isSmb1 = false,
 ): RunningProbe {
   const { promise, resolve } = Promise.withResolvers<EndpointFinding>();
   let connected = false;
   let ended = false;
-  let retained = false;
-  let echo: PromiseWithResolvers<boolean> | null = null;
-  let echoes = 0;
   let smb1: RunningProbe | null = null;
 
   const end = (finding: EndpointFinding): void => {
     if (ended) return;
-    if (onGone !== null && finding.verdict === "answers") {
-      retained = true;
-      deadline[Symbol.dispose]();
-      socket.setKeepAlive(true, ALIVE_AFTER_MS);
-      resolve(finding);
-      return;
-    }
-    if (connected && !retained && !isSmb1 && smb1 === null && finding.reason === "closed") {
+    if (connected && !isSmb1 && smb1 === null && finding.reason === "closed") {
       socket.removeAllListeners("close");
-      smb1 = startHostProbe(clock, endpoint, timeoutMs, null, true);
+      smb1 = startHostProbe(clock, endpoint, timeoutMs, true);
       void smb1.finding.then((second) => end(second.reason === "smb1_only" ? second : finding));
       return;
     }
     ended = true;
     smb1?.[Symbol.dispose]();
-    echo?.resolve(false);
-    if (retained && finding !== DISPOSED) onGone?.();
     deadline[Symbol.dispose]();
     // A reset leaves no TIME_WAIT. With thousands of them, each bind would scan milliseconds for a free port.
     resetSocket(socket);
@@ -190,10 +165,6 @@ export function startHostProbe(
     onread: {
       buffer: Buffer.allocUnsafe(READ_BUFFER_BYTES),
       callback(length, buffer) {
-        if (retained) {
-          if (echo !== null && isEchoAnswer(buffer.subarray(0, length))) echo.resolve(true);
-          return true;
-        }
         const answer = reader.push(buffer.subarray(0, length));
         if (answer.kind === "negotiated") {
           const { serverGuid } = answer;
@@ -223,23 +194,5 @@ export function startHostProbe(
   } catch (error) {
     end(meaningOfError(error, false));
   }
-  return {
-    finding: promise,
-    async stillThere(withinMs) {
-      if (!retained || ended) return false;
-      // The server grants credit for one request at a time, so all callers get the answer to the same ECHO.
-      if (echo === null) {
-        const answer = Promise.withResolvers<boolean>();
-        echo = answer;
-        echoes += 1;
-        socket.write(buildEchoRequest(echoes));
-        void answer.promise.then(() => {
-          echo = null;
-        });
-      }
-      const { promise: answer } = echo;
-      return (await settlesWithin(clock, withinMs, answer)) && answer;
-    },
-    [Symbol.dispose]: () => end(DISPOSED),
-  };
+  return { finding: promise, [Symbol.dispose]: () => end(DISPOSED) };
 }

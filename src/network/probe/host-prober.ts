@@ -61,10 +61,9 @@ export function createHostProber(options: HostProberOptions): AddressedHostProbe
       plans.filter((one) => "endpoint" in one),
       timeoutMs,
       async ({ address, interfaceName, endpoint }, withinMs): Promise<Outcome> => {
-        const outcome = endpoints.probe(endpoint, notBeforeMs, withinMs).then((finding) => ({
-          ...{ address, interfaceName, finding },
-          localAddress: endpoint.localAddress,
-        }));
+        const outcome = endpoints
+          .probe(endpoint, notBeforeMs, withinMs)
+          .then((finding) => ({ address, interfaceName, finding }));
         // Ends the probe at once when its link has gone down, because no answer can come over that link.
         return unlessCutOff(inProgress, outcome, () => {
           const now = plan(address, target, interfaces.snapshot(clock.monotonicMs()));
@@ -172,7 +171,7 @@ function createAddressPlans() {
 
   return (address: string, target: ProbeTarget, snapshot: InterfaceSnapshot): AddressPlan => {
     const ip = parseIp(address);
-    if (ip === null) return { address, interfaceName: null, localAddress: null, finding: UNRESOLVED };
+    if (ip === null) return { address, interfaceName: null, finding: UNRESOLVED };
     const outgoing = findOutgoingInterface(snapshot, ip, target.interfaceName);
     if (outgoing.kind === "absent")
       return unasked(address, outgoing.interfaceName, "link_down", "is down or not there");
@@ -213,8 +212,6 @@ async function probeInTurn(
 interface Outcome {
   readonly address: string;
   readonly interfaceName: string | null;
-  /** The local address of the probe; null when the system chose it, or nothing was sent. */
-  readonly localAddress: string | null;
   readonly finding: EndpointFinding;
 }
 
@@ -229,7 +226,7 @@ type AddressPlan = Outcome | EndpointPlan;
 /** `lacks`: what is wrong with the interface, as words that follow its name. */
 function unasked(address: string, interfaceName: string | null, reason: ProbeReason, lacks: string): Outcome {
   const finding = withoutPacket("gone", reason, `${interfaceName ?? "the interface"} ${lacks}`);
-  return { address, interfaceName, localAddress: null, finding };
+  return { address, interfaceName, finding };
 }
 
 function withoutPacket(verdict: ProbeVerdict, reason: ProbeReason, detail: string): EndpointFinding {
@@ -256,7 +253,7 @@ function preferred(addresses: readonly string[], first: string | undefined): rea
 
 function unresolved({ host, interfaceName }: ProbeTarget, tookMs: number): ProbeResult {
   const text = `${host} has no address`;
-  return { ...UNRESOLVED, address: null, interfaceName, localAddress: null, text, detail: text, tookMs };
+  return { ...UNRESOLVED, address: null, interfaceName, text, detail: text, tookMs };
 }
 
 /**

@@ -34,8 +34,6 @@ export interface ProbeResult {
    * system's routes decided.
    */
   readonly interfaceName: string | null;
-  /** The address the probe left from, when it was bound to one; null when the system chose, or nothing was sent. */
-  readonly localAddress: string | null;
   /** The ServerGuid of the NEGOTIATE answer, 32 hex digits; null unless the server answers with one. */
   readonly serverGuid: string | null;
   /** True: macOS keeps this program from the host, and another program was asked in its place. */

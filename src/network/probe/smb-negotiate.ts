@@ -1,5 +1,4 @@
-// The bytes of SMB2 NEGOTIATE ([MS-SMB2] 2.2.3, 2.2.4): the request, and a bounded reader of the answer; and of ECHO
-// (2.2.28), which needs no session.
+// The bytes of SMB2 NEGOTIATE ([MS-SMB2] 2.2.3, 2.2.4): the request, and a bounded reader of the answer.
 
 const TRANSPORT_HEADER_BYTES = 4;
 const SMB2_HEADER_BYTES = 64;
@@ -81,29 +80,6 @@ export function buildSmb1Negotiate(): Buffer {
   packet.writeUInt16LE(dialects.length, TRANSPORT_HEADER_BYTES + 33);
   packet.write(dialects, TRANSPORT_HEADER_BYTES + 35, "latin1");
   return packet;
-}
-
-const ECHO = 13;
-const COMMAND_OFFSET = TRANSPORT_HEADER_BYTES + 12;
-
-/** A whole ECHO request. `messageId`: one more than the id of the previous request on the connection. */
-export function buildEchoRequest(messageId: number): Buffer {
-  const packet = Buffer.alloc(TRANSPORT_HEADER_BYTES + SMB2_HEADER_BYTES + 4);
-  packet.writeUInt32BE(SMB2_HEADER_BYTES + 4, 0);
-  packet.write("\xfeSMB", TRANSPORT_HEADER_BYTES, "latin1");
-  packet.writeUInt16LE(SMB2_HEADER_BYTES, TRANSPORT_HEADER_BYTES + 4);
-  packet.writeUInt16LE(ECHO, COMMAND_OFFSET);
-  // CreditRequest: asks for the credit that the next ECHO needs.
-  packet.writeUInt16LE(1, TRANSPORT_HEADER_BYTES + 14);
-  packet.writeUInt32LE(messageId, TRANSPORT_HEADER_BYTES + 24);
-  packet.writeUInt16LE(4, TRANSPORT_HEADER_BYTES + SMB2_HEADER_BYTES);
-  return packet;
-}
-
-/** Whether `bytes` begin with an answer to an ECHO, successful or not: both prove a live server. */
-export function isEchoAnswer(bytes: Uint8Array): boolean {
-  const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  return view.length >= COMMAND_OFFSET + 2 && view.readUInt16LE(COMMAND_OFFSET) === ECHO;
 }
 
 function alignTo8(offset: number): number {

@@ -40,12 +40,6 @@ export function* zipEntries(zip: Buffer): Generator<ZipEntry> {
   }
 }
 
-/** The content of the entry with exactly this name; null: no such entry. */
-export async function readZipEntry(zip: Buffer, name: string, atMostBytes: number): Promise<Buffer | null> {
-  for (const entry of zipEntries(zip)) if (entry.name === name) return await entry.read(atMostBytes);
-  return null;
-}
-
 /** The offset of the end record; only the archive's comment comes after it. */
 function endOfDirectory(zip: Buffer): number {
   const first = Math.max(0, zip.length - END_BYTES - COMMENT_AT_MOST);

@@ -138,7 +138,7 @@ async function removeStale(path: string): Promise<void> {
   await rmdir(folder).catch(() => {});
 }
 
-/** A socket of the daemon or the relay of `home`. */
+/** A socket of the daemon of `home`, or of a program that serves its mounts. */
 export interface HomeSocket {
   readonly path: string;
   readonly home: string;

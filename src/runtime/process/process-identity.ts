@@ -1,10 +1,10 @@
 // Identifies a process by its pid and start time, because a pid may be reused.
 
 import { readdir } from "node:fs/promises";
-import { isSystemError, MountaineerError, recoverFrom, systemErrorCode } from "../errors.ts";
+import { MountaineerError, recoverFrom, systemErrorCode } from "../errors.ts";
 import type { Clock } from "../time/clock.ts";
 import { processStartDarwin } from "./process-identity-darwin.ts";
-import { processStartLinux, stateLinux } from "./process-identity-linux.ts";
+import { processStartLinux } from "./process-identity-linux.ts";
 
 export interface ProcessIdentity {
   readonly pid: number;
@@ -76,17 +76,6 @@ function sendSignal(pid: number, signal: NodeJS.Signals): void {
       cause: error,
     });
   }
-}
-
-/** States of proc(5): stopped by a signal, stopped by a debugger, dead, zombie. */
-const AT_REST = "TtXZ";
-
-/** Whether all threads of the process are stopped or dead. True if there is no /proc, or no such process. */
-export async function isAtRest(pid: number): Promise<boolean> {
-  const threads = await readdir(`/proc/${pid}/task`).catch(recoverFrom(isSystemError, []));
-  const states = await Promise.all(threads.map((thread) => stateLinux(`/proc/${pid}/task/${thread}/stat`)));
-  // null counts as running: a thread that has just ended may have started another one.
-  return states.every((state) => state !== null && AT_REST.includes(state));
 }
 
 const CHECK_MS = 50;

@@ -69,14 +69,6 @@ export function folderName(shareName: string): string {
   return `${escaped.slice(0, NAME_AT_MOST - 17)}~${digest}`;
 }
 
-/** Converts a folder's name back to the share's name; of a long name only the first part is known. */
-export function shareOfFolder(folder: string): string {
-  return Buffer.from(
-    folder.replaceAll(/%([0-9A-F]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16))),
-    "latin1",
-  ).toString("utf8");
-}
-
 /**
  * Writes a file (0600) whole or not at all, and only if its content changes. On a full disk the old file is
  * overwritten in place if the new content fits into its blocks: a share must be able to change its host.

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
-import type { Socket } from "node:net";
 import test, { type TestContext } from "node:test";
 import {
   type EndpointFinding,
@@ -63,75 +62,9 @@ for (const [limit, line] of [
 ] as const) {
   test(`A2 a real server that speaks ${limit} answers`, { skip: noSmbd ?? false }, async (t) => {
     const port = await startSmbServer(t, [line]);
-    let gone = 0;
-    const endpoint = { address: "127.0.0.1", port, localAddress: null };
-    using kept = startHostProbe(systemClock, endpoint, LONG_MS, () => {
-      gone += 1;
-    });
-    assert.equal((await kept.finding).verdict, "answers");
-    // Again over the same connection, without a login; asked twice at once, too.
-    for (let round = 0; round < 3; round += 1)
-      assert.deepEqual(await Promise.all([kept.stillThere(LONG_MS), kept.stillThere(LONG_MS)]), [true, true]);
-    assert.equal(gone, 0);
+    assert.equal((await probe(port)).verdict, "answers");
   });
 }
-
-test("A13 a kept connection that gets no answer, or has ended, proves no host", async (t) => {
-  const peer = await startPeer(t, answerNegotiate);
-  const endpoint = { address: "127.0.0.1", port: peer.port, localAddress: null };
-  const clock = createManualClock();
-  using kept = startHostProbe(clock, endpoint, LONG_MS, () => {});
-  assert.equal((await kept.finding).verdict, "answers");
-  const asked = kept.stillThere(1_000);
-  await clock.advance(1_000);
-  assert.equal(await asked, false);
-  kept[Symbol.dispose]();
-  assert.equal(await kept.stillThere(1_000), false);
-});
-
-test("A13 a kept connection queries again each time, and reports once when its server ends it", async (t) => {
-  const asked: Buffer[] = [];
-  let ended = (): void => {};
-  let reply = (socket: Socket, question: Buffer): void => void socket.write(question);
-  const peer = await startPeer(t, (socket) => {
-    ended = () => socket.end();
-    socket.once("data", () => {
-      socket.write(NEGOTIATE_ANSWER);
-      socket.on("data", (question: Buffer) => {
-        asked.push(question);
-        reply(socket, question);
-      });
-    });
-  });
-  let gone = 0;
-  const clock = createManualClock();
-  const endpoint = { address: "127.0.0.1", port: peer.port, localAddress: null };
-  const onGone = (): void => {
-    gone += 1;
-  };
-  using kept = startHostProbe(clock, endpoint, LONG_MS, onGone);
-  assert.equal(await kept.stillThere(1_000), false, "it has not answered yet");
-  assert.equal((await kept.finding).verdict, "answers");
-  assert.equal(clock.pendingTimers, 0);
-  assert.equal(await kept.stillThere(1_000), true);
-  assert.equal(await kept.stillThere(1_000), true);
-  assert.deepEqual(
-    asked.map((question) => question.readUInt32LE(28)),
-    [1, 2],
-  );
-  reply = (socket) => void socket.write(NEGOTIATE_ANSWER);
-  const other = kept.stillThere(1_000);
-  await eventually(() => asked.length === 3);
-  ended();
-  assert.equal(await other, false, "an answer to another question than ECHO shows nobody");
-  assert.equal(await kept.stillThere(1_000), false);
-  kept[Symbol.dispose]();
-  assert.equal(gone, 1);
-  const own = startHostProbe(clock, endpoint, LONG_MS, onGone);
-  await own.finding;
-  own[Symbol.dispose]();
-  assert.equal(gone, 1, "the end of its own is no loss");
-});
 
 test("A2 a real server that speaks SMB 1 only does not answer, and is reported as one", {
   skip: noSmbd ?? false,

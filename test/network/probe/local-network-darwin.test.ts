@@ -33,7 +33,6 @@ const NO_ROUTE: ProbeResult = {
   tcpAnswered: false,
   address: "127.0.0.1",
   interfaceName: "en0",
-  localAddress: null,
   serverGuid: null,
   text: "127.0.0.1:445: no route to it",
   tookMs: 1,

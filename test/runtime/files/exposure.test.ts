@@ -1,6 +1,6 @@
 // Who besides its owner may write or read a file, found out on real files.
 import assert from "node:assert/strict";
-import { chmod, chown, mkdir, realpath, rename, rm, symlink, writeFile } from "node:fs/promises";
+import { chmod, chown, mkdir, realpath, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import {
@@ -9,9 +9,6 @@ import {
   isPrivateGroup,
   ownIdentity,
 } from "../../../src/runtime/files/exposure.ts";
-import { createFolderLists } from "../../../src/runtime/files/folder-lists.ts";
-import { eventually } from "../../support/eventually.ts";
-import { createManualClock } from "../../support/manual-clock.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
 const isRoot = process.getuid?.() === 0;
@@ -169,44 +166,4 @@ test("E2 this process recognizes itself", async () => {
   const identity = await ownIdentity();
   assert.equal(identity.uid, process.getuid?.());
   assert.ok(identity.trusted.includes(0));
-});
-
-// Real folders, and the system's own word of what changes in them.
-test("A1 a folder is read again only when it changed, as the system reports", async (t) => {
-  const folder = await temporaryFolder(t);
-  const clock = createManualClock();
-  const list = createFolderLists(clock.monotonicMs);
-  await writeFile(join(folder, "one"), "");
-  const first = list(folder);
-  assert.deepEqual(await first, ["one"]);
-  assert.equal(list(folder), first, "the same answer, without a question");
-  await writeFile(join(folder, "two"), "");
-  await eventually(async () => (await list(folder)).length === 2);
-  await rm(join(folder, "one"));
-  await eventually(async () => (await list(folder)).join() === "two");
-  const last = list(folder);
-  await clock.advance(60_000);
-  assert.notEqual(list(folder), last, "now and then it is read all the same");
-});
-
-test("A1 a folder that is added, removed or replaced is another one", async (t) => {
-  const root = await temporaryFolder(t);
-  const folder = join(root, "notes");
-  const list = createFolderLists(createManualClock().monotonicMs);
-  await assert.rejects(list(folder), { code: "ENOENT" });
-  await mkdir(folder);
-  await writeFile(join(folder, "old"), "");
-  assert.deepEqual(await list(folder), ["old"]);
-  await rm(folder, { recursive: true });
-  await eventually(() =>
-    list(folder).then(
-      () => false,
-      (error) => error.code === "ENOENT",
-    ),
-  );
-  const other = join(root, "other");
-  await mkdir(other);
-  await writeFile(join(other, "new"), "");
-  await rename(other, folder);
-  assert.deepEqual(await list(folder), ["new"]);
 });

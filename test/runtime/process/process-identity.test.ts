@@ -12,7 +12,6 @@ import { findProgram, isProgram } from "../../../src/runtime/process/find-progra
 import {
   endProcess,
   groupsGone,
-  isAtRest,
   isRunning,
   processIdentity,
 } from "../../../src/runtime/process/process-identity.ts";
@@ -217,22 +216,6 @@ it("follows links to a program, and skips dangling ones", async (t) => {
   await symlink(join(b, "none"), join(a, "broken"));
   assert.equal(await isProgram(join(a, "alias")), true);
   assert.equal(await isProgram(join(a, "broken")), false);
-});
-
-test("a process is at rest once all of its threads are, and when it is gone", async (t) => {
-  if (process.platform !== "linux") return t.skip("needs Linux: /proc tells it");
-  const child = spawn(process.execPath, ["-e", "setInterval(() => {}, 1); for (;;);"], { stdio: "ignore" });
-  t.after(() => child.kill("SIGKILL"));
-  const { pid = 0 } = child;
-  // It has several threads, and one that never waits.
-  assert.equal(await isAtRest(pid), false);
-  child.kill("SIGSTOP");
-  await eventually(() => isAtRest(pid));
-  child.kill("SIGCONT");
-  await eventually(async () => !(await isAtRest(pid)));
-  child.kill("SIGKILL");
-  await once(child, "exit");
-  assert.equal(await isAtRest(pid), true);
 });
 
 // The script that stays a service manager's process.

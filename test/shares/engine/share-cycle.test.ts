@@ -64,7 +64,7 @@ function start({ spec = SPEC, policy, memory, driver }: Start = {}) {
         const answers = world.answering.has(route);
         return {
           ...{ verdict: answers ? "answers" : "gone", tcpAnswered: answers, reason: "no_route" },
-          ...{ address: host, interfaceName: "eth0", localAddress: null, serverGuid: "aa", text: "text" },
+          ...{ address: host, interfaceName: "eth0", serverGuid: "aa", text: "text" },
           tookMs: world.tookMs[route],
         } as ProbeResult;
       },

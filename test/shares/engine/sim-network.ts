@@ -44,7 +44,7 @@ export class SimNetwork {
   }
 
   hostProber(clock: Clock): HostProber {
-    const told = { interfaceName: null, localAddress: null, serverGuid: null };
+    const told = { interfaceName: null, serverGuid: null };
     return {
       networkChanged() {},
       probe: async ({ host: address }, { timeoutMs }): Promise<ProbeResult> => {

@@ -12,14 +12,6 @@ export interface SleepSpec {
   readonly forgets: boolean;
 }
 
-export const ALWAYS_RUNS: SleepSpec = {
-  startsOnDemand: false,
-  stopWhenIdleMs: null,
-  obstacle: null,
-  listedAtMs: null,
-  forgets: false,
-};
-
 export interface UsageObservation {
   /** A call waits, a client is subscribed or has its own instance, or a person asked for a start. */
   readonly isNeeded: boolean;

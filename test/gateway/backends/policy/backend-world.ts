@@ -22,7 +22,7 @@ import {
   lastRetries,
   type RoutesSpec,
 } from "../../../../src/gateway/backends/policy/route-memory.ts";
-import { ALWAYS_RUNS, type UsageObservation } from "../../../../src/gateway/backends/policy/sleep.ts";
+import type { SleepSpec, UsageObservation } from "../../../../src/gateway/backends/policy/sleep.ts";
 
 export type Fate = "works" | "fails" | "hangs";
 
@@ -56,6 +56,14 @@ export function runs(key: string): Pick<BackendSpec, "wanted" | "routes"> {
     routes: { list: [{ name: "1", key }], failback: AUTO, requested: null },
   };
 }
+
+const ALWAYS_RUNS: SleepSpec = {
+  startsOnDemand: false,
+  stopWhenIdleMs: null,
+  obstacle: null,
+  listedAtMs: null,
+  forgets: false,
+};
 
 export class BackendWorld {
   nowMs = 100_000;

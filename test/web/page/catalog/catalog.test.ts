@@ -9,7 +9,7 @@ import {
   sentArguments,
   withRaw,
 } from "../../../../src/api/forms/call-arguments.ts";
-import { firstMistake, mistakeAt, nodeAt, withNode } from "../../../../src/api/forms/form-node.ts";
+import { firstMistake, mistakeAt, withNode } from "../../../../src/api/forms/form-node.ts";
 import { searchTools } from "../../../../src/web/page/catalog/catalog-view.ts";
 import { typedInto, typedValue } from "../../../../src/web/page/catalog/form-view.ts";
 
@@ -35,8 +35,8 @@ const formOf = (a: object, required: readonly string[] = []): CallArguments =>
   createArguments({ type: "object", properties: { a, b: text }, required });
 
 function typed(form: CallArguments, value: string): CallArguments {
-  const node = nodeAt(form.root, [0]);
-  assert.ok(node !== null);
+  const [node] = form.root.children;
+  assert.ok(node !== undefined);
   const filled = typedInto(node, value);
   assert.equal(typedValue(filled), value, "the browser shows what was typed");
   return { ...form, root: withNode(form.root, [0], filled) };
@@ -46,8 +46,9 @@ function typed(form: CallArguments, value: string): CallArguments {
 function sent(form: CallArguments): string {
   const given = sentArguments(form);
   if (given !== null) return JSON.stringify(given);
-  const at = nodeAt(form.root, firstMistake(form.root) ?? []);
-  return rawMistake(form) ?? (at === null ? "no mistake" : `${mistakeAt(at)}`);
+  const path = firstMistake(form.root);
+  const at = path?.reduce((node, index) => node.children[index] ?? node, form.root);
+  return rawMistake(form) ?? (at === undefined ? "no mistake" : `${mistakeAt(at)}`);
 }
 
 const ROWS: readonly [schema: object, typed: string, optional: string, required: string][] = [
@@ -122,7 +123,7 @@ test("D1 typed values outlive a change of the schema wherever a field accepts th
 test("D1 arguments typed as JSON return to the fields that accept them", () => {
   const form = formOf({ type: "integer" });
   assert.equal(withRaw(form, " \n").raw, null, "nothing at all is no arguments");
-  assert.equal(typedValue(nodeAt(withRaw(form, '{"a": 7}').root, [0]) ?? form.root), "7");
+  assert.equal(typedValue(withRaw(form, '{"a": 7}').root.children[0] ?? form.root), "7");
   for (const [raw, said] of [
     ['{"a": "seven"}', '{"a":"seven"}'],
     ['{"a": 12345678901234567890}', '{"a":12345678901234567890}'],
