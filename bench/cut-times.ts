@@ -1,4 +1,4 @@
-// How long after a cut shares are readable again, carried and mounted per route side by side in one daemon: one of each
+// How long after a cut shares are readable again, moved and mounted per route side by side in one daemon: one of each
 // for every kind of cut, and many at once, cut in calm and while they go back.
 import { join } from "node:path";
 import { type RootRig, startRootRig } from "../test/rig/root-rig.ts";
@@ -22,7 +22,7 @@ const CUTS: readonly { readonly name: string; readonly cut: keyof Cuts; readonly
 ];
 const GOAL_MANY_MS = 1500;
 
-type Kind = "carried" | "per route";
+type Kind = "moved" | "per route";
 
 interface Scene extends AsyncDisposable {
   readonly rig: RootRig;
@@ -33,34 +33,34 @@ interface Scene extends AsyncDisposable {
 
 /** Readable again after each kind of cut, one share of each kind, in the same rounds. */
 export async function benchCuts(rounds: number): Promise<void> {
-  await using scene = await startScene(["CARRIED", "ROUTE"], 1);
+  await using scene = await startScene(["MOVED", "ROUTE"], 1);
   for (const { name, cut, goalMs } of CUTS) {
-    const carried: number[] = [];
+    const moved: number[] = [];
     const perRoute: number[] = [];
     for (let index = 0; index < rounds; index++) {
       await settled(scene);
       const restore = await scene.rig.cut[cut]();
-      const [ofCarried = Number.NaN, ofRoute = Number.NaN] = await scene.readers.readableAfter(
+      const [ofMoved = Number.NaN, ofRoute = Number.NaN] = await scene.readers.readableAfter(
         monotonicMs(),
         WAIT_MS,
       );
-      carried.push(ofCarried);
+      moved.push(ofMoved);
       perRoute.push(ofRoute);
       await goBack(scene, restore);
     }
     say(`  ${name}`);
-    say(`    carried        ${spread(carried)}`);
+    say(`    moved          ${spread(moved)}`);
     say(`    per route      ${spread(perRoute)}`);
-    if (goalMs !== null) goal(`carried, ${name}: readable after ≤ ${goalMs} ms`, median(carried) <= goalMs);
+    if (goalMs !== null) goal(`moved, ${name}: readable after ≤ ${goalMs} ms`, median(moved) <= goalMs);
   }
 }
 
 /** Many shares of one kind, the slowest of them: cut in calm, and while they are going back. */
 export async function benchMany(rounds: number, short: boolean): Promise<void> {
   const count = short ? MANY_SHORT : MANY;
-  for (const kind of ["carried", "per route"] as const) {
+  for (const kind of ["moved", "per route"] as const) {
     const names = Array.from({ length: count }, (_, index) =>
-      kind === "carried" ? `CARRIED${index}` : `ROUTE${index}`,
+      kind === "moved" ? `MOVED${index}` : `ROUTE${index}`,
     );
     await using scene = await startScene(names, 10);
     const inCalm: number[] = [];
@@ -102,7 +102,7 @@ async function startScene(names: readonly string[], slower: number): Promise<Sce
       ...names.map((name) =>
         [
           `[[shares]]\nname = "${name}"\nshare_name = "${onServer(name)}"`,
-          `on_route_change = "${kindOf(name) === "carried" ? "move" : "remount"}"`,
+          `on_route_change = "${kindOf(name) === "moved" ? "move" : "remount"}"`,
           `thunderbolt_host = "${rig.tbHost}"\nfallback_host = "${rig.fallbackHost}"`,
           `username = "${rig.username}"\npassword = "\${BENCH_PASSWORD}"`,
         ].join("\n"),
@@ -124,7 +124,7 @@ async function startScene(names: readonly string[], slower: number): Promise<Sce
 }
 
 function kindOf(name: string): Kind {
-  return name.startsWith("CARRIED") ? "carried" : "per route";
+  return name.startsWith("MOVED") ? "moved" : "per route";
 }
 
 /** All over Thunderbolt, and quiet. */

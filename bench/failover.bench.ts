@@ -1,10 +1,10 @@
 // Measures a failover from the cut to the first read over the other route, beside the raw commands that it takes,
 // in turns; and from the kernel's event to the cycle. Needs root: it makes two network namespaces.
 import { execFile, spawn } from "node:child_process";
-import { copyFile, mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { missingForRootRig, startRootRig } from "../test/rig/root-rig.ts";
+import { missingForRootRig, type RootRig, startRootRig } from "../test/rig/root-rig.ts";
 import { createTestHome } from "../test/support/daemon.ts";
 import { eventually } from "../test/support/eventually.ts";
 import { stopProcess } from "../test/support/stop-process.ts";
@@ -68,7 +68,7 @@ password = "\${BENCH_PASSWORD}"
     ours.push(performance.now() - startedMs);
     events.push(Math.max(0, (await triggeredAfter(home.home, beforeCut)) - cutAt));
     await restore();
-    raws.push(await rawFailover(await prepareRaw(rig.folder, share.mount_path, rig.enter)));
+    raws.push(await rawFailover(await prepareRaw(rig, share.mount_path)));
     await eventually(
       async () => (await home.cli(["switch", "--share", SHARE, "--to", "tb"])).code === 0,
       WAIT_MS,
@@ -103,7 +103,7 @@ async function mountedFrom(path: string, host: string): Promise<void> {
   }
 }
 
-/** The same steps by hand, over a mount of their own that the daemon leaves alone: end rclone, detach, mount, read. */
+/** The same steps by hand, over a mount of their own that the daemon does not touch: end its program, detach, mount, read. */
 async function rawFailover(raw: RawMount): Promise<number> {
   const pid = await raw.mount();
   const startedMs = performance.now();
@@ -123,40 +123,39 @@ async function rawFailover(raw: RawMount): Promise<number> {
 
 interface RawMount {
   readonly path: string;
-  /** Resolves with rclone's pid when the mount table shows the mount. */
+  /** Resolves with the program's pid when the mount table shows the mount. */
   mount(): Promise<number>;
 }
 
 /** As the daemon mounts `managed` now, with folders of its own. */
-async function prepareRaw(folder: string, managed: string, enter: readonly string[]): Promise<RawMount> {
+async function prepareRaw({ folder, enter, password }: RootRig, managed: string): Promise<RawMount> {
   const path = join(folder, "raw");
   const argv = await argumentsOf(managed);
   const option = (name: string): string => argv[argv.indexOf(name) + 1] ?? "";
-  const config = join(folder, "raw.conf");
-  await mkdir(path, { recursive: true });
-  await copyFile(option("--config"), config);
+  const [state, logins] = [join(folder, "raw-state"), join(folder, "raw-logins")];
+  for (const one of [path, state, logins]) await mkdir(one, { recursive: true, mode: 0o700 });
   const own = new Map([
     [managed, path],
-    [option("--config"), config],
-    [option("--cache-dir"), join(folder, "raw-cache")],
-    [option("--log-file"), join(folder, "raw.log")],
+    [option("-state"), state],
+    [option("-logons"), logins],
   ]);
   const [command = "", ...args] = [...enter, ...argv.map((word) => own.get(word) ?? word)];
-  const host = option("--devname").split("/")[2] ?? "";
+  const host = option("-fsname").split("/")[2] ?? "";
   return {
     path,
     async mount() {
-      const child = spawn(command, args, { detached: true, stdio: "ignore", cwd: "/" });
+      const child = spawn(command, args, { detached: true, stdio: ["pipe", "ignore", "ignore"], cwd: "/" });
+      child.stdin.end(`${password}\n`);
       child.unref();
       await mountedFrom(path, host);
-      if (child.pid === undefined) throw new Error("rclone was not started");
+      if (child.pid === undefined) throw new Error("mountaineer-fs was not started");
       return child.pid;
     },
   };
 }
 
 async function pidServing(path: string): Promise<number> {
-  const { stdout } = await run("pgrep", ["-f", `rclone mount2? .*${path}( |$)`]);
+  const { stdout } = await run("pgrep", ["-f", `mountaineer-fs mount .*${path}$`]);
   return Number(stdout.trim().split("\n")[0]);
 }
 

@@ -42,9 +42,9 @@ password = "\${BENCH_PASSWORD}"
     const names: string[] = [];
     for (const pid of processes) {
       const command = await commandLine(pid);
-      if (command.startsWith("rclone")) continue;
+      if (command.includes("mountaineer-fs")) continue;
       ours.push(pid);
-      names.push(pid === monitor.pid ? "daemon" : command.includes("carrier.mjs") ? "carrier" : "prober");
+      names.push(pid === monitor.pid ? "daemon" : "prober");
     }
     const before = await Promise.all(ours.map(cpuMs));
     await pause(seconds * 1000);
@@ -62,7 +62,7 @@ password = "\${BENCH_PASSWORD}"
     goal("daemon ≤ 80 MB resident", (memory[0] ?? 0) <= 80);
     goal("all our processes ≤ 140 MB resident", sum(memory) <= 140);
     const pss = sum(proportional);
-    goal(`all our processes without rclone ≤ 180 MB PSS (${round(pss)} MB)`, pss <= 180);
+    goal(`all our processes without mountaineer-fs ≤ 180 MB PSS (${round(pss)} MB)`, pss <= 180);
     await home.cli(["unmount"]);
   } finally {
     await rm(folder, { recursive: true, force: true });

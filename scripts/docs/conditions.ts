@@ -117,8 +117,7 @@ const FINDINGS: Readonly<Record<string, string>> = {
     "the password is wrong or empty, or the user may not read the share",
   secret_is_name: "a secret's value is also the name of a share or server, which is never redacted",
   no_such_share: "the server has no share of that name",
-  "share_slow share_unreadable share_not_asked":
-    "the share was not listed in time, not at all, or could not be asked for",
+  "share_unreadable credentials_not_asked": "the share was not listed, or could not be asked for",
   "not_mounted mount_dead mount_failing last_error backend_failed gateway_not_running":
     "shares and servers, as in `mountaineer verify`",
   logon_untried: "the login could not be tried",
@@ -142,7 +141,6 @@ const FINDINGS: Readonly<Record<string, string>> = {
     "[the fleet](fleet.md#permissions): credentials, a machine, permissions",
   fleet_authority_ends: "the fleet's [certificate authority](fleet.md#its-certificates) expires",
   "check_late check_failed": "a check did not end",
-  clones_look_alike: "without `smbclient` a clone of your NAS looks like it",
 };
 
 const codes = (names: string): string =>

@@ -57,7 +57,7 @@ export function testStory(driver: "local" | "smb", skip: string | false): void {
 
     // Folders are not carried.
     for (const signal of driver === "smb" ? (["SIGINT", "SIGKILL"] as const) : []) {
-      test(`A10 clears everything when ${signal} arrives while programs work on a relayed share`, async (t) => {
+      test(`A10 clears everything when ${signal} arrives while programs work on a share that moves`, async (t) => {
         const demo = await startDemo(t, ["--script", "--driver", driver]);
         await eventually(() => /one program copies/.test(demo.stdout()), 90_000);
         demo.child.kill(signal);

@@ -80,7 +80,7 @@ async function loseConnections(scene: LogonsScene): Promise<void> {
 }
 
 describe("logons", { skip: (await missingForSmb("/nowhere")) ?? false, timeout: 5_000_000 }, () => {
-  test("A14 a mistyped first password for three shares: refused twice at most, reported with the command that corrects it, and relayed within 5 s of the right one", (t) =>
+  test("A14 a mistyped first password for three shares: refused twice at most, reported with the command that corrects it, and mounted within 5 s of the right one", (t) =>
     play(t, [3, []], async (scene) => {
       await scene.secret("mistyped");
       await scene.start();

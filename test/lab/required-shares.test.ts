@@ -43,7 +43,7 @@ describe("a file server on a share", { skip: missingForRootRig() ?? false, timeo
       await story(scene);
     });
 
-  test("C1 relayed: cuts of every kind cause no failed call and no notice", () =>
+  test("C1 a share that moves: cuts of every kind cause no failed call and no notice", () =>
     play({ onRouteChange: "move" }, async (scene) => {
       await scene.start("tb");
       await untilServedOver(scene, "CORE", "tb");

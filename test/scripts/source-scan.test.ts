@@ -64,11 +64,11 @@ test("a file loads what it imports and names the programs that it starts; types 
 
 test("a program that is started from a build is reached by its built name", () => {
   const sources = new Map([
-    ["src/relay/start.ts", 'new URL("./relay-process.js", import.meta.url)'],
-    ["src/relay/service/relay-process.ts", ""],
+    ["src/prober/start.ts", 'new URL("./prober-process.js", import.meta.url)'],
+    ["src/prober/service/prober-process.ts", ""],
   ]);
-  const reached = importGraph(sources).get("src/relay/start.ts");
-  assert.deepEqual([...(reached ?? [])], ["src/relay/service/relay-process.ts"]);
+  const reached = importGraph(sources).get("src/prober/start.ts");
+  assert.deepEqual([...(reached ?? [])], ["src/prober/service/prober-process.ts"]);
 });
 
 test("a change reaches the test files that load it, at any distance, and a changed test file itself", () => {

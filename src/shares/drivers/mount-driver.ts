@@ -108,13 +108,6 @@ export interface StepLimits {
   readonly signal: AbortSignal;
 }
 
-/** A folder of this machine with files that programs wrote to a share and that nothing sends to the server. */
-export interface SetAsideFolder {
-  readonly folder: string;
-  /** Paths in the share, some with a remark for people; not all if there are many. Empty: unknown. */
-  readonly files: readonly string[];
-}
-
 /** Deadlines hold even when the mount hangs; nothing here blocks the daemon's thread. */
 export interface MountDriver {
   readonly name: ShareSpec["driver"];
@@ -155,7 +148,7 @@ export interface MountDriver {
    * Folders of this machine with files that programs wrote to this share and that nothing sends to the
    * server. Cheap enough for every check; absent if the driver leaves no such files. Never rejects.
    */
-  setAside?(share: ShareSpec): Promise<readonly SetAsideFolder[]>;
+  setAside?(share: ShareSpec): Promise<readonly string[]>;
   /** Processes that serve this mount, which never count as "open files". */
   ownProcesses(share: ShareSpec, mount: FoundMount): Promise<readonly number[]>;
   /** The path under which the system lists files that processes have open on this mount. */

@@ -117,18 +117,14 @@ export function createMountFolders({ clock, logger }: { clock: Clock; logger: Lo
     },
     /** Lists the folders that hold files which were set aside. The list is cached; the call never rejects. */
     setAside: aside.list,
-    /** Call it after other code has set files aside: the cached list is then outdated. */
-    changed: aside.forget,
   };
 }
 
 function createAsideList(clock: Clock, logger: Logger, records: FolderRecords) {
   const listed = new Map<string, { readonly atMs: number; readonly folders: readonly string[] }>();
-  const forget = (shareName: string): void => void listed.delete(shareName);
   return {
-    forget,
     added({ shareName }: ShareLocation, folder: string, entries: number): void {
-      forget(shareName);
+      listed.delete(shareName);
       logger.warn("files set aside", { share: shareName, folder, entries });
     },
     async list(location: Pick<ShareLocation, "shareName" | "files">): Promise<readonly string[]> {

@@ -1,7 +1,5 @@
 // The conditions of a share that follow from the observation without any memory. The rules add others.
-import { firstNames } from "../../runtime/text/plain-text.ts";
 import { isStoredKey } from "../../secrets/reference.ts";
-import type { SetAsideFolder } from "../drivers/mount-driver.ts";
 import { ROUTE_NAMES } from "../share-spec.ts";
 import { type ConditionDraft, SHARE_CONDITIONS } from "./condition-rows.ts";
 import type { DecideInput } from "./decide-input.ts";
@@ -50,9 +48,7 @@ function sideBySide({ observed: { duplicates, sharedAddress } }: DecideInput): C
 
 /** Files that programs wrote where no server gets them. */
 function fileConditions({ observed: { setAside = [] } }: DecideInput): ConditionDraft[] {
-  return setAside.length === 0
-    ? []
-    : [SHARE_CONDITIONS.files_set_aside(setAside.map(setAsideText).join(", "))];
+  return setAside.length === 0 ? [] : [SHARE_CONDITIONS.files_set_aside(setAside.join(", "))];
 }
 
 /** Conditions about a return to Thunderbolt that failed, or waits. */
@@ -69,10 +65,6 @@ function readiness({ observed, spec, memory, state }: DecideInput): ConditionDra
     });
   }
   return conditions;
-}
-
-function setAsideText({ folder, files }: SetAsideFolder): string {
-  return files.length === 0 ? folder : `${folder}: ${firstNames(files, String)}`;
 }
 
 function openFilesSuffix({ holders, text }: OpenFilesObservation): string {

@@ -4,7 +4,6 @@ import type {
   FoundMount,
   MissingRequirement,
   MountOutcome,
-  SetAsideFolder,
   UnmountOutcome,
 } from "../drivers/mount-driver.ts";
 import type { MountReport, MoveOutcome } from "../drivers/moving-mounts.ts";
@@ -112,7 +111,7 @@ export interface ShareObservation {
   /** null or absent: the share moves, or its routes cannot be compared. */
   readonly serverCheck?: ServerCheckObservation | null;
   /** Local folders that hold files of the share. These files are not uploaded automatically. */
-  readonly setAside?: readonly SetAsideFolder[];
+  readonly setAside?: readonly string[];
   /** Why the stable link is not right; null: it is. */
   readonly linkBlocked: LinkBlocked | null;
   readonly lastStep: StepObservation | null;

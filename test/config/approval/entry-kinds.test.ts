@@ -126,7 +126,7 @@ const CHANGES: Readonly<Record<string, readonly [string, string]>> = {
   "authorization.policies.effect": ['effect = "allow"', 'effect = "deny"'],
   "sync.detection": ["[sync]", '[sync]\ndetection = "hash"'],
   "sync.on_failure": ["[sync]", '[sync]\non_failure = "stop"'],
-  "global.relay": ["[global]", '[global]\non_route_change = "remount"'],
+  "global.on_route_change": ["[global]", '[global]\non_route_change = "remount"'],
   "authorization.destructive": ["[authorization]", '[authorization]\ndestructive = "ask"'],
   "authorization.unannotated": ["[authorization]", '[authorization]\nunannotated = "harmless"'],
   "limits.calls_per_second": ["calls_per_second = 7", "calls_per_second = 8"],

@@ -176,7 +176,7 @@ describe("a folder of a share", () => {
 });
 
 describe("a share", () => {
-  test("C1 whose own host is gone is unavailable at once, before its mount says so; of a relayed one the relay decides", () => {
+  test("C1 whose own host is gone is unavailable at once, before its mount says so; of one that moves its program decides", () => {
     const s = stage();
     const gone = { atMs: 1000, probe: probe("gone") };
     const answers = { atMs: 1000, probe: probe("answers") };

@@ -230,7 +230,7 @@ test("A6 files set aside, processes, open files and exits of processes are those
   const listeners = new Set<unknown>();
   const named = (driver: MountDriver, name: string, pid: number): MountDriver => ({
     ...driver,
-    setAside: async () => [{ folder: name, files: [] }],
+    setAside: async () => [name],
     ownProcesses: async () => [pid],
     openFilesPath: () => name,
     onMountProcessExit(listener) {
@@ -242,10 +242,7 @@ test("A6 files set aside, processes, open files and exits of processes are those
   const before = { ...local, driver: named(local.driver, "before", 1) };
   const driver = createDriverSuccession([]).take(before, { ...smb, driver: named(smb.driver, "next", 2) });
   const [left = assert.fail()] = await found(driver, smb.spec);
-  assert.deepEqual(await driver.setAside?.(smb.spec), [
-    { folder: "next", files: [] },
-    { folder: "before", files: [] },
-  ]);
+  assert.deepEqual(await driver.setAside?.(smb.spec), ["next", "before"]);
   const other = { ...left, id: "of nobody before" };
   assert.deepEqual([driver.openFilesPath(left), driver.openFilesPath(other)], ["before", "next"]);
   assert.deepEqual(

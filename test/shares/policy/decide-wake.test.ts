@@ -69,7 +69,7 @@ describe("a NAS that sleeps", () => {
     });
   }
 
-  test("neither a program that keeps asking nor rclone, which retries an upload after 5 min, renews the wish; a person's request does", () => {
+  test("a program that keeps asking, be it every 5 min, does not renew the wish; a person's request does", () => {
     const world = asleep();
     for (const everyMs of [20_000, 330_000]) {
       for (let look = 0; look < 20; look++) {

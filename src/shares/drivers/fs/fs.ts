@@ -133,10 +133,7 @@ export function createFsDriver(options: FsDriverOptions): MountDriver & Disposab
         await folders.clear(isShares ? location : { ...location, mountPath: mount.path }, isShares);
       return outcome;
     },
-    async setAside(share) {
-      const asideFolders = await folders.setAside(shareOf(share));
-      return asideFolders.map((folder) => ({ folder, files: [] }));
-    },
+    setAside: (share) => folders.setAside(shareOf(share)),
     async ownProcesses(share, mount) {
       const entry = (await mountTable.read(0)).find(({ id }) => id === mount.id);
       if (entry === undefined) return [];
