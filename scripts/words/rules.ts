@@ -62,13 +62,7 @@ export const NAME_RULES: readonly NameRule[] = [
   name("away", "offNetwork, unavailable, unreachable", FORMATS),
   name("way ways", "method, proxy, route, interface, mode"),
   name("alone", "only, withoutDaemon, autonomous", FORMATS),
-  name(
-    "carried carrier carry carries carriage",
-    "relayed, relay, relayable",
-    FORMATS,
-    "src/config/",
-    "src/relay/control/control-messages",
-  ),
+  name("carried carrier carry carries carriage", "moved, the mount's program, sent", FORMATS, "src/config/"),
   name("lane lanes", "loop, reconcile state, reconciler"),
   name(
     "wake wakes",
@@ -110,7 +104,7 @@ export const NAME_RULES: readonly NameRule[] = [
     "harmless counted glued lacking expecting fleeting",
     "printable, pluralize, nonBreaking, missingRequirement, recoverFrom, shortLived",
   ),
-  name("sentinel", "daemon service", "src/(network|relay|shares)/", ": Sentinel$"),
+  name("sentinel", "daemon service", "src/(network|shares)/", ": Sentinel$"),
 ];
 
 export const PHRASE_RULES: readonly PhraseRule[] = [
@@ -196,7 +190,7 @@ export const PHRASE_RULES: readonly PhraseRule[] = [
     pattern: /\bgrowing pauses\b/i,
     instead: "increasing intervals (backoff)",
   },
-  { name: "carried", pattern: /\bcarried\b|\bthe carrier\b/i, instead: "relayed; the relay" },
+  { name: "carried", pattern: /\bcarried\b|\bthe carrier\b/i, instead: "moved; the mount's program" },
   {
     name: "away from home",
     pattern: /\baway from home\b/i,

@@ -59,7 +59,7 @@ export class SimProgram {
     this.other =
       stranger === undefined
         ? null
-        : { route: stranger, address: "10.0.1.2", guid: "ab", text: "lists different files", isBare: false };
+        : { route: stranger, address: "10.0.1.2", guid: "ab", text: "lists different files" };
     this.why = stranger === undefined ? "no_answer" : "other_server";
     if (back !== undefined) {
       if (back !== this.route) this.#move(back, "returned", nowMs, wallMs);
@@ -86,18 +86,17 @@ export class SimProgram {
   }
 
   get report(): MountReport {
-    const { is, why, lostAtMs, route } = this;
+    const { is, why, route } = this;
     return {
       phase: this.unheard
-        ? { is: "unheard", sinceMs: null, why: null, text: null }
+        ? { is: "unheard", why: null, text: null }
         : {
             is,
-            sinceMs: lostAtMs,
             why: is === "serving" ? null : why,
             text: is === "serving" ? null : "no answer",
           },
       route: this.unheard ? null : route,
-      endpoint: { address: "10.9.9.9", port: 445, isFormer: this.isFormer },
+      endpoint: { address: "10.9.9.9", isFormer: this.isFormer },
       allowed: is === "away" ? [] : ROUTE_NAMES,
       awaitsAllow: false,
       heardAtMs: this.heardAtMs,
@@ -105,18 +104,16 @@ export class SimProgram {
       longestWaitMs: 0,
       requestedAtMs: this.requestedAtMs,
       moves: this.moves,
-      pauses: { count: 0, totalMs: 0, longestMs: 0 },
+      pauses: 0,
       bytesUp: 0,
       bytesDown: 0,
       connections: 2,
       connectionsInAll: 2,
       openFiles: this.openFiles,
-      encrypted: false,
       mostConnections: this.most,
       refused: this.refused,
       other: this.other,
       isEmpty: this.isEmpty,
-      version: "1",
       silentSinceMs: this.silentSinceMs,
     };
   }

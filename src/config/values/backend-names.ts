@@ -31,11 +31,6 @@ export function importedName(backend: string, machine: string): string {
   return `${backend}${AT_MACHINE}${machine}`;
 }
 
-/** The name of a backend on its own machine. */
-export function plainName(backendName: string): string {
-  return backendName.split(AT_MACHINE)[0] ?? backendName;
-}
-
 /**
  * Whether a list such as `[fleet].import` (`*`, `MACHINE`, `MACHINE/BACKEND`) names the backend `backend` of the
  * machine `machine`.

@@ -101,7 +101,7 @@ function hasWaited(before: MountReport, now: MountReport, nowMs: number): boolea
   const { phase, pauses, longestWaitMs, waitingSinceMs } = now;
   return (
     phase.is !== "serving" ||
-    pauses.count !== before.pauses.count ||
+    pauses !== before.pauses ||
     longestWaitMs > Math.max(before.longestWaitMs, WAITS_FROM_MS) ||
     (waitingSinceMs !== null && nowMs - waitingSinceMs > WAITS_FROM_MS)
   );

@@ -31,8 +31,6 @@ const invitationShape = object({
   /** Wall clock, ms. */
   expiresAtMs: number,
 });
-export type Invitation = TypeOf<typeof invitationShape>;
-
 const recordShape = object({
   version: numberThat("1", (version) => version === VERSION),
   /** The server's address for other machines. */

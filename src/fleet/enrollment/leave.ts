@@ -14,8 +14,6 @@ export interface LeaveOptions extends HomeOptions {
   readonly removeSection: () => Promise<boolean>;
 }
 
-export type LeaveResult = Awaited<ReturnType<typeof leaveFleet>>;
-
 /**
  * Leaves the fleet; on the server's machine, ends it. `name` in the result is null where this machine was in
  * no fleet. Removes the section first, so that nothing uses the server and the keys when they are removed;

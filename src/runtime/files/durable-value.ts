@@ -18,8 +18,6 @@ interface DurableValueOptions {
   readonly onSavedAgain: (failures: number) => void;
 }
 
-export type DurableValue = ReturnType<typeof createDurableValue>;
-
 /**
  * Writes nothing before `save`. Disposing tries again to write unsaved content; after that nothing is written, because
  * the file may belong to another process by then.

@@ -13,8 +13,6 @@ export type PhaseName = "unheard" | "serving" | "waiting" | "over" | "refused" |
 
 export interface MountPhase {
   readonly is: PhaseName;
-  /** null: not known. */
-  readonly sinceMs: number | null;
   /** Of `waiting` and `over`: `no_answer`, `other_server`, `no_places`, `network`; null in other phases. */
   readonly why: string | null;
   readonly text: string | null;
@@ -40,7 +38,7 @@ export interface MountReport {
   /** The route in use; while there is none, the last one. null: none yet. */
   readonly route: RouteName | null;
   /** The address in use; null: none yet. `isFormer`: it is no longer the address of a route. */
-  readonly endpoint: { readonly address: string; readonly port: number; readonly isFormer: boolean } | null;
+  readonly endpoint: { readonly address: string; readonly isFormer: boolean } | null;
   readonly allowed: readonly RouteName[];
   /** The program starts no connection until it gets the allowed routes: the network has changed. */
   readonly awaitsAllow: boolean;
@@ -53,14 +51,13 @@ export interface MountReport {
   readonly requestedAtMs: number | null;
   /** How often the route has changed, and the last change. */
   readonly moves: { readonly count: number; readonly last: MoveRecord | null };
-  /** Waits of 1 s or more, since the mount was first made. */
-  readonly pauses: { readonly count: number; readonly totalMs: number; readonly longestMs: number };
+  /** The number of waits of 1 s or more, since the mount was first made. */
+  readonly pauses: number;
   readonly bytesUp: number;
   readonly bytesDown: number;
   readonly connections: number;
   readonly connectionsInAll: number;
   readonly openFiles: number;
-  readonly encrypted: boolean;
   /** How many connections the server takes; null: it has refused none. */
   readonly mostConnections: number | null;
   /** The server refused the last login. `atMs`: wall ms. */
@@ -71,12 +68,9 @@ export interface MountReport {
     readonly address: string;
     readonly guid: string;
     readonly text: string;
-    readonly isBare: boolean;
   } | null;
   /** The share has no entry by which its server can be recognized. */
   readonly isEmpty: boolean;
-  /** The program's version. */
-  readonly version: string;
   /** Since when the program leaves a request of ours without an answer; null: it answers. */
   readonly silentSinceMs: number | null;
 }
@@ -128,7 +122,7 @@ export interface MovingMounts {
 
 /** The report of a program that has not reported yet. */
 export const UNHEARD: MountReport = {
-  phase: { is: "unheard", sinceMs: null, why: null, text: null },
+  phase: { is: "unheard", why: null, text: null },
   route: null,
   endpoint: null,
   allowed: [],
@@ -138,17 +132,15 @@ export const UNHEARD: MountReport = {
   longestWaitMs: 0,
   requestedAtMs: null,
   moves: { count: 0, last: null },
-  pauses: { count: 0, totalMs: 0, longestMs: 0 },
+  pauses: 0,
   bytesUp: 0,
   bytesDown: 0,
   connections: 0,
   connectionsInAll: 0,
   openFiles: 0,
-  encrypted: false,
   mostConnections: null,
   refused: null,
   other: null,
   isEmpty: false,
-  version: "",
   silentSinceMs: null,
 };

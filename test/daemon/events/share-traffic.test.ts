@@ -6,8 +6,8 @@ import type { ShareView } from "../../../src/shares/engine/share-cycle.ts";
 import type { Space } from "../../../src/shares/prober/prober.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 
-const SERVING = { is: "serving", sinceMs: null, why: null, text: null } as const;
-const PAUSED = { count: 1, totalMs: 1_500, longestMs: 1_500 };
+const SERVING = { is: "serving", why: null, text: null } as const;
+const PAUSED = 1;
 const STILL: MountReport = { ...UNHEARD, phase: SERVING };
 const ROOM: Space = { free_bytes: 1e12, total_bytes: 4e12 };
 

@@ -44,8 +44,6 @@ export interface RunningProgram {
   readonly socket: string;
 }
 
-export type MovingPrograms = ReturnType<typeof createMovingPrograms>;
-
 export function createMovingPrograms(options: ProgramsOptions) {
   const programs = new Map<string, Program>();
   const listeners = new Set<(share: string) => void>();

@@ -8,14 +8,12 @@ const PHASES: readonly PhaseName[] = ["serving", "waiting", "over", "refused", "
 
 const statusOf = reader(
   object({
-    version: text,
     route: nullable(text),
     allowed: list(text),
     awaits_allow: optional(flag),
-    endpoint: optional(nullable(object({ address: text, port: number, rerouted: flag }))),
+    endpoint: optional(nullable(object({ address: text, rerouted: flag }))),
     phase: object({
       is: text,
-      since_ms: optional(number),
       why: optional(nullable(text)),
       text: optional(nullable(text)),
     }),
@@ -37,14 +35,13 @@ const statusOf = reader(
         }),
       ),
     }),
-    pauses: object({ count: number, total_ms: number, longest_ms: number }),
+    pauses: object({ count: number }),
     bytes: object({ to_server: number, from_server: number }),
     connections: object({ open: number, in_all: number }),
     open_files: number,
-    encrypted: flag,
     limit: nullable(object({ most: number })),
     refused: nullable(object({ text: text, at: number })),
-    other: nullable(object({ route: text, address: text, guid: text, text: text, bare: flag })),
+    other: nullable(object({ route: text, address: text, guid: text, text: text })),
     server: optional(nullable(object({ empty: optional(flag) }))),
   }),
 );
@@ -64,9 +61,9 @@ export function readStatus(value: unknown, nowMs: number): MountReport | null {
   };
   if (is === undefined) return null;
   return {
-    phase: { is, sinceMs: ago(phase.since_ms), why: phase.why ?? null, text: phase.text ?? null },
+    phase: { is, why: phase.why ?? null, text: phase.text ?? null },
     route: routeNamed(found.route),
-    endpoint: endpoint && { address: endpoint.address, port: endpoint.port, isFormer: endpoint.rerouted },
+    endpoint: endpoint && { address: endpoint.address, isFormer: endpoint.rerouted },
     allowed: ROUTE_NAMES.filter((route) => found.allowed.includes(route)),
     awaitsAllow: found.awaits_allow === true,
     heardAtMs: ago(found.heard_ms),
@@ -80,18 +77,16 @@ export function readStatus(value: unknown, nowMs: number): MountReport | null {
           ? null
           : { ...last, to: last.to, isRequested: last.asked, tookMs: last.took_ms },
     },
-    pauses: { count: pauses.count, totalMs: pauses.total_ms, longestMs: pauses.longest_ms },
+    pauses: pauses.count,
     bytesUp: bytes.to_server,
     bytesDown: bytes.from_server,
     connections: connections.open,
     connectionsInAll: connections.in_all,
     openFiles: found.open_files,
-    encrypted: found.encrypted,
     mostConnections: found.limit?.most ?? null,
     refused: refused && { text: refused.text, atMs: refused.at },
-    other: other === null || otherRoute === null ? null : { ...other, route: otherRoute, isBare: other.bare },
+    other: other === null || otherRoute === null ? null : { ...other, route: otherRoute },
     isEmpty: found.server?.empty === true,
-    version: found.version,
     silentSinceMs: null,
   };
 }

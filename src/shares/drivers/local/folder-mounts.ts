@@ -26,8 +26,6 @@ export interface FolderMountsOptions {
 const CHECK_MS = 1_000;
 const storedMounts = reader(record(text));
 
-export type FolderMounts = ReturnType<typeof createFolderMounts>;
-
 /** Remembers, also across restarts, the deepest mount point above each configured folder. */
 export function createFolderMounts({
   clock,
