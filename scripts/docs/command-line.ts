@@ -83,9 +83,10 @@ function commonOptions(options: readonly Option[]): ReadonlyMap<string, Option> 
 function commandPage(word: string, entries: readonly Entry[], common: ReadonlyMap<string, Option>): Page {
   const title = `mountaineer ${word}`;
   const group = COMMAND_GROUPS.find(({ name }) => name === word);
+  const explained = new Set(common.keys());
   const blocks = entries.flatMap((entry): Block[] => [
     ...(group === undefined ? [] : [heading(`mountaineer ${entry.definition.name}`)]),
-    ...commandBlocks(entry, common),
+    ...commandBlocks(entry, explained),
   ]);
   if (group === undefined) return { title, summary: entries[0]?.definition.summary ?? "", blocks };
   const { summary, description } = group;
@@ -93,11 +94,13 @@ function commandPage(word: string, entries: readonly Entry[], common: ReadonlyMa
   return { title, summary, blocks: [synopsis, text(description), ...blocks] };
 }
 
-function commandBlocks(entry: Entry, common: ReadonlyMap<string, Option>): Block[] {
+/** Adds the options that it explains to `explained`: a page explains each once. */
+function commandBlocks(entry: Entry, explained: Set<string>): Block[] {
   const { definition, command } = entry;
-  const own = command.options.filter((option) => !common.has(keyOf(option)));
-  const shared = command.options.filter((option) => common.has(keyOf(option)));
-  const also = shared.map(({ flags }) => `\`${flags}\``).join(", ");
+  const own = command.options.filter((option) => !explained.has(keyOf(option)));
+  const shared = command.options.filter((option) => explained.has(keyOf(option)));
+  const also = shared.map(({ long, flags }) => `\`${long ?? flags}\``).join(", ");
+  for (const option of own) explained.add(keyOf(option));
   const items = [...command.registeredArguments.map(argumentItem), ...own.map(optionItem)];
   const exits = Object.entries(definition.exits).filter(([exit]) => exit !== "0");
   return [

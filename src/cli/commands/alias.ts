@@ -29,8 +29,8 @@ const aliasAddCommand = command("alias add", {
   takesUrl: true,
   summary: "make a link to a folder inside a share",
   description:
-    "Saves it in the configuration and returns when the link exists. The link leads to the folder on every " +
-    "route; it does not check that the folder exists. Anything that is already at the link's path stays.",
+    "Returns when the link exists. It leads to the folder on every route, whether or not the folder exists. " +
+    "Anything that is already at the link's path stays.",
   examples: {
     "mountaineer alias add --name projects --share CORE --target-subpath Projects/2026":
       "a link in ~/Shares/Links",
@@ -67,8 +67,7 @@ const aliasAddCommand = command("alias add", {
 const aliasRemoveCommand = command("alias remove", {
   takesUrl: true,
   summary: "remove an alias and its link",
-  description:
-    "Its folder, and everything in it, stays. Anything else at its path, not made by Mountaineer, stays too.",
+  description: "The folder, and anything at the path that Mountaineer did not make, stays.",
   examples: { "mountaineer alias remove --name projects": "remove the link, keep the folder" },
   exits: {
     0: "it is removed",

@@ -8,8 +8,7 @@ import { notifyNoGateway } from "../sessions/gateway-session.ts";
 export const backendsListCommand = command("backends list", {
   takesUrl: true,
   summary: "show every MCP server, what it publishes and what is wrong",
-  description:
-    "Changes nothing. Asks the running daemon; without one, shows those of the file, and starts none.",
+  description: "Without a daemon it shows those of the file, and starts none.",
   examples: {
     "mountaineer backends list": "see the backends' status",
     [`mountaineer backends list --json | jq -r '.backends[] | select(.phase != "Ready") | .name'`]:

@@ -21,10 +21,10 @@ const BACKEND_ARGUMENT = { "<name>": { about: "the backend", completes: "backend
 const backendsAddCommand = command("backends add", {
   summary: "add an MCP server to the configuration and start it",
   description:
-    "The command after -- is started directly, never through a shell. Returns when the server is ready or has " +
-    "failed; it is saved in both cases, and the daemon keeps trying. A value that looks like a secret is not " +
-    "written into the file: a terminal offers to store it as a secret, otherwise it is refused. With the first " +
-    "server it creates a token that HTTP clients must send, as init does.",
+    "The command after -- is started directly, never through a shell. Returns when the server is ready or " +
+    "has failed; the daemon then keeps trying. A value that looks like a secret is not written into the " +
+    "file: a terminal offers to store it as a secret, otherwise it is refused. With the first server it " +
+    "creates a token that HTTP clients must send.",
   examples: {
     "mountaineer backends add files -- npx -y @modelcontextprotocol/server-filesystem ~/Documents":
       "a program",
@@ -88,9 +88,8 @@ function nameAndValue(text: string): readonly [string, string] {
 const backendsEditCommand = command("backends edit", {
   summary: "change an MCP server's command, address or settings",
   description:
-    "Takes the options of backends add; everything else stays. A command after -- replaces the program and all " +
-    "its arguments. The new instance takes over when it is ready; until then, or if it fails to start, the old " +
-    "one stays in use.",
+    "Everything that you do not name stays. A command after -- replaces the program and all its arguments. " +
+    "The old instance stays in use until the new one is ready, or if that fails to start.",
   examples: {
     "mountaineer backends edit files -- npx -y @modelcontextprotocol/server-filesystem ~/Projects":
       "give it another folder",
@@ -122,9 +121,7 @@ const backendsEditCommand = command("backends edit", {
 const backendsRemoveCommand = command("backends remove", {
   takesUrl: true,
   summary: "remove an MCP server from the configuration",
-  description:
-    "Its tools leave the catalog at once; calls in flight finish. mountaineer config rollback brings it back. " +
-    "Its secrets stay stored.",
+  description: "Its tools leave the catalog at once; calls in flight finish. Its secrets stay stored.",
   examples: { "mountaineer backends remove files": "remove one" },
   exits: { 1: "the changed file could not be applied", 2: "there is no such backend" },
   takes: BACKEND_ARGUMENT,
@@ -147,8 +144,7 @@ const backendsEnableCommand = command("backends enable", {
 const backendsDisableCommand = command("backends disable", {
   takesUrl: true,
   summary: "stop an MCP server and keep its configuration",
-  description:
-    "Its tools leave the catalog at once; calls in flight finish. mountaineer backends enable starts it again.",
+  description: "Its tools leave the catalog at once; calls in flight finish.",
   examples: { "mountaineer backends disable files": "stop one for now" },
   exits: { 1: "it is saved, but could not be applied", 2: "there is no such backend" },
   takes: { ...BACKEND_ARGUMENT, ...WAIT_OPTION },
@@ -170,8 +166,8 @@ const backendsRestartCommand = command("backends restart", {
   takesUrl: true,
   summary: "restart backends, without losing a call",
   description:
-    "The old instance serves until the new one is ready, and finishes its calls; a failed backend is retried at " +
-    "once. Returns when the restart has begun: mountaineer backends list shows its progress.",
+    "The old instance serves until the new one is ready, and finishes its calls. Returns when the restart " +
+    "has begun: mountaineer backends list shows its progress.",
   examples: {
     "mountaineer backends restart files": "restart one",
     "mountaineer backends restart --all": "restart all",
@@ -214,9 +210,7 @@ function requireOneChoice(names: readonly string[], all: boolean): void {
 const backendsLogsCommand = command("backends logs", {
   takesUrl: true,
   summary: "print a backend's stderr output",
-  description:
-    "The newest 200 lines, oldest first, across restarts. The daemon's log also has them. A server over HTTP " +
-    "has none.",
+  description: "The newest 200 lines, oldest first, across restarts. A server over HTTP has none.",
   examples: {
     "mountaineer backends logs files": "see why it fails",
     "mountaineer backends logs files | tail -5": "its last lines",
@@ -235,9 +229,8 @@ const backendsLogsCommand = command("backends logs", {
 const backendsLoginCommand = command("backends login", {
   summary: "sign in to a backend's server in the browser",
   description:
-    "Opens the page of the server's authorization server, and prints its address. The tokens are stored in this " +
-    "home, encrypted with a key from the keyring if there is one, and the daemon renews them. Sign in again when " +
-    "a condition asks for it, or for more scopes.",
+    "The tokens are stored in this home, encrypted with a key from the keyring if there is one, and the " +
+    "daemon renews them. Sign in again when a condition asks for it, or for more scopes.",
   examples: {
     "mountaineer backends login tickets": "sign in, in this machine's browser",
     "mountaineer backends login tickets --no-browser": "over SSH: paste the address where the browser ended",
@@ -293,9 +286,7 @@ function loginLines(
 
 const backendsLogoutCommand = command("backends logout", {
   summary: "forget the sign-in to a backend's server",
-  description:
-    "Removes the tokens and the registered client here, and revokes them at the server. The next login starts " +
-    "from scratch.",
+  description: "Removes the tokens and the registered client here, and revokes them at the server.",
   examples: { "mountaineer backends logout tickets": "sign out" },
   exits: { 2: "there is no backend of that name" },
   takes: BACKEND_ARGUMENT,

@@ -20,10 +20,9 @@ const clientsCommand = command("clients", {
   takesUrl: true,
   summary: "list the connected MCP clients, and let programs in",
   description:
-    "For each client its name, its user, its MCP version and transport, since when it is connected, when it was heard " +
-    "last, how many tools, prompts and resources it requested, and its last error. Clients that sent nothing for five " +
-    "minutes and have no stream open are listed only with --all. A client of version 2026-07-28 has no session: it is " +
-    "listed while it has a stream open, and for five minutes after each request.",
+    "For each client its name, user, MCP version, transport, times, requested lists and last error. Clients " +
+    "that sent nothing for five minutes and have no stream open are listed only with --all; those of version " +
+    "2026-07-28, which have no session, not even then.",
   examples: {
     "mountaineer clients": "see who is connected",
     "mountaineer clients approve 7K4-9QX": "let a program in, by the code that its page shows",
@@ -53,8 +52,8 @@ const LIMITS = {
 const clientsApproveCommand = command("clients approve", {
   summary: "let a program in that asks in a browser",
   description:
-    "Takes the code that the program's page shows, says which program asks, where its answer goes, and what it would be " +
-    "allowed, and asks you. Type a code only from a page that you opened yourself.",
+    "Says which program asks, where its answer goes and what it would be allowed, and asks you. Type a code " +
+    "only from a page that you opened yourself.",
   examples: {
     "mountaineer clients approve 7K4-9QX": "let it in",
     "mountaineer clients approve 7K4-9QX --as ann --server github --read-only": "with less than ann may",
@@ -75,7 +74,7 @@ const clientsApproveCommand = command("clients approve", {
 const clientsListCommand = command("clients list", {
   takesUrl: true,
   summary: "list the programs that were let in",
-  description: "Each with the user as whom it acts, its limits, and when it was used last.",
+  description: "Each with its user, its limits, and when it was used last.",
   examples: { "mountaineer clients list": "see them" },
   exits: { 8: "no daemon runs" },
   async run(context) {
@@ -91,8 +90,7 @@ const clientsRevokeCommand = command("clients revoke", {
   takesUrl: true,
   summary: "end the access of programs, or limit it",
   description:
-    "Their tokens end at once, and so do their sessions and streams. With --server or --read-only they stay, and may do " +
-    "less from now on.",
+    "Their tokens, sessions and streams end at once. With --server or --read-only they stay, and may do less.",
   examples: {
     "mountaineer clients revoke k3Jd_fh2LmQx": "end it",
     "mountaineer clients revoke k3Jd_fh2LmQx --read-only": "let it only read",
@@ -130,9 +128,9 @@ export const importCommand = command("import", {
   summary: "import the MCP servers of another program",
   description:
     `Reads ${titlesOf(CLIENT_NAMES)}, or any file in one of their formats; without a name, all that exist here. Shows ` +
-    "what it would add, and asks; with a running daemon it returns when each server is ready or has failed. " +
-    "Values that look like secrets are stored as secrets, and the file gets references to them; others are named. The servers of a project's file " +
-    "start in its folder. The other program's file is not changed.",
+    "what it would add, and asks; returns when each server is ready or has failed. Values that look like secrets " +
+    "are stored as secrets. The servers of a project's file start in its folder. The other program's file is not " +
+    "changed.",
   examples: {
     "mountaineer import claude": "import from Claude Desktop",
     "mountaineer import": "import from every client on this machine",
@@ -170,9 +168,8 @@ export const connectCommand = command("connect", {
   summary: "connect an agent program to Mountaineer",
   description:
     `Writes Mountaineer into the file where one of these keeps its MCP servers: ${titlesOf(CONNECTED)}. The client ` +
-    "starts mountaineer mcp, so its file needs no token. Servers that are backends here are removed from the file, " +
-    "because they come through Mountaineer. Shows what would change, and asks; the old content is kept, and --undo " +
-    "restores it. Several homes of one user each have their own entry.",
+    "starts mountaineer mcp, so its file needs no token. Servers that are backends here are removed from the file. " +
+    "Shows what would change, and asks. Several homes of one user each have their own entry.",
   examples: {
     "mountaineer connect claude": "after mountaineer import claude",
     "mountaineer connect cursor --print": "see what to write, and change nothing",
@@ -215,13 +212,12 @@ export const connectCommand = command("connect", {
 export const mcpCommand = command("mcp", {
   summary: "speak MCP on stdin and stdout, for clients that start their servers",
   description:
-    "Connects an MCP client to the running daemon's gateway, as the home's owner; several may run at once. It " +
-    "survives a restart of the daemon: it resumes the session with the next daemon, and tells the client that " +
-    "its lists have changed; calls that the old daemon left unanswered fail, and none is repeated. New calls " +
-    "wait 30 s for the next daemon, and after that fail until one runs; it looks for one for an hour. Without a " +
-    "daemon at the start it runs its own gateway and backends until the client leaves; if the daemon was killed " +
-    "or is just starting, it first waits 10 s. Prints only MCP to stdout. Exits when the client has closed its " +
-    "side and everything is answered. --group serves the client only that group, and needs a running daemon.",
+    "Connects an MCP client to the running daemon's gateway, as the home's owner; several may run at once. " +
+    "After a restart of the daemon it resumes the session and tells the client that its lists have changed; " +
+    "calls that were left unanswered fail, and none is repeated. New calls wait 30 s for the next daemon, " +
+    "then fail until one runs. Without a daemon at the start it runs its own gateway and backends until the " +
+    "client leaves; if the daemon was killed or is just starting, it first waits 10 s. --group needs a " +
+    "running daemon.",
   examples: {
     "claude mcp add mountaineer -- mountaineer mcp": "add it to a client that starts its servers",
     [`echo '{"jsonrpc":"2.0","id":1,"method":"ping"}' | mountaineer mcp`]: "check that it answers",

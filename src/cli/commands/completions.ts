@@ -79,8 +79,8 @@ export const COMPLETION_SCRIPTS: Readonly<Record<Shell, string>> = { bash: BASH,
 export const completionsCommand = command("completions", {
   summary: "print a shell's completion script for commands, options and names",
   description:
-    "Names of shares, folders, aliases, backends, tools, secrets and keys are looked up at each press of Tab; " +
-    "the script stays valid when the configuration or Mountaineer changes.",
+    "Looks up names at each press of Tab, so the script stays valid when the configuration or Mountaineer " +
+    "changes.",
   examples: {
     "mountaineer completions bash > ~/.local/share/bash-completion/completions/mountaineer":
       "for bash, with the package bash-completion",

@@ -31,8 +31,7 @@ const KEY_ARGUMENT = {
 const configGetCommand = command("config get", {
   takesUrl: true,
   summary: "print the value of one key",
-  description:
-    "Its value in the file, else its default. Text is printed without quotes, everything else as TOML.",
+  description: "Its value in the file, else its default. Text is printed without quotes, else as TOML.",
   examples: {
     "mountaineer config get global.check_interval_secs": "how often the daemon checks",
     "mountaineer config get shares.CORE.thunderbolt_host": "for one share, by its name",
@@ -60,9 +59,7 @@ const configGetCommand = command("config get", {
 const configSetCommand = command("config set", {
   takesUrl: true,
   summary: "set one key in the configuration file",
-  description:
-    "Every other byte of the file stays the same. The result is checked as a whole before it is written, and a " +
-    "running daemon applies it at once. Put -- before a value that begins with -.",
+  description: "Put -- before a value that begins with -.",
   examples: {
     "mountaineer config set global.check_interval_secs 0.5": "check twice a second",
     "mountaineer config set lsof-recheck off": "do not check for open files every time",
@@ -80,7 +77,7 @@ const configSetCommand = command("config set", {
 const configUnsetCommand = command("config unset", {
   takesUrl: true,
   summary: "remove one key from the configuration file, so that its default applies",
-  description: "Works as `config set`. A key that is not in the file is not an error.",
+  description: "A key that is not in the file is not an error.",
   examples: {
     "mountaineer config unset global.check_interval_secs": "back to the default",
     "mountaineer config unset shares.CORE.fallback_interface": "of one share",
@@ -95,8 +92,8 @@ const configShowCommand = command("config show", {
   takesUrl: true,
   summary: "print the configuration file, or all values in effect",
   description:
-    "The file as it is; --effective prints every key, with defaults for those not in the file. --json without " +
-    "--effective prints the file's path, its hash, the hash of the running configuration, and its text.",
+    "--json without --effective prints the file's path, its hash, the hash of the running configuration, and " +
+    "its text.",
   examples: {
     "mountaineer config show": "print the file",
     "mountaineer config show --effective": "see all values, with defaults",
@@ -138,9 +135,8 @@ const configShowCommand = command("config show", {
 const configValidateCommand = command("config validate", {
   summary: "check a configuration file, and list every error in it",
   description:
-    "Checks FILE, else the file in use. Also warns about problems that a start would meet, without using the " +
-    "network: a missing program, a variable or secret without a value, a taken port, an address without a path. " +
-    "Applies nothing.",
+    "Also warns about problems that a start would meet, without using the network: a missing program, a " +
+    "variable or secret without a value, a taken port, an address without a path. Applies nothing.",
   examples: {
     "mountaineer config validate": "check the file in use",
     "mountaineer config validate draft.toml": "check another file before you use it",
@@ -158,8 +154,7 @@ const configValidateCommand = command("config validate", {
 const configPathCommand = command("config path", {
   takesUrl: true,
   summary: "print where the configuration file is",
-  description:
-    "The running daemon's file; without a daemon, the file it would use, whether or not it exists.",
+  description: "Without a daemon, the file it would use, whether or not it exists.",
   examples: { 'less "$(mountaineer config path)"': "read it" },
   isText: true,
   takes: {},
@@ -174,9 +169,8 @@ const configEditCommand = command("config edit", {
   summary: "edit the configuration file in your editor, and check it before saving",
   description:
     "Opens a private copy in $VISUAL, else $EDITOR, else vi; an editor with a window needs its wait option " +
-    '(VISUAL="code --wait"). When the editor exits, the copy is checked, and not saved if it has errors. At a ' +
-    "terminal you can then edit it again; elsewhere the copy is kept and its path printed. An empty copy changes " +
-    "nothing. A file that someone else has changed since then is not overwritten.",
+    '(VISUAL="code --wait"). A copy with errors is not saved: at a terminal you can edit it again; elsewhere ' +
+    "it is kept and its path printed. An empty copy changes nothing.",
   examples: {
     "mountaineer config edit": "edit the file",
     "EDITOR=nano mountaineer config edit": "in another editor",
@@ -207,7 +201,7 @@ const configSchemaCommand = command("config schema", {
 const configHistoryCommand = command("config history", {
   takesUrl: true,
   summary: "list the accepted configurations, newest first",
-  description: "The newest 50 are kept, no matter who made the change. Entry 0 is the running one.",
+  description: "The newest 50 are kept. Entry 0 is the running one.",
   examples: {
     "mountaineer config history": "see what changed when",
     "mountaineer config history --json | jq -r '.[0].sha256'": "use it in a script",
@@ -225,8 +219,7 @@ const configDiffCommand = command("config diff", {
   takesUrl: true,
   summary: "show what changed in the configuration file since an accepted one",
   description:
-    "A unified diff from entry N of the history to the current file. With entry 0 it shows which part of the " +
-    "file is not running.",
+    "A unified diff to the current file. With entry 0 it shows which part of the file is not running.",
   examples: {
     "mountaineer config diff": "see the last change",
     "mountaineer config diff 0": "see what was not accepted",
@@ -257,9 +250,8 @@ const configRollbackCommand = command("config rollback", {
   takesUrl: true,
   summary: "restore an accepted configuration, as a whole",
   description:
-    "Writes entry N of the history into the file, and a running daemon applies it at once. The rollback becomes " +
-    "an entry too, so you can undo it. 0 restores the running configuration over a faulty or missing file. At a " +
-    "terminal it shows the difference and asks; elsewhere, or with --yes, it does not.",
+    "The rollback becomes an entry too, so you can undo it. 0 restores the running configuration over a " +
+    "faulty or missing file. At a terminal it shows the difference and asks.",
   examples: {
     "mountaineer config rollback": "undo the last change",
     "mountaineer config rollback 0 --yes": "back to the running configuration, without a question",
@@ -309,10 +301,10 @@ export const approveCommand = command("approve", {
   takesUrl: true,
   summary: "review and approve waiting changes of the configuration",
   description:
-    "A change of the file waits for approval if it decides which programs run and was not made by Mountaineer " +
-    "itself ([trust] approve can add other kinds). Until then the approved version stays in use. Shows each " +
-    "change next to the version in use, asks, and applies it at once; without a daemon the approval is stored for " +
-    "the next one. --mode sets which changes wait from now on, and is the only way to loosen that.",
+    "A change of the file waits for approval if it decides which programs run and was not made by " +
+    "Mountaineer itself ([trust] approve can add other kinds). Until then the approved version stays in use. " +
+    "An approval applies at once; without a daemon it is stored for the next one. Only --mode loosens which " +
+    "changes wait.",
   examples: {
     "mountaineer approve": "answer yes or no to each waiting change",
     "mountaineer approve files": "only the changes of the backend files",

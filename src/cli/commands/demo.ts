@@ -9,10 +9,9 @@ const DRIVERS = ["smb", "local"] as const;
 export const demoCommand = command("demo", {
   summary: "try it out: a small NAS on this machine, with two cables to unplug",
   description:
-    "Sets up a server with two routes and a home in a temporary folder, runs the daemon on it, and shows what " +
-    "happens while you unplug cables and open files. Without a terminal, or with --script, it plays the whole " +
-    "story on its own, checks each step, and exits with 0 or 1. It uses real SMB if samba, mountaineer-fs and FUSE are " +
-    "installed, else plain folders. It touches nothing outside its folder and leaves nothing behind.",
+    "Sets up a server with two routes and a home in a temporary folder, which it removes at the end. Uses " +
+    "real SMB if samba, mountaineer-fs and FUSE are installed, else plain folders. Without a terminal it " +
+    "plays the story as with --script, and checks each step.",
   examples: {
     "mountaineer demo": "try it by hand",
     "mountaineer demo --script": "watch the story, checked step by step",

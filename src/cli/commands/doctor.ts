@@ -4,11 +4,10 @@ import { command } from "../input/command.ts";
 export const doctorCommand = command("doctor", {
   summary: "find what is wrong on this machine, and what to do about it",
   description:
-    "Checks the configuration, the home, the daemon, the programs that mounting needs, each host and the path to " +
-    "it, the credentials (each share is listed once, without mounting it), the backends' programs and the " +
-    "gateway's port. Changes nothing. --self-test runs every adapter to the operating system once, in a " +
-    "temporary folder; to prove that mounts can move, it mounts one of your shares a second time, and writes and " +
-    "removes a file there.",
+    "Checks the configuration, the home, the daemon, the programs that mounting needs, each host and the " +
+    "path to it, the credentials (each share is listed once, without mounting it), the backends' programs " +
+    "and the gateway's port. Changes nothing, except that --self-test mounts one of your shares a second " +
+    "time to prove that mounts can move, and writes and removes a file there.",
   examples: {
     "mountaineer doctor": "see what is wrong",
     "mountaineer doctor --self-test": "see whether all of Mountaineer works on this system",

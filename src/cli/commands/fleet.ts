@@ -8,9 +8,7 @@ import { callDaemon } from "../sessions/control-session.ts";
 
 const fleetStatusCommand = command("fleet status", {
   summary: "show the machines of the fleet and their status",
-  description:
-    "Asks the running daemon for the other machines' shares and routes, backends and problems, and since when a " +
-    "machine is silent. With more than a dozen machines, each is one line; name a machine to see all of it.",
+  description: "With more than a dozen machines, each is one line; name a machine to see all of it.",
   examples: {
     "mountaineer fleet status": "see all machines, those with problems first",
     "mountaineer fleet status nas": "see all about one of them",
@@ -51,9 +49,8 @@ const fleetInitCommand = command("fleet init", {
   summary: "start a fleet on this machine",
   description:
     "Starts the fleet's own nats-server here, with TLS from its own certificate authority and a key for each " +
-    "machine, and writes [fleet] into the configuration. Then it prints a code for one machine and waits for it, " +
-    "as fleet invite does. The server keeps running; from then on this machine's daemon starts it if needed. If " +
-    "interrupted, run the command again to continue.",
+    "machine, and writes [fleet] into the configuration. Then it invites one machine, as fleet invite does. " +
+    "From then on the daemon starts the server if needed. If interrupted, run the command again.",
   examples: {
     "mountaineer fleet init": "start one, and let the next machine in",
     "mountaineer fleet init --name nas --listen nas.local:4222 --no-invite": "only start it",
@@ -71,10 +68,9 @@ const fleetInitCommand = command("fleet init", {
 const fleetInviteCommand = command("fleet invite", {
   summary: "print a code that lets one machine into the fleet",
   description:
-    "Run it on the machine where the fleet began. Prints the code and waits until a machine has joined with it: " +
-    "the code works once, for 10 minutes, and only while this command waits. It contains the server's address " +
-    "and fingerprint, and a secret. --json prints two lines: the code, then the " +
-    "machine that joined.",
+    "Run it on the machine where the fleet began. The code works once, for 10 minutes, and only while this " +
+    "command waits. It contains the server's address and fingerprint, and a secret. --json prints two lines: " +
+    "the code, then the machine that joined.",
   examples: {
     "mountaineer fleet invite": "let the next machine in",
     "mountaineer fleet invite --json": "print the invitation as JSON",
@@ -86,11 +82,10 @@ const fleetInviteCommand = command("fleet invite", {
 const fleetJoinCommand = command("fleet join", {
   summary: "join a fleet with a code",
   description:
-    "fleet invite (or fleet init) prints the code on another machine and waits there. Checks the server's " +
-    "certificate against the code's fingerprint before sending anything, creates this machine's key, which never " +
-    "leaves it, and writes [fleet] into the configuration. If refused, it changes nothing; if interrupted, run " +
-    "it again to continue. Without an argument it asks for the code, or reads it from standard input without a " +
-    "terminal: other users of this machine can see arguments. A code works only once.",
+    "Checks the server's certificate against the code's fingerprint before sending anything, creates this " +
+    "machine's key, which never leaves it, and writes [fleet] into the configuration. If refused, it changes " +
+    "nothing; if interrupted, run it again. Other users of this machine can see arguments: without one it " +
+    "asks for the code, or reads standard input.",
   examples: {
     "mountaineer fleet join mf1_…": "join",
     "mountaineer fleet join": "the same, but asks for the code",
@@ -107,8 +102,8 @@ const fleetJoinCommand = command("fleet join", {
 const fleetLeaveCommand = command("fleet leave", {
   summary: "take this machine out of its fleet",
   description:
-    "Removes [fleet] from the configuration and deletes this machine's key. The server accepts the key until you " +
-    "run fleet remove where the fleet began. On that machine, leaving also removes the server and its data.",
+    "Removes [fleet] from the configuration and deletes this machine's key. The server accepts the key until " +
+    "fleet remove, where the fleet began. On that machine, leaving also removes the server and its data.",
   examples: {
     "mountaineer fleet leave": "leave",
     "mountaineer fleet leave --dissolve": "where the fleet began: end it for all",
@@ -123,8 +118,8 @@ const fleetLeaveCommand = command("fleet leave", {
 const fleetRemoveCommand = command("fleet remove", {
   summary: "take another machine out of the fleet",
   description:
-    "Run it on the machine where the fleet began. The removed machine's connection ends at once, and its key " +
-    "stops working. It may join again with a new code.",
+    "Run it on the machine where the fleet began. The connection ends at once, and the key stops working. " +
+    "The machine may join again with a new code.",
   examples: { "mountaineer fleet remove laptop": "remove it" },
   exits: { 1: "the server refused the change", 2: "the fleet has no machine of that name" },
   takes: {

@@ -18,11 +18,10 @@ const CHOICES = {
 export const initCommand = command("init", {
   summary: "write a first configuration",
   description:
-    "At a terminal it asks: it looks for SMB servers (as mountaineer shares discover does), tries the login at " +
-    "the address you choose and at no other, lists the shares there, and mounts those you choose. With options " +
-    "it does not ask; without a terminal they are required. It never overwrites an existing configuration: it " +
-    "asks whether to add to it, or needs --add. The result is checked before it is written. With the first MCP " +
-    "server it creates a token that HTTP clients must send; the command mountaineer mcp needs none.",
+    "At a terminal it asks: it looks for SMB servers, tries the login at the address you choose and at no " +
+    "other, and mounts the shares you choose. With options it does not ask; without a terminal they are " +
+    "required. An existing configuration is never overwritten. With the first MCP server it creates a token " +
+    "that HTTP clients must send; the command mountaineer mcp needs none.",
   examples: {
     "mountaineer init": "answer questions",
     "mountaineer init --share CORE --tb-host 10.10.10.1 --fallback-host nas.local --username ann --password secret:nas":

@@ -12,10 +12,7 @@ const OF_AUDIT = { implies: { audit: true } } as const;
 
 export const logsCommand = command("logs", {
   summary: "print the daemon's log, or the audit",
-  description:
-    "The newest lines of its log file, and of the previous one if the current file has too few. Needs no daemon. " +
-    "-f then follows the log, across rotations, until Ctrl-C. --audit asks the daemon for the records of who asked " +
-    "for what, and of the results.",
+  description: "Needs no daemon, except for --audit, which shows who asked for what, and the results.",
   examples: {
     "mountaineer logs": "see the newest lines",
     "mountaineer logs -f --share CORE": "watch one share",

@@ -10,9 +10,7 @@ import { FAILED_EXIT, renderVerify } from "../views/results-view.ts";
 export const mountCommand = command("mount", {
   takesUrl: true,
   summary: "mount shares over the best route that answers",
-  description:
-    "Skips shares that are mounted already. Cancels an earlier `unmount`: the daemon keeps the share mounted " +
-    "again.",
+  description: "Cancels an earlier `unmount`: the daemon keeps the share mounted again.",
   examples: {
     "mountaineer mount": "mount all shares",
     "mountaineer mount --share CORE": "mount one",
@@ -36,8 +34,8 @@ export const wakeCommand = command("wake", {
   takesUrl: true,
   summary: "wake the NAS of shares (Wake-on-LAN), and wait until it answers",
   description:
-    "Sends three packets to the hardware address recorded while the NAS answered, on the link it shares with this " +
-    "machine. The NAS has a minute to answer; the daemon then mounts the waiting shares.",
+    "Sends three packets to the hardware address recorded while the NAS answered. The NAS has a minute to " +
+    "answer; the daemon then mounts the waiting shares.",
   examples: {
     "mountaineer wake": "wake all of them",
     "mountaineer wake --share CORE": "wake one",
@@ -52,8 +50,8 @@ export const unmountCommand = command("unmount", {
   takesUrl: true,
   summary: "unmount shares and keep them unmounted",
   description:
-    "The share stays unmounted, even after a restart, until `mount` or `switch`. With open files it is " +
-    "busy and stays mounted; --force unmounts it anyway, and names the files.",
+    "The share stays unmounted, even after a restart, until `mount` or `switch`. With open files it is busy " +
+    "and stays mounted.",
   examples: {
     "mountaineer unmount --share CORE": "unmount one share",
     "mountaineer unmount --share CORE --force": "even if files are open",
@@ -72,8 +70,7 @@ export const unmountCommand = command("unmount", {
 export const reconcileCommand = command("reconcile", {
   takesUrl: true,
   summary: "run one check now and put every share where it should be",
-  description:
-    "Does the daemon's regular work once: checks, decides and acts until nothing is left to do now.",
+  description: "Checks, decides and acts until nothing is left to do now, as the daemon regularly does.",
   examples: {
     "mountaineer reconcile": "put everything in order, also without a daemon",
     "mountaineer reconcile --share CORE --share MEDIA": "only these two",
@@ -88,7 +85,7 @@ export const verifyCommand = command("verify", {
   takesUrl: true,
   summary: "check everything now and show what is wrong",
   description:
-    "Probes every host and reads every mount now, instead of showing the last known state. Changes nothing.",
+    "Probes every host and reads every mount, instead of showing the last known state. Changes nothing.",
   examples: {
     "mountaineer verify": "check all shares",
     "mountaineer verify --login": "also check that each NAS accepts your login",

@@ -6,8 +6,8 @@ import { showResult } from "../input/options.ts";
 const programInstallCommand = command("program install", {
   summary: "take the program that mounts shares from a file",
   description:
-    "Packages bring mountaineer-fs; in a clone, `npm run mount` builds it. This command takes one that was built elsewhere " +
-    "for this kind of machine, if the installation has none. Shares use it from their next mount on.",
+    "Only for an installation without one: packages bring it, and in a clone `npm run mount` builds it. " +
+    "Shares use it from their next mount on.",
   examples: {
     "mountaineer program install ./mountaineer-fs": "use the one that you built on another machine",
   },

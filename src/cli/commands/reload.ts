@@ -9,9 +9,8 @@ export const reloadCommand = command("reload", {
   takesUrl: true,
   summary: "make the daemon read its configuration again now",
   description:
-    'For a daemon that does not watch its file, or that stopped watching after an error (`on_failure = "stop"`) ' +
-    "and then watches again. A SIGHUP to the daemon does the same. A file with errors changes nothing. " +
-    "--dry-run only shows what a reload would change; without a daemon, what a daemon would start.",
+    "For a daemon that does not watch its file, or that stopped watching after an error (`on_failure = " +
+    '"stop"`) and then watches again. A SIGHUP does the same.',
   examples: {
     "mountaineer reload": "apply what the file says now",
     "mountaineer reload --dry-run": "see what would start, change and stay",

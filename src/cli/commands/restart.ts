@@ -16,10 +16,10 @@ export const restartCommand = command("restart", {
   takesUrl: true,
   summary: "replace the daemon with a new one, without an outage",
   description:
-    "Starts the installed program next to the running daemon, with the current configuration. When its backends " +
-    "are ready, it takes over: mounts stay, MCP sessions continue, and the old daemon finishes the calls of " +
-    "clients; one typed with `mountaineer call`, or tried in the page, has 5 s. If anything fails before that, " +
-    "the old daemon stays in charge. Use it after an upgrade. Works for the service that `mountaineer up` starts.",
+    "Use it after an upgrade. The new daemon takes over when its backends are ready: mounts stay, MCP " +
+    "sessions continue, and the old daemon finishes the calls of clients; one typed with `mountaineer call`, " +
+    "or tried in the page, has 5 s. If anything fails before that, the old daemon stays in charge. Works for " +
+    "the service that `mountaineer up` starts.",
   examples: { "mountaineer restart": "run the installed version" },
   exits: {
     1: "the new daemon did not take over, for the reason shown; the old one continues",

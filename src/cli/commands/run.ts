@@ -17,10 +17,10 @@ export const runCommand = command("run", {
   takesUrl: true,
   summary: "run a script that calls tools",
   description:
-    'The script is TypeScript or JavaScript, and runs in the gateway\'s sandbox: `await tools["name"](args)` calls ' +
-    "a tool, `console.log` writes a log, `return` gives the result. Prints the result, then the log; --json prints " +
-    "the whole answer. You run the script yourself, so it does not ask before it calls destructive tools. Needs " +
-    "`[scripts].enabled`. Ctrl-C ends the script. Asks the running daemon; without one, starts the backends for it.",
+    'The script is TypeScript or JavaScript, and runs in the gateway\'s sandbox: `await tools["name"](args)` ' +
+    "calls a tool, `console.log` writes a log, `return` gives the result. It does not ask before it calls " +
+    "destructive tools. Needs `[scripts].enabled`. Ctrl-C ends the script. Without a daemon it starts the " +
+    "backends.",
   examples: {
     "mountaineer run report.ts": "run a script",
     "mountaineer run - < report.ts": "from stdin",

@@ -25,11 +25,10 @@ const NAME_OPTION = {
 const secretSetCommand = command("secret set", {
   summary: "store a password or token, for secret:NAME in the configuration",
   description:
-    "Asks for the value without showing it, or reads it from standard input or a file; it is never an argument. " +
-    "Stores it in the system's keyring (the Secret Service on Linux, the Keychain on macOS) if available, else " +
-    "in a file in this home that only its owner can read. A running daemon uses it at once. Servers that import has " +
-    "switched off only for this secret are enabled. --url keeps it on that " +
-    "machine, which has to allow it with server.management.allow_commands.",
+    "Asks for the value without showing it, or reads it from standard input or a file; it is never an " +
+    "argument. A running daemon uses it at once, and enables servers that import has switched off only for " +
+    "this secret. --url stores it on that machine, which has to allow it with " +
+    "server.management.allow_commands.",
   takesUrl: true,
   examples: {
     "mountaineer secret set nas": "store the password for secret:nas",
@@ -99,8 +98,7 @@ async function applySecret({ home, notify, signal }: CommandContext, applied: st
 
 const secretListCommand = command("secret list", {
   summary: "list the stored secrets, where they are, and what uses them",
-  description:
-    "Names only; no value is read. Also lists secrets that the configuration names but that are not stored.",
+  description: "No value is read. Also lists secrets that the configuration names but that are not stored.",
   examples: {
     "mountaineer secret list": "see them",
     "mountaineer secret list --json | jq -r '.secrets[] | select(.kept == null) | .name'":
@@ -115,8 +113,8 @@ const secretListCommand = command("secret list", {
 const secretRemoveCommand = command("secret remove", {
   summary: "delete a secret",
   description:
-    "Deletes it from where it is stored; as a client's token it ends at once. Mounts and backends that use it " +
-    "keep running until their next start.",
+    "As a client's token it ends at once. Mounts and backends that use it keep running until their next " +
+    "start.",
   takesUrl: true,
   examples: { "mountaineer secret remove nas": "forget it" },
   takes: {
@@ -157,9 +155,8 @@ export const SECRET_COMMANDS: GroupedCommands = {
 export const serverTokenCommand = command("server-token", {
   summary: "create the management API's token, for programs and other machines",
   description:
-    "Prints a new token, once: the daemon keeps only its hash. The previous token stops working. The token is " +
-    "for the management API and the page at the gateway's address, and not for /mcp; a client's MCP token does " +
-    "not work here.",
+    "Prints a new token, once: the daemon keeps only its hash. The previous token stops working. It is for " +
+    "the management API and the page, not for /mcp; a client's MCP token does not work here.",
   examples: {
     "mountaineer server-token > token.txt": "create one, and keep it in a file",
     "mountaineer server-token --remove": "revoke the token",

@@ -13,9 +13,9 @@ import { sharesListCommand } from "./shares-list.ts";
 const sharesDiscoverCommand = command("shares discover", {
   summary: "find the SMB servers in your network",
   description:
-    "Asks on this machine's links for two seconds (DNS-SD over multicast, WS-Discovery), and adds servers that " +
-    "this machine has met there or has mounted. It scans nothing and sends no password. The servers' names for " +
-    "themselves are not verified.",
+    "Asks on this machine's links for two seconds (DNS-SD over multicast, WS-Discovery), and adds servers " +
+    "that this machine has met there or has mounted. It scans nothing and sends no password. The names are " +
+    "not verified.",
   examples: { "mountaineer shares discover": "see your NAS's addresses" },
   exits: { 0: "the search ran" },
   async run(context) {
@@ -43,12 +43,9 @@ const sharesAddCommand = command("shares add", {
   takesUrl: true,
   summary: "add a share to the configuration and mount it",
   description:
-    "At a terminal, without options, it lists the shares of your NAS that are not configured yet. A share on a NAS " +
-    "of the configuration needs no more than its name. Returns when " +
-    "the share is mounted, or with the reason why not; it is saved in both cases, and the daemon keeps trying. Only a " +
-    "share that the server says it does not have is refused. " +
-    "Passwords are refused: name an environment variable or a stored secret. With --tb-path and --fallback-path " +
-    "instead of hosts, it adds a share of driver local.",
+    "At a terminal, without options, it lists the shares of your NAS that are not configured yet. A share on " +
+    "a NAS of the configuration needs only its name. Returns when the share is mounted, or with the reason " +
+    "why not; the daemon then keeps trying. Passwords are refused: name a variable or a stored secret.",
   examples: {
     "mountaineer shares add --share MEDIA": "one more of the NAS",
     "mountaineer shares add --share ARCHIVE --tb-host 10.10.10.1 --fallback-host nas.local --username ann --password '${ARCHIVE_PASSWORD}'":
@@ -113,9 +110,8 @@ const sharesRemoveCommand = command("shares remove", {
   takesUrl: true,
   summary: "remove a share from the configuration",
   description:
-    "Also unmounts it and removes its link, unless files are open: then the mount stays until " +
-    "`mountaineer unmount`. With --cleanup, nothing is changed then. If aliases lead into the share, it refuses and " +
-    "names them; --with-aliases removes them too. Nothing on the server changes.",
+    "Also unmounts it and removes its link, unless files are open: then the mount stays until `mountaineer " +
+    "unmount`. Nothing on the server changes.",
   examples: { "mountaineer shares remove --share MEDIA": "with its mount and its link" },
   exits: {
     0: "it is removed; if its mount stays, it says so",
@@ -190,7 +186,7 @@ export const SHARES_COMMANDS: GroupedCommands = {
     summary: "list, add and remove shares",
     description:
       "The [[shares]] of the configuration, which are kept mounted. A NAS has another address: " +
-      "`mountaineer config set shares.NAME.fallback_host ADDRESS`.",
+      "`mountaineer config set nas.NAME.fallback_host ADDRESS`.",
     examples: {
       "mountaineer shares list": "see which shares there are",
       "mountaineer shares remove --share MEDIA": "let go of one for good",

@@ -8,9 +8,8 @@ import { show } from "../sessions/control-session.ts";
 export const statusCommand = command("status", {
   summary: "show every share and backend, and what is wrong",
   description:
-    "Changes nothing. Asks the running daemon; without one, checks directly. Shows shares and gateway if " +
-    "they are configured. --follow prints each change once, in a sentence with the command for it, until Ctrl-C, also " +
-    "over restarts of the daemon; it draws nothing, so a screen reader can follow it.",
+    "Without a daemon it checks directly. --follow prints each change once, in a sentence with the command " +
+    "for it, until Ctrl-C, also over restarts of the daemon; a screen reader can follow it.",
   examples: {
     "mountaineer status": "see how things are",
     "mountaineer status --follow": "print each change as it happens",

@@ -24,10 +24,10 @@ export const switchCommand = command("switch", {
   takesUrl: true,
   summary: "move shares or a backend to a route by hand, or back to automatic",
   description:
-    "For shares: tb switches at once if the Thunderbolt host answers, else changes nothing. fallback switches " +
-    "and keeps the share there across restarts, until auto, or until fallback fails. Only a share that is " +
-    "remounted is busy with open files: --wait waits for them, --force switches anyway. For a backend, name the route: the backend moves as soon as " +
-    "that route is ready, and calls in flight finish on the old one. Any route but the first stays until auto.",
+    "For shares: tb switches at once if the Thunderbolt host answers, else changes nothing. fallback keeps " +
+    "the share there across restarts, until auto, or until fallback fails. Only a share that is remounted is " +
+    "busy with open files. A backend moves as soon as the named route is ready, and calls in flight finish " +
+    "on the old one. Any route but the first stays until auto.",
   examples: {
     "mountaineer switch --share CORE --to tb": "back to Thunderbolt now",
     "mountaineer switch --share CORE --to tb --wait": "as soon as open files are closed",

@@ -19,10 +19,9 @@ export const callCommand = command("call", {
   takesUrl: true,
   summary: "call a tool and print its answer",
   description:
-    "The arguments are a JSON object; - reads it from stdin, and the default is {}. Prints text as it is, with " +
-    "invisible characters spelled out, and describes other content; --json prints the whole answer with " +
-    "structuredContent. Waits as long as the backend's timeouts allow; Ctrl-C cancels the call. Asks the running " +
-    "daemon; without one, starts the backend for this call, and those whose tools are not known yet.",
+    "Prints text with invisible characters spelled out, and describes other content; --json prints the whole " +
+    "answer. Waits as long as the backend's timeouts allow; Ctrl-C cancels the call. Without a daemon it " +
+    "starts the backend, and those whose tools are not known yet.",
   examples: {
     [`mountaineer call read_text_file '{"path": "/tmp/notes.txt"}'`]: "call a tool",
     "mountaineer call search - < query.json": "with arguments from a file",
@@ -53,9 +52,9 @@ export const toolsListCommand = command("tools list", {
   takesUrl: true,
   summary: "list the tools that the gateway publishes",
   description:
-    "As MCP clients see them without policies, each with its backend. Asks the running daemon; without one, shows what " +
-    "each backend listed last, and starts once those that are not known yet. Backends that are not ready are named on stderr. Tools " +
-    "switched off by tools disable come last.",
+    "As MCP clients see them without policies. Backends that are not ready are named on stderr; tools " +
+    "switched off come last. Without a daemon it shows what each backend listed last, and starts once those " +
+    "that are not known yet.",
   examples: {
     "mountaineer tools list": "see which tools there are",
     "mountaineer tools list --json | jq '.tools[] | {name, input_schema}'": "see each tool's arguments",
@@ -88,9 +87,9 @@ const toolsDiffCommand = command("tools diff", {
   takesUrl: true,
   summary: "show how servers' tools and texts differ from the approved ones",
   description:
-    "Old next to new, with invisible characters spelled out. Models decide by a server's descriptions of its " +
-    "tools, prompts, resources and itself, so the gateway remembers them and reports changes. Asks the running " +
-    "daemon; without one, starts once the backends whose tools are not known yet.",
+    "Models decide by a server's descriptions of its tools, prompts, resources and itself, so the gateway " +
+    "remembers them and reports changes. Without a daemon it starts once the backends whose tools are not " +
+    "known yet.",
   examples: {
     "mountaineer tools diff": "see all changes",
     "mountaineer tools diff read_file": "see the changes of one",
@@ -121,9 +120,8 @@ const toolsApproveCommand = command("tools approve", {
   takesUrl: true,
   summary: "approve servers' tools and texts as they are now",
   description:
-    "Approves tools, prompts, resources, and servers' instructions, and shows each one. Withheld ones are " +
-    "published at once; one that changes again while you look keeps waiting. An approved version that returns " +
-    "later needs no new approval.",
+    "Shows each one. Withheld ones are published at once; one that changes again while you look keeps " +
+    "waiting. An approved version that returns later needs no new approval.",
   examples: {
     "mountaineer tools approve read_file": "approve one",
     "mountaineer tools approve --backend files": "approve everything of one server",
@@ -217,8 +215,8 @@ const toolsDisableCommand = command("tools disable", {
   takesUrl: true,
   summary: "switch tools off, for all clients",
   description:
-    "They leave the lists at once; a new call fails with the reason, and calls in flight finish. Stays in force " +
-    "until tools enable, whatever changes in the server or the configuration.",
+    "They leave the lists at once; a new call fails with the reason, and calls in flight finish. Stays in " +
+    "force whatever changes in the server or the configuration.",
   examples: { "mountaineer tools disable delete_file": "let no agent delete files" },
   exits: { 2: "there is no such tool; nothing was changed", 8: "no daemon runs" },
   takes: { "<name...>": { about: "tools, as tools list shows them", completes: "tools" } },
@@ -228,7 +226,7 @@ const toolsDisableCommand = command("tools disable", {
 const toolsEnableCommand = command("tools enable", {
   takesUrl: true,
   summary: "switch tools on again",
-  description: "Undoes tools disable. Filters, pins and policies apply as before.",
+  description: "Filters, pins and policies apply as before.",
   examples: { "mountaineer tools enable delete_file": "let agents delete files again" },
   exits: { 2: "there is no such tool; nothing was changed", 8: "no daemon runs" },
   takes: { "<name...>": { about: "tools, as tools list shows them", completes: "off-tools" } },

@@ -23,11 +23,10 @@ export const tuiCommand = command("tui", {
   takesUrl: true,
   summary: "live status, with keys for everyday actions",
   description:
-    "A live view of the running daemon: shares, servers, approvals, events, and how edits of the configuration are " +
-    "noticed, with keys to mount, switch, restart, approve and reload. ? lists the keys, $ says which command does " +
-    "the same, q quits. Waits for the daemon while it is down or restarts. " +
-    "--url shows the daemon of another machine; its management token comes from MOUNTAINEER_MANAGEMENT_TOKEN, from " +
-    "--token-file, or from your answer. A screen reader can follow mountaineer status --follow.",
+    "Shows shares, servers, approvals, events, and how edits of the configuration are noticed. ? lists the " +
+    "keys, $ says which command does the same, q quits. Waits for the daemon while it is down or restarts. " +
+    "With --url the token comes from MOUNTAINEER_MANAGEMENT_TOKEN, from --token-file, or from your answer. A " +
+    "screen reader can follow mountaineer status --follow.",
   examples: {
     "mountaineer tui": "look, and act",
     "mountaineer tui --screen sync": "start with the settings of config sync",
@@ -63,12 +62,11 @@ export const tuiCommand = command("tui", {
 export const openCommand = command("open", {
   summary: "open the dashboard in the browser",
   description:
-    "Asks the daemon for a link that works once, within a minute, and opens it in your browser, which is then " +
-    "signed in for twelve hours. The link's code follows the #, so it appears in no request and no log; the " +
-    "browser opens it from a file in the home, so no other user sees it. Without MCP servers the page is served " +
-    "on this machine only, until the last session ends. --admin shows a code here, for which the page asks: the tab in " +
-    "which you type it may change what runs, until it has changed nothing for 15 minutes. The link itself gives this right " +
-    "only while nothing is set up yet, if you typed the command in a terminal.",
+    "The link works once, within a minute, and signs the browser in for twelve hours. Its code appears in no " +
+    "request and no log, and no other user sees it. Without MCP servers the page is served on this machine " +
+    "only, until the last session ends. --admin shows a code here, for which the page asks: the tab in which " +
+    "you type it may change what runs, until it has changed nothing for 15 minutes. The link itself gives " +
+    "this right only while nothing is set up yet, if you typed the command in a terminal.",
   examples: {
     "mountaineer open": "see the dashboard",
     "mountaineer open --admin": "the same, and add or change servers there",
@@ -107,10 +105,9 @@ export const openCommand = command("open", {
 export const menubarCommand = command("menubar", {
   summary: "show and switch the shares in the panel or menu bar",
   description:
-    "An icon that shows the status, with a menu that mounts, unmounts and switches, shows pending approvals, and opens the dashboard. " +
-    "On Linux it is a tray icon (StatusNotifierItem) of the desktop session; on macOS SwiftBar or xbar draws the " +
-    "menu, and --install-swiftbar installs the plugin. Starts the daemon if none runs. One per home and session; " +
-    "quitting it leaves daemon and shares running.",
+    "The icon's menu mounts, unmounts and switches, shows pending approvals, and opens the dashboard. On " +
+    "Linux it is a tray icon (StatusNotifierItem); on macOS SwiftBar or xbar draws it. One per home and " +
+    "session; quitting it leaves daemon and shares running.",
   examples: {
     "mountaineer menubar": "show the icon",
     "mountaineer menubar --no-start": "the same, without starting the daemon",
@@ -227,9 +224,9 @@ async function notifySwiftBar(environment: NodeJS.ProcessEnv, opener: string, te
 export const adminCommand = command("admin", {
   summary: "let one tab of the page change which programs run",
   description:
-    "Type the code that the page shows. Then only that tab may change which programs run and where credentials " +
-    "go, until it has changed nothing for 15 minutes, twelve hours have passed, it is locked, reloaded or signed out, or " +
-    "the daemon restarts. Type only a code that you see in a page you opened yourself.",
+    "Only that tab may then change which programs run and where credentials go, until it has changed nothing " +
+    "for 15 minutes, twelve hours have passed, it is locked, reloaded or signed out, or the daemon restarts. " +
+    "Type only a code from a page that you opened yourself.",
   examples: { "mountaineer admin K7QM-2RWX": "for the page that shows this code" },
   exits: { 8: "no daemon runs" },
   takes: {

@@ -7,12 +7,10 @@ import { INTERVAL_RULE, intervalMs } from "../input/monitor-arguments.ts";
 export const upCommand = command("up", {
   summary: "start the daemon now and at every login",
   description:
-    "With a service manager, as a service that starts at login: writes a unit for systemd's user manager (Linux) " +
-    "or an agent for launchd (macOS), and starts it; run it again to update the service. The service gets this " +
-    "shell's PATH, HTTP_PROXY, HTTPS_PROXY, NO_PROXY and NODE_EXTRA_CA_CERTS, no proxy with a password, and no " +
-    "other variable. Elsewhere, for example in a container, as a plain process with this " +
-    "shell's environment. Returns when the daemon answers, and prints the status and what to do next. The " +
-    "configuration is not changed.",
+    "Writes a unit for systemd's user manager (Linux) or an agent for launchd (macOS), and starts it; run it " +
+    "again to update the service. The service gets this shell's PATH, HTTP_PROXY, HTTPS_PROXY, NO_PROXY and " +
+    "NODE_EXTRA_CA_CERTS, no proxy with a password, and no other variable. Without a service manager, as in " +
+    "a container, it is a plain process with this shell's environment. Returns when the daemon answers.",
   examples: {
     "mountaineer up": "start it, and see the status",
     "mountaineer up --print": "only print the service's file",
@@ -34,8 +32,8 @@ export const upCommand = command("up", {
 export const downCommand = command("down", {
   summary: "stop the daemon, however it was started",
   description:
-    "Shares stay mounted, and work as long as their server does, but none moves to another route. A " +
-    "service stays installed, and starts again at the next login. Without a daemon it changes nothing.",
+    "Shares stay mounted, and work as long as their server does, but none moves to another route. A service " +
+    "starts again at the next login.",
   examples: { "mountaineer down": "stop it; mountaineer up starts it again" },
   exits: { 1: "the daemon could not be stopped" },
   run: async (context) => (await import("../service/service-command.ts")).takeDown(context),
@@ -44,10 +42,9 @@ export const downCommand = command("down", {
 export const uninstallCommand = command("uninstall", {
   summary: "stop the daemon and remove its service",
   description:
-    "Also stops a daemon that runs without a service. Shares stay mounted, and configuration, secrets and log " +
-    "stay. --purge first unmounts every share and restores clients' files as `connect --undo` does, then removes " +
-    "configuration, secrets, links, log and home. It refuses, and removes nothing, while a share is busy or a " +
-    "file is not on its NAS yet.",
+    "Shares stay mounted, and configuration, secrets and log stay. --purge first unmounts every share and " +
+    "restores clients' files as `connect --undo` does, then removes configuration, secrets, links, log and " +
+    "home. It removes nothing while a share is busy or a file is not on its NAS yet.",
   examples: {
     "mountaineer uninstall": "stop the daemon and remove its service",
     "mountaineer uninstall --purge": "keep only the files on the NAS",
@@ -82,9 +79,9 @@ export const monitorCommand = command("monitor", {
   refusesRoot: true,
   summary: "run the daemon in the foreground",
   description:
-    "Runs the daemon in the foreground, one per home. Ctrl-C or SIGTERM stops it cleanly and leaves the mounts " +
-    "in place; a second one stops it at once. Closing its terminal does not stop it, because SIGHUP makes it " +
-    "read its configuration again. Creates a commented starter configuration if there is none.",
+    "One per home. Ctrl-C or SIGTERM stops it cleanly and leaves the mounts in place; a second one stops it " +
+    "at once. Closing its terminal does not stop it, because SIGHUP makes it read its configuration again. " +
+    "Creates a commented starter configuration if there is none.",
   examples: {
     "mountaineer monitor": "run with the configuration in ~/.mountaineer",
     "mountaineer monitor --interval 0.5": "check twice a second, whatever the file says",

@@ -11,8 +11,8 @@ const HOUR_MS = 3_600_000;
 const usersAddCommand = command("users add", {
   summary: "add a user, with a token",
   description:
-    "Makes a token, stores it, and writes the user into the configuration. Prints what to hand over, once, and what " +
-    "the user may do. Asks first if clients are connected without a token: from now on each client needs one.",
+    "Prints its token, once, and what the user may do. Asks first if clients are connected without a token: " +
+    "from now on each client needs one.",
   examples: { "mountaineer users add ann --role dev": "a user with the role dev" },
   exits: { 1: "you said no; nothing was changed", 2: "there is a user of that name" },
   takes: {
@@ -39,8 +39,8 @@ const usersListCommand = command("users list", {
   takesUrl: true,
   summary: "list the users",
   description:
-    "Each with its roles, the way it signs in, when it was heard last, and how many programs act for it. People of an " +
-    "issuer are listed once they were here.",
+    "Each with its roles, the way it signs in, when it was heard last, and how many programs act for it. " +
+    "People of an issuer are listed once they were here.",
   examples: { "mountaineer users list": "see them" },
   async run(context) {
     const { renderPeople } = await import("../views/people-view.ts");
@@ -53,15 +53,13 @@ const usersListCommand = command("users list", {
 
 const usersRenewCommand = command("users renew", {
   summary: "give a user a new token",
-  description:
-    "The old token is accepted for an hour more; --overlap 0 ends it at once. Programs that act for the user lose " +
-    "their access, unless --keep-grants is given.",
+  description: "Programs that act for the user lose their access, unless --keep-grants is given.",
   examples: { "mountaineer users renew ann --overlap 24": "with a day to change over" },
   exits: { 2: "there is no such user, or the token is a variable" },
   takes: {
     "<name>": USER,
     "--overlap <hours>": {
-      about: "how long the old token is still accepted (default: 1)",
+      about: "how long the old token is still accepted (default: 1; 0: it ends at once)",
       read: (text: string) => (/^\d{1,3}(\.\d+)?$/.test(text) ? Number(text) * HOUR_MS : null),
       expected: "a number of hours",
       otherwise: HOUR_MS,
@@ -80,7 +78,7 @@ const usersRenewCommand = command("users renew", {
 
 const usersRemoveCommand = command("users remove", {
   summary: "remove a user",
-  description: "The user's sessions end at once, and so does the access of programs that act for the user.",
+  description: "The user's sessions, and the access of programs that act for the user, end at once.",
   examples: { "mountaineer users remove ann": "remove one" },
   exits: { 2: "there is no such user, or no other" },
   takes: { "<name>": USER },
@@ -108,8 +106,8 @@ export const accessCommand = command("access", {
   takesUrl: true,
   summary: "show what a user may do with each server, and by which rule",
   description:
-    "By the rules that are in use. People of an issuer are written sub:SUBJECT, and shown by the claims of their newest " +
-    "token. Asks the running daemon; without one, evaluates the file with what each server listed last.",
+    "By the rules in use. People of an issuer are written sub:SUBJECT, and shown by the claims of their " +
+    "newest token. Without a daemon it evaluates the file with what each server listed last.",
   examples: {
     "mountaineer access ben": "what may Ben do?",
     "mountaineer access ben --tool delete_file": "may he delete files?",

@@ -30,11 +30,11 @@ test("each command has a page with its synopsis, options and examples", () => {
     for (const [line, does] of Object.entries(examples))
       assert.ok(page.includes(`- \`${line}\`: ${does}`), line);
     const index = PAGES.get("docs/reference/cli.md") ?? "";
-    for (const term of Object.keys(takes))
-      assert.ok(
-        page.includes(`\`${term.replace(/^-\w, /, "")}`) || page.includes(`\`${term}`),
-        `${name} ${term}`,
-      );
+    for (const term of Object.keys(takes)) {
+      const [named] = term.match(/--[\w-]+/) ?? [term];
+      assert.ok(page.includes(named), `${name} ${term}`);
+      assert.ok(`${page}${index}`.includes(`\`${term}\``), `${name} ${term} is explained`);
+    }
     assert.ok(index.includes(`[\`${word}\`](cli/${word}.md)`), name);
   }
 });
