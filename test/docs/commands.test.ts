@@ -359,8 +359,6 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   "mountaineer shares remove --share MEDIA": running(/MEDIA is removed/),
   "mountaineer mount --share CORE --new-server": { elsewhere: "test/lab/identity.test.ts" },
   "mountaineer shares swap --nas nas": { elsewhere: "test/cli/edits/config-commands.test.ts" },
-  "mv ~/Shares/CORE/Music/RP85G1~P ~/Shares/CORE/Music/renaming && mv ~/Shares/CORE/Music/renaming ~/Shares/CORE/Music/R.E.M.":
-    { elsewhere: "test/shares/drivers/fs/real-program.test.ts" },
 
   "mountaineer tui": running(NEEDS_TERMINAL, 2),
   "mountaineer tui --screen sync": running(NEEDS_TERMINAL, 2),

@@ -127,8 +127,8 @@ function titlesOf(names: readonly ClientName[]): string {
 export const importCommand = command("import", {
   summary: "import the MCP servers of another program",
   description:
-    `Reads ${titlesOf(CLIENT_NAMES)}, or any file in one of their formats; without a name, all that exist here. Shows ` +
-    "what it would add, and asks; returns when each server is ready or has failed. Values that look like secrets " +
+    `Reads ${titlesOf(CLIENT_NAMES)}, or any file in one of their formats; without a name, all that exist here. ` +
+    "Returns when each server is ready or has failed. Values that look like secrets " +
     "are stored as secrets. The servers of a project's file start in its folder. The other program's file is not " +
     "changed.",
   examples: {
