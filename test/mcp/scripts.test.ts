@@ -1,6 +1,6 @@
 // Scripts in the real program, with servers that others wrote: what they do, what reaches the model, and what ends them.
 import assert from "node:assert/strict";
-import { mkdir, readFile, realpath, writeFile } from "node:fs/promises";
+import { mkdir, readFile, realpath, rename, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
@@ -112,8 +112,12 @@ const untilRefused = (name: string, given: Json = {}): string =>
 
 test("an edit in the middle of a script applies to its next call: a policy, a switched-off tool, folders, a pin", async (t) => {
   const listed = path.join(await temporaryFolder(t), "tools.json");
-  const list = (description: string): Promise<void> =>
-    writeFile(listed, JSON.stringify([{ name: "read", description, inputSchema: { type: "object" } }]));
+  // In one step: the server may read the file at any moment.
+  const list = async (description: string): Promise<void> => {
+    const tools = [{ name: "read", description, inputSchema: { type: "object" } }];
+    await writeFile(`${listed}.next`, JSON.stringify(tools));
+    await rename(`${listed}.next`, listed);
+  };
   await list("Reads a file.");
   const changing = { changing: nodeBackend(CHANGING_SERVER, [listed]) };
   const { rig, data, sections } = await scriptRig(t, { ...HARMLESS, trust: { pin: "block" } }, changing);
