@@ -158,7 +158,8 @@ export function describeDriver(
       assert.equal(again.mount.route, "fallback", "what is there is told, not what was asked for");
       assert.equal((await found(later, share)).length, 1);
       const own = await later.ownProcesses(share, seen);
-      const ids = new Set([first.id]);
+      // Ids are one driver's own.
+      const ids = new Set([seen.id]);
       let mount = seen;
       for (const route of ["tb", "fallback"] as const) {
         assert.deepEqual(await later.unmount(share, mount, "plain", limits()), { ok: true });
