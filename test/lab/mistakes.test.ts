@@ -73,11 +73,11 @@ describe("wrong settings", { skip: missingForRootRig() ?? false }, () => {
         await scene.start(null);
         await scene.untilOver("CORE", "tb");
         for (const { name, why } of wrong.filter((each) => each.name !== "UNSET")) {
-          // Two refusals of the account hold its other login back until that was accepted once.
+          // Two refusals of the account hold its other login back until that was accepted once, and pauses grow to a minute.
           const share = await scene.home.untilShare(
             name,
             ({ last_error }) => why.test(last_error ?? ""),
-            20_000,
+            90_000,
           );
           assert.equal(share.mount_state, "unmounted");
         }
