@@ -150,7 +150,8 @@ function createPlay(
       const cable = nas.cables[route];
       if (cable.plugged) {
         notify(`you pull the ${ROUTE_LABELS[route]} cable`);
-        if (share()?.active_interface === route) play.cutAtMs = systemClock.monotonicMs();
+        // The last polled status may be older than the present mount.
+        if ((await stage.share())?.active_interface === route) play.cutAtMs = systemClock.monotonicMs();
         await cable.pull();
       } else {
         notify(`you plug in the ${ROUTE_LABELS[route]} cable`);
