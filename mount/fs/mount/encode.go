@@ -28,45 +28,52 @@ func init() {
 	}
 }
 
+// quotedName is a name that is being written, with the quotes that were read last and are not written yet.
+type quotedName struct {
+	strings.Builder
+	quotes int
+}
+
+// flush writes n quotes in place of those that were read.
+func (q *quotedName) flush(n int) {
+	for ; n > 0; n-- {
+		q.WriteRune(quote)
+	}
+	q.quotes = 0
+}
+
 // encode writes a name as the server has it.
 func encode(name string) string {
 	if isPlain(name) {
 		return name
 	}
-	var out strings.Builder
-	quotes := 0
-	flush := func(n int) {
-		for ; n > 0; n-- {
-			out.WriteRune(quote)
-		}
-		quotes = 0
-	}
+	var out quotedName
 	for i := 0; i < len(name); {
 		r, length := utf8.DecodeRuneInString(name[i:])
 		rest := name[i+length:]
 		meant, isMeaning := substituteOf(r, rest == "")
 		switch {
 		case r == quote:
-			quotes++
+			out.quotes++
 		case r == utf8.RuneError && length == 1:
-			flush(2*quotes + 1)
+			out.flush(2*out.quotes + 1)
 			out.WriteString(strings.ToUpper(strconv.FormatUint(uint64(name[i]), 16)))
 		case isMeaning:
-			flush(2 * quotes)
+			out.flush(2 * out.quotes)
 			out.WriteRune(meant)
 		case isSubstitute(r, rest == ""):
-			flush(2*quotes + 1)
+			out.flush(2*out.quotes + 1)
 			out.WriteRune(r)
 		case isByte(name[i:]):
-			flush(2 * quotes)
+			out.flush(2 * out.quotes)
 			out.WriteRune(r)
 		default:
-			flush(quotes)
+			out.flush(out.quotes)
 			out.WriteRune(r)
 		}
 		i += length
 	}
-	flush(quotes)
+	out.flush(out.quotes)
 	return out.String()
 }
 
@@ -75,29 +82,22 @@ func decode(name string) string {
 	if isPlain(name) {
 		return name
 	}
-	var out strings.Builder
-	quotes := 0
-	flush := func(n int) {
-		for ; n > 0; n-- {
-			out.WriteRune(quote)
-		}
-		quotes = 0
-	}
+	var out quotedName
 	for i := 0; i < len(name); {
 		r, length := utf8.DecodeRuneInString(name[i:])
 		isLast := i+length == len(name)
-		isQuoted := quotes%2 == 1
+		isQuoted := out.quotes%2 == 1
 		switch {
 		case r == quote:
-			quotes++
+			out.quotes++
 		case isSubstitute(r, isLast):
-			flush(quotes / 2)
+			out.flush(out.quotes / 2)
 			if !isQuoted {
 				r = meaningOf(r, isLast)
 			}
 			out.WriteRune(r)
-		case isByte(name[i:]) && quotes > 0:
-			flush(quotes / 2)
+		case isByte(name[i:]) && out.quotes > 0:
+			out.flush(out.quotes / 2)
 			if isQuoted {
 				value, _ := strconv.ParseUint(name[i:i+2], 16, 8)
 				out.WriteByte(byte(value))
@@ -106,12 +106,12 @@ func decode(name string) string {
 				out.WriteRune(r)
 			}
 		default:
-			flush(quotes)
+			out.flush(out.quotes)
 			out.WriteRune(r)
 		}
 		i += length
 	}
-	flush(quotes)
+	out.flush(out.quotes)
 	return out.String()
 }
 
