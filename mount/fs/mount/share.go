@@ -48,6 +48,7 @@ type Share struct {
 	known   known
 	folders folders
 	aside   asideList
+	copies  copies
 	// The library opens a file of the mount before it is ready: nothing may wait for the server then, or a kill would never end this program.
 	isMounted atomic.Bool
 	// When a name or a file was last changed from here, ns.

@@ -1,0 +1,83 @@
+// What the file system lets the server do, seen from the commands that people use on a mount.
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, type TestContext, test } from "node:test";
+import { promisify } from "node:util";
+import { type PlainRig, startPlainRig } from "../../src/demo/stage/plain-rig.ts";
+import { missingForSmb } from "../../src/demo/stage/smb-available.ts";
+import { endMounts, type LiveHome, liveHome, QUICK_SYNC, untilShareOf } from "../live/live-home.ts";
+
+const execute = promisify(execFile);
+const MIB = 1 << 20;
+
+interface Mounted {
+  readonly home: LiveHome;
+  readonly nas: PlainRig;
+  /** A path in the mount. */
+  readonly at: (...parts: readonly string[]) => string;
+  /** The same on the server. */
+  readonly there: (...parts: readonly string[]) => string;
+  /** In a process of its own, as the test's would hang with a mount. */
+  readonly sh: (script: string) => Promise<string>;
+}
+
+/** Plays a story on one share that is mounted. */
+async function play(
+  t: TestContext,
+  {
+    lines = [],
+    settings = [],
+  }: { readonly lines?: readonly string[]; readonly settings?: readonly string[] },
+  story: (mounted: Mounted) => Promise<void>,
+): Promise<void> {
+  const share = `CORE-${process.pid.toString(36)}`;
+  const nas = await startPlainRig({ shares: [share], settings });
+  const env = { MOUNTAINEER_LOG: "debug", NAS_PASSWORD: nas.password };
+  const home = await liveHome(t, { env, before: () => nas[Symbol.asyncDispose]() });
+  await home.writeConfig(
+    [
+      ...["[global]", `shares_root = "${join(home.folder, "Shares")}"`, "check_interval_secs = 0.5"],
+      ...["[sync]", QUICK_SYNC],
+      ...["[[shares]]", 'name = "CORE"', `share_name = "${share}"`],
+      `thunderbolt_host = "${nas.tbHost}:${nas.tbPort}"`,
+      `fallback_host = "${nas.fallbackHost}:${nas.fallbackPort}"`,
+      ...[`username = "${nas.username}"`, 'password = "${NAS_PASSWORD}"', ...lines, ""],
+    ].join("\n"),
+  );
+  const monitor = await home.start();
+  try {
+    await untilShareOf(home, "CORE", "mounted", (one) => one.mount_state === "mounted" && one.mount_alive);
+    const at = (...parts: readonly string[]) => join(home.folder, "Shares", "CORE", ...parts);
+    await story({
+      ...{ home, nas, at, there: (...parts) => join(nas.exportPath(share), ...parts) },
+      sh: async (script) => (await execute("sh", ["-ec", script], { cwd: at(), timeout: 60_000 })).stdout,
+    });
+  } finally {
+    await endMounts(home, ["CORE"], [monitor]);
+  }
+}
+
+describe("what the server does", {
+  skip: (await missingForSmb("/nowhere")) ?? false,
+  timeout: 600_000,
+}, () => {
+  test("A12 cp within a share moves no byte over the cable", (t) =>
+    play(t, {}, async ({ home, sh, there }) => {
+      const bytes = randomBytes(40 * MIB + 3);
+      await writeFile(there("big"), bytes);
+      await sh("until [ -e big ]; do sleep 0.1; done");
+      const crossed = async (): Promise<number> => {
+        const { moves } = await untilShareOf(home, "CORE", "it moves", (one) => one.moves != null);
+        return (moves?.bytes_to_server ?? 0) + (moves?.bytes_from_server ?? 0);
+      };
+      const before = await crossed();
+      await sh("cp big copy");
+      assert.ok((await readFile(there("copy"))).equals(bytes));
+      await home.cli(["verify"]);
+      const after = await crossed();
+      assert.ok(after - before < MIB, `${after - before} bytes crossed the cable`);
+    }));
+});
