@@ -1,21 +1,10 @@
 // Finds the mount program, mountaineer-fs, which mounts shares: the one beside this build, else the one that was installed into the home. It
 // runs from a copy in the home, because mounts outlive the package that it came from.
-import {
-  chmod,
-  copyFile,
-  mkdir,
-  readdir,
-  readFile,
-  readlink,
-  rename,
-  rm,
-  rmdir,
-  stat,
-} from "node:fs/promises";
+import { mkdir, readdir, readFile, readlink, rm, rmdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { isSystemError, recoverFrom } from "../runtime/errors.ts";
-import { entryExists } from "../runtime/files/durable-file.ts";
+import { entryExists, writeDurably } from "../runtime/files/durable-file.ts";
 import { sha256Of } from "../runtime/files/sha256.ts";
 import { verifiedPath } from "../runtime/process/build-copy.ts";
 import { isProgram } from "../runtime/process/find-program.ts";
@@ -99,15 +88,12 @@ export function createMountProgram(home: string, bundled = BUNDLED) {
 
 /** Copies the program into a folder named after its content, and removes copies that no process runs. */
 async function copyInto(folder: string, file: string): Promise<string> {
-  const target = join(folder, sha256Of(await readFile(file)).slice(0, 12));
+  const content = await readFile(file);
+  const target = join(folder, sha256Of(content).slice(0, 12));
   const copy = join(target, PROGRAM_NAME);
   if (!(await isProgram(copy))) {
     await mkdir(target, { recursive: true, mode: 0o700 });
-    // Another process may also make it.
-    const incomplete = `${copy}.${process.pid}`;
-    await copyFile(file, incomplete);
-    await chmod(incomplete, 0o700);
-    await rename(incomplete, copy);
+    await writeDurably(copy, content, { mode: 0o700 });
   }
   const running = await runningPrograms();
   for (const name of await readdir(folder)) {
