@@ -39,7 +39,11 @@ func (c *Conn) watch() {
 			time.Sleep(silentFrom - silence)
 			continue
 		}
-		if next := min(max(2*asked, silentFrom), asked+askAtMost); silence < next {
+		next := min(max(2*asked, silentFrom), asked+askAtMost)
+		if end := l.silenceEnd(); asked < end {
+			next = min(next, end)
+		}
+		if silence < next {
 			time.Sleep(next - silence)
 			continue
 		}
@@ -81,9 +85,14 @@ func (l *Link) noAnswer(c *Conn, silence time.Duration) {
 			return
 		}
 	}
-	if silence >= min(silentAtMost, max(l.patienceNow(), silentAtLeast)) {
+	if silence >= l.silenceEnd() {
 		l.loseSilent(c, Silent, silence)
 	}
+}
+
+// silenceEnd is the silence after which a connection is given up though no other route answers.
+func (l *Link) silenceEnd() time.Duration {
+	return min(silentAtMost, max(l.patienceNow(), silentAtLeast))
 }
 
 func (l *Link) loseSilent(c *Conn, reason Reason, silence time.Duration) {
