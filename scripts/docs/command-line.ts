@@ -13,7 +13,10 @@ const FOLDER = "docs/reference";
 /** Texts may have `code` and links. */
 type Block =
   | { readonly kind: "heading" | "text"; readonly text: string }
-  | { readonly kind: "code"; readonly lines: readonly string[] }
+  /** How a command is typed. */
+  | { readonly kind: "usage"; readonly lines: readonly string[] }
+  /** Lines that run, each with what it does. */
+  | { readonly kind: "examples"; readonly items: readonly Item[] }
   | { readonly kind: "items"; readonly items: readonly Item[] }
   /** The last cell explains the others. */
   | { readonly kind: "rows"; readonly rows: readonly (readonly string[])[] };
@@ -23,6 +26,7 @@ interface Page {
   /** "mountaineer secret". */
   readonly title: string;
   readonly summary: string;
+  readonly synopsis: readonly string[];
   readonly blocks: readonly Block[];
 }
 
@@ -31,8 +35,9 @@ interface Entry {
   readonly command: Command;
 }
 
-/** An option that so many commands have in the same words is explained once, in the index. */
-const COMMON_FROM = 5;
+/** What so many commands have in the same words is explained once, in the index. */
+const COMMON_OPTIONS_FROM = 5;
+const COMMON_EXITS_FROM = 3;
 
 /** All pages, each as Markdown and as a man page. */
 export function commandLinePages(): readonly DocumentGenerator[] {
@@ -75,9 +80,15 @@ function commonOptions(options: readonly Option[]): ReadonlyMap<string, Option> 
   const alike = Map.groupBy(options, keyOf);
   const common = new Map<string, Option>();
   for (const [key, [option, ...others]] of alike) {
-    if (option !== undefined && others.length + 1 >= COMMON_FROM) common.set(key, option);
+    if (option !== undefined && others.length + 1 >= COMMON_OPTIONS_FROM) common.set(key, option);
   }
   return common;
+}
+
+/** The index has a meaning for each code. */
+function isCommonExit([exit, means]: Item): boolean {
+  const alike = COMMANDS.filter(({ exits }) => Object(exits)[exit] === means);
+  return alike.length >= COMMON_EXITS_FROM;
 }
 
 function commandPage(word: string, entries: readonly Entry[], common: ReadonlyMap<string, Option>): Page {
@@ -88,30 +99,36 @@ function commandPage(word: string, entries: readonly Entry[], common: ReadonlyMa
     ...(group === undefined ? [] : [heading(`mountaineer ${entry.definition.name}`)]),
     ...commandBlocks(entry, explained),
   ]);
-  if (group === undefined) return { title, summary: entries[0]?.definition.summary ?? "", blocks };
+  const synopsis = entries.map(synopsisOf);
+  if (group === undefined) return { title, summary: entries[0]?.definition.summary ?? "", synopsis, blocks };
   const { summary, description } = group;
-  const synopsis = code(entries.map(synopsisOf));
-  return { title, summary, blocks: [synopsis, text(description), ...blocks] };
+  return { title, summary, synopsis, blocks: [text(description), ...blocks] };
 }
 
-/** Adds the options that it explains to `explained`: a page explains each once. */
+/** Adds the arguments and options that it explains to `explained`: a page explains each once. */
 function commandBlocks(entry: Entry, explained: Set<string>): Block[] {
   const { definition, command } = entry;
   const own = command.options.filter((option) => !explained.has(keyOf(option)));
   const shared = command.options.filter((option) => explained.has(keyOf(option)));
   const also = shared.map(({ long, flags }) => `\`${long ?? flags}\``).join(", ");
   for (const option of own) explained.add(keyOf(option));
-  const items = [...command.registeredArguments.map(argumentItem), ...own.map(optionItem)];
-  const exits = Object.entries(definition.exits).filter(([exit]) => exit !== "0");
+  const words = command.registeredArguments.map(argumentItem).filter((item) => !explained.has(item.join()));
+  for (const word of words) explained.add(word.join());
+  const items = [...words, ...own.map(optionItem)];
+  const exits = Object.entries(definition.exits).filter((exit) => exit[0] !== "0" && !isCommonExit(exit));
   return [
-    code([synopsisOf(entry)]),
     ...command.description().split("\n\n").map(text),
+    { kind: "examples", items: Object.entries(definition.examples) },
+    ...(hasPlaces(command) ? [{ kind: "usage", lines: [synopsisOf(entry)] } as const] : []),
     ...(items.length === 0 ? [] : [{ kind: "items", items } as const]),
     ...(also === "" ? [] : [text(`Also: ${also}.`)]),
-    text("Examples:"),
-    { kind: "items", items: Object.entries(definition.examples) },
     ...(exits.length === 0 ? [] : [text("Exit codes:"), { kind: "items", items: exits } as const]),
   ];
+}
+
+/** Whether something has its place in the line; options may stand anywhere. */
+function hasPlaces({ registeredArguments, options }: Command): boolean {
+  return registeredArguments.length > 0 || options.some(({ mandatory }) => mandatory);
 }
 
 /** Options that it needs are named. */
@@ -152,8 +169,8 @@ function indexPage(
   return {
     title: "mountaineer",
     summary: program.description(),
+    synopsis: ["mountaineer [--config FILE] <command> [options]"],
     blocks: [
-      code(["mountaineer [--config FILE] <command> [options]"]),
       text(
         "Results go to stdout, everything else to stderr. Commands ask the running daemon. Without one, commands that " +
           "show something read it themselves; `tools list` and `call` start the servers that they need, `mcp` all; commands " +
@@ -222,21 +239,14 @@ function text(paragraph: string): Block {
   return { kind: "text", text: paragraph };
 }
 
-function code(lines: readonly string[]): Block {
-  return { kind: "code", lines };
-}
-
-function asMarkdown({ title, summary, blocks }: Page): string {
+function asMarkdown({ title, summary, synopsis, blocks }: Page): string {
   const isIndex = title === "mountaineer";
+  const start = [text(summary), { kind: "usage", lines: synopsis } as const];
   return [
     isIndex ? "# The command line" : `# ${title}`,
     "<!-- Generated by `npm run docs`. -->",
-    ...(isIndex ? [summary] : []),
-    // Each command of a group shows its own synopsis.
-    ...(blocks.some(({ kind }) => kind === "heading") && !isIndex ? blocks.slice(1) : blocks).map(
-      blockMarkdown,
-    ),
-    ...(isIndex ? [] : ["[All commands](../cli.md)"]),
+    ...[...(isIndex ? start : []), ...blocks].map(blockMarkdown),
+    ...(isIndex ? [] : ["[Common options and exit codes](../cli.md#common-options)"]),
   ]
     .join("\n\n")
     .concat("\n");
@@ -248,8 +258,10 @@ function blockMarkdown(block: Block): string {
       return `## ${block.text}`;
     case "text":
       return block.text;
-    case "code":
+    case "usage":
       return ["```", ...block.lines, "```"].join("\n");
+    case "examples":
+      return ["```sh", ...block.items.flatMap(([line, does]) => [`# ${does}`, line]), "```"].join("\n");
     case "items":
       return block.items.map(([term, means]) => `- \`${term}\`: ${means}`).join("\n");
     case "rows":
@@ -258,16 +270,16 @@ function blockMarkdown(block: Block): string {
 }
 
 /** For man(7). */
-function asManual({ title, summary, blocks }: Page, manual: string): string {
-  const [synopsis, ...others] = blocks;
+function asManual({ title, summary, synopsis, blocks }: Page, manual: string): string {
   const also = manual === "mountaineer" ? ".BR mountaineer\\-init (1)" : ".BR mountaineer (1)";
+  const others = blocks.filter(({ kind }) => kind !== "usage" || synopsis.length > 1);
   return [
     ".\\\" Generated by `npm run docs` from the commands' definitions.",
     `.TH ${roff(manual).toUpperCase()} 1 "" Mountaineer "Mountaineer manual"`,
     ".SH NAME",
     `${roff(manual)} \\- ${roff(summary)}`,
     ".SH SYNOPSIS",
-    ...(synopsis?.kind === "code" ? synopsis.lines.flatMap((line) => [`.B ${roff(line)}`, ".br"]) : []),
+    ...synopsis.flatMap((line) => [`.B ${roff(line)}`, ".br"]),
     ".SH DESCRIPTION",
     ...(title === "mountaineer" ? [roff(summary)] : []),
     ...others.flatMap(blockRoff),
@@ -283,8 +295,10 @@ function blockRoff(block: Block): string[] {
       return [`.SH ${/^mountaineer /.test(block.text) ? roff(block.text) : roff(block.text).toUpperCase()}`];
     case "text":
       return [".PP", roff(block.text)];
-    case "code":
+    case "usage":
       return block.lines.flatMap((line) => [".PP", `.B ${roff(line)}`]);
+    case "examples":
+      return [".PP", "Examples:", ...block.items.flatMap(([line, does]) => tagged(line, does))];
     case "items":
       return block.items.flatMap(([term, means]) => tagged(term, means));
     case "rows":

@@ -131,6 +131,7 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
 
   "mountaineer status": running(/CORE[\s\S]*MEDIA/),
   "mountaineer why CORE": running(/^CORE \(share\) {2}mounted/),
+  "mountaineer why files": running(/^files/),
   "mountaineer why files --json": { elsewhere: "test/cli/sessions/why.test.ts" },
   "mountaineer status --json | jq -r '.shares[] | select(.mount_alive | not) | .name'": {
     on: "running",
