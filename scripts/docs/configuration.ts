@@ -85,8 +85,8 @@ shares:
     password: \${CORE_PASSWORD}
 \`\`\`
 
-The file is \`config.toml\`, \`config.yaml\` or \`config.yml\` in the home: \`~/.mountaineer\`, or the folder in \`$MOUNTAINEER_HOME\`. Two
-of them in one home are an error. \`--config FILE\` names another file; the home stays. Changes apply when you [save](hot-reload.md).
+The file is one of \`config.toml\`, \`config.yaml\` and \`config.yml\` in the home: \`~/.mountaineer\`, or the folder in
+\`$MOUNTAINEER_HOME\`. \`--config FILE\` names another file. Changes apply when you [save](hot-reload.md).
 
 ## Sections
 
@@ -137,8 +137,6 @@ Filters and overrides use the server's own names. Clients then see \`files_read_
 
 ## Changing the file from the command line
 
-\`config set\` changes one value and keeps every other byte. It writes only a valid result, and only if the file has not changed since.
-
 \`\`\`sh
 mountaineer config set global.check_interval_secs 0.5
 mountaineer config set shares.CORE.on_route_change remount
@@ -150,13 +148,12 @@ mountaineer config set lsof-recheck off
 mountaineer config unset sync.detection
 \`\`\`
 
-Values are read as TOML, else as text. \`config get\` and \`config show --effective\` hide values of \`env\` and \`headers\` that may be secrets.
-A YAML value that several places share (\`&\`, \`<<\`) may refuse the change, and the message names the other place.
+Values are read as TOML, else as text. A YAML value that several places share (\`&\`, \`<<\`) may refuse the change.
 
 ## Shares without SMB
 
-Driver \`local\` switches a link between two folders, for mounts by others and for trials. Where the folder was on a mount once, the route is
-lost while nothing is mounted there.
+Driver \`local\` switches a link between two folders, for other mounts and for trials. A route whose folder was once a mount is lost while
+nothing is mounted there.
 
 \`\`\`toml
 [[shares]]
@@ -168,11 +165,10 @@ fallback_path = "~/nas-ethernet"
 
 ## Errors
 
-A file is accepted whole or not at all. Each error has line, column, the found and the expected value, and a hint. After a syntax error, the rest
-is checked once that is corrected. A file has at most ${LARGEST_FILE_BYTES / 1024} KiB of UTF-8.
+A file is accepted whole or not at all. \`mountaineer config validate\` lists each error with its place, the expected value and a hint. A file has
+at most ${LARGEST_FILE_BYTES / 1024} KiB of UTF-8.
 
-Editors help with [config.schema.json](config.schema.json): the first line of a starter file names it (\`#:schema ./config.schema.json\`, in YAML
-\`# yaml-language-server: $schema=./config.schema.json\`).
+Editors complete and check with [config.schema.json](config.schema.json), which the first line of a starter file names.
 `,
 };
 

@@ -28,9 +28,7 @@ export const aliasListCommand = command("alias list", {
 const aliasAddCommand = command("alias add", {
   takesUrl: true,
   summary: "make a link to a folder inside a share",
-  description:
-    "Returns when the link exists. It leads to the folder on every route, whether or not the folder exists. " +
-    "Anything that is already at the link's path stays.",
+  description: "The folder need not exist. Anything that is already at the link's path stays.",
   examples: {
     "mountaineer alias add --name projects --share CORE --target-subpath Projects/2026":
       "a link in ~/Shares/Links",
@@ -44,7 +42,7 @@ const aliasAddCommand = command("alias add", {
   },
   takes: {
     "--name <name>": {
-      about: "the alias's name, and its link's unless --alias-path says otherwise",
+      about: "the alias's name, and its link's",
       isRequired: true,
     },
     "--share <name>": { about: "the share that holds the folder", isRequired: true, completes: "shares" },
@@ -67,7 +65,7 @@ const aliasAddCommand = command("alias add", {
 const aliasRemoveCommand = command("alias remove", {
   takesUrl: true,
   summary: "remove an alias and its link",
-  description: "The folder, and anything at the path that Mountaineer did not make, stays.",
+  description: "The folder, and what Mountaineer did not make, stay.",
   examples: { "mountaineer alias remove --name projects": "remove the link, keep the folder" },
   exits: {
     0: "it is removed",
@@ -94,9 +92,7 @@ export const ALIAS_COMMANDS: GroupedCommands = {
   group: {
     name: "alias",
     summary: "manage links to folders in shares",
-    description:
-      "An alias is a path that never changes, and leads to a folder of a share. The daemon repairs its link at " +
-      "every check.",
+    description: "An alias is a path that always leads to a folder of a share.",
     examples: {
       "mountaineer alias list": "see which links there are",
       "mountaineer alias add --name projects --share CORE --target-subpath Projects/2026": "make one",

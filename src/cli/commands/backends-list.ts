@@ -10,7 +10,7 @@ export const backendsListCommand = command("backends list", {
   summary: "show every MCP server, what it publishes and what is wrong",
   description: "Without a daemon it shows those of the file, and starts none.",
   examples: {
-    "mountaineer backends list": "see the backends' status",
+    "mountaineer backends list": "see their status",
     [`mountaineer backends list --json | jq -r '.backends[] | select(.phase != "Ready") | .name'`]:
       "list those that are not ready",
   },

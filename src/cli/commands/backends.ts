@@ -16,15 +16,12 @@ import { restartBackend } from "../sessions/sign-in-notice.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { backendsListCommand } from "./backends-list.ts";
 
-const BACKEND_ARGUMENT = { "<name>": { about: "the backend", completes: "backends" } } as const;
+const BACKEND_ARGUMENT = { "<name>": { about: "the server", completes: "backends" } } as const;
 
 const backendsAddCommand = command("backends add", {
   summary: "add an MCP server to the configuration and start it",
   description:
-    "The command after -- is started directly, never through a shell. Returns when the server is ready or " +
-    "has failed; the daemon then keeps trying. A value that looks like a secret is not written into the " +
-    "file: a terminal offers to store it as a secret, otherwise it is refused. With the first server it " +
-    "creates a token that HTTP clients must send.",
+    "The command after -- is started directly, never through a shell. Returns when the server is ready or has failed. At a terminal, values that look like secrets are stored as secrets; elsewhere they are refused. The first server brings a token for HTTP clients.",
   examples: {
     "mountaineer backends add files -- npx -y @modelcontextprotocol/server-filesystem ~/Documents":
       "a program",
@@ -36,11 +33,11 @@ const backendsAddCommand = command("backends add", {
   },
   exits: {
     0: "it is ready; or it is saved, and disabled or no daemon runs",
-    1: "it is saved, but does not start; or the registry has no such server, or you said no: nothing was written",
-    2: "a backend of that name exists, or a value looks like a secret; nothing was written",
+    1: "it is saved, but does not start; or, with nothing written, you said no, or the registry lacks it",
+    2: "a server of that name exists, or a value looks like a secret; nothing was written",
   },
   takes: {
-    "<name>": "the backend's name",
+    "<name>": "the server's name",
     "[command...]": "the program and its arguments, after --; or an address",
     ...BACKEND_OPTIONS,
     "--registry <server>": "take the server from the MCP registry, pinned to its newest version",
@@ -88,8 +85,7 @@ function nameAndValue(text: string): readonly [string, string] {
 const backendsEditCommand = command("backends edit", {
   summary: "change an MCP server's command, address or settings",
   description:
-    "Everything that you do not name stays. A command after -- replaces the program and all its arguments. " +
-    "The old instance stays in use until the new one is ready, or if that fails to start.",
+    "What you do not name stays. A command after -- replaces program and arguments. The old instance serves until the new one is ready.",
   examples: {
     "mountaineer backends edit files -- npx -y @modelcontextprotocol/server-filesystem ~/Projects":
       "give it another folder",
@@ -98,12 +94,12 @@ const backendsEditCommand = command("backends edit", {
   },
   exits: {
     0: "it is ready with the change; or the change is saved, and no daemon runs",
-    1: "the change is saved, but the backend does not start with it",
-    2: "there is no such backend, or a value looks like a secret; nothing was written",
+    1: "it is saved, but the server does not start with it",
+    2: "there is no such server, or a value looks like a secret; nothing was written",
   },
   takes: {
     ...BACKEND_ARGUMENT,
-    "[command...]": "another program and its arguments, after --; or an address",
+    "[command...]": "another command, after --; or an address",
     ...BACKEND_OPTIONS,
     "--unset <key>": { about: "remove a key, as in env.DEBUG; repeatable", isList: true },
     ...WAIT_OPTION,
@@ -123,7 +119,7 @@ const backendsRemoveCommand = command("backends remove", {
   summary: "remove an MCP server from the configuration",
   description: "Its tools leave the catalog at once; calls in flight finish. Its secrets stay stored.",
   examples: { "mountaineer backends remove files": "remove one" },
-  exits: { 1: "the changed file could not be applied", 2: "there is no such backend" },
+  exits: { 1: "the changed file could not be applied", 2: "there is no such server" },
   takes: BACKEND_ARGUMENT,
   async run(context, { name }) {
     const { removeBackend, showChange } = await import("../edits/backend-change.ts");
@@ -136,7 +132,7 @@ const backendsEnableCommand = command("backends enable", {
   summary: "start a disabled MCP server",
   description: "Returns when it is ready or has failed.",
   examples: { "mountaineer backends enable files": "enable one" },
-  exits: { 1: "it is saved, but does not start", 2: "there is no such backend" },
+  exits: { 1: "it is saved, but does not start", 2: "there is no such server" },
   takes: { ...BACKEND_ARGUMENT, ...WAIT_OPTION },
   run: (context, { name, wait }) => enable(context, name, true, wait),
 });
@@ -146,7 +142,7 @@ const backendsDisableCommand = command("backends disable", {
   summary: "stop an MCP server and keep its configuration",
   description: "Its tools leave the catalog at once; calls in flight finish.",
   examples: { "mountaineer backends disable files": "stop one for now" },
-  exits: { 1: "it is saved, but could not be applied", 2: "there is no such backend" },
+  exits: { 1: "it is saved, but could not be applied", 2: "there is no such server" },
   takes: { ...BACKEND_ARGUMENT, ...WAIT_OPTION },
   run: (context, { name, wait }) => enable(context, name, false, wait),
 });
@@ -164,18 +160,17 @@ async function enable(
 
 const backendsRestartCommand = command("backends restart", {
   takesUrl: true,
-  summary: "restart backends, without losing a call",
+  summary: "restart MCP servers, without losing a call",
   description:
-    "The old instance serves until the new one is ready, and finishes its calls. Returns when the restart " +
-    "has begun: mountaineer backends list shows its progress.",
+    "The old instance serves until the new one is ready. Returns at once; mountaineer backends list shows the progress.",
   examples: {
     "mountaineer backends restart files": "restart one",
     "mountaineer backends restart --all": "restart all",
   },
-  exits: { 2: "there is no backend of that name; none was restarted", 8: "no daemon runs" },
+  exits: { 2: "there is no such server; none was restarted", 8: "no daemon runs" },
   takes: {
-    "[names...]": { about: "the backends", completes: "backends" },
-    "--all": "all backends that are enabled",
+    "[names...]": { about: "the servers", completes: "backends" },
+    "--all": "all that are enabled",
   },
   async run(context, { names, all }) {
     requireOneChoice(names, all);
@@ -209,7 +204,7 @@ function requireOneChoice(names: readonly string[], all: boolean): void {
 
 const backendsLogsCommand = command("backends logs", {
   takesUrl: true,
-  summary: "print a backend's stderr output",
+  summary: "print what an MCP server writes on stderr",
   description: "The newest 200 lines, oldest first, across restarts. A server over HTTP has none.",
   examples: {
     "mountaineer backends logs files": "see why it fails",
@@ -227,15 +222,14 @@ const backendsLogsCommand = command("backends logs", {
 });
 
 const backendsLoginCommand = command("backends login", {
-  summary: "sign in to a backend's server in the browser",
+  summary: "sign in to an MCP server in the browser",
   description:
-    "The tokens are stored in this home, encrypted with a key from the keyring if there is one, and the " +
-    "daemon renews them. Sign in again when a condition asks for it, or for more scopes.",
+    "The daemon keeps the tokens encrypted, and renews them. Sign in again when a condition asks for it, or for more scopes.",
   examples: {
     "mountaineer backends login tickets": "sign in, in this machine's browser",
-    "mountaineer backends login tickets --no-browser": "over SSH: paste the address where the browser ended",
+    "mountaineer backends login tickets --no-browser": "over SSH",
   },
-  exits: { 2: "there is no backend of that name" },
+  exits: { 2: "there is no such server" },
   takes: {
     ...BACKEND_ARGUMENT,
     "--no-browser": "only print the address, and ask for the one the browser ends at",
@@ -285,10 +279,10 @@ function loginLines(
 }
 
 const backendsLogoutCommand = command("backends logout", {
-  summary: "forget the sign-in to a backend's server",
-  description: "Removes the tokens and the registered client here, and revokes them at the server.",
+  summary: "forget the sign-in to an MCP server",
+  description: "Removes the tokens and the registered client, here and at the server.",
   examples: { "mountaineer backends logout tickets": "sign out" },
-  exits: { 2: "there is no backend of that name" },
+  exits: { 2: "there is no such server" },
   takes: BACKEND_ARGUMENT,
   async run(context, { name }) {
     const report = await (await openSignIn(context)).logout(name, context.signal);
@@ -304,8 +298,8 @@ const backendsLogoutCommand = command("backends logout", {
 export const BACKENDS_COMMANDS: GroupedCommands = {
   group: {
     name: "backends",
-    summary: "see, add, change and restart the MCP servers behind the gateway",
-    description: "They are configured as [backends.NAME], and started, stopped and replaced by the daemon.",
+    summary: "see, add, change and restart MCP servers",
+    description: "They are configured as [backends.NAME].",
     examples: {
       "mountaineer backends list": "see how they are",
       "mountaineer backends add files -- npx -y @modelcontextprotocol/server-filesystem ~/Documents":

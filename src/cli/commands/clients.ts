@@ -20,9 +20,7 @@ const clientsCommand = command("clients", {
   takesUrl: true,
   summary: "list the connected MCP clients, and let programs in",
   description:
-    "For each client its name, user, MCP version, transport, times, requested lists and last error. Clients " +
-    "that sent nothing for five minutes and have no stream open are listed only with --all; those of version " +
-    "2026-07-28, which have no session, not even then.",
+    "Each with its name, user, MCP version, transport, times, lists and last error. Clients of version 2026-07-28 have no session, and are not listed.",
   examples: {
     "mountaineer clients": "see who is connected",
     "mountaineer clients approve 7K4-9QX": "let a program in, by the code that its page shows",
@@ -30,7 +28,7 @@ const clientsCommand = command("clients", {
       "list those with a failed call",
   },
   exits: { 8: "no daemon runs" },
-  takes: { "--all": "also clients that have probably gone" },
+  takes: { "--all": "also those that are silent for five minutes, without a stream" },
   async run(context, { all }) {
     const { renderTable } = await import("../views/table-view.ts");
     const { CLIENT_TITLES, clientCells } = await import("../../api/labels/client-labels.ts");
@@ -52,8 +50,7 @@ const LIMITS = {
 const clientsApproveCommand = command("clients approve", {
   summary: "let a program in that asks in a browser",
   description:
-    "Says which program asks, where its answer goes and what it would be allowed, and asks you. Type a code " +
-    "only from a page that you opened yourself.",
+    "Shows which program asks and what it may do, and asks you. Type only codes from a page that you opened.",
   examples: {
     "mountaineer clients approve 7K4-9QX": "let it in",
     "mountaineer clients approve 7K4-9QX --as ann --server github --read-only": "with less than ann may",
@@ -128,9 +125,7 @@ export const importCommand = command("import", {
   summary: "import the MCP servers of another program",
   description:
     `Reads ${titlesOf(CLIENT_NAMES)}, or any file in one of their formats; without a name, all that exist here. ` +
-    "Returns when each server is ready or has failed. Values that look like secrets " +
-    "are stored as secrets. The servers of a project's file start in its folder. The other program's file is not " +
-    "changed.",
+    "Values that look like secrets are stored as secrets. Servers of a project's file start in its folder. The other program's file is not changed.",
   examples: {
     "mountaineer import claude": "import from Claude Desktop",
     "mountaineer import": "import from every client on this machine",
@@ -168,8 +163,7 @@ export const connectCommand = command("connect", {
   summary: "connect an agent program to Mountaineer",
   description:
     `Writes Mountaineer into the file where one of these keeps its MCP servers: ${titlesOf(CONNECTED)}. The client ` +
-    "starts mountaineer mcp, so its file needs no token. Servers that are backends here are removed from the file. " +
-    "Shows what would change, and asks. Several homes of one user each have their own entry.",
+    "starts mountaineer mcp, so its file needs no token. Servers that Mountaineer serves are removed from the file. Shows what would change, and asks.",
   examples: {
     "mountaineer connect claude": "after mountaineer import claude",
     "mountaineer connect cursor --print": "see what to write, and change nothing",
@@ -185,7 +179,7 @@ export const connectCommand = command("connect", {
     "--print": "only print the entry that it would write",
     "--undo": "restore the file",
     "--file <path>": "the client's file, if it is elsewhere",
-    "--keep-others": "keep servers in its file although they come through Mountaineer",
+    "--keep-others": "keep servers in its file that come through Mountaineer",
     "-y, --yes": "do not ask",
   },
   async run(context, { client: name, print, undo, ...given }) {
@@ -212,12 +206,7 @@ export const connectCommand = command("connect", {
 export const mcpCommand = command("mcp", {
   summary: "speak MCP on stdin and stdout, for clients that start their servers",
   description:
-    "Connects an MCP client to the running daemon's gateway, as the home's owner; several may run at once. " +
-    "After a restart of the daemon it resumes the session and tells the client that its lists have changed; " +
-    "calls that were left unanswered fail, and none is repeated. New calls wait 30 s for the next daemon, " +
-    "then fail until one runs. Without a daemon at the start it runs its own gateway and backends until the " +
-    "client leaves; if the daemon was killed or is just starting, it first waits 10 s. --group needs a " +
-    "running daemon.",
+    "Connects an MCP client to the daemon's gateway, as the home's owner. After a restart of the daemon it resumes the session; unanswered calls fail, and none is repeated. New calls wait 30 s for the next daemon. Without a daemon at the start it runs its own gateway and servers. --group needs a daemon.",
   examples: {
     "claude mcp add mountaineer -- mountaineer mcp": "add it to a client that starts its servers",
     [`echo '{"jsonrpc":"2.0","id":1,"method":"ping"}' | mountaineer mcp`]: "check that it answers",
@@ -226,9 +215,7 @@ export const mcpCommand = command("mcp", {
     0: "the client has left",
     1: "no gateway is configured",
     2: "no group of that name is configured",
-    8:
-      "the daemon closed the connection, and no daemon returned within an hour or the next one did not resume the " +
-      "session",
+    8: "no daemon returned within an hour, or it did not resume the session",
   },
   isText: true,
   takes: {

@@ -78,9 +78,7 @@ export const COMPLETION_SCRIPTS: Readonly<Record<Shell, string>> = { bash: BASH,
 
 export const completionsCommand = command("completions", {
   summary: "print a shell's completion script for commands, options and names",
-  description:
-    "Looks up names at each press of Tab, so the script stays valid when the configuration or Mountaineer " +
-    "changes.",
+  description: "Looks up names at each Tab, so the script stays valid.",
   examples: {
     "mountaineer completions bash > ~/.local/share/bash-completion/completions/mountaineer":
       "for bash, with the package bash-completion",

@@ -6,7 +6,7 @@ import { FAILED_EXIT } from "../views/results-view.ts";
 const EDIT_EXITS: CommandDefinition["exits"] = {
   0: "saved, and applied if a daemon runs; or the file has that value already",
   1: "saved, but the daemon could not apply it",
-  2: "there is no such key, or it does not allow that value; nothing was written",
+  2: "there is no such key, or the value is not allowed; nothing was written",
   3: "the result would have errors; nothing was written",
   9: "someone else has changed the file since it was read; nothing was written",
 };
@@ -31,7 +31,7 @@ const KEY_ARGUMENT = {
 const configGetCommand = command("config get", {
   takesUrl: true,
   summary: "print the value of one key",
-  description: "Its value in the file, else its default. Text is printed without quotes, else as TOML.",
+  description: "Its value in the file, else its default.",
   examples: {
     "mountaineer config get global.check_interval_secs": "how often the daemon checks",
     "mountaineer config get shares.CORE.thunderbolt_host": "for one share, by its name",
@@ -91,9 +91,7 @@ const configUnsetCommand = command("config unset", {
 const configShowCommand = command("config show", {
   takesUrl: true,
   summary: "print the configuration file, or all values in effect",
-  description:
-    "--json without --effective prints the file's path, its hash, the hash of the running configuration, and " +
-    "its text.",
+  description: "With --json: the file's path, text and hash, and the running configuration's hash.",
   examples: {
     "mountaineer config show": "print the file",
     "mountaineer config show --effective": "see all values, with defaults",
@@ -135,8 +133,7 @@ const configShowCommand = command("config show", {
 const configValidateCommand = command("config validate", {
   summary: "check a configuration file, and list every error in it",
   description:
-    "Also warns about problems that a start would meet, without using the network: a missing program, a " +
-    "variable or secret without a value, a taken port, an address without a path. Applies nothing.",
+    "Also warns about what a start would meet, such as a missing program or secret, or a taken port. Uses no network, applies nothing.",
   examples: {
     "mountaineer config validate": "check the file in use",
     "mountaineer config validate draft.toml": "check another file before you use it",
@@ -154,7 +151,7 @@ const configValidateCommand = command("config validate", {
 const configPathCommand = command("config path", {
   takesUrl: true,
   summary: "print where the configuration file is",
-  description: "Without a daemon, the file it would use, whether or not it exists.",
+  description: "Without a daemon, the file that it would use.",
   examples: { 'less "$(mountaineer config path)"': "read it" },
   isText: true,
   takes: {},
@@ -168,9 +165,7 @@ const configEditCommand = command("config edit", {
   takesUrl: true,
   summary: "edit the configuration file in your editor, and check it before saving",
   description:
-    "Opens a private copy in $VISUAL, else $EDITOR, else vi; an editor with a window needs its wait option " +
-    '(VISUAL="code --wait"). A copy with errors is not saved: at a terminal you can edit it again; elsewhere ' +
-    "it is kept and its path printed. An empty copy changes nothing.",
+    "Opens a private copy in $VISUAL, else $EDITOR, else vi. A copy with errors is not saved: edit it again, or find it at the printed path. An empty copy changes nothing.",
   examples: {
     "mountaineer config edit": "edit the file",
     "EDITOR=nano mountaineer config edit": "in another editor",
@@ -187,8 +182,7 @@ const configEditCommand = command("config edit", {
 
 const configSchemaCommand = command("config schema", {
   summary: "print the JSON Schema of the configuration file",
-  description:
-    "For editors that complete and check while you type; the starter configuration already refers to it.",
+  description: "For editors that complete and check while you type.",
   examples: { "mountaineer config schema > config.schema.json": "keep it next to a configuration" },
   isText: true,
   takes: {},
@@ -218,8 +212,7 @@ const configHistoryCommand = command("config history", {
 const configDiffCommand = command("config diff", {
   takesUrl: true,
   summary: "show what changed in the configuration file since an accepted one",
-  description:
-    "A unified diff to the current file. With entry 0 it shows which part of the file is not running.",
+  description: "Entry 0 shows which part of the file is not running.",
   examples: {
     "mountaineer config diff": "see the last change",
     "mountaineer config diff 0": "see what was not accepted",
@@ -250,8 +243,7 @@ const configRollbackCommand = command("config rollback", {
   takesUrl: true,
   summary: "restore an accepted configuration, as a whole",
   description:
-    "The rollback becomes an entry too, so you can undo it. 0 restores the running configuration over a " +
-    "faulty or missing file. At a terminal it shows the difference and asks.",
+    "A rollback can be undone. 0 restores the running configuration over a faulty or missing file. At a terminal it shows the difference and asks.",
   examples: {
     "mountaineer config rollback": "undo the last change",
     "mountaineer config rollback 0 --yes": "back to the running configuration, without a question",
@@ -274,8 +266,7 @@ export const CONFIG_COMMANDS: GroupedCommands = {
     name: "config",
     summary: "show, change, check and undo the configuration",
     description:
-      "With a daemon running, these commands use its file, and it applies changes at once. Every change keeps all " +
-      "other bytes of the file, is checked as a whole before it is written, and can be undone.",
+      "A running daemon applies changes at once. Each change keeps all other bytes of the file, is written only if the result is valid, and can be undone.",
     examples: {
       "mountaineer config set lsof-recheck off": "change a setting",
       "mountaineer config edit": "change several in your editor",
@@ -301,13 +292,10 @@ export const approveCommand = command("approve", {
   takesUrl: true,
   summary: "review and approve waiting changes of the configuration",
   description:
-    "A change of the file waits for approval if it decides which programs run and was not made by " +
-    "Mountaineer itself ([trust] approve can add other kinds). Until then the approved version stays in use. " +
-    "An approval applies at once; without a daemon it is stored for the next one. Only --mode loosens which " +
-    "changes wait.",
+    "Changes of what runs wait, if another program made them ([trust] approve can add kinds); the approved version stays in use. Approvals apply at once, or at the next start. Only --mode loosens which changes wait.",
   examples: {
     "mountaineer approve": "answer yes or no to each waiting change",
-    "mountaineer approve files": "only the changes of the backend files",
+    "mountaineer approve files": "only the changes of the server files",
     "mountaineer approve --list": "see what waits, and change nothing",
     "mountaineer approve --mode none": "apply every change of the file at once",
   },
@@ -318,7 +306,7 @@ export const approveCommand = command("approve", {
     "--list": "only show what waits",
     "--yes": "do not ask",
     "--mode <mode>": {
-      about: "which changes wait from now on; `default`: depends on whether backends reach the home",
+      about: "which changes wait from now on; `default`: as servers reach the home",
       choices: ["commands", "all", "none", "default"],
       conflicts: ["all", "list"],
     },

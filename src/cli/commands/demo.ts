@@ -9,9 +9,7 @@ const DRIVERS = ["smb", "local"] as const;
 export const demoCommand = command("demo", {
   summary: "try it out: a small NAS on this machine, with two cables to unplug",
   description:
-    "Sets up a server with two routes and a home in a temporary folder, which it removes at the end. Uses " +
-    "real SMB if samba, mountaineer-fs and FUSE are installed, else plain folders. Without a terminal it " +
-    "plays the story as with --script, and checks each step.",
+    "Uses a temporary folder, removed at the end; real SMB if samba, mountaineer-fs and FUSE are installed, else plain folders. Without a terminal it plays the story as with --script.",
   examples: {
     "mountaineer demo": "try it by hand",
     "mountaineer demo --script": "watch the story, checked step by step",
@@ -25,7 +23,7 @@ export const demoCommand = command("demo", {
   takes: {
     "--script": "play the story instead of the live view",
     "--driver <driver>": {
-      about: "real SMB or plain folders; default: SMB if this machine supports it",
+      about: "real SMB or plain folders; default: SMB if possible",
       choices: DRIVERS,
     },
   },

@@ -8,7 +8,7 @@ import { callDaemon } from "../sessions/control-session.ts";
 
 const fleetStatusCommand = command("fleet status", {
   summary: "show the machines of the fleet and their status",
-  description: "With more than a dozen machines, each is one line; name a machine to see all of it.",
+  description: "Of more than a dozen, each is one line; name one to see all of it.",
   examples: {
     "mountaineer fleet status": "see all machines, those with problems first",
     "mountaineer fleet status nas": "see all about one of them",
@@ -48,18 +48,16 @@ function machinesOf({ machines }: FleetReport, names: readonly string[]): FleetM
 const fleetInitCommand = command("fleet init", {
   summary: "start a fleet on this machine",
   description:
-    "Starts the fleet's own nats-server here, with TLS from its own certificate authority and a key for each " +
-    "machine, and writes [fleet] into the configuration. Then it invites one machine, as fleet invite does. " +
-    "From then on the daemon starts the server if needed. If interrupted, run the command again.",
+    "Starts the fleet's nats-server here, with TLS and a key for each machine, writes [fleet], and invites one machine. If interrupted, run it again.",
   examples: {
     "mountaineer fleet init": "start one, and let the next machine in",
     "mountaineer fleet init --name nas --listen nas.local:4222 --no-invite": "only start it",
   },
   exits: { 1: "the server could not be started, or no machine joined in time" },
   takes: {
-    "--name <name>": "this machine's name in the fleet; default: its host name",
+    "--name <name>": "this machine's name; default: its host name",
     "--listen <host:port>":
-      "the address where other machines reach this one; default: its first non-loopback address, port 4222",
+      "where other machines reach this one; default: its first non-loopback address, port 4222",
     "--no-invite": "print no code, and do not wait",
   },
   run: async (context, given) => (await import("../fleet/fleet-commands.ts")).beginFleet(context, given),
@@ -68,9 +66,7 @@ const fleetInitCommand = command("fleet init", {
 const fleetInviteCommand = command("fleet invite", {
   summary: "print a code that lets one machine into the fleet",
   description:
-    "Run it on the machine where the fleet began. The code works once, for 10 minutes, and only while this " +
-    "command waits. It contains the server's address and fingerprint, and a secret. --json prints two lines: " +
-    "the code, then the machine that joined.",
+    "Run it where the fleet began. The code works once, for 10 minutes, while this command waits. --json prints two lines: the code, then the machine that joined.",
   examples: {
     "mountaineer fleet invite": "let the next machine in",
     "mountaineer fleet invite --json": "print the invitation as JSON",
@@ -82,19 +78,16 @@ const fleetInviteCommand = command("fleet invite", {
 const fleetJoinCommand = command("fleet join", {
   summary: "join a fleet with a code",
   description:
-    "Checks the server's certificate against the code's fingerprint before sending anything, creates this " +
-    "machine's key, which never leaves it, and writes [fleet] into the configuration. If refused, it changes " +
-    "nothing; if interrupted, run it again. Other users of this machine can see arguments: without one it " +
-    "asks for the code, or reads standard input.",
+    "Checks the server by the code's fingerprint, creates this machine's key, and writes [fleet]. If refused, it changes nothing; if interrupted, run it again. Other users can see arguments: without one it asks, or reads standard input.",
   examples: {
     "mountaineer fleet join mf1_…": "join",
     "mountaineer fleet join": "the same, but asks for the code",
-    "mountaineer fleet join --name laptop < code.txt": "with another name, and the code from a file",
+    "mountaineer fleet join --name laptop < code.txt": "with another name and a file",
   },
   exits: { 1: "the fleet refused it, or its server cannot be reached" },
   takes: {
     "[code]": "the code; - reads it from standard input",
-    "--name <name>": "this machine's name in the fleet; default: its host name",
+    "--name <name>": "this machine's name; default: its host name",
   },
   run: async (context, given) => (await import("../fleet/fleet-commands.ts")).joinByCode(context, given),
 });
@@ -102,15 +95,14 @@ const fleetJoinCommand = command("fleet join", {
 const fleetLeaveCommand = command("fleet leave", {
   summary: "take this machine out of its fleet",
   description:
-    "Removes [fleet] from the configuration and deletes this machine's key. The server accepts the key until " +
-    "fleet remove, where the fleet began. On that machine, leaving also removes the server and its data.",
+    "Removes [fleet] and deletes this machine's key, which the server accepts until fleet remove. Where the fleet began, it also removes the server and its data.",
   examples: {
     "mountaineer fleet leave": "leave",
     "mountaineer fleet leave --dissolve": "where the fleet began: end it for all",
   },
   exits: { 2: "the fleet's server is here, and others are in it" },
   takes: {
-    "--dissolve": "where the fleet began: end it although other machines are in it",
+    "--dissolve": "where the fleet began: end it although others are in it",
   },
   run: async (context, given) => (await import("../fleet/fleet-commands.ts")).leave(context, given.dissolve),
 });
@@ -118,8 +110,7 @@ const fleetLeaveCommand = command("fleet leave", {
 const fleetRemoveCommand = command("fleet remove", {
   summary: "take another machine out of the fleet",
   description:
-    "Run it on the machine where the fleet began. The connection ends at once, and the key stops working. " +
-    "The machine may join again with a new code.",
+    "Run it where the fleet began. Its connection and key end at once; a new code lets it in again.",
   examples: { "mountaineer fleet remove laptop": "remove it" },
   exits: { 1: "the server refused the change", 2: "the fleet has no machine of that name" },
   takes: {
@@ -132,7 +123,7 @@ export const FLEET_COMMANDS: GroupedCommands = {
   group: {
     name: "fleet",
     summary: "connect several machines",
-    description: "Over NATS, where [fleet] is configured. See docs/reference/fleet.md.",
+    description: "Over NATS. See docs/reference/fleet.md.",
     examples: {
       "mountaineer fleet init": "begin one, and print what the next machine types",
       "mountaineer fleet status": "see all machines",

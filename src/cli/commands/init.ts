@@ -18,10 +18,7 @@ const CHOICES = {
 export const initCommand = command("init", {
   summary: "write a first configuration",
   description:
-    "At a terminal it asks: it looks for SMB servers, tries the login at the address you choose and at no " +
-    "other, and mounts the shares you choose. With options it does not ask; without a terminal they are " +
-    "required. An existing configuration is never overwritten. With the first MCP server it creates a token " +
-    "that HTTP clients must send; the command mountaineer mcp needs none.",
+    "At a terminal it asks: it finds SMB servers, logs in only at the address that you choose, and mounts the shares that you choose. Without a terminal, options are required. An existing configuration is never overwritten. The first MCP server brings a token for HTTP clients; mountaineer mcp needs none.",
   examples: {
     "mountaineer init": "answer questions",
     "mountaineer init --share CORE --tb-host 10.10.10.1 --fallback-host nas.local --username ann --password secret:nas":

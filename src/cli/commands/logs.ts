@@ -12,7 +12,7 @@ const OF_AUDIT = { implies: { audit: true } } as const;
 
 export const logsCommand = command("logs", {
   summary: "print the daemon's log, or the audit",
-  description: "Needs no daemon, except for --audit, which shows who asked for what, and the results.",
+  description: "--audit shows who asked for what, with the outcome, and needs a daemon.",
   examples: {
     "mountaineer logs": "see the newest lines",
     "mountaineer logs -f --share CORE": "watch one share",
@@ -22,7 +22,7 @@ export const logsCommand = command("logs", {
   },
   exits: {
     0: "also when Ctrl-C ended -f",
-    2: "the share is neither in the configuration nor in the log, or nothing is audited",
+    2: "there is no such share, or nothing is audited",
     8: "--audit: no daemon runs",
   },
   takesUrl: true,
@@ -30,7 +30,7 @@ export const logsCommand = command("logs", {
     "-f, --follow": "follow the log: print new lines as they come",
     "--share <name>": { about: "only lines about this share", completes: "shares", conflicts: ["audit"] },
     "--audit": "the records of the audit",
-    "--backend <name>": { about: "only calls of this backend", completes: "backends", ...OF_AUDIT },
+    "--backend <name>": { about: "only calls of this server", completes: "backends", ...OF_AUDIT },
     "--tool <name>": { about: "only calls of this tool", completes: "tools", ...OF_AUDIT },
     "--principal <name>": { about: "only what this user asked for", ...OF_AUDIT },
     "--outcome <outcome>": {

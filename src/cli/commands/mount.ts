@@ -19,7 +19,7 @@ export const mountCommand = command("mount", {
   exits: STEP_EXITS,
   takes: {
     ...SHARE_OPTIONS,
-    "--new-server": "accept a server that is not the recorded one: you have a new NAS",
+    "--new-server": "accept another server than the recorded one",
   },
   run: (context, given) => {
     if (given.newServer && given.share.length === 0)
@@ -70,7 +70,7 @@ export const unmountCommand = command("unmount", {
 export const reconcileCommand = command("reconcile", {
   takesUrl: true,
   summary: "run one check now and put every share where it should be",
-  description: "Checks, decides and acts until nothing is left to do now, as the daemon regularly does.",
+  description: "As the daemon regularly does.",
   examples: {
     "mountaineer reconcile": "put everything in order, also without a daemon",
     "mountaineer reconcile --share CORE --share MEDIA": "only these two",
@@ -84,8 +84,7 @@ export const reconcileCommand = command("reconcile", {
 export const verifyCommand = command("verify", {
   takesUrl: true,
   summary: "check everything now and show what is wrong",
-  description:
-    "Probes every host and reads every mount, instead of showing the last known state. Changes nothing.",
+  description: "Probes every host and reads every mount. Changes nothing.",
   examples: {
     "mountaineer verify": "check all shares",
     "mountaineer verify --login": "also check that each NAS accepts your login",

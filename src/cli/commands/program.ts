@@ -6,8 +6,7 @@ import { showResult } from "../input/options.ts";
 const programInstallCommand = command("program install", {
   summary: "take the program that mounts shares from a file",
   description:
-    "Only for an installation without one: packages bring it, and in a clone `npm run mount` builds it. " +
-    "Shares use it from their next mount on.",
+    "For an installation without one: packages bring it, and `npm run mount` builds it in a clone. Shares use it from their next mount on.",
   examples: {
     "mountaineer program install ./mountaineer-fs": "use the one that you built on another machine",
   },
@@ -29,8 +28,7 @@ export const PROGRAM_COMMANDS: GroupedCommands = {
   group: {
     name: "program",
     summary: "install the program that mounts shares",
-    description:
-      "Shares are mounted by mountaineer-fs: the one of the installation, else the one in the home.",
+    description: "Mountaineer-fs mounts shares: the installation's, else the one in the home.",
     examples: { "mountaineer program install ./mountaineer-fs": "take one into the home" },
   },
   commands: [programInstallCommand],

@@ -9,15 +9,14 @@ export const reloadCommand = command("reload", {
   takesUrl: true,
   summary: "make the daemon read its configuration again now",
   description:
-    "For a daemon that does not watch its file, or that stopped watching after an error (`on_failure = " +
-    '"stop"`) and then watches again. A SIGHUP does the same.',
+    'For a daemon that does not watch its file, or stopped watching (`on_failure = "stop"`). A SIGHUP does the same.',
   examples: {
     "mountaineer reload": "apply what the file says now",
     "mountaineer reload --dry-run": "see what would start, change and stay",
   },
   exits: {
     1: "the file could not be applied; the previous configuration stays in use",
-    3: "the file has errors; each one is listed, and the previous configuration stays in use",
+    3: "the file has errors; the previous configuration stays in use",
     8: "no daemon runs (except with --dry-run)",
   },
   takes: {

@@ -16,19 +16,15 @@ export const restartCommand = command("restart", {
   takesUrl: true,
   summary: "replace the daemon with a new one, without an outage",
   description:
-    "Use it after an upgrade. The new daemon takes over when its backends are ready: mounts stay, MCP " +
-    "sessions continue, and the old daemon finishes the calls of clients; one typed with `mountaineer call`, " +
-    "or tried in the page, has 5 s. If anything fails before that, the old daemon stays in charge. Works for " +
-    "the service that `mountaineer up` starts.",
+    "For the service of `mountaineer up`, after an upgrade. The new daemon takes over when its servers are ready: mounts and sessions stay, and the old one finishes calls; one of `mountaineer call` or the page has 5 s. If anything fails before that, the old one stays.",
   examples: { "mountaineer restart": "run the installed version" },
   exits: {
-    1: "the new daemon did not take over, for the reason shown; the old one continues",
-    7: "a share is mounted in a way that this version only lets be; nothing was changed",
+    1: "the new daemon did not take over; the old one continues",
+    7: "an earlier version's rclone or relay mounts a share; nothing was changed",
     8: "no daemon runs",
   },
   takes: {
-    "--force":
-      "even if a share is mounted by an earlier version's rclone or relay: its mount then stays on its route",
+    "--force": "even if an earlier version's rclone or relay mounts a share: it then stays on its route",
   },
   async run(context, { force }) {
     if (context.remote === null && !force) await refusePreviousMounts(context);

@@ -17,10 +17,9 @@ export const runCommand = command("run", {
   takesUrl: true,
   summary: "run a script that calls tools",
   description:
-    'The script is TypeScript or JavaScript, and runs in the gateway\'s sandbox: `await tools["name"](args)` ' +
-    "calls a tool, `console.log` writes a log, `return` gives the result. It does not ask before it calls " +
-    "destructive tools. Needs `[scripts].enabled`. Ctrl-C ends the script. Without a daemon it starts the " +
-    "backends.",
+    'TypeScript or JavaScript in the gateway\'s sandbox: `await tools["name"](args)` calls a tool, `console.log` writes a log, ' +
+    "`return` gives the result. Destructive tools are called without a question. Needs `[scripts].enabled`. Without a " +
+    "daemon it starts the servers.",
   examples: {
     "mountaineer run report.ts": "run a script",
     "mountaineer run - < report.ts": "from stdin",

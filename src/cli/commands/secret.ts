@@ -25,10 +25,7 @@ const NAME_OPTION = {
 const secretSetCommand = command("secret set", {
   summary: "store a password or token, for secret:NAME in the configuration",
   description:
-    "Asks for the value without showing it, or reads it from standard input or a file; it is never an " +
-    "argument. A running daemon uses it at once, and enables servers that import has switched off only for " +
-    "this secret. --url stores it on that machine, which has to allow it with " +
-    "server.management.allow_commands.",
+    "Asks for the value, or reads standard input or a file; it is never an argument. A running daemon uses it at once, and enables servers that import switched off for lack of it. With --url that machine needs server.management.allow_commands.",
   takesUrl: true,
   examples: {
     "mountaineer secret set nas": "store the password for secret:nas",
@@ -98,7 +95,7 @@ async function applySecret({ home, notify, signal }: CommandContext, applied: st
 
 const secretListCommand = command("secret list", {
   summary: "list the stored secrets, where they are, and what uses them",
-  description: "No value is read. Also lists secrets that the configuration names but that are not stored.",
+  description: "Reads no value. Also lists what the configuration names and is not stored.",
   examples: {
     "mountaineer secret list": "see them",
     "mountaineer secret list --json | jq -r '.secrets[] | select(.kept == null) | .name'":
@@ -112,9 +109,7 @@ const secretListCommand = command("secret list", {
 
 const secretRemoveCommand = command("secret remove", {
   summary: "delete a secret",
-  description:
-    "As a client's token it ends at once. Mounts and backends that use it keep running until their next " +
-    "start.",
+  description: "A client's token ends at once; mounts and servers that use it run on until their next start.",
   takesUrl: true,
   examples: { "mountaineer secret remove nas": "forget it" },
   takes: {
@@ -142,8 +137,7 @@ export const SECRET_COMMANDS: GroupedCommands = {
   group: {
     name: "secret",
     summary: "keep passwords and tokens outside of the configuration",
-    description:
-      "The configuration names them as secret:NAME; their values are in the keyring or in a private file.",
+    description: "The configuration names them as secret:NAME; values are in the keyring or a private file.",
     examples: {
       "mountaineer secret set nas": "keep one",
       "mountaineer secret list": "see which are stored, and what uses them",
@@ -155,8 +149,7 @@ export const SECRET_COMMANDS: GroupedCommands = {
 export const serverTokenCommand = command("server-token", {
   summary: "create the management API's token, for programs and other machines",
   description:
-    "Prints a new token, once: the daemon keeps only its hash. The previous token stops working. It is for " +
-    "the management API and the page, not for /mcp; a client's MCP token does not work here.",
+    "Prints a new token, once; the previous one stops working. It opens the management API and the page, not /mcp.",
   examples: {
     "mountaineer server-token > token.txt": "create one, and keep it in a file",
     "mountaineer server-token --remove": "revoke the token",

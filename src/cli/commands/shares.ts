@@ -13,9 +13,7 @@ import { sharesListCommand } from "./shares-list.ts";
 const sharesDiscoverCommand = command("shares discover", {
   summary: "find the SMB servers in your network",
   description:
-    "Asks on this machine's links for two seconds (DNS-SD over multicast, WS-Discovery), and adds servers " +
-    "that this machine has met there or has mounted. It scans nothing and sends no password. The names are " +
-    "not verified.",
+    "Asks on this machine's links for two seconds (DNS-SD, WS-Discovery), and adds servers that it has met or mounted. Scans nothing, sends no password. Names are not verified.",
   examples: { "mountaineer shares discover": "see your NAS's addresses" },
   exits: { 0: "the search ran" },
   async run(context) {
@@ -29,7 +27,7 @@ const sharesDiscoverCommand = command("shares discover", {
 
 const NEW_SHARE = {
   "--share <name>": "what it is called here",
-  "--nas <name>": "the NAS that it is on, by its name in [nas.NAME]; without hosts: the only one",
+  "--nas <name>": "its NAS, [nas.NAME]; without hosts: the only one",
   "--tb-host <host>": "the server's address on the fast route; :port unless it is 445",
   "--fallback-host <host>": "the same server's address on the other route",
   "--username <name>": "the user on the server; default: your login name",
@@ -43,9 +41,7 @@ const sharesAddCommand = command("shares add", {
   takesUrl: true,
   summary: "add a share to the configuration and mount it",
   description:
-    "At a terminal, without options, it lists the shares of your NAS that are not configured yet. A share on " +
-    "a NAS of the configuration needs only its name. Returns when the share is mounted, or with the reason " +
-    "why not; the daemon then keeps trying. Passwords are refused: name a variable or a stored secret.",
+    "At a terminal, without options, it offers the shares of your NAS. On a configured NAS a share needs only its name. Returns when it is mounted, or with the reason why not. Passwords are refused: name a variable or a stored secret.",
   examples: {
     "mountaineer shares add --share MEDIA": "one more of the NAS",
     "mountaineer shares add --share ARCHIVE --tb-host 10.10.10.1 --fallback-host nas.local --username ann --password '${ARCHIVE_PASSWORD}'":
@@ -110,12 +106,11 @@ const sharesRemoveCommand = command("shares remove", {
   takesUrl: true,
   summary: "remove a share from the configuration",
   description:
-    "Also unmounts it and removes its link, unless files are open: then the mount stays until `mountaineer " +
-    "unmount`. Nothing on the server changes.",
+    "Also unmounts it and removes its link; with open files, the mount stays until `mountaineer unmount`. Nothing on the server changes.",
   examples: { "mountaineer shares remove --share MEDIA": "with its mount and its link" },
   exits: {
     0: "it is removed; if its mount stays, it says so",
-    1: "with --cleanup: it could not be unmounted, and nothing was changed; or the changed file could not be applied",
+    1: "the changed file could not be applied; with --cleanup: it could not be unmounted, nothing was changed",
     2: "there is no such share, or aliases lead into it",
     7: "with --cleanup: files are open; nothing was changed",
   },
@@ -153,8 +148,7 @@ const sharesSwapCommand = command("shares swap", {
   takesUrl: true,
   summary: "exchange the addresses of the preferred route and the fallback",
   description:
-    "For addresses that were given in the wrong order. Mounted shares stay mounted, and open files open, where the " +
-    "mount moves between routes.",
+    "For addresses in the wrong order. Where the mount moves between routes, it and open files stay.",
   examples: { "mountaineer shares swap --nas nas": "for every share on this NAS" },
   exits: {
     0: "they are exchanged",
@@ -185,8 +179,7 @@ export const SHARES_COMMANDS: GroupedCommands = {
     alias: "favorites",
     summary: "list, add and remove shares",
     description:
-      "The [[shares]] of the configuration, which are kept mounted. A NAS has another address: " +
-      "`mountaineer config set nas.NAME.fallback_host ADDRESS`.",
+      "The [[shares]] of the configuration. For a new address: `mountaineer config set nas.NAME.fallback_host ADDRESS`.",
     examples: {
       "mountaineer shares list": "see which shares there are",
       "mountaineer shares remove --share MEDIA": "let go of one for good",

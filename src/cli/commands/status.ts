@@ -6,10 +6,9 @@ import { showResult } from "../input/options.ts";
 import { show } from "../sessions/control-session.ts";
 
 export const statusCommand = command("status", {
-  summary: "show every share and backend, and what is wrong",
+  summary: "show every share and server, and what is wrong",
   description:
-    "Without a daemon it checks directly. --follow prints each change once, in a sentence with the command " +
-    "for it, until Ctrl-C, also over restarts of the daemon; a screen reader can follow it.",
+    "Without a daemon it checks directly. --follow prints each change once, in a sentence that a screen reader can follow, until Ctrl-C.",
   examples: {
     "mountaineer status": "see how things are",
     "mountaineer status --follow": "print each change as it happens",

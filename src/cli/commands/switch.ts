@@ -22,27 +22,27 @@ const OPEN_FILES_OPTIONS = {
 
 export const switchCommand = command("switch", {
   takesUrl: true,
-  summary: "move shares or a backend to a route by hand, or back to automatic",
+  summary: "move shares or a server to a route by hand, or back to automatic",
   description:
-    "For shares: tb switches at once if the Thunderbolt host answers, else changes nothing. fallback keeps " +
-    "the share there across restarts, until auto, or until fallback fails. Only a share that is remounted is " +
-    "busy with open files. A backend moves as soon as the named route is ready, and calls in flight finish " +
-    "on the old one. Any route but the first stays until auto.",
+    "Shares: tb switches at once, if that host answers; fallback stays across restarts, until auto or its failure. Only open files of a remounted share hold it. An MCP server moves when the route is ready, and calls in flight finish on the old one; a later route stays until auto.",
   examples: {
     "mountaineer switch --share CORE --to tb": "back to Thunderbolt now",
     "mountaineer switch --share CORE --to tb --wait": "as soon as open files are closed",
     "mountaineer switch --to fallback": "all shares to fallback, before pulling the cable",
     "mountaineer switch --to auto": "back to automatic",
-    "mountaineer switch --backend files --to lan": "serve a backend over another route",
+    "mountaineer switch --backend files --to lan": "serve an MCP server over another route",
   },
   exits: {
     ...STEP_EXITS,
     0: "every share succeeded or was skipped; or the backend uses that route",
-    1: "a share failed, or the backend stays on its old route",
+    1: "a share failed, or the server stays on its old route",
   },
   takes: {
     ...SHARE_OPTIONS,
-    "--backend <name>": { about: "a backend with several routes, instead of shares", completes: "backends" },
+    "--backend <name>": {
+      about: "an MCP server with several routes, instead of shares",
+      completes: "backends",
+    },
     "--to <route>": {
       about: "the route: with --backend its name or auto, for shares",
       choices: SWITCH_TARGETS,

@@ -19,16 +19,14 @@ export const callCommand = command("call", {
   takesUrl: true,
   summary: "call a tool and print its answer",
   description:
-    "Prints text with invisible characters spelled out, and describes other content; --json prints the whole " +
-    "answer. Waits as long as the backend's timeouts allow; Ctrl-C cancels the call. Without a daemon it " +
-    "starts the backend, and those whose tools are not known yet.",
+    "Prints text with invisible characters spelled out, and describes other content; --json prints all. Ctrl-C cancels. Without a daemon it starts the server, and those that are not known yet.",
   examples: {
     [`mountaineer call read_text_file '{"path": "/tmp/notes.txt"}'`]: "call a tool",
     "mountaineer call search - < query.json": "with arguments from a file",
     'mountaineer call get-sum \'{"a": 1, "b": 2}\' --json | jq .content': "use the answer in a script",
   },
   exits: {
-    1: "the tool or its backend answered with an error (on stderr)",
+    1: "the tool or its server answered with an error (on stderr)",
     2: "there is no such tool, or the arguments are not a JSON object",
   },
   takes: {
@@ -52,9 +50,7 @@ export const toolsListCommand = command("tools list", {
   takesUrl: true,
   summary: "list the tools that the gateway publishes",
   description:
-    "As MCP clients see them without policies. Backends that are not ready are named on stderr; tools " +
-    "switched off come last. Without a daemon it shows what each backend listed last, and starts once those " +
-    "that are not known yet.",
+    "As MCP clients see them without policies. Servers that are not ready are named on stderr. Without a daemon it shows the last lists, and starts servers that are not known yet.",
   examples: {
     "mountaineer tools list": "see which tools there are",
     "mountaineer tools list --json | jq '.tools[] | {name, input_schema}'": "see each tool's arguments",
@@ -78,7 +74,7 @@ const NO_TOOLS: ToolsReport = { tools: [] };
 
 const CHANGED_ARGUMENT = {
   "[names...]": {
-    about: "the clients' or the server's names, or BACKEND:NAME",
+    about: "the clients' or the server's names, or SERVER:NAME",
     completes: "changed-tools",
   },
 } as const;
@@ -87,13 +83,11 @@ const toolsDiffCommand = command("tools diff", {
   takesUrl: true,
   summary: "show how servers' tools and texts differ from the approved ones",
   description:
-    "Models decide by a server's descriptions of its tools, prompts, resources and itself, so the gateway " +
-    "remembers them and reports changes. Without a daemon it starts once the backends whose tools are not " +
-    "known yet.",
+    "Models decide by these texts, so the gateway remembers them. Without a daemon it starts servers that are not known yet.",
   examples: {
     "mountaineer tools diff": "see all changes",
     "mountaineer tools diff read_file": "see the changes of one",
-    "mountaineer tools diff files:read_file": "the same, if two backends have that name",
+    "mountaineer tools diff files:read_file": "the same, if two servers have that name",
   },
   exits: { 0: "the differences are shown, if any" },
   takes: CHANGED_ARGUMENT,
@@ -120,8 +114,7 @@ const toolsApproveCommand = command("tools approve", {
   takesUrl: true,
   summary: "approve servers' tools and texts as they are now",
   description:
-    "Shows each one. Withheld ones are published at once; one that changes again while you look keeps " +
-    "waiting. An approved version that returns later needs no new approval.",
+    "Shows each one. Withheld ones are published at once. An approved version that returns needs no new approval.",
   examples: {
     "mountaineer tools approve read_file": "approve one",
     "mountaineer tools approve --backend files": "approve everything of one server",
@@ -135,7 +128,7 @@ const toolsApproveCommand = command("tools approve", {
   },
   takes: {
     ...CHANGED_ARGUMENT,
-    "--backend <name>": { about: "everything of this backend that waits", completes: "backends" },
+    "--backend <name>": { about: "everything of this server that waits", completes: "backends" },
     "--all": { about: "everything that waits", conflicts: ["backend"] },
   },
   async run(context, chosen) {
@@ -215,8 +208,7 @@ const toolsDisableCommand = command("tools disable", {
   takesUrl: true,
   summary: "switch tools off, for all clients",
   description:
-    "They leave the lists at once; a new call fails with the reason, and calls in flight finish. Stays in " +
-    "force whatever changes in the server or the configuration.",
+    "They leave the lists at once; calls in flight finish. It outlasts all changes of server and configuration.",
   examples: { "mountaineer tools disable delete_file": "let no agent delete files" },
   exits: { 2: "there is no such tool; nothing was changed", 8: "no daemon runs" },
   takes: { "<name...>": { about: "tools, as tools list shows them", completes: "tools" } },
@@ -249,7 +241,7 @@ export const TOOLS_COMMANDS: GroupedCommands = {
   group: {
     name: "tools",
     summary: "see the tools that the gateway publishes, and how they changed",
-    description: "Of all backends together, under the names that clients see.",
+    description: "Of all servers, under the names that clients see.",
     examples: {
       "mountaineer tools list": "see which tools there are",
       "mountaineer tools diff": "see which are not as they were",

@@ -23,10 +23,7 @@ export const tuiCommand = command("tui", {
   takesUrl: true,
   summary: "live status, with keys for everyday actions",
   description:
-    "Shows shares, servers, approvals, events, and how edits of the configuration are noticed. ? lists the " +
-    "keys, $ says which command does the same, q quits. Waits for the daemon while it is down or restarts. " +
-    "With --url the token comes from MOUNTAINEER_MANAGEMENT_TOKEN, from --token-file, or from your answer. A " +
-    "screen reader can follow mountaineer status --follow.",
+    "? lists the keys, $ says which command does the same, q quits. Waits for a daemon that is down. With --url the token comes from MOUNTAINEER_MANAGEMENT_TOKEN, --token-file, or your answer. For a screen reader: mountaineer status --follow.",
   examples: {
     "mountaineer tui": "look, and act",
     "mountaineer tui --screen sync": "start with the settings of config sync",
@@ -60,23 +57,19 @@ export const tuiCommand = command("tui", {
 });
 
 export const openCommand = command("open", {
-  summary: "open the dashboard in the browser",
+  summary: "open the page in the browser",
   description:
-    "The link works once, within a minute, and signs the browser in for twelve hours. Its code appears in no " +
-    "request and no log, and no other user sees it. Without MCP servers the page is served on this machine " +
-    "only, until the last session ends. --admin shows a code here, for which the page asks: the tab in which " +
-    "you type it may change what runs, until it has changed nothing for 15 minutes. The link itself gives " +
-    "this right only while nothing is set up yet, if you typed the command in a terminal.",
+    "The link works once, within a minute, and signs the browser in for twelve hours. With --admin, type the code that it shows into the page: that tab may then change what runs, until it has changed nothing for 15 minutes.",
   examples: {
-    "mountaineer open": "see the dashboard",
+    "mountaineer open": "see the page",
     "mountaineer open --admin": "the same, and add or change servers there",
     "mountaineer open --print": "print the link, for a browser of your choice",
   },
   exits: { 8: "no daemon runs" },
   takes: {
     "--print": "print the link only",
-    "--json": "print the link, and with --admin the code, as JSON; open no browser",
-    "--admin": "let that tab change which programs run, with a code that is shown here",
+    "--json": "print link and code as JSON; open no browser",
+    "--admin": "let that tab change which programs run",
   },
   async run(context, { print, admin }) {
     const purpose = { intent: admin ? "change" : "look", so: "so there is no page" } as const;
@@ -103,11 +96,9 @@ export const openCommand = command("open", {
 });
 
 export const menubarCommand = command("menubar", {
-  summary: "show and switch the shares in the panel or menu bar",
+  summary: "show and switch the shares in the menu bar",
   description:
-    "The icon's menu mounts, unmounts and switches, shows pending approvals, and opens the dashboard. On " +
-    "Linux it is a tray icon (StatusNotifierItem); on macOS SwiftBar or xbar draws it. One per home and " +
-    "session; quitting it leaves daemon and shares running.",
+    "Its menu mounts, unmounts and switches, shows pending approvals, and opens the page. On Linux it is a tray icon (StatusNotifierItem); on macOS SwiftBar or xbar draws it. Quitting it leaves daemon and shares running.",
   examples: {
     "mountaineer menubar": "show the icon",
     "mountaineer menubar --no-start": "the same, without starting the daemon",
@@ -224,9 +215,7 @@ async function notifySwiftBar(environment: NodeJS.ProcessEnv, opener: string, te
 export const adminCommand = command("admin", {
   summary: "let one tab of the page change which programs run",
   description:
-    "Only that tab may then change which programs run and where credentials go, until it has changed nothing " +
-    "for 15 minutes, twelve hours have passed, it is locked, reloaded or signed out, or the daemon restarts. " +
-    "Type only a code from a page that you opened yourself.",
+    "The right ends after 15 minutes without a change, after twelve hours, or when the tab is locked, reloaded or signed out, or the daemon restarts. Type only codes from a page that you opened.",
   examples: { "mountaineer admin K7QM-2RWX": "for the page that shows this code" },
   exits: { 8: "no daemon runs" },
   takes: {

@@ -7,17 +7,14 @@ import { INTERVAL_RULE, intervalMs } from "../input/monitor-arguments.ts";
 export const upCommand = command("up", {
   summary: "start the daemon now and at every login",
   description:
-    "Writes a unit for systemd's user manager (Linux) or an agent for launchd (macOS), and starts it; run it " +
-    "again to update the service. The service gets this shell's PATH, HTTP_PROXY, HTTPS_PROXY, NO_PROXY and " +
-    "NODE_EXTRA_CA_CERTS, no proxy with a password, and no other variable. Without a service manager, as in " +
-    "a container, it is a plain process with this shell's environment. Returns when the daemon answers.",
+    "Writes and starts a unit of systemd's user manager (Linux) or an agent of launchd (macOS); run it again to update it. The service gets this shell's PATH, HTTP_PROXY, HTTPS_PROXY, NO_PROXY and NODE_EXTRA_CA_CERTS, without passwords. Without a service manager, it is a plain process with this shell's environment.",
   examples: {
     "mountaineer up": "start it, and see the status",
     "mountaineer up --print": "only print the service's file",
   },
   exits: {
-    1: "the daemon could not be started, or does not answer; or it runs, and its gateway cannot listen",
-    3: "the configuration has errors; each one is listed, and nothing was started",
+    1: "the daemon could not be started, does not answer, or its gateway cannot listen",
+    3: "the configuration has errors; nothing was started",
   },
   takes: {
     "--print": "only print the service's file, and start nothing",
@@ -32,8 +29,7 @@ export const upCommand = command("up", {
 export const downCommand = command("down", {
   summary: "stop the daemon, however it was started",
   description:
-    "Shares stay mounted, and work as long as their server does, but none moves to another route. A service " +
-    "starts again at the next login.",
+    "Shares stay mounted, and move only when their route is lost. A service starts again at the next login.",
   examples: { "mountaineer down": "stop it; mountaineer up starts it again" },
   exits: { 1: "the daemon could not be stopped" },
   run: async (context) => (await import("../service/service-command.ts")).takeDown(context),
@@ -42,15 +38,13 @@ export const downCommand = command("down", {
 export const uninstallCommand = command("uninstall", {
   summary: "stop the daemon and remove its service",
   description:
-    "Shares stay mounted, and configuration, secrets and log stay. --purge first unmounts every share and " +
-    "restores clients' files as `connect --undo` does, then removes configuration, secrets, links, log and " +
-    "home. It removes nothing while a share is busy or a file is not on its NAS yet.",
+    "Mounts, configuration, secrets and log stay. --purge unmounts every share, restores clients' files, and removes all of Mountaineer; nothing while a share is busy or a file is not on its NAS yet.",
   examples: {
     "mountaineer uninstall": "stop the daemon and remove its service",
     "mountaineer uninstall --purge": "keep only the files on the NAS",
   },
   exits: {
-    1: "the daemon could not be stopped, its service could not be removed, or you said no",
+    1: "daemon or service could not be removed, or you said no",
     7: "with --purge: files are open or set aside; nothing was removed",
   },
   takes: {
@@ -79,9 +73,7 @@ export const monitorCommand = command("monitor", {
   refusesRoot: true,
   summary: "run the daemon in the foreground",
   description:
-    "One per home. Ctrl-C or SIGTERM stops it cleanly and leaves the mounts in place; a second one stops it " +
-    "at once. Closing its terminal does not stop it, because SIGHUP makes it read its configuration again. " +
-    "Creates a commented starter configuration if there is none.",
+    "One per home. Ctrl-C or SIGTERM stops it and leaves the mounts; a second one stops it at once. Closing its terminal does not: SIGHUP reads the configuration again. Creates a starter configuration if there is none.",
   examples: {
     "mountaineer monitor": "run with the configuration in ~/.mountaineer",
     "mountaineer monitor --interval 0.5": "check twice a second, whatever the file says",

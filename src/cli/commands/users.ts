@@ -11,8 +11,7 @@ const HOUR_MS = 3_600_000;
 const usersAddCommand = command("users add", {
   summary: "add a user, with a token",
   description:
-    "Prints its token, once, and what the user may do. Asks first if clients are connected without a token: " +
-    "from now on each client needs one.",
+    "Prints the token, once, and what the user may do. With the first user each client needs a token, so it asks if some are connected without.",
   examples: { "mountaineer users add ann --role dev": "a user with the role dev" },
   exits: { 1: "you said no; nothing was changed", 2: "there is a user of that name" },
   takes: {
@@ -39,8 +38,7 @@ const usersListCommand = command("users list", {
   takesUrl: true,
   summary: "list the users",
   description:
-    "Each with its roles, the way it signs in, when it was heard last, and how many programs act for it. " +
-    "People of an issuer are listed once they were here.",
+    "Each with its roles, sign-in, last visit, and programs that act for it; people of an issuer once they were here.",
   examples: { "mountaineer users list": "see them" },
   async run(context) {
     const { renderPeople } = await import("../views/people-view.ts");
@@ -78,7 +76,7 @@ const usersRenewCommand = command("users renew", {
 
 const usersRemoveCommand = command("users remove", {
   summary: "remove a user",
-  description: "The user's sessions, and the access of programs that act for the user, end at once.",
+  description: "The user's sessions and programs lose access at once.",
   examples: { "mountaineer users remove ann": "remove one" },
   exits: { 2: "there is no such user, or no other" },
   takes: { "<name>": USER },
@@ -106,8 +104,7 @@ export const accessCommand = command("access", {
   takesUrl: true,
   summary: "show what a user may do with each server, and by which rule",
   description:
-    "By the rules in use. People of an issuer are written sub:SUBJECT, and shown by the claims of their " +
-    "newest token. Without a daemon it evaluates the file with what each server listed last.",
+    "By the rules in use. People of an issuer are sub:SUBJECT, with the claims of their newest token. Without a daemon it uses the file and the last lists.",
   examples: {
     "mountaineer access ben": "what may Ben do?",
     "mountaineer access ben --tool delete_file": "may he delete files?",

@@ -10,8 +10,7 @@ export const whyCommand = command("why", {
   takesUrl: true,
   summary: "say why a share or a server is as it is, and what happens next",
   description:
-    "Shows the rule that applies now, and for each other rule why it takes no step and when it is due. " +
-    "Changes nothing. Without a daemon it checks the share itself.",
+    "Shows the rule that applies now, and when each other rule is due. Changes nothing. Works without a daemon.",
   examples: {
     "mountaineer why CORE": "why does it stay on the fallback?",
     "mountaineer why files --json": "for a script",

@@ -7,23 +7,23 @@ import type { ParsedInput } from "./command.ts";
 
 export const BACKEND_OPTIONS = {
   "--url <address>": "the address of a remote server, instead of a program",
-  "-t, --transport <kind>": "stdio, or http for an address; default: from the command or address given",
+  "-t, --transport <kind>": "stdio, or http for an address; default: as it looks",
   "-e, --env <KEY=value>": {
-    about: "an environment variable: text, ${VARIABLE} or secret:NAME; only KEY means ${KEY}; repeatable",
+    about: "a variable: text, ${VARIABLE} or secret:NAME; only KEY means ${KEY}; repeatable",
     isList: true,
   },
   "-H, --header <'Name: value'>": {
-    about: "a header of each request, with the same kinds of value; repeatable",
+    about: "a header of each request, likewise; repeatable",
     isList: true,
   },
   "--cwd <folder>": "the program's working folder",
   "--group <name>": "the group to list it in",
   "--set <key=value>": { about: "any other key, as in timeouts.init=60; repeatable", isList: true },
-  "--allow-literal": "write values that look like secrets into the file as plain text",
+  "--allow-literal": "write values that look like secrets as plain text",
 } as const;
 
 /**
- * Reads the options. `args`: the arguments after the backend's name, either a program with its arguments or
+ * Reads the options. `args`: the arguments after the server's name, either a program with its arguments or
  * an address. Throws `usage`.
  */
 export function readBackendOptions(

@@ -7,7 +7,7 @@ import { label, list, number, orNone, reference, text, url } from "./value-types
 export const backendAuthKeys = {
   type: choiceKey("sends", ["oauth", "client-credentials"], "oauth", {
     meaning:
-      "`oauth`: a person signs in with `mountaineer backends login NAME`. `client-credentials`: the gateway signs in as itself.",
+      "`oauth`: a person signs in (`mountaineer backends login NAME`). `client-credentials`: the gateway does, as itself.",
   }),
   client_id: optional("sends", text("plain", parseClientId), {
     absent: "the gateway registers itself at the first sign-in",
@@ -21,13 +21,12 @@ export const backendAuthKeys = {
   }),
   private_key: optional("sends", reference, {
     absent: "none",
-    meaning:
-      "With `client-credentials`, in place of a secret: the private key (PKCS #8, PEM or base64) that signs requests for tokens.",
+    meaning: "With `client-credentials`: the private key (PKCS #8, PEM or base64) in place of a secret.",
     example: '"secret:tickets-key"',
   }),
   client_metadata_url: optional("sends", url, {
     absent: "none",
-    meaning: "The https address of a client id metadata document that you publish.",
+    meaning: "The https address of your client id metadata document.",
     example: '"https://example.com/mountaineer.json"',
   }),
   client_name: defaulted("sends", label, "Mountaineer", {
@@ -48,18 +47,15 @@ export const backendAuthKeys = {
   }),
   resource: optional("sends", orNone(url), {
     absent: "the one that the server names, else its address",
-    meaning:
-      "What the token is for (RFC 8707). `false` leaves it out, for servers that refuse it with scopes, as Entra does.",
+    meaning: "What the token is for (RFC 8707). `false` leaves it out, for Entra and others.",
     example: "false",
   }),
   redirect_host: choiceKey("sends", ["127.0.0.1", "localhost"], "127.0.0.1", {
-    meaning:
-      "The host of the address to which the browser returns, for clients registered with `http://localhost`.",
+    meaning: "The host to which the browser returns, for clients registered with `http://localhost`.",
   }),
   redirect_port: optional("sends", number(1, 65_535, true, null), {
     absent: "any free port",
-    meaning:
-      "The port to which the browser returns, for clients registered with `http://127.0.0.1:PORT/callback`.",
+    meaning: "The port to which the browser returns, for clients registered with one.",
     example: "8765",
   }),
 };

@@ -30,7 +30,7 @@ const timeoutsKeys = {
     absent: 15,
     unit: "seconds",
     meaning:
-      "How long it may take to answer `initialize`, from its first output or 60 s after its start; for a `url`, from the start.",
+      "How long it may take to answer `initialize`, from its first output, at the latest 60 s after its start.",
   }),
   cap_fetch: numberKey("free", {
     min: 0.1,
@@ -45,7 +45,7 @@ const timeoutsKeys = {
       min: 0.1,
       max: 86_400,
       unit: "seconds",
-      meaning: "How long a call may take; each progress message restarts the time.",
+      meaning: "How long a call may take since its start or last progress message.",
     },
     "300 for tool calls, 60 for reads, prompts and completions",
     600,
@@ -57,8 +57,7 @@ const choiceKeys = {
     meaning: "Whether all clients share one instance, or each session gets its own.",
   }),
   start: choiceKey("free", ["always", "on-demand"], "always", {
-    meaning:
-      "When the program is started: with the gateway, or when a client first needs it. Its lists are remembered.",
+    meaning: "Start the program with the gateway, or when a client first needs it. Its lists are remembered.",
   }),
   stop_when_idle: numberOrOffKey(
     "free",
@@ -66,8 +65,7 @@ const choiceKeys = {
       min: 1,
       max: 86_400,
       unit: "seconds",
-      meaning:
-        "Stop the program when idle for so long; the next call starts it. Only for servers that keep nothing between calls.",
+      meaning: "Stop the program when idle for so long. Only for servers that keep nothing between calls.",
     },
     600,
   ),

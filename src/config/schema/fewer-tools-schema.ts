@@ -14,13 +14,13 @@ export const optimizerKeys = {
 
 export const groupKeys = {
   tools: optional("access", globs, {
-    absent: "all of its backends; one of `tools` and `backends` is required",
-    meaning: "Its tools, as patterns. A name without wildcards is one server's, as in policies.",
+    absent: "those of `backends`; one of both is required",
+    meaning: "Patterns over its tools. A name without wildcards is one server's, as in policies.",
     example: '["github_*"]',
   }),
   backends: optional("access", list(text("plain", parseBackendName)), {
     type: "list of backends",
-    absent: "the tools of all backends, and no resources or prompts",
+    absent: "the tools of all servers, and no resources or prompts",
     meaning: "The servers whose tools, resources, prompts and skills are in it.",
     example: '["files"]',
   }),
@@ -29,8 +29,7 @@ export const groupKeys = {
 export const profileKeys = {
   users: optional("access", globs, {
     absent: "everybody",
-    meaning:
-      "Patterns over the token's user, the `sub` of a signed token, `anonymous`, or `owner` (`mountaineer mcp`).",
+    meaning: "Patterns over the token's user or `sub`, `anonymous`, or `owner` (`mountaineer mcp`).",
     example: '["ci-*"]',
   }),
   clients: optional("access", globs, {

@@ -26,19 +26,17 @@ export const fleetKeys = {
   servers: required("sends", list(text("plain", parseFleetServer, { describe: describeFleetServer })), {
     expected: `a list of ${FLEET_SERVER_EXPECTED}`,
     meaning:
-      "The NATS servers; the first that answers is used. Beyond this machine with TLS. Port 4222, unless it is written.",
+      "The NATS servers; the first that answers is used. Beyond this machine with TLS; port 4222 unless given.",
     example: '["tls://nas.example.com:4222"]',
   }),
   credentials: required("sends", reference, {
-    meaning:
-      "This machine's credentials, by reference: the seed of an nkey (`SU…`), or the text of a `.creds` file.",
+    meaning: "The seed of an nkey (`SU…`), or the text of a `.creds` file.",
     example: '"secret:fleet"',
   }),
   export: optional("sends", list(text("plain", parseExport)), {
     expected: `a list of which each is ${EXPORT_EXPECTED}`,
     absent: "none",
-    meaning:
-      "Servers of this machine that other machines may use, as the user `fleet:MACHINE` with the role `fleet`.",
+    meaning: "Servers that other machines may use, as the user `fleet:MACHINE` with the role `fleet`.",
     example: '["*"]',
   }),
   import: optional("sends", list(text("plain", parseImport)), {
@@ -50,8 +48,7 @@ export const fleetKeys = {
   sessions: optional("sends", list(text("plain", parseSharing)), {
     expected: `a list of which each is ${SHARING_EXPECTED}`,
     absent: "none",
-    meaning:
-      "No longer has an effect, and goes with the next version: `[server].session_key` shares sessions.",
+    meaning: "No longer has an effect: see `[server].session_key`.",
     example: '["desktop"]',
   }),
   tls_ca: optional("sends", path, {

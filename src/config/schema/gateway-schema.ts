@@ -42,7 +42,7 @@ const folders = list(path, { type: "list of paths" });
 
 export const sandboxKeys = {
   kind: required("runs", choice(SANDBOX_KINDS), {
-    meaning: "The sandbox: `bubblewrap`, on Linux, with separate namespaces.",
+    meaning: "The kind of sandbox.",
     example: '"bubblewrap"',
   }),
   read: defaulted("runs", folders, [], {
@@ -55,11 +55,7 @@ export const sandboxKeys = {
     meaning: "What it may read and write.",
     example: '["~/.npm"]',
   }),
-  network: toggleKey(
-    "runs",
-    false,
-    "Let it use the network, as `npx` and `uvx` need to download. Otherwise it cannot even reach this machine.",
-  ),
+  network: toggleKey("runs", false, "Let it use the network, as `npx` and `uvx` need to download."),
 };
 
 /** The ways to treat a backend whose required share is missing. */
@@ -70,7 +66,7 @@ const requiresKeys = {
     type: "list of shares",
     expected: `a list of ${REQUIREMENT_EXPECTED}`,
     absent: "none",
-    meaning: "Shares or folders in them that it works on. It starts only when they are mounted.",
+    meaning: "Shares, or folders in them, that must be mounted.",
     example: '["CORE:/dev/projects"]',
   }),
   unavailable_after_secs: numberKey("free", {
@@ -78,11 +74,11 @@ const requiresKeys = {
     max: 3600,
     absent: 5,
     unit: "seconds",
-    meaning: "How long a required share may be away before `when_unavailable` applies; calls wait.",
+    meaning: "How long calls wait for a required share before `when_unavailable` applies.",
   }),
   when_unavailable: choiceKey("free", UNAVAILABLE_CHOICES, "hide", {
     meaning:
-      "While a required share is away: `hide` empties the server's lists, `stop` also stops it, `error` keeps the lists. Calls fail and name the share.",
+      "While a required share is away: `hide` empties its lists, `stop` also stops it, `error` keeps the lists. Calls fail.",
   }),
 };
 
@@ -95,7 +91,7 @@ export const managementKeys = {
   allow_commands: toggleKey(
     "runs",
     false,
-    "Let everybody who is signed in change which programs run, where credentials are sent and who may do what, and approve changes.",
+    "Let everybody who is signed in change what runs, and approve changes.",
   ),
   allowed_hosts: defaulted("runs", list(text("plain", parseAllowedHost)), [], {
     absent: "none",
@@ -127,7 +123,7 @@ export const serverKeys = {
     expected: 'a list of references, such as `["secret:session-key"]`',
     absent: "the home's own key",
     meaning:
-      "Keys of session ids: machines with the same ones continue each other's sessions. The first seals new ids. Make one with `openssl rand -base64 32`.",
+      "Keys of session ids, which gateways share that continue each other's sessions. The first seals new ids.",
     example: '["secret:session-key"]',
   }),
   body_limit_mb: numberKey("free", {
@@ -149,27 +145,17 @@ export const serverKeys = {
 
 const BACKEND_TYPES = ["stdio", "streamable-http"] as const;
 
-/** The keys of a filter. Their documentation says that it publishes `what`, and that its patterns match `names`. */
-function filterOf(what: string, names: string, allowed: string, denied: string) {
-  return {
-    allow: optional("access", globs, {
-      absent: "all",
-      meaning: `The published ${what}, as patterns over ${names}; \`*\` matches anything.`,
-      example: allowed,
-    }),
-    deny: defaulted("access", globs, [], {
-      absent: "none",
-      meaning: `The ${what} to leave out, even if \`allow\` matches them.`,
-      example: denied,
-    }),
-  };
-}
-
-const OWN_NAMES = "the server's own names";
 export const filterKeys = {
-  tools: filterOf("tools", OWN_NAMES, '["read_*", "search"]', '["delete_*"]'),
-  resources: filterOf("resources", "their addresses", '["file:///srv/*"]', '["file:///srv/private/*"]'),
-  prompts: filterOf("prompts", OWN_NAMES, '["review*"]', '["draft_*"]'),
+  allow: optional("access", globs, {
+    absent: "all",
+    meaning: "Patterns over the server's own names, or the addresses of its resources.",
+    example: '["read_*", "search"]',
+  }),
+  deny: defaulted("access", globs, [], {
+    absent: "none",
+    meaning: "What to leave out, even if `allow` matches it.",
+    example: '["delete_*"]',
+  }),
 };
 
 export const toolOverrideKeys = {
@@ -203,7 +189,7 @@ const programKeys = {
   args: optional("runs", list(text("arguments", parseArgument, { describe: describeKind })), {
     absent: "none",
     meaning:
-      "Its arguments, passed on unchanged. `${secret:NAME}` is a stored secret, which other users of this machine can read here: prefer `env`.",
+      "Its arguments. `${secret:NAME}` is a stored secret, which other users can read here: prefer `env`.",
     example: '["-y", "@modelcontextprotocol/server-filesystem", "/srv/files"]',
   }),
   cwd: optional("runs", workingFolder, {
@@ -215,7 +201,7 @@ const programKeys = {
   package: optional("runs", text("plain", parsePackage), {
     absent: "none",
     meaning:
-      "Its plugin or bundle, as `import` writes it. `${package}` stands for the folder, looked up at each start; a bundle must be unchanged.",
+      "Its plugin or bundle, as `import` writes it. `${package}` stands for its folder; a bundle must be unchanged.",
     example: '"claude-code:db-tools@market"',
   }),
   session: optional("runs", toggle, {
@@ -280,24 +266,22 @@ export const backendKeys = {
     type: "list of paths",
     absent: "paths may lie anywhere",
     meaning:
-      "The only folders that paths in calls may lead to, links followed. Without `cwd` the program starts in the first. Not a sandbox.",
+      "The only folders that paths in calls may lead to, links followed. Without `cwd` the program starts in the first.",
     example: '["/srv/pub"]',
   }),
   pin: pinKey,
   ...requiresKeys,
   replace: choiceKey("free", ["overlap", "stop-first"], "overlap", {
-    meaning: "How to replace a running instance; `stop-first` is for servers that cannot run twice.",
+    meaning: "How to replace a running instance; `stop-first`: for servers that cannot run twice.",
   }),
   protocol: choiceKey("free", ["auto", "2026-07-28"], "auto", {
-    meaning:
-      "The MCP version to use. `auto`: a program that supports both gets 2025-11-25; an address gets each client's own version.",
+    meaning: "The MCP version to use; `auto` finds it.",
   }),
   ...connectionTables({
     env: "Variables of the program. For `stdio`.",
     headers: "Headers of every request to the server. For `streamable-http`.",
     auth: "How the gateway signs in to the server by OAuth. For `streamable-http`.",
-    sandbox:
-      "Isolates the program from your files, the network and other programs. For `stdio` on Linux; never started without it.",
+    sandbox: "Isolates the program from your files, the network and other programs. For `stdio` on Linux.",
   }),
   routes: listOf(
     "routes",
@@ -308,9 +292,9 @@ export const backendKeys = {
   ),
   timeouts: defaultableTimeouts,
   filters: table("What of the server is published.", {
-    tools: table("Which of its tools are published.", filterKeys.tools),
-    resources: table("Which of its resources are published.", filterKeys.resources),
-    prompts: table("Which of its prompts are published.", filterKeys.prompts),
+    tools: table("Which of its tools are published.", filterKeys),
+    resources: table("Which of its resources are published.", filterKeys),
+    prompts: table("Which of its prompts are published.", filterKeys),
   }),
   tool_overrides: named(
     "tools",
@@ -325,7 +309,7 @@ export const backendKeys = {
 export const conflictKeys = {
   strategy: choiceKey("access", ["first-wins", "prefix", "error"], "first-wins", {
     meaning:
-      "`first-wins`: the server that had the name first keeps it, and the other's gets its server's name in front, for good. `prefix`: every name has it. `error`: the later one is not published.",
+      "`first-wins`: the later name gets its server's name in front. `prefix`: every name does. `error`: the later one is not published.",
   }),
 };
 

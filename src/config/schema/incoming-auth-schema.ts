@@ -26,8 +26,7 @@ export const publicUrlKey = optional("access", text("plain", parsePublicUrl, { d
   type: "address",
   expected: PUBLIC_URL_EXPECTED,
   absent: "the address that it listens at",
-  meaning:
-    "The address for clients if a proxy is in front. Requests may name its host, and tokens are issued for it.",
+  meaning: "The address for clients behind a proxy. Requests may name its host; tokens are issued for it.",
   example: '"https://mcp.example.com/mcp"',
 });
 
@@ -88,7 +87,7 @@ const claimKey = required("access", list(text("plain", parseClaimValue), { fewes
 export const incomingAuthKeys = {
   type: choiceKey("access", ["anonymous", "local", "jwt", "oidc"], "anonymous", {
     meaning:
-      "`anonymous`: everybody on this machine; `local`: users with a token of this file; `jwt` and `oidc`: also users with a signed token. `oidc` finds the keys through `issuer`, `jwt` through `jwks`.",
+      "`anonymous`: everybody on this machine; `local`: users of this file; `jwt`, `oidc`: also signed tokens, with keys from `jwks` or `issuer`.",
   }),
   token: optional("access", reference, {
     absent: "none",
@@ -99,12 +98,12 @@ export const incomingAuthKeys = {
     type: "address",
     expected: ISSUER_EXPECTED,
     absent: "required for `jwt` and `oidc`",
-    meaning: "The authorization server, exactly as its tokens name it in `iss`.",
+    meaning: "The authorization server, exactly as in the tokens' `iss`.",
     example: '"https://login.example.com"',
   }),
   audience: optional("access", list(text("plain", parseAudience), { fewest: 1 }), {
     absent: "the gateway's own address",
-    meaning: "Accepted audiences: a token's `aud` must contain one of them.",
+    meaning: "Accepted audiences (`aud`), of which a token has one.",
     example: '["https://mcp.example.com/mcp"]',
   }),
   jwks: optional("access", text("plain", parseKeysSource, { describe: describeAddress }), {
@@ -125,7 +124,7 @@ export const incomingAuthKeys = {
     max: 300,
     absent: 30,
     unit: "seconds",
-    meaning: "The largest allowed difference between the issuer's clock and this machine's.",
+    meaning: "The allowed difference between the issuer's clock and this machine's.",
   }),
   required_scopes: defaulted("access", list(text("plain", parseScope)), [], {
     absent: "none",
@@ -149,15 +148,10 @@ export const incomingAuthKeys = {
     unit: "seconds",
     meaning: "How long to use the last known keys while the issuer does not answer.",
   }),
-  oauth: toggleKey(
-    "access",
-    true,
-    "Type `local`: let programs that only know OAuth ask for access. A person approves each.",
-  ),
+  oauth: toggleKey("access", true, "Type `local`: let programs that only know OAuth ask for access."),
   users: listOf("users", table("One block per user with a token.", userKeys)),
   scopes: open(
-    "The roles that a token's scope grants, by the scope's name. Each scope NAME also grants the role " +
-      "`scope:NAME`.",
+    "The roles that a token's scope grants, by the scope's name, besides `scope:NAME`.",
     parseScope,
     scopeKey,
   ),

@@ -20,13 +20,13 @@ const TOOL_HINTS = [
 const argumentKey = required("access", globs, {
   absent: "whatever",
   meaning:
-    "Patterns over an argument's value; `options.path` is `path` within `options`. Matches no call without the argument. A pattern with a slash is for paths: `..`, doubled slashes and escapes are resolved first.",
+    "Patterns over an argument's value; `options.path` is `path` within `options`. A pattern with a slash is for paths: `..`, doubled slashes and escapes are resolved first.",
   example: '["/srv/*"]',
 });
 
 export const policyKeys = {
   effect: required("access", choice(EFFECTS), {
-    meaning: "The effect; `ask` asks the person at the client, and refuses if that cannot ask.",
+    meaning: "The effect; `ask` asks the person at the client.",
     example: '"allow"',
   }),
   roles: optional("access", globs, {
@@ -48,7 +48,7 @@ export const policyKeys = {
   resources: optional("access", globs, {
     absent: "whatever",
     meaning:
-      "Patterns over `tool:NAME`, `prompt:NAME`, `resource:ADDRESS` or the bare name. Without wildcards: `tool:SERVER/NAME`, or the first server's in the file that has it.",
+      "Patterns over `tool:NAME`, `prompt:NAME`, `resource:ADDRESS` or the bare name; `tool:SERVER/NAME` is one server's.",
     example: '["tool:read_*"]',
   }),
   methods: optional("access", globs, {
@@ -77,16 +77,10 @@ export const authorizationKeys = {
   }),
   destructive: choiceKey("access", ["allow", "ask", "refuse"], "allow", {
     meaning:
-      "For an allowed tool that may destroy something; `refuse` does not publish it. Also for `mountaineer mcp`.",
+      "For allowed tools that may destroy something; `refuse` unlists them. Also for `mountaineer mcp`.",
   }),
   unannotated: choiceKey("access", ["destructive", "harmless"], "destructive", {
     meaning: "A tool whose server does not say whether it is destructive.",
   }),
-  policies: listOf(
-    "policies",
-    table(
-      "One block per policy; the first match decides, and lists show only what the user may use.",
-      policyKeys,
-    ),
-  ),
+  policies: listOf("policies", table("One block per policy; the first match decides.", policyKeys)),
 };

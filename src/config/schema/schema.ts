@@ -26,7 +26,7 @@ export const syncKeys = {
     toggleKey(
       "free",
       true,
-      "Watch this file. When false, only `mountaineer reload`, SIGHUP and Mountaineer's own edits apply it.",
+      "Watch this file. If false, only `mountaineer reload`, SIGHUP and Mountaineer's own edits apply.",
     ),
   ),
   poll_interval: titled(
@@ -46,22 +46,21 @@ export const syncKeys = {
       max: 60,
       absent: 1,
       unit: "seconds",
-      meaning:
-        "How long the file must stay unchanged before it is read, so that several saves cause one reload.",
+      meaning: "How long the file must stay unchanged before it is read.",
     }),
   ),
   detection: titled(
     "Notice changes by",
     choiceKey("free", DETECTION_CHOICES, "mtime", {
       meaning:
-        "How changes are detected: by the file's time, by its content (network file systems), or by the system's events.",
+        "Detect changes by the file's time, its content (network file systems), or the system's events.",
     }),
   ),
   on_failure: titled(
     "After a failed reload",
     choiceKey("free", ON_FAILURE_CHOICES, "backoff", {
       meaning:
-        "After a failed reload: retry at growing intervals, retry at `poll_interval`, or stop until `mountaineer reload`.",
+        "After a failed reload: retry ever less often, at `poll_interval`, or only at `mountaineer reload`.",
     }),
   ),
 };
@@ -69,12 +68,8 @@ export const syncKeys = {
 export const notifyKeys = {
   enabled: toggleKey("free", false, "Show desktop notifications to the user who runs Mountaineer."),
   failover: toggleKey("free", true, "When a share switches to the fallback."),
-  tb_ready: toggleKey("free", true, "When Thunderbolt is back for a share that has not moved back yet."),
-  config_rejected: toggleKey(
-    "free",
-    true,
-    "When this file has an error and the previous configuration stays in use.",
-  ),
+  tb_ready: toggleKey("free", true, "When Thunderbolt is back, and a share has not moved back yet."),
+  config_rejected: toggleKey("free", true, "When this file has an error."),
 };
 
 // A pattern for the JSON Schema, by which editors check the file; `parseBackendName` checks more.
@@ -114,7 +109,7 @@ export const configFile = table("", {
   ),
   conflict_resolution: optionalTable("What happens when two servers offer the same name.", conflictKeys),
   optimizer: optionalTable(
-    "A shorter tool list, for clients that load the whole list into every conversation.",
+    "A shorter tool list, for clients that load all of it into every conversation.",
     optimizerKeys,
   ),
   scripts: optionalTable("Scripts that call many tools in one call.", scriptsKeys),
@@ -133,18 +128,13 @@ export const configFile = table("", {
   ),
   incoming_auth: optionalTable("How clients prove who they are.", incomingAuthKeys),
   authorization: orAbsent(
-    table(
-      "Rights of users. Without this section, everybody who may connect may use everything.",
-      authorizationKeys,
-    ),
+    table("Rights of users. Without it, everybody who may connect may use everything.", authorizationKeys),
   ),
   limits: optionalTable(
     "Limits for each principal: a user, everybody without a token, the owner.",
     limitsKeys,
   ),
-  audit: orAbsent(
-    table("A log of who called what, with which outcome, and who was refused, as JSON lines.", auditKeys),
-  ),
+  audit: orAbsent(table("A log of who called what, and who was refused, as JSON lines.", auditKeys)),
   trust: optionalTable("How far to trust servers, and changes of this file.", trustKeys),
   telemetry: orAbsent(table("Traces and metrics, for OpenTelemetry and Prometheus.", telemetryKeys)),
   fleet: orAbsent(table("Connects several machines, over NATS with JetStream.", fleetKeys)),

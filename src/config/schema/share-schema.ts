@@ -43,7 +43,7 @@ const ROUTE_CHANGE_CHOICES = ["move", "remount"] as const;
 export const globalKeys = {
   shares_root: optional("guards", path, {
     absent: '"~/Shares"; `Shares` in `$MOUNTAINEER_HOME` where that is set',
-    meaning: "The folder with one stable link per share: open your files through it, on any route.",
+    meaning: "The folder with a stable link for each share: open your files through it.",
     example: '"~/Shares"',
   }),
   mount_root: optional("guards", path, {
@@ -56,7 +56,7 @@ export const globalKeys = {
     max: 3600,
     absent: 2,
     unit: "seconds",
-    meaning: "How often every share is checked; a network change causes a check at once.",
+    meaning: "How often every share is checked; network changes are checked at once.",
   }),
   network_debounce_ms: numberKey("free", {
     min: 0,
@@ -64,7 +64,7 @@ export const globalKeys = {
     whole: true,
     absent: 500,
     unit: "milliseconds",
-    meaning: "How long to collect network changes after the first, before the next check.",
+    meaning: "How long to collect further network changes before the next check.",
   }),
   connect_timeout_ms: numberKey("free", {
     min: 10,
@@ -72,7 +72,7 @@ export const globalKeys = {
     whole: true,
     absent: 800,
     unit: "milliseconds",
-    meaning: "How long a host may take, in all, to accept a connection and answer SMB.",
+    meaning: "How long a host may take to accept a connection and answer SMB.",
   }),
   mount_hang_secs: numberKey("free", {
     min: 0.5,
@@ -90,26 +90,21 @@ export const globalKeys = {
     max: 3600,
     absent: 300,
     unit: "seconds",
-    meaning:
-      "How long programs that use a share wait while no route leads to its server, before they get an error.",
+    meaning: "How long programs wait for a share without a route, before they get an error.",
   }),
   auto_failback: toggleKey(
     "free",
     false,
-    "Go back to Thunderbolt automatically once it is stable and no files are open on the share.",
+    "Go back to Thunderbolt automatically once it is stable and no files are open.",
   ),
   auto_failback_stable_secs: numberKey("free", {
     min: 0,
     max: 86_400,
     absent: 30,
     unit: "seconds",
-    meaning: "How long Thunderbolt must answer without a gap before a share may go back to it.",
+    meaning: "How long Thunderbolt must answer without a gap before a share goes back.",
   }),
-  lsof_recheck: toggleKey(
-    "free",
-    true,
-    "While a share waits to go back, look for open files at every check.",
-  ),
+  lsof_recheck: toggleKey("free", true, "Look for open files at every check while a share waits to go back."),
 };
 
 function modeKey(mode: string, what: string) {
@@ -123,7 +118,7 @@ function modeKey(mode: string, what: string) {
 export const nasKeys = {
   thunderbolt_host: optional("sends", host, {
     absent: HOST_ABSENT,
-    meaning: "The server's address on the preferred, fast route. Port 445, unless it is written.",
+    meaning: "The server's address on the preferred, fast route; port 445 unless given.",
     example: '"10.10.10.1"',
   }),
   fallback_host: optional("sends", host, {
@@ -153,7 +148,7 @@ export const nasKeys = {
   }),
   only_on: defaulted("sends", list(text("plain", parseNetworkMark), { type: "list of networks" }), [], {
     absent: "any network",
-    meaning: `The networks on which its hosts may be contacted, each as ${NETWORK_MARK_EXPECTED}. On other networks nothing is sent to them, and programs get errors at once. \`proved\` next to them stands for each network on which a route of the share is proved while this machine is on one of the others. \`init\` and the page offer the networks where they found the NAS, and \`proved\`.`,
+    meaning: `The networks on which its hosts may be contacted: ${NETWORK_MARK_EXPECTED}. \`proved\` adds networks on which a route of the share is proved.`,
     example: '["gateway:aa:bb:cc:dd:ee:ff", "proved"]',
   }),
 };
@@ -161,12 +156,12 @@ export const nasKeys = {
 export const shareKeys = {
   name: required("guards", text("plain", parseShareName), {
     expected: SHARE_NAME_EXPECTED,
-    meaning: "The share's name here: its link in `shares_root`, and its name in every command.",
+    meaning: "The share's name in its link and in every command.",
     example: '"CORE"',
   }),
   nas: optional("sends", text("plain", parseNasName), {
     absent: "the share has its own hosts and login",
-    meaning: "Its NAS, by the name in `[nas.NAME]`, which then has hosts, login and networks.",
+    meaning: "Its NAS, `[nas.NAME]`, which then has hosts, login and networks.",
     example: '"home"',
   }),
   thunderbolt_host: nasKeys.thunderbolt_host,
@@ -183,7 +178,7 @@ export const shareKeys = {
   driver: optional("free", driver, {
     absent: "`local` if paths are given, else the system's way to mount SMB",
     meaning:
-      "`local`: a folder per route, switched by a link. Otherwise mountaineer-fs mounts on Linux, and NetFS on macOS.",
+      "`local`: a folder per route, switched by a link. Otherwise mountaineer-fs (Linux) or NetFS (macOS) mounts.",
     example: '"local"',
   }),
   on_route_change: optional("free", choice(ROUTE_CHANGE_CHOICES), {
@@ -194,7 +189,7 @@ export const shareKeys = {
   allow_other: optional("access", toggle, {
     absent: String(DEFAULT_ACCESS.allowOther),
     meaning:
-      "On Linux: let other users of this machine use the mount, as `username` on the server. Needs `user_allow_other` in /etc/fuse.conf, except for root.",
+      "On Linux: let other users use the mount, as `username` on the server. Needs `user_allow_other` in /etc/fuse.conf, unless you are root.",
     example: "true",
   }),
   file_mode: modeKey(
@@ -203,8 +198,7 @@ export const shareKeys = {
   ),
   folder_mode: modeKey(DEFAULT_ACCESS.folderMode, "every folder"),
   wake: choiceKey("free", ["auto", "off"], "auto", {
-    meaning:
-      "Wake the NAS (Wake-on-LAN) when a person, a program or a server needs the share. Checks never wake it.",
+    meaning: "Wake the NAS (Wake-on-LAN) when a person, program or server needs the share.",
   }),
   only_on: nasKeys.only_on,
   thunderbolt_path: optional("sends", path, {

@@ -6,7 +6,7 @@ import { label, reference, url } from "./value-types.ts";
 
 const headerKey = required("sends", reference, {
   absent: "none",
-  meaning: "A header of everything that is sent, by its name; its whole value, by reference.",
+  meaning: "A header, such as `Authorization`; its whole value, by reference.",
   example: '"secret:otlp"',
 });
 
@@ -19,7 +19,7 @@ export const telemetryKeys = {
   protocol: choiceKey("sends", ["http/protobuf", "http/json"], "http/protobuf", {
     meaning: "The encoding.",
   }),
-  traces: toggleKey("sends", true, "Send a trace of each request: client, gateway, backend."),
+  traces: toggleKey("sends", true, "Send a trace of each request: client, gateway, server."),
   metrics: toggleKey("sends", true, "Send metrics."),
   sample: numberKey("sends", {
     min: 0,
@@ -40,11 +40,11 @@ export const telemetryKeys = {
     meaning: "The service name in the data.",
     example: '"mountaineer"',
   }),
-  prometheus: toggleKey("sends", false, "Serve `/metrics` at the gateway's address, for Prometheus."),
+  prometheus: toggleKey("sends", false, "Serve `/metrics` at the gateway's address."),
   metrics_token: optional("sends", reference, {
     absent: "only this machine may read `/metrics`",
-    meaning: "The token that Prometheus sends as `Authorization: Bearer …`, by reference.",
+    meaning: "The token that Prometheus sends.",
     example: '"secret:metrics"',
   }),
-  headers: open("Headers of everything that is sent, such as `Authorization`.", parseHeaderName, headerKey),
+  headers: open("Headers of everything that is sent.", parseHeaderName, headerKey),
 };

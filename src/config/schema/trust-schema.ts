@@ -8,9 +8,9 @@ const PIN_CHOICES = ["tell", "block", "off"] as const;
 
 export const trustKeys = {
   approve: optional("approval", choice(APPROVE_CHOICES), {
-    absent: "`commands` where an argument or the `cwd` of a backend leads to Mountaineer's home; else `none`",
+    absent: "`commands` where a server can reach Mountaineer's home; else `none`",
     meaning:
-      "Which changes by other programs wait for `mountaineer approve`: `commands`: those that decide what runs; `all`: also where credentials go, and who may do what. Only `mountaineer approve` loosens it.",
+      "Which changes by other programs wait for `mountaineer approve`. `commands`: those of what runs; `all`: also of rights, and of where credentials go.",
     example: '"commands"',
   }),
   client_folders: optional("runs", list(path, { type: "list of paths" }), {
@@ -20,7 +20,7 @@ export const trustKeys = {
   }),
   pin: choiceKey("guards", PIN_CHOICES, "tell", {
     meaning:
-      "When entries of a server change: `tell` reports it until you approve, `block` also withholds changed and new ones, `off` does not compare.",
+      "`tell` reports changed entries of a server, `block` also withholds changed and new ones, `off` does not compare.",
   }),
 };
 

@@ -26,7 +26,7 @@ test("each command has a page with its synopsis, options and examples", () => {
   for (const { name, examples, takes } of COMMANDS) {
     const word = name.split(" ")[0];
     const page = PAGES.get(`docs/reference/cli/${word}.md`) ?? assert.fail(name);
-    assert.match(page, new RegExp(`^mountaineer ${name}( |$)`, "m"));
+    assert.match(page, new RegExp(`\\bmountaineer ${name}( |$)`, "m"));
     for (const [line, does] of Object.entries(examples))
       assert.ok(page.includes(`\n# ${does}\n${line}\n`), line);
     const index = PAGES.get("docs/reference/cli.md") ?? "";
