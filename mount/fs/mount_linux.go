@@ -42,6 +42,10 @@ func parseMount(arguments []string, in io.Reader) (m mountFlags, err error) {
 	fileMode := flags.String("file-mode", "0644", "mode of all files, octal")
 	dirMode := flags.String("dir-mode", "0755", "mode of all folders, octal")
 	flags.BoolVar(&m.mount.ReadOnly, "read-only", false, "refuse all changes")
+	flags.Func("symlinks", "which symbolic links are shown: inside (default), true, false", func(text string) (err error) {
+		m.mount.Links, err = mount.ParseLinks(text)
+		return err
+	})
 	flags.BoolVar(&m.mount.AllowOther, "allow-other", false, "let other users of this machine in, as far as the modes do")
 	flags.StringVar(&m.mount.Source, "fsname", "", "the source that the mount table shows; default: the share's address")
 	if err := m.parse(flags, arguments, in); err != nil {

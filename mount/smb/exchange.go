@@ -114,6 +114,10 @@ func onFile(req smb2.Packet, id *smb2.FileId) {
 		req.FileId = id
 	case *smb2.SetInfoRequest:
 		req.FileId = id
+	case *smb2.ReadRequest:
+		req.FileId = id
+	case *smb2.WriteRequest:
+		req.FileId = id
 	case *smb2.CloseRequest:
 		req.FileId = id
 	}
@@ -132,6 +136,12 @@ func acceptAnswer(req smb2.Packet, pkt []byte) (answer []byte, err error) {
 	case *smb2.SetInfoRequest:
 		answer, err = answerOf(smb2.SMB2_SET_INFO, pkt)
 		isBroken = smb2.SetInfoResponseDecoder(answer).IsInvalid()
+	case *smb2.ReadRequest:
+		answer, err = answerOf(smb2.SMB2_READ, pkt)
+		isBroken = smb2.ReadResponseDecoder(answer).IsInvalid()
+	case *smb2.WriteRequest:
+		answer, err = answerOf(smb2.SMB2_WRITE, pkt)
+		isBroken = smb2.WriteResponseDecoder(answer).IsInvalid()
 	case *smb2.CloseRequest:
 		answer, err = answerOf(smb2.SMB2_CLOSE, pkt)
 		isBroken = smb2.CloseResponseDecoder(answer).IsInvalid()

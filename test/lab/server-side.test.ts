@@ -1,7 +1,7 @@
 // What the file system lets the server do, seen from the commands that people use on a mount.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { randomBytes } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
@@ -79,5 +79,23 @@ describe("what the server does", {
       await home.cli(["verify"]);
       const after = await crossed();
       assert.ok(after - before < MIB, `${after - before} bytes crossed the cable`);
+    }));
+
+  test("A12 symbolic links are made, shown and kept as on a Mac; one that leads out of the share is a file", (t) =>
+    play(t, { lines: ['file_mode = "0755"'] }, async ({ sh, there }) => {
+      await sh("mkdir -p lib .bin && echo 'echo ran' >lib/tool && ln -s ../lib/tool .bin/tool");
+      assert.equal(await sh(".bin/tool"), "ran\n");
+      assert.match(
+        await readFile(there(".bin", "tool"), "utf8"),
+        /^XSym\n0011\n[0-9a-f]{32}\n\.\.\/lib\/tool\n +$/,
+      );
+      await sh("cp -a .bin copied && mv copied moved && cat moved/tool");
+      // A colleague's.
+      const digest = createHash("md5").update("/etc/passwd").digest("hex");
+      const planted = `XSym\n0011\n${digest}\n/etc/passwd\n`.padEnd(1067);
+      await writeFile(there("planted"), planted);
+      assert.equal(await sh("until [ -e planted ]; do sleep 0.1; done; cat planted"), planted);
+      await assert.rejects(sh("ln -s /etc/passwd out"), /Operation not permitted/);
+      await sh("python3 -m venv venv --without-pip 2>&1 && venv/bin/python -c 'print(1)'");
     }));
 });

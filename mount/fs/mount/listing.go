@@ -65,6 +65,9 @@ func (l *listing) Readdirent(ctx context.Context) (*fuse.DirEntry, syscall.Errno
 		entry := fuse.DirEntry{Off: uint64(l.at), Name: name, Mode: syscall.S_IFREG, Ino: inoOf(each.seen.FileId, uint64(l.at))}
 		if each.seen.IsDir() {
 			entry.Mode = syscall.S_IFDIR
+		} else if l.node.share.mayBeLink(each) {
+			// Unknown: programs look at it themselves.
+			entry.Mode = 0
 		}
 		return &entry, 0
 	}
@@ -212,7 +215,11 @@ func (l *listing) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (
 	if !isTrue {
 		return l.node.Lookup(ctx, name, out)
 	}
-	inode := l.node.child(ctx, name, l.entries[i])
+	at, err := l.node.resolved(ctx, name, l.entries[i])
+	if err != nil {
+		return nil, errnoOf(err)
+	}
+	inode := l.node.child(ctx, name, at)
 	inode.Operations().(*node).fill(&out.Attr)
 	return inode, 0
 }

@@ -16,10 +16,14 @@ type found struct {
 	session, epoch int
 	// The server's clock when it was asked.
 	at time.Time
+	// The target, if it is a symbolic link; empty: it is none; nil: nobody has looked.
+	target *string
+	// The target also of a link that is shown as a file.
+	read *string
 }
 
 func foundOn(c *link.Conn, seen *smb2.FileStat) found {
-	return found{seen, c.Number, c.Epoch, time.Now().Add(c.Ahead)}
+	return found{seen: seen, session: c.Number, epoch: c.Epoch, at: time.Now().Add(c.Ahead)}
 }
 
 func lookAt(t link.Try, path string) (found, error) {
@@ -35,6 +39,7 @@ type self struct {
 	id             uint64
 	session, epoch int
 	isFolder       bool
+	isLink         bool
 	// When it was made, ns; 0: the server may have made that up.
 	created int64
 	// The server's clock when it was first seen.
@@ -42,7 +47,10 @@ type self struct {
 }
 
 func (f found) self() self {
-	return self{f.seen.FileId, f.session, f.epoch, f.seen.IsDir(), identity.OwnCreation(f.seen), f.at}
+	return self{
+		id: f.seen.FileId, session: f.session, epoch: f.epoch, isFolder: f.seen.IsDir(), isLink: f.isLink(),
+		created: identity.OwnCreation(f.seen), since: f.at,
+	}
 }
 
 // A clock that is set in steps must not make a file another one.
@@ -53,7 +61,7 @@ const clockSlack = 2 * time.Second
 func (s self) isSame(at found) bool {
 	now := at.self()
 	switch {
-	case now.epoch != s.epoch || now.id != s.id || now.isFolder != s.isFolder:
+	case now.epoch != s.epoch || now.id != s.id || now.isFolder != s.isFolder || at.target != nil && now.isLink != s.isLink:
 		return false
 	case now.session == s.session || now.isFolder:
 		return true
@@ -70,6 +78,7 @@ func (s self) isSame(at found) bool {
 func (s self) next(at found) self {
 	next := at.self()
 	next.since = s.since
+	next.isLink = s.isLink
 	if s.created != 0 {
 		next.created = s.created
 	}

@@ -33,6 +33,7 @@ type Options struct {
 	Uid, Gid          uint32
 	FileMode, DirMode uint32
 	ReadOnly          bool
+	Links             Links
 	AllowOther        bool
 	// The share's folder in the home; empty: none.
 	State string

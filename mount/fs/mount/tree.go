@@ -29,6 +29,7 @@ type node struct {
 	self  self
 	seen  *smb2.FileStat
 	times times
+	link  symlink
 	open  map[*handle]struct{} // until programs have closed them
 	// Handles that programs have closed and the server not yet.
 	closing map[*handle]struct{}
@@ -110,6 +111,7 @@ func (n *node) id() uint64 {
 func (n *node) learn(at found) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	n.link.learn(at)
 	if n.seen == nil {
 		n.self, n.seen = at.self(), at.seen
 		return
@@ -218,6 +220,9 @@ func (n *node) fill(out *fuse.Attr) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.share.fill(out, n.seen, n.times.shown(n.seen))
+	if n.self.isLink {
+		out.Mode, out.Size = syscall.S_IFLNK|0o777, uint64(len(n.link.target))
+	}
 	out.Ino = n.StableAttr().Ino
 }
 
@@ -283,6 +288,8 @@ func (n *node) attrFor(name string, at found) fs.StableAttr {
 	attr := fs.StableAttr{Mode: syscall.S_IFREG, Ino: at.seen.FileId, Gen: hash.Sum64() ^ uint64(at.self().created)}
 	if at.seen.IsDir() {
 		attr.Mode = syscall.S_IFDIR
+	} else if at.isLink() {
+		attr.Mode = syscall.S_IFLNK
 	}
 	attr.Ino = inoOf(attr.Ino, hash.Sum64())
 	return attr
@@ -311,6 +318,9 @@ func (n *node) look(ctx context.Context, path string) (found, error) {
 
 func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
 	at, err := n.find(ctx, name)
+	if err == nil {
+		at, err = n.resolved(ctx, name, at)
+	}
 	if err != nil {
 		errno := errnoOf(err)
 		if errno == syscall.ENOENT && len(name) > nameAtMost {
@@ -330,6 +340,12 @@ func (n *node) Getattr(ctx context.Context, f fs.FileHandle, out *fuse.AttrOut) 
 		return 0
 	}
 	at, err := n.lookAgain(ctx, f)
+	if name, parent := n.EmbeddedInode().Parent(); err == nil && parent != nil {
+		at, err = parent.Operations().(*node).resolved(ctx, name, at)
+	}
+	if err == nil && !n.isSame(at) && !n.IsRoot() {
+		err = syscall.ESTALE
+	}
 	if err != nil {
 		return errnoOf(err)
 	}
@@ -346,11 +362,7 @@ func (n *node) lookAgain(ctx context.Context, f fs.FileHandle) (found, error) {
 	if at, ok := n.listedByParent(); ok {
 		return at, nil
 	}
-	at, err := atPath(ctx, n, looking, lookAt)
-	if err == nil && !n.isSame(at) && !n.IsRoot() {
-		err = syscall.ESTALE
-	}
-	return at, err
+	return atPath(ctx, n, looking, lookAt)
 }
 
 func (n *node) Statfs(ctx context.Context, out *fuse.StatfsOut) syscall.Errno {

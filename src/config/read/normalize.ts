@@ -35,12 +35,13 @@ function engineShare(
   global: NormalizedFile["global"],
   homeContext: HomeContext,
 ): ShareConfig {
-  const { name, password, wake, onlyOn, allowOther, fileMode, folderMode } = share;
-  const isDefault = [allowOther, fileMode, folderMode].every((value) => value === null);
+  const { name, password, wake, onlyOn, allowOther, fileMode, folderMode, symlinks } = share;
+  const isDefault = [allowOther, fileMode, folderMode, symlinks].every((value) => value === null);
   const access = {
     allowOther: allowOther ?? DEFAULT_ACCESS.allowOther,
     fileMode: fileMode ?? DEFAULT_ACCESS.fileMode,
     folderMode: folderMode ?? DEFAULT_ACCESS.folderMode,
+    symlinks: symlinks ?? DEFAULT_ACCESS.symlinks,
   };
   return {
     name,
@@ -88,7 +89,7 @@ export function emptyConfig(homeContext: HomeContext): MountaineerConfig {
 }
 
 const SMB_ONLY = ["username", "password", "share_name"] as const;
-const FUSE_ONLY = ["allow_other", "file_mode", "folder_mode"] as const;
+const FUSE_ONLY = ["allow_other", "file_mode", "folder_mode", "symlinks"] as const;
 const HOST_ONLY = ["thunderbolt_interface", "fallback_interface"] as const;
 
 /** Warnings about valid values that are probably not meant. */

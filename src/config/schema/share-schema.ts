@@ -1,7 +1,7 @@
 // The keys of `[global]`, `[[shares]]` and `[[aliases]]`.
 import { parseNasName } from "../values/backend-names.ts";
 import { describeServerShare } from "../values/mistakes.ts";
-import { DEFAULT_ACCESS, MODE_EXPECTED, parseMode } from "../values/mount-access.ts";
+import { DEFAULT_ACCESS, MODE_EXPECTED, parseMode, type SymlinksShown } from "../values/mount-access.ts";
 import {
   NETWORK_MARK_EXPECTED,
   parseAliasName,
@@ -32,6 +32,17 @@ export const FORMER_DRIVERS = ["auto", "rclone", "cifs", "fs", "netfs"] as const
 const driver: Value<"local" | (typeof FORMER_DRIVERS)[number]> = {
   ...choice(["local"]),
   read: choice(["local", ...FORMER_DRIVERS]).read,
+};
+
+const symlinks: Value<SymlinksShown> = {
+  ...choice(["inside"]),
+  ...{
+    type: '"inside", true or false',
+    expected: '"inside", true or false',
+    json: { enum: ["inside", true, false] },
+  },
+  read: (value, refuse, at = []) =>
+    value === "inside" || typeof value === "boolean" ? value : refuse(null, at),
 };
 
 const HOST_ABSENT = "only the other host is used";
@@ -197,6 +208,12 @@ export const shareKeys = {
     "every file; programs run from the share only with execute bits",
   ),
   folder_mode: modeKey(DEFAULT_ACCESS.folderMode, "every folder"),
+  symlinks: optional("access", symlinks, {
+    absent: '"inside"',
+    meaning:
+      "On Linux: which symbolic links of the share are links. `inside`: those that do not lead out of it; the others are shown as files.",
+    example: "true",
+  }),
   wake: choiceKey("free", ["auto", "off"], "auto", {
     meaning: "Wake the NAS (Wake-on-LAN) when a person, program or server needs the share.",
   }),

@@ -7,9 +7,19 @@ export interface MountAccess {
   /** Octal digits, as `chmod` takes them. */
   readonly fileMode: string;
   readonly folderMode: string;
+  /** Which symbolic links are links; the others are shown as the files that they are on the server. */
+  readonly symlinks: SymlinksShown;
 }
 
-export const DEFAULT_ACCESS: MountAccess = { allowOther: false, fileMode: "0644", folderMode: "0755" };
+/** "inside": those whose target lies in the share. */
+export type SymlinksShown = "inside" | boolean;
+
+export const DEFAULT_ACCESS: MountAccess = {
+  allowOther: false,
+  fileMode: "0644",
+  folderMode: "0755",
+  symlinks: "inside",
+};
 
 export const MODE_EXPECTED = 'three octal digits in quotes, with or without a 0 before them, such as "0755"';
 

@@ -60,8 +60,10 @@ export function fsArguments({ share, route, plan, files, home, mountPath }: FsMo
 }
 
 function accessArguments({ access }: ShareSpec): string[] {
-  const { allowOther, fileMode, folderMode } = access ?? DEFAULT_ACCESS;
-  return ["-file-mode", fileMode, "-dir-mode", folderMode, ...(allowOther ? ["-allow-other"] : [])];
+  const { allowOther, fileMode, folderMode, symlinks } = access ?? DEFAULT_ACCESS;
+  const links = symlinks === "inside" ? [] : ["-symlinks", `${symlinks}`];
+  const modes = ["-file-mode", fileMode, "-dir-mode", folderMode];
+  return [...modes, ...links, ...(allowOther ? ["-allow-other"] : [])];
 }
 
 /**

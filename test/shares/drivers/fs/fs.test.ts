@@ -129,7 +129,7 @@ describe("the driver fs", () => {
     const [seen] = await found(fresh(), share);
     assert.ok(seen);
     assert.deepEqual({ ...seen, id: mount.id }, mount);
-    const access = { allowOther: false, fileMode: "0600", folderMode: "0700" };
+    const access = { allowOther: false, fileMode: "0600", folderMode: "0700", symlinks: "inside" } as const;
     const [outdated] = await found(driver, { ...share, access });
     assert.equal(outdated?.outdated, true);
 
@@ -189,7 +189,7 @@ describe("the driver fs", () => {
   it("a guest, a mount that stays on its route, an IPv6 host and what a person asked for have the arguments for it", () => {
     const share: ShareSpec = shareSpec({
       routes: { tb: routeTo("fd00::1", { port: 4450 }), fallback: routeTo("nas.local") },
-      access: { allowOther: true, fileMode: "0640", folderMode: "0750" },
+      access: { allowOther: true, fileMode: "0640", folderMode: "0750", symlinks: true },
     });
     const tb = { address: "fd00::1", port: 4450, interfaceName: null };
     const plan = { ...PLAN, endpoints: { ...PLAN.endpoints, tb }, moves: false };
@@ -204,7 +204,7 @@ describe("the driver fs", () => {
     assert.match(stays, /^mount -route name=tb,address=fd00::1,port=4450 -guest -share CORE /);
     assert.match(
       stays,
-      / -patience 3000ms .*-file-mode 0640 -dir-mode 0750 -allow-other -fsname \/\/\[fd00::1\]:4450\/CORE \/v\/CORE$/,
+      / -patience 3000ms .*-file-mode 0640 -dir-mode 0750 -symlinks true -allow-other -fsname \/\/\[fd00::1\]:4450\/CORE \/v\/CORE$/,
     );
     assert.doesNotMatch(stays, /-sign|-user|-wanted|-allowed|fallback|-only-on|-login-now|-new-server/);
     const asked = { ...PLAN, onlyOn: true, logInNow: true, newServer: true };

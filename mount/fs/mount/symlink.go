@@ -1,0 +1,210 @@
+package mount
+
+import (
+	"bytes"
+	"context"
+	"crypto/md5"
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"mountaineer/mount/fs/link"
+)
+
+// Links says which symbolic links are shown; others are files.
+type Links int
+
+const (
+	// LinksInside: those whose target lies in the share.
+	LinksInside Links = iota
+	AllLinks
+	NoLinks
+)
+
+func ParseLinks(text string) (Links, error) {
+	for links, name := range []string{"inside", "true", "false"} {
+		if text == name {
+			return Links(links), nil
+		}
+	}
+	return 0, errors.New("one of inside, true and false")
+}
+
+// A symbolic link is a file of this length, as Macs and the kernel's SMB client (mfsymlinks) keep it: a mark, the length and the digest of the
+// target, then the target and blanks.
+const (
+	linkLength   = 1067
+	linkHead     = "XSym\n%04d\n%x\n"
+	linkHeadSize = 5 + 5 + 33
+	targetAtMost = linkLength - linkHeadSize
+)
+
+func encodeLink(target string) []byte {
+	text := fmt.Sprintf(linkHead+"%s", len(target), md5.Sum([]byte(target)), target)
+	if len(text) < linkLength {
+		text += "\n"
+	}
+	return append([]byte(text), bytes.Repeat([]byte(" "), linkLength-len(text))...)
+}
+
+// decodeLink returns the target; empty: it is no link.
+func decodeLink(data []byte) string {
+	var length int
+	if len(data) != linkLength {
+		return ""
+	}
+	if _, err := fmt.Sscanf(string(data[:10]), "XSym\n%04d\n", &length); err != nil || length < 1 || length > targetAtMost {
+		return ""
+	}
+	target := string(data[linkHeadSize:][:length])
+	if strings.ContainsRune(target, 0) || !bytes.Equal(encodeLink(target)[:linkHeadSize], data[:linkHeadSize]) {
+		return ""
+	}
+	return target
+}
+
+// symlink is what was read of a file that may be a link, and when the server says that it was changed before.
+type symlink struct {
+	target           string // also of one that is shown as a file
+	changed, written time.Time
+	isKnown          bool
+}
+
+func (f found) isLink() bool { return f.target != nil && *f.target != "" }
+
+// learn: the caller holds the node's mu.
+func (l *symlink) learn(at found) {
+	if at.target != nil && at.read != nil {
+		*l = symlink{*at.read, at.seen.ChangeTime, at.seen.LastWriteTime, true}
+	}
+}
+
+func (s *Share) mayBeLink(at found) bool {
+	return s.Links != NoLinks && at.seen.EndOfFile == linkLength && !at.seen.IsDir()
+}
+
+// resolved says whether what is at that name in the folder n is a symbolic link. What is open here is a file.
+func (n *node) resolved(ctx context.Context, name string, at found) (found, error) {
+	child := n.childOf(name)
+	isKnown := child != nil && child.isSame(at)
+	target, read := "", ""
+	at.target = &target
+	if !n.share.mayBeLink(at) || isKnown && child.isOpenHere() {
+		return at, nil
+	}
+	at.read = &read
+	if isKnown {
+		if read, isKnown = child.knownTarget(at); isKnown {
+			target = n.shownTarget(read)
+			return at, nil
+		}
+	}
+	data, err := inFolder(ctx, n, name, looking, func(t link.Try, path string) ([]byte, error) { return t.Share.ReadSmall(path, linkLength+1) })
+	if err != nil && !isDenied(err) {
+		return at, err
+	}
+	read = decodeLink(data)
+	target = n.shownTarget(read)
+	return at, nil
+}
+
+func (n *node) isOpenHere() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.open) > 0
+}
+
+// knownTarget is what was read of the file, if it has not changed since.
+func (n *node) knownTarget(at found) (target string, ok bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	known := n.link
+	return known.target, known.isKnown && known.changed.Equal(at.seen.ChangeTime) && known.written.Equal(at.seen.LastWriteTime)
+}
+
+// shownTarget is empty for a link that is shown as a file.
+func (n *node) shownTarget(target string) string {
+	if n.share.Links == LinksInside && n.isOutside(target) {
+		return ""
+	}
+	return target
+}
+
+// isOutside: a link in this folder with that target may lead out of the share. A step up after another name counts, as that may be a link.
+func (n *node) isOutside(target string) bool {
+	folder, err := n.where()
+	if err != nil || strings.HasPrefix(target, "/") {
+		return true
+	}
+	depth := 0
+	if folder != "" {
+		depth = 1 + strings.Count(folder, "/")
+	}
+	isBelow := false
+	for part := range strings.SplitSeq(target, "/") {
+		switch part {
+		case "", ".":
+		case "..":
+			if depth--; depth < 0 || isBelow {
+				return true
+			}
+		default:
+			isBelow = true
+		}
+	}
+	return false
+}
+
+var (
+	_ fs.NodeSymlinker  = (*node)(nil)
+	_ fs.NodeReadlinker = (*node)(nil)
+)
+
+func (n *node) Readlink(context.Context) ([]byte, syscall.Errno) {
+	n.mu.Lock()
+	target := n.link.target
+	n.mu.Unlock()
+	// It may have been moved since it was looked at.
+	if _, parent := n.EmbeddedInode().Parent(); parent == nil || parent.Operations().(*node).shownTarget(target) == "" {
+		return nil, syscall.ESTALE
+	}
+	return []byte(target), 0
+}
+
+// Symlink makes none that would be shown as a file.
+func (n *node) Symlink(ctx context.Context, target, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	if n.share.Links == NoLinks || n.shownTarget(target) == "" {
+		return nil, syscall.EPERM
+	}
+	if len(target) > targetAtMost {
+		return nil, syscall.ENAMETOOLONG
+	}
+	data, mark := encodeLink(target), newMark()
+	at, err := inFolder(ctx, n, name, changing, func(t link.Try, path string) (found, error) {
+		seen, err := t.Share.MakeSmall(path, data, mark.time(t.Conn))
+		if t.Again && isTaken(err) {
+			// A try before this one may have made it, or only its name.
+			if there, e := t.Share.Look(path); e == nil && mark.isOn(there) && t.Share.Delete(path, false) == nil {
+				seen, err = t.Share.MakeSmall(path, data, mark.time(t.Conn))
+			}
+		}
+		if err != nil {
+			return found{}, err
+		}
+		at := foundOn(t.Conn, seen)
+		at.target, at.read = &target, &target
+		return at, nil
+	})
+	if err != nil {
+		return nil, createErrno(err, name)
+	}
+	n.hasChanged(name)
+	child := n.child(ctx, name, at)
+	child.Operations().(*node).fill(&out.Attr)
+	return child, 0
+}
