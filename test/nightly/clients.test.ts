@@ -252,11 +252,7 @@ for (const transport of ["HTTP", "SSE", "stdio"] as const)
       });
       await Promise.all([restarted, called]);
       // A stream of SSE ends with its daemon, and some clients do not open another one.
-      if (transport === "SSE") {
-        await beginAnew((story) => !reconnects(story));
-        // The others may lose calls until they have, as they do directly.
-        await play(async (session) => void (await callsAfterKill(session)));
-      }
+      if (transport === "SSE") await beginAnew((story) => !reconnects(story));
 
       await rig.edit({
         backends: { world, second: nodeBackend(LIGHT_SERVER, [], { env: { LIGHT_PREFIX: "second" } }) },

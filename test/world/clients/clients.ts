@@ -117,8 +117,6 @@ export const CLIENTS: readonly ClientRow[] = [
     from: "npm:opencode-ai@1.18.33",
     kind: "agent",
     isCore: true,
-    // Over SSE it opens its stream again after a restart, and does not initialize again.
-    hearsNoChange: ["SSE"],
     start: (bin, target, { model }) => ({
       command: path.join(bin, "opencode"),
       args: ["run", "go"],

@@ -18,6 +18,9 @@ const RETRY_MS = 1_000;
 const RETRY_SOON_MS = 50;
 /** A message that comes after the end of its stream is refused, and most follow closely on an answer. */
 const QUIET_MS = 2_000;
+/** The same for a client that has been busy for `BUSY_MS`: what it sees here is no longer new. */
+const LEAST_QUIET_MS = 250;
+const BUSY_MS = 4_000;
 
 interface ChannelOptions {
   readonly parts: StreamParts;
@@ -39,6 +42,7 @@ export class SseChannel implements CallStream, ListeningStream {
   /** Number of messages that are arriving. */
   arriving = 0;
   #quiet: Timer | null = null;
+  #leavesSinceMs: number | null = null;
   readonly #options: ChannelOptions;
   readonly #stream: SseStream;
 
@@ -102,9 +106,12 @@ export class SseChannel implements CallStream, ListeningStream {
   /** Ends the stream after some time in which nothing happens; its client connects to the next daemon. */
   moveOnWhenQuiet(clock: Clock): void {
     this.#quiet?.[Symbol.dispose]();
+    const nowMs = clock.monotonicMs();
+    this.#leavesSinceMs ??= nowMs;
     const { inFlight = 0, openQuestions = 0 } = this.session ?? {};
     if (inFlight > 0 || openQuestions > 0 || this.arriving > 0) return;
-    this.#quiet = clock.setTimer(QUIET_MS, () => {
+    const isBusy = nowMs - this.#leavesSinceMs >= BUSY_MS;
+    this.#quiet = clock.setTimer(isBusy ? LEAST_QUIET_MS : QUIET_MS, () => {
       endForNextDaemon(this.#stream);
     });
   }

@@ -421,6 +421,20 @@ test("B11 D2 when another daemon takes over, a stream ends once it has been quie
   await eventually(() => busy.told.ended());
 });
 
+test("B11 D2 when another daemon takes over, the stream of a client that calls all the time ends soon, too", async () => {
+  const clock = createManualClock();
+  await using rig = await startRig(createScriptedGateway({ any: () => text("done") }), { clock });
+  const client = await initialized(rig);
+  rig.front.leave();
+  for (let id = 1; id < 10; id++) {
+    assert.equal(client.told.ended(), false);
+    await client.post(callMessage(id, "any"));
+    await client.answer(id);
+    await clock.advance(500);
+  }
+  await eventually(() => client.told.ended());
+});
+
 test("B11 D2 a client that returns the id of the event that answered initialize continues as the client that it was", async () => {
   const gateway = askingGateway();
   let eventId = "";
