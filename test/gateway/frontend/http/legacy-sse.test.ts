@@ -423,7 +423,7 @@ test("B11 D2 when another daemon takes over, a stream ends once it has been quie
 
 test("B11 D2 when another daemon takes over, the stream of a client that calls all the time ends soon, too", async () => {
   const clock = createManualClock();
-  await using rig = await startRig(createScriptedGateway({ any: () => text("done") }), { clock });
+  await using rig = await startRig(createScriptedGateway({ any: async () => text("done") }), { clock });
   const client = await initialized(rig);
   rig.front.leave();
   for (let id = 1; id < 10; id++) {
