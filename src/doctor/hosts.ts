@@ -26,7 +26,7 @@ const finding = findingsOf("hosts");
  * none.
  */
 const PROBE_AT_LEAST_MS = 1_500;
-const ROUTE_LABELS: Readonly<Record<RouteName, string>> = { tb: "Thunderbolt", fallback: "fallback" };
+const ROUTE_LABELS: Readonly<Record<RouteName, string>> = { tb: "preferred", fallback: "fallback" };
 
 /**
  * Probes all hosts of the shares, and looks up the system's route to each. A host of several shares is probed
@@ -103,9 +103,9 @@ function routeFindings({ host, route, config, probe, lookup }: HostCheck): Docto
     return [finding("error", "route_wrong_interface", text, { ...details, hint })];
   }
   if (route === "tb" && lookup.gateway !== null) {
-    const text = `Thunderbolt host ${host} (${probe.address}) is on no network of this machine: it is reached ${by}`;
+    const text = `preferred host ${host} (${probe.address}) is on no network of this machine: it is reached ${by}`;
     const hint =
-      "write the address that the server has on the Thunderbolt network, and set this machine's there";
+      "write the address that the server has on the faster cable's network, and set this machine's there";
     return [finding("warning", "route_wrong_interface", text, { ...details, hint })];
   }
   return [];
@@ -115,9 +115,9 @@ function pairOf(tb: HostCheck, fallback: HostCheck): DoctorFinding[] {
   const details = { subject: tb.share };
   if (tb.lookup?.kind !== "found" || fallback.lookup?.kind !== "found") return [];
   if (tb.lookup.interfaceName !== fallback.lookup.interfaceName || isOwn(tb.probe.address ?? "")) return [];
-  const text = `both hosts of ${tb.share} are reached over ${tb.lookup.interfaceName}: Thunderbolt brings no speed then`;
+  const text = `both hosts of ${tb.share} are reached over ${tb.lookup.interfaceName}: the preferred one brings no speed then`;
   const hint =
-    "check that the Thunderbolt cable is plugged in, and that thunderbolt_host is an address on its network";
+    "check that the faster cable is plugged in, and that thunderbolt_host is an address on its network";
   return [finding("warning", "routes_share_interface", text, { ...details, hint })];
 }
 

@@ -58,6 +58,8 @@ export function sampleShare(changes: Partial<ShareStatus> = {}): ShareStatus {
     stable_path: `/home/ada/Shares/${name}`,
     tb_host: "10.0.0.2",
     fb_host: "192.168.1.20",
+    tb_link: { device: "tb0", kind: "thunderbolt", text: "Thunderbolt, 40 Gbit/s", speed: 40_000 },
+    fb_link: { device: "eth0", kind: "wired", text: "Ethernet, 1 Gbit/s", speed: 1_000 },
     tb_reachable: true,
     fb_reachable: true,
     mount_alive: true,

@@ -1,7 +1,7 @@
 // Transitions for tests of their listeners.
 import type { ServiceTransition } from "../../src/daemon/events/service-transitions.ts";
 
-const MOVED = { host: "10.0.2.5", reason: "10.0.1.5 is gone", duration_ms: 1_200 };
+const MOVED = { host: "10.0.2.5", reason: "10.0.1.5 is gone", duration_ms: 1_200, tb_link: "thunderbolt" };
 
 export function failover(share: string, to: "tb" | "fallback" = "fallback"): ServiceTransition {
   return { name: "share.failover", share, from: to === "tb" ? "fallback" : "tb", to, ...MOVED };
@@ -12,7 +12,7 @@ export function recovered(share: string): ServiceTransition {
 }
 
 export function tbReady(share: string): ServiceTransition {
-  return { name: "share.tb_ready", share, reason: "3 files are open" };
+  return { name: "share.tb_ready", share, reason: "3 files are open", tb_link: "thunderbolt" };
 }
 
 export function rejected(reason: string): ServiceTransition {

@@ -161,7 +161,7 @@ for (const { name, missing, open, by } of PLAYS) {
       await hand.press("Show what is added …");
       await hand.see(/secret:media/);
       await hand.press("Add it");
-      await hand.see(/Mounted over Thunderbolt/i);
+      await hand.see(/Mounted over the preferred route/i);
       await home.untilShare("MEDIA", ({ mount_alive }) => mount_alive, 60_000);
       assert.equal(await readFile(join(home.home, "Shares", "MEDIA", "hello.txt"), "utf8"), "of MEDIA");
       for (const cable of [nas.cables.tb, nas.cables.fallback]) await cable.setMode("refuse");

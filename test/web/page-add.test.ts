@@ -228,7 +228,7 @@ test("adding in the page", {
       await dialog.getByText("secret:media", { exact: true }).waitFor();
       await dialog.getByRole("button", { name: "Add it" }).click();
       const card = page.getByRole("article", { name: "Share MEDIA" });
-      await card.getByText("Mounted over Thunderbolt").waitFor();
+      await card.getByText("Mounted over the preferred route").waitFor();
       assert.equal(await readFile(join(rig.home.home, "Shares", "MEDIA", "hello.txt"), "utf8"), "of MEDIA");
     },
   );

@@ -29,7 +29,7 @@ test("the fleet in the page", { skip: NO_BROWSER || needsNats.skip }, async (t) 
     await page.getByText("No other machine is known yet.").waitFor();
     await page
       .getByRole("article", { name: "Machine laptop" })
-      .getByText("mounted over Thunderbolt")
+      .getByText("mounted over the preferred route")
       .waitFor();
     const desktop = startMember(t, nats, "desktop");
     await openers.filter({ hasText: "desktop" }).waitFor();

@@ -66,20 +66,20 @@ test("the page in a browser", { skip: NO_BROWSER }, async (t) => {
     async () => {
       await openView(page, "Shares");
       const card = page.getByRole("article", { name: "Share CORE" });
-      await card.getByText("Mounted over Thunderbolt").waitFor();
+      await card.getByText("Mounted over the preferred route").waitFor();
       await rig.thunderbolt(false);
       await card.getByText("Mounted over Fallback").waitFor();
       await openView(page, "Home");
       await page
         .getByRole("listitem")
-        .getByText(/Failed over from Thunderbolt to Fallback/)
+        .getByText(/Failed over from the preferred route to Fallback/)
         .waitFor();
       await rig.thunderbolt(true);
-      await page.getByRole("button", { name: "Switch to Thunderbolt: CORE" }).waitFor();
+      await page.getByRole("button", { name: "Switch to the preferred route: CORE" }).waitFor();
       await openView(page, "Shares");
       await card.getByText("TB Ready:").waitFor();
-      await card.getByRole("button", { name: "Switch to Thunderbolt: CORE" }).click();
-      await card.getByText("Mounted over Thunderbolt").waitFor();
+      await card.getByRole("button", { name: "Switch to the preferred route: CORE" }).click();
+      await card.getByText("Mounted over the preferred route").waitFor();
     },
   );
 
@@ -95,9 +95,9 @@ test("the page in a browser", { skip: NO_BROWSER }, async (t) => {
           .getByRole("listitem")
           .filter({ hasText: text })
           .first();
-      await joined(/Thunderbolt · in use.*Fallback · ready/).waitFor({ state: "attached" });
+      await joined(/Preferred · in use.*Fallback · ready/).waitFor({ state: "attached" });
       await rig.thunderbolt(false);
-      await joined(/Thunderbolt · (?!in use|ready).*Fallback · in use/).waitFor({ state: "attached" });
+      await joined(/Preferred · (?!in use|ready).*Fallback · in use/).waitFor({ state: "attached" });
       for (const each of [page, phone]) {
         // Each page has a stream of its own, and both wires change in turn.
         await each.locator("path.wire.down").waitFor({ state: "attached" });
@@ -115,8 +115,8 @@ test("the page in a browser", { skip: NO_BROWSER }, async (t) => {
       assert.deepEqual(await violations(phone), []);
       assert.equal(await sideways(phone), 0);
       await rig.thunderbolt(true);
-      await phone.getByRole("button", { name: "Switch to Thunderbolt: CORE" }).click();
-      await joined(/Thunderbolt · in use/).waitFor({ state: "attached" });
+      await phone.getByRole("button", { name: "Switch to the preferred route: CORE" }).click();
+      await joined(/Preferred · in use/).waitFor({ state: "attached" });
       await context.close();
     },
   );
@@ -134,7 +134,7 @@ test("the page in a browser", { skip: NO_BROWSER }, async (t) => {
     await card.getByText("Not mounted").waitFor();
     await card.getByText("not mounted, set by hand").waitFor();
     await card.getByRole("button", { name: "Mount: CORE" }).click();
-    await card.getByText("Mounted over Thunderbolt").waitFor();
+    await card.getByText("Mounted over the preferred route").waitFor();
     await card.getByRole("button", { name: "Check now: CORE" }).click();
   });
 
@@ -247,7 +247,7 @@ test("the page in a browser", { skip: NO_BROWSER }, async (t) => {
       await rig.restartMonitor();
       await page.getByText("live", { exact: true }).waitFor();
       const card = page.getByRole("article", { name: "Share CORE" });
-      await card.getByText("Mounted over Thunderbolt").waitFor();
+      await card.getByText("Mounted over the preferred route").waitFor();
     },
   );
 
@@ -257,12 +257,12 @@ test("the page in a browser", { skip: NO_BROWSER }, async (t) => {
       await openView(page, "Activity");
       await page.getByText("Unknown: no daemon ran, or the machine slept").waitFor();
       await page.getByText("Changes of CORE").click();
-      const changes = page.getByRole("listitem").filter({ hasText: /Thunderbolt for|unknown for/ });
+      const changes = page.getByRole("listitem").filter({ hasText: /preferred route for|unknown for/ });
       await changes.filter({ hasText: "unknown for" }).waitFor();
       const words = (await changes.allInnerTexts()).map(
-        (text) => /(Thunderbolt|unknown) for/.exec(text)?.[1],
+        (text) => /(preferred route|unknown) for/.exec(text)?.[1],
       );
-      assert.deepEqual(words.slice(0, 3), ["Thunderbolt", "unknown", "Thunderbolt"]);
+      assert.deepEqual(words.slice(0, 3), ["preferred route", "unknown", "preferred route"]);
       assert.deepEqual(await violations(page), []);
     },
   );

@@ -89,6 +89,13 @@ export const explanationShape = object({
 });
 export type ExplanationReport = TypeOf<typeof explanationShape>;
 
+/** The kinds of links. */
+export const deviceKinds = choice("thunderbolt", "wired", "unknown", "wifi", "tunnel");
+
+/** `text`, for people: "Thunderbolt bridge, 40 Gbit/s"; `speed`: Mbit/s, null if it is not known. */
+const routeLinkShape = object({ device: text, kind: deviceKinds, text, speed: nullable(number) });
+export type RouteDevice = TypeOf<typeof routeLinkShape>;
+
 export const shareStatusShape = object({
   name: text,
   active_interface: routeOrNone,
@@ -102,6 +109,9 @@ export const shareStatusShape = object({
   /** Why the host does not answer; absent: it answers, was not asked, or there is no such route. */
   tb_error: optional(text),
   fb_error: optional(text),
+  /** The links that lead to the hosts; absent: not known. */
+  tb_link: optional(routeLinkShape),
+  fb_link: optional(routeLinkShape),
   /** The address that the mount uses, if the host of its route has another one by now. */
   address_in_use: optional(text),
   /** Whether programs can use the mount now. `mount_state` is `error` if the mount is proved to be dead. */

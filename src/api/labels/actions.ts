@@ -4,7 +4,7 @@ import { firstNames, pluralize, shellCommand, shellWord } from "../../runtime/te
 import type { BackendStatus, ShareStatus, StatusReport } from "../contract/contract.ts";
 import type { CallOperation } from "../operations/operations.ts";
 import { type Outcome, outcome, reloadOutcome, stepsOutcome } from "./outcome-labels.ts";
-import { onlyHost } from "./share-labels.ts";
+import { onlyHost, preferredName } from "./share-labels.ts";
 
 export interface Question {
   /** `Unmount CORE?` */
@@ -118,9 +118,10 @@ function shareActions(share: ShareStatus): readonly Action[] {
     },
   });
   const isSecond = route === "fallback";
+  const preferred = preferredName(share);
   const automatic = to("auto", "back to automatic", "Back to automatic", override === "fallback");
   const switches = [
-    to("tb", "to Thunderbolt", "Switch to Thunderbolt", isMounted && route !== "tb" && tbAnswers),
+    to("tb", `to ${preferred}`, `Switch to ${preferred}`, isMounted && route !== "tb" && tbAnswers),
     {
       ...to(
         "fallback",

@@ -3,7 +3,7 @@
 import { shellCommand } from "../../runtime/text/plain-text.ts";
 import type { BackendStatus, Condition, ShareStatus, StatusReport } from "../contract/contract.ts";
 import { backendLabel, isAwaitingApproval, publishedText } from "./backend-labels.ts";
-import { shareLabel } from "./share-labels.ts";
+import { preferredName, shareLabel } from "./share-labels.ts";
 
 /** Sentences by subject; more than one if a subject has several conditions with the same code. */
 export type Statements = ReadonlyMap<string, readonly string[]>;
@@ -61,9 +61,10 @@ function shareSentence(share: ShareStatus): string {
 }
 
 /** What a person may do about the share: the command with its effect; null: nothing. */
-function shareCommand({ name, override, tb_recovery_pending: isReady, last_error: error }: ShareStatus) {
+function shareCommand(share: ShareStatus) {
+  const { name, override, tb_recovery_pending: isReady, last_error: error } = share;
   if (isReady)
-    return `${shellCommand`mountaineer switch --share ${name} --to tb`} switches it to Thunderbolt`;
+    return `${shellCommand`mountaineer switch --share ${name} --to tb`} switches it to ${preferredName(share)}`;
   if (override === "unmounted") return `${shellCommand`mountaineer mount --share ${name}`} mounts it again`;
   if (override === "fallback")
     return `${shellCommand`mountaineer switch --share ${name} --to auto`} goes back to automatic`;

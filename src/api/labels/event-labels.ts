@@ -71,7 +71,7 @@ const moved =
   (tone: Tone, verb: string): Renderer =>
   (fields) => [
     tone,
-    `${verb} from ${routeLabel(fields["from"])} to ${routeLabel(fields["to"])}${took(fields)}${
+    `${verb} from ${routeLabel(fields["from"], fields["tb_link"])} to ${routeLabel(fields["to"], fields["tb_link"])}${took(fields)}${
       fields["moved"] === true ? "; the mount stays" : ""
     }${because(fields)}`,
   ];
@@ -81,20 +81,29 @@ const rendered =
 
 /** Texts by transition name; null: the transition is routine and not shown to people. */
 const TEXTS: Readonly<Record<string, Renderer | null>> = {
-  "share.route_up": (fields) => ["good", `${routeLabel(fields["route"])} answers`],
+  "share.route_up": (fields) => [
+    "good",
+    sentence(`${routeLabel(fields["route"], fields["tb_link"])} answers`),
+  ],
   "share.route_down": (fields) => ["warning", goneText(fields)],
-  "share.adopted": (fields) => ["plain", `Found mounted over ${routeLabel(fields["route"])}`],
+  "share.adopted": (fields) => [
+    "plain",
+    `Found mounted over ${routeLabel(fields["route"], fields["tb_link"])}`,
+  ],
   "share.vanished": rendered("warning", "The mount vanished"),
   "share.mount_attempt": null,
   "share.open_files_checked": null,
-  "share.mounted": (fields) => ["good", `Mounted over ${routeLabel(fields["to"])}${took(fields)}`],
+  "share.mounted": (fields) => [
+    "good",
+    `Mounted over ${routeLabel(fields["to"], fields["tb_link"])}${took(fields)}`,
+  ],
   "share.mount_failed": (fields) => [
     "bad",
-    `Mounting over ${routeLabel(fields["route"])} failed${because(fields)}`,
+    `Mounting over ${routeLabel(fields["route"], fields["tb_link"])} failed${because(fields)}`,
   ],
   "share.move_failed": (fields) => [
     "bad",
-    `Moving to ${routeLabel(fields["route"])} failed${because(fields)}`,
+    `Moving to ${routeLabel(fields["route"], fields["tb_link"])} failed${because(fields)}`,
   ],
   "share.unmounted": rendered("plain", "Unmounted"),
   "share.unmount_failed": rendered("bad", "Unmounting failed"),
@@ -183,7 +192,7 @@ function goneText(fields: Fields): string {
   const [reason, host] = [textOf(fields["reason"]), textOf(fields["host"])];
   const rest = host !== "" && reason.startsWith(host) ? reason.slice(host.length) : reason;
   const why = rest.replace(/^(?::\d+)?[: ]+/, "");
-  const label = routeLabel(fields["route"]);
+  const label = sentence(routeLabel(fields["route"], fields["tb_link"]));
   if (why.startsWith("is ")) return `${label} ${why}`;
   return why === "" ? `${label} is gone` : `${label} is gone: ${why}`;
 }

@@ -9,10 +9,15 @@ const SOURCES = {
   fstab: "in /etc/fstab",
 } as const;
 
-export function foundServerText({ name, host, link, by }: FoundServer) {
+/** `tb0, Thunderbolt, 10 Gbit/s` */
+export function linkText({ text }: FoundServer["link"], device: string | null): string {
+  return device === null ? text : `${device}, ${text}`;
+}
+
+export function foundServerText({ name, host, interface: device, link, by }: FoundServer) {
   return {
     name: name ?? host ?? "?",
-    link: link.text,
+    link: linkText(link, device),
     known: by.map((source) => SOURCES[source]).join(", "),
   };
 }

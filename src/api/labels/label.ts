@@ -1,6 +1,6 @@
 // The basic parts of labels: a text with its tone, routes, durations. Pure.
 import { durationText } from "../../runtime/text/plain-text.ts";
-import type { Condition, RouteName } from "../contract/contract.ts";
+import type { Condition } from "../contract/contract.ts";
 
 /** How good or bad the news of a text is. Each user interface has a sign and a colour for it. */
 export type Tone = "good" | "plain" | "warning" | "bad";
@@ -31,11 +31,17 @@ export interface StateLabel extends Label {
   readonly why: string | null;
 }
 
-export const ROUTE_LABELS: Readonly<Record<RouteName, string>> = { tb: "Thunderbolt", fallback: "Fallback" };
+const LINK_NAMES = new Map<unknown, string>([
+  ["thunderbolt", "Thunderbolt"],
+  ["wired", "Ethernet"],
+  ["wifi", "Wi-Fi"],
+  ["tunnel", "Tunnel"],
+]);
 
-/** Accepts routes that this version does not know. */
-export function routeLabel(route: unknown): string {
-  if (route === "tb" || route === "fallback") return ROUTE_LABELS[route];
+/** The route within a sentence. `link`: the kind of the preferred route's link. Accepts unknown routes. */
+export function routeLabel(route: unknown, link?: unknown): string {
+  if (route === "tb") return LINK_NAMES.get(link) ?? "the preferred route";
+  if (route === "fallback") return "Fallback";
   return route === "none" ? "no route" : typeof route === "string" ? route : "another route";
 }
 

@@ -1,8 +1,8 @@
-// Texts about a share for all user interfaces: its state, its two routes, and the return to Thunderbolt.
+// Texts about a share for all user interfaces: its state, its two routes, and the return to the preferred one.
 // Pure.
 import { durationText } from "../../runtime/text/plain-text.ts";
 import type { GlobalStatus, RouteName, ShareStatus } from "../contract/contract.ts";
-import { type Label, ROUTE_LABELS, type StateLabel, sinceText, troublesOf, worseTone } from "./label.ts";
+import { type Label, routeLabel, type StateLabel, sinceText, troublesOf, worseTone } from "./label.ts";
 
 /** The state of a share, with the same words in every user interface: `mounted over Fallback, TB Ready`. */
 export function shareLabel(share: ShareStatus): StateLabel {
@@ -24,7 +24,7 @@ export function isOffNetwork({ conditions }: ShareStatus): boolean {
 
 function stateLabel(share: ShareStatus): Label {
   const { mount_state: state, active_interface: route, moves, override } = share;
-  const { text, tone } = mountText(state, route, onlyHost(share));
+  const { text, tone } = mountText(state, route, onlyHost(share), share.tb_link?.kind);
   if (isOffNetwork(share)) return { text: "off network", tone: "plain" };
   // A share that a person unmounted is neither good nor bad.
   if (state === "unmounted") return { text, tone: override === "unmounted" ? "plain" : "bad" };
@@ -43,14 +43,25 @@ function stateLabel(share: ShareStatus): Label {
  * The label for the mount, from only its state and route. `only`: the host of a share that has one route; null: it has
  * two routes.
  */
-export function mountText(state: string, route: string, only: string | null = null): Label {
+export function mountText(state: string, route: string, only: string | null = null, link?: string): Label {
   if (state !== "mounted") return { text: "not mounted", tone: state === "error" ? "bad" : "plain" };
   const isKnown = route === "tb" || route === "fallback";
-  const over = isKnown ? (only ?? ROUTE_LABELS[route]) : "an unknown route";
+  const over = isKnown ? (only ?? routeLabel(route, link)) : "an unknown route";
   return {
     text: `mounted over ${over}`,
     tone: isKnown && (only !== null || route === "tb") ? "good" : "warning",
   };
+}
+
+/** The preferred route, in a sentence: `Thunderbolt`, `the preferred route`. */
+export function preferredName({ tb_link: link }: Pick<ShareStatus, "tb_link">): string {
+  return routeLabel("tb", link?.kind);
+}
+
+/** The preferred route, as a title: `Thunderbolt`, `Preferred`. */
+function preferredTitle(share: ShareStatus): string {
+  const name = preferredName(share);
+  return name.startsWith("the ") ? "Preferred" : name;
 }
 
 interface RouteLabel extends Label {
@@ -73,7 +84,7 @@ export function routeLabels(share: ShareStatus): readonly RouteLabel[] {
     return {
       ...(address === undefined ? label : { text: `by its earlier address ${address}`, tone: "warning" }),
       route,
-      label: onlyHost(share) === null ? ROUTE_LABELS[route] : "Host",
+      label: onlyHost(share) !== null ? "Host" : route === "tb" ? preferredTitle(share) : "Fallback",
       host: (route === "tb" ? share.tb_host : share.fb_host) ?? "folder",
       isUsed,
     };
@@ -100,7 +111,7 @@ export function cableText(share: ShareStatus): readonly CableLabel[] {
 }
 
 /**
- * Says that Thunderbolt is back and when the share switches; null unless a recovery is pending. Without
+ * Says that the preferred route is back and when the share switches; null unless a recovery is pending. Without
  * `nowMs`, the text has no duration.
  */
 export function readyText(
@@ -111,7 +122,7 @@ export function readyText(
   if (!share.tb_recovery_pending) return null;
   const steady = nowMs === null ? null : sinceText(share.tb_healthy_since, nowMs);
   const how = waitsForFiles ? "It switches once files are closed." : "It waits for you to switch it.";
-  return `TB Ready: Thunderbolt is back${steady === null ? "" : `, steady for ${steady}`}. ${how}`;
+  return `TB Ready: ${preferredName(share)} is back${steady === null ? "" : `, steady for ${steady}`}. ${how}`;
 }
 
 /**
@@ -124,7 +135,7 @@ export function readyNames(shares: readonly ShareStatus[], shown: (name: string)
 }
 
 /**
- * Says that the share works over the fallback route, and when it returns to Thunderbolt; null if the share
+ * Says that the share works over the fallback route, and when it returns to the preferred one; null if the share
  * has another problem, or none.
  */
 export function secondBestHint(
@@ -135,13 +146,14 @@ export function secondBestHint(
   const { tone, why } = shareLabel(share);
   const isWell = why === null && tone === "warning" && override === null && !isReady;
   if (!isWell || route !== "fallback" || (moves?.phase ?? "serving") !== "serving") return null;
-  if (!goesBack && !rechecks) return "Work continues. It returns to Thunderbolt when you switch it.";
+  if (!goesBack && !rechecks)
+    return `Work continues. It returns to ${preferredName(share)} when you switch it.`;
   const closed = moves === undefined ? " and no file is open" : "";
-  return `Work continues. It returns once Thunderbolt has answered for ${secs} s${closed}.`;
+  return `Work continues. It returns once ${preferredName(share)} has answered for ${secs} s${closed}.`;
 }
 
 /**
- * Returns how long Thunderbolt has been steady and how long it must be steady before the automatic return. Returns
+ * Returns how long the preferred route has been steady and how long it must be steady before the automatic return. Returns
  * null if no return is coming up.
  */
 export function recoveryWindow(
@@ -154,7 +166,11 @@ export function recoveryWindow(
   if (!share.tb_reachable || since === null) return null;
   const [steadyMs, wholeMs] = [nowMs - Date.parse(since), wholeSecs * 1000];
   if (!(steadyMs >= 0) || steadyMs >= wholeMs) return null;
-  return { text: `Thunderbolt steady for ${durationText(steadyMs)} of ${wholeSecs} s`, steadyMs, wholeMs };
+  return {
+    text: `${preferredTitle(share)} steady for ${durationText(steadyMs)} of ${wholeSecs} s`,
+    steadyMs,
+    wholeMs,
+  };
 }
 
 type Hosts = Pick<ShareStatus, "tb_host" | "fb_host">;

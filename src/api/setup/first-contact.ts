@@ -13,6 +13,8 @@ import {
   union,
 } from "../../runtime/shape.ts";
 
+import type { RouteDevice } from "../contract/contract.ts";
+
 export interface ServerLogin {
   /** A name or an address. */
   readonly host: string;
@@ -56,6 +58,8 @@ export interface FirstContact extends AsyncDisposable {
    * reason why no SMB server answers; null: one answers.
    */
   wake(server: Pick<ServerLogin, "host" | "port">, signal: AbortSignal): Promise<string | null>;
+  /** The link that leads to the server; null: not known. */
+  deviceTo(server: Pick<ServerLogin, "host" | "port">, signal: AbortSignal): Promise<RouteDevice | null>;
   canWake(host: string): boolean;
   /** The networks of these hosts, as values for `only_on`; null if they cannot be found out. */
   networksOf(hosts: readonly string[], signal: AbortSignal): Promise<readonly string[] | null>;

@@ -1,5 +1,7 @@
 // An SMB server that this machine found on the network or has mounted. Announced names and addresses are not verified.
+
 import { choice, count, list, nullable, number, object, type TypeOf, text } from "../../runtime/shape.ts";
+import { deviceKinds } from "../contract/contract.ts";
 
 export const foundServerShape = object({
   /** The value for a share's host: an address, or a host name if no address is known. */
@@ -12,7 +14,7 @@ export const foundServerShape = object({
   /** The interface on which the server was found; null: not known. */
   interface: nullable(text),
   link: object({
-    kind: choice("thunderbolt", "wired", "wifi", "unknown"),
+    kind: deviceKinds,
     /** For people: "Thunderbolt bridge, 40 Gbit/s". */
     text,
     /** Mbit/s; null: not known. */

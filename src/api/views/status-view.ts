@@ -117,8 +117,8 @@ function eventsText(global: GlobalStatus): string {
 
 function failbackText({ global, shares }: StatusReport): string {
   const { auto_failback, lsof_recheck, auto_failback_stable_secs } = global;
-  if (!auto_failback && !lsof_recheck) return "to Thunderbolt when you switch it";
-  const steady = `to Thunderbolt after ${nonBreaking(`${auto_failback_stable_secs} s`)} steady`;
+  if (!auto_failback && !lsof_recheck) return "when you switch it";
+  const steady = `after ${nonBreaking(`${auto_failback_stable_secs} s`)} steady`;
   if (shares.every((share) => onlyHost(share) !== null || share.moves !== undefined)) return steady;
   return `${steady}, ${lsof_recheck ? "once files are closed" : "unless files are open"}`;
 }

@@ -26,7 +26,7 @@ export const switchCommand = command("switch", {
   description:
     "Shares: tb switches at once, if that host answers; fallback stays across restarts, until auto or its failure. Only open files of a remounted share hold it. An MCP server moves when the route is ready, and calls in flight finish on the old one; a later route stays until auto.",
   examples: {
-    "mountaineer switch --share CORE --to tb": "back to Thunderbolt now",
+    "mountaineer switch --share CORE --to tb": "back to the preferred route now",
     "mountaineer switch --share CORE --to tb --wait": "as soon as open files are closed",
     "mountaineer switch --to fallback": "all shares to fallback, before pulling the cable",
     "mountaineer switch --to auto": "back to automatic",

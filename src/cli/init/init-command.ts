@@ -4,7 +4,7 @@ import type { FoundShare } from "../../api/setup/found-share.ts";
 import { keepWhile } from "../../api/setup/home-secrets.ts";
 import { editConfig } from "../../config/edit/edit.ts";
 import { TOKEN_BLOCK, TOKEN_REFERENCE, TOKEN_TABLE, wantsToken } from "../../config/edit/gateway-token.ts";
-import { newNas, shareTable } from "../../config/edit/new-share.ts";
+import { freeNasName, newNas, shareTable } from "../../config/edit/new-share.ts";
 import { writeStarter } from "../../config/edit/starter.ts";
 import { withBlocks } from "../../config/edit/text-blocks.ts";
 import { decodedText, readConfigBytes } from "../../config/read/config-bytes.ts";
@@ -58,7 +58,12 @@ export async function initConfig(context: CommandContext, options: InitArguments
   if (prompt === null && options.given === null && options.token !== true) throw unasked(context);
   const found = await findMountedShares();
   const isUnprompted = prompt === null || options.token === true;
-  const choices = options.given ?? (isUnprompted ? NOTHING : await promptPerson(context, prompt, file));
+  const choices =
+    options.given === null
+      ? isUnprompted
+        ? NOTHING
+        : await promptPerson(context, prompt, file)
+      : await withNas(file, options.given);
   const before = file.bytes === null ? opening() : decodedText(file.bytes);
   const hasToken = wantsToken({
     requested: options.token,
@@ -106,7 +111,7 @@ async function promptPerson(
   const servers = await findServers(signal);
   const before = file.bytes === null ? opening() : decodedText(file.bytes);
   const { secrets } = await (await openSecrets(context)).list();
-  const nas = objectOf(objectOf(await textValues(file.bytes === null ? "" : before, file.format))["nas"]);
+  const isNasTaken = await namesOfNas(file);
   const whatIsWrong = async (choices: InitChoices): Promise<string | null> => {
     const text = await textWith(file, before, choices, [], false);
     const checked = await parseConfig(Buffer.from(text), file.path, file.homeContext);
@@ -126,9 +131,24 @@ async function promptPerson(
     mayBeCalled: (share) => whatIsWrong({ ...NOTHING, shares: [share] }),
     whatIsWrong,
     isSecretTaken: (name) => secrets.some((one) => one.name === name),
-    isNasTaken: (name) => Object.hasOwn(nas, name),
+    isNasTaken,
     signal,
   });
+}
+
+async function namesOfNas({ bytes, format }: InitFile): Promise<(name: string) => boolean> {
+  const nas = objectOf(objectOf(await textValues(bytes === null ? "" : decodedText(bytes), format))["nas"]);
+  return (name) => Object.hasOwn(nas, name);
+}
+
+/** Shares of options get a NAS, as shares of answers do. */
+async function withNas(file: InitFile, choices: InitChoices): Promise<InitChoices> {
+  const isTaken = await namesOfNas(file);
+  const shares = choices.shares.map((share) => ({
+    ...share,
+    nas: freeNasName(share.fallbackHost ?? share.tbHost ?? "", isTaken),
+  }));
+  return { ...choices, shares };
 }
 
 /** Resolves with the exit code. */

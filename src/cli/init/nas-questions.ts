@@ -1,8 +1,12 @@
 // Questions about a NAS at a terminal: the server, the login, the shares, and a second address over another
 // cable. After a wrong answer only that question is repeated.
+
+import { linkText } from "../../api/labels/found-labels.ts";
 import type { FirstContact, ServerLogin } from "../../api/setup/first-contact.ts";
 import type { FoundServer } from "../../api/setup/found-server.ts";
 import {
+  type Chosen as Address,
+  advantage,
   freeNasName,
   likelySame,
   routeHosts,
@@ -27,7 +31,7 @@ export interface Person {
 export interface NasTools {
   readonly meeting: Pick<
     FirstContact,
-    "greet" | "canWake" | "wake" | "networksOf" | "whyOther" | "shareNames" | "pair"
+    "greet" | "deviceTo" | "canWake" | "wake" | "networksOf" | "whyOther" | "shareNames" | "pair"
   >;
   readonly userName: string;
   readonly driver: keyof typeof DRIVERS;
@@ -71,7 +75,7 @@ export async function promptNas(
     login.password === null
       ? null
       : { name: freeSecretName(shareNameOf({ share: first }), tools.isSecretTaken), value: login.password };
-  const hosts = routeHosts(addressOf(chosen), second === null ? null : addressOf(second));
+  const hosts = await promptRoutes(person, chosen, second, tools);
   const onlyOn = await promptNetworks(person, second === null ? [chosen] : [chosen, second], tools);
   const nas = freeNasName(chosen.found?.name ?? chosen.host, tools.isNasTaken);
   const shares: ShareInput[] = [];
@@ -265,8 +269,36 @@ async function chooseSecond(
   }
 }
 
-function addressOf(chosen: Chosen): Parameters<typeof routeHosts>[0] {
-  return { text: hostText(chosen), found: chosen.found };
+/** Decides which address is preferred, and shows the links; asks if the links do not tell. */
+async function promptRoutes(
+  person: Person,
+  first: Chosen,
+  second: Chosen | null,
+  tools: NasTools,
+): Promise<Pick<ShareInput, "tbHost" | "fallbackHost">> {
+  const mine = await addressOf(first, tools);
+  if (second === null) return routeHosts(mine, null);
+  const its = await addressOf(second, tools);
+  const better = advantage(mine, its);
+  const [fast, slow] = better < 0 ? [its, mine] : [mine, its];
+  const about = ({ text, link }: typeof mine) =>
+    printable(`${text}  ${link === null ? "unknown link" : linkText(link, link.device)}`);
+  person.print(`  ${about(fast)}${better === 0 ? "" : "  preferred: used whenever it answers"}`);
+  person.print(`  ${about(slow)}${better === 0 ? "" : "  used while the other does not answer"}`);
+  const question =
+    `It is unknown which is faster. Is ${printable(mine.text)} preferred? ` +
+    "The preferred address is used whenever it answers, the other only while it does not.";
+  const isAsTyped = better !== 0 || (await isYes(person.prompt, question, "yes"));
+  return isAsTyped ? routeHosts(mine, its) : routeHosts(its, mine);
+}
+
+async function addressOf(chosen: Chosen, { meeting, signal }: NasTools) {
+  const { found } = chosen;
+  const isLinkKnown = found !== null && found.interface !== null;
+  const link = isLinkKnown
+    ? { device: found.interface, ...found.link }
+    : await meeting.deviceTo(chosen, signal);
+  return { text: hostText(chosen), link } satisfies Address;
 }
 
 /** Names the share as the server does; if that name is not possible, asks for another. */

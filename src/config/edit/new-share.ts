@@ -20,30 +20,46 @@ export interface ShareInput {
 }
 
 /** An address of the server, with the link to it if it was found on the network. */
-interface Chosen {
+export interface Chosen {
   /** The address in the file's notation. */
   readonly text: string;
-  readonly found: { readonly link: { readonly kind: string; readonly speed: number | null } } | null;
+  /** The link that leads to it; null: not known. */
+  readonly link: Link | null;
 }
 
+interface Link {
+  readonly device: string | null;
+  readonly kind: string;
+  readonly speed: number | null;
+}
+
+/** The kinds of links, the preferred one first. */
+const KINDS = ["thunderbolt", "wired", "unknown", "wifi", "tunnel"];
+
 /**
- * Assigns the addresses to the two routes. Of two addresses, `tbHost` is the one on Thunderbolt, else the one on the
- * faster link; a single address is `tbHost` only if it is on Thunderbolt.
+ * Assigns the addresses to the two routes: `tbHost`, the preferred one, is on the better kind of link, else on the faster
+ * one, else the first. A single address is `tbHost` only if it is on Thunderbolt.
  */
 export function routeHosts(
   first: Chosen,
   second: Chosen | null,
 ): Pick<ShareInput, "tbHost" | "fallbackHost"> {
-  const isThunderbolt = ({ found }: Chosen): boolean => found?.link.kind === "thunderbolt";
   if (second === null)
-    return isThunderbolt(first)
+    return first.link?.kind === "thunderbolt"
       ? { tbHost: first.text, fallbackHost: null }
       : { tbHost: null, fallbackHost: first.text };
-  const speed = ({ found }: Chosen): number => found?.link.speed ?? 0;
-  const isSecondFaster =
-    isThunderbolt(first) === isThunderbolt(second) ? speed(second) > speed(first) : isThunderbolt(second);
-  const [fast, slow] = isSecondFaster ? [second, first] : [first, second];
+  const [fast, slow] = advantage(first, second) < 0 ? [second, first] : [first, second];
   return { tbHost: fast.text, fallbackHost: slow.text };
+}
+
+/** Greater than 0 if the first link is the better one, less if the second is, 0 if that is unknown. */
+export function advantage({ link: first }: Chosen, { link: second }: Chosen): number {
+  const device = first?.device ?? null;
+  if (device !== null && device === second?.device) return 0;
+  const rank = (link: Link | null): number => KINDS.indexOf(link?.kind ?? "unknown");
+  const speeds = [first?.speed ?? null, second?.speed ?? null];
+  const [mine, its] = speeds.includes(null) ? [0, 0] : speeds;
+  return rank(second) - rank(first) || (mine ?? 0) - (its ?? 0);
 }
 
 /**

@@ -27,7 +27,7 @@ const INTRODUCTION = `${SCHEMA_LINE}# Mountaineer's configuration.
 # is reported with its line, and the previous configuration stays in use.
 `;
 
-const RECOVERY = `When a share runs over the fallback and Thunderbolt is back, these two decide what happens:
+const RECOVERY = `When a share runs over the fallback and the preferred route is back, these two decide what happens:
   auto_failback  lsof_recheck   no files are open        files are open
   true           true           goes back                "TB Ready"; goes back once they are closed
   true           false          goes back                "TB Ready"; you switch
@@ -39,7 +39,7 @@ const BACKENDS = `A program that is started here, or the address of a server. Se
 \`mountaineer secret set NAME\` keeps is \`\${secret:NAME}\` here, an environment variable is
 \`\${VARIABLE}\`. The first block is a program, the second an address.`;
 
-const SHARES = `One block per share. Two addresses of one server: Thunderbolt and the other. The password stays out of
+const SHARES = `One block per share. Two addresses of one server: the faster one first. The password stays out of
 this file: \`mountaineer secret set NAME\` keeps it. Without a password the share is mounted as guest.
 For several shares of one NAS, \`[nas.NAME]\` has what they have in common (docs/reference/configuration.md).`;
 

@@ -68,7 +68,7 @@ export const syncKeys = {
 export const notifyKeys = {
   enabled: toggleKey("free", false, "Show desktop notifications to the user who runs Mountaineer."),
   failover: toggleKey("free", true, "When a share switches to the fallback."),
-  tb_ready: toggleKey("free", true, "When Thunderbolt is back, and a share has not moved back yet."),
+  tb_ready: toggleKey("free", true, "When the preferred route is back, and a share has not moved back yet."),
   config_rejected: toggleKey("free", true, "When this file has an error."),
 };
 

@@ -106,14 +106,14 @@ export const globalKeys = {
   auto_failback: toggleKey(
     "free",
     false,
-    "Go back to Thunderbolt automatically once it is stable and no files are open.",
+    "Go back to the preferred route automatically once it is stable and no files are open.",
   ),
   auto_failback_stable_secs: numberKey("free", {
     min: 0,
     max: 86_400,
     absent: 30,
     unit: "seconds",
-    meaning: "How long Thunderbolt must answer without a gap before a share goes back.",
+    meaning: "How long the preferred route must answer without a gap before a share goes back.",
   }),
   lsof_recheck: toggleKey("free", true, "Look for open files at every check while a share waits to go back."),
 };
@@ -220,7 +220,7 @@ export const shareKeys = {
   only_on: nasKeys.only_on,
   thunderbolt_path: optional("sends", path, {
     absent: "none; only for driver `local`",
-    meaning: "Driver `local`: the folder of the Thunderbolt route.",
+    meaning: "Driver `local`: the folder of the preferred route.",
     example: '"~/nas-thunderbolt"',
   }),
   fallback_path: optional("sends", path, {

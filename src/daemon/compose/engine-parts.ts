@@ -2,6 +2,7 @@
 // use the same parts.
 
 import { createMountProgram } from "../../mount-program/mount-program.ts";
+import { withLinks } from "../../network/discover/linked-prober.ts";
 import { readLinks } from "../../network/discover/links.ts";
 import { createNetworkLocation } from "../../network/location/network-location.ts";
 import { sendMagicPacket } from "../../network/location/wake-packet.ts";
@@ -57,13 +58,14 @@ export function startEngineParts(options: PartsOptions) {
     logger.warn("engine did not end cleanly", { reason: errorText(error) }),
   );
   const prober = options.prober ?? stack.use(startProber({ clock, logger }));
-  const hostProber = stack.use(
-    checkLocalNetwork(
-      createHostProber({ clock, logger, resolve: (host) => prober.resolve(host, RESOLVE_MS) }),
-      { clock },
-    ),
-  );
-  const location = createNetworkLocation({ clock, links: readLinks(forceStop) });
+  const links = readLinks(forceStop);
+  const plainProber = createHostProber({
+    clock,
+    logger,
+    resolve: (host) => prober.resolve(host, RESOLVE_MS),
+  });
+  const hostProber = stack.use(withLinks(checkLocalNetwork(plainProber, { clock }), { clock, links }));
+  const location = createNetworkLocation({ clock, links });
   const mountTable = createMountTable({ clock });
   const addressesOf = (host: string): readonly string[] => hostProber.addressesOf(host);
   const smb = { clock, logger, prober, mountTable, addressesOf, stateFolder: home };

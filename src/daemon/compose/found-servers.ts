@@ -3,7 +3,7 @@ import type { FoundServer } from "../../api/setup/found-server.ts";
 import { parseHost } from "../../config/values/host.ts";
 import { hostText } from "../../config/values/host-text.ts";
 import { discoverServers } from "../../network/discover/discover.ts";
-import { UNKNOWN_LINK } from "../../network/discover/link-kind.ts";
+import { UNKNOWN_LINK } from "../../network/link-kind.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import { findShares } from "../../shares/mounts/found-shares.ts";
 

@@ -5,6 +5,7 @@ import { findHomeContext } from "../../config/home-context.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import { nameKey } from "../../config/values/names.ts";
 import { createMountProgram } from "../../mount-program/mount-program.ts";
+import { linkTo } from "../../network/discover/linked-prober.ts";
 import { readLinks } from "../../network/discover/links.ts";
 import { readInterfaces } from "../../network/interfaces.ts";
 import { hereFrom, networkIdsOf } from "../../network/location/network-location.ts";
@@ -83,6 +84,7 @@ export async function openFirstContact(home: string, signal: AbortSignal): Promi
       if (mine.serverGuid === null || its.serverGuid === null) return null;
       return mine.serverGuid === its.serverGuid ? null : "another server, with another ServerGuid";
     },
+    deviceTo: async (server, signal) => linkTo(await probe(server), readLinks(signal), systemClock, signal),
     canWake: (host) => macOf(host) !== null,
     async wake(server, signal) {
       const untilMs = systemClock.monotonicMs() + WAKES_WITHIN_MS;

@@ -110,7 +110,7 @@ function stepResult(engine: ShareEngine, name: string, before: StepResult["activ
   const base = { share: name, active_interface, hint: null, holders: [] };
   if (mount_state === "mounted" && last_error === null) {
     if (tb_recovery_pending)
-      return { ...base, result: "pending", detail: "Thunderbolt is ready, files are open" };
+      return { ...base, result: "pending", detail: "the preferred route is ready, files are open" };
     const changed = active_interface !== before;
     return {
       ...base,

@@ -54,7 +54,7 @@ export function shareStatus({
   };
 }
 
-type RouteFacts = Pick<ShareStatus, "tb_error" | "fb_error" | "address_in_use">;
+type RouteFacts = Pick<ShareStatus, "tb_error" | "fb_error" | "tb_link" | "fb_link" | "address_in_use">;
 
 function routeFacts({ routes }: ShareSpec, observed: ShareObservation | null): RouteFacts {
   if (observed === null || observed.offNetwork !== null) return {};
@@ -63,10 +63,13 @@ function routeFacts({ routes }: ShareSpec, observed: ShareObservation | null): R
     return verdict === "answers" || hostText(routes[route]) === null ? null : detail;
   };
   const [tb, fallback] = [errorOf("tb"), errorOf("fallback")];
+  const [{ link: tbLink }, { link: fbLink }] = [observed.routes.tb.probe, observed.routes.fallback.probe];
   const address = earlierAddress(observed);
   return {
     ...(tb === null ? {} : { tb_error: tb }),
     ...(fallback === null ? {} : { fb_error: fallback }),
+    ...(tbLink === undefined ? {} : { tb_link: tbLink }),
+    ...(fbLink === undefined ? {} : { fb_link: fbLink }),
     ...(address === null ? {} : { address_in_use: address }),
   };
 }

@@ -1,4 +1,6 @@
 // The notifications that wait to be shown: the newest of each kind and share. Several of a kind become one.
+import { sentence } from "../../api/labels/actions.ts";
+import { routeLabel } from "../../api/labels/label.ts";
 import { firstNames, printable } from "../../runtime/text/plain-text.ts";
 import type { ServiceTransition } from "../events/service-transitions.ts";
 import type { Notification } from "./notification-command.ts";
@@ -20,6 +22,8 @@ interface Waiting {
   /** The name of the share; "" if the notification concerns no share. */
   readonly share: string;
   readonly detail: string;
+  /** The preferred route's name. */
+  readonly preferred: string;
 }
 
 export function createNotificationQueue() {
@@ -47,7 +51,8 @@ export function createNotificationQueue() {
       const [first] = waiting.values();
       if (first === undefined) return null;
       const alike = [...waiting.values()].filter(
-        ({ kind, detail }) => kind === first.kind && detail === first.detail,
+        ({ kind, detail, preferred }) =>
+          kind === first.kind && detail === first.detail && preferred === first.preferred,
       );
       const taken = alike.length > ONE_BY_ONE ? alike : [first];
       for (const { kind, share } of taken) drop(kind, share);
@@ -63,13 +68,14 @@ export function createNotificationQueue() {
 }
 
 function newsOf(transition: ServiceTransition): Waiting | null {
+  const preferred = routeLabel("tb", "tb_link" in transition ? transition.tb_link : null);
   switch (transition.name) {
     case "share.failover":
-      return { kind: "failover", share: transition.share, detail: transition.to };
+      return { kind: "failover", share: transition.share, detail: transition.to, preferred };
     case "share.tb_ready":
-      return { kind: "tbReady", share: transition.share, detail: "" };
+      return { kind: "tbReady", share: transition.share, detail: "", preferred };
     case "config.rejected":
-      return { kind: "configRejected", share: "", detail: lineOf(transition.reason) };
+      return { kind: "configRejected", share: "", detail: lineOf(transition.reason), preferred };
     default:
       return null;
   }
@@ -99,14 +105,14 @@ function lineOf(reason: string): string {
   return line === undefined ? "" : ` (line ${line})`;
 }
 
-function oneText({ kind, share, detail }: Waiting): Notification {
+function oneText({ kind, share, detail, preferred }: Waiting): Notification {
   const name = shownName(share);
   switch (kind) {
     case "failover":
-      return { title: `${name} ${overRoute(detail)}`, body: failoverBody(detail) };
+      return { title: `${name} ${overRoute(detail, preferred)}`, body: failoverBody(detail, preferred) };
     case "tbReady":
       return {
-        title: `${name}: Thunderbolt is ready`,
+        title: `${name}: ${preferred} is ready`,
         body: "It returns once its files are closed, or when you switch it.",
       };
     case "configRejected":
@@ -117,22 +123,20 @@ function oneText({ kind, share, detail }: Waiting): Notification {
   }
 }
 
-function manyText({ kind, detail }: Waiting, all: readonly Waiting[]): Notification {
+function manyText({ kind, detail, preferred }: Waiting, all: readonly Waiting[]): Notification {
   const list = firstNames(all, ({ share }) => shownName(share), NAMES_SHOWN);
   return kind === "failover"
-    ? { title: `${all.length} shares ${overRoute(detail)}`, body: list }
-    : { title: `Thunderbolt is ready for ${all.length} shares`, body: list };
+    ? { title: `${all.length} shares ${overRoute(detail, preferred)}`, body: list }
+    : { title: `${sentence(preferred)} is ready for ${all.length} shares`, body: list };
 }
 
 /** A phrase that fits one share as well as several. */
-function overRoute(route: string): string {
-  return `failed over to ${route === "tb" ? "Thunderbolt" : "the fallback"}`;
+function overRoute(route: string, preferred: string): string {
+  return `failed over to ${route === "tb" ? preferred : "the fallback"}`;
 }
 
-function failoverBody(route: string): string {
-  return route === "tb"
-    ? "The fallback is gone. The path stays the same."
-    : "Thunderbolt is gone. The path stays the same.";
+function failoverBody(route: string, preferred: string): string {
+  return `${route === "tb" ? "The fallback" : sentence(preferred)} is gone. The path stays the same.`;
 }
 
 function shownName(share: string): string {

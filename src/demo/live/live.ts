@@ -1,6 +1,6 @@
 // Runs the TUI on the demo's home, with a strip of cables above it: polls the share, and acts on keys.
 import type { RouteName, ShareStatus } from "../../api/contract/contract.ts";
-import { type Label, ROUTE_LABELS, type Tone } from "../../api/labels/label.ts";
+import type { Label, Tone } from "../../api/labels/label.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { createStore } from "../../runtime/store.ts";
 import { settlesWithin, systemClock } from "../../runtime/time/clock.ts";
@@ -11,7 +11,7 @@ import { setRouteChange } from "../stage/route-change-setting.ts";
 import type { Reading } from "../stage/share-reader.ts";
 import type { Stage } from "../stage/stage.ts";
 import type { CopyAtShare } from "../stage/work-at-share.ts";
-import { type CopyObservation, type StripState, stripLines } from "./strip-lines.ts";
+import { CABLES, type CopyObservation, type StripState, stripLines } from "./strip-lines.ts";
 
 export interface LiveOptions extends Pick<TuiOptions, "style" | "signal"> {
   readonly print: (text: string) => void;
@@ -149,12 +149,12 @@ function createPlay(
     async toggleCable(route: RouteName): Promise<void> {
       const cable = nas.cables[route];
       if (cable.plugged) {
-        notify(`you pull the ${ROUTE_LABELS[route]} cable`);
+        notify(`you pull the ${CABLES[route].toLowerCase()} cable`);
         // The last polled status may be older than the present mount.
         if ((await stage.share())?.active_interface === route) play.cutAtMs = systemClock.monotonicMs();
         await cable.pull();
       } else {
-        notify(`you plug in the ${ROUTE_LABELS[route]} cable`);
+        notify(`you plug in the ${CABLES[route].toLowerCase()} cable`);
         await cable.plug();
       }
     },

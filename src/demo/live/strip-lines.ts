@@ -1,6 +1,6 @@
 // The text of the demo's strip above the TUI: cables, the copy, and the file that the demo reads. Pure.
 import type { RouteName, ShareStatus } from "../../api/contract/contract.ts";
-import { type Label, ROUTE_LABELS } from "../../api/labels/label.ts";
+import type { Label } from "../../api/labels/label.ts";
 import { cutStart, type Line, span, type Tone, type View } from "../../tui/terminal/line.ts";
 import type { DemoDriver } from "../stage/nas.ts";
 import type { Reading } from "../stage/share-reader.ts";
@@ -31,7 +31,9 @@ export interface StripState {
   readonly notice: Label | null;
 }
 
-const LABEL_WIDTH = Math.max(...Object.values(ROUTE_LABELS).map((label) => label.length));
+/** As the panel above calls the routes. */
+export const CABLES: Readonly<Record<RouteName, string>> = { tb: "Preferred", fallback: "Fallback" };
+const LABEL_WIDTH = Math.max(...Object.values(CABLES).map((label) => label.length));
 const BAR = 16;
 
 /** Seven lines at most; the last line lists the keys. */
@@ -56,7 +58,7 @@ function cableLine(state: StripState, route: RouteName, key: string, { style, sy
   const tone: Tone = plugged ? "good" : "bad";
   return [
     span(` ${key} `, "accent"),
-    span(` ${ROUTE_LABELS[route].padEnd(LABEL_WIDTH)}  `, used ? "strong" : "plain"),
+    span(` ${CABLES[route].padEnd(LABEL_WIDTH)}  `, used ? "strong" : "plain"),
     span(`${symbols.on}${wire}${symbols.on}`, tone),
     span(plugged ? "  plugged" : "  PULLED ", tone),
     span(used ? "  in use" : "        ", "strong"),
@@ -94,7 +96,7 @@ function noticeLine({ notice, copy, plugged }: StripState, { symbols }: View): L
     copy === null || !plugged.fallback
       ? null
       : plugged.tb
-        ? "press 1 to pull the Thunderbolt cable: the copy continues"
+        ? "press 1 to pull the preferred cable: the copy continues"
         : "the copy continues over Fallback; 1 plugs it in again";
   return [
     ...(notice === null ? [] : [span(` ${notice.text} `, notice.tone === "plain" ? "accent" : notice.tone)]),

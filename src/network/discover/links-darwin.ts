@@ -1,7 +1,7 @@
 // Links and neighbours of macOS, read with its commands.
 import { runCommand } from "../../runtime/process/child-process.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
-import { type LinkKind, linkKind, type Neighbour, type NetworkLinks, UNKNOWN_LINK } from "./link-kind.ts";
+import { type LinkKind, linkKind, type Neighbour, type NetworkLinks, UNKNOWN_LINK } from "../link-kind.ts";
 
 const DEADLINE_MS = 2_000;
 
@@ -15,7 +15,12 @@ export function readLinksDarwin(signal: AbortSignal): NetworkLinks {
   let ports: Promise<ReadonlyMap<string, LinkKind>> | null = null;
   return {
     async of(name) {
-      ports ??= outputOf("/usr/sbin/networksetup", ["-listallhardwareports"]).then(parseHardwarePorts);
+      if (/^(utun|ipsec|ppp|gif|stf)\d/.test(name)) return linkKind("tunnel", "tunnel", null);
+      const read = () =>
+        outputOf("/usr/sbin/networksetup", ["-listallhardwareports"]).then(parseHardwarePorts);
+      ports ??= read();
+      // A port that was plugged in since is not in the list.
+      if (!(await ports).has(name)) ports = read();
       return (await ports).get(name) ?? UNKNOWN_LINK;
     },
     neighbours: async () => parseArp(await outputOf("/usr/sbin/arp", ["-an"])),

@@ -1,7 +1,10 @@
 // Links and neighbours of Linux, read from /sys and /proc.
 import { readdir, readFile, readlink } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { type LinkKind, linkKind, type Neighbour, type NetworkLinks, UNKNOWN_LINK } from "./link-kind.ts";
+import { type LinkKind, linkKind, type Neighbour, type NetworkLinks, UNKNOWN_LINK } from "../link-kind.ts";
+
+/** Types of interfaces without a link layer (tun, WireGuard), of PPP, and of IP in IP. */
+const TUNNELS: ReadonlySet<string> = new Set(["65534", "512", "768", "769", "776", "778"]);
 
 export function readLinksLinux(sys = "/sys/class/net", proc = "/proc/net"): NetworkLinks {
   const read = (path: string): Promise<string | null> => readFile(path, "utf8").catch(() => null);
@@ -14,6 +17,8 @@ export function readLinksLinux(sys = "/sys/class/net", proc = "/proc/net"): Netw
     // The file `speed` has -1, or cannot be read, if the link is down or has no speed.
     const speed = Number((await read(join(sys, name, "speed"))) ?? "");
     if ((await entries(join(sys, name, "wireless"))) !== null) return linkKind("wifi", "Wi-Fi", null);
+    if (TUNNELS.has(((await read(join(sys, name, "type"))) ?? "").trim()))
+      return linkKind("tunnel", "tunnel", null);
     const ports = await entries(join(sys, name, "brif"));
     if ((await Promise.all([name, ...(ports ?? [])].map(isThunderbolt))).includes(true))
       return linkKind("thunderbolt", ports === null ? "Thunderbolt" : "Thunderbolt bridge", speed);

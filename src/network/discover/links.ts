@@ -1,5 +1,5 @@
 // Picks the reader of links and neighbours for this system.
-import type { NetworkLinks } from "./link-kind.ts";
+import type { NetworkLinks } from "../link-kind.ts";
 import { readLinksDarwin } from "./links-darwin.ts";
 import { readLinksLinux } from "./links-linux.ts";
 

@@ -2,9 +2,9 @@
 // in its `only_on` list.
 import { createSocket } from "node:dgram";
 import type { Clock } from "../../runtime/time/clock.ts";
-import type { NetworkLinks } from "../discover/link-kind.ts";
 import { containsAddress, type InterfaceSnapshot, readInterfaces } from "../interfaces.ts";
 import { formatIp, parseIp } from "../ip-address.ts";
+import type { NetworkLinks } from "../link-kind.ts";
 import { createSingleFlight } from "../probe/single-flight.ts";
 
 export type NetworkLocation = ReturnType<typeof createNetworkLocation>;

@@ -1,4 +1,5 @@
 // The possible results of probing a host.
+import type { RouteDevice } from "../link-kind.ts";
 
 /**
  * `answers`: SMB2 NEGOTIATE was answered. `gone`: the host certainly does not answer (no route, link down, or
@@ -43,6 +44,8 @@ export interface ProbeResult {
   /** `text` without the address and hints, where it has them: "connection refused". */
   readonly detail?: string;
   readonly tookMs: number;
+  /** The link that leads to the host; absent: not known. */
+  readonly link?: RouteDevice;
 }
 
 export interface ProbeTarget {

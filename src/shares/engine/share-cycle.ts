@@ -336,9 +336,11 @@ export class ShareCycle {
 
     if (step?.kind !== "check_open_files") this.#tools.programs?.setAccess(name, decision.programs);
     const answer = decision.outcome === null ? null : this.#takeAnswer(decision.outcome);
+    const kind = observed.routes.tb.probe.link?.kind ?? "unknown";
+    const link = kind === "unknown" ? {} : { tb_link: kind };
     this.#announcing = this.#announcing.then(async () => {
       await saved;
-      for (const transition of transitions) this.#tools.announce({ ...transition, share: name });
+      for (const transition of transitions) this.#tools.announce({ ...transition, share: name, ...link });
       answer?.();
     });
   }

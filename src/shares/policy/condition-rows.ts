@@ -50,14 +50,14 @@ export const SHARE_CONDITIONS = {
     ],
     routes_same_address: (address: string) => [
       `Both routes lead to ${address}`,
-      "Give thunderbolt_host the address of the server's Thunderbolt interface.",
+      "Give thunderbolt_host the address that the server has on the faster cable.",
     ],
     files_set_aside: (folders: string) => [
       `Files of this share that are not on the server are set aside in ${folders}`,
       "Copy what is needed to the share, then delete the folder.",
     ],
     recovery_failed: (reason: string | null) => [
-      `Thunderbolt answers, but the move back to it failed${reason === null ? "" : `: ${reason}`}`,
+      `The preferred route answers, but the move back to it failed${reason === null ? "" : `: ${reason}`}`,
       "It is retried at increasing intervals; `mountaineer switch --to tb` tries now.",
     ],
     connections_limited: (most: number) => [
@@ -129,7 +129,7 @@ export const SHARE_CONDITIONS = {
       "Nothing is sent to its hosts, and programs get errors at once, until this machine is on a network in `only_on`.",
     ],
     tb_ready: (name: string, openFiles: string) => [
-      `Thunderbolt is ready${openFiles}`,
+      `The preferred route is ready${openFiles}`,
       shellCommand`mountaineer switch --share ${name} --to tb`,
     ],
     waiting_for_close: (title: string) => [

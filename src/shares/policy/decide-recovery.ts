@@ -17,7 +17,7 @@ import type { MountObservation, OpenFilesObservation } from "./share-observation
  * answers. Never closes open files.
  */
 export const recovery: Rule = {
-  name: "return to Thunderbolt",
+  name: "return to the preferred route",
   answer: (now, { mount, routeFact }) => {
     if (routeFact?.route !== "fallback" || !routesOf(now.spec).includes("tb")) return null;
     const { memory, state, policy, observed } = now;
@@ -30,7 +30,7 @@ export const recovery: Rule = {
     const target = canMove(now) ? null : targetObstacle(now, "tb");
     if (target !== null) return target;
     const stableAtMs = stableFrom(state.health.tb, policy.stableMs);
-    if (stableAtMs === null) return { why: "Thunderbolt has not answered twice yet" };
+    if (stableAtMs === null) return { why: "the preferred route has not answered twice yet" };
     const untilMs = Math.max(stableAtMs, state.recoveryBackoff.notBeforeMs);
     if (untilMs <= observed.atMs) {
       const { openFiles } = observed;
@@ -39,7 +39,7 @@ export const recovery: Rule = {
     }
     const why =
       untilMs === stableAtMs
-        ? `Thunderbolt has to answer for ${Math.round(policy.stableMs / 1000)} s`
+        ? `the preferred route has to answer for ${Math.round(policy.stableMs / 1000)} s`
         : `the last try failed: ${state.recoveryFailure ?? "unknown"}`;
     return { why, untilMs, ...recheck(untilMs, "window_end") };
   },
@@ -89,7 +89,7 @@ function applyTable(now: DecideInput, mount: MountObservation): Answer {
   const isRechecked = now.memory.tbRecoveryPending && lsofRecheck;
   if (!autoFailback && !isRechecked)
     return { why: explainWait(now.policy), defers: waitOf(now.policy), learned: applied };
-  const reason = `Thunderbolt has answered for ${Math.round(stableMs / 1000)} s`;
+  const reason = `the preferred route has answered for ${Math.round(stableMs / 1000)} s`;
   const start = { kind: "recovery", mode: "plain", target: "tb" } as const;
   if (canMove(now)) return { start: { ...start, reason, plan: ["tb"], moves: true }, learned: applied };
   const { lastStep } = now.observed;

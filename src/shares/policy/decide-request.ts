@@ -196,7 +196,7 @@ export function finalOutcome(now: Situation): RequestOutcome | null {
     const where = route === null ? `from ${source}` : `over ${routeText(now, route)}`;
     if (request.kind !== "switch") return outcome("skipped", `mounted ${where}`);
     return memory.tbRecoveryPending
-      ? outcome("pending", `mounted ${where}; Thunderbolt is ready`)
+      ? outcome("pending", `mounted ${where}; the preferred route is ready`)
       : outcome("switched", `switched to automatic, mounted ${where}`);
   }
   // A present obstacle explains the failure better than the error of an earlier attempt.

@@ -11,7 +11,7 @@ import type { Situation } from "./situation.ts";
 const OPERATIONS: Readonly<Record<OperationKind, string>> = {
   mount: "mount",
   failover: "fail over",
-  recovery: "return to Thunderbolt",
+  recovery: "return to the preferred route",
   switch: "switch, as you asked",
   remount: "replace the mount",
   unmount: "unmount, as you asked",

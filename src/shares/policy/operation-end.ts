@@ -20,7 +20,7 @@ import {
   setState,
 } from "./situation.ts";
 
-export const ROUTE_TEXT: Record<RouteName, string> = { tb: "Thunderbolt", fallback: "fallback" };
+export const ROUTE_TEXT: Record<RouteName, string> = { tb: "the preferred route", fallback: "fallback" };
 
 export function routeText(input: Pick<DecideInput, "spec">, route: RouteName): string {
   const { host } = input.spec.routes[route];

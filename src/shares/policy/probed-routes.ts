@@ -19,7 +19,9 @@ export function updateRoutes(before: Situation): Situation {
   const { memory } = now;
   if (memory.tbReachableSince !== tbReachableSince || memory.tbHealthySince !== tbHealthySince)
     now = setMemory(now, { tbReachableSince, tbHealthySince });
-  return tbHealthySince === null || !answers(now, "tb") ? clearPending(now, "Thunderbolt dropped") : now;
+  return tbHealthySince === null || !answers(now, "tb")
+    ? clearPending(now, "the preferred route dropped")
+    : now;
 }
 
 function updateRoute(before: Situation, route: RouteName): Situation {
@@ -40,7 +42,7 @@ function updateRoute(before: Situation, route: RouteName): Situation {
   // After a gap in the observation, or without a history, a pending return to Thunderbolt is dropped, even if
   // the host answers now.
   const isForgotten = route === "tb" && (dropped || known.healthySince === null);
-  return isForgotten ? clearPending(now, up ? "Thunderbolt was not observed" : probe.text) : now;
+  return isForgotten ? clearPending(now, up ? "the preferred route was not observed" : probe.text) : now;
 }
 
 /** Time without a check after which the observation has a gap, ms. It is longer than the longest cycle. */

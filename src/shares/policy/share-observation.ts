@@ -13,7 +13,7 @@ import type { Step } from "./step.ts";
 
 /** The part of a probe that the rules read. A route without a host (driver `local`) is probed by looking at its folder. */
 export type RouteProbe = Pick<ProbeResult, "verdict" | "tcpAnswered" | "address" | "interfaceName" | "text"> &
-  Partial<Pick<ProbeResult, "reason" | "blocked" | "tookMs" | "detail">>;
+  Partial<Pick<ProbeResult, "reason" | "blocked" | "tookMs" | "detail" | "link">>;
 
 export interface RouteObservation {
   readonly probe: RouteProbe;

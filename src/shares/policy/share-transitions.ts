@@ -59,7 +59,12 @@ interface Arrival {
   connections?: number;
 }
 
-type Named<Name extends string, Fields> = { readonly name: Name; readonly share: string } & Readonly<Fields>;
+type Named<Name extends string, Fields> = {
+  readonly name: Name;
+  readonly share: string;
+  /** The kind of the preferred route's link, by which people call it; absent: not known. */
+  readonly tb_link?: string;
+} & Readonly<Fields>;
 
 type WithoutShare<T> = T extends unknown ? Omit<T, "share"> : never;
 

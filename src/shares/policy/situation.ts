@@ -17,7 +17,7 @@ export type RuleName =
   | "fail over"
   | "replace the mount"
   | "remount"
-  | "return to Thunderbolt"
+  | "return to the preferred route"
   | "move to the new address";
 
 export interface Situation extends DecideInput {

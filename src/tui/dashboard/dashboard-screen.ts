@@ -35,7 +35,7 @@ const KEYS: readonly KeyHelp[] = [
   { keys: "m, u", does: "mount, unmount the share" },
   {
     keys: "t, f",
-    does: "switch the share to Thunderbolt, to fallback; a server to its first, second route",
+    does: "switch the share to its preferred route, to fallback; a server to its first, second route",
   },
   { keys: "o", does: "back to automatic" },
   { keys: "!", does: "after files were found open: do it anyway; asks" },
@@ -201,7 +201,7 @@ function hintsOf(chosen: ChoiceRow | null): readonly string[] {
   // A narrow terminal leaves out the last hints, so the most important ones come first.
   const general = ["? help", "q quit", "Enter more", "$ command"];
   if (row?.kind === "share")
-    return ["m mount", "u unmount", "t Thunderbolt", "f fallback", "o auto", ...general];
+    return ["m mount", "u unmount", "t preferred", "f fallback", "o auto", ...general];
   if (row?.kind === "backend") {
     const routes = row.backend.routes === undefined ? [] : ["t f o route"];
     return ["r restart", ...routes, ...general];

@@ -46,7 +46,7 @@ const FIELDS: readonly [shape: object, fields: string][] = [
   [contract.daemonStatusShape, "version pid started_at config_path home network_events conditions"],
   [
     contract.shareStatusShape,
-    "name active_interface mount_state mount_path stable_path tb_host fb_host tb_reachable fb_reachable tb_error fb_error address_in_use " +
+    "name active_interface mount_state mount_path stable_path tb_host fb_host tb_reachable fb_reachable tb_error fb_error tb_link fb_link address_in_use " +
       "mount_alive tb_recovery_pending override last_error last_switch_at tb_reachable_since tb_healthy_since moves traffic space " +
       "conditions explanation nas",
   ],

@@ -100,8 +100,8 @@ test("F2 a route's loss is reported without the host's name, which every UI show
   assert.deepEqual(
     [told("share.route_down", why), told("share.failover", `10.0.0.2 is gone: ${why}`)],
     [
-      "Thunderbolt is gone: tb0 is down (cable unplugged?)",
-      "Failed over from Thunderbolt to Fallback; the mount stays: tb0 is down (cable unplugged?)",
+      "The preferred route is gone: tb0 is down (cable unplugged?)",
+      "Failed over from the preferred route to Fallback; the mount stays: tb0 is down (cable unplugged?)",
     ],
   );
 });
@@ -115,12 +115,13 @@ test("F2 transitions are described in words, with their subject", () => {
       to: "fallback",
       host: "x",
       reason: "link down",
+      tb_link: "wired",
       duration_ms: 1250,
     }),
     {
       name: "share.failover",
       about: "CORE",
-      text: "Failed over from Thunderbolt to Fallback in 1.3 s: link down",
+      text: "Failed over from Ethernet to Fallback in 1.3 s: link down",
       tone: "warning",
     },
   );

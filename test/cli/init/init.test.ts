@@ -173,7 +173,7 @@ test("without a terminal it names the missing options, writes the given ones, an
   assert.ok((await readdir(home)).includes("config.schema.json"));
   assert.match(
     await readFile(path, "utf8"),
-    /\n\[\[shares\]\]\nname = "CORE"\nthunderbolt_host = "10\.10\.10\.1"\nfallback_host = "nas\.local"\nusername = "ann"\npassword = "secret:nas"\n$/,
+    /\n\[nas\.nas\]\nthunderbolt_host = "10\.10\.10\.1"\nfallback_host = "nas\.local"\nusername = "ann"\npassword = "secret:nas"\n\n\[\[shares\]\]\nname = "CORE"\nnas = "nas"\n$/,
   );
   const before = await readFile(path, "utf8");
   const refused = await run(["init", "--backend", "files", "--command", "sh -c 'a b'"], { home });
@@ -242,33 +242,34 @@ shares:
   const added = await run(["init", "--add", ...SHARE, ...backend], { home });
   assert.equal(added.code, 0, added.stderr);
   assert.match(added.stdout, /config\.yaml is changed: CORE, files/);
-  const share = "  - name: CORE\n    thunderbolt_host: 10.10.10.1\n    fallback_host: nas.local\n";
+  const nas = "nas:\n  nas:\n    thunderbolt_host: 10.10.10.1\n    fallback_host: nas.local\n";
+  const share = "  - name: CORE\n    nas: nas\n";
   const token = "incoming_auth:\n  type: local\n  token: secret:gateway-token\n";
   const [head, tail] = before.split("\n\n");
   assert.equal(
     await readFile(path, "utf8"),
-    `${head}\n${share}\n${tail}\n${token}\nbackends:\n  files:\n    command: sh\n    args: ["-c", a b]\n`,
+    `${head}\n${share}\n${tail}\n${token}\n${nas}\nbackends:\n  files:\n    command: sh\n    args: ["-c", a b]\n`,
   );
   const twice = await run(["init", "--add", ...SHARE], { home });
   assert.deepEqual([twice.code, /share CORE is configured already/.test(twice.stderr)], [2, true]);
   await writeFile(path, "# nothing yet\n");
   const begun = await run(["init", ...SHARE], { home });
   assert.equal(begun.code, 0, begun.stderr);
-  assert.equal(await readFile(path, "utf8"), `# nothing yet\n\nshares:\n${share}`);
+  assert.equal(await readFile(path, "utf8"), `# nothing yet\n\n${nas}\nshares:\n${share}`);
 });
 
 test("F3 one address is enough; an error names the given option, and no line of an unwritten file", async (t) => {
   const home = join(await temporaryFolder(t), "home");
   const wrong = await run(["init", "--share", "CORE", "--fallback-host", "smb://nas"], { home });
   assert.equal(wrong.code, 3);
-  assert.match(wrong.stderr, /shares\[0\]\.fallback_host: found string "smb:\/\/nas", expected a host/);
+  assert.match(wrong.stderr, /nas\.smb-nas\.fallback_host: found string "smb:\/\/nas", expected a host/);
   assert.doesNotMatch(wrong.stderr, /\.toml:\d/);
   await assert.rejects(stat(join(home, "config.toml")));
   const one = await run(["init", "--share", "CORE", "--fallback-host", "nas.local"], { home });
   assert.equal(one.code, 0, one.stderr);
   assert.match(
     await readFile(join(home, "config.toml"), "utf8"),
-    /name = "CORE"\nfallback_host = "nas\.local"\n$/,
+    /fallback_host = "nas\.local"\n\n\[\[shares\]\]\nname = "CORE"\nnas = "nas"\n$/,
   );
 });
 

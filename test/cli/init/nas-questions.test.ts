@@ -19,7 +19,7 @@ describe("F3 a NAS at a terminal", () => {
       backends: [],
     });
     assert.deepEqual(net.logins, ["10.0.1.2"]);
-    assert.equal(told[0], "  1  CORE  10.0.1.2  Thunderbolt bridge, 40 Gbit/s  advertises SMB");
+    assert.equal(told[0], "  1  CORE  10.0.1.2  tb0, Thunderbolt bridge, 40 Gbit/s  advertises SMB");
   });
 
   test("its networks are offered, its second cable asked for before, confirmed with one key, and skipped with a no", async () => {
@@ -85,7 +85,7 @@ describe("F3 a NAS at a terminal", () => {
     assert.ok(told.includes("  CORE also answers at 10.0.2.66: another server, with another ServerGuid"));
     assert.equal(
       asked[4],
-      "Is 10.0.2.2 (CORE, Ethernet, 1 Gbit/s) the same NAS? It then also gets this login. [y/n, or another address]: ",
+      "Is 10.0.2.2 (CORE, eth0, Ethernet, 1 Gbit/s) the same NAS? It then also gets this login. [y/n, or another address]: ",
     );
     assert.deepEqual([choices.shares[0]?.fallbackHost, net.paired], ["10.0.2.2", ["10.0.2.2"]]);
   });
@@ -100,11 +100,49 @@ describe("F3 a NAS at a terminal", () => {
     assert.equal(choices.shares[0]?.fallbackHost, "10.0.2.2");
   });
 
-  test("the faster cable is the preferred route, whichever was chosen first", async () => {
-    const { choices } = await talk(new Net(), [SAME, CORE], inTurn("1", "ann", "right", "1", "y", ""));
+  test("the faster cable is the preferred route, whichever was chosen first, and each link is shown", async () => {
+    const { choices, told } = await talk(new Net(), [SAME, CORE], inTurn("1", "ann", "right", "1", "y", ""));
     const [share] = choices.shares;
     assert.deepEqual([share?.tbHost, share?.fallbackHost], ["10.0.1.2", "10.0.2.2"]);
+    assert.deepEqual(told.slice(-3, -1), [
+      "  10.0.1.2  tb0, Thunderbolt bridge, 40 Gbit/s  preferred: used whenever it answers",
+      "  10.0.2.2  eth0, Ethernet, 1 Gbit/s  used while the other does not answer",
+    ]);
   });
+
+  const wired = (device: string, speed: number | null) =>
+    ({ device, kind: "wired", text: "Ethernet", speed }) as const;
+  const wifi = { device: "wlan0", kind: "wifi", text: "Wi-Fi", speed: null } as const;
+  const tunnel = { device: "wg0", kind: "tunnel", text: "tunnel", speed: null } as const;
+  const unknown = { device: "br0", kind: "unknown", text: "unknown link", speed: null } as const;
+  for (const [first, second, expected] of [
+    [wired("eth0", 1000), wired("eth1", 10_000), "second"],
+    [wifi, unknown, "second"],
+    [unknown, wired("eth0", null), "second"],
+    [tunnel, wifi, "second"],
+    [wired("eth0", 1000), wifi, "first"],
+    [wired("eth0", 1000), wired("eth1", 1000), "asked"],
+    [wired("eth0", 1000), wired("eth1", null), "asked"],
+    [wired("eth0", 1000), wired("eth0", 1000), "asked"],
+    [null, null, "asked"],
+  ] as const) {
+    test(`of typed addresses over ${first?.device ?? "?"} and ${second?.device ?? "?"}: ${expected}`, async () => {
+      const net = new Net();
+      net.networks = ["subnet:10.0.1.0/24"];
+      net.links = { "10.0.8.1": first, "10.0.9.1": second };
+      for (const answer of ["y", "n"]) {
+        const routes = expected === "asked" ? [answer] : [];
+        const answers = inTurn("10.0.8.1", "ann", "right", "1", "10.0.9.1", ...routes, "n", "");
+        const { choices, asked } = await talk(net, [], answers);
+        const isFirst = expected === "first" || (expected === "asked" && answer === "y");
+        assert.equal(choices.shares[0]?.tbHost, isFirst ? "10.0.8.1" : "10.0.9.1");
+        assert.equal(
+          asked.some((question) => /unknown which is faster.*used whenever it answers/.test(question)),
+          expected === "asked",
+        );
+      }
+    });
+  }
 
   test("an address that is typed, several shares with one secret, and a name that cannot be one here", async () => {
     const taken = ({ name }: { readonly name: string }): Promise<string | null> =>

@@ -35,6 +35,11 @@ export class Net implements Meeting {
     if (this.asleep.includes(host)) return Promise.resolve(`${host}: no answer`);
     return Promise.resolve(host.startsWith("10.") ? null : `${host} has no address`);
   }
+  /** The links to addresses that are typed. */
+  links: Readonly<Record<string, Awaited<ReturnType<Meeting["deviceTo"]>>>> = {};
+  deviceTo({ host }: Pick<ServerLogin, "host">): ReturnType<Meeting["deviceTo"]> {
+    return Promise.resolve(this.links[host] ?? null);
+  }
   canWake(host: string): boolean {
     return this.asleep.includes(host);
   }

@@ -415,7 +415,10 @@ test("without a service manager up starts its own daemon, which can hand over, a
   t.after(() => runCommand(["down"], options));
   const up = await runCommand(["up"], options);
   assert.equal(up.code, 0, up.stderr);
-  assert.match(up.stdout, /^✓ Mountaineer runs \(pid \d+\)\n[\s\S]*● CORE {2}mounted over Thunderbolt/);
+  assert.match(
+    up.stdout,
+    /^✓ Mountaineer runs \(pid \d+\)\n[\s\S]*● CORE {2}mounted over the preferred route/,
+  );
   assert.match(up.stdout, /\nnext: mountaineer open .*\n {6}mountaineer down stops it/);
   assert.match(up.stderr, /no user manager of systemd answers here .*until this machine stops/);
   const again = JSON.parse((await runCommand(["up", "--json"], options)).stdout);
@@ -438,7 +441,7 @@ test("without a service manager up starts its own daemon, which can hand over, a
   assert.match(down.stderr, /mountaineer up starts it again$/m);
   assert.match(
     (await runCommand(["status"], options)).stdout,
-    /no daemon runs[\s\S]*mounted over Thunderbolt/,
+    /no daemon runs[\s\S]*mounted over the preferred route/,
   );
   const twice = await runCommand(["down"], options);
   assert.deepEqual([twice.code, twice.stdout], [0, "✓ no daemon ran for this home\n"]);

@@ -148,10 +148,7 @@ ${more}
   await rig.cables.fallback.setMode("refuse");
   await told((off) => {
     const { hint } = causeOf(off, "not_mounted");
-    assert.match(
-      hint ?? "",
-      /Thunderbolt: .* does not answer: restart it; fallback: .* no SMB server listens/,
-    );
+    assert.match(hint ?? "", /preferred: .* does not answer: restart it; fallback: .* no SMB server listens/);
   });
 });
 

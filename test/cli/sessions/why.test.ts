@@ -56,15 +56,19 @@ test("F7 one command names the cause: fallback, a person, sleep, failure and mis
   await untilWhy("nobody", "wait for the next try", /nothing listens there/);
 
   await rename(join(home.folder, "CORE-tb"), join(home.folder, "away"));
-  await untilWhy("CORE", "return to Thunderbolt", /CORE-tb does not answer/);
+  await untilWhy("CORE", "return to the preferred route", /CORE-tb does not answer/);
   await rename(join(home.folder, "away"), join(home.folder, "CORE-tb"));
   await untilWhy(
     "CORE",
-    "return to Thunderbolt",
+    "return to the preferred route",
     /waiting for you to switch: auto_failback and lsof_recheck are off/,
   );
   await home.cli(["switch", "--share", "CORE", "--to", "fallback"]);
-  await untilWhy("CORE", "return to Thunderbolt", /you asked for fallback; `mountaineer switch --to auto`/);
+  await untilWhy(
+    "CORE",
+    "return to the preferred route",
+    /you asked for fallback; `mountaineer switch --to auto`/,
+  );
   await home.cli(["unmount", "--share", "MEDIA"]);
   await untilWhy("MEDIA", "stay unmounted", /`mountaineer mount` ends that/);
   await untilWhy("archive", "hide its tools", /MEDIA.* unmounted by hand/);

@@ -27,8 +27,8 @@ function shown(state: StripState, unicode = true): string {
 
 test("both cables, the path, the content with its time, and the keys are there, in 60 columns", () => {
   const text = shown(healthy);
-  assert.match(text, /1 {2}Thunderbolt {2}●━{12}● {2}plugged {2}in use/);
-  assert.match(text, /2 {2}Fallback {5}●━{12}● {2}plugged(?! {2}in use)/);
+  assert.match(text, /1 {2}Preferred {2}●━{12}● {2}plugged {2}in use/);
+  assert.match(text, /2 {2}Fallback {3}●━{12}● {2}plugged(?! {2}in use)/);
   assert.match(text, /\/tmp\/mountaineer-demo-aBcDeF\/Shares\/CORE$/m);
   assert.match(text, /hello\.txt {2}"hello from the NAS, no\. 0042" {2}read in 123 ms$/m);
   assert.match(text, / 1 {2}2 pull, plug {2}3 open report\.txt {2}4 move$/);
@@ -45,10 +45,10 @@ test("A10 the copy is shown as it proceeds, waits or fails, with the next step",
   const copy = { progress: 0.42, waitingMs: null, complaint: null };
   const going = shown({ ...healthy, copy });
   assert.match(going, /a copy {5}█{6}░{10} 42 %, no error, goes on$/m);
-  assert.match(going, /press 1 to pull the Thunderbolt cable: the copy continues$/m);
+  assert.match(going, /press 1 to pull the preferred cable: the copy continues$/m);
   assert.match(shown({ ...healthy, copy: { ...copy, waitingMs: 1240 } }), /no error, waits 1\.2 s$/m);
   const pulled = shown({ ...healthy, copy, plugged: { tb: false, fallback: true } });
-  assert.match(pulled, /Thunderbolt {2}●━{4}╸ {2}╺━{4}● {2}PULLED/);
+  assert.match(pulled, /Preferred {2}●━{4}╸ {2}╺━{4}● {2}PULLED/);
   assert.match(pulled, /the copy continues over Fallback; 1 plugs it in again$/m);
   assert.match(
     shown({ ...healthy, copy: { ...copy, complaint: "dd: I/O error" } }),

@@ -118,7 +118,7 @@ describe("a login that is refused", () => {
   stories(
     { ...PLAIN_STARTS, "over fallback": () => mountedOver("fallback", new World({ stableMs: 5_000 })) },
     `
-A14 an existing mount is not given up to return to Thunderbolt
+A14 an existing mount is not given up to return to the preferred route
   over fallback, its server has refused the login, 60 s: steps but checks none, on fallback
 `,
   );
@@ -235,7 +235,7 @@ A2 the next mount is a different one: its predecessor's answers do not count
 });
 
 // Programs that the daemon itself runs on a share: they make room for what mounts it anew, and for nothing else.
-/** Mounted over fallback, with programs on it that need so long to end; Thunderbolt has been back for just under 30 s. */
+/** Mounted over fallback, with programs on it that need so long to end; the preferred route has been back for just under 30 s. */
 function beforeRecovery(programsEndInMs: number): World {
   const world = new World();
   world.hosts.tb = "link_down";

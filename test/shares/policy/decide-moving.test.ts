@@ -12,7 +12,7 @@ describe("mounting", () => {
   stories(
     STARTS,
     `
-A10 a share is mounted once, with both routes, over Thunderbolt first
+A10 a share is mounted once, with both routes, over the preferred route first
   a share that moves, 5 s: steps mount tb moving, no conditions, on tb, no error
 A10 with one route it is mounted at once, and a route that an edit adds needs no new mount
   a share that moves, stable after 1000 ms, only over fallback, 5 s: steps mount fallback moving

@@ -81,7 +81,7 @@ By hand: switch mounts an unmounted share
   held unmounted, switch auto: result mounted, on tb, held nothing
 By hand: a switch whose mount fails rolls back, fails and keeps the override
   over tb, mounts over fallback fail: wrong password, switch fallback: result failed, on tb, held nothing
-  : detail /wrong password. back over Thunderbolt/, not told share.switched, told a reason /rolled back: .*password/
+  : detail /wrong password. back over the preferred route/, not told share.switched, told a reason /rolled back: .*password/
   4 s: no error
 By hand: a switch of a share that a person unmounted ends the override if it is rolled back to a mount of ours
   over tb, theirs over tb at /mnt/elsewhere, unmount: held unmounted

@@ -31,20 +31,20 @@ stories(
   `
 F7 a share over its route says that the mount answers, and why it does not fail over
   over tb: rule "keep the mount" because "10\\.0\\.1\\.2 is in use", rule "fail over" because "10\\.0\\.1\\.2 answers", rule "replace the mount" because "answers"
-F7 a share on the fallback says for how long Thunderbolt has to answer
-  tb is back, 2 s: rule "return to Thunderbolt" because "has to answer for 30 s"
+F7 a share on the fallback says for how long the preferred route has to answer
+  tb is back, 2 s: rule "return to the preferred route" because "has to answer for 30 s"
 F7 a share on the fallback names the programs whose open files it waits for
-  tb is back, open 7, 31 s: rule "return to Thunderbolt" because "1 open: .*7"
+  tb is back, open 7, 31 s: rule "return to the preferred route" because "1 open: .*7"
 F7 a share that waits for a person says so
-  tb is back without toggles, 31 s: rule "return to Thunderbolt" because "waiting for you to switch: auto_failback and lsof_recheck are off"
+  tb is back without toggles, 31 s: rule "return to the preferred route" because "waiting for you to switch: auto_failback and lsof_recheck are off"
 F7 a failover that a refused login forbids gives that reason
   over tb, its server has refused the login, tb refused, 4 s: rule "fail over" because "refuses the login"
 F7 a share that a person keeps on the fallback names the command that ends that
-  over fallback by hand: rule "return to Thunderbolt" because "you asked for fallback; .mountaineer switch --to auto"
+  over fallback by hand: rule "return to the preferred route" because "you asked for fallback; .mountaineer switch --to auto"
 F7 a share whose Thunderbolt host is silent names that host
-  over fallback by hand, switch auto, tb silent, 4 s: rule "return to Thunderbolt" because "10\\.0\\.1\\.2 does not answer"
+  over fallback by hand, switch auto, tb silent, 4 s: rule "return to the preferred route" because "10\\.0\\.1\\.2 does not answer"
 F7 a share with one address has no rule about Thunderbolt
-  over fallback, only over fallback, 4 s: no rule "return to Thunderbolt"
+  over fallback, only over fallback, 4 s: no rule "return to the preferred route"
 F7 one missed probe is named as such
   over tb, tb refused, cycle: rule "fail over" because "10\\.0\\.1\\.2 missed one check"
 F7 a share that cannot be mounted gives the reason, and says when it is tried again

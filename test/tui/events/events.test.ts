@@ -80,13 +80,13 @@ test("an event is one line; events without information are dropped; the end unre
   const texts = [...ring.newest()].map((event) => `${event.name} ${event.about} ${event.text}`);
   assert.deepEqual(texts.slice(1), [
     "sync null Configuration: 7:12: wrong",
-    "share.switched CORE Switched from Thunderbolt to Fallback",
+    "share.switched CORE Switched from the preferred route to Fallback",
   ]);
   assert.match(texts[0] ?? "", /^gap null some events/);
   const [, , switched] = [...ring.newest()];
   assert.ok(switched !== undefined);
   const [line = ""] = textOf([eventLine(switched, false, viewOf(100))]);
-  assert.match(line, /^ {2}\S+ {2}● CORE {2}Switched from Thunderbolt to Fallback$/);
+  assert.match(line, /^ {2}\S+ {2}● CORE {2}Switched from the preferred route to Fallback$/);
   stop.abort();
   assert.equal(listeners.size, 0);
 });

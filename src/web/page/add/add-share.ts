@@ -208,8 +208,11 @@ async function add(
     const other = servers.find((one) => addressOf(one) === second) ?? null;
     const pairing = other === null ? null : await paired(app, login, password, share, second);
     const secret = freeSecretName(name, await takenSecrets(app));
-    const first = { text: login.host, found: servers.find((one) => addressOf(one) === login.host) ?? null };
-    const hosts = routeHosts(first, other === null ? null : { text: second, found: other });
+    const found = servers.find((one) => addressOf(one) === login.host) ?? null;
+    const hosts = routeHosts(
+      { text: login.host, link: linkOf(found) },
+      other === null ? null : { text: second, link: linkOf(other) },
+    );
     const given = other === null ? [login.host] : [login.host, second];
     const isHere = textIn(values, "Use it on") === HERE;
     const learnt = isHere ? (await app.requests.call("shareNetworks", { hosts: given })).networks : null;
@@ -218,7 +221,7 @@ async function add(
         hint: `choose "${EVERYWHERE}", or one address`,
       });
     const known = namesOfNas(app.store.get().status);
-    const nas = freeNasName(first.found?.name ?? login.host, (one) => known.includes(one));
+    const nas = freeNasName(found?.name ?? login.host, (one) => known.includes(one));
     const wanted = {
       ...{ ...hosts, name, nas, username: login.username, password: `secret:${secret}` },
       shareName: name === share ? null : share,
@@ -308,6 +311,10 @@ function beginning(server: FoundServer | null): Readonly<Record<string, string>>
   if (server === null) return {};
   const user = server.mounts.find((mount) => mount.user !== null)?.user;
   return { Address: addressOf(server), ...(user == null ? {} : { User: user }) };
+}
+
+function linkOf(server: FoundServer | null) {
+  return server === null ? null : { device: server.interface, ...server.link };
 }
 
 function addressOf({ address, port }: FoundServer): string {

@@ -16,7 +16,7 @@ import {
   WAITING_CODE,
 } from "../../../api/labels/label.ts";
 import { mergeTroubles, SERVERS_WAIT } from "../../../api/labels/merge-troubles.ts";
-import { readyText, secondBestHint, shareLabel } from "../../../api/labels/share-labels.ts";
+import { preferredName, readyText, secondBestHint, shareLabel } from "../../../api/labels/share-labels.ts";
 import { pluralize } from "../../../runtime/text/plain-text.ts";
 import type { PageState } from "../daemon/live.ts";
 
@@ -63,7 +63,7 @@ function shareTrouble(share: ShareStatus, global: GlobalStatus): readonly Troubl
   const hint = secondBestHint(share, global);
   if (hint === null)
     return troubleOf(share, shareLabel(share), shareRepair(share), "shares", readyText(share, global));
-  const text = `mounted over Fallback, ${share.tb_reachable ? "Thunderbolt answers again" : "as Thunderbolt does not answer"}`;
+  const text = `mounted over Fallback, ${preferredName(share)} ${share.tb_reachable ? "answers again" : "does not answer"}`;
   return [{ tone: "warning", about: share.name, text, hint, action: null, at: "shares" }];
 }
 

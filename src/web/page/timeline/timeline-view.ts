@@ -60,7 +60,12 @@ export function TimelineView({ app }: ViewProps): ComponentChild {
         name,
         stretches: stretchesOf(spans, report, ({ state, route, impact }) => {
           const share = configured.find((each) => each.name === name);
-          const label = mountText(state, route, share === undefined ? null : onlyHost(share));
+          const label = mountText(
+            state,
+            route,
+            share === undefined ? null : onlyHost(share),
+            share?.tb_link?.kind,
+          );
           return impactLabel(impact ?? (state === "mounted" ? "fine" : "failed"), label.text);
         }),
         report,

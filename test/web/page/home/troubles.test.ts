@@ -24,13 +24,13 @@ function told(
 
 test("F4 a cable's loss is reported once for all shares of a NAS, with the consequences", () => {
   assert.deepEqual(told([{ name: "CORE", ...moving }, { name: "MEDIA", ...moving }, { name: "OTHER" }]), [
-    "CORE, MEDIA: mounted over Fallback, as Thunderbolt does not answer / Work continues. It returns once Thunderbolt has answered for 30 s. []",
+    "CORE, MEDIA: mounted over Fallback, Thunderbolt does not answer / Work continues. It returns once Thunderbolt has answered for 30 s. []",
   ]);
   assert.deepEqual(told([{ ...fallback, tb_reachable: true }]), [
     "CORE: mounted over Fallback, Thunderbolt answers again / Work continues. It returns once Thunderbolt has answered for 30 s and no file is open. []",
   ]);
   assert.deepEqual(told([moving], { auto_failback: false, lsof_recheck: false }), [
-    "CORE: mounted over Fallback, as Thunderbolt does not answer / Work continues. It returns to Thunderbolt when you switch it. []",
+    "CORE: mounted over Fallback, Thunderbolt does not answer / Work continues. It returns to Thunderbolt when you switch it. []",
   ]);
 });
 
@@ -42,7 +42,7 @@ test("F4 a share over its second cable with a further problem is listed by that 
     ]),
     [
       "CORE: mounted over Fallback: no login / null [Check now]",
-      "MEDIA: mounted over Fallback, as Thunderbolt does not answer / Work continues. It returns once Thunderbolt has answered for 30 s and no file is open. []",
+      "MEDIA: mounted over Fallback, Thunderbolt does not answer / Work continues. It returns once Thunderbolt has answered for 30 s and no file is open. []",
     ],
   );
   assert.deepEqual(told([{ ...fallback, override: "fallback" }]), []);

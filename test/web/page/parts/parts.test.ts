@@ -234,7 +234,7 @@ const span = (from: number, to: number) => ({ from: at(from), to: at(to) });
 
 test("F2 time without a daemon is a separate stretch, also in words", () => {
   const day = { ...span(0, 24), gaps: [span(1, 2), span(6, 12)] };
-  const mounted = () => mountText("mounted", "tb");
+  const mounted = () => mountText("mounted", "tb", null, "thunderbolt");
   const stretches = stretchesOf([span(4, 6), span(12, 24)], day, mounted);
   assert.deepEqual(
     stretches.map(({ from, width, tone, text }) => [from * 24, width * 24, tone, text]),

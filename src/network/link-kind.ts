@@ -1,11 +1,16 @@
 // The kind of link of an interface, in words for people, and this machine's neighbours.
 
 export interface LinkKind {
-  readonly kind: "thunderbolt" | "wired" | "wifi" | "unknown";
+  readonly kind: "thunderbolt" | "wired" | "unknown" | "wifi" | "tunnel";
   /** For people: "Thunderbolt bridge, 40 Gbit/s". */
   readonly text: string;
   /** Mbit/s; null: unknown. */
   readonly speed: number | null;
+}
+
+/** The link that leads to a host. */
+export interface RouteDevice extends LinkKind {
+  readonly device: string;
 }
 
 export interface Neighbour {
