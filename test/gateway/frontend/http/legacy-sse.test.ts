@@ -421,7 +421,7 @@ test("B11 D2 when another daemon takes over, a stream ends once it has been quie
   await eventually(() => busy.told.ended());
 });
 
-test("B11 D2 when another daemon takes over, the stream of a client that calls all the time ends soon, too", async () => {
+test("B11 D2 when another daemon takes over, the stream of a client that calls all the time ends soon", async () => {
   const clock = createManualClock();
   await using rig = await startRig(createScriptedGateway({ any: async () => text("done") }), { clock });
   const client = await initialized(rig);
