@@ -539,7 +539,7 @@ const PROGRAM = `
 
 /** Applies the settings in a process that has just started. */
 const APPLIED = `import { limitHeapAfterStart } from ${JSON.stringify(SETTINGS)};
-limitHeapAfterStart({ setTimer: (_, callback) => callback() }, () => {});`;
+limitHeapAfterStart({ setTimer: (delayMs, callback) => delayMs < 10_000 && callback() }, () => {});`;
 
 async function outputOf(program: string): Promise<string> {
   const args = [...FLAGS, "-e", program];

@@ -38,7 +38,7 @@ export function createLimits({ limiter, stored }: LimitParts): Middleware {
       return Promise.resolve(beyond);
     }
     const release = (): void => {
-      limiter.charge(account, -bytes);
+      limiter.add(account, -bytes);
       limiter.release(account);
     };
     return next(request).then(

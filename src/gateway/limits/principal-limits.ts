@@ -20,7 +20,7 @@ const IN_FLIGHT_RETRY_MS = 1_000;
  */
 const OWN_ANSWERS_TIMES = 10;
 
-/** Bytes of the arguments of all calls in flight, and of one principal's. */
+/** Bytes of the arguments and unread answers of all calls in flight with the results that are kept, and of one principal's calls. */
 const MOST_BYTES = 256 * 1024 * 1024;
 const MOST_BYTES_OF_ONE = MOST_BYTES / 4;
 /** Smaller arguments are not counted. */
@@ -39,7 +39,7 @@ interface Account {
   /** Counts the requests that the gateway itself answers, so that listing does not use up the limit of calls. */
   readonly own: Bucket;
   inFlight: number;
-  /** Bytes of the arguments of calls in flight. */
+  /** Bytes of the arguments of calls in flight, and of answers that the client has not read. */
   bytes: number;
   /** Calls of scripts that wait for a slot, the oldest first. */
   readonly waiting: (() => void)[];
@@ -49,7 +49,10 @@ export class PrincipalLimiter {
   readonly #clock: Clock;
   readonly #accounts = new Map<string, Account>();
   #limits: PrincipalLimits;
-  #bytes = 0;
+  /** Of all accounts. */
+  bytes = 0;
+  /** `bytes` has grown. */
+  onGrown: () => void = () => {};
   /** Avoids computing `principalKey` for most calls. */
   #known = new WeakMap<Principal, Account>();
 
@@ -90,32 +93,43 @@ export class PrincipalLimiter {
   }
 
   /**
-   * Adds the bytes of a call's arguments to the account; the caller takes them out by `charge(account, -bytes)`. Beyond the budget,
-   * returns the refusal instead, but never to a principal that has no other arguments in flight.
+   * Adds the bytes of a call's arguments to the account; the caller takes them out by `add`. Beyond the budget, returns the
+   * refusal instead, but never to a principal that has nothing else in flight.
    */
   charge(account: Account, bytes: number) {
-    const isBeyond = account.bytes + bytes > MOST_BYTES_OF_ONE || this.#bytes + bytes > MOST_BYTES;
-    if (bytes > 0 && account.bytes > 0 && isBeyond) {
+    const isBeyondOwn = account.bytes + bytes > MOST_BYTES_OF_ONE;
+    const isBeyondAll = this.bytes + bytes > MOST_BYTES;
+    // Small calls only bring more unread answers.
+    if (account.bytes > 0 && (bytes > 0 ? isBeyondOwn || isBeyondAll : isBeyondOwn && isBeyondAll)) {
       return limitRefusal({
-        limit: "arguments in flight",
+        limit: "bytes in flight",
         allowed: MOST_BYTES_OF_ONE,
-        message: `not run: calls in flight have ${mebibytes(account.bytes)} MiB of arguments`,
+        message: `not run: calls in flight and unread answers have ${mebibytes(account.bytes)} MiB`,
         retryAfterMs: IN_FLIGHT_RETRY_MS,
       });
     }
-    account.bytes += bytes;
-    this.#bytes += bytes;
+    this.add(account, bytes);
     return null;
   }
 
-  /** Adds a message that is being received to the account, and returns what ends that; null: the budget has no room for it. */
-  receiving(principal: Principal, bytes: number): (() => void) | null {
+  add(account: Account, bytes: number): void {
+    account.bytes += bytes;
+    this.bytes += bytes;
+    if (bytes > 0) this.onGrown();
+  }
+
+  /**
+   * Adds a message that is being received to the account, and returns what replaces these bytes by others, such as those of its
+   * answer; null: the budget has no room for the message.
+   */
+  receiving(principal: Principal, bytes: number): ((bytes: number) => void) | null {
     const account = this.#accountOf(principal);
-    let charged = bytes > UNCOUNTED_BYTES ? bytes : 0;
-    if (this.charge(account, charged) !== null) return null;
-    return () => {
-      this.charge(account, -charged);
-      charged = 0;
+    const chargeable = (size: number): number => (size > UNCOUNTED_BYTES ? size : 0);
+    let charged = chargeable(bytes);
+    if (charged > 0 && this.charge(account, charged) !== null) return null;
+    return (next) => {
+      this.add(account, chargeable(next) - charged);
+      charged = chargeable(next);
     };
   }
 

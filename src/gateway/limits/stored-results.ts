@@ -56,11 +56,14 @@ export class StoredResults implements Disposable {
   readonly #bounds: KeepBounds;
   /** The kept results by id, oldest first. */
   readonly #stored = new Map<string, StoredResult>();
+  readonly #inFlight: () => number;
   #timer: Timer | null = null;
 
-  constructor(clock: Clock, bounds: KeepBounds = BOUNDS) {
+  /** `inFlight`: the bytes of calls, which are of the same budget. */
+  constructor(clock: Clock, bounds: KeepBounds = BOUNDS, inFlight: () => number = () => 0) {
     this.#clock = clock;
     this.#bounds = bounds;
+    this.#inFlight = inFlight;
   }
 
   get size(): number {
@@ -142,11 +145,17 @@ export class StoredResults implements Disposable {
    * the bounds for all, drops results of the session that has the most bytes, of the principal that has most.
    */
   #dropExcess(holder: Holder): void {
-    const { sessionResults, sessionBytes, allResults, allBytes } = this.#bounds;
+    const { sessionResults, sessionBytes } = this.#bounds;
     this.#dropOldest(holder, sessionResults, sessionBytes);
-    for (;;) {
+    this.fit();
+  }
+
+  /** Drops what the calls in flight leave no room for. */
+  fit(): void {
+    const { sessionBytes, allResults, allBytes } = this.#bounds;
+    while (this.#stored.size > 0) {
       const all = [...this.#stored.values()];
-      if (resultsOf(all) <= allResults && bytesOf(all) <= allBytes) return;
+      if (resultsOf(all) <= allResults && bytesOf(all) + this.#inFlight() <= allBytes) return;
       const own = ofLargest(
         all,
         ({ principal }) => principal,

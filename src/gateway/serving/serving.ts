@@ -85,7 +85,8 @@ export class Serving {
       clean: redaction.clean,
     });
     this.limiter = new PrincipalLimiter(this.rules.config.limits, tools.clock);
-    this.storedResults = new StoredResults(tools.clock);
+    this.storedResults = new StoredResults(tools.clock, undefined, () => this.limiter.bytes);
+    this.limiter.onGrown = () => this.storedResults.fit();
     this.minutes = new CallMinutes(tools.clock);
     this.clients = new ConnectedClients(tools.clock, redaction.clean);
     this.#ownTools = createOwnTools({ index: this.#index, clock: tools.clock, logger: tools.logger });

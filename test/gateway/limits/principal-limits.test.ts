@@ -12,12 +12,13 @@ import { ask, client, recordingServices, servingSet, user } from "../middleware/
 function limited(limits: Partial<PrincipalLimits>, answer?: () => Promise<Reply>) {
   const clock = createManualClock();
   const limiter = new PrincipalLimiter({ ...DEFAULT_LIMITS, ...limits }, clock);
-  const stored = new StoredResults(clock);
+  const stored = new StoredResults(clock, undefined, () => limiter.bytes);
+  limiter.onGrown = () => stored.fit();
   const services = recordingServices(answer);
   const served = servingSet([source("a", { tools: ["x"] })], services, { limits: { limiter, stored } });
   const call = (principal: Principal, sessionId?: string): Promise<Reply> =>
     ask(served, "tools/call", { name: "x" }, client(principal, sessionId));
-  return { clock, limiter, served, services, call };
+  return { clock, limiter, stored, served, services, call };
 }
 
 const refusalOf = (reply: Reply) => (isError(reply) ? reply.error : null);
@@ -55,7 +56,7 @@ test("E4 arguments in flight have a budget, and a principal with none in flight 
   const first = call("ann", 60);
   const second = refusalOf(await call("ann", 5));
   assert.equal(second?.code, LIMIT_REACHED);
-  assert.match(second?.message ?? "", /60 MiB of arguments.*try again in 1 s/);
+  assert.match(second?.message ?? "", /have 60 MiB .*try again in 1 s/);
   const others = ["bob", "ben", "bea"].map((name) => call(name, 63));
   const whole = call("eve", 70);
   assert.equal(waiting.length, 5);
@@ -74,9 +75,28 @@ test("E4 bodies that are being received have the same budget", () => {
   assert.equal(limiter.receiving(ann, mib), null);
   assert.notEqual(limiter.receiving(ann, 64 * 1024), null, "small ones are not counted");
   assert.notEqual(limiter.receiving(user("bob"), mib), null);
-  first?.();
-  first?.();
+  first?.(0);
+  first?.(0);
   assert.notEqual(limiter.receiving(ann, 63 * mib), null);
+});
+
+test("E4 unread answers have the same budget, and stored results are evicted for them", async () => {
+  const { limiter, stored, call } = limited({});
+  const mib = 1024 * 1024;
+  const reader = client(user("bob"));
+  for (let kept = 0; kept < 3; kept++)
+    stored.keep(reader, [{ kind: "text", mimeType: "text/plain", content: "x".repeat(20 * mib) }], mib);
+  assert.equal(stored.size, 3);
+  const answers = Array.from({ length: 5 }, () => limiter.receiving(user("ann"), 0));
+  for (const unread of answers.slice(0, 4)) unread?.(50 * mib);
+  assert.equal(stored.size, 2);
+  assert.equal(refusalOf(await call(user("ann"))), null, "small, and there is room");
+  answers[4]?.(60 * mib);
+  assert.equal(stored.size, 0);
+  assert.equal(refusalOf(await call(user("ann")))?.code, LIMIT_REACHED);
+  assert.equal(refusalOf(await call(user("bob"))), null);
+  for (const unread of answers) unread?.(0);
+  assert.equal(refusalOf(await call(user("ann"))), null);
 });
 
 test("E4 a call that a policy denies counts as one of the second, and nothing else", async () => {

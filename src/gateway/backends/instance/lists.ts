@@ -136,6 +136,7 @@ async function readList(listed: List, options: ReadOptions): Promise<ReadList | 
   const othersFirst = turnGiver(clock);
   const cursors = new Set<string | number>();
   const ofEarlierPages = new Set<unknown>();
+  const mostEntries = mostOf(list);
   let given = 0;
   let characters = 0;
   let cursor: string | number | null = null;
@@ -163,11 +164,11 @@ async function readList(listed: List, options: ReadOptions): Promise<ReadList | 
     if (!Array.isArray(page))
       return transportFailure("protocol", `${method} was answered without a list of ${list}`);
     // Entries are counted before they are checked, because a page may hold millions of faulty ones.
+    const free = mostEntries - given;
     given += page.length;
-    if (given > TEXT_BOUNDS.entries.most) return tooMuch(method, `${TEXT_BOUNDS.entries.most} entries`);
     const valid: JsonObject[] = [];
     const texts: string[] = [];
-    for (const entry of page) {
+    for (const entry of page.slice(0, free)) {
       const turn = othersFirst();
       if (turn !== null) await turn;
       if (!isJsonObject(entry) || typeof entry[key] !== "string") onOddity(method, "nameless_entry");
@@ -202,6 +203,7 @@ async function readList(listed: List, options: ReadOptions): Promise<ReadList | 
     // Pages shift while entries come and go, and some servers give the first page for every cursor.
     for (const entry of sound) if (!ofEarlierPages.has(entry[key])) entries.push(entry);
     for (const entry of sound) ofEarlierPages.add(entry[key]);
+    if (given > mostEntries) return readUpTo(tooMuch(method, `${mostEntries} entries`));
     const next: unknown = result["nextCursor"];
     // Some servers end with an empty cursor, and would start over if it were sent back. Others count their pages.
     if ((typeof next !== "string" && typeof next !== "number") || next === "") return readUpTo(null);
@@ -212,6 +214,10 @@ async function readList(listed: List, options: ReadOptions): Promise<ReadList | 
     if (cursors.size >= TEXT_BOUNDS.pages.most) return tooMuch(method, `${TEXT_BOUNDS.pages.most} pages`);
     cursor = next;
   }
+}
+
+function mostOf(list: keyof Listings): number {
+  return TEXT_BOUNDS[list === "tools" || list === "prompts" ? "tools" : "resources"].most;
 }
 
 /** `page` counts from 1. */
@@ -226,7 +232,7 @@ function withMissing(now: Listings, before: Listings, partial: readonly (keyof L
     const key = ENTRY_LISTS.find((one) => one.list === list)?.key ?? "name";
     const names = new Set(all[list]?.map((entry) => entry[key]));
     const missing = (before[list] ?? []).filter((entry) => !names.has(entry[key]));
-    return { ...all, [list]: [...(all[list] ?? []), ...missing] };
+    return { ...all, [list]: [...(all[list] ?? []), ...missing].slice(0, mostOf(list)) };
   }, now);
 }
 
