@@ -42,6 +42,8 @@ func run(arguments []string, in io.Reader, out io.Writer) error {
 	switch command {
 	case "mount":
 		return mountCommand(arguments, in, out)
+	case "repeat":
+		return repeatCommand(in, out)
 	case "check", "list", "shares":
 		return lookCommand(command, arguments, in, out)
 	case "version":

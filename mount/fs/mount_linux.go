@@ -9,6 +9,7 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -47,6 +48,10 @@ func parseMount(arguments []string, in io.Reader) (m mountFlags, err error) {
 		return err
 	})
 	flags.BoolVar(&m.mount.AllowOther, "allow-other", false, "let other users of this machine in, as far as the modes do")
+	flags.Func("watch", "a folder in which all changes of other clients are heard; repeat it for each", func(folder string) error {
+		m.mount.Watch = append(m.mount.Watch, folder)
+		return nil
+	})
 	flags.StringVar(&m.mount.Source, "fsname", "", "the source that the mount table shows; default: the share's address")
 	if err := m.parse(flags, arguments, in); err != nil {
 		return m, err
@@ -68,6 +73,16 @@ func parseMount(arguments []string, in io.Reader) (m mountFlags, err error) {
 		m.link.Allowed = strings.Split(*allowed, ",")
 	}
 	return m, nil
+}
+
+// repeatCommand is a process of a mount, which starts it.
+var repeatCommand = mount.Repeat
+
+// It has one thread that does the calls, the one that has its id.
+func init() {
+	if len(os.Args) > 1 && os.Args[1] == "repeat" {
+		runtime.LockOSThread()
+	}
 }
 
 func modeOf(text string) (uint32, error) {

@@ -256,11 +256,18 @@ func entriesOf(page []byte) (entries []*FileStat, err error) {
 	}
 }
 
-// Watch asks to hear of the next changes in a folder. What it returns waits for them, and returns the names of what has changed; none: more
-// than the server can say.
-func (h *Handle) Watch() (changes func() ([]string, error), err error) {
+// Change is a name in a watched folder, or a path below it.
+type Change struct {
+	Name string
+	// IsNew, IsGone: it was made or removed there, also by a rename; else it has changed.
+	IsNew, IsGone bool
+}
+
+// Watch asks to hear of the next changes in a folder, or in all below it as well. What it returns waits for them; none: more than the server
+// can say.
+func (h *Handle) Watch(isTree bool) (changes func() ([]Change, error), err error) {
 	const any = 0x17F // names, attributes, sizes, times
-	req := &smb2.ChangeNotifyRequest{FileId: h.id, OutputBufferLength: 16 << 10, CompletionFilter: any}
+	req := &smb2.ChangeNotifyRequest{FileId: h.id, OutputBufferLength: 16 << 10, CompletionFilter: any, IsTree: isTree}
 	if err := h.charge(req); err != nil {
 		return nil, err
 	}
@@ -268,10 +275,10 @@ func (h *Handle) Watch() (changes func() ([]string, error), err error) {
 	if err != nil {
 		return nil, err
 	}
-	return func() ([]string, error) { return h.changesIn(rr) }, nil
+	return func() ([]Change, error) { return h.changesIn(rr) }, nil
 }
 
-func (h *Handle) changesIn(rr *requestResponse) ([]string, error) {
+func (h *Handle) changesIn(rr *requestResponse) (changes []Change, err error) {
 	pkt, err := h.fs.recv(rr)
 	if err != nil {
 		return nil, err
@@ -287,11 +294,16 @@ func (h *Handle) changesIn(rr *requestResponse) ([]string, error) {
 	if r.IsInvalid() {
 		return nil, ErrBroken
 	}
-	names, ok := r.Names()
+	all, ok := r.Changes()
 	if !ok {
 		return nil, ErrBroken
 	}
-	return names, nil
+	for _, each := range all {
+		isNew := each.Action == smb2.ActionAdded || each.Action == smb2.ActionNewName
+		isGone := each.Action == smb2.ActionRemoved || each.Action == smb2.ActionOldName
+		changes = append(changes, Change{each.Name, isNew, isGone})
+	}
+	return changes, nil
 }
 
 // charge borrows a credit.

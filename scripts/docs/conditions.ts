@@ -45,6 +45,8 @@ const CONDITIONS: Readonly<Record<ConditionName, string>> = {
   login_refused:
     "the server refuses the login, or takes it as a guest; Mountaineer causes at most two refusals an hour",
   smb1_only: "the server speaks SMB 1 only, which is never used",
+  changes_unheard:
+    "programs watch folders in which other machines' changes are not heard; the key `watch` adds some",
   connections_limited: "the server limits connections; the mount uses one",
   routes_same_address: "both hosts lead to one address",
   recovery_failed: "Thunderbolt answers, and mounting over it failed",

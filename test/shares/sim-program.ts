@@ -110,6 +110,7 @@ export class SimProgram {
       connections: 2,
       connectionsInAll: 2,
       openFiles: this.openFiles,
+      unheard: null,
       mostConnections: this.most,
       refused: this.refused,
       other: this.other,

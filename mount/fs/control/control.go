@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/process"
 	"mountaineer/mount/fs/smb"
 )
 
@@ -34,6 +35,7 @@ const (
 // Mounted is the mount, once there is one.
 type Mounted interface {
 	Counts() (open, aside int)
+	Unheard() *link.Unheard
 	Unmount() error
 	// Detach takes the mount away from under what is open.
 	Detach() error
@@ -88,7 +90,7 @@ func (c *Control) Listen(l *link.Link) error {
 		c.socket = filepath.Join(c.folder, "control.sock")
 	}
 	pid := os.Getpid()
-	if err := (note{1, pid, startTime(pid), c.version, c.socket, c.mounted, c.folder}).write(); err != nil {
+	if err := (note{1, pid, process.StartTime(pid), c.version, c.socket, c.mounted, c.folder}).write(); err != nil {
 		return err
 	}
 	go c.accept()
@@ -317,9 +319,10 @@ type status struct {
 	Share    string `json:"share"`
 	Mounted  string `json:"mounted"`
 	link.Status
-	OpenFiles int `json:"open_files"`
-	Aside     int `json:"aside"`
-	Journal   int `json:"journal"`
+	OpenFiles int           `json:"open_files"`
+	Aside     int           `json:"aside"`
+	Unheard   *link.Unheard `json:"unheard"`
+	Journal   int           `json:"journal"`
 }
 
 func (c *Control) status() status {
@@ -329,6 +332,7 @@ func (c *Control) status() status {
 	}
 	if m := c.mount.Load(); m != nil {
 		s.OpenFiles, s.Aside = (*m).Counts()
+		s.Unheard = (*m).Unheard()
 	} else {
 		s.Phase = link.Phase{Is: "mounting"}
 	}

@@ -184,6 +184,17 @@ func (l *Link) connOrWait(use Use) (c *Conn, wait <-chan struct{}, until time.Ti
 	return nil, l.changed, in(at), nil
 }
 
+// OldestWait is how long the oldest request has waited.
+func (l *Link) OldestWait() (longest time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := smb.Monotonic()
+	for r := range l.active {
+		longest = max(longest, now-r.began)
+	}
+	return longest
+}
+
 // overNow: programs have waited for the patience, and get errors until a server answers. The caller holds mu.
 func (l *Link) overNow(o *outage) {
 	o.isOver = true

@@ -79,6 +79,14 @@ type Server struct {
 	Empty  bool   `json:"empty"`
 }
 
+// Unheard is what programs here watch, and are not told of when other clients change it.
+type Unheard struct {
+	// Folders beyond those that can be heard.
+	Folders []string `json:"folders"`
+	// Missing says what the server lacks; empty: nothing.
+	Missing string `json:"missing"`
+}
+
 // Status returns what is true now.
 func (l *Link) Status() Status {
 	l.mu.Lock()

@@ -15,6 +15,10 @@ import (
 // Setattr changes length and times. Modes and owners are configured: a change of them succeeds, and nothing happens, because cp -p, tar and
 // rsync would else fail for each file.
 func (n *node) Setattr(ctx context.Context, f fs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
+	if isRepeated(ctx) {
+		n.fill(&out.Attr)
+		return n.takeOf(changedFile)
+	}
 	if size, ok := in.GetSize(); ok {
 		if err := n.resize(ctx, n.writer(f), int64(size)); err != nil {
 			return errnoOf(err)

@@ -231,7 +231,7 @@ func (n *node) dropOld() {
 }
 
 // changedBy: another client, or the server's own system, has changed these names; none: nobody knows which.
-func (f *names) changedBy(s *Share, changed []string) {
+func (f *names) changedBy(s *Share, changed []smb2.Change) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(changed) == 0 {
@@ -241,7 +241,7 @@ func (f *names) changedBy(s *Share, changed []string) {
 	f.isOwn = false
 	for _, each := range changed {
 		if f.entries != nil {
-			name := nameHere(each)
+			name := nameHere(each.Name)
 			f.entries[name] = found{}
 			f.folded[strings.ToLower(name)] = struct{}{}
 		}

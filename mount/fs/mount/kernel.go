@@ -34,11 +34,13 @@ func isFromPages(ctx context.Context) bool {
 }
 
 func (k kernel) Rename(cancel <-chan struct{}, in *fuse.RenameIn, from, to string) fuse.Status {
+	k.from(&in.InHeader)
 	defer k.share.renames.begin()()
 	return k.RawFileSystem.Rename(cancel, in, from, to)
 }
 
 func (k kernel) Unlink(cancel <-chan struct{}, in *fuse.InHeader, name string) fuse.Status {
+	k.from(in)
 	defer k.share.renames.begin()()
 	return k.RawFileSystem.Unlink(cancel, in, name)
 }

@@ -15,6 +15,9 @@ import (
 )
 
 func (n *node) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32, syscall.Errno) {
+	if isRepeated(ctx) {
+		return repeatedHandle{}, fuse.FOPEN_KEEP_CACHE, n.takeOf(openCall)
+	}
 	h := newHandle(n, flags)
 	isTruncating := flags&syscall.O_TRUNC != 0
 	_, err := onFile(ctx, h, looking, func(link.Try, *smb2.Handle) (struct{}, error) { return struct{}{}, nil })
@@ -48,6 +51,10 @@ func (n *node) keepCache(h *handle) uint32 {
 // Create lets the server decide who makes a file. One that only this program may make is marked, so that it is known again if the answer is
 // lost.
 func (n *node) Create(ctx context.Context, name string, flags, _ uint32, out *fuse.EntryOut) (*fs.Inode, fs.FileHandle, uint32, syscall.Errno) {
+	if isRepeated(ctx) {
+		child, errno := n.newRepeated(ctx, newFile, name, out)
+		return child, repeatedHandle{}, fuse.FOPEN_KEEP_CACHE, errno
+	}
 	path, err := n.at(name)
 	if err != nil {
 		return nil, nil, 0, errnoOf(err)
@@ -139,6 +146,9 @@ func (m *mark) open(c *link.Conn, path string, access smb2.Access, key smb2.Leas
 }
 
 func (n *node) Mkdir(ctx context.Context, name string, _ uint32, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	if isRepeated(ctx) {
+		return n.newRepeated(ctx, newFolder, name, out)
+	}
 	mark := newMark()
 	at, err := inFolder(ctx, n, name, changing, func(t link.Try, path string) (found, error) {
 		seen, err := t.Share.MakeFolder(path, false, mark.time(t.Conn))

@@ -13,6 +13,9 @@ import (
 )
 
 func (n *node) Rmdir(ctx context.Context, name string) syscall.Errno {
+	if isRepeated(ctx) {
+		return n.takeIn(goneFolder, name)
+	}
 	path, err := n.at(name)
 	if err != nil {
 		return errnoOf(err)
@@ -26,6 +29,9 @@ func (n *node) Rmdir(ctx context.Context, name string) syscall.Errno {
 
 // Unlink removes a file. One that is open goes on under another name, until it is closed.
 func (n *node) Unlink(ctx context.Context, name string) syscall.Errno {
+	if isRepeated(ctx) {
+		return n.takeIn(goneFile, name)
+	}
 	path, err := n.at(name)
 	if err != nil {
 		return errnoOf(err)

@@ -12,6 +12,13 @@ import (
 const renameNoReplace = 1
 
 func (n *node) Rename(ctx context.Context, name string, newParent fs.InodeEmbedder, newName string, flags uint32) syscall.Errno {
+	if isRepeated(ctx) {
+		if newParent.(*node) != n {
+			return syscall.EPERM
+		}
+		_, errno := n.share.repeats.take(call{movedTo, n, name, newName})
+		return errno
+	}
 	if flags&^renameNoReplace != 0 {
 		return syscall.EINVAL
 	}

@@ -43,8 +43,9 @@ func newMount(t *testing.T, patience time.Duration, options ...rig.Option) *moun
 
 func mountOf(t *testing.T, r *rig.Rig, patience time.Duration) *mounted {
 	t.Helper()
-	m := &mounted{Rig: r, folder: filepath.Join(r.Folder, "mounted")}
-	rig.Must(t, os.Mkdir(m.folder, 0o755))
+	folder, err := os.MkdirTemp(r.Folder, "mounted")
+	rig.Must(t, err)
+	m := &mounted{Rig: r, folder: folder}
 	m.link = link.New(link.Options{
 		Account: r.Account, Routes: []smb.Route{r.Cable.Route("only")}, Patience: patience, Killed: Killed,
 		Logons: logons.New("", r.Account.User, "", r.Account.Password),

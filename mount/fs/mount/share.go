@@ -16,6 +16,7 @@ import (
 
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
 
 	"mountaineer/mount/fs/identity"
 	"mountaineer/mount/fs/link"
@@ -37,6 +38,8 @@ type Options struct {
 	AllowOther        bool
 	// The share's folder in the home; empty: none.
 	State string
+	// Folders in which all changes of other clients are heard, whoever watches them.
+	Watch []string
 }
 
 // Share is a share that is mounted.
@@ -55,6 +58,10 @@ type Share struct {
 	// When a name or a file was last changed from here, ns.
 	written atomic.Int64
 	opened  atomic.Int64
+	// What other clients change is told to programs here.
+	watchers watchers
+	hearing  hearing
+	repeats  repeats
 	// What no program waits for.
 	behind sync.WaitGroup
 }
@@ -104,7 +111,13 @@ func Mount(l *link.Link, options Options) (*Share, error) {
 	if err := s.server.WaitMount(); err != nil {
 		return nil, smb.Fail(smb.Fuse, err)
 	}
+	var is unix.Stat_t
+	err = unix.Stat(s.Folder, &is)
 	s.isMounted.Store(true)
+	if err != nil {
+		return nil, smb.Fail(smb.Fuse, err)
+	}
+	s.beginHearing(is.Dev)
 	if !s.ReadOnly {
 		s.behind.Go(func() { _, _ = link.Safely(s.removeLeftovers) })
 	}
@@ -114,13 +127,18 @@ func Mount(l *link.Link, options Options) (*Share, error) {
 // Wait returns once the share is unmounted, and what no program waits for is done, or takes too long.
 func (s *Share) Wait() {
 	s.server.Wait()
+	s.endHearing()
 	done := make(chan struct{})
 	go func() { s.behind.Wait(); close(done) }()
 	_, _ = link.Await(context.Background(), nil, done, time.Now().Add(closedWithin))
 }
 
 // Unmount fails while something is open.
-func (s *Share) Unmount() error { return s.server.Unmount() }
+func (s *Share) Unmount() error {
+	s.repeats.turn.Lock()
+	defer s.repeats.turn.Unlock()
+	return s.server.Unmount()
+}
 
 // Detach takes the mount away; what is open ends with this program.
 func (s *Share) Detach() error {

@@ -42,7 +42,9 @@ type node struct {
 	leasedPath string
 
 	isForgetting atomic.Bool
-	pages        pages
+	// While programs want to hear of changes in this folder.
+	heard atomic.Pointer[heard]
+	pages pages
 }
 
 var (
@@ -157,6 +159,9 @@ func (n *node) hasChanged(name string) {
 	now := time.Now()
 	n.share.written.Store(now.UnixNano())
 	n.names.forget(name)
+	if heard := n.heard.Load(); heard != nil {
+		heard.ownChange(name)
+	}
 	if n.IsRoot() {
 		n.share.link.RootChanged()
 	}
@@ -317,6 +322,9 @@ func (n *node) look(ctx context.Context, path string) (found, error) {
 }
 
 func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	if isRepeated(ctx) {
+		return n.lookupRepeated(ctx, name, out)
+	}
 	at, err := n.find(ctx, name)
 	if err == nil {
 		at, err = n.resolved(ctx, name, at)
@@ -335,7 +343,7 @@ func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs
 }
 
 func (n *node) Getattr(ctx context.Context, f fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
-	if n.IsRoot() && !n.share.isMounted.Load() {
+	if n.IsRoot() && !n.share.isMounted.Load() || isRepeated(ctx) {
 		n.fill(&out.Attr)
 		return 0
 	}

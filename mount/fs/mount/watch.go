@@ -1,7 +1,6 @@
 package mount
 
 import (
-	"context"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,6 +28,11 @@ type folders struct {
 type watch struct {
 	node   *node
 	usedAt time.Time // under the mu of folders
+
+	// Who is told of changes in it, and of its end; nil: nobody.
+	hears func([]smb2.Change)
+	ended chan struct{}
+	why   error
 
 	mu      sync.Mutex
 	handle  *smb2.Handle
@@ -65,78 +69,85 @@ func (f *folders) watched(n *node) *watch {
 		return nil
 	}
 	var oldest *watch
+	unheard := 0
 	for _, each := range f.watches {
+		if each.hears != nil {
+			continue
+		}
+		unheard++
 		if oldest == nil || each.usedAt.Before(oldest.usedAt) {
 			oldest = each
 		}
 	}
-	if len(f.watches) < watchesAtMost {
+	if unheard < watchesAtMost {
 		oldest = nil
 	}
-	w := &watch{node: n, usedAt: now}
+	w := &watch{node: n, usedAt: now, ended: make(chan struct{})}
 	f.watches[n] = w
 	f.mu.Unlock()
 	if oldest != nil {
 		oldest.end()
 	}
-	if w.begin() != nil {
+	if w.begin(looking) != nil {
 		w.end()
 		return nil
 	}
 	return w
 }
 
+// hear watches a folder until the watch ends, and tells of each change; of none: nobody knows of which.
+func (f *folders) hear(n *node, hears func([]smb2.Change)) (*watch, error) {
+	w := &watch{node: n, hears: hears, ended: make(chan struct{})}
+	f.mu.Lock()
+	before := f.watches[n]
+	if f.watches == nil {
+		f.used, f.watches = map[*node]time.Time{}, map[*node]*watch{}
+	}
+	f.watches[n] = w
+	f.mu.Unlock()
+	if before != nil {
+		before.end()
+	}
+	err := w.begin(link.Use{Session: link.Files, NoWait: true})
+	if err != nil {
+		w.end()
+	}
+	return w, err
+}
+
 // begin returns once the server watches.
-func (w *watch) begin() error {
-	n := w.node
-	path, err := n.where()
+func (w *watch) begin(use link.Use) error {
+	path, err := w.node.where()
 	if err != nil {
 		return err
 	}
-	_, err = ask(context.Background(), n.share, func(t link.Try) (struct{}, error) {
-		if t.IsShared() {
-			// The only session: an open folder could not be renamed.
-			return struct{}{}, errTooMany
-		}
-		opened, err := t.Share.OpenFolder(path)
-		if err != nil {
-			return struct{}{}, err
-		}
-		if !n.IsRoot() && !n.isSame(foundOn(t.Conn, opened.Seen)) {
-			_, _ = opened.Close()
-			return struct{}{}, errTooMany
-		}
-		changes, err := opened.Watch()
-		if err != nil {
-			return struct{}{}, err
-		}
+	begun, err := beginWatch(w.node.share, use, path, false, w.node)
+	if err == nil {
 		w.mu.Lock()
-		w.handle, w.since = opened.Handle, time.Now()
+		w.handle, w.since = begun.handle, time.Now()
 		w.mu.Unlock()
-		go w.follow(changes)
-		return struct{}{}, nil
-	})
+		go w.follow(begun)
+	}
 	return err
 }
 
 // follow hears of changes until the watch ends, with its connection at the latest.
-func (w *watch) follow(changes func() ([]string, error)) {
+func (w *watch) follow(b begun) {
 	defer w.end()
 	for {
-		changed, err := changes()
+		changed, err := b.changes()
+		if err == nil {
+			// What changes from now on is reported next.
+			b.changes, err = b.handle.Watch(false)
+			w.node.names.changedBy(w.node.share, changed)
+			if w.hears != nil {
+				w.hears(changed)
+			}
+		}
 		if err != nil {
+			w.why = err
 			return
 		}
-		w.mu.Lock()
-		handle := w.handle
-		w.mu.Unlock()
-		// What changes from now on is reported next.
-		next, err := handle.Watch()
-		w.node.names.changedBy(w.node.share, changed)
-		if err != nil {
-			return
-		}
-		changes = next
 	}
 }
 
@@ -149,6 +160,7 @@ func (w *watch) end() {
 	if !isFirst {
 		return
 	}
+	defer close(w.ended)
 	f := &w.node.share.folders
 	f.mu.Lock()
 	if f.watches[w.node] == w {

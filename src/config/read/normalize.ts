@@ -35,7 +35,7 @@ function engineShare(
   global: NormalizedFile["global"],
   homeContext: HomeContext,
 ): ShareConfig {
-  const { name, password, wake, onlyOn, allowOther, fileMode, folderMode, symlinks } = share;
+  const { name, password, wake, onlyOn, allowOther, fileMode, folderMode, symlinks, watch } = share;
   const isDefault = [allowOther, fileMode, folderMode, symlinks].every((value) => value === null);
   const access = {
     allowOther: allowOther ?? DEFAULT_ACCESS.allowOther,
@@ -52,6 +52,7 @@ function engineShare(
     onRouteChange: share.onRouteChange ?? global.onRouteChange,
     wake,
     access: isDefault ? null : access,
+    ...(watch === null ? {} : { watch }),
     onlyOn,
     routes: {
       tb: route(share.thunderboltHost, share.thunderboltInterface, share.thunderboltPath),
@@ -89,7 +90,7 @@ export function emptyConfig(homeContext: HomeContext): MountaineerConfig {
 }
 
 const SMB_ONLY = ["username", "password", "share_name"] as const;
-const FUSE_ONLY = ["allow_other", "file_mode", "folder_mode", "symlinks"] as const;
+const FUSE_ONLY = ["allow_other", "file_mode", "folder_mode", "symlinks", "watch"] as const;
 const HOST_ONLY = ["thunderbolt_interface", "fallback_interface"] as const;
 
 /** Warnings about valid values that are probably not meant. */

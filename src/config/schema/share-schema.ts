@@ -214,6 +214,12 @@ export const shareKeys = {
       "On Linux: which symbolic links of the share are links. `inside`: those that do not lead out of it; the others are shown as files.",
     example: "true",
   }),
+  watch: optional("free", list(text("plain", parseSubpath, { expected: SUBPATH_EXPECTED })), {
+    absent: "[]",
+    meaning:
+      "On Linux: folders in which programs of other users and of containers also hear of other machines' changes.",
+    example: '["Photos"]',
+  }),
   wake: choiceKey("free", ["auto", "off"], "auto", {
     meaning: "Wake the NAS (Wake-on-LAN) when a person, program or server needs the share.",
   }),

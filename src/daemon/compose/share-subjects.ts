@@ -63,6 +63,7 @@ function subjectOf(
       driver: share.driver,
       routes: share.routes,
       access: share.access,
+      watch: share.watch ?? [],
       mountPath: join(global.mountRoot, mountName(share, global.mountRoot)),
       stablePath: join(global.sharesRoot, share.name),
     },

@@ -71,6 +71,8 @@ export interface MountReport {
   } | null;
   /** The share has no entry by which its server can be recognized. */
   readonly isEmpty: boolean;
+  /** Folders whose changes by other machines programs want to hear, and cannot; null: they hear all. */
+  readonly unheard: { readonly folders: readonly string[]; readonly missing: string } | null;
   /** Since when the program leaves a request of ours without an answer; null: it answers. */
   readonly silentSinceMs: number | null;
 }
@@ -142,5 +144,6 @@ export const UNHEARD: MountReport = {
   refused: null,
   other: null,
   isEmpty: false,
+  unheard: null,
   silentSinceMs: null,
 };

@@ -124,6 +124,14 @@ export const SHARE_CONDITIONS = {
       "The share is empty, so its NAS can't be recognized after an outage",
       "This ends when the share has a file.",
     ],
+    changes_unheard: (name: string, folders: readonly string[], missing: string) => [
+      missing === ""
+        ? `Programs watch more folders of ${name} than can be heard: nothing reports other machines' changes in ${folders[0]}`
+        : `Programs that watch ${name} hear nothing of other machines' changes: its server ${missing}`,
+      missing === ""
+        ? "Name a folder above them in the share's key `watch`."
+        : "Many of these programs have a setting for polling.",
+    ],
     off_network: (why: string) => [
       `Paused: ${why}`,
       "Nothing is sent to its hosts, and programs get errors at once, until this machine is on a network in `only_on`.",

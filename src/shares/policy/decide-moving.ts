@@ -72,7 +72,7 @@ export function movingConditions(input: DecideInput): ConditionDraft[] {
     if (mount === null) return lastMountConditions(input);
     return mount.loginRefused == null ? [] : [refusedCondition(input, mount.loginRefused)];
   }
-  const { phase, other, refused, mostConnections, isEmpty, endpoint, route } = report;
+  const { phase, other, refused, mostConnections, isEmpty, endpoint, route, unheard } = report;
   const conditions: ConditionDraft[] = [];
   if ((phase.is === "waiting" || phase.is === "over") && offNetwork === null)
     conditions.push(SHARE_CONDITIONS.waiting_for_route(phase.is));
@@ -84,6 +84,8 @@ export function movingConditions(input: DecideInput): ConditionDraft[] {
     const host = hostOf(input, route);
     conditions.push(SHARE_CONDITIONS.host_unproved(host, why, endpoint.address));
   }
+  if (unheard !== null)
+    conditions.push(SHARE_CONDITIONS.changes_unheard(spec.name, unheard.folders, unheard.missing));
   if (isEmpty) conditions.push(SHARE_CONDITIONS.share_empty());
   return conditions;
 }

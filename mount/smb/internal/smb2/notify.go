@@ -8,6 +8,7 @@ type ChangeNotifyRequest struct {
 	FileId             *FileId
 	OutputBufferLength uint32
 	CompletionFilter   uint32
+	IsTree             bool
 }
 
 func (c *ChangeNotifyRequest) Header() *PacketHeader { return &c.PacketHeader }
@@ -19,6 +20,9 @@ func (c *ChangeNotifyRequest) Encode(pkt []byte) {
 	c.encodeHeader(pkt)
 	req := pkt[64:]
 	le.PutUint16(req[:2], 32) // StructureSize
+	if c.IsTree {
+		le.PutUint16(req[2:4], 1) // WATCH_TREE
+	}
 	le.PutUint32(req[4:8], c.OutputBufferLength)
 	c.FileId.Encode(req[8:24])
 	le.PutUint32(req[24:28], c.CompletionFilter)
@@ -35,8 +39,22 @@ func (r ChangeNotifyResponseDecoder) offset() int { return int(le.Uint16(r[2:4])
 
 func (r ChangeNotifyResponseDecoder) length() int { return int(le.Uint32(r[4:8])) }
 
-// Names returns the names of what has changed; false: the list is broken.
-func (r ChangeNotifyResponseDecoder) Names() (names []string, ok bool) {
+// Change is a name in a folder or below it, and what became of it.
+type Change struct {
+	Name   string
+	Action uint32
+}
+
+// What became of a name: it is new there, also by a rename, or no longer there.
+const (
+	ActionAdded   = 1
+	ActionRemoved = 2
+	ActionOldName = 4
+	ActionNewName = 5
+)
+
+// Changes returns what has changed; false: the list is broken.
+func (r ChangeNotifyResponseDecoder) Changes() (changes []Change, ok bool) {
 	if r.length() == 0 {
 		return nil, true
 	}
@@ -48,9 +66,9 @@ func (r ChangeNotifyResponseDecoder) Names() (names []string, ok bool) {
 		if uint64(len(list)) < 12+uint64(length) || uint64(next) > uint64(len(list)) || next != 0 && next < 12 {
 			return nil, false
 		}
-		names = append(names, utf16le.Decode(list[12:12+length], utf16le.MapCharsNone))
+		changes = append(changes, Change{utf16le.Decode(list[12:12+length], utf16le.MapCharsNone), le.Uint32(list[4:8])})
 		if next == 0 {
-			return names, true
+			return changes, true
 		}
 		list = list[next:]
 	}

@@ -59,11 +59,12 @@ export function fsArguments({ share, route, plan, files, home, mountPath }: FsMo
   ];
 }
 
-function accessArguments({ access }: ShareSpec): string[] {
+function accessArguments({ access, watch = [] }: ShareSpec): string[] {
   const { allowOther, fileMode, folderMode, symlinks } = access ?? DEFAULT_ACCESS;
   const links = symlinks === "inside" ? [] : ["-symlinks", `${symlinks}`];
   const modes = ["-file-mode", fileMode, "-dir-mode", folderMode];
-  return [...modes, ...links, ...(allowOther ? ["-allow-other"] : [])];
+  const heard = watch.flatMap((folder) => ["-watch", folder]);
+  return [...modes, ...links, ...heard, ...(allowOther ? ["-allow-other"] : [])];
 }
 
 /**

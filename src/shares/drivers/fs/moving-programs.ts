@@ -253,9 +253,10 @@ function summaryOf({
   other,
   awaitsAllow,
   mostConnections,
+  unheard,
 }: MountReport): string {
   const { is, why } = phase;
-  return JSON.stringify([is, why, route, moves.count, refused, other, awaitsAllow, mostConnections]);
+  return JSON.stringify([is, why, route, moves.count, refused, other, awaitsAllow, mostConnections, unheard]);
 }
 
 interface Sent {

@@ -42,6 +42,7 @@ const statusOf = reader(
     limit: nullable(object({ most: number })),
     refused: nullable(object({ text: text, at: number })),
     other: nullable(object({ route: text, address: text, guid: text, text: text })),
+    unheard: optional(nullable(object({ folders: list(text), missing: text }))),
     server: optional(nullable(object({ empty: optional(flag) }))),
   }),
 );
@@ -87,6 +88,7 @@ export function readStatus(value: unknown, nowMs: number): MountReport | null {
     refused: refused && { text: refused.text, atMs: refused.at },
     other: other === null || otherRoute === null ? null : { ...other, route: otherRoute },
     isEmpty: found.server?.empty === true,
+    unheard: found.unheard ?? null,
     silentSinceMs: null,
   };
 }

@@ -1,0 +1,396 @@
+package mount
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	smb2 "github.com/cloudsoda/go-smb2"
+
+	"mountaineer/mount/fs/link"
+)
+
+const (
+	// Notices that come together are one change.
+	heardTogether = 100 * time.Millisecond
+	// A server reports a change from here again when it updates the time of a write, 2 s later.
+	ownFor = 3 * time.Second
+	// So many names are looked at each; more have the folder listed.
+	lookedAtMost = 32
+	// While a program waits for so long, the kernel may have a folder locked, and nothing is told.
+	quietFor = time.Second
+)
+
+// heard is a folder of which programs here want to hear. What is told is the difference between what it had and what it has: notices only say
+// which names to look at, so that a lost one costs no more than a listing.
+type heard struct {
+	node *node
+	// A person has named it or a folder above: what was there before is known only of names that have changed since.
+	isNamed bool
+	wake    chan struct{}
+	ended   chan struct{}
+	knows   atomic.Bool // what was there
+	// Only the goroutine of run has these.
+	before  map[string]entry
+	isWhole bool
+	absorb  map[string]struct{}
+
+	mu      sync.Mutex
+	pending map[string]smb2.Change // the first of each name
+	isAnew  bool
+	own     map[string]time.Time // names that were changed from here
+}
+
+// entry is what a name in a folder was.
+type entry struct {
+	id               uint64
+	size             int64
+	changed, written time.Time
+	isFolder         bool
+}
+
+func entryOf(seen *smb2.FileStat) entry {
+	return entry{seen.FileId, seen.EndOfFile, seen.ChangeTime, seen.LastWriteTime, seen.IsDir()}
+}
+
+func (e entry) found() found {
+	attributes := uint32(0)
+	if e.isFolder {
+		attributes = folderAttribute
+	}
+	return found{seen: &smb2.FileStat{FileId: e.id, EndOfFile: e.size, ChangeTime: e.changed, LastWriteTime: e.written, FileAttributes: attributes}}
+}
+
+const folderAttribute = 0x10
+
+// notice: these names have changed; none: nobody knows which.
+func (h *heard) notice(changed []smb2.Change) {
+	h.mu.Lock()
+	for _, each := range changed {
+		each.Name = nameHere(each.Name)
+		if _, isKnown := h.pending[each.Name]; !isKnown && !isHidden(each.Name) {
+			h.pending[each.Name] = each
+		}
+	}
+	h.isAnew = h.isAnew || len(changed) == 0
+	h.mu.Unlock()
+	select {
+	case h.wake <- struct{}{}:
+	default:
+	}
+}
+
+// ownChange: that name is changed from here, and the kernel tells it.
+func (h *heard) ownChange(name string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.own == nil {
+		h.own = map[string]time.Time{}
+	}
+	h.own[name] = time.Now()
+}
+
+func (h *heard) isOwn(name string) bool {
+	h.mu.Lock()
+	at, isOwn := h.own[name]
+	h.mu.Unlock()
+	if isOwn && time.Since(at) < ownFor {
+		return true
+	}
+	child := h.node.childOf(name)
+	return child != nil && child.isWritten()
+}
+
+// isWritten: it is changed from here.
+func (n *node) isWritten() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if time.Since(n.changed) < ownFor {
+		return true
+	}
+	for _, open := range []map[*handle]struct{}{n.open, n.closing} {
+		for h := range open {
+			if h.isDirty.Load() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// run hears until the folder is given up.
+func (h *heard) run() {
+	var w *watch
+	defer func() {
+		if w != nil {
+			w.end()
+		}
+	}()
+	for {
+		var lost, again <-chan time.Time
+		var over <-chan struct{}
+		switch {
+		case h.isNamed:
+		case w == nil:
+			var err error
+			if w, err = h.node.share.folders.hear(h.node, h.notice); err != nil {
+				h.node.share.hearing.lacks(lacking(err))
+				w, lost = nil, time.After(heardAgain)
+			} else {
+				over = w.ended
+				h.notice(nil)
+			}
+		default:
+			over = w.ended
+		}
+		if len(h.absorb) > 0 {
+			again = time.After(ownFor)
+		}
+		select {
+		case <-h.ended:
+			return
+		case <-h.node.share.hearing.ended:
+			return
+		case <-lost:
+		case <-over:
+			if lack := lacking(w.why); lack != "" {
+				h.node.share.hearing.lacks(lack)
+				return
+			}
+			w = nil
+			time.Sleep(heardTogether)
+		case <-again:
+			h.settleOwn()
+		case <-h.wake:
+			time.Sleep(heardTogether)
+			if !h.look() {
+				time.Sleep(heardAgain)
+				h.notice([]smb2.Change{})
+			}
+		}
+	}
+}
+
+// look tells what has changed; false: later.
+func (h *heard) look() bool {
+	if h.node.share.link.OldestWait() > quietFor {
+		return false
+	}
+	h.mu.Lock()
+	pending, isAnew := h.pending, h.isAnew
+	h.pending, h.isAnew = map[string]smb2.Change{}, false
+	h.mu.Unlock()
+	if h.absorb == nil {
+		h.absorb, h.before = map[string]struct{}{}, map[string]entry{}
+	}
+	for name := range pending {
+		if h.isOwn(name) {
+			h.absorb[name] = struct{}{}
+			delete(pending, name)
+		}
+	}
+	if isAnew && !h.isNamed && !h.isWhole {
+		if h.takeAll(); h.isWhole {
+			return true
+		}
+	}
+	now, isWhole, err := h.seen(pending, isAnew)
+	if err != nil {
+		h.later(pending, isAnew)
+		return errors.Is(err, link.ErrAway) || isAbsent(err)
+	}
+	if isWhole && h.isWhole {
+		for name := range h.before {
+			pending[name] = smb2.Change{}
+		}
+		for name := range now {
+			pending[name] = smb2.Change{}
+		}
+	}
+	isTold := h.tell(pending, now)
+	if h.isNamed && !h.isWhole && isTold {
+		// From now on it is known what is there.
+		h.takeAll()
+	}
+	return isTold
+}
+
+func (h *heard) takeAll() {
+	now, isWhole, err := h.seen(nil, true)
+	defer h.knows.Store(true)
+	if h.isWhole = err == nil && isWhole; h.isWhole {
+		h.before = map[string]entry{}
+		for name, at := range now {
+			h.before[name] = entryOf(at.seen)
+		}
+	}
+}
+
+func (h *heard) later(pending map[string]smb2.Change, isAnew bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.isAnew = h.isAnew || isAnew
+	for name, each := range pending {
+		h.pending[name] = each
+	}
+}
+
+// seen is what the server shows at these names, or all of the folder.
+func (h *heard) seen(names map[string]smb2.Change, isAnew bool) (now map[string]found, isWhole bool, err error) {
+	now = map[string]found{}
+	use := link.Use{Session: link.Files, NoWait: true}
+	if isAnew || len(names) > lookedAtMost {
+		all, err := atPath(context.Background(), h.node, use, func(t link.Try, path string) ([]found, error) { return listAll(t, path, keptAtMost) })
+		if err == nil {
+			for _, each := range all {
+				if name := nameHere(each.seen.FileName); !isHidden(name) {
+					now[name] = each
+				}
+			}
+			return now, true, nil
+		}
+		if !errors.Is(err, errTooMany) {
+			return nil, false, err
+		}
+	}
+	for name := range names {
+		at, err := inFolder(context.Background(), h.node, name, use, lookAt)
+		if err == nil {
+			now[name] = at
+		} else if !isAbsent(err) {
+			return nil, false, err
+		}
+	}
+	return now, false, nil
+}
+
+// tell tells the differences of these names, and takes over what is there now. A name of which nobody knows what was there before was there,
+// unless the server has said that it is new.
+func (h *heard) tell(names map[string]smb2.Change, now map[string]found) bool {
+	var gone, come, changed []string
+	for name, notice := range names {
+		was, wasThere := h.before[name]
+		at, isThere := now[name]
+		if !wasThere && !h.isWhole {
+			wasThere = !notice.IsNew
+			was = entry{}
+			if !isThere && wasThere {
+				if child := h.node.childOf(name); child != nil {
+					was.isFolder = child.isFolder()
+				}
+				h.before[name] = was
+			}
+		}
+		_, isAbsorbed := h.absorb[name]
+		switch {
+		case isAbsorbed || !wasThere && !isThere:
+		case wasThere && !isThere:
+			gone = append(gone, name)
+		case isThere && (!wasThere || was.id != 0 && was.id != at.seen.FileId):
+			come = append(come, name)
+		case entryOf(at.seen) != was && !at.seen.IsDir():
+			changed = append(changed, name)
+		}
+	}
+	slices.Sort(gone)
+	slices.Sort(come)
+	isTold := true
+	for _, name := range come {
+		at := now[name]
+		is := told{Do: newFile, Name: name}
+		if at.seen.IsDir() {
+			is.Do = newFolder
+		}
+		i := slices.IndexFunc(gone, func(each string) bool { return h.before[each].id == at.seen.FileId && at.seen.FileId != 0 })
+		if i >= 0 {
+			is = told{Do: movedTo, Name: gone[i], To: name}
+			gone = slices.Delete(gone, i, i+1)
+		}
+		isTold = h.tellOne(is, at) && isTold
+	}
+	for _, name := range gone {
+		is := told{Do: goneFile, Name: name}
+		if h.before[name].isFolder {
+			is.Do = goneFolder
+		}
+		isTold = h.tellOne(is, h.before[name].found()) && isTold
+	}
+	for _, name := range changed {
+		isTold = h.tellOne(told{Do: changedFile, Name: name}, now[name]) && isTold
+	}
+	return isTold
+}
+
+// tellOne has the kernel drop what it knows, and tell. What cannot be told now is looked at later.
+func (h *heard) tellOne(is told, at found) bool {
+	n := h.node
+	is.Folder, is.At = n.Path(nil), at.seen.LastWriteTime
+	name := cmp.Or(is.To, is.Name)
+	child := n.childOf(name)
+	if child != nil && is.Do == changedFile && child.Mode() == syscall.S_IFLNK {
+		// What it leads to is asked again, and nobody watches that here.
+		_ = n.NotifyEntry(name)
+		h.before[name] = entryOf(at.seen)
+		return true
+	}
+	if child != nil && is.Do == changedFile {
+		child.saw(at)
+		child.dropPages(0)
+	}
+	err := error(syscall.EEXIST)
+	for try := 0; try < 3 && errors.Is(err, syscall.EEXIST); try++ {
+		if is.Do == newFile || is.Do == newFolder || is.Do == movedTo && child != nil {
+			_ = n.NotifyEntry(name)
+		}
+		err = n.share.repeats.tell(n, is, at)
+	}
+	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.ETIMEDOUT) {
+		h.later(map[string]smb2.Change{is.Name: {}, name: {}}, false)
+		return false
+	}
+	if err != nil {
+		log.Printf("a change of another client is not told: %v", err)
+	}
+	delete(h.before, is.Name)
+	if is.Do != goneFile && is.Do != goneFolder {
+		h.before[name] = entryOf(at.seen)
+	}
+	return true
+}
+
+// settleOwn takes over, without a word, what was changed from here.
+func (h *heard) settleOwn() {
+	names := map[string]smb2.Change{}
+	for name := range h.absorb {
+		if !h.isOwn(name) {
+			names[name] = smb2.Change{}
+		}
+	}
+	if len(names) == 0 {
+		return
+	}
+	now, _, err := h.seen(names, false)
+	if err != nil {
+		return
+	}
+	h.mu.Lock()
+	for name := range h.own {
+		if time.Since(h.own[name]) > ownFor {
+			delete(h.own, name)
+		}
+	}
+	h.mu.Unlock()
+	for name := range names {
+		delete(h.absorb, name)
+		delete(h.before, name)
+		if at, isThere := now[name]; isThere {
+			h.before[name] = entryOf(at.seen)
+		}
+	}
+}

@@ -1,0 +1,217 @@
+package mount
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
+
+	"mountaineer/mount/fs/process"
+)
+
+// The kernel tells its watchers of nothing but system calls here. So what another client has changed is repeated by a process of its own, the
+// repeater, as a system call on the mount: it is answered, nothing is done, and the kernel tells. A call of the repeater never reaches the
+// server: each must be one that was announced just now, and is answered from memory.
+
+const (
+	// A call that comes later is refused.
+	announcedFor = time.Second
+	// The repeater is not started again before, should it end.
+	repeaterEvery = 10 * time.Second
+)
+
+// call is a system call of the repeater, as it arrives here.
+type call struct {
+	do     string
+	folder *node
+	name   string
+	to     string
+}
+
+type announced struct {
+	call
+	until time.Time
+}
+
+// repeats is what the repeater is asked to do, one change after the other.
+type repeats struct {
+	share  *Share
+	device uint64
+
+	turn    sync.Mutex // held while a change is repeated
+	pid     atomic.Int32
+	started string // by which the process is told from a later one of that id
+	command *exec.Cmd
+	in      *os.File
+	answers chan string
+	triedAt time.Time
+
+	mu       sync.Mutex
+	expected []announced
+	// What the server shows at the name that is new, or has changed; or what was there.
+	at found
+	// That name is shown only once it is made.
+	absent call
+}
+
+// repeated stands for the thread that asks, if it is one of the repeater.
+const repeated = ^uint32(1)
+
+func isRepeated(ctx context.Context) bool {
+	request, ok := ctx.(*fuse.Context)
+	return ok && request.Caller.Pid == repeated
+}
+
+// isFrom: the thread is one of the repeater.
+func (r *repeats) isFrom(thread uint32) bool {
+	pid := r.pid.Load()
+	if pid == 0 || thread == 0 {
+		return false
+	}
+	return thread == uint32(pid) || syscall.Access("/proc/"+strconv.Itoa(int(pid))+"/task/"+strconv.FormatUint(uint64(thread), 10), 0) == nil
+}
+
+// tell has a change in that folder repeated. It returns once the kernel has told it.
+func (r *repeats) tell(folder *node, c told, at found) error {
+	r.turn.Lock()
+	defer r.turn.Unlock()
+	if err := r.start(); err != nil {
+		return err
+	}
+	r.announce(folder, c, at)
+	defer r.announce(nil, told{}, found{})
+	return r.ask(c)
+}
+
+// ask waits for the repeater. The caller holds turn.
+func (r *repeats) ask(c told) error {
+	if json.NewEncoder(r.in).Encode(c) != nil {
+		r.end()
+		return syscall.EAGAIN
+	}
+	select {
+	case answer, isAlive := <-r.answers:
+		errno, err := strconv.Atoi(answer)
+		if !isAlive || err != nil {
+			r.end()
+			return syscall.EAGAIN
+		}
+		if errno != 0 {
+			return fmt.Errorf("%s %s: %w", c.Do, c.Name, syscall.Errno(errno))
+		}
+		return nil
+	case <-time.After(2 * announcedFor):
+		// It waits for a program that has the folder locked. What it asks then is refused.
+		r.end()
+		return syscall.ETIMEDOUT
+	}
+}
+
+// announce says which calls are to come; without a folder: none.
+func (r *repeats) announce(folder *node, c told, at found) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.expected, r.at, r.absent = nil, at, call{}
+	if folder == nil {
+		return
+	}
+	until := time.Now().Add(announcedFor)
+	switch c.Do {
+	case changedFile:
+		r.expected = append(r.expected, announced{call{do: openCall, folder: folder, name: c.Name}, until})
+	case newFile, newFolder:
+		r.absent = call{folder: folder, name: c.Name}
+	case movedTo:
+		r.absent = call{folder: folder, name: c.To}
+	}
+	r.expected = append(r.expected, announced{call{c.Do, folder, c.Name, c.To}, until})
+}
+
+const openCall = "open"
+
+// take: the call was announced, and is so only once.
+func (r *repeats) take(c call) (at found, err syscall.Errno) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i, each := range r.expected {
+		if each.call == c {
+			r.expected = append(r.expected[:i:i], r.expected[i+1:]...)
+			r.absent = call{}
+			if time.Now().After(each.until) || process.StartTime(int(r.pid.Load())) != r.started {
+				break
+			}
+			return r.at, 0
+		}
+	}
+	return found{}, syscall.EPERM
+}
+
+// start starts the repeater if it does not run. The caller holds turn.
+func (r *repeats) start() (err error) {
+	if r.command != nil {
+		return nil
+	}
+	if time.Since(r.triedAt) < repeaterEvery || r.pid.Load() != 0 {
+		return syscall.EAGAIN
+	}
+	r.triedAt = time.Now()
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	in, toIt, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	command := exec.Command(self, "repeat")
+	// A daemon takes it for the program of a mount by nothing.
+	command.Dir, command.Env, command.Stdin = "/", []string{}, in
+	out, err := command.StdoutPipe()
+	if err == nil {
+		err = command.Start()
+	}
+	if err != nil {
+		_ = toIt.Close()
+		return err
+	}
+	r.command, r.in, r.answers = command, toIt, make(chan string, 1)
+	_ = json.NewEncoder(toIt).Encode(place{r.share.Folder, r.device})
+	r.started = process.StartTime(command.Process.Pid)
+	r.pid.Store(int32(command.Process.Pid))
+	go func(answers chan string) {
+		lines := bufio.NewScanner(out)
+		for lines.Scan() {
+			answers <- lines.Text()
+		}
+		close(answers)
+	}(r.answers)
+	return nil
+}
+
+// end ends the repeater. It is known as such until it is gone: what it still asks is refused. The caller holds turn.
+func (r *repeats) end() {
+	if r.command == nil {
+		return
+	}
+	command := r.command
+	r.command = nil
+	_ = r.in.Close()
+	_ = command.Process.Kill()
+	go func() {
+		// While it is not waited for, no other process has its id.
+		_ = unix.Waitid(unix.P_PID, command.Process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
+		r.pid.Store(0)
+		_ = command.Wait()
+	}()
+}

@@ -1,0 +1,22 @@
+// Package process tells processes apart.
+package process
+
+import (
+	"fmt"
+	"os"
+	"strings"
+)
+
+// StartTime is field 22 of /proc/PID/stat, by which a process is told from a later one with its id.
+func StartTime(pid int) string {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return ""
+	}
+	text := string(stat)
+	fields := strings.Fields(text[strings.LastIndexByte(text, ')')+1:])
+	if len(fields) < 20 {
+		return ""
+	}
+	return fields[19]
+}
