@@ -4,56 +4,40 @@ import type { ClientRun, Revision, ServerRun } from "./runs.ts";
 
 const INTRODUCTION = `# Conformance
 
-The official suites ([@modelcontextprotocol/conformance](https://github.com/modelcontextprotocol/conformance)) on the
-gateway, as server and as client, in every combination of revisions and transports, compared with our fixtures without the gateway.
-\`npm run conformance\` and \`.ci/nightly conformance\` run all of it, \`npm test\` a part.
-
-The fixtures are our servers on the official SDK:
-\`test/mcp/fixtures/conformance-server.ts\` (@modelcontextprotocol/sdk, for 2025-11-25) and
-\`test/mcp/fixtures/conformance-modern-server.ts\` (@modelcontextprotocol/server, only for 2026-07-28). Both ask the same
-questions: one by requests to its client, the other by \`input_required\`.
-`;
-
-const ENDING = `## SDKs of other languages
-
-Python (\`mcp\` 2.3.0), FastMCP 4.1.2 and Go (1.8.0), each as a client in its older and its newest version and each as a server
-over stdio and HTTP, 36 pairs: lists of 400 tools, calls, progress, log messages, cancelling, the three questions, state of a
-session, subscriptions, and results of 2 MB at once, after a progress message and after 12 s. The TypeScript SDK's two generations
-are played in each CI run (\`test/mcp/matrix\`). A client gets less than directly in three cases (\`.ci/nightly clients\`):
-
-- The Go SDK's newest client asks for log messages only in 2025-11-25, which it speaks with a Go server over HTTP. With the gateway it speaks
-  2026-07-28, and \`SetLoggingLevel\` fails.
-- The list of a server that offers tools only to clients which answer questions (elicitation, sampling, roots) is one for all clients, also
-  with \`instances = "per-client"\`: the gateway asks for it, and declares all three.
-- Over HTTP+SSE a client on Python's SDK ends its connection at an event of more than 1 MiB: it gets a link to a larger result, which it
-  reads in pieces; its lists must be smaller than that.
-
-Of experimental capabilities, those of a sole server are declared to clients, and its unspecified methods pass. Those of several
-servers are not declared: their messages do not say which server they mean (Claude Code's channels, Codex's sandbox state).
-
-## Programs and frameworks
-
-\`.ci/nightly clients\` plays sixteen of them (\`test/world/clients/clients.ts\`: Claude Code, Codex, Gemini CLI, Qwen Code, opencode,
-Copilot CLI, the Python, Go and TypeScript SDKs, FastMCP, Pydantic AI, OpenAI's Agents SDK, Strands, Semantic Kernel and mcp-use),
-those with a model in front of one of ours, over HTTP, SSE and stdio: directly, through the gateway, and in one session through a
-restart, a \`kill -9\` and an edit; \`.ci/run\` plays five. Each does through the gateway what it does directly. These are the clients'
-own, with any server:
-
-- Codex and Qwen Code do not list again in a session when a list has changed: they see a new server in the next one. Codex does not speak SSE.
-- Over SSE a stream ends with a daemon that is killed. Claude Code, opencode and others reconnect, and the calls until then fail; the
-  Python and Go SDKs do not, and need a new session.
-- Pydantic AI keeps its list in 2026-07-28, as it asks for no word of changes there.
-- Semantic Kernel lists inside its message handler, and hangs when a list has changed.
-
-## By hand
-
-With a server of your own behind the gateway:
-
 \`\`\`sh
 npx @modelcontextprotocol/conformance@0.1.16 server --url http://127.0.0.1:9000/mcp --suite all
 \`\`\`
 
-A single backend's names pass untouched, which the suites need.
+This plays the [official suite](https://github.com/modelcontextprotocol/conformance) against your gateway, with one server behind it, whose
+names then pass unchanged. \`npm run conformance\` and \`.ci/nightly conformance\` play all suites, in every combination of versions and
+transports, and compare with our servers without the gateway. Those are on the official SDK: \`test/mcp/fixtures/conformance-server.ts\` for
+2025-11-25, and \`conformance-modern-server.ts\` next to it for 2026-07-28.
+`;
+
+const ENDING = `## SDKs of other languages
+
+Python (\`mcp\` 2.3.0), FastMCP 4.1.2 and Go (1.8.0), each as an older and a newer client, and as a server over stdio and HTTP: 36 pairs, with lists
+of 400 tools, progress, logs, cancelling, questions, subscriptions, and results of 2 MB. CI plays both generations of the TypeScript SDK
+(\`test/mcp/matrix\`). \`.ci/nightly clients\` plays the rest. A client gets less than directly in three cases:
+
+- The Go SDK's newest client asks for log messages only in 2025-11-25, and speaks 2026-07-28 with the gateway: \`SetLoggingLevel\` fails.
+- A server that offers tools only to clients which answer questions has one list for all clients.
+- Python's SDK ends an HTTP+SSE connection at an event over 1 MiB. It gets links to larger results; its lists must be smaller.
+
+Experimental capabilities of a sole server are declared to clients, and its unspecified methods pass. Those of several servers are not
+(Claude Code's channels, Codex's sandbox state).
+
+## Programs and frameworks
+
+\`.ci/nightly clients\` plays sixteen of them (\`test/world/clients/clients.ts\`), directly and through the gateway, and in one session through a
+restart, a \`kill -9\` and an edit; \`.ci/run\` plays five. Each does through the gateway what it does directly. With any server:
+
+| client | limit |
+| --- | --- |
+| Codex, Qwen Code | see a changed list in the next session; Codex does not speak SSE |
+| Python and Go SDKs over SSE | need a new session after the daemon was killed |
+| Pydantic AI | keeps its list in 2026-07-28 |
+| Semantic Kernel | hangs when a list has changed |
 `;
 
 export interface Findings {
@@ -78,22 +62,31 @@ export function conformanceDocument({ servers, clients, date, versions }: Findin
   ].join("\n");
 }
 
+/** A row for each suite, a column for each server behind the gateway. */
 function serverTable(runs: readonly ServerRun[]): string {
-  const rows = runs.map(({ suite, behind, outcome }) => {
-    const where =
-      behind === null
-        ? "the fixture directly, over HTTP"
-        : `behind it ${behind.revision}, ${behind.transport}`;
-    const [passed, of] = outcome.scenarios;
-    const front = `${suite.version}, ${suite.revision}`;
-    return `| ${front} | ${where} | ${passed} of ${of} | ${outcome.passed} / ${outcome.failed} |`;
-  });
+  const behind = [...new Set(runs.map(behindOf))];
+  const rows = [...Map.groupBy(runs, ({ suite }) => `${suite.version}, ${suite.revision}`)].map(
+    ([front, all]) => {
+      const cells = behind.map((name) => {
+        const outcome = all.find((run) => behindOf(run) === name)?.outcome;
+        return outcome === undefined
+          ? ""
+          : `${outcome.scenarios.join("/")} ${outcome.passed}/${outcome.failed}`;
+      });
+      return `| ${front} | ${cells.join(" | ")} |`;
+    },
+  );
   return [
-    "| suite, revision in front | | scenarios that count | checks passed / failed |",
-    "| --- | --- | --- | --- |",
+    "Scenarios passed of those that count, then checks passed/failed, by the server behind the gateway:\n",
+    `| suite, version | ${behind.join(" | ")} |`,
+    `|${" --- |".repeat(behind.length + 1)}`,
     ...rows,
     "",
   ].join("\n");
+}
+
+function behindOf({ behind }: ServerRun): string {
+  return behind === null ? "no gateway" : `${behind.revision} ${behind.transport}`;
 }
 
 function notReached(runs: readonly ServerRun[]): string {
@@ -109,7 +102,7 @@ function notReached(runs: readonly ServerRun[]): string {
     return `| ${scenarios} | ${where} | ${all.some(({ counts }) => counts) ? "yes" : "no"} | ${reason} |`;
   });
   return [
-    "In front of 2025-11-25 the gateway passes one check less than the fixture, and fails none: its lists come as JSON, and\n`server-sse-streams-functional` says then that streams are optional.\n",
+    "The gateway's lists come as JSON, so 2025-11-25 has one optional check less (`server-sse-streams-functional`).\n",
     "Scenarios that do not pass, and why:\n",
     "| scenario | where | counts | reason |",
     "| --- | --- | --- | --- |",
@@ -133,8 +126,7 @@ function clientTables(runs: readonly ClientRun[]): string {
     ([scenario, both]) => `| ${scenario} | ${["2025-11-25", "2026-07-28"].map(cell(both)).join(" | ")} |`,
   );
   return [
-    "The suite's server is the only backend of a gateway; a client of the official SDK does through it what the scenario",
-    "asks for, or a person signs in.\n",
+    "The suite's server is behind a gateway; a client of the official SDK does what the scenario asks for. Checks passed:\n",
     "| scenario | front: 2025-11-25 | front: 2026-07-28 |",
     "| --- | --- | --- |",
     ...rows,
@@ -159,7 +151,7 @@ const cell =
   (front: string): string => {
     const run = runs.find((each) => each.front === front);
     if (run === undefined) return "–";
-    if (run.failed.length === 0) return `${run.passed} passed`;
+    if (run.failed.length === 0) return String(run.passed);
     const failed = run.scenario in CLIENT_REASONS ? "" : `: ${run.failed.join("; ").replaceAll("|", "\\|")}`;
-    return `${run.passed} passed, ${run.failed.length} failed${failed}`;
+    return `${run.passed}, ${run.failed.length} failed${failed}`;
   };

@@ -38,22 +38,22 @@ const UNCLEAR_WHOSE = new RegExp(
 const REASONS: readonly Reason[] = [
   {
     holds: (situation) => bridgedUp(situation) && situation.scenario.startsWith("tasks-"),
-    text: "the extension `io.modelcontextprotocol/tasks`: a server of 2025-11-25 has tasks of another kind, and none of these tools",
+    text: "a server of 2025-11-25 has tasks of another kind",
   },
   {
     holds: (situation) =>
       bridgedUp(situation) && situation.scenario === "input-required-result-basic-elicitation",
-    text: "the check wants the key `user_name`: a server of 2025-11-25 asks without a key, so the gateway makes one up",
+    text: "it wants the key `user_name`; a server of 2025-11-25 asks without one",
   },
   {
     holds: (situation) =>
       bridgedUp(situation) && situation.scenario === "input-required-result-capability-check",
-    text: "a server of 2025-11-25 learns capabilities once, at `initialize`, so it asks; the gateway then answers -32021",
+    text: "a server of 2025-11-25 learns capabilities once; the gateway answers -32021",
   },
   {
     holds: (situation) =>
       bridgedUp(situation) && situation.scenario === "input-required-result-ignore-extra-params",
-    text: "answers without a state belong to no call that a server of 2025-11-25 made: it asks, and is asked for",
+    text: "answers without a state belong to no call of a server of 2025-11-25",
   },
   {
     // What is left of an earlier scenario's call makes the suite's next request fail before it is looked at.
@@ -62,17 +62,17 @@ const REASONS: readonly Reason[] = [
       situation.shared &&
       ASKED_FOR_INPUT.test(situation.scenario) &&
       UNCLEAR_WHOSE.test(situation.message),
-    text: 'the suite leaves calls unanswered; while one waits, a shared process that asks again cannot say for whom, and is refused: `instances = "per-client"` is for that',
+    text: "while an unanswered call waits, a shared process cannot say for whom it asks: `per-client`",
   },
   {
     holds: (situation) =>
       bridgedUp(situation) && !situation.shared && /Mutated the /u.test(situation.message),
-    text: "a process for each call in flight: the fixture changes its lists only in that process",
+    text: "each call has a process, and lists change only in that one",
   },
   {
     holds: (situation) =>
       bridgedUp(situation) && !situation.shared && /failed to yield frame/u.test(situation.message),
-    text: "the suite waits half a second, and the process for this call still starts",
+    text: "the suite waits half a second, while the process still starts",
   },
   {
     holds: ({ scenario }) => scenario === "server-sse-polling",
@@ -86,7 +86,7 @@ export function reasonFor(situation: Situation): string | null {
 }
 
 const ASKED_TWICE =
-  "a server of 2026-07-28 is asked once by `initialize` whether it also speaks 2025-11-25: servers of today's SDKs do, and their `server/discover` does not say so";
+  "a server of 2026-07-28 is asked once by `initialize` whether it also speaks 2025-11-25, as servers of today's SDKs do";
 
 /** Why the gateway fails checks of a scenario in which it is the client. */
 export const CLIENT_REASONS: Readonly<Record<string, string>> = {
