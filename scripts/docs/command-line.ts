@@ -110,7 +110,10 @@ function commandBlocks(entry: Entry, explained: Set<string>): Block[] {
   const { definition, command } = entry;
   const own = command.options.filter((option) => !explained.has(keyOf(option)));
   const shared = command.options.filter((option) => explained.has(keyOf(option)));
-  const also = shared.filter(({ long }) => long !== "--token-file").map(({ long, flags }) => `\`${long ?? flags}\``).join(", ");
+  const also = shared
+    .filter(({ long }) => long !== "--token-file")
+    .map(({ long, flags }) => `\`${long ?? flags}\``)
+    .join(", ");
   for (const option of own) explained.add(keyOf(option));
   const words = command.registeredArguments.map(argumentItem).filter((item) => !explained.has(item.join()));
   for (const word of words) explained.add(word.join());
@@ -172,9 +175,8 @@ function indexPage(
     synopsis: ["mountaineer [--config FILE] <command> [options]"],
     blocks: [
       text(
-        "Results go to stdout, everything else to stderr. Commands ask the running daemon. Without one, commands that " +
-          "show something read it themselves; `tools list` and `call` start the servers that they need, `mcp` all; commands " +
-          "that change something wait up to 10 s for another one, and do it themselves.",
+        "Results go to stdout, everything else to stderr. Commands ask the running daemon. Without one, they do it themselves: " +
+          "`tools list` and `call` start the servers that they need, `mcp` all.",
       ),
       ...lists,
       heading("Common options"),
@@ -216,16 +218,13 @@ function environment(): Block[] {
   const rows: readonly (readonly [string, string])[] = [
     ["MOUNTAINEER_HOME", "Mountaineer's own folder; `~/.mountaineer` without it"],
     ["MOUNTAINEER_LOG", "`debug` logs more, and prints stacks with errors"],
-    [
-      "VISUAL, EDITOR",
-      "the editor of `config edit` and of the live view; `vi` without them. Spaces part its arguments: `code --wait`",
-    ],
+    ["VISUAL, EDITOR", "the editor, with arguments (`code --wait`); `vi` without them"],
     [
       "HTTPS_PROXY, HTTP_PROXY, NO_PROXY",
-      "in the daemon's environment: by which [web proxy](gateway-rules.md#web-proxies-and-certificates) servers at addresses are reached",
+      "in the daemon's environment: the [web proxy](gateway-rules.md#web-proxies-and-certificates) for servers at addresses",
     ],
     ["NO_COLOR, FORCE_COLOR", "anything: never colour; always colour"],
-    ["COLUMNS", "how wide the output is where there is no terminal to ask; 80 without it"],
+    ["COLUMNS", "width of the output without a terminal; 80 without it"],
   ];
   const named = rows.map(([name, means]) => [`\`${name}\``, means]);
   return [heading("Environment"), { kind: "rows", rows: named }];
