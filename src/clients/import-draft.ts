@@ -83,7 +83,7 @@ function whyNot(
   mistake: { readonly path: string; readonly found: string; readonly expected: string } | undefined,
 ): string {
   return mistake === undefined
-    ? "it is not a backend"
+    ? "it is not a server"
     : `${mistake.path}: found ${mistake.found}, expected ${mistake.expected}`;
 }
 

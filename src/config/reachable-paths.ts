@@ -134,7 +134,7 @@ function accessWarning({ backend, route, through, path, targets }: BackendAccess
   const via = targets.includes("secrets") ? `through ${path} ` : "";
   return {
     path: pathText(key),
-    text: `${via}${isDefault ? "every program" : "the backend"} can reach Mountaineer's ${what}`,
+    text: `${via}${isDefault ? "every program" : "the server"} can reach Mountaineer's ${what}`,
     hint: `give it only the folders it needs, or a [backends.${backend}.sandbox]; see docs/reference/security.md`,
   };
 }

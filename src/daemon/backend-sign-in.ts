@@ -83,7 +83,7 @@ function requireApproved(name: string, waiting: ReadonlySet<string>): void {
   const id = `backends.${name}`;
   if (!waiting.has(id)) return;
   throw unusable(
-    `backend ${name} waits for approval`,
+    `server ${name} waits for approval`,
     `review it first: ${shellCommand`mountaineer approve ${id}`}`,
   );
 }
@@ -100,22 +100,22 @@ function serverOf(backend: BackendConfig, values: Values): Server {
   const { name, connection } = backend;
   if (connection.type !== "streamable-http") {
     throw unusable(
-      `backend ${name} is a program`,
+      `server ${name} is a program`,
       "a program signs in on its own; give it what it needs in `env`",
     );
   }
   const outcome = resolveConnection(connection, values);
   if (!outcome.ok) {
-    throw unusable(`backend ${name}: ${missingText(outcome.missing)}`, missingHint(outcome.missing));
+    throw unusable(`server ${name}: ${missingText(outcome.missing)}`, missingHint(outcome.missing));
   }
   if (connection.auth?.type === "client-credentials") {
-    throw unusable(`backend ${name} signs in as itself`, "its `auth` has type `client-credentials`");
+    throw unusable(`server ${name} signs in as itself`, "its `auth` has type `client-credentials`");
   }
   if (Object.keys(connection.headers).some((header) => header.toLowerCase() === "authorization")) {
-    throw unusable(`backend ${name} has its own header \`Authorization\``, "remove it, and sign in again");
+    throw unusable(`server ${name} has its own header \`Authorization\``, "remove it, and sign in again");
   }
   const server = serverOrNull(backend, values);
-  if (server === null) throw unusable(`backend ${name} has no address to sign in at`, "correct its `url`");
+  if (server === null) throw unusable(`server ${name} has no address to sign in at`, "correct its `url`");
   return server;
 }
 

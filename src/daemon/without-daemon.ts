@@ -61,7 +61,7 @@ const NOT_CHECKED: VerifyFinding = {
   share: null,
   severity: "warning",
   code: "gateway_not_running",
-  text: "no daemon runs, so the gateway and its backends were not checked",
+  text: "no daemon runs, so the gateway and its servers were not checked",
   hint: "mountaineer up",
 };
 

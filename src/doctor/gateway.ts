@@ -81,7 +81,7 @@ async function backendFindings(
     if (!resolved.ok) missing.add(resolved.missing);
   }
   if (missing.size > 0) {
-    const text = `backend ${name}: ${missingText([...missing])}`;
+    const text = `server ${name}: ${missingText([...missing])}`;
     found.push(finding("error", "secret_missing", text, { subject, hint: missingHint([...missing]) }));
   }
   if (connection.type !== "stdio")
@@ -89,12 +89,12 @@ async function backendFindings(
   const { command, cwd, sandbox, cwdIsClients = false } = connection;
   const folders = (context.environment["PATH"] ?? "").split(delimiter);
   if (sandbox !== undefined && (await findProgram("bwrap", folders)) === null) {
-    const text = `backend ${name}: bubblewrap, which its sandbox needs, is not installed`;
-    const hint = "install it (Debian: apt install bubblewrap); the backend is never started without it";
+    const text = `server ${name}: bubblewrap, which its sandbox needs, is not installed`;
+    const hint = "install it (Debian: apt install bubblewrap); the server is never started without it";
     found.push(finding("error", "backend_sandbox", text, { subject, hint }));
   }
   if (!cwdIsClients && !(await isFolder(cwd))) {
-    const text = `backend ${name}: its folder ${cwd} does not exist`;
+    const text = `server ${name}: its folder ${cwd} does not exist`;
     found.push(
       finding("error", "backend_folder", text, { subject, hint: "create the folder, or correct cwd" }),
     );
@@ -105,12 +105,12 @@ async function backendFindings(
     context.environment["PATH"] ?? "",
   );
   if (program === null) {
-    const text = `backend ${name}: its program ${shownCommand(command, "log")} is not found`;
+    const text = `server ${name}: its program ${shownCommand(command, "log")} is not found`;
     const hint = /\s/.test(command)
       ? "command is only the program: put its arguments into args, one text each"
       : "install it, or write its full path; a service has the PATH of the shell that started it";
     found.push(finding("error", "backend_program", text, { subject, hint }));
-  } else found.push(finding("ok", "backend", `backend ${name} starts ${program}`, { subject }));
+  } else found.push(finding("ok", "backend", `server ${name} starts ${program}`, { subject }));
   return found;
 }
 
@@ -124,7 +124,7 @@ async function addressFindings(
   const { url } = connection;
   const answering = mayConnect ? await findMcpAddress(url, signal) : null;
   if (answering === url) return [];
-  const text = `backend ${name}: its address has no path, and most servers take one: /mcp, or /sse`;
+  const text = `server ${name}: its address has no path, and most servers take one: /mcp, or /sse`;
   const hint =
     answering === null
       ? shellCommand`mountaineer backends edit ${name} --url ${new URL("/mcp", url).href}`

@@ -155,7 +155,7 @@ export function loopGuard(): JsonObject {
 /** The reply to an `initialize` or `server/discover` that this gateway has sent to itself. */
 export const OWN_BACKEND = errorReply(
   INVALID_REQUEST,
-  "the gateway cannot be its own backend; remove this one from its configuration",
+  "the gateway cannot be its own server; remove this one from its configuration",
 );
 
 /** Whether the params of an `initialize` or `server/discover` come from this very gateway. */

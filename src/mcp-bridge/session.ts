@@ -300,7 +300,7 @@ async function joinGroup(name: string, gateway: GatewayExchange): Promise<void> 
 function groupRefused(group: string, { code, message }: JsonMembers): Error {
   if (code === NO_SUCH_GROUP) {
     return new MountaineerError("group_unknown", `no group ${JSON.stringify(group)} is configured`, {
-      hint: "mountaineer config show lists what is; one is a table [groups.NAME] with tools or backends",
+      hint: "mountaineer config show lists what is; one is a table [groups.NAME] with `tools` or `backends`",
     });
   }
   // A gateway that starts or stops may refuse now, and the next one may take the session.

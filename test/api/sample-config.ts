@@ -85,7 +85,7 @@ export function sampleApprovals(): ApprovalsReport {
     id: "backends.files",
     name: "files",
     kind: "runs",
-    summary: "backend files would run evil instead",
+    summary: "server files would run evil instead",
     approved: 'command = "serve"\n',
     waiting: 'command = "evil"\n',
     digest: SHA256,

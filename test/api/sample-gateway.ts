@@ -161,7 +161,7 @@ export function sampleCatalog(changes: Partial<CatalogReport> = {}): CatalogRepo
         kind: "tool",
         name: "rm",
         reason: "filter",
-        why: "the backend's filters hide it",
+        why: "the server's filters hide it",
       },
     ],
     left_out: null,

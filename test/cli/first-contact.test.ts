@@ -174,7 +174,7 @@ test("help in a narrow terminal puts a command's description below its name", as
   program.configureOutput({ getOutHelpWidth: () => 44 });
   await assert.rejects(program.parseAsync(["--help"], { from: "user" }));
   const text = lines.join("");
-  assert.match(text, /\n {2}status \[options\]\n {6}show every share and backend, and what\n {6}is wrong\n/);
+  assert.match(text, /\n {2}status \[options\]\n {6}show every share and server, and what\n {6}is wrong\n/);
   const [list = ""] = text.split("\nExamples:");
   for (const line of list.split("\n")) assert.ok(line.length <= 44, line);
 });

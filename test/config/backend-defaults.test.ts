@@ -164,7 +164,7 @@ test("E2 a default that leads to the home affects each program, and is reported 
 
 test("references of the defaults are attributed to the backends that use them", async () => {
   const uses = secretUses(await config(DEFAULTS + SERVERS)).map(({ usedBy }) => usedBy);
-  assert.deepEqual([...new Set(uses)], ["backend plain (env PATH)", "backend two (env PATH)"]);
+  assert.deepEqual([...new Set(uses)], ["server plain (env PATH)", "server two (env PATH)"]);
 });
 
 // What waits. The mode is `commands`.

@@ -157,7 +157,7 @@ test("E2 a backend that reaches something gets one warning, with the key and the
   assert.deepEqual(warnings, [
     {
       path: "backends.files.args[2]",
-      text: "through /home/ann the backend can reach Mountaineer's folder, configuration and secrets",
+      text: "through /home/ann the server can reach Mountaineer's folder, configuration and secrets",
       hint: "give it only the folders it needs, or a [backends.files.sandbox]; see docs/reference/security.md",
     },
   ]);

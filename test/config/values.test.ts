@@ -343,7 +343,7 @@ test("C1 a backend with a folder on a share that it does not require gets a warn
   assert.deepEqual(warnings, [
     {
       path: "backends.files.args[2]",
-      text: "/home/ann/Shares/CORE/dev is on share CORE, which may not be there when the backend is started",
+      text: "/home/ann/Shares/CORE/dev is on share CORE, which may not be there when the server is started",
       hint: 'say `requires = ["CORE"]`: it then waits for the share, and its tools leave and return with it',
     },
   ]);

@@ -140,7 +140,7 @@ test("C3 without a daemon a gateway is reported as configured, as not checked, a
     assertEach(
       (await call("status", null, NEVER)).backends?.[0]?.conditions,
       ({ code, title }) => [code, title],
-      [["secret_missing", "backend web cannot start: not set in the environment: MOUNTAINEER_UNSET"]],
+      [["secret_missing", "server web cannot start: not set in the environment: MOUNTAINEER_UNSET"]],
     );
   }
   await write("");
@@ -181,7 +181,7 @@ test("E2 no one signs in at an address that waits for approval, and no secret is
     );
   await assert.rejects(login, /cannot reach http:\/\/127\.0\.0\.1:9/);
   await writeFile(path, text("evil"), { mode: 0o600 });
-  await assert.rejects(login, { code: "sign_in_failed", message: "backend web waits for approval" });
+  await assert.rejects(login, { code: "sign_in_failed", message: "server web waits for approval" });
 });
 
 test("C3 a call without a daemon is refused while a share that its backend requires is unavailable, and succeeds once it is mounted", async (t) => {

@@ -50,7 +50,12 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
     "npm ci && npm run demo",
     "npm run release -- rehearse",
   ),
-  ...elsewhere(".ci/nightly", "npm run release -- rehearse --roots"),
+  ...elsewhere(
+    ".ci/nightly",
+    "npm run release -- rehearse --roots",
+    "npm run bench -- --short",
+    "npm run bench -- balanced",
+  ),
   ...elsewhere(
     "scripts/release/root-story.sh",
     "sudo wget -qO /etc/apt/sources.list.d/mountaineer.sources https://OWNER.github.io/NAME/mountaineer.sources",
@@ -300,15 +305,15 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   "mountaineer backends login tickets --no-browser": { elsewhere: "test/cli/program/plain-commands.test.ts" },
   "mountaineer backends logout tickets": { elsewhere: "test/cli/program/plain-commands.test.ts" },
   "mountaineer backends add files -- npx -y @modelcontextprotocol/server-filesystem ~/Documents": running(
-    /there is a backend called files/,
+    /there is a server called files/,
     2,
   ),
   "mountaineer backends enable files": running(/says so already[\s\S]*is ready/),
   "mountaineer backends disable files": running(/files {2}is disabled/),
   "mountaineer backends edit files -- npx -y @modelcontextprotocol/server-filesystem ~/Projects":
     running(/files {2}is changed/),
-  "mountaineer backends edit search --set timeouts.call=120": running(/no backend named "search"/, 2),
-  "mountaineer backends edit search --unset env.DEBUG": running(/no backend named "search"/, 2),
+  "mountaineer backends edit search --set timeouts.call=120": running(/no server named "search"/, 2),
+  "mountaineer backends edit search --unset env.DEBUG": running(/no server named "search"/, 2),
   "mountaineer backends remove files": running(/files {2}is removed/),
   "mountaineer backends add tickets --url https://tickets.example/mcp --header 'Authorization: Bearer ${TICKETS_TOKEN}'":
     running(/tickets {2}is added[\s\S]*TICKETS_TOKEN/, 1),

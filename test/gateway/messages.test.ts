@@ -226,7 +226,7 @@ test("a gateway cannot be its own backend: its lists would grow without end, and
     backends: [backendConfig("me", { connection })],
   });
   const failed = await eventually(() => gateway.view().backends.find(({ phase }) => phase === "Failed"));
-  assert.match(failed.reason ?? "", /cannot be its own backend/);
+  assert.match(failed.reason ?? "", /cannot be its own server/);
   assert.deepEqual(gateway.entries().tools, []);
 });
 

@@ -59,7 +59,7 @@ test("E2 a command that an agent writes into the configuration does not run, is 
     const { conditions } = (await rig.status()).global;
     return conditions.find(({ code }) => code === "waiting_for_approval") ?? null;
   });
-  assert.match(waiting.title, /backend helper would run \/bin\/sh/);
+  assert.match(waiting.title, /server helper would run \/bin\/sh/);
   assert.equal(waiting.hint, "mountaineer approve backends.helper");
   const helper = await rig.backend("helper");
   assert.deepEqual([helper.enabled, helper.pid, helper.reason], [false, null, "it waits for approval"]);

@@ -44,7 +44,7 @@ test("D3 one server's malformed entries affect no client otherwise: each is repa
   assert.equal(condition?.code, "entries_withheld");
   assert.equal(
     condition?.title,
-    'backend bad: tool "tools_22" is withheld: inputSchema.type is "string", not "object" (and 2 more, which the log names)',
+    'server bad: tool "tools_22" is withheld: inputSchema.type is "string", not "object" (and 2 more, which the log names)',
   );
   const { stdout, code } = await rig.home.cli(["status"]);
   assert.equal(code, 0);

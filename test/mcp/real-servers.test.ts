@@ -219,7 +219,7 @@ test("B7 server-filesystem without arguments knows each client's own folder at i
     [phase, conditions.map(({ code, severity }) => [code, severity])],
     ["Ready", [["roots_shared", "info"]]],
   );
-  assert.match(String(conditions[0]?.hint), /instances = "per-client" for backend files/);
+  assert.match(String(conditions[0]?.hint), /instances = "per-client" for server files/);
 });
 
 test("B7 a question that is open while the port is edited gets its answer, and its call the result", async (t) => {

@@ -73,7 +73,7 @@ async function scene(t: TestContext): Promise<Scene | null> {
   t.after(() => rig[Symbol.asyncDispose]());
   await rig.untilReady("well");
   const bad = await rig.untilBackend("bad", ({ phase }) => phase === "Degraded");
-  assert.match(bad.reason ?? "", /backend bad: tool "tools_22" is withheld/u, "the culprit is named");
+  assert.match(bad.reason ?? "", /server bad: tool "tools_22" is withheld/u, "the culprit is named");
   await using light = await connectLight(rig.url);
   const env = {
     PATH: process.env["PATH"] ?? "",

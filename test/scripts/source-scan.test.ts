@@ -123,7 +123,7 @@ const bridged: Situation = {
   shared: true,
   scenario: "input-required-result-basic-sampling",
   message:
-    'JSON-RPC error: the client that this belongs to is unknown; set instances = "per-client" for backend a',
+    'JSON-RPC error: the client that this belongs to is unknown; set instances = "per-client" for server a',
 };
 
 test("D1 a shared process that cannot know whose question it is excuses a check that asks, and no other", () => {

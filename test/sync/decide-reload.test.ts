@@ -217,12 +217,12 @@ test("B1 for any events: each change is followed by an end within the bound, and
 
 test("B8 an event has the local time for people, the same moment in ISO 8601, generation, type and details", () => {
   const local = new Date(2026, 10, 3, 14, 32, 5, 900);
-  assert.deepEqual(syncEvent(local.getTime(), 7, "changed", "3 backends reloaded"), {
+  assert.deepEqual(syncEvent(local.getTime(), 7, "changed", "3 servers reloaded"), {
     time: "14:32:05",
     iso: local.toISOString(),
     generation: 7,
     type: "changed",
-    details: "3 backends reloaded",
+    details: "3 servers reloaded",
   });
 });
 

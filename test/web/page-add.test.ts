@@ -108,7 +108,7 @@ test("adding in the page", {
     await submit.click();
     await dialog.getByRole("button", { name: "Add it" }).click();
     await page
-      .getByRole("article", { name: "Backend more" })
+      .getByRole("article", { name: "Server more" })
       .getByText("ready", { exact: false })
       .first()
       .waitFor();
@@ -163,7 +163,7 @@ test("adding in the page", {
       await dialog.getByText("Authorization = Bearer ${secret:weather-key}").waitFor();
       assert.equal(await dialog.getByText(/HTTP clients must send a token/).count(), 0);
       await dialog.getByRole("button", { name: "Add it" }).click();
-      await page.getByRole("article", { name: "Backend weather" }).waitFor();
+      await page.getByRole("article", { name: "Server weather" }).waitFor();
       assert.match((await rig.home.cli(["secret", "list"])).stdout, /weather-key/);
     },
   );
@@ -173,7 +173,7 @@ test("adding in the page", {
     const { url } = await startProtectedServer(t, authorization);
     await rig.home.cli(["backends", "add", "tickets", "--url", url, "--wait", "0"]);
     await openView(page, "Servers/Servers");
-    const card = page.getByRole("article", { name: "Backend tickets" });
+    const card = page.getByRole("article", { name: "Server tickets" });
     await card.getByRole("button", { name: "Sign in: tickets" }).click();
     const link = card.getByRole("link", { name: /^Sign in at / });
     const address = (await link.getAttribute("href")) ?? "";

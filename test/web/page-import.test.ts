@@ -72,7 +72,7 @@ test("a first server in the page", { skip: NO_BROWSER }, async (t) => {
 
   await t.test("F4 a tool of the imported server is called", async () => {
     await page
-      .getByRole("article", { name: "Backend tools" })
+      .getByRole("article", { name: "Server tools" })
       .getByText("ready", { exact: false })
       .first()
       .waitFor();
@@ -91,12 +91,12 @@ test("a first server in the page", { skip: NO_BROWSER }, async (t) => {
     await openView(page, "Servers/Import");
     await paste('{"url": "http://127.0.0.1:9/mcp", "name": "second"}');
     await dialog.getByRole("button", { name: "Import it" }).click();
-    await page.getByRole("article", { name: "Backend second" }).waitFor();
+    await page.getByRole("article", { name: "Server second" }).waitFor();
     await page
       .getByRole("button", { name: /^Undo: 1 server imported/ })
       .last()
       .click();
-    await page.getByRole("article", { name: "Backend second" }).waitFor({ state: "detached" });
+    await page.getByRole("article", { name: "Server second" }).waitFor({ state: "detached" });
     assert.equal(await readFile(home.configFile, "utf8"), before);
     await openView(page, "Servers/Import");
     await paste("{}");

@@ -66,7 +66,7 @@ test("23 servers, of which eight fail for two causes", { skip: NO_BROWSER }, asy
     assert.ok(status !== null);
     const { items } = menuOf(sampleWorld(status));
     isTwo(items.flatMap((item) => (item.kind === "text" && item.tone === "bad" ? [item.label] : [])));
-    for (const name of SERVERS) assert.ok(JSON.stringify(items).includes(`"backend ${name}"`), name);
+    for (const name of SERVERS) assert.ok(JSON.stringify(items).includes(`"server ${name}"`), name);
   });
 
   await t.test("F4 the terminal shows two troubles at 80 by 24", { skip: NO_TERMINAL }, async (scope) => {
@@ -101,7 +101,7 @@ test("23 servers, of which eight fail for two causes", { skip: NO_BROWSER }, asy
           assert.deepEqual((await openers.allTextContents()).slice(0, 8).toSorted(), FAILING.toSorted());
           await page.getByRole("searchbox").fill("time");
           await table.getByRole("row", { name: /time/ }).getByText("Ready").click();
-          const card = page.getByRole("article", { name: "Backend time" });
+          const card = page.getByRole("article", { name: "Server time" });
           await card.getByRole("button", { name: "Restart: time" }).waitFor();
           await card.getByRole("button", { name: "Disable: time" }).waitFor();
           await table.getByRole("button", { name: "time", exact: true }).focus();

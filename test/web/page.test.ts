@@ -140,7 +140,7 @@ test("the page in a browser", { skip: NO_BROWSER }, async (t) => {
 
   await t.test("F2 a backend is restarted, and its lines are shown", async () => {
     await openView(page, "Servers");
-    const card = page.getByRole("article", { name: "Backend tools" });
+    const card = page.getByRole("article", { name: "Server tools" });
     const pid = async () => (await rig.home.glance())?.backends?.find(({ name }) => name === "tools")?.pid;
     const before = await eventually(pid);
     await card.getByRole("button", { name: "Restart: tools" }).click();

@@ -42,7 +42,7 @@ export function actionsFor({
     ...shares.flatMap(shareActions),
     ...(shares.length === 0 ? [] : allSharesActions(shares)),
     ...backends.flatMap(backendActions),
-    ...(backends.length === 0 ? [] : [restartAction(null, "all backends", backends)]),
+    ...(backends.length === 0 ? [] : [restartAction(null, "all servers", backends)]),
     {
       id: ["reload"],
       name: "reload the configuration",

@@ -19,7 +19,7 @@ export function statementsOf({ global, shares, gateway, backends = [] }: StatusR
             gateway.url === null ? "gateway: not listening" : `gateway: listens at ${gateway.url}`,
           ] as const,
         ]),
-    ...backends.map((backend) => [`backend ${backend.name}`, backendSentence(backend)] as const),
+    ...backends.map((backend) => [`server ${backend.name}`, backendSentence(backend)] as const),
     ...backends.flatMap(waitingStatements),
     ...global.conditions.map((each) => conditionStatement(null, each)),
     ...(gateway?.conditions ?? []).map((each) => conditionStatement("gateway", each)),
@@ -80,7 +80,7 @@ function backendSentence(backend: BackendStatus): string {
       ? `${shellCommand`mountaineer backends logs ${name}`} shows what it wrote`
       : null;
   const state = [
-    `backend ${name}: ${backendLabel(backend).text}`,
+    `server ${name}: ${backendLabel(backend).text}`,
     ...(enabled && phase === "Ready" ? [publishedText(backend)] : []),
     ...(why === null ? [] : [why]),
   ].join(", ");

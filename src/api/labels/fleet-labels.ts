@@ -6,7 +6,7 @@ import type { FleetMachine, FleetReport, MachineState } from "../contract/fleet.
 import { type Label, SEVERITY_TONES, TONE_RANKS } from "./label.ts";
 
 export interface MachineLine extends Label {
-  readonly about: "wrong" | "share" | "backend";
+  readonly about: "wrong" | "share" | "server";
   /** The share or backend; null: the whole machine. */
   readonly name: string | null;
   readonly reason: string | null;
@@ -89,7 +89,7 @@ function shareLine({ name, reason, words: label }: MachineState["shares"][number
 
 function backendLine({ name, tools, reason, words: label }: MachineState["backends"][number]): MachineLine {
   const { text, tone } = label;
-  return { about: "backend", name, text: `${text}, ${pluralize(tools, "tool")}`, reason, tone };
+  return { about: "server", name, text: `${text}, ${pluralize(tools, "tool")}`, reason, tone };
 }
 
 /** `2 shares, 3 backends, 41 tools`; null if the machine's state cannot be read. */
@@ -99,7 +99,7 @@ export function machineCounts({ state }: FleetMachine): string | null {
   const tools = backends.reduce((sum, backend) => sum + backend.tools, 0);
   return [
     ...(shares.length === 0 ? [] : [pluralize(shares.length, "share")]),
-    ...(backends.length === 0 ? [] : [pluralize(backends.length, "backend"), pluralize(tools, "tool")]),
+    ...(backends.length === 0 ? [] : [pluralize(backends.length, "server"), pluralize(tools, "tool")]),
   ].join(", ");
 }
 
@@ -166,7 +166,7 @@ export function machineSearchText(machine: FleetMachine): string {
 
 export const FLEET_OFF_TEXT = "This machine is in no fleet.";
 export const FLEET_ABOUT_TEXT =
-  "Several machines that run Mountaineer can form a fleet: each then shows the shares, backends and problems of all.";
+  "Several machines that run Mountaineer can form a fleet: each then shows the shares, servers and problems of all.";
 export const FLEET_STEPS = [
   { command: "mountaineer fleet init", does: "begins one here, and prints what the next machine types" },
   { command: "mountaineer fleet join CODE", does: "joins one, with the code that another machine printed" },

@@ -21,7 +21,7 @@ export function wholeText({ about, text }: { readonly about: string | null; read
 
 /** Removes a leading `backend NAME: `, for places that show the name already. */
 export function withoutName(text: string, name: string): string {
-  const lead = `backend ${name}`;
+  const lead = `server ${name}`;
   const [, rest = text] = text.startsWith(lead) ? (/^:? (.*)$/s.exec(text.slice(lead.length)) ?? []) : [];
   return rest;
 }

@@ -5,9 +5,9 @@ import { type NameKind, nameUnknown, selectNames } from "./name-selection.ts";
 
 const BACKENDS: NameKind = {
   code: "backend_unknown",
-  noun: "backend",
+  noun: "server",
   known: "configured",
-  none: "no backend is configured yet",
+  none: "no server is configured yet",
 };
 const TOOLS: NameKind = {
   code: "tool_unknown",
@@ -60,9 +60,9 @@ export function fleetOff(): MountaineerError {
 export function gatewayOff(): MountaineerError {
   return new MountaineerError(
     "gateway_off",
-    "no gateway is configured: there is neither a backend nor [server]",
+    "no gateway is configured: there is neither a server nor [server]",
     {
-      hint: "add a backend (mountaineer backends add NAME -- PROGRAM ARGUMENTS), or an empty section [server]",
+      hint: "add a server (mountaineer backends add NAME -- PROGRAM ARGUMENTS), or an empty section [server]",
     },
   );
 }

@@ -14,7 +14,7 @@ export const backendsListCommand = command("backends list", {
     [`mountaineer backends list --json | jq -r '.backends[] | select(.phase != "Ready") | .name'`]:
       "list those that are not ready",
   },
-  exits: { 0: "the list is shown, whatever the backends' state" },
+  exits: { 0: "the list is shown, whatever the servers' state" },
   async run(context) {
     const { global, gateway, backends = [] } = await show(context, "status", null);
     const { renderBackends } = await import("../../api/views/gateway-view.ts");
@@ -25,6 +25,6 @@ export const backendsListCommand = command("backends list", {
     else if (global.pid === null)
       context.notify("the daemon is not running, so no MCP server is either; mountaineer up starts it");
     else if (backends.length === 0)
-      context.notify("no backend is configured; the gateway listens with nothing to publish");
+      context.notify("no server is configured; the gateway listens with nothing to publish");
   },
 });

@@ -185,13 +185,13 @@ const backendsRestartCommand = command("backends restart", {
           `${paint.dim(paint.symbols.skip)} ${paint.bold(name)}  is disabled or ending: left as it is`,
       ),
     ]);
-    if (report.restarted.length === 0 && all) context.notify("no backend is enabled, so none is restarted");
+    if (report.restarted.length === 0 && all) context.notify("no server is enabled, so none is restarted");
   },
 });
 
 function requireOneChoice(names: readonly string[], all: boolean): void {
   if (names.length === 0 && !all) {
-    throw new MountaineerError("usage", "no backend was named", {
+    throw new MountaineerError("usage", "no server was named", {
       hint: "name them, or say --all",
     });
   }

@@ -34,7 +34,7 @@ export const switchCommand = command("switch", {
   },
   exits: {
     ...STEP_EXITS,
-    0: "every share succeeded or was skipped; or the backend uses that route",
+    0: "every share succeeded or was skipped; or the server uses that route",
     1: "a share failed, or the server stays on its old route",
   },
   takes: {
@@ -59,7 +59,7 @@ export const switchCommand = command("switch", {
       const choices = `Allowed choices are ${SWITCH_TARGETS.join(", ")}`;
       const message = `option '--to <route>' argument '${given.to}' is invalid. ${choices} (of shares).`;
       throw new MountaineerError("usage", message, {
-        hint: `a route of a backend: ${shellCommand`mountaineer switch --backend NAME --to ${given.to}`}; mountaineer switch --help`,
+        hint: `a route of a server: ${shellCommand`mountaineer switch --backend NAME --to ${given.to}`}; mountaineer switch --help`,
       });
     }
     return runSteps(context, given, (call, shares, signal) =>
@@ -78,8 +78,8 @@ async function switchBackend(
     throw new MountaineerError("usage", `option '--${other}' cannot be used with option '--backend <name>'`, {
       hint:
         other === "share" || other === "all"
-          ? "shares and backends take a command each"
-          : "a backend is ready over the new route before it leaves the old one; mountaineer switch --help",
+          ? "shares and servers take a command each"
+          : "a server is ready over the new route before it leaves the old one; mountaineer switch --help",
     });
   }
   const { renderBackendSwitch } = await import("../views/results-view.ts");

@@ -152,7 +152,7 @@ const toolsApproveCommand = command("tools approve", {
     }
     for (const { backend, tool } of report.skipped) {
       context.notify(
-        `${printable(tool)} of backend ${printable(backend)} has changed since it was shown: review it again`,
+        `${printable(tool)} of server ${printable(backend)} has changed since it was shown: review it again`,
       );
     }
     return report.skipped.length === 0 ? 0 : 1;

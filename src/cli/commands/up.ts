@@ -7,7 +7,7 @@ import { INTERVAL_RULE, intervalMs } from "../input/monitor-arguments.ts";
 export const upCommand = command("up", {
   summary: "start the daemon now and at every login",
   description:
-    "Writes and starts a unit of systemd's user manager (Linux) or an agent of launchd (macOS); run it again to update it. The service gets this shell's PATH, HTTP_PROXY, HTTPS_PROXY, NO_PROXY and NODE_EXTRA_CA_CERTS, without passwords. Without a service manager, it is a plain process with this shell's environment.",
+    "Writes and starts a unit of systemd's user manager (Linux) or an agent of launchd (macOS); run it again to update it. The service gets this shell's PATH, HTTP_PROXY, HTTPS_PROXY, NO_PROXY and NODE_EXTRA_CA_CERTS, but no proxy with a password. Without a service manager, it is a plain process with this shell's environment.",
   examples: {
     "mountaineer up": "start it, and see the status",
     "mountaineer up --print": "only print the service's file",

@@ -59,7 +59,7 @@ export async function loadLiveNames(kind: LiveKind): Promise<LiveNames> {
 }
 
 function backendsIn(table: JsonMembers): Candidate[] {
-  return Object.keys(objectOf(table["backends"])).map((value) => ({ value, description: "backend" }));
+  return Object.keys(objectOf(table["backends"])).map((value) => ({ value, description: "server" }));
 }
 
 function named(list: unknown, description: string): Candidate[] {

@@ -83,8 +83,7 @@ const MODES: Readonly<Record<string, string>> = {
   none: "From now on no change of the file waits: whatever can write to it can run programs as you.",
   commands: "From now on changes wait that decide what runs.",
   all: "From now on changes wait that decide what runs, where credentials go, and who may do what.",
-  default:
-    "From now on changes that decide what runs wait only while a backend can reach Mountaineer's home.",
+  default: "From now on changes that decide what runs wait only while a server can reach Mountaineer's home.",
 };
 
 function named(waiting: readonly WaitingEntryWire[], names: readonly string[]): readonly WaitingEntryWire[] {

@@ -62,7 +62,7 @@ export async function addBackend(
   options: ChangeOptions & { readonly token: boolean | null },
 ): Promise<BackendChange> {
   if (typed.command === null && typed.url === null) {
-    throw new MountaineerError("usage", "a backend is a program or an address, and neither was given", {
+    throw new MountaineerError("usage", "a server is a program or an address, and neither was given", {
       hint: `${shellCommand`mountaineer backends add ${name} -- PROGRAM ARGUMENTS`}, or ${shellCommand`mountaineer backends add ${name} --url ADDRESS`}`,
     });
   }
@@ -223,7 +223,7 @@ export async function requireFreeName(context: Target & Signals, name: string): 
 
 function refuseTwin({ backends }: MountaineerConfig, name: string): void {
   if (backends.every((backend) => backend.name !== name)) return;
-  throw new MountaineerError("usage", `there is a backend called ${name}`, {
+  throw new MountaineerError("usage", `there is a server called ${name}`, {
     hint: `choose another name, or change it: ${shellCommand`mountaineer backends edit ${name}`}`,
   });
 }

@@ -80,7 +80,7 @@ export function outcomeLines(backend: BackendStatus, paint: Paint): string[] {
     if (prompts > 0) what.push(pluralize(prompts, "prompt"));
     if (tools + resources + prompts === 0 && troubles.length === 0) {
       troubles.push(
-        paint.dim("    it lists nothing, or names that are another backend's: mountaineer status"),
+        paint.dim("    it lists nothing, or names that are another server's: mountaineer status"),
       );
     }
     return [doneLine(paint, `${title}  is ready: ${what.join(", ")}`), ...troubles];

@@ -78,7 +78,7 @@ async function warningsOf(
   const foreseen = found.map(({ area, subject, text, hint }) => {
     if (subject === null) return { path: "server", text, hint };
     const isShare = area === "credentials";
-    const lead = isShare ? `${subject}: ` : `backend ${subject}: `;
+    const lead = isShare ? `${subject}: ` : `server ${subject}: `;
     if (!text.startsWith(lead)) return { path: "incoming_auth", text, hint };
     return {
       path: pathText([isShare ? "shares" : "backends", subject]),

@@ -266,7 +266,7 @@ async function refuseRepeats(
   const share = shares.find(({ name }) => config.shares.some((one) => one.name === name));
   const backend = backends.find(({ name }) => config.backends.some((one) => one.name === name));
   const repeated =
-    share !== undefined ? `share ${share.name}` : backend === undefined ? null : `backend ${backend.name}`;
+    share !== undefined ? `share ${share.name}` : backend === undefined ? null : `server ${backend.name}`;
   if (repeated === null) return config.backends.length > 0;
   throw new MountaineerError("usage", `${repeated} is configured already; nothing was written`, {
     hint: "mountaineer config edit changes it",

@@ -34,7 +34,7 @@ export function readBackendOptions(
   const [first, ...rest] = args;
   const isAddress = first !== undefined && /^https?:\/\//i.test(first) && rest.length === 0;
   if (given.url !== null && first !== undefined) {
-    throw usage("a backend is a program or an address, and both were given", "give only one");
+    throw usage("a server is a program or an address, and both were given", "give only one");
   }
   const url = given.url ?? (isAddress ? first : null);
   const command: BackendInput["command"] = first === undefined || isAddress ? null : [first, ...rest];
@@ -67,7 +67,7 @@ export function readBackendName(text: string): string {
   const reading = parseBackendName(text);
   if (reading.ok) return reading.value;
   const { expected, hint } = reading;
-  throw usage(`${JSON.stringify(text)} cannot name a backend: expected ${expected}`, hint);
+  throw usage(`${JSON.stringify(text)} cannot name a server: expected ${expected}`, hint);
 }
 
 function variableOf(text: string): readonly [string, string] {

@@ -7,7 +7,7 @@ import type { DaemonPurpose } from "./control-session.ts";
 export const RUNNING_BACKENDS: DaemonPurpose = {
   intent: "look",
   so: "so no MCP server does either",
-  hint: "mountaineer up starts one; mountaineer call starts the backends for one call",
+  hint: "mountaineer up starts one; mountaineer call starts the servers for one call",
 };
 
 /** Notes on stderr that no gateway is configured, and what to do. */

@@ -75,10 +75,10 @@ function rows(report: ReloadReport, staying: Staying, style: TerminalStyle, pain
     }
   };
   add(report.shares, "");
-  add(report.backends, " backend");
+  add(report.backends, " server");
   table.push([`${labels.settings} middleware`, report.middleware]);
   table.push([labels.settings, report.settings]);
-  if (report.dry_run) table.push(["stay", staying.shares], ["stay backend", staying.backends]);
+  if (report.dry_run) table.push(["stay", staying.shares], ["stay server", staying.backends]);
   const shown = table.filter(([, names]) => names.length > 0);
   const width = Math.max(0, ...shown.map(([label]) => columns(label)));
   return shown.flatMap(([label, names]) => {

@@ -51,7 +51,7 @@ function markOf({ result }: StepResult, paint: Paint): string {
 function wellLine({ checked }: VerifyReport, paint: Paint): string {
   const counts = sharesAndBackends(checked.shares, checked.backends);
   if (counts === null)
-    return `${paint.cyan(paint.symbols.info)} no share and no backend is enabled, so nothing was checked`;
+    return `${paint.cyan(paint.symbols.info)} no share and no server is enabled, so nothing was checked`;
   return `${paint.green(paint.symbols.good)} ${counts}: everything is as it should be`;
 }
 

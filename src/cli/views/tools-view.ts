@@ -193,7 +193,7 @@ export function absentBackends(backends: readonly BackendStatus[], now: number):
     )
     .map((backend) => {
       const { name, reason, last_error: lastError, since } = backend;
-      const message = `backend ${printable(name)}: ${printable(backendLabel(backend).text)}`;
+      const message = `server ${printable(name)}: ${printable(backendLabel(backend).text)}`;
       if (isAwaitingApproval(backend)) return `${message} (mountaineer approve)`;
       const why = reason ?? lastError;
       const lasted = sinceText(since, now);

@@ -119,9 +119,9 @@ function asSecretText(path: readonly string[], value: EntryValue): string | null
 export function entrySummary(entry: Omit<WaitingEntry, "runs">): string {
   const { order } = entry.waiting;
   // Only the entry for the order of backends has the part `order`.
-  if (order !== undefined && isList(order)) return `backends would come in the order ${order.join(", ")}`;
+  if (order !== undefined && isList(order)) return `servers would come in the order ${order.join(", ")}`;
   const { group, name, kind, approved, waiting, wasOff = false } = entry;
-  const noun = { backends: "backend ", shares: "share ", aliases: "alias ", sections: "" }[group];
+  const noun = { backends: "server ", shares: "share ", aliases: "alias ", sections: "" }[group];
   const whose = group === "sections" ? `[${name}]` : `${noun}${name}`;
   const { touches } = entry;
   const who = wasOff ? `${whose}, which you have switched off,` : whose;

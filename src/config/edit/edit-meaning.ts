@@ -103,14 +103,14 @@ function backendPath(file: unknown, name: string): KeyPath {
   const backends = valueAt(file, ["backends"]);
   const known = isTable(backends) ? Object.keys(backends) : [];
   if (known.includes(name)) return ["backends", name];
-  const hint = namesHint(name, known, "the configuration has no backends");
-  throw new MountaineerError("backend_unknown", `no backend is called ${quoted(name)}`, { hint });
+  const hint = namesHint(name, known, "the configuration has no servers");
+  throw new MountaineerError("backend_unknown", `no server is called ${quoted(name)}`, { hint });
 }
 
 function newBackendPath(file: unknown, name: string): KeyPath {
   const path = ["backends", name];
   if (valueAt(file, path) === undefined) return path;
-  throw new MountaineerError("usage", `there is a backend called ${quoted(name)}`, {
+  throw new MountaineerError("usage", `there is a server called ${quoted(name)}`, {
     hint: "choose another name, or remove that one first",
   });
 }

@@ -26,7 +26,7 @@ export type TypedConnection =
 export function connectionOf(text: string): TypedConnection {
   if (/^https?:\/\//i.test(text)) return { url: text };
   const [command, ...args] = splitArgs(text);
-  if (command === undefined) throw new MountaineerError("usage", "a backend needs a command");
+  if (command === undefined) throw new MountaineerError("usage", "a server needs a command");
   return { command, args };
 }
 

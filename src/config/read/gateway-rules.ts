@@ -33,7 +33,7 @@ function connectionFindings(backend: Table, at: KeyPath): Finding[] {
   const { type } = backend;
   const isHttp = type === "streamable-http" || (type !== "stdio" && has(backend, "url"));
   if (!has(backend, "command") && !has(backend, "url") && type !== "stdio" && type !== "streamable-http") {
-    const hint = "a backend is a program that is started here, or an address";
+    const hint = "a server is a program that is started here, or an address";
     return [missingKey([...at, "command"], "`command` or `url`", hint)];
   }
   const findings: Finding[] = [];
@@ -51,7 +51,7 @@ function connectionFindings(backend: Table, at: KeyPath): Finding[] {
       : `\`${key}\` beside \`${isHttp ? "url" : "command"}\``;
     const partner = isHttp ? "`command`, a program started here" : "`url`, an address";
     const isTheOther = key === "url" || key === "command";
-    const hint = isTheOther ? "a backend has either `command` or `url`" : `it goes with ${partner}`;
+    const hint = isTheOther ? "a server has either `command` or `url`" : `it goes with ${partner}`;
     findings.push(unexpectedKey([...at, key], found, hint));
   }
   return findings;
@@ -283,7 +283,7 @@ function fewerToolsFindings(file: Table): readonly Finding[] {
     const isEmpty = group["tools"] === undefined && group["backends"] === undefined;
     return [
       ...(isEmpty ? [invalidValue(path, found, "one of them, or both", hint)] : []),
-      ...unknownNames(listIn(group, "backends"), [...path, "backends"], backends, "backend"),
+      ...unknownNames(listIn(group, "backends"), [...path, "backends"], backends, "server"),
     ];
   });
   const ofProfiles = indexedTables(listIn(file, "profiles")).flatMap(([index, profile]) =>
@@ -299,7 +299,7 @@ function unknownNames(
   names: readonly unknown[],
   at: KeyPath,
   known: readonly string[],
-  kind: "backend" | "group",
+  kind: "server" | "group",
 ): Finding[] {
   const unknown = [...names.entries()].flatMap(([index, name]) =>
     typeof name === "string" && !known.includes(name) ? [{ index, name }] : [],

@@ -212,7 +212,7 @@ function unstatedShareWarnings(config: MountaineerConfig): ConfigWarning[] {
       return [
         {
           path: pathText(["backends", name, ...at]),
-          text: `${path} is on share ${share}, which may not be there when the backend is started`,
+          text: `${path} is on share ${share}, which may not be there when the server is started`,
           hint: `say \`requires = ["${share}"]\`: it then waits for the share, and its tools leave and return with it`,
         },
       ];

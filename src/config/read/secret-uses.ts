@@ -46,7 +46,7 @@ export function secretUses(config: MountaineerConfig): readonly SecretUse[] {
     ...backends.flatMap((backend) =>
       usesIn(
         { ...backend, connection: null, routes: routesOf(backend) },
-        (path) => `backend ${backend.name} (${keyText(path)})`,
+        (path) => `server ${backend.name} (${keyText(path)})`,
       ),
     ),
     ...users.flatMap((user) => usesIn(user, () => `user ${user.name}`)),

@@ -125,7 +125,7 @@ function wrongValueHint(value: unknown, type: string, choices: readonly string[]
 const MEMBER_HINTS: Readonly<Record<string, string>> = {
   shares: "each share begins with `[[shares]]` (YAML: `shares:` and `- name: …`)",
   nas: "each NAS begins with `[nas.NAME]` (YAML: `nas:` and `NAME:`)",
-  backends: "each backend begins with `[backends.NAME]` (YAML: `backends:` and `NAME:`)",
+  backends: "each server begins with `[backends.NAME]` (YAML: `backends:` and `NAME:`)",
   "incoming_auth.users": "each user begins with `[[incoming_auth.users]]`",
   "authorization.policies": "each policy begins with `[[authorization.policies]]`",
 };

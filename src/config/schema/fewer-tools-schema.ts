@@ -19,7 +19,7 @@ export const groupKeys = {
     example: '["github_*"]',
   }),
   backends: optional("access", list(text("plain", parseBackendName)), {
-    type: "list of backends",
+    type: "list of servers",
     absent: "the tools of all servers, and no resources or prompts",
     meaning: "The servers whose tools, resources, prompts and skills are in it.",
     example: '["files"]',

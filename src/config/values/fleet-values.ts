@@ -11,8 +11,8 @@ export const MOST_FLEET_SERVERS = 8;
 /** Maximum number of entries in a list. No person writes as many. */
 export const MOST_FLEET_NAMES = 100;
 
-export const EXPORT_EXPECTED = "a backend of this machine, or `*` for all";
-export const IMPORT_EXPECTED = "a machine, `MACHINE/BACKEND`, or `*` for all";
+export const EXPORT_EXPECTED = "a server of this machine, or `*` for all";
+export const IMPORT_EXPECTED = "a machine, `MACHINE/SERVER`, or `*` for all";
 
 export const SHARING_EXPECTED = "a machine, or `*` for all";
 

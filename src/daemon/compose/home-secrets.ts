@@ -37,7 +37,7 @@ export function openHomeSecrets({
         configError = errorText(error);
       }
       // The key protects the logins to backends, so removing it loses them.
-      if (storages.has(ENCRYPTION_KEY)) used.set(ENCRYPTION_KEY, ["logins to backends"]);
+      if (storages.has(ENCRYPTION_KEY)) used.set(ENCRYPTION_KEY, ["logins to servers"]);
       const names = [...new Set([...storages.keys(), ...used.keys()])].sort();
       const entryOf = (name: string) => ({
         name,

@@ -19,7 +19,7 @@ export function requireNoOwnBackend(configPath: string, environment: Environment
   // The remedy is in the message and not in a hint, because most people see only the last line of the backend's log.
   throw new MountaineerError(
     "gateway_off",
-    `the gateway of ${configPath} would start itself again and again; remove the backend that runs mountaineer from it`,
+    `the gateway of ${configPath} would start itself again and again; remove the server that runs mountaineer from it`,
   );
 }
 

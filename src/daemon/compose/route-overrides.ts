@@ -38,7 +38,7 @@ export function openRouteOverrides({
   let isStale = false;
   if (corrupt !== null) {
     const known = [...overrides.keys()];
-    logger.warn("the route overrides of backends are not all known", { path, reason: corrupt, known });
+    logger.warn("the route overrides of servers are not all known", { path, reason: corrupt, known });
   }
   const setAside = async (): Promise<void> => {
     logger.warn("the file of route overrides was set aside", {
@@ -56,7 +56,7 @@ export function openRouteOverrides({
       await writeDurably(path, `${JSON.stringify(Object.fromEntries(overrides), null, 2)}\n`, { signal });
     } catch (error) {
       isStale = true;
-      logger.warn("the route overrides of backends cannot be saved", {
+      logger.warn("the route overrides of servers cannot be saved", {
         reason: errorText(error),
       });
     }

@@ -108,7 +108,7 @@ function gatewayFindings(
 
 /** A condition's title, preceded by the backend's name unless it contains that already. */
 function ofBackend(name: string, title: string): string {
-  return title.includes(`backend ${name}`) ? title : `${name}: ${title}`;
+  return title.includes(`server ${name}`) ? title : `${name}: ${title}`;
 }
 
 /** Findings of one share, from a fresh check; a route that is down is worth a warning, not a failure. */

@@ -33,7 +33,7 @@ export function withheldEntries(
 function explain(reason: Reason, needsShare: boolean): Pick<Withheld, "reason" | "why"> {
   switch (reason.status) {
     case "filtered":
-      return { reason: "filter", why: "the backend's filters hide it" };
+      return { reason: "filter", why: "the server's filters hide it" };
     case "off":
       return { reason: "off", why: "you have switched it off" };
     case "unapproved":
@@ -42,7 +42,7 @@ function explain(reason: Reason, needsShare: boolean): Pick<Withheld, "reason" |
       return { reason: "collision", why: `${reason.kept} offers the same name, and comes first` };
     case "away":
       return needsShare
-        ? { reason: "share", why: "the share that its backend requires is away" }
+        ? { reason: "share", why: "the share that its server requires is away" }
         : { reason: "server", why: "its server is not ready" };
   }
 }
@@ -50,5 +50,5 @@ function explain(reason: Reason, needsShare: boolean): Pick<Withheld, "reason" |
 const UNAPPROVED = {
   new: "it is new and waits for approval",
   changed: "it changed and waits for approval",
-  beyond: "its backend lists more entries than can be pinned",
+  beyond: "its server lists more entries than can be pinned",
 };

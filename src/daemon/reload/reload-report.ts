@@ -73,11 +73,11 @@ function touchedNames({ added, removed, changed }: NamedDiff): string[] {
   return [...added, ...removed, ...changed];
 }
 
-/** "1 backend, 2 shares reloaded", or "settings reloaded". */
+/** "1 server, 2 shares reloaded", or "settings reloaded". */
 function summarize(diff: ConfigDiff): string {
   if (isEmptyDiff(diff)) return NO_CHANGES;
   const counts = [diff.backends, diff.shares].map((named) => touchedNames(named).length);
-  const touched = ["backend", "share"].flatMap((noun, index) => {
+  const touched = ["server", "share"].flatMap((noun, index) => {
     const count = counts[index] ?? 0;
     return count === 0 ? [] : [pluralize(count, noun)];
   });

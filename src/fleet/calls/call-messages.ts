@@ -21,7 +21,7 @@ export function offerText({ instance, backends }: Offer): string {
 }
 
 const id = textThat("an id", isId);
-const backendName = textThat("a backend's name", (name) => parseBackendName(name).ok);
+const backendName = textThat("a server's name", (name) => parseBackendName(name).ok);
 const format = numberThat("1", (version) => version === 1);
 const offerOf = reader(object({ format, instance: id, backends: list(backendName, MOST_OFFERED) }));
 

@@ -90,9 +90,7 @@ export class Calls {
       instance: this.#instance,
       refusal: (backend) => {
         if (this.#isHandingOver) return "it is being replaced; try again in 1 s";
-        return this.#part.exports && exported().includes(backend)
-          ? null
-          : "it offers no backend of that name";
+        return this.#part.exports && exported().includes(backend) ? null : "it offers no server of that name";
       },
       serve,
       onLost: (machine, instance) => {

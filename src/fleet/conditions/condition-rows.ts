@@ -21,7 +21,7 @@ export const FLEET_CONDITIONS = {
     ],
     fleet_machine_away: (machine: string) => [
       `Tools of ${machine} are away: it is not here, or offers nothing`,
-      `Is ${machine} on, and does its [fleet].export name a backend? mountaineer fleet status shows who is here.`,
+      `Is ${machine} on, and does its [fleet].export name a server? mountaineer fleet status shows who is here.`,
     ],
   }),
 };

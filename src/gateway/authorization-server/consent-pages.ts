@@ -100,7 +100,7 @@ export function waitingPage(
     "<p>On the machine where Mountaineer runs, type in a terminal:</p>" +
     `<p><code>${escaped(shellCommand`mountaineer clients approve ${code}`)}</code></p>` +
     "<p>It shows what the program would be allowed, and asks. This page then continues. " +
-    `Or type <code>${escaped(code)}</code> in the dashboard, under People.</p>` +
+    `Or type <code>${escaped(code)}</code> in the page, under People.</p>` +
     `<p><a href="${escaped(action)}?token">Use your own Mountaineer token instead</a></p>${form(action, "")}`;
   return page({ title: titleFor(waiting), body, refresh: `${RELOAD_SECS};url=${action}`, headers });
 }

@@ -109,7 +109,7 @@ function gateOf(
     const fault = typeof texts === "string" ? texts : await faultOf(texts, parts);
     if (fault === null) return null;
     const allowed = folders.length === 0 ? "no path at all" : `only paths in ${folders.join(", ")}`;
-    const text = `Not run: ${fault}. Backend ${backend.name} may be given ${allowed} (\`folders\` in its section): name the whole path of what you mean.`;
+    const text = `Not run: ${fault}. Server ${backend.name} may be given ${allowed} (\`folders\` in its section): name the whole path of what you mean.`;
     const isCall = method === "tools/call" && params["task"] === undefined;
     return isCall
       ? { result: { content: [{ type: "text", text }], isError: true } }

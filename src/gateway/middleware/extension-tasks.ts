@@ -37,7 +37,7 @@ export function publishedTask(
   reply: Reply,
 ): Reply {
   if (isError(reply) || reply.result["resultType"] !== "task") return reply;
-  const failed = (why: string): Reply => errorReply(INTERNAL_ERROR, `backend ${task.backend} ${why}`);
+  const failed = (why: string): Reply => errorReply(INTERNAL_ERROR, `server ${task.backend} ${why}`);
   const { taskId } = reply.result;
   const id = typeof taskId === "string" ? taskId : null;
   const sealed =

@@ -96,7 +96,7 @@ export function unknownTarget({ kind, name }: RequestTarget, method = "", withhe
   const why =
     withheldBy === null
       ? ""
-      : `. Backend ${withheldBy} offers it, but it is new or was changed, and waits for approval (mountaineer tools diff)`;
+      : `. Server ${withheldBy} offers it, but it is new or was changed, and waits for approval (mountaineer tools diff)`;
   if (kind === "tool") return errorReply(INVALID_PARAMS, `Unknown tool: ${shown}${why}`);
   if (kind === "prompt") return errorReply(INVALID_PARAMS, `Unknown prompt: ${shown}${why}`);
   if (kind === "skill") return errorReply(INVALID_PARAMS, `No skill is served at ${shown}${why}`);

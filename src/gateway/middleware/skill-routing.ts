@@ -85,5 +85,5 @@ function childOf({ served, handle }: GatewayRequest, { backend, originalName }: 
 }
 
 function malformed(backend: string, fault: string): Reply {
-  return errorReply(INTERNAL_ERROR, `Backend ${backend} gave an answer that no client could use: ${fault}`);
+  return errorReply(INTERNAL_ERROR, `Server ${backend} gave an answer that no client could use: ${fault}`);
 }

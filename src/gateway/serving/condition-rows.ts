@@ -54,7 +54,7 @@ export const GATEWAY_CONDITIONS = {
       "Tools that `names.sealed` lists as off stay off. Unlock the keyring: it is asked again every minute. Otherwise switch them off again; names are assigned in the file's order.",
     ],
     unseen_characters: (backend: string, entries: string) => [
-      `backend ${backend} has invisible text, and clients get its entries without it: ${entries}`,
+      `server ${backend} has invisible text, and clients get its entries without it: ${entries}`,
       "It may be meant only for models. `mountaineer tools diff` shows all of it.",
     ],
     pins_not_saved: (reason: string) => [
@@ -62,19 +62,19 @@ export const GATEWAY_CONDITIONS = {
       "They hold until the daemon ends; it is tried again every minute.",
     ],
     tools_changed: (backend: string, what: string, names: string) => [
-      `backend ${backend} has changed ${what} since they were approved: ${names}`,
+      `server ${backend} has changed ${what} since they were approved: ${names}`,
       acceptHint(backend),
     ],
     tools_withheld: (backend: string, what: string, names: string) => [
-      `${what} of backend ${backend} are withheld until you approve them: ${names}`,
+      `${what} of server ${backend} are withheld until you approve them: ${names}`,
       acceptHint(backend),
     ],
     tools_not_pinned: (backend: string, count: number, isWithheld: boolean) => [
-      `backend ${backend} lists more entries than can be pinned: ${count} of them are ${isWithheld ? "withheld" : "not watched for changes"}`,
+      `server ${backend} lists more entries than can be pinned: ${count} of them are ${isWithheld ? "withheld" : "not watched for changes"}`,
       `Publish fewer of them with [backends.${backend}.filters].`,
     ],
     tools_unsteady: (backend: string, what: string, isWithheld: boolean, changes: string) => [
-      `backend ${backend} describes ${what} differently again and again${isWithheld ? ", and they are withheld" : ""}: ${changes}`,
+      `server ${backend} describes ${what} differently again and again${isWithheld ? ", and they are withheld" : ""}: ${changes}`,
       `Its program writes them in another order, or with a time in them: ask its author to keep them the same. If you trust it, ${shellCommand`mountaineer config set ${`backends.${backend}.pin`} off`} ends the comparison.`,
     ],
     auth_keys_aging: (reason: string) => [

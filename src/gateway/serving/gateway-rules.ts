@@ -140,13 +140,13 @@ export function measuredOf({
     ]),
     gauge(
       "mountaineer.backend.phase",
-      "The phase that each backend is in: 1.",
+      "The phase that each server is in: 1.",
       backends.map(({ name, phase }) => ({ labels: { backend: name, phase }, value: 1 })),
     ),
     {
       ...gauge(
         "mountaineer.backend.restarts",
-        "How often each backend ended unasked.",
+        "How often each server ended unasked.",
         backends.map(({ name, restarts }) => ({ labels: { backend: name }, value: restarts })),
       ),
       kind: "counter",

@@ -110,7 +110,7 @@ function waitingItems(world: MenuWorld): MenuItem[] {
   if (waiting.length === 0) return [];
   return [
     ...waiting.map((entry, index) => text(`waiting ${index} ${entry}`, `Waits for you: ${entry}`, "warning")),
-    act("waiting", "See it in the dashboard …", DASHBOARD, world),
+    act("waiting", "See it in the page …", DASHBOARD, world),
   ];
 }
 
@@ -141,7 +141,7 @@ const DASHBOARD: MenuAction = { kind: "dashboard" };
 function folderItems(world: MenuWorld): MenuItem[] {
   const { status, logPath } = world;
   const folder = status === null ? null : sharesFolder(status.shares);
-  const items: MenuItem[] = status === null ? [] : [act("dashboard", "Open the dashboard", DASHBOARD, world)];
+  const items: MenuItem[] = status === null ? [] : [act("dashboard", "Open the page", DASHBOARD, world)];
   if (folder !== null) items.push(click("folder", "Open the shares folder", { kind: "open", path: folder }));
   if (logPath !== null) items.push(click("log", "Open the log", { kind: "open", path: logPath }));
   return items;
@@ -222,12 +222,12 @@ function gatewayItems(status: StatusReport, world: MenuWorld): MenuItem[] {
   const isWell = ready === enabled.length && gateway.url !== null;
   return [
     ...conditionItems("gateway ", gateway.conditions),
-    submenu("gateway", `Backends — ${ready} of ${enabled.length} ready`, items, isWell ? "good" : "warning"),
+    submenu("gateway", `Servers — ${ready} of ${enabled.length} ready`, items, isWell ? "good" : "warning"),
   ];
 }
 
 function backendItem(backend: BackendStatus, actions: readonly Action[], world: MenuWorld): MenuItem {
-  const key = `backend ${backend.name}`;
+  const key = `server ${backend.name}`;
   const state = backendLabel(backend);
   const label = `${nameText(backend.name)} — ${state.text}`;
   if (!backend.enabled) return text(key, label, state.tone);

@@ -53,7 +53,7 @@ function titleOf(action: RunnableAction): string {
     case "do":
       return `${sentence(action.id.join(" "))}${action.force ? " by force" : ""}`;
     case "dashboard":
-      return "Open the dashboard";
+      return "Open the page";
     case "open":
       return `Open ${action.path}`;
     case "start":

@@ -156,7 +156,7 @@ export function firstNames<Item>(items: readonly Item[], nameOf: (item: Item) =>
 export function sharesAndBackends(shares: number, backends: number): string | null {
   const parts = [
     ...(shares > 0 ? [pluralize(shares, "share")] : []),
-    ...(backends > 0 ? [pluralize(backends, "backend")] : []),
+    ...(backends > 0 ? [pluralize(backends, "server")] : []),
   ];
   return parts.length === 0 ? null : parts.join(", ");
 }

@@ -67,7 +67,7 @@ export function dashboardRows(
     (share) => ({ kind: "share", id: `share ${share.name}`, share }) as const,
   );
   const backends = (view === "Shares" ? [] : (status.backends ?? [])).map(
-    (backend) => ({ kind: "backend", id: `backend ${backend.name}`, backend }) as const,
+    (backend) => ({ kind: "backend", id: `server ${backend.name}`, backend }) as const,
   );
   const waiting = view === "Home" ? (approvals?.waiting ?? []) : [];
   const found = [

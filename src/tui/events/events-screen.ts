@@ -21,8 +21,8 @@ const KEYS: readonly KeyHelp[] = [
   { keys: "up, down, Space", does: "choose an event; at the top it follows what comes" },
   { keys: "Enter", does: "all of the event; Esc goes back" },
   { keys: "/", does: "filter by words; Enter keeps it, Esc drops it" },
-  { keys: "n", does: "next kind: share, backend, catalog, …; N the previous one" },
-  { keys: "b", does: "next share or backend; B the previous one" },
+  { keys: "n", does: "next kind: share, server, catalog, …; N the previous one" },
+  { keys: "b", does: "next share or server; B the previous one" },
 ];
 
 const SHELLS: readonly ShellLine[] = [
@@ -112,7 +112,7 @@ function eventsLines(
     events.map(({ order }) => order),
   );
   const filters = [
-    ...(kind === null ? [] : [`kind ${kind}`]),
+    ...(kind === null ? [] : [`kind ${kind === "backend" ? "server" : kind}`]),
     ...(subject === null ? [] : [`of ${subject}`]),
   ];
   const head: Line = cutLine(

@@ -13,7 +13,7 @@ test("F2 a change is reported once, changing figures are not, and an end is", ()
   );
   const failed = statementsOf(gatewayReport([sampleBackend({ phase: "Failed", reason: "exit 1" })]));
   assert.deepEqual(changesBetween(before, failed), [
-    "backend files: Failed, exit 1; mountaineer backends logs files shows what it wrote",
+    "server files: Failed, exit 1; mountaineer backends logs files shows what it wrote",
   ]);
   const waits = (longest_ms: number) =>
     statementsOf(gatewayReport([sampleBackend({ waiting_calls: { count: 1, longest_ms } })]));
@@ -23,7 +23,7 @@ test("F2 a change is reported once, changing figures are not, and an end is", ()
   assert.deepEqual(changesBetween(waits(12_000), waits(45_000)), []);
   assert.deepEqual(changesBetween(waits(45_000), before), [`over: ${waited}`]);
   const gone = statementsOf(sampleReport([]));
-  assert.ok(changesBetween(before, gone).includes("over: backend files: Ready, 14 tools, 3 resources"));
+  assert.ok(changesBetween(before, gone).includes("over: server files: Ready, 14 tools, 3 resources"));
 });
 
 test("F2 a sentence about a share names the command for it, safe to paste", () => {

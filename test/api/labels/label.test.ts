@@ -215,10 +215,10 @@ test("G1 a machine's report, line by line: problems first, then shares with thei
       "bad wrong - the disk is full",
       "good share CORE mounted over Thunderbolt",
       "bad share MEDIA not mounted: no host answers",
-      "plain backend db Starting, 1 tool: waits for its share",
+      "plain server db Starting, 1 tool: waits for its share",
     ],
   );
-  assert.equal(machineCounts(machine), "2 shares, 1 backend, 1 tool");
+  assert.equal(machineCounts(machine), "2 shares, 1 server, 1 tool");
   assert.equal(machineTrouble(machine)?.text, "the disk is full");
   assert.match(machineSearchText(machine), /^desktop here .*MEDIA not mounted/);
 });

@@ -33,9 +33,9 @@ function failed(name: string, cause: NonNullable<Condition["cause"]>, title: str
 const backends = [
   ...Array.from({ length: 15 }, (_, at) => sampleBackend({ name: `well${at}` })),
   ...["a", "b", "c", "d", "e"].map((name) =>
-    failed(name, UNRESOLVED, `backend ${name}: cannot reach https://${name}.example: no such name`),
+    failed(name, UNRESOLVED, `server ${name}: cannot reach https://${name}.example: no such name`),
   ),
-  ...["f", "g", "h"].map((name) => failed(name, MISSING, `backend ${name}: ${MISSING.text}`)),
+  ...["f", "g", "h"].map((name) => failed(name, MISSING, `server ${name}: ${MISSING.text}`)),
 ];
 const status = gatewayReport(backends);
 const EXPECTED = [`a, b, c, d, e: ${UNRESOLVED.text}`, `f, g, h: ${MISSING.text}`];
@@ -77,7 +77,7 @@ test("F4 a cause that one server has stays its own trouble", () => {
 test("F4 servers that wait for a share are shown with the share's trouble", () => {
   const cause = { text: "share CORE is away: it is not mounted", hint: "see the share" };
   const waiting = ["x", "y"].map((name) => {
-    const backend = failed(name, cause, `backend ${name} cannot work: ${cause.text}`);
+    const backend = failed(name, cause, `server ${name} cannot work: ${cause.text}`);
     return { ...backend, conditions: backend.conditions.map((one) => ({ ...one, share: "CORE" })) };
   });
   const away = { mount_state: "unmounted", mount_alive: false, last_error: "neither host answers" } as const;

@@ -72,7 +72,7 @@ const unset = sampleBackend({
     {
       code: "secret_missing",
       severity: "error",
-      title: "backend github cannot start: not set in the environment: GITHUB_TOKEN",
+      title: "server github cannot start: not set in the environment: GITHUB_TOKEN",
       hint: "Set GITHUB_TOKEN in the environment of the daemon and restart it, or write another reference.",
       since: secondsAgo(60),
     },
@@ -169,8 +169,8 @@ test("hostile names, reasons and errors do not reach the terminal, and no odd ti
 
 test("backends that publish nothing are listed with the reason, for anyone who misses a tool", () => {
   assert.deepEqual(absentBackends([sampleBackend(), degraded, disabled, failed, starting], SAMPLE_NOW), [
-    "backend github: Failed for 10 min: 3 starts in a row failed",
-    "backend slow: Starting for 10 min: initialize has no answer yet",
+    "server github: Failed for 10 min: 3 starts in a row failed",
+    "server slow: Starting for 10 min: initialize has no answer yet",
   ]);
 });
 

@@ -264,7 +264,7 @@ test("E2 a backend's pending entry is listed once, with that backend", () => {
   const waits = {
     code: "waiting_for_approval",
     severity: "warning" as const,
-    title: "Waits for approval: backend files would run evil",
+    title: "Waits for approval: server files would run evil",
     hint: "mountaineer approve backends.files",
     since: secondsAgo(5),
   };

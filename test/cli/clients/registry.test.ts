@@ -304,7 +304,7 @@ test("E1 no secret is stored without a yes, and none of another server is overwr
   const first = await rig.add("w", "io.github.example/weather", ...args, `${key}second-one-99`, "--yes");
   assert.equal(first.code, 0, first.stderr);
   const again = await rig.add("w", "io.github.example/weather", ...args, `${key}third-one-99`, "--yes");
-  assert.equal(again.code, 2, "there is a backend of that name");
+  assert.equal(again.code, 2, "there is a server of that name");
   assert.match(await rig.secrets(), /second-one-99/);
   assert.doesNotMatch(await rig.secrets(), /third-one-99/);
 });

@@ -106,7 +106,7 @@ test("commands, options and choices are taken from the definitions; file argumen
   assert.deepEqual(words("config", "").includes("rollback"), true);
   assert.deepEqual(words("switch", "--to", ""), ["tb", "fallback", "auto"]);
   assert.deepEqual(words("switch", "--to=f"), ["--to=tb", "--to=fallback", "--to=auto"]);
-  assert.deepEqual(words("switch", "--backend", "files", "--to", ""), [":live"], "a backend's own routes");
+  assert.deepEqual(words("switch", "--backend", "files", "--to", ""), [":live"], "a server's own routes");
   assert.ok(words("connect", "").includes("claude-code") && !words("connect", "").includes("mcp-hub"));
   assert.ok(words("import", "c").includes("cursor") && words("import", "zed", "m").includes("mcp-hub"));
   assert.deepEqual(words("import", "./m"), [":files"], "a file, too");

@@ -50,7 +50,7 @@ test("E2 backends add writes the typed options, keeps everything else, and repor
 
   const again = await run("backends add files -- other");
   assert.equal(again.code, 2);
-  assert.match(again.stderr, /there is a backend called files[\s\S]*backends edit files/);
+  assert.match(again.stderr, /there is a server called files[\s\S]*backends edit files/);
 
   const twin = await run("backends add twin -e LIGHT_PREFIX=a_ --", ...SERVER);
   assert.match(twin.stdout, /twin {2}is ready: \d\d+ tools/);
@@ -187,7 +187,7 @@ test("E2 at a terminal, a yes stores each value that looks like a secret under i
   await assert.rejects(add("arg", argument, ""), { code: "usage", message: /nothing was written/ });
   assert.doesNotMatch(await text(), /hunter4/);
   const twin = () => appendFile(join(home, "config.toml"), '[backends.arg]\ncommand = "mine"\n');
-  await assert.rejects(add("arg", argument, "y", twin), { message: /there is a backend called arg/ });
+  await assert.rejects(add("arg", argument, "y", twin), { message: /there is a server called arg/ });
   await add("arg-2", argument, "y");
   assert.match(await text(), /hunter4/);
 });
@@ -215,7 +215,7 @@ test("E2 references, addresses and allowed literals are written unchanged, even 
   const one = await run("backends add web --url http://localhost:1/mcp --header", "X-Key: secret:web");
   assert.deepEqual([one.code, one.stderr], [0, ""]);
   assert.match(one.stdout, /web {2}is added/);
-  assert.match((await run("config history")).stdout, /^0 .* cli +1 backend changed$/m);
+  assert.match((await run("config history")).stdout, /^0 .* cli +1 server changed$/m);
   const words = [
     "backends",
     "add",
@@ -255,17 +255,17 @@ test("E2 a typing error is reported, and nothing is written", async (t) => {
   const { run, text } = await startRig(t, { monitor: false, backends: '[backends.files]\ncommand = "x"\n' });
   const before = await text();
   const cases: readonly (readonly [args: readonly string[], words: RegExp])[] = [
-    [["add", "1st", "--", "x"], /cannot name a backend/],
+    [["add", "1st", "--", "x"], /cannot name a server/],
     [["add", "a"], /neither was given/],
     [["add", "a", "--url", "http://x/", "--", "y"], /both were given/],
     [["add", "a", "--transport", "sse", "--url", "http://x/"], /--transport sse is not known/],
     [["add", "a", "-H", "nothing", "--url", "http://x/"], /--header 'Name: value'/],
     [["add", "a", "--set", "timeouts.call=never", "--", "x"], /timeouts\.call/],
     [["add", "a", "npx", "-y", "x"], /come after --/],
-    [["edit", "file", "--group", "g"], /no backend named "file"[\s\S]*did you mean files/],
+    [["edit", "file", "--group", "g"], /no server named "file"[\s\S]*did you mean files/],
     [["edit", "files"], /no change was given/],
-    [["remove", "other"], /no backend named "other"/],
-    [["enable", "other"], /no backend named "other"/],
+    [["remove", "other"], /no server named "other"/],
+    [["enable", "other"], /no server named "other"/],
     [["enable", "files", "--wait", "soon"], /number of seconds/],
   ];
   for (const [args, words] of cases) {

@@ -431,7 +431,7 @@ password = "\${NO_SUCH_PASSWORD}"
   assert.doesNotMatch(told, /backends\.off/);
   assert.deepEqual(asked, []);
   const plain = await runCommand(["config", "validate", file], { home });
-  assert.match(plain.stdout, /is valid: 1 share, 5 backends\n[\s\S]*▲ backends\.gone: its program/);
+  assert.match(plain.stdout, /is valid: 1 share, 5 servers\n[\s\S]*▲ backends\.gone: its program/);
 });
 
 test("F1 backends add keeps an address without a path if a server answers there, and prints no remark", async (t) => {

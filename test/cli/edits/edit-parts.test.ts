@@ -184,7 +184,7 @@ test("E2 pending entries are shown next to the running ones, and nothing is appr
   const { config, run } = await daemonWith(t);
   const list = await run("--list");
   assert.equal(list.code, 0);
-  assert.match(list.stdout, /backends\.files: backend files would run evil instead/);
+  assert.match(list.stdout, /backends\.files: server files would run evil instead/);
   assert.match(list.stdout, /^-command = "serve"\n\+command = "evil"$/m);
   const asked = await run();
   assert.deepEqual([asked.code, /--yes/.test(asked.stderr)], [2, true]);
@@ -309,7 +309,7 @@ test("E2 without a daemon, lists mark an unapproved backend as waiting", async (
   assert.match(list.stdout, /^○ files {2}disabled/m);
   assert.match(
     (await run("tools", "list")).stderr,
-    /^mountaineer: backend evil: waits for approval \(mountaineer approve\)$/m,
+    /^mountaineer: server evil: waits for approval \(mountaineer approve\)$/m,
   );
 });
 

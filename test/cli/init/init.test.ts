@@ -190,7 +190,7 @@ test("without a terminal it names the missing options, writes the given ones, an
     (await readFile(path, "utf8")).endsWith('\n[backends.files]\ncommand = "sh"\nargs = ["-c", "a b"]\n'),
   );
   const twice = await run(["init", "--add", "--backend", "files", "--command", "sh"], { home });
-  assert.deepEqual([twice.code, /backend files is configured already/.test(twice.stderr)], [2, true]);
+  assert.deepEqual([twice.code, /server files is configured already/.test(twice.stderr)], [2, true]);
   const history = await run(["config", "rollback", "--yes"], { home });
   assert.equal(history.code, 0, history.stderr);
   assert.equal(await readFile(path, "utf8"), before);
@@ -312,7 +312,7 @@ test("the plan of a daemon names shares, backends, middleware, and the settings 
   assert.deepEqual(report.errors, []);
   assert.deepEqual(
     [report.settings, report.shares.added, report.backends.added, report.middleware, report.summary],
-    [["sync.debounce", "server.port"], ["CORE"], ["files"], [], "1 share, 1 backend to start"],
+    [["sync.debounce", "server.port"], ["CORE"], ["files"], [], "1 share, 1 server to start"],
   );
 });
 

@@ -110,7 +110,7 @@ test("C2 options about shares are refused with --backend, and an unknown backend
   assert.deepEqual(gateway.calls, []);
   const { code, stderr } = await runCommand(["switch", "--backend", "flies", "--to", "lan"], { home });
   assert.equal(code, 2);
-  assert.match(stderr, /no backend named "flies"/);
+  assert.match(stderr, /no server named "flies"/);
 });
 
 test("C2 without a daemon there is no route to switch", async (t) => {
@@ -268,7 +268,7 @@ test("E1 `backends login` gives the reason why it is impossible: unknown, a prog
   const rig = await startSignInRig(t);
   await configured(rig, 'headers = { Authorization = "Bearer ${HOME}" }');
   for (const [name, code, words] of [
-    ["nobody", 2, /there is no backend named "nobody"\n.*configured: tickets, files/],
+    ["nobody", 2, /there is no server named "nobody"\n.*configured: tickets, files/],
     [`${BACKEND}s`, 2, /did you mean tickets\?/],
     ["files", 1, /is a program/],
     [BACKEND, 1, /has its own header/],

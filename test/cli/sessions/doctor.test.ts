@@ -84,7 +84,7 @@ test("E5 a secret whose value is also a name is reported, without its value", as
   const { findings } = await examined(home, { SAME: "Orchid", OTHER: "a long and different value" });
   const [found, ...rest] = findings.filter(({ code }) => code === "secret_is_name");
   assert.deepEqual(rest, []);
-  assert.match(found?.text ?? "", /^backend orchid \(env TOKEN\): the value of \$\{SAME\} is also the name/);
+  assert.match(found?.text ?? "", /^server orchid \(env TOKEN\): the value of \$\{SAME\} is also the name/);
   assert.doesNotMatch(found?.text ?? "", /Orchid/);
 });
 

@@ -62,7 +62,7 @@ test("F2 with --url status, config, call, tools, logs and the audit are those of
   following.child.stdout?.on("data", (text: string) => {
     said += text;
   });
-  await eventually(() => said.includes("backend demo: Ready"));
+  await eventually(() => said.includes("server demo: Ready"));
 
   assert.match(await ask("backends", "disable", "demo"), /demo {2}is disabled/);
   assert.match(await readFile(far.configFile, "utf8"), /enabled = false/);

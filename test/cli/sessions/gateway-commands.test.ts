@@ -52,7 +52,7 @@ describe("the commands about the gateway, with a daemon", { concurrency: 2 }, ()
     const human = await runCommand(["tools", "list"], { home });
     assert.equal(human.code, 0);
     assert.equal(human.stdout, "read_file   files  Reads a file.\nwrite_file  files  Reads a file.\n");
-    assert.match(human.stderr, /^mountaineer: backend web: Failed for .*: spawn uvx ENOENT\n$/);
+    assert.match(human.stderr, /^mountaineer: server web: Failed for .*: spawn uvx ENOENT\n$/);
     const json = await runCommand(["tools", "list", "--json"], { home });
     assert.deepEqual(JSON.parse(json.stdout), {
       tools: [sampleTool(), sampleTool({ name: "write_file", original_name: "write_file" })],
@@ -155,7 +155,7 @@ describe("the commands about the gateway, with a daemon", { concurrency: 2 }, ()
     ]) {
       const { code, stderr } = await runCommand(["backends", ...args], { home });
       assert.equal(code, 2);
-      assert.match(stderr, /no backend named "flies"\n {2}hint: did you mean files\?/);
+      assert.match(stderr, /no server named "flies"\n {2}hint: did you mean files\?/);
     }
     const bad = await runCommand(["call", "read_file", "{path:1}"], { home });
     assert.equal(bad.code, 2);
@@ -203,7 +203,7 @@ describe("the commands about the gateway, with a daemon", { concurrency: 2 }, ()
     ] as const) {
       const { code, stdout, stderr } = await runCommand([what, "list"], { home });
       assert.deepEqual([code, stdout], [0, ""], what);
-      assert.match(stderr, /no gateway is configured[^\n]*; add a backend \(mountaineer backends add NAME/);
+      assert.match(stderr, /no gateway is configured[^\n]*; add a server \(mountaineer backends add NAME/);
       const json = await runCommand([what, "list", "--json"], { home });
       assert.deepEqual([json.code, JSON.parse(json.stdout)], [0, empty]);
     }
@@ -212,7 +212,7 @@ describe("the commands about the gateway, with a daemon", { concurrency: 2 }, ()
       // A bridge whose client leaves at once may not have learned it.
       if (args[0] === "mcp" && code === 0) continue;
       assert.deepEqual([code, stdout], [1, ""], args.join(" "));
-      assert.match(stderr, /no gateway is configured[\s\S]*hint: add a backend/);
+      assert.match(stderr, /no gateway is configured[\s\S]*hint: add a server/);
     }
   });
 
@@ -380,7 +380,7 @@ describe("the commands about the gateway, without a daemon", { concurrency: 2 },
     for (const args of [["tools", "list"], ["call", "x"], ["backends", "list"], ["mcp"]]) {
       const { code, stderr } = await runCommand(args, { home, input: "" });
       assert.equal(code, args[1] === "list" ? 0 : 1, stderr);
-      assert.match(stderr, /no (gateway|backend) is configured/);
+      assert.match(stderr, /no (gateway|server) is configured/);
     }
   });
 });
@@ -436,7 +436,7 @@ describe("tools that differ from their approved version", { concurrency: 2 }, ()
       JSON.parse(all.stdout).skipped.map(({ backend }: { backend: string }) => backend),
       ["web"],
     );
-    assert.match(all.stderr, /read_file of backend web has changed since it was shown/u);
+    assert.match(all.stderr, /read_file of server web has changed since it was shown/u);
     const own = await runCommand(["tools", "approve", "--backend", "files"], { home });
     assert.match(own.stderr, /2 tools approved/u);
   });

@@ -39,13 +39,13 @@ test("a secret is set from standard input, listed by its name, and removed", asy
   assert.equal(list.code, 0);
   assert.match(
     list.stdout,
-    /● nas {4}secrets\.json \(0600\) {2}share CORE\n✗ token {2}not stored .*backend web \(headers/,
+    /● nas {4}secrets\.json \(0600\) {2}share CORE\n✗ token {2}not stored .*server web \(headers/,
   );
   const json = await runCommand(["secret", "list", "--json"], { home });
   assert.deepEqual(JSON.parse(json.stdout), {
     secrets: [
       { name: "nas", kept: "file", used_by: ["share CORE"] },
-      { name: "token", kept: null, used_by: ["backend web (headers Authorization)"] },
+      { name: "token", kept: null, used_by: ["server web (headers Authorization)"] },
     ],
     config_error: null,
   });

@@ -166,9 +166,9 @@ test("pin: the worst share decides the exit code: failed 1, busy 7, else 0", () 
 test("verify lists the problems, or says that there are none", () => {
   const looked = (shares: number, backends: number): string =>
     renderVerify({ ok: true, findings: [], checked: { shares, backends } }, PLAIN);
-  assert.equal(looked(1, 12), "✓ 1 share, 12 backends: everything is as it should be\n");
-  assert.equal(looked(0, 2), "✓ 2 backends: everything is as it should be\n");
-  assert.equal(looked(0, 0), "i no share and no backend is enabled, so nothing was checked\n");
+  assert.equal(looked(1, 12), "✓ 1 share, 12 servers: everything is as it should be\n");
+  assert.equal(looked(0, 2), "✓ 2 servers: everything is as it should be\n");
+  assert.equal(looked(0, 0), "i no share and no server is enabled, so nothing was checked\n");
   const checked = { shares: 1, backends: 0 };
   const findings = [
     { share: "CORE", severity: "error", code: "mount_dead", text: "the mount does not answer", hint: null },

@@ -113,17 +113,17 @@ test("added, removed and changed parts have a line each, shares before the rest"
     backends: { ...none, changed: ["files"] },
     middleware: ["audit"],
     settings: ["global.lsof_recheck", "sync.debounce"],
-    summary: "1 backend, 4 shares reloaded",
+    summary: "1 server, 4 shares reloaded",
   });
   assert.equal(
     renderReload(report, PLAIN),
-    `✓ 1 backend, 4 shares reloaded (generation 3)
-    started          NEW
-    let go           OLD
-    changed          CORE, MEDIA
-    changed backend  files
-    set middleware   audit
-    set              global.lsof_recheck, sync.debounce
+    `✓ 1 server, 4 shares reloaded (generation 3)
+    started         NEW
+    let go          OLD
+    changed         CORE, MEDIA
+    changed server  files
+    set middleware  audit
+    set             global.lsof_recheck, sync.debounce
 `,
   );
 });
@@ -135,7 +135,7 @@ test("a reload that touches nothing is one line, done or only tried", () => {
   assert.equal(renderReload(dry, PLAIN), "✓ this configuration runs already\n");
   assert.equal(
     renderReload(dry, PLAIN, { shares: ["CORE"], backends: ["files"] }),
-    "✓ this configuration runs already\n    stay          CORE\n    stay backend  files\n",
+    "✓ this configuration runs already\n    stay         CORE\n    stay server  files\n",
   );
   const first = { ...dry, generation: 0 };
   assert.equal(renderReload(first, PLAIN), "✓ a daemon would begin with defaults, and no shares\n");
@@ -296,12 +296,12 @@ test("G1 the fleet as text: the connection, and each machine with its report", (
 
 laptop (this machine)  ● here  Mountaineer 0.1.0
   share     CORE mounted over Thunderbolt
-  backend   files Ready, 12 tools
+  server    files Ready, 12 tools
 
 nas  ✗ silent, last heard from 1 min ago  Mountaineer 0.1.0
   ▲ state.json cannot be written
   share     CORE not mounted: no host answers
-  backend   files Ready, 12 tools
+  server    files Ready, 12 tools
     and 2 more
 
 phone  ▲ unreadable
@@ -309,7 +309,7 @@ phone  ▲ unreadable
 
 desktop  ● here, last heard from 4 s ago  Mountaineer 0.1.0
   share     CORE mounted over Thunderbolt
-  backend   files Ready, 12 tools
+  server    files Ready, 12 tools
 `,
   );
 });
@@ -353,9 +353,9 @@ test("G1 each of a thousand machines is a line, those with problems first, and a
   assert.deepEqual(lines.slice(2, 7), [
     "  1000 machines: 999 here, 1 silent; trouble on 1",
     "",
-    "m000  ● this machine  1 share, 1 backend, 12 tools",
+    "m000  ● this machine  1 share, 1 server, 12 tools",
     "m700  ✗ silent        ✗ silent, last heard from 1 min ago",
-    "m001  ● here          1 share, 1 backend, 12 tools",
+    "m001  ● here          1 share, 1 server, 12 tools",
   ]);
   assert.deepEqual(lines.slice(-3), ["", "mountaineer fleet status NAME shows all of one", ""]);
   assert.equal(lines.length, 4 + 1_000 + 3);

@@ -71,12 +71,12 @@ test("E2 a waiting entry is shown by its keys, secrets as references, and no lit
   assert.doesNotMatch(added + web, /stored/);
   assert.equal(
     entrySummary(of("backends.new")),
-    "backend new would run npx -y pkg@1 --api-key (hidden) --token=${secret:kept}",
+    "server new would run npx -y pkg@1 --api-key (hidden) --token=${secret:kept}",
   );
-  assert.equal(entrySummary(of("backends.files")), "backend files would run evil /home/ann instead");
+  assert.equal(entrySummary(of("backends.files")), "server files would run evil /home/ann instead");
   assert.equal(
     entrySummary(of("backends.web")),
-    "backend web would connect to https://web.example/${secret:path}/mcp?api_key=(hidden)",
+    "server web would connect to https://web.example/${secret:path}/mcp?api_key=(hidden)",
   );
   assert.equal(entrySummary(of("authorization")), "[authorization] would change who may do what");
 });
@@ -90,7 +90,7 @@ test("E2 a new order of backends is shown as the order that it would become", ()
     approved: { order: ["a", "b", "c"] },
     waiting: { order: ["c", "a", "b"] },
   };
-  assert.equal(entrySummary(moved), "backends would come in the order c, a, b");
+  assert.equal(entrySummary(moved), "servers would come in the order c, a, b");
   assert.equal(entryText(moved.approved), 'order = ["a","b","c"]\n');
   assert.equal(waitingText(moved), 'order = ["c","a","b"]\n');
 });
@@ -100,7 +100,7 @@ test("E2 one that its person has switched off is marked as such", () => {
   const off = { id: "backends.x", group: "backends", name: "x", kind: "runs", wasOff: true } as const;
   assert.equal(
     entrySummary({ ...off, approved: null, waiting: { connection } }),
-    "backend x, which you have switched off, would run rm",
+    "server x, which you have switched off, would run rm",
   );
 });
 
@@ -117,11 +117,11 @@ test("E2 the summary of entries that run the same with other settings names thes
   const runs = (more: object): object => ({ connection: { command: "serve", args: ["/a"], ...more } });
   assert.equal(
     summary(runs({ env: {}, cwd: "/a", sandbox: null }), runs({ env: { LOG: ["debug"] }, cwd: "/b" })),
-    "backend files would run serve /a with another env, cwd",
+    "server files would run serve /a with another env, cwd",
   );
   assert.equal(
     summary(runs({}), { connection: { command: "other", args: [] } }),
-    "backend files would run other instead",
+    "server files would run other instead",
   );
   const route = (url: string, headers: object): object => ({ name: "a", connection: { url, headers } });
   assert.equal(
@@ -129,11 +129,11 @@ test("E2 the summary of entries that run the same with other settings names thes
       { routes: [route("https://a.example/", {}), route("https://b.example/", {})] },
       { routes: [route("https://a.example/", {}), route("https://b.example/", { accept: ["x"] })] },
     ),
-    "backend files would connect to https://a.example/, or connect to https://b.example/ with another headers",
+    "server files would connect to https://a.example/, or connect to https://b.example/ with another headers",
   );
   assert.equal(
     summary({ ...runs({}), cloned: 1 }, { ...runs({}), cloned: 2 }),
-    "backend files would change what runs",
+    "server files would change what runs",
   );
 });
 

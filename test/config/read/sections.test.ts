@@ -110,10 +110,10 @@ test("each reference is listed with its users", async () => {
   const { config } = await accepted(TEXT);
   assertEach(secretUses(config), ({ reference, usedBy }) => `${referenceText(reference)} ${usedBy}`, [
     "secret:nas share CORE",
-    "secret:files backend files (env TOKEN)",
-    "secret:nas backend files (env MIXED)",
-    "${HOME} backend files (env MIXED)",
-    "secret:web backend web (headers Authorization)",
+    "secret:files server files (env TOKEN)",
+    "secret:nas server files (env MIXED)",
+    "${HOME} server files (env MIXED)",
+    "secret:web server web (headers Authorization)",
     "secret:ann user ann",
     "secret:metrics telemetry (metrics_token)",
     "${OTLP_KEY} telemetry (headers Authorization)",

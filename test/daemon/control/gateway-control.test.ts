@@ -69,7 +69,7 @@ test("E3 waiting tools are listed with their texts, approved as shown, and not w
   const [write, ...others] = (await control.toolChanges({ tools: ["files:write"] })).changes;
   assert.deepEqual(others, []);
   const { error } = await control.call({ tool: "write" }, new AbortController().signal);
-  assert.match(error?.message ?? "", /Backend files offers it, but it is new or was changed, and waits/);
+  assert.match(error?.message ?? "", /Server files offers it, but it is new or was changed, and waits/);
   assert.deepEqual(write?.members, [{ member: "name", before: null, after: "write" }]);
   assert.deepEqual((await control.toolChanges({ tools: ["nothing"] })).changes, []);
   const report = await control.approveTools({
@@ -210,14 +210,14 @@ test("F2 entries that clients do not get are listed with the reason: filters, ap
     withheldEntries(catalog, [silenced(true), silenced(false)], (backend) => backend === "nas"),
     ({ backend, kind, name, reason, why }) => `${backend} ${kind} ${name}: ${reason}, ${why}`,
     [
-      "files tool rm: filter, the backend's filters hide it",
-      "files tool rm_all: filter, the backend's filters hide it",
-      "files resource http:b: filter, the backend's filters hide it",
+      "files tool rm: filter, the server's filters hide it",
+      "files tool rm_all: filter, the server's filters hide it",
+      "files resource http:b: filter, the server's filters hide it",
       "web resource file:a: collision, files offers the same name, and comes first",
       "web tool fetch: approval, it is new and waits for approval",
       "web tool post: approval, it changed and waits for approval",
-      "nas tool scan: share, the share that its backend requires is away",
-      "nas tool rm_x: filter, the backend's filters hide it",
+      "nas tool scan: share, the share that its server requires is away",
+      "nas tool rm_x: filter, the server's filters hide it",
       "down prompt look: server, its server is not ready",
       "web instructions instructions: approval, it changed and waits for approval",
     ],
@@ -268,7 +268,7 @@ test("the first withheld entries are listed, and the rest counted", () => {
     kind: "tool" as const,
     name: index === 0 ? "n".repeat(5_000) : `t${index}`,
     reason: "filter" as const,
-    why: "the backend's filters hide it",
+    why: "the server's filters hide it",
   }));
   const report = catalogReport(buildCatalog([], FIRST_WINS), withheld);
   assert.equal(report.withheld.length, MOST_WITHHELD);

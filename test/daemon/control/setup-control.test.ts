@@ -56,9 +56,9 @@ test("F4 each secret is listed with all its uses, even one that is not stored, a
     {
       name: "api",
       kept: null,
-      used_by: ["backend a (headers Authorization)", "backend b (headers Authorization)"],
+      used_by: ["server a (headers Authorization)", "server b (headers Authorization)"],
     },
-    { name: "sign-in.key", kept, used_by: ["logins to backends"] },
+    { name: "sign-in.key", kept, used_by: ["logins to servers"] },
   ]);
 });
 

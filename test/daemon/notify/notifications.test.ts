@@ -464,7 +464,7 @@ test("a notification that no longer applies when it could be shown is not shown"
 test("only the line of a rejected configuration is shown", () => {
   for (const reason of [
     "/home/ada/secret-place/config.toml:12:1: shares[0].password: found hunter2, expected a reference",
-    "the backend cannot start: token hunter2 refused",
+    "the server cannot start: token hunter2 refused",
     "",
   ]) {
     const told = queueOf(rejected(reason)).take();

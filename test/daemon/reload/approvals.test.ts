@@ -50,7 +50,7 @@ test("E2 B8 an edit from outside applies at once, except for the waiting entry, 
   const report = await daemon.service.control.config(null, NEVER);
   assert.equal(sha256, report.sha256, "the file's hash is the running one");
   assertEach(events, ({ type, details }) => [type, details], [
-    ["changed", "1 backend reloaded, 2 entries wait for approval"],
+    ["changed", "1 server reloaded, 2 entries wait for approval"],
   ]);
   assert.deepEqual(
     daemon.transitions.filter(({ name }) => name === "config.entry_waits"),
@@ -59,13 +59,13 @@ test("E2 B8 an edit from outside applies at once, except for the waiting entry, 
         name: "config.entry_waits",
         entry: "backends.files",
         kind: "runs",
-        summary: "backend files would run evil / instead",
+        summary: "server files would run evil / instead",
       },
       {
         name: "config.entry_waits",
         entry: "backends.other",
         kind: "runs",
-        summary: "backend other would run rm",
+        summary: "server other would run rm",
       },
     ],
   );

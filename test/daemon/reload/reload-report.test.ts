@@ -98,9 +98,9 @@ const CASES: readonly [before: string, after: string, summary: string][] = [
     "3 shares reloaded",
   ],
   ["", "[server]\n", "settings reloaded"],
-  ["", backend("files"), "1 backend reloaded"],
-  [backend("files"), `${smbShare("A")}${smbShare("B")}`, "1 backend, 2 shares reloaded"],
-  [backend("a") + backend("b"), backend("b") + backend("c"), "2 backends reloaded"],
+  ["", backend("files"), "1 server reloaded"],
+  [backend("files"), `${smbShare("A")}${smbShare("B")}`, "1 server, 2 shares reloaded"],
+  [backend("a") + backend("b"), backend("b") + backend("c"), "2 servers reloaded"],
   [backend("a") + backend("b"), backend("b") + backend("a"), "settings reloaded"],
   ["", "[audit]\n", "settings reloaded"],
   ["", "[audit]\nenabled = false\n", "no changes"],
@@ -130,7 +130,7 @@ test("B6 backends are reported by name, their order as a setting, and the gatewa
   assert.deepEqual(backends, { added: ["d"], removed: ["c"], changed: ["b"] });
   assert.deepEqual(settings, ["backends"]);
   assert.deepEqual(middleware, ["authorization", "audit"]);
-  assert.equal(summary, "3 backends reloaded");
+  assert.equal(summary, "3 servers reloaded");
 });
 
 test("B6 aliases are reported among the settings, and count as one: nothing is mounted for them", async () => {

@@ -108,7 +108,7 @@ test("G1 a call across machines: progress, a question, cancel, a large result", 
 });
 
 natsTest(
-  "G1 only exported backends are visible, by the machine's own principal, and a changed list follows",
+  "G1 only exported servers are visible, by the machine's own principal, and a changed list follows",
   async (t, rig) => {
     const written = writtenIn(rig.folder, "files");
     const audit = join(rig.folder, "audit.jsonl");
@@ -171,7 +171,7 @@ natsTest(
     const startedMs = performance.now();
     await desktop.kill();
     for (const id of inFlight)
-      assert.match(textOf(await client.answered(id)), /error: backend files@desktop: desktop: it is gone/);
+      assert.match(textOf(await client.answered(id)), /error: server files@desktop: desktop: it is gone/);
     await eventually(() => laptop.names().length === TOOLS.length);
     assert.ok(performance.now() - startedMs < 10_000);
     assert.equal(notices(), before + 1);
@@ -208,7 +208,7 @@ test(
     await rig.kill();
     assert.match(
       textOf(await client.answered(across)),
-      /error: backend files@desktop: .*the link to the fleet's server was lost/,
+      /error: server files@desktop: .*the link to the fleet's server was lost/,
     );
     assert.equal(textOf(await client.answered(local)), "own");
     assert.equal((await eventually(() => laptop.calls.conditions()[0])).code, "fleet_calls_unreachable");

@@ -32,7 +32,7 @@ function two(t: TestContext) {
       clock,
       name,
       instance,
-      refusal: (backend) => (backend === "files" ? null : "it offers no backend of that name"),
+      refusal: (backend) => (backend === "files" ? null : "it offers no server of that name"),
       serve(_machine, _backend, stream) {
         served.push(stream);
         stream.pipe(stream);
@@ -222,7 +222,7 @@ test("G1 a backend that is not offered is refused with a reason, and the reason 
   const { open, laptop, sent } = two(t);
   const refused = open(laptop, { ...FILES, backend: "private" });
   await eventually(() => refused.ends.length === 1);
-  assert.deepEqual(pluck(refused.ends, "message"), ["desktop: it offers no backend of that name"]);
+  assert.deepEqual(pluck(refused.ends, "message"), ["desktop: it offers no server of that name"]);
   const told = open();
   const tunnel = sent.at(-2)?.frame.tunnel ?? "";
   const payload = Buffer.from(`\u001b[31mred\n${"x".repeat(500)}`);

@@ -120,7 +120,7 @@ describe("the folders of a backend", () => {
         for (const way of ways) {
           const refusal = refusalIn(await call(way));
           assert.ok(refusal !== null, JSON.stringify(way));
-          assert.match(refusal, /Backend files may be given only paths in .*also-pub/u);
+          assert.match(refusal, /Server files may be given only paths in .*also-pub/u);
         }
         assert.deepEqual(sent, []);
       });

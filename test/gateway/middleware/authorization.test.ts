@@ -50,7 +50,7 @@ test("E3 an entry that waits for approval is refused with the reason, but only t
     const told = await messageFor(user("ann", "admin"), method, params);
     assert.equal(
       told,
-      `${plain}. Backend a offers it, but it is new or was changed, and waits for approval (mountaineer tools diff)`,
+      `${plain}. Server a offers it, but it is new or was changed, and waits for approval (mountaineer tools diff)`,
     );
     assert.equal(await messageFor(user("eve"), method, params), plain);
   }

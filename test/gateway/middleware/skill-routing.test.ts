@@ -69,7 +69,7 @@ test("D3 requests about skills: a malformed answer is an error that names the ba
     const reply = await ask(serving({ skill: given }).served, "skills/get", { uri: GIT });
     assert.ok(isError(reply));
     assert.equal(reply.error.code, -32603);
-    assert.match(reply.error.message, /Backend a /u);
+    assert.match(reply.error.message, /Server a /u);
     assert.match(reply.error.message, fault);
   }
 });

@@ -226,12 +226,12 @@ test("E3 changed and withheld tools are one condition each for each backend, wit
     [
       "tools_changed",
       "warning",
-      "backend files has changed tools since they were approved: t0, t1, t2, t3, t4 and 3 more",
+      "server files has changed tools since they were approved: t0, t1, t2, t3, t4 and 3 more",
     ],
     [
       "tools_withheld",
       "warning",
-      "tools of backend web are withheld until you approve them: go\\u{202e} (changed), new (new)",
+      "tools of server web are withheld until you approve them: go\\u{202e} (changed), new (new)",
     ],
   ]);
   assert.match(told[1]?.hint ?? "", /tools approve --backend web/u);
@@ -248,7 +248,7 @@ test("E3 a tool whose text changes again and again is one condition, with both t
   const both = "run (- description: ls, cat | + description: cat, ls)";
   assert.deepEqual(
     [one?.code, one?.title],
-    ["tools_unsteady", `backend my shell describes tools differently again and again: ${both}`],
+    ["tools_unsteady", `server my shell describes tools differently again and again: ${both}`],
   );
   assert.match(one?.hint ?? "", /config set 'backends\.my shell\.pin' off/);
 });

@@ -206,10 +206,10 @@ function because(text: string) {
 
 const OFF =
   "The tool x is switched off on this machine. Its owner can switch it on: mountaineer tools enable x";
-const AWAY = "backend a cannot work: share CORE is away: it is not mounted";
-const DOWN = "backend a is unavailable: it crashed; it is tried again in 60 s";
+const AWAY = "server a cannot work: share CORE is away: it is not mounted";
+const DOWN = "server a is unavailable: it crashed; it is tried again in 60 s";
 const UNAPPROVED =
-  "Unknown tool: x. Backend a offers it, but it is new or was changed, and waits for approval (mountaineer tools diff)";
+  "Unknown tool: x. Server a offers it, but it is new or was changed, and waits for approval (mountaineer tools diff)";
 const WAITS = {
   ...because(UNAPPROVED),
   status: [1, 0, ["tools_withheld"]],
@@ -246,7 +246,7 @@ const ROWS: Readonly<Record<string, Row>> = {
   "C1 a tool whose share is unavailable": {
     act: (w) => w.shareLeaves(),
     told: [1, 1, 0],
-    said: { ...because(AWAY), catalog: ["a x: share, the share that its backend requires is away"] },
+    said: { ...because(AWAY), catalog: ["a x: share, the share that its server requires is away"] },
   },
   "D3 a tool whose server is down": {
     act: (w) => w.serverFails(),
@@ -285,7 +285,7 @@ const ROWS: Readonly<Record<string, Row>> = {
         backends: w.config.backends.map((one) => (one.name === "a" ? { ...one, filters: DENIES_X } : one)),
       }),
     told: [1, 1, 0],
-    said: { status: [1, 1, []], catalog: ["a x: filter, the backend's filters hide it"] },
+    said: { status: [1, 1, []], catalog: ["a x: filter, the server's filters hide it"] },
   },
   "E2 a tool that a filter removes, and whose share is unavailable": {
     async act(w) {
@@ -296,7 +296,7 @@ const ROWS: Readonly<Record<string, Row>> = {
       await w.shareLeaves();
     },
     told: [1, 1, 0],
-    said: { status: [1, 1, []], catalog: ["a x: filter, the backend's filters hide it"] },
+    said: { status: [1, 1, []], catalog: ["a x: filter, the server's filters hide it"] },
   },
 };
 
@@ -334,7 +334,7 @@ test("B11 a tool that a server listed before the restart is away until it lists 
   await w.told();
   assert.deepEqual(await saidOf(w), {
     ...UNKNOWN,
-    ...because("backend a is unavailable: it is being started"),
+    ...because("server a is unavailable: it is being started"),
     catalog: ["a x: server, its server is not ready"],
   });
   await w.list("a", "x");

@@ -84,14 +84,14 @@ test("B11 such a call is answered as usual when the tool has gone, and by its ba
   const failing = await beginRemembered(t, await remembered(t));
   const two = await failing.call();
   await failing.crash();
-  assert.match(two() ?? "", /^backend a is unavailable: it crashed; it is tried again in \d+ s$/u);
+  assert.match(two() ?? "", /^server a is unavailable: it crashed; it is tried again in \d+ s$/u);
 
   const slow = await beginRemembered(t, await remembered(t));
   const three = await slow.call();
   await slow.clock.advance(4_999);
   assert.equal(three(), null);
   await slow.clock.advance(1);
-  assert.equal(three(), "backend a is unavailable: it is being started");
+  assert.equal(three(), "server a is unavailable: it is being started");
 });
 
 test("B7 a call for a tool of a backend that crashed is answered with that and the time of the next try; removed, it has no tools", async (t) => {
@@ -102,10 +102,10 @@ test("B7 a call for a tool of a backend that crashed is answered with that and t
   assert.equal(waiting(), null);
   await b.clock.advance(1_000);
   await b.crash();
-  assert.match(waiting() ?? "", /^backend a is unavailable: it crashed;/u);
+  assert.match(waiting() ?? "", /^server a is unavailable: it crashed;/u);
   assert.match(
     (await b.call())() ?? "",
-    /^backend a is unavailable: it crashed; it is tried again in \d+ s$/u,
+    /^server a is unavailable: it crashed; it is tried again in \d+ s$/u,
   );
   assert.equal((await b.call("none"))(), "Unknown tool: none");
   await b.change({ backends: [backendConfig("b")] });
@@ -118,7 +118,7 @@ test("B11 a call waits no longer than calls of its backend may take", async (t) 
   const b = await beginRemembered(t, await remembered(t), hurried);
   const call = await b.call();
   await b.clock.advance(1_000);
-  assert.equal(call(), "backend a is unavailable: it is being started");
+  assert.equal(call(), "server a is unavailable: it is being started");
 });
 
 test("C1 one whose backend waits for its share also waits, and then the error names the share", async (t) => {
@@ -134,9 +134,9 @@ test("C1 one whose backend waits for its share also waits, and then the error na
   const away = await beginRemembered(t, await remembered(t), onShare);
   const late = await away.call();
   await away.clock.advance(5_000);
-  assert.match(late() ?? "", /^backend a .*: share CORE is away: it is not mounted$/u);
+  assert.match(late() ?? "", /^server a .*: share CORE is away: it is not mounted$/u);
   const later = await away.call();
-  assert.match(later() ?? "", /^backend a cannot work: share CORE is away: it is not mounted$/u);
+  assert.match(later() ?? "", /^server a cannot work: share CORE is away: it is not mounted$/u);
 });
 
 test("B11 a backend that is removed, or of which nothing is remembered, has no tools", async (t) => {

@@ -95,7 +95,7 @@ test("E5 a trace continues from the client through the gateway to the backend, b
   assert.equal(request?.name, "tools/call read_file");
   assert.equal(asked?.parentSpanId, request?.spanId);
   assert.equal(asked?.name, "tools/call files");
-  assert.ok(meta.traceparent.includes(asked?.spanId ?? "none"), "the backend goes on from our last step");
+  assert.ok(meta.traceparent.includes(asked?.spanId ?? "none"), "the server goes on from our last step");
   assert.equal(request?.attributes["mcp.method.name"], "tools/call");
   assert.ok(receiver.spans.some(({ traceId }) => traceId === other));
   assert.ok(!receiver.texts.join().includes(SECRET), "no argument is in a trace");

@@ -75,11 +75,11 @@ test("A8 the icon shows the overall state", () => {
     ["a warning about no share", sampleWorld(sampleReport([share()], global)), "degraded"],
     ["a configuration with a mistake", syncOf({ last_error: invalid }), "degraded"],
     ["a configuration no longer watched", syncOf({ watching: "stopped" }), "degraded"],
-    ["a backend ready", sampleWorld(withGateway("Ready")), "healthy"],
-    ["a backend degraded", sampleWorld(withGateway("Degraded")), "degraded"],
-    ["a backend failed beside a share that is well", sampleWorld(withGateway("Failed")), "degraded"],
+    ["a server ready", sampleWorld(withGateway("Ready")), "healthy"],
+    ["a server degraded", sampleWorld(withGateway("Degraded")), "degraded"],
+    ["a server failed beside a share that is well", sampleWorld(withGateway("Failed")), "degraded"],
     ["a warning about the gateway", sampleWorld(gatewayReport([], { gateway: global })), "degraded"],
-    ["a failed backend that is switched off", sampleWorld(gatewayReport([off])), "healthy"],
+    ["a failed server that is switched off", sampleWorld(gatewayReport([off])), "healthy"],
     ["all that there is has failed", sampleWorld(withGateway("Failed", [])), "down"],
     [
       "all that is on has failed",
@@ -109,7 +109,7 @@ test("A8 the whole menu of a healthy share", () => {
     "Mount all <off>",
     "Unmount all <do/unmount>",
     "---",
-    "Open the dashboard <dashboard>",
+    "Open the page <dashboard>",
     "Open the shares folder <open/%2Fhome%2Fada%2FShares>",
     "Open the log <open/%2Fhome%2Fada%2Fmountaineer.log>",
     "---",
@@ -234,13 +234,13 @@ test("a daemon that does not answer leaves its last state", () => {
 
 test("C3 without shares a gateway mentions none, and shares without a gateway mention none", () => {
   const alone = linesOf(withGateway("Ready", []));
-  assertHas(alone, "Backends — 1 of 1 ready", "  files — Ready", "    Restart <do/restart/files>");
+  assertHas(alone, "Servers — 1 of 1 ready", "  files — Ready", "    Restart <do/restart/files>");
   assert.doesNotMatch(alone.join("\n"), /[Ss]hares folder|Mount all|Thunderbolt|Restart all/);
   const none = linesOf(gatewayReport([]));
-  const from = none.findIndex((line) => line.includes("Backends — 0 of 0 ready"));
+  const from = none.findIndex((line) => line.includes("Servers — 0 of 0 ready"));
   assert.match(none[from + 1] ?? "", /http/);
   assert.equal(none[from + 2], "---", "no line parts it from nothing");
-  assertHas(linesOf(gatewayReport(undefined, { gateway: { url: null } })), "! Backends — 1 of 1 ready");
+  assertHas(linesOf(gatewayReport(undefined, { gateway: { url: null } })), "! Servers — 1 of 1 ready");
   assert.doesNotMatch(linesOf().join("\n"), /[Bb]ackend/);
 });
 
@@ -254,7 +254,7 @@ test("backends: phase, reason and error of each; a switched-off one has nothing 
   const lines = linesOf(report);
   assertHas(
     lines,
-    "! Backends — 1 of 2 ready",
+    "! Servers — 1 of 2 ready",
     "  ! not listening",
     "  !! a — Failed",
     "    its program ended",
@@ -369,7 +369,7 @@ test("more shares than fit on a screen go into a submenu, which shows their stat
 });
 
 test("E2 a pending entry is listed at the top, once each, with a way to see it", () => {
-  const waiting = ["backend files would run evil", "backend helper would run sh"];
+  const waiting = ["server files would run evil", "server helper would run sh"];
   const conditions = waiting.map((title) => ({
     ...condition("warning"),
     code: "waiting_for_approval",

@@ -46,7 +46,7 @@ for (const [text, why] of [
   ["open/relative", "a path that depends on where one stands"],
   ["do/mount/%E0%A4", "half a character"],
   ["do/mount/a b", "a space"],
-  ["dashboard/x", "more than the dashboard"],
+  ["dashboard/x", "more than the page"],
 ] as const) {
   test(`${JSON.stringify(text)} is not an action: ${why}`, () => {
     assert.equal(parseAction(text), null);
@@ -64,7 +64,7 @@ function portsOf(home: string, clock: Clock = systemClock) {
     opened,
     starts: () => starts,
     openPath: async (path: string) => void opened.push(path),
-    openDashboard: async () => void opened.push("the dashboard"),
+    openDashboard: async () => void opened.push("the page"),
     startDaemon: async () => {
       starts += 1;
     },
@@ -116,7 +116,7 @@ test("A8 each action is one call of the management API, with the item's paramete
   ]);
   await runAction({ kind: "open", path: "/s/a b" }, ports, NEVER);
   await runAction({ kind: "dashboard" }, ports, NEVER);
-  assert.deepEqual(ports.opened, ["/s/a b", "the dashboard"]);
+  assert.deepEqual(ports.opened, ["/s/a b", "the page"]);
   await runAction({ kind: "start" }, ports, NEVER);
   assert.equal(ports.starts(), 1);
 });

@@ -62,8 +62,8 @@ describe("the dashboard", () => {
 
   test("F2 notices are listed below everything, problems above, and neither repeats a name", () => {
     const conditions = [
-      { ...condition("backend files asks each client"), severity: "info" as const },
-      condition("backend files: does not answer"),
+      { ...condition("server files asks each client"), severity: "info" as const },
+      condition("server files: does not answer"),
     ];
     const status = gatewayReport([sampleBackend({ name: "files", conditions })]);
     const heads = shown(status, 140, 60).filter((line) => /^\S.*\(\d\)|^ {2}. files: /.test(line));
@@ -147,7 +147,7 @@ describe("the dashboard", () => {
       /✗ db +Failed .*ended with exit code 1/,
       /○ off +disabled/,
       /Waits for approval \(1\)/,
-      /▲ backends\.files: backend files would run evil instead/,
+      /▲ backends\.files: server files would run evil instead/,
       /▲ MEDIA: open files keep MEDIA on fallback \(for 9 s\)\n {4}do this/,
       /none yet/,
     ])
@@ -178,10 +178,10 @@ describe("the dashboard", () => {
     const rows = dashboardRows({ status: FULL, approvals: null });
     assert.equal(chosenRow(rows, null)?.id, "share CORE");
     assert.equal(movedChoice(rows, "share CORE", -1)?.split(" ")[0], "condition");
-    assert.equal(movedChoice(rows, "share GONE", 1), "backend files");
-    assert.equal(movedChoice(rows, "share CORE", Number.POSITIVE_INFINITY), "backend off");
+    assert.equal(movedChoice(rows, "share GONE", 1), "server files");
+    assert.equal(movedChoice(rows, "share CORE", Number.POSITIVE_INFINITY), "server off");
     const fewer = dashboardRows({ status: sampleReport([sampleShare({ name: "MEDIA" })]), approvals: null });
-    assert.equal(chosenRow(fewer, "backend files")?.id, "share MEDIA");
+    assert.equal(chosenRow(fewer, "server files")?.id, "share MEDIA");
     assert.equal(chosenRow(dashboardRows({ status: sampleReport([]), approvals: null }), null), null);
   });
 

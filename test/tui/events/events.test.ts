@@ -105,7 +105,7 @@ test("F2 events are filtered by kind, by owner, and by words; Escape drops one f
   assert.deepEqual(shown(), ["db", "files"]);
   press("b", "b");
   assert.deepEqual(shown(), ["db"]);
-  assert.match(text()[0] ?? "", /only kind backend, of db/);
+  assert.match(text()[0] ?? "", /only kind server, of db/);
   press("escape");
   assert.equal(shown().length, 3);
   press("/", "e", "x", "i", "t", "q");

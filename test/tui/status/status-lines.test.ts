@@ -67,9 +67,9 @@ test("B4, B8 a standing error is shown with its position and time; while stopped
 });
 
 test("E2 a pending entry is shown with the way to approve it", () => {
-  const waiting = ["backend files would run evil instead", "backend other would run rm"];
+  const waiting = ["server files would run evil instead", "server other would run rm"];
   assert.deepEqual(textOf(problemLines(sampleStatus({ waiting }), CONNECTED, viewOf(100), 4)), [
-    "▲ Waits for approval: backend files would run evil instead (and 1 more). Press a to review it.",
+    "▲ Waits for approval: server files would run evil instead (and 1 more). Press a to review it.",
   ]);
 });
 
@@ -93,7 +93,7 @@ test("B3, B8 a missing file is shown in the status line, with the way to write i
 });
 
 const ROWS: readonly EventRow[] = [
-  { time: "14:32:05", type: "changed", details: "3 backends reloaded", count: 1 },
+  { time: "14:32:05", type: "changed", details: "3 servers reloaded", count: 1 },
   { time: "14:32:40", type: "no-change", details: "no changes", count: 4 },
   { time: "14:33:01", type: "error", details: "/c.toml:3:1: shares[0]: found nothing", count: 1 },
 ];
@@ -103,7 +103,7 @@ test("B8 the table has time, event and details, the newest first", () => {
     "Time      Event               Details",
     "14:33:01  ✗ error             /c.toml:3:1: shares[0]: found nothing",
     "14:32:40  ✓ no changes ×4",
-    "14:32:05  ⟳ changed           3 backends reloaded",
+    "14:32:05  ⟳ changed           3 servers reloaded",
   ]);
   assert.deepEqual(textOf(tableLines(ROWS, viewOf(80), 2)), [
     "Time      Event               Details",

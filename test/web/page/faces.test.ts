@@ -212,7 +212,7 @@ function told_of(): Readonly<Record<string, () => Said>> {
     "mountaineer status --follow": () => {
       const sentences = statementsOf(STATUS);
       const of = (name: string) =>
-        [`share ${name}`, `backend ${name}`].flatMap((key) => sentences.get(key) ?? [])[0];
+        [`share ${name}`, `server ${name}`].flatMap((key) => sentences.get(key) ?? [])[0];
       const behind = /^\w+ \w+: (.*?)(?:, 14 tools.*|, (?:exit 1|no answer|waits for its share))?(?:; .*)?$/;
       return each((name) => ({ text: behind.exec(of(name) ?? "")?.[1] ?? "", tone: null }));
     },
@@ -234,7 +234,7 @@ function told_of(): Readonly<Record<string, () => Said>> {
     "the menu": () => {
       const { items } = menuOf(sampleWorld(STATUS));
       return each((name) => {
-        const item = findItem(items, `share ${name}`) ?? findItem(items, `backend ${name}`);
+        const item = findItem(items, `share ${name}`) ?? findItem(items, `server ${name}`);
         if (item === null || item.kind === "separator") return null;
         return { text: item.label.replace(`${name} — `, ""), tone: item.tone };
       });

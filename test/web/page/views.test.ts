@@ -46,7 +46,7 @@ const SAYS: Readonly<Record<string, readonly string[]>> = {
     "Resources (2)",
     "Prompts (1)",
     "Kept from clients",
-    "the backend's filters hide it",
+    "the server's filters hide it",
   ],
   "servers/add": ["Command or address (required)", "Secret for", "Show what runs"],
   "servers/import": ["JSON from a guide"],
@@ -70,7 +70,7 @@ const SAYS: Readonly<Record<string, readonly string[]>> = {
   ],
   "settings/secrets": ["nasmissingshare CORESet", "Save"],
   "settings/approvals": [
-    "backend files would run evil instead",
+    "server files would run evil instead",
     '+command = "evil"',
     "read_file",
     "Reads a\\u{202e} file.",

@@ -191,7 +191,7 @@ export class InstanceCalls {
   #overdue(request: PendingRequest): void {
     const { method, timeoutMs, graceMs } = request;
     const { backend } = this.#options;
-    const text = `backend ${backend} did not answer within ${seconds(timeoutMs)}`;
+    const text = `server ${backend} did not answer within ${seconds(timeoutMs)}`;
     const key = `backends.${backend}.timeouts.call`;
     const raise =
       timeoutMs < 600_000

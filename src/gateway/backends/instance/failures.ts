@@ -10,7 +10,7 @@ export function oneLine(text: string): string {
 }
 
 export function unavailable(backend: string, failure: TransportFailure): { readonly error: RpcError } {
-  return errorReply(BACKEND_UNAVAILABLE, `backend ${backend}: ${oneLine(failure.message)}`);
+  return errorReply(BACKEND_UNAVAILABLE, `server ${backend}: ${oneLine(failure.message)}`);
 }
 
 /** Formats a duration such as `0.5 s`. */
@@ -29,7 +29,7 @@ const SILENT =
 export function notInitialized(backend: string, timeoutMs: number, graceMs: number): TransportFailure {
   const { kind, message } = noAnswer("initialize", timeoutMs + graceMs);
   if (graceMs > 0) return { kind, message, hint: SILENT };
-  const hint = `If it needs longer to start, raise \`timeouts.init\` of backend ${backend} (${seconds(timeoutMs)} now).`;
+  const hint = `If it needs longer to start, raise \`timeouts.init\` of server ${backend} (${seconds(timeoutMs)} now).`;
   return { kind, message, hint };
 }
 

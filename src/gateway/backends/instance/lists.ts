@@ -251,9 +251,9 @@ const BETWEEN_READS_MS = { first: 100, most: 5_000 };
 const SKILLS_MS = { atLeast: 30_000, usual: 300_000, atMost: 3_600_000 };
 
 const ODD: Readonly<Record<Oddity, string>> = {
-  no_such_list: "a backend declares a list that it does not have",
-  nameless_entry: "a backend lists entries without a name; they are skipped",
-  unwritable_entry: "a backend lists entries that are nested too deep; they are skipped",
+  no_such_list: "a server declares a list that it does not have",
+  nameless_entry: "a server lists entries without a name; they are skipped",
+  unwritable_entry: "a server lists entries that are nested too deep; they are skipped",
 };
 
 interface KindState {
@@ -456,7 +456,7 @@ export class InstanceLists implements Disposable {
     const state = this.#states[kind];
     if (state.staleBecause !== null && isSameFailure(state.staleBecause, reason)) return;
     state.staleBecause = reason;
-    logger.warn("a backend's list could not be read", { backend, kind, reason });
+    logger.warn("a server's list could not be read", { backend, kind, reason });
   }
 
   /** Logs the faulty entries if they have changed. */
@@ -481,9 +481,9 @@ export class InstanceLists implements Disposable {
         .map(({ entry, faults }) => `${entry}: ${faults}`),
     );
     if (withheld.length > 0)
-      logger.warn("malformed entries of a backend's list withheld", { backend, entries: withheld });
+      logger.warn("malformed entries of a server's list withheld", { backend, entries: withheld });
     if (mended.length > 0)
-      logger.info("malformed entries of a backend's list repaired", { backend, entries: mended });
+      logger.info("malformed entries of a server's list repaired", { backend, entries: mended });
   }
 
   #readAgain(kind: ListKind): void {

@@ -24,13 +24,13 @@ export function createServerLog({ backend, clock, logger, secrets = [] }: Instan
     keep(line: string): void {
       lines.push(line);
       if (lines.length > MOST_LINES) lines.shift();
-      logger.debug("a backend writes", { backend, line });
+      logger.debug("a server writes", { backend, line });
     },
     invalid(reason: string): void {
       count++;
       const nowMs = clock.monotonicMs();
       if (nowMs - warnedAtMs < BETWEEN_WARNINGS_MS) return;
-      logger.warn("a backend sends text that is not an MCP message", { backend, reason, count });
+      logger.warn("a server sends text that is not an MCP message", { backend, reason, count });
       warnedAtMs = nowMs;
       count = 0;
     },

@@ -129,7 +129,7 @@ export class ServerRequests {
 
   /** The server gets no further answers. */
   end(): void {
-    this.#withdrawAll("the backend has ended", false, () => true);
+    this.#withdrawAll("the server has ended", false, () => true);
   }
 
   #withdrawAll(why: string, answersServer: boolean, isMeant: (question: Question) => boolean): void {
@@ -154,7 +154,7 @@ export class ServerRequests {
   }
 
   #unclear(streamOf: RpcId | null): string {
-    const hint = `set instances = "per-client" for backend ${this.#options.backend}`;
+    const hint = `set instances = "per-client" for server ${this.#options.backend}`;
     const lingering = this.#calls.lingering(streamOf);
     if (lingering === null) return `the client that this belongs to is unknown; ${hint}`;
     const { remainingMs, isCancelled } = lingering;

@@ -118,7 +118,7 @@ export class ServerSession {
     this.renewal = null;
     if (failure !== null) return this.#events.failed(failure);
     const { backend, logger } = this.#options;
-    logger.info("a backend's session was renewed", { backend });
+    logger.info("a server's session was renewed", { backend });
     this.#events.renewed();
   }
 }

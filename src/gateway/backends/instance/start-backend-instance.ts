@@ -506,6 +506,6 @@ class RunningInstance {
 }
 
 function lostSession(backend: string): Reply {
-  const text = `backend ${backend} lost its session; the call was not repeated, as it may have taken effect`;
+  const text = `server ${backend} lost its session; the call was not repeated, as it may have taken effect`;
   return errorReply(BACKEND_UNAVAILABLE, text);
 }

@@ -166,7 +166,7 @@ export class Subscriptions {
       if (!wanted) topic.isConfirmed = false;
       else if (!isError(reply)) topic.isConfirmed = true;
       else {
-        logger.debug("a backend refuses a subscription", { backend, reason: reply.error.message });
+        logger.debug("a server refuses a subscription", { backend, reason: reply.error.message });
         for (const client of topic.waiting) topic.clients.delete(client);
         break;
       }

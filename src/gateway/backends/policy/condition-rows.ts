@@ -11,12 +11,12 @@ const asGiven = (title: string, hint: string) => [title, hint] as const;
 export const BACKEND_CONDITIONS = {
   ...conditionRows("error", {
     secret_missing: (name: string, missing: readonly string[]) => [
-      `backend ${name} cannot start: ${missingText(missing)}`,
+      `server ${name} cannot start: ${missingText(missing)}`,
       missingHint(missing),
     ],
-    not_running: (name: string, failure: string, advice: string) => [`backend ${name}: ${failure}`, advice],
+    not_running: (name: string, failure: string, advice: string) => [`server ${name}: ${failure}`, advice],
     circuit_open: (name: string, failures: number, failure: string, advice: string) => [
-      `backend ${name} failed ${failures} times in a row: ${failure}`,
+      `server ${name} failed ${failures} times in a row: ${failure}`,
       `${asSentence(advice)} It is tried once a minute; to try now: \`${shellCommand`mountaineer backends restart ${name}`}\`.`,
     ],
     login_needed: asGiven,
@@ -25,65 +25,65 @@ export const BACKEND_CONDITIONS = {
   }),
   ...conditionRows("warning", {
     share_away: (name: string, reason: string, hint: string) => [
-      `backend ${name} cannot work: ${reason}`,
+      `server ${name} cannot work: ${reason}`,
       hint,
     ],
     change_failed: (name: string, why: string, hint: string) => [
-      `backend ${name} keeps its old configuration: ${why}`,
+      `server ${name} keeps its old configuration: ${why}`,
       hint,
     ],
     clients_not_running: (name: string, what: string, failure: string, advice: string) => [
-      `backend ${name}: ${what}: ${failure}`,
+      `server ${name}: ${what}: ${failure}`,
       `${asSentence(advice)} It is tried again. A server of which only one copy can run needs instances = "shared".`,
     ],
     not_answering: (name: string, checks: number, hint: string | null) => [
-      `backend ${name} left ${checks} checks without an answer`,
+      `server ${name} left ${checks} checks without an answer`,
       hint,
     ],
     lists_stale: (name: string, reason: string) => [
-      `a list of backend ${name} cannot be read: ${reason}`,
+      `a list of server ${name} cannot be read: ${reason}`,
       "The gateway reads it again later. Until then clients get the list as it was last read; the other lists are up to date.",
     ],
     entries_withheld: (name: string, first: string, others: number) => [
-      `backend ${name}: ${first}${others === 0 ? "" : ` (and ${others} more, which the log names)`}`,
+      `server ${name}: ${first}${others === 0 ? "" : ` (and ${others} more, which the log names)`}`,
       `Clients would refuse it, or the whole list for it. Have the server corrected, then \`${shellCommand`mountaineer backends restart ${name}`}\`.`,
     ],
   }),
   ...conditionRows("info", {
     never_sleeps: (name: string, obstacle: string) => [
-      `backend ${name} never sleeps: ${obstacle}`,
+      `server ${name} never sleeps: ${obstacle}`,
       "Remove `start` and `stop_when_idle` there.",
     ],
     not_remembered: (name: string) => [
-      `backend ${name} runs at each start: its lists are too long to be remembered`,
+      `server ${name} runs at each start: its lists are too long to be remembered`,
       null,
     ],
     kept_awake: (name: string, clients: number) => [
-      `backend ${name} is not stopped: ${clients === 1 ? "a client is" : `${clients} clients are`} subscribed to its resources`,
+      `server ${name} is not stopped: ${clients === 1 ? "a client is" : `${clients} clients are`} subscribed to its resources`,
       null,
     ],
     roots_shared: (name: string) => [
-      `backend ${name} shares one folder list (roots) between all your agents`,
-      `Give each its own process: instances = "per-client" for backend ${name}.`,
+      `server ${name} shares one folder list (roots) between all your agents`,
+      `Give each its own process: instances = "per-client" for server ${name}.`,
     ],
     mixed_lines: (name: string) => [
-      `backend ${name} writes other text, or several messages, on one line of its standard output`,
+      `server ${name} writes other text, or several messages, on one line of its standard output`,
       `${ALL_THE_SAME} end each message with a line feed, and write everything else to stderr.`,
     ],
     spread_answers: (name: string) => [
-      `backend ${name} spreads a message over several lines`,
+      `server ${name} spreads a message over several lines`,
       `${ALL_THE_SAME} write each message on one line: JSON without indentation.`,
     ],
     framed_messages: (name: string) => [
-      `backend ${name} writes the length of each message ahead of it, as language servers do`,
+      `server ${name} writes the length of each message ahead of it, as language servers do`,
       `${ALL_THE_SAME} leave that out, and end each message with a line feed.`,
     ],
     no_numbers: (name: string) => [
-      `backend ${name} has answered with NaN or Infinity, which JSON does not have`,
+      `server ${name} has answered with NaN or Infinity, which JSON does not have`,
       "That call failed. The author of the server should write null in their place.",
     ],
     undeclared_lists: (name: string) => [
-      `backend ${name} offers tools, resources or prompts, but declares none of them`,
+      `server ${name} offers tools, resources or prompts, but declares none of them`,
       `${ALL_THE_SAME} name what it has (as "tools": {}) in the capabilities of its answer to initialize.`,
     ],
   }),

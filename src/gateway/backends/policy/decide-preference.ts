@@ -34,10 +34,7 @@ interface Changed {
 
 export function updatePreference(before: BackendSituation): BackendSituation {
   if (before.spec.wanted.kind !== "connection")
-    return failRequested(
-      clearPending(before, "the backend is not wanted"),
-      "the backend is no longer wanted",
-    );
+    return failRequested(clearPending(before, "the server is not wanted"), "the server is no longer wanted");
   const requested = updateRequested(before);
   const changed = requested.why === null ? updateRecovery(requested.next) : requested;
   const next = recordUsed(changed.next, changed.why);

@@ -38,9 +38,9 @@ const CAUSES: Readonly<Record<DrainReason, string>> = {
 
 export function drainMessage(backend: string, why: DrainReason, drainTimeoutMs: number): string {
   const limit = `${drainTimeoutMs / 1000} s`;
-  return `backend ${backend} ${CAUSES[why]}; the call was ended after drain_timeout (${limit})`;
+  return `server ${backend} ${CAUSES[why]}; the call was ended after drain_timeout (${limit})`;
 }
 
 export function unwantedMessage(backend: string, why: DrainReason): string {
-  return `backend ${backend} ${CAUSES[why]}`;
+  return `server ${backend} ${CAUSES[why]}`;
 }

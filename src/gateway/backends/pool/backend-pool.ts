@@ -280,7 +280,7 @@ export class BackendPool implements AsyncDisposable {
   }
 
   async #unknown(name: string): Promise<Reply> {
-    const message = this.#stopping === null ? `there is no backend of the name ${name}` : STOPPING;
+    const message = this.#stopping === null ? `there is no server of the name ${name}` : STOPPING;
     return errorReply(BACKEND_UNAVAILABLE, message);
   }
 
@@ -342,7 +342,7 @@ export class BackendPool implements AsyncDisposable {
       await backend.close(STOPPING);
     });
     if (!(await settlesWithin(clock, STOP_LIMIT_MS, Promise.all(closed)))) {
-      logger.warn("some backends did not end in time; the warden ends them", {});
+      logger.warn("some servers did not end in time; the warden ends them", {});
     }
     this.#backends.clear();
     this.#notifyWatchers();

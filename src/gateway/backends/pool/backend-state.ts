@@ -225,7 +225,7 @@ export class BackendState {
    * decision's reason.
    */
   unavailable({ calls, gate, retryAtMs, memory, isUnreachable }: BackendDecision, why = ""): string {
-    const backend = `backend ${this.name}`;
+    const backend = `server ${this.name}`;
     if (this.stopped !== null) return this.stopped;
     if (!this.isConfigured) return `${backend} was removed from the configuration`;
     if (!this.config.enabled) return `${backend} is disabled in the configuration`;

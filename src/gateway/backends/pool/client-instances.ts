@@ -102,10 +102,10 @@ export class ClientInstances {
       return known.reconciler;
     }
     if (client.ended.aborted) return "the session has ended";
-    if (state.base === null || !mayStart()) return `backend ${state.name} is not running`;
+    if (state.base === null || !mayStart()) return `server ${state.name} is not running`;
     this.#endIdle();
     if (this.#owners.size >= MAX_CLIENTS)
-      return `backend ${state.name} runs ${MAX_CLIENTS} instances for its clients already, which is the limit`;
+      return `server ${state.name} runs ${MAX_CLIENTS} instances for its clients already, which is the limit`;
     this.#renewStarts();
     const owner = new OneClient(this, client);
     this.#owners.set(client, owner);
@@ -216,7 +216,7 @@ export class ClientInstances {
     owner.isFindingFolder = false;
     if (this.#owners.get(owner.client) !== owner) return;
     if (owner.folder !== null) owner.reconciler.trigger("start");
-    else this.#end(owner, `backend ${name} starts in its client's folder, ${NO_FOLDER}`);
+    else this.#end(owner, `server ${name} starts in its client's folder, ${NO_FOLDER}`);
   }
 
   #end(owner: OneClient, message: string): void {
@@ -244,7 +244,7 @@ export class ClientInstances {
     if (first === undefined) return;
     const { name: backend, tools } = this.parts.state;
     tools.logger.info("the instance of an idle client was stopped for a newer client's", { backend });
-    this.#end(first, `backend ${backend}: the instance of this client was stopped for a newer one`);
+    this.#end(first, `server ${backend}: the instance of this client was stopped for a newer one`);
   }
 }
 

@@ -138,7 +138,7 @@ export class InstanceReconciler {
 
   async #cycle(): Promise<NextRun | null> {
     const { nextRun } = await stepUntilDone({
-      subject: `backend ${this.#state.name}`,
+      subject: `server ${this.#state.name}`,
       mostSteps: MOST_STEPS,
       decide: () => this.#decide(),
       perform: (step: BackendStep) => this.#perform(step),
@@ -258,7 +258,7 @@ export class InstanceReconciler {
     const { observed } = instance;
     const message =
       drained === null
-        ? `backend ${name}: this instance has ended`
+        ? `server ${name}: this instance has ended`
         : drainMessage(name, drained.why, tools.settings().drainTimeoutMs);
     if (observed.state.kind === "ended") {
       if (observed.state.wasReady) this.#endedLog = [...instance.logLines];

@@ -10,8 +10,8 @@ import { mayComeBack } from "./pool-instance.ts";
 
 export function notThere(backend: string, taskLocation: string): [code: number, message: string] {
   return mayComeBack(taskLocation)
-    ? [BACKEND_UNAVAILABLE, `backend ${backend} has this task at another address than the one in use`]
-    : [INVALID_PARAMS, `the task has ended: the process of backend ${backend} that had it has`];
+    ? [BACKEND_UNAVAILABLE, `server ${backend} has this task at another address than the one in use`]
+    : [INVALID_PARAMS, `the task has ended: the process of server ${backend} that had it has`];
 }
 
 export function notRepeated({ error }: { readonly error: RpcError }): Reply {

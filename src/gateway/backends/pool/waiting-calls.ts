@@ -15,7 +15,7 @@ export interface WaitLimits {
 export type WaitingCalls = ReturnType<typeof createWaitingCalls>;
 
 export function createWaitingCalls(clock: Clock, name: string) {
-  const backend = `backend ${name}`;
+  const backend = `server ${name}`;
   const waiting = new Set<{ begin(): void; end(reply: Reply): void }>();
   return {
     get size(): number {

@@ -241,15 +241,15 @@ class SharedToken {
     const failure = transportFailure("unauthorized", `no token for ${url.origin}: ${outcome.reason}`, hint);
     this.#failure = { failure, untilMs: nowMs + waitMs };
     if (this.#failures === 1)
-      logger.warn("a backend's token cannot be renewed", { backend, reason: outcome.reason });
+      logger.warn("a server's token cannot be renewed", { backend, reason: outcome.reason });
     this.#setNotice(
       isEnded
         ? BACKEND_CONDITIONS.login_needed(
-            `backend ${backend} needs a login: ${outcome.reason}`,
+            `server ${backend} needs a login: ${outcome.reason}`,
             this.#loginHint,
           )
         : BACKEND_CONDITIONS.token_not_renewed(
-            `backend ${backend} has no new token yet: ${outcome.reason}`,
+            `server ${backend} has no new token yet: ${outcome.reason}`,
             `It is tried again.${outcome.hint === null ? "" : ` ${sentence(outcome.hint)}`}`,
           ),
     );
@@ -328,7 +328,7 @@ class SharedToken {
   ): TransportFailure {
     const { backend, url } = this.#options;
     const title = `${url.origin} ${problem}`;
-    this.#setNotice(BACKEND_CONDITIONS[code](`backend ${backend}: ${title}`, hint));
+    this.#setNotice(BACKEND_CONDITIONS[code](`server ${backend}: ${title}`, hint));
     return transportFailure(kind, title, hint);
   }
 

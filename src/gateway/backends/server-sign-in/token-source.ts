@@ -112,7 +112,7 @@ export function createGrantSource(options: GrantSourceOptions): TokenSource {
         renewingSinceMs: null,
       };
       await save(next, grant.accessToken, signal);
-      logger.info("a backend's token was renewed", { backend });
+      logger.info("a server's token was renewed", { backend });
       return { kind: "token", token: cachedFrom(next) };
     } catch (error) {
       const secrets = [

@@ -147,7 +147,7 @@ function Machines({ app, report }: MachinesProps): ComponentChild {
 
 const GROUPS = [
   ["share", "Shares"],
-  ["backend", "Servers"],
+  ["server", "Servers"],
 ] as const;
 
 function machineCard(machine: FleetMachine): ComponentChild {

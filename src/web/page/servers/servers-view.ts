@@ -204,7 +204,7 @@ export function BackendCard({ app, backend, now }: BackendCardProps): ComponentC
   const isTitled = (text: string): boolean => troubles.some(({ title }) => title.includes(text));
   return card(
     state.tone,
-    `Backend ${name}`,
+    `Server ${name}`,
     cardHead(name, state, since),
     line("facts", facts.join(" · ")),
     sparkline(backendSpark(backend), `Calls of ${name}`),

@@ -419,7 +419,7 @@ describe("lists that change", () => {
       await settle();
     }
     const warnings = logger.lines.filter(({ level }) => level === "warn");
-    assert.deepEqual(pluck(warnings, "message"), ["a backend declares a list that it does not have"]);
+    assert.deepEqual(pluck(warnings, "message"), ["a server declares a list that it does not have"]);
   });
   test("D2 a tool that clients of 2026-07-28 would drop is listed for the others, with the reason", async () => {
     const inputSchema = { type: "object", items: { type: "string", "x-mcp-header": "Region" } };

@@ -11,14 +11,14 @@ const OK = { result: { content: [] } };
 const UNCLEAR = {
   error: {
     code: -32600,
-    message: 'the client that this belongs to is unknown; set instances = "per-client" for backend files',
+    message: 'the client that this belongs to is unknown; set instances = "per-client" for server files',
   },
 };
 
 const LINGERS = (left: string) => ({
   error: {
     code: -32600,
-    message: `the client that this belongs to is unknown: a call that was cancelled may still be running, until it is answered or this server says nothing for a second, for ${left} at most; set instances = "per-client" for backend files`,
+    message: `the client that this belongs to is unknown: a call that was cancelled may still be running, until it is answered or this server says nothing for a second, for ${left} at most; set instances = "per-client" for server files`,
   },
 });
 

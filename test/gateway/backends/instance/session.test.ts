@@ -18,7 +18,7 @@ describe("a session that is lost", () => {
     const calls = [call(client.call(1)), call(client.call(2))];
     link.hangs("initialize");
     for (const { id } of calls) link.failRequest(id, FAILURE("session_lost"));
-    const text = "backend files lost its session; the call was not repeated, as it may have taken effect";
+    const text = "server files lost its session; the call was not repeated, as it may have taken effect";
     for (const { reply } of calls) assert.deepEqual(await reply, { error: { code: -32000, message: text } });
     assert.equal(link.requests("initialize").length, 2);
     const waiting = call(client.call(3));
@@ -72,7 +72,7 @@ describe("a session that is lost", () => {
     link.failRequest(call(null).id, FAILURE("session_lost"));
     const waiting = call(null);
     assert.deepEqual(await waiting.reply, {
-      error: { code: -32000, message: "backend files: nobody listens" },
+      error: { code: -32000, message: "server files: nobody listens" },
     });
     const { state } = instance.observed;
     assert.ok(state.kind === "ended" && state.wasReady && state.failure.kind === "unreachable");

@@ -256,7 +256,7 @@ describe("starting", () => {
     assert.deepEqual([failureOf(slow), slow.clock.pendingTimers], ["no answer to initialize within 15 s", 0]);
     assert.equal(
       hintOf(slow),
-      "If it needs longer to start, raise `timeouts.init` of backend files (15 s now).",
+      "If it needs longer to start, raise `timeouts.init` of server files (15 s now).",
     );
     const downloaded = start();
     await downloaded.clock.advance(70_000);
@@ -313,7 +313,7 @@ describe("starting", () => {
     assert.deepEqual(link.replyTo("r"), {
       error: {
         code: -32600,
-        message: 'the client that this belongs to is unknown; set instances = "per-client" for backend files',
+        message: 'the client that this belongs to is unknown; set instances = "per-client" for server files',
       },
     });
   });
@@ -386,7 +386,7 @@ describe("calls", () => {
     assert.deepEqual([port.told.length, port.told[0]?.params?.["progressToken"]], [1, 0]);
     assert.deepEqual(link.told("notifications/cancelled"), []);
     await clock.advance(1);
-    const reason = "backend files did not answer within 60 s";
+    const reason = "server files did not answer within 60 s";
     const message = `${reason}; to wait longer: mountaineer config set backends.files.timeouts.call 600`;
     assert.deepEqual(await reply, { error: { code: -32001, message } });
     assert.deepEqual(link.told("notifications/cancelled"), [{ requestId: id, reason }]);
@@ -420,21 +420,21 @@ describe("calls", () => {
     const calls = [call(createTestClient("a").call(1)), call(null)];
     link.die(FAILURE("closed", "exited\nwith 1"));
     for (const { reply } of calls) {
-      assert.deepEqual(await reply, { error: { code: -32000, message: "backend files: exited with 1" } });
+      assert.deepEqual(await reply, { error: { code: -32000, message: "server files: exited with 1" } });
     }
     assert.ok(instance.observed.state.kind === "ended" && instance.observed.state.wasReady);
     assert.deepEqual(await call(null).reply, {
-      error: { code: -32000, message: "backend files: exited with 1" },
+      error: { code: -32000, message: "server files: exited with 1" },
     });
     assert.deepEqual(await instance.subscribe("a://1", createTestClient("b")), {
-      error: { code: -32000, message: "backend files: exited with 1" },
+      error: { code: -32000, message: "server files: exited with 1" },
     });
   });
   test("a request that the transport fails is an error that names the backend; unreachable ones count", async () => {
     const { call, link, instance } = await startReady();
     const one = call(null);
     link.failRequest(one.id, FAILURE("refused", "HTTP 500"));
-    assert.deepEqual(await one.reply, { error: { code: -32000, message: "backend files: HTTP 500" } });
+    assert.deepEqual(await one.reply, { error: { code: -32000, message: "server files: HTTP 500" } });
     assert.equal(instance.observed.missedChecks, 0);
     for (const missed of [1, 2]) {
       const { id, reply } = call(null);
@@ -484,7 +484,7 @@ describe("calls", () => {
     const port = createTestClient("a").call(1);
     const { reply } = call(port);
     link.ask(1, "roots/list");
-    const error = { code: -32000, message: "backend files was removed" };
+    const error = { code: -32000, message: "server files was removed" };
     const closed = instance.close(error);
     assert.equal(instance.close(error), closed);
     await closed;
@@ -535,7 +535,7 @@ describe("garbage", () => {
     assert.deepEqual([logged(), port.asked.length], [1, 0]);
     link.say({ jsonrpc: "2.0", id, result: null });
     assert.deepEqual(await reply, {
-      error: { code: -32000, message: "backend files: its answer is not a JSON-RPC response" },
+      error: { code: -32000, message: "server files: its answer is not a JSON-RPC response" },
     });
   });
   test("gathered messages are taken one by one", async () => {

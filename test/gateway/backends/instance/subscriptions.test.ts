@@ -180,7 +180,7 @@ describe("subscriptions", () => {
     const reply = instance.subscribe("f://1", createTestClient("a"));
     await clock.advance(10_000);
     assert.deepEqual(await reply, {
-      error: { code: -32000, message: "backend files: no answer to resources/subscribe within 10 s" },
+      error: { code: -32000, message: "server files: no answer to resources/subscribe within 10 s" },
     });
     assert.equal(instance.subscriptions.size, 0);
   });

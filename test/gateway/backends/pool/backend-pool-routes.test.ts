@@ -290,7 +290,7 @@ test("C2 with every route gone calls end with an error, and are served by the fi
   }
   const refused = b.call();
   await b.pass(5_000);
-  assert.match(errorText(await refused), /backend a is unavailable/);
+  assert.match(errorText(await refused), /server a is unavailable/);
   b.down.delete("far");
   for (let waited = 0; waited < 70; waited++) await b.pass(1_000);
   assert.equal(b.view().inUse, "far");

@@ -124,7 +124,7 @@ describe("on demand", () => {
     const call = b.call();
     await settle();
     await b.clock.advance(60_000);
-    assert.match(errorText(await call), /backend a was not ready within the call's 60 s/);
+    assert.match(errorText(await call), /server a was not ready within the call's 60 s/);
     const other = b.call();
     await b.dies("no such program");
     assert.match(errorText(await other), /no such program; it is tried again in/);

@@ -7,16 +7,16 @@ describe("added and removed", () => {
   tellStories(
     POOL_WORDS,
     `
-B7 a backend is published when it is ready, and one that hangs delays no other
+B7 a server is published when it is ready, and one that hangs delays no other
   a pool, applied slow a: slow is Initializing, a is Initializing
   up one two: names one two, published one two, a is Ready, slow is Initializing, events ready
 a call of an entry that is not ready yet fails at once, and one of an unknown name says so
-  a server that starts, call x: x fails "backend a is unavailable: it is being started"; call y of nobody: y fails "…no backend of the name nobody…"
+  a server that starts, call x: x fails "server a is unavailable: it is being started"; call y of nobody: y fails "…no server of the name nobody…"
 B7 its published entries disappear within apply, its calls finish, then it is closed and gone
   a server, call x, at once applied nothing: no names; call y: y fails "…was removed…", ShuttingDown, 1 drain
   not restarted, 10 s: 1 is open; answers: x is from 1, 1 is closed, nothing in view, drained 10000 ms with 0 cut, no timers
 B7 past drain_timeout remaining calls get the documented error
-  a server, call x, applied nothing, 30 s: x fails "backend a was removed from the configuration; the call was ended after drain_timeout (30 s)"
+  a server, call x, applied nothing, 30 s: x fails "server a was removed from the configuration; the call was ended after drain_timeout (30 s)"
   : drained 30000 ms with 1 cut, nothing in view
 B7 added again while it drains, a new one is started next to it
   a server, call x, applied nothing, applied a: 2 starts; up one, call y, 2 answers: names one, y is from 2, x waits
@@ -53,7 +53,7 @@ a call in the very turn of the crash also waits
   a server, at once dies "it exited with code 3", call x, 250 ms, up one, answers: x is from 2
 when that try fails, the names disappear, and calls report the reason and the next try
   a server, at once dies "it exited with code 3", 250 ms, call x, dies "address in use": no names, Failed, condition not_running, next try in 1 s
-  : x fails "backend a is unavailable: address in use; it is tried again in 1 s"
+  : x fails "server a is unavailable: address in use; it is tried again in 1 s"
 a second crash within 30 s does not hurry the restart; one after 30 s does
   a server, dies "1st", 250 ms, up one, 29 s, dies "2nd": no names; 1 s, up one, 30 s, dies "3rd": names one
 five failures in a row open the circuit: one try a minute, until a restart or a change
@@ -104,7 +104,7 @@ B7 the new instance is ready before one swap; calls in flight finish on the old 
   a server, call x, applied changed: names one, Ready; up two: published two; call y, 2 answers: y is from 2, 1 is open, x waits
   1 answers: x is from 1, 1 is closed, events ready ready replaced drained
 B7 a call that outlives drain_timeout on the old one gets the documented error
-  a server, call x, applied changed, up two, 30 s: x fails "backend a was replaced by a change of the configuration; the call was ended after drain_timeout (30 s)"
+  a server, call x, applied changed, up two, 30 s: x fails "server a was replaced by a change of the configuration; the call was ended after drain_timeout (30 s)"
 B7 lists that the old one announces while it drains are not published
   a server, call x, applied changed, up two, 1 lists old: names two
 D3 one that cannot read a list which the old one could removes no names, and is retried
@@ -139,7 +139,7 @@ B7 the old one drains and is gone before the new one starts; calls wait until th
   up two: names two; 2 answers: y is from 2
 B7 when the new one fails, its names leave and the queued calls fail
   a stop-first server, applied first-changed, call x, dies "no such program": no names
-  : x fails "…backend a is unavailable: no such program; it is tried again in 1 s…"
+  : x fails "…server a is unavailable: no such program; it is tried again in 1 s…"
 B7 a queued call keeps its own deadline
   a brief server, applied brief-changed, call x, 2 s, call y, 3 s: x fails "…not ready within the call's 5 s…"
   up: 2 was given 2000 ms; answers: y is from 2
@@ -156,7 +156,7 @@ describe("a server that requires a share", () => {
 C1 a short absence causes no noise: the lists stay, calls wait and are served after it
   a server on CORE, share goes, call x, 4900 ms: names one, Ready, has 0 calls; share comes, answers: x is from 1, no list changed, 1 start
 C1 hide: after unavailable_after_secs the names disappear at once and return at once, and calls name the share
-  a server on CORE, share goes "no route leads to it", call x, 5 s: x fails "backend a cannot work: share CORE is away: no route leads to it"
+  a server on CORE, share goes "no route leads to it", call x, 5 s: x fails "server a cannot work: share CORE is away: no route leads to it"
   call y: y fails "…share CORE is away…", Degraded, condition share_away; share comes: Ready, no conditions, published  then one, 1 start
 C1 error: the names stay, and calls get an error that names the share
   one that shows errors on CORE, share goes, 5 s, call x: names one, x fails "…share CORE is away: it is not mounted…"
@@ -213,7 +213,7 @@ C1 ${server} ends, its names stay, calls wait, and are sent once to the one on t
     `
 C1 a sent call continues until drain_timeout, is never repeated, and its error gives the reason
   a server on CORE, call x, share moves: 1001 runs on it; 29 s: 1001 runs on it; 1 s: nothing runs on it
-  : x fails "backend a was stopped, as a share that it requires is being remounted; the call was ended after drain_timeout (30 s); share CORE is being remounted"; share comes as 2, up one: has 0 calls
+  : x fails "server a was stopped, as a share that it requires is being remounted; the call was ended after drain_timeout (30 s); share CORE is being remounted"; share comes as 2, up one: has 0 calls
 C1 a sent call is answered while the backend stops for the share
   a server on CORE, call x, share moves, answers: x is from 1, nothing runs on it
 C1 if the stop proves unnecessary it keeps running, and the waiting calls are sent to it
@@ -227,7 +227,7 @@ C1 a failed mount leaves the share away: after unavailable_after_secs the names 
   share comes as 2, up one: names one, Ready
 C1 a mount that takes longer than unavailable_after_secs counts as an absence, which ends with it
   a server on CORE, share moves, 20 s, share is taken, call x, 4900 ms: names one, no conditions
-  100 ms: x fails "backend a cannot work: share CORE is being remounted", no names, condition share_away, Degraded
+  100 ms: x fails "server a cannot work: share CORE is being remounted", no names, condition share_away, Degraded
   share comes as 2, up one: names one, no conditions, Ready
 C1 one that is starting also stops for the share, and is started again
   a server on CORE, restarted: 2 starts; share moves: nothing runs on it; share comes as 2, up one: 3 starts, Ready

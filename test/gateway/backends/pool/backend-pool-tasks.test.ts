@@ -8,7 +8,7 @@ import { settle } from "../../../support/manual-clock.ts";
 import { type Bench, CHANGED, ready, readyOn } from "./backend-pool-bench.ts";
 import { backendConfig, callOf, createClient, errorText, fromInstance } from "./scripted-instance.ts";
 
-const GONE = "the task has ended: the process of backend a that had it has";
+const GONE = "the task has ended: the process of server a that had it has";
 
 /** A call, and the task location of the instance that got it. */
 async function locationOf(b: Bench, client: ClientHandle | null = null): Promise<string> {

@@ -66,13 +66,13 @@ describe("B7 a client's own instance that does not start", () => {
     const { reason, conditions } = b.view();
     assert.match(
       reason ?? "",
-      /^backend a: the instance of 1 client .* 4 times in a row: it exited with code 1/,
+      /^server a: the instance of 1 client .* 4 times in a row: it exited with code 1/,
     );
     assert.match(conditions[0]?.hint ?? "", /mountaineer backends logs a/);
     for (const reply of replies) {
       assert.match(
         errorText(reply),
-        /^backend a is unavailable: the instance of this client could not be started: it exited with code 1/,
+        /^server a is unavailable: the instance of this client could not be started: it exited with code 1/,
       );
     }
     assert.match(errorText(replies[1] ?? assert.fail()), /it is tried again in 1 s$/);
@@ -83,7 +83,7 @@ describe("B7 a client's own instance that does not start", () => {
     const ended = b.told.filter(({ name }) => name === "backend.ended");
     assert.equal(ended.length, 4);
     const phases = b.told.flatMap((one) => (one.name === "backend.phase" ? `${one.to} ${one.reason}` : []));
-    assert.match(phases.at(-1) ?? "", /^Degraded backend a: .*another copy is running/);
+    assert.match(phases.at(-1) ?? "", /^Degraded server a: .*another copy is running/);
   });
 
   it("B7 delays all clients until one was ready: a session for each call does not start a process each", async () => {

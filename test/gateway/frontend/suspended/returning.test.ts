@@ -62,7 +62,7 @@ async function askedAnew(rig: SuspendedRig, state: string, principal = ANN): Pro
 }
 
 for (const [what, reply] of [
-  ["a backend's state", NEEDED],
+  ["a server's state", NEEDED],
   ["an address to visit", VISIT],
 ] as const)
   test(`E2 a person's consent serves one call once, and no other daemon's: ${what}`, async () => {

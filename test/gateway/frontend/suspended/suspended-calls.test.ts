@@ -161,11 +161,11 @@ test("D2 a call's result while its client is away is kept for the retry, and so 
 test("D2 a call whose backend goes while its client is away is answered with a request to repeat it", async () => {
   const rig = createSuspendedRig();
   const away = await parked(rig);
-  away.call.reply({ error: { code: -32000, message: "backend b: it has ended" } });
+  away.call.reply({ error: { code: -32000, message: "server b: it has ended" } });
   const failed = await parked(rig);
   failed.call.reply({ error: { code: -32603, message: "its own" } });
   const there = await rig.begin();
-  there.call.reply({ error: { code: -32000, message: "backend b: it has ended" } });
+  there.call.reply({ error: { code: -32000, message: "server b: it has ended" } });
   await settle();
   assert.equal(codeOf(rig.send({ params: retryParams(away.state, {}) })), -32602);
   assert.equal(codeOf(rig.send({ params: retryParams(failed.state, {}) })), -32603);

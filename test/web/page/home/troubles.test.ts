@@ -58,7 +58,7 @@ test("F4 a TB Ready share explains the term, and has the button", () => {
 });
 
 test("F4 a server's problem has its name once", () => {
-  const reason = "backend tickets: cannot reach it";
+  const reason = "server tickets: cannot reach it";
   const condition = { code: "x", severity: "error" as const, title: reason, hint: null, since: "" };
   const backend = sampleBackend({ name: "tickets", phase: "Failed", conditions: [condition] });
   const [trouble] = findTroubles(gatewayReport([backend]), null);

@@ -24,7 +24,7 @@ test("F2 a server's failure is shown once, with code in its hint; a notice is fo
     ...{ name: "tickets", phase: "Failed" as const, reason, last_error: reason },
     conditions: [
       condition("info", "it shares one folder list"),
-      condition("error", `backend tickets: ${reason}`, "check its `url`"),
+      condition("error", `server tickets: ${reason}`, "check its `url`"),
     ],
   });
   using view = mount(BackendCard, { app: scriptedApp({}), backend, now: SAMPLE_NOW });

@@ -345,7 +345,7 @@ function startProgram(options: ProgramOptions): BackendProcess | TransportFailur
   } catch (error) {
     const hint =
       systemErrorCode(error) === "EMFILE"
-        ? "give the daemon more file descriptors (ulimit -n, LimitNOFILE), or configure fewer backends"
+        ? "give the daemon more file descriptors (ulimit -n, LimitNOFILE), or configure fewer servers"
         : null;
     return cannotStart(options, errorText(error), hint);
   }

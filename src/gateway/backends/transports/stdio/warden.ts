@@ -122,7 +122,7 @@ export class Warden implements AsyncDisposable {
     const { clock, logger } = this.#options;
     if (clock.monotonicMs() - this.#startedAtMs > CALM_MS) this.#failures = 0;
     const afterMs = backoffMs(RESTART_MS, ++this.#failures);
-    logger.warn("the backends' warden ended and is started again", { how, afterMs });
+    logger.warn("the servers' warden ended and is started again", { how, afterMs });
     this.#restartTimer = clock.setTimer(afterMs, () => this.#start());
   }
 }

@@ -152,7 +152,7 @@ export class Listening implements Disposable {
     this.#disposed = true;
     this.#timer?.[Symbol.dispose]();
     this.#opening?.timer[Symbol.dispose]();
-    this.#complete([...this.#waiting.keys()], errorReply(INTERNAL_ERROR, "the backend has ended"));
+    this.#complete([...this.#waiting.keys()], errorReply(INTERNAL_ERROR, "the server has ended"));
   }
 
   #renew(): void {

@@ -332,9 +332,9 @@ class VersionAdapter implements BackendTransport {
   #spoke(version: SpokenVersion): void {
     const { backend, memory, logger } = this.#options;
     const before = memory.spoke(backend, version);
-    if (before === null) logger.info("a backend's protocol version was found", { backend, version });
+    if (before === null) logger.info("a server's protocol version was found", { backend, version });
     else if (before !== version) {
-      logger.info("a backend speaks another protocol version than before", { backend, version, before });
+      logger.info("a server speaks another protocol version than before", { backend, version, before });
     }
   }
 
