@@ -294,9 +294,10 @@ class ServerReading {
     }
     if (!/^https?:\/\/[^/?#]*\$\{|^\$\{/i.test(url))
       return { url: this.#moved(url, shownUrl(url, "log"), "url") };
-    const shown = shownUrl(given, "log");
-    this.problems.unshift(`its address is ${shown}`);
-    return { url: shown };
+    this.problems.unshift(`its url is to be written: it is ${shownUrl(given, "log")}`);
+    this.wanted.clear();
+    // A host that does not exist.
+    return { url: `https://unset.invalid/${this.name}` };
   }
 
   /**
@@ -426,9 +427,15 @@ function pathsIn(env: ForeignServer["env"]): readonly string[] {
 
 /** What a secret among the arguments is named after: its option or variable. */
 function keyAt(args: readonly string[], index: number): string {
-  const [, name = ""] = /^-*([A-Za-z_][\w.-]*)=/.exec(args[index] ?? "") ?? [];
-  const [, option = ""] = /^-+([A-Za-z][\w-]*)$/.exec(args[index - 1] ?? "") ?? [];
+  const name = optionIn(args[index], /^(-*)([A-Za-z_][\w.-]*)=/);
+  const option = optionIn(args[index - 1], /^(-+)([A-Za-z][\w-]*)$/);
   return (isSecretName(option) ? option : name || option) || "argument";
+}
+
+/** Empty where the word after one dash may be a letter and its value: `-pPASSWORD`. */
+function optionIn(argument: string | undefined, pattern: RegExp): string {
+  const [, dashes = "", name = ""] = pattern.exec(argument ?? "") ?? [];
+  return dashes === "-" && name.length > 1 && !isSecretName(name) ? "" : name;
 }
 
 const DIGEST_LENGTH = 4;

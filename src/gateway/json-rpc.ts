@@ -112,8 +112,11 @@ export function isRpcId(value: unknown): value is RpcId {
   );
 }
 
-function isRpcError(value: unknown): value is RpcError {
-  return isJsonObject(value) && typeof value["code"] === "number" && typeof value["message"] === "string";
+/** Some servers give errors codes that are not numbers. */
+function rpcErrorOf(value: unknown): RpcError | null {
+  if (!isJsonObject(value) || typeof value["message"] !== "string") return null;
+  const { code, message } = value;
+  return { ...value, code: typeof code === "number" ? code : INTERNAL_ERROR, message };
 }
 
 const jsonrpc = "2.0" as const;
@@ -137,7 +140,8 @@ export function classifyMessage(value: unknown): Classified {
       ? invalid(ownId, "a response needs an `id`")
       : { kind: "response", id: ownId, reply: { result } };
   }
-  if (isRpcError(error)) return { kind: "response", id: ownId, reply: { error } };
+  const failed = rpcErrorOf(error);
+  if (failed !== null) return { kind: "response", id: ownId, reply: { error: failed } };
   return invalid(ownId, "neither a request, a notification nor a response");
 }
 

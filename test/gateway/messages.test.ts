@@ -128,6 +128,15 @@ test("a long number is not an object, just like a short one", () => {
   }
 });
 
+test("D3 an error keeps its text, whatever its code is", () => {
+  for (const code of ['"ENOENT"', "null", "[]", LONG])
+    assert.deepEqual(read(`{"jsonrpc":"2.0","id":1,"error":{"code":${code},"message":"no disk","data":1}}`), {
+      kind: "response",
+      id: 1,
+      reply: { error: { code: -32603, message: "no disk", data: 1 } },
+    });
+});
+
 test("D1 D9 empty params count as absent, and so does a null cursor", () => {
   const rows: readonly (readonly [params: string, read: object | null])[] = [
     ["null", { jsonrpc: "2.0", id: 1, method: "tools/list" }],
