@@ -180,9 +180,7 @@ function indexPage(
       ),
       ...lists,
       heading("Common options"),
-      text(
-        "The first two go before or after the name of any command; the others belong to the commands that name them.",
-      ),
+      text("The first two go with any command, the others with those that name them."),
       { kind: "items", items: options.map(optionItem) },
       ...exitCodes(),
       ...environment(),
