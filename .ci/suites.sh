@@ -46,8 +46,9 @@ install_packages() {
   for program in "${programs[@]}"; do
     command -v "$program" >/dev/null || missing+=("${PACKAGE_OF[$program]}")
   done
-  # It has no program of its own.
+  # These have no program of their own.
   [ "$#" -gt 0 ] || python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
+  [ "$#" -gt 0 ] || [ -e /usr/lib/*/samba/vfs/shadow_copy2.so ] || missing+=(samba-vfs-modules)
   [ "${#missing[@]}" -eq 0 ] && return
   mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
   printf 'installing %s\n' "${missing[*]}"

@@ -10,7 +10,9 @@ import (
 // exchange opens a name and sends what follows for it, all in one message, and returns the answers in that order. If one of them is an
 // error, nothing stays open.
 func (fs *Share) exchange(name string, create *smb2.CreateRequest, following ...smb2.Packet) (answers [][]byte, err error) {
-	create.Name = normPath(name)
+	if err := intoSnapshot(create, name); err != nil {
+		return nil, err
+	}
 	if err := validatePath("open", create.Name, false); err != nil {
 		return nil, err
 	}

@@ -1,7 +1,7 @@
 // Checks whether the server accepts each share's credentials. mountaineer-fs opens the share once for this; nothing is mounted.
 import type { DoctorFinding } from "../api/doctor-report.ts";
 import type { ShareConfig } from "../config/snapshot.ts";
-import { escapedText } from "../runtime/text/plain-text.ts";
+import { escapedText, pluralize } from "../runtime/text/plain-text.ts";
 import {
   changeHint,
   missingHint,
@@ -92,8 +92,11 @@ async function queryServer(
     return finding("info", "credentials_not_asked", text, { subject });
   }
   const failure = found.ok ? found.failures[route] : found;
-  if (failure === undefined)
-    return finding("ok", "credentials", `${host} lets ${who} into ${shareName}`, { subject });
+  if (failure === undefined) {
+    const versions =
+      found.ok && found.snapshots ? `; versions: ${pluralize(found.snapshots, "snapshot")}` : "";
+    return finding("ok", "credentials", `${host} lets ${who} into ${shareName}${versions}`, { subject });
+  }
   const refused = (code: string, text: string, hint: string | null = null): DoctorFinding =>
     finding("error", code, `${subject}: ${text}`, { subject, hint });
   switch (failure.code) {

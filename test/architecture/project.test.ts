@@ -92,7 +92,10 @@ test("CONTRIBUTING.md names the packages that .ci/run installs", async () => {
   const [, table = ""] = /^declare -A PACKAGE_OF=\(([^)]*)/m.exec(await text(".ci/suites.sh")) ?? [];
   const [, list = ""] = /`apt-get install ([^`]*)`/.exec(await text("CONTRIBUTING.md")) ?? [];
   const installed = [...table.matchAll(/\]=(\S+)/g)].map(([, name]) => name);
-  assert.deepEqual(list.split(/\s+/).sort(), [...new Set([...installed, "python3-venv"])].sort());
+  assert.deepEqual(
+    list.split(/\s+/).sort(),
+    [...new Set([...installed, "python3-venv", "samba-vfs-modules"])].sort(),
+  );
 });
 
 test("each page that mentions a Node version has the package's", async () => {

@@ -134,6 +134,14 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   "mountaineer connect claude --undo": { elsewhere: "test/cli/clients/client-commands.test.ts" },
   "mountaineer connect cursor --print": alone(/"mcpServers"[\s\S]*"mountaineer"/),
 
+  ...elsewhere(
+    "test/lab/server-side.test.ts",
+    "mountaineer versions ~/Shares/CORE/report.odt",
+    "mountaineer restore ~/Shares/CORE/report.odt --from 2026-11-28",
+    "mountaineer restore report.odt --from 2026-11-28T22:00:00Z --to old.odt",
+    "mountaineer when --share CORE --route thunderbolt --within 2h -- rsync -a ~/Photos ~/Shares/CORE/",
+    "mountaineer when --share CORE --route tb --pause -- restic backup ~",
+  ),
   "mountaineer status": running(/CORE[\s\S]*MEDIA/),
   "mountaineer why CORE": running(/^CORE \(share\) {2}mounted/),
   "mountaineer why files": running(/^files/),

@@ -2,13 +2,15 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
-import { readFile, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { promisify } from "node:util";
 import { type PlainRig, startPlainRig } from "../../src/demo/stage/plain-rig.ts";
 import { missingForSmb } from "../../src/demo/stage/smb-available.ts";
 import { endMounts, type LiveHome, liveHome, QUICK_SYNC, untilShareOf } from "../live/live-home.ts";
+import { eventually } from "../support/eventually.ts";
 
 const execute = promisify(execFile);
 const MIB = 1 << 20;
@@ -97,5 +99,73 @@ describe("what the server does", {
       assert.equal(await sh("until [ -e planted ]; do sleep 0.1; done; cat planted"), planted);
       await assert.rejects(sh("ln -s /etc/passwd out"), /Operation not permitted/);
       await sh("python3 -m venv venv --without-pip 2>&1 && venv/bin/python -c 'print(1)'");
+    }));
+  const snapshots = [
+    ...["vfs objects = shadow_copy2", "shadow:snapdir = .snaps"],
+    ...["shadow:snapdirseverywhere = yes", "veto files = /.snaps/"],
+  ];
+  const missingSnapshots = !existsSync("/usr/lib/x86_64-linux-gnu/samba/vfs/shadow_copy2.so");
+  test("A18 yesterday's file is listed, read and restored", { skip: missingSnapshots }, (t) =>
+    play(t, { settings: snapshots }, async ({ home, at, sh, there }) => {
+      const kept = async (time: string, text: string): Promise<void> => {
+        await mkdir(there(".snaps", `@GMT-${time}`, "docs"), { recursive: true });
+        await writeFile(there(".snaps", `@GMT-${time}`, "docs", "note"), text);
+      };
+      await kept("2026.01.01-10.00.00", "older");
+      await kept("2026.01.02-10.00.00", "yesterday");
+      await sh("mkdir docs && echo today >docs/note && echo mine >other");
+      const listed = await home.cli(["versions", at("docs/note"), "--json"]);
+      const times = (JSON.parse(listed.stdout) as { time: string }[]).map(({ time }) => time);
+      assert.deepEqual(times, ["2026-01-02T10:00:00Z", "2026-01-01T10:00:00Z"]);
+      const from = (...args: readonly string[]) => home.cli(["restore", at("docs/note"), "--from", ...args]);
+      assert.match((await from("2026-01-02")).stderr, /exists.*--force/s);
+      assert.match((await from("2026-01-02", "--to", at("other"))).stderr, /exists/);
+      assert.match((await from("2026-01")).stderr, /2 versions/);
+      assert.equal(await sh("cat docs/note other"), "today\nmine\n");
+      assert.equal((await from("2026-01-01", "--to", at("old"))).code, 0);
+      assert.equal((await from("2026-01-02", "--force")).code, 0);
+      assert.equal(await sh("cat docs/note old; ls -A"), "yesterdayolderdocs\nold\nother\n");
+      await sh("rm -r docs");
+      await home.cli(["restore", at("docs"), "--from", "2026-01-02"]);
+      assert.equal(await sh("cat docs/note"), "yesterday");
+      assert.match((await home.cli(["doctor"])).stdout, /into CORE-\S+; versions: 2 snapshots/);
+      await assert.rejects(sh("echo x >.versions/2026-01-02T10:00:00Z/docs/note"), /Read-only/);
+    }),
+  );
+  test("A18 when runs a program while a share is on a route, and ends or stops it when the route is lost", (t) =>
+    play(t, {}, async ({ home, nas }) => {
+      const when = (...args: readonly string[]) => home.cli(["when", "--share", "CORE", "--route", ...args]);
+      assert.equal((await when("fallback", "--", "sh", "-c", "exit 7")).code, 7);
+      const on = join(home.folder, "on");
+      const script = (text: string) => ["--", "sh", "-c", `echo run >${on}; ${text}`];
+      const started = () => eventually(() => existsSync(on));
+      const ending = when("tb", ...script("trap 'exit 5' TERM; sleep 60 & wait"));
+      await started();
+      assert.equal((await home.shareStatus("CORE")).active_interface, "tb");
+      await nas.cables.tb.setMode("refuse");
+      const ended = await ending;
+      assert.equal(ended.code, 5, ended.stderr);
+      assert.match(ended.stderr, /CORE is no longer on tb: sh is ended/);
+      assert.equal((await when("tb", "--within", "1s", "--", "true")).code, 1);
+      await rm(on);
+      await nas.cables.tb.setMode("pass");
+      const counting = when(
+        "tb",
+        "--pause",
+        ...script(`i=0; while [ $i -lt 40 ]; do i=$((i+1)); echo $i >>${on}; sleep 0.1; done`),
+      );
+      await started();
+      await nas.cables.tb.setMode("refuse");
+      await untilShareOf(home, "CORE", "fallback", (one) => one.active_interface === "fallback");
+      const lines = () => readFile(on, "utf8").then((text) => text.split("\n").length);
+      const stopped = await eventually(async () => {
+        const before = await lines();
+        await new Promise((resolve) => setTimeout(resolve, 1_000));
+        return before === (await lines()) && before;
+      });
+      assert.ok(stopped < 41, `${stopped} lines before it was stopped`);
+      await nas.cables.tb.setMode("pass");
+      assert.equal((await counting).code, 0);
+      assert.equal(await lines(), 42);
     }));
 });

@@ -121,11 +121,10 @@ func (n *node) listed(name string) (found, bool) {
 
 // listedByParent is what a listing of the folder says of this file; several files of one folder that are looked at have it listed.
 func (n *node) listedByParent() (found, bool) {
-	name, inode := n.EmbeddedInode().Parent()
-	if inode == nil {
+	parent, name := n.folder()
+	if parent == nil {
 		return found{}, false
 	}
-	parent := inode.Operations().(*node)
 	if at, ok := parent.listed(name); ok {
 		return at, true
 	}

@@ -161,8 +161,8 @@ func (s *Share) folderOf(inode uint64) *node {
 		if each.isFolder() {
 			return each
 		}
-		if _, parent := each.EmbeddedInode().Parent(); parent != nil {
-			return parent.Operations().(*node)
+		if parent, _ := each.folder(); parent != nil {
+			return parent
 		}
 	}
 	return nil

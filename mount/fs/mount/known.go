@@ -64,7 +64,7 @@ func (k *known) entries() []identity.Entry {
 	var open, others []identity.Entry
 	for _, each := range nodes {
 		path, err := each.where()
-		if err != nil || path == "" {
+		if err != nil || path == "" || isVersion(path) {
 			continue
 		}
 		each.mu.Lock()

@@ -5,6 +5,8 @@ import (
 	"syscall"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"github.com/hanwen/go-fuse/v2/fs"
 )
 
 // No server has longer names; most have none of more than 255 bytes, and say so.
@@ -80,8 +82,10 @@ func unitsOf(name string) (units int) {
 // where this file or folder is on the server: where the kernel knows it, which follows renames, or where it was put when it was removed.
 func (n *node) where() (string, error) {
 	var names []string
+	var first *fs.Inode
 	for at := n.EmbeddedInode(); !at.IsRoot(); {
 		name, parent := at.Parent()
+		first = at
 		if parent == nil {
 			if at == n.EmbeddedInode() {
 				return n.whereAside()
@@ -93,6 +97,9 @@ func (n *node) where() (string, error) {
 		at = parent
 	}
 	path := ""
+	if first != nil {
+		path, names = intoVersion(first, names)
+	}
 	for i := len(names) - 1; i >= 0; i-- {
 		path = join(path, names[i])
 	}

@@ -180,6 +180,9 @@ func (n *node) Link(ctx context.Context, target fs.InodeEmbedder, name string, o
 		return nil, errnoOf(err)
 	}
 	from, err := file.where()
+	if err == nil && (isVersion(from) || isVersion(to)) {
+		err = syscall.EROFS
+	}
 	if err != nil {
 		return nil, errnoOf(err)
 	}

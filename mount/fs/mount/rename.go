@@ -22,7 +22,10 @@ func (n *node) Rename(ctx context.Context, name string, newParent fs.InodeEmbedd
 	if flags&^renameNoReplace != 0 {
 		return syscall.EINVAL
 	}
-	into := newParent.(*node)
+	into, ok := newParent.(*node)
+	if !ok {
+		return syscall.EROFS
+	}
 	from, err := n.at(name)
 	if err != nil {
 		return errnoOf(err)
@@ -30,6 +33,9 @@ func (n *node) Rename(ctx context.Context, name string, newParent fs.InodeEmbedd
 	to, err := into.at(newName)
 	if err != nil {
 		return errnoOf(err)
+	}
+	if isVersion(to) {
+		return syscall.EROFS
 	}
 	moved, replaced := n.childOf(name), into.childOf(newName)
 	if replaced != nil && moved != nil && replaced.isFileOf(moved) {

@@ -46,11 +46,11 @@ func (n *node) newRepeated(ctx context.Context, do, name string, out *fuse.Entry
 
 // takeOf is take for a call on a file, which has no name in it.
 func (n *node) takeOf(do string) syscall.Errno {
-	name, parent := n.EmbeddedInode().Parent()
+	parent, name := n.folder()
 	if parent == nil {
 		return syscall.EPERM
 	}
-	_, errno := n.share.repeats.take(call{do: do, folder: parent.Operations().(*node), name: name})
+	_, errno := n.share.repeats.take(call{do: do, folder: parent, name: name})
 	return errno
 }
 

@@ -170,7 +170,7 @@ func (n *node) Readlink(context.Context) ([]byte, syscall.Errno) {
 	target := n.link.target
 	n.mu.Unlock()
 	// It may have been moved since it was looked at.
-	if _, parent := n.EmbeddedInode().Parent(); parent == nil || parent.Operations().(*node).shownTarget(target) == "" {
+	if parent, _ := n.folder(); parent == nil || parent.shownTarget(target) == "" {
 		return nil, syscall.ESTALE
 	}
 	return []byte(target), 0

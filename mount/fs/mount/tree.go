@@ -4,6 +4,7 @@ import (
 	"context"
 	"hash/fnv"
 	"path"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -257,9 +258,19 @@ func (s *Share) fill(out *fuse.Attr, seen *smb2.FileStat, written time.Time) {
 // childOf is what the kernel knows at that name; nil: nothing.
 func (n *node) childOf(name string) *node {
 	if child := n.GetChild(name); child != nil {
-		return child.Operations().(*node)
+		known, _ := child.Operations().(*node)
+		return known
 	}
 	return nil
+}
+
+// folder is the one that the kernel knows this file in, and its name there; nil: none, or not one of the share.
+func (n *node) folder() (folder *node, name string) {
+	name, inode := n.EmbeddedInode().Parent()
+	if inode != nil {
+		folder, _ = inode.Operations().(*node)
+	}
+	return folder, name
 }
 
 // child is the node for what the server has at that name: the one that the kernel has, also after a rename, if it is that file; or that of
@@ -287,8 +298,10 @@ func (n *node) child(ctx context.Context, name string, at found) *fs.Inode {
 func (n *node) attrFor(name string, at found) fs.StableAttr {
 	hash := fnv.New64a()
 	_, _ = hash.Write([]byte{byte(at.epoch)})
-	if at.seen.NumberOfLinks < 2 || at.seen.IsDir() || n.hasOtherSpelling(name, at) {
-		_, _ = hash.Write([]byte(path.Join(n.Path(nil), name)))
+	full := path.Join(n.Path(nil), name)
+	isVersion := strings.HasPrefix(full, versionsFolder+"/")
+	if at.seen.NumberOfLinks < 2 || at.seen.IsDir() || isVersion || n.hasOtherSpelling(name, at) {
+		_, _ = hash.Write([]byte(full))
 	}
 	attr := fs.StableAttr{Mode: syscall.S_IFREG, Ino: at.seen.FileId, Gen: hash.Sum64() ^ uint64(at.self().created)}
 	if at.seen.IsDir() {
@@ -296,7 +309,9 @@ func (n *node) attrFor(name string, at found) fs.StableAttr {
 	} else if at.isLink() {
 		attr.Mode = syscall.S_IFLNK
 	}
-	attr.Ino = inoOf(attr.Ino, hash.Sum64())
+	if attr.Ino = inoOf(attr.Ino, hash.Sum64()); isVersion {
+		attr.Ino = inoOfVersion(full)
+	}
 	return attr
 }
 
@@ -310,7 +325,7 @@ func inoOf(id, otherwise uint64) uint64 {
 
 func (n *node) hasOtherSpelling(name string, at found) bool {
 	for other, child := range n.Children() {
-		if other != name && isSpelling(other, name) && child.Operations().(*node).isSame(at) {
+		if known, ok := child.Operations().(*node); ok && other != name && isSpelling(other, name) && known.isSame(at) {
 			return true
 		}
 	}
@@ -331,6 +346,9 @@ func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs
 	}
 	if err != nil {
 		errno := errnoOf(err)
+		if errno == syscall.ENOENT && name == versionsFolder {
+			return n.versionsOf(ctx, name, out)
+		}
 		if errno == syscall.ENOENT && len(name) > nameAtMost {
 			// No file of that name could be made.
 			errno = syscall.ENAMETOOLONG
@@ -348,8 +366,8 @@ func (n *node) Getattr(ctx context.Context, f fs.FileHandle, out *fuse.AttrOut) 
 		return 0
 	}
 	at, err := n.lookAgain(ctx, f)
-	if name, parent := n.EmbeddedInode().Parent(); err == nil && parent != nil {
-		at, err = parent.Operations().(*node).resolved(ctx, name, at)
+	if parent, name := n.folder(); err == nil && parent != nil {
+		at, err = parent.resolved(ctx, name, at)
 	}
 	if err == nil && !n.isSame(at) && !n.IsRoot() {
 		err = syscall.ESTALE

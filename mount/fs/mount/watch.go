@@ -118,6 +118,9 @@ func (f *folders) hear(n *node, hears func([]smb2.Change)) (*watch, error) {
 // begin returns once the server watches.
 func (w *watch) begin(use link.Use) error {
 	path, err := w.node.where()
+	if err == nil && isVersion(path) {
+		err = errTooMany
+	}
 	if err != nil {
 		return err
 	}

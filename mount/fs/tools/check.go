@@ -37,6 +37,8 @@ type Opened struct {
 	FreeBytes  uint64  `json:"free_bytes"`
 	TotalBytes uint64  `json:"total_bytes"`
 	Entries    int     `json:"entries"`
+	// How many snapshots of the share the server shows.
+	Snapshots int `json:"snapshots"`
 }
 
 // The verdicts, each of which outweighs those before it.
@@ -208,6 +210,11 @@ func describe(c *smb.Connection, entries int) *Opened {
 	}
 	if space, err := c.Share.Space(""); err == nil {
 		o.FreeBytes, o.TotalBytes = space.AvailableBlockCount()*space.BlockSize(), space.TotalBlockCount()*space.BlockSize()
+	}
+	if root, err := c.Share.OpenFolder(""); err == nil {
+		times, _ := root.Snapshots()
+		_, _ = root.Close()
+		o.Snapshots = len(times)
 	}
 	return o
 }

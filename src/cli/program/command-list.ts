@@ -29,6 +29,8 @@ import { callCommand, TOOLS_COMMANDS } from "../commands/tools.ts";
 import { adminCommand, menubarCommand, openCommand, tuiCommand } from "../commands/tui.ts";
 import { downCommand, monitorCommand, uninstallCommand, upCommand } from "../commands/up.ts";
 import { accessCommand, USERS_COMMANDS } from "../commands/users.ts";
+import { restoreCommand, versionsCommand } from "../commands/versions.ts";
+import { whenCommand } from "../commands/when.ts";
 import { whyCommand } from "../commands/why.ts";
 import type { CommandDefinition, CommandGroup, GroupedCommands } from "../input/command.ts";
 
@@ -74,6 +76,9 @@ export const SECTIONS: readonly CommandSection[] = [
       switchCommand,
       verifyCommand,
       reconcileCommand,
+      whenCommand,
+      versionsCommand,
+      restoreCommand,
       ALIAS_COMMANDS,
       PROGRAM_COMMANDS,
     ],

@@ -2,7 +2,7 @@
 import { MountaineerError } from "../../runtime/errors.ts";
 import { ensureFolder } from "../../runtime/files/durable-file.ts";
 import { runCommand } from "../../runtime/process/child-process.ts";
-import { list, nullable, object, optional, reader, record, text } from "../../runtime/shape.ts";
+import { list, nullable, number, object, optional, reader, record, text } from "../../runtime/shape.ts";
 import { isObject, jsonObject, objectOf } from "../../runtime/text/json-object.ts";
 import { printable } from "../../runtime/text/plain-text.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
@@ -37,6 +37,8 @@ export interface ServerComparison {
   readonly text: string | null;
   /** Why a route does not lead to the share, by its name. */
   readonly failures: Readonly<Record<string, { readonly code: string; readonly text: string }>>;
+  /** How many snapshots the server shows. */
+  readonly snapshots?: number;
 }
 
 interface Names {
@@ -55,7 +57,9 @@ const checkedOf = reader(
   object({
     verdict: text,
     text: optional(nullable(text)),
-    routes: record(object({ error: optional(object({ code: text, message: text })) })),
+    routes: record(
+      object({ error: optional(object({ code: text, message: text })), snapshots: optional(number) }),
+    ),
   }),
 );
 const sharesOf = reader(object({ shares: list(object({ name: text })) }));
@@ -100,6 +104,7 @@ export function createProgramCommands(tools: CommandTools) {
         verdict: VERDICTS.find((one) => one === found.verdict) ?? "unproved",
         text: found.text == null ? null : short(found.text),
         failures: Object.fromEntries(failures),
+        snapshots: Math.max(0, ...Object.values(found.routes).map(({ snapshots = 0 }) => snapshots)),
       };
     },
     /** The names of a server's shares, without administrative ones. */

@@ -1,0 +1,135 @@
+package mount
+
+import (
+	"context"
+	"errors"
+	"hash/fnv"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	smb2 "github.com/cloudsoda/go-smb2"
+	"github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"mountaineer/mount/fs/link"
+)
+
+// The folder of the root that has the server's snapshots, each as a folder named by its time. No listing shows it, and a folder of that name
+// in the share comes first.
+const versionsFolder = ".versions"
+
+const versionForm = "2006-01-02T15:04:05Z"
+
+// versions is that folder.
+type versions struct {
+	fs.Inode
+	share *Share
+}
+
+var (
+	_ fs.NodeLookuper  = (*versions)(nil)
+	_ fs.NodeReaddirer = (*versions)(nil)
+	_ fs.NodeGetattrer = (*versions)(nil)
+)
+
+// snapshots are the times of those that the server shows, oldest first.
+func (s *Share) snapshots(ctx context.Context) ([]time.Time, error) {
+	times, err := ask(ctx, s, func(t link.Try) ([]time.Time, error) {
+		root, err := t.Share.OpenFolder("")
+		if err != nil {
+			return nil, err
+		}
+		defer root.Close()
+		return root.Snapshots()
+	})
+	if errors.Is(err, smb2.ErrNoSnapshots) || err == nil && len(times) == 0 {
+		return nil, syscall.ENOENT
+	}
+	slices.SortFunc(times, time.Time.Compare)
+	return times, err
+}
+
+// versionsOf is the folder of the snapshots, where name is its name and the share has none of that name.
+func (n *node) versionsOf(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	if !n.IsRoot() || name != versionsFolder {
+		return nil, syscall.ENOENT
+	}
+	if _, err := n.share.snapshots(ctx); err != nil {
+		return nil, errnoOf(err)
+	}
+	if known := n.GetChild(name); known != nil {
+		if v, ok := known.Operations().(*versions); ok {
+			v.fill(&out.Attr)
+			return known, 0
+		}
+	}
+	v := &versions{share: n.share}
+	inode := n.NewInode(ctx, v, fs.StableAttr{Mode: syscall.S_IFDIR, Ino: inoOfVersion(name)})
+	v.fill(&out.Attr)
+	return inode, 0
+}
+
+// inoOfVersion: the server numbers the files of a snapshot as it does the present ones.
+func inoOfVersion(path string) uint64 {
+	hash := fnv.New64a()
+	_, _ = hash.Write([]byte(path))
+	return hash.Sum64() | 1<<63
+}
+
+func (v *versions) fill(out *fuse.Attr) {
+	out.Mode, out.Uid, out.Gid, out.Nlink = syscall.S_IFDIR|v.share.DirMode&^0o222, v.share.Uid, v.share.Gid, 1
+	out.Ino = v.StableAttr().Ino
+}
+
+func (v *versions) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	v.fill(&out.Attr)
+	return 0
+}
+
+func (v *versions) Readdir(ctx context.Context) (fs.DirStream, syscall.Errno) {
+	times, err := v.share.snapshots(ctx)
+	if err != nil {
+		return nil, errnoOf(err)
+	}
+	entries := make([]fuse.DirEntry, 0, len(times))
+	for _, each := range times {
+		name := each.UTC().Format(versionForm)
+		entries = append(entries, fuse.DirEntry{Mode: syscall.S_IFDIR, Name: name, Ino: inoOfVersion(versionsFolder + "/" + name)})
+	}
+	return fs.NewListDirStream(entries), 0
+}
+
+func (v *versions) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	wanted, err := time.Parse(versionForm, name)
+	if err != nil {
+		return nil, syscall.ENOENT
+	}
+	at, err := ask(ctx, v.share, func(t link.Try) (found, error) { return lookAt(t, smb2.SnapshotPath(wanted)) })
+	if err != nil {
+		return nil, errnoOf(err)
+	}
+	inode := v.GetChild(name)
+	if inode == nil {
+		root := &node{share: v.share}
+		root.learn(at)
+		inode = v.NewInode(ctx, root, fs.StableAttr{Mode: syscall.S_IFDIR, Ino: inoOfVersion(versionsFolder + "/" + name)})
+	}
+	inode.Operations().(*node).fill(&out.Attr)
+	return inode, 0
+}
+
+// intoVersion is the path of a file of a snapshot: names lead to it, the last one first.
+func intoVersion(first *fs.Inode, names []string) (root string, rest []string) {
+	if _, ok := first.Operations().(*versions); !ok || len(names) < 2 {
+		return "", names
+	}
+	at, _ := time.Parse(versionForm, names[len(names)-2])
+	return smb2.SnapshotPath(at), names[:len(names)-2]
+}
+
+// isVersion: it cannot be changed.
+func isVersion(path string) bool {
+	return strings.HasPrefix(path, "@GMT-") && smb2.IsSnapshotPath(path)
+}
