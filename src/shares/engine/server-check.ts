@@ -17,6 +17,8 @@ export type CompareServers = (
 /** Pause before the servers are compared again, ms: each comparison logs in. A short one if one route has come or gone. */
 const CHANGED_PAUSE_MS = 2_000;
 const RETRY_PAUSE_MS = 300_000;
+/** The first pause after another server answered; each further one is twice as long, up to `RETRY_PAUSE_MS`. */
+const DIFFERENT_PAUSE_MS = 10_000;
 
 type Result = Pick<ServerCheckObservation, "state" | "text" | "isEmpty">;
 
@@ -32,6 +34,7 @@ export class ServerCheck implements AsyncDisposable {
   #proved: readonly RouteName[] = [];
   #result = UNCHECKED;
   #begunAtMs = Number.NEGATIVE_INFINITY;
+  #retryMs = DIFFERENT_PAUSE_MS;
   #running: AbortController | null = null;
   #newest: Promise<void> = Promise.resolve();
   #isOver = false;
@@ -60,7 +63,8 @@ export class ServerCheck implements AsyncDisposable {
     const sinceMs = this.#clock.monotonicMs() - this.#begunAtMs;
     const isNew = up.some((name) => !this.#compared.has(name));
     const isFinal = this.#result.state === "same" || this.#result.state === "unchecked";
-    const isDue = isNew ? sinceMs >= CHANGED_PAUSE_MS : !isFinal && sinceMs >= RETRY_PAUSE_MS;
+    const retryMs = this.#result.state === "different" ? this.#retryMs : RETRY_PAUSE_MS;
+    const isDue = isNew ? sinceMs >= CHANGED_PAUSE_MS : !isFinal && sinceMs >= retryMs;
     if (mayBegin && isDue && up.length > 0 && this.#running === null && !this.#isOver) {
       for (const name of up) this.#compared.set(name, address(name));
       this.#begin(spec, Object.fromEntries(up.map((name) => [name, endpoints[name]])));
@@ -98,7 +102,9 @@ export class ServerCheck implements AsyncDisposable {
       const found = await this.#compare(spec, endpoints, running.signal);
       if (running.signal.aborted) return;
       this.#running = null;
+      const wasDifferent = this.#result.state === "different";
       this.#result = resultOf(found);
+      this.#retryMs = wasDifferent ? Math.min(2 * this.#retryMs, RETRY_PAUSE_MS) : DIFFERENT_PAUSE_MS;
       const isSame = this.#result.state === "same";
       this.#proved = ROUTE_NAMES.filter(
         (name) => isSame && found.ok && endpoints[name] !== undefined && !found.failures[name],

@@ -192,6 +192,26 @@ test("A13 the servers are compared again after a route has returned, at most eve
   assert.equal(counted("compare"), 3);
 });
 
+test("A13 while another server answers, the servers are compared again after 10 s, then 20 s and so on", async () => {
+  const { clock, world, run, counted } = start();
+  world.compared = async () => ({ ok: true, verdict: "different", text: "other files", failures: {} });
+  await run();
+  for (const [pauseMs, compared] of [
+    [9_000, 1],
+    [1_000, 2],
+    [19_000, 2],
+    [1_000, 3],
+  ] as const) {
+    await clock.advance(pauseMs);
+    await run();
+    assert.equal(counted("compare"), compared);
+  }
+  world.compared = async () => SAME;
+  await clock.advance(40_000);
+  await run();
+  assert.equal((await run()).serverCheck?.state, "same");
+});
+
 test("A13 nothing is compared for a share that moves, has one address, waits for its password, or is a folder", async () => {
   const world = { report: null };
   for (const given of [
