@@ -10,6 +10,7 @@ import { show } from "./sessions/control-session.ts";
 const FIRST_COMMANDS = [
   ["mountaineer demo", "see it work: a small NAS here, with two cables to pull"],
   ["mountaineer init", "answer a few questions: a NAS, MCP servers, or both"],
+  ["mountaineer import", "take over the MCP servers that your clients have"],
   ["mountaineer up", "start the daemon now and at every login"],
 ] as const;
 const MORE = "mountaineer --help lists all commands.";

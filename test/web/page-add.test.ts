@@ -29,17 +29,36 @@ test("adding in the page", {
   await rig.home.cli(["backends", "remove", "tools"]);
   const { page } = await rig.signedIn({ view: "Settings/Secrets" });
 
-  await t.test("F4 nothing is added without the owner's code", async () => {
-    for (const view of ["Servers/Add a server", "Shares/Add a share", "Settings/Secrets"]) {
-      await openView(page, view);
-      await page.getByRole("button", { name: "Unlock" }).waitFor();
-      assert.equal(await page.locator("#main form").count(), 0, view);
-    }
-    await page.getByRole("button", { name: "Unlock" }).click();
-    const typed = await page.getByText(/^mountaineer admin /).textContent();
-    assert.equal((await rig.home.cli((typed ?? "").split(" ").slice(1))).code, 0);
-    await page.getByRole("form", { name: "Store a secret" }).waitFor();
-  });
+  await t.test(
+    "F4 without the owner's code forms are shown disabled, with the command, and the daemon refuses them",
+    async () => {
+      for (const view of ["Servers/Add a server", "Shares/Add a share", "Settings/Secrets"]) {
+        await openView(page, view);
+        await page.getByRole("button", { name: "Unlock" }).waitFor();
+        await page.locator("#main form").first().waitFor();
+        assert.equal(
+          await page.locator("#main form").locator("input:enabled, button:enabled").count(),
+          0,
+          view,
+        );
+        await page.getByText(/MOUNTAINEER_HOME=\S+ mountaineer open --admin/).waitFor();
+      }
+      // As by a page that was tampered with.
+      await page.locator("fieldset.lockable").evaluate((form) => form.removeAttribute("disabled"));
+      await page.getByLabel("Name (required)").fill("stolen");
+      await page.getByLabel("Value (required)").fill("value");
+      const refused = page.waitForResponse((response) => response.status() === 403);
+      await page.getByRole("button", { name: "Save" }).click();
+      await refused;
+      rig.complaints.length = 0;
+      assert.doesNotMatch((await rig.home.cli(["secret", "list"])).stdout, /stolen/);
+      await page.reload();
+      await page.getByRole("button", { name: "Unlock" }).click();
+      const typed = await page.getByText(/^mountaineer admin /).textContent();
+      assert.equal((await rig.home.cli((typed ?? "").split(" ").slice(1))).code, 0);
+      await page.getByRole("form", { name: "Store a secret" }).waitFor();
+    },
+  );
 
   await t.test("F4 a secret is stored, and deleted", async () => {
     const form = page.getByRole("form", { name: "Store a secret" });

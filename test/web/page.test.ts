@@ -70,10 +70,7 @@ test("the page in a browser", { skip: NO_BROWSER }, async (t) => {
       await rig.thunderbolt(false);
       await card.getByText("Mounted over Fallback").waitFor();
       await openView(page, "Home");
-      await page
-        .getByRole("listitem")
-        .getByText(/Failed over from the preferred route to Fallback/)
-        .waitFor();
+      await page.getByRole("list", { name: "Shares" }).getByText("mounted over Fallback").waitFor();
       await rig.thunderbolt(true);
       await page.getByRole("button", { name: "Switch to the preferred route: CORE" }).waitFor();
       await openView(page, "Shares");
@@ -254,7 +251,8 @@ test("the page in a browser", { skip: NO_BROWSER }, async (t) => {
   await t.test(
     "F2 the timeline has the day before the restart, and the time between as unknown",
     async () => {
-      await openView(page, "Activity");
+      await openView(page, "Home");
+      await openView(page, "Shares");
       await page.getByText("Unknown: no daemon ran, or the machine slept").waitFor();
       await page.getByText("Changes of CORE").click();
       const changes = page.getByRole("listitem").filter({ hasText: /preferred route for|unknown for/ });

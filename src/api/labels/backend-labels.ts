@@ -6,6 +6,7 @@ import {
   msText,
   type StateLabel,
   sinceText,
+  TONE_RANKS,
   type Tone,
   troublesOf,
   WAITING_CODE,
@@ -155,4 +156,14 @@ export function retryText(
   const ms = retryAt === null ? Number.NaN : Date.parse(retryAt) - nowMs;
   if (Number.isNaN(ms)) return null;
   return ms <= 0 ? "tries again now" : `tries again in ${durationText(Math.max(ms, 1_000))}`;
+}
+
+/** `15 Ready, 8 Failed`, the worst first. */
+export function statesText(backends: readonly BackendStatus[]): string {
+  const labels = backends
+    .map(backendLabel)
+    .sort((one, other) => TONE_RANKS[one.tone] - TONE_RANKS[other.tone]);
+  return [...Map.groupBy(labels, ({ text }) => text)]
+    .map(([text, alike]) => `${alike.length} ${text}`)
+    .join(", ");
 }

@@ -26,9 +26,32 @@ export function shareFacts({ moves, traffic, space }: ShareStatus): readonly str
     if (waits > 0)
       facts.push(`programs waited for up to ${durationText(waits * stepSecs * 1000)} of the last ${whole}`);
   }
-  if (space !== undefined)
-    facts.push(`${bytesText(space.free_bytes)} of ${bytesText(space.total_bytes)} free`);
+  if (space !== undefined) facts.push(spaceText(space));
   return facts;
+}
+
+/** `tb0, Thunderbolt, 40 Gbit/s`, `1.2 TB of 4.0 TB free`, `moved 3 times under open files, which waited 0.2 s at most`. */
+export function shareSummary({
+  active_interface: route,
+  tb_link,
+  fb_link,
+  space,
+  moves,
+}: ShareStatus): readonly string[] {
+  const link = route === "tb" ? tb_link : route === "fallback" ? fb_link : undefined;
+  return [
+    ...(link === undefined ? [] : [`${link.device}, ${link.text}`]),
+    ...(space === undefined ? [] : [spaceText(space)]),
+    ...(moves === undefined || moves.count === 0
+      ? []
+      : [
+          `moved ${pluralize(moves.count, "time")} under open files, which waited ${durationText(moves.longest_wait_ms)} at most`,
+        ]),
+  ];
+}
+
+function spaceText({ free_bytes: free, total_bytes: total }: NonNullable<ShareStatus["space"]>): string {
+  return `${bytesText(free)} of ${bytesText(total)} free`;
 }
 
 /** Bars of numbers, and which of them show trouble. */

@@ -33,8 +33,7 @@ export function shownOfKey(
     case "reference":
       return parseReference(value) === null ? HIDDEN : value;
     case "secret text":
-      if (audience === "report") return shownWritten(name, value, audience);
-      return value === "" || isShowable(value) ? value : HIDDEN;
+      return audience === "log" && isShowable(value) ? value : shownWritten(name, value, audience);
     case "program":
       return shownCommand(value, audience);
     case "address":

@@ -64,5 +64,5 @@ test("E1 a program is let in by the code of its page and a yes to what it asks f
   ]);
   const session = { expiresAt: null, mayRunCommands: false, ownerUntil: null };
   using locked = mount(PeopleView, { app: scriptedApp({}, { session }) });
-  await eventually(() => /To let a program in, unlock this page/.test(locked.text()));
+  await eventually(() => /To let a program in, run in a terminal/.test(locked.text()));
 });

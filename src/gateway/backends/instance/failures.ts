@@ -23,7 +23,7 @@ export function noAnswer(method: string, timeoutMs: number): TransportFailure {
 }
 
 const SILENT =
-  "The server has written nothing. `npx` and `uvx` wait like this if they cannot reach their registry: set what the shell has of HTTPS_PROXY, NODE_EXTRA_CA_CERTS and SSL_CERT_FILE in `[backend_defaults.env]`, because servers do not inherit it.";
+  "The server has written nothing. `npx` and `uvx` wait like this if they cannot reach their registry: servers do not inherit HTTPS_PROXY, NODE_EXTRA_CA_CERTS or SSL_CERT_FILE from the shell. Set what it has: `mountaineer config set backend_defaults.env.NODE_EXTRA_CA_CERTS /path/to/ca.pem`.";
 
 /** `graceMs`: extra time because the server had not written anything. */
 export function notInitialized(backend: string, timeoutMs: number, graceMs: number): TransportFailure {

@@ -5,7 +5,7 @@ import { connectionOf, type TypedConnection } from "../../../config/edit/new-bac
 import { freeSecretName } from "../../../config/secret-names.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
 import type { App, ViewProps } from "../parts/app.ts";
-import { lockedLine, useMayRunCommands } from "../parts/owner-lock.ts";
+import { Lockable, useMayRunCommands } from "../parts/owner-lock.ts";
 import { AddFromRegistry } from "./add-from-registry.ts";
 import { DeclaredForm, neededText, optionalText, textIn } from "./declared-form.ts";
 import { type SecretToKeep, takenSecrets } from "./save-added.ts";
@@ -36,18 +36,16 @@ export function AddServer({ app }: ViewProps): ComponentChild {
   return h(
     "section",
     { "aria-label": "Add a server" },
-    may ? null : lockedLine("add a server"),
-    may
-      ? [
-          h(DeclaredForm, {
-            ...{ label: "Add by command or address", fields: SERVER, hidden: [SECRET] },
-            action: "Show what runs …",
-            run: (values, hidden) => addTyped(app, values, hidden.get(SECRET.name) ?? null),
-          }),
-          h("h2", {}, "From the registry"),
-          h(AddFromRegistry, { app }),
-        ]
-      : null,
+    h(
+      Lockable,
+      { app, what: "add a server" },
+      h(DeclaredForm, {
+        ...{ label: "Add by command or address", fields: SERVER, hidden: [SECRET] },
+        action: "Show what runs …",
+        run: (values, hidden) => addTyped(app, values, hidden.get(SECRET.name) ?? null),
+      }),
+    ),
+    may ? [h("h2", {}, "From the registry"), h(AddFromRegistry, { app })] : null,
   );
 }
 

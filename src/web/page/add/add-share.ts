@@ -22,7 +22,7 @@ import { MountaineerError } from "../../../runtime/errors.ts";
 import { useStore } from "../daemon/store.ts";
 import type { App, ViewProps } from "../parts/app.ts";
 import { choiceRow, code, line, nothing, plainList, textBlock, WorkButton } from "../parts/elements.ts";
-import { lockedLine, useMayRunCommands } from "../parts/owner-lock.ts";
+import { LockedLine, useMayRunCommands } from "../parts/owner-lock.ts";
 import { shown } from "../parts/text.ts";
 import { DeclaredForm, neededText, optionalText, textIn } from "./declared-form.ts";
 import { saveAdded, takenSecrets } from "./save-added.ts";
@@ -76,8 +76,8 @@ export function AddShare({ app }: ViewProps): ComponentChild {
   return h(
     "section",
     { "aria-label": "Add a share" },
-    may ? null : lockedLine("add a share"),
-    may && nas.length > 0
+    h(LockedLine, { app, what: "add a share" }),
+    nas.length > 0 && may
       ? h(DeclaredForm, {
           key: nas.join(" "),
           ...{ label: "One more share of a NAS", action: "Show what is added …" },
@@ -118,7 +118,15 @@ export function AddShare({ app }: ViewProps): ComponentChild {
                 add: (values) => add(app, login, password.current, values, servers ?? []),
               }),
         ]
-      : null,
+      : h(
+          "fieldset",
+          { class: "lockable", disabled: true },
+          h(DeclaredForm, {
+            ...{ label: "Log in", fields: LOGIN, hidden: [PASSWORD], action: "List its shares" },
+            begin: {},
+            run: logIn,
+          }),
+        ),
   );
 }
 

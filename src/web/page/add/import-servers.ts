@@ -18,7 +18,7 @@ import {
   section,
   WorkButton,
 } from "../parts/elements.ts";
-import { lockedLine, useMayRunCommands } from "../parts/owner-lock.ts";
+import { Lockable, useMayRunCommands } from "../parts/owner-lock.ts";
 import { shown } from "../parts/text.ts";
 import { useLoaded } from "../parts/use-loaded.ts";
 
@@ -29,7 +29,8 @@ export function ImportServers({ app }: ViewProps): ComponentChild {
   return h(
     "section",
     { "aria-label": "Import servers" },
-    may ? [h(FoundClients, { app }), h(Pasted, { app })] : lockedLine("import servers"),
+    may ? h(FoundClients, { app }) : null,
+    h(Lockable, { app, what: "import servers" }, h(Pasted, { app })),
   );
 }
 

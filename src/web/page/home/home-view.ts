@@ -1,17 +1,18 @@
-// Home: what needs attention and its remedy, the picture of all connections, and recent events.
+// Home: what needs attention and its remedy, the picture of all connections, and what each half is for.
 import { type ComponentChild, h } from "preact";
 import { useContext, useEffect, useMemo, useState } from "preact/hooks";
 import type { StatusReport } from "../../../api/contract/contract.ts";
+import { statesText } from "../../../api/labels/backend-labels.ts";
 import { wholeText } from "../../../api/labels/label.ts";
+import { shareLabel } from "../../../api/labels/share-labels.ts";
+import { shareSummary } from "../../../api/labels/traffic-labels.ts";
 import { pluralize } from "../../../runtime/text/plain-text.ts";
-import type { ShownEvent } from "../daemon/live.ts";
 import { useNow, useStore } from "../daemon/store.ts";
 import { useFleet } from "../fleet/use-fleet.ts";
 import { ActionButton } from "../parts/action-button.ts";
 import type { App, ViewProps } from "../parts/app.ts";
-import { Copyable, card, details, Gone, loading, section, withCode } from "../parts/elements.ts";
-import { clockText, shown, unmarked } from "../parts/text.ts";
-import { MANY, ServerTable } from "../servers/servers-view.ts";
+import { Copyable, card, Gone, loading, mark, plainList, section, withCode } from "../parts/elements.ts";
+import { shown, unmarked } from "../parts/text.ts";
 import {
   type Drawing,
   drawingOf,
@@ -21,16 +22,11 @@ import {
   pictureOf,
   type Thing,
 } from "./picture.ts";
-import { findTroubles, type Trouble } from "./troubles.ts";
-
-const EVENTS_SHOWN = 10;
-/** Maximum number of troubles shown; further ones are folded away, so that the picture stays in sight. */
-const TROUBLES_SHOWN = 4;
+import { commandOf, findTroubles, type Trouble } from "./troubles.ts";
 
 export function HomeView({ app }: ViewProps): ComponentChild {
   const status = useStore(app.store, (state) => state.status);
   const approvals = useStore(app.store, (state) => state.approvals);
-  const now = useNow();
   const troubles = useMemo(
     () => (status === null ? [] : findTroubles(status, approvals)),
     [status, approvals],
@@ -40,13 +36,45 @@ export function HomeView({ app }: ViewProps): ComponentChild {
   return h(
     "div",
     { class: "home" },
-    isEmpty && troubles.length === 0 ? null : h(Summary, { app, status, troubles }),
+    isEmpty && troubles.length === 0 ? null : h(Summary, { app, troubles }),
     isEmpty ? emptyHome() : h(PictureView, { app }),
-    isEmpty ? null : beginnings(status),
-    (status.backends ?? []).length < MANY
-      ? null
-      : h("section", {}, h("h2", {}, "Servers"), h(ServerTable, { app, status, now })),
-    isEmpty ? null : h(Events, { app }),
+    isEmpty ? null : [sharesPart(status), serversPart(status), beginnings(status)],
+  );
+}
+
+/** Where each share is, over which cable, and with how much room. */
+function sharesPart({ shares }: StatusReport): ComponentChild {
+  if (shares.length === 0) return null;
+  return section(
+    "Shares",
+    plainList(
+      "Shares",
+      shares.map((share) => {
+        const { text, tone } = shareLabel(share);
+        return h(
+          "li",
+          { key: share.name, class: "row" },
+          h("a", { href: "#/shares" }, h("strong", {}, shown(share.name))),
+          mark(tone, text),
+          h(Copyable, { text: share.stable_path }),
+          h("span", { class: "dim" }, shown(shareSummary(share).join(" · "))),
+        );
+      }),
+    ),
+  );
+}
+
+function serversPart({ gateway, backends = [] }: StatusReport): ComponentChild {
+  if (gateway === undefined) return null;
+  const counts = [`${pluralize(gateway.tools, "tool")}`, pluralize(gateway.sessions, "session")];
+  return section(
+    "Servers",
+    h(
+      "p",
+      {},
+      h("a", { href: "#/servers" }, `${pluralize(backends.length, "server")}: ${statesText(backends)}`),
+      h("span", { class: "dim" }, ` · ${counts.join(" · ")}`),
+    ),
   );
 }
 
@@ -87,15 +115,12 @@ function addLink(what: string, view: "shares" | "servers", kind: string): Compon
 }
 
 interface SummaryProps extends ViewProps {
-  readonly status: StatusReport;
   readonly troubles: readonly Trouble[];
 }
 
-function Summary({ app, status, troubles }: SummaryProps): ComponentChild {
+function Summary({ app, troubles }: SummaryProps): ComponentChild {
   const isGone = useContext(Gone);
   const tone = isGone ? "plain" : (troubles[0]?.tone ?? "good");
-  const rows = troubles.map((trouble) => troubleRow(app, trouble));
-  const more = rows.splice(TROUBLES_SHOWN);
   return h(
     "div",
     { class: `verdict ${tone}` },
@@ -108,25 +133,21 @@ function Summary({ app, status, troubles }: SummaryProps): ComponentChild {
           ? "All is well"
           : `${pluralize(troubles.length, "thing")} ${troubles.length === 1 ? "needs" : "need"} attention`,
     ),
-    troubles.length === 0 ? h("p", { class: "dim" }, wellText(status)) : h("ul", { class: "troubles" }, rows),
-    more.length === 0 ? null : details(`${more.length} more`, h("ul", { class: "troubles" }, more)),
+    troubles.length === 0
+      ? null
+      : h(
+          "ul",
+          { class: "troubles" },
+          troubles.map((trouble) => troubleRow(app, trouble)),
+        ),
   );
-}
-
-function wellText({ shares, gateway, backends = [] }: StatusReport): string {
-  const servers = backends.filter(({ enabled }) => enabled).length;
-  const counts = [
-    shares.length > 0 && pluralize(shares.length, "share"),
-    servers > 0 && pluralize(servers, "server"),
-    gateway !== undefined &&
-      `${pluralize(gateway.tools, "tool")} · ${pluralize(gateway.sessions, "session")}`,
-  ];
-  return counts.filter(Boolean).join(" · ");
 }
 
 function troubleRow(app: App, trouble: Trouble): ComponentChild {
   const { tone, hint, action, at } = trouble;
   const text = unmarked(wholeText(trouble));
+  const command = hint === null ? null : commandOf(hint);
+  const isSecret = command?.startsWith("mountaineer secret set ") === true;
   return h(
     "li",
     { key: text, class: `trouble ${tone}` },
@@ -134,37 +155,15 @@ function troubleRow(app: App, trouble: Trouble): ComponentChild {
       "div",
       {},
       h("a", { href: `#/${at}` }, text),
-      hint === null ? null : h("p", { class: "hint" }, withCode(hint)),
+      hint === null || command !== null ? null : h("p", { class: "hint" }, withCode(hint)),
     ),
-    action === null
-      ? h("a", { class: "button", href: `#/${at}`, "aria-label": `Show: ${text}` }, "Show")
-      : h(ActionButton, { app, action }),
-  );
-}
-
-function Events({ app }: ViewProps): ComponentChild {
-  const events = useStore(app.store, (state) => state.events);
-  const now = useNow();
-  return section(
-    "Just now",
-    events.length === 0
-      ? h("p", { class: "dim" }, "Nothing has happened since this page was opened.")
-      : h(
-          "ol",
-          { class: "events" },
-          events.slice(0, EVENTS_SHOWN).map((event) => eventRow(event, now)),
-        ),
-    h("p", { class: "more" }, h("a", { href: "#/activity" }, "All that happened")),
-  );
-}
-
-function eventRow({ id, atMs, about, text, tone }: ShownEvent, now: number): ComponentChild {
-  return h(
-    "li",
-    { key: id, class: tone },
-    h("time", { dateTime: new Date(atMs).toISOString() }, clockText(atMs, now)),
-    h("strong", {}, about === null ? "" : shown(about)),
-    h("span", {}, unmarked(text)),
+    isSecret
+      ? h("a", { class: "button", href: "#/settings/secrets", "aria-label": `Set: ${text}` }, "Set")
+      : action !== null
+        ? h(ActionButton, { app, action })
+        : command === null
+          ? h("a", { class: "button", href: `#/${at}`, "aria-label": `Show: ${text}` }, "Show")
+          : h(Copyable, { text: command }),
   );
 }
 
@@ -180,8 +179,8 @@ function PictureView({ app }: ViewProps): ComponentChild {
   const isNarrow = useNarrow();
   const fleet = report === "off" ? null : report;
   const picture = useMemo(
-    () => (status === null ? null : pictureOf({ status, fleet, flow }, now)),
-    [status, fleet, flow, now],
+    () => (status === null ? null : pictureOf({ status, fleet, flow }, now, isNarrow)),
+    [status, fleet, flow, now, isNarrow],
   );
   if (picture === null) return null;
   return h(
@@ -246,13 +245,13 @@ function thingDrawn(
   isNarrow: boolean,
   height: number,
 ): ComponentChild {
-  const { id, kind, title, text, trouble = "", tone, at, isHint = false, isChip = false } = thing;
+  const { id, kind, title, text, trouble = "", tone, at, isHint = false } = thing;
   const { x, y } = box;
   const isMachine = kind === "machine";
   const isTall = isMachine && !isNarrow;
   const middleX = x + box.width / 2;
   const middleY = y + box.height / 2;
-  const hasSign = !isHint && !isChip;
+  const hasSign = !isHint;
   const textX = isTall ? middleX : x + (hasSign ? 48 : 14);
   const size = LINE_HEIGHT * (titles.length + texts.length);
   const baseline = isTall ? y + 76 : middleY - size / 2 + 14;
@@ -262,7 +261,7 @@ function thingDrawn(
       key: id,
       href: `#/${at}`,
       tabindex: -1,
-      class: `thing ${kind} ${isHint ? "hint" : tone} ${isChip ? "chip" : ""}`,
+      class: `thing ${kind} ${isHint ? "hint" : tone}`,
     },
     h("title", {}, [title, text, trouble].filter((line) => line !== "").join(", ")),
     isMachine && isNarrow
@@ -284,9 +283,7 @@ function thingDrawn(
         ),
       ),
     ),
-    isMachine || isHint
-      ? null
-      : h("circle", { class: "dot", cx: x + box.width - 14, cy: isChip ? middleY : y + 16, r: 4 }),
+    isMachine || isHint ? null : h("circle", { class: "dot", cx: x + box.width - 14, cy: y + 16, r: 4 }),
   );
 }
 

@@ -1,21 +1,20 @@
 // The picture of Home as data: this machine, its connections, and where each thing and each wire is drawn. Pure.
 import type { BackendStatus, ShareStatus, StatusReport } from "../../../api/contract/contract.ts";
 import type { FleetReport } from "../../../api/contract/fleet.ts";
-import { backendLabel } from "../../../api/labels/backend-labels.ts";
+import { backendLabel, statesText } from "../../../api/labels/backend-labels.ts";
 import { machineTrouble, presenceLabel, presenceText } from "../../../api/labels/fleet-labels.ts";
 import { type Tone, worseTone } from "../../../api/labels/label.ts";
-import { MOST_NAMED, mergeTroubles } from "../../../api/labels/merge-troubles.ts";
 import { cableText, secondBestHint, shareLabel } from "../../../api/labels/share-labels.ts";
 import { LEAST_RATE } from "../../../api/labels/traffic-labels.ts";
-import { bytesText, firstNames, pluralize } from "../../../runtime/text/plain-text.ts";
+import { bytesText, pluralize } from "../../../runtime/text/plain-text.ts";
 import { type Flow, rateOf } from "../daemon/flow.ts";
-import { shown, unmarked } from "../parts/text.ts";
+import { shown } from "../parts/text.ts";
 
 /** Maximum number of things drawn, by kind. */
-const MOST = { nas: 4, agent: 6, server: 8, peer: 4 } as const;
+const MOST = { nas: 4, agent: 6, server: 7, peer: 4 } as const;
 
-/** From this number of servers on, the quiet ones are drawn as chips. */
-const FEWEST_CHIPPED = 5;
+/** Maximum numbers on a narrow page, where all is in one column. */
+const MOST_NARROW = { nas: 2, agent: 1, server: 2, peer: 1 } as const;
 
 type Kind = keyof typeof MOST;
 
@@ -31,10 +30,6 @@ export interface Thing {
   readonly at: string;
   /** True for a placeholder: the number of things left out, or a hint that there are none. */
   readonly isHint?: boolean;
-  /** True: a quiet thing among many, drawn small and without its text. */
-  readonly isChip?: boolean;
-  /** How many servers it stands for; absent: one. */
-  readonly count?: number;
 }
 
 export interface Wire {
@@ -65,37 +60,49 @@ interface Known {
   readonly flow: Flow | null;
 }
 
-export function pictureOf({ status, fleet, flow }: Known, nowMs: number): Picture {
+export function pictureOf({ status, fleet, flow }: Known, nowMs: number, isNarrow = false): Picture {
   const { shares, gateway } = status;
   const machine: Thing = {
     ...{ id: "machine", kind: "machine", tone: "plain", at: "settings/about" },
     title: shown(fleet?.name ?? "This machine"),
     text: gateway === undefined ? pluralize(shares.length, "share") : pluralize(gateway.tools, "tool"),
   };
+  const limits = isNarrow ? MOST_NARROW : MOST;
   const others = (fleet?.machines ?? []).filter(({ own }) => !own);
   return {
     machine,
     joined: [
-      ...most(gateway === undefined ? [] : agents(flow), "clients"),
-      ...most(servedBy(status, flow, nowMs), "NAS"),
-      ...withChips(most(graveFirst(serversOf(status, flow)), "servers")),
-      ...most(others.map(peer), "machines"),
+      ...most(gateway === undefined ? [] : agents(flow), "clients", limits),
+      ...most(servedBy(status, flow, nowMs), "NAS", limits),
+      ...serversOf(status, flow, limits.server),
+      ...most(others.map(peer), "machines", limits),
     ],
   };
 }
 
 /** The things to draw, those with trouble first, and a placeholder for the rest. */
-function most(all: readonly Joined[], what: string): readonly Joined[] {
+function most(
+  all: readonly Joined[],
+  what: string,
+  limits: Readonly<Record<Kind, number>>,
+): readonly Joined[] {
   const [first] = all;
-  if (first === undefined || all.length <= MOST[first.kind]) return all;
+  if (first === undefined || all.length <= limits[first.kind]) return all;
   const { kind, at } = first;
-  const chosen = graveFirst(all).slice(0, MOST[kind] - 1);
+  const chosen = graveFirst(all).slice(0, limits[kind] - 1);
   const others = all.filter((each) => !chosen.includes(each));
-  const rest = others.reduce((sum, { count = 1 }) => sum + count, 0);
   const passing = others.flatMap(({ wires }) => wires[0]?.passing ?? []);
   const id = `more ${kind}`;
   const more: Joined = {
-    ...{ id, kind, at, title: `${rest} more ${what}`, text: "", tone: "plain", isHint: true },
+    ...{
+      id,
+      kind,
+      at,
+      title: chosen.length === 0 ? `${others.length} ${what}` : `${others.length} more ${what}`,
+      text: "",
+      tone: "plain",
+      isHint: true,
+    },
     wires: [wire(id, passing.toSorted((one, other) => one - other).slice(-4))],
   };
   return [...all.filter((each) => chosen.includes(each)), more];
@@ -107,11 +114,6 @@ function isGrave({ tone }: Thing): boolean {
 
 function graveFirst(all: readonly Joined[]): readonly Joined[] {
   return [...all.filter(isGrave), ...all.filter((each) => !isGrave(each))];
-}
-
-/** Makes chips of the quiet ones if the picture would not fit a screen otherwise. */
-function withChips(all: readonly Joined[]): readonly Joined[] {
-  return all.length < FEWEST_CHIPPED ? all : all.map((each) => ({ ...each, isChip: !isGrave(each) }));
 }
 
 function wire(id: string, passing: readonly number[] = []): Wire {
@@ -133,23 +135,20 @@ function agents(flow: Flow | null): readonly Joined[] {
   });
 }
 
-/** The servers; those that fail for one cause are one thing. */
-function serversOf(status: StatusReport, flow: Flow | null): readonly Joined[] {
+/** The servers, or one thing that stands for all of them if they are more than `most`. */
+function serversOf(status: StatusReport, flow: Flow | null, most: number): readonly Joined[] {
   const { gateway, backends = [] } = status;
   if (gateway === undefined) return [];
-  const { covered, groups } = mergeTroubles(status);
+  const all = graveFirst(backends.map((each) => server(each, flow)));
+  if (all.length <= most) return all;
+  const tone = all.map((each) => each.tone).reduce(worseTone, "good");
+  const passing = all.flatMap(({ wires }) => wires[0]?.passing ?? []).toSorted((one, other) => one - other);
   return [
-    ...groups.map(({ names, text }): Joined => {
-      const alike = backends.filter(({ name }) => names.includes(name));
-      const tone = alike.map((each) => backendLabel(each).tone).reduce(worseTone, "warning");
-      const id = `servers ${names.join(" ")}`;
-      return {
-        ...{ id, kind: "server", at: "servers", tone, count: names.length },
-        ...{ title: shown(firstNames(names, String, MOST_NAMED)), text: unmarked(text) },
-        wires: [{ ...wire(id), state: "down", tone }],
-      };
-    }),
-    ...backends.filter(({ name }) => !covered.has(name)).map((each) => server(each, flow)),
+    {
+      ...{ id: "servers", kind: "server", at: "servers", tone },
+      ...{ title: pluralize(all.length, "server"), text: statesText(backends) },
+      wires: [{ ...wire("servers", passing.slice(-4)), tone }],
+    },
   ];
 }
 
@@ -272,7 +271,6 @@ export interface Drawing {
 
 const BETWEEN = 12;
 const HEIGHTS: Readonly<Record<Kind, number>> = { agent: 46, server: 46, peer: 46, nas: 96 };
-const CHIP = { height: 28, gap: 8 };
 /** Average widths of a letter. */
 const TITLE_LETTER = 8.6;
 const TEXT_LETTER = 7.4;
@@ -304,42 +302,26 @@ function placed<Of extends Thing>(
   height: number,
   isTall = false,
 ): Placed<Of> {
-  const { kind, isHint = false, isChip = false, text, trouble = "" } = thing;
-  const space = width - (isTall ? 16 : isHint || isChip ? 28 : 60);
+  const { kind, isHint = false, text, trouble = "" } = thing;
+  const space = width - (isTall ? 16 : isHint ? 28 : 60);
   const hasDot = kind !== "machine" && !isHint;
-  const titles = wrapped(thing.title, (hasDot ? space - 16 : space) / TITLE_LETTER, isChip ? 1 : MOST_LINES);
-  const texts = isChip
-    ? []
-    : [text, trouble].flatMap((each) => wrapped(each, space / TEXT_LETTER, MOST_LINES));
-  const tall = isChip ? 0 : 10 + LINE_HEIGHT * (titles.length + texts.length);
+  const titles = wrapped(thing.title, (hasDot ? space - 16 : space) / TITLE_LETTER, MOST_LINES);
+  const texts = [text, trouble].flatMap((each) => wrapped(each, space / TEXT_LETTER, MOST_LINES));
+  const tall = 10 + LINE_HEIGHT * (titles.length + texts.length);
   return { thing, box: { x, y, width, height: Math.max(height, tall) }, titles, texts };
 }
 
 type Column = Pick<Box, "x" | "width">;
 
-/** Places things below each other, and chips in rows of two. `endY`: the lower edge of the last one. */
+/** Places things below each other. `endY`: the lower edge of the last one. */
 function stacked(all: readonly Joined[], columnOf: (kind: Kind) => Column, fromY: number) {
   let y = fromY;
-  let hasSpace = false;
-  const things = all.map((thing, index) => {
-    const isRight = hasSpace;
-    const { x, width } = columnOf(thing.kind);
-    if (thing.isChip !== true) {
-      const one = placed(thing, { x, y, width }, HEIGHTS[thing.kind]);
-      y += one.box.height + BETWEEN;
-      return one;
-    }
-    const half = (width - CHIP.gap) / 2;
-    const next = all[index + 1];
-    hasSpace = !isRight && next?.isChip === true && next.isHint !== true;
-    const isHalf = isRight || hasSpace;
-    const left = isRight ? x + half + CHIP.gap : x;
-    const one = placed(thing, { x: left, y, width: isHalf ? half : width }, CHIP.height);
-    if (!hasSpace) y += CHIP.height + CHIP.gap;
+  const things = all.map((thing) => {
+    const one = placed(thing, { ...columnOf(thing.kind), y }, HEIGHTS[thing.kind]);
+    y += one.box.height + BETWEEN;
     return one;
   });
-  const last = things.at(-1)?.box;
-  return { things, endY: last === undefined ? fromY - BETWEEN : last.y + last.height };
+  return { things, endY: y - BETWEEN };
 }
 
 /** The second line takes the place of the rate, which a wire with trouble does not have. */

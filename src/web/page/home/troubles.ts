@@ -58,6 +58,15 @@ export function findTroubles(status: StatusReport, approvals: PageState["approva
   return [...troubles.filter(({ tone }) => tone === "bad"), ...troubles.filter(({ tone }) => tone !== "bad")];
 }
 
+/** The command that a hint gives; null: it has none. */
+export function commandOf(hint: string): string | null {
+  return (
+    /`((?:mountaineer|npm|sudo|curl|uv|pip|brew) [^`]+)`/.exec(hint)?.[1] ?? COMMAND.exec(hint)?.[0] ?? null
+  );
+}
+
+const COMMAND = /\bmountaineer [a-z]+(?: [\w./@:='"-]+)+/;
+
 /** A share that is only on its second route gets no button, because only plugging in the cable helps. */
 function shareTrouble(share: ShareStatus, global: GlobalStatus): readonly Trouble[] {
   const hint = secondBestHint(share, global);
@@ -112,7 +121,11 @@ function backendRepair(backend: BackendStatus): Action | null {
   const actions = actionsFor({ shares: [], backends: [backend] });
   const pending = backend.routes?.recovery_pending ?? null;
   if (pending !== null) return actionWith(actions, "route", backend.name, pending.route);
-  return backend.phase !== "Ready" ? actionWith(actions, "restart", backend.name) : null;
+  // A restart brings no missing secret or program: the hint has the command for it.
+  const hint = troublesOf(backend.conditions)[0]?.hint ?? "";
+  return backend.phase === "Ready" || commandOf(hint) !== null
+    ? null
+    : actionWith(actions, "restart", backend.name);
 }
 
 function waitingTrouble(count: number): Trouble {

@@ -1,5 +1,5 @@
 // The lock of the page: whether this tab may change what runs, and how the owner of the account unlocks it.
-import { type ComponentChild, h } from "preact";
+import { type ComponentChild, type ComponentChildren, h } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { shellCommand } from "../../../runtime/text/plain-text.ts";
 import { useNow, useStore } from "../daemon/store.ts";
@@ -78,9 +78,35 @@ function Locked({ app }: ViewProps): ComponentChild {
   );
 }
 
-/** In place of what a tab that may only read cannot do. `what`: such as "add a share". */
-export function lockedLine(what: string): ComponentChild {
-  return h("p", { class: "dim" }, `To ${what}, unlock this page at the top.`);
+/** The usual folder of a user's home, which a command need not name. */
+const USUAL_HOME = /^\/(?:root|(?:home|Users)\/[^/]+)\/\.mountaineer$/;
+
+/** Above what a tab that may only read cannot do: the command that unlocks it. `what`: such as "add a share". */
+export function LockedLine({ app, what }: ViewProps & { readonly what: string }): ComponentChild {
+  const home = useStore(app.store, ({ status }) => status?.global.home ?? "");
+  if (useMayRunCommands(app)) return null;
+  const open = "mountaineer open --admin";
+  const command = USUAL_HOME.test(home) ? open : `${shellCommand`MOUNTAINEER_HOME=${home}`} ${open}`;
+  return h(
+    "p",
+    { class: "dim" },
+    `To ${what}, run in a terminal of the daemon's machine: `,
+    h(Copyable, { text: command }),
+  );
+}
+
+interface LockableProps extends ViewProps {
+  readonly what: string;
+  readonly children?: ComponentChildren;
+}
+
+/** A form, which a tab that may only read shows disabled, below the command that unlocks it. */
+export function Lockable({ app, what, children }: LockableProps): ComponentChild {
+  const may = useMayRunCommands(app);
+  return [
+    h(LockedLine, { key: "line", app, what }),
+    h("fieldset", { key: "form", class: "lockable", disabled: !may }, children),
+  ];
 }
 
 /** Asks for the code that the terminal of `mountaineer open --admin` shows; nothing once the tab may run commands. */

@@ -1,4 +1,4 @@
-// Activity: the day as bars, and below it log and audit as one stream with filters.
+// Activity: log and audit as one stream with filters; a burst of one kind is one line.
 import { type ComponentChild, h } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import type { AuditEntry, LogLine } from "../../../api/contract/records.ts";
@@ -21,7 +21,6 @@ import {
   withCode,
 } from "../parts/elements.ts";
 import { clockText, shown } from "../parts/text.ts";
-import { TimelineView } from "../timeline/timeline-view.ts";
 
 const LEVELS = ["debug", "info", "warn", "error"] as const;
 const TONES = { debug: "plain", info: "plain", warn: "warning", error: "bad" } as const satisfies Record<
@@ -40,7 +39,7 @@ interface Filter {
 }
 
 export function ActivityView({ app }: ViewProps): ComponentChild {
-  return [h(TimelineView, { key: "day", app }), section("What happened", h(Stream, { key: "stream", app }))];
+  return section("What happened", h(Stream, { app }));
 }
 
 /** A line of the log or a record of the audit. */
@@ -54,7 +53,9 @@ interface Entry {
   readonly isAudit: boolean;
   /** The script that ran (`isRun`), or that made the call. */
   readonly script?: { readonly id: string; readonly isRun: boolean };
-  /** The calls of a script, newest first. */
+  /** Equal for entries of one kind, which become one line when they come in a burst. */
+  readonly kind: string;
+  /** The calls of a script, or the entries of a burst, newest first. */
   readonly calls?: readonly Entry[];
 }
 
@@ -91,7 +92,7 @@ function Stream({ app }: ViewProps): ComponentChild {
   }, [JSON.stringify(filter)]);
   const put = (change: Partial<Filter>): void => setFilter((last) => ({ ...last, ...change }));
   const now = Date.now();
-  const entries = page === null ? null : folded(wholeEntries(page));
+  const entries = page === null ? null : inBursts(folded(wholeEntries(page)));
   return h(
     "div",
     {},
@@ -181,11 +182,47 @@ function folded(entries: readonly Entry[]): readonly Entry[] {
     );
 }
 
+/** Of one kind, with at most this time between two of them, ms. */
+const BURST_MS = 60_000;
+
+/** Entries of one kind that follow each other within a minute are one, with all of them in it. */
+function inBursts(entries: readonly Entry[]): readonly Entry[] {
+  const bursts: Entry[][] = [];
+  const open = new Map<string, Entry[]>();
+  for (const entry of entries) {
+    const key = `${entry.kind} ${entry.tone}`;
+    const burst = entry.calls === undefined ? open.get(key) : undefined;
+    const last = burst?.at(-1);
+    if (burst !== undefined && last !== undefined && Date.parse(last.at) - Date.parse(entry.at) <= BURST_MS)
+      burst.push(entry);
+    else {
+      const begun = [entry];
+      bursts.push(begun);
+      open.set(key, begun);
+    }
+  }
+  return bursts.flatMap(([newest, ...others]) => {
+    if (newest === undefined || others.length === 0) return newest ?? [];
+    const calls = [newest, ...others];
+    return [{ ...newest, what: `${calls.length} times, last: ${newest.what}`, calls }];
+  });
+}
+
 /** Empty for a line that is not shown to people. */
 function lineEntry({ at, level, ...line }: LogLine): readonly Entry[] {
   const known = logLabel(line);
   if (known === null) return [];
-  return [{ at, tone: TONES[level], status: level, what: wholeText(known), facts: null, isAudit: false }];
+  return [
+    {
+      at,
+      tone: TONES[level],
+      status: level,
+      what: wholeText(known),
+      facts: null,
+      isAudit: false,
+      kind: known.name,
+    },
+  ];
 }
 
 function auditEntry(record: AuditEntry): Entry {
@@ -207,6 +244,7 @@ function auditEntry(record: AuditEntry): Entry {
     what: notice === null ? sentence(target?.replace(":", " ") ?? method ?? kind) : wholeText(notice),
     facts: [shown(facts), given === undefined ? null : [" ", code(JSON.stringify(given).slice(0, 1000))]],
     isAudit: true,
+    kind: `${principal} ${method} ${target} ${outcome}`,
     ...(record.script === undefined
       ? {}
       : { script: { id: record.script, isRun: target === "tool:run_script" } }),
@@ -235,7 +273,11 @@ function entryRow(
       : h(
           "details",
           {},
-          h("summary", {}, pluralize(calls.length, "call")),
+          h(
+            "summary",
+            {},
+            calls.some(({ isAudit }) => !isAudit) ? "Show all" : pluralize(calls.length, "call"),
+          ),
           h(
             "ol",
             { class: "stream" },

@@ -51,8 +51,8 @@ import { forText, shown } from "../parts/text.ts";
 import { whyDetails } from "../parts/why.ts";
 import { ServerActions } from "./server-actions.ts";
 
-/** From this many servers on, they are a table, which Home also has. */
-export const MANY = 8;
+/** From this many servers on, they are a table. */
+const MANY = 8;
 
 export function ServersView({ app }: ViewProps): ComponentChild {
   const status = useStore(app.store, (state) => state.status);
@@ -108,17 +108,34 @@ interface ServerTableProps extends ViewProps {
 }
 
 /** All servers, those in trouble first, with a search; each row opens to its card. */
-export function ServerTable({ app, status, now }: ServerTableProps): ComponentChild {
+function ServerTable({ app, status, now }: ServerTableProps): ComponentChild {
   const [typed, setTyped] = useState("");
+  const [state, setState] = useState<string | null>(null);
   const { backends = [] } = status;
-  const { covered } = mergeTroubles(status);
+  const causes = new Map(
+    mergeTroubles(status).groups.flatMap(({ names, text }) => names.map((name) => [name, text] as const)),
+  );
   const servers = backends.map((backend) => ({ backend, ...backendLabel(backend) }));
   const isWanted = matcherOf(typed);
   const found = servers
+    .map((one) => ({ ...one, why: causes.get(one.backend.name) ?? one.why }))
+    .filter(({ text }) => state === null || text === state)
     .filter(({ backend: { name }, text, why }) => isWanted(`${name} ${text} ${why ?? ""}`))
-    .sort((one, other) => TONE_RANKS[one.tone] - TONE_RANKS[other.tone]);
-  const counts = [...Map.groupBy(servers, ({ text }) => text)].map(
-    ([text, alike]) => `${alike.length} ${text}`,
+    .sort(
+      (one, other) =>
+        TONE_RANKS[one.tone] - TONE_RANKS[other.tone] ||
+        one.text.localeCompare(other.text) ||
+        one.backend.name.localeCompare(other.backend.name),
+    );
+  const chips = [...Map.groupBy(servers, ({ text }) => text)].map(([text, { length }]) =>
+    h(
+      "button",
+      {
+        ...{ key: text, type: "button", "aria-pressed": text === state },
+        onClick: () => setState(text === state ? null : text),
+      },
+      `${length} ${shown(text)}`,
+    ),
   );
   const chosen = found.map(({ backend }) => backend);
   const restart =
@@ -130,12 +147,11 @@ export function ServerTable({ app, status, now }: ServerTableProps): ComponentCh
           chosen,
         );
   return [
-    searchPart({ id: "servers-search", text: typed, onText: setTyped }, shown(counts.join(" · "))),
+    searchPart({ id: "servers-search", text: typed, onText: setTyped }, pluralize(found.length, "server")),
+    h("div", { class: "row", role: "group", "aria-label": "State" }, chips),
     h(Table, {
       ...{ label: "Servers", titles: SERVER_TITLES },
-      rows: found.map(({ backend, why }) =>
-        serverRow({ app, backend, now }, covered.has(backend.name) ? "as above" : why),
-      ),
+      rows: found.map(({ backend, why }) => serverRow({ app, backend, now }, why)),
     }),
     actionRow(found.length === 0 ? null : h(ActionButton, { app, action: restart })),
   ];

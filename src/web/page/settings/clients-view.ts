@@ -17,7 +17,7 @@ import {
   section,
   WorkButton,
 } from "../parts/elements.ts";
-import { lockedLine, useMayRunCommands } from "../parts/owner-lock.ts";
+import { LockedLine, useMayRunCommands } from "../parts/owner-lock.ts";
 import { Table } from "../parts/table.ts";
 import { shown } from "../parts/text.ts";
 import { useLoaded } from "../parts/use-loaded.ts";
@@ -48,7 +48,10 @@ export function ClientsView({ app }: ViewProps): ComponentChild {
             scripting.map(([client, user], nth) => h("li", { key: nth }, `${client}, ${user}`)),
           ),
         ),
-    section("Connect a client", may ? h(Programs, { app }) : lockedLine("connect programs of this machine")),
+    section(
+      "Connect a client",
+      may ? h(Programs, { app }) : h(LockedLine, { app, what: "connect programs of this machine" }),
+    ),
   ];
 }
 

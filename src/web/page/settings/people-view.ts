@@ -7,7 +7,7 @@ import { DeclaredForm, neededText, optionalText, textIn } from "../add/declared-
 import { useNow } from "../daemon/store.ts";
 import type { App, ViewProps } from "../parts/app.ts";
 import { Copyable, loading, nothing, plainList, row, section, WorkButton } from "../parts/elements.ts";
-import { lockedLine, useMayRunCommands } from "../parts/owner-lock.ts";
+import { LockedLine, useMayRunCommands } from "../parts/owner-lock.ts";
 import { Table } from "../parts/table.ts";
 import { shown } from "../parts/text.ts";
 import { useLoaded } from "../parts/use-loaded.ts";
@@ -55,12 +55,13 @@ export function PeopleView({ app }: ViewProps): ComponentChild {
     ),
     section(
       "Let a program in",
+      h(LockedLine, { app, what: "let a program in" }),
       may
         ? h(DeclaredForm, {
             ...{ label: "Let a program in", fields: REQUEST, action: "Show what it asks for" },
             run: (values) => app.attempt("Let a program in", () => letIn(app, values, reload)),
           })
-        : lockedLine("let a program in"),
+        : null,
     ),
   ];
 }

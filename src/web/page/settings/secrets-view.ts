@@ -4,7 +4,7 @@ import { useEffect, useState } from "preact/hooks";
 import { DeclaredForm, neededText, textIn } from "../add/declared-form.ts";
 import type { App, ViewProps } from "../parts/app.ts";
 import { code, line, loading, mark, nothing, WorkButton } from "../parts/elements.ts";
-import { lockedLine, useMayRunCommands } from "../parts/owner-lock.ts";
+import { Lockable, useMayRunCommands } from "../parts/owner-lock.ts";
 import { Table } from "../parts/table.ts";
 import { shown } from "../parts/text.ts";
 import { useLoaded } from "../parts/use-loaded.ts";
@@ -45,23 +45,24 @@ export function SecretsView({ app }: ViewProps): ComponentChild {
           })),
         }),
     h("h2", {}, "Store a secret"),
-    may ? null : lockedLine("store or delete a secret"),
-    may
-      ? h(DeclaredForm, {
-          ...{ key: chosen, label: "Store a secret", fields: SECRET, action: "Save" },
-          begin: chosen === "" ? {} : { Name: chosen },
-          hidden: [{ name: "Value", about: "One line. It is never shown again.", isRequired: true }],
-          run: (values, hidden) =>
-            app.attempt("Store the secret", async () => {
-              const name = textIn(values, "Name");
-              const value = hidden.get("Value") ?? "";
-              const { replaced } = await app.requests.call("setSecret", { name, value });
-              const how = replaced ? "replaces its older value" : "is stored";
-              app.notify("good", `secret:${shown(name)} ${how}, and is used from now on`);
-              await reload();
-            }),
-        })
-      : null,
+    h(
+      Lockable,
+      { app, what: "store or delete a secret" },
+      h(DeclaredForm, {
+        ...{ key: chosen, label: "Store a secret", fields: SECRET, action: "Save" },
+        begin: chosen === "" ? {} : { Name: chosen },
+        hidden: [{ name: "Value", about: "One line. It is never shown again.", isRequired: true }],
+        run: (values, hidden) =>
+          app.attempt("Store the secret", async () => {
+            const name = textIn(values, "Name");
+            const value = hidden.get("Value") ?? "";
+            const { replaced } = await app.requests.call("setSecret", { name, value });
+            const how = replaced ? "replaces its older value" : "is stored";
+            app.notify("good", `secret:${shown(name)} ${how}, and is used from now on`);
+            await reload();
+          }),
+      }),
+    ),
   );
 }
 

@@ -23,6 +23,7 @@ import {
 } from "../parts/elements.ts";
 import { forText, shown } from "../parts/text.ts";
 import { whyDetails } from "../parts/why.ts";
+import { TimelineView } from "../timeline/timeline-view.ts";
 
 export function SharesView({ app }: ViewProps): ComponentChild {
   const status = useStore(app.store, (state) => state.status);
@@ -34,11 +35,14 @@ export function SharesView({ app }: ViewProps): ComponentChild {
       "No share is configured.",
       h("p", {}, h("a", { href: "#/shares/add" }, "Add a share"), "."),
     );
-  return h(
-    "div",
-    { class: "cards" },
-    shares.map((share) => h(ShareCard, { key: share.name, app, share, global, now })),
-  );
+  return [
+    h(
+      "div",
+      { key: "cards", class: "cards" },
+      shares.map((share) => h(ShareCard, { key: share.name, app, share, global, now })),
+    ),
+    h(TimelineView, { key: "day", app }),
+  ];
 }
 
 interface ShareCardProps extends ViewProps {

@@ -1,22 +1,19 @@
-// The last day: what programs felt of each share and backend, and the calls by the minute.
+// The last day of the shares: what programs felt of each.
 import { type ComponentChild, h } from "preact";
 import { useState } from "preact/hooks";
-import type { TimelineMinute, TimelineReport } from "../../../api/contract/timeline.ts";
-import { FEWEST_FAILED, phaseLabel } from "../../../api/labels/backend-labels.ts";
-import { IMPACT_LABELS, type Impact, phaseImpact } from "../../../api/labels/impact.ts";
-import { type Label, msText, type Tone } from "../../../api/labels/label.ts";
+import type { TimelineReport } from "../../../api/contract/timeline.ts";
+import { IMPACT_LABELS, type Impact } from "../../../api/labels/impact.ts";
+import type { Label, Tone } from "../../../api/labels/label.ts";
 import { mountText, onlyHost } from "../../../api/labels/share-labels.ts";
 import { durationText, pluralize } from "../../../runtime/text/plain-text.ts";
 import { useStore } from "../daemon/store.ts";
 import type { ViewProps } from "../parts/app.ts";
-import { choiceField, details, loading, nothing, section } from "../parts/elements.ts";
-import { Table } from "../parts/table.ts";
+import { choiceField, details, loading, section } from "../parts/elements.ts";
 import { clockText, shown } from "../parts/text.ts";
 import { useLoaded } from "../parts/use-loaded.ts";
 
 const WIDTH = 1000;
 const HEIGHT = 24;
-const CALLS_WIDTH = 300;
 const AXIS_MINUTES = [1, 5, 15, 60, 240];
 /** Maximum number of labels on an axis; more would overlap. */
 const MOST_MARKS = 7;
@@ -42,9 +39,7 @@ export function TimelineView({ app }: ViewProps): ComponentChild {
   );
   if (loaded === null) return loading(problem);
   const report = zoomed(loaded, (RANGES.get(range) ?? 24) * HOUR_MS);
-  const { shares, backends } = report;
-  if (shares.length === 0 && backends.length === 0)
-    return nothing("Nothing has been set up in the last day.");
+  const { shares } = report;
   return h(
     "div",
     {},
@@ -71,36 +66,15 @@ export function TimelineView({ app }: ViewProps): ComponentChild {
         report,
       })),
     ),
-    bars(
-      "Servers",
-      backends.map(({ name, spans, minutes }) => ({
-        name,
-        stretches: stretchesOf(
-          withFailedCalls(spans, minutes, report.minute_step),
-          report,
-          ({ phase, impact, failed = 0 }) => {
-            if (failed > 0) return impactLabel("failed", `all ${failed} calls failed`);
-            const isOff = impact === "unused" && phase === "Pending";
-            return impactLabel(impact ?? phaseImpact(phase), isOff ? "disabled" : phaseLabel(phase).text);
-          },
-        ),
-        report,
-      })),
-    ),
-    callTable(report),
   );
 }
 
 /** The report of the last `rangeMs`, cut to begin with its first span: even one hour of data fills the bars. */
 function zoomed(report: TimelineReport, rangeMs: number): TimelineReport {
-  const begins = [...report.shares, ...report.backends].flatMap(({ spans }) => spans[0]?.from ?? []).sort();
+  const begins = report.shares.flatMap(({ spans }) => spans[0]?.from ?? []).sort();
   const earliest = new Date(Date.parse(report.to) - rangeMs).toISOString();
   const from = [report.from, earliest, begins[0] ?? report.from].toSorted().at(-1) ?? report.from;
-  const backends = report.backends.map((one) => ({
-    ...one,
-    minutes: one.minutes.filter(({ at }) => at >= from),
-  }));
-  return { ...report, from, backends };
+  return { ...report, from };
 }
 
 function impactLabel(impact: Impact, state: string): Label {
@@ -244,46 +218,6 @@ function axis(report: TimelineReport): ComponentChild {
   );
 }
 
-/** The servers that had calls; null: none had. */
-function callTable(report: TimelineReport): ComponentChild {
-  const rows = report.backends.flatMap(({ name, minutes }) => {
-    const calls = minutes.reduce((sum, minute) => sum + minute.calls, 0);
-    if (calls === 0) return [];
-    const errors = minutes.reduce((sum, minute) => sum + minute.errors, 0);
-    const weighed = minutes.reduce((sum, { calls: count, p50_ms: p50 }) => sum + count * (p50 ?? 0), 0);
-    const worst = Math.max(0, ...minutes.map(({ p99_ms: p99 }) => p99 ?? 0));
-    const figures = [String(calls), String(errors), msText(weighed / calls), msText(worst)];
-    return [{ key: name, cells: [shown(name), ...figures, callBars(shown(name), minutes, report)] }];
-  });
-  const titles = ["Server", "Calls", "Errors", "Typical", "Slowest minute", "Over time"];
-  return rows.length === 0 ? null : section("Calls", h(Table, { label: "Calls by server", titles, rows }));
-}
-
-function callBars(
-  name: string,
-  minutes: TimelineReport["backends"][number]["minutes"],
-  report: TimelineReport,
-): ComponentChild {
-  const { wholeMs, part } = scaleOf(report);
-  const most = Math.max(1, ...minutes.map(({ calls }) => calls));
-  const width = Math.max(2, (report.minute_step * 60_000 * CALLS_WIDTH) / wholeMs);
-  return h(
-    "svg",
-    {
-      viewBox: `0 0 ${CALLS_WIDTH} ${HEIGHT}`,
-      preserveAspectRatio: "none",
-      role: "img",
-      "aria-label": `${name}: at most ${most} calls in ${report.minute_step} min`,
-    },
-    minutes.map(({ at, calls, errors }) => {
-      const height = Math.max(1, (calls / most) * HEIGHT);
-      const x = Math.min(CALLS_WIDTH - width, part(Date.parse(at)) * CALLS_WIDTH);
-      const box = { x, y: HEIGHT - height, width, height };
-      return h("rect", { key: at, class: `stretch ${errors > 0 ? "bad" : "good"}`, ...box });
-    }),
-  );
-}
-
 // Spans of a day as stretches of a bar. Pure.
 
 interface Stretch {
@@ -336,38 +270,4 @@ export function stretchesOf<S extends Span>(
 /** "14:32:05: Ready for 5 min", with the day if it is not today. */
 export function stretchText({ text, fromMs, toMs }: Stretch, now: number): string {
   return `${clockText(fromMs, now)}: ${text} for ${durationText(toMs - fromMs)}`;
-}
-
-type BackendSpan = TimelineReport["backends"][number]["spans"][number];
-
-/** Spans of a backend, where stretches of minutes in which every call failed are separate spans. */
-export function withFailedCalls(
-  spans: readonly BackendSpan[],
-  minutes: readonly TimelineMinute[],
-  step: number,
-): readonly (BackendSpan & { readonly failed?: number })[] {
-  let found: readonly (BackendSpan & { readonly failed?: number })[] = spans;
-  let failure = { from: "", to: "", failed: 0 };
-  const cut = (): void => {
-    const { from, to, failed } = failure;
-    if (failed < FEWEST_FAILED) return;
-    found = found.flatMap((span) =>
-      [
-        { ...span, to: span.to < from ? span.to : from },
-        { ...span, from: span.from > from ? span.from : from, to: span.to < to ? span.to : to, failed },
-        { ...span, from: span.from > to ? span.from : to },
-      ].filter((one) => one.from < one.to),
-    );
-  };
-  for (const { at, calls, errors } of minutes) {
-    if (errors > 0 && errors === calls) {
-      const to = new Date(Date.parse(at) + step * 60_000).toISOString();
-      failure = { from: failure.failed === 0 ? at : failure.from, to, failed: failure.failed + calls };
-    } else {
-      cut();
-      failure = { ...failure, failed: 0 };
-    }
-  }
-  cut();
-  return found;
 }

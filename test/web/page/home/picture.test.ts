@@ -106,39 +106,19 @@ test("F4 the cables show that Thunderbolt is ready again, and no cut line below"
   assert.equal(nas?.trouble, "");
 });
 
-test("F4 the first of many are drawn, and all that have problems; the rest is counted", () => {
+test("F4 from eight servers on they are one thing with the worst tone, and on a narrow page from three on", () => {
   const backends = Array.from({ length: 60 }, (_, at) =>
     sampleBackend({ name: `s${at}`, phase: at === 59 ? "Failed" : "Ready" }),
   );
-  const { joined } = pictureOf({ status: gatewayReport(backends), fleet: null, flow: null }, 0);
-  const servers = joined.filter(({ kind }) => kind === "server");
-  assert.equal(servers.length, 8);
-  assert.ok(servers.some(({ title, wires }) => title === "s59" && wires[0]?.state === "down"));
-  assert.equal(servers.at(-1)?.title, "53 more servers");
-});
-
-test("F4 two shares and eight servers fit a laptop's screen: problems first and whole, quiet ones as chips", () => {
-  const shares = ["a", "b"].map((name) => sampleShare({ name, fb_host: `${name}.local` }));
-  const backends = Array.from({ length: 8 }, (_, at) =>
-    sampleBackend({ name: `s${at}`, phase: at === 6 ? "Failed" : "Ready" }),
-  );
-  const whole = pictureOf({ status: gatewayReport(backends, { shares }), fleet: null, flow: null }, 0);
-  const servers = whole.joined.filter(({ kind }) => kind === "server");
-  assert.deepEqual(
-    servers.map(({ title, isChip }) => [title, isChip]),
-    [6, 0, 1, 2, 3, 4, 5, 7].map((at) => [`s${at}`, at !== 6]),
-  );
-  for (const isNarrow of [false, true]) {
-    const { height, things } = drawingOf(whole, isNarrow);
-    // Drawn 1.2 times as large at 1280 px: with bar and verdict it fits 720.
-    assert.ok(height <= (isNarrow ? 550 : 430), `${height}`);
-    const chips = things.filter(({ thing }) => thing.isChip === true).map(({ box }) => box);
-    for (const one of chips)
-      for (const other of chips)
-        assert.ok(one === other || one.x !== other.x || Math.abs(one.y - other.y) >= one.height);
-  }
-  const few = pictureOf({ status: gatewayReport(backends.slice(0, 4)), fleet: null, flow: null }, 0);
-  assert.ok(few.joined.every(({ isChip = false }) => !isChip));
+  const titles = (count: number, isNarrow: boolean) =>
+    pictureOf({ status: gatewayReport(backends.slice(-count)), fleet: null, flow: null }, 0, isNarrow)
+      .joined.filter(({ kind }) => kind === "server")
+      .map(({ title, text, tone }) => `${title}: ${text} ${tone}`);
+  assert.deepEqual(titles(60, false), ["60 servers: 1 Failed, 59 Ready bad"]);
+  assert.deepEqual(titles(8, false), ["8 servers: 1 Failed, 7 Ready bad"]);
+  assert.equal(titles(7, false).length, 7);
+  assert.match(titles(7, false)[0] ?? "", /^s59/);
+  assert.deepEqual(titles(3, true), ["3 servers: 1 Failed, 2 Ready bad"]);
 });
 
 test("F4 a rate is the present one; calls pass once, and no longer than a second", () => {

@@ -20,11 +20,7 @@ import { clockText, forText, shown } from "../../../../src/web/page/parts/text.t
 import { useLoaded } from "../../../../src/web/page/parts/use-loaded.ts";
 import { takeLinkCode } from "../../../../src/web/page/shell/link-code.ts";
 import { SYNC_FORMS, settingsForm, unsavedSync } from "../../../../src/web/page/sync/sync-view.ts";
-import {
-  stretchesOf,
-  stretchText,
-  withFailedCalls,
-} from "../../../../src/web/page/timeline/timeline-view.ts";
+import { stretchesOf, stretchText } from "../../../../src/web/page/timeline/timeline-view.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { pluck } from "../../../support/pluck.ts";
 import { scriptedApp } from "../scripted-app.ts";
@@ -256,30 +252,6 @@ test("F2 time without a daemon is a separate stretch, also in words", () => {
     [
       [12, 1],
       [20, 1],
-    ],
-  );
-});
-
-test("F2 minutes in which every call failed are an outage on the timeline, a few wrong answers are not", () => {
-  const minute = (hour: number, calls: number, errors: number) => ({
-    at: at(hour),
-    calls,
-    errors,
-    p50_ms: 1,
-    p99_ms: 1,
-  });
-  const ready = { ...span(0, 24), phase: "Ready", impact: "fine" } as const;
-  const bars = withFailedCalls(
-    [ready],
-    [minute(2, 9, 8), minute(3, 2, 2), minute(4, 1, 0), minute(5, 2, 2), minute(6, 4, 4), minute(7, 1, 0)],
-    60,
-  );
-  assert.deepEqual(
-    bars.map(({ from, to, failed = 0 }) => [from, to, failed]),
-    [
-      [at(0), at(5), 0],
-      [at(5), at(7), 6],
-      [at(7), at(24), 0],
     ],
   );
 });

@@ -70,7 +70,7 @@ test("F2 a browser with a session is admitted at once, moves between views, and 
   const browser = openBrowser(t, true);
   using page = mount(PageApp, { link: null });
   assert.match(page.text(), /Connecting/);
-  await eventually(() => page.text().includes("live") && page.text().includes("Just now"));
+  await eventually(() => page.text().includes("live") && page.text().includes("1 waiting"));
   assert.match(page.text(), /Settings 1 waiting/);
   browser.go("#/settings/sync");
   await eventually(() => page.text().includes("Notice changes by"));

@@ -17,7 +17,7 @@ const UNRESOLVED: ConnectReason = {
 const NO_ROUTE: ConnectReason = { text: "there is no route to it", isUnreachable: true };
 const UNTRUSTED: ConnectReason = {
   text: "its certificate is not signed by an authority that is trusted here",
-  hint: "if you trust it, name the file of its authority's certificate in NODE_EXTRA_CA_CERTS, in the daemon's environment",
+  hint: "if you trust it, with the file of its authority's certificate: `NODE_EXTRA_CA_CERTS=/path/to/ca.pem mountaineer up`",
 };
 
 const NO_TLS: ConnectReason = {
