@@ -3,6 +3,7 @@ import { mkdir, open, readdir, realpath, rename, rm, stat } from "node:fs/promis
 import { basename, dirname, join, relative, resolve } from "node:path";
 import { MountaineerError, recoverFrom } from "../runtime/errors.ts";
 import { runCommand } from "../runtime/process/child-process.ts";
+import { shellCommand } from "../runtime/text/plain-text.ts";
 import { systemClock } from "../runtime/time/clock.ts";
 
 export interface Version {
@@ -69,7 +70,7 @@ export async function restoreVersion(
   const [version, another] = found;
   if (version === undefined || another !== undefined)
     throw new MountaineerError("path_unknown", `${path} has ${found.length} versions of ${from}`, {
-      hint: `mountaineer versions ${path}`,
+      hint: shellCommand`mountaineer versions ${path}`,
     });
   const present = await stat(to).catch(recoverFrom(ABSENT, null));
   if (present !== null && (!force || version.folder || present.isDirectory()))
