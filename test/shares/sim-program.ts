@@ -19,6 +19,7 @@ export class SimProgram {
   isFormer = false;
   isEmpty = false;
   most: number | null = null;
+  unheardFolders: MountReport["unheard"] = null;
   requestedAtMs: number | null = null;
   heardAtMs: number | null = null;
   openFiles = 0;
@@ -110,7 +111,7 @@ export class SimProgram {
       connections: 2,
       connectionsInAll: 2,
       openFiles: this.openFiles,
-      unheard: null,
+      unheard: this.unheardFolders,
       mostConnections: this.most,
       refused: this.refused,
       other: this.other,

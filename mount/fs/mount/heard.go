@@ -212,6 +212,7 @@ func (h *heard) look() bool {
 		for name := range now {
 			pending[name] = smb2.Change{}
 		}
+		h.absorbOwn(pending)
 	}
 	isTold := h.tell(pending, now)
 	if h.isNamed && !h.isWhole && isTold {
@@ -219,6 +220,18 @@ func (h *heard) look() bool {
 		h.takeAll()
 	}
 	return isTold
+}
+
+// absorbOwn: of these names those are not told that were changed from here since it was last taken over.
+func (h *heard) absorbOwn(names map[string]smb2.Change) {
+	for name := range names {
+		h.mu.Lock()
+		_, isOwn := h.own[name]
+		h.mu.Unlock()
+		if isOwn || h.isOwn(name) {
+			h.absorb[name] = struct{}{}
+		}
+	}
 }
 
 func (h *heard) takeAll() {

@@ -17,11 +17,10 @@ import (
 	"mountaineer/mount/fs/smb"
 )
 
-const (
-	heardAtMost = 256
-	// A server that is away is asked again to report changes.
-	heardAgain = 2 * time.Second
-)
+// A server that is away is asked again to report changes.
+const heardAgain = 2 * time.Second
+
+var heardAtMost = 256
 
 // hearing has the folders that programs here watch: what other clients change in them is told.
 type hearing struct {
@@ -77,7 +76,9 @@ func (h *hearing) hear(inodes []uint64) {
 		switch {
 		case n == nil || wanted[n]:
 		case len(wanted) == heardAtMost:
-			over = append(over, n.Path(nil))
+			if !h.share.isNamed(n) {
+				over = append(over, n.Path(nil))
+			}
 		default:
 			wanted[n] = true
 		}
@@ -100,6 +101,13 @@ func (h *hearing) hear(inodes []uint64) {
 	if isNew {
 		go h.share.link.Note(link.Event{Is: "unheard", Path: over[0]})
 	}
+}
+
+// isNamed: all that changes in the folder is heard because of a name in the configuration.
+func (s *Share) isNamed(n *node) bool {
+	return slices.ContainsFunc(s.Watch, func(each string) bool {
+		return strings.HasPrefix("/"+n.Path(nil)+"/", strings.TrimSuffix(path.Clean("/"+each), "/")+"/")
+	})
 }
 
 // add: the caller holds mu.
@@ -155,9 +163,13 @@ func (s *Share) folderOf(inode uint64) *node {
 		return s.root
 	}
 	s.known.mu.Lock()
-	all := slices.Clone(s.known.nodes[inode])
+	// What has no id at the server has a number of its own here.
+	all := slices.Concat(s.known.nodes[inode], s.known.nodes[0])
 	s.known.mu.Unlock()
 	for _, each := range all {
+		if each.StableAttr().Ino != inode {
+			continue
+		}
 		if each.isFolder() {
 			return each
 		}

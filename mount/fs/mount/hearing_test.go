@@ -3,6 +3,7 @@ package mount
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -154,6 +155,25 @@ func TestChangesFromHereAreToldOnce(t *testing.T) {
 	e.hears("gone second")
 }
 
+// Else each file of a build would cost requests, and be told twice.
+func TestManyChangesFromHereAreToldOnce(t *testing.T) {
+	m := newMount(t, patient)
+	e := m.listen("")
+	var want []string
+	for i := range 300 {
+		name := fmt.Sprint(i)
+		write(t, m.here(name), "text")
+		want = append(want, "new "+name, "changed "+name, "written "+name)
+	}
+	// As if the server could not say which.
+	m.share.root.heard.Load().notice(nil)
+	e.hears(want...)
+	time.Sleep(ownFor + heardAgain)
+	e.hears()
+	write(t, m.Theirs("7"), "of another")
+	e.hears("changed 7", "written 7")
+}
+
 func TestWhatChangedDuringAnOutageIsToldAfterIt(t *testing.T) {
 	m := newMount(t, patient)
 	m.put("gone", 10)
@@ -164,6 +184,33 @@ func TestWhatChangedDuringAnOutageIsToldAfterIt(t *testing.T) {
 	rig.Must(t, os.Remove(m.Theirs("gone")))
 	m.Cable.Set(false)
 	e.hears("new new", "written new", "gone gone")
+}
+
+func TestFoldersBeyondThoseThatAreHeardAreNamed(t *testing.T) {
+	heardAtMost = 1
+	t.Cleanup(func() { heardAtMost = 256 })
+	m := newMount(t, patient)
+	m.put("one/file", 10)
+	m.put("two/file", 10)
+	m.listen("one")
+	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC)
+	rig.Must(t, err)
+	t.Cleanup(func() { _ = unix.Close(fd) })
+	_, err = unix.InotifyAddWatch(fd, m.here("two"), unix.IN_CREATE)
+	rig.Must(t, err)
+	rig.Eventually(t, "one is not heard", func() bool {
+		unheard := m.share.Unheard()
+		return unheard != nil && len(unheard.Folders) == 1 && unheard.Missing == ""
+	})
+	m.share.Watch = []string{"one", "two/"}
+	_, err = unix.InotifyAddWatch(fd, m.here("one/file"), unix.IN_MODIFY)
+	rig.Must(t, err)
+	_, err = unix.InotifyAddWatch(fd, m.here(""), unix.IN_MODIFY)
+	rig.Must(t, err)
+	rig.Eventually(t, "only the root is not named", func() bool {
+		unheard := m.share.Unheard()
+		return unheard == nil || slices.Equal(unheard.Folders, []string{""})
+	})
 }
 
 // Else a watcher that is told of a change could have it made.

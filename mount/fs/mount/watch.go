@@ -140,12 +140,13 @@ func (w *watch) follow(b begun) {
 	for {
 		changed, err := b.changes()
 		if err == nil {
-			// What changes from now on is reported next.
-			b.changes, err = b.handle.Watch(false)
 			w.node.names.changedBy(w.node.share, changed)
 			if w.hears != nil {
 				w.hears(changed)
+				// The server keeps what comes now, and reports it together.
+				time.Sleep(heardTogether)
 			}
+			b.changes, err = b.handle.Watch(false)
 		}
 		if err != nil {
 			w.why = err

@@ -73,6 +73,8 @@ A14 a password that was changed on the NAS is a condition; the mount stays, and 
   the login works, mount: result skipped, steps log_in, phase serving, no conditions, open 7
 A17 a server that limits connections is a condition
   moving, it takes 1 connection, 2 s: condition connections_limited, no steps
+A18 folders whose changes are not heard are a note
+  moving, it watches too much, 2 s: conditions changes_unheard, no steps
 A13 an empty share is a note
   moving, its root is empty, 2 s: conditions share_empty, no steps
 `,

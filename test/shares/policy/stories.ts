@@ -124,6 +124,10 @@ const ACTS: readonly Act<World>[] = [
     (world, count) => Object.assign(programOf(world), { openFiles: Number(count) }),
   ],
   [/^it takes (\d+) connections?$/, (world, most) => Object.assign(programOf(world), { most: Number(most) })],
+  [
+    /^it watches too much$/,
+    (world) => Object.assign(programOf(world), { unheardFolders: { folders: ["Photos"], missing: "" } }),
+  ],
   [/^its root is empty$/, (world) => Object.assign(programOf(world), { isEmpty: true })],
   [/^off network$/, (world) => change(world, { away: "this network is not in only_on" })],
   [/^on its network$/, (world) => change(world, { away: null })],
