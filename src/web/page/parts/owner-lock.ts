@@ -87,12 +87,10 @@ export function LockedLine({ app, what }: ViewProps & { readonly what: string })
   if (useMayRunCommands(app)) return null;
   const open = "mountaineer open --admin";
   const command = USUAL_HOME.test(home) ? open : `${shellCommand`MOUNTAINEER_HOME=${home}`} ${open}`;
-  return h(
-    "p",
-    { class: "dim" },
-    `To ${what}, run in a terminal of the daemon's machine: `,
-    h(Copyable, { text: command }),
-  );
+  return [
+    h("p", { key: "why", class: "dim" }, `To ${what}, run in a terminal of the daemon's machine:`),
+    h("p", { key: "how", class: "path" }, h(Copyable, { text: command })),
+  ];
 }
 
 interface LockableProps extends ViewProps {
