@@ -28,7 +28,7 @@ export const TEXT_BOUNDS = {
   message: server("one message", 64 * MIB, "bytes", "the server is restarted"),
   values: server("values in one message that is read, above 64 KiB", 100_000, "", "refused"),
   pages: server("pages of one list", 1_000, "", "the last list serves"),
-  tools: server("tools of one list, or prompts", 2_000, "", "the first serve, with a condition"),
+  tools: server("tools of one list, or prompts", 3_000, "", "the first serve, with a condition"),
   resources: server("resources of one list, or templates", 5_000, "", "the first serve, with a condition"),
   list: server("all entries of one list, as JSON", 16 * MIB, "characters", "the last list serves"),
   entry: server("one entry of a list, as JSON", MIB, "characters", "withheld"),
