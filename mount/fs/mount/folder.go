@@ -134,10 +134,16 @@ func (n *node) listedByParent() (found, bool) {
 	return parent.listed(name)
 }
 
-var errTooMany = errors.New("a folder with too many entries to be kept")
+var (
+	errTooMany = errors.New("a folder with too many entries to be kept")
+	errNoIds   = errors.New("the server lists files without their ids")
+)
 
 // listNow lists the folder, or waits for who is doing so.
 func (n *node) listNow(ctx context.Context) error {
+	if n.share.listsNoIds.Load() {
+		return errNoIds
+	}
 	f := &n.names
 	f.mu.Lock()
 	if under := f.listing; under != nil {
@@ -199,6 +205,10 @@ func (n *node) keep(all []found, asked time.Time, isWhole bool, w *watch) {
 	f := &n.names
 	entries, folded := make(map[string]found, len(all)), make(map[string]struct{}, len(all))
 	for _, each := range all {
+		if each.lacksId() {
+			n.share.listsNoIds.Store(true)
+			return
+		}
 		name := nameHere(each.seen.FileName)
 		entries[name] = each
 		folded[strings.ToLower(name)] = struct{}{}

@@ -272,6 +272,22 @@ func TestOnlyAProcessThatIsKnownIsKilled(t *testing.T) {
 	}
 }
 
+// impacket's server lists files with the id 0, and says another one of a file that is looked at.
+func TestAFileIsLookedAtWhereListingsHaveNoIds(t *testing.T) {
+	m := newMount(t, patient)
+	write(t, m.Theirs("a"), "text")
+	root := m.share.root
+	listed := &smb2.FileStat{FileName: "a"}
+	root.keep([]found{{seen: listed}}, time.Now(), true, nil)
+	if _, ok := root.listed("a"); ok || root.listNow(t.Context()) == nil {
+		t.Error("an entry without an id counts")
+	}
+	read, err := os.ReadFile(m.here("a"))
+	if rig.Must(t, err); string(read) != "text" {
+		t.Errorf("read %q", read)
+	}
+}
+
 func TestAListingIsWhole(t *testing.T) {
 	m := newMount(t, patient)
 	for i := range 2001 {

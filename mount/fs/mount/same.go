@@ -34,6 +34,9 @@ func lookAt(t link.Try, path string) (found, error) {
 	return foundOn(t.Conn, seen), nil
 }
 
+// lacksId: impacket's server lists files without their ids, and has ids for who looks at one. Such an entry is only a name.
+func (f found) lacksId() bool { return f.seen.FileId == 0 }
+
 // self says which file a node is.
 type self struct {
 	id             uint64

@@ -58,6 +58,8 @@ type Share struct {
 	// When a name or a file was last changed from here, ns.
 	written atomic.Int64
 	opened  atomic.Int64
+	// Listings of this server say nothing of files but their names.
+	listsNoIds atomic.Bool
 	// What other clients change is told to programs here.
 	watchers watchers
 	hearing  hearing
