@@ -115,8 +115,9 @@ export function isRpcId(value: unknown): value is RpcId {
 /** Some servers give errors codes that are not numbers. */
 function rpcErrorOf(value: unknown): RpcError | null {
   if (!isJsonObject(value) || typeof value["message"] !== "string") return null;
-  const { code, message } = value;
-  return { ...value, code: typeof code === "number" ? code : INTERNAL_ERROR, message };
+  return (typeof value["code"] === "number"
+    ? value
+    : { ...value, code: INTERNAL_ERROR }) as unknown as RpcError;
 }
 
 const jsonrpc = "2.0" as const;

@@ -1,8 +1,7 @@
 // People read one name for one thing: in documents, messages and help.
 
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { globSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { test } from "node:test";
 import { scanSource } from "../../scripts/source-scan.ts";
@@ -57,14 +56,6 @@ const UNWANTED: readonly Unwanted[] = [
 const NAMES =
   /`[^`]*`|mountaineer backends|\bbackends (?:add|list)\b|--backend\b|\[+backends?|[.>]backends?\b|\bbackends?[._]\w|\]\([^)]*\)/g;
 
-function filesOf(...globs: readonly string[]): readonly string[] {
-  const listed = execFileSync("git", ["ls-files", ...globs.map((glob) => `:(glob)${glob}`)], {
-    cwd: ROOT,
-    encoding: "utf8",
-  });
-  return listed.trim().split("\n");
-}
-
 /** Strings with a blank: texts, not names. */
 function messagesIn(source: string): readonly string[] {
   return scanSource(source)
@@ -89,7 +80,9 @@ function unwantedIn(file: string): readonly string[] {
 }
 
 test("messages, help and documents have one name for one thing", () => {
-  const files = filesOf("src/**/*.ts", "src/**/*.tsx", "docs/**/*.md", "README.md", "SECURITY.md");
+  const files = globSync(["src/**/*.ts", "src/**/*.tsx", "docs/**/*.md", "README.md", "SECURITY.md"], {
+    cwd: ROOT,
+  });
   assert.deepEqual(files.flatMap(unwantedIn), []);
 });
 

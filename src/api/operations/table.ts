@@ -107,8 +107,7 @@ export const OPERATIONS = {
    * can be done at once.
    */
   reconcile: onShares("POST reconcile"),
-  /** Mount shares. */
-  /** `new_server`: let in a server that is not the recorded one, as the share's new NAS. */
+  /** Mount shares. `new_server`: let in a server that is not the recorded one, as the share's new NAS. */
   mount: operation("POST mount", {
     input: strictObject({ shares: optional(names), new_server: optional(flag) }),
     output: stepReportShape,

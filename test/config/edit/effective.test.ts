@@ -68,9 +68,10 @@ const GATEWAY = `[backends.files]
 command = "npx"
 args = ["-y"]
 [backends.files.env]
-LITERAL = "hunter2"
+API_KEY = "hunter2"
+MODE = "fast"
 WHOLE = "\${X}"
-HALF = "hunter2\${X}"
+HALF_TOKEN = "hunter2\${X}"
 PAIR = "\${A}:\${B}"
 [backends.files.tool_overrides."a b"]
 name = "c"
@@ -117,11 +118,12 @@ test("a backend's effective values: the file's, else defaults, and those that fo
   for (const [key, value] of rows) assert.deepEqual(await get(key, GATEWAY), value, key);
 });
 
-test("a text of env, headers and tokens is shown if it consists only of references", async () => {
+test("a text of env, headers and tokens is shown if it only has references, or does not look like a secret", async () => {
   const rows: [string, string][] = [
-    ["backends.files.env.LITERAL", "(hidden)"],
+    ["backends.files.env.API_KEY", "(hidden)"],
+    ["backends.files.env.MODE", "fast"],
     ["backends.files.env.WHOLE", "${X}"],
-    ["backends.files.env.HALF", "(hidden)"],
+    ["backends.files.env.HALF_TOKEN", "(hidden)${X}"],
     ["backends.files.env.PAIR", "${A}:${B}"],
     ["backends.web.headers.Authorization", "Bearer ${WEB}"],
     ["backends.web.headers.X-Key", "(hidden)"],

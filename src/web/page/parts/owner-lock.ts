@@ -1,7 +1,7 @@
 // The lock of the page: whether this tab may change what runs, and how the owner of the account unlocks it.
 import { type ComponentChild, type ComponentChildren, h } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { shellCommand } from "../../../runtime/text/plain-text.ts";
+import { shellCommand, shellWord } from "../../../runtime/text/plain-text.ts";
 import { useNow, useStore } from "../daemon/store.ts";
 import type { App, ViewProps } from "./app.ts";
 import { Copyable, WorkButton } from "./elements.ts";
@@ -86,7 +86,7 @@ export function LockedLine({ app, what }: ViewProps & { readonly what: string })
   const home = useStore(app.store, ({ status }) => status?.global.home ?? "");
   if (useMayRunCommands(app)) return null;
   const open = "mountaineer open --admin";
-  const command = USUAL_HOME.test(home) ? open : `${shellCommand`MOUNTAINEER_HOME=${home}`} ${open}`;
+  const command = USUAL_HOME.test(home) ? open : `${shellWord(`MOUNTAINEER_HOME=${home}`)} ${open}`;
   return [
     h("p", { key: "why", class: "dim" }, `To ${what}, run in a terminal of the daemon's machine:`),
     h("p", { key: "how", class: "path" }, h(Copyable, { text: command })),

@@ -58,7 +58,7 @@ describe("reading a list", () => {
         page({ tools, nextCursor: String(next++) });
     assert.equal(await failure(endless([])), "overloaded: tools/list gives more than 1000 pages");
     const many = Array.from({ length: 1_000 }, (_, index) => ({ name: `t${index}` }));
-    assert.equal(await failure(endless(many)), "overloaded: tools/list gives more than 2000 entries");
+    assert.equal(await failure(endless(many)), "overloaded: tools/list gives more than 3000 entries");
     const large = [{ name: "x", description: "x".repeat(1_000_000) }];
     next = 0;
     assert.equal(await failure(endless(large)), "overloaded: tools/list gives more than 16 MiB");
@@ -87,13 +87,13 @@ describe("reading a list", () => {
   });
   test("D3 of a list with more entries the first are used; withheld and skipped ones also count", async () => {
     const withheld = { name: "x", inputSchema: 1 };
-    const tools = Array.from({ length: 3_000 }, (_, at) =>
+    const tools = Array.from({ length: 4_000 }, (_, at) =>
       at % 2 === 0 ? withheld : { name: `t${at}`, inputSchema: { type: "object" } },
     );
     const outcome = await read(() => page({ tools }));
-    assert.equal(outcome.failure?.message, "tools/list gives more than 2000 entries");
+    assert.equal(outcome.failure?.message, "tools/list gives more than 3000 entries");
     assert.deepEqual(outcome.partial, ["tools"]);
-    assert.equal(outcome.part.tools?.length, 1_000);
+    assert.equal(outcome.part.tools?.length, 1_500);
   });
   test("D3 no more than 100 entries of a list are reported", async () => {
     const tools = Array.from({ length: 150 }, (_, index) => ({ name: `t${index}`, inputSchema: 1 }));

@@ -137,8 +137,8 @@ describe("starting", () => {
     ],
     [
       "is too long",
-      { result: { tools: Array.from({ length: 2_001 }, () => 1) } },
-      "tools/list gives more than 2000 entries",
+      { result: { tools: Array.from({ length: 3_001 }, () => 1) } },
+      "tools/list gives more than 3000 entries",
     ],
   ] as const) {
     test(`D3 a list that ${title} leaves the others in use, and is read later`, async () => {
