@@ -36,7 +36,7 @@ declare -A PACKAGE_OF=(
   [debootstrap]=debootstrap [faketime]=faketime [rpmbuild]=rpm [createrepo_c]=createrepo-c [apt-ftparchive]=apt-utils [gpg]=gnupg [gpgv]=gpgv [ruby]=ruby [xz]=xz-utils
   [bwrap]=bubblewrap [ed]=ed [patch]=patch [vim]=vim [nano]=nano [jq]=jq [less]=less [script]=bsdutils [python3]=python3 [cc]=gcc
   [nats-server]=nats-server [haproxy]=haproxy [nginx]=nginx [openssl]=openssl [avahi-daemon]=avahi-daemon [wsdd]=wsdd
-  [tinyproxy]=tinyproxy [shellcheck]=shellcheck
+  [tinyproxy]=tinyproxy [shellcheck]=shellcheck [inotifywait]=inotify-tools
 )
 
 # install_packages [PROGRAM…]: the packages of these programs; of all of them if none is named.
