@@ -109,7 +109,7 @@ describe("screens and actions in a terminal", { skip: NO_TERMINAL, concurrency: 
       const command = `exec ${MOUNTAINEER} tui`;
       await using scene = await openScene(t, { columns, mountaineerHome: home, command });
       const { terminal } = scene;
-      await terminal.until("Failed over from Thunderbolt");
+      await terminal.until("Failed over from the preferred route");
       await terminal.shows((lines) => {
         const [header = ""] = lines;
         for (const word of ["[d Home]", "S Shares", "v Servers", "e Activity", "s Settings", "● connected"])

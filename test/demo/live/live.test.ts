@@ -77,12 +77,12 @@ describe("the live view", { skip: NO_TERMINAL, concurrency: 1 }, () => {
       }
       await terminal.shows(/"hello from the NAS, no\. \d+" {2}read in \d+ ms/);
       // The strip and the view below it learn of the share one after the other.
-      await terminal.shows(/Thunderbolt .* in use[\s\S]*CORE +mounted over Thunderbolt(?!,)/);
+      await terminal.shows(/Preferred .* in use[\s\S]*CORE +mounted over the preferred route(?!,)/);
       assert.deepEqual(await terminal.modes(), { alternate: true, cursor: false });
 
       await terminal.press("1");
       const failedOver = await terminal.shows(/readable again \d+ ms after the cut/);
-      assert.match(failedOver, /Thunderbolt {2}●━+╸ {2}╺━+● {2}PULLED/);
+      assert.match(failedOver, /Preferred {2}●━+╸ {2}╺━+● {2}PULLED/);
       await terminal.shows(/CORE +mounted over Fallback(?!,)/);
 
       await terminal.press("3");
@@ -91,7 +91,7 @@ describe("the live view", { skip: NO_TERMINAL, concurrency: 1 }, () => {
       await terminal.shows(/CORE +mounted over Fallback, TB Ready/);
 
       await terminal.press("3");
-      await terminal.shows(/open report\.txt[\s\S]*CORE +mounted over Thunderbolt(?!,)/);
+      await terminal.shows(/open report\.txt[\s\S]*CORE +mounted over the preferred route(?!,)/);
       await terminal.press("q");
       await isRestored(terminal, 0);
       assert.match(await terminal.screen(), /next: mountaineer init/);
@@ -109,15 +109,15 @@ describe("the live view", { skip: NO_TERMINAL, concurrency: 1 }, () => {
       const before = await percent();
       await eventually(async () => (await percent()) > before);
     };
-    await terminal.shows(/press 1 to pull the Thunderbolt cable: [\s\S]*mounted over Thunderbolt/);
+    await terminal.shows(/press 1 to pull the preferred cable: [\s\S]*mounted over the preferred route/);
     await goesOn();
     await terminal.press("3");
     await terminal.shows(/close report\.txt \(tail \d+\)/);
     await terminal.press("1");
-    await terminal.shows(/CORE +mounted over Fallback[\s\S]*Failed over from Thunderbolt to Fallback/);
+    await terminal.shows(/CORE +mounted over Fallback[\s\S]*Failed over from the preferred route to Fallback/);
     await goesOn();
     await terminal.press("1");
-    const back = await terminal.shows(/CORE +mounted over Thunderbolt/);
+    const back = await terminal.shows(/CORE +mounted over the preferred route/);
     assert.match(back, /close report\.txt \(tail \d+\)/);
     await goesOn();
     await terminal.press("q");
@@ -128,14 +128,14 @@ describe("the live view", { skip: NO_TERMINAL, concurrency: 1 }, () => {
 
   test("By hand: the live view's keys keep the share on Fallback, and return it to automatic; both cables pulled: an error, the path to the file gone, and restored with one; another size is redrawn, and a tiny one breaks nothing", async (t) => {
     const terminal = await open(t, LOCAL, LARGE);
-    await terminal.shows(/read in[\s\S]*mounted over Thunderbolt(?!,)/);
+    await terminal.shows(/read in[\s\S]*mounted over the preferred route(?!,)/);
     // The demo's own reader has the file open for some milliseconds at each look.
     await eventually(async () => {
       await terminal.press("f");
       return /mounted over Fallback, set by hand/.test(await terminal.screen());
     });
     await terminal.press("o");
-    await terminal.shows(/CORE +mounted over Thunderbolt(?!,)/);
+    await terminal.shows(/CORE +mounted over the preferred route(?!,)/);
     await terminal.press("2");
     await terminal.press("1");
     await terminal.shows(/hello\.txt {2}✗ No such file[\s\S]*both hosts are gone/);
@@ -144,14 +144,14 @@ describe("the live view", { skip: NO_TERMINAL, concurrency: 1 }, () => {
     await terminal.resize(30, 5);
     await terminal.shows(/Too small/);
     await terminal.resize(80, 24);
-    await terminal.shows(/1 {2}Thunderbolt[\s\S]*mounted over Fallback[\s\S]*q quit/);
+    await terminal.shows(/1 {2}Preferred[\s\S]*mounted over Fallback[\s\S]*q quit/);
     await terminal.press("q");
     await isRestored(terminal, 0);
   });
 
   test("Ctrl-C restores the terminal and leaves nothing behind", async (t) => {
     const terminal = await open(t, LOCAL);
-    await terminal.shows(/mounted over Thunderbolt/);
+    await terminal.shows(/mounted over the preferred route/);
     await terminal.press("C-c");
     await isRestored(terminal, 0);
     assert.deepEqual(await leftBehind(terminal.temporary), []);
@@ -159,7 +159,7 @@ describe("the live view", { skip: NO_TERMINAL, concurrency: 1 }, () => {
 
   test("SIGTERM restores the terminal and leaves nothing behind", async (t) => {
     const terminal = await open(t, LOCAL);
-    await terminal.shows(/mounted over Thunderbolt/);
+    await terminal.shows(/mounted over the preferred route/);
     await terminal.press("3");
     await terminal.shows(/close report/);
     process.kill(await terminal.pid(), "SIGTERM");
@@ -169,7 +169,7 @@ describe("the live view", { skip: NO_TERMINAL, concurrency: 1 }, () => {
 
   test("a terminal that is closed ends the demo, and nothing is left", async (t) => {
     const terminal = await open(t, LOCAL);
-    await terminal.shows(/mounted over Thunderbolt/);
+    await terminal.shows(/mounted over the preferred route/);
     process.kill(await terminal.pid(), "SIGHUP");
     await eventually(async () => (await leftBehind(terminal.temporary)).length === 0);
   });
