@@ -114,7 +114,9 @@ describe("the live view", { skip: NO_TERMINAL, concurrency: 1 }, () => {
     await terminal.press("3");
     await terminal.shows(/close report\.txt \(tail \d+\)/);
     await terminal.press("1");
-    await terminal.shows(/CORE +mounted over Fallback[\s\S]*Failed over from the preferred route to Fallback/);
+    await terminal.shows(
+      /CORE +mounted over Fallback[\s\S]*Failed over from the preferred route to Fallback/,
+    );
     await goesOn();
     await terminal.press("1");
     const back = await terminal.shows(/CORE +mounted over the preferred route/);
