@@ -163,6 +163,11 @@ func (n *node) Mkdir(ctx context.Context, name string, _ uint32, out *fuse.Entry
 		}
 		return foundOn(t.Conn, seen), nil
 	})
+	return n.made(ctx, name, at, err, out)
+}
+
+// made answers a request that has made a folder or a link.
+func (n *node) made(ctx context.Context, name string, at found, err error, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
 	if err != nil {
 		return nil, createErrno(err, name)
 	}

@@ -200,11 +200,5 @@ func (n *node) Symlink(ctx context.Context, target, name string, out *fuse.Entry
 		at.target, at.read = &target, &target
 		return at, nil
 	})
-	if err != nil {
-		return nil, createErrno(err, name)
-	}
-	n.hasChanged(name)
-	child := n.child(ctx, name, at)
-	child.Operations().(*node).fill(&out.Attr)
-	return child, 0
+	return n.made(ctx, name, at, err, out)
 }
