@@ -84,11 +84,17 @@ const NODE_MODULES_WITHOUT_IMPORT: Plugin = {
   },
 };
 
-/** A debugger that ink asks for where a variable says so, and that is never installed. */
-const WITHOUT_DEBUGGER: Plugin = {
-  name: "without-debugger",
+/**
+ * What never runs: a debugger that ink asks for where a variable says so, and the XML that dbus-native reads of objects that it
+ * is asked to describe.
+ */
+const WITHOUT_UNUSED: Plugin = {
+  name: "without-unused",
   setup({ onResolve, onLoad }) {
-    onResolve({ filter: /^react-devtools-core$/ }, ({ path: name }) => ({ path: name, namespace: "absent" }));
+    onResolve({ filter: /^(?:react-devtools-core|xml2js)$/ }, ({ path: name }) => ({
+      path: name,
+      namespace: "absent",
+    }));
     onLoad({ filter: /.*/, namespace: "absent" }, () => ({ contents: "export default null;" }));
   },
 };
@@ -120,7 +126,7 @@ export function programOptions(root: string): BuildOptions {
     alias: Object.fromEntries(
       Object.entries(ES_MODULES_OF).map(([name, file]) => [name, path.join(root, file)]),
     ),
-    plugins: [NODE_MODULES_BY_REQUIRE, WITHOUT_DEBUGGER],
+    plugins: [NODE_MODULES_BY_REQUIRE, WITHOUT_UNUSED],
     // Of react's two forms, the one without its slow checks.
     define: { "process.env.NODE_ENV": '"production"', "process.env.DEV": '"false"' },
     entryNames: "[name]",

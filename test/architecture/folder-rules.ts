@@ -143,6 +143,7 @@ export const LIBRARIES: Readonly<Record<string, readonly string[]>> = {
   "toml-eslint-parser": ["config"],
   yaml: ["config"],
   jose: ["gateway"],
+  "dbus-native": ["menubar"],
   minisearch: ["gateway"],
   "quickjs-wasi": ["gateway"],
   commander: ["cli"],

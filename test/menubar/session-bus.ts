@@ -1,21 +1,8 @@
 // A real session bus for one test, with a stand-in for the panel.
 import { spawn, spawnSync } from "node:child_process";
 import { join } from "node:path";
-import {
-  BUS_NAME,
-  BUS_PATH,
-  type BusConnection,
-  connectToBus,
-} from "../../src/menubar/dbus/bus-connection.ts";
-import type { Message } from "../../src/menubar/dbus/message.ts";
-import { type Clock, systemClock } from "../../src/runtime/time/clock.ts";
+import { createClient, type Message, type MessageBus } from "dbus-native";
 import { type Scope, temporaryFolder } from "../support/temporary-folder.ts";
-
-/** However slow a machine is, a panel waits for its answer: what hangs is ended by the test's own deadline. */
-const patientClock: Clock = {
-  ...systemClock,
-  setTimer: (delayMs, callback) => systemClock.setTimer(20 * delayMs, callback),
-};
 
 /** Why no bus can be started here; false: it can. */
 export const busMissing: string | false =
@@ -57,57 +44,51 @@ export async function startSessionBus(t: Scope, folder?: string): Promise<Sessio
 }
 
 export interface BusClient {
-  readonly bus: BusConnection;
+  readonly bus: MessageBus;
   /** Every signal heard so far. */
   readonly signals: readonly Message[];
 }
 
-/** A client that hears every signal. */
-export async function connectClient(t: Scope, { socketPath }: SessionBus): Promise<BusClient> {
-  const stop = new AbortController();
-  t.after(() => stop.abort());
-  const signals: Message[] = [];
-  const bus = await connectToBus(socketPath, {
-    clock: patientClock,
-    signal: stop.signal,
-    onCall: () => ({ errorName: "org.freedesktop.DBus.Error.UnknownMethod", text: "nothing here" }),
-    onSignal: (signal) => void signals.push(signal),
-  });
-  await askBus(bus, "AddMatch", "s", ["type='signal'"]);
-  return { bus, signals };
+/** A client of the bus until the test ends. */
+export function joinBus(t: Scope, { socketPath }: SessionBus): MessageBus {
+  // However slow a machine is, a panel waits for its answer: what hangs is ended by the test's own deadline.
+  const bus = createClient({ socket: socketPath, timeout: 0, variants: "wrap" });
+  // A bus that the test has stopped.
+  bus.connection.on("error", () => {});
+  t.after(() => bus.connection.stream.destroy());
+  return bus;
 }
 
-export function askBus(
-  bus: BusConnection,
-  member: string,
-  signature: string,
-  body: readonly unknown[],
-): Promise<readonly unknown[]> {
-  return bus.call({ destination: BUS_NAME, path: BUS_PATH, interface: BUS_NAME, member, signature, body });
+/** A client that hears every signal. */
+export async function connectClient(t: Scope, bus: SessionBus): Promise<BusClient> {
+  const client = joinBus(t, bus);
+  const signals: Message[] = [];
+  client.connection.on("message", (message: Message) => void signals.push(message));
+  await client.addMatch("type='signal'");
+  return { bus: client, signals };
 }
 
 export interface Watcher {
-  readonly bus: BusConnection;
+  readonly bus: MessageBus;
   /** Names that were registered, in order. */
   readonly registered: readonly string[];
 }
 
 /** What a panel brings along: the list of icons. */
-export async function startWatcher(t: Scope, { socketPath }: SessionBus): Promise<Watcher> {
-  const stop = new AbortController();
-  t.after(() => stop.abort());
+export async function startWatcher(t: Scope, at: SessionBus): Promise<Watcher> {
+  const bus = joinBus(t, at);
   const registered: string[] = [];
-  const bus = await connectToBus(socketPath, {
-    clock: patientClock,
-    signal: stop.signal,
-    onCall({ member, body }) {
-      if (member !== "RegisterStatusNotifierItem")
-        return { errorName: "org.freedesktop.DBus.Error.UnknownMethod", text: String(member) };
-      registered.push(String(body[0]));
-      return { signature: "", body: [] };
+  const name = "org.kde.StatusNotifierWatcher";
+  bus.exportInterface(
+    {
+      RegisterStatusNotifierItem(item: string) {
+        registered.push(item);
+        return null;
+      },
     },
-    onSignal: () => {},
-  });
-  await askBus(bus, "RequestName", "su", ["org.kde.StatusNotifierWatcher", 0]);
+    "/StatusNotifierWatcher",
+    { name, methods: { RegisterStatusNotifierItem: ["s", "", ["service"], []] } },
+  );
+  await bus.requestName(name, 0);
   return { bus, registered };
 }

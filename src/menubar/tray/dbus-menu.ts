@@ -1,6 +1,5 @@
 // com.canonical.dbusmenu, version 3: the menu that a panel asks for, and the clicks that it sends.
-import type { BusReply, BusSignal } from "../dbus/bus-connection.ts";
-import { type Variant, variant } from "../dbus/marshal.ts";
+import { Variant } from "dbus-native";
 import type { Menu, MenuItem } from "../menu/menu.ts";
 import {
   createLayoutBuilder,
@@ -10,29 +9,52 @@ import {
   type Properties,
   ROOT_ID,
 } from "./menu-layout.ts";
+import { type BusObject, readOnly } from "./session-bus.ts";
 
 export const MENU_PATH = "/MenuBar";
-export const MENU_INTERFACE = "com.canonical.dbusmenu";
 
 const EVERYTHING = -1;
-const NO_ITEM = "com.canonical.dbusmenu.Error.UnknownItem";
+
+const DESCRIPTOR: BusObject["descriptor"] = {
+  name: "com.canonical.dbusmenu",
+  methods: {
+    GetLayout: [
+      "iias",
+      "u(ia{sv}av)",
+      ["parentId", "recursionDepth", "propertyNames"],
+      ["revision", "layout"],
+    ],
+    GetGroupProperties: ["aias", "a(ia{sv})", ["ids", "propertyNames"], ["properties"]],
+    GetProperty: ["is", "v", ["id", "name"], ["value"]],
+    Event: ["isvu", "", ["id", "eventId", "data", "timestamp"], []],
+    EventGroup: ["a(isvu)", "ai", ["events"], ["idErrors"]],
+    AboutToShow: ["i", "b", ["id"], ["needUpdate"]],
+    AboutToShowGroup: ["ai", "aiai", ["ids"], ["updatesNeeded", "idErrors"]],
+  },
+  signals: {
+    ItemsPropertiesUpdated: ["a(ia{sv})a(ias)", "updatedProps", "removedProps"],
+    LayoutUpdated: ["ui", "revision", "parent"],
+    ItemActivationRequested: ["iu", "id", "timestamp"],
+  },
+  properties: readOnly({ Version: "u", TextDirection: "s", Status: "s", IconThemePath: "as" }),
+};
 
 interface DbusMenuOptions {
   readonly menu: Menu;
-  readonly emit: (signal: BusSignal) => void;
+  /** Sends one of the interface's signals. */
+  readonly emit: (member: string, signature: string, body: readonly unknown[]) => void;
   readonly onClick: (item: MenuItem) => void;
   /** Called before the menu is shown. */
   readonly onOpen: () => void;
 }
 
+type Event = readonly [id: number, event: string];
+
 export function createDbusMenu({ menu, emit, onClick, onOpen }: DbusMenuOptions) {
   const builder = createLayoutBuilder();
   let layout = builder.build(menu.items);
-  let state = menu.state;
   let revision = 1;
 
-  const signal = (member: string, signature: string, body: readonly unknown[]): void =>
-    emit({ path: MENU_PATH, interface: MENU_INTERFACE, member, signature, body });
   /** Returns false if there is no such item. */
   const onEvent = (id: number, event: string): boolean => {
     const node = layout.nodes.get(id);
@@ -42,103 +64,105 @@ export function createDbusMenu({ menu, emit, onClick, onOpen }: DbusMenuOptions)
     return true;
   };
   const opened = (id: number): boolean => {
-    const node = layout.nodes.get(id);
     if (id === ROOT_ID) onOpen();
-    return node !== undefined;
+    return layout.nodes.has(id);
   };
-  const properties = (): ReadonlyMap<string, Variant> =>
-    new Map([
-      ["Version", variant("u", 3)],
-      ["TextDirection", variant("s", "ltr")],
-      ["Status", variant("s", state === "healthy" ? "normal" : "notice")],
-      ["IconThemePath", variant("as", [])],
-    ]);
+  /** The unknown ids. The specification wants an error only if all are unknown. */
+  const unknownOf = <Each>(
+    all: readonly Each[],
+    isKnown: (each: Each) => boolean,
+    idOf: (each: Each) => number,
+  ) => {
+    const unknown = all.filter((each) => !isKnown(each)).map(idOf);
+    const [first] = unknown;
+    if (first !== undefined && unknown.length === all.length) throw new UnknownItem(first);
+    return unknown;
+  };
+  const nodeOf = (id: number): LayoutNode => {
+    const node = layout.nodes.get(id);
+    if (node === undefined) throw new UnknownItem(id);
+    return node;
+  };
 
+  const methods = {
+    GetLayout: (parent: number, depth: number, names: readonly string[]) => [
+      revision,
+      structOf(nodeOf(parent), depth, names),
+    ],
+    GetGroupProperties: (ids: readonly number[], names: readonly string[]) => groupOf(layout, ids, names),
+    GetProperty(id: number, name: string) {
+      const value = nodeOf(id).properties.get(name);
+      if (value === undefined) throw new UnknownItem(id);
+      return value;
+    },
+    Event(id: number, event: string) {
+      if (!onEvent(id, event)) throw new UnknownItem(id);
+      return null;
+    },
+    EventGroup: (events: readonly Event[]) =>
+      unknownOf(
+        events,
+        ([id, event]) => onEvent(id, event),
+        ([id]) => id,
+      ),
+    AboutToShow(id: number) {
+      if (!opened(id)) throw new UnknownItem(id);
+      // False: the panel needs no update, because changes are announced by signals.
+      return false;
+    },
+    AboutToShowGroup: (ids: readonly number[]) => [[], unknownOf(ids, opened, (id) => id)],
+  };
+  const object: BusObject = {
+    path: MENU_PATH,
+    descriptor: DESCRIPTOR,
+    implementation: {
+      ...methods,
+      ...{ Version: 3, TextDirection: "ltr", IconThemePath: [], Status: statusOf(menu) },
+    },
+  };
   return {
-    properties,
-    /** Shows `next`, and emits the signals about what has changed. */
-    show(next: Menu): void {
+    object,
+    methods,
+    /** Shows `next`, and emits the signals about what has changed. Returns whether the property `Status` has. */
+    show(next: Menu): boolean {
       const before = layout;
       layout = builder.build(next.items);
-      const stateBefore = state;
-      state = next.state;
       const change = layoutChange(before, layout);
       if (change === null) {
         revision += 1;
-        signal("LayoutUpdated", "ui", [revision, ROOT_ID]);
+        emit("LayoutUpdated", "ui", [revision, ROOT_ID]);
       } else if (change.updated.length + change.removed.length > 0) {
-        signal("ItemsPropertiesUpdated", "a(ia{sv})a(ias)", [
+        emit("ItemsPropertiesUpdated", "a(ia{sv})a(ias)", [
           change.updated.map(([id, values]) => [id, [...values]]),
           change.removed.map(([id, names]) => [id, [...names]]),
         ]);
       }
-      if (stateBefore !== state) {
-        const status = properties().get("Status");
-        emit({
-          path: MENU_PATH,
-          interface: "org.freedesktop.DBus.Properties",
-          member: "PropertiesChanged",
-          signature: "sa{sv}as",
-          body: [MENU_INTERFACE, [["Status", status]], []],
-        });
-      }
-    },
-    /** Answers a method of the interface; null if there is none of that name and signature. */
-    answer(member: string, signature: string, body: readonly unknown[]): BusReply | null {
-      switch (`${member} ${signature}`) {
-        case "GetLayout iias": {
-          const [parent, depth, names] = body;
-          const node = layout.nodes.get(Number(parent));
-          if (node === undefined) return noItem(Number(parent));
-          const wanted = namesOf(names);
-          return reply("u(ia{sv}av)", [revision, structOf(node, Number(depth), wanted)]);
-        }
-        case "GetGroupProperties aias":
-          return reply("a(ia{sv})", [groupOf(layout, idsOf(body[0]), namesOf(body[1]))]);
-        case "GetProperty is": {
-          const value = layout.nodes.get(Number(body[0]))?.properties.get(String(body[1]));
-          return value === undefined ? noItem(Number(body[0])) : reply("v", [value]);
-        }
-        case "Event isvu":
-          return onEvent(Number(body[0]), String(body[1])) ? reply("", []) : noItem(Number(body[0]));
-        case "EventGroup a(isvu)": {
-          const events = eventsOf(body[0]);
-          const unknown = events.filter(([id, event]) => !onEvent(id, event)).map(([id]) => id);
-          // The specification wants an error only if all ids are unknown.
-          if (events.length > 0 && unknown.length === events.length) return noItem(unknown[0] ?? ROOT_ID);
-          return reply("ai", [unknown]);
-        }
-        case "AboutToShow i":
-          if (!opened(Number(body[0]))) return noItem(Number(body[0]));
-          // False: the panel needs no update, because changes are announced by signals.
-          return reply("b", [false]);
-        case "AboutToShowGroup ai": {
-          const ids = idsOf(body[0]);
-          const unknown = ids.filter((id) => !opened(id));
-          if (ids.length > 0 && unknown.length === ids.length) return noItem(unknown[0] ?? ROOT_ID);
-          return reply("aiai", [[], unknown]);
-        }
-        default:
-          return null;
-      }
+      const status = statusOf(next);
+      const changed = status !== object.implementation["Status"];
+      object.implementation["Status"] = status;
+      return changed;
     },
   };
 }
 
-function reply(signature: string, body: readonly unknown[]): BusReply {
-  return { signature, body };
+function statusOf({ state }: Menu): string {
+  return state === "healthy" ? "normal" : "notice";
 }
 
-function noItem(id: number): BusReply {
-  return { errorName: NO_ITEM, text: `the menu has no item ${id}, or no longer` };
+class UnknownItem extends Error {
+  readonly dbusName = "com.canonical.dbusmenu.Error.UnknownItem";
+  constructor(id: number) {
+    super(`the menu has no item ${id}, or no longer`);
+  }
 }
 
 function structOf(node: LayoutNode, depth: number, names: readonly string[]): unknown[] {
   const children =
     depth === 0
       ? []
-      : node.children.map((child) =>
-          variant("(ia{sv}av)", structOf(child, depth === EVERYTHING ? depth : depth - 1, names)),
+      : node.children.map(
+          (child) =>
+            new Variant("(ia{sv}av)", structOf(child, depth === EVERYTHING ? depth : depth - 1, names)),
         );
   return [node.id, chosen(node.properties, names), children];
 }
@@ -154,20 +178,4 @@ function groupOf(layout: Layout, ids: readonly number[], names: readonly string[
 
 function chosen(properties: Properties, names: readonly string[]): unknown[] {
   return [...properties].filter(([name]) => names.length === 0 || names.includes(name));
-}
-
-function namesOf(value: unknown): string[] {
-  return Array.isArray(value) ? value.map(String) : [];
-}
-
-function idsOf(value: unknown): number[] {
-  return Array.isArray(value) ? value.map(Number) : [];
-}
-
-function eventsOf(value: unknown): (readonly [id: number, event: string])[] {
-  if (!Array.isArray(value)) return [];
-  return value.map((event: unknown) => {
-    const [id, name]: readonly unknown[] = Array.isArray(event) ? event : [];
-    return [Number(id), String(name)] as const;
-  });
 }

@@ -1,7 +1,6 @@
 // Numbers the menu's items for dbusmenu without reusing an id, and compares two menus.
-
+import { Variant } from "dbus-native";
 import type { Tone } from "../../api/labels/label.ts";
-import { type Variant, variant } from "../dbus/marshal.ts";
 import type { MenuItem } from "../menu/menu.ts";
 
 export const ROOT_ID = 0;
@@ -45,7 +44,7 @@ export function createLayoutBuilder() {
         return node;
       };
       const children = items.map(nodeOf);
-      const properties = new Map([["children-display", variant("s", "submenu")]]);
+      const properties = new Map<string, Variant>([["children-display", new Variant("s", "submenu")]]);
       const root = { id: ROOT_ID, properties, children, item: null };
       nodes.set(ROOT_ID, root);
       ids = used;
@@ -62,14 +61,14 @@ const DISPOSITIONS: Readonly<Record<Tone, string>> = {
 };
 
 function propertiesOf(item: MenuItem): Properties {
-  if (item.kind === "separator") return new Map([["type", variant("s", "separator")]]);
+  if (item.kind === "separator") return new Map([["type", new Variant("s", "separator")]]);
   const properties = new Map<string, Variant>([
     // A single underscore would mark an access key.
-    ["label", variant("s", item.label.replaceAll("_", "__"))],
-    ["enabled", variant("b", item.kind === "submenu" || (item.kind !== "text" && item.enabled))],
+    ["label", new Variant("s", item.label.replaceAll("_", "__"))],
+    ["enabled", new Variant("b", item.kind === "submenu" || (item.kind !== "text" && item.enabled))],
   ]);
-  if (item.tone !== "plain") properties.set("disposition", variant("s", DISPOSITIONS[item.tone]));
-  if (item.kind === "submenu") properties.set("children-display", variant("s", "submenu"));
+  if (item.tone !== "plain") properties.set("disposition", new Variant("s", DISPOSITIONS[item.tone]));
+  if (item.kind === "submenu") properties.set("children-display", new Variant("s", "submenu"));
   return properties;
 }
 

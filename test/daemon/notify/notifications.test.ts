@@ -15,9 +15,8 @@ import {
   type NotificationQueue,
 } from "../../../src/daemon/notify/notification-queue.ts";
 import { createNotifications, type Notifications } from "../../../src/daemon/notify/notifications.ts";
-import { connectToBus } from "../../../src/menubar/dbus/bus-connection.ts";
 import { type Clock, systemClock } from "../../../src/runtime/time/clock.ts";
-import { askBus, busMissing, startSessionBus } from "../../menubar/session-bus.ts";
+import { busMissing, joinBus, startSessionBus } from "../../menubar/session-bus.ts";
 import { assertEach } from "../../support/assert-each.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
@@ -338,26 +337,28 @@ const notifySendMissing =
 test("the real notify-send passes both texts to the desktop's service unchanged", {
   skip: busMissing || notifySendMissing,
 }, async (t) => {
-  const { address, socketPath } = await startSessionBus(t);
-  const stop = new AbortController();
-  t.after(() => stop.abort());
+  const session = await startSessionBus(t);
   const told: (readonly unknown[])[] = [];
-  const bus = await connectToBus(socketPath, {
-    clock: systemClock,
-    signal: stop.signal,
-    onCall({ member, body }) {
-      if (member === "Notify") {
-        told.push(body);
-        return { signature: "u", body: [1] };
-      }
-      if (member === "GetCapabilities") return { signature: "as", body: [["body"]] };
-      if (member === "GetServerInformation") return { signature: "ssss", body: ["desk", "test", "1", "1.2"] };
-      return { errorName: "org.freedesktop.DBus.Error.UnknownMethod", text: String(member) };
+  const bus = joinBus(t, session);
+  const name = "org.freedesktop.Notifications";
+  bus.exportInterface(
+    {
+      Notify: (...texts: readonly unknown[]) => told.push(texts),
+      GetCapabilities: () => ["body"],
+      GetServerInformation: () => ["desk", "test", "1", "1.2"],
     },
-    onSignal: () => {},
-  });
-  await askBus(bus, "RequestName", "su", ["org.freedesktop.Notifications", 0]);
-  const environment = { PATH: process.env["PATH"], DBUS_SESSION_BUS_ADDRESS: address };
+    "/org/freedesktop/Notifications",
+    {
+      name,
+      methods: {
+        Notify: ["susssasa{sv}i", "u", [], []],
+        GetCapabilities: ["", "as", [], []],
+        GetServerInformation: ["", "ssss", [], []],
+      },
+    },
+  );
+  await bus.requestName(name, 0);
+  const environment = { PATH: process.env["PATH"], DBUS_SESSION_BUS_ADDRESS: session.address };
   const { notifications, logger } = notifying(t, { environment });
   for (const name of ["--help", "<b>&amp;\\n", "C"]) notifications.handle(failover(name));
   notifications.handle(tbReady("-u critical <i>"));

@@ -1,7 +1,6 @@
 // The panel's side of an icon: reads its menu as panels do, and clicks in it.
 import assert from "node:assert/strict";
-import type { BusConnection } from "../../../src/menubar/dbus/bus-connection.ts";
-import { variant } from "../../../src/menubar/dbus/marshal.ts";
+import { type MessageBus, Variant } from "dbus-native";
 
 export interface SeenItem {
   readonly id: number;
@@ -13,24 +12,26 @@ export interface PanelClient {
   layout(): Promise<{ readonly revision: number; readonly root: SeenItem }>;
   /** The item of that label, wherever it is. */
   find(label: string | RegExp): Promise<SeenItem>;
-  menuCall(member: string, signature: string, body: readonly unknown[]): Promise<readonly unknown[]>;
+  menuCall(member: string, signature: string, body: readonly unknown[]): Promise<unknown>;
   itemProperty(name: string): Promise<unknown>;
 }
 
-export function panelClient(bus: BusConnection, destination: string): PanelClient {
-  const menuCall: PanelClient["menuCall"] = (member, signature, body) =>
-    bus.call({
+export function panelClient(bus: MessageBus, destination: string): PanelClient {
+  const menuCall: PanelClient["menuCall"] = async (member, signature, body) =>
+    await bus.invoke<unknown>({
       destination,
       path: "/MenuBar",
       interface: "com.canonical.dbusmenu",
       member,
       signature,
-      body,
+      body: [...body],
     });
   const self: PanelClient = {
     menuCall,
     async layout() {
-      const [revision, root] = await menuCall("GetLayout", "iias", [0, -1, []]);
+      const answer = await menuCall("GetLayout", "iias", [0, -1, []]);
+      assert.ok(Array.isArray(answer));
+      const [revision, root]: readonly unknown[] = answer;
       return { revision: Number(revision), root: seen(root) };
     },
     async find(label) {
@@ -42,7 +43,7 @@ export function panelClient(bus: BusConnection, destination: string): PanelClien
       return found ?? assert.fail(`no item ${label}`);
     },
     async itemProperty(name) {
-      const [value] = await bus.call({
+      const value = await bus.invoke<unknown>({
         destination,
         path: "/StatusNotifierItem",
         interface: "org.freedesktop.DBus.Properties",
@@ -57,7 +58,7 @@ export function panelClient(bus: BusConnection, destination: string): PanelClien
 }
 
 export function clickEvent(id: number): readonly unknown[] {
-  return [id, "clicked", variant("i", 0), 1];
+  return [id, "clicked", new Variant("i", 0), 1];
 }
 
 export function everySeen(item: SeenItem): SeenItem[] {
@@ -71,20 +72,15 @@ export function labels({ children }: SeenItem): string[] {
 function seen(value: unknown): SeenItem {
   assert.ok(Array.isArray(value));
   const [id, properties, children]: readonly unknown[] = value;
-  assert.ok(Array.isArray(properties) && Array.isArray(children));
+  assert.ok(typeof properties === "object" && properties !== null && Array.isArray(children));
   return {
     id: Number(id),
-    properties: new Map(
-      properties.map((pair: unknown) => {
-        assert.ok(Array.isArray(pair));
-        return [String(pair[0]), inner(pair[1])];
-      }),
-    ),
+    properties: new Map(Object.entries(properties).map(([name, value]) => [name, inner(value)])),
     children: children.map((child: unknown) => seen(inner(child))),
   };
 }
 
 function inner(value: unknown): unknown {
-  assert.ok(typeof value === "object" && value !== null && "value" in value);
+  assert.ok(value instanceof Variant);
   return value.value;
 }

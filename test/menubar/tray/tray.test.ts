@@ -1,35 +1,32 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { createServer } from "node:net";
+import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import { variant } from "../../../src/menubar/dbus/marshal.ts";
+import { Variant } from "dbus-native";
 import type { Menu, MenuItem, MenuState } from "../../../src/menubar/menu/menu.ts";
 import { click, separator, submenu, text } from "../../../src/menubar/menu/menu-items.ts";
 import { menuOf } from "../../../src/menubar/menu/model.ts";
 import type { MenuSession } from "../../../src/menubar/menu/session.ts";
-import { answerCall } from "../../../src/menubar/tray/bus-objects.ts";
 import { createDbusMenu } from "../../../src/menubar/tray/dbus-menu.ts";
 import { ICON_SIZES, iconPixels } from "../../../src/menubar/tray/icon-pixels.ts";
 import { createLayoutBuilder, type Layout, layoutChange } from "../../../src/menubar/tray/menu-layout.ts";
-import { runTray, sessionBusPaths } from "../../../src/menubar/tray/run-tray.ts";
+import { runTray } from "../../../src/menubar/tray/run-tray.ts";
+import { connectToBus, sessionBusPaths } from "../../../src/menubar/tray/session-bus.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { startRig } from "../../api/management-rig.ts";
 import { scriptedConfig } from "../../api/sample-config.ts";
 import { sampleReport, sampleShare, scriptedControl } from "../../api/sample-report.ts";
 import { eventually } from "../../support/eventually.ts";
-import {
-  askBus,
-  busMissing,
-  connectClient,
-  type SessionBus,
-  startSessionBus,
-  startWatcher,
-} from "../session-bus.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { busMissing, connectClient, type SessionBus, startSessionBus, startWatcher } from "../session-bus.ts";
 import { sampleWorld, startQuietMenu } from "../worlds.ts";
 import { desktopMissing, startDesktop } from "./desktop.ts";
 import { clickEvent, labels, panelClient } from "./panel-client.ts";
 
-const PROPERTIES = "org.freedesktop.DBus.Properties";
 const STATES: readonly MenuState[] = ["healthy", "tb_ready", "degraded", "down"];
 
 /** One character for each pixel: how bright it is, or nothing. */
@@ -105,7 +102,7 @@ test("differences are reported as properties where the shape is the same, as a l
   const [a, s] = before.root.children;
   assert.deepEqual(
     change.updated.map(([id, properties]) => [id, [...properties]]),
-    [[a?.id, [["label", { signature: "s", value: "A__1" }]]]],
+    [[a?.id, [["label", new Variant("s", "A__1")]]]],
   );
   assert.deepEqual(change.removed, [[s?.children[0]?.id, ["disposition"]]]);
   const [one, two] = [builder.build([text("a", "A")]), builder.build([text("a", "A"), text("b", "B")])];
@@ -140,20 +137,17 @@ test("a panel learns only of changes, and gets the items that it requests, to th
   });
   const menu = createDbusMenu({
     menu: menuFor("Start"),
-    emit: ({ member }) => emitted.push(member),
+    emit: (member) => emitted.push(member),
     onClick: ({ key }) => seen.push(`click ${key}`),
     onOpen: () => void seen.push("open"),
   });
-  const ask = (member: string, signature: string, ...body: unknown[]): readonly unknown[] => {
-    const reply = menu.answer(member, signature, body) ?? assert.fail(member);
-    return "errorName" in reply ? [reply.errorName] : reply.body;
-  };
+  const { GetLayout, GetGroupProperties, Event } = menu.methods;
   type Struct = readonly [
     id: number,
     properties: readonly [string, { value: unknown }][],
     children: readonly { value: Struct }[],
   ];
-  const structOf = (depth: number): Struct => ask("GetLayout", "iias", 0, depth, [])[1] as Struct;
+  const structOf = (depth: number): Struct => GetLayout(0, depth, [])[1] as unknown as Struct;
   const depthOf = ([, , children]: Struct): number =>
     children.length === 0 ? 0 : 1 + Math.max(...children.map(({ value }) => depthOf(value)));
   assert.deepEqual(
@@ -163,20 +157,21 @@ test("a panel learns only of changes, and gets the items that it requests, to th
   const shares = structOf(1)[2][0]?.value ?? assert.fail();
   const start = structOf(1)[2][1]?.value ?? assert.fail();
   assert.equal(new Map(start[1]).get("enabled")?.value, false);
-  const groupOf = (...ids: number[]): number =>
-    (ask("GetGroupProperties", "aias", ids, [])[0] as unknown[]).length;
-  assert.deepEqual([groupOf(), groupOf(start[0], 999)], [5, 1]);
-  ask("Event", "isvu", shares[0], "opened", variant("i", 0), 0);
-  ask("Event", "isvu", start[0], "hovered", variant("i", 0), 0);
-  ask("Event", "isvu", 0, "opened", variant("i", 0), 0);
+  assert.deepEqual(
+    [[], [start[0], 999]].map((ids) => GetGroupProperties(ids, []).length),
+    [5, 1],
+  );
+  Event(shares[0], "opened");
+  Event(start[0], "hovered");
+  Event(0, "opened");
   assert.deepEqual(seen, ["open"]);
   menu.show(menuFor("Start"));
   assert.deepEqual(emitted, []);
   menu.show(menuFor("Start it"));
-  menu.show(menuFor("Start it", "degraded"));
-  menu.show({ ...menuFor("Start it", "degraded"), items: [] });
-  assert.deepEqual(emitted, ["ItemsPropertiesUpdated", "PropertiesChanged", "LayoutUpdated"]);
-  assert.deepEqual(ask("GetLayout", "iias", 0, -1, [])[0], 2, "the second layout");
+  assert.ok(menu.show(menuFor("Start it", "degraded")), "the status has changed");
+  assert.ok(!menu.show({ ...menuFor("Start it", "degraded"), items: [] }));
+  assert.deepEqual(emitted, ["ItemsPropertiesUpdated", "LayoutUpdated"]);
+  assert.deepEqual(GetLayout(0, -1, [])[0], 2, "the second layout");
 });
 
 test("the session bus is found at every kind of address that names a socket, in turn", () => {
@@ -189,39 +184,6 @@ test("the session bus is found at every kind of address that names a socket, in 
   assert.deepEqual(at("unix:guid=1", runtime), []);
   assert.deepEqual(at("tcp:host=a,path=/x;nothing;unix:path=/b"), ["/b"]);
   assert.deepEqual([sessionBusPaths({}), sessionBusPaths(runtime)], [[], ["/run/user/7/bus"]]);
-});
-
-test("a call names its interface or none; properties are read from the object's own, or from any", () => {
-  const object = {
-    interface: "a.b",
-    xml: "",
-    answer: (member: string) => (member === "X" ? { signature: "", body: [] } : null),
-    properties: () => new Map([["P", variant("u", 1)]]),
-  };
-  const all = (of: string) => ({ member: "GetAll", signature: "s", body: [of], interface: PROPERTIES });
-  const get = (name: string) => ({
-    member: "Get",
-    signature: "ss",
-    body: ["a.b", name],
-    interface: PROPERTIES,
-  });
-  const plain = { member: "X", signature: "", body: [] };
-  const error = (name: string) => ({ errorName: `org.freedesktop.DBus.Error.${name}` });
-  for (const [call, expected] of [
-    [plain, { signature: "", body: [] }],
-    [
-      { ...plain, interface: "a.b" },
-      { signature: "", body: [] },
-    ],
-    [{ ...plain, interface: "c.d" }, error("UnknownMethod")],
-    [{ ...plain, path: "/y" }, error("UnknownObject")],
-    [all(""), { body: [[["P", variant("u", 1)]]] }],
-    [all("a.b"), { body: [[["P", variant("u", 1)]]] }],
-    [all("c.d"), { body: [[]] }],
-    [get("Q"), error("UnknownProperty")],
-    [{ ...plain, member: "Set", signature: "ssv", interface: PROPERTIES }, error("PropertyReadOnly")],
-  ] as const)
-    assert.partialDeepStrictEqual(answerCall({ path: "/x", ...call }, { "/x": object }), expected);
 });
 
 /** The panel takes seconds to come up on a busy machine. */
@@ -285,6 +247,7 @@ async function comesWithin(limitMs: number, holds: () => boolean): Promise<boole
 
 const COMMAND_DEADLINE_MS = 60_000;
 const needsBus = { skip: busMissing };
+const UNKNOWN_ITEM = { dbusName: "com.canonical.dbusmenu.Error.UnknownItem" };
 
 interface Tray {
   readonly session: MenuSession;
@@ -382,7 +345,7 @@ test(
     const unmountAll = await panel.find("Unmount all");
     assert.deepEqual(
       await panel.menuCall("EventGroup", "a(isvu)", [[clickEvent(unmountAll.id), clickEvent(987_654)]]),
-      [[987_654]],
+      [987_654],
     );
     await eventually(() => control.calls.length === 2);
     assert.equal(control.calls[1]?.name, "unmount");
@@ -397,20 +360,20 @@ test(
     const { panel, control } = await rigOf(t, await startSessionBus(t));
     const { root } = await panel.layout();
     const unmountAll = await panel.find("Unmount all");
-    await panel.menuCall("Event", "isvu", [unmountAll.id, "opened", variant("s", ""), 0]);
-    assert.deepEqual(await panel.menuCall("EventGroup", "a(isvu)", [[]]), [[]]);
+    await panel.menuCall("Event", "isvu", [unmountAll.id, "opened", new Variant("s", ""), 0]);
+    assert.deepEqual(await panel.menuCall("EventGroup", "a(isvu)", [[]]), []);
     assert.deepEqual(await panel.menuCall("AboutToShowGroup", "ai", [[]]), [[], []]);
     const first = root.children[0]?.id ?? assert.fail();
-    assert.deepEqual(await panel.menuCall("AboutToShow", "i", [0]), [false]);
+    assert.deepEqual(await panel.menuCall("AboutToShow", "i", [0]), false);
     assert.deepEqual(await panel.menuCall("AboutToShowGroup", "ai", [[0, first, 987_654]]), [[], [987_654]]);
-    const [group] = await panel.menuCall("GetGroupProperties", "aias", [[first], ["label"]]);
-    assert.deepEqual(group, [[first, [["label", { signature: "s", value: "TB Ready: CO__RE" }]]]]);
-    const [label] = await panel.menuCall("GetProperty", "is", [first, "label"]);
-    assert.deepEqual(label, { signature: "s", value: "TB Ready: CO__RE" });
-    const [, shallow] = await panel.menuCall("GetLayout", "iias", [0, 1, ["label"]]);
-    assert.ok(Array.isArray(shallow) && Array.isArray(shallow[2]));
+    const group = await panel.menuCall("GetGroupProperties", "aias", [[first], ["label"]]);
+    assert.deepEqual(group, [[first, { label: new Variant("s", "TB Ready: CO__RE") }]]);
+    const label = await panel.menuCall("GetProperty", "is", [first, "label"]);
+    assert.deepEqual(label, new Variant("s", "TB Ready: CO__RE"));
+    const shallow = await panel.menuCall("GetLayout", "iias", [0, 1, ["label"]]);
+    assert.ok(Array.isArray(shallow) && Array.isArray(shallow[1][2]));
     assert.ok(
-      shallow[2].every((child) => child.value[2].length === 0),
+      shallow[1][2].every((child: { value: unknown[][] }) => child.value[2]?.length === 0),
       "no deeper than asked",
     );
     for (const [member, signature, body] of [
@@ -421,9 +384,11 @@ test(
       ["GetLayout", "iias", [987_654, -1, []]],
       ["GetProperty", "is", [first, "nonsense"]],
     ] as const) {
-      await assert.rejects(panel.menuCall(member, signature, body), /UnknownItem/, member);
+      await assert.rejects(panel.menuCall(member, signature, body), UNKNOWN_ITEM, member);
     }
-    await assert.rejects(panel.menuCall("Nonsense", "", []), /UnknownMethod/);
+    await assert.rejects(panel.menuCall("Nonsense", "", []), {
+      dbusName: "org.freedesktop.DBus.Error.UnknownMethod",
+    });
     assert.deepEqual(control.calls, [], "to be opened is no click");
   },
 );
@@ -449,7 +414,7 @@ test(
     await eventually(() => told("LayoutUpdated") > 0 && told("NewIcon") > 0);
     assert.ok((await panel.layout()).revision > before.revision);
     assert.equal(await panel.itemProperty("Status"), "Active");
-    await assert.rejects(panel.menuCall("Event", "isvu", clickEvent(ready.id)), /UnknownItem/);
+    await assert.rejects(panel.menuCall("Event", "isvu", clickEvent(ready.id)), UNKNOWN_ITEM);
     assert.equal(control.calls.length, 0, "what was offered before is not done any more");
   },
 );
@@ -460,7 +425,7 @@ test(
   async (t) => {
     const bus = await startSessionBus(t);
     const { watcher, tray } = await rigOf(t, bus);
-    watcher.bus[Symbol.dispose]();
+    await watcher.bus.close();
     await eventually(() => tray.notes.some((line) => line.startsWith("no panel shows tray icons")));
     const second = await startWatcher(t, bus);
     await eventually(() => second.registered.length === 1);
@@ -488,12 +453,57 @@ test("without a session bus it says so with the fix, and ends", needsBus, async 
   });
 });
 
+/** A bus that answers each connection with these lines, then stays silent. */
+async function falseBus(t: TestContext, lines: string): Promise<string> {
+  const socketPath = join(await temporaryFolder(t), "bus");
+  const server = createServer((socket) => void socket.on("error", () => {}).write(lines)).listen(socketPath);
+  t.after(() => server.close());
+  await once(server, "listening");
+  return socketPath;
+}
+
+test("a bus that is silent, refuses this user, or speaks nonsense is reported as that", async (t) => {
+  for (const [lines, code, text] of [
+    ["", "timed_out", /the session bus did not answer Hello within 5 s/],
+    ["REJECTED NONE\r\n", "daemon_unreachable", /cannot be used: .*REJECTED/],
+    ["OK 0123\r\nnonsense nonsense", "daemon_unreachable", /cannot be used: .*byte order/],
+  ] as const) {
+    const clock = createManualClock();
+    const socket = await falseBus(t, lines);
+    const tried = connectToBus(socket, { clock, signal: t.signal });
+    const failed = assert.rejects(tried, { code, message: text });
+    if (code === "timed_out") await clock.advance(5_000);
+    await failed;
+  }
+});
+
+test("an aborted signal ends a connection that is being made", async (t) => {
+  const stop = new AbortController();
+  const socket = await falseBus(t, "");
+  const tried = connectToBus(socket, { clock: systemClock, signal: stop.signal });
+  stop.abort(new Error("enough"));
+  await assert.rejects(tried, /enough/);
+});
+
+test(
+  "a bus that does not read is given up before the unsent messages fill the memory",
+  needsBus,
+  async (t) => {
+    const { socketPath } = await startSessionBus(t);
+    const bus = await connectToBus(socketPath, { clock: systemClock, signal: t.signal });
+    const body = ["x".repeat(1024 * 1024)];
+    for (let count = 0; count < 40; count += 1)
+      bus.emit({ path: "/x", interface: "a.b", member: "C", signature: "s", body });
+    assert.equal(await bus.closed, "the session bus takes in nothing more");
+  },
+);
+
 test("one icon for each home and session", needsBus, async (t) => {
   const bus = await startSessionBus(t);
   const { home, client } = await rigOf(t, bus);
   const connections = async () => {
-    const [names] = await askBus(client.bus, "ListNames", "", []);
-    return (names as string[]).filter((name) => name.startsWith(":")).length;
+    const names = await client.bus.listNames();
+    return names.filter((name) => name.startsWith(":")).length;
   };
   const before = await connections();
   const second = startTray(t, home, { DBUS_SESSION_BUS_ADDRESS: bus.address });
@@ -508,10 +518,7 @@ test("quit ends the icon, and removes its name from the bus", needsBus, async (t
   await panel.menuCall("EventGroup", "a(isvu)", [[clickEvent(quit.id)]]).catch(() => {});
   await tray.ended;
   // The bus may read this question before it sees the icon's connection end.
-  await eventually(async () => {
-    const [isOwned] = await askBus(client.bus, "NameHasOwner", "s", [tray.itemName]);
-    return isOwned === false;
-  });
+  await eventually(async () => !(await client.bus.nameHasOwner(tray.itemName)));
 });
 
 const gdbusMissing =
