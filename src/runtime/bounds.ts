@@ -65,7 +65,7 @@ export const TEXT_BOUNDS = {
     "arguments and unread answers of over 64 KiB, and kept results",
     256 * MIB,
     "bytes",
-    "kept results are dropped, then calls refused; a principal has a quarter",
+    "kept results are dropped, calls refused, answers read later; a principal has a quarter",
   ),
   texts: client("texts that policies and `folders` check in one call", 10_000, "", "refused"),
   parts: client("parts of paths in these texts", 50_000, "", "refused"),

@@ -2,13 +2,15 @@
 // to retry.
 import type { PrincipalLimits } from "../../config/limits.ts";
 import { isUnreadable } from "../../runtime/json/large-json.ts";
+import { UNCOUNTED_BYTES } from "../answers-in-flight.ts";
 import { type ClientHandle, named, OWNER_SESSION_ID } from "../client-handle.ts";
 import { isError, isJsonObject, type JsonObject, jsonOf, type Reply } from "../json-rpc.ts";
 import type { GatewayRequest, Handle, Middleware } from "../middleware/middleware.ts";
 import { OWN_ANSWERS } from "../middleware/own-answers.ts";
 import { isStoredResult, targetOf } from "../middleware/request-target.ts";
 import { MODERN_VERSION } from "../protocol.ts";
-import { limitRefusal, mebibytes, type PrincipalLimiter, UNCOUNTED_BYTES } from "./principal-limits.ts";
+import { whenLetGo } from "../sent-arguments.ts";
+import { limitRefusal, mebibytes, type PrincipalLimiter } from "./principal-limits.ts";
 import { isWithin, jsonSize } from "./result-size.ts";
 import type { LargePart, StoredPart, StoredResults } from "./stored-results.ts";
 
@@ -37,8 +39,14 @@ export function createLimits({ limiter, stored }: LimitParts): Middleware {
       limiter.release(account);
       return Promise.resolve(beyond);
     }
+    let charged = bytes;
+    const uncharge = (): void => {
+      limiter.add(account, -charged);
+      charged = 0;
+    };
+    if (bytes > 0 && mayLetGo(request)) whenLetGo(params, uncharge);
     const release = (): void => {
-      limiter.add(account, -bytes);
+      uncharge();
       limiter.release(account);
     };
     return next(request).then(
@@ -52,6 +60,11 @@ export function createLimits({ limiter, stored }: LimitParts): Middleware {
       },
     );
   };
+}
+
+/** A client of 2026-07-28 that can be asked makes the call again with its answer, which is compared with this one. */
+function mayLetGo({ handle: { client } }: GatewayRequest): boolean {
+  return client.protocolVersion !== MODERN_VERSION || Object.keys(client.capabilities).length === 0;
 }
 
 /** Counts a call that was refused, as if it had been made; beyond the rate limit, returns that refusal instead. */

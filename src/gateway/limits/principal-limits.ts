@@ -3,6 +3,13 @@ import type { PrincipalLimits } from "../../config/limits.ts";
 import { objectOf } from "../../runtime/text/json-object.ts";
 import { pluralize } from "../../runtime/text/plain-text.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
+import {
+  type AnswerBudget,
+  AnswerBytes,
+  type AnswerReading,
+  AnswersInFlight,
+  UNCOUNTED_BYTES,
+} from "../answers-in-flight.ts";
 import type { CallSignal } from "../call-signal.ts";
 import { named, type Principal, principalKey } from "../client-handle.ts";
 import { errorReply, LIMIT_REACHED, type RpcError } from "../json-rpc.ts";
@@ -20,11 +27,9 @@ const IN_FLIGHT_RETRY_MS = 1_000;
  */
 const OWN_ANSWERS_TIMES = 10;
 
-/** Bytes of the arguments and unread answers of all calls in flight with the results that are kept, and of one principal's calls. */
+/** Bytes of the arguments and answers of all calls in flight with the results that are kept, and of one principal's calls. */
 const MOST_BYTES = 256 * 1024 * 1024;
 const MOST_BYTES_OF_ONE = MOST_BYTES / 4;
-/** Smaller arguments are not counted. */
-export const UNCOUNTED_BYTES = 64 * 1024;
 
 interface Bucket {
   /** Requests that may be made now. */
@@ -39,16 +44,19 @@ interface Account {
   /** Counts the requests that the gateway itself answers, so that listing does not use up the limit of calls. */
   readonly own: Bucket;
   inFlight: number;
-  /** Bytes of the arguments of calls in flight, and of answers that the client has not read. */
+  /** Bytes of the arguments of calls in flight, and of answers. */
   bytes: number;
+  /** The part of `bytes` that are answers. */
+  readonly answers: AnswerBytes;
   /** Calls of scripts that wait for a slot, the oldest first. */
   readonly waiting: (() => void)[];
 }
 
-export class PrincipalLimiter {
+export class PrincipalLimiter implements AnswerBudget {
   readonly #clock: Clock;
   readonly #accounts = new Map<string, Account>();
   #limits: PrincipalLimits;
+  readonly #answers: AnswersInFlight<Account>;
   /** Of all accounts. */
   bytes = 0;
   /** `bytes` has grown. */
@@ -59,6 +67,7 @@ export class PrincipalLimiter {
   constructor(limits: PrincipalLimits, clock: Clock) {
     this.#clock = clock;
     this.#limits = limits;
+    this.#answers = new AnswersInFlight(MOST_BYTES, (account, bytes) => this.add(account, bytes));
   }
 
   get limits(): PrincipalLimits {
@@ -119,18 +128,35 @@ export class PrincipalLimiter {
   }
 
   /**
-   * Adds a message that is being received to the account, and returns what replaces these bytes by others, such as those of its
-   * answer; null: the budget has no room for the message.
+   * Adds a message that is being received to the account, and returns what takes it out; null: the budget has no room for it.
    */
-  receiving(principal: Principal, bytes: number): ((bytes: number) => void) | null {
+  receiving(principal: Principal, bytes: number): (() => void) | null {
     const account = this.#accountOf(principal);
-    const chargeable = (size: number): number => (size > UNCOUNTED_BYTES ? size : 0);
-    let charged = chargeable(bytes);
+    let charged = bytes > UNCOUNTED_BYTES ? bytes : 0;
     if (charged > 0 && this.charge(account, charged) !== null) return null;
-    return (next) => {
-      this.add(account, chargeable(next) - charged);
-      charged = chargeable(next);
+    return () => {
+      this.add(account, -charged);
+      charged = 0;
     };
+  }
+
+  /** Returns what counts the bytes of one stream that the principal has not read; large ones only. */
+  unread(principal: Principal): (bytes: number) => void {
+    const account = this.#accountOf(principal);
+    let before = 0;
+    return (bytes) => {
+      const next = bytes > UNCOUNTED_BYTES ? bytes : 0;
+      if (next !== before) this.#answers.grow(account, next - before);
+      before = next;
+    };
+  }
+
+  reading(principal: Principal): AnswerReading {
+    return this.#answers.read(this.#accountOf(principal));
+  }
+
+  untilRead(principal: Principal | null): Promise<void> | null {
+    return this.#answers.untilRead(principal === null ? null : this.#accountOf(principal));
   }
 
   /** Ends a call that `admit` or `turn` has counted; a call that waits for its slot continues to wait. */
@@ -215,6 +241,7 @@ export class PrincipalLimiter {
         own: { tokens: burst * OWN_ANSWERS_TIMES, atMs },
         inFlight: 0,
         bytes: 0,
+        answers: new AnswerBytes(MOST_BYTES_OF_ONE),
         waiting: [],
       };
       this.#accounts.set(key, account);
@@ -225,8 +252,8 @@ export class PrincipalLimiter {
 
   /** Also clears `#known`, so that no client uses a forgotten account. */
   #forgetUnused(): void {
-    for (const [key, { inFlight, waiting }] of this.#accounts) {
-      if (inFlight === 0 && waiting.length === 0) this.#accounts.delete(key);
+    for (const [key, { inFlight, bytes, waiting }] of this.#accounts) {
+      if (inFlight === 0 && bytes === 0 && waiting.length === 0) this.#accounts.delete(key);
     }
     this.#known = new WeakMap();
   }

@@ -88,10 +88,19 @@ export function createAudit({ config, write, writeDenied = write, clock, clean }
   const isRedacted = compileGlobs(config.redact.map((glob) => glob.toLowerCase()));
   const sessionOf = memoized(({ sessionId }: ClientHandle): string => sha256Of(sessionId).slice(0, 12));
   const cleaned = (text: string, max: number): string => shortened(clean(shortened(text, 2 * max)), max);
-  const recordOf = (request: GatewayRequest, outcome: string, durationMs: number): AuditRecord => {
+  /** Taken before the call, because large arguments are let go once they are sent. */
+  const argumentsOf = (request: GatewayRequest): Pick<AuditRecord, "arguments"> =>
+    config.includeArguments && WITH_ARGUMENTS.has(request.method)
+      ? { arguments: auditedArguments(withoutSource(request), isRedacted, clean) }
+      : {};
+  const recordOf = (
+    request: GatewayRequest,
+    given: ReturnType<typeof argumentsOf>,
+    outcome: string,
+    durationMs: number,
+  ): AuditRecord => {
     const { method, handle, served, consent, task, script } = request;
     const target = subjectOf(request);
-    const withArguments = config.includeArguments && WITH_ARGUMENTS.has(method);
     return {
       time: isoTime(clock.wallMs()),
       principal: cleaned(handle.client.principal.name, MAX_PRINCIPAL),
@@ -106,17 +115,18 @@ export function createAudit({ config, write, writeDenied = write, clock, clean }
       duration_ms: Math.round(durationMs * 10) / 10,
       ...(script === undefined ? {} : { script: script.id }),
       ...(consent === undefined ? {} : { consent }),
-      ...(withArguments ? { arguments: auditedArguments(withoutSource(request), isRedacted, clean) } : {}),
+      ...given,
     };
   };
   return {
     middleware: (next) => async (request) => {
       const startedAtMs = clock.monotonicMs();
+      const given = argumentsOf(request);
       const reply = await next(request);
-      write(recordOf(request, outcomeOf(request, reply), clock.monotonicMs() - startedAtMs));
+      write(recordOf(request, given, outcomeOf(request, reply), clock.monotonicMs() - startedAtMs));
       return reply;
     },
-    denied: (request, rule = "") => writeDenied(recordOf(request, "denied", 0), rule),
+    denied: (request, rule = "") => writeDenied(recordOf(request, argumentsOf(request), "denied", 0), rule),
   };
 }
 

@@ -27,6 +27,7 @@ export function createGatewayFront(
     hasGroup: (name) => serving.hasGroup(name),
     serverInfo: gatewayInfo(version),
     receiving: (principal, bytes) => serving.limiter.receiving(principal, bytes),
+    unread: (principal) => serving.limiter.unread(principal),
     sessionsAllowed: () => serving.limiter.limits.sessions,
     isSmall(result) {
       const { resultBytes } = serving.limiter.limits;

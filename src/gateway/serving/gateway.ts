@@ -421,6 +421,10 @@ export class Gateway implements AsyncDisposable {
       ...options,
       clientInfo: { name: "mountaineer", version: options.version },
       startInstance: startBackendInstance,
+      answers: {
+        reading: (principal) => this.serving.limiter.reading(principal),
+        untilRead: (principal) => this.serving.limiter.untilRead(principal),
+      },
       remembered: this.#lists,
       signIn: (backend) => this.#signIns?.notice(backend) ?? null,
       openTransport: backendTransports({

@@ -25,6 +25,7 @@ const [LINE_FEED, CARRIAGE_RETURN, SPACE] = [0x0a, 0x0d, 0x20] as const;
 interface Unparsed {
   readonly bytes: Buffer;
   readonly values: number;
+  readonly drop: () => void;
 }
 
 /**
@@ -125,6 +126,13 @@ export function unparsedBytes(value: object): number | null {
   return unparsed.get(value)?.bytes.length ?? null;
 }
 
+/** Removes all that is in the value. */
+export function emptied(value: object): void {
+  const part = unparsed.get(value);
+  if (part === undefined) for (const key of Object.keys(value)) Reflect.deleteProperty(value, key);
+  else part.drop();
+}
+
 /** Whether looking into the value throws `too_many_values`. */
 export function isUnreadable(value: object): boolean {
   return (unparsed.get(value)?.values ?? 0) > MOST_VALUES;
@@ -173,8 +181,9 @@ function parseAround(bytes: Buffer, { parts, values }: JsonScan): unknown {
 }
 
 /** `values`: of the whole text. */
-function partOf(bytes: Buffer, isList: boolean, values: number): object {
+function partOf(given: Buffer, isList: boolean, values: number): object {
   const target = isList ? [] : {};
+  let bytes = given;
   let isParsed = false;
   /** A part that was left out only for its size can be parsed when it is read. */
   const look = (): void => {
@@ -209,6 +218,11 @@ function partOf(bytes: Buffer, isList: boolean, values: number): object {
     ownKeys: looked(Reflect.ownKeys),
     getOwnPropertyDescriptor: looked(Reflect.getOwnPropertyDescriptor),
   });
-  unparsed.set(part, { bytes, values });
+  const drop = (): void => {
+    bytes = Buffer.from(isList ? "[]" : "{}");
+    unparsed.set(part, { bytes, values, drop });
+    for (const key of Object.keys(target)) Reflect.deleteProperty(target, key);
+  };
+  unparsed.set(part, { bytes, values, drop });
   return part;
 }

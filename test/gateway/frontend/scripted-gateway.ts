@@ -132,6 +132,7 @@ export function createScriptedGateway(
     }),
     sessionsAllowed: () => 1_000,
     receiving: () => () => {},
+    unread: () => () => {},
     opened: (session) => void gateway.sessions.add(session),
     continued: (session, lists) => {
       gateway.sessions.add(session);

@@ -1,4 +1,6 @@
 // The types of a backend instance: one connection to a server, with its lists and calls.
+
+import type { AnswerBudget } from "../../answers-in-flight.ts";
 import type { CallSignal } from "../../call-signal.ts";
 import type { CallHandle, ClientHandle } from "../../client-handle.ts";
 import type { GatewayTools } from "../../gateway-tools.ts";
@@ -91,6 +93,8 @@ export interface InstanceOptions extends GatewayTools {
   /** The only client of the instance; null: all clients share it. */
   readonly owner: ClientHandle | null;
   readonly logLevel: McpLogLevel | null;
+  /** Absent: answers are read at once. */
+  readonly answers?: AnswerBudget;
   /** The URI that clients use for one of the server's. */
   readonly publishedUri: (uri: string) => string;
   /** `seen` has changed. */

@@ -16,6 +16,7 @@ import {
   type RpcRequest,
   rpcRequest,
 } from "../../json-rpc.ts";
+import { letGo } from "../../sent-arguments.ts";
 import type { Sender, TransportFailure } from "../transports/backend-transport.ts";
 import { type Attribution, attribute, GivenUpCalls } from "./attribution.ts";
 import type { BackendCall, InstanceOptions } from "./backend-instance.ts";
@@ -27,6 +28,8 @@ interface CallSender {
   session(): number;
   /** If false, calls wait for `release`. */
   isOpen(): boolean;
+  /** No call is sent twice. */
+  sendsOnce(): boolean;
   /** The client's call is sent when this settles; null: at once. */
   before(client: ClientHandle): Promise<void> | null;
   onIdle(): void;
@@ -161,15 +164,37 @@ export class InstanceCalls {
   pause(handle: CallHandle, streamOf: RpcId | null): Promise<void> | null {
     const { congested } = handle;
     if (congested === null || streamOf !== null) return congested;
-    if (!this.#isOnly()) return null;
+    return this.#isOnly() ? this.#pauseUntil(congested) : null;
+  }
+
+  #pauseUntil(wait: Promise<void>): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const resume = (): void => {
       this.#congested.delete(resume);
       resolve();
     };
     this.#congested.add(resume);
-    congested.then(resume, resume);
+    wait.then(resume, resume);
     return promise;
+  }
+
+  /** As `TransportEvents.onReceived`. */
+  received(id: RpcId, bytes: number): Promise<void> | null {
+    const request = this.pending.get(id);
+    if (request === undefined || request.handle === null) return null;
+    request.reading ??= this.#options.answers?.reading(request.handle.client.principal) ?? null;
+    return request.reading?.take(bytes) ?? null;
+  }
+
+  /** Called after an answer on a stream of many: settles when the stream may be read on; null: now. */
+  afterAnswer(): Promise<void> | null {
+    const { owner, answers } = this.#options;
+    const wait = answers?.untilRead(owner?.principal ?? null) ?? null;
+    if (wait === null) return null;
+    this.pending.isPaused = true;
+    return this.#pauseUntil(wait).then(() => {
+      this.pending.isPaused = false;
+    });
   }
 
   forget(client: ClientHandle): void {
@@ -242,6 +267,7 @@ export class InstanceCalls {
     request.sentIn = this.#sender.session();
     this.#readOn();
     this.#sender.send(message, request.handle?.client);
+    if (this.#sender.sendsOnce()) letGo(message.params);
   }
 
   #isOnly(): boolean {

@@ -1,6 +1,7 @@
 // The requests that wait for a server's answer, with ids, deadlines and cancellation.
 import { ShortLivedMap } from "../../../runtime/short-lived.ts";
 import type { Clock, Timer } from "../../../runtime/time/clock.ts";
+import type { AnswerReading } from "../../answers-in-flight.ts";
 import type { CallSignal } from "../../call-signal.ts";
 import type { CallHandle } from "../../client-handle.ts";
 import type { Reply, RpcId } from "../../json-rpc.ts";
@@ -65,6 +66,8 @@ export interface PendingRequest extends NewRequest {
    */
   attached: Set<Attached> | null;
   onAbort: (() => void) | null;
+  /** Of a large answer; null: not read yet. */
+  reading: AnswerReading | null;
 }
 
 interface PendingOptions {
@@ -77,8 +80,8 @@ interface PendingOptions {
 const isComplete = (): void => {};
 
 /** True if the request waits for a client, not for the server. */
-function waitsForClient({ attached }: PendingRequest): boolean {
-  return attached !== null && attached.size > 0;
+function waitsForClient({ attached, reading }: PendingRequest): boolean {
+  return (attached !== null && attached.size > 0) || reading?.isPaused === true;
 }
 
 /**
@@ -90,6 +93,8 @@ export class PendingRequests implements Iterable<PendingRequest>, Disposable {
   calls = 0;
   /** Ids count up from 1. */
   newestId = 0;
+  /** The server is not read, because clients leave too much unread: no request is overdue. */
+  isPaused = false;
   readonly #options: PendingOptions;
   readonly #requests = new ShortLivedMap<RpcId, PendingRequest>();
   #timer: Timer | null = null;
@@ -119,6 +124,7 @@ export class PendingRequests implements Iterable<PendingRequest>, Disposable {
       sinceMs,
       attached: null,
       onAbort: null,
+      reading: null,
     };
     this.#requests.set(request.id, request);
     if (!request.own) this.calls++;
@@ -173,6 +179,8 @@ export class PendingRequests implements Iterable<PendingRequest>, Disposable {
     request.onAbort = null;
     request.onReply = isComplete;
     onReply(reply, failure);
+    request.reading?.[Symbol.dispose]();
+    request.reading = null;
   }
 
   [Symbol.iterator](): Iterator<PendingRequest> {
@@ -203,7 +211,8 @@ export class PendingRequests implements Iterable<PendingRequest>, Disposable {
     let nextMs = Number.POSITIVE_INFINITY;
     for (const request of this.#requests.values()) {
       // A person may take any time to answer.
-      if (request.dueMs <= nowMs && waitsForClient(request)) request.dueMs = nowMs + request.timeoutMs;
+      if (request.dueMs <= nowMs && (this.isPaused || waitsForClient(request)))
+        request.dueMs = nowMs + request.timeoutMs;
       if (request.dueMs <= nowMs) overdue.push(request);
       else nextMs = Math.min(nextMs, request.dueMs);
     }

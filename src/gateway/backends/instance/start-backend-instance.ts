@@ -122,6 +122,7 @@ class RunningInstance {
       send,
       session: () => this.#session.number,
       isOpen: () => this.#isOpen(),
+      sendsOnce: () => this.#transport.sendsOnce === true,
       before: ({ logLevel }) => this.#level.before(logLevel),
       onIdle: () => {
         this.#use.ended();
@@ -164,6 +165,7 @@ class RunningInstance {
     this.#transport = options.open({
       onMessage: (message, streamOf) => this.#take(message, streamOf),
       onRequestFailed: (id, failure) => this.#requestFailed(id, failure),
+      onReceived: (id, bytes) => this.#calls.received(id, bytes),
       // Finds a lost session before a client's call fails because of it.
       onSuspect: () => this.check(),
       onGap: () => {
@@ -426,8 +428,10 @@ class RunningInstance {
     // A response belongs to its own request, so it says nothing about other calls.
     if (classified.kind !== "response") this.#calls.heard();
     if (classified.kind === "notification") return this.#takeNotification(classified.message, streamOf);
-    if (classified.kind === "response") this.#takeResponse(classified.id, classified.reply);
-    else if (classified.kind === "request") this.#questions.take(classified.message, streamOf);
+    if (classified.kind === "response") {
+      this.#takeResponse(classified.id, classified.reply);
+      if (streamOf === null) return this.#calls.afterAnswer();
+    } else if (classified.kind === "request") this.#questions.take(classified.message, streamOf);
     else this.#takeInvalid(value, classified.id, classified.reason);
     return null;
   }

@@ -44,6 +44,7 @@ export interface Settings {
 export interface PoolTools extends BackendTools {
   readonly clientInfo: InstanceOptions["clientInfo"];
   readonly startInstance: StartInstance;
+  readonly answers?: InstanceOptions["answers"];
   /** `secrets` must not appear in messages. */
   readonly openTransport: (
     connection: ResolvedConnection,

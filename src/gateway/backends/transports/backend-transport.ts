@@ -90,6 +90,11 @@ export interface TransportEvents {
    * read.
    */
   onRequestFailed(id: RpcId, failure: TransportFailure): void;
+  /**
+   * HTTP: of a large answer to this request, this many bytes have come so far. A returned promise pauses its response until it
+   * settles.
+   */
+  onReceived?(id: RpcId, bytes: number): Promise<void> | null;
   /** HTTP: the server refuses a stream that it granted before, so it may have forgotten the session. */
   onSuspect(): void;
   /** HTTP: called when the server's own stream was interrupted. Messages sent during the gap are lost. */
@@ -128,6 +133,8 @@ export interface BackendTransport {
   send(message: RpcMessage, sender?: Sender | null): void;
   /** Called after the result of `initialize`. Later messages carry the version, and the server's own stream is opened. */
   established(version: SpokenVersion): void;
+  /** True: no request is sent twice. Absent: one may be. */
+  readonly sendsOnce?: boolean;
   /** Present if the transport can send messages without a session. */
   readonly stateless?: StatelessSender;
   /** Why this tool cannot be called over the link; null: it can. Absent: all tools can. */

@@ -4,12 +4,12 @@ import { answerEarly, awaitsMuch } from "../../../runtime/http/answer-early.ts";
 import { errorReply, type RpcId } from "../../json-rpc.ts";
 import { responseJson } from "../session/client-stream.ts";
 import { type PacedStream, PacedWriter } from "../session/paced-writer.ts";
-import type { StreamParts } from "./sse-stream.ts";
+import { type StreamParts, unreadOf } from "./sse-stream.ts";
 
 /** The JSON-RPC code that the official SDKs send with an HTTP error status. */
 const HTTP_REFUSED = -32000;
-/** A longer text is written in pieces, so that a reader that stalls is noticed. */
-const LARGE_CHARACTERS = 256 * 1024;
+/** A longer text is written in pieces, so that a reader that stalls is noticed, and unread bytes are counted. */
+const LARGE_CHARACTERS = 64 * 1024;
 
 export function answerJson(
   parts: StreamParts,
@@ -40,7 +40,7 @@ export class JsonBody implements PacedStream {
     status = 200,
     headers: OutgoingHttpHeaders = {},
   ) {
-    this.#writer = new PacedWriter(response, clock);
+    this.#writer = new PacedWriter(response, clock, unreadOf.get(response));
     this.#keepAlive = keepAlive;
     keepAlive.add(this);
     response.once("close", () => this.destroy());

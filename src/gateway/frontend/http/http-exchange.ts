@@ -16,7 +16,6 @@ import { type CallStream, responsePieces } from "../session/client-stream.ts";
 import type { Session } from "../session/session.ts";
 import { answerJson, JsonBody } from "./answer.ts";
 import type { CoarseTimer } from "./coarse-timer.ts";
-import { countAnswer } from "./message-intake.ts";
 import { type Accepts, LARGE_REPLY_BYTES, LARGEST_EVENT_BYTES } from "./request.ts";
 import type { ResumableStream, Resumption } from "./resumption.ts";
 import { SseStream, type StreamParts } from "./sse-stream.ts";
@@ -57,7 +56,6 @@ export class HttpExchange implements CallStream {
   readonly #buffered: string[] = [];
   #bufferedCharacters = 0;
   #bufferedTimer: Timer | null = null;
-  #answeredBytes = 0;
   #missing: number;
   #stream: SseStream | ResumableStream | null = null;
   /** The JSON has begun before the reply is there. */
@@ -156,8 +154,6 @@ export class HttpExchange implements CallStream {
   #write(id: RpcId | null, reply: Reply): void {
     const { session } = this.#options;
     const json = responsePieces(id, reply);
-    this.#answeredBytes += lengthOf(json);
-    countAnswer.get(this.#response)?.(this.#answeredBytes);
     const text = (): string => (typeof json === "string" ? json : json.join(""));
     const retryAfter = retryAfterOf(reply);
     const status =

@@ -26,7 +26,7 @@ import {
   SSE_PATH,
 } from "./request.ts";
 import { type AdmissionOptions, type FrontTools, RequestAdmission } from "./request-admission.ts";
-import type { StreamParts } from "./sse-stream.ts";
+import { type StreamParts, unreadOf } from "./sse-stream.ts";
 import { StreamableHttp } from "./streamable-http.ts";
 
 const STOPPING: Refusal = {
@@ -162,7 +162,9 @@ export class HttpFront implements AsyncDisposable {
       return;
     }
     const serve = (principal: Principal | null): void => {
-      if (principal !== null && !response.destroyed) this.#serve({ request, response, principal }, path);
+      if (principal === null || response.destroyed) return;
+      unreadOf.set(response, this.#options.gateway.unread(principal));
+      this.#serve({ request, response, principal }, path);
     };
     const identified = admission.identify(exchange);
     if (identified instanceof Promise)

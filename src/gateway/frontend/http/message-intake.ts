@@ -1,5 +1,4 @@
 // Receives the body of a POST, and parses it.
-import type { ServerResponse } from "node:http";
 import { BodyIntake } from "../../../runtime/http/body-intake.ts";
 import { principalKey } from "../../client-handle.ts";
 import type { GatewayTools } from "../../gateway-tools.ts";
@@ -12,7 +11,7 @@ interface IntakeOptions extends Pick<GatewayTools, "clock"> {
   readonly bodyLimitBytes: () => number;
   /** False: the token was revoked while the body came, and the request is refused. */
   readonly isStillValid: (authenticated: AuthenticatedRequest) => boolean;
-  /** Counts a body of that size until the returned function counts another; null: it may not be received now. */
+  /** Counts a body of that size until the returned function is called; null: it may not be received now. */
   readonly receiving: FrontGateway["receiving"];
   readonly refuse: (exchange: Exchange, refusal: Refusal) => void;
   /** Runs `work`; if that throws, only this request fails. */
@@ -28,9 +27,6 @@ const NOT_READ: Readonly<Record<"busy" | "too_slow", Refusal>> = {
   },
   too_slow: { status: 408, message: "the body comes too slowly", headers: { Connection: "close" } },
 };
-
-/** Counts the bytes of a response until its client has read them. */
-export const countAnswer = new WeakMap<ServerResponse, (bytes: number) => void>();
 
 export class MessageIntake implements Disposable {
   readonly #options: IntakeOptions;
@@ -54,8 +50,7 @@ export class MessageIntake implements Disposable {
       refuse(authenticated, NOT_READ.busy);
       return;
     }
-    countAnswer.set(authenticated.response, received);
-    authenticated.response.once("close", () => received(0));
+    authenticated.response.once("close", received);
     const done: Parameters<BodyIntake["receive"]>[0]["done"] = (body) =>
       guarded(authenticated, () => {
         if (!isStillValid(authenticated)) return;
@@ -64,7 +59,7 @@ export class MessageIntake implements Disposable {
         else
           this.#parse(authenticated, body.bytes, (incoming) => {
             // Its call counts it from here on.
-            received(0);
+            received();
             take(incoming);
           });
       });

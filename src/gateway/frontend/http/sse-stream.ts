@@ -11,6 +11,9 @@ const HEADERS = {
   "X-Accel-Buffering": "no",
 };
 
+/** Counts the bytes of a response that its client has not read. */
+export const unreadOf = new WeakMap<ServerResponse, (bytes: number) => void>();
+
 export interface StreamParts {
   readonly clock: Clock;
   readonly keepAlive: KeepAlive;
@@ -29,7 +32,7 @@ export class SseStream implements ListeningStream, PacedStream {
     this.#response = response;
     this.#keepAlive = keepAlive;
     this.#onClosed = onClosed;
-    this.#writer = new PacedWriter(response, clock);
+    this.#writer = new PacedWriter(response, clock, unreadOf.get(response));
     response.once("close", this.#close);
     response.on("error", this.#close);
     keepAlive.add(this);

@@ -22,8 +22,10 @@ export interface FrontGateway {
   initializeResult(version: SpokenVersion, client: ServedClient): JsonObject;
   readonly serverInfo: JsonObject;
   sessionsAllowed(): number;
-  /** Counts a message of that size until the returned function counts another; null: the bytes in flight leave no room for it. */
-  readonly receiving: (principal: Principal, bytes: number) => ((bytes: number) => void) | null;
+  /** Counts a message of that size until the returned function is called; null: the bytes in flight leave no room for it. */
+  readonly receiving: (principal: Principal, bytes: number) => (() => void) | null;
+  /** Returns what counts the bytes of one stream that the principal has not read. */
+  readonly unread: (principal: Principal) => (bytes: number) => void;
   /** True if the result is within the limit of size. */
   isSmall(result: JsonObject): boolean;
   /** A session has begun; from now on the gateway notifies it of changes. */

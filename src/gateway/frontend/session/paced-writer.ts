@@ -19,19 +19,23 @@ interface WriteTarget {
 export class PacedWriter {
   readonly #target: WriteTarget;
   readonly #clock: Clock;
+  readonly #count: (backlog: number) => void;
   #queue: (string | Uint8Array)[] = [];
   #next = 0;
   #queuedBytes = 0;
   // Counted here: the target's own count includes what others write to its socket.
   #writtenBytes = 0;
   #ending = false;
+  #isDestroyed = false;
   /** When the reader last took something, monotonic ms. */
   #takenMs = 0;
   #congestion: PromiseWithResolvers<void> | null = null;
 
-  constructor(target: WriteTarget, clock: Clock) {
+  /** `count` is called with the backlog after each change. */
+  constructor(target: WriteTarget, clock: Clock, count: (backlog: number) => void = () => {}) {
     this.#target = target;
     this.#clock = clock;
+    this.#count = count;
   }
 
   /** Number of bytes that the reader has not taken yet; for short texts, the number of characters. */
@@ -50,6 +54,11 @@ export class PacedWriter {
   /** The content of a Buffer must not change later. */
   write(chunk: string | Buffer): void {
     if (this.backlog === 0) this.#takenMs = this.#clock.monotonicMs();
+    this.#take(chunk);
+    if (!this.#isDestroyed) this.#count(this.backlog);
+  }
+
+  #take(chunk: string | Buffer): void {
     if (chunk.length <= PIECE_BYTES) {
       if (this.#queuedBytes === 0 && this.#writtenBytes < PIECE_BYTES) {
         this.#pass(chunk);
@@ -84,6 +93,8 @@ export class PacedWriter {
     this.#queuedBytes = 0;
     this.#congestion?.resolve();
     this.#congestion = null;
+    this.#isDestroyed = true;
+    this.#count(0);
     if (!this.#target.destroyed) this.#target.destroy();
   }
 
@@ -96,6 +107,7 @@ export class PacedWriter {
       this.#writtenBytes -= size;
       this.#takenMs = this.#clock.monotonicMs();
       this.#pump();
+      if (!this.#isDestroyed) this.#count(this.backlog);
       if (this.#congestion !== null && this.backlog <= CONGESTED_BYTES / 2) {
         this.#congestion.resolve();
         this.#congestion = null;

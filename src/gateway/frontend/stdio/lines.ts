@@ -7,7 +7,7 @@ import { errorText } from "../../../runtime/errors.ts";
 import { ShortLivedMap } from "../../../runtime/short-lived.ts";
 import { objectOf } from "../../../runtime/text/json-object.ts";
 import { createLineSplitter } from "../../../runtime/text/line-splitter.ts";
-import { type Clock, settlesWithin } from "../../../runtime/time/clock.ts";
+import { settlesWithin } from "../../../runtime/time/clock.ts";
 import type { Principal } from "../../client-handle.ts";
 import type { GatewayTools } from "../../gateway-tools.ts";
 import {
@@ -95,7 +95,7 @@ export class LinesFront implements AsyncDisposable {
     this.#options = options;
     this.#group = options.group ?? null;
     this.#folder = options.folder ?? null;
-    this.#output = new LinesStream(stream, options.clock, () => {
+    this.#output = new LinesStream(stream, options, () => {
       this.#session?.end("the client closed its stream");
       this.#modern.end();
       this.#closed.resolve();
@@ -308,9 +308,13 @@ class LinesStream implements CallStream, ListeningStream, PacedStream {
   #pauses = 0;
   readonly #onClosed: () => void;
 
-  constructor(stream: Duplex, clock: Clock, onClosed: () => void) {
+  constructor(
+    stream: Duplex,
+    { clock, gateway, principal }: Pick<LinesOptions, "clock" | "gateway" | "principal">,
+    onClosed: () => void,
+  ) {
     this.#stream = stream;
-    this.#writer = new PacedWriter(stream, clock);
+    this.#writer = new PacedWriter(stream, clock, gateway.unread(principal));
     this.#keepAlive = new KeepAlive(clock);
     this.#onClosed = onClosed;
     this.#keepAlive.add(this);

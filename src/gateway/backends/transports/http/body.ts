@@ -14,11 +14,18 @@ export function mediaType({ headers }: Response): string {
   return type.trim().toLowerCase();
 }
 
+/** A smaller answer is read without asking. */
+const LARGE_BYTES = 64 * 1024;
+
+/** Called with the bytes of a large answer that have come so far; a returned promise pauses the response. */
+type OnReceived = (bytes: number) => Promise<void> | null;
+
 /** Calls back once: with the body, or with null and the reason. */
 export function readWhole(
   response: Response,
   limitBytes: number,
   onEnd: (body: Buffer | null, end: BodyEnd) => void,
+  onReceived: OnReceived = () => null,
 ): void {
   const body = new GatheredBytes();
   let over = false;
@@ -31,7 +38,13 @@ export function readWhole(
   response.read({
     onData(piece) {
       if (body.length + piece.length > limitBytes) end("overlong");
-      else if (!over) body.push(piece);
+      else if (!over) {
+        body.push(piece);
+        const wait = body.length > LARGE_BYTES ? onReceived(body.length) : null;
+        if (wait === null) return;
+        response.pause();
+        void wait.then(() => response.resume());
+      }
     },
     onEnd: end,
   });
@@ -44,6 +57,7 @@ interface EventReader {
   onGarbage(text: string): void;
   /** Called with each event whose type is not `message`; absent: these events are skipped. */
   onOther?(event: SseEvent): void;
+  readonly onReceived?: OnReceived;
   /** Called with the size of each received piece, after its complete events were delivered. */
   onPiece?(bytes: number): void;
   /** Called once, after all events were delivered. */
@@ -54,6 +68,8 @@ interface EventReader {
 export function readEvents(response: Response, limitBytes: number, reader: EventReader): SseParser {
   const parser = createSseParser(limitBytes);
   let paused = false;
+  /** Bytes since the last message. */
+  let received = 0;
   let end: BodyEnd | null = null;
   let over = false;
 
@@ -67,6 +83,11 @@ export function readEvents(response: Response, limitBytes: number, reader: Event
     handOver();
     if (!paused) response.resume();
     finish();
+  };
+  const pauseUntil = (wait: Promise<void>): void => {
+    paused = true;
+    response.pause();
+    void wait.then(finished, finished);
   };
   const handOver = (): void => {
     while (!paused && !over) {
@@ -83,10 +104,8 @@ export function readEvents(response: Response, limitBytes: number, reader: Event
           return null;
         },
       });
-      if (wait === null) continue;
-      paused = true;
-      response.pause();
-      void wait.then(finished, finished);
+      received = 0;
+      if (wait !== null) pauseUntil(wait);
     }
     if (parser.overlong && end === null) {
       end = "overlong";
@@ -96,7 +115,10 @@ export function readEvents(response: Response, limitBytes: number, reader: Event
   response.read({
     onData(piece) {
       parser.push(piece);
+      received += piece.length;
       handOver();
+      const wait = paused || received <= LARGE_BYTES ? null : reader.onReceived?.(received);
+      if (wait != null) pauseUntil(wait);
       reader.onPiece?.(piece.length);
       finish();
     },

@@ -208,7 +208,7 @@ export class Exchange {
       response.destroy();
     } else if (type === "text/event-stream") this.#readEvents(response);
     else if (type === JSON_TYPE || UNTYPED.has(type)) {
-      readWhole(response, limitBytes, (answer, end) => {
+      const onEnd: Parameters<typeof readWhole>[2] = (answer, end) => {
         if (this.#done) return;
         const isUntyped = type !== JSON_TYPE;
         if (answer !== null) this.#takeJson(answer, isUntyped ? this.#noMcp(status, type) : null);
@@ -217,11 +217,15 @@ export class Exchange {
           this.#fail(
             transportFailure("closed", `the connection to ${target.origin} broke within the answer`),
           );
-      });
+      };
+      readWhole(response, limitBytes, onEnd, this.#onReceived);
     } else {
       readWhole(response, ERROR_BODY_BYTES, () => this.#fail(this.#noMcp(status, type)));
     }
   }
+
+  readonly #onReceived = (bytes: number): Promise<void> | null =>
+    this.id === null || this.#done ? null : (this.#context.events.onReceived?.(this.id, bytes) ?? null);
 
   #noMcp(status: number, type: string): TransportFailure {
     const { target, clean } = this.#context;
@@ -261,6 +265,7 @@ export class Exchange {
   #readEvents(response: Response): void {
     const { clock, limitBytes } = this.#context;
     const parser = readEvents(response, limitBytes, {
+      onReceived: this.#onReceived,
       onMessage: (message) => {
         if (this.#done) return null;
         this.#tries = 0;

@@ -187,7 +187,7 @@ export class ModernServer {
       if (transport.stateless === undefined) transport.send({ jsonrpc: "2.0", id, ...refusal });
       return null;
     }
-    return events.onMessage(message, this.#outer(streamOf));
+    return events.onMessage(message, this.outer(streamOf));
   }
 
   requestFailed(id: RpcId, failure: TransportFailure): void {
@@ -343,7 +343,7 @@ export class ModernServer {
     }
   }
 
-  #outer(id: RpcId | null): RpcId | null {
+  outer(id: RpcId | null): RpcId | null {
     return id === null || this.#renamed.size === 0 ? id : (this.#renamed.get(id) ?? id);
   }
 
@@ -377,7 +377,7 @@ export class ModernServer {
       return null;
     }
     const flight = this.#flightOf(id);
-    if (flight === undefined) return this.#options.events.onMessage(message, this.#outer(streamOf));
+    if (flight === undefined) return this.#options.events.onMessage(message, this.outer(streamOf));
     const { method, params } = flight.message;
     if (isError(reply) && this.#isHandled(flight, reply)) return null;
     if (!isError(reply) && method === "tools/list") this.#learn(reply.result);
@@ -489,7 +489,7 @@ export class ModernServer {
     }
     const isOfStream =
       method === RESOURCE_UPDATED || method === TASK_NOTICE || method.endsWith("/list_changed");
-    if (!isOfStream) return events.onMessage(message, this.#outer(streamOf));
+    if (!isOfStream) return events.onMessage(message, this.outer(streamOf));
     return events.onMessage(rpcNotification(method, withoutSubscription(params)), null);
   }
 }

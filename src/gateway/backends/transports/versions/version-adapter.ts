@@ -93,6 +93,7 @@ class VersionAdapter implements BackendTransport {
       ...events,
       onMessage: (message, streamOf) => this.#take(message, streamOf),
       onRequestFailed: (id, failure) => this.#requestFailed(id, failure),
+      onReceived: (id, bytes) => events.onReceived?.(this.#modern?.outer(id) ?? id, bytes) ?? null,
       onClosed: (failure) => {
         this.#endProbe();
         this.#modern?.dispose(null);
@@ -103,6 +104,11 @@ class VersionAdapter implements BackendTransport {
 
   get pid(): number | null {
     return this.#transport.pid;
+  }
+
+  /** 2026-07-28 has requests that are sent again with what the client was asked. */
+  get sendsOnce(): boolean {
+    return this.#modern === null && this.#options.over === "process";
   }
 
   get backlogBytes(): number {
