@@ -60,6 +60,16 @@ describe("screens and actions in a terminal", { skip: NO_TERMINAL, concurrency: 
     });
     const { terminal } = scene;
     await terminal.until("● connected");
+    await terminal.until("▸ ▲ MEDIA");
+    await terminal.press("/", "mure core");
+    await terminal.until("nothing has these words");
+    await terminal.press("Escape");
+    await terminal.until("▸ ▲ MEDIA");
+    await terminal.press("/", "core", "Enter");
+    await terminal.until((lines) => /▸ ● CORE/.test(lines.join()) && !/MEDIA|Servers \(/.test(lines.join()));
+    await terminal.press("Escape");
+    await terminal.until("▲ MEDIA");
+    await terminal.press("Down");
     await terminal.until("▸ ● CORE");
     await terminal.press("m");
     await terminal.until("✓ CORE: mounted over Thunderbolt");
@@ -71,9 +81,9 @@ describe("screens and actions in a terminal", { skip: NO_TERMINAL, concurrency: 
     await terminal.until("Unmount CORE anyway? Files are open in vim (7).");
     await terminal.press("y");
     await terminal.until("✓ CORE: unmounted by force");
-    await terminal.press("Down", "t");
+    await terminal.press("Up", "t");
     await terminal.until("✓ MEDIA: switched to tb");
-    await terminal.press("Down", "r", "y");
+    await terminal.press("Down", "Down", "r", "y");
     await terminal.until("✓ files: restarting");
     await terminal.press("R");
     await terminal.until("✓ settings reloaded");
@@ -170,7 +180,7 @@ describe("screens and actions in a terminal", { skip: NO_TERMINAL, concurrency: 
     await terminal.press("d");
     await terminal.until("CORE");
     await terminal.resize(60, 15);
-    await terminal.until((lines) => lines.length === 15 && lines.join("\n").includes("▸ ● CORE"));
+    await terminal.until((lines) => lines.length === 15 && lines.join("\n").includes("▸ ▲ MEDIA"));
     await terminal.resize(200, 60);
     await terminal.until((lines) => lines.length === 60 && /\[d Home\]/.test(lines[0] ?? ""));
     await terminal.press("?");

@@ -81,9 +81,8 @@ function commonCondition(alike: readonly Explained[]): readonly Condition[] {
   if (first === undefined || cause === undefined) return [];
   const worst = alike.find(({ condition }) => condition.severity === "error") ?? first;
   const { code, severity } = worst.condition;
-  return [
-    { code, severity, title: `${namesOf(alike)}: ${cause.text}`, hint: cause.hint, since: oldest(alike) },
-  ];
+  const title = `${namesOf(alike)}: ${cause.text}`;
+  return [{ code, severity, title, hint: cause.hint, since: oldest(alike), cause }];
 }
 
 function withoutFirst(backend: BackendStatus): BackendStatus {

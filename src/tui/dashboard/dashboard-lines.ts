@@ -21,7 +21,7 @@ import { ruleLines } from "../../api/views/why-view.ts";
 import { toneMark } from "../../runtime/text/paint.ts";
 import { columns, padded, printable } from "../../runtime/text/plain-text.ts";
 import { eventLine, type StoredEvent } from "../events/event-ring.ts";
-import { cutLine, type Line, paintedLines, type Span, span, type View } from "../terminal/line.ts";
+import { cutLine, cutText, type Line, paintedLines, type Span, span, type View } from "../terminal/line.ts";
 import { nameSpan } from "../terminal/list-state.ts";
 import type { ScreenSize } from "../terminal/screen.ts";
 import { type ChoiceRow, type DashboardRow, isChoice } from "./dashboard-rows.ts";
@@ -35,6 +35,8 @@ const LEAST_EVENTS = 3;
 const HOLDERS_SHOWN = 3;
 /** The most lines for what is wrong or waits, on a screen on which not everything fits. */
 const TROUBLE_LINES = 5;
+/** Columns; with less room for names, a cause begins after them as usual. */
+const SHORTEST_NAMES = 12;
 
 /** `events`: newest first; read only as far as they are shown. */
 export function dashboardLines(
@@ -48,7 +50,7 @@ export function dashboardLines(
   const drawn = rows.map((row): DrawnRow => ({ row, lines: rowLines(row, row === chosen, view) }));
   const reserved = size.height >= ROOMY_HEIGHT ? LEAST_EVENTS : 0;
   const lineCount = drawn.reduce((sum, { lines }) => sum + lines.length, 0);
-  const fitting = lineCount <= size.height - reserved ? drawn : withFewTroubles(drawn, chosen, size);
+  const fitting = lineCount <= size.height - reserved ? drawn : withFewTroubles(drawn, chosen, view);
   const all = fitting.flatMap(({ row, lines }) => lines.map((line) => ({ row, line })));
   const listHeight = Math.max(1, Math.min(all.length, size.height - reserved));
   const first = all.findIndex(({ row }) => row === chosen);
@@ -72,8 +74,9 @@ interface DrawnRow {
 function withFewTroubles(
   drawn: readonly DrawnRow[],
   chosen: ChoiceRow | null,
-  { symbols }: View,
+  view: RowView,
 ): readonly DrawnRow[] {
+  const { symbols } = view;
   const troubles = drawn.filter(({ row }) => isTrouble(row));
   const shownCount = troubles.length > TROUBLE_LINES ? TROUBLE_LINES - 1 : troubles.length;
   const at = troubles.findIndex(({ row }) => row === chosen);
@@ -84,10 +87,28 @@ function withFewTroubles(
   return drawn.map((one) => {
     const { row, lines } = one;
     if (!isTrouble(row)) return one;
-    const first = shown.has(one) ? lines.slice(0, 1) : [];
+    const short =
+      row.kind === "condition"
+        ? conditionRow(shortened(row, view), leadOf(row, row === chosen, view), view)
+        : lines;
+    const first = shown.has(one) ? short.slice(0, 1) : [];
     const isLast = hidden > 0 && one === troubles.at(-1);
     return { row, lines: isLast ? [...first, more] : first };
   });
+}
+
+type ConditionRow = Extract<DashboardRow, { kind: "condition" }>;
+
+/** Cuts the servers' names, so that their common cause fits in the same line. */
+function shortened(row: ConditionRow, { width, symbols }: View): ConditionRow {
+  const { title, cause } = row.condition;
+  const text = wholeText({ about: row.subject, text: title });
+  const end = cause === undefined || !text.endsWith(cause.text) ? "" : `: ${cause.text}`;
+  // The row begins with its choice and its mark, of two columns each.
+  const namesWidth = width - 4 - columns(printable(end));
+  if (end === "" || namesWidth < SHORTEST_NAMES) return row;
+  const names = cutText(printable(text.slice(0, -end.length)), namesWidth, symbols.ellipsis);
+  return { ...row, subject: null, condition: { ...row.condition, title: `${names}${end}` } };
 }
 
 function isTrouble(row: DashboardRow): boolean {
@@ -114,7 +135,7 @@ function eventsPart(events: Iterable<StoredEvent>, size: ScreenSize, rows: numbe
 function rowLines(row: DashboardRow, isChosen: boolean, size: RowView): readonly Line[] {
   const { width, symbols } = size;
   const fit = (line: Line): Line => cutLine(line, width, symbols.ellipsis);
-  const lead = span(isChoice(row) ? `${isChosen ? symbols.focus : " "} ` : "", "accent");
+  const lead = leadOf(row, isChosen, size);
   switch (row.kind) {
     case "head":
       return [fit([span(row.text, "strong")])];
@@ -131,6 +152,10 @@ function rowLines(row: DashboardRow, isChosen: boolean, size: RowView): readonly
     case "condition":
       return conditionRow(row, lead, size);
   }
+}
+
+function leadOf(row: DashboardRow, isChosen: boolean, { symbols }: View): Span {
+  return span(isChoice(row) ? `${isChosen ? symbols.focus : " "} ` : "", "accent");
 }
 
 interface RowView extends ScreenSize {
@@ -168,8 +193,9 @@ function stateSpans(
   return [
     span(`${toneMark(tone, view.symbols)} `, tone),
     nameSpan(name, isChosen, view.nameWidth, view),
-    span(padded(span(text).text, view.stateWidth), tone),
-    ...(why === null ? [] : [span(` ${why} `, tone === "good" ? "warning" : tone)]),
+    // What is wrong gets the room that the column would take.
+    span(why === null ? padded(span(text).text, view.stateWidth) : text, tone),
+    ...(why === null ? [] : [span(`: ${why} `, tone === "good" ? "warning" : tone)]),
     span(facts === "" ? "" : ` ${facts}`),
   ];
 }
@@ -218,11 +244,7 @@ function clientSpans([name = "", ...cells]: readonly string[], isChosen: boolean
  * A condition as `status` shows it, but for the files that are open, which the share's own lines name, and the hints of
  * notes, which Enter shows.
  */
-function conditionRow(
-  { subject, condition }: Extract<DashboardRow, { kind: "condition" }>,
-  lead: Span,
-  view: RowView,
-): readonly Line[] {
+function conditionRow({ subject, condition }: ConditionRow, lead: Span, view: RowView): readonly Line[] {
   const title = wholeText({ about: subject, text: condition.title });
   const width = view.width - columns(lead.text);
   const hint = condition.severity === "info" ? null : condition.hint;

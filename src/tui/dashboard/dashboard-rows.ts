@@ -7,9 +7,12 @@ import type {
   ShareStatus,
   StatusReport,
 } from "../../api/contract/contract.ts";
+import { backendLabel } from "../../api/labels/backend-labels.ts";
 import { clientCells } from "../../api/labels/client-labels.ts";
+import { type StateLabel, TONE_RANKS, wholeText } from "../../api/labels/label.ts";
 import { mergeTroubles } from "../../api/labels/merge-troubles.ts";
-import { readyText } from "../../api/labels/share-labels.ts";
+import { readyText, shareLabel } from "../../api/labels/share-labels.ts";
+import { shareFacts } from "../../api/labels/traffic-labels.ts";
 
 export type OwnerRow =
   | { readonly kind: "share"; readonly id: string; readonly share: ShareStatus }
@@ -56,10 +59,14 @@ export interface DashboardFacts {
   readonly nowMs?: number;
 }
 
-/** The rows of `view`: errors and warnings first, mere information last. */
+/**
+ * The rows of `view` with a text that `isWanted` accepts: errors and warnings first, mere information last; among
+ * shares and among servers, those in trouble first.
+ */
 export function dashboardRows(
   { status, approvals, clients = [], nowMs = 0 }: DashboardFacts,
   view: DashboardView = "Home",
+  isWanted: (text: string) => boolean = () => true,
 ): readonly DashboardRow[] {
   const { global, aliases = [] } = status;
   const { gateway, ...merged } = mergeTroubles(status).status;
@@ -79,28 +86,60 @@ export function dashboardRows(
   const of = (...severities: readonly Condition["severity"][]) =>
     severities.flatMap((severity) => found.filter(({ condition }) => condition.severity === severity));
   const broken = aliases.filter(({ link }) => link !== "right").length;
-  const hasServers = view !== "Shares" && gateway !== undefined;
+  const rowsOf = (what: string, rows: readonly ChoiceRow[], more: string | null = null) => {
+    const wanted = rows.filter((row) => isWanted(textOf(row)));
+    return wanted.length === 0 ? [] : [head(what, wanted.length, more), ...wanted];
+  };
+  const clientRows = (view === "Shares" ? [] : clients)
+    .filter(({ idle }) => idle !== true)
+    .map((client, at): ChoiceRow => {
+      return { kind: "client", id: `client ${at}`, client, cells: clientCells(client, nowMs) };
+    });
+  const changes = waiting.map(({ id, summary }): ChoiceRow => {
+    return { kind: "waiting", id: `waiting ${id}`, summary: `${id}: ${summary}` };
+  });
   return [
-    ...headed("Waits for approval", waiting, ({ id, summary }) => [
-      { kind: "waiting", id: `waiting ${id}`, summary: `${id}: ${summary}` },
-    ]),
-    ...headed("Needs attention", of("error", "warning"), (row) => [row]),
-    ...(view === "Servers"
-      ? []
-      : [head("Shares", shares.length, broken === 0 ? null : `${broken} aliases not right`)]),
-    ...shares.flatMap((row): DashboardRow[] => {
-      const text = readyText(row.share, global, nowMs);
-      return text === null ? [row] : [row, { kind: "ready", text, share: row.share }];
+    ...rowsOf("Waits for approval", changes),
+    ...rowsOf("Needs attention", of("error", "warning")),
+    ...rowsOf(
+      "Shares",
+      shares.toSorted(worseFirst),
+      broken === 0 ? null : `${broken} aliases not right`,
+    ).flatMap((row): DashboardRow[] => {
+      const text = row.kind === "share" ? readyText(row.share, global, nowMs) : null;
+      return row.kind !== "share" || text === null ? [row] : [row, { kind: "ready", text, share: row.share }];
     }),
-    ...(hasServers ? [head("Servers", backends.length, gateway.url ?? "not listening")] : []),
-    ...backends,
-    ...headed(
-      "Clients",
-      view === "Shares" ? [] : clients.filter(({ idle }) => idle !== true),
-      (client, at) => [{ kind: "client", id: `client ${at}`, client, cells: clientCells(client, nowMs) }],
-    ),
-    ...headed("Notes", of("info"), (row) => [row]),
+    ...rowsOf("Servers", backends.toSorted(worseFirst), gateway?.url ?? "not listening"),
+    ...rowsOf("Clients", clientRows),
+    ...rowsOf("Notes", of("info")),
   ];
+}
+
+function labelOf(row: OwnerRow): StateLabel {
+  return row.kind === "share" ? shareLabel(row.share) : backendLabel(row.backend);
+}
+
+function worseFirst(one: OwnerRow, other: OwnerRow): number {
+  const rank = (row: OwnerRow): number => Math.min(TONE_RANKS[labelOf(row).tone], TONE_RANKS.plain);
+  return rank(one) - rank(other);
+}
+
+/** What a filter looks for in a row. */
+function textOf(row: ChoiceRow): string {
+  switch (row.kind) {
+    case "share":
+    case "backend": {
+      const { text, why } = labelOf(row);
+      const more = row.kind === "share" ? shareFacts(row.share).join(" ") : (row.backend.group ?? "");
+      return `${row.id} ${text} ${why ?? ""} ${more}`;
+    }
+    case "client":
+      return row.cells.join(" ");
+    case "waiting":
+      return row.summary;
+    case "condition":
+      return wholeText({ about: row.subject, text: `${row.condition.title} ${row.condition.hint ?? ""}` });
+  }
 }
 
 function conditionRows(
@@ -112,15 +151,6 @@ function conditionRows(
     const id = `condition ${subject ?? ""} ${condition.code} ${condition.title}`;
     return { kind: "condition", id, subject, condition, owner } as const;
   });
-}
-
-/** Returns no heading if `all` is empty. */
-function headed<T>(
-  what: string,
-  all: readonly T[],
-  rowsOf: (one: T, at: number) => readonly DashboardRow[],
-): readonly DashboardRow[] {
-  return all.length === 0 ? [] : [head(what, all.length, null), ...all.flatMap(rowsOf)];
 }
 
 function head(what: string, count: number, more: string | null): DashboardRow {

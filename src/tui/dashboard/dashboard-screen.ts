@@ -11,7 +11,15 @@ import { attempt, repeat } from "../terminal/attempt.ts";
 import { absenceLines } from "../terminal/connection.ts";
 import { isNamed, type Key, rowsMoved } from "../terminal/key.ts";
 import { type Line, span } from "../terminal/line.ts";
-import { detailsPart, type ScrollPosition } from "../terminal/list-state.ts";
+import {
+  detailsPart,
+  type FilterState,
+  filterLine,
+  filterOf,
+  NO_FILTER,
+  pressFilterKey,
+  type ScrollPosition,
+} from "../terminal/list-state.ts";
 import type { KeyHelp, Screen, ScreenSize, ShellLine } from "../terminal/screen.ts";
 import type { Actions } from "./actions.ts";
 import { dashboardLines, detailLines } from "./dashboard-lines.ts";
@@ -32,6 +40,7 @@ const FIGURES_MS = 5_000;
 
 const KEYS: readonly KeyHelp[] = [
   { keys: "up, down", does: "choose a share, a server, a client, or what is wrong" },
+  { keys: "/", does: "filter by words; Enter keeps it, Esc drops it" },
   { keys: "m, u", does: "mount, unmount the share" },
   {
     keys: "t, f",
@@ -72,11 +81,13 @@ export function createDashboardScreen(view: DashboardView, options: DashboardOpt
   const clients = createStore<readonly ClientStatus[]>([]);
   /** The scroll position in the chosen row's details; null: the list is shown. */
   const details = createStore<ScrollPosition | null>(null);
+  const filter = createStore<FilterState>(NO_FILTER);
   const rows = (): readonly DashboardRow[] => {
     const status = link.status.get();
     if (status === null) return [];
     const approvals = approving.state.get().report;
-    return dashboardRows({ status, approvals, clients: clients.get(), nowMs: clock.wallMs() }, view);
+    const facts = { status, approvals, clients: clients.get(), nowMs: clock.wallMs() };
+    return dashboardRows(facts, view, filterOf(filter.get()));
   };
   const choice = (): ChoiceRow | null => chosenRow(rows(), chosen.get());
   return {
@@ -84,7 +95,7 @@ export function createDashboardScreen(view: DashboardView, options: DashboardOpt
     view,
     title: view,
     keys: KEYS,
-    changes: eitherOf(link.status, approving.state, ring.count, chosen, clients, details),
+    changes: eitherOf(link.status, approving.state, ring.count, chosen, clients, details, filter),
     open(signal) {
       const readClients = (): Promise<void> =>
         attempt(
@@ -112,10 +123,20 @@ export function createDashboardScreen(view: DashboardView, options: DashboardOpt
           size.height,
           size,
         );
-      return drawnLines(view, options, now, row, size);
+      const typed = filterLine(filter.get(), size);
+      const height = size.height - typed.length;
+      return [...typed, ...drawnLines(view, options, now, row, { ...size, height }, typed.length > 0)];
     },
-    hints: () => (details.get() === null ? hintsOf(choice()) : ["arrows scroll", "Esc back"]),
+    hints() {
+      if (details.get() !== null) return ["arrows scroll", "Esc back"];
+      return filter.get().isTyping ? ["type words", "Enter keep", "Esc drop"] : hintsOf(choice());
+    },
     onKey(key) {
+      const typed = details.get() === null ? pressFilterKey(filter.get(), key) : null;
+      if (typed !== null) {
+        filter.set(typed);
+        return true;
+      }
       const by = rowsMoved(key) || (isNamed(key, "tab") ? 1 : isNamed(key, "backtab") ? -1 : 0);
       const position = details.get();
       if (position !== null) {
@@ -146,10 +167,12 @@ function drawnLines(
   rows: readonly DashboardRow[],
   choice: ChoiceRow | null,
   size: ScreenSize,
+  isFiltered: boolean,
 ): readonly Line[] {
   const absence = absenceLines(link.connection.get(), size);
   if (rows.length === 0) {
-    const text = link.status.get() === null ? "nothing is known yet" : EMPTY[view];
+    const empty = isFiltered ? "nothing has these words" : EMPTY[view];
+    const text = link.status.get() === null ? "nothing is known yet" : empty;
     const none: Line = [span(`${size.symbols.off} ${text}`, "faint")];
     return [...absence, ...(absence.length === 0 ? [none] : [])];
   }
@@ -199,7 +222,7 @@ function actedOn(row: ChoiceRow | null): ChoiceRow | null {
 function hintsOf(chosen: ChoiceRow | null): readonly string[] {
   const row = actedOn(chosen);
   // A narrow terminal leaves out the last hints, so the most important ones come first.
-  const general = ["? help", "q quit", "Enter more", "$ command"];
+  const general = ["? help", "q quit", "Enter more", "/ filter", "$ command"];
   if (row?.kind === "share")
     return ["m mount", "u unmount", "t preferred", "f fallback", "o auto", ...general];
   if (row?.kind === "backend") {

@@ -12,29 +12,33 @@ export interface ScrollPosition {
   top: number;
 }
 
-export interface ListState {
+export interface FilterState {
   readonly filter: TypedText;
   /** True while typed characters go into the filter. */
   readonly isTyping: boolean;
+}
+
+export const NO_FILTER: FilterState = { filter: { text: "", caret: 0 }, isTyping: false };
+
+export interface ListState extends FilterState {
   /** Id of the chosen row; null: always the newest one. */
   readonly chosen: number | null;
   /** The place in the chosen row's details; null: the list is shown. */
   readonly details: ScrollPosition | null;
 }
 
-export const EMPTY_LIST: ListState = {
-  filter: { text: "", caret: 0 },
-  isTyping: false,
-  chosen: null,
-  details: null,
-};
+export const EMPTY_LIST: ListState = { ...NO_FILTER, chosen: null, details: null };
 
 /**
  * The state after a key; null if the key has no meaning for the list. `ids`: ids of the matching rows, from
  * the top down.
  */
 export function pressListKey(state: ListState, key: Key, ids: readonly number[]): ListState | null {
-  if (state.isTyping) return pressFilterKey(state, key);
+  if (state.isTyping) {
+    const typed = pressFilterKey(state, key);
+    const chosen = typed?.filter.text === state.filter.text ? state.chosen : null;
+    return { ...state, ...typed, chosen };
+  }
   const by = rowsMoved(key);
   if (state.details !== null) {
     if (by !== 0) return { ...state, details: { top: state.details.top + by } };
@@ -45,7 +49,7 @@ export function pressListKey(state: ListState, key: Key, ids: readonly number[])
     return ids.length === 0 ? null : { ...state, chosen: chosenId(state, ids), details: { top: 0 } };
   if (isNamed(key, "escape")) {
     const isClear = state.filter.text === "" && state.chosen === null;
-    return isClear ? null : { ...state, filter: EMPTY_LIST.filter, chosen: null };
+    return isClear ? null : { ...state, ...NO_FILTER, chosen: null };
   }
   if (by === 0) return null;
   const chosen = chosenId(state, ids);
@@ -55,12 +59,12 @@ export function pressListKey(state: ListState, key: Key, ids: readonly number[])
   return { ...state, chosen: next === 0 ? null : (ids[next] ?? null) };
 }
 
-/** Enter and Escape end the typing; every other key edits the filter. */
-function pressFilterKey(state: ListState, key: Key): ListState {
-  if (isNamed(key, "enter")) return { ...state, isTyping: false };
-  if (isNamed(key, "escape")) return { ...state, isTyping: false, filter: EMPTY_LIST.filter };
-  const filter = pressTextKey(state.filter, key);
-  return filter === null ? state : { ...state, filter, chosen: null };
+/** `/` begins the typing. Then every key edits the filter, but Enter keeps and Escape drops it. null: no meaning. */
+export function pressFilterKey({ filter, isTyping }: FilterState, key: Key): FilterState | null {
+  if (isNamed(key, "escape")) return isTyping || filter.text !== "" ? NO_FILTER : null;
+  if (!isTyping) return key.kind === "character" && key.text === "/" ? { filter, isTyping: true } : null;
+  if (isNamed(key, "enter")) return { filter, isTyping: false };
+  return { filter: pressTextKey(filter, key) ?? filter, isTyping: true };
 }
 
 /**
@@ -73,7 +77,7 @@ export function chosenId({ chosen }: ListState, ids: readonly number[]): number 
 }
 
 /** Returns a function that tells whether a row's text contains every word of the filter. */
-export function filterOf({ filter }: Pick<ListState, "filter">): (text: string) => boolean {
+export function filterOf({ filter }: Pick<FilterState, "filter">): (text: string) => boolean {
   return matcherOf(filter.text);
 }
 
@@ -89,7 +93,7 @@ export function drawnRows<Row, Drawn>(
 }
 
 /** `/words`, while a filter is set or being typed. */
-export function filterLine(state: Pick<ListState, "filter" | "isTyping">, view: View): readonly Line[] {
+export function filterLine(state: FilterState, view: View): readonly Line[] {
   if (!state.isTyping && state.filter.text === "") return [];
   const line = [span("/", "accent"), ...textSpans(state.filter, state.isTyping, view)];
   return [cutLine(line, view.width, view.symbols.ellipsis)];

@@ -48,7 +48,7 @@ describe("the dashboard", () => {
     const waits = sampleBackend({ in_flight: 1, waiting_calls: { count: 1, longest_ms: 45_000 } });
     assert.match(
       shown(gatewayReport([waits]), 140, 60).join("\n"),
-      /files +Ready +1 call has waited 45 s {2}14 tools, 3 resources, 1 in flight, pid 812/,
+      /files +Ready: 1 call has waited 45 s {2}14 tools, 3 resources, 1 in flight, pid 812/,
     );
   });
 
@@ -73,7 +73,6 @@ describe("the dashboard", () => {
         "Waits for approval (1)",
         "Needs attention (1)",
         "  ▲ files: does not answer (for 9 s)",
-        "Shares (0)",
         "Servers (1)",
         "Notes (1)",
         "  i files: asks each client (for 9 s)",
@@ -82,11 +81,11 @@ describe("the dashboard", () => {
   });
 
   test("F2 with 23 servers at 80 by 24, two troubles take two lines, and eight take five, the chosen one among them", () => {
-    const servers = (causes: number) =>
+    const servers = (causes: number, lead = "server-") =>
       gatewayReport(
         Array.from({ length: 23 }, (_, at) =>
           sampleBackend({
-            name: `server-${at}`,
+            name: `${lead}${at}`,
             conditions:
               at < 8
                 ? [
@@ -99,13 +98,13 @@ describe("the dashboard", () => {
           }),
         ),
       );
-    const draw = (causes: number, chosen: string | null = null) => {
-      const rows = dashboardRows({ status: servers(causes), approvals: null });
+    const draw = (causes: number, chosen: string | null = null, lead = "server-") => {
+      const rows = dashboardRows({ status: servers(causes, lead), approvals: null });
       const size = { ...viewOf(80), height: 22 };
       return textOf(dashboardLines(rows, chosenRow(rows, chosen), [], size, SAMPLE_NOW));
     };
     const troublesIn = (lines: readonly string[]) =>
-      lines.filter((line) => /▲ .*: cause \d|more; the arrows/.test(line));
+      lines.filter((line) => /▲ (?!.*Ready:).*: cause \d|more; the arrows/.test(line));
     const serversIn = (lines: readonly string[]) => lines.filter((line) => /server-\d+ +Ready/.test(line));
     for (const [causes, count] of [
       [2, 2],
@@ -116,6 +115,8 @@ describe("the dashboard", () => {
       assert.ok(serversIn(lines).length >= 10, lines.join("\n"));
     }
     assert.match(draw(8).join("\n"), /… 4 more; the arrows lead to them/);
+    const long = draw(2, null, "a-server-with-a-long-name-").join("\n");
+    assert.match(long, /▲ gateway: a-server-with.*…: cause 0\n.*…: cause 1\n/);
     const last = dashboardRows({ status: servers(8), approvals: null }).findLast(
       (row) => row.kind === "condition",
     );
@@ -137,14 +138,14 @@ describe("the dashboard", () => {
   test("F2 shows shares with route and health, backends with phase and calls, pending entries, and conditions", () => {
     const text = shown(FULL, 200, 60).join("\n");
     for (const part of [
-      /▸ ● CORE +mounted over Thunderbolt/,
+      / {2}● CORE +mounted over Thunderbolt/,
       /▲ MEDIA +mounted over Fallback, TB Ready/,
       /▲ TB Ready: Thunderbolt is back\. It switches once files are closed\. t tries now, ! forces it; these files are open:/,
       /Finder \(1\) \/v\/1\.psd/,
       /and 2 more/,
-      /✗ GONE +not mounted +no route answers/,
+      /Shares \(3\)\n▸ ✗ GONE +not mounted: no route answers\n {2}▲ MEDIA/,
       /● files +Ready +14 tools, 3 resources, 3 in flight, 2 restarts, pid 812, 41 calls, typical 3\.4 ms, 99 % within 80 ms/,
-      /✗ db +Failed .*ended with exit code 1/,
+      /Servers \(3\).*\n {2}✗ db +Failed: ended with exit code 1/,
       /○ off +disabled/,
       /Waits for approval \(1\)/,
       /▲ backends\.files: server files would run evil instead/,
@@ -176,9 +177,9 @@ describe("the dashboard", () => {
 
   test("a choice stays with its row, stops at both ends, and moves on when its row is gone", () => {
     const rows = dashboardRows({ status: FULL, approvals: null });
-    assert.equal(chosenRow(rows, null)?.id, "share CORE");
-    assert.equal(movedChoice(rows, "share CORE", -1)?.split(" ")[0], "condition");
-    assert.equal(movedChoice(rows, "share GONE", 1), "server files");
+    assert.equal(chosenRow(rows, null)?.id, "share GONE");
+    assert.equal(movedChoice(rows, "share GONE", -1)?.split(" ")[0], "condition");
+    assert.equal(movedChoice(rows, "share CORE", 1), "server db");
     assert.equal(movedChoice(rows, "share CORE", Number.POSITIVE_INFINITY), "server off");
     const fewer = dashboardRows({ status: sampleReport([sampleShare({ name: "MEDIA" })]), approvals: null });
     assert.equal(chosenRow(fewer, "server files")?.id, "share MEDIA");
