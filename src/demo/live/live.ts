@@ -66,6 +66,7 @@ export async function playLive(stage: Stage, { style, print, signal }: LiveOptio
     draw: (view: Parameters<typeof stripLines>[1]) =>
       stripLines(stripState(stage, play, { share, notice }), view),
     onKey(key: string): void {
+      if (!play.hasServed) return;
       if (key === "1") act(() => play.toggleCable("tb"));
       else if (key === "2") act(() => play.toggleCable("fallback"));
       else if (key === "3") act(play.toggleFile);
@@ -104,7 +105,7 @@ export async function playLive(stage: Stage, { style, print, signal }: LiveOptio
 
 function stripState(
   { nas, layout }: Stage,
-  { readingSinceMs, reading, copied, holder }: ReturnType<typeof createPlay>,
+  { readingSinceMs, reading, hasServed, copied, holder }: ReturnType<typeof createPlay>,
   shown: Pick<StripState, "share" | "notice">,
 ): StripState {
   return {
@@ -113,7 +114,7 @@ function stripState(
     plugged: { tb: nas.cables.tb.plugged, fallback: nas.cables.fallback.plugged },
     addresses: { tb: nas.cables.tb.address, fallback: nas.cables.fallback.address },
     stablePath: layout.stablePath,
-    reading,
+    ...{ reading, hasServed },
     copy: copied(),
     waitingMs: readingSinceMs === null ? null : waitedSince(readingSinceMs),
     openedBy: holder === null || holder.ended ? null : holder.pid,
@@ -141,6 +142,7 @@ function createPlay(
   const play = {
     reading: null as Reading | null,
     readingSinceMs: null as number | null,
+    hasServed: false,
     holder: null as OpenedFile | null,
     /**
      * When the route in use was cut, monotonic ms; null before a cut, and once the share is readable again.
@@ -200,6 +202,7 @@ function createPlay(
       play.readingSinceMs = startedAtMs;
       try {
         play.reading = await stage.read(READ_WITHIN_MS);
+        play.hasServed ||= play.reading.ok;
       } finally {
         play.readingSinceMs = null;
       }

@@ -1,6 +1,7 @@
 // The text of the demo's strip above the TUI: cables, the copy, and the file that the demo reads. Pure.
 import type { RouteName, ShareStatus } from "../../api/contract/contract.ts";
 import type { Label } from "../../api/labels/label.ts";
+import { columns } from "../../runtime/text/plain-text.ts";
 import { cutStart, type Line, span, type Tone, type View } from "../../tui/terminal/line.ts";
 import type { DemoDriver } from "../stage/nas.ts";
 import type { Reading } from "../stage/share-reader.ts";
@@ -22,6 +23,8 @@ export interface StripState {
   /** null while the daemon does not answer. */
   readonly share: ShareStatus | null;
   readonly reading: Reading | null;
+  /** True once the share was read: until then there is no file to show, and the keys do nothing. */
+  readonly hasServed: boolean;
   /** How long the read in progress has taken, ms, if that is long enough to show; else null. */
   readonly waitingMs: number | null;
   readonly copy: CopyObservation | null;
@@ -39,14 +42,19 @@ const BAR = 16;
 /** Seven lines at most; the last line lists the keys. */
 export function stripLines(state: StripState, view: View): readonly Line[] {
   const { symbols, width } = view;
+  const nas = state.driver === "smb" ? "a real SMB server" : "plain folders";
+  const what = ` Demo on ${nas}: `;
   return [
+    [
+      span(what, "strong"),
+      span(cutStart(state.stablePath, width - columns(what), symbols.ellipsis), "faint"),
+    ],
     cableLine(state, "tb", "1", view),
     cableLine(state, "fallback", "2", view),
-    [span(`   ${cutStart(state.stablePath, width - 3, symbols.ellipsis)}`, "faint")],
-    readingLine(state, view),
+    ...(state.hasServed ? [readingLine(state, view)] : []),
     ...(state.copy === null ? [] : [copyLine(state.copy, view)]),
     noticeLine(state, view),
-    keyLine(state),
+    state.hasServed ? keyLine(state) : [span(`   its share is being mounted ${symbols.ellipsis}`, "faint")],
   ];
 }
 

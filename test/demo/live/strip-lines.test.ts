@@ -15,6 +15,7 @@ const healthy: StripState = {
   stablePath: "/tmp/mountaineer-demo-aBcDeF/Shares/CORE",
   share,
   reading: { ok: true, text: "hello from the NAS, no. 0042\n", tookMs: 123.4 },
+  hasServed: true,
   waitingMs: null,
   copy: null,
   openedBy: null,
@@ -29,7 +30,7 @@ test("both cables, the path, the content with its time, and the keys are there, 
   const text = shown(healthy);
   assert.match(text, /1 {2}Preferred {2}●━{12}● {2}plugged {2}in use/);
   assert.match(text, /2 {2}Fallback {3}●━{12}● {2}plugged(?! {2}in use)/);
-  assert.match(text, /\/tmp\/mountaineer-demo-aBcDeF\/Shares\/CORE$/m);
+  assert.match(text, /^ Demo on a real SMB server: \/tmp\/mountaineer-demo-aBcDeF\/Shares\/CORE$/m);
   assert.match(text, /hello\.txt {2}"hello from the NAS, no\. 0042" {2}read in 123 ms$/m);
   assert.match(text, / 1 {2}2 pull, plug {2}3 open report\.txt {2}4 move$/);
   const keys =
@@ -38,7 +39,9 @@ test("both cables, the path, the content with its time, and the keys are there, 
       .at(-1) ?? "";
   assert.match(keys, / 3 close report\.txt \(tail 1234567\) {2}4 move$/);
   assert.ok(columns(keys) <= 60);
-  assert.doesNotMatch(shown({ ...healthy, driver: "local" }), /move|remount/);
+  const folders = shown({ ...healthy, driver: "local", hasServed: false, reading: null });
+  assert.match(folders, /^ Demo on plain folders: [\s\S]*its share is being mounted …$/);
+  assert.doesNotMatch(folders, /hello|pull, plug|move|remount/);
 });
 
 test("A10 the copy is shown as it proceeds, waits or fails, with the next step", () => {
