@@ -64,8 +64,9 @@ export async function openManagement(parts: ManagementParts) {
     forgetToken: () => grants.forgetToken(),
   };
   const opened = httpApi.open({ control, events, access: grants, settings, isNewHome });
-  // Listens on the page's port again, because browsers that signed in with an earlier daemon return to it.
-  if (grants.pagePort !== null && grants.untilMs() !== null && atGateway() === null && settings().isEnabled) {
+  // Listens on the page's port again, because browsers that signed in with an earlier daemon return to it, even if
+  // the gateway has its first server since.
+  if (grants.pagePort !== null && grants.untilMs() !== null && settings().isEnabled) {
     await page
       .url()
       .catch((error: unknown) => logger.warn("the page is not served", { reason: errorText(error) }));

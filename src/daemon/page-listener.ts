@@ -1,4 +1,4 @@
-// The page's own HTTP listener while the gateway does not listen: from the first `open` to the end of the last session.
+// The page's own HTTP listener, opened while the gateway does not listen: from the first `open` to the end of the last session.
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Access } from "../api/http/access.ts";
 import type { Listener } from "../gateway/frontend/http/listener.ts";
