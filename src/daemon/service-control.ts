@@ -100,6 +100,7 @@ export function createServiceControl(
             checkIntervalMs: intervalMs ?? global.checkIntervalMs,
           }),
           network_events: triggers.networkEvents(),
+          ...(snapshot.config.fleet === null ? {} : { in_fleet: true }),
           conditions: conditions(),
         },
         ...parts,

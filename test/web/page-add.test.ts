@@ -16,6 +16,26 @@ import { NO_BROWSER, openPageRig, openView, violations } from "./page-rig.ts";
 const TOOLS_SERVER = resolve(import.meta.dirname, "../docs/programs/tools-server.mjs");
 const VALUE = "typed-only-here-4071";
 
+/** Each form that a tab without the owner's right shows: what is typed, and the buttons up to its request. */
+const LOCKED: readonly (readonly [string, Readonly<Record<string, string>>, ...string[]])[] = [
+  [
+    "Servers/Add a server",
+    { "Name (required)": "a", "Command or address (required)": "x" },
+    "Show what runs …",
+    "Add it",
+  ],
+  ["Servers/Add a server", { "Part of its name (required)": "files" }, "Search"],
+  ["Servers/Import", { "JSON from a guide, or from another program's file": "{}" }, "Show what runs …"],
+  ["Shares/Add a share", {}, "Look for servers"],
+  [
+    "Shares/Add a share",
+    { "Address (required)": "nas", "User (required)": "ann", "Password (required)": "p" },
+    "List its shares",
+  ],
+  ["Settings/People", { "Code (required)": "7K4-9QX", "Acts as (required)": "ann" }, "Show what it asks for"],
+  ["Settings/Secrets", { "Name (required)": "stolen", "Value (required)": "v" }, "Save"],
+];
+
 test("adding in the page", {
   skip: NO_BROWSER || ((await missingForSmb("/nowhere")) ?? false),
 }, async (t) => {
@@ -32,26 +52,35 @@ test("adding in the page", {
   await t.test(
     "F4 without the owner's code forms are shown disabled, with the command, and the daemon refuses them",
     async () => {
-      for (const view of ["Servers/Add a server", "Shares/Add a share", "Settings/Secrets"]) {
+      const locked = page.locator("fieldset.lockable");
+      for (const view of new Set([...LOCKED.map(([view]) => view), "Settings/Clients"])) {
         await openView(page, view);
         await page.getByRole("button", { name: "Unlock" }).waitFor();
-        await page.locator("#main form").first().waitFor();
+        await locked.getByRole("button").first().waitFor();
         assert.equal(
-          await page.locator("#main form").locator("input:enabled, button:enabled").count(),
+          await locked.locator("input:enabled, textarea:enabled, button:enabled").count(),
           0,
           view,
         );
+        await page.getByText(/^To .*, run in a terminal of the daemon's machine:$/).waitFor();
         await page.getByText(/MOUNTAINEER_HOME=\S+ mountaineer open --admin/).waitFor();
+        await page.getByRole("button", { name: "Copy" }).last().waitFor();
+        assert.deepEqual(await violations(page), [], view);
       }
-      // As by a page that was tampered with.
-      await page.locator("fieldset.lockable").evaluate((form) => form.removeAttribute("disabled"));
-      await page.getByLabel("Name (required)").fill("stolen");
-      await page.getByLabel("Value (required)").fill("value");
-      const refused = page.waitForResponse((response) => response.status() === 403);
-      await page.getByRole("button", { name: "Save" }).click();
-      await refused;
+      const before = await readFile(rig.home.configFile, "utf8");
+      for (const [view, fields, ...buttons] of LOCKED) {
+        await openView(page, view);
+        // As by a page that was tampered with.
+        await locked.evaluate((form) => form.removeAttribute("disabled"));
+        for (const [field, value] of Object.entries(fields))
+          await locked.getByLabel(field, { exact: true }).fill(value);
+        const refused = page.waitForResponse((response) => response.status() === 403);
+        for (const name of buttons) await page.getByRole("button", { name, exact: true }).click();
+        await refused;
+      }
       rig.complaints.length = 0;
       assert.doesNotMatch((await rig.home.cli(["secret", "list"])).stdout, /stolen/);
+      assert.equal(await readFile(rig.home.configFile, "utf8"), before);
       await page.reload();
       await page.getByRole("button", { name: "Unlock" }).click();
       const typed = await page.getByText(/^mountaineer admin /).textContent();

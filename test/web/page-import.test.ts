@@ -7,7 +7,15 @@ import { connectToDaemon } from "../../src/api/client/client.ts";
 import { createTestHome, type TestHome } from "../support/daemon.ts";
 import { freePort } from "../support/free-port.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
-import { listenTo, NO_BROWSER, openView, SOON_MS, startChromium, violations } from "./page-rig.ts";
+import {
+  EVERY_VIEW,
+  listenTo,
+  NO_BROWSER,
+  openView,
+  SOON_MS,
+  startChromium,
+  violations,
+} from "./page-rig.ts";
 
 const TOOLS_SERVER = resolve(import.meta.dirname, "../docs/programs/tools-server.mjs");
 const VALUE = "ghp_0123456789abcdefghijABCDEFGHIJ012345";
@@ -26,7 +34,7 @@ test("a first server in the page", { skip: NO_BROWSER }, async (t) => {
     config: `[server]\nport = ${await freePort()}\n`,
     env: { HOME: folder },
   });
-  await using _monitor = await home.startMonitor();
+  await using monitor = await home.startMonitor();
   await using browser = await startChromium();
   const complaints: string[] = [];
   const open = async () => {
@@ -44,6 +52,24 @@ test("a first server in the page", { skip: NO_BROWSER }, async (t) => {
     await page.getByLabel("JSON from a guide").fill(text);
     await page.getByRole("button", { name: "Show what runs …" }).click();
   };
+
+  await t.test("F2 no button of an empty home leads to a blank page, and no view asks in vain", async () => {
+    for (const name of ["Add a share", "Import servers", "Add a server"]) {
+      await openView(page, "Home");
+      await page.getByRole("link", { name }).click();
+      await page.locator("#main").getByRole("button").first().waitFor();
+    }
+    for (const view of EVERY_VIEW.filter((one) => /^(Activity|Settings)/.test(one))) {
+      await openView(page, view);
+      await page
+        .locator("#main")
+        .getByText(/^(Asking|Reading|Looking)/)
+        .waitFor({ state: "detached" });
+      assert.ok((await page.locator("#main").innerText()).length > 30, view);
+    }
+    assert.deepEqual(complaints, []);
+    await openView(page, "Home");
+  });
 
   await t.test(
     "F4 the link of an empty home gives the right to import, and pasted servers are shown whole",
@@ -109,5 +135,15 @@ test("a first server in the page", { skip: NO_BROWSER }, async (t) => {
     await other.getByText("To import servers, run in a terminal").waitFor();
     assert.ok(await other.getByRole("textbox").first().isDisabled());
     assert.deepEqual(complaints, []);
+  });
+
+  await t.test("F2 the page keeps its address through the first server and a restart", async () => {
+    await monitor.stop();
+    await page.getByText(/not connected since/).waitFor();
+    await using _next = await home.startMonitor();
+    await page.getByText("live", { exact: true }).waitFor();
+    await page.reload();
+    await openView(page, "Servers");
+    await page.getByRole("article", { name: "Server tools" }).waitFor();
   });
 });

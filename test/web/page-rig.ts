@@ -160,7 +160,7 @@ export function listenTo(page: Page, complaints: string[]): void {
   page.on("console", (message) => {
     // A daemon that is away, or about to be (503), is what some tests are about; the browser says so of each request.
     const isExpected =
-      /ERR_CONNECTION_(REFUSED|RESET)|ERR_INCOMPLETE_CHUNKED|ERR_EMPTY_RESPONSE|status of (401|409|503)/.test(
+      /ERR_CONNECTION_(REFUSED|RESET)|ERR_INCOMPLETE_CHUNKED|ERR_EMPTY_RESPONSE|status of (401|503)/.test(
         message.text(),
       );
     if (["error", "warning"].includes(message.type()) && !isExpected) complaints.push(message.text());

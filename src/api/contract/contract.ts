@@ -185,6 +185,8 @@ export const daemonStatusShape = object({
   config_path: text,
   home: text,
   network_events: choice("rtnetlink", "scdynamicstore", "scutil", "polling", "off"),
+  /** true: `[fleet]` is configured. */
+  in_fleet: optional(flag),
   conditions: list(conditionShape),
 });
 const globalStatusShape = both(daemonStatusShape, sectionShape<typeof globalKeys>("global"));

@@ -43,7 +43,7 @@ test("pin: the operations, their methods and paths", () => {
 /** As they are printed. */
 const FIELDS: readonly [shape: object, fields: string][] = [
   [contract.statusReportShape, "global shares aliases gateway backends"],
-  [contract.daemonStatusShape, "version pid started_at config_path home network_events conditions"],
+  [contract.daemonStatusShape, "version pid started_at config_path home network_events in_fleet conditions"],
   [
     contract.shareStatusShape,
     "name active_interface mount_state mount_path stable_path tb_host fb_host tb_reachable fb_reachable tb_error fb_error tb_link fb_link address_in_use " +

@@ -87,7 +87,8 @@ test("F2 each view shows the daemon's report, and names itself behind the #", as
   );
   assert.equal(partAt("#/nothing").part.at, "home");
   const waits = sampleBackend({ waiting_calls: { count: 1, longest_ms: 45_000 } });
-  const status = gatewayReport([waits], { shares: [sampleShare()] });
+  const report = gatewayReport([waits], { shares: [sampleShare()] });
+  const status = { ...report, global: { ...report.global, in_fleet: true } };
   for (const [name, words] of Object.entries(SAYS)) {
     using view = viewOf(name, scriptedApp({}, { status }));
     await eventually(() => words.every((word) => view.text().includes(word))).catch(() =>

@@ -5,7 +5,7 @@ import { connectionOf, type TypedConnection } from "../../../config/edit/new-bac
 import { freeSecretName } from "../../../config/secret-names.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
 import type { App, ViewProps } from "../parts/app.ts";
-import { Lockable, useMayRunCommands } from "../parts/owner-lock.ts";
+import { Lockable } from "../parts/owner-lock.ts";
 import { AddFromRegistry } from "./add-from-registry.ts";
 import { DeclaredForm, neededText, optionalText, textIn } from "./declared-form.ts";
 import { type SecretToKeep, takenSecrets } from "./save-added.ts";
@@ -32,7 +32,6 @@ const SERVER = {
 const SECRET = { name: "Secret", about: "Kept outside of the configuration.", isRequired: false };
 
 export function AddServer({ app }: ViewProps): ComponentChild {
-  const may = useMayRunCommands(app);
   return h(
     "section",
     { "aria-label": "Add a server" },
@@ -44,8 +43,9 @@ export function AddServer({ app }: ViewProps): ComponentChild {
         action: "Show what runs …",
         run: (values, hidden) => addTyped(app, values, hidden.get(SECRET.name) ?? null),
       }),
+      h("h2", {}, "From the registry"),
+      h(AddFromRegistry, { app }),
     ),
-    may ? [h("h2", {}, "From the registry"), h(AddFromRegistry, { app })] : null,
   );
 }
 

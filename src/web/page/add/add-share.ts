@@ -22,7 +22,7 @@ import { MountaineerError } from "../../../runtime/errors.ts";
 import { useStore } from "../daemon/store.ts";
 import type { App, ViewProps } from "../parts/app.ts";
 import { choiceRow, code, line, nothing, plainList, textBlock, WorkButton } from "../parts/elements.ts";
-import { LockedLine, useMayRunCommands } from "../parts/owner-lock.ts";
+import { Lockable } from "../parts/owner-lock.ts";
 import { shown } from "../parts/text.ts";
 import { DeclaredForm, neededText, optionalText, textIn } from "./declared-form.ts";
 import { saveAdded, takenSecrets } from "./save-added.ts";
@@ -47,7 +47,6 @@ interface SignedInServer extends Pick<ServerLogin, "host" | "username"> {
 }
 
 export function AddShare({ app }: ViewProps): ComponentChild {
-  const may = useMayRunCommands(app);
   const [servers, setServers] = useState<readonly FoundServer[] | null>(null);
   const [chosen, setChosen] = useState<FoundServer | null>(null);
   const [login, setLogin] = useState<SignedInServer | null>(null);
@@ -76,57 +75,48 @@ export function AddShare({ app }: ViewProps): ComponentChild {
   return h(
     "section",
     { "aria-label": "Add a share" },
-    h(LockedLine, { app, what: "add a share" }),
-    nas.length > 0 && may
-      ? h(DeclaredForm, {
-          key: nas.join(" "),
-          ...{ label: "One more share of a NAS", action: "Show what is added …" },
-          fields: {
-            NAS: {
-              enum: nas,
-              description: "This share also uses its addresses, login and networks.",
+    h(
+      Lockable,
+      { app, what: "add a share" },
+      nas.length === 0
+        ? null
+        : h(DeclaredForm, {
+            key: nas.join(" "),
+            ...{ label: "One more share of a NAS", action: "Show what is added …" },
+            fields: {
+              NAS: {
+                enum: nas,
+                description: "This share also uses its addresses, login and networks.",
+              },
+              Share: SHARE_FIELD,
+              "Name here": NAME_FIELD,
             },
-            Share: SHARE_FIELD,
-            "Name here": NAME_FIELD,
-          },
-          begin: { NAS: nas[0] },
-          run: (values) => addOn(app, values),
-        })
-      : null,
-    may
-      ? [
-          h(WorkButton, {
-            label: servers === null ? "Look for servers" : "Look again",
-            run: () =>
-              app.attempt("Look for servers", async () =>
-                setServers((await app.requests.call("discover")).servers),
-              ),
+            begin: { NAS: nas[0] },
+            run: (values) => addOn(app, values),
           }),
-          servers === null ? null : serverList(servers, chosen, choose),
-          h(DeclaredForm, {
-            key: chosen === null ? "" : addressOf(chosen),
-            ...{ label: "Log in", fields: LOGIN, hidden: [PASSWORD], action: "List its shares" },
-            begin: beginning(chosen),
-            run: logIn,
+      h(WorkButton, {
+        label: servers === null ? "Look for servers" : "Look again",
+        run: () =>
+          app.attempt("Look for servers", async () =>
+            setServers((await app.requests.call("discover")).servers),
+          ),
+      }),
+      servers === null ? null : serverList(servers, chosen, choose),
+      h(DeclaredForm, {
+        key: chosen === null ? "" : addressOf(chosen),
+        ...{ label: "Log in", fields: LOGIN, hidden: [PASSWORD], action: "List its shares" },
+        begin: beginning(chosen),
+        run: logIn,
+      }),
+      login === null
+        ? null
+        : h(Shares, {
+            key: JSON.stringify(login),
+            login,
+            others: likelySame(known, servers ?? []),
+            add: (values) => add(app, login, password.current, values, servers ?? []),
           }),
-          login === null
-            ? null
-            : h(Shares, {
-                key: JSON.stringify(login),
-                login,
-                others: likelySame(known, servers ?? []),
-                add: (values) => add(app, login, password.current, values, servers ?? []),
-              }),
-        ]
-      : h(
-          "fieldset",
-          { class: "lockable", disabled: true },
-          h(DeclaredForm, {
-            ...{ label: "Log in", fields: LOGIN, hidden: [PASSWORD], action: "List its shares" },
-            begin: {},
-            run: logIn,
-          }),
-        ),
+    ),
   );
 }
 

@@ -18,9 +18,11 @@ import {
   section,
   WorkButton,
 } from "../parts/elements.ts";
-import { Lockable, useMayRunCommands } from "../parts/owner-lock.ts";
+import { Lockable, lockedPrograms, useMayRunCommands } from "../parts/owner-lock.ts";
 import { shown } from "../parts/text.ts";
 import { useLoaded } from "../parts/use-loaded.ts";
+
+const FROM_PROGRAM = "From a program of this machine";
 
 type Source = Pick<ImportRequest, "client" | "text">;
 
@@ -29,15 +31,19 @@ export function ImportServers({ app }: ViewProps): ComponentChild {
   return h(
     "section",
     { "aria-label": "Import servers" },
-    may ? h(FoundClients, { app }) : null,
-    h(Lockable, { app, what: "import servers" }, h(Pasted, { app })),
+    h(
+      Lockable,
+      { app, what: "import servers" },
+      may ? h(FoundClients, { app }) : section(FROM_PROGRAM, lockedPrograms("Import …")),
+      h(Pasted, { app }),
+    ),
   );
 }
 
 function FoundClients({ app }: ViewProps): ComponentChild {
   const { report, problem } = useLoaded(() => app.requests.call("knownClients"), "");
   return section(
-    "From a program of this machine",
+    FROM_PROGRAM,
     report === null
       ? line("dim", problem ?? "Looking …")
       : report.clients.length === 0

@@ -18,9 +18,9 @@ import {
   section,
   WorkButton,
 } from "../parts/elements.ts";
-import { useMayRunCommands } from "../parts/owner-lock.ts";
+import { LockedLine, useMayRunCommands } from "../parts/owner-lock.ts";
 import { shown } from "../parts/text.ts";
-import { useLoaded } from "../parts/use-loaded.ts";
+import { useHasGateway, useLoaded } from "../parts/use-loaded.ts";
 
 const KINDS: Readonly<Record<string, string>> = {
   runs: "decides what runs",
@@ -51,7 +51,10 @@ export function ApprovalsView({ app }: ViewProps): ComponentChild {
       ),
       waiting.length === 0
         ? nothing("No entry waits.")
-        : waiting.map((entry) => waitingEntry(app, entry, mayApprove)),
+        : [
+            h(LockedLine, { key: "lock", app, what: "approve" }),
+            waiting.map((entry) => waitingEntry(app, entry, mayApprove)),
+          ],
     ),
     h(ToolApprovals, { app, mayApprove }),
   );
@@ -125,8 +128,10 @@ const MOST_SHOWN = 100;
 
 function ToolApprovals({ app, mayApprove }: ViewProps & { readonly mayApprove: boolean }): ComponentChild {
   const version = useStore(app.store, (state) => state.catalogVersion);
-  const { report, reload } = useLoaded((signal) => app.requests.call("toolChanges", {}, { signal }), version);
-  // Without a gateway there are no tools.
+  const hasGateway = useHasGateway(app);
+  const load = async (signal: AbortSignal) =>
+    hasGateway ? app.requests.call("toolChanges", {}, { signal }) : null;
+  const { report, reload } = useLoaded(load, `${hasGateway} ${version}`);
   if (report === null) return null;
   const { changes, unseen, lost } = report;
   return section(

@@ -1,5 +1,4 @@
 // The daemon's report on the fleet, requested while a view that shows it is open and visible.
-import { useState } from "preact/hooks";
 import type { FleetReport } from "../../../api/contract/fleet.ts";
 import { recoverFrom } from "../../../runtime/errors.ts";
 import { useStore } from "../daemon/store.ts";
@@ -12,19 +11,12 @@ import { type Loaded, useLoaded } from "../parts/use-loaded.ts";
  */
 const AGAIN_MS = 1_000;
 
-/**
- * Requests the fleet's report. "off": no fleet is configured, and only a change of the configuration can add
- * one.
- */
+/** Requests the fleet's report. "off": no fleet is configured, so the daemon is not asked. */
 export function useFleet(app: App): Loaded<FleetReport | "off"> {
-  const version = useStore(app.store, (state) => state.configVersion);
-  const [isOff, setOff] = useState(false);
-  const load = async (signal: AbortSignal): Promise<FleetReport | "off"> => {
-    const report = await app.requests
-      .call("fleet", null, { signal })
-      .catch(recoverFrom("fleet_off", "off" as const));
-    setOff(report === "off");
-    return report;
-  };
-  return useLoaded(load, isOff ? version : null, isOff ? null : AGAIN_MS);
+  const isIn = useStore(app.store, ({ status }) => status?.global.in_fleet === true);
+  const load = async (signal: AbortSignal): Promise<FleetReport | "off"> =>
+    isIn
+      ? app.requests.call("fleet", null, { signal }).catch(recoverFrom("fleet_off", "off" as const))
+      : "off";
+  return useLoaded(load, isIn, isIn ? AGAIN_MS : null);
 }

@@ -107,6 +107,16 @@ export function Lockable({ app, what, children }: LockableProps): ComponentChild
   ];
 }
 
+/** In place of the programs of this machine, which the daemon names only to its owner. */
+export function lockedPrograms(label: string): ComponentChild {
+  return h(
+    "p",
+    { class: "row" },
+    h("span", { class: "grow" }, "Each MCP client that is found on this machine"),
+    h("button", { type: "button" }, label),
+  );
+}
+
 /** Asks for the code that the terminal of `mountaineer open --admin` shows; nothing once the tab may run commands. */
 export function OwnerCode({ app }: ViewProps): ComponentChild {
   const may = useMayRunCommands(app);

@@ -1,6 +1,8 @@
 // A report that a view requests when it opens, and again when its subject changes.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { MountaineerError } from "../../../runtime/errors.ts";
+import { useStore } from "../daemon/store.ts";
+import type { App } from "./app.ts";
 
 /**
  * Minimum pause after a repeated request, as a multiple of its duration, so that requests take at most a
@@ -15,6 +17,11 @@ export interface Loaded<Report> {
   readonly problem: string | null;
   /** Requests the report now. Resolves with null if that fails; `problem` or the banner then says why. */
   readonly reload: () => Promise<Report | null>;
+}
+
+/** False: no gateway runs, which refuses each request for its clients, users and tools. */
+export function useHasGateway(app: App): boolean {
+  return useStore(app.store, ({ status }) => status?.gateway !== undefined);
 }
 
 /**

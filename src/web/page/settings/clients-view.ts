@@ -17,15 +17,18 @@ import {
   section,
   WorkButton,
 } from "../parts/elements.ts";
-import { LockedLine, useMayRunCommands } from "../parts/owner-lock.ts";
+import { Lockable, lockedPrograms, useMayRunCommands } from "../parts/owner-lock.ts";
 import { Table } from "../parts/table.ts";
 import { shown } from "../parts/text.ts";
-import { useLoaded } from "../parts/use-loaded.ts";
+import { useHasGateway, useLoaded } from "../parts/use-loaded.ts";
 
 const AGAIN_MS = 5_000;
 
 export function ClientsView({ app }: ViewProps): ComponentChild {
-  const { report } = useLoaded((signal) => app.requests.call("clients", null, { signal }), "", AGAIN_MS);
+  const hasGateway = useHasGateway(app);
+  const load = async (signal: AbortSignal) =>
+    hasGateway ? app.requests.call("clients", null, { signal }) : { clients: [] };
+  const { report } = useLoaded(load, hasGateway, AGAIN_MS);
   const now = useNow();
   const may = useMayRunCommands(app);
   if (report === null) return loading();
@@ -50,7 +53,11 @@ export function ClientsView({ app }: ViewProps): ComponentChild {
         ),
     section(
       "Connect a client",
-      may ? h(Programs, { app }) : h(LockedLine, { app, what: "connect programs of this machine" }),
+      h(
+        Lockable,
+        { app, what: "connect programs of this machine" },
+        may ? h(Programs, { app }) : lockedPrograms("Connect …"),
+      ),
     ),
   ];
 }

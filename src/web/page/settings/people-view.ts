@@ -7,10 +7,10 @@ import { DeclaredForm, neededText, optionalText, textIn } from "../add/declared-
 import { useNow } from "../daemon/store.ts";
 import type { App, ViewProps } from "../parts/app.ts";
 import { Copyable, loading, nothing, plainList, row, section, WorkButton } from "../parts/elements.ts";
-import { LockedLine, useMayRunCommands } from "../parts/owner-lock.ts";
+import { Lockable } from "../parts/owner-lock.ts";
 import { Table } from "../parts/table.ts";
 import { shown } from "../parts/text.ts";
-import { useLoaded } from "../parts/use-loaded.ts";
+import { useHasGateway, useLoaded } from "../parts/use-loaded.ts";
 
 const REQUEST = {
   Code: neededText(
@@ -21,9 +21,10 @@ const REQUEST = {
 };
 
 export function PeopleView({ app }: ViewProps): ComponentChild {
-  const { report, problem, reload } = useLoaded(() => app.requests.call("people", {}), "");
+  const hasGateway = useHasGateway(app);
+  const load = async () => (hasGateway ? app.requests.call("people", {}) : { people: [] });
+  const { report, problem, reload } = useLoaded(load, hasGateway);
   const now = useNow();
-  const may = useMayRunCommands(app);
   if (report === null) return loading(problem);
   const ago = (time: string | null): string =>
     time === null ? "not since the start" : `${durationText(now - Date.parse(time))} ago`;
@@ -55,13 +56,14 @@ export function PeopleView({ app }: ViewProps): ComponentChild {
     ),
     section(
       "Let a program in",
-      h(LockedLine, { app, what: "let a program in" }),
-      may
-        ? h(DeclaredForm, {
-            ...{ label: "Let a program in", fields: REQUEST, action: "Show what it asks for" },
-            run: (values) => app.attempt("Let a program in", () => letIn(app, values, reload)),
-          })
-        : null,
+      h(
+        Lockable,
+        { app, what: "let a program in" },
+        h(DeclaredForm, {
+          ...{ label: "Let a program in", fields: REQUEST, action: "Show what it asks for" },
+          run: (values) => app.attempt("Let a program in", () => letIn(app, values, reload)),
+        }),
+      ),
     ),
   ];
 }
