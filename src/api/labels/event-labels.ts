@@ -111,18 +111,18 @@ const TEXTS: Readonly<Record<string, Renderer | null>> = {
   "share.recovered": moved("good", "Went back"),
   "share.recovery_failed": moved("bad", "Going back failed,"),
   "share.switched": moved("good", "Switched"),
-  "share.remounted": moved("plain", "Mounted anew"),
+  "share.remounted": moved("plain", "Mounted again"),
   "share.recovery_deferred": rendered("warning", "Not returning yet"),
   "share.tb_ready": rendered("warning", "TB Ready"),
   "share.tb_ready_cleared": rendered("plain", "No longer TB Ready"),
   "share.override": (fields) => ["plain", overrideText(fields["to"])],
-  "share.networks": rendered("plain", "Also at home on the networks of proved routes"),
+  "share.networks": rendered("plain", "Also mounted on these networks"),
   "share.error": rendered("bad", "Error"),
   "share.error_cleared": rendered("good", "Error is over"),
   "share.condition": rendered("bad", "Problem"),
   "share.condition_over": rendered("good", "Solved"),
   "share.unmanaged": rendered("plain", "No longer managed; its mount stays"),
-  "backend.started": (fields) => ["plain", `Process ${numberOf(fields["pid"])} started`],
+  "backend.started": () => ["plain", "Started"],
   "backend.phase": (fields) => [
     fields["to"] === "Failed" ? "bad" : fields["to"] === "Degraded" ? "warning" : "plain",
     `${phaseOf(fields["from"])} → ${phaseOf(fields["to"])}${because(fields)}`,
@@ -201,7 +201,8 @@ function plainText(name: string, fields: Fields): string {
   const parts = Object.entries(fields)
     .filter(
       ([key, value]) =>
-        !["name", "share", "backend", "entry", "code"].includes(key) && typeof value !== "object",
+        !["name", "share", "backend", "entry", "code", "pid", "lane"].includes(key) &&
+        typeof value !== "object",
     )
     .map(([key, value]) => `${key.replaceAll("_", " ")} ${String(value)}`);
   return [TRANSITION_NAME.test(name) ? name.replaceAll(/[._]/g, " ") : name, ...parts].join(", ");
