@@ -1,4 +1,5 @@
-// 22 servers beside the rig's own one: fifteen of the 23 work, five cannot be resolved, and three have no program.
+// 22 servers and a share beside the rig's own: fifteen of the 23 servers work, eight fail for six causes.
+import { mkdirSync } from "node:fs";
 import { resolve } from "node:path";
 
 const TOOLS_SERVER = resolve(import.meta.dirname, "../docs/programs/tools-server.mjs");
@@ -6,19 +7,30 @@ const WELL = [
   ...["browser", "calendar", "database", "files", "git", "github", "issues", "logs", "mail", "maps"],
   ...["memory", "notes", "search", "time"],
 ];
-const UNRESOLVED = ["billing", "crm", "deploys", "tickets", "wiki"];
-const MISSING = ["figma", "jira", "slack"];
+const UNRESOLVED = ["billing", "crm"];
+const MISSING = ["figma", "jira"];
+const NODE = `command = "${process.execPath}"\nargs = `;
+/** Each fails for a cause of its own. */
+const BROKEN: Readonly<Record<string, string>> = {
+  deploys: `${NODE}["-e", "process.exit(3)"]`,
+  slack: `${NODE}["-e", "setInterval(() => {}, 1000)"]\ntimeouts = { init = 1 }`,
+  tickets: `${NODE}["-e", "process.exit(0)"]`,
+  wiki: `${NODE}["${TOOLS_SERVER}"]\nenv = { TOKEN = "secret:no-such-secret" }`,
+};
 
-/** What each of the two causes is in every user interface. */
+/** The causes that two servers share, as in every user interface. */
 export const CAUSES = [
   `${UNRESOLVED.join(", ")}: cannot be reached`,
   `${MISSING.join(", ")}: cannot start`,
 ] as const;
-export const FAILING: readonly string[] = [...UNRESOLVED, ...MISSING];
+export const CAUSE_COUNT = CAUSES.length + Object.keys(BROKEN).length;
+export const FAILING: readonly string[] = [...UNRESOLVED, ...MISSING, ...Object.keys(BROKEN)];
 export const SERVERS: readonly string[] = ["tools", ...WELL, ...FAILING];
 
-/** TOML behind the rig's own. */
-export function manyServers(): string {
+/** TOML behind the rig's own. `nas`: the folder with the shares' routes. */
+export function manyServers(nas: string): string {
+  for (const route of ["tb", "fb"]) mkdirSync(`${nas}/${route}/MEDIA`);
+  const share = `\n[[shares]]\nname = "MEDIA"\ndriver = "local"\nthunderbolt_path = "${nas}/tb/MEDIA"\nfallback_path = "${nas}/fb/MEDIA"\n`;
   const well = WELL.map(
     (name) => `\n[backends.${name}]\ncommand = "${process.execPath}"\nargs = ["${TOOLS_SERVER}"]\n`,
   );
@@ -26,5 +38,13 @@ export function manyServers(): string {
     (name) => `\n[backends.${name}]\ntype = "streamable-http"\nurl = "https://${name}.invalid/mcp"\n`,
   );
   const missing = MISSING.map((name) => `\n[backends.${name}]\ncommand = "no-such-program"\n`);
-  return ['\n[conflict_resolution]\nstrategy = "prefix"\n', ...well, ...unresolved, ...missing].join("");
+  const broken = Object.entries(BROKEN).map(([name, text]) => `\n[backends.${name}]\n${text}\n`);
+  return [
+    share,
+    '\n[conflict_resolution]\nstrategy = "prefix"\n',
+    ...well,
+    ...unresolved,
+    ...missing,
+    ...broken,
+  ].join("");
 }

@@ -29,7 +29,7 @@ export function SecretsView({ app }: ViewProps): ComponentChild {
     report.secrets.length === 0
       ? nothing("No secret is stored or needed.")
       : h(Table, {
-          ...{ label: "Secrets", titles: ["Secret", "State", "Used by", ""] },
+          ...{ label: "Secrets", titles: ["Secret", "State", "Used by", "Change"] },
           rows: report.secrets.map(({ name, kept, used_by: uses }) => ({
             key: name,
             cells: [
