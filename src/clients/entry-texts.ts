@@ -171,7 +171,7 @@ export function createTextReader(
       const { before = "", dollar } = FORMS.lone.exec(given)?.groups ?? {};
       const text = dollar === undefined ? given : `${before}\${${dollar}}`;
       const foreign = isBehind ? null : foreignReference(text, "lone");
-      if (foreign !== null) return { ...plainly(escaped(text)), problem: `${text} is ${foreign}` };
+      if (foreign !== null) return { ...plainly(escaped(text)), problem: `${beginningOf(text)} is ${foreign}` };
       const plain = expands === "bang" ? text.replace(/^((?:[Bb]earer )?)!!/, "$1!") : text;
       const parts =
         plain === text ? partsOf(text, form, surroundings) : [{ kind: "text", text: plain } as const];
@@ -231,6 +231,11 @@ function plainly(text: string): TextMeaning {
 /** False: what only looks like a placeholder may be a part of a secret. */
 function isNamed({ written }: Extract<Part, { readonly written: string }>): boolean {
   return /^[$%{]*[\w:. /-]+[%}]*$/.test(written);
+}
+
+/** A header's or variable's value is shown nowhere. */
+function beginningOf(text: string): string {
+  return `${/^(?:\w+ +)?(?:\$\(|`|[\w+]+:\/\/)?/.exec(text)?.[0] ?? ""}…`;
 }
 
 function onlyThere(part: Extract<Part, { readonly written: string }>): string {
