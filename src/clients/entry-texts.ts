@@ -171,7 +171,8 @@ export function createTextReader(
       const { before = "", dollar } = FORMS.lone.exec(given)?.groups ?? {};
       const text = dollar === undefined ? given : `${before}\${${dollar}}`;
       const foreign = isBehind ? null : foreignReference(text, "lone");
-      if (foreign !== null) return { ...plainly(escaped(text)), problem: `${beginningOf(text)} is ${foreign}` };
+      if (foreign !== null)
+        return { ...plainly(escaped(text)), problem: `${beginningOf(text)} is ${foreign}` };
       const plain = expands === "bang" ? text.replace(/^((?:[Bb]earer )?)!!/, "$1!") : text;
       const parts =
         plain === text ? partsOf(text, form, surroundings) : [{ kind: "text", text: plain } as const];

@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from "node:util";
 import { machineOf } from "../../config/values/backend-names.ts";
 import { shellCommand } from "../../runtime/text/plain-text.ts";
 import type { RenewedCall } from "../backends/policy/backend-pool-contract.ts";
-import { type Catalog, NOT_FRESH, type Resolved } from "../catalog/catalog.ts";
+import type { Catalog, Resolved } from "../catalog/catalog.ts";
 import { entryOf, resolveTarget } from "../catalog/resolve.ts";
 import { withoutTexts } from "../catalog/without-texts.ts";
 import type { Principal } from "../client-handle.ts";
@@ -259,7 +259,9 @@ function listing(services: RoutingServices, list: keyof VisibleLists): Handle {
     const view = served.viewFor(client.principal);
     if (client.protocolVersion !== MODERN_VERSION) return { result: view.lists[list] };
     const result = view.modern.lists[list];
-    return { result: services.hasAllLists() ? result : { ...result, ...NOT_FRESH } };
+    if (services.hasAllLists()) return { result };
+    const { ttlMs: _, ...isPart } = result;
+    return { result: { ...isPart, cacheScope: "private" } };
   };
 }
 

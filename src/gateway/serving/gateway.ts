@@ -421,6 +421,7 @@ export class Gateway implements AsyncDisposable {
       ...options,
       clientInfo: { name: "mountaineer", version: options.version },
       startInstance: startBackendInstance,
+      extensions: () => this.#roster.commonExtensions,
       answers: {
         reading: (principal) => this.serving.limiter.reading(principal),
         untilRead: (principal) => this.serving.limiter.untilRead(principal),

@@ -73,12 +73,15 @@ const SHARED_EXTENSIONS: ReadonlySet<string> = new Set([APPS_EXTENSION]);
 export function extensionBackendsOf(
   servers: readonly BackendInitializeResult[],
 ): ReadonlyMap<string, string> {
-  const all = servers
-    .toReversed()
-    .flatMap(({ backend, capabilities: { extensions } }) =>
-      Object.keys(isJsonObject(extensions) ? extensions : {}).map((name) => [name, backend] as const),
-    );
-  return new Map(all.filter(([name]) => !OWN_EXTENSIONS.has(name)));
+  return new Map(declaredExtensions(servers).toReversed());
+}
+
+/** The extensions with methods, each with a backend whose server declares it. */
+export function declaredExtensions(servers: readonly BackendInitializeResult[]) {
+  const all = servers.flatMap(({ backend, capabilities: { extensions } }) =>
+    Object.keys(isJsonObject(extensions) ? extensions : {}).map((name) => [name, backend] as const),
+  );
+  return all.filter(([name]) => !OWN_EXTENSIONS.has(name));
 }
 
 /** The gateway answers their methods for all servers together, or they have none. */

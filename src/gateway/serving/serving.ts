@@ -3,6 +3,7 @@
 
 import type { Redaction } from "../../runtime/log/log-redaction.ts";
 import { memoized } from "../../runtime/memo.ts";
+import { safeLine } from "../../runtime/text/safe-line.ts";
 import type { BackendPool } from "../backends/pool/backend-pool.ts";
 import { buildCatalog } from "../catalog/build-catalog.ts";
 import type { Catalog, CatalogSource } from "../catalog/catalog.ts";
@@ -29,6 +30,7 @@ import { ConnectedClients } from "./connected-clients.ts";
 import type { GatewayOptions } from "./gateway-contract.ts";
 import { createRules, type GatewayRules, NO_GATEWAY, type RulesTools } from "./gateway-rules.ts";
 import {
+  declaredExtensions,
   directoriesReadBy,
   extensionBackendsOf,
   gatewayInitializeResult,
@@ -66,6 +68,8 @@ export class Serving {
   readonly #index = new ToolIndex();
   readonly #ownTools: OwnTools;
   #selections: Selections;
+  /** Servers that declare an extension which another one serves. */
+  readonly #second = new Set<string>();
   #scripts: Scripts | null = null;
   readonly #services: RoutingServices;
   #sources: readonly CatalogSource[] = [];
@@ -109,6 +113,22 @@ export class Serving {
       extensionBackends: () => extensionBackendsOf(pool.initializeResults()),
     };
     this.served = this.#build();
+  }
+
+  /** Logs once for each server that declares an extension after another server. */
+  #logTwins(): void {
+    const servers = this.#options.pool.initializeResults();
+    const owners = extensionBackendsOf(servers);
+    for (const [extension, backend] of declaredExtensions(servers)) {
+      const servedBy = owners.get(extension);
+      if (servedBy === backend || this.#second.has(backend)) continue;
+      this.#second.add(backend);
+      const fields = { extension: safeLine(extension, 200), backend, served_by: servedBy };
+      this.#options.tools.logger.warn(
+        "an extension is declared by two servers; the first one serves it",
+        fields,
+      );
+    }
   }
 
   hasGroup(name: string): boolean {
@@ -159,6 +179,7 @@ export class Serving {
       this.#owners = owners;
       this.#off = off;
       this.catalog = buildCatalog(this.#sources, conflicts, knownNames(this.#options.names, next.config));
+      this.#logTwins();
     }
     if (next.config.limits !== this.rules.config.limits) this.limiter.configure(next.config.limits);
     const bound = this.#options.names.rules;

@@ -1,5 +1,6 @@
 // The clients' sessions, with the notices and log messages that each of them gets.
-
+import { isDeepStrictEqual } from "node:util";
+import { objectOf } from "../../runtime/text/json-object.ts";
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import { entryOf, resolveTarget } from "../catalog/resolve.ts";
 import type { ClientHandle, Principal } from "../client-handle.ts";
@@ -8,7 +9,14 @@ import type { ListDigests } from "../frontend/session/session-memory.ts";
 import type { JsonObject } from "../json-rpc.ts";
 import type { CatalogView, ServingSet } from "../middleware/middleware.ts";
 import { type RequestTarget, targetOf } from "../middleware/request-target.ts";
-import { isLogLevel, LIST_KINDS, LOG_LEVELS, type McpLogLevel, MODERN_VERSION } from "../protocol.ts";
+import {
+  isLogLevel,
+  LIST_KINDS,
+  LOG_LEVELS,
+  type McpLogLevel,
+  MODERN_VERSION,
+  TASKS_EXTENSION,
+} from "../protocol.ts";
 
 /** Differs from all lists. */
 const UNSEEN: ListDigests = { tools: "", resources: "", prompts: "" };
@@ -93,6 +101,16 @@ export class SessionRoster {
     const one = { logLevel };
     this.#levels.add(one);
     return () => void this.#levels.delete(one);
+  }
+
+  /** The extensions that all clients have with the same settings. */
+  get commonExtensions(): JsonObject {
+    const [first = {}, ...others] = [...this.#sessions.keys()].map(({ capabilities }) =>
+      objectOf(capabilities["extensions"]),
+    );
+    const isCommon = ([name, settings]: [string, unknown]): boolean =>
+      name !== TASKS_EXTENSION && others.every((one) => isDeepStrictEqual(one[name], settings));
+    return Object.fromEntries(Object.entries(first).filter(isCommon));
   }
 
   get lowestLogLevel(): McpLogLevel | null {

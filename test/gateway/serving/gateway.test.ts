@@ -37,7 +37,7 @@ async function ready(
 }
 
 /** A client over lines that initializes as request 1. */
-function serveClient(b: Bench) {
+function serveClient(b: Bench, capabilities = {}) {
   const [ours, theirs] = duplexPair();
   b.gateway.serveLines(theirs);
   let said = "";
@@ -48,7 +48,7 @@ function serveClient(b: Bench) {
     ours.write(`${JSON.stringify({ jsonrpc: "2.0", id, method, params })}\n`);
   };
   const clientInfo = { name: "c", version: "1" };
-  send(1, "initialize", { protocolVersion: "2025-11-25", capabilities: {}, clientInfo });
+  send(1, "initialize", { protocolVersion: "2025-11-25", capabilities, clientInfo });
   return {
     send,
     said: () => said,
@@ -245,6 +245,23 @@ test("D1 the gateway as a whole: a skill's folder is requested from its server i
   await settle();
   last.answer({ result: { resources: [] } });
   assert.deepEqual(await reply, { result: { resources: [] } });
+});
+
+test("D5 a shared server gets the extensions that all clients have with the same settings", async (t) => {
+  const b = bench(t);
+  const [mine, other] = ["com.example/mine", "com.example/other"];
+  const clients = [
+    serveClient(b, { extensions: { [mine]: { a: 1 }, [other]: {}, "io.modelcontextprotocol/tasks": {} } }),
+    serveClient(b, {
+      extensions: { [other]: { b: 1 }, [mine]: { a: 1 }, "io.modelcontextprotocol/tasks": {} },
+    }),
+  ];
+  for (const { heard } of clients) await heard('"id":1');
+  await b.change({ backends: [backendConfig("a")] });
+  const { last } = b.script;
+  assert.deepEqual(last.options.extensions?.(), { [mine]: { a: 1 } });
+  serveClient(b).end();
+  await passTimeUntil(b.clock, () => b.gateway.view().sessions === 2, 100);
 });
 
 test("the gateway as a whole: a client over lines is a session of the owner's, which is notified of changes and ends with its stream", async (t) => {

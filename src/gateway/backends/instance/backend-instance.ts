@@ -93,6 +93,8 @@ export interface InstanceOptions extends GatewayTools {
   /** The only client of the instance; null: all clients share it. */
   readonly owner: ClientHandle | null;
   readonly logLevel: McpLogLevel | null;
+  /** The extensions that all clients have when a shared instance is initialized. Absent: none. */
+  readonly extensions?: () => JsonObject;
   /** Absent: answers are read at once. */
   readonly answers?: AnswerBudget;
   /** The URI that clients use for one of the server's. */

@@ -1,6 +1,7 @@
 // The session with one server. A lost HTTP session is renewed.
 
 import { TEXT_BOUNDS } from "../../../runtime/bounds.ts";
+import { objectOf } from "../../../runtime/text/json-object.ts";
 import { isError, isJsonObject, isWritable, type JsonObject, jsonOf, type Reply } from "../../json-rpc.ts";
 import {
   APPS_EXTENSION,
@@ -77,10 +78,10 @@ export class ServerSession {
 
   /** Returns null on success. */
   async initialize(protocolVersion: ProtocolVersion = LATEST_VERSION): Promise<TransportFailure | null> {
-    const { backend, clientInfo, owner, initMs, downloadMs = 0 } = this.#options;
+    const { backend, clientInfo, owner, initMs, downloadMs = 0, extensions } = this.#options;
     const params = {
       protocolVersion,
-      capabilities: owner === null ? SHARED_CAPABILITIES : owner.capabilities,
+      capabilities: owner === null ? sharedCapabilities(extensions?.()) : owner.capabilities,
       clientInfo,
       _meta: loopGuard(),
     };
@@ -135,6 +136,13 @@ const SHARED_CAPABILITIES: JsonObject = {
     [SKILLS_EXTENSION]: {},
   },
 };
+
+function sharedCapabilities(extensions: JsonObject = {}): JsonObject {
+  return {
+    ...SHARED_CAPABILITIES,
+    extensions: { ...extensions, ...objectOf(SHARED_CAPABILITIES["extensions"]) },
+  };
+}
 
 /** The newest version that a server names which refuses ours, as in an example of the specification; null: none. */
 function supportedVersion(reply: Reply): ProtocolVersion | null {

@@ -45,6 +45,7 @@ export interface PoolTools extends BackendTools {
   readonly clientInfo: InstanceOptions["clientInfo"];
   readonly startInstance: StartInstance;
   readonly answers?: InstanceOptions["answers"];
+  readonly extensions?: InstanceOptions["extensions"];
   /** `secrets` must not appear in messages. */
   readonly openTransport: (
     connection: ResolvedConnection,

@@ -101,6 +101,7 @@ export class BackendState {
       clientInfo: tools.clientInfo,
       owner,
       logLevel: tools.logLevel(),
+      ...(tools.extensions !== undefined && { extensions: tools.extensions }),
       ...(tools.answers !== undefined && { answers: tools.answers }),
       onLog: (params: JsonObject) => tools.onLog(params, name),
       publishedUri: (uri: string) => tools.publishedUri(name, uri),

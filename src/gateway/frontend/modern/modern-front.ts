@@ -175,7 +175,7 @@ export class ModernFront {
   }
 
   readonly #complete = (request: ModernRequest, reply: Reply): Reply =>
-    complete(request, reply, this.#options.gateway.serverInfo);
+    complete(request, reply, this.#options.gateway.serverInfo, () => this.#listeners.isOpenFor(request));
 }
 
 function end(call: ModernCall, reason: string): void {
@@ -207,7 +207,12 @@ const CACHED: ReadonlySet<string> = new Set([
   "skills/get",
 ]);
 
-function complete(request: ModernRequest, reply: Reply, serverInfo: JsonObject): Reply {
+function complete(
+  request: ModernRequest,
+  reply: Reply,
+  serverInfo: JsonObject,
+  listens: () => boolean,
+): Reply {
   if (isError(reply)) {
     const { error } = reply;
     return error.code === RESOURCE_NOT_FOUND ? { error: { ...error, code: INVALID_PARAMS } } : reply;
@@ -218,15 +223,25 @@ function complete(request: ModernRequest, reply: Reply, serverInfo: JsonObject):
     return errorReply(INTERNAL_ERROR, "the server answered with a task, which this request does not take");
   }
   const meta = { ...(isJsonObject(_meta) ? _meta : {}), [META.serverInfo]: serverInfo };
-  const cache = resultType === "complete" && CACHED.has(request.method) ? freshness(request, result) : {};
+  const cache =
+    resultType === "complete" && CACHED.has(request.method) ? freshness(request, result, listens) : {};
   return { result: { ...result, ...cache, resultType, _meta: meta } };
 }
 
+/** How long a client may keep a whole list if its servers do not say: longer if it hears of changes. */
+const LIST_MS = { listening: 60_000, other: 5_000 };
+
 /**
- * How long a result may be cached: not at all unless the server says so, and by shared caches only if
+ * How long a result may be cached: not at all unless it is a whole list or the server says so, and by shared caches only if
  * anonymous clients may read the result.
  */
-function freshness({ params, principal }: ModernRequest, { ttlMs, cacheScope }: JsonObject): JsonObject {
+function freshness(
+  { method, params, principal }: ModernRequest,
+  { ttlMs, cacheScope }: JsonObject,
+  listens: () => boolean,
+): JsonObject {
+  if (ttlMs === 0 && method.endsWith("/list"))
+    return { ttlMs: listens() ? LIST_MS.listening : LIST_MS.other, cacheScope: "private" };
   const isRetry = params["inputResponses"] !== undefined || params["requestState"] !== undefined;
   const isValid = typeof ttlMs === "number" && Number.isInteger(ttlMs) && ttlMs >= 0 && !isRetry;
   const isPublic = isValid && cacheScope === "public" && principal.kind === "anonymous";

@@ -63,7 +63,7 @@ describe("starting", () => {
     assert.deepEqual([counts.seen, counts.listings], [1, 0]);
   });
   test("a shared instance declares everything that any client may have, one with an owner exactly the owner's", async () => {
-    const shared = await startReady();
+    const shared = await startReady({ extensions: () => ({ "com.example/all": {} }) });
     const { _meta, ...said } = shared.link.requests("initialize")[0]?.params ?? {};
     assert.deepEqual(_meta, loopGuard());
     assert.deepEqual(said, {
@@ -73,6 +73,7 @@ describe("starting", () => {
         elicitation: { form: {}, url: {} },
         roots: { listChanged: true },
         extensions: {
+          "com.example/all": {},
           "io.modelcontextprotocol/ui": { mimeTypes: ["text/html;profile=mcp-app"] },
           "io.modelcontextprotocol/skills": {},
         },

@@ -222,6 +222,19 @@ test("D1 subscriptions/listen acknowledges first, with the honoured kinds, and s
   assert.equal(rig.modern.listening, 0);
 });
 
+test("D1 subscriptions/listen: a client that listens may keep a list for a minute, another for 5 s", async () => {
+  const gateway = createScriptedGateway();
+  await using rig = await startRig(gateway);
+  gateway.handle = async () => ({ result: { tools: [], ttlMs: 0, cacheScope: "public" } });
+  const kept = async (): Promise<unknown[]> => {
+    const { ttlMs, cacheScope } = objectOf((await postModern(rig, "tools/list")).json()["result"]);
+    return [ttlMs, cacheScope];
+  };
+  assert.deepEqual(await kept(), [5_000, "private"]);
+  await listen(rig, { toolsListChanged: true });
+  assert.deepEqual(await kept(), [60_000, "private"]);
+});
+
 test("D1 subscriptions/listen: changes before the acknowledgement are sent after it", async () => {
   const gateway = createListening();
   const { promise, resolve } = Promise.withResolvers<void>();
