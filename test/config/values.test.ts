@@ -1,7 +1,5 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { applyApprovals } from "../../src/config/approval/apply-approvals.ts";
-import { entryText } from "../../src/config/approval/entry-text.ts";
 import { diffConfigs } from "../../src/config/diff.ts";
 import { parseArgument } from "../../src/config/values/backend-values.ts";
 import { hostKey, parseHost } from "../../src/config/values/host.ts";
@@ -18,7 +16,6 @@ import {
 } from "../../src/config/values/names.ts";
 import { expandPath, isWithin, parsePath } from "../../src/config/values/paths.ts";
 import { isShowable } from "../../src/config/values/secret-text.ts";
-import { GROUND } from "./approval/places.ts";
 import { accepted, refused, SHARE } from "./support.ts";
 
 function address(text: string) {
@@ -404,38 +401,6 @@ test("B6 a change of a route is a change of its backend", async () => {
   const { config: before } = await accepted(HERE + LAN);
   const { config: after } = await accepted(HERE + LAN + FAR);
   assert.deepEqual(diffConfigs(before, after).backends.changed, ["files"]);
-});
-
-test("E2 a changed route of a backend waits with all its routes, and is shown as the file has it", async () => {
-  const { config: first } = await accepted(`[trust]\napprove = "commands"\n${HERE}${LAN}`);
-  const evil = route('command = "evil"', "[backends.files.routes.env]", 'TOKEN = "${KEY}"');
-  const { config: second } = await accepted(`[trust]\napprove = "commands"\n${HERE}${evil}`);
-  const begun = applyApprovals({ file: first, running: null, approvals: null, ...GROUND });
-  const { running, approvals } = { running: begun.effective, approvals: begun.approvals };
-  const outcome = applyApprovals({ file: second, running, approvals, ...GROUND });
-  assert.deepEqual(outcome.effective.backends, first.backends);
-  const [entry] = outcome.waiting;
-  assert.equal(entry?.kind, "runs");
-  const text = entryText(entry?.waiting ?? null);
-  assert.match(text, /routes\[1\]\.command = "evil"/);
-  assert.match(text, /routes\[1\]\.env\.TOKEN = "\$\{KEY\}"/);
-});
-
-test("E2 a backend that gets routes waits, and runs as before", async () => {
-  const { config: first } = await accepted(
-    '[trust]\napprove = "commands"\n[backends.files]\nurl = "http://one.example/mcp"\n',
-  );
-  const { config: second } = await accepted(`[trust]\napprove = "commands"\n${LAN}${HERE}`);
-  const begun = applyApprovals({ file: first, running: null, approvals: null, ...GROUND });
-  const outcome = applyApprovals({
-    file: second,
-    running: begun.effective,
-    approvals: begun.approvals,
-    ...GROUND,
-  });
-  const [files] = outcome.effective.backends;
-  assert.deepEqual(files?.connection, first.backends[0]?.connection);
-  assert.equal(files?.routes ?? null, null);
 });
 
 test("a network is a gateway's address or a whole subnet", () => {

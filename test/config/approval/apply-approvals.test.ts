@@ -120,17 +120,6 @@ test("E2 a null that a later version adds is not a change, and a missing one is 
   assert.deepEqual(outcome.effective.backends[0], { ...backend, later: null, group: "x" });
 });
 
-test("E2 an edit loosens no approval, regardless of its author", async () => {
-  const all = '[trust]\napprove = "all"\n';
-  const none = '[trust]\napprove = "none"\n';
-  const [before, after] = [(await accepted(FILES + all)).config, (await accepted(FILES + none)).config];
-  const { approvals } = applyApprovals({ file: before, running: null, approvals: null, ...GROUND });
-  assert.ok(approvals !== null);
-  const edited = editedEntries({ before, after, running: before, approvals, ...GROUND });
-  const refused = refusedEntries(edited, { before, after });
-  assert.equal(withApproved(approvals, { file: after, running: before, ...GROUND }, refused).mode, "all");
-});
-
 test("E2 a person without the right to approve cannot approve an order either", async () => {
   const [before, after] = [(await accepted(FILES + OTHER)).config, (await accepted(OTHER + FILES)).config];
   const edited = editedEntries({ before, after, running: before, approvals: null, ...GROUND });

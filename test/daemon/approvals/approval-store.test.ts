@@ -143,21 +143,6 @@ test("E2 lost approvals date from when they were first reported, however often t
   assert.deepEqual([since(), first], [first, "2026-01-01T00:00:00.000Z"]);
 });
 
-test("E2 a new order of backends waits, and is announced when a person approved it", async () => {
-  const two = (one: string, other: string) =>
-    read(
-      `[trust]\napprove = "all"\n${[one, other].map((name) => `[backends.${name}]\ncommand = "x"\n`).join("")}`,
-    );
-  const { keeper, run, names } = await start(NOTHING, { mode: "all" });
-  await run(await two("a", "b"), yesTo("backends.a", "backends.b"));
-  names.length = 0;
-  await run(await two("b", "a"));
-  assertEach(keeper.waiting, ({ id }) => id, ["backends"]);
-  await run(await two("b", "a"), yesTo("backends"));
-  assert.deepEqual(names, ["config.entry_waits", "a person's yes", "config.entry_approved"]);
-  assert.deepEqual(keeper.waiting, []);
-});
-
 test("E2 an approval that was saved for a change that does not run is withdrawn, and a failed save is reported once", async () => {
   const { self, keeper, names, logger } = await start(NOTHING);
   const yes = async () => keeper.judge(await running("better"), null, yesTo("backends.files"));

@@ -92,26 +92,6 @@ test("E2 an edit that changes only waiting entries is a change that says so", as
   assert.deepEqual(daemon.conditions(), []);
 });
 
-test("E2 an approved entry runs at once and after a restart, and no other entry with it", async (t) => {
-  const home = await homeOf(t, SYNC + files("serve"));
-  const daemon = await home.start();
-  await writeFile(home.path, SYNC + files("serve2") + other("rm"));
-  await synced(daemon, 2);
-  const { waiting } = daemon.service.control.approvals();
-  assertEach(waiting, ({ id, approved }) => [id, approved.includes('command = "serve"')], [
-    ["backends.files", true],
-    ["backends.other", false],
-  ]);
-  const report = await approve(daemon, "backends.files");
-  assert.deepEqual([report.approved, report.reload?.reloaded], [["backends.files"], true]);
-  assert.deepEqual(runs(daemon), ["serve2"]);
-  assertEach(report.now.waiting, ({ id }) => id, ["backends.other"]);
-  await daemon.stop();
-  const next = await home.start();
-  assert.deepEqual(runs(next), ["serve2"]);
-  assertEach(next.service.control.approvals().waiting, ({ id }) => id, ["backends.other"]);
-});
-
 test("E2 an approval covers the shown version, and nothing later", async (t) => {
   const home = await homeOf(t, SYNC + files("serve"));
   const daemon = await home.start();
@@ -192,29 +172,6 @@ test("E2 a dry run shows the entries that would wait, and remembers nothing", as
   assert.deepEqual([runs(daemon), daemon.service.control.approvals().waiting], [["serve"], []]);
   const done = await daemon.service.control.reload({}, NEVER);
   assert.deepEqual(done.waiting, ["backends.other"]);
-});
-
-test("E2 the mode is loosened only by a person, whichever program edits", async (t) => {
-  const home = await homeOf(t, SYNC + files("serve"));
-  const daemon = await home.start();
-  const { control } = daemon.service;
-  const edits = [{ key: "trust.approve", value: "none" }];
-  await control.edit({ edits, source: "test" }, NEVER, OWNER_RIGHTS);
-  assert.deepEqual([control.approvals().mode, control.approvals().asked], ["commands", "none"]);
-  const report = await approve(daemon, "trust");
-  assert.equal(report.now.mode, "none");
-  const loose = await readFile(home.path, "utf8");
-  await writeFile(home.path, loose.replace('"none"', '"commands"'));
-  await eventually(() => control.approvals().mode === "commands");
-  await writeFile(home.path, loose);
-  // A yes counts once.
-  await eventually(() => control.approvals().waiting.length > 0);
-  await approve(daemon, "trust");
-  await writeFile(home.path, `${SYNC}${files("other")}[trust]\napprove = "none"\n`);
-  await eventually(() => runs(daemon)[0] === "other");
-  await daemon.stop();
-  const next = await home.start();
-  assert.deepEqual([runs(next), next.service.control.approvals().mode], [["other"], "none"]);
 });
 
 test("E2 while no backend reaches the home, nothing is remembered, and edits apply as usual", async (t) => {

@@ -28,15 +28,6 @@ test("B6 simultaneous reloads are each answered with their own result", async (t
   }
 });
 
-test("B6 a reload of the running content says so, and is one event", async (t) => {
-  const { service } = await scene(t, text(801));
-  const report = await service.control.reload({}, NEVER);
-  assert.deepEqual([report.reloaded, report.summary, report.failure], [false, "no changes", null]);
-  assertEach(service.control.sync().events, ({ id, type, details }) => [id, type, details], [
-    [1, "no-change", "no changes"],
-  ]);
-});
-
 test("B6 an edit that cannot be applied stays in the file, is reported, and applies as soon as possible", async (t) => {
   const on = 'enabled = true\non_failure = "fixed"';
   const { service, mood, edit, path, committed, transitions } = await scene(t, text(801, on));
@@ -59,16 +50,6 @@ test("B6 an edit that cannot be applied stays in the file, is reported, and appl
   );
 });
 
-test("B6 B10 an edit that cannot be applied is reported even where nothing is watched, and a reload applies it", async (t) => {
-  const { service, mood, edit } = await scene(t, text(801));
-  mood.refuses = true;
-  assert.match((await edit("global.connect_timeout_ms", "802")).reload?.failure ?? "", /not now/);
-  assert.equal(service.control.sync().last_error?.kind, "failed");
-  mood.refuses = false;
-  assert.equal((await service.control.reload({}, NEVER)).reloaded, true);
-  assert.equal(service.control.sync().last_error, null);
-});
-
 test("B3 an edit does not re-create a deleted file with only this one key and so drop every share", async (t) => {
   const { service, path, edit } = await scene(t, text(801));
   await rm(path);
@@ -86,21 +67,6 @@ test("B6 an edit of a value that another edit has changed is refused, and nothin
     { code: "config_changed" },
   );
   assert.equal(await readFile(path, "utf8"), text(802));
-});
-
-test("an edit that would make an invalid configuration reports its errors, and neither the file nor the running one changes", async (t) => {
-  const { service, path, transitions } = await scene(t, text(801));
-  const { sha256: expected_sha256 } = await service.control.config(null, NEVER);
-  const wrong = `${text(801)}debounce = 1\n`;
-  const report = await service.control.editText(
-    { text: wrong, expected_sha256, source: "test" },
-    NEVER,
-    OWNER_RIGHTS,
-  );
-  assert.deepEqual([report.changed, report.reload, report.errors.length > 0], [false, null, true]);
-  assert.equal(await readFile(path, "utf8"), text(801));
-  assert.deepEqual(transitions, []);
-  assert.deepEqual(service.control.sync().events, []);
 });
 
 test("B6 a rollback restores an earlier content, as a separate entry; repeating it adds none", async (t) => {
