@@ -51,17 +51,6 @@ describe("bus", () => {
     assert.deepEqual(heard, ["late:2"]);
   });
 
-  it("treats one function registered twice as two listeners", () => {
-    const { bus, heard, listener } = start();
-    const same = listener("a");
-    const leave = bus.subscribe(same);
-    bus.subscribe(same);
-    bus.publish("1");
-    leave();
-    bus.publish("2");
-    assert.deepEqual(heard, ["a:1", "a:1", "a:2"]);
-  });
-
   it("continues when a listener throws, and reports it", () => {
     const { bus, errors, heard, listener } = start();
     const failure = new Error("listener");

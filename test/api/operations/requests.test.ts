@@ -8,13 +8,12 @@ import { type RequestShape, readRequest } from "../../../src/api/operations/requ
 import { OPERATIONS } from "../../../src/api/operations/table.ts";
 import { SIGN_OF_LIFE_MS } from "../../../src/api/server/performing.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
-import { parseExactly } from "../../../src/runtime/text/exact-json.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { fc, runsOf } from "../../support/properties.ts";
 import { assertRefused, connectedRig, get, post, startRig, talk } from "../management-rig.ts";
 import { sampleReload, scriptedConfig } from "../sample-config.ts";
-import { gatewayReport, noGateway, sampleCatalog, sampleTool, scriptedGateway } from "../sample-gateway.ts";
+import { gatewayReport, scriptedGateway } from "../sample-gateway.ts";
 import { scriptedControl } from "../sample-report.ts";
 
 const text = z.string();
@@ -190,40 +189,6 @@ test("the faults of a body are named", () => {
 const never = new AbortController().signal;
 const FOREVER = () => new Promise<never>(() => {});
 
-test("each request to the gateway crosses the socket and returns unchanged", async (t) => {
-  // More digits than a double has.
-  const id = parseExactly("12345678901234567890");
-  const result = {
-    content: [{ type: "text", text: "Füße 🎬\u0000\n" }],
-    structuredContent: { deep: [{ x: null, id }] },
-    _meta: { "example.com/own": 1 },
-  };
-  const gateway = scriptedGateway(() => ({ result, error: null }));
-  const { client } = await connectedRig(t, { gateway });
-  assert.deepEqual(await client.call("tools", null, never), {
-    tools: [sampleTool(), sampleTool({ name: "write_file", original_name: "write_file" })],
-  });
-  assert.deepEqual(await client.call("catalog", null, never), sampleCatalog());
-  const request = { tool: "read_file", arguments: { path: "/Füße", depth: { n: 1, id } } };
-  assert.deepEqual(await client.call("call", request, never), { result, error: null });
-  assert.deepEqual(await client.call("restart", { backends: ["web"] }, never), { restarted: ["web"] });
-  assert.deepEqual(await client.call("restart", { backends: null }, never), { restarted: ["files", "web"] });
-  assert.deepEqual(await client.call("logs", { backend: "web" }, never), {
-    lines: ["web started", "listening"],
-  });
-  assert.deepEqual(
-    gateway.calls.map(({ name, request: asked }) => [name, asked]),
-    [
-      ["tools", null],
-      ["catalog", null],
-      ["call", request],
-      ["restart", ["web"]],
-      ["restart", null],
-      ["logs", "web"],
-    ],
-  );
-});
-
 test("a status with a gateway and backends arrives unchanged", async (t) => {
   const report = gatewayReport();
   const { home } = await startRig(t, { control: scriptedControl(report) });
@@ -242,38 +207,6 @@ test("a tool's error, and a call's, are answers and not failures of the API", as
   for (const report of errors) {
     assert.deepEqual(await client.call("call", { tool: "read_file" }, never), report);
   }
-});
-
-test("without a gateway its requests are refused with gateway_off and the fix", async (t) => {
-  const { client, server } = await connectedRig(t, { gateway: noGateway() });
-  await assert.rejects(client.call("tools", null, never), (error) => {
-    assert.ok(error instanceof MountaineerError);
-    assert.equal(error.code, "gateway_off");
-    assert.match(error.hint ?? "", /backend/);
-    return true;
-  });
-  assert.equal((await talk(server.socketPath, get("tools"))).status, 409);
-});
-
-test("unknown backends and tools are answered with the name probably meant", async (t) => {
-  const { client, server } = await connectedRig(t, { gateway: scriptedGateway() });
-  await assert.rejects(client.call("restart", { backends: ["files", "wbe"] }, never), {
-    code: "backend_unknown",
-    hint: "did you mean web? (configured: files, web)",
-  });
-  await assert.rejects(client.call("logs", { backend: "flies" }, never), { code: "backend_unknown" });
-  await assert.rejects(client.call("call", { tool: "raed_file" }, never), {
-    code: "tool_unknown",
-    message: 'there is no tool named "raed_file"',
-    hint: "did you mean read_file? (published: read_file, write_file)",
-  });
-  for (const [tool, hint] of [
-    ["write", "did you mean write_file? (published: read_file, write_file)"],
-    ["file", "published: read_file, write_file"],
-  ] as const)
-    await assert.rejects(client.call("call", { tool }, never), { code: "tool_unknown", hint }, tool);
-  assert.equal((await talk(server.socketPath, post("backends/logs", '{"backend":"x"}'))).status, 404);
-  assert.equal((await talk(server.socketPath, post("call", '{"tool":"x"}'))).status, 404);
 });
 
 test("an invalid request to the gateway is refused and never reaches it", async (t) => {

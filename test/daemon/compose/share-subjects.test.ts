@@ -6,7 +6,7 @@ import { type SubjectContext, shareSubjects } from "../../../src/daemon/compose/
 import { noopLogger } from "../../../src/runtime/log/log.ts";
 import type { MountDriver } from "../../../src/shares/drivers/mount-driver.ts";
 import { createStableLinks } from "../../../src/shares/links/stable-links.ts";
-import { NO_LINK_ANSWER, type Prober } from "../../../src/shares/prober/prober.ts";
+import { type Prober } from "../../../src/shares/prober/prober.ts";
 import { assertEach } from "../../support/assert-each.ts";
 import { fileProber } from "../../support/file-prober.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
@@ -130,12 +130,11 @@ async function scene(t: TestContext) {
   const prober = proberOfFile();
   const folder = await temporaryFolder(t);
   let looks = 0;
-  const late = { is: false };
   const counting: Prober = {
     ...prober,
     readLink(path, waitMs) {
       looks += 1;
-      return late.is ? Promise.resolve(NO_LINK_ANSWER) : prober.readLink(path, waitMs);
+      return prober.readLink(path, waitMs);
     },
   };
   const clock = createManualClock();
@@ -153,28 +152,8 @@ async function scene(t: TestContext) {
     look: check,
     link: () => readlink(spec.stablePath),
     looks: () => looks,
-    late,
   };
 }
-
-test("a link that was right counts as right for a minute while checks are late; one never checked does not", async (t) => {
-  const { spec, ensure, late, clock } = await scene(t);
-  late.is = true;
-  assert.match((await ensure(spec, spec.mountPath))?.by ?? "", /cannot be checked: no answer in time$/);
-  late.is = false;
-  await ensure(spec, spec.mountPath);
-  late.is = true;
-  await clock.advance(30_000);
-  assert.equal(await ensure(spec, spec.mountPath), null);
-  await clock.advance(30_000);
-  assert.match((await ensure(spec, spec.mountPath))?.by ?? "", /cannot be checked/);
-});
-
-test("a missing link is made, with its folder", async (t) => {
-  const { spec, ensure, link } = await scene(t);
-  assert.equal(await ensure(spec, spec.mountPath), null);
-  assert.equal(await link(), spec.mountPath);
-});
 
 test("a correct link is rechecked only after two seconds, then repaired", async (t) => {
   const { spec, ensure, link, looks, clock } = await scene(t);

@@ -16,8 +16,6 @@ import {
   SuspendedCalls,
 } from "../../../src/gateway/frontend/suspended/suspended-calls.ts";
 import { whenAborted } from "../../../src/runtime/abort.ts";
-import { noopLogger } from "../../../src/runtime/log/log.ts";
-import { groupsGone } from "../../../src/runtime/process/process-identity.ts";
 import { type Clock, systemClock } from "../../../src/runtime/time/clock.ts";
 import { assertEach } from "../../support/assert-each.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -335,13 +333,6 @@ test("B11 the old daemon stays until the next one has lasted 2 s, or until it is
   assert.equal(await stopped.handover.lasting, null);
 });
 
-test("B11 a daemon without a supervisor does not hand over, and explains how to restart it", async () => {
-  const program = { command: process.execPath, args: [] };
-  const { logger, charge: owned } = { logger: noopLogger, charge: {} as OwnedResources };
-  const handover = new Handover({ program, supervisor: null, owned, clock: systemClock, logger });
-  await assert.rejects(handover.begin(NEVER), { code: "handover_failed", hint: /mountaineer up/ });
-});
-
 test("B11 a next daemon that was asked to stop during its takeover is not followed by another", async (t) => {
   const { folder, handover } = await setUp(t, { ends: "stopped" });
   await handover.begin(NEVER);
@@ -540,22 +531,4 @@ test("B11 a daemon between two others stays until the one before it has ended, o
     else await clock.advance(1);
     await leaving;
   }
-});
-
-test("B11 a group of processes is waited for until it is gone", async (t) => {
-  const child = spawn("sleep", ["60"], { detached: true, stdio: "ignore" });
-  t.after(() => child.kill("SIGKILL"));
-  const { pid } = child;
-  assert.ok(pid !== undefined);
-  let isOver = false;
-  const gone = groupsGone([pid], systemClock).then(() => {
-    isOver = true;
-  });
-  await systemClock.sleep(120);
-  assert.equal(isOver, false);
-  const exit = once(child, "exit");
-  child.kill("SIGKILL");
-  await exit;
-  await gone;
-  await groupsGone([pid], systemClock);
 });

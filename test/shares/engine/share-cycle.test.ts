@@ -345,17 +345,6 @@ test("What to mount: a program that asks for a share wakes its NAS", async () =>
   );
 });
 
-test("A10 a host that was slow keeps its time while programs wait", async () => {
-  const world = { report: SERVING as MountReport | null };
-  const { world: seen, run, probes } = start({ policy: { onRouteChange: "move" }, driver: movingBy(world) });
-  seen.mounts = [MOVING];
-  seen.tookMs.tb = 200;
-  await run();
-  world.report = { ...SERVING, phase: { ...SERVING.phase, is: "waiting" } };
-  await run();
-  assert.deepEqual([...probes.values()], [POLICY.connectTimeoutMs, 300]);
-});
-
 test("A9 programs that a failover cuts off are looked up once, while the loss is only suspected, and never after a false alarm", async () => {
   const { clock, world, run, counted } = start();
   world.mounts = [MOUNT];

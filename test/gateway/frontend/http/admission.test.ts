@@ -5,7 +5,6 @@ import { IncomingMessage, ServerResponse } from "node:http";
 import { connect, Socket } from "node:net";
 import { test } from "node:test";
 import { type Listener, openListener } from "../../../../src/gateway/frontend/http/listener.ts";
-import { WrongTokens } from "../../../../src/runtime/http/wrong-tokens.ts";
 import { noopLogger } from "../../../../src/runtime/log/log.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
@@ -202,35 +201,6 @@ test("E4 a full listener: the greatest allowed number of idle connections keeps 
   await Promise.all(Array.from({ length: 76 }, () => full.open()));
   for (let count = 0; count < 20; count++) assert.match(await answered(full.listener), /200 OK/);
   assert.ok(full.listener.connections <= 64);
-});
-
-test("E4 wrong tokens are answered at once at first, then half a second later, and a minute later at once again", async () => {
-  const clock = createManualClock();
-  const tokens = new WrongTokens(clock);
-  let answers = 0;
-  const refuse = (remote = "10.0.0.1"): void => tokens.refuse(remote, () => void answers++);
-  for (let count = 0; count < 10; count++) refuse();
-  assert.equal(answers, 10);
-  refuse();
-  assert.equal(answers, 10);
-  refuse("10.0.0.2");
-  assert.equal(answers, 11, "another address is not slowed");
-  await clock.advance(500);
-  assert.equal(answers, 12);
-  await clock.advance(60_000);
-  refuse();
-  assert.equal(answers, 13);
-});
-
-test("E4 wrong tokens that wait are bounded: the others are answered at once", async () => {
-  const clock = createManualClock();
-  const tokens = new WrongTokens(clock);
-  let answers = 0;
-  for (let count = 0; count < 600; count++) tokens.refuse("10.0.0.1", () => void answers++);
-  assert.equal(answers, 600 - 256);
-  assert.equal(clock.pendingTimers, 256);
-  await clock.advance(500);
-  assert.equal(answers, 600);
 });
 
 test("E4 wrong tokens at /metrics are slowed like those at /mcp", async () => {
