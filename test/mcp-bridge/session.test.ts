@@ -107,14 +107,6 @@ async function startScene() {
   return scene;
 }
 
-test("a client that has sent nothing is resumed without a message", async () => {
-  const scene = await startScene();
-  const { client, gateway } = scene;
-  scene.lost();
-  await scene.resume();
-  assert.deepEqual([client, gateway], [[], []]);
-});
-
 test("B7 after a handover the next daemon compares the lists; after a crash the client is notified of all lists", async () => {
   const scene = await startScene();
   scene.begins();
@@ -257,21 +249,6 @@ test("a client that has fallen silent gets no further requests, and none are rep
   assertEach(client, ({ id, error }) => [id, error?.message], [[1, LOST]]);
 });
 
-test("B11 a gateway that refuses the session does not get it yet, one that speaks another version never", async () => {
-  const scene = await startScene();
-  scene.begins();
-  await assert.rejects(scene.resumes({ error: { code: -32603, message: "no" } }), (error) => {
-    assert.ok(error instanceof NotTakenYet);
-    assert.match(error.message, /it answers initialize with .*no/u);
-    return true;
-  });
-  scene.lost();
-  await assert.rejects(scene.resumes({ result: { protocolVersion: "2099-01-01" } }), {
-    code: "daemon_unreachable",
-    message: /it speaks MCP 2099-01-01, but the client began with 2025-11-25/u,
-  });
-});
-
 test("an initialize that failed begins nothing", async () => {
   const scene = await startScene();
   const { asks, gateway } = scene;
@@ -329,18 +306,6 @@ test("answers owed by a lost gateway to the bridge are forgotten", async () => {
   scene.answers({ id: hello?.id, result: { protocolVersion: "2025-11-25" } });
   await settle();
   assert.equal(isResumed, false);
-});
-
-test("a message that was cut off is reported as having had no effect", async () => {
-  const scene = await startScene();
-  const { session, client } = scene;
-  session.notTaken([
-    { id: "7", method: "tools/call" },
-    { id: null, method: "notifications/progress" },
-    { id: '"m"', method: null },
-  ]);
-  assert.deepEqual(pluck(client, "id"), [7]);
-  assert.match(client[0]?.error?.message ?? "", /took no effect/u);
 });
 
 const SUBSCRIPTION_ID = "io.modelcontextprotocol/subscriptionId";

@@ -30,35 +30,6 @@ function assertError(answer: RawAnswer, status: number, message: RegExp, code = 
   assert.ok("hint" in error);
 }
 
-test("status is answered from the control's knowledge", async (t) => {
-  const { server } = await startRig(t);
-  const answer = await talk(server.socketPath, get("status"));
-  assert.equal(answer.status, 200);
-  assert.deepEqual(JSON.parse(answer.body), sampleReport());
-});
-
-test("every operation reaches its control with the request's parameters", async (t) => {
-  const control = scriptedControl(sampleReport([sampleShare(), sampleShare({ name: "MEDIA" })]));
-  const { server } = await startRig(t, { control });
-  const requests: [string, string][] = [
-    ["verify", ""],
-    ["reconcile", '{"shares":null}'],
-    ["mount", '{"shares":["CORE"]}'],
-    ["unmount", '{"shares":["CORE","MEDIA"],"force":true}'],
-    ["switch", '{"to":"tb","wait":true}'],
-  ];
-  for (const [path, body] of requests) {
-    assert.equal((await talk(server.socketPath, post(path, body))).status, 200, path);
-  }
-  assert.deepEqual(pluck(control.calls, "name", "selection", "options"), [
-    ["verify", null, {}],
-    ["reconcile", null, {}],
-    ["mount", ["CORE"], {}],
-    ["unmount", ["CORE", "MEDIA"], { force: true }],
-    ["switch", null, { to: "tb", wait: true }],
-  ]);
-});
-
 test("an invalid request is refused in JSON, and never reaches the control", async (t) => {
   const control = scriptedControl();
   const { server } = await startRig(t, { control });

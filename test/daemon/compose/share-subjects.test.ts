@@ -6,7 +6,7 @@ import { type SubjectContext, shareSubjects } from "../../../src/daemon/compose/
 import { noopLogger } from "../../../src/runtime/log/log.ts";
 import type { MountDriver } from "../../../src/shares/drivers/mount-driver.ts";
 import { createStableLinks } from "../../../src/shares/links/stable-links.ts";
-import { type Prober } from "../../../src/shares/prober/prober.ts";
+import type { Prober } from "../../../src/shares/prober/prober.ts";
 import { assertEach } from "../../support/assert-each.ts";
 import { fileProber } from "../../support/file-prober.ts";
 import { createManualClock } from "../../support/manual-clock.ts";

@@ -113,14 +113,6 @@ test("a failover is shown by notify-send, which gets the session's address and n
   assert.deepEqual(each.logger.lines, []);
 });
 
-test("a hostile name is one argument behind the options, without control characters", async (t) => {
-  const each = await desk(t);
-  each.notifications.handle(failover(`--help\u0000\u001b[2J$(touch '${each.folder}/x')`));
-  const title = await eventually(async () => (await titles(each))[0]);
-  assert.ok(title.startsWith("--help\\x00\\x1b[2J$(touch '"), title);
-  await assert.rejects(readFile(join(each.folder, "x")), { code: "ENOENT" });
-});
-
 test("with notifications off, or one kind of them, nothing is run", async (t) => {
   for (const settings of [
     { ...ON, enabled: false },
@@ -165,15 +157,6 @@ test("a flood is shown at most once a second, several shares at a time", async (
     "FLAP failed over to the fallback",
     "FLAP: Thunderbolt is ready",
   ]);
-});
-
-test("a problem that is over before it could be shown is not shown", async (t) => {
-  const clock = createManualClock();
-  const each = await desk(t, { clock });
-  each.notifications.handle(failover("A"));
-  each.notifications.handle(recovered("A"));
-  await clock.advance(5_000);
-  assert.deepEqual(await each.shown(), []);
 });
 
 test("a missing program is reported once, and is a condition until there is one", async (t) => {
@@ -221,14 +204,6 @@ test("a silent program is reported by how it ended", async (t) => {
     const condition = await eventually(() => each.notifications.conditions()[0]);
     assert.match(condition.title, how);
   }
-});
-
-test("a stop before a notification is shown leaves no timer", async (t) => {
-  const clock = createManualClock();
-  const { notifications } = await desk(t, { clock });
-  notifications.handle(failover("A"));
-  await notifications[Symbol.asyncDispose]();
-  assert.equal(clock.pendingTimers, 0);
 });
 
 test("a program that hangs is ended after three seconds, and only then the next is shown", async (t) => {
@@ -474,15 +449,6 @@ test("only the line of a rejected configuration is shown", () => {
   }
 });
 
-test("unwanted notifications are neither queued nor kept", () => {
-  const queue = createNotificationQueue();
-  queue.handle(failover("A"), (kind) => kind === "tbReady");
-  queue.handle(tbReady("A"), (kind) => kind === "tbReady");
-  assert.equal(queue.size, 1);
-  queue.keepOnly(() => false);
-  assert.equal(queue.take(), null);
-});
-
 test("more than two of a kind are one notification that names three", () => {
   const queue = queueOf(...["A", "B", "C", "D", "E"].map((name) => failover(name)), tbReady("F"));
   assert.deepEqual(queue.take(), {
@@ -500,15 +466,6 @@ test("more than two of a kind are one notification that names three", () => {
   assert.deepEqual(queueOf(tbReady("A"), tbReady("B"), tbReady("C")).take(), {
     title: "Thunderbolt is ready for 3 shares",
     body: "A, B, C",
-  });
-});
-
-test("a flood is bounded: the oldest are dropped", () => {
-  const queue = queueOf(...Array.from({ length: 10_000 }, (_, index) => failover(`S${index}`)));
-  assert.equal(queue.size, 64);
-  assert.deepEqual(queue.take(), {
-    title: "64 shares failed over to the fallback",
-    body: "S9936, S9937, S9938 and 61 more",
   });
 });
 

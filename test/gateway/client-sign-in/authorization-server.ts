@@ -2,7 +2,7 @@
 import { createServer, type Server } from "node:http";
 import type { TestContext } from "node:test";
 import { type CryptoKey, exportJWK, generateKeyPair, SignJWT } from "jose";
-import Provider from "oidc-provider";
+import { Provider } from "oidc-provider";
 import { freePort } from "../../support/free-port.ts";
 
 export const MACHINE = { id: "machine", secret: "a-secret-of-the-machine" } as const;
