@@ -368,16 +368,6 @@ test("E5 an address of another machine is reported as that, and not as a port fo
   assert.match(found?.hint ?? "", /it is an address of this machine/);
 });
 
-test("E5 a port is free, or taken by a program that is named", async (t) => {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  t.after(() => server.close());
-  const address = server.address();
-  assert.ok(typeof address === "object" && address !== null);
-  const taken = await ofPort("127.0.0.1", address.port);
-  assert.match(taken?.text ?? "", /listens at 127\.0\.0\.1:\d+ already/);
-});
-
 const NETFS = [{ driver: "netfs" }] as const;
 
 async function examinedSettings(
