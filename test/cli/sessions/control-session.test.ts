@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readdir, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import type { CallOperation } from "../../../src/api/operations/operations.ts";
@@ -85,13 +85,6 @@ test("waiting for a daemon ends at once when it is cancelled", async (t) => {
   await eventually(() => clock.pendingTimers === 1);
   cancel.abort(new MountaineerError("aborted", "stopped by SIGINT"));
   await assert.rejects(asking, { code: "aborted" });
-});
-
-test("a reading command waits for no lock", async (t) => {
-  const home = await startingHome(t);
-  const before = await readdir(home);
-  assert.equal((await withControl(contextOf(home), "look", statusOf)).global.pid, null);
-  assert.deepEqual(await readdir(home), before);
 });
 
 test("the engine in process is ended in every case", async (t) => {

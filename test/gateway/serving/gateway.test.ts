@@ -19,8 +19,6 @@ import { backendConfig } from "../backends/pool/scripted-instance.ts";
 import { skill } from "../catalog/sources.ts";
 import { scriptedGateway, serverOn } from "./gateway-rig.ts";
 
-const NEVER = new AbortController().signal;
-
 type Bench = ReturnType<typeof scriptedGateway>;
 const bench = (t: TestContext): Bench => scriptedGateway(t, { environment: { TOKEN: "t" } });
 
@@ -354,19 +352,4 @@ test("the gateway as a whole: its end takes 5 s at most, with a call that is nev
   assert.equal(ended, true);
   await ending;
   assert.ok(isError(await hanging));
-});
-
-test("the gateway as a whole: it is settled when every backend has finished its first attempt", async (t) => {
-  const b = bench(t);
-  await b.change({ backends: [backendConfig("a")] });
-  let settledNow = false;
-  const settling = b.gateway.pool.whenStarted(NEVER).then(() => {
-    settledNow = true;
-  });
-  await settle();
-  assert.equal(settledNow, false);
-  b.script.last.endWith("no such program");
-  await settling;
-  assert.deepEqual([b.gateway.view().backends[0]?.phase, b.gateway.pool.restart("a")], ["Failed", true]);
-  assert.deepEqual([b.gateway.pool.restart("nobody"), b.gateway.pool.logLines("nobody")], [false, null]);
 });

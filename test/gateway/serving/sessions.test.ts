@@ -87,15 +87,6 @@ test("B7 the roster of sessions: a session that has ended is not notified", () =
   assert.deepEqual([session.changes, roster.size], [[], 0]);
 });
 
-test("E1 the roster of sessions: one whose token was withdrawn ends, and is forgotten", () => {
-  const roster = new SessionRoster();
-  const session = sessionOf(user("ann"));
-  session.withdraw = () => roster.remove(session);
-  roster.add(session, tools("one"));
-  roster.notifyChanges({ ...without(tools("two"), "user"), isWithdrawn: () => true });
-  assert.deepEqual([session.changes, session.admitted, roster.size], [[], true, 0]);
-});
-
 test("B7 the roster of sessions: policies that differ for one role are announced only to that role", () => {
   const roster = new SessionRoster();
   const [ann, ben] = [sessionOf(user("ann", "reader")), sessionOf(user("ben", "writer"))];

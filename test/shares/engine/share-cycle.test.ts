@@ -264,26 +264,6 @@ test("A13 an edit makes the servers be compared again", async () => {
   assert.equal(counted("compare"), 2);
 });
 
-test("A14 the end of a share aborts its comparison, and waits until its program has ended", async () => {
-  const { world, cycle, run } = start();
-  const ended = Promise.withResolvers<ServerComparison>();
-  let until: AbortSignal | null = null;
-  world.compared = (signal) => {
-    until = signal;
-    return ended.promise;
-  };
-  await run();
-  let hasEnded = false;
-  void cycle.end().then(() => {
-    hasEnded = true;
-  });
-  await settle();
-  assert.deepEqual([(until as AbortSignal | null)?.aborted, hasEnded], [true, false]);
-  ended.resolve(SAME);
-  await settle();
-  assert.ok(hasEnded);
-});
-
 test("By hand: the withdrawal of an earlier request leaves the newer one", async () => {
   const { cycle } = start();
   const first = { kind: "mount", waitUntilMs: 0 } as const;

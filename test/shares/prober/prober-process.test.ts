@@ -53,15 +53,6 @@ test("a process exists before the first query only where it is to start ahead", 
   assert.equal(soleChild(ahead), pid);
 });
 
-test("a process that starts ahead ends when nothing is asked for a minute", async () => {
-  const clock = createManualClock();
-  await using ahead = startProber({ clock, logger: noopLogger, startsAhead: true });
-  await clock.advance(59_999);
-  const pid = soleChild(ahead);
-  await clock.advance(1);
-  await eventually(() => isGone(pid) && ahead.pids.length === 0);
-});
-
 describe("the prober's answers", () => {
   it("A2 a check of a folder that can be listed has no errno; of one that cannot, it has the errno's name", async (t) => {
     const folder = await temporaryFolder(t);

@@ -205,12 +205,6 @@ describe("one instance for each client", () => {
     assert.equal(b.view().instances, 0);
   });
 
-  it("at most 64 exist", async () => {
-    const b = await ready(own);
-    for (let at = 0; at < 64; at++) void b.pool.call("a", callOf(createClient(String(at))));
-    assert.match(errorText(await b.pool.call("a", callOf(createClient("65th")))), /64 instances/);
-  });
-
   /** Of 64 clients, each later than the one before; their first calls are answered. */
   const begin64 = async (b: Bench) => {
     const all: { client: ReturnType<typeof createClient>; mine: Script["last"] }[] = [];

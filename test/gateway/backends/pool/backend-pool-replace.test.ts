@@ -153,5 +153,3 @@ describe("stop-first", () => {
     assert.match(errorText((await queued[0]) ?? errorReply(0, "")), /was removed/);
   });
 });
-
-describe("restart", () => {});

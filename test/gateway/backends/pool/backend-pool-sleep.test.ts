@@ -7,7 +7,7 @@ import { transportFailure } from "../../../../src/gateway/backends/transports/ba
 import { noopLogger } from "../../../../src/runtime/log/log.ts";
 import { createManualClock, settle } from "../../../support/manual-clock.ts";
 import { type Bench, bench } from "./backend-pool-bench.ts";
-import { backendConfig, callOf, createClient, errorText, fromInstance } from "./scripted-instance.ts";
+import { backendConfig, callOf, createClient } from "./scripted-instance.ts";
 
 const IDLE_MS = 60_000;
 const ASKED_MS = 5_000;
@@ -53,15 +53,6 @@ describe("remembered lists", () => {
     assert.deepEqual([b.names(), changes], [["one", "two"], 1]);
   });
 
-  it("B2 a server that no longer starts is hidden, as one that has failed", async () => {
-    const b = await begun({}, "one");
-    await settle();
-    const call = b.call();
-    await b.dies("no such program");
-    b.is({ names: [], phase: "Failed" });
-    assert.match(errorText(await call), /no such program/);
-  });
-
   it("B2 another connection does not share them", async () => {
     const b = await begun({ command: "other" }, "one");
     await settle();
@@ -70,22 +61,6 @@ describe("remembered lists", () => {
 });
 
 describe("on demand", () => {
-  it("B2 it sleeps until a call needs it: 200 at once start one process, and each is answered once", async () => {
-    const b = await begun(NEEDED, "one");
-    await settle();
-    b.is({ names: ["one"], starts: 0, instances: 0, phase: "Asleep", codes: [] });
-    assert.equal(b.view().server?.name, "a");
-    const calls = Array.from({ length: 200 }, () => b.call());
-    await settle();
-    b.is({ starts: 1, names: ["one"] });
-    await b.comesUp("one");
-    assert.equal(b.script.last.calls.length, 200);
-    b.script.last.answer();
-    assert.deepEqual(new Set((await Promise.all(calls)).map(fromInstance)), new Set([1]));
-    await b.clock.advance(DAY_MS);
-    b.is({ starts: 1, instances: 1, phase: "Ready" });
-  });
-
   it("B2 a caller that waits for a start is notified of it, and looks up the tool again before the call continues", async () => {
     const b = await begun(NEEDED, "one");
     await settle();
@@ -116,19 +91,6 @@ describe("on demand", () => {
     // While it runs, nothing is looked up for a call.
     assert.equal(await b.answered(b.pool.call("a", meant)), 1);
     assert.deepEqual([heard.length, renewed.length], [2, 1]);
-  });
-
-  it("B2 a call for a server that does not start ends within its own time, or with the reason", async () => {
-    const b = await begun(NEEDED, "one");
-    await settle();
-    const call = b.call();
-    await settle();
-    await b.clock.advance(60_000);
-    assert.match(errorText(await call), /server a was not ready within the call's 60 s/);
-    const other = b.call();
-    await b.dies("no such program");
-    assert.match(errorText(await other), /no such program; it is tried again in/);
-    b.is({ phase: "Failed", names: [] });
   });
 
   it("B2 a server that never listed is started once to be listed, and stops when it is unused", async () => {

@@ -2,7 +2,6 @@
 import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
 import { describe, it } from "node:test";
-import { leastGrowth } from "../../../support/heap-growth.ts";
 import { settle } from "../../../support/manual-clock.ts";
 import { bench, CHANGED, ready, starting } from "./backend-pool-bench.ts";
 import { backendConfig, errorText, fromInstance } from "./scripted-instance.ts";
@@ -74,9 +73,6 @@ describe("added", () => {
   });
 });
 
-describe("removed", () => {});
-
-/** What is used after this is held by somebody. */
 describe("all together", () => {
   it("the log level reaches every instance, and every new one", async () => {
     const b = await ready();
@@ -134,21 +130,5 @@ describe("all together", () => {
     const ended = hanging.pool[Symbol.asyncDispose]();
     await hanging.clock.advance(5_000);
     await ended;
-  });
-
-  it("B7 1,000 restarts leave nothing: no instance, no timer, flat memory", async () => {
-    const b = await ready();
-    const grown = await leastGrowth(async () => {
-      for (let restart = 0; restart < 200; restart++) {
-        b.pool.restart("a");
-        await settle();
-        await b.comesUp("one");
-        assert.equal(b.script.alive.length, 1);
-        b.told.length = 0;
-      }
-      b.script.clear();
-    });
-    assert.deepEqual([b.view().instances, b.clock.pendingTimers], [1, 1]);
-    assert.ok(grown < 200 * 1024, `${grown} bytes more for 200 restarts`);
   });
 });

@@ -15,25 +15,6 @@ import { callMessage, createModern, initializeMessage } from "../http/http-rig.t
 import { createScriptedGateway, objectOf, onlySession, text } from "../scripted-gateway.ts";
 import { openLine } from "./line-rig.ts";
 
-test("a stream of lines is one session of the owner, notified of changes on the same stream", async (t) => {
-  const { gateway, line } = openLine(t);
-  line.send(initializeMessage("2025-06-18"), { jsonrpc: "2.0", method: "notifications/initialized" });
-  line.send(callMessage("a", "echo", { x: 1 }));
-  const [begun, answer] = await line.expect(2);
-  assert.equal(objectOf(begun?.["result"])["protocolVersion"], "2025-06-18");
-  assert.deepEqual(answer, { jsonrpc: "2.0", id: "a", ...text('{"x":1}') });
-  const session = onlySession(gateway);
-  assert.equal(session.principal, OWNER);
-  session.listChanged("tools");
-  assert.deepEqual((await line.expect(3))[2], {
-    jsonrpc: "2.0",
-    method: "notifications/tools/list_changed",
-  });
-  line.client.end();
-  await line.front.closed;
-  assert.deepEqual([session.ended.aborted, gateway.sessions.size], [true, 0]);
-});
-
 test("a stream of lines asks and cancels on it, and a cancelled call gets no answer", async (t) => {
   const { line, blocking } = openLine(t, {
     async ask({ handle, signal }) {

@@ -85,25 +85,6 @@ test("a lost session is reported as such; a new initialize begins another on the
   assert.equal(echo.headers[echo.seen.lastIndexOf("POST echo")]?.["mcp-session-id"], "session-2");
 });
 
-test("servers that answer 400 to an unknown session are understood; without a session 404 is a refusal", async (t) => {
-  let status = 400;
-  const take = takeEcho((response, _message) => {
-    response.writeHead(status, { "Content-Type": "application/json" });
-    response.end(
-      '{"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"Bad Request: No valid session ID provided"}}',
-    );
-  });
-  const { recorded } = await withEcho(t, { take });
-  await recorded.initialize();
-  assert.equal((await recorded.askInVain("echo")).kind, "session_lost");
-  status = 500;
-  assert.equal((await recorded.askInVain("echo")).kind, "refused", "which is no word about ours");
-  const wrong = await withEcho(t, { take: (_, response) => Boolean(response.writeHead(404).end()) });
-  const failure = await wrong.recorded.askInVain("initialize");
-  assert.equal(failure.kind, "refused");
-  assert.match(failure.hint ?? "", /url/);
-});
-
 test("pausing one answer pauses no other", async (t) => {
   const { recorded } = await withEcho(t, { answers: "events" });
   await recorded.initialize();

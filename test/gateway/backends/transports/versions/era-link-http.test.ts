@@ -370,20 +370,6 @@ test("D1 a server that now refuses the older version has lost that session, and 
   await callTool(recorded, "where").reply;
 });
 
-test("D1 a lost session that cannot be restarted while the server is away does not indicate another version", async (t) => {
-  const { raw, recorded } = await opened(t, both());
-  raw.answer = both((posted) => {
-    if (posted.method !== "initialize") return false;
-    json(posted, {}, 503);
-    return true;
-  });
-  assert.equal((await recorded.askInVain("initialize")).status, 503);
-  raw.answer = both();
-  await initialize(recorded);
-  await callTool(recorded, "where").reply;
-  assert.equal(raw.of("tools/call").filter(isPrevious).length, 1);
-});
-
 test("D2 requests in flight fail at once when the server no longer speaks an older version", async (t) => {
   const { raw, recorded } = await opened(
     t,

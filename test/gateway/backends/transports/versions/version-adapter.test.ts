@@ -18,7 +18,6 @@ import {
 import { noopLogger } from "../../../../../src/runtime/log/log.ts";
 import { createManualClock, settle } from "../../../../support/manual-clock.ts";
 
-const LISTEN = "subscriptions/listen";
 const DISCOVERED = {
   supportedVersions: ["2026-07-28"],
   capabilities: { tools: { listChanged: true }, resources: { subscribe: true } },
@@ -119,21 +118,6 @@ test("D2 refusals that suggest a server of another version cause one probe; with
   assert.deepEqual([...failed.values()], [REFUSED, REFUSED]);
   assert.deepEqual(abandoned, [lastOf("server/discover")]);
   assert.equal(clock.pendingTimers, 0);
-});
-
-test("D2 a server without streams leaves no timer", async () => {
-  const { link, answer, clock } = await startModern();
-  link.established("2026-07-28");
-  answer(LISTEN, { error: { code: -32_601, message: "no such method" } });
-  assert.equal(clock.pendingTimers, 0);
-});
-
-test("D2 a stream that the server withdraws is requested again", async () => {
-  const { link, say, lastOf, idsOf, clock } = await startModern();
-  link.established("2026-07-28");
-  say({ method: "notifications/cancelled", params: { requestId: lastOf(LISTEN) } });
-  await clock.advance(1_000);
-  assert.equal(idsOf(LISTEN).length, 2);
 });
 
 test("D2 at the end requests are dropped, subscriptions end and no timer is left", async () => {
@@ -360,18 +344,6 @@ test("D2 a question of the older session is answered there, once", async () => {
   void rig.at(1).events.onMessage({ jsonrpc: "2.0", id: "q", method: "roots/list" }, null);
   for (const _ of ["once", "once more"]) rig.link.send({ jsonrpc: "2.0", id: "q", result: { roots: [] } });
   assert.equal(rig.at(1).sent.filter((one) => "id" in one && one.id === "q").length, 1);
-});
-
-test("D2 only unanswered requests of the older session fail when it is given up", async () => {
-  const rig = startUnder();
-  await rig.both();
-  for (const id of [1, 2, 3]) rig.request(id, "tools/call", { name: "a" }, SENDER);
-  void rig.at(1).events.onMessage({ jsonrpc: "2.0", id: 1, result: {} }, null);
-  rig.link.send({ jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: 2 } });
-  rig.initialize(9);
-  rig.answer(1, "initialize", { error: { code: -32601, message: "no" } });
-  await settle();
-  assert.deepEqual([...rig.failed.keys()], [3]);
 });
 
 test("D1 a program that refuses initialize is asked once for its version, and its refusal stands", async () => {
