@@ -34,12 +34,6 @@ export function parseStat(stat: string): string | null {
   return fields[START_TIME_INDEX] ?? null;
 }
 
-/** The state letter of proc(5); null: no such process. `stat`: the path of a process's or thread's stat file. */
-export async function stateLinux(stat: string): Promise<string | null> {
-  const text = await readProc(stat);
-  return text === null ? null : (statFields(text)[STATE_INDEX] ?? null);
-}
-
 /** The fields after the command's name. The name may contain spaces and parentheses; the last ")" ends it. */
 function statFields(stat: string): readonly string[] {
   return stat

@@ -205,33 +205,6 @@ test("E5 metrics are the same in protobuf and in JSON", () => {
   );
 });
 
-test("E5 the receiver refuses anything that the definitions do not have", () => {
-  const { type, bytes } = encodeOtlp(
-    tracesDocument(
-      [
-        {
-          traceId: "1".repeat(32),
-          spanId: "2".repeat(16),
-          parentSpanId: null,
-          name: "n",
-          kind: "server",
-          startMs: 1,
-          endMs: 2,
-          attributes: [],
-          error: null,
-        },
-      ],
-      sender,
-    ),
-    "http/protobuf",
-  );
-  assert.ok(decode("traces", type, bytes));
-  assert.throws(() => decode("metrics", type, bytes));
-  assert.throws(() => decode("traces", type, bytes.subarray(0, -1)));
-  assert.throws(() => decode("traces", type, Buffer.concat([bytes, Buffer.from([0x78, 1])])), /no field 15/);
-  assert.throws(() => decode("traces", "application/json", Buffer.from('{"resourceSpan":[]}')));
-});
-
 const open = { protocol: "http/protobuf", headers: {}, sender, metrics: null } as const;
 const span = (index: number): Span => ({
   traceId: "1".repeat(32),
