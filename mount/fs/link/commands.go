@@ -155,13 +155,13 @@ func (l *Link) Set(s Settings) error {
 	}
 	if s.Password != nil && *s.Password != l.account.Password {
 		l.account.Password = *s.Password
-		l.refused = nil
+		l.forgetRefusal()
 		if l.options.Logons != nil {
 			l.options.Logons.Use(*s.Password)
 		}
 	}
 	if s.LoginNow {
-		l.refused = nil
+		l.forgetRefusal()
 		if l.options.Logons != nil {
 			l.options.Logons.TryNow()
 		}

@@ -278,6 +278,10 @@ func (l *Link) noteFailure(err error) {
 	switch smb.CodeOf(err) {
 	case smb.LogonFailure, smb.LogonHeld:
 		l.noteRefusal(err)
+	case smb.NoAnswer:
+		if l.refused != nil && l.options.Logons != nil {
+			l.options.Logons.Away()
+		}
 	case smb.OtherServer:
 		if l.other != nil && l.outage != nil && !l.outage.isOtherNoted {
 			l.outage.isOtherNoted = true
@@ -296,6 +300,18 @@ func (l *Link) noteRefusal(err error) {
 		l.note(Event{Is: "refused", Text: err.Error()})
 		l.announce()
 	}
+}
+
+// forgetRefusal: a login is tried again, and programs wait for what comes of it. The caller holds mu.
+func (l *Link) forgetRefusal() {
+	o := l.outage
+	if l.pair != nil {
+		o = l.pair.missing
+	}
+	if l.refused != nil && o != nil {
+		o.since, o.isOver = smb.Monotonic(), false
+	}
+	l.refused = nil
 }
 
 func whyOf(err error) string {

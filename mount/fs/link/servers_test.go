@@ -200,6 +200,47 @@ func TestARefusedLoginCountsForAllProgramsOfTheAccount(t *testing.T) {
 	}
 }
 
+func TestProgramsWaitForWhatANewPasswordBrings(t *testing.T) {
+	l := newLab(t, func(o *Options) { o.Patience = 3 * time.Second })
+	l.SetPassword("another one")
+	l.KillServer()
+	l.StartServer()
+	rig.Eventually(t, "refused", func() bool { return errors.Is(l.look(), syscall.EACCES) })
+	time.Sleep(3 * time.Second)
+	cables := []*rig.Cable{l.tb, l.fallback}
+	for _, each := range cables {
+		each.Hold(true)
+	}
+	password := "another one"
+	rig.Must(t, l.link.Set(Settings{Password: &password}))
+	time.AfterFunc(200*time.Millisecond, func() {
+		for _, each := range cables {
+			each.Hold(false)
+		}
+	})
+	rig.Must(t, l.look())
+}
+
+func TestARefusedLoginIsTriedOnceMoreAfterTheServerWasAway(t *testing.T) {
+	l := newLab(t, nil)
+	both := []string{"tb", "fallback"}
+	l.SetPassword("another one")
+	l.KillServer()
+	l.StartServer()
+	rig.Eventually(t, "refused", func() bool { return errors.Is(l.look(), syscall.EACCES) })
+	l.SetPassword(l.Account.Password)
+	rig.Must(t, l.link.Try(both))
+	time.Sleep(time.Second)
+	if err := l.look(); !errors.Is(err, syscall.EACCES) {
+		t.Errorf("it was not away: %v", err)
+	}
+	l.KillServer()
+	rig.Must(t, l.link.Try(both))
+	time.Sleep(time.Second)
+	l.StartServer()
+	rig.Eventually(t, "served", func() bool { return l.link.Try(both) == nil && l.look() == nil })
+}
+
 func TestTheServerIsKnownByFilesBelowItsRoot(t *testing.T) {
 	l := &lab{Rig: rig.New(t)}
 	l.tb, l.fallback = l.Cable, l.LayCable()

@@ -36,6 +36,7 @@ const (
 // Account is what one process knows of an account, and of the file that all processes share.
 type Account struct {
 	folder string // empty: only this process counts
+	name   string // of the file for the server that was last asked
 	user   string
 	domain string
 
@@ -102,14 +103,16 @@ func (a *Account) Refused() (last *Refusal, withinHour int) {
 
 // Enter waits for the right to sign in at that server: 30 s at most, since who has it may hang.
 func (a *Account) Enter(ctx context.Context, server smb2.Server, route smb.Route) (smb.Turn, error) {
-	file, err := a.lock(ctx, a.nameAt(server, route))
+	name := a.nameAt(server, route)
+	file, err := a.lock(ctx, name)
 	if err != nil {
 		return nil, err
 	}
 	t := &turn{account: a, file: file}
-	r := t.read()
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.name = name
+	r := t.read()
 	if !a.now {
 		err = r.judge(r.markOf(a.password), a.acceptedAt, a.isNew, time.Now())
 	}
@@ -161,19 +164,20 @@ func (r record) recent(now time.Time) (recent []Refusal) {
 	return recent
 }
 
-// Away notes that no route led to the server: a refused login may then be tried once more.
-func (a *Account) Away(server [16]byte, route smb.Route) {
+// Away notes that no route leads to the server: a refused login may then be tried once more.
+func (a *Account) Away() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), pollEvery)
 	defer cancel()
-	file, err := a.lock(ctx, a.nameAt(smb2.Server{Guid: server}, route))
+	file, err := a.lock(ctx, a.name)
 	if err != nil {
 		return
 	}
 	t := &turn{account: a, file: file}
 	defer t.close()
-	if r := t.read(); len(r.recent(time.Now())) > 0 {
-		r.AwayAt = time.Now().UnixMilli()
-		t.write(r)
+	if refused := t.read().Refused; len(refused) > 0 && t.read().AwayAt < refused[len(refused)-1].At {
+		t.update(func(r *record) { r.AwayAt = time.Now().UnixMilli() })
 	}
 }
 
