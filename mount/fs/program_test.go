@@ -10,7 +10,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -208,7 +210,8 @@ func TestWhatTheServerOrTheMountRefuses(t *testing.T) {
 func TestAMappedPageIsWrittenWhereItIs(t *testing.T) {
 	r := rig.New(t)
 	// Another process serves it: one that waits for a page of its own mount may hang for ever.
-	_, folder := mountAt(r, "mapped")
+	_, folder := mountAt(r, "mapped", "-patience", "5s")
+	defer collectGarbage()()
 	for name, flags := range map[string]int{"its own handle appends": os.O_RDWR | os.O_APPEND, "another handle appends": os.O_RDWR} {
 		want := bytes.Repeat([]byte("a"), 8192)
 		rig.Must(t, os.WriteFile(r.Theirs(name), want, 0o644))
@@ -216,7 +219,7 @@ func TestAMappedPageIsWrittenWhereItIs(t *testing.T) {
 		page, err := syscall.Mmap(int(f.Fd()), 0, 8192, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
 		rig.Must(t, err)
 		_ = openFile(t, filepath.Join(folder, name), os.O_WRONLY|os.O_APPEND)
-		copy(page[100:], "MMMM")
+		rig.Must(t, copyPages(page[100:], []byte("MMMM")))
 		copy(want[100:], "MMMM")
 		rig.Must(t, syscall.Munmap(page))
 		rig.Must(t, f.Sync())
@@ -225,6 +228,17 @@ func TestAMappedPageIsWrittenWhereItIs(t *testing.T) {
 			t.Errorf("%s: %d bytes, %v", name, len(got), err)
 		}
 	}
+}
+
+// collectGarbage lets Go's garbage collector stop this process again and again, until the end.
+func collectGarbage() (end func()) {
+	var hasEnded atomic.Bool
+	go func() {
+		for !hasEnded.Load() {
+			runtime.GC()
+		}
+	}()
+	return func() { hasEnded.Store(true) }
 }
 
 // A cable is pulled, and then the program is killed: the server does not notice, and keeps the program's files open.

@@ -14,7 +14,6 @@ import (
 	"mountaineer/mount/fs/smb"
 )
 
-// cutOften cuts every connection a while after it stands, until what it returns is called.
 func TestProgramsWriteOnWhileConnectionsAreLost(t *testing.T) {
 	m := newMount(t, patient)
 	rig.Must(t, os.Mkdir(m.here("d"), 0o755))

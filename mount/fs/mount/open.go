@@ -131,14 +131,19 @@ func (m *mark) isOn(seen *smb2.FileStat) bool {
 	return !m.at.IsZero() && seen.CreationTime.Equal(m.at)
 }
 
-// open opens the file that a try before this one has made, if it has; else it is another's, and taken.
-func (m *mark) open(c *link.Conn, path string, access smb2.Access, key smb2.LeaseKey, taken error) (smb2.Opened, error) {
+// made is what a try before this one has made at path, if it has; else that is another's, and taken.
+func (m *mark) made(c *link.Conn, path string, taken error) (*smb2.FileStat, error) {
 	seen, err := c.Share.Look(path)
-	if err != nil {
-		return smb2.Opened{}, err
+	if isAbsent(err) || err == nil && !m.isOn(seen) {
+		err = taken
 	}
-	if !m.isOn(seen) {
-		return smb2.Opened{}, taken
+	return seen, err
+}
+
+// open opens the file that a try before this one has made.
+func (m *mark) open(c *link.Conn, path string, access smb2.Access, key smb2.LeaseKey, taken error) (smb2.Opened, error) {
+	if _, err := m.made(c, path, taken); err != nil {
+		return smb2.Opened{}, err
 	}
 	opened, err := c.Share.OpenAt(path, access, smb2.MustExist, key)
 	opened.IsNew = err == nil
@@ -153,10 +158,7 @@ func (n *node) Mkdir(ctx context.Context, name string, _ uint32, out *fuse.Entry
 	at, err := inFolder(ctx, n, name, changing, func(t link.Try, path string) (found, error) {
 		seen, err := t.Share.MakeFolder(path, false, mark.time(t.Conn))
 		if t.Again && isTaken(err) {
-			// Perhaps a try before this one has made it.
-			if there, e := t.Share.Look(path); e == nil && there.IsDir() && mark.isOn(there) {
-				seen, err = there, nil
-			}
+			seen, err = mark.made(t.Conn, path, err)
 		}
 		if err != nil {
 			return found{}, err

@@ -81,8 +81,8 @@ func (s *Share) remove(ctx context.Context, path string, isFolder bool, known *n
 			}
 		}
 		err := t.Share.Delete(path, isFolder)
-		if isDenied(err) && isReadOnly(t, path) && t.Share.ClearReadOnly(path) == nil {
-			err = t.Share.Delete(path, isFolder)
+		if isDenied(err) {
+			err = deleteReadOnly(t, path, isFolder, err)
 		}
 		if t.Again && isAbsent(err) {
 			err = nil
@@ -92,11 +92,20 @@ func (s *Share) remove(ctx context.Context, path string, isFolder bool, known *n
 	return err
 }
 
-// isReadOnly: the file has the attribute that keeps DOS programs from removing it.
-func isReadOnly(t link.Try, path string) bool {
+// deleteReadOnly is for a file with the attribute that keeps DOS programs from removing it.
+func deleteReadOnly(t link.Try, path string, isFolder bool, denied error) error {
 	const readOnly = 1
 	seen, err := t.Share.Look(path)
-	return err == nil && seen.FileAttributes&readOnly != 0
+	if err == nil && seen.FileAttributes&readOnly == 0 {
+		err = denied
+	}
+	if err == nil {
+		err = t.Share.ClearReadOnly(path)
+	}
+	if err == nil {
+		err = t.Share.Delete(path, isFolder)
+	}
+	return err
 }
 
 // putAside plays op with a new name for a file that stays open, and says which it was: in a hidden folder of the root; or of a folder below,

@@ -189,7 +189,10 @@ func (n *node) Symlink(ctx context.Context, target, name string, out *fuse.Entry
 		seen, err := t.Share.MakeSmall(path, data, mark.time(t.Conn))
 		if t.Again && isTaken(err) {
 			// A try before this one may have made it, or only its name.
-			if there, e := t.Share.Look(path); e == nil && mark.isOn(there) && t.Share.Delete(path, false) == nil {
+			if _, err = mark.made(t.Conn, path, err); err == nil {
+				err = t.Share.Delete(path, false)
+			}
+			if err == nil {
 				seen, err = t.Share.MakeSmall(path, data, mark.time(t.Conn))
 			}
 		}

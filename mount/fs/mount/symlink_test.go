@@ -165,3 +165,30 @@ func TestALinkIsMadeThroughLosses(t *testing.T) {
 		t.Error("it was not cut")
 	}
 }
+
+// The making has no answer, and then the look at what was made has none.
+func TestWhatWasMadeIsLookedUpThroughLosses(t *testing.T) {
+	m := newMount(t, patient)
+	write(t, m.here("kept"), "")
+	m.open("kept")
+	for name, makes := range map[string]func(string) error{
+		"link":   func(path string) error { return os.Symlink("target", path) },
+		"folder": func(path string) error { return os.Mkdir(path, 0o755) },
+		"file": func(path string) error {
+			f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+			return errors.Join(err, f.Close())
+		},
+	} {
+		onWire, passed := strings.Join(strings.Split(name, ""), "\x00"), 0
+		m.Cable.CutAt(func(message []byte) bool {
+			if !strings.Contains(string(message), onWire) {
+				return false
+			}
+			passed++
+			return passed%2 == 1 && passed < 8
+		})
+		if err := makes(m.here(name)); err != nil || passed < 5 {
+			t.Errorf("%s: %v, %d messages", name, err, passed)
+		}
+	}
+}

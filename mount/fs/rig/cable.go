@@ -24,6 +24,7 @@ type Cable struct {
 	ended   chan struct{}
 	dialled int
 	toFar   []byte // the first bytes of all connections
+	cutsAt  func(message []byte) bool
 }
 
 const recordedAtMost = 1 << 20
@@ -33,6 +34,13 @@ func (c *Cable) Passed(text string) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return bytes.Count(c.toFar, []byte(text))
+}
+
+// CutAt ends a connection at each message to the server of which is says so: the server gets the message, and nobody its answer.
+func (c *Cable) CutAt(is func(message []byte) bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.cutsAt = is
 }
 
 // LayCable is another way to the server.
@@ -80,7 +88,7 @@ func (c *Cable) join(near net.Conn) {
 	c.near, c.far = append(c.near, near), append(c.far, far)
 	forward := func(to, from net.Conn) {
 		// Else the system would pass the bytes on by itself.
-		_, _ = io.Copy(struct{ io.Writer }{to}, held{from, c, from == near})
+		_, _ = io.Copy(struct{ io.Writer }{to}, held{from, to, c, from == near})
 		_ = near.Close()
 	}
 	go forward(near, far)
@@ -90,6 +98,7 @@ func (c *Cable) join(near net.Conn) {
 // held passes nothing on while the cable is held.
 type held struct {
 	net.Conn
+	to     net.Conn
 	cable  *Cable
 	isNear bool
 }
@@ -103,7 +112,13 @@ func (h held) Read(p []byte) (int, error) {
 	if h.isNear && len(h.cable.toFar) < recordedAtMost {
 		h.cable.toFar = append(h.cable.toFar, p[:n]...)
 	}
+	isCut := h.isNear && h.cable.cutsAt != nil && h.cable.cutsAt(p[:n])
 	h.cable.mu.Unlock()
+	if isCut {
+		_ = h.Close()
+		_, _ = h.to.Write(p[:n])
+		return 0, io.EOF
+	}
 	if narrow > 0 && n > narrow {
 		<-h.cable.ended
 	}
