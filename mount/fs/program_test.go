@@ -260,3 +260,21 @@ func TestAFileOfAKilledProgramCanBeRemoved(t *testing.T) {
 		t.Errorf("the server has it still: %v", err)
 	}
 }
+
+// The server tells a client that watches a folder of its removal, unless it is just telling of another change.
+func TestAFolderThatAnotherClientWatchesCanBeRemoved(t *testing.T) {
+	r := rig.New(t)
+	put(r, "steady", 6)
+	_, mine := mountAt(r, "mine")
+	_, theirs := mountAt(r, "theirs")
+	for i := range 12 {
+		folder := fmt.Sprint(i)
+		rig.Must(t, os.Mkdir(filepath.Join(mine, folder), 0o755))
+		for range 2 {
+			rig.Eventually(t, "they list it", func() bool { _, err := os.ReadDir(filepath.Join(theirs, folder)); return err == nil })
+		}
+		rig.Must(t, os.WriteFile(filepath.Join(mine, folder, "file"), nil, 0o644))
+		rig.Must(t, os.RemoveAll(filepath.Join(mine, folder)))
+		rig.Eventually(t, folder+" is gone", func() bool { _, err := os.Stat(r.Theirs(folder)); return os.IsNotExist(err) })
+	}
+}

@@ -275,7 +275,29 @@ func (h *Handle) Watch(isTree bool) (changes func() ([]Change, error), err error
 	if err != nil {
 		return nil, err
 	}
+	if err := h.checkRemoved(); err != nil {
+		return nil, err
+	}
 	return func() ([]Change, error) { return h.changesIn(rr) }, nil
+}
+
+// checkRemoved: DELETE_PENDING for a folder that is gone once all have closed it. Samba says so to a request that waits for changes, and not to
+// one that comes later.
+func (h *Handle) checkRemoved() error {
+	req := queryAll()
+	if err := h.charge(req); err != nil {
+		return err
+	}
+	req.FileId = h.id
+	res, err := h.ask(smb2.SMB2_QUERY_INFO, req)
+	if err != nil {
+		return err
+	}
+	info := smb2.FileAllInformationDecoder(smb2.QueryInfoResponseDecoder(res).OutputBuffer())
+	if !info.IsInvalid() && info.StandardInformation().DeletePending() != 0 {
+		return &ResponseError{Code: uint32(erref.STATUS_DELETE_PENDING)}
+	}
+	return nil
 }
 
 func (h *Handle) changesIn(rr *requestResponse) (changes []Change, err error) {

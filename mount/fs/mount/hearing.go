@@ -203,6 +203,7 @@ func (h *hearing) followTree(folder string, isAgain bool) error {
 	}
 	begun, err := beginWatch(h.share, link.Use{Session: link.Files, NoWait: true}, onServer, true, nil)
 	if err == nil {
+		defer begun.handle.Close()
 		h.lacks("")
 		if isAgain {
 			h.tellTree(folder, nil)
