@@ -357,12 +357,14 @@ func newScene(t *testing.T) *scene {
 	return s
 }
 
+// mount tries again while the cables are out: a share is not mounted then.
 func (s *scene) mount() {
 	s.T.Helper()
-	s.program = start(s.Rig, s.Account.Password, slices.Concat([]string{"mount", "-user", s.Account.User}, twoRoutes(s.cables[0], s.cables[1], s.state), []string{s.mounted})...)
-	if said := s.program.line(); said != fmt.Sprintf(`{"mounted":%q}`, s.mounted) {
-		s.T.Fatalf("it said %q", said)
-	}
+	arguments := slices.Concat([]string{"mount", "-user", s.Account.User}, twoRoutes(s.cables[0], s.cables[1], s.state), []string{s.mounted})
+	rig.Eventually(s.T, "mounted", func() bool {
+		s.program = start(s.Rig, s.Account.Password, arguments...)
+		return s.program.line() == fmt.Sprintf(`{"mounted":%q}`, s.mounted)
+	})
 }
 
 // kill ends the program without a last word, and frees its folder.
