@@ -29,8 +29,8 @@ export interface AnswerReading extends Disposable {
 export interface AnswerBudget {
   /** Counts an answer to the principal while it is read from its server. */
   reading(principal: Principal): AnswerReading;
-  /** Settles when a server that answers many may be read; null: it may be read now. `principal` null: it answers several. */
-  untilRead(principal: Principal | null): Promise<void> | null;
+  /** Settles when the principal has left less unread; null: it has now. */
+  untilRead(principal: Principal): Promise<void> | null;
 }
 
 interface Holder {
@@ -48,7 +48,7 @@ export class AnswersInFlight<Of extends Holder> {
   readonly #onGrown: (account: Of, bytes: number) => void;
   /** Oldest first. */
   readonly #readings = new Set<Reading<Of>>();
-  readonly #waiting = new Map<PromiseWithResolvers<void>, AnswerBytes>();
+  readonly #waiting = new Map<PromiseWithResolvers<void>, Of>();
 
   constructor(most: number, onGrown: (account: Of, bytes: number) => void) {
     this.#all = new AnswerBytes(most);
@@ -85,13 +85,15 @@ export class AnswersInFlight<Of extends Holder> {
     };
   }
 
-  /** Settles when answers have room again; null: they have. `account` null: of all. */
-  untilRead(account: Of | null): Promise<void> | null {
-    const sum = [this.#all, account?.answers].find((one) => one !== undefined && isFull(one));
-    if (sum === undefined) return null;
+  untilRead(account: Of): Promise<void> | null {
+    if (!this.#leavesTooMuch(account)) return null;
     const pause = Promise.withResolvers<void>();
-    this.#waiting.set(pause, sum);
+    this.#waiting.set(pause, account);
     return pause.promise;
+  }
+
+  #leavesTooMuch({ answers }: Of): boolean {
+    return isFull(answers) || (isFull(this.#all) && answers.unread > 0);
   }
 
   #resume(): void {
@@ -100,16 +102,20 @@ export class AnswersInFlight<Of extends Holder> {
       reading.pause.resolve();
       reading.pause = null;
     }
-    for (const [pause, sum] of this.#waiting) {
-      if (isFull(sum)) continue;
+    for (const [pause, account] of this.#waiting) {
+      if (this.#leavesTooMuch(account)) continue;
       this.#waiting.delete(pause);
       pause.resolve();
     }
   }
 
-  /** If answers that are still read fill the budget, the oldest of them is read on, so that they end. */
+  /**
+   * A principal may always have one answer. If answers that are still read fill the budget, the oldest of them is read on, so
+   * that they end.
+   */
   #mayRead(reading: Reading<Of>): boolean {
-    const { account } = reading;
+    const { account, bytes } = reading;
+    if (account.answers.unread === 0 && account.answers.reading === bytes) return true;
     const isFirst = (of: Iterable<Reading<Of>>): boolean => of[Symbol.iterator]().next().value === reading;
     const ofAccount = (): Iterable<Reading<Of>> =>
       this.#readings.values().filter((one) => one.account === account);

@@ -155,8 +155,8 @@ export class PrincipalLimiter implements AnswerBudget {
     return this.#answers.read(this.#accountOf(principal));
   }
 
-  untilRead(principal: Principal | null): Promise<void> | null {
-    return this.#answers.untilRead(principal === null ? null : this.#accountOf(principal));
+  untilRead(principal: Principal): Promise<void> | null {
+    return this.#answers.untilRead(this.#accountOf(principal));
   }
 
   /** Ends a call that `admit` or `turn` has counted; a call that waits for its slot continues to wait. */

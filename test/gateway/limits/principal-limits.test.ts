@@ -99,6 +99,28 @@ test("E4 unread answers have the same budget, and stored results are evicted for
   assert.equal(refusalOf(await call(user("ann"))), null);
 });
 
+test("E4 reading answers pauses for a principal that leaves a quarter unread, and not for one that leaves none", async () => {
+  const { limiter } = limited({});
+  const mib = 1024 * 1024;
+  const [ann, bob] = [user("ann"), user("bob")];
+  const unread = limiter.unread(ann);
+  const [first, second] = [limiter.reading(ann), limiter.reading(ann)];
+  assert.deepEqual([first.take(40 * mib), second.take(mib)], [null, null]);
+  assert.notEqual(second.take(30 * mib), null, "together they are too much");
+  assert.equal(first.take(45 * mib), null, "the oldest is read on");
+  first[Symbol.dispose]();
+  assert.equal(second.isPaused, false);
+  unread(300 * mib);
+  assert.notEqual(second.take(31 * mib), null);
+  const later = limiter.untilRead(ann);
+  assert.notEqual(later, null);
+  using other = limiter.reading(bob);
+  assert.deepEqual([other.take(30 * mib), limiter.untilRead(bob)], [null, null]);
+  unread(0);
+  await later;
+  assert.deepEqual([second.isPaused, limiter.untilRead(ann)], [false, null]);
+});
+
 test("E4 a call that a policy denies counts as one of the second, and nothing else", async () => {
   const clock = createManualClock();
   const limiter = new PrincipalLimiter({ ...DEFAULT_LIMITS, callsPerSecond: 1, burst: 3 }, clock);

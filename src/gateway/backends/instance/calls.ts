@@ -1,6 +1,7 @@
 // Sends the clients' calls and the gateway's own requests to one server. Calls wait until they can be sent;
 // cancelled and overdue ones are given up.
 import { shellCommand } from "../../../runtime/text/plain-text.ts";
+import { settlesWithin } from "../../../runtime/time/clock.ts";
 import type { CallHandle, ClientHandle } from "../../client-handle.ts";
 import {
   errorReply,
@@ -22,6 +23,9 @@ import { type Attribution, attribute, GivenUpCalls } from "./attribution.ts";
 import type { BackendCall, InstanceOptions } from "./backend-instance.ts";
 import { noAnswer, notInitialized, oneLine, seconds } from "./failures.ts";
 import { type PendingRequest, PendingRequests, type RequestResult } from "./pending.ts";
+
+/** How long a process of several clients is not read because one of them leaves too much unread. */
+const SHARED_PAUSE_MS = 5_000;
 
 interface CallSender {
   send(message: RpcMessage, sender?: Sender | null): void;
@@ -186,13 +190,15 @@ export class InstanceCalls {
     return request.reading?.take(bytes) ?? null;
   }
 
-  /** Called after an answer on a stream of many: settles when the stream may be read on; null: now. */
-  afterAnswer(): Promise<void> | null {
-    const { owner, answers } = this.#options;
-    const wait = answers?.untilRead(owner?.principal ?? null) ?? null;
+  /** Called after an answer to the client on a stream of many: settles when the stream may be read on; null: now. */
+  afterAnswer({ principal }: ClientHandle): Promise<void> | null {
+    const { owner, answers, clock } = this.#options;
+    const wait = answers?.untilRead(principal) ?? null;
     if (wait === null) return null;
     this.pending.isPaused = true;
-    return this.#pauseUntil(wait).then(() => {
+    const isShared = owner === null;
+    const until = isShared ? settlesWithin(clock, SHARED_PAUSE_MS, wait).then(() => {}) : wait;
+    return this.#pauseUntil(until).then(() => {
       this.pending.isPaused = false;
     });
   }

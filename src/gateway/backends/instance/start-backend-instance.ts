@@ -429,8 +429,10 @@ class RunningInstance {
     if (classified.kind !== "response") this.#calls.heard();
     if (classified.kind === "notification") return this.#takeNotification(classified.message, streamOf);
     if (classified.kind === "response") {
-      this.#takeResponse(classified.id, classified.reply);
-      if (streamOf === null) return this.#calls.afterAnswer();
+      const { id, reply } = classified;
+      const client = id === null ? undefined : this.#calls.pending.get(id)?.handle?.client;
+      this.#takeResponse(id, reply);
+      if (streamOf === null && client !== undefined) return this.#calls.afterAnswer(client);
     } else if (classified.kind === "request") this.#questions.take(classified.message, streamOf);
     else this.#takeInvalid(value, classified.id, classified.reason);
     return null;
