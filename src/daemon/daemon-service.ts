@@ -86,7 +86,6 @@ async function startWith(options: ServiceOptions, stack: DisposalStack) {
   return {
     control,
     stream: { ...parts.stream, flow: createFlow({ clock, logger, read: () => readFlow(control, parts) }) },
-    callMinutes: gateway.callMinutes,
     /** Serves one MCP client over lines of JSON-RPC, as the home's owner. */
     serveLines: gateway.serveLines,
     bus: parts.bus,

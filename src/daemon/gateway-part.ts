@@ -10,7 +10,6 @@ import {
   type GatewayOptions,
   type InheritedListener,
 } from "../gateway/serving/gateway-contract.ts";
-import type { CallMinute } from "../gateway/telemetry/call-minutes.ts";
 import { groupMemory } from "../runtime/process/group-memory.ts";
 import { settlesWithin } from "../runtime/time/clock.ts";
 import { gatewayConfig, wantsGateway } from "./compose/gateway-config.ts";
@@ -87,9 +86,6 @@ export function createGatewayPart(options: GatewayOptions, measureMemory = group
   return {
     applier,
     control,
-    /** Calls of the last day by backend, minute by minute; empty while no gateway is configured. */
-    callMinutes: (): ReadonlyMap<string, readonly CallMinute[]> =>
-      current()?.serving.minutes.minutes ?? new Map(),
     /** Starts with the first configuration; resolves when the gateway listens, or has failed to. */
     async start(config: MountaineerConfig, listener: InheritedListener | null = null): Promise<void> {
       audit = config.audit;

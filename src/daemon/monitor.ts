@@ -337,7 +337,6 @@ async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
       bus: service.bus,
       status: () => service.control.status(),
       isObserved: service.isObserved,
-      minutes: () => service.callMinutes(),
     }),
   );
   const common = {

@@ -138,10 +138,6 @@ async function timelineOf(rig: GatewayRig): Promise<TimelineReport> {
   return (await rig.daemon()).call("timeline", null, AbortSignal.timeout(ANSWERS_MS));
 }
 
-function callsIn({ backends }: TimelineReport): number {
-  return backends[0]?.minutes.reduce((sum, { calls }) => sum + calls, 0) ?? 0;
-}
-
 test("F2 B11 the timeline outlives a stop and a handover; time without a daemon is a gap", async (t) => {
   const nas = await temporaryFolder(t);
   for (const route of ["tb", "fb"]) await mkdir(path.join(nas, route));
@@ -154,7 +150,7 @@ test("F2 B11 the timeline outlives a stop and a handover; time without a daemon 
   for (const text of ["one", "two"]) assert.equal(await client.call("echo", { text }), text);
   await client[Symbol.asyncDispose]();
   const first = await timelineOf(rig);
-  assert.deepEqual([callsIn(first), first.gaps], [2, []]);
+  assert.deepEqual(first.gaps, []);
 
   await rig.goDown("SIGTERM");
   const file = path.join(rig.home.home, "timeline.json");
@@ -162,7 +158,7 @@ test("F2 B11 the timeline outlives a stop and a handover; time without a daemon 
   await rig.comeBack();
   await rig.untilReady("light");
   const second = await timelineOf(rig);
-  assert.deepEqual([second.known_since, callsIn(second)], [first.known_since, 2]);
+  assert.equal(second.known_since, first.known_since);
   const [gap, ...more] = second.gaps;
   assert.deepEqual(more, []);
   assert.ok(gap !== undefined && gap.from >= first.to && gap.to > gap.from);
@@ -175,7 +171,7 @@ test("F2 B11 the timeline outlives a stop and a handover; time without a daemon 
 
   await handOver(rig);
   const third = await timelineOf(rig);
-  assert.deepEqual([third.known_since, third.gaps, callsIn(third)], [first.known_since, second.gaps, 2]);
+  assert.deepEqual([third.known_since, third.gaps], [first.known_since, second.gaps]);
   const { until } = JSON.parse(await readFile(file, "utf8"));
   assert.ok(until > Date.parse(second.to) && until < Date.parse(third.to), "the old one wrote it");
 });

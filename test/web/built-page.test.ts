@@ -48,8 +48,8 @@ test("F2 the editor and the views that add are chunks, requested by served names
   const asked = [...main.matchAll(/import\("\.\/([\w-]+\.js)"\)/g)].map(([, name = ""]) => name);
   assert.deepEqual(
     asked.map((name) => [name.replace(/-\w{8}\.js$/, ""), texts.has(name)]).toSorted(),
-    ["page-add-server", "page-add-share", "page-code-editor", "page-import-servers"].map((name) => [
-      name,
+    ["add-server", "add-share", "code-editor", "import-servers", "people-view"].map((name) => [
+      `page-${name}`,
       true,
     ]),
   );

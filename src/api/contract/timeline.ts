@@ -1,5 +1,5 @@
 // The shape of the timeline: states of shares and backends over the last day.
-import { choice, list, nullable, number, object, optional, type TypeOf, text } from "../../runtime/shape.ts";
+import { choice, list, object, optional, type TypeOf, text } from "../../runtime/shape.ts";
 
 /** ISO 8601 UTC. If a span has not ended, its `to` is the present time. */
 const span = { from: text, to: text };
@@ -25,18 +25,6 @@ const shareSpanShape = object({ ...span, ...shareStateShape.fields });
 
 const backendSpanShape = object({ ...span, ...backendStateShape.fields });
 
-const callMinuteShape = object({
-  /** The start of the minute, or of the first minute of several. */
-  at: text,
-  calls: number,
-  /** Errors of the protocol and of tools. */
-  errors: number,
-  /** null: no call was answered. */
-  p50_ms: nullable(number),
-  p99_ms: nullable(number),
-});
-export type TimelineMinute = TypeOf<typeof callMinuteShape>;
-
 export const timelineReportShape = object({
   /** 24 h before `to`. */
   from: text,
@@ -45,8 +33,6 @@ export const timelineReportShape = object({
   known_since: text,
   /** Times without a record, oldest first: no daemon ran, the machine slept, or the record was lost. */
   gaps: list(object(span)),
-  /** Minutes per entry of `minutes`. If more than 1, p50 is the mean weighted by calls, and p99 the maximum. */
-  minute_step: number,
   /** Includes shares that were removed within the day. */
   shares: list(
     object({
@@ -58,13 +44,6 @@ export const timelineReportShape = object({
       spans: list(shareSpanShape),
     }),
   ),
-  backends: list(
-    object({
-      name: text,
-      spans: list(backendSpanShape),
-      /** Oldest first; minutes without a call are left out. */
-      minutes: list(callMinuteShape),
-    }),
-  ),
+  backends: list(object({ name: text, spans: list(backendSpanShape) })),
 });
 export type TimelineReport = TypeOf<typeof timelineReportShape>;

@@ -18,13 +18,6 @@ const VERSION = 2;
 export const LARGEST_FILE = 8 * 1024 * 1024;
 /** Time between two saves, ms: a crash loses no more than this. */
 export const SAVE_AFTER_MS = 60_000;
-/** When only calls are new, four of five saves are skipped, because an agent at work makes calls in every minute. */
-export const CALLS_EVERY = 5;
-/**
- * Maximum number of minutes with calls that are kept, the newest: enough for 13 backends that are called in
- * every minute of a day.
- */
-const MOST_MINUTES = 20_000;
 /** Deadline for reading the file, ms: a disk without an answer must not delay a start. */
 const READ_MS = 2_000;
 
@@ -47,7 +40,7 @@ export async function keepTimeline(options: StoredTimelineOptions) {
   const file = createDurableValue({
     path,
     clock,
-    content: () => encoded(timeline.known()),
+    content: () => `${JSON.stringify({ version: VERSION, ...timeline.known() })}\n`,
     onUnsaved: ({ message }) =>
       logger.warn(
         "the timeline cannot be saved: a restart would lose it; free space, or make the home writable",
@@ -55,19 +48,14 @@ export async function keepTimeline(options: StoredTimelineOptions) {
       ),
     onSavedAgain: () => logger.info("the timeline is saved again", { path }),
   });
-  let saved = { changes: 0, calls: new Set<string>() };
-  let beats = 0;
+  let saved = 0;
   const save = async (): Promise<void> => {
-    const now = { changes: timeline.changes, calls: lastCalls(options) };
+    const now = timeline.changes;
     if ((await file.save()) === null) saved = now;
   };
   const beat = (): void => {
     timer = clock.setTimer(SAVE_AFTER_MS, beat);
-    beats += 1;
-    // Compares the backends' last calls. The removal of minutes that are a day old is not a reason to save.
-    const hasNewCalls =
-      beats % CALLS_EVERY === 0 && [...lastCalls(options)].some((one) => !saved.calls.has(one));
-    if (mayWrite && (timeline.changes !== saved.changes || hasNewCalls)) void save();
+    if (mayWrite && timeline.changes !== saved) void save();
   };
   let timer: Timer = clock.setTimer(SAVE_AFTER_MS, beat);
   return {
@@ -79,16 +67,6 @@ export async function keepTimeline(options: StoredTimelineOptions) {
       timeline[Symbol.dispose]();
     },
   };
-}
-
-/** Returns one text for each backend. The text changes with every call to the backend. */
-function lastCalls({ minutes }: Pick<StoredTimelineOptions, "minutes">): Set<string> {
-  return new Set(
-    [...minutes()].flatMap(([name, list]) => {
-      const last = list.at(-1);
-      return last === undefined ? [] : [`${name} ${last.atMs} ${last.calls}`];
-    }),
-  );
 }
 
 interface Found {
@@ -136,16 +114,6 @@ async function findBefore(
     { path },
   );
   return { known: null, mayWrite: false };
-}
-
-function encoded(known: KnownTimeline): string {
-  const times = known.minutes.flatMap(({ list }) => list.map(({ atMs }) => atMs));
-  const sinceMs = times.sort((one, other) => other - one)[MOST_MINUTES] ?? 0;
-  const minutes = known.minutes.map(({ backend, list }) => ({
-    backend,
-    list: list.filter(({ atMs }) => atMs > sinceMs),
-  }));
-  return `${JSON.stringify({ version: VERSION, ...known, minutes })}\n`;
 }
 
 /** Throws if the text is not a timeline of this version. */

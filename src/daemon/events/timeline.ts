@@ -3,21 +3,14 @@
 // continues the one of the previous daemon. Times are wall-clock ms.
 import { isDeepStrictEqual } from "node:util";
 import type { StatusReport } from "../../api/contract/contract.ts";
-import {
-  backendStateShape,
-  shareStateShape,
-  type TimelineMinute,
-  type TimelineReport,
-} from "../../api/contract/timeline.ts";
+import { backendStateShape, shareStateShape, type TimelineReport } from "../../api/contract/timeline.ts";
 import { backendImpact, phaseImpact, shareImpact } from "../../api/labels/impact.ts";
-import type { CallMinute } from "../../gateway/telemetry/call-minutes.ts";
 import type { Bus } from "../../runtime/bus.ts";
-import { count, list, nullable, number, object, type Shape, type TypeOf, text } from "../../runtime/shape.ts";
+import { list, nullable, number, object, type Shape, type TypeOf, text } from "../../runtime/shape.ts";
 import { type Clock, isoTime, type Timer } from "../../runtime/time/clock.ts";
 import type { ServiceTransition } from "./service-transitions.ts";
 
 export const DAY_MS = 24 * 3_600_000;
-const MINUTE_MS = 60_000;
 /** Delay of a reading after a transition, ms: transitions come in bursts, and one reading serves them all. */
 const CHECK_AFTER_MS = 100;
 /** Time between readings until each share has been observed once, ms. */
@@ -31,10 +24,6 @@ const CHECK_EVERY_MS = 60_000;
 export const UNWATCHED_MS = 150_000;
 /** Longest handover after which the previous daemon's states still hold, ms. */
 const HANDED_OVER_MS = 60_000;
-/** Maximum number of minutes in one report, for all backends together. */
-export const MOST_MINUTES = 10_000;
-/** How many minutes a report may sum into one, if there are too many. Each number divides a day. */
-const STEPS = [1, 5, 15, 60] as const;
 /**
  * Maximum number of changes of all shares, and of all backends. If there are more, only half as many are kept:
  * subjects with many changes lose their oldest ones.
@@ -46,12 +35,6 @@ export const MOST_GAPS = 400;
 /** `state` is null after the subject was removed. */
 const changesOf = <State>(state: Shape<State>) =>
   list(object({ at: number, name: text, state: nullable(state) }));
-const minuteShape = object({
-  atMs: number,
-  calls: count,
-  errors: count,
-  latencyMs: nullable(object({ p50: number, p99: number })),
-});
 
 /** The whole timeline until the time `until`; each list begins with the oldest item. */
 export const knownShape = object({
@@ -60,7 +43,6 @@ export const knownShape = object({
   gaps: list(object({ from: number, to: number })),
   shares: changesOf(shareStateShape),
   backends: changesOf(backendStateShape),
-  minutes: list(object({ backend: text, list: list(minuteShape) })),
 });
 export type KnownTimeline = TypeOf<typeof knownShape>;
 type Gap = KnownTimeline["gaps"][number];
@@ -77,8 +59,6 @@ export interface TimelineOptions {
   readonly status: () => Pick<StatusReport, "shares" | "backends">;
   /** True once a share was observed since the start; until then, its status is the stored one. */
   readonly isObserved: (share: string) => boolean;
-  /** Calls by backend, oldest minute first. */
-  readonly minutes: () => ReadonlyMap<string, readonly CallMinute[]>;
 }
 
 /**
@@ -86,7 +66,7 @@ export interface TimelineOptions {
  * handed over, so its last states still hold; otherwise the time since its last check is a gap.
  */
 export function startTimeline(
-  { clock, bus, status, isObserved, minutes }: TimelineOptions,
+  { clock, bus, status, isObserved }: TimelineOptions,
   before: KnownTimeline | null,
   follows: boolean,
 ) {
@@ -137,23 +117,9 @@ export function startTimeline(
     since = Math.min(since, nowMs);
     gaps = gapsUntil(gaps, nowMs);
   };
-  const isOfLastDay = ({ atMs }: CallMinute): boolean => atMs > watchedMs - DAY_MS;
   const known = (): KnownTimeline => {
     check();
-    const own = [...minutes()].map(([backend, all]) => ({ backend, list: all.filter(isOfLastDay) }));
-    // Drops minutes that lie in the future because the clock was set back.
-    const earlier = (past?.minutes ?? []).map(({ backend, list: all }) => ({
-      backend,
-      list: all.filter((one) => isOfLastDay(one) && one.atMs <= watchedMs),
-    }));
-    return {
-      since,
-      until: watchedMs,
-      gaps,
-      shares: shares.list,
-      backends: backends.list,
-      minutes: [...earlier, ...own].filter((one) => one.list.length > 0),
-    };
+    return { since, until: watchedMs, gaps, shares: shares.list, backends: backends.list };
   };
   const unsubscribe = bus.subscribe((transition) => {
     const { name } = transition;
@@ -273,20 +239,13 @@ function gapsUntil(gaps: readonly Gap[], nowMs: number): Gap[] {
 
 function reportOf(known: KnownTimeline): TimelineReport {
   const { since, until, gaps, shares, backends } = known;
-  const total = known.minutes.reduce((sum, one) => sum + one.list.length, 0);
-  const step = STEPS.find((one) => total / one <= MOST_MINUTES) ?? 60;
-  const callsByBackend = Map.groupBy(known.minutes, ({ backend }) => backend);
   return {
     from: isoTime(until - DAY_MS),
     to: isoTime(until),
     known_since: isoTime(since),
     gaps: gaps.map(({ from, to }) => ({ from: isoTime(from), to: isoTime(to) })),
-    minute_step: step,
     shares: spansOf(shares, until),
-    backends: spansOf(backends, until).map((backend) => ({
-      ...backend,
-      minutes: inSteps(callsByBackend.get(backend.name)?.flatMap((one) => one.list) ?? [], step),
-    })),
+    backends: spansOf(backends, until),
   };
 }
 
@@ -299,29 +258,4 @@ function spansOf<State extends object>(changes: readonly Change<State>[], until:
       state === null ? [] : [{ from: isoTime(at), to: isoTime(own[index + 1]?.at ?? until), ...state }],
     ),
   }));
-}
-
-function inSteps(minutes: readonly CallMinute[], step: number): TimelineMinute[] {
-  const grouped = Map.groupBy(minutes, ({ atMs }) => Math.floor(atMs / MINUTE_MS / step));
-  return [...grouped].map(([index, group]) => minuteOf(index * step * MINUTE_MS, group));
-}
-
-/** The p50 of several minutes is their mean, weighted by calls; the p99 is the highest of them. */
-function minuteOf(atMs: number, group: readonly CallMinute[]): TimelineMinute {
-  const answered = group.flatMap(({ calls, latencyMs }) =>
-    latencyMs === null ? [] : [{ calls, ...latencyMs }],
-  );
-  const weight = sumOf(answered, ({ calls }) => calls);
-  const mean = weight === 0 ? null : sumOf(answered, ({ calls, p50 }) => calls * p50) / weight;
-  return {
-    at: isoTime(atMs),
-    calls: sumOf(group, ({ calls }) => calls),
-    errors: sumOf(group, ({ errors }) => errors),
-    p50_ms: mean === null ? null : Number(mean.toPrecision(3)),
-    p99_ms: mean === null ? null : Math.max(...answered.map(({ p99 }) => p99)),
-  };
-}
-
-function sumOf<T>(list: readonly T[], value: (one: T) => number): number {
-  return list.reduce((sum, one) => sum + value(one), 0);
 }

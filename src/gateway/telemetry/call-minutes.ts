@@ -1,18 +1,16 @@
-// Calls, errors and latency of each backend: for every minute of the last day, and since the start.
+// Calls, errors and latency of each backend: for every minute of the last half hour, and since the start.
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { PoolCall } from "../backends/policy/backend-pool-contract.ts";
 import { isError, type Reply } from "../json-rpc.ts";
 import type { RoutingServices } from "../middleware/routing-services.ts";
 
 export const MINUTE_MS = 60_000;
-/** Number of minutes that are kept: one day. */
-export const MINUTES = 1_440;
+/** Number of minutes that are kept. */
+const MINUTES = 30;
 /** Maximum number of backends; a further one replaces the backend that was counted first. */
 export const MOST_BACKENDS = 500;
 /** Number of last minutes that `CallCounts.latencyMs` covers. */
 const RECENT_MINUTES = 5;
-/** Number of last minutes in `CallCounts.byMinute`. */
-const SHOWN_MINUTES = 30;
 
 /**
  * The buckets for durations, from 0.1 ms to 127 s: each is a quarter longer than the one before, so a
@@ -23,24 +21,22 @@ const STEP = 1.25;
 const BUCKETS = 64;
 const LOG_STEP = Math.log(STEP);
 
-export interface Latency {
+interface Latency {
   readonly p50: number;
   readonly p99: number;
 }
 
-export interface CallMinute {
-  /** Wall ms of the start of the minute. */
-  readonly atMs: number;
+interface Counts {
   readonly calls: number;
   readonly errors: number;
-  /** ms; null: no call was answered in that minute. */
-  readonly latencyMs: Latency | null;
 }
 
-/** Counts since the start of the gateway. `latencyMs` covers the last five minutes; null: no call was answered in them. */
-export interface CallCounts extends Omit<CallMinute, "atMs"> {
+/** Counts since the start of the gateway. */
+export interface CallCounts extends Counts {
+  /** ms, over the last five minutes; null: no call was answered in them. */
+  readonly latencyMs: Latency | null;
   /** Counts of the last five minutes. */
-  readonly recent: Pick<CallMinute, "calls" | "errors">;
+  readonly recent: Counts;
   /** Calls in each of the last thirty minutes, oldest first. */
   readonly byMinute: readonly number[];
 }
@@ -71,12 +67,6 @@ export class CallMinutes {
 
   of(backend: string): CallCounts {
     return this.#backends.get(backend)?.counts(this.#minute) ?? NO_CALLS;
-  }
-
-  /** For each backend, the minutes of the last day in which it was called, the oldest first. */
-  get minutes(): ReadonlyMap<string, readonly CallMinute[]> {
-    const now = this.#minute;
-    return new Map([...this.#backends].map(([name, counter]) => [name, counter.minutes(now)]));
   }
 
   get #minute(): number {
@@ -117,16 +107,14 @@ export class CallMinutes {
   }
 }
 
-/** The minutes of one backend. Takes 34 KiB: of each finished minute, only five numbers are kept. */
+/** The minutes of one backend. */
 class BackendMinutes {
   #calls = 0;
   #errors = 0;
-  /** The minute that each slot holds. A minute's slot is its number modulo the minutes of a day. */
+  /** The minute that each slot holds. A minute's slot is its number modulo the minutes that are kept. */
   readonly #minuteAt = new Float64Array(MINUTES).fill(-1);
   readonly #callsAt = new Uint32Array(MINUTES);
   readonly #errorsAt = new Uint32Array(MINUTES);
-  readonly #p50At = new Float32Array(MINUTES);
-  readonly #p99At = new Float32Array(MINUTES);
   /** The durations of the last minutes, the newest last. */
   #recent: { readonly minute: number; readonly buckets: Uint32Array }[] = [];
 
@@ -155,49 +143,20 @@ class BackendMinutes {
       recent.calls += this.#callsAt[minute % MINUTES] ?? 0;
       recent.errors += this.#errorsAt[minute % MINUTES] ?? 0;
     }
-    const byMinute = Array.from({ length: SHOWN_MINUTES }, (_, at) => {
-      const minute = now - SHOWN_MINUTES + 1 + at;
+    const byMinute = Array.from({ length: MINUTES }, (_, at) => {
+      const minute = now - MINUTES + 1 + at;
       const slot = minute % MINUTES;
       return this.#minuteAt[slot] === minute ? (this.#callsAt[slot] ?? 0) : 0;
     });
     return { calls: this.#calls, errors: this.#errors, latencyMs: latencyOf(all), recent, byMinute };
   }
 
-  minutes(now: number): readonly CallMinute[] {
-    for (const one of this.#recent) this.#keepLatency(one);
-    const minutes: CallMinute[] = [];
-    for (let minute = now - MINUTES + 1; minute <= now; minute++) {
-      const slot = minute % MINUTES;
-      if (this.#minuteAt[slot] !== minute) continue;
-      const p50 = this.#p50At[slot] ?? 0;
-      const p99 = this.#p99At[slot] ?? 0;
-      minutes.push({
-        atMs: minute * MINUTE_MS,
-        calls: this.#callsAt[slot] ?? 0,
-        errors: this.#errorsAt[slot] ?? 0,
-        latencyMs: p99 === 0 ? null : { p50: rounded(p50), p99: rounded(p99) },
-      });
-    }
-    return minutes;
-  }
-
   #begin(minute: number, slot: number): void {
     this.#minuteAt[slot] = minute;
     this.#callsAt[slot] = 0;
     this.#errorsAt[slot] = 0;
-    this.#p50At[slot] = 0;
-    this.#p99At[slot] = 0;
-    const oldest = this.#recent.length < RECENT_MINUTES ? undefined : this.#recent.shift();
-    if (oldest !== undefined) this.#keepLatency(oldest);
+    if (this.#recent.length >= RECENT_MINUTES) this.#recent.shift();
     this.#recent.push({ minute, buckets: new Uint32Array(BUCKETS) });
-  }
-
-  #keepLatency({ minute, buckets }: { readonly minute: number; readonly buckets: Uint32Array }): void {
-    const slot = minute % MINUTES;
-    const latency = latencyOf(buckets);
-    if (latency === null || this.#minuteAt[slot] !== minute) return;
-    this.#p50At[slot] = latency.p50;
-    this.#p99At[slot] = latency.p99;
   }
 }
 

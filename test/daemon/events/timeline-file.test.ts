@@ -10,13 +10,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { BackendStatus, ShareStatus } from "../../../src/api/contract/contract.ts";
 import type { ServiceTransition } from "../../../src/daemon/events/service-transitions.ts";
 import { DAY_MS, type KnownTimeline, knownShape } from "../../../src/daemon/events/timeline.ts";
-import {
-  CALLS_EVERY,
-  keepTimeline,
-  LARGEST_FILE,
-  SAVE_AFTER_MS,
-} from "../../../src/daemon/events/timeline-file.ts";
-import type { CallMinute } from "../../../src/gateway/telemetry/call-minutes.ts";
+import { keepTimeline, LARGEST_FILE, SAVE_AFTER_MS } from "../../../src/daemon/events/timeline-file.ts";
 import { createBus } from "../../../src/runtime/bus.ts";
 import type { Clock } from "../../../src/runtime/time/clock.ts";
 import { sampleBackend } from "../../api/sample-gateway.ts";
@@ -39,7 +33,6 @@ async function bench(home: string, clock: ManualClock = createManualClock()) {
     shares: [sampleShare({ name: "CORE", mount_state: "mounted", active_interface: "tb" })],
     backends: [sampleBackend({ name: "files", phase: "Ready" })],
   };
-  const minutes = new Map<string, CallMinute[]>();
   const logger = createRecordingLogger();
   const settle = async (): Promise<void> => {
     for (let turn = 0; turn < 20; turn++) await pause(1);
@@ -48,7 +41,6 @@ async function bench(home: string, clock: ManualClock = createManualClock()) {
     path,
     clock,
     now,
-    minutes,
     told: () => logger.lines.map(({ level, message }) => `${level}: ${message}`),
     lines: logger.lines,
     start: (over: Partial<Parameters<typeof keepTimeline>[0]> = {}) =>
@@ -60,7 +52,6 @@ async function bench(home: string, clock: ManualClock = createManualClock()) {
         bus,
         status: () => now,
         isObserved: () => true,
-        minutes: () => minutes,
         ...over,
       }),
     /** Says so as the engine does. */
@@ -105,18 +96,15 @@ async function start(t: TestContext) {
 test("F2 the next daemon reports everything that this one knew, up to its stop, and the time between as a gap", async (t) => {
   const b = await start(t);
   const one = await b.start();
-  const startMs = b.clock.wallMs();
   await b.clock.advance(1_000);
   b.turn("fallback");
   await b.clock.advance(9_000);
-  b.minutes.set("files", [{ atMs: startMs, calls: 3, errors: 1, latencyMs: { p50: 1.5, p99: 20 } }]);
   const before = await one.timeline();
   await one[Symbol.asyncDispose]();
   assert.equal((await stat(b.path)).mode & 0o777, 0o600);
   assert.equal(b.clock.pendingTimers, 0);
 
   await b.clock.advance(3_600_000);
-  b.minutes.clear();
   const next = await b.start();
   await b.clock.advance(5_000);
   const report = await next.timeline();
@@ -133,7 +121,6 @@ test("F2 the next daemon reports everything that this one knew, up to its stop, 
     route: "fallback",
     impact: "fine",
   });
-  assert.deepEqual(report.backends[0]?.minutes, before.backends[0]?.minutes);
   assert.deepEqual(b.told(), []);
   await next[Symbol.asyncDispose]();
 });
@@ -161,34 +148,6 @@ test("changes are on disk within a minute; nothing is written while nothing chan
   });
 });
 
-test("new calls are written only every five minutes, and their ageing is not a change", async (t) => {
-  const b = await start(t);
-  const timeline = await b.start();
-  t.after(() => timeline[Symbol.asyncDispose]());
-  await b.clock.advance(SAVE_AFTER_MS);
-  await eventually(() => existsSync(b.path));
-  await b.settle();
-  const first = await b.version();
-  let calls = 0;
-  const call = (): void => {
-    calls += 1;
-    b.minutes.set("files", [{ atMs: b.clock.wallMs(), calls, errors: 0, latencyMs: null }]);
-  };
-  for (let minute = 2; minute < CALLS_EVERY; minute++) {
-    call();
-    await b.pass(MINUTE_MS);
-    assert.equal(await b.version(), first);
-  }
-  await b.clock.advance(MINUTE_MS);
-  await eventually(async () => (await b.version()) !== first);
-  await b.settle();
-  const second = await b.version();
-  assert.equal((await knownAt(b.path)).minutes[0]?.list[0]?.calls, calls);
-  b.minutes.set("files", []);
-  await b.pass(2 * CALLS_EVERY * MINUTE_MS);
-  assert.equal(await b.version(), second);
-});
-
 test("B11 nothing is written after the end, and a change long before the next beat is saved", async (t) => {
   const b = await start(t);
   const timeline = await b.start();
@@ -206,7 +165,6 @@ test("B11 nothing is written after the end, and a change long before the next be
 async function written(t: TestContext): Promise<string> {
   const b = await start(t);
   const timeline = await b.start();
-  b.minutes.set("files", [{ atMs: b.clock.wallMs(), calls: 3, errors: 1, latencyMs: { p50: 1, p99: 2 } }]);
   await b.clock.advance(7_200_000);
   b.turn("fallback");
   await timeline[Symbol.asyncDispose]();
@@ -223,7 +181,6 @@ const BAD: Readonly<Record<string, (whole: string) => string>> = {
   "not ours": () => '{"version":2}',
   "with times of another form": (whole) => whole.replace(/"until":\d+/u, '"until":"some day"'),
   "with an unknown state": (whole) => whole.replace('"mounted"', '"well"'),
-  "with half a call": (whole) => whole.replace('"calls":3', '"calls":0.5'),
 };
 
 for (const [kind, spoil] of Object.entries(BAD)) {
@@ -328,33 +285,17 @@ test("a file that was opened to others is private again after the next write", a
   assert.equal((await stat(b.path)).mode & 0o777, 0o600);
 });
 
-test("the largest possible timeline fits into its bounds, and keeps the newest calls", async (t) => {
+test("the largest possible timeline fits into its bounds", async (t) => {
   const b = await start(t);
   const names = Array.from({ length: 500 }, (_, nth) => `${"n".repeat(200)}-${nth}`);
   b.now.shares = names.map((name) => sampleShare({ name }));
   b.now.backends = names.map((name) => sampleBackend({ name }));
-  const nowMinute = Math.floor(b.clock.wallMs() / MINUTE_MS);
-  for (const name of names) {
-    b.minutes.set(
-      name,
-      Array.from({ length: 200 }, (_, nth) => ({
-        atMs: (nowMinute - 199 + nth) * MINUTE_MS,
-        calls: 4_294_967_295,
-        errors: 4_294_967_295,
-        latencyMs: { p50: 0.000123, p99: 0.000124 },
-      })),
-    );
-  }
   const timeline = await b.start();
   await timeline[Symbol.asyncDispose]();
   assert.ok((await stat(b.path)).size < LARGEST_FILE);
-  b.minutes.clear();
   const next = await b.start();
   const { backends } = await next.timeline();
   assert.equal(backends.length, 500);
-  const [first] = backends;
-  assert.ok((first?.minutes.length ?? 0) > 0);
-  assert.equal(Date.parse(first?.minutes.at(-1)?.at ?? "") <= b.clock.wallMs(), true);
   assert.deepEqual(b.told(), []);
   await next[Symbol.asyncDispose]();
 });

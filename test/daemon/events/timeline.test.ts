@@ -9,11 +9,9 @@ import {
   knownShape,
   MOST_CHANGES,
   MOST_GAPS,
-  MOST_MINUTES,
   startTimeline,
   UNWATCHED_MS,
 } from "../../../src/daemon/events/timeline.ts";
-import type { CallMinute } from "../../../src/gateway/telemetry/call-minutes.ts";
 import { createBus } from "../../../src/runtime/bus.ts";
 import { sampleBackend } from "../../api/sample-gateway.ts";
 import { sampleShare } from "../../api/sample-report.ts";
@@ -25,7 +23,6 @@ function bench() {
   const startMs = clock.wallMs();
   const bus = createBus<ServiceTransition>({ onListenerError: (error) => assert.fail(String(error)) });
   const now: { shares: ShareStatus[]; backends: BackendStatus[] } = { shares: [], backends: [] };
-  const minutes = new Map<string, CallMinute[]>();
   let looks = 0;
   const status = () => {
     looks++;
@@ -33,12 +30,12 @@ function bench() {
   };
   const unseen = new Set<string>();
   const isObserved = (share: string) => !unseen.has(share);
-  const options = { clock, bus, status, isObserved, minutes: () => minutes };
+  const options = { clock, bus, status, isObserved };
   const begin = (before: KnownTimeline | null = null, follows = false) =>
     startTimeline(options, before, follows);
   const seconds = (iso: string): number => (Date.parse(iso) - startMs) / 1_000;
   const ends = ({ from, to }: { readonly from: string; readonly to: string }) => [seconds(from), seconds(to)];
-  return { clock, startMs, bus, now, minutes, unseen, begin, seconds, ends, looks: () => looks };
+  return { clock, startMs, bus, now, unseen, begin, seconds, ends, looks: () => looks };
 }
 
 const error = (share: string): ServiceTransition => ({ name: "share.error", share, reason: "x" });
@@ -135,7 +132,6 @@ function knownOf(since: number, until: number, more: Partial<KnownTimeline> = {}
     gaps: [],
     shares: [{ at: since, name: "CORE", state: { state: "mounted", route: "tb", impact: "fine" } }],
     backends: [{ at: since, name: "files", state: { phase: "Ready", impact: "fine" } }],
-    minutes: [],
     ...more,
   };
 }
@@ -218,9 +214,6 @@ test("a clock that was set back before the start, or while it runs, makes nothin
   sameAsBefore(b);
   const known = knownOf(b.startMs - HOUR_MS, b.startMs + HOUR_MS, {
     gaps: [{ from: b.startMs - 1_000, to: b.startMs + 1_000 }],
-    minutes: [
-      { backend: "files", list: [{ atMs: b.startMs + 120_000, calls: 1, errors: 0, latencyMs: null }] },
-    ],
   });
   for (const follows of [true, false]) {
     using timeline = b.begin(known, follows);
@@ -234,7 +227,6 @@ test("a clock that was set back before the start, or while it runs, makes nothin
         assert.deepEqual(times, times.toSorted(), JSON.stringify(list));
       }
       assert.equal(shares[0]?.spans.at(-1)?.to, to);
-      assert.equal(backends[0]?.minutes.length, 0);
       assert.equal(knownShape.faultIn(timeline.known()), null);
     };
     await check();
@@ -290,32 +282,6 @@ test("a clock that jumps back and forth while nothing reads leaves no gap twice"
   ]);
 });
 
-test("calls of a minute in which one daemon followed another are summed", async () => {
-  const b = bench();
-  sameAsBefore(b);
-  const one = (atMs: number, calls: number, p50: number | null): CallMinute => ({
-    atMs,
-    calls,
-    errors: 1,
-    latencyMs: p50 === null ? null : { p50, p99: 2 * p50 },
-  });
-  const before = [
-    one(b.startMs - DAY_MS - 60_000, 9, 1),
-    one(b.startMs - 60_000, 7, null),
-    one(b.startMs, 3, 10),
-  ];
-  b.minutes.set("files", [one(b.startMs, 1, 30)]);
-  const known = knownOf(b.startMs - HOUR_MS, b.startMs - 1, {
-    minutes: [{ backend: "files", list: before }],
-  });
-  using timeline = b.begin(known);
-  const { backends } = await timeline.timeline();
-  assertEach(backends[0]?.minutes, (minute) => [b.seconds(minute.at), ...Object.values(minute).slice(1)], [
-    [-60, 7, 1, null, null],
-    [0, 4, 2, 15, 60],
-  ]);
-});
-
 test("after a day full of restarts the newest gaps are known, and nothing before them", async () => {
   const b = bench();
   const gaps = Array.from({ length: MOST_GAPS }, (_, nth) => ({
@@ -335,43 +301,6 @@ test("a state that ended more than a day ago is dropped from the past", async ()
   using timeline = b.begin(knownOf(b.startMs - 2 * DAY_MS, b.startMs - DAY_MS - 1));
   const report = await timeline.timeline();
   assert.deepEqual([b.seconds(report.known_since), report.gaps], [0, []]);
-});
-
-test("minutes are listed by backend; too many are merged into larger steps, with all of their calls", async () => {
-  const b = bench();
-  const names = Array.from({ length: 20 }, (_, nth) => `b${nth}`);
-  b.now.backends = names.map((name) => sampleBackend({ name }));
-  using timeline = b.begin();
-  const one = (atMs: number): CallMinute => ({ atMs, calls: 2, errors: 1, latencyMs: { p50: 1, p99: 5 } });
-  const firstMs = Math.floor(b.startMs / 3_600_000) * 3_600_000;
-  b.minutes.set("b0", [one(firstMs), { atMs: firstMs + 60_000, calls: 1, errors: 0, latencyMs: null }]);
-  const few = await timeline.timeline();
-  assert.equal(few.minute_step, 1);
-  assert.deepEqual(few.backends[0]?.minutes, [
-    { at: new Date(firstMs).toISOString(), calls: 2, errors: 1, p50_ms: 1, p99_ms: 5 },
-    { at: new Date(firstMs + 60_000).toISOString(), calls: 1, errors: 0, p50_ms: null, p99_ms: null },
-  ]);
-  for (const name of names) {
-    b.minutes.set(
-      name,
-      Array.from({ length: 1_440 }, (_, nth) => ({
-        ...one(firstMs + nth * 60_000),
-        latencyMs: { p50: nth % 5, p99: nth },
-      })),
-    );
-  }
-  const many = await timeline.timeline();
-  assert.equal(many.minute_step, 5);
-  assert.equal(timelineReportShape.faultIn(many), null);
-  assert.ok(many.backends.flatMap(({ minutes }) => minutes).length <= MOST_MINUTES);
-  const [first] = many.backends[0]?.minutes ?? [];
-  assert.deepEqual(first, {
-    at: new Date(firstMs).toISOString(),
-    calls: 10,
-    errors: 5,
-    p50_ms: 2,
-    p99_ms: 4,
-  });
 });
 
 test("states older than a day are forgotten, except the one in effect then", async () => {

@@ -60,16 +60,8 @@ const ANSWERS: Answers = {
   timeline: {
     ...DAY,
     shares: [{ name: "CORE", spans: [{ ...SPAN, state: "mounted", route: "fallback" }] }],
-    ...{ known_since: DAY.from, minute_step: 1 },
-    backends: [
-      {
-        ...{ name: "files", spans: [{ ...SPAN, phase: "Ready" }] },
-        minutes: [
-          { at: SPAN.from, calls: 30, errors: 2, p50_ms: 10, p99_ms: 50 },
-          { at: SPAN.to, calls: 10, errors: 0, p50_ms: 50, p99_ms: 90 },
-        ],
-      },
-    ],
+    known_since: DAY.from,
+    backends: [{ name: "files", spans: [{ ...SPAN, phase: "Ready" }] }],
   },
   toolChanges: { changes: [sampleToolChange()], unseen: [], lost: null },
 };

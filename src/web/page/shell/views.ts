@@ -12,7 +12,6 @@ import { ActivityView } from "../records/activity-view.ts";
 import { ServersView } from "../servers/servers-view.ts";
 import { AboutView } from "../settings/about-view.ts";
 import { ClientsView } from "../settings/clients-view.ts";
-import { PeopleView } from "../settings/people-view.ts";
 import { SecretsView } from "../settings/secrets-view.ts";
 import { SharesView } from "../shares/shares-view.ts";
 import { SyncView } from "../sync/sync-view.ts";
@@ -20,6 +19,7 @@ import { SyncView } from "../sync/sync-view.ts";
 const AddServer = later(async () => (await import("../add/add-server.ts")).AddServer);
 const AddShare = later(async () => (await import("../add/add-share.ts")).AddShare);
 const ImportServers = later(async () => (await import("../add/import-servers.ts")).ImportServers);
+const PeopleView = later(async () => (await import("../settings/people-view.ts")).PeopleView);
 
 interface ViewPart {
   /** The part of the address after `#/`. */
