@@ -67,7 +67,7 @@ export function createServiceControl(
     ...config.control,
     ...fleet.control,
     status: (): StatusReport => {
-      const { global, nas } = config.watcher.running.snapshot.config;
+      const { global, nas, fleet: ownFleet } = config.watcher.running.snapshot.config;
       const parts = {
         shares: engine.names.flatMap((name) =>
           faults.read(`share ${name}`, () => {
@@ -100,7 +100,7 @@ export function createServiceControl(
             checkIntervalMs: intervalMs ?? global.checkIntervalMs,
           }),
           network_events: triggers.networkEvents(),
-          ...(snapshot.config.fleet === null ? {} : { in_fleet: true }),
+          ...(ownFleet === null ? {} : { in_fleet: true }),
           conditions: conditions(),
         },
         ...parts,
