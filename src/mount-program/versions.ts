@@ -44,7 +44,7 @@ export async function versionsOf(path: string): Promise<readonly Version[]> {
 }
 
 /** The root of the mount that has that path, and the path in it. */
-async function mountOf(path: string): Promise<{ readonly root: string; readonly inside: string }> {
+export async function mountOf(path: string): Promise<{ readonly root: string; readonly inside: string }> {
   let existing = resolve(path);
   let real = await realpath(existing).catch(recoverFrom(ABSENT, null));
   while (real === null) {

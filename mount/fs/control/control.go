@@ -39,6 +39,7 @@ type Mounted interface {
 	Unmount() error
 	// Detach takes the mount away from under what is open.
 	Detach() error
+	CopyAcross(ctx context.Context, part link.Part) (link.Copied, error)
 }
 
 // Control answers a daemon.
@@ -204,6 +205,7 @@ type request struct {
 	Guid       string          `json:"guid"`
 	After      int             `json:"after"`
 	Force      bool            `json:"force"`
+	link.Part
 }
 
 type answer struct {
@@ -214,7 +216,8 @@ type answer struct {
 	Quiet   *bool           `json:"quiet,omitempty"`
 	TookMs  *int64          `json:"took_ms,omitempty"`
 	Journal []entry         `json:"journal,omitempty"`
-	Status  status          `json:"status"`
+	*link.Copied
+	Status status `json:"status"`
 }
 
 func (c *Control) do(asked request) answer {
@@ -264,11 +267,21 @@ func (c *Control) carryOut(asked request, a *answer) error {
 	case "journal":
 		a.Journal = c.journal.after(asked.After)
 		return nil
+	case "copy":
+		m := c.mount.Load()
+		if m == nil {
+			return errUnmounted
+		}
+		copied, err := (*m).CopyAcross(context.Background(), asked.Part)
+		a.Copied = &copied
+		return err
 	case "stop":
 		return c.stop(asked.Force)
 	}
 	return smb.Fail(smb.Usage, fmt.Errorf("there is no command %q", asked.Do))
 }
+
+var errUnmounted = smb.Fail(smb.Other, errors.New("it is not mounted yet"))
 
 func namesIn(text json.RawMessage) (names []string, err error) {
 	if err = json.Unmarshal(text, &names); err != nil {
@@ -294,7 +307,7 @@ func (c *Control) set(asked request) error {
 func (c *Control) stop(isForced bool) error {
 	m := c.mount.Load()
 	if m == nil {
-		return smb.Fail(smb.Other, errors.New("it is not mounted yet"))
+		return errUnmounted
 	}
 	if isForced {
 		err := (*m).Detach()

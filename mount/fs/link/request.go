@@ -30,6 +30,21 @@ type Use struct {
 	NoWait bool
 }
 
+// Part is a part of a file that the server copies to the same place in a file of a share. Paths are those in the mounts.
+type Part struct {
+	From   string `json:"from"`
+	Share  string `json:"share"`
+	To     string `json:"to"`
+	Offset int64  `json:"offset"`
+}
+
+// Copied says how much of it was, and what the whole file is.
+type Copied struct {
+	Copied     int64 `json:"copied"`
+	Size       int64 `json:"size"`
+	ModifiedAt int64 `json:"modified_at"`
+}
+
 // ErrAway: there is no route now.
 var ErrAway = errors.New("no route now")
 

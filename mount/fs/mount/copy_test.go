@@ -11,7 +11,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"mountaineer/mount/fs/link"
 	"mountaineer/mount/fs/rig"
+	"mountaineer/mount/fs/smb"
 )
 
 func (m *mounted) crossed() int64 {
@@ -32,18 +34,43 @@ func copyRange(in, out *os.File) error {
 	}
 }
 
+// oldest is the oldest dialect that is spoken.
+var oldest = rig.Global("server max protocol = SMB2_10")
+
 func TestTheServerCopies(t *testing.T) {
-	m := newMount(t, patient)
-	data := m.put("source", 37*mib+5)
-	source, target := m.open("source"), openFile(t, m.here("target"), os.O_RDWR|os.O_CREATE)
-	before := m.crossed()
-	rig.Must(t, copyRange(source, target))
-	if crossed := m.crossed() - before; crossed > mib/4 {
-		t.Errorf("%d bytes crossed the cable", crossed)
-	}
-	rig.Must(t, isAt(target, data, 0))
-	if got, err := os.ReadFile(m.Theirs("target")); err != nil || !bytes.Equal(got, data) {
-		t.Errorf("the server has other bytes, %v", err)
+	for name, options := range map[string][]rig.Option{"3.1.1": nil, "2.1": {oldest}} {
+		t.Run(name, func(t *testing.T) {
+			m := newMount(t, patient, options...)
+			if is := m.link.Status().Dialect; is != name {
+				t.Fatal(is)
+			}
+			data := m.put("source", 37*mib+5)
+			source, target := m.open("source"), openFile(t, m.here("target"), os.O_RDWR|os.O_CREATE)
+			write(t, m.here("across"), "")
+			before := m.crossed()
+			rig.Must(t, copyRange(source, target))
+			part := link.Part{From: "source", Share: "again", To: "across"}
+			for part.Offset < int64(len(data)) {
+				copied, err := m.share.CopyAcross(t.Context(), part)
+				rig.Must(t, err)
+				part.Offset += copied.Copied
+			}
+			if crossed := m.crossed() - before; crossed > mib/4 {
+				t.Errorf("%d bytes crossed the cable", crossed)
+			}
+			rig.Must(t, isAt(target, data, 0))
+			for _, each := range []string{"target", "across"} {
+				if got, err := os.ReadFile(m.Theirs(each)); err != nil || !bytes.Equal(got, data) {
+					t.Errorf("the server has other bytes, %v", err)
+				}
+			}
+			for _, share := range []string{"closed", "none"} {
+				part.Share = share
+				if _, err := m.share.CopyAcross(t.Context(), part); smb.CodeOf(err) != smb.NoShare {
+					t.Errorf("%s: %v", share, err)
+				}
+			}
+		})
 	}
 }
 

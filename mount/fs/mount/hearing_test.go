@@ -108,7 +108,7 @@ func (e *ears) hears(what ...string) {
 }
 
 func TestChangesOfOtherClientsAreHeard(t *testing.T) {
-	m := newMount(t, patient)
+	m := newMount(t, patient, oldest)
 	m.put("old", 10)
 	m.put("in/deep", 10)
 	rig.Must(t, os.MkdirAll(m.Theirs("in/empty"), 0o755))

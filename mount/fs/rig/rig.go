@@ -124,6 +124,10 @@ path = FOLDER/export
 read only = no
 force user = USER
 PERSHARE
+[again]
+path = FOLDER/export
+read only = no
+force user = USER
 [readonly]
 path = FOLDER/export
 read only = yes

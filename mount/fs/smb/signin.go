@@ -193,5 +193,8 @@ func (c *Connection) Shares() (shares []smb2.ShareInfo, err error) {
 	return shares, err
 }
 
+// Also is another share of the session.
+func (c *Connection) Also(share string) (*smb2.Share, error) { return c.session.Mount(share) }
+
 // Echo asks whether the server is there.
 func (c *Connection) Echo() error { return c.session.Echo() }

@@ -1,6 +1,7 @@
-// The commands `versions` and `restore`: a NAS's snapshots of a file or folder.
+// The commands `versions`, `restore` and `copy`: files that the NAS has, and copies for its users.
 import { resolve } from "node:path";
 import { bytesText, printable } from "../../runtime/text/plain-text.ts";
+import { systemClock } from "../../runtime/time/clock.ts";
 import { command } from "../input/command.ts";
 import { showResult } from "../input/options.ts";
 import { renderTable } from "../views/table-view.ts";
@@ -51,5 +52,31 @@ export const restoreCommand = command("restore", {
       { restored: target, time },
       () => `${printable(target)} is as of ${printable(time)}\n`,
     );
+  },
+});
+
+const BETWEEN_LINES_MS = 5_000;
+
+export const copyCommand = command("copy", {
+  summary: "copy a file or folder at the server, within a share or between two",
+  description:
+    "No byte crosses the network. Both shares must be of one server and login; else nothing is copied. A present file is only replaced with `--force`, and a folder never.",
+  examples: { "mountaineer copy ~/Shares/CORE/film.mkv ~/Shares/MEDIA/": "into a folder of another share" },
+  takes: {
+    "<from>": "a file or folder of a mounted share",
+    "<to>": "where to; a folder: into it",
+    "--force": "replace the present file",
+  },
+  async run(context, { from, to, force }) {
+    const { copyAtServer } = await import("../../mount-program/server-copy.ts");
+    const { home, signal } = context;
+    let reportedMs = systemClock.monotonicMs();
+    const onProgress = (bytes: number, path: string): void => {
+      if (systemClock.monotonicMs() - reportedMs < BETWEEN_LINES_MS) return;
+      reportedMs = systemClock.monotonicMs();
+      context.notify(`${bytesText(bytes)} copied; ${printable(path)}`);
+    };
+    const { path, bytes } = await copyAtServer({ from, to, force, home, signal, onProgress });
+    showResult(context, { copied: path, bytes }, () => `${printable(path)}: ${bytesText(bytes)}\n`);
   },
 });

@@ -29,7 +29,7 @@ import { callCommand, TOOLS_COMMANDS } from "../commands/tools.ts";
 import { adminCommand, menubarCommand, openCommand, tuiCommand } from "../commands/tui.ts";
 import { downCommand, monitorCommand, uninstallCommand, upCommand } from "../commands/up.ts";
 import { accessCommand, USERS_COMMANDS } from "../commands/users.ts";
-import { restoreCommand, versionsCommand } from "../commands/versions.ts";
+import { copyCommand, restoreCommand, versionsCommand } from "../commands/versions.ts";
 import { whenCommand } from "../commands/when.ts";
 import { whyCommand } from "../commands/why.ts";
 import type { CommandDefinition, CommandGroup, GroupedCommands } from "../input/command.ts";
@@ -79,6 +79,7 @@ export const SECTIONS: readonly CommandSection[] = [
       whenCommand,
       versionsCommand,
       restoreCommand,
+      copyCommand,
       ALIAS_COMMANDS,
       PROGRAM_COMMANDS,
     ],

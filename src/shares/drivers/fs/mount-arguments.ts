@@ -1,6 +1,7 @@
 // How mountaineer-fs is started for a mount: its files and arguments, and why it could not mount.
 import { join } from "node:path";
 import { DEFAULT_ACCESS } from "../../../config/values/mount-access.ts";
+import { errorIn } from "../../../mount-program/program-connection.ts";
 import { accountArguments, loginsFolder, routeArguments } from "../../program/arguments.ts";
 import { preferredRoute, ROUTE_NAMES, type RouteName, type ShareSpec } from "../../share-spec.ts";
 import { sourceOf } from "../../smb-source.ts";
@@ -8,7 +9,6 @@ import type { MountPlan } from "../mount-driver.ts";
 import { type Failed, failedByProgram } from "../mount-failure.ts";
 import { LOG_NAME } from "../program-logs.ts";
 import { type ShareFiles, shareFilesIn } from "../share-files.ts";
-import { errorIn } from "./program-connection.ts";
 
 /** How long programs wait for a server while the mount stays on its route, ms. */
 const STAYING_PATIENCE_MS = 3_000;

@@ -1,4 +1,6 @@
 // The daemon's side of all running mountaineer-fs programs: the newest report of each, and what each was sent.
+
+import { connectProgram, type ProgramConnection } from "../../../mount-program/program-connection.ts";
 import { whenAborted } from "../../../runtime/abort.ts";
 import { errorText } from "../../../runtime/errors.ts";
 import type { Logger } from "../../../runtime/log/log.ts";
@@ -13,7 +15,6 @@ import {
   type MovingMounts,
   UNHEARD,
 } from "../moving-mounts.ts";
-import { connectProgram, type ProgramConnection } from "./program-connection.ts";
 import { readStatus } from "./program-status.ts";
 
 /** How long a request may take, ms; `REFRESH_MS`: one for the counters, of which the rules wait. */

@@ -1,9 +1,9 @@
 // One connection to the socket of a running mountaineer-fs: requests with deadlines, and the states that it sends.
-import { errorText } from "../../../runtime/errors.ts";
-import { connectPrivately, type HomeSocket } from "../../../runtime/process/private-socket.ts";
-import { isObject, type JsonMembers, jsonObject, objectOf } from "../../../runtime/text/json-object.ts";
-import { createLineSplitter } from "../../../runtime/text/line-splitter.ts";
-import type { Clock } from "../../../runtime/time/clock.ts";
+import { errorText } from "../runtime/errors.ts";
+import { connectPrivately, type HomeSocket } from "../runtime/process/private-socket.ts";
+import { isObject, type JsonMembers, jsonObject, objectOf } from "../runtime/text/json-object.ts";
+import { createLineSplitter } from "../runtime/text/line-splitter.ts";
+import type { Clock } from "../runtime/time/clock.ts";
 
 const VERSION = 1;
 const LINE_BYTES_AT_MOST = 1024 * 1024;

@@ -1,0 +1,68 @@
+package mount
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"strings"
+	"time"
+
+	smb2 "github.com/cloudsoda/go-smb2"
+
+	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/smb"
+)
+
+// One request copies no more, so that who asks can stop, and say how far it is.
+const acrossAtMost = 32 << 20
+
+// CopyAcross lets the server copy a part of a file into a file of a share of the same session. The caller has just made that file, under a
+// name that no other server has.
+func (s *Share) CopyAcross(ctx context.Context, part link.Part) (link.Copied, error) {
+	return change(ctx, s, link.Files, func(t link.Try) (done link.Copied, err error) {
+		source, err := openPlainly(t.Share, onServer(part.From), smb2.AccessRead)
+		if err != nil {
+			return done, err
+		}
+		defer source.Close()
+		done.Size, done.ModifiedAt = source.Seen.EndOfFile, source.Seen.LastWriteTime.UnixMilli()
+		into, err := t.Also(part.Share)
+		if err == nil {
+			defer into.Umount()
+			var target smb2.Opened
+			if target, err = openPlainly(into, onServer(part.To), smb2.AccessWrite); err == nil {
+				defer target.Close()
+				for end := min(done.Size, part.Offset+acrossAtMost); err == nil && part.Offset+done.Copied < end; {
+					at, n := part.Offset+done.Copied, 0
+					n, err = s.copies.copy(t, source.Handle, target.Handle, at, at, int(end-at))
+					done.Copied += int64(n)
+				}
+				return done, err
+			}
+		}
+		if smb.IsLoss(err) {
+			return done, err
+		}
+		return done, smb.Fail(smb.NoShare, fmt.Errorf("the server does not let this login into %s: %w", part.Share, err))
+	}, nil)
+}
+
+func openPlainly(share *smb2.Share, path string, access smb2.Access) (smb2.Opened, error) {
+	var key smb2.LeaseKey
+	_, _ = rand.Read(key[:])
+	return share.OpenAt(path, access, smb2.MustExist, key)
+}
+
+// onServer is a path in the mount as the server has it.
+func onServer(path string) (there string) {
+	names := strings.Split(path, "/")
+	if len(names) > 1 && names[0] == versionsFolder {
+		if at, err := time.Parse(versionForm, names[1]); err == nil {
+			there, names = smb2.SnapshotPath(at), names[2:]
+		}
+	}
+	for _, each := range names {
+		there = join(there, each)
+	}
+	return there
+}
