@@ -314,6 +314,10 @@ test("C1 a backend may require shares, and folders in them", async () => {
   assert.deepEqual((await accepted(yaml, "config.yaml")).config.backends[0]?.requires, [
     { share: "CORE", folder: "x" },
   ]);
+  const routed = 'requires = [{ share = "CORE:/dev", route = "thunderbolt" }]';
+  assert.deepEqual((await accepted(backend(routed))).config.backends[0]?.requires, [
+    { share: "CORE", folder: "dev", route: "tb" },
+  ]);
 });
 
 test("B6 a share that the file does not have is refused by name, with the name probably meant", async () => {
@@ -322,6 +326,11 @@ test("B6 a share that the file does not have is refused by name, with the name p
   assert.equal(mistake?.path, "backends.files.requires[0]");
   assert.match(mistake?.found ?? "", /"CORF:\/dev", which names no share of this file/);
   assert.equal(mistake?.hint, 'did you mean "CORE"?');
+  const [routed] = await refused(backend('requires = [{ share = "CORF", route = "tb" }]'));
+  assert.match(routed?.found ?? "", /"CORF", which names no share/);
+  const [elsewhere] = await refused(backend('requires = ["CORE", { share = "CORE", route = "wifi" }]'));
+  assert.equal(elsewhere?.path, "backends.files.requires[1]");
+  assert.match(elsewhere?.expected ?? "", /route = "thunderbolt".*thunderbolt, tb, fallback/);
 });
 
 for (const [text, why] of [

@@ -1,5 +1,6 @@
 // The command `when`: runs a program while a share is on a route.
 import type { ShareStatus } from "../../api/contract/contract.ts";
+import { ROUTES_BY_NAME } from "../../config/values/requirement.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { durationText, printable } from "../../runtime/text/plain-text.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
@@ -9,11 +10,6 @@ import { type RoutedProgram, startRouted } from "../sessions/routed-program.ts";
 
 const BETWEEN_POLLS_MS = 500;
 const BETWEEN_SWITCHES_MS = 5_000;
-const ROUTES: Readonly<Record<string, "tb" | "fallback">> = {
-  tb: "tb",
-  thunderbolt: "tb",
-  fallback: "fallback",
-};
 const UNITS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 const DAEMON: DaemonPurpose = { intent: "look", so: "so no share follows its routes" };
@@ -37,7 +33,7 @@ export const whenCommand = command("when", {
     "--share <name>": { about: "the share", completes: "shares", isRequired: true },
     "--route <route>": {
       about: "thunderbolt (tb) or fallback",
-      choices: ["thunderbolt", "tb", "fallback"],
+      choices: Object.keys(ROUTES_BY_NAME),
       isRequired: true,
     },
     "--within <time>": {
@@ -49,22 +45,38 @@ export const whenCommand = command("when", {
     "<program...>": { about: "the program and its arguments, after --" },
   },
   async run(context, { share, route: named, within, pause, program: line }) {
-    const route = ROUTES[named] ?? "tb";
-    const isOn = async (): Promise<boolean> => {
+    const route = ROUTES_BY_NAME[named] ?? "tb";
+    const status = async (): Promise<ShareStatus> => {
       const { shares } = await callDaemon(context, DAEMON, "status", null);
       const found = shares.find(({ name }) => name === share);
       if (found === undefined) throw new MountaineerError("share_unknown", `there is no share ${share}`);
-      return isOnRoute(found, route);
+      return found;
     };
-    await untilOn(context, { share, route, named, within, isOn });
-    const program = startRouted(line);
+    const isOn = async (): Promise<boolean> => isOnRoute(await status(), route);
+    const { override: before } = await status();
     try {
+      await untilOn(context, { share, route, named, within, isOn });
+      const program = startRouted(line);
       return await follow(context, program, { pause, isOn, text: `${share} is no longer on ${named}` });
     } finally {
-      if (route === "fallback") await toRoute(context, share, "auto");
+      const now = await status().catch(() => null);
+      // Else a person has decided something since.
+      const isOurs = now?.override === (route === "fallback" ? "fallback" : null);
+      if (isOurs && now.override !== before) await decideAgain(context, share, before);
     }
   },
 });
+
+/** Puts back what a person had decided. */
+async function decideAgain(
+  context: CommandContext,
+  share: string,
+  override: ShareStatus["override"],
+): Promise<void> {
+  if (override === "unmounted")
+    await callDaemon(context, DAEMON, "unmount", { shares: [share] }).catch(() => {});
+  else await toRoute(context, share, override === "fallback" ? override : "auto");
+}
 
 function isOnRoute({ active_interface, mount_alive, moves }: ShareStatus, route: string): boolean {
   return active_interface === route && mount_alive && (moves === undefined || moves.phase === "serving");

@@ -11,7 +11,7 @@ import {
 } from "../values/mistakes.ts";
 import { nameKey, parseAliasName, parseShareName, RESERVED_SHARE_NAME } from "../values/names.ts";
 import { isWithin } from "../values/paths.ts";
-import { parseRequirement, requirementOf } from "../values/requirement.ts";
+import { parseRequirement } from "../values/requirement.ts";
 import {
   asTable,
   indexedTables,
@@ -159,11 +159,12 @@ export function requiresFindings(file: Table): Finding[] {
   const names = shareNames(listIn(file, "shares"));
   return Object.entries(asTable(file["backends"]) ?? {}).flatMap(([backend, entry]) => {
     return listIn(asTable(entry), "requires").flatMap((text, index): Finding[] => {
-      const reading = typeof text === "string" ? parseRequirement(text) : null;
+      const named = asTable(text)?.["share"] ?? text;
+      const reading = typeof named === "string" ? parseRequirement(named) : null;
       if (reading?.ok !== true) return [];
-      const { share } = requirementOf(reading.value);
+      const { share } = reading.value;
       if (names.includes(share)) return [];
-      const found = `${describeValue(text)}, which names no share of this file`;
+      const found = `${describeValue(named)}, which names no share of this file`;
       const expected = "the name of a share of this file";
       const hint = namesHint(share, names, NO_SHARES);
       return [unmatched(["backends", backend, "requires", index], found, expected, hint)];

@@ -23,7 +23,6 @@ import { foreignReference } from "../values/foreign-reference.ts";
 import { isLoopback } from "../values/host.ts";
 import { type KeyPath, pathText, quoted } from "../values/mistakes.ts";
 import { expandPath } from "../values/paths.ts";
-import { requirementOf } from "../values/requirement.ts";
 import { isLiteral, storedParts } from "../values/secret-text.ts";
 import { isKeysAddress, SIGNING_ALGORITHMS } from "../values/sign-in-values.ts";
 
@@ -96,7 +95,7 @@ function declaredBackend(
     connection: routes[0]?.connection ?? connection(backend, backend, homeContext),
     ...(routes.length === 0 ? {} : { routes }),
     timeouts: { ...waits, listMs },
-    requires: requires.map(requirementOf),
+    requires,
   };
 }
 

@@ -1,4 +1,5 @@
 // The keys of the gateway's sections: backends, name conflicts, authorization, audit.
+import { isObject } from "../../runtime/text/json-object.ts";
 import {
   parseHeaderName,
   parsePackage,
@@ -9,8 +10,14 @@ import {
 } from "../values/backend-names.ts";
 import { isHeaderText, parseArgument, parseDescription, parseProgram } from "../values/backend-values.ts";
 import { LISTEN_ADDRESS_EXPECTED, parseAllowedHost, parseListenAddress } from "../values/host.ts";
-import { describeKind } from "../values/mistakes.ts";
-import { parseRequirement, REQUIREMENT_EXPECTED } from "../values/requirement.ts";
+import { describeKind, describeValue } from "../values/mistakes.ts";
+import {
+  parseRequirement,
+  REQUIREMENT_EXPECTED,
+  ROUTES_BY_NAME,
+  type ShareRequirement,
+} from "../values/requirement.ts";
+
 import { backendAuthKeys } from "./backend-auth-schema.ts";
 import {
   defaultableTimeouts,
@@ -33,6 +40,7 @@ import {
   text,
   toggle,
   url,
+  type Value,
   workingFolder,
 } from "./value-types.ts";
 
@@ -61,12 +69,42 @@ export const sandboxKeys = {
 /** The ways to treat a backend whose required share is missing. */
 const UNAVAILABLE_CHOICES = ["hide", "stop", "error"] as const;
 
+const requiredText = text("plain", parseRequirement);
+
+/** The name of a share, perhaps with a folder; or a table with that and a route. */
+const requirement: Value<ShareRequirement> = {
+  ...requiredText,
+  json: {
+    anyOf: [
+      requiredText.json,
+      {
+        type: "object",
+        properties: { share: requiredText.json, route: { enum: Object.keys(ROUTES_BY_NAME) } },
+        required: ["share", "route"],
+        additionalProperties: false,
+      },
+    ],
+  },
+  read(value, refuse, at = []) {
+    if (!isObject(value)) return requiredText.read(value, refuse, at);
+    const { share, route, ...others } = value;
+    const expected = `a table such as \`{ share = "CORE", route = "thunderbolt" }\`; routes: ${Object.keys(ROUTES_BY_NAME).join(", ")}`;
+    const on =
+      typeof route === "string" && Object.hasOwn(ROUTES_BY_NAME, route) ? ROUTES_BY_NAME[route] : undefined;
+    if (on === undefined || Object.keys(others).length > 0)
+      return refuse({ found: describeValue(value), expected, hint: null }, at);
+    const whole = requiredText.read(share, refuse, [...at, "share"]);
+    return whole && { ...whole, route: on };
+  },
+};
+
 const requiresKeys = {
-  requires: defaulted("free", list(text("plain", parseRequirement)), [], {
+  requires: defaulted("free", list(requirement), [], {
     type: "list of shares",
     expected: `a list of ${REQUIREMENT_EXPECTED}`,
     absent: "none",
-    meaning: "Shares, or folders in them, that must be mounted.",
+    meaning:
+      'Shares, or folders in them, that must be mounted; `{ share = "CORE", route = "thunderbolt" }`: on that route.',
     example: '["CORE:/dev/projects"]',
   }),
   unavailable_after_secs: numberKey("free", {

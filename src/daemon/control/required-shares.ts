@@ -1,5 +1,6 @@
 // Whether the shares and folders that backends require are available, according to the share engine. Only the prober
 // searches for folders, because reading a mount may hang.
+import { routeLabel } from "../../api/labels/label.ts";
 import { requirementText, type ShareRequirement } from "../../config/values/requirement.ts";
 import type { DataPrograms, RequiredData } from "../../gateway/backends/policy/required-data.ts";
 import { type Clock, settlesWithin, type Timer } from "../../runtime/time/clock.ts";
@@ -49,7 +50,7 @@ export function createRequiredShares(tools: Tools) {
     for (const listener of listeners) listener();
   };
   const watch = (requirement: ShareRequirement): Watched => {
-    const key = requirementText(requirement);
+    const key = keyOf(requirement);
     const known = watched.get(key);
     if (known !== undefined) return known;
     const one = new Watched(requirement, { ...tools, accessOf: rooms.of, isResting: () => isResting, emit });
@@ -109,7 +110,7 @@ export function createRequiredShares(tools: Tools) {
     },
     /** To be called after shares were added or removed, or when `required` changed. */
     configChanged(required: readonly ShareRequirement[]): void {
-      const wanted = new Set(required.map(requirementText));
+      const wanted = new Set(required.map(keyOf));
       for (const [key, one] of watched) {
         if (wanted.has(key)) continue;
         one[Symbol.dispose]();
@@ -128,6 +129,10 @@ export function createRequiredShares(tools: Tools) {
       for (const one of watched.values()) one[Symbol.dispose]();
     },
   };
+}
+
+function keyOf(requirement: ShareRequirement): string {
+  return `${requirementText(requirement)} ${requirement.route ?? "any"}`;
 }
 
 interface WatchTools extends Tools {
@@ -208,7 +213,7 @@ class Watched implements Disposable {
 
   #presenceAfter(before: RequiredData): RequiredData {
     const { clock, engine, accessOf } = this.#tools;
-    const { share, folder } = this.requirement;
+    const { share, folder, route } = this.requirement;
     const began = beganAt(before);
     const unavailable = (reason: string): RequiredData =>
       this.#unavailable(reason, began ?? clock.monotonicMs());
@@ -224,6 +229,10 @@ class Watched implements Disposable {
     }
     const mount = usableMount(view);
     if (mount === null) return unavailable(reasonOf(view));
+    if (route !== undefined && mount.route !== route) {
+      const link = shareStatus(view).tb_link;
+      return unavailable(`it is on ${routeLabel(mount.route, link)}, not on ${routeLabel(route, link)}`);
+    }
     const isKnown = folder === null || this.#folder?.mount === mount.id;
     const missing = isKnown ? (this.#folder?.missing ?? null) : "the folder has not been checked yet";
     return missing === null ? { kind: "there", mounts: mount.id } : unavailable(missing);
@@ -278,7 +287,7 @@ function viewOf({ engine }: Tools, share: string): ShareView | null {
 }
 
 /** The mount, if programs can use it now; else null. */
-function usableMount(view: ShareView | null): { readonly id: string; readonly path: string } | null {
+function usableMount(view: ShareView | null) {
   return view?.mount?.use.state === "usable" ? (view.observed?.mount?.found ?? null) : null;
 }
 

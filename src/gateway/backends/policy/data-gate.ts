@@ -1,6 +1,6 @@
 // Decides whether calls may reach a backend while the shares that it requires are away. Pure.
 import type { ServedBackend } from "../../../config/snapshot.ts";
-import { requirementOf } from "../../../config/values/requirement.ts";
+import { requiredShare } from "../../../config/values/requirement.ts";
 import type { BackendMemory, BackendSituation, BackendSpec } from "./backend-situation.ts";
 import type { DataReason } from "./draining.ts";
 import { unavailableText } from "./required-data.ts";
@@ -46,8 +46,7 @@ export function dataGate({ spec, now }: Pick<BackendSituation, "spec" | "now">):
   const { data, whenUnavailable: mode } = needs;
   const untilMs = waitsUntilMs(needs);
   if (untilMs === null || now.monotonicMs < untilMs) return { kind: "wait" };
-  const { share } = requirementOf(data.requirement);
-  return { kind: "refuse", reason: unavailableText(data), mode, share };
+  return { kind: "refuse", reason: unavailableText(data), mode, share: requiredShare(data.requirement) };
 }
 
 function waitsUntilMs({ data, unavailableAfterMs }: NonNullable<BackendSpec["needs"]>): number | null {
