@@ -11,6 +11,7 @@ import { type PlainRig, startPlainRig } from "../../src/demo/stage/plain-rig.ts"
 import { missingForSmb } from "../../src/demo/stage/smb-available.ts";
 import { endMounts, type LiveHome, liveHome, QUICK_SYNC, untilShareOf } from "../live/live-home.ts";
 import { eventually } from "../support/eventually.ts";
+import { FILE_SERVER } from "./file-agent.ts";
 
 const execute = promisify(execFile);
 const MIB = 1 << 20;
@@ -32,33 +33,38 @@ async function play(
   {
     lines = [],
     settings = [],
-  }: { readonly lines?: readonly string[]; readonly settings?: readonly string[] },
+    shares = ["CORE"],
+    sections = [],
+  }: Readonly<Partial<Record<"lines" | "settings" | "shares" | "sections", readonly string[]>>>,
   story: (mounted: Mounted) => Promise<void>,
 ): Promise<void> {
-  const share = `CORE-${process.pid.toString(36)}`;
-  const nas = await startPlainRig({ shares: [share], settings });
+  const shareName = (name: string) => `${name}-${process.pid.toString(36)}`;
+  const nas = await startPlainRig({ shares: shares.map(shareName), settings });
   const env = { MOUNTAINEER_LOG: "debug", NAS_PASSWORD: nas.password };
   const home = await liveHome(t, { env, before: () => nas[Symbol.asyncDispose]() });
   await home.writeConfig(
     [
       ...["[global]", `shares_root = "${join(home.folder, "Shares")}"`, "check_interval_secs = 0.5"],
-      ...["[sync]", QUICK_SYNC],
-      ...["[[shares]]", 'name = "CORE"', `share_name = "${share}"`],
-      `thunderbolt_host = "${nas.tbHost}:${nas.tbPort}"`,
-      `fallback_host = "${nas.fallbackHost}:${nas.fallbackPort}"`,
-      ...[`username = "${nas.username}"`, 'password = "${NAS_PASSWORD}"', ...lines, ""],
+      ...["[sync]", QUICK_SYNC, ...sections],
+      ...shares.flatMap((name) => [
+        ...["[[shares]]", `name = "${name}"`, `share_name = "${shareName(name)}"`],
+        `thunderbolt_host = "${nas.tbHost}:${nas.tbPort}"`,
+        `fallback_host = "${nas.fallbackHost}:${nas.fallbackPort}"`,
+        ...[`username = "${nas.username}"`, 'password = "${NAS_PASSWORD}"', ...lines, ""],
+      ]),
     ].join("\n"),
   );
   const monitor = await home.start();
   try {
-    await untilShareOf(home, "CORE", "mounted", (one) => one.mount_state === "mounted" && one.mount_alive);
+    for (const name of shares)
+      await untilShareOf(home, name, "mounted", (one) => one.mount_state === "mounted" && one.mount_alive);
     const at = (...parts: readonly string[]) => join(home.folder, "Shares", "CORE", ...parts);
     await story({
-      ...{ home, nas, at, there: (...parts) => join(nas.exportPath(share), ...parts) },
+      ...{ home, nas, at, there: (...parts) => join(nas.exportPath(shareName("CORE")), ...parts) },
       sh: async (script) => (await execute("sh", ["-ec", script], { cwd: at(), timeout: 60_000 })).stdout,
     });
   } finally {
-    await endMounts(home, ["CORE"], [monitor]);
+    await endMounts(home, shares, [monitor]);
   }
 }
 
@@ -66,21 +72,46 @@ describe("what the server does", {
   skip: (await missingForSmb("/nowhere")) ?? false,
   timeout: 600_000,
 }, () => {
-  test("A12 cp within a share moves no byte over the cable", (t) =>
-    play(t, {}, async ({ home, sh, there }) => {
+  test("A12 cp within a share, and copy between two, move no byte over the cable", (t) =>
+    play(t, { shares: ["CORE", "MEDIA"] }, async ({ home, at, sh, there }) => {
       const bytes = randomBytes(40 * MIB + 3);
-      await writeFile(there("big"), bytes);
-      await sh("until [ -e big ]; do sleep 0.1; done");
+      await mkdir(there("films"));
+      await writeFile(there("films", "big"), bytes);
+      await sh(
+        "until [ -e films/big ]; do sleep 0.1; done; touch -d 2020-02-02 films/big; ln -s big films/link",
+      );
       const crossed = async (): Promise<number> => {
-        const { moves } = await untilShareOf(home, "CORE", "it moves", (one) => one.moves != null);
-        return (moves?.bytes_to_server ?? 0) + (moves?.bytes_from_server ?? 0);
+        let all = 0;
+        for (const name of ["CORE", "MEDIA"]) {
+          const { moves } = await untilShareOf(home, name, "it moves", (one) => one.moves != null);
+          all += (moves?.bytes_to_server ?? 0) + (moves?.bytes_from_server ?? 0);
+        }
+        return all;
       };
+      const media = (...parts: readonly string[]) => join(home.folder, "Shares", "MEDIA", ...parts);
+      const copy = (...args: readonly string[]) => home.cli(["copy", at("films"), ...args]);
       const before = await crossed();
-      await sh("cp big copy");
-      assert.ok((await readFile(there("copy"))).equals(bytes));
+      await sh("cp films/big copy");
+      assert.equal((await copy(media())).stdout, `${media("films")}: 41.9 MB\n`);
+      await home.cli(["copy", at("films/big"), at("second")]);
       await home.cli(["verify"]);
       const after = await crossed();
       assert.ok(after - before < MIB, `${after - before} bytes crossed the cable`);
+      for (const path of [at("copy"), at("second"), media("films/link")])
+        assert.ok((await readFile(path)).equals(bytes), path);
+      assert.equal(
+        await sh("cd ../MEDIA; ls -A . films; date -r films/big +%F"),
+        ".:\nfilms\n\nfilms:\nbig\nlink\n2020-02-02\n",
+      );
+      assert.match((await copy(media())).stderr, /exists/);
+      assert.match((await copy(at("films/inner"))).stderr, /lies in/);
+      await sh("echo mine >../MEDIA/mine");
+      const onto = (...more: readonly string[]) =>
+        home.cli(["copy", at("films/big"), media("mine"), ...more]);
+      assert.match((await onto()).stderr, /exists.*--force/s);
+      assert.equal((await onto("--force")).code, 0);
+      assert.ok((await readFile(media("mine"))).equals(bytes));
+      assert.match((await copy(join(home.folder, "here"))).stderr, /is not a share.*cp -R/s);
     }));
 
   test("A12 symbolic links are made, shown and kept as on a Mac; one that leads out of the share is a file", (t) =>
@@ -104,9 +135,11 @@ describe("what the server does", {
     ...["vfs objects = shadow_copy2", "shadow:snapdir = .snaps"],
     ...["shadow:snapdirseverywhere = yes", "veto files = /.snaps/"],
   ];
+  const files = ["[backends.files]", `command = "${process.execPath}"`, `args = ["${FILE_SERVER}", "/tmp"]`];
+  const audited = [...files, 'requires = ["CORE"]', "[audit]", "enabled = true"];
   const missingSnapshots = !existsSync("/usr/lib/x86_64-linux-gnu/samba/vfs/shadow_copy2.so");
   test("A18 yesterday's file is listed, read and restored", { skip: missingSnapshots }, (t) =>
-    play(t, { settings: snapshots }, async ({ home, at, sh, there }) => {
+    play(t, { settings: snapshots, sections: audited }, async ({ home, at, sh, there }) => {
       const kept = async (time: string, text: string): Promise<void> => {
         await mkdir(there(".snaps", `@GMT-${time}`, "docs"), { recursive: true });
         await writeFile(there(".snaps", `@GMT-${time}`, "docs", "note"), text);
@@ -129,13 +162,30 @@ describe("what the server does", {
       await home.cli(["restore", at("docs"), "--from", "2026-01-02"]);
       assert.equal(await sh("cat docs/note"), "yesterday");
       assert.match((await home.cli(["doctor"])).stdout, /into CORE-\S+; versions: 2 snapshots/);
+      const write = ["call", "write_file", JSON.stringify({ path: "/tmp/audited", content: "" })];
+      const lines = () => readFile(join(home.home, "audit.jsonl"), "utf8").catch(() => "");
+      await eventually(
+        async () => (await home.cli(write)).code === 0 && (await lines()).includes("snapshots"),
+      );
+      assert.match(
+        await lines(),
+        /"target":"tool:write_file".*"snapshots":\{"CORE":"2026-01-02T10:00:00Z"\}/,
+      );
       await assert.rejects(sh("echo x >.versions/2026-01-02T10:00:00Z/docs/note"), /Read-only/);
     }),
   );
   test("A18 when runs a program while a share is on a route, and ends or stops it when the route is lost", (t) =>
     play(t, {}, async ({ home, nas }) => {
       const when = (...args: readonly string[]) => home.cli(["when", "--share", "CORE", "--route", ...args]);
+      const override = async () => (await home.shareStatus("CORE")).override;
       assert.equal((await when("fallback", "--", "sh", "-c", "exit 7")).code, 7);
+      assert.equal(await override(), null);
+      await home.cli(["switch", "--share", "CORE", "--to", "fallback"]);
+      for (const route of ["fallback", "tb"]) {
+        assert.equal((await when(route, "--", "true")).code, 0);
+        assert.equal(await override(), "fallback");
+      }
+      await home.cli(["switch", "--share", "CORE", "--to", "auto"]);
       const on = join(home.folder, "on");
       const script = (text: string) => ["--", "sh", "-c", `echo run >${on}; ${text}`];
       const started = () => eventually(() => existsSync(on));
@@ -167,5 +217,22 @@ describe("what the server does", {
       await nas.cables.tb.setMode("pass");
       assert.equal((await counting).code, 0);
       assert.equal(await lines(), 42);
+    }));
+
+  const onCable = [
+    ...[...files, 'requires = [{ share = "CORE", route = "thunderbolt" }]', "unavailable_after_secs = 0.5"],
+  ];
+  test("C1 tools that require a route leave when the share is on another one, and return with it", (t) =>
+    play(t, { sections: onCable }, async ({ home, nas }) => {
+      const tools = async () =>
+        (await home.cli(["tools", "list"])).stdout.match(/read_text_file/g)?.length ?? 0;
+      await eventually(async () => (await tools()) > 0);
+      await nas.cables.tb.setMode("refuse");
+      await eventually(async () => (await tools()) === 0);
+      const why = (await home.cli(["why", "files"])).stdout;
+      assert.match(why, /share CORE is away: it is on Fallback, not on/);
+      await nas.cables.tb.setMode("pass");
+      await home.cli(["switch", "--share", "CORE", "--to", "tb"]);
+      await eventually(async () => (await tools()) > 0);
     }));
 });

@@ -62,6 +62,8 @@ export interface GatewayOptions extends BackendTools {
   readonly measured?: () => readonly Measured[];
   /** Absent: calls with a path are refused for backends with `folders`. */
   readonly resolvePaths?: ResolvePaths;
+  /** The newest known snapshot before that wall time of each share that a backend works on. Never waits. */
+  readonly snapshots?: (backend: ServedBackend, wallMs: number) => Readonly<Record<string, string>>;
   /** Absent: pins are lost with the process. */
   readonly pinStore?: PinStore;
   /** Stores names in use and switched-off tools. Absent: they are lost with the process. */

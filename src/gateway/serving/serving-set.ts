@@ -45,7 +45,7 @@ export interface ServingSetOptions extends GatewayTools {
   /** The servers that names in policies mean. */
   readonly ruleOwners: RuleOwners;
   /** null: the audit is off. The audit's file outlives this serving set. */
-  readonly audit: Pick<AuditOptions, "config" | "write" | "writeDenied"> | null;
+  readonly audit: Pick<AuditOptions, "config" | "write" | "writeDenied" | "snapshots"> | null;
   readonly services: RoutingServices;
   readonly backends: readonly string[];
   /** Time limit of calls by backend, ms; absent: 60 s. */
@@ -76,7 +76,10 @@ export function buildServingSet(options: ServingSetOptions): ServingSet {
   const { authorization, ruleOwners, audit, clock, clean, selections, catalog } = options;
   const compiled: Compiled = {
     policies: authorization === null ? null : compilePolicies(authorization, ruleOwners),
-    audited: audit === null ? null : createAudit({ ...audit, clock, clean }),
+    audited:
+      audit === null
+        ? null
+        : createAudit({ ...audit, clock, clean, unannotated: authorization?.unannotated }),
   };
   const made = new Map<string, ServingSet>();
   const forClient: ServingSet["forClient"] = (client) => {

@@ -43,7 +43,8 @@ import { buildServingSet } from "./serving-set.ts";
 import type { SessionRoster } from "./session-roster.ts";
 
 interface ServingOptions {
-  readonly tools: RulesTools & Pick<GatewayOptions, "announce" | "environment" | "guarded" | "resolvePaths">;
+  readonly tools: RulesTools &
+    Pick<GatewayOptions, "announce" | "environment" | "guarded" | "resolvePaths" | "snapshots">;
   readonly redaction: Redaction;
   readonly roster: SessionRoster;
   readonly pool: BackendPool;
@@ -278,6 +279,10 @@ export class Serving {
               config: audit,
               write: (record) => (this.rules.auditFile ?? auditFile).write(record),
               writeDenied: (record, rule) => this.refusals.denied(record, rule),
+              snapshots: (name, wallMs) => {
+                const backend = config.backends.find((one) => one.name === name);
+                return backend === undefined ? {} : (tools.snapshots?.(backend, wallMs) ?? {});
+              },
             },
       limits: { limiter: this.limiter, stored: this.storedResults },
       selections: this.#selections,

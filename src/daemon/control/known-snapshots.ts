@@ -1,0 +1,56 @@
+// The snapshots of shares, as far as they are known, for the audit. Nobody waits: the first question about a share has it asked, and gets
+// nothing.
+import type { ServedBackend } from "../../config/snapshot.ts";
+import { type Clock, isoTime } from "../../runtime/time/clock.ts";
+import type { ShareEngine } from "../../shares/engine/share-engine.ts";
+import type { Prober } from "../../shares/prober/prober.ts";
+
+/** At most so often a share is asked, ms. */
+const BETWEEN_QUESTIONS_MS = 300_000;
+const ANSWER_MS = 5_000;
+/** The folder in which mountaineer-fs shows snapshots, by their times. */
+const VERSIONS = ".versions";
+
+interface Known {
+  readonly askedAtMs: number;
+  times: readonly string[];
+}
+
+export function createKnownSnapshots({
+  clock,
+  engine,
+  prober,
+}: {
+  readonly clock: Clock;
+  readonly engine: () => Pick<ShareEngine, "names" | "view"> | null;
+  readonly prober: Pick<Prober, "folders">;
+}) {
+  const known = new Map<string, Known>();
+  const ask = (share: string, mount: string): Known => {
+    const asked: Known = { askedAtMs: clock.monotonicMs(), times: known.get(share)?.times ?? [] };
+    known.set(share, asked);
+    void prober.folders(mount, VERSIONS, ANSWER_MS).then((listing) => {
+      if (listing !== null) asked.times = listing.state === "listed" ? listing.folders.toSorted() : [];
+    });
+    return asked;
+  };
+  /** The newest snapshot before that wall time of each share that the backend requires or has a folder in. */
+  return ({ requires, folders }: ServedBackend, wallMs: number): Readonly<Record<string, string>> => {
+    const now = engine();
+    const found = (now?.names ?? []).flatMap((share) => {
+      const view = now?.view(share);
+      const path = view?.subject.spec.stablePath;
+      const isUsed =
+        requires.some((one) => one.share === share) ||
+        folders?.some((folder) => folder === path || folder.startsWith(`${path}/`));
+      const mount = view?.mount?.use.state === "usable" ? view.observed?.mount?.found : null;
+      if (isUsed !== true || mount == null) return [];
+      const before = known.get(share);
+      const isFresh = before !== undefined && clock.monotonicMs() - before.askedAtMs < BETWEEN_QUESTIONS_MS;
+      const { times } = isFresh ? before : ask(share, mount.path);
+      const newest = times.findLast((time) => time <= isoTime(wallMs));
+      return newest === undefined ? [] : [[share, newest] as const];
+    });
+    return Object.fromEntries(found);
+  };
+}
