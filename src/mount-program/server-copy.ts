@@ -40,7 +40,7 @@ const PART_WITHIN_MS = 24 * 3_600_000;
 
 const NAME_CHARACTERS_AT_MOST = 40;
 
-const noteOf = reader(object({ mounted: text, socket: text }));
+const runningOf = reader(object({ mounted: text, socket: text }));
 const statusOf = reader(object({ status: object({ share: text }) }));
 const copiedOf = reader(object({ copied: number, size: number, modified_at: number }));
 
@@ -97,7 +97,7 @@ export async function copyAtServer(copy: ServerCopy): Promise<{ readonly path: s
   const isFolder = (await stat(from)).isDirectory();
   if (isFolder && !relative(from, join(target.root, target.inside)).startsWith(".."))
     throw new MountaineerError("path_taken", `${to} lies in ${from}`);
-  await putInPlace({ to, force, isFolder }, (made) => copyTo(from, made));
+  await makeThenMove({ to, force, isFolder }, (made) => copyTo(from, made));
   return { path: to, bytes };
 }
 
@@ -109,9 +109,9 @@ async function programAt(
 ): Promise<ProgramConnection> {
   const mounts = join(home, "mounts");
   for (const folder of await readdir(mounts).catch(recoverFrom("ENOENT", []))) {
-    const note = noteOf(jsonObject((await readIfPresent(join(mounts, folder, "program.json"))) ?? ""));
-    if (note?.mounted !== root) continue;
-    return connectProgram({ path: note.socket, home }, systemClock, { onStatus() {}, onEnd() {} });
+    const running = runningOf(jsonObject((await readIfPresent(join(mounts, folder, "program.json"))) ?? ""));
+    if (running?.mounted !== root) continue;
+    return connectProgram({ path: running.socket, home }, systemClock, { onStatus() {}, onEnd() {} });
   }
   throw new MountaineerError(
     "path_unknown",
@@ -129,17 +129,17 @@ async function shareOf(program: ProgramConnection): Promise<string> {
 
 /** Makes a file or folder beside its place, under a name that nothing else has, and puts it there once it is whole. A present file is only
  * replaced with `force`, a folder never. */
-async function putInPlace(
+async function makeThenMove(
   { to, force, isFolder }: Readonly<{ to: string; force: boolean; isFolder: boolean }>,
   make: (path: string) => Promise<void>,
 ): Promise<void> {
   const isFree = async (): Promise<boolean> => {
     const present = await lstat(to).catch(recoverFrom(["ENOENT", "ENOTDIR"], null));
     if (present === null) return true;
-    const isKept = isFolder || present.isDirectory();
-    if (force && !isKept) return false;
+    const isTaken = isFolder || present.isDirectory();
+    if (force && !isTaken) return false;
     throw new MountaineerError("path_taken", `${to} exists`, {
-      hint: isKept ? "name another place" : "replace it: --force",
+      hint: isTaken ? "name another place" : "replace it: --force",
     });
   };
   await isFree();

@@ -1,4 +1,4 @@
-// The snapshots of shares, as far as they are known, for the audit. Nobody waits: the first question about a share has it asked, and gets
+// The snapshots of shares, as far as they are known, for the audit. No question waits: the first one about a share has it asked, and gets
 // nothing.
 import type { ServedBackend } from "../../config/snapshot.ts";
 import { type Clock, isoTime } from "../../runtime/time/clock.ts";
@@ -12,7 +12,7 @@ const ANSWER_MS = 5_000;
 const VERSIONS = ".versions";
 
 interface Known {
-  readonly askedAtMs: number;
+  readonly readAtMs: number;
   times: readonly string[];
 }
 
@@ -26,13 +26,13 @@ export function createKnownSnapshots({
   readonly prober: Pick<Prober, "folders">;
 }) {
   const known = new Map<string, Known>();
-  const ask = (share: string, mount: string): Known => {
-    const asked: Known = { askedAtMs: clock.monotonicMs(), times: known.get(share)?.times ?? [] };
-    known.set(share, asked);
+  const read = (share: string, mount: string): Known => {
+    const reading: Known = { readAtMs: clock.monotonicMs(), times: known.get(share)?.times ?? [] };
+    known.set(share, reading);
     void prober.folders(mount, VERSIONS, ANSWER_MS).then((listing) => {
-      if (listing !== null) asked.times = listing.state === "listed" ? listing.folders.toSorted() : [];
+      if (listing !== null) reading.times = listing.state === "listed" ? listing.folders.toSorted() : [];
     });
-    return asked;
+    return reading;
   };
   /** The newest snapshot before that wall time of each share that the backend requires or has a folder in. */
   return ({ requires, folders }: ServedBackend, wallMs: number): Readonly<Record<string, string>> => {
@@ -46,8 +46,8 @@ export function createKnownSnapshots({
       const mount = view?.mount?.use.state === "usable" ? view.observed?.mount?.found : null;
       if (isUsed !== true || mount == null) return [];
       const before = known.get(share);
-      const isFresh = before !== undefined && clock.monotonicMs() - before.askedAtMs < BETWEEN_QUESTIONS_MS;
-      const { times } = isFresh ? before : ask(share, mount.path);
+      const isFresh = before !== undefined && clock.monotonicMs() - before.readAtMs < BETWEEN_QUESTIONS_MS;
+      const { times } = isFresh ? before : read(share, mount.path);
       const newest = times.findLast((time) => time <= isoTime(wallMs));
       return newest === undefined ? [] : [[share, newest] as const];
     });
