@@ -90,7 +90,7 @@ func TestSharesAndFoldersAreListed(t *testing.T) {
 		Shares []struct{ Name, Comment string }
 	}
 	account := append(over("tb", r.Cable), "-user", r.Account.User, "-sign")
-	if exit := look(r, &shares, r.Account.Password, append([]string{"shares"}, account...)...); exit != 0 || fmt.Sprint(shares.Shares) != "[{closed } {readonly } {share }]" {
+	if exit := look(r, &shares, r.Account.Password, append([]string{"shares"}, account...)...); exit != 0 || fmt.Sprint(shares.Shares) != "[{again } {closed } {readonly } {share }]" {
 		t.Errorf("%d, %+v", exit, shares)
 	}
 	type listing struct {
