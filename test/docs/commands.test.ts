@@ -136,6 +136,7 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
 
   ...elsewhere(
     "test/lab/server-side.test.ts",
+    "mountaineer copy ~/Shares/CORE/film.mkv ~/Shares/MEDIA/",
     "mountaineer versions ~/Shares/CORE/report.odt",
     "mountaineer restore ~/Shares/CORE/report.odt --from 2026-11-28",
     "mountaineer restore report.odt --from 2026-11-28T22:00:00Z --to old.odt",
