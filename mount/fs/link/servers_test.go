@@ -49,6 +49,27 @@ func TestAnotherServerGetsNoLogin(t *testing.T) {
 	}
 }
 
+func TestAnotherServerIsForgottenWithItsRoute(t *testing.T) {
+	l := newLab(t, nil)
+	l.beside(rig.Named("STRANGER"))
+	l.fallback.Hold(true)
+	before := l.fallback.Tries()
+	used := make(chan error, 1)
+	go func() {
+		_, err := l.link.Use(context.Background(), "fallback")
+		used <- err
+	}()
+	rig.Eventually(t, "it is asked", func() bool { return l.fallback.Tries() > before })
+	rig.Must(t, l.link.Set(Settings{Routes: []smb.Route{l.tb.Route("tb")}}))
+	l.fallback.Hold(false)
+	if err := <-used; smb.CodeOf(err) != smb.OtherServer {
+		t.Errorf("%v", err)
+	}
+	if s := l.link.Status(); s.Other != nil {
+		t.Errorf("%+v", s.Other)
+	}
+}
+
 func TestATwinIsNotTheServer(t *testing.T) {
 	for name, fill := range map[string]func(l *lab, twin *rig.Rig){
 		"an empty one": func(*lab, *rig.Rig) {},

@@ -148,9 +148,17 @@ func (l *Link) judgeGuid(route smb.Route, server smb2.Server) error {
 		return nil
 	}
 	text := fmt.Sprintf("is another server: its id is %q, not %q", guid, l.record.Guid)
-	l.other = &Other{Route: route.Name, Address: route.Address, Guid: guid, Text: text}
-	l.announce()
-	return smb.Fail(smb.OtherServer, fmt.Errorf("%s %s", route.Address, text))
+	return l.isOther(route, Other{Guid: guid, Text: text})
+}
+
+// isOther says so of a route, unless it was taken away meanwhile: nothing would ever end that. The caller holds mu.
+func (l *Link) isOther(route smb.Route, other Other) error {
+	other.Route, other.Address = route.Name, route.Address
+	if slices.Contains(l.routes, route) {
+		l.other = &other
+		l.announce()
+	}
+	return smb.Fail(smb.OtherServer, fmt.Errorf("%s %s", route.Address, other.Text))
 }
 
 // learnt is what a sign-in has shown of the server.
@@ -206,10 +214,7 @@ func (l *Link) prove(ctx context.Context, c *Conn) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	text := "is another server: " + verdict.Text
-	l.other = &Other{Route: c.Route.Name, Address: c.Route.Address, Guid: guid, Text: text, Bare: verdict.Bare}
-	l.announce()
-	return smb.Fail(smb.OtherServer, fmt.Errorf("%s %s", c.Route.Address, text))
+	return l.isOther(c.Route, Other{Guid: guid, Text: "is another server: " + verdict.Text, Bare: verdict.Bare})
 }
 
 // trust takes over what the sign-in has shown. The caller holds mu.
