@@ -167,16 +167,19 @@ func (r record) recent(now time.Time) (recent []Refusal) {
 // Away notes that no route leads to the server: a refused login may then be tried once more.
 func (a *Account) Away() {
 	a.mu.Lock()
-	defer a.mu.Unlock()
+	name := a.name
+	a.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), pollEvery)
 	defer cancel()
-	file, err := a.lock(ctx, a.name)
+	file, err := a.lock(ctx, name)
 	if err != nil {
 		return
 	}
 	t := &turn{account: a, file: file}
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	defer t.close()
-	if refused := t.read().Refused; len(refused) > 0 && t.read().AwayAt < refused[len(refused)-1].At {
+	if r := t.read(); len(r.Refused) > 0 && r.AwayAt < r.Refused[len(r.Refused)-1].At {
 		t.update(func(r *record) { r.AwayAt = time.Now().UnixMilli() })
 	}
 }

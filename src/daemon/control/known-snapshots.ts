@@ -4,6 +4,7 @@ import type { ServedBackend } from "../../config/snapshot.ts";
 import { type Clock, isoTime } from "../../runtime/time/clock.ts";
 import type { ShareEngine } from "../../shares/engine/share-engine.ts";
 import type { Prober } from "../../shares/prober/prober.ts";
+import { usableMount } from "./required-shares.ts";
 
 /** At most so often a share is asked, ms. */
 const BETWEEN_QUESTIONS_MS = 300_000;
@@ -36,6 +37,7 @@ export function createKnownSnapshots({
   };
   /** The newest snapshot before that wall time of each share that the backend requires or has a folder in. */
   return ({ requires, folders }: ServedBackend, wallMs: number): Readonly<Record<string, string>> => {
+    if (requires.length === 0 && folders === undefined) return {};
     const now = engine();
     const found = (now?.names ?? []).flatMap((share) => {
       const view = now?.view(share);
@@ -43,8 +45,8 @@ export function createKnownSnapshots({
       const isUsed =
         requires.some((one) => one.share === share) ||
         folders?.some((folder) => folder === path || folder.startsWith(`${path}/`));
-      const mount = view?.mount?.use.state === "usable" ? view.observed?.mount?.found : null;
-      if (isUsed !== true || mount == null) return [];
+      const mount = usableMount(view ?? null);
+      if (isUsed !== true || mount === null) return [];
       const before = known.get(share);
       const isFresh = before !== undefined && clock.monotonicMs() - before.readAtMs < BETWEEN_QUESTIONS_MS;
       const { times } = isFresh ? before : read(share, mount.path);

@@ -287,7 +287,7 @@ function viewOf({ engine }: Tools, share: string): ShareView | null {
 }
 
 /** The mount, if programs can use it now; else null. */
-function usableMount(view: ShareView | null) {
+export function usableMount(view: ShareView | null) {
   return view?.mount?.use.state === "usable" ? (view.observed?.mount?.found ?? null) : null;
 }
 

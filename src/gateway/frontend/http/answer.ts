@@ -1,6 +1,7 @@
 // Writes HTTP responses: complete replies, and refusals of requests that may still be arriving.
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
 import { answerEarly, awaitsMuch } from "../../../runtime/http/answer-early.ts";
+import { UNCOUNTED_BYTES } from "../../answers-in-flight.ts";
 import { errorReply, type RpcId } from "../../json-rpc.ts";
 import { responseJson } from "../session/client-stream.ts";
 import { type PacedStream, PacedWriter } from "../session/paced-writer.ts";
@@ -9,7 +10,7 @@ import { type StreamParts, unreadOf } from "./sse-stream.ts";
 /** The JSON-RPC code that the official SDKs send with an HTTP error status. */
 const HTTP_REFUSED = -32000;
 /** A longer text is written in pieces, so that a reader that stalls is noticed, and unread bytes are counted. */
-const LARGE_CHARACTERS = 64 * 1024;
+const LARGE_CHARACTERS = UNCOUNTED_BYTES;
 
 export function answerJson(
   parts: StreamParts,

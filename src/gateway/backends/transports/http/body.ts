@@ -1,6 +1,8 @@
 // Reads the body of an HTTP response: whole within a limit, or as an event stream that its receiver can pause.
+
 import { GatheredBytes } from "../../../../runtime/text/gathered-bytes.ts";
 import { createSseParser, type SseEvent, type SseParser } from "../../../../runtime/text/sse-parser.ts";
+import { UNCOUNTED_BYTES } from "../../../answers-in-flight.ts";
 import { readMessage, tooManyValues } from "../../../written-results.ts";
 import type { TransportFailure } from "../backend-transport.ts";
 import type { OutgoingRequest, Response } from "./connections.ts";
@@ -13,9 +15,6 @@ export function mediaType({ headers }: Response): string {
   const [type = ""] = (headers.get("content-type") ?? "").split(/[;,]/, 1);
   return type.trim().toLowerCase();
 }
-
-/** A smaller answer is read without asking. */
-const LARGE_BYTES = 64 * 1024;
 
 /** Called with the bytes of a large answer that have come so far; a returned promise pauses the response. */
 type OnReceived = (bytes: number) => Promise<void> | null;
@@ -40,7 +39,7 @@ export function readWhole(
       if (body.length + piece.length > limitBytes) end("overlong");
       else if (!over) {
         body.push(piece);
-        const wait = body.length > LARGE_BYTES ? onReceived(body.length) : null;
+        const wait = body.length > UNCOUNTED_BYTES ? onReceived(body.length) : null;
         if (wait === null) return;
         response.pause();
         void wait.then(() => response.resume());
@@ -117,7 +116,7 @@ export function readEvents(response: Response, limitBytes: number, reader: Event
       parser.push(piece);
       received += piece.length;
       handOver();
-      const wait = paused || received <= LARGE_BYTES ? null : reader.onReceived?.(received);
+      const wait = paused || received <= UNCOUNTED_BYTES ? null : reader.onReceived?.(received);
       if (wait != null) pauseUntil(wait);
       reader.onPiece?.(piece.length);
       finish();
