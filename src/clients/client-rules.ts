@@ -1,5 +1,5 @@
 // Rules about servers that a client has outside of their entries: what it denies, asks before, or allows to an agent.
-import { objectOf } from "../runtime/text/json-object.ts";
+import { type JsonMembers, objectOf } from "../runtime/text/json-object.ts";
 import { type Client, type ClientSurroundings, pathOf } from "./client.ts";
 import { pathsAt, valuesAt } from "./client-text.ts";
 import type { ForeignServer } from "./entry-keys.ts";
@@ -38,8 +38,10 @@ export async function readRules(
 export function rulesAbout({ client, files }: ClientRules, server: string): readonly ClientRule[] {
   if (client.rules === null) return [];
   const literal = (text: string) => text.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&");
-  const names = `(?:${literal(server)}|${literal(server.replace(/[^A-Za-z0-9_-]/g, "_"))})`;
   const [before = "", after = ""] = client.rules.tool.split("T").map(literal);
+  // A name with a word before it may be a pattern for all servers: `mcp__*`.
+  const all = before.startsWith("S") ? "" : "|\\*";
+  const names = `(?:${literal(server)}|${literal(server.replace(/[^A-Za-z0-9_-]/g, "_"))}${all})`;
   const named = before.replace("S", names);
   // Many clients take the name of a server for all of its tools.
   const whole = named.replace(/(?:__|_|:|\/)$/, "");
@@ -87,28 +89,49 @@ function textsIn(
   ]);
 }
 
-/** Why Claude Code would not load the server at all, by the lists of its settings; null: it would. */
+/** Why the client would not load the server at all, by the lists of its settings; null: it would. */
 export function refusedBy(
   { client, files }: ClientRules,
   name: string,
   server: ForeignServer,
 ): string | null {
+  const lists = (key: string) => files.map(({ values }) => objectOf(values)[key]).filter(Array.isArray);
+  const { command, args, url } = server;
+  // What an administrator has written comes first, and of all rules the first that fits.
+  const rule = lists("amp.mcpPermissions")
+    .toReversed()
+    .flat()
+    .map(objectOf)
+    .find(({ matches, action }) => isMatched(objectOf(matches), server, action === "reject"));
+  if (rule?.["action"] === "reject") return "its amp.mcpPermissions reject it";
   if (client.name !== "claude-code") return null;
   const matches = (entry: unknown): boolean => {
     const { serverName, serverUrl, serverCommand } = objectOf(entry);
-    if (typeof serverUrl === "string") return server.url !== null && fits(serverUrl, server.url);
-    if (Array.isArray(serverCommand))
-      return (
-        server.command !== null && serverCommand.join("\0") === [server.command, ...server.args].join("\0")
-      );
+    if (typeof serverUrl === "string") return url !== null && fits(serverUrl, url);
+    if (Array.isArray(serverCommand)) return serverCommand.join("\0") === [command, ...args].join("\0");
     return serverName === name;
   };
-  const lists = (key: string) => files.map(({ values }) => objectOf(values)[key]).filter(Array.isArray);
   if (lists("deniedMcpServers").some((list) => list.some(matches))) return "its deniedMcpServers names it";
   const allowed = lists("allowedMcpServers").flat();
   return lists("allowedMcpServers").length > 0 && !allowed.some(matches)
     ? "its allowedMcpServers does not name it"
     : null;
+}
+
+/** Whether a rule of Amp means the server. `unread`: the result for a pattern that cannot be read. */
+function isMatched(patterns: JsonMembers, { command, args, url }: ForeignServer, unread: boolean): boolean {
+  const whole = [command ?? "", ...args].join(" ");
+  const texts = new Map([
+    ["command", [command ?? "", whole]],
+    ["args", [args.join(" ")]],
+    ["url", [url ?? ""]],
+  ]);
+  return Object.entries(patterns).every(([key, pattern]) =>
+    [pattern].flat().some((one) => {
+      const isRead = typeof one === "string" && !one.startsWith("/") && texts.has(key);
+      return isRead ? texts.get(key)?.some((text) => text !== "" && fits(one, text)) : unread;
+    }),
+  );
 }
 
 /** Whether a text fits a pattern in which `*` stands for anything. */

@@ -274,16 +274,9 @@ async function serversKnownHere(
     return { name, table: objectOf(table), secrets: null };
   });
   const { client, folder } = clientOf(current.path, given);
-  const project = client === null ? null : folder;
   const surroundings = {
-    ...{
-      ...given,
-      expands: current.client.expands,
-      client: current.client,
-      project,
-      taken: new Set<string>(),
-    },
-    fileFolder: dirname(current.path),
+    ...{ ...given, client: current.client, expands: current.client.expands, taken: new Set<string>() },
+    ...{ project: client === null ? null : folder, fileFolder: dirname(current.path) },
   };
   const servers = await Promise.all(
     entries.map(async ([name, entry]) => ({

@@ -33,27 +33,33 @@ function keys(text: string): readonly string[] {
 /** Tables whose members count as the entry's own. Of members of one name, the later table's wins; the entry's own are third. */
 const INNER = ["oauth", "auth", "", ...keys("transport requestOptions requestInit anythingllm")];
 
-const PROGRAM = keys("command cmd executable");
-const ADDRESS = keys("httpUrl url serverUrl server_url baseUrl base_url uri");
-const FOLDER = keys("cwd working_dir workingDirectory working_directory");
-const ON = keys("enabled active isActive");
-const OFF = keys("disabled quarantined");
-const STARTED = keys("autoStart autostart auto_start start_on_launch startOnLaunch startup");
-const INHERITED = keys("env_vars env_keys");
-const VARIABLES = keys("env environment envs");
-const HEADERS = keys("headers http_headers");
-const TOKEN = keys("bearerToken bearer_token api_key");
-const TOKEN_VARIABLE = keys("bearer_token_env_var bearerTokenEnv bearer_token_env");
-const CLIENT_ID = keys("clientId CLIENT_ID client_id oauthClientId oauth_client_id");
-const CLIENT_SECRET = keys("clientSecret CLIENT_SECRET client_secret oauthClientSecret oauth_client_secret");
-const SCOPES = keys("scopes scope");
-const REDIRECT = keys(
-  "redirectUri redirect_uri redirectUrl redirect_url oauthRedirectUrl oauth_redirect_url",
-);
-const REDIRECT_PORT = keys("callbackPort redirectPort redirect_port oauth_callback_port");
-const RESOURCE = keys("oauth_resource resource");
-const ALLOWED = keys("enabled_tools enabledTools includeTools include");
-const DENIED = keys("disabled_tools disabledTools excludeTools suppressedTools exclude");
+/** What decides how a server runs. */
+const KEYS = {
+  program: keys("command cmd executable"),
+  address: keys("httpUrl url serverUrl server_url baseUrl base_url uri"),
+  folder: keys("cwd working_dir workingDirectory working_directory"),
+  on: keys("enabled active isActive"),
+  off: keys("disabled quarantined"),
+  started: keys("autoStart autostart auto_start start_on_launch startOnLaunch startup"),
+  inherited: keys("env_vars env_keys"),
+  variables: keys("env environment envs"),
+  headers: keys("headers http_headers"),
+  token: keys("bearerToken bearer_token api_key"),
+  tokenVariable: keys("bearer_token_env_var bearerTokenEnv bearer_token_env"),
+  clientId: keys("clientId CLIENT_ID client_id oauthClientId oauth_client_id"),
+  clientSecret: keys("clientSecret CLIENT_SECRET client_secret oauthClientSecret oauth_client_secret"),
+  scopes: keys("scopes scope"),
+  redirect: keys(
+    "redirectUri redirect_uri redirectUrl redirect_url callbackUrl oauthRedirectUrl oauth_redirect_url",
+  ),
+  redirectPort: keys("callbackPort redirectPort redirect_port oauth_callback_port"),
+  resource: keys("oauth_resource resource"),
+  allowed: keys("enabled_tools enabledTools includeTools include"),
+  denied: keys("disabled_tools disabledTools excludeTools suppressedTools exclude"),
+  others: keys(
+    "args env_http_headers api_key_env api_key_header api_key_format sandboxEnabled available_tools tools",
+  ),
+};
 /** Keys of seconds, or of thousandths of them; null: see `eitherUnit`. */
 const LIMITS = [
   ["init", 1, keys("startup_timeout_sec connect_timeout")],
@@ -68,31 +74,13 @@ const LIMITS = [
 ] as const;
 const LONGEST = { init: 600, call: 86_400 } as const;
 
-/** All keys above: one that is left was not understood. */
-export const MAPPED: ReadonlySet<string> = new Set([
-  ...[
-    PROGRAM,
-    ADDRESS,
-    FOLDER,
-    ON,
-    OFF,
-    STARTED,
-    INHERITED,
-    VARIABLES,
-    HEADERS,
-    TOKEN,
-    TOKEN_VARIABLE,
-  ].flat(),
-  ...[CLIENT_ID, CLIENT_SECRET, SCOPES, REDIRECT, REDIRECT_PORT, RESOURCE, ALLOWED, DENIED].flat(),
-  ...keys(
-    "args env_http_headers api_key_env api_key_header api_key_format sandboxEnabled available_tools tools",
-  ),
-]);
+/** One that is left was not understood. */
+export const MAPPED: ReadonlySet<string> = new Set(Object.values(KEYS).flat());
 
 /** True for a table that starts or names a server in any client's form. */
 export function isServerEntry(value: unknown): value is JsonMembers {
   if (!isObject(value)) return false;
-  return isServerEntry(value["transport"]) || [...PROGRAM, ...ADDRESS].some((key) => key in value);
+  return isServerEntry(value["transport"]) || [...KEYS.program, ...KEYS.address].some((key) => key in value);
 }
 
 export function readForeignEntry(given: JsonMembers): ForeignServer {
@@ -109,31 +97,31 @@ export function readForeignEntry(given: JsonMembers): ForeignServer {
   };
   // Earlier versions of Zed write the program as a table.
   const table = take(["command"], (value) => (isObject(value) ? value : null));
-  const argv = take(PROGRAM, texts);
-  const named = take(PROGRAM, text) ?? text(table?.["path"]) ?? argv?.[0] ?? null;
-  const url = take(ADDRESS, text)?.trim() ?? null;
+  const argv = take(KEYS.program, texts);
+  const named = take(KEYS.program, text) ?? text(table?.["path"]) ?? argv?.[0] ?? null;
+  const url = take(KEYS.address, text)?.trim() ?? null;
   const isAddress = named === null || (url !== null && /http|sse|remote/i.test(type));
-  const inherited = fromEnvironment(take(INHERITED, names));
+  const inherited = fromEnvironment(take(KEYS.inherited, names));
   const settings = settingsOf(take);
   const isBoxed = take(["sandboxEnabled"], flag);
   const sandbox = isBoxed === null ? null : take(["sandbox"], (value) => (isObject(value) ? value : null));
   return {
     command: isAddress ? null : named,
     args: [...(argv?.slice(1) ?? []), ...(texts(table?.["args"]) ?? []), ...(take(["args"], texts) ?? [])],
-    cwd: take(FOLDER, text),
+    cwd: take(KEYS.folder, text),
     url: isAddress ? url : null,
     env: {
       ...variables(table?.["env"]),
       ...inherited,
-      ...take(VARIABLES, (value) =>
+      ...take(KEYS.variables, (value) =>
         Array.isArray(value) ? fromEnvironment(names(value)) : variables(value),
       ),
     },
     headers: headersOf(take),
     // A client that does not start it at once waits for its user to do so.
     enabled:
-      ON.every((key) => take([key], flag) ?? true) &&
-      !OFF.some((key) => take([key], flag) ?? false) &&
+      KEYS.on.every((key) => take([key], flag) ?? true) &&
+      !KEYS.off.some((key) => take([key], flag) ?? false) &&
       settings["start"] === undefined,
     settings,
     signIn: signInOf(take),
@@ -176,8 +164,8 @@ const FILTERS = keys("include exclude resources prompts");
 type Take = <Value>(keys: readonly string[], read: (value: unknown) => Value | null) => Value | null;
 
 function headersOf(take: Take): Readonly<Record<string, string>> {
-  const variable = take(TOKEN_VARIABLE, text);
-  const token = take(TOKEN, text);
+  const variable = take(KEYS.tokenVariable, text);
+  const token = take(KEYS.token, text);
   const named = take(["env_http_headers"], textTable) ?? {};
   // Vibe's variable, with the header and the form for it.
   const keyVariable = take(["api_key_env"], text);
@@ -188,22 +176,22 @@ function headersOf(take: Take): Readonly<Record<string, string>> {
     ...(variable === null ? {} : { Authorization: `Bearer \${${variable}}` }),
     ...(keyVariable === null ? {} : { [header]: form.replaceAll("{token}", () => `\${${keyVariable}}`) }),
     ...Object.fromEntries(Object.entries(named).map(([name, one]) => [name, `\${${one}}`])),
-    ...Object.assign({}, ...HEADERS.toReversed().map((one) => take([one], textTable))),
+    ...Object.assign({}, ...KEYS.headers.toReversed().map((one) => take([one], textTable))),
   };
 }
 
 function signInOf(take: Take): ForeignServer["signIn"] {
-  const scopes = take(SCOPES, oneOrMore)?.flatMap((one) => one.split(/\s+/)) ?? [];
-  const given = URL.parse(take(REDIRECT, text) ?? "");
+  const scopes = take(KEYS.scopes, oneOrMore)?.flatMap((one) => one.split(/\s+/)) ?? [];
+  const given = URL.parse(take(KEYS.redirect, text) ?? "");
   const redirect = /^(?:localhost|127\.0\.0\.1)$/.test(given?.hostname ?? "") ? given : null;
-  const port = take(REDIRECT_PORT, positive) ?? (Number(redirect?.port) || null);
-  const resource = take(RESOURCE, text);
-  const id = take(CLIENT_ID, text);
+  const port = take(KEYS.redirectPort, positive) ?? (Number(redirect?.port) || null);
+  const resource = take(KEYS.resource, text);
+  const id = take(KEYS.clientId, text);
   // Clients that let their port be chosen send the browser to `localhost`.
   const host = redirect?.hostname ?? (port === null || id === null ? null : "localhost");
   return {
     id,
-    secret: take(CLIENT_SECRET, text),
+    secret: take(KEYS.clientSecret, text),
     others: {
       ...(scopes.length === 0 ? {} : { scopes: scopes.filter((one) => one !== "") }),
       ...(resource === null ? {} : { resource }),
@@ -222,19 +210,15 @@ function settingsOf(take: Take): Readonly<Record<string, ConfigValue>> {
   // Some clients allow all tools by an empty list, others by `*`.
   const listed = take(["available_tools", "tools"], texts) ?? [];
   const some = listed.length === 0 || listed.includes("*") ? null : listed;
-  const allow = take(ALLOWED, oneOrMore) ?? some;
+  const allow = take(KEYS.allowed, oneOrMore) ?? some;
+  const others = (offered: readonly string[], denied: string) =>
+    withoutEmpty({ allow: take(offered, flag) === false ? [] : null, deny: take([denied], texts) });
   const filters = {
-    tools: withoutEmpty({ allow, deny: take(DENIED, oneOrMore) }),
-    resources: withoutEmpty({
-      allow: take(["resources", "exposeResources"], flag) === false ? [] : null,
-      deny: take(["disabled_resources"], texts),
-    }),
-    prompts: withoutEmpty({
-      allow: take(["prompts"], flag) === false ? [] : null,
-      deny: take(["disabled_prompts"], texts),
-    }),
+    tools: withoutEmpty({ allow, deny: take(KEYS.denied, oneOrMore) }),
+    resources: others(["resources", "exposeResources"], "disabled_resources"),
+    prompts: others(["prompts"], "disabled_prompts"),
   };
-  const isLate = STARTED.some((key) => take([key], flag) === false);
+  const isLate = KEYS.started.some((key) => take([key], flag) === false);
   const given = Object.entries(filters).filter(([, table]) => Object.keys(table).length > 0);
   return {
     ...(isLate ? { start: "on-demand" } : {}),

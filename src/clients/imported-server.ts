@@ -397,6 +397,8 @@ class ServerReading {
   #keep(key: string, value: string): string {
     const secret = this.#newName(key);
     this.secrets.set(secret, value);
+    for (const name of this.given.keys())
+      if (this.#options.environment[name] === value) this.given.set(name, `is stored as secret:${secret}`);
     return secret;
   }
 

@@ -289,6 +289,8 @@ const SECTIONS = [
   ...new Map(Object.values(CLIENTS).map(({ section }) => [section.join(), section])).values(),
   // As many guides write them into the settings of VS Code.
   ["mcp.servers"],
+  // Of Continue, before it wrote YAML.
+  ["experimental", "modelContextProtocolServers"],
   ...["sse_servers", "shttp_servers", "stdio_servers"].map((kind) => ["mcp", kind]),
 ];
 

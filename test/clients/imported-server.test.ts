@@ -4,10 +4,10 @@ import { test } from "node:test";
 import { importedServer } from "../../src/clients/imported-server.ts";
 import { foundEntries } from "../../src/clients/read-files.ts";
 
-const imported = (name: string, entry: Record<string, unknown>) =>
+const imported = (name: string, entry: Record<string, unknown>, environment: NodeJS.ProcessEnv = {}) =>
   importedServer(name, entry, {
     userHome: "/home/ann",
-    environment: {},
+    environment,
     project: null,
     expands: null,
     client: null,
@@ -43,6 +43,19 @@ test("F1 mcp-remote is left out where its arguments are an address and known opt
     ["another", url],
   ])
     assert.deepEqual(tableOf(...args), { command: "npx", args: ["-y", ...args] });
+});
+
+test("F1 each variable of this shell is named with the place where its value is kept", () => {
+  const headers = { Authorization: "Bearer ${DOCS}", "X-Team": "${TEAM}", "X-Api-Key": "${API_KEY}" };
+  const environment = { DOCS: "docs-0123456789", TEAM: "red", API_KEY: "k" };
+  assert.deepEqual(
+    Object.fromEntries(imported("a", { url: "https://a.example", headers }, environment)?.given ?? []),
+    {
+      DOCS: "is stored as secret:a-authorization",
+      TEAM: "is written into the file",
+      API_KEY: "is stored as secret:a-api-key",
+    },
+  );
 });
 
 test("F1 cmd /c is left out, and another program's /c is not", () => {
