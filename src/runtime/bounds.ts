@@ -62,10 +62,10 @@ export const TEXT_BOUNDS = {
   ),
   jsonText: client("JSON in a text, for `folders`", 256 * KIB, "characters", "refused"),
   inFlight: client(
-    "arguments and unread answers of over 64 KiB, and kept results",
+    "arguments and unread answers of over 64 KiB",
     256 * MIB,
     "bytes",
-    "kept results are dropped, calls refused, answers read later; a principal has a quarter",
+    "calls are refused, answers read later; a principal has a quarter",
   ),
   texts: client("texts that policies and `folders` check in one call", 10_000, "", "refused"),
   parts: client("parts of paths in these texts", 50_000, "", "refused"),

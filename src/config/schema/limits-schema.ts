@@ -42,6 +42,6 @@ export const limitsKeys = {
     max: 64,
     absent: 16,
     unit: "MiB",
-    meaning: "The largest result that is sent whole; a larger one is read in parts. 0: no limit.",
+    meaning: "The largest result that is sent whole; a larger one is cut. 0: no limit.",
   }),
 };

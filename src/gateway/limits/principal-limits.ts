@@ -59,8 +59,6 @@ export class PrincipalLimiter implements AnswerBudget {
   readonly #answers: AnswersInFlight<Account>;
   /** Of all accounts. */
   bytes = 0;
-  /** `bytes` has grown. */
-  onGrown: () => void = () => {};
   /** Avoids computing `principalKey` for most calls. */
   #known = new WeakMap<Principal, Account>();
 
@@ -124,7 +122,6 @@ export class PrincipalLimiter implements AnswerBudget {
   add(account: Account, bytes: number): void {
     account.bytes += bytes;
     this.bytes += bytes;
-    if (bytes > 0) this.onGrown();
   }
 
   /**

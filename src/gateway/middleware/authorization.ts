@@ -12,7 +12,6 @@ import type { ConsentOutcome, GatewayRequest, Handle, Middleware } from "./middl
 import { OWN_ANSWERS, TASK_METHODS } from "./own-answers.ts";
 import { type Policies, type PolicyTarget, type Ruling, rulingWith } from "./policies.ts";
 import {
-  isStoredResult,
   type RequestTarget,
   targetOf,
   toolOfTask,
@@ -109,8 +108,6 @@ function verdictOn(policies: Policies, request: GatewayRequest): Verdict {
       ? DENIED
       : FREE;
   }
-  // A stored result belongs to a permitted call, and only the session of that call can read it.
-  if (method === "resources/read" && named !== null && isStoredResult(named.name)) return FREE;
   const owned = named === null ? null : { ...named, backend: found?.backend };
   const { target, isEntry } = policyTarget(served.catalog, owned);
   const { effect, rule } = isEntry

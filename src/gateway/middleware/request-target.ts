@@ -75,13 +75,6 @@ function target(kind: EntryKind, name: unknown): RequestTarget | null {
   return typeof name === "string" ? { kind, name } : null;
 }
 
-/** URIs of results that were too large to send. */
-export const RESULTS_PREFIX = "mountaineer://results/";
-
-export function isStoredResult(uri: string): boolean {
-  return uri.startsWith(RESULTS_PREFIX);
-}
-
 /** `tool:NAME`, `prompt:NAME`, `resource:URI`: the target's name in policies and the audit. */
 export function targetLabel({ kind, name }: RequestTarget): string {
   return `${kind === "tool" || kind === "prompt" ? kind : "resource"}:${name}`;

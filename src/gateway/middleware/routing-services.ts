@@ -31,7 +31,6 @@ export interface RoutingServices {
   /** Whether any change of the backend's tools waits for approval. */
   blocksChanges(backend: string): boolean;
   /** Results that were too large to send. */
-  readonly storedResults: { read(of: { readonly client: ClientHandle; readonly uri: string }): Reply };
   /** Whether the backend's server declares that it lists folders. */
   readsDirectories(backend: string): boolean;
   /** Backends whose servers declare `tasks.list`, in order. */

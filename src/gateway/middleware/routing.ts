@@ -22,7 +22,6 @@ import { createTaskPassing, createTaskWatching, publishedTask, takesTasks } from
 import type { GatewayRequest, Handle, VisibleLists } from "./middleware.ts";
 import { publishedResult } from "./named-uris.ts";
 import {
-  isStoredResult,
   READ_DIRECTORY,
   type RequestTarget,
   targetOf,
@@ -104,13 +103,7 @@ export function createRouting(
     ["prompts/list", listing(services, "prompts")],
     ["tools/call", routed(services, NAME, publishing(services, callNamed))],
     ["prompts/get", routed(services, NAME, publishing(services, callNamed))],
-    [
-      "resources/read",
-      readingStored(
-        services,
-        routed(services, URI, withFallback(services, publishing(services, reading(pass)))),
-      ),
-    ],
+    ["resources/read", routed(services, URI, withFallback(services, publishing(services, reading(pass))))],
     [
       "resources/subscribe",
       routed(services, URI, ({ handle }, _, { backend, originalName }) =>
@@ -198,15 +191,6 @@ function reading(pass: ToTarget): ToTarget {
     if (name === found.originalName) return pass(request, target, found);
     const params = { ...request.params, uri: found.originalName };
     return pass({ ...request, params }, target, found);
-  };
-}
-
-/** The gateway answers reads of kept results itself, even if a backend's URI template matches the URI. */
-function readingStored({ storedResults }: RoutingServices, otherwise: Handle): Handle {
-  return (request) => {
-    const uri = request.params?.["uri"];
-    if (typeof uri !== "string" || !isStoredResult(uri)) return otherwise(request);
-    return Promise.resolve(storedResults.read({ client: request.handle.client, uri }));
   };
 }
 

@@ -42,7 +42,7 @@ export function createGatewayFront(
       continued.add(session, lists);
       serving.followLogLevel();
     },
-    hasStateOf: (session) => pool.hasStateOf(session) || serving.storedResults.hasStateOf(session),
+    hasStateOf: (session) => pool.hasStateOf(session),
     knownLists: (session) => roster.knownLists(session),
     awaited: (session, request) => continued.awaited(session, request),
     identified: (session) => roster.identified(session, serving.served),
@@ -51,7 +51,6 @@ export function createGatewayFront(
       continued.remove(session);
       serving.clients.closed(session);
       pool.forget(session);
-      serving.storedResults.forget(session);
       if (session.logLevel !== null) serving.followLogLevel();
     },
     notified(session, method, params) {

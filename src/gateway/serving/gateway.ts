@@ -482,7 +482,6 @@ export class Gateway implements AsyncDisposable {
     await this.listener.close(STOP_CUT_MS);
     await settlesWithin(clock, STOP_WARDEN_MS, Promise.resolve(this.#warden[Symbol.asyncDispose]()));
     this.clients[Symbol.dispose]();
-    this.serving.storedResults[Symbol.dispose]();
     this.serving[Symbol.dispose]();
     this.serving.refusals.writeCounts();
     await Promise.all([

@@ -14,7 +14,8 @@ import type { RuleOwners } from "../catalog/rule-names.ts";
 import type { Principal } from "../client-handle.ts";
 import type { GatewayTools } from "../gateway-tools.ts";
 import type { Reply } from "../json-rpc.ts";
-import { countRefused, createLimits, type LimitParts } from "../limits/limits.ts";
+import { countRefused, createLimits } from "../limits/limits.ts";
+import type { PrincipalLimiter } from "../limits/principal-limits.ts";
 import { type Audit, type AuditOptions, createAudit } from "../middleware/audit.ts";
 import { forbidden, isAllowed, isTargetPermitted, isTaskPermitted } from "../middleware/authorization.ts";
 import { composeChain } from "../middleware/chain.ts";
@@ -52,7 +53,7 @@ export interface ServingSetOptions extends GatewayTools {
   readonly callMs?: ReadonlyMap<string, number>;
   readonly clean: (text: string) => string;
   /** null: off. */
-  readonly limits: LimitParts | null;
+  readonly limiter: PrincipalLimiter | null;
   /** Telemetry's middleware between limits and audit, the outermost first. */
   readonly between: readonly Middleware[];
   readonly selections: Selections;
@@ -179,7 +180,7 @@ function oneSet(
   forClient: ServingSet["forClient"],
 ): ServingSet {
   const { catalog, authentication, services, backends, callMs, clock, logger, clean } = options;
-  const { limits, own, isOptimized, scripts, authorization, selections, isPart, sole, answered } = options;
+  const { limiter, own, isOptimized, scripts, authorization, selections, isPart, sole, answered } = options;
   const passesTo: ServingSet["passesTo"] = (method) =>
     sole ?? ownerOfMethod(method, services.extensionBackends());
   const routing = createRouting(services, passesTo);
@@ -195,9 +196,9 @@ function oneSet(
   const composed = composeChain({
     policies,
     requestConsent,
-    countRefused: (request) => (limits === null ? null : countRefused(limits, request)),
+    countRefused: (request) => (limiter === null ? null : countRefused(limiter, request)),
     scripts: scripts?.consent({ policies, requestConsent, denied }, authorization?.unannotated) ?? null,
-    limits: limits === null ? null : createLimits(limits),
+    limits: limiter === null ? null : createLimits(limiter),
     between: options.between,
     audit: audited,
     recovery: createRecovery({ logger, clean }),
@@ -285,7 +286,7 @@ function oneSet(
       });
     },
     stopped(request) {
-      const refusal = limits?.limiter.count(request.handle.client.principal) ?? null;
+      const refusal = limiter?.count(request.handle.client.principal) ?? null;
       if (refusal !== null) return { reply: refusal, isOver: false };
       const reply = refusalOf(request);
       return reply === null ? null : { reply, isOver: true };

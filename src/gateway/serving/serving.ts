@@ -13,7 +13,6 @@ import type { Principal } from "../client-handle.ts";
 import { withFolders } from "../folders/folder-gate.ts";
 import type { JsonObject } from "../json-rpc.ts";
 import { PrincipalLimiter } from "../limits/principal-limits.ts";
-import { StoredResults } from "../limits/stored-results.ts";
 import type { ServedClient, ServingSet } from "../middleware/middleware.ts";
 import { NamedUris } from "../middleware/named-uris.ts";
 import { RefusalAudit } from "../middleware/refusal-audit.ts";
@@ -62,7 +61,6 @@ export class Serving {
   served: ServingSet;
   readonly refusals: RefusalAudit;
   readonly limiter: PrincipalLimiter;
-  readonly storedResults: StoredResults;
   readonly minutes: CallMinutes;
   readonly clients: ConnectedClients;
   readonly #options: ServingOptions;
@@ -90,8 +88,6 @@ export class Serving {
       clean: redaction.clean,
     });
     this.limiter = new PrincipalLimiter(this.rules.config.limits, tools.clock);
-    this.storedResults = new StoredResults(tools.clock, undefined, () => this.limiter.bytes);
-    this.limiter.onGrown = () => this.storedResults.fit();
     this.minutes = new CallMinutes(tools.clock);
     this.clients = new ConnectedClients(tools.clock, redaction.clean);
     this.#ownTools = createOwnTools({ index: this.#index, clock: tools.clock, logger: tools.logger });
@@ -102,7 +98,6 @@ export class Serving {
       inUse: ({ freshNames }) => this.#use(freshNames),
       tasks: new TaskMemory(),
       taskIds: new TaskIds(options.stateKey),
-      storedResults: this.storedResults,
       named: new NamedUris(tools.clock),
       blocksChanges: (backend) => pinModes(this.rules.config)(backend) === "block",
       setLogLevel: (client, level) => {
@@ -284,7 +279,7 @@ export class Serving {
                 return backend === undefined ? {} : (tools.snapshots?.(backend, wallMs) ?? {});
               },
             },
-      limits: { limiter: this.limiter, stored: this.storedResults },
+      limiter: this.limiter,
       selections: this.#selections,
       ownTools: this.#ownTools,
       scripts: this.#scriptsNow(),

@@ -4,7 +4,6 @@ import { DEFAULT_LIMITS, type PrincipalLimits } from "../../../src/config/limits
 import { ANONYMOUS, OWNER, type Principal } from "../../../src/gateway/client-handle.ts";
 import { isError, LIMIT_REACHED, type Reply } from "../../../src/gateway/json-rpc.ts";
 import { PrincipalLimiter } from "../../../src/gateway/limits/principal-limits.ts";
-import { StoredResults } from "../../../src/gateway/limits/stored-results.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { source } from "../catalog/sources.ts";
 import { ask, client, recordingServices, servingSet, user } from "../middleware/requests.ts";
@@ -12,13 +11,11 @@ import { ask, client, recordingServices, servingSet, user } from "../middleware/
 function limited(limits: Partial<PrincipalLimits>, answer?: () => Promise<Reply>) {
   const clock = createManualClock();
   const limiter = new PrincipalLimiter({ ...DEFAULT_LIMITS, ...limits }, clock);
-  const stored = new StoredResults(clock, undefined, () => limiter.bytes);
-  limiter.onGrown = () => stored.fit();
   const services = recordingServices(answer);
-  const served = servingSet([source("a", { tools: ["x"] })], services, { limits: { limiter, stored } });
+  const served = servingSet([source("a", { tools: ["x"] })], services, { limiter });
   const call = (principal: Principal, sessionId?: string): Promise<Reply> =>
     ask(served, "tools/call", { name: "x" }, client(principal, sessionId));
-  return { clock, limiter, stored, served, services, call };
+  return { clock, limiter, served, services, call };
 }
 
 const refusalOf = (reply: Reply) => (isError(reply) ? reply.error : null);
@@ -80,19 +77,13 @@ test("E4 bodies that are being received have the same budget", () => {
   assert.notEqual(limiter.receiving(ann, 63 * mib), null);
 });
 
-test("E4 unread answers have the same budget, and stored results are evicted for them", async () => {
-  const { limiter, stored, call } = limited({});
+test("E4 unread answers have the same budget", async () => {
+  const { limiter, call } = limited({});
   const mib = 1024 * 1024;
-  const reader = client(user("bob"));
-  for (let kept = 0; kept < 3; kept++)
-    stored.keep(reader, [{ kind: "text", mimeType: "text/plain", content: "x".repeat(20 * mib) }], mib);
-  assert.equal(stored.size, 3);
   const answers = Array.from({ length: 5 }, () => limiter.unread(user("ann")));
   for (const unread of answers.slice(0, 4)) unread(50 * mib);
-  assert.equal(stored.size, 2);
   assert.equal(refusalOf(await call(user("ann"))), null, "small, and there is room");
   answers[4]?.(60 * mib);
-  assert.equal(stored.size, 0);
   assert.equal(refusalOf(await call(user("ann")))?.code, LIMIT_REACHED);
   assert.equal(refusalOf(await call(user("bob"))), null);
   for (const unread of answers) unread(0);
@@ -125,7 +116,7 @@ test("E4 a call that a policy denies counts as one of the second, and nothing el
   const clock = createManualClock();
   const limiter = new PrincipalLimiter({ ...DEFAULT_LIMITS, callsPerSecond: 1, burst: 3 }, clock);
   const served = servingSet([source("a", { tools: ["x"] })], recordingServices(), {
-    limits: { limiter, stored: new StoredResults(clock) },
+    limiter,
     authorization: {
       defaultEffect: "allow",
       policies: [{ effect: "deny", resources: ["tool:x"], methods: ["*"], roles: ["*"], arguments: {} }],
@@ -227,7 +218,7 @@ test("E4 calls in flight are free again after a failure between the limits and t
   const clock = createManualClock();
   const limiter = new PrincipalLimiter({ ...DEFAULT_LIMITS, callsInFlight: 1 }, clock);
   const served = servingSet([source("a", { tools: ["x"] })], recordingServices(), {
-    limits: { limiter, stored: new StoredResults(clock) },
+    limiter,
     between: [() => () => Promise.reject(new Error("of the telemetry"))],
   });
   for (const _call of [1, 2])

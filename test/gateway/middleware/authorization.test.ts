@@ -237,20 +237,6 @@ test("a template that a server lists is completed as written, and is not a resou
   assert.ok(isError(await ask(served, "resources/read", { uri })));
 });
 
-test("a stored result is read by its own client, whatever policies apply to a template that matches its URI", async () => {
-  const greedy = [source("a", { templates: ["mountaineer://results/{id}"] })];
-  const authorization = rules("deny");
-  const reading = recordingServices();
-  const served = servingSet(greedy, reading, { authorization });
-  const reply = await ask(served, "resources/read", { uri: "mountaineer://results/x" });
-  assert.ok(isError(reply) && reply.error.message === "nothing is kept");
-  const other = await ask(served, "resources/read", { uri: "mountaineer://other/x" });
-  assert.ok(isError(other) && other.error.message === "Resource not found");
-  const subscribed = await ask(served, "resources/subscribe", { uri: "mountaineer://results/x" });
-  assert.ok(isError(subscribed), "it is read, and nothing else");
-  assert.deepEqual(reading.calls, []);
-});
-
 test("E2 while a backend is away, no one is asked for consent to a call that fails anyway", async () => {
   const served = servingSet([away("a", { tools: ["write"] })], recordingServices(), {
     authorization: rules("allow", policy("ask")),

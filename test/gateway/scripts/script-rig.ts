@@ -6,7 +6,6 @@ import type { CatalogSource } from "../../../src/gateway/catalog/catalog.ts";
 import { ANONYMOUS, type CallHandle, type ClientHandle } from "../../../src/gateway/client-handle.ts";
 import { type JsonObject, jsonOf, type Reply } from "../../../src/gateway/json-rpc.ts";
 import { PrincipalLimiter } from "../../../src/gateway/limits/principal-limits.ts";
-import { StoredResults } from "../../../src/gateway/limits/stored-results.ts";
 import type { ServingSet } from "../../../src/gateway/middleware/middleware.ts";
 import { createOwnTools } from "../../../src/gateway/optimizer/own-tools.ts";
 import { ToolIndex } from "../../../src/gateway/optimizer/tool-index.ts";
@@ -67,7 +66,6 @@ export function scriptRig(
   const index = new ToolIndex();
   const ownTools = createOwnTools({ index, clock, logger: noopLogger });
   const serve = (now: readonly CatalogSource[], options: Partial<ServingSetOptions> = {}): void => {
-    const limits = { limiter, stored: new StoredResults(clock) };
     index.follow(catalogOf(...now).tools);
     const shared = {
       current: () => served,
@@ -75,7 +73,7 @@ export function scriptRig(
       ownTools,
       scripts,
       selections,
-      limits,
+      limiter,
       authentication: KNOWN,
     };
     served = servingSet(now, services, { ...shared, ...given, ...options });

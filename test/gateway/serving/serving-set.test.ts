@@ -10,7 +10,6 @@ import {
   type Principal,
 } from "../../../src/gateway/client-handle.ts";
 import { errorReply, isError, isJsonObject, type JsonObject } from "../../../src/gateway/json-rpc.ts";
-import type { LimitParts } from "../../../src/gateway/limits/limits.ts";
 import type { PrincipalLimiter } from "../../../src/gateway/limits/principal-limits.ts";
 import {
   ANYBODY,
@@ -192,10 +191,9 @@ test("E1 E4 a running call is stopped by a policy for good, by the rate limit fo
   const limited = errorReply(-32_000, "too many");
   let isLimited = false;
   const limiter = { count: () => (isLimited ? limited : null) } as unknown as PrincipalLimiter;
-  const stored = {} as LimitParts["stored"];
   const served = servingSet(sources, recordingServices(), {
     authorization: onlyRead,
-    limits: { limiter, stored },
+    limiter,
   });
   const stopped = (name: string) =>
     served.stopped({

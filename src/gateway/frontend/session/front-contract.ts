@@ -34,7 +34,7 @@ export interface FrontGateway {
   continued(session: SessionPort, lists: ListDigests | null): void;
   /** The lists that the client knows, or was notified of. */
   knownLists(session: SessionPort): ListDigests;
-  /** Whether the session has what another daemon could not continue: a server process, a task, a result that is kept. */
+  /** Whether the session has what another daemon could not continue: a server process or a task. */
   hasStateOf(session: SessionPort): boolean;
   /** Resolves when the backends that the request needs are ready, or have failed to start; null: no need to wait. */
   awaited(
