@@ -66,13 +66,13 @@ export function countRefused(limiter: PrincipalLimiter, { through, hasUsedQuota,
   return takesNone ? null : limiter.count(handle.client.principal);
 }
 
-// Cuts a result that is too large: what fits is sent, and a note says what is missing. A structured result is refused,
+// Cuts a result that is too large: what fits is sent, and a remark says what is missing. A structured result is refused,
 // because clients check it against a schema, and so is a resource, because nothing in it could say that it is cut.
 
 /** A control character is six bytes as JSON (`\u0000`). */
 const MOST_BYTES_A_CHARACTER = 6;
-/** Room for the note. */
-const NOTE_BYTES = 1_024;
+/** Room for the remark. */
+const REMARK_BYTES = 1_024;
 const LIMIT = "[limits].result_mb";
 /** A shorter beginning of a text is of no use. */
 const SHORTEST_CUT_BYTES = 256;
@@ -118,7 +118,7 @@ function limitFor(
     };
   }
   if (resultBytes === null || isWithin(result, resultBytes)) return null;
-  return { limitBytes: resultBytes, limitName: LIMIT, sentBytes: resultBytes - NOTE_BYTES };
+  return { limitBytes: resultBytes, limitName: LIMIT, sentBytes: resultBytes - REMARK_BYTES };
 }
 
 /** Exact, because the client ends its connection at a larger one. */
@@ -166,8 +166,8 @@ function cut(large: Large): { readonly result: JsonObject } | null {
   const parts =
     sent.length < content.length ? `, and ${content.length - sent.length} parts are left out` : "";
   const texts = isTextCut ? "; a text is cut" : "";
-  const note = `[${tooLarge(large)} of ${large.limitName}${texts}${parts}. The call itself is done.]`;
-  return { result: { ...result, content: [...sent, { type: "text", text: note }] } };
+  const remark = `[${tooLarge(large)} of ${large.limitName}${texts}${parts}. The call itself is done.]`;
+  return { result: { ...result, content: [...sent, { type: "text", text: remark }] } };
 }
 
 function isText(block: unknown): block is JsonObject & { readonly text: string } {

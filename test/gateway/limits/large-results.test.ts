@@ -63,19 +63,19 @@ test("D5 D9 a client that ends its connection at a large message gets the beginn
     ...client(user("ann")),
     messageLimitBytes: 9_000,
   });
-  const [beginning, note] = pluck(contentOf(reply), "text");
+  const [beginning, remark] = pluck(contentOf(reply), "text");
   assert.ok(typeof beginning === "string" && beginning.length > 600 && whole.startsWith(beginning));
-  assert.match(String(note), /more than the [\d.]+ MiB of a message to this client/);
+  assert.match(String(remark), /more than the [\d.]+ MiB of a message to this client/);
   assert.ok(Buffer.byteLength(JSON.stringify(reply)) < 9_000);
 });
 
 test("E4 a result over the size is cut to it at a whole character, and a note says what is missing and which key allows more", async () => {
   const whole = "a🙂".repeat(8_000);
   const reply = await limited({ content: [text("in short"), text(whole)], isError: false }).call();
-  const [short, beginning, note, ...more] = pluck(contentOf(reply), "text").map(String);
+  const [short, beginning, remark, ...more] = pluck(contentOf(reply), "text").map(String);
   assert.equal(short, "in short");
   assert.ok(whole.startsWith(beginning ?? "-") && beginning?.isWellFormed(), "no character is cut");
-  assert.match(note ?? "", /tools\/call x has 0\.04?.* MiB.*\[limits\]\.result_mb; a text is cut\. .*done/);
+  assert.match(remark ?? "", /tools\/call x has 0\.04?.* MiB.*\[limits\]\.result_mb; a text is cut\. .*done/);
   assert.deepEqual(more, []);
   const size = jsonSize(isError(reply) ? {} : reply.result);
   assert.ok(size <= LIMIT_BYTES && size > LIMIT_BYTES * 0.8, String(size));
@@ -86,9 +86,9 @@ test("E4 a result over the size: what fits is sent beside an image or a file tha
   const file = { type: "resource", resource: { uri: "file:///a.png", mimeType: "image/png", blob: data } };
   for (const large of [{ type: "image", data, mimeType: "image/png" }, file]) {
     const reply = await limited({ content: [large, text("it is saved"), large] }).call();
-    const [saved, note] = contentOf(reply);
+    const [saved, remark] = contentOf(reply);
     assert.deepEqual(saved, text("it is saved"));
-    assert.match(String(note?.["text"]), /2 parts are left out/);
+    assert.match(String(remark?.["text"]), /2 parts are left out/);
   }
 });
 
