@@ -61,16 +61,16 @@ export function buildCatalog(
   const appPages = publishAppPages(ranked.map(pagesOf));
   const publishedSkills = publishSkills(ranked.flatMap(skillsOf), conflict.strategy === "prefix");
   const namer = new Namer(known);
-  const bySource = new Map<CatalogSource, Offer>();
-  let freshNames: NameOwners = new Map();
-  for (const source of ranked) {
-    bySource.set(source, offerOf(source, conflict, { appPages, publishedSkills, namer, known }));
-    if (isThere(source)) freshNames = new Map(namer.fresh);
-  }
-  const offers = [...bySource.values()];
-  const losers = resolveConflicts(offers.flatMap(({ entries }) => entries));
-  const entries = offers.flatMap((offer) => offer.entries).map((entry) => losers.get(entry) ?? entry);
+  const offer = (source: CatalogSource): Offer =>
+    offerOf(source, conflict, { appPages, publishedSkills, namer, known });
   const there = sources.filter(isThere);
+  const offers = there.map(offer);
+  // A name of an entry that is away is not fresh.
+  const freshNames: NameOwners = new Map(namer.fresh);
+  offers.push(...ranked.slice(there.length).map(offer));
+  const offered = offers.flatMap(({ entries }) => entries);
+  const losers = resolveConflicts(offered);
+  const entries = losers.size === 0 ? offered : offered.map((entry) => losers.get(entry) ?? entry);
   const indexes = indexesOf(withOwnSchemaIds(entries));
   return {
     ...indexes,
@@ -111,14 +111,17 @@ function withOwnSchemaIds(entries: readonly CatalogEntry[]): readonly CatalogEnt
   const byId = new Map<string, unknown>();
   return entries.map((entry) => {
     if (entry.kind !== "tool" || entry.status !== "listed") return entry;
-    const { outputSchema, ...definition } = entry.definition;
+    const { outputSchema } = entry.definition;
     const id = isJsonObject(outputSchema) ? outputSchema["$id"] : undefined;
     if (typeof id !== "string") return entry;
     const first = byId.get(id);
     if (first === undefined) byId.set(id, outputSchema);
-    return first === undefined || isDeepStrictEqual(first, outputSchema)
-      ? entry
-      : { ...entry, definition: copyOf(entry.definition, "$id", () => definition) };
+    if (first === undefined || isDeepStrictEqual(first, outputSchema)) return entry;
+    const withoutIt = copyOf(entry.definition, "$id", () => {
+      const { outputSchema: _, ...definition } = entry.definition;
+      return definition;
+    });
+    return { ...entry, definition: withoutIt };
   });
 }
 

@@ -15,13 +15,18 @@ const MAX_ANNOUNCED = 20;
 export function catalogTransitions(before: Catalog, after: Catalog): readonly GatewayTransition[] {
   if (before === after) return [];
   const transitions: GatewayTransition[] = [];
-  const [was, is] = [listedByKey(before), listedByKey(after)];
-  const added = [...is.keys()].filter((key) => !was.has(key));
-  const removed = [...was.keys()].filter((key) => !is.has(key));
-  const changed = [...is].flatMap(([key, entry]) => {
-    const old = was.get(key);
-    return old === undefined || isSame(old, entry) ? [] : [key];
-  });
+  const added: string[] = [];
+  const removed: string[] = [];
+  const changed: string[] = [];
+  for (const list of LISTS) {
+    const [was, is] = [before[list], after[list]];
+    for (const [name, entry] of is) {
+      const old = was.get(name);
+      if (old === undefined) added.push(entryKey(entry.kind, name));
+      else if (!isSame(old, entry)) changed.push(entryKey(entry.kind, name));
+    }
+    for (const [name, { kind }] of was) if (!is.has(name)) removed.push(entryKey(kind, name));
+  }
   if (added.length + removed.length + changed.length > 0) {
     transitions.push({
       name: "catalog.changed",
@@ -49,12 +54,6 @@ export function newCollisions(before: Catalog | null, after: Catalog): readonly 
   const known = new Set(before === null ? [] : collisionsIn(before).map(collisionKey));
   const byKey = new Map(collisionsIn(after).map((collision) => [collisionKey(collision), collision]));
   return [...byKey].flatMap(([key, collision]) => (known.has(key) ? [] : [collision]));
-}
-
-/** The keys are like `tool:NAME` and `resource:URI`. */
-function listedByKey(catalog: Catalog): ReadonlyMap<string, CatalogEntry> {
-  const listed = LISTS.flatMap((list) => [...catalog[list].values()]);
-  return new Map(listed.map((entry) => [entryKey(entry.kind, entry.name), entry]));
 }
 
 function isSame(one: CatalogEntry, other: CatalogEntry): boolean {

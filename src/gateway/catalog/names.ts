@@ -2,6 +2,7 @@
 // the entry's name begins with that backend's name from then on. Pure.
 import { TEXT_BOUNDS } from "../../runtime/bounds.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
+import { memoized } from "../../runtime/memo.ts";
 
 export interface NamedEntry {
   readonly kind: "tool" | "prompt";
@@ -32,26 +33,28 @@ export class Namer {
   /** The entries whose name is new or has changed, with `nameKey` as the key. */
   readonly fresh = new Map<string, NamedEntry>();
   readonly #known: KnownNames;
-  readonly #given: Map<string, string>;
+  readonly #given = new Map<string, string>();
 
   constructor(known: KnownNames) {
     this.#known = known;
-    this.#given = new Map([...known.owners].map(([key, entry]) => [ownKey(entry), nameOf(key, entry)]));
   }
 
   nameOf(entry: NamedEntry): string {
     const { kind, backend, plainName } = entry;
-    const given = this.#given.get(ownKey(entry));
+    const key = ownKey(entry);
+    const given = this.#given.get(key) ?? namesOf(this.#known.owners).get(key);
     let name = given ?? plainName;
     while (!this.#isFree(nameKey(kind, name), entry)) name = `${backend}_${name}`;
     if (name !== given) this.fresh.set(nameKey(kind, name), entry);
-    this.#given.set(ownKey(entry), name);
+    this.#given.set(key, name);
     return name;
   }
 
   #isFree(key: string, entry: NamedEntry): boolean {
     const owner = this.fresh.get(key) ?? this.#known.owners.get(key);
-    if (owner === undefined || ownKey(owner) === ownKey(entry)) return true;
+    if (owner === undefined) return true;
+    // Names of different kinds have different keys.
+    if (owner.backend === entry.backend && owner.plainName === entry.plainName) return true;
     return !this.#known.isConfigured(owner.backend);
   }
 }
@@ -61,9 +64,11 @@ export function ownKey({ kind, backend, plainName }: NamedEntry): string {
   return `${kind} ${backend} ${plainName}`;
 }
 
-function nameOf(key: string, { kind }: NamedEntry): string {
-  return key.slice(kind.length + 1);
-}
+/** By `ownKey`. */
+const namesOf = memoized(
+  (owners: NameOwners): ReadonlyMap<string, string> =>
+    new Map([...owners].map(([key, entry]) => [ownKey(entry), key.slice(entry.kind.length + 1)])),
+);
 
 // Tool names that every client accepts. MCP allows letters, digits, "_", "-" and ".", and several model APIs no dot;
 // clients accept 64 characters, including their own prefix, such as `mcp__mountaineer__`.

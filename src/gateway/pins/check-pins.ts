@@ -1,5 +1,4 @@
 // Compares a server's entries with their pins. Pure.
-import type { JsonObject } from "../json-rpc.ts";
 import { approvedAs, MOST_PINNED, type Pinned } from "./pin-book.ts";
 import {
   areNoInstructions,
@@ -50,7 +49,6 @@ export function checkPins(
   listed: readonly Shown[],
   { pins: known, isLost }: Known,
   mode: "tell" | "block",
-  digestOf: (definition: JsonObject) => string = entryDigest,
 ): PinCheck {
   let changed: Map<string, Pinned> | null = null;
   const remember = (key: string, pinned: Pinned): void => {
@@ -89,7 +87,7 @@ export function checkPins(
       else added.push(readableKey(key));
       continue;
     }
-    const digest = digestOf(definition);
+    const digest = entryDigest(definition);
     if (pinned?.approved[0] === digest) {
       if (!pinned.isListed || pinned.announced !== null)
         remember(key, { ...pinned, announced: null, isListed: true });

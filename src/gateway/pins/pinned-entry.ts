@@ -85,7 +85,7 @@ export function isSkillPin({ inputSchema, frontmatter }: JsonObject): boolean {
   return inputSchema === undefined && frontmatter !== undefined;
 }
 
-/** Equal for entries that differ only in the order of keys. SHA-256, base64url. */
+/** Equal for entries that differ only in the order of keys. SHA-256, base64url. Kept with the entry. */
 export const entryDigest = memoized((entry: JsonObject) => entryPin(entry).digest);
 
 export function entryPin(entry: JsonObject): { readonly digest: string; readonly text: string } {
@@ -115,21 +115,6 @@ function textOf(entry: JsonObject): string {
     return value === undefined ? [] : [`${JSON.stringify(member)}:${canonical(value)}`];
   });
   return `{${parts.join(",")}}`;
-}
-
-/**
- * Makes `entryDigest` faster for a list that is read again: call `digestOf` in its place. `previous` of one read becomes
- * `before` of the next read.
- */
-export function listDigests(before: ReadonlyMap<string, string>) {
-  const previous = new Map<string, string>();
-  const digestOf = (entry: JsonObject): string => {
-    const key = hash("sha256", JSON.stringify(entry), "base64url");
-    const digest = before.get(key) ?? entryDigest(entry);
-    previous.set(key, digest);
-    return digest;
-  };
-  return { previous, digestOf };
 }
 
 export interface MemberChange {

@@ -17,15 +17,7 @@ import {
   withinBounds,
 } from "./pin-book.ts";
 import type { PinStore } from "./pin-store.ts";
-import {
-  entryPin,
-  listDigests,
-  type MemberChange,
-  memberChanges,
-  pinKey,
-  type Shown,
-  shownOf,
-} from "./pinned-entry.ts";
+import { entryPin, type MemberChange, memberChanges, pinKey, type Shown, shownOf } from "./pinned-entry.ts";
 import { type ReadValue, StoredValue } from "./stored-value.ts";
 
 /** Maximum number of changes of one list that are announced one by one. */
@@ -92,8 +84,6 @@ export class Pins {
   #configured: ReadonlySet<string> = new Set();
   /** Number of approvals and loads so far. After each of them, all sources are checked again. */
   #approvals = 0;
-  /** The digests of each backend's last list; see `listDigests`. */
-  readonly #digests = new Map<string, ReadonlyMap<string, string>>();
   /** The last two different texts of each entry that waits, by backend and pin key. */
   readonly #waiting = new Map<string, ReadonlyMap<string, readonly string[]>>();
 
@@ -142,11 +132,7 @@ export class Pins {
   admit(sources: readonly CatalogSource[], rules: PinRules): readonly CatalogSource[] {
     const modeOf = pinModes(rules);
     this.#configured = new Set(rules.backends.map(({ name }) => name));
-    for (const name of this.#digests.keys())
-      if (!this.#configured.has(name)) {
-        this.#digests.delete(name);
-        this.#waiting.delete(name);
-      }
+    for (const name of this.#waiting.keys()) if (!this.#configured.has(name)) this.#waiting.delete(name);
     this.#reviews = new Map(
       sources.map((source) => [source.backend, this.#review(source, modeOf(source.backend))]),
     );
@@ -237,9 +223,7 @@ export class Pins {
     const { store, announce: emit } = this.#options;
     const announce = store.isOurs === false ? () => {} : emit;
     const known = this.#known(backend);
-    const { previous: digests, digestOf } = listDigests(this.#digests.get(backend) ?? new Map());
-    this.#digests.set(backend, digests);
-    const checked = checkPins(listed, known, mode, digestOf);
+    const checked = checkPins(listed, known, mode);
     const { pins, first, added, gone, beyond } = checked;
     const pending = this.#withEarlier(backend, checked.pending);
     const isSteady = ({ kind, name }: PendingEntry): boolean =>

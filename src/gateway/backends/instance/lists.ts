@@ -3,7 +3,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { TEXT_BOUNDS } from "../../../runtime/bounds.ts";
 import type { Clock, Timer } from "../../../runtime/time/clock.ts";
-import { turnGiver } from "../../../runtime/time/turns.ts";
+import { ownTurn, turnGiver } from "../../../runtime/time/turns.ts";
 import {
   ENTRY_LISTS,
   type Freshness,
@@ -14,6 +14,7 @@ import {
   NO_LISTINGS,
   NOT_FRESH,
 } from "../../catalog/catalog.ts";
+import { cleanEntry } from "../../catalog/clean-text.ts";
 import { checkEntry } from "../../catalog/entry-checks.ts";
 import { SOUND } from "../../catalog/schema-faults.ts";
 import { judgePage, verdictOf } from "../../catalog/schema-verdicts.ts";
@@ -27,6 +28,7 @@ import {
   METHOD_NOT_FOUND,
 } from "../../json-rpc.ts";
 import { paramHeadersOf } from "../../param-headers.ts";
+import { entryDigest, pinOf } from "../../pins/pinned-entry.ts";
 import { LIST_KINDS, type ListKind, MODERN_VERSION, SKILLS_EXTENSION } from "../../protocol.ts";
 import { type TransportFailure, transportFailure } from "../transports/backend-transport.ts";
 import type { InstanceOptions } from "./backend-instance.ts";
@@ -63,6 +65,8 @@ interface ReadOptions {
   readonly declares: (list: keyof Listings) => boolean;
   readonly isModern: boolean;
   readonly onOddity: (method: string, oddity: Oddity) => void;
+  /** The lists before: an entry that is as it was stays the same object, so all that is known of it stays known. */
+  readonly before: Listings | null;
 }
 
 /** The parts of a server's lists that were read. `part` lacks the lists that could not be read. */
@@ -110,7 +114,7 @@ interface ReadList {
 }
 
 async function readList(listed: List, options: ReadOptions): Promise<ReadList | TransportFailure> {
-  const { send, clock, timeoutMs, toolFault, declares, isModern, onOddity } = options;
+  const { send, clock, timeoutMs, toolFault, declares, isModern, onOddity, before } = options;
   const { list, method, key } = listed;
   const entries: JsonObject[] = [];
   const faulty: FaultyEntry[] = [];
@@ -134,6 +138,7 @@ async function readList(listed: List, options: ReadOptions): Promise<ReadList | 
   const faultOf = (entry: JsonObject): string | null =>
     list === "tools" ? toolFault(entry) : list === "resourceTemplates" ? templateFault(entry[key]) : null;
   const othersFirst = turnGiver(clock);
+  const known = new Map(before?.[list]?.map((entry) => [entry[key], entry]));
   const cursors = new Set<string | number>();
   const ofEarlierPages = new Set<unknown>();
   const mostEntries = mostOf(list);
@@ -167,6 +172,7 @@ async function readList(listed: List, options: ReadOptions): Promise<ReadList | 
     const free = mostEntries - given;
     given += page.length;
     const valid: JsonObject[] = [];
+    const fresh: JsonObject[] = [];
     const texts: string[] = [];
     for (const entry of page.slice(0, free)) {
       const turn = othersFirst();
@@ -179,15 +185,24 @@ async function readList(listed: List, options: ReadOptions): Promise<ReadList | 
         const checked = fault === null ? checkEntry(list, entry, isModern) : { entry: null, faults: [fault] };
         if (checked.faults.length > 0) report(entry, checked.faults, checked.entry === null ? "all" : "none");
         if (checked.entry === null) continue;
-        valid.push(checked.entry);
-        texts.push((checked.entry === entry ? json : jsonOf(checked.entry)) ?? "null");
         characters += json?.length ?? 0;
-        const headers = list === "tools" ? paramHeadersOf(checked.entry["inputSchema"]) : [];
+        const own = known.get(checked.entry[key]);
+        const isKnown = own !== undefined && isDeepStrictEqual(own, checked.entry);
+        const sound = isKnown ? own : checked.entry;
+        valid.push(sound);
+        if (!isKnown) {
+          fresh.push(sound);
+          texts.push((sound === entry ? json : jsonOf(sound)) ?? "null");
+          const { kind } = listed;
+          cleanEntry(sound, kind === "resource" || kind === "template");
+          entryDigest(pinOf(kind, sound));
+        }
+        const headers = list === "tools" ? paramHeadersOf(sound["inputSchema"]) : [];
         if ("fault" in headers) report(entry, [headers.fault], "modern");
       }
     }
     if (characters > TEXT_BOUNDS.list.most) return tooMuch(method, "16 MiB");
-    const judging = list === "tools" ? judgePage(valid, texts, clock) : null;
+    const judging = list === "tools" ? judgePage(fresh, texts, clock) : null;
     if (judging !== null && !(await judging))
       return transportFailure("overloaded", `${method} gives schemas that could not be judged within 10 s`);
     const sound: JsonObject[] = [];
@@ -243,6 +258,9 @@ function withMissing(now: Listings, before: Listings, partial: readonly (keyof L
  * the lists stay equal.
  */
 const BETWEEN_READS_MS = { first: 100, most: 5_000 };
+
+/** A list of more entries is published in another turn than the one that has read it. */
+const MOST_BESIDE = 200;
 
 /**
  * Skills have no change notice, so they are read again after the server's own time within these limits.
@@ -414,6 +432,7 @@ export class InstanceLists implements Disposable {
       declares: (list) => (list === "skills" ? this.#hasSkills : this.#mayHave(kind)),
       isModern,
       onOddity: this.#onOddity,
+      before: this.listings,
     });
     if (kind === "resources") this.#followSkills(read.freshness.skills?.ttlMs ?? 0);
     // A renewed session may no longer declare skills.
@@ -502,6 +521,8 @@ export class InstanceLists implements Disposable {
   async #replace(kind: ListKind): Promise<void> {
     const { staleBecause, withheld } = this;
     const { part, freshness: read, failure, partial } = await this.#read(kind);
+    // Publishing many entries takes a separate turn.
+    if (Object.values(part).some((list) => (list?.length ?? 0) > MOST_BESIDE)) await ownTurn();
     if (this.#disposed || this.listings === null) return;
     const state = this.#states[kind];
     if (failure === null) state.staleBecause = null;

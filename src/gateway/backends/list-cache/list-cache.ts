@@ -1,6 +1,7 @@
 // The list cache: what each server listed last, stored across restarts, so that its lists are served before the server
 // has answered.
 import { createHmac } from "node:crypto";
+import { memoized } from "../../../runtime/memo.ts";
 import { parseExactly } from "../../../runtime/text/exact-json.ts";
 import { objectOf } from "../../../runtime/text/json-object.ts";
 import type { Timer } from "../../../runtime/time/clock.ts";
@@ -112,7 +113,9 @@ export class ListCache {
 
   /** Returns false if the lists are too long to be remembered. */
   record(backend: string, connectionKey: string, { askedAtMs, ...lists }: ServerLists): boolean {
-    const json = jsonOf({ ...lists, faulty: faultyTools(lists.listings.tools) });
+    const json = isLong(lists.listings)
+      ? null
+      : jsonOf({ ...lists, faulty: faultyTools(lists.listings.tools) });
     const isStorable = json !== null && json.length <= LONGEST_RECORD;
     // A list that cannot be kept must not leave an older one in its place.
     const text = isStorable ? json : "";
@@ -184,6 +187,19 @@ export class ListCache {
     return { version: 1, backends: plain };
   }
 }
+
+/** Entry by entry, so that no time is lost on lists that are much longer. */
+function isLong(listings: Listings): boolean {
+  let left = LONGEST_RECORD;
+  const fits = (entry: JsonObject): boolean => {
+    left -= jsonLength(entry);
+    return left >= 0;
+  };
+  return !ENTRY_LISTS.every(({ list }) => (listings[list] ?? []).every(fits));
+}
+
+/** Of an entry that no JSON can be made of, more than any record has. */
+const jsonLength = memoized((entry: JsonObject) => jsonOf(entry)?.length ?? Number.POSITIVE_INFINITY);
 
 function idOf(secret: string, connectionKey: string): string {
   return createHmac("sha256", secret).update(connectionKey).digest("base64url");

@@ -40,6 +40,7 @@ function read(
     toolFault: () => null,
     declares: (list) => list !== "skills",
     isModern: false,
+    before: null,
     onOddity: (method, oddity) => void oddities.push(`${method} ${oddity}`),
   });
 }
@@ -202,7 +203,7 @@ describe("reading a list", () => {
     const clock = createManualClock();
     const asked: number[] = [];
     const toolFault = (): null => null;
-    const limits = { clock, timeoutMs: 10_000 };
+    const limits = { clock, timeoutMs: 10_000, before: null };
     const options = { ...limits, toolFault, declares: () => true, isModern: false, onOddity() {} };
     const outcome = await readKind("tools", {
       ...options,
