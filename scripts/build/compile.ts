@@ -34,8 +34,8 @@ const SINGLE_FILE_PROGRAMS = [
 ];
 
 /**
- * The daemon, and the commands that run often: one script each, so that V8 keeps the compiled code of all that they need
- * (compiled-script.ts). What such a command loads if no daemon runs is left to modules.
+ * The daemon, and the commands that run often: one script each, so that Node keeps the compiled code of all that they need
+ * (cli/main.ts). What such a command loads if no daemon runs is left to modules.
  */
 const SCRIPTS = ["src/cli/daemon.ts", "src/cli/plain.ts"];
 
@@ -144,7 +144,7 @@ const WITHOUT_DAEMONS_CODE: Plugin = {
   },
 };
 
-/** A script is a function, whose arguments stand for the variables of an ES module. */
+/** CommonJS, as V8 keeps the compiled code of the one file that it is. */
 function scriptOptions(shared: BuildOptions, script: string): BuildOptions {
   const [url, dirname, filename] = ["__url", "__dirname", "__filename"];
   return {
@@ -152,11 +152,9 @@ function scriptOptions(shared: BuildOptions, script: string): BuildOptions {
     entryPoints: [script],
     plugins: [...(script.endsWith("/plain.ts") ? [WITHOUT_DAEMONS_CODE] : []), ...(shared.plugins ?? [])],
     format: "cjs",
-    // Node would load modules for such a script only with an experimental option.
     supported: { "dynamic-import": false },
     outExtension: { ".js": ".cjs" },
-    banner: { js: `(function(exports,require,module,${filename},${dirname},${url}){` },
-    footer: { js: "})" },
+    banner: { js: `const ${url}=require("node:url").pathToFileURL(${filename}).href;` },
     define: {
       ...shared.define,
       "import.meta.url": url,

@@ -1,6 +1,8 @@
 // The program's entry. It answers `--version` before it loads anything else, and loads the daemon or the commands.
-import { registerHooks } from "node:module";
+import { lstatSync, mkdirSync } from "node:fs";
+import { createRequire, enableCompileCache, flushCompileCache, registerHooks } from "node:module";
 import { join } from "node:path";
+import { isSystemError, recoverFrom } from "../runtime/errors.ts";
 import { packageVersion } from "../runtime/version.ts";
 import { readMonitorArguments } from "./input/monitor-arguments.ts";
 import { readPlainLine } from "./input/plain-line.ts";
@@ -20,6 +22,20 @@ function resolveInBuild(folder: string): void {
   });
 }
 
+/**
+ * Lets Node keep what V8 compiles. Compiled code is run like the build, so only the build's owner keeps any, in a folder that
+ * nobody else writes.
+ */
+function keepCompiled(folder: string): void {
+  try {
+    if (lstatSync(import.meta.dirname).uid !== process.geteuid?.()) return;
+    mkdirSync(folder, { mode: 0o700, recursive: true });
+    enableCompileCache(folder);
+  } catch (error) {
+    recoverFrom(isSystemError)(error);
+  }
+}
+
 /** False if the sources run, and if stacks are to name them. */
 const runsScripts = import.meta.url.endsWith(".js") && !process.sourceMapsEnabled;
 
@@ -35,17 +51,15 @@ if (VERSION_ARGS.includes(first) && others.length === 0 && (second === undefined
   const monitor = runsScripts ? readMonitorArguments(args) : null;
   const plain = runsScripts ? readPlainLine(args) : null;
   if (monitor !== null || plain !== null) {
-    const { loadScript } = await import("../runtime/process/compiled-script.ts");
-    const pathOf = (name: string): string => join(import.meta.dirname, name);
+    keepCompiled(join(import.meta.dirname, "compiled"));
+    const load = createRequire(import.meta.url);
     if (monitor !== null) {
-      const { program, keep } = loadScript<typeof import("./daemon.ts")>(pathOf("daemon.cjs"));
-      await program.runDaemon(args, monitor, keep);
+      const program: typeof import("./daemon.ts") = load("./daemon.cjs");
+      await program.runDaemon(args, monitor, flushCompileCache);
     } else if (plain !== null) {
       resolveInBuild(new URL(".", import.meta.url).href);
-      // Of each command its own functions are kept.
-      const use = plain.command.replace(" ", "-");
-      const { program, keep } = loadScript<typeof import("./plain.ts")>(pathOf("plain.cjs"), { use });
-      await program.runPlain(args, plain, keep);
+      const program: typeof import("./plain.ts") = load("./plain.cjs");
+      await program.runPlain(args, plain);
     }
   } else {
     if (import.meta.url.endsWith(".js")) resolveInBuild(new URL(".", import.meta.url).href);

@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { access, mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
+import { access, chown, cp, mkdir, readdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
 import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import { promisify } from "node:util";
+import { currentBuild } from "../../scripts/current-build.ts";
 import { COMMAND_GROUPS, COMMANDS, SECTIONS } from "../../src/cli/program/command-list.ts";
 import { parseAndRun } from "../../src/cli/program/program.ts";
 import { exitCodeOfError, failureText } from "../../src/cli/run.ts";
@@ -412,6 +414,26 @@ describe("the command line", { concurrency: 3 }, () => {
 });
 
 const style = { width: 80, color: false, unicode: false };
+
+test("E4 the owner of a build keeps its compiled code where only he writes, and another user keeps none", async (t) => {
+  const folder = await temporaryFolder(t);
+  const build = currentBuild();
+  assert.ok(build !== null, "not built yet");
+  const copy = join(folder, "build");
+  const compiled = join(copy, "compiled");
+  await cp(build, copy, { recursive: true, filter: (from) => !from.endsWith("compiled") });
+  const { NODE_COMPILE_CACHE: _, ...env } = environmentOf({ home: join(folder, "home") });
+  const status = () => promisify(execFile)(process.execPath, [join(copy, "main.js"), "status"], { env });
+  if (process.getuid?.() === 0) {
+    await chown(copy, 65_534, 65_534);
+    await status();
+    await assert.rejects(readdir(compiled), { code: "ENOENT" });
+    await chown(copy, 0, 0);
+  }
+  await status();
+  assert.ok((await readdir(compiled)).length > 0);
+  assert.equal((await stat(compiled)).mode & 0o777, 0o700);
+});
 
 test("a failure is one line, and a hint if there is one", () => {
   const error = new MountaineerError("lock_held", "somebody changes this home", { hint: "wait\x1b" });
