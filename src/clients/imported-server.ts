@@ -172,13 +172,11 @@ function writtenOut(texts: ConfigTable): readonly string[] {
 /** All secrets written out in an entry. The caller must not show them. */
 export function entrySecrets(entry: JsonMembers): readonly string[] {
   const { command, args, env, url, headers } = readForeignEntry(entry);
-  const given = Object.fromEntries(
-    Object.entries(env).map(([key, text]) => [key, text === null ? [] : [text]]),
-  );
-  const sent = Object.fromEntries(Object.entries(headers).map(([key, text]) => [key, [text]]));
+  const parts = (texts: ForeignServer["env"]) =>
+    Object.fromEntries(Object.entries(texts).map(([key, text]) => [key, text === null ? [] : [text]]));
   const found = [
-    ...secretsIn({ type: "stdio", command: command ?? "", args, env: given, cwd: "/" }),
-    ...secretsIn({ type: "streamable-http", url: url ?? "", headers: sent }),
+    ...secretsIn({ type: "stdio", command: command ?? "", args, env: parts(env), cwd: "/" }),
+    ...secretsIn({ type: "streamable-http", url: url ?? "", headers: parts(headers) }),
   ];
   return found.filter((secret) => !isVariableNamed(secret));
 }

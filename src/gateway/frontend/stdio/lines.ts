@@ -224,8 +224,13 @@ export class LinesFront implements AsyncDisposable {
   readonly #take = (given: Incoming): void => {
     const session = this.#session;
     const incoming = incomingFor(session, given);
-    if (incoming.kind === "refused") this.#refuse(incoming.code, incoming.reason, incoming.id);
-    else if (incoming.kind === "batch") {
+    if (incoming.kind === "refused") {
+      // Each request of a batch gets the error, so that its client does not wait for an answer.
+      const messages = given.kind === "batch" ? given.messages : [];
+      const ids = messages.flatMap((one) => (one.kind === "request" ? [one.message.id] : []));
+      for (const id of ids.length === 0 ? [incoming.id] : ids)
+        this.#refuse(incoming.code, incoming.reason, id);
+    } else if (incoming.kind === "batch") {
       const output = this.#output.ofBatch(incoming.answers);
       const take = (notice: ClientNotice): void => void incoming.session.take(notice);
       serveBatch(incoming, output, take, this.#stopping ? STOPPING : null);

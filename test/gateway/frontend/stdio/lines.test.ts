@@ -92,6 +92,19 @@ test("a stream of lines accepts batches in the version that had them", async (t)
   assert.deepEqual(objectOf(objectOf(refused)["error"])["code"], -32600);
 });
 
+test("D2 a batch in another version fails each of its requests", async (t) => {
+  const { line } = openLine(t);
+  line.send(initializeMessage("2025-11-25"));
+  line.send(
+    [callMessage(1, "x"), { jsonrpc: "2.0", method: "notifications/other" }, callMessage(2, "x")],
+    [7],
+  );
+  await eventually(() => line.received.length === 4);
+  const answers = line.received.slice(1).map(objectOf);
+  assert.deepEqual(pluck(answers, "id"), [1, 2, null]);
+  for (const { error } of answers) assert.match(JSON.stringify(error), /-32600.*has no batches/);
+});
+
 test("a stream of lines settles a question with an error when its answer in a batch is invalid", async (t) => {
   const { gateway, line } = openLine(t);
   line.send(initializeMessage("2025-03-26"));
