@@ -131,7 +131,10 @@ async function saveImport(
       context.notify(`${path} came with this folder: check which programs it would start`);
   }
   showGiven(context, draft);
-  if (!context.json) showSummary(context, draft);
+  if (!context.json) {
+    showRefused(context, draft);
+    context.print(`${importSummary(draft)}\n`);
+  }
   if (options.dryRun) return context.json ? showImport(context, options, draft, null) : 0;
   if (
     !options.yes &&
@@ -170,11 +173,8 @@ async function saveImport(
   await writeNamedSchema(draft.path, draft.after);
   notifyUnlessApplied(context, report);
   const exit = showImport(context, options, draft, report);
-  const serving = started.filter((backend) => backend?.enabled === true);
-  if (!context.json)
-    showText(context, (paint) =>
-      serving.flatMap((backend) => (backend === null ? [] : outcomeLines(backend, paint))),
-    );
+  const serving = started.flatMap((backend) => (backend?.enabled ? [backend] : []));
+  if (!context.json) showText(context, (paint) => serving.flatMap((backend) => outcomeLines(backend, paint)));
   return exit;
 }
 
@@ -241,12 +241,6 @@ function nextStep([first, ...more]: readonly string[]): string {
   return name !== undefined && more.length === 0
     ? `${shellCommand`mountaineer connect ${name}`} makes ${CLIENTS[name].title} use them from here`
     : "mountaineer connect CLIENT lets an agent use them";
-}
-
-/** What a yes would do, in one line, below the servers that it would not import. */
-function showSummary(context: Terminal, draft: Draft): void {
-  showRefused(context, draft);
-  context.print(`${importSummary(draft)}\n`);
 }
 
 function showRefused(context: Terminal, { refused }: Draft): void {

@@ -1,5 +1,5 @@
 // Reads the head of an HTTP request: path, session, what the client accepts. Also refusals that depend on the head.
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
 import { isLoopbackHost, isProxied, plainAddress } from "../../../runtime/http/host-guard.ts";
 import type { Principal } from "../../client-handle.ts";
 import type { RequestAddress, TraceHeaders } from "../../middleware/middleware.ts";
@@ -53,7 +53,6 @@ const UNIQUE: ReadonlySet<string> = new Set([
   SESSION_HEADER,
   "mcp-protocol-version",
   "mcp-method",
-  "mcp-name",
   "last-event-id",
 ]);
 const UNIQUE_PREFIX = "mcp-param-";
@@ -109,6 +108,14 @@ export function repeatedHeader({ rawHeaders, headers }: IncomingMessage): string
     visited.add(name);
   }
   return null;
+}
+
+/** The headers, with each of several names of a target: Node joins them, and one name may have commas. */
+export function headersOf(request: IncomingMessage): IncomingHttpHeaders {
+  const { headers } = request;
+  if (headers["mcp-name"]?.includes(",") !== true) return headers;
+  const names = request.headersDistinct["mcp-name"] ?? [];
+  return names.length > 1 ? { ...headers, "mcp-name": names } : headers;
 }
 
 /** The requested host: a host in the request target overrides the Host header. */

@@ -23,6 +23,7 @@ import {
   type AuthenticatedRequest,
   accepted,
   groupOf,
+  headersOf,
   NO_EVENTS,
   notAllowed,
   refusesLargeEvents,
@@ -203,7 +204,7 @@ export class StreamableHttp implements Disposable {
   #readModern(post: Post, message: ValidMessage): void {
     const { request, response, principal, accepts } = post;
     const { gateway, admission, parts, refuse } = this.#tools;
-    const { headers } = request;
+    const headers = headersOf(request);
     if (message.kind === "response") {
       const reason = `${MODERN_VERSION} has no answers of clients`;
       refuse(post, { status: 400, code: INVALID_REQUEST, id: message.id, message: reason });

@@ -199,6 +199,7 @@ function faultOfHeaders(method: string, params: JsonObject, headers: Headers): E
   const header = headers["mcp-name"];
   if (typeof target !== "string")
     return mismatch("Mcp-Name", `needs a string \`params.${part}\` in the body`);
+  if (Array.isArray(header)) return mismatch("Mcp-Name", "is there more than once");
   if (typeof header !== "string") return mismatch("Mcp-Name", `is missing; the body has \`params.${part}\``);
   const decoded = decodeHeader(header);
   if (decoded === null) return mismatch("Mcp-Name", "is not valid base64");

@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { SseStream } from "../../../../src/gateway/frontend/http/sse-stream.ts";
 import type { KeepAlive } from "../../../../src/gateway/frontend/session/paced-writer.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
+import { ENVELOPE } from "../modern/modern-rig.ts";
 import { createScriptedGateway } from "../scripted-gateway.ts";
 import { BOTH_TYPES, callMessage, initializeMessage, openFront, type Rig, startRig } from "./http-rig.ts";
 
@@ -55,7 +56,6 @@ test("D2 a header that may be given once and is given twice is refused, whatever
     ["MCP-Protocol-Version", "2025-11-25", "2025-11-25"],
     ["Origin", "http://localhost", "http://evil.example"],
     ["Mcp-Method", "initialize", "tools/call"],
-    ["Mcp-Name", "a", "b"],
     ["Mcp-Param-Region", "eu", "us"],
     ["Last-Event-ID", "a", "b"],
   ];
@@ -76,6 +76,22 @@ test("D2 a header that may be given once and is given twice is refused, whatever
     post("/mcp", [`Host: ${host}`, "Authorization: Bearer one", LENGTH], INITIALIZE),
   );
   assert.equal(single.status, 200);
+});
+
+test("D1 a call of 2026-07-28 with two names is refused under its id, also if its name has commas", async (t) => {
+  const { rig } = await openFront(t);
+  const params = { name: "a, b", arguments: {}, _meta: ENVELOPE };
+  const body = JSON.stringify({ jsonrpc: "2.0", id: 7, method: "tools/call", params });
+  const lines = [
+    "MCP-Protocol-Version: 2026-07-28",
+    "Mcp-Method: tools/call",
+    `Content-Length: ${body.length}`,
+  ];
+  const own = [`Host: ${new URL(rig.url).host}`, ...lines];
+  const { status, text } = await said(rig, post("/mcp", [...own, "Mcp-Name: a", "mcp-name: b"], body));
+  assert.equal(status, 400);
+  assert.match(text, /"id":7,"error":\{"code":-32020,.*more than once/);
+  assert.equal((await said(rig, post("/mcp", [...own, "Mcp-Name: a, b"], body))).status, 200);
 });
 
 test("D2 conflicting lengths are refused before anything is read, and the connection ends", async (t) => {
