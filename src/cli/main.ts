@@ -24,7 +24,7 @@ function resolveInBuild(folder: string): void {
 
 /**
  * Lets Node keep what V8 compiles. Compiled code is run like the build, so only the build's owner keeps any, in a folder that
- * nobody else writes.
+ * no one else writes.
  */
 function keepCompiled(folder: string): void {
   try {
