@@ -32,12 +32,30 @@ const SERVERS: readonly Compared[] = [
   { from: "npm", name: "mcp-server-code-runner", version: "0.1.8" },
   { from: "npm", name: "tavily-mcp", version: "0.2.22", env: { TAVILY_API_KEY: "tvly-none" } },
   { from: "npm", name: "exa-mcp-server", version: "3.4.1", env: { EXA_API_KEY: "none" } },
+  { from: "npm", name: "mongodb-mcp-server", version: "3.0.4", env: { MDB_MCP_TELEMETRY: "disabled" } },
+  {
+    from: "npm",
+    name: "@hubspot/mcp-server",
+    version: "0.4.0",
+    program: "mcp-hubspot",
+    env: { PRIVATE_APP_ACCESS_TOKEN: "pat-none" },
+  },
+  {
+    from: "npm",
+    name: "@modelcontextprotocol/server-map",
+    version: "2.0.3",
+    program: "mcp-map-server",
+    args: ["--stdio"],
+  },
+  { from: "npm", name: "@shopify/dev-mcp", version: "1.16.0", program: "shopify-dev-mcp" },
   { from: "pip", name: "mcp-server-time", version: "2026.10.19" },
   { from: "pip", name: "mcp-server-fetch", version: "2026.10.24" },
   { from: "pip", name: "mcp-server-git", version: "2026.10.19" },
   { from: "pip", name: "mcp-server-sqlite", version: "2025.4.25", args: ["--db-path", ":memory:"] },
   { from: "pip", name: "cli-mcp-server", version: "0.2.5", env: { ALLOWED_DIR: "/tmp" } },
   { from: "pip", name: "duckduckgo-mcp-server", version: "0.7.0" },
+  { from: "pip", name: "wikipedia-mcp", version: "2.0.1" },
+  { from: "pip", name: "arxiv-mcp-server", version: "0.8.2" },
 ];
 
 const LISTS = { tools: "tools/list", prompts: "prompts/list", resources: "resources/list" } as const;
