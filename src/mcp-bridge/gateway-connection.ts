@@ -8,12 +8,12 @@ import { createPassage } from "./line-passage.ts";
 import type { ScannedMessage } from "./message-scan.ts";
 
 interface ConnectOptions {
-  readonly output: ClientOutput;
-  /**
-   * Called with the messages of each line; `line` null: it was too long to buffer, and the client has it. Returning false
-   * drops the line.
-   */
-  readonly onLine: (messages: readonly ScannedMessage[], line: Buffer | null) => boolean;
+  /** The client's end, to which several connections write. */
+  readonly output: Writable;
+  /** Called with the messages of each line. Returning false drops the line. */
+  readonly onLine: (messages: readonly ScannedMessage[], line: Buffer) => boolean;
+  /** Called with the messages of a line that was too long, and was dropped. */
+  readonly onTooLong: (messages: readonly ScannedMessage[]) => void;
   /** Called when the gateway can take input of the client again. */
   readonly onDrain: () => void;
   /**
@@ -25,33 +25,6 @@ interface ConnectOptions {
 
 /** Disposing closes the connection at once. */
 export type GatewayConnection = ReturnType<typeof connectOn>;
-
-/** The client's end, to which several connections write, one line at a time. */
-export class ClientOutput {
-  readonly stream: Writable;
-  /** The connection that has written a part of a line. */
-  #midway: object | null = null;
-  #waiting: (() => void)[] = [];
-
-  constructor(stream: Writable) {
-    this.stream = stream;
-  }
-
-  /** Resolves when no other connection has written a part of a line; null: none has. */
-  whenFree(connection: object): Promise<void> | null {
-    if (this.#midway === null || this.#midway === connection) return null;
-    return new Promise((resolve) => this.#waiting.push(resolve));
-  }
-
-  begin(connection: object): void {
-    this.#midway = connection;
-  }
-
-  end(): void {
-    this.#midway = null;
-    for (const resolve of this.#waiting.splice(0)) resolve();
-  }
-}
 
 /** Connects to the gateway's socket; resolves with null if the connection is refused. Rejects as `requireOwnSocket` does. */
 export async function openGatewayConnection(
@@ -72,20 +45,12 @@ export async function openGatewayConnection(
   return connectOn(socket, options);
 }
 
-function connectOn(socket: Socket, { output, onLine, onDrain, onEnd }: ConnectOptions) {
-  const { stream } = output;
+function connectOn(socket: Socket, { output, onLine, onTooLong, onDrain, onEnd }: ConnectOptions) {
   const passage = createPassage({
     onLine(messages, line) {
-      if (onLine(messages, line)) stream.write(line);
+      if (onLine(messages, line)) output.write(line);
     },
-    onPiece(bytes) {
-      output.begin(socket);
-      stream.write(bytes);
-    },
-    onLongLine(messages) {
-      output.end();
-      onLine(messages, null);
-    },
+    onTooLong,
   });
   const closed = Promise.withResolvers<void>();
   let hasReceived = false;
@@ -95,34 +60,17 @@ function connectOn(socket: Socket, { output, onLine, onDrain, onEnd }: ConnectOp
     if (hasEnded) return;
     hasEnded = true;
     if (onEnd()) passage.end();
-    // The client has received part of a line, so the next message must begin on a new line.
-    else if (passage.cut()) {
-      stream.write("\n");
-      output.end();
-    }
-  };
-  const take = (chunk: Buffer): void => {
-    const free = output.whenFree(socket);
-    if (free !== null) {
-      socket.pause();
-      void free.then(() => {
-        take(chunk);
-        if (!stream.writableNeedDrain) socket.resume();
-      });
-      return;
-    }
-    stream.cork();
-    passage.push(chunk);
-    stream.uncork();
-    if (stream.writableNeedDrain) socket.pause();
   };
   const onOutputDrain = (): void => void socket.resume();
   socket.on("data", (chunk: Buffer) => {
     hasReceived = true;
-    take(chunk);
+    output.cork();
+    passage.push(chunk);
+    output.uncork();
+    if (output.writableNeedDrain) socket.pause();
   });
   socket.on("drain", onDrain);
-  stream.on("drain", onOutputDrain);
+  output.on("drain", onOutputDrain);
   socket.once("end", () => {
     end();
     // The gateway's output has ended, so further input of the client would be lost on this connection.
@@ -131,7 +79,7 @@ function connectOn(socket: Socket, { output, onLine, onDrain, onEnd }: ConnectOp
   // "close" follows each error.
   socket.on("error", () => {});
   socket.once("close", () => {
-    stream.off("drain", onOutputDrain);
+    output.off("drain", onOutputDrain);
     end();
     closed.resolve();
   });

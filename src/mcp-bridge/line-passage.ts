@@ -1,51 +1,37 @@
-// Reads a stream of lines. A line is reported once it is complete, so that a broken connection leaves no half line; only a line
-// longer than the buffer is reported in pieces.
+// Reads a stream of lines. A line is reported once it is complete, so that a broken connection leaves no half line.
+import { GatheredBytes } from "../runtime/text/gathered-bytes.ts";
 import { createMessageScan, type ScannedMessage } from "./message-scan.ts";
 
 const NEWLINE = 0x0a;
-/** Longest line that is buffered, bytes: longer than most messages, and small enough for one bridge per agent. */
-const BUFFERED_BYTES = 1024 * 1024;
+/** Longest line, bytes: twice what a gateway takes by default. */
+export const LONGEST_LINE_BYTES = 128 * 1024 * 1024;
 
 interface PassageOptions {
   /** A complete line, with its newline. */
   readonly onLine: (messages: readonly ScannedMessage[], line: Buffer) => void;
-  /** A piece of a line that is too long to buffer. */
-  readonly onPiece: (bytes: Buffer) => void;
-  /** A line that was reported in pieces is complete. */
-  readonly onLongLine: (messages: readonly ScannedMessage[]) => void;
-  /** A line that `cut` has dropped is complete. */
-  readonly onCut?: (messages: readonly ScannedMessage[]) => void;
+  /** A line that is too long is complete; it is dropped. */
+  readonly onTooLong: (messages: readonly ScannedMessage[]) => void;
+  readonly longest?: number;
 }
 
-export function createPassage({ onLine, onPiece, onLongLine, onCut }: PassageOptions) {
+export function createPassage({ onLine, onTooLong, longest = LONGEST_LINE_BYTES }: PassageOptions) {
+  const line = new GatheredBytes();
   let scan = createMessageScan();
-  let buffered: Buffer[] = [];
-  let size = 0;
-  let state: "buffering" | "passing" | "cut" = "buffering";
+  let isTooLong = false;
 
   const take = (piece: Buffer): void => {
     scan.push(piece);
-    size += piece.length;
-    if (state === "passing") onPiece(piece);
-    if (state !== "buffering") return;
-    buffered.push(piece);
-    if (size <= BUFFERED_BYTES) return;
-    state = "passing";
-    for (const each of buffered) onPiece(each);
-    buffered = [];
+    if (!isTooLong) line.push(piece);
+    if (line.length <= longest) return;
+    isTooLong = true;
+    line.clear();
   };
   const complete = (): void => {
     const messages = scan.end();
-    const [only] = buffered;
-    const line = buffered.length === 1 && only !== undefined ? only : Buffer.concat(buffered);
-    const before = state;
     scan = createMessageScan();
-    buffered = [];
-    size = 0;
-    state = "buffering";
-    if (before === "cut") onCut?.(messages);
-    else if (before === "passing") onLongLine(messages);
-    else onLine(messages, line);
+    if (isTooLong) onTooLong(messages);
+    else onLine(messages, line.take());
+    isTooLong = false;
   };
 
   return {
@@ -60,16 +46,7 @@ export function createPassage({ onLine, onPiece, onLongLine, onCut }: PassageOpt
     },
     /** The input has ended: a last line may lack its newline. */
     end(): void {
-      if (size > 0) complete();
-    },
-    /**
-     * Call when the receiver is gone. Returns true if a line was reported in part; the rest of that line is dropped. A
-     * buffered line stays buffered.
-     */
-    cut(): boolean {
-      if (state !== "passing") return false;
-      state = "cut";
-      return true;
+      if (isTooLong || line.length > 0) complete();
     },
   };
 }

@@ -8,7 +8,7 @@ import { MountaineerError, recoverFrom } from "../runtime/errors.ts";
 import { backoffMs } from "../runtime/time/backoff.ts";
 import { type Clock, settlesWithin, systemClock } from "../runtime/time/clock.ts";
 import { openClientInput } from "./client-input.ts";
-import { ClientOutput, type GatewayConnection, openGatewayConnection } from "./gateway-connection.ts";
+import { type GatewayConnection, openGatewayConnection } from "./gateway-connection.ts";
 import type { GatewayExchange } from "./gateway-exchange.ts";
 import { NotTakenYet } from "./lasting-effects.ts";
 import { createPassage } from "./line-passage.ts";
@@ -103,10 +103,7 @@ class Bridge implements Disposable {
   readonly #session: BridgeSession;
   readonly #passage: ReturnType<typeof createPassage>;
   readonly #input: ReturnType<typeof openClientInput>;
-  readonly #output: ClientOutput;
   readonly #gateways = new Set<OpenGateway>();
-  /** The gateway that gets the line of which a part has passed; null: none does. Undefined: there is no such line. */
-  #midway: GatewayExchange | null | undefined;
   /** True: no daemon returned in time. Requests are refused until one does. */
   #isUnreachable = false;
   /** Why the last daemon did not resume the session; null: there was no daemon, or it gave no reason. */
@@ -126,19 +123,9 @@ class Bridge implements Disposable {
         for (const gateway of session.fromClient(messages, line)) gateway.write(line);
         this.#moveOn();
       },
-      onPiece: (bytes) => {
-        if (this.#midway === undefined) this.#midway = session.forLongLine;
-        this.#midway?.write(bytes);
-      },
-      onLongLine: (messages) => {
-        session.longLineFromClient(messages, this.#midway ?? null);
-        this.#midway = undefined;
-        this.#moveOn();
-      },
-      onCut: (messages) => session.notTaken(messages),
+      onTooLong: (messages) => session.tooLong(messages),
     });
     this.#input = openClientInput(ends.input, leave);
-    this.#output = new ClientOutput(ends.output);
     ends.signal.addEventListener("abort", this.#cut, { once: true });
   }
 
@@ -216,16 +203,19 @@ class Bridge implements Disposable {
     const { signal } = this.#ends;
     const [session, input] = [this.#session, this.#input];
     const connection = await openGatewayConnection(daemon.mcpSocket, signal, {
-      output: this.#output,
+      output: this.#ends.output,
       onLine: (messages, line) => {
         const isForClient = session.fromGateway(exchange, messages, line);
         this.#moveOn();
         return isForClient;
       },
+      onTooLong: (messages) => {
+        session.answersTooLong(exchange, messages);
+        this.#moveOn();
+      },
       onDrain: input.more,
       onEnd: () => {
         if (session.current === exchange) input.keep();
-        if (this.#midway === exchange && this.#passage.cut()) this.#midway = undefined;
         return input.ended && session.inFlight === 0;
       },
     });
@@ -290,7 +280,7 @@ class Bridge implements Disposable {
       if (!exchange.hasHandedOver) continue;
       if (this.#session.current === null && !this.#isUnreachable) this.#input.keep();
       handedOver.resolve();
-      if (exchange.isIdle && this.#midway !== exchange) connection.end();
+      if (exchange.isIdle) connection.end();
     }
   }
 

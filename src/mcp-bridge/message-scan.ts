@@ -36,8 +36,8 @@ export function idOf(value: unknown): MessageId | null {
   return isId ? JSON.stringify(value) : null;
 }
 
-/** Returns the messages of a line by index, parsed on first use; empty objects if `line` is null or invalid. */
-export function messagesOf(line: Buffer | null): (index: number) => JsonMembers {
+/** Returns the messages of a line by index, parsed on first use; empty objects if it is invalid. */
+export function messagesOf(line: Buffer): (index: number) => JsonMembers {
   let read: readonly JsonMembers[] | null = null;
   return (index) => {
     read ??= readMessages(line);
@@ -45,8 +45,7 @@ export function messagesOf(line: Buffer | null): (index: number) => JsonMembers 
   };
 }
 
-function readMessages(line: Buffer | null): readonly JsonMembers[] {
-  if (line === null) return [];
+function readMessages(line: Buffer): readonly JsonMembers[] {
   try {
     const value = parseExactly(line.toString("utf8"));
     return (Array.isArray(value) ? value : [value]).filter(isObject);

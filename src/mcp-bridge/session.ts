@@ -5,6 +5,7 @@ import { MountaineerError } from "../runtime/errors.ts";
 import { type JsonMembers, objectOf } from "../runtime/text/json-object.ts";
 import { GatewayExchange, type Waiting } from "./gateway-exchange.ts";
 import { LastingEffects, NotTakenYet } from "./lasting-effects.ts";
+import { LONGEST_LINE_BYTES } from "./line-passage.ts";
 import { Listening } from "./listening.ts";
 import { idOf, type MessageId, messagesOf, type ScannedMessage } from "./message-scan.ts";
 import { effectOf, listChanges, MOST_WAITING, notice, RETAINED_BYTES } from "./messages.ts";
@@ -12,7 +13,9 @@ import { effectOf, listChanges, MOST_WAITING, notice, RETAINED_BYTES } from "./m
 /** The gateway's error code for failures that the request has not caused. */
 const UNAVAILABLE = -32000;
 const LOST = "the daemon ended before it answered; it is not known whether the call took effect";
-const NOT_TAKEN = "the daemon ended before it had the whole message; the call took no effect";
+const LONGEST = `${LONGEST_LINE_BYTES / 1024 ** 2} MiB, which mountaineer mcp passes at most`;
+const TOO_LONG = `the message is longer than the ${LONGEST}; the call took no effect`;
+const ANSWER_TOO_LONG = `the answer is longer than the ${LONGEST}; the call is done`;
 const NO_DAEMON = "no Mountaineer daemon runs (mountaineer up starts one); the call took no effect";
 
 /** Cheap requests without side effects, which may be repeated. */
@@ -122,23 +125,10 @@ export class BridgeSession {
   }
 
   /**
-   * The gateway that must get a line of which only the beginning is known: it may be the answer to a question of an earlier
-   * gateway, which still takes requests. Null: the line is refused.
-   */
-  get forLongLine(): GatewayExchange | null {
-    return this.#gateways.values().find(({ questions }) => questions.size > 0) ?? this.#current;
-  }
-
-  /** A long line of the client has gone to that gateway; null: to none. */
-  longLineFromClient(messages: readonly ScannedMessage[], gateway: GatewayExchange | null): void {
-    this.#takeFromClient(messages, null, gateway);
-  }
-
-  /**
    * To be called with the gateway's messages. Returns false if the client must not get them, for instance answers to the
-   * bridge. `line` null: the line is too long to buffer.
+   * bridge.
    */
-  fromGateway(gateway: GatewayExchange, messages: readonly ScannedMessage[], line: Buffer | null): boolean {
+  fromGateway(gateway: GatewayExchange, messages: readonly ScannedMessage[], line: Buffer): boolean {
     const read = messagesOf(line);
     for (const [index, { id, method }] of messages.entries()) {
       const params = (): JsonMembers => objectOf(read(index)["params"]);
@@ -159,9 +149,15 @@ export class BridgeSession {
     for (const { questions } of this.#gateways) questions.clear();
   }
 
-  /** Fails the requests of which a daemon got only a part before its connection ended. */
-  notTaken(messages: readonly ScannedMessage[]): void {
-    for (const { id, method } of messages) if (id !== null && method !== null) this.#fail(id, NOT_TAKEN);
+  /** A line of the client was too long: fails its requests. */
+  tooLong(messages: readonly ScannedMessage[]): void {
+    for (const { id, method } of messages) if (id !== null && method !== null) this.#fail(id, TOO_LONG);
+  }
+
+  /** A line of the gateway was too long: fails the requests that it answers. */
+  answersTooLong(gateway: GatewayExchange, messages: readonly ScannedMessage[]): void {
+    for (const { id, method } of messages)
+      if (id !== null && method === null && gateway.waiting.delete(id)) this.#fail(id, ANSWER_TOO_LONG);
   }
 
   /** No gateway has come: fails the requests that wait for one. */
@@ -187,11 +183,7 @@ export class BridgeSession {
   }
 
   /** `gateway` null: none takes requests, so they are answered here. */
-  #takeFromClient(
-    messages: readonly ScannedMessage[],
-    line: Buffer | null,
-    gateway: GatewayExchange | null,
-  ): void {
+  #takeFromClient(messages: readonly ScannedMessage[], line: Buffer, gateway: GatewayExchange | null): void {
     const read = messagesOf(line);
     for (const [index, { id, method }] of messages.entries()) {
       const params = (): JsonMembers => objectOf(read(index)["params"]);
@@ -212,19 +204,18 @@ export class BridgeSession {
     { waiting }: GatewayExchange,
     id: MessageId,
     method: string,
-    line: Buffer | null,
+    line: Buffer,
     params: () => JsonMembers,
   ): void {
     // A message of a batch is answered within a batch, so it cannot be repeated separately.
-    const whole = line?.at(0) === OPEN_OBJECT ? line : null;
+    const whole = line.at(0) === OPEN_OBJECT ? line : null;
     if (method === LISTEN && this.#listening.size < MOST_WAITING) {
       this.#listening.begin(id, whole);
       return;
     }
     const effect = effectOf(method, params);
     if (effect?.kind === "unsubscribe") this.#lasting.unsubscribe(effect.uri);
-    const isRepeatable =
-      method === "initialize" || (REPEATED.has(method) && (line?.length ?? 0) <= RETAINED_BYTES);
+    const isRepeatable = method === "initialize" || (REPEATED.has(method) && line.length <= RETAINED_BYTES);
     dropOldest(waiting, MOST_WAITING - 1);
     waiting.set(id, { effect, again: isRepeatable ? (whole?.toString("utf8").trimEnd() ?? null) : null });
   }

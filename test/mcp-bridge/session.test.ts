@@ -200,7 +200,7 @@ test("calls in flight fail, except lists, which are requested again, once", asyn
 
 test("the digits of an id are reported as received", async () => {
   const scene = await startScene();
-  scene.session.longLineFromClient([{ id: "12345678901234567890", method: "tools/call" }], scene.at);
+  scene.says('{"id":12345678901234567890,"method":"tools/call"}');
   scene.lost();
   assert.match(scene.texts[0] ?? "", /"id":12345678901234567890,/u);
 });
@@ -448,16 +448,14 @@ test("B11 a level and subscriptions that the old daemon confirms late are repeat
   ]);
 });
 
-test("B11 a line too long to buffer goes to the daemon that waits for an answer, else to the newest", async () => {
+test("a line that is too long fails its requests, and one of the gateway those that it answers", async () => {
   const scene = await startScene();
-  scene.begins();
-  const { session } = scene;
-  scene.answers({ id: "m-1", method: "sampling/createMessage" });
-  const old = scene.handsOver();
-  await scene.resumes();
-  assert.equal(session.forLongLine, old);
-  session.longLineFromClient([{ id: '"m-1"', method: null }], old);
-  assert.equal(session.forLongLine, scene.at);
+  scene.session.tooLong([{ id: "1", method: "tools/call" }]);
+  scene.says({ id: 2, method: "tools/call" });
+  scene.session.answersTooLong(scene.at, [{ id: "2", method: null }]);
+  scene.session.answersTooLong(scene.at, [{ id: "3", method: null }]);
+  const errors = scene.client.slice(-2).map(({ id, error }) => `${id} ${error?.message}`);
+  assert.match(errors.join("; "), /^1 .* 128 MiB.* took no effect; 2 .* the call is done$/);
 });
 
 test("D2 a client of 2026-07-28 keeps listening with the next daemon, and is notified of possible changes", async () => {

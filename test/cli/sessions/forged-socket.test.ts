@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
 import { connectToDaemon } from "../../../src/api/client/client.ts";
-import { ClientOutput, openGatewayConnection } from "../../../src/mcp-bridge/gateway-connection.ts";
+import { openGatewayConnection } from "../../../src/mcp-bridge/gateway-connection.ts";
 import { eventually } from "../../support/eventually.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { programMissing, runProgram } from "../../sync/programs.ts";
@@ -88,8 +88,9 @@ test("E2 no command, bridge or daemon connects to another user's socket outside 
   assert.doesNotMatch(doctor.stdout, /a stale socket/);
   const { signal } = new AbortController();
   const options = {
-    output: new ClientOutput(process.stdout),
+    output: process.stdout,
     onLine: () => true,
+    onTooLong() {},
     onDrain() {},
     onEnd: () => true,
   };
