@@ -44,7 +44,7 @@ export type TelemetryConfig = NonNullable<NormalizedFile["telemetry"]>;
 /** This machine's place in a fleet. An absent list is an empty one. */
 export type FleetConfig = Partially<
   Omit<NonNullable<NormalizedFile["fleet"]>, "name">,
-  "export" | "import" | "sessions"
+  "export" | "import"
 > & { readonly name: string };
 /** A part of the catalog that is served at a separate address. */
 export type GroupConfig = NormalizedFile["groups"][string] & { readonly name: string };

@@ -199,18 +199,6 @@ function policyWarnings(file: ConfigFile): ConfigWarning[] {
   return warnings;
 }
 
-/** A file of the last version may have the key. */
-function sharingWarnings({ fleet }: ConfigFile): ConfigWarning[] {
-  if (fleet?.sessions === undefined) return [];
-  return [
-    {
-      path: "fleet.sessions",
-      text: "it no longer has an effect: machines with the same [server].session_key share their clients' sessions",
-      hint: `remove the line sessions = ${JSON.stringify(fleet.sessions)} of [fleet]`,
-    },
-  ];
-}
-
 /** Returns warnings about values in the gateway's sections that are valid but probably an error. */
 export function gatewayWarnings(file: ConfigFile): ConfigWarning[] {
   const warnings = Object.entries(file.backends).flatMap(([name, backend]) => {
@@ -226,13 +214,7 @@ export function gatewayWarnings(file: ConfigFile): ConfigWarning[] {
     text: "the value looks like a secret, and every server gets it",
     hint: "give it to the servers that need it, in `[backends.NAME.env]`, by reference",
   }));
-  return [
-    ...warnings,
-    ...ofDefaults,
-    ...policyWarnings(file),
-    ...sharingWarnings(file),
-    ...peopleWarnings(file),
-  ];
+  return [...warnings, ...ofDefaults, ...policyWarnings(file), ...peopleWarnings(file)];
 }
 
 /** Names in policies that are unknown, policies that are missing, tokens in clear, and accounts that users share. */

@@ -9,8 +9,6 @@ import {
   parseFleetServer,
   parseImport,
   parseMachineName,
-  parseSharing,
-  SHARING_EXPECTED,
 } from "../values/fleet-values.ts";
 import { optional, required } from "./schema-keys.ts";
 import { list, path, reference, text } from "./value-types.ts";
@@ -44,12 +42,6 @@ export const fleetKeys = {
     absent: "none",
     meaning: "Machines whose exported servers are also published here, with tools named `MACHINE_TOOL`.",
     example: '["desktop", "nas/photos"]',
-  }),
-  sessions: optional("sends", list(text("plain", parseSharing)), {
-    expected: `a list of which each is ${SHARING_EXPECTED}`,
-    absent: "none",
-    meaning: "No longer has an effect: see `[server].session_key`.",
-    example: '["desktop"]',
   }),
   tls_ca: optional("sends", path, {
     absent: "Node's default CAs",

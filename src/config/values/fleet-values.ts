@@ -14,8 +14,6 @@ export const MOST_FLEET_NAMES = 100;
 export const EXPORT_EXPECTED = "a server of this machine, or `*` for all";
 export const IMPORT_EXPECTED = "a machine, `MACHINE/SERVER`, or `*` for all";
 
-export const SHARING_EXPECTED = "a machine, or `*` for all";
-
 export const MACHINE_NAME_EXPECTED = "1 to 32 letters, digits and `-`";
 export const FLEET_SERVER_EXPECTED = "`tls://HOST:PORT`, or `nats://127.0.0.1:PORT` on this machine";
 
@@ -59,8 +57,6 @@ export const parseImport = textReader((text) => {
   const isNamed = isMachineName(machine) && (backend === undefined || parseBackendName(backend).ok);
   return text === "*" || (isNamed && more.length === 0);
 }, IMPORT_EXPECTED);
-
-export const parseSharing = textReader((text) => text === "*" || isMachineName(text), SHARING_EXPECTED);
 
 /** Reads an address, and returns it with its port. Other machines may only be reached over TLS. */
 export function parseFleetServer(text: string): TextReading {

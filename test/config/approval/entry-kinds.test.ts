@@ -113,7 +113,6 @@ const CHANGES: Readonly<Record<string, readonly [string, string]>> = {
   "fleet.servers": ["nas.example:4222", "evil.example:4222"],
   "fleet.export": ['export = ["*"]', "export = []"],
   "fleet.import": ['import = ["nas"]', 'import = ["*"]'],
-  "fleet.sessions": ['sessions = ["nas"]', 'sessions = ["*"]'],
   "fleet.credentials": ['"${F}"', '"${G}"'],
   "telemetry.protocol": ["[telemetry]\n", '[telemetry]\nprotocol = "http/json"\n'],
   "telemetry.headers": ['any = "${H}"', 'any = "${I}"'],

@@ -85,7 +85,6 @@ servers = ["tls://nas.example:4222"]
 credentials = "\${F}"
 export = ["*"]
 import = ["nas"]
-sessions = ["nas"]
 [[shares]]
 name = "CORE"
 thunderbolt_host = "a"

@@ -35,7 +35,7 @@ const KEYS: Guards = {
     "backends.routes.auth.client_id backends.routes.auth.client_name backends.routes.auth.scopes " +
     "backends.routes.auth.redirect_port backends.routes.auth.redirect_host telemetry.protocol telemetry.traces telemetry.metrics " +
     "telemetry.sample telemetry.interval telemetry.service_name telemetry.prometheus fleet.name " +
-    "fleet.servers fleet.export fleet.import fleet.sessions fleet.tls_ca",
+    "fleet.servers fleet.export fleet.import fleet.tls_ca",
   "sends, reference":
     "nas.password shares.password backends.auth.client_secret backends.auth.private_key " +
     "backends.routes.auth.client_secret backends.routes.auth.private_key telemetry.metrics_token " +

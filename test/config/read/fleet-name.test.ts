@@ -5,8 +5,7 @@ import { parseConfig } from "../../../src/config/read/load.ts";
 import { isMachineName, machineNameOf } from "../../../src/config/values/fleet-values.ts";
 import { bytes, PLACE, refused } from "../support.ts";
 
-const SHARED =
-  '[fleet]\nservers = ["tls://nas.example"]\ncredentials = "secret:fleet"\nsessions = ["laptop", "nas"]\n';
+const SHARED = '[fleet]\nservers = ["tls://nas.example"]\ncredentials = "secret:fleet"\n';
 
 test("G1 a file that several machines share names none of them: each has the name of its host", async () => {
   for (const machineName of ["laptop", "nas"]) {

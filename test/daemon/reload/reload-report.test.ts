@@ -30,7 +30,6 @@ const TEXTS: Readonly<Record<string, string>> = {
   "fleet.credentials": '"secret:other"',
   "fleet.export": '["*"]',
   "fleet.import": '["*"]',
-  "fleet.sessions": '["*"]',
   "fleet.tls_ca": '"/etc/nats/ca.pem"',
 };
 
