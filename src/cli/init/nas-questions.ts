@@ -77,7 +77,7 @@ export async function promptNas(
       : { name: freeSecretName(shareNameOf({ share: first }), tools.isSecretTaken), value: login.password };
   const hosts = await promptRoutes(person, chosen, second, tools);
   const onlyOn = await promptNetworks(person, second === null ? [chosen] : [chosen, second], tools);
-  const nas = freeNasName(chosen.found?.name ?? chosen.host, tools.isNasTaken);
+  const nas = freeNasName(chosen.found?.name ?? second?.found?.name ?? chosen.host, tools.isNasTaken);
   const shares: ShareInput[] = [];
   for (const shareName of shareNames) {
     const wanted = {
@@ -233,18 +233,26 @@ async function chooseSecond(
   { share, ...login }: ServerLogin & { readonly share: string },
   { meeting, signal }: NasTools,
 ): Promise<Chosen | null> {
-  const others = likelySame(first.found, servers);
-  for (const one of others) {
-    const why = await meeting.whyOther(first, chosenOf(one), signal);
+  // A typed address has no name to compare, so each found server on another link may be the same.
+  const device = first.found === null ? (await meeting.deviceTo(first, signal))?.device : null;
+  const others =
+    first.found === null
+      ? servers.filter((one) => one.interface !== device)
+      : likelySame(first.found, servers);
+  const reasons = await Promise.all(others.map((one) => meeting.whyOther(first, chosenOf(one), signal)));
+  for (const [index, one] of others.entries()) {
+    const why = reasons[index] ?? null;
     if (why === null) {
       const [name, address, link] = serverCells(one);
       const question = `Is ${address} (${name}, ${link}) the same NAS? It then also gets this login. [y/n, or another address]: `;
       const second = await readSecond(question, one);
       if (second !== null) return second;
-    } else person.print(`  ${printable(`${one.name} also answers at ${one.address}: ${why}`)}`);
+    } else if (first.found !== null)
+      person.print(`  ${printable(`${one.name} also answers at ${one.address}: ${why}`)}`);
   }
+  const isDecided = first.found === null ? reasons.includes(null) : others.length > 0;
   // Asks for a second address only if the share can be limited to its networks, because all of them must be known then.
-  if (others.length > 0 || (await meeting.networksOf([first.host], signal)) === null) return null;
+  if (isDecided || (await meeting.networksOf([first.host], signal)) === null) return null;
   return readSecond("Its address over a second cable, which also gets this login (empty: none): ", null);
 
   /** `offered`: the server that a yes means. */

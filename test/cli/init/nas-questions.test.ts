@@ -144,6 +144,20 @@ describe("F3 a NAS at a terminal", () => {
     });
   }
 
+  test("the slow address is typed: a found address on another link that may be the same NAS is offered, and is preferred", async () => {
+    const net = new Net();
+    net.links = { "10.0.8.1": wifi };
+    net.others = [VAULT.address];
+    const answers = inTurn("10.0.8.1", "ann", "right", "1", "y", "");
+    const { choices, asked } = await talk(net, [VAULT, CORE], answers);
+    assert.match(
+      asked[4] ?? "",
+      /^Is 10\.0\.1\.2 \(CORE, tb0, Thunderbolt bridge, 40 Gbit\/s\) the same NAS\?/,
+    );
+    const [share] = choices.shares;
+    assert.deepEqual([share?.nas, share?.tbHost, share?.fallbackHost], ["CORE", "10.0.1.2", "10.0.8.1"]);
+  });
+
   test("an address that is typed, several shares with one secret, and a name that cannot be one here", async () => {
     const taken = ({ name }: { readonly name: string }): Promise<string | null> =>
       Promise.resolve(name === "core" ? "there is one of that name" : null);
