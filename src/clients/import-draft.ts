@@ -1,12 +1,16 @@
 // The configuration that an import would make: its text, the servers that are added to it, and those that are refused.
+
+import { editConfig } from "../config/edit/edit.ts";
 import { TOKEN_BLOCK, wantsToken } from "../config/edit/gateway-token.ts";
 import { withBlocks } from "../config/edit/text-blocks.ts";
 import type { HomeContext } from "../config/home-context.ts";
+import { decodedText } from "../config/read/config-bytes.ts";
 import { textValues } from "../config/read/file-values.ts";
 import { parseConfig } from "../config/read/load.ts";
 import type { ConfigFormat } from "../config/snapshot.ts";
 import { refusalError } from "../config/values/mistakes.ts";
 import { sha256Of } from "../runtime/files/sha256.ts";
+import { findCommand } from "../runtime/process/find-program.ts";
 import { objectOf } from "../runtime/text/json-object.ts";
 import { withBackends } from "./backend-block.ts";
 import { type FoundFile, type PlannedBackend, planImport } from "./import-plan.ts";
@@ -25,8 +29,15 @@ interface Target {
 
 export type ImportDraft = Awaited<ReturnType<typeof draftImport>>;
 
-/** Rejects with `config_…` if the configuration is invalid, or if the servers would make it so. */
-export async function draftImport(target: Target, files: readonly FoundFile[]) {
+/**
+ * `newCommon`: variables that every program gets with the servers. Rejects with `config_…` if the configuration is invalid,
+ * or if the servers would make it so.
+ */
+export async function draftImport(
+  target: Target,
+  files: readonly FoundFile[],
+  newCommon: Readonly<Record<string, string>> = {},
+) {
   const { path, homeContext, format, before, isNew, opening } = target;
   const standing = await parseConfig(Buffer.from(before), path, homeContext);
   if (!standing.ok) throw refusalError(standing.mistakes);
@@ -53,7 +64,11 @@ export async function draftImport(target: Target, files: readonly FoundFile[]) {
       hasBackend: standing.snapshot.config.backends.length > 0,
       addsBackend: true,
     });
-  const begun = isNew && format === "toml" ? opening() : before;
+  const edits = Object.entries(newCommon).map(
+    ([name, value]) => ({ kind: "set", keyPath: ["backend_defaults", "env", name], value }) as const,
+  );
+  const opened = isNew && format === "toml" ? opening() : before;
+  const begun = decodedText((await editConfig({ bytes: Buffer.from(opened), format, edits })).bytes);
   const after =
     sound.length === 0
       ? before
@@ -65,6 +80,10 @@ export async function draftImport(target: Target, files: readonly FoundFile[]) {
     path,
     files,
     added: sound,
+    /** The enabled servers whose program is not found, each with the program. */
+    missing: await missingPrograms(sound),
+    /** The variables that every program has already. */
+    common,
     present,
     /** Names in `present` for which the client's file may have a newer secret than the stored one. */
     unsure,
@@ -77,6 +96,20 @@ export async function draftImport(target: Target, files: readonly FoundFile[]) {
     after,
     baseSha256: sha256Of(before),
   };
+}
+
+async function missingPrograms(
+  added: readonly PlannedBackend[],
+): Promise<readonly (readonly [string, string])[]> {
+  const found = await Promise.all(
+    added.map(async ({ name, table: { command, cwd, enabled } }) => {
+      if (typeof command !== "string" || enabled === false || /^~|\$/.test(command)) return [];
+      const folder = typeof cwd === "string" ? cwd : process.cwd();
+      const program = await findCommand(command, folder, process.env["PATH"] ?? "");
+      return program === null ? [[name, command] as const] : [];
+    }),
+  );
+  return found.flat();
 }
 
 function whyNot(
@@ -97,8 +130,9 @@ export function waitingServers({
 }
 
 /** What a yes would do, in one line. */
-export function importSummary({ added, refused, files }: ImportDraft): string {
-  const ready = added.filter(({ table }) => table["enabled"] !== false).length;
+export function importSummary({ added, missing, refused, files }: ImportDraft): string {
+  const enabled = added.filter(({ table }) => table["enabled"] !== false).length;
   const ofProjects = files.flatMap(({ elsewhere }) => elsewhere.flatMap(({ servers }) => servers)).length;
-  return `${ready} to run, ${added.length - ready} disabled, ${refused.length} not imported, ${ofProjects} in projects`;
+  const without = missing.length === 0 ? "" : `${missing.length} without its program, `;
+  return `${enabled - missing.length} to run, ${without}${added.length - enabled} disabled, ${refused.length} not imported, ${ofProjects} in projects`;
 }

@@ -111,7 +111,7 @@ function knownBackends(context: CommandContext, title: string): KnownBackends {
         return bytes === null ? {} : textValues(decodedText(bytes), format);
       }),
     serving(names) {
-      context.notify(`checking which servers of ${title} serve here`);
+      context.notify(`checking which servers of ${title} serve here, for up to ${START_WAIT_MS / 1000} s`);
       return readyBackends(context, names);
     },
   };

@@ -40,6 +40,7 @@ import { type ConfigView, changeConfig, viewConfig } from "../sessions/config-se
 import { renderDiff } from "../views/diff-view.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { meantClient } from "./connect-client.ts";
+import { offerNetworkVariables } from "./network-variables.ts";
 
 const MANAGER_MS = 2_000;
 
@@ -106,8 +107,16 @@ export async function importServers(context: CommandContext, options: ImportOpti
     context.notify(
       `${path} came with this folder and is left out: ${shellCommand`mountaineer import ${path}`}`,
     );
-  const draft = { ...(await viewConfig(context, (view) => draftFor(view, files))), omitted };
+  const draftWith = (common: Readonly<Record<string, string>>) =>
+    viewConfig(context, async (view) => ({ ...(await draftFor(view, files, common)), omitted }));
   try {
+    let draft = await draftWith({});
+    if (draft.added.some(({ table }) => table["command"] !== undefined)) {
+      const mayPrompt = !options.yes && !options.dryRun && !context.json;
+      const offer = { prompt: mayPrompt ? prompt : null, notify: context.notify };
+      const common = await offerNetworkVariables(offer, draft.common);
+      if (Object.keys(common).length > 0) draft = await draftWith(common);
+    }
     return await saveImport({ ...context, prompt }, options, draft, store);
   } finally {
     for (const { unpacked } of found) if (unpacked) await rm(unpacked.from, { recursive: true, force: true });
@@ -133,6 +142,11 @@ async function saveImport(
   showGiven(context, draft);
   if (!context.json) {
     showRefused(context, draft);
+    const { yellow, symbols } = paintFor(context.stdoutStyle);
+    for (const [name, program] of draft.missing)
+      context.print(
+        `${yellow(symbols.warning)} ${printable(name)}  ${printable(program)} is not installed here, or not on PATH\n`,
+      );
     context.print(`${importSummary(draft)}\n`);
   }
   if (options.dryRun) return context.json ? showImport(context, options, draft, null) : 0;
@@ -230,9 +244,17 @@ function nothingFound(
   });
 }
 
-async function draftFor(view: ConfigView, files: readonly FoundFile[]): Promise<ImportDraft> {
+async function draftFor(
+  view: ConfigView,
+  files: readonly FoundFile[],
+  newCommon: Readonly<Record<string, string>>,
+): Promise<ImportDraft> {
   const bytes = await view.read();
-  return draftImport({ ...view, before: decodedText(bytes), isNew: bytes === null, opening }, files);
+  return draftImport(
+    { ...view, before: decodedText(bytes), isNew: bytes === null, opening },
+    files,
+    newCommon,
+  );
 }
 
 /** Suggests `connect`, with the client's name if the command line names only that client. */

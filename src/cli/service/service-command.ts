@@ -1,4 +1,5 @@
 // `up`, `down` and `uninstall`: the daemon as a service, or detached where no service manager answers.
+
 import { join } from "node:path";
 import { connectToDaemon, type DaemonClient } from "../../api/client/client.ts";
 import { startDaemon } from "../../api/client/start-daemon.ts";
@@ -13,15 +14,11 @@ import { requireValidConfig } from "../edits/config-check.ts";
 import type { CommandContext, Signals, Target, Terminal } from "../input/command.ts";
 import { supervisorPath } from "../input/launcher-path.ts";
 import { doneLine, showJson, showText } from "../input/options.ts";
+import { proxiesWithLogin } from "../input/shell-proxies.ts";
 import { show } from "../sessions/control-session.ts";
 import { pollUntil } from "../sessions/poll-until.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
-import {
-  type ServiceDefinition,
-  serviceDefinition,
-  servicePath,
-  withheldProxies,
-} from "./service-definition.ts";
+import { type ServiceDefinition, serviceDefinition, servicePath } from "./service-definition.ts";
 import { createServiceManager } from "./service-manager.ts";
 import type { ServiceManager, ServiceOutcome } from "./service-outcome.ts";
 
@@ -125,7 +122,7 @@ async function startService(
   found: LockOwner | null,
 ): Promise<ServiceOutcome> {
   const started = await manager.start(signal);
-  const secret = withheldProxies(process.env).map(
+  const secret = proxiesWithLogin(process.env).map(
     (name) =>
       `the service does not get ${name}, whose password everybody could read in its file: docs/use/install.md says how to give it`,
   );

@@ -9,6 +9,7 @@ import { MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import type { CommandContext } from "../input/command.ts";
 import { launcherPath, packageRoot } from "../input/launcher-path.ts";
+import { PROXIES, proxiesWithLogin } from "../input/shell-proxies.ts";
 
 export type ServiceDefinition = ReturnType<typeof serviceDefinition>;
 
@@ -52,21 +53,14 @@ export function serviceDefinition(
   };
 }
 
-const PROXIES = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"].flatMap((name) => [name, name.toLowerCase()]);
-
 /** The shell's proxies, whose certificates it trusts, and where it keeps logs. */
 function shellVariables(environment: Environment): Record<string, string> {
-  const withheld = withheldProxies(environment);
+  const withheld = proxiesWithLogin(environment);
   const set = [...PROXIES, "NODE_EXTRA_CA_CERTS", "XDG_STATE_HOME"].flatMap((name) => {
     const value = environment[name] ?? "";
     return value === "" || withheld.includes(name) || /\p{Cc}/u.test(value) ? [] : [[name, value] as const];
   });
   return Object.fromEntries(set);
-}
-
-/** The variables that name a proxy with a user: everybody could read its password in the service's definition. */
-export function withheldProxies(environment: Environment): readonly string[] {
-  return PROXIES.filter((name) => environment[name]?.includes("@") === true);
 }
 
 /**

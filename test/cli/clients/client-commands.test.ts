@@ -7,6 +7,7 @@ import { type TestContext, test } from "node:test";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
 import { connectClient, disconnectClient, meantClient } from "../../../src/cli/clients/connect-client.ts";
+import { importServers } from "../../../src/cli/clients/import-servers.ts";
 import type { CommandContext } from "../../../src/cli/input/command.ts";
 import { LIGHT_SERVER } from "../../mcp/fixture-programs.ts";
 import { freePort } from "../../support/free-port.ts";
@@ -327,10 +328,17 @@ test("F1 a server whose variable is not set is imported disabled, with the comma
 
 test("F1 import says before its question what would run and what it refuses; --dry-run asks nothing and changes nothing", async (t) => {
   const bad = { url: "wss://127.0.0.1:9/mcp" };
-  const { run, config } = await setUp(t, { good: light("g_"), off: { ...light("o_"), disabled: true }, bad });
+  const { run, config } = await setUp(t, {
+    good: light("g_"),
+    off: { ...light("o_"), disabled: true },
+    bad,
+    lost: { command: "no-such-program" },
+  });
   const dry = await run("import", "claude", "--dry-run");
   assert.deepEqual([dry.code, /--yes/.test(dry.stderr)], [0, false]);
-  assert.match(dry.stdout, /bad {2}not imported: .*\n1 to run, 1 disabled, 1 not imported, 0 in projects\n$/);
+  const end =
+    /bad {2}not imported: .*\n. lost {2}no-such-program is not installed here, or not on PATH\n1 to run, 1 without its program, 1 disabled, 1 not imported, 0 in projects\n$/;
+  assert.match(dry.stdout, end);
   const asked = await run("import", "claude");
   assert.equal(asked.code, 1);
   assert.equal(asked.stdout, dry.stdout);
@@ -485,6 +493,58 @@ test("F1 a client's file that lists its servers twice is refused, as clients dif
   assert.notEqual(code, 0);
   assert.match(stderr, /has mcpServers 2 times/);
   assert.equal(await readFile(file, "utf8"), text);
+});
+
+/** Of this process, until the test ends. */
+function setVariable(t: TestContext, name: string, value = ""): void {
+  const before = process.env[name];
+  process.env[name] = value;
+  t.after(() => {
+    if (before === undefined) delete process.env[name];
+    else process.env[name] = before;
+  });
+}
+
+test("F1 import offers the shell's proxies and certificates to the programs of all servers, but no password", async (t) => {
+  const { file, env, config } = await setUp(t, { files: { command: "files" } });
+  for (const name of ["HTTP_PROXY", "NO_PROXY", "https_proxy", "no_proxy", "SSL_CERT_FILE"])
+    setVariable(t, name);
+  setVariable(t, "HTTPS_PROXY", "http://ann:pw@proxy.example:8080");
+  setVariable(t, "http_proxy", "http://proxy.example:8080");
+  setVariable(t, "NODE_EXTRA_CA_CERTS", "/etc/ca.pem");
+  const questions: string[] = [];
+  const notes: string[] = [];
+  const answering = (answer: string) =>
+    contextOf(env.MOUNTAINEER_HOME, {
+      prompt: async (question) => {
+        questions.push(question);
+        return question.startsWith("This shell") ? answer : "y";
+      },
+      notify: (line) => notes.push(line),
+    });
+  const options = {
+    ...{ sources: [file], projects: false, only: [] as string[], dryRun: true, waitMs: 0 },
+    yes: true,
+  };
+  await importServers(answering("y"), options);
+  assert.match(notes.join("\n"), /programs do not get this shell's http_proxy, NODE_EXTRA_CA_CERTS:/);
+  assert.equal(await importServers(answering("y"), { ...options, yes: false, dryRun: false }), 0);
+  assert.match(
+    questions[0] ?? "",
+    /^This shell has http_proxy, NODE_EXTRA_CA_CERTS, for the network. Give it to the servers' programs/,
+  );
+  const common =
+    /\[backend_defaults\.env\]\nhttp_proxy = "http:\/\/proxy\.example:8080"\nNODE_EXTRA_CA_CERTS = "\/etc\/ca\.pem"\n/;
+  assert.match(await config(), common);
+  assert.doesNotMatch((await config()) + notes.join("\n"), /ann:pw/);
+  assert.match(
+    notes.join("\n"),
+    /^HTTPS_PROXY has a password, .*config set backends\.NAME\.env\.HTTPS_PROXY secret:/m,
+  );
+  // What every program has already is not offered again.
+  await writeFile(file, '{"mcpServers": {"more": {"command": "more"}}}');
+  await importServers(answering("n"), { ...options, yes: false, dryRun: false });
+  assert.equal(questions.filter((question) => question.startsWith("This shell")).length, 1);
 });
 
 test("F1 import keeps the line ends of the configuration, and adds to a table on one line", async (t) => {
