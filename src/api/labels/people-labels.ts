@@ -1,4 +1,5 @@
 // People, their programs and their rights in words, the same in all user interfaces. Pure.
+import { pluralize } from "../../runtime/text/plain-text.ts";
 import type { Person, ProgramGrant } from "../contract/people.ts";
 
 export const SIGNS_IN: Readonly<Record<Person["signs_in"], string>> = {
@@ -17,13 +18,19 @@ const EFFECTS: ReadonlyMap<EntryAccess["effect"], string> = new Map([
   ["deny", "denied"],
 ]);
 
-/** One line for each effect and rule, with the names of the entries. */
+/** One line for each effect and rule: the names of tools, and how many there are of the other kinds. */
 export function serverAccessText(entries: readonly EntryAccess[]): readonly string[] {
   if (entries.length === 0) return ["it has listed nothing yet"];
   const byRule = Map.groupBy(entries, ({ effect, rule }) => `${EFFECTS.get(effect)} by ${rule}`);
   return [...byRule].map(([how, same]) => {
-    const names = same.map(({ kind, name }) => (kind === "tool" ? name : `${kind} ${name}`));
-    return `${how}: ${names.join(", ")}`;
+    const counts = [...Map.groupBy(same, ({ kind }) => kind)].map(
+      ([kind, { length }]) => [kind, pluralize(length, kind)] as const,
+    );
+    if (byRule.size === 1 && same.length > 1)
+      return `${how}: everything (${counts.map(([, count]) => count).join(", ")})`;
+    const tools = same.flatMap(({ kind, name }) => (kind === "tool" ? [name] : []));
+    const others = counts.flatMap(([kind, count]) => (kind === "tool" ? [] : [count]));
+    return `${how}: ${[...tools, ...others].join(", ")}`;
   });
 }
 

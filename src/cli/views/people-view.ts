@@ -24,12 +24,14 @@ export function renderAccess(person: Person, style: TerminalStyle, tool: string 
   const who = [SIGNS_IN[signs_in], ...(roles.length === 0 ? [] : [`roles ${roles.join(", ")}`])].join("; ");
   const ofServers = servers.flatMap(({ backend, entries }) => {
     const chosen = tool === null ? entries : entries.filter((entry) => entry.name === tool);
+    if (tool !== null && chosen.length === 0) return [];
     return [`  ${backend}`, ...serverAccessText(chosen).map((line) => `    ${printable(line)}`)];
   });
   const ofPrograms = programs.map((grant) => `  ${printable(grantText(grant))}`);
   const lines = [
     `${paint.bold(printable(name))}  ${paint.dim(printable(who))}`,
     ...ofServers,
+    ...(tool !== null && ofServers.length === 0 ? [`  no server has ${printable(tool)}`] : []),
     ...(ofPrograms.length === 0
       ? []
       : ["  programs that act for it:", ...ofPrograms.map((line) => `  ${line}`)]),

@@ -71,7 +71,7 @@ export function accessReport({
 
 function ruleText({ rule }: Ruling, authorization: AuthorizationConfig | null): string {
   if (rule === BEYOND_LIMITS.rule) return "the limits of its access";
-  if (authorization === null) return "no [authorization]: everything is allowed";
+  if (authorization === null) return "default, without [authorization]";
   if (rule === "destructive") return `destructive = "${authorization.destructive}"`;
   const index = authorization.policies.findIndex((policy) => JSON.stringify(policy) === rule);
   return index < 0 ? `default_effect = "${authorization.defaultEffect}"` : `policy ${index + 1}`;

@@ -64,7 +64,7 @@ test("E1 a second person is one command: a token that is shown once, rights in w
     "token    stored as ann-token; a terminal shows it once: mountaineer users renew ann",
     `claude mcp add --transport http mountaineer ${b.url} --header 'Authorization: Bearer TOKEN'`,
     "ann  with a token; roles dev",
-    "allowed by no [authorization]: everything is allowed: echo",
+    "allowed by default, without [authorization]: everything (17 tools",
   ])
     assert.ok(added.stdout.includes(text), `${text} in ${added.stdout}`);
   assert.ok(await b.isLetIn(token));
@@ -121,6 +121,10 @@ test("E1 access says what a user may do and by which rule, of the rules that ser
   const ben = await b.run("access", "ben", "--tool", "echo");
   assert.match(ben.stdout, /^ben {2}.*\n {2}files\n {4}asks first by policy 2: echo\n/);
   assert.match((await b.run("access", "--role", "dev")).stdout, /role dev[\s\S]*allowed by policy 1: /);
+  assert.match(
+    (await b.run("access", "ben", "--tool", "drop")).stdout,
+    /^ben {2}.*\n {2}no server has drop\n$/,
+  );
   const { people } = JSON.parse((await b.run("access", "ben", "--json")).stdout);
   assert.equal(people.length, 1);
   const none = await b.run("access", "zoe");
