@@ -22,6 +22,8 @@ const (
 	keptAllAtMost = 60_000
 	// A folder whose changes the server reports is listed again after so long all the same.
 	watchedFor = time.Minute
+	// So many changed names of one folder are remembered for the listings that are under way.
+	changedAtMost = 1_000
 )
 
 // names is what a listing of a folder has shown. It is believed as long as the listing took and a second, or until the server reports a change.
@@ -36,6 +38,9 @@ type names struct {
 	isOwn   bool      // nothing was changed from here since
 	watch   *watch
 	listing chan struct{} // closed when the listing that is under way is there
+	// A listing that was asked for before says nothing of these names, and nothing at all if it was before unknown.
+	changed map[string]time.Time
+	unknown time.Time
 
 	misses   int
 	missedAt time.Time
@@ -45,11 +50,29 @@ type names struct {
 func (f *names) forget(name string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.isOwn = false
-	if f.entries != nil {
-		f.entries[name] = found{}
-		f.folded[strings.ToLower(name)] = struct{}{}
+	f.note(name)
+}
+
+// note remembers that a name has changed. The caller holds mu.
+func (f *names) note(name string) {
+	now := time.Now()
+	if len(f.changed) >= changedAtMost {
+		f.changed, f.unknown = nil, now
 	}
+	if f.changed == nil {
+		f.changed = map[string]time.Time{}
+	}
+	f.changed[name] = now
+	if f.entries != nil {
+		f.mark(name)
+	}
+}
+
+// mark: what is listed of that name is not true any more. The caller holds mu.
+func (f *names) mark(name string) {
+	f.isOwn = false
+	f.entries[name] = found{}
+	f.folded[strings.ToLower(name)] = struct{}{}
 }
 
 // drop forgets all names. The caller holds mu.
@@ -217,11 +240,19 @@ func (n *node) keep(all []found, asked time.Time, isWhole bool, w *watch) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.drop(n.share)
+	if !f.unknown.Before(asked) {
+		return
+	}
 	if n.share.folders.kept.Add(int64(len(entries))) > keptAllAtMost {
 		n.share.folders.kept.Add(-int64(len(entries)))
 		return
 	}
 	f.entries, f.folded, f.asked, f.isWhole, f.isOwn = entries, folded, asked, isWhole, true
+	for name, at := range f.changed {
+		if !at.Before(asked) {
+			f.mark(name)
+		}
+	}
 	f.fresh = now.Add(now.Sub(asked) + attributesFor)
 	f.until = f.fresh
 	if f.watch = w; w != nil && w.isIntactSince(asked) {
@@ -245,14 +276,10 @@ func (f *names) changedBy(s *Share, changed []smb2.Change) {
 	defer f.mu.Unlock()
 	if len(changed) == 0 {
 		f.drop(s)
+		f.changed, f.unknown = nil, time.Now()
 		return
 	}
-	f.isOwn = false
 	for _, each := range changed {
-		if f.entries != nil {
-			name := nameHere(each.Name)
-			f.entries[name] = found{}
-			f.folded[strings.ToLower(name)] = struct{}{}
-		}
+		f.note(nameHere(each.Name))
 	}
 }

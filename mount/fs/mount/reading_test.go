@@ -288,6 +288,54 @@ func TestAFileIsLookedAtWhereListingsHaveNoIds(t *testing.T) {
 	}
 }
 
+func TestAListingSaysNothingOfNamesThatChangedMeanwhile(t *testing.T) {
+	root := newMount(t, patient).share.root
+	entries := func(names ...string) (all []found) {
+		for i, name := range names {
+			all = append(all, found{seen: &smb2.FileStat{FileName: name, FileId: uint64(i + 1)}})
+		}
+		return all
+	}
+	knows := func(name string) bool {
+		_, ok, isAbsent := root.names.get(name)
+		return ok || isAbsent
+	}
+	first, second := time.Now(), time.Now()
+	root.names.forget("renamed")
+	root.names.forget("created")
+	root.names.changedBy(root.share, []smb2.Change{{Name: "theirs"}})
+	for _, asked := range []time.Time{second, first} {
+		root.keep(entries("same", "renamed", "theirs"), asked, true, nil)
+		for _, name := range []string{"renamed", "created", "CREATED", "theirs"} {
+			if knows(name) {
+				t.Errorf("it knows of %s", name)
+			}
+		}
+		if !knows("same") || !knows("other") {
+			t.Error("it does not know the other names")
+		}
+	}
+	root.keep(entries("renamed"), time.Now(), true, nil)
+	if !knows("renamed") || !knows("created") {
+		t.Error("a later listing does not know all names")
+	}
+	for what, changes := range map[string]func(){
+		"the folder": func() { root.names.changedBy(root.share, nil) },
+		"too many names": func() {
+			for i := range 2 * changedAtMost {
+				root.names.forget(strconv.Itoa(i))
+			}
+		},
+	} {
+		asked := time.Now()
+		changes()
+		root.keep(entries("1"), asked, true, nil)
+		if knows("1") || len(root.names.changed) > changedAtMost {
+			t.Errorf("%s changed, and the listing counts", what)
+		}
+	}
+}
+
 func TestAListingIsWhole(t *testing.T) {
 	m := newMount(t, patient)
 	for i := range 2001 {
