@@ -165,7 +165,7 @@ test("F1 F4 an import is shown without a secret, and written with its secrets on
   );
   assert.deepEqual(
     [plan.present, plan.summary],
-    [["files", "slow"], "1 to run, 0 disabled, 0 not imported, 0 in projects"],
+    [["files", "slow"], "0 to run, 1 without its program, 0 disabled, 0 not imported, 0 in projects"],
   );
   assert.match(plan.diff, /^\+command = "mine"$/m);
   assert.doesNotMatch(JSON.stringify(plan), new RegExp(TOKEN));
