@@ -1,5 +1,5 @@
 // The program's entry. It answers `--version` before it loads anything else, and loads the daemon or the commands.
-import { lstatSync, mkdirSync } from "node:fs";
+import { lstatSync, mkdirSync, statSync } from "node:fs";
 import { createRequire, enableCompileCache, flushCompileCache, registerHooks } from "node:module";
 import { join } from "node:path";
 import { isSystemError, recoverFrom } from "../runtime/errors.ts";
@@ -22,15 +22,22 @@ function resolveInBuild(folder: string): void {
   });
 }
 
+const OTHERS_MAY_WRITE = 0o022;
+
 /**
  * Lets Node keep what V8 compiles. Compiled code is run like the build, so only the build's owner keeps any, in a folder that
- * no one else writes.
+ * no one else writes. Each Node has a separate folder: V8 does not notice all code that another build of the same version made,
+ * and then crashes (nodejs/node#62781).
  */
 function keepCompiled(folder: string): void {
   try {
-    if (lstatSync(import.meta.dirname).uid !== process.geteuid?.()) return;
+    const user = process.geteuid?.();
+    if (lstatSync(import.meta.dirname).uid !== user) return;
     mkdirSync(folder, { mode: 0o700, recursive: true });
-    enableCompileCache(folder);
+    const { uid, mode } = lstatSync(folder);
+    if (uid !== user || (mode & OTHERS_MAY_WRITE) !== 0) return;
+    const { size, mtimeMs } = statSync(process.execPath);
+    enableCompileCache(join(folder, `${size}-${mtimeMs}`));
   } catch (error) {
     recoverFrom(isSystemError)(error);
   }

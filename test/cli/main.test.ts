@@ -1,7 +1,19 @@
 import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { access, chown, cp, mkdir, readdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
+import {
+  access,
+  chmod,
+  chown,
+  cp,
+  mkdir,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from "node:fs/promises";
 import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { describe, test } from "node:test";
@@ -433,6 +445,11 @@ test("E4 the owner of a build keeps its compiled code where only he writes, and 
   await status();
   assert.ok((await readdir(compiled)).length > 0);
   assert.equal((await stat(compiled)).mode & 0o777, 0o700);
+  await rm(compiled, { recursive: true });
+  await mkdir(compiled);
+  await chmod(compiled, 0o777);
+  await status();
+  assert.deepEqual(await readdir(compiled), [], "others could have written it");
 });
 
 test("a failure is one line, and a hint if there is one", () => {
