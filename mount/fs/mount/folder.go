@@ -31,6 +31,7 @@ type names struct {
 	mu      sync.Mutex
 	entries map[string]found // by name here; zero: it has changed since
 	folded  map[string]struct{}
+	counted int64 // those of the share's limit
 	asked   time.Time
 	until   time.Time
 	fresh   time.Time // until then also what nobody reports is true
@@ -68,6 +69,13 @@ func (f *names) note(name string) {
 	}
 }
 
+// hasChangedSince: a listing that was asked for then says nothing of that name.
+func (f *names) hasChangedSince(asked time.Time, name string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return !f.unknown.Before(asked) || !f.changed[name].Before(asked)
+}
+
 // mark: what is listed of that name is not true any more. The caller holds mu.
 func (f *names) mark(name string) {
 	f.isOwn = false
@@ -77,8 +85,8 @@ func (f *names) mark(name string) {
 
 // drop forgets all names. The caller holds mu.
 func (f *names) drop(s *Share) {
-	s.folders.kept.Add(-int64(len(f.entries)))
-	f.entries, f.folded, f.isWhole, f.isOwn = nil, nil, false, false
+	s.folders.kept.Add(-f.counted)
+	f.entries, f.folded, f.counted, f.isWhole, f.isOwn = nil, nil, 0, false, false
 }
 
 // isValid: the caller holds mu.
@@ -243,11 +251,12 @@ func (n *node) keep(all []found, asked time.Time, isWhole bool, w *watch) {
 	if !f.unknown.Before(asked) {
 		return
 	}
-	if n.share.folders.kept.Add(int64(len(entries))) > keptAllAtMost {
-		n.share.folders.kept.Add(-int64(len(entries)))
+	counted := int64(len(entries))
+	if n.share.folders.kept.Add(counted) > keptAllAtMost {
+		n.share.folders.kept.Add(-counted)
 		return
 	}
-	f.entries, f.folded, f.asked, f.isWhole, f.isOwn = entries, folded, asked, isWhole, true
+	f.entries, f.folded, f.counted, f.asked, f.isWhole, f.isOwn = entries, folded, counted, asked, isWhole, true
 	for name, at := range f.changed {
 		if !at.Before(asked) {
 			f.mark(name)

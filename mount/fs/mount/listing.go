@@ -159,7 +159,8 @@ func (l *listing) fromNames() bool {
 	if !f.isValid() || !f.isWhole || !f.isOwn || f.watch == nil || !f.watch.isIntactSince(f.asked) {
 		return false
 	}
-	l.entries, l.isEnd, l.asked, l.took = make([]found, 0, len(f.entries)), true, f.asked, time.Since(f.asked)
+	// Lookup asks the names, which may change meanwhile.
+	l.entries, l.isEnd, l.asked = make([]found, 0, len(f.entries)), true, time.Time{}
 	for _, each := range f.entries {
 		l.entries = append(l.entries, each)
 	}
@@ -212,7 +213,7 @@ func (l *listing) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (
 	}
 	child := l.node.childOf(name)
 	isTrue := child != nil && child.isListed(l.asked) || child == nil && l.node.share.written.Load() < l.asked.UnixNano()
-	if !isTrue {
+	if !isTrue || l.node.names.hasChangedSince(l.asked, name) {
 		return l.node.Lookup(ctx, name, out)
 	}
 	at, err := l.node.resolved(ctx, name, l.entries[i])

@@ -336,6 +336,29 @@ func TestAListingSaysNothingOfNamesThatChangedMeanwhile(t *testing.T) {
 	}
 }
 
+// The server reports what changes in a folder, not in those below it.
+func TestAFolderThatIsListedAgainIsAsItIsNow(t *testing.T) {
+	m := newMount(t, patient)
+	rig.Must(t, os.Mkdir(m.Theirs("below"), 0o755))
+	changed := func() time.Time {
+		t.Helper()
+		all, err := os.ReadDir(m.folder)
+		rig.Must(t, err)
+		info, err := all[0].Info()
+		rig.Must(t, err)
+		return info.ModTime()
+	}
+	for i := range 2 {
+		rig.Must(t, os.WriteFile(m.Theirs("below/"+strconv.Itoa(i)), nil, 0o644))
+		time.Sleep(2*attributesFor + 100*time.Millisecond)
+		there, err := os.Stat(m.Theirs("below"))
+		rig.Must(t, err)
+		if here := changed(); !here.Equal(there.ModTime().Truncate(100)) {
+			t.Errorf("changed %v, and there %v", here, there.ModTime())
+		}
+	}
+}
+
 func TestAListingIsWhole(t *testing.T) {
 	m := newMount(t, patient)
 	for i := range 2001 {
