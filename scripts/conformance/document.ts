@@ -16,7 +16,7 @@ transports, and compare with our servers without the gateway. Those are on the o
 
 const ENDING = `## SDKs of other languages
 
-Python (\`mcp\` 2.3.0), FastMCP 4.1.2 and Go (1.8.0), each as an older and a newer client, and as a server over stdio and HTTP: 36 pairs, with lists
+Python (\`mcp\` 2.3.0) and Go (1.8.0), each as an older and a newer client, and as a server over stdio and HTTP: 16 pairs, with lists
 of 400 tools, progress, logs, cancelling, questions, subscriptions, and results of 2 MB. CI plays both generations of the TypeScript SDK
 (\`test/mcp/matrix\`). \`.ci/nightly clients\` plays the rest. A client gets less than directly in three cases:
 

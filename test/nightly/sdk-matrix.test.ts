@@ -11,21 +11,19 @@ import { freePort } from "../support/free-port.ts";
 import { fromPip, goPrograms } from "./installed.ts";
 
 const HERE = path.join(import.meta.dirname, "sdks");
-/** By the registries, November 2026. Go's stands in sdks/go/go.mod. */
-const PYTHON = { python: "mcp==2.3.0", fastmcp: "fastmcp==4.1.2" } as const;
+/** By the registry, November 2026. Go's stands in sdks/go/go.mod. */
+const PYTHON = "mcp==2.3.0";
 const PLAY_MS = 240_000;
 const run = promisify(execFile);
 
-type Sdk = "python" | "fastmcp" | "go";
+type Sdk = "python" | "go";
 type Command = readonly [program: string, ...args: readonly string[]];
 
-const SDKS = ["python", "fastmcp", "go"] as const;
+const SDKS = ["python", "go"] as const;
 /** As each SDK calls its modes. */
 const CLIENTS = [
   { sdk: "python", mode: "legacy" },
   { sdk: "python", mode: "auto" },
-  { sdk: "fastmcp", mode: "legacy" },
-  { sdk: "fastmcp", mode: "auto" },
   { sdk: "go", mode: "2025-11-25" },
   { sdk: "go", mode: "" },
 ] as const;
@@ -33,7 +31,7 @@ const CLIENTS = [
 /** What the gateway cannot give, and docs/project/conformance.md says why: "client mode, server, transport: feature". */
 const EXCEPTIONS: readonly string[] = ["go newest, go, HTTP: log"];
 
-const folders: Record<Sdk, string> = { python: "", fastmcp: "", go: "" };
+const folders: Record<Sdk, string> = { python: "", go: "" };
 
 function command(sdk: Sdk, role: "server" | "client"): Command {
   if (sdk === "go") return [path.join(folders.go, "matrix-go"), role === "server" ? "serve" : "ask"];
@@ -77,7 +75,7 @@ describe("SDKs of other languages", { timeout: 7_200_000 }, () => {
   let missing: string | null = null;
   before(async () => {
     try {
-      for (const sdk of ["python", "fastmcp"] as const) folders[sdk] = await fromPip(PYTHON[sdk]);
+      folders.python = await fromPip(PYTHON);
       folders.go = await goPrograms();
     } catch (error) {
       missing = String(error).slice(0, 300);
