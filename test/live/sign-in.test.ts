@@ -4,8 +4,8 @@ import assert from "node:assert/strict";
 import { readdir, readFile } from "node:fs/promises";
 import path from "node:path";
 import { test } from "node:test";
-import { startAuthorizationServer } from "../gateway/client-sign-in/authorization-server.ts";
 import { initialize, post } from "../gateway/client-sign-in/signed-gateway.ts";
+import { startTokenIssuer } from "../gateway/client-sign-in/token-issuer.ts";
 import { startReceiver } from "../gateway/telemetry/otlp-receiver.ts";
 import { LIGHT_SERVER } from "../mcp/fixture-programs.ts";
 import { type GatewaySections, nodeBackend, startGatewayRig } from "../mcp/gateway-rig.ts";
@@ -32,7 +32,7 @@ async function textsIn(folder: string): Promise<string> {
 test("E1 and E5 the built program admits by token, exports its traces, and writes no secret anywhere", async (t) => {
   const backend = nodeBackend(LIGHT_SERVER, [], { env: { KEY: "${BACKEND_KEY}" } });
   const rig = await startGatewayRig(t, { backends: { a: backend } }, { env: SECRETS });
-  const [server, receiver] = await Promise.all([startAuthorizationServer(t, rig.url), startReceiver(t)]);
+  const [server, receiver] = await Promise.all([startTokenIssuer(t, rig.url), startReceiver(t)]);
   const audit = path.join(rig.folder, "audit.jsonl");
   const sections: GatewaySections = {
     backends: { a: backend },

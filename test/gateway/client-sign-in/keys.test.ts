@@ -23,8 +23,8 @@ import { createManualClock } from "../../support/manual-clock.ts";
 import { onLoopback } from "../../support/on-loopback.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { AT_MCP } from "../middleware/requests.ts";
-import { newKey, type SigningKey } from "./authorization-server.ts";
 import { signedTokens } from "./signed-gateway.ts";
+import { newKey, type SigningKey } from "./token-issuer.ts";
 
 const signal = new AbortController().signal;
 

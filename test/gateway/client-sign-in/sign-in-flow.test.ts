@@ -17,10 +17,10 @@ import { eventually } from "../../support/eventually.ts";
 import { freePort } from "../../support/free-port.ts";
 import { pluck } from "../../support/pluck.ts";
 import { backendConfig } from "../backends/pool/scripted-instance.ts";
+import { agree } from "../backends/server-sign-in/authorization-server.ts";
 import { policy } from "../middleware/requests.ts";
-import { startAuthorizationServer } from "./authorization-server.ts";
-import { signInAt } from "./browser.ts";
 import { post, signedTokens, startSignedGateway } from "./signed-gateway.ts";
+import { startTokenIssuer } from "./token-issuer.ts";
 import { startToolServer } from "./tool-server.ts";
 
 /** Whoever has `files:read` may read; writing needs a scope that only a policy names. */
@@ -35,7 +35,7 @@ const BY_SCOPE: AuthorizationConfig = {
 async function rig(t: TestContext) {
   const port = await freePort();
   const resource = `http://127.0.0.1:${port}/mcp`;
-  const [server, tools] = await Promise.all([startAuthorizationServer(t, resource), startToolServer(t)]);
+  const [server, tools] = await Promise.all([startTokenIssuer(t, resource), startToolServer(t)]);
   const tokens = signedTokens(server.issuer, {
     requiredScopes: ["mcp"],
     scopes: { "files:read": ["reader"] },
@@ -50,8 +50,10 @@ async function rig(t: TestContext) {
   return { server, tools, url, resource };
 }
 
-/** What a program keeps for the SDK, and the person who uses it. */
-function createProvider(login: string): OAuthClientProvider & { code: string | null; back: URLSearchParams } {
+/** What a program keeps for the SDK, and the person who uses it, who agrees at the issuer. */
+function createProvider(
+  issuer: string,
+): OAuthClientProvider & { code: string | null; back: URLSearchParams } {
   const kept: { client?: never; tokens?: never; verifier: string } = { verifier: "" };
   return {
     code: null,
@@ -72,8 +74,7 @@ function createProvider(login: string): OAuthClientProvider & { code: string | n
     saveCodeVerifier: (verifier) => void Object.assign(kept, { verifier }),
     codeVerifier: () => kept.verifier,
     async redirectToAuthorization(url) {
-      const back = await signInAt(url, login);
-      this.back = back.searchParams;
+      this.back = new URL(await agree(url.href, issuer)).searchParams;
       this.code = this.back.get("code");
     },
   };
@@ -89,7 +90,7 @@ for (const [version, made] of Object.entries(CLIENTS))
   test(`E1 the official client of version ${version} finds its way from a 401 to a call, and its token goes no further`, async (t) => {
     const { Client: Official, Http, Unauthorized } = made as typeof CLIENTS.one;
     const { tools, server, url } = await rig(t);
-    const provider = createProvider("ann");
+    const provider = createProvider(server.issuer);
     const transport = () => new Http(new URL(url), { authProvider: provider });
     const open = async (): Promise<Client> => {
       const client = new Official({ name: "test", version: "1" });
@@ -168,7 +169,7 @@ test("E1 the metadata is public, at both of its addresses, and names where to si
 test("E1 behind a proxy, requests may name the public host, and tokens are for the public address", async (t) => {
   const port = await freePort();
   const publicUrl = "https://mcp.example.com/mcp";
-  const server = await startAuthorizationServer(t, publicUrl);
+  const server = await startTokenIssuer(t, publicUrl);
   const incomingAuth = { type: "oidc", users: [], tokens: signedTokens(server.issuer) } as const;
   const { url } = await startSignedGateway(t, { port, incomingAuth, publicUrl });
   const asked = (host: string, path: string) =>

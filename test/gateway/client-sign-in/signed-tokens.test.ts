@@ -22,13 +22,13 @@ import { freePort } from "../../support/free-port.ts";
 import { leastGrowth } from "../../support/heap-growth.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { AT_MCP } from "../middleware/requests.ts";
-import { newKey, startAuthorizationServer } from "./authorization-server.ts";
 import { post, signedTokens, startSignedGateway } from "./signed-gateway.ts";
+import { newKey, startTokenIssuer } from "./token-issuer.ts";
 
 async function rig(t: TestContext, change: Partial<SignedTokensConfig> = {}, isUp = true) {
   const port = await freePort();
   const resource = `http://127.0.0.1:${port}/mcp`;
-  const server = await startAuthorizationServer(t, resource, { isUp });
+  const server = await startTokenIssuer(t, resource, { isUp });
   const tokens = signedTokens(server.issuer, change);
   const users = [
     { name: "anna", token: { kind: "environment", variable: "ANNA_TOKEN" }, roles: [] },
@@ -127,7 +127,7 @@ test("E1 five thousand different wrong tokens leave nothing behind, and cause no
   await eventually(async () => (await come(good)).ok);
   const [head, body] = good.split(".");
   const strange = base64({ alg: "RS256", kid: "strange" });
-  const asked = server.asked.get("/jwks");
+  const asked = server.count("/jwks");
   let batch = 0;
   const grown = await leastGrowth(async () => {
     for (const last = batch + 10; batch < last; batch++) {
@@ -140,7 +140,7 @@ test("E1 five thousand different wrong tokens leave nothing behind, and cause no
   // Ten batches, each of 100 KB of tokens.
   assert.ok(grown < 512 * 1024, `${grown} bytes more`);
   assert.ok((await come(good)).ok);
-  assert.equal(server.asked.get("/jwks"), asked);
+  assert.equal(server.count("/jwks"), asked);
 });
 
 test("E1 a key that is rotated away no longer opens anything, and the new one does", async (t) => {
@@ -153,7 +153,7 @@ test("E1 a key that is rotated away no longer opens anything, and the new one do
   await clock.advance(UNKNOWN_KEY_PAUSE_MS);
   const all = await Promise.all(Array.from({ length: 50 }, () => come(after)));
   assert.ok(all.every(({ ok }) => ok));
-  assert.equal(server.asked.get("/jwks"), 2);
+  assert.equal(server.count("/jwks"), 2);
   assert.equal((await come(before)).ok, false, "though it was remembered");
 });
 
@@ -246,14 +246,14 @@ test("E1 a principal without a signed token of this process keeps the rights of 
 
 test("E1 no keys are read for a gateway that does not listen", async (t) => {
   const { server, clock, next } = await authenticatorOf(t, "http://127.0.0.1:9000/mcp");
-  await eventually(() => server.asked.get("/jwks"));
+  await eventually(() => server.count("/jwks"));
   const before = clock.pendingTimers;
   next({});
   assert.equal(clock.pendingTimers, before);
 });
 
 async function authenticatorOf(t: TestContext, resource: string, change: Partial<SignedTokensConfig> = {}) {
-  const server = await startAuthorizationServer(t, resource);
+  const server = await startTokenIssuer(t, resource);
   const clock = createManualClock(Date.now());
   const proofs = new WeakMap();
   const authenticatorWith = (changed: Partial<SignedTokensConfig>, listens: boolean): Authenticator => {

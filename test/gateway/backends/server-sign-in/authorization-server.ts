@@ -5,11 +5,12 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { TestContext } from "node:test";
 import { Provider } from "oidc-provider";
 import MemoryAdapter from "oidc-provider/lib/adapters/memory_adapter.js";
-import { onLoopback } from "../../../support/on-loopback.ts";
+import { freePort } from "../../../support/free-port.ts";
 
 export const GIVEN_CLIENT = { id: "given-client", secret: "s3cret-of-the-given-client" };
 export const MACHINE_CLIENT = { id: "machine-client", secret: "s3cret-of-the-machine" };
 export const GIVEN_PORT = 45_871;
+const SCOPES = "mcp mcp:read mcp:write files:read files:write";
 
 export interface AuthorizationServerOptions {
   /** Default 3600. */
@@ -18,6 +19,10 @@ export interface AuthorizationServerOptions {
   readonly hasGrace?: boolean;
   /** Default true. */
   readonly registers?: boolean;
+  /** Default true. */
+  readonly isUp?: boolean;
+  /** A private key, as a JWK: access tokens are signed with it, and hold what they say. Default: they are opaque. */
+  readonly signsWith?: object;
   /** By path: how its answers are others than those of a server that keeps to the standards. */
   readonly alters?: Readonly<Record<string, Altered>>;
 }
@@ -69,8 +74,15 @@ export async function startAuthorizationServer(t: TestContext, options: Authoriz
     if (altered !== undefined) alter(response, altered, issuer);
     handle(request, response);
   });
-  const port = await onLoopback(t, server);
+  const port = await freePort();
   const issuer = `http://127.0.0.1:${port}`;
+  const up = () => new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
+  const down = async (): Promise<void> => {
+    server.closeAllConnections();
+    await new Promise<unknown>((resolve) => server.close(resolve));
+  };
+  t.after(down);
+  if (options.isUp !== false) await up();
   /** Access tokens that are good. */
   const good = new Set<string>();
   const provider = quietly(() => createProvider(issuer, options));
@@ -87,6 +99,12 @@ export async function startAuthorizationServer(t: TestContext, options: Authoriz
     /** Requests so far, by path; of the token endpoint also by grant, as `/token refresh_token`. */
     counts,
     count: (path: string) => counts.get(path) ?? 0,
+    up,
+    down,
+    /** From now on it signs with another key, and publishes only that. */
+    signWith(signsWith: object) {
+      handle = quietly(() => createProvider(issuer, { ...options, signsWith })).callback();
+    },
     /** The scopes of a token that this server gave and that is still good; null: it is not. */
     async scopesOf(token: string, resource: string): Promise<readonly string[] | null> {
       const found =
@@ -130,9 +148,10 @@ function holdBack(
 }
 
 function createProvider(issuer: string, options: AuthorizationServerOptions) {
-  const { accessTokenSecs = 3600, hasGrace = false, registers = true } = options;
+  const { accessTokenSecs = 3600, hasGrace = false, registers = true, signsWith } = options;
   return new Provider(issuer, {
     adapter: hasGrace ? graceful() : undefined,
+    ...(signsWith && { jwks: { keys: [signsWith] } }),
     clients: [
       {
         client_id: GIVEN_CLIENT.id,
@@ -152,7 +171,7 @@ function createProvider(issuer: string, options: AuthorizationServerOptions) {
         token_endpoint_auth_method: "client_secret_basic",
       },
     ],
-    scopes: ["openid", "offline_access", "mcp:read", "mcp:write"],
+    scopes: ["openid", "offline_access", ...SCOPES.split(" ")],
     ttl: { AccessToken: accessTokenSecs, ClientCredentials: accessTokenSecs },
     rotateRefreshToken: true,
     cookies: { keys: ["one-key-for-tests"] },
@@ -165,10 +184,12 @@ function createProvider(issuer: string, options: AuthorizationServerOptions) {
         defaultResource: () => undefined,
         useGrantedResource: () => true,
         getResourceServerInfo: (_ctx: unknown, resource: string) => ({
-          scope: "mcp:read mcp:write",
+          scope: SCOPES,
           audience: resource,
           accessTokenTTL: accessTokenSecs,
-          accessTokenFormat: "opaque",
+          ...(signsWith
+            ? { accessTokenFormat: "jwt", jwt: { sign: { alg: "RS256" } } }
+            : { accessTokenFormat: "opaque" }),
         }),
       },
     },
