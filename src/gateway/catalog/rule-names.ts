@@ -56,21 +56,39 @@ export function exactNames(
   });
 }
 
-/** How the patterns match a target. One with a kind is about that kind only: `tool:x` is not a prompt called "tool:x". */
+/**
+ * How the patterns match a target. One with a kind is about that kind only: `tool:x` is not a prompt called "tool:x". One of a
+ * server, as `tool:SERVER/*`, means that server's entries, and not those of others that have the whole text as their name.
+ */
 export function compilePatterns(
   patterns: readonly string[],
   owners: RuleOwners,
   exact = exactNames(patterns),
 ): (target: RuleTarget) => RuleMatch {
   const wild = patterns.filter((pattern) => literalOf(pattern) === null);
-  const matchesLabel = compileGlobs(wild);
-  const matchesName = compileGlobs(wild.filter((pattern) => !OF_KIND.test(pattern)));
+  // By the server that each names; "": none.
+  const byServer = Map.groupBy(wild, (pattern) => serverIn(pattern.replace(OF_KIND, ""))?.backend ?? "");
+  const ofServer = new Map(
+    [...byServer].map(([backend, some]) => {
+      const within = backend === "" ? some : some.map((pattern) => pattern.replace(`${backend}/`, ""));
+      return [backend, compileWild(within)];
+    }),
+  );
+  const isNamed = compileWild(wild);
   return (target) => {
-    const kind = ruleKind(target.kind);
-    if (namesOf(target).some((name) => matchesLabel(`${kind}:${name}`) || matchesName(name))) return "meant";
+    if (["", target.backend ?? ""].some((backend) => ofServer.get(backend)?.(target) === true))
+      return "meant";
     const matches = new Set(exact.map((rule) => matchRule(rule, owners, target)));
+    if (isNamed(target)) matches.add("namesake");
     return (["meant", "namesake"] as const).find((match) => matches.has(match)) ?? "none";
   };
+}
+
+function compileWild(patterns: readonly string[]): (target: RuleTarget) => boolean {
+  const matchesLabel = compileGlobs(patterns);
+  const matchesName = compileGlobs(patterns.filter((pattern) => !OF_KIND.test(pattern)));
+  return (target) =>
+    namesOf(target).some((name) => matchesLabel(`${ruleKind(target.kind)}:${name}`) || matchesName(name));
 }
 
 export function matchRule(rule: RuleName, owners: RuleOwners, target: RuleTarget): RuleMatch {
@@ -82,7 +100,7 @@ export function matchRule(rule: RuleName, owners: RuleOwners, target: RuleTarget
   if (!names.includes(rule.name)) return "none";
   const owner = owners.get(ruleKey(rule));
   // A URI that belonged to no server when the name was bound is that of whichever is asked.
-  const isOpen = owner === undefined && (backend === "" || rule.kind === "resource");
+  const isOpen = owner === undefined && named === null && (backend === "" || rule.kind === "resource");
   return isOpen || (named === null && owner === backend) ? "meant" : "namesake";
 }
 
@@ -121,13 +139,12 @@ function ownerOf(rule: RuleName, parts: BindingParts, byOwnName: Offers, byName:
   );
   const ownersIn = (offers: Offers): readonly string[] =>
     (offers.get(name) ?? []).flatMap((entry) => (ruleKind(entry.kind) === kind ? [entry.backend] : []));
-  const listing = ownersIn(byOwnName);
+  const listing = [...ownersIn(byOwnName), ...ownersIn(byName)];
   for (const backend of candidates) {
     if (!isKnown(backend, kind)) return null;
     if (listing.includes(backend)) return backend;
   }
-  const published = ownersIn(byName).find((backend) => candidates.includes(backend));
-  if (published !== undefined || kind !== "resource") return published ?? null;
+  if (kind !== "resource") return null;
   const found = resolveTarget(catalog, { kind, name });
   // Of several servers that may have the URI, each keeps its own.
   const isSole = found !== null && found.equals === undefined && candidates.includes(found.backend);

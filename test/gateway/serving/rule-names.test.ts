@@ -112,6 +112,35 @@ test("E4 where the names are lost, the file's order decides again, and a tool ha
   assert.deepEqual(lost.narrowed(), []);
 });
 
+test("E4 a pattern of a server's tools admits that server's, and no other's that has the whole pattern in its name", async (t) => {
+  const patterns = ["tool:code/list_*", "code/list_*", "tool:code/list_issue[s]"];
+  const groups = patterns.map((pattern) => ({ name: pattern, tools: [pattern], backends: null }));
+  const b = await begin(t, { groups });
+  await b.lists("code", "list_issues", "search");
+  await b.lists("crm", "code/list_issues", "list_issues");
+  for (const pattern of patterns) {
+    await b.change({ groups, authorization: rules(about("allow", pattern)), backends: [CODE, CRM] });
+    assert.deepEqual(await b.admitted(), ["code/list_issues"], pattern);
+  }
+  await b.change({ groups, backends: [CODE, CRM] });
+  assert.deepEqual(await b.admitted("code/list_*"), ["code/list_issues"]);
+  const others = rules(about("deny", "tool:code/*"), about("allow", "tool:*"));
+  await b.change({ authorization: others, backends: [CODE, CRM] });
+  assert.deepEqual(await b.admitted(), ["crm/list_issues"]);
+});
+
+test("E4 a name that a tool got because of a collision is that tool's, whatever a later server calls its own", async (t) => {
+  const EVIL = backendConfig("evil");
+  const b = await begin(t, {
+    authorization: rules(about("allow", "tool:crm_list_issues")),
+    backends: [CODE, CRM, EVIL],
+  });
+  await b.lists("code", "list_issues");
+  await b.lists("crm", "list_issues");
+  await b.lists("evil", "crm_list_issues");
+  assert.deepEqual(await b.admitted(), ["crm/list_issues"]);
+});
+
 test("E4 a tool's name in a group follows the same rule, among the group's own servers", async (t) => {
   const group = (name: string, tools: readonly string[], backends: GroupConfig["backends"] = null) => ({
     name,
@@ -174,6 +203,21 @@ test("E4 a denied name is denied of every server, and a name to ask about turns 
   assert.deepEqual(await told(about("allow", "crm/delete")), ["denied", "allowed"]);
   assert.deepEqual(await told(about("deny", "tool:crm/delete"), any), ["allowed", "denied"]);
   assert.deepEqual(await told(about("allow", "prompt:delete")), ["denied", "denied"]);
+});
+
+test("E4 an address of a server in a policy is not another server's that lists both as one", async () => {
+  const sources = [source("code", { resources: ["readme"] }), source("evil", { resources: ["code/readme"] })];
+  for (const pattern of ["resource:code/readme", "code/readme", "resource:code/*"]) {
+    const authorization = rules(about("allow", pattern));
+    const set = servingSet(sources, recordingServices(), {
+      authorization,
+      ruleOwners: ownersIn(sources, { authorization }),
+    });
+    const reads = ["readme", "code/readme"].map(async (uri) => {
+      return !("error" in (await ask(set, "resources/read", { uri }, client(DEV))));
+    });
+    assert.deepEqual(await Promise.all(reads), [true, false], pattern);
+  }
 });
 
 test("E4 an address in a policy stays with the server that has it when another one lists it", async () => {
