@@ -7,24 +7,18 @@ import { CLIENT_NAMES } from "../clients/client.ts";
 import { namedSchema } from "../config/edit/starter.ts";
 import { isSystemError, recoverFrom } from "../runtime/errors.ts";
 import { entryExists } from "../runtime/files/durable-file.ts";
-import { waitExclusive } from "../runtime/files/sqlite-file-lock.ts";
-import { endProcess, isRunning } from "../runtime/process/process-identity.ts";
+import { isRunning } from "../runtime/process/process-identity.ts";
 import { systemClock } from "../runtime/time/clock.ts";
 import { createKeyring } from "../secrets/keyring.ts";
 import { openSecretStore } from "../secrets/secret-store.ts";
 import { fsFilesIn } from "../shares/drivers/fs/mount-arguments.ts";
-import { listProcesses, readProgramFile } from "../shares/drivers/fs/processes.ts";
+import { readProgramFile } from "../shares/drivers/fs/processes.ts";
 import { shareMountsFolder } from "../shares/drivers/share-files.ts";
 import type { MountTable } from "../shares/mounts/mount-entry.ts";
 import { createMountTable } from "../shares/mounts/mount-table.ts";
 import { logFilePath } from "./compose/log-settings.ts";
 
 const KEYRING_WITHIN_MS = 30_000;
-/**
- * How long to wait for the relay of an earlier version to end, ms. It ends after its last mount is gone, and writes files
- * until then.
- */
-const ENDS_WITHIN_MS = 10_000;
 /**
  * The keys that seal pins, approvals and others; they are removed separately, because the list of secrets does not
  * contain them.
@@ -33,30 +27,27 @@ const SEALING_KEYS = ["_seal-pins", "_seal-approvals", "_seal-names", "_seal-lis
 
 /** The folders that Mountaineer makes in a home. */
 const FOLDERS = [
-  ...[".mcp-sock", ".sock", "carrier", "connections", "fleet", "history", "logons", "mount-program"],
-  ...["mounts", "no-client", "program", "rclone", "sign-in"],
+  ...[".mcp-sock", ".sock", "connections", "fleet", "history", "logons", "mount-program"],
+  ...["mounts", "no-client", "program", "sign-in"],
   "volumes",
 ];
 const SHARE = "mounts/[^/]+/(?:servers/[a-z0-9]+/)?";
-/** The files that this version and earlier ones make, as paths in the home. */
+/** The files that Mountaineer makes, as paths in the home. */
 const FILES = [
   "(?:aliases|daemon|import-waits|route-overrides|lock|management|secrets|state|timeline)\\.json",
   "(?:audit|sessions)\\.jsonl",
   "(?:fleet\\.|fleet-keys\\.|secrets\\.)?lock\\.db",
   "(?:approvals|checked|lists|names|pins)\\.(?:key|sealed)|session\\.key",
   "mountaineer\\.(?:log|sock)|mcp\\.sock|open\\.html",
-  "carrier/(?:carrier\\.log|control\\.sock|lock\\.db|(?:socket|state)\\.json)",
-  "carrier/program-[0-9a-f]+/(?:carrier\\.mjs|(?:keep|run)\\.sh)",
   `connections/(?:(?:${CLIENT_NAMES.join("|")})\\.json|lock\\.db)`,
   "fleet/(?:ca\\.pem|member\\.json)",
   "history/\\d{10}-[0-9a-f]{8}\\.entry",
   "logons/(?:try-)?[0-9a-f]+",
   "mount-program/(?:installed|untried|[0-9a-f]{12})/mountaineer-fs",
   "program/\\d+/.*",
-  "rclone/(?:current|\\d[\\w.-]*/rclone)",
   "sign-in/(?:_key|[\\w-]+-[0-9a-f]{8})(?:\\.asked)?\\.(?:json|lock\\.db)",
   `${SHARE}(?:control|local(?:-folders)?|mount-folder|mountaineer-fs|process|program|send-to|server(?:-\\d+)?)\\.json`,
-  `${SHARE}(?:aside|control\\.sock|journal|sessions|note\\.new|mountaineer-fs\\.log|rclone\\.(?:conf|log)|server-copy\\.part)`,
+  `${SHARE}(?:aside|control\\.sock|journal|sessions|note\\.new|mountaineer-fs\\.log|server-copy\\.part)`,
   `${SHARE}set-aside-notes/.+\\.json`,
   // Folders that are removed if they are empty; others only if they are emptied here.
   `(?:${FOLDERS.join("|")})/`,
@@ -74,13 +65,10 @@ const isOursByName: IsOurs = (path) => OURS.test(path.replace(UNFINISHED, "$1$2"
 const isInOurFolder: IsOurs = (path) => FOLDERS.includes(path.split("/")[0] ?? "");
 
 /** Files of a person in our folders: set aside, or written to a mount path while nothing was mounted. */
-const PERSONS = /^(?:volumes|(?:mounts|rclone)\/[^/]+\/set-aside)\/.*[^/]$/s;
+const PERSONS = /^(?:volumes|mounts\/[^/]+\/set-aside)\/.*[^/]$/s;
 const isPersons: IsOurs = (path, isLink = false) =>
   // In `volumes`, a symbolic link is the mount path of a share with driver `local`.
   PERSONS.test(path) && !(isLink && path.split("/").length === 2);
-
-/** What an earlier version's rclone had still to send to a server: it may be nowhere else. */
-const OLD_CACHE = /^(?:mounts|rclone)\/[^/]+\/(?:servers\/[^/]+\/)?cache\//;
 
 const UNREAD = ["ENOENT", "ENOTDIR", "EACCES", "EPERM"];
 const STAYS = [...UNREAD, "ENOTEMPTY", "EEXIST", "EBUSY", "EROFS"];
@@ -141,16 +129,6 @@ export async function mountsIn(
   ];
 }
 
-/** The folders in which an earlier version kept files for servers. They stay. */
-export async function oldCachesIn(home: string): Promise<readonly string[]> {
-  const found = new Set<string>();
-  for await (const { path } of walk(home, isInOurFolder, new Set())) {
-    const [cache] = OLD_CACHE.exec(path) ?? [];
-    if (cache !== undefined) found.add(join(home, cache));
-  }
-  return [...found];
-}
-
 interface PurgedHome {
   /** Its folders go with all that is in them. Elsewhere only files with Mountaineer's names go, and the folders that this empties. */
   readonly isUsual: boolean;
@@ -171,12 +149,10 @@ export async function removeHome(
 ): Promise<readonly string[]> {
   const real = await realpath(home).catch(recoverFrom("ENOENT", null));
   if (real === null) return [];
-  await endOldRelay(real);
   const text = await readFile(config, "utf8").catch(recoverFrom(isSystemError, ""));
   const files = [config, namedSchema(config, text)];
   const isOurs: IsOurs = (path, isLink) =>
     !isPersons(path, isLink) &&
-    !OLD_CACHE.test(path) &&
     ((isUsual && isInOurFolder(path)) || isOursByName(path) || files.includes(join(home, path)));
   await removeOurs(real, isOurs, table);
   const left = await readdir(real);
@@ -185,27 +161,6 @@ export async function removeHome(
   const isLink = (await lstat(home).catch(recoverFrom("ENOENT", null)))?.isSymbolicLink() === true;
   if (isLink && !(await entryExists(real))) await unlink(home);
   return [];
-}
-
-/** Ends what an earlier version ran beside its daemon: the relay of its mounts, and the shell that would start it again. */
-async function endOldRelay(home: string): Promise<void> {
-  const folder = join(home, "carrier");
-  const lock = join(folder, "lock.db");
-  if (!(await entryExists(lock).catch(recoverFrom("ENOTDIR", false)))) return;
-  const held = await waitExclusive(lock, { clock: systemClock, withinMs: ENDS_WITHIN_MS }).catch(() => null);
-  held?.release();
-  if (held !== null) return;
-  const found = (await listProcesses(/^(?:sh|dash|bash|node|mountaineer)/)).filter(({ arguments: args }) =>
-    args.some((one) => one.startsWith(`${folder}/program-`)),
-  );
-  // The shell first: it would start the relay again.
-  const ordered = found.toSorted((one, other) => Number(isShell(other)) - Number(isShell(one)));
-  for (const { identity } of ordered)
-    await endProcess(identity, { clock: systemClock, graceMs: 0, deadlineMs: ENDS_WITHIN_MS });
-}
-
-function isShell({ arguments: [program = ""] }: { readonly arguments: readonly string[] }): boolean {
-  return program.endsWith("sh");
 }
 
 /** Removes what is ours in a folder, without following links or crossing mount points. Everything else stays. */

@@ -139,7 +139,6 @@ test("E2 a history that others may write, or that does not load, is not used, an
     await chmod(path, mode);
   }
   await open();
-  // As an earlier version accepted it.
   await accept(rig, good.replace("[global]", "[golbal]"), "test");
   assert.equal((await open()).snapshot.sha256, sha256Of(good));
   await rm(join(folder, entry));

@@ -40,7 +40,6 @@ export interface SimMount {
   errno: string | null;
   /** Its connection lives on whatever becomes of the host. */
   answersAlways?: boolean;
-  byPreviousVersion?: true;
   /** Its program moves it between routes. */
   program?: SimProgram;
   check: MountCheck;
@@ -462,11 +461,10 @@ export class World {
     return true;
   }
 
-  #found({ id, path, route, ours, processGone, program, byPreviousVersion }: SimMount): FoundMount {
+  #found({ id, path, route, ours, processGone, program }: SimMount): FoundMount {
     const source = route === null ? "//old/CORE" : `//${this.spec.routes[route].host}/CORE`;
     const more = {
       ...(program === undefined ? {} : ({ moves: true } as const)),
-      ...(byPreviousVersion ? { byPreviousVersion } : {}),
     };
     return { id, path, source, sameShare: true, route, processGone, madeByDriver: ours, ...more };
   }

@@ -2,8 +2,7 @@
 
 import type { HandOverReport } from "../../api/contract/contract.ts";
 import { MountaineerError, recoverFrom } from "../../runtime/errors.ts";
-import { pluralize, printable } from "../../runtime/text/plain-text.ts";
-import { findPreviousMounts } from "../in-process/open.ts";
+import { printable } from "../../runtime/text/plain-text.ts";
 import { command, type Signals, type Target } from "../input/command.ts";
 import { doneLine, showResult } from "../input/options.ts";
 import { callDaemon, findDaemon } from "../sessions/control-session.ts";
@@ -20,14 +19,9 @@ export const restartCommand = command("restart", {
   examples: { "mountaineer restart": "run the installed version" },
   exits: {
     1: "the new daemon did not take over; the old one continues",
-    7: "an earlier version's rclone or relay mounts a share; nothing was changed",
     8: "no daemon runs",
   },
-  takes: {
-    "--force": "even if an earlier version's rclone or relay mounts a share: it then stays on its route",
-  },
-  async run(context, { force }) {
-    if (context.remote === null && !force) await refusePreviousMounts(context);
+  async run(context) {
     const report = await handOver(context);
     const { to: pid, from, ended } = report;
     const brief = ended === undefined ? "" : `, and ${ended}, which ended as soon as it had taken over`;
@@ -35,21 +29,6 @@ export const restartCommand = command("restart", {
     showResult(context, report, (paint) => [doneLine(paint, taken)]);
   },
 });
-
-/** Rejects with `share_busy` if an earlier version mounted shares in ways that this version cannot serve. */
-async function refusePreviousMounts({ home }: Target): Promise<void> {
-  const { mounts, waiting } = await findPreviousMounts(home);
-  if (mounts.length === 0) return;
-  const names = mounts.map(({ path, program }) => printable(`${path} (${program})`)).join(", ");
-  const unsent = waiting === 0 ? "" : `, and ${pluralize(waiting, "file")} there wait to be sent`;
-  throw new MountaineerError(
-    "share_busy",
-    `an earlier version has mounted ${names}${unsent}; nothing was changed`,
-    {
-      hint: "Close the open files and `mountaineer unmount`, then restart. With --force these mounts stay: they no longer move, and what waits there is sent only while they stand.",
-    },
-  );
-}
 
 /**
  * Resolves when a new daemon answers; `ended`: the first one, which has already been replaced. Rejects with

@@ -44,10 +44,6 @@ export const findServers = async (signal: AbortSignal) =>
 export const openMeeting = async ({ home, signal }: Target & Signals) =>
   (await import("../../daemon/control/first-contact.ts")).openFirstContact(home, signal);
 
-/** Mounts that an earlier version made for this home in ways that are gone. */
-export const findPreviousMounts = async (home: string) =>
-  (await import("../../daemon/compose/previous-mounts.ts")).previousMounts(home);
-
 /** Loads the removals of `uninstall --purge`; called before the program's own files are removed. */
 export const loadPurge = () => import("../../daemon/purge.ts");
 

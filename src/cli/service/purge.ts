@@ -100,16 +100,11 @@ export async function purgeAll(context: CommandContext, yes: boolean): Promise<n
 
   await purge.clearKeyring(home, signal);
   for (const link of links) await removeLink(link, purge.removeIfEmpty);
-  const caches = await purge.oldCachesIn(home);
   const left = await purge.removeHome(home, { isUsual, userHome, config });
   // Any other home contains its log.
   if (isUsualHome({ home, userHome })) await purge.removeLog(home, userHome);
   const bundle = readBundle();
   context.print("Mountaineer has left this machine\n");
-  for (const cache of caches)
-    context.notify(
-      `${printable(cache)} stays: an earlier version kept files there that the NAS may not have`,
-    );
   if (left.length > 0) {
     const names = `${left.slice(0, NAMED_AT_MOST).map(printable).join(", ")}${left.length > NAMED_AT_MOST ? ", …" : ""}`;
     context.notify(`${where} stays, with what Mountaineer did not make there: ${names}`);

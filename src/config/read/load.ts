@@ -24,7 +24,6 @@ import {
 } from "../values/mistakes.ts";
 import { isWithin } from "../values/paths.ts";
 import { define, emptyTable } from "../values/table.ts";
-import { formerDriverWarnings } from "./former-drivers.ts";
 import { configWarnings, engineConfig } from "./normalize.ts";
 import { ruleFindings } from "./rules.ts";
 import { decodeText, type ParsedText, textPositions } from "./source-text.ts";
@@ -183,10 +182,7 @@ export async function parseConfig(
   });
   if (checked.file !== null && findings.length === 0 && parsed.syntax.length === 0) {
     const { config, warnings } = engineOf(checked.file, path, homeContext);
-    const ofDrivers = await formerDriverWarnings(checked.file, async (key) => {
-      return textPositions(text).positionAt((await parsed.locate())(key, "key")).line;
-    });
-    const snapshot = { path, sha256: sha256Of(bytes), format, config, warnings: [...ofDrivers, ...warnings] };
+    const snapshot = { path, sha256: sha256Of(bytes), format, config, warnings };
     return { ok: true, snapshot: deepFreeze(snapshot) };
   }
   return { ok: false, mistakes: await locateMistakes({ path, text, parsed, findings }) };

@@ -42,13 +42,13 @@ function readHost(value: unknown): HostAddress | null {
   return reading?.ok === true ? reading.address : null;
 }
 
-/** Missing keys that the driver needs, and keys that it does not take. */
+/** Missing keys that the driver needs. */
 function driverFindings(share: Table, at: KeyPath): Finding[] {
   const has = (key: string): boolean => share[key] !== undefined;
   const findings: Finding[] = [];
   const hosts = ROUTES.filter(({ host }) => has(host)).length;
   const paths = ROUTES.filter(({ path }) => has(path)).length;
-  const isLocal = share["driver"] === "local" || (share["driver"] === undefined && paths > 0);
+  const isLocal = share["driver"] === "local" || paths > 0;
   if (!isLocal && hosts === 0 && !has("nas")) {
     const hint = "one address is enough; `thunderbolt_host` is the one over a faster cable";
     findings.push(missingKey([...at, "fallback_host"], HOST_EXPECTED, hint));
@@ -58,11 +58,6 @@ function driverFindings(share: Table, at: KeyPath): Finding[] {
       findings.push(missingKey([...at, host], HOST_EXPECTED, "give both hosts, or none"));
     if (isLocal && !has(path))
       findings.push(missingKey([...at, path], PATH_EXPECTED, "driver `local` needs both paths"));
-    if (!isLocal && has(path)) {
-      const hint = 'remove it, or set `driver` to "local"';
-      const found = `a path with driver \`${share["driver"]}\``;
-      findings.push({ path: [...at, path], at: "key", found, expected: "no path", hint });
-    }
   }
   return findings;
 }

@@ -1,6 +1,5 @@
 // Errors in single keys and values: the schema's issues, in words for people.
 import { closestWord } from "../../runtime/text/suggest.ts";
-import { REMOVED_KEYS } from "../schema/removed-keys.ts";
 import {
   ANY_INDEX,
   knownKeys,
@@ -19,7 +18,6 @@ const BACKENDS_HERE = "MCP servers are `[backends.NAME]` here";
  * Hints for keys that MCP clients or other gateways use and that have another name here, by section and key.
  */
 const OTHERS_NAMES: ReadonlyMap<string, string> = new Map([
-  ...REMOVED_KEYS,
   ["mcpServers", BACKENDS_HERE],
   ["mcp_servers", BACKENDS_HERE],
   ["servers", BACKENDS_HERE],

@@ -26,14 +26,6 @@ import {
   type Value,
 } from "./value-types.ts";
 
-/** Values of `driver` that are accepted and have no effect; a warning offers to remove them. */
-export const FORMER_DRIVERS = ["auto", "rclone", "cifs", "fs", "netfs"] as const;
-
-const driver: Value<"local" | (typeof FORMER_DRIVERS)[number]> = {
-  ...choice(["local"]),
-  read: choice(["local", ...FORMER_DRIVERS]).read,
-};
-
 const symlinks: Value<SymlinksShown> = {
   ...choice(["inside"]),
   ...{
@@ -186,7 +178,7 @@ export const shareKeys = {
   password: nasKeys.password,
   thunderbolt_interface: nasKeys.thunderbolt_interface,
   fallback_interface: nasKeys.fallback_interface,
-  driver: optional("free", driver, {
+  driver: optional("free", choice(["local"]), {
     absent: "`local` if paths are given, else the system's way to mount SMB",
     meaning:
       "`local`: a folder per route, switched by a link. Otherwise mountaineer-fs (Linux) or NetFS (macOS) mounts.",

@@ -47,8 +47,6 @@ export interface FoundMount {
   readonly lost?: string;
   /** Its program moves it to another route. */
   readonly moves?: true;
-  /** An earlier version of Mountaineer made it, which had other ways to serve open files. Only a person unmounts it. */
-  readonly byPreviousVersion?: true;
   /** Made by a driver that the share had earlier: the current configuration does not apply to the mount. */
   readonly former?: true;
 }

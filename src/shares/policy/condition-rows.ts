@@ -90,17 +90,10 @@ export const SHARE_CONDITIONS = {
     ],
     unknown_route: mismatched,
     path_changed: mismatched,
-    /** `previous`: the share's name, if an earlier version made the mount; else null. */
-    mount_outdated: (previous: string | null) =>
-      previous === null
-        ? [
-            "Mounted with outdated settings: its configuration or Mountaineer has changed since",
-            "It remounts once all files are closed.",
-          ]
-        : [
-            "Mounted by an earlier version of Mountaineer, and kept as it is",
-            `Close its files, then: ${shellCommand`mountaineer unmount --share ${previous}; mountaineer mount --share ${previous}`}`,
-          ],
+    mount_outdated: () => [
+      "Mounted with outdated settings: its configuration or Mountaineer has changed since",
+      "It remounts once all files are closed.",
+    ],
     mount_denied: (path: string, errno: string) => [
       `The mount at ${path} answers ${errno}: reading it is not permitted`,
       "Check the rights of this user on the share; on macOS allow access to network volumes in Privacy & Security.",

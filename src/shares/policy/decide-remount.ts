@@ -40,18 +40,6 @@ export const remountMismatched: Rule = {
   },
 };
 
-/**
- * Leaves a mount of an earlier version as it is: it serves open files in ways that are gone, and rclone's cache may have files that
- * the server does not have.
- */
-export const leavePrevious: Rule = {
-  name: "replace the mount",
-  answer: ({ spec }, { mount }) =>
-    mount.found.byPreviousVersion === true
-      ? { why: "an earlier version made the mount", conditions: [SHARE_CONDITIONS.mount_outdated(spec.name)] }
-      : null,
-};
-
 /** A person has unmounted the share, so someone else made this mount. */
 export const leaveToOthers: Rule = {
   name: "mount",
@@ -112,7 +100,7 @@ export const remountOutdated: Rule = {
       (obstacle === null
         ? remountOnceClosed(now, mount, { reason: "its settings have changed", plan })
         : { why: obstacle });
-    const outdated = SHARE_CONDITIONS.mount_outdated(null);
+    const outdated = SHARE_CONDITIONS.mount_outdated();
     return { ...next, passes: true, conditions: [outdated, ...(next.conditions ?? [])] };
   },
 };

@@ -8,14 +8,7 @@ import { failOver, leaveLocalDisk } from "./decide-failover.ts";
 import type { DecideInput } from "./decide-input.ts";
 import { followHost, movingConditions, replaceSilent, waitForRoute } from "./decide-moving.ts";
 import { recovery } from "./decide-recovery.ts";
-import {
-  keep,
-  leavePrevious,
-  leaveToOthers,
-  remountMismatched,
-  remountOutdated,
-  replaceDead,
-} from "./decide-remount.ts";
+import { keep, leaveToOthers, remountMismatched, remountOutdated, replaceDead } from "./decide-remount.ts";
 import { answerTo, finalOutcome } from "./decide-request.ts";
 import { answerUnmounted } from "./decide-unmounted.ts";
 import { explain } from "./explain.ts";
@@ -78,7 +71,7 @@ const UPDATES: readonly ((now: Situation) => Situation)[] = [
 /** The rules for a mount, in the order in which they are asked until one takes a step or does not pass. */
 export const MOUNT_RULES: Readonly<Record<"first" | "always" | "answering", readonly Rule[]>> = {
   /** Asked before the checks of the mount count. */
-  first: [leaveLocalDisk, leavePrevious],
+  first: [leaveLocalDisk],
   always: [remountMismatched, leaveToOthers, replaceDead, replaceSilent, waitForRoute, failOver],
   /** Asked only while the mount answers. */
   answering: [keep, followHost, remountOutdated, recovery],

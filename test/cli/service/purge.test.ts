@@ -51,8 +51,6 @@ const FULL = [
     "fleet/ca.pem",
   ],
   ...["sign-in/_key.lock.db", "sign-in/docs-0a1b2c3d.json", "sign-in/docs-0a1b2c3d.asked.json"],
-  ...["carrier/state.json", "carrier/carrier.log", "carrier/lock.db", "carrier/program-0a1b2c/carrier.mjs"],
-  ...["rclone/current", "rclone/1.75.1/rclone", `${SHARE}/rclone.conf`, `${SHARE}/rclone.log`],
   ...[`${SHARE}/process.json`, `${SHARE}/mount-folder.json`, `${SHARE}/servers/0a1b/server.json`],
   ...[`${SHARE}/program.json`, `${SHARE}/control.sock`, `${SHARE}/journal`, `${SHARE}/aside`],
   ...[`${SHARE}/server.json`, `${SHARE}/server-1767225600000.json`, `${SHARE}/local-folders.json`],
@@ -81,7 +79,6 @@ interface Row {
 const THESIS = ["thesis/thesis.tex", "photo.jpg", "config.toml.orig", "lock.db.md"];
 
 const inHome = (home: string, names: readonly string[]): string[] => names.map((name) => join(home, name));
-const CACHE = ".mountaineer/mounts/OLD/cache";
 /** This process stands for the program of a share. */
 const SERVING = JSON.stringify({
   ...(await processIdentity(process.pid)),
@@ -89,16 +86,6 @@ const SERVING = JSON.stringify({
 });
 
 const ROWS: Readonly<Record<string, Row>> = {
-  "what an earlier version had not sent to a server stays, and is named": {
-    home: ".mountaineer",
-    before: [
-      ".mountaineer/config.toml",
-      `${CACHE}/vfs/share/core/unsent`,
-      ".mountaineer/mounts/OLD/rclone.conf",
-    ],
-    left: [`${CACHE}/vfs/share/core/unsent`],
-    says: /mounts\/OLD\/cache\/ stays: an earlier version kept files there/,
-  },
   "a home elsewhere stays while a program serves a share that nobody knows": {
     home: "disk",
     before: ["disk/config.toml", "disk/mounts/OLD/program.json"],
@@ -164,14 +151,14 @@ const ROWS: Readonly<Record<string, Row>> = {
   },
   "links in place of our folders and log go, and nothing behind them": {
     home: ".mountaineer",
-    before: ["big/1.75.1/rclone", "big/state.json", "state/mountaineer.log", "state/mine"],
+    before: ["big/1/program", "big/state.json", "state/mountaineer.log", "state/mine"],
     links: {
-      ".mountaineer/rclone": "../big",
+      ".mountaineer/mount-program": "../big",
       ".mountaineer/mounts": "../big",
       ".mountaineer/volumes": "../big",
       ".local/state/mountaineer": "../../state",
     },
-    left: [".local/state/mountaineer", "big/1.75.1/rclone", "big/state.json", "state/mine"],
+    left: [".local/state/mountaineer", "big/1/program", "big/state.json", "state/mine"],
   },
   "a full home elsewhere goes by its names": {
     home: "disk/mountaineer",
@@ -184,33 +171,34 @@ const ROWS: Readonly<Record<string, Row>> = {
       ...inHome("mountaineer", [...FULL, ...THESIS]),
       ...inHome("mountaineer", [
         "history/of-rome.txt",
-        "rclone/src/fs.go",
+        "fleet/src/fs.go",
         "mounts/CORE/film.mov",
         "mounts/a/b/c",
       ]),
       ...inHome("mountaineer", [
         "volumes/1/text",
-        "carrier/pigeon",
+        "program/pigeon",
         "cache/vfs/share/x",
         "connections/a/b.json",
       ]),
     ],
     left: [
+      ...inHome("mountaineer", ["cache/vfs/share/x", "config.toml.orig", "connections/a/b.json"]),
       ...inHome("mountaineer", [
-        "cache/vfs/share/x",
-        "carrier/pigeon",
-        "config.toml.orig",
-        "connections/a/b.json",
+        "fleet/src/fs.go",
+        "history/of-rome.txt",
+        "lock.db.md",
+        "mounts/CORE/film.mov",
       ]),
-      ...inHome("mountaineer", ["history/of-rome.txt", "lock.db.md", "mounts/CORE/film.mov", "mounts/a/b/c"]),
-      ...inHome("mountaineer", ["photo.jpg", "rclone/src/fs.go", "thesis/thesis.tex", "volumes/1/text"]),
+      ...inHome("mountaineer", ["mounts/a/b/c", "photo.jpg", "program/pigeon", "thesis/thesis.tex"]),
+      "mountaineer/volumes/1/text",
     ],
   },
   "a usual home that is a link is a home elsewhere": {
     home: ".mountaineer",
-    before: inHome("work", [...FULL, "history/notes.txt", "rclone/README"]),
+    before: inHome("work", [...FULL, "history/notes.txt", "logons/README"]),
     links: { ".mountaineer": "work" },
-    left: [".mountaineer", "work/history/notes.txt", "work/rclone/README"],
+    left: [".mountaineer", "work/history/notes.txt", "work/logons/README"],
   },
   "a usual home that is a link goes with the link if it is empty then": {
     home: ".mountaineer",

@@ -44,7 +44,7 @@ async function loaded(text: string, homeContext: HomeContext) {
   return { driver: config.shares[0]?.driver, warnings: warnings.map(({ path }) => path) };
 }
 
-test("SMB is mounted by the system's own way, folders by a link; another driver in the file has no effect, and is a finding", async () => {
+test("SMB is mounted by the system's own way, folders by a link", async () => {
   const paths = '[[shares]]\nname = "A"\nthunderbolt_path = "/a"\nfallback_path = "/b"\n';
   for (const [text, onMac, elsewhere] of [
     [SHARE, "netfs", "fs"],
@@ -53,15 +53,6 @@ test("SMB is mounted by the system's own way, folders by a link; another driver 
   ] as const) {
     assert.equal((await loaded(text, MAC)).driver, onMac, text);
     assert.equal((await loaded(text, PLACE)).driver, elsewhere, text);
-  }
-  for (const former of ["auto", "rclone", "cifs", "fs", "netfs"]) {
-    const text = `${SHARE}driver = "${former}"\n`;
-    assert.deepEqual(await loaded(text, MAC), { driver: "netfs", warnings: ["shares[0].driver"] });
-    const result = await parseConfig(bytes(text), "config.toml", PLACE);
-    assert.ok(result.ok);
-    const [warning] = result.snapshot.warnings;
-    assert.match(warning?.text ?? "", new RegExp(`^"${former}" \\(line \\d+\\) has no effect`));
-    assert.match(warning?.hint ?? "", /^mountaineer config unset .*driver/);
   }
 });
 

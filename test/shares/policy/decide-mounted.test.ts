@@ -276,20 +276,6 @@ A13 where nothing can be compared the share is remounted, with a note
 });
 
 describe("found mounts", () => {
-  test("A11 a mount of an earlier version is left as it is, whatever becomes of it, until a person unmounts it", () => {
-    for (const change of [{}, { processGone: true }, { errno: "EIO" }, { route: null }]) {
-      const world = new World();
-      world.addMount("tb", { byPreviousVersion: true, ...change });
-      world.advance(5_000);
-      world.hosts.tb = "link_down";
-      world.event().advance(60_000);
-      assert.deepEqual(world.stepKinds, []);
-      assert.ok(world.conditionCodes.includes("mount_outdated"));
-      world.ask({ kind: "unmount" });
-      assert.equal(world.lastOutcome?.result, "unmounted");
-    }
-  });
-
   stories(
     STARTS,
     `

@@ -1,16 +1,13 @@
 // Finds which mounts are a share's, and over which route they go.
 
-import type { MountEntry } from "../../mounts/mount-entry.ts";
 import type { ShareSpec } from "../../share-spec.ts";
 import { isShareNamed } from "../../smb-source.ts";
 import type { FoundMount, SmbDriverOptions } from "../mount-driver.ts";
 import { concerns, indexMounts, isReadable, routeOfSource, type SmbMount } from "../smb-mounts.ts";
 import { FS_TYPE } from "./mount-arguments.ts";
-import { previousProgramOf } from "./previous-mounts.ts";
 import type { FsLocation, FsProcesses, ServedBy } from "./processes.ts";
 
 interface FindingOptions extends Pick<SmbDriverOptions, "mountTable" | "addressesOf"> {
-  readonly home: string;
   readonly processes: FsProcesses;
   readonly locationOf: (share: ShareSpec) => Promise<FsLocation>;
   /** What else is known of a mount that this home has made. */
@@ -18,8 +15,7 @@ interface FindingOptions extends Pick<SmbDriverOptions, "mountTable" | "addresse
 }
 
 export function createFsFinding(options: FindingOptions) {
-  const { mountTable, addressesOf, home, processes, locationOf, about } = options;
-  const isPrevious = createPreviousSearch(home);
+  const { mountTable, addressesOf, processes, locationOf, about } = options;
   const userId = process.getuid?.() ?? null;
 
   const found = async (share: ShareSpec, mount: SmbMount): Promise<FoundMount> => {
@@ -40,7 +36,6 @@ export function createFsFinding(options: FindingOptions) {
       processGone: served?.gone ?? false,
       madeByDriver: isOwn,
       ...(isOwn ? await about(share, served, location) : {}),
-      ...((await isPrevious(entry)) ? { byPreviousVersion: true } : {}),
     };
   };
 
@@ -59,16 +54,5 @@ export function createFsFinding(options: FindingOptions) {
       const all = await Promise.all([...candidates].map((mount) => found(share, mount)));
       return all.filter((mount) => concerns(share, mount));
     },
-  };
-}
-
-/** Returns a function that tells whether an earlier version made a mount for this home. It searches once for each mount. */
-function createPreviousSearch(home: string): (entry: MountEntry) => Promise<boolean> {
-  const known = new Map<string, Promise<boolean>>();
-  return (entry) => {
-    const searching =
-      known.get(entry.id) ?? previousProgramOf(home, entry).then((program) => program !== null);
-    known.set(entry.id, searching);
-    return searching;
   };
 }

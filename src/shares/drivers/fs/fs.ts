@@ -6,7 +6,6 @@ import { type MountProgram, missingProgram } from "../../../mount-program/mount-
 import { isSystemError, recoverFrom } from "../../../runtime/errors.ts";
 import { ensureFolder, entryExists } from "../../../runtime/files/durable-file.ts";
 import { type DetachedProcess, startDetached } from "../../../runtime/process/child-process.ts";
-import { pluralize } from "../../../runtime/text/plain-text.ts";
 import type { MountEntry } from "../../mounts/mount-entry.ts";
 import type { RouteName, ShareSpec } from "../../share-spec.ts";
 import { createFuseCheck, whyNotForOthers } from "../fuse.ts";
@@ -28,7 +27,6 @@ import { UNDO_MS } from "../unmount.ts";
 import { createFsFinding } from "./finding.ts";
 import { FS_TYPE, fsArguments, fsFailure, fsFilesIn, fsOptions, movesBy } from "./mount-arguments.ts";
 import { createMovingPrograms } from "./moving-programs.ts";
-import { countWaitingFiles } from "./previous-mounts.ts";
 import { createFsProcesses, type FsLocation, type FsProcesses, fsEnvironment } from "./processes.ts";
 import { createFsUnmount, type FsUnmount } from "./unmount.ts";
 
@@ -69,7 +67,7 @@ export function createFsDriver(options: FsDriverOptions): MountDriver & Disposab
     return { ...shareOf(share), mountPath: await realPaths.find(share.mountPath) };
   };
   const { found, find } = createFsFinding({
-    ...{ mountTable, addressesOf: options.addressesOf, home: stateFolder, processes, locationOf },
+    ...{ mountTable, addressesOf: options.addressesOf, processes, locationOf },
     about: async (share, { options: made, gone }, location) => {
       const moves = movesBy(made);
       const running = gone ? null : await processes.program(location);
@@ -119,14 +117,6 @@ export function createFsDriver(options: FsDriverOptions): MountDriver & Disposab
     },
     async unmount(share, mount, mode, limits) {
       const location = await locationOf(share);
-      const waiting =
-        mount.byPreviousVersion === true && mode === "plain"
-          ? await countWaitingFiles(location.files.folder)
-          : 0;
-      if (waiting > 0) {
-        const text = `${pluralize(waiting, "file")} in the cache of an earlier version wait to be sent to the server`;
-        return { ok: false, reason: "busy", text };
-      }
       const outcome = await unmounts.unmount(location, mount, mode, limits);
       const isShares = mount.path === share.mountPath;
       if (outcome.ok)

@@ -101,7 +101,7 @@ export function createFsProcesses() {
   const findForeign = async ({ id, path }: MountEntry): Promise<ShownProcess | null> => {
     const cached = foreign.get(id);
     if (cached !== undefined) return cached;
-    const found = (await listProcesses(NAME)).findLast((one) => one.arguments.includes(path)) ?? null;
+    const found = (await listProcesses()).findLast((one) => one.arguments.includes(path)) ?? null;
     foreign.set(id, found);
     return found;
   };
@@ -143,7 +143,7 @@ export function createFsProcesses() {
       const own = await known(share);
       const found = own !== null && (await runs(own)) ? [own] : [];
       if (searched.has(share.shareName)) return found;
-      const others = (await listProcesses(NAME)).filter(
+      const others = (await listProcesses()).filter(
         (one) => isOf(one, share.files) && one.identity.pid !== own?.pid,
       );
       searched.add(share.shareName);
@@ -182,7 +182,7 @@ export function createFsProcesses() {
 /** The process of an earlier daemon: by its own file, or, if it has not written that yet, by its environment. */
 async function findOwn(files: FsFiles): Promise<Known | null> {
   const file = await readProgramFile(files);
-  const own = (await listProcesses(NAME)).find((one) => isOf(one, files)) ?? null;
+  const own = (await listProcesses()).find((one) => isOf(one, files)) ?? null;
   const nothing = { mountId: null, exited: false, ending: false };
   if (own === null)
     return (
@@ -197,22 +197,17 @@ function isOf({ environment }: ShownProcess, { folder }: FsFiles): boolean {
   return environment.includes(`${FOLDER_VARIABLE}=${folder}`);
 }
 
-/** Whether the process says how its mount was made; those of earlier versions do not. */
-export function hasOptions(shown: Pick<ShownProcess, "environment">): boolean {
-  return variableOf(shown, OPTIONS_VARIABLE) !== null;
-}
-
 function variableOf({ environment }: Pick<ShownProcess, "environment">, name: string): string | null {
   return environment.find((one) => one.startsWith(`${name}=`))?.slice(name.length + 1) ?? null;
 }
 
 /** The running processes of a short name, of any user whose processes are visible; none if the system has no `/proc`. */
-export function listProcesses(name: RegExp): Promise<readonly ShownProcess[]> {
+export function listProcesses(): Promise<readonly ShownProcess[]> {
   return readProcesses(async (pid) => {
     try {
       // The short name is read first, because reading the arguments waits for a lock that a process stuck in the kernel
       // may hold.
-      if (!name.test(await readFile(`/proc/${pid}/comm`, "utf8"))) return null;
+      if (!NAME.test(await readFile(`/proc/${pid}/comm`, "utf8"))) return null;
       const args = (await readFile(`/proc/${pid}/cmdline`, "utf8")).split("\0");
       const environment = await readFile(`/proc/${pid}/environ`, "utf8").catch(
         recoverFrom(isSystemError, ""),

@@ -1,8 +1,7 @@
 // Driver `fs` with a process that stands in for mountaineer-fs: what it is started with, what becomes of what it says, and how
 // it is found again. Mounts of the real program are in real-program.test.ts.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { chmod, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { chmod, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
 import { noopLogger } from "../../../../src/runtime/log/log.ts";
@@ -71,7 +70,7 @@ async function startStandIn(t: TestContext, does: string) {
   };
   const files = fsFilesIn(shareFiles(join(folder, "home"), share.name).folder);
   const processes = async () =>
-    (await listProcesses(/^mountaineer-fs/)).filter((one) => one.arguments.includes(share.mountPath));
+    (await listProcesses()).filter((one) => one.arguments.includes(share.mountPath));
   t.after(async () => {
     for (const { identity } of await processes()) process.kill(identity.pid, "SIGKILL");
   });
@@ -209,28 +208,6 @@ describe("the driver fs", () => {
     assert.doesNotMatch(stays, /-sign|-user|-wanted|-allowed|fallback|-only-on|-login-now|-new-server/);
     const asked = { ...PLAN, onlyOn: true, logInNow: true, newServer: true };
     assert.match(fsArguments({ ...place, plan: asked }).join(" "), / -only-on .*-login-now -new-server /);
-  });
-
-  it("A11 a mount of an earlier version is left to a person, and not unmounted while its cache has files for the server", async (t) => {
-    // A process that does not say how its mount was made, as those of earlier versions.
-    const { folder, share, files, fresh } = await startStandIn(t, `mount; ${SERVES}`);
-    const driver = fresh();
-    const older = spawn(join(folder, "mountaineer-fs"), ["-share", "CORE", share.mountPath], {
-      env: { ...process.env, MOUNTAINEER_SHARE_FOLDER: files.folder },
-      stdio: ["pipe", "ignore", "ignore"],
-    });
-    older.stdin.end("\n");
-    const mount = await eventually(async () => (await found(driver, share))[0]);
-    assert.equal(mount.byPreviousVersion, true);
-    const notes = join(files.folder, "servers/s1/cache/vfsMeta/nas/CORE");
-    await mkdir(notes, { recursive: true });
-    await writeFile(join(notes, "draft.txt"), JSON.stringify({ Dirty: true }));
-    await writeFile(join(notes, "sent.txt"), JSON.stringify({ Dirty: false }));
-    assert.deepEqual(await driver.unmount(share, mount, "plain", limits()), {
-      ok: false,
-      reason: "busy",
-      text: "1 file in the cache of an earlier version wait to be sent to the server",
-    });
   });
 
   it("takes the newest failure of a log, and none from other lines", () => {
