@@ -4,6 +4,7 @@ import { Worker } from "node:worker_threads";
 import { programBeside } from "../../runtime/process/program-beside.ts";
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import type { JsonObject } from "../json-rpc.ts";
+import { copyOf } from "./copies.ts";
 import { judgeTool, type SchemaVerdict, SOUND, soundTool } from "./schema-faults.ts";
 
 /** More JSON is judged in the thread, in characters: the daemon itself takes 50 ms for that. */
@@ -27,7 +28,7 @@ export function verdictOf(tool: JsonObject): SchemaVerdict {
 /** `tool`, whose texts may have been cleaned, as clients get it. `listed`: as its server lists it. */
 export function withSoundSchemas(tool: JsonObject, listed = tool): JsonObject {
   const verdict = verdictOf(listed);
-  return verdict === SOUND ? tool : soundTool(tool, verdict);
+  return verdict === SOUND ? tool : copyOf(tool, "schemas", () => soundTool(tool, verdict));
 }
 
 export function faultyTools(tools: readonly JsonObject[]): FaultyTools {

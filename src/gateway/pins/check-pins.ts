@@ -1,13 +1,6 @@
 // Compares a server's entries with their pins. Pure.
 import { approvedAs, MOST_PINNED, type Pinned } from "./pin-book.ts";
-import {
-  areNoInstructions,
-  entryDigest,
-  entryPin,
-  INSTRUCTIONS_KEY,
-  pinKey,
-  type Shown,
-} from "./pinned-entry.ts";
+import { areNoInstructions, entryDigest, INSTRUCTIONS_KEY, pinKey, type Shown } from "./pinned-entry.ts";
 
 /** A new or changed entry that waits for a person's approval. */
 export interface PendingEntry extends Shown {
@@ -80,8 +73,7 @@ export function checkPins(
     const isEmpty = areNoInstructions(shown);
     const isFirst = kind === "instructions" ? isNewBackend : hasNewLists;
     if (isNew && (isEmpty || isFirst || mode === "tell")) {
-      const { digest, text } = entryPin(definition);
-      remember(key, approvedAs(pinned, digest, text));
+      remember(key, approvedAs(pinned, definition));
       if (isEmpty) continue;
       if (isFirst) first += 1;
       else added.push(readableKey(key));
@@ -94,8 +86,7 @@ export function checkPins(
       continue;
     }
     if (isEmpty || pinned?.approved.includes(digest) === true) {
-      const { text } = entryPin(definition);
-      remember(key, approvedAs(pinned, digest, text));
+      remember(key, approvedAs(pinned, definition));
       if (isEmpty) gone.push(readableKey(key));
       continue;
     }

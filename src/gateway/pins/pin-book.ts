@@ -5,7 +5,7 @@ import { parseExactly } from "../../runtime/text/exact-json.ts";
 import { objectOf } from "../../runtime/text/json-object.ts";
 import { type Listings, NO_LISTINGS } from "../catalog/catalog.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
-import { isSkillPin } from "./pinned-entry.ts";
+import { entryDigest, entryText, isSkillPin } from "./pinned-entry.ts";
 
 /** Maximum number of pinned entries of one backend. */
 export const MOST_PINNED = 5_000;
@@ -38,7 +38,8 @@ export interface PinBook {
 
 export const EMPTY_BOOK: PinBook = { backends: new Map(), lost: null };
 
-export function approvedAs(pinned: Pinned | undefined, digest: string, text: string): Pinned {
+export function approvedAs(pinned: Pinned | undefined, definition: JsonObject): Pinned {
+  const [digest, text] = [entryDigest(definition), entryText(definition)];
   const others = pinned?.approved.filter((each) => each !== digest) ?? [];
   return {
     approved: [digest, ...others].slice(0, MOST_APPROVED),

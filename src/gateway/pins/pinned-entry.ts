@@ -85,13 +85,25 @@ export function isSkillPin({ inputSchema, frontmatter }: JsonObject): boolean {
   return inputSchema === undefined && frontmatter !== undefined;
 }
 
-/** Equal for entries that differ only in the order of keys. SHA-256, base64url. Kept with the entry. */
-export const entryDigest = memoized((entry: JsonObject) => entryPin(entry).digest);
+/** Texts of entries that were just read, until they are compared with their pins. */
+const texts = new WeakMap<JsonObject, string>();
 
-export function entryPin(entry: JsonObject): { readonly digest: string; readonly text: string } {
-  const text = textOf(entry);
-  return { digest: `${FORM}${hash("sha256", text, "base64url")}`, text };
+export function keepText(entry: JsonObject): void {
+  texts.set(entry, textOf(entry));
 }
+
+export function forgetText(entry: JsonObject): void {
+  texts.delete(entry);
+}
+
+export function entryText(entry: JsonObject): string {
+  return texts.get(entry) ?? textOf(entry);
+}
+
+/** Equal for entries that differ only in the order of keys. SHA-256, base64url. Kept with the entry. */
+export const entryDigest = memoized(
+  (entry: JsonObject) => `${FORM}${hash("sha256", entryText(entry), "base64url")}`,
+);
 
 function membersOf(entry: JsonObject): readonly string[] {
   const others = Object.keys(entry).filter(

@@ -17,7 +17,15 @@ import {
   withinBounds,
 } from "./pin-book.ts";
 import type { PinStore } from "./pin-store.ts";
-import { entryPin, type MemberChange, memberChanges, pinKey, type Shown, shownOf } from "./pinned-entry.ts";
+import {
+  entryText,
+  forgetText,
+  type MemberChange,
+  memberChanges,
+  pinKey,
+  type Shown,
+  shownOf,
+} from "./pinned-entry.ts";
 import { type ReadValue, StoredValue } from "./stored-value.ts";
 
 /** Maximum number of changes of one list that are announced one by one. */
@@ -75,6 +83,11 @@ interface PinReview extends Pick<PinCheck, "pending" | "beyond"> {
   readonly admitted: CatalogSource;
 }
 
+interface WaitingText {
+  readonly digest: string;
+  readonly text: string;
+}
+
 export class Pins {
   readonly storedBook: StoredValue<PinBook>;
   readonly #options: PinsOptions;
@@ -85,7 +98,7 @@ export class Pins {
   /** Number of approvals and loads so far. After each of them, all sources are checked again. */
   #approvals = 0;
   /** The last two different texts of each entry that waits, by backend and pin key. */
-  readonly #waiting = new Map<string, ReadonlyMap<string, readonly string[]>>();
+  readonly #waiting = new Map<string, ReadonlyMap<string, readonly WaitingText[]>>();
 
   constructor(options: PinsOptions) {
     this.#options = options;
@@ -160,8 +173,8 @@ export class Pins {
         const meant = pending.get(pendingKey(item)) ?? [];
         (meant.length === 0 ? left : approved).push(item);
         for (const { kind, name, definition } of meant) {
-          const [key, { digest, text }] = [pinKey(kind, name), entryPin(definition)];
-          pins.set(key, approvedAs(pins.get(key), digest, text));
+          const key = pinKey(kind, name);
+          pins.set(key, approvedAs(pins.get(key), definition));
         }
       }
       backends.set(backend, pins);
@@ -211,11 +224,14 @@ export class Pins {
     }
     const isRecorded = source.isUnavailable !== true;
     const outcome = { mode, approvals: this.#approvals, source, isRecorded };
-    if (mode === "off") return { ...outcome, pending: [], beyond: [], admitted: source };
     const shown = shownOf(source);
-    const { pending, beyond } = isRecorded
-      ? this.#check(backend, shown, mode)
-      : checkPins(shown, this.#known(backend), mode);
+    const { pending, beyond } =
+      mode === "off"
+        ? { pending: [], beyond: [] }
+        : isRecorded
+          ? this.#check(backend, shown, mode)
+          : checkPins(shown, this.#known(backend), mode);
+    for (const { definition } of shown) forgetText(definition);
     return { ...outcome, pending, beyond, admitted: withoutWithheld(source, mode, { pending, beyond }) };
   }
 
@@ -226,9 +242,9 @@ export class Pins {
     const checked = checkPins(listed, known, mode);
     const { pins, first, added, gone, beyond } = checked;
     const pending = this.#withEarlier(backend, checked.pending);
-    const isSteady = ({ kind, name }: PendingEntry): boolean =>
-      !pending.some((one) => one.earlier !== undefined && one.kind === kind && one.name === name);
-    const unannounced = checked.unannounced.filter(isSteady);
+    const keyOf = ({ kind, name }: PendingEntry): string => pinKey(kind, name);
+    const unsteady = new Set(pending.filter(({ earlier }) => earlier !== undefined).map(keyOf));
+    const unannounced = checked.unannounced.filter((one) => !unsteady.has(keyOf(one)));
     if (pins !== known.pins) {
       const { backends, lost } = this.#book;
       this.#book = { backends: new Map(backends).set(backend, pins), lost };
@@ -256,15 +272,16 @@ export class Pins {
 
   #withEarlier(backend: string, pending: readonly PendingEntry[]): readonly PendingEntry[] {
     const before = this.#waiting.get(backend);
-    const waiting = new Map<string, readonly string[]>();
+    const waiting = new Map<string, readonly WaitingText[]>();
     this.#waiting.set(backend, waiting);
     return pending.map((one) => {
       const key = pinKey(one.kind, one.name);
-      const { text } = entryPin(one.definition);
-      const texts = [...(before?.get(key) ?? []).filter((other) => other !== text), text].slice(-2);
-      waiting.set(key, texts);
-      const [earlier] = texts;
-      return texts.length === 1 || earlier === undefined ? one : { ...one, earlier };
+      const { digest, definition } = one;
+      const texts = before?.get(key) ?? [];
+      const own = texts.find((each) => each.digest === digest) ?? { digest, text: entryText(definition) };
+      const [earlier = own] = [...texts.filter((each) => each !== own), own].slice(-2);
+      waiting.set(key, earlier === own ? [own] : [earlier, own]);
+      return earlier === own ? one : { ...one, earlier: earlier.text };
     });
   }
 

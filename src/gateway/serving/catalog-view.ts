@@ -3,12 +3,14 @@ import { hash } from "node:crypto";
 import { memoized } from "../../runtime/memo.ts";
 import { isOfApp } from "../catalog/app-pages.ts";
 import type { Catalog, CatalogEntry } from "../catalog/catalog.ts";
+import { originOf } from "../catalog/copies.ts";
 import type { Principal } from "../client-handle.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 import { legacyTool } from "../legacy-output.ts";
 import type { CatalogView } from "../middleware/middleware.ts";
 import type { Policies } from "../middleware/policies.ts";
 import { type ParamHeader, paramHeadersOf } from "../param-headers.ts";
+import { entryDigest } from "../pins/pinned-entry.ts";
 import { MODERN_VERSION } from "../protocol.ts";
 
 export type ViewRights = Pick<Policies, "rightsKey" | "isVisible" | "hidesFromOwner">;
@@ -154,7 +156,11 @@ function hashOf(text: string): string {
 
 // Later catalogs and views reuse the servers' definition objects, so results are kept for each object.
 
-const digestOf = memoized((definition: JsonObject): string => hashOf(JSON.stringify(definition)));
+const digestOf = memoized((definition: JsonObject): string => {
+  const origin = originOf(definition);
+  if (origin === undefined) return entryDigest(definition);
+  return hashOf(`${digestOf(origin.original)} ${origin.key}`);
+});
 
 /** null if clients of 2026-07-28 do not get the tool. */
 const modernTool = memoized((tool: JsonObject) => {

@@ -12,7 +12,13 @@ import {
   readBook,
   withinBounds,
 } from "../../../src/gateway/pins/pin-book.ts";
-import { entryPin, INSTRUCTIONS_KEY, pinOf, shownOf } from "../../../src/gateway/pins/pinned-entry.ts";
+import {
+  entryDigest,
+  entryText,
+  INSTRUCTIONS_KEY,
+  pinOf,
+  shownOf,
+} from "../../../src/gateway/pins/pinned-entry.ts";
 import { assertEach } from "../../support/assert-each.ts";
 import { pluck } from "../../support/pluck.ts";
 import { fc } from "../../support/properties.ts";
@@ -35,8 +41,7 @@ const NOTHING = { pending: [], unannounced: [], added: [], gone: [] };
 
 function approve(tools: Remembered, definition: JsonObject): Remembered {
   const name = String(definition["name"]);
-  const { digest, text } = entryPin(definition);
-  return new Map(tools).set(name, approvedAs(tools.get(name), digest, text));
+  return new Map(tools).set(name, approvedAs(tools.get(name), definition));
 }
 
 for (const mode of ["tell", "block"] as const) {
@@ -79,7 +84,7 @@ test("E3 tools against their pins: a new tool of a known backend is pinned and r
 
 test("E3 tools against their pins: of two tools of one name the first counts", () => {
   const first = check([tool("a"), tool("a", { title: "Other" })], null, "block");
-  assert.equal(first.pins.get("a")?.text, entryPin(tool("a")).text);
+  assert.equal(first.pins.get("a")?.text, entryText(tool("a")));
   assert.deepEqual(changes(check([tool("a", { title: "Other" }), tool("a")], first.pins, "block")).pending, [
     "changed a",
   ]);
@@ -169,14 +174,15 @@ test("E3 a resource that is written to stays the same: its size and its date are
   const of = (more: JsonObject) => pinOf("resource", { uri: "file:///log", name: "log", ...more });
   const dated = { size: 1, annotations: { priority: 1, lastModified: "2026-01-12T15:00:58Z" } };
   const later = { size: 2, annotations: { priority: 1, lastModified: "2026-02-01T00:00:00+01:00" } };
-  assert.equal(entryPin(of(dated)).digest, entryPin(of(later)).digest);
-  assert.notEqual(entryPin(of(dated)).digest, entryPin(of({ ...later, size: "read me first" })).digest);
+  assert.equal(entryDigest(of(dated)), entryDigest(of(later)));
+  assert.notEqual(entryDigest(of(dated)), entryDigest(of({ ...later, size: "read me first" })));
   const worded = { ...later, annotations: { priority: 1, lastModified: "now, and mail it" } };
-  assert.notEqual(entryPin(of(dated)).digest, entryPin(of(worded)).digest);
+  assert.notEqual(entryDigest(of(dated)), entryDigest(of(worded)));
 });
 
 const pinned = (text: string, change: Partial<Pinned> = {}): Pinned => ({
-  ...approvedAs(undefined, `digest of ${text}`, text),
+  ...approvedAs(undefined, tool(text)),
+  text,
   ...change,
 });
 const book = (backends: Readonly<Record<string, Readonly<Record<string, Pinned>>>>): PinBook => ({
@@ -221,10 +227,11 @@ test("E3 data that is not a book of pins is rejected", () => {
 
 test("E3 a tool keeps its last four approved versions, and no text that is too long", () => {
   let one: Pinned | undefined;
-  for (let version = 0; version < 12; version++) one = approvedAs(one, `d${version}`, `text ${version}`);
-  assert.deepEqual(one?.approved, ["d11", "d10", "d9", "d8"]);
-  assert.equal(approvedAs(one, "d9", "text 9").approved.length, 4);
-  assert.equal(approvedAs(one, "d", "x".repeat(70_000)).text, null);
+  const versions = Array.from({ length: 12 }, (_, at) => tool(`v${at}`));
+  for (const version of versions) one = approvedAs(one, version);
+  assert.deepEqual(one?.approved, versions.slice(-4).reverse().map(entryDigest));
+  assert.equal(approvedAs(one, versions[9] ?? {}).approved.length, 4);
+  assert.equal(approvedAs(one, tool("x".repeat(70_000))).text, null);
 });
 
 test("E3 a book has bounds: missing tools are dropped first, then texts, then unconfigured backends", () => {

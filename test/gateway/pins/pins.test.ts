@@ -3,7 +3,7 @@ import { type TestContext, test } from "node:test";
 import type { PinMode } from "../../../src/config/snapshot.ts";
 import type { CatalogSource } from "../../../src/gateway/catalog/catalog.ts";
 import { isJsonObject, type JsonObject } from "../../../src/gateway/json-rpc.ts";
-import { entryDigest, entryPin, memberChanges, pinOf } from "../../../src/gateway/pins/pinned-entry.ts";
+import { entryDigest, entryText, memberChanges, pinOf } from "../../../src/gateway/pins/pinned-entry.ts";
 import { Pins, shortDiff, shownName } from "../../../src/gateway/pins/pins.ts";
 import { noopLogger } from "../../../src/runtime/log/log.ts";
 import { parseExactly } from "../../../src/runtime/text/exact-json.ts";
@@ -385,7 +385,7 @@ test("E3 a tool has one digest, however its keys are ordered at whatever depth",
       const other = shuffled(one);
       assert.ok(isJsonObject(other));
       assert.equal(entryDigest(other), entryDigest(one));
-      assert.deepEqual(memberChanges(entryPin(one).text, other), []);
+      assert.deepEqual(memberChanges(entryText(one), other), []);
     }),
   );
 });
@@ -397,7 +397,7 @@ test("E3 a change of any member, known or not, changes the digest, and is the on
     const value = /Schema$|^annotations$/.test(member) ? { type: "object", x: 1 } : "other";
     const after = { ...before, [member]: value };
     assert.notEqual(entryDigest(after), entryDigest(before));
-    const changes = memberChanges(entryPin(before).text, after);
+    const changes = memberChanges(entryText(before), after);
     assertEach(changes, (change) => change.member, [member]);
   }
 });
@@ -413,7 +413,7 @@ test("E3 a skill is pinned by its frontmatter and its files", () => {
   ] as const;
   for (const [after, member] of changed) {
     assert.notEqual(entryDigest(pinOf("skill", after)), entryDigest(pin));
-    assertEach(memberChanges(entryPin(pin).text, pinOf("skill", after)), (change) => change.member, [member]);
+    assertEach(memberChanges(entryText(pin), pinOf("skill", after)), (change) => change.member, [member]);
   }
 });
 
@@ -442,7 +442,7 @@ test("E3 numbers count with all their digits, and odd keys like any other", () =
     entryDigest(withDefault("12345678901234567890")),
     entryDigest(withDefault("12345678901234567891")),
   );
-  assert.match(entryPin(withDefault("12345678901234567890")).text, /"default":12345678901234567890/);
+  assert.match(entryText(withDefault("12345678901234567890")), /"default":12345678901234567890/);
   assert.notEqual(entryDigest(withDefault('{"__proto__":1}')), entryDigest(withDefault('{"__proto__":2}')));
   assert.notEqual(entryDigest(withDefault("{}")), entryDigest(withDefault('{"__proto__":1}')));
 });
@@ -453,7 +453,7 @@ test("E3 the short form shows the difference with some context, and no terminal 
     description: `${"Reads a file. ".repeat(40)}At most 9 MB.\u001b[31m`,
     title: "New\u202e",
   });
-  assert.deepEqual(shortDiff(memberChanges(entryPin(before).text, after)), [
+  assert.deepEqual(shortDiff(memberChanges(entryText(before), after)), [
     "+ title: New\\u{202e}",
     "- description: …a file. Reads a file. At most 5 MB.",
     "+ description: …a file. Reads a file. At most 9 MB.\\x1b[31m",
@@ -464,7 +464,7 @@ test("E3 the short form shows the difference with some context, and no terminal 
     `+ description: W${"r".repeat(30)}…`,
   ]);
   const long = tool("read", { description: "x".repeat(100_000) });
-  for (const line of shortDiff(memberChanges(entryPin(before).text, long))) assert.ok(line.length < 500);
+  for (const line of shortDiff(memberChanges(entryText(before), long))) assert.ok(line.length < 500);
   assert.equal(shownName("a\u200bb"), "a\\u{200b}b");
   assert.equal(shownName("x".repeat(5_000)).length, 101);
 });

@@ -5,7 +5,7 @@ import { test } from "node:test";
 import type { AuditConfig, IncomingAuthConfig } from "../../../src/config/snapshot.ts";
 import { buildCatalog } from "../../../src/gateway/catalog/build-catalog.ts";
 import { AuditFile, type AuditFileState } from "../../../src/gateway/middleware/audit-file.ts";
-import { entryPin } from "../../../src/gateway/pins/pinned-entry.ts";
+import { entryText } from "../../../src/gateway/pins/pinned-entry.ts";
 import type { PendingChange, PinsState } from "../../../src/gateway/pins/pins.ts";
 import type { GatewayCondition } from "../../../src/gateway/serving/condition-rows.ts";
 import { createGatewayConditions } from "../../../src/gateway/serving/gateway-conditions.ts";
@@ -239,7 +239,7 @@ test("E3 changed and withheld tools are one condition each for each backend, wit
 
 test("E3 a tool whose text changes again and again is one condition, with both texts and the remedy", () => {
   const change = { definition: tool("run", { description: "cat, ls" }) };
-  const earlier = entryPin(tool("run", { description: "ls, cat" })).text;
+  const earlier = entryText(tool("run", { description: "ls, cat" }));
   const [one, ...others] = trustConditions(
     { ...CALM, pending: [pending("my shell", "run", { ...change, earlier })] },
     NO_CATALOG,

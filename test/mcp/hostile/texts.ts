@@ -209,6 +209,12 @@ export const LISTS: Readonly<Record<string, Make<Given>>> = {
   prompts: (piece, size) => ({
     prompts: several(piece, size, 200).map((name) => ({ name, arguments: [{ name, description: name }] })),
   }),
+  "pages of tools": (piece, size) => ({
+    tools: several(piece, size / 2, 9).map((page, at) =>
+      tool({ name: `t${at}`, _meta: { ui: { resourceUri: `ui://${page}` } } }),
+    ),
+    resources: several(piece, size / 2, 9).map((page) => ({ uri: `ui://${page}`, name: "page" })),
+  }),
   "many small entries": (piece, size) => ({
     prompts: several(piece, size / 4, 2).map((name) => ({ name })),
     tools: several(piece, size / 2, 2).map((name) => tool({ name })),

@@ -6,6 +6,7 @@ import type { Clock, Timer } from "../../../runtime/time/clock.ts";
 import { ownTurn, turnGiver } from "../../../runtime/time/turns.ts";
 import {
   ENTRY_LISTS,
+  type EntryKind,
   type Freshness,
   freshnessOf,
   type ListFreshness,
@@ -28,7 +29,7 @@ import {
   METHOD_NOT_FOUND,
 } from "../../json-rpc.ts";
 import { paramHeadersOf } from "../../param-headers.ts";
-import { entryDigest, pinOf } from "../../pins/pinned-entry.ts";
+import { entryDigest, keepText, pinOf } from "../../pins/pinned-entry.ts";
 import { LIST_KINDS, type ListKind, MODERN_VERSION, SKILLS_EXTENSION } from "../../protocol.ts";
 import { type TransportFailure, transportFailure } from "../transports/backend-transport.ts";
 import type { InstanceOptions } from "./backend-instance.ts";
@@ -193,9 +194,11 @@ async function readList(listed: List, options: ReadOptions): Promise<ReadList | 
         if (!isKnown) {
           fresh.push(sound);
           texts.push((sound === entry ? json : jsonOf(sound)) ?? "null");
-          const { kind } = listed;
-          cleanEntry(sound, kind === "resource" || kind === "template");
-          entryDigest(pinOf(kind, sound));
+          for (const work of workOn(sound, listed.kind)) {
+            work();
+            const next = othersFirst();
+            if (next !== null) await next;
+          }
         }
         const headers = list === "tools" ? paramHeadersOf(sound["inputSchema"]) : [];
         if ("fault" in headers) report(entry, [headers.fault], "modern");
@@ -229,6 +232,13 @@ async function readList(listed: List, options: ReadOptions): Promise<ReadList | 
     if (cursors.size >= TEXT_BOUNDS.pages.most) return tooMuch(method, `${TEXT_BOUNDS.pages.most} pages`);
     cursor = next;
   }
+}
+
+/** What publishing an entry needs of it, which stays known. */
+function workOn(entry: JsonObject, kind: EntryKind): readonly (() => unknown)[] {
+  const pin = pinOf(kind, entry);
+  const cleaned = (): JsonObject => cleanEntry(entry, kind === "resource" || kind === "template").entry;
+  return [cleaned, () => keepText(pin), () => entryDigest(pin), () => entryDigest(cleaned())];
 }
 
 function mostOf(list: keyof Listings): number {
