@@ -37,7 +37,8 @@ const BRACES = [
   String.raw`\$\{input:(?<input>[^{}]*)\}`,
   String.raw`\$\{(?:env:)?(?<braced>${NAME})(?::-(?<otherwise>[^{}]*))?\}`,
   String.raw`\{env:(?<env>${NAME})\}`,
-  "%(?<percent>[A-Z][A-Z_]{2}[A-Z0-9_]*)%",
+  // Within a word it is a part of a password.
+  String.raw`(?<![^\s:;=/\\@])%(?<percent>[A-Z][A-Z_]{2}[A-Z0-9_]*)%(?![^\s:;/\\@])`,
   String.raw`\{file:(?<file>[^{}]*)\}`,
   String.raw`\$\{[^{}]*\}|\{\{\s*[A-Z][A-Z_]+\s*\}\}`,
 ];

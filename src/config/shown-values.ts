@@ -131,7 +131,7 @@ function isIdentifier(text: string): boolean {
   return /^[\w.@:+-]+$/.test(text) && !TOKEN_PREFIX.test(text);
 }
 
-const ADDRESS = /^(?:-{0,2}[A-Za-z_][\w.-]*=)?[a-z][\w+.-]*:\/\/(.*)$/is;
+const ADDRESS = /^(?:-{0,2}[A-Za-z_][\w.-]*=)?(?:jdbc:)?[a-z][\w+.-]*:\/\/(.*)$/is;
 const HOST = /^(?:localhost|[\w-]+\.[\w.-]+|\[[\da-f:.]+\]|[\w-]+(?=:\d))(?::\d{1,5})?$/i;
 /** A path with a scope (`/@scope/name`), or a query with an `@` in a value. */
 const PLAIN_AT = /^[^@?#]*(?:\/@[^@?#]*$|\?[\w.-]+=)/;
@@ -256,6 +256,11 @@ const DEEPEST_PAIR = 3;
 function shownNested(text: string, audience: Audience, levels: number, isCode: boolean): string {
   if (text === "") return "";
   if (PRIVATE_KEY.test(text)) return HIDDEN;
+  const [, java, address = "", end = "", members = ""] = JDBC.exec(text) ?? [];
+  if (java !== undefined) {
+    const shown = shownConnection(members, audience) ?? shownText(members, audience);
+    return `${java}${shownUrl(address, audience)}${end}${shown}`;
+  }
   if (/^[a-z][\w+.-]*:\/\/\S*$/i.test(text)) return shownUrl(text, audience);
   const connection = isCode ? null : shownConnection(text, audience);
   if (connection !== null) return connection;
@@ -274,6 +279,8 @@ function shownPair(text: string, audience: Audience, levels: number): string {
   return `${shownOption(name, audience)}=${isIdentity ? value : shownNested(value, audience, levels - 1, false)}`;
 }
 
+/** An address of Java, which may end like a connection string. */
+const JDBC = /^(jdbc:)([a-z][\w+.-]*:\/\/[^\s;]*)(;?)(.*)$/is;
 /** A text in PEM form, or the JSON of an account with its key: a secret as a whole. */
 const PRIVATE_KEY = /-----BEGIN [A-Z]|^\s*\{.*"(?:private_key|privateKey)"\s*:/s;
 /** Several hidden words in one value, with only signs and short texts between them. */
@@ -323,7 +330,8 @@ function shownPart(part: string, audience: Audience): string {
 }
 
 /** A member of a connection string. A value ends at the next `;` that is not quoted. */
-const MEMBER = /\s*([A-Za-z][\w ]*)=("(?:[^"]|"")*"(?=;|$)|'(?:[^']|'')*'(?=;|$)|[^;]*)(?:;|$)/gy;
+const MEMBER =
+  /\s*([A-Za-z][\w ]*)=("(?:[^"]|"")*"(?=;|$)|'(?:[^']|'')*'(?=;|$)|\{(?:[^}]|\}\})*\}(?=;|$)|[^;]*)(?:;|$)/gy;
 
 /** A connection string (`Server=db;Password="a;b"`) with its secrets hidden; null: the text is not one. */
 function shownConnection(text: string, audience: Audience): string | null {

@@ -8,6 +8,11 @@ const RUNS = Number(process.env["RUNS"] ?? 300);
 
 const GLUED = (password: string) => ({ command: "mysql", args: ["-u", "ann", `-p${password}`] });
 
+const IN_KEY = (password: string) => ({
+  url: "https://a.example/mcp",
+  headers: { "X-Api-Key": password },
+});
+
 /** Where clients' files have passwords. */
 const FORMS: readonly ((password: string) => Record<string, unknown>)[] = [
   (password) => ({ command: "x", args: ["--token", password] }),
@@ -21,11 +26,24 @@ const FORMS: readonly ((password: string) => Record<string, unknown>)[] = [
   (password) => ({ command: "x", args: ["--dsn", `redis://:${password}@db.example/0`] }),
   (password) => ({ command: "x", args: [`https://${password}@git.example/ann/work.git`] }),
   (password) => ({ command: "x", args: [`Server=db;User Id=ann;Password=${ado(password)};Database=work`] }),
+  (password) => ({
+    command: "x",
+    args: [`Driver={ODBC 18};Server=db;UID=ann;PWD=${braced(password)};Database=work`],
+  }),
+  (password) => ({
+    command: "x",
+    args: [`jdbc:sqlserver://db:1433;user=ann;password=${braced(password)};encrypt=on`],
+  }),
+  (password) => ({ command: "x", args: [`jdbc:mysql://ann:${password}@db.example/work`] }),
+  (password) => ({
+    command: "x",
+    args: [`--url=jdbc:mysql://db/work?user=ann&password=${encodeURIComponent(password)}`],
+  }),
   (password) => ({ command: "x", env: { API_TOKEN: password, LEVEL: "info" } }),
   (password) => ({ command: "x", env: { DATABASE_URL: `postgres://ann:${password}@db.example/work` } }),
   (password) => ({ command: "x", env: { DB: `Server=db;Uid=ann;Pwd=${ado(password)};Database=work` } }),
   (password) => ({ url: "https://a.example/mcp", headers: { Authorization: `Bearer ${password}` } }),
-  (password) => ({ url: "https://a.example/mcp", headers: { "X-Api-Key": password } }),
+  IN_KEY,
   (password) => ({ url: `https://ann:${password}@a.example/mcp` }),
   (password) => ({ url: `https://a.example/mcp?token=${encodeURIComponent(password)}&mode=fast` }),
 ];
@@ -33,6 +51,11 @@ const FORMS: readonly ((password: string) => Record<string, unknown>)[] = [
 /** As ADO.NET writes a value with signs. */
 function ado(password: string): string {
   return /[;"'={} ]/.test(password) ? `"${password.replaceAll('"', '""')}"` : password;
+}
+
+/** As ODBC writes a value with signs. */
+function braced(password: string): string {
+  return `{${password.replaceAll("}", "}}")}}`;
 }
 
 const letter = fc.integer({ min: 0x21, max: 0x7e }).map((code) => String.fromCharCode(code));
@@ -53,7 +76,13 @@ test("E2 no part of a password stays in what import writes or shows, whatever ch
         assert.ok(around.includes(short) || !leaks(short), `${short} of ${secret}: ${JSON.stringify(shown)}`);
       }
     }),
-    { numRuns: RUNS, examples: [[GLUED, "00aa=!!!!!!!!!"]] },
+    {
+      numRuns: RUNS,
+      examples: [
+        [GLUED, "00aa=!!!!!!!!!"],
+        [IN_KEY, "%AAA%!!!!&!!!"],
+      ],
+    },
   );
 });
 
