@@ -150,7 +150,8 @@ async function settled(home: PageRig["home"], ready: number, failing: number): P
     const all = (await home.glance())?.backends ?? [];
     const troubled = all.filter(({ conditions }) => conditions.length > 0);
     return all.filter(({ phase }) => phase === "Ready").length === ready && troubled.length >= failing;
-  }, 60_000);
+    // A server that writes nothing fails after 60 s.
+  }, 90_000);
 }
 
 /** Calls were made, and one entry waits for approval. */

@@ -14,11 +14,11 @@ import { EVERY_VIEW, NO_BROWSER, openPageRig, openView, sideways, violations } f
 /** Words and paths that are cut or broken inside: elements whose text is wider than they are. */
 const CUT = `[...document.querySelectorAll("main *")].flatMap((each) =>
   each.children.length === 0 && each.clientWidth > 0 && each.scrollWidth > each.clientWidth + 1 &&
-  each.closest("svg, pre, select, textarea, .unseen, .code") === null ? [each.textContent] : [])`;
+  each.closest("svg, pre, select, textarea, .unseen, .code, details:not([open]) > :not(summary)") === null ? [each.textContent] : [])`;
 
 /** What reaches over the right edge of the window. */
 const OUTSIDE = `[...document.querySelectorAll("body *")].flatMap((each) =>
-  each.getBoundingClientRect().right > innerWidth + 0.5 && each.closest(".code, pre") === null
+  each.getBoundingClientRect().right > innerWidth + 0.5 && each.closest(".code, pre, details:not([open]) > :not(summary)") === null
     ? [each.tagName + " " + each.className + ": " + each.textContent.slice(0, 80)] : [])`;
 
 /** Words that begin on one line and end on the next, without a hyphen or slash between. */

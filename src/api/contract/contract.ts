@@ -278,8 +278,6 @@ export const backendStatusShape = object({
   latency_ms: nullable(object({ p50: number, p99: number })),
   /** Calls of the last five minutes; absent: none. */
   recent: optional(object({ calls: number, errors: number })),
-  /** Calls in each of the last thirty minutes, oldest first; absent: none. */
-  calls_by_minute: optional(list(number)),
   /** How often the backend ended unexpectedly. */
   restarts: number,
   retry_at: nullable(text),

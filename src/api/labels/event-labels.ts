@@ -79,7 +79,7 @@ const rendered =
   (tone: Tone, text: string): Renderer =>
   (fields) => [tone, `${text}${because(fields)}`];
 
-/** Texts by transition name; null: the transition is routine and not shown to people. */
+/** Texts by transition name or message; null: it is routine and not shown to people. */
 const TEXTS: Readonly<Record<string, Renderer | null>> = {
   "share.route_up": (fields) => [
     "good",
@@ -122,7 +122,7 @@ const TEXTS: Readonly<Record<string, Renderer | null>> = {
   "share.condition": rendered("bad", "Problem"),
   "share.condition_over": rendered("good", "Solved"),
   "share.unmanaged": rendered("plain", "No longer managed; its mount stays"),
-  "backend.started": () => ["plain", "Started"],
+  "backend.started": null,
   "backend.phase": (fields) => [
     fields["to"] === "Failed" ? "bad" : fields["to"] === "Degraded" ? "warning" : "plain",
     `${phaseOf(fields["from"])} → ${phaseOf(fields["to"])}${because(fields)}`,
@@ -157,10 +157,7 @@ const TEXTS: Readonly<Record<string, Renderer | null>> = {
     "warning",
     `${textOf(fields["kept"])} and ${textOf(fields["hidden"])} both offer ${textOf(fields["kind"])} ${textOf(fields["entry"])}; the first is published`,
   ],
-  "catalog.tools_pinned": (fields) => [
-    "plain",
-    `First seen: ${numberOf(fields["count"])} of its tools, resources and prompts`,
-  ],
+  "catalog.tools_pinned": null,
   "catalog.tool_changed": (fields) => [
     "warning",
     `${entryOf(fields)} differs from the approved version${fields["withheld"] === true ? "; it is withheld" : ""}`,
@@ -176,6 +173,8 @@ const TEXTS: Readonly<Record<string, Renderer | null>> = {
   "gateway.listening": (fields) => ["good", `The gateway listens at ${textOf(fields["url"])}`],
   "gateway.listen_failed": rendered("bad", "The gateway cannot listen"),
   "gateway.stopped_listening": rendered("plain", "The gateway no longer listens"),
+  "a server's protocol version was found": null,
+  "network events flow": null,
   "network.changed": (fields) => ["plain", `Network: ${listOf(fields["reasons"]).map(textOf).join("; ")}`],
 };
 

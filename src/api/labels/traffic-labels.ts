@@ -1,6 +1,6 @@
-// What a share moves and has room for, and how busy something was, for all user interfaces. Pure.
+// What a share moves and has room for, and how busy it was, for all user interfaces. Pure.
 import { bytesText, durationText, pluralize } from "../../runtime/text/plain-text.ts";
-import type { BackendStatus, ShareStatus } from "../contract/contract.ts";
+import type { ShareStatus } from "../contract/contract.ts";
 
 /** Slower traffic is keep-alives and checks, bytes a second. */
 export const LEAST_RATE = 10_000;
@@ -22,7 +22,9 @@ export function shareFacts({ moves, traffic, space }: ShareStatus): readonly str
     const rate = (bytes.at(-1) ?? 0) / stepSecs;
     const waits = waited.filter((each) => each).length;
     const whole = durationText(bytes.length * stepSecs * 1000);
+    const most = Math.max(0, ...bytes) / stepSecs;
     if (rate >= LEAST_RATE) facts.push(`${bytesText(rate)}/s`);
+    if (most >= LEAST_RATE) facts.push(`peak ${bytesText(most)}/s in the last ${whole}`);
     if (waits > 0)
       facts.push(`programs waited for up to ${durationText(waits * stepSecs * 1000)} of the last ${whole}`);
   }
@@ -52,45 +54,4 @@ export function shareSummary({
 
 function spaceText({ free_bytes: free, total_bytes: total }: NonNullable<ShareStatus["space"]>): string {
   return `${bytesText(free)} of ${bytesText(total)} free`;
-}
-
-/** Bars of numbers, and which of them show trouble. */
-export interface Spark {
-  readonly values: readonly number[];
-  readonly troubled: readonly boolean[];
-  /** The text for the bars: `peak 12 MB/s in the last 10 min`. */
-  readonly text: string;
-}
-
-/** null: the share does not move, or has been idle. */
-export function shareSpark({ traffic }: ShareStatus): Spark | null {
-  if (traffic === undefined) return null;
-  const { step_secs: stepSecs, bytes, waited } = traffic;
-  const most = Math.max(0, ...bytes) / stepSecs;
-  if (most < LEAST_RATE && !waited.includes(true)) return null;
-  const text = `peak ${bytesText(most)}/s in the last ${durationText(bytes.length * stepSecs * 1000)}`;
-  return { values: bytes, troubled: waited, text };
-}
-
-/** null: the server had no calls. */
-export function backendSpark({ calls_by_minute: calls }: BackendStatus): Spark | null {
-  if (calls === undefined) return null;
-  const text = `peak ${pluralize(Math.max(...calls), "call")} a minute in the last ${calls.length} min`;
-  return { values: calls, troubled: [], text };
-}
-
-const TEXT_COLUMNS = 30;
-
-/** The bars as characters of `levels`, at most 30; "!" for an idle step with trouble. */
-export function sparkText({ values, troubled }: Spark, levels: string): string {
-  const most = Math.max(1, ...values);
-  const perColumn = Math.ceil(values.length / TEXT_COLUMNS);
-  const columns = Array.from({ length: Math.ceil(values.length / perColumn) }, (_, at) => {
-    const own = values.slice(at * perColumn, (at + 1) * perColumn);
-    const isTroubled = troubled.slice(at * perColumn, (at + 1) * perColumn).includes(true);
-    const highest = Math.max(...own);
-    if (highest === 0 && isTroubled) return "!";
-    return levels[Math.ceil((highest / most) * (levels.length - 1))] ?? "";
-  });
-  return columns.join("");
 }

@@ -22,7 +22,6 @@ import {
   waitingText,
 } from "../labels/backend-labels.ts";
 import { withoutName } from "../labels/label.ts";
-import { backendSpark } from "../labels/traffic-labels.ts";
 import {
   conditionLines,
   factLines,
@@ -74,7 +73,7 @@ export function backendBlock(backends: readonly BackendStatus[], view: View, sta
   const width = nameColumns(backends);
   return backends.flatMap((backend) => [
     ...backendHead(backend, width, view),
-    ...(backend.enabled ? factLines(callFacts(backend), backendSpark(backend), view) : []),
+    ...(backend.enabled ? factLines(callFacts(backend), view) : []),
     ...routeBlock(backend, view),
     ...(started ? backendTroubles(backend, view) : conditionsOf(backend, view)),
   ]);

@@ -20,7 +20,7 @@ import {
   routeLabels,
   shareLabel,
 } from "../labels/share-labels.ts";
-import { shareFacts, shareSpark } from "../labels/traffic-labels.ts";
+import { shareFacts } from "../labels/traffic-labels.ts";
 import { backendBlock, gatewayBlock } from "./gateway-view.ts";
 import {
   conditionLines,
@@ -156,7 +156,7 @@ function shareLines(share: ShareStatus, nameWidth: number, view: ShareView): str
     lines.push(...banner([`${ready} To switch by hand:`, command], INDENT, view));
   }
   lines.push(...routeLines(share, view), ...pathLines(share, view));
-  lines.push(...factLines(shareFacts(share), shareSpark(share), view));
+  lines.push(...factLines(shareFacts(share), view));
   const window = recoveryWindow(share, view.global, now);
   if (window !== null) lines.push(...text(window.text, INDENT, view).map(paint.cyan));
   lines.push(...overrideLines(share, view));

@@ -4,7 +4,6 @@ import { paintFor, type TerminalStyle, tonePaint } from "../../runtime/text/pain
 import { columns, nonBreaking, padded, printable, wrapped } from "../../runtime/text/plain-text.ts";
 import type { Condition, OpenFileHolder } from "../contract/contract.ts";
 import { SEVERITY_TONES, sinceText } from "../labels/label.ts";
-import { type Spark, sparkText } from "../labels/traffic-labels.ts";
 
 export interface StatusViewOptions extends TerminalStyle {
   /** The current wall-clock time, ms, for durations such as "for 5 min". */
@@ -73,14 +72,9 @@ export function unbroken(plain: string): string {
   return printable(plain).replace(COMMAND, nonBreaking);
 }
 
-/** Facts in a line, below the bars of a spark. ASCII terminals have no characters for bars. */
-export function factLines(facts: readonly string[], spark: Spark | null, { paint, ...view }: View): string[] {
-  const drawn =
-    spark === null || paint.symbols.bars === ""
-      ? []
-      : [paint.cyan(`${INDENT}${sparkText(spark, paint.symbols.bars)}`)];
-  const all = [...facts, ...(spark === null ? [] : [spark.text])];
-  return [...drawn, ...text(all.map(nonBreaking).join(", "), INDENT, { paint, ...view }).map(paint.dim)];
+/** Facts in a line. */
+export function factLines(facts: readonly string[], view: View): string[] {
+  return text(facts.map(nonBreaking).join(", "), INDENT, view).map(view.paint.dim);
 }
 
 export function marked(

@@ -135,15 +135,14 @@ function backends(view: GatewayView, gateway: Pick<Gateway, "entries" | "serving
 function callsOf(
   backend: string,
   callMinutes: Gateway["serving"]["minutes"],
-): Pick<BackendStatus, "calls" | "errors" | "latency_ms" | "recent" | "calls_by_minute"> {
-  const { calls, errors, latencyMs, recent, byMinute } = callMinutes.of(backend);
+): Pick<BackendStatus, "calls" | "errors" | "latency_ms" | "recent"> {
+  const { calls, errors, latencyMs, recent } = callMinutes.of(backend);
   const latency = latencyMs === null ? null : { ...latencyMs };
   return {
     calls,
     errors,
     latency_ms: latency,
     ...(recent.calls === 0 ? {} : { recent: { ...recent } }),
-    ...(byMinute.some((count) => count > 0) ? { calls_by_minute: [...byMinute] } : {}),
   };
 }
 

@@ -1,15 +1,13 @@
-// Calls, errors and latency of each backend: for every minute of the last half hour, and since the start.
+// Calls, errors and latency of each backend: in the last five minutes, and since the start.
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { PoolCall } from "../backends/policy/backend-pool-contract.ts";
 import { isError, type Reply } from "../json-rpc.ts";
 import type { RoutingServices } from "../middleware/routing-services.ts";
 
 export const MINUTE_MS = 60_000;
-/** Number of minutes that are kept. */
-const MINUTES = 30;
 /** Maximum number of backends; a further one replaces the backend that was counted first. */
 export const MOST_BACKENDS = 500;
-/** Number of last minutes that `CallCounts.latencyMs` covers. */
+/** Number of minutes that are kept, and that `CallCounts.latencyMs` covers. */
 const RECENT_MINUTES = 5;
 
 /**
@@ -37,12 +35,10 @@ export interface CallCounts extends Counts {
   readonly latencyMs: Latency | null;
   /** Counts of the last five minutes. */
   readonly recent: Counts;
-  /** Calls in each of the last thirty minutes, oldest first. */
-  readonly byMinute: readonly number[];
 }
 
 const NONE = { calls: 0, errors: 0 };
-const NO_CALLS: CallCounts = { ...NONE, latencyMs: null, recent: NONE, byMinute: [] };
+const NO_CALLS: CallCounts = { ...NONE, latencyMs: null, recent: NONE };
 
 /**
  * Errors of the protocol and errors of tools both count as errors. A call costs two readings of the clock and a few
@@ -107,56 +103,49 @@ export class CallMinutes {
   }
 }
 
+interface Minute {
+  readonly minute: number;
+  calls: number;
+  errors: number;
+  readonly buckets: Uint32Array;
+}
+
 /** The minutes of one backend. */
 class BackendMinutes {
   #calls = 0;
   #errors = 0;
-  /** The minute that each slot holds. A minute's slot is its number modulo the minutes that are kept. */
-  readonly #minuteAt = new Float64Array(MINUTES).fill(-1);
-  readonly #callsAt = new Uint32Array(MINUTES);
-  readonly #errorsAt = new Uint32Array(MINUTES);
-  /** The durations of the last minutes, the newest last. */
-  #recent: { readonly minute: number; readonly buckets: Uint32Array }[] = [];
+  /** The last minutes with calls, in the order in which they began. */
+  readonly #recent: Minute[] = [];
 
   record(minute: number, isFailed: boolean, tookMs: number | null): void {
-    const slot = minute % MINUTES;
-    if (this.#minuteAt[slot] !== minute) this.#begin(minute, slot);
+    const failed = isFailed ? 1 : 0;
+    const current = this.#recent.find((one) => one.minute === minute) ?? this.#begin(minute);
     this.#calls += 1;
-    this.#callsAt[slot] = (this.#callsAt[slot] ?? 0) + 1;
-    if (isFailed) {
-      this.#errors += 1;
-      this.#errorsAt[slot] = (this.#errorsAt[slot] ?? 0) + 1;
-    }
-    // undefined if the wall clock was set back to a finished minute; that minute's latency then stays.
-    const buckets = this.#recent.findLast((one) => one.minute === minute)?.buckets;
-    if (buckets === undefined || tookMs === null) return;
+    this.#errors += failed;
+    current.calls += 1;
+    current.errors += failed;
+    if (tookMs === null) return;
     const bucket = bucketOf(tookMs);
-    buckets[bucket] = (buckets[bucket] ?? 0) + 1;
+    current.buckets[bucket] = (current.buckets[bucket] ?? 0) + 1;
   }
 
   counts(now: number): CallCounts {
     const all = new Uint32Array(BUCKETS);
     const recent = { ...NONE };
-    for (const { minute, buckets } of this.#recent) {
+    for (const { minute, buckets, calls, errors } of this.#recent) {
       if (minute <= now - RECENT_MINUTES || minute > now) continue;
       for (let at = 0; at < BUCKETS; at++) all[at] = (all[at] ?? 0) + (buckets[at] ?? 0);
-      recent.calls += this.#callsAt[minute % MINUTES] ?? 0;
-      recent.errors += this.#errorsAt[minute % MINUTES] ?? 0;
+      recent.calls += calls;
+      recent.errors += errors;
     }
-    const byMinute = Array.from({ length: MINUTES }, (_, at) => {
-      const minute = now - MINUTES + 1 + at;
-      const slot = minute % MINUTES;
-      return this.#minuteAt[slot] === minute ? (this.#callsAt[slot] ?? 0) : 0;
-    });
-    return { calls: this.#calls, errors: this.#errors, latencyMs: latencyOf(all), recent, byMinute };
+    return { calls: this.#calls, errors: this.#errors, latencyMs: latencyOf(all), recent };
   }
 
-  #begin(minute: number, slot: number): void {
-    this.#minuteAt[slot] = minute;
-    this.#callsAt[slot] = 0;
-    this.#errorsAt[slot] = 0;
+  #begin(minute: number): Minute {
     if (this.#recent.length >= RECENT_MINUTES) this.#recent.shift();
-    this.#recent.push({ minute, buckets: new Uint32Array(BUCKETS) });
+    const begun = { minute, calls: 0, errors: 0, buckets: new Uint32Array(BUCKETS) };
+    this.#recent.push(begun);
+    return begun;
   }
 }
 

@@ -73,7 +73,7 @@ const FIELDS: readonly [shape: object, fields: string][] = [
   [
     contract.backendStatusShape,
     "name group type enabled phase reason since pid server protocol_version instances in_flight waiting_calls " +
-      "draining calls errors latency_ms recent calls_by_minute restarts retry_at last_error tools resources prompts withheld_tools routes " +
+      "draining calls errors latency_ms recent restarts retry_at last_error tools resources prompts withheld_tools routes " +
       "conditions explanation",
   ],
   [

@@ -69,7 +69,6 @@ const STATES: Readonly<Record<string, StatusReport>> = {
         calls: 812,
         errors: 3,
         latency_ms: { p50: 3.4, p99: 80 },
-        calls_by_minute: [...Array(27).fill(0), 4, 0, 12],
       }),
     ]),
     shares: [

@@ -360,6 +360,28 @@ test("F2 a script is one line, which opens into its calls; a call whose script i
   assert.match(view.text(), /2 calls/);
 });
 
+test("F2 a notice that log and audit both have is one line, and routine is not shown", async () => {
+  const at = "2026-01-05T12:00:09.000Z";
+  const about = { entry: "backends.files", summary: "files would run x" };
+  const event = "config.entry_waits";
+  const app = scriptedApp({
+    audit: {
+      ...{ enabled: true, path: "/a", more: false, next: null },
+      records: [{ time: at, kind: "notice", event, ...about }],
+    },
+    daemonLog: {
+      ...{ path: "/l", more: false, next: null },
+      lines: [
+        { at, level: "warn", message: event, fields: about },
+        { at, level: "info", message: "network events flow", fields: { source: "rtnetlink" } },
+      ],
+    },
+  });
+  using view = viewOf("activity", app);
+  await eventually(() => view.text().includes("files would run x"));
+  assert.equal(view.elements("time").length, 1);
+});
+
 test("F2 the clients that may run scripts are listed, if there are any", async () => {
   const clients = [sampleClient({ runs_scripts: true }), sampleClient({ name: "other", user: "bob" })];
   using view = viewOf("settings/clients", scriptedApp({ clients: { clients } }));

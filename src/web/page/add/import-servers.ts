@@ -22,7 +22,7 @@ import { Lockable, lockedPrograms, useMayRunCommands } from "../parts/owner-lock
 import { shown } from "../parts/text.ts";
 import { useLoaded } from "../parts/use-loaded.ts";
 
-const FROM_PROGRAM = "From a program of this machine";
+const FROM_PROGRAM = "From a client of this machine";
 
 type Source = Pick<ImportRequest, "client" | "text">;
 
@@ -47,7 +47,7 @@ function FoundClients({ app }: ViewProps): ComponentChild {
     report === null
       ? line("dim", problem ?? "Looking …")
       : report.clients.length === 0
-        ? nothing("None of the programs that are known keeps its file here.")
+        ? nothing("No client has a file here: Claude, Cursor, VS Code and others were looked for.")
         : plainList(
             "Programs",
             report.clients.map(({ name, title, path }) =>

@@ -304,7 +304,8 @@ function sign(kind: Thing["kind"], title: string, x: number, y: number): Compone
     h(
       "text",
       { class: "initial", x: x + 14, y: y + 19, "text-anchor": "middle" },
-      title.charAt(0).toUpperCase(),
+      // Of `23 servers` the number.
+      title.includes(" ") ? title.split(" ")[0] : title.charAt(0).toUpperCase(),
     ),
   ];
 }

@@ -19,6 +19,7 @@ import { mergeTroubles, SERVERS_WAIT } from "../../../api/labels/merge-troubles.
 import { preferredName, readyText, secondBestHint, shareLabel } from "../../../api/labels/share-labels.ts";
 import { pluralize } from "../../../runtime/text/plain-text.ts";
 import type { PageState } from "../daemon/live.ts";
+import { isWhole } from "../parts/text.ts";
 
 export interface Trouble {
   readonly tone: Tone;
@@ -58,11 +59,11 @@ export function findTroubles(status: StatusReport, approvals: PageState["approva
   return [...troubles.filter(({ tone }) => tone === "bad"), ...troubles.filter(({ tone }) => tone !== "bad")];
 }
 
-/** The command that a hint gives; null: it has none. */
+/** The command that a hint gives; null: it has none that can be run as it is. */
 export function commandOf(hint: string): string | null {
-  return (
-    /`((?:mountaineer|npm|sudo|curl|uv|pip|brew) [^`]+)`/.exec(hint)?.[1] ?? COMMAND.exec(hint)?.[0] ?? null
-  );
+  const command =
+    /`((?:mountaineer|npm|sudo|curl|uv|pip|brew) [^`]+)`/.exec(hint)?.[1] ?? COMMAND.exec(hint)?.[0];
+  return command === undefined || !isWhole(command) ? null : command;
 }
 
 const COMMAND = /\bmountaineer [a-z]+(?: [\w./@:='"-]+)+/;

@@ -4,9 +4,8 @@ import { useContext, useEffect, useRef, useState } from "preact/hooks";
 import type { Condition } from "../../../api/contract/contract.ts";
 import { type Label, SEVERITY_TONES, type Tone, WAITING_CODE } from "../../../api/labels/label.ts";
 import { openFileText } from "../../../api/labels/outcome-labels.ts";
-import type { Spark } from "../../../api/labels/traffic-labels.ts";
 import { printableLines } from "../../../runtime/text/plain-text.ts";
-import { forText, shown } from "./text.ts";
+import { forText, isWhole, shown } from "./text.ts";
 
 interface WorkButtonProps {
   readonly label: string;
@@ -245,10 +244,10 @@ export function Copyable({ text }: { readonly text: string }): ComponentChild {
   );
 }
 
-/** Draws text between backticks as code; `mountaineer` commands among it get a copy button. */
+/** Draws text between backticks as code; whole `mountaineer` commands among it get a copy button. */
 export function withCode(text: string): ComponentChild[] {
   const coded = (part: string): ComponentChild =>
-    part.startsWith("mountaineer ") ? h(Copyable, { text: part }) : code(part);
+    part.startsWith("mountaineer ") && isWhole(part) ? h(Copyable, { text: part }) : code(part);
   return text.split("`").map((part, at) => (at % 2 === 1 ? coded(part) : breakable(part)));
 }
 
@@ -283,28 +282,6 @@ export function diffBlock(diff: string, label: string): ComponentChild {
               : "same";
       return h("span", { key: index, class: kind }, `${printableLines(line)}\n`);
     }),
-  );
-}
-
-const SPARK_HEIGHT = 24;
-
-/** Small bars, oldest first, with the text that says their height; nothing for null. */
-export function sparkline(spark: Spark | null, label: string): ComponentChild | null {
-  if (spark === null) return null;
-  const { values, troubled, text } = spark;
-  const most = Math.max(1, ...values);
-  const bars = values.map((value, at) => {
-    const isTroubled = troubled[at] === true;
-    const height = Math.max(value > 0 || isTroubled ? 2 : 0, (value / most) * SPARK_HEIGHT);
-    const box = { x: at, y: SPARK_HEIGHT - height, width: 0.8, height };
-    return h("rect", { key: at, class: `stretch ${isTroubled ? "warning" : "good"}`, ...box });
-  });
-  const size = { viewBox: `0 0 ${values.length} ${SPARK_HEIGHT}`, preserveAspectRatio: "none" };
-  return h(
-    "p",
-    { class: "spark dim" },
-    h("svg", { ...size, role: "img", "aria-label": `${label}: ${text}` }, bars),
-    text,
   );
 }
 

@@ -12,6 +12,11 @@ export function unmarked(text: string): string {
   return shown(text).replaceAll("`", "");
 }
 
+/** The command can be run as it is: it names no path that only the reader knows. */
+export function isWhole(command: string): boolean {
+  return !command.includes("/path/to/");
+}
+
 /** "for 5 min"; null if the time is unknown or in the future. */
 export function forText(sinceIso: string | null, nowMs: number): string | null {
   const since = sinceText(sinceIso, nowMs);

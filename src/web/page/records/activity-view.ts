@@ -149,7 +149,9 @@ async function loadBoth(app: App, filter: Filter, ends: Ends, signal: AbortSigna
       ? null
       : app.requests.call("audit", { ...matching, ...before(ends.audit) }, { signal }),
   ]);
-  const records = (audit?.records ?? []).map(auditEntry);
+  // The log also has the notices of the audit.
+  const isNew = ({ event }: AuditEntry): boolean => event === undefined || log === null;
+  const records = (audit?.records ?? []).filter(isNew).map(auditEntry);
   return {
     items: [
       ...(log?.lines ?? []).flatMap(lineEntry),

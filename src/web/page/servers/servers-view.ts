@@ -19,7 +19,6 @@ import {
 } from "../../../api/labels/backend-labels.ts";
 import { TONE_RANKS, troublesOf, withoutName } from "../../../api/labels/label.ts";
 import { mergeTroubles } from "../../../api/labels/merge-troubles.ts";
-import { backendSpark } from "../../../api/labels/traffic-labels.ts";
 import { backendWhy } from "../../../api/labels/why.ts";
 import { pluralize, shellCommand } from "../../../runtime/text/plain-text.ts";
 import { matcherOf } from "../../../runtime/text/typed-words.ts";
@@ -40,7 +39,6 @@ import {
   nothing,
   plainList,
   searchPart,
-  sparkline,
   textBlock,
   WorkButton,
   withCode,
@@ -87,9 +85,11 @@ function serverCards(app: App, backends: readonly BackendStatus[], now: number):
     h(
       "div",
       { key: "cards", class: "cards" },
-      backends.map((backend) =>
-        sleeping.includes(backend) ? null : h(BackendCard, { key: backend.name, app, backend, now }),
-      ),
+      backends
+        .toSorted(byTone)
+        .map((backend) =>
+          sleeping.includes(backend) ? null : h(BackendCard, { key: backend.name, app, backend, now }),
+        ),
     ),
     sleeping.length === 0
       ? null
@@ -98,6 +98,11 @@ function serverCards(app: App, backends: readonly BackendStatus[], now: number):
           rows: sleeping.map((backend) => serverRow({ app, backend, now }, null)),
         }),
   ];
+}
+
+/** Those in trouble first, else in the order of the file. */
+function byTone(one: BackendStatus, other: BackendStatus): number {
+  return TONE_RANKS[backendLabel(one).tone] - TONE_RANKS[backendLabel(other).tone];
 }
 
 const SERVER_TITLES = ["Server", "State", "Tools", "Calls", "What is wrong"];
@@ -223,7 +228,6 @@ export function BackendCard({ app, backend, now }: BackendCardProps): ComponentC
     `Server ${name}`,
     cardHead(name, state, since),
     line("facts", facts.join(" · ")),
-    sparkline(backendSpark(backend), `Calls of ${name}`),
     line("facts", calls.join(" · ")),
     line("ready", waitingText(backend)),
     line("dim", server && `${server.name} ${server.version}${protocol === null ? "" : `, MCP ${protocol}`}`),

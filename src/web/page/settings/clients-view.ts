@@ -68,7 +68,7 @@ function Programs({ app }: ViewProps): ComponentChild {
   if (report === null) return line("dim", problem ?? "Looking …");
   if (report.clients.length === 0)
     return nothing(
-      "None of the programs that are known keeps its file here.",
+      "No client has a file here: Claude, Cursor, VS Code and others were looked for.",
       h("p", {}, "Give any other the command ", h(Copyable, { text: "mountaineer mcp" }), "."),
     );
   return plainList(

@@ -3,7 +3,7 @@ import { type ComponentChild, h } from "preact";
 import type { GlobalStatus, ShareStatus } from "../../../api/contract/contract.ts";
 import { actionsFor, actionWith } from "../../../api/labels/actions.ts";
 import { readyText, recoveryWindow, routeLabels, shareLabel } from "../../../api/labels/share-labels.ts";
-import { shareFacts, shareSpark } from "../../../api/labels/traffic-labels.ts";
+import { shareFacts } from "../../../api/labels/traffic-labels.ts";
 import { shareWhy } from "../../../api/labels/why.ts";
 import { useNow, useStore } from "../daemon/store.ts";
 import { ActionButton } from "../parts/action-button.ts";
@@ -19,7 +19,6 @@ import {
   loading,
   mark,
   nothing,
-  sparkline,
 } from "../parts/elements.ts";
 import { forText, shown } from "../parts/text.ts";
 import { whyDetails } from "../parts/why.ts";
@@ -86,7 +85,6 @@ function ShareCard({ app, share, global, now }: ShareCardProps): ComponentChild 
       ),
     ),
     h("p", { class: "path" }, h(Copyable, { text: share.stable_path })),
-    sparkline(shareSpark(share), `Traffic of ${name}`),
     line("facts", shareFacts(share).join(" · ")),
     windowLine(share, global, now),
     line("problem", share.last_error),

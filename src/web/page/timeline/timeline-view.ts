@@ -1,6 +1,5 @@
 // The last day of the shares: what programs felt of each.
 import { type ComponentChild, h } from "preact";
-import { useState } from "preact/hooks";
 import type { TimelineReport } from "../../../api/contract/timeline.ts";
 import { IMPACT_LABELS, type Impact } from "../../../api/labels/impact.ts";
 import type { Label, Tone } from "../../../api/labels/label.ts";
@@ -8,7 +7,7 @@ import { mountText, onlyHost } from "../../../api/labels/share-labels.ts";
 import { durationText, pluralize } from "../../../runtime/text/plain-text.ts";
 import { useStore } from "../daemon/store.ts";
 import type { ViewProps } from "../parts/app.ts";
-import { choiceField, details, loading, section } from "../parts/elements.ts";
+import { details, loading, section } from "../parts/elements.ts";
 import { clockText, shown } from "../parts/text.ts";
 import { useLoaded } from "../parts/use-loaded.ts";
 
@@ -20,17 +19,9 @@ const MOST_MARKS = 7;
 /** Time between two loads without an event, ms; needed because the bars end at the current time. */
 const AGAIN_MS = 60_000;
 const CHANGES_SHOWN = 20;
-const HOUR_MS = 3_600_000;
-/** Hours by range. */
-const RANGES = new Map([
-  ["last 24 hours", 24],
-  ["last 6 hours", 6],
-  ["last hour", 1],
-]);
 
 export function TimelineView({ app }: ViewProps): ComponentChild {
   const events = useStore(app.store, (state) => state.events[0]?.id ?? 0);
-  const [range, setRange] = useState("last 24 hours");
   const configured = app.store.get().status?.shares ?? [];
   const { report: loaded, problem } = useLoaded(
     (signal) => app.requests.call("timeline", null, { signal }),
@@ -38,19 +29,13 @@ export function TimelineView({ app }: ViewProps): ComponentChild {
     AGAIN_MS,
   );
   if (loaded === null) return loading(problem);
-  const report = zoomed(loaded, (RANGES.get(range) ?? 24) * HOUR_MS);
+  const report = begun(loaded);
   const { shares } = report;
   return h(
     "div",
     {},
-    h(
-      "div",
-      { class: "filters" },
-      choiceField("timeline-range", "Show the", [...RANGES.keys()], range, setRange),
-      legend(),
-    ),
     bars(
-      "Shares",
+      "What programs noticed in the last 24 hours",
       shares.map(({ name, spans }) => ({
         name,
         stretches: stretchesOf(spans, report, ({ state, route, impact }) => {
@@ -69,12 +54,10 @@ export function TimelineView({ app }: ViewProps): ComponentChild {
   );
 }
 
-/** The report of the last `rangeMs`, cut to begin with its first span: even one hour of data fills the bars. */
-function zoomed(report: TimelineReport, rangeMs: number): TimelineReport {
-  const begins = report.shares.flatMap(({ spans }) => spans[0]?.from ?? []).sort();
-  const earliest = new Date(Date.parse(report.to) - rangeMs).toISOString();
-  const from = [report.from, earliest, begins[0] ?? report.from].toSorted().at(-1) ?? report.from;
-  return { ...report, from };
+/** The report, cut to begin with its first span: even one hour of data fills the bars. */
+function begun(report: TimelineReport): TimelineReport {
+  const [first = report.from] = report.shares.flatMap(({ spans }) => spans[0]?.from ?? []).sort();
+  return { ...report, from: first > report.from ? first : report.from };
 }
 
 function impactLabel(impact: Impact, state: string): Label {
@@ -115,20 +98,11 @@ function bars(title: string, all: readonly BarProps[]): ComponentChild {
   const [first] = all;
   if (first === undefined) return null;
   const drawn = all.map((props) => h(Bar, { key: props.name, ...props }));
-  return section(title, h("div", { class: "timeline" }, drawn, axis(first.report)));
+  return section(title, legend(), h("div", { class: "timeline" }, drawn, axis(first.report)));
 }
 
 function Bar({ name, stretches, report }: BarProps): ComponentChild {
-  const [pointed, setPointed] = useState<number | null>(null);
   const now = Date.parse(report.to);
-  const under =
-    pointed === null
-      ? undefined
-      : stretches.findLast(({ from, width }) => pointed >= from && pointed <= from + width);
-  const point = ({ clientX, currentTarget }: MouseEvent): void => {
-    const { left, width } = (currentTarget as Element).getBoundingClientRect();
-    setPointed((clientX - left) / Math.max(1, width));
-  };
   const last = stretches.at(-1);
   const states = stretches.filter(({ tone }) => tone !== "unknown").length;
   const label = `${shown(name)}: ${pluralize(states, "state")}, now ${last?.text ?? "unknown"}`;
@@ -148,26 +122,17 @@ function Bar({ name, stretches, report }: BarProps): ComponentChild {
             role: "img",
             "aria-label": label,
           },
-          onMouseMove: point,
-          onMouseLeave: () => setPointed(null),
         },
         stretches.map((stretch) => {
           const { from, width, tone, fromMs } = stretch;
           const box = { x: from * WIDTH, y: 0, width: width * WIDTH, height: HEIGHT };
-          return h("rect", { key: `${fromMs} ${tone}`, class: `stretch ${tone}`, ...box });
+          return h(
+            "rect",
+            { key: `${fromMs} ${tone}`, class: `stretch ${tone}`, ...box },
+            h("title", {}, stretchText(stretch, now)),
+          );
         }),
       ),
-      under === undefined || pointed === null
-        ? null
-        : h(
-            "p",
-            {
-              class: "tip",
-              style: { left: `${pointed * 100}%`, translate: pointed > 0.5 ? "-100%" : "0" },
-              "aria-hidden": true,
-            },
-            stretchText(under, now),
-          ),
       details(
         `Changes of ${shown(name)}`,
         h(

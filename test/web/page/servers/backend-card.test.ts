@@ -149,13 +149,3 @@ test("F2 from eight servers on, each is a line that opens to its card, those in 
   view.byId("servers-search").fire("input", { value: "failed" });
   await eventually(() => names().join("") === "yz");
 });
-
-test("F4 a card draws the calls of the last half hour, and gives their maximum in words", () => {
-  const backend = sampleBackend({ calls: 16, calls_by_minute: [...Array(28).fill(0), 4, 12] });
-  using view = mount(BackendCard, { app: scriptedApp({}), backend, now: SAMPLE_NOW });
-  const text = "peak 12 calls a minute in the last 30 min";
-  assert.match(view.text(), new RegExp(text));
-  assert.equal(view.elements("svg")[0]?.getAttribute("aria-label"), `Calls of ${backend.name}: ${text}`);
-  using idle = mount(BackendCard, { app: scriptedApp({}), backend: sampleBackend(), now: SAMPLE_NOW });
-  assert.doesNotMatch(idle.text(), /peak/);
-});
