@@ -201,16 +201,17 @@ export async function openGatewayRig(
     stop() {
       stopped ??= (async () => {
         for (const each of ends) await each();
-        const end = await monitor.stop();
         try {
+          const end = await monitor.stop();
           await eventually(async () => (await processesOf(folder, monitor.pid)).length === 0);
-        } catch {
+          return end;
+        } catch (error) {
           const left = await processesOf(folder, monitor.pid);
           const lines = await Promise.all(left.map((pid) => procText(pid, "cmdline")));
           for (const pid of left) endProcess(pid);
-          throw new Error(`outlived the daemon: ${lines.join("; ").replaceAll("\0", " ")}`);
+          const programs = lines.join("; ").replaceAll("\0", " ");
+          throw new Error(`outlived the rig: ${programs}`, { cause: error });
         }
-        return end;
       })();
       return stopped;
     },

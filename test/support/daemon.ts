@@ -12,7 +12,7 @@ const BETWEEN_GLANCES_MS = 20;
 /** No claim of speed. */
 const STARTS_MS = 100_000;
 /** Beyond what a daemon on a slow machine needs to end by itself. */
-const ENDS_MS = 30_000;
+const ENDS_MS = 60_000;
 /** What a command has left running may hold its output open for good. */
 const OUTPUT_ENDS_MS = 500;
 
@@ -70,11 +70,11 @@ export interface TestHome {
 
 export type LogLine = Readonly<Record<string, unknown>>;
 
-/** Disposal ends it by SIGTERM, and by SIGKILL when that takes longer than half a minute. */
+/** Disposal stops it. */
 export interface Monitor extends AsyncDisposable {
   /** The daemon itself: neither the launcher nor `enter` leaves a process. Of a kept one its keeper. */
   readonly pid: number;
-  /** SIGTERM; resolves with how it ended. */
+  /** SIGTERM; resolves with how it ended, or rejects with its stderr after a minute, and SIGKILL. */
   stop(): Promise<{ readonly code: number | null; readonly signal: string | null; readonly ms: number }>;
   /** SIGKILL; resolves when the process is gone. */
   kill9(): Promise<void>;
@@ -197,8 +197,17 @@ function monitorOf(child: ChildProcess, errorFile: string): Monitor {
   const stop: Monitor["stop"] = async () => {
     const startedAt = performance.now();
     child.kill("SIGTERM");
+    let isLate = false;
+    const late = setTimeout(() => {
+      isLate = true;
+      child.kill("SIGKILL");
+    }, SLOWNESS * ENDS_MS);
     const end = await ended;
-    return { ...end, ms: performance.now() - startedAt };
+    clearTimeout(late);
+    const ms = performance.now() - startedAt;
+    if (!isLate) return { ...end, ms };
+    const said = await readFile(errorFile, "utf8");
+    throw new Error(`SIGTERM did not end pid ${pid} within ${Math.round(ms)} ms; it said:\n${said}`);
   };
   return {
     pid,
@@ -211,9 +220,7 @@ function monitorOf(child: ChildProcess, errorFile: string): Monitor {
     },
     stderr: () => readFile(errorFile, "utf8"),
     async [Symbol.asyncDispose]() {
-      const late = setTimeout(() => child.kill("SIGKILL"), ENDS_MS);
       await stop();
-      clearTimeout(late);
     },
   };
 }
