@@ -1,6 +1,6 @@
 // Finds the mount program, mountaineer-fs, which mounts shares: the one beside this build, else the one that was installed into the home. It
 // runs from a copy in the home, because mounts outlive the package that it came from.
-import { mkdir, readdir, readFile, readlink, rm, rmdir, stat } from "node:fs/promises";
+import { lstat, mkdir, readdir, readFile, readlink, rm, rmdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { isSystemError, recoverFrom } from "../runtime/errors.ts";
@@ -98,15 +98,16 @@ async function copyInto(folder: string, file: string): Promise<string> {
   const running = await runningPrograms();
   for (const name of await readdir(folder)) {
     const other = join(folder, name);
-    const isUsed =
-      other === target || name === "installed" || running.some((one) => one.startsWith(`${other}/`));
-    if (!isUsed) await removeCopy(other);
+    const isUsed = other === target || running.some((one) => one.startsWith(`${other}/`));
+    if (!isUsed && /^(?:[\da-f]{12}|untried)$/.test(name)) await removeCopy(other);
   }
   return copy;
 }
 
-/** Removes a copy's folder, unless something else is in it. */
+/** Removes a copy's folder, unless something else is in it. Never follows a link. */
 export async function removeCopy(folder: string): Promise<void> {
+  const found = await lstat(folder).catch(recoverFrom(isSystemError, null));
+  if (found?.isDirectory() !== true) return;
   await rm(join(folder, PROGRAM_NAME), { force: true });
   await rmdir(folder).catch(recoverFrom(isSystemError, undefined));
 }

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { appendFile, copyFile, readdir, stat, writeFile } from "node:fs/promises";
+import { appendFile, copyFile, mkdir, readdir, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { installProgram } from "../../src/mount-program/install.ts";
@@ -48,6 +48,20 @@ test("A10 shares that are mounted at once run from one copy of the program; an o
     (await readdir(programFolder(home))).map((name) => join(programFolder(home), name, "mountaineer-fs")),
     [third],
   );
+});
+
+test("a person's own mountaineer-fs stays, in a folder or behind a link beside the copies", async (t) => {
+  const folder = await temporaryFolder(t);
+  const [home, bundled, own] = [join(folder, "home"), join(folder, "bundled"), join(folder, "own")];
+  await copyFile(SLEEP, bundled);
+  for (const kept of [own, join(programFolder(home), "mine")]) {
+    await mkdir(kept, { recursive: true });
+    await writeFile(join(kept, "mountaineer-fs"), "");
+  }
+  await symlink(own, join(programFolder(home), "0123456789ab"));
+  await createMountProgram(home, bundled).copy();
+  assert.deepEqual(await readdir(own), ["mountaineer-fs"]);
+  assert.deepEqual(await readdir(join(programFolder(home), "mine")), ["mountaineer-fs"]);
 });
 
 test(

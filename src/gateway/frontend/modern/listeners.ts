@@ -2,6 +2,7 @@
 // client asked for, as far as its principal may see them.
 import { randomBytes } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
+import { ofLargest } from "../../../runtime/bounded-map.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
 import { type Clock, settlesWithin } from "../../../runtime/time/clock.ts";
 import { type CallHandle, named, type Principal, principalKey } from "../../client-handle.ts";
@@ -101,11 +102,16 @@ export class Listeners {
     for (const listener of [...this.#open]) listener.finish();
   }
 
+  /** Beyond the bound of all, the principal with most streams loses its oldest, to one that has fewer. */
   #refusal(principal: Principal): Reply | null {
-    const key = principalKey(principal);
-    const own = [...this.#open].filter((listener) => principalKey(listener.principal) === key).length;
+    const ownerOf = (one: Pick<ListeningStream, "principal">): string => principalKey(one.principal);
+    const own = [...this.#open].filter((one) => ownerOf(one) === ownerOf({ principal })).length;
     const allowed = Math.min(MOST_LISTENERS, this.#gateway.sessionsAllowed());
-    if (own < allowed && this.size < MOST_LISTENERS) return null;
+    const most = this.size < MOST_LISTENERS ? [] : ofLargest(this.#open, ownerOf);
+    if (own < allowed && (most.length === 0 || most.length > own + 1)) {
+      most[0]?.finish();
+      return null;
+    }
     const data = { limit: "[limits].sessions", allowed, retryAfterMs: 10_000 };
     const message = `${named(principal)} listens on ${own} streams, the most that it may have at the moment`;
     return errorReply(LIMIT_REACHED, message, data);

@@ -320,19 +320,26 @@ test("D1 subscriptions/listen acknowledges after 10 s the subscriptions granted 
   response.destroy();
 });
 
-test("E4 subscriptions/listen: at most a thousand streams of all principals are open", () => {
+test("E4 subscriptions/listen: at most a thousand streams are open, and users who fill them keep no other from listening", () => {
   const listeners = new Listeners(createListening(), createManualClock());
-  const refused: unknown[] = [];
-  const stream = { ...NO_STREAM, send: () => true, answer: (id: unknown) => void refused.push(id) };
+  const answered: unknown[] = [];
+  const stream = {
+    ...NO_STREAM,
+    send: () => true,
+    answer: (id: unknown, reply: unknown) => void answered.push([id, Object.keys(objectOf(reply))]),
+  };
   const open = (name: string, id: number): unknown =>
     listeners.listen(
       { ...requestOf(user(name)), id, params: { notifications: { toolsListChanged: true } } },
       stream,
     );
   for (let id = 0; id < 1_000; id++) open(id % 2 === 0 ? "ann" : "bob", id);
-  assert.deepEqual([refused, listeners.size], [[], 1_000]);
+  assert.deepEqual([answered, listeners.size], [[], 1_000]);
   open("eve", 1_000);
-  assert.deepEqual([refused, listeners.size], [[1_000], 1_000]);
+  const anns = [0, ["result"]];
+  assert.deepEqual([answered, listeners.size], [[anns], 1_000]);
+  open("ann", 1_001);
+  assert.deepEqual([answered, listeners.size], [[anns, [1_001, ["error"]]], 1_000]);
 });
 
 test("D1 subscriptions/listen: several are open at once, each under its own id", async () => {
