@@ -19,7 +19,7 @@ import {
   type Middleware,
   RUN_SCRIPT,
 } from "./middleware.ts";
-import { subjectOf, targetLabel } from "./request-target.ts";
+import { answeredInstead, subjectOf, targetLabel } from "./request-target.ts";
 import { hintsOf } from "./tool-hints.ts";
 
 /** One line of the audit's file. */
@@ -134,7 +134,7 @@ export function createAudit(options: AuditOptions): Audit {
       snapshots();
       const reply = await next(request);
       const record = recordOf(request, given, outcomeOf(request, reply), clock.monotonicMs() - startedAtMs);
-      write({ ...record, ...snapshots() });
+      write({ ...record, backend: answeredInstead.get(reply) ?? record.backend, ...snapshots() });
       return reply;
     },
     denied: (request, rule = "") => writeDenied(recordOf(request, argumentsOf(request), "denied", 0), rule),

@@ -20,6 +20,9 @@ export const READ_DIRECTORY = "resources/directory/read";
 /** A `template` of completion/complete may also be the URI of a resource. */
 export type RequestTarget = RuleTarget;
 
+/** The backend that gave a reply, where another one was asked first. */
+export const answeredInstead = new WeakMap<Reply, string>();
+
 /** null: the method has no target, or the target's name is missing. */
 export function targetOf(method: string, params: JsonObject | undefined): RequestTarget | null {
   if (params === undefined) return null;

@@ -22,6 +22,7 @@ import { createTaskPassing, createTaskWatching, publishedTask, takesTasks } from
 import type { GatewayRequest, Handle, VisibleLists } from "./middleware.ts";
 import { publishedResult } from "./named-uris.ts";
 import {
+  answeredInstead,
   READ_DIRECTORY,
   type RequestTarget,
   targetOf,
@@ -180,7 +181,9 @@ function withFallback({ named }: RoutingServices, send: ToTarget): ToTarget {
     const mentionedBy = named.mentionedBy(principal, target.name);
     const backend = found.equals.find((one) => mentionedBy.includes(one));
     if (backend === undefined || !request.served.mayRead(principal, target.name, backend)) return reply;
-    return send(request, target, { backend, originalName: target.name, status: "listed" });
+    const instead = await send(request, target, { backend, originalName: target.name, status: "listed" });
+    answeredInstead.set(instead, backend);
+    return instead;
   };
 }
 

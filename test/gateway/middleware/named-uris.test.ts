@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isError, type JsonObject } from "../../../src/gateway/json-rpc.ts";
+import type { AuditRecord } from "../../../src/gateway/middleware/audit.ts";
 import { NamedUris, publishedResult } from "../../../src/gateway/middleware/named-uris.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { source } from "../catalog/sources.ts";
@@ -124,14 +125,19 @@ test("D5 of servers with one template the first in the file is asked, and one th
     sources: Parameters<typeof servingSet>[0],
     uri: string,
   ): Promise<readonly string[]> => {
-    const served = servingSet(sources, services);
+    const records: AuditRecord[] = [];
+    const config = { path: "/audit", maxSizeBytes: 1, keep: 0, includeArguments: false, redact: [] };
+    const audit = { config, write: (record: AuditRecord) => void records.push(record) };
+    const served = servingSet(sources, services, { audit });
     for (const { listings } of sources) {
       const [tool] = listings.tools;
       await ask(served, "tools/call", { name: tool?.["name"], arguments: {} });
     }
     const before = services.calls.length;
     await ask(served, "resources/read", { uri });
-    return services.calls.slice(before).map(({ backend }) => backend);
+    const asked = services.calls.slice(before).map(({ backend }) => backend);
+    assert.equal(records.at(-1)?.backend, asked.at(-1), "the audit names the one that answered");
+    return asked;
   };
   assert.deepEqual(await readFrom([one, two], "file:///a"), ["one"]);
   assert.deepEqual(await readFrom([one, two], "file:///b"), ["one", "two"]);
