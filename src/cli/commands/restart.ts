@@ -15,7 +15,7 @@ export const restartCommand = command("restart", {
   takesUrl: true,
   summary: "replace the daemon with a new one, without an outage",
   description:
-    "For the service of `mountaineer up`, after an upgrade. The new daemon takes over when its servers are ready: mounts and sessions stay, and the old one finishes calls; one of `mountaineer call` or the page has 5 s. If anything fails before that, the old one stays.",
+    "For the service of `mountaineer up`, after an upgrade. The new daemon takes over when its servers are ready: mounts and sessions stay, and the old one finishes its calls (5 s for those of `mountaineer call` and the page). If anything fails before that, the old one stays.",
   examples: { "mountaineer restart": "run the installed version" },
   exits: {
     1: "the new daemon did not take over; the old one continues",

@@ -24,7 +24,7 @@ export const switchCommand = command("switch", {
   takesUrl: true,
   summary: "move shares or a server to a route by hand, or back to automatic",
   description:
-    "Shares: tb switches at once, if that host answers; fallback stays across restarts, until auto or its failure. Only open files of a remounted share hold it. An MCP server moves when the route is ready, and calls in flight finish on the old one; a later route stays until auto.",
+    "Shares: tb switches at once, if that host answers; fallback stays across restarts, until auto or its failure. Open files delay only a share that is remounted. An MCP server moves when the route is ready, and calls in flight finish on the old one. A route after the first stays until auto.",
   examples: {
     "mountaineer switch --share CORE --to tb": "back to the preferred route now",
     "mountaineer switch --share CORE --to tb --wait": "as soon as open files are closed",
@@ -44,7 +44,7 @@ export const switchCommand = command("switch", {
       completes: "backends",
     },
     "--to <route>": {
-      about: "the route: with --backend its name or auto, for shares",
+      about: "where to (with --backend: a route's name, or auto)",
       choices: SWITCH_TARGETS,
       isOpen: true,
       isRequired: true,

@@ -208,7 +208,7 @@ const toolsDisableCommand = command("tools disable", {
   takesUrl: true,
   summary: "switch tools off, for all clients",
   description:
-    "They leave the lists at once; calls in flight finish. It outlasts all changes of server and configuration.",
+    "They leave the lists at once; calls in flight finish. No change of the server or the configuration switches them on again.",
   examples: { "mountaineer tools disable delete_file": "let no agent delete files" },
   exits: { 2: "there is no such tool; nothing was changed", 8: "no daemon runs" },
   takes: { "<name...>": { about: "tools, as tools list shows them", completes: "tools" } },

@@ -38,7 +38,7 @@ export const downCommand = command("down", {
 export const uninstallCommand = command("uninstall", {
   summary: "stop the daemon and remove its service",
   description:
-    "Mounts, configuration, secrets and log stay. --purge unmounts every share, restores clients' files, and removes all of Mountaineer; nothing while a share is busy or a file is not on its NAS yet.",
+    "Mounts, configuration, secrets and log stay. --purge unmounts every share, restores clients' files, and removes all of Mountaineer. It removes nothing while a share is busy or a file is not on its NAS yet.",
   examples: {
     "mountaineer uninstall": "stop the daemon and remove its service",
     "mountaineer uninstall --purge": "keep only the files on the NAS",
