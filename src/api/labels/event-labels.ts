@@ -54,7 +54,9 @@ export function transitionLabel(fields: Fields): EventLabel | null {
   const name = textOf(fields["name"]);
   const about = textOrNull(fields["share"]) ?? textOrNull(fields["backend"]) ?? textOrNull(fields["entry"]);
   const render = TEXTS[name];
-  if (render === null) return null;
+  // `backend.ready` says the same, and with how many tools.
+  const isStarted = fields["from"] === "Starting" && fields["to"] === "Ready";
+  if (render === null || isStarted) return null;
   const [tone, text] = render === undefined ? ["plain" as const, plainText(name, fields)] : render(fields);
   return { name, about, text, tone };
 }
@@ -131,7 +133,7 @@ const TEXTS: Readonly<Record<string, Renderer | null>> = {
     "good",
     `Ready with ${pluralize(numberOf(fields["tools"]), "tool")}${took(fields)}`,
   ],
-  "backend.ended": rendered("bad", "Ended"),
+  "backend.ended": (fields) => ["bad", `Ended${because(fields)}`.replace(": ended", "")],
   "backend.replaced": (fields) => [
     "good",
     `A new instance serves; ${pluralize(numberOf(fields["draining"]), "call")} left with the old one`,

@@ -2,7 +2,7 @@
 import type { BackendStatus, GlobalStatus, ShareStatus } from "../../api/contract/contract.ts";
 import { backendFacts, backendLabel, callFacts } from "../../api/labels/backend-labels.ts";
 import { CLIENT_TITLES } from "../../api/labels/client-labels.ts";
-import { type Label, type StateLabel, wholeText } from "../../api/labels/label.ts";
+import { type Label, type StateLabel, troublesOf, wholeText } from "../../api/labels/label.ts";
 import { routeLabels, shareLabel } from "../../api/labels/share-labels.ts";
 import { shareFacts } from "../../api/labels/traffic-labels.ts";
 import { backendWhy, shareWhy } from "../../api/labels/why.ts";
@@ -227,7 +227,10 @@ function readyLines(text: string, { conditions }: ShareStatus, { symbols }: View
 
 function backendSpans(backend: BackendStatus, isChosen: boolean, view: RowView): readonly Span[] {
   const facts = [...backendFacts(backend), ...(backend.enabled ? callFacts(backend) : [])].join(", ");
-  return stateSpans(backend.name, backendLabel(backend), facts, isChosen, view);
+  const label = backendLabel(backend);
+  // How often it failed stands above; on a narrow screen it would push the cause out of the line.
+  const why = troublesOf(backend.conditions)[0]?.cause?.text ?? label.why;
+  return stateSpans(backend.name, { ...label, why }, facts, isChosen, view);
 }
 
 function clientSpans([name = "", ...cells]: readonly string[], isChosen: boolean, view: RowView): Line {

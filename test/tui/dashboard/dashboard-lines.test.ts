@@ -155,6 +155,19 @@ describe("the dashboard", () => {
       assert.match(text, part);
   });
 
+  test("F2 a server that fails often shows the cause at 80 columns, not only how often", () => {
+    const text = "cannot start no-such-program: it is not installed, or not on PATH";
+    const title = `server figma failed 12 times in a row: ${text}`;
+    const conditions = [
+      { ...condition(title), severity: "error" as const, cause: { text, hint: "install it" } },
+    ];
+    const backend = sampleBackend({ name: "figma", phase: "Failed", conditions });
+    assert.match(
+      shown(gatewayReport([backend]), 80, 24).join("\n"),
+      /✗ figma +Failed: cannot start no-such-program: it is not installed/,
+    );
+  });
+
   test("from 60 by 15 to 200 by 60 nothing is wider or longer than its space, and the chosen row is visible", () => {
     const rows = dashboardRows({ status: FULL, approvals: sampleApprovals() });
     for (const [width, height] of [

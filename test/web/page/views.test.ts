@@ -374,6 +374,7 @@ test("F2 a notice that log and audit both have is one line, and routine is not s
       lines: [
         { at, level: "warn", message: event, fields: about },
         { at, level: "info", message: "network events flow", fields: { source: "rtnetlink" } },
+        { at, level: "info", message: "backend.phase", fields: { from: "Starting", to: "Ready" } },
       ],
     },
   });
