@@ -48,6 +48,13 @@ func parseMount(arguments []string, in io.Reader) (m mountFlags, err error) {
 		return err
 	})
 	flags.BoolVar(&m.mount.AllowOther, "allow-other", false, "let other users of this machine in, as far as the modes do")
+	flags.Func("locks", "where files are locked: server (default), local", func(text string) error {
+		m.mount.LocalLocks = text == "local"
+		if text != "local" && text != "server" {
+			return errors.New("server or local")
+		}
+		return nil
+	})
 	flags.Func("watch", "a folder in which all changes of other clients are heard; repeat it for each", func(folder string) error {
 		m.mount.Watch = append(m.mount.Watch, folder)
 		return nil

@@ -46,6 +46,13 @@ type side struct {
 
 func (s *side) at(name string) string { return filepath.Join(s.root, name) }
 
+// unlock: nothing is locked.
+func (s *side) unlock() {
+	for _, f := range s.open {
+		_ = unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_UNLCK})
+	}
+}
+
 func (s *side) closeAll() {
 	for _, f := range s.open {
 		_ = f.Close()
@@ -125,7 +132,7 @@ func (w *worker) step() step {
 	sort.Ints(slots)
 	switch chance := w.Float64(); {
 	case len(slots) > 0 && chance < .45:
-		return w.withOpen(pick(w, slots))
+		return w.withOpen(pick(w, slots), pick(w, slots))
 	case chance < .62 && len(slots) < 8:
 		return w.opening()
 	}
@@ -145,9 +152,9 @@ func (w *worker) opening() step {
 	}}
 }
 
-func (w *worker) withOpen(slot int) step {
+func (w *worker) withOpen(slot, from int) step {
 	flags := w.flags[slot]
-	can := []string{"length", "sync", "close", "close", "close"}
+	can := []string{"length", "sync", "close", "close", "close", "copy", "lock", "lock", "unlock"}
 	if flags&syscall.O_ACCMODE != os.O_WRONLY {
 		can = append(can, "read", "read", "read", "read", "read mapped")
 	}
@@ -161,10 +168,11 @@ func (w *worker) withOpen(slot int) step {
 		can = append(can, "write mapped")
 	}
 	what, off, length, data := pick(w, can), pick(w, offsets), pick(w, []int{1, 100, 4096, 70000}), w.data()
+	to := pick(w, offsets)
 	if what == "close" {
 		delete(w.flags, slot)
 	}
-	return step{fmt.Sprintf("%s %d at %d, %d or %d", what, slot, off, length, len(data)), func(s *side) (string, error) {
+	return step{fmt.Sprintf("%s %d at %d, %d or %d; from %d to %d", what, slot, off, length, len(data), from, to), func(s *side) (string, error) {
 		f := s.open[slot]
 		if f == nil {
 			return "", os.ErrClosed
@@ -181,6 +189,21 @@ func (w *worker) withOpen(slot int) step {
 		case "close":
 			delete(s.open, slot)
 			return "", f.Close()
+		case "copy":
+			source := s.open[from]
+			if source == nil {
+				return "", os.ErrClosed
+			}
+			in, out := off, to
+			n, err := unix.CopyFileRange(int(source.Fd()), &in, int(f.Fd()), &out, length, 0)
+			return fmt.Sprint(n), err
+		case "lock", "unlock":
+			// What is locked to be shared may be written on a disk, and not on a server.
+			lock := unix.Flock_t{Type: unix.F_WRLCK, Start: off, Len: int64(length)}
+			if what == "unlock" {
+				lock.Type = unix.F_UNLCK
+			}
+			return "", unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &lock)
 		case "read":
 			got := make([]byte, length)
 			n, err := f.ReadAt(got, off)
@@ -248,7 +271,7 @@ func (w *worker) byPath() step {
 	stamp := time.Unix(1e9+w.Int63n(7e8), 0)
 	what := pick(w, []string{
 		"truncate", "rename", "rename", "rename", "rename folder", "rename folder", "unlink", "unlink", "mkdir", "rmdir", "stat", "stat", "list", "times",
-		"whole", "whole", "put", "put", "append", "append", "save", "save", "wait",
+		"whole", "whole", "put", "put", "append", "append", "save", "save", "wait", "symlink", "readlink",
 	})
 	pause := pick(w, []time.Duration{25, 150, 650}) * time.Millisecond
 	return step{fmt.Sprintf("%s %s to %s, folder %s to %s, at %d, %s", what, path, to, folder, other, off, digest(data)), func(s *side) (string, error) {
@@ -257,6 +280,10 @@ func (w *worker) byPath() step {
 			return "", os.Truncate(s.at(path), off)
 		case "rename":
 			return "", os.Rename(s.at(path), s.at(to))
+		case "symlink":
+			return "", os.Symlink(filepath.Base(to), s.at(path))
+		case "readlink":
+			return os.Readlink(s.at(path))
 		case "rename folder":
 			return "", os.Rename(s.at(folder), s.at(other))
 		case "unlink":
@@ -314,10 +341,18 @@ func whatIsIn(root string) []string {
 	_ = filepath.WalkDir(root, func(file string, entry fs.DirEntry, err error) error {
 		name, _ := filepath.Rel(root, file)
 		text := "folder"
-		if err == nil && !entry.IsDir() {
+		switch {
+		case err == nil && entry.Type()&fs.ModeSymlink != 0:
+			text, err = os.Readlink(file)
+			text = "link to " + text
+		case err == nil && !entry.IsDir():
 			var data []byte
 			data, err = os.ReadFile(file)
 			text = digest(data)
+			// On the server a link is a file.
+			if lines := strings.Split(string(data), "\n"); lines[0] == "XSym" {
+				text = "link to " + lines[3]
+			}
 		}
 		if err != nil {
 			text = err.Error()
@@ -417,13 +452,36 @@ func (s *scene) onceInTheEnd(stop func()) func() {
 	return once
 }
 
-// joinOther lets a second client write files of its own beside, and read those of the first.
+// joinOther lets a second client write files of its own beside, and read those of the first; and both count together.
 func (s *scene) joinOther(seed int64) (stop func()) {
 	_, folder := mountAt(s.Rig, "other", "-patience", "60s")
 	rig.Must(s.T, os.MkdirAll(s.Theirs("other"), 0o755))
-	random, ended, done := rand.New(rand.NewSource(seed)), make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(done)
+	rig.Must(s.T, os.WriteFile(s.Theirs("counted"), []byte("0"), 0o644))
+	random, ended := rand.New(rand.NewSource(seed)), make(chan struct{})
+	var running sync.WaitGroup
+	var mu sync.Mutex
+	counted := map[int]int{}
+	for machine, root := range []string{s.mounted, folder} {
+		running.Go(func() {
+			for {
+				select {
+				case <-ended:
+					return
+				case <-time.After(time.Duration(seed%5) * time.Millisecond):
+				}
+				n, err := countOn(filepath.Join(root, "counted"))
+				if err != nil {
+					continue
+				}
+				mu.Lock()
+				if counted[n]++; counted[n] > 1 {
+					s.T.Errorf("machine %d has counted to %d as well", machine, n)
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	running.Go(func() {
 		for {
 			select {
 			case <-ended:
@@ -442,8 +500,33 @@ func (s *scene) joinOther(seed int64) (stop func()) {
 			_, _ = os.ReadFile(theirs)
 			_, _ = os.ReadDir(filepath.Dir(theirs))
 		}
-	}()
-	return s.onceInTheEnd(func() { close(ended); <-done })
+	})
+	return s.onceInTheEnd(func() {
+		close(ended)
+		running.Wait()
+		if len(counted) == 0 {
+			s.T.Error("nobody could count")
+		}
+	})
+}
+
+// countOn counts one further while it has the file locked.
+func countOn(file string) (n int, err error) {
+	f, err := os.OpenFile(file, os.O_RDWR, 0)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	if err = unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
+		return 0, err
+	}
+	text := make([]byte, 20)
+	read, _ := f.ReadAt(text, 0)
+	if n, err = strconv.Atoi(string(text[:read])); err == nil {
+		n++
+		_, err = f.WriteAt([]byte(strconv.Itoa(n)), 0)
+	}
+	return n, errors.Join(err, unix.Flock(int(f.Fd()), unix.LOCK_UN))
 }
 
 func TestRandomWorkIsAsOnADisk(t *testing.T) {
@@ -479,6 +562,8 @@ func playRandomWork(t *testing.T, seed int64, each time.Duration, isDisturbed bo
 	var done []string
 	compare := func(what, root string) {
 		t.Helper()
+		disk.unlock()
+		share.unlock()
 		want, got := whatIsIn(disk.root), []string(nil)
 		for until := time.Now().Add(rig.AtMost); ; time.Sleep(50 * time.Millisecond) {
 			if got = whatIsIn(root); slices.Equal(got, want) {
@@ -505,6 +590,12 @@ func playRandomWork(t *testing.T, seed int64, each time.Duration, isDisturbed bo
 		}
 		next := w.step()
 		want, got := next.on(disk), next.on(share)
+		if isDisturbed && !isSame(want, got) && (strings.HasSuffix(got, syscall.EIO.Error()) || strings.HasSuffix(got, syscall.EFAULT.Error())) {
+			// A lock may be lost.
+			disk.unlock()
+			share.unlock()
+			got = next.on(share)
+		}
 		if done = append(done, fmt.Sprintf("%s: %s", next.what, want)); len(done) > 60 {
 			done = done[1:]
 		}

@@ -45,6 +45,7 @@ const CONDITIONS: Readonly<Record<ConditionName, string>> = {
   login_refused:
     "the server refuses the login, or takes it as a guest; Mountaineer causes at most two refusals an hour",
   smb1_only: "the server speaks SMB 1 only, which is never used",
+  lock_lost: "a program may have lost a lock while the server was away; it got EIO",
   changes_unheard:
     "programs watch folders in which other machines' changes are not heard; the key `watch` adds some",
   connections_limited: "the server limits connections; the mount uses one",

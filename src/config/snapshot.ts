@@ -83,6 +83,8 @@ export interface ShareConfig {
   readonly access: MountAccess | null;
   /** Folders in which changes of other machines are heard for every program that watches. */
   readonly watch?: readonly string[];
+  /** Files are locked on this machine only. */
+  readonly locks?: "local";
   /** The networks on which the share is mounted, such as `subnet:10.0.0.0/24`; empty: any network. */
   readonly onlyOn: readonly string[];
   readonly routes: { readonly tb: RouteConfig; readonly fallback: RouteConfig };

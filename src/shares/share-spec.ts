@@ -28,7 +28,7 @@ export type DriverName = ShareConfig["driver"];
 
 export interface ShareSpec
   extends Pick<ShareConfig, "name" | "shareName" | "username" | "driver" | "routes">,
-    Partial<Pick<ShareConfig, "access" | "watch">> {
+    Partial<Pick<ShareConfig, "access" | "watch" | "locks">> {
   /** The resolved password; null: guest. Never logged. */
   readonly password: string | null;
   /**

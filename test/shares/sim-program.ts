@@ -20,6 +20,7 @@ export class SimProgram {
   isEmpty = false;
   most: number | null = null;
   unheardFolders: MountReport["unheard"] = null;
+  lostLocks: MountReport["lostLocks"] = [];
   requestedAtMs: number | null = null;
   heardAtMs: number | null = null;
   openFiles = 0;
@@ -112,6 +113,7 @@ export class SimProgram {
       connectionsInAll: 2,
       openFiles: this.openFiles,
       unheard: this.unheardFolders,
+      lostLocks: this.lostLocks,
       mostConnections: this.most,
       refused: this.refused,
       other: this.other,

@@ -36,6 +36,7 @@ const (
 type Mounted interface {
 	Counts() (open, aside int)
 	Unheard() *link.Unheard
+	LostLocks() []link.LostLock
 	Unmount() error
 	// Detach takes the mount away from under what is open.
 	Detach() error
@@ -332,10 +333,11 @@ type status struct {
 	Share    string `json:"share"`
 	Mounted  string `json:"mounted"`
 	link.Status
-	OpenFiles int           `json:"open_files"`
-	Aside     int           `json:"aside"`
-	Unheard   *link.Unheard `json:"unheard"`
-	Journal   int           `json:"journal"`
+	OpenFiles int             `json:"open_files"`
+	Aside     int             `json:"aside"`
+	Unheard   *link.Unheard   `json:"unheard"`
+	LostLocks []link.LostLock `json:"lost_locks,omitempty"`
+	Journal   int             `json:"journal"`
 }
 
 func (c *Control) status() status {
@@ -346,6 +348,7 @@ func (c *Control) status() status {
 	if m := c.mount.Load(); m != nil {
 		s.OpenFiles, s.Aside = (*m).Counts()
 		s.Unheard = (*m).Unheard()
+		s.LostLocks = (*m).LostLocks()
 	} else {
 		s.Phase = link.Phase{Is: "mounting"}
 	}

@@ -96,6 +96,13 @@ func (l *Link) isSettled() bool {
 	return true
 }
 
+// Owes: the server may not have ended a session before.
+func (l *Link) Owes() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.owed) > 0
+}
+
 // unsettledSince is when the last session was lost that may still change something. The caller holds mu.
 func (l *Link) unsettledSince() (since time.Duration) {
 	for _, each := range l.owed {

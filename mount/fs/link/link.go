@@ -138,6 +138,10 @@ type Link struct {
 	isForcing bool
 	isClosed  bool
 
+	// Called before the connection for files is left in a planned move, and once there is one again.
+	leaving func(*Conn)
+	arrived func()
+
 	logged   map[string]string // by route
 	active   map[*request]struct{}
 	moves    int
@@ -228,6 +232,36 @@ func New(options Options) *Link {
 	l.owed = owedBy(options.Folder)
 	l.life, l.end = context.WithCancel(context.Background())
 	return l
+}
+
+// OnMove is told of the connection for files: before it is left in a planned move, while no request is under way, and once there is another.
+func (l *Link) OnMove(leaving func(*Conn), arrived func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.leaving, l.arrived = leaving, arrived
+}
+
+// hasFiles: there is a connection for files. The caller holds mu.
+func (l *Link) hasFiles() {
+	if l.arrived != nil {
+		go l.arrived()
+	}
+}
+
+// leaveFiles lets go of what is open for files, in a quiet instant.
+func (l *Link) leaveFiles(c *Conn) {
+	l.mu.Lock()
+	leaving := l.leaving
+	l.mu.Unlock()
+	if leaving != nil && c != nil {
+		_, _ = Await(l.life, nil, done(func() { leaving(c) }), time.Now().Add(logOffWithin))
+	}
+}
+
+func done(do func()) <-chan struct{} {
+	is := make(chan struct{})
+	go func() { do(); close(is) }()
+	return is
 }
 
 // Start signs in: what is wrong with the account is said before anything is mounted.

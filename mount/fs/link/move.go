@@ -125,6 +125,7 @@ func (l *Link) moveTo(ctx context.Context, old *pair, route smb.Route, began tim
 		return false, errMoved
 	}
 	// What the old sessions have open is closed before anything is done over the new ones.
+	l.leaveFiles(old.files)
 	var leaving sync.WaitGroup
 	old.each(func(c *Conn) { leaving.Go(func() { c.LogOff(logOffWithin) }) })
 	leaving.Wait()
@@ -188,6 +189,7 @@ func (l *Link) change(old *pair, files, names *Conn, began time.Duration, isQuie
 		l.complete(l.pair, names)
 	}
 	l.noteSessions()
+	l.hasFiles()
 	l.last, l.outage = files.Route, nil
 	took := (smb.Monotonic() - began).Milliseconds()
 	l.moved(Move{From: old.route.Name, To: files.Route.Name, Reason: Asked, Asked: true, Quiet: isQuiet, TookMs: took})
@@ -256,6 +258,7 @@ func (l *Link) exchange(ctx context.Context, old *pair, route smb.Route, began t
 	l.mu.Lock()
 	old.each(func(c *Conn) { c.isAbandoned = true })
 	l.mu.Unlock()
+	l.leaveFiles(old.files)
 	old.each(func(c *Conn) { c.LogOff(logOffWithin) })
 	next, err := l.signIn(ctx, route, Files)
 	failed := err
@@ -278,6 +281,7 @@ func (l *Link) exchange(ctx context.Context, old *pair, route smb.Route, began t
 		l.trust(next)
 		l.pair = &pair{route: old.route, files: next}
 		l.complete(l.pair, next)
+		l.hasFiles()
 		return failed
 	}
 	l.change(old, next, nil, began, true)

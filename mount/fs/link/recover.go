@@ -183,6 +183,7 @@ func (l *Link) complete(p *pair, c *Conn) {
 	c.Epoch = l.epoch
 	if p.files == nil {
 		p.files = c
+		l.hasFiles()
 	} else {
 		p.names = c
 	}
@@ -340,6 +341,7 @@ func (l *Link) install(c *Conn, reason Reason) {
 			l.moved(Move{From: before.Name, To: c.Route.Name, Reason: reason, TookMs: took.Milliseconds()})
 		}
 	}
+	l.hasFiles()
 	// It never goes back by itself.
 	l.wanted = c.Route.Name
 	l.announce()

@@ -79,6 +79,13 @@ type Server struct {
 	Empty  bool   `json:"empty"`
 }
 
+// LostLock is a lock that a program here had, and perhaps another client meanwhile.
+type LostLock struct {
+	Path    string `json:"path"`
+	Program string `json:"program"`
+	At      int64  `json:"at"`
+}
+
 // Unheard is what programs here watch, and are not told of when other clients change it.
 type Unheard struct {
 	// Folders beyond those that can be heard.

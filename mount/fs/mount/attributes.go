@@ -44,11 +44,12 @@ func (n *node) resize(ctx context.Context, h *handle, size int64) error {
 	defer n.wrote()
 	if h != nil {
 		h.isDirty.Store(true)
-		_, err = onFile(ctx, h, changing, func(t link.Try, file *smb2.Handle) (struct{}, error) {
+		_, err = onWriter(ctx, h, func(t link.Try, file *smb2.Handle) (struct{}, error) {
 			defer turn.begin()()
 			if err := h.checkRepeated(t, file); err != nil {
 				return struct{}{}, err
 			}
+			n.locks.writing(nil, 0)
 			err := file.Resize(size)
 			if err == nil {
 				n.resized(t.Conn, size)
@@ -101,13 +102,14 @@ func (h *handle) Allocate(ctx context.Context, off uint64, length uint64, mode u
 	}
 	defer turn.leave()
 	end := int64(off + length)
-	_, err = onFile(ctx, h, changing, func(t link.Try, file *smb2.Handle) (struct{}, error) {
+	_, err = onWriter(ctx, h, func(t link.Try, file *smb2.Handle) (struct{}, error) {
 		defer turn.begin()()
 		at, err := lookBy(t, file)
 		if err != nil || at.seen.EndOfFile >= end {
 			return struct{}{}, err
 		}
 		h.isDirty.Store(true)
+		n.locks.writing(nil, 0)
 		if err = file.Resize(end); err == nil {
 			n.resized(t.Conn, end)
 		}
@@ -132,7 +134,7 @@ func timesIn(in *fuse.SetAttrIn) (accessed, written time.Time) {
 // on: some servers have one that follows from the others.
 func (n *node) setTimes(ctx context.Context, accessed, written time.Time) error {
 	for _, h := range n.handles() {
-		_ = h.Flush(ctx)
+		h.flush(ctx)
 	}
 	at, err := atPath(ctx, n, changing, func(t link.Try, path string) (found, error) {
 		seen, err := t.Share.SetTimes(path, accessed, written)

@@ -46,8 +46,11 @@ func (h *handle) copyFrom(ctx context.Context, from *handle, offIn, offOut int64
 	}
 	defer turn.leave()
 	h.isDirty.Store(true)
-	return onFile(ctx, h, changing, func(t link.Try, file *smb2.Handle) (int, error) {
+	return onWriter(ctx, h, func(t link.Try, file *smb2.Handle) (int, error) {
 		defer turn.begin()()
+		from, leave := from.inUse()
+		defer leave()
+		h.node.locks.writing(nil, 0)
 		source, err := from.openedOn(t.Conn)
 		if err != nil {
 			return 0, err

@@ -18,6 +18,9 @@ const (
 	sharingViolation = 0xC0000043
 	notSupported     = 0xC00000BB
 	invalidParameter = 0xC000000D
+	lockConflict     = 0xC0000054
+	lockNotGranted   = 0xC0000055
+	cancelled        = 0xC0000120
 )
 
 var errnos = map[uint32]syscall.Errno{
@@ -33,7 +36,8 @@ var errnos = map[uint32]syscall.Errno{
 	0xC0000101:       syscall.ENOTEMPTY, // DIRECTORY_NOT_EMPTY
 	accessDenied:     syscall.EACCES,
 	sharingViolation: syscall.EACCES,
-	0xC0000054:       syscall.EACCES, // FILE_LOCK_CONFLICT
+	lockConflict:     syscall.EACCES,
+	lockNotGranted:   syscall.EAGAIN,
 	0xC0000121:       syscall.EACCES, // CANNOT_DELETE
 	0xC0000061:       syscall.EPERM,  // PRIVILEGE_NOT_HELD
 	0xC00000A2:       syscall.EROFS,  // MEDIA_WRITE_PROTECTED

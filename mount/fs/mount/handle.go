@@ -39,6 +39,13 @@ type handle struct {
 	isKnown  bool         // it was open once: only the same file may be opened again
 	gone     syscall.Errno
 	released bool
+
+	// It has the locks of its file, and does all that is read and written of it.
+	isHolder bool
+	// Requests that use it now.
+	users atomic.Int64
+	// When a program last closed a descriptor of it, Unix ns.
+	flushed atomic.Int64
 }
 
 // newHandle counts as open from now on.
@@ -91,9 +98,26 @@ func (h *handle) openedOn(c *link.Conn) (*smb2.Handle, error) {
 	case h.file != nil && h.on == c:
 		return h.file, nil
 	}
+	isAlone := false
+	if h.isHolder && h.mayHaveChanged() {
+		var err error
+		if isAlone, err = h.isAlone(c); err != nil {
+			return nil, err
+		}
+	}
 	opened, err := h.reopen(c)
 	if h.isKnown && isAbsent(err) {
 		err = syscall.ESTALE
+	}
+	if err == nil && h.isHolder {
+		if err = h.regain(opened, isAlone); err != nil {
+			_, _ = opened.Close()
+		}
+		if errors.Is(err, errLocksLost) {
+			h.gone = syscall.EIO
+			go h.node.noteLost()
+			return nil, h.gone
+		}
 	}
 	if err != nil {
 		if h.isKnown && errors.Is(err, syscall.ESTALE) {
@@ -158,7 +182,7 @@ func (h *handle) reopen(c *link.Conn) (smb2.Opened, error) {
 	}
 }
 
-// Release: nobody waits for the server's answer but who removes the file.
+// Release: nobody waits for the server's answer but who removes the file. What was locked by flock is free then.
 func (h *handle) Release(context.Context) syscall.Errno {
 	h.end()
 	h.ahead.drop()
@@ -169,7 +193,10 @@ func (h *handle) Release(context.Context) syscall.Errno {
 	n.mu.Unlock()
 	n.share.opened.Add(-1)
 	n.share.behind.Go(func() {
-		_, _ = link.Safely(func() (struct{}, error) { return struct{}{}, h.close(context.Background(), true) })
+		_, _ = link.Safely(func() (struct{}, error) {
+			_ = n.unlock(func(t lockTable) lockTable { return t.releasedBy(h) })
+			return struct{}{}, h.close(context.Background(), true)
+		})
 		n.mu.Lock()
 		delete(n.closing, h)
 		n.mu.Unlock()
@@ -227,21 +254,30 @@ func (h *handle) close(ctx context.Context, isLast bool) error {
 
 // Flush waits for the server to close a file that was written to: so it has the times of the write, and not later ones. The file is opened
 // again if somebody has another descriptor of it and uses that. Without a route nobody waits: what was written is on the server, and a
-// process that forks closes what it has inherited.
+// process that forks closes what it has inherited. A process that closes a file loses all that it has locked of it.
 func (h *handle) Flush(ctx context.Context) syscall.Errno {
+	h.flush(ctx)
+	h.flushed.Store(time.Now().UnixNano())
+	owner := lockOwnerOf(ctx)
+	return errnoOf(h.node.unlock(func(t lockTable) lockTable { return t.without(owner, 0, wholeFile) }))
+}
+
+func (h *handle) flush(ctx context.Context) {
 	if h.isDirty.Load() {
 		_ = h.close(ctx, false)
 	}
-	return 0
 }
 
 // onFile plays op on the file, whatever connection it is on.
 func onFile[T any](ctx context.Context, h *handle, use link.Use, op func(t link.Try, file *smb2.Handle) (T, error)) (T, error) {
-	return link.Do(ctx, h.node.share.link, use, onHandle(h, op), nil)
+	return whenUnlocked(func() (T, error) { return link.Do(ctx, h.node.share.link, use, onHandle(h, op), nil) })
 }
 
+// onHandle: while a file is locked from here, it is the handle that has the locks.
 func onHandle[T any](h *handle, op func(t link.Try, file *smb2.Handle) (T, error)) func(link.Try) (T, error) {
 	return func(t link.Try) (T, error) {
+		h, leave := h.inUse()
+		defer leave()
 		file, err := h.openedOn(t.Conn)
 		if err != nil {
 			return *new(T), err
@@ -262,9 +298,11 @@ func lookBy(t link.Try, file *smb2.Handle) (found, error) {
 
 // readBlock reads a part of the file as far as it goes. It goes on when a reader is interrupted, until the handle is released.
 func (h *handle) readBlock(length, off int64) (smb2.Block, error) {
-	block, err := link.Do(h.life, h.node.share.link, looking, onHandle(h, func(_ link.Try, file *smb2.Handle) (smb2.Block, error) {
-		return file.Read(int(length), off)
-	}), smb2.Block.Release)
+	block, err := whenUnlocked(func() (smb2.Block, error) {
+		return link.Do(h.life, h.node.share.link, looking, onHandle(h, func(_ link.Try, file *smb2.Handle) (smb2.Block, error) {
+			return file.Read(int(length), off)
+		}), smb2.Block.Release)
+	})
 	if errors.Is(err, io.EOF) {
 		err = nil
 	}

@@ -33,6 +33,20 @@ func isFromPages(ctx context.Context) bool {
 	return ok && request.Caller.Pid == fromPages
 }
 
+// Flush: the library does not pass on whose locks end. They come instead of the user and the group, for whom nobody asks.
+func (k kernel) Flush(cancel <-chan struct{}, in *fuse.FlushIn) fuse.Status {
+	in.Uid, in.Gid = uint32(in.LockOwner), uint32(in.LockOwner>>32)
+	return k.RawFileSystem.Flush(cancel, in)
+}
+
+func lockOwnerOf(flushing context.Context) uint64 {
+	request, ok := flushing.(*fuse.Context)
+	if !ok {
+		return 0
+	}
+	return uint64(request.Caller.Uid) | uint64(request.Caller.Gid)<<32
+}
+
 func (k kernel) Rename(cancel <-chan struct{}, in *fuse.RenameIn, from, to string) fuse.Status {
 	k.from(&in.InHeader)
 	defer k.share.renames.begin()()

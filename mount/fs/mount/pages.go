@@ -30,10 +30,16 @@ func (p *pages) areFree() bool {
 	return p.pending.Load() == 0 && time.Now().UnixNano()-p.ended.Load() > int64(unlockedWithin)
 }
 
+// areAnswered: the server answers, so that no page stays locked.
+func (p *pages) areAnswered() bool {
+	return time.Now().UnixNano()-p.ended.Load() < int64(quietWithin)
+}
+
 // dropPages lets the kernel forget what it has read of a file from off on. It waits for locked pages meanwhile, and a program that is killed
-// then never ends: its own thread would have to answer. So this begins when none are locked, if there is such an instant.
+// then never ends: its own thread would have to answer. So this begins when none are locked, or if there is no such instant, when they are
+// locked for a moment only.
 func (n *node) dropPages(off int64) {
-	for until := time.Now().Add(quietWithin); !n.pages.areFree() && time.Now().Before(until); {
+	for until := time.Now().Add(quietWithin); !n.pages.areFree() && !(n.pages.areAnswered() && time.Now().After(until)); {
 		time.Sleep(unlockedWithin / 2)
 	}
 	_ = n.NotifyContent(off, 0)

@@ -36,6 +36,8 @@ type Options struct {
 	ReadOnly          bool
 	Links             Links
 	AllowOther        bool
+	// What programs lock is locked on this machine only.
+	LocalLocks bool
 	// The share's folder in the home; empty: none.
 	State string
 	// Folders in which all changes of other clients are heard, whoever watches them.
@@ -53,6 +55,7 @@ type Share struct {
 	folders folders
 	aside   asideList
 	copies  copies
+	holders holders
 	// The library opens a file of the mount before it is ready: nothing may wait for the server then, or a kill would never end this program.
 	isMounted atomic.Bool
 	// When a name or a file was last changed from here, ns.
@@ -78,6 +81,7 @@ func Mount(l *link.Link, options Options) (*Share, error) {
 		return nil, err
 	}
 	s.root.learn(at)
+	l.OnMove(s.leaveLocks, s.regainLocks)
 	// The kernel checks the modes.
 	how := []string{"nosuid", "nodev", "default_permissions"}
 	if s.ReadOnly {
@@ -91,6 +95,7 @@ func Mount(l *link.Link, options Options) (*Share, error) {
 		MaxBackground:     64,
 		MaxWrite:          chunkAtMost,
 		DisableXAttrs:     true,
+		EnableLocks:       !s.LocalLocks,
 		ExtraCapabilities: fuse.CAP_ATOMIC_O_TRUNC,
 		PanicHandler: func(mistake any) fuse.Status {
 			log.Printf("%v\n%s", mistake, debug.Stack())

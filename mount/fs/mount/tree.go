@@ -25,6 +25,8 @@ type node struct {
 	names names
 	// Changes of this file wait for each other.
 	order order
+	// What programs here have locked of this file.
+	locks locks
 
 	mu    sync.Mutex
 	self  self
@@ -63,6 +65,9 @@ var (
 	_ fs.NodeMknoder        = (*node)(nil)
 	_ fs.NodeStatfser       = (*node)(nil)
 	_ fs.NodeOnForgetter    = (*node)(nil)
+	_ fs.NodeGetlker        = (*node)(nil)
+	_ fs.NodeSetlker        = (*node)(nil)
+	_ fs.NodeSetlkwer       = (*node)(nil)
 	_ fs.FileReader         = (*handle)(nil)
 	_ fs.FileWriter         = (*handle)(nil)
 	_ fs.FileFsyncer        = (*handle)(nil)

@@ -12,6 +12,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fs"
 
 	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/smb"
 )
 
 // A write goes to the server in parts of this size.
@@ -53,12 +54,13 @@ func (h *handle) writeInOrder(ctx context.Context, data []byte, off int64, isApp
 			if err := h.checkRepeated(t, file); err != nil {
 				return 0, err
 			}
+			h.node.locks.writing(data, off)
 			n, err := writeAll(file, data, off)
 			h.wroteOn(t, off+int64(n))
 			return n, err
 		}
 	}
-	return onFile(ctx, h, changing, func(t link.Try, file *smb2.Handle) (int, error) {
+	return onWriter(ctx, h, func(t link.Try, file *smb2.Handle) (int, error) {
 		defer turn.begin()()
 		return op(t, file)
 	})
@@ -67,6 +69,7 @@ func (h *handle) writeInOrder(ctx context.Context, data []byte, off int64, isApp
 // wroteOn notes what the server has answered.
 func (h *handle) wroteOn(t link.Try, end int64) {
 	h.node.answered(t.Conn, end)
+	h.node.locks.wrote(end)
 	started := t.Server().Started
 	h.unsynced.CompareAndSwap(nil, &started)
 }
@@ -130,8 +133,13 @@ func (h *handle) appendOp(data []byte, off int64) func(link.Try, *smb2.Handle) (
 		if end < 0 || written == 0 {
 			end = at.seen.EndOfFile
 		}
+		h.node.locks.writing(data[written:], end+int64(written))
 		n, err := writeAll(file, data[written:], end+int64(written))
 		n += written
+		if n == 0 && smb.StatusOf(err) == lockConflict {
+			end = -1
+			return 0, err
+		}
 		h.wroteOn(t, end+int64(n))
 		if err == nil && end != off {
 			// The kernel has put the bytes elsewhere in its pages; it holds them until it has this answer.
@@ -143,16 +151,16 @@ func (h *handle) appendOp(data []byte, off int64) func(link.Try, *smb2.Handle) (
 
 // whatIsThere: how much of data the file has at off and nothing else behind it; 0: other bytes.
 func (h *handle) whatIsThere(t link.Try, data []byte, off int64) (int, error) {
-	path, err := h.node.where()
+	file, leave, err := h.reader(t)
 	if err != nil {
 		return 0, err
 	}
-	file, err := t.Share.OpenAt(path, smb2.AccessRead, smb2.MustExist, h.node.leaseKey(path))
-	if err != nil {
-		return 0, err
-	}
-	defer file.Close()
-	n := 0
+	defer leave()
+	return sameAt(file, data, off)
+}
+
+// sameAt is how much of data the file has at off; 0: other bytes.
+func sameAt(file *smb2.Handle, data []byte, off int64) (n int, err error) {
 	for n < len(data) {
 		block, err := file.Read(len(data)-n, off+int64(n))
 		if errors.Is(err, io.EOF) {
@@ -169,6 +177,22 @@ func (h *handle) whatIsThere(t link.Try, data []byte, off int64) (int, error) {
 		}
 	}
 	return n, nil
+}
+
+// reader may read the file: the holder, or a handle for it alone.
+func (h *handle) reader(t link.Try) (file *smb2.Handle, leave func(), err error) {
+	by, leave := h.inUseTo(smb2.AccessRead)
+	if by != h {
+		file, err = by.openedOn(t.Conn)
+		return file, leave, err
+	}
+	leave()
+	path, err := h.node.where()
+	if err != nil {
+		return nil, nil, err
+	}
+	opened, err := t.Share.OpenAt(path, smb2.AccessRead, smb2.MustExist, h.node.leaseKey(path))
+	return opened.Handle, func() { _, _ = opened.Close() }, err
 }
 
 // Fsync: what was written is on the server's disk, as far as its settings go. SMB has it only for handles that may write.

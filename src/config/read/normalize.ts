@@ -35,7 +35,7 @@ function engineShare(
   global: NormalizedFile["global"],
   homeContext: HomeContext,
 ): ShareConfig {
-  const { name, password, wake, onlyOn, allowOther, fileMode, folderMode, symlinks, watch } = share;
+  const { name, password, wake, onlyOn, allowOther, fileMode, folderMode, symlinks, watch, locks } = share;
   const isDefault = [allowOther, fileMode, folderMode, symlinks].every((value) => value === null);
   const access = {
     allowOther: allowOther ?? DEFAULT_ACCESS.allowOther,
@@ -53,6 +53,7 @@ function engineShare(
     wake,
     access: isDefault ? null : access,
     ...(watch === null ? {} : { watch }),
+    ...(locks === "local" ? { locks } : {}),
     onlyOn,
     routes: {
       tb: route(share.thunderboltHost, share.thunderboltInterface, share.thunderboltPath),
@@ -90,7 +91,7 @@ export function emptyConfig(homeContext: HomeContext): MountaineerConfig {
 }
 
 const SMB_ONLY = ["username", "password", "share_name"] as const;
-const FUSE_ONLY = ["allow_other", "file_mode", "folder_mode", "symlinks", "watch"] as const;
+const FUSE_ONLY = ["allow_other", "file_mode", "folder_mode", "symlinks", "watch", "locks"] as const;
 const HOST_ONLY = ["thunderbolt_interface", "fallback_interface"] as const;
 
 /** Warnings about valid values that are probably not meant. */

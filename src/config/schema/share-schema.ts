@@ -212,6 +212,12 @@ export const shareKeys = {
       "On Linux: folders in which programs of other users and of containers also hear of other machines' changes.",
     example: '["Photos"]',
   }),
+  locks: optional("free", choice(["server", "local"]), {
+    absent: '"server"',
+    meaning:
+      "On Linux: where files are locked. `server`: programs of several machines exclude each other. `local`: only those of this machine do.",
+    example: '"local"',
+  }),
   wake: choiceKey("free", ["auto", "off"], "auto", {
     meaning: "Wake the NAS (Wake-on-LAN) when a person, program or server needs the share.",
   }),

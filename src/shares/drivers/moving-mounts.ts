@@ -73,6 +73,8 @@ export interface MountReport {
   readonly isEmpty: boolean;
   /** Folders whose changes by other machines programs want to hear, and cannot; null: they hear all. */
   readonly unheard: { readonly folders: readonly string[]; readonly missing: string } | null;
+  /** Locks that programs may have lost in the last hour. `program`: its name; empty if unknown. */
+  readonly lostLocks: readonly { readonly path: string; readonly program: string }[];
   /** Since when the program leaves a request of ours without an answer; null: it answers. */
   readonly silentSinceMs: number | null;
 }
@@ -145,5 +147,6 @@ export const UNHEARD: MountReport = {
   other: null,
   isEmpty: false,
   unheard: null,
+  lostLocks: [],
   silentSinceMs: null,
 };

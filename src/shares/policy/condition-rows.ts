@@ -43,6 +43,10 @@ export const SHARE_CONDITIONS = {
     login_refused: (title: string, hint: string) => [title, hint],
   }),
   ...conditionRows("warning", {
+    lock_lost: (path: string, program: string) => [
+      `${program || "A program"} may have lost its lock of ${path} while the server was away`,
+      "It got an error (EIO). Check the file: another machine may have changed it. This ends after an hour.",
+    ],
     duplicate_mount: (path: string, source: string) => [
       `The same share is also mounted at ${path} from ${source}`,
       "Mountaineer does not touch it; unmount it so that programs use one path.",

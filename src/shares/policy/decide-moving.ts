@@ -72,7 +72,7 @@ export function movingConditions(input: DecideInput): ConditionDraft[] {
     if (mount === null) return lastMountConditions(input);
     return mount.loginRefused == null ? [] : [refusedCondition(input, mount.loginRefused)];
   }
-  const { phase, other, refused, mostConnections, isEmpty, endpoint, route, unheard } = report;
+  const { phase, other, refused, mostConnections, isEmpty, endpoint, route, unheard, lostLocks } = report;
   const conditions: ConditionDraft[] = [];
   if ((phase.is === "waiting" || phase.is === "over") && offNetwork === null)
     conditions.push(SHARE_CONDITIONS.waiting_for_route(phase.is));
@@ -86,6 +86,8 @@ export function movingConditions(input: DecideInput): ConditionDraft[] {
   }
   if (unheard !== null)
     conditions.push(SHARE_CONDITIONS.changes_unheard(spec.name, unheard.folders, unheard.missing));
+  const lost = lostLocks.at(-1);
+  if (lost !== undefined) conditions.push(SHARE_CONDITIONS.lock_lost(lost.path, lost.program));
   if (isEmpty) conditions.push(SHARE_CONDITIONS.share_empty());
   return conditions;
 }

@@ -75,6 +75,8 @@ A17 a server that limits connections is a condition
   moving, it takes 1 connection, 2 s: condition connections_limited, no steps
 A18 folders whose changes are not heard are a note
   moving, it watches too much, 2 s: conditions changes_unheard, no steps
+A10 a lock that another machine may have had is a condition
+  moving, it has lost a lock, 2 s: condition lock_lost, no steps
 A13 an empty share is a note
   moving, its root is empty, 2 s: conditions share_empty, no steps
 `,

@@ -128,6 +128,10 @@ const ACTS: readonly Act<World>[] = [
     /^it watches too much$/,
     (world) => Object.assign(programOf(world), { unheardFolders: { folders: ["Photos"], missing: "" } }),
   ],
+  [
+    /^it has lost a lock$/,
+    (world) => Object.assign(programOf(world), { lostLocks: [{ path: "books.db", program: "sqlite3" }] }),
+  ],
   [/^its root is empty$/, (world) => Object.assign(programOf(world), { isEmpty: true })],
   [/^off network$/, (world) => change(world, { away: "this network is not in only_on" })],
   [/^on its network$/, (world) => change(world, { away: null })],

@@ -59,12 +59,13 @@ export function fsArguments({ share, route, plan, files, home, mountPath }: FsMo
   ];
 }
 
-function accessArguments({ access, watch = [] }: ShareSpec): string[] {
+function accessArguments({ access, watch = [], locks }: ShareSpec): string[] {
   const { allowOther, fileMode, folderMode, symlinks } = access ?? DEFAULT_ACCESS;
   const links = symlinks === "inside" ? [] : ["-symlinks", `${symlinks}`];
   const modes = ["-file-mode", fileMode, "-dir-mode", folderMode];
   const heard = watch.flatMap((folder) => ["-watch", folder]);
-  return [...modes, ...links, ...heard, ...(allowOther ? ["-allow-other"] : [])];
+  const locked = locks === undefined ? [] : ["-locks", locks];
+  return [...modes, ...links, ...locked, ...heard, ...(allowOther ? ["-allow-other"] : [])];
 }
 
 /**

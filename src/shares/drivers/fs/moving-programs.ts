@@ -246,18 +246,10 @@ class Program implements Disposable {
 const NO_ANSWER = { ok: false, code: null, text: "mountaineer-fs does not answer" } as const;
 
 /** The parts of a report whose change starts a cycle. */
-function summaryOf({
-  phase,
-  route,
-  moves,
-  refused,
-  other,
-  awaitsAllow,
-  mostConnections,
-  unheard,
-}: MountReport): string {
-  const { is, why } = phase;
-  return JSON.stringify([is, why, route, moves.count, refused, other, awaitsAllow, mostConnections, unheard]);
+function summaryOf(report: MountReport): string {
+  const { phase, route, moves, refused, other, awaitsAllow, mostConnections, unheard, lostLocks } = report;
+  const parts = [route, refused, other, awaitsAllow, mostConnections, unheard, lostLocks];
+  return JSON.stringify([phase.is, phase.why, moves.count, parts]);
 }
 
 interface Sent {

@@ -43,6 +43,7 @@ const statusOf = reader(
     refused: nullable(object({ text: text, at: number })),
     other: nullable(object({ route: text, address: text, guid: text, text: text })),
     unheard: optional(nullable(object({ folders: list(text), missing: text }))),
+    lost_locks: optional(list(object({ path: text, program: text }))),
     server: optional(nullable(object({ empty: optional(flag) }))),
   }),
 );
@@ -89,6 +90,7 @@ export function readStatus(value: unknown, nowMs: number): MountReport | null {
     other: other === null || otherRoute === null ? null : { ...other, route: otherRoute },
     isEmpty: found.server?.empty === true,
     unheard: found.unheard ?? null,
+    lostLocks: found.lost_locks ?? [],
     silentSinceMs: null,
   };
 }

@@ -189,6 +189,7 @@ describe("the driver fs", () => {
     const share: ShareSpec = shareSpec({
       routes: { tb: routeTo("fd00::1", { port: 4450 }), fallback: routeTo("nas.local") },
       access: { allowOther: true, fileMode: "0640", folderMode: "0750", symlinks: true },
+      locks: "local",
     });
     const tb = { address: "fd00::1", port: 4450, interfaceName: null };
     const plan = { ...PLAN, endpoints: { ...PLAN.endpoints, tb }, moves: false };
@@ -203,7 +204,7 @@ describe("the driver fs", () => {
     assert.match(stays, /^mount -route name=tb,address=fd00::1,port=4450 -guest -share CORE /);
     assert.match(
       stays,
-      / -patience 3000ms .*-file-mode 0640 -dir-mode 0750 -symlinks true -allow-other -fsname \/\/\[fd00::1\]:4450\/CORE \/v\/CORE$/,
+      / -patience 3000ms .*-file-mode 0640 -dir-mode 0750 -symlinks true -locks local -allow-other -fsname \/\/\[fd00::1\]:4450\/CORE \/v\/CORE$/,
     );
     assert.doesNotMatch(stays, /-sign|-user|-wanted|-allowed|fallback|-only-on|-login-now|-new-server/);
     const asked = { ...PLAN, onlyOn: true, logInNow: true, newServer: true };

@@ -1,0 +1,245 @@
+package mount
+
+import (
+	"log"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	smb2 "github.com/cloudsoda/go-smb2"
+
+	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/smb"
+)
+
+// A lock ends at the server with its connection. It counts as kept if it was granted again, and nobody has written meanwhile: size and change
+// time are the same, or a request of ours may have changed them, and the file has what it wrote, and no other client has it open. Else what the
+// program that had it does next fails.
+
+const (
+	// So long after a loss a lock is asked for again that somebody else has just now.
+	regainedWithin = time.Second
+	// The server may have the session before, and its locks, until it is asked to end it.
+	endedWithin = 30 * time.Second
+	lostAtMost  = 16
+	lostFor     = time.Hour
+)
+
+// holders are the files with locks at the server.
+type holders struct {
+	mu    sync.Mutex
+	nodes map[*node]struct{}
+	lost  []link.LostLock
+	say   sync.Once
+}
+
+func (s *holders) add(n *node) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.nodes == nil {
+		s.nodes = map[*node]struct{}{}
+	}
+	if len(s.nodes) >= filesLocked {
+		return false
+	}
+	s.nodes[n] = struct{}{}
+	return true
+}
+
+func (s *holders) remove(n *node) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.nodes, n)
+}
+
+func (s *holders) all() (all []*handle) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for n := range s.nodes {
+		if holder := n.locks.holder.Load(); holder != nil {
+			all = append(all, holder)
+		}
+	}
+	return all
+}
+
+// LostLocks are those of the last hour.
+func (s *Share) LostLocks() []link.LostLock {
+	s.holders.mu.Lock()
+	defer s.holders.mu.Unlock()
+	since := time.Now().Add(-lostFor).UnixMilli()
+	s.holders.lost = slices.DeleteFunc(s.holders.lost, func(each link.LostLock) bool { return each.At < since })
+	return slices.Clone(s.holders.lost)
+}
+
+// leaveLocks lets go of all locks before a planned move, and knows how the files are then.
+func (s *Share) leaveLocks(c *link.Conn) {
+	var leaving sync.WaitGroup
+	for _, holder := range s.holders.all() {
+		leaving.Go(func() {
+			holder.mu.Lock()
+			defer holder.mu.Unlock()
+			if holder.file == nil || holder.on != c {
+				return
+			}
+			if seen, err := holder.file.Close(); err == nil && seen != nil {
+				holder.node.locks.saw(seen)
+			}
+			holder.file = nil
+		})
+	}
+	leaving.Wait()
+}
+
+// regainLocks: there is a connection again.
+func (s *Share) regainLocks() {
+	for _, holder := range s.holders.all() {
+		s.behind.Go(func() {
+			_, _ = link.Do(holder.life, s.link, link.Use{Session: link.Files, NoWait: true}, func(t link.Try) (struct{}, error) {
+				_, err := holder.openedOn(t.Conn)
+				return struct{}{}, err
+			}, nil)
+		})
+	}
+}
+
+// mayHaveChanged: not only another client. A server gives a file a time when it closes the handles of a session that has ended.
+func (h *handle) mayHaveChanged() bool {
+	l := &h.node.locks
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.there) > 0 && (l.isUnsure || l.changing > 0 || h.isDirty.Load())
+}
+
+// isAlone: no other client has the file open.
+func (h *handle) isAlone(c *link.Conn) (bool, error) {
+	path, err := h.node.where()
+	if err == nil {
+		err = h.asked(func() error { return c.Share.IsUnused(path) }, sharingViolation)
+	}
+	if smb.IsLoss(err) {
+		return false, err
+	}
+	return err == nil, nil
+}
+
+// asked asks again for a while: somebody else may have it just now, or the session before.
+func (h *handle) asked(ask func() error, refusal uint32) error {
+	began, of := time.Now(), h.node.share.link
+	for {
+		err := ask()
+		if waited := time.Since(began); smb.StatusOf(err) != refusal || waited > regainedWithin && !(of.Owes() && waited < endedWithin) {
+			return err
+		}
+		time.Sleep(refusedEvery)
+	}
+}
+
+// regain locks on another connection what was locked on the one before.
+func (h *handle) regain(opened smb2.Opened, isAlone bool) error {
+	l := &h.node.locks
+	l.mu.Lock()
+	there, at := slices.Clone(l.there), l.at
+	l.mu.Unlock()
+	if len(there) == 0 {
+		return nil
+	}
+	err := opened.Lock(there...)
+	if isRefused(err) {
+		isAlone = false
+		err = h.asked(func() error { return opened.Lock(there...) }, lockNotGranted)
+	}
+	var seen *smb2.FileStat
+	if err == nil {
+		seen, err = opened.Look()
+	}
+	switch {
+	case smb.IsLoss(err):
+		return err
+	case err == nil && witnessOf(seen) != at:
+		var isOurs bool
+		if isOurs, err = l.isOurs(opened.Handle, seen.EndOfFile); smb.IsLoss(err) {
+			return err
+		}
+		if !isAlone || !isOurs {
+			return errLocksLost
+		}
+	case err != nil:
+		return errLocksLost
+	}
+	l.mu.Lock()
+	l.at, l.isUnsure = witnessOf(seen), false
+	l.mu.Unlock()
+	h.isDirty.Store(false)
+	return nil
+}
+
+// isOurs: the file has what was written last from here, and nothing behind it that is not known.
+func (l *locks) isOurs(file *smb2.Handle, size int64) (bool, error) {
+	l.mu.Lock()
+	last, off, known := l.last, l.lastAt, l.at.size
+	isOne := l.changing < 2
+	l.mu.Unlock()
+	if end := off + int64(len(last)); last == nil || !isOne || size != max(known, end) {
+		return false, nil
+	}
+	n, err := sameAt(file, last, off)
+	return n == len(last), err
+}
+
+// lostLocks is said of all programs that had one. The caller does not hold the holder's mu.
+func (n *node) lostLocks() {
+	if holder := n.locks.holder.Load(); holder != nil {
+		holder.mu.Lock()
+		holder.gone = syscall.EIO
+		holder.mu.Unlock()
+	}
+	n.noteLost()
+}
+
+func (n *node) noteLost() {
+	path, _ := n.where()
+	n.locks.mu.Lock()
+	table := n.locks.table
+	n.locks.mu.Unlock()
+	var programs []string
+	for _, each := range table {
+		name, err := os.ReadFile("/proc/" + strconv.Itoa(int(each.pid)) + "/comm")
+		if program := strings.TrimSpace(string(name)); err == nil && !slices.Contains(programs, program) {
+			programs = append(programs, program)
+		}
+	}
+	program := strings.Join(programs, ", ")
+	s := &n.share.holders
+	s.mu.Lock()
+	s.lost = append(s.lost, link.LostLock{Path: path, Program: program, At: time.Now().UnixMilli()})
+	s.lost = s.lost[max(0, len(s.lost)-lostAtMost):]
+	s.mu.Unlock()
+	n.share.link.Note(link.Event{Is: "file_lost", Path: path, Why: "lock", Text: program})
+	go n.dropPages(0)
+}
+
+// isLockless: the server has no locks, which is said once: programs of this machine exclude each other all the same.
+func (s *Share) isLockless(err error) bool {
+	if errnoOf(err) != syscall.ENOTSUP {
+		return false
+	}
+	s.holders.say.Do(func() {
+		log.Print("the server has no locks: programs here exclude each other, and not those of other machines")
+	})
+	return true
+}
+
+// isRefused: another one has the lock.
+func isRefused(err error) bool {
+	return smb.StatusOf(err) == lockNotGranted || smb.StatusOf(err) == lockConflict || errnoOf(err) == syscall.EAGAIN
+}
+
+// releasedBy is the table once a handle is closed for good: what a process has locked by it, it has lost already; a flock ends now.
+func (t lockTable) releasedBy(h *handle) lockTable {
+	return slices.DeleteFunc(slices.Clone(t), func(each lock) bool { return each.by == h && !each.isAwaited })
+}
