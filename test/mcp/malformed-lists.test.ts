@@ -1,5 +1,5 @@
 // A server whose lists are malformed, beside one that is sound: what is listed of both is what strict clients take
-// (test/gateway/catalog/entry-checks.test.ts); such clients themselves are in test/nightly/other-clients.test.ts.
+// (test/gateway/catalog/entry-checks.test.ts).
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { LIGHT_SERVER, MALFORMED_SERVER } from "./fixture-programs.ts";

@@ -11,6 +11,7 @@ import type { Transport } from "@modelcontextprotocol/sdk/shared/transport.js";
 import { ResultSchema } from "@modelcontextprotocol/sdk/types.js";
 import { LIGHT_SERVER } from "../mcp/fixture-programs.ts";
 import { nodeBackend, startGatewayRig } from "../mcp/gateway-rig.ts";
+import { ask } from "../mcp/modern-wire.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { fromNpm, fromPip } from "./installed.ts";
 
@@ -26,6 +27,68 @@ interface Compared {
 }
 
 const SERVERS: readonly Compared[] = [
+  {
+    from: "npm",
+    name: "@modelcontextprotocol/server-memory",
+    version: "2026.8.31",
+    program: "mcp-server-memory",
+  },
+  {
+    from: "npm",
+    name: "@modelcontextprotocol/server-filesystem",
+    version: "2026.8.31",
+    program: "mcp-server-filesystem",
+    args: ["/tmp"],
+  },
+  {
+    from: "npm",
+    name: "@modelcontextprotocol/server-everything",
+    version: "2026.8.31",
+    program: "mcp-server-everything",
+  },
+  {
+    from: "npm",
+    name: "@modelcontextprotocol/server-sequential-thinking",
+    version: "2026.8.31",
+    program: "mcp-server-sequential-thinking",
+  },
+  {
+    from: "npm",
+    name: "@modelcontextprotocol/server-github",
+    version: "2025.4.8",
+    program: "mcp-server-github",
+    env: { GITHUB_PERSONAL_ACCESS_TOKEN: "none" },
+  },
+  {
+    from: "npm",
+    name: "@modelcontextprotocol/server-puppeteer",
+    version: "2025.5.12",
+    program: "mcp-server-puppeteer",
+  },
+  { from: "npm", name: "@playwright/mcp", version: "0.0.83", program: "playwright-mcp" },
+  { from: "npm", name: "chrome-devtools-mcp", version: "1.11.0", program: "chrome-devtools-mcp" },
+  { from: "npm", name: "@upstash/context7-mcp", version: "4.1.1", program: "context7-mcp" },
+  {
+    from: "npm",
+    name: "@sentry/mcp-server",
+    version: "0.39.0",
+    program: "sentry-mcp",
+    args: ["--access-token=none", "--disable-skills=seer"],
+  },
+  {
+    from: "npm",
+    name: "@notionhq/notion-mcp-server",
+    version: "2.5.2",
+    program: "notion-mcp-server",
+    env: { NOTION_TOKEN: "ntn_none" },
+  },
+  {
+    from: "npm",
+    name: "firecrawl-mcp",
+    version: "3.26.0",
+    program: "firecrawl-mcp",
+    env: { FIRECRAWL_API_KEY: "fc-none" },
+  },
   { from: "npm", name: "mcp-mermaid", version: "0.4.1" },
   { from: "npm", name: "@antv/mcp-server-chart", version: "0.9.10" },
   { from: "npm", name: "mcp-server-kubernetes", version: "4.1.7" },
@@ -58,10 +121,15 @@ const SERVERS: readonly Compared[] = [
   { from: "pip", name: "arxiv-mcp-server", version: "0.8.2" },
 ];
 
-const LISTS = { tools: "tools/list", prompts: "prompts/list", resources: "resources/list" } as const;
+const LISTS = {
+  tools: "tools/list",
+  resources: "resources/list",
+  resourceTemplates: "resources/templates/list",
+  prompts: "prompts/list",
+} as const;
 const PREFIX = "server_";
 const MOST_CALLS = 10;
-/** As the gateway declares to a server that several clients share. */
+/** What the gateway declares to a shared server: some servers offer more to who can do more. */
 const CAPABILITIES = {
   sampling: { tools: {}, context: {} },
   elicitation: { form: {}, url: {} },
@@ -70,39 +138,61 @@ const CAPABILITIES = {
 };
 
 type Entry = Readonly<Record<string, unknown>>;
+type Request = (method: string, params: Record<string, unknown>) => Promise<Entry>;
+type Lists = Readonly<Record<keyof typeof LISTS, readonly Entry[]>>;
 interface Found {
-  readonly lists: Readonly<Record<string, readonly Entry[]>>;
+  readonly lists: Lists;
   readonly answers: readonly unknown[];
 }
 
-/** What a client sees of this server. `prefix`: of its names; entries of other servers have another one. */
+/** All pages of each list; what a server does not serve is empty. `prefix`: of its names; those of others go. */
+async function listed(request: Request, prefix: string): Promise<Lists> {
+  const lists: Record<string, readonly Entry[]> = {};
+  for (const [list, method] of Object.entries(LISTS)) {
+    const all: Entry[] = [];
+    let cursor: unknown;
+    do {
+      const page = await request(method, cursor === undefined ? {} : { cursor }).catch((): Entry => ({}));
+      all.push(...((page[list] as readonly Entry[] | undefined) ?? []));
+      cursor = page["nextCursor"];
+    } while (cursor !== undefined);
+    const isNamed = list === "tools" || list === "prompts";
+    const own = all.filter((entry) => !isNamed || String(entry["name"]).startsWith(prefix));
+    lists[list] = isNamed
+      ? own.map((entry) => ({ ...entry, name: String(entry["name"]).slice(prefix.length) }))
+      : own;
+  }
+  return lists as Lists;
+}
+
+/** What a client sees of this server. */
 async function found(transport: Transport, prefix = ""): Promise<Found> {
   const client = new Client({ name: "compared", version: "1.0.0" }, { capabilities: CAPABILITIES });
   await client.connect(transport);
-  const replied = (method: string, params: Record<string, unknown>): Promise<Entry> =>
-    client.request({ method, params }, ResultSchema).catch((error) => ({ error: String(error) }));
+  // A loose schema: nothing is taken away.
+  const request: Request = (method, params) => client.request({ method, params }, ResultSchema);
   try {
-    const lists: Record<string, readonly Entry[]> = {};
-    for (const [list, method] of Object.entries(LISTS)) {
-      const { [list]: entries = [] } = await replied(method, {});
-      const named = (entries as Entry[]).filter(
-        (entry) => list === "resources" || String(entry["name"]).startsWith(prefix),
-      );
-      lists[list] = named.map((entry) =>
-        list === "resources" ? entry : { ...entry, name: String(entry["name"]).slice(prefix.length) },
-      );
-    }
+    const lists = await listed(request, prefix);
     const answers: unknown[] = [];
-    const incomplete = (lists["tools"] ?? []).filter(({ inputSchema }) => {
+    const incomplete = lists.tools.filter(({ inputSchema }) => {
       const { required = [] } = inputSchema as { readonly required?: readonly string[] };
       return required.length > 0;
     });
-    for (const { name } of incomplete.slice(0, MOST_CALLS))
-      answers.push([name, await replied("tools/call", { name: prefix + name, arguments: {} })]);
+    for (const { name } of incomplete.slice(0, MOST_CALLS)) {
+      const call = request("tools/call", { name: `${prefix}${name}`, arguments: {} });
+      answers.push([name, await call.catch((error) => ({ error: String(error) }))]);
+    }
     return { lists, answers };
   } finally {
     await client.close();
   }
+}
+
+/** As clients of 2026-07-28 are shown tools: that version has no word about tasks, and no tool that is one alone. */
+function modernTools(tools: readonly Entry[]): readonly Entry[] {
+  return tools.flatMap(({ execution, ...rest }) =>
+    (execution as Entry | undefined)?.["taskSupport"] === "required" ? [] : [rest],
+  );
 }
 
 async function programOf({ from, name, version, program = name.split("/").at(-1) ?? name }: Compared) {
@@ -117,7 +207,7 @@ function plain(value: unknown): unknown {
 }
 
 for (const server of SERVERS)
-  test(`D1 D5 ${server.name} lists and answers through the gateway as it does directly`, async (t) => {
+  test(`D1 D5 B2 ${server.name} lists and answers through the gateway as it does directly, and lists asleep as awake`, async (t) => {
     let program: readonly string[];
     try {
       program = await programOf(server);
@@ -128,20 +218,44 @@ for (const server of SERVERS)
     const args = [...first, ...(server.args ?? [])];
     const env = { PYTHONHASHSEED: "1", ...server.env };
     const home = { PATH: process.env["PATH"] ?? "", HOME: await temporaryFolder(t), ...env };
-    const own = new StdioClientTransport({ command, args, env: home, stderr: "ignore" });
-    const directly = await found(own as Transport).catch(() => null);
+    const transport = new StdioClientTransport({ command, args, env: home, stderr: "ignore" });
+    const directly = await found(transport as Transport).catch(() => null);
     // Some do not start with the newest version of a library that they do not pin.
-    if (directly === null || directly.lists["tools"]?.length === 0)
+    if (directly === null || directly.lists.tools.length === 0)
       return t.skip(`${server.name} does not serve here when it is asked directly`);
-    const rig = await startGatewayRig(t, {
-      backends: { server: { command, args, env }, other: nodeBackend(LIGHT_SERVER) },
-      more: { conflict_resolution: { strategy: "prefix" } },
-    });
+    const rig = await startGatewayRig(
+      t,
+      {
+        backends: {
+          server: { command, args, env, start: "on-demand", stop_when_idle: 5 },
+          other: nodeBackend(LIGHT_SERVER),
+        },
+        more: { conflict_resolution: { strategy: "prefix" } },
+      },
+      { kept: true },
+    );
     await rig.untilReady("server", "other");
+    const modern: Request = async (method, params) => {
+      const { result, error } = await ask(rig.url, method, params);
+      return result ?? Promise.reject(new Error(error?.message ?? "no answer"));
+    };
+    const uris = new Set([...directly.lists.resources, ...directly.lists.resourceTemplates].map(uriOf));
+    /** Without those of the other server. */
+    const own = (lists: Lists): Lists => ({
+      ...lists,
+      resources: lists.resources.filter((entry) => uris.has(uriOf(entry))),
+      resourceTemplates: lists.resourceTemplates.filter((entry) => uris.has(uriOf(entry))),
+    });
     const through = await found(new StreamableHTTPClientTransport(new URL(rig.url)) as Transport, PREFIX);
-    const uris = new Set(directly.lists["resources"]?.map(({ uri }) => uri));
-    const resources = through.lists["resources"]?.filter(({ uri }) => uris.has(uri)) ?? [];
-    assert.deepEqual({ ...through.lists, resources }, directly.lists);
+    assert.deepEqual(own(through.lists), directly.lists, "to a client of 2025-11-25");
     assert.deepEqual(plain(through.answers), plain(directly.answers));
-    t.diagnostic(`${directly.lists["tools"]?.length} tools, ${directly.answers.length} calls`);
+    const shown = { ...directly.lists, tools: modernTools(directly.lists.tools) };
+    assert.deepEqual(own(await listed(modern, PREFIX)), shown, "to a client of 2026-07-28");
+    await rig.untilBackend("server", ({ phase, pid }) => phase === "Asleep" && pid === null);
+    if (await rig.killDaemon()) await rig.comeBack();
+    assert.deepEqual(own(await listed(modern, PREFIX)), shown, "asleep, after a kill -9");
+    assert.equal((await rig.backend("server")).pid, null, "it was not needed");
+    t.diagnostic(`${directly.lists.tools.length} tools, ${directly.answers.length} calls`);
   });
+
+const uriOf = ({ uri, uriTemplate }: Entry): unknown => uri ?? uriTemplate;
