@@ -10,7 +10,7 @@ import { text } from "node:stream/consumers";
 import { type TestContext, test } from "node:test";
 import { readDaemonInfo } from "../../src/api/socket/daemon-info.ts";
 import { runCommand } from "../cli/command-line.ts";
-import { eventually } from "../support/eventually.ts";
+import { eventually, SLOWNESS } from "../support/eventually.ts";
 import { daemonsOf } from "../support/processes.ts";
 import { stopProcess } from "../support/stop-process.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
@@ -19,6 +19,8 @@ import { type GatewayRig, handOver, nodeBackend, type Section, startGatewayRig }
 
 const needsProc = { skip: process.platform === "linux" ? false : "reads /proc" };
 const SLOW = { LIGHT_INIT_MS: "1500" };
+/** Longer than what a person does meanwhile. */
+const SLOWER_MS = Math.ceil(2_500 * SLOWNESS);
 
 async function startKept(
   t: TestContext,
@@ -43,7 +45,7 @@ test(
           { name: "other", ...nodeBackend(LIGHT_SERVER, ["other"]) },
         ],
       },
-      told: slow({ LIGHT_PREFIX: "secret:prefix", LIGHT_INIT_MS: "5000" }),
+      told: slow({ LIGHT_PREFIX: "secret:prefix", LIGHT_INIT_MS: `${SLOWER_MS}` }),
     };
     // The names of tools change with the secret.
     const more = { trust: { pin: "off", approve: "all" } };
