@@ -1,18 +1,17 @@
 // The text of the settings panel: a line for each field with its error, and the result of a save.
+import { diffText } from "../../config/history/text-diff.ts";
 import { SECTIONS } from "../../config/schema/schema.ts";
 import {
   cutLine,
-  cutText,
+  diffTone,
   hangingLines,
   type Line,
-  lineColumns,
   markedLines,
   span,
   spread,
   type Tone,
   type View,
 } from "../terminal/line.ts";
-import type { ChangedLine } from "./changed-lines.ts";
 import { fieldLines } from "./field-lines.ts";
 import { focusedField, isDirty, type PanelNotice, type PanelState, panelMistake } from "./panel-state.ts";
 
@@ -93,18 +92,19 @@ function noticeLines(notice: PanelNotice, view: View, limit: number): readonly L
   }
 }
 
-function changedLinesShown(lines: readonly ChangedLine[], view: View, limit: number): readonly Line[] {
-  if (lines.length <= limit) return lines.map((line) => changedLine(line, lines, view));
-  if (limit <= 0) return [];
-  const shown = lines.slice(0, limit - 1);
-  const rest: Line = [span(`  +${lines.length - shown.length} more changed lines`, "faint")];
-  return [...shown.map((line) => changedLine(line, lines, view)), rest];
+/** The lines that an edit removed and added, as a diff marks them. */
+export function changedLines(before: string, after: string): readonly string[] {
+  const [, , ...lines] = diffText(before, after, { before: "", after: "" }).split("\n");
+  return lines.filter((line) => /^[-+]/.test(line)).map((line) => line.replace(/\r$/, ""));
 }
 
-function changedLine({ mark, number, text }: ChangedLine, all: readonly ChangedLine[], view: View): Line {
-  const digits = Math.max(...all.map((line) => String(line.number).length));
-  const lead = `  ${String(number).padStart(digits)} ${mark} `;
-  const columns = view.width - lineColumns([span(lead)]);
-  const tone = mark === "+" ? "good" : "faint";
-  return [span(lead, tone), span(cutText(span(text).text, columns, view.symbols.ellipsis), tone)];
+function changedLinesShown(lines: readonly string[], view: View, limit: number): readonly Line[] {
+  const shown = lines.length <= limit ? lines : lines.slice(0, Math.max(0, limit - 1));
+  const rest = lines.length - shown.length;
+  return [
+    ...shown.map((line) =>
+      cutLine([span("  "), span(line, diffTone(line))], view.width, view.symbols.ellipsis),
+    ),
+    ...(rest === 0 || limit <= 0 ? [] : [[span(`  +${rest} more changed lines`, "faint")]]),
+  ];
 }

@@ -5,7 +5,6 @@ import { changedFields, type Settings, sectionForm } from "../../api/forms/secti
 import { mistakesText } from "../../api/labels/outcome-labels.ts";
 import { configJsonSchema } from "../../config/schema/schema.ts";
 import { objectOf } from "../../runtime/text/json-object.ts";
-import type { ChangedLine } from "./changed-lines.ts";
 import { createPanelForm, focusedRow, type PanelForm } from "./panel-form.ts";
 
 /** The configuration file that an edit is based on: its state when the panel last had no unsaved changes. */
@@ -16,7 +15,7 @@ export type BaseFile = Pick<ConfigReport, "sha256" | "text">;
  * null.
  */
 export type PanelNotice =
-  | { readonly kind: "saved"; readonly lines: readonly ChangedLine[]; readonly applied: string | null }
+  | { readonly kind: "saved"; readonly lines: readonly string[]; readonly applied: string | null }
   | { readonly kind: "reloaded"; readonly summary: string }
   | { readonly kind: "nothing" }
   | { readonly kind: "invalid" }
@@ -118,7 +117,7 @@ export function withFile(state: PanelState, file: BaseFile): PanelState {
 export function withSaved(
   state: PanelState,
   file: BaseFile,
-  lines: readonly ChangedLine[],
+  lines: readonly string[],
   applied: string | null,
 ): PanelState {
   const notice: PanelNotice = { kind: "saved", lines, applied };

@@ -10,8 +10,8 @@ import { coalesce } from "../../runtime/coalesce.ts";
 import { errorText, isOwnError, type MountaineerError, recoverFrom } from "../../runtime/errors.ts";
 import { createStore } from "../../runtime/store.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
-import { changedLines } from "../panel/changed-lines.ts";
 import { type PanelAction, pressKey } from "../panel/panel-keys.ts";
+import { changedLines } from "../panel/panel-lines.ts";
 import {
   createPanel,
   type PanelState,

@@ -239,7 +239,7 @@ describe("B9 the panel and the file", () => {
   });
 
   test("B9 after a save the panel is clean and shows the changed lines", () => {
-    const lines = [{ mark: "+" as const, number: 2, text: "enabled = false" }];
+    const lines = ["+enabled = false"];
     const saved = withSaved(after(FRESH, "<tab>", " ", "<save>"), { sha256: "dddd", text: "z" }, lines, null);
     assert.ok(!isDirty(saved));
     assert.equal(saved.settings?.["enabled"], false);

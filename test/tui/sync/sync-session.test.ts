@@ -116,10 +116,7 @@ test("B9 a save is one edit of the changed keys, over the content that was read"
   assert.deepEqual(session.panel.get().notice, {
     kind: "saved",
     applied: null,
-    lines: [
-      { mark: "-", number: 2, text: "enabled = true" },
-      { mark: "+", number: 2, text: "enabled = false" },
-    ],
+    lines: ["-enabled = true", "+enabled = false"],
   });
 });
 
