@@ -2,6 +2,7 @@
 // of MCP that the gateway does not know work.
 
 import { isUnreadable, writeJson } from "../runtime/json/large-json.ts";
+import { memoized } from "../runtime/memo.ts";
 import { isRawNumber, type RawNumber } from "../runtime/text/exact-json.ts";
 
 export type JsonObject = Readonly<Record<string, unknown>>;
@@ -85,6 +86,9 @@ export function jsonOf(value: unknown): string | null {
     return null;
   }
 }
+
+/** In characters; infinite if the value has no JSON. */
+export const jsonLength = memoized((value: object) => jsonOf(value)?.length ?? Number.POSITIVE_INFINITY);
 
 /** JSON with sorted keys at any depth, without spaces, and numbers with their original digits; "null" for undefined. */
 export function canonical(value: unknown): string {

@@ -3,6 +3,7 @@
 import { Worker } from "node:worker_threads";
 import { programBeside } from "../../runtime/process/program-beside.ts";
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
+import { turnGiver } from "../../runtime/time/turns.ts";
 import type { JsonObject } from "../json-rpc.ts";
 import { copyOf } from "./copies.ts";
 import { judgeTool, type SchemaVerdict, SOUND, soundTool } from "./schema-faults.ts";
@@ -64,7 +65,7 @@ export function judgePage(
   const characters = texts.reduce((sum, { length }) => sum + length, 0);
   // V8 makes classes of Unicode slowly.
   if (characters < MOST_HERE && !texts.some((text) => /\\\\p/i.test(text))) return null;
-  const running = last.then(() => judgeThere(Buffer.from(`[${texts.join(",")}]`), clock));
+  const running = last.then(() => judgeThere(texts, clock));
   last = running;
   return running.then((faulty) => {
     if (faulty !== null) remember(tools, faulty);
@@ -73,7 +74,14 @@ export function judgePage(
 }
 
 /** Resolves with null if the time is over, or the thread has failed. */
-async function judgeThere(bytes: Buffer, clock: Clock): Promise<FaultyTools | null> {
+async function judgeThere(texts: readonly string[], clock: Clock): Promise<FaultyTools | null> {
+  const tools: Buffer[] = [];
+  const othersFirst = turnGiver(clock);
+  for (const text of texts) {
+    tools.push(Buffer.from(text));
+    const turn = othersFirst();
+    if (turn !== null) await turn;
+  }
   idle?.[Symbol.dispose]();
   thread ??= startThread();
   const worker = thread;
@@ -81,7 +89,7 @@ async function judgeThere(bytes: Buffer, clock: Clock): Promise<FaultyTools | nu
   const fail = (): void => resolve(null);
   const late = clock.setTimer(THREAD_MS, fail);
   worker.on("message", resolve).on("exit", fail);
-  worker.postMessage(bytes);
+  worker.postMessage(tools);
   const faulty = await promise;
   late[Symbol.dispose]();
   worker.off("message", resolve).off("exit", fail);

@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Clock } from "./clock.ts";
 
 /** Pieces of work that together take longer give others a turn. */
-const TURN_MS = 20;
+export const TURN_MS = 20;
 
 /** The last of those that wait: of several long works, one continues in each turn of the loop. */
 let last: Promise<void> = Promise.resolve();

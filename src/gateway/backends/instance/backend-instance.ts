@@ -2,6 +2,7 @@
 
 import type { AnswerBudget } from "../../answers-in-flight.ts";
 import type { CallSignal } from "../../call-signal.ts";
+import type { Listings } from "../../catalog/catalog.ts";
 import type { CallHandle, ClientHandle } from "../../client-handle.ts";
 import type { GatewayTools } from "../../gateway-tools.ts";
 import type { JsonObject } from "../../json-rpc.ts";
@@ -87,6 +88,8 @@ export interface InstanceOptions extends GatewayTools {
   readonly initMs: number;
   /** Longest wait for the first output: `npx` may have to download the server. Default 0. */
   readonly downloadMs?: number;
+  /** The lists that the server had before; null or absent: not known. Equal entries stay the same objects. */
+  readonly listings?: Listings | null;
   /** Time-out for reading one list with all its pages. */
   readonly listMs: number;
   readonly clientInfo: { readonly name: string; readonly version: string };

@@ -25,6 +25,7 @@ import {
   isJsonObject,
   isWritable,
   type JsonObject,
+  jsonLength,
   jsonOf,
   METHOD_NOT_FOUND,
 } from "../../json-rpc.ts";
@@ -238,7 +239,13 @@ async function readList(listed: List, options: ReadOptions): Promise<ReadList | 
 function workOn(entry: JsonObject, kind: EntryKind): readonly (() => unknown)[] {
   const pin = pinOf(kind, entry);
   const cleaned = (): JsonObject => cleanEntry(entry, kind === "resource" || kind === "template").entry;
-  return [cleaned, () => keepText(pin), () => entryDigest(pin), () => entryDigest(cleaned())];
+  return [
+    cleaned,
+    () => keepText(pin),
+    () => entryDigest(pin),
+    () => entryDigest(cleaned()),
+    () => jsonLength(entry),
+  ];
 }
 
 function mostOf(list: keyof Listings): number {
@@ -442,7 +449,7 @@ export class InstanceLists implements Disposable {
       declares: (list) => (list === "skills" ? this.#hasSkills : this.#mayHave(kind)),
       isModern,
       onOddity: this.#onOddity,
-      before: this.listings,
+      before: this.listings ?? this.#options.listings ?? null,
     });
     if (kind === "resources") this.#followSkills(read.freshness.skills?.ttlMs ?? 0);
     // A renewed session may no longer declare skills.

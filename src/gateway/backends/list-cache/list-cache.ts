@@ -1,14 +1,13 @@
 // The list cache: what each server listed last, stored across restarts, so that its lists are served before the server
 // has answered.
 import { createHmac } from "node:crypto";
-import { memoized } from "../../../runtime/memo.ts";
 import { parseExactly } from "../../../runtime/text/exact-json.ts";
 import { objectOf } from "../../../runtime/text/json-object.ts";
 import type { Timer } from "../../../runtime/time/clock.ts";
 import { ENTRY_LISTS, type ListFreshness, type Listings } from "../../catalog/catalog.ts";
 import { type FaultyTools, faultyTools, remember } from "../../catalog/schema-verdicts.ts";
 import type { GatewayTools } from "../../gateway-tools.ts";
-import { isJsonObject, type JsonObject, jsonOf } from "../../json-rpc.ts";
+import { isJsonObject, type JsonObject, jsonLength, jsonOf } from "../../json-rpc.ts";
 import { NO_PIN_STORE, type PinStore } from "../../pins/pin-store.ts";
 import { type ReadValue, StoredValue } from "../../pins/stored-value.ts";
 import { LEGACY_VERSIONS, MODERN_VERSION, type SpokenVersion } from "../../protocol.ts";
@@ -197,9 +196,6 @@ function isLong(listings: Listings): boolean {
   };
   return !ENTRY_LISTS.every(({ list }) => (listings[list] ?? []).every(fits));
 }
-
-/** Of an entry that no JSON can be made of, more than any record has. */
-const jsonLength = memoized((entry: JsonObject) => jsonOf(entry)?.length ?? Number.POSITIVE_INFINITY);
 
 function idOf(secret: string, connectionKey: string): string {
   return createHmac("sha256", secret).update(connectionKey).digest("base64url");

@@ -4,8 +4,10 @@ import { shownArguments, shownCommand, shownUrl } from "../../../config/shown-va
 import type { ServedBackend } from "../../../config/snapshot.ts";
 import { stableFrom } from "../../../reconcile/route-health.ts";
 import { missingText } from "../../../secrets/reference.ts";
+import type { CatalogSource } from "../../catalog/catalog.ts";
 import type { ClientHandle } from "../../client-handle.ts";
 import type { JsonObject } from "../../json-rpc.ts";
+import type { InitializeResult } from "../instance/backend-instance.ts";
 import type { RoutesView } from "../policy/backend-pool-contract.ts";
 import type { BackendMemory, BackendSpec, Now } from "../policy/backend-situation.ts";
 import { type BackendDecision, BEING_STARTED } from "../policy/decide-backend.ts";
@@ -39,6 +41,15 @@ export interface RequestedRoute {
   complete(outcome: SwitchOutcome): void;
 }
 
+/** The last lists, and the key of the connection that gave them. */
+export interface LastLists {
+  readonly key: string;
+  readonly source: CatalogSource;
+  readonly initialized: InitializeResult | null;
+  /** Wall ms. */
+  readonly listedAtMs: number;
+}
+
 export class BackendState {
   readonly tools: PoolTools;
   readonly name: string;
@@ -67,6 +78,8 @@ export class BackendState {
     data: null,
     isOver: true,
   };
+  /** The last lists; null: nothing has been listed. */
+  last: LastLists | null = null;
   /** Called when the phase or the published lists have changed, or calls have ended. */
   readonly changed: () => void;
   /** The mounts of the required shares as seen last; null: never seen. */
@@ -97,6 +110,7 @@ export class BackendState {
       secrets: base.secrets,
       initMs: config.timeouts.initMs,
       downloadMs: "url" in base.connection ? 0 : DOWNLOAD_MS,
+      listings: this.last?.source.listings ?? null,
       listMs: config.timeouts.listMs,
       clientInfo: tools.clientInfo,
       owner,

@@ -8,15 +8,6 @@ import type { BackendDecision } from "../policy/decide-backend.ts";
 import type { BackendState } from "./backend-state.ts";
 import type { PoolInstance } from "./pool-instance.ts";
 
-/** The last lists, and the key of the connection that gave them. */
-interface LastLists {
-  readonly key: string;
-  readonly source: CatalogSource;
-  readonly initialized: InitializeResult | null;
-  /** Wall ms. */
-  readonly listedAtMs: number;
-}
-
 export class Published {
   /** Null: nothing is published. The object stays the same until a change. */
   source: CatalogSource | null = null;
@@ -25,14 +16,13 @@ export class Published {
   /** The last lists are too long to be remembered. */
   isForgotten = false;
   readonly #state: BackendState;
-  #last: LastLists | null = null;
 
   constructor(state: BackendState) {
     this.#state = state;
   }
 
   get isUnlisted(): boolean {
-    return this.#last === null;
+    return this.#state.last === null;
   }
 
   /** Null: nothing is published. */
@@ -44,19 +34,19 @@ export class Published {
 
   /** What the server that gave the last lists said of itself. */
   get initialized(): InitializeResult | null {
-    return this.#last?.initialized ?? null;
+    return this.#state.last?.initialized ?? null;
   }
 
   /** When the lists of a configured connection were read, wall ms; null: never. */
   get listedAtMs(): number | null {
-    const last = this.#last;
+    const { last } = this.#state;
     return last === null || this.#state.outcomeOf(last.key) === null ? null : last.listedAtMs;
   }
 
   publish({ calls, gate }: BackendDecision): void {
     const { isWanted, changed } = this.#state;
     const isUnavailable = (gate.kind === "refuse" && gate.mode !== "error") || calls.kind === "refuse";
-    const last = isWanted && this.#last !== null ? this.#last.source : null;
+    const last = (isWanted && this.#state.last?.source) || null;
     this.unavailable = isUnavailable ? last : null;
     const source = isUnavailable ? null : last;
     if (source === this.source) return;
@@ -73,14 +63,15 @@ export class Published {
 
   applyShape(): void {
     const { filters, toolOverrides } = this.#state.config;
-    const last = this.#last;
+    const { last } = this.#state;
     if (last === null || this.#state.outcomeOf(last.key) === null) return;
     const before = { filters: last.source.filters, toolOverrides: last.source.toolOverrides };
     if (!isDeepStrictEqual({ filters, toolOverrides }, before)) this.#change({ filters, toolOverrides });
   }
 
   #change(change: Partial<CatalogSource>): void {
-    if (this.#last !== null) this.#last = { ...this.#last, source: { ...this.#last.source, ...change } };
+    const { last } = this.#state;
+    if (last !== null) this.#state.last = { ...last, source: { ...last.source, ...change } };
   }
 
   /** Shows the lists of an instance that serves from now on, and remembers them. */
@@ -88,7 +79,7 @@ export class Published {
     const { initializeResult, freshness } = instance;
     const { instructions = null } = initializeResult ?? {};
     const listings = instance.listings ?? NO_LISTINGS;
-    const known = this.#last?.key === base.key ? this.#last.source : null;
+    const known = this.#state.last?.key === base.key ? this.#state.last.source : null;
     const isSame =
       known !== null &&
       isDeepStrictEqual(
@@ -96,7 +87,7 @@ export class Published {
         [listings, freshness, instructions],
       );
     const source = isSame ? known : this.#sourceOf({ listings, instructions, freshness });
-    this.#last = {
+    this.#state.last = {
       key: base.key,
       source,
       initialized: initializeResult,
@@ -114,7 +105,7 @@ export class Published {
       if (!outcome.ok || found === null) continue;
       const { initialized, listings, freshness, askedAtMs } = found;
       const source = this.#sourceOf({ listings, instructions: initialized.instructions, freshness });
-      this.#last = { key: outcome.key, source, initialized, listedAtMs: askedAtMs };
+      this.#state.last = { key: outcome.key, source, initialized, listedAtMs: askedAtMs };
       return;
     }
   }
@@ -133,7 +124,7 @@ export class Published {
     observed,
   }: PoolInstance["instance"]): void {
     const { name, tools, config } = this.#state;
-    const last = this.#last;
+    const { last } = this.#state;
     if (last === null || listings === null || initialized === null || observed.listsStaleBecause !== null)
       return;
     // Over HTTP, the lists may be those of the person who is signed in.

@@ -288,6 +288,12 @@ describe("reading a list", () => {
 });
 
 describe("lists that change", () => {
+  test("B7 an entry that is as it was before the start stays the same object", async () => {
+    const { listings } = (await startReady()).instance;
+    const { instance } = await startReady({ listings });
+    assert.deepEqual(instance.listings, listings);
+    assert.ok(instance.listings?.tools[0] !== undefined && instance.listings.tools[0] === listings?.tools[0]);
+  });
   test("B7 a notice rereads its kind, and only a changed list is reported", async () => {
     const { link, instance, counts } = await startReady();
     const before = instance.listings;

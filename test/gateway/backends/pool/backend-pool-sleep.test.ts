@@ -38,6 +38,7 @@ describe("remembered lists", () => {
     await settle();
     b.is({ names: ["one"], starts: 1, phase: "Initializing" });
     const call = b.call();
+    assert.equal(b.script.last.options.listings, b.pool.published[0]?.listings);
     let changes = 0;
     b.pool.onPublished(() => changes++);
     await b.comesUp("one");

@@ -5,6 +5,7 @@ import type { Readable } from "node:stream";
 import { TEXT_BOUNDS } from "../../../../runtime/bounds.ts";
 import { createLineSplitter } from "../../../../runtime/text/line-splitter.ts";
 import type { Clock } from "../../../../runtime/time/clock.ts";
+import { ownTurn, TURN_MS } from "../../../../runtime/time/turns.ts";
 import { isJsonObject, type RpcId } from "../../../json-rpc.ts";
 import { readMessage, tooManyValues } from "../../../written-results.ts";
 import {
@@ -18,6 +19,9 @@ import { frameLength, isMessageByItself, mixedLine, SpreadLines, unreadableAnswe
 
 /** Limit of lines that are not JSON: a banner on stdout is tolerated, another protocol is not. */
 const NOISE = { lines: 1_000, bytes: 1024 * 1024, withinMs: 10_000 };
+
+/** Chunks that follow each other within this time may be of one turn. */
+const SAME_TURN_MS = 1;
 
 interface ReaderEvents {
   /** A returned promise pauses the reading until it settles. */
@@ -54,13 +58,21 @@ export function createMessageReader(
   let frame: number | null = null;
   let isFramed: boolean | null = null;
 
-  /** Delivers complete lines until the receiver asks for a pause. */
+  let beganMs = Number.NEGATIVE_INFINITY;
+  let endedMs = Number.NEGATIVE_INFINITY;
+
+  /** Delivers complete lines until the receiver asks for a pause, or others want their turn. */
   const read = (): void => {
+    const nowMs = clock.monotonicMs();
+    // A stream gives up to 32 chunks in one turn of the loop.
+    if (nowMs - endedMs > SAME_TURN_MS) beganMs = nowMs;
     while (!isPaused && !stopped) {
       const line = frame === null ? splitter.nextEither() : splitter.nextExactly(frame);
       if (line === null) break;
       frame = null;
       deliver(line);
+      endedMs = clock.monotonicMs();
+      if (!isPaused && endedMs - beganMs >= TURN_MS) pause(ownTurn());
     }
     if (splitter.overlong && !stopped) onFailure(tooLong(limitBytes));
   };
@@ -141,6 +153,7 @@ export function createMessageReader(
     stdout.pause();
     const resumed = (): void => {
       isPaused = false;
+      endedMs = Number.NEGATIVE_INFINITY;
       read();
       if (!isPaused && !stopped) stdout.resume();
       onResumed();

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { PassThrough } from "node:stream";
 import { test } from "node:test";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { createLineCleaner } from "../../../../../src/gateway/backends/transports/backend-transport.ts";
 import { ExitReason } from "../../../../../src/gateway/backends/transports/stdio/exit-reason.ts";
 import { readLogLines } from "../../../../../src/gateway/backends/transports/stdio/log.ts";
@@ -134,6 +135,36 @@ test("lines that are not JSON are tolerated up to a number and a size within ten
     }
     assert.equal(failures.length > 0, fails, `${count} of ${line.length}`);
   }
+});
+
+test("E4 messages that come at once are read in turns of 20 ms", async () => {
+  const stdout = new PassThrough();
+  const readIn: number[] = [];
+  let nowMs = 0;
+  let turn = 0;
+  createMessageReader(
+    stdout,
+    1024 * 1024,
+    { ...createManualClock(), monotonicMs: () => nowMs },
+    {
+      onMessage() {
+        readIn.push(turn);
+        nowMs += 8;
+        return null;
+      },
+      onNoise() {},
+      onRequestFailed() {},
+      onOddity() {},
+      onFailure() {},
+      onResumed() {},
+    },
+  );
+  for (const messages of [5, 4]) stdout.write('{"method":"x"}\n'.repeat(messages));
+  for (; turn < 20; turn++) await nextTurn();
+  assert.deepEqual(
+    [...Map.groupBy(readIn, (of) => of).values()].map(({ length }) => length),
+    [3, 3, 3],
+  );
 });
 
 /** All that the reader gives of a text that comes in pieces of so many bytes. */
