@@ -452,11 +452,15 @@ func (s *scene) onceInTheEnd(stop func()) func() {
 	return once
 }
 
-// joinOther lets a second client write files of its own beside, and read those of the first; and both count together.
+// joinOther lets a second client write files of its own beside, read those of the first, and hear of their changes; and both count together.
 func (s *scene) joinOther(seed int64) (stop func()) {
 	_, folder := mountAt(s.Rig, "other", "-patience", "60s")
 	rig.Must(s.T, os.MkdirAll(s.Theirs("other"), 0o755))
 	rig.Must(s.T, os.WriteFile(s.Theirs("counted"), []byte("0"), 0o644))
+	if watcher := exec.Command("inotifywait", "-q", "-m", "-r", folder); rig.Program("inotifywait") != "" {
+		rig.Must(s.T, watcher.Start())
+		s.T.Cleanup(func() { _ = watcher.Process.Kill(); _ = watcher.Wait() })
+	}
 	random, ended := rand.New(rand.NewSource(seed)), make(chan struct{})
 	var running sync.WaitGroup
 	var mu sync.Mutex
@@ -469,7 +473,7 @@ func (s *scene) joinOther(seed int64) (stop func()) {
 					return
 				case <-time.After(time.Duration(seed%5) * time.Millisecond):
 				}
-				n, err := countOn(filepath.Join(root, "counted"))
+				n, err := countOn(filepath.Join(root, "counted"), machine)
 				if err != nil {
 					continue
 				}
@@ -510,8 +514,8 @@ func (s *scene) joinOther(seed int64) (stop func()) {
 	})
 }
 
-// countOn counts one further while it has the file locked.
-func countOn(file string) (n int, err error) {
+// countOn counts one further while it has the file locked. What two machines write differs: a lock that is lost is known by that.
+func countOn(file string, machine int) (n int, err error) {
 	f, err := os.OpenFile(file, os.O_RDWR, 0)
 	if err != nil {
 		return 0, err
@@ -522,9 +526,9 @@ func countOn(file string) (n int, err error) {
 	}
 	text := make([]byte, 20)
 	read, _ := f.ReadAt(text, 0)
-	if n, err = strconv.Atoi(string(text[:read])); err == nil {
+	if _, err = fmt.Sscan(string(text[:read]), &n); err == nil {
 		n++
-		_, err = f.WriteAt([]byte(strconv.Itoa(n)), 0)
+		_, err = f.WriteAt(fmt.Appendf(nil, "%d %d", n, machine), 0)
 	}
 	return n, errors.Join(err, unix.Flock(int(f.Fd()), unix.LOCK_UN))
 }
