@@ -63,9 +63,9 @@ describe("the Sync screen in a terminal", { skip: NO_TERMINAL, concurrency: 2 },
       assert.deepEqual((await scene.sync()).settings, settings);
       await terminal.shows((lines) => {
         const text = lines.join("\n");
-        assert.match(text, /6 - {3}poll_interval = 0\.1 # often, for the test/);
-        assert.match(text, /6 \+ {3}poll_interval = 0\.25 # often, for the test/);
-        assert.match(text, /8 \+ detection="hash"/);
+        assert.match(text, / - {2}poll_interval = 0\.1 # often, for the test/);
+        assert.match(text, / \+ {2}poll_interval = 0\.25 # often, for the test/);
+        assert.match(text, / \+detection="hash"/);
         assert.ok(!text.includes("not saved"));
       });
     }
