@@ -9,7 +9,15 @@ import { eventually } from "../support/eventually.ts";
 import { MOUNTAINEER, openScene } from "../tui/scene.ts";
 import { NO_TERMINAL } from "../tui/terminal.ts";
 import { CAUSE_COUNT, CAUSES, FAILING, manyServers, SERVERS } from "./many-servers.ts";
-import { EVERY_VIEW, NO_BROWSER, openPageRig, openView, sideways, violations } from "./page-rig.ts";
+import {
+  EVERY_VIEW,
+  NO_BROWSER,
+  openPageRig,
+  openView,
+  openWhole,
+  sideways,
+  violations,
+} from "./page-rig.ts";
 
 /** Words and paths that are cut or broken inside: elements whose text is wider than they are. */
 const CUT = `[...document.querySelectorAll("main *")].flatMap((each) =>
@@ -157,8 +165,7 @@ test("two shares, and 23 servers of which eight fail for six causes", { skip: NO
       `F2 no view at ${width} px scrolls sideways, cuts or breaks a word, or shows a back-quote`,
       async () => {
         for (const view of EVERY_VIEW) {
-          await openView(page, view);
-          await page.waitForLoadState("networkidle", { timeout: 2000 }).catch(() => {});
+          await openWhole(page, view);
           assert.deepEqual(await page.evaluate(OUTSIDE), [], view);
           assert.equal(await sideways(page), 0, view);
           assert.deepEqual(await page.evaluate(CUT), [], view);

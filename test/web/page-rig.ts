@@ -177,6 +177,24 @@ export async function openView(page: Page, where: string): Promise<void> {
   await page.getByRole("heading", { level: 1, name: part, exact: true }).waitFor();
 }
 
+/** Until nothing on the page has changed for a while. Its network never rests, as its stream of events does not end. */
+const UNTIL_STILL = `new Promise((resolve) => {
+  let still = setTimeout(resolve, 200);
+  const watch = new MutationObserver(() => {
+    clearTimeout(still);
+    still = setTimeout(resolve, 200);
+  });
+  watch.observe(document.body, { subtree: true, childList: true, characterData: true });
+  setTimeout(resolve, 2_000);
+})`;
+
+/** By the navigation; resolves once the view has what it asks for, and is still, or goes on changing for 2 s. */
+export async function openWhole(page: Page, where: string): Promise<void> {
+  await openView(page, where);
+  await page.locator(".nothing").getByText(/ …$/).first().waitFor({ state: "detached" });
+  await page.evaluate(UNTIL_STILL);
+}
+
 /** Every view and part, as `openView` takes them. */
 export const EVERY_VIEW: readonly string[] = VIEWS.flatMap(({ title, parts }) =>
   parts.length === 1 ? [title] : parts.map((place) => `${title}/${place.title}`),

@@ -10,6 +10,7 @@ import {
   NO_BROWSER,
   openPageRig,
   openView,
+  openWhole,
   SOON_MS,
   sideways,
   violations,
@@ -49,8 +50,7 @@ test("the page in a browser", { skip: NO_BROWSER }, async (t) => {
       for (const dark of [false, true]) {
         const { page: phone, context } = await rig.signedIn({ width: dark ? 360 : 1200, height: 740, dark });
         for (const view of EVERY_VIEW) {
-          await openView(phone, view);
-          await phone.waitForLoadState("networkidle", { timeout: 2000 }).catch(() => {});
+          await openWhole(phone, view);
           assert.deepEqual(await violations(phone), [], `${view}, ${dark ? "dark" : "light"}`);
           assert.equal(await sideways(phone), 0, view);
           const down = await downwards(phone);
