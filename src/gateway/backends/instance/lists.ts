@@ -276,9 +276,6 @@ function withMissing(now: Listings, before: Listings, partial: readonly (keyof L
  */
 const BETWEEN_READS_MS = { first: 100, most: 5_000 };
 
-/** A list of more entries is published in another turn than the one that has read it. */
-const MOST_BESIDE = 200;
-
 /**
  * Skills have no change notice, so they are read again after the server's own time within these limits.
  * `usual` holds without such a time.
@@ -538,8 +535,8 @@ export class InstanceLists implements Disposable {
   async #replace(kind: ListKind): Promise<void> {
     const { staleBecause, withheld } = this;
     const { part, freshness: read, failure, partial } = await this.#read(kind);
-    // Publishing many entries takes a separate turn.
-    if (Object.values(part).some((list) => (list?.length ?? 0) > MOST_BESIDE)) await ownTurn();
+    // Publishing takes a separate turn.
+    await ownTurn();
     if (this.#disposed || this.listings === null) return;
     const state = this.#states[kind];
     if (failure === null) state.staleBecause = null;
