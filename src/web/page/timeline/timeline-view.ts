@@ -16,6 +16,8 @@ const HEIGHT = 24;
 const AXIS_MINUTES = [1, 5, 15, 60, 240];
 /** Maximum number of labels on an axis; more would overlap. */
 const MOST_MARKS = 7;
+/** The part of an axis that half a label takes at 390 px. */
+const EDGE = 0.06;
 /** Time between two loads without an event, ms; needed because the bars end at the current time. */
 const AGAIN_MS = 60_000;
 const CHANGES_SHOWN = 20;
@@ -167,14 +169,17 @@ function axis(report: TimelineReport): ComponentChild {
       "svg",
       { class: "axis" },
       marks.map((hour) => {
-        const x = `${(part(hour.getTime()) * 100).toFixed(2)}%`;
+        const from = part(hour.getTime());
+        const x = `${(from * 100).toFixed(2)}%`;
+        // At an edge, half of a centred label would be outside.
+        const anchor = from < EDGE ? "start" : from > 1 - EDGE ? "end" : "middle";
         return h(
           "g",
           { key: hour.getTime() },
           h("line", { x1: x, x2: x, y1: 0, y2: 4 }),
           h(
             "text",
-            { x, y: 17, "text-anchor": "middle" },
+            { x, y: 17, "text-anchor": anchor },
             hour.toLocaleTimeString(undefined, { hour12: false, hour: "2-digit", minute: "2-digit" }),
           ),
         );
