@@ -122,20 +122,6 @@ const SAME: readonly string[] = [
   "js javascript",
 ];
 
-const LONG_FORMS: ReadonlyMap<string, string> = new Map([
-  ["mr", "merge request"],
-  ["mrs", "merge requests"],
-  ["pr", "pull request"],
-  ["prs", "pull requests"],
-  ["ci", "ci pipeline"],
-  ["vm", "virtual machine"],
-  ["dns", "dns domain"],
-  ["ssh", "ssh key"],
-  ["tls", "tls certificate"],
-  ["ssl", "ssl certificate"],
-  ["postgresql", "postgres"],
-]);
-
 /** Phrases, each with the word that replaces it; "": the phrase is dropped. */
 const JOINED: readonly (readonly [RegExp, string])[] = [
   [/\bto-?\s?do\b(?= (?:item|list|task|app))|\bto-do/g, "todo"],
@@ -168,9 +154,7 @@ export function termsOf(text: string): readonly string[] {
   const terms: string[] = [];
   for (const word of wordsOf(text)) {
     if (STOP_WORDS.has(word)) continue;
-    for (const one of LONG_FORMS.get(word)?.split(" ") ?? [word]) {
-      terms.push(canonicalOf(stem(one)));
-    }
+    terms.push(canonicalOf(stem(word)));
     if (terms.length >= MOST_TERMS) break;
   }
   return terms;
