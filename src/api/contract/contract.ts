@@ -124,11 +124,8 @@ export const shareStatusShape = object({
   tb_healthy_since: nullable(text),
   /** Absent for a share that is remounted when its route changes. */
   moves: optional(movesStatusShape),
-  /**
-   * What a share that moves has transferred in each step of the last ten minutes, oldest first, and whether its programs waited
-   * then.
-   */
-  traffic: optional(object({ step_secs: number, bytes: list(number), waited: list(flag) })),
+  /** Over the last ten seconds; absent for a share that is remounted when its route changes. */
+  bytes_per_sec: optional(number),
   /** The room on the share; absent: not known. */
   space: optional(object({ free_bytes: number, total_bytes: number })),
   conditions: list(conditionShape),

@@ -1,12 +1,12 @@
-// What a share moves and has room for, and how busy it was, for all user interfaces. Pure.
+// What a share moves and has room for, for all user interfaces. Pure.
 import { bytesText, durationText, pluralize } from "../../runtime/text/plain-text.ts";
 import type { ShareStatus } from "../contract/contract.ts";
 
 /** Slower traffic is keep-alives and checks, bytes a second. */
 export const LEAST_RATE = 10_000;
 
-/** `2 connections`, `1.2 GB read`, `moved 3 times`, `programs waited for up to 20 s of the last 10 min`, `1.2 TB of 4.0 TB free`. */
-export function shareFacts({ moves, traffic, space }: ShareStatus): readonly string[] {
+/** `2 connections`, `1.2 GB read`, `moved 3 times`, `104 MB/s`, `1.2 TB of 4.0 TB free`. */
+export function shareFacts({ moves, bytes_per_sec: rate = 0, space }: ShareStatus): readonly string[] {
   const facts: string[] = [];
   if (moves !== undefined) {
     const { connections, bytes_from_server: read, bytes_to_server: written, count } = moves;
@@ -17,17 +17,7 @@ export function shareFacts({ moves, traffic, space }: ShareStatus): readonly str
     );
     if (count > 0) facts.push(`moved ${pluralize(count, "time")}`);
   }
-  if (traffic !== undefined) {
-    const { step_secs: stepSecs, bytes, waited } = traffic;
-    const rate = (bytes.at(-1) ?? 0) / stepSecs;
-    const waits = waited.filter((each) => each).length;
-    const whole = durationText(bytes.length * stepSecs * 1000);
-    const most = Math.max(0, ...bytes) / stepSecs;
-    if (rate >= LEAST_RATE) facts.push(`${bytesText(rate)}/s`);
-    if (most >= LEAST_RATE) facts.push(`peak ${bytesText(most)}/s in the last ${whole}`);
-    if (waits > 0)
-      facts.push(`programs waited for up to ${durationText(waits * stepSecs * 1000)} of the last ${whole}`);
-  }
+  if (rate >= LEAST_RATE) facts.push(`${bytesText(rate)}/s`);
   if (space !== undefined) facts.push(spaceText(space));
   return facts;
 }

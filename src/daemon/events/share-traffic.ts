@@ -1,20 +1,16 @@
-// The bytes that each share that moves has transferred in the last ten minutes, when its programs waited, and the free space of each
-// share. Memory is bounded: a fixed number of steps for each configured share.
+// How fast each share that moves transfers bytes, and the free space of each share.
 import type { ShareStatus } from "../../api/contract/contract.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { MountReport } from "../../shares/drivers/moving-mounts.ts";
 import type { ShareEngine } from "../../shares/engine/share-engine.ts";
 import type { Prober } from "../../shares/prober/prober.ts";
 
+/** Time between two readings of the byte counters, ms. */
 const STEP_MS = 10_000;
-const STEPS = 60;
 /** Time between two checks of a share's free space, ms. */
 const SPACE_EVERY_MS = 60_000;
 const SPACE_WAIT_MS = 2_000;
-/** A request without an answer for this long counts as a wait, ms. */
-const WAITS_FROM_MS = 1_000;
-
-type Measured = Pick<ShareStatus, "traffic" | "space">;
+type Measured = Pick<ShareStatus, "bytes_per_sec" | "space">;
 
 interface TrafficOptions {
   readonly engine: Pick<ShareEngine, "names" | "view">;
@@ -32,7 +28,7 @@ export function startShareTraffic({ engine, status, prober, clock }: TrafficOpti
     for (const name of names) {
       const share = shares.get(name) ?? new ShareMeasures();
       shares.set(name, share);
-      share.record(engine.view(name).moving ?? null, clock.monotonicMs());
+      share.record(engine.view(name).moving ?? null);
       void share.checkSpace(status(name), prober, clock.monotonicMs());
     }
   };
@@ -46,33 +42,26 @@ export function startShareTraffic({ engine, status, prober, clock }: TrafficOpti
 }
 
 class ShareMeasures {
-  #before: MountReport | null = null;
-  #bytes: number[] = [];
-  #waited: boolean[] = [];
+  /** All bytes at the last reading; null: the share does not move. */
+  #bytes: number | null = null;
+  #rate: number | undefined;
   #space: Measured["space"];
   #spaceAtMs = Number.NEGATIVE_INFINITY;
 
   get measured(): Measured {
     return {
-      ...(this.#bytes.length === 0
-        ? {}
-        : { traffic: { step_secs: STEP_MS / 1000, bytes: [...this.#bytes], waited: [...this.#waited] } }),
+      ...(this.#rate === undefined ? {} : { bytes_per_sec: this.#rate }),
       ...(this.#space === undefined ? {} : { space: this.#space }),
     };
   }
 
-  record(now: MountReport | null, nowMs: number): void {
-    const before = this.#before;
-    this.#before = now;
-    if (now === null) {
-      this.#bytes = [];
-      this.#waited = [];
-    } else if (before !== null) {
-      const grown = total(now) - total(before);
-      // A remounted share counts from 0.
-      this.#bytes = [...this.#bytes, grown < 0 ? total(now) : grown].slice(-STEPS);
-      this.#waited = [...this.#waited, hasWaited(before, now, nowMs)].slice(-STEPS);
-    }
+  record(now: MountReport | null): void {
+    const before = this.#bytes;
+    this.#bytes = now === null ? null : now.bytesUp + now.bytesDown;
+    // A remounted share counts from 0.
+    const since = before !== null && (this.#bytes ?? 0) < before ? 0 : before;
+    this.#rate =
+      this.#bytes === null || since === null ? undefined : ((this.#bytes - since) * 1_000) / STEP_MS;
   }
 
   /** Only a mount that answers is checked: one that hangs would take another process of the prober. */
@@ -91,18 +80,4 @@ class ShareMeasures {
     this.#spaceAtMs = nowMs;
     this.#space = (await prober.space(path, SPACE_WAIT_MS)) ?? undefined;
   }
-}
-
-function total({ bytesUp, bytesDown }: MountReport): number {
-  return bytesUp + bytesDown;
-}
-
-function hasWaited(before: MountReport, now: MountReport, nowMs: number): boolean {
-  const { phase, pauses, longestWaitMs, waitingSinceMs } = now;
-  return (
-    phase.is !== "serving" ||
-    pauses !== before.pauses ||
-    longestWaitMs > Math.max(before.longestWaitMs, WAITS_FROM_MS) ||
-    (waitingSinceMs !== null && nowMs - waitingSinceMs > WAITS_FROM_MS)
-  );
 }

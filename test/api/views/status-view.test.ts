@@ -55,12 +55,6 @@ const MOVING = {
   ...{ bytes_to_server: 3_000_000, bytes_from_server: 1_200_000_000 },
 };
 
-const TRAFFIC = {
-  step_secs: 10,
-  bytes: [...Array(50).fill(0), 1e6, 5e6, 1e7, 2e7, 0, 0, 4e7, 8e7, 1.2e8, 1.2e8],
-  waited: [...Array(54).fill(false), true, true, ...Array(4).fill(false)],
-};
-
 const STATES: Readonly<Record<string, StatusReport>> = {
   healthy: sampleReport(),
   busy: {
@@ -72,7 +66,7 @@ const STATES: Readonly<Record<string, StatusReport>> = {
       }),
     ]),
     shares: [
-      sampleShare({ moves: MOVING, traffic: TRAFFIC, space: { free_bytes: 1.2e12, total_bytes: 4e12 } }),
+      sampleShare({ moves: MOVING, bytes_per_sec: 1.2e7, space: { free_bytes: 1.2e12, total_bytes: 4e12 } }),
     ],
   },
   "failed-over": sampleReport([tbGone]),
