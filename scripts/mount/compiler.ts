@@ -2,9 +2,9 @@
 // as the module proxy has it, in a folder of this checkout.
 import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
+import { fromBufferPromise } from "yauzl";
 import { entryExists } from "../../src/runtime/files/durable-file.ts";
 import { sha256Of } from "../../src/runtime/files/sha256.ts";
-import { zipEntries } from "../../src/runtime/files/zip.ts";
 import { run } from "./run.ts";
 
 /** The same compiler everywhere, else the bytes differ. */
@@ -17,7 +17,6 @@ const SUMS: Readonly<Record<string, string>> = {
   "darwin-arm64": "0aad5fb52b88498885290178adc0bcfe429bc63012621af9f83282eb640bd9c7",
 };
 const FETCHED_WITHIN_MS = 10 * 60_000;
-const FILE_AT_MOST_BYTES = 256 * 1024 * 1024;
 const PROCESSORS: Readonly<Record<string, string>> = { x64: "amd64", arm64: "arm64" };
 
 /** The program `go`. */
@@ -49,12 +48,13 @@ async function fetchedGo(root: string): Promise<string> {
   if (digest !== sum) throw new Error(`${address} has the SHA-256 ${digest}, not ${sum}`);
   const unfinished = `${folder}.${process.pid}`;
   try {
-    for (const entry of zipEntries(archive)) {
-      const inside = path.relative(name, entry.name);
+    const zip = await fromBufferPromise(archive);
+    for await (const entry of zip.eachEntry()) {
+      const inside = path.relative(name, entry.fileName);
       const file = path.join(unfinished, inside);
       await mkdir(path.dirname(file), { recursive: true });
       const isProgram = /^(?:bin|pkg\/tool\/[^/]+)\/[^/]+$/.test(inside);
-      await writeFile(file, await entry.read(FILE_AT_MOST_BYTES), { mode: isProgram ? 0o755 : 0o644 });
+      await writeFile(file, await zip.openReadStreamPromise(entry), { mode: isProgram ? 0o755 : 0o644 });
     }
     await rm(folder, { recursive: true, force: true });
     await rename(unfinished, folder);

@@ -1,9 +1,10 @@
 // Bundles (`.mcpb`, `.dxt`): a zip with the files of a server, and a manifest that says how it is started.
 import { chmod, mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { crc32 } from "node:zlib";
+import { type Entry, openPromise } from "yauzl";
 import { errorText } from "../runtime/errors.ts";
 import { sha256Of } from "../runtime/files/sha256.ts";
-import { type ZipEntry, zipEntries } from "../runtime/files/zip.ts";
 import { runCommand } from "../runtime/process/child-process.ts";
 import { isObject, type JsonMembers, jsonObject, objectOf } from "../runtime/text/json-object.ts";
 import { systemClock } from "../runtime/time/clock.ts";
@@ -26,19 +27,30 @@ export function bundlesFolder(userHome: string): string {
 export async function unpackBundle(path: string, folder: string): Promise<JsonMembers> {
   try {
     if ((await stat(path)).size > MOST_BYTES) throw new Error("it is larger than 1 GiB");
-    const entries = [...zipEntries(await readFile(path))];
-    requireSafe(entries);
-    await mkdir(folder, { recursive: true, mode: 0o700 });
-    for (const { name, mode, bytes, read } of entries) {
-      const target = join(folder, name);
-      await mkdir(name.endsWith("/") ? target : dirname(target), { recursive: true });
-      const written = { flag: "wx", mode: (mode & 0o100) === 0 ? 0o644 : 0o755 };
-      if (!name.endsWith("/")) await writeFile(target, await read(bytes), written);
+    const zip = await openPromise(path, { autoClose: false, strictFileNames: true });
+    const entries: Entry[] = [];
+    try {
+      for await (const entry of zip.eachEntry()) {
+        if (entries.push(entry) > MOST_ENTRIES) throw new Error(`it has more than ${MOST_ENTRIES} files`);
+      }
+      requireSafe(entries);
+      await mkdir(folder, { recursive: true, mode: 0o700 });
+      for (const entry of entries) {
+        const target = join(folder, entry.fileName);
+        const isFolder = entry.fileName.endsWith("/");
+        await mkdir(isFolder ? target : dirname(target), { recursive: true });
+        if (isFolder) continue;
+        const bytes = Buffer.concat(await (await zip.openReadStreamPromise(entry)).toArray());
+        if (crc32(bytes) !== entry.crc32) throw new Error(`${entry.fileName} is damaged`);
+        await writeFile(target, bytes, { flag: "wx", mode: (modeOf(entry) & 0o100) === 0 ? 0o644 : 0o755 });
+      }
+    } finally {
+      zip.close();
     }
     const manifest = jsonObject(await readFile(join(folder, "manifest.json"), "utf8"));
     if (manifest === null) throw new Error("its manifest.json is not JSON");
     const { type, entry_point: program } = objectOf(manifest["server"]);
-    if (type === "binary" && entries.some(({ name }) => name === program))
+    if (type === "binary" && entries.some(({ fileName }) => fileName === program))
       await chmod(join(folder, String(program)), 0o755);
     return manifest;
   } catch (error) {
@@ -46,13 +58,18 @@ export async function unpackBundle(path: string, folder: string): Promise<JsonMe
   }
 }
 
+/** The mode that Unix gives it, with its type; 0: unknown. */
+function modeOf({ externalFileAttributes }: Entry): number {
+  return externalFileAttributes >>> 16;
+}
+
 /** Throws for what is neither a file nor a folder, a name that leads elsewhere or is there twice, and a bomb. */
-function requireSafe(entries: readonly ZipEntry[]): void {
-  if (entries.length > MOST_ENTRIES) throw new Error(`it has more than ${MOST_ENTRIES} files`);
+function requireSafe(entries: readonly Entry[]): void {
   const kinds = new Map<string, "file" | "folder">();
-  for (const { name, mode } of entries) {
+  for (const entry of entries) {
+    const { fileName: name } = entry;
     const isFolder = name.endsWith("/");
-    const type = mode & 0o170000;
+    const type = modeOf(entry) & 0o170000;
     if (type !== 0 && type !== (isFolder ? FOLDER_TYPE : FILE_TYPE))
       throw new Error(`${name} is a link or a device`);
     const parts = name.replace(/\/$/, "").split("/");
@@ -68,9 +85,10 @@ function requireSafe(entries: readonly ZipEntry[]): void {
       kinds.set(plain.slice(0, index + 1).join("/"), kind);
     }
   }
-  const sum = (key: "bytes" | "packedBytes") => entries.reduce((all, entry) => all + entry[key], 0);
-  if (sum("bytes") > MOST_BYTES) throw new Error("it unpacks to more than 1 GiB");
-  if (sum("bytes") > MOST_RATIO * Math.max(sum("packedBytes"), 10_240))
+  const sum = (key: "uncompressedSize" | "compressedSize") =>
+    entries.reduce((all, entry) => all + entry[key], 0);
+  if (sum("uncompressedSize") > MOST_BYTES) throw new Error("it unpacks to more than 1 GiB");
+  if (sum("uncompressedSize") > MOST_RATIO * Math.max(sum("compressedSize"), 10_240))
     throw new Error("it is packed more than 100 to 1");
 }
 

@@ -139,6 +139,7 @@ export const LIBRARIES: Readonly<Record<string, readonly string[]>> = {
   koffi: ["network"],
   "smol-toml": ["config"],
   "jsonc-parser": ["clients"],
+  yauzl: ["clients"],
   diff: ["config"],
   "toml-eslint-parser": ["config"],
   yaml: ["config"],
