@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net"
+	"slices"
 	"sync"
 
 	"mountaineer/mount/fs/smb"
@@ -89,6 +90,12 @@ func (c *Cable) join(near net.Conn) {
 	forward := func(to, from net.Conn) {
 		// Else the system would pass the bytes on by itself.
 		_, _ = io.Copy(struct{ io.Writer }{to}, held{from, to, c, from == near})
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		// A server hears of a program's end, and of a cut cable nothing.
+		if slices.Contains(c.near, near) {
+			_ = far.Close()
+		}
 		_ = near.Close()
 	}
 	go forward(near, far)
@@ -113,6 +120,9 @@ func (h held) Read(p []byte) (int, error) {
 		h.cable.toFar = append(h.cable.toFar, p[:n]...)
 	}
 	isCut := h.isNear && h.cable.cutsAt != nil && h.cable.cutsAt(p[:n])
+	if isCut {
+		h.cable.near = slices.DeleteFunc(h.cable.near, func(one net.Conn) bool { return one == h.Conn })
+	}
 	h.cable.mu.Unlock()
 	if isCut {
 		_ = h.Close()
