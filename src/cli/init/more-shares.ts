@@ -114,15 +114,13 @@ function hostsOf({ routes }: ShareConfig): string {
 }
 
 /**
- * The keys that a new share copies from an existing share of its NAS; only `nas` and the driver, if it has the others
- * from there. Exported for its test.
+ * The keys that a new share copies from an existing share of its NAS; only `nas`, if it has the others from there.
  */
-export function keysOf(
-  share: Pick<ShareConfig, "username" | "driver" | "routes" | "password">,
+function keysOf(
+  share: Pick<ShareConfig, "username" | "routes" | "password">,
   nas: string | null = null,
 ): Readonly<Record<string, string>> {
-  const { username, driver } = share;
-  if (nas !== null) return { nas, driver };
+  if (nas !== null) return { nas };
   const { tb, fallback } = share.routes;
   const password = passwordText(share);
   return {
@@ -132,8 +130,7 @@ export function keysOf(
       : { fallback_host: hostText({ host: fallback.host, port: fallback.port }) }),
     ...(tb.interfaceName === null ? {} : { thunderbolt_interface: tb.interfaceName }),
     ...(fallback.interfaceName === null ? {} : { fallback_interface: fallback.interfaceName }),
-    username,
+    username: share.username,
     ...(password === null ? {} : { password }),
-    driver,
   };
 }
