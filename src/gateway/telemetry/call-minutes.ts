@@ -1,4 +1,5 @@
 // Calls, errors and latency of each backend: in the last five minutes, and since the start.
+import { createHistogram, type RecordableHistogram } from "node:perf_hooks";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { PoolCall } from "../backends/policy/backend-pool-contract.ts";
 import { isError, type Reply } from "../json-rpc.ts";
@@ -10,14 +11,9 @@ export const MOST_BACKENDS = 500;
 /** Number of minutes that are kept, and that `CallCounts.latencyMs` covers. */
 const RECENT_MINUTES = 5;
 
-/**
- * The buckets for durations, from 0.1 ms to 127 s: each is a quarter longer than the one before, so a
- * reported latency is wrong by an eighth at most.
- */
-const SHORTEST_MS = 0.1;
-const STEP = 1.25;
-const BUCKETS = 64;
-const LOG_STEP = Math.log(STEP);
+/** Durations are counted in tenths of a millisecond, up to 127 s; a reported one is wrong by a sixteenth at most. */
+const PER_MS = 10;
+const RANGE = { lowest: 1, highest: 1_270_000, figures: 1 } as const;
 
 interface Latency {
   readonly p50: number;
@@ -107,7 +103,7 @@ interface Minute {
   readonly minute: number;
   calls: number;
   errors: number;
-  readonly buckets: Uint32Array;
+  readonly durations: RecordableHistogram;
 }
 
 /** The minutes of one backend. */
@@ -125,16 +121,16 @@ class BackendMinutes {
     current.calls += 1;
     current.errors += failed;
     if (tookMs === null) return;
-    const bucket = bucketOf(tookMs);
-    current.buckets[bucket] = (current.buckets[bucket] ?? 0) + 1;
+    const counted = Math.max(RANGE.lowest, Math.min(RANGE.highest, Math.round(tookMs * PER_MS)));
+    current.durations.record(counted);
   }
 
   counts(now: number): CallCounts {
-    const all = new Uint32Array(BUCKETS);
+    const all = createHistogram(RANGE);
     const recent = { ...NONE };
-    for (const { minute, buckets, calls, errors } of this.#recent) {
+    for (const { minute, durations, calls, errors } of this.#recent) {
       if (minute <= now - RECENT_MINUTES || minute > now) continue;
-      for (let at = 0; at < BUCKETS; at++) all[at] = (all[at] ?? 0) + (buckets[at] ?? 0);
+      all.add(durations);
       recent.calls += calls;
       recent.errors += errors;
     }
@@ -143,34 +139,14 @@ class BackendMinutes {
 
   #begin(minute: number): Minute {
     if (this.#recent.length >= RECENT_MINUTES) this.#recent.shift();
-    const begun = { minute, calls: 0, errors: 0, buckets: new Uint32Array(BUCKETS) };
+    const begun = { minute, calls: 0, errors: 0, durations: createHistogram(RANGE) };
     this.#recent.push(begun);
     return begun;
   }
 }
 
-function bucketOf(ms: number): number {
-  if (ms <= SHORTEST_MS) return 0;
-  return Math.min(BUCKETS - 1, Math.ceil(Math.log(ms / SHORTEST_MS) / LOG_STEP));
-}
-
-/** Null: all buckets are empty. */
-function latencyOf(buckets: Uint32Array): Latency | null {
-  const total = buckets.reduce((sum, count) => sum + count, 0);
-  if (total === 0) return null;
-  const at = (share: number): number => {
-    let left = Math.ceil(total * share);
-    const bucket = buckets.findIndex((count) => {
-      left -= count;
-      return left <= 0;
-    });
-    // The middle of the bucket.
-    return rounded(SHORTEST_MS * STEP ** (bucket - 0.5));
-  };
-  return { p50: at(0.5), p99: at(0.99) };
-}
-
-/** Rounds to three significant digits. */
-function rounded(ms: number): number {
-  return Number(ms.toPrecision(3));
+/** Null: no duration is in it. */
+function latencyOf(durations: RecordableHistogram): Latency | null {
+  const at = (percent: number): number => Number((durations.percentile(percent) / PER_MS).toPrecision(3));
+  return durations.count === 0 ? null : { p50: at(50), p99: at(99) };
 }
