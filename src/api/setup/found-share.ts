@@ -9,5 +9,5 @@ export interface FoundShare {
   readonly user: string | null;
   /** The mount point; for a share that is not mounted, the configured mount point. */
   readonly path: string;
-  readonly by: "kernel" | "rclone" | "fstab";
+  readonly by: "kernel" | "fstab";
 }

@@ -16,15 +16,10 @@ export interface FoundShare {
   readonly user: string | null;
   /** The path where the share is mounted, or would be mounted by fstab. */
   readonly path: string;
-  readonly by: "kernel" | "rclone" | "fstab";
+  readonly by: "kernel" | "fstab";
 }
 
-const PROGRAM_OF_TYPE: Readonly<Record<string, FoundShare["by"]>> = {
-  cifs: "kernel",
-  smb3: "kernel",
-  smbfs: "kernel",
-  "fuse.rclone": "rclone",
-};
+const KERNELS: ReadonlySet<string> = new Set(["cifs", "smb3", "smbfs"]);
 
 /** Finds each share of each host once. Never rejects: a source that cannot be read yields no shares. */
 export async function findShares(fstabPath = "/etc/fstab"): Promise<readonly FoundShare[]> {
@@ -40,10 +35,7 @@ export async function findShares(fstabPath = "/etc/fstab"): Promise<readonly Fou
 
 /** Exported for its test. */
 export function sharesOfTable(entries: readonly MountEntry[]): readonly FoundShare[] {
-  return entries.flatMap((entry) => {
-    const by = PROGRAM_OF_TYPE[entry.type];
-    return by === undefined ? [] : sharesOf(entry, by);
-  });
+  return entries.filter(({ type }) => KERNELS.has(type)).flatMap((entry) => sharesOf(entry, "kernel"));
 }
 
 /** Exported for its test. */
