@@ -93,7 +93,7 @@ test("E1 and E5 the built program admits by token, exports its traces, and write
     doctor.stderr,
     (await post(rig.url, "nobodys")).body,
   ].join("\n");
-  assert.match(told, /"principal":"machine"/);
+  assert.match(told, /"principal":"machine-client"/);
   for (const secret of [...Object.values(SECRETS), ARGUMENT, token, token.split(".")[2] ?? "none"]) {
     assert.ok(!told.includes(secret.replace("Bearer ", "")), `${secret.slice(0, 24)} is written somewhere`);
   }
