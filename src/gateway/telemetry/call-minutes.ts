@@ -6,12 +6,12 @@ import { isError, type Reply } from "../json-rpc.ts";
 import type { RoutingServices } from "../middleware/routing-services.ts";
 
 export const MINUTE_MS = 60_000;
-/** Maximum number of backends; a further one replaces the backend that was tenths first. */
+/** Maximum number of backends; a further one replaces the backend that was counted first. */
 export const MOST_BACKENDS = 500;
 /** Number of minutes that are kept, and that `CallCounts.latencyMs` covers. */
 const RECENT_MINUTES = 5;
 
-/** Durations are tenths in tenths of a millisecond, up to 127 s; a reported one is wrong by a sixteenth at most. */
+/** Durations are counted in tenths of a millisecond, up to 127 s; a reported one is wrong by a sixteenth at most. */
 const PER_MS = 10;
 const RANGE = { lowest: 1, highest: 1_270_000, figures: 1 } as const;
 
