@@ -47,7 +47,7 @@ const FIELDS: readonly [shape: object, fields: string][] = [
   [
     contract.shareStatusShape,
     "name active_interface mount_state mount_path stable_path tb_host fb_host tb_reachable fb_reachable tb_error fb_error tb_link fb_link address_in_use " +
-      "mount_alive tb_recovery_pending override last_error last_switch_at tb_reachable_since tb_healthy_since moves traffic space " +
+      "mount_alive tb_recovery_pending override last_error last_switch_at tb_reachable_since tb_healthy_since moves bytes_per_sec space " +
       "conditions explanation nas",
   ],
   [contract.conditionShape, "code severity title hint since cause share holders"],
