@@ -40,6 +40,11 @@ export class CallTexts {
 
 const known = new WeakMap<object, CallTexts>();
 
+/** Why a call with these arguments is refused, as far as its texts were counted; null: nothing is against it. */
+export function excessOf(given: unknown): string | null {
+  return typeof given === "object" && given !== null ? (known.get(given)?.excess ?? null) : null;
+}
+
 /** The same object for the same arguments of a call. */
 export function textsOfCall(given: unknown): CallTexts {
   if (typeof given !== "object" || given === null) return new CallTexts();

@@ -125,12 +125,12 @@ export class PrincipalLimiter implements AnswerBudget {
   }
 
   /**
-   * Adds a message that is being received to the account, and returns what takes it out; null: the budget has no room for it.
+   * Adds a large message that is being received to the account, and returns what takes it out; null: the budget has no room for it.
    */
   receiving(principal: Principal, bytes: number): (() => void) | null {
     const account = this.#accountOf(principal);
-    let charged = bytes > UNCOUNTED_BYTES ? bytes : 0;
-    if (charged > 0 && this.charge(account, charged) !== null) return null;
+    if (this.charge(account, bytes) !== null) return null;
+    let charged = bytes;
     return () => {
       this.add(account, -charged);
       charged = 0;

@@ -1,6 +1,6 @@
 // Authorization of requests by the policies. Lists contain only permitted entries; a forbidden entry is
 // treated as if it did not exist; for an entry that needs consent, the person at the client is asked.
-import { textsOfCall } from "../catalog/call-texts.ts";
+import { excessOf } from "../catalog/call-texts.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import { entryOf } from "../catalog/resolve.ts";
 import type { Principal } from "../client-handle.ts";
@@ -61,7 +61,7 @@ export function createAuthorization(parts: AuthorizationParts): Middleware {
   };
   return (next) => (request) => {
     const verdict = verdictOn(policies, request);
-    const { excess } = textsOfCall(request.params?.["arguments"]);
+    const excess = excessOf(request.params?.["arguments"]);
     if (excess !== null)
       return Promise.resolve(refuse(request, errorReply(LIMIT_REACHED, `not run: ${excess}`)));
     if (verdict.effect === "allow") return next(request);

@@ -1,5 +1,6 @@
 // Receives the body of a POST, and parses it.
 import { BodyIntake } from "../../../runtime/http/body-intake.ts";
+import { UNCOUNTED_BYTES } from "../../answers-in-flight.ts";
 import { principalKey } from "../../client-handle.ts";
 import type { GatewayTools } from "../../gateway-tools.ts";
 import type { FrontGateway } from "../session/front-contract.ts";
@@ -42,15 +43,13 @@ export class MessageIntake implements Disposable {
     const { isStillValid, receiving, refuse, guarded } = this.#options;
     const { request, principal } = authenticated;
     const limitBytes = this.#options.bodyLimitBytes();
-    const received = receiving(
-      principal,
-      Math.min(Number(request.headers["content-length"] ?? 0), limitBytes),
-    );
+    const bytes = Math.min(Number(request.headers["content-length"] ?? 0), limitBytes);
+    const received = bytes > UNCOUNTED_BYTES ? receiving(principal, bytes) : undefined;
     if (received === null) {
       refuse(authenticated, NOT_READ.busy);
       return;
     }
-    authenticated.response.once("close", received);
+    if (received !== undefined) authenticated.response.once("close", received);
     const done: Parameters<BodyIntake["receive"]>[0]["done"] = (body) =>
       guarded(authenticated, () => {
         if (!isStillValid(authenticated)) return;
@@ -59,7 +58,7 @@ export class MessageIntake implements Disposable {
         else
           this.#parse(authenticated, body.bytes, (incoming) => {
             // Its call counts it from here on.
-            received();
+            received?.();
             take(incoming);
           });
       });
