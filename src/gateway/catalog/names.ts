@@ -2,7 +2,6 @@
 // the entry's name begins with that backend's name from then on. Pure.
 import { TEXT_BOUNDS } from "../../runtime/bounds.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
-import { memoized } from "../../runtime/memo.ts";
 
 export interface NamedEntry {
   readonly kind: "tool" | "prompt";
@@ -28,12 +27,14 @@ export function nameKey(kind: NamedEntry["kind"], name: string): string {
   return `${kind} ${name}`;
 }
 
+/** An entry keeps a name with up to this many prefixes though a shorter name is free now. */
+const MOST_PREFIXES = 2;
+
 /** Gives names to the entries of one catalog; of new names, the first entry gets the plain one. */
 export class Namer {
   /** The entries whose name is new or has changed, with `nameKey` as the key. */
   readonly fresh = new Map<string, NamedEntry>();
   readonly #known: KnownNames;
-  readonly #given = new Map<string, string>();
 
   constructor(known: KnownNames) {
     this.#known = known;
@@ -41,21 +42,18 @@ export class Namer {
 
   nameOf(entry: NamedEntry): string {
     const { kind, backend, plainName } = entry;
-    const key = ownKey(entry);
-    const given = this.#given.get(key) ?? namesOf(this.#known.owners).get(key);
-    let name = given ?? plainName;
-    while (!this.#isFree(nameKey(kind, name), entry)) name = `${backend}_${name}`;
-    if (name !== given) this.fresh.set(nameKey(kind, name), entry);
-    this.#given.set(key, name);
-    return name;
-  }
-
-  #isFree(key: string, entry: NamedEntry): boolean {
-    const owner = this.fresh.get(key) ?? this.#known.owners.get(key);
-    if (owner === undefined) return true;
-    // Names of different kinds have different keys.
-    if (owner.backend === entry.backend && owner.plainName === entry.plainName) return true;
-    return !this.#known.isConfigured(owner.backend);
+    let free: string | null = null;
+    let name = plainName;
+    for (let prefixes = 0; free === null || prefixes <= MOST_PREFIXES; prefixes++) {
+      // Names of different kinds have different keys.
+      const key = nameKey(kind, name);
+      const owner = this.fresh.get(key) ?? this.#known.owners.get(key);
+      if (owner?.backend === backend && owner.plainName === plainName) return name;
+      if (owner === undefined || !this.#known.isConfigured(owner.backend)) free ??= name;
+      name = `${backend}_${name}`;
+    }
+    this.fresh.set(nameKey(kind, free), entry);
+    return free;
   }
 }
 
@@ -63,12 +61,6 @@ export class Namer {
 export function ownKey({ kind, backend, plainName }: NamedEntry): string {
   return `${kind} ${backend} ${plainName}`;
 }
-
-/** By `ownKey`. */
-const namesOf = memoized(
-  (owners: NameOwners): ReadonlyMap<string, string> =>
-    new Map([...owners].map(([key, entry]) => [ownKey(entry), key.slice(entry.kind.length + 1)])),
-);
 
 // Tool names that every client accepts. MCP allows letters, digits, "_", "-" and ".", and several model APIs no dot;
 // clients accept 64 characters, including their own prefix, such as `mcp__mountaineer__`.

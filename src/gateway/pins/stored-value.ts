@@ -2,6 +2,7 @@
 import { errorText } from "../../runtime/errors.ts";
 import { shareWrites } from "../../runtime/files/durable-value.ts";
 import type { Timer } from "../../runtime/time/clock.ts";
+import { ownTurn } from "../../runtime/time/turns.ts";
 import type { GatewayTools } from "../gateway-tools.ts";
 import type { PinStore, StoredPins } from "./pin-store.ts";
 
@@ -105,6 +106,8 @@ export class StoredValue<Value> implements AsyncDisposable {
 
   async #write(): Promise<void> {
     const { store, logger, messages, plain } = this.#options;
+    // A value of many entries is written in a separate turn.
+    await ownTurn();
     this.#isStale = false;
     try {
       await store.write(await plain());

@@ -4,6 +4,7 @@
 import type { Redaction } from "../../runtime/log/log-redaction.ts";
 import { memoized } from "../../runtime/memo.ts";
 import { safeLine } from "../../runtime/text/safe-line.ts";
+import { ownTurn } from "../../runtime/time/turns.ts";
 import type { BackendPool } from "../backends/pool/backend-pool.ts";
 import { buildCatalog } from "../catalog/build-catalog.ts";
 import type { Catalog, CatalogSource } from "../catalog/catalog.ts";
@@ -75,6 +76,8 @@ export class Serving {
   /** The name owners with which the current catalog was built. `#off`: the tools that were switched off then. */
   #owners = NO_NAMES.owners;
   #off: NameRegistry["off"] = new Set();
+  /** Comparing what each client sees takes as long as building the catalog, so it takes a separate turn. */
+  #notifying: Promise<void> | null = null;
 
   constructor(options: ServingOptions) {
     const { tools, redaction, roster, pool } = options;
@@ -185,7 +188,10 @@ export class Serving {
     this.rules = next;
     this.served = this.#build();
     for (const transition of catalogTransitions(before, this.catalog)) tools.announce(transition);
-    roster.notifyChanges(this.served);
+    this.#notifying ??= ownTurn().then(() => {
+      this.#notifying = null;
+      roster.notifyChanges(this.served);
+    });
   }
 
   /**

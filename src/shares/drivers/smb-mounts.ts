@@ -14,7 +14,7 @@ export interface SmbMount {
   readonly source: SmbSource | null;
 }
 
-const SMB_TYPES = new Set(["cifs", "smb3", "smbfs", "fuse.rclone", "fuse.mountaineer-fs"]);
+const SMB_TYPES = new Set(["cifs", "smb3", "smbfs", "fuse.mountaineer-fs"]);
 
 /** Indexes a reading of the mount table once, for all shares that look mounts up in it. */
 export const indexMounts = memoized((entries: readonly MountEntry[]) => {

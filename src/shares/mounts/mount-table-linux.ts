@@ -11,7 +11,7 @@ interface MountTableLinuxOptions {
   readonly readTable?: () => Promise<Buffer>;
 }
 
-const KERNELS_SMB = new Set(["cifs", "smb3", "fuse.rclone", "fuse.mountaineer-fs"]);
+const KERNELS_SMB = new Set(["cifs", "smb3", "fuse.mountaineer-fs"]);
 
 export function createMountTableLinux({
   clock,

@@ -249,7 +249,7 @@ function workOn(entry: JsonObject, kind: EntryKind): readonly (() => unknown)[] 
 }
 
 function mostOf(list: keyof Listings): number {
-  return TEXT_BOUNDS[list === "tools" || list === "prompts" ? "tools" : "resources"].most;
+  return TEXT_BOUNDS[list === "tools" || list === "resources" ? list : "prompts"].most;
 }
 
 /** `page` counts from 1. */

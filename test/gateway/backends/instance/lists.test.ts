@@ -113,12 +113,13 @@ describe("reading a list", () => {
     assert.equal(part.resourceTemplates?.length, 221);
     assert.equal(faulty.resourceTemplates?.length, 100);
     assert.equal(faulty.resourceTemplates[0]?.withheldFrom, "all");
-    const plain = Array.from({ length: 5_000 }, (_, at) => ({ name: "n", uriTemplate: `x://${at}/{name}` }));
+    const plain = Array.from({ length: 1_001 }, (_, at) => ({ name: "n", uriTemplate: `x://${at}/{name}` }));
     const usual = await read(
       (_, method) => page(method === "resources/list" ? { resources: [] } : { resourceTemplates: plain }),
       "resources",
     );
-    assert.equal(usual.part.resourceTemplates?.length, 5_000);
+    assert.equal(usual.part.resourceTemplates?.length, 1_000);
+    assert.equal(usual.failure?.message, "resources/templates/list gives more than 1000 entries");
   });
   test("E4 a wrong or long pattern is a fault, and tools whose patterns take too long to make are withheld, while others have their turn", async () => {
     const withPattern = (name: string, pattern: string) => ({
