@@ -131,29 +131,6 @@ test("a slow reader gets all events without heartbeats and counters, and has spa
   assert.equal(rig.drops(), 0);
 });
 
-test("a reader that is far too slow is dropped with a gap at the newest event, even while it catches up", async () => {
-  for (const replay of [[], Array.from({ length: 8 }, () => LARGE)]) {
-    const rig = setUp(replay);
-    rig.reader.isSlow = true;
-    rig.serve();
-    for (let count = replay.length; count < 8; count += 1) rig.tell(LARGE);
-    assert.equal(rig.drops(), 1);
-    const [, id, gap] = /^id: (\d+)\ndata: (.*)\n\n$/.exec(rig.reader.frames.at(-1) ?? "") ?? [];
-    assert.deepEqual([id, gap], [replay.length === 0 ? "4" : "8", JSON.stringify(GAP)]);
-    assert.equal(rig.isHeard(), false);
-    rig.reader.emit("drain");
-    await rig.clock.advance(10_000);
-    assert.equal(rig.reader.destroyed, true, "it did not read the rest");
-  }
-});
-
-test("a reader that leaves is no longer a listener, and leaves no timer", async () => {
-  const rig = setUp();
-  rig.serve();
-  rig.reader.destroy();
-  assert.deepEqual([rig.isHeard(), rig.isCounted(), rig.clock.pendingTimers], [false, false, 0]);
-});
-
 test("a stream that the daemon ends gets nothing further, and does not shorten its reader's time", async () => {
   const rig = setUp();
   rig.serve();

@@ -119,7 +119,7 @@ const STATES: Readonly<Record<string, StatusReport>> = {
   }),
 };
 
-testLooks("gateway", STATES, ["troubles", "told-once"]);
+testLooks("gateway", STATES, ["troubles"]);
 
 test("C3 a call that has waited long is listed below its backend, which may still be Ready", () => {
   const waits = sampleBackend({ in_flight: 2, waiting_calls: { count: 2, longest_ms: 45_000 } });

@@ -25,7 +25,7 @@ export function isAsAgreed(t: TestContext, text: string, name: string): void {
 export function testLooks(
   kind: string,
   states: Readonly<Record<string, StatusReport>>,
-  narrow: readonly string[],
+  narrow: readonly string[] = [],
 ): void {
   for (const [name, report] of Object.entries(states)) {
     test(`C3 a ${kind} "${name}" looks as agreed, and has the same text at every width`, (t) => {

@@ -11,7 +11,7 @@ import { runCommand, startCommand } from "../command-line.ts";
 
 test("F2 with --url status, config, call, tools, logs and the audit are those of the other machine", async (t) => {
   const port = await freePort();
-  const server = join(import.meta.dirname, "../programs/mcp-server.mjs");
+  const server = join(import.meta.dirname, "../programs/mcp-server.ts");
   const config = `[server]\nport = ${port}\n[audit]\n[backends.demo]\ncommand = "${process.execPath}"\nargs = ["${server}"]\n`;
   const far = await createTestHome({ home: await temporaryFolder(t), config, kept: true });
   const monitor = await far.startMonitor();

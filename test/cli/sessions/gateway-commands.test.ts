@@ -239,7 +239,7 @@ describe("the commands about the gateway, with a daemon", { concurrency: 2 }, ()
   });
 });
 
-const FIXTURE = join(import.meta.dirname, "../programs", "mcp-server.mjs");
+const FIXTURE = join(import.meta.dirname, "../programs", "mcp-server.ts");
 
 async function gatewayHome(t: TestContext): Promise<string> {
   const home = await temporaryFolder(t);

@@ -5,7 +5,6 @@ import { test } from "node:test";
 import type { PassedMessage } from "../../../src/daemon/handover/handover-messages.ts";
 import { type OwnSessions, PeerDaemon } from "../../../src/daemon/handover/peer-daemon.ts";
 import type { CallStream } from "../../../src/gateway/frontend/session/client-stream.ts";
-import { OtherDaemons, type Side } from "../../../src/gateway/frontend/session/other-daemons.ts";
 import { GATHER_MS } from "../../../src/gateway/frontend/suspended/suspended-call.ts";
 import type { SuspendedCalls } from "../../../src/gateway/frontend/suspended/suspended-calls.ts";
 import { isError } from "../../../src/gateway/json-rpc.ts";
@@ -77,32 +76,6 @@ async function parked(rig: SuspendedRig) {
   return { call, question, ...inputRequired(sent) };
 }
 
-test("B11 D2 a retry at the next daemon continues where its call runs, through several rounds and several daemons", async () => {
-  const old = createSuspendedRig({ clock: createManualClock() });
-  const { call, state, question } = await parked(old);
-  const { rig: middle } = follow(old);
-  const { rig: newest } = follow(middle);
-  const retry = newest.send({ params: retryParams(state, { q1: accept({ n: 1 }) }), progressToken: "p" });
-  await settle();
-  assert.deepEqual(await question.reply, { result: accept({ n: 1 }) });
-  call.request.handle.notify("notifications/progress", { progressToken: "x", progress: 1 });
-  await settle();
-  assertEach(retry.notices, ({ params }) => params, [{ progressToken: "p", progress: 1 }]);
-  ask(call);
-  await old.clock.advance(GATHER_MS);
-  await settle();
-  const again = inputRequired(retry);
-  const used = newest.send({ params: retryParams(state, {}) });
-  await settle();
-  assert.equal(codeOf(used), -32602);
-  const last = middle.send({ params: retryParams(again.state, { q2: accept() }) });
-  await settle();
-  call.reply(said("done"));
-  await settle();
-  assert.equal(textOf(last), "done");
-  assert.deepEqual([middle.ran.length, newest.ran.length], [0, 0]);
-});
-
 test("B11 D2 a connection that stayed with an old daemon forwards messages for the next ones", async () => {
   const old = createSuspendedRig();
   const { rig: middle } = follow(old);
@@ -135,20 +108,6 @@ test("B11 D2 a client that leaves at the next daemon cancels its call, and no nu
   assert.equal(call.request.signal.aborted, true);
 });
 
-test("B11 D2 when the old daemon has gone, its waiting calls have too", async () => {
-  const old = createSuspendedRig();
-  const first = await parked(old);
-  const second = await parked(old);
-  const { rig, passed, link } = follow(old);
-  const retry = rig.send({ params: retryParams(first.state, { q1: accept() }) });
-  await settle();
-  link.isUp = false;
-  passed.over();
-  const [reply] = retry.answers;
-  assert.ok(reply !== undefined && isError(reply) && reply.error.code === -32000);
-  assert.equal(codeOf(rig.send({ params: retryParams(second.state, {}) })), -32602);
-});
-
 test("B11 D2 when the next daemon has gone, calls that its clients had resumed are cancelled", async () => {
   const old = createSuspendedRig();
   const { call, state } = await parked(old);
@@ -158,44 +117,6 @@ test("B11 D2 when the next daemon has gone, calls that its clients had resumed a
   assert.equal(call.request.signal.aborted, false);
   back.over();
   assert.equal(call.request.signal.aborted, true);
-});
-
-test("B11 D2 a client's message to any of three daemons reaches each of the others once, and the first learns whether one has taken it", async () => {
-  for (const [from, placer] of [
-    [0, 2],
-    [1, 0],
-    [2, null],
-  ] as const) {
-    const heard: string[] = [];
-    const daemons = [0, 1, 2].map((number) => {
-      const others = new OtherDaemons();
-      const own = (side: Side): OwnSessions => ({
-        suspended: createSuspendedRig().suspended,
-        async deliver(message) {
-          heard.push(`${number} ${message.text}`);
-          return number === placer || (await others.deliver(message, side));
-        },
-        change(hash, change) {
-          heard.push(`${number} ${hash} ${change.kind}`);
-          others.report(hash, change, side);
-        },
-      });
-      return { others, own };
-    });
-    for (const [index, daemon] of daemons.entries()) {
-      const next = daemons[index + 1];
-      if (next === undefined) continue;
-      const [back, forth] = joined(next.own("previous"), daemon.own("next"));
-      next.others.previous = back;
-      daemon.others.next = forth;
-    }
-    const placed = daemons[from]?.others.deliver({ hash: "h", text: "said" });
-    daemons[from]?.others.report("h", { kind: "ended" });
-    assert.equal(await placed, placer !== null);
-    const others = [0, 1, 2].filter((number) => number !== from);
-    const expected = others.flatMap((number) => [`${number} h ended`, `${number} said`]);
-    assert.deepEqual(heard.toSorted(), expected);
-  }
 });
 
 test("B11 a client's message counts as taken if the other daemon has not answered within 5 s, and as lost if it ends", async () => {

@@ -164,35 +164,29 @@ async function begin(t: TestContext): Promise<Stand> {
   return { agent, folder, started };
 }
 
-test("the agent keeps calling, knows its tools, and ends with its session", async (t) => {
-  const { agent, started } = await begin(t);
+test("the agent keeps calling, passes on what the tool complains of, and notices that its session is lost", async (t) => {
+  const { agent, folder, started } = await begin(t);
   await eventually(() => agent.answered > 1);
   assert.deepEqual(await agent.tools(), ["read_file"]);
   assert.deepEqual(agent.complaints, []);
   assert.ok(agent.longestMs > 0);
-  await agent.end();
-  const [identity] = started;
-  assert.ok(identity !== undefined);
-  await eventually(async () => !(await isRunning(identity)));
-});
-
-test("a call that the tool cannot handle is a complaint with the tool's message, and the next ones succeed again", async (t) => {
-  const { agent, folder } = await begin(t);
-  await eventually(() => agent.answered > 0);
   await rm(join(folder, "hello.txt"));
   await eventually(() => agent.complaints.length > 0);
   assert.match(agent.complaints[0] ?? "", /hello\.txt/);
   await writeFile(join(folder, "hello.txt"), "hello again\n");
   const { answered } = agent;
   await eventually(() => agent.answered > answered);
-});
-
-test("a lost session is detected: its calls end as complaints", async (t) => {
-  const { agent, started } = await begin(t);
-  await eventually(() => agent.answered > 0);
   process.kill(started[0]?.pid ?? 0, "SIGKILL");
   await eventually(() => !agent.running);
   assert.deepEqual(await agent.tools(), []);
+});
+
+test("the agent's session ends with it", async (t) => {
+  const { agent, started } = await begin(t);
+  await agent.end();
+  const [identity] = started;
+  assert.ok(identity !== undefined);
+  await eventually(async () => !(await isRunning(identity)));
 });
 
 /** A relay to an echo server. */
@@ -233,81 +227,45 @@ function call(t: TestContext, { host, port }: SimulatedCable): Caller {
   return { socket, received: () => received, failure: () => failure };
 }
 
-test("a whole cable passes both ways, and its port stays when it is pulled and plugged", async (t) => {
+test("a cable passes each byte once, resets and refuses, hangs or drops, as the last requested mode says", async (t) => {
   const relay = await startEcho(t);
   const { port } = relay;
-  const first = call(t, relay);
-  first.socket.write("one");
-  await eventually(() => first.received() === "one");
-  await relay.setMode("refuse");
+  const passes = async (): Promise<Caller> => {
+    const caller = call(t, relay);
+    caller.socket.write("one");
+    await eventually(() => caller.received() === "one");
+    return caller;
+  };
+  const first = await passes();
   await relay.setMode("pass");
-  assert.equal(relay.port, port);
-  assert.equal(relay.mode, "pass");
-  const second = call(t, relay);
-  second.socket.write("two");
-  await eventually(() => second.received() === "two");
-});
+  first.socket.write("two");
+  await eventually(() => first.received().endsWith("two"));
+  first.socket.write("end");
+  await eventually(() => first.received().endsWith("end"));
+  assert.equal(first.received(), "onetwoend");
 
-test("set to pass while passing, it relays each byte once", async (t) => {
-  const relay = await startEcho(t);
-  const caller = call(t, relay);
-  caller.socket.write("one");
-  await eventually(() => caller.received() === "one");
-  await relay.setMode("pass");
-  caller.socket.write("two");
-  await eventually(() => caller.received().endsWith("two"));
-  caller.socket.write("end");
-  await eventually(() => caller.received().endsWith("end"));
-  assert.equal(caller.received(), "onetwoend");
-});
-
-test("pulled, it resets existing connections and refuses new ones", async (t) => {
-  const relay = await startEcho(t);
-  const before = call(t, relay);
-  before.socket.write("one");
-  await eventually(() => before.received() === "one");
   await relay.setMode("refuse");
-  await eventually(() => before.failure() === "ECONNRESET");
-  const after = call(t, relay);
-  await eventually(() => after.failure() === "ECONNREFUSED");
-});
-
-test("hanging, it accepts and sends nothing; plugged again, delayed data continues", async (t) => {
-  const relay = await startEcho(t);
+  await eventually(() => first.failure() === "ECONNRESET");
+  const refused = call(t, relay);
+  await eventually(() => refused.failure() === "ECONNREFUSED");
   await relay.setMode("hang");
-  const caller = call(t, relay);
-  caller.socket.write("held up");
-  await eventually(() => !caller.socket.connecting);
-  assert.equal(caller.received(), "");
+  const hung = call(t, relay);
+  hung.socket.write("held up");
+  await eventually(() => !hung.socket.connecting);
+  assert.equal(hung.received(), "");
   await relay.setMode("pass");
-  await eventually(() => caller.received() === "held up");
-});
+  assert.deepEqual([relay.port, relay.mode], [port, "pass"]);
+  await eventually(() => hung.received() === "held up");
 
-test("dropping, it does not even answer; plugged again, it does", async (t) => {
-  const relay = await startEcho(t);
   await relay.setMode("drop");
-  const caller = call(t, relay);
-  const other = call(t, relay);
+  const dropped = [call(t, relay), call(t, relay)];
   // Two whole round trips of the event loop and of another connection later, neither has come through.
   await new Promise((resolve) => setImmediate(resolve));
-  assert.ok(caller.socket.connecting && other.socket.connecting);
+  assert.ok(dropped.every(({ socket }) => socket.connecting));
   await relay.setMode("pass");
-  const again = call(t, relay);
-  again.socket.write("here");
-  await eventually(() => again.received() === "here");
-});
-
-test("modes requested at once take effect one after the other", async (t) => {
-  const relay = await startEcho(t);
-  await Promise.all([
-    relay.setMode("refuse"),
-    relay.setMode("hang"),
-    relay.setMode("drop"),
-    relay.setMode("pass"),
-  ]);
-  const caller = call(t, relay);
-  caller.socket.write("x");
-  await eventually(() => caller.received() === "x");
+  await passes();
+  await Promise.all((["refuse", "hang", "drop", "pass"] as const).map((mode) => relay.setMode(mode)));
+  await passes();
 });
 
 function readOptions(
@@ -316,18 +274,14 @@ function readOptions(
   return { environment: {}, deadlineMs: 10_000, signal: new AbortController().signal, ...changes };
 }
 
-test("a file's text is read with the time it took", async (t) => {
+test("a file's text is read with the time it took, or the system's reason is given", async (t) => {
   const path = join(await temporaryFolder(t), "-a file");
+  const failed = await readShareFile(path, readOptions());
+  assert.equal(!failed.ok && failed.why, "No such file or directory");
   await writeFile(path, "text\n");
   const reading = await readShareFile(path, readOptions());
   assert.equal(reading.ok && reading.text, "text\n");
   assert.ok(reading.tookMs > 0);
-});
-
-test("a failed read gives the system's reason", async (t) => {
-  const path = join(await temporaryFolder(t), "nothing");
-  const reading = await readShareFile(path, readOptions());
-  assert.equal(!reading.ok && reading.why, "No such file or directory");
 });
 
 test("A8 a file that never answers delays nothing beyond the deadline", async (t) => {
@@ -382,30 +336,22 @@ async function isAtWork(work: WorkAtShare): Promise<void> {
   await eventually(() => work.progress().pieces > 1 && work.progress().lines > 1);
 }
 
-test("A10 both programs work until they are asked to finish, and their data is complete then", async (t) => {
+test("A10 both programs work until they are asked to finish; incomplete data, and lines too few or too many, are noticed", async (t) => {
   const { work, server, started } = await beginWork(t);
   await isAtWork(work);
-  assert.equal(work.complaint(), null);
   assert.equal(started.length, 2);
   assert.notEqual(await work.missingOnServer(), null, "neither is finished");
   await work.finish();
-  assert.equal(work.complaint(), null);
-  assert.equal(await work.missingOnServer(), null);
+  assert.deepEqual([work.complaint(), await work.missingOnServer()], [null, null]);
   for (const identity of started) assert.equal(await isRunning(identity), false);
-  const copy = await readFile(join(server, "film-copy.bin"));
-  assert.equal(copy.length, FILM_MIB * 1024 * 1024);
-});
-
-test("A10 a copy that is incomplete, and lines that are too few or too many, are noticed", async (t) => {
-  const { work, server } = await beginWork(t);
-  await isAtWork(work);
-  await work.finish();
+  const copy = join(server, "film-copy.bin");
+  assert.equal((await stat(copy)).size, FILM_MIB * 1024 * 1024);
   const log = join(server, "work.log");
   await appendFile(log, "another line\n");
   assert.match((await work.missingOnServer()) ?? "", /^the log has \d+ of \d+ lines, or other lines$/);
   await truncate(log, (await readFile(log)).length - "another line\n".length);
   assert.equal(await work.missingOnServer(), null);
-  await truncate(join(server, "film-copy.bin"), 1_000);
+  await truncate(copy, 1_000);
   assert.equal(await work.missingOnServer(), "there is no whole copy");
 });
 

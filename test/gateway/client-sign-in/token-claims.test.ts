@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { KeyRing, UNKNOWN_KEY_PAUSE_MS } from "../../../src/gateway/client-sign-in/key-ring.ts";
+import { KeyRing } from "../../../src/gateway/client-sign-in/key-ring.ts";
 import type { LoadedKeys } from "../../../src/gateway/client-sign-in/key-source.ts";
 import { acceptedAudience, signedResource } from "../../../src/gateway/client-sign-in/protected-resource.ts";
 import { TokenMemory } from "../../../src/gateway/client-sign-in/token-check.ts";
@@ -268,26 +268,6 @@ test("E1 the issuer decides how long its keys are valid, within bounds", async (
   }
 });
 
-test("E1 keys stay valid for a stated time while the issuer is down, and not for longer", async () => {
-  const { clock, source, ring, kid } = ringOf(named("a"), 2 * HOUR);
-  ring.start();
-  await clock.advance(0);
-  source.answer = DOWN;
-  await clock.advance(HOUR);
-  assert.equal(kid(), "a");
-  assert.equal(ring.state.kind, "aging");
-  await clock.advance(HOUR + MINUTE);
-  assert.equal(ring.current, null);
-  assert.deepEqual(
-    [ring.state.kind, "reason" in ring.state && ring.state.reason],
-    ["none", DOWN.ok ? "" : DOWN.reason],
-  );
-  source.answer = named("a");
-  await clock.advance(MINUTE);
-  assert.equal(kid(), "a");
-  assert.equal(ring.state.kind, "good");
-});
-
 test("E1 an issuer that is down is queried at increasing intervals, at least once a minute", async () => {
   const { clock, source, ring, logger } = ringOf(DOWN);
   const sinceMs = clock.wallMs();
@@ -301,33 +281,6 @@ test("E1 an issuer that is down is queried at increasing intervals, at least onc
     logger.lines.map(({ level }) => level),
     ["warn", "info"],
   );
-});
-
-test("E1 an unknown key causes a query of the issuer only at intervals, and all waiting callers share the answer", async () => {
-  const { clock, source, ring, kid } = ringOf(named("a"));
-  ring.start();
-  await clock.advance(0);
-  const old = ring.current;
-  assert.ok(old !== null);
-  // Right after a read there is nothing newer.
-  assert.equal(await ring.newerThan(old), null);
-  assert.equal(source.asked, 1);
-  await clock.advance(UNKNOWN_KEY_PAUSE_MS);
-  source.answer = named("b");
-  const found = await Promise.all(Array.from({ length: 50 }, () => ring.newerThan(old)));
-  assert.equal(source.asked, 2);
-  assert.equal(kid(), "b");
-  assert.ok(found.every((set) => set === ring.current));
-  // Thousands more make it ask no more.
-  const now = ring.current;
-  assert.ok(now !== null);
-  for (let count = 0; count < 1_000; count++) assert.equal(await ring.newerThan(now), null);
-  assert.equal(source.asked, 2);
-  // Nor does one that came before the newer keys.
-  await clock.advance(UNKNOWN_KEY_PAUSE_MS);
-  assert.equal(await ring.newerThan(old), now);
-  assert.equal(source.asked, 2);
-  assert.equal(clock.pendingTimers, 1, "the next read is planned once");
 });
 
 test("E1 a slow read is one read, and delays a request only if there are no keys, for 5 s", async () => {
