@@ -73,14 +73,6 @@ async function stage(
   };
 }
 
-const overFallback = ({
-  active_interface,
-  mount_alive,
-}: {
-  active_interface: string;
-  mount_alive: boolean;
-}) => active_interface === "fallback" && mount_alive;
-
 /** A folder that was there is looked for every ten seconds. */
 const LONG_MS = 60_000;
 const FAST = ["auto_failback = true", "auto_failback_stable_secs = 1"];
@@ -94,30 +86,6 @@ test("B11 a service that has handed over still knows its shares: none is removed
   await s.service.handing.giveUp();
   assert.ok(overTb(s.share("CORE")));
   assert.deepEqual([(await slow).pid, (await s.call()).pid], [pid, pid]);
-});
-
-test("C1 a recovery happens although our own server sits on the share: calls wait, and are answered on the new mount", async (t) => {
-  const s = await stage(t, [], FAST);
-  await s.until("CORE", overTb);
-  await s.untilPhase("Ready");
-  await s.take("tb");
-  await s.until("CORE", overFallback);
-  assert.equal((await s.call()).cwd, join(s.rig.folder, "CORE-fallback"));
-  const cwds = new Set<string>();
-  let isOver = false;
-  const calling = (async () => {
-    while (!isOver) cwds.add((await s.call(20)).cwd);
-  })();
-  await s.give("tb");
-  await s.until("CORE", overTb);
-  await eventually(() => cwds.has(join(s.rig.folder, "CORE-tb")));
-  isOver = true;
-  await calling;
-  assert.deepEqual([s.backend().restarts, s.backend().phase], [0, "Ready"]);
-  assert.equal(
-    s.transitions.some(({ name }) => name === "share.tb_ready"),
-    false,
-  );
 });
 
 test("C1 a manual switch waits for the call in flight, which is answered once", async (t) => {

@@ -2,7 +2,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, writeFile } from "node:fs/promises";
-import { connect as connectTo } from "node:net";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { connect, type NatsConnection, nkeyAuthenticator, nkeys } from "@nats-io/transport-node";
@@ -15,7 +14,7 @@ import { findProgram } from "../../src/runtime/process/find-program.ts";
 import { systemClock } from "../../src/runtime/time/clock.ts";
 import { sampleGlobal } from "../api/sample-report.ts";
 import { eventually } from "../support/eventually.ts";
-import { freePort } from "../support/free-port.ts";
+import { freePort, takesConnections } from "../support/free-port.ts";
 import { createRecordingLogger } from "../support/recording-logger.ts";
 import { type Scope, temporaryFolder } from "../support/temporary-folder.ts";
 
@@ -100,7 +99,7 @@ export async function startNats(t: Scope, options: NatsOptions = {}): Promise<Na
   await writeFile(config, `${lines.join("\n")}\n`);
   const start = async (): Promise<void> => {
     server = spawn(PROGRAM ?? "", ["-c", config], { stdio: "ignore" });
-    await eventually(() => isListening(port));
+    await eventually(() => takesConnections(port));
   };
   await start();
   const key = (name: string): Key => {
@@ -125,17 +124,6 @@ export async function startNats(t: Scope, options: NatsOptions = {}): Promise<Na
       return connection;
     },
   };
-}
-
-function isListening(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connectTo(port, "127.0.0.1");
-    socket.once("connect", () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once("error", () => resolve(false));
-  });
 }
 
 export interface Member {

@@ -95,23 +95,6 @@ describe("wrong settings", { skip: missingForRootRig() ?? false }, () => {
     );
   });
 
-  test("A configuration with ten errors: exit code 3, and each with its line and column", async (t) => {
-    const home = await createTestHome({
-      home: await temporaryFolder(t),
-      config: TEN_MISTAKES,
-      enter: lab.rig.enter,
-    });
-    for (const command of [["monitor"], ["mount"], ["status"]]) {
-      const { code, stdout, stderr } = await home.cli(command);
-      assert.equal(code, 3, `${command}: ${stderr}`);
-      assert.equal(stdout, "");
-      const places = stderr.match(/config\.toml:\d+:\d+/g) ?? [];
-      assert.equal(places.length, 10, stderr);
-      assert.match(stderr, /did you mean `?shares_root/);
-    }
-    assert.equal(await home.cli(["verify"]).then(({ code }) => code), 3);
-  });
-
   test("A home that cannot be written: exit code 6, with its path", async (t) => {
     const disk = await mountTmpfs(t, "size=1m");
     if (disk === null) return;
@@ -243,26 +226,3 @@ async function fillUntil(file: string, over: Promise<void>): Promise<void> {
   const isOver = over.then(() => true);
   while (!(await Promise.race([isOver, pause(5, false)]))) await fill(file);
 }
-
-const TEN_MISTAKES = `[global]
-share_root = "~/Shares"
-check_interval_secs = "often"
-network_debounce_ms = -1
-auto_failback = "yes"
-lsof_recheck = "no"
-
-[[shares]]
-name = "CORE"
-thunderbolt_host = "10.99.1.2"
-fallback_host = "10.99.1.2"
-
-[[shares]]
-name = "core"
-thunderbolt_host = "not a host"
-fallback_host = "10.99.2.2:99999"
-driver = "carrier pigeon"
-
-[[shares]]
-name = "MEDIA"
-thunderbolt_host = "10.99.1.2"
-`;

@@ -9,7 +9,7 @@ import type { ShareStatus } from "../../src/api/contract/contract.ts";
 import { type RootRig, type RootRigOptions, startRootRig } from "../rig/root-rig.ts";
 import { createTestHome, type LogLine, type Monitor, type TestHome } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";
-import { serversOf } from "../support/processes.ts";
+import { isGone, serversOf } from "../support/processes.ts";
 
 /** A share of the configuration; what is absent is as the rig has it. */
 export interface SceneShare {
@@ -86,11 +86,11 @@ export function serverName(share: string): string {
 /** A rig with these shares for all stories of a file. */
 export function useRig(
   shares: readonly string[],
-  { apart = [], ...options }: Omit<RootRigOptions, "shares"> = {},
+  options: Omit<RootRigOptions, "shares"> = {},
 ): { readonly rig: RootRig } {
   let rig: RootRig | null = null;
   before(async () => {
-    rig = await startRootRig({ shares: shares.map(serverName), apart: apart.map(serverName), ...options });
+    rig = await startRootRig({ shares: shares.map(serverName), ...options });
   });
   after(() => rig?.[Symbol.asyncDispose]());
   return {
@@ -267,11 +267,9 @@ async function assertPlainNames(rig: RootRig, shares: readonly SceneShare[]): Pr
 
 async function clearExports(rig: RootRig, shares: readonly SceneShare[]): Promise<void> {
   for (const { name, of } of shares) {
-    for (const route of ["tb", "fallback"] as const) {
-      const folder = rig.exportPath(serverName(of ?? name), route);
-      for (const each of await readdir(folder))
-        await rm(path.join(folder, each), { recursive: true, force: true });
-    }
+    const folder = rig.exportPath(serverName(of ?? name));
+    for (const each of await readdir(folder))
+      await rm(path.join(folder, each), { recursive: true, force: true });
   }
 }
 
@@ -300,18 +298,8 @@ async function writeApart(file: string, text: string | Buffer, append: boolean):
   if (code !== 0) throw new Error(`writing ${file} ended with ${code}`);
 }
 
-/** Whether the process still runs. */
-export function runs(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 export function untilGone(pid: number): Promise<true> {
-  return eventually(() => !runs(pid));
+  return eventually(() => isGone(pid));
 }
 
 /** The children of a daemon that end with it, unlike the programs of mounts. */

@@ -7,8 +7,9 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { ShareStatus } from "../../src/api/contract/contract.ts";
 import { missingForRootRig } from "../rig/root-rig.ts";
 import { eventually } from "../support/eventually.ts";
+import { isGone } from "../support/processes.ts";
 import { stopProcess } from "../support/stop-process.ts";
-import { playScene, probersOf, runs, type Scene, untilGone, useRig } from "./scene.ts";
+import { playScene, probersOf, type Scene, untilGone, useRig } from "./scene.ts";
 
 describe("stop and start", { skip: missingForRootRig() ?? false }, () => {
   const lab = useRig(["CORE", "MEDIA"]);
@@ -77,7 +78,7 @@ describe("stop and start", { skip: missingForRootRig() ?? false }, () => {
       const monitor = await scene.start("tb");
       const hung = await scene.server("CORE");
       await stopProcess(hung);
-      scene.defer(() => runs(hung) && process.kill(hung, "SIGCONT"));
+      scene.defer(() => !isGone(hung) && process.kill(hung, "SIGCONT"));
       await scene.home.untilShare("CORE", (share) => !share.mount_alive, 10_000);
       const probers = await probersOf(monitor.pid);
       assert.ok(probers.length > 0);

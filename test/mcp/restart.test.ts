@@ -2,23 +2,14 @@
 // edited to what each test is about.
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
-import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import path from "node:path";
 import { after, before, describe, test } from "node:test";
-import type { TimelineReport } from "../../src/api/contract/timeline.ts";
 import { startBridge } from "../kit/bridge.ts";
 import { assertEach } from "../support/assert-each.ts";
-import { ANSWERS_MS, eventually } from "../support/eventually.ts";
-import { temporaryFolder } from "../support/temporary-folder.ts";
+import { eventually } from "../support/eventually.ts";
 import { LIGHT_SERVER } from "./fixture-programs.ts";
-import {
-  type GatewayRig,
-  handOver,
-  nodeBackend,
-  openGatewayRig,
-  type Section,
-  startGatewayRig,
-} from "./gateway-rig.ts";
+import { type GatewayRig, nodeBackend, openGatewayRig, type Section } from "./gateway-rig.ts";
 
 /** Slow to start, as real servers are. */
 const SLOW = nodeBackend(LIGHT_SERVER, [], { env: { LIGHT_INIT_MS: "700" } });
@@ -132,46 +123,4 @@ describe("a daemon that ends, and the next one", () => {
     assert.equal(await called, "done");
     await stopped;
   });
-});
-
-async function timelineOf(rig: GatewayRig): Promise<TimelineReport> {
-  return (await rig.daemon()).call("timeline", null, AbortSignal.timeout(ANSWERS_MS));
-}
-
-test("F2 B11 the timeline outlives a stop and a handover; time without a daemon is a gap", async (t) => {
-  const nas = await temporaryFolder(t);
-  for (const route of ["tb", "fb"]) await mkdir(path.join(nas, route));
-  const rig = await startGatewayRig(t, { backends: { light: nodeBackend(LIGHT_SERVER) } }, { kept: true });
-  const share = `\n[[shares]]\nname = "CORE"\ndriver = "local"\nthunderbolt_path = "${nas}/tb"\nfallback_path = "${nas}/fb"\n`;
-  await rig.home.writeConfig(`${rig.text({ backends: { light: nodeBackend(LIGHT_SERVER) } })}${share}`);
-  await rig.home.untilShare("CORE", (seen) => seen.active_interface === "tb", ANSWERS_MS);
-  await rig.untilReady("light");
-  const client = await rig.connect();
-  for (const text of ["one", "two"]) assert.equal(await client.call("echo", { text }), text);
-  await client[Symbol.asyncDispose]();
-  const first = await timelineOf(rig);
-  assert.deepEqual(first.gaps, []);
-
-  await rig.goDown("SIGTERM");
-  const file = path.join(rig.home.home, "timeline.json");
-  assert.equal((await stat(file)).mode & 0o777, 0o600);
-  await rig.comeBack();
-  await rig.untilReady("light");
-  const second = await timelineOf(rig);
-  assert.equal(second.known_since, first.known_since);
-  const [gap, ...more] = second.gaps;
-  assert.deepEqual(more, []);
-  assert.ok(gap !== undefined && gap.from >= first.to && gap.to > gap.from);
-  const core = second.shares[0]?.spans ?? [];
-  const since = core.filter(({ from }) => from >= gap.from);
-  assert.ok(
-    since.every(({ state }) => state === "mounted"),
-    `as if it had been away: ${JSON.stringify(core)}`,
-  );
-
-  await handOver(rig);
-  const third = await timelineOf(rig);
-  assert.deepEqual([third.known_since, third.gaps], [first.known_since, second.gaps]);
-  const { until } = JSON.parse(await readFile(file, "utf8"));
-  assert.ok(until > Date.parse(second.to) && until < Date.parse(third.to), "the old one wrote it");
 });

@@ -12,6 +12,7 @@ import { environmentOf, type Running, startCommand } from "../cli/command-line.t
 import { type EndInProcess, runInProcess } from "../support/command-in-process.ts";
 import { eventually } from "../support/eventually.ts";
 import { pluck } from "../support/pluck.ts";
+import { isGone } from "../support/processes.ts";
 import { stopProcess } from "../support/stop-process.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { end, openMenu, startIconScene } from "./icon-scene.ts";
@@ -158,7 +159,7 @@ test("without a daemon one is started, or not with --no-start; SIGTERM ends the 
   t.after(async () => {
     for (const pid of started) {
       process.kill(pid, "SIGTERM");
-      await eventually(() => !isAlive(pid));
+      await eventually(() => isGone(pid));
     }
   });
   const home = await temporaryFolder(t);
@@ -178,15 +179,6 @@ test("without a daemon one is started, or not with --no-start; SIGTERM ends the 
   assert.equal((await running.ended).code, 143);
   assert.notEqual(await connectToDaemon(home), null);
 });
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 test("a plugin whose reader is gone ends", async (t) => {
   const config = scriptedConfig();

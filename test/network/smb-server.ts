@@ -1,12 +1,11 @@
 // A real smbd on loopback for probes: a temporary configuration and a free port, both gone after the test.
 import { spawn } from "node:child_process";
 import { access, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { eventually } from "../support/eventually.ts";
-import { freePort } from "../support/free-port.ts";
+import { freePort, takesConnections } from "../support/free-port.ts";
 import { LOOPBACK_NAME } from "../support/where.ts";
 
 /** macOS has an smbd of its own, which takes none of these settings; Homebrew gives Samba's another name. */
@@ -70,15 +69,4 @@ export async function startSmbServer(t: TestContext, globalLines: readonly strin
 
 function endGroup(pid: number | undefined): void {
   if (pid !== undefined) process.kill(-pid, "SIGKILL");
-}
-
-function takesConnections(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, "127.0.0.1");
-    socket.once("connect", () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once("error", () => resolve(false));
-  });
 }

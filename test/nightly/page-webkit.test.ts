@@ -2,15 +2,14 @@
 // of it in the lab (test/web/page-actions.test.ts).
 import assert from "node:assert/strict";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { test } from "node:test";
 import { eventually } from "../support/eventually.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { handAt } from "../web/hand.ts";
-import { EVERY_VIEW, startPageStage } from "../web/page-rig.ts";
+import { EVERY_VIEW, startPageStage, TOOLS_SERVER } from "../web/page-rig.ts";
 import { NO_WEBKIT, openWebkitTab } from "../web/webkit-tab.ts";
 
-const TOOLS_SERVER = resolve(import.meta.dirname, "../docs/programs/tools-server.mjs");
 const CLIENTS_TEXT = '{\n  "mcpServers": {}\n}\n';
 
 test("F4 the page in WebKit: every view, and its owner changes what runs and what a client gets", {

@@ -20,7 +20,7 @@ export interface RigServerOptions {
   readonly folder: string;
   readonly namespace: string;
   /** Share name → exported folder, for each address. */
-  readonly exports: Readonly<Record<Route, ReadonlyMap<string, string>>>;
+  readonly exports: ReadonlyMap<string, string>;
   /** One smbd at both addresses: it is gone, frozen or back at both. */
   readonly oneServer: boolean;
   /** More lines of its [global] section. */
@@ -148,7 +148,7 @@ async function writeConfig(options: RigServerOptions, route: Route): Promise<str
         `${name === "private" ? "private dir" : name === "ncalrpc" ? "ncalrpc dir" : `${name} directory`} = ${own}/${name}`,
     ),
   ];
-  for (const [name, folder] of options.exports[route]) {
+  for (const [name, folder] of options.exports) {
     lines.push(`[${name}]`, `path = ${folder}`, "read only = no", "guest ok = no");
   }
   const file = path.join(own, "smb.conf");

@@ -13,8 +13,6 @@ import { startRigServer } from "./root-rig-server.ts";
 export interface RootRigOptions {
   /** Names of the shares; each exports an empty folder. Default: one, "CORE". */
   readonly shares?: readonly string[];
-  /** Of them, those for which the fallback address exports a folder of its own: two servers of one NetBIOS name. */
-  readonly apart?: readonly string[];
   /** One smbd at both addresses, as a NAS has; default: one for each, with no knowledge of each other. */
   readonly oneServer?: boolean;
   /** More lines of its [global] section. */
@@ -32,8 +30,8 @@ export interface RootRig extends AsyncDisposable {
   readonly password: string;
   /** A temporary folder for homes and the like; what is still mounted below it at the end is unmounted. */
   readonly folder: string;
-  /** The folder that a share exports at that address, to see what reached the server; default: tb. */
-  exportPath(share: string, route?: Route): string;
+  /** The folder that a share exports, to see what reached the server. */
+  exportPath(share: string): string;
   readonly cut: Cuts;
   /** Undoes every cut that is still made. */
   restoreAll(): Promise<void>;
@@ -77,7 +75,6 @@ let rigs = 0;
 
 export async function startRootRig({
   shares = ["CORE"],
-  apart = [],
   oneServer = false,
   settings = [],
 }: RootRigOptions = {}): Promise<RootRig> {
@@ -90,14 +87,8 @@ export async function startRootRig({
   const enter = ["nsenter", `--net=/run/netns/${network.workstation}`];
   const connect = (host: string, timeoutMs: number): Promise<string> => connectFrom(enter, host, timeoutMs);
 
-  const exports = {
-    tb: new Map(shares.map((share) => [share, path.join(folder, "export", share)])),
-    fallback: new Map(
-      shares.map((share) => [share, path.join(folder, apart.includes(share) ? "apart" : "export", share)]),
-    ),
-  };
-  for (const exported of [...exports.tb.values(), ...exports.fallback.values()])
-    await mkdir(exported, { recursive: true });
+  const exports = new Map(shares.map((share) => [share, path.join(folder, "export", share)]));
+  for (const exported of exports.values()) await mkdir(exported, { recursive: true });
   const username = userInfo().username;
   const password = `pw-${token}-${Math.random().toString(36).slice(2)}`;
   const untilAnswers = async (address: string): Promise<void> => {
@@ -143,8 +134,8 @@ export async function startRootRig({
     username,
     password,
     folder,
-    exportPath(share, route = "tb") {
-      const exported = exports[route].get(share);
+    exportPath(share) {
+      const exported = exports.get(share);
       if (exported === undefined) throw new Error(`the rig has no share ${share}`);
       return exported;
     },

@@ -23,7 +23,7 @@ import type { NewTransition } from "../../src/shares/policy/share-transitions.ts
 import type { Step } from "../../src/shares/policy/step.ts";
 import type { MountCheck } from "../../src/shares/prober/prober.ts";
 import { otherRoute, type RouteName, type SharePolicy, type ShareSpec } from "../../src/shares/share-spec.ts";
-
+import { deepFreeze } from "../support/deep-freeze.ts";
 import { routeTo, shareSpec } from "./share-spec.ts";
 import { SimProgram } from "./sim-program.ts";
 
@@ -619,12 +619,4 @@ export class World {
     this.mounts = this.mounts.filter((other) => other !== target);
     return { ok: true };
   }
-}
-
-/** Nothing may be changed in it any more, all the way down. */
-export function deepFreeze<T>(value: T): T {
-  if (typeof value !== "object" || value === null || Object.isFrozen(value)) return value;
-  Object.freeze(value);
-  for (const inner of Object.values(value)) deepFreeze(inner);
-  return value;
 }

@@ -1,6 +1,6 @@
 // Free ports for a test to listen at later: nobody else takes one in between.
 import { randomInt } from "node:crypto";
-import { createServer, type ListenOptions } from "node:net";
+import { connect, createServer, type ListenOptions } from "node:net";
 
 /** Below the ports that systems give to connections and to whoever asks for any: those may be taken at any moment. */
 const PORTS = { from: 20_000, to: 32_000 } as const;
@@ -37,4 +37,16 @@ async function listen(options: ListenOptions): Promise<(() => Promise<void>) | n
   server.unref();
   if (!listening) return null;
   return () => new Promise((resolve) => server.close(() => resolve()));
+}
+
+/** Whether somebody listens at this port of loopback. */
+export function takesConnections(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, "127.0.0.1");
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", () => resolve(false));
+  });
 }

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { eventually } from "../support/eventually.ts";
+import { isGone } from "../support/processes.ts";
 
 const run = promisify(execFile);
 /** Deadlines are no claims of speed: they end what hangs. */
@@ -123,18 +124,9 @@ export async function openTerminal({ columns, rows, command, env }: TerminalOpti
     async [Symbol.asyncDispose]() {
       const server = Number(await tmux("display-message", "-p", "#{pid}"));
       await tmux("kill-server");
-      await eventually(() => !isAlive(server), COMMAND_DEADLINE_MS);
+      await eventually(() => isGone(server), COMMAND_DEADLINE_MS);
       await rm(folder, { recursive: true, force: true });
     },
   };
   return self;
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -1,8 +1,7 @@
 // 22 servers and a share beside the rig's own: fifteen of the 23 servers work, eight fail for six causes.
 import { mkdirSync } from "node:fs";
-import { resolve } from "node:path";
+import { TOOLS_SERVER } from "./page-rig.ts";
 
-const TOOLS_SERVER = resolve(import.meta.dirname, "../docs/programs/tools-server.mjs");
 const WELL = [
   ...["browser", "calendar", "database", "files", "git", "github", "issues", "logs", "mail", "maps"],
   ...["memory", "notes", "search", "time"],

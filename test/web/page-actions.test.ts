@@ -2,7 +2,7 @@
 // and a real NAS.
 import assert from "node:assert/strict";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
-import { dirname, join, resolve } from "node:path";
+import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { type PlainRig, startPlainRig } from "../../src/demo/stage/plain-rig.ts";
 import { missingForSmb } from "../../src/demo/stage/smb-available.ts";
@@ -12,9 +12,8 @@ import { eventually } from "../support/eventually.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { mountsEnd, startRegistry } from "./add-stage.ts";
 import { handAt, NO_FIREFOX, openChromiumTab, openFirefoxTab } from "./hand.ts";
-import { NO_BROWSER, startPageStage } from "./page-rig.ts";
+import { NO_BROWSER, startPageStage, TOOLS_SERVER } from "./page-rig.ts";
 
-const TOOLS_SERVER = resolve(import.meta.dirname, "../docs/programs/tools-server.mjs");
 const VALUE = "typed-only-here-4071";
 const CLIENT_TEXT = '{\n  "mcpServers": {}\n}\n';
 const APPROVE = '\n[trust]\napprove = "commands"\n';

@@ -1,19 +1,16 @@
 // What a person adds in the page: a secret, a server and a share, with the owner's code, before a real daemon and a real NAS.
 import assert from "node:assert/strict";
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
-import { dirname, join, resolve } from "node:path";
+import { dirname, join } from "node:path";
 import { test } from "node:test";
 import type { Page } from "playwright-core";
 import { startPlainRig } from "../../src/demo/stage/plain-rig.ts";
 import { missingForSmb } from "../../src/demo/stage/smb-available.ts";
-import { agree, startAuthorizationServer } from "../gateway/backends/server-sign-in/authorization-server.ts";
-import { startProtectedServer } from "../gateway/backends/server-sign-in/protected-server.ts";
 import { eventually } from "../support/eventually.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { HOSTILE, mountsEnd, startRegistry } from "./add-stage.ts";
-import { NO_BROWSER, openPageRig, openView, violations } from "./page-rig.ts";
+import { NO_BROWSER, openPageRig, openView, TOOLS_SERVER, violations } from "./page-rig.ts";
 
-const TOOLS_SERVER = resolve(import.meta.dirname, "../docs/programs/tools-server.mjs");
 const VALUE = "typed-only-here-4071";
 
 /** Each form that a tab without the owner's right shows: what is typed, and the buttons up to its request. */
@@ -217,23 +214,6 @@ test("adding in the page", {
       assert.match((await rig.home.cli(["secret", "list"])).stdout, /weather-key/);
     },
   );
-
-  await t.test("F4 a server that asks for a login is signed in to from its card", async () => {
-    const authorization = await startAuthorizationServer(t);
-    const { url } = await startProtectedServer(t, authorization);
-    await rig.home.cli(["backends", "add", "tickets", "--url", url, "--wait", "0"]);
-    await openView(page, "Servers/Servers");
-    const card = page.getByRole("article", { name: "Server tickets" });
-    await card.getByRole("button", { name: "Sign in: tickets" }).click();
-    const link = card.getByRole("link", { name: /^Sign in at / });
-    const address = (await link.getAttribute("href")) ?? "";
-    assert.ok(address.startsWith(authorization.issuer));
-    assert.deepEqual(await violations(page), []);
-    await agree(address, authorization.issuer);
-    await page.getByText(`tickets is signed in at ${authorization.issuer}`).waitFor();
-    await card.getByText("ready", { exact: false }).first().waitFor();
-    assert.equal(await link.count(), 0);
-  });
 
   await t.test("F4 a missing secret is set by a button beside it, which leads to its value", async () => {
     await rig.home.cli(["backends", "add", "needy", "--url", "http://127.0.0.1:9/mcp", "--wait", "0"]);

@@ -1,7 +1,7 @@
 // From an empty home to a called tool in the page, before a real daemon: the only command is `mountaineer open`.
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { test } from "node:test";
 import { connectToDaemon } from "../../src/api/client/client.ts";
 import { createTestHome, type TestHome } from "../support/daemon.ts";
@@ -14,10 +14,10 @@ import {
   openView,
   SOON_MS,
   startChromium,
+  TOOLS_SERVER,
   violations,
 } from "./page-rig.ts";
 
-const TOOLS_SERVER = resolve(import.meta.dirname, "../docs/programs/tools-server.mjs");
 const VALUE = "ghp_0123456789abcdefghijABCDEFGHIJ012345";
 
 /** A link as `mountaineer open` makes it in a terminal. */
@@ -95,22 +95,6 @@ test("a first server in the page", { skip: NO_BROWSER }, async (t) => {
       assert.match((await home.cli(["secret", "list"])).stdout, /gateway-token[\s\S]*tools-github-token/);
     },
   );
-
-  await t.test("F4 a tool of the imported server is called", async () => {
-    await page
-      .getByRole("article", { name: "Server tools" })
-      .getByText("ready", { exact: false })
-      .first()
-      .waitFor();
-    await openView(page, "Servers/Tools");
-    await page.getByRole("button", { name: /sum$/ }).click();
-    const form = page.getByRole("form", { name: /^Try / });
-    await form.getByLabel("a (required)").fill("2");
-    await form.getByLabel("b (required)").fill("40");
-    await form.getByRole("button", { name: "Call" }).click();
-    await dialog.getByRole("button", { name: "Call it" }).click();
-    await form.getByText("42", { exact: true }).waitFor();
-  });
 
   await t.test("F4 an import is undone, and text without a server changes nothing", async () => {
     const before = await readFile(home.configFile, "utf8");

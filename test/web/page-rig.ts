@@ -13,7 +13,7 @@ import { type Scope, temporaryFolder } from "../support/temporary-folder.ts";
 const CHROMIUM = "/usr/bin/chromium";
 /** Without it nothing here can be tested: the reason to skip; false: it is there. */
 export const NO_BROWSER: string | false = existsSync(CHROMIUM) ? false : "needs chromium";
-const TOOLS_SERVER = resolve(import.meta.dirname, "../docs/programs/tools-server.mjs");
+export const TOOLS_SERVER = resolve(import.meta.dirname, "../docs/programs/tools-server.mjs");
 /** No claim of speed: a machine that is busy must fail nobody. */
 export const SOON_MS = 30_000;
 

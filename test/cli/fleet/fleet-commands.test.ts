@@ -71,6 +71,9 @@ test(
     };
     await eventually(() => sees(nas, "laptop"), STARTS_MS);
     await eventually(() => sees(laptop, "nas"), STARTS_MS);
+    const unknown = await nas.cli(["fleet", "status", "moon"]);
+    assert.equal(unknown.code, 2);
+    assert.match(unknown.stderr, /no machine of the fleet is called moon/);
 
     const server = await runningServer(nas.home);
     assert.ok(server);

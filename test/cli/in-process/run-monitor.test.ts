@@ -27,19 +27,6 @@ test("monitor serves until SIGTERM or Ctrl-C, and then leaves neither socket nor
   }
 });
 
-test("a second monitor for one home ends at once with exit code 4, and the first keeps running", async (t) => {
-  const home = await temporaryFolder(t);
-  const { child, ended } = startCommand(["monitor"], { home });
-  t.after(() => void child.kill("SIGKILL"));
-  await eventually(async () => (await connectToDaemon(home)) !== null);
-  const second = await runCommand(["monitor"], { home });
-  assert.equal(second.code, 4);
-  assert.match(second.stderr, new RegExp(`^mountaineer: .*${child.pid}`, "m"));
-  assert.equal((await runCommand(["status"], { home })).code, 0);
-  child.kill("SIGTERM");
-  assert.equal((await ended).code, 0);
-});
-
 test("a monitor whose stderr is no longer read keeps running", async (t) => {
   const home = await temporaryFolder(t);
   const { child, ended } = startCommand(["monitor", "--interval", "0.2"], {

@@ -227,23 +227,6 @@ describe("alias", { concurrency: 2 }, () => {
     assert.deepEqual((await home.status()).global.conditions, []);
   });
 
-  test("Paths an occupied path is a condition until it is free; the link is then made automatically", async (t) => {
-    const { home, ok, shares } = await scene(t);
-    await using _monitor = await home.startMonitor();
-    await ok(...ADD);
-    const link = shares("Links/docs");
-    await unlink(link);
-    await mkdir(link);
-    await eventually(async () => {
-      const { global } = await home.status();
-      return global.conditions.some(({ code }) => code === "alias_path_taken");
-    });
-    assert.ok((await lstat(link)).isDirectory());
-    const { rmdir } = await import("node:fs/promises");
-    await rmdir(link);
-    await eventually(async () => (await target(link)) !== null);
-  });
-
   test("a broken configuration is reported with the error's position, and nothing is written", async (t) => {
     const { home, fails } = await scene(t);
     await home.writeConfig("[global\n");
@@ -350,18 +333,6 @@ describe("shares", { concurrency: 2 }, () => {
       );
       assert.match(await fails(2, "unmount --share CORE"), /there is no share named "CORE"/);
     });
-  });
-
-  test("A6 a share that was removed from the file while no daemon ran is named, and purged with its link", async (t) => {
-    const { folder, home, ok, fails, shares } = await scene(t);
-    await mounted(home);
-    await home.writeConfig((await readFile(home.configFile, "utf8")).replace(/\[\[shares\]\][\s\S]*/, ""));
-    assert.match(await ok("status"), /CORE is no longer configured; still mounted at/);
-    await fails(0, "uninstall --purge --yes");
-    assert.deepEqual(
-      [await target(shares("CORE")), await target(join(folder, "volumes/CORE"))],
-      [null, null],
-    );
   });
 
   test("Paths the link of a share that was removed from the file stays while it is not mounted, until a purge", async (t) => {

@@ -151,23 +151,20 @@ describe("the live view", { skip: NO_TERMINAL, concurrency: 1 }, () => {
     await isRestored(terminal, 0);
   });
 
-  test("Ctrl-C restores the terminal and leaves nothing behind", async (t) => {
-    const terminal = await open(t, LOCAL);
-    await terminal.shows(/mounted over the preferred route/);
-    await terminal.press("C-c");
-    await isRestored(terminal, 0);
-    assert.deepEqual(await leftBehind(terminal.temporary), []);
-  });
-
-  test("SIGTERM restores the terminal and leaves nothing behind", async (t) => {
-    const terminal = await open(t, LOCAL);
-    await terminal.shows(/3 open report\.txt/);
-    await terminal.press("3");
-    await terminal.shows(/close report/);
-    process.kill(await terminal.pid(), "SIGTERM");
-    await isRestored(terminal, 143);
-    assert.deepEqual(await leftBehind(terminal.temporary), []);
-  });
+  for (const [how, code] of [
+    ["Ctrl-C", 0],
+    ["SIGTERM", 143],
+  ] as const)
+    test(`${how} restores the terminal and leaves nothing behind`, async (t) => {
+      const terminal = await open(t, LOCAL);
+      await terminal.shows(/3 open report\.txt/);
+      await terminal.press("3");
+      await terminal.shows(/close report/);
+      if (how === "Ctrl-C") await terminal.press("C-c");
+      else process.kill(await terminal.pid(), "SIGTERM");
+      await isRestored(terminal, code);
+      assert.deepEqual(await leftBehind(terminal.temporary), []);
+    });
 
   test("a terminal that is closed ends the demo, and nothing is left", async (t) => {
     const terminal = await open(t, LOCAL);

@@ -6,7 +6,8 @@ import { INITIAL_STATE, type ReconcileState } from "../../../src/shares/policy/r
 import type { MountObservation, ShareObservation } from "../../../src/shares/policy/share-observation.ts";
 import type { MountCheck } from "../../../src/shares/prober/prober.ts";
 import { foundMount, probe, seenOf } from "../../daemon/shares.ts";
-import { deepFreeze, POLICY } from "../world.ts";
+import { deepFreeze } from "../../support/deep-freeze.ts";
+import { POLICY } from "../world.ts";
 
 const NOW_MS = 100_000;
 const healthy = { monotonicMs: 1000, wallMs: 0 };

@@ -12,8 +12,9 @@ import { routeFact } from "../../../src/shares/policy/route-fact.ts";
 import { pauseOf } from "../../../src/shares/policy/rule.ts";
 import { type Situation, undecided } from "../../../src/shares/policy/situation.ts";
 import { isWaking, wakeObstacle } from "../../../src/shares/policy/wake.ts";
+import { deepFreeze } from "../../support/deep-freeze.ts";
 import { fc, runsOf } from "../../support/properties.ts";
-import { CACHE_MS, deepFreeze, World } from "../world.ts";
+import { CACHE_MS, World } from "../world.ts";
 import { happen } from "./stories.ts";
 
 const WORDS = [

@@ -14,6 +14,7 @@ import { updateAttempts } from "../../../../src/gateway/backends/policy/decide-r
 import { isSuspect, updateServing } from "../../../../src/gateway/backends/policy/decide-serving.ts";
 import { updateSleep } from "../../../../src/gateway/backends/policy/decide-sleep.ts";
 import { nextRoute, nextTries } from "../../../../src/gateway/backends/policy/retries.ts";
+import { deepFreeze } from "../../../support/deep-freeze.ts";
 import { fc, happening, runsOf } from "../../../support/properties.ts";
 import { RouteWorld } from "./backend-world.ts";
 
@@ -32,14 +33,6 @@ const happenings = fc.oneof(
   ...(["crash", "deaf", "hear", "restart", "call"] as const).map((what) => happening(1, what)),
 );
 
-/** Like `Object.freeze`, all the way down. A frozen map can still be changed, so its values are frozen. */
-function freeze<T>(value: T): T {
-  if (typeof value !== "object" || value === null || Object.isFrozen(value)) return value;
-  Object.freeze(value);
-  for (const inner of value instanceof Map ? value.values() : Object.values(value)) freeze(inner);
-  return value;
-}
-
 class FrozenWorld extends RouteWorld {
   order: Iterator<number> = [][Symbol.iterator]();
   questions = 0;
@@ -47,7 +40,7 @@ class FrozenWorld extends RouteWorld {
   protected override noteDecision(decision: BackendDecision): void {
     super.noteDecision(decision);
     const { spec, use, nowMs } = this;
-    const situation = freeze(
+    const situation = deepFreeze(
       new BackendSituation({
         spec,
         observed: {

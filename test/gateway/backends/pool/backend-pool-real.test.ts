@@ -6,6 +6,7 @@ import { isError } from "../../../../src/gateway/json-rpc.ts";
 import { type Clock, systemClock } from "../../../../src/runtime/time/clock.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
+import { isGone } from "../../../support/processes.ts";
 import { PATIENT, POOL_SERVER, startRealPool } from "./real-pool.ts";
 import { backendConfig, callOf } from "./scripted-instance.ts";
 
@@ -39,15 +40,6 @@ const serverConfig = (tool: string, change: Partial<BackendConfig> = {}): Backen
     ...change,
   });
 
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 async function ready(real: RealPool, tool: string): Promise<void> {
   await eventually(() => real.tools().join() === tool);
 }
@@ -73,7 +65,7 @@ test("ending leaves no process, whatever was in progress", async (t) => {
   assert.ok(isError(await call));
   await clock.advance(1_000);
   await ending;
-  assert.ok(pid !== null && !isAlive(pid));
+  assert.ok(pid !== null && isGone(pid));
 });
 
 test("F4 servers that fail for one reason give one cause, whatever their addresses and names", async (t) => {
