@@ -6,7 +6,6 @@ import {
   type LoadedContent,
   type ReloadCheck,
   type ReloadMemory,
-  retryDelayMs,
 } from "../../src/sync/decide-reload.ts";
 import { createQuietWindow } from "../../src/sync/quiet-window.ts";
 import { createSyncEvents, syncEvent } from "../../src/sync/sync-event.ts";
@@ -98,15 +97,6 @@ for (const [title, seen, memory, look, expected] of TABLE) {
     assert.equal(decideReload(seen, memory, look).do, expected);
   });
 }
-
-test("B4 backoff doubles the poll interval each time, 60 s at most; fixed stays at it", () => {
-  const delays = (onFailure: "backoff" | "fixed", pollIntervalMs: number): number[] =>
-    [1, 2, 3, 6, 10, 5_000].map((failures) => retryDelayMs({ onFailure, pollIntervalMs }, failures));
-  assert.deepEqual(delays("backoff", 2_000), [2_000, 4_000, 8_000, 60_000, 60_000, 60_000]);
-  assert.deepEqual(delays("backoff", 50), [50, 100, 200, 1_600, 25_600, 60_000]);
-  assert.deepEqual(delays("backoff", 90_000), [60_000, 60_000, 60_000, 60_000, 60_000, 60_000]);
-  assert.deepEqual(delays("fixed", 50), [50, 50, 50, 50, 50, 50]);
-});
 
 function openable(beforeEnd: () => Promise<void> = async () => {}, quietMs = 100, maxWaitMs = 1_000) {
   const clock = createManualClock();

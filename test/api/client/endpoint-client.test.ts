@@ -10,7 +10,6 @@ import {
 } from "../../../src/api/client/client.ts";
 import type { StreamedEvent } from "../../../src/api/client/event-client.ts";
 import { type FollowNotice, followDaemon } from "../../../src/api/client/follow-daemon.ts";
-import { LISTENER_LIMIT } from "../../../src/api/server/event-streams.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
@@ -206,20 +205,6 @@ test("afterId begins after a stored event", async (t) => {
   await eventually(() => config.listenerCount === 0);
 });
 
-test("cancelling ends the stream at once with `aborted`, before and while it is read", async (t) => {
-  const config = scriptedConfig();
-  const { home } = await startRig(t, { config });
-  const client = await clientAt(home);
-  const cancel = new AbortController();
-  const reading = all(eventsOf(client, cancel.signal));
-  reading.catch(() => {});
-  await eventually(() => config.listenerCount === 1);
-  cancel.abort(new MountaineerError("aborted", "stopped by SIGINT"));
-  await assert.rejects(reading, { code: "aborted", message: "stopped by SIGINT" });
-  await eventually(() => config.listenerCount === 0);
-  await assert.rejects(client.openEvents(AbortSignal.abort()), { code: "aborted" });
-});
-
 test("a daemon that accepts and never answers is a hang after 6 s", async (t) => {
   const { home, sockets } = await imposter(t, "");
   const clock = createManualClock();
@@ -236,14 +221,4 @@ test("a connection that breaks is `daemon_unreachable`", async (t) => {
   reading.catch(() => {});
   (await eventually(() => sockets[0])).destroy();
   assert.equal((await failureOf(reading)).code, "daemon_unreachable");
-});
-
-test("a refusal by the daemon is its error; a daemon without events is a protocol error", async (t) => {
-  const { home: without } = await startRig(t);
-  assert.equal((await failureOf((await clientAt(without)).openEvents(never))).code, "protocol");
-  const { home } = await startRig(t, { config: scriptedConfig() });
-  const client = await clientAt(home);
-  const streams = await Promise.all(Array.from({ length: LISTENER_LIMIT }, () => client.openEvents(never)));
-  assert.equal((await failureOf(client.openEvents(never))).code, "daemon_unreachable");
-  for (const stream of streams) stream[Symbol.dispose]();
 });

@@ -56,24 +56,6 @@ function start(maxBytes = 1_000) {
 }
 
 describe("line queue", () => {
-  it("writes lines in order, many in one write", async () => {
-    const { paper, queue } = start();
-    for (const line of ["a\n", "b\n", "c\n"]) queue.append("info", line);
-    assert.equal(paper.writes(), 0);
-    await settle();
-    assert.equal(paper.text(), "a\nb\nc\n");
-    assert.equal(paper.writes(), 1);
-  });
-
-  it("continues where a write stopped half-way", async () => {
-    const { paper, queue } = start();
-    paper.bytesAtOnce = 2;
-    queue.append("info", "abcdefg\n");
-    queue.append("info", "hij\n");
-    await settle();
-    assert.equal(paper.text(), "abcdefg\nhij\n");
-  });
-
   it("keeps unwritten lines, reports the failure once, and writes them when possible", async () => {
     const { clock, paper, queue, failures } = start();
     paper.fails = true;
@@ -127,23 +109,6 @@ describe("line queue", () => {
     ]);
   });
 
-  it("stays bounded whatever the number of lines", async () => {
-    const { paper, queue } = start(10_000);
-    const stalled = Promise.withResolvers<void>();
-    paper.stall = stalled.promise;
-    queue.append("error", "first\n");
-    await settle();
-    for (let index = 0; index < 100_000; index++) queue.append("error", `line ${index}\n`);
-    paper.stall = null;
-    stalled.resolve();
-    await settle();
-    const lines = paper.text().trim().split("\n");
-    assert.ok(paper.text().length <= 10_100, `${paper.text().length}`);
-    assert.equal(lines.at(-1), "line 99999");
-    const dropped = Number(/^dropped (\d+)$/u.exec(lines[1] ?? "")?.[1]);
-    assert.equal(dropped + lines.length - 2, 100_000);
-  });
-
   it("does work on the target between writes", async () => {
     const { paper, queue, failures } = start();
     queue.append("info", "a\n");
@@ -160,30 +125,6 @@ describe("line queue", () => {
       seen.push(paper.text());
     });
     assert.deepEqual(seen, ["", "a\n"]);
-  });
-
-  it("writes queued lines when disposed, and accepts none after", async () => {
-    const { paper, queue } = start();
-    queue.append("info", "a\n");
-    await queue[Symbol.asyncDispose]();
-    queue.append("info", "b\n");
-    let isDone = false;
-    await queue.between(async () => {
-      isDone = true;
-    });
-    await settle();
-    assert.deepEqual([paper.text(), isDone], ["a\n", false]);
-    await queue[Symbol.asyncDispose]();
-  });
-
-  it("tries again when disposed while failing, and then gives up", async () => {
-    const { clock, paper, queue } = start();
-    paper.fails = true;
-    queue.append("info", "a\n");
-    await settle();
-    await queue[Symbol.asyncDispose]();
-    assert.equal(paper.writes(), 2);
-    assert.equal(clock.pendingTimers, 0);
   });
 
   it("reports a failure if the first one is the last try", async () => {

@@ -2,7 +2,6 @@
 import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
 import { test } from "node:test";
-import { EMPTY_SHARE_MEMORY } from "../../../src/reconcile/state-store.ts";
 import type { FoundMount, MountDriver } from "../../../src/shares/drivers/mount-driver.ts";
 import type { ShareEngine } from "../../../src/shares/engine/share-engine.ts";
 import type { ShareRequest } from "../../../src/shares/policy/share-request.ts";
@@ -136,33 +135,6 @@ test("A13 a path that another home owns is not touched; a path is released once 
   assert.deepEqual(released.slice(1), ["/elsewhere/CORE"]);
 });
 
-test("A6 a share that is removed is forgotten, and starts without history when it is added again; the end forgets none", async () => {
-  const forgotten: string[] = [];
-  const override = { ...EMPTY_SHARE_MEMORY, override: "unmounted" as const };
-  const restored = { shares: new Map([["CORE", override]]), observedAt: null, setAside: null };
-  const forget = async (share: string): Promise<null> => {
-    forgotten.push(share);
-    return null;
-  };
-  const memory = memoryThat({ restored, forget });
-  const { clock, machine, daemon, engine } = start({ memory });
-  await clock.advance(5_000);
-  assert.equal(machine.link, null, "it is held unmounted");
-  daemon.apply(null);
-  await clock.advance(1_000);
-  assert.deepEqual(forgotten, ["CORE"]);
-  daemon.apply(LOCAL);
-  await clock.advance(5_000);
-  assert.ok(machine.link !== null);
-  const driver = machine.localDriver();
-  const named = (name: string) => ({ spec: { ...LOCAL, name }, policy: POLICY, driver });
-  engine.apply([named("CORE"), named("NEW")]);
-  engine.apply([named("NEW"), named("CORE")]);
-  assert.deepEqual(engine.names, ["NEW", "CORE"], "in the order of the configuration");
-  await engine[Symbol.asyncDispose]();
-  assert.deepEqual(forgotten, ["CORE"]);
-});
-
 test("a share rests after a person's request, until the next one", async () => {
   const { clock, machine, engine, ask } = start();
   await clock.advance(5_000);
@@ -172,34 +144,6 @@ test("a share rests after a person's request, until the next one", async () => {
   assert.equal(machine.link, null);
   await ask({ kind: "mount", waitUntilMs: 0 });
   assert.ok(machine.link !== null);
-});
-
-test("the end of a mount's process starts a cycle of only its share, as long as the share has that driver", async () => {
-  const listeners = new Set<(share: string) => void>();
-  const cycles: string[] = [];
-  const { clock, machine, engine } = start({ onCycle: (share) => void cycles.push(share) });
-  const driver = {
-    ...machine.localDriver(),
-    onMountProcessExit(listener: (share: string) => void) {
-      listeners.add(listener);
-      return () => void listeners.delete(listener);
-    },
-  };
-  const subject = { spec: LOCAL, policy: POLICY, driver };
-  for (let edits = 0; edits < 3; edits++) engine.apply([subject]);
-  assert.equal(listeners.size, 1);
-  await clock.advance(2_000);
-  for (const [share, expected] of [
-    ["OTHER", []],
-    ["CORE", ["CORE"]],
-  ] as const) {
-    cycles.length = 0;
-    for (const listener of listeners) listener(share);
-    await settle();
-    assert.deepEqual(cycles, expected);
-  }
-  engine.apply([]);
-  assert.equal(listeners.size, 0);
 });
 
 test("A10 a report of a mount's program starts a cycle of its share, until the end", async () => {
@@ -255,36 +199,6 @@ test("requested shares begin first; the end waits for the running cycle", async 
   await ended;
 });
 
-test("a share that is removed and added again begins no cycle before its earlier one has ended", async () => {
-  const { clock, machine, daemon, engine } = start();
-  await clock.advance(5_000);
-  const local = machine.localDriver();
-  const looks: (() => void)[] = [];
-  const driver = {
-    ...local,
-    async find(spec: typeof LOCAL, notBeforeMs: number) {
-      await new Promise<void>((resolve) => looks.push(resolve));
-      return local.find(spec, notBeforeMs);
-    },
-  };
-  const subject = { spec: LOCAL, policy: POLICY, driver };
-  engine.apply([subject]);
-  engine.trigger("CORE", "config");
-  await settle();
-  for (let times = 0; times < 2; times++) {
-    engine.apply([]);
-    engine.apply([subject]);
-  }
-  engine.trigger("CORE", "config");
-  await settle();
-  assert.equal(looks.length, 1);
-  looks[0]?.();
-  await settle();
-  assert.equal(looks.length, 2);
-  daemon.apply(null);
-  looks[1]?.();
-});
-
 test("a program that waits for a share starts a cycle of it, which knows the program", async () => {
   const logger = createRecordingLogger();
   const { clock, engine } = start({ logger });
@@ -297,15 +211,6 @@ test("a program that waits for a share starts a cycle of it, which knows the pro
   assert.equal(engine.view("CORE").observed?.wanted, true);
   const cycles = logger.lines.slice(before).filter(({ message }) => message === "cycle");
   assert.deepEqual(pluck(cycles, "fields"), [{ share: "CORE", trigger: ["data"] }]);
-});
-
-test("an unconfigured share is unknown to every request", async () => {
-  const { engine } = start();
-  const { signal } = new AbortController();
-  const isUnknown = { code: "share_unknown", message: /OTHER/ };
-  assert.throws(() => engine.view("OTHER"), isUnknown);
-  await assert.rejects(engine.request("OTHER", { kind: "mount", waitUntilMs: 0 }, signal), isUnknown);
-  await assert.rejects(engine.untilIdle("OTHER", signal), isUnknown);
 });
 
 test("a driver of the other kind is asked once for its remains", async () => {

@@ -130,23 +130,6 @@ test("Paths a lost link returns with the first beat after two seconds, and a cor
   await eventually(async () => (await readlink(at("docs")).catch(() => null)) !== null);
 });
 
-test("Paths an alias that is removed, or leads elsewhere, also removes its link", async (t) => {
-  const { links, config, transitions, at, root, folder } = await scene(t);
-  links.apply(await config("docs=Docs", "film=Film"));
-  await links.reconcile(NEVER);
-  const moved = join(folder, "film");
-  links.apply(await config(`film=Other@${moved}`));
-  await links.reconcile(NEVER);
-  assert.equal(await readlink(moved), join(root, "CORE", "Other"));
-  for (const name of ["docs", "film"]) {
-    assert.equal(await readlink(at(name)).catch(() => null), null, name);
-  }
-  assert.deepEqual(pluck(transitions.slice(2), "name"), ["alias.removed", "alias.removed", "alias.linked"]);
-  links.apply(await config());
-  links.trigger("tick");
-  await eventually(async () => (await readlink(moved).catch(() => null)) === null);
-});
-
 test("Paths a link made before a restart is still known afterwards, and is removed if its alias has since been removed", async (t) => {
   const { links, config, start, at, root } = await scene(t);
   links.apply(await config("docs=Docs", "film=Film"));

@@ -132,21 +132,6 @@ describe("on demand", () => {
     b.is({ phase: "Ready", names: ["two"] });
   });
 
-  it("B2 a subscription starts it", async () => {
-    const b = await begun(STOPPED, "one");
-    await settle();
-    const client = createClient("0");
-    const reply = b.pool.subscribe("a", "file:///x", client);
-    await settle();
-    await b.comesUp("one");
-    assert.deepEqual(await reply, { result: {} });
-    await b.clock.advance(3 * IDLE_MS);
-    b.is({ phase: "Ready", codes: ["kept_awake"] });
-    b.pool.forget(client);
-    await b.clock.advance(3 * IDLE_MS);
-    b.is({ phase: "Asleep", instances: 0 });
-  });
-
   it("B2 a client's own instance is started by its call, next to the shared one, and both stop", async () => {
     const b = await begun({ ...STOPPED, instances: "per-client" }, "one");
     await settle();
