@@ -88,22 +88,6 @@ test("adding in the page", {
     },
   );
 
-  await t.test("F4 a secret is stored, and deleted", async () => {
-    const form = page.getByRole("form", { name: "Store a secret" });
-    await form.getByLabel("Name (required)").fill("token");
-    await form.getByRole("button", { name: "Save" }).click();
-    await form.getByText("Value: required").waitFor();
-    assert.deepEqual(await violations(page), []);
-    await form.getByLabel("Value (required)").fill(VALUE);
-    await form.getByRole("button", { name: "Save" }).click();
-    await page.getByText("nothing uses it").waitFor();
-    assert.equal(await form.getByLabel("Value (required)").inputValue(), "");
-    assert.match((await rig.home.cli(["secret", "list"])).stdout, /token/);
-    await page.getByRole("button", { name: "Delete: token" }).click();
-    await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
-    await page.getByText("No secret is stored or needed.").waitFor();
-  });
-
   await t.test(
     "F1 F4 a client is connected, once its file's change was shown, and disconnected",
     async () => {
