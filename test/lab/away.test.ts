@@ -123,14 +123,18 @@ describe("off network", { skip: missingForRootRig() ?? false, timeout: 300_000 }
       async (scene) => {
         await writeFile(scene.exported("AWAY", "kept.txt"), "kept");
         await using packets = await listenForPackets(scene.rig);
-        await scene.start("tb");
+        const daemon = await scene.start("tb");
         await untilServedOver(scene, "AWAY", "tb");
         const state = async (): Promise<string> => readFile(`${scene.home.home}/state.json`, "utf8");
         await eventually(async () => /[\da-f:]{17}@10\.99\.1\.2"/.test(await state()));
         const restores = await Promise.all([scene.rig.cut.silence("tb"), scene.rig.cut.silence("fallback")]);
         await scene.home.untilShare("AWAY", ({ moves }) => moves?.phase === "over", 30_000);
         await scene.rig.flap(1, 1, "fallback");
-        await pause(10_000);
+        await daemon.kill9();
+        await scene.start(null);
+        await scene.home.untilShare("AWAY", ({ moves }) => moves?.phase === "over", 30_000);
+        // Longer than a check may take to ask for the share, and to be late.
+        await pause(5_000);
         assert.equal(packets.count(), 0, "nobody wants it");
         const untilRead = eventually(() => scene.read("AWAY", "kept.txt").catch(() => null), 60_000, 500);
         await eventually(() => packets.count() > 0, 20_000);

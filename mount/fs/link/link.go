@@ -52,6 +52,8 @@ type Options struct {
 	// Killed says whether the program that waits with that context is being killed. Other signals do not end a wait: on a disk, no program
 	// gets EINTR from open or write, and few expect it.
 	Killed func(ctx context.Context) bool
+	// Check says whether it is a daemon that asks, to learn how the mount is: nobody needs the share for that.
+	Check func(ctx context.Context) bool
 	// Known returns files that are known of the server, which tell it from another one.
 	Known func() []identity.Entry
 	// Event notes what happened. It is called with the link locked, and returns at once.
@@ -132,7 +134,7 @@ type Link struct {
 	letIn       *string       // the GUID of a server that a person lets in
 	epoch       int           // how many servers there were
 	commandAt   time.Duration // when a daemon last said something
-	askedAt     time.Duration // when the newest request came that found no route
+	askedAt     time.Duration // when the newest request came that found no route, and was no check
 	isEmpty     bool          // the root has nothing by which the server can be told from another
 	// The server is just asked to end the sessions of the pair, for a planned move.
 	isForcing bool

@@ -136,9 +136,7 @@ func (l *Link) connected(ctx context.Context, use Use) (Try, error) {
 	for isNew := true; ; isNew = false {
 		l.mu.Lock()
 		c, wait, until, err := l.connOrWait(use)
-		if isNew && l.pair == nil && !use.NoWait {
-			l.askedAt = smb.Monotonic()
-		}
+		isWanted := isNew && l.pair == nil && !use.NoWait
 		if c != nil {
 			c.begin(use)
 			unsettled := use.Changes && !l.isSettled()
@@ -147,6 +145,9 @@ func (l *Link) connected(ctx context.Context, use Use) (Try, error) {
 		}
 		isHeld := l.hold != nil
 		l.mu.Unlock()
+		if isWanted && (l.options.Check == nil || !l.options.Check(ctx)) {
+			l.noteAsked()
+		}
 		if err != nil {
 			return Try{}, err
 		}
@@ -156,6 +157,14 @@ func (l *Link) connected(ctx context.Context, use Use) (Try, error) {
 		if _, err := Await(ctx, l.options.Killed, wait, until); err == syscall.EINTR {
 			return Try{}, err
 		}
+	}
+}
+
+func (l *Link) noteAsked() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.pair == nil {
+		l.askedAt = smb.Monotonic()
 	}
 }
 

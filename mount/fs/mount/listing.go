@@ -173,8 +173,8 @@ func (l *listing) closeHandle() {
 	if handle == nil {
 		return
 	}
-	// A folder that is open cannot be removed.
-	_, _ = link.Do(context.Background(), l.node.share.link, looking, func(t link.Try) (struct{}, error) {
+	// A folder that is open cannot be removed. Without a route it is closed already.
+	_, _ = link.Do(context.Background(), l.node.share.link, link.Use{Session: link.Files, NoWait: true}, func(t link.Try) (struct{}, error) {
 		if t.Conn != on {
 			return struct{}{}, nil
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand"
 	"os"
@@ -269,6 +270,35 @@ func TestOnlyAProcessThatIsKnownIsKilled(t *testing.T) {
 		if Killed(ctx) != want {
 			t.Errorf("%d: %v", pid, !want)
 		}
+	}
+}
+
+func TestOnlyWhatAProgramNeedsIsAskedFor(t *testing.T) {
+	m := newMount(t, 2*time.Second)
+	for i := range 3 * pageLength {
+		write(t, m.Theirs(fmt.Sprintf("many-%d", i)), "")
+	}
+	listed := m.open("")
+	_, err := listed.ReadDir(1)
+	rig.Must(t, err)
+	checker := filepath.Join(m.Folder, checker+".js")
+	write(t, checker, `exec 3<"$1"`)
+	isAsked := func() bool { return m.link.Status().AskedMs != nil }
+	m.Cable.Set(true)
+	if err := exec.Command("sh", "-c", `exec 3<"$1"/absent`, "sh", m.folder).Run(); err == nil || !isAsked() {
+		t.Errorf("a program: %v", err)
+	}
+	m.Cable.Set(false)
+	rig.Eventually(t, "served again", func() bool { return !isAsked() })
+	m.Cable.Set(true)
+	rig.Eventually(t, "lost", func() bool { return m.link.Status().Phase.Is != "serving" })
+	rig.Must(t, listed.Close())
+	if err := exec.Command("sh", checker, m.here("absent")).Run(); err == nil || isAsked() {
+		t.Errorf("a check: %v", err)
+	}
+	m.share.behind.Wait()
+	if isAsked() {
+		t.Error("a folder is closed")
 	}
 }
 

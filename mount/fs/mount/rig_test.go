@@ -47,7 +47,7 @@ func mountOf(t *testing.T, r *rig.Rig, patience time.Duration) *mounted {
 	rig.Must(t, err)
 	m := &mounted{Rig: r, folder: folder}
 	m.link = link.New(link.Options{
-		Account: r.Account, Routes: []smb.Route{r.Cable.Route("only")}, Patience: patience, Killed: Killed,
+		Account: r.Account, Routes: []smb.Route{r.Cable.Route("only")}, Patience: patience, Killed: Killed, Check: Check,
 		Logons: logons.New("", r.Account.User, "", r.Account.Password),
 		Known: func() []identity.Entry {
 			if m.share == nil {

@@ -6,7 +6,9 @@ import (
 	"log"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -181,6 +183,29 @@ func Killed(ctx context.Context) bool {
 		}
 	}
 	return false
+}
+
+// The daemon's process that asks mounts runs this program.
+const checker = "prober-child"
+
+// To read what a process runs takes that long only while the process waits for a page of this mount.
+const readWithin = 50 * time.Millisecond
+
+// Check: the daemon asks, to learn how the mount is.
+func Check(ctx context.Context) bool {
+	request, ok := ctx.(*fuse.Context)
+	if !ok {
+		return false
+	}
+	read := make(chan []string, 1)
+	go func() {
+		text, _ := os.ReadFile("/proc/" + strconv.Itoa(int(request.Caller.Pid)) + "/cmdline")
+		read <- strings.Split(string(text), "\x00")
+	}()
+	arguments, _ := link.Await(context.Background(), nil, read, time.Now().Add(readWithin))
+	return slices.ContainsFunc(arguments, func(each string) bool {
+		return strings.TrimSuffix(filepath.Base(each), filepath.Ext(each)) == checker
+	})
 }
 
 // ask plays op on the session for files; it changes nothing, or the same if it is played twice.
