@@ -120,11 +120,41 @@ failed_files=$(mktemp)
 
 # suite NAME SECONDS counted|whole COMMAND…: "counted" commands end with "N passed, N failed"; another is one check.
 suite() {
-  local name=$1 limit=$2 kind=$3 started=$SECONDS code line
+  local name=$1 limit=$2 kind=$3 started=$SECONDS
   shift 3
   printf '\n=== %s: %s\n' "$name" "$*"
   MOUNTAINEER_TEST_FAILURES=$log.failed timeout --kill-after=10 "$limit" "$@" 2>&1 | tee "$log"
-  code=${PIPESTATUS[0]}
+  count "$name" "$limit" "$kind" $((SECONDS - started)) "${PIPESTATUS[0]}"
+}
+
+# beside NAME SECONDS counted|whole COMMAND…: begins a suite that mostly waits, while the next ones are played. `join_beside`, in
+# the same part, prints and counts it.
+beside() {
+  besides=("$1" "$2" "$3")
+  shift 3
+  beside_log=$(mktemp)
+  {
+    MOUNTAINEER_TEST_FAILURES=$beside_log.failed timeout --kill-after=10 "${besides[1]}" "$@"
+    printf '%d %d\n' "$?" "$SECONDS" >"$beside_log.code"
+  } >"$beside_log" 2>&1 &
+  besides+=("$SECONDS" "$*" "$!")
+}
+
+join_beside() {
+  local code ended
+  wait "${besides[5]}"
+  read -r code ended <"$beside_log.code"
+  printf '\n=== %s: %s\n' "${besides[0]}" "${besides[4]}"
+  cat "$beside_log"
+  mv "$beside_log" "$log"
+  [ -e "$beside_log.failed" ] && mv "$beside_log.failed" "$log.failed"
+  rm -f "$beside_log.code"
+  count "${besides[@]:0:3}" $((ended - besides[3])) "$code"
+}
+
+# count NAME LIMIT KIND TOOK CODE: what $log says of a suite.
+count() {
+  local name=$1 limit=$2 kind=$3 took=$4 code=$5 line
   [ "$code" -eq 124 ] && printf '%s did not end within %s s\n' "$name" "$limit"
   line=$(grep -Eo '^[0-9]+ passed, [0-9]+ failed(, [0-9]+ skipped)?$' "$log" | tail -n 1)
   local ok=0 bad=0 left=0
@@ -144,7 +174,7 @@ suite() {
   fi
   rm -f "$log.failed"
   passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + left))
-  times+=("$(printf '%-28s %5d s  %5d passed  %4d failed  %4d skipped' "$name" $((SECONDS - started)) "$ok" "$bad" "$left")")
+  times+=("$(printf '%-28s %5d s  %5d passed  %4d failed  %4d skipped' "$name" "$took" "$ok" "$bad" "$left")")
 }
 
 # Begins this run's line in the record of replays, which the next runs in this checkout read; scripts/test-replay.ts adds
