@@ -51,6 +51,8 @@ const SUITES = {
 /** Their files take ten seconds and more: they come first, so that at the end no slot stands idle while one is played. */
 const LONG_FOLDERS = [
   ...[
+    "test/gateway/backends/transports/versions/",
+    "test/mcp/sleeping-servers",
     "test/lab/",
     "test/mcp/matrix/",
     "test/web/page",
