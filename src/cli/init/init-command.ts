@@ -1,6 +1,5 @@
 // `init`: writes a first configuration from answers, options or found shares; never over an existing one.
 import { join } from "node:path";
-import type { FoundShare } from "../../api/setup/found-share.ts";
 import { keepWhile } from "../../api/setup/home-secrets.ts";
 import { editConfig } from "../../config/edit/edit.ts";
 import { TOKEN_BLOCK, TOKEN_REFERENCE, TOKEN_TABLE, wantsToken } from "../../config/edit/gateway-token.ts";
@@ -11,6 +10,7 @@ import { decodedText, readConfigBytes } from "../../config/read/config-bytes.ts"
 import { textValues } from "../../config/read/file-values.ts";
 import { parseConfig } from "../../config/read/load.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
+import type { FoundShare } from "../../config/values/found-share.ts";
 import { mistakesError, mistakeText, unwrittenError } from "../../config/values/mistakes.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";

@@ -1,5 +1,5 @@
 // The configuration that `init` writes: blocks for shares and backends, and found shares as comments. Pure.
-import type { FoundShare } from "../../api/setup/found-share.ts";
+
 import type { ConfigTable } from "../../config/edit/edit-value.ts";
 import type { TypedConnection } from "../../config/edit/new-backend.ts";
 import {
@@ -11,6 +11,7 @@ import {
 } from "../../config/edit/new-share.ts";
 import { tomlKey, tomlLines } from "../../config/edit/toml-value.ts";
 import { freeSecretName } from "../../config/secret-names.ts";
+import type { FoundShare } from "../../config/values/found-share.ts";
 
 export interface WantedBackend {
   readonly name: string;

@@ -131,32 +131,13 @@ function fromToml(text: string): ConfigValue | undefined {
   } catch {
     return undefined;
   }
-  return plainValue(value);
+  return hasNoDate(value) ? value : undefined;
 }
 
-/** Returns undefined for a date: no key takes a date, so the typed text is used unchanged. */
-function plainValue(value: unknown): ConfigValue | undefined {
-  if (Array.isArray(value)) {
-    const parts = value.map(plainValue).filter((part) => part !== undefined);
-    return parts.length === value.length ? parts : undefined;
-  }
-  switch (typeof value) {
-    case "string":
-    case "number":
-    case "bigint":
-    case "boolean":
-      return value;
-    case "object": {
-      if (value === null || value instanceof Date) return undefined;
-      const entries = Object.entries(value).flatMap(([key, part]) => {
-        const plain = plainValue(part);
-        return plain === undefined ? [] : [[key, plain] as const];
-      });
-      return entries.length === Object.keys(value).length ? Object.fromEntries(entries) : undefined;
-    }
-    default:
-      return undefined;
-  }
+/** False for a date: no key takes a date, so the typed text is used unchanged. */
+function hasNoDate(value: unknown): value is ConfigValue {
+  if (value instanceof Date) return false;
+  return typeof value !== "object" || value === null || Object.values(value).every(hasNoDate);
 }
 
 const ON_AND_OFF: Readonly<Record<string, boolean>> = { on: true, off: false };

@@ -1,23 +1,12 @@
 // Finds SMB shares that are mounted already: in the mount table and in /etc/fstab. This module touches no mount.
 import { readFile } from "node:fs/promises";
+import type { FoundShare } from "../../config/values/found-share.ts";
 import { hostText } from "../../config/values/host-text.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import { parseSmbSource, percentDecoded } from "../smb-source.ts";
 import { parseFstab } from "./fstab.ts";
 import { type MountEntry, optionValue } from "./mount-entry.ts";
 import { createMountTable } from "./mount-table.ts";
-
-export interface FoundShare {
-  /** A name or address, with `:port` only if it is not 445. */
-  readonly host: string;
-  /** The share's name on the server. */
-  readonly share: string;
-  /** null: unknown. */
-  readonly user: string | null;
-  /** The path where the share is mounted, or would be mounted by fstab. */
-  readonly path: string;
-  readonly by: "kernel" | "fstab";
-}
 
 const KERNELS: ReadonlySet<string> = new Set(["cifs", "smb3", "smbfs"]);
 
