@@ -1,4 +1,5 @@
 // Parses JSON without losing digits: a number that a double cannot represent keeps its text when it is written again.
+import { TEXT_BOUNDS } from "../bounds.ts";
 import { endOfString, parseJson } from "./parse-json.ts";
 
 /** A number that a double cannot represent. Two objects are never equal: compare `rawJSON`. */
@@ -31,7 +32,7 @@ const COLON_NEXT = /[ \t\r\n]*:/y;
 
 /**
  * Like `JSON.parse`, but a number that would lose digits becomes a `RawNumber`, which `JSON.stringify` writes unchanged.
- * Throws the parser's SyntaxError. Costs little more than `JSON.parse`: only inexact numbers outside of strings do.
+ * Throws the parser's SyntaxError, and a RangeError for very many of these numbers. Costs little more than `JSON.parse`: only inexact numbers outside of strings do.
  */
 export function parseExactly(text: string): unknown {
   if (!mayBeInexact(text)) return parseJson(text);
@@ -44,6 +45,7 @@ export function parseExactly(text: string): unknown {
     sources.push(text.slice(start, end));
     at = end;
   }
+  if (sources.length > TEXT_BOUNDS.odd.most) throw new RangeError("it has too many long numbers");
   if (sources.length === 0) return parseJson(text);
   try {
     const value: unknown = parseJson(marked + text.slice(at));
@@ -77,11 +79,17 @@ function* inexactNumbers(text: string): Iterable<{ readonly start: number; reado
 export function restored(value: unknown, mark: string, at: (index: number) => unknown): unknown {
   if (typeof value === "string") return value.startsWith(mark) ? at(Number(value.slice(mark.length))) : value;
   if (typeof value !== "object" || value === null || exactJson.isRawJSON(value)) return value;
+  if (Array.isArray(value)) {
+    for (const [index, before] of value.entries()) value[index] = restored(before, mark, at);
+    return value;
+  }
   for (const key of Object.keys(value)) {
     const before: unknown = Reflect.get(value, key);
     const after = restored(before, mark, at);
+    if (after === before) continue;
     // Assigning to `__proto__` would lose the value.
-    if (after !== before) Object.defineProperty(value, key, { value: after });
+    if (key === "__proto__") Object.defineProperty(value, key, { value: after });
+    else Reflect.set(value, key, after);
   }
   return value;
 }

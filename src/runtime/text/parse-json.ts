@@ -1,13 +1,16 @@
 // Parses JSON from outside. V8's parser may mix up keys with escapes, and give an object a key of another text
 // (nodejs/node#63785, Node 24 and 26). So keys with a backslash never reach it.
 
+import { TEXT_BOUNDS } from "../bounds.ts";
+
 /**
  * Like `JSON.parse`; of several equal keys, the last one counts. Throws a SyntaxError; if a key has a backslash, also a
- * RangeError for a text that is nested thousands of levels deep.
+ * RangeError for a text that is nested thousands of levels deep, or that has very many strings.
  */
 export function parseJson(text: string): unknown {
   const keys = text.includes("\\") ? keysOf(text) : null;
   if (keys === null) return JSON.parse(text);
+  if (keys.length > TEXT_BOUNDS.odd.most) throw new RangeError("it has too many keys with backslashes");
   try {
     return withoutV8Keys(text, keys);
   } catch (error) {
@@ -64,13 +67,13 @@ function keysOf(text: string): readonly Quoted[] | null {
 export function endOfString(text: string, open: number): number {
   for (let end = text.indexOf('"', open + 1); end !== -1; end = text.indexOf('"', end + 1)) {
     let before = end;
-    while (text.charAt(before - 1) === "\\") before -= 1;
+    while (text.charCodeAt(before - 1) === BACKSLASH) before -= 1;
     if ((end - before) % 2 === 0) return end;
   }
   return Number.POSITIVE_INFINITY;
 }
 
-const [OPEN, CLOSE] = ["{".charCodeAt(0), "}".charCodeAt(0)];
+const [OPEN, CLOSE, BACKSLASH] = ["{".charCodeAt(0), "}".charCodeAt(0), "\\".charCodeAt(0)];
 
 /** Follows the objects that begin and end in a part of the text without strings. */
 function countObjects(text: string, from: number, to: number, counts: number[]): void {

@@ -79,6 +79,7 @@ test("E4 no text of a server or client holds the daemon's thread for 100 ms, or 
   const rig = await start(t);
   const client = await rig.connect();
   await client.listen();
+  for (const uri of ["files://a", "files://b"]) await client.request("resources/subscribe", { uri });
   await using watch = await watchThread(rig.url, rig.pid);
 
   const ask = async (method: string, params: Json): Promise<void> => {

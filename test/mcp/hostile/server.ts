@@ -27,7 +27,7 @@ const { instructions } = existsSync(said)
 const own = said === "" ? ["become", "give", "asked"] : ["say"];
 const capabilities = {
   tools: { listChanged: true },
-  resources: { listChanged: true },
+  resources: { listChanged: true, subscribe: true },
   prompts: { listChanged: true },
   completions: {},
 };
@@ -46,7 +46,8 @@ const server = serve({
     },
     give({ given }) {
       if (given["made"] === undefined) return text("");
-      const { error, ...result } = made(ANSWERS, given) ?? {};
+      const { error, told, ...result } = made(ANSWERS, given) ?? {};
+      if (told !== undefined) process.stdout.write(`${JSON.stringify(told)}\n`);
       if (error === undefined) return result;
       const { code, message, data } = error as { code: number; message: string; data: unknown };
       throw new Refusal(code, message, data);
@@ -91,6 +92,7 @@ const server = serve({
         ...(lists.resourceTemplates ?? []),
       ],
     }),
+    "resources/subscribe": () => ({}),
     "prompts/list": () => ({
       prompts: [{ name: "own", description: `${changes}` }, ...(lists.prompts ?? [])],
     }),

@@ -221,7 +221,13 @@ export const LISTS: Readonly<Record<string, Make<Given>>> = {
   }),
 };
 
-/** Where the answer to a call has them: a result, or an error. */
+const notice = (method: string, params: Json): Json => ({ jsonrpc: "2.0", method, params });
+const update = (uri: string): Json => notice("notifications/resources/updated", { uri });
+const log = (data: string): Json => notice("notifications/message", { level: "info", data });
+/** Node has it, its types do not yet. */
+const { rawJSON } = JSON as unknown as { rawJSON(text: string): unknown };
+
+/** Where the answer to a call has them: a result, or an error. `told` comes before the answer. */
 export const ANSWERS: Readonly<Record<string, Make<Json>>> = {
   "a result's text": (piece, size) => ({ content: [{ type: "text", text: text(piece, size) }] }),
   "many texts": (piece, size) => ({
@@ -259,6 +265,13 @@ export const ANSWERS: Readonly<Record<string, Make<Json>>> = {
     content: [],
     structuredContent: { list: Array.from({ length: size / 2 }, () => 1) },
   }),
+  "very many long numbers": (_, size) => ({
+    content: [],
+    structuredContent: { list: Array.from({ length: size / 20 }, () => rawJSON("1700000000123456789")) },
+  }),
+  "an update's URI": (piece, size) => ({ content: [], told: update(text(piece, size)) }),
+  "a batch of updates": (piece, size) => ({ content: [], told: several(piece, size, 900).map(update) }),
+  "a batch of logs": (piece, size) => ({ content: [], told: several(piece, size, 30).map(log) }),
   _meta: (piece, size) => ({
     content: [],
     _meta: Object.fromEntries(several(piece, size, 50).map((key) => [key, 1])),

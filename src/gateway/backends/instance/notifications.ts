@@ -1,6 +1,13 @@
 // Passes each notification of the server to the clients that it belongs to.
+import { TEXT_BOUNDS } from "../../../runtime/bounds.ts";
 import type { CallHandle, ClientHandle } from "../../client-handle.ts";
-import { type JsonObject, type RpcId, type RpcNotification, rpcNotification } from "../../json-rpc.ts";
+import {
+  type JsonObject,
+  jsonLength,
+  type RpcId,
+  type RpcNotification,
+  rpcNotification,
+} from "../../json-rpc.ts";
 import { LIST_CHANGED, LIST_KINDS, RESOURCE_UPDATED, TASK_NOTICE } from "../../protocol.ts";
 import { type ClientRecords, type ElicitationRecord, type TaskRecord, taskOfCall } from "./attribution.ts";
 import type { InstanceOptions } from "./backend-instance.ts";
@@ -113,16 +120,18 @@ export function createNotifications(parts: NotificationParts) {
     }
     if (addressee.kind === "owner") {
       if (passesLogLevel(params, addressee.client, level.raised)) addressee.client.notify(method, params);
-    } else if (addressee.why === "idle") options.onLog(params);
-    // It is unclear which client the message belongs to, so no client may see it.
+    } else if (addressee.why === "idle" && jsonLength(params) <= TEXT_BOUNDS.broadcast.most)
+      options.onLog(params);
+    // It is for too many, or it is unclear which client the message belongs to, so no client may see it.
     else log.keep(logLine(params, log));
     return null;
   };
 
   const takeUpdate = (message: RpcNotification, streamOf: RpcId | null): void => {
     const uri = message.params?.["uri"];
-    if (typeof uri !== "string") return;
-    const params = { ...message.params, uri: options.publishedUri(uri) };
+    if (typeof uri !== "string" || uri.length > TEXT_BOUNDS.uri.most) return;
+    const isShort = jsonLength(message.params ?? {}) <= TEXT_BOUNDS.broadcast.most;
+    const params = { ...(isShort && message.params), uri: options.publishedUri(uri) };
     for (const client of subscriptions.subscribers(uri)) forward(client, [streamOf], { ...message, params });
   };
 

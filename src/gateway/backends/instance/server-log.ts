@@ -1,4 +1,5 @@
 // The last log lines of a server, and rate-limited logging of its invalid messages.
+import { TEXT_BOUNDS } from "../../../runtime/bounds.ts";
 import { createRedaction } from "../../../runtime/log/log-redaction.ts";
 import { settlesWithin } from "../../../runtime/time/clock.ts";
 import type { ClientHandle } from "../../client-handle.ts";
@@ -21,7 +22,10 @@ export function createServerLog({ backend, clock, logger, secrets = [] }: Instan
   return {
     lines,
     clean: (text: string): string => redaction.clean(text),
-    keep(line: string): void {
+    keep(given: string): void {
+      const { most } = TEXT_BOUNDS.serverLine;
+      // A part of a text would keep all of it.
+      const line = given.length > most ? Buffer.from(given.slice(0, most)).toString() : given;
       lines.push(line);
       if (lines.length > MOST_LINES) lines.shift();
       logger.debug("a server writes", { backend, line });

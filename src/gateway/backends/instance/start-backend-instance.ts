@@ -2,6 +2,7 @@
 import { assertParsed } from "../../../runtime/json/large-json.ts";
 import { settlesWithin } from "../../../runtime/time/clock.ts";
 import { createThrottle } from "../../../runtime/time/throttle.ts";
+import { turnGiver } from "../../../runtime/time/turns.ts";
 import type { ListFreshness, Listings } from "../../catalog/catalog.ts";
 import type { ClientHandle } from "../../client-handle.ts";
 import {
@@ -417,10 +418,16 @@ class RunningInstance {
     if (this.#over !== null) return null;
     this.#session.onOutput();
     this.#health.onMessage();
-    if (!Array.isArray(message)) return this.#takeOne(message, streamOf);
-    // Servers of 2025-03-26 may send batches.
-    const waits = message.map((one) => this.#takeOne(one, streamOf)).filter((wait) => wait !== null);
-    return waits.length === 0 ? null : Promise.all(waits).then(() => undefined);
+    return Array.isArray(message) ? this.#takeBatch(message, streamOf) : this.#takeOne(message, streamOf);
+  }
+
+  /** Servers of 2025-03-26 may send batches. */
+  async #takeBatch(messages: readonly unknown[], streamOf: RpcId | null): Promise<void> {
+    const turn = turnGiver(this.#options.clock);
+    for (const one of messages) {
+      await turn();
+      if (this.#over === null) await this.#takeOne(one, streamOf);
+    }
   }
 
   #takeOne(value: unknown, streamOf: RpcId | null): Promise<void> | null {

@@ -1,13 +1,23 @@
 // Which clients are subscribed to which resource. The server gets a request only when the first client subscribes and
 // when the last one unsubscribes.
-import type { ClientHandle } from "../../client-handle.ts";
-import { errorReply, INTERNAL_ERROR, isError, type JsonObject, type Reply } from "../../json-rpc.ts";
+import { TEXT_BOUNDS } from "../../../runtime/bounds.ts";
+import { type ClientHandle, principalKey } from "../../client-handle.ts";
+import {
+  errorReply,
+  INTERNAL_ERROR,
+  isError,
+  type JsonObject,
+  LIMIT_REACHED,
+  type Reply,
+} from "../../json-rpc.ts";
 import { RESOURCE_UPDATED, TASK_NOTICE, TASKS_LOST, UNWATCH_TASK, WATCH_TASK } from "../../protocol.ts";
 import type { InstanceOptions } from "./backend-instance.ts";
 import { unavailable } from "./failures.ts";
 import type { ServerSession } from "./session.ts";
 
 const DONE: Reply = { result: {} };
+const MOST = TEXT_BOUNDS.subscriptions.most;
+const TOO_MANY = `${MOST} resources of one server are subscribed to, the most that a principal may have`;
 
 interface Topic {
   readonly uri: string;
@@ -51,7 +61,8 @@ export class Subscriptions {
   subscribers(uri: string): ReadonlySet<ClientHandle> {
     const exact = this.#topics.get(uri)?.clients;
     const found = new Set(exact);
-    if (this.#topics.size <= (exact === undefined ? 0 : 1)) return found;
+    const isOnly = this.#topics.size <= (exact === undefined ? 0 : 1);
+    if (isOnly || uri.length > TEXT_BOUNDS.updated.most) return found;
     for (let end = uri.lastIndexOf("/"); end > 0; end = uri.lastIndexOf("/", end - 1)) {
       for (const part of [uri.slice(0, end), uri.slice(0, end + 1)]) {
         if (part === uri) continue;
@@ -62,6 +73,8 @@ export class Subscriptions {
   }
 
   async subscribe(uri: string, client: ClientHandle): Promise<Reply> {
+    if (this.#hasMost(client))
+      return errorReply(LIMIT_REACHED, TOO_MANY, { limit: "subscriptions", allowed: MOST });
     const topic = this.#topicOf(uri);
     if (topic.isConfirmed && topic.work === null) {
       topic.clients.add(client);
@@ -75,6 +88,13 @@ export class Subscriptions {
     return topic.clients.has(client)
       ? reply
       : errorReply(INTERNAL_ERROR, "the subscription was cancelled before the answer came");
+  }
+
+  #hasMost({ principal }: ClientHandle): boolean {
+    const key = principalKey(principal);
+    const isOwn = ({ clients }: Topic): boolean =>
+      clients.values().some((client) => principalKey(client.principal) === key);
+    return this.#topics.size >= MOST && [...this.#topics.values()].filter(isOwn).length >= MOST;
   }
 
   async unsubscribe(uri: string, client: ClientHandle): Promise<Reply> {

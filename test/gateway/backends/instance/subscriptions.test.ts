@@ -38,6 +38,17 @@ describe("subscriptions", () => {
     link.notify(UPDATED, { uri: "ui://page", title: "P" });
     assert.deepEqual(a.told, [{ method: UPDATED, params: { uri: "ui://b/page", title: "P" } }]);
   });
+  test("E4 a principal may have 1,000 subscriptions, and an update with a long URI reaches only who has that URI", async () => {
+    const { instance, link } = await startReady();
+    const a = createTestClient("a");
+    const b = { ...createTestClient("b"), principal: { kind: "user", name: "b", roles: [] } as const };
+    for (let at = 0; at < 1_000; at += 1) assert.deepEqual(await instance.subscribe(`f://${at}`, a), OK);
+    assert.match(JSON.stringify(await instance.subscribe("f://more", a)), /1000 resources of one server/);
+    assert.deepEqual(await instance.subscribe("f://more", b), OK);
+    link.notify(UPDATED, { uri: `f://more/${"/".repeat(1_100)}` });
+    link.notify(UPDATED, { uri: "f://more/1", _meta: { long: "x".repeat(70_000) } });
+    assert.deepEqual(b.told, [{ method: UPDATED, params: { uri: "f://more/1" } }]);
+  });
   test("simultaneous subscribers share one request, and its refusal", async () => {
     const { instance, link } = await startReady({}, { "resources/subscribe": null });
     const clients = ["a", "b", "c"].map((name) => createTestClient(name));

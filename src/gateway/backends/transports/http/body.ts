@@ -1,5 +1,6 @@
 // Reads the body of an HTTP response: whole within a limit, or as an event stream that its receiver can pause.
 
+import { TEXT_BOUNDS } from "../../../../runtime/bounds.ts";
 import { GatheredBytes } from "../../../../runtime/text/gathered-bytes.ts";
 import { createSseParser, type SseEvent, type SseParser } from "../../../../runtime/text/sse-parser.ts";
 import { UNCOUNTED_BYTES } from "../../../answers-in-flight.ts";
@@ -99,7 +100,8 @@ export function readEvents(response: Response, limitBytes: number, reader: Event
       const wait = readMessage(event.bytes ?? event.data, {
         take: (message) => reader.onMessage(message),
         refuse(error) {
-          reader.onGarbage(tooManyValues(error)?.error.message ?? event.data);
+          const { most } = TEXT_BOUNDS.oddLine;
+          reader.onGarbage(tooManyValues(error)?.error.message ?? event.data.slice(0, most));
           return null;
         },
       });

@@ -1,8 +1,10 @@
 // One message sent over HTTP, and the response to it: JSON, an event stream (resumed if it breaks), or a refusal.
+import { TEXT_BOUNDS } from "../../../../runtime/bounds.ts";
 import { errorText } from "../../../../runtime/errors.ts";
 import { withoutByteOrderMark } from "../../../../runtime/text/plain-text.ts";
 import { backoffMs } from "../../../../runtime/time/backoff.ts";
 import type { Clock, Timer } from "../../../../runtime/time/clock.ts";
+import { turnGiver } from "../../../../runtime/time/turns.ts";
 import {
   classifyMessage,
   isError,
@@ -243,7 +245,8 @@ export class Exchange {
           this.#fail(noJson);
           return null;
         }
-        this.#garbage(tooManyValues(error)?.error.message ?? withoutByteOrderMark(answer.toString()));
+        const text = answer.toString("utf8", 0, TEXT_BOUNDS.oddLine.most);
+        this.#garbage(tooManyValues(error)?.error.message ?? withoutByteOrderMark(text));
         this.#fail(this.#unanswered());
         return null;
       },
@@ -253,7 +256,9 @@ export class Exchange {
   async #takeBody(body: unknown): Promise<void> {
     if (!Array.isArray(body)) this.#deliver(body)?.catch(() => {});
     else {
+      const turn = turnGiver(this.#context.clock);
       for (const value of body) {
+        await turn();
         const wait = this.#done ? null : this.#deliver(value);
         if (wait !== null) await wait.catch(() => {});
       }
