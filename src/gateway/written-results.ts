@@ -3,7 +3,7 @@
 
 import { TEXT_BOUNDS } from "../runtime/bounds.ts";
 import { MountaineerError } from "../runtime/errors.ts";
-import { isLarge, type LargeJson, readLarge, tooLong } from "../runtime/json/large-json.ts";
+import { isLarge, type LargeJson, MOST_VALUES, readLarge } from "../runtime/json/large-json.ts";
 import { parseExactly } from "../runtime/text/exact-json.ts";
 import { withoutByteOrderMark } from "../runtime/text/plain-text.ts";
 import {
@@ -27,7 +27,7 @@ export function writtenResult(result: JsonObject): Buffer | null {
 /** The reply to a message that has too many values for what has to be done with it; null: any other error. */
 export function tooManyValues(error: unknown): { readonly error: RpcError } | null {
   if (!(error instanceof MountaineerError) || error.code !== "too_many_values") return null;
-  return errorReply(LIMIT_REACHED, error.message, error.cause);
+  return errorReply(LIMIT_REACHED, error.message, { limit: "values", allowed: MOST_VALUES });
 }
 
 interface MessageReceiver {
@@ -63,7 +63,7 @@ async function takeLarge(bytes: Buffer, { take, refuse }: MessageReceiver): Prom
   }
   try {
     if (bytes.length > TEXT_BOUNDS.notice.most && large.bytesOf("result") === null)
-      throw tooLong(bytes.length, "notice");
+      throw new MountaineerError("too_many_values", "it is longer than 4 MiB, and not a result");
     await take(parseMessage(large));
   } catch (error) {
     const reply = tooManyValues(error);

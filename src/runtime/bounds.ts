@@ -45,7 +45,6 @@ export const TEXT_BOUNDS = {
   instructions: server("instructions", 64 * KIB, "characters", "refused, with a condition"),
   published: server("instructions of all servers, as published", 64 * KIB, "characters", "cut"),
   mention: server("a URI in a result", 1_024, "characters", "not remembered"),
-  readResult: server("a result that is looked into, or cut", 12 * MIB, "bytes", "as it came, or refused"),
   broadcast: server(
     "a log message or update for several clients",
     64 * KIB,

@@ -12,8 +12,7 @@ import { JsonScan, type MessageHead } from "./json-scan.ts";
 const SMALL_BYTES = 64 * 1024;
 /** A text with more values, or more bytes, is not parsed as a whole. */
 export const MOST_VALUES = TEXT_BOUNDS.values.most;
-const MIB = 1024 * 1024;
-const MOST_BYTES = 4 * MIB;
+const MOST_BYTES = 4 * 1024 * 1024;
 const BOUNDS = { partValues: 5_000, partBytes: 1024 * 1024, memberValues: MOST_VALUES };
 /** Bytes that are checked in one turn of the event loop: about a millisecond. */
 const SLICE_BYTES = 64 * 1024;
@@ -23,15 +22,9 @@ const NAMES: ReadonlySet<unknown> = new Set(["id", "method"]);
 
 const [LINE_FEED, CARRIAGE_RETURN, SPACE] = [0x0a, 0x0d, 0x20] as const;
 
-/** Of a whole text. */
-interface Whole {
-  readonly values: number;
-  readonly length: number;
-}
-
 interface Unparsed {
   readonly bytes: Buffer;
-  readonly whole: Whole;
+  readonly values: number;
   readonly drop: () => void;
 }
 
@@ -40,8 +33,8 @@ interface Unparsed {
  * read.
  */
 const unparsed = new WeakMap<object, Unparsed>();
-/** For objects with unparsed parts anywhere in them. */
-const partly = new WeakMap<object, Whole>();
+/** For objects with unparsed parts anywhere in them: the number of values in the whole text. */
+const partly = new WeakMap<object, number>();
 /**
  * True: they are being written as bytes. The parts met so far, and how their positions are marked; null: nothing yet.
  */
@@ -149,36 +142,19 @@ export function emptied(value: object): void {
 
 /** Whether looking into the value throws `too_many_values`. */
 export function isUnreadable(value: object): boolean {
-  const part = unparsed.get(value);
-  return part !== undefined && unreadable(part.whole) !== null;
+  return (unparsed.get(value)?.values ?? 0) > MOST_VALUES;
 }
 
 /** Throws `too_many_values` if the value itself, or anything in it that was parsed with it, stays bytes. */
 export function assertParsed(value: object): void {
-  const whole = partly.get(value) ?? unparsed.get(value)?.whole;
-  const reason = whole === undefined ? null : unreadable(whole);
-  if (reason !== null) throw reason;
-}
-
-/** Why the parts of this text cannot be read; null: they can. */
-function unreadable({ values, length }: Whole): MountaineerError | null {
-  if (values > MOST_VALUES) return tooMany(values);
-  return length > TEXT_BOUNDS.readResult.most ? tooLong(length, "readResult") : null;
+  const values = partly.get(value) ?? unparsed.get(value)?.values;
+  if (values !== undefined && values > MOST_VALUES) throw tooMany(values);
 }
 
 function tooMany(values: number): MountaineerError {
   const [found, most] = [values, MOST_VALUES].map((count) => count.toLocaleString("en"));
   const message = `${found} values are more than the ${most} that can be read in one message`;
-  return new MountaineerError("too_many_values", message, {
-    cause: { limit: "values", allowed: MOST_VALUES },
-  });
-}
-
-export function tooLong(bytes: number, bound: "readResult" | "notice"): MountaineerError {
-  const { what, most: allowed } = TEXT_BOUNDS[bound];
-  const [has, may] = [bytes, allowed].map((count) => Math.ceil((count / MIB) * 10) / 10);
-  const message = `${has} MiB are more than the ${may} MiB of ${what}`;
-  return new MountaineerError("too_many_values", message, { cause: { limit: "bytes", allowed } });
+  return new MountaineerError("too_many_values", message);
 }
 
 /** `parseExactly`, which gives up a number of many millions of digits. */
@@ -194,7 +170,6 @@ function parsed(text: string): unknown {
 /** Parses all but the parts. */
 function parseAround(bytes: Buffer, { parts, values }: JsonScan): unknown {
   const mark = randomUUID();
-  const whole = { values, length: bytes.length };
   let at = 0;
   let text = "";
   for (const [index, { start, end }] of parts.entries()) {
@@ -204,22 +179,22 @@ function parseAround(bytes: Buffer, { parts, values }: JsonScan): unknown {
   const around = parsed(text + bytes.toString("utf8", at));
   const value = restored(around, mark, (index) => {
     const part = parts[index];
-    return part === undefined ? null : partOf(bytes.subarray(part.start, part.end), part.isList, whole);
+    return part === undefined ? null : partOf(bytes.subarray(part.start, part.end), part.isList, values);
   });
   if (parts.length > 0)
     for (const member of Object.values(objectOf(value)))
-      if (typeof member === "object" && member !== null) partly.set(member, whole);
+      if (typeof member === "object" && member !== null) partly.set(member, values);
   return value;
 }
 
-function partOf(given: Buffer, isList: boolean, whole: Whole): object {
+/** `values`: of the whole text. */
+function partOf(given: Buffer, isList: boolean, values: number): object {
   const target = isList ? [] : {};
   let bytes = given;
   let isParsed = false;
   /** A part that was left out only for its size can be parsed when it is read. */
   const look = (): void => {
-    const reason = unreadable(whole);
-    if (reason !== null) throw reason;
+    if (values > MOST_VALUES) throw tooMany(values);
     if (isParsed) return;
     Object.defineProperties(target, Object.getOwnPropertyDescriptors(Object(parsed(bytes.toString()))));
     isParsed = true;
@@ -252,9 +227,9 @@ function partOf(given: Buffer, isList: boolean, whole: Whole): object {
   });
   const drop = (): void => {
     bytes = Buffer.from(isList ? "[]" : "{}");
-    unparsed.set(part, { bytes, whole, drop });
+    unparsed.set(part, { bytes, values, drop });
     for (const key of Object.keys(target)) Reflect.deleteProperty(target, key);
   };
-  unparsed.set(part, { bytes, whole, drop });
+  unparsed.set(part, { bytes, values, drop });
   return part;
 }
