@@ -16,6 +16,8 @@ import (
 
 	"io/fs"
 
+	"golang.org/x/sys/unix"
+
 	"mountaineer/mount/fs/identity"
 	"mountaineer/mount/fs/link"
 	"mountaineer/mount/fs/logons"
@@ -63,6 +65,7 @@ func mountOf(t *testing.T, r *rig.Rig, patience time.Duration) *mounted {
 	})
 	rig.Must(t, err)
 	m.share = share
+	rig.Must(t, refusePolls(folder))
 	t.Cleanup(func() {
 		if err := share.Unmount(); err != nil {
 			t.Errorf("unmount: %v", err)
@@ -71,6 +74,17 @@ func mountOf(t *testing.T, r *rig.Rig, patience time.Duration) *mounted {
 		share.Wait()
 	})
 	return m
+}
+
+// refusePolls has the kernel ask once whether a file is ready, which go-fuse does not know: it never asks again. Go's runtime asks for each file
+// that this process opens, while no goroutine may answer.
+func refusePolls(folder string) error {
+	fd, err := unix.Open(filepath.Join(folder, ".go-fuse-epoll-hack"), unix.O_RDONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+	return unix.Close(fd)
 }
 
 func (m *mounted) here(name string) string { return filepath.Join(m.folder, name) }
