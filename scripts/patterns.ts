@@ -7,7 +7,7 @@ import { globSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
 import { parseArgs } from "node:util";
-import { TEXT_BOUNDS } from "../src/runtime/bounds.ts";
+import { TEXT_BOUNDS } from "../src/runtime/text/bounds.ts";
 import { scanSource } from "./source-scan.ts";
 
 const ROOT = path.resolve(import.meta.dirname, "..");
@@ -84,7 +84,7 @@ function judge(pattern: string, where: string, verdict: string | undefined): voi
   if (verdict !== undefined && took <= MOST_MS) known[pattern] = verdict;
   else
     faults.push(
-      `${where}: ${pattern} is not linear (${answer.attack?.pattern ?? answer.status}). Write it otherwise; or give its text a row in src/runtime/bounds.ts at which this attack takes ${MOST_MS} ms, and the verdict "bound: ROW"; or, where nobody else writes the text, "own: REASON"`,
+      `${where}: ${pattern} is not linear (${answer.attack?.pattern ?? answer.status}). Write it otherwise; or give its text a row in src/runtime/text/bounds.ts at which this attack takes ${MOST_MS} ms, and the verdict "bound: ROW"; or, where nobody else writes the text, "own: REASON"`,
     );
 }
 

@@ -1,7 +1,7 @@
 // The table of the bounds of foreign texts, for docs/reference/security.md.
 import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { type Bound, TEXT_BOUNDS } from "../../src/runtime/bounds.ts";
+import { type Bound, TEXT_BOUNDS } from "../../src/runtime/text/bounds.ts";
 import type { DocumentGenerator } from "./generator.ts";
 
 const PATH = "docs/reference/security.md";

@@ -2,7 +2,7 @@
 // object that a client's file has around its servers.
 
 import { createScanner } from "jsonc-parser";
-import { TEXT_BOUNDS } from "../runtime/bounds.ts";
+import { TEXT_BOUNDS } from "../runtime/text/bounds.ts";
 import { isObject, type JsonMembers } from "../runtime/text/json-object.ts";
 import { withoutByteOrderMark } from "../runtime/text/plain-text.ts";
 import type { ClientSurroundings } from "./client.ts";

@@ -1,6 +1,6 @@
 // Hides possible secrets in a program's arguments, in an address and in other texts of the configuration. Pure.
 
-import { TEXT_BOUNDS } from "../runtime/bounds.ts";
+import { TEXT_BOUNDS } from "../runtime/text/bounds.ts";
 import { textReference } from "../secrets/reference.ts";
 import { argumentKinds, runningSpans } from "./argument-kinds.ts";
 import { isHostAsWritten } from "./values/address.ts";

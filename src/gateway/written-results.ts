@@ -1,9 +1,9 @@
 // Reads servers' messages and remembers the bytes of large results. A result that is passed on as the same object is
 // sent as these bytes instead of being serialized again. A changed result is another object, which has no bytes.
 
-import { TEXT_BOUNDS } from "../runtime/bounds.ts";
 import { MountaineerError } from "../runtime/errors.ts";
 import { isLarge, type LargeJson, MOST_VALUES, readLarge } from "../runtime/json/large-json.ts";
+import { TEXT_BOUNDS } from "../runtime/text/bounds.ts";
 import { parseExactly } from "../runtime/text/exact-json.ts";
 import { withoutByteOrderMark } from "../runtime/text/plain-text.ts";
 import {

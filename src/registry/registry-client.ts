@@ -1,7 +1,7 @@
 // Asks an MCP registry for servers, through version 0.1 of its API.
 
-import { TEXT_BOUNDS } from "../runtime/bounds.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
+import { TEXT_BOUNDS } from "../runtime/text/bounds.ts";
 import { type JsonMembers, jsonObject, objectOf } from "../runtime/text/json-object.ts";
 import { trimEnd } from "../runtime/text/trim-end.ts";
 import { userAgent } from "../runtime/version.ts";

@@ -1,5 +1,5 @@
 // The texts of one call that policies and `folders` check. Over all of them they have one budget, and each is decoded once.
-import { TEXT_BOUNDS } from "../../runtime/bounds.ts";
+import { TEXT_BOUNDS } from "../../runtime/text/bounds.ts";
 import { isUnclear, otherSpellings } from "./uri-template.ts";
 
 /** As many characters take as long to check as a part of a path. */

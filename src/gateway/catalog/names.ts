@@ -1,7 +1,8 @@
 // The owners of names that clients have used. A name keeps its owner: if another backend has an entry of that name,
 // the entry's name begins with that backend's name from then on. Pure.
-import { TEXT_BOUNDS } from "../../runtime/bounds.ts";
+
 import { sha256Of } from "../../runtime/files/sha256.ts";
+import { TEXT_BOUNDS } from "../../runtime/text/bounds.ts";
 
 export interface NamedEntry {
   readonly kind: "tool" | "prompt";

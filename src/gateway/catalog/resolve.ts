@@ -1,6 +1,7 @@
 // Finds the entry or the backend to which a name or URI belongs.
-import { TEXT_BOUNDS } from "../../runtime/bounds.ts";
+
 import { memoized } from "../../runtime/memo.ts";
+import { TEXT_BOUNDS } from "../../runtime/text/bounds.ts";
 import { type Catalog, type CatalogEntry, entryKey, type Owner, type Resolved } from "./catalog.ts";
 import { compileUriTemplate, steps, type UriTemplate } from "./uri-template.ts";
 

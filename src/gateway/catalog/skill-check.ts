@@ -1,5 +1,5 @@
 // Checks skills (extension io.modelcontextprotocol/skills, SEP-2640) against the rules of strict hosts. Pure.
-import { TEXT_BOUNDS } from "../../runtime/bounds.ts";
+import { TEXT_BOUNDS } from "../../runtime/text/bounds.ts";
 import { isRawNumber } from "../../runtime/text/exact-json.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 import { isUnclear } from "./uri-template.ts";

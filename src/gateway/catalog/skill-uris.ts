@@ -1,6 +1,6 @@
 // The URIs under which skills are published. Clients also read files below a skill's root that no list names. If two
 // servers use one URI for different skills, the skill of the later server gets another root.
-import { TEXT_BOUNDS } from "../../runtime/bounds.ts";
+import { TEXT_BOUNDS } from "../../runtime/text/bounds.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 import type { PublishedSkills } from "./catalog.ts";
 import { copyOf } from "./copies.ts";

@@ -1,6 +1,6 @@
 // Matches URIs with URI templates. The match only selects a backend, so it is as lenient as servers are: an expression
 // in braces stands for any text.
-import { TEXT_BOUNDS } from "../../runtime/bounds.ts";
+import { TEXT_BOUNDS } from "../../runtime/text/bounds.ts";
 
 /** Characters that one read may compare with all templates together. */
 const MOST_STEPS = 100_000;

@@ -3,8 +3,8 @@
 import { readFile, stat } from "node:fs/promises";
 import type { SignedTokensConfig } from "../../config/snapshot.ts";
 import { isLoopbackUrl } from "../../config/values/host.ts";
-import { TEXT_BOUNDS } from "../../runtime/bounds.ts";
 import { errorText } from "../../runtime/errors.ts";
+import { TEXT_BOUNDS } from "../../runtime/text/bounds.ts";
 import { isObject, type JsonMembers, jsonObject } from "../../runtime/text/json-object.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import { boundedRequest } from "../bounded-request.ts";

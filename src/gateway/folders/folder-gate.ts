@@ -3,7 +3,7 @@
 import { posix } from "node:path";
 import { routesOf } from "../../config/backend-routes.ts";
 import type { ServedBackend } from "../../config/snapshot.ts";
-import { TEXT_BOUNDS } from "../../runtime/bounds.ts";
+import { TEXT_BOUNDS } from "../../runtime/text/bounds.ts";
 import { isRawNumber } from "../../runtime/text/exact-json.ts";
 import { parseJson } from "../../runtime/text/parse-json.ts";
 import { safeLine } from "../../runtime/text/safe-line.ts";

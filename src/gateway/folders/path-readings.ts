@@ -1,7 +1,7 @@
 // The paths that a text in a call's arguments may mean to some server. Pure.
 
 import { posix } from "node:path";
-import { TEXT_BOUNDS } from "../../runtime/bounds.ts";
+import { TEXT_BOUNDS } from "../../runtime/text/bounds.ts";
 import { unescaped } from "../catalog/uri-template.ts";
 
 export interface Reading {

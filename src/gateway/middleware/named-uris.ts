@@ -2,7 +2,7 @@
 // under the names that clients use.
 
 import { dropOldest, ofLargest } from "../../runtime/bounded-map.ts";
-import { TEXT_BOUNDS } from "../../runtime/bounds.ts";
+import { TEXT_BOUNDS } from "../../runtime/text/bounds.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import { pageOfTool, withPage } from "../catalog/app-pages.ts";
 import type { Catalog } from "../catalog/catalog.ts";

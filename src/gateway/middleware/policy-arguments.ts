@@ -2,7 +2,7 @@
 // that forbids or asks applies if any part of the value matches in any spelling.
 
 import type { PolicyConfig } from "../../config/snapshot.ts";
-import { TEXT_BOUNDS } from "../../runtime/bounds.ts";
+import { TEXT_BOUNDS } from "../../runtime/text/bounds.ts";
 import { isRawNumber } from "../../runtime/text/exact-json.ts";
 import { type CallTexts, textsOfCall } from "../catalog/call-texts.ts";
 import { compileGlobs } from "../catalog/glob.ts";

@@ -1,7 +1,7 @@
 // Texts for error replies to clients: one bounded line without secrets and without the installation's path.
 
 import { fileURLToPath } from "node:url";
-import { TEXT_BOUNDS } from "../../runtime/bounds.ts";
+import { TEXT_BOUNDS } from "../../runtime/text/bounds.ts";
 import { safeLine } from "../../runtime/text/safe-line.ts";
 
 const INSTALLED_AT = fileURLToPath(new URL("../../..", import.meta.url));

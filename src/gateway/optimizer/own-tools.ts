@@ -1,8 +1,9 @@
 // The gateway's own two tools: `find_tool` finds tools that are not listed, `call_tool` calls them. Before any
 // middleware sees a call of `call_tool`, the call of the named tool replaces it.
-import { TEXT_BOUNDS } from "../../runtime/bounds.ts";
+
 import { errorText } from "../../runtime/errors.ts";
 import { memoized } from "../../runtime/memo.ts";
+import { TEXT_BOUNDS } from "../../runtime/text/bounds.ts";
 import { settlesWithin } from "../../runtime/time/clock.ts";
 import { isAppOnly } from "../catalog/app-pages.ts";
 import { withoutTexts } from "../catalog/without-texts.ts";

@@ -1,8 +1,8 @@
 // The gateway's own result of `initialize`. Backends come and go while a session lasts, so the result declares what
 // any backend may have.
 
-import { TEXT_BOUNDS } from "../../runtime/bounds.ts";
 import { memoized } from "../../runtime/memo.ts";
+import { TEXT_BOUNDS } from "../../runtime/text/bounds.ts";
 import { stripInvisible } from "../../runtime/text/invisible-characters.ts";
 import type { BackendInitializeResult } from "../backends/policy/backend-pool-contract.ts";
 import type { Catalog } from "../catalog/catalog.ts";

@@ -2,8 +2,8 @@
 import { isUtf8 } from "node:buffer";
 import { randomUUID } from "node:crypto";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { TEXT_BOUNDS } from "../bounds.ts";
 import { MountaineerError } from "../errors.ts";
+import { TEXT_BOUNDS } from "../text/bounds.ts";
 import { parseExactly, restored } from "../text/exact-json.ts";
 import { objectOf } from "../text/json-object.ts";
 import { JsonScan, type MessageHead } from "./json-scan.ts";

@@ -1,5 +1,5 @@
 // Parses JSON without losing digits: a number that a double cannot represent keeps its text when it is written again.
-import { TEXT_BOUNDS } from "../bounds.ts";
+import { TEXT_BOUNDS } from "./bounds.ts";
 import { endOfString, parseJson } from "./parse-json.ts";
 
 /** A number that a double cannot represent. Two objects are never equal: compare `rawJSON`. */

@@ -1,7 +1,7 @@
 // Parses JSON from outside. V8's parser may mix up keys with escapes, and give an object a key of another text
 // (nodejs/node#63785, Node 24 and 26). So keys with a backslash never reach it.
 
-import { TEXT_BOUNDS } from "../bounds.ts";
+import { TEXT_BOUNDS } from "./bounds.ts";
 
 /**
  * Like `JSON.parse`; of several equal keys, the last one counts. Throws a SyntaxError; if a key has a backslash, also a

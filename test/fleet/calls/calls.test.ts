@@ -174,6 +174,7 @@ natsTest(
       assert.match(textOf(await client.answered(id)), /error: server files@desktop: desktop: it is gone/);
     await eventually(() => laptop.names().length === TOOLS.length);
     assert.ok(performance.now() - startedMs < 10_000);
+    await eventually(() => notices() > before);
     assert.equal(notices(), before + 1);
     assert.match(textOf(await client.call("desktop_echo")), /^error: /);
     assert.equal(textOf(await client.call("echo", { mark: "own" })), "own");

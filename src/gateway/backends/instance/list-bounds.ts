@@ -1,6 +1,6 @@
 // What one server may list.
 
-import { TEXT_BOUNDS } from "../../../runtime/bounds.ts";
+import { TEXT_BOUNDS } from "../../../runtime/text/bounds.ts";
 import { countInvisible } from "../../../runtime/text/invisible-characters.ts";
 import { type TransportFailure, transportFailure } from "../transports/backend-transport.ts";
 

@@ -1,7 +1,7 @@
 // Reads the lists of a server, within limits of time, pages, entries and characters.
 
 import { isDeepStrictEqual } from "node:util";
-import { TEXT_BOUNDS } from "../../../runtime/bounds.ts";
+import { TEXT_BOUNDS } from "../../../runtime/text/bounds.ts";
 import type { Clock, Timer } from "../../../runtime/time/clock.ts";
 import { ownTurn, turnGiver } from "../../../runtime/time/turns.ts";
 import {

@@ -1,5 +1,5 @@
 // Passes each notification of the server to the clients that it belongs to.
-import { TEXT_BOUNDS } from "../../../runtime/bounds.ts";
+import { TEXT_BOUNDS } from "../../../runtime/text/bounds.ts";
 import type { CallHandle, ClientHandle } from "../../client-handle.ts";
 import {
   type JsonObject,

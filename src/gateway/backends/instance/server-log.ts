@@ -1,6 +1,7 @@
 // The last log lines of a server, and rate-limited logging of its invalid messages.
-import { TEXT_BOUNDS } from "../../../runtime/bounds.ts";
+
 import { createRedaction } from "../../../runtime/log/log-redaction.ts";
+import { TEXT_BOUNDS } from "../../../runtime/text/bounds.ts";
 import { settlesWithin } from "../../../runtime/time/clock.ts";
 import type { ClientHandle } from "../../client-handle.ts";
 import type { JsonObject } from "../../json-rpc.ts";

@@ -1,6 +1,6 @@
 // The session with one server. A lost HTTP session is renewed.
 
-import { TEXT_BOUNDS } from "../../../runtime/bounds.ts";
+import { TEXT_BOUNDS } from "../../../runtime/text/bounds.ts";
 import { objectOf } from "../../../runtime/text/json-object.ts";
 import { isError, isJsonObject, isWritable, type JsonObject, jsonOf, type Reply } from "../../json-rpc.ts";
 import {

@@ -1,6 +1,6 @@
 // Which clients are subscribed to which resource. The server gets a request only when the first client subscribes and
 // when the last one unsubscribes.
-import { TEXT_BOUNDS } from "../../../runtime/bounds.ts";
+import { TEXT_BOUNDS } from "../../../runtime/text/bounds.ts";
 import { type ClientHandle, principalKey } from "../../client-handle.ts";
 import {
   errorReply,

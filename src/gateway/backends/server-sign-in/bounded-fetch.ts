@@ -2,8 +2,8 @@
 // carry a secret elsewhere.
 import { isLoopbackUrl } from "../../../config/values/host.ts";
 import { unlessAborted } from "../../../runtime/abort.ts";
-import { TEXT_BOUNDS } from "../../../runtime/bounds.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
+import { TEXT_BOUNDS } from "../../../runtime/text/bounds.ts";
 import { printable } from "../../../runtime/text/plain-text.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import { userAgent } from "../../../runtime/version.ts";

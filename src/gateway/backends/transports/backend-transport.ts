@@ -2,8 +2,8 @@
 // folder beside this file, and one contract suite runs on all of them.
 
 import { stripVTControlCharacters } from "node:util";
-import { TEXT_BOUNDS } from "../../../runtime/bounds.ts";
 import { createRedaction } from "../../../runtime/log/log-redaction.ts";
+import { TEXT_BOUNDS } from "../../../runtime/text/bounds.ts";
 import { printable } from "../../../runtime/text/plain-text.ts";
 import { safeLine } from "../../../runtime/text/safe-line.ts";
 import type { ClientHandle } from "../../client-handle.ts";

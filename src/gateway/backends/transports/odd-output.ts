@@ -1,6 +1,7 @@
 // What servers write that is not one message on each line, read where it has one meaning only.
-import { TEXT_BOUNDS } from "../../../runtime/bounds.ts";
+
 import { JsonScan } from "../../../runtime/json/json-scan.ts";
+import { TEXT_BOUNDS } from "../../../runtime/text/bounds.ts";
 import { GatheredBytes } from "../../../runtime/text/gathered-bytes.ts";
 import { jsonObject } from "../../../runtime/text/json-object.ts";
 import { isRpcId, type JsonObject, type RpcId } from "../../json-rpc.ts";

@@ -1,5 +1,5 @@
 // Checks a request of protocol 2026-07-28: what `_meta` says of the client, and whether the HTTP headers match the body.
-import { TEXT_BOUNDS } from "../../../runtime/bounds.ts";
+import { TEXT_BOUNDS } from "../../../runtime/text/bounds.ts";
 import { takeCaller } from "../../caller-marks.ts";
 import type { Principal } from "../../client-handle.ts";
 import {

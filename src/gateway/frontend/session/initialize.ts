@@ -1,5 +1,5 @@
 // Reads `initialize`, and agrees on a protocol version.
-import { TEXT_BOUNDS } from "../../../runtime/bounds.ts";
+import { TEXT_BOUNDS } from "../../../runtime/text/bounds.ts";
 import type { ClientHandle } from "../../client-handle.ts";
 import {
   errorReply,

@@ -1,7 +1,8 @@
 // A call of 2026-07-28 that asks its client for input, in one or more rounds. A round gathers the server's questions and
 // sends them as the answer to the client's request; the call is suspended until the next request brings the answers.
-import { TEXT_BOUNDS } from "../../../runtime/bounds.ts";
+
 import { errorText, MountaineerError } from "../../../runtime/errors.ts";
+import { TEXT_BOUNDS } from "../../../runtime/text/bounds.ts";
 import type { Clock, Timer } from "../../../runtime/time/clock.ts";
 import type { CallSignal } from "../../call-signal.ts";
 import { principalKey, type ServerRequest } from "../../client-handle.ts";

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { mixedLine, unreadableAnswer } from "../../../../src/gateway/backends/transports/odd-output.ts";
-import { TEXT_BOUNDS } from "../../../../src/runtime/bounds.ts";
+import { TEXT_BOUNDS } from "../../../../src/runtime/text/bounds.ts";
 
 test("D9 E4 a line made to be read slowly is read at once", () => {
   const begun = '{"jsonrpc":"2.0","id":1,"bad":NaN,"text":"';

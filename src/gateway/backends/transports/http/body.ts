@@ -1,6 +1,6 @@
 // Reads the body of an HTTP response: whole within a limit, or as an event stream that its receiver can pause.
 
-import { TEXT_BOUNDS } from "../../../../runtime/bounds.ts";
+import { TEXT_BOUNDS } from "../../../../runtime/text/bounds.ts";
 import { GatheredBytes } from "../../../../runtime/text/gathered-bytes.ts";
 import { createSseParser, type SseEvent, type SseParser } from "../../../../runtime/text/sse-parser.ts";
 import { UNCOUNTED_BYTES } from "../../../answers-in-flight.ts";

@@ -1,6 +1,7 @@
 // One message sent over HTTP, and the response to it: JSON, an event stream (resumed if it breaks), or a refusal.
-import { TEXT_BOUNDS } from "../../../../runtime/bounds.ts";
+
 import { errorText } from "../../../../runtime/errors.ts";
+import { TEXT_BOUNDS } from "../../../../runtime/text/bounds.ts";
 import { withoutByteOrderMark } from "../../../../runtime/text/plain-text.ts";
 import { backoffMs } from "../../../../runtime/time/backoff.ts";
 import type { Clock, Timer } from "../../../../runtime/time/clock.ts";

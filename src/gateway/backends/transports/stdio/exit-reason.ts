@@ -1,6 +1,6 @@
 // The line of a program's output that best explains its end. Many programs write more after it: a stack, a hint, a
 // footer.
-import { TEXT_BOUNDS } from "../../../../runtime/bounds.ts";
+import { TEXT_BOUNDS } from "../../../../runtime/text/bounds.ts";
 
 /** Lines that `npx` and `uvx` write while they download a server. */
 const INSTALLER = /^(?:npm |\s*(?:Resolved|Downloading|Downloaded|Building|Built|Prepared|Installed) )/;

@@ -1,7 +1,7 @@
 // Reads a backend's log lines at a bounded rate; the excess is dropped.
 
 import type { Readable } from "node:stream";
-import { TEXT_BOUNDS } from "../../../../runtime/bounds.ts";
+import { TEXT_BOUNDS } from "../../../../runtime/text/bounds.ts";
 import { createLineSplitter, type LineSplitter } from "../../../../runtime/text/line-splitter.ts";
 import type { Clock, Timer } from "../../../../runtime/time/clock.ts";
 

@@ -2,7 +2,7 @@
 // Also reads messages on a line with text, and JSON over several lines (`odd-output.ts`).
 
 import type { Readable } from "node:stream";
-import { TEXT_BOUNDS } from "../../../../runtime/bounds.ts";
+import { TEXT_BOUNDS } from "../../../../runtime/text/bounds.ts";
 import { createLineSplitter } from "../../../../runtime/text/line-splitter.ts";
 import type { Clock } from "../../../../runtime/time/clock.ts";
 import { ownTurn, TURN_MS } from "../../../../runtime/time/turns.ts";
