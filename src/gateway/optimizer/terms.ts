@@ -1,110 +1,23 @@
 // Search terms of tools and queries: words without endings, and concepts, which stand for words of similar meaning.
 // Only for English; words of other languages stay as they are.
 
+import words from "./words.json" with { type: "json" };
+
 /** Limit for a query, and for each text of a tool. */
 const MOST_TERMS = 400;
 
-const STOP_WORDS: ReadonlySet<string> = new Set(
-  (
-    "a an the of to in on for from with and or is are was were be been by my me i we us our you your it its this that " +
-    "these those what whom whose how do does did can could would should please want need needs all any some " +
-    "there have has had at as into out up off about than then so if when where will just not no only via per let lets " +
-    "they them their he she him his her also very much such because again here why each both too now something anything " +
-    "someone anyone thing things next " +
-    "s t re ve ll using use used uses given specific specified provided optional required e g etc"
-  ).split(" "),
-);
+const STOP_WORDS: ReadonlySet<string> = new Set(words.stop.split(" "));
 
 /**
  * Each line is one concept: the first word names the concept. A text that contains any word of the line also gets the
  * concept.
  */
-const CONCEPTS: readonly string[] = [
-  "find search look lookup query locate seek discover",
-  "list enumerate browse show which who overview",
-  "get fetch retrieve read view show see display describe inspect open tell details detail info information give check",
-  "create make add new insert open start generate write register set build provision draft compose raise file",
-  "update edit modify change set rename patch adjust alter rewrite correct fix",
-  "delete remove drop erase clear destroy discard unlink purge wipe rid trash",
-  "send post reply share forward notify email mail message respond answer dm",
-  "run execute invoke trigger launch perform start rerun",
-  "stop cancel kill terminate end abort halt",
-  "undo reset revert rollback restore discard",
-  "stash shelve aside later",
-  "cherry apply pick",
-  "schedule recurring nightly daily weekly monthly cron periodic night every",
-  "uptime down outage alive reachable unavailable",
-  "presence online offline busy available",
-  "blame wrote author",
-  "newest latest recent last",
-  "week month day today tomorrow calendar agenda",
-  "block unblock protect lock",
-  "quantity size large big bigger resize scale small",
-  "close finish complete resolve done shut",
-  "move transfer relocate",
-  "copy duplicate clone fork replicate",
-  "upload attach import push",
-  "download export save pull",
-  "enable activate on resume unpause turn",
-  "disable deactivate off pause suspend",
-  "picture image screenshot photo snapshot capture",
-  "pr pull merge mr review",
-  "issue ticket bug task workitem todo",
-  "user member person people account colleague teammate contact assignee",
-  "doc document page note",
-  "project repo repository codebase",
-  "database table sql postgres mysql mariadb redis mongodb kafka valkey",
-  "mail email inbox message",
-  "meeting event appointment calendar schedule",
-  "comment note remark reply discussion thread",
-  "log output trace console",
-  "configuration config setting option preference",
-  "secret token credential key password",
-  "metric statistic stat usage performance number count",
-  "price cost billing invoice bill charge balance owe pay payment",
-  "pipeline build ci workflow job run",
-  "error crash exception failure problem",
-  "type enter fill input write text",
-  "click press tap push",
-  "website webpage site page url address link",
-  "go navigate visit open browse",
-  "machine server vm instance node droplet host",
-  "chat conversation channel room team",
-  "permission access role right",
-  "group team",
-  "compare diff difference changed changes",
-  "version release tag",
-  "status state health progress condition",
-  "phone mobile device simulator emulator",
-  "rule policy",
-  "deploy release rollout ship",
-  "restart reboot",
-  "label tag category",
-  "spreadsheet excel worksheet sheet",
-  "time date clock",
-  "place location restaurant cafe hotel nearby near shop",
-  "direction route travel car trip journey",
-  "knowledge graph remember memory fact entity relation observation",
-  "connect relation link join",
-  "elevation high altitude height sea",
-  "cluster kubernetes",
-];
+const CONCEPTS: readonly string[] = words.concepts;
 
 const CONCEPT = "~";
 
 /** In names of tools, the first word of a line replaces the others. */
-const SAME: readonly string[] = [
-  "folder directory dir directories",
-  "email mail mails",
-  "repository repo",
-  "database db",
-  "kubernetes k8s",
-  "color colour",
-  "certificate cert certs",
-  "environment env envs",
-  "configuration config",
-  "js javascript",
-];
+const SAME: readonly string[] = words.same;
 
 /** Phrases, each with the word that replaces it. */
 const JOINED: readonly (readonly [RegExp, string])[] = [
