@@ -18,15 +18,11 @@ const exactJson = JSON as unknown as {
  * as fast as `{16}`.
  */
 const LONG = /[0-9.]{3}[0-9.]{3}[0-9.]{3}[0-9.]{3}[0-9.]{3}[0-9.]|[0-9][eE][+-]?[0-9]{3}/;
-/**
- * Matches numbers that a double may not hold exactly: a whole long number without its sign, or the end of a number
- * with a three-digit exponent. Slower than `LONG`, so used only where `LONG` matches.
- */
-const LONG_NUMBERS = /[0-9.]{16,}(?:[eE][+-]?[0-9]+)?|[0-9][eE][+-]?[0-9]{3}/g;
-
 /** Matches all that can be an inexact number: 16 characters of a number, or an exponent of three digits. */
 const MAYBE_INEXACT = /[-+.0-9eE]{16,}|[-.0-9]{0,14}[0-9][eE][+-]?[0-9]{3,}/g;
 const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
+/** `1e999` */
+const SHORTEST = 5;
 /** A number may not be followed by a colon, but the text that replaces it may. */
 const COLON_NEXT = /[ \t\r\n]*:/y;
 
@@ -35,7 +31,7 @@ const COLON_NEXT = /[ \t\r\n]*:/y;
  * Throws the parser's SyntaxError, and a RangeError for very many of these numbers. Costs little more than `JSON.parse`: only inexact numbers outside of strings do.
  */
 export function parseExactly(text: string): unknown {
-  if (!mayBeInexact(text)) return parseJson(text);
+  if (!LONG.test(text)) return parseJson(text);
   const mark = `${Math.random()}:`;
   const sources: string[] = [];
   let marked = "";
@@ -56,19 +52,19 @@ export function parseExactly(text: string): unknown {
   }
 }
 
+/** Looks only between strings. */
 function* inexactNumbers(text: string): Iterable<{ readonly start: number; readonly end: number }> {
-  let open = text.indexOf('"');
-  let close = open === -1 ? -1 : endOfString(text, open);
-  for (const { 0: source, index: start } of text.matchAll(MAYBE_INEXACT)) {
-    while (open !== -1 && close < start) {
-      open = text.indexOf('"', close + 1);
-      close = open === -1 ? -1 : endOfString(text, open);
+  for (let at = 0; at < text.length; ) {
+    const quote = text.indexOf('"', at);
+    const between = text.slice(at, quote === -1 ? text.length : quote);
+    for (const { 0: source, index } of between.length < SHORTEST ? [] : between.matchAll(MAYBE_INEXACT)) {
+      if (!NUMBER.test(source) || !isInexact(Number(source), source)) continue;
+      const start = at + index;
+      const end = start + source.length;
+      COLON_NEXT.lastIndex = end;
+      if (!COLON_NEXT.test(text)) yield { start, end };
     }
-    const isInString = open !== -1 && open < start;
-    if (isInString || !NUMBER.test(source) || !isInexact(Number(source), source)) continue;
-    const end = start + source.length;
-    COLON_NEXT.lastIndex = end;
-    if (!COLON_NEXT.test(text)) yield { start, end };
+    at = quote === -1 ? text.length : endOfString(text, quote) + 1;
   }
 }
 
@@ -96,19 +92,7 @@ export function restored(value: unknown, mark: string, at: (index: number) => un
 
 /** False if the text has a number that this JavaScript engine would round: browsers before 2025 have no `JSON.rawJSON`. */
 export function keepsDigits(text: string): boolean {
-  return typeof exactJson.rawJSON === "function" || !mayBeInexact(text);
-}
-
-/**
- * True if a number in the text may lose digits when it is parsed. Checks only long numbers; parsing the whole text
- * with a reviver would cost more.
- */
-function mayBeInexact(text: string): boolean {
-  if (!LONG.test(text)) return false;
-  for (const [found] of text.matchAll(LONG_NUMBERS)) {
-    if (found.length <= LONGEST_EXACT || isInexact(Number(found), found)) return true;
-  }
-  return false;
+  return typeof exactJson.rawJSON === "function" || [...inexactNumbers(text)].length === 0;
 }
 
 export function isRawNumber(value: unknown): value is RawNumber {

@@ -303,6 +303,11 @@ test("text that is not JSON is a SyntaxError, even with long numbers", () => {
     assert.throws(() => parseExactly(text), SyntaxError);
 });
 
+test("a text of digits is a text, however long it is", () => {
+  const digits = "1".repeat(15_000_000);
+  assert.equal(parseExactly(`["${digits}"]`)?.toString(), digits);
+});
+
 test("a message of any depth is read, if not exactly", () => {
   const depth = 200_000;
   const text = `${"[".repeat(depth)}12345678901234567890${"]".repeat(depth)}`;
