@@ -14,6 +14,7 @@ import { serverName } from "./started-program.ts";
 
 const TITLE = "the pasted text";
 const MOST_SERVERS = 1000;
+const TOO_MANY = `${TITLE} has more than ${MOST_SERVERS} servers`;
 
 /** The servers of the text, as of a file. Rejects with `client_unreadable`. */
 export async function pastedFile(
@@ -36,7 +37,7 @@ export async function pastedFile(
     );
     found.push(file);
     count += file.servers.length;
-    if (count > MOST_SERVERS) throw unreadable(`${TITLE} has more than ${MOST_SERVERS} servers`);
+    if (count > MOST_SERVERS) throw unreadable(TOO_MANY);
   }
   return {
     ...{ path: TITLE, title: TITLE, isOfFolder: false },
@@ -58,6 +59,7 @@ async function pastedValues(pasted: string): Promise<readonly JsonMembers[]> {
     members = {};
   };
   while (true) {
+    if (values.length > MOST_SERVERS) throw unreadable(TOO_MANY);
     scanner.scan();
     const start = scanner.getTokenOffset();
     const first = text.charAt(start);

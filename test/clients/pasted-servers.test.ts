@@ -45,6 +45,10 @@ for (const [what, [text, ...servers]] of Object.entries(PASTED)) {
   test(`F4 pasted servers are read: ${what}`, async () => assert.deepEqual(await read(text), servers));
 }
 
+test("F4 E4 pasted text of more than a thousand objects is refused before they are read", async () => {
+  await assert.rejects(read('"'.repeat(65_536)), { message: "the pasted text has more than 1000 servers" });
+});
+
 test("F4 pasted text that is not JSON is refused with the place of the error", async () => {
   await assert.rejects(
     read('{"a":{"command":"x"}'),
