@@ -80,14 +80,7 @@ export async function readLarge(given: Buffer): Promise<LargeJson> {
   return {
     heads: scan.heads,
     parse() {
-      if (isWhole) {
-        try {
-          return parsed(bytes.toString());
-        } catch (error) {
-          // Lists of many long numbers can stay bytes.
-          if (scan.isList || scan.parts.length === 0) throw error;
-        }
-      }
+      if (isWhole) return parsed(bytes.toString());
       if (scan.light > MOST_VALUES || scan.isList) throw tooMany(scan.values);
       return parseAround(bytes, scan);
     },
@@ -163,7 +156,7 @@ function parsed(text: string): unknown {
     return parseExactly(text);
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
-    throw new MountaineerError("too_many_values", "its numbers or keys are too many or too long to be read");
+    throw new MountaineerError("too_many_values", "it has a number too long to be read");
   }
 }
 

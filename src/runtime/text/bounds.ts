@@ -28,7 +28,6 @@ export const TEXT_BOUNDS = {
   message: server("one message", 64 * MIB, "bytes", "the server is restarted"),
   notice: server("one message that is not a result", 4 * MIB, "bytes", "refused"),
   values: server("values in one message that is read, above 64 KiB", 100_000, "", "refused"),
-  odd: server("numbers beyond a double, or texts next to keys with backslashes", 10_000, "", "refused"),
   pages: server("pages of one list", 1_000, "", "the last list serves"),
   tools: server("tools", 3_000, "", "the first serve, with a condition"),
   resources: server("resources", 5_000, "", "the first serve, with a condition"),

@@ -1,16 +1,13 @@
 // Parses JSON from outside. V8's parser may mix up keys with escapes, and give an object a key of another text
 // (nodejs/node#63785, Node 24 and 26). So keys with a backslash never reach it.
 
-import { TEXT_BOUNDS } from "./bounds.ts";
-
 /**
  * Like `JSON.parse`; of several equal keys, the last one counts. Throws a SyntaxError; if a key has a backslash, also a
- * RangeError for a text that is nested thousands of levels deep, or that has very many strings.
+ * RangeError for a text that is nested thousands of levels deep.
  */
 export function parseJson(text: string): unknown {
   const keys = text.includes("\\") ? keysOf(text) : null;
   if (keys === null) return JSON.parse(text);
-  if (keys.length > TEXT_BOUNDS.odd.most) throw new RangeError("it has too many keys with backslashes");
   try {
     return withoutV8Keys(text, keys);
   } catch (error) {

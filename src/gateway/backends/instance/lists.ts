@@ -32,6 +32,7 @@ import {
 import { paramHeadersOf } from "../../param-headers.ts";
 import { entryDigest, keepText, pinOf } from "../../pins/pinned-entry.ts";
 import { LIST_KINDS, type ListKind, MODERN_VERSION, SKILLS_EXTENSION } from "../../protocol.ts";
+import { tooManyValues } from "../../written-results.ts";
 import { type TransportFailure, transportFailure } from "../transports/backend-transport.ts";
 import type { InstanceOptions } from "./backend-instance.ts";
 import { errorAnswer, isSameFailure, noAnswer, oneLine } from "./failures.ts";
@@ -91,7 +92,10 @@ export async function readKind(kind: ListKind, options: ReadOptions): Promise<Re
   const isRead = (list: keyof Listings): boolean => list !== "skills" || options.declares(list);
   // Templates and skills do not have their own notice, so a notice about resources covers them.
   const ofKind = ENTRY_LISTS.filter(({ filter, list }) => filter === kind && isRead(list)).reverse();
-  const reads = ofKind.map(async (listed) => ({ list: listed.list, read: await readList(listed, options) }));
+  const reads = ofKind.map(async (listed) => ({
+    list: listed.list,
+    read: await readList(listed, options).catch(unreadable),
+  }));
   for (const { list, read } of await Promise.all(reads)) {
     if ("kind" in read) {
       failure ??= read;
@@ -104,6 +108,13 @@ export async function readKind(kind: ListKind, options: ReadOptions): Promise<Re
     freshness[list] = read.freshness;
   }
   return { part, faulty, freshness, failure, partial };
+}
+
+/** Of a large page, an entry that cannot be read is known only when it is looked into. */
+function unreadable(error: unknown): TransportFailure {
+  const refused = tooManyValues(error);
+  if (refused === null) throw error;
+  return transportFailure("overloaded", refused.error.message);
 }
 
 interface ReadList {

@@ -9,7 +9,9 @@ import { NO_LISTINGS } from "../../../../src/gateway/catalog/catalog.ts";
 import { judgePage, verdictOf } from "../../../../src/gateway/catalog/schema-verdicts.ts";
 import type { JsonObject } from "../../../../src/gateway/json-rpc.ts";
 import { LIST_CHANGED } from "../../../../src/gateway/protocol.ts";
+import { readLarge } from "../../../../src/runtime/json/large-json.ts";
 import { noopLogger } from "../../../../src/runtime/log/log.ts";
+import { objectOf } from "../../../../src/runtime/text/json-object.ts";
 import { createManualClock, settle } from "../../../support/manual-clock.ts";
 import { pluck } from "../../../support/pluck.ts";
 import { skill } from "../../catalog/sources.ts";
@@ -95,6 +97,18 @@ describe("reading a list", () => {
     assert.equal(outcome.failure?.message, "tools/list gives more than 3000 entries");
     assert.deepEqual(outcome.partial, ["tools"]);
     assert.equal(outcome.part.tools?.length, 1_500);
+  });
+  test("E4 a large list that cannot be read where it is looked into is not read, and ends nothing", async () => {
+    const entries = Array.from(
+      { length: 6_000 },
+      (_, at) => `{"name":"t${at}","inputSchema":{"type":"object"}}`,
+    );
+    const long = `{"name":"x","inputSchema":{"type":"object","x":${"1".repeat(14_000_000)}}}`;
+    const large = await readLarge(Buffer.from(`{"tools":[${[long, ...entries].join(",")}]}`));
+    assert.equal(
+      await failure(() => page(objectOf(large.parse()))),
+      "overloaded: it has a number too long to be read",
+    );
   });
   test("D3 no more than 100 entries of a list are reported", async () => {
     const tools = Array.from({ length: 150 }, (_, index) => ({ name: `t${index}`, inputSchema: 1 }));
