@@ -81,8 +81,7 @@ export const accessRequestShape = object({
 export type AccessRequestReport = TypeOf<typeof accessRequestShape>;
 
 /**
- * `to` null: the programs lose their access; `keep`: they keep it although the user has a new token. Limits only become
- * stricter.
+ * `to` null: the programs lose their access; `keep`: they keep it until the user is removed. Limits only become stricter.
  */
 export const grantsRequest = strictObject({
   ids: list(text, 1_000),

@@ -51,7 +51,8 @@ const usersListCommand = command("users list", {
 
 const usersRenewCommand = command("users renew", {
   summary: "give a user a new token",
-  description: "Programs that act for the user lose their access, unless --keep-grants is given.",
+  description:
+    "Programs that the old token let in lose their access with it, unless --keep-grants is given. Those that you let in stay.",
   examples: { "mountaineer users renew ann --overlap 24": "with a day to change over" },
   exits: { 2: "there is no such user, or the token is a variable" },
   takes: {
@@ -62,7 +63,7 @@ const usersRenewCommand = command("users renew", {
       expected: "a number of hours",
       otherwise: HOUR_MS,
     },
-    "--keep-grants": "programs that act for the user keep their access",
+    "--keep-grants": "programs that act for the user stay, as if you had let them in",
   },
   async run(context, { name, overlap, keepGrants }) {
     const { renewUser } = await import("../edits/user-change.ts");

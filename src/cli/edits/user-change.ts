@@ -47,8 +47,8 @@ export async function addUser(
 }
 
 /**
- * Gives the user a new token. The old one is accepted for `overlapMs`; programs that act for the user lose their access, unless
- * `keepsGrants`.
+ * Gives the user a new token. The old one is accepted for `overlapMs`, and so are programs that it let in, unless `keepsGrants`: then
+ * they stay.
  */
 export async function renewUser(
   context: CommandContext,
@@ -57,12 +57,13 @@ export async function renewUser(
 ): Promise<UserChange> {
   const ids = keepsGrants ? await programsOf(context, name) : [];
   let unused: readonly string[] = [];
-  const change = await withNewToken(context, name, (config, secret) => {
+  const change = await withNewToken(context, name, async (config, secret) => {
     const { token, oldToken = null } = knownUser(config, name);
     if (token.kind !== "stored")
       throw new MountaineerError("usage", `the token of ${name} is the variable ${token.variable}`, {
         hint: "change the variable for the daemon, and start it again",
       });
+    if (ids.length > 0) await callDaemon(context, RUNNING_BACKENDS, "changeGrants", { ids, to: "keep" });
     const earlier = oldToken?.kind === "stored" ? [oldToken.name] : [];
     unused = overlapMs === 0 ? [token.name, ...earlier] : earlier;
     const until = isoTime(Date.now() + overlapMs);
@@ -72,7 +73,6 @@ export async function renewUser(
       value,
     }));
   });
-  if (ids.length > 0) await callDaemon(context, RUNNING_BACKENDS, "changeGrants", { ids, to: "keep" });
   await forget(context, unused);
   return change;
 }

@@ -46,12 +46,12 @@ function find<Named extends { readonly name: string }>(
  */
 export function editMembers(
   context: CommandContext,
-  editsFor: (config: MountaineerConfig) => readonly ConfigEditWire[],
+  editsFor: (config: MountaineerConfig) => readonly ConfigEditWire[] | Promise<readonly ConfigEditWire[]>,
 ) {
   return changeConfig(context, async (call, view) => {
     await refuseToBeginAfresh(context, view);
     const { daemon } = view;
-    const edits = [...editsFor(await readMembers(view))];
+    const edits = [...(await editsFor(await readMembers(view)))];
     if (edits.length === 0) return { changed: false, runs: true, daemon };
     const report = await callEdits(context, call, edits);
     return { changed: report.changed, runs: requireSaved(context, report), daemon };

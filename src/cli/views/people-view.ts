@@ -54,9 +54,9 @@ export function renderGrants(people: readonly Person[], style: TerminalStyle, no
 
 export function requestLines(request: AccessRequestReport, nowMs: number): readonly string[] {
   const { name, published_by: publishedBy, answers_to, resource, opened_from: from, opened } = request;
-  const by = publishedBy === null ? "it says so itself" : `published by ${publishedBy}`;
   return [
-    `  program      ${name} (${by})`,
+    `  calls itself ${name}`,
+    `  published by ${publishedBy ?? "no one: it registered itself"}`,
     `  answer to    ${answers_to}`,
     `  wants        ${resource}`,
     `  page         opened from ${from ?? "an unknown address"}, ${durationText(nowMs - Date.parse(opened))} ago`,

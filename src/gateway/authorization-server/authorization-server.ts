@@ -2,13 +2,14 @@
 // only, to public clients only, and a person answers each request.
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { errorText } from "../../runtime/errors.ts";
+import { sha256Of } from "../../runtime/files/sha256.ts";
 import { BodyIntake, type ReceivedBody } from "../../runtime/http/body-intake.ts";
 import { MinuteCounts } from "../../runtime/http/minute-counts.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { Principal } from "../client-handle.ts";
-import type { Grants, Tokens } from "../client-sign-in/grants.ts";
+import type { GrantLimits, GrantOrigin, Grants, Tokens } from "../client-sign-in/grants.ts";
 import { type Endpoint, ownEndpoint } from "../client-sign-in/protected-resource.ts";
 import type { LocalUsers } from "../middleware/incoming-auth.ts";
 import type { RequestAddress } from "../middleware/middleware.ts";
@@ -25,13 +26,7 @@ import {
   waitingPage,
 } from "./consent-pages.ts";
 import { cookieFrom, formFrom, queryFrom, senderOf, setCookie } from "./request-parts.ts";
-import {
-  type Consent,
-  grantOf,
-  provesChallenge,
-  type WaitingRequest,
-  WaitingRequests,
-} from "./waiting-requests.ts";
+import { grantOf, provesChallenge, type WaitingRequest, WaitingRequests } from "./waiting-requests.ts";
 
 const BODY_BYTES = 64 * 1024;
 const BODIES_BYTES = 4 * 1024 * 1024;
@@ -40,6 +35,7 @@ const MOST_A_MINUTE = 60;
 const MOST_FETCHES_A_MINUTE = 10;
 const MOST_WRONG_A_MINUTE = 20;
 const MOST_WRONG_OF_PAGE = 5;
+const RENEWED = "This token was replaced by a newer one, which is needed here.";
 
 export interface AuthorizationServerParts {
   readonly clock: Clock;
@@ -99,20 +95,41 @@ export class AuthorizationServer implements Disposable {
     return [...(this.#parts.users()?.entries.keys() ?? [])];
   }
 
-  /** Allows a waiting request as the user, or refuses it (null). Rejects with `secret_unavailable`. */
-  async decide(waiting: WaitingRequest, choice: Omit<Consent, "entry"> | null): Promise<boolean> {
-    const { grants, users, record } = this.#parts;
+  /**
+   * The owner allows a waiting request as the user, or refuses it (null). False: there is no such user. Rejects with
+   * `secret_unavailable`.
+   */
+  async decide(
+    waiting: WaitingRequest,
+    choice: (GrantLimits & { readonly user: string }) | null,
+  ): Promise<boolean> {
     if (choice === null) {
-      waiting.answer = "no";
-      record("client.refused", waiting.client.name, "a person refused it");
+      this.#refuse(waiting);
       return true;
     }
-    await grants.keyFor("entry");
-    const [digest] = users()?.entries.get(choice.user)?.sha256s ?? [];
-    const entry = digest === undefined ? null : grants.entryOf(choice.user, digest);
+    await this.#parts.grants.keyFor("entry");
+    const entry = this.#presentEntry(choice.user);
     if (entry === null) return false;
-    waiting.answer = { ...choice, entry };
+    waiting.answer = { ...choice, entry, by_owner: true };
     return true;
+  }
+
+  #refuse(waiting: WaitingRequest): void {
+    waiting.answer = "no";
+    this.#parts.record("client.refused", waiting.client.name, "a person refused it");
+  }
+
+  /** The user's entry by the present token; null: there is no such user. */
+  #presentEntry(user: string): string | null {
+    const { grants, users } = this.#parts;
+    const sha256 = users()?.entries.get(user)?.sha256;
+    return sha256 === undefined ? null : grants.entryOf(user, sha256);
+  }
+
+  /** Whether it still counts: a consent by a token only while that is the user's present one. */
+  #stands(given: GrantOrigin): boolean {
+    if (given.by_owner === true) return this.#parts.grants.isOfUser(given);
+    return this.#presentEntry(given.user) === given.entry;
   }
 
   [Symbol.dispose](): void {
@@ -183,7 +200,7 @@ export class AuthorizationServer implements Disposable {
     waiting: WaitingRequest,
     form: URLSearchParams,
   ): Promise<Answer> {
-    const { users, accessOf, refused } = this.#parts;
+    const { grants, users, accessOf, refused } = this.#parts;
     const action = actionOf(endpoint, waiting);
     if (form.get("answer") === "token") {
       if (!this.#counts.isWithin(`token of ${remote}`, MOST_WRONG_A_MINUTE))
@@ -192,22 +209,28 @@ export class AuthorizationServer implements Disposable {
           "too many tokens were typed; try again in a minute",
           429,
         );
-      const typed = users()?.byToken(Buffer.from(form.get("token") ?? "")) ?? null;
+      const text = form.get("token") ?? "";
+      const typed = users()?.byToken(Buffer.from(text)) ?? null;
       if (typed !== null) {
-        waiting.typed = typed.name;
+        await grants.keyFor("entry");
+        const origin = { user: typed.name, entry: grants.entryOf(typed.name, sha256Of(text)) ?? "" };
+        waiting.typed = this.#stands(origin) ? origin : null;
+        if (waiting.typed === null) return tokenPage(waiting, action, RENEWED);
         return choicePage(waiting, typed.name, accessOf(typed), action);
       }
       waiting.wrong += 1;
       refused("a wrong token was typed in the page of a client", remote, null);
       if (waiting.wrong < MOST_WRONG_OF_PAGE) return tokenPage(waiting, action, "No user has this token.");
     }
-    const user = users()?.entries.get(waiting.typed ?? "")?.principal;
-    const servers = form.getAll("server");
-    const isAllowed = form.get("answer") === "allow" && user !== undefined;
-    const isAll = isAllowed && accessOf(user).every(({ name }) => servers.includes(name));
-    const limits = { backends: isAll ? null : servers, read_only: form.has("read_only") };
-    const isDone = isAllowed && (await this.decide(waiting, { user: user.name, ...limits }));
-    if (!isDone) await this.decide(waiting, null);
+    const { typed } = waiting;
+    if (form.get("answer") !== "allow" || typed === null) this.#refuse(waiting);
+    else if (this.#stands(typed)) {
+      const backends = form.has("all") ? null : form.getAll("server");
+      waiting.answer = { ...typed, backends, read_only: form.has("read_only") };
+    } else {
+      waiting.typed = null;
+      return tokenPage(waiting, action, RENEWED);
+    }
     return continuingPage(action);
   }
 
@@ -253,7 +276,7 @@ export class AuthorizationServer implements Disposable {
     const invalid = new OAuthError("invalid_grant", "the code is not valid for this program");
     const waiting = this.requests.byCode(form.get("code") ?? "");
     const consent = waiting?.answer ?? "no";
-    if (waiting === null || consent === "no") throw invalid;
+    if (waiting === null || consent === "no" || !this.#stands(consent)) throw invalid;
     const { client, redirectUri, challenge, issuer, refreshToken } = waiting;
     if (client.id !== clientId || issuer !== base) throw invalid;
     if ((form.get("redirect_uri") ?? redirectUri) !== redirectUri) throw invalid;

@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { shellCommand } from "../../runtime/text/plain-text.ts";
 import type { Answer } from "./answer.ts";
-import { answersTo } from "./redirect-uri.ts";
+import { answersTo, unknownScheme } from "./redirect-uri.ts";
 import type { AccessRequest, WaitingRequest } from "./waiting-requests.ts";
 
 /** How often a waiting page reloads, seconds. */
@@ -68,9 +68,9 @@ function page({ title, body, refresh, status = 200, headers = {} }: PageParts): 
 
 function facts(request: AccessRequest): string {
   const { client, redirectUri, resource, remote } = request;
-  const published = client.publishedBy === null ? "" : `, which ${client.publishedBy} publishes`;
   const rows: readonly (readonly [string, string])[] = [
-    ["The program calls itself", `${client.name}${published}`],
+    ["The program calls itself", client.name],
+    ["Its description is published by", client.publishedBy ?? "no one: the program registered itself"],
     ["Its answer goes to", answersTo(redirectUri)],
     ["It wants to use", resource],
     ["The page was opened from", remote ?? "an unknown address"],
@@ -84,8 +84,10 @@ function form(action: string, content: string): string {
   return `<form method="post" action="${escaped(action)}">${content}${REFUSE}</form>`;
 }
 
-function titleFor({ client }: WaitingRequest): string {
-  return `Let ${client.name} use Mountaineer?`;
+/** The first line of a page. What the program calls itself does not say which program an unknown scheme opens. */
+function titleFor({ client, redirectUri }: WaitingRequest): string {
+  const scheme = unknownScheme(redirectUri);
+  return `Let ${scheme === null ? client.name : `the program that opens ${scheme}: links`} use Mountaineer?`;
 }
 
 /** Waits until a person answers in another place. It names no user and no server, because anyone can open it. */
@@ -126,7 +128,7 @@ export function choicePage(
   });
   const fields =
     `<p>As the user <b>${escaped(user)}</b> it may use:</p>${rows.join("")}` +
-    "<p>If all are checked, it may also use servers that you add later.</p>" +
+    '<p><label><input type="checkbox" name="all" value="yes"> All servers, also those that you add later</label></p>' +
     '<p><label><input type="checkbox" name="read_only" value="yes"> Only tools whose server says that they change nothing</label></p>' +
     '<button name="answer" value="allow">Allow</button>';
   return page({ title: titleFor(waiting), body: `${facts(waiting)}${form(action, fields)}` });

@@ -10,6 +10,13 @@ const FOREIGN_SCHEMES = new Set(
   ),
 );
 
+/** Schemes of known programs. */
+const CLIENT_SCHEMES = new Set(
+  "antigravity claude codex cursor goose kiro lmstudio trae vscode vscode-insiders warp windsurf zed".split(
+    " ",
+  ),
+);
+
 type Target =
   | { readonly kind: "https"; readonly host: string }
   /** `rest`: everything but the port, which a program on this computer chooses at each start. */
@@ -33,8 +40,13 @@ function targetOf(uri: string): Target | null {
   return isOwn ? { kind: "scheme", scheme } : null;
 }
 
+// Programs may write that they use any port of this computer: `http://localhost:*`, and the path.
+function registeredTarget(uri: string): Target | null {
+  return targetOf(uri.replace(/^(http:\/\/(?:localhost|127\.0\.0\.1|\[::1\])):\*(?=\/|$)/, "$1"));
+}
+
 export function isRedirectUri(uri: unknown): uri is string {
-  return typeof uri === "string" && targetOf(uri) !== null;
+  return typeof uri === "string" && registeredTarget(uri) !== null;
 }
 
 /** Whether `uri` is one of the registered ones: exactly, but for the port of a program on this computer. */
@@ -43,9 +55,17 @@ export function isRegistered(uri: string, registered: readonly string[]): boolea
   if (target === null) return false;
   return registered.some((one) => {
     if (target.kind !== "loopback") return one === uri;
-    const other = targetOf(one);
+    const other = registeredTarget(one);
     return other?.kind === "loopback" && other.rest === target.rest;
   });
+}
+
+/** The scheme of the answer's address, if no known program has it and it has no dot (RFC 8252): any program may open it. */
+export function unknownScheme(uri: string): string | null {
+  const target = targetOf(uri);
+  const isUnknown =
+    target?.kind === "scheme" && !target.scheme.includes(".") && !CLIENT_SCHEMES.has(target.scheme);
+  return isUnknown ? target.scheme : null;
 }
 
 /** The address of the answer in words. */

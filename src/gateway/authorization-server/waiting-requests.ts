@@ -4,7 +4,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import { newCode, plainCode } from "../../runtime/text/typed-code.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
-import type { Grant, NewGrant } from "../client-sign-in/grants.ts";
+import type { GrantLimits, GrantOrigin, NewGrant } from "../client-sign-in/grants.ts";
 import type { ClientRecord } from "./client-record.ts";
 import { answersTo } from "./redirect-uri.ts";
 
@@ -30,7 +30,7 @@ export interface AccessRequest {
 }
 
 /** A person's consent. */
-export type Consent = Pick<Grant, "user" | "entry" | "backends" | "read_only">;
+export type Consent = GrantOrigin & GrantLimits;
 
 export interface WaitingRequest extends AccessRequest {
   readonly id: string;
@@ -49,8 +49,8 @@ export interface WaitingRequest extends AccessRequest {
   refreshToken: string | null;
   /** Wrong tokens typed in this page. */
   wrong: number;
-  /** The user whose token was typed in this page. */
-  typed: string | null;
+  /** The user whose token was typed in this page, and the entry by that token. */
+  typed: GrantOrigin | null;
 }
 
 export class WaitingRequests {

@@ -3,24 +3,24 @@ import { memoized } from "../../runtime/memo.ts";
 import type { Principal } from "../client-handle.ts";
 import type { GrantedAccess, LocalUsers } from "../middleware/incoming-auth.ts";
 import type { Authentication } from "../middleware/middleware.ts";
-import type { Grant, Grants } from "./grants.ts";
+import type { Grant, GrantOrigin, Grants } from "./grants.ts";
 import { ownEndpoint, ownResource, resourceAt } from "./protected-resource.ts";
 
 interface GrantedAccessParts {
   readonly users: LocalUsers;
   readonly grants: Grants;
   readonly publicUrl: string | null;
+  readonly wallMs: () => number;
 }
 
 const ID_PREFIX = "grant ";
 const NOT_READ = "the grants of clients cannot be read now";
 const OTHER_ADDRESS = "the token is for another address";
 
-export function createGrantedAccess({ users, grants, publicUrl }: GrantedAccessParts): GrantedAccess {
-  grants.isOfUser = (grant) => isOfEntry(grant, users, grants);
+export function createGrantedAccess({ users, grants, publicUrl, wallMs }: GrantedAccessParts): GrantedAccess {
   const principalFor = memoized((grant: Grant) => grantedPrincipal(grant, users));
   const principalOf = (grant: Grant | null): Principal | null =>
-    grant === null || !isOfEntry(grant, users, grants) ? null : principalFor(grant);
+    grant === null || !isOfEntry(grant, users, grants, wallMs()) ? null : principalFor(grant);
   return {
     resource: ownResource(publicUrl),
     authenticate(token, address): Authentication | null {
@@ -40,10 +40,25 @@ export function createGrantedAccess({ users, grants, publicUrl }: GrantedAccessP
   };
 }
 
-/** An entry that was removed and created again, or has another token, is a different entry. */
-function isOfEntry({ user, entry }: Grant, { entries }: LocalUsers, grants: Grants): boolean {
-  const [present] = entries.get(user)?.sha256s ?? [];
-  return present !== undefined && grants.entryOf(user, present) === entry;
+/**
+ * Whether the grant's user still has the entry for which it was given. A grant by a token ends with that token. One that the owner gave
+ * ends with the entry: a user who was removed and added again is another one.
+ */
+export function isOfEntry(
+  { user, entry, by_owner: byOwner = false }: GrantOrigin,
+  { entries }: Pick<LocalUsers, "entries">,
+  grants: Pick<Grants, "entryOf">,
+  wallMs: number,
+): boolean {
+  const known = entries.get(user);
+  if (known === undefined) return false;
+  const isBy = (sha256: string): boolean => grants.entryOf(user, sha256) === entry;
+  const { sha256, old, sha256s } = known;
+  return (
+    isBy(sha256) ||
+    (old !== null && old.endsAtMs > wallMs && isBy(old.sha256)) ||
+    (byOwner && [...sha256s].some(isBy))
+  );
 }
 
 /** The user's present roles, within the grant's limits. */

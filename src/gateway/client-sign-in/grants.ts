@@ -4,7 +4,17 @@ import { createHmac, randomBytes } from "node:crypto";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import type { Logger } from "../../runtime/log/log.ts";
-import { flag, list, nullable, number, object, reader, type TypeOf, text } from "../../runtime/shape.ts";
+import {
+  flag,
+  list,
+  nullable,
+  number,
+  object,
+  optional,
+  reader,
+  type TypeOf,
+  text,
+} from "../../runtime/shape.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { StoredPins } from "../pins/pin-store.ts";
 
@@ -23,9 +33,11 @@ const READ_AGAIN_MS = 30_000;
 const tokenShape = object({ sha256: text, until: number });
 const grantShape = object({
   id: text,
-  /** A user in the file. `entry` identifies the user's entry: a later entry of the same name has no grants. */
+  /** A user in the file. `entry` identifies the user's entry by a token: a later entry of the same name has no grants. */
   user: text,
   entry: text,
+  /** Absent: the user gave it, by that token. */
+  by_owner: optional(flag),
   client: object({
     id_sha256: text,
     /** What the client calls itself. */
@@ -45,7 +57,8 @@ const grantShape = object({
 });
 export type Grant = Readonly<TypeOf<typeof grantShape>>;
 export type GrantLimits = Pick<Grant, "backends" | "read_only">;
-export type NewGrant = Pick<Grant, "user" | "entry" | "client" | "resource" | "backends" | "read_only">;
+export type GrantOrigin = Pick<Grant, "user" | "entry" | "by_owner">;
+export type NewGrant = GrantOrigin & Pick<Grant, "client" | "resource" | "backends" | "read_only">;
 const storedGrants = reader(object({ grants: list(grantShape) }));
 
 export interface Tokens {
@@ -80,7 +93,7 @@ export class Grants {
   /** Called when a grant has begun, ended or changed its limits. */
   onChanged = (): void => {};
   /** Whether the grant's user still has the entry for which it was given. */
-  isOfUser = (_grant: Grant): boolean => false;
+  isOfUser = (_grant: GrantOrigin): boolean => false;
   /** The reason why the grants cannot be written; null: they are. */
   unsavedBecause: string | null = null;
   readonly #options: GrantsOptions;

@@ -289,11 +289,15 @@ export function createAuthentication(
   { environment, redact, before, proofs, grants, ...rest }: AuthenticationOptions,
 ): Authenticator {
   if (config.type === "anonymous") return ANYBODY;
-  const users = readLocalUsers(config.users, environment, redact, proofs.local, () => rest.clock.wallMs());
+  const wallMs = (): number => rest.clock.wallMs();
+  const users = readLocalUsers(config.users, environment, redact, proofs.local, wallMs);
   if (config.type === "local") {
     const { publicUrl } = rest.server;
     const isOpen = config.oauth === true && grants !== undefined;
-    return authenticateUsers(users, isOpen ? createGrantedAccess({ users, grants, publicUrl }) : null);
+    return authenticateUsers(
+      users,
+      isOpen ? createGrantedAccess({ users, grants, publicUrl, wallMs }) : null,
+    );
   }
   return new SignedAuthentication({
     ...rest,

@@ -72,13 +72,20 @@ export type KeyState =
 export interface LocalUsers extends Pick<Authenticator, "refresh" | "isWithdrawn" | "missing"> {
   /** null for an unknown token. */
   byToken(token: Buffer): Principal | null;
-  /** By name, the users whose token is known. Digests of a user's tokens, the present one first, identify the entry. */
-  readonly entries: ReadonlyMap<
-    string,
-    { readonly principal: Principal; readonly sha256s: readonly string[] }
-  >;
+  /** By name, the users whose token is known. */
+  readonly entries: ReadonlyMap<string, UserEntry>;
   /** All names, also of users whose token is not known now. */
   readonly names: ReadonlySet<string>;
+}
+
+/** A user of the file. Digests of tokens identify it. */
+export interface UserEntry {
+  readonly principal: Principal;
+  readonly sha256: string;
+  /** The token before; null: the file has none. */
+  readonly old: { readonly sha256: string; readonly endsAtMs: number } | null;
+  /** Digests of all tokens that the user has had since the daemon started, or since the user was added. */
+  readonly sha256s: ReadonlySet<string>;
 }
 
 const WELCOME: Authentication = { ok: true, principal: ANONYMOUS };
@@ -100,6 +107,7 @@ export const ANYBODY: Authenticator = {
 export class TokensUsed {
   readonly #key = randomBytes(32);
   readonly #digests = new WeakMap<Principal, Buffer>();
+  readonly #ofUsers = new Map<string, Set<string>>();
 
   /**
    * Digests have equal lengths, so that they can be compared in constant time. The random key makes them
@@ -116,6 +124,19 @@ export class TokensUsed {
   /** The digest of the principal's token; null if the principal authenticated at another daemon. */
   by(principal: Principal): Buffer | null {
     return this.#digests.get(principal) ?? null;
+  }
+
+  /** Forgets the tokens of all other users. */
+  keepUsers(names: ReadonlySet<string>): void {
+    for (const name of this.#ofUsers.keys()) if (!names.has(name)) this.#ofUsers.delete(name);
+  }
+
+  /** Adds to the digests of the user's tokens, and returns all. */
+  addOfUser(name: string, sha256s: readonly string[]): ReadonlySet<string> {
+    const all = this.#ofUsers.get(name) ?? new Set();
+    for (const sha256 of sha256s) all.add(sha256);
+    this.#ofUsers.set(name, all);
+    return all;
   }
 }
 
@@ -135,7 +156,9 @@ export function readLocalUsers(
   wallMs: () => number,
 ): LocalUsers {
   const known: KnownToken[] = [];
-  const entries = new Map<string, { readonly principal: Principal; readonly sha256s: readonly string[] }>();
+  const entries = new Map<string, UserEntry>();
+  const names = new Set(users.map(({ name }) => name));
+  used.keepUsers(names);
   const missing = new Set<string>();
   const secretOf = (token: AuthUser["token"]): string | null => {
     const secret = resolveReference(token, environment);
@@ -153,11 +176,14 @@ export function readLocalUsers(
       known.push({ digest, principal, endsAtMs });
       if (endsAtMs === null) used.record(principal, digest);
     };
-    if (earlier !== null) add(earlier, Date.parse(oldUntil ?? ""));
+    const endsAtMs = Date.parse(oldUntil ?? "");
+    if (earlier !== null) add(earlier, endsAtMs);
     if (value === null) continue;
     add(value, null);
-    const sha256s = [value, ...(earlier === null ? [] : [earlier])].map(sha256Of);
-    if (!entries.has(name)) entries.set(name, { principal, sha256s });
+    const sha256 = sha256Of(value);
+    const old = earlier === null ? null : { sha256: sha256Of(earlier), endsAtMs };
+    const sha256s = used.addOfUser(name, old === null ? [sha256] : [sha256, old.sha256]);
+    if (!entries.has(name)) entries.set(name, { principal, sha256, old, sha256s });
   }
   const byDigest = (digest: Buffer, atMs: number): Principal | null => {
     let found: Principal | null = null;
@@ -178,7 +204,7 @@ export function readLocalUsers(
   return {
     byToken: (token) => byDigest(used.digestOf(token), wallMs()),
     entries,
-    names: new Set(users.map(({ name }) => name)),
+    names,
     refresh(principal) {
       const now = currentUser(principal);
       return now?.name === principal.name ? now : null;

@@ -1,12 +1,14 @@
 // The grants of clients, and the authorization server that issues them. Its code is loaded with the first request to it.
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { isoTime } from "../../runtime/time/clock.ts";
+import { isoTime, type Timer } from "../../runtime/time/clock.ts";
 import type { AuthorizationServer } from "../authorization-server/authorization-server.ts";
 import type { ServerAccess } from "../authorization-server/consent-pages.ts";
 import type { Principal } from "../client-handle.ts";
+import { isOfEntry } from "../client-sign-in/granted-access.ts";
 import { type Grant, type GrantLimits, type GrantStore, Grants } from "../client-sign-in/grants.ts";
 import { isServerPath } from "../client-sign-in/protected-resource.ts";
 import type { GatewayTools } from "../gateway-tools.ts";
+import type { LocalUsers, UserEntry } from "../middleware/incoming-auth.ts";
 import type { RequestAddress } from "../middleware/middleware.ts";
 import type { RefusedRequest } from "../middleware/refusal-audit.ts";
 import type { GatewayConfig } from "./gateway-contract.ts";
@@ -20,14 +22,22 @@ interface ClientGrantsParts extends GatewayTools {
   readonly refused: (request: RefusedRequest) => void;
 }
 
+/** The wall clock may be set while a timer runs. */
+const LONGEST_TIMER_MS = 3_600_000;
+
 export class ClientGrants implements Disposable {
   readonly grants: Grants;
   readonly #parts: ClientGrantsParts;
   #server: Promise<AuthorizationServer> | null = null;
+  #timer: Timer | null = null;
 
   constructor(parts: ClientGrantsParts) {
     this.#parts = parts;
     this.grants = new Grants(parts);
+    this.grants.isOfUser = (grant) => {
+      const { users } = parts.rules().authentication;
+      return users !== null && isOfEntry(grant, users, this.grants, parts.clock.wallMs());
+    };
   }
 
   /** Loads the code on first use. */
@@ -54,41 +64,60 @@ export class ClientGrants implements Disposable {
     if (incomingAuth.type === "local" && incomingAuth.oauth === true) await this.grants.load();
   }
 
-  /** Ends the grants of users who are no longer in the configuration, or have other tokens. */
+  /** Ends the grants of users who are no longer in the configuration, and of tokens that are no longer accepted. */
   endOrphans(): void {
     const { users, resource } = this.#parts.rules().authentication;
     if (users === null || resource === null) return;
-    this.grants.endOrphans(({ user, entry }) => {
-      const known = this.#entriesOf(user);
-      return known === null ? !users.names.has(user) : !known.includes(entry);
-    });
+    const { grants } = this;
+    grants.endOrphans((grant) =>
+      users.entries.has(grant.user) ? !grants.isOfUser(grant) : !users.names.has(grant.user),
+    );
+    this.#follow(users.entries);
+    this.#recheckAtEnd([...users.entries.values()]);
   }
 
-  /** Ends grants (null), limits them, or moves those of a user's old token to the present one. */
+  /** Grants by the owner are stored with the user's present token, by which the next daemon knows the entry. */
+  #follow(entries: LocalUsers["entries"]): void {
+    const { grants } = this;
+    const presentOf = ({ user }: Grant): string | null => {
+      const sha256 = entries.get(user)?.sha256;
+      return sha256 === undefined ? null : grants.entryOf(user, sha256);
+    };
+    const behind = grants.list.filter((grant) => {
+      const present = presentOf(grant);
+      return grant.by_owner === true && present !== null && present !== grant.entry && grants.isOfUser(grant);
+    });
+    if (behind.length === 0) return;
+    const ids = behind.map(({ id }) => id);
+    // If it cannot be written, a condition says so.
+    grants.change(ids, (grant) => ({ entry: presentOf(grant) ?? grant.entry })).catch(() => {});
+  }
+
+  /** Sessions and streams of an old token's grants end with the token. */
+  #recheckAtEnd(entries: readonly UserEntry[]): void {
+    const { clock } = this.#parts;
+    this.#timer?.[Symbol.dispose]();
+    this.#timer = null;
+    const remainingMs = entries
+      .map(({ old }) => (old?.endsAtMs ?? 0) - clock.wallMs())
+      .filter((milliseconds) => milliseconds > 0);
+    if (remainingMs.length === 0) return;
+    this.#timer = clock.setTimer(Math.min(...remainingMs, LONGEST_TIMER_MS), () => this.grants.onChanged());
+  }
+
+  /** Ends grants (null), limits them, or keeps them as the owner's. */
   async change(ids: readonly string[], to: GrantLimits | "keep" | null): Promise<readonly Grant[]> {
     const { grants } = this;
     await grants.load();
-    if (to === "keep") return this.#keep(ids);
+    if (to === "keep") return grants.change(ids, () => ({ by_owner: true }));
     const changed = await (to === null ? grants.end(ids) : grants.narrow(ids, to));
     const event = to === null ? "client.ended" : "client.limited";
     for (const { client, user } of changed) this.#record(event, client.name, `the program acted as ${user}`);
     return changed;
   }
 
-  #keep(ids: readonly string[]): Promise<readonly Grant[]> {
-    return this.grants.change(ids, (grant) => {
-      const [present = null, ...earlier] = this.#entriesOf(grant.user) ?? [];
-      return present !== null && earlier.includes(grant.entry) ? { entry: present } : {};
-    });
-  }
-
-  /** What identifies the user's entry with its present token, and with its old one; null: the token is not known. */
-  #entriesOf(user: string): readonly (string | null)[] | null {
-    const known = this.#parts.rules().authentication.users?.entries.get(user);
-    return known?.sha256s.map((digest) => this.grants.entryOf(user, digest)) ?? null;
-  }
-
   [Symbol.dispose](): void {
+    this.#timer?.[Symbol.dispose]();
     void this.#server?.then((server) => server[Symbol.dispose]());
   }
 

@@ -160,7 +160,8 @@ test("E1 a person lets a program in by its code and a yes at a terminal, limits 
   assert.equal(refused.exit, 1);
   assert.deepEqual(refused.questions, ["Let A Client act as ann? [y/N] "]);
   for (const text of [
-    "A Client (it says so itself)",
+    "calls itself A Client",
+    "published by no one",
     "a program on the computer",
     b.url,
     "opened from 127.0.0.1",

@@ -18,6 +18,7 @@ import {
   answersTo,
   isRedirectUri,
   isRegistered,
+  unknownScheme,
 } from "../../../src/gateway/authorization-server/redirect-uri.ts";
 import { onLoopback } from "../../support/on-loopback.ts";
 import { trustedCertificate } from "../../support/web-proxy.ts";
@@ -108,9 +109,16 @@ test("E1 an answer goes to https, to this computer or to a client's own scheme, 
     ],
     "the app that opens cursor: links": ["cursor://x/y"],
     "the app that opens com.example.app: links": ["com.example.app:/cb"],
+    "the app that opens elsewhere: links": ["elsewhere:/cb"],
   };
   for (const [where, uris] of Object.entries(rows))
-    for (const uri of uris) assert.deepEqual([isRedirectUri(uri), answersTo(uri)], [true, where], uri);
+    for (const uri of uris) {
+      assert.deepEqual([isRedirectUri(uri), answersTo(uri)], [true, where], uri);
+      assert.equal(unknownScheme(uri), uri.startsWith("elsewhere") ? "elsewhere" : null);
+    }
+  assert.ok(isRedirectUri("http://localhost:*/cb") && !isRedirectUri("https://app.example:*/cb"));
+  assert.ok(isRegistered("http://localhost:81/cb", ["http://localhost:*/cb"]));
+  assert.ok(!isRegistered("http://localhost:*/cb", ["http://localhost:*/cb"]), "the answer has a port");
   for (const uri of [
     "javascript:alert(1)",
     "JavaScript:alert(1)",

@@ -5,7 +5,9 @@ import { Client as Client2, StreamableHTTPClientTransport as Http2 } from "@mode
 import type { OAuthClientProvider } from "@modelcontextprotocol/sdk/client/auth.js";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
+import type { AuthUser } from "../../../src/config/snapshot.ts";
 import { eventually } from "../../support/eventually.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
 import { pluck } from "../../support/pluck.ts";
 import { post } from "../client-sign-in/signed-gateway.ts";
 import { policy } from "../middleware/requests.ts";
@@ -22,6 +24,7 @@ import {
   RENEWED_ANN,
   signedIn,
   startDoor,
+  storeInMemory,
 } from "./rig.ts";
 
 const CLIENTS = {
@@ -150,6 +153,10 @@ test("E1 every request asks a person: what one approved is not remembered, and o
   assert.match(refused.text, /http-equiv="refresh" content="0;url=\/authorize\//);
   const back = new URL(String((await client.answer(second, null)).headers["location"]));
   assert.deepEqual([back.searchParams.get("error"), back.searchParams.get("code")], ["access_denied", null]);
+  const own = { ...METADATA, redirect_uris: ["elsewhere:/cb"] };
+  const known = (await client.register(own)).body["client_id"] ?? "";
+  const unknown = await client.authorize(queryFor(known, { redirect_uri: "elsewhere:/cb" }));
+  assert.match(unknown.text, /<h1>Let the program that opens elsewhere: links use Mountaineer/);
 });
 
 test("E1 the user's own token, typed in the page, lets the program in with less than the user may", async (t) => {
@@ -174,24 +181,39 @@ test("E1 the user's own token, typed in the page, lets the program in with less 
   const refused = new URL(String((await client.answer(page, null)).headers["location"]));
   assert.equal(refused.searchParams.get("error"), "access_denied", "nothing is allowed before the token");
   const other = await client.authorize(queryFor(id));
-  const choice = await client.answer(other, [
-    ["answer", "token"],
-    ["token", ENVIRONMENT.ANN],
-  ]);
+  const choice = await client.answer(other, TYPED);
   assert.match(choice.text, /As the user <b>ann<\/b>.*value="files" checked> files: 2 tools/s);
-  await client.answer(other, [
-    ["answer", "allow"],
-    ["server", "files"],
-    ["read_only", "yes"],
-  ]);
-  const code = new URL(String((await client.answer(other, null)).headers["location"])).searchParams.get(
-    "code",
+  assert.match(choice.text, /calls itself<\/dt><dd>A Client<.*published by<\/dt><dd>no one/s);
+  await client.answer(other, [...ALLOW, ["server", "files"], ["read_only", "yes"]]);
+  assert.equal((await redeemed(client, id, other)).status, 200);
+  const all = await client.authorize(queryFor(id));
+  for (const form of [TYPED, [...ALLOW, ["all", "yes"]]] as const) await client.answer(all, form);
+  assert.equal((await redeemed(client, id, all)).status, 200);
+  assert.deepEqual(
+    door.gateway.clients.grants.list.map(({ user, read_only, backends }) => [user, read_only, backends]),
+    [
+      ["ann", true, ["files"]],
+      ["ann", false, null],
+    ],
+    "every server that was shown is not all servers",
   );
-  const tokens = await client.redeem({ client_id: id, code: code ?? "", redirect_uri: CALLBACK });
-  assert.equal(tokens.status, 200);
-  const [grant] = door.gateway.clients.grants.list;
-  assert.deepEqual([grant?.user, grant?.read_only, grant?.backends], ["ann", true, null]);
 });
+
+const ALLOW = [["answer", "allow"]] as const;
+const TYPED = [
+  ["answer", "token"],
+  ["token", ENVIRONMENT.ANN],
+] as const;
+
+async function redeemed(
+  client: ReturnType<typeof plainClient>,
+  id: string,
+  page: { readonly path: string; readonly cookie: string },
+) {
+  const { headers } = await client.answer(page, null);
+  const code = URL.parse(String(headers["location"]))?.searchParams.get("code") ?? "";
+  return client.redeem({ client_id: id, code, redirect_uri: CALLBACK });
+}
 
 test("E1 a program has the rights its user has now, within its limits, and none once its grant ends", async (t) => {
   const readers = {
@@ -221,31 +243,68 @@ test("E1 a program has the rights its user has now, within its limits, and none 
   assert.equal((await post(door.url, wide.access, MCP)).status, 401);
 });
 
-test("E1 a grant is of one entry of the file: another token, or another user of that name, has none of it", async (t) => {
-  const door = await startDoor(t);
-  const { client, id, access, refresh } = await signedIn(door);
-  const status = async () => (await post(door.url, access, MCP)).status;
-  const auth = (users: readonly (typeof ANN)[]) => ({
+test("E1 a new token ends what waits on the old one at once, and what that gave with its overlap; the owner's gifts stay", async (t) => {
+  const clock = createManualClock(Date.UTC(2026, 0, 1));
+  const door = await startDoor(t, { clock });
+  const { clients } = door.gateway;
+  const status = async (token = "") => (await post(door.url, token, MCP)).status;
+  const auth = (users: readonly AuthUser[]) => ({
     incomingAuth: { type: "local", users, oauth: true } as const,
   });
-  const { clients } = door.gateway;
-  const overlap = auth([{ ...RENEWED_ANN, oldToken: ANN.token, oldUntil: "2020-01-01T00:00:00Z" }, BEN]);
-  await door.reload(overlap);
-  assert.deepEqual([await status(), clients.grants.list.length], [401, 1], "refused, and not forgotten yet");
+  const [given, kept] = [await signedIn(door), await signedIn(door)];
+  const { client, id } = given;
+  const byToken = async () => {
+    const page = await client.authorize(queryFor(id));
+    await client.answer(page, TYPED);
+    return page;
+  };
+  const [typed, allowed, used, alsoKept] = [
+    await byToken(),
+    await byToken(),
+    await byToken(),
+    await byToken(),
+  ];
+  for (const page of [allowed, used, alsoKept]) await client.answer(page, [...ALLOW, ["all", "yes"]]);
+  const { access_token: own } = (await redeemed(client, id, used)).body;
+  const { access_token: keptOwn } = (await redeemed(client, id, alsoKept)).body;
   await clients.change(
-    clients.grants.list.map((grant) => grant.id),
+    clients.grants.list.slice(-1).map((grant) => grant.id),
     "keep",
   );
-  assert.equal(await status(), 200, "kept on purpose");
-  assert.equal((await client.refresh({ client_id: id, refresh_token: refresh })).status, 200);
+  const oldUntil = new Date(clock.wallMs() + 3_600_000).toISOString();
+  await door.reload(auth([{ ...RENEWED_ANN, oldToken: ANN.token, oldUntil }, BEN]));
+  for (const form of [[...ALLOW, ["all", "yes"]], TYPED] as const)
+    assert.match((await client.answer(typed, form)).text, /replaced by a newer one/);
+  assert.equal((await redeemed(client, id, allowed)).status, 400, "allowed, and not exchanged yet");
+  assert.deepEqual([await status(own), await status(given.access), await status(keptOwn)], [200, 200, 200]);
+  await clock.advance(3_599_000);
+  assert.equal(clients.grants.list.length, 4);
+  await clock.advance(1_000);
+  await eventually(() => clients.grants.list.length === 3);
+  for (const { client: program, id: of, refresh } of [given, kept])
+    assert.equal((await program.refresh({ client_id: of, refresh_token: refresh })).status, 200);
   await door.reload(auth([ANN, BEN]));
+  assert.equal(clients.grants.list.length, 3, "another token without an overlap");
+  await door.reload(auth([BEN]));
   await eventually(() => clients.grants.list.length === 0);
+});
+
+test("E1 a grant is of one entry of the file: another user of that name has none of it, also while no daemon looks", async (t) => {
+  const store = storeInMemory();
+  const door = await startDoor(t, { store });
+  const auth = (users: readonly AuthUser[]) => ({
+    incomingAuth: { type: "local", users, oauth: true } as const,
+  });
   const again = await signedIn(door);
+  const written = store.written;
+  await door.reload(auth([RENEWED_ANN, BEN]));
+  await eventually(() => store.written !== written);
+  const next = await startDoor(t, { store, users: [RENEWED_ANN, BEN] });
+  assert.equal(next.gateway.clients.grants.list.length, 1, "a new daemon knows her by the present token");
+  const later = await startDoor(t, { store, users: [ANN, BEN] });
+  await eventually(() => later.gateway.clients.grants.list.length === 0);
   await door.reload(auth([BEN]));
   await door.reload(auth([ANN, BEN]));
-  assert.equal(
-    (await post(door.url, again.access, MCP)).status,
-    401,
-    "removed and made again, it is another ann",
-  );
+  const { status } = await post(door.url, again.access, MCP);
+  assert.equal(status, 401, "removed and made again, it is another ann");
 });

@@ -107,11 +107,9 @@ async function letIn(
 ): Promise<void> {
   const code = textIn(values, "Code");
   const user = textIn(values, "Acts as");
-  const servers = textIn(values, "Only these servers")
-    .split(",")
-    .map((name) => name.trim())
-    .filter(Boolean);
-  const limits = { backends: servers.length === 0 ? null : servers, read_only: false };
+  const given = textIn(values, "Only these servers");
+  const servers = given.split(",").map((name) => name.trim());
+  const limits = { backends: given.trim() === "" ? null : servers.filter(Boolean), read_only: false };
   const request = await app.requests.call("accessRequest", { code });
   const isAllowed = await app.confirm({
     title: `Let ${shown(request.name)} act as ${shown(user)}?`,
@@ -127,7 +125,7 @@ async function letIn(
 function facts(request: AccessRequestReport, backends: readonly string[] | null): ComponentChild {
   const { published_by: publishedBy, answers_to: answersTo, opened_from: from, resource } = request;
   const lines = [
-    publishedBy === null ? "The name is its own word." : `Its name is published by ${publishedBy}.`,
+    `Its description is published by ${publishedBy ?? "no one: it registered itself"}.`,
     `Its answer goes to ${answersTo}.`,
     `It wants ${resource}, and gets ${backends === null ? "all that the user may" : backends.join(", ")}.`,
     `Its page was opened from ${from ?? "an unknown address"}.`,
