@@ -1,7 +1,8 @@
 // A machine as README describes it, with nothing but Node: a bare Debian in which an ordinary user runs commands in a copy of this
 // checkout. As root, with debootstrap.
 // Usage: bin/with-node scripts/bare-machine.ts make, which prints the machine's folder, or says why there is none; and
-//        bin/with-node scripts/bare-machine.ts run FOLDER COMMAND
+//        bin/with-node scripts/bare-machine.ts run FOLDER COMMAND; `shares` instead of `run`: once the user has installed what
+//        README names for shares.
 import { spawn } from "node:child_process";
 import {
   appendFile,
@@ -20,12 +21,15 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { recoverFrom } from "../src/runtime/errors.ts";
 import { findProgram } from "../src/runtime/process/find-program.ts";
+import { goProgram } from "./mount/compiler.ts";
 import { run } from "./mount/run.ts";
 import { bareRoot, enteringBareRoot } from "./release/bare-root.ts";
 import { BARE_SUITE, type FailedFiles } from "./test-replay.ts";
 
 const ROOT = path.resolve(import.meta.dirname, "..");
 const SUITE = "bookworm";
+/** Debian's packages that README asks for where shares are to be mounted, and what they bring; samba is the user's own NAS. */
+const FOR_SHARES = ["ca-certificates", "git", "fuse3", "samba"];
 /** Where the machine's folder is inside. */
 const AT = "/srv";
 /** Without the pinned Node, whose npm would not know the machine's settings. */
@@ -75,13 +79,16 @@ async function fill(folder: string, bare: string): Promise<void> {
     NPM_SETTINGS.map(async (name) => [name, await npmSetting(name)] as const),
   );
   const known = settings.filter(([, value]) => !["", "null", "undefined"].includes(value));
-  const authorities = [process.env["NODE_EXTRA_CA_CERTS"], await npmSetting("cafile")];
+  const { NODE_EXTRA_CA_CERTS, SSL_CERT_FILE } = process.env;
+  const authorities = [NODE_EXTRA_CA_CERTS, await npmSetting("cafile"), SSL_CERT_FILE];
   const file = authorities.find((one) => one?.startsWith("/"));
   if (file !== undefined) await copyFile(file, path.join(folder, "authorities.pem"));
   const lines = [
     ...known.map(([name, value]) => `npm_config_${name.replaceAll("-", "_")}=${value}`),
-    ...(file === undefined ? [] : [`NODE_EXTRA_CA_CERTS=${AT}/authorities.pem`]),
-    ...["http_proxy", "https_proxy", "no_proxy"].flatMap((name) =>
+    ...(file === undefined
+      ? []
+      : ["NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE"].map((name) => `${name}=${AT}/authorities.pem`)),
+    ...["http_proxy", "https_proxy", "no_proxy", "GOPROXY", "GOSUMDB"].flatMap((name) =>
       process.env[name] === undefined ? [] : [`${name}=${process.env[name]}`],
     ),
   ];
@@ -118,16 +125,32 @@ setpriv --reuid=1000 --regid=1000 --clear-groups bash -c "$1" || code=$?
 exit $code
 `;
 
-function entering(folder: string, command: string): string[] {
-  const machine = { folder, at: AT, devices: "plain" } as const;
-  return enteringBareRoot(path.join(folder, "bare"), machine, ["/bin/sh", "-c", ENTERED, "sh", command]);
+function entering(folder: string, command: string, withShares: string | null = null): string[] {
+  const machine = { folder, at: AT, devices: withShares === null ? "plain" : "fuse" } as const;
+  const bare = withShares ?? path.join(folder, "bare");
+  return enteringBareRoot(bare, machine, ["/bin/sh", "-c", ENTERED, "sh", command]);
+}
+
+/** Debian with what shares need; what this machine's Go has fetched and built is there, as npm's cache is. */
+async function installForShares(folder: string): Promise<string> {
+  const bare = await bareRoot(SUITE, FOR_SHARES);
+  const places = await run(await goProgram(ROOT), ["env", "GOCACHE", "GOMODCACHE"]);
+  const [built = "", fetched = ""] = places.split("\n");
+  const ann = path.join(folder, "ann");
+  for (const [from, to] of [
+    [built, ".cache/go-build"],
+    [path.join(fetched, "cache/download"), "go/pkg/mod/cache/download"],
+  ] as const)
+    await cp(from, path.join(ann, to), { recursive: true }).catch(recoverFrom("ENOENT", undefined));
+  await run("chown", ["-R", "1000:1000", ann]);
+  return bare;
 }
 
 /** Resolves with the exit code. The test files that failed go on to whoever asked for them, as files of this machine. */
-async function runIn(folder: string, command: string): Promise<number> {
+async function runIn(folder: string, command: string, withShares: string | null): Promise<number> {
   const failures = path.join(folder, RECORDS, "failures");
   await rm(failures, { force: true });
-  const child = spawn("unshare", entering(folder, command), { stdio: "inherit" });
+  const child = spawn("unshare", entering(folder, command, withShares), { stdio: "inherit" });
   const code = await new Promise<number>((resolve, reject) => {
     child.once("error", reject);
     child.once("close", (exitCode) => resolve(exitCode ?? 1));
@@ -150,6 +173,6 @@ if (verb === "make") {
     process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
     process.exitCode = 1;
   }
-} else if (verb === "run" && folder !== undefined && command !== undefined) {
-  process.exitCode = await runIn(folder, command);
-} else throw new Error("say make, or run FOLDER COMMAND");
+} else if ((verb === "run" || verb === "shares") && folder !== undefined && command !== undefined) {
+  process.exitCode = await runIn(folder, command, verb === "run" ? null : await installForShares(folder));
+} else throw new Error("say make, or run FOLDER COMMAND, or shares FOLDER COMMAND");

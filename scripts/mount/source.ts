@@ -1,7 +1,7 @@
 // The source of mountaineer-fs: its own in mount/fs, and its SMB and FUSE libraries at pinned versions, as the Go module proxy has
 // them, with the changes of mount/smb and mount/fuse. A change is a patch, or a file at the place that it has in the module.
 import { createHash } from "node:crypto";
-import { chmod, cp, mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
+import { cp, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { entryExists } from "../../src/runtime/files/durable-file.ts";
 import { run } from "./run.ts";
@@ -98,10 +98,14 @@ async function placeLibrary(
   const { Dir, Sum } = JSON.parse(said) as { Dir: string; Sum: string };
   if (Sum !== sum) throw new Error(`${module} ${version} has the sum ${Sum}, not ${sum}`);
   const folder = path.join(workspace, name);
-  await cp(Dir, folder, { recursive: true });
-  // The module cache is read-only.
-  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true }))
-    await chmod(path.join(entry.parentPath, entry.name), entry.isDirectory() ? 0o755 : 0o644);
+  // The module cache is read-only: of a copy with its modes only root could change or remove anything.
+  for (const entry of await readdir(Dir, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue;
+    const file = path.join(entry.parentPath, entry.name);
+    const copied = path.join(folder, path.relative(Dir, file));
+    await mkdir(path.dirname(copied), { recursive: true });
+    await writeFile(copied, await readFile(file));
+  }
   const changes = path.join(root, "mount", own);
   const patches = (await readdir(changes)).filter((file) => file.endsWith(".patch")).sort();
   // As if there were no repository around.

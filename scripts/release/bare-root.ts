@@ -38,8 +38,8 @@ export interface BareMachine {
   /** Of the machine's folders the one that the system sees, at `at`. */
   readonly folder: string;
   readonly at: string;
-  /** All of this machine's devices, or those that every system has: no `/dev/fuse`. Default: all. */
-  readonly devices?: "all" | "plain";
+  /** All of this machine's devices, or those that every system has, without or with `/dev/fuse`. Default: all. */
+  readonly devices?: "all" | "plain" | "fuse";
 }
 
 /**
@@ -79,6 +79,8 @@ else
   mkdir dev/pts dev/shm
   mount -t devpts -o newinstance,ptmxmode=0666,mode=620,gid=5 none dev/pts
   mount -t tmpfs -o mode=1777 none dev/shm
+  # As udev makes it, whatever its mode is on this machine.
+  [ "$devices" = plain ] || mknod -m 666 dev/fuse c 10 229
   for one in null zero full random urandom tty; do
     : >dev/$one
     mount --bind /dev/$one dev/$one
@@ -90,6 +92,8 @@ else
   cp /etc/hosts etc/hosts
 fi
 mount -t proc proc proc
+# fusermount3 reads it; an installed Debian has it.
+[ -e etc/mtab ] || ln -s ../proc/self/mounts etc/mtab
 cp -L /etc/resolv.conf etc/resolv.conf
 exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 chroot . "$@"
 `;

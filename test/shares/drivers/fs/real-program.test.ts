@@ -1,6 +1,6 @@
 // The contract of drivers by the real mountaineer-fs and a real SMB server, and how the server's refusals come back.
 import assert from "node:assert/strict";
-import { readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { open, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { type PlainRig, startPlainRig } from "../../../../src/demo/stage/plain-rig.ts";
@@ -108,6 +108,20 @@ describe("the driver fs on a server", { skip: missing ?? false }, () => {
       assert.equal(failed.reason, reason, failed.text);
       assert.deepEqual(await found(bench.driver, share), []);
     }
+  });
+
+  test("A10 a file that is open when its cable is pulled can still be written and read, over the other route", async (t) => {
+    await using bench = await startBench(t);
+    const share = bench.share(PLAIN_NAME);
+    const plan = { ...staying(share), moves: true, patienceMs: 60_000 };
+    assert.ok((await bench.driver.mount(share, "tb", limits(), plan)).ok);
+    await using file = await open(join(share.mountPath, "log"), "w+");
+    await file.write("before ");
+    await bench.cut(share, "tb");
+    await file.write("and after");
+    assert.equal((await file.read({ position: 0, buffer: Buffer.alloc(64) })).bytesRead, 16);
+    const onDisk = await readFile(join(bench.behind(share, "fallback"), "log"), "utf8");
+    assert.equal(onDisk, "before and after");
   });
 
   test("A16 on a server that folds case another spelling is the same file, and never replaces it", async (t) => {
