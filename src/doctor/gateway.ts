@@ -22,6 +22,9 @@ import { type DoctorContext, findingsOf } from "./context.ts";
 const finding = findingsOf("gateway");
 const STATUS_DEADLINE_MS = 4_000;
 
+/** The code of a name in the configuration that no server has; its text begins with the key. */
+const UNMATCHED = "rule_matches_nothing";
+
 /** The phases of a backend that nothing has tried to start yet. */
 const UNTRIED: readonly BackendStatus["phase"][] = ["Pending", "Asleep"];
 
@@ -36,7 +39,12 @@ export async function examineGateway(context: GatewayContext): Promise<DoctorFin
 
 /** Finds what would prevent a start, without sending anything to a network. */
 export async function foreseeGateway(context: GatewayContext): Promise<DoctorFinding[]> {
-  return examineSettings(context, await statusOf(context), false);
+  const status = await statusOf(context);
+  const unmatched = (status?.gateway?.conditions ?? []).filter(({ code }) => code === UNMATCHED);
+  return [
+    ...(await examineSettings(context, status, false)),
+    ...unmatched.map(({ title, hint }) => finding("warning", UNMATCHED, title, { hint })),
+  ];
 }
 
 async function examineSettings(

@@ -57,7 +57,11 @@ export const peopleRequest = strictObject({
   user: optional(wellFormedText),
   role: optional(wellFormedText),
 });
-export const peopleReportShape = object({ people: list(personShape) });
+export const peopleReportShape = object({
+  people: list(personShape),
+  /** Names in the rules that no server has; absent: none, or a daemon of another version. */
+  unmatched: optional(list(text)),
+});
 
 const limits = { backends: nullable(list(wellFormedText)), read_only: flag };
 

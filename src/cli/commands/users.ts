@@ -1,5 +1,6 @@
 // The commands about people: `users`, and `access`.
 import { MountaineerError } from "../../runtime/errors.ts";
+import { printable } from "../../runtime/text/plain-text.ts";
 import { command, type GroupedCommands } from "../input/command.ts";
 import { doneLine, showResult } from "../input/options.ts";
 import { show } from "../sessions/control-session.ts";
@@ -128,7 +129,10 @@ export const accessCommand = command("access", {
         hint: "mountaineer users list shows them",
       });
     showResult(context, report, () =>
-      report.people.map((person) => renderAccess(person, context.stdoutStyle, tool)).join(""),
+      [
+        ...report.people.map((person) => renderAccess(person, context.stdoutStyle, tool)),
+        ...(report.unmatched ?? []).map((text) => `${printable(text)}\n`),
+      ].join(""),
     );
   },
 });

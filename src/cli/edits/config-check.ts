@@ -75,7 +75,9 @@ async function warningsOf(
 ): Promise<readonly { readonly path: string; readonly text: string; readonly hint: string | null }[]> {
   const doctor = await openDoctor(context);
   const found = await doctor.foresee(snapshot, daemon, context.signal);
-  const foreseen = found.map(({ area, subject, text, hint }) => {
+  const foreseen = found.map(({ area, code, subject, text, hint }) => {
+    const [key = "", ...rest] = text.split(": ");
+    if (code === "rule_matches_nothing") return { path: key, text: rest.join(": "), hint };
     if (subject === null) return { path: "server", text, hint };
     const isShare = area === "credentials";
     const lead = isShare ? `${subject}: ` : `server ${subject}: `;

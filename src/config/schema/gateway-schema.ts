@@ -351,7 +351,16 @@ export const conflictKeys = {
   }),
 };
 
-const REDACTED = ["*password*", "*passwd*", "*token*", "*secret*", "*api_key*", "*apikey*", "authorization"];
+/** Names of arguments that most servers mean alike. */
+export const REDACTED: readonly string[] = [
+  "*password*",
+  "*passwd*",
+  "*token*",
+  "*secret*",
+  "*api_key*",
+  "*apikey*",
+  "authorization",
+];
 
 export const auditKeys = {
   enabled: toggleKey("guards", true, "When false, nothing is written."),

@@ -1,8 +1,8 @@
 // The keys of `[authorization]`: policies about users and tools, and questions before a call.
-import { parseLabel } from "../values/backend-values.ts";
+import { parseLabel, parseResource } from "../values/backend-values.ts";
 import { choiceKey, optional, required } from "./schema-keys.ts";
 import { listOf, open, orAbsent, table } from "./tables.ts";
-import { choice, globs, label, list } from "./value-types.ts";
+import { choice, globs, label, list, text } from "./value-types.ts";
 
 const EFFECTS = ["allow", "deny", "ask"] as const;
 
@@ -45,7 +45,7 @@ export const policyKeys = {
     meaning: "Patterns over names of servers. The gateway's own tools belong to none.",
     example: '["github"]',
   }),
-  resources: optional("access", globs, {
+  resources: optional("access", list(text("plain", parseResource), { type: "list of patterns" }), {
     absent: "whatever",
     meaning:
       "Patterns over `tool:NAME`, `prompt:NAME`, `resource:ADDRESS` or the bare name; `tool:SERVER/NAME` is one server's.",

@@ -2,6 +2,7 @@
 import { VARIABLE_NAME_FORM } from "../../runtime/text/name-forms.ts";
 import { REFERENCE_FORM } from "../../secrets/reference.ts";
 import { readAddress } from "./address.ts";
+import { quoted } from "./mistakes.ts";
 import { isLine, type TextReading, textReader, wrong } from "./names.ts";
 import { isOnlyReference } from "./secret-text.ts";
 
@@ -68,6 +69,15 @@ export const parseGlob = textReader(
   (text) => isLine(text, 1024),
   "a pattern, in which `*` stands for anything",
 );
+
+/** A pattern of a policy. A mistyped kind would match nothing; with `//` after it, it is the scheme of an address. */
+export function parseResource(text: string): TextReading {
+  const [, kind = "", name = ""] = /^(tool|prompt|resource)s?:(?!\/\/)(.*)$/is.exec(text) ?? [];
+  const known = kind.toLowerCase();
+  if (kind === "" || text.startsWith(`${known}:`)) return parseGlob(text);
+  const hint = `did you mean ${quoted(`${known}:${name}`)}? An address is ${quoted(`resource:${text}`)}`;
+  return wrong("`tool:`, `prompt:` or `resource:` before a pattern", hint);
+}
 
 /** A name of a person, a role or a group. */
 export const parseLabel = textReader(

@@ -6,6 +6,7 @@ import type { AuthorizationServer } from "../../gateway/authorization-server/aut
 import { answersTo } from "../../gateway/authorization-server/redirect-uri.ts";
 import { type Principal, principalKey } from "../../gateway/client-handle.ts";
 import type { Grant } from "../../gateway/client-sign-in/grants.ts";
+import { GATEWAY_CONDITIONS } from "../../gateway/serving/condition-rows.ts";
 import type { Gateway } from "../../gateway/serving/gateway.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { isoTime, isoTimeOrNull } from "../../runtime/time/clock.ts";
@@ -27,8 +28,11 @@ export function peopleReport(
       .access(principal)
       .servers.map(({ backend, entries }) => ({ backend, entries: [...entries] })),
   });
+  const unmatched = serving.unmatched.map(
+    ({ location, written }) => GATEWAY_CONDITIONS.rule_matches_nothing(location, written).title,
+  );
   if (role !== undefined) {
-    return { people: [person({ kind: "user", name: `role ${role}`, roles: [role] }, "role")] };
+    return { people: [person({ kind: "user", name: `role ${role}`, roles: [role] }, "role")], unmatched };
   }
   const users = auth.type === "anonymous" ? [] : auth.users;
   const people = [
@@ -42,7 +46,7 @@ export function peopleReport(
       person(one, "issuer", `${SUBJECT_PREFIX}${one.subject}`),
     ),
   ];
-  return { people: user === undefined ? people : people.filter(({ name }) => name === user) };
+  return { people: user === undefined ? people : people.filter(({ name }) => name === user), unmatched };
 }
 
 function grantReport(grant: Grant): Person["programs"][number] {

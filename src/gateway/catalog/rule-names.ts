@@ -16,12 +16,17 @@ export type RuleOwners = ReadonlyMap<string, string>;
 
 export const NO_OWNERS: RuleOwners = new Map();
 
-/** `namesake`: the entry has the name that the rule has, but belongs to another server than the rule means. */
+/**
+ * `namesake`: the entry has the name that the rule has, but belongs to another server than the rule means, or has it only in the
+ * reading of `compileWide`. Such a match restricts, and never opens.
+ */
 export type RuleMatch = "meant" | "namesake" | "none";
 
 /** What a rule may be about. `backend`: absent or empty for what the gateway itself offers. */
 export type RuleTarget = Pick<CatalogEntry, "kind" | "name"> &
-  Partial<Pick<CatalogEntry, "fullName" | "plainName">> & { readonly backend?: string | undefined };
+  Partial<Pick<CatalogEntry, "fullName" | "plainName" | "originalName">> & {
+    readonly backend?: string | undefined;
+  };
 
 const KINDS = ["tool", "prompt", "resource"] as const;
 /** The kind that a pattern names; a pattern without one is about every kind. */
@@ -75,11 +80,12 @@ export function compilePatterns(
     }),
   );
   const isNamed = compileWild(wild);
+  const isWidelyNamed = compileWide(patterns);
   return (target) => {
     if (["", target.backend ?? ""].some((backend) => ofServer.get(backend)?.(target) === true))
       return "meant";
     const matches = new Set(exact.map((rule) => matchRule(rule, owners, target)));
-    if (isNamed(target)) matches.add("namesake");
+    if (isNamed(target) || isWidelyNamed(target)) matches.add("namesake");
     return (["meant", "namesake"] as const).find((match) => matches.has(match)) ?? "none";
   };
 }
@@ -89,6 +95,42 @@ function compileWild(patterns: readonly string[]): (target: RuleTarget) => boole
   const matchesName = compileGlobs(patterns.filter((pattern) => !OF_KIND.test(pattern)));
   return (target) =>
     namesOf(target).some((name) => matchesLabel(`${ruleKind(target.kind)}:${name}`) || matchesName(name));
+}
+
+/** A URI whose scheme is called like a kind. */
+const KIND_AS_SCHEME = /^(?:tool|prompt|resource):\/\//;
+
+/**
+ * The reading in which a rule that restricts misses nothing: the name that an entry has at its own server counts too, and a pattern
+ * before the slash means servers. For URIs only a server's name does: a pattern there is about folders.
+ */
+function compileWide(patterns: readonly string[]): (target: RuleTarget) => boolean {
+  const isNamed = compileWild(patterns);
+  const isUri = compileGlobs(patterns.filter((pattern) => KIND_AS_SCHEME.test(pattern)));
+  const ofServers = patterns.flatMap((pattern) => {
+    const kind = OF_KIND.exec(pattern)?.[1];
+    const text = kind === undefined ? pattern : pattern.slice(kind.length + 1);
+    const slash = text.indexOf("/");
+    if (slash < 1) return [];
+    const [server, name] = [text.slice(0, slash), text.slice(slash + 1)];
+    const meansUris = literalOf(server) !== null;
+    return [{ kind, meansUris, isServer: compileGlobs([server]), isName: compileGlobs([name]) }];
+  });
+  return (target) => {
+    const { kind, name, backend = "", originalName = name } = target;
+    const of = ruleKind(kind);
+    const names = [...namesOf(target), originalName];
+    if (isNamed({ kind, name: originalName })) return true;
+    if (of === "resource" && names.some(isUri)) return true;
+    if (backend === "") return false;
+    return ofServers.some(
+      (one) =>
+        (one.kind ?? of) === of &&
+        (one.meansUris || of !== "resource") &&
+        one.isServer(backend) &&
+        names.some(one.isName),
+    );
+  };
 }
 
 export function matchRule(rule: RuleName, owners: RuleOwners, target: RuleTarget): RuleMatch {

@@ -13,6 +13,7 @@ import { OWN_ANSWERS, TASK_METHODS } from "./own-answers.ts";
 import { type Policies, type PolicyTarget, type Ruling, rulingWith } from "./policies.ts";
 import {
   type RequestTarget,
+  targetAt,
   targetOf,
   toolOfTask,
   unknownMethod,
@@ -103,12 +104,9 @@ function verdictOn(policies: Policies, request: GatewayRequest): Verdict {
   // A name that no backend offers needs no policy, because routing answers it like a forbidden one. So globs
   // are never matched with long made-up names.
   if (named !== null && found === null) return FREE;
-  if (named !== null && found?.status === "unapproved") {
-    return policies.effectUnlisted(principal, { ...named, backend: found.backend }, method).effect === "deny"
-      ? DENIED
-      : FREE;
-  }
-  const owned = named === null ? null : { ...named, backend: found?.backend };
+  const owned = named === null ? null : targetAt(named, found);
+  if (owned !== null && found?.status === "unapproved")
+    return policies.effectUnlisted(principal, owned, method).effect === "deny" ? DENIED : FREE;
   const { target, isEntry } = policyTarget(served.catalog, owned);
   const { effect, rule } = isEntry
     ? rulingWith(
@@ -137,8 +135,8 @@ export function isTaskPermitted(
   principal: Principal,
   task: TaskOrigin,
 ): boolean {
-  const { tool: name, backend } = task;
-  const tool: PolicyTarget = toolOfTask(catalog, task) ?? { kind: "tool", name, backend };
+  const { tool: name, backend, originalTool: originalName } = task;
+  const tool: PolicyTarget = toolOfTask(catalog, task) ?? { kind: "tool", name, backend, originalName };
   return policies.isAllowed(principal, tool, "tools/call");
 }
 

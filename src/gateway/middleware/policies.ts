@@ -162,8 +162,16 @@ export function compilePolicies(config: AuthorizationConfig, owners: RuleOwners 
       const { effect, rule } = rulingWith(decide(principal, target, method), undefined);
       if (principal.kind === "owner" || effect === "deny") return { effect, rule };
       if (isUnclear(target.name)) return { effect: "deny", rule };
-      const others = otherSpellings(target.name)
-        .map((name) => work(principal, { ...target, name }, method))
+      const { name: published, originalName = published } = target;
+      const spelled = [
+        ...otherSpellings(published).map((name) => ({ ...target, name })),
+        ...(originalName === published ? [] : otherSpellings(originalName)).map((own) => ({
+          ...target,
+          originalName: own,
+        })),
+      ];
+      const others = spelled
+        .map((one) => work(principal, one, method))
         .filter(({ isExplicit }) => isExplicit)
         .map((decision) => rulingWith(decision, undefined));
       const strictest = (["deny", "ask"] as const).map((one) => others.find((other) => other.effect === one));

@@ -1,5 +1,5 @@
 // The target of a request, and the reply if there is no such target or the client may not know of it.
-import type { Catalog, CatalogEntry, EntryKind } from "../catalog/catalog.ts";
+import type { Catalog, CatalogEntry, EntryKind, Resolved } from "../catalog/catalog.ts";
 import type { RuleTarget } from "../catalog/rule-names.ts";
 import {
   errorReply,
@@ -76,6 +76,11 @@ export function toolOfTask(
 
 function target(kind: EntryKind, name: unknown): RequestTarget | null {
   return typeof name === "string" ? { kind, name } : null;
+}
+
+/** The target with the backend that is asked for it, and the name that it has there. */
+export function targetAt(target: RequestTarget, found: Resolved | null): RequestTarget {
+  return found === null ? target : { ...target, backend: found.backend, originalName: found.originalName };
 }
 
 /** `tool:NAME`, `prompt:NAME`, `resource:URI`: the target's name in policies and the audit. */

@@ -102,6 +102,10 @@ export const GATEWAY_CONDITIONS = {
       `Tools whose names clients could not use are published under others: ${names}`,
       "Give them names of your own with `tool_overrides`.",
     ],
+    rule_matches_nothing: (location: string, written: string) => [
+      `${location}: ${written} matches nothing that the servers list`,
+      "Look for the name in `mountaineer tools list`: it may be mistyped, or a server has renamed it.",
+    ],
     // Not a warning: by default each program on this machine has access, and often that is fine.
     auth_open: () => [
       "No token is needed: anyone on this machine may use everything that is served",

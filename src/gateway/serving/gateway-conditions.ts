@@ -14,6 +14,7 @@ import { GATEWAY_CONDITIONS, type GatewayCondition, type GatewayConditionName } 
 import type { GatewayRules } from "./gateway-rules.ts";
 import { narrowedNames } from "./rule-bindings.ts";
 import { mayOptimize, mayRunScripts } from "./selection.ts";
+import type { UnmatchedName } from "./unmatched-names.ts";
 
 const NO_PINS: PinsState = {
   pending: [],
@@ -25,6 +26,7 @@ const NO_PINS: PinsState = {
 
 interface StoredState {
   readonly ruleOwners?: RuleOwners;
+  readonly unmatched?: readonly UnmatchedName[];
   readonly sessionKeyUnsavedBecause: string | null;
   readonly namesLost: string | null;
 }
@@ -52,6 +54,8 @@ export function createGatewayConditions(clock: Pick<Clock, "wallMs">) {
     addSignIn(rules, url, add);
     addTelemetry(rules, add);
     addTrust(pins, catalog, add);
+    for (const { location, written } of stored.unmatched ?? [])
+      add(GATEWAY_CONDITIONS.rule_matches_nothing(location, shown(written)));
     addStored(stored, add);
     return sinceTracker(found);
   };

@@ -303,6 +303,7 @@ export class Gateway implements AsyncDisposable {
         sessionKeyUnsavedBecause: unsaved,
         namesLost: this.#names.lost,
         ruleOwners: this.#names.rules,
+        unmatched: this.serving.unmatched,
       }),
     };
   }

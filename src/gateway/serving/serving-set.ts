@@ -24,7 +24,7 @@ import type { Authenticator } from "../middleware/incoming-auth.ts";
 import type { GatewayRequest, Middleware, ServedClient, ServingSet } from "../middleware/middleware.ts";
 import { compilePolicies, type Policies } from "../middleware/policies.ts";
 import { createRecovery } from "../middleware/recovery.ts";
-import { targetOf } from "../middleware/request-target.ts";
+import { targetAt, targetOf } from "../middleware/request-target.ts";
 import { createRouting, findOwner, ownerOfMethod } from "../middleware/routing.ts";
 import type { RoutingServices } from "../middleware/routing-services.ts";
 import type { OwnTools } from "../optimizer/own-tools.ts";
@@ -265,7 +265,7 @@ function oneSet(
       if (policies === null) return true;
       const known = authentication.refresh(principal);
       const target = { kind: "resource", name: uri } as const;
-      const owned = { ...target, backend: ownerOf(principal, target)?.backend };
+      const owned = targetAt(target, ownerOf(principal, target));
       return known !== null && isTargetPermitted(policies, catalog, known, owned, "resources/subscribe");
     },
     taskOrigin(client, params) {
@@ -314,7 +314,7 @@ function createStepUp(
     const found = target === null ? null : resolveTarget(catalog, target);
     if (own === null || target === null || found === null || found.status === "unapproved") return null;
     const isPermitted = (candidate: Principal): boolean =>
-      isTargetPermitted(policies, catalog, candidate, { ...target, backend: found.backend }, method);
+      isTargetPermitted(policies, catalog, candidate, targetAt(target, found), method);
     if (isPermitted(principal)) return null;
     for (const scope of known) {
       const given = Object.hasOwn(scopes, scope) ? (scopes[scope] ?? []) : [];

@@ -41,6 +41,7 @@ import { boundNames } from "./rule-bindings.ts";
 import { createSelections, isSameSelection, type Selections } from "./selection.ts";
 import { buildServingSet } from "./serving-set.ts";
 import type { SessionRoster } from "./session-roster.ts";
+import { type UnmatchedName, unmatchedNames } from "./unmatched-names.ts";
 
 interface ServingOptions {
   readonly tools: RulesTools &
@@ -73,6 +74,7 @@ export class Serving {
   #scripts: Scripts | null = null;
   readonly #services: RoutingServices;
   #sources: readonly CatalogSource[] = [];
+  #unmatched: { readonly by: readonly unknown[]; readonly names: readonly UnmatchedName[] } | null = null;
   /** The name owners with which the current catalog was built. `#off`: the tools that were switched off then. */
   #owners = NO_NAMES.owners;
   #off: NameRegistry["off"] = new Set();
@@ -246,6 +248,17 @@ export class Serving {
       owners: this.#options.names.rules,
       backends: config.backends.filter(({ enabled }) => enabled).map(({ name }) => name),
     });
+  }
+
+  /** What the rules in use name, and no server has. Looked for once for each catalog and configuration. */
+  get unmatched(): readonly UnmatchedName[] {
+    const { catalog } = this;
+    const { config } = this.rules;
+    const owners = this.#options.names.rules;
+    const by = [catalog, config, owners];
+    if (this.#unmatched === null || by.some((one, at) => one !== this.#unmatched?.by[at]))
+      this.#unmatched = { by, names: unmatchedNames(config, owners, catalog, this.#sources) };
+    return this.#unmatched.names;
   }
 
   /** Ends threads that wait for scripts. */

@@ -41,6 +41,7 @@ const RESOURCES = [
   "read",
   "tool:write",
   "b/read",
+  "*/write",
   "tool:*",
   "r*",
   "u:1",

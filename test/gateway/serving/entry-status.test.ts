@@ -241,7 +241,7 @@ const ROWS: Readonly<Record<string, Row>> = {
   "B7 a tool that its server no longer lists": {
     act: (w) => w.relist(),
     told: [1, 1, 0],
-    said: {},
+    said: { status: [1, 0, ["rule_matches_nothing"]] },
   },
   "C1 a tool whose share is unavailable": {
     act: (w) => w.shareLeaves(),
@@ -357,7 +357,7 @@ test("a tool whose name another backend already has is not published, and the ca
     forbidden: [[], "Unknown tool: x"],
     group: [[], "Unknown tool: x"],
     fleet: [[], "Unknown tool: x"],
-    status: [1, 0, ["catalog_collision"]],
+    status: [1, 0, ["catalog_collision", "rule_matches_nothing"]],
     tools: [["x"], []],
     catalog: ["a x: collision, b offers the same name, and comes first"],
   });

@@ -203,6 +203,92 @@ test("E4 a denied name is denied of every server, and a name to ask about turns 
   assert.deepEqual(await told(about("allow", "crm/delete")), ["denied", "allowed"]);
   assert.deepEqual(await told(about("deny", "tool:crm/delete"), any), ["allowed", "denied"]);
   assert.deepEqual(await told(about("allow", "prompt:delete")), ["denied", "denied"]);
+  // Before the slash, patterns mean servers: they restrict, and open nothing.
+  for (const every of ["tool:*/delete", "*/del*"]) {
+    assert.deepEqual(await told(about("deny", every), any), ["denied", "denied"], every);
+    assert.deepEqual(await told(about("ask", every), any), ["asked", "asked"], every);
+    assert.deepEqual(await told(about("allow", every)), ["denied", "denied"], every);
+  }
+  assert.deepEqual(await told(about("deny", "tool:cr*/delete", "prompt:*/delete"), any), [
+    "allowed",
+    "denied",
+  ]);
+});
+
+test("E4 a renamed tool or a moved address keeps its deny, and a pattern of an address is not one of servers", async () => {
+  const sources = [
+    source("code", {
+      tools: ["wipe"],
+      skills: ["git"],
+      toolOverrides: { wipe: { name: "tidy", description: null } },
+    }),
+    source("crm", { skills: ["git"], resources: ["file:///home/ann/.env", "tool://x"] }),
+  ];
+  const open = async (pattern: string): Promise<string> => {
+    const authorization = { ...rules(about("deny", pattern)), defaultEffect: "allow" } as const;
+    const set = servingSet(sources, recordingServices(), { authorization });
+    const found = [
+      "tidy",
+      "file:///home/ann/.env",
+      "tool://x",
+      "skill://crm/git/SKILL.md",
+      "skill://crm/git/b",
+    ];
+    const answers = found.map(async (name, at) => {
+      const [method, params] =
+        at === 0 ? (["tools/call", { name }] as const) : (["resources/read", { uri: name }] as const);
+      return "error" in (await ask(set, method, params, client(DEV))) ? "-" : "+";
+    });
+    return (await Promise.all(answers)).join("");
+  };
+  assert.equal(await open("tool:wipe"), "-++++");
+  assert.equal(await open("code/wi*"), "-++++");
+  assert.equal(await open("tool:c*/wipe"), "-++++");
+  assert.equal(await open("tool:crm/wipe"), "+++++");
+  assert.equal(await open("resource:*/.env"), "+-+++");
+  assert.equal(await open("tool://x"), "++-++");
+  assert.equal(await open("resource:skill://git/*"), "+++--");
+});
+
+test("E4 a name that matches nothing is noted once the lists are read, and an address never", async (t) => {
+  const names = (allow: readonly string[] | null, deny: readonly string[]) => ({ allow, deny });
+  const b = await begin(t, {});
+  const unmatched = () =>
+    b.gateway
+      .view()
+      .conditions.flatMap(({ code, title }) => (code === "rule_matches_nothing" ? [title] : []));
+  const code = backendConfig("code", {
+    filters: { ...CODE.filters, tools: names(["se*", "sa*"], ["serch"]) },
+    toolOverrides: { search: { name: "find", description: null }, find: { name: null, description: null } },
+  });
+  await b.change({
+    backends: [code, { ...CRM, enabled: false }],
+    authorization: rules(
+      about("deny", "tool:*/search", "tool:Code/search", "tool:crm/x", "x:*", "resource:y", "Code/y"),
+      about("allow", "tool:*/find", "code/search", "find", "tool:run_script"),
+    ),
+    groups: [{ name: "g", tools: ["search", "f*"], backends: null }],
+    optimizer: { enabled: true, keepTools: ["fin?", "search"] },
+  });
+  assert.deepEqual(unmatched(), []);
+  await b.lists("code", "search");
+  assert.deepEqual(
+    unmatched().map((title) => title.replace(/ matches nothing .*/, "")),
+    [
+      "authorization.policies[0].resources: tool:Code/search",
+      "authorization.policies[0].resources: Code/y",
+      "authorization.policies[1].resources: tool:*/find",
+      "authorization.policies[1].resources: code/search",
+      "groups.g.tools: search",
+      "backends.code.filters.tools.allow: sa*",
+      "backends.code.filters.tools.deny: serch",
+      "backends.code.tool_overrides: find",
+      "optimizer.keep_tools: search",
+    ],
+  );
+  b.instanceOf("code").list("search", "serch");
+  await settle();
+  assert.ok(!unmatched().some((title) => title.includes("deny: serch")));
 });
 
 test("E4 an address of a server in a policy is not another server's that lists both as one", async () => {
