@@ -32,7 +32,7 @@ declare -A PACKAGE_OF=(
   [dbus-daemon]=dbus [gdbus]=libglib2.0-bin [Xvfb]=xvfb [xfce4-panel]=xfce4-panel [xdotool]=xdotool
   [secret-tool]=libsecret-tools [gnome-keyring-daemon]=gnome-keyring [zsh]=zsh [fish]=fish
   [chromium]=chromium [firefox-esr]=firefox-esr [systemd-analyze]=systemd [setpriv]=util-linux [notify-send]=libnotify-bin
-  [socat]=socat [rsync]=rsync [git]=git [sqlite3]=sqlite3 [mke2fs]=e2fsprogs
+  [socat]=socat [rsync]=rsync [git]=git [sqlite3]=sqlite3 [mke2fs]=e2fsprogs [mkfs.xfs]=xfsprogs [mkfs.btrfs]=btrfs-progs
   [debootstrap]=debootstrap [faketime]=faketime [rpmbuild]=rpm [createrepo_c]=createrepo-c [apt-ftparchive]=apt-utils [gpg]=gnupg [gpgv]=gpgv [ruby]=ruby [xz]=xz-utils
   [bwrap]=bubblewrap [ed]=ed [patch]=patch [vim]=vim [nano]=nano [jq]=jq [less]=less [script]=bsdutils [python3]=python3 [cc]=gcc
   [nats-server]=nats-server [haproxy]=haproxy [nginx]=nginx [openssl]=openssl [avahi-daemon]=avahi-daemon [wsdd]=wsdd

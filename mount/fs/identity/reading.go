@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"errors"
 	"io"
+	"path"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	smb2 "github.com/cloudsoda/go-smb2"
 
@@ -17,6 +19,13 @@ const (
 	// Entries that are looked at together, so that a slow route costs few turns.
 	atOnce      = 16
 	pagesAtMost = 8
+	// Of the files that a record has: a folder may be emptied or moved as a whole.
+	ofFolderAtMost = 8
+	// A root with so many files needs none of its folders.
+	filesInRoot = 32
+	// So many folders are looked through, and for so long.
+	foldersAtMost  = 8
+	surveyedWithin = 2 * time.Second
 )
 
 // What is not on a share because of what people keep there.
@@ -51,22 +60,58 @@ func ReadRoot(share *smb2.Share, guid [16]byte, entries []Entry) (Reading, error
 			}
 		}
 	}
-	if len(now.Found) == 0 {
-		listed, err := ListRoot(share)
-		now.Count = len(listed)
-		return now, err
+	isProof := func(each Entry) bool { found, ok := now.Found[each.Path]; return ok && each.isAs(found) }
+	if now.Count = len(now.Found); slices.ContainsFunc(entries, isProof) {
+		return now, nil
 	}
-	now.Count = len(now.Found)
-	return now, nil
+	listed, err := ListRoot(share)
+	now.Count = len(listed)
+	now.Listed = WithFiles(share, listed)
+	for _, known := range entries {
+		if i := slices.IndexFunc(now.Listed, known.isRenamed); i >= 0 {
+			now.Found[known.Path] = now.Listed[i]
+		}
+	}
+	return now, err
 }
 
 // ListRoot returns entries of the root, without those that prove nothing.
-func ListRoot(share *smb2.Share) (entries []Entry, err error) {
-	folder, err := share.OpenFolder("")
+func ListRoot(share *smb2.Share) ([]Entry, error) { return listFolder(share, "", pagesAtMost) }
+
+// WithFiles adds files of the root's folders, the longest unchanged first: files prove more than folders, whose ids are the same on many
+// disks. It goes down until it finds some.
+func WithFiles(share *smb2.Share, entries []Entry) []Entry {
+	until := time.Now().Add(surveyedWithin)
+	entries, folders := slices.Clone(entries), foldersOf(entries)
+	if len(entries)-len(folders) >= filesInRoot {
+		return entries
+	}
+	for looked := 0; len(folders) > 0 && looked < foldersAtMost && time.Now().Before(until); looked++ {
+		at := folders[0]
+		folders = folders[1:]
+		below, err := listFolder(share, at.Path, 1)
+		if err != nil {
+			continue
+		}
+		nested := foldersOf(below)
+		if len(nested) == len(below) {
+			folders = append(nested, folders...)
+		}
+		entries = append(entries, slices.DeleteFunc(below, func(e Entry) bool { return e.Folder })...)
+	}
+	return entries
+}
+
+func foldersOf(entries []Entry) []Entry {
+	return slices.DeleteFunc(oldestFirst(entries), func(e Entry) bool { return !e.Folder })
+}
+
+func listFolder(share *smb2.Share, at string, pages int) (entries []Entry, err error) {
+	folder, err := share.OpenFolder(at)
 	if err != nil {
 		return nil, err
 	}
-	for range pagesAtMost {
+	for range pages {
 		page, e := folder.List()
 		if e != nil {
 			err = e
@@ -74,7 +119,7 @@ func ListRoot(share *smb2.Share) (entries []Entry, err error) {
 		}
 		for _, each := range page {
 			if !isIgnored(each.FileName) {
-				entries = append(entries, EntryOf(each.FileName, each))
+				entries = append(entries, EntryOf(path.Join(at, each.FileName), each))
 			}
 		}
 	}
@@ -85,10 +130,26 @@ func ListRoot(share *smb2.Share) (entries []Entry, err error) {
 	return entries, err
 }
 
-// Steadiest are the entries that have been unchanged for longest: they are most likely to be unchanged the next time.
-func Steadiest(entries []Entry) []Entry {
-	sorted := slices.SortedFunc(slices.Values(entries), func(a, b Entry) int {
+func oldestFirst(entries []Entry) []Entry {
+	return slices.SortedFunc(slices.Values(entries), func(a, b Entry) int {
 		return cmp.Or(cmp.Compare(a.Written, b.Written), strings.Compare(a.Path, b.Path))
 	})
-	return sorted[:min(len(sorted), EntriesAtMost)]
+}
+
+// Steadiest are the entries by which the server is most likely known the next time: those that have been unchanged for longest, files
+// first, and not all of one folder.
+func Steadiest(entries []Entry) []Entry {
+	var files, others []Entry
+	of := map[string]int{}
+	for _, each := range oldestFirst(entries) {
+		folder := path.Dir(each.Path)
+		if isFew := folder == "." || of[folder] < ofFolderAtMost; !each.Folder && isFew {
+			of[folder]++
+			files = append(files, each)
+		} else if each.Folder {
+			others = append(others, each)
+		}
+	}
+	files = files[:min(len(files), EntriesAtMost*3/4)]
+	return append(files, others[:min(len(others), EntriesAtMost-len(files))]...)
 }

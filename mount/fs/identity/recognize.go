@@ -1,8 +1,11 @@
 package identity
 
 import (
+	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 )
 
 // Proof is by what a server was recognized, or not.
@@ -11,7 +14,7 @@ type Proof string
 const (
 	ByCreation Proof = "creation" // creation times that a copy would not have
 	ByEntries  Proof = "entries"  // names, sizes and times
-	// ByGuid is not enough where files were known before: ids of roots are the same on many disks.
+	// ByGuid, with the ids of root and folders, is not enough where files were known before: these ids are the same on many disks.
 	ByGuid    Proof = "guid"
 	First     Proof = "first"
 	Different Proof = "different"
@@ -25,7 +28,7 @@ type Verdict struct {
 	Text string
 	// Bare: the root has nothing that is known, as that of a volume that is not there yet.
 	Bare bool
-	// SameRoot: the root's id agrees, and nothing speaks against it. That is enough while a connection of before still lives.
+	// SameRoot: the root's id agrees, and nothing speaks against it. A connection of before that still lives may prove the rest.
 	SameRoot bool
 	// Whether ids are still the same, as far as this can tell; nil: it cannot.
 	sameIds *bool
@@ -43,6 +46,8 @@ type Reading struct {
 	Found map[string]Entry // of the entries that were asked for
 	// How many entries the root has, as far as it was listed.
 	Count int
+	// What the share has, where none of the entries is as it was.
+	Listed []Entry
 }
 
 // Recognize compares a reading with what is remembered. Entries that have changed prove nothing.
@@ -64,18 +69,23 @@ func (r Record) Recognize(now Reading) Verdict {
 		return Verdict{Proof: Different, Text: "its files are copies, with other numbers"}
 	case c.unchanged > 0:
 		return Verdict{Proof: ByEntries, sameIds: &ids}
-	case len(r.Entries) == 0 && sameRoot:
-		return Verdict{Proof: ByGuid, SameRoot: true, Text: "it is empty: nothing in it can be recognized"}
+	case !HasFile(r.Entries) && sameRoot && (r.Guid == now.Guid || r.GuidChanges) && (len(r.Entries) == 0 || c.sameIds && !c.otherIds):
+		return Verdict{Proof: ByGuid, SameRoot: true, Text: "it has no file by which it could be recognized"}
 	case c.present == 0:
 		return Verdict{Proof: Different, Bare: now.Count == 0 || !sameRoot, SameRoot: sameRoot, Text: r.missingText(now)}
 	}
-	return Verdict{Proof: Unproved, SameRoot: sameRoot, Text: "nothing in it is as it was"}
+	return Verdict{Proof: Unproved, SameRoot: sameRoot, Text: r.changedText()}
+}
+
+// HasFile: folders prove less.
+func HasFile(entries []Entry) bool {
+	return slices.ContainsFunc(entries, func(e Entry) bool { return !e.Folder })
 }
 
 type counts struct {
 	present, unchanged, created int
 	copied                      string // the first unchanged entry with another creation time
-	sameIds                     bool   // of one that is unchanged or present
+	sameIds, otherIds           bool   // of one that is unchanged or present
 }
 
 func (r Record) count(now Reading) (c counts) {
@@ -85,9 +95,10 @@ func (r Record) count(now Reading) (c counts) {
 			continue
 		}
 		c.present++
-		c.sameIds = c.sameIds || found.Id == known.Id
+		c.sameIds, c.otherIds = c.sameIds || found.Id == known.Id, c.otherIds || found.Id != known.Id
 		created := agreement(known, found)
-		if created == agrees {
+		// A copy may have been given the creation times.
+		if created == agrees && (found.Id == known.Id || r.IdsLast == nil || !*r.IdsLast) {
 			c.created++
 		}
 		if !known.isAs(found) {
@@ -111,26 +122,82 @@ const (
 	differs
 )
 
+// agreement compares creation times. One that is older than all others by now was not made up of them, and stayed while they moved.
 func agreement(known, now Entry) agreed {
 	switch {
+	case now.Created != 0 && (now.Created == known.Created || now.Created == known.Least):
+		return agrees
 	case known.Created == 0 || now.Created == 0:
 		return unknown
-	case known.Created == now.Created:
-		return agrees
 	}
 	return differs
 }
 
 func (r Record) missingText(now Reading) string {
 	switch {
-	case now.Count == 0 && len(r.Entries) > 0:
-		return "its root is empty"
 	case len(r.Entries) == 0:
 		return "its root is another folder"
+	case now.Count == 0:
+		return "its root is empty; " + r.proofText()
 	case len(r.Entries) == 1:
-		return fmt.Sprintf("it has no %s", Shown(r.Entries[0].Path))
+		return "it has no " + Shown(r.Entries[0].Path)
 	}
-	return fmt.Sprintf("it has none of %d known entries", len(r.Entries))
+	return fmt.Sprintf("it has none of %d known entries; %s", len(r.Entries), r.proofText())
+}
+
+func (r Record) changedText() string {
+	if !HasFile(r.Entries) {
+		return "its folders have other numbers, and no file was known"
+	}
+	return "no known file is as it was; " + r.proofText()
+}
+
+// proofText says what would prove the server.
+func (r Record) proofText() string {
+	return named(r.Entries) + " unchanged would prove it"
+}
+
+const namedAtMost = 3
+
+func named(entries []Entry) string {
+	var names []string
+	for _, each := range entries[:min(len(entries), namedAtMost)] {
+		names = append(names, Shown(each.Path))
+	}
+	return strings.Join(names, " or ")
+}
+
+// Shows says what a person can tell a server by: its name, its share, its newest files.
+func (now Reading) Shows(share string) string {
+	entries := now.Listed
+	for _, each := range now.Found {
+		if !slices.Contains(entries, each) {
+			entries = append(entries, each)
+		}
+	}
+	newest := slices.DeleteFunc(oldestFirst(entries), func(e Entry) bool { return e.Folder })
+	slices.Reverse(newest)
+	text := fmt.Sprintf("It is %s, share %s, ", NameOf(now.Guid), Shown(share))
+	if len(newest) == 0 {
+		return text + "without files"
+	}
+	at := time.Unix(0, newest[0].Written).Format(time.DateOnly)
+	return fmt.Sprintf("%snewest files (%s): %s", text, at, strings.ReplaceAll(named(newest), " or ", ", "))
+}
+
+// GuidText says how two servers differ before any login.
+func GuidText(now, known string) string {
+	return fmt.Sprintf("its id is %q (%s), not %q (%s)", now, NameOf(now), known, NameOf(known))
+}
+
+// NameOf is the server's name, of which Samba makes its GUID, or that.
+func NameOf(guid string) string {
+	bytes, _ := hex.DecodeString(guid)
+	name := strings.TrimRight(string(bytes), "\x00")
+	if name == "" || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return guid
+	}
+	return strings.ToUpper(name)
 }
 
 // Learn returns what is remembered after a proof. isRestarted: the server was away in between.

@@ -1,8 +1,12 @@
 package identity
 
 import (
+	"fmt"
+	"path"
 	"testing"
 	"time"
+
+	smb2 "github.com/cloudsoda/go-smb2"
 )
 
 var (
@@ -13,6 +17,12 @@ var (
 func file(name string, id uint64) Entry { return Entry{Path: name, Size: 5, Written: then, Id: id} }
 
 func created(e Entry, at int64) Entry { e.Created = then - at; return e }
+
+func least(e Entry, at int64) Entry { e.Least = then - at; return e }
+
+func folder(name string, id uint64) Entry {
+	return Entry{Path: name, Folder: true, Written: then, Id: id}
+}
 
 func changed(e Entry) Entry { e.Size, e.Written = 6, then+1; return e }
 
@@ -52,6 +62,16 @@ func TestAServerIsRecognizedByWhatItShows(t *testing.T) {
 		"a file that is being written has grown":              {record(root, Entry{Path: "a", Id: 7, Size: 5}), reading(root, changed(file("a", 7))), ByEntries, false},
 		"a file that was being written is another one by now": {record(root, Entry{Path: "a", Id: 7, Size: 5}), reading(root, changed(file("a", 8))), Unproved, false},
 		"a file where a folder was":                           {record(root, Entry{Path: "a", Folder: true, Id: 7, Written: then}), reading(root, file("a", 7)), Different, false},
+		// Attacks, and what only looks like one.
+		"each folder has gained a file, none was ever known":  {record(root, folder("a", 7)), reading(root, changed(folder("a", 7))), ByGuid, false},
+		"the same without its GUID":                           {Record{Guid: "other", Root: root, Entries: []Entry{folder("a", 7)}}, reading(root, changed(folder("a", 7))), Unproved, false},
+		"a folder of that name on another disk":               {record(root, folder("a", 7)), reading(root, changed(folder("a", 8))), Unproved, false},
+		"a blank disk":                                        {record(root, folder("a", 7), file("a/b", 8)), reading(root), Different, true},
+		"a second NAS with folders of these names and ids":    {record(root, folder("a", 7), file("a/b", 8)), reading(root, changed(folder("a", 7)), changed(file("a/b", 8))), Unproved, false},
+		"made on the first day, all other times moved":        {record(root, least(file("a", 7), 1e15)), reading(root, created(changed(file("a", 7)), 1e15)), ByCreation, false},
+		"a derived time is that of another entry":             {record(root, least(file("a", 7), 1e15)), reading(root, least(changed(file("a", 7)), 1e15)), Unproved, false},
+		"a restored backup with its creation times":           {Record{Guid: "nas", Root: root, Entries: []Entry{created(file("a", 7), 1e15)}, IdsLast: &yes}, reading(Entry{Folder: true, Id: 9}, created(file("a", 17), 1e15)), Different, false},
+		"a restored backup, where nobody knows that ids last": {record(root, file("a", 7)), reading(Entry{Folder: true, Id: 9}, file("a", 17)), ByEntries, false},
 	} {
 		verdict := one.known.Recognize(one.now)
 		if verdict.Proof != one.proof || verdict.Bare != one.bare {
@@ -60,6 +80,32 @@ func TestAServerIsRecognizedByWhatItShows(t *testing.T) {
 		if !verdict.IsSame() && verdict.Text == "" {
 			t.Errorf("%s: it does not say why", name)
 		}
+	}
+}
+
+func TestACreationTimeThatAServerGivesToAllProvesNothing(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for year, is := range map[int]bool{1601: false, 1970: false, 1980: false, 2020: true} {
+		made := time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC)
+		if own := OwnCreation(&smb2.FileStat{CreationTime: made, LastAccessTime: now, LastWriteTime: now, ChangeTime: now}); own != 0 != is {
+			t.Errorf("%d: %d", year, own)
+		}
+	}
+}
+
+func TestARecordHasFilesOfManyFolders(t *testing.T) {
+	var entries []Entry
+	for i := range 200 {
+		entries = append(entries, folder(fmt.Sprint("folder", i), uint64(i)), file(fmt.Sprint("large/", i), uint64(i)))
+	}
+	entries = append(entries, changed(file("small/last", 7)))
+	steadiest := Steadiest(entries)
+	of := map[string]int{}
+	for _, each := range steadiest {
+		of[path.Dir(each.Path)]++
+	}
+	if len(steadiest) != EntriesAtMost || of["large"] != ofFolderAtMost || of["small"] != 1 {
+		t.Errorf("%v", of)
 	}
 }
 

@@ -17,6 +17,9 @@ const EntriesAtMost = 64
 // A creation time proves something only if it is older than all other times by so much: Samba answers the least of them where it has none.
 const ownBy = 2 * time.Second
 
+// Where servers have no creation times, some give the same one for all entries: the year 1601, 1970 or 1980.
+var constantsBefore = time.Date(1990, 1, 1, 0, 0, 0, 0, time.UTC)
+
 // Entry is a file or folder as the server showed it.
 type Entry struct {
 	Path    string `json:"path"` // below the root; empty: the root
@@ -24,7 +27,9 @@ type Entry struct {
 	Size    int64  `json:"size"`
 	Written int64  `json:"written"` // Unix ns, as the next one; 0: it is being written
 	Created int64  `json:"created"` // 0: it proves nothing
-	Id      uint64 `json:"id,string"`
+	// The creation time that the server gave where it may have made it up. It proves something once all other times are later.
+	Least int64  `json:"least,omitempty"`
+	Id    uint64 `json:"id,string"`
 }
 
 // EntryOf keeps what is compared.
@@ -33,11 +38,17 @@ func EntryOf(path string, seen *smb2.FileStat) Entry {
 	if !e.Folder {
 		e.Size = seen.EndOfFile
 	}
+	if e.Created == 0 {
+		e.Least = seen.CreationTime.UnixNano()
+	}
 	return e
 }
 
 // OwnCreation is the time at which a file was made, Unix ns; 0: the server may have made it up.
 func OwnCreation(seen *smb2.FileStat) int64 {
+	if seen.CreationTime.Before(constantsBefore) {
+		return 0
+	}
 	for _, each := range []time.Time{seen.LastAccessTime, seen.LastWriteTime, seen.ChangeTime} {
 		if each.Sub(seen.CreationTime) < ownBy {
 			return 0
@@ -52,6 +63,11 @@ func (e Entry) isAs(other Entry) bool {
 		return e.Folder == other.Folder && e.Id == other.Id && e.Size <= other.Size && e.Size > 0
 	}
 	return e.Folder == other.Folder && e.Size == other.Size && e.Written == other.Written
+}
+
+// isRenamed: it is this file under another name.
+func (e Entry) isRenamed(other Entry) bool {
+	return !e.Folder && e.Written != 0 && e.Id != 0 && e.Id == other.Id && e.isAs(other)
 }
 
 // Record is what is remembered of a server.

@@ -60,6 +60,8 @@ type Options struct {
 	Event func(Event)
 	// When programs waited before.
 	Pauses Pauses
+	// For tests; nil: time.After.
+	After func(time.Duration) <-chan time.Time
 }
 
 // Event is a line of the journal.
@@ -102,6 +104,8 @@ type Link struct {
 	// When programs were last heard to be waiting too long; Monotonic.
 	longest atomic.Int64
 	awake   wakefulness
+	// What had come from the server when the record was made.
+	remembered atomic.Int64
 
 	mu      sync.Mutex
 	account smb.Account
@@ -221,6 +225,9 @@ func New(options Options) *Link {
 		options: options, account: options.Account, routes: slices.Clone(options.Routes), patience: options.Patience, wanted: options.Wanted, onlyOn: options.OnlyOn, pauses: options.Pauses,
 		changed: make(chan struct{}), wake: make(chan struct{}, 1), quiet: make(chan struct{}, 1), rootChanged: make(chan struct{}, 1), down: map[string]bool{}, logged: map[string]string{}, active: map[*request]struct{}{},
 	}
+	if l.options.After == nil {
+		l.options.After = time.After
+	}
 	if l.wanted == "" && len(l.routes) > 0 {
 		l.wanted = l.routes[0].Name
 	}
@@ -286,6 +293,7 @@ func (l *Link) Start(ctx context.Context) error {
 
 // Close logs off, and ends all waits.
 func (l *Link) Close() {
+	l.rememberLast()
 	l.mu.Lock()
 	l.isClosed = true
 	p := l.pair

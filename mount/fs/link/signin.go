@@ -1,9 +1,11 @@
 package link
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -147,8 +149,7 @@ func (l *Link) judgeGuid(route smb.Route, server smb2.Server) error {
 	if l.record == nil || l.record.GuidChanges || l.record.Guid == guid || l.record.Guid == "" || l.letIn != nil && *l.letIn == guid {
 		return nil
 	}
-	text := fmt.Sprintf("is another server: its id is %q, not %q", guid, l.record.Guid)
-	return l.isOther(route, Other{Guid: guid, Text: text})
+	return l.isOther(route, Other{Guid: guid, Text: "is another server: " + identity.GuidText(guid, l.record.Guid)})
 }
 
 // isOther says so of a route, unless it was taken away meanwhile: nothing would ever end that. The caller holds mu.
@@ -182,7 +183,10 @@ func (l *Link) prove(ctx context.Context, c *Conn) error {
 	defer context.AfterFunc(ctx, c.Reset)()
 	l.mu.Lock()
 	record, letIn := l.record, l.letIn
-	isLiving := l.pair != nil
+	var living *Conn
+	if l.pair != nil {
+		living = cmp.Or(l.pair.files, l.pair.names)
+	}
 	l.mu.Unlock()
 	guid := identity.GuidOf(c.Server().Guid)
 	var known identity.Record
@@ -191,7 +195,7 @@ func (l *Link) prove(ctx context.Context, c *Conn) error {
 		if l.options.Known != nil {
 			known.Entries = append(l.options.Known(), known.Entries...)
 		}
-		if isLiving {
+		if living != nil {
 			known.Entries = known.Entries[:min(len(known.Entries), knownAtMost)]
 		}
 	}
@@ -204,9 +208,12 @@ func (l *Link) prove(ctx context.Context, c *Conn) error {
 		return nil
 	}
 	verdict := known.Recognize(now)
+	if !verdict.IsSame() && verdict.SameRoot && living != nil {
+		verdict = l.compare(living, c, verdict)
+	}
 	c.learnt.verdict = verdict
 	switch {
-	case verdict.IsSame() || verdict.Proof == identity.ByGuid || isLiving && verdict.SameRoot:
+	case verdict.IsSame() || verdict.Proof == identity.ByGuid:
 		return nil
 	case letIn != nil && *letIn == guid:
 		c.learnt.isLetIn = true
@@ -214,7 +221,27 @@ func (l *Link) prove(ctx context.Context, c *Conn) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.isOther(c.Route, Other{Guid: guid, Text: "is another server: " + verdict.Text, Bare: verdict.Bare})
+	text := fmt.Sprintf("is another server: %s. %s", verdict.Text, now.Shows(l.account.Share))
+	return l.isOther(c.Route, Other{Guid: guid, Text: text, Bare: verdict.Bare})
+}
+
+// compare asks a connection of before that still lives what it shows now, where nothing that is known is as it was.
+func (l *Link) compare(living, c *Conn, verdict identity.Verdict) identity.Verdict {
+	compared := make(chan identity.Verdict, 1)
+	go func() {
+		before, err := identity.ReadRoot(living.Share, living.Server().Guid, nil)
+		shown := identity.Record{Guid: before.Guid, Root: before.Root, Entries: identity.Steadiest(before.Listed)}
+		if err == nil {
+			before, err = identity.ReadRoot(c.Share, c.Server().Guid, shown.Entries)
+		}
+		if err == nil {
+			compared <- shown.Recognize(before)
+		}
+	}()
+	if by, err := Await(l.life, nil, compared, time.Now().Add(rememberedWithin)); err == nil {
+		return by
+	}
+	return verdict
 }
 
 // trust takes over what the sign-in has shown. The caller holds mu.
@@ -234,31 +261,45 @@ func (l *Link) trust(c *Conn) {
 	go l.remember(c)
 }
 
-// remember notes what the root has, so that the server is known the next time.
+// remember notes what the share has, so that the server is known the next time.
 func (l *Link) remember(c *Conn) {
-	listed, err := identity.ListRoot(c.Share)
-	if err != nil {
+	root, err := c.Share.Look("")
+	listed, e := identity.ListRoot(c.Share)
+	if err != nil || e != nil {
 		return
 	}
-	isEmpty := len(listed) == 0
+	entries := identity.WithFiles(c.Share, listed)
+	l.mu.Lock()
+	if l.record == nil {
+		l.mu.Unlock()
+		return
+	}
+	before := l.record.Entries
+	l.mu.Unlock()
+	if len(listed) > 0 && !identity.HasFile(entries) {
+		// What was known may lie deeper than it is looked for.
+		if now, err := identity.ReadRoot(c.Share, c.Server().Guid, before); err == nil {
+			entries = append(entries, slices.Collect(maps.Values(now.Found))...)
+		}
+	}
 	if l.options.Known != nil {
-		// A root may have nothing but folders in which somebody works all the time.
 		for _, each := range l.options.Known() {
-			isInRoot := slices.ContainsFunc(listed, func(one identity.Entry) bool { return one.Path == each.Path })
-			if each.Written != 0 && !isInRoot {
-				listed = append(listed, each)
+			isThere := slices.ContainsFunc(entries, func(one identity.Entry) bool { return one.Path == each.Path })
+			if each.Written != 0 && !isThere {
+				entries = append(entries, each)
 			}
 		}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.record == nil || c.isAbandoned || c.Epoch != l.epoch {
+	// The volume may have gone beneath a server that still answers.
+	if l.record == nil || c.isAbandoned || c.Epoch != l.epoch || root.FileId != l.record.Root.Id {
 		return
 	}
 	next := *l.record
-	next.Entries = identity.Steadiest(listed)
-	l.isEmpty = isEmpty
-	l.record = &next
+	next.Entries = identity.Steadiest(entries)
+	l.record, l.isEmpty = &next, len(listed) == 0
+	l.remembered.Store(l.traffic.FromServer.Load())
 	if l.options.Folder == "" {
 		return
 	}
@@ -268,9 +309,13 @@ func (l *Link) remember(c *Conn) {
 }
 
 const (
-	rememberEvery = 10 * time.Minute
-	// After a change of the root from here.
-	rememberSoon = 10 * time.Second
+	rememberTick = 10 * time.Second
+	// In ticks: after the first minute of work, and then.
+	rememberFirst, rememberEvery = 6, 60
+	// A server's disks sleep no sooner after its last answer.
+	disksAwake = time.Minute
+	// An unmount waits no longer for it.
+	rememberedWithin = 2 * time.Second
 )
 
 // RootChanged: a name in the root was changed from here, so that the record is old.
@@ -281,35 +326,42 @@ func (l *Link) RootChanged() {
 	}
 }
 
-// keepRecord follows what becomes of the root, but wakes no disk for it.
+// keepRecord follows what becomes of the share, but wakes no disk for it.
 func (l *Link) keepRecord() {
-	seen := int64(0)
-	for wait := time.Minute; ; wait = rememberEvery {
+	for ticks := rememberFirst; ; ticks-- {
 		select {
-		case <-time.After(wait):
+		case <-l.options.After(rememberTick):
 		case <-l.rootChanged:
-			l.sleepFor(rememberSoon)
+			select {
+			case <-l.options.After(rememberTick):
+				ticks = 0
+			case <-l.life.Done():
+			}
 		case <-l.life.Done():
 		}
 		if l.life.Err() != nil {
 			return
 		}
-		l.mu.Lock()
-		var c *Conn
-		if l.pair != nil {
-			c = l.pair.files
-		}
-		l.mu.Unlock()
-		if now := l.traffic.FromServer.Load(); c != nil && now != seen {
+		if c := l.awakeFiles(); ticks <= 0 && c != nil {
 			l.remember(c)
-			seen = l.traffic.FromServer.Load()
+			ticks = rememberEvery
 		}
 	}
 }
 
-func (l *Link) sleepFor(duration time.Duration) {
-	select {
-	case <-time.After(duration):
-	case <-l.life.Done():
+// awakeFiles is the connection for files if something came over it since the last record, and just now; nil: it is not.
+func (l *Link) awakeFiles() *Conn {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.pair == nil || l.pair.files == nil || l.traffic.FromServer.Load() == l.remembered.Load() || smb.Monotonic()-l.pair.files.Heard() > disksAwake {
+		return nil
+	}
+	return l.pair.files
+}
+
+// rememberLast makes the record of the next start.
+func (l *Link) rememberLast() {
+	if c := l.awakeFiles(); c != nil {
+		_, _ = Await(l.life, nil, done(func() { l.remember(c) }), time.Now().Add(rememberedWithin))
 	}
 }

@@ -133,7 +133,7 @@ func (c *check) judge(route smb.Route, server smb2.Server) error {
 	if !c.isRecorded || c.known.GuidChanges || c.known.Guid == "" || c.known.Guid == guid {
 		return nil
 	}
-	text := fmt.Sprintf("its id is %q, not %q", guid, c.known.Guid)
+	text := identity.GuidText(guid, c.known.Guid)
 	c.add(identity.Verdict{Proof: identity.Different, Text: text}, route)
 	return smb.Fail(smb.OtherServer, fmt.Errorf("%s is another server: %s", route.Address, text))
 }
@@ -149,7 +149,7 @@ func (c *check) look(ctx context.Context, conn *smb.Connection, listed []identit
 		if err != nil {
 			return identity.Verdict{}, err
 		}
-		steadiest := identity.Steadiest(listed)
+		steadiest := identity.Steadiest(identity.WithFiles(conn.Share, listed))
 		if c.known == nil {
 			c.known = &identity.Record{Guid: now.Guid, Share: c.Account.Share, Root: now.Root, Entries: steadiest}
 			if len(listed) == 0 {

@@ -118,7 +118,7 @@ export const SHARE_CONDITIONS = {
   ...conditionRows("info", {
     // One line of a menu, 90 columns.
     share_empty: () => [
-      "The share is empty, so its NAS can't be recognized after an outage",
+      "The share has no files, so its NAS can't be recognized after an outage",
       "This ends when the share has a file.",
     ],
     changes_unheard: (name: string, folders: readonly string[], missing: string) => [
