@@ -97,11 +97,9 @@ export function createRules(
   };
 }
 
-/** The settings on which the sign-in depends. The gateway's address is one of them, because signed tokens name it. */
+/** The settings on which the sign-in depends: tokens and documents name the address. */
 function authOf({ incomingAuth, server }: GatewayConfig): unknown {
-  return "tokens" in incomingAuth
-    ? [incomingAuth, server?.host, server?.port, server?.publicUrl]
-    : incomingAuth;
+  return [incomingAuth, server?.host, server?.port, server?.publicUrl];
 }
 
 function fileOf({ audit }: GatewayConfig): unknown {

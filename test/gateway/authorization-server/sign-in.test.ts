@@ -11,6 +11,7 @@ import { createManualClock } from "../../support/manual-clock.ts";
 import { pluck } from "../../support/pluck.ts";
 import { post } from "../client-sign-in/signed-gateway.ts";
 import { policy } from "../middleware/requests.ts";
+import { serverOn } from "../serving/gateway-rig.ts";
 import {
   ANN,
   AS_ANN,
@@ -75,7 +76,8 @@ const MCP = {
 const PROXIED = { "x-forwarded-proto": "https", "x-forwarded-for": "203.0.113.9" };
 
 test("E1 each address has its own documents, issuer and tokens, and refuses tokens of the others", async (t) => {
-  const door = await startDoor(t, { publicUrl: "https://mcp.example.com/mcp" });
+  const door = await startDoor(t, { publicUrl: "https://old.example.com/mcp" });
+  await door.reload({ server: serverOn(door.port, { publicUrl: "https://mcp.example.com/mcp" }) });
   const own = `127.0.0.1:${door.port}`;
   for (const [host, base, headers] of [
     [own, `http://${own}`, {}],
