@@ -16,7 +16,7 @@ export function useMayRunCommands(app: App): boolean {
 }
 
 /**
- * In the header: that this tab may only read, with the button that asks for a code to type in a terminal; or how long it
+ * In the header: that this tab may not change what runs, with the button that asks for a code to type in a terminal; or how long it
  * may change what runs, with the button that gives the right up.
  */
 export function OwnerLock({ app }: ViewProps): ComponentChild {
@@ -81,7 +81,7 @@ function Locked({ app }: ViewProps): ComponentChild {
 /** The usual folder of a user's home, which a command need not name. */
 const USUAL_HOME = /^\/(?:root|(?:home|Users)\/[^/]+)\/\.mountaineer$/;
 
-/** Above what a tab that may only read cannot do: the command that unlocks it. `what`: such as "add a share". */
+/** Above what a locked tab cannot do: the command that unlocks it. `what`: such as "add a share". */
 export function LockedLine({ app, what }: ViewProps & { readonly what: string }): ComponentChild {
   const home = useStore(app.store, ({ status }) => status?.global.home ?? "");
   if (useMayRunCommands(app)) return null;
@@ -98,7 +98,7 @@ interface LockableProps extends ViewProps {
   readonly children?: ComponentChildren;
 }
 
-/** A form, which a tab that may only read shows disabled, below the command that unlocks it. */
+/** A form, which a locked tab shows disabled, below the command that unlocks it. */
 export function Lockable({ app, what, children }: LockableProps): ComponentChild {
   const may = useMayRunCommands(app);
   return [

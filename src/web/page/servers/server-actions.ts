@@ -1,4 +1,4 @@
-// Edits, disables, enables and removes a server, from its card, in the tab that may run commands.
+// Edits, disables and removes a server, from its card; enables it in the tab that may run commands.
 import { type ComponentChild, h } from "preact";
 import type { BackendStatus } from "../../../api/contract/contract.ts";
 import { sentence } from "../../../api/labels/actions.ts";
@@ -23,7 +23,7 @@ export function ServerActions({
   const may = useMayRunCommands(app);
   const { name, enabled, type } = backend;
   // Another machine's configuration names its servers.
-  if (!may || type === "fleet") return null;
+  if (type === "fleet") return null;
   const subject = shown(name);
   const table = `backends.${tomlKey(name)}`;
   const key = `${table}.enabled`;
@@ -43,7 +43,7 @@ export function ServerActions({
       ? null
       : enabled
         ? button("Disable", () => change(app, `Disable ${subject}`, [{ key, value: "false" }]))
-        : button("Enable", () => change(app, `Enable ${subject}`, [{ key, value: null }])),
+        : may && button("Enable", () => change(app, `Enable ${subject}`, [{ key, value: null }])),
     button("Remove", async () => {
       const yes = await app.confirm({
         title: `Remove ${subject}?`,

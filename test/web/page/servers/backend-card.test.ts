@@ -76,13 +76,18 @@ test("F4 a card edits, disables, enables and removes its server; undo restores t
   }
 });
 
-test("F4 a card changes nothing without the owner's right, nor another machine's server, and Undo is offered only while allowed", async () => {
+test("F4 without the owner's right a card disables and removes; Enable and Undo are offered only while allowed, and nothing for another machine's server", async () => {
   const backend = sampleBackend({ name: "files" });
   const right = { expiresAt: null, mayRunCommands: true, ownerUntil: null };
-  const without = scriptedApp({}, { session: { ...right, mayRunCommands: false } });
+  const without = scriptedApp({ edit: sampleEdit() }, { session: { ...right, mayRunCommands: false } });
   const buttons = /Edit|Disable|Remove/;
   using none = mount(BackendCard, { app: without, backend, now: SAMPLE_NOW });
-  assert.doesNotMatch(none.text(), buttons);
+  assert.match(none.text(), /Edit.*Disable.*Remove/);
+  none.named("button", "Disable: files").fire("click");
+  await eventually(() => without.log.some((entry) => entry.startsWith("good:")));
+  assert.equal(without.undo, null);
+  using off = mount(BackendCard, { app: without, backend: { ...backend, enabled: false }, now: SAMPLE_NOW });
+  assert.doesNotMatch(off.text(), /Enable/);
   using far = mount(BackendCard, {
     app: scriptedApp(),
     backend: { ...backend, type: "fleet" },
