@@ -106,6 +106,11 @@ export function createServiceControl(
         ...parts,
       };
     },
+    async people(request, signal) {
+      const report = await gateway.control.people(request);
+      const reason = await config.unusedFileBecause(signal);
+      return reason === null ? report : { ...report, file_not_in_use: reason };
+    },
     reconcile(request, signal) {
       aliases.trigger("user");
       return shares.reconcile(request, signal);

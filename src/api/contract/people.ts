@@ -61,7 +61,10 @@ export const peopleReportShape = object({
   people: list(personShape),
   /** Names in the rules that no server has; absent: none, or a daemon of another version. */
   unmatched: optional(list(text)),
+  /** Why the configuration file is not in use as it is on disk; absent: it is. The rights are by the rules in use. */
+  file_not_in_use: optional(text),
 });
+export type PeopleReport = TypeOf<typeof peopleReportShape>;
 
 const limits = { backends: nullable(list(wellFormedText)), read_only: flag };
 

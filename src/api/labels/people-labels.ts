@@ -1,6 +1,6 @@
 // People, their programs and their rights in words, the same in all user interfaces. Pure.
 import { pluralize } from "../../runtime/text/plain-text.ts";
-import type { Person, ProgramGrant } from "../contract/people.ts";
+import type { PeopleReport, Person, ProgramGrant } from "../contract/people.ts";
 
 export const SIGNS_IN: Readonly<Record<Person["signs_in"], string>> = {
   token: "with a token",
@@ -32,6 +32,13 @@ export function serverAccessText(entries: readonly EntryAccess[]): readonly stri
     const others = counts.flatMap(([kind, count]) => (kind === "tool" ? [] : [count]));
     return `${how}: ${[...tools, ...others].join(", ")}`;
   });
+}
+
+/** Said above rights that are not by the file on disk; null: they are. */
+export function rulesInUseText({ file_not_in_use: reason }: PeopleReport): string | null {
+  return reason === undefined
+    ? null
+    : `By the rules in use. The configuration file on disk is not in use: ${reason}`;
 }
 
 /** The program, and the limits of its access. */

@@ -42,9 +42,12 @@ const usersListCommand = command("users list", {
     "Each with its roles, sign-in, last visit, and programs that act for it; people of an issuer once they were here.",
   examples: { "mountaineer users list": "see them" },
   async run(context) {
-    const { renderPeople } = await import("../views/people-view.ts");
+    const { renderPeople, rulesLines } = await import("../views/people-view.ts");
     const report = await show(context, "people", {});
-    showResult(context, report, () => renderPeople(report.people, context.stdoutStyle, Date.now()));
+    showResult(context, report, () => [
+      ...rulesLines(report),
+      renderPeople(report.people, context.stdoutStyle, Date.now()).trimEnd(),
+    ]);
     if (report.people.length === 0)
       context.notify("no user is configured: everyone on this machine is let in");
   },
@@ -119,7 +122,7 @@ export const accessCommand = command("access", {
     "--role <name>": "in place of a user, a user with only this role",
   },
   async run(context, { user, tool, role }) {
-    const { renderAccess } = await import("../views/people-view.ts");
+    const { renderAccess, rulesLines } = await import("../views/people-view.ts");
     const report = await show(context, "people", {
       ...(user !== null && { user }),
       ...(role !== null && { role }),
@@ -128,11 +131,10 @@ export const accessCommand = command("access", {
       throw new MountaineerError("usage", `there is no user ${user}`, {
         hint: "mountaineer users list shows them",
       });
-    showResult(context, report, () =>
-      [
-        ...report.people.map((person) => renderAccess(person, context.stdoutStyle, tool)),
-        ...(report.unmatched ?? []).map((text) => `${printable(text)}\n`),
-      ].join(""),
-    );
+    showResult(context, report, () => [
+      ...rulesLines(report),
+      ...report.people.map((person) => renderAccess(person, context.stdoutStyle, tool).trimEnd()),
+      ...(report.unmatched ?? []).map(printable),
+    ]);
   },
 });

@@ -1,6 +1,6 @@
 // People, their programs and their rights, as printed text. Pure.
-import type { AccessRequestReport, Person, ProgramGrant } from "../../api/contract/people.ts";
-import { grantText, SIGNS_IN, serverAccessText } from "../../api/labels/people-labels.ts";
+import type { AccessRequestReport, PeopleReport, Person, ProgramGrant } from "../../api/contract/people.ts";
+import { grantText, rulesInUseText, SIGNS_IN, serverAccessText } from "../../api/labels/people-labels.ts";
 import { paintFor, type TerminalStyle } from "../../runtime/text/paint.ts";
 import { durationText, printable } from "../../runtime/text/plain-text.ts";
 import { renderTable } from "./table-view.ts";
@@ -15,6 +15,11 @@ export function renderPeople(people: readonly Person[], style: TerminalStyle, no
     String(programs.length),
   ]);
   return renderTable(titles, rows, style);
+}
+
+export function rulesLines(report: PeopleReport): readonly string[] {
+  const text = rulesInUseText(report);
+  return text === null ? [] : [printable(text)];
 }
 
 /** `tool`: only entries of this name. */

@@ -131,6 +131,19 @@ export function createConfigService(options: ConfigServiceOptions) {
     refreshSecrets: () => reloads.applyAgain("secrets"),
     /** Applies the running configuration again, with the current approvals. */
     judgeAgain: () => reloads.applyAgain("approvals"),
+    /** Why the file on disk is not in use as it is; null: it is. Never rejects but by the signal. */
+    async unusedFileBecause(signal: AbortSignal): Promise<string | null> {
+      const found = await file.read(signal).catch((error: unknown) => errorText(error));
+      signal.throwIfAborted();
+      if (typeof found === "string") return found;
+      if (found === null) return "it is not there";
+      const { waiting } = accepted.approvalStore;
+      if (sha256Of(found.bytes) !== watcher.running.sha256)
+        return watcher.state.lastError?.reason ?? "it has changed, and is not loaded yet: mountaineer reload";
+      return waiting.length === 0
+        ? null
+        : `changes wait for approval: ${waiting.map(entrySummary).join("; ")}`;
+    },
     /** Why the running configuration is missing from the history; null if it is not missing. */
     get historyUnsavedBecause() {
       return history.unsavedBecause;

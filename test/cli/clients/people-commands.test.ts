@@ -129,6 +129,11 @@ test("E1 access says what a user may do and by which rule, of the rules that ser
   assert.equal(people.length, 1);
   const none = await b.run("access", "zoe");
   assert.deepEqual([none.code, none.stdout], [2, ""]);
+  const file = join(b.home, "config.toml");
+  await writeFile(file, `${await readFile(file, "utf8")}effect = 7\n`);
+  const inUse =
+    /^By the rules in use\. The configuration file on disk is not in use: .*\nben .*\n.*\n.*asks first by policy 2/;
+  assert.match((await b.run("access", "ben", "--tool", "echo")).stdout, inUse);
 });
 
 test("E1 a person lets a program in by its code and a yes at a terminal, limits it, and ends its access", async (t) => {
@@ -181,6 +186,24 @@ test("E1 a person lets a program in by its code and a yes at a terminal, limits 
   ).body;
   await using session = await connectLight(b.url, { token: access });
   assert.equal(await session.call("echo", { text: "x" }), "x");
+  const third = await program.authorize(queryFor(id));
+  for (const form of [
+    [
+      ["answer", "token"],
+      ["token", await b.token("a")],
+    ],
+    [
+      ["answer", "allow"],
+      ["all", "yes"],
+    ],
+  ] as const)
+    await program.answer(third, form);
+  const went = new URL(String((await program.answer(third, null)).headers["location"]));
+  const byToken = { client_id: id, code: went.searchParams.get("code") ?? "", redirect_uri: CALLBACK };
+  const { access_token: own = "" } = (await program.redeem(byToken)).body;
+  const renewed = await b.run("users", "renew", "ann", "--overlap", "0", "--keep-grants");
+  assert.equal(renewed.code, 0, renewed.stderr);
+  assert.ok(await b.isLetIn(own), "kept, although its token ended at once");
   const list = await b.run("clients", "list");
   const grant = /\n([\w-]{12}) +A Client +ann +all that the user may, at http/.exec(list.stdout)?.[1] ?? "";
   assert.notEqual(grant, "", list.stdout);

@@ -17,6 +17,10 @@ const REQUEST = {
 };
 
 test("E1 the page shows what a user may do and by which rule, and ends or limits a program's access", async () => {
+  using stale = mount(PeopleView, {
+    app: scriptedApp({ people: { people: [], file_not_in_use: "line 7" } }),
+  });
+  await eventually(() => stale.text().includes("file on disk is not in use: line 7"));
   const app = scriptedApp();
   using page = mount(PeopleView, { app });
   (await eventually(() => page.named("button", "ann"))).fire("click");

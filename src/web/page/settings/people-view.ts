@@ -1,7 +1,7 @@
 // The people who may connect, what each may do with which server, and the programs that act for them.
 import { type ComponentChild, h } from "preact";
 import type { AccessRequestReport, Person, ProgramGrant } from "../../../api/contract/people.ts";
-import { grantText, SIGNS_IN, serverAccessText } from "../../../api/labels/people-labels.ts";
+import { grantText, rulesInUseText, SIGNS_IN, serverAccessText } from "../../../api/labels/people-labels.ts";
 import { durationText, shellCommand } from "../../../runtime/text/plain-text.ts";
 import { DeclaredForm, neededText, optionalText, textIn } from "../add/declared-form.ts";
 import { useNow } from "../daemon/store.ts";
@@ -28,7 +28,9 @@ export function PeopleView({ app }: ViewProps): ComponentChild {
   if (report === null) return loading(problem);
   const ago = (time: string | null): string =>
     time === null ? "not since the start" : `${durationText(now - Date.parse(time))} ago`;
+  const inUse = rulesInUseText(report);
   return [
+    inUse === null ? null : h("p", { class: "hint", role: "status" }, shown(inUse)),
     report.people.length === 0
       ? nothing("Everyone on this machine is let in. A first user ends that.")
       : h(Table, {
