@@ -4,7 +4,7 @@ import { useContext, useEffect, useRef, useState } from "preact/hooks";
 import type { Condition } from "../../../api/contract/contract.ts";
 import { type Label, SEVERITY_TONES, type Tone, WAITING_CODE } from "../../../api/labels/label.ts";
 import { openFileText } from "../../../api/labels/outcome-labels.ts";
-import { printableLines } from "../../../runtime/text/plain-text.ts";
+import { printableLines, shellWord } from "../../../runtime/text/plain-text.ts";
 import { forText, isWhole, shown } from "./text.ts";
 
 interface WorkButtonProps {
@@ -18,6 +18,18 @@ interface WorkButtonProps {
 
 /** True while the daemon does not answer; buttons that need the daemon are hidden then. */
 export const Gone = createContext(false);
+
+/** The daemon's home, which commands name if it is not the usual one; "": not known. */
+export const CommandHome = createContext("");
+
+const USUAL_HOME = /^(?:\/(?:root|(?:home|Users)\/[^/]+)\/\.mountaineer)?$/;
+
+/** The text with the home in front of each `mountaineer` command in it. */
+function namingHome(text: string, home: string): string {
+  if (USUAL_HOME.test(home)) return text;
+  const named = `MOUNTAINEER_HOME=${shellWord(home)} mountaineer `;
+  return text.replace(/(?<![\w=./-])mountaineer (?=[a-z])/g, () => named);
+}
 
 /**
  * A button for work that takes time. While the work runs, the button shows that it is busy, and a click does not
@@ -215,7 +227,8 @@ function breakable(text: string): ComponentChild[] {
 const COPIED_MS = 2_000;
 
 /** Text to paste elsewhere, with a copy button where the browser allows pages to copy. */
-export function Copyable({ text }: { readonly text: string }): ComponentChild {
+export function Copyable({ text: given }: { readonly text: string }): ComponentChild {
+  const text = namingHome(given, useContext(CommandHome));
   const [isCopied, setCopied] = useState(false);
   // Absent if the page came neither over TLS nor from this machine.
   const clipboard: Clipboard | undefined = globalThis.navigator?.clipboard;
@@ -246,9 +259,17 @@ export function Copyable({ text }: { readonly text: string }): ComponentChild {
 
 /** Draws text between backticks as code; whole `mountaineer` commands among it get a copy button. */
 export function withCode(text: string): ComponentChild[] {
-  const coded = (part: string): ComponentChild =>
-    part.startsWith("mountaineer ") && isWhole(part) ? h(Copyable, { text: part }) : code(part);
-  return text.split("`").map((part, at) => (at % 2 === 1 ? coded(part) : breakable(part)));
+  return text.split("`").map((part, at) => {
+    const isCode = at % 2 === 1;
+    if (!part.includes("mountaineer ")) return isCode ? code(part) : breakable(part);
+    const isCommand = isCode && part.startsWith("mountaineer ") && isWhole(part);
+    return isCommand ? h(Copyable, { text: part }) : h(WithCommands, { text: part, isCode });
+  });
+}
+
+function WithCommands({ text, isCode }: { readonly text: string; readonly isCode: boolean }): ComponentChild {
+  const named = namingHome(text, useContext(CommandHome));
+  return isCode ? code(named) : breakable(named);
 }
 
 const LONGEST_TEXT = 256 * 1024;

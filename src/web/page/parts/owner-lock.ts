@@ -1,7 +1,7 @@
 // The lock of the page: whether this tab may change what runs, and how the owner of the account unlocks it.
 import { type ComponentChild, type ComponentChildren, h } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { shellCommand, shellWord } from "../../../runtime/text/plain-text.ts";
+import { shellCommand } from "../../../runtime/text/plain-text.ts";
 import { useNow, useStore } from "../daemon/store.ts";
 import type { App, ViewProps } from "./app.ts";
 import { Copyable, WorkButton } from "./elements.ts";
@@ -78,18 +78,12 @@ function Locked({ app }: ViewProps): ComponentChild {
   );
 }
 
-/** The usual folder of a user's home, which a command need not name. */
-const USUAL_HOME = /^\/(?:root|(?:home|Users)\/[^/]+)\/\.mountaineer$/;
-
 /** Above what a locked tab cannot do: the command that unlocks it. `what`: such as "add a share". */
 export function LockedLine({ app, what }: ViewProps & { readonly what: string }): ComponentChild {
-  const home = useStore(app.store, ({ status }) => status?.global.home ?? "");
   if (useMayRunCommands(app)) return null;
-  const open = "mountaineer open --admin";
-  const command = USUAL_HOME.test(home) ? open : `${shellWord(`MOUNTAINEER_HOME=${home}`)} ${open}`;
   return [
     h("p", { key: "why", class: "dim" }, `To ${what}, run in a terminal of the daemon's machine:`),
-    h("p", { key: "how", class: "path" }, h(Copyable, { text: command })),
+    h("p", { key: "how", class: "path" }, h(Copyable, { text: "mountaineer open --admin" })),
   ];
 }
 

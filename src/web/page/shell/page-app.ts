@@ -9,7 +9,7 @@ import { EMPTY_STATE, type PageState, type ShownEvent, startLive } from "../daem
 import { createRequests, type Requests, type SecretStore, type Session } from "../daemon/requests.ts";
 import { createStore, type Store, useNow, useStore } from "../daemon/store.ts";
 import type { App, ViewProps } from "../parts/app.ts";
-import { Copyable, Gone, mark } from "../parts/elements.ts";
+import { CommandHome, Copyable, Gone, mark } from "../parts/elements.ts";
 import { addNotice, NO_NOTICES, type NoticeState, Notices } from "../parts/notices.ts";
 import { OwnerCode, OwnerLock } from "../parts/owner-lock.ts";
 import { type OpenQuestion, QuestionDialog } from "../parts/question.ts";
@@ -176,6 +176,7 @@ function SignedIn({ model, needsCode, signOut }: SignedInProps): ComponentChild 
   const isFirst = useRef(true);
   const open = useStore(questions, (state) => state.open);
   const isGone = useStore(store, ({ link }) => link.kind === "lost");
+  const home = useStore(store, ({ status }) => status?.global.home ?? "");
   const app = useMemo(() => createApp(model, () => live.current?.refresh()), []);
   useLeaveQuestion(requests);
   useEffect(() => {
@@ -201,26 +202,30 @@ function SignedIn({ model, needsCode, signOut }: SignedInProps): ComponentChild 
     isFirst.current = false;
   }, [part]);
   return h(
-    "div",
-    { class: "frame" },
+    CommandHome.Provider,
+    { value: home },
     h(
-      "a",
-      { class: "skip", href: "#main", onClick: (event: Event) => skipTo(event, main.current) },
-      "Skip to the content",
+      "div",
+      { class: "frame" },
+      h(
+        "a",
+        { class: "skip", href: "#main", onClick: (event: Event) => skipTo(event, main.current) },
+        "Skip to the content",
+      ),
+      h(Header, { app, current: view, signOut }),
+      h(GoneBanner, { app }),
+      h(
+        "main",
+        { id: "main", ref: main, tabIndex: -1, "aria-label": part.title, class: isGone ? "gone" : undefined },
+        needsCode ? h(OwnerCode, { app }) : null,
+        view.parts.length === 1 ? null : h(SubNav, { app, view, part }),
+        h("h1", { class: view.title === "Home" ? "unseen" : "view-title" }, part.title),
+        h(Gone.Provider, { value: isGone }, h(part.view, { key: part.at, app })),
+      ),
+      h(Footer, { app }),
+      h(Notices, { store: notices }),
+      open === null ? null : h(QuestionDialog, { key: open.question.title, ...open, store }),
     ),
-    h(Header, { app, current: view, signOut }),
-    h(GoneBanner, { app }),
-    h(
-      "main",
-      { id: "main", ref: main, tabIndex: -1, "aria-label": part.title, class: isGone ? "gone" : undefined },
-      needsCode ? h(OwnerCode, { app }) : null,
-      view.parts.length === 1 ? null : h(SubNav, { app, view, part }),
-      h("h1", { class: view.title === "Home" ? "unseen" : "view-title" }, part.title),
-      h(Gone.Provider, { value: isGone }, h(part.view, { key: part.at, app })),
-    ),
-    h(Footer, { app }),
-    h(Notices, { store: notices }),
-    open === null ? null : h(QuestionDialog, { key: open.question.title, ...open, store }),
   );
 }
 

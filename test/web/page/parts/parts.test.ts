@@ -13,7 +13,7 @@ import { bytesText, printableLines } from "../../../../src/runtime/text/plain-te
 import { hiddenPositions } from "../../../../src/web/page/config/config-editor.ts";
 import { createStore, useStore } from "../../../../src/web/page/daemon/store.ts";
 import { ActionButton } from "../../../../src/web/page/parts/action-button.ts";
-import { Copyable } from "../../../../src/web/page/parts/elements.ts";
+import { CommandHome, Copyable, withCode } from "../../../../src/web/page/parts/elements.ts";
 import { createFormStores } from "../../../../src/web/page/parts/form-store.ts";
 import { addNotice, NO_NOTICES, Notices } from "../../../../src/web/page/parts/notices.ts";
 import { clockText, forText, shown } from "../../../../src/web/page/parts/text.ts";
@@ -181,6 +181,21 @@ test("F2 text to be typed elsewhere is copied unchanged, where the browser lets 
     for (const button of view.elements("button")) button.fire("click");
   }
   assert.deepEqual(copied, ["mountaineer open"]);
+});
+
+test("F2 commands name the daemon's home where it is not the usual one", () => {
+  const shownIn = (value: string): string => {
+    const hint = withCode("Correct it, then: mountaineer reload, or `mountaineer secret set NAME`");
+    const texts = [h(Copyable, { text: "mountaineer admin K7QM-2RWX" }), " ", hint];
+    using view = mount(() => h(CommandHome.Provider, { value }, texts), {});
+    return view.text();
+  };
+  const plain =
+    "mountaineer admin K7QM-2RWX Correct it, then: mountaineer reload, or mountaineer secret set NAME";
+  for (const usual of ["", "/root/.mountaineer", "/home/ann/.mountaineer"])
+    assert.equal(shownIn(usual), plain);
+  const named = "MOUNTAINEER_HOME='/a b' mountaineer ";
+  assert.equal(shownIn("/a b"), plain.replaceAll("mountaineer ", named));
 });
 
 function taken(hash: string): { code: ReturnType<typeof takeLinkCode>; addresses: unknown[] } {
