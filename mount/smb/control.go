@@ -23,15 +23,9 @@ func (h *Handle) control(code uint32, input smb2.Encoder, most int) (output []by
 	if err != nil {
 		return nil, err
 	}
-	res, err := answerOf(smb2.SMB2_IOCTL, pkt)
-	if err != nil {
-		res = smb2.PacketCodec(pkt).Data()
-	}
-	r := smb2.IoctlResponseDecoder(res)
-	if !r.IsInvalid() {
-		output = r.Output()
-	} else if err == nil {
-		err = ErrBroken
+	_, err = answerOf(pkt)
+	if res := smb2.PacketCodec(pkt).Data(); smb2.IsWhole(smb2.SMB2_IOCTL, res, most) {
+		output = smb2.IoctlResponseDecoder(res).Output()
 	}
 	return output, err
 }
@@ -79,7 +73,8 @@ func (h *Handle) CopyFrom(source *Handle, from, to int64, length int, limits Cop
 	if statusOfError(err) == erref.STATUS_INVALID_PARAMETER && !r.IsInvalid() {
 		said := CopyLimits{r.ChunksWritten(), r.ChunksBytesWritten(), r.TotalBytesWritten()}
 		now = CopyLimits{min(said.Chunks, limits.Chunks), min(said.Chunk, limits.Chunk), min(said.Total, limits.Total)}
-		if now != limits && now.Chunks > 0 && now.Chunk > 0 && now.Total > 0 {
+		// Once: no server that names others each time is followed.
+		if limits == UsualCopyLimits && now != limits && now.Chunks > 0 && now.Chunk > 0 && now.Total > 0 {
 			return h.CopyFrom(source, from, to, length, now)
 		}
 	}

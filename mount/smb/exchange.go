@@ -68,10 +68,10 @@ func (fs *Share) together(create *smb2.CreateRequest, following []smb2.Packet) (
 		return nil, err
 	}
 	answers := make([][]byte, len(entries))
-	for i, entry := range entries {
+	for i := range entries {
 		pkt, each := fs.recv(pending[i])
 		if each == nil {
-			answers[i], each = acceptAnswer(entry.req, pkt)
+			answers[i], each = answerOf(pkt)
 		}
 		if err == nil {
 			err = each
@@ -100,7 +100,7 @@ func (fs *Share) oneByOne(create *smb2.CreateRequest, following []smb2.Packet) (
 		if err != nil {
 			return answers, err
 		}
-		answer, err := acceptAnswer(req, pkt)
+		answer, err := answerOf(pkt)
 		if err != nil {
 			return answers, err
 		}
@@ -123,33 +123,4 @@ func onFile(req smb2.Packet, id *smb2.FileId) {
 	case *smb2.CloseRequest:
 		req.FileId = id
 	}
-}
-
-// acceptAnswer returns the body of the answer to req, which has all that its decoder reads.
-func acceptAnswer(req smb2.Packet, pkt []byte) (answer []byte, err error) {
-	isBroken := false
-	switch req.(type) {
-	case *smb2.CreateRequest:
-		answer, err = answerOf(smb2.SMB2_CREATE, pkt)
-		isBroken = smb2.CreateResponseDecoder(answer).IsInvalid()
-	case *smb2.QueryInfoRequest:
-		answer, err = answerOf(smb2.SMB2_QUERY_INFO, pkt)
-		isBroken = smb2.QueryInfoResponseDecoder(answer).IsInvalid()
-	case *smb2.SetInfoRequest:
-		answer, err = answerOf(smb2.SMB2_SET_INFO, pkt)
-		isBroken = smb2.SetInfoResponseDecoder(answer).IsInvalid()
-	case *smb2.ReadRequest:
-		answer, err = answerOf(smb2.SMB2_READ, pkt)
-		isBroken = smb2.ReadResponseDecoder(answer).IsInvalid()
-	case *smb2.WriteRequest:
-		answer, err = answerOf(smb2.SMB2_WRITE, pkt)
-		isBroken = smb2.WriteResponseDecoder(answer).IsInvalid()
-	case *smb2.CloseRequest:
-		answer, err = answerOf(smb2.SMB2_CLOSE, pkt)
-		isBroken = smb2.CloseResponseDecoder(answer).IsInvalid()
-	}
-	if err == nil && isBroken {
-		err = ErrBroken
-	}
-	return answer, err
 }

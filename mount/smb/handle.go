@@ -2,6 +2,8 @@ package smb2
 
 import (
 	"io"
+	"log"
+	"strings"
 	"time"
 
 	"github.com/cloudsoda/go-smb2/internal/erref"
@@ -14,6 +16,10 @@ type Handle struct {
 	id *smb2.FileId
 	// Promise is nil if the server vouches for nothing.
 	Promise Promise
+	// Of a folder that is listed: where it is, how many pages in a row had no entry, and whether an entry was left out.
+	folder  string
+	empty   int
+	leftOut bool
 }
 
 // ErrBroken: the answer came as the server has sent it, and makes no sense.
@@ -53,19 +59,15 @@ func (h *Handle) Read(length int, off int64) (Block, error) {
 	if err != nil {
 		return Block{}, err
 	}
-	res, err := answerOf(smb2.SMB2_READ, pkt)
+	res, err := answerOf(pkt)
 	if statusOfError(err) == erref.STATUS_END_OF_FILE {
 		err = io.EOF
-	}
-	r := smb2.ReadResponseDecoder(res)
-	if err == nil && r.IsInvalid() {
-		err = ErrBroken
 	}
 	if err != nil {
 		rr.freeRecvBuf()
 		return Block{}, err
 	}
-	return Block{r.Data(), rr}, nil
+	return Block{smb2.ReadResponseDecoder(res).Data(), rr}, nil
 }
 
 // Write writes data in requests of part bytes, all of them sent before the first is answered: while the server stores one, the next is
@@ -117,15 +119,11 @@ func (h *Handle) written(part writing) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	res, err := answerOf(smb2.SMB2_WRITE, pkt)
+	res, err := answerOf(pkt)
 	if err != nil {
 		return 0, err
 	}
-	r := smb2.WriteResponseDecoder(res)
-	if r.IsInvalid() || int(r.Count()) > part.length {
-		return 0, ErrBroken
-	}
-	return int(r.Count()), nil
+	return int(smb2.WriteResponseDecoder(res).Count()), nil
 }
 
 // Look returns the attributes.
@@ -135,7 +133,7 @@ func (h *Handle) Look() (*FileStat, error) {
 		return nil, err
 	}
 	req.FileId = h.id
-	res, err := h.ask(smb2.SMB2_QUERY_INFO, req)
+	res, err := h.ask(req)
 	if err != nil {
 		return nil, err
 	}
@@ -148,7 +146,7 @@ func (h *Handle) Sync() error {
 	if err := h.charge(req); err != nil {
 		return err
 	}
-	_, err := h.ask(smb2.SMB2_FLUSH, req)
+	_, err := h.ask(req)
 	return err
 }
 
@@ -162,7 +160,7 @@ func (h *Handle) set(class uint8, input smb2.Encoder) error {
 		return err
 	}
 	req.FileId = h.id
-	_, err := h.ask(smb2.SMB2_SET_INFO, req)
+	_, err := h.ask(req)
 	return err
 }
 
@@ -172,14 +170,14 @@ func (h *Handle) Close() (*FileStat, error) {
 	if err := h.charge(req); err != nil {
 		return nil, err
 	}
-	res, err := h.ask(smb2.SMB2_CLOSE, req)
+	if h.Promise != nil {
+		defer h.fs.conn.breaks.closed(h.Promise)
+	}
+	res, err := h.ask(req)
 	if err != nil {
 		return nil, err
 	}
 	r := smb2.CloseResponseDecoder(res)
-	if r.IsInvalid() {
-		return nil, ErrBroken
-	}
 	if r.Flags()&smb2.SMB2_CLOSE_FLAG_POSTQUERY_ATTRIB == 0 {
 		return nil, nil
 	}
@@ -208,30 +206,49 @@ func (h *Handle) List() ([]*FileStat, error) {
 		FileId:             h.id,
 	}
 	req.CreditCharge = charge
-	res, err := h.ask(smb2.SMB2_QUERY_DIRECTORY, req)
+	res, err := h.ask(req)
 	if status := statusOfError(err); status == erref.STATUS_NO_MORE_FILES || status == erref.STATUS_NO_SUCH_FILE {
 		return nil, io.EOF
 	}
 	if err != nil {
 		return nil, err
 	}
-	r := smb2.QueryDirectoryResponseDecoder(res)
-	if r.IsInvalid() {
-		return nil, ErrBroken
-	}
-	return entriesOf(r.OutputBuffer())
+	return h.entriesOf(smb2.QueryDirectoryResponseDecoder(res).OutputBuffer())
 }
 
 // A page of a listing: some 2,000 entries.
 const listedAtMost = 256 << 10
 
-func entriesOf(page []byte) (entries []*FileStat, err error) {
+const (
+	// 255 characters of UTF-16.
+	nameAtMost = 510
+	pathAtMost = 64 << 10
+	// A listing ends after so many pages without an entry.
+	emptyAtMost = 16
+	namedAtMost = 64
+)
+
+func (h *Handle) leaveOut(name string) {
+	if h.leftOut {
+		return
+	}
+	h.leftOut = true
+	log.Printf("the listing of %q lacks a name of %d bytes, which cannot be one: %.*q", h.folder, len(name), namedAtMost, name)
+}
+
+// entriesOf reads a page. What has a name that cannot be one is left out, and said by LeftOut; entries that overlap are broken.
+func (h *Handle) entriesOf(page []byte) (entries []*FileStat, err error) {
 	for {
 		info := smb2.FileIdBothDirectoryInformationDecoder(page)
-		if info.IsInvalid() {
+		if info.IsInvalid() || info.EndOfFile() < 0 || info.AllocationSize() < 0 {
 			return nil, ErrBroken
 		}
-		if name := info.FileName(0); name != "." && name != ".." {
+		name := info.FileName(0)
+		switch {
+		case name == "." || name == "..":
+		case info.FileNameLength() > nameAtMost || name == "" || strings.ContainsAny(name, "/\\\x00"):
+			h.leaveOut(name)
+		default:
 			entries = append(entries, &FileStat{
 				CreationTime:    timeOf(info.CreationTime()),
 				LastAccessTime:  timeOf(info.LastAccessTime()),
@@ -247,13 +264,20 @@ func entriesOf(page []byte) (entries []*FileStat, err error) {
 		}
 		next := info.NextEntryOffset()
 		if next == 0 {
-			return entries, nil
+			break
 		}
-		if uint64(next) >= uint64(len(page)) {
+		if uint64(next) >= uint64(len(page)) || uint64(next) < 104+uint64(info.FileNameLength()) {
 			return nil, ErrBroken
 		}
 		page = page[next:]
 	}
+	if h.empty++; len(entries) > 0 {
+		h.empty = 0
+	}
+	if h.empty > emptyAtMost {
+		return nil, ErrBroken
+	}
+	return entries, nil
 }
 
 // Change is a name in a watched folder, or a path below it.
@@ -278,7 +302,7 @@ func (h *Handle) Watch(isTree bool) (changes func() ([]Change, error), err error
 	if err := h.checkRemoved(); err != nil {
 		return nil, err
 	}
-	return func() ([]Change, error) { return h.changesIn(rr) }, nil
+	return func() ([]Change, error) { return h.changesIn(rr, isTree) }, nil
 }
 
 // checkRemoved: DELETE_PENDING for a folder that is gone once all have closed it. Samba says so to a request that waits for changes, and not to
@@ -289,7 +313,7 @@ func (h *Handle) checkRemoved() error {
 		return err
 	}
 	req.FileId = h.id
-	res, err := h.ask(smb2.SMB2_QUERY_INFO, req)
+	res, err := h.ask(req)
 	if err != nil {
 		return err
 	}
@@ -300,23 +324,23 @@ func (h *Handle) checkRemoved() error {
 	return nil
 }
 
-func (h *Handle) changesIn(rr *requestResponse) (changes []Change, err error) {
+func (h *Handle) changesIn(rr *requestResponse, isTree bool) (changes []Change, err error) {
 	pkt, err := h.fs.recv(rr)
 	if err != nil {
 		return nil, err
 	}
-	res, err := answerOf(smb2.SMB2_CHANGE_NOTIFY, pkt)
+	res, err := answerOf(pkt)
 	if statusOfError(err) == erref.STATUS_NOTIFY_ENUM_DIR {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	r := smb2.ChangeNotifyResponseDecoder(res)
-	if r.IsInvalid() {
-		return nil, ErrBroken
+	most := nameAtMost
+	if isTree {
+		most = pathAtMost
 	}
-	all, ok := r.Changes()
+	all, ok := smb2.ChangeNotifyResponseDecoder(res).Changes(most)
 	if !ok {
 		return nil, ErrBroken
 	}
@@ -334,7 +358,7 @@ func (h *Handle) charge(req smb2.Packet) (err error) {
 	return err
 }
 
-func (h *Handle) ask(command uint16, req smb2.Packet) ([]byte, error) {
+func (h *Handle) ask(req smb2.Packet) ([]byte, error) {
 	rr, err := h.fs.send(h.fs.ctx, req)
 	if err != nil {
 		return nil, err
@@ -343,16 +367,13 @@ func (h *Handle) ask(command uint16, req smb2.Packet) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return answerOf(command, pkt)
+	return answerOf(pkt)
 }
 
 // answerOf returns the body of an answer, or the server's error.
-func answerOf(command uint16, pkt []byte) ([]byte, error) {
+func answerOf(pkt []byte) ([]byte, error) {
 	p := smb2.PacketCodec(pkt)
-	switch {
-	case p.Command() != command:
-		return nil, ErrBroken
-	case erref.NtStatus(p.Status()) == erref.STATUS_SUCCESS:
+	if erref.NtStatus(p.Status()) == erref.STATUS_SUCCESS {
 		return p.Data(), nil
 	}
 	err := acceptError(p.Status(), p.Data())

@@ -65,7 +65,7 @@ func (h *Handle) locked(rr *requestResponse) error {
 		return err
 	}
 	defer rr.freeRecvBuf()
-	_, err = answerOf(smb2.SMB2_LOCK, pkt)
+	_, err = answerOf(pkt)
 	return err
 }
 

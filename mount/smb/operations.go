@@ -59,6 +59,13 @@ func (fs *Share) openRequest(access Access, disposition Disposition, key LeaseKe
 
 // opened also does what is to be done first with the file.
 func (fs *Share) opened(name string, create *smb2.CreateRequest, key LeaseKey, first ...smb2.Packet) (Opened, error) {
+	asked := Promise(anOplock{})
+	if create.RequestedOplockLevel == smb2.SMB2_OPLOCK_LEVEL_LEASE {
+		asked = key
+	}
+	var got Promise
+	answered := fs.conn.breaks.ask(asked)
+	defer func() { answered(got) }()
 	answers, err := fs.exchange(name, create, append(first, queryAll())...)
 	if err != nil {
 		return Opened{}, err
@@ -75,6 +82,7 @@ func (fs *Share) opened(name string, create *smb2.CreateRequest, key LeaseKey, f
 		_, _ = o.Close()
 		return Opened{}, err
 	}
+	got = o.Promise
 	return o, nil
 }
 
@@ -91,6 +99,7 @@ func (fs *Share) OpenFolder(name string) (Opened, error) {
 		return Opened{}, err
 	}
 	o := Opened{Handle: fs.handleOf(answers[0])}
+	o.folder = name
 	if o.Seen, err = statOf(answers[1]); err != nil {
 		_, _ = o.Close()
 		return Opened{}, err
@@ -277,6 +286,9 @@ func statOf(answer []byte) (*FileStat, error) {
 		return nil, ErrBroken
 	}
 	basic, std := info.BasicInformation(), info.StandardInformation()
+	if std.EndOfFile() < 0 || std.AllocationSize() < 0 {
+		return nil, ErrBroken
+	}
 	return &FileStat{
 		CreationTime:   timeOf(basic.CreationTime()),
 		LastAccessTime: timeOf(basic.LastAccessTime()),

@@ -1,8 +1,11 @@
 package smb2
 
 import (
+	"log"
 	"math/bits"
+	stack "runtime/debug"
 	"sync"
+	"time"
 
 	"github.com/cloudsoda/go-smb2/internal/smb2"
 )
@@ -20,6 +23,9 @@ const shortMessage = 32 << 10
 var receivePools [25]sync.Pool
 
 const headerAtMost = 4 << 10
+
+// No answer is longer that anybody asks for.
+const longestMessage = winMaxPayloadSize + shortMessage
 
 func (conn *conn) bufferFor(n int) *recvBuf {
 	if n <= shortMessage {
@@ -50,4 +56,52 @@ func (r *outstandingRequests) isEncrypted(msgId uint64) bool {
 	defer r.m.Unlock()
 	rr, ok := r.requests[msgId]
 	return ok && rr.encrypted
+}
+
+// pends notes that the server has said of a request that it takes long, which counts once; nil: it does not.
+func (r *outstandingRequests) pends(msgId, asyncId uint64) *requestResponse {
+	r.m.Lock()
+	defer r.m.Unlock()
+	rr := r.requests[msgId]
+	if rr == nil || rr.isPending {
+		return nil
+	}
+	rr.isPending, rr.asyncId = true, asyncId
+	return rr
+}
+
+// A connection over which somebody else answers is given up if the server's own answer has not come so soon.
+const answeredWithin = time.Second
+
+// doubt: what came for a request is not the server's answer.
+func (conn *conn) doubt(msgId uint64) {
+	r := conn.outstandingRequests
+	r.m.Lock()
+	defer r.m.Unlock()
+	rr := r.requests[msgId]
+	if rr == nil || rr.isDoubted {
+		return
+	}
+	rr.isDoubted = true
+	time.AfterFunc(answeredWithin, func() {
+		if r.has(rr) {
+			_ = conn.t.Close()
+		}
+	})
+}
+
+func (r *outstandingRequests) has(rr *requestResponse) bool {
+	r.m.Lock()
+	defer r.m.Unlock()
+	return r.requests[rr.msgId] == rr
+}
+
+// safely: a mistake ends what it was made in, not the files of all programs.
+func safely(op func()) {
+	defer func() {
+		if mistake := recover(); mistake != nil {
+			log.Printf("%v\n%s", mistake, stack.Stack())
+		}
+	}()
+	op()
 }

@@ -102,6 +102,9 @@ func negotiateWith(t *testing.T, contexts ...smb2.Encoder) (*conn, []byte, error
 		asked <- request
 		answer := &smb2.NegotiateResponse{
 			DialectRevision: smb2.SMB311,
+			MaxTransactSize: 1 << 20,
+			MaxReadSize:     1 << 20,
+			MaxWriteSize:    1 << 20,
 			SystemTime:      &smb2.Filetime{},
 			ServerStartTime: &smb2.Filetime{},
 			Contexts:        contexts,
@@ -120,30 +123,31 @@ func chose(algorithms ...uint16) *smb2.SigningContext {
 	return &smb2.SigningContext{SigningAlgorithms: algorithms}
 }
 
+var anyHash = &smb2.HashContext{HashAlgorithms: []uint16{smb2.SHA512}, HashSalt: make([]byte, 32)}
+
 func TestTheServersChoiceDecides(t *testing.T) {
-	hash := &smb2.HashContext{HashAlgorithms: []uint16{smb2.SHA512}, HashSalt: make([]byte, 32)}
 	for _, algorithm := range clientSigningAlgorithms {
-		for _, contexts := range [][]smb2.Encoder{{hash, chose(algorithm)}, {chose(algorithm), hash}} {
+		for _, contexts := range [][]smb2.Encoder{{anyHash, chose(algorithm)}, {chose(algorithm), anyHash}} {
 			c, _, err := negotiateWith(t, contexts...)
 			require.NoError(t, err)
 			require.Equal(t, algorithm, c.signingId)
 			require.NotEqual(t, [64]byte{}, c.preauthIntegrityHashValue)
 		}
 	}
-	c, _, err := negotiateWith(t, hash)
+	c, _, err := negotiateWith(t, anyHash)
 	require.NoError(t, err)
 	require.EqualValues(t, smb2.SIGNING_AES_CMAC, c.signingId, "no context")
 }
 
 func TestWhatWasNotOfferedIsNotTaken(t *testing.T) {
 	for _, wrong := range []*smb2.SigningContext{chose(3), chose(0xffff), chose(), chose(smb2.SIGNING_AES_GMAC, smb2.SIGNING_AES_CMAC)} {
-		_, _, err := negotiateWith(t, wrong)
+		_, _, err := negotiateWith(t, anyHash, wrong)
 		require.IsType(t, &InvalidResponseError{}, err)
 	}
 }
 
 func TestNegotiateOffersGmacFirst(t *testing.T) {
-	_, request, err := negotiateWith(t, chose(smb2.SIGNING_AES_GMAC))
+	_, request, err := negotiateWith(t, anyHash, chose(smb2.SIGNING_AES_GMAC))
 	require.NoError(t, err)
 	require.Contains(t, string(request), "\x08\x00\x08\x00\x00\x00\x00\x00"+"\x03\x00"+"\x02\x00\x01\x00\x00\x00")
 	for _, dialect := range []uint16{smb2.SMB302, smb2.SMB210} {

@@ -31,10 +31,6 @@ func (c *ChangeNotifyRequest) Encode(pkt []byte) {
 // ChangeNotifyResponseDecoder has a list of changes (MS-FSCC 2.7.1).
 type ChangeNotifyResponseDecoder []byte
 
-func (r ChangeNotifyResponseDecoder) IsInvalid() bool {
-	return len(r) < 8 || le.Uint16(r[:2]) != 9 || r.length() > 0 && (r.offset() < 64+8 || len(r)+64 < r.offset()+r.length())
-}
-
 func (r ChangeNotifyResponseDecoder) offset() int { return int(le.Uint16(r[2:4])) }
 
 func (r ChangeNotifyResponseDecoder) length() int { return int(le.Uint32(r[4:8])) }
@@ -53,8 +49,9 @@ const (
 	ActionNewName = 5
 )
 
-// Changes returns what has changed; false: the list is broken.
-func (r ChangeNotifyResponseDecoder) Changes() (changes []Change, ok bool) {
+// Changes returns what has changed; false: the list is broken, as when entries overlap. What has a
+// longer name than most is left out. The answer is whole.
+func (r ChangeNotifyResponseDecoder) Changes(most int) (changes []Change, ok bool) {
 	if r.length() == 0 {
 		return nil, true
 	}
@@ -63,10 +60,12 @@ func (r ChangeNotifyResponseDecoder) Changes() (changes []Change, ok bool) {
 			return nil, false
 		}
 		next, length := le.Uint32(list[:4]), le.Uint32(list[8:12])
-		if uint64(len(list)) < 12+uint64(length) || uint64(next) > uint64(len(list)) || next != 0 && next < 12 {
+		if uint64(len(list)) < 12+uint64(length) || uint64(next) > uint64(len(list)) || next != 0 && uint64(next) < 12+uint64(length) {
 			return nil, false
 		}
-		changes = append(changes, Change{utf16le.Decode(list[12:12+length], utf16le.MapCharsNone), le.Uint32(list[4:8])})
+		if int(length) <= most {
+			changes = append(changes, Change{utf16le.Decode(list[12:12+length], utf16le.MapCharsNone), le.Uint32(list[4:8])})
+		}
 		if next == 0 {
 			return changes, true
 		}

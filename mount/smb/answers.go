@@ -1,0 +1,93 @@
+package smb2
+
+import (
+	"math"
+	"slices"
+
+	"github.com/cloudsoda/go-smb2/internal/erref"
+	"github.com/cloudsoda/go-smb2/internal/smb2"
+)
+
+// expected is what the answer to a request may be.
+type expected struct {
+	command uint16
+	// The length of its buffer; of a write: what was to be written.
+	most int
+}
+
+func expectedBy(req smb2.Packet) expected {
+	e := expected{req.Header().Command, math.MaxInt}
+	switch req := req.(type) {
+	case *smb2.ReadRequest:
+		e.most = int(req.Length)
+	case *smb2.WriteRequest:
+		e.most = len(req.Data)
+	case *smb2.IoctlRequest:
+		e.most = int(req.MaxOutputResponse)
+	case *smb2.QueryDirectoryRequest:
+		e.most = int(req.OutputBufferLength)
+	case *smb2.ChangeNotifyRequest:
+		e.most = int(req.OutputBufferLength)
+	case *smb2.QueryInfoRequest:
+		e.most = int(req.OutputBufferLength)
+	}
+	return e
+}
+
+// isMet: the answer is one to that command, with all that is read of it, and is no longer than was asked. Of a refusal nothing is used but
+// what acceptError and control look at.
+func (e expected) isMet(pkt []byte) bool {
+	p := smb2.PacketCodec(pkt)
+	if p.Command() != e.command {
+		return false
+	}
+	switch erref.NtStatus(p.Status()) {
+	case erref.STATUS_SUCCESS:
+		return smb2.IsWhole(e.command, p.Data(), e.most)
+	case erref.STATUS_MORE_PROCESSING_REQUIRED:
+		return e.command == smb2.SMB2_SESSION_SETUP && smb2.IsWhole(e.command, p.Data(), e.most)
+	}
+	return true
+}
+
+// A server whose messages may not even be that long cannot be worked with (MS-SMB2 3.2.5.2).
+const longestAtLeast = 4 << 10
+
+// checkNegotiated: the server chose what it was offered.
+func checkNegotiated(r smb2.NegotiateResponseDecoder, req *smb2.NegotiateRequest) error {
+	if !slices.Contains(req.Dialects, r.DialectRevision()) {
+		return &InvalidResponseError{"the server chose a dialect that it was not offered"}
+	}
+	if min(r.MaxTransactSize(), r.MaxReadSize(), r.MaxWriteSize()) < longestAtLeast {
+		return &InvalidResponseError{"the server takes no message of a useful length"}
+	}
+	return nil
+}
+
+const isNobody = smb2.SMB2_SESSION_FLAG_IS_GUEST | smb2.SMB2_SESSION_FLAG_IS_NULL
+
+// complete takes over what the last answer of a sign-in says, if it comes from who knows the password.
+func (s *session) complete(pkt []byte, flags uint16) error {
+	p := smb2.PacketCodec(pkt)
+	isSigned := p.Flags()&smb2.SMB2_FLAGS_SIGNED != 0
+	switch {
+	case flags&isNobody != 0:
+		if s.requireSigning {
+			return &InvalidResponseError{"a guest's account doesn't support signing"}
+		}
+	case s.verifier == nil && s.gmac == nil:
+		return &InvalidResponseError{"the server changed its mind about who signs in"}
+	case isSigned && !s.verify(pkt) || !isSigned && (s.requireSigning || s.dialect == smb2.SMB311):
+		return &InvalidResponseError{"the last answer of the sign-in is not signed by the server"}
+	}
+	s.sessionFlags = flags
+	return s.mayEncrypt(flags&smb2.SMB2_SESSION_FLAG_ENCRYPT_DATA != 0)
+}
+
+// mayEncrypt: a server that wants encryption has agreed on a cipher.
+func (s *session) mayEncrypt(isWanted bool) error {
+	if isWanted && (s.encrypter == nil || s.sessionFlags&isNobody != 0) {
+		return &InvalidResponseError{"the server wants encryption, and there is no cipher"}
+	}
+	return nil
+}
