@@ -144,8 +144,8 @@ export interface CallHandle {
   readonly mayBeEvicted?: boolean;
   /** Ends the call, because another client needs the server that the call occupies. */
   evict?(): void;
-  /** Remembers a person's consent for the next rounds of this call; absent: the call has only one round. */
-  agree?(): void;
+  /** Remembers what a person agreed to for the next rounds of this call; absent: the call has only one round. */
+  agree?(consentFor: string): void;
   /** Null while the client reads fast enough; otherwise settles when it has read the data buffered for it. */
   readonly congested: Promise<void> | null;
 }

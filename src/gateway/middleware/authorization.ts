@@ -7,8 +7,8 @@ import type { Principal } from "../client-handle.ts";
 import { errorReply, INVALID_REQUEST, LIMIT_REACHED, type Reply } from "../json-rpc.ts";
 import { WATCH_TASK } from "../protocol.ts";
 import { makeAnswered } from "./answered-call.ts";
-import { type ConsentRequest, hasAgreed, refusalText } from "./consent.ts";
-import type { ConsentOutcome, GatewayRequest, Handle, Middleware } from "./middleware.ts";
+import { type ConsentRequest, consentKey, hasAgreed, refusalText } from "./consent.ts";
+import type { ConsentOutcome, GatewayRequest, Handle, Middleware, ServingSet } from "./middleware.ts";
 import { OWN_ANSWERS, TASK_METHODS } from "./own-answers.ts";
 import { type Policies, type PolicyTarget, type Ruling, rulingWith } from "./policies.ts";
 import {
@@ -38,7 +38,11 @@ export interface AuthorizationParts {
   readonly denied: (request: GatewayRequest, rule: string) => void;
 }
 
-export function createAuthorization(parts: AuthorizationParts): Middleware {
+/** `admit` makes a request at another server than the chain checked, by the rules for that one; null: they deny it. */
+export function createAuthorization(parts: AuthorizationParts): {
+  readonly middleware: Middleware;
+  readonly admit: ServingSet["admit"];
+} {
   const { policies, requestConsent, countRefused, denied } = parts;
   const refuse = (request: GatewayRequest, reply: Reply, rule = request.consentRule ?? ""): Reply => {
     const beyond = countRefused(request);
@@ -50,24 +54,32 @@ export function createAuthorization(parts: AuthorizationParts): Middleware {
     { target, rule }: Verdict,
     next: Handle,
   ): Promise<Reply> => {
-    if (hasAgreed(request, rule)) return next(request);
-    const answer = await requestConsent(request, { ...requestedCall(target), rule });
-    if (answer === "accept") request.handle.agree?.();
+    const call = { ...requestedCall(target), rule };
+    const consentFor = consentKey(request.served.catalog, call);
+    if (hasAgreed(request, consentFor)) return next(request);
+    const answer = await requestConsent(request, call);
+    if (answer === "accept") request.handle.agree?.(consentFor);
     // With `agree`, the client's answer came in a separate request, which the rate limit has already counted.
     const countMark = request.handle.agree === undefined ? {} : ({ hasUsedQuota: true } as const);
-    const answered = { ...request, ...countMark, consent: answer, consentRule: rule };
+    const answered = { ...request, ...countMark, consent: answer, consentRule: rule, consentFor };
     return answer === "accept"
       ? makeAnswered(answered, next, refuse)
       : refuse(answered, refusal(request, answer, target));
   };
-  return (next) => (request) => {
-    const verdict = verdictOn(policies, request);
-    const excess = excessOf(request.params?.["arguments"]);
-    if (excess !== null)
-      return Promise.resolve(refuse(request, errorReply(LIMIT_REACHED, `not run: ${excess}`)));
-    if (verdict.effect === "allow") return next(request);
-    if (verdict.effect === "ask") return consentTo(request, verdict, next);
-    return Promise.resolve(refuse(request, unknown(request), verdict.rule));
+  const admitted = (request: GatewayRequest, verdict: Verdict, next: Handle): Promise<Reply> | null => {
+    if (verdict.effect === "deny") return null;
+    return verdict.effect === "allow" ? next(request) : consentTo(request, verdict, next);
+  };
+  return {
+    middleware: (next) => (request) => {
+      const verdict = verdictOn(policies, request);
+      const excess = excessOf(request.params?.["arguments"]);
+      if (excess !== null)
+        return Promise.resolve(refuse(request, errorReply(LIMIT_REACHED, `not run: ${excess}`)));
+      const reply = admitted(request, verdict, next);
+      return reply ?? Promise.resolve(refuse(request, unknown(request), verdict.rule));
+    },
+    admit: (request, target, next) => admitted(request, verdictAt(policies, request, target), next),
   };
 }
 
@@ -107,16 +119,24 @@ function verdictOn(policies: Policies, request: GatewayRequest): Verdict {
   const owned = named === null ? null : targetAt(named, found);
   if (owned !== null && found?.status === "unapproved")
     return policies.effectUnlisted(principal, owned, method).effect === "deny" ? DENIED : FREE;
+  const verdict = verdictAt(policies, request, owned);
+  // An entry that cannot be used now needs no consent: the call fails in any case.
+  const isUnasked = NO_CONSENT_NEEDED.has(method) || (found !== null && found.status !== "listed");
+  return verdict.effect === "ask" && isUnasked ? { ...verdict, effect: "allow" } : verdict;
+}
+
+/** What the policies say of the request at the server that its target names. */
+function verdictAt(policies: Policies, request: GatewayRequest, owned: RequestTarget | null): Verdict {
+  const { method, params, served } = request;
+  const { principal } = request.handle.client;
   const { target, isEntry } = policyTarget(served.catalog, owned);
-  const { effect, rule } = isEntry
+  const ruling = isEntry
     ? rulingWith(
         policies.decide(principal, target, method, target?.backend ?? served.passesTo(method) ?? undefined),
         params?.["arguments"],
       )
     : policies.effectUnlisted(principal, target, method);
-  // An entry that cannot be used now needs no consent: the call fails in any case.
-  const isUnasked = NO_CONSENT_NEEDED.has(method) || (found !== null && found.status !== "listed");
-  return { effect: effect === "ask" && isUnasked ? "allow" : effect, rule, target };
+  return { ...ruling, target };
 }
 
 function unknown({ method, params }: GatewayRequest): Reply {

@@ -43,7 +43,7 @@ export function composeChain(parts: ChainParts): Handle {
         requestConsent,
         countRefused,
         denied: (request, rule) => audit?.denied(request, rule),
-      }),
+      }).middleware,
     );
   }
   if (scripts !== null) outer.push(scripts);

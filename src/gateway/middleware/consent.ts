@@ -1,11 +1,14 @@
 // Asks the person at the calling client for consent to a call, by an elicitation within the call, if the client declares
 // elicitation.
 
+import { sha256Of } from "../../runtime/files/sha256.ts";
 import { objectOf } from "../../runtime/text/json-object.ts";
 import { safeLine } from "../../runtime/text/safe-line.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
+import type { Catalog } from "../catalog/catalog.ts";
+import { entryOf } from "../catalog/resolve.ts";
 import type { ClientHandle } from "../client-handle.ts";
-import { isError, isJsonObject, type JsonObject, type Reply } from "../json-rpc.ts";
+import { canonical, isError, isJsonObject, type JsonObject, type Reply } from "../json-rpc.ts";
 import { type SpokenVersion, takesElicitation } from "../protocol.ts";
 import { auditedArguments, CUT } from "./audit-arguments.ts";
 import type { ConsentOutcome, GatewayRequest } from "./middleware.ts";
@@ -91,9 +94,18 @@ export function createConsentPrompt({ clock, clean, callMs }: ConsentOptions) {
   };
 }
 
-/** Whether a person has allowed the call under this rule, or in an earlier round of it. */
-export function hasAgreed({ consent, consentRule }: GatewayRequest, rule: string): boolean {
-  return consent === "accept" && (consentRule ?? rule) === rule;
+/** A digest of what a person is asked about: the rule, the server, and the definition that is shown. */
+export function consentKey(
+  catalog: Catalog,
+  { rule, backend, target }: Pick<ConsentRequest, "rule" | "backend" | "target">,
+): string {
+  const definition = target === null ? null : (target.definition ?? entryOf(catalog, target)?.definition);
+  return sha256Of(canonical([rule, backend, target?.kind, target?.originalName, definition ?? null]));
+}
+
+/** Whether a person has allowed exactly this, in this round of the call or an earlier one. */
+export function hasAgreed({ consent, consentFor }: GatewayRequest, key: string): boolean {
+  return consent === "accept" && consentFor === key;
 }
 
 /** Why a call was not run, for people and models, with the name that the client used. */

@@ -8,6 +8,7 @@ import type { CallHandle, ClientHandle, Principal } from "../client-handle.ts";
 import type { JsonObject, Reply } from "../json-rpc.ts";
 import type { ParamHeader } from "../param-headers.ts";
 import type { ListKind, SpokenVersion } from "../protocol.ts";
+import type { RequestTarget } from "./request-target.ts";
 import type { OpenTask, TaskOrigin } from "./task-ids.ts";
 
 export const FIND_TOOL = "find_tool";
@@ -37,6 +38,8 @@ export interface GatewayRequest {
   readonly consent?: ConsentOutcome;
   /** The rule that asked; absent: none did in this round. */
   readonly consentRule?: string;
+  /** The `consentKey` of the question. */
+  readonly consentFor?: string;
   /** The gateway's own tool that made the request; absent: the client made it. */
   readonly through?: typeof CALL_TOOL | typeof RUN_SCRIPT;
   /** The script that the request runs, or that made the request. */
@@ -201,8 +204,10 @@ export interface ServingSet {
   viewFor(principal: Principal): CatalogView;
   /** The backend that is asked for the target of this principal's request; null: none. */
   ownerOf(principal: Principal, target: Pick<CatalogEntry, "kind" | "name">): Resolved | null;
-  /** Whether the principal may read the resource of the backend, listed or not. */
-  mayRead(principal: Principal, uri: string, backend: string): boolean;
+  /** Whether the principal may read the resource of the backend, listed or not, with or without a question. */
+  mayRead(principal: Principal, target: RequestTarget): boolean;
+  /** Makes the request at the server of `target` as the policies for that server say: at once, or after a person's consent. */
+  admit(request: GatewayRequest, target: RequestTarget, next: Handle): Promise<Reply> | null;
   /** Whether the principal may get notices about changes of the resource. */
   mayBeNotified(principal: Principal, uri: string): boolean;
   /** The tool that began the task of 2025-11-25 that the client's params name; null: the client has no such task. */

@@ -25,6 +25,7 @@ import {
   answeredInstead,
   READ_DIRECTORY,
   type RequestTarget,
+  targetAt,
   targetOf,
   unknownMethod,
   unknownTarget,
@@ -180,8 +181,11 @@ function withFallback({ named }: RoutingServices, send: ToTarget): ToTarget {
     const { principal } = request.handle.client;
     const mentionedBy = named.mentionedBy(principal, target.name);
     const backend = found.equals.find((one) => mentionedBy.includes(one));
-    if (backend === undefined || !request.served.mayRead(principal, target.name, backend)) return reply;
-    const instead = await send(request, target, { backend, originalName: target.name, status: "listed" });
+    if (backend === undefined) return reply;
+    const other = { backend, originalName: target.name, status: "listed" } as const;
+    const next: Handle = (admitted) => send(admitted, target, other);
+    const instead = await request.served.admit(request, targetAt(target, other), next);
+    if (instead === null) return reply;
     answeredInstead.set(instead, backend);
     return instead;
   };

@@ -77,7 +77,8 @@ function childOf({ served, handle }: GatewayRequest, { backend, originalName }: 
   const { skillAccess, publishedSkills } = served.catalog;
   if (skillAccess.get(backend)?.permits(uri) !== true) return [];
   const published = publishedSkills.publishedUri(backend, uri);
-  if (!served.mayRead(handle.client.principal, published, backend)) return [];
+  const target = { kind: "resource", name: published, backend, originalName: uri } as const;
+  if (!served.mayRead(handle.client.principal, target)) return [];
   const { entry } = checkEntry("resources", child);
   if (entry === null) return [];
   const cleaned = cleanEntry(entry, true).entry;

@@ -5,7 +5,7 @@ import type { Clock } from "../../runtime/time/clock.ts";
 import { entryOf } from "../catalog/resolve.ts";
 import type { Reply } from "../json-rpc.ts";
 import { makeAnswered } from "../middleware/answered-call.ts";
-import { type ConsentRequest, hasAgreed, refusalText } from "../middleware/consent.ts";
+import { type ConsentRequest, consentKey, hasAgreed, refusalText } from "../middleware/consent.ts";
 import {
   type ConsentOutcome,
   type GatewayRequest,
@@ -48,10 +48,12 @@ export function createScriptConsent({
     call: ConsentRequest,
     next: (request: GatewayRequest) => Promise<Reply>,
   ) => Promise<Reply> = async (request, call, next) => {
+    const consentFor = consentKey(request.served.catalog, call);
+    if (hasAgreed(request, consentFor)) return next(request);
     const answer = await requestConsent(request, call);
-    const answered = { ...request, consent: answer, consentRule: call.rule };
+    const answered = { ...request, consent: answer, consentRule: call.rule, consentFor };
     if (answer !== "accept") return refuse(answered, failedTool(refusalText(answer, call.target)));
-    request.handle.agree?.();
+    request.handle.agree?.(consentFor);
     return makeAnswered(answered, next, refuse);
   };
   return (next) => (request) => {
@@ -63,12 +65,12 @@ export function createScriptConsent({
         policies.decide(principal, SCRIPT_TARGET, "tools/call"),
         params?.["arguments"],
       );
-      if (effect === "allow" || (effect === "ask" && hasAgreed(request, rule))) return next(request);
+      if (effect === "allow") return next(request);
       if (effect === "deny") return Promise.resolve(refuse(request, unknownTarget(SCRIPT_TARGET)));
       return consent(request, { target: SCRIPT_TARGET, backend: null, isDestructive: true, rule }, next);
     }
     const needsConsent = request.through === "run_script" && principal.isPerson !== true;
-    if (!needsConsent || request.consent === "accept") return next(request);
+    if (!needsConsent) return next(request);
     const target = targetOf(request.method, params);
     const entry = target === null ? null : entryOf(served.catalog, target);
     // A tool that cannot be used now fails without a question.
@@ -76,8 +78,11 @@ export function createScriptConsent({
     const isDestructive = hintsOf(entry.definition, unannotated ?? "destructive").destructive;
     const isNamed = policies?.isNamedAllowed(principal, entry, params?.["arguments"]) === true;
     if (!isDestructive || isNamed) return next(request);
-    const rule = "destructive calls of scripts";
-    return consent(request, { target: entry, backend: entry.backend, isDestructive, rule }, next);
+    const call = { target: entry, backend: entry.backend, isDestructive };
+    // A person who was asked because of a policy has seen the same.
+    const { consentRule: rule = "destructive calls of scripts" } = request;
+    if (hasAgreed(request, consentKey(served.catalog, { ...call, rule }))) return next(request);
+    return consent(request, { ...call, rule: "destructive calls of scripts" }, next);
   };
 }
 

@@ -17,7 +17,13 @@ import type { Reply } from "../json-rpc.ts";
 import { countRefused, createLimits } from "../limits/limits.ts";
 import type { PrincipalLimiter } from "../limits/principal-limits.ts";
 import { type Audit, type AuditOptions, createAudit } from "../middleware/audit.ts";
-import { forbidden, isAllowed, isTargetPermitted, isTaskPermitted } from "../middleware/authorization.ts";
+import {
+  createAuthorization,
+  forbidden,
+  isAllowed,
+  isTargetPermitted,
+  isTaskPermitted,
+} from "../middleware/authorization.ts";
 import { composeChain } from "../middleware/chain.ts";
 import { createConsentPrompt } from "../middleware/consent.ts";
 import type { Authenticator } from "../middleware/incoming-auth.ts";
@@ -192,11 +198,15 @@ function oneSet(
     callMs: (backend) => callMs?.get(backend) ?? DEFAULT_CALL_MS,
   });
   const requestConsent = scripts?.inTurn(prompting) ?? prompting;
-  const denied: ServingSet["denied"] = (request) => audited?.denied(request);
+  const denied = (request: GatewayRequest, rule = ""): void => audited?.denied(request, rule);
+  const admission = {
+    requestConsent,
+    countRefused: (request: GatewayRequest) => (limiter === null ? null : countRefused(limiter, request)),
+  };
+  const admit = policies === null ? null : createAuthorization({ ...admission, policies, denied }).admit;
   const composed = composeChain({
     policies,
-    requestConsent,
-    countRefused: (request) => (limiter === null ? null : countRefused(limiter, request)),
+    ...admission,
     scripts: scripts?.consent({ policies, requestConsent, denied }, authorization?.unannotated) ?? null,
     limits: limiter === null ? null : createLimits(limiter),
     between: options.between,
@@ -251,11 +261,9 @@ function oneSet(
             },
     }),
     ownerOf,
-    mayRead(principal, uri, backend) {
-      if (policies === null) return true;
-      const target = { kind: "resource", name: uri, backend } as const;
-      return isTargetPermitted(policies, catalog, principal, target, "resources/read");
-    },
+    mayRead: (principal, target) =>
+      policies === null || isTargetPermitted(policies, catalog, principal, target, "resources/read"),
+    admit: (request, target, next) => (admit === null ? next(request) : admit(request, target, next)),
     mayBeNotified(principal, uri) {
       // The client cannot read these resources, so it gets no notices about them.
       if (catalog.isElsewhere?.(uri) === true) return false;

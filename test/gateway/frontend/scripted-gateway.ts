@@ -106,6 +106,7 @@ export function createScriptedGateway(
         isWithdrawn: () => false,
         ownerOf: () => null,
         mayRead: () => true,
+        admit: (request, _, next) => next(request),
         mayBeNotified: (principal, uri) => gateway.mayBeNotified(principal, uri),
         viewFor: () => ({ ...NO_VIEW, modern: { ...NO_VIEW.modern, paramHeaders: gateway.paramHeaders } }),
         taskOrigin: () => null,

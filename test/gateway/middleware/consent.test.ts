@@ -67,12 +67,18 @@ const untilWithdrawn = ([, , signal]: ServerRequest): Promise<Reply> =>
   new Promise((resolve) => signal.addEventListener("abort", () => resolve(errorReply(-32000, "withdrawn"))));
 const says = (action: string) => (): Reply => ({ result: { action } });
 
-function bench(authorization: Partial<AuthorizationConfig>) {
+const reworded = (sources: readonly CatalogSource[]): readonly CatalogSource[] =>
+  sources.map((one) => ({
+    ...one,
+    listings: { ...one.listings, tools: one.listings.tools.map((tool) => ({ ...tool, title: "Other" })) },
+  }));
+
+function bench(authorization: Partial<AuthorizationConfig>, sources: readonly CatalogSource[] = SOURCES) {
   const services = recordingServices();
   const clock = createManualClock();
   const records: AuditRecord[] = [];
   const config = { path: "/a", maxSizeBytes: 1, keep: 1, includeArguments: false, redact: [] };
-  const served = servingSet(SOURCES, services, {
+  const served = servingSet(sources, services, {
     authorization: { defaultEffect: "allow", policies: [], ...authorization },
     audit: { config, write: (record) => void records.push(record) },
     callMs: new Map([["files", 5_000]]),
@@ -85,7 +91,7 @@ function bench(authorization: Partial<AuthorizationConfig>) {
     const { tools } = served.viewFor(of.principal).lists.tools;
     return Array.isArray(tools) ? tools.map(({ name }) => name) : [];
   };
-  const middleware = createAuthorization({
+  const { middleware } = createAuthorization({
     policies: compilePolicies({ defaultEffect: "allow", policies: [], ...authorization }),
     requestConsent: createConsentPrompt({ clock, clean: (text) => text, callMs: () => 5_000 }),
     countRefused: () => null,
@@ -147,8 +153,9 @@ test("E2 an argument named like the mark of an omission is shown as any other", 
 test("E2 a person agrees once to a call of several rounds, and each call is another one", async () => {
   const b = bench({ destructive: "ask" });
   const a = asked(says("accept"));
-  let agreed = 0;
-  const handle = { ...callPort(a.client), agree: () => void agreed++ };
+  const agreed: string[] = [];
+  const agree = (to: string) => void agreed.push(to);
+  const handle = { ...callPort(a.client), agree };
   const request = {
     method: "tools/call",
     params: { name: "delete", arguments: {} },
@@ -157,17 +164,35 @@ test("E2 a person agrees once to a call of several rounds, and each call is anot
     served: b.served,
   };
   await b.served.handle(request);
-  assert.deepEqual([a.questions.length, agreed], [1, 1]);
-  await b.served.handle({ ...request, consent: "accept" });
+  assert.deepEqual([a.questions.length, agreed.length], [1, 1]);
+  await b.served.handle({ ...request, consent: "accept", consentFor: String(agreed[0]) });
   assert.deepEqual([a.questions.length, b.services.calls.length], [1, 2]);
   await b.served.handle(request);
   assert.equal(a.questions.length, 2);
+  const changes: readonly Parameters<typeof bench>[] = [
+    [{ destructive: "ask" }, SOURCES.map((one) => ({ ...one, backend: `${one.backend}2` }))],
+    [{ destructive: "ask" }, reworded(SOURCES)],
+    [{ policies: [policy("ask", { resources: ["tool:delete"] })] }],
+  ];
+  for (const changed of changes) {
+    const other = bench(...changed);
+    const { length } = a.questions;
+    await other.served.handle({
+      ...{ ...request, served: other.served },
+      ...{ consent: "accept", consentFor: String(agreed[0]) },
+    });
+    assert.equal(
+      a.questions.length,
+      length + 1,
+      "another server, definition or rule is a question of its own",
+    );
+  }
   const unwilling = asked(says("decline"));
   await b.served.handle({
     ...request,
-    handle: { ...callPort(unwilling.client), agree: () => void agreed++ },
+    handle: { ...callPort(unwilling.client), agree },
   });
-  assert.equal(agreed, 2);
+  assert.equal(agreed.length, 5);
 });
 
 test("E4 asking for consent: a call whose client returned with the consent was counted then, and any other call is counted now", async () => {

@@ -1,9 +1,11 @@
 // URIs that results name: who is asked for them, for whom, and for how long.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { ClientHandle } from "../../../src/gateway/client-handle.ts";
 import { isError, type JsonObject } from "../../../src/gateway/json-rpc.ts";
 import type { AuditRecord } from "../../../src/gateway/middleware/audit.ts";
 import { NamedUris, publishedResult } from "../../../src/gateway/middleware/named-uris.ts";
+import type { Effect } from "../../../src/gateway/middleware/policies.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { source } from "../catalog/sources.ts";
 import { ask, client, policy, recordingServices, servingSet } from "./requests.ts";
@@ -145,4 +147,40 @@ test("D5 of servers with one template the first in the file is asked, and one th
   assert.deepEqual(await readFrom([one, two, evil], "file:///c"), ["one"]);
   const down = { ...one, isUnavailable: true as const };
   assert.deepEqual(await readFrom([down, evil], "file:///a"), ["one"], "not the one that is there");
+});
+
+test("E4 a second server of an address is asked only as the rules for it say: at once, after a person's consent, or never", async () => {
+  const sources = ["pub", "priv"].map((name) =>
+    source(name, { tools: [`see_${name}`], templates: ["notes://{+x}"] }),
+  );
+  const services = recordingServices((backend, { method }) =>
+    method === "tools/call"
+      ? { result: { content: [{ type: "resource_link", name: "x", uri: "notes://pay" }] } }
+      : backend === "priv"
+        ? { result: { contents: [] } }
+        : { error: { code: -32002, message: "not found" } },
+  );
+  const readBy = async (effect: Effect, action: string | null) => {
+    const questions: unknown[] = [];
+    const ann: ClientHandle = {
+      ...client(),
+      capabilities: action === null ? {} : { elicitation: {} },
+      request: async (...[, params]) => {
+        questions.push(params?.["message"]);
+        return { result: { action } };
+      },
+    };
+    const policies = [policy("allow", { resources: ["tool:*"] }), policy(effect, { backends: ["priv"] })];
+    const served = servingSet(sources, services, { authorization: { defaultEffect: "allow", policies } });
+    await ask(served, "tools/call", { name: "see_priv", arguments: {} }, ann);
+    const { length } = services.calls;
+    const reply = await ask(served, "resources/read", { uri: "notes://pay" }, ann);
+    const asked = services.calls.slice(length).map(({ backend }) => backend);
+    return [isError(reply) ? reply.error.code : "read", asked.join(), questions.length];
+  };
+  assert.deepEqual(await readBy("allow", null), ["read", "pub,priv", 0]);
+  assert.deepEqual(await readBy("ask", "accept"), ["read", "pub,priv", 1]);
+  assert.deepEqual(await readBy("ask", "decline"), [-32600, "pub", 1]);
+  assert.deepEqual(await readBy("ask", null), [-32600, "pub", 0]);
+  assert.deepEqual(await readBy("deny", "accept"), [-32002, "pub", 0]);
 });

@@ -31,8 +31,8 @@ interface CallParts {
 
 export interface CallBegin {
   readonly params: JsonObject;
-  /** A person agreed to the call in an earlier round. */
-  readonly isAgreed: boolean;
+  /** What a person agreed to in an earlier round; null: nothing. */
+  readonly agreedTo: string | null;
   /** The `mark` of the stand-in session that an earlier round of the call used. */
   readonly mark?: string | undefined;
   readonly task?: OpenTask | null;
@@ -79,14 +79,14 @@ export class ModernCall implements CallHandle {
   #stream: CallStream | null;
   /** A reply that came while the call was suspended; the client's next request gets it. */
   #early: Reply | null = null;
-  /** A person has agreed to the call, in this round or an earlier one. */
-  isAgreed: boolean;
+  /** What a person has agreed to, in this round or an earlier one; null: nothing. */
+  agreedTo: string | null;
 
   constructor(parts: CallParts, request: ModernRequest, begin: CallBegin, stream: CallStream) {
-    const { params, isAgreed, task = null } = begin;
+    const { params, agreedTo, task = null } = begin;
     const { method, trace } = request;
     this.#parts = parts;
-    this.isAgreed = isAgreed;
+    this.agreedTo = agreedTo;
     this.client = parts.standIn;
     this.newest = request;
     this.#stream = stream;
@@ -98,7 +98,7 @@ export class ModernCall implements CallHandle {
       signal: this.#abort,
       served,
       ...(task !== null && { task }),
-      ...(isAgreed && { consent: "accept" }),
+      ...(agreedTo !== null && { consent: "accept", consentFor: agreedTo }),
       ...(trace !== null && { trace }),
     });
   }
@@ -134,8 +134,8 @@ export class ModernCall implements CallHandle {
     this.#parts.suspension.evict(this);
   }
 
-  agree(): void {
-    this.isAgreed = true;
+  agree(consentFor: string): void {
+    this.agreedTo = consentFor;
   }
 
   /** Answers the open request. The call continues without an open request. */

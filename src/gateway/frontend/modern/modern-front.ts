@@ -81,7 +81,7 @@ export class ModernFront {
     if (method === "server/discover") return this.#discover(request, stream);
     if (method === LISTEN) return this.#listeners.listen(request, stream);
     if (params["requestState"] === undefined && params["inputResponses"] === undefined) {
-      return this.#begin(request, { params, isAgreed: false }, stream);
+      return this.#begin(request, { params, agreedTo: null }, stream);
     }
     const stopping: Stopping = () => this.#asCall(request, stream, (work) => work.served.stopped(work));
     const resumed = this.#suspension.resume(request, stream, stopping);
@@ -100,7 +100,7 @@ export class ModernFront {
     const standIn = this.#standIns.lease(request);
     const served = this.#options.gateway.served.forClient(request);
     const parts = { standIn, suspension: this.#suspension, served, complete: this.#complete };
-    const call = new ModernCall(parts, request, { params: request.params, isAgreed: false }, stream);
+    const call = new ModernCall(parts, request, { params: request.params, agreedTo: null }, stream);
     try {
       return check(call.work);
     } finally {
@@ -146,14 +146,14 @@ export class ModernFront {
     return nothing;
   }
 
-  #begin(request: ModernRequest, { params, isAgreed, mark }: CallBegin, stream: CallStream): Gone {
+  #begin(request: ModernRequest, { params, agreedTo, mark }: CallBegin, stream: CallStream): Gone {
     const { gateway, logger } = this.#options;
     const served = gateway.served.forClient(request);
     const task = served.taskOf(request.principal, request.method, params);
     const standIn = this.#standIns.lease(request, mark);
     if (task?.mark != null) this.#standIns.keepMarked(request.principal, task.mark);
     const parts = { standIn, suspension: this.#suspension, served, complete: this.#complete };
-    const call = new ModernCall(parts, request, { params: withoutTask(params), isAgreed, task }, stream);
+    const call = new ModernCall(parts, request, { params: withoutTask(params), agreedTo, task }, stream);
     this.#calls.add(call);
     const unlog = request.logLevel === null ? nothing : gateway.logsAt(request.logLevel);
     runCall(gateway, logger, call, (reply) => {

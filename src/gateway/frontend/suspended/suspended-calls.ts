@@ -112,7 +112,7 @@ export class SuspendedCalls implements CallSuspension {
     const { params } = request;
     const token = params["requestState"];
     if (token === undefined || !mayRequestWithin(request.method))
-      return { kind: "begins", params, isAgreed: false };
+      return { kind: "begins", params, agreedTo: null };
     const state = this.#open(request, token);
     if (state === null) {
       // A guessed state counts as a call towards the client's limits.
@@ -121,14 +121,14 @@ export class SuspendedCalls implements CallSuspension {
     }
     if (state.kind === "hold") return this.#goOn(request, stream, state, stopping);
     // A consent is valid once: if the state is used again, the person is asked again.
-    const isAgreed = this.#consents.use(state.consent);
+    const agreedTo = this.#consents.use(state.consent);
     if (state.kind === "backend") {
-      return { kind: "begins", params: withState(params, state.state), isAgreed, mark: state.mark };
+      return { kind: "begins", params: withState(params, state.state), agreedTo, mark: state.mark };
     }
     const declined = declinedReply(state.keys, request);
     if (declined !== null) return { kind: "refused", reply: declined };
     const { requestState: _state, inputResponses: _responses, ...own } = params;
-    return { kind: "begins", params: own, isAgreed };
+    return { kind: "begins", params: own, agreedTo };
   }
 
   /**
@@ -152,7 +152,7 @@ export class SuspendedCalls implements CallSuspension {
     const state = typeof given === "string" ? given : null;
     // With neither a state nor a consent there is nothing to sign. The backend gets the client's answers all the
     // same.
-    if (state === null && !call.isAgreed) return reply;
+    if (state === null && call.agreedTo === null) return reply;
     const consent = this.#consentOf(call);
     const requestState = this.#sealed(
       call.newest,
@@ -185,8 +185,8 @@ export class SuspendedCalls implements CallSuspension {
     return { result: { resultType: "input_required", inputRequests, requestState } };
   }
 
-  #consentOf({ isAgreed, newest }: ModernCall): string | null {
-    return isAgreed ? this.#consents.give(principalKey(newest.principal)) : null;
+  #consentOf({ agreedTo, newest }: ModernCall): string | null {
+    return agreedTo === null ? null : this.#consents.give(principalKey(newest.principal), agreedTo);
   }
 
   isIdle(call: ModernCall): boolean {
@@ -331,26 +331,29 @@ const MOST_CONSENTS = 4_096;
 class Consents {
   readonly #clock: Clock;
   /** Unused consents by id, the oldest first. `untilMs` is monotonic. */
-  readonly #given = new Map<string, { readonly principal: string; readonly untilMs: number }>();
+  readonly #given = new Map<
+    string,
+    { readonly principal: string; readonly agreedTo: string; readonly untilMs: number }
+  >();
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  give(principal: string): string {
+  give(principal: string, agreedTo: string): string {
     const own = [...this.#given].filter(([, given]) => given.principal === principal);
     if (own.length >= MOST_CONSENTS_OF_ONE) this.#given.delete(own[0]?.[0] ?? "");
     dropOldestOfMost(this.#given, MOST_CONSENTS - 1, (given) => given.principal);
     const id = randomBytes(18).toString("base64url");
-    this.#given.set(id, { principal, untilMs: this.#clock.monotonicMs() + STATE_MS });
+    this.#given.set(id, { principal, agreedTo, untilMs: this.#clock.monotonicMs() + STATE_MS });
     return id;
   }
 
-  /** Returns whether the consent is valid, and removes it, because it is valid once. */
-  use(id: string | null): boolean {
+  /** Returns what a valid consent is for, else null, and removes the consent, because it is valid once. */
+  use(id: string | null): string | null {
     const given = this.#given.get(id ?? "");
     this.#given.delete(id ?? "");
-    return given !== undefined && given.untilMs > this.#clock.monotonicMs();
+    return given !== undefined && given.untilMs > this.#clock.monotonicMs() ? given.agreedTo : null;
   }
 }
 

@@ -50,7 +50,7 @@ const VISIT: Reply = {
 /** The state with which the client goes on with a call that a person agreed to. */
 async function agreed(rig: SuspendedRig, reply: Reply, principal = ANN): Promise<string> {
   const { sent, call } = await rig.begin({ principal });
-  call.request.handle.agree?.();
+  call.request.handle.agree?.("x");
   call.reply(reply);
   await settle();
   return inputRequired(sent).state;
@@ -105,7 +105,7 @@ test("E2 all consents together are bounded, and a principal with few loses none"
   for (let one = 0, given = 2; given <= 4_096; one++) {
     const { call } = await rig.begin({ principal: user(`u${one}`) });
     const port = call.request.handle as ModernCall;
-    port.agree();
+    port.agree("x");
     for (let calls = 0; calls < MOST_CONSENTS_OF_ONE && given <= 4_096; calls++, given++)
       rig.suspended.outgoing(port, NEEDED);
   }
@@ -296,7 +296,7 @@ const ASKED = { name: { method: "roots/list" } };
 /** A call whose reply is that. */
 async function replied(rig: SuspendedRig, reply: Reply, given: Given = {}, agrees = false): Promise<Sent> {
   const { sent, call } = await rig.begin(given);
-  if (agrees) call.request.handle.agree?.();
+  if (agrees) call.request.handle.agree?.("x");
   call.reply(reply);
   await settle();
   return sent;
