@@ -5,7 +5,7 @@ import { CLIENT_NAMES, CLIENTS, type ClientName } from "../../clients/client.ts"
 import { requireUsual } from "../../clients/connection-plan.ts";
 import { readRecord } from "../../clients/connection-record.ts";
 import { findHomeContext } from "../../config/home-context.ts";
-import { isUsualHome } from "../../config/values/paths.ts";
+import { defaultSharesRoot, expandPath, isUsualHome } from "../../config/values/paths.ts";
 import { MountaineerError, recoverFrom } from "../../runtime/errors.ts";
 import { entryExists, removeLinkTo } from "../../runtime/files/durable-file.ts";
 import { printable } from "../../runtime/text/plain-text.ts";
@@ -100,6 +100,9 @@ export async function purgeAll(context: CommandContext, yes: boolean): Promise<n
 
   await purge.clearKeyring(home, signal);
   for (const link of links) await removeLink(link, purge.removeIfEmpty);
+  // Mountaineer made this folder and the one in it, unless the file names others.
+  const root = expandPath(defaultSharesRoot({ home, userHome }), userHome);
+  for (const path of [join(root, "Links"), root]) await purge.removeIfEmpty(path);
   const left = await purge.removeHome(home, { isUsual, userHome, config });
   // Any other home contains its log.
   if (isUsualHome({ home, userHome })) await purge.removeLog(home, userHome);
@@ -148,10 +151,8 @@ async function removeLink(
   removeIfEmpty: (folder: string) => Promise<void>,
 ): Promise<void> {
   await removeLinkTo(path, target);
-  const { home, userHome } = findHomeContext(process.env);
-  // Mountaineer made these folders: the mount point, and the default folders of links.
-  if (isShare && target.startsWith(`${home}/`)) await removeIfEmpty(target);
-  for (const folder of ["Shares/Links", "Shares"]) await removeIfEmpty(join(userHome, folder));
+  // Mountaineer made the mount point.
+  if (isShare && target.startsWith(`${findHomeContext(process.env).home}/`)) await removeIfEmpty(target);
 }
 
 async function unmountAll(context: Target & Signals): Promise<void> {

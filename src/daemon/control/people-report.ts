@@ -4,7 +4,7 @@ import type { InputOf, OutputOf } from "../../api/operations/operations.ts";
 import { SUBJECT_PREFIX } from "../../config/values/sign-in-values.ts";
 import type { AuthorizationServer } from "../../gateway/authorization-server/authorization-server.ts";
 import { answersTo } from "../../gateway/authorization-server/redirect-uri.ts";
-import { type Principal, principalKey } from "../../gateway/client-handle.ts";
+import type { Principal } from "../../gateway/client-handle.ts";
 import type { Grant } from "../../gateway/client-sign-in/grants.ts";
 import { GATEWAY_CONDITIONS } from "../../gateway/serving/condition-rows.ts";
 import type { Gateway } from "../../gateway/serving/gateway.ts";
@@ -22,7 +22,7 @@ export function peopleReport(
     name,
     roles: [...principal.roles],
     signs_in: signsIn,
-    last_heard: isoTimeOrNull(serving.clients.heardMs(principalKey(principal))),
+    last_heard: isoTimeOrNull(serving.clients.heardMs(principal)),
     programs: clients.grants.list.filter((grant) => grant.user === principal.user).map(grantReport),
     servers: serving
       .access(principal)

@@ -3,7 +3,7 @@
 import { dropOldest } from "../../runtime/bounded-map.ts";
 import { safeLine } from "../../runtime/text/safe-line.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
-import { type ClientHandle, principalKey } from "../client-handle.ts";
+import { type ClientHandle, type Principal, principalKey } from "../client-handle.ts";
 import { isError, isJsonObject, type Reply } from "../json-rpc.ts";
 import type { GatewayRequest, ServedClient } from "../middleware/middleware.ts";
 import { MODERN_VERSION } from "../protocol.ts";
@@ -53,7 +53,7 @@ export class ConnectedClients {
   readonly #sessions = new Map<ClientHandle, Entry>();
   /** Clients without a session, by the text that `keyOf` returns. */
   readonly #others = new Map<string, Entry>();
-  /** When principals whose sessions have ended were heard last, wall ms. */
+  /** When people whose clients have gone were heard last, by `personKey`, wall ms. */
   readonly #heard = new Map<string, number>();
   /** Avoids calls of `keyOf` for most requests. */
   readonly #last = new WeakMap<ClientHandle, { readonly key: string; readonly entry: Entry }>();
@@ -68,10 +68,11 @@ export class ConnectedClients {
     else this.#sessions.set(client, this.#made(client));
   }
 
-  /** When the principal last sent a request, wall ms; null: not in this process. */
-  heardMs(key: string): number | null {
+  /** When the person, or a program that acts for the person, last sent a request, wall ms; null: not in this process. */
+  heardMs(person: Principal): number | null {
+    const key = personKey(person);
     const own = [...this.#sessions.values(), ...this.#others.values()].filter(
-      ({ client }) => principalKey(client.principal) === key,
+      ({ client }) => personKey(client.principal) === key,
     );
     const lastMs = Math.max(this.#heard.get(key) ?? 0, ...own.map((entry) => this.#heardMs(entry)));
     return lastMs === 0 ? null : lastMs;
@@ -80,9 +81,7 @@ export class ConnectedClients {
   closed(client: ClientHandle): void {
     const session = this.#sessions.get(client);
     if (session !== undefined) {
-      const key = principalKey(client.principal);
-      this.#heard.set(key, Math.max(this.#heard.get(key) ?? 0, this.#heardMs(session)));
-      dropOldest(this.#heard, MOST_PRINCIPALS);
+      this.#remember(session);
       this.#sessions.delete(client);
       return;
     }
@@ -106,8 +105,8 @@ export class ConnectedClients {
   /** Oldest first. */
   get list(): readonly ConnectedClient[] {
     const sinceMs = this.#clock.monotonicMs() - HERE_MS;
-    for (const [key, { open, lastActiveMs }] of this.#others)
-      if (open.size === 0 && lastActiveMs < sinceMs) this.#others.delete(key);
+    for (const [key, entry] of this.#others)
+      if (entry.open.size === 0 && entry.lastActiveMs < sinceMs) this.#forget(key, entry);
     return [...this.#sessions.values(), ...this.#others.values()]
       .toSorted((one, other) => one.sinceMs - other.sinceMs)
       .map((entry) => ({
@@ -119,6 +118,17 @@ export class ConnectedClients {
 
   #heardMs({ lastActiveMs }: Entry): number {
     return this.#clock.wallMs() - (this.#clock.monotonicMs() - lastActiveMs);
+  }
+
+  #forget(key: string, entry: Entry): void {
+    this.#remember(entry);
+    this.#others.delete(key);
+  }
+
+  #remember(entry: Entry): void {
+    const key = personKey(entry.client.principal);
+    this.#heard.set(key, Math.max(this.#heard.get(key) ?? 0, this.#heardMs(entry)));
+    dropOldest(this.#heard, MOST_PRINCIPALS);
   }
 
   #recordActive(client: ClientHandle): Entry {
@@ -133,8 +143,8 @@ export class ConnectedClients {
       entry.client = shown;
       this.#others.set(key, entry);
       this.#last.set(client, { key, entry });
-      const [first] = this.#others.keys();
-      if (first !== undefined && this.#others.size > MOST_WITHOUT_SESSION) this.#others.delete(first);
+      const [first] = this.#others;
+      if (first !== undefined && this.#others.size > MOST_WITHOUT_SESSION) this.#forget(...first);
     }
     entry.lastActiveMs = this.#clock.monotonicMs();
     return entry;
@@ -154,6 +164,11 @@ function isSameClient(one: Introduced, other: Introduced): boolean {
     one.clientInfo["name"] === other.clientInfo["name"] &&
     one.clientInfo["version"] === other.clientInfo["version"]
   );
+}
+
+/** The same for a user's own clients and for the programs that act for the user. */
+function personKey(principal: Principal): string {
+  return principal.user === undefined ? principalKey(principal) : `user ${principal.user}`;
 }
 
 function keyOf({ principal, group, clientInfo }: ClientHandle): string {

@@ -229,4 +229,5 @@ test("E1 a person lets a program in by its code and a yes at a terminal, limits 
   assert.equal((await b.run("clients", "revoke", grant)).code, 0);
   await assert.rejects(session.tools());
   assert.equal((await b.run("clients", "revoke", grant)).code, 2);
+  assert.match((await b.run("users", "list")).stdout, /^ann .* \d+ s ago +1$/m, "her programs were heard");
 });

@@ -162,8 +162,8 @@ const ROWS: Readonly<Record<string, Row>> = {
   },
   "a full home elsewhere goes by its names": {
     home: "disk/mountaineer",
-    before: inHome("disk/mountaineer", FULL),
-    left: ["disk/"],
+    before: ["Shares/", ...inHome("disk/mountaineer", [...FULL, "Shares/Links/"])],
+    left: ["Shares/", "disk/"],
   },
   "a home elsewhere keeps what is not ours, whatever it is called": {
     home: "mountaineer",
