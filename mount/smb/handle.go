@@ -154,6 +154,30 @@ func (h *Handle) Resize(size int64) error {
 	return h.set(smb2.FileEndOfFileInformation, &smb2.FileEndOfFileInformationEncoder{EndOfFile: size})
 }
 
+// SetTimes sets times by this handle, and returns the attributes as they are then: both requests are sent before the first is answered. A zero
+// time stays. Most servers keep a time of writing from then on while this handle writes.
+func (h *Handle) SetTimes(accessed, written time.Time) (*FileStat, error) {
+	req := setFile(smb2.FileBasicInformation, timesOf(accessed, written))
+	if err := h.charge(req); err != nil {
+		return nil, err
+	}
+	req.FileId = h.id
+	rr, err := h.fs.send(h.fs.ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	seen, err := h.Look()
+	pkt, refused := h.fs.recv(rr)
+	if refused == nil {
+		defer rr.freeRecvBuf()
+		_, refused = answerOf(smb2.SMB2_SET_INFO, pkt)
+	}
+	if refused != nil {
+		return nil, refused
+	}
+	return seen, err
+}
+
 func (h *Handle) set(class uint8, input smb2.Encoder) error {
 	req := setFile(class, input)
 	if err := h.charge(req); err != nil {

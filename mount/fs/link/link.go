@@ -147,6 +147,7 @@ type Link struct {
 	// Called before the connection for files is left in a planned move, and once there is one again.
 	leaving func(*Conn)
 	arrived func()
+	onFull  func(*Conn) bool
 
 	logged   map[string]string // by route
 	active   map[*request]struct{}
@@ -248,6 +249,20 @@ func (l *Link) OnMove(leaving func(*Conn), arrived func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.leaving, l.arrived = leaving, arrived
+}
+
+// OnFull is asked to close something on a connection whose server takes no more open files, and says whether it has.
+func (l *Link) OnFull(close func(*Conn) bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.onFull = close
+}
+
+func (l *Link) makesRoom(c *Conn) bool {
+	l.mu.Lock()
+	close := l.onFull
+	l.mu.Unlock()
+	return close != nil && close(c)
 }
 
 // hasFiles: there is a connection for files. The caller holds mu.

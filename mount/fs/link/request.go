@@ -72,7 +72,7 @@ type answer[T any] struct {
 func Do[T any](ctx context.Context, l *Link, use Use, op func(Try) (T, error), unwanted func(T)) (T, error) {
 	r := l.began()
 	defer l.ended(r)
-	for again := false; ; again = true {
+	for again := false; ; {
 		try, err := l.connected(ctx, use)
 		if err != nil {
 			return *new(T), err
@@ -95,9 +95,13 @@ func Do[T any](ctx context.Context, l *Link, use Use, op func(Try) (T, error), u
 			}
 			return *new(T), err
 		}
+		if smb.IsFull(got.err) && l.makesRoom(try.Conn) {
+			continue
+		}
 		if !smb.IsLoss(got.err) {
 			return got.value, got.err
 		}
+		again = true
 		l.lost(try.Conn, Ended)
 		if use.NoWait {
 			return *new(T), ErrAway

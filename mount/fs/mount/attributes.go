@@ -2,6 +2,7 @@ package mount
 
 import (
 	"context"
+	"errors"
 	"syscall"
 	"time"
 
@@ -43,7 +44,6 @@ func (n *node) resize(ctx context.Context, h *handle, size int64) error {
 	defer turn.leave()
 	defer n.wrote()
 	if h != nil {
-		h.isDirty.Store(true)
 		_, err = onWriter(ctx, h, func(t link.Try, file *smb2.Handle) (struct{}, error) {
 			defer turn.begin()()
 			if err := h.checkRepeated(t, file); err != nil {
@@ -108,7 +108,6 @@ func (h *handle) Allocate(ctx context.Context, off uint64, length uint64, mode u
 		if err != nil || at.seen.EndOfFile >= end {
 			return struct{}{}, err
 		}
-		h.isDirty.Store(true)
 		n.locks.writing(nil, 0)
 		if err = file.Resize(end); err == nil {
 			n.resized(t.Conn, end)
@@ -129,24 +128,35 @@ func timesIn(in *fuse.SetAttrIn) (accessed, written time.Time) {
 	return accessed, written
 }
 
-// setTimes sets them by a handle of its own, once what was written to is closed: a server keeps a time that was set by a handle as long as
-// that writes, and gives a file the time when a handle that has written is closed. It also learns what the file's creation time is from now
-// on: some servers have one that follows from the others.
+// setTimes sets them by the handles that have written, once those are closed that programs have closed: when it closes one, a server gives the
+// file the time that it was set by that, or the present. It also learns what the file's creation time is from now on: some servers have one
+// that follows from the others.
 func (n *node) setTimes(ctx context.Context, accessed, written time.Time) error {
+	n.released(ctx)
+	at, err := found{}, error(errNotOpen)
 	for _, h := range n.handles() {
-		h.flush(ctx)
+		// By one of a file that is locked, its change time would move when a connection is lost.
+		isWanted := errors.Is(err, errNotOpen) && h.mayWrite() && n.locks.holder.Load() == nil
+		if !isWanted && !h.isDirty.Load() {
+			continue
+		}
+		if seen, e := h.setTimes(ctx, changing, accessed, written); !errors.Is(e, errNotOpen) {
+			at, err = seen, e
+		}
 	}
-	at, err := atPath(ctx, n, changing, func(t link.Try, path string) (found, error) {
-		seen, err := t.Share.SetTimes(path, accessed, written)
-		if err != nil {
-			return found{}, err
-		}
-		at := foundOn(t.Conn, seen)
-		if !n.isSame(at) && !n.IsRoot() {
-			return found{}, syscall.ESTALE
-		}
-		return at, nil
-	})
+	if errors.Is(err, errNotOpen) {
+		at, err = atPath(ctx, n, changing, func(t link.Try, path string) (found, error) {
+			seen, err := t.Share.SetTimes(path, accessed, written)
+			if err != nil {
+				return found{}, err
+			}
+			at := foundOn(t.Conn, seen)
+			if !n.isSame(at) && !n.IsRoot() {
+				return found{}, syscall.ESTALE
+			}
+			return at, nil
+		})
+	}
 	if err == nil {
 		n.learn(at)
 		n.mu.Lock()

@@ -45,7 +45,6 @@ func (h *handle) copyFrom(ctx context.Context, from *handle, offIn, offOut int64
 		return 0, err
 	}
 	defer turn.leave()
-	h.isDirty.Store(true)
 	return onWriter(ctx, h, func(t link.Try, file *smb2.Handle) (int, error) {
 		defer turn.begin()()
 		from, leave := from.inUse()

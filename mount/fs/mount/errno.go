@@ -46,7 +46,6 @@ var errnos = map[uint32]syscall.Errno{
 	0xC0000904:       syscall.EFBIG,  // FILE_TOO_LARGE
 	0xC00000D4:       syscall.EXDEV,  // NOT_SAME_DEVICE
 	0xC0000265:       syscall.EMLINK, // TOO_MANY_LINKS
-	0xC000011F:       syscall.ENFILE, // TOO_MANY_OPENED_FILES
 	0xC0000106:       syscall.ENAMETOOLONG,
 	invalidParameter: syscall.EINVAL,
 	0xC000021B:       syscall.EBUSY, // DATA_NOT_ACCEPTED
@@ -63,6 +62,9 @@ func errnoOf(err error) syscall.Errno {
 	}
 	if errors.As(err, &errno) {
 		return errno
+	}
+	if smb.IsFull(err) {
+		return syscall.ENFILE
 	}
 	if errno, known := errnos[smb.StatusOf(err)]; known {
 		return errno

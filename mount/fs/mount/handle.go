@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -26,8 +27,10 @@ type handle struct {
 	ahead   readAhead
 	// It is to be opened by its new name.
 	isAside atomic.Bool
-	// Written to since the server last closed it.
+	// Written to since the server has the time of that.
 	isDirty atomic.Bool
+	// When the server last got a time by it, Unix ns: it keeps that while the handle writes.
+	timed atomic.Int64
 	// Written to, and perhaps not on the disk of the server that was started then.
 	unsynced atomic.Pointer[time.Time]
 
@@ -42,8 +45,9 @@ type handle struct {
 
 	// It has the locks of its file, and does all that is read and written of it.
 	isHolder bool
-	// Requests that use it now.
+	// Requests that use it now, and when one last did, Unix ns.
 	users atomic.Int64
+	used  atomic.Int64
 	// When a program last closed a descriptor of it, Unix ns.
 	flushed atomic.Int64
 }
@@ -54,10 +58,15 @@ func newHandle(n *node, flags uint32) *handle {
 	h.life, h.end = context.WithCancel(context.Background())
 	h.ahead.size = chunkAtMost
 	n.share.opened.Add(1)
+	n.share.handles.Store(h, nil)
+	places := n.Places()
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.open == nil {
-		n.open, n.closing = map[*handle]struct{}{}, map[*handle]struct{}{}
+	if len(n.open) == 0 {
+		n.open = map[*handle]struct{}{}
+		if len(places) > 0 {
+			n.opened = places[0]
+		}
 	}
 	n.open[h] = struct{}{}
 	return h
@@ -78,7 +87,7 @@ func (h *handle) mayWrite() bool { return h.access&smb2.AccessWrite == smb2.Acce
 func (h *handle) isOpened() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.file != nil
+	return h.file != nil && h.gone == 0
 }
 
 // openedOn returns the server's handle. On another connection, or after the server has closed it, the file is opened again: without a
@@ -105,7 +114,7 @@ func (h *handle) openedOn(c *link.Conn) (*smb2.Handle, error) {
 			return nil, err
 		}
 	}
-	opened, err := h.reopen(c)
+	opened, err := h.node.reopen(h.life, c, h.access)
 	if h.isKnown && isAbsent(err) {
 		err = syscall.ESTALE
 	}
@@ -142,6 +151,7 @@ func (h *handle) took(c *link.Conn, opened smb2.Opened) {
 		go h.node.dropPages(0)
 	}
 	h.file, h.on, h.isKnown = opened.Handle, c, true
+	h.timed.Store(0)
 	h.ahead.mu.Lock()
 	h.ahead.size = int64(min(c.Share.MaxReadSize(), chunkAtMost))
 	h.ahead.mu.Unlock()
@@ -149,47 +159,56 @@ func (h *handle) took(c *link.Conn, opened smb2.Opened) {
 }
 
 // reopen opens the file where it is now.
-func (h *handle) reopen(c *link.Conn) (smb2.Opened, error) {
+func (n *node) reopen(ctx context.Context, c *link.Conn, access smb2.Access) (smb2.Opened, error) {
 	for {
-		before := h.node.share.renames.count()
-		path, err := h.node.where()
+		before := n.share.renames.count()
+		paths, err := n.everywhere()
 		if err != nil {
 			return smb2.Opened{}, err
 		}
-		opened, err := c.Share.OpenAt(path, h.access, smb2.MustExist, h.node.leaseKey(path))
-		if smb.StatusOf(err) == invalidParameter {
-			// The server knows the key by the name that another client has changed.
-			h.node.useLease("", smb2.LeaseKey{})
-			opened, err = c.Share.OpenAt(path, h.access, smb2.MustExist, h.node.leaseKey(path))
-		}
-		if err == nil {
-			at := foundOn(c, opened.Seen)
-			if h.node.isSame(at) {
-				h.node.saw(at)
-				return opened, nil
+		var opened smb2.Opened
+		for i, path := range paths {
+			if i > 0 && !isElsewhere(err) {
+				break
 			}
-			_, _ = opened.Close()
-			err = syscall.ESTALE
+			opened, err = n.openAt(c, path, access)
 		}
-		if errors.Is(err, syscall.ESTALE) || isAbsent(err) {
-			if h.node.share.renames.since(h.life, before) {
-				if now, gone := h.node.where(); gone == nil && now != path {
-					continue
-				}
+		if isElsewhere(err) && n.share.renames.since(ctx, before) {
+			if now, gone := n.everywhere(); gone == nil && !slices.Equal(now, paths) {
+				continue
 			}
 		}
-		return smb2.Opened{}, err
+		return opened, err
 	}
 }
 
-// Release: nobody waits for the server's answer but who removes the file. What was locked by flock is free then.
+func (n *node) openAt(c *link.Conn, path string, access smb2.Access) (smb2.Opened, error) {
+	opened, err := c.Share.OpenAt(path, access, smb2.MustExist, n.leaseKey(path))
+	if smb.StatusOf(err) == invalidParameter {
+		// The server knows the key by the name that another client has changed.
+		n.useLease("", smb2.LeaseKey{})
+		opened, err = c.Share.OpenAt(path, access, smb2.MustExist, n.leaseKey(path))
+	}
+	if err != nil {
+		return smb2.Opened{}, err
+	}
+	at := foundOn(c, opened.Seen)
+	if !n.isSame(at) {
+		_, _ = opened.Close()
+		return smb2.Opened{}, syscall.ESTALE
+	}
+	n.saw(at)
+	return opened, nil
+}
+
+// Release: nobody waits for the server's answer but who removes or renames the file, or sets its times. What was locked by flock is free then.
 func (h *handle) Release(context.Context) syscall.Errno {
 	h.end()
 	h.ahead.drop()
 	n := h.node
 	n.mu.Lock()
 	delete(n.open, h)
-	n.closing[h] = struct{}{}
+	n.closing++
 	n.mu.Unlock()
 	n.share.opened.Add(-1)
 	n.share.behind.Go(func() {
@@ -198,8 +217,9 @@ func (h *handle) Release(context.Context) syscall.Errno {
 			return struct{}{}, h.close(context.Background(), true)
 		})
 		n.mu.Lock()
-		delete(n.closing, h)
+		n.closing--
 		n.mu.Unlock()
+		n.share.handles.Delete(h)
 		n.closedOne()
 		close(h.closed)
 	})
@@ -207,6 +227,20 @@ func (h *handle) Release(context.Context) syscall.Errno {
 }
 
 func (h *handle) isReleased() bool { return h.life.Err() != nil }
+
+// released waits for the server to close what programs have closed of n, or below it.
+func (n *node) released(ctx context.Context) (isSo bool) {
+	until := time.Now().Add(closedWithin)
+	isSo = true
+	n.share.handles.Range(func(each, _ any) bool {
+		if h := each.(*handle); h.isReleased() && isBelow(h.node, n) {
+			_, err := link.Await(ctx, Killed, h.closed, until)
+			isSo = err == nil
+		}
+		return isSo
+	})
+	return isSo
+}
 
 // close closes the server's handle. isLast: for good. A connection that has ended took its handles with it: there is nothing to wait for.
 func (h *handle) close(ctx context.Context, isLast bool) error {
@@ -238,6 +272,9 @@ func (h *handle) close(ctx context.Context, isLast bool) error {
 		if file == nil {
 			return nil, nil
 		}
+		if h.isDirty.Load() {
+			_, _ = file.SetTimes(time.Time{}, h.node.lastWritten())
+		}
 		seen, err := file.Close()
 		if err != nil && !smb.IsLoss(err) {
 			err = nil
@@ -247,26 +284,61 @@ func (h *handle) close(ctx context.Context, isLast bool) error {
 	h.node.unvouch()
 	// When a connection ends, its server closes what it had open, with times that nobody knows.
 	if (err == nil || isLast) && h.isDirty.Swap(false) {
-		h.node.closedBy(ctx, closed)
+		h.node.timed(closed)
 	}
 	return err
 }
 
-// Flush waits for the server to close a file that was written to: so it has the times of the write, and not later ones. The file is opened
-// again if somebody has another descriptor of it and uses that. Without a route nobody waits: what was written is on the server, and a
-// process that forks closes what it has inherited. A process that closes a file loses all that it has locked of it.
+// Flush comes for each descriptor that is closed, while other programs may go on with theirs. A process that closes a file loses all that it
+// has locked of it.
 func (h *handle) Flush(ctx context.Context) syscall.Errno {
-	h.flush(ctx)
+	h.settle(ctx)
 	h.flushed.Store(time.Now().UnixNano())
 	owner := lockOwnerOf(ctx)
 	return errnoOf(h.node.unlock(func(t lockTable) lockTable { return t.without(owner, 0, wholeFile) }))
 }
 
-func (h *handle) flush(ctx context.Context) {
+// settle gives a file that was written to the time of that: the server would give it that of the close. Without a route nobody waits: what was
+// written is on the server, and a process that forks closes what it has inherited.
+func (h *handle) settle(ctx context.Context) {
 	if h.isDirty.Load() {
-		_ = h.close(ctx, false)
+		_, _ = h.setTimes(ctx, link.Use{Session: link.Files, NoWait: true, Changes: true}, time.Time{}, time.Time{})
 	}
 }
+
+// setTimes sets times by this handle; what it has written has else the time of that. Not if the file is open on no connection, or on one before.
+func (h *handle) setTimes(ctx context.Context, use link.Use, accessed, written time.Time) (found, error) {
+	h.users.Add(1)
+	defer h.users.Add(-1)
+	wasDirty := h.isDirty.Swap(false)
+	if wasDirty && written.IsZero() {
+		written = h.node.lastWritten()
+	}
+	at, err := link.Do(ctx, h.node.share.link, use, func(t link.Try) (found, error) {
+		h.mu.Lock()
+		file, on := h.file, h.on
+		h.mu.Unlock()
+		if file == nil || on != t.Conn {
+			return found{}, errNotOpen
+		}
+		seen, err := file.SetTimes(accessed, written)
+		if err != nil {
+			return found{}, err
+		}
+		return foundOn(t.Conn, seen), nil
+	}, nil)
+	if err != nil {
+		if wasDirty {
+			h.isDirty.Store(true)
+		}
+		return at, err
+	}
+	h.timed.Store(time.Now().UnixNano())
+	h.node.timed(at.seen)
+	return at, nil
+}
+
+var errNotOpen = errors.New("the file is not open on this connection")
 
 // onFile plays op on the file, whatever connection it is on.
 func onFile[T any](ctx context.Context, h *handle, use link.Use, op func(t link.Try, file *smb2.Handle) (T, error)) (T, error) {

@@ -114,11 +114,9 @@ func (n *node) isWritten() bool {
 	if time.Since(n.changed) < ownFor {
 		return true
 	}
-	for _, open := range []map[*handle]struct{}{n.open, n.closing} {
-		for h := range open {
-			if h.isDirty.Load() {
-				return true
-			}
+	for h := range n.open {
+		if h.isDirty.Load() {
+			return true
 		}
 	}
 	return false

@@ -2,9 +2,11 @@ package mount
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -106,12 +108,15 @@ func (m *renames) since(ctx context.Context, before int) bool {
 
 // atPath plays op with the path of n, and again if it was not there because it was just renamed.
 func atPath[T any](ctx context.Context, n *node, use link.Use, op func(t link.Try, path string) (T, error)) (T, error) {
-	return wherever(ctx, n.share, use, n.where, op)
+	return wherever(ctx, n.share, use, n.everywhere, op)
 }
 
 // inFolder is atPath for a name in the folder n.
 func inFolder[T any](ctx context.Context, n *node, name string, use link.Use, op func(t link.Try, path string) (T, error)) (T, error) {
-	return wherever(ctx, n.share, use, func() (string, error) { return n.at(name) }, op)
+	return wherever(ctx, n.share, use, func() ([]string, error) {
+		path, err := n.at(name)
+		return []string{path}, err
+	}, op)
 }
 
 var (
@@ -119,19 +124,28 @@ var (
 	changing = link.Use{Session: link.Files, Changes: true}
 )
 
-func wherever[T any](ctx context.Context, s *Share, use link.Use, where func() (string, error), op func(t link.Try, path string) (T, error)) (T, error) {
+func wherever[T any](ctx context.Context, s *Share, use link.Use, where func() ([]string, error), op func(t link.Try, path string) (T, error)) (T, error) {
 	for {
+		var got T
 		before := s.renames.count()
-		path, err := where()
+		paths, err := where()
 		if err != nil {
-			return *new(T), err
+			return got, err
 		}
-		got, err := link.Do(ctx, s.link, use, func(t link.Try) (T, error) { return op(t, path) }, nil)
+		for i, path := range paths {
+			if i > 0 && !isElsewhere(err) {
+				break
+			}
+			got, err = link.Do(ctx, s.link, use, func(t link.Try) (T, error) { return op(t, path) }, nil)
+		}
 		if !isAbsent(err) || !s.renames.since(ctx, before) {
 			return got, err
 		}
-		if now, gone := where(); gone != nil || now == path {
+		if now, gone := where(); gone != nil || slices.Equal(now, paths) {
 			return got, err
 		}
 	}
 }
+
+// isElsewhere: that name does not lead to the file, and another one may.
+func isElsewhere(err error) bool { return errors.Is(err, syscall.ESTALE) || isAbsent(err) }

@@ -117,8 +117,11 @@ func (h *handle) mayHaveChanged() bool {
 
 // isAlone: no other client has the file open.
 func (h *handle) isAlone(c *link.Conn) (bool, error) {
-	path, err := h.node.where()
-	if err == nil {
+	paths, err := h.node.everywhere()
+	for i, path := range paths {
+		if i > 0 && !isElsewhere(err) {
+			break
+		}
 		err = h.asked(func() error { return c.Share.IsUnused(path) }, sharingViolation)
 	}
 	if smb.IsLoss(err) {

@@ -129,6 +129,7 @@ func (h *handle) inUseTo(access smb2.Access) (by *handle, leave func()) {
 			by = holder
 		}
 		by.users.Add(1)
+		by.used.Store(time.Now().UnixNano())
 		if by == h || h.node.locks.holder.Load() == by {
 			return by, func() { by.users.Add(-1) }
 		}
@@ -149,7 +150,11 @@ func onWriter[T any](ctx context.Context, h *handle, op func(t link.Try, file *s
 				return *new(T), err
 			}
 			if by == h {
-				return op(t, file)
+				h.isDirty.Store(true)
+				got, err := op(t, file)
+				// The time of the write before it may have been set meanwhile.
+				h.isDirty.Store(true)
+				return got, err
 			}
 			l := &h.node.locks
 			l.changes(1, nil)
@@ -166,7 +171,7 @@ func onWriter[T any](ctx context.Context, h *handle, op func(t link.Try, file *s
 
 // beside plays op on a handle for it alone.
 func beside[T any](ctx context.Context, h *handle, t link.Try, op func(t link.Try, file *smb2.Handle) (T, error)) (T, error) {
-	opened, err := h.reopen(t.Conn)
+	opened, err := h.node.reopen(h.life, t.Conn, h.access)
 	if err != nil {
 		return *new(T), err
 	}
@@ -174,7 +179,9 @@ func beside[T any](ctx context.Context, h *handle, t link.Try, op func(t link.Tr
 	closed, e := opened.Close()
 	if e == nil && closed != nil && err == nil {
 		h.node.locks.saw(closed)
-		h.node.closedBy(ctx, closed)
+		if was := h.node.timed(closed); was.isFrozen(closed) {
+			_ = h.node.setTimes(ctx, time.Time{}, was.wrote)
+		}
 	}
 	if err == nil && smb.IsLoss(e) {
 		err = e
@@ -330,8 +337,11 @@ func (n *node) holds(ctx context.Context, turn *turn, h *handle) (err error) {
 	if !n.share.holders.add(n) {
 		return syscall.ENOLCK
 	}
+	n.released(ctx)
 	for _, each := range n.handles() {
-		each.flush(ctx)
+		if each.isDirty.Load() || each.timed.Load() != 0 {
+			_ = each.close(ctx, false)
+		}
 	}
 	// A server locks no less for who may write, too; and then all here may write by it.
 	for _, access := range []smb2.Access{smb2.AccessRead | smb2.AccessWrite, h.access} {

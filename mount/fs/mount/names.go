@@ -1,6 +1,7 @@
 package mount
 
 import (
+	"slices"
 	"strings"
 	"syscall"
 	"unicode/utf16"
@@ -81,38 +82,56 @@ func unitsOf(name string) (units int) {
 
 // where this file or folder is on the server: where the kernel knows it, which follows renames, or where it was put when it was removed.
 func (n *node) where() (string, error) {
-	var names []string
-	var first *fs.Inode
-	for at := n.EmbeddedInode(); !at.IsRoot(); {
-		name, parent := at.Parent()
+	paths, err := n.everywhere()
+	if err != nil {
+		return "", err
+	}
+	return paths[0], nil
+}
+
+// everywhere is where it is by each of its names: of a file that is open first by the one that it was opened by.
+func (n *node) everywhere() (paths []string, err error) {
+	if n.IsRoot() {
+		return []string{""}, nil
+	}
+	places := n.Places()
+	n.mu.Lock()
+	paths = slices.Clone(n.aside)
+	if i := slices.Index(places, n.opened); i > 0 {
+		places[0], places[i] = places[i], places[0]
+	}
+	n.mu.Unlock()
+	for i, each := range places {
+		path, err := pathOf(each)
+		if err != nil {
+			return nil, err
+		}
+		paths = slices.Insert(paths, i, path)
+	}
+	if len(paths) == 0 {
+		return nil, syscall.ESTALE
+	}
+	return paths, nil
+}
+
+func pathOf(place fs.Place) (path string, err error) {
+	names := []string{place.Name}
+	first := place.Parent
+	for at := place.Parent; !at.IsRoot(); {
 		first = at
+		name, parent := at.Parent()
 		if parent == nil {
-			if at == n.EmbeddedInode() {
-				return n.whereAside()
-			}
 			// A folder above it was removed.
 			return "", syscall.ESTALE
 		}
 		names = append(names, name)
 		at = parent
 	}
-	path := ""
-	if first != nil {
-		path, names = intoVersion(first, names)
-	}
+	path, names = intoVersion(first, names)
 	for i := len(names) - 1; i >= 0; i-- {
 		path = join(path, names[i])
 	}
 	return path, nil
-}
-
-func (n *node) whereAside() (string, error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if len(n.aside) == 0 {
-		return "", syscall.ESTALE
-	}
-	return n.aside[0], nil
 }
 
 func folderOf(path string) string {

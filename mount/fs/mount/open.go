@@ -97,8 +97,9 @@ func (n *node) Create(ctx context.Context, name string, flags, _ uint32, out *fu
 	child := n.child(ctx, name, got.at)
 	file := child.Operations().(*node)
 	h := newHandle(file, flags)
-	if flags&syscall.O_TRUNC != 0 {
-		h.isDirty.Store(!got.IsNew)
+	if flags&syscall.O_TRUNC != 0 && !got.IsNew {
+		file.answered(got.on, 0)
+		h.isDirty.Store(true)
 	}
 	file.useLease(path, key)
 	h.mu.Lock()

@@ -21,6 +21,9 @@ func (n *node) Rmdir(ctx context.Context, name string) syscall.Errno {
 		return errnoOf(err)
 	}
 	child := n.childOf(name)
+	if child != nil {
+		child.released(ctx)
+	}
 	n.share.folders.release(child)
 	err = n.share.remove(ctx, path, true, child)
 	n.hasChanged(name)
@@ -52,23 +55,7 @@ func (n *node) Unlink(ctx context.Context, name string) syscall.Errno {
 
 // isOpen waits for the server to close what programs have closed.
 func (n *node) isOpen(ctx context.Context) bool {
-	n.mu.Lock()
-	isOpen := len(n.open) > 0
-	closing := make([]*handle, 0, len(n.closing))
-	for h := range n.closing {
-		closing = append(closing, h)
-	}
-	n.mu.Unlock()
-	if isOpen {
-		return true
-	}
-	until := time.Now().Add(closedWithin)
-	for _, h := range closing {
-		if _, err := link.Await(ctx, Killed, h.closed, until); err != nil {
-			return true
-		}
-	}
-	return false
+	return len(n.handles()) > 0 || !n.released(ctx)
 }
 
 // remove removes what is at path, if it is still what the kernel knows.

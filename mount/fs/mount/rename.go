@@ -57,6 +57,9 @@ func (n *node) Rename(ctx context.Context, name string, newParent fs.InodeEmbedd
 		// A second name keeps what is replaced, if the server has such; else it is gone when its connection is lost.
 		aside, _ = n.share.putAside(ctx, to, replaced, func(t link.Try, aside string) error { return t.Share.Link(to, aside) })
 	}
+	if moved != nil {
+		moved.released(ctx)
+	}
 	n.share.folders.release(moved)
 	err = n.share.move(ctx, from, to, isReplacing, moved)
 	n.hasChanged(name)

@@ -45,42 +45,34 @@ type self struct {
 	isLink         bool
 	// When it was made, ns; 0: the server may have made that up.
 	created int64
-	// The server's clock when it was first seen.
-	since time.Time
 }
 
 func (f found) self() self {
 	return self{
 		id: f.seen.FileId, session: f.session, epoch: f.epoch, isFolder: f.seen.IsDir(), isLink: f.isLink(),
-		created: identity.OwnCreation(f.seen), since: f.at,
+		created: identity.OwnCreation(f.seen),
 	}
 }
 
-// A clock that is set in steps must not make a file another one.
-const clockSlack = 2 * time.Second
-
-// isSame: what was found is that file or folder. Samba has the earliest of a file's times as its creation time, if it does not know it: that
-// becomes another of these times when the earliest one changes, and is not compared. A folder is the same if its id is: no bytes depend on it.
-func (s self) isSame(at found) bool {
-	now := at.self()
+// isSame: what was found is that file or folder, of which left was seen last. Samba has the earliest of a file's times as its creation time, if
+// it does not know it: that becomes another of these times when the earliest one changes, and proves nothing if it is older than before. What was
+// made since then is another file, to which the server has given the number again. A folder is the same if its id is: no bytes depend on it.
+func (s self) isSame(at found, left *smb2.FileStat) bool {
+	now, made := at.self(), at.seen.CreationTime
 	switch {
 	case now.epoch != s.epoch || now.id != s.id || now.isFolder != s.isFolder || at.target != nil && now.isLink != s.isLink:
 		return false
 	case now.session == s.session || now.isFolder:
 		return true
-	case s.created != 0:
-		// A server that knew it once knows it still, also when other times are older by now.
-		return at.seen.CreationTime.UnixNano() == s.created
-	case now.created != 0:
-		return at.seen.CreationTime.Before(s.since.Add(clockSlack))
+	case made.After(left.CreationTime) && made.After(left.ChangeTime):
+		return at.seen.EndOfFile == left.EndOfFile && at.seen.LastWriteTime.Equal(left.LastWriteTime)
 	}
-	return true
+	return s.created == 0 || now.created == 0 || now.created == s.created
 }
 
 // next is the same file as found later: its creation time is kept once it is known.
 func (s self) next(at found) self {
 	next := at.self()
-	next.since = s.since
 	next.isLink = s.isLink
 	if s.created != 0 {
 		next.created = s.created

@@ -63,6 +63,8 @@ type Share struct {
 	// When a name or a file was last changed from here, ns.
 	written atomic.Int64
 	opened  atomic.Int64
+	handles sync.Map // that the server has not closed for good
+	room    room
 	// Listings of this server say nothing of files but their names.
 	listsNoIds atomic.Bool
 	// What other clients change is told to programs here.
@@ -84,6 +86,7 @@ func Mount(l *link.Link, options Options) (*Share, error) {
 	}
 	s.root.learn(at)
 	l.OnMove(s.leaveLocks, s.regainLocks)
+	l.OnFull(s.makeRoom)
 	// The kernel checks the modes.
 	how := []string{"nosuid", "nodev", "default_permissions"}
 	if s.ReadOnly {

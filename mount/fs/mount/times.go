@@ -1,14 +1,14 @@
 package mount
 
 import (
-	"context"
 	"time"
 
 	smb2 "github.com/cloudsoda/go-smb2"
 )
 
 // Servers answer the times of a file that is being written as they please: Samba those of the first write and 2 s later, until it is closed.
-// So a file's time is that of our last write, by the server's clock, until the server has closed the file, or another client has written.
+// So a file's time is that of our last write, by the server's clock, until the server has got it or has closed the file, or another client has
+// written.
 type times struct {
 	wrote time.Time // our last write that was answered, since the last answer of the server that counts; zero: none
 	set   time.Time // when a time was last set from here
@@ -26,24 +26,29 @@ func (t times) shown(seen *smb2.FileStat) time.Time {
 }
 
 // isFrozen: the server has closed the file, and kept a time that somebody set before our last write.
-func (t times) isFrozen(closed *smb2.FileStat) bool {
-	return !t.wrote.IsZero() && t.wrote.After(t.set) && closed.LastWriteTime.Before(t.wrote.Add(-timesSlack))
+func (t times) isFrozen(now *smb2.FileStat) bool {
+	return !t.wrote.IsZero() && t.wrote.After(t.set) && now.LastWriteTime.Before(t.wrote.Add(-timesSlack))
 }
 
-// closedBy takes over the times that the server has given a file when it closed it; nil: it did so when the connection ended.
-func (n *node) closedBy(ctx context.Context, closed *smb2.FileStat) {
+// lastWritten is the time that the file has because of what was written here.
+func (n *node) lastWritten() time.Time {
 	n.mu.Lock()
-	was := n.times
-	if n.times.wrote = (time.Time{}); closed == nil || closed.LastWriteTime.IsZero() {
-		n.mu.Unlock()
-		return
+	defer n.mu.Unlock()
+	return n.times.shown(n.seen)
+}
+
+// timed takes over the times that the server has given a file, as it was closed or they were set; nil: it did so when the connection ended. It
+// returns what was there before.
+func (n *node) timed(now *smb2.FileStat) (was times) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	was = n.times
+	if n.times.wrote = (time.Time{}); now == nil || now.LastWriteTime.IsZero() {
+		return was
 	}
 	seen := *n.seen
-	seen.LastAccessTime, seen.LastWriteTime, seen.ChangeTime = closed.LastAccessTime, closed.LastWriteTime, closed.ChangeTime
-	seen.EndOfFile, seen.AllocationSize = closed.EndOfFile, closed.AllocationSize
+	seen.LastAccessTime, seen.LastWriteTime, seen.ChangeTime = now.LastAccessTime, now.LastWriteTime, now.ChangeTime
+	seen.EndOfFile, seen.AllocationSize = now.EndOfFile, now.AllocationSize
 	n.seen = &seen
-	n.mu.Unlock()
-	if was.isFrozen(closed) {
-		_ = n.setTimes(ctx, time.Time{}, was.wrote)
-	}
+	return was
 }

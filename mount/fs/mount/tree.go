@@ -28,16 +28,16 @@ type node struct {
 	// What programs here have locked of this file.
 	locks locks
 
-	mu    sync.Mutex
-	self  self
-	seen  *smb2.FileStat
-	times times
-	link  symlink
-	open  map[*handle]struct{} // until programs have closed them
-	// Handles that programs have closed and the server not yet.
-	closing map[*handle]struct{}
-	aside   []string  // where its names are since they were removed while it was open
-	changed time.Time // when it was last changed from here
+	mu      sync.Mutex
+	self    self
+	seen    *smb2.FileStat
+	times   times
+	link    symlink
+	open    map[*handle]struct{} // until programs have closed them
+	opened  fs.Place             // by which it was opened first
+	closing int                  // handles that programs have closed and the server not yet
+	aside   []string             // where its names are since they were removed while it was open
+	changed time.Time            // when it was last changed from here
 	// By that the server vouches for what is read of it; nil: it does not.
 	promise    smb2.Promise
 	promiseOn  *link.Conn
@@ -84,7 +84,7 @@ var (
 func (n *node) isSame(at found) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.self.isSame(at)
+	return n.self.isSame(at, n.seen)
 }
 
 func (n *node) isFolder() bool {
@@ -180,7 +180,8 @@ func (n *node) hasChanged(name string) {
 func (n *node) answered(c *link.Conn, end int64) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.times.wrote = time.Now().Add(c.Ahead)
+	// As exactly as the server keeps it.
+	n.times.wrote = time.Now().Add(c.Ahead).Truncate(100)
 	if end > n.seen.EndOfFile {
 		seen := *n.seen
 		seen.EndOfFile = end
@@ -192,7 +193,7 @@ func (n *node) answered(c *link.Conn, end int64) {
 func (n *node) isListed(asked time.Time) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return len(n.open) == 0 && len(n.closing) == 0 && n.changed.Before(asked)
+	return len(n.open) == 0 && n.closing == 0 && n.changed.Before(asked)
 }
 
 func (n *node) handles() []*handle {
@@ -365,12 +366,12 @@ func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs
 	return child, 0
 }
 
-func (n *node) Getattr(ctx context.Context, f fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+func (n *node) Getattr(ctx context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
 	if n.IsRoot() && !n.share.isMounted.Load() || isRepeated(ctx) {
 		n.fill(&out.Attr)
 		return 0
 	}
-	at, err := n.lookAgain(ctx, f)
+	at, err := n.lookAgain(ctx)
 	if parent, name := n.folder(); err == nil && parent != nil {
 		at, err = parent.resolved(ctx, name, at)
 	}
@@ -385,15 +386,23 @@ func (n *node) Getattr(ctx context.Context, f fs.FileHandle, out *fuse.AttrOut) 
 	return 0
 }
 
-// lookAgain looks at the file by a handle if there is one, else by its name.
-func (n *node) lookAgain(ctx context.Context, f fs.FileHandle) (found, error) {
-	if h, ok := f.(*handle); ok && h.isOpened() {
-		return h.look(ctx)
+// lookAgain looks at the file by a handle if there is one, else by its name, which may be another file's by now.
+func (n *node) lookAgain(ctx context.Context) (found, error) {
+	for _, h := range n.handles() {
+		if h.isOpened() {
+			return h.look(ctx)
+		}
 	}
 	if at, ok := n.listedByParent(); ok {
 		return at, nil
 	}
-	return atPath(ctx, n, looking, lookAt)
+	return atPath(ctx, n, looking, func(t link.Try, path string) (found, error) {
+		at, err := lookAt(t, path)
+		if err == nil && !n.isSame(at) && !n.IsRoot() {
+			err = syscall.ESTALE
+		}
+		return at, err
+	})
 }
 
 func (n *node) Statfs(ctx context.Context, out *fuse.StatfsOut) syscall.Errno {

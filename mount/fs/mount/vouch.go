@@ -60,7 +60,7 @@ func (n *node) unvouch() {
 // closedOne: the server has closed a handle.
 func (n *node) closedOne() {
 	n.mu.Lock()
-	isLast := len(n.open) == 0 && len(n.closing) == 0
+	isLast := len(n.open) == 0 && n.closing == 0
 	aside := n.aside
 	if isLast {
 		n.aside = nil

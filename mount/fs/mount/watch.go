@@ -68,17 +68,7 @@ func (f *folders) watched(n *node) *watch {
 		f.mu.Unlock()
 		return nil
 	}
-	var oldest *watch
-	unheard := 0
-	for _, each := range f.watches {
-		if each.hears != nil {
-			continue
-		}
-		unheard++
-		if oldest == nil || each.usedAt.Before(oldest.usedAt) {
-			oldest = each
-		}
-	}
+	oldest, unheard := f.oldest()
 	if unheard < watchesAtMost {
 		oldest = nil
 	}
@@ -93,6 +83,31 @@ func (f *folders) watched(n *node) *watch {
 		return nil
 	}
 	return w
+}
+
+// oldest is the watch that was not used for longest, of those that nobody hears. The caller holds mu.
+func (f *folders) oldest() (oldest *watch, unheard int) {
+	for _, each := range f.watches {
+		if each.hears != nil {
+			continue
+		}
+		unheard++
+		if oldest == nil || each.usedAt.Before(oldest.usedAt) {
+			oldest = each
+		}
+	}
+	return oldest, unheard
+}
+
+// giveBack ends a watch if there is one that nobody hears.
+func (f *folders) giveBack() bool {
+	f.mu.Lock()
+	oldest, _ := f.oldest()
+	f.mu.Unlock()
+	if oldest != nil {
+		oldest.end()
+	}
+	return oldest != nil
 }
 
 // hear watches a folder until the watch ends, and tells of each change; of none: nobody knows of which.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"sync"
 	"syscall"
+	"time"
 
 	smb2 "github.com/cloudsoda/go-smb2"
 	"github.com/hanwen/go-fuse/v2/fs"
@@ -26,6 +27,10 @@ func (h *handle) Write(ctx context.Context, data []byte, off int64) (uint32, sys
 	block := blocks.Get().(*[chunkAtMost]byte)
 	own := block[:copy(block[:], data)]
 	n, err := h.writeInOrder(ctx, own, off, h.appends && !isFromPages(ctx))
+	if at := h.timed.Load(); at != 0 && time.Now().UnixNano()-at > int64(timesSlack) {
+		// A descriptor was closed, and this one goes on.
+		h.settle(ctx)
+	}
 	if !errors.Is(err, syscall.EINTR) {
 		blocks.Put(block)
 	}
@@ -44,8 +49,6 @@ func (h *handle) writeInOrder(ctx context.Context, data []byte, off int64, isApp
 		return 0, err
 	}
 	defer turn.leave()
-	// Before the server has it: the file may be closed meanwhile, as another descriptor of it is.
-	h.isDirty.Store(true)
 	var op func(t link.Try, file *smb2.Handle) (int, error)
 	if isAppended {
 		op = h.appendOp(data, off)
@@ -187,11 +190,7 @@ func (h *handle) reader(t link.Try) (file *smb2.Handle, leave func(), err error)
 		return file, leave, err
 	}
 	leave()
-	path, err := h.node.where()
-	if err != nil {
-		return nil, nil, err
-	}
-	opened, err := t.Share.OpenAt(path, smb2.AccessRead, smb2.MustExist, h.node.leaseKey(path))
+	opened, err := h.node.reopen(h.life, t.Conn, smb2.AccessRead)
 	return opened.Handle, func() { _, _ = opened.Close() }, err
 }
 

@@ -45,6 +45,14 @@ func StatusOf(err error) uint32 {
 	return 0
 }
 
+// IsFull: the server takes no more open files of this connection.
+func IsFull(err error) bool {
+	return StatusOf(err) == TooManyOpened || StatusOf(err) == insufficientResources
+}
+
+// TooManyOpened is said by a server that is full; Samba says insufficientResources.
+const TooManyOpened = 0xC000011F
+
 const (
 	insufficientResources = 0xC000009A
 	tooManySessions       = 0xC00000CE

@@ -1,0 +1,186 @@
+package mount
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/rig"
+	"mountaineer/mount/fs/smb"
+)
+
+// steady has files by which the server is known, whatever becomes of the others.
+func (m *mounted) steady() *mounted {
+	for _, name := range []string{"steady1", "steady2"} {
+		write(m.T, m.Theirs(name), "here for long")
+		_, err := os.ReadFile(m.here(name))
+		rig.Must(m.T, err)
+	}
+	return m
+}
+
+// closeCopy closes a copy of a descriptor, as a child of a program does when it ends.
+func closeCopy(t *testing.T, f *os.File) {
+	t.Helper()
+	fd, err := unix.Dup(int(f.Fd()))
+	rig.Must(t, err)
+	rig.Must(t, unix.Close(fd))
+}
+
+// A19: an open file lives at the server until its last close here, whatever its name becomes there and whoever closes a copy of it.
+func TestAnOpenFileIsAHandle(t *testing.T) {
+	m := newMount(t, patient)
+	write(t, m.Theirs("log"), "")
+	log := openFile(t, m.here("log"), os.O_WRONLY|os.O_APPEND)
+	add(t, log, "one\n")
+	closeCopy(t, log)
+	if err := m.settled(link.Files).Share.IsUnused("log"); smb.StatusOf(err) != sharingViolation {
+		t.Errorf("a colleague who wants it alone: %v", err)
+	}
+	rig.Must(t, os.Rename(m.Theirs("log"), m.Theirs("log.1")))
+	// What the kernel knows of it has to be asked again.
+	time.Sleep(attributesFor + 100*time.Millisecond)
+	add(t, log, "two\n")
+	if seen, err := log.Stat(); err != nil || seen.Size() != 8 {
+		t.Errorf("stat: %v, %v", seen, err)
+	}
+	at := time.Unix(1_000_000_000, 123_456_000)
+	rig.Must(t, unix.Futimes(int(log.Fd()), []unix.Timeval{unix.NsecToTimeval(at.UnixNano()), unix.NsecToTimeval(at.UnixNano())}))
+	rig.Must(t, log.Sync())
+	rig.Must(t, log.Close())
+	rig.Eventually(t, "closed", func() bool { return m.settled(link.Files).Share.IsUnused("log.1") == nil })
+	if seen, err := os.Stat(m.Theirs("log.1")); err != nil || !seen.ModTime().Equal(at) {
+		t.Errorf("its time: %v, %v", seen.ModTime(), err)
+	}
+	m.has(map[string]string{"log.1": "one\ntwo\n"})
+}
+
+// A19: the time that a program sees after it has closed a file stays, also that of writes after a child has closed its copy.
+func TestAFileKeepsTheTimeOfItsLastWrite(t *testing.T) {
+	m := newMount(t, patient)
+	f := openFile(t, m.here("f"), os.O_RDWR|os.O_CREATE)
+	add(t, f, "1")
+	closeCopy(t, f)
+	time.Sleep(3 * timesSlack / 2)
+	before := time.Now()
+	add(t, f, "2")
+	if seen, err := os.Stat(m.Theirs("f")); err != nil || seen.ModTime().Before(before.Add(-timesSlack/2)) {
+		t.Errorf("the server's time stands still: %v, %v", before.Sub(seen.ModTime()), err)
+	}
+	closeCopy(t, f)
+	seen, err := f.Stat()
+	rig.Must(t, err)
+	rig.Must(t, f.Close())
+	rig.Eventually(t, "closed", func() bool { return m.settled(link.Files).Share.IsUnused("f") == nil })
+	for _, name := range []string{m.here("f"), m.Theirs("f")} {
+		if now, err := os.Stat(name); err != nil || !now.ModTime().Equal(seen.ModTime()) {
+			t.Errorf("%s: %v became %v, %v", name, seen.ModTime(), now.ModTime(), err)
+		}
+	}
+}
+
+// A19: a file with several names lives while one leads to it.
+func TestAFileLivesByAnyOfItsNames(t *testing.T) {
+	for _, open := range []string{"a/x", "b/x"} {
+		m := newMount(t, patient).steady()
+		m.put("a/x", 2*mib)
+		rig.Must(t, os.Mkdir(m.Theirs("b"), 0o755))
+		rig.Must(t, os.Link(m.Theirs("a/x"), m.Theirs("b/x")))
+		f := openFile(t, m.here(open), os.O_RDWR)
+		for _, other := range []string{"a/x", "b/x"} {
+			_, err := os.Stat(m.here(other))
+			rig.Must(t, err)
+		}
+		rig.Must(t, os.Remove(m.Theirs("a/x")))
+		m.Cable.Set(false)
+		_, err := f.WriteAt([]byte("by another name"), mib)
+		rig.Must(t, err)
+		rig.Must(t, isAt(f, []byte("by another name"), mib))
+		time.Sleep(attributesFor + 100*time.Millisecond)
+		if _, err := f.Stat(); err != nil {
+			t.Errorf("stat: %v", err)
+		}
+		rig.Must(t, os.Remove(m.Theirs("b/x")))
+		m.Cable.Set(false)
+		if _, err := f.WriteAt([]byte("by none"), 0); !errors.Is(err, syscall.ESTALE) {
+			t.Errorf("without a name: %v", err)
+		}
+	}
+}
+
+// A14: a file of which another client set the times back is the same; one to which the server gave the number of a removed one is not.
+func TestAnOpenFileIsToldFromALaterOneOfItsNumber(t *testing.T) {
+	m := newMount(t, patient).steady()
+	reused := 0
+	for i := range 20 {
+		write(t, m.Theirs(fmt.Sprint(i)), "old")
+	}
+	for i := range 20 {
+		here, theirs := m.here(fmt.Sprint(i)), m.Theirs(fmt.Sprint(i))
+		was, err := os.Stat(theirs)
+		rig.Must(t, err)
+		f := openFile(t, here, os.O_RDWR)
+		add(t, f, "o")
+		back := time.Unix(1_000_000_000, 0)
+		rig.Must(t, os.Chtimes(theirs, back, back))
+		m.Cable.Set(false)
+		add(t, f, "ld")
+		m.Cable.Set(false)
+		rig.Must(t, os.Remove(theirs))
+		for until := time.Now().Add(time.Second); time.Now().Before(until); {
+			write(t, theirs, "new")
+			if now, err := os.Stat(theirs); err == nil && os.SameFile(was, now) {
+				reused++
+				break
+			}
+			rig.Must(t, os.Remove(theirs))
+		}
+		if _, err := f.WriteAt([]byte("old"), 0); !errors.Is(err, syscall.ESTALE) {
+			t.Errorf("%d: %v", i, err)
+		}
+		if text, err := os.ReadFile(theirs); err == nil && string(text) != "new" {
+			t.Fatalf("%d: the new file has %q", i, text)
+		}
+	}
+	t.Logf("the number was given again %d times", reused)
+}
+
+// A19: of a server that takes few open files, those are given back that nobody uses or has locked.
+func TestAServerThatTakesFewOpenFiles(t *testing.T) {
+	m := newMount(t, patient, rig.Global("max open files = 200"))
+	var files []*os.File
+	for i := range 250 {
+		f := openFile(t, m.here(fmt.Sprint(i)), os.O_RDWR|os.O_CREATE)
+		add(t, f, "1")
+		files = append(files, f)
+	}
+	rig.Must(t, unix.Flock(int(files[0].Fd()), unix.LOCK_EX))
+	for _, f := range files {
+		add(t, f, "2")
+	}
+	for i, f := range files {
+		if text, err := os.ReadFile(m.here(fmt.Sprint(i))); string(text) != "12" {
+			t.Fatalf("%d: %q, %v", i, text, err)
+		}
+		rig.Must(t, isAt(f, []byte("12"), 0))
+	}
+	if _, err := os.ReadDir(m.folder); err != nil {
+		t.Error(err)
+	}
+	if lost := m.share.LostLocks(); len(lost) > 0 {
+		t.Errorf("lost: %v", lost)
+	}
+	var err error
+	for i := 1; i < 250 && err == nil; i++ {
+		err = unix.Flock(int(files[i].Fd()), unix.LOCK_EX)
+	}
+	if !errors.Is(err, syscall.ENFILE) {
+		t.Errorf("with a lock on each: %v", err)
+	}
+}

@@ -1,0 +1,82 @@
+package mount
+
+import (
+	"cmp"
+	"context"
+	"log"
+	"slices"
+	"sync"
+	"time"
+
+	"mountaineer/mount/fs/link"
+)
+
+// A server takes only so many open files of one connection. When there are more, those are closed that programs have not used for longest, and
+// opened again when they are used: until then their names count.
+
+const (
+	// So many are closed at once.
+	closedAtOnce = 8
+	// So often it is logged.
+	fullEvery = time.Minute
+)
+
+// room says when the server was last full.
+type room struct {
+	mu     sync.Mutex
+	saidAt time.Time
+}
+
+// makeRoom closes files, or else gives up the watch of a folder, and says whether there was any.
+func (s *Share) makeRoom(c *link.Conn) (isMade bool) {
+	s.room.mu.Lock()
+	defer s.room.mu.Unlock()
+	var all []*handle
+	s.handles.Range(func(each, _ any) bool {
+		all = append(all, each.(*handle))
+		return true
+	})
+	slices.SortFunc(all, func(a, b *handle) int { return cmp.Compare(a.used.Load(), b.used.Load()) })
+	closed := 0
+	for _, h := range all {
+		if closed < closedAtOnce && h.giveBack(c) {
+			closed++
+		}
+	}
+	if closed == 0 {
+		return s.folders.giveBack()
+	}
+	if time.Since(s.room.saidAt) > fullEvery {
+		s.room.saidAt = time.Now()
+		log.Printf("the server takes no more than %d open files: those that were not used for longest are closed until they are used again", len(all))
+	}
+	return true
+}
+
+// giveBack closes a file that nobody uses now, and that is not locked and has a name.
+func (h *handle) giveBack(c *link.Conn) bool {
+	n := h.node
+	n.mu.Lock()
+	isAside := len(n.aside) > 0
+	n.mu.Unlock()
+	h.mu.Lock()
+	file := h.file
+	if isAside || file == nil || h.on != c || h.before != nil || h.users.Load() > 0 || n.locks.holder.Load() != nil {
+		h.mu.Unlock()
+		return false
+	}
+	h.file = nil
+	h.mu.Unlock()
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		if h.isDirty.Swap(false) {
+			_, _ = file.SetTimes(time.Time{}, n.lastWritten())
+		}
+		_, _ = file.Close()
+	}()
+	_, _ = link.Await(context.Background(), nil, closed, time.Now().Add(closedWithin))
+	n.unvouch()
+	n.forgetSoon()
+	return true
+}
