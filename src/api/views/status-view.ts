@@ -124,12 +124,11 @@ function failbackText({ global, shares }: StatusReport): string {
 }
 
 function emptyLines(view: ShareView): string[] {
-  const { paint, global } = view;
+  const { paint } = view;
   const command = (command: string): string => `${INDENT}${paint.cyan(`mountaineer ${command}`)}`;
   return [
     paint.bold("Nothing is configured yet."),
-    ...text(`mountaineer init asks about your setup, and writes ${printable(global.config_path)}.`, "", view),
-    ...text("Or begin with a NAS, or with an MCP server that your agents use:", "", view),
+    ...text("Begin with a NAS, or with an MCP server that your agents use:", "", view),
     "",
     command("shares add --share CORE --fallback-host nas.local"),
     command("backends add memory -- npx -y @modelcontextprotocol/server-memory"),

@@ -28,7 +28,7 @@ export const initCommand = command("init", {
     "mountaineer init --add --token": "create a token for a gateway that has none",
   },
   exits: {
-    1: "the configuration is written, but a share is not mounted",
+    1: "the configuration is written, but a share could not be mounted",
     3: "the options do not make a valid configuration; nothing was written",
     9: "a configuration exists already",
   },

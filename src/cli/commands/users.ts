@@ -39,7 +39,7 @@ const usersListCommand = command("users list", {
   takesUrl: true,
   summary: "list the users",
   description:
-    "Each with its roles, sign-in, last visit, and programs that act for it; people of an issuer once they were here.",
+    "Each with its roles, sign-in, when it was last heard, and how many programs act for it; people of an issuer once they were here.",
   examples: { "mountaineer users list": "see them" },
   async run(context) {
     const { renderPeople, rulesLines } = await import("../views/people-view.ts");

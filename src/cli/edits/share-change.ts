@@ -17,6 +17,7 @@ import { editMembers, findShare, readMembers } from "../sessions/config-members.
 import { refuseToBeginAfresh, viewConfig } from "../sessions/config-session.ts";
 import { change, show } from "../sessions/control-session.ts";
 import { leaveFolder } from "../sessions/step-command.ts";
+import { asMounted } from "../views/results-view.ts";
 
 /** The keys of the new share, in the file's spelling. */
 export type NewShare = Readonly<Record<string, string>> & { readonly name: string };
@@ -95,14 +96,6 @@ function onOnlyNas(entry: NewShare, all: readonly string[]): NewShare {
   throw new MountaineerError("usage", `there are several NAS: ${all.map(printable).join(", ")}`, {
     hint: `say which one: ${shellCommand`mountaineer shares add --share ${entry.name} --nas ${nas}`}`,
   });
-}
-
-/**
- * Reports the share as mounted if its mount was skipped because a cycle of the daemon had mounted it already.
- */
-function asMounted(share: StepResult): StepResult {
-  const isMounted = share.result === "skipped" && share.active_interface !== "none";
-  return isMounted ? { ...share, result: "mounted" } : share;
 }
 
 interface Removal {

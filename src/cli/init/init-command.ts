@@ -24,9 +24,9 @@ import { showJson } from "../input/options.ts";
 import { promptHidden } from "../input/secret-question.ts";
 import { notifyUnlessApplied } from "../sessions/config-members.ts";
 import { type ConfigView, changeConfig, viewConfig } from "../sessions/config-session.ts";
-import { change } from "../sessions/control-session.ts";
+import { change, findDaemon } from "../sessions/control-session.ts";
 import { leaveFolder } from "../sessions/step-command.ts";
-import { exitCodeOf, renderResults } from "../views/results-view.ts";
+import { asMounted, exitCodeOf, renderResults } from "../views/results-view.ts";
 import { clientUrl, makeToken, tokenLines } from "./gateway-token.ts";
 import { type InitChoices, NOTHING, promptChoices } from "./init-questions.ts";
 import { backendBlock, backendTable, EXAMPLES, foundBlocks, SYNC_BLOCK, shareBlocks } from "./init-text.ts";
@@ -88,8 +88,11 @@ export async function initConfig(context: CommandContext, options: InitArguments
   };
   const written = await keepWhile(await openSecrets(context), secrets, context.signal, write);
   const { config } = checked.snapshot;
-  const mounted = options.given === null ? await mountAll(context, choices, config.global.sharesRoot) : 0;
-  showOutcome(context, { path: file.path, ...written, choices, found, config });
+  // Of options the password may follow, so only a daemon tries them at once.
+  const isTried = options.given === null || (await findDaemon(context)) !== null;
+  const mounted = isTried ? await mountAll(context, choices, config.global.sharesRoot) : 0;
+  const needs = await missingForShares(context, file, choices);
+  showOutcome(context, { path: file.path, ...written, choices, found, config, needs });
   return mounted;
 }
 
@@ -118,7 +121,7 @@ async function promptPerson(
     const [mistake] = checked.ok ? [] : checked.mistakes;
     return mistake === undefined ? null : mistakeText(mistake);
   };
-  return promptChoices(person, servers, {
+  const choices = await promptChoices(person, servers, {
     meeting: {
       ...meeting,
       shareNames: async (login, signal) => {
@@ -134,6 +137,8 @@ async function promptPerson(
     isNasTaken,
     signal,
   });
+  if (choices.shares.length > 0) await program.built();
+  return choices;
 }
 
 async function namesOfNas({ bytes, format }: InitFile): Promise<(name: string) => boolean> {
@@ -161,10 +166,21 @@ async function mountAll(
   if (names.length === 0) return 0;
   leaveFolder();
   const { results } = await change(context, "mount", { shares: names });
-  if (!context.json) context.print(renderResults(results, context.stdoutStyle));
+  if (!context.json) context.print(renderResults(results.map(asMounted), context.stdoutStyle));
   for (const { share, active_interface } of context.json ? [] : results)
     if (active_interface !== "none") context.print(`  ${printable(join(sharesRoot, share))}\n`);
   return exitCodeOf(results, "mount");
+}
+
+/** What the shares still need before they can be mounted, and how to get it; null: nothing. */
+async function missingForShares(
+  { home }: Target,
+  { homeContext }: InitFile,
+  { shares }: InitChoices,
+): Promise<string | null> {
+  if (shares.length === 0 || (homeContext.smbDriver ?? "fs") !== "fs") return null;
+  const { createMountProgram, missingProgram } = await import("../../mount-program/mount-program.ts");
+  return (await createMountProgram(home).find()) === null ? (await missingProgram()).hint : null;
 }
 
 /** In a clone without it, builds the program that mounts shares beside the questions; a person who wants no share needs none. */
@@ -174,14 +190,14 @@ async function beginBuild({ home, signal }: CommandContext, person: Pick<Person,
   const until = AbortSignal.any([signal, unneeded.signal]);
   const building = (await isBuildDue(home)) ? buildProgram(until) : Promise.resolve(null);
   // Without a share its end is not awaited.
-  building.catch(() => {});
+  const reported = building.then((failure) => {
+    if (failure !== null)
+      person.print(`mountaineer-fs could not be built (npm run mount): ${printable(failure)}`);
+  });
+  reported.catch(() => {});
   return {
     /** Resolves when the program is there, or could not be built. */
-    async built(): Promise<void> {
-      const failure = await building;
-      if (failure !== null)
-        person.print(`mountaineer-fs could not be built (npm run mount): ${printable(failure)}`);
-    },
+    built: () => reported,
     async [Symbol.asyncDispose](): Promise<void> {
       unneeded.abort();
       await building.catch(() => {});
@@ -362,6 +378,8 @@ interface Outcome {
    * token was kept already, and stays.
    */
   readonly token: { readonly made: string | null } | null;
+  /** How to get the program that mounts shares; null: it is there, or there is no share. */
+  readonly needs: string | null;
 }
 
 function showOutcome(context: Terminal & Target, outcome: Outcome): void {
@@ -387,5 +405,7 @@ function showOutcome(context: Terminal & Target, outcome: Outcome): void {
   for (const name of wanted.filter((one) => !choices.secrets.some((stored) => stored.name === one))) {
     context.print(dim(`  now set its password: ${shellCommand`mountaineer secret set ${name}`}\n`));
   }
+  if (outcome.needs !== null)
+    context.print(dim(`  now get mountaineer-fs, which mounts shares: ${outcome.needs}\n`));
   for (const line of nextLines(context, outcome)) context.print(dim(`  ${line}\n`));
 }

@@ -20,6 +20,14 @@ export function exitCodeOf(results: readonly StepResult[], command: string): num
   return results.some(isBusy) ? ERROR_CODES.share_busy.exit : 0;
 }
 
+/**
+ * Reports the share as mounted if its mount was skipped because a cycle of the daemon had mounted it already.
+ */
+export function asMounted(share: StepResult): StepResult {
+  const isMounted = share.result === "skipped" && share.active_interface !== "none";
+  return isMounted ? { ...share, result: "mounted" } : share;
+}
+
 export function renderResults(results: readonly StepResult[], style: TerminalStyle): string {
   const paint = paintFor(style);
   const nameWidth = Math.max(0, ...results.map(({ share }) => columns(printable(share))));

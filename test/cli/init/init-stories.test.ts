@@ -5,13 +5,12 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { shellWord } from "../../../src/runtime/text/plain-text.ts";
 import { createTestHome } from "../../support/daemon.ts";
-import { eventually } from "../../support/eventually.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { WITHOUT_SHARES } from "../../support/without-shares.ts";
 import { NO_TERMINAL, openTerminal } from "../../tui/terminal.ts";
 import { COMMAND, environmentOf } from "../command-line.ts";
 
-test("with a daemon an added share runs at once", async (t) => {
+test("with a daemon an added share runs at once, and it is reported if it could not be mounted", async (t) => {
   const folder = await temporaryFolder(t);
   const home = await createTestHome({ home: join(folder, "home"), env: { HOME: folder } });
   await using _monitor = await home.startMonitor();
@@ -24,8 +23,12 @@ test("with a daemon an added share runs at once", async (t) => {
     "--fallback-host",
     "127.0.0.3:1",
   ]);
-  assert.equal(added.code, 0, added.stderr);
-  await eventually(async () => (await home.glance())?.shares.some(({ name }) => name === "CORE") === true);
+  assert.equal(added.code, 1, "it is written, and could not be mounted");
+  assert.match(added.stdout, /✗ CORE {2}failed: .*[\s\S]*config\.toml is changed: CORE/);
+  assert.equal(
+    (await home.glance())?.shares.some(({ name }) => name === "CORE"),
+    true,
+  );
 });
 
 /** In a network of its own, where nobody answers. */

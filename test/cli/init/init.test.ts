@@ -16,6 +16,7 @@ import { freeNasName, shareNameOf } from "../../../src/config/edit/new-share.ts"
 import { withBlocks } from "../../../src/config/edit/text-blocks.ts";
 import { findHomeContext } from "../../../src/config/home-context.ts";
 import { parseConfig } from "../../../src/config/read/load.ts";
+import { createMountProgram } from "../../../src/mount-program/mount-program.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { runCommand as run, runCommand } from "../command-line.ts";
 
@@ -114,6 +115,9 @@ test("the unedited examples are valid once uncommented", async () => {
 test("the file has the requested settings, and shows where every option belongs; the end names the next commands", async (t) => {
   const folder = await temporaryFolder(t);
   const home = join(folder, "home");
+  const shares = await run(["init", ...SHARE, "--config", join(folder, "shares.toml")], { home });
+  const isProgramHere = (await createMountProgram(home).find()) !== null;
+  assert.equal(shares.stdout.includes("now get mountaineer-fs"), !isProgramHere, shares.stdout);
   const path = join(folder, "my own.toml");
   const args = ["init", "--config", path, "--backend", "files", "--command", "sh -c true"];
   const { code, stdout, stderr } = await run(args, { home });
