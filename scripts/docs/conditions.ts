@@ -82,6 +82,7 @@ const CONDITIONS: Readonly<Record<ConditionName, string>> = {
   framed_messages: "a server writes `Content-Length` ahead of messages",
   no_numbers: "a server answered `NaN` or `Infinity`, which JSON lacks; the call failed",
   undeclared_lists: "a server does not declare the lists that it has",
+  unsteady_lists: "a server's lists differ each time they are read",
   login_needed: "a server wants a [login](../use/sign-in-to-backends.md)",
   scopes_needed: "a call needs more than the login allows",
   token_not_renewed: "the login's authorization server does not answer",

@@ -35,6 +35,7 @@ export function createGatewayControl(current: () => Gateway | null) {
   return {
     async tools() {
       const running = gateway();
+      await running.currentTools();
       return {
         tools: running.entries().tools.map(toolEntry),
         off: offTools(running).map(({ name, backend }) => ({ name, backend })),

@@ -208,6 +208,12 @@ export interface ServingSet {
   mayRead(principal: Principal, target: RequestTarget): boolean;
   /** Makes the request at the server of `target` as the policies for that server say: at once, or after a person's consent. */
   admit(request: GatewayRequest, target: RequestTarget, next: Handle): Promise<Reply> | null;
+  /** Whether the backend may have the target, which no list has, for this principal. */
+  mayOffer(
+    principal: Principal,
+    target: Pick<CatalogEntry, "kind" | "name" | "backend">,
+    method: string,
+  ): boolean;
   /** Whether the principal may get notices about changes of the resource. */
   mayBeNotified(principal: Principal, uri: string): boolean;
   /** The tool that began the task of 2025-11-25 that the client's params name; null: the client has no such task. */

@@ -1,6 +1,6 @@
 // The services that routing uses.
 import type { PoolCall, WatchedTask } from "../backends/policy/backend-pool-contract.ts";
-import type { Catalog } from "../catalog/catalog.ts";
+import type { Catalog, Listings } from "../catalog/catalog.ts";
 import type { ClientHandle } from "../client-handle.ts";
 import type { Reply } from "../json-rpc.ts";
 import type { McpLogLevel } from "../protocol.ts";
@@ -17,6 +17,8 @@ export interface RoutingServices {
   };
   /** True if all enabled backends have listed their entries. */
   hasAllLists(): boolean;
+  /** For how long clients may still keep the list, as its servers say. */
+  remainingMs(list: keyof Listings): number;
   /** The current catalog, which may be newer than a request's. */
   catalog(): Catalog;
   /**

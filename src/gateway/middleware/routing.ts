@@ -249,10 +249,11 @@ function listing(services: RoutingServices, list: keyof VisibleLists): Handle {
     services.inUse?.(served.catalog);
     const view = served.viewFor(client.principal);
     if (client.protocolVersion !== MODERN_VERSION) return { result: view.lists[list] };
-    const result = view.modern.lists[list];
-    if (services.hasAllLists()) return { result };
-    const { ttlMs: _, ...isPart } = result;
-    return { result: { ...isPart, cacheScope: "private" } };
+    const { ttlMs, ...result } = view.modern.lists[list];
+    if (!services.hasAllLists()) return { result: { ...result, cacheScope: "private" } };
+    return {
+      result: { ...result, ttlMs: ttlMs === 0 ? 0 : Math.max(1, Math.floor(services.remainingMs(list))) },
+    };
   };
 }
 

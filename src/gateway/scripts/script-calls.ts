@@ -36,10 +36,16 @@ interface ToolCalls {
   open: number;
 }
 
-interface ScriptCallsOptions {
+export interface ScriptCallsOptions {
   readonly request: GatewayRequest;
   readonly script: RunningScript;
+  /** The set that serves now. */
   readonly served: () => ServingSet;
+  /** Reads the lists that may have the tool, if no list has it. */
+  readonly dueLists: (
+    client: ClientHandle,
+    request: { method: string; params: JsonObject },
+  ) => Promise<void> | null;
   readonly limiter: PrincipalLimiter;
   readonly deadline: ScriptDeadline;
   readonly trace: TraceHeaders | null;
@@ -127,6 +133,7 @@ export class ScriptCalls {
     if (!isJsonObject(given) || !isWritable(given)) {
       return errorReply(INVALID_PARAMS, "the arguments are not an object, or nested too deeply");
     }
+    await this.#options.dueLists(client, { method: "tools/call", params: { name } });
     const served = this.#options.served().forClient(client);
     const call = this.#requestOf(served, { name, arguments: given });
     const refusal = refusalNow(served, client, name);

@@ -6,10 +6,9 @@ import { parseJson } from "../../runtime/text/parse-json.ts";
 import { principalKey } from "../client-handle.ts";
 import type { GatewayTools } from "../gateway-tools.ts";
 import { isError, isWritable, type JsonObject, jsonOf, type Reply } from "../json-rpc.ts";
-import type { PrincipalLimiter } from "../limits/principal-limits.ts";
 import { isWithin } from "../limits/result-size.ts";
-import type { GatewayRequest, RunningScript, ServingSet, TraceHeaders } from "../middleware/middleware.ts";
-import { ScriptCalls } from "./script-calls.ts";
+import type { GatewayRequest, RunningScript, TraceHeaders } from "../middleware/middleware.ts";
+import { ScriptCalls, type ScriptCallsOptions } from "./script-calls.ts";
 import { ScriptDeadline } from "./script-deadline.ts";
 import { MOST_WAITING, ScriptSlots } from "./script-slots.ts";
 import { failedTool } from "./script-tool.ts";
@@ -24,10 +23,9 @@ const ENDS_MS = 50;
 const NOTHING = "The script returned nothing: `return` gives a result.";
 const CANCELLED = "the call of run_script was cancelled";
 
-export interface RunnerOptions extends GatewayTools {
-  /** The set that serves now. */
-  readonly served: () => ServingSet;
-  readonly limiter: PrincipalLimiter;
+export interface RunnerOptions
+  extends GatewayTools,
+    Pick<ScriptCallsOptions, "served" | "dueLists" | "limiter"> {
   readonly config: () => ScriptsConfig;
   /** Removes registered secrets from a text. */
   readonly clean: (text: string) => string;
@@ -67,14 +65,14 @@ export class ScriptRunner implements Disposable {
   }
 
   async #runIn(thread: ScriptThread, request: GatewayRequest, script: RunningScript, source: string) {
-    const { clock, limiter, logger, served, config, clean } = this.#options;
+    const { clock, limiter, logger, served, dueLists, config, clean } = this.#options;
     const { timeoutMs } = config();
     const { promise: cut, resolve: stop } = Promise.withResolvers<string>();
     using deadline = new ScriptDeadline(clock, timeoutMs, () =>
       stop(`it ran for ${timeoutMs / 1_000} s ([scripts].timeout)`),
     );
     const trace = traceOf(request.params);
-    const calls = new ScriptCalls({ request, script, served, limiter, deadline, trace, logger });
+    const calls = new ScriptCalls({ request, script, served, dueLists, limiter, deadline, trace, logger });
     const work = new ThreadWork(thread, calls, clock, stop);
     const cancelled = (): void => stop(CANCELLED);
     request.signal.addEventListener("abort", cancelled, { once: true });

@@ -150,7 +150,7 @@ export class Gateway implements AsyncDisposable {
       },
       isComing: (backend) => this.pool.isComing(backend),
       firstList: (backend) => this.pool.firstList(backend),
-      readDueLists: () => this.pool.readDueLists(),
+      dueLists: (session, request) => this.serving.dueLists(session, request),
       runsInPrevious: options.runsInPrevious,
     });
     const { version } = options;
@@ -306,6 +306,11 @@ export class Gateway implements AsyncDisposable {
         unmatched: this.serving.unmatched,
       }),
     };
+  }
+
+  /** As a client's list request does. Resolves when the tools of servers are as they are now, or after the longest wait. */
+  async currentTools(): Promise<void> {
+    await this.pool.readDueLists(["tools"]);
   }
 
   /** All entries of the catalog, in its order. Policies hide none of them. */

@@ -219,6 +219,19 @@ function oneSet(
   const refusalOf = (request: GatewayRequest): Reply | null =>
     policies === null ? null : forbidden(policies, request);
   const missingScope = createStepUp(options, policies);
+  const viewFor = createViews({
+    catalog,
+    rights: policies,
+    isPart,
+    listed:
+      own === null
+        ? null
+        : {
+            own: own.definitions,
+            guarded: scripts?.entry ?? null,
+            keeps: isOptimized ? selections.keeps : () => true,
+          },
+  });
   const goOn: ServingSet["goOn"] = (request) =>
     own === null ? composed(request) : composed(request).then((given) => own.explained(request, given));
   return {
@@ -247,23 +260,17 @@ function oneSet(
     resource: authentication.resource,
     missingScope: (principal, method, params) =>
       missingScope(principal, method, unwrappedParams(method, params)),
-    viewFor: createViews({
-      catalog,
-      rights: policies,
-      isPart,
-      listed:
-        own === null
-          ? null
-          : {
-              own: own.definitions,
-              guarded: scripts?.entry ?? null,
-              keeps: isOptimized ? selections.keeps : () => true,
-            },
-    }),
+    viewFor,
     ownerOf,
     mayRead: (principal, target) =>
       policies === null || isTargetPermitted(policies, catalog, principal, target, "resources/read"),
     admit: (request, target, next) => (admit === null ? next(request) : admit(request, target, next)),
+    mayOffer(principal, target, method) {
+      const { backend } = target;
+      if (!backends.includes(backend)) return false;
+      if (policies === null || viewFor(principal).sees(backend)) return true;
+      return isTargetPermitted(policies, catalog, principal, target, method);
+    },
     mayBeNotified(principal, uri) {
       // The client cannot read these resources, so it gets no notices about them.
       if (catalog.isElsewhere?.(uri) === true) return false;

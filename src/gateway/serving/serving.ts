@@ -36,6 +36,7 @@ import {
   gatewayInitializeResult,
   tasksListedBy,
 } from "./initialize-result.ts";
+import { dueLists } from "./list-reads.ts";
 import { type NameRegistry, toolKey } from "./name-registry.ts";
 import { boundNames } from "./rule-bindings.ts";
 import { createSelections, isSameSelection, type Selections } from "./selection.ts";
@@ -99,6 +100,7 @@ export class Serving {
     this.#services = {
       pool: this.minutes.counting(pool),
       hasAllLists: () => pool.unlisted.length === 0,
+      remainingMs: (list) => pool.remainingMs(list),
       catalog: () => this.catalog,
       inUse: ({ freshNames }) => this.#use(freshNames),
       tasks: new TaskMemory(),
@@ -233,9 +235,18 @@ export class Serving {
     this.#scripts ??= createScripts({
       ...{ clock: tools.clock, logger: tools.logger, clean: redaction.clean, limiter: this.limiter },
       served: () => this.served,
+      dueLists: (client, request) => this.dueLists(client, request),
       config: () => this.rules.config.scripts,
     });
     return this.#scripts;
+  }
+
+  /** Reads the lists of servers that the request is about; null: it needs not wait for any. */
+  dueLists(client: ServedClient, request: Parameters<typeof dueLists>[2]): Promise<void> | null {
+    const { pool, names } = this.#options;
+    const backends = this.rules.config.backends.map(({ name }) => name);
+    const parts = { pool, served: this.served.forClient(client), names: names.owners, backends };
+    return dueLists(parts, client, request);
   }
 
   /** The principal's rights by the rules that are in use. */

@@ -2,7 +2,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { objectOf } from "../../runtime/text/json-object.ts";
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
-import { entryOf, resolveTarget } from "../catalog/resolve.ts";
+import { resolveTarget } from "../catalog/resolve.ts";
 import type { ClientHandle, Principal } from "../client-handle.ts";
 import type { FrontGateway, SessionPort } from "../frontend/session/front-contract.ts";
 import type { ListDigests } from "../frontend/session/session-memory.ts";
@@ -177,8 +177,8 @@ interface ContinuedOptions {
   readonly isComing: (backend: string) => boolean;
   /** Resolves when the backend has listed or failed, or after a call's longest wait. */
   readonly firstList: (backend: string) => Promise<void>;
-  /** Reads the lists that are known to have changed; null: there are none. */
-  readonly readDueLists: () => Promise<void> | null;
+  /** Reads the lists that the request is about, if that is due; null: it is not. */
+  readonly dueLists: (session: SessionPort, request: AwaitedLists) => Promise<void> | null;
 }
 
 export class ContinuedSessions implements Disposable {
@@ -234,19 +234,20 @@ export class ContinuedSessions implements Disposable {
    * Returns null if the request can start now. Otherwise resolves when the requested entry is served, or certainly
    * will not be.
    */
-  awaited(session: SessionPort, { method, params }: AwaitedLists): Promise<void> | null {
-    const { roster } = this.#options;
+  awaited(session: SessionPort, request: AwaitedLists): Promise<void> | null {
+    const { roster, dueLists } = this.#options;
+    const { method, params } = request;
     const served = (): ServingSet => this.#options.served().forClient(session);
     // A client without a session may also know tools from before the restart.
     const mayKnow = session.protocolVersion === MODERN_VERSION || roster.isAwaitingLists(session);
     const mustWait = this.#stage === "starting" && mayKnow;
+    if (!mustWait && served().catalog.unavailable.size === 0) return dueLists(session, request);
     const target = targetOf(method, params);
-    if (!mustWait && served().catalog.unavailable.size === 0) return this.#changed(session, target);
     const isAbout = target !== null || method.endsWith("/list");
     const comes = mustWait && isAbout ? this.#untilThere(session, target) : null;
     const firstList = (): Promise<void> | null => {
       const backend = this.#comingFrom(session, target);
-      return backend === null ? this.#changed(session, target) : this.#options.firstList(backend);
+      return backend === null ? dueLists(session, request) : this.#options.firstList(backend);
     };
     return comes === null ? firstList() : comes.then(() => firstList() ?? undefined);
   }
@@ -263,13 +264,6 @@ export class ContinuedSessions implements Disposable {
   [Symbol.dispose](): void {
     this.#end();
     for (const session of [...this.#later.keys()]) this.remove(session);
-  }
-
-  /** A name that is in no list may be in one that has changed: servers send the notice, and name the entry in a result. */
-  #changed(session: SessionPort, target: RequestTarget | null): Promise<void> | null {
-    if (target?.kind !== "tool" && target?.kind !== "prompt") return null;
-    const { catalog } = this.#options.served().forClient(session);
-    return entryOf(catalog, target) === null ? this.#options.readDueLists() : null;
   }
 
   /** Resolves when the request may start; null: it may start now. `target` is null for a list. */

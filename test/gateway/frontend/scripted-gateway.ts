@@ -107,6 +107,7 @@ export function createScriptedGateway(
         ownerOf: () => null,
         mayRead: () => true,
         admit: (request, _, next) => next(request),
+        mayOffer: () => true,
         mayBeNotified: (principal, uri) => gateway.mayBeNotified(principal, uri),
         viewFor: () => ({ ...NO_VIEW, modern: { ...NO_VIEW.modern, paramHeaders: gateway.paramHeaders } }),
         taskOrigin: () => null,

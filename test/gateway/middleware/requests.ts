@@ -90,6 +90,7 @@ export function recordingServices(
     calls,
     levels,
     hasAllLists: () => true,
+    remainingMs: () => 0,
     catalog: () => catalogOf(),
     pool: {
       async call(backend, call) {

@@ -39,8 +39,8 @@ test("D2 lists tell clients of 2026-07-28 how long they are valid, while no serv
   const [first] = sources;
   assert.ok(first !== undefined);
   const modern: ClientHandle = { ...client(), protocolVersion: "2026-07-28" };
-  const withheldFor = async (isWhole: boolean): Promise<unknown> => {
-    const services = { ...recordingServices(), hasAllLists: () => isWhole };
+  const withheldFor = async (isWhole: boolean, left = 60_000): Promise<unknown> => {
+    const services = { ...recordingServices(), hasAllLists: () => isWhole, remainingMs: () => left };
     const reply = await ask(
       servingSet([{ ...first, freshness: { tools } }], services),
       "tools/list",
@@ -50,6 +50,8 @@ test("D2 lists tell clients of 2026-07-28 how long they are valid, while no serv
     return isError(reply) ? reply : [reply.result["ttlMs"], reply.result["cacheScope"]];
   };
   assert.deepEqual(await withheldFor(true), [60_000, "public"]);
+  assert.deepEqual(await withheldFor(true, 1_234.5), [1_234, "public"], "what is left of it");
+  assert.deepEqual(await withheldFor(true, -3), [1, "public"], "0 would mean that the server does not say");
   assert.deepEqual(await withheldFor(false), [undefined, "private"]);
 });
 

@@ -54,6 +54,7 @@ export function scriptRig(
   const scripts = createScripts({
     ...{ clock, logger: noopLogger, limiter, clean: (text) => text },
     served: () => served,
+    dueLists: () => null,
     config: () => ({ enabled: true, timeoutMs }),
   });
   t.after(() => scripts[Symbol.dispose]());

@@ -44,7 +44,6 @@ function startGateway(coming: readonly string[] = []) {
   const roster = new SessionRoster();
   const settled = Promise.withResolvers<void>();
   let served = EMPTY;
-  let due: Promise<void> | null = null;
   const continued = new ContinuedSessions({
     roster,
     served: () => served,
@@ -56,7 +55,7 @@ function startGateway(coming: readonly string[] = []) {
     },
     isComing: (backend) => isComing.has(backend),
     firstList: () => arrived.promise,
-    readDueLists: () => due,
+    dueLists: () => null,
   });
   return {
     clock,
@@ -67,10 +66,6 @@ function startGateway(coming: readonly string[] = []) {
       roster.notifyChanges(next);
       continued.startReady();
       await clock.advance(0);
-    },
-    /** Lists that have changed are read until this settles. */
-    reads(lists: Promise<void>) {
-      due = lists;
     },
     /** The first lists of those that were coming are there, or will not be. */
     async arrives() {
@@ -149,24 +144,6 @@ test("B11 a client whose known lists are unknown is notified of all lists once, 
   continued.add(sessionOf(), null);
   continued[Symbol.dispose]();
   assert.equal(clock.pendingTimers, 0);
-});
-
-test("B7 a call of an unknown name waits for lists that have changed, and no other call does", async () => {
-  const { clock, continued, serves, settles, reads } = startGateway();
-  continued.begin();
-  await settles();
-  await serves(serving("one"));
-  const session = sessionOf();
-  assert.equal(continued.awaited(session, call("two")), null, "nothing is known to have changed");
-  const { promise, resolve } = Promise.withResolvers<void>();
-  reads(promise);
-  assert.equal(continued.awaited(session, call("one")), null);
-  const two = watched(continued.awaited(session, call("two")));
-  await clock.advance(0);
-  assert.equal(two(), false);
-  resolve();
-  await clock.advance(0);
-  assert.equal(two(), true);
 });
 
 test("B11 a client without a session may be a returning one: it waits like one", async () => {

@@ -1,285 +1,32 @@
-// Reads the lists of a server, within limits of time, pages, entries and characters.
+// The lists of one instance: read at the start, after change notices, and when a client lists and they have become too old.
+// A new list replaces the old one as a whole.
 
 import { isDeepStrictEqual } from "node:util";
-import { TEXT_BOUNDS } from "../../../runtime/text/bounds.ts";
-import type { Clock, Timer } from "../../../runtime/time/clock.ts";
-import { ownTurn, turnGiver } from "../../../runtime/time/turns.ts";
+import type { Timer } from "../../../runtime/time/clock.ts";
+import { ownTurn } from "../../../runtime/time/turns.ts";
 import {
   ENTRY_LISTS,
-  type EntryKind,
-  type Freshness,
-  freshnessOf,
   type ListFreshness,
   type Listings,
   leastFresh,
   NO_LISTINGS,
   NOT_FRESH,
 } from "../../catalog/catalog.ts";
-import { cleanEntry } from "../../catalog/clean-text.ts";
-import { checkEntry } from "../../catalog/entry-checks.ts";
-import { SOUND } from "../../catalog/schema-faults.ts";
-import { judgePage, verdictOf } from "../../catalog/schema-verdicts.ts";
-import { templateBudget } from "../../catalog/uri-template.ts";
-import {
-  isError,
-  isJsonObject,
-  isWritable,
-  type JsonObject,
-  jsonLength,
-  jsonOf,
-  METHOD_NOT_FOUND,
-} from "../../json-rpc.ts";
-import { paramHeadersOf } from "../../param-headers.ts";
-import { entryDigest, keepText, pinOf } from "../../pins/pinned-entry.ts";
+import { isJsonObject } from "../../json-rpc.ts";
 import { LIST_KINDS, type ListKind, MODERN_VERSION, SKILLS_EXTENSION } from "../../protocol.ts";
-import { tooManyValues } from "../../written-results.ts";
-import { type TransportFailure, transportFailure } from "../transports/backend-transport.ts";
+import type { TransportFailure } from "../transports/backend-transport.ts";
 import type { InstanceOptions } from "./backend-instance.ts";
-import { errorAnswer, isSameFailure, noAnswer, oneLine } from "./failures.ts";
-import { entryBudget, tooMuch } from "./list-bounds.ts";
-import type { SendRequest } from "./pending.ts";
+import { isSameFailure } from "./failures.ts";
+import { agedBy, dueMs, isAwaited, isUnsteady, type ListAge, type ListUse, UNREAD } from "./list-age.ts";
+import {
+  type FaultyEntry,
+  type Oddity,
+  type ReadKind,
+  type ReadOptions,
+  readKind,
+  withMissing,
+} from "./read-kind.ts";
 import type { ServerSession } from "./session.ts";
-
-/** For one list, at most this many withheld entries are reported, and at most this many corrected entries. */
-const MOST_REPORTED = 100;
-
-/** An entry that strict clients would refuse. */
-interface FaultyEntry {
-  /** The entry on one line, shortened: `tool "read"`. */
-  readonly entry: string;
-  readonly faults: string;
-  /** "none": the entry was corrected, and all clients get it. */
-  readonly withheldFrom: "all" | "modern" | "none";
-}
-
-type List = (typeof ENTRY_LISTS)[number];
-
-/** `no_such_list`: the list is treated as empty. The others: the entry is skipped. */
-type Oddity = "no_such_list" | "nameless_entry" | "unwritable_entry";
-
-interface ReadOptions {
-  readonly send: SendRequest;
-  readonly clock: Clock;
-  /** Limit for all pages of one list together. */
-  readonly timeoutMs: number;
-  /** Why the link cannot carry a call of the tool; null: it can. */
-  readonly toolFault: (tool: JsonObject) => string | null;
-  /** A list that the server does not declare counts as empty. */
-  readonly declares: (list: keyof Listings) => boolean;
-  readonly isModern: boolean;
-  readonly onOddity: (method: string, oddity: Oddity) => void;
-  /** The lists before: an entry that is as it was stays the same object, so all that is known of it stays known. */
-  readonly before: Listings | null;
-}
-
-/** The parts of a server's lists that were read. `part` lacks the lists that could not be read. */
-export interface ReadKind {
-  readonly part: Partial<Listings>;
-  readonly faulty: Partial<Readonly<Record<keyof Listings, readonly FaultyEntry[]>>>;
-  readonly freshness: ListFreshness;
-  readonly failure: TransportFailure | null;
-  /** Lists whose later pages could not be read. */
-  readonly partial: readonly (keyof Listings)[];
-}
-
-/** Reads all lists that a change notice of this kind may be about. */
-export async function readKind(kind: ListKind, options: ReadOptions): Promise<ReadKind> {
-  const part: { -readonly [Key in keyof Listings]?: Listings[Key] } = {};
-  const faulty: { -readonly [Key in keyof ReadKind["faulty"]]: ReadKind["faulty"][Key] } = {};
-  const freshness: { -readonly [Key in keyof ListFreshness]: ListFreshness[Key] } = {};
-  const partial: (keyof Listings)[] = [];
-  let failure: TransportFailure | null = null;
-  const isRead = (list: keyof Listings): boolean => list !== "skills" || options.declares(list);
-  // Templates and skills do not have their own notice, so a notice about resources covers them.
-  const ofKind = ENTRY_LISTS.filter(({ filter, list }) => filter === kind && isRead(list)).reverse();
-  const reads = ofKind.map(async (listed) => ({
-    list: listed.list,
-    read: await readList(listed, options).catch(unreadable),
-  }));
-  for (const { list, read } of await Promise.all(reads)) {
-    if ("kind" in read) {
-      failure ??= read;
-      continue;
-    }
-    failure ??= read.failure;
-    if (read.failure !== null) partial.push(list);
-    part[list] = read.entries;
-    faulty[list] = read.faulty;
-    freshness[list] = read.freshness;
-  }
-  return { part, faulty, freshness, failure, partial };
-}
-
-/** Of a large page, an entry that cannot be read is known only when it is looked into. */
-function unreadable(error: unknown): TransportFailure {
-  const refused = tooManyValues(error);
-  if (refused === null) throw error;
-  return transportFailure("overloaded", refused.error.message);
-}
-
-interface ReadList {
-  readonly entries: readonly JsonObject[];
-  readonly faulty: readonly FaultyEntry[];
-  /** Null: the server does not have the list. */
-  readonly freshness: Freshness | null;
-  /** Why the entries after these could not be read; null: these are all. */
-  readonly failure: TransportFailure | null;
-}
-
-async function readList(listed: List, options: ReadOptions): Promise<ReadList | TransportFailure> {
-  const { send, clock, timeoutMs, toolFault, declares, isModern, onOddity, before } = options;
-  const { list, method, key } = listed;
-  const entries: JsonObject[] = [];
-  const faulty: FaultyEntry[] = [];
-  let freshness: Freshness | null = null;
-  const readUpTo = (failure: TransportFailure | null): ReadList => ({ entries, faulty, freshness, failure });
-  if (!declares(list)) return readUpTo(null);
-  const dueMs = clock.monotonicMs() + timeoutMs;
-  const report = (
-    entry: JsonObject,
-    faults: readonly string[],
-    withheldFrom: FaultyEntry["withheldFrom"],
-  ): void => {
-    const isMended = withheldFrom === "none";
-    if (faulty.filter((each) => (each.withheldFrom === "none") === isMended).length >= MOST_REPORTED) return;
-    const name = JSON.stringify(String(entry[key]).slice(0, 100));
-    const named = `${listed.kind === "template" ? "resource template" : listed.kind} ${name}`;
-    faulty.push({ entry: oneLine(named), faults: oneLine(faults.join(", ")), withheldFrom });
-  };
-  const templateFault = templateBudget();
-  const sizeFault = entryBudget();
-  const faultOf = (entry: JsonObject): string | null =>
-    list === "tools" ? toolFault(entry) : list === "resourceTemplates" ? templateFault(entry[key]) : null;
-  const othersFirst = turnGiver(clock);
-  const known = new Map(before?.[list]?.map((entry) => [entry[key], entry]));
-  const cursors = new Set<string | number>();
-  const ofEarlierPages = new Set<unknown>();
-  const mostEntries = mostOf(list);
-  let given = 0;
-  let characters = 0;
-  let cursor: string | number | null = null;
-  for (;;) {
-    const remainingMs = dueMs - clock.monotonicMs();
-    const ended = (failure: TransportFailure): ReadList | TransportFailure =>
-      cursor === null || failure.kind === "session_lost" || failure.kind === "closed"
-        ? failure
-        : readUpTo(missingPages(failure, cursors.size + 1));
-    if (remainingMs <= 0) return ended(noAnswer(`all of ${method}`, timeoutMs));
-    const outcome = await send(method, cursor === null ? undefined : { cursor }, remainingMs);
-    if (outcome.kind === "failed") {
-      return ended(clock.monotonicMs() >= dueMs ? noAnswer(method, timeoutMs) : outcome.failure);
-    }
-    if (isError(outcome.reply)) {
-      const { error } = outcome.reply;
-      if (error.code !== METHOD_NOT_FOUND || cursor !== null) return ended(errorAnswer(method, error));
-      // Many servers declare resources but have no templates, so that is not reported.
-      if (list !== "resourceTemplates") onOddity(method, "no_such_list");
-      return readUpTo(null);
-    }
-    const { result } = outcome.reply;
-    freshness = leastFresh(freshness, freshnessOf(result));
-    const page: unknown = result[list];
-    if (!Array.isArray(page))
-      return transportFailure("protocol", `${method} was answered without a list of ${list}`);
-    // Entries are counted before they are checked, because a page may hold millions of faulty ones.
-    const free = mostEntries - given;
-    given += page.length;
-    const valid: JsonObject[] = [];
-    const fresh: JsonObject[] = [];
-    const texts: string[] = [];
-    for (const entry of page.slice(0, free)) {
-      const turn = othersFirst();
-      if (turn !== null) await turn;
-      if (!isJsonObject(entry) || typeof entry[key] !== "string") onOddity(method, "nameless_entry");
-      else if (!isWritable(entry)) onOddity(method, "unwritable_entry");
-      else {
-        const json = jsonOf(entry);
-        const fault = sizeFault(json) ?? faultOf(entry);
-        const checked = fault === null ? checkEntry(list, entry, isModern) : { entry: null, faults: [fault] };
-        if (checked.faults.length > 0) report(entry, checked.faults, checked.entry === null ? "all" : "none");
-        if (checked.entry === null) continue;
-        characters += json?.length ?? 0;
-        const own = known.get(checked.entry[key]);
-        const isKnown = own !== undefined && isDeepStrictEqual(own, checked.entry);
-        const sound = isKnown ? own : checked.entry;
-        valid.push(sound);
-        if (!isKnown) {
-          fresh.push(sound);
-          texts.push((sound === entry ? json : jsonOf(sound)) ?? "null");
-          for (const work of workOn(sound, listed.kind)) {
-            work();
-            const next = othersFirst();
-            if (next !== null) await next;
-          }
-        }
-        const headers = list === "tools" ? paramHeadersOf(sound["inputSchema"]) : [];
-        if ("fault" in headers) report(entry, [headers.fault], "modern");
-      }
-    }
-    if (characters > TEXT_BOUNDS.list.most) return tooMuch(method, "16 MiB");
-    const judging = list === "tools" ? judgePage(fresh, texts, clock) : null;
-    if (judging !== null && !(await judging))
-      return transportFailure("overloaded", `${method} gives schemas that could not be judged within 10 s`);
-    const sound: JsonObject[] = [];
-    for (const entry of valid) {
-      const turn = othersFirst();
-      if (turn !== null) await turn;
-      // The catalog publishes a tool without its faults; pins remember it as the server gave it.
-      const { withheld, faults } = list === "tools" ? verdictOf(entry) : SOUND;
-      if (withheld !== null) report(entry, [withheld], "all");
-      else sound.push(entry);
-      if (withheld === null && faults.length > 0) report(entry, faults, "none");
-    }
-    // Pages shift while entries come and go, and some servers give the first page for every cursor.
-    for (const entry of sound) if (!ofEarlierPages.has(entry[key])) entries.push(entry);
-    for (const entry of sound) ofEarlierPages.add(entry[key]);
-    if (given > mostEntries) return readUpTo(tooMuch(method, `${mostEntries} entries`));
-    const next: unknown = result["nextCursor"];
-    // Some servers end with an empty cursor, and would start over if it were sent back. Others count their pages.
-    if ((typeof next !== "string" && typeof next !== "number") || next === "") return readUpTo(null);
-    if (cursors.has(next)) {
-      return readUpTo(transportFailure("protocol", `${method} gives the same page again and again`));
-    }
-    cursors.add(next);
-    if (cursors.size >= TEXT_BOUNDS.pages.most) return tooMuch(method, `${TEXT_BOUNDS.pages.most} pages`);
-    cursor = next;
-  }
-}
-
-/** What publishing an entry needs of it, which stays known. */
-function workOn(entry: JsonObject, kind: EntryKind): readonly (() => unknown)[] {
-  const pin = pinOf(kind, entry);
-  const cleaned = (): JsonObject => cleanEntry(entry, kind === "resource" || kind === "template").entry;
-  return [
-    cleaned,
-    () => keepText(pin),
-    () => entryDigest(pin),
-    () => entryDigest(cleaned()),
-    () => jsonLength(entry),
-  ];
-}
-
-function mostOf(list: keyof Listings): number {
-  return TEXT_BOUNDS[list === "tools" || list === "resources" ? list : "prompts"].most;
-}
-
-/** `page` counts from 1. */
-function missingPages({ kind, message }: TransportFailure, page: number): TransportFailure {
-  const hint = "if the server needs longer, raise `timeouts.cap_fetch`";
-  return transportFailure(kind, `${message}; its pages from ${page} on are missing; ${hint}`);
-}
-
-/** The entries of the last reading stay for the pages that could not be read. */
-function withMissing(now: Listings, before: Listings, partial: readonly (keyof Listings)[]): Listings {
-  return partial.reduce((all, list) => {
-    const key = ENTRY_LISTS.find((one) => one.list === list)?.key ?? "name";
-    const names = new Set(all[list]?.map((entry) => entry[key]));
-    const missing = (before[list] ?? []).filter((entry) => !names.has(entry[key]));
-    return { ...all, [list]: [...(all[list] ?? []), ...missing].slice(0, mostOf(list)) };
-  }, now);
-}
-
-// The lists of one instance, read at the start and after change notices. A new list replaces the old one as a whole.
 
 /**
  * Minimum time between two reads of a list, because some servers send a change notice after each read. It doubles while
@@ -303,8 +50,10 @@ interface KindState {
   /** Settles when the open reading has been applied; null: none is open. */
   reading: Promise<unknown> | null;
   again: boolean;
-  readAtMs: number;
-  /** Reads since the list changed, or since the server was quiet for `BETWEEN_READS_MS.most`. */
+  age: ListAge;
+  /** When it was last read at the start or after a notice, monotonic ms. */
+  noticeReadAtMs: number;
+  /** Reads after notices since the list changed, or since the server was quiet for `BETWEEN_READS_MS.most`. */
   equalReads: number;
   timer: Timer | null;
   staleBecause: string | null;
@@ -314,7 +63,8 @@ interface KindState {
 const unread = (): KindState => ({
   reading: null,
   again: false,
-  readAtMs: Number.NEGATIVE_INFINITY,
+  age: UNREAD,
+  noticeReadAtMs: Number.NEGATIVE_INFINITY,
   equalReads: 0,
   timer: null,
   staleBecause: null,
@@ -331,6 +81,8 @@ interface ListsEvents {
   onStale(): void;
   /** A list has entries, and none is declared. */
   onUndeclared(): void;
+  /** `isUnsteady`: a list differs each time it is read. */
+  onSteadiness(isUnsteady: boolean): void;
 }
 
 export class InstanceLists implements Disposable {
@@ -347,6 +99,8 @@ export class InstanceLists implements Disposable {
   readonly #states = { tools: unread(), resources: unread(), prompts: unread() };
   readonly #oddities = new Set<string>();
   #skillsTimer: Timer | null = null;
+  /** The server wants no request before this time, monotonic ms. */
+  #notBeforeMs = 0;
   #disposed = false;
 
   constructor(
@@ -392,13 +146,28 @@ export class InstanceLists implements Disposable {
     // The server declares skills, so the gateway must answer for them even if they could not be read.
     if (this.#hasSkills) all = { ...all, skills: all.skills ?? [] };
     this.listings = all;
-    for (const kind of LIST_KINDS) if (this.#states[kind].again) this.#begin(kind);
+    for (const kind of LIST_KINDS) {
+      const state = this.#states[kind];
+      const nowMs = this.#options.clock.monotonicMs();
+      const hasFailed = outcomes.some((one) => one.kind === kind && one.failure !== null);
+      // The time that the server takes for its first answers says little about later ones.
+      state.age = agedBy(
+        { ...UNREAD, begunAtMs: nowMs },
+        { nowMs, differs: false, hasFailed, isNoticed: true },
+      );
+      state.noticeReadAtMs = nowMs;
+      if (state.again) this.#begin(kind);
+    }
     return null;
   }
 
   /** A change during a reading causes one more reading. */
   changed(kind: ListKind): void {
-    if (this.#mayHave(kind) || (kind === "resources" && this.#hasSkills)) this.#begin(kind);
+    if (this.#isRead(kind)) this.#begin(kind);
+  }
+
+  #isRead(kind: ListKind): boolean {
+    return this.#mayHave(kind) || (kind === "resources" && this.#hasSkills);
   }
 
   #mayHave(kind: ListKind): boolean {
@@ -406,7 +175,23 @@ export class InstanceLists implements Disposable {
   }
 
   refresh(): void {
-    for (const kind of LIST_KINDS) this.#begin(kind);
+    for (const kind of LIST_KINDS) {
+      this.#states[kind].equalReads = 0;
+      this.#begin(kind);
+    }
+  }
+
+  /** The server wants no request for this long. */
+  pause(ms: number): void {
+    this.#notBeforeMs = Math.max(this.#notBeforeMs, this.#options.clock.monotonicMs() + ms);
+  }
+
+  /** For how long clients may still keep the list; Infinity: the server has no such list. */
+  remainingMs(list: keyof Listings): number {
+    const { [list]: freshness = NOT_FRESH } = this.freshness;
+    const kind = ENTRY_LISTS.find((one) => one.list === list)?.filter ?? "tools";
+    const readMs = this.#options.clock.monotonicMs() - this.#states[kind].age.readAtMs;
+    return freshness === null ? Number.POSITIVE_INFINITY : freshness.ttlMs - readMs;
   }
 
   [Symbol.dispose](): void {
@@ -424,31 +209,44 @@ export class InstanceLists implements Disposable {
       return;
     }
     const { first, most } = BETWEEN_READS_MS;
-    const quietMs = clock.monotonicMs() - state.readAtMs;
+    const quietMs = clock.monotonicMs() - state.noticeReadAtMs;
     if (quietMs >= 2 * most) state.equalReads = 0;
     const waitMs = Math.min(most, first * 2 ** state.equalReads) - quietMs;
-    if (waitMs <= 0) this.#readAgain(kind);
+    if (waitMs <= 0) this.#readAgain(kind, true);
     else {
-      state.timer = clock.setTimer(waitMs, () => this.#readAgain(kind));
+      state.timer = clock.setTimer(waitMs, () => this.#readAgain(kind, true));
     }
   }
 
-  /** Reads what has changed without a wait. Resolves when it is known; null: nothing is known to have changed. */
-  readDue(): Promise<unknown> | null {
-    const readings = LIST_KINDS.flatMap((kind) => {
+  /**
+   * Reads the lists of these kinds that are due for this use, each once for all that wait. Resolves when they are known; null:
+   * nothing is worth waiting for.
+   */
+  readDue(use: ListUse, kinds: readonly ListKind[] = LIST_KINDS): Promise<unknown> | null {
+    if (this.#disposed || this.listings === null) return null;
+    const nowMs = this.#options.clock.monotonicMs();
+    const readings = kinds.flatMap((kind) => {
       const state = this.#states[kind];
-      if (state.timer !== null) this.#readAgain(kind);
-      return this.listings === null ? [] : (state.reading ?? []);
+      const isKnown = state.timer !== null;
+      const atMs = Math.max(this.#notBeforeMs, dueMs(state.age, this.#ttlMs(kind), use));
+      const isDue = (isKnown && use !== "list") || (this.#isRead(kind) && nowMs >= atMs);
+      if (state.reading === null && isDue) this.#readAgain(kind, isKnown);
+      return state.reading !== null && isAwaited(state.age, nowMs) ? [state.reading] : [];
     });
     return readings.length === 0 ? null : Promise.all(readings);
   }
 
+  /** For how long all lists of the kind are good, as the server says. */
+  #ttlMs(kind: ListKind): number {
+    const own = ENTRY_LISTS.filter(({ filter }) => filter === kind);
+    return own.map(({ list }) => this.freshness[list] ?? null).reduce(leastFresh, null)?.ttlMs ?? 0;
+  }
+
   async #read(kind: ListKind): Promise<ReadKind> {
     const { clock, listMs: timeoutMs } = this.#options;
-    const state = this.#states[kind];
     const { result, declaresAnything } = this.#session;
     const isModern = result?.protocolVersion === MODERN_VERSION;
-    state.again = false;
+    this.#states[kind].again = false;
     const read = await readKind(kind, {
       send: this.#session.send,
       clock,
@@ -463,7 +261,6 @@ export class InstanceLists implements Disposable {
     // A renewed session may no longer declare skills.
     const noSkills =
       kind === "resources" && !this.#hasSkills && this.listings?.skills ? { skills: null } : {};
-    state.readAtMs = clock.monotonicMs();
     this.#foundFaulty(kind, read.faulty);
     const hasEntries = Object.values(read.part).some((list) => (list?.length ?? 0) > 0);
     if (!declaresAnything && hasEntries) this.#events.onUndeclared();
@@ -530,39 +327,55 @@ export class InstanceLists implements Disposable {
       logger.info("malformed entries of a server's list repaired", { backend, entries: mended });
   }
 
-  #readAgain(kind: ListKind): void {
+  #readAgain(kind: ListKind, isNoticed: boolean): void {
     const state = this.#states[kind];
     state.timer?.[Symbol.dispose]();
     state.timer = null;
+    state.age = { ...state.age, begunAtMs: this.#options.clock.monotonicMs() };
     const { promise, resolve } = Promise.withResolvers<void>();
     state.reading = promise;
-    void this.#replace(kind).finally(() => {
+    void this.#replace(kind, isNoticed).finally(() => {
       state.reading = null;
       resolve();
       if (state.again) this.#begin(kind);
     });
   }
 
-  async #replace(kind: ListKind): Promise<void> {
+  async #replace(kind: ListKind, isNoticed: boolean): Promise<void> {
     const { staleBecause, withheld } = this;
-    const { part, freshness: read, failure, partial } = await this.#read(kind);
+    let read = await this.#read(kind);
+    // A lost session is renewed by now: the list is read in the new one.
+    if (read.failure?.kind === "session_lost") read = await this.#read(kind);
     // Publishing takes a separate turn.
     await ownTurn();
     if (this.#disposed || this.listings === null) return;
     const state = this.#states[kind];
-    if (failure === null) state.staleBecause = null;
-    // A lost session is renewed, and then all lists are read again.
-    else if (failure.kind !== "session_lost") this.#notRead(kind, failure);
+    const { part, failure, partial } = read;
     const next = withMissing({ ...this.listings, ...part }, this.listings, partial);
-    const freshness = { ...this.freshness, ...read };
     const isSame = isDeepStrictEqual(next, this.listings);
-    state.equalReads = isSame && failure === null ? state.equalReads + 1 : 0;
-    if (!isSame || !isDeepStrictEqual(freshness, this.freshness)) {
+    const wasUnsteady = this.#isUnsteady;
+    const nowMs = this.#options.clock.monotonicMs();
+    state.age = agedBy(state.age, { nowMs, differs: !isSame, hasFailed: failure !== null, isNoticed });
+    if (isNoticed) {
+      state.noticeReadAtMs = nowMs;
+      state.equalReads = isSame && failure === null ? state.equalReads + 1 : 0;
+    }
+    if (failure === null) state.staleBecause = null;
+    // After a lost session, all lists are read again. Without a notice, the list is probably as it was.
+    else if (isNoticed && failure.kind !== "session_lost") this.#notRead(kind, failure);
+    const freshness = { ...this.freshness, ...read.freshness };
+    const isAsFresh = isDeepStrictEqual(published(freshness), published(this.freshness));
+    this.freshness = freshness;
+    if (!isSame || !isAsFresh) {
       this.listings = isSame ? this.listings : next;
-      this.freshness = freshness;
       this.#options.onListings();
     }
+    if (this.#isUnsteady !== wasUnsteady) this.#events.onSteadiness(!wasUnsteady);
     if (this.staleBecause !== staleBecause || this.withheld !== withheld) this.#events.onStale();
+  }
+
+  get #isUnsteady(): boolean {
+    return LIST_KINDS.some((kind) => isUnsteady(this.#states[kind].age));
   }
 
   readonly #onOddity = (method: string, oddity: Oddity): void => {
@@ -573,4 +386,13 @@ export class InstanceLists implements Disposable {
     this.#oddities.add(key);
     logger.warn(ODD[oddity], { backend, method });
   };
+}
+
+/** What the catalog has of it: whether the server says a time, whatever is left of it now. */
+function published(freshness: ListFreshness): unknown {
+  return Object.entries(freshness).map(([list, one]) => [
+    list,
+    one?.cacheScope,
+    one !== null && one.ttlMs > 0,
+  ]);
 }

@@ -146,6 +146,11 @@ class RunningInstance {
     this.#lists = new InstanceLists(options, this.#session, toolFault, {
       onStale: changed,
       onUndeclared: () => this.#isOdd("undeclared_lists"),
+      onSteadiness: (isUnsteady) => {
+        if (isUnsteady) this.#isOdd("unsteady_lists");
+        else this.#oddities = this.#oddities.filter((one) => one !== "unsteady_lists");
+        changed();
+      },
     });
     this.#level = createServerLogLevel(options, this.#session, () => this.#transport.pid === null);
     this.#subscriptions = new Subscriptions(options, this.#session, () => this.#state.kind === "ready");
@@ -173,6 +178,7 @@ class RunningInstance {
         if (this.#over === null) this.#gaps.due();
       },
       onClosed: (failure) => this.#fail(failure),
+      onRetryAfter: (ms) => this.#lists.pause(ms),
       onQuirk: (oddity) => this.#isOdd(oddity),
       onLogLine: (line) => this.#keepLine(line),
     });
@@ -292,8 +298,13 @@ class RunningInstance {
   }
 
   /** As `InstanceLists.readDue`. */
-  readDueLists(): Promise<unknown> | null {
-    return this.#lists.readDue();
+  readDueLists(...due: Parameters<InstanceLists["readDue"]>): Promise<unknown> | null {
+    return this.#lists.readDue(...due);
+  }
+
+  /** As `InstanceLists.remainingMs`. */
+  remainingMs(list: keyof Listings): number {
+    return this.#lists.remainingMs(list);
   }
 
   /** The lowest level that any client wants; null: none. It also holds in a renewed session. */
@@ -490,16 +501,19 @@ class RunningInstance {
   #requestFailed(id: RpcId, failure: TransportFailure): void {
     const request = this.#calls.pending.get(id);
     if (request === undefined) return;
-    if (failure.kind === "unreachable") {
-      // The request never left this machine.
-      request.sentIn = null;
+    // A server that is working on calls is not given up for a list that cannot be read.
+    const isSpared = request.own && request.method !== "ping" && this.#calls.pending.calls > 0;
+    // The request never left this machine.
+    if (failure.kind === "unreachable") request.sentIn = null;
+    if (failure.kind === "unreachable" && !isSpared) {
       this.#health.isUnreachable = true;
       if (request.method !== "ping") this.#health.missed(request.id);
     }
     const { backend } = this.#options;
     const isLost = failure.kind === "session_lost";
-    if ((failure.status ?? 0) >= 500) this.check();
-    if (failure.kind === "protocol" && namesSession(failure.message)) this.#suspectSession(request);
+    const isUnclear = failure.kind === "protocol" || failure.status === 503;
+    if (isUnclear && namesSession(failure.message)) this.#suspectSession(request);
+    else if ((failure.status ?? 0) >= 500 && !request.own) this.check();
     // The session is renewed before the reply, so that a client that repeats its call at once waits for the new
     // session.
     if (isLost && this.#state.kind === "ready" && request.sentIn === this.#session.number) {

@@ -3,10 +3,11 @@ import { isDeepStrictEqual } from "node:util";
 import type { ServedBackend } from "../../../config/snapshot.ts";
 import { errorText } from "../../../runtime/errors.ts";
 import { settlesWithin } from "../../../runtime/time/clock.ts";
-import type { CatalogSource } from "../../catalog/catalog.ts";
+import type { CatalogSource, Listings } from "../../catalog/catalog.ts";
 import type { ClientHandle } from "../../client-handle.ts";
 import { BACKEND_UNAVAILABLE, errorReply, type JsonObject, type Reply } from "../../json-rpc.ts";
-import type { McpLogLevel } from "../../protocol.ts";
+import type { ListKind, McpLogLevel } from "../../protocol.ts";
+import { LIST_WAIT_MS, type ListUse } from "../instance/list-age.ts";
 import type {
   BackendInitializeResult,
   BackendView,
@@ -206,11 +207,29 @@ export class BackendPool implements AsyncDisposable {
     await this.#untilOrAfter(limitMs, () => !backend.isComing);
   }
 
-  /** Reads the lists that are known to have changed. Resolves after a call's longest wait; null: there are none. */
-  readDueLists(): Promise<void> | null {
-    const readings = [...this.#backends.values()].flatMap((backend) => backend.readDueLists() ?? []);
+  /**
+   * Reads the lists of these kinds that are due, for the use that `purposeOf` gives for each backend; null: the backend is not asked.
+   * Resolves when they are published, or after the longest wait; null: nothing is waited for.
+   */
+  readDueLists(
+    kinds: readonly ListKind[],
+    purposeOf: (backend: string) => ListUse | null = () => "list",
+  ): Promise<void> | null {
+    const readings: Promise<unknown>[] = [];
+    for (const [name, backend] of this.#backends) {
+      const use = purposeOf(name);
+      const reading = use === null ? null : backend.readDueLists(use, kinds);
+      if (reading !== null) readings.push(reading);
+    }
     if (readings.length === 0) return null;
-    return settlesWithin(this.#options.clock, FIRST_LIST_MS, Promise.all(readings)).then(() => {});
+    return settlesWithin(this.#options.clock, LIST_WAIT_MS, Promise.all(readings)).then(() => {});
+  }
+
+  /** For how long clients may still keep the list of all published backends. */
+  remainingMs(list: keyof Listings): number {
+    return Math.min(
+      ...this.published.map(({ backend }) => this.#backends.get(backend)?.remainingMs(list) ?? 0),
+    );
   }
 
   /** The process groups of `stop-first` backends. */

@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { ServedBackend } from "../../../config/snapshot.ts";
 import { inWallTime } from "../../../reconcile/decision.ts";
 import type { CallSignal } from "../../call-signal.ts";
-import type { CatalogSource } from "../../catalog/catalog.ts";
+import type { CatalogSource, Listings } from "../../catalog/catalog.ts";
 import type { ClientHandle } from "../../client-handle.ts";
 import { errorReply, isError, type JsonObject, type Reply } from "../../json-rpc.ts";
 import type { McpLogLevel } from "../../protocol.ts";
@@ -98,9 +98,15 @@ export class Backend {
     return this.unlisted !== null && this.#state.stopped === null && !this.isStarted;
   }
 
-  /** Reads lists that have changed without a wait. Resolves when they are published; null: there are none. */
-  readDueLists(): Promise<unknown> | null {
-    return this.#shared.serving?.instance.readDueLists() ?? null;
+  /** Reads the lists that are due, and wakes no server. Resolves when they are published; null: nothing is waited for. */
+  readDueLists(...due: Parameters<BackendInstance["readDueLists"]>): Promise<unknown> | null {
+    const { serving, decision } = this.#shared;
+    return decision.gate.kind === "open" ? (serving?.instance.readDueLists(...due) ?? null) : null;
+  }
+
+  /** For how long clients may still keep the published list. */
+  remainingMs(list: keyof Listings): number {
+    return this.#shared.serving?.instance.remainingMs(list) ?? this.published.remainingMs(list);
   }
 
   /** The time limit of all requests but tool calls. */

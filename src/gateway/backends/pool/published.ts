@@ -1,6 +1,6 @@
 // The lists that a backend publishes.
 import { isDeepStrictEqual } from "node:util";
-import { type CatalogSource, NO_LISTINGS } from "../../catalog/catalog.ts";
+import { type CatalogSource, type Listings, NO_LISTINGS } from "../../catalog/catalog.ts";
 import { LATEST_VERSION } from "../../protocol.ts";
 import type { InitializeResult } from "../instance/backend-instance.ts";
 import type { BackendInitializeResult } from "../policy/backend-pool-contract.ts";
@@ -41,6 +41,13 @@ export class Published {
   get listedAtMs(): number | null {
     const { last } = this.#state;
     return last === null || this.#state.outcomeOf(last.key) === null ? null : last.listedAtMs;
+  }
+
+  /** For how long clients may still keep the list, if no server runs that could give a newer one. */
+  remainingMs(list: keyof Listings): number {
+    const freshness = this.source?.freshness?.[list];
+    if (freshness === null) return Number.POSITIVE_INFINITY;
+    return (freshness?.ttlMs ?? 0) + (this.listedAtMs ?? 0) - this.#state.now().wallMs;
   }
 
   publish({ calls, gate }: BackendDecision): void {

@@ -61,7 +61,8 @@ export type ServerQuirk =
   | "spread_answers"
   | "framed_messages"
   | "no_numbers"
-  | "undeclared_lists";
+  | "undeclared_lists"
+  | "unsteady_lists";
 
 export const UNREADABLE = transportFailure(
   "protocol",
@@ -97,6 +98,8 @@ export interface TransportEvents {
   onReceived?(id: RpcId, bytes: number): Promise<void> | null;
   /** HTTP: the server refuses a stream that it granted before, so it may have forgotten the session. */
   onSuspect(): void;
+  /** HTTP: the server refused a request and wants no further one for this long, ms. */
+  onRetryAfter?(ms: number): void;
   /** HTTP: called when the server's own stream was interrupted. Messages sent during the gap are lost. */
   onGap(): void;
   /** Called once, as the last event, but not after `close`. */

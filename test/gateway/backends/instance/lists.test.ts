@@ -2,20 +2,25 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { InstanceOptions } from "../../../../src/gateway/backends/instance/backend-instance.ts";
-import { type ReadKind, readKind } from "../../../../src/gateway/backends/instance/lists.ts";
 import type { RequestResult } from "../../../../src/gateway/backends/instance/pending.ts";
+import { type ReadKind, readKind } from "../../../../src/gateway/backends/instance/read-kind.ts";
 import { ListCache } from "../../../../src/gateway/backends/list-cache/list-cache.ts";
 import { NO_LISTINGS } from "../../../../src/gateway/catalog/catalog.ts";
 import { judgePage, verdictOf } from "../../../../src/gateway/catalog/schema-verdicts.ts";
 import type { JsonObject } from "../../../../src/gateway/json-rpc.ts";
-import { LIST_CHANGED } from "../../../../src/gateway/protocol.ts";
+import { LIST_CHANGED, MODERN_VERSION } from "../../../../src/gateway/protocol.ts";
 import { readLarge } from "../../../../src/runtime/json/large-json.ts";
 import { noopLogger } from "../../../../src/runtime/log/log.ts";
 import { objectOf } from "../../../../src/runtime/text/json-object.ts";
 import { createManualClock, settle } from "../../../support/manual-clock.ts";
 import { pluck } from "../../../support/pluck.ts";
 import { skill } from "../../catalog/sources.ts";
-import { createScriptedLink, FAILURE, toolOf } from "../programs/instance-scripted-link.ts";
+import {
+  createScriptedLink,
+  FAILURE,
+  type ScriptedLink,
+  toolOf,
+} from "../programs/instance-scripted-link.ts";
 import { startReady, startUnderTest } from "../programs/instance-under-test.ts";
 
 type Page = (cursor: string | number | null, method: string) => RequestResult;
@@ -325,15 +330,131 @@ describe("lists that change", () => {
   });
   test("B7 a due list is read at once when it is needed, and its wait is then over", async () => {
     const { link, instance, counts, clock } = await startReady();
-    assert.equal(instance.readDueLists(), null);
+    assert.equal(instance.readDueLists("notice"), null);
     link.notify(LIST_CHANGED.tools);
     const before = link.requests("tools/list").length;
     link.gives("tools/list", { tools: [toolOf("late")] });
-    await instance.readDueLists();
+    await instance.readDueLists("notice");
     assert.equal(instance.listings?.tools[0]?.["name"], "late");
     assert.deepEqual([counts.listings, link.requests("tools/list").length], [1, before + 1]);
     await clock.advance(10_000);
-    assert.deepEqual([instance.readDueLists(), link.requests("tools/list").length], [null, before + 1]);
+    assert.deepEqual(
+      [instance.readDueLists("notice"), link.requests("tools/list").length],
+      [null, before + 1],
+    );
+  });
+  test("D5 a list older than five seconds, or than its `ttlMs` up to five minutes, is read once for all who list", async () => {
+    const ofVersion = (ttlMs: number) => (scripted: ScriptedLink) => {
+      const serverInfo = { name: "scripted", version: "1" };
+      scripted.gives("initialize", {
+        protocolVersion: MODERN_VERSION,
+        capabilities: { tools: {} },
+        serverInfo,
+      });
+      scripted.gives("tools/list", { tools: [toolOf("one")], ttlMs });
+    };
+    for (const [ttlMs, goodMs] of [
+      [0, 5_000],
+      [1_000, 5_000],
+      [60_000, 60_000],
+      [900_000, 300_000],
+    ] as const) {
+      const { link, instance, counts, clock } = await startReady({}, ofVersion(ttlMs));
+      const [one] = instance.listings?.tools ?? [];
+      const asked = () => link.requests("tools/list").length;
+      assert.equal(instance.remainingMs("tools"), ttlMs);
+      assert.equal(instance.remainingMs("prompts"), Number.POSITIVE_INFINITY, "it has none");
+      await clock.advance(goodMs - 1);
+      assert.deepEqual([instance.readDueLists("list"), asked()], [null, 1]);
+      await clock.advance(1);
+      await Promise.all([instance.readDueLists("list", ["tools"]), instance.readDueLists("list")]);
+      assert.deepEqual([asked(), counts.listings, instance.remainingMs("tools")], [2, 0, ttlMs]);
+      assert.equal(instance.listings?.tools[0], one, "an equal entry stays the same object");
+      link.gives("tools/list", { tools: [toolOf("one"), toolOf("two")], ttlMs: ttlMs - 1 });
+      await clock.advance(goodMs);
+      await instance.readDueLists("list");
+      assert.deepEqual([asked(), counts.listings, instance.listings?.tools.length], [3, 1, 2]);
+      await clock.advance(4_999);
+      assert.deepEqual([instance.readDueLists("name"), asked()], [null, 3]);
+      await clock.advance(1);
+      await instance.readDueLists("name");
+      assert.equal(asked(), 4, "for a name that no list has, `ttlMs` does not count");
+    }
+  });
+  test("D5 a list that differs three times in a row without a notice is read every five minutes, and noted", async () => {
+    const { link, instance, clock } = await startReady();
+    let at = 0;
+    const dated = () => ({ result: { tools: [{ ...toolOf("one"), description: `at ${at++}` }] } });
+    link.answers.set("tools/list", dated);
+    const read = async (afterMs: number) => {
+      await clock.advance(afterMs);
+      await instance.readDueLists("list", ["tools"]);
+      return [at, instance.observed.oddities.includes("unsteady_lists")];
+    };
+    assert.deepEqual(await read(5_000), [1, false]);
+    assert.deepEqual(await read(5_000), [2, false]);
+    link.notify(LIST_CHANGED.tools);
+    await settle();
+    for (const [nth, isNoted] of [
+      [4, false],
+      [5, false],
+      [6, true],
+    ])
+      assert.deepEqual(await read(5_000), [nth, isNoted]);
+    assert.deepEqual(await read(299_999), [6, true]);
+    link.gives("tools/list", { tools: [toolOf("one")] });
+    await read(1);
+    link.answers.set("tools/list", () => ({ result: { tools: [toolOf("one")] } }));
+    assert.deepEqual(await read(300_000), [6, false], "it is steady again");
+  });
+  test("D5 a reading that fails harms nothing: it is tried after 5, 10 … 300 s, not waited for, and as the server wants", async () => {
+    const { link, instance, clock, call } = await startReady();
+    link.refuses("tools/list", "too busy");
+    const asked = () => link.requests("tools/list").length;
+    await clock.advance(5_000);
+    await instance.readDueLists("list", ["tools"]);
+    let tries = asked();
+    for (const waitMs of [5_000, 10_000, 20_000, 40_000, 80_000, 160_000, 300_000, 300_000]) {
+      await clock.advance(waitMs - 1);
+      assert.deepEqual([instance.readDueLists("name", ["tools"]), asked()], [null, tries]);
+      await clock.advance(1);
+      assert.equal(instance.readDueLists("list", ["tools"]), null);
+      await settle();
+      tries += 1;
+      assert.equal(asked(), tries);
+    }
+    assert.deepEqual([instance.observed.listsStaleBecause, instance.observed.missedChecks], [null, 0]);
+    link.retryAfter(3_600_000);
+    await clock.advance(3_599_999);
+    void instance.readDueLists("list");
+    assert.equal(asked(), tries);
+    const busy = call(null);
+    await clock.advance(1);
+    link.answers.set("tools/list", () => FAILURE("unreachable"));
+    void instance.readDueLists("list");
+    await settle();
+    assert.deepEqual(
+      [asked(), instance.observed.isUnreachable, instance.observed.missedChecks],
+      [tries + 1, false, 0],
+    );
+    link.answer(busy.id, { result: {} });
+    await busy.reply;
+  });
+  test("D5 a reading that takes longer than a second is published when it comes, and the next one is not waited for", async () => {
+    const { link, instance, clock } = await startReady();
+    await clock.advance(5_000);
+    link.hangs("tools/list");
+    assert.ok(instance.readDueLists("list", ["tools"]) !== null);
+    await clock.advance(1_000);
+    assert.equal(instance.readDueLists("list", ["tools"]), null);
+    link.answerTo("tools/list", { result: { tools: [toolOf("late")] } });
+    await settle();
+    assert.deepEqual(instance.listings?.tools, [toolOf("late")]);
+    await clock.advance(5_000);
+    assert.equal(instance.readDueLists("list", ["tools"]), null);
+    link.answerTo("tools/list", { result: { tools: [toolOf("soon")] } });
+    await clock.advance(5_000);
+    assert.ok(instance.readDueLists("list", ["tools"]) !== null);
   });
   test("B7 skills are listed where they are declared, with resources, and again when their time is over", async () => {
     let ttlMs: number | undefined;

@@ -167,6 +167,10 @@ export class ScriptedInstance implements BackendInstance {
     return null;
   }
 
+  remainingMs(): number {
+    return 0;
+  }
+
   setLogLevel(level: McpLogLevel | null): void {
     this.level = level;
   }

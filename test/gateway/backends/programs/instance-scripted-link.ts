@@ -109,6 +109,7 @@ export function createScriptedLink() {
     failRequest: (id: RpcId, failure: TransportFailure): void => live().onRequestFailed(id, failure),
     suspect: (): void => live().onSuspect(),
     gap: (): void => live().onGap(),
+    retryAfter: (ms: number): void => live().onRetryAfter?.(ms),
     die: (failure: TransportFailure): void => live().onClosed(failure),
     log: (line: string): void => live().onLogLine(line),
     requests: (method: string): RpcRequest[] =>

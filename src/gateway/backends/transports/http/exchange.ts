@@ -341,6 +341,8 @@ export class Exchange {
       return;
     }
     if (this.#follows(response, status)) return;
+    const waitMs = retryAfterMs(response.headers.get("retry-after"), this.#context.clock.wallMs());
+    if (waitMs > 0 && (status === 429 || status === 503)) this.#context.events.onRetryAfter?.(waitMs);
     readWhole(response, ERROR_BODY_BYTES, (body) => {
       if (this.#done) return;
       const text = body === null ? null : withoutByteOrderMark(body.toString());
@@ -426,4 +428,11 @@ export class Exchange {
       other.kind === "response" && isError(other.reply) ? other.reply.error.message : value["error"];
     if (typeof message === "string") this.#complaint = this.#context.clean(message).slice(0, LONGEST_ERROR);
   }
+}
+
+/** Seconds or a date (RFC 9110); 0: it says nothing. */
+function retryAfterMs(header: string | null | undefined, nowMs: number): number {
+  const seconds = Number(header ?? 0);
+  const waitMs = Number.isNaN(seconds) ? Date.parse(header ?? "") - nowMs : seconds * 1_000;
+  return Number.isFinite(waitMs) ? Math.max(0, waitMs) : 0;
 }
