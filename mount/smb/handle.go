@@ -170,7 +170,7 @@ func (h *Handle) SetTimes(accessed, written time.Time) (*FileStat, error) {
 	pkt, refused := h.fs.recv(rr)
 	if refused == nil {
 		defer rr.freeRecvBuf()
-		_, refused = answerOf(smb2.SMB2_SET_INFO, pkt)
+		_, refused = answerOf(pkt)
 	}
 	if refused != nil {
 		return nil, refused
