@@ -12,6 +12,7 @@ import {
   shownArguments,
   shownCommand,
   shownText,
+  shownUnclearUrl,
   shownUrl,
 } from "../config/shown-values.ts";
 import type { BackendConfig } from "../config/snapshot.ts";
@@ -288,7 +289,7 @@ class ServerReading {
       this.problems.unshift(`its address begins with ${scheme}; servers are reached by http:// or https://`);
     if (hasUnclearPassword(given)) {
       this.problems.unshift("its address may have a password, whose end is unclear");
-      return { url: `${given.slice(0, given.indexOf("//"))}//${HIDDEN}` };
+      return { url: shownUnclearUrl(given) };
     }
     if (!/^https?:\/\/[^/?#]*\$\{|^\$\{/i.test(url))
       return { url: this.#moved(url, shownUrl(url, "log"), "url") };

@@ -3,6 +3,7 @@
 import { routeKeys, routesOf } from "./backend-routes.ts";
 import {
   HIDDEN,
+  hasUnclearPassword,
   hiddenValues,
   shownArguments,
   shownCommand,
@@ -11,7 +12,7 @@ import {
 } from "./shown-values.ts";
 import type { BackendConfig, StdioConnection } from "./snapshot.ts";
 import { type KeyPath, pathText } from "./values/mistakes.ts";
-import type { SecretText } from "./values/secret-text.ts";
+import { type SecretText, storedParts } from "./values/secret-text.ts";
 
 interface LiteralSecret {
   readonly key: string;
@@ -95,7 +96,8 @@ function ofTexts(table: string, texts: Readonly<Record<string, SecretText>>, fin
 }
 
 function secretIn(path: Found["path"], text: string, shown: string): readonly Found[] {
-  return hiddenValues([text], [shown])
+  const isUnclear = hasUnclearPassword(text) && storedParts(text).length === 1;
+  return hiddenValues([text], [isUnclear ? HIDDEN : shown])
     .filter((value) => value.length >= SHORTEST && !SETTING.test(value))
     .map((value) => ({ path, value }));
 }

@@ -20,7 +20,7 @@ export const HIDDEN = "(hidden)";
 
 /** Names of options, variables, headers and query keys that most likely hold a secret. */
 const SECRET_NAME =
-  /api[-_]?key|(?:^|[-_])key$|token|secret|passw|passphrase|passcode|pgpass|pwd|(?:^|[-_])pass$|credential|signature|authorization|(?:^|[-_])auth$|bearer|cookie|session[-_]?id|(?:^|[-_])(?:pat|pin|sig|dsn|jwt|salt)$|connection[-_]?string|private[-_]?key|private$|webhook|mnemonic|seed[-_]?phrase/i;
+  /api[-_]?key|(?:^|[-_])key$|token|secret|passw|passphrase|passcode|pgpass|pwd|(?:^|[-_])(?:pass|pw)$|credential|signature|authorization|(?:^|[-_])auth$|bearer|cookie|session[-_]?id|(?:^|[-_])(?:pat|pin|sig|dsn|jwt|salt)$|connection[-_]?string|private[-_]?key|private$|webhook|mnemonic|seed[-_]?phrase/i;
 /** Names that match `SECRET_NAME`, although their values are settings. */
 const SETTING_NAME =
   /(?:^|[-_])(?:path|file|dir|limit|count|size|ttl|type|mode|host|port|header|prefix|domain|issuer|endpoint|timeout|parallelism|algorithm|name|region|scope|expiry|arn|manager|provider|format|version|length)$|(?:^|[-_])(?:max[-_](?:\w+[-_])?tokens|tokenizer|public[-_]key)$|(?:^|[-_])(?:token|auth|authorization)[-_]ur[li]$/i;
@@ -90,7 +90,9 @@ export function shownArguments(
       isAwaited = false;
       shown.push(argument === "" ? "" : aroundReferences(argument, () => HIDDEN));
     } else if (isOption) {
-      isAwaited = isNamed && isSecretName(argument) && !argument.startsWith("--no-");
+      const next = kinds[index + 1] === "runs" ? "" : (args[index + 1] ?? "");
+      isAwaited =
+        isNamed && isSecretOption(argument, next) && !argument.startsWith("--no-");
       shown.push(shownWord(argument, audience));
     } else if (kind === "environment") {
       shown.push(aroundReferences(argument, (part) => shownPair(part, audience, DEEPEST_PAIR)));
@@ -104,6 +106,11 @@ export function shownArguments(
     isIdentity = isNamed && ID_NAME.test(kebabName(argument));
   }
   return shown;
+}
+
+/** `next`: the argument after it, unless that names what runs. */
+function isSecretOption(option: string, next: string): boolean {
+  return isSecretName(option) || (option === "-P" && next !== "" && !/^(?:\d{1,5}$|-)/.test(next));
 }
 
 /** `-p` with ports, and options of letters. Any other `-p` with a value may have a password. */
@@ -132,13 +139,11 @@ function isIdentifier(text: string): boolean {
 }
 
 const ADDRESS = /^(?:-{0,2}[A-Za-z_][\w.-]*=)?(?:jdbc:)?[a-z][\w+.-]*:\/\/(.*)$/is;
-const HOST = /^(?:localhost|[\w-]+\.[\w.-]+|\[[\da-f:.]+\]|[\w-]+(?=:\d))(?::\d{1,5})?$/i;
-/** A path with a scope (`/@scope/name`), or a query with an `@` in a value. */
-const PLAIN_AT = /^[^@?#]*(?:\/@[^@?#]*$|\?[\w.-]+=)/;
+const HOST = /^(?:localhost|[\w-]+\.[\w.-]+|\[[\da-f:.]+\])(?::\d{1,5})?$/i;
 
 /**
- * Whether the text is an address in which an `@` may end a password or be part of a path, a query or the password. No part
- * of it is then known not to be the password's.
+ * Whether the text is an address in which an `@` may end a password or be part of a path, a query or the password: it is
+ * part of them only after a host, and what is before it may otherwise belong to the password.
  */
 export function hasUnclearPassword(text: string): boolean {
   const [, rest = ""] = ADDRESS.exec(text) ?? [];
@@ -146,7 +151,14 @@ export function hasUnclearPassword(text: string): boolean {
   const later = rest.search(/[/?#]/);
   if (last === -1) return false;
   if (later === -1 || later > last) return /[\s"'`;|&<>\\,(){}]/.test(rest.slice(0, last));
-  return !HOST.test(rest.slice(0, later)) || !PLAIN_AT.test(rest.slice(later));
+  return !HOST.test(rest.slice(0, later));
+}
+
+/** An address with an unclear password: everything before the last `@` is hidden, and the rest shown as `shownUrl` does. */
+export function shownUnclearUrl(address: string): string {
+  const scheme = /^[^:]*:\/\//.exec(address)?.[0] ?? "";
+  const rest = address.slice(address.lastIndexOf("@") + 1);
+  return `${scheme}${HIDDEN}@${shownUrl(`${scheme}${rest}`, "log").slice(scheme.length)}`;
 }
 
 /**
@@ -170,7 +182,8 @@ export function shownUrl(address: string, audience: Audience, isRun = false): st
     .map((pair) => {
       const [name = "", ...value] = pair.split("=");
       if (value.length === 0) return name === "" ? "" : shownPart(name, "log");
-      const isShown = value.join("") === "" || (!isSecretName(name) && isPlain(value.join("=")));
+      const isSecret = isSecretName(name) || (/^[kp]$/i.test(name) && !/^\d{1,5}$/.test(value.join("=")));
+      const isShown = value.join("") === "" || (!isSecret && isPlain(value.join("=")));
       return `${isPlain(name) ? name : HIDDEN}=${isShown ? value.join("=") : HIDDEN}`;
     });
   const segments = isRun ? [path] : path.split("/").map((segment) => shownPart(segment, audience));
