@@ -271,7 +271,7 @@ async function serversKnownHere(
   });
   const values = entries.length === 0 ? {} : await backends.config();
   const tables = Object.entries(objectOf(objectOf(values)["backends"])).map(([name, table]) => {
-    return { name, table: objectOf(table), secrets: null };
+    return { name, table: objectOf(table), secrets: null, incomplete: null };
   });
   const { client, folder } = clientOf(current.path, given);
   const surroundings = {

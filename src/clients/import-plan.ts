@@ -51,7 +51,7 @@ export function planImport(
   const taken = new Map<string, KnownServer>(
     Object.entries(backends).map(([name, table]) => [
       name,
-      { name, table: withVariables(objectOf(table), common), secrets: null },
+      { name, table: withVariables(objectOf(table), common), secrets: null, incomplete: null },
     ]),
   );
   for (const { title, servers } of files) {
@@ -59,9 +59,19 @@ export function planImport(
       const { command, args = [] } = server.table;
       if (isOwnEntry(command, Array.isArray(args) ? args : [])) continue;
       const whole = { ...server, table: withVariables(server.table, common) };
-      const twin = [...taken].find(([, known]) => isSameServer(known, whole, title));
+      const known = taken.get(server.name);
+      const twin = [...(known === undefined ? [] : [[server.name, known] as const]), ...taken].find(
+        ([, one]) => isSameServer(one, whole, title),
+      );
       if (twin !== undefined) {
         const [name, known] = twin;
+        const at = added.findIndex((one) => one.name === name);
+        const off = added[at];
+        if (off?.isOff === true && !server.isOff) {
+          const remark = `switched off in ${off.title}, used in ${title}: on here`;
+          const table = withoutVariables(server.table, common);
+          added[at] = { ...server, table, name, title, remarks: [...server.remarks, remark] };
+        }
         present.push(server.name === name ? name : `${server.name} (as ${name})`);
         if (known.secrets === null && server.secrets.size > 0) unsure.push(name);
         continue;
@@ -95,6 +105,8 @@ interface KnownServer {
   readonly table: Readonly<Record<string, unknown>>;
   /** The values of the secrets that the section refers to, by name; null: only the daemon may read them. */
   readonly secrets: ReadonlyMap<string, string> | null;
+  /** As in `ImportedServer`; null also for a section of the configuration, of which it is not known. */
+  readonly incomplete: ImportedServer["incomplete"];
 }
 
 /**
@@ -116,12 +128,19 @@ export function isSameServer(one: KnownServer, other: KnownServer, title: string
     const [left, right] = [one, other].map(({ table }) => objectOf({ ...Object(table[key] ?? {}) }));
     return Object.keys({ ...left, ...right }).every((name) => isSame(left?.[name], right?.[name]));
   };
-  // What restricts `other` must hold for `one`, which may be restricted further.
+  // What restricts `other` must hold for `one`. A person may restrict a section of the configuration further.
+  const isStanding = one.secrets === null;
   const isAsStrict = ["filters", "sandbox"].every(
-    (key) => other.table[key] === undefined || isDeepStrictEqual(one.table[key], other.table[key]),
+    (key) =>
+      (isStanding && other.table[key] === undefined) || isDeepStrictEqual(one.table[key], other.table[key]),
   );
+  // What was left out of a section is not known.
+  const isCarriedAlike = isStanding
+    ? other.incomplete === null || isOneName
+    : isDeepStrictEqual(one.incomplete, other.incomplete);
   return (
     isAsStrict &&
+    isCarriedAlike &&
     ["command", "cwd", "url"].every((key) => isSame(one.table[key] ?? null, other.table[key] ?? null)) &&
     ["args", "env", "headers"].every(isSameTable)
   );

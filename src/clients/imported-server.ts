@@ -47,6 +47,13 @@ export interface ImportedServer {
   readonly remarks: readonly string[];
   /** Why the backend is imported as disabled, all reasons; null: there is none, besides secrets that are `wanted`. */
   readonly problem: string | null;
+  /** True: the client has it switched off. */
+  readonly isOff: boolean;
+  /**
+   * The digest of the entry as read, if the import did not carry over all of it: servers that differ here are different;
+   * null: it did.
+   */
+  readonly incomplete: string | null;
 }
 
 export interface ImportOptions extends TextSurroundings {
@@ -92,6 +99,10 @@ export function importedServer(
   const reading = new ServerReading(backendName(name), options, server);
   const connection = command === null ? reading.address(url ?? "") : reading.program(command, server);
   const headers = command === null ? ownHeaders(server.headers, remarks) : {};
+  const left = Object.entries(unknown).filter(
+    ([key, value]) => isGiven(value) && !ABOUT.has(key) && !isIgnored(options.client, key, value),
+  );
+  const isCarried = left.length === 0 && Object.keys(headers).length === Object.keys(server.headers).length;
   // A token in a header is the other way to sign in.
   const hasToken = Object.keys(headers).some(isCredentialHeader);
   const texts =
@@ -111,6 +122,7 @@ export function importedServer(
   for (const [key, line] of Object.entries(NOT_DECISIVE))
     if (isGiven(unknown[key]) && unknown[key] !== false) remarks.push(`its ${key} ${line}`);
   const { start, ...rest } = settings;
+  const { enabled: _, settings: __, ...read } = server;
   const starts = start === undefined && !reading.startsInProject ? {} : { start: "on-demand" };
   return {
     name: reading.name,
@@ -131,7 +143,19 @@ export function importedServer(
     ),
     remarks,
     problem,
+    isOff: !server.enabled,
+    incomplete:
+      isCarried && problem === null
+        ? null
+        : digestOf({ ...read, unknown: Object.fromEntries(left), problem }),
   };
+}
+
+/** The digest of a value, whatever the order of its keys. */
+function digestOf(value: JsonMembers): string {
+  const sorted = (_: string, one: unknown) =>
+    isObject(one) ? Object.fromEntries(Object.entries(one).sort()) : one;
+  return sha256Of(JSON.stringify(value, sorted));
 }
 
 /** The headers without those that belong to the protocol, which no client sends as its file has them. */

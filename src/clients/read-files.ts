@@ -5,6 +5,7 @@ import { basename, dirname, join, resolve } from "node:path";
 import { parseEnv } from "node:util";
 import { entryOfServerJson } from "../registry/server-json.ts";
 import { isSystemError, MountaineerError, recoverFrom } from "../runtime/errors.ts";
+import { sha256Of } from "../runtime/files/sha256.ts";
 import { isObject, type JsonMembers, objectOf } from "../runtime/text/json-object.ts";
 import { VARIABLE_NAME_FORM } from "../runtime/text/name-forms.ts";
 import { bundlesFolder, entryOfManifest, folderDigest, unpackBundle } from "./bundle.ts";
@@ -224,8 +225,10 @@ function ruled(server: ImportedServer, name: string, entry: JsonMembers, rules: 
       : { filters: { ...filters, tools: { ...objectOf(tools), deny } } }),
   };
   // The assertion holds: the filters are lists of texts.
-  return { ...server, table: table as ImportedServer["table"], problem, remarks };
+  const incomplete = why === null ? server.incomplete : sha256Of(`${server.incomplete}: ${why}`);
+  return { ...server, table: table as ImportedServer["table"], problem, remarks, incomplete };
 }
+
 /** Which servers the person has switched off or refused in the client, outside of their entries. */
 async function switchedOff(
   values: unknown,
@@ -312,7 +315,14 @@ export function serversAt(file: unknown, section: readonly string[]): JsonMember
   const entries = value.map((entry) =>
     typeof entry === "string" && entry.includes("://") ? { url: entry } : entry,
   );
-  return Object.fromEntries(entries.map((entry) => [serverName(objectOf(entry)), entry]));
+  const named = new Map<string, unknown>();
+  for (const entry of entries) {
+    const name = serverName(objectOf(entry));
+    let own = name;
+    for (let count = 2; named.has(own); count++) own = `${name}-${count}`;
+    named.set(own, entry);
+  }
+  return Object.fromEntries(named);
 }
 
 /**
@@ -344,19 +354,25 @@ function entriesHere(file: unknown, projects: readonly (readonly [string, unknow
   if (found.length > 0) return [...new Map(found.map((one) => [one.entry, one])).values()];
   // A file about one thing has texts such as its name, and its tables (`repository`, `author`) are not servers.
   const isAboutOne = Object.entries(objectOf(file)).some(
-    ([key, value]) => key !== "$schema" && typeof value === "string",
+    ([key, value]) => !COMMENT.test(key) && typeof value === "string",
   );
   return !isAboutOne && top.every(({ entry }) => isServerEntry(entry)) ? top : entriesWithin(file);
 }
+
+/** Keys of comments: `_comment`, `$schema`, `//`. */
+const COMMENT = /^(?:[_$]|\/\/)/;
 
 function entriesIn(
   table: JsonMembers,
   project: string | null = null,
   section: readonly string[] | null = null,
 ) {
-  return Object.entries(table).flatMap(([name, entry]) =>
-    isObject(entry) ? [{ name, entry, project, section }] : [],
-  );
+  // What else is in a table of servers is reported as an entry without a server.
+  const isOfServers = /servers$/i.test(section?.at(-1) ?? "");
+  return Object.entries(table).flatMap(([name, value]) => {
+    const entry = isObject(value) ? value : isOfServers ? {} : null;
+    return entry === null || COMMENT.test(name) ? [] : [{ name, entry, project, section }];
+  });
 }
 
 /** The servers in sections of a table further in: a container's file has the settings of its editor. */

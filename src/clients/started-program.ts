@@ -72,18 +72,18 @@ export function withoutProxy(server: ForeignServer): ForeignServer {
   return { ...server, command: null, args: [], url, env: {}, headers };
 }
 
-/** The name of a server that its file has in a list: its own, or that of its package, program or host. */
+/** The name of a server that its file has in a list: its own, its id, or that of its package, script, program or host. */
 export function serverName(entry: JsonMembers): string {
   const { command, args, url } = readForeignEntry(entry);
-  const { name } = entry;
-  if (typeof name === "string" && name !== "") return name;
+  const own = [entry["name"], entry["id"]].find((text) => typeof text === "string" && text !== "");
+  if (typeof own === "string") return own;
   if (command === null) {
     const host = (URL.parse(url ?? "")?.hostname ?? "").split(".");
     return host.at(-2) ?? host[0] ?? "server";
   }
   const runs = /(?:^|[\\/])(?:npx|bunx|pnpx|uvx|pipx|docker|podman|node|python\d?|uv|bun|deno)(?:\.\w+)?$/i;
   const program = runs.test(command)
-    ? (args.findLast((arg) => /^@?[a-z][\w./@:-]*$/i.test(arg)) ?? command)
+    ? (args.findLast((arg) => /^(?:@|[.~]{0,2}\/)?[a-z][\w./@:-]*$/i.test(arg)) ?? command)
     : command;
   const [last = ""] = (program.split(/[\\/]/).at(-1) ?? "").split(/(?<=.)@|:/, 1);
   return (
