@@ -1,8 +1,10 @@
 // Rules about servers that a client has outside of their entries: what it denies, asks before, or allows to an agent.
+import { entryExists } from "../runtime/files/durable-file.ts";
 import { type JsonMembers, objectOf } from "../runtime/text/json-object.ts";
 import { type Client, type ClientSurroundings, pathOf } from "./client.ts";
 import { pathsAt, valuesAt } from "./client-text.ts";
 import type { ForeignServer } from "./entry-keys.ts";
+import { rulesIn } from "./rule-dialects.ts";
 
 /** A text of a client's file that names a tool of a server, or the server. */
 export interface ClientRule {
@@ -10,50 +12,121 @@ export interface ClientRule {
   readonly written: string;
   /** A tool's name or pattern; `*`: the whole server. */
   readonly tool: string;
-  /** `other`: it allows something, or applies to one agent. */
-  readonly effect: "deny" | "ask" | "other";
+  /** `other`: it has no meaning here, or applies to one agent. */
+  readonly effect: "deny" | "ask" | "allow" | "other";
+  /** The keys of what a call must also fulfil, which a filter cannot ask; null: nothing. */
+  readonly condition: string | null;
+}
+
+export interface RulesFile {
+  readonly path: string;
+  readonly values: unknown;
+  readonly isOfAgent: boolean;
+  readonly from: "administrator" | "user" | "project";
 }
 
 /** The rules of a client, as values of its files. */
 export interface ClientRules {
   readonly client: Client;
-  readonly files: readonly { readonly path: string; readonly values: unknown; readonly isOfAgent: boolean }[];
+  readonly files: readonly RulesFile[];
+  /** The files that exist and cannot be read as rules. */
+  readonly unread: readonly string[];
 }
 
-/** Reads the files of a client's rules; those that cannot be read have none. `own`: the client's own file. */
+/** Reads the files of a client's rules. `own`: the client's own file. */
 export async function readRules(
   client: Client,
   own: { readonly path: string; readonly values: unknown },
   surroundings: ClientSurroundings,
 ): Promise<ClientRules> {
-  const files = (client.rules?.files ?? []).map(async (pattern) => {
-    const isOfAgent = pattern.endsWith("/*");
+  const files = (client.rules?.files ?? []).map(async (pattern): Promise<readonly RulesFile[]> => {
+    const isOfAgent = /agents?\/\*$/.test(pattern);
+    const from = pattern.startsWith("/") ? "administrator" : pattern.startsWith(".") ? "project" : "user";
     const paths = await pathsAt(pathOf(pattern, surroundings).path);
-    return Promise.all(paths.map(async (path) => ({ path, values: await valuesAt(path), isOfAgent })));
+    return Promise.all(paths.map(async (path) => ({ path, values: await valuesAt(path), isOfAgent, from })));
   });
-  return { client, files: [{ ...own, isOfAgent: false }, ...(await Promise.all(files)).flat()] };
+  const found = (await Promise.all(files)).flat();
+  const exist = await Promise.all(
+    found.map(async ({ path, values }) => values === null && (await entryExists(path))),
+  );
+  return {
+    client,
+    files: [{ ...own, isOfAgent: false, from: "user" }, ...found],
+    unread: found.filter((_, index) => exist[index]).map(({ path }) => path),
+  };
 }
 
-/** The rules that name the server. */
-export function rulesAbout({ client, files }: ClientRules, server: string): readonly ClientRule[] {
+/** What the rules leave of a server. */
+export interface RulesVerdict {
+  /** Why the client runs nothing of it; null: it runs some. */
+  readonly refusal: string | null;
+  /** Denied tools, as names or patterns. */
+  readonly denied: readonly string[];
+  /** The only tools that it allows; null: all others. */
+  readonly only: readonly string[] | null;
+  /** The rules that ask a person, as written. */
+  readonly asking: readonly string[];
+  /** The rules whose condition is left out here, as written, each with the condition. */
+  readonly widened: readonly string[];
+}
+
+/** Follows the rules in the client's order: the first that fits a tool decides. */
+export function rulesVerdict(rules: ClientRules, server: string): RulesVerdict {
+  const allowed: string[] = [];
+  const denied = new Set<string>();
+  const asking: string[] = [];
+  const widened: string[] = [];
+  const verdict = { denied: [], only: null, asking, widened };
+  for (const { tool, effect, condition, written } of rulesAbout(rules, server)) {
+    if (effect === "other" || allowed.some((pattern) => fits(pattern, tool))) continue;
+    if (effect === "ask") asking.push(written);
+    if (effect === "allow" && condition === null) allowed.push(tool);
+    if (effect !== "deny") continue;
+    if (condition !== null) widened.push(`${written} (${condition})`);
+    if (tool !== "*") denied.add(tool);
+    else if (condition !== null)
+      return { ...verdict, refusal: `a rule denies it on a condition (${condition})` };
+    else if (allowed.length === 0) return { ...verdict, refusal: "a rule denies it" };
+    else return { ...verdict, refusal: null, denied: [...denied], only: allowed };
+  }
+  return { ...verdict, refusal: null, denied: [...denied] };
+}
+
+/** The rules about the server, in the order in which they decide. */
+function rulesAbout({ client, files }: ClientRules, server: string): readonly ClientRule[] {
   if (client.rules === null) return [];
+  const { dialect } = client.rules;
+  const found = namingRules(client, client.rules.tool, files, server);
+  const first = found.filter(({ effect }) => effect === "deny");
+  const others = found.filter(({ effect }) => effect !== "deny");
+  return dialect === undefined ? [...first, ...others] : [...first, ...rulesIn(dialect, files, server)];
+}
+
+/** The rules in which a text names the server. `form`: how the client calls the tool T of the server S. */
+function namingRules(
+  client: Client,
+  form: string,
+  files: readonly RulesFile[],
+  server: string,
+): readonly ClientRule[] {
   const literal = (text: string) => text.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&");
-  const [before = "", after = ""] = client.rules.tool.split("T").map(literal);
+  const [before = "", after = ""] = form.split("T").map(literal);
   // A name with a word before it may be a pattern for all servers: `mcp__*`.
   const all = before.startsWith("S") ? "" : "|\\*";
   const names = `(?:${literal(server)}|${literal(server.replace(/[^A-Za-z0-9_-]/g, "_"))}${all})`;
   const named = before.replace("S", names);
   // Many clients take the name of a server for all of its tools.
   const whole = named.replace(/(?:__|_|:|\/)$/, "");
-  const form = `(?:${named}([^\\s"',|()]+)|${whole}(?![\\w/:-]))${after}`;
-  const pattern = new RegExp(`(?<![\\w-])${form}`, "g");
+  const naming = `(?:${named}([^\\s"',|()]+)|${whole}(?![\\w/:-]))${after}`;
+  const pattern = new RegExp(`(?<![\\w-])${naming}`, "g");
   return files.flatMap(({ path: file, values, isOfAgent }) =>
     textsIn(values).flatMap(({ text, at, around }) => {
       // The servers of the file are not rules about them.
       if (client.section.every((key, index) => at[index] === key)) return [];
       const isOther = isOfAgent || at.some((key) => /^(?:agents?|profiles|hooks)$/.test(key));
+      const effect = isOther ? "other" : effectOf([...at, ...around]);
       return [...text.matchAll(pattern)].map(([written, tool = "*"]) => {
-        return { file, written, tool, effect: isOther ? "other" : effectOf([...at, ...around]) };
+        return { file, written, tool, effect, condition: null };
       });
     }),
   );

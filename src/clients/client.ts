@@ -3,6 +3,7 @@
 import { basename, dirname, join } from "node:path";
 import type { ConfigTable } from "../config/edit/edit-value.ts";
 import table from "./clients.json" with { type: "json" };
+import type { RuleDialect } from "./rule-dialects.ts";
 
 /** How a client starts this program. */
 export interface OwnProgram {
@@ -40,8 +41,17 @@ interface Row {
   readonly reads?: string;
   /** The keys that it reads and that restrict nothing, as `KEY` or, for one value, as `KEY=VALUE`. */
   readonly ignored?: string;
-  /** How it calls the tool T of the server S in rules, and the files with rules besides its own; `/*`: of its agents. */
-  readonly rules?: { readonly tool: string; readonly files: readonly string[] };
+  /** Its rules about tools. */
+  readonly rules?: {
+    /** How it calls the tool T of the server S. */
+    readonly tool: string;
+    /** The files with rules besides its own; `agents/*`: of its agents. */
+    readonly files: readonly string[];
+    /** Its own form of rules; absent: a rule is a text that names a tool, and a denial comes first. */
+    readonly dialect?: RuleDialect;
+    /** Where its makers describe them. */
+    readonly docs: string;
+  };
   /** True for a gateway, and for a file that Mountaineer cannot write: its servers can be imported only. */
   readonly isImportOnly?: boolean;
   /** What the user must do before the program notices a change, with TITLE; null: nothing; absent: restart it. */

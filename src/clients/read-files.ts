@@ -20,7 +20,7 @@ import {
   clientWith,
   PLATFORM,
 } from "./client.ts";
-import { type ClientRules, readRules, refusedBy, rulesAbout } from "./client-rules.ts";
+import { type ClientRules, readRules, refusedBy, rulesVerdict } from "./client-rules.ts";
 import { clientFormat, clientValues, pathsAt, readClientFile, unreadable, valuesAt } from "./client-text.ts";
 import { isServerEntry, readForeignEntry } from "./entry-keys.ts";
 import { createTextReader, OF_EVERY_SERVICE } from "./entry-texts.ts";
@@ -202,29 +202,43 @@ export async function serversIn(
 /** The server with what the client's rules deny of it. */
 function ruled(server: ImportedServer, name: string, entry: JsonMembers, rules: ClientRules): ImportedServer {
   const { title } = rules.client;
-  const about = rulesAbout(rules, name);
-  const denied = [...new Set(about.filter(({ effect }) => effect === "deny").map(({ tool }) => tool))];
-  const prompting = about.filter(({ effect }) => effect === "ask").map(({ written }) => written);
-  const refusal = refusedBy(rules, name, readForeignEntry(entry));
-  const isWhole = denied.includes("*");
-  const why = refusal ?? (isWhole ? "a rule denies it" : null);
+  const { denied, only, asking, widened, ...about } = rulesVerdict(rules, name);
+  const why = refusedBy(rules, name, readForeignEntry(entry)) ?? about.refusal;
   const remarks = [
     ...server.remarks,
-    ...(denied.length === 0 || isWhole ? [] : [`${title} denies ${denied.join(", ")}: left out here`]),
-    ...(prompting.length === 0 ? [] : [`${title} asks before ${prompting.join(", ")}; nothing here does`]),
+    ...(denied.length === 0 ? [] : [`${title} denies ${denied.join(", ")}: left out here`]),
+    ...(only === null ? [] : [`${title} allows only ${only.join(", ")}: so does its filter here`]),
+    ...widened.map((rule) => `${title} denies ${rule} on a condition; here always`),
+    ...(asking.length === 0 ? [] : [`${title} asks before ${asking.join(", ")}; nothing here does`]),
+    ...rules.unread.map(
+      (path) => `${title}'s rules in ${path} could not be read, so none of them holds here`,
+    ),
   ];
   const problem =
     why === null ? server.problem : [server.problem, `${title}: ${why}`].filter(Boolean).join("; ");
   const { tools, ...filters } = objectOf(server.table["filters"]);
-  const deny = [...new Set([...([objectOf(tools)["deny"] ?? []].flat() as string[]), ...denied])];
+  const { allow, deny, ...others } = objectOf(tools);
+  // The assertions hold: the filters are lists of texts.
+  const own = (list: unknown) => [list ?? []].flat() as string[];
+  const kept =
+    only === null || allow === undefined ? (only ?? allow) : own(allow).filter((tool) => only.includes(tool));
+  const all = [...new Set([...own(deny), ...denied])];
   const table = {
     ...server.table,
     ...(why === null ? {} : { enabled: false }),
-    ...(denied.length === 0 || isWhole
+    ...(why !== null || (denied.length === 0 && only === null)
       ? {}
-      : { filters: { ...filters, tools: { ...objectOf(tools), deny } } }),
+      : {
+          filters: {
+            ...filters,
+            tools: {
+              ...others,
+              ...(kept === undefined ? {} : { allow: kept }),
+              ...(all.length === 0 ? {} : { deny: all }),
+            },
+          },
+        }),
   };
-  // The assertion holds: the filters are lists of texts.
   const incomplete = why === null ? server.incomplete : sha256Of(`${server.incomplete}: ${why}`);
   return { ...server, table: table as ImportedServer["table"], problem, remarks, incomplete };
 }

@@ -91,8 +91,7 @@ export function shownArguments(
       shown.push(argument === "" ? "" : aroundReferences(argument, () => HIDDEN));
     } else if (isOption) {
       const next = kinds[index + 1] === "runs" ? "" : (args[index + 1] ?? "");
-      isAwaited =
-        isNamed && isSecretOption(argument, next) && !argument.startsWith("--no-");
+      isAwaited = isNamed && isSecretOption(argument, next) && !argument.startsWith("--no-");
       shown.push(shownWord(argument, audience));
     } else if (kind === "environment") {
       shown.push(aroundReferences(argument, (part) => shownPair(part, audience, DEEPEST_PAIR)));

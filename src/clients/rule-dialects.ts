@@ -1,0 +1,88 @@
+// The rules that clients write in forms of their own: Gemini CLI's policies and Zed's tool permissions, each as a list of
+// which the first rule that fits decides.
+import { isObject, type JsonMembers, objectOf } from "../runtime/text/json-object.ts";
+import type { ClientRule, RulesFile } from "./client-rules.ts";
+
+export type RuleDialect = keyof typeof DIALECTS;
+
+type Dialect = (files: readonly RulesFile[], server: string) => readonly ClientRule[];
+
+const DIALECTS = { gemini: geminiRules, zed: zedRules } satisfies Record<string, Dialect>;
+
+/** The rules about a server in the client's own form, the one that decides first. */
+export function rulesIn(
+  dialect: RuleDialect,
+  files: readonly RulesFile[],
+  server: string,
+): readonly ClientRule[] {
+  return DIALECTS[dialect](files, server);
+}
+
+const DECISIONS: Readonly<Record<string, ClientRule["effect"]>> = {
+  ...{ deny: "deny", allow: "allow", ask_user: "ask", confirm: "ask" },
+};
+/** Members of a policy that are no condition. */
+const UNCONDITIONAL = /^(?:toolName|mcpName|decision|priority|denyMessage|allowRedirection)$/;
+const NEVER_MCP = ["commandPrefix", "commandRegex"];
+/** What an administrator says comes before the user's rules, and those before a project's. */
+const TIERS = { administrator: 0, user: 1, project: 2 } as const;
+
+function geminiRules(files: readonly RulesFile[], server: string): readonly ClientRule[] {
+  const rules = files.flatMap(({ path: file, values, from }) => {
+    const { rule } = objectOf(values);
+    return (Array.isArray(rule) ? rule : []).map(objectOf).flatMap((policy) => {
+      const effect = DECISIONS[String(policy["decision"])];
+      if (effect === undefined || NEVER_MCP.some((key) => key in policy)) return [];
+      const keys = Object.keys(policy).filter((key) => !UNCONDITIONAL.test(key));
+      const condition = keys.length === 0 ? null : keys.join(", ");
+      const rank = [TIERS[from], -Number(policy["priority"] ?? 0), effect === "deny" ? 0 : 1];
+      return toolsOf(policy, server).map(({ tool, written }) => ({
+        rank,
+        rule: { file, written, tool, effect, condition },
+      }));
+    });
+  });
+  return rules.sort((one, other) => compared(one.rank, other.rank)).map(({ rule }) => rule);
+}
+
+function compared(one: readonly number[], other: readonly number[]): number {
+  const at = one.findIndex((value, index) => value !== other[index]);
+  return at === -1 ? 0 : (one[at] ?? 0) - (other[at] ?? 0);
+}
+
+/** The tools of the server that a policy means: `*` for all. */
+function toolsOf({ toolName, mcpName }: JsonMembers, server: string) {
+  const isOfServer = typeof mcpName === "string" && [server, "*"].includes(mcpName);
+  if (mcpName !== undefined && !isOfServer) return [];
+  const names = toolName === undefined ? ["*"] : [toolName].flat().map(String);
+  const plain = server.replace(/[^\w.:-]/g, "_");
+  const before = ["mcp_*_", ...[server, plain].flatMap((name) => [`mcp_${name}_`, `${name}__`])];
+  return names.flatMap((name) => {
+    const own = before.find((start) => name.startsWith(start));
+    if (own !== undefined) return [{ tool: name.slice(own.length), written: name }];
+    if (isOfServer) return [{ tool: name, written: `${String(mcpName)}: ${name}` }];
+    return name === "*" || name === "mcp_*" ? [{ tool: "*", written: name }] : [];
+  });
+}
+
+function zedRules(files: readonly RulesFile[], server: string): readonly ClientRule[] {
+  return files.flatMap(({ path: file, values }) => {
+    const permissions = objectOf(objectOf(objectOf(values)["agent"])["tool_permissions"]);
+    const before = `mcp:${server}:`;
+    const rule = (written: string, tool: string, decision: unknown, condition: string | null) => {
+      const effect = DECISIONS[String(decision)];
+      return effect === undefined ? [] : [{ file, written, tool, effect, condition }];
+    };
+    const named = Object.entries(objectOf(permissions["tools"])).flatMap(([key, value]) => {
+      if (!key.startsWith(before) || !isObject(value)) return [];
+      const tool = key.slice(before.length);
+      const { default: usual, always_deny: patterns } = value;
+      const isPatterned = Array.isArray(patterns) && patterns.length > 0;
+      return [
+        ...(isPatterned ? rule(key, tool, "deny", "always_deny") : []),
+        ...rule(key, tool, usual, null),
+      ];
+    });
+    return [...named, ...rule("default", "*", permissions["default"], null)];
+  });
+}
