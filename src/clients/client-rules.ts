@@ -4,26 +4,7 @@ import { type JsonMembers, objectOf } from "../runtime/text/json-object.ts";
 import { type Client, type ClientSurroundings, pathOf } from "./client.ts";
 import { pathsAt, valuesAt } from "./client-text.ts";
 import type { ForeignServer } from "./entry-keys.ts";
-import { rulesIn } from "./rule-dialects.ts";
-
-/** A text of a client's file that names a tool of a server, or the server. */
-export interface ClientRule {
-  readonly file: string;
-  readonly written: string;
-  /** A tool's name or pattern; `*`: the whole server. */
-  readonly tool: string;
-  /** `other`: it has no meaning here, or applies to one agent. */
-  readonly effect: "deny" | "ask" | "allow" | "other";
-  /** The keys of what a call must also fulfil, which a filter cannot ask; null: nothing. */
-  readonly condition: string | null;
-}
-
-export interface RulesFile {
-  readonly path: string;
-  readonly values: unknown;
-  readonly isOfAgent: boolean;
-  readonly from: "administrator" | "user" | "project";
-}
+import { type ClientRule, type RulesFile, rulesIn } from "./rule-dialects.ts";
 
 /** The rules of a client, as values of its files. */
 export interface ClientRules {
@@ -62,10 +43,10 @@ export interface RulesVerdict {
   readonly refusal: string | null;
   /** Denied tools, as names or patterns. */
   readonly denied: readonly string[];
-  /** The only tools that it allows; null: all others. */
+  /** The only tools that it allows or asks about; null: all others. */
   readonly only: readonly string[] | null;
   /** The rules that ask a person, as written. */
-  readonly asking: readonly string[];
+  readonly prompting: readonly string[];
   /** The rules whose condition is left out here, as written, each with the condition. */
   readonly widened: readonly string[];
 }
@@ -74,13 +55,13 @@ export interface RulesVerdict {
 export function rulesVerdict(rules: ClientRules, server: string): RulesVerdict {
   const allowed: string[] = [];
   const denied = new Set<string>();
-  const asking: string[] = [];
+  const prompting: string[] = [];
   const widened: string[] = [];
-  const verdict = { denied: [], only: null, asking, widened };
+  const verdict = { denied: [], only: null, prompting, widened };
   for (const { tool, effect, condition, written } of rulesAbout(rules, server)) {
     if (effect === "other" || allowed.some((pattern) => fits(pattern, tool))) continue;
-    if (effect === "ask") asking.push(written);
-    if (effect === "allow" && condition === null) allowed.push(tool);
+    if (effect === "ask") prompting.push(written);
+    if (effect !== "deny" && condition === null) allowed.push(tool);
     if (effect !== "deny") continue;
     if (condition !== null) widened.push(`${written} (${condition})`);
     if (tool !== "*") denied.add(tool);
@@ -102,23 +83,23 @@ function rulesAbout({ client, files }: ClientRules, server: string): readonly Cl
   return dialect === undefined ? [...first, ...others] : [...first, ...rulesIn(dialect, files, server)];
 }
 
-/** The rules in which a text names the server. `form`: how the client calls the tool T of the server S. */
+/** The rules in which a text names the server. `toolForm`: how the client calls the tool T of the server S. */
 function namingRules(
   client: Client,
-  form: string,
+  toolForm: string,
   files: readonly RulesFile[],
   server: string,
 ): readonly ClientRule[] {
   const literal = (text: string) => text.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&");
-  const [before = "", after = ""] = form.split("T").map(literal);
+  const [before = "", after = ""] = toolForm.split("T").map(literal);
   // A name with a word before it may be a pattern for all servers: `mcp__*`.
   const all = before.startsWith("S") ? "" : "|\\*";
   const names = `(?:${literal(server)}|${literal(server.replace(/[^A-Za-z0-9_-]/g, "_"))}${all})`;
   const named = before.replace("S", names);
   // Many clients take the name of a server for all of its tools.
   const whole = named.replace(/(?:__|_|:|\/)$/, "");
-  const naming = `(?:${named}([^\\s"',|()]+)|${whole}(?![\\w/:-]))${after}`;
-  const pattern = new RegExp(`(?<![\\w-])${naming}`, "g");
+  const form = `(?:${named}([^\\s"',|()]+)|${whole}(?![\\w/:-]))${after}`;
+  const pattern = new RegExp(`(?<![\\w-])${form}`, "g");
   return files.flatMap(({ path: file, values, isOfAgent }) =>
     textsIn(values).flatMap(({ text, at, around }) => {
       // The servers of the file are not rules about them.

@@ -200,8 +200,19 @@ export function clientOf(
   )
     return { client: null, folder: null };
   // A file in a hidden folder is of the folder around it.
-  const [, folder = dirname(path)] = /^(.+)\/\.[^/]+\/[^/]+$/.exec(path) ?? [];
+  const [, folder = dirname(path)] = HIDDEN_FOLDER.exec(path) ?? [];
   return { client: null, folder: folder === surroundings.userHome ? null : folder };
+}
+
+const HIDDEN_FOLDER = /^(.+)\/\.[^/]+\/(?:[^/.][^/]*\/)*[^/]+$/;
+
+/**
+ * Whether a file of an unknown client is a project's, in whose folder its programs start: in a hidden folder, or at the root
+ * of `folder`, the current one.
+ */
+export function isProjectFile(path: string, folder: string): boolean {
+  const isRootFile = /^\.?mcp\.json$|\.code-workspace$/.test(basename(path));
+  return HIDDEN_FOLDER.test(path) || (isRootFile && dirname(path) === folder);
 }
 
 /** The hidden folders in which clients keep their files. */

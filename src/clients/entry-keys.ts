@@ -114,7 +114,7 @@ export function readForeignEntry(given: JsonMembers): ForeignServer {
       ...variables(table?.["env"]),
       ...inherited,
       ...take(KEYS.variables, (value) =>
-        Array.isArray(value) ? fromEnvironment(names(value)) : variables(value),
+        Array.isArray(value) ? (namedValues(value) ?? fromEnvironment(names(value))) : variables(value),
       ),
     },
     headers: headersOf(take),
@@ -279,8 +279,17 @@ function names(value: unknown): readonly string[] | null {
   return Array.isArray(value) ? texts(value.map((one) => (isObject(one) ? one["name"] : one))) : null;
 }
 
+/** A list of `{name, value}`. */
+function namedValues(list: readonly unknown[]): Readonly<Record<string, string>> | null {
+  const found = list.map((one) => [text(objectOf(one)["name"]), plainText(objectOf(one)["value"])] as const);
+  const read = found.flatMap(([name, value]) =>
+    name === null || value === null ? [] : [[name, value] as const],
+  );
+  return read.length === list.length ? Object.fromEntries(read) : null;
+}
+
 function textTable(value: unknown): Readonly<Record<string, string>> | null {
-  const found = variables(value);
+  const found = Array.isArray(value) ? namedValues(value) : variables(value);
   if (found === null) return null;
   const pairs = Object.entries(found).flatMap(([key, one]) => (one === null ? [] : [[key, one] as const]));
   return pairs.length === Object.keys(found).length ? Object.fromEntries(pairs) : null;

@@ -28,6 +28,8 @@ export interface TextSurroundings extends Pick<ClientSurroundings, "userHome" | 
   readonly expands: Client["expands"];
   /** The plugin or bundle whose folder the client's words for it mean; absent: it comes with none. */
   readonly package?: string;
+  /** The inputs of the file that have a default, by id; absent: it has none. */
+  readonly inputs?: ReadonlyMap<string, { readonly usual: string; readonly isSecret: boolean }>;
   /** The folder of the client's file, where its relative `{file:PATH}` begin; absent: it has none. */
   readonly fileFolder?: string;
 }
@@ -103,7 +105,7 @@ function partsOf(text: string, form: RegExp, surroundings: TextSurroundings): Pa
     else if (written === "${/}" || written === "${pathSeparator}") parts.push({ kind: "text", text: "/" });
     else if (isFolder && project !== null)
       parts.push({ kind: "text", text: FOLDER.test(written) ? project : basename(project) });
-    else if (input !== undefined) parts.push({ kind: "input", id: input, written });
+    else if (input !== undefined) parts.push(inputPart(input, written, surroundings));
     else if (file !== undefined && expands === "file" && fileFolder !== undefined)
       parts.push({ kind: "file", path: file.startsWith("~/") ? file : resolve(fileFolder, file), written });
     else if (name !== undefined && !isFolder) parts.push({ kind: "variable", name, otherwise, written });
@@ -111,6 +113,14 @@ function partsOf(text: string, form: RegExp, surroundings: TextSurroundings): Pa
   }
   if (done < text.length) parts.push({ kind: "text", text: text.slice(done) });
   return parts;
+}
+
+/** A default stands for an input, unless it is a secret. */
+function inputPart(id: string, written: string, { inputs }: TextSurroundings): Part {
+  const known = inputs?.get(id);
+  return known === undefined || known.isSecret
+    ? { kind: "input", id, written }
+    : { kind: "text", text: known.usual };
 }
 
 /** Variables that every service has, so that a reference to one of them stays. */
@@ -133,7 +143,7 @@ export function createTextReader(
   secretOf: (from: "input" | "variable", id: string, value: string | null) => string,
   taken: (variable: string) => void = () => {},
 ) {
-  const { environment, expands, keeps = () => false } = surroundings;
+  const { environment, expands, inputs, keeps = () => false } = surroundings;
   const stays = (name: string): boolean => OF_EVERY_SERVICE.has(name) || keeps(name);
   /** The meanings that refer to a secret of this import, or to a file of secrets. */
   const ownReferences = new WeakSet<TextMeaning>();
@@ -182,7 +192,7 @@ export function createTextReader(
         if (part.kind === "package") return plainly(OWN_PACKAGE);
         if (part.kind === "file") return plainly(`\${file:${part.path}}`);
         if (part.kind === "unknown") return { ...plainly(escaped(part.written)), problem: onlyThere(part) };
-        if (part.kind === "input") return asSecret("input", part.id, null);
+        if (part.kind === "input") return asSecret("input", part.id, inputs?.get(part.id)?.usual ?? null);
         const { name, otherwise } = part;
         if (environment[name] !== undefined && stays(name)) return plainly(`\${${name}}`);
         if (environment[name] !== undefined && isSecretName(name))
@@ -193,9 +203,9 @@ export function createTextReader(
     },
     /**
      * Reads an argument or an address, which may refer to stored secrets only. `mayRefer`: false for a program or a
-     * path, which may not.
+     * path, which may not. `isCode`: a shell reads it, and may know the variables that are not set here.
      */
-    plain: (text: string, mayRefer: boolean, isBehind = false): TextMeaning => {
+    plain: (text: string, mayRefer: boolean, isBehind = false, isCode = false): TextMeaning => {
       const foreign = isBehind ? null : foreignReference(text, "address");
       if (foreign !== null) return { ...plainly(text), problem: `${text} is ${foreign}` };
       return gather(partsOf(text, form, surroundings), (part) => {
@@ -205,14 +215,14 @@ export function createTextReader(
         const written = isNamed(part) ? part.written : "placeholder";
         const inside = trimEnd(written.replace(/^[$%{]+/, ""), "%}").replaceAll(":", " ");
         const gap = plainly(inside.startsWith("(") ? written : `(${inside})`);
-        if (part.kind === "input" && mayRefer) return asSecret("input", part.id, null);
+        if (part.kind === "input" && mayRefer)
+          return asSecret("input", part.id, inputs?.get(part.id)?.usual ?? null);
         if (part.kind !== "variable") return { ...gap, problem: onlyThere(part) };
         const { name, otherwise } = part;
         if (isSecretName(name) && mayRefer) return asSecret("variable", name, environment[name] ?? otherwise);
         const value = shellValue(name, otherwise);
         if (value !== null) return plainly(value);
-        // The shell that gets this argument may know what the client leaves to it.
-        if (written.startsWith(`$${name}`)) return plainly(written);
+        if (isCode && written.startsWith(`$${name}`)) return plainly(written);
         return { ...gap, problem: `the variable ${name} is not set here` };
       });
     },

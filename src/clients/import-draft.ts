@@ -7,7 +7,7 @@ import type { HomeContext } from "../config/home-context.ts";
 import { decodedText } from "../config/read/config-bytes.ts";
 import { textValues } from "../config/read/file-values.ts";
 import { parseConfig } from "../config/read/load.ts";
-import type { ConfigFormat } from "../config/snapshot.ts";
+import { type ConfigFormat, type MountaineerConfig, SERVER_DEFAULT } from "../config/snapshot.ts";
 import { refusalError } from "../config/values/mistakes.ts";
 import { sha256Of } from "../runtime/files/sha256.ts";
 import { findCommand } from "../runtime/process/find-program.ts";
@@ -43,9 +43,20 @@ export async function draftImport(
   if (!standing.ok) throw refusalError(standing.mistakes);
   const tables = objectOf(await textValues(before, format));
   const common = objectOf(objectOf(tables["backend_defaults"])["env"]);
-  const { added, present, unsure } = planImport(files, objectOf(tables["backends"]), common);
+  const { server } = standing.snapshot.config;
+  const { own, added, twins, unsure } = planImport(
+    files,
+    objectOf(tables["backends"]),
+    common,
+    (url) => !isNew && isAddressOf(server, url),
+  );
   const sound: PlannedBackend[] = [];
-  const refused: { name: string; why: string }[] = [];
+  const refused = [
+    ...own.map((name) => ({ name, why: "it is this gateway" })),
+    ...files.flatMap(({ empty }) =>
+      empty.map((name) => ({ name, why: "it neither starts nor names a server" })),
+    ),
+  ];
   for (const one of added) {
     const separate = await parseConfig(
       Buffer.from(await withBackends("", "toml", [one])),
@@ -84,7 +95,8 @@ export async function draftImport(
     missing: await missingPrograms(sound),
     /** The variables that every program has already. */
     common,
-    present,
+    /** `files`, or `files2 (as files)`. */
+    present: [...new Set(twins.map(({ name, as }) => (name === as ? name : `${name} (as ${as})`)))],
     /** Names in `present` for which the client's file may have a newer secret than the stored one. */
     unsure,
     /** Servers that cannot be backends here, and why. */
@@ -96,6 +108,16 @@ export async function draftImport(
     after,
     baseSha256: sha256Of(before),
   };
+}
+
+/** Whether the gateway of this configuration answers at the address. */
+function isAddressOf(server: MountaineerConfig["server"], address: string): boolean {
+  const { host, port, publicUrl } = server ?? SERVER_DEFAULT;
+  const url = URL.parse(address);
+  if (url === null) return false;
+  if (publicUrl !== null && `${url.href}/`.startsWith(`${publicUrl}/`)) return true;
+  const isHere = url.hostname === host || /^(?:localhost|127\.[\d.]+|\[::1\])$/.test(url.hostname);
+  return isHere && Number(url.port || 80) === port && /^\/mcp(?:\/|$)/.test(url.pathname);
 }
 
 async function missingPrograms(

@@ -27,9 +27,11 @@ export interface PlannedBackend extends ImportedServer {
 }
 
 interface ImportPlan {
+  /** Names of entries that start this gateway, or are its address. */
+  readonly own: readonly string[];
   readonly added: readonly PlannedBackend[];
-  /** Servers that are in the configuration already, or were found twice: `files`, or `files2 (as files)`. */
-  readonly present: readonly string[];
+  /** Servers that are in the configuration already, or were found twice, each with the equal one's name here. */
+  readonly twins: readonly { readonly name: string; readonly as: string }[];
   /**
    * Their names here, where the client's file also has a secret. That secret may differ from the stored one.
    */
@@ -37,16 +39,19 @@ interface ImportPlan {
 }
 
 /**
- * Plans which servers of the files to import, without entries that start Mountaineer. `backends`: the configuration's
- * tables of backends, by name. `common`: the variables that every backend has already.
+ * Plans which servers of the files to import, without those that are Mountaineer. `backends`: the configuration's
+ * tables of backends, by name. `common`: the variables that every backend has already. `isOwnAddress`: whether the gateway
+ * itself answers there.
  */
 export function planImport(
   files: readonly FoundFile[],
   backends: Readonly<Record<string, unknown>>,
   common: Readonly<Record<string, unknown>> = {},
+  isOwnAddress: (url: string) => boolean = () => false,
 ): ImportPlan {
+  const own: string[] = [];
   const added: PlannedBackend[] = [];
-  const present: string[] = [];
+  const twins: { name: string; as: string }[] = [];
   const unsure: string[] = [];
   const taken = new Map<string, KnownServer>(
     Object.entries(backends).map(([name, table]) => [
@@ -56,8 +61,14 @@ export function planImport(
   );
   for (const { title, servers } of files) {
     for (const server of servers) {
-      const { command, args = [] } = server.table;
-      if (isOwnEntry(command, Array.isArray(args) ? args : [])) continue;
+      const { command, args = [], url } = server.table;
+      if (
+        isOwnEntry(command, Array.isArray(args) ? args : []) ||
+        (typeof url === "string" && isOwnAddress(url))
+      ) {
+        own.push(server.name);
+        continue;
+      }
       const whole = { ...server, table: withVariables(server.table, common) };
       const known = taken.get(server.name);
       const twin = [...(known === undefined ? [] : [[server.name, known] as const]), ...taken].find(
@@ -72,7 +83,7 @@ export function planImport(
           const table = withoutVariables(server.table, common);
           added[at] = { ...server, table, name, title, remarks: [...server.remarks, remark] };
         }
-        present.push(server.name === name ? name : `${server.name} (as ${name})`);
+        twins.push({ name: server.name, as: name });
         if (known.secrets === null && server.secrets.size > 0) unsure.push(name);
         continue;
       }
@@ -81,7 +92,7 @@ export function planImport(
       added.push({ ...server, table: withoutVariables(server.table, common), name, title });
     }
   }
-  return { added, present: [...new Set(present)], unsure: [...new Set(unsure)] };
+  return { own: [...new Set(own)], added, twins, unsure: [...new Set(unsure)] };
 }
 
 /** The table of a program with the variables that it has in common with the others; its own ones win. */
@@ -134,13 +145,13 @@ export function isSameServer(one: KnownServer, other: KnownServer, title: string
     (key) =>
       (isStanding && other.table[key] === undefined) || isDeepStrictEqual(one.table[key], other.table[key]),
   );
-  // What was left out of a section is not known.
-  const isCarriedAlike = isStanding
+  // Nothing says what was left out of a section.
+  const isSameRest = isStanding
     ? other.incomplete === null || isOneName
     : isDeepStrictEqual(one.incomplete, other.incomplete);
   return (
     isAsStrict &&
-    isCarriedAlike &&
+    isSameRest &&
     ["command", "cwd", "url"].every((key) => isSame(one.table[key] ?? null, other.table[key] ?? null)) &&
     ["args", "env", "headers"].every(isSameTable)
   );

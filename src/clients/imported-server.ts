@@ -1,6 +1,7 @@
 // Turns a server of a client into the section of a backend, with references instead of its secrets.
 
 import { resolve } from "node:path";
+import { argumentKinds } from "../config/argument-kinds.ts";
 import type { ConfigTable } from "../config/edit/edit-value.ts";
 import { literalSecrets } from "../config/literal-secrets.ts";
 import { freeSecretName } from "../config/secret-names.ts";
@@ -21,6 +22,7 @@ import { fillsReferences, foreignReference } from "../config/values/foreign-refe
 import { escaped, parseSecretText, storedParts } from "../config/values/secret-text.ts";
 import { sha256Of } from "../runtime/files/sha256.ts";
 import { isObject, type JsonMembers, objectOf } from "../runtime/text/json-object.ts";
+import { isVariableName } from "../runtime/text/name-forms.ts";
 import { trimEnd } from "../runtime/text/trim-end.ts";
 import { ABOUT, type Client, isIgnored } from "./client.ts";
 import { type ForeignServer, MAPPED, readForeignEntry } from "./entry-keys.ts";
@@ -59,6 +61,8 @@ export interface ImportedServer {
 export interface ImportOptions extends TextSurroundings {
   /** The client whose file it is; null: none that is known. It starts its programs in `project`, if that is not null. */
   readonly client: Client | null;
+  /** Whether it starts its programs in `project`; absent: if the client is known. */
+  readonly isOfProject?: boolean;
   /** Whether a program that runs packages finds something of the project in `project`. */
   readonly findsPackages?: boolean;
   /** Names that its secrets cannot have. */
@@ -72,6 +76,8 @@ export interface ImportOptions extends TextSurroundings {
 const WINDOWS_PATH = /^[A-Za-z]:[\\/]|^%[A-Za-z]+%/;
 /** The scheme of an Authorization header, before its secret. */
 const SCHEME = /^(?:bearer|basic|token|apikey) +/i;
+/** The value of a credential's header without a credential. */
+const NO_CREDENTIAL = /^(?:bearer|basic|token|apikey)? *$/i;
 /** Ignored keys that a server may need, with the remark for the person: why the key is ignored, or what to do. */
 const NOT_DECISIVE: Readonly<Record<string, string>> = {
   envFile: "is not read: put its variables into env",
@@ -102,7 +108,7 @@ export function importedServer(
   const left = Object.entries(unknown).filter(
     ([key, value]) => isGiven(value) && !ABOUT.has(key) && !isIgnored(options.client, key, value),
   );
-  const isCarried = left.length === 0 && Object.keys(headers).length === Object.keys(server.headers).length;
+  const isWhole = left.length === 0 && Object.keys(headers).length === Object.keys(server.headers).length;
   // A token in a header is the other way to sign in.
   const hasToken = Object.keys(headers).some(isCredentialHeader);
   const texts =
@@ -111,7 +117,7 @@ export function importedServer(
       : reading.variables(server);
   const problems = [...reading.problems, ...reading.unset, ...reasonsIn(unknown, options.client)];
   const problem = problems.length === 0 ? null : [...new Set(problems)].join("; ");
-  remarks.push(...writtenOut(texts));
+  remarks.push(...reading.remarks, ...writtenOut(texts));
   const isEnabled = server.enabled && problem === null && reading.wanted.size === 0;
   if (command === null && !hasToken && server.signIn.id !== null) {
     const { redirect_host: host = "127.0.0.1", redirect_port: port } = server.signIn.others;
@@ -145,9 +151,7 @@ export function importedServer(
     problem,
     isOff: !server.enabled,
     incomplete:
-      isCarried && problem === null
-        ? null
-        : digestOf({ ...read, unknown: Object.fromEntries(left), problem }),
+      isWhole && problem === null ? null : digestOf({ ...read, unknown: Object.fromEntries(left), problem }),
   };
 }
 
@@ -227,6 +231,7 @@ class ServerReading {
   readonly problems: string[] = [];
   readonly unset = new Set<string>();
   readonly given = new Map<string, string>();
+  readonly remarks: string[] = [];
   /** True: what it runs is in a project's folder, so that its content changes with what is checked out there. */
   startsInProject = false;
   readonly #options: ImportOptions;
@@ -259,8 +264,10 @@ class ServerReading {
 
   program(given: string, { args, cwd: givenCwd, env, sandbox }: ForeignServer): ConfigTable {
     const { project, client, findsPackages = false } = this.#options;
+    const { isOfProject = client !== null } = this.#options;
     const program = this.#plain(given, false);
-    const plainArgs = args.map((arg) => this.#plain(arg, true));
+    const kinds = argumentKinds(given, args);
+    const plainArgs = args.map((arg, index) => this.#plain(arg, true, kinds[index] === "code"));
     const isOfWindows = WINDOWS_PATH.test(givenCwd ?? "");
     if (isOfWindows) this.problems.push(`its cwd is a path of Windows: ${givenCwd}`);
     else if ([program, ...plainArgs].some((arg) => WINDOWS_PATH.test(arg)))
@@ -269,7 +276,7 @@ class ServerReading {
     const texts = [...plainArgs, ...pathsIn(env)];
     const start =
       folder ??
-      (this.#isBelow(project) && startsInFolder(program, texts, client, findsPackages) ? "." : null);
+      (this.#isBelow(project) && startsInFolder(program, texts, isOfProject, findsPackages) ? "." : null);
     const cwd = project === null || start === null ? folder : resolve(project, start);
     this.startsInProject = project !== null && cwd !== null && `${cwd}/`.startsWith(`${project}/`);
     if (cwd !== null && /^[^/~$]/.test(cwd))
@@ -312,7 +319,9 @@ class ServerReading {
     if (scheme !== undefined)
       this.problems.unshift(`its address begins with ${scheme}; servers are reached by http:// or https://`);
     if (hasUnclearPassword(given)) {
-      this.problems.unshift("its address may have a password, whose end is unclear");
+      this.problems.unshift(
+        "its address may have a password, whose end is unclear: all before the last @ is left out",
+      );
       return { url: shownUnclearUrl(given) };
     }
     if (!/^https?:\/\/[^/?#]*\$\{|^\$\{/i.test(url))
@@ -358,8 +367,21 @@ class ServerReading {
       (name) => this.#options.environment[name] !== undefined && !Object.hasOwn(env, name),
     );
     const given = { ...env, ...Object.fromEntries(wanted.map((name) => [name, null])) };
-    const texts = { ...Object.fromEntries(stored), ...objectOf(this.texts("env", given)["env"]) };
+    const texts = {
+      ...Object.fromEntries(stored),
+      ...objectOf(this.texts("env", this.#passable(given))["env"]),
+    };
     return Object.keys(texts).length === 0 ? {} : { env: texts as ConfigTable };
+  }
+
+  /** The variables that a shell passes on to what it starts: it drops others in silence. */
+  #passable(env: ForeignServer["env"]): ForeignServer["env"] {
+    const [passed, dropped] = [true, false].map((isPassed) =>
+      Object.entries(env).filter(([name]) => isVariableName(name) === isPassed),
+    );
+    for (const [name] of dropped ?? [])
+      this.problems.push(`its variable ${name} reaches no program: names have letters, digits and _`);
+    return Object.fromEntries(passed ?? []);
   }
 
   /** How to sign in at the address. The secret is a reference, as it is in a variable. */
@@ -374,16 +396,20 @@ class ServerReading {
 
   /** The variables or headers, with a reference instead of each secret that is written out. */
   texts(key: "env" | "headers", given: Readonly<Record<string, string | null>>): ConfigTable {
-    const texts = Object.entries(given).map(([name, text]) => {
+    const texts = Object.entries(given).flatMap(([name, text]): (readonly [string, string])[] => {
       const written = text ?? `\${${name}}`;
       const meaning = this.#reader.reference(written, this.#isBehind);
+      if (key === "headers" && isCredentialHeader(name) && NO_CREDENTIAL.test(meaning.text)) {
+        this.remarks.push(`its ${name} is left out: ${written} is empty here`);
+        return [];
+      }
       const taken = this.#take(meaning);
-      if (this.#isBehind && foreignReference(written) !== null) return [name, taken] as const;
-      if (meaning.problem === null) return [name, this.#withReferences(key, name, taken)] as const;
+      if (this.#isBehind && foreignReference(written) !== null) return [[name, taken]];
+      if (meaning.problem === null) return [[name, this.#withReferences(key, name, taken)]];
       // Credentials are references in any case, so its own secret is to be stored in place of it.
-      if (key === "headers" && isCredentialHeader(name)) return [name, this.#missing(name, written)] as const;
+      if (key === "headers" && isCredentialHeader(name)) return [[name, this.#missing(name, written)]];
       // A lone placeholder is not a secret, but the text around a placeholder may be.
-      return [name, /^\$?\{+[^{}]*\}+$/.test(written) ? taken : HIDDEN] as const;
+      return [[name, /^\$?\{+[^{}]*\}+$/.test(written) ? taken : HIDDEN]];
     });
     return texts.length === 0 ? {} : { [key]: Object.fromEntries(texts) };
   }
@@ -434,8 +460,8 @@ class ServerReading {
     );
   }
 
-  #plain(text: string, mayRefer: boolean): string {
-    return this.#take(this.#reader.plain(text, mayRefer, this.#isBehind));
+  #plain(text: string, mayRefer: boolean, isCode = false): string {
+    return this.#take(this.#reader.plain(text, mayRefer, this.#isBehind, isCode));
   }
 
   #take({ text, wanted, problem }: ReturnType<TextReader["plain"]>): string {

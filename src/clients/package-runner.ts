@@ -1,6 +1,4 @@
 // Where a program of a project starts: those that run packages by name find some in the project's folder.
-import type { Client } from "./client.ts";
-
 /** What such a program finds in a folder. */
 export const PACKAGE_MARKS: ReadonlySet<string> = new Set(
   (
@@ -14,15 +12,18 @@ const RUNNER =
 /** A package of a scope, of a version, or at an address: its name leads to one package, wherever it is asked for. */
 const EXACT = /^(?:npm:|jsr:)?@[^/]+\/|.@[\w.^~-]+$|[=<>~]=|:\/\//;
 
-/** Whether a program depends on the folder in which it is started. */
+/**
+ * Whether a program depends on the folder in which it is started. `isOfProject`: its client starts the programs of a project
+ * there.
+ */
 export function startsInFolder(
   command: string,
   args: readonly string[],
-  client: Client | null,
+  isOfProject: boolean,
   findsPackages: boolean,
 ): boolean {
   const [runner] = RUNNER.exec([command, ...args].join(" ")) ?? [];
-  if (client !== null && runner === undefined) return true;
+  if (isOfProject && runner === undefined) return true;
   const before = runner === undefined ? 0 : runner.slice(command.length).split(" ").length - 1;
   const operands = args
     .slice(before)
@@ -30,5 +31,5 @@ export function startsInFolder(
     .filter((arg) => arg !== "");
   const named = runner === undefined ? [command, ...operands] : operands.slice(1);
   if (named.some((arg) => /[./]/.test(arg) && !/^(?:[/@~]|\d[\d.]*$|[\w+.-]+:\/\/)/.test(arg))) return true;
-  return runner !== undefined && (findsPackages || (client !== null && !EXACT.test(operands[0] ?? "")));
+  return runner !== undefined && (findsPackages || (isOfProject && !EXACT.test(operands[0] ?? "")));
 }

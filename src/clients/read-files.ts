@@ -18,6 +18,7 @@ import {
   clientFiles,
   clientOf,
   clientWith,
+  isProjectFile,
   PLATFORM,
 } from "./client.ts";
 import { type ClientRules, readRules, refusedBy, rulesVerdict } from "./client-rules.ts";
@@ -91,9 +92,20 @@ async function readServers(
 ): Promise<FoundServers | null> {
   const text = given ?? (await readClientFile(path));
   if (text === null) return null;
-  const values = await clientValues(text, path);
+  const values = await withNamedFile(await clientValues(text, path), path);
   const { client, folder } = path === "-" ? { client: null, folder: null } : clientOf(path, surroundings);
   return serversIn(values, { client, folder, path, format: clientFormat(text, path) }, surroundings, taken);
+}
+
+/** The values of a file. Those of a plugin's manifest may only name the plugin's file of servers. */
+async function withNamedFile(values: unknown, path: string): Promise<unknown> {
+  const named = objectOf(values)["mcpServers"];
+  if (typeof named !== "string") return values;
+  const folder = dirname(path);
+  const root = /^\.\w+-plugin$/.test(basename(folder)) ? dirname(folder) : folder;
+  const other = resolve(root, named);
+  const table = other.startsWith(`${root}/`) ? objectOf(await valuesAt(other)) : {};
+  return { ...objectOf(values), mcpServers: table["mcpServers"] ?? table };
 }
 
 /** The server of a bundle, whose files wait next to those of the others until it is imported. */
@@ -177,6 +189,7 @@ export async function serversIn(
   const isOff = await switchedOff(values, own ?? surroundings.folder, client?.name ?? null, surroundings);
   const where = own === null ? surroundings : { ...surroundings, folder: own };
   const rules = client === null ? null : await readRules(client, { path, values }, where);
+  const inputs = defaultsIn(values);
   const found = foundEntries(values, surroundings.folder, surroundings.everyProject);
   for (const { name, entry: given, project, section } of found.entries) {
     const inferred = section === null ? null : clientWith(section, format);
@@ -189,6 +202,7 @@ export async function serversIn(
     const options = {
       ...{ ...surroundings, expands: itsClient?.expands ?? null, client: itsClient, taken },
       ...{ project: project ?? own, ...(path === "-" ? {} : { fileFolder: dirname(path) }) },
+      ...{ inputs, isOfProject: itsClient !== null || isProjectFile(path, surroundings.folder) },
       ...(plugin === null ? {} : { package: plugin }),
     };
     const server = await readServer(name, entry, options);
@@ -199,17 +213,30 @@ export async function serversIn(
   return { servers, empty, elsewhere: found.elsewhere };
 }
 
+/** The inputs of a file that have a default, by id. */
+function defaultsIn(values: unknown): NonNullable<ImportOptions["inputs"]> {
+  const { inputs } = objectOf(values);
+  const found = (Array.isArray(inputs) ? inputs : []).map(objectOf);
+  return new Map(
+    found.flatMap(({ id, default: usual, password }) =>
+      typeof id === "string" && typeof usual === "string" && usual !== ""
+        ? [[id, { usual, isSecret: password === true }] as const]
+        : [],
+    ),
+  );
+}
+
 /** The server with what the client's rules deny of it. */
 function ruled(server: ImportedServer, name: string, entry: JsonMembers, rules: ClientRules): ImportedServer {
   const { title } = rules.client;
-  const { denied, only, asking, widened, ...about } = rulesVerdict(rules, name);
+  const { denied, only, prompting, widened, ...about } = rulesVerdict(rules, name);
   const why = refusedBy(rules, name, readForeignEntry(entry)) ?? about.refusal;
   const remarks = [
     ...server.remarks,
     ...(denied.length === 0 ? [] : [`${title} denies ${denied.join(", ")}: left out here`]),
     ...(only === null ? [] : [`${title} allows only ${only.join(", ")}: so does its filter here`]),
     ...widened.map((rule) => `${title} denies ${rule} on a condition; here always`),
-    ...(asking.length === 0 ? [] : [`${title} asks before ${asking.join(", ")}; nothing here does`]),
+    ...(prompting.length === 0 ? [] : [`${title} asks before ${prompting.join(", ")}; nothing here does`]),
     ...rules.unread.map(
       (path) => `${title}'s rules in ${path} could not be read, so none of them holds here`,
     ),
@@ -220,7 +247,7 @@ function ruled(server: ImportedServer, name: string, entry: JsonMembers, rules: 
   const { allow, deny, ...others } = objectOf(tools);
   // The assertions hold: the filters are lists of texts.
   const own = (list: unknown) => [list ?? []].flat() as string[];
-  const kept =
+  const allowing =
     only === null || allow === undefined ? (only ?? allow) : own(allow).filter((tool) => only.includes(tool));
   const all = [...new Set([...own(deny), ...denied])];
   const table = {
@@ -233,7 +260,7 @@ function ruled(server: ImportedServer, name: string, entry: JsonMembers, rules: 
             ...filters,
             tools: {
               ...others,
-              ...(kept === undefined ? {} : { allow: kept }),
+              ...(allowing === undefined ? {} : { allow: allowing }),
               ...(all.length === 0 ? {} : { deny: all }),
             },
           },
@@ -394,6 +421,7 @@ function entriesWithin(table: unknown): ReturnType<typeof entriesIn> {
   return Object.entries(objectOf(table)).flatMap(([key, inner]) => {
     const sections = key === "projects" ? [] : SECTIONS.flatMap((path) => entriesIn(serversAt(inner, path)));
     const servers = sections.filter(({ entry }) => isServerEntry(entry));
-    return key === "projects" || servers.length > 0 ? servers : entriesWithin(inner);
+    const own = [...new Map(servers.map((one) => [one.entry, one])).values()];
+    return key === "projects" || own.length > 0 ? own : entriesWithin(inner);
   });
 }

@@ -1,7 +1,25 @@
-// The rules that clients write in forms of their own: Gemini CLI's policies and Zed's tool permissions, each as a list of
+// The rules that clients write in special forms: Gemini CLI's policies and Zed's tool permissions, each as a list of
 // which the first rule that fits decides.
 import { isObject, type JsonMembers, objectOf } from "../runtime/text/json-object.ts";
-import type { ClientRule, RulesFile } from "./client-rules.ts";
+
+/** A text of a client's file that names a tool of a server, or the server. */
+export interface ClientRule {
+  readonly file: string;
+  readonly written: string;
+  /** A tool's name or pattern; `*`: the whole server. */
+  readonly tool: string;
+  /** `other`: it has no meaning here, or applies to one agent. */
+  readonly effect: "deny" | "ask" | "allow" | "other";
+  /** The keys of what a call must also fulfil, which a filter cannot ask; null: nothing. */
+  readonly condition: string | null;
+}
+
+export interface RulesFile {
+  readonly path: string;
+  readonly values: unknown;
+  readonly isOfAgent: boolean;
+  readonly from: "administrator" | "user" | "project";
+}
 
 export type RuleDialect = keyof typeof DIALECTS;
 
@@ -19,9 +37,9 @@ export function rulesIn(
 }
 
 const DECISIONS: Readonly<Record<string, ClientRule["effect"]>> = {
-  ...{ deny: "deny", allow: "allow", ask_user: "ask", confirm: "ask" },
+  ...{ deny: "deny", allow: "allow", confirm: "ask", ["ask_user"]: "ask" },
 };
-/** Members of a policy that are no condition. */
+/** The members of a policy besides its conditions. */
 const UNCONDITIONAL = /^(?:toolName|mcpName|decision|priority|denyMessage|allowRedirection)$/;
 const NEVER_MCP = ["commandPrefix", "commandRegex"];
 /** What an administrator says comes before the user's rules, and those before a project's. */

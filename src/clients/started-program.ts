@@ -79,7 +79,7 @@ export function serverName(entry: JsonMembers): string {
   if (typeof own === "string") return own;
   if (command === null) {
     const host = (URL.parse(url ?? "")?.hostname ?? "").split(".");
-    return host.at(-2) ?? host[0] ?? "server";
+    return host.at(-2) || host[0] || "server";
   }
   const runs = /(?:^|[\\/])(?:npx|bunx|pnpx|uvx|pipx|docker|podman|node|python\d?|uv|bun|deno)(?:\.\w+)?$/i;
   const program = runs.test(command)

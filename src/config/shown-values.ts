@@ -153,11 +153,10 @@ export function hasUnclearPassword(text: string): boolean {
   return !HOST.test(rest.slice(0, later));
 }
 
-/** An address with an unclear password: everything before the last `@` is hidden, and the rest shown as `shownUrl` does. */
+/** An address with an unclear password, without everything before the last `@`; the rest as `shownUrl` shows it. */
 export function shownUnclearUrl(address: string): string {
   const scheme = /^[^:]*:\/\//.exec(address)?.[0] ?? "";
-  const rest = address.slice(address.lastIndexOf("@") + 1);
-  return `${scheme}${HIDDEN}@${shownUrl(`${scheme}${rest}`, "log").slice(scheme.length)}`;
+  return shownUrl(`${scheme}${address.slice(address.lastIndexOf("@") + 1)}`, "log");
 }
 
 /**

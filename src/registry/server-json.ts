@@ -82,7 +82,10 @@ function launchOf(server: JsonMembers): RegistryServer["launch"] {
     if (remote["type"] !== "streamable-http" || textOf(remote["url"]) === null) continue;
     return {
       kind: "address",
-      url: partsOf(textOf(remote["url"]) ?? "", remote["variables"]),
+      // Without one of its parts there is no address.
+      url: partsOf(textOf(remote["url"]) ?? "", remote["variables"]).map((part) =>
+        typeof part === "string" ? part : { ...part, isRequired: true },
+      ),
       headers: namedInputs(remote["headers"]),
     };
   }

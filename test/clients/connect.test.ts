@@ -469,7 +469,8 @@ http_headers = { "X-Token" = "\${X_TOKEN}", "X-Secret" = "hunter2" }
     const files = await readFoundFiles([{ path }], OPTIONS, OPTIONS.kept);
     const plan = planImport(files, { documents: { command: "a", args: [] }, notes: { command: "other" } });
     assert.deepEqual(pluck(plan.added, "name"), ["notes-mcp-json"]);
-    assert.deepEqual(plan.present, ["files (as documents)", "more (as notes-mcp-json)"]);
+    const twins = plan.twins.map(({ name, as }) => `${name} as ${as}`);
+    assert.deepEqual(twins, ["files as documents", "more as notes-mcp-json"]);
     assert.deepEqual(plan.unsure, [], "they have no secrets");
   });
 
@@ -484,7 +485,7 @@ http_headers = { "X-Token" = "\${X_TOKEN}", "X-Secret" = "hunter2" }
     await writeFile(path, JSON.stringify({ mcpServers }));
     const files = await readFoundFiles([{ path }], OPTIONS, OPTIONS.kept);
     const plan = planImport(files, { same: { command: "a" } }, { SSL_CERT_FILE: "/ours.pem" });
-    assert.deepEqual(plan.present, ["same"]);
+    assert.deepEqual(plan.twins, [{ name: "same", as: "same" }]);
     assert.deepEqual(
       plan.added.map(({ name, table }) => [name, table["env"]]),
       [

@@ -1,8 +1,10 @@
 // What a server of a client becomes here.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { planImport } from "../../src/clients/import-plan.ts";
 import { importedServer } from "../../src/clients/imported-server.ts";
-import { foundEntries } from "../../src/clients/read-files.ts";
+import { foundEntries, serversIn } from "../../src/clients/read-files.ts";
+import { fc } from "../support/properties.ts";
 
 const imported = (name: string, entry: Record<string, unknown>, environment: NodeJS.ProcessEnv = {}) =>
   importedServer(name, entry, {
@@ -55,6 +57,38 @@ test("F1 each variable of this shell is named with the place where its value is 
       TEAM: "is written into the file",
       API_KEY: "is stored as secret:a-api-key",
     },
+  );
+});
+
+test("F1 each entry of a list is imported, there already, or refused, and named", async () => {
+  const entry = fc.oneof(
+    fc.record(
+      {
+        name: fc.constantFrom("a", "b", "a b", ""),
+        id: fc.constantFrom("a", "c"),
+        command: fc.constantFrom("npx", "node", "", 7),
+        args: fc.constantFrom(["-y", "x"], "-y x", [1], null),
+        url: fc.constantFrom("https://a.example/mcp", "nowhere", null),
+        headers: fc.constantFrom(["X: y"], { X: "y" }),
+        enabled: fc.boolean(),
+        odd: fc.constantFrom(1, "x"),
+      },
+      { requiredKeys: [] },
+    ),
+    fc.constantFrom(null, 7, "text", []),
+  );
+  const home = { userHome: "/home/ann", environment: {}, folder: "/" };
+  const file = { client: null, folder: null, path: "/servers.json", format: "json" } as const;
+  await fc.assert(
+    fc.asyncProperty(fc.array(entry, { maxLength: 8 }), async (mcpServers) => {
+      const found = await serversIn({ mcpServers }, file, home, new Set());
+      const { added, twins } = planImport([{ ...file, title: "x", isOfFolder: false, ...found }], {});
+      assert.equal(added.length + twins.length + found.empty.length, mcpServers.length);
+      const names = added.map(({ name }) => name);
+      assert.deepEqual([...new Set(names)], names);
+      for (const twin of twins) assert.ok(names.includes(twin.as), twin.as);
+    }),
+    { numRuns: 300 },
   );
 });
 

@@ -47,7 +47,7 @@ test("D1 a server's inputs are asked for by name, and marked as secret, required
   const host = { name: "host", description: null, isRequired: false, isSecret: false, fallback: null };
   assert.deepEqual(way(server), {
     kind: "address",
-    url: ["https://", { ...host, choices: [] }, ".example.com/", "{other}"],
+    url: ["https://", { ...host, isRequired: true, choices: [] }, ".example.com/", "{other}"],
     headers: new Map([["Authorization", ["Bearer ", { ...key, choices: ["a"] }]]]),
   });
   const packageArguments = [

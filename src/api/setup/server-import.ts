@@ -49,8 +49,6 @@ const planned = {
   present: list(text),
   /** Names in `present` whose stored secrets stay as they are. */
   unsure: list(text),
-  /** Names of entries that neither start nor name a server. */
-  empty: list(text),
   /** The servers that the client keeps for projects. */
   of_projects: list(object({ folder: text, servers: list(text) })),
   /** "13 to run, 5 disabled, 3 not imported, 4 in projects" */

@@ -338,10 +338,6 @@ function showImport(
   }
   // With new servers, the summary before the question has said it.
   if (added.length === 0) showRefused(context, draft);
-  for (const file of files) {
-    for (const name of file.empty)
-      context.notify(`${printable(name)} in ${file.path} neither starts nor names a server`);
-  }
   showProjects(context, files);
   if (present.length > 0) context.notify(`there already: ${present.map(printable).join(", ")}`);
   if (unsure.length > 0)

@@ -3,6 +3,7 @@ import type { BackendStatus } from "../../api/contract/contract.ts";
 import { backendUnknown } from "../../api/operations/gateway-names.ts";
 import type { ConfigEditWire } from "../../api/operations/requests.ts";
 import { findMcpAddress, hasNoPath } from "../../api/setup/mcp-address.ts";
+import { startsInFolder } from "../../clients/package-runner.ts";
 import { TOKEN_EDITS, wantsToken } from "../../config/edit/gateway-token.ts";
 import {
   type BackendInput,
@@ -75,7 +76,7 @@ export async function addBackend(
     return wantsToken({ requested: options.token, text, hasBackend, addsBackend: true });
   });
   const plain = options.allowLiteral ? typed : await withoutTypedSecrets(context, name, typed);
-  const safe = await withPath(context, plain);
+  const safe = withFolder(context, await withPath(context, plain));
   const made = hasToken ? await makeToken(context) : null;
   let served: Pick<MountaineerConfig, "server"> = { server: null };
   const added = await change(context, name, options, (config) => {
@@ -86,6 +87,16 @@ export async function addBackend(
   if (!hasToken) return added;
   const unserved = await unservedBecause(context, served);
   return { ...added, tokenLines: tokenLines(context, made, clientUrl(served), unserved) };
+}
+
+/** Makes a program with relative paths start where they were typed. */
+function withFolder(context: Terminal, typed: BackendInput): BackendInput {
+  const [program, ...args] = typed.command ?? [];
+  if (program === undefined || typed.cwd !== null || !startsInFolder(program, args, false, false))
+    return typed;
+  const cwd = process.cwd();
+  context.notify(`it starts in ${printable(cwd)}, as its paths are relative; --cwd for another folder`);
+  return { ...typed, cwd };
 }
 
 /** Adds to an address without a path the path at which a server answers. */

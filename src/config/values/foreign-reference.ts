@@ -9,6 +9,8 @@ const FORMS = [
   ],
   [/^\{(?:env|file):[^{}]*\}$/, "a reference of opencode"],
   [/^\$\{[A-Za-z_]\w*(?::?[-=?+]).*\}$/s, "a variable with a default, which only shells have"],
+  [/^\$\{env:[^{}]*\}$/, "a reference of VS Code; here it is `${NAME}`"],
+  [/^\$[A-Z][A-Z0-9_]+$/, "a variable of a shell; here it is `${NAME}`"],
 ] as const;
 
 const BEFORE = /^(?:bearer|basic|token) +/i;

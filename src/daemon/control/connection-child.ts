@@ -156,7 +156,6 @@ function plannedOf(draft: ImportDraft, digestKey: string): PlannedImport {
         remarks: [...remarks, ...unusedSettings.map((line) => `not used here: ${line}`)],
       })),
       ...{ refused, present: [...present], unsure: [...unsure] },
-      empty: files.flatMap(({ empty }) => empty),
       of_projects: files.flatMap(({ elsewhere }) =>
         elsewhere.map(({ folder, servers }) => ({ folder, servers: [...servers] })),
       ),

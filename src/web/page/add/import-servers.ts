@@ -130,17 +130,16 @@ function undo(app: App, imported: string): Promise<boolean> {
   });
 }
 
-function nothingNew({ present, refused, empty }: ServerImport): string {
+function nothingNew({ present, refused }: ServerImport): string {
   const parts = [
     ...refused.map(({ name, why }) => `${name} is not imported: ${why}`),
     ...(present.length > 0 ? [`there already: ${present.join(", ")}`] : []),
-    ...empty.map((name) => `${name} neither starts nor names a server`),
   ];
   return parts.length === 0 ? "no MCP servers were found" : parts.join("; ");
 }
 
 function whatIsImported(plan: ServerImport): ComponentChild {
-  const { servers, refused, present, unsure, empty, of_projects: projects, summary, diff } = plan;
+  const { servers, refused, present, unsure, of_projects: projects, summary, diff } = plan;
   const ofProjects = projects.flatMap(({ servers: names }) => names);
   return h(
     "div",
@@ -153,7 +152,6 @@ function whatIsImported(plan: ServerImport): ComponentChild {
     plainList("Servers to import", servers.map(importedServer)),
     line("hint", present.length > 0 ? `There already: ${present.join(", ")}` : null),
     line("hint", unsure.length > 0 ? `Their secrets stay as they are stored: ${unsure.join(", ")}` : null),
-    line("hint", empty.length > 0 ? `Neither starts nor names a server: ${empty.join(", ")}` : null),
     line(
       "hint",
       ofProjects.length > 0 ? `They belong to projects and stay there: ${ofProjects.join(", ")}` : null,
