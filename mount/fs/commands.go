@@ -25,20 +25,21 @@ func lookCommand(command string, arguments []string, in io.Reader, out io.Writer
 	within := flags.Duration("within", lookedWithin, "deadline of the whole command")
 	most := flags.Int("most", listedAtMost, "how many entries are listed")
 	isNew := flags.Bool("new-server", false, "record a new server")
+	keeps := flags.Bool("keep-record", false, "compare with the record, but write none")
 	if err := c.parse(flags, arguments, in); err != nil {
 		return err
 	}
 	if c.account.Share == "" && command != "shares" {
 		return smb.Fail(smb.Usage, errors.New("-share is missing"))
 	}
-	if c.state != "" {
+	if c.state != "" && !*keeps {
 		if err := os.MkdirAll(c.state, 0o700); err != nil {
 			return err
 		}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), *within)
 	defer cancel()
-	request := tools.Request{Account: c.account, Routes: c.routes, Logons: c.logonsOf(), State: c.state, NewServer: *isNew}
+	request := tools.Request{Account: c.account, Routes: c.routes, Logons: c.logonsOf(), State: c.state, KeepRecord: *keeps, NewServer: *isNew}
 	var answer any
 	var err error
 	switch command {

@@ -77,10 +77,13 @@ type Record struct {
 	// The server makes a new GUID when it starts, as a person has let it in with another one.
 	GuidChanges bool `json:"guid_changes,omitempty"`
 	// Whether ids of files are the same after the server was started again; nil: not known.
-	IdsLast *bool   `json:"ids_last,omitempty"`
-	Share   string  `json:"share"`
-	Root    Entry   `json:"root"`
-	Entries []Entry `json:"entries"`
+	IdsLast *bool `json:"ids_last,omitempty"`
+	// The newest dialect that it has offered, and whether the share was encrypted; empty and false: not known, or not.
+	Dialect   string  `json:"dialect,omitempty"`
+	Encrypted bool    `json:"encrypted,omitempty"`
+	Share     string  `json:"share"`
+	Root      Entry   `json:"root"`
+	Entries   []Entry `json:"entries"`
 }
 
 const recordVersion = 1

@@ -112,7 +112,7 @@ func (l *Link) signInNaming(ctx context.Context, route smb.Route, session Sessio
 	number := l.sessions
 	l.mu.Unlock()
 	request := smb.SignIn{Account: account, Route: route, Traffic: &l.traffic, BeforeLogin: func(server smb2.Server) error {
-		return l.judgeGuid(route, server)
+		return l.judge(route, server)
 	}}
 	if o != nil {
 		request.Previous = o.id
@@ -140,17 +140,21 @@ func (l *Link) signInNaming(ctx context.Context, route smb.Route, session Sessio
 	return c, nil
 }
 
-// judgeGuid compares the server's mark before it gets a byte of the login: a stranger's server would get the answer to its challenge, refuse
-// it twice, and so lock out the account at home.
-func (l *Link) judgeGuid(route smb.Route, server smb2.Server) error {
+// judge compares the server with the recorded one before it gets a byte of the login: a stranger's server would get the answer to its
+// challenge, refuse it twice, and so lock out the account at home.
+func (l *Link) judge(route smb.Route, server smb2.Server) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	guid := identity.GuidOf(server.Guid)
-	if l.record == nil || l.record.GuidChanges || l.record.Guid == guid || l.record.Guid == "" || l.letIn != nil && *l.letIn == guid {
+	text := l.record.Refusal(server)
+	if text == "" || l.isLetIn(guid) {
 		return nil
 	}
-	return l.isOther(route, Other{Guid: guid, Text: "is another server: " + identity.GuidText(guid, l.record.Guid)})
+	return l.isOther(route, Other{Guid: guid, Text: "is another server: " + text})
 }
+
+// isLetIn: a person lets in the server with that GUID, as it is. The caller holds mu.
+func (l *Link) isLetIn(guid string) bool { return l.letIn != nil && *l.letIn == guid }
 
 // isOther says so of a route, unless it was taken away meanwhile: nothing would ever end that. The caller holds mu.
 func (l *Link) isOther(route smb.Route, other Other) error {
@@ -182,13 +186,18 @@ func (l *Link) prove(ctx context.Context, c *Conn) error {
 	defer cancel()
 	defer context.AfterFunc(ctx, c.Reset)()
 	l.mu.Lock()
-	record, letIn := l.record, l.letIn
+	guid := identity.GuidOf(c.Server().Guid)
+	record, isLetIn := l.record, l.isLetIn(guid)
 	var living *Conn
 	if l.pair != nil {
 		living = cmp.Or(l.pair.files, l.pair.names)
 	}
+	text := record.RefusalOf(c.Share)
+	if text != "" && !isLetIn {
+		defer l.mu.Unlock()
+		return l.isOther(c.Route, Other{Guid: guid, Text: "is another server: " + text})
+	}
 	l.mu.Unlock()
-	guid := identity.GuidOf(c.Server().Guid)
 	var known identity.Record
 	if record != nil {
 		known = *record
@@ -215,13 +224,13 @@ func (l *Link) prove(ctx context.Context, c *Conn) error {
 	switch {
 	case verdict.IsSame() || verdict.Proof == identity.ByGuid:
 		return nil
-	case letIn != nil && *letIn == guid:
+	case isLetIn:
 		c.learnt.isLetIn = true
 		return nil
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	text := fmt.Sprintf("is another server: %s. %s", verdict.Text, now.Shows(l.account.Share))
+	text = fmt.Sprintf("is another server: %s. %s", verdict.Text, now.Shows(l.account.Share))
 	return l.isOther(c.Route, Other{Guid: guid, Text: text, Bare: verdict.Bare})
 }
 
@@ -246,6 +255,7 @@ func (l *Link) compare(living, c *Conn, verdict identity.Verdict) identity.Verdi
 
 // trust takes over what the sign-in has shown. The caller holds mu.
 func (l *Link) trust(c *Conn) {
+	isLetIn := l.isLetIn(c.learnt.now.Guid)
 	if c.learnt.isLetIn {
 		l.takeIn()
 	}
@@ -258,6 +268,7 @@ func (l *Link) trust(c *Conn) {
 		next := l.record.Learn(c.learnt.verdict, c.learnt.now, l.record.Entries, l.outage != nil)
 		l.record, l.proof = &next, c.learnt.verdict.Proof
 	}
+	l.record.Protect(c.Server().Dialect, c.Share, isLetIn)
 	go l.remember(c)
 }
 

@@ -61,7 +61,7 @@ func (c *Conn) watch() {
 // answers: the right server answers on that route.
 func (l *Link) answers(route smb.Route) bool {
 	server, err := route.Ask(l.life, askWithin)
-	return err == nil && l.judgeGuid(route, server) == nil
+	return err == nil && l.judge(route, server) == nil
 }
 
 // others are the routes that may be used instead of this one.

@@ -72,6 +72,8 @@ func CodeOf(err error) string {
 		return f.Code
 	case IsRefusal(err):
 		return LogonFailure
+	case errors.Is(err, smb2.ErrChanged):
+		return OtherServer
 	case errors.Is(err, smb2.ErrRequestNotAccepted):
 		return NoPlaces
 	case errors.Is(err, fs.ErrPermission) && StatusOf(err) == 0 && !errors.As(err, &errno):

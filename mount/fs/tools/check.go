@@ -2,10 +2,9 @@ package tools
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
-
-	smb2 "github.com/cloudsoda/go-smb2"
 
 	"mountaineer/mount/fs/identity"
 	"mountaineer/mount/fs/smb"
@@ -73,10 +72,7 @@ type check struct {
 
 // Check signs in over all routes, and compares what they lead to. isOpen: at least one of them opened the share.
 func (r Request) Check(ctx context.Context) (checked Checked, isOpen bool) {
-	c := check{Request: r}
-	if r.State != "" && !r.NewServer {
-		c.known = identity.Read(r.State, r.Account.Share)
-	}
+	c := check{Request: r, known: r.recorded()}
 	c.isRecorded = c.known != nil
 	checked.Routes = map[string]*Route{}
 	for _, each := range r.Routes {
@@ -105,8 +101,12 @@ func (r Request) Check(ctx context.Context) (checked Checked, isOpen bool) {
 }
 
 func (c *check) route(ctx context.Context, route smb.Route, shown *Route) error {
-	conn, err := c.signIn(ctx, route, func(server smb2.Server) error { return c.judge(route, server) })
+	conn, err := c.signIn(ctx, route, c.known)
 	if err != nil {
+		var other otherServer
+		if errors.As(err, &other) {
+			c.add(identity.Verdict{Proof: identity.Different, Text: string(other)}, route)
+		}
 		return err
 	}
 	defer context.AfterFunc(ctx, conn.Reset)()
@@ -121,21 +121,13 @@ func (c *check) route(ctx context.Context, route smb.Route, shown *Route) error 
 		return err
 	}
 	c.add(verdict, route)
+	if verdict.IsSame() || verdict.Proof == identity.ByGuid {
+		c.known.Protect(conn.Server().Dialect, conn.Share, false)
+	}
 	if c.before == "" {
 		c.before = route.Address
 	}
 	return nil
-}
-
-// judge keeps the login from a server that is not the recorded one.
-func (c *check) judge(route smb.Route, server smb2.Server) error {
-	guid := identity.GuidOf(server.Guid)
-	if !c.isRecorded || c.known.GuidChanges || c.known.Guid == "" || c.known.Guid == guid {
-		return nil
-	}
-	text := identity.GuidText(guid, c.known.Guid)
-	c.add(identity.Verdict{Proof: identity.Different, Text: text}, route)
-	return smb.Fail(smb.OtherServer, fmt.Errorf("%s is another server: %s", route.Address, text))
 }
 
 // look compares the root with what is known, up to three times while it differs. Without anything known it becomes that.
@@ -221,7 +213,7 @@ func describe(c *smb.Connection, entries int) *Opened {
 
 // record writes down the server that was recognized, or is the first one.
 func (c *check) record() {
-	if c.State == "" {
+	if c.State == "" || c.KeepRecord {
 		return
 	}
 	if c.NewServer {

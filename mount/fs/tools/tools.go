@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"time"
@@ -21,31 +22,59 @@ type Request struct {
 	Account smb.Account
 	Routes  []smb.Route
 	Logons  *logons.Account
-	// The share's folder in the home; empty: nothing is recorded.
+	// The share's folder in the home, whose record a server is compared with before it gets a login; empty: there is none.
 	State string
+	// The record is only read.
+	KeepRecord bool
 	// A person lets in whatever server answers.
 	NewServer bool
 }
 
 const logOffWithin = 300 * time.Millisecond
 
-// signIn opens a session over a route. judge sees who answers before it gets a byte of the login; nil: anybody may have it.
-func (r Request) signIn(ctx context.Context, route smb.Route, judge func(smb2.Server) error) (*smb.Connection, error) {
-	if judge == nil {
-		judge = func(smb2.Server) error { return nil }
+// recorded is what is known of the share's server; nil: nothing, or a person lets another one in.
+func (r Request) recorded() *identity.Record {
+	if r.State == "" || r.NewServer {
+		return nil
 	}
-	return smb.SignIn{
-		Account: r.Account, Route: route, Traffic: &smb.Traffic{}, BeforeLogin: judge,
+	return identity.Read(r.State, r.Account.Share)
+}
+
+// otherServer is why a server is not the known one.
+type otherServer string
+
+func (o otherServer) Error() string { return "it is another server: " + string(o) }
+
+// signIn opens a session over a route at the known server, which is compared before it gets a byte of the login; nil: at any.
+func (r Request) signIn(ctx context.Context, route smb.Route, known *identity.Record) (*smb.Connection, error) {
+	refusal := func(text string) error {
+		if text == "" {
+			return nil
+		}
+		return smb.Fail(smb.OtherServer, fmt.Errorf("%s: %w", route.Address, otherServer(text)))
+	}
+	c, err := smb.SignIn{
+		Account: r.Account, Route: route, Traffic: &smb.Traffic{},
+		BeforeLogin: func(server smb2.Server) error { return refusal(known.Refusal(server)) },
 		Turn: func(ctx context.Context, server smb2.Server) (smb.Turn, error) {
 			return r.Logons.Enter(ctx, server, route)
 		},
 	}.Do(ctx)
+	if err == nil && c.Share != nil {
+		if err = refusal(known.RefusalOf(c.Share)); err != nil {
+			c.LogOff(logOffWithin)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // first opens a session over the first route that answers.
-func (r Request) first(ctx context.Context) (c *smb.Connection, err error) {
+func (r Request) first(ctx context.Context, known *identity.Record) (c *smb.Connection, err error) {
 	for _, each := range r.Routes {
-		if c, err = r.signIn(ctx, each, nil); err == nil || smb.CodeOf(err) != smb.NoAnswer {
+		if c, err = r.signIn(ctx, each, known); err == nil || smb.CodeOf(err) != smb.NoAnswer {
 			break
 		}
 	}
@@ -71,8 +100,9 @@ type Share struct {
 
 // ListShares returns what the server shares.
 func (r Request) ListShares(ctx context.Context) (s Shares, err error) {
+	known := r.recorded()
 	r.Account.Share = ""
-	c, err := r.first(ctx)
+	c, err := r.first(ctx, known)
 	if err != nil {
 		return s, err
 	}
@@ -102,7 +132,7 @@ type Entry struct {
 
 // List returns what is in a folder of the share.
 func (r Request) List(ctx context.Context, path string, most int) (l Listing, err error) {
-	c, err := r.first(ctx)
+	c, err := r.first(ctx, r.recorded())
 	if err != nil {
 		return l, err
 	}

@@ -1,0 +1,94 @@
+package smb2
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/cloudsoda/go-smb2/internal/erref"
+	"github.com/cloudsoda/go-smb2/internal/smb2"
+)
+
+// ErrChanged: what the two sides said before the login, which nothing protects below SMB 3.1.1, is not what the server says in a signed
+// message, or the final answer to the login is not the server's.
+var ErrChanged = errors.New("somebody in between has changed what the server offers")
+
+// negotiated is what a client and a server have said of themselves, as FSCTL_VALIDATE_NEGOTIATE_INFO compares it.
+type negotiated struct{ client, server []byte }
+
+// noteNegotiation keeps the first request: an answer that asks for a further one with fewer dialects may be forged.
+func (conn *conn) noteNegotiation(req *smb2.NegotiateRequest, r smb2.NegotiateResponseDecoder) {
+	le := binary.LittleEndian
+	if conn.negotiated.client == nil {
+		client := append(le.AppendUint32(nil, req.Capabilities), req.ClientGuid[:]...)
+		client = le.AppendUint16(le.AppendUint16(client, req.SecurityMode), uint16(len(req.Dialects)))
+		for _, dialect := range req.Dialects {
+			client = le.AppendUint16(client, dialect)
+		}
+		conn.negotiated.client = client
+	}
+	server := append(le.AppendUint32(nil, r.Capabilities()), r.ServerGuid()...)
+	conn.negotiated.server = le.AppendUint16(le.AppendUint16(server, r.SecurityMode()), r.DialectRevision())
+}
+
+type input []byte
+
+func (i input) Size() int { return len(i) }
+
+func (i input) Encode(to []byte) { copy(to, i) }
+
+func isValidation(req smb2.Packet) bool {
+	control, ok := req.(*smb2.IoctlRequest)
+	return ok && control.CtlCode == smb2.FSCTL_VALIDATE_NEGOTIATE_INFO
+}
+
+// validate asks the server in a signed message whether it heard what this side said, and has answered what this side heard (MS-SMB2
+// 3.2.5.5). SMB 3.1.1 needs no such question. A server without it, which may be one of SMB 2 only, says so in a signed answer.
+func (tc *treeConn) validate(ctx context.Context) error {
+	if tc.dialect == smb2.SMB311 || tc.isUnsigned() {
+		return nil
+	}
+	req := &smb2.IoctlRequest{
+		CtlCode: smb2.FSCTL_VALIDATE_NEGOTIATE_INFO, FileId: sentinelFileId, Flags: smb2.SMB2_0_IOCTL_IS_FSCTL,
+		MaxOutputResponse: uint32(len(tc.negotiated.server)), Input: input(tc.negotiated.client),
+	}
+	req.CreditCharge = 1
+	rr, err := tc.sendWith(ctx, req, tc, tc.account.take(1))
+	if err != nil {
+		return err
+	}
+	pkt, err := tc.recv(rr)
+	if err != nil {
+		return fmt.Errorf("%s, or the connection has just ended: %w", ErrChanged.Error(), err)
+	}
+	if !rr.encrypted && smb2.PacketCodec(pkt).Flags()&smb2.SMB2_FLAGS_SIGNED == 0 {
+		return ErrChanged
+	}
+	res, err := accept(smb2.SMB2_IOCTL, pkt)
+	switch statusOfError(err) {
+	case erref.STATUS_NOT_SUPPORTED, erref.STATUS_INVALID_DEVICE_REQUEST, erref.STATUS_FS_DRIVER_REQUIRED, erref.STATUS_NOT_IMPLEMENTED, erref.STATUS_FILE_CLOSED:
+		return nil
+	}
+	if r := smb2.IoctlResponseDecoder(res); err != nil || r.IsInvalid() || !bytes.Equal(r.Output(), tc.negotiated.server) {
+		return ErrChanged
+	}
+	return nil
+}
+
+// isUnsigned: the session has no key.
+func (s *session) isUnsigned() bool {
+	return s.sessionFlags&(smb2.SMB2_SESSION_FLAG_IS_GUEST|smb2.SMB2_SESSION_FLAG_IS_NULL) != 0
+}
+
+// verifyLast checks the signature of the answer that ends the login: it says whether the session is encrypted.
+func (s *session) verifyLast(pkt []byte) error {
+	if s.isUnsigned() || s.dialect != smb2.SMB311 && !s.requireSigning {
+		return nil
+	}
+	if s.signer == nil && s.gmac == nil || !s.verify(pkt) {
+		return ErrChanged
+	}
+	return nil
+}
