@@ -6,6 +6,7 @@ import { promisify } from "node:util";
 import type { PlainRig } from "../src/demo/stage/plain-rig.ts";
 import { systemClock } from "../src/runtime/time/clock.ts";
 import type { MountDriver } from "../src/shares/drivers/mount-driver.ts";
+import { typedSignIn } from "../src/shares/program/sign-in.ts";
 import type { ShareSpec } from "../src/shares/share-spec.ts";
 import { cpuMs, peakRssMb } from "./processes.ts";
 
@@ -70,7 +71,9 @@ export async function driverColumn(
   const limits = () => ({ deadlineMs: STEP_MS, signal: AbortSignal.timeout(STEP_MS) });
   const outcome = await driver.mount(share, "tb", limits(), {
     moves: false,
-    endpoints: { tb: { address: "127.0.0.1", port: share.routes.tb.port, interfaceName: null } },
+    signIn: typedSignIn(share, {
+      tb: { address: "127.0.0.1", port: share.routes.tb.port, interfaceName: null },
+    }),
     allowed: ["tb"],
     patienceMs: STEP_MS,
     onlyOn: false,

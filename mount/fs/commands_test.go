@@ -74,6 +74,22 @@ func TestCheckComparesWhatRoutesLeadTo(t *testing.T) {
 			t.Errorf("%s: %+v", one.what, tb)
 		}
 	}
+	before, err := os.ReadFile(filepath.Join(state, "server.json"))
+	rig.Must(t, err)
+	var got checked
+	rig.Must(t, os.WriteFile(r.Theirs("later.txt"), nil, 0o644))
+	if look(r, &got, r.Account.Password, append(append([]string{"check", "-keep-record"}, account...), over("tb", second)...)...); got.Verdict != "same" {
+		t.Errorf("%+v", got)
+	}
+	if after, _ := os.ReadFile(filepath.Join(state, "server.json")); string(after) != string(before) {
+		t.Errorf("the record was written: %s", after)
+	}
+	for _, command := range []string{"list", "shares"} {
+		var failed struct{ Error struct{ Code string } }
+		if look(r, &failed, r.Account.Password, append(append([]string{command}, account...), over("tb", fourth)...)...); failed.Error.Code != "other_server" {
+			t.Errorf("%s: %+v", command, failed)
+		}
+	}
 	if fourth.Passed("NTLMSSP") != 0 {
 		t.Error("a stranger got a login")
 	}

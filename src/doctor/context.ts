@@ -22,7 +22,10 @@ export interface DoctorContext {
   readonly values: SecretValues;
   /** null: no daemon answers. */
   readonly daemon: DaemonClient | null;
-  readonly parts: Pick<EngineParts, "hostProber" | "drivers" | "prober" | "mountTable" | "commands">;
+  readonly parts: Pick<
+    EngineParts,
+    "hostProber" | "drivers" | "prober" | "mountTable" | "commands" | "location"
+  >;
 }
 
 export function findingsOf(area: DoctorArea) {

@@ -1,7 +1,7 @@
 // Checks whether the server accepts each share's credentials. mountaineer-fs opens the share once for this; nothing is mounted.
 import type { DoctorFinding } from "../api/doctor-report.ts";
 import type { ShareConfig } from "../config/snapshot.ts";
-import { escapedText, pluralize } from "../runtime/text/plain-text.ts";
+import { escapedText, pluralize, shellCommand } from "../runtime/text/plain-text.ts";
 import {
   changeHint,
   missingHint,
@@ -11,6 +11,7 @@ import {
   resolveReference,
   type SecretValues,
 } from "../secrets/reference.ts";
+import type { SignIn } from "../shares/program/sign-in.ts";
 import { type DoctorContext, findingsOf } from "./context.ts";
 import type { HostCheck } from "./hosts.ts";
 
@@ -67,29 +68,28 @@ async function examineShare(
   // either, because Mountaineer does not read it there.
   if (share.driver === "local" || answering === undefined) return [];
   if (share.driver === "netfs" && share.password === null) return [];
-  return [await queryServer(context, share, answering)];
+  const { route, host, probe, contact } = answering;
+  const { address, interfaceName } = probe;
+  const endpoint = { address: address ?? host, port: share.routes[route].port, interfaceName };
+  const signIn = contact.signIn({ [route]: endpoint });
+  return signIn === null ? [] : [await queryServer(context, share, { route, host, signIn })];
 }
 
 async function queryServer(
-  { signal, parts: { commands }, values }: DoctorContext,
+  { signal, parts: { commands } }: DoctorContext,
   share: ShareConfig,
-  { route, host, probe }: HostCheck,
+  { route, host, signIn }: Pick<HostCheck, "route" | "host"> & { readonly signIn: SignIn },
 ): Promise<DoctorFinding> {
   const { name: subject, shareName, username } = share;
-  const resolved = share.password === null ? null : resolveReference(share.password, values);
-  const password = resolved?.ok === true ? resolved.value : null;
-  const { address, interfaceName } = probe;
-  const { port } = share.routes[route];
-  const server = {
-    username,
-    password,
-    endpoints: { [route]: { address: address ?? host, port, interfaceName } },
-  };
-  const found = await commands.compareServers({ ...server, shareName, folder: null }, signal);
-  const who = password === null ? "a guest" : username;
+  const found = await commands.compareServers({ signIn, shareName, keepsRecord: true }, signal);
+  const who = signIn.isGuest ? "a guest" : username;
   if (!found.ok && found.code === null) {
     const text = `${subject}: it could not be checked whether ${host} accepts the login: ${found.text}`;
     return finding("info", "credentials_not_asked", text, { subject });
+  }
+  if (found.ok && found.verdict === "different") {
+    const hint = `if it is your new NAS: ${shellCommand`mountaineer mount --share ${subject} --new-server`}`;
+    return finding("error", "different_servers", `${subject}: ${found.text}`, { subject, hint });
   }
   const failure = found.ok ? found.failures[route] : found;
   if (failure === undefined) {
@@ -104,7 +104,7 @@ async function queryServer(
     case "logon_held":
       return refused("wrong_credentials", `${host} refuses ${who}: ${failure.text}`, passwordHint(share));
     case "no_share": {
-      const listed = await commands.listShares(server, signal);
+      const listed = await commands.listShares(signIn, signal);
       const names = listed.ok ? listed.names : [];
       const twin = names.find((one) => one.normalize() === shareName.normalize());
       if (twin !== undefined) {

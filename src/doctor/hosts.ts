@@ -2,9 +2,11 @@
 import type { DoctorFinding } from "../api/doctor-report.ts";
 import type { RouteConfig, ShareConfig } from "../config/snapshot.ts";
 import { hostText } from "../config/values/host-text.ts";
+import { contactShare } from "../daemon/compose/share-contact.ts";
 import { faultOf } from "../daemon/control/verify.ts";
 import type { ProbeResult } from "../network/probe/probe-result.ts";
 import { findRoute, type RouteLookup } from "../network/routes/route-lookup.ts";
+import type { Contact } from "../shares/program/sign-in.ts";
 import { type DoctorContext, findingsOf } from "./context.ts";
 
 type RouteName = "tb" | "fallback";
@@ -16,6 +18,7 @@ export interface HostCheck {
   readonly host: string;
   readonly config: RouteConfig;
   readonly probe: ProbeResult;
+  readonly contact: Contact;
   /** The system's route to the host; null if the host's address is not known. */
   readonly lookup: RouteLookup | null;
 }
@@ -29,8 +32,8 @@ const PROBE_AT_LEAST_MS = 1_500;
 const ROUTE_LABELS: Readonly<Record<RouteName, string>> = { tb: "preferred", fallback: "fallback" };
 
 /**
- * Probes all hosts of the shares, and looks up the system's route to each. A host of several shares is probed
- * once.
+ * Probes the hosts of the shares that are used on this network, and looks up the system's route to each. A host of several
+ * shares is probed once.
  */
 export async function checkHosts(context: DoctorContext): Promise<readonly HostCheck[]> {
   const { snapshot, parts, clock, signal } = context;
@@ -43,16 +46,18 @@ export async function checkHosts(context: DoctorContext): Promise<readonly HostC
     lookups.set(address, known);
     return known;
   };
-  const checks = snapshot.config.shares.flatMap((share) =>
-    (["tb", "fallback"] as const).map(async (route): Promise<HostCheck | null> => {
+  const checks = snapshot.config.shares.flatMap((share) => {
+    const asked = contactShare(share, { ...context, location: parts.location });
+    return (["tb", "fallback"] as const).map(async (route): Promise<HostCheck | null> => {
       const config = share.routes[route];
-      if (config.host === null) return null;
+      const contact = await asked;
+      if (config.host === null || contact.offNetwork !== null) return null;
       const { host, port, interfaceName } = config;
       const probe = await parts.hostProber.probe({ host, port, interfaceName }, { notBeforeMs, timeoutMs });
       const lookup = probe.address === null ? null : await lookupOf(probe.address);
-      return { share: share.name, route, host: hostText({ host, port }), config, probe, lookup };
-    }),
-  );
+      return { share: share.name, route, host: hostText({ host, port }), config, probe, contact, lookup };
+    });
+  });
   return (await Promise.all(checks)).filter((check) => check !== null);
 }
 

@@ -1,7 +1,7 @@
 // state.json: read without losing its content, and written durably, with one fsync for many callers.
 import type { Stats } from "node:fs";
 import { lstat } from "node:fs/promises";
-import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
+import { errorText, MountaineerError, recoverFrom, systemErrorCode } from "../runtime/errors.ts";
 import { moveAside, readIfPresent, removeLeftovers } from "../runtime/files/durable-file.ts";
 import { createDurableValue } from "../runtime/files/durable-value.ts";
 import type { Logger } from "../runtime/log/log.ts";
@@ -31,6 +31,15 @@ export async function openStateStore(options: MemoryOptions): Promise<StateStore
   // Puts the intact records of a corrupt file back on disk.
   if (recollection.setAside !== null) await memory.flush();
   return memory;
+}
+
+/** What is remembered of each share, for commands that only look; nothing if it cannot be read. */
+export async function recallShares(
+  options: Omit<MemoryOptions, "readOnly">,
+): Promise<RestoredState["shares"]> {
+  const store = openStateStore({ ...options, readOnly: true });
+  const isRefused = (error: unknown): boolean => error instanceof MountaineerError;
+  return (await store.catch(recoverFrom(isRefused, null)))?.restored.shares ?? new Map();
 }
 
 /** Refuses pipes, whose read would wait for a writer, and symlinks, whose target must not be set aside. */

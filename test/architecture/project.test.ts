@@ -184,6 +184,45 @@ test("JSON from elsewhere is read in one place", async () => {
   assert.deepEqual(found.sort(), READS_JSON, "use parseJson of src/runtime/text/parse-json.ts");
 });
 
+/** Who may do it, by what the source has. The functions of `sign-in.ts` decide; nobody else passes a password to a program. */
+const GUARDED: Readonly<Record<string, readonly string[]>> = {
+  "Contact\\.ask\\(": ["src/daemon/compose/share-contact.ts", "src/shares/engine/observe.ts"],
+  "(?<!function )typedSignIn\\(": ["src/daemon/control/first-contact.ts"],
+  "(?<!function )passwordOf\\(": [
+    "src/shares/drivers/fs/fs.ts",
+    "src/shares/drivers/fs/moving-programs.ts",
+    "src/shares/drivers/netfs/netfs.ts",
+    "src/shares/program/commands.ts",
+  ],
+  // References, comparisons, and messages from which it is taken out.
+  "\\b(?:share|spec|login)\\.password\\b(?! [!=]==)": [
+    "src/daemon/compose/share-contact.ts",
+    "src/daemon/control/first-contact.ts",
+    "src/doctor/credentials.ts",
+    "src/shares/drivers/fs/fs.ts",
+    "src/shares/engine/share-cycle.ts",
+  ],
+  "\\b[hH]ostProber\\.probe\\(": [
+    "src/daemon/control/first-contact.ts",
+    "src/doctor/hosts.ts",
+    "src/doctor/self-test.ts",
+    "src/shares/engine/observe.ts",
+    "src/shares/engine/perform-mount.ts",
+  ],
+};
+
+test("A20 no password goes to a program, and no probe to a host, but from where the right to it is held", async () => {
+  const found = new Map(Object.keys(GUARDED).map((pattern) => [pattern, [] as string[]]));
+  for await (const file of glob("src/{daemon,doctor,shares}/**/*.ts", { cwd: ROOT })) {
+    const { code } = scanSource(await text(file));
+    for (const [pattern, files] of found) if (new RegExp(pattern).test(code)) files.push(file);
+  }
+  assert.deepEqual(
+    Object.fromEntries([...found].map(([pattern, files]) => [pattern, files.sort()])),
+    GUARDED,
+  );
+});
+
 /** Node 24 has these globals and Node 22, on which the program runs too, has not. The compiler adds none. */
 const NOT_IN_NODE_22 = /\b(?:Async)?DisposableStack\b|\bRegExp\.escape\b|\bError\.isError\b|\bPromise\.try\b/;
 

@@ -17,8 +17,10 @@ import { examineMountRoot, examineMultichannel, multichannelFiles } from "../../
 import { withoutNames } from "../../src/doctor/report-text.ts";
 import type { ProbeResult } from "../../src/network/probe/probe-result.ts";
 import { parseIpRoute, parseRouteGet } from "../../src/network/routes/route-lookup.ts";
+import { Contact } from "../../src/shares/program/sign-in.ts";
 import { gatewayReport } from "../api/sample-gateway.ts";
 import { accepted } from "../config/support.ts";
+import { shareSpec } from "../shares/share-spec.ts";
 import { freePort } from "../support/free-port.ts";
 import { createManualClock } from "../support/manual-clock.ts";
 import { pluck } from "../support/pluck.ts";
@@ -27,6 +29,8 @@ import { mountTmpfs } from "../support/tiny-disk.ts";
 
 const codes = (found: readonly DoctorFinding[]): string[] =>
   found.filter(({ severity }) => severity !== "ok").map(({ code }) => code);
+
+const CONTACT = await Contact.ask(undefined, { spec: shareSpec(), policy: {}, memory: {} }, 0);
 
 function look(
   route: "tb" | "fallback",
@@ -47,6 +51,7 @@ function look(
     route,
     host,
     config,
+    contact: CONTACT,
     probe: {
       verdict: "answers",
       reason: "negotiated",

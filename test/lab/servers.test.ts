@@ -78,6 +78,7 @@ describe("servers", { skip: missing ?? false, timeout: 600_000 }, () => {
       const refused = await scene.home.cli(["mount", "--share", SHARE]);
       assert.equal(refused.code, 1, refused.stdout);
       const told = await scene.until("told", isDifferent);
+      assert.match((await scene.home.cli(["doctor"])).stdout, /another server.*\s.*\[different_servers\]/);
       const condition = told.conditions.find(({ code }) => code === "different_servers");
       assert.match(condition?.hint ?? "", /mountaineer mount --share CORE --new-server/);
       const letIn = await scene.home.cli(["mount", "--share", SHARE, "--new-server"]);

@@ -18,7 +18,6 @@ import { createLocalDriver } from "../../shares/drivers/local/local.ts";
 import type { MountDriver } from "../../shares/drivers/mount-driver.ts";
 import { createNetfsDriver } from "../../shares/drivers/netfs/netfs.ts";
 import { createProgramLogs } from "../../shares/drivers/program-logs.ts";
-import { shareFiles } from "../../shares/drivers/share-files.ts";
 import type { CompareServers } from "../../shares/engine/server-check.ts";
 import { ShareEngine } from "../../shares/engine/share-engine.ts";
 import type { SharePrograms } from "../../shares/engine/share-subject.ts";
@@ -28,9 +27,10 @@ import { createMountTable } from "../../shares/mounts/mount-table.ts";
 import type { ShareTransition } from "../../shares/policy/share-transitions.ts";
 import type { Prober } from "../../shares/prober/prober.ts";
 import { startProber } from "../../shares/prober/prober-process.ts";
-import type { Endpoints } from "../../shares/program/arguments.ts";
 import { createProgramCommands, type ProgramCommands } from "../../shares/program/commands.ts";
-import { type DriverName, isKeychainLogin, type ShareSpec } from "../../shares/share-spec.ts";
+import { type DriverName, isKeychainLogin } from "../../shares/share-spec.ts";
+
+import { folderIn } from "./share-contact.ts";
 
 /** Deadline of a name look-up, ms. */
 const RESOLVE_MS = 5000;
@@ -71,7 +71,7 @@ export function startEngineParts(options: PartsOptions) {
   const smb = { clock, logger, prober, mountTable, addressesOf, stateFolder: home };
   const { observedAt: observedAtMs } = options.memory.restored;
   const program = createMountProgram(home);
-  const commands = createProgramCommands({ clock, home, program: program.find });
+  const commands = createProgramCommands({ clock, home, folderOf: folderIn(home), program: program.find });
   const fs = stack.use(createFsDriver({ ...smb, program, isInCharge, observedAtMs }));
   const drivers: Record<DriverName, MountDriver> = {
     fs,
@@ -88,8 +88,7 @@ export function startEngineParts(options: PartsOptions) {
       location,
       sendWakePacket: sendMagicPacket,
       prober,
-      compareServers: (spec, endpoints, signal) =>
-        compareServers(commands, home, { spec, endpoints }, signal),
+      compareServers: (...asked) => compareServers(commands, ...asked),
       links: createStableLinks(clock, prober),
       claims,
     }),
@@ -115,9 +114,7 @@ export function startEngineParts(options: PartsOptions) {
 /** Compares the servers behind a share's routes with each other and with its record. */
 function compareServers(
   commands: ProgramCommands,
-  home: string,
-  { spec, endpoints }: { readonly spec: ShareSpec; readonly endpoints: Endpoints },
-  signal: AbortSignal,
+  ...[spec, signIn, signal]: Parameters<CompareServers>
 ): ReturnType<CompareServers> {
   if (isKeychainLogin(spec))
     return Promise.resolve({
@@ -125,7 +122,5 @@ function compareServers(
       code: null,
       text: "its password is in the Keychain, which only macOS reads",
     });
-  const { name, shareName, username, password } = spec;
-  const { folder } = shareFiles(home, name);
-  return commands.compareServers({ shareName, username, password, endpoints, folder }, signal);
+  return commands.compareServers({ signIn, shareName: spec.shareName }, signal);
 }

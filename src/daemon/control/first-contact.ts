@@ -8,7 +8,7 @@ import { createMountProgram } from "../../mount-program/mount-program.ts";
 import { linkTo } from "../../network/discover/linked-prober.ts";
 import { readLinks } from "../../network/discover/links.ts";
 import { readInterfaces } from "../../network/interfaces.ts";
-import { hereFrom, networkIdsOf } from "../../network/location/network-location.ts";
+import { createNetworkLocation, hereFrom, networkIdsOf } from "../../network/location/network-location.ts";
 import { sendMagicPacket } from "../../network/location/wake-packet.ts";
 import { createHostProber } from "../../network/probe/host-prober.ts";
 import type { ProbeResult } from "../../network/probe/probe-result.ts";
@@ -19,8 +19,10 @@ import { PACKETS_AT_MS, WAKES_WITHIN_MS } from "../../shares/policy/wake.ts";
 import { startProber } from "../../shares/prober/prober-process.ts";
 import type { Endpoint } from "../../shares/program/arguments.ts";
 import { createProgramCommands } from "../../shares/program/commands.ts";
+import { type SignIn, typedSignIn } from "../../shares/program/sign-in.ts";
 import { routesOf } from "../../shares/share-spec.ts";
 import { approvedHome } from "../compose/approved-home.ts";
+import { contactShare, folderIn } from "../compose/share-contact.ts";
 
 const PROBE_MS = 3_000;
 const AGAIN_MS = 1_000;
@@ -35,6 +37,7 @@ export async function openFirstContact(home: string, signal: AbortSignal): Promi
   const commands = createProgramCommands({
     clock: systemClock,
     home,
+    folderOf: folderIn(home),
     program: createMountProgram(home).find,
   });
   const probe = ({ host, port }: Pick<ServerLogin, "host" | "port">): Promise<ProbeResult> =>
@@ -42,10 +45,8 @@ export async function openFirstContact(home: string, signal: AbortSignal): Promi
       { host, port, interfaceName: null },
       { notBeforeMs: systemClock.monotonicMs(), timeoutMs: PROBE_MS },
     );
-  const shareNames = async (login: ServerLogin, signal: AbortSignal): Promise<ShareNames> => {
-    const endpoint = endpointOf(login, await probe(login));
-    const { username, password } = login;
-    const found = await commands.listShares({ username, password, endpoints: { tb: endpoint } }, signal);
+  const namesBy = async (signIn: SignIn, signal: AbortSignal): Promise<ShareNames> => {
+    const found = await commands.listShares(signIn, signal);
     if (found.ok) return { kind: "listed", names: [...found.names] };
     return { kind: isRefusal(found.code) ? "refused" : "failed", text: found.text };
   };
@@ -54,9 +55,7 @@ export async function openFirstContact(home: string, signal: AbortSignal): Promi
     snapshot: ConfigSnapshot,
     name: string,
     signal: AbortSignal,
-  ): Promise<
-    (ServerLogin & { readonly shareName: string }) | { readonly kind: "failed"; readonly text: string }
-  > => {
+  ): Promise<SignIn | { readonly kind: "failed"; readonly text: string }> => {
     const homeContext = findHomeContext({ ...process.env, MOUNTAINEER_HOME: home });
     // The password is sent only if the share's entry is approved.
     const { snapshot: approved, values } = await approvedHome({ homeContext, snapshot }, signal);
@@ -64,12 +63,17 @@ export async function openFirstContact(home: string, signal: AbortSignal): Promi
     if (share === undefined) return { kind: "failed", text: `${name} waits for approval` };
     const password = share.password === null ? null : resolveReference(share.password, values);
     if (password?.ok === false) return { kind: "failed", text: oneMissingText(password.missing) };
+    const location = createNetworkLocation({ clock: systemClock, links: readLinks(signal) });
+    const contact = await contactShare(share, { home, location, values });
+    if (contact.offNetwork !== null) return { kind: "failed", text: contact.offNetwork };
     const routes = routesOf(share).map((route) => share.routes[route]);
     const probes = await Promise.all(routes.map(({ host, port }) => probe({ host: host ?? "", port })));
-    const up = routes[probes.findIndex(({ verdict }) => verdict === "answers")];
-    if (up?.host == null) return { kind: "failed", text: probes.map(({ text }) => text).join(", ") };
-    const { username, shareName } = share;
-    return { host: up.host, port: up.port, username, password: password?.value ?? null, shareName };
+    const index = probes.findIndex(({ verdict }) => verdict === "answers");
+    const [up, probed] = [routes[index], probes[index]];
+    const text = probes.map((one) => one.text).join(", ");
+    if (up?.host == null || probed === undefined) return { kind: "failed", text };
+    const tb = endpointOf({ host: up.host, port: up.port }, probed);
+    return contact.signIn({ tb }) ?? { kind: "failed", text };
   };
   return {
     async greet(server, signal) {
@@ -104,32 +108,31 @@ export async function openFirstContact(home: string, signal: AbortSignal): Promi
     },
     async configuredShareNames(snapshot, name, signal) {
       const login = await configuredLogin(snapshot, name, signal);
-      return "kind" in login ? login : shareNames(login, signal);
+      return "kind" in login ? login : namesBy(login, signal);
     },
     async sharesInstead(snapshot, name, signal) {
       const login = await configuredLogin(snapshot, name, signal);
-      if ("kind" in login) return null;
-      const { shareName, username, password } = login;
-      const endpoints = { tb: endpointOf(login, await probe(login)) };
-      const root = await commands.listRoot({ shareName, username, password, endpoints }, signal);
+      if ("kind" in login || login.share === null) return null;
+      const { shareName } = login.share;
+      const root = await commands.listRoot(login, shareName, signal);
       if (root.ok || root.code !== "no_share") return null;
-      const listed = await shareNames(login, signal);
+      const listed = await namesBy(login, signal);
       const names = listed.kind === "listed" ? listed.names : [];
       return names.some((one) => nameKey(one) === nameKey(shareName)) ? null : names;
     },
-    shareNames,
+    shareNames: async (login, signal) =>
+      namesBy(typedSignIn(login, { tb: endpointOf(login, await probe(login)) }), signal),
     async pair({ shareName, ...share }, other, signal) {
       const [first, second] = await Promise.all([probe(share), probe(other)]);
       signal.throwIfAborted();
       for (const { verdict, text } of [first, second])
         if (verdict !== "answers") return { kind: "unproved", text };
-      const { username, password } = share;
       const endpoints = { tb: endpointOf(share, first), fallback: endpointOf(other, second) };
       // The other one gets the login only if it says that it is the same server.
       if (first.serverGuid !== null && second.serverGuid !== null && first.serverGuid !== second.serverGuid)
         return { kind: "different", text: "it says that it is another server (another ServerGuid)" };
       const found = await commands.compareServers(
-        { shareName, username, password, endpoints, folder: null },
+        { shareName, signIn: typedSignIn(share, endpoints) },
         signal,
       );
       if (!found.ok) return { kind: "unproved", text: found.text };

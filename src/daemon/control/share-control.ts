@@ -59,7 +59,9 @@ export function createShareControl(
   const control = {
     async verify({ shares = null, login = false }, signal) {
       const views = await Promise.all(select(shares).map((name) => engine.observe(name)));
-      const failed = login ? await Promise.all(views.map((view) => logIn(view, commands, signal))) : [];
+      const failed = login
+        ? await Promise.all(views.map((view) => logIn(view, engine, commands, signal)))
+        : [];
       signal.throwIfAborted();
       const findings = [...views.flatMap(verifyShare), ...failed.filter((one) => one !== null)];
       const checked = { shares: views.length, backends: 0 };
@@ -127,15 +129,18 @@ function stepResult(engine: ShareEngine, name: string, before: StepResult["activ
 /** Logs in over a route that answers. Resolves with a finding if the login is refused or could not be tried, else with null. */
 async function logIn(
   { subject: { spec }, observed }: ShareView,
+  engine: ShareEngine,
   commands: EngineParts["commands"],
   signal: AbortSignal,
 ): Promise<VerifyFinding | null> {
-  const { name, shareName, username, password, passwordFrom = null } = spec;
+  const { name, shareName, username, passwordFrom = null } = spec;
   const up = routesOf(spec).find((route) => observed?.routes[route].probe.verdict === "answers");
   const endpoint = observed && up && endpointsOf(spec, observed.routes)[up];
   if (!up || !endpoint || spec.missingVariable !== null || isKeychainLogin(spec)) return null;
-  const server = { shareName, username, password, endpoints: { [up]: endpoint }, logInNow: true };
-  const found = await commands.compareServers({ ...server, folder: null }, signal);
+  const signIn = (await engine.contact(name)).signIn({ [up]: endpoint });
+  if (signIn === null) return null;
+  const asked = { signIn, shareName, logInNow: true, keepsRecord: true };
+  const found = await commands.compareServers(asked, signal);
   const failure = found.ok ? found.failures[up] : found;
   if (failure === undefined) return null;
   if (failure.code === "logon_failure") {

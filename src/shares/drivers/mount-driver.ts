@@ -4,6 +4,7 @@ import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { MountTable } from "../mounts/mount-entry.ts";
 import type { Prober } from "../prober/prober.ts";
+import type { SignIn } from "../program/sign-in.ts";
 import type { RouteName, ShareSpec } from "../share-spec.ts";
 import type { MountSettings, MovingMounts } from "./moving-mounts.ts";
 
@@ -55,7 +56,8 @@ export interface FoundMount {
 export type FolderProbe = Pick<ProbeResult, "verdict" | "text"> & Partial<Pick<ProbeResult, "reason">>;
 
 /** How a share is to be mounted by a driver whose mounts can move. */
-export interface MountPlan extends Pick<MountSettings, "endpoints" | "allowed" | "patienceMs"> {
+export interface MountPlan extends Pick<MountSettings, "allowed" | "patienceMs"> {
+  readonly signIn: SignIn;
   /** False: the mount stays on its route. */
   readonly moves: boolean;
   /** The share is used on some networks only. */

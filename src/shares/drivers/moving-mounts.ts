@@ -1,6 +1,7 @@
 // Mounts that move to another route beneath the programs that use them: what the program that serves such a mount reports, and
 // what it is sent. Times are monotonic ms of this process.
 import type { Endpoints } from "../program/arguments.ts";
+import type { SignIn } from "../program/sign-in.ts";
 import type { RouteName } from "../share-spec.ts";
 
 /**
@@ -87,8 +88,8 @@ export interface MountSettings {
   /** Empty: this machine is on another network, and programs get errors at once. */
   readonly allowed: readonly RouteName[];
   readonly patienceMs: number;
-  /** null: guest. */
-  readonly password: string | null;
+  /** null: the program gets no password now, because nothing may be sent to the hosts. */
+  readonly signIn: SignIn | null;
   /** Routes whose link is down. */
   readonly down: readonly RouteName[];
   /** Routes that have answered the newest probe. */
@@ -112,9 +113,9 @@ export interface MovingMounts {
   /** Tells the program what has changed of this. */
   update(share: string, settings: MountSettings): void;
   /** Tells the program of a mount that stays on its route the password, which it tries at once if it is another one. */
-  setPassword(share: string, password: string | null): void;
+  setPassword(share: string, signIn: SignIn | null): void;
   /** Makes the program log in once, whatever was refused before. */
-  logIn(share: string, password: string | null): Promise<void>;
+  logIn(share: string, signIn: SignIn): Promise<void>;
   /** Lets the server in that `other` of the report shows. */
   letIn(
     share: string,

@@ -5,6 +5,7 @@ import type { FoundMount } from "../drivers/mount-driver.ts";
 import type { MountReport, MountSettings } from "../drivers/moving-mounts.ts";
 import type { MountObservation, ShareObservation } from "../policy/share-observation.ts";
 import type { Endpoint, Endpoints } from "../program/arguments.ts";
+import type { Contact } from "../program/sign-in.ts";
 import { ROUTE_NAMES, type RouteName, routesOf, type ShareSpec } from "../share-spec.ts";
 import type { ConfiguredShare } from "./share-subject.ts";
 
@@ -26,22 +27,25 @@ export function withReport(subject: ConfiguredShare, mount: MountObservation): M
   return { ...mount, found: { ...mount.found, route: report.route ?? mount.found.route }, moving: report };
 }
 
-type Observed = Pick<ShareObservation, "routes" | "offNetwork">;
+type Observed = Pick<ShareObservation, "routes">;
 
 /** The settings that hold for the share's mount now. */
 export function mountSettings(
   { spec, policy }: ConfiguredShare,
-  { routes, offNetwork }: Observed,
+  { routes }: Observed,
+  contact: Contact,
 ): MountSettings {
+  const endpoints = endpointsOf(spec, routes);
+  const signIn = contact.signIn(endpoints);
   const names = routesOf(spec);
   const probeOf = (route: RouteName) => routes[route].probe;
   return {
     configured: names,
-    endpoints: endpointsOf(spec, routes),
-    allowed: offNetwork === null ? names : [],
+    endpoints,
+    allowed: signIn === null ? [] : names,
     patienceMs: policy.outagePatienceMs,
-    password: spec.password,
-    down: offNetwork === null ? names.filter((route) => probeOf(route).reason === "link_down") : [],
+    signIn,
+    down: signIn !== null ? names.filter((route) => probeOf(route).reason === "link_down") : [],
     answering: names.filter((route) => probeOf(route).verdict === "answers"),
   };
 }

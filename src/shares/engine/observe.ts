@@ -14,6 +14,7 @@ import type {
   StepObservation,
 } from "../policy/share-observation.ts";
 import type { MountCheck } from "../prober/prober.ts";
+import { Contact } from "../program/sign-in.ts";
 import { ROUTE_NAMES, type RouteName, type ShareSpec } from "../share-spec.ts";
 import { mayMove, mountSettings, reportOf, withReport } from "./observe-moving.ts";
 import type {
@@ -42,7 +43,8 @@ export async function observe(
 ): Promise<ShareObservation> {
   const { clock, probeTimeouts = {} } = tools;
   const { spec, driver } = subject;
-  const offNetwork = await offNetworkReason(tools, subject, asOfMs);
+  const contact = await askContact(tools, subject, asOfMs);
+  const { offNetwork } = contact;
   const [tb, fallback, { ours, checkInProgress, duplicates, occupant, link }] = await Promise.all([
     probeRoute(tools, subject, "tb", asOfMs, probeTimeouts, offNetwork),
     probeRoute(tools, subject, "fallback", asOfMs, probeTimeouts, offNetwork),
@@ -58,12 +60,12 @@ export async function observe(
           check: await chooseCheck(tools, ours, checkInProgress, routes, isRepeated),
         });
   const moves = (mount?.moving ?? null) !== null;
-  if (moves) driver.moving?.update(spec.name, mountSettings(subject, { routes, offNetwork }));
-  else if (mount !== null) driver.moving?.setPassword(spec.name, spec.password);
-  const checked = offNetwork === null ? (tools.checkServer?.(subject, routes) ?? null) : null;
+  if (moves) driver.moving?.update(spec.name, mountSettings(subject, { routes }, contact));
+  else if (mount !== null) driver.moving?.setPassword(spec.name, contact.signIn({}));
+  const checked = offNetwork === null ? (tools.checkServer?.(subject, routes, contact) ?? null) : null;
   const [hardware, networks, driverProblem, setAside, linkBlocked] = await Promise.all([
     hardwareOf(tools, routes),
-    provedNetworks(tools, subject, routes, provedRoutes(mount, checked)),
+    provedNetworks(tools, subject, { routes, contact }, provedRoutes(mount, checked)),
     ours !== null && ours.route !== null
       ? findDriverProblem(tools, subject, moves ? clock.monotonicMs() - ABLE_AGAIN_MS : undefined)
       : driver.missingRequirement(spec),
@@ -212,16 +214,16 @@ async function hardwareOf(
 
 /** The networks of the routes that are proved, `MARK@HOST`, if `only_on` asks for them. */
 async function provedNetworks(
-  { location, networks }: ObserveServices,
+  { location }: ObserveServices,
   { spec, policy }: ConfiguredShare,
-  routes: ShareObservation["routes"],
+  { routes, contact }: Pick<ShareObservation, "routes"> & { readonly contact: Contact },
   proved: readonly RouteName[],
 ): Promise<readonly string[]> {
   if (policy.onlyOn?.includes(PROVED_NETWORKS) !== true) return [];
   const found = ROUTE_NAMES.map(async (route) => {
     const { verdict, address } = routes[route].probe;
     const isProved = verdict === "answers" && proved.includes(route);
-    const mark = isProved && address !== null ? await location?.networkOf(address, networks?.() ?? []) : null;
+    const mark = isProved && address !== null ? await location?.networkOf(address, contact.networks) : null;
     return mark == null ? [] : `${mark}@${spec.routes[route].host}`;
   });
   return (await Promise.all(found)).flat();
@@ -236,15 +238,15 @@ function provedRoutes(
   return [...(serverCheck?.proved ?? []), ...(phase?.is === "serving" && route !== null ? [route] : [])];
 }
 
-/** Returns why the hosts may not be asked from this network; null if they may be asked. */
-async function offNetworkReason(
-  { location, networks }: ObserveServices,
-  { spec, driver }: ConfiguredShare,
+/** Asks whether the share's hosts may be contacted from this network, as of `asOfMs` (monotonic). */
+export function askContact(
+  { location, recalled }: ObserveServices,
+  { spec, policy, driver }: ConfiguredShare,
   asOfMs: number,
-): Promise<string | null> {
-  const hosts = ROUTE_NAMES.flatMap((route) => spec.routes[route].host ?? []);
-  const inUse = driver.moving?.of(spec.name)?.endpoint?.address ?? "";
-  return (await location?.offNetworkReason(networks?.() ?? [], [...hosts, inUse], asOfMs)) ?? null;
+): Promise<Contact> {
+  const inUse = driver.moving?.of(spec.name)?.endpoint?.address;
+  const memory = recalled?.() ?? {};
+  return Contact.ask(location, { spec, policy, memory, ...(inUse === undefined ? {} : { inUse }) }, asOfMs);
 }
 
 async function probeRoute(

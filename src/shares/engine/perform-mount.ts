@@ -3,6 +3,8 @@ import type { MountOutcome, MountPlan, StepLimits } from "../drivers/mount-drive
 import type { MoveOutcome } from "../drivers/moving-mounts.ts";
 import type { ShareObservation } from "../policy/share-observation.ts";
 import type { Step } from "../policy/step.ts";
+import type { Contact } from "../program/sign-in.ts";
+import { askContact } from "./observe.ts";
 import { mountSettings } from "./observe-moving.ts";
 import type { ConfiguredShare, ObserveServices } from "./share-subject.ts";
 
@@ -38,6 +40,9 @@ export async function mountWatched(
   limits: StepLimits,
 ): Promise<MountOutcome> {
   const { spec, driver } = subject;
+  const contact = await askContact(tools, subject, tools.clock.monotonicMs());
+  const plan = planOf(subject, observed, step, contact);
+  if (plan === null) return { ok: false, reason: "unreachable", text: `off network: ${contact.offNetwork}` };
   const done = new AbortController();
   const gone = new AbortController();
   const signal = AbortSignal.any([limits.signal, gone.signal]);
@@ -47,7 +52,6 @@ export async function mountWatched(
       .then((text) => text !== null && gone.abort(text))
       .catch(() => {});
   try {
-    const plan = planOf(subject, observed, step);
     const outcome = await driver.mount(spec, step.route, { ...limits, signal }, plan);
     if (outcome.ok || !gone.signal.aborted) return outcome;
     return { ok: false, reason: "unreachable", text: String(gone.signal.reason) };
@@ -78,10 +82,17 @@ async function watchHost(
   }
 }
 
-function planOf(subject: ConfiguredShare, observed: ShareObservation, step: MountStep): MountPlan {
-  const { endpoints, allowed, patienceMs } = mountSettings(subject, observed);
+/** null: nothing may be sent to the share's hosts. */
+function planOf(
+  subject: ConfiguredShare,
+  observed: ShareObservation,
+  step: MountStep,
+  contact: Contact,
+): MountPlan | null {
+  const { signIn, allowed, patienceMs } = mountSettings(subject, observed, contact);
+  if (signIn === null) return null;
   return {
-    ...{ endpoints, allowed, patienceMs, moves: step.moves === true },
+    ...{ signIn, allowed, patienceMs, moves: step.moves === true },
     onlyOn: (subject.policy.onlyOn ?? []).length > 0,
     logInNow: step.logInNow === true,
     newPassword: step.newPassword === true,

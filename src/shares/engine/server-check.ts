@@ -2,15 +2,15 @@
 // each of them, compares the servers with each other, and keeps a record by which it recognizes the server later.
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { RouteObservation, ServerCheckObservation } from "../policy/share-observation.ts";
-import type { Endpoints } from "../program/arguments.ts";
 import type { CommandFailure, ServerComparison } from "../program/commands.ts";
+import type { Contact, SignIn } from "../program/sign-in.ts";
 import { ROUTE_NAMES, type RouteName, routesOf, type ShareSpec } from "../share-spec.ts";
 import { endpointsOf } from "./observe-moving.ts";
 
-/** Compares the servers behind the endpoints with each other and with the share's record. */
+/** Compares the servers behind the endpoints of the login with each other and with the share's record. */
 export type CompareServers = (
   spec: ShareSpec,
-  endpoints: Endpoints,
+  signIn: SignIn,
   signal: AbortSignal,
 ) => Promise<ServerComparison | CommandFailure>;
 
@@ -46,11 +46,11 @@ export class ServerCheck implements AsyncDisposable {
     this.#onEnd = onEnd;
   }
 
-  /** Takes the newest probes, begins a check if it is due and `mayBegin`, and returns what is known now. */
+  /** Takes the newest probes, begins a check if it is due and there is a `contact`, and returns what is known now. */
   observe(
     spec: ShareSpec,
     routes: Readonly<Record<RouteName, RouteObservation>>,
-    mayBegin: boolean,
+    contact: Contact | null,
   ): ServerCheckObservation {
     const endpoints = endpointsOf(spec, routes);
     const up = routesOf(spec).filter(
@@ -65,12 +65,13 @@ export class ServerCheck implements AsyncDisposable {
     const isFinal = this.#result.state === "same" || this.#result.state === "unchecked";
     const retryMs = this.#result.state === "different" ? this.#retryMs : RETRY_PAUSE_MS;
     const isDue = isNew ? sinceMs >= CHANGED_PAUSE_MS : !isFinal && sinceMs >= retryMs;
-    if (mayBegin && isDue && up.length > 0 && this.#running === null && !this.#isOver) {
+    const signIn = contact?.signIn(Object.fromEntries(up.map((name) => [name, endpoints[name]]))) ?? null;
+    if (signIn !== null && isDue && up.length > 0 && this.#running === null && !this.#isOver) {
       for (const name of up) this.#compared.set(name, address(name));
-      this.#begin(spec, Object.fromEntries(up.map((name) => [name, endpoints[name]])));
+      this.#begin(spec, signIn);
     }
     const proved = this.#proved.filter((name) => this.#compared.has(name));
-    return { ...this.#result, isChecking: this.#running !== null || (mayBegin && isNew), proved };
+    return { ...this.#result, isChecking: this.#running !== null || (contact !== null && isNew), proved };
   }
 
   /** Compares again unless it was the same server: a person asks for a try. */
@@ -94,12 +95,13 @@ export class ServerCheck implements AsyncDisposable {
     return this.#newest;
   }
 
-  #begin(spec: ShareSpec, endpoints: Endpoints): void {
+  #begin(spec: ShareSpec, signIn: SignIn): void {
+    const { endpoints } = signIn;
     const running = new AbortController();
     this.#running = running;
     this.#begunAtMs = this.#clock.monotonicMs();
     const check = async (): Promise<void> => {
-      const found = await this.#compare(spec, endpoints, running.signal);
+      const found = await this.#compare(spec, signIn, running.signal);
       if (running.signal.aborted) return;
       this.#running = null;
       const wasDifferent = this.#result.state === "different";

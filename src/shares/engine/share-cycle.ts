@@ -11,14 +11,14 @@ import type { MountReport } from "../drivers/moving-mounts.ts";
 import type { StableLinks } from "../links/stable-links.ts";
 import type { MountClaims } from "../mounts/mount-claims.ts";
 import { type Decision, decide, type MountJudgement, type ShareCondition } from "../policy/decide.ts";
-import { networksOf } from "../policy/networks.ts";
 import { forgetChangedRoutes, INITIAL_STATE, type ReconcileState } from "../policy/reconcile-state.ts";
 import type { OpenFilesObservation, ShareObservation, StepObservation } from "../policy/share-observation.ts";
 import { outcome, type RequestOutcome, type ShareRequest } from "../policy/share-request.ts";
 import type { ShareTransition } from "../policy/share-transitions.ts";
 import type { Step } from "../policy/step.ts";
+import type { Contact } from "../program/sign-in.ts";
 import { type RouteName, routesOf } from "../share-spec.ts";
-import { findDriverProblem, observe, observeAfterStep, observeOpenFiles } from "./observe.ts";
+import { askContact, findDriverProblem, observe, observeAfterStep, observeOpenFiles } from "./observe.ts";
 import { mayMove } from "./observe-moving.ts";
 import { mountWatched, moveMount } from "./perform-mount.ts";
 import { type CompareServers, ServerCheck } from "./server-check.ts";
@@ -107,7 +107,7 @@ export class ShareCycle {
     this.#memory = recalled.memory;
     this.#tools = {
       ...given,
-      networks: () => networksOf(this.#subject.policy, this.#subject.spec, this.#memory),
+      recalled: () => this.#memory,
     };
     const { clock, compareServers } = given;
     const { tbReachableSince: reachableSince, tbHealthySince: healthySince } = recalled.memory;
@@ -240,6 +240,11 @@ export class ShareCycle {
     return this.#withReport({ subject: this.#subject, memory, observed, conditions, explanation, mount });
   }
 
+  /** Asks whether the share's hosts may be contacted now. */
+  contact(): Promise<Contact> {
+    return askContact(this.#tools, this.#subject, this.#tools.clock.monotonicMs());
+  }
+
   /** Ends the check in progress; resolves when its program has ended. */
   async end(): Promise<void> {
     await this.#serverCheck?.[Symbol.asyncDispose]();
@@ -256,12 +261,12 @@ export class ShareCycle {
 
   /** For shares that are remounted when their route changes, and for those that may be used where their routes are proved. */
   #checkServer(mayBegin: boolean): NonNullable<CycleObserveServices["checkServer"]> {
-    return (subject, routes) => {
+    return (subject, routes, contact) => {
       const { spec, policy } = subject;
       const isPlain = spec.driver === "local" || spec.missingVariable !== null || routesOf(spec).length < 2;
       const isOfInterest = !mayMove(subject) || policy.onlyOn?.includes(PROVED_NETWORKS) === true;
       const check = isPlain || !isOfInterest ? null : this.#serverCheck;
-      return check?.observe(spec, routes, mayBegin) ?? null;
+      return check?.observe(spec, routes, mayBegin ? contact : null) ?? null;
     };
   }
 
@@ -404,9 +409,11 @@ async function perform(
       const result = await moveMount(subject, observed, step, tools.forceStop);
       return after({ kind: "move", step, outcome: result, tookMs: tookMs() });
     }
-    case "log_in":
-      await driver.moving?.logIn(spec.name, spec.password);
+    case "log_in": {
+      const signIn = (await askContact(tools, subject, startedMs)).signIn({});
+      if (signIn !== null) await driver.moving?.logIn(spec.name, signIn);
       return after({ kind: "log_in" });
+    }
     case "let_in":
       await driver.moving?.letIn(spec.name, step.guid);
       return after({ kind: "let_in" });

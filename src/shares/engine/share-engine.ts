@@ -10,6 +10,7 @@ import { createDriverSuccession, type DriverSuccession } from "../drivers/driver
 import type { MountDriver } from "../drivers/mount-driver.ts";
 import type { ShareCondition } from "../policy/decide.ts";
 import type { RequestOutcome, ShareRequest } from "../policy/share-request.ts";
+import type { Contact } from "../program/sign-in.ts";
 import type { ShareSpec } from "../share-spec.ts";
 import { type CycleTools, ShareCycle, type ShareView } from "./share-cycle.ts";
 import type { ConfiguredShare } from "./share-subject.ts";
@@ -152,6 +153,11 @@ export class ShareEngine implements AsyncDisposable {
   /** Observes the share now, without taking a step. */
   async observe(name: string): Promise<ShareView> {
     return this.#share(name).cycle.observe(this.#tools.clock.monotonicMs());
+  }
+
+  /** Asks whether the share's hosts may be contacted now. */
+  contact(name: string): Promise<Contact> {
+    return this.#share(name).cycle.contact();
   }
 
   /**

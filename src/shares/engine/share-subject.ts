@@ -2,11 +2,13 @@
 
 import type { NetworkLocation } from "../../network/location/network-location.ts";
 import type { HostProber } from "../../network/probe/probe-result.ts";
+import type { ShareMemory } from "../../reconcile/state-store.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { MountDriver } from "../drivers/mount-driver.ts";
 import type { ProgramAccess } from "../policy/decide.ts";
 import type { LinkBlocked, RouteObservation, ServerCheckObservation } from "../policy/share-observation.ts";
 import type { Prober } from "../prober/prober.ts";
+import type { Contact } from "../program/sign-in.ts";
 import type { RouteName, SharePolicy, ShareSpec } from "../share-spec.ts";
 
 /** The programs that this daemon runs on shares. They have to end before a share is remounted. */
@@ -28,8 +30,8 @@ export interface ObserveServices {
   readonly prober: Prober;
   /** Absent: the daemon runs no programs on shares. */
   readonly programs?: SharePrograms;
-  /** The networks on which the share is used; empty: any. */
-  readonly networks?: () => readonly string[];
+  /** What is remembered of the share; absent: nothing. */
+  readonly recalled?: () => Pick<ShareMemory, "provedNetworks">;
 }
 
 export type ProbeTimeouts = Readonly<Partial<Record<RouteName, number>>>;
@@ -44,6 +46,7 @@ export interface CycleObserveServices extends ObserveServices {
   readonly checkServer?: (
     subject: ConfiguredShare,
     routes: Readonly<Record<RouteName, RouteObservation>>,
+    contact: Contact,
   ) => ServerCheckObservation | null;
   /** Shorter limits for the probes, ms, while programs or the rules wait for a verdict. */
   readonly probeTimeouts?: ProbeTimeouts;

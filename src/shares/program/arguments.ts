@@ -1,6 +1,6 @@
 // The arguments that all commands of mountaineer-fs have in common. Nothing secret is among them: the password goes to standard
 // input.
-import type { RouteName, ShareSpec } from "../share-spec.ts";
+import type { RouteName } from "../share-spec.ts";
 
 /** Where a route leads. */
 export interface Endpoint {
@@ -19,8 +19,13 @@ export function routeArguments(name: string, endpoint: Endpoint | undefined): st
   return ["-route", `name=${name},address=${address},port=${port}${through}`];
 }
 
-export function accountArguments({ username, password }: Pick<ShareSpec, "username" | "password">): string[] {
-  if (password === null) return ["-guest"];
+interface Account {
+  readonly username: string;
+  readonly isGuest: boolean;
+}
+
+export function accountArguments({ username, isGuest }: Account): string[] {
+  if (isGuest) return ["-guest"];
   const [, domain, user] = /^([^\\;]+)[\\;](.+)$/s.exec(username) ?? [];
   return ["-user", user ?? username, "-sign", ...(domain === undefined ? [] : ["-domain", domain])];
 }

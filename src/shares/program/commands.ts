@@ -6,19 +6,20 @@ import { list, nullable, number, object, optional, reader, record, text } from "
 import { isObject, jsonObject, objectOf } from "../../runtime/text/json-object.ts";
 import { printable } from "../../runtime/text/plain-text.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
-import type { ShareSpec } from "../share-spec.ts";
-import { accountArguments, type Endpoints, loginsFolder, routeArguments } from "./arguments.ts";
+import { accountArguments, loginsFolder, routeArguments } from "./arguments.ts";
+import { passwordOf, type SignIn } from "./sign-in.ts";
 
 interface CommandTools {
   readonly clock: Clock;
   readonly home: string;
+  /** The folder of a share in the home, which has the record of its server. */
+  readonly folderOf: (share: string) => string;
   /** The program; null: it is not installed. */
   readonly program: () => Promise<string | null>;
 }
 
-/** A server, how to reach it, and who logs in. */
-export interface Server extends Pick<ShareSpec, "username" | "password"> {
-  readonly endpoints: Endpoints;
+interface Asked {
+  readonly signIn: SignIn;
   /** A person asked: one login is tried even if refusals forbid it. */
   readonly logInNow?: boolean;
 }
@@ -73,26 +74,28 @@ export function createProgramCommands(tools: CommandTools) {
     output.ok ? ({ ok: true, names: read(output.answer).map(({ name }) => name) } as const) : output;
   return {
     /**
-     * Opens a share over each of the routes, and compares the servers with each other, and with the record in `folder`, the
-     * share's folder in the home. null: there is no record.
+     * Opens a share over each of the routes, and compares the servers with each other, and with the record of the share that
+     * the login is of.
      */
     async compareServers(
       {
         shareName,
-        folder,
+        keepsRecord = false,
         newServer = false,
-        ...server
-      }: Server & {
+        ...asked
+      }: Asked & {
         readonly shareName: string;
-        readonly folder: string | null;
+        /** Only looks: the record stays as it is. */
+        readonly keepsRecord?: boolean;
         /** A person lets a new server in: it is recorded. */
         readonly newServer?: boolean;
       },
       signal: AbortSignal,
     ): Promise<ServerComparison | CommandFailure> {
-      if (folder !== null) await ensureFolder(folder, 0o700);
-      const recorded = folder === null ? [] : ["-state", folder, ...(newServer ? ["-new-server"] : [])];
-      const output = await run(tools, ["check", "-share", shareName, ...recorded], server, signal);
+      const { share } = asked.signIn;
+      if (share !== null && !keepsRecord) await ensureFolder(tools.folderOf(share.name), 0o700);
+      const options = [...(keepsRecord ? ["-keep-record"] : []), ...(newServer ? ["-new-server"] : [])];
+      const output = await run(tools, ["check", "-share", shareName, ...options], asked, signal);
       if (!output.ok) return output;
       const found = checkedOf(output.answer);
       if (found === null) return { ok: false, code: null, text: "mountaineer-fs gave no verdict" };
@@ -108,18 +111,17 @@ export function createProgramCommands(tools: CommandTools) {
       };
     },
     /** The names of a server's shares, without administrative ones. */
-    async listShares(server: Server, signal: AbortSignal): Promise<Names | CommandFailure> {
+    async listShares(signIn: SignIn, signal: AbortSignal): Promise<Names | CommandFailure> {
+      const { share } = signIn;
+      const recorded = share === null ? [] : ["-share", share.shareName];
       return namesIn(
-        await run(tools, ["shares"], server, signal),
+        await run(tools, ["shares", ...recorded], { signIn }, signal),
         (answer) => sharesOf(answer)?.shares ?? [],
       );
     },
     /** The names in a share's root. */
-    async listRoot(
-      { shareName, ...server }: Server & { readonly shareName: string },
-      signal: AbortSignal,
-    ): Promise<Names | CommandFailure> {
-      const output = await run(tools, ["list", "-share", shareName], server, signal);
+    async listRoot(signIn: SignIn, shareName: string, signal: AbortSignal): Promise<Names | CommandFailure> {
+      const output = await run(tools, ["list", "-share", shareName], { signIn }, signal);
       return namesIn(output, (answer) => entriesOf(answer)?.entries ?? []);
     },
   };
@@ -128,24 +130,25 @@ export function createProgramCommands(tools: CommandTools) {
 type Output = { readonly ok: true; readonly answer: Readonly<Record<string, unknown>> } | CommandFailure;
 
 async function run(
-  { clock, home, program: findProgram }: CommandTools,
+  { clock, home, folderOf, program: findProgram }: CommandTools,
   [command = "", ...more]: readonly string[],
-  { username, password, endpoints, logInNow = false }: Server,
+  { signIn, logInNow = false }: Asked,
   signal: AbortSignal,
 ): Promise<Output> {
   const program = await findProgram();
   if (program === null) return { ok: false, code: null, text: "mountaineer-fs is not installed" };
   const args = [
     ...[command, "-within", `${WITHIN_MS}ms`, "-logons", loginsFolder(home)],
-    ...Object.entries(endpoints).flatMap(([name, endpoint]) => routeArguments(name, endpoint)),
-    ...accountArguments({ username, password }),
+    ...Object.entries(signIn.endpoints).flatMap(([name, endpoint]) => routeArguments(name, endpoint)),
+    ...accountArguments(signIn),
+    ...(signIn.share === null ? [] : ["-state", folderOf(signIn.share.name)]),
     ...(logInNow ? ["-login-now"] : []),
     ...more,
   ];
   try {
     const { stdout, timedOut } = await runCommand(program, args, {
       ...{ clock, signal, deadlineMs: WITHIN_MS + GRACE_MS, killGraceMs: 0 },
-      ...{ stdin: `${password ?? ""}\n`, maxOutputBytes: OUTPUT_BYTES_AT_MOST },
+      ...{ stdin: `${passwordOf(signIn) ?? ""}\n`, maxOutputBytes: OUTPUT_BYTES_AT_MOST },
     });
     if (timedOut) return { ok: false, code: null, text: "mountaineer-fs did not end in time" };
     const answer = objectOf(jsonObject(stdout.trim().split("\n").at(-1) ?? ""));

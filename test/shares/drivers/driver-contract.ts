@@ -15,6 +15,7 @@ import type {
   StepLimits,
 } from "../../../src/shares/drivers/mount-driver.ts";
 import type { Prober } from "../../../src/shares/prober/prober.ts";
+import { typedSignIn } from "../../../src/shares/program/sign-in.ts";
 import { ROUTE_NAMES, type RouteName, type ShareSpec } from "../../../src/shares/share-spec.ts";
 import { eventually } from "../../support/eventually.ts";
 import { programMissing } from "../../sync/programs.ts";
@@ -41,7 +42,8 @@ export function limits(deadlineMs = 60_000): StepLimits {
 }
 
 /** How a mount is made that stays on its route. */
-export function staying({ routes }: Pick<ShareSpec, "routes">): MountPlan {
+export function staying(share: ShareSpec): MountPlan {
+  const { routes } = share;
   const endpoints = Object.fromEntries(
     ROUTE_NAMES.flatMap((name) => {
       const { host: address, port, interfaceName } = routes[name];
@@ -49,7 +51,7 @@ export function staying({ routes }: Pick<ShareSpec, "routes">): MountPlan {
     }),
   );
   const plain = { moves: false, onlyOn: false, logInNow: false, newServer: false };
-  return { ...plain, endpoints, allowed: ROUTE_NAMES, patienceMs: 3_000 };
+  return { ...plain, signIn: typedSignIn(share, endpoints), allowed: ROUTE_NAMES, patienceMs: 3_000 };
 }
 
 export async function mounted(driver: MountDriver, share: ShareSpec, route: RouteName): Promise<FoundMount> {

@@ -65,7 +65,7 @@ export class SimNetwork {
   }
 
   /** As `mountaineer-fs check` does. */
-  readonly compareServers: CompareServers = async (_spec, endpoints) => {
+  readonly compareServers: CompareServers = async (_spec, { endpoints }) => {
     this.compared += 1;
     const names = Object.values(endpoints).map((endpoint) => this.at(endpoint?.address ?? "")?.name);
     const isSame = new Set(names).size === 1;

@@ -7,6 +7,7 @@ import { isSystemError, recoverFrom } from "../../../runtime/errors.ts";
 import { ensureFolder, entryExists } from "../../../runtime/files/durable-file.ts";
 import { type DetachedProcess, startDetached } from "../../../runtime/process/child-process.ts";
 import type { MountEntry } from "../../mounts/mount-entry.ts";
+import { passwordOf } from "../../program/sign-in.ts";
 import type { RouteName, ShareSpec } from "../../share-spec.ts";
 import { createFuseCheck, whyNotForOthers } from "../fuse.ts";
 import type {
@@ -201,7 +202,7 @@ async function startUntilMounted(
   const child = await startDetached(program, args, {
     env,
     logPath: files.log,
-    stdin: `${share.password ?? ""}\n`,
+    stdin: `${passwordOf(plan.signIn) ?? ""}\n`,
   });
   await processes.started(location, child, options);
   let hasEnded = false;

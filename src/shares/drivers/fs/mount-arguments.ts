@@ -38,14 +38,14 @@ interface FsMount {
 
 /** Nothing secret is among them: the password goes to standard input. */
 export function fsArguments({ share, route, plan, files, home, mountPath }: FsMount): string[] {
-  const { moves, allowed, patienceMs, endpoints } = plan;
+  const { moves, allowed, patienceMs, signIn } = plan;
   const routes = moves ? ROUTE_NAMES : [route];
   // A mount that moves shows the preferred host on every route, so that its source never changes.
   const source = sourceOf(moves ? preferredRoute(share) : share.routes[route], share.shareName);
   return [
     "mount",
-    ...routes.flatMap((name) => routeArguments(name, endpoints[name])),
-    ...accountArguments(share),
+    ...routes.flatMap((name) => routeArguments(name, signIn.endpoints[name])),
+    ...accountArguments(signIn),
     ...["-share", share.shareName, "-state", files.folder, "-logons", loginsFolder(home)],
     ...(moves ? ["-wanted", route, "-allowed", allowed.join()] : []),
     ...(moves && plan.onlyOn ? ["-only-on"] : []),
@@ -73,9 +73,12 @@ function accessArguments({ access, watch = [], locks }: ShareSpec): string[] {
  * program's path, which is another one for another version.
  */
 export function fsOptions(share: ShareSpec, moves: boolean, program: string): string {
-  return [moves ? MOVES : "remount", ...accountArguments(share), ...accessArguments(share), program].join(
-    " ",
-  );
+  return [
+    moves ? MOVES : "remount",
+    ...accountArguments({ ...share, isGuest: share.password === null }),
+    ...accessArguments(share),
+    program,
+  ].join(" ");
 }
 
 const MOVES = "move";

@@ -7,6 +7,7 @@ import type { Logger } from "../../../runtime/log/log.ts";
 import { objectOf } from "../../../runtime/text/json-object.ts";
 import { type Clock, settlesWithin } from "../../../runtime/time/clock.ts";
 import type { Endpoint } from "../../program/arguments.ts";
+import { passwordOf, type SignIn } from "../../program/sign-in.ts";
 import { ROUTE_NAMES, type RouteName } from "../../share-spec.ts";
 import {
   type MountReport,
@@ -57,8 +58,8 @@ export function createMovingPrograms(options: ProgramsOptions) {
     move: async (share, to, afterMove, signal) =>
       (await programs.get(share)?.move(to, afterMove, signal)) ?? { ok: false, text: "its program is gone" },
     update: (share, settings) => void (options.isInCharge && programs.get(share)?.update(settings)),
-    setPassword: (share, password) => void (options.isInCharge && programs.get(share)?.setPassword(password)),
-    logIn: async (share, password) => programs.get(share)?.logIn(password),
+    setPassword: (share, signIn) => void (options.isInCharge && programs.get(share)?.setPassword(signIn)),
+    logIn: async (share, signIn) => programs.get(share)?.logIn(signIn),
     letIn: async (share, guid) =>
       (await programs.get(share)?.letIn(guid)) ?? { ok: false, text: "its program is gone" },
     onReport(listener) {
@@ -164,11 +165,13 @@ class Program implements Disposable {
     return { ok: true, quiet: answer.members["quiet"] === true, connections: this.report.connections };
   }
 
-  async logIn(password: string | null): Promise<void> {
+  async logIn(signIn: SignIn): Promise<void> {
+    const password = passwordOf(signIn);
     await this.#request("set", { ...(password === null ? {} : { password }), login_now: true });
   }
 
-  setPassword(password: string | null): void {
+  setPassword(signIn: SignIn | null): void {
+    const password = signIn && passwordOf(signIn);
     if (this.#connection === null || password === null || password === this.#password) return;
     this.#password = password;
     void this.#request("set", { password }).then((answer) => {
@@ -273,7 +276,7 @@ type Message = readonly [operation: string, members: Readonly<Record<string, unk
 /** The requests by which a program learns what has changed. Exported for its test. */
 export function newMessages(
   before: Sent,
-  { configured, endpoints: found, allowed, patienceMs, password, down, answering }: MountSettings,
+  { configured, endpoints: found, allowed, patienceMs, signIn, down, answering }: MountSettings,
   report: MountReport,
   nowMs: number,
 ): { readonly messages: readonly Message[]; readonly sent: Sent } {
@@ -292,6 +295,7 @@ export function newMessages(
     const { address, port, interfaceName } = endpoint;
     return [{ name, address, port, ...(interfaceName === null ? {} : { interface: interfaceName }) }];
   });
+  const password = signIn && passwordOf(signIn);
   const set = { routes, patience_ms: patienceMs, ...(password === null ? {} : { password }) };
   const settings = JSON.stringify(set);
   if (settings !== before.settings && routes.length > 0) messages.push(["set", set]);

@@ -1,5 +1,7 @@
 // Refused logins of NetFS, which counts none: too many of them lock an account. Before NetFS logs in, mountaineer-fs checks the
 // login, because it counts refusals together with all programs of the home. A password of the Keychain only macOS can try.
+import { join } from "node:path";
+import { entryExists } from "../../../runtime/files/durable-file.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import type { ProgramCommands } from "../../program/commands.ts";
 import { isKeychainLogin, type RouteName, type ShareSpec } from "../../share-spec.ts";
@@ -7,6 +9,8 @@ import type { MountOutcome, MountPlan } from "../mount-driver.ts";
 import { type Failed, failed, failedByProgram } from "../mount-failure.ts";
 import { shareFiles } from "../share-files.ts";
 
+/** The file in a share's folder by which mountaineer-fs recognizes its server. */
+const SERVER_RECORD = "server.json";
 /** After a refused login, how long none is tried automatically, ms. */
 const PAUSE_MS = 3_600_000;
 
@@ -37,23 +41,22 @@ export function createNetfsLogins({ clock, stateFolder, commands }: LoginTools) 
       const refusal = refusals.get(loginOf(attempt));
       const isPaused = refusal !== undefined && clock.monotonicMs() - refusal.atMs < PAUSE_MS;
       if (isPaused && !plan.logInNow) return failed("wrong_credentials", refusal.text);
-      const endpoint = plan.endpoints[route];
+      const { logInNow, newServer } = plan;
+      const endpoint = plan.signIn.endpoints[route];
       if (isKeychainLogin(share) || endpoint === undefined) return null;
-      const { shareName, username, password } = share;
-      const found = await commands.compareServers(
-        {
-          ...{ shareName, username, password, endpoints: { [route]: endpoint } },
-          ...{ logInNow: plan.logInNow, newServer: plan.newServer },
-          folder: shareFiles(stateFolder, share.name).folder,
-        },
-        signal,
-      );
-      if (!found.ok) return null;
-      if (found.verdict === "different")
+      const signIn = { ...plan.signIn, endpoints: { [route]: endpoint } };
+      const isRecorded = await entryExists(join(shareFiles(stateFolder, share.name).folder, SERVER_RECORD));
+      const asked = { signIn, shareName: share.shareName, logInNow, newServer };
+      const found = await commands.compareServers(asked, signal);
+      if (found.ok && found.verdict === "different")
         return failed("different_server", found.text ?? "another server answers");
-      const failure = found.failures[route];
-      const isRefusal = failure?.code === "logon_failure" || failure?.code === "logon_held";
-      return isRefusal ? failedByProgram(failure) : null;
+      const failure = found.ok ? found.failures[route] : found;
+      if (failure === undefined) return null;
+      const isRefusal = failure.code === "logon_failure" || failure.code === "logon_held";
+      // Whoever answers NetFS may not be the recorded server, which did not answer here.
+      return isRefusal || (isRecorded && !newServer)
+        ? failedByProgram({ code: failure.code ?? "other", text: failure.text })
+        : null;
     },
     /** Notes how NetFS's login has ended. */
     ended(attempt: Attempt, outcome: MountOutcome): void {

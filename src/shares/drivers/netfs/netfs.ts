@@ -11,9 +11,10 @@ import type { Clock } from "../../../runtime/time/clock.ts";
 import type { MountTable } from "../../mounts/mount-entry.ts";
 import { meaningOfDenied } from "../../mounts/volume-permission-darwin.ts";
 import type { ProgramCommands } from "../../program/commands.ts";
+import { passwordOf } from "../../program/sign-in.ts";
 import type { RouteName, ShareSpec } from "../../share-spec.ts";
 import { SMB_PORT, sourceOf } from "../../smb-source.ts";
-import type { FoundMount, MountDriver, MountOutcome, SmbDriverOptions } from "../mount-driver.ts";
+import type { FoundMount, MountDriver, MountOutcome, MountPlan, SmbDriverOptions } from "../mount-driver.ts";
 import { checkNewMount, type Failed, failed, orHanging, reasonOf } from "../mount-failure.ts";
 import { createUnmount, type Unmount, undoMount } from "../unmount.ts";
 import { NETFS_LIBRARIES } from "./binding.ts";
@@ -105,7 +106,7 @@ export function createNetfsDriver(options: NetfsDriverOptions): MountDriver {
         const login = { share, route, plan, signal };
         const obstacle = await logins.obstacle(login);
         if (obstacle !== null) return { ...obstacle, text: `${source}: ${obstacle.text}` };
-        const outcome = await attemptMount(attemptTools, { share, route, path, folder, untilMs, signal });
+        const outcome = await attemptMount(attemptTools, { ...login, path, folder, untilMs });
         logins.ended(login, outcome);
         return outcome.ok ? outcome : { ...outcome, text: `${source}: ${outcome.text}` };
       } catch (error) {
@@ -137,6 +138,7 @@ interface AttemptTools extends Pick<NetfsDriverOptions, "clock" | "logger" | "pr
 interface Attempt {
   readonly share: ShareSpec;
   readonly route: RouteName;
+  readonly plan: MountPlan;
   /** The mount path, as the mount table spells it. */
   readonly path: string;
   /** The folder to mount on; null: macOS makes one. */
@@ -281,14 +283,20 @@ async function requestMount(tools: AttemptTools, attempt: Attempt): Promise<Moun
 
 async function requestMountNow(
   { clock, tools }: AttemptTools,
-  { share, folder, untilMs, signal }: Attempt,
+  { share, plan, folder, untilMs, signal }: Attempt,
   server: Pick<NetfsTarget, "host" | "port">,
 ): Promise<MountAnswer | Failed> {
-  const { password } = share;
-  const guest = password === null && /^(guest)?$/i.test(share.username);
-  const target = { ...server, shareName: share.shareName, username: guest ? null : share.username };
+  const { username, isGuest } = plan.signIn;
+  const guest = isGuest && /^(guest)?$/i.test(username);
+  const target = { ...server, shareName: share.shareName, username: guest ? null : username };
   const step = { clock, deadlineMs: untilMs - clock.monotonicMs(), signal };
-  const request = { url: netfsUrl(target), folder, username: target.username, password, guest };
+  const request = {
+    url: netfsUrl(target),
+    folder,
+    username: target.username,
+    password: passwordOf(plan.signIn),
+    guest,
+  };
   const outcome = await tools.netfs(request, step);
   if (outcome.kind === "unavailable") {
     return failed("driver_unavailable", `NetFS cannot be called: ${outcome.text}`);

@@ -12,6 +12,7 @@ import { listProcesses } from "../../../../src/shares/drivers/fs/processes.ts";
 import type { MountDriver, MountPlan } from "../../../../src/shares/drivers/mount-driver.ts";
 import { shareFiles } from "../../../../src/shares/drivers/share-files.ts";
 import { createMountTableLinux } from "../../../../src/shares/mounts/mount-table-linux.ts";
+import { typedSignIn } from "../../../../src/shares/program/sign-in.ts";
 import type { RouteName, ShareSpec } from "../../../../src/shares/share-spec.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { fileProber } from "../../../support/file-prober.ts";
@@ -77,11 +78,12 @@ async function startStandIn(t: TestContext, does: string) {
   return { folder, share, files, fresh, servedBy, processes };
 }
 
+const ENDPOINTS = {
+  tb: { address: "10.0.0.1", port: 445, interfaceName: "tb0" },
+  fallback: { address: "10.0.0.2", port: 4450, interfaceName: null },
+};
 const PLAN: MountPlan = {
-  endpoints: {
-    tb: { address: "10.0.0.1", port: 445, interfaceName: "tb0" },
-    fallback: { address: "10.0.0.2", port: 4450, interfaceName: null },
-  },
+  signIn: typedSignIn({ username: "HOME\\ann", password: PASSWORD }, ENDPOINTS),
   ...{ allowed: ["tb", "fallback"], patienceMs: 300_000, moves: true },
   ...{ onlyOn: false, logInNow: false, newServer: false },
 };
@@ -192,7 +194,8 @@ describe("the driver fs", () => {
       locks: "local",
     });
     const tb = { address: "fd00::1", port: 4450, interfaceName: null };
-    const plan = { ...PLAN, endpoints: { ...PLAN.endpoints, tb }, moves: false };
+    const signIn = typedSignIn(share, { ...ENDPOINTS, tb });
+    const plan = { ...PLAN, signIn, moves: false };
     const place = {
       share,
       route: "tb",

@@ -9,6 +9,7 @@ import { systemClock } from "../../../../src/runtime/time/clock.ts";
 import { createMovingPrograms, newMessages } from "../../../../src/shares/drivers/fs/moving-programs.ts";
 import { readStatus } from "../../../../src/shares/drivers/fs/program-status.ts";
 import type { MountReport, MountSettings } from "../../../../src/shares/drivers/moving-mounts.ts";
+import { typedSignIn } from "../../../../src/shares/program/sign-in.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { createRecordingLogger } from "../../../support/recording-logger.ts";
 import { temporaryFolder } from "../../../support/temporary-folder.ts";
@@ -92,10 +93,18 @@ async function startStandIn(t: TestContext, answer: (request: Request) => object
   return { programs, running, requests, clients, push, logger, moving: programs.moving };
 }
 
+const login = (password: string) => typedSignIn({ username: "ann", password }, {});
+
 const SETTINGS: MountSettings = {
   configured: ["tb", "fallback"],
   endpoints: { tb: { address: "10.0.0.2", port: 445, interfaceName: "tb0" } },
-  ...{ allowed: ["tb", "fallback"], patienceMs: 300_000, password: "secret", down: [], answering: ["tb"] },
+  ...{
+    allowed: ["tb", "fallback"],
+    patienceMs: 300_000,
+    signIn: login("secret"),
+    down: [],
+    answering: ["tb"],
+  },
 };
 
 test("A10 the program's report is there once it is attached, and a listener hears of what is worth a cycle", async (t) => {
@@ -206,7 +215,7 @@ test("A10 only changes are sent to a program", () => {
   assert.deepEqual(told({ endpoints: moved }), [
     ["set", { routes, patience_ms: 300_000, password: "secret" }],
   ]);
-  assert.equal(told({ password: "new" })[0]?.[1]["password"], "new");
+  assert.equal(told({ signIn: login("new") })[0]?.[1]["password"], "new");
   assert.deepEqual(told({ allowed: [] }), [["allow", { routes: [], seen: 0 }]]);
   assert.deepEqual(told({}, { awaitsAllow: true }), [["allow", { routes: ["tb", "fallback"], seen: 0 }]]);
   const unplugged = { down: ["tb"], answering: [], endpoints: {} } as const;

@@ -1,11 +1,15 @@
 // What happens before NetFS logs in: refusals are counted with all programs of the home, and none is repeated within an hour.
 import assert from "node:assert/strict";
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { test } from "node:test";
 import { failed } from "../../../../src/shares/drivers/mount-failure.ts";
 import { createNetfsLogins } from "../../../../src/shares/drivers/netfs/logins.ts";
+import { shareFiles } from "../../../../src/shares/drivers/share-files.ts";
 import type { CommandFailure, ServerComparison } from "../../../../src/shares/program/commands.ts";
 import type { ShareSpec } from "../../../../src/shares/share-spec.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
+import { temporaryFolder } from "../../../support/temporary-folder.ts";
 import { routeTo, shareSpec } from "../../share-spec.ts";
 import { staying } from "../driver-contract.ts";
 
@@ -15,14 +19,14 @@ const SHARE = shareSpec({
 } as Partial<ShareSpec>);
 const SAME: ServerComparison = { ok: true, verdict: "same", text: null, failures: {} };
 
-function start(found: ServerComparison | CommandFailure = SAME) {
+function start(found: ServerComparison | CommandFailure = SAME, stateFolder = "/h") {
   const clock = createManualClock();
   let asked = 0;
   const compareServers = async () => {
     asked += 1;
     return found;
   };
-  const logins = createNetfsLogins({ clock, stateFolder: "/h", commands: { compareServers } });
+  const logins = createNetfsLogins({ clock, stateFolder, commands: { compareServers } });
   const attempt = (share: ShareSpec, change = {}) => {
     const plan = { ...staying(share), ...change };
     return { share, route: "tb", plan, signal: new AbortController().signal } as const;
@@ -30,7 +34,11 @@ function start(found: ServerComparison | CommandFailure = SAME) {
   return { clock, logins, attempt, asked: () => asked };
 }
 
-test("A14 NetFS logs in only with what mountaineer-fs could log in with, to the recorded server", async () => {
+test("A14 NetFS logs in only with what mountaineer-fs could log in with, to the recorded server", async (t) => {
+  const home = await temporaryFolder(t);
+  const { folder } = shareFiles(home, SHARE.name);
+  await mkdir(folder, { recursive: true });
+  await writeFile(join(folder, "server.json"), "{}");
   for (const [found, reason] of [
     [SAME, undefined],
     [{ ...SAME, verdict: "different", text: "it lists other files" }, "different_server"],
@@ -41,6 +49,9 @@ test("A14 NetFS logs in only with what mountaineer-fs could log in with, to the 
   ] as const) {
     const { logins, attempt } = start(found);
     assert.equal((await logins.obstacle(attempt(SHARE)))?.reason, reason, JSON.stringify(found));
+    // Where a server is recorded, one that mountaineer-fs could not compare gets nothing from NetFS.
+    const obstacle = await start(found, home).logins.obstacle(attempt(SHARE));
+    assert.equal(obstacle === null, found === SAME, JSON.stringify(found));
   }
 });
 
