@@ -12,25 +12,21 @@ import (
 )
 
 // ErrChanged: what the two sides said before the login, which nothing protects below SMB 3.1.1, is not what the server says in a signed
-// message, or the final answer to the login is not the server's.
+// message.
 var ErrChanged = errors.New("somebody in between has changed what the server offers")
 
-// negotiated is what a client and a server have said of themselves, as FSCTL_VALIDATE_NEGOTIATE_INFO compares it.
-type negotiated struct{ client, server []byte }
+// negotiated is what a client and a server have said of themselves, as FSCTL_VALIDATE_NEGOTIATE_INFO has it.
+type negotiated struct{ client, server input }
 
-// noteNegotiation keeps the first request: an answer that asks for a further one with fewer dialects may be forged.
-func (conn *conn) noteNegotiation(req *smb2.NegotiateRequest, r smb2.NegotiateResponseDecoder) {
+func negotiatedIn(req *smb2.NegotiateRequest, r smb2.NegotiateResponseDecoder) negotiated {
 	le := binary.LittleEndian
-	if conn.negotiated.client == nil {
-		client := append(le.AppendUint32(nil, req.Capabilities), req.ClientGuid[:]...)
-		client = le.AppendUint16(le.AppendUint16(client, req.SecurityMode), uint16(len(req.Dialects)))
-		for _, dialect := range req.Dialects {
-			client = le.AppendUint16(client, dialect)
-		}
-		conn.negotiated.client = client
+	client := append(le.AppendUint32(nil, req.Capabilities), req.ClientGuid[:]...)
+	client = le.AppendUint16(le.AppendUint16(client, req.SecurityMode), uint16(len(req.Dialects)))
+	for _, dialect := range req.Dialects {
+		client = le.AppendUint16(client, dialect)
 	}
 	server := append(le.AppendUint32(nil, r.Capabilities()), r.ServerGuid()...)
-	conn.negotiated.server = le.AppendUint16(le.AppendUint16(server, r.SecurityMode()), r.DialectRevision())
+	return negotiated{client, le.AppendUint16(le.AppendUint16(server, r.SecurityMode()), r.DialectRevision())}
 }
 
 type input []byte
@@ -47,12 +43,12 @@ func isValidation(req smb2.Packet) bool {
 // validate asks the server in a signed message whether it heard what this side said, and has answered what this side heard (MS-SMB2
 // 3.2.5.5). SMB 3.1.1 needs no such question. A server without it, which may be one of SMB 2 only, says so in a signed answer.
 func (tc *treeConn) validate(ctx context.Context) error {
-	if tc.dialect == smb2.SMB311 || tc.isUnsigned() {
+	if tc.dialect == smb2.SMB311 || tc.sessionFlags&isNobody != 0 {
 		return nil
 	}
 	req := &smb2.IoctlRequest{
 		CtlCode: smb2.FSCTL_VALIDATE_NEGOTIATE_INFO, FileId: sentinelFileId, Flags: smb2.SMB2_0_IOCTL_IS_FSCTL,
-		MaxOutputResponse: uint32(len(tc.negotiated.server)), Input: input(tc.negotiated.client),
+		MaxOutputResponse: uint32(len(tc.negotiated.server)), Input: tc.negotiated.client,
 	}
 	req.CreditCharge = 1
 	rr, err := tc.sendWith(ctx, req, tc, tc.account.take(1))
@@ -72,22 +68,6 @@ func (tc *treeConn) validate(ctx context.Context) error {
 		return nil
 	}
 	if r := smb2.IoctlResponseDecoder(res); err != nil || r.IsInvalid() || !bytes.Equal(r.Output(), tc.negotiated.server) {
-		return ErrChanged
-	}
-	return nil
-}
-
-// isUnsigned: the session has no key.
-func (s *session) isUnsigned() bool {
-	return s.sessionFlags&(smb2.SMB2_SESSION_FLAG_IS_GUEST|smb2.SMB2_SESSION_FLAG_IS_NULL) != 0
-}
-
-// verifyLast checks the signature of the answer that ends the login: it says whether the session is encrypted.
-func (s *session) verifyLast(pkt []byte) error {
-	if s.isUnsigned() || s.dialect != smb2.SMB311 && !s.requireSigning {
-		return nil
-	}
-	if s.signer == nil && s.gmac == nil || !s.verify(pkt) {
 		return ErrChanged
 	}
 	return nil
