@@ -47,10 +47,10 @@ export async function checkHosts(context: DoctorContext): Promise<readonly HostC
     return known;
   };
   const checks = snapshot.config.shares.flatMap((share) => {
-    const asked = contactShare(share, { ...context, location: parts.location });
+    const checked = contactShare(share, { ...context, location: parts.location });
     return (["tb", "fallback"] as const).map(async (route): Promise<HostCheck | null> => {
       const config = share.routes[route];
-      const contact = await asked;
+      const contact = await checked;
       if (config.host === null || contact.offNetwork !== null) return null;
       const { host, port, interfaceName } = config;
       const probe = await parts.hostProber.probe({ host, port, interfaceName }, { notBeforeMs, timeoutMs });

@@ -33,7 +33,7 @@ export async function openStateStore(options: MemoryOptions): Promise<StateStore
   return memory;
 }
 
-/** What is remembered of each share, for commands that only look; nothing if it cannot be read. */
+/** Reads the memory of each share, for commands that only look; none if it cannot be read. */
 export async function recallShares(
   options: Omit<MemoryOptions, "readOnly">,
 ): Promise<RestoredState["shares"]> {

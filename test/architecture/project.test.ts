@@ -186,7 +186,7 @@ test("JSON from elsewhere is read in one place", async () => {
 
 /** Who may do it, by what the source has. The functions of `sign-in.ts` decide; nobody else passes a password to a program. */
 const GUARDED: Readonly<Record<string, readonly string[]>> = {
-  "Contact\\.ask\\(": ["src/daemon/compose/share-contact.ts", "src/shares/engine/observe.ts"],
+  "Contact\\.check\\(": ["src/daemon/compose/share-contact.ts", "src/shares/engine/observe.ts"],
   "(?<!function )typedSignIn\\(": ["src/daemon/control/first-contact.ts"],
   "(?<!function )passwordOf\\(": [
     "src/shares/drivers/fs/fs.ts",
@@ -211,7 +211,7 @@ const GUARDED: Readonly<Record<string, readonly string[]>> = {
   ],
 };
 
-test("A20 no password goes to a program, and no probe to a host, but from where the right to it is held", async () => {
+test("A20 no password goes to a program, and no probe to a host, but with the right to it", async () => {
   const found = new Map(Object.keys(GUARDED).map((pattern) => [pattern, [] as string[]]));
   for await (const file of glob("src/{daemon,doctor,shares}/**/*.ts", { cwd: ROOT })) {
     const { code } = scanSource(await text(file));

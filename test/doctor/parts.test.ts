@@ -30,7 +30,7 @@ import { mountTmpfs } from "../support/tiny-disk.ts";
 const codes = (found: readonly DoctorFinding[]): string[] =>
   found.filter(({ severity }) => severity !== "ok").map(({ code }) => code);
 
-const CONTACT = await Contact.ask(undefined, { spec: shareSpec(), policy: {}, memory: {} }, 0);
+const CONTACT = await Contact.check(undefined, { spec: shareSpec(), policy: {}, memory: {} }, 0);
 
 function look(
   route: "tb" | "fallback",

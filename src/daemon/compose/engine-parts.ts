@@ -88,7 +88,7 @@ export function startEngineParts(options: PartsOptions) {
       location,
       sendWakePacket: sendMagicPacket,
       prober,
-      compareServers: (...asked) => compareServers(commands, ...asked),
+      compareServers: (...given) => compareServers(commands, ...given),
       links: createStableLinks(clock, prober),
       claims,
     }),

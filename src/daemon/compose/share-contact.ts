@@ -30,5 +30,5 @@ export async function contactShare(
   const recalled = await recallShares({ path: join(home, "state.json"), clock, logger: noopLogger });
   const memory = recalled.get(share.name) ?? {};
   const spec = { ...share, password: resolved?.ok === true ? resolved.value : null };
-  return Contact.ask(location, { spec, policy: share, memory }, atMs);
+  return Contact.check(location, { spec, policy: share, memory }, atMs);
 }

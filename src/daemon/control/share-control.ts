@@ -139,8 +139,8 @@ async function logIn(
   if (!up || !endpoint || spec.missingVariable !== null || isKeychainLogin(spec)) return null;
   const signIn = (await engine.contact(name)).signIn({ [up]: endpoint });
   if (signIn === null) return null;
-  const asked = { signIn, shareName, logInNow: true, keepsRecord: true };
-  const found = await commands.compareServers(asked, signal);
+  const request = { signIn, shareName, logInNow: true, keepsRecord: true };
+  const found = await commands.compareServers(request, signal);
   const failure = found.ok ? found.failures[up] : found;
   if (failure === undefined) return null;
   if (failure.code === "logon_failure") {

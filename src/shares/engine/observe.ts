@@ -43,7 +43,7 @@ export async function observe(
 ): Promise<ShareObservation> {
   const { clock, probeTimeouts = {} } = tools;
   const { spec, driver } = subject;
-  const contact = await askContact(tools, subject, asOfMs);
+  const contact = await checkContact(tools, subject, asOfMs);
   const { offNetwork } = contact;
   const [tb, fallback, { ours, checkInProgress, duplicates, occupant, link }] = await Promise.all([
     probeRoute(tools, subject, "tb", asOfMs, probeTimeouts, offNetwork),
@@ -239,14 +239,14 @@ function provedRoutes(
 }
 
 /** Asks whether the share's hosts may be contacted from this network, as of `asOfMs` (monotonic). */
-export function askContact(
+export function checkContact(
   { location, recalled }: ObserveServices,
   { spec, policy, driver }: ConfiguredShare,
   asOfMs: number,
 ): Promise<Contact> {
   const inUse = driver.moving?.of(spec.name)?.endpoint?.address;
   const memory = recalled?.() ?? {};
-  return Contact.ask(location, { spec, policy, memory, ...(inUse === undefined ? {} : { inUse }) }, asOfMs);
+  return Contact.check(location, { spec, policy, memory, ...(inUse === undefined ? {} : { inUse }) }, asOfMs);
 }
 
 async function probeRoute(

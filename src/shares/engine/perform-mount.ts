@@ -4,7 +4,7 @@ import type { MoveOutcome } from "../drivers/moving-mounts.ts";
 import type { ShareObservation } from "../policy/share-observation.ts";
 import type { Step } from "../policy/step.ts";
 import type { Contact } from "../program/sign-in.ts";
-import { askContact } from "./observe.ts";
+import { checkContact } from "./observe.ts";
 import { mountSettings } from "./observe-moving.ts";
 import type { ConfiguredShare, ObserveServices } from "./share-subject.ts";
 
@@ -40,7 +40,7 @@ export async function mountWatched(
   limits: StepLimits,
 ): Promise<MountOutcome> {
   const { spec, driver } = subject;
-  const contact = await askContact(tools, subject, tools.clock.monotonicMs());
+  const contact = await checkContact(tools, subject, tools.clock.monotonicMs());
   const plan = planOf(subject, observed, step, contact);
   if (plan === null) return { ok: false, reason: "unreachable", text: `off network: ${contact.offNetwork}` };
   const done = new AbortController();

@@ -18,7 +18,7 @@ import type { ShareTransition } from "../policy/share-transitions.ts";
 import type { Step } from "../policy/step.ts";
 import type { Contact } from "../program/sign-in.ts";
 import { type RouteName, routesOf } from "../share-spec.ts";
-import { askContact, findDriverProblem, observe, observeAfterStep, observeOpenFiles } from "./observe.ts";
+import { checkContact, findDriverProblem, observe, observeAfterStep, observeOpenFiles } from "./observe.ts";
 import { mayMove } from "./observe-moving.ts";
 import { mountWatched, moveMount } from "./perform-mount.ts";
 import { type CompareServers, ServerCheck } from "./server-check.ts";
@@ -242,7 +242,7 @@ export class ShareCycle {
 
   /** Asks whether the share's hosts may be contacted now. */
   contact(): Promise<Contact> {
-    return askContact(this.#tools, this.#subject, this.#tools.clock.monotonicMs());
+    return checkContact(this.#tools, this.#subject, this.#tools.clock.monotonicMs());
   }
 
   /** Ends the check in progress; resolves when its program has ended. */
@@ -410,7 +410,7 @@ async function perform(
       return after({ kind: "move", step, outcome: result, tookMs: tookMs() });
     }
     case "log_in": {
-      const signIn = (await askContact(tools, subject, startedMs)).signIn({});
+      const signIn = (await checkContact(tools, subject, startedMs)).signIn({});
       if (signIn !== null) await driver.moving?.logIn(spec.name, signIn);
       return after({ kind: "log_in" });
     }

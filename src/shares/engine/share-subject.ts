@@ -30,7 +30,7 @@ export interface ObserveServices {
   readonly prober: Prober;
   /** Absent: the daemon runs no programs on shares. */
   readonly programs?: SharePrograms;
-  /** What is remembered of the share; absent: nothing. */
+  /** The share's memory; absent: none. */
   readonly recalled?: () => Pick<ShareMemory, "provedNetworks">;
 }
 

@@ -18,7 +18,7 @@ interface CommandTools {
   readonly program: () => Promise<string | null>;
 }
 
-interface Asked {
+interface CommandRequest {
   readonly signIn: SignIn;
   /** A person asked: one login is tried even if refusals forbid it. */
   readonly logInNow?: boolean;
@@ -82,8 +82,8 @@ export function createProgramCommands(tools: CommandTools) {
         shareName,
         keepsRecord = false,
         newServer = false,
-        ...asked
-      }: Asked & {
+        ...request
+      }: CommandRequest & {
         readonly shareName: string;
         /** Only looks: the record stays as it is. */
         readonly keepsRecord?: boolean;
@@ -92,10 +92,10 @@ export function createProgramCommands(tools: CommandTools) {
       },
       signal: AbortSignal,
     ): Promise<ServerComparison | CommandFailure> {
-      const { share } = asked.signIn;
+      const { share } = request.signIn;
       if (share !== null && !keepsRecord) await ensureFolder(tools.folderOf(share.name), 0o700);
       const options = [...(keepsRecord ? ["-keep-record"] : []), ...(newServer ? ["-new-server"] : [])];
-      const output = await run(tools, ["check", "-share", shareName, ...options], asked, signal);
+      const output = await run(tools, ["check", "-share", shareName, ...options], request, signal);
       if (!output.ok) return output;
       const found = checkedOf(output.answer);
       if (found === null) return { ok: false, code: null, text: "mountaineer-fs gave no verdict" };
@@ -132,7 +132,7 @@ type Output = { readonly ok: true; readonly answer: Readonly<Record<string, unkn
 async function run(
   { clock, home, folderOf, program: findProgram }: CommandTools,
   [command = "", ...more]: readonly string[],
-  { signIn, logInNow = false }: Asked,
+  { signIn, logInNow = false }: CommandRequest,
   signal: AbortSignal,
 ): Promise<Output> {
   const program = await findProgram();

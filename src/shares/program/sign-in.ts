@@ -45,7 +45,7 @@ export class Contact {
   }
 
   /** `atMs`: when the decision was begun, monotonic. An absent location allows every network. */
-  static async ask(
+  static async check(
     location: Pick<NetworkLocation, "offNetworkReason"> | undefined,
     { spec, policy, memory, inUse = "" }: Contacted,
     atMs: number,

@@ -46,14 +46,14 @@ export function createNetfsLogins({ clock, stateFolder, commands }: LoginTools) 
       if (isKeychainLogin(share) || endpoint === undefined) return null;
       const signIn = { ...plan.signIn, endpoints: { [route]: endpoint } };
       const isRecorded = await entryExists(join(shareFiles(stateFolder, share.name).folder, SERVER_RECORD));
-      const asked = { signIn, shareName: share.shareName, logInNow, newServer };
-      const found = await commands.compareServers(asked, signal);
+      const request = { signIn, shareName: share.shareName, logInNow, newServer };
+      const found = await commands.compareServers(request, signal);
       if (found.ok && found.verdict === "different")
         return failed("different_server", found.text ?? "another server answers");
       const failure = found.ok ? found.failures[route] : found;
       if (failure === undefined) return null;
       const isRefusal = failure.code === "logon_failure" || failure.code === "logon_held";
-      // Whoever answers NetFS may not be the recorded server, which did not answer here.
+      // NetFS may reach another server than the recorded one, which did not answer here.
       return isRefusal || (isRecorded && !newServer)
         ? failedByProgram({ code: failure.code ?? "other", text: failure.text })
         : null;
