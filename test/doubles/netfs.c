@@ -90,7 +90,9 @@ static int bind_export(const char *url, const char *folder, char *mount_point, s
     for (int twin = 1; mkdir(mount_point, 0755) != 0 && twin < 9; twin++)
       snprintf(mount_point, size, "%s/%s-%d", getenv("DOUBLE_VOLUMES"), name, twin);
   }
-  if (mount(source, mount_point, NULL, MS_BIND, NULL) != 0) return errno;
+  for (int tries = 0; mount(source, mount_point, NULL, MS_BIND, NULL) != 0; tries++)
+    // The late removal of an earlier mount's folder may take a new one at its path.
+    if (errno != ENOENT || folder != NULL || tries > 2 || mkdir(mount_point, 0755) != 0) return errno;
   FILE *registry = fopen(getenv("DOUBLE_REGISTRY"), "a");
   fprintf(registry, "%d\t//%s/%s\t%s\n", mount_id_of(mount_point), authority, share, mount_point);
   fclose(registry);
