@@ -84,8 +84,8 @@ export function createAuthorization(parts: AuthorizationParts): {
 }
 
 /** Returns the refusal if the current policies forbid a call that began under earlier policies; else null. */
-export function forbidden(policies: Policies, request: GatewayRequest): Reply | null {
-  return verdictOn(policies, request).effect === "deny" ? unknown(request) : null;
+export function forbidden(policies: Policies, request: GatewayRequest, principal?: Principal): Reply | null {
+  return verdictOn(policies, request, principal).effect === "deny" ? unknown(request) : null;
 }
 
 /** Whether the policies allow the request without a question. */
@@ -101,9 +101,12 @@ interface Verdict extends Ruling {
 const FREE: Verdict = { effect: "allow", rule: "", target: null };
 const DENIED: Verdict = { ...FREE, effect: "deny" };
 
-function verdictOn(policies: Policies, request: GatewayRequest): Verdict {
+function verdictOn(
+  policies: Policies,
+  request: GatewayRequest,
+  principal = request.handle.client.principal,
+): Verdict {
   const { method, params, served, handle, task } = request;
-  const { principal } = handle.client;
   if (ABOUT_TASKS.has(method)) {
     const origin = task ?? served.taskOrigin(handle.client, params);
     const isPermitted = origin === null || isTaskPermitted(policies, served.catalog, principal, origin);
@@ -119,16 +122,20 @@ function verdictOn(policies: Policies, request: GatewayRequest): Verdict {
   const owned = named === null ? null : targetAt(named, found);
   if (owned !== null && found?.status === "unapproved")
     return policies.effectUnlisted(principal, owned, method).effect === "deny" ? DENIED : FREE;
-  const verdict = verdictAt(policies, request, owned);
+  const verdict = verdictAt(policies, request, owned, principal);
   // An entry that cannot be used now needs no consent: the call fails in any case.
   const isUnasked = NO_CONSENT_NEEDED.has(method) || (found !== null && found.status !== "listed");
   return verdict.effect === "ask" && isUnasked ? { ...verdict, effect: "allow" } : verdict;
 }
 
 /** What the policies say of the request at the server that its target names. */
-function verdictAt(policies: Policies, request: GatewayRequest, owned: RequestTarget | null): Verdict {
+function verdictAt(
+  policies: Policies,
+  request: GatewayRequest,
+  owned: RequestTarget | null,
+  principal = request.handle.client.principal,
+): Verdict {
   const { method, params, served } = request;
-  const { principal } = request.handle.client;
   const { target, isEntry } = policyTarget(served.catalog, owned);
   const ruling = isEntry
     ? rulingWith(

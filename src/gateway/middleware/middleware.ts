@@ -231,8 +231,8 @@ export interface ServingSet {
    * the call may continue, otherwise the refusal; `isOver`: the call can never continue.
    */
   stopped(request: GatewayRequest): { readonly reply: Reply; readonly isOver: boolean } | null;
-  /** The policies' refusal of the request; null: none. */
-  forbidden(request: GatewayRequest): Reply | null;
+  /** The policies' refusal of the request; null: none. `principal`: as it is now. */
+  forbidden(request: GatewayRequest, principal?: Principal): Reply | null;
   /** Whether the policies allow the request without a question. */
   allows(request: GatewayRequest): boolean;
   /** Records a request that was refused before the chain. */

@@ -66,16 +66,27 @@ const OF_SKILLS: ReadonlySet<string> = new Set(["skills/list", "skills/get", REA
 const OF_SPECIFICATION =
   /^(?:initialize|ping|(?:tools|resources|prompts|completion|logging|tasks|skills|sampling|elicitation|roots|server|subscriptions)\/.*)$/;
 
+/** Whether the specification has the methods that begin with this name: `tools`. */
+export function isOfSpecification(name: string): boolean {
+  return OF_SPECIFICATION.test(`${name}/`);
+}
+
+/** The first part of an extension's methods: `notes` of `com.example/notes`. */
+export function methodsOf(extension: string): string {
+  return extension.split("/").at(-1) ?? "";
+}
+
 /**
- * The backend that gets a method which the specification does not have: the one whose extension is named like it
- * (`com.example/notes`, `notes/list`), or the only one with extensions.
+ * The backend that gets a method which the specification does not have: the one whose capability (`notes`) or extension
+ * (`com.example/notes`) is named like it (`notes/list`), or the only one with extensions.
  */
 export function ownerOfMethod(method: string, extensions: ReadonlyMap<string, string>): string | null {
   if (OF_SPECIFICATION.test(method)) return null;
-  const [first] = method.split("/");
-  const named = [...extensions].find(([name]) => name.split("/").at(-1) === first);
-  const [only = null, ...others] = new Set(extensions.values());
-  return named?.[1] ?? (others.length === 0 ? only : null);
+  const [first = ""] = method.split("/");
+  const named = [...extensions].find(([name]) => methodsOf(name) === first);
+  const backends = [...extensions].flatMap(([name, backend]) => (name.includes("/") ? [backend] : []));
+  const [only = null, ...others] = new Set(backends);
+  return extensions.get(first) ?? named?.[1] ?? (others.length === 0 ? only : null);
 }
 
 /** `passesTo`: the backend that gets an unknown method; null: it fails. */

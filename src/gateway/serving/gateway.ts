@@ -470,6 +470,10 @@ export class Gateway implements AsyncDisposable {
     this.serving.swap(next);
     this.http.endWithdrawn();
     this.#modern.endWithdrawn();
+    this.#roster.endForbidden(this.serving.served, (session, uri) => {
+      const found = this.serving.served.ownerOf(session.principal, { kind: "resource", name: uri });
+      if (found !== null) void this.pool.unsubscribe(found.backend, found.originalName, session);
+    });
     this.clients.endOrphans();
     if (this.#isOpen) this.#continued.begin();
     this.#continued.startReady();

@@ -6,7 +6,8 @@ import { TEXT_BOUNDS } from "../../runtime/text/bounds.ts";
 import { stripInvisible } from "../../runtime/text/invisible-characters.ts";
 import type { BackendInitializeResult } from "../backends/policy/backend-pool-contract.ts";
 import type { Catalog } from "../catalog/catalog.ts";
-import { isJsonObject, type JsonObject } from "../json-rpc.ts";
+import { isJsonObject, type JsonObject, jsonLength } from "../json-rpc.ts";
+import { isOfSpecification, methodsOf } from "../middleware/routing.ts";
 import {
   APPS_EXTENSION,
   declaresTasks,
@@ -46,12 +47,14 @@ export function gatewayInitializeResult(
   const extensions = extensionsOf(servers, passed, spoken);
   // Experimental messages and `_meta` do not say which of several servers they mean.
   const experimental = passesAll ? servers[0]?.capabilities["experimental"] : undefined;
+  const others = otherCapabilities(servers, passed);
   const hasTasks = spoken !== MODERN_VERSION;
   const tasks = hasTasks
     ? servers.find(({ capabilities }) => capabilities["tasks"] !== undefined)
     : undefined;
   return {
     capabilities: {
+      ...others,
       tools: { listChanged: true },
       resources: { subscribe: true, listChanged: true },
       prompts: { listChanged: true },
@@ -69,18 +72,59 @@ export function gatewayInitializeResult(
 /** Extensions that need nothing of the gateway: they only add members to lists and results. */
 const SHARED_EXTENSIONS: ReadonlySet<string> = new Set([APPS_EXTENSION]);
 
-/** The backend whose server declares an extension with methods; of two that declare it, the first. */
+/** Of all capabilities that are passed on unread, as JSON, characters. */
+const MOST_PASSED = 64 * 1024;
+
+/** Capabilities of the specification, of which the gateway declares its own. */
+const KNOWN_CAPABILITIES: ReadonlySet<string> = new Set(
+  "tools resources prompts logging completions tasks extensions experimental".split(" "),
+);
+
+/** Capabilities of other servers that the gateway does not know, each as its first server declares it. */
+function otherCapabilities(
+  servers: readonly BackendInitializeResult[],
+  owners: ReadonlyMap<string, string>,
+): JsonObject {
+  const passed: [string, unknown][] = [];
+  let remaining = MOST_PASSED;
+  for (const { backend, capabilities } of servers) {
+    for (const [name, length] of unknownCapabilities(capabilities)) {
+      if (owners.get(name) !== backend || length > remaining) continue;
+      remaining -= length;
+      passed.push([name, capabilities[name]]);
+    }
+  }
+  return Object.fromEntries(passed);
+}
+
+/** With their lengths. A longer one counts as not declared. */
+const unknownCapabilities = memoized((capabilities: JsonObject): readonly (readonly [string, number])[] =>
+  Object.entries(capabilities)
+    .filter(([name]) => !KNOWN_CAPABILITIES.has(name) && !isOfSpecification(name))
+    .map(([name, value]) => [name, jsonLength({ [name]: value })] as const)
+    .filter(([, length]) => length <= MOST_PASSED),
+);
+
+/**
+ * The backend whose server declares an extension with methods, or a capability that the gateway does not know; of two that
+ * declare it, the first.
+ */
 export function extensionBackendsOf(
   servers: readonly BackendInitializeResult[],
 ): ReadonlyMap<string, string> {
   return new Map(declaredExtensions(servers).toReversed());
 }
 
-/** The extensions with methods, each with a backend whose server declares it. */
+/** The extensions with methods and the unknown capabilities, each with a backend whose server declares it. */
 export function declaredExtensions(servers: readonly BackendInitializeResult[]) {
-  const all = servers.flatMap(({ backend, capabilities: { extensions } }) =>
-    Object.keys(isJsonObject(extensions) ? extensions : {}).map((name) => [name, backend] as const),
-  );
+  const all = servers.flatMap(({ backend, capabilities }) => {
+    const { extensions } = capabilities;
+    const names = [
+      ...unknownCapabilities(capabilities).map(([name]) => name),
+      ...Object.keys(isJsonObject(extensions) ? extensions : {}),
+    ];
+    return names.map((name) => [name, backend] as const);
+  });
   return all.filter(([name]) => !OWN_EXTENSIONS.has(name));
 }
 
@@ -101,8 +145,11 @@ function extensionsOf(
       ([name, settings]) => [name, settings, backend] as const,
     ),
   );
+  // Where a capability of this name has the methods, the extension is not declared.
+  const isServedBy = (name: string, backend: string): boolean =>
+    owners.get(name) === backend && (owners.get(methodsOf(name)) ?? backend) === backend;
   const passed: [string, unknown][] = declared
-    .filter(([name, , backend]) => SHARED_EXTENSIONS.has(name) || owners.get(name) === backend)
+    .filter(([name, , backend]) => SHARED_EXTENSIONS.has(name) || isServedBy(name, backend))
     .map(([name, settings]) => [name, settings]);
   // The gateway answers the skills methods for all servers together.
   if (declared.some(([name, settings]) => name === SKILLS_EXTENSION && isJsonObject(settings)))

@@ -216,8 +216,8 @@ function oneSet(
   });
   const unwrappedParams: ServingSet["unwrappedParams"] = (method, params) =>
     own === null ? params : own.unwrappedParams(method, params);
-  const refusalOf = (request: GatewayRequest): Reply | null =>
-    policies === null ? null : forbidden(policies, request);
+  const refusalOf: ServingSet["forbidden"] = (request, principal) =>
+    policies === null ? null : forbidden(policies, request, principal);
   const missingScope = createStepUp(options, policies);
   const viewFor = createViews({
     catalog,

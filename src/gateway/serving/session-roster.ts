@@ -83,6 +83,15 @@ export class SessionRoster {
     }
   }
 
+  /** Ends what the sessions' principals may no longer do. */
+  endForbidden(served: ServingSet, unsubscribe: (session: SessionPort, uri: string) => void): void {
+    for (const session of [...this.#sessions.keys()]) {
+      const principal = served.refresh(session.principal);
+      const ended = principal && session.endForbidden(served.forClient(session), principal);
+      for (const uri of ended ?? []) unsubscribe(session, uri);
+    }
+  }
+
   /**
    * Call when a request has come with another principal or other roles, because the session's lists may then have
    * changed.

@@ -26,6 +26,7 @@ function sessionOf(): SessionPort & { readonly changes: ListKind[] } {
     changes,
     admit() {},
     withdraw() {},
+    endForbidden: () => [],
     listChanged: (kind) => void changes.push(kind),
     setLogLevel() {},
   };

@@ -422,6 +422,24 @@ test("D1 extensions of all servers are declared, and the methods of one go to th
     ["notes/list", "other/get", "more/list"].map((method) => ownerOfMethod(method, owners)),
     ["one", "two", null],
   );
+  const [mail, ci, ...more] = [
+    server("mail", null, { extensions: { "io.modelcontextprotocol/events": {} } }),
+    server("ci", null, { events: { n: 1 }, big: "x".repeat(65_536), tools: {}, sampling: {} }),
+    server("cd", null, { events: { n: 2 }, other: { n: 3 }, large: "x".repeat(65_500) }),
+  ];
+  const servers = [mail, ci, ...more].filter((each) => each !== undefined);
+  const all = extensionBackendsOf(servers);
+  const { capabilities } = gatewayInitializeResult("1", servers, { ...NO_CATALOG, extensions: all });
+  const { extensions, events, other: third, large, big, sampling } = capabilities as JsonObject;
+  assert.deepEqual(
+    [events, third, large, big, sampling],
+    [{ n: 1 }, { n: 3 }, undefined, undefined, undefined],
+  );
+  assert.equal(extensions, undefined, "its methods go to the server with the capability");
+  assert.deepEqual(
+    ["events/list", "other/list", "more/list", "tools/more"].map((method) => ownerOfMethod(method, all)),
+    ["ci", "cd", "mail", null],
+  );
   const folders = { "io.modelcontextprotocol/skills": { directoryRead: true } };
   assert.deepEqual(of(skills, folders), folders);
   assert.deepEqual(of(folders, skills), folders);

@@ -36,6 +36,7 @@ function sessionOf(principal: Principal): TestSession {
     told,
     admitted: true,
     withdraw: () => void told.push("withdrawn"),
+    endForbidden: () => [],
     admit(isAdmitted) {
       session.admitted = isAdmitted;
     },

@@ -11,6 +11,7 @@ import { freePort } from "../../support/free-port.ts";
 import { backendConfig } from "../backends/pool/scripted-instance.ts";
 import { initialize, post } from "../client-sign-in/signed-gateway.ts";
 import { startToolServer } from "../client-sign-in/tool-server.ts";
+import { policy } from "../middleware/requests.ts";
 import { realGateway, serverOn } from "./gateway-rig.ts";
 
 const TOKENS = { ANN_OLD: "anns-old", ANN_NEW: "anns-new", BEN: "bens-own" };
@@ -23,7 +24,7 @@ const ANN = userWith("ann", "ANN_OLD");
 const BEN = userWith("ben", "BEN");
 const MODERN = { "mcp-protocol-version": "2026-07-28" };
 
-async function startRig(t: TestContext, authorization: AuthorizationConfig | null = null) {
+async function startRig(t: TestContext, first: AuthorizationConfig | null = null) {
   const server = await startToolServer(t, ["wait"]);
   const port = await freePort();
   const gateway = realGateway(t, { environment: TOKENS });
@@ -32,12 +33,11 @@ async function startRig(t: TestContext, authorization: AuthorizationConfig | nul
     ...NO_GATEWAY,
     server: serverOn(port, { bodyLimitBytes: 100_000 }),
     backends: [backend],
-    authorization,
+    authorization: rig.authorization,
     incomingAuth: { type: "local", users },
   });
-  await gateway.start(configFor([ANN, BEN]));
-  await gateway.pool.whenStarted(AbortSignal.timeout(10_000));
-  return {
+  const rig = {
+    authorization: first,
     gateway,
     port,
     url: `http://127.0.0.1:${port}/mcp`,
@@ -48,6 +48,9 @@ async function startRig(t: TestContext, authorization: AuthorizationConfig | nul
       await prepared.retire();
     },
   };
+  await gateway.start(configFor([ANN, BEN]));
+  await gateway.pool.whenStarted(AbortSignal.timeout(10_000));
+  return rig;
 }
 
 const call = (id: number, meta: Readonly<Record<string, unknown>> = {}) => ({
@@ -154,6 +157,23 @@ test("E1 the older transport's streams end with their token, with a session and 
   await eventually(() => silent.isOver && used.isOver && rig.server.cancelled.length === 1);
   assert.match(used.text, /"id":2,"error":\{.*no longer accepted/);
   assert.equal(bens.isOver, false);
+});
+
+test("E1 calls that the rules no longer allow end at once, of sessions and without, and no others do", async (t) => {
+  const rig = await startRig(t);
+  const named = { ...MODERN, "mcp-method": "tools/call", "mcp-name": "wait" };
+  const cut = [
+    post(rig.url, TOKENS.ANN_OLD, call(2), await sessionOf(rig, TOKENS.ANN_OLD)),
+    post(rig.url, TOKENS.ANN_OLD, call(1, modernMeta()), named),
+  ];
+  const kept = post(rig.url, TOKENS.BEN, call(3), await sessionOf(rig, TOKENS.BEN));
+  await eventually(() => rig.server.waiting.size === 3);
+  rig.authorization = { defaultEffect: "deny", policies: [policy("allow", { roles: ["dev"] })] };
+  await rig.reload(ANN, userWith("ben", "BEN", "dev"));
+  for (const { body } of await Promise.all(cut)) assert.match(body, /"error":\{.*Unknown tool/);
+  await eventually(() => rig.server.cancelled.length === 2);
+  rig.server.finish();
+  assert.match((await kept).body, /done/);
 });
 
 test("E1 a token that stays valid interrupts nothing: a second one next to it, other roles, another name", async (t) => {

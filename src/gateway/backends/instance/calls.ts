@@ -6,6 +6,8 @@ import type { CallHandle, ClientHandle } from "../../client-handle.ts";
 import {
   errorReply,
   INTERNAL_ERROR,
+  INVALID_REQUEST,
+  isError,
   isJsonObject,
   isRpcId,
   type JsonObject,
@@ -23,6 +25,7 @@ import { type Attribution, attribute, GivenUpCalls } from "./attribution.ts";
 import type { BackendCall, InstanceOptions } from "./backend-instance.ts";
 import { noAnswer, notInitialized, oneLine, seconds } from "./failures.ts";
 import { type PendingRequest, PendingRequests, type RequestResult } from "./pending.ts";
+import { withSubscription } from "./subscription-id.ts";
 
 /** How long a process of several clients is not read because one of them leaves too much unread. */
 const SHARED_PAUSE_MS = 5_000;
@@ -81,7 +84,8 @@ export class InstanceCalls {
         signal,
         onReply: (reply, failure) => {
           if (failure !== null) onLoss?.({ failure, wasSent: request.sentIn !== null });
-          resolve(reply);
+          const isStream = handle !== null && !isError(reply) && method.endsWith("/stream");
+          resolve(isStream ? { result: withSubscription(reply.result, handle.id) } : reply);
         },
       });
       const sent =
@@ -208,6 +212,20 @@ export class InstanceCalls {
       if (request.handle?.client !== client) continue;
       const reason = "the client has gone";
       this.#giveUp(request, { reason, reply: errorReply(INTERNAL_ERROR, reason), failure: null });
+    }
+  }
+
+  /**
+   * Ends all streams but the oldest of those to which a notification without an id may belong: a client could not tell whose
+   * events it gets.
+   */
+  refuseTwins(notification: string): void {
+    const [, family = ""] = notification.split("/");
+    const isStream = ({ own, method }: PendingRequest) => !own && method === `${family}/stream`;
+    const [, ...others] = [...this.pending].filter(isStream);
+    for (const request of others) {
+      const reason = `server ${this.#options.backend} does not say to which stream an event belongs, so it serves one stream at a time; for one stream of each client, set instances = "per-client" for it`;
+      this.#giveUp(request, { reason, reply: errorReply(INVALID_REQUEST, reason), failure: null });
     }
   }
 

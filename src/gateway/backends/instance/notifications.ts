@@ -16,6 +16,7 @@ import { oneLine } from "./failures.ts";
 import type { InstanceLists } from "./lists.ts";
 import { passesLogLevel, type ServerLog, type ServerLogLevel } from "./server-log.ts";
 import type { ServerRequests } from "./server-requests.ts";
+import { subscriptionIn, withSubscription } from "./subscription-id.ts";
 import type { Subscriptions, TaskWatchers } from "./subscriptions.ts";
 
 interface NotificationParts {
@@ -144,9 +145,19 @@ export function createNotifications(parts: NotificationParts) {
   const takeOther = ({ method, params }: RpcNotification, streamOf: RpcId | null): void => {
     // Only the gateway may send its own notifications: one from a server would mislead `mountaineer mcp`.
     if (method.startsWith(OWN_NOTIFICATIONS)) return;
-    const addressee = calls.attribute(streamOf);
-    if (addressee.kind === "call") addressee.call.handle.notify(method, params);
-    else if (addressee.kind === "owner") addressee.client.notify(method, params);
+    const named = subscriptionIn(params);
+    const stream = streamOf ?? calls.pending.sentId(named);
+    if (stream === null) calls.refuseTwins(method);
+    // The stream has ended.
+    else if (named !== undefined && calls.pending.get(stream) === undefined) return;
+    const addressee = calls.attribute(stream);
+    if (addressee.kind === "owner") addressee.client.notify(method, params);
+    if (addressee.kind !== "call") return;
+    const { call, calls: possible } = addressee;
+    // A stream has no end while it sends.
+    if (possible.length === 1) calls.pending.restart(call);
+    const isNamed = stream !== null && calls.pending.get(stream) === call;
+    call.handle.notify(method, isNamed ? withSubscription(params, call.handle.id) : params);
   };
 
   const byMethod = new Map<string, (message: RpcNotification, streamOf: RpcId | null) => Wait | void>([

@@ -142,6 +142,12 @@ export class PendingRequests implements Iterable<PendingRequest>, Disposable {
     return this.#requests.get(typeof id === "string" ? Number(id) : id);
   }
 
+  /** The id, if it is one of a request that was sent, also of one that is complete; else null. */
+  sentId(id: unknown): number | null {
+    const own = typeof id === "string" ? Number(id) : id;
+    return typeof own === "number" && Number.isInteger(own) && own > 0 && own <= this.newestId ? own : null;
+  }
+
   /** Returns null if no call has waited long. Reads every request, so it is for status displays only. */
   longWaits(): LongWaits | null {
     if (this.calls === 0) return null;

@@ -19,6 +19,7 @@ import {
   type RpcId,
 } from "../../json-rpc.ts";
 import { missingTasks } from "../../middleware/extension-tasks.ts";
+import type { ServingSet } from "../../middleware/middleware.ts";
 import {
   LIST_CHANGED,
   LIST_KINDS,
@@ -231,6 +232,18 @@ class ListeningStream implements SessionPort {
 
   withdraw(): void {
     this.finish();
+  }
+
+  /** Ends the whole stream: the client listens again to what is left. */
+  endForbidden(served: ServingSet, principal: Principal): readonly string[] {
+    const { uris, taskIds } = this.#acknowledged ?? NOTHING;
+    const mayFollow = (taskId: string): boolean => {
+      const task = served.taskOf(principal, WATCH_TASK, { taskId });
+      return task === null || served.mayFollow(principal, task);
+    };
+    if (!uris.every((uri) => served.mayBeNotified(principal, uri)) || !taskIds.every(mayFollow))
+      this.finish();
+    return [];
   }
 
   finish(): void {

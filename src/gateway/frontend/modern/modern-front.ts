@@ -29,7 +29,7 @@ import {
 import { runCall } from "../session/call.ts";
 import type { CallStream } from "../session/client-stream.ts";
 import type { FrontGateway } from "../session/front-contract.ts";
-import { WITHDRAWN } from "../session/session.ts";
+import { RIGHTS_ENDED, WITHDRAWN } from "../session/session.ts";
 import { type CallBegin, type CallSuspension, ModernCall, type Stopping } from "./call.ts";
 import { Listeners } from "./listeners.ts";
 import type { ModernRequest } from "./request.ts";
@@ -113,11 +113,18 @@ export class ModernFront {
     this.#listeners.end();
   }
 
-  /** Ends the calls and idle stand-in sessions of revoked tokens. */
+  /** Ends the calls and idle stand-in sessions of revoked tokens, and calls that the principal may no longer make. */
   endWithdrawn(): void {
     const { served } = this.#options.gateway;
     for (const call of [...this.#calls]) {
-      if (served.isWithdrawn(call.newest.principal)) end(call, WITHDRAWN);
+      if (served.isWithdrawn(call.newest.principal)) {
+        end(call, WITHDRAWN);
+        continue;
+      }
+      const principal = served.refresh(call.newest.principal);
+      const now = served.forClient(call.newest);
+      const refusal = principal && now.forbidden({ ...call.work, served: now }, principal);
+      if (refusal !== null) end(call, RIGHTS_ENDED, refusal);
     }
     this.#standIns.endWithdrawn();
   }
@@ -178,8 +185,8 @@ export class ModernFront {
     complete(request, reply, this.#options.gateway.serverInfo, () => this.#listeners.isOpenFor(request));
 }
 
-function end(call: ModernCall, reason: string): void {
-  call.answer(errorReply(BACKEND_UNAVAILABLE, reason));
+function end(call: ModernCall, reason: string, reply: Reply = errorReply(BACKEND_UNAVAILABLE, reason)): void {
+  call.answer(reply);
   call.abort(new MountaineerError("aborted", reason));
 }
 

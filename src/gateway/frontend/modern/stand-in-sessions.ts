@@ -86,6 +86,10 @@ export class StandInSession implements SessionPort {
   admit(): void {}
   withdraw(): void {}
 
+  endForbidden(): readonly string[] {
+    return [];
+  }
+
   request(): Promise<Reply> {
     return Promise.resolve(
       errorReply(BACKEND_UNAVAILABLE, "the client can only be asked within its own requests"),

@@ -67,6 +67,11 @@ export interface SessionPort extends ClientHandle {
   setLogLevel(level: McpLogLevel): void;
   /** False: the principal is no longer admitted. Until its next request the client gets nothing outside of calls. */
   admit(isAdmitted: boolean): void;
+  /**
+   * Ends the calls and subscriptions that the principal, as it is now, may no longer make. Returns the URIs of resources of which
+   * the server need no longer notify the client.
+   */
+  endForbidden(served: ServingSet, principal: Principal): readonly string[];
   /** The token was revoked: the session ends, and its calls with it. */
   withdraw(): void;
 }

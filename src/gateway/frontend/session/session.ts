@@ -46,6 +46,7 @@ const LONGEST_KEPT_URI = 1_024;
 /** Maximum number of resource subscriptions that are kept of one session. */
 const MOST_SUBSCRIPTIONS = 64;
 export const WITHDRAWN = "the token of this request is no longer accepted";
+export const RIGHTS_ENDED = "the rights for this request have ended";
 /** Maximum number of listening streams; beyond it the oldest is closed. */
 const LISTENING_LIMIT = 4;
 
@@ -183,6 +184,16 @@ export class Session implements SessionPort {
 
   withdraw(): void {
     this.end(WITHDRAWN);
+  }
+
+  endForbidden(served: ServingSet, principal: Principal): readonly string[] {
+    for (const call of [...this.#calls.values()]) {
+      const refusal = served.forbidden({ ...call.work, served }, principal);
+      if (refusal !== null) this.#close(call, refusal, new MountaineerError("aborted", RIGHTS_ENDED));
+    }
+    const ended = this.subscriptions.filter((uri) => !served.mayBeNotified(principal, uri));
+    for (const uri of ended) this.#forgetSubscription(uri);
+    return ended;
   }
 
   listChanged(kind: ListKind): void {
@@ -334,12 +345,13 @@ export class Session implements SessionPort {
       this.#subscriptions.set(uri, true);
       dropOldest(this.#subscriptions, MOST_SUBSCRIPTIONS);
       if (!has) this.#changed({ kind: "subscribed", uri });
-    } else if (method === "resources/unsubscribe") {
-      this.#subscriptions.delete(uri);
-      this.#renewed.delete(uri);
-      this.#unseen.delete(uri);
-      if (has) this.#changed({ kind: "unsubscribed", uri });
-    }
+    } else if (method === "resources/unsubscribe") this.#forgetSubscription(uri);
+  }
+
+  #forgetSubscription(uri: string): void {
+    this.#renewed.delete(uri);
+    this.#unseen.delete(uri);
+    if (this.#subscriptions.delete(uri)) this.#changed({ kind: "unsubscribed", uri });
   }
 
   #changed(change: SessionChange): void {

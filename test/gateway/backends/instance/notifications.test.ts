@@ -1,6 +1,7 @@
 // What a server says by itself, at which level it is asked to, and who hears it.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { META } from "../../../../src/gateway/protocol.ts";
 import { assertEach } from "../../../support/assert-each.ts";
 import { leastGrowth } from "../../../support/heap-growth.ts";
 import { settle } from "../../../support/manual-clock.ts";
@@ -120,6 +121,38 @@ describe("unknown notifications", () => {
     owned.link.notify("notifications/mountaineer/handover");
     assert.deepEqual([port.told, owner.told], [[], []]);
   });
+});
+
+test("D5 each message of a shared server names its stream by the client's own id, and no stream ends while it sends", async () => {
+  const { call, link, clock } = await startReady();
+  link.hangs("events/stream");
+  const open = (name: string, id: string | number) => {
+    const port = createTestClient(name).call(id);
+    return { port, ...call(port, {}, { method: "events/stream" }) };
+  };
+  const [a, b] = [open("a", "abc"), open("b", 7)];
+  const event = (id: unknown) => ({ _meta: { [META.subscriptionId]: id } });
+  const tell = (id: unknown) => link.notify("notifications/events/event", event(id));
+  for (let turn = 0; turn < 3; turn += 1) {
+    for (const id of [a.id, String(b.id)]) tell(id);
+    await clock.advance(50_000);
+  }
+  for (const [{ port }, id] of [
+    [a, "abc"],
+    [b, 7],
+  ] as const)
+    assertEach(port.told, ({ params }) => params, Array(3).fill(event(id)));
+  link.answer(a.id, { result: event(a.id) });
+  assert.deepEqual(await a.reply, { result: event("abc") });
+  tell(a.id);
+  assert.equal(b.port.told.length, 3, "a late event of a stream that has ended");
+  const c = open("c", 8);
+  tell(undefined);
+  assert.match(JSON.stringify(await c.reply), /does not say to which stream.*per-client/);
+  assert.deepEqual([b.port.told.length, c.port.told.length], [3, 0]);
+  await clock.advance(6_000);
+  tell(undefined);
+  assert.equal(b.port.told.length, 4);
 });
 
 test("D5 progress with its token as a text reaches the client, with the client's own token", async () => {

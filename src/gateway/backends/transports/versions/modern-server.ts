@@ -9,6 +9,7 @@ import {
   INVALID_PARAMS,
   isError,
   isJsonObject,
+  isRpcId,
   type JsonObject,
   METHOD_NOT_FOUND,
   type Reply,
@@ -476,7 +477,8 @@ export class ModernServer {
   ): Promise<void> | null {
     const { events } = this.#options;
     const meta = params?.["_meta"];
-    const stream = (isJsonObject(meta) ? meta[META.subscriptionId] : undefined) ?? streamOf;
+    const named = isJsonObject(meta) ? meta[META.subscriptionId] : undefined;
+    const stream = named ?? streamOf;
     if (method === LISTEN_ACKNOWLEDGED) {
       this.#listening.acknowledged(stream, params);
       return null;
@@ -489,7 +491,8 @@ export class ModernServer {
     }
     const isOfStream =
       method === RESOURCE_UPDATED || method === TASK_NOTICE || method.endsWith("/list_changed");
-    if (!isOfStream) return events.onMessage(message, this.outer(streamOf));
+    if (!isOfStream)
+      return events.onMessage(message, this.outer(streamOf ?? (isRpcId(named) ? named : null)));
     return events.onMessage(rpcNotification(method, withoutSubscription(params)), null);
   }
 }
