@@ -179,12 +179,14 @@ func (fs *Share) delete(name string, create *smb2.CreateRequest) error {
 	return err
 }
 
-// ClearReadOnly takes the attribute away that keeps a file from being removed.
-func (fs *Share) ClearReadOnly(name string) error {
-	create := fs.createRequest(smb2.FILE_WRITE_ATTRIBUTES, smb2.FILE_OPEN, smb2.FILE_OPEN_REPARSE_POINT)
-	clearing := &smb2.FileBasicInformationEncoder{FileAttributes: smb2.FILE_ATTRIBUTE_NORMAL}
-	_, err := fs.exchange(name, create, setFile(smb2.FileBasicInformation, clearing), &smb2.CloseRequest{})
-	return err
+// SetAttributes changes those of DOS, of which one keeps a file from being written and removed.
+func (fs *Share) SetAttributes(name string, attributes uint32) (*FileStat, error) {
+	create := fs.createRequest(smb2.FILE_WRITE_ATTRIBUTES|smb2.FILE_READ_ATTRIBUTES, smb2.FILE_OPEN, smb2.FILE_OPEN_REPARSE_POINT)
+	if attributes == 0 {
+		attributes = smb2.FILE_ATTRIBUTE_NORMAL
+	}
+	setting := &smb2.FileBasicInformationEncoder{FileAttributes: attributes}
+	return fs.seenBy(name, create, setFile(smb2.FileBasicInformation, setting), queryAll(), &smb2.CloseRequest{})
 }
 
 // Resize changes the length of a file.

@@ -171,6 +171,13 @@ func (l *Link) Set(s Settings) error {
 	return nil
 }
 
+// Ahead is how far the server's clock is ahead of this machine's.
+func (l *Link) Ahead() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.ahead
+}
+
 // LetIn accepts the server that answers instead of the recorded one, if it still has that GUID. What was open on the one before stays lost,
 // unless it is the same one with a new GUID.
 func (l *Link) LetIn(guid string) error {

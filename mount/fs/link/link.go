@@ -137,6 +137,7 @@ type Link struct {
 	rootChanged chan struct{} // has room for one
 	letIn       *string       // the GUID of a server that a person lets in
 	epoch       int           // how many servers there were
+	ahead       time.Duration // the server's clock
 	commandAt   time.Duration // when a daemon last said something
 	askedAt     time.Duration // when the newest request came that found no route, and was no check
 	isEmpty     bool          // the root has nothing by which the server can be told from another

@@ -260,7 +260,7 @@ func (l *Link) trust(c *Conn) {
 		l.takeIn()
 	}
 	l.letIn, l.other = nil, nil
-	c.Epoch = l.epoch
+	c.Epoch, l.ahead = l.epoch, c.Ahead
 	if l.record == nil {
 		l.record = &identity.Record{Guid: c.learnt.now.Guid, Share: l.account.Share, Root: c.learnt.now.Root}
 		l.proof = identity.First

@@ -13,19 +13,27 @@ import (
 	"mountaineer/mount/fs/link"
 )
 
+// readOnly is the attribute of DOS; on folders it means nothing.
+const readOnly = 1
+
 // Setattr changes length and times. Modes and owners are configured: a change of them succeeds, and nothing happens, because cp -p, tar and
-// rsync would else fail for each file.
+// rsync would else fail for each file. Only chmod u+w takes the read-only attribute away.
 func (n *node) Setattr(ctx context.Context, f fs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
 	if isRepeated(ctx) {
 		n.fill(&out.Attr)
 		return n.takeOf(changedFile)
+	}
+	if mode, ok := in.GetMode(); ok && mode&0o200 != 0 {
+		if err := n.makeWritable(ctx); err != nil {
+			return errnoOf(err)
+		}
 	}
 	if size, ok := in.GetSize(); ok {
 		if err := n.resize(ctx, n.writer(f), int64(size)); err != nil {
 			return errnoOf(err)
 		}
 	}
-	if accessed, written := timesIn(in); !accessed.IsZero() || !written.IsZero() {
+	if accessed, written := n.share.timesIn(in); !accessed.IsZero() || !written.IsZero() {
 		if err := n.setTimes(ctx, accessed, written); err != nil {
 			return errnoOf(err)
 		}
@@ -118,12 +126,43 @@ func (h *handle) Allocate(ctx context.Context, off uint64, length uint64, mode u
 	return errnoOf(err)
 }
 
-func timesIn(in *fuse.SetAttrIn) (accessed, written time.Time) {
+func (n *node) makeWritable(ctx context.Context) error {
+	n.mu.Lock()
+	attributes := n.seen.FileAttributes
+	n.mu.Unlock()
+	if attributes&readOnly == 0 || n.IsDir() {
+		return nil
+	}
+	at, err := atPath(ctx, n, changing, func(t link.Try, path string) (found, error) {
+		seen, err := t.Share.SetAttributes(path, attributes&^readOnly)
+		if err != nil {
+			return found{}, err
+		}
+		return foundOn(t.Conn, seen), nil
+	})
+	if err == nil && n.isSame(at) {
+		n.learn(at)
+	}
+	return err
+}
+
+// timesIn are the times to set; now is the server's.
+func (s *Share) timesIn(in *fuse.SetAttrIn) (accessed, written time.Time) {
 	if at, ok := in.GetATime(); ok {
 		accessed = at
 	}
 	if at, ok := in.GetMTime(); ok {
 		written = at
+	}
+	now := time.Now().Add(s.link.Ahead())
+	if changed := time.Unix(0, s.changedThere.Load()); changed.After(now) {
+		now = changed
+	}
+	if in.Valid&fuse.FATTR_ATIME_NOW != 0 {
+		accessed = now
+	}
+	if in.Valid&fuse.FATTR_MTIME_NOW != 0 {
+		written = now
 	}
 	return accessed, written
 }

@@ -89,7 +89,7 @@ func isDenied(err error) bool { return errnoOf(err) == syscall.EACCES }
 func createErrno(err error, name string) syscall.Errno {
 	switch smb.StatusOf(err) {
 	case nameInvalid:
-		if len(name) > nameAtMost {
+		if len(nameOnServer(name)) > nameAtMost {
 			return syscall.ENAMETOOLONG
 		}
 		return syscall.EINVAL

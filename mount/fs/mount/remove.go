@@ -81,13 +81,12 @@ func (s *Share) remove(ctx context.Context, path string, isFolder bool, known *n
 
 // deleteReadOnly is for a file with the attribute that keeps DOS programs from removing it.
 func deleteReadOnly(t link.Try, path string, isFolder bool, denied error) error {
-	const readOnly = 1
 	seen, err := t.Share.Look(path)
 	if err == nil && seen.FileAttributes&readOnly == 0 {
 		err = denied
 	}
 	if err == nil {
-		err = t.Share.ClearReadOnly(path)
+		_, err = t.Share.SetAttributes(path, seen.FileAttributes&^readOnly)
 	}
 	if err == nil {
 		err = t.Share.Delete(path, isFolder)

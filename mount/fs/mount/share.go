@@ -65,6 +65,8 @@ type Share struct {
 	opened  atomic.Int64
 	handles sync.Map // that the server has not closed for good
 	room    room
+	// By the server's clock: when it closed the last file that was written from here, ns.
+	changedThere atomic.Int64
 	// Listings of this server say nothing of files but their names.
 	listsNoIds atomic.Bool
 	// What other clients change is told to programs here.

@@ -242,6 +242,8 @@ func (s *Share) fill(out *fuse.Attr, seen *smb2.FileStat, written time.Time) {
 	out.Mode, out.Uid, out.Gid = syscall.S_IFREG|s.FileMode, s.Uid, s.Gid
 	if seen.IsDir() {
 		out.Mode = syscall.S_IFDIR | s.DirMode
+	} else if seen.FileAttributes&readOnly != 0 {
+		out.Mode &^= 0o222
 	}
 	out.Size = uint64(seen.EndOfFile)
 	out.Blocks = uint64(seen.AllocationSize+511) / 512

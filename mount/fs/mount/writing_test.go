@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand"
 	"os"
+	"os/exec"
 	"reflect"
 	"strings"
 	"syscall"
@@ -243,8 +244,48 @@ func TestNamesAreThoseOfTheRcloneDriver(t *testing.T) {
 	if len(entries) != len(onServer) {
 		t.Errorf("%d are listed", len(entries))
 	}
-	if _, err := os.Create(m.here(strings.Repeat("x", 256))); !errors.Is(err, syscall.ENAMETOOLONG) {
-		t.Errorf("a long name: %v", err)
+	for _, long := range []string{strings.Repeat("x", 256), strings.Repeat(":", 128)} {
+		if _, err := os.Create(m.here(long)); !errors.Is(err, syscall.ENAMETOOLONG) {
+			t.Errorf("a long name: %v", err)
+		}
+	}
+}
+
+func TestTouchHasTheServersTime(t *testing.T) {
+	m := newMount(t, patient, rig.Ahead("1h"))
+	for _, name := range []string{"built", "stamp"} {
+		write(t, m.here(name), "")
+	}
+	write(t, m.here("built"), "text")
+	rig.Must(t, exec.Command("touch", m.here("stamp")).Run())
+	built, err := os.Stat(m.here("built"))
+	rig.Must(t, err)
+	stamp, err := os.Stat(m.here("stamp"))
+	rig.Must(t, err)
+	if younger := stamp.ModTime().Sub(built.ModTime()); younger < 0 || younger > rig.AtMost {
+		t.Errorf("touched after a write: %v younger", younger)
+	}
+}
+
+func TestAReadOnlyFileIsWrittenAfterChmod(t *testing.T) {
+	m := newMount(t, patient)
+	write(t, m.here("f"), "old")
+	const hidden = 2
+	_, err := m.settled(link.Files).Share.SetAttributes("f", readOnly|hidden)
+	rig.Must(t, err)
+	mode := func() os.FileMode {
+		seen, err := os.Stat(m.here("f"))
+		rig.Must(t, err)
+		return seen.Mode()
+	}
+	rig.Eventually(t, "it is shown as read-only", func() bool { return mode() == 0o444 })
+	rig.Must(t, os.Chmod(m.here("f"), 0o644))
+	write(t, m.here("f"), "new")
+	if mode() != 0o644 {
+		t.Errorf("%v", mode())
+	}
+	if seen, err := m.settled(link.Files).Share.Look("f"); err != nil || seen.FileAttributes&hidden == 0 {
+		t.Errorf("%+v, %v", seen, err)
 	}
 }
 

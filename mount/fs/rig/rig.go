@@ -31,6 +31,7 @@ type Rig struct {
 	samba                string
 	name, more, perShare string
 	smbd                 *exec.Cmd
+	environment          []string
 }
 
 // Option changes the server's configuration.
@@ -41,6 +42,17 @@ func Global(lines string) Option { return func(r *Rig) { r.more += lines + "\n" 
 
 // Named is the server's name, from which its GUID follows.
 func Named(name string) Option { return func(r *Rig) { r.name = name } }
+
+// Ahead sets the server's clock ahead. Without libfaketime the test is skipped.
+func Ahead(by string) Option {
+	return func(r *Rig) {
+		found, _ := filepath.Glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
+		if len(found) == 0 {
+			r.T.Skip("faketime is not installed")
+		}
+		r.environment = []string{"LD_PRELOAD=" + found[0], "FAKETIME=+" + by, "FAKETIME_DONT_FAKE_MONOTONIC=1", "NO_FAKE_STAT=1"}
+	}
+}
 
 // New starts a server. Without Samba or FUSE the test is skipped.
 func New(t *testing.T, options ...Option) *Rig {
@@ -177,6 +189,7 @@ func (r *Rig) SetPassword(password string) {
 func (r *Rig) StartServer() {
 	r.T.Helper()
 	r.smbd = exec.Command(Program("smbd"), "-F", "--no-process-group", "-s", r.samba)
+	r.smbd.Env = append(os.Environ(), r.environment...)
 	r.smbd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	// It ends with its standard input, and so with this process.
 	_, err := r.smbd.StdinPipe()
