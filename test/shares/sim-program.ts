@@ -18,6 +18,8 @@ export class SimProgram {
   /** The address in use is no longer configured. */
   isFormer = false;
   isEmpty = false;
+  /** What the server says instead of the share. */
+  missing: string | null = null;
   most: number | null = null;
   unheardFolders: MountReport["unheard"] = null;
   lostLocks: MountReport["lostLocks"] = [];
@@ -94,8 +96,8 @@ export class SimProgram {
         ? { is: "unheard", why: null, text: null }
         : {
             is,
-            why: is === "serving" ? null : why,
-            text: is === "serving" ? null : "no answer",
+            why: is === "serving" ? null : this.missing === null ? why : "no_share",
+            text: is === "serving" ? null : (this.missing ?? "no answer"),
           },
       route: this.unheard ? null : route,
       endpoint: { address: "10.9.9.9", isFormer: this.isFormer },

@@ -317,7 +317,7 @@ func (l *Link) forgetRefusal() {
 
 func whyOf(err error) string {
 	switch code := smb.CodeOf(err); code {
-	case smb.OtherServer, smb.NoPlaces:
+	case smb.OtherServer, smb.NoPlaces, smb.NoShare:
 		return code
 	}
 	return smb.NoAnswer

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -260,6 +261,33 @@ func TestARefusedLoginIsTriedOnceMoreAfterTheServerWasAway(t *testing.T) {
 	time.Sleep(time.Second)
 	l.StartServer()
 	rig.Eventually(t, "served", func() bool { return l.link.Try(both) == nil && l.look() == nil })
+}
+
+func TestAShareThatIsGoneIsNamedWithThoseThatAreThere(t *testing.T) {
+	l := newLab(t, nil)
+	l.RenameShare("renamed")
+	l.KillServer()
+	l.StartServer()
+	rig.Eventually(t, "it says so", func() bool {
+		phase := l.link.Status().Phase
+		return phase.Why == smb.NoShare && strings.Contains(phase.Text, `no share "share"; it has "renamed", "again"`)
+	})
+}
+
+func TestTheOneKnownFileIsFoundUnderAnotherName(t *testing.T) {
+	l := &lab{Rig: rig.New(t)}
+	l.tb, l.fallback = l.Cable, l.LayCable()
+	folder := t.TempDir()
+	home := func(o *Options) { o.Folder = folder }
+	rig.Must(t, os.WriteFile(l.Theirs("kept.txt"), []byte("kept"), 0o644))
+	l.connect(home)
+	rig.Must(t, l.look())
+	l.link.Close()
+	rig.Must(t, os.Rename(l.Theirs("kept.txt"), l.Theirs("renamed.txt")))
+	l.connect(home)
+	if s := l.link.Status(); s.Server.Proved != string(identity.ByEntries) {
+		t.Errorf("%+v", s.Server)
+	}
 }
 
 func TestTheServerIsKnownByFilesBelowItsRoot(t *testing.T) {

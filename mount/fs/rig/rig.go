@@ -100,6 +100,14 @@ func (r *Rig) Rename(name string) {
 	r.configure()
 }
 
+// RenameShare gives the share another name on the server, from its next start on.
+func (r *Rig) RenameShare(name string) {
+	r.T.Helper()
+	text, err := os.ReadFile(r.samba)
+	Must(r.T, err)
+	Must(r.T, os.WriteFile(r.samba, []byte(strings.Replace(string(text), "[share]", "["+name+"]", 1)), 0o644))
+}
+
 func (r *Rig) configure() {
 	r.T.Helper()
 	me, err := user.Current()

@@ -120,6 +120,9 @@ func (s SignIn) Do(ctx context.Context) (*Connection, error) {
 		return c, nil
 	}
 	if c.Share, err = c.session.Mount(s.Account.Share); err != nil {
+		if CodeOf(err) == NoShare {
+			err = c.missing(s.Account.Share, err)
+		}
 		w.reset()
 		return nil, fmt.Errorf("opening the share: %w", err)
 	}
@@ -191,6 +194,21 @@ func (c *Connection) Shares() (shares []smb2.ShareInfo, err error) {
 		}
 	}
 	return shares, err
+}
+
+const sharesNamed = 12
+
+// missing says which shares there are instead of one that was renamed or is gone.
+func (c *Connection) missing(share string, err error) error {
+	shares, _ := c.Shares()
+	var names []string
+	for _, each := range shares[:min(len(shares), sharesNamed)] {
+		names = append(names, fmt.Sprintf("%q", each.Name))
+	}
+	if len(names) == 0 {
+		return err
+	}
+	return fmt.Errorf("the server has no share %q; it has %s (%w)", share, strings.Join(names, ", "), err)
 }
 
 // Also is another share of the session.

@@ -76,9 +76,11 @@ export const SHARE_CONDITIONS = {
       `Can't confirm that both addresses are the same NAS: ${text}`,
       "Until then, the share is remounted over either when its route changes.",
     ],
-    waiting_for_route: (phase: keyof typeof WAITING) => [
-      WAITING[phase],
-      "Open files stay open; no action needed.",
+    waiting_for_route: (phase: keyof typeof WAITING, missing: string | null = null) => [
+      missing === null ? WAITING[phase] : `Programs that use the share wait: ${missing}`,
+      missing === null
+        ? "Open files stay open; no action needed."
+        : "Set share_name to the name that the share has on the server, or share it there again.",
     ],
     did_not_wake: () => [
       "The NAS did not wake: three packets were sent, and it did not answer within a minute",

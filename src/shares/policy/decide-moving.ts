@@ -75,7 +75,9 @@ export function movingConditions(input: DecideInput): ConditionDraft[] {
   const { phase, other, refused, mostConnections, isEmpty, endpoint, route, unheard, lostLocks } = report;
   const conditions: ConditionDraft[] = [];
   if ((phase.is === "waiting" || phase.is === "over") && offNetwork === null)
-    conditions.push(SHARE_CONDITIONS.waiting_for_route(phase.is));
+    conditions.push(
+      SHARE_CONDITIONS.waiting_for_route(phase.is, phase.why === "no_share" ? phase.text : null),
+    );
   if (mostConnections !== null) conditions.push(SHARE_CONDITIONS.connections_limited(mostConnections));
   if (refused !== null) conditions.push(refusedCondition(input, refused.text));
   if (other !== null) conditions.push(otherServer(spec.name, `${other.address} ${other.text}`));

@@ -55,6 +55,8 @@ A10 both gone and back: programs wait, nothing is unmounted, and they continue o
 A10 a mount whose patience is over is not dead: it is asked less often, and continues when a route returns
   moving, both refused, event, ${PATIENCE}, 5 s: phase over, condition waiting_for_route, no wake
   tb answers, event, 3 s: the same mount, phase serving, no steps, no error
+A10 a share that was renamed on the server: the condition has the shares that are there
+  moving, both refused, event, 5 s, its share is gone, event, 2 s: condition waiting_for_route says /it has "photos"/
 A10 both hosts are gone: this is reported once
   moving, both refused, event, 20 s: told share.error once
 A13 another server where the NAS was: programs wait for the mounted one, and nothing is remounted

@@ -132,6 +132,7 @@ const ACTS: readonly Act<World>[] = [
     /^it has lost a lock$/,
     (world) => Object.assign(programOf(world), { lostLocks: [{ path: "books.db", program: "sqlite3" }] }),
   ],
+  [/^its share is gone$/, (world) => Object.assign(programOf(world), { missing: 'it has "photos"' })],
   [/^its root is empty$/, (world) => Object.assign(programOf(world), { isEmpty: true })],
   [/^off network$/, (world) => change(world, { away: "this network is not in only_on" })],
   [/^on its network$/, (world) => change(world, { away: null })],
