@@ -40,7 +40,7 @@ func parseMount(arguments []string, in io.Reader) (m mountFlags, err error) {
 	flags.BoolVar(&m.link.NewServer, "new-server", false, "let a new server in")
 	uid := flags.Uint("uid", uint(os.Getuid()), "owner of all files")
 	gid := flags.Uint("gid", uint(os.Getgid()), "group of all files")
-	fileMode := flags.String("file-mode", "0644", "mode of all files, octal")
+	fileMode := flags.String("file-mode", "0755", "mode of all files, octal")
 	dirMode := flags.String("dir-mode", "0755", "mode of all folders, octal")
 	flags.BoolVar(&m.mount.ReadOnly, "read-only", false, "refuse all changes")
 	flags.Func("symlinks", "which symbolic links are shown: inside (default), true, false", func(text string) (err error) {

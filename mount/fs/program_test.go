@@ -278,3 +278,15 @@ func TestAFolderThatAnotherClientWatchesCanBeRemoved(t *testing.T) {
 		rig.Eventually(t, folder+" is gone", func() bool { _, err := os.Stat(r.Theirs(folder)); return os.IsNotExist(err) })
 	}
 }
+
+func TestAReadOnlyMountRefusesChanges(t *testing.T) {
+	r := rig.New(t)
+	rig.Must(t, os.WriteFile(r.Theirs("f"), []byte("text"), 0o644))
+	_, folder := mountAt(r, "read-only", "-read-only")
+	if err := os.WriteFile(filepath.Join(folder, "f"), nil, 0o644); !errors.Is(err, syscall.EROFS) {
+		t.Errorf("%v", err)
+	}
+	if err := os.Remove(filepath.Join(folder, "f")); !errors.Is(err, syscall.EROFS) {
+		t.Errorf("%v", err)
+	}
+}

@@ -35,13 +35,16 @@ function engineShare(
   global: NormalizedFile["global"],
   homeContext: HomeContext,
 ): ShareConfig {
-  const { name, password, wake, onlyOn, allowOther, fileMode, folderMode, symlinks, watch, locks } = share;
-  const isDefault = [allowOther, fileMode, folderMode, symlinks].every((value) => value === null);
+  const { name, password, wake, onlyOn, allowOther, fileMode, folderMode, symlinks, watch, locks, readOnly } =
+    share;
+  const isDefault =
+    readOnly !== true && [allowOther, fileMode, folderMode, symlinks].every((value) => value === null);
   const access = {
     allowOther: allowOther ?? DEFAULT_ACCESS.allowOther,
     fileMode: fileMode ?? DEFAULT_ACCESS.fileMode,
     folderMode: folderMode ?? DEFAULT_ACCESS.folderMode,
     symlinks: symlinks ?? DEFAULT_ACCESS.symlinks,
+    ...(readOnly === true ? { readOnly } : {}),
   };
   return {
     name,
@@ -91,7 +94,15 @@ export function emptyConfig(homeContext: HomeContext): MountaineerConfig {
 }
 
 const SMB_ONLY = ["username", "password", "share_name"] as const;
-const FUSE_ONLY = ["allow_other", "file_mode", "folder_mode", "symlinks", "watch", "locks"] as const;
+const FUSE_ONLY = [
+  "allow_other",
+  "read_only",
+  "file_mode",
+  "folder_mode",
+  "symlinks",
+  "watch",
+  "locks",
+] as const;
 const HOST_ONLY = ["thunderbolt_interface", "fallback_interface"] as const;
 
 /** Warnings about valid values that are probably not meant. */

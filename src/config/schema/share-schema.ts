@@ -195,9 +195,14 @@ export const shareKeys = {
       "On Linux: let other users use the mount, as `username` on the server. Needs `user_allow_other` in /etc/fuse.conf, unless you are root.",
     example: "true",
   }),
+  read_only: optional("access", toggle, {
+    absent: "false",
+    meaning: "On Linux: refuse all changes through the mount.",
+    example: "true",
+  }),
   file_mode: modeKey(
     DEFAULT_ACCESS.fileMode,
-    "every file; programs run from the share only with execute bits",
+    "every file; without execute bits no program runs from the share",
   ),
   folder_mode: modeKey(DEFAULT_ACCESS.folderMode, "every folder"),
   symlinks: optional("access", symlinks, {

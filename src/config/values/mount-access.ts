@@ -9,6 +9,8 @@ export interface MountAccess {
   readonly folderMode: string;
   /** Which symbolic links are links; the others are shown as the files that they are on the server. */
   readonly symlinks: SymlinksShown;
+  /** All changes through the mount are refused. */
+  readonly readOnly?: true;
 }
 
 /** "inside": those whose target lies in the share. */
@@ -16,7 +18,7 @@ export type SymlinksShown = "inside" | boolean;
 
 export const DEFAULT_ACCESS: MountAccess = {
   allowOther: false,
-  fileMode: "0644",
+  fileMode: "0755",
   folderMode: "0755",
   symlinks: "inside",
 };

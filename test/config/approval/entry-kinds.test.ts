@@ -17,6 +17,7 @@ const CHANGES: Readonly<Record<string, readonly [string, string]>> = {
   "global.mount_root": ["[global]", '[global]\nmount_root = "/evil"'],
   "shares.username": ['name = "CORE"', 'name = "CORE"\nusername = "eve"'],
   "shares.share_name": ['share_name = "other"', 'share_name = "evil"'],
+  "shares.read_only": ['name = "CORE"', 'name = "CORE"\nread_only = true'],
   "audit.path": ["[audit]", '[audit]\npath = "/evil"'],
   "aliases.path": ['path = "/home/ann/docs"', 'path = "/home/ann/evil"'],
   "shares.name": ['name = "OTHER"', 'name = "RENAMED"'],

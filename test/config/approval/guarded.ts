@@ -41,7 +41,7 @@ const KEYS: Guards = {
     "backends.routes.auth.client_secret backends.routes.auth.private_key telemetry.metrics_token " +
     "telemetry.headers fleet.credentials",
   "access, plain":
-    "shares.allow_other shares.file_mode shares.folder_mode shares.symlinks " +
+    "shares.allow_other shares.read_only shares.file_mode shares.folder_mode shares.symlinks " +
     "server.host server.port server.public_url server.allowed_origins backends.instances " +
     "backend_defaults.instances backends.folders backends.filters.tools.allow " +
     "backends.filters.tools.deny backends.filters.resources.allow backends.filters.resources.deny " +

@@ -60,12 +60,13 @@ export function fsArguments({ share, route, plan, files, home, mountPath }: FsMo
 }
 
 function accessArguments({ access, watch = [], locks }: ShareSpec): string[] {
-  const { allowOther, fileMode, folderMode, symlinks } = access ?? DEFAULT_ACCESS;
+  const { allowOther, fileMode, folderMode, symlinks, readOnly } = access ?? DEFAULT_ACCESS;
   const links = symlinks === "inside" ? [] : ["-symlinks", `${symlinks}`];
   const modes = ["-file-mode", fileMode, "-dir-mode", folderMode];
   const heard = watch.flatMap((folder) => ["-watch", folder]);
   const locked = locks === undefined ? [] : ["-locks", locks];
-  return [...modes, ...links, ...locked, ...heard, ...(allowOther ? ["-allow-other"] : [])];
+  const flags = [...(readOnly === true ? ["-read-only"] : []), ...(allowOther ? ["-allow-other"] : [])];
+  return [...modes, ...links, ...locked, ...heard, ...flags];
 }
 
 /**

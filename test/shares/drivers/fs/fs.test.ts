@@ -117,7 +117,7 @@ describe("the driver fs", () => {
       ...["-user", "ann", "-sign", "-domain", "HOME", "-share", "CORE"],
       ...["-state", files.folder, "-logons", join(folder, "home/logons")],
       ...["-wanted", "fallback", "-allowed", "tb,fallback", "-patience", "300000ms"],
-      ...[...owner, "-file-mode", "0644", "-dir-mode", "0755", "-fsname", "//10.0.0.1/CORE", share.mountPath],
+      ...[...owner, "-file-mode", "0755", "-dir-mode", "0755", "-fsname", "//10.0.0.1/CORE", share.mountPath],
     ]);
     assert.equal(await said(folder, "password"), `${PASSWORD}\n`);
     const pid = await servedBy();
@@ -190,7 +190,7 @@ describe("the driver fs", () => {
   it("a guest, a mount that stays on its route, an IPv6 host and what a person asked for have the arguments for it", () => {
     const share: ShareSpec = shareSpec({
       routes: { tb: routeTo("fd00::1", { port: 4450 }), fallback: routeTo("nas.local") },
-      access: { allowOther: true, fileMode: "0640", folderMode: "0750", symlinks: true },
+      access: { allowOther: true, fileMode: "0640", folderMode: "0750", symlinks: true, readOnly: true },
       locks: "local",
     });
     const tb = { address: "fd00::1", port: 4450, interfaceName: null };
@@ -207,7 +207,7 @@ describe("the driver fs", () => {
     assert.match(stays, /^mount -route name=tb,address=fd00::1,port=4450 -guest -share CORE /);
     assert.match(
       stays,
-      / -patience 3000ms .*-file-mode 0640 -dir-mode 0750 -symlinks true -locks local -allow-other -fsname \/\/\[fd00::1\]:4450\/CORE \/v\/CORE$/,
+      / -patience 3000ms .*-file-mode 0640 -dir-mode 0750 -symlinks true -locks local -read-only -allow-other -fsname \/\/\[fd00::1\]:4450\/CORE \/v\/CORE$/,
     );
     assert.doesNotMatch(stays, /-sign|-user|-wanted|-allowed|fallback|-only-on|-login-now|-new-server/);
     const asked = { ...PLAN, onlyOn: true, logInNow: true, newServer: true };
