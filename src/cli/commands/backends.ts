@@ -32,7 +32,7 @@ const backendsAddCommand = command("backends add", {
     "mountaineer backends add fetch --registry io.github.example/fetch": "from the MCP registry",
   },
   exits: {
-    0: "it is ready; or it is saved, and disabled or no daemon runs",
+    0: "it is ready or still starting; or it is saved, and disabled or no daemon runs",
     1: "it is saved, but does not start; or, with nothing written, you said no, or the registry lacks it",
     2: "a server of that name exists, or a value looks like a secret; nothing was written",
   },

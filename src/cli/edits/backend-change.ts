@@ -30,7 +30,7 @@ import { showResult } from "../input/options.ts";
 import { editMembers, readMembers } from "../sessions/config-members.ts";
 import { viewConfig } from "../sessions/config-session.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
-import { outcomeLines, servesAsChanged, waitForBackend } from "./backend-outcome.ts";
+import { isStarting, outcomeLines, servesAsChanged, waitForBackend } from "./backend-outcome.ts";
 
 export const DISABLED = "is disabled";
 
@@ -197,7 +197,8 @@ export function showChange(
   { name, changed, runs, backend, missing, tokenLines: lines = [] }: BackendChange,
   done: string,
 ): number {
-  const exit = runs && (backend === null || servesAsChanged(backend)) ? 0 : FAILED_EXIT;
+  const exit =
+    runs && (backend === null || servesAsChanged(backend) || isStarting(backend)) ? 0 : FAILED_EXIT;
   if (missing !== null)
     context.notify(`${printable(name)} cannot start: its program ${printable(missing)} is not found`);
   showResult(context, { name, changed, runs, backend }, (paint) => {

@@ -63,6 +63,10 @@ export function servesAsChanged({ enabled, phase, conditions }: BackendStatus): 
   );
 }
 
+export function isStarting({ phase }: BackendStatus): boolean {
+  return phase === "Initializing" || phase === "Pending";
+}
+
 export function outcomeLines(backend: BackendStatus, paint: Paint): string[] {
   const { symbols } = paint;
   const { name, enabled, phase, reason, tools, resources, prompts, conditions } = backend;
@@ -86,8 +90,7 @@ export function outcomeLines(backend: BackendStatus, paint: Paint): string[] {
     return [doneLine(paint, `${title}  is ready: ${what.join(", ")}`), ...troubles];
   }
   const why = reason === null || troubles.length > 0 ? "" : `: ${printable(reason)}`;
-  const isStarting = phase === "Initializing" || phase === "Pending";
-  const head = isStarting
+  const head = isStarting(backend)
     ? warningLine(paint, `${title}  is still being started${why}`)
     : `${paint.red(symbols.bad)} ${title}  is ${phase}${why}`;
   return [head, ...troubles];

@@ -30,7 +30,7 @@ const timeoutsKeys = {
     absent: 15,
     unit: "seconds",
     meaning:
-      "How long it may take to answer `initialize`, from its first output, at the latest 60 s after its start.",
+      "How long it may take to answer `initialize`, from its first output. Not set: a program that has written to stderr only has 5 minutes at its first start, a silent one 60 s.",
   }),
   cap_fetch: numberKey("free", {
     min: 0.1,

@@ -86,8 +86,10 @@ export interface InstanceOptions extends GatewayTools {
   readonly secrets?: readonly string[];
   /** For `initialize`, counted from the server's first output. */
   readonly initMs: number;
-  /** Longest wait for the first output: `npx` may have to download the server. Default 0. */
-  readonly downloadMs?: number;
+  /** How much longer it may take if it has written nothing. Default 0. */
+  readonly silentMs?: number;
+  /** Longest start if it has written to stderr, but not to stdout; 0 (the default): each of its lines is its first output. */
+  readonly fetchMs?: number;
   /** The lists that the server had before; null or absent: not known. Equal entries stay the same objects. */
   readonly listings?: Listings | null;
   /** Time-out for reading one list with all its pages. */

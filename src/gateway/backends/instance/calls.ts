@@ -247,7 +247,9 @@ export class InstanceCalls {
         ? shellCommand`mountaineer config set ${key} 600`
         : shellCommand`mountaineer config set ${key} 3600`;
     const failure =
-      method === "initialize" ? notInitialized(backend, timeoutMs, graceMs) : noAnswer(method, timeoutMs);
+      method === "initialize"
+        ? notInitialized(backend, timeoutMs + graceMs, graceMs > 0 && graceMs === this.#options.silentMs)
+        : noAnswer(method, timeoutMs);
     this.#giveUp(request, {
       reason: text,
       reply: errorReply(REQUEST_TIMEOUT, `${text}; to wait longer: ${raise}`),

@@ -25,10 +25,9 @@ export function noAnswer(method: string, timeoutMs: number): TransportFailure {
 const SILENT =
   "The server has written nothing. `npx` and `uvx` wait like this if they cannot reach their registry: servers do not inherit HTTPS_PROXY, NODE_EXTRA_CA_CERTS or SSL_CERT_FILE from the shell. Set what it has: `mountaineer config set backend_defaults.env.NODE_EXTRA_CA_CERTS /path/to/ca.pem`.";
 
-/** `graceMs`: extra time because the server had not written anything. */
-export function notInitialized(backend: string, timeoutMs: number, graceMs: number): TransportFailure {
-  const { kind, message } = noAnswer("initialize", timeoutMs + graceMs);
-  if (graceMs > 0) return { kind, message, hint: SILENT };
+export function notInitialized(backend: string, timeoutMs: number, isSilent: boolean): TransportFailure {
+  const { kind, message } = noAnswer("initialize", timeoutMs);
+  if (isSilent) return { kind, message, hint: SILENT };
   const hint = `If it needs longer to start, raise \`timeouts.init\` of server ${backend} (${seconds(timeoutMs)} now).`;
   return { kind, message, hint };
 }

@@ -171,6 +171,13 @@ export class PendingRequests implements Iterable<PendingRequest>, Disposable {
     this.#arm(request.dueMs);
   }
 
+  /** Lets a request take `wholeMs` since it was sent, until it is restarted. */
+  extend(request: PendingRequest, wholeMs: number): void {
+    request.graceMs = Math.max(0, wholeMs - request.timeoutMs);
+    request.dueMs = request.sinceMs + request.timeoutMs + request.graceMs;
+    this.#arm(request.dueMs);
+  }
+
   /** Only the first call for a request has an effect. */
   complete(request: PendingRequest, reply: Reply, failure: TransportFailure | null): void {
     if (!this.#requests.delete(request.id)) return;

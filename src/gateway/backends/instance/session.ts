@@ -49,6 +49,7 @@ export class ServerSession {
   readonly #calls: InstanceCalls;
   readonly #events: SessionEvents;
   #hasOutput = false;
+  #hasLine = false;
   #initializeId = 0;
   #renewedMs: readonly number[] = [];
 
@@ -76,16 +77,27 @@ export class ServerSession {
     if (request !== undefined) pending.restart(request);
   }
 
+  /** Gives the start more time at the program's first line on stderr: it may fetch what it runs. */
+  onLine(): void {
+    if (this.#hasOutput || this.#hasLine) return;
+    this.#hasLine = true;
+    const { fetchMs = 0 } = this.#options;
+    if (fetchMs === 0) return this.onOutput();
+    const { pending } = this.#calls;
+    const request = pending.get(this.#initializeId);
+    if (request !== undefined) pending.extend(request, fetchMs);
+  }
+
   /** Returns null on success. */
   async initialize(protocolVersion: ProtocolVersion = LATEST_VERSION): Promise<TransportFailure | null> {
-    const { backend, clientInfo, owner, initMs, downloadMs = 0, extensions } = this.#options;
+    const { backend, clientInfo, owner, initMs, silentMs = 0, extensions } = this.#options;
     const params = {
       protocolVersion,
       capabilities: owner === null ? sharedCapabilities(extensions?.()) : owner.capabilities,
       clientInfo,
       _meta: loopGuard(),
     };
-    const initializing = this.#calls.send("initialize", params, initMs, this.#hasOutput ? 0 : downloadMs);
+    const initializing = this.#calls.send("initialize", params, initMs, this.#hasOutput ? 0 : silentMs);
     this.#initializeId = this.#calls.pending.newestId;
     const initialized = await initializing;
     if (this.#events.isOver()) return STOPPED;

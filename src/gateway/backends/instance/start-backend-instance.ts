@@ -27,7 +27,6 @@ import {
   transportFailure,
 } from "../transports/backend-transport.ts";
 import { namesSession } from "../transports/http/refusal.ts";
-import { isInstallerLine } from "../transports/stdio/exit-reason.ts";
 import {
   ClientRecords,
   type ElicitationRecord,
@@ -421,7 +420,7 @@ class RunningInstance {
   }
 
   #keepLine(line: string): void {
-    if (!isInstallerLine(line)) this.#session.onOutput();
+    this.#session.onLine();
     this.#log.keep(line);
   }
 

@@ -18,10 +18,10 @@ import type { PoolTools } from "./backend-contract.ts";
 import { type ConnectionOutcome, resolveConnection } from "./connection-key.ts";
 import { type InstanceBase, PoolInstance, type PoolInstanceEvents } from "./pool-instance.ts";
 
-/**
- * Longest wait for the first output of a program, ms: a command such as `npx` may have to download the server first.
- */
-const DOWNLOAD_MS = 60_000;
+/** Longest wait for the first output of a program, ms, on top of `timeouts.init`. */
+const SILENT_MS = 45_000;
+/** Longest first start of a program that has written to stderr, ms: it may fetch an image, an environment or modules. */
+const FETCH_MS = 300_000;
 
 const REMOTE = "a server over HTTP has no process here";
 const FOLLOWS_SHARES = '`when_unavailable = "stop"` starts and stops it with its shares';
@@ -48,6 +48,10 @@ export interface LastLists {
   readonly initialized: InitializeResult | null;
   /** Wall ms. */
   readonly listedAtMs: number;
+}
+
+function startOf({ key, epoch }: InstanceBase): string {
+  return `${epoch} ${key}`;
 }
 
 export class BackendState {
@@ -84,6 +88,8 @@ export class BackendState {
   readonly changed: () => void;
   /** The mounts of the required shares as seen last; null: never seen. */
   #mounts: string | null = null;
+  /** The program whose start took too long; null: none did. */
+  #slowStart: string | null = null;
 
   constructor(tools: PoolTools, name: string, config: ServedBackend) {
     this.tools = tools;
@@ -109,7 +115,7 @@ export class BackendState {
       open: tools.openTransport(base.connection, name, base.secrets, base.route, base.key),
       secrets: base.secrets,
       initMs: config.timeouts.initMs,
-      downloadMs: "url" in base.connection ? 0 : DOWNLOAD_MS,
+      ...("url" in base.connection ? {} : { silentMs: SILENT_MS, fetchMs: this.#fetchMs(base) }),
       listings: this.last?.source.listings ?? null,
       listMs: config.timeouts.listMs,
       clientInfo: tools.clientInfo,
@@ -120,7 +126,23 @@ export class BackendState {
       onLog: (params: JsonObject) => tools.onLog(params, name),
       publishedUri: (uri: string) => tools.publishedUri(name, uri),
     };
-    return new PoolInstance(tools.startInstance, base, options, events);
+    const onChange = (entry: PoolInstance): void => {
+      this.#noteSlowStart(entry);
+      events.onChange(entry);
+    };
+    return new PoolInstance(tools.startInstance, base, options, { ...events, onChange });
+  }
+
+  #fetchMs(base: InstanceBase): number {
+    const isWritten = this.config.given?.includes("initMs") === true;
+    return isWritten || this.#slowStart === startOf(base) ? 0 : FETCH_MS;
+  }
+
+  /** A program that does not start in five minutes is not given them again. */
+  #noteSlowStart({ base, instance: { observed } }: PoolInstance): void {
+    const { state, startedAtMs } = observed;
+    const tookMs = this.tools.clock.monotonicMs() - startedAtMs;
+    if (state.kind === "ended" && !state.wasReady && tookMs >= FETCH_MS) this.#slowStart = startOf(base);
   }
 
   refuseRequested(reason: string): void {

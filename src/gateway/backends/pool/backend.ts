@@ -8,11 +8,12 @@ import type { ClientHandle } from "../../client-handle.ts";
 import { errorReply, isError, type JsonObject, type Reply } from "../../json-rpc.ts";
 import type { McpLogLevel } from "../../protocol.ts";
 import type { CallLoss } from "../instance/backend-instance.ts";
+import { oneLine } from "../instance/failures.ts";
 import type { LongWaits } from "../instance/pending.ts";
 import type { BackendInstance } from "../instance/start-backend-instance.ts";
 import type { BackendView, PoolCall, WatchedTask } from "../policy/backend-pool-contract.ts";
 import { NEW_BACKEND } from "../policy/backend-situation.ts";
-import { type BackendDecision, UNDECIDED } from "../policy/decide-backend.ts";
+import { type BackendDecision, BEING_STARTED, UNDECIDED } from "../policy/decide-backend.ts";
 import { type DataPrograms, indicatesLostData, withAbsence } from "../policy/required-data.ts";
 import type { PoolTools } from "./backend-contract.ts";
 import { BackendState, routesView, type SwitchOutcome } from "./backend-state.ts";
@@ -319,7 +320,7 @@ export class Backend {
       type: serving?.base.connection.type ?? config.connection.type,
       enabled: config.enabled,
       phase: decision.phase,
-      reason: decision.reason,
+      reason: decision.phase === "Initializing" ? this.#startingText() : decision.reason,
       sinceMs: this.#all.phase.since.wallMs,
       pid: serving?.instance.pid ?? null,
       server: initialized?.serverInfo ?? null,
@@ -335,6 +336,16 @@ export class Backend {
       explanation: inWallTime(decision.explanation, now.wallMs - now.monotonicMs),
       routes: routesView(this.#state, memory),
     };
+  }
+
+  /** How long the program has been starting, and the last line that it wrote. */
+  #startingText(): string {
+    const starting = this.#instances.find(({ observed }) => observed.state.kind === "starting");
+    if (starting === undefined) return BEING_STARTED;
+    const { observed, logLines } = starting;
+    const seconds = Math.round((this.#state.now().monotonicMs - observed.startedAtMs) / 1_000);
+    const line = logLines.at(-1);
+    return `starting for ${seconds} s${line === undefined ? "" : `: ${oneLine(line)}`}`;
   }
 
   /** Switches to the route `to`. null: ends the override. Never rejects. */

@@ -19,6 +19,18 @@ function hintOf({ instance }: UnderTest): string | null {
   return state.kind === "ended" ? state.failure.hint : null;
 }
 
+/** First lines of what fetches a server before it starts it. */
+const FETCHING = [
+  "npm warn exec The following package was not found and will be installed: x@1.0.0",
+  "Unable to find image 'acme/notes:latest' locally",
+  "Trying to pull docker.io/acme/notes:latest...",
+  "Creating virtual environment at: .venv",
+  "Download https://jsr.example/@acme/notes",
+  "go: downloading github.com/acme/notes v1.2.0",
+  "    Updating crates.io index",
+  "Progress: resolved 1, reused 0, downloaded 0, added 0",
+];
+
 describe("a client's notifications to the server", () => {
   const ROOTS_CHANGED = "notifications/roots/list_changed";
   const told = ({ link }: UnderTest): unknown[] =>
@@ -233,37 +245,47 @@ describe("starting", () => {
     await slow.clock.advance(10_000);
     assert.deepEqual([failureOf(slow), slow.clock.pendingTimers], ["no answer to tools/list within 10 s", 0]);
   });
-  test("a server that is downloaded first has the time for it; its own first output ends that", async () => {
-    const hang = { downloadMs: 60_000 };
-    const start = () => startUnderTest(hang, { initialize: null });
+  for (const line of FETCHING)
+    test(`D6 a program that writes "${line.slice(0, 20)}…" has five minutes until its first output`, async () => {
+      const start = (fetchMs: number) => startUnderTest({ silentMs: 45_000, fetchMs }, { initialize: null });
+      const fetching = start(300_000);
+      await fetching.clock.advance(1_000);
+      fetching.link.log(line);
+      await fetching.clock.advance(298_999);
+      assert.equal(fetching.instance.observed.state.kind, "starting");
+      await fetching.clock.advance(1);
+      assert.equal(failureOf(fetching), "no answer to initialize within 300 s");
+      assert.match(hintOf(fetching) ?? "", /raise `timeouts\.init` of server files/);
+      const talking = start(300_000);
+      talking.link.log(line);
+      await talking.clock.advance(200_000);
+      talking.link.notify("notifications/message", {});
+      await talking.clock.advance(15_000);
+      assert.deepEqual(
+        [failureOf(talking), talking.clock.pendingTimers],
+        ["no answer to initialize within 15 s", 0],
+      );
+      const limited = start(0);
+      limited.link.log(line);
+      await limited.clock.advance(15_000);
+      assert.equal(failureOf(limited), "no answer to initialize within 15 s");
+    });
+  test("D6 a silent program has a minute, and one that answers in it serves", async () => {
+    const start = () => startUnderTest({ silentMs: 45_000, fetchMs: 300_000 }, { initialize: null });
     const silent = start();
-    silent.link.log("npm warn exec The following package was not found and will be installed: files@1.0.0");
-    await silent.clock.advance(74_999);
+    await silent.clock.advance(59_999);
     assert.equal(silent.instance.observed.state.kind, "starting");
     await silent.clock.advance(1);
-    assert.equal(failureOf(silent), "no answer to initialize within 75 s");
+    assert.equal(failureOf(silent), "no answer to initialize within 60 s");
     assert.match(
       hintOf(silent) ?? "",
       /has written nothing.*cannot reach their registry.*HTTPS_PROXY.*backend_defaults\.env/,
     );
-    const slow = start();
-    await slow.clock.advance(40_000);
-    slow.link.log("files server is starting");
-    await slow.clock.advance(10_000);
-    slow.link.log("still starting");
-    await slow.clock.advance(4_999);
-    assert.equal(slow.instance.observed.state.kind, "starting");
-    await slow.clock.advance(1);
-    assert.deepEqual([failureOf(slow), slow.clock.pendingTimers], ["no answer to initialize within 15 s", 0]);
-    assert.equal(
-      hintOf(slow),
-      "If it needs longer to start, raise `timeouts.init` of server files (15 s now).",
-    );
-    const downloaded = start();
-    await downloaded.clock.advance(70_000);
-    downloaded.link.answerTo("initialize", INITIALIZED);
+    const late = start();
+    await late.clock.advance(55_000);
+    late.link.answerTo("initialize", INITIALIZED);
     await settle();
-    assert.equal(downloaded.instance.observed.state.kind, "ready");
+    assert.equal(late.instance.observed.state.kind, "ready");
   });
   test("all pages are read, nameless entries are skipped and logged once", async () => {
     const { instance, link, logger } = await startReady({}, (link) =>

@@ -2,14 +2,6 @@
 // footer.
 import { TEXT_BOUNDS } from "../../../../runtime/text/bounds.ts";
 
-/** Lines that `npx` and `uvx` write while they download a server. */
-const INSTALLER = /^(?:npm |\s*(?:Resolved|Downloading|Downloaded|Building|Built|Prepared|Installed) )/;
-
-/** True for a line of an installer: the server itself has not started yet. */
-export function isInstallerLine(line: string): boolean {
-  return INSTALLER.test(line);
-}
-
 /** Lines of stacks. They follow the error, except in Python. */
 const FRAME = new RegExp(
   [
