@@ -82,10 +82,10 @@ export class ServerSession {
     if (this.#hasOutput || this.#hasLine) return;
     this.#hasLine = true;
     const { fetchMs = 0 } = this.#options;
-    if (fetchMs === 0) return this.onOutput();
     const { pending } = this.#calls;
     const request = pending.get(this.#initializeId);
-    if (request !== undefined) pending.extend(request, fetchMs);
+    if (fetchMs === 0) this.onOutput();
+    else if (request !== undefined) pending.extend(request, fetchMs);
   }
 
   /** Returns null on success. */
