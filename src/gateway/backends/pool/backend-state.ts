@@ -127,7 +127,7 @@ export class BackendState {
       publishedUri: (uri: string) => tools.publishedUri(name, uri),
     };
     const onChange = (entry: PoolInstance): void => {
-      this.#noteSlowStart(entry);
+      this.#recordSlowStart(entry);
       events.onChange(entry);
     };
     return new PoolInstance(tools.startInstance, base, options, { ...events, onChange });
@@ -139,7 +139,7 @@ export class BackendState {
   }
 
   /** A program that does not start in five minutes is not given them again. */
-  #noteSlowStart({ base, instance: { observed } }: PoolInstance): void {
+  #recordSlowStart({ base, instance: { observed } }: PoolInstance): void {
     const { state, startedAtMs } = observed;
     const tookMs = this.tools.clock.monotonicMs() - startedAtMs;
     if (state.kind === "ended" && !state.wasReady && tookMs >= FETCH_MS) this.#slowStart = startOf(base);
