@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { BodyIntake, type ReceivedBody } from "../../runtime/http/body-intake.ts";
+import { senderNetwork } from "../../runtime/http/sender-network.ts";
 import { WrongTokens } from "../../runtime/http/wrong-tokens.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
@@ -263,7 +264,7 @@ export class HttpApi {
       throw refusal(415, "the body must not be compressed");
     const done = Promise.withResolvers<ReceivedBody | null>();
     response.once("close", () => done.resolve(null));
-    const sender = request.socket.remoteAddress ?? "";
+    const sender = senderNetwork(request.socket.remoteAddress ?? "");
     this.#bodies.receive({ request, limitBytes, sender, done: done.resolve });
     const body = await done.promise;
     if (body === null) return null;

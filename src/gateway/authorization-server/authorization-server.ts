@@ -5,6 +5,7 @@ import { errorText } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import { BodyIntake, type ReceivedBody } from "../../runtime/http/body-intake.ts";
 import { MinuteCounts } from "../../runtime/http/minute-counts.ts";
+import { senderNetwork } from "../../runtime/http/sender-network.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
@@ -143,7 +144,7 @@ export class AuthorizationServer implements Disposable {
     const exchange = { request, endpoint, remote: senderOf(request) };
     if (!methodsAt(path).includes(request.method ?? ""))
       throw new OAuthError("invalid_request", `allowed here: ${methodsAt(path).join(", ")}`, 405);
-    if (!address.isDirect && !this.#counts.isWithin(exchange.remote ?? "", MOST_A_MINUTE))
+    if (!address.isDirect && !this.#counts.isWithin(senderNetwork(exchange.remote ?? ""), MOST_A_MINUTE))
       throw new OAuthError("temporarily_unavailable", "too many requests; try again in a minute", 429);
     const { "sec-fetch-dest": destination = "document" } = request.headers;
     if (isPage(path) && destination !== "document")
@@ -203,7 +204,7 @@ export class AuthorizationServer implements Disposable {
     const { grants, users, accessOf, refused } = this.#parts;
     const action = actionOf(endpoint, waiting);
     if (form.get("answer") === "token") {
-      if (!this.#counts.isWithin(`token of ${remote}`, MOST_WRONG_A_MINUTE))
+      if (!this.#counts.isWithin(`token of ${senderNetwork(remote ?? "")}`, MOST_WRONG_A_MINUTE))
         throw new OAuthError(
           "temporarily_unavailable",
           "too many tokens were typed; try again in a minute",

@@ -2,6 +2,7 @@
 // address that sends many evicts only its own.
 import { createHash, randomBytes } from "node:crypto";
 import { sha256Of } from "../../runtime/files/sha256.ts";
+import { senderNetwork } from "../../runtime/http/sender-network.ts";
 import { newCode, plainCode } from "../../runtime/text/typed-code.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { GrantLimits, GrantOrigin, NewGrant } from "../client-sign-in/grants.ts";
@@ -64,8 +65,9 @@ export class WaitingRequests {
   /** `cookie`: only the browser that sends it sees and answers the request. */
   open(request: AccessRequest): { readonly waiting: WaitingRequest; readonly cookie: string } {
     const all = this.#living();
-    const ofAddress = Map.groupBy(all, ({ remote }) => remote);
-    const own = ofAddress.get(request.remote) ?? [];
+    const networkOf = ({ remote }: AccessRequest): string => senderNetwork(remote ?? "");
+    const ofAddress = Map.groupBy(all, networkOf);
+    const own = ofAddress.get(networkOf(request)) ?? [];
     const [most] = [...ofAddress.values()].toSorted((one, other) => other.length - one.length);
     if (own.length >= MOST_OF_ADDRESS) this.#requests.delete(own[0]?.id ?? "");
     else if (all.length >= MOST_REQUESTS) this.#requests.delete(most?.[0]?.id ?? "");

@@ -1,5 +1,6 @@
 // Audits refused requests: those that no session served, and those that a policy denied. Most of them are only counted, because
 // anybody can send any number of them and so fill the audit's files.
+import { senderNetwork } from "../../runtime/http/sender-network.ts";
 import { shortened } from "../../runtime/text/safe-line.ts";
 import { type Clock, isoTime, type Timer } from "../../runtime/time/clock.ts";
 import type { AuditRecord } from "./audit.ts";
@@ -148,7 +149,7 @@ export class RefusalAudit {
       kind.named.clear();
       kind.namedSinceMs = nowMs;
     }
-    const sender = `${remote} ${principal}`;
+    const sender = `${senderNetwork(remote ?? "")} ${principal}`;
     if (kind.named.has(sender) || kind.named.size >= MOST_NAMED) return false;
     kind.named.add(sender);
     return true;

@@ -1,6 +1,7 @@
 // Delays the refusal of wrong tokens, to slow down guessing. Requests with a valid token are never delayed.
 import type { Clock } from "../time/clock.ts";
 import { MinuteCounts } from "./minute-counts.ts";
+import { senderNetwork } from "./sender-network.ts";
 
 /** Refusals per minute and address without a delay, for clients that still have an old token. */
 const FREE_A_MINUTE = 10;
@@ -20,7 +21,7 @@ export class WrongTokens {
 
   /** Calls `answer` at once, or after a delay if the address has sent too many wrong tokens. */
   refuse(remote: string | null, answer: () => void): void {
-    if (this.#counts.isWithin(remote ?? "", FREE_A_MINUTE) || this.#waiting >= MOST_WAITING) {
+    if (this.#counts.isWithin(senderNetwork(remote ?? ""), FREE_A_MINUTE) || this.#waiting >= MOST_WAITING) {
       answer();
       return;
     }

@@ -1,6 +1,7 @@
 // How long refusals of wrong tokens are delayed, by a clock that the test moves.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { senderNetwork } from "../../../src/runtime/http/sender-network.ts";
 import { WrongTokens } from "../../../src/runtime/http/wrong-tokens.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 
@@ -27,6 +28,22 @@ test("E4 ten wrong tokens a minute from one address are refused at once, the oth
   assert.equal(refuse("10.0.0.1", 1), 0);
   await clock.advance(1);
   assert.equal(refuse("10.0.0.1", 11), 10, "a minute later it begins afresh");
+});
+
+test("E4 an IPv6 /64 counts as one address, and an IPv4 address in IPv6 form as itself", () => {
+  const rows: readonly (readonly [string, string])[] = [
+    ["2001:db8:7:7::1", "2001:DB8:7:7:ffff:1:2:3"],
+    ["fe80::1%eth0", "fe80:0:0:0::2"],
+    ["192.0.2.7", "::ffff:192.0.2.7"],
+    ["192.0.2.7", "::FFFF:c000:207"],
+    ["192.0.2.7", "64:ff9b::192.0.2.7"],
+  ];
+  for (const [one, other] of rows) assert.deepEqual([senderNetwork(one)], [senderNetwork(other)]);
+  const apart = ["2001:db8:7:7::1", "2001:db8:7:8::1", "::1", "1::", "192.0.2.7", "::ffff:192.0.2.8", ""];
+  assert.equal(new Set(apart.map(senderNetwork)).size, apart.length);
+  const { refuse } = rig();
+  refuse("2001:db8::1", 10);
+  assert.equal(refuse("2001:db8::2", 1), 0);
 });
 
 test("E4 at most 256 refusals wait at a time, and answered ones no longer count", async () => {
