@@ -9,6 +9,7 @@ import { reportedConfig, unreportedValues } from "../config/edit/report-config.t
 import { findHomeContext, locateConfig } from "../config/home-context.ts";
 import { parseConfig } from "../config/read/load.ts";
 import { secretUses } from "../config/read/secret-uses.ts";
+import { shownText } from "../config/shown-values.ts";
 import type { MountaineerConfig } from "../config/snapshot.ts";
 import { logFilePath } from "../daemon/compose/log-settings.ts";
 import { homeSecrets } from "../daemon/compose/stored-secrets.ts";
@@ -64,16 +65,16 @@ export async function reportText({
       `${platform()} ${release()} ${arch()}`,
       ...versions,
     ].join("\n"),
-    findings: report.findings
-      .map(({ severity, code, text }) => `${severity.padEnd(7)} ${code}: ${text}`)
-      .join("\n"),
+    findings: withoutTokens(
+      report.findings.map(({ severity, code, text }) => `${severity.padEnd(7)} ${code}: ${text}`).join("\n"),
+    ),
     // A file with errors is left out, because a password could be anywhere in it.
     configuration:
       known === null
         ? "not shown: it cannot be read, or has errors"
         : await reportedConfig(Buffer.from(config ?? ""), known.format),
-    "state.json": (await readEnd(join(home, "state.json"), LOG_END_BYTES)) ?? "there is none",
-    "the end of the log": (await readEnd(logPath, LOG_END_BYTES)) ?? "there is none",
+    "state.json": withoutTokens((await readEnd(join(home, "state.json"), LOG_END_BYTES)) ?? "there is none"),
+    "the end of the log": withoutTokens((await readEnd(logPath, LOG_END_BYTES)) ?? "there is none"),
   };
   const text = Object.entries(sections)
     .map(([title, content]) => `## ${title}\n\n${content.trimEnd()}\n`)
@@ -92,6 +93,14 @@ export async function reportText({
   }
   const clean = redaction.clean(text);
   return options.withNames ? clean : withoutNames(clean, known?.config ?? null, homeContext.userHome);
+}
+
+/** Without what looks like a secret: servers write their own into their errors, and the configuration does not know these. */
+function withoutTokens(text: string): string {
+  return text
+    .split("\n")
+    .map((line) => shownText(line, "log"))
+    .join("\n");
 }
 
 /** False for short values and numbers: these are not secrets, and replacing them would damage other words. */

@@ -1,6 +1,7 @@
 // A new backend that a person typed, and the edits that write it. Pure.
 import { MountaineerError } from "../../runtime/errors.ts";
 import { literalSecrets } from "../literal-secrets.ts";
+import { freeSecretName } from "../secret-names.ts";
 import type { BackendConfig } from "../snapshot.ts";
 import { parseSecretText, type SecretText } from "../values/secret-text.ts";
 import { tomlKey, tomlValue } from "./toml-value.ts";
@@ -103,6 +104,32 @@ export function openSecretsIn(
       ? { type: "stdio", command: program, args, env: {}, cwd: "/" }
       : { type: "streamable-http", url, headers: {} };
   return literalSecrets([{ name, connection }]);
+}
+
+/** The same with references in place of all that seems to be a secret, and what is to be kept for them. */
+export function withKeptSecrets(name: string, typed: BackendInput, isTaken: (name: string) => boolean) {
+  const secrets = new Map<string, string>();
+  const kept = (label: string, text: string, value: string): string => {
+    const known = [...secrets].find(([, one]) => one === value)?.[0];
+    const secret = known ?? freeSecretName(`${name}-${label}`, (one) => isTaken(one) || secrets.has(one));
+    secrets.set(secret, value);
+    return text.replace(value, () => `\${secret:${secret}}`);
+  };
+  const tables = { env: new Map(typed.env), headers: new Map(typed.headers) };
+  for (const { table, key, value } of typedSecrets(name, typed))
+    tables[table].set(key, kept(key, tables[table].get(key) ?? "", value));
+  let { url } = typed;
+  const [program, ...args] = typed.command ?? [];
+  for (const { path, value } of openSecretsIn(name, typed)) {
+    const [, , key, index = 0] = path;
+    const argument = args[Number(index)] ?? "";
+    const before = argument.startsWith("-") ? argument : (args[Number(index) - 1] ?? "");
+    const option = /^--?([A-Za-z][\w-]*)/.exec(before)?.[1] ?? "secret";
+    if (key === "args") args[Number(index)] = kept(option, argument, value);
+    else if (key === "url" && url !== null) url = kept("address", url, value);
+  }
+  const command = program === undefined ? null : ([program, ...args] as const);
+  return { typed: { ...typed, ...tables, url, command } satisfies BackendInput, secrets };
 }
 
 /**

@@ -368,7 +368,7 @@ test("a report has no secret, no name and no address, and overwrites nothing", a
   );
   await writeFile(
     join(home, "mountaineer.log"),
-    `{"message": "${"x".repeat(70_000)} too long"}\n{"message": "somebody wrote hidden word from 192.168.7.7"}\n{"message": "unused word"}\n`,
+    `{"message": "${"x".repeat(70_000)} too long"}\n{"message": "somebody wrote hidden word from 192.168.7.7"}\n{"message": "unused word"}\n{"message": "postgres://pg:fromAServer1@db Bearer fromAServer2 ?api_key=fromAServer3"}\n`,
   );
   const unused = { version: 1, secrets: { spare: { kept: "file", value: "unused word" } } };
   await writeFile(join(home, "secrets.json"), JSON.stringify(unused), { mode: 0o600 });
@@ -379,7 +379,7 @@ test("a report has no secret, no name and no address, and overwrites nothing", a
   assert.match(stderr, /read it before you attach it/);
   assert.equal((await stat(file)).mode & 0o777, 0o600);
   const text = await readFile(file, "utf8");
-  assert.doesNotMatch(text, /hidden word|literal word|nas-of-ann|annabel|192\.168|too long|unused word/);
+  assert.doesNotMatch(text, /hidden word|literal word|nas-of-ann|annabel|192\.168|too long|unused word|fromAServer/);
   assert.match(
     text,
     /## findings[\s\S]*(?:not_mounted|driver_unavailable)[\s\S]*## configuration[\s\S]*\$\{PASSWORD\}[\s\S]*somebody wrote \[redacted\]/,

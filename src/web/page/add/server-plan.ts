@@ -12,9 +12,8 @@ import {
 import {
   type BackendInput,
   backendEdits,
-  openSecretsIn,
   type TypedConnection,
-  typedSecrets,
+  withKeptSecrets,
 } from "../../../config/edit/new-backend.ts";
 import { TOKEN_SECRET } from "../../../config/secret-names.ts";
 import { parseBackendName } from "../../../config/values/backend-names.ts";
@@ -38,8 +37,8 @@ export function typedBackend(connection: TypedConnection, texts: ReadonlyMap<str
 export async function addServer(
   app: App,
   name: string,
-  typed: BackendInput,
-  secrets: readonly SecretToKeep[],
+  given: BackendInput,
+  givenSecrets: readonly SecretToKeep[],
   about: ComponentChild = null,
 ): Promise<void> {
   const { sha256, text } = await app.requests.call("config");
@@ -48,17 +47,25 @@ export async function addServer(
   const backends = app.store.get().status?.backends ?? [];
   if (backends.some((backend) => backend.name === name))
     throw new MountaineerError("usage", `there is a server called ${name}`);
-  const [literal] = typedSecrets(name, typed);
-  if (literal !== undefined)
-    throw new MountaineerError("usage", `the value of ${literal.key} seems to be a secret`, {
-      hint: "type it into the field for the secret",
-    });
+  const listed = await app.requests.call("secrets");
+  const taken = new Set([...listed.secrets, ...givenSecrets].map((secret) => secret.name));
+  const { typed, secrets: found } = withKeptSecrets(name, given, (one) => taken.has(one));
+  const secrets = [...givenSecrets, ...[...found].map(([key, value]) => ({ name: key, value }))];
   const hasToken = wantsToken({ requested: null, text, hasBackend: backends.length > 0, addsBackend: true });
-  const isStored = hasToken && storedNames(await app.requests.call("secrets")).has(TOKEN_SECRET);
+  const isStored = hasToken && storedNames(listed).has(TOKEN_SECRET);
   const yes = await app.confirm({
     title: `Add ${shown(name)}?`,
-    body: h("div", {}, about, whatRuns(name, typed, secrets), hasToken ? tokenHint(isStored) : null),
-    action: "Add it",
+    body: h(
+      "div",
+      {},
+      about,
+      whatRuns(typed, secrets),
+      found.size === 0
+        ? null
+        : h("p", {}, "Part of it seems to be a secret. The configuration gets only a reference to it."),
+      hasToken ? tokenHint(isStored) : null,
+    ),
+    action: found.size > 0 ? "Keep it as a secret" : "Add it",
   });
   if (!yes) return;
   await saveAdded(
@@ -84,9 +91,8 @@ function tokenHint(isStored: boolean): ComponentChild {
   ];
 }
 
-function whatRuns(name: string, typed: BackendInput, secrets: readonly SecretToKeep[]): ComponentChild {
+function whatRuns(typed: BackendInput, secrets: readonly SecretToKeep[]): ComponentChild {
   const { command, url, env, headers } = typed;
-  const [openly] = openSecretsIn(name, typed);
   const texts = [...env, ...headers];
   const isSent = url !== null;
   return [
@@ -109,13 +115,5 @@ function whatRuns(name: string, typed: BackendInput, secrets: readonly SecretToK
     secrets.map((secret) =>
       h("p", { key: secret.name }, "What you typed is kept as ", code(`secret:${secret.name}`), "."),
     ),
-    openly === undefined
-      ? null
-      : h(
-          "p",
-          { class: "problem" },
-          `${shown(openly.key)} seems to be a secret. It would be readable in the configuration and its history, and `,
-          isSent ? "in logs elsewhere." : "every program of this machine could read it.",
-        ),
   ];
 }
