@@ -4,11 +4,11 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { CallSignal } from "../call-signal.ts";
 import type { Catalog, CatalogEntry, Resolved } from "../catalog/catalog.ts";
+import type { RuleTarget } from "../catalog/rule-names.ts";
 import type { CallHandle, ClientHandle, Principal } from "../client-handle.ts";
 import type { JsonObject, Reply } from "../json-rpc.ts";
 import type { ParamHeader } from "../param-headers.ts";
 import type { ListKind, SpokenVersion } from "../protocol.ts";
-import type { RequestTarget } from "./request-target.ts";
 import type { OpenTask, TaskOrigin } from "./task-ids.ts";
 
 export const FIND_TOOL = "find_tool";
@@ -205,9 +205,9 @@ export interface ServingSet {
   /** The backend that is asked for the target of this principal's request; null: none. */
   ownerOf(principal: Principal, target: Pick<CatalogEntry, "kind" | "name">): Resolved | null;
   /** Whether the principal may read the resource of the backend, listed or not, with or without a question. */
-  mayRead(principal: Principal, target: RequestTarget): boolean;
+  mayRead(principal: Principal, target: RuleTarget): boolean;
   /** Makes the request at the server of `target` as the policies for that server say: at once, or after a person's consent. */
-  admit(request: GatewayRequest, target: RequestTarget, next: Handle): Promise<Reply> | null;
+  admit(request: GatewayRequest, target: RuleTarget, next: Handle): Promise<Reply> | null;
   /** Whether the backend may have the target, which no list has, for this principal. */
   mayOffer(
     principal: Principal,
