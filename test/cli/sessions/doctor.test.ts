@@ -379,7 +379,10 @@ test("a report has no secret, no name and no address, and overwrites nothing", a
   assert.match(stderr, /read it before you attach it/);
   assert.equal((await stat(file)).mode & 0o777, 0o600);
   const text = await readFile(file, "utf8");
-  assert.doesNotMatch(text, /hidden word|literal word|nas-of-ann|annabel|192\.168|too long|unused word|fromAServer/);
+  assert.doesNotMatch(
+    text,
+    /hidden word|literal word|nas-of-ann|annabel|192\.168|too long|unused word|fromAServer/,
+  );
   assert.match(
     text,
     /## findings[\s\S]*(?:not_mounted|driver_unavailable)[\s\S]*## configuration[\s\S]*\$\{PASSWORD\}[\s\S]*somebody wrote \[redacted\]/,
