@@ -107,9 +107,9 @@ export function openSecretsIn(
 }
 
 /** The same with references in place of all that seems to be a secret, and what is to be kept for them. */
-export function withKeptSecrets(name: string, typed: BackendInput, isTaken: (name: string) => boolean) {
+export function withStoredSecrets(name: string, typed: BackendInput, isTaken: (name: string) => boolean) {
   const secrets = new Map<string, string>();
-  const kept = (label: string, text: string, value: string): string => {
+  const stored = (label: string, text: string, value: string): string => {
     const known = [...secrets].find(([, one]) => one === value)?.[0];
     const secret = known ?? freeSecretName(`${name}-${label}`, (one) => isTaken(one) || secrets.has(one));
     secrets.set(secret, value);
@@ -117,7 +117,7 @@ export function withKeptSecrets(name: string, typed: BackendInput, isTaken: (nam
   };
   const tables = { env: new Map(typed.env), headers: new Map(typed.headers) };
   for (const { table, key, value } of typedSecrets(name, typed))
-    tables[table].set(key, kept(key, tables[table].get(key) ?? "", value));
+    tables[table].set(key, stored(key, tables[table].get(key) ?? "", value));
   let { url } = typed;
   const [program, ...args] = typed.command ?? [];
   for (const { path, value } of openSecretsIn(name, typed)) {
@@ -125,8 +125,8 @@ export function withKeptSecrets(name: string, typed: BackendInput, isTaken: (nam
     const argument = args[Number(index)] ?? "";
     const before = argument.startsWith("-") ? argument : (args[Number(index) - 1] ?? "");
     const option = /^--?([A-Za-z][\w-]*)/.exec(before)?.[1] ?? "secret";
-    if (key === "args") args[Number(index)] = kept(option, argument, value);
-    else if (key === "url" && url !== null) url = kept("address", url, value);
+    if (key === "args") args[Number(index)] = stored(option, argument, value);
+    else if (key === "url" && url !== null) url = stored("address", url, value);
   }
   const command = program === undefined ? null : ([program, ...args] as const);
   return { typed: { ...typed, ...tables, url, command } satisfies BackendInput, secrets };

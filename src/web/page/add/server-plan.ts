@@ -13,7 +13,7 @@ import {
   type BackendInput,
   backendEdits,
   type TypedConnection,
-  withKeptSecrets,
+  withStoredSecrets,
 } from "../../../config/edit/new-backend.ts";
 import { TOKEN_SECRET } from "../../../config/secret-names.ts";
 import { parseBackendName } from "../../../config/values/backend-names.ts";
@@ -49,7 +49,7 @@ export async function addServer(
     throw new MountaineerError("usage", `there is a server called ${name}`);
   const listed = await app.requests.call("secrets");
   const taken = new Set([...listed.secrets, ...givenSecrets].map((secret) => secret.name));
-  const { typed, secrets: found } = withKeptSecrets(name, given, (one) => taken.has(one));
+  const { typed, secrets: found } = withStoredSecrets(name, given, (one) => taken.has(one));
   const secrets = [...givenSecrets, ...[...found].map(([key, value]) => ({ name: key, value }))];
   const hasToken = wantsToken({ requested: null, text, hasBackend: backends.length > 0, addsBackend: true });
   const isStored = hasToken && storedNames(listed).has(TOKEN_SECRET);
