@@ -35,6 +35,16 @@ export const NAMED_BY: ReadonlyMap<string, string> = new Map([
   ["tasks/cancel", "taskId"],
 ]);
 
+/** The specification's methods that may be sent twice without harm. A server's own methods may do anything. */
+export const IDEMPOTENT: ReadonlySet<string> = new Set([
+  ...["ping", "server/discover", "completion/complete"],
+  ...["tools/list", "prompts/list", "prompts/get"],
+  ...["resources/list", "resources/templates/list", "resources/read"],
+  ...["tasks/get", "tasks/list", "tasks/result"],
+  ...["notifications/initialized", "notifications/cancelled", "notifications/progress"],
+  "notifications/roots/list_changed",
+]);
+
 /** Error of MODERN_VERSION: a header is missing or malformed, or contradicts the body. */
 export const HEADER_MISMATCH = -32020;
 /** `data.requiredCapabilities`: the capabilities that the client must declare. */

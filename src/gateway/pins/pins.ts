@@ -248,7 +248,8 @@ export class Pins {
     if (pins !== known.pins) {
       const { backends, lost } = this.#book;
       this.#book = { backends: new Map(backends).set(backend, pins), lost };
-      this.storedBook.save();
+      if (first > 0) this.storedBook.save();
+      else this.storedBook.saveLater();
     }
     if (first > 0) announce({ name: "catalog.tools_pinned", backend, count: first });
     for (const [index, one] of unannounced.slice(0, MOST_ANNOUNCED).entries()) {

@@ -7,6 +7,8 @@ import type { GatewayTools } from "../gateway-tools.ts";
 import type { PinStore, StoredPins } from "./pin-store.ts";
 
 const TRY_AGAIN_MS = 60_000;
+/** Minimum time between two writes of what servers list: some list something else each time. */
+const BETWEEN_MS = 60_000;
 
 /** `claimed`: the stored value, which another program may have written; null if it cannot be read. */
 export type ReadValue<Value> =
@@ -37,6 +39,8 @@ export class StoredValue<Value> implements AsyncDisposable {
   #loaded: Promise<void> | null = null;
   #isStale = false;
   #tryAgain: Timer | null = null;
+  #waiting: Timer | null = null;
+  #writtenAtMs = Number.NEGATIVE_INFINITY;
   #isDisposed = false;
 
   constructor(options: StoredValueOptions<Value>) {
@@ -66,8 +70,19 @@ export class StoredValue<Value> implements AsyncDisposable {
     void this.flush();
   }
 
-  /** Resolves when no write is under way. Never rejects. */
+  /** Saves after `gatherMs`, or when the last write is a minute old. */
+  saveLater(gatherMs = 0): void {
+    const { clock } = this.#options;
+    this.#isStale = true;
+    const waitMs = Math.max(gatherMs, this.#writtenAtMs + BETWEEN_MS - clock.monotonicMs());
+    if (waitMs > 0) this.#waiting ??= clock.setTimer(waitMs, () => this.flush());
+    else void this.flush();
+  }
+
+  /** Writes all that is not written yet. Resolves when no write is under way. Never rejects. */
   async flush(): Promise<void> {
+    this.#waiting?.[Symbol.dispose]();
+    this.#waiting = null;
     const { isOurs = true } = this.#options.store;
     await (this.#isStale && isOurs && !this.isUnread ? this.#writes.write() : this.#writes.whenIdle);
   }
@@ -75,7 +90,7 @@ export class StoredValue<Value> implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isDisposed = true;
     this.#tryAgain?.[Symbol.dispose]();
-    await this.#writes.whenIdle;
+    await (this.#waiting === null ? this.#writes.whenIdle : this.flush());
   }
 
   async #read(): Promise<void> {
@@ -109,6 +124,7 @@ export class StoredValue<Value> implements AsyncDisposable {
     // A value of many entries is written in a separate turn.
     await ownTurn();
     this.#isStale = false;
+    this.#writtenAtMs = this.#options.clock.monotonicMs();
     try {
       await store.write(await plain());
       this.unsavedBecause = null;

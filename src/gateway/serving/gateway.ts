@@ -223,7 +223,11 @@ export class Gateway implements AsyncDisposable {
 
   /** Saves what the next daemon needs. Resolves when pins, names and lists are written. */
   async save(): Promise<void> {
-    await Promise.all([this.#pins.storedBook.flush(), this.#names.storedNames.flush(), this.#lists.flush()]);
+    await Promise.all([
+      this.#pins.storedBook.flush(),
+      this.#names.storedNames.flush(),
+      this.#lists.storedBook.flush(),
+    ]);
   }
 
   /**
@@ -237,7 +241,7 @@ export class Gateway implements AsyncDisposable {
       this.#lists.storedBook.reload(),
       this.clients.grants.reload(),
     ]);
-    this.#lists.save();
+    this.#lists.storedBook.save();
   }
 
   /**

@@ -310,13 +310,32 @@ test("E3 a keyring that stays silent and a disk that stays full are reported onc
   store.read = () => read.promise;
   const reading = pins.storedBook.reload();
   const written = Promise.withResolvers<void>();
-  store.write = () => written.promise;
+  store.write = () => written.promise.then(() => Promise.reject(new Error("too late")));
   await list(tool("b"));
   const ending = pins.storedBook[Symbol.asyncDispose]();
-  written.reject(new Error("too late"));
+  written.resolve();
   read.resolve({ kind: "none" });
   await Promise.all([reading, ending]);
   assert.deepEqual([changes, clock.pendingTimers], [1, 0]);
+});
+
+test("D5 what servers change is written once a minute, a first listing at once, and all of it at the end", async () => {
+  const [clock, store] = [createManualClock(), memoryStore({ kind: "none" })];
+  const pins = new Pins({ store, clock, logger: noopLogger, announce() {}, onChanged() {} });
+  const rules = { trust: { pin: "block" as const }, backends: [] };
+  await pins.load(rules);
+  const list = async (name: string, at: number): Promise<void> => {
+    pins.admit([listing(name, [tool("a", { title: `at ${at}` })])], rules);
+    await clock.advance(5_000);
+    await settle();
+  };
+  for (let at = 0; at < 23; at++) await list("files", at);
+  assert.equal(store.writes, 2);
+  await list("other", 0);
+  assert.equal(store.writes, 3);
+  await list("other", 1);
+  await pins.storedBook[Symbol.asyncDispose]();
+  assert.deepEqual([store.writes, clock.pendingTimers], [4, 0]);
 });
 
 test("E3 a server that changes everything is reported in twenty events", async (t) => {

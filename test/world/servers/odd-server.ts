@@ -80,8 +80,11 @@ class OddServer {
   answer(message: Json, isGone = false): Written | null {
     const { does } = this;
     const { id, method } = message;
-    const nth = this.asked.get(String(method)) ?? 0;
-    this.asked.set(String(method), nth + 1);
+    const asked = this.asked.get(String(method)) ?? 0;
+    this.asked.set(String(method), asked + 1);
+    // A list begins with its first page each time it is read.
+    const isFirstPage = String(method).endsWith("/list") && Object(message["params"]).cursor === undefined;
+    const nth = isFirstPage ? 0 : asked;
     const step = isGone ? (does.gone ?? {}) : this.#stepOf(String(method), nth);
     if (step.isNever === true || (id === undefined && step.raw === undefined && step.status === undefined))
       return null;

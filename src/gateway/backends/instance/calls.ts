@@ -19,6 +19,7 @@ import {
   type RpcRequest,
   rpcRequest,
 } from "../../json-rpc.ts";
+import { IDEMPOTENT } from "../../protocol.ts";
 import { letGo } from "../../sent-arguments.ts";
 import type { Sender, TransportFailure } from "../transports/backend-transport.ts";
 import { type Attribution, attribute, GivenUpCalls } from "./attribution.ts";
@@ -90,8 +91,20 @@ export class InstanceCalls {
       });
       const sent =
         params === undefined || progressToken === null ? params : withProgressToken(params, request.id);
-      this.#dispatchInTurn(request, rpcRequest(request.id, method, sent));
+      const message = rpcRequest(request.id, method, sent);
+      if (IDEMPOTENT.has(method)) request.repeatable = message;
+      this.#dispatchInTurn(request, message);
     });
+  }
+
+  /** Sends a read of a lost session again, in the new one. False: the call may not be repeated. */
+  repeat(request: PendingRequest): boolean {
+    const message = request.repeatable;
+    if (message === null) return false;
+    request.repeatable = null;
+    request.sentIn = null;
+    this.#dispatchInTurn(request, message);
+    return true;
   }
 
   /** One of the gateway's own requests, which does not wait for `isOpen`. */

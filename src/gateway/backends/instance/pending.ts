@@ -4,7 +4,7 @@ import type { Clock, Timer } from "../../../runtime/time/clock.ts";
 import type { AnswerReading } from "../../answers-in-flight.ts";
 import type { CallSignal } from "../../call-signal.ts";
 import type { CallHandle } from "../../client-handle.ts";
-import type { Reply, RpcId } from "../../json-rpc.ts";
+import type { Reply, RpcId, RpcRequest } from "../../json-rpc.ts";
 import type { TransportFailure } from "../transports/backend-transport.ts";
 
 export type RequestResult =
@@ -56,6 +56,8 @@ export interface PendingRequest extends NewRequest {
   graceMs: number;
   /** The session in which the request was sent; null: not sent yet. */
   sentIn: number | null;
+  /** The message of a read, which is sent again if the session is lost; null: the call may not be repeated. */
+  repeatable: RpcRequest | null;
   /** Monotonic ms. */
   dueMs: number;
   /** When the request was sent or last made progress, monotonic ms. */
@@ -120,6 +122,7 @@ export class PendingRequests implements Iterable<PendingRequest>, Disposable {
       onReply: draft.onReply,
       id: ++this.newestId,
       sentIn: null,
+      repeatable: null,
       dueMs,
       sinceMs,
       attached: null,
@@ -190,6 +193,7 @@ export class PendingRequests implements Iterable<PendingRequest>, Disposable {
     request.handle = null;
     request.signal = null;
     request.onAbort = null;
+    request.repeatable = null;
     request.onReply = isComplete;
     onReply(reply, failure);
     request.reading?.[Symbol.dispose]();

@@ -518,6 +518,7 @@ class RunningInstance {
     if (isLost && this.#state.kind === "ready" && request.sentIn === this.#session.number) {
       this.#session.renew();
     }
+    if (isLost && this.#state.kind === "ready" && this.#calls.repeat(request)) return;
     this.#calls.complete(request, isLost ? lostSession(backend) : unavailable(backend, failure), failure);
     if (failure.kind === "unauthorized") {
       this.#signedOut = failure;
@@ -532,6 +533,6 @@ class RunningInstance {
 }
 
 function lostSession(backend: string): Reply {
-  const text = `server ${backend} lost its session; the call was not repeated, as it may have taken effect`;
+  const text = `server ${backend} lost its session; the call was not repeated, as it may have taken effect. The session is new, without the settings of the old one`;
   return errorReply(BACKEND_UNAVAILABLE, text);
 }

@@ -3,7 +3,6 @@
 import { createHmac } from "node:crypto";
 import { parseExactly } from "../../../runtime/text/exact-json.ts";
 import { objectOf } from "../../../runtime/text/json-object.ts";
-import type { Timer } from "../../../runtime/time/clock.ts";
 import { ENTRY_LISTS, type ListFreshness, type Listings } from "../../catalog/catalog.ts";
 import { type FaultyTools, faultyTools, remember } from "../../catalog/schema-verdicts.ts";
 import type { GatewayTools } from "../../gateway-tools.ts";
@@ -66,18 +65,15 @@ type Book = ReadonlyMap<string, ReadonlyMap<string, StoredRecord>>;
 export class ListCache {
   /** Must be loaded before the first backend is configured. */
   readonly storedBook: StoredValue<Book>;
-  readonly #options: RememberedOptions;
   readonly #store: ListStore;
   #book: Book = new Map();
   #secret: string | null = null;
   /** The lists since the start, by backend and connection key. */
   readonly #fresh = new Map<string, Map<string, StoredRecord>>();
   #isConfigured: (backend: string) => boolean = () => true;
-  #timer: Timer | null = null;
 
   constructor(options: RememberedOptions) {
     const { listStore: store = NO_LIST_STORE } = options;
-    this.#options = options;
     this.#store = store;
     this.storedBook = new StoredValue({
       ...options,
@@ -124,7 +120,7 @@ export class ListCache {
     if (before?.text === text && askedAtMs - before.askedAtMs < SAME_FOR_MS) return isStorable;
     records.delete(connectionKey);
     records.set(connectionKey, { askedAtMs, text });
-    this.#timer ??= this.#options.clock.setTimer(WRITE_AFTER_MS, () => this.save());
+    this.storedBook.saveLater(WRITE_AFTER_MS);
     return isStorable;
   }
 
@@ -137,20 +133,8 @@ export class ListCache {
     return createHmac("sha256", this.#secret).update(`PYTHONHASHSEED ${backend}`).digest().readUInt32BE();
   }
 
-  save(): void {
-    this.#timer?.[Symbol.dispose]();
-    this.#timer = null;
-    this.storedBook.save();
-  }
-
-  /** Writes what is not written yet. */
-  async flush(): Promise<void> {
-    if (this.#timer !== null) this.save();
-    await this.storedBook.flush();
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.flush();
+    await this.storedBook.flush();
     await this.storedBook[Symbol.asyncDispose]();
   }
 

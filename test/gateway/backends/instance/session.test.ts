@@ -18,7 +18,8 @@ describe("a session that is lost", () => {
     const calls = [call(client.call(1)), call(client.call(2))];
     link.hangs("initialize");
     for (const { id } of calls) link.failRequest(id, FAILURE("session_lost"));
-    const text = "server files lost its session; the call was not repeated, as it may have taken effect";
+    const text =
+      "server files lost its session; the call was not repeated, as it may have taken effect. The session is new, without the settings of the old one";
     for (const { reply } of calls) assert.deepEqual(await reply, { error: { code: -32000, message: text } });
     assert.equal(link.requests("initialize").length, 2);
     const waiting = call(client.call(3));
@@ -54,6 +55,33 @@ describe("a session that is lost", () => {
     await clock.advance(1_000);
     assert.deepEqual(instance.listings?.tools, [toolOf("again")]);
     assert.deepEqual([instance.observed.listsStaleBecause, link.requests("initialize").length], [null, 2]);
+  });
+  test("D5 a read is sent again in the new session, which a list request's reading may have begun", async () => {
+    const { link, call, instance, clock } = await startReady();
+    const method = "resources/read";
+    link.hangs(method);
+    const [read, twice] = [
+      call(null, { uri: "a://1" }, { method }),
+      call(null, { uri: "a://2" }, { method }),
+    ];
+    await clock.advance(5_000);
+    link.answers.set("tools/list", ({ id }) => {
+      link.gives("tools/list", { tools: [toolOf("again")] });
+      for (const { id: lost } of [read, twice]) link.failRequest(lost, FAILURE("session_lost"));
+      return id === -1 ? null : FAILURE("session_lost");
+    });
+    await instance.readDueLists("list", ["tools"]);
+    assert.deepEqual(
+      instance.listings?.tools,
+      [toolOf("again")],
+      "who waits gets the list of the new session",
+    );
+    assert.deepEqual([link.requests("initialize").length, link.requests(method).length], [2, 4]);
+    link.answer(read.id, OK);
+    assert.deepEqual(await read.reply, OK);
+    link.failRequest(twice.id, FAILURE("session_lost"));
+    assert.ok("error" in (await twice.reply));
+    assert.equal(link.requests(method).length, 4);
   });
   test("a failure of the old session after the renewal does not renew again", async () => {
     const { link, call } = await startReady();

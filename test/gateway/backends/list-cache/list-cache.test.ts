@@ -10,7 +10,7 @@ import { NO_LISTINGS } from "../../../../src/gateway/catalog/catalog.ts";
 import type { StoredPins } from "../../../../src/gateway/pins/pin-store.ts";
 import { noopLogger } from "../../../../src/runtime/log/log.ts";
 import { parseExactly } from "../../../../src/runtime/text/exact-json.ts";
-import { createManualClock } from "../../../support/manual-clock.ts";
+import { createManualClock, settle } from "../../../support/manual-clock.ts";
 
 const KEY = "0123456789abcdef";
 
@@ -29,11 +29,12 @@ function lists(change: Partial<ServerLists> = {}, ...tools: object[]): ServerLis
   };
 }
 
-function startRemembering(stored: { kept: StoredPins; secret: string | null }) {
+function startRemembering(stored: { kept: StoredPins; secret: string | null; writes?: number }) {
   const clock = createManualClock();
   const store: ListStore = {
     read: async () => stored.kept,
     async write(value) {
+      stored.writes = (stored.writes ?? 0) + 1;
       stored.kept = { kind: "stored", value: JSON.parse(JSON.stringify(value)) };
     },
     secret: async () => stored.secret,
@@ -47,7 +48,7 @@ async function kept(): Promise<{ kept: StoredPins; secret: string | null }> {
   const { remembered } = startRemembering(stored);
   await remembered.load();
   remembered.record("a", KEY, lists({}, { name: "one", n: 1 }));
-  await remembered.flush();
+  await remembered.storedBook.flush();
   return stored;
 }
 
@@ -58,7 +59,7 @@ test("B2 the next start finds a server's last lists, to the last digit, and stor
   const tool = parseExactly('{"name":"one","most":12345678901234567890,"rate":1.10}') as object;
   first.remembered.record("a", KEY, lists({}, tool));
   await first.clock.advance(2_000);
-  await first.remembered.flush();
+  await first.remembered.storedBook.flush();
   assert.doesNotMatch(JSON.stringify(stored.kept), new RegExp(KEY));
   const { remembered } = startRemembering(stored);
   await remembered.load();
@@ -66,6 +67,20 @@ test("B2 the next start finds a server's last lists, to the last digit, and stor
   assert.equal(JSON.stringify(found), JSON.stringify(lists({}, tool)));
   assert.equal(remembered.find("a", "another"), null);
   assert.equal(remembered.find("b", KEY), null);
+});
+
+test("D5 lists that differ each time are written once a minute, and all of them at the end", async () => {
+  const stored = { kept: { kind: "none" } as StoredPins, secret: "s1", writes: 0 };
+  const { remembered, clock } = startRemembering(stored);
+  await remembered.load();
+  for (let at = 0; at < 24; at++) {
+    remembered.record("a", KEY, lists({}, { name: "one", at }));
+    await clock.advance(5_000);
+  }
+  await settle();
+  assert.equal(stored.writes, 2);
+  await remembered[Symbol.asyncDispose]();
+  assert.deepEqual([stored.writes, clock.pendingTimers], [3, 0]);
 });
 
 test("B2 without the key, or with a file that another program wrote, nothing is remembered and nothing fails", async () => {
@@ -90,7 +105,7 @@ test("B2 a list beyond the bounds is not stored, and leaves no older one in its 
   await remembered.load();
   remembered.record("a", KEY, lists({}, { name: "one", description: "x".repeat(3 * 1024 * 1024) }));
   assert.equal(remembered.find("a", KEY), null);
-  await remembered.flush();
+  await remembered.storedBook.flush();
   assert.deepEqual((stored.kept as { value?: unknown }).value, { version: 1, backends: [] });
 });
 
@@ -100,7 +115,7 @@ test("B2 removed backends are forgotten, and of one backend the last eight conne
   await remembered.load();
   for (let at = 0; at < 9; at++) remembered.record("b", `key ${at}`, lists({}, { name: `tool ${at}` }));
   remembered.configure(["b"]);
-  await remembered.flush();
+  await remembered.storedBook.flush();
   const next = startRemembering(stored).remembered;
   await next.load();
   assert.equal(next.find("a", KEY), null);

@@ -14,6 +14,7 @@ import {
   type RpcId,
   type RpcMessage,
 } from "../../../json-rpc.ts";
+import { IDEMPOTENT } from "../../../protocol.ts";
 import { readMessage, tooManyValues } from "../../../written-results.ts";
 import {
   type CleanLine,
@@ -42,16 +43,6 @@ const RESUME_TRIES = 5;
 const RESUME_MS = { least: 50, usual: 1_000, most: 30_000 };
 /** Time that the server gets to end the stream after its answer; then the gateway ends it. */
 const AFTER_ANSWER_MS = 2_000;
-
-/** The specification's methods that may be sent twice without harm. A server's own methods may do anything. */
-const IDEMPOTENT: ReadonlySet<string> = new Set([
-  ...["ping", "server/discover", "completion/complete"],
-  ...["tools/list", "prompts/list", "prompts/get"],
-  ...["resources/list", "resources/templates/list", "resources/read"],
-  ...["tasks/get", "tasks/list", "tasks/result"],
-  ...["notifications/initialized", "notifications/cancelled", "notifications/progress"],
-  "notifications/roots/list_changed",
-]);
 
 export interface TransportContext {
   readonly target: HttpTarget;

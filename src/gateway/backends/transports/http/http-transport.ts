@@ -88,6 +88,8 @@ class HttpTransport implements BackendTransport {
   #serverStream: Disposable | null = null;
   /** Present if the server speaks HTTP+SSE, or while the link tries that; else null. */
   #sse: SseSession | null = null;
+  /** Sessions that were replaced, with their requests that still wait for an answer. */
+  readonly #replaced = new Map<string, Set<Exchange>>();
   #closing: Promise<void> | null = null;
 
   constructor(
@@ -159,6 +161,7 @@ class HttpTransport implements BackendTransport {
   #post(message: RpcMessage, text: string): void {
     const method = "method" in message ? message.method : null;
     if (method === "initialize") {
+      if (this.#sessionId !== null) this.#replaced.set(this.#sessionId, new Set(this.#exchanges));
       this.#setSession(null, null);
       this.#closeStream();
       if (this.#sse !== null && "id" in message && message.id !== null) {
@@ -214,6 +217,7 @@ class HttpTransport implements BackendTransport {
       onDone: () => {
         this.#exchanges.delete(exchange);
         onDone();
+        this.#deleteReplaced(exchange);
       },
     });
     this.#exchanges.add(exchange);
@@ -276,22 +280,33 @@ class HttpTransport implements BackendTransport {
     for (const timer of this.#timers) timer[Symbol.dispose]();
     this.#waiting = null;
     for (const exchange of this.#exchanges) exchange.abort();
-    try {
-      await this.#deleteSession();
-    } catch {
-      // The session cannot be deleted: its id has characters that HTTP forbids in a header.
-    }
+    const sessions = [...this.#replaced.keys(), ...(this.#sessionId === null ? [] : [this.#sessionId])];
+    await Promise.all(sessions.map((id) => this.#deleteSession(id)));
     this.#context.target.destroy();
     this.#context.authorization[Symbol.dispose]();
   }
 
-  async #deleteSession(): Promise<void> {
-    if (this.#sessionId === null) return;
+  /** Deletes a replaced session after its last answer: a server that was only busy may have kept it. */
+  #deleteReplaced(done: Exchange): void {
+    for (const [sessionId, exchanges] of this.#replaced) {
+      exchanges.delete(done);
+      if (exchanges.size > 0 || this.#closing !== null) continue;
+      this.#replaced.delete(sessionId);
+      void this.#deleteSession(sessionId);
+    }
+  }
+
+  async #deleteSession(sessionId: string): Promise<void> {
     const { target, clock } = this.#context;
     const ended = Promise.withResolvers<void>();
     const done = (): void => ended.resolve();
-    target.send({ method: "DELETE", headers: this.#sessionHeaders() }, { onResponse: done, onLost: done });
-    await settlesWithin(clock, DELETE_MS, ended.promise);
+    const headers = { ...this.#sessionHeaders(), "mcp-session-id": sessionId };
+    try {
+      target.send({ method: "DELETE", headers }, { onResponse: done, onLost: done });
+      await settlesWithin(clock, DELETE_MS, ended.promise);
+    } catch {
+      // The session cannot be deleted: its id has characters that HTTP forbids in a header.
+    }
   }
 }
 

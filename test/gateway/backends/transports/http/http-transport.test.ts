@@ -83,6 +83,12 @@ test("a lost session is reported as such; a new initialize begins another on the
   const again = echo.seen.lastIndexOf("POST initialize");
   assert.equal(echo.headers[again]?.["mcp-session-id"], undefined);
   assert.equal(echo.headers[echo.seen.lastIndexOf("POST echo")]?.["mcp-session-id"], "session-2");
+  await eventually(() => echo.seen.includes("DELETE"));
+  assert.equal(
+    echo.headers[echo.seen.indexOf("DELETE")]?.["mcp-session-id"],
+    "session-1",
+    "it is left to no one",
+  );
 });
 
 test("pausing one answer pauses no other", async (t) => {
