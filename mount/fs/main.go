@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"mountaineer/mount/fs/logons"
+	"mountaineer/mount/fs/safely"
 	"mountaineer/mount/fs/smb"
 )
 
@@ -45,7 +46,8 @@ func run(arguments []string, in io.Reader, out io.Writer) error {
 	case "repeat":
 		return repeatCommand(in, out)
 	case "check", "list", "shares":
-		return lookCommand(command, arguments, in, out)
+		_, err := safely.Do(func() (struct{}, error) { return struct{}{}, lookCommand(command, arguments, in, out) })
+		return err
 	case "version":
 		return printLine(out, map[string]any{"version": version, "protocol": protocol})
 	}

@@ -20,6 +20,7 @@ import (
 	"mountaineer/mount/fs/identity"
 	"mountaineer/mount/fs/link"
 	"mountaineer/mount/fs/mount"
+	"mountaineer/mount/fs/safely"
 	"mountaineer/mount/fs/smb"
 )
 
@@ -149,17 +150,15 @@ func mountCommand(arguments []string, in io.Reader, out io.Writer) error {
 	if err := printLine(out, map[string]string{"mounted": m.mount.Folder}); err != nil {
 		log.Print(err)
 	}
-	go func() {
+	safely.Go(func() {
 		for range ended {
 			if err := share.Unmount(); err != nil {
 				log.Printf("%s stays mounted: %v", m.mount.Folder, err)
 			}
 		}
-	}()
-	unmounted := make(chan struct{})
-	go func() { share.Wait(); close(unmounted) }()
+	})
 	select {
-	case <-unmounted:
+	case <-safely.Done(share.Wait):
 	case <-c.Forced:
 	}
 	return nil

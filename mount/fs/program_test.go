@@ -38,10 +38,16 @@ type program struct {
 // start runs a command of the program against a rig.
 func start(r *rig.Rig, password string, arguments ...string) program {
 	r.T.Helper()
+	return startTo(r, os.Stderr, password, arguments...)
+}
+
+// startTo has it log there.
+func startTo(r *rig.Rig, log *os.File, password string, arguments ...string) program {
+	r.T.Helper()
 	p := program{Cmd: exec.Command(os.Args[0], arguments...)}
 	p.Env = append(os.Environ(), asProgram+"=1")
 	p.Stdin = strings.NewReader(password + "\n")
-	p.Stderr = os.Stderr
+	p.Stderr = log
 	out, err := p.StdoutPipe()
 	rig.Must(r.T, err)
 	p.out = bufio.NewReader(out)

@@ -69,16 +69,16 @@ const isNobody = smb2.SMB2_SESSION_FLAG_IS_GUEST | smb2.SMB2_SESSION_FLAG_IS_NUL
 // complete takes over what the last answer of a sign-in says, if it comes from who knows the password.
 func (s *session) complete(pkt []byte, flags uint16) error {
 	p := smb2.PacketCodec(pkt)
-	isSigned := p.Flags()&smb2.SMB2_FLAGS_SIGNED != 0
+	isSigned, hasKey := p.Flags()&smb2.SMB2_FLAGS_SIGNED != 0, s.verifier != nil || s.gmac != nil
+	isGuest := flags&isNobody != 0
 	switch {
-	case flags&isNobody != 0:
-		if s.requireSigning {
-			return &InvalidResponseError{"a guest's account doesn't support signing"}
-		}
-	case s.verifier == nil && s.gmac == nil:
-		return &InvalidResponseError{"the server changed its mind about who signs in"}
-	case isSigned && !s.verify(pkt) || !isSigned && (s.requireSigning || s.dialect == smb2.SMB311):
-		return &InvalidResponseError{"the last answer of the sign-in is not signed by the server"}
+	case isGuest && !s.requireSigning:
+	case isSigned && hasKey && !s.verify(pkt):
+		return &InvalidResponseError{"the last answer of the sign-in is not the server's"}
+	case isGuest:
+		return &InvalidResponseError{"a guest's account doesn't support signing"}
+	case !hasKey || !isSigned && (s.requireSigning || s.dialect == smb2.SMB311):
+		return &InvalidResponseError{"the last answer of the sign-in is not signed"}
 	}
 	s.sessionFlags = flags
 	return s.mayEncrypt(flags&smb2.SMB2_SESSION_FLAG_ENCRYPT_DATA != 0)

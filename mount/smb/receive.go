@@ -84,9 +84,11 @@ func (conn *conn) doubt(msgId uint64) {
 	}
 	rr.isDoubted = true
 	time.AfterFunc(answeredWithin, func() {
-		if r.has(rr) {
-			_ = conn.t.Close()
-		}
+		safely(func() {
+			if r.has(rr) {
+				_ = conn.t.Close()
+			}
+		})
 	})
 }
 
@@ -96,11 +98,14 @@ func (r *outstandingRequests) has(rr *requestResponse) bool {
 	return r.requests[rr.msgId] == rr
 }
 
-// safely: a mistake ends what it was made in, not the files of all programs.
+// Mistake is told of each mistake of the library that ended nothing but what it was made in.
+var Mistake = func(mistake any) { log.Printf("%v\n%s", mistake, stack.Stack()) }
+
+// safely: a mistake ends what it was made in, not the program.
 func safely(op func()) {
 	defer func() {
 		if mistake := recover(); mistake != nil {
-			log.Printf("%v\n%s", mistake, stack.Stack())
+			Mistake(mistake)
 		}
 	}()
 	op()

@@ -15,6 +15,7 @@ import (
 
 	"mountaineer/mount/fs/link"
 	"mountaineer/mount/fs/process"
+	"mountaineer/mount/fs/safely"
 	"mountaineer/mount/fs/smb"
 )
 
@@ -95,8 +96,8 @@ func (c *Control) Listen(l *link.Link) error {
 	if err := (note{1, pid, process.StartTime(pid), c.version, c.socket, c.mounted, c.folder}).write(); err != nil {
 		return err
 	}
-	go c.accept()
-	go c.watch()
+	safely.Go(safely.Again(c.accept))
+	safely.Go(safely.Again(c.watch))
 	return nil
 }
 
@@ -112,10 +113,8 @@ func (c *Control) Close() {
 	if c.listener == nil {
 		return
 	}
-	answered := make(chan struct{})
-	go func() { c.answering.Wait(); close(answered) }()
 	select {
-	case <-answered:
+	case <-safely.Done(c.answering.Wait):
 	case <-time.After(time.Second):
 	}
 	close(c.closed)
@@ -141,7 +140,7 @@ func (c *Control) accept() {
 			_ = conn.Close()
 			continue
 		}
-		go c.serve(&client{conn: conn})
+		safely.Go(func() { c.serve(&client{conn: conn}) })
 	}
 }
 
@@ -187,7 +186,7 @@ func (c *Control) serve(d *client) {
 		if asked.Do == "watch" {
 			d.isWatching.Store(true)
 		}
-		c.answering.Go(func() { d.send(c.do(asked)) })
+		c.answering.Go(safely.Of(func() { d.send(c.do(asked)) }))
 	}
 }
 
@@ -223,7 +222,7 @@ type answer struct {
 
 func (c *Control) do(asked request) answer {
 	a := answer{V: lineVersion, Id: asked.Id}
-	err := c.carryOut(asked, &a)
+	_, err := safely.Do(func() (struct{}, error) { return struct{}{}, c.carryOut(asked, &a) })
 	if err != nil {
 		a.Error = smb.Detail(err)
 	}
@@ -403,10 +402,12 @@ func (c *Control) tell(now status) {
 	defer c.mu.Unlock()
 	for each := range c.clients {
 		if each.isWatching.Load() {
-			go each.send(struct {
-				V      int    `json:"v"`
-				Status status `json:"status"`
-			}{lineVersion, now})
+			safely.Go(func() {
+				each.send(struct {
+					V      int    `json:"v"`
+					Status status `json:"status"`
+				}{lineVersion, now})
+			})
 		}
 	}
 }

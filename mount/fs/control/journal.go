@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/safely"
 )
 
 const (
@@ -54,7 +55,7 @@ func openJournal(folder string) (*journal, link.Pauses) {
 			j.size = info.Size()
 		}
 	}
-	go j.write()
+	safely.Go(safely.Again(j.write))
 	return j, pauses
 }
 

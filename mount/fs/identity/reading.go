@@ -12,6 +12,7 @@ import (
 
 	smb2 "github.com/cloudsoda/go-smb2"
 
+	"mountaineer/mount/fs/safely"
 	"mountaineer/mount/fs/smb"
 )
 
@@ -48,7 +49,9 @@ func ReadRoot(share *smb2.Share, guid [16]byte, entries []Entry) (Reading, error
 		errs := make([]error, len(batch))
 		var looks sync.WaitGroup
 		for i, each := range batch {
-			looks.Go(func() { seen[i], errs[i] = share.Look(each.Path) })
+			looks.Go(safely.Of(func() {
+				seen[i], errs[i] = safely.Do(func() (*smb2.FileStat, error) { return share.Look(each.Path) })
+			}))
 		}
 		looks.Wait()
 		for i, each := range batch {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"mountaineer/mount/fs/identity"
+	"mountaineer/mount/fs/safely"
 	"mountaineer/mount/fs/smb"
 )
 
@@ -27,7 +28,7 @@ func (l *Link) Lost(name string) error {
 		return smb.Fail(UnknownRoute, fmt.Errorf("there is no route %q", name))
 	}
 	l.down[name] = true
-	time.AfterFunc(askEvery, func() { l.unlessDaemon(name) })
+	time.AfterFunc(askEvery, safely.Of(func() { l.unlessDaemon(name) }))
 	if l.pair != nil && l.pair.route.Name == name {
 		l.leave(LinkDown, smb.Monotonic())
 		l.nudge()
@@ -43,7 +44,7 @@ func (l *Link) unlessDaemon(name string) {
 		return
 	}
 	if smb.Monotonic()-l.commandAt < daemonWithin {
-		time.AfterFunc(askEvery, func() { l.unlessDaemon(name) })
+		time.AfterFunc(askEvery, safely.Of(func() { l.unlessDaemon(name) }))
 		return
 	}
 	delete(l.down, name)
@@ -69,7 +70,7 @@ func (l *Link) Allow(names []string) error {
 	l.isUnconfirmed = false
 	if p := l.pair; p != nil && !l.allowed[p.route.Name] {
 		if usable := l.usable(); len(usable) > 0 {
-			go l.moveAway(p, usable)
+			safely.Go(func() { l.moveAway(p, usable) })
 		} else {
 			l.leave(NotAllowed, smb.Monotonic())
 		}
@@ -82,7 +83,7 @@ func (l *Link) Allow(names []string) error {
 // moveAway leaves a route that may no longer be used.
 func (l *Link) moveAway(p *pair, usable []smb.Route) {
 	for _, each := range usable {
-		if _, err := l.Use(l.life, each.Name); err == nil {
+		if _, err := safely.Do(func() (Moved, error) { return l.Use(l.life, each.Name) }); err == nil {
 			return
 		}
 	}

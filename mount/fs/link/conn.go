@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"mountaineer/mount/fs/safely"
 	"mountaineer/mount/fs/smb"
 )
 
@@ -45,7 +46,7 @@ func (c *Conn) begin(use Use) {
 	}
 	if !c.isWatched {
 		c.isWatched = true
-		time.AfterFunc(silentFrom, c.watch)
+		time.AfterFunc(silentFrom, safely.Again(c.watch))
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"mountaineer/mount/fs/identity"
 	"mountaineer/mount/fs/logons"
+	"mountaineer/mount/fs/safely"
 	"mountaineer/mount/fs/smb"
 )
 
@@ -240,6 +241,7 @@ func New(options Options) *Link {
 	if options.Folder != "" && !options.NewServer {
 		l.record = identity.Read(options.Folder, options.Account.Share)
 	}
+	safely.Guard(&l.mu)
 	l.owed = owedBy(options.Folder)
 	l.life, l.end = context.WithCancel(context.Background())
 	return l
@@ -269,7 +271,7 @@ func (l *Link) makesRoom(c *Conn) bool {
 // hasFiles: there is a connection for files. The caller holds mu.
 func (l *Link) hasFiles() {
 	if l.arrived != nil {
-		go l.arrived()
+		safely.Go(l.arrived)
 	}
 }
 
@@ -279,14 +281,8 @@ func (l *Link) leaveFiles(c *Conn) {
 	leaving := l.leaving
 	l.mu.Unlock()
 	if leaving != nil && c != nil {
-		_, _ = Await(l.life, nil, done(func() { leaving(c) }), time.Now().Add(logOffWithin))
+		_, _ = Await(l.life, nil, safely.Done(func() { leaving(c) }), time.Now().Add(logOffWithin))
 	}
-}
-
-func done(do func()) <-chan struct{} {
-	is := make(chan struct{})
-	go func() { do(); close(is) }()
-	return is
 }
 
 // Start signs in: what is wrong with the account is said before anything is mounted.
@@ -301,9 +297,9 @@ func (l *Link) Start(ctx context.Context) error {
 	l.mu.Lock()
 	l.install(got.conn, Returned)
 	l.mu.Unlock()
-	go l.recover()
-	go l.keepRecord()
-	go l.watchNetwork()
+	for _, each := range []func(){l.recover, l.keepRecord, l.watchNetwork} {
+		safely.Go(safely.Again(each))
+	}
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"mountaineer/mount/fs/safely"
 	"mountaineer/mount/fs/smb"
 )
 
@@ -127,7 +128,7 @@ func (l *Link) moveTo(ctx context.Context, old *pair, route smb.Route, began tim
 	// What the old sessions have open is closed before anything is done over the new ones.
 	l.leaveFiles(old.files)
 	var leaving sync.WaitGroup
-	old.each(func(c *Conn) { leaving.Go(func() { c.LogOff(logOffWithin) }) })
+	old.each(func(c *Conn) { leaving.Go(safely.Of(func() { c.LogOff(logOffWithin) })) })
 	leaving.Wait()
 	return true, nil
 }
@@ -240,7 +241,7 @@ func (l *Link) force(ctx context.Context, old *pair, route smb.Route, began time
 		err = errMoved
 	}
 	for _, each := range made {
-		go each.LogOff(logOffWithin)
+		safely.Go(func() { each.LogOff(logOffWithin) })
 	}
 	if errors.Is(err, smb.ErrNotEnded) {
 		return smb.Fail(NotQuiet, errors.New("requests were not answered within 2 s, and the server does not end their session"))

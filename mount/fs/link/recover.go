@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"mountaineer/mount/fs/safely"
 	"mountaineer/mount/fs/smb"
 )
 
@@ -138,7 +139,7 @@ func (l *Link) mend(p *pair) {
 	defer l.mu.Unlock()
 	if l.pair != p || l.isClosed || other.isAbandoned {
 		if c != nil {
-			go c.LogOff(logOffWithin)
+			safely.Go(func() { c.LogOff(logOffWithin) })
 		}
 		return
 	}
@@ -194,11 +195,9 @@ func (l *Link) complete(p *pair, c *Conn) {
 
 // isAnswering: the server answers on that connection within the time that a route has.
 func (l *Link) isAnswering(c *Conn) (why Reason, is bool) {
-	answered := make(chan error, 1)
-	go func() { answered <- c.Echo() }()
 	select {
-	case err := <-answered:
-		return Ended, err == nil
+	case got := <-safely.Ask(func() (struct{}, error) { return struct{}{}, c.Echo() }):
+		return Ended, got.Err == nil
 	case <-time.After(headStart):
 		return Silent, false
 	}

@@ -3,11 +3,10 @@ package link
 import (
 	"context"
 	"errors"
-	"log"
-	"runtime/debug"
 	"syscall"
 	"time"
 
+	"mountaineer/mount/fs/safely"
 	"mountaineer/mount/fs/smb"
 )
 
@@ -62,11 +61,6 @@ type request struct {
 	began time.Duration
 }
 
-type answer[T any] struct {
-	value T
-	err   error
-}
-
 // Do plays op on a connection, and again on the next one if that is lost meanwhile. It returns when who asks is killed (EINTR); op goes on
 // then, and may not touch what belongs to the caller. unwanted gets what op brings when nobody waits any more.
 func Do[T any](ctx context.Context, l *Link, use Use, op func(Try) (T, error), unwanted func(T)) (T, error) {
@@ -78,28 +72,26 @@ func Do[T any](ctx context.Context, l *Link, use Use, op func(Try) (T, error), u
 			return *new(T), err
 		}
 		try.Again = again
-		answered := make(chan answer[T], 1)
-		go func() {
+		answered := safely.Ask(func() (T, error) {
 			defer try.finished(use)
-			value, err := Safely(func() (T, error) { return op(try) })
-			answered <- answer[T]{value, err}
-		}()
+			return op(try)
+		})
 		got, err := Await(ctx, l.options.Killed, answered, time.Now().Add(answeredWithin))
 		if err != nil {
 			if unwanted != nil {
-				go func() {
-					if late := <-answered; late.err == nil {
-						unwanted(late.value)
+				safely.Go(func() {
+					if late := <-answered; late.Err == nil {
+						unwanted(late.Value)
 					}
-				}()
+				})
 			}
 			return *new(T), err
 		}
-		if smb.IsFull(got.err) && l.makesRoom(try.Conn) {
+		if smb.IsFull(got.Err) && l.makesRoom(try.Conn) {
 			continue
 		}
-		if !smb.IsLoss(got.err) {
-			return got.value, got.err
+		if !smb.IsLoss(got.Err) {
+			return got.Value, got.Err
 		}
 		again = true
 		l.lost(try.Conn, Ended)
@@ -259,15 +251,4 @@ func Await[T any](ctx context.Context, killed func(context.Context) bool, answer
 			return *new(T), syscall.EINTR
 		}
 	}
-}
-
-// Safely: a mistake in one operation ends that one, not the files of all programs.
-func Safely[T any](op func() (T, error)) (value T, err error) {
-	defer func() {
-		if mistake := recover(); mistake != nil {
-			log.Printf("%v\n%s", mistake, debug.Stack())
-			err = syscall.EIO
-		}
-	}()
-	return op()
 }

@@ -12,6 +12,7 @@ import (
 	smb2 "github.com/cloudsoda/go-smb2"
 
 	"mountaineer/mount/fs/identity"
+	"mountaineer/mount/fs/safely"
 	"mountaineer/mount/fs/smb"
 )
 
@@ -39,10 +40,10 @@ func (l *Link) race(ctx context.Context, routes []smb.Route, session Session) ra
 		route := routes[next]
 		next++
 		running++
-		go func() {
-			conn, err := l.signIn(ctx, route, session)
+		safely.Go(func() {
+			conn, err := safely.Do(func() (*Conn, error) { return l.signIn(ctx, route, session) })
 			results <- raced{conn, err}
-		}()
+		})
 	}
 	start()
 	for running > 0 {
@@ -55,7 +56,7 @@ func (l *Link) race(ctx context.Context, routes []smb.Route, session Session) ra
 			running--
 			if got.conn != nil {
 				cancel()
-				go dropLate(results, running)
+				safely.Go(func() { dropLate(results, running) })
 				return got
 			}
 			if first == nil || smb.CodeOf(first) == smb.NoAnswer {
@@ -133,10 +134,10 @@ func (l *Link) signInNaming(ctx context.Context, route smb.Route, session Sessio
 	defer l.mu.Unlock()
 	l.opened++
 	c := &Conn{Connection: got, Number: number, link: l, kind: session}
-	go func() {
+	safely.Go(func() {
 		<-c.Ended()
 		l.lost(c, Ended)
-	}()
+	})
 	return c, nil
 }
 
@@ -237,7 +238,7 @@ func (l *Link) prove(ctx context.Context, c *Conn) error {
 // compare asks a connection of before that still lives what it shows now, where nothing that is known is as it was.
 func (l *Link) compare(living, c *Conn, verdict identity.Verdict) identity.Verdict {
 	compared := make(chan identity.Verdict, 1)
-	go func() {
+	safely.Go(func() {
 		before, err := identity.ReadRoot(living.Share, living.Server().Guid, nil)
 		shown := identity.Record{Guid: before.Guid, Root: before.Root, Entries: identity.Steadiest(before.Listed)}
 		if err == nil {
@@ -246,7 +247,7 @@ func (l *Link) compare(living, c *Conn, verdict identity.Verdict) identity.Verdi
 		if err == nil {
 			compared <- shown.Recognize(before)
 		}
-	}()
+	})
 	if by, err := Await(l.life, nil, compared, time.Now().Add(rememberedWithin)); err == nil {
 		return by
 	}
@@ -269,7 +270,7 @@ func (l *Link) trust(c *Conn) {
 		l.record, l.proof = &next, c.learnt.verdict.Proof
 	}
 	l.record.Protect(c.Server().Dialect, c.Share, isLetIn)
-	go l.remember(c)
+	safely.Go(func() { l.remember(c) })
 }
 
 // remember notes what the share has, so that the server is known the next time.
@@ -373,6 +374,6 @@ func (l *Link) awakeFiles() *Conn {
 // rememberLast makes the record of the next start.
 func (l *Link) rememberLast() {
 	if c := l.awakeFiles(); c != nil {
-		_, _ = Await(l.life, nil, done(func() { l.remember(c) }), time.Now().Add(rememberedWithin))
+		_, _ = Await(l.life, nil, safely.Done(func() { l.remember(c) }), time.Now().Add(rememberedWithin))
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/safely"
 )
 
 const (
@@ -94,12 +95,12 @@ func (h *handle) start(at, length int64, counted bool) *chunk {
 	}
 	c := &chunk{at: at, done: make(chan struct{}), counted: counted}
 	c.users.Store(2)
-	go func() {
+	safely.Go(func() {
 		defer c.release()
-		c.block, c.err = link.Safely(func() (smb2.Block, error) { return h.readBlock(length, at) })
+		defer close(c.done)
+		c.block, c.err = safely.Do(func() (smb2.Block, error) { return h.readBlock(length, at) })
 		c.came = time.Now()
-		close(c.done)
-	}()
+	})
 	return c
 }
 

@@ -12,6 +12,7 @@ import (
 	smb2 "github.com/cloudsoda/go-smb2"
 
 	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/safely"
 )
 
 const (
@@ -267,7 +268,7 @@ func (n *node) keep(all []found, asked time.Time, isWhole bool, w *watch) {
 	if f.watch = w; w != nil && w.isIntactSince(asked) {
 		f.until = now.Add(watchedFor)
 	}
-	time.AfterFunc(time.Until(f.until)+attributesFor, func() { n.dropOld() })
+	time.AfterFunc(time.Until(f.until)+attributesFor, safely.Of(func() { n.dropOld() }))
 }
 
 // dropOld gives the memory back of what is not believed any more.
@@ -290,5 +291,8 @@ func (f *names) changedBy(s *Share, changed []smb2.Change) {
 	}
 	for _, each := range changed {
 		f.note(nameHere(each.Name))
+	}
+	if len(f.entries) > 2*keptAtMost {
+		f.drop(s)
 	}
 }

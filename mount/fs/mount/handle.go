@@ -13,6 +13,7 @@ import (
 	smb2 "github.com/cloudsoda/go-smb2"
 
 	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/safely"
 	"mountaineer/mount/fs/smb"
 )
 
@@ -124,7 +125,7 @@ func (h *handle) openedOn(c *link.Conn) (*smb2.Handle, error) {
 		}
 		if errors.Is(err, errLocksLost) {
 			h.gone = syscall.EIO
-			go h.node.noteLost()
+			safely.Go(h.node.noteLost)
 			return nil, h.gone
 		}
 	}
@@ -148,7 +149,7 @@ func (h *handle) lose(errno syscall.Errno, why string) {
 func (h *handle) took(c *link.Conn, opened smb2.Opened) {
 	if h.isKnown && h.on != c {
 		// Nobody has vouched meanwhile for what the kernel has of it.
-		go h.node.dropPages(0)
+		safely.Go(func() { h.node.dropPages(0) })
 	}
 	h.file, h.on, h.isKnown = opened.Handle, c, true
 	h.timed.Store(0)
@@ -211,8 +212,9 @@ func (h *handle) Release(context.Context) syscall.Errno {
 	n.closing++
 	n.mu.Unlock()
 	n.share.opened.Add(-1)
-	n.share.behind.Go(func() {
-		_, _ = link.Safely(func() (struct{}, error) {
+	n.share.behind.Go(safely.Of(func() {
+		defer close(h.closed)
+		_, _ = safely.Do(func() (struct{}, error) {
 			_ = n.unlock(func(t lockTable) lockTable { return t.releasedBy(h) })
 			return struct{}{}, h.close(context.Background(), true)
 		})
@@ -221,8 +223,7 @@ func (h *handle) Release(context.Context) syscall.Errno {
 		n.mu.Unlock()
 		n.share.handles.Delete(h)
 		n.closedOne()
-		close(h.closed)
-	})
+	}))
 	return 0
 }
 

@@ -79,6 +79,7 @@ func (h *heard) notice(changed []smb2.Change) {
 		}
 	}
 	h.isAnew = h.isAnew || len(changed) == 0
+	h.limit()
 	h.mu.Unlock()
 	select {
 	case h.wake <- struct{}{}:
@@ -250,6 +251,14 @@ func (h *heard) later(pending map[string]smb2.Change, isAnew bool) {
 	for name, each := range pending {
 		h.pending[name] = each
 	}
+	h.limit()
+}
+
+// limit: of more names than are listed, it is not known which. The caller holds mu.
+func (h *heard) limit() {
+	if len(h.pending) > keptAtMost {
+		h.pending, h.isAnew = map[string]smb2.Change{}, true
+	}
 }
 
 // seen is what the server shows at these names, or all of the folder.
@@ -284,6 +293,9 @@ func (h *heard) seen(names map[string]smb2.Change, isAnew bool) (now map[string]
 // tell tells the differences of these names, and takes over what is there now. A name of which nobody knows what was there before was there,
 // unless the server has said that it is new.
 func (h *heard) tell(names map[string]smb2.Change, now map[string]found) bool {
+	if len(h.before) > 2*keptAtMost {
+		h.before, h.isWhole = map[string]entry{}, false
+	}
 	var gone, come, changed []string
 	for name, notice := range names {
 		was, wasThere := h.before[name]

@@ -14,6 +14,7 @@ import (
 	smb2 "github.com/cloudsoda/go-smb2"
 
 	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/safely"
 	"mountaineer/mount/fs/smb"
 )
 
@@ -53,7 +54,7 @@ func (s *Share) beginHearing(device uint64) {
 	}
 	s.watchers.begin(s, device)
 	for _, each := range s.Watch {
-		go s.hearing.hearTree(strings.Trim(path.Clean("/"+each), "/"))
+		safely.Go(safely.Again(func() { s.hearing.hearTree(strings.Trim(path.Clean("/"+each), "/")) }))
 	}
 }
 
@@ -99,7 +100,7 @@ func (h *hearing) hear(inodes []uint64) {
 		}
 	}
 	if isNew {
-		go h.share.link.Note(link.Event{Is: "unheard", Path: over[0]})
+		safely.Go(func() { h.share.link.Note(link.Event{Is: "unheard", Path: over[0]}) })
 	}
 }
 
@@ -123,7 +124,7 @@ func (h *hearing) add(n *node, isNamed bool) *heard {
 	each := &heard{node: n, isNamed: isNamed, pending: map[string]smb2.Change{}, wake: make(chan struct{}, 1), ended: make(chan struct{})}
 	h.folders[n] = each
 	n.heard.Store(each)
-	go each.run()
+	safely.Go(safely.Again(each.run))
 	return each
 }
 

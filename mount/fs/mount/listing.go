@@ -14,6 +14,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/safely"
 	"mountaineer/mount/fs/smb"
 )
 
@@ -189,7 +190,7 @@ func (l *listing) closeHandle() {
 func (l *listing) Releasedir(context.Context, uint32) {
 	l.node.share.opened.Add(-1)
 	if l.handle != nil {
-		l.node.share.behind.Go(l.closeHandle)
+		l.node.share.behind.Go(safely.Of(l.closeHandle))
 	}
 }
 
@@ -230,9 +231,9 @@ var freeing atomic.Bool
 // freeSoon gives the memory of a large listing back to the system, some time after it was read.
 func freeSoon() {
 	if !freeing.Swap(true) {
-		time.AfterFunc(5*time.Second, func() {
+		time.AfterFunc(5*time.Second, safely.Of(func() {
 			freeing.Store(false)
 			debug.FreeOSMemory()
-		})
+		}))
 	}
 }

@@ -13,6 +13,7 @@ import (
 	smb2 "github.com/cloudsoda/go-smb2"
 
 	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/safely"
 	"mountaineer/mount/fs/smb"
 )
 
@@ -80,7 +81,7 @@ func (s *Share) LostLocks() []link.LostLock {
 func (s *Share) leaveLocks(c *link.Conn) {
 	var leaving sync.WaitGroup
 	for _, holder := range s.holders.all() {
-		leaving.Go(func() {
+		leaving.Go(safely.Of(func() {
 			holder.mu.Lock()
 			defer holder.mu.Unlock()
 			if holder.file == nil || holder.on != c {
@@ -90,7 +91,7 @@ func (s *Share) leaveLocks(c *link.Conn) {
 				holder.node.locks.saw(seen)
 			}
 			holder.file = nil
-		})
+		}))
 	}
 	leaving.Wait()
 }
@@ -98,12 +99,12 @@ func (s *Share) leaveLocks(c *link.Conn) {
 // regainLocks: there is a connection again.
 func (s *Share) regainLocks() {
 	for _, holder := range s.holders.all() {
-		s.behind.Go(func() {
+		s.behind.Go(safely.Of(func() {
 			_, _ = link.Do(holder.life, s.link, link.Use{Session: link.Files, NoWait: true}, func(t link.Try) (struct{}, error) {
 				_, err := holder.openedOn(t.Conn)
 				return struct{}{}, err
 			}, nil)
-		})
+		}))
 	}
 }
 
@@ -223,7 +224,7 @@ func (n *node) noteLost() {
 	s.lost = s.lost[max(0, len(s.lost)-lostAtMost):]
 	s.mu.Unlock()
 	n.share.link.Note(link.Event{Is: "file_lost", Path: path, Why: "lock", Text: program})
-	go n.dropPages(0)
+	safely.Go(func() { n.dropPages(0) })
 }
 
 // isLockless: the server has no locks, which is said once: programs of this machine exclude each other all the same.

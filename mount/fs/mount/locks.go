@@ -15,6 +15,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/safely"
 	"mountaineer/mount/fs/smb"
 )
 
@@ -274,9 +275,7 @@ func (n *node) locked(ctx context.Context) syscall.Errno {
 		return 0
 	}
 	n.dropRead()
-	dropped := make(chan struct{})
-	go func() { n.dropPages(0); close(dropped) }()
-	_, _ = link.Await(ctx, Killed, dropped, time.Time{})
+	_, _ = link.Await(ctx, Killed, safely.Done(func() { n.dropPages(0) }), time.Time{})
 	parent, name := n.folder()
 	if parent == nil {
 		return 0
@@ -357,7 +356,7 @@ func (n *node) holds(ctx context.Context, turn *turn, h *handle) (err error) {
 			return nil
 		}
 		holder.end()
-		n.share.behind.Go(func() { _ = holder.close(context.Background(), true) })
+		n.share.behind.Go(safely.Of(func() { _ = holder.close(context.Background(), true) }))
 		if !isDenied(err) {
 			break
 		}
@@ -556,18 +555,18 @@ func (n *node) awaitLock(ctx context.Context, want lock) (isGranted bool, err er
 	}, func(late asked) { late.Cancel() })
 	turn.leave()
 	if err == nil {
-		answered := make(chan error, 1)
-		go func() { answered <- waits.Answer() }()
+		answered := safely.Ask(func() (struct{}, error) { return struct{}{}, waits.Answer() })
 		select {
-		case err = <-answered:
+		case got := <-answered:
+			err = got.Err
 		case <-time.After(awaitedFor):
 			waits.Cancel()
-			err = <-answered
+			err = (<-answered).Err
 		case <-ctx.Done():
 			waits.Cancel()
 			// A server that knows no CANCEL must not keep a program from being killed.
 			late := time.AfterFunc(cancelledWithin, waits.on.Reset)
-			err = <-answered
+			err = (<-answered).Err
 			late.Stop()
 		}
 	}

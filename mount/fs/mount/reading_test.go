@@ -409,3 +409,22 @@ func TestANameThatIsNotThereIsAbsentOnEachServer(t *testing.T) {
 		}
 	}
 }
+
+// Samba does not sign what it says of a lease.
+func TestABreakIsHeardThoughAllIsSigned(t *testing.T) {
+	m := newMount(t, patient)
+	m.put("file", 10)
+	if m.settled(link.Files).Signing() == "" {
+		t.Fatal("not signed")
+	}
+	f := m.open("file")
+	n := m.share.root.childOf("file")
+	rig.Must(t, isAt(f, m.put("file", 10), 0))
+	if !n.isVouched() {
+		t.Fatal("the server vouches for nothing")
+	}
+	other := mountOf(t, m.Rig, patient)
+	write(t, other.here("file"), "of another")
+	rig.Eventually(t, "the break is heard", func() bool { return !n.isVouched() })
+	rig.Must(t, isAt(f, []byte("of another"), 0))
+}

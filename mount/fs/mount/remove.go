@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/safely"
 	"mountaineer/mount/fs/smb"
 )
 
@@ -164,7 +165,7 @@ func (n *node) isAside(aside string) {
 	n.mu.Lock()
 	n.aside = append(n.aside, aside)
 	n.mu.Unlock()
-	n.share.behind.Go(n.closedOne)
+	n.share.behind.Go(safely.Of(n.closedOne))
 }
 
 // removeAside removes a file that nobody has open any more.

@@ -7,6 +7,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fs"
 
 	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/safely"
 )
 
 const renameNoReplace = 1
@@ -66,7 +67,7 @@ func (n *node) Rename(ctx context.Context, name string, newParent fs.InodeEmbedd
 	into.hasChanged(newName)
 	switch {
 	case err != nil && aside != "":
-		n.share.behind.Go(func() { n.share.removeAside(aside, nil) })
+		n.share.behind.Go(safely.Of(func() { n.share.removeAside(aside, nil) }))
 	case aside != "":
 		replaced.isAside(aside)
 		for _, h := range replaced.handles() {

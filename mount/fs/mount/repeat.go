@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mountaineer/mount/fs/process"
+	"mountaineer/mount/fs/safely"
 )
 
 // The kernel tells its watchers of nothing but system calls here. So what another client has changed is repeated by a process of its own, the
@@ -189,13 +190,14 @@ func (r *repeats) start() (err error) {
 	_ = json.NewEncoder(toIt).Encode(place{r.share.Folder, r.device})
 	r.started = process.StartTime(command.Process.Pid)
 	r.pid.Store(int32(command.Process.Pid))
-	go func(answers chan string) {
+	answers := r.answers
+	safely.Go(func() {
+		defer close(answers)
 		lines := bufio.NewScanner(out)
 		for lines.Scan() {
 			answers <- lines.Text()
 		}
-		close(answers)
-	}(r.answers)
+	})
 	return nil
 }
 
@@ -208,10 +210,10 @@ func (r *repeats) end() {
 	r.command = nil
 	_ = r.in.Close()
 	_ = command.Process.Kill()
-	go func() {
+	safely.Go(func() {
 		// While it is not waited for, no other process has its id.
 		_ = unix.Waitid(unix.P_PID, command.Process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
 		r.pid.Store(0)
 		_ = command.Wait()
-	}()
+	})
 }

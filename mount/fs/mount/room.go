@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/safely"
 )
 
 // A server takes only so many open files of one connection. When there are more, those are closed that programs have not used for longest, and
@@ -67,14 +68,12 @@ func (h *handle) giveBack(c *link.Conn) bool {
 	}
 	h.file = nil
 	h.mu.Unlock()
-	closed := make(chan struct{})
-	go func() {
-		defer close(closed)
+	closed := safely.Done(func() {
 		if h.isDirty.Swap(false) {
 			_, _ = file.SetTimes(time.Time{}, n.lastWritten())
 		}
 		_, _ = file.Close()
-	}()
+	})
 	_, _ = link.Await(context.Background(), nil, closed, time.Now().Add(closedWithin))
 	n.unvouch()
 	n.forgetSoon()

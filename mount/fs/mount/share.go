@@ -3,11 +3,9 @@ package mount
 
 import (
 	"context"
-	"log"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,6 +20,7 @@ import (
 
 	"mountaineer/mount/fs/identity"
 	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/safely"
 	"mountaineer/mount/fs/smb"
 )
 
@@ -80,6 +79,7 @@ type Share struct {
 // Mount makes the mount. l has signed in.
 func Mount(l *link.Link, options Options) (*Share, error) {
 	s := &Share{Options: options, link: l}
+	safely.Guard(&s.known.mu, &s.folders.mu, &s.holders.mu)
 	s.aside.open(options.State)
 	s.root = &node{share: s}
 	at, err := s.root.look(context.Background(), "")
@@ -105,7 +105,7 @@ func Mount(l *link.Link, options Options) (*Share, error) {
 		EnableLocks:       !s.LocalLocks,
 		ExtraCapabilities: fuse.CAP_ATOMIC_O_TRUNC,
 		PanicHandler: func(mistake any) fuse.Status {
-			log.Printf("%v\n%s", mistake, debug.Stack())
+			safely.Mistake(mistake)
 			return fuse.EIO
 		},
 	}
@@ -133,7 +133,7 @@ func Mount(l *link.Link, options Options) (*Share, error) {
 	}
 	s.beginHearing(is.Dev)
 	if !s.ReadOnly {
-		s.behind.Go(func() { _, _ = link.Safely(s.removeLeftovers) })
+		s.behind.Go(safely.Of(func() { _, _ = s.removeLeftovers() }))
 	}
 	return s, nil
 }
@@ -142,9 +142,7 @@ func Mount(l *link.Link, options Options) (*Share, error) {
 func (s *Share) Wait() {
 	s.server.Wait()
 	s.endHearing()
-	done := make(chan struct{})
-	go func() { s.behind.Wait(); close(done) }()
-	_, _ = link.Await(context.Background(), nil, done, time.Now().Add(closedWithin))
+	_, _ = link.Await(context.Background(), nil, safely.Done(s.behind.Wait), time.Now().Add(closedWithin))
 }
 
 // Unmount fails while something is open.
@@ -202,13 +200,12 @@ func Check(ctx context.Context) bool {
 	if !ok {
 		return false
 	}
-	read := make(chan []string, 1)
-	go func() {
-		text, _ := os.ReadFile("/proc/" + strconv.Itoa(int(request.Caller.Pid)) + "/cmdline")
-		read <- strings.Split(string(text), "\x00")
-	}()
-	arguments, _ := link.Await(context.Background(), nil, read, time.Now().Add(readWithin))
-	return slices.ContainsFunc(arguments, func(each string) bool {
+	read := safely.Ask(func() ([]string, error) {
+		text, err := os.ReadFile("/proc/" + strconv.Itoa(int(request.Caller.Pid)) + "/cmdline")
+		return strings.Split(string(text), "\x00"), err
+	})
+	got, _ := link.Await(context.Background(), nil, read, time.Now().Add(readWithin))
+	return slices.ContainsFunc(got.Value, func(each string) bool {
 		return strings.TrimSuffix(filepath.Base(each), filepath.Ext(each)) == checker
 	})
 }

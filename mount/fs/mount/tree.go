@@ -15,6 +15,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/safely"
 )
 
 // node is a file or folder that the kernel knows.
@@ -156,7 +157,7 @@ func (n *node) wrote() {
 	n.dropRead()
 	for _, twin := range n.share.known.twinsOf(n) {
 		twin.dropRead()
-		go twin.dropPages(0)
+		safely.Go(func() { twin.dropPages(0) })
 	}
 }
 
@@ -218,11 +219,11 @@ func (n *node) forgetSoon() {
 	if n.isForgetting.Swap(true) {
 		return
 	}
-	time.AfterFunc(attributesFor, func() {
+	time.AfterFunc(attributesFor, safely.Of(func() {
 		n.isForgetting.Store(false)
 		n.dropRead()
 		n.dropPages(0)
-	})
+	}))
 }
 
 // OnForget: the kernel does not know it any more.

@@ -8,6 +8,7 @@ import (
 	smb2 "github.com/cloudsoda/go-smb2"
 
 	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/safely"
 )
 
 const (
@@ -144,7 +145,7 @@ func (w *watch) begin(use link.Use) error {
 		w.mu.Lock()
 		w.handle, w.since = begun.handle, time.Now()
 		w.mu.Unlock()
-		go w.follow(begun)
+		safely.Go(func() { w.follow(begun) })
 	}
 	return err
 }

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"mountaineer/mount/fs/safely"
 )
 
 // watchers are the processes that let the kernel tell them of changes in this mount. Only one that has looked for a name, or opened a folder,
@@ -63,7 +65,7 @@ func (w *watchers) note(thread uint32) {
 	defer w.mu.Unlock()
 	_, isKnown := w.threads[thread]
 	if w.threads[thread] = time.Now(); !isKnown && !w.hasEnded {
-		go w.follow(thread)
+		safely.Go(safely.Again(func() { w.follow(thread) }))
 	}
 }
 

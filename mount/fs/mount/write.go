@@ -13,6 +13,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fs"
 
 	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/safely"
 	"mountaineer/mount/fs/smb"
 )
 
@@ -146,7 +147,7 @@ func (h *handle) appendOp(data []byte, off int64) func(link.Try, *smb2.Handle) (
 		h.wroteOn(t, end+int64(n))
 		if err == nil && end != off {
 			// The kernel has put the bytes elsewhere in its pages; it holds them until it has this answer.
-			go h.node.dropPages(min(end, off))
+			safely.Go(func() { h.node.dropPages(min(end, off)) })
 		}
 		return n, err
 	}

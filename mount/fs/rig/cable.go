@@ -48,7 +48,7 @@ func (c *Cable) CutAt(is func(message []byte) bool) {
 func (r *Rig) LayCable() *Cable {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	Must(r.T, err)
-	c := &Cable{listener: listener, target: r.address(), ended: make(chan struct{})}
+	c := &Cable{listener: listener, target: r.Address(), ended: make(chan struct{})}
 	r.T.Cleanup(func() { close(c.ended); _ = listener.Close(); c.Hold(false); c.Set(true); c.CloseFar() })
 	go func() {
 		for {
@@ -71,7 +71,7 @@ func (c *Cable) Route(name string) smb.Route {
 func (c *Cable) LeadTo(r *Rig) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.target = r.address()
+	c.target = r.Address()
 }
 
 func (c *Cable) join(near net.Conn) {

@@ -204,7 +204,7 @@ func (r *Rig) StartServer() {
 	Must(r.T, err)
 	Must(r.T, r.smbd.Start())
 	Eventually(r.T, "smbd listens", func() bool {
-		c, err := net.Dial("tcp", r.address())
+		c, err := net.Dial("tcp", r.Address())
 		if err == nil {
 			_ = c.Close()
 		}
@@ -212,7 +212,8 @@ func (r *Rig) StartServer() {
 	})
 }
 
-func (r *Rig) address() string { return fmt.Sprintf("127.0.0.1:%d", r.port) }
+// Address is the server's own.
+func (r *Rig) Address() string { return fmt.Sprintf("127.0.0.1:%d", r.port) }
 
 // KillServer ends smbd and what it started, without a last word to anyone.
 func (r *Rig) KillServer() {

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	smb2 "github.com/cloudsoda/go-smb2"
+
+	"mountaineer/mount/fs/safely"
 )
 
 // Account says who signs in.
@@ -104,7 +106,7 @@ func (s SignIn) Do(ctx context.Context) (*Connection, error) {
 			return nil
 		},
 	}
-	c.session, err = d.DialConn(ctx, w, s.Route.Address)
+	c.session, err = safely.Do(func() (*smb2.Session, error) { return d.DialConn(ctx, w, s.Route.Address) })
 	if err == nil && c.session.IsUnsigned() && !s.Account.mayBeGuest() || err != nil && strings.Contains(err.Error(), "account doesn't support signing") {
 		err = Failure{LogonFailure, errors.New("the server does not know this user, or refuses the password, and would let it in as a guest only")}
 	}
@@ -119,7 +121,7 @@ func (s SignIn) Do(ctx context.Context) (*Connection, error) {
 	if s.Account.Share == "" {
 		return c, nil
 	}
-	if c.Share, err = c.session.Mount(s.Account.Share); err != nil {
+	if c.Share, err = safely.Do(func() (*smb2.Share, error) { return c.session.Mount(s.Account.Share) }); err != nil {
 		if CodeOf(err) == NoShare {
 			err = c.missing(s.Account.Share, err)
 		}
@@ -139,6 +141,8 @@ func (a Account) initiator() smb2.Initiator {
 	return &smb2.NTLMInitiator{User: a.User, Domain: a.Domain, Password: a.Password}
 }
 
+func init() { smb2.Mistake = safely.Mistake }
+
 var errAsked = errors.New("only asked who it is")
 
 // Ask returns what the server says of itself, without a byte of a login.
@@ -150,12 +154,12 @@ func (r Route) Ask(ctx context.Context, within time.Duration) (server smb2.Serve
 		return server, err
 	}
 	defer tcp.Close()
-	defer context.AfterFunc(ctx, func() { _ = tcp.Close() })()
+	defer context.AfterFunc(ctx, safely.Of(func() { _ = tcp.Close() }))()
 	d := smb2.Dialer{Initiator: &smb2.NTLMInitiator{}, BeforeLogin: func(answered smb2.Server) error {
 		server = answered
 		return errAsked
 	}}
-	if _, err = d.DialConn(ctx, tcp, r.Address); errors.Is(err, errAsked) {
+	if _, err = safely.Do(func() (*smb2.Session, error) { return d.DialConn(ctx, tcp, r.Address) }); errors.Is(err, errAsked) {
 		err = nil
 	}
 	return server, err
