@@ -79,18 +79,12 @@ export class ClientGrants implements Disposable {
   /** Grants by the owner are stored with the user's present token, by which the next daemon knows the entry. */
   #follow(entries: LocalUsers["entries"]): void {
     const { grants } = this;
-    const presentOf = ({ user }: Grant): string | null => {
-      const sha256 = entries.get(user)?.sha256;
-      return sha256 === undefined ? null : grants.entryOf(user, sha256);
-    };
-    const behind = grants.list.filter((grant) => {
-      const present = presentOf(grant);
-      return grant.by_owner === true && present !== null && present !== grant.entry && grants.isOfUser(grant);
-    });
-    if (behind.length === 0) return;
-    const ids = behind.map(({ id }) => id);
+    const presentOf = ({ user, entry }: Grant): string =>
+      grants.entryOf(user, entries.get(user)?.sha256 ?? "") ?? entry;
+    const behind = grants.list.filter((one) => grants.isOfUser(one) && presentOf(one) !== one.entry);
+    const ids = behind.flatMap(({ id, by_owner: byOwner }) => (byOwner === true ? [id] : []));
     // If it cannot be written, a condition says so.
-    grants.change(ids, (grant) => ({ entry: presentOf(grant) ?? grant.entry })).catch(() => {});
+    if (ids.length > 0) grants.change(ids, (grant) => ({ entry: presentOf(grant) })).catch(() => {});
   }
 
   /** Sessions and streams of an old token's grants end with the token. */
