@@ -1,4 +1,4 @@
-// A machine as README describes it, with nothing but Node: a bare Debian in which an ordinary user runs commands in a copy of this
+// A machine as README describes it, with nothing but git and Node: a bare Debian in which an ordinary user runs commands in a copy of this
 // checkout. As root, with debootstrap.
 // Usage: bin/with-node scripts/bare-machine.ts make, which prints the machine's folder, or says why there is none; and
 //        bin/with-node scripts/bare-machine.ts run FOLDER COMMAND; `shares` instead of `run`: once the user has installed what
@@ -28,8 +28,10 @@ import { BARE_SUITE, type FailedFiles } from "./test-replay.ts";
 
 const ROOT = path.resolve(import.meta.dirname, "..");
 const SUITE = "bookworm";
-/** Debian's packages that README asks for where shares are to be mounted, and what they bring; samba is the user's own NAS. */
-const FOR_SHARES = ["ca-certificates", "git", "fuse3", "samba"];
+/** Debian's packages that README asks for beside npm, and what they bring. */
+const PACKAGES = ["ca-certificates", "git"];
+/** Where shares are to be mounted; samba is the user's own NAS. */
+const FOR_SHARES = [...PACKAGES, "fuse3", "samba"];
 /** Where the machine's folder is inside. */
 const AT = "/srv";
 /** Without the pinned Node, whose npm would not know the machine's settings. */
@@ -48,7 +50,7 @@ async function npmSetting(name: string): Promise<string> {
 }
 
 async function make(): Promise<string> {
-  const bare = await bareRoot(SUITE);
+  const bare = await bareRoot(SUITE, PACKAGES);
   const folder = await mkdtemp(path.join(tmpdir(), "bare-mountaineer-"));
   try {
     await fill(folder, bare);

@@ -192,15 +192,13 @@ const CHANGES: readonly Change[] = [
   },
   {
     what: "vim, a new file renamed into place",
-    needs: ["vim"],
     make: (path, n) => saveWithVim(path, `# ${n}`, "no"),
   },
   {
     what: "vim, written in place over a backup",
-    needs: ["vim"],
     make: (path, n) => saveWithVim(path, `# ${n}`, "yes"),
   },
-  { what: "nano", needs: ["nano", "script", "setsid"], make: (path, n) => saveWithNano(path, `# ${n}`) },
+  { what: "nano", make: (path, n) => saveWithNano(path, `# ${n}`) },
   {
     what: "sed -i",
     needs: ["sed"],

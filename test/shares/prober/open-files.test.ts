@@ -2,10 +2,11 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, symlink, unlink, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, symlink, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
 import { loadKoffi } from "../../../src/network/native/core-foundation-darwin.ts";
+import { findProgram } from "../../../src/runtime/process/find-program.ts";
 import { createOpenFilesScanDarwin, loadLibproc } from "../../../src/shares/prober/open-files-darwin.ts";
 import { OPEN_FILES_AT_MOST, scanOpenFilesProc } from "../../../src/shares/prober/open-files-proc.ts";
 import type { OpenFile } from "../../../src/shares/prober/prober.ts";
@@ -35,23 +36,18 @@ async function hold(t: TestContext, command: string, args: readonly string[], cw
   return child.pid;
 }
 
-const noPython = (await programMissing("python3")) ?? false;
-
 describe("open files of real processes", { skip: LINUX_ALONE }, () => {
-  it("A7 a descriptor, a working folder and a mapped file are all found", { skip: noPython }, async (t) => {
+  it("A7 a descriptor, a working folder and a mapped file are all found", async (t) => {
     const folder = await temporaryFolder(t);
     const share = join(folder, 'My "Share" ü\nx');
     await mkdir(share);
     const library = join(share, "mapped file");
-    await writeFile(library, "x".repeat(8192));
+    // A program is mapped, and no descriptor of its process is open on it.
+    await copyFile((await findProgram("sleep", ["/bin", "/usr/bin"])) ?? "", library);
     await writeFile(join(share, "read"), "");
     const reader = await hold(t, "tail", ["-f", join(share, "read")]);
     const sitter = await hold(t, "sleep", ["60"], share);
-    const mapper = await hold(t, "python3", [
-      "-c",
-      "import mmap,os,sys,time\nf=os.open(sys.argv[1],os.O_RDONLY)\nm=mmap.mmap(f,0,prot=mmap.PROT_READ)\nos.close(f)\nm2=m\ntime.sleep(60)",
-      library,
-    ]).catch(() => 0);
+    const mapper = await hold(t, library, ["60"]);
     const found = await eventually(async () => {
       const files = await scan(share);
       return new Set(files.map(({ pid }) => pid)).size >= 3 && files;
