@@ -165,7 +165,7 @@ func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadRes
 			h.node.forgetSoon()
 		}
 	}()
-	for n := 0; ; {
+	for n, isAgain := 0, false; ; {
 		at := off + int64(n)
 		c := h.chunkAt(at, int64(len(dest)-n), h.node.size())
 		if _, err := link.Await(ctx, Killed, c.done, time.Time{}); err != nil {
@@ -185,7 +185,11 @@ func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadRes
 		m := copy(dest[n:], found)
 		c.release()
 		n += m
-		if m == 0 || n == len(dest) {
+		if m == 0 && !isAgain && off+int64(n) < h.node.size() {
+			// The file has grown since that was read ahead.
+			isAgain = true
+			h.ahead.drop()
+		} else if m == 0 || n == len(dest) {
 			return fuse.ReadResultData(dest[:n]), 0
 		}
 	}

@@ -38,9 +38,8 @@ func (n *node) Setattr(ctx context.Context, f fs.FileHandle, in *fuse.SetAttrIn,
 			return errnoOf(err)
 		}
 	}
-	errno := n.Getattr(ctx, f, out)
 	out.SetTimeout(attributesFor)
-	return errno
+	return n.Getattr(ctx, f, out)
 }
 
 // resize changes the length by a handle if there is one that may: the file may have no name any more.
@@ -196,17 +195,18 @@ func (n *node) setTimes(ctx context.Context, accessed, written time.Time) error 
 			return at, nil
 		})
 	}
-	if err == nil {
-		n.learn(at)
-		n.mu.Lock()
-		if n.times.set = at.at; !written.IsZero() {
-			n.times.wrote = time.Time{}
-		}
-		n.mu.Unlock()
-	}
 	n.share.written.Store(time.Now().UnixNano())
 	n.mu.Lock()
 	n.changed = time.Now()
 	n.mu.Unlock()
-	return err
+	if err != nil {
+		return err
+	}
+	n.learn(at)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.times.set = at.at; !written.IsZero() {
+		n.times.wrote = time.Time{}
+	}
+	return nil
 }

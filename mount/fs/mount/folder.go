@@ -16,8 +16,12 @@ import (
 )
 
 const (
-	// So many names of one folder are asked for within a second before the folder is listed instead.
-	missesBefore = 4
+	// So many names of one folder are asked for, one soon after the other, before the folder is listed instead; in one of many entries more: a
+	// listing must not cost more than what was asked for. So many entries are listed in the time of one question.
+	missesBefore    = 4
+	listedMeanwhile = 16
+	// A folder with too many entries is not listed for names again before.
+	tooLargeFor = time.Minute
 	// A folder with more entries is not kept in memory, nor are all folders together.
 	keptAtMost    = 20_000
 	keptAllAtMost = 60_000
@@ -46,6 +50,9 @@ type names struct {
 
 	misses   int
 	missedAt time.Time
+	// How many there were last; not to be listed for names before then.
+	size       int
+	largeUntil time.Time
 }
 
 // forget: something has happened to that name.
@@ -117,10 +124,21 @@ func (f *names) missed() bool {
 	defer f.mu.Unlock()
 	now := time.Now()
 	if now.Sub(f.missedAt) > time.Second {
-		f.misses, f.missedAt = 0, now
+		f.misses = 0
 	}
-	f.misses++
-	return f.misses >= missesBefore
+	f.misses, f.missedAt = f.misses+1, now
+	if f.misses < max(missesBefore, f.size/listedMeanwhile) || now.Before(f.largeUntil) {
+		return false
+	}
+	f.misses = 0
+	return true
+}
+
+// tooLarge: a listing of it would not be kept.
+func (f *names) tooLarge() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.largeUntil = time.Now().Add(tooLargeFor)
 }
 
 // find looks for a name in the folder: in what a listing has shown, or at the server. Who asks for many names has the folder listed.
@@ -132,7 +150,8 @@ func (n *node) find(ctx context.Context, name string) (found, error) {
 		if _, _, isAbsent := n.names.get(name); isAbsent {
 			return found{}, syscall.ENOENT
 		}
-		if isListed || !n.names.missed() || n.listNow(ctx) != nil {
+		child := n.childOf(name)
+		if isListed || child != nil && child.isBusy() || !n.names.missed() || n.listNow(ctx) != nil {
 			return inFolder(ctx, n, name, looking, lookAt)
 		}
 	}
@@ -160,7 +179,7 @@ func (n *node) listedByParent() (found, bool) {
 	if at, ok := parent.listed(name); ok {
 		return at, true
 	}
-	if !n.isListed(time.Now()) || !parent.names.missed() || parent.listNow(context.Background()) != nil {
+	if n.isBusy() || !parent.names.missed() || parent.listNow(context.Background()) != nil {
 		return found{}, false
 	}
 	return parent.listed(name)
@@ -201,6 +220,9 @@ func (n *node) listNow(ctx context.Context) error {
 		}
 		return listAll(t, path, keptAtMost)
 	})
+	if errors.Is(err, errTooMany) {
+		f.tooLarge()
+	}
 	if err != nil {
 		return err
 	}
@@ -249,6 +271,7 @@ func (n *node) keep(all []found, asked time.Time, isWhole bool, w *watch) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.drop(n.share)
+	f.size = len(all)
 	if !f.unknown.Before(asked) {
 		return
 	}

@@ -184,3 +184,65 @@ func TestAServerThatTakesFewOpenFiles(t *testing.T) {
 		t.Errorf("with a lock on each: %v", err)
 	}
 }
+
+// A19: the ten-thousandth file of a folder costs what the first does: names that are not known do not have the folder listed again and again.
+func TestEachFileOfAFolderCostsTheSame(t *testing.T) {
+	m := newMount(t, patient)
+	rig.Must(t, os.MkdirAll(m.Theirs("large"), 0o755))
+	for i := range 2_000 {
+		write(t, m.Theirs(fmt.Sprintf("large/%04d", i)), "")
+	}
+	rig.Must(t, os.Mkdir(m.Theirs("small"), 0o755))
+	cost := func(folder string) int64 {
+		before := m.link.Status().Bytes.FromServer
+		for i := range 100 {
+			// As rsync does it.
+			name, part := m.here(fmt.Sprintf("%s/new%d", folder, i)), m.here(fmt.Sprintf("%s/.new%d.a1B2c3", folder, i))
+			write(t, part, "text")
+			rig.Must(t, os.Chtimes(part, time.Unix(1e9, 0), time.Unix(1e9, 0)))
+			rig.Must(t, os.Rename(part, name))
+			rig.Must(t, os.Remove(m.here(fmt.Sprintf("%s/new%d", folder, i))))
+		}
+		return m.link.Status().Bytes.FromServer - before
+	}
+	small, large := cost("small"), cost("large")
+	if large > 2*small+2_000*200 {
+		t.Errorf("100 files in a small folder: %d bytes of answers, in a large one %d", small, large)
+	}
+}
+
+func TestAFolderIsListedOnlyIfThatCostsNoMoreThanTheQuestions(t *testing.T) {
+	f := names{size: 10 * missesBefore * listedMeanwhile}
+	for i := 1; i <= 30*missesBefore; i++ {
+		if is := f.missed(); is != (i%(10*missesBefore) == 0) {
+			t.Fatalf("question %d: %v", i, is)
+		}
+	}
+	f.size = 0
+	f.tooLarge()
+	for range 2 * missesBefore {
+		if f.missed() {
+			t.Fatal("a folder that is too large is listed again")
+		}
+	}
+}
+
+// A18: what was read ahead before a file grew does not hide what it has now.
+func TestAChunkThatIsTooShortIsReadAgain(t *testing.T) {
+	m := newMount(t, patient)
+	data := m.put("f", 70_000)
+	f := m.open("f")
+	rig.Must(t, isAt(f, data[:1], 0))
+	m.share.handles.Range(func(each, _ any) bool {
+		short := &chunk{done: make(chan struct{}), came: time.Now()}
+		short.users.Store(1)
+		close(short.done)
+		h := each.(*handle)
+		h.ahead.mu.Lock()
+		defer h.ahead.mu.Unlock()
+		h.ahead.chunks, h.ahead.next = map[int64]*chunk{0: short}, 1
+		return true
+	})
+	rig.Must(t, dropPages(f))
+	rig.Must(t, isAt(f, data, 0))
+}

@@ -195,9 +195,11 @@ func (h *heard) look() bool {
 		}
 	}
 	if isAnew && !h.isNamed && !h.isWhole {
-		if h.takeAll(); h.isWhole {
+		if h.takeAll(); h.isWhole && len(pending) == 0 {
 			return true
 		}
+		isAnew = !h.isWhole
+		h.undo(pending)
 	}
 	now, isWhole, err := h.seen(pending, isAnew)
 	if err != nil {
@@ -219,6 +221,18 @@ func (h *heard) look() bool {
 		h.takeAll()
 	}
 	return isTold
+}
+
+// undo forgets of these names what they are since they have changed.
+func (h *heard) undo(changed map[string]smb2.Change) {
+	for name, each := range changed {
+		_, isThere := h.before[name]
+		delete(h.before, name)
+		if !each.IsNew && (isThere || each.IsGone) {
+			child := h.node.childOf(name)
+			h.before[name] = entry{isFolder: child != nil && child.isFolder()}
+		}
+	}
 }
 
 // absorbOwn: of these names those are not told that were changed from here since it was last taken over.

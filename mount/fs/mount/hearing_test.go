@@ -1,10 +1,12 @@
 package mount
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/binary"
 	"fmt"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -19,6 +21,10 @@ import (
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "repeat" {
 		_ = Repeat(os.Stdin, os.Stdout)
+		return
+	}
+	if len(os.Args) > 1 && os.Args[1] == "only watch" {
+		onlyWatch()
 		return
 	}
 	os.Exit(m.Run())
@@ -272,4 +278,72 @@ func TestANamedFolderIsHeardWhoeverWatches(t *testing.T) {
 		}
 		return bytes.Contains(got, []byte("two")) && bytes.Contains(got, []byte("one"))
 	})
+}
+
+// onlyWatch watches the folder that it reads, and says what it hears.
+func onlyWatch() {
+	var folder string
+	_, _ = fmt.Scanln(&folder)
+	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC)
+	if err == nil {
+		_, err = unix.InotifyAddWatch(fd, folder, unix.IN_CREATE|unix.IN_MODIFY|unix.IN_DELETE)
+	}
+	fmt.Println("watches", err)
+	for buffer := make([]byte, 4096); err == nil; {
+		var n int
+		if n, err = unix.Read(fd, buffer); n > 16 {
+			fmt.Println(said[binary.LittleEndian.Uint32(buffer[4:])], string(bytes.TrimRight(buffer[16:min(n, 16+int(buffer[12]))], "\x00")))
+		}
+	}
+}
+
+// A18: a program that only watches asks nothing of the mount. It is found when another client changes something in a folder that is kept in
+// memory, or when all processes are looked at.
+func TestAProgramThatOnlyWatchesIsHeard(t *testing.T) {
+	for _, isInMemory := range []bool{true, false} {
+		m := newMount(t, patient)
+		m.put("d/old", 10)
+		isKept := func() bool {
+			_, err := os.ReadDir(m.here("d"))
+			rig.Must(t, err)
+			m.share.folders.mu.Lock()
+			defer m.share.folders.mu.Unlock()
+			return len(m.share.folders.watches) > 0
+		}
+		if isInMemory {
+			rig.Eventually(t, "the folder is kept in memory", isKept)
+		}
+		child := exec.Command(os.Args[0], "only watch")
+		in, err := child.StdinPipe()
+		rig.Must(t, err)
+		out, err := child.StdoutPipe()
+		rig.Must(t, err)
+		rig.Must(t, child.Start())
+		t.Cleanup(func() { _ = child.Process.Kill(); _ = child.Wait() })
+		lines := bufio.NewScanner(out)
+		_, err = os.Stat(m.here("d"))
+		rig.Must(t, err)
+		_, err = fmt.Fprintln(in, m.here("d"))
+		rig.Must(t, err)
+		if lines.Scan(); lines.Text() != "watches <nil>" {
+			t.Fatal(lines.Text())
+		}
+		if !isInMemory {
+			m.share.watchers.sweep()
+			rig.Eventually(t, "the folder is heard", func() bool {
+				m.share.hearing.mu.Lock()
+				defer m.share.hearing.mu.Unlock()
+				for _, each := range m.share.hearing.folders {
+					return each.knows.Load()
+				}
+				return false
+			})
+		}
+		write(t, m.Theirs("d/new"), "")
+		late := time.AfterFunc(rig.AtMost, func() { _ = child.Process.Kill() })
+		if lines.Scan(); lines.Text() != "new new" {
+			t.Errorf("kept in memory: %v: heard %q", isInMemory, lines.Text())
+		}
+		late.Stop()
+	}
 }

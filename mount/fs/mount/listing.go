@@ -108,6 +108,9 @@ func (l *listing) read(ctx context.Context) error {
 	if l.first == 0 && l.isEnd && len(l.entries) <= keptAtMost {
 		l.node.keep(l.entries, l.asked, true, l.watch)
 	}
+	if l.first+len(l.entries) > keptAtMost {
+		l.node.names.tooLarge()
+	}
 	if keep := len(l.entries) - pageLength; keep > 0 && len(page) > 0 && l.first+len(l.entries) > keptAtMost {
 		// What was read before the last page is forgotten.
 		l.first += keep

@@ -106,6 +106,9 @@ func (n *node) Create(ctx context.Context, name string, flags, _ uint32, out *fu
 	h.took(got.on, got.Opened)
 	h.mu.Unlock()
 	file.wrote()
+	if got.IsNew {
+		file.learn(got.at)
+	}
 	file.fill(&out.Attr)
 	return child, h, 0, 0
 }

@@ -63,6 +63,9 @@ func (n *node) Rename(ctx context.Context, name string, newParent fs.InodeEmbedd
 	}
 	n.share.folders.release(moved)
 	err = n.share.move(ctx, from, to, isReplacing, moved)
+	if moved != nil {
+		moved.askAgain()
+	}
 	n.hasChanged(name)
 	into.hasChanged(newName)
 	switch {

@@ -52,6 +52,6 @@ func (n *node) timed(now *smb2.FileStat) (was times) {
 	seen := *n.seen
 	seen.LastAccessTime, seen.LastWriteTime, seen.ChangeTime = now.LastAccessTime, now.LastWriteTime, now.ChangeTime
 	seen.EndOfFile, seen.AllocationSize = now.EndOfFile, now.AllocationSize
-	n.seen = &seen
+	n.seen, n.known = &seen, time.Now()
 	return was
 }

@@ -39,6 +39,7 @@ type node struct {
 	closing int                  // handles that programs have closed and the server not yet
 	aside   []string             // where its names are since they were removed while it was open
 	changed time.Time            // when it was last changed from here
+	known   time.Time            // when the server last said how it is; zero: it is to be asked again
 	// By that the server vouches for what is read of it; nil: it does not.
 	promise    smb2.Promise
 	promiseOn  *link.Conn
@@ -121,6 +122,7 @@ func (n *node) learn(at found) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.link.learn(at)
+	n.known = time.Now()
 	if n.seen == nil {
 		n.self, n.seen = at.self(), at.seen
 		return
@@ -196,6 +198,9 @@ func (n *node) isListed(asked time.Time) bool {
 	defer n.mu.Unlock()
 	return len(n.open) == 0 && n.closing == 0 && n.changed.Before(asked)
 }
+
+// isBusy: no listing would be true for long.
+func (n *node) isBusy() bool { return !n.isListed(time.Now().Add(-attributesFor)) }
 
 func (n *node) handles() []*handle {
 	n.mu.Lock()
@@ -370,6 +375,11 @@ func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs
 }
 
 func (n *node) Getattr(ctx context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	if left := n.knownFor(); left > 0 {
+		n.fill(&out.Attr)
+		out.SetTimeout(left)
+		return 0
+	}
 	if n.IsRoot() && !n.share.isMounted.Load() || isRepeated(ctx) {
 		n.fill(&out.Attr)
 		return 0
@@ -389,9 +399,20 @@ func (n *node) Getattr(ctx context.Context, _ fs.FileHandle, out *fuse.AttrOut) 
 	return 0
 }
 
+// knownFor is how much longer that is true which the server has said of a file since it was last changed from here.
+func (n *node) knownFor() time.Duration {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.self.isFolder || n.known.Before(n.changed) {
+		return 0
+	}
+	return attributesFor - time.Since(n.known)
+}
+
 // lookAgain looks at the file by a handle if there is one, else by its name, which may be another file's by now.
 func (n *node) lookAgain(ctx context.Context) (found, error) {
-	for _, h := range n.handles() {
+	handles := n.handles()
+	for _, h := range handles {
 		if h.isOpened() {
 			return h.look(ctx)
 		}
@@ -401,7 +422,7 @@ func (n *node) lookAgain(ctx context.Context) (found, error) {
 	}
 	return atPath(ctx, n, looking, func(t link.Try, path string) (found, error) {
 		at, err := lookAt(t, path)
-		if err == nil && !n.isSame(at) && !n.IsRoot() {
+		if err == nil && !n.isSame(at) && !n.IsRoot() || len(handles) > 0 && isAbsent(err) {
 			err = syscall.ESTALE
 		}
 		return at, err

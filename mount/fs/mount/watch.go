@@ -159,9 +159,11 @@ func (w *watch) follow(b begun) {
 			w.node.names.changedBy(w.node.share, changed)
 			if w.hears != nil {
 				w.hears(changed)
-				// The server keeps what comes now, and reports it together.
-				time.Sleep(heardTogether)
+			} else {
+				go w.node.share.watchers.noticed(w.node, changed)
 			}
+			// The server keeps what comes now, and reports it together.
+			time.Sleep(heardTogether)
 			b.changes, err = b.handle.Watch(false)
 		}
 		if err != nil {

@@ -3,21 +3,23 @@ package mount
 import (
 	"bufio"
 	"fmt"
-	"maps"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 
+	smb2 "github.com/cloudsoda/go-smb2"
 	"golang.org/x/sys/unix"
 
 	"mountaineer/mount/fs/safely"
 )
 
-// watchers are the processes that let the kernel tell them of changes in this mount. Only one that has looked for a name, or opened a folder,
-// is looked at: some time after that, and then as long as it watches anything.
+// watchers are the processes that let the kernel tell them of changes in this mount. One that has looked for a name, or opened a folder, is looked
+// at some time after that, and then as long as it watches anything. What the kernel has in memory is not asked for, so all processes are looked at
+// now and then, too, and when another client changes something.
 type watchers struct {
 	share  *Share
 	isOn   bool
@@ -26,7 +28,19 @@ type watchers struct {
 	mu        sync.Mutex
 	threads   map[uint32]time.Time // when one has asked last
 	processes map[int]*watcher
+	told      []uint64 // the inodes that are heard
 	hasEnded  bool
+
+	sweeping sync.Mutex
+	sweptAt  time.Time
+	sweeps   int
+	swept    map[int]swept // under mu, too
+}
+
+// swept is a process as it was when all were looked at.
+type swept struct {
+	ran    string // how long its first thread has; one that has not run since then watches nothing new
+	inodes []uint64
 }
 
 // watcher is a process that is looked at.
@@ -41,6 +55,9 @@ const (
 	firstLook   = 200 * time.Millisecond
 	nextLook    = 2 * time.Second
 	lookedEvery = 10 * time.Second
+	// All processes are not looked at again before; those that seem not to have run are, each thirtieth time.
+	sweptAgain  = 2 * time.Second
+	sweptWholly = 30
 )
 
 func (w *watchers) begin(s *Share, device uint64) {
@@ -48,6 +65,75 @@ func (w *watchers) begin(s *Share, device uint64) {
 	w.share, w.isOn = s, err == nil
 	w.device = fmt.Sprintf("%x", unix.Major(device)<<20|unix.Minor(device))
 	w.threads, w.processes = map[uint32]time.Time{}, map[int]*watcher{}
+	if w.isOn {
+		go w.sweepOften(s.hearing.ended)
+	}
+}
+
+func (w *watchers) sweepOften(ended <-chan struct{}) {
+	for ticker := time.NewTicker(lookedEvery); ; {
+		select {
+		case <-ended:
+			ticker.Stop()
+			return
+		case <-ticker.C:
+			w.sweep()
+		}
+	}
+}
+
+// sweep looks at all processes.
+func (w *watchers) sweep() {
+	w.sweeping.Lock()
+	defer w.sweeping.Unlock()
+	if !w.isOn || time.Since(w.sweptAt) < sweptAgain {
+		return
+	}
+	w.sweptAt = time.Now()
+	w.sweeps++
+	proc, err := os.Open("/proc")
+	if err != nil {
+		return
+	}
+	names, _ := proc.Readdirnames(-1)
+	_ = proc.Close()
+	now := map[int]swept{}
+	var buffer [64]byte
+	for _, name := range names {
+		process, err := strconv.Atoi(name)
+		if err != nil {
+			continue
+		}
+		// As cheaply as can be: there are hundreds.
+		ran := buffer[:0]
+		if fd, err := unix.Open("/proc/"+name+"/schedstat", unix.O_RDONLY|unix.O_CLOEXEC, 0); err == nil {
+			n, _ := unix.Read(fd, buffer[:])
+			ran = buffer[:max(0, n)]
+			_ = unix.Close(fd)
+		}
+		each, isKnown := w.swept[process]
+		if !isKnown || each.ran != string(ran) || w.sweeps%sweptWholly == 0 {
+			each.ran = string(ran)
+			each.inodes, _ = watchedBy(process, w.device)
+		}
+		now[process] = each
+	}
+	w.mu.Lock()
+	w.swept = now
+	w.mu.Unlock()
+	w.tell()
+}
+
+// noticed: another client has changed something in a folder that nobody hears.
+func (w *watchers) noticed(folder *node, changed []smb2.Change) {
+	if time.Since(time.Unix(0, w.share.written.Load())) < ownFor {
+		// It comes from here.
+		return
+	}
+	w.sweep()
+	if heard := folder.heard.Load(); heard != nil {
+		heard.notice(changed)
+	}
 }
 
 func (w *watchers) end() {
@@ -115,17 +201,28 @@ func (w *watchers) look(process int, thread uint32) bool {
 // found takes over what a process watches.
 func (w *watchers) found(p *watcher, inodes []uint64) {
 	w.mu.Lock()
-	isChanged := !slices.Equal(p.inodes, inodes)
 	p.inodes = inodes
-	all := map[uint64]struct{}{}
+	w.mu.Unlock()
+	w.tell()
+}
+
+// tell says which inodes are watched, if others are than before.
+func (w *watchers) tell() {
+	w.mu.Lock()
+	var all []uint64
 	for _, each := range w.processes {
-		for _, inode := range each.inodes {
-			all[inode] = struct{}{}
-		}
+		all = append(all, each.inodes...)
 	}
+	for _, each := range w.swept {
+		all = append(all, each.inodes...)
+	}
+	slices.Sort(all)
+	all = slices.Compact(all)
+	isChanged := !slices.Equal(w.told, all)
+	w.told = all
 	w.mu.Unlock()
 	if isChanged {
-		w.share.hearing.hear(slices.Sorted(maps.Keys(all)))
+		w.share.hearing.hear(all)
 	}
 }
 
@@ -142,15 +239,16 @@ func groupOf(thread uint32) (process int) {
 
 // watchedBy are the inodes on that device of which the process wants to be told. /proc shows it of processes of this user only.
 func watchedBy(process int, device string) (inodes []uint64, isAlive bool) {
-	folder := fmt.Sprintf("/proc/%d/fd", process)
-	fds, err := os.Open(folder)
+	fds, err := os.Open(fmt.Sprintf("/proc/%d/fd", process))
 	if err != nil {
 		return nil, false
 	}
 	defer fds.Close()
 	names, _ := fds.Readdirnames(-1)
+	folder := int(fds.Fd())
+	var target [32]byte
 	for _, name := range names {
-		if target, _ := os.Readlink(folder + "/" + name); target != "anon_inode:inotify" {
+		if n, _ := unix.Readlinkat(folder, name, target[:]); n < 0 || string(target[:n]) != "anon_inode:inotify" {
 			continue
 		}
 		info, err := os.Open(fmt.Sprintf("/proc/%d/fdinfo/%s", process, name))
