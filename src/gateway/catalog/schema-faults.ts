@@ -134,7 +134,7 @@ interface OpenSchema {
 export function faultsOf(root: JsonObject, isOutput = true, work = noWork()): readonly SchemaFault[] {
   const faults: SchemaFault[] = [];
   const visited = new Set<JsonObject>();
-  const { targetOf, isTaken } = createLookup(root);
+  const { targetOf, isTaken } = createLookup(root, work);
   const open: OpenSchema[] = [{ schema: root, location: null, depth: 0 }];
   for (let current = open.pop(); current !== undefined; current = open.pop()) {
     const { schema, location, depth } = current;
@@ -202,10 +202,10 @@ interface Base {
 }
 
 /** Resolves references within `root`, by the rules of JSON Schema for `$id` and anchors. Each is resolved once. */
-function createLookup(root: JsonObject) {
+function createLookup(root: JsonObject, work: Work) {
   let found: ReturnType<typeof basesIn> | null = null;
   // Most schemas have no references.
-  const bases = (): ReturnType<typeof basesIn> => (found ??= basesIn(root));
+  const bases = (): ReturnType<typeof basesIn> => (found ??= basesIn(root, work));
   /** The schema to which the `$ref` of `schema` leads; null: none, or only to itself. */
   const targetOf = (schema: JsonObject, hops = 0): Target | null => {
     const { $ref } = schema;
@@ -240,8 +240,8 @@ function baseAt(href: string, schema: JsonObject, location: Location): Base {
   return { href, root: { schema, location }, anchors: new Map(), known: new Map() };
 }
 
-/** The parts of `root` with an address, and to which of them each schema belongs. */
-function basesIn(root: JsonObject) {
+/** The parts of `root` with an address, and to which of them each schema belongs. Of too many, not all. */
+function basesIn(root: JsonObject, work: Work) {
   const first = baseAt(BASE, root, null);
   const of = new Map<JsonObject, Base>();
   const byHref = new Map([[BASE, first]]);
@@ -258,6 +258,10 @@ function basesIn(root: JsonObject) {
     if (other !== undefined && href !== BASE) taken.add(schema);
     const base = href === undefined ? current.base : (other ?? baseAt(href, schema, location));
     byHref.set(base.href, base);
+    if (byHref.size > TEXT_BOUNDS.schemaIds.most) {
+      work.tooMuch = TOO_MANY_IDS;
+      break;
+    }
     of.set(schema, base);
     for (const anchor of [$anchor, $dynamicAnchor])
       if (typeof anchor === "string") base.anchors.set(anchor, { schema, location });
@@ -349,6 +353,7 @@ export function judgeTool({ inputSchema, outputSchema }: JsonObject, work = noWo
 }
 
 const TOO_MANY_REFERENCES = `it has more than ${TEXT_BOUNDS.references.most} references`;
+const TOO_MANY_IDS = `a schema of it has more than ${TEXT_BOUNDS.schemaIds.most} addresses (\`$id\`)`;
 const TOO_MANY_CLASSES = `with the tools before it, its patterns have more than ${TEXT_BOUNDS.classes.most} classes of Unicode`;
 
 /** The tool as clients get it. */

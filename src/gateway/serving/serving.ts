@@ -1,6 +1,7 @@
 // Holds what the gateway serves now, built from the configuration and the backends' lists, and replaces it by what
 // the gateway serves next.
 
+import { errorText } from "../../runtime/errors.ts";
 import type { Redaction } from "../../runtime/log/log-redaction.ts";
 import { memoized } from "../../runtime/memo.ts";
 import { safeLine } from "../../runtime/text/safe-line.ts";
@@ -192,10 +193,14 @@ export class Serving {
     this.rules = next;
     this.served = this.#build();
     for (const transition of catalogTransitions(before, this.catalog)) tools.announce(transition);
-    this.#notifying ??= ownTurn().then(() => {
-      this.#notifying = null;
-      roster.notifyChanges(this.served);
-    });
+    this.#notifying ??= ownTurn()
+      .then(() => {
+        this.#notifying = null;
+        roster.notifyChanges(this.served);
+      })
+      .catch((error: unknown) =>
+        tools.logger.error("changes of lists were not announced", { error: errorText(error) }),
+      );
   }
 
   /**

@@ -38,6 +38,7 @@ export const TEXT_BOUNDS = {
   references: server("references (`$ref`) in the schemas of a tool", 10_000, "", "withheld"),
   classes: server("classes of Unicode in patterns of a list", 20_000, "", "withheld"),
   pattern: server("one pattern of a schema", 1_000, "characters", "left out"),
+  schemaIds: server("`$id` in a schema with references", 1_000, "", "withheld"),
   schemaId: server("`$id` or `$ref` of a schema", 2_000, "characters", "left out"),
   toolName: server("a tool's name", 46, "characters", "published cut, with a digest"),
   template: server("a URI template", 1_024, "characters", "listed, not read"),

@@ -144,6 +144,20 @@ test("D3 E4 a schema of very many faults, or of references in a long chain, caus
   assert.match(faultsOf({ ...deep, $defs: { ...deep.$defs, p20000: {} } })[0]?.reason ?? "", /too deep/);
 });
 
+test("D3 E4 a tool whose schema has very many addresses is withheld before they are read", () => {
+  const withIds = (count: number): JsonObject => ({
+    type: "object",
+    properties: Object.fromEntries(
+      Array.from({ length: count }, (_, at) => [
+        `p${at}`,
+        { $id: `http://a/${at}`, $ref: `http://a/${at}#/not` },
+      ]),
+    ),
+  });
+  assert.match(judgeTool({ inputSchema: withIds(1_001) }).withheld ?? "", /more than 1000 addresses/);
+  assert.equal(judgeTool({ inputSchema: withIds(900) }).withheld, null);
+});
+
 test("D3 E4 references that share a long path and a chain are read once", () => {
   const far = Array.from({ length: 400 }, () => "a");
   const path = `#/${far.join("/")}`;

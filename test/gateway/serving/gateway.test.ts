@@ -14,6 +14,7 @@ import { freePort } from "../../support/free-port.ts";
 import { settle } from "../../support/manual-clock.ts";
 import { passTimeUntil } from "../../support/pass-time.ts";
 import { pluck } from "../../support/pluck.ts";
+import { createRecordingLogger } from "../../support/recording-logger.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { backendConfig } from "../backends/pool/scripted-instance.ts";
 import { skill } from "../catalog/sources.ts";
@@ -349,4 +350,22 @@ test("the gateway as a whole: its end takes 5 s at most, with a call that is nev
   assert.equal(ended, true);
   await ending;
   assert.ok(isError(await hanging));
+});
+
+test("D3 a failure while changes of lists are announced is logged, and ends nothing", async (t) => {
+  const logger = createRecordingLogger();
+  const b = scriptedGateway(t, { logger });
+  await b.start(backendConfig("a"));
+  const { serving } = b.gateway;
+  const { served } = serving;
+  const fail = (): never => {
+    throw new Error("boom");
+  };
+  serving.swap(serving.rules);
+  Object.defineProperty(serving, "served", { configurable: true, get: fail });
+  await settle();
+  Object.defineProperty(serving, "served", { configurable: true, writable: true, value: served });
+  assert.ok(logger.lines.some(({ level, fields }) => level === "error" && fields["error"] === "boom"));
+  await b.ready("x");
+  assert.deepEqual(b.names(), ["x"]);
 });

@@ -36,6 +36,8 @@ export class Subscriptions {
   /** If false, requests wait for `resume`. */
   readonly #isOpen: () => boolean;
   readonly #topics = new Map<string, Topic>();
+  /** By principal: its topics, each with the number of its clients. */
+  readonly #ofPrincipals = new Map<string, Map<Topic, number>>();
   /**
    * Number of sessions that the server has lost. If it changes during a request, the answer belongs to an earlier
    * session.
@@ -77,11 +79,11 @@ export class Subscriptions {
       return errorReply(LIMIT_REACHED, TOO_MANY, { limit: "subscriptions", allowed: MOST });
     const topic = this.#topicOf(uri);
     if (topic.isConfirmed && topic.work === null) {
-      topic.clients.add(client);
+      this.#add(topic, client);
       return DONE;
     }
     if (!topic.clients.has(client)) topic.waiting.add(client);
-    topic.clients.add(client);
+    this.#add(topic, client);
     const reply = await this.#work(topic);
     topic.waiting.delete(client);
     if (isError(reply)) return reply;
@@ -91,15 +93,31 @@ export class Subscriptions {
   }
 
   #hasMost({ principal }: ClientHandle): boolean {
-    const key = principalKey(principal);
-    const isOwn = ({ clients }: Topic): boolean =>
-      clients.values().some((client) => principalKey(client.principal) === key);
-    return this.#topics.size >= MOST && [...this.#topics.values()].filter(isOwn).length >= MOST;
+    return (this.#ofPrincipals.get(principalKey(principal))?.size ?? 0) >= MOST;
+  }
+
+  #add(topic: Topic, client: ClientHandle): void {
+    if (topic.clients.has(client)) return;
+    topic.clients.add(client);
+    const key = principalKey(client.principal);
+    const own = this.#ofPrincipals.get(key) ?? new Map<Topic, number>();
+    this.#ofPrincipals.set(key, own.set(topic, (own.get(topic) ?? 0) + 1));
+  }
+
+  #remove(topic: Topic, client: ClientHandle): boolean {
+    if (!topic.clients.delete(client)) return false;
+    const key = principalKey(client.principal);
+    const own = this.#ofPrincipals.get(key);
+    const left = (own?.get(topic) ?? 0) - 1;
+    if (left > 0) own?.set(topic, left);
+    else own?.delete(topic);
+    if (own?.size === 0) this.#ofPrincipals.delete(key);
+    return true;
   }
 
   async unsubscribe(uri: string, client: ClientHandle): Promise<Reply> {
     const topic = this.#topics.get(uri);
-    if (topic === undefined || !topic.clients.delete(client)) return DONE;
+    if (topic === undefined || !this.#remove(topic, client)) return DONE;
     topic.waiting.delete(client);
     return topic.clients.size > 0 ? DONE : this.#work(topic);
   }
@@ -108,7 +126,7 @@ export class Subscriptions {
     for (const [uri, subscribed] of others) {
       if (subscribed.size === 0) continue;
       const topic = this.#topicOf(uri);
-      for (const client of subscribed) topic.clients.add(client);
+      for (const client of subscribed) this.#add(topic, client);
       if (this.#isOpen()) void this.#work(topic);
     }
   }
@@ -116,7 +134,7 @@ export class Subscriptions {
   forget(client: ClientHandle): void {
     for (const topic of [...this.#topics.values()]) {
       topic.waiting.delete(client);
-      if (!topic.clients.delete(client) || topic.clients.size > 0) continue;
+      if (!this.#remove(topic, client) || topic.clients.size > 0) continue;
       if (this.#isOpen()) void this.#work(topic);
       else this.#dropIfUnused(topic);
     }
@@ -187,7 +205,7 @@ export class Subscriptions {
       else if (!isError(reply)) topic.isConfirmed = true;
       else {
         logger.debug("a server refuses a subscription", { backend, reason: reply.error.message });
-        for (const client of topic.waiting) topic.clients.delete(client);
+        for (const client of topic.waiting) this.#remove(topic, client);
         break;
       }
     }
