@@ -15,7 +15,6 @@ import { listMonitors } from "./compose/monitor-processes.ts";
 import { packageFolders } from "./compose/package-folder.ts";
 import { signInHome } from "./compose/stored-secrets.ts";
 import type { GatewayPart } from "./gateway-part.ts";
-import { earlierSessions } from "./handover/earlier-sessions.ts";
 import type { Predecessor } from "./handover/predecessor.ts";
 import { ownSessions } from "./handover/service-release.ts";
 import { homeSessionSecret } from "./session-secret.ts";
@@ -68,8 +67,7 @@ export function gatewayHome(options: GatewayHomeOptions) {
     async takeOver(gateway: GatewayPart): Promise<void> {
       const handed = previous?.handed ?? null;
       secret = await homeSessionSecret(home, handed?.secret ?? null);
-      const { known, ended } = handed?.sessions ?? NO_SESSIONS;
-      sessions = { known: [...(await earlierSessions(home, { clock, logger })), ...known], ended };
+      sessions = handed?.sessions ?? NO_SESSIONS;
       gateway.handing?.http.store.follow(sessions);
       if (previous === undefined || handed === null) return;
       others.previous = previous.join(ownSessions(gateway, suspended, "previous"));

@@ -4,7 +4,6 @@ import type { StrayMessage } from "../../gateway/frontend/session/other-daemons.
 import type { HandedSessions, SessionChange } from "../../gateway/frontend/session/session-memory.ts";
 import type { StateKey } from "../../gateway/frontend/suspended/suspended-calls.ts";
 import type { InheritedListener } from "../../gateway/serving/gateway-contract.ts";
-import type { EarlierSession } from "./earlier-sessions.ts";
 
 /** The home's secret for session ids, in base64url. */
 export interface HandedSecret {
@@ -17,8 +16,8 @@ export interface HandedSecret {
  * chose, for the answer. Requests and answers are JSON texts within JSON, so that large numbers keep all digits.
  */
 export type PassedMessage =
-  /** A client's message. Answered by `placed`; the last version sends no `n`, and expects no answer. */
-  | ({ readonly say: "words"; readonly n?: number } & StrayMessage)
+  /** A client's message. Answered by `placed`. */
+  | ({ readonly say: "words"; readonly n: number } & StrayMessage)
   | { readonly say: "placed"; readonly n: number; readonly isTaken: boolean }
   /** A client has changed its session. */
   | { readonly say: "change"; readonly hash: string; readonly change: SessionChange }
@@ -38,19 +37,15 @@ export interface Go {
   readonly states: StateKey;
   /** Process groups of backends that cannot run twice. */
   readonly once: readonly number[];
-  /** Absent, as is `secret`: the old daemon is of the last version. */
-  readonly sessions?: HandedSessions;
-  readonly secret?: HandedSecret;
+  readonly sessions: HandedSessions;
+  readonly secret: HandedSecret;
 }
 
 export type MessageFromOld =
   | Go
   /** The backends that must not run twice have ended. */
   | { readonly say: "ended" }
-  | PassedMessage
-  /** Of the last version: a session that a client began during the handover, acknowledged with `kept`. */
-  | ({ readonly say: "session"; readonly n: number } & EarlierSession)
-  | { readonly say: "session_ended"; readonly hash: string };
+  | PassedMessage;
 
 export type MessageFromNew =
   | { readonly say: "ready"; readonly version: string; readonly backends: Readonly<Record<string, string>> }
@@ -61,7 +56,6 @@ export type MessageFromNew =
   | { readonly say: "stopped" }
   /** The sender ends because its own successor is in charge. */
   | { readonly say: "moved_on" }
-  | { readonly say: "kept"; readonly n: number }
   | PassedMessage;
 
 /** Environment variable that is set for a daemon whose parent hands over to it. */

@@ -30,8 +30,6 @@ interface PeerOptions {
   readonly clock: Clock;
   /** Sends a message; `onSent` is called when it is written. False: the other daemon has ended. */
   readonly post: (message: PassedMessage, onSent?: () => void) => boolean;
-  /** False: the other daemon is of the last version. It knows no streams, and does not answer clients' messages. */
-  readonly answers: boolean;
 }
 
 /** What the other daemon brings to this one. */
@@ -63,14 +61,12 @@ export class PeerDaemon implements ResumingDaemon {
   }
 
   async deliver(message: StrayMessage): Promise<boolean> {
-    const { answers, clock } = this.#options;
     const n = ++this.#sent;
-    if (message.text.length > LONGEST_MESSAGE || (!answers && message.to === "stream")) return false;
+    if (message.text.length > LONGEST_MESSAGE) return false;
     const { promise, resolve } = Promise.withResolvers<boolean>();
-    if (answers) this.#delivered.set(n, resolve);
+    this.#delivered.set(n, resolve);
     if (!this.#send({ say: "words", n, ...message })) resolve(false);
-    else if (!answers) resolve(true);
-    const isTaken = await resultWithin(clock, PLACED_MS, promise);
+    const isTaken = await resultWithin(this.#options.clock, PLACED_MS, promise);
     this.#delivered.delete(n);
     return isTaken ?? true;
   }
@@ -96,7 +92,7 @@ export class PeerDaemon implements ResumingDaemon {
     switch (message.say) {
       case "words":
         void this.#own.deliver(message).then((isTaken) => {
-          if (message.n !== undefined) this.#options.post({ say: "placed", n: message.n, isTaken });
+          this.#options.post({ say: "placed", n: message.n, isTaken });
         });
         break;
       case "placed":

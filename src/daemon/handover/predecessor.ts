@@ -1,12 +1,11 @@
 // The new daemon's side of a handover: reports that it is ready, waits until the home is free, and takes the listening socket.
 // The home is also free if the old daemon ends.
-import { type HandedSessions, NO_SESSIONS } from "../../gateway/frontend/session/session-memory.ts";
+import type { HandedSessions } from "../../gateway/frontend/session/session-memory.ts";
 import type { StateKey } from "../../gateway/frontend/suspended/suspended-calls.ts";
 import type { InheritedListener } from "../../gateway/serving/gateway-contract.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { groupsGone } from "../../runtime/process/process-identity.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
-import { rememberedOf } from "./earlier-sessions.ts";
 import {
   type HandedSecret,
   type MessageFromNew,
@@ -25,8 +24,7 @@ interface Handed {
   /** The key for reading the request states that it gave to clients. */
   readonly states: StateKey;
   readonly sessions: HandedSessions;
-  /** Null: it is of the last version, and had none. */
-  readonly secret: HandedSecret | null;
+  readonly secret: HandedSecret;
 }
 
 /**
@@ -58,18 +56,10 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock) {
     const isHandle = typeof handle === "object" && handle !== null;
     if (message.say === "go") {
       once = message.once;
-      const { door, states, sessions = NO_SESSIONS, secret = null } = message;
+      const { door, states, sessions, secret } = message;
       handed = { states, sessions, secret };
       turn.resolve(door !== null && isHandle ? { address: door, handle } : null);
     } else if (message.say === "ended") end();
-    else if (message.say === "session_ended")
-      void joined.promise.then(({ own }) => own.change(message.hash, { kind: "ended" }));
-    else if (message.say === "session")
-      void joined.promise.then(({ own }) => {
-        const [hash, memory] = rememberedOf(message);
-        own.change(hash, { kind: "handed", memory });
-        return send({ say: "kept", n: message.n });
-      });
     else void joined.promise.then(({ peer }) => peer.hear(message));
   };
   self.on("message", (message, handle) => {
@@ -134,7 +124,7 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock) {
         void send(message).then(onSent);
         return true;
       };
-      const peer = new PeerDaemon(own, { clock, post, answers: handed?.secret !== null });
+      const peer = new PeerDaemon(own, { clock, post });
       joined.resolve({ peer, own });
       return peer;
     },

@@ -96,7 +96,7 @@ export class Successor {
   join(own: OwnSessions, clock: Clock): PeerDaemon {
     const post = (message: PassedMessage, onSent?: () => void): boolean =>
       this.#post(message, undefined, onSent);
-    this.#peer = new PeerDaemon(own, { clock, post, answers: true });
+    this.#peer = new PeerDaemon(own, { clock, post });
     return this.#peer;
   }
 
@@ -149,7 +149,7 @@ export class Successor {
       this.#taken.resolve(true);
     } else if (message.say === "stopped") this.wasStopped = true;
     else if (message.say === "moved_on") this.#hasMovedOn = true;
-    else if (message.say !== "kept") this.#peer?.hear(message);
+    else this.#peer?.hear(message);
   }
 
   #gone(why: string): void {

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { PassedMessage } from "../../../src/daemon/handover/handover-messages.ts";
 import { type OwnSessions, PeerDaemon } from "../../../src/daemon/handover/peer-daemon.ts";
+import { ANONYMOUS } from "../../../src/gateway/client-handle.ts";
 import type { CallStream } from "../../../src/gateway/frontend/session/client-stream.ts";
 import { GATHER_MS } from "../../../src/gateway/frontend/suspended/suspended-call.ts";
 import type { SuspendedCalls } from "../../../src/gateway/frontend/suspended/suspended-calls.ts";
@@ -48,8 +49,8 @@ function joined(
     if (link.isUp) setImmediate(() => to().hear(JSON.parse(JSON.stringify(message))));
     return link.isUp;
   };
-  const first: PeerDaemon = new PeerDaemon(one, { clock, answers: true, post: say(() => second) });
-  const second = new PeerDaemon(other, { clock, answers: true, post: say(() => first) });
+  const first: PeerDaemon = new PeerDaemon(one, { clock, post: say(() => second) });
+  const second = new PeerDaemon(other, { clock, post: say(() => first) });
   return [first, second];
 }
 
@@ -125,28 +126,17 @@ test("B11 a client's message counts as taken if the other daemon has not answere
     [true, false],
   ] as const) {
     const { clock, end } = oneEnd();
-    const placed = end.deliver({ hash: "h", text: "said" });
+    const placed = end.deliver({ hash: "h", principal: ANONYMOUS, text: "said" });
     if (ends) end.over();
     else await clock.advance(5_000);
     assert.equal(await placed, expected);
   }
 });
 
-test("B11 a daemon of the last version gets clients' messages in its form, and none for streams", async () => {
-  const { clock, said } = oneEnd();
-  const post = (message: PassedMessage): boolean => said.push(message) > 0;
-  const old = new PeerDaemon(NOTHING, { clock, answers: false, post });
-  assert.deepEqual(
-    [await old.deliver({ hash: "h", text: "t" }), await old.deliver({ to: "stream", hash: "h", text: "t" })],
-    [true, false],
-  );
-  assertEach(said, ({ say }) => say, ["words"]);
-});
-
 test("B11 an unknown message of another version ends nothing", () => {
   const said: PassedMessage[] = [];
   const post = (message: PassedMessage): boolean => said.push(message) > 0;
-  const passed = new PeerDaemon(NOTHING, { clock: createManualClock(), answers: true, post });
+  const passed = new PeerDaemon(NOTHING, { clock: createManualClock(), post });
   for (const message of [
     { say: "request", n: 1, request: "no JSON" },
     { say: "request", n: 2 },
@@ -173,7 +163,7 @@ function oneEnd() {
   };
   const clock = createManualClock();
   const post = (message: PassedMessage): boolean => said.push(message) > 0;
-  const end = new PeerDaemon({ ...NOTHING, suspended: { resume } }, { clock, answers: true, post });
+  const end = new PeerDaemon({ ...NOTHING, suspended: { resume } }, { clock, post });
   const request = JSON.stringify({ params: {}, principal: {}, capabilities: {} });
   return { clock, end, said, gone, streams, request };
 }

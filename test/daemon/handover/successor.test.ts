@@ -2,6 +2,8 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { Successor } from "../../../src/daemon/handover/successor.ts";
+import { ANONYMOUS } from "../../../src/gateway/client-handle.ts";
+import { NO_SESSIONS } from "../../../src/gateway/frontend/session/session-memory.ts";
 import { SuspendedCalls } from "../../../src/gateway/frontend/suspended/suspended-calls.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
@@ -12,7 +14,14 @@ const NOTHING = {
   change() {},
 };
 const NEVER = new AbortController().signal;
-const GO = { say: "go", door: null, states: { key: "", generation: 1 }, once: [] } as const;
+const GO = {
+  say: "go",
+  door: null,
+  states: { key: "", generation: 1 },
+  once: [],
+  sessions: NO_SESSIONS,
+  secret: { text: "", unsavedBecause: null },
+} as const;
 const WAIT = { clock: systemClock, deadlineMs: 30_000 };
 
 const KEEPER = {
@@ -63,7 +72,7 @@ test("B11 a caller that waits for a next daemon stops waiting when that one ends
   const passing = next.join(NOTHING, systemClock);
   assert.notEqual(passing.resume({ id: 7 } as never, stream as never), null);
   passing.report("h", { kind: "ended" });
-  assert.equal(await passing.deliver({ hash: "h", text: "t" }), false);
+  assert.equal(await passing.deliver({ hash: "h", principal: ANONYMOUS, text: "t" }), false);
   assert.deepEqual(answered, [7]);
   assert.equal(passing.resume({ id: 8 } as never, stream as never), null);
   const still = { clock: createManualClock(), deadlineMs: 1 };

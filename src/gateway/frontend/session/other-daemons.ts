@@ -11,8 +11,7 @@ export interface StrayMessage {
   readonly to?: "session" | "stream";
   /** SHA-256 of the session's or the stream's id. */
   readonly hash: string;
-  /** Absent: a daemon of the last version has checked it. */
-  readonly principal?: Principal;
+  readonly principal: Principal;
   /** JSON. */
   readonly text: string;
 }
