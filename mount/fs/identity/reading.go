@@ -99,6 +99,8 @@ func WithFiles(share *smb2.Share, entries []Entry) []Entry {
 		nested := foldersOf(below)
 		if len(nested) == len(below) {
 			folders = append(nested, folders...)
+		} else {
+			folders = append(folders, nested...)
 		}
 		entries = append(entries, slices.DeleteFunc(below, func(e Entry) bool { return e.Folder })...)
 	}

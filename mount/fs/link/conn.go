@@ -38,6 +38,7 @@ type owed struct {
 
 // begin counts a request as pending. The caller holds the link's mu.
 func (c *Conn) begin(use Use) {
+	c.link.requests++
 	if c.pending++; c.pending == 1 {
 		c.since = smb.Monotonic()
 	}

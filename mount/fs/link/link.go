@@ -105,8 +105,8 @@ type Link struct {
 	// When programs were last heard to be waiting too long; Monotonic.
 	longest atomic.Int64
 	awake   wakefulness
-	// What had come from the server when the record was made.
-	remembered atomic.Int64
+	// Held while the record is made.
+	remembering sync.Mutex
 
 	mu      sync.Mutex
 	account smb.Account
@@ -139,6 +139,8 @@ type Link struct {
 	letIn       *string       // the GUID of a server that a person lets in
 	epoch       int           // how many servers there were
 	ahead       time.Duration // the server's clock
+	requests    int           // of programs, and how many there were when the record was begun
+	remembered  int
 	commandAt   time.Duration // when a daemon last said something
 	askedAt     time.Duration // when the newest request came that found no route, and was no check
 	isEmpty     bool          // the root has nothing by which the server can be told from another

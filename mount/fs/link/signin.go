@@ -275,6 +275,11 @@ func (l *Link) trust(c *Conn) {
 
 // remember notes what the share has, so that the server is known the next time.
 func (l *Link) remember(c *Conn) {
+	l.remembering.Lock()
+	defer l.remembering.Unlock()
+	l.mu.Lock()
+	requests := l.requests
+	l.mu.Unlock()
 	root, err := c.Share.Look("")
 	listed, e := identity.ListRoot(c.Share)
 	if err != nil || e != nil {
@@ -310,8 +315,7 @@ func (l *Link) remember(c *Conn) {
 	}
 	next := *l.record
 	next.Entries = identity.Steadiest(entries)
-	l.record, l.isEmpty = &next, len(listed) == 0
-	l.remembered.Store(l.traffic.FromServer.Load())
+	l.record, l.isEmpty, l.remembered = &next, len(listed) == 0, requests
 	if l.options.Folder == "" {
 		return
 	}
@@ -361,11 +365,11 @@ func (l *Link) keepRecord() {
 	}
 }
 
-// awakeFiles is the connection for files if something came over it since the last record, and just now; nil: it is not.
+// awakeFiles is the connection for files if a program has asked something since the last record, and the server just now answered; nil: not.
 func (l *Link) awakeFiles() *Conn {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.pair == nil || l.pair.files == nil || l.traffic.FromServer.Load() == l.remembered.Load() || smb.Monotonic()-l.pair.files.Heard() > disksAwake {
+	if l.pair == nil || l.pair.files == nil || l.requests == l.remembered || smb.Monotonic()-l.pair.files.Heard() > disksAwake {
 		return nil
 	}
 	return l.pair.files

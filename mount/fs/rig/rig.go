@@ -50,7 +50,7 @@ func Ahead(by string) Option {
 		if len(found) == 0 {
 			r.T.Skip("faketime is not installed")
 		}
-		r.environment = []string{"LD_PRELOAD=" + found[0], "FAKETIME=+" + by, "FAKETIME_DONT_FAKE_MONOTONIC=1", "NO_FAKE_STAT=1"}
+		r.environment = []string{"LD_PRELOAD=" + found[0], "FAKETIME=+" + by, "FAKETIME_DONT_FAKE_MONOTONIC=1", "NO_FAKE_STAT=1", "FAKETIME_DISABLE_SHM=1"}
 	}
 }
 

@@ -154,6 +154,9 @@ func (c *check) look(ctx context.Context, conn *smb.Connection, listed []identit
 			next := c.known.Learn(verdict, now, steadiest, false)
 			c.known = &next
 		}
+		if looks == looksAtMost {
+			verdict.Text += ". " + now.Shows(c.Account.Share)
+		}
 		if verdict.IsSame() || looks == looksAtMost || verdict.Proof == identity.ByGuid {
 			return verdict, nil
 		}
