@@ -8,7 +8,14 @@ import { errorReply, INVALID_REQUEST, LIMIT_REACHED, type Reply } from "../json-
 import { WATCH_TASK } from "../protocol.ts";
 import { makeAnswered } from "./answered-call.ts";
 import { type ConsentRequest, consentKey, hasAgreed, refusalText } from "./consent.ts";
-import type { ConsentOutcome, GatewayRequest, Handle, Middleware, ServingSet } from "./middleware.ts";
+import type {
+  ConsentOutcome,
+  GatewayRequest,
+  Handle,
+  JudgedRequest,
+  Middleware,
+  ServingSet,
+} from "./middleware.ts";
 import { OWN_ANSWERS, TASK_METHODS } from "./own-answers.ts";
 import { type Policies, type PolicyTarget, type Ruling, rulingWith } from "./policies.ts";
 import {
@@ -84,7 +91,7 @@ export function createAuthorization(parts: AuthorizationParts): {
 }
 
 /** Returns the refusal if the current policies forbid a call that began under earlier policies; else null. */
-export function forbidden(policies: Policies, request: GatewayRequest, principal?: Principal): Reply | null {
+export function forbidden(policies: Policies, request: JudgedRequest, principal?: Principal): Reply | null {
   return verdictOn(policies, request, principal).effect === "deny" ? unknown(request) : null;
 }
 
@@ -103,7 +110,7 @@ const DENIED: Verdict = { ...FREE, effect: "deny" };
 
 function verdictOn(
   policies: Policies,
-  request: GatewayRequest,
+  request: JudgedRequest,
   principal = request.handle.client.principal,
 ): Verdict {
   const { method, params, served, handle, task } = request;
@@ -131,7 +138,7 @@ function verdictOn(
 /** What the policies say of the request at the server that its target names. */
 function verdictAt(
   policies: Policies,
-  request: GatewayRequest,
+  request: JudgedRequest,
   owned: RequestTarget | null,
   principal = request.handle.client.principal,
 ): Verdict {
@@ -146,7 +153,7 @@ function verdictAt(
   return { ...ruling, target };
 }
 
-function unknown({ method, params }: GatewayRequest): Reply {
+function unknown({ method, params }: JudgedRequest): Reply {
   if (ABOUT_TASKS.has(method)) return unknownTask(params);
   const named = targetOf(method, params);
   return named === null ? unknownMethod(method) : unknownTarget(named, method);

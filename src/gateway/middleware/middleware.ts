@@ -53,6 +53,11 @@ export interface GatewayRequest {
   readonly hasUsedQuota?: true;
 }
 
+/** What decides whether the policies allow a request. */
+export type JudgedRequest = Pick<GatewayRequest, "method" | "params" | "served" | "task"> & {
+  readonly handle: Pick<CallHandle, "client">;
+};
+
 export interface RunningScript {
   /** As the audit has it. */
   readonly id: string;
@@ -232,7 +237,7 @@ export interface ServingSet {
    */
   stopped(request: GatewayRequest): { readonly reply: Reply; readonly isOver: boolean } | null;
   /** The policies' refusal of the request; null: none. `principal`: as it is now. */
-  forbidden(request: GatewayRequest, principal?: Principal): Reply | null;
+  forbidden(request: JudgedRequest, principal?: Principal): Reply | null;
   /** Whether the policies allow the request without a question. */
   allows(request: GatewayRequest): boolean;
   /** Records a request that was refused before the chain. */

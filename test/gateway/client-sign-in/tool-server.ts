@@ -11,12 +11,19 @@ export async function startToolServer(
   t: TestContext,
   names = ["read_file", "write_file"],
   instructions?: string,
+  uris: readonly string[] = [],
 ) {
   const waiting = new Set<Posted>();
   const cancelled: unknown[] = [];
   const serverInfo = { name: "files", version: "1" };
   const serve = serving({
-    initialize: { protocolVersion: "2025-11-25", capabilities: { tools: {} }, serverInfo, instructions },
+    initialize: {
+      ...{ protocolVersion: "2025-11-25", serverInfo, instructions },
+      capabilities: { tools: {}, ...(uris.length > 0 && { resources: { subscribe: true } }) },
+    },
+    "resources/list": { resources: uris.map((uri) => ({ uri, name: uri })) },
+    "resources/subscribe": {},
+    "resources/unsubscribe": {},
     "tools/list": { tools: names.map((name) => ({ name, inputSchema: { type: "object" } })) },
     "tools/call": ({ name }) => done(name),
   });

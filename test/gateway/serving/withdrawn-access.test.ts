@@ -25,7 +25,7 @@ const BEN = userWith("ben", "BEN");
 const MODERN = { "mcp-protocol-version": "2026-07-28" };
 
 async function startRig(t: TestContext, first: AuthorizationConfig | null = null) {
-  const server = await startToolServer(t, ["wait"]);
+  const server = await startToolServer(t, ["wait"], undefined, ["note:1"]);
   const port = await freePort();
   const gateway = realGateway(t, { environment: TOKENS });
   const backend = backendConfig("files", { connection: server.connection });
@@ -159,19 +159,30 @@ test("E1 the older transport's streams end with their token, with a session and 
   assert.equal(bens.isOver, false);
 });
 
-test("E1 calls that the rules no longer allow end at once, of sessions and without, and no others do", async (t) => {
+test("E1 calls and subscriptions that the rules no longer allow end at once, of sessions and without, and no others do", async (t) => {
   const rig = await startRig(t);
   const named = { ...MODERN, "mcp-method": "tools/call", "mcp-name": "wait" };
+  const [anns, bens] = [await sessionOf(rig, TOKENS.ANN_OLD), await sessionOf(rig, TOKENS.BEN)];
+  const subscribe = { jsonrpc: "2.0", id: 1, method: "resources/subscribe", params: { uri: "note:1" } };
+  await post(rig.url, TOKENS.ANN_OLD, subscribe, anns);
+  const listen = { jsonrpc: "2.0", id: 9, method: "subscriptions/listen" };
+  const wanted = { ...modernMeta(), notifications: { resourceSubscriptions: ["note:1"] } };
+  const toListen = { ...MODERN, "mcp-method": listen.method };
+  const listened = post(rig.url, TOKENS.ANN_OLD, { ...listen, params: wanted }, toListen);
   const cut = [
-    post(rig.url, TOKENS.ANN_OLD, call(2), await sessionOf(rig, TOKENS.ANN_OLD)),
+    post(rig.url, TOKENS.ANN_OLD, call(2), anns),
     post(rig.url, TOKENS.ANN_OLD, call(1, modernMeta()), named),
   ];
-  const kept = post(rig.url, TOKENS.BEN, call(3), await sessionOf(rig, TOKENS.BEN));
+  const kept = post(rig.url, TOKENS.BEN, call(3), bens);
   await eventually(() => rig.server.waiting.size === 3);
+  await rig.reload(ANN, BEN);
+  assert.deepEqual(rig.server.cancelled, []);
   rig.authorization = { defaultEffect: "deny", policies: [policy("allow", { roles: ["dev"] })] };
   await rig.reload(ANN, userWith("ben", "BEN", "dev"));
   for (const { body } of await Promise.all(cut)) assert.match(body, /"error":\{.*Unknown tool/);
+  assert.match((await listened).body, /acknowledged.*note:1[\s\S]*"id":9,"result"/);
   await eventually(() => rig.server.cancelled.length === 2);
+  await eventually(() => rig.server.seen.some(({ method }) => method === "resources/unsubscribe"));
   rig.server.finish();
   assert.match((await kept).body, /done/);
 });

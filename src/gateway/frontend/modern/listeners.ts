@@ -237,12 +237,15 @@ class ListeningStream implements SessionPort {
   /** Ends the whole stream: the client listens again to what is left. */
   endForbidden(served: ServingSet, principal: Principal): readonly string[] {
     const { uris, taskIds } = this.#acknowledged ?? NOTHING;
-    const mayFollow = (taskId: string): boolean => {
-      const task = served.taskOf(principal, WATCH_TASK, { taskId });
-      return task === null || served.mayFollow(principal, task);
+    const isForbidden = (method: string, params: JsonObject): boolean => {
+      const task = served.taskOf(principal, method, params);
+      const request = { method, params, served, handle: { client: this }, ...(task !== null && { task }) };
+      return served.forbidden(request, principal) !== null;
     };
-    if (!uris.every((uri) => served.mayBeNotified(principal, uri)) || !taskIds.every(mayFollow))
-      this.finish();
+    const isOver =
+      uris.some((uri) => isForbidden("resources/subscribe", { uri })) ||
+      taskIds.some((taskId) => isForbidden(WATCH_TASK, { taskId }));
+    if (isOver) this.finish();
     return [];
   }
 

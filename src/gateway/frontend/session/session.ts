@@ -191,7 +191,11 @@ export class Session implements SessionPort {
       const refusal = served.forbidden({ ...call.work, served }, principal);
       if (refusal !== null) this.#close(call, refusal, new MountaineerError("aborted", RIGHTS_ENDED));
     }
-    const ended = this.subscriptions.filter((uri) => !served.mayBeNotified(principal, uri));
+    const handle = { client: this };
+    const ended = this.subscriptions.filter((uri) => {
+      const request = { method: "resources/subscribe", params: { uri }, served, handle };
+      return served.forbidden(request, principal) !== null;
+    });
     for (const uri of ended) this.#forgetSubscription(uri);
     return ended;
   }
