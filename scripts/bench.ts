@@ -16,7 +16,13 @@ const { values, positionals } = parseArgs({
 });
 const root = join(import.meta.dirname, "..");
 const files = (await Array.fromAsync(glob("bench/*.bench.ts", { cwd: root }))).sort();
-for (const file of files) {
+const names = files.map((file) => basename(file, ".bench.ts"));
+const unknown = positionals.filter((one) => !names.includes(one) && !names.includes(`gateway-${one}`));
+if (unknown.length > 0) {
+  process.stderr.write(`bench: there is no ${unknown.join(", ")}; there are ${names.join(", ")}\n`);
+  process.exitCode = 2;
+}
+for (const file of unknown.length > 0 ? [] : files) {
   const name = basename(file, ".bench.ts");
   const isNamed = positionals.includes(name) || positionals.includes(name.replace(/^gateway-/, ""));
   if (positionals.length > 0 && !isNamed) continue;

@@ -22,7 +22,9 @@ export function run(
     const complained: Buffer[] = [];
     child.stdout.on("data", (chunk: Buffer) => said.push(chunk));
     child.stderr.on("data", (chunk: Buffer) => complained.push(chunk));
-    child.once("error", reject);
+    child.once("error", (error: NodeJS.ErrnoException) =>
+      reject(error.code === "ENOENT" ? new Error(`${program} is not installed`, { cause: error }) : error),
+    );
     child.once("close", (code) => {
       if (code === 0) resolve(Buffer.concat(said).toString());
       else

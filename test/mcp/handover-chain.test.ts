@@ -8,7 +8,7 @@ import { connect, type Socket } from "node:net";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
 import { startBridge } from "../kit/bridge.ts";
-import { eventually, SLOWNESS } from "../support/eventually.ts";
+import { eventually } from "../support/eventually.ts";
 import { daemonsOf } from "../support/processes.ts";
 import { LIGHT_SERVER } from "./fixture-programs.ts";
 import { type GatewayRig, handOver, nodeBackend, startGatewayRig } from "./gateway-rig.ts";
@@ -22,7 +22,7 @@ const QUESTION = {
 const ANSWER: Json = { action: "accept", content: { name: "Ann" } };
 
 /** Longer than any of it takes, so that a daemon with something to finish stays. */
-const DRAIN_SECONDS = Math.ceil(20 * SLOWNESS);
+const DRAIN_SECONDS = 600;
 
 async function startChain(t: TestContext): Promise<{ rig: GatewayRig; client: LightClient }> {
   // A server with calls of several clients could not say whom it asks.

@@ -1,5 +1,7 @@
 // Waiting for real things in tests: a condition with a deadline instead of a sleep.
+import { availableParallelism, loadavg } from "node:os";
 import { setTimeout as pause } from "node:timers/promises";
+import { MOST_SLOWNESS } from "../../scripts/machine-slowness.ts";
 
 /** At first, and always where each look moves a manual clock on. */
 export const BETWEEN_LOOKS_MS = 5;
@@ -13,11 +15,17 @@ const PROGRAMS_MS = 60_000;
 /** How much slower this machine was than a quiet one when the run began (`scripts/machine-slowness.ts`). */
 export const SLOWNESS = Number(process.env["MOUNTAINEER_TEST_SLOWNESS"] ?? "1");
 
+/** The same now: other programs may have begun since. */
+function slownessNow(): number {
+  const [load = 0] = loadavg();
+  return Math.max(SLOWNESS, Math.min(MOST_SLOWNESS, load / availableParallelism()));
+}
+
 /**
  * Asks `check` again and again until it gives something truthy, and resolves with that. A check that throws
  * (an assertion, say) counts as "not yet". Rejects when `deadlineMs` of real time have passed, with the last failure
  * as its cause. Left out, the deadline is 20 s, or 60 s while a program that this process started is running; a busy
- * machine gets `SLOWNESS` times as long.
+ * machine gets as many times as long as it is slower.
  * `betweenLooksMs`: always the same; left out, 5 ms at first and up to 25 ms in a long wait.
  */
 export async function eventually<T>(
@@ -36,7 +44,7 @@ export async function eventually<T>(
       lastFailure = error;
     }
     const waitedMs = performance.now() - startedAt;
-    if (waitedMs >= SLOWNESS * (deadlineMs ?? (isProgramRunning() ? PROGRAMS_MS : ANSWERS_MS))) {
+    if (waitedMs >= slownessNow() * (deadlineMs ?? (isProgramRunning() ? PROGRAMS_MS : ANSWERS_MS))) {
       const text = lastFailure instanceof Error ? lastFailure.message : String(lastFailure);
       throw new Error(`not so within ${Math.round(waitedMs)} ms: ${text}`, { cause: lastFailure });
     }
