@@ -2,6 +2,7 @@
 
 import { isDeepStrictEqual } from "node:util";
 import { TEXT_BOUNDS } from "../../../runtime/text/bounds.ts";
+import { countInvisible } from "../../../runtime/text/invisible-characters.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import { turnGiver } from "../../../runtime/time/turns.ts";
 import {
@@ -35,6 +36,12 @@ import { type TransportFailure, transportFailure } from "../transports/backend-t
 import { errorAnswer, noAnswer, oneLine } from "./failures.ts";
 import { entryBudget, tooMuch } from "./list-bounds.ts";
 import type { SendRequest } from "./pending.ts";
+
+/**
+ * Entries without a fault, as a server of 2026-07-28 (true) or an earlier version gave them. One that is equal the next time needs
+ * no check.
+ */
+const plain = new WeakMap<JsonObject, boolean>();
 
 /** For one list, at most this many withheld entries are reported, and at most this many corrected entries. */
 const MOST_REPORTED = 100;
@@ -186,7 +193,11 @@ async function readList(listed: List, options: ReadOptions): Promise<ReadList | 
     for (const entry of page.slice(0, free)) {
       const turn = othersFirst();
       if (turn !== null) await turn;
-      if (!isJsonObject(entry) || typeof entry[key] !== "string") onOddity(method, "nameless_entry");
+      const same = isJsonObject(entry) ? known.get(entry[key]) : undefined;
+      if (same !== undefined && plain.get(same) === isModern && isDeepStrictEqual(same, entry)) {
+        characters += jsonLength(same);
+        valid.push(same);
+      } else if (!isJsonObject(entry) || typeof entry[key] !== "string") onOddity(method, "nameless_entry");
       else if (!isWritable(entry)) onOddity(method, "unwritable_entry");
       else {
         const json = jsonOf(entry);
@@ -210,6 +221,9 @@ async function readList(listed: List, options: ReadOptions): Promise<ReadList | 
         }
         const headers = list === "tools" ? paramHeadersOf(sound["inputSchema"]) : [];
         if ("fault" in headers) report(entry, [headers.fault], "modern");
+        else if (checked.entry === entry && json !== null && list !== "resourceTemplates") {
+          if (countInvisible(json) === 0) plain.set(sound, isModern);
+        }
       }
     }
     if (characters > TEXT_BOUNDS.list.most) return tooMuch(method, "16 MiB");
