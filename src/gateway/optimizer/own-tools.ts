@@ -116,8 +116,11 @@ export function createOwnTools({ index, clock, logger }: GatewayTools & { readon
     unwrappedParams,
     /** Null: neither `find_tool` nor an invalid call of `call_tool`. Never rejects. */
     answered(request: GatewayRequest, declare?: Declare): Promise<Reply> | null {
-      if (request.method !== "tools/call" || request.through !== undefined) return null;
       const { name, arguments: given } = request.params ?? {};
+      // A list that was read since may have the tool, for pages only.
+      if (request.through === CALL_TOOL && typeof name === "string" && !findable(request).has(name))
+        return callable(request).has(name) ? Promise.resolve(noSuchTool(request, name)) : null;
+      if (request.method !== "tools/call" || request.through !== undefined) return null;
       if (name === FIND_TOOL) return find(request, declare);
       if (name !== CALL_TOOL) return null;
       const call = callOf(given);

@@ -1,7 +1,6 @@
 // Listening streams of protocol 2026-07-28: each subscriptions/listen opens one, which gets the notifications that the
 // client asked for, as far as its principal may see them.
 import { randomBytes } from "node:crypto";
-import { isDeepStrictEqual } from "node:util";
 import { ofLargest } from "../../../runtime/bounded-map.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
 import { type Clock, settlesWithin } from "../../../runtime/time/clock.ts";
@@ -68,14 +67,6 @@ export class Listeners {
 
   get size(): number {
     return this.#open.size;
-  }
-
-  /** Whether the client of the request has such a stream. */
-  isOpenFor({ principal, clientInfo }: Pick<ModernRequest, "principal" | "clientInfo">): boolean {
-    const key = principalKey(principal);
-    return this.#open
-      .values()
-      .some((one) => principalKey(one.principal) === key && isDeepStrictEqual(one.clientInfo, clientInfo));
   }
 
   /** Returns a function to call when the client has closed the connection. */

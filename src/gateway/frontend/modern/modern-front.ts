@@ -182,7 +182,7 @@ export class ModernFront {
   }
 
   readonly #complete = (request: ModernRequest, reply: Reply): Reply =>
-    complete(request, reply, this.#options.gateway.serverInfo, () => this.#listeners.isOpenFor(request));
+    complete(request, reply, this.#options.gateway.serverInfo);
 }
 
 function end(call: ModernCall, reason: string, reply: Reply = errorReply(BACKEND_UNAVAILABLE, reason)): void {
@@ -214,12 +214,7 @@ const CACHED: ReadonlySet<string> = new Set([
   "skills/get",
 ]);
 
-function complete(
-  request: ModernRequest,
-  reply: Reply,
-  serverInfo: JsonObject,
-  listens: () => boolean,
-): Reply {
+function complete(request: ModernRequest, reply: Reply, serverInfo: JsonObject): Reply {
   if (isError(reply)) {
     const { error } = reply;
     return error.code === RESOURCE_NOT_FOUND ? { error: { ...error, code: INVALID_PARAMS } } : reply;
@@ -230,13 +225,12 @@ function complete(
     return errorReply(INTERNAL_ERROR, "the server answered with a task, which this request does not take");
   }
   const meta = { ...(isJsonObject(_meta) ? _meta : {}), [META.serverInfo]: serverInfo };
-  const cache =
-    resultType === "complete" && CACHED.has(request.method) ? freshness(request, result, listens) : {};
+  const cache = resultType === "complete" && CACHED.has(request.method) ? freshness(request, result) : {};
   return { result: { ...result, ...cache, resultType, _meta: meta } };
 }
 
-/** How long a client may keep a whole list if its servers do not say: longer if it hears of changes. */
-const LIST_MS = { listening: 60_000, other: 5_000 };
+/** How long a client may keep a whole list if its servers do not say. Not all of them send notices of changes. */
+const LIST_MS = 5_000;
 
 /**
  * How long a result may be cached: not at all unless it is a whole list or the server says so, and by shared caches only if
@@ -245,10 +239,8 @@ const LIST_MS = { listening: 60_000, other: 5_000 };
 function freshness(
   { method, params, principal }: ModernRequest,
   { ttlMs, cacheScope }: JsonObject,
-  listens: () => boolean,
 ): JsonObject {
-  if (ttlMs === 0 && method.endsWith("/list"))
-    return { ttlMs: listens() ? LIST_MS.listening : LIST_MS.other, cacheScope: "private" };
+  if (ttlMs === 0 && method.endsWith("/list")) return { ttlMs: LIST_MS, cacheScope: "private" };
   const isRetry = params["inputResponses"] !== undefined || params["requestState"] !== undefined;
   const isValid = typeof ttlMs === "number" && Number.isInteger(ttlMs) && ttlMs >= 0 && !isRetry;
   const isPublic = isValid && cacheScope === "public" && principal.kind === "anonymous";
