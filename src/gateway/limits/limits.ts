@@ -1,7 +1,7 @@
 // The middleware of limits: answers a request beyond a limit with an error that names the limit and the time
 // to retry.
 import type { PrincipalLimits } from "../../config/limits.ts";
-import { isUnreadable } from "../../runtime/json/large-json.ts";
+import { isUnreadable, withTextCut } from "../../runtime/json/large-json.ts";
 import { UNCOUNTED_BYTES } from "../answers-in-flight.ts";
 import { type ClientHandle, OWNER_SESSION_ID } from "../client-handle.ts";
 import { isError, isJsonObject, type JsonObject, jsonOf, type Reply } from "../json-rpc.ts";
@@ -159,7 +159,7 @@ function cut(large: Large): { readonly result: JsonObject } | null {
       left -= size;
     } else if (!isTextCut && left >= SHORTEST_CUT_BYTES && isText(block)) {
       isTextCut = true;
-      sent.push({ ...block, text: beginning(block.text, left) });
+      sent.push(withTextCut(block, "text", left) ?? { ...block, text: beginning(block.text, left) });
       left = 0;
     }
   }

@@ -19,6 +19,8 @@ export type MessageHead = Readonly<Record<string, unknown>>;
 
 /** Longest key or value that is read, in bytes, with the space around it. */
 const MOST_SPELLED = 4_096;
+/** A text with more bytes is decoded in slices. */
+const LONG_TEXT = 256 * 1024;
 /** Maximum number of messages that are read of a list. */
 export const MOST_HEADS = 1_000;
 const NONE = Buffer.alloc(0);
@@ -112,6 +114,8 @@ export class JsonScan {
   readonly parts: JsonPart[] = [];
   /** The members of the whole text that are lists or objects, as ranges. `key` null: it is very long. */
   readonly members: { readonly key: unknown; readonly start: number; readonly end: number }[] = [];
+  /** Long texts that are values, with their quotes, in order. */
+  readonly texts: { readonly start: number; readonly end: number }[] = [];
   /** In order. */
   readonly heads: MessageHead[] = [];
   readonly #bounds: ScanBounds | null;
@@ -121,6 +125,8 @@ export class JsonScan {
   #state: number = ITEM;
   #depth = 0;
   #isKey = false;
+  /** Where the text that was opened last begins. */
+  #textFrom = 0;
   /** The first byte of each open list or object. */
   #opened = new Uint8Array(64);
   /** For the outer ones: where they begin, the values outside of parts before them, and the bytes in parts before them. */
@@ -190,10 +196,15 @@ export class JsonScan {
         return this.#count(this.#isIn(OBJECT) ? KEY : ITEM);
       case BEGIN_TEXT:
         this.#isKey = state === KEY || state === FIRST_KEY;
+        this.#textFrom = this.#before + at;
         if (this.#isKey && this.#isInMessage()) this.#spelledFrom = at;
         return TEXT;
       case END_TEXT:
-        if (!this.#isKey) return AFTER;
+        if (!this.#isKey) {
+          const end = this.#before + at + 1;
+          if (end - this.#textFrom > LONG_TEXT) this.texts.push({ start: this.#textFrom, end });
+          return AFTER;
+        }
         if (this.#isInMessage()) this.#endKey(bytes, at + 1);
         return COLON;
       default:

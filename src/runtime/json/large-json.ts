@@ -6,6 +6,7 @@ import { MountaineerError } from "../errors.ts";
 import { TEXT_BOUNDS } from "../text/bounds.ts";
 import { parseExactly, restored } from "../text/exact-json.ts";
 import { objectOf } from "../text/json-object.ts";
+import { parseJson } from "../text/parse-json.ts";
 import { JsonScan, type MessageHead } from "./json-scan.ts";
 
 /** Smaller texts are parsed at once, and nothing in them is counted. */
@@ -17,13 +18,26 @@ const BOUNDS = { partValues: 5_000, partBytes: 1024 * 1024, memberValues: MOST_V
 /** Bytes that are checked in one turn of the event loop: about a millisecond. */
 const SLICE_BYTES = 64 * 1024;
 
+/** Bytes of a character as JSON: `\\u0000`. */
+const LONGEST_CHARACTER = 6;
+/** Bytes of a long text that are decoded in one turn: some two milliseconds. */
+const TEXT_SLICE_BYTES = 128 * 1024;
+
 /** The members that are read of each message, even if the whole cannot be parsed. */
 const NAMES: ReadonlySet<unknown> = new Set(["id", "method"]);
 
-const [LINE_FEED, CARRIAGE_RETURN, SPACE] = [0x0a, 0x0d, 0x20] as const;
+const [LINE_FEED, CARRIAGE_RETURN, SPACE, BACKSLASH, U] = [0x0a, 0x0d, 0x20, 0x5c, 0x75] as const;
+
+/** A long text, with its place in the bytes, quotes included. */
+interface LongText {
+  readonly start: number;
+  readonly end: number;
+  readonly text: string;
+}
 
 interface Unparsed {
   readonly bytes: Buffer;
+  readonly texts: readonly LongText[];
   readonly values: number;
   readonly drop: () => void;
 }
@@ -77,18 +91,51 @@ export async function readLarge(given: Buffer): Promise<LargeJson> {
   lastWhole = lastWhole.then(() => nextTurn());
   await lastWhole;
   const isWhole = scan.values <= MOST_VALUES && bytes.length <= MOST_BYTES && !scan.isDeep;
+  const texts = isWhole ? [] : await decoded(bytes, scan.texts);
   return {
     heads: scan.heads,
     parse() {
       if (isWhole) return parsed(bytes.toString());
       if (scan.light > MOST_VALUES || scan.isList) throw tooMany(scan.values);
-      return parseAround(bytes, scan);
+      return parseAround(bytes, scan, texts);
     },
     bytesOf(key) {
       const [only, ...others] = scan.members.filter((member) => member.key === key);
       return only === undefined || others.length > 0 ? null : bytes.subarray(only.start, only.end);
     },
   };
+}
+
+/** Decodes long texts in slices, each in a separate turn. */
+async function decoded(bytes: Buffer, ranges: JsonScan["texts"]): Promise<readonly LongText[]> {
+  const texts: LongText[] = [];
+  for (const { start, end } of ranges) {
+    let text = "";
+    for (let at = start + 1; at < end - 1; ) {
+      const until = characterEnd(bytes, at, at + TEXT_SLICE_BYTES, end - 1);
+      text += String(parseJson(`"${bytes.toString("utf8", at, until)}"`));
+      at = until;
+      await nextTurn();
+    }
+    texts.push({ start, end, text });
+  }
+  return texts;
+}
+
+/** The first position from `until` on, at most `end`, at which no character of the text is cut, written as an escape or in several bytes. */
+function characterEnd(bytes: Buffer, from: number, until: number, end: number): number {
+  if (until >= end) return end;
+  let at = until;
+  const nearest = bytes.subarray(Math.max(from, at - 5), at).lastIndexOf(BACKSLASH);
+  if (nearest >= 0) {
+    const last = Math.max(from, at - 5) + nearest;
+    let first = last;
+    while (first > from && bytes[first - 1] === BACKSLASH) first -= 1;
+    // Of an even number, each second one is escaped by the one before.
+    if ((last - first) % 2 === 0) at = Math.max(at, last + (bytes[last + 1] === U ? 6 : 2));
+  }
+  while (at < end && ((bytes[at] ?? 0) & 0xc0) === 0x80) at += 1;
+  return at;
 }
 
 /** Line ends stand between values only. Each part shall fit on one line. */
@@ -160,36 +207,56 @@ function parsed(text: string): unknown {
   }
 }
 
-/** Parses all but the parts. */
-function parseAround(bytes: Buffer, { parts, values }: JsonScan): unknown {
-  const mark = randomUUID();
-  let at = 0;
-  let text = "";
-  for (const [index, { start, end }] of parts.entries()) {
-    text += `${bytes.toString("utf8", at, start)}"${mark}${index}"`;
-    at = end;
-  }
-  const around = parsed(text + bytes.toString("utf8", at));
-  const value = restored(around, mark, (index) => {
-    const part = parts[index];
-    return part === undefined ? null : partOf(bytes.subarray(part.start, part.end), part.isList, values);
+/** Parses all but the parts, which stay bytes, and the long texts. */
+function parseAround(bytes: Buffer, { parts, values }: JsonScan, texts: readonly LongText[]): unknown {
+  const inParts = new Set<LongText>();
+  const left = parts.map(({ start, end, isList }) => {
+    const own = texts.filter((text) => text.start >= start && text.end <= end);
+    for (const text of own) inParts.add(text);
+    const moved = own.map((text) => ({ ...text, start: text.start - start, end: text.end - start }));
+    return { start, end, value: () => partOf(bytes.subarray(start, end), isList, values, moved) };
   });
+  const others = texts.filter((text) => !inParts.has(text));
+  const value = parseWith(bytes, [...left, ...others.map(given)]);
   if (parts.length > 0)
     for (const member of Object.values(objectOf(value)))
       if (typeof member === "object" && member !== null) partly.set(member, values);
   return value;
 }
 
+function given({ start, end, text }: LongText) {
+  return { start, end, value: () => text };
+}
+
+/** Parses what is around the pieces, and puts their values in their places. */
+function parseWith(
+  bytes: Buffer,
+  pieces: readonly { readonly start: number; readonly end: number; readonly value: () => unknown }[],
+): unknown {
+  const mark = randomUUID();
+  const inOrder = pieces.toSorted((one, other) => one.start - other.start);
+  let at = 0;
+  let text = "";
+  for (const [index, { start, end }] of inOrder.entries()) {
+    text += `${bytes.toString("utf8", at, start)}"${mark}${index}"`;
+    at = end;
+  }
+  return restored(parsed(text + bytes.toString("utf8", at)), mark, (index) => inOrder[index]?.value());
+}
+
 /** `values`: of the whole text. */
-function partOf(given: Buffer, isList: boolean, values: number): object {
-  const target = isList ? [] : {};
-  let bytes = given;
+function partOf(whole: Buffer, isList: boolean, values: number, long: readonly LongText[]): object {
+  const target: object = isList ? [] : {};
+  let [bytes, texts] = [whole, long];
   let isParsed = false;
   /** A part that was left out only for its size can be parsed when it is read. */
   const look = (): void => {
     if (values > MOST_VALUES) throw tooMany(values);
     if (isParsed) return;
-    Object.defineProperties(target, Object.getOwnPropertyDescriptors(Object(parsed(bytes.toString()))));
+    Object.defineProperties(
+      target,
+      Object.getOwnPropertyDescriptors(Object(parseWith(bytes, texts.map(given)))),
+    );
     isParsed = true;
   };
   /**
@@ -197,13 +264,9 @@ function partOf(given: Buffer, isList: boolean, values: number): object {
    * two keys.
    */
   const toJSON = (): unknown => {
-    if (!isWriting || isParsed) {
-      look();
-      return target;
-    }
-    met ??= { mark: randomUUID(), parts: [] };
-    met.parts.push(bytes);
-    return met.mark;
+    if (isWriting && !isParsed) return asBytes(bytes);
+    look();
+    return isWriting && texts.length > 0 ? withTextsAsBytes(target, bytes, texts) : target;
   };
   const looked =
     <Given extends readonly unknown[], Found>(trap: (...given: Given) => Found) =>
@@ -219,10 +282,49 @@ function partOf(given: Buffer, isList: boolean, values: number): object {
     getOwnPropertyDescriptor: looked(Reflect.getOwnPropertyDescriptor),
   });
   const drop = (): void => {
-    bytes = Buffer.from(isList ? "[]" : "{}");
-    unparsed.set(part, { bytes, values, drop });
+    [bytes, texts] = [Buffer.from(isList ? "[]" : "{}"), []];
+    unparsed.set(part, { bytes, texts, values, drop });
     for (const key of Object.keys(target)) Reflect.deleteProperty(target, key);
   };
-  unparsed.set(part, { bytes, values, drop });
+  unparsed.set(part, { bytes, texts, values, drop });
   return part;
+}
+
+/** Takes the bytes, and returns the mark that stands for them until they are written. */
+function asBytes(bytes: Buffer): string {
+  met ??= { mark: randomUUID(), parts: [] };
+  met.parts.push(bytes);
+  return met.mark;
+}
+
+/** A text has one meaning for every parser, so its bytes can be sent although it was read. */
+function withTextsAsBytes(target: object, bytes: Buffer, texts: readonly LongText[]): unknown {
+  const written = ([key, value]: [string, unknown]): [string, unknown] => {
+    const long = typeof value === "string" ? texts.find(({ text }) => text === value) : undefined;
+    return [key, long === undefined ? value : asBytes(bytes.subarray(long.start, long.end))];
+  };
+  const entries = Object.entries<unknown>({ ...target }).map(written);
+  return Array.isArray(target) ? entries.map(([, value]) => value) : Object.fromEntries(entries);
+}
+
+/**
+ * The object with its long text `key` cut, at most `most` bytes as JSON in all; the text is written as it came. Null: the
+ * object has no such text, or its other members are larger.
+ */
+export function withTextCut(value: object, key: string, most: number): object | null {
+  const { bytes, texts = [], values = 0 } = unparsed.get(value) ?? {};
+  const whole: unknown = Reflect.get(value, key);
+  const long = texts.find(({ text }) => text === whole);
+  if (bytes === undefined || long === undefined) return null;
+  const mark = randomUUID();
+  const [before = "", after = ""] = writeJson({ ...value, [key]: mark }).split(mark);
+  const allowed = most - Buffer.byteLength(before) - Buffer.byteLength(after) - LONGEST_CHARACTER;
+  if (allowed <= 0) return null;
+  const from = long.start + 1;
+  const until = characterEnd(bytes, from, from + allowed, long.end - 1);
+  const tailAt = characterEnd(bytes, from, Math.max(from, until - 2 * LONGEST_CHARACTER), until);
+  // One half of a pair of surrogates is written as an escape.
+  const isHalf = /[\ud800-\udbff]$/.test(String(parseJson(`"${bytes.toString("utf8", tailAt, until)}"`)));
+  const cut = bytes.subarray(from, isHalf ? until - LONGEST_CHARACTER : until);
+  return partOf(Buffer.concat([Buffer.from(before), cut, Buffer.from(after)]), false, values, []);
 }

@@ -7,6 +7,7 @@ import {
   MOST_VALUES,
   readLarge,
   unparsedBytes,
+  withTextCut,
   writeJson,
 } from "../../../src/runtime/json/large-json.ts";
 import { parseExactly } from "../../../src/runtime/text/exact-json.ts";
@@ -296,4 +297,42 @@ function loses(value: number, source: string): boolean {
   if (!Number.isFinite(value)) return true;
   if (value === 0) return /^[^eE]*[1-9]/.test(source);
   return (source.length > 15 || Math.abs(value) < 2 ** -1022) && String(value) !== source;
+}
+
+test("E4 a long text is what JSON says, in whatever characters, and is written and cut as the bytes that came", async () => {
+  const pieces = [
+    '\\"',
+    "\\\\",
+    "a\\\\\\n",
+    "\\u0000",
+    "\\ud83d\\ude00",
+    "ß",
+    "ﷺa",
+    "\u{1f468}",
+    "\\ud800",
+    "ab",
+    "\\\\u0061",
+  ];
+  for (const piece of pieces) {
+    const raw = `x${piece.repeat(Math.ceil(4_500_000 / piece.length))}`;
+    const json = `{"id":1,"result":{"content":[{"type":"text","text":"${raw}"}]}}`;
+    const whole: unknown = JSON.parse(json);
+    const value = (await readLarge(Buffer.from(json))).parse();
+    assert.ok(writeJson(value) === json, `${piece} unread`);
+    const block: object = pluckBlock(value);
+    assert.ok(Reflect.get(block, "text") === Reflect.get(pluckBlock(whole), "text"), piece);
+    assert.ok(writeJson(value) === json, `${piece} read`);
+    const cut = writeJson(withTextCut(block, "text", 1_000_000));
+    assert.ok(Buffer.byteLength(cut) <= 1_000_000 && Buffer.byteLength(cut) > 999_900, piece);
+    const { text } = JSON.parse(cut) as { readonly text: string };
+    assert.ok(String(Reflect.get(block, "text")).startsWith(text), `${piece} cut`);
+    assert.ok(piece === "\\ud800" || !/[\ud800-\udbff]$/.test(text), piece);
+  }
+});
+
+function pluckBlock(value: unknown): object {
+  const { result } = value as { readonly result: { readonly content: readonly object[] } };
+  const [block] = result.content;
+  assert.ok(block !== undefined);
+  return block;
 }
