@@ -2,6 +2,7 @@ package link
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"os"
 	"path/filepath"
@@ -10,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	smb2 "github.com/cloudsoda/go-smb2"
 
 	"mountaineer/mount/fs/identity"
 	"mountaineer/mount/fs/logons"
@@ -47,6 +50,81 @@ func TestAnotherServerGetsNoLogin(t *testing.T) {
 	rig.Must(t, <-looked)
 	if s := l.link.Status(); s.Other != nil || s.Moves.Count != 0 {
 		t.Errorf("%+v", s)
+	}
+}
+
+// without takes dialects and encryption out of a client's first message, as somebody in between may: the oldest dialect takes their place.
+func without(newerThan uint16) func([]byte) {
+	return func(message []byte) {
+		const isNegotiate, capabilities, firstDialect = 4 + 12, 4 + 64 + 8, 4 + 64 + 36
+		if len(message) < firstDialect || string(message[4:8]) != "\xfeSMB" || binary.LittleEndian.Uint16(message[isNegotiate:]) != 0 {
+			return
+		}
+		binary.LittleEndian.PutUint32(message[capabilities:], 0)
+		for at := range int(binary.LittleEndian.Uint16(message[4+64+2:])) {
+			if dialect := message[firstDialect+2*at:]; binary.LittleEndian.Uint16(dialect) > newerThan {
+				binary.LittleEndian.PutUint16(dialect, 0x202)
+			}
+		}
+	}
+}
+
+func TestADowngradeGetsNoFile(t *testing.T) {
+	l := newLab(t, func(o *Options) { o.Folder = t.TempDir() }, rig.Global("server smb encrypt = desired"))
+	rig.Eventually(t, "it is recorded", func() bool {
+		record := identity.Read(l.link.options.Folder, "share")
+		return record != nil && record.Dialect == "3.1.1" && record.Encrypted
+	})
+	l.fallback.Alter(without(0x210))
+	if _, err := l.link.Use(context.Background(), "fallback"); smb.CodeOf(err) != smb.OtherServer || !strings.Contains(err.Error(), "SMB 2.1 at most") {
+		t.Errorf("%v", err)
+	}
+	if logins := l.fallback.Passed("NTLMSSP"); logins != 0 {
+		t.Errorf("%d messages of a login", logins)
+	}
+	for _, newest := range []uint16{0x202, 0x210, 0x300, 0x302} {
+		fresh := &lab{Rig: l.Rig, tb: l.LayCable(), fallback: l.LayCable()}
+		fresh.tb.Alter(without(newest))
+		unknown := New(Options{Account: l.Account, Routes: []smb.Route{fresh.tb.Route("tb")}})
+		if err := unknown.Start(context.Background()); err == nil || !strings.Contains(err.Error(), smb2.ErrChanged.Error()) {
+			t.Errorf("%x: %v", newest, err)
+		}
+		unknown.Close()
+	}
+}
+
+func TestLessThanRecordedIsLetInByAPerson(t *testing.T) {
+	l := newLab(t, func(o *Options) { o.Folder = t.TempDir() }, rig.Global("server smb encrypt = desired"))
+	before := l.epoch()
+	for _, one := range [][2]string{{"server smb encrypt = off", "does not encrypt"}, {"server max protocol = SMB3_02", "SMB 3.0.2 at most"}} {
+		lines, why := one[0], one[1]
+		l.KillServer()
+		l.Reconfigure(lines)
+		l.StartServer()
+		l.tb.Set(false)
+		l.fallback.Set(false)
+		rig.Eventually(t, "it is another one: "+why, func() bool {
+			other := l.link.Status().Other
+			return other != nil && strings.Contains(other.Text, why)
+		})
+		rig.Must(t, l.link.LetIn(l.link.Status().Other.Guid))
+		rig.Must(t, l.look())
+		l.whole()
+	}
+	if l.epoch() != before {
+		t.Error("it is the same server, and what is open stays")
+	}
+}
+
+func TestAServerOfAnOldDialectIsServed(t *testing.T) {
+	for protocol, dialect := range map[string]string{"SMB2_02": "2.0.2", "SMB2_10": "2.1", "SMB3_00": "3.0", "SMB3_02": "3.0.2"} {
+		l := newLab(t, nil, rig.Global("server max protocol = "+protocol))
+		rig.Must(t, l.look())
+		l.link.mu.Lock()
+		if got := l.link.record.Dialect; got != dialect {
+			t.Errorf("%s: %q", protocol, got)
+		}
+		l.link.mu.Unlock()
 	}
 }
 

@@ -26,6 +26,7 @@ type Cable struct {
 	dialled int
 	toFar   []byte // the first bytes of all connections
 	cutsAt  func(message []byte) bool
+	alters  func(message []byte)
 }
 
 const recordedAtMost = 1 << 20
@@ -42,6 +43,13 @@ func (c *Cable) CutAt(is func(message []byte) bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.cutsAt = is
+}
+
+// Alter changes each message to the server, whose length stays.
+func (c *Cable) Alter(change func(message []byte)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.alters = change
 }
 
 // LayCable is another way to the server.
@@ -118,6 +126,9 @@ func (h held) Read(p []byte) (int, error) {
 	narrow := h.cable.narrow
 	if h.isNear && len(h.cable.toFar) < recordedAtMost {
 		h.cable.toFar = append(h.cable.toFar, p[:n]...)
+	}
+	if h.isNear && h.cable.alters != nil {
+		h.cable.alters(p[:n])
 	}
 	isCut := h.isNear && h.cable.cutsAt != nil && h.cable.cutsAt(p[:n])
 	if isCut {

@@ -108,6 +108,12 @@ func (r *Rig) RenameShare(name string) {
 	Must(r.T, os.WriteFile(r.samba, []byte(strings.Replace(string(text), "[share]", "["+name+"]", 1)), 0o644))
 }
 
+// Reconfigure replaces the lines of Global, from the next start on.
+func (r *Rig) Reconfigure(lines string) {
+	r.more = lines
+	r.configure()
+}
+
 func (r *Rig) configure() {
 	r.T.Helper()
 	me, err := user.Current()
