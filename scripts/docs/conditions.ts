@@ -9,7 +9,8 @@ const CONDITIONS: Readonly<Record<ConditionName, string>> = {
   off_network: "this network is not in the share's `only_on`",
   waking: "the NAS is being woken, for a minute",
   did_not_wake: "the NAS did not answer three wake-up packets",
-  different_servers: "another server answers than the one that was mounted, or one that offers less; the title has the reason",
+  different_servers:
+    "another server answers than the one that was mounted, or one that offers less; the title has the reason",
   host_unproved: "an edited host is not proved to be the server that is mounted",
   server_unproved: "of a share that is remounted: the two addresses are not proved to be one NAS",
   share_empty: "the share has no file by which its NAS could be recognized",
