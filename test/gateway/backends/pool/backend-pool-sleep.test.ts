@@ -45,6 +45,25 @@ describe("remembered lists", () => {
     assert.deepEqual([await b.answered(call), changes], [1, 0]);
   });
 
+  it("D5 a list request wakes no server, and waits for a slow one for a second", async () => {
+    const b = await begun(NEEDED, "one");
+    await settle();
+    assert.equal(b.pool.readDueLists(["tools"]), null);
+    b.is({ phase: "Asleep", starts: 0, names: ["one"] });
+    void b.call();
+    await settle();
+    await b.comesUp("one");
+    b.script.last.reading = new Promise(() => {});
+    let isOver = false;
+    void b.pool.readDueLists(["tools"])?.then(() => {
+      isOver = true;
+    });
+    await b.clock.advance(999);
+    assert.equal(isOver, false);
+    await b.clock.advance(1);
+    assert.equal(isOver, true);
+  });
+
   it("B2 different lists of the server are one change", async () => {
     const b = await begun({}, "one");
     await settle();

@@ -88,6 +88,8 @@ export class ScriptedInstance implements BackendInstance {
   settledAtMs: number | null = null;
   checks = 0;
   refreshes = 0;
+  /** Of its lists; null: nothing is due. */
+  reading: Promise<unknown> | null = null;
   level: McpLogLevel | null;
   observed: InstanceObservation;
   readonly options: InstanceOptions;
@@ -163,8 +165,8 @@ export class ScriptedInstance implements BackendInstance {
     this.refreshes++;
   }
 
-  readDueLists(): null {
-    return null;
+  readDueLists(): Promise<unknown> | null {
+    return this.reading;
   }
 
   remainingMs(): number {

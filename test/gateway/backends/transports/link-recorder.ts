@@ -48,6 +48,7 @@ export function openRecorded(open: OpenTransport) {
       if (!isOpened) throw new Error("called back synchronously");
       closed.push(failure);
     },
+    onRetryAfter: (ms) => void recorded.waits.push(ms),
     onQuirk: (oddity) => void oddities.push(oddity),
     onLogLine(line) {
       if (closed.length > 0) throw new Error("a call after onClosed");
@@ -73,6 +74,8 @@ export function openRecorded(open: OpenTransport) {
     link,
     received,
     failed,
+    /** How long the server wants no further request, ms. */
+    waits: [] as number[],
     get suspects() {
       return suspects;
     },

@@ -50,6 +50,23 @@ test("refusals name the status and never a secret", async (t) => {
   }
 });
 
+test("D5 a refusal says how long the server wants no further request, in seconds or as a date", async (t) => {
+  const date = new Date(Date.now() + 60_000).toUTCString();
+  for (const [status, header, least, most] of [
+    [429, "30", 30_000, 30_000],
+    [503, date, 50_000, 60_000],
+    [503, "soon", 0, 0],
+    [500, "30", 0, 0],
+  ] as const) {
+    const take: Take = (_, response) => Boolean(response.writeHead(status, { "retry-after": header }).end());
+    const { url } = await startHttpServer(t, echoing("json", take));
+    const recorded = connect(t, url);
+    await recorded.askInVain("echo");
+    const [waitMs = 0] = recorded.waits;
+    assert.ok(waitMs >= least && waitMs <= most, `${status} ${header}: ${waitMs}`);
+  }
+});
+
 // Where a server's framework wants a slash, or none, at the end.
 test("D9 redirects within one origin are followed for messages, three at most, and no others", async (t) => {
   const rows: readonly (readonly [status: number, from: string, to: string, followed: boolean])[] = [
