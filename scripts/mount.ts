@@ -19,7 +19,7 @@ if (values.test) {
   const env = goEnvironment();
   const { own, libraries } = await goSource(root, go, env);
   await run(go, ["vet", "./fs/..."], { cwd: own, env });
-  process.stdout.write(await run(go, ["test", "-timeout=3h", "./fs/..."], { cwd: own, env }));
+  process.stdout.write(await run(go, ["test", "-timeout=5h", "./fs/..."], { cwd: own, env }));
   for (const { folder, packages } of libraries.filter((library) => library.packages.length > 0))
     process.stdout.write(await run(go, ["test", "-vet=off", ...packages], { cwd: folder, env }));
 } else if (values.all) {
