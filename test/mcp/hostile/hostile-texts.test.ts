@@ -22,6 +22,9 @@ const MOST_AWAY_MS = 100;
 const MOST_GROWTH = 64 * 1024 * 1024;
 const GIVEN_BACK_MS = 60_000;
 const SIZES = [64, 128, 256, 512, 1_024].map((size) => size * 1_024);
+/** Long texts, by kind of character: as JSON, a message may have 64 MiB. */
+const LONG_PIECES = ['"', "\\", "\0", "ß", "\u{1f468}", "a"];
+const LONG_MEBIBYTES = SECONDS > 60 ? [1, 4, 16, 32, 60] : [32];
 /** Whatever the runtime compiles or collects is there once or twice, not each time. */
 const MOST_TIMES = 4;
 /** A thread that only answers pings uses less of 25 ms. */
@@ -130,9 +133,19 @@ test("E4 no text of a server or client holds the daemon's thread for 100 ms, or 
   for (const { kind, place } of PLACES) await awayFor({ kind, place, piece: "a" }, 64 * 1_024);
   const before = await memoryOf(rig.pid);
   const held: string[] = [];
-  const endMs = performance.now() + SECONDS * 1_000;
   const seed = SECONDS > 60 ? Date.now() : 20261129;
+  for (const piece of LONG_PIECES)
+    for (const mebibytes of LONG_MEBIBYTES) {
+      const size = piece.length * Math.floor((mebibytes * 1_048_576) / (JSON.stringify(piece).length - 2));
+      const text = { kind: "answer", place: "a result's text", piece } as const;
+      let away = Number.POSITIVE_INFINITY;
+      for (let times = 0; times < MOST_TIMES && away > MOST_AWAY_MS * slowness(); times++)
+        away = Math.min(away, await awayFor(text, size));
+      if (away > MOST_AWAY_MS * slowness())
+        held.push(`a result of ${mebibytes} MiB of ${JSON.stringify(piece)}: ${Math.round(away)} ms`);
+    }
   const texts = fc.sample(TEXT, { numRuns: SECONDS * 10, seed });
+  const endMs = performance.now() + SECONDS * 1_000;
   let played = 0;
   for (const text of texts) {
     if (performance.now() > endMs) break;
