@@ -92,10 +92,15 @@ func TestAFileLivesByAnyOfItsNames(t *testing.T) {
 		m.put("a/x", 2*mib)
 		rig.Must(t, os.Mkdir(m.Theirs("b"), 0o755))
 		rig.Must(t, os.Link(m.Theirs("a/x"), m.Theirs("b/x")))
+		rig.Must(t, os.Link(m.here("a/x"), m.here("b/third")))
+		rig.Must(t, os.Remove(m.here("b/third")))
 		f := openFile(t, m.here(open), os.O_RDWR)
 		for _, other := range []string{"a/x", "b/x"} {
-			_, err := os.Stat(m.here(other))
+			seen, err := os.Stat(m.here(other))
 			rig.Must(t, err)
+			if links := seen.Sys().(*syscall.Stat_t).Nlink; links != 2 {
+				t.Errorf("%s has %d names", other, links)
+			}
 		}
 		rig.Must(t, os.Remove(m.Theirs("a/x")))
 		m.Cable.Set(false)

@@ -50,6 +50,10 @@ func (n *node) Unlink(ctx context.Context, name string) syscall.Errno {
 	} else {
 		err = n.share.remove(ctx, path, false, child)
 	}
+	if child != nil {
+		// It has one name less.
+		child.askAgain()
+	}
 	n.hasChanged(name)
 	return errnoOf(err)
 }

@@ -63,8 +63,10 @@ func (n *node) Rename(ctx context.Context, name string, newParent fs.InodeEmbedd
 	}
 	n.share.folders.release(moved)
 	err = n.share.move(ctx, from, to, isReplacing, moved)
-	if moved != nil {
-		moved.askAgain()
+	for _, each := range []*node{moved, replaced} {
+		if each != nil {
+			each.askAgain()
+		}
 	}
 	n.hasChanged(name)
 	into.hasChanged(newName)
