@@ -54,11 +54,17 @@ func TestAnOpenFileIsAHandle(t *testing.T) {
 	rig.Must(t, unix.Futimes(int(log.Fd()), []unix.Timeval{unix.NsecToTimeval(at.UnixNano()), unix.NsecToTimeval(at.UnixNano())}))
 	rig.Must(t, log.Sync())
 	rig.Must(t, log.Close())
+	locked := openFile(t, m.here("locked"), os.O_WRONLY|os.O_APPEND|os.O_CREATE)
+	rig.Must(t, unix.Flock(int(locked.Fd()), unix.LOCK_EX))
+	add(t, locked, "one\n")
+	rig.Must(t, os.Rename(m.Theirs("locked"), m.Theirs("locked.1")))
+	add(t, locked, "two\n")
+	rig.Must(t, locked.Close())
 	rig.Eventually(t, "closed", func() bool { return m.settled(link.Files).Share.IsUnused("log.1") == nil })
 	if seen, err := os.Stat(m.Theirs("log.1")); err != nil || !seen.ModTime().Equal(at) {
 		t.Errorf("its time: %v, %v", seen.ModTime(), err)
 	}
-	m.has(map[string]string{"log.1": "one\ntwo\n"})
+	m.has(map[string]string{"log.1": "one\ntwo\n", "locked.1": "one\ntwo\n"})
 }
 
 // A19: the time that a program sees after it has closed a file stays, also that of writes after a child has closed its copy.

@@ -160,7 +160,7 @@ func onWriter[T any](ctx context.Context, h *handle, op func(t link.Try, file *s
 			l := &h.node.locks
 			l.changes(1, nil)
 			got, err := beside(ctx, h, t, op)
-			if smb.StatusOf(err) == lockConflict {
+			if smb.StatusOf(err) == lockConflict || isElsewhere(err) {
 				by.isDirty.Store(true)
 				got, err = op(t, file)
 			}
