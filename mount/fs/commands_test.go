@@ -81,6 +81,11 @@ func TestCheckComparesWhatRoutesLeadTo(t *testing.T) {
 	if look(r, &got, r.Account.Password, append(append([]string{"check", "-keep-record"}, account...), over("tb", second)...)...); got.Verdict != "same" {
 		t.Errorf("%+v", got)
 	}
+	// A new server that does not answer, or refuses the login, leaves the record.
+	for _, cable := range []*rig.Cable{away, second} {
+		arguments := append([]string{"mount", "-new-server"}, append(account, over("tb", cable)...)...)
+		start(r, "a wrong word", append(arguments, r.Folder)...).line()
+	}
 	if after, _ := os.ReadFile(filepath.Join(state, "server.json")); string(after) != string(before) {
 		t.Errorf("the record was written: %s", after)
 	}

@@ -14,7 +14,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"syscall"
-	"time"
 
 	"mountaineer/mount/fs/control"
 	"mountaineer/mount/fs/identity"
@@ -114,11 +113,6 @@ func mountCommand(arguments []string, in io.Reader, out io.Writer) error {
 	log.SetPrefix("mountaineer-fs: ")
 	if m.state != "" {
 		if err := os.MkdirAll(m.state, 0o700); err != nil {
-			return err
-		}
-	}
-	if m.link.NewServer && m.state != "" {
-		if err := identity.SetAside(m.state, time.Now()); err != nil {
 			return err
 		}
 	}

@@ -205,7 +205,9 @@ func (r Record) Learn(v Verdict, now Reading, entries []Entry, isRestarted bool)
 	if isRestarted && v.sameIds != nil && len(r.Entries) > 0 && (v.Proof == ByCreation || v.Proof == ByEntries) {
 		r.IdsLast = v.sameIds
 	}
-	r.GuidChanges = r.GuidChanges || r.Guid != now.Guid
+	if r.Guid != now.Guid {
+		r.GuidChanges, r.GuidBefore = r.GuidChanges || r.GuidBefore != "", r.Guid
+	}
 	r.Guid, r.Root, r.Entries = now.Guid, withCreation(now.Root, r.Root), entries
 	return r
 }

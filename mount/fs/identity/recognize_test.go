@@ -127,6 +127,17 @@ func TestWhetherIdsLastIsLearntAtRestarts(t *testing.T) {
 	}
 }
 
+func TestASecondNewGuidIsAHabit(t *testing.T) {
+	r := record(root, file("a", 7))
+	for _, guid := range []string{"nas", "renamed", "renamed", "again"} {
+		now := reading(root, file("a", 7))
+		now.Guid = guid
+		if r = r.Learn(r.Recognize(now), now, r.Entries, false); r.GuidChanges != (guid == "again") {
+			t.Errorf("%s: %+v", guid, r)
+		}
+	}
+}
+
 func ptr(b bool) *bool { return &b }
 
 func TestARecordLastsAndIsKeptBesideTheNext(t *testing.T) {

@@ -74,8 +74,9 @@ func (e Entry) isRenamed(other Entry) bool {
 type Record struct {
 	V    int    `json:"v"`
 	Guid string `json:"guid"` // hex; empty: it has none
-	// The server makes a new GUID when it starts, as a person has let it in with another one.
-	GuidChanges bool `json:"guid_changes,omitempty"`
+	// The server makes a new GUID when it starts, as a person has let it in with another one twice: once, it was renamed.
+	GuidChanges bool   `json:"guid_changes,omitempty"`
+	GuidBefore  string `json:"guid_before,omitempty"`
 	// Whether ids of files are the same after the server was started again; nil: not known.
 	IdsLast *bool `json:"ids_last,omitempty"`
 	// The newest dialect that it has offered, and whether the share was encrypted; empty and false: not known, or not.

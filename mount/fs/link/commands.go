@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"mountaineer/mount/fs/identity"
 	"mountaineer/mount/fs/safely"
 	"mountaineer/mount/fs/smb"
 )
@@ -196,9 +195,4 @@ func (l *Link) LetIn(guid string) error {
 func (l *Link) takeIn() {
 	l.letIn, l.record = nil, nil
 	l.epoch++
-	if l.options.Folder != "" {
-		if err := identity.SetAside(l.options.Folder, time.Now()); err != nil {
-			l.logf("the record of the server before cannot be kept: %v", err)
-		}
-	}
 }

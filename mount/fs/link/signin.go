@@ -263,6 +263,11 @@ func (l *Link) trust(c *Conn) {
 	l.letIn, l.other = nil, nil
 	c.Epoch, l.ahead = l.epoch, c.Ahead
 	if l.record == nil {
+		if l.options.Folder != "" {
+			if err := identity.SetAside(l.options.Folder, time.Now()); err != nil {
+				l.logf("the record of the server before cannot be kept: %v", err)
+			}
+		}
 		l.record = &identity.Record{Guid: c.learnt.now.Guid, Share: l.account.Share, Root: c.learnt.now.Root}
 		l.proof = identity.First
 	} else {
