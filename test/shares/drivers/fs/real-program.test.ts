@@ -103,8 +103,9 @@ describe("the driver fs on a server", { skip: missing ?? false }, () => {
       [{ password: "wrong" }, "wrong_credentials"],
       [{ shareName: "nowhere" }, "no_such_share"],
     ] as const) {
-      const plan = { ...staying(share), logInNow: true };
-      const failed = failure(await bench.driver.mount({ ...share, ...change }, "tb", limits(), plan));
+      const changed = { ...share, ...change };
+      const plan = { ...staying(changed), logInNow: true };
+      const failed = failure(await bench.driver.mount(changed, "tb", limits(), plan));
       assert.equal(failed.reason, reason, failed.text);
       assert.deepEqual(await found(bench.driver, share), []);
     }
