@@ -8,13 +8,14 @@ import { errorReply, INVALID_REQUEST, LIMIT_REACHED, type Reply } from "../json-
 import { WATCH_TASK } from "../protocol.ts";
 import { makeAnswered } from "./answered-call.ts";
 import { type ConsentRequest, consentKey, hasAgreed, refusalText } from "./consent.ts";
-import type {
-  ConsentOutcome,
-  GatewayRequest,
-  Handle,
-  JudgedRequest,
-  Middleware,
-  ServingSet,
+import {
+  type ConsentOutcome,
+  type GatewayRequest,
+  type Handle,
+  type JudgedRequest,
+  type Middleware,
+  RUN_SCRIPT,
+  type ServingSet,
 } from "./middleware.ts";
 import { OWN_ANSWERS, TASK_METHODS } from "./own-answers.ts";
 import { type Policies, type PolicyTarget, type Ruling, rulingWith } from "./policies.ts";
@@ -90,15 +91,27 @@ export function createAuthorization(parts: AuthorizationParts): {
   };
 }
 
-/** Returns the refusal if the current policies forbid a call that began under earlier policies; else null. */
+/**
+ * Returns the refusal if the current policies forbid a call that began under earlier policies, or a call that its script is making;
+ * else null.
+ */
 export function forbidden(policies: Policies, request: JudgedRequest, principal?: Principal): Reply | null {
-  return verdictOn(policies, request, principal).effect === "deny" ? unknown(request) : null;
+  const { script, through, served, handle } = request;
+  const ofScript = script === undefined || through !== undefined ? null : [...script.calls];
+  if (ofScript !== null && !policies.isAllowed(principal ?? handle.client.principal, SCRIPTS, "tools/call"))
+    return unknown(request);
+  const refused = [request, ...(ofScript ?? []).map((call) => ({ ...call, served }))].find(
+    (one) => verdictOn(policies, one, principal).effect === "deny",
+  );
+  return refused === undefined ? null : unknown(refused);
 }
 
 /** Whether the policies allow the request without a question. */
 export function isAllowed(policies: Policies, request: GatewayRequest): boolean {
   return verdictOn(policies, request).effect === "allow";
 }
+
+const SCRIPTS: PolicyTarget = { kind: "tool", name: RUN_SCRIPT, backend: "" };
 
 interface Verdict extends Ruling {
   /** null if the method has no target, or the verdict did not need it. */

@@ -54,7 +54,10 @@ export interface GatewayRequest {
 }
 
 /** What decides whether the policies allow a request. */
-export type JudgedRequest = Pick<GatewayRequest, "method" | "params" | "served" | "task"> & {
+export type JudgedRequest = Pick<
+  GatewayRequest,
+  "method" | "params" | "served" | "task" | "through" | "script"
+> & {
   readonly handle: Pick<CallHandle, "client">;
 };
 
@@ -63,6 +66,8 @@ export interface RunningScript {
   readonly id: string;
   /** The calls that a person has allowed in advance, by the backend and the tool's name; -1: they are declined. */
   readonly allowed: Map<string, number>;
+  /** Its calls without an answer. */
+  readonly calls: Set<GatewayRequest>;
   /** Settles when no question of the script waits: a person is asked one thing at a time. */
   consentPending: Promise<unknown>;
 }

@@ -122,7 +122,7 @@ export class ScriptCalls {
   }
 
   async #inTurn(name: string, argumentsJson: string): Promise<Reply> {
-    const { request, limiter } = this.#options;
+    const { request, limiter, script } = this.#options;
     const { client } = request.handle;
     using turn = this.#isClosed ? null : await limiter.turn(client.principal, this.#abort);
     const given = turn === null || this.#isClosed ? null : await parsed(argumentsJson);
@@ -145,7 +145,8 @@ export class ScriptCalls {
     const counts = this.#countsOf(name);
     counts.open += 1;
     this.#showProgress(name);
-    const reply = await served.handle(call);
+    script.calls.add(call);
+    const reply = await served.handle(call).finally(() => script.calls.delete(call));
     // An aborted call stays open: whether it took effect is unknown.
     if (isError(reply) && (this.#abort.aborted || reply.error.code === REQUEST_TIMEOUT)) return reply;
     counts.open -= 1;

@@ -33,6 +33,7 @@ async function startRig(t: TestContext, first: AuthorizationConfig | null = null
     ...NO_GATEWAY,
     server: serverOn(port, { bodyLimitBytes: 100_000 }),
     backends: [backend],
+    scripts: { enabled: true, timeoutMs: 20_000 },
     authorization: rig.authorization,
     incomingAuth: { type: "local", users },
   });
@@ -160,7 +161,8 @@ test("E1 the older transport's streams end with their token, with a session and 
 });
 
 test("E1 calls and subscriptions that the rules no longer allow end at once, of sessions and without, and no others do", async (t) => {
-  const rig = await startRig(t);
+  const freely = policy("allow", { resources: ["tool:wait"] });
+  const rig = await startRig(t, { defaultEffect: "allow", policies: [freely] });
   const named = { ...MODERN, "mcp-method": "tools/call", "mcp-name": "wait" };
   const [anns, bens] = [await sessionOf(rig, TOKENS.ANN_OLD), await sessionOf(rig, TOKENS.BEN)];
   const subscribe = { jsonrpc: "2.0", id: 1, method: "resources/subscribe", params: { uri: "note:1" } };
@@ -169,19 +171,22 @@ test("E1 calls and subscriptions that the rules no longer allow end at once, of 
   const wanted = { ...modernMeta(), notifications: { resourceSubscriptions: ["note:1"] } };
   const toListen = { ...MODERN, "mcp-method": listen.method };
   const listened = post(rig.url, TOKENS.ANN_OLD, { ...listen, params: wanted }, toListen);
+  const scripted = { name: "run_script", arguments: { script: "return await tools.wait({})" } };
   const cut = [
     post(rig.url, TOKENS.ANN_OLD, call(2), anns),
     post(rig.url, TOKENS.ANN_OLD, call(1, modernMeta()), named),
+    post(rig.url, TOKENS.ANN_OLD, call(4, scripted), anns),
   ];
   const kept = post(rig.url, TOKENS.BEN, call(3), bens);
-  await eventually(() => rig.server.waiting.size === 3);
+  await eventually(() => rig.server.waiting.size === 4);
   await rig.reload(ANN, BEN);
   assert.deepEqual(rig.server.cancelled, []);
-  rig.authorization = { defaultEffect: "deny", policies: [policy("allow", { roles: ["dev"] })] };
+  const runs = policy("allow", { resources: ["tool:run_script"] });
+  rig.authorization = { defaultEffect: "deny", policies: [policy("allow", { roles: ["dev"] }), runs] };
   await rig.reload(ANN, userWith("ben", "BEN", "dev"));
   for (const { body } of await Promise.all(cut)) assert.match(body, /"error":\{.*Unknown tool/);
   assert.match((await listened).body, /acknowledged.*note:1[\s\S]*"id":9,"result"/);
-  await eventually(() => rig.server.cancelled.length === 2);
+  await eventually(() => rig.server.cancelled.length === 3);
   await eventually(() => rig.server.seen.some(({ method }) => method === "resources/unsubscribe"));
   rig.server.finish();
   assert.match((await kept).body, /done/);
