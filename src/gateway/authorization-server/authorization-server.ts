@@ -217,7 +217,9 @@ export class AuthorizationServer implements Disposable {
         const origin = { user: typed.name, entry: grants.entryOf(typed.name, sha256Of(text)) ?? "" };
         waiting.typed = this.#stands(origin) ? origin : null;
         if (waiting.typed === null) return tokenPage(waiting, action, RENEWED);
-        return choicePage(waiting, typed.name, accessOf(typed), action);
+        const servers = accessOf(typed);
+        waiting.shown = servers.map(({ name }) => name);
+        return choicePage(waiting, typed.name, servers, action);
       }
       waiting.wrong += 1;
       refused("a wrong token was typed in the page of a client", remote, null);
@@ -226,7 +228,8 @@ export class AuthorizationServer implements Disposable {
     const { typed } = waiting;
     if (form.get("answer") !== "allow" || typed === null) this.#refuse(waiting);
     else if (this.#stands(typed)) {
-      const backends = form.has("all") ? null : form.getAll("server");
+      const ticked = form.getAll("server");
+      const backends = form.has("all") ? null : waiting.shown.filter((name) => ticked.includes(name));
       waiting.answer = { ...typed, backends, read_only: form.has("read_only") };
     } else {
       waiting.typed = null;
@@ -320,7 +323,12 @@ export class AuthorizationServer implements Disposable {
   async #receive({ request, remote }: Exchange): Promise<string> {
     const { promise, resolve } = Promise.withResolvers<ReceivedBody>();
     request.once("close", () => resolve({ kind: "too_slow" }));
-    this.#bodies.receive({ request, limitBytes: BODY_BYTES, sender: remote ?? "", done: resolve });
+    this.#bodies.receive({
+      request,
+      limitBytes: BODY_BYTES,
+      sender: senderNetwork(remote ?? ""),
+      done: resolve,
+    });
     const body = await promise;
     if (body.kind === "whole") return body.bytes.toString("utf8");
     throw new OAuthError("invalid_request", "the body is too large, or comes too slowly", 413);

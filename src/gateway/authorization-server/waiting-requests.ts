@@ -52,6 +52,8 @@ export interface WaitingRequest extends AccessRequest {
   wrong: number;
   /** The user whose token was typed in this page, and the entry by that token. */
   typed: GrantOrigin | null;
+  /** The servers that this page showed to that user. */
+  shown: readonly string[];
 }
 
 export class WaitingRequests {
@@ -79,7 +81,7 @@ export class WaitingRequests {
       ...request,
       ...{ typedCode, cookieSha256: sha256Of(cookie), id: randomBytes(16).toString("base64url") },
       ...{ openedMs: this.#clock.wallMs(), endsAtMs: this.#clock.monotonicMs() + WAIT_MS },
-      ...{ answer: null, codeSha256: null, refreshToken: null, wrong: 0, typed: null },
+      ...{ answer: null, codeSha256: null, refreshToken: null, wrong: 0, typed: null, shown: [] },
     };
     this.#requests.set(waiting.id, waiting);
     return { waiting, cookie };

@@ -186,7 +186,7 @@ test("E1 the user's own token, typed in the page, lets the program in with less 
   const choice = await client.answer(other, TYPED);
   assert.match(choice.text, /As the user <b>ann<\/b>.*value="files" checked> files: 2 tools/s);
   assert.match(choice.text, /calls itself<\/dt><dd>A Client<.*published by<\/dt><dd>no one/s);
-  await client.answer(other, [...ALLOW, ["server", "files"], ["read_only", "yes"]]);
+  await client.answer(other, [...ALLOW, ["server", "files"], ["server", "unseen"], ["read_only", "yes"]]);
   assert.equal((await redeemed(client, id, other)).status, 200);
   const all = await client.authorize(queryFor(id));
   for (const form of [TYPED, [...ALLOW, ["all", "yes"]]] as const) await client.answer(all, form);
