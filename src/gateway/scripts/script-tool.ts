@@ -76,7 +76,12 @@ export function withScripts(own: OwnTools | null, run: RunScript): OwnTools {
 }
 
 function newScript(): RunningScript {
-  return { id: randomBytes(9).toString("base64url"), allowed: new Map(), calls: new Set(), consentPending: Promise.resolve() };
+  return {
+    id: randomBytes(9).toString("base64url"),
+    allowed: new Map(),
+    calls: new Set(),
+    consentPending: Promise.resolve(),
+  };
 }
 
 function sourceOf(given: unknown): { readonly text: string } | { readonly fault: string } {

@@ -1,10 +1,12 @@
 // Names and patterns of the configuration that match nothing of the servers whose lists are known: a rule that says more than it
 // does. Addresses are left out, as servers also answer addresses that they do not list. Pure.
 import { REDACTED } from "../../config/schema/gateway-schema.ts";
+import { machineOf } from "../../config/values/backend-names.ts";
 import { type KeyPath, pathText } from "../../config/values/mistakes.ts";
+import { memoized } from "../../runtime/memo.ts";
 import { objectOf } from "../../runtime/text/json-object.ts";
 import type { Catalog, CatalogEntry, CatalogSource } from "../catalog/catalog.ts";
-import { compileGlobs } from "../catalog/glob.ts";
+import { compileGlobs, literalOf } from "../catalog/glob.ts";
 import { compilePatterns, exactNames, type RuleOwners, serverIn } from "../catalog/rule-names.ts";
 import { CALL_TOOL, FIND_TOOL, RUN_SCRIPT } from "../middleware/middleware.ts";
 import type { GatewayConfig } from "./gateway-contract.ts";
@@ -19,7 +21,10 @@ export interface UnmatchedName {
 type Kind = "tool" | "prompt";
 
 interface Known {
-  readonly config: Pick<GatewayConfig, "authorization" | "groups" | "backends" | "optimizer" | "audit">;
+  readonly config: Pick<
+    GatewayConfig,
+    "authorization" | "groups" | "backends" | "optimizer" | "audit" | "importsBackends"
+  >;
   readonly owners: RuleOwners;
   readonly catalog: Catalog;
   /** The enabled servers. */
@@ -75,11 +80,25 @@ export function unmatchedNames(
 
 function checkPolicies({ config, owners, catalog, servers, narrowed, areRead, check }: Known): void {
   const configured = config.backends.map(({ name }) => name);
-  for (const [index, { effect, resources, backends }] of (config.authorization?.policies ?? []).entries()) {
+  for (const [index, policy] of (config.authorization?.policies ?? []).entries()) {
+    const { effect, resources, backends, arguments: values } = policy;
+    const at = ["authorization", "policies", index];
     const isMeant = compileGlobs(backends ?? ["*"]);
-    check(["authorization", "policies", index, "resources"], resources, (pattern) => {
+    // Names without wildcards are compared when the file is read. Another machine's servers may come at any time.
+    const isThere = (pattern: string): boolean =>
+      literalOf(pattern) !== null ||
+      config.importsBackends === true ||
+      configured.some(compileGlobs([pattern]));
+    check([...at, "backends"], backends, isThere);
+    if (areRead(servers.filter(isMeant), "tool", "prompt"))
+      check([...at, "arguments"], Object.keys(values ?? {}), (key) =>
+        argumentsOf(catalog).includes(key.slice(key.lastIndexOf(".") + 1).toLowerCase()),
+      );
+    check([...at, "resources"], resources, (pattern) => {
       const [, kind, name = pattern] = OF_KIND.exec(pattern) ?? [];
       if (narrowed.has(pattern) || (kind === undefined && MAY_BE_URI.test(pattern))) return true;
+      const [server = ""] = name.split("/");
+      if (machineOf(server) !== null && !configured.some(compileGlobs([server]))) return true;
       const only = serverIn(name)?.backend ?? "";
       const reachable = servers.filter((one) => isMeant(one) && (!configured.includes(only) || one === only));
       if (kind !== "prompt" && !areRead(reachable, "tool")) return true;
@@ -143,7 +162,7 @@ function checkTools({ config: { optimizer, audit }, catalog, servers, areRead, c
 }
 
 /** The names of the arguments of tools and prompts in lower case, each also as a path. */
-function argumentsOf({ tools, prompts }: Catalog): readonly string[] {
+const argumentsOf = memoized(({ tools, prompts }: Catalog): readonly string[] => {
   const names = [...prompts.values()].flatMap(({ definition: { arguments: given } }) =>
     Array.isArray(given) ? given.map((one: unknown) => String(objectOf(one)["name"]).toLowerCase()) : [],
   );
@@ -167,4 +186,4 @@ function argumentsOf({ tools, prompts }: Catalog): readonly string[] {
     }
   }
   return names;
-}
+});
