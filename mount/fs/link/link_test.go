@@ -311,11 +311,19 @@ func TestReadsGoOnWhileTheOldSessionIsNotEnded(t *testing.T) {
 
 func TestWithoutARouteProgramsWaitForThePatience(t *testing.T) {
 	l := newLab(t, func(o *Options) { o.Patience = 2 * time.Second })
-	l.tb.Set(true)
 	l.fallback.Set(true)
+	// The request comes when one connection is lost, and the route not yet.
+	l.tb.Hold(true)
+	l.link.lost(l.link.pair.files, Ended)
+	go func() {
+		for l.link.OldestWait() == 0 {
+			time.Sleep(time.Millisecond)
+		}
+		l.tb.Set(true)
+	}()
 	began := time.Now()
-	if err := l.look(); !errors.Is(err, syscall.EIO) {
-		t.Errorf("%v", err)
+	if err := l.look(); !errors.Is(err, syscall.EIO) || l.link.Status().AskedMs == nil {
+		t.Errorf("%v, %+v", err, l.link.Status())
 	}
 	if took := time.Since(began); took < time.Second || took > 7*time.Second {
 		t.Errorf("it took %v", took)

@@ -129,10 +129,11 @@ func (l *Link) ended(r *request) {
 // connected waits for a connection that the request may use, and counts as pending on it from then on. It waits until the one who asks is
 // killed (EINTR), or patience ends (EIO).
 func (l *Link) connected(ctx context.Context, use Use) (Try, error) {
-	for isNew := true; ; isNew = false {
+	for isNoted := use.NoWait; ; {
 		l.mu.Lock()
 		c, wait, until, err := l.connOrWait(use)
-		isWanted := isNew && l.pair == nil && !use.NoWait
+		// One of two connections may be lost before the route is.
+		isWanted := !isNoted && l.pair == nil
 		if c != nil {
 			c.begin(use)
 			unsettled := use.Changes && !l.isSettled()
@@ -141,8 +142,11 @@ func (l *Link) connected(ctx context.Context, use Use) (Try, error) {
 		}
 		isHeld := l.hold != nil
 		l.mu.Unlock()
-		if isWanted && (l.options.Check == nil || !l.options.Check(ctx)) {
-			l.noteAsked()
+		if isWanted {
+			isNoted = true
+			if l.options.Check == nil || !l.options.Check(ctx) {
+				l.noteAsked()
+			}
 		}
 		if err != nil {
 			return Try{}, err

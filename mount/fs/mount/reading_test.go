@@ -285,8 +285,8 @@ func TestOnlyWhatAProgramNeedsIsAskedFor(t *testing.T) {
 	write(t, checker, `exec 3<"$1"`)
 	isAsked := func() bool { return m.link.Status().AskedMs != nil }
 	m.Cable.Set(true)
-	if err := exec.Command("sh", "-c", `exec 3<"$1"/absent`, "sh", m.folder).Run(); err == nil || !isAsked() {
-		t.Errorf("a program: %v", err)
+	if out, err := exec.Command("sh", "-c", `exec 3<"$1"/absent`, "sh", m.folder).CombinedOutput(); err == nil || !isAsked() {
+		t.Errorf("a program: %v: %s", err, out)
 	}
 	m.Cable.Set(false)
 	rig.Eventually(t, "served again", func() bool { return !isAsked() })
