@@ -283,22 +283,24 @@ test("a service shows what it announces, from the edit on that turns notificatio
   await eventually(() => count("config.rejected") === 1);
   assert.deepEqual(await each.shown(), [], "off by default");
 
-  await rig.write(`${text}[notify]\nenabled = true\n`);
+  // That the preferred route is ready is untrue within a moment, and a slow machine would show it before that.
+  const on = `${text}[notify]\nenabled = true\ntb_ready = false\n`;
+  await rig.write(on);
   await eventually(() => count("config.applied") === 1);
   await rename(away, join(rig.folder, "CORE-tb"));
   await until("CORE", overTb);
   await rename(join(rig.folder, "CORE-tb"), away);
   await eventually(async () => (await titles(each)).length === 1);
-  await rig.write(`${text}[notify]\nenabled = true\n[global_]\n`);
+  await rig.write(`${on}[global_]\n`);
   await eventually(async () => (await titles(each)).length === 2);
-  const line = text.split("\n").length + 2;
+  const line = on.split("\n").length;
   assert.deepEqual(await titles(each), [
     "CORE failed over to the fallback",
     `The configuration was rejected (line ${line})`,
   ]);
 
   await rm(join(each.folder, "notify-send"));
-  await rig.write(`${text}[notify]\nenabled = true\n[global__]\n`);
+  await rig.write(`${on}[global__]\n`);
   const unavailable = (): boolean =>
     service.control.status().global.conditions.some(({ code }) => code === "notify_unavailable");
   await eventually(unavailable);
