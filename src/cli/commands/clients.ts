@@ -89,8 +89,8 @@ const clientsRevokeCommand = command("clients revoke", {
   description:
     "Their tokens, sessions and streams end at once. With --server or --read-only they stay, and may do less.",
   examples: {
-    "mountaineer clients revoke k3Jd_fh2LmQx": "end it",
-    "mountaineer clients revoke k3Jd_fh2LmQx --read-only": "let it only read",
+    "mountaineer clients revoke 4e07c29b81fa": "end it",
+    "mountaineer clients revoke 4e07c29b81fa --read-only": "let it only read",
   },
   exits: { 2: "there is no such program", 8: "no daemon runs" },
   takes: { "<ids...>": { about: "as clients list shows them" }, ...LIMITS },

@@ -182,7 +182,7 @@ export class Grants {
   begin(given: NewGrant): Promise<Tokens> {
     return this.#inTurn(async () => {
       const nowMs = this.#options.clock.wallMs();
-      const id = randomBytes(9).toString("base64url");
+      const id = randomBytes(6).toString("hex"); // Typed in commands, so it begins with no dash.
       const first = randomBytes(32).toString("base64url");
       const { access, tokens } = await this.#derive(id, first);
       const refresh = { sha256: sha256Of(first), before: null };

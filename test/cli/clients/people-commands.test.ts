@@ -221,7 +221,7 @@ test("E1 a person lets a program in by its code and a yes at a terminal, limits 
   assert.equal(renewed.code, 0, renewed.stderr);
   assert.ok(await b.isLetIn(own), "kept, although its token ended at once");
   const list = await b.run("clients", "list");
-  const grant = /\n([\w-]{12}) +A Client +ann +all that the user may, at http/.exec(list.stdout)?.[1] ?? "";
+  const grant = /\n([\da-f]{12}) +A Client +ann +all that the user may, at http/.exec(list.stdout)?.[1] ?? "";
   assert.notEqual(grant, "", list.stdout);
   assert.equal((await b.run("clients", "revoke", grant, "--read-only")).code, 0);
   await assert.rejects(session.call("echo", { text: "x" }), /Unknown tool/);
