@@ -171,15 +171,15 @@ export function readLocalUsers(
     const principal: Principal = { kind: "user", name, roles, user: name };
     const value = secretOf(token);
     const earlier = oldToken === null ? null : secretOf(oldToken);
-    const add = (secret: string, endsAtMs: number | null): void => {
+    const add = (secret: string, endsAtMs: number | null, by: Principal): void => {
       const digest = used.digestOf(Buffer.from(secret, "utf8"));
-      known.push({ digest, principal, endsAtMs });
-      if (endsAtMs === null) used.record(principal, digest);
+      known.push({ digest, principal: by, endsAtMs });
+      used.record(by, digest);
     };
     const endsAtMs = Date.parse(oldUntil ?? "");
-    if (earlier !== null) add(earlier, endsAtMs);
+    if (earlier !== null) add(earlier, endsAtMs, { ...principal });
     if (value === null) continue;
-    add(value, null);
+    add(value, null, principal);
     const sha256 = sha256Of(value);
     const old = earlier === null ? null : { sha256: sha256Of(earlier), endsAtMs };
     const sha256s = used.addOfUser(name, old === null ? [sha256] : [sha256, old.sha256]);
@@ -194,12 +194,10 @@ export function readLocalUsers(
     }
     return found;
   };
-  /** The user who has the principal's token in this configuration; null: no user has it now. An expired token interrupts nothing. */
+  /** The user who has the principal's token now; null: no user has it. */
   const currentUser = (principal: Principal): Principal | null => {
     const digest = used.by(principal);
-    return digest === null
-      ? (entries.get(principal.name)?.principal ?? null)
-      : byDigest(digest, Number.NEGATIVE_INFINITY);
+    return digest === null ? (entries.get(principal.name)?.principal ?? null) : byDigest(digest, wallMs());
   };
   return {
     byToken: (token) => byDigest(used.digestOf(token), wallMs()),

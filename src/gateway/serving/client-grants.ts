@@ -67,13 +67,14 @@ export class ClientGrants implements Disposable {
   /** Ends the grants of users who are no longer in the configuration, and of tokens that are no longer accepted. */
   endOrphans(): void {
     const { users, resource } = this.#parts.rules().authentication;
-    if (users === null || resource === null) return;
+    if (users === null) return;
+    this.#recheckAtEnd([...users.entries.values()]);
+    if (resource === null) return;
     const { grants } = this;
     grants.endOrphans((grant) =>
       users.entries.has(grant.user) ? !grants.isOfUser(grant) : !users.names.has(grant.user),
     );
     this.#follow(users.entries);
-    this.#recheckAtEnd([...users.entries.values()]);
   }
 
   /** Grants by the owner are stored with the user's present token, by which the next daemon knows the entry. */
@@ -87,7 +88,7 @@ export class ClientGrants implements Disposable {
     if (ids.length > 0) grants.change(ids, (grant) => ({ entry: presentOf(grant) })).catch(() => {});
   }
 
-  /** Sessions and streams of an old token's grants end with the token. */
+  /** Sessions and streams of an old token, and of its grants, end with the token. */
   #recheckAtEnd(entries: readonly UserEntry[]): void {
     const { clock } = this.#parts;
     this.#timer?.[Symbol.dispose]();

@@ -253,6 +253,7 @@ test("E1 a new token ends what waits on the old one at once, and what that gave 
   const auth = (users: readonly AuthUser[]) => ({
     incomingAuth: { type: "local", users, oauth: true } as const,
   });
+  const { session } = await post(door.url, ENVIRONMENT.ANN, MCP);
   const [given, kept] = [await signedIn(door), await signedIn(door)];
   const { client, id } = given;
   const byToken = async () => {
@@ -283,6 +284,8 @@ test("E1 a new token ends what waits on the old one at once, and what that gave 
   assert.equal(clients.grants.list.length, 4);
   await clock.advance(1_000);
   await eventually(() => clients.grants.list.length === 3);
+  const [listing, of] = [{ ...MCP, method: "tools/list" }, { "mcp-session-id": session ?? "" }];
+  assert.equal((await post(door.url, ENVIRONMENT.NEW, listing, of)).status, 404, "its session has ended");
   for (const { client: program, id: of, refresh } of [given, kept])
     assert.equal((await program.refresh({ client_id: of, refresh_token: refresh })).status, 200);
   await door.reload(auth([ANN, BEN]));
