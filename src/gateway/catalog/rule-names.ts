@@ -1,5 +1,6 @@
 // Names without wildcards in rules (policies, groups). Each means an entry of one server: `SERVER/NAME` says which; a bare name is
 // bound to the first server in the approved order that lists it, and keeps that server for as long as a rule has the name. Pure.
+import { machineOf } from "../../config/values/backend-names.ts";
 import type { Catalog, CatalogEntry, EntryKind } from "./catalog.ts";
 import { compileGlobs, literalOf } from "./glob.ts";
 import { resolveTarget } from "./resolve.ts";
@@ -120,7 +121,10 @@ function compileWide(patterns: readonly string[]): (target: RuleTarget) => boole
     const { kind, name, backend = "", originalName = name } = target;
     const of = ruleKind(kind);
     const names = [...namesOf(target), originalName];
-    if (isNamed({ kind, name: originalName })) return true;
+    // Also as prefixes make it of the server's own name, whether they are in use or not.
+    const fullName = `${machineOf(backend) ?? backend}_${originalName}`;
+    if (isNamed(of === "resource" ? { kind, name: originalName } : { kind, name: originalName, fullName }))
+      return true;
     if (of === "resource" && names.some(isUri)) return true;
     if (backend === "") return false;
     return ofServers.some(

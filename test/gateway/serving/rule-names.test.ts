@@ -243,6 +243,7 @@ test("E4 a renamed tool or a moved address keeps its deny, and a pattern of an a
   };
   assert.equal(await open("tool:wipe"), "-++++");
   assert.equal(await open("code/wi*"), "-++++");
+  assert.equal(await open("tool:code_wipe"), "-++++");
   assert.equal(await open("tool:c*/wipe"), "-++++");
   assert.equal(await open("tool:crm/wipe"), "+++++");
   assert.equal(await open("resource:*/.env"), "+-+++");
