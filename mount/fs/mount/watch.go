@@ -160,7 +160,7 @@ func (w *watch) follow(b begun) {
 			if w.hears != nil {
 				w.hears(changed)
 			} else {
-				go w.node.share.watchers.noticed(w.node, changed)
+				safely.Go(func() { w.node.share.watchers.noticed(w.node, changed) })
 			}
 			// The server keeps what comes now, and reports it together.
 			time.Sleep(heardTogether)

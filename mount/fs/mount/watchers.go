@@ -66,7 +66,7 @@ func (w *watchers) begin(s *Share, device uint64) {
 	w.device = fmt.Sprintf("%x", unix.Major(device)<<20|unix.Minor(device))
 	w.threads, w.processes = map[uint32]time.Time{}, map[int]*watcher{}
 	if w.isOn {
-		go w.sweepOften(s.hearing.ended)
+		safely.Go(func() { w.sweepOften(s.hearing.ended) })
 	}
 }
 
