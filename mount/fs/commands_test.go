@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"mountaineer/mount/fs/identity"
 	"mountaineer/mount/fs/rig"
 )
 
@@ -88,6 +89,13 @@ func TestCheckComparesWhatRoutesLeadTo(t *testing.T) {
 	}
 	if after, _ := os.ReadFile(filepath.Join(state, "server.json")); string(after) != string(before) {
 		t.Errorf("the record was written: %s", after)
+	}
+	// Anybody in between may have said what a guest's server offers.
+	open := rig.New(t, rig.Global("server signing = auto\nguest account = "+r.Account.User), rig.PerShare("guest ok = yes"))
+	guest := filepath.Join(r.Folder, "guest")
+	look(open, &got, "", append([]string{"check", "-share", "share", "-guest", "-state", guest}, over("tb", open.Cable)...)...)
+	if known := identity.Read(guest, "share"); known == nil || known.Dialect != "" {
+		t.Errorf("%+v, %+v", got, known)
 	}
 	for _, command := range []string{"list", "shares"} {
 		var failed struct{ Error struct{ Code string } }

@@ -274,7 +274,7 @@ func (l *Link) trust(c *Conn) {
 		next := l.record.Learn(c.learnt.verdict, c.learnt.now, l.record.Entries, l.outage != nil)
 		l.record, l.proof = &next, c.learnt.verdict.Proof
 	}
-	l.record.Protect(c.Server().Dialect, c.Share, isLetIn)
+	l.record.Protect(c.Proved(), c.Share, isLetIn)
 	safely.Go(func() { l.remember(c) })
 }
 

@@ -170,6 +170,14 @@ func (c *Connection) Id() uint64 { return c.session.Id() }
 
 func (c *Connection) Server() smb2.Server { return c.session.Server() }
 
+// Proved is the dialect, if the server has signed that it offers it; empty: a guest's session has no signatures.
+func (c *Connection) Proved() string {
+	if c.session.IsUnsigned() {
+		return ""
+	}
+	return c.Server().Dialect
+}
+
 func (c *Connection) Signing() string { return c.session.Signing() }
 
 // Heard is when the server's last bytes came, Monotonic.

@@ -122,7 +122,7 @@ func (c *check) route(ctx context.Context, route smb.Route, shown *Route) error 
 	}
 	c.add(verdict, route)
 	if verdict.IsSame() || verdict.Proof == identity.ByGuid {
-		c.known.Protect(conn.Server().Dialect, conn.Share, false)
+		c.known.Protect(conn.Proved(), conn.Share, false)
 	}
 	if c.before == "" {
 		c.before = route.Address
