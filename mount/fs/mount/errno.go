@@ -2,6 +2,8 @@ package mount
 
 import (
 	"errors"
+	"log"
+	"sync"
 	"syscall"
 
 	"mountaineer/mount/fs/smb"
@@ -21,6 +23,7 @@ const (
 	lockConflict     = 0xC0000054
 	lockNotGranted   = 0xC0000055
 	cancelled        = 0xC0000120
+	pathNotCovered   = 0xC0000257
 )
 
 var errnos = map[uint32]syscall.Errno{
@@ -47,6 +50,7 @@ var errnos = map[uint32]syscall.Errno{
 	0xC00000D4:       syscall.EXDEV,  // NOT_SAME_DEVICE
 	0xC0000265:       syscall.EMLINK, // TOO_MANY_LINKS
 	0xC0000106:       syscall.ENAMETOOLONG,
+	pathNotCovered:   syscall.EREMOTE,
 	invalidParameter: syscall.EINVAL,
 	0xC000021B:       syscall.EBUSY, // DATA_NOT_ACCEPTED
 	notSupported:     syscall.ENOTSUP,
@@ -54,6 +58,8 @@ var errnos = map[uint32]syscall.Errno{
 	0xC0000002:       syscall.ENOTSUP, // NOT_IMPLEMENTED
 	0xC0000003:       syscall.ENOTSUP, // INVALID_INFO_CLASS
 }
+
+var sayRemote sync.Once
 
 func errnoOf(err error) syscall.Errno {
 	var errno syscall.Errno
@@ -65,6 +71,9 @@ func errnoOf(err error) syscall.Errno {
 	}
 	if smb.IsFull(err) {
 		return syscall.ENFILE
+	}
+	if smb.StatusOf(err) == pathNotCovered {
+		sayRemote.Do(func() { log.Print("a DFS link leads to another share or server: it is not followed, mount that share itself") })
 	}
 	if errno, known := errnos[smb.StatusOf(err)]; known {
 		return errno

@@ -410,6 +410,16 @@ func TestANameThatIsNotThereIsAbsentOnEachServer(t *testing.T) {
 	}
 }
 
+func TestALinkToAnotherShareSaysSo(t *testing.T) {
+	m := newMount(t, patient, rig.PerShare("msdfs root = yes"))
+	rig.Must(t, os.Symlink(`msdfs:elsewhere\share`, filepath.Join(m.Export, "link")))
+	for _, path := range []string{"link", "link/below"} {
+		if _, err := os.Stat(filepath.Join(m.folder, path)); !errors.Is(err, syscall.EREMOTE) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
 // Samba does not sign what it says of a lease.
 func TestABreakIsHeardThoughAllIsSigned(t *testing.T) {
 	m := newMount(t, patient)
