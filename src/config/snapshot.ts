@@ -203,8 +203,10 @@ export type BackendConfig = Omit<NormalizedBackend, BackendKeysElsewhere> & {
 };
 
 /** A backend that the gateway serves, either from the file or from another machine. */
-export type ServedBackend = Omit<BackendConfig, "connection"> & {
+export type ServedBackend = Omit<BackendConfig, "connection" | "given" | "defaultEnv"> & {
   readonly connection: BackendConfig["connection"] | FleetConnection;
+  /** True if the file has `timeouts.init`, in the backend's entry or in the defaults. */
+  readonly isInitGiven?: boolean;
 };
 
 /** The reaction to a server whose tools, prompts, resources or instructions have changed. */

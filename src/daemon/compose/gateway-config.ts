@@ -30,9 +30,11 @@ function withClientFolders(backend: BackendConfig, clientFolders: readonly strin
 export function gatewayConfig(config: MountaineerConfig): GatewayConfig {
   const { server, conflictResolution, incomingAuth, authorization } = config;
   // For the gateway it makes no difference whether a setting comes from the file's entry or from the defaults.
-  const backends = config.backends.map(({ given: _, defaultEnv: _names, ...backend }) =>
-    withClientFolders(backend, config.trust.clientFolders ?? []),
-  );
+  const isInitDefault = config.backendDefaults.timeouts.initMs !== null;
+  const backends = config.backends.map(({ given, defaultEnv: _names, ...backend }) => ({
+    ...withClientFolders(backend, config.trust.clientFolders ?? []),
+    ...((isInitDefault || given?.includes("initMs") === true) && { isInitGiven: true }),
+  }));
   const { limits, audit, trust, telemetry, optimizer, scripts, groups, profiles } = config;
   const access = { incomingAuth, authorization, limits, audit, trust, telemetry };
   const exported = exportsOf(config);

@@ -134,8 +134,7 @@ export class BackendState {
   }
 
   #fetchMs(base: InstanceBase): number {
-    const isWritten = this.config.given?.includes("initMs") === true;
-    return isWritten || this.#slowStart === startOf(base) ? 0 : FETCH_MS;
+    return this.config.isInitGiven === true || this.#slowStart === startOf(base) ? 0 : FETCH_MS;
   }
 
   /** A program that does not start in five minutes is not given them again. */
