@@ -82,8 +82,8 @@ test("adding in the page", {
       assert.equal(await readFile(rig.home.configFile, "utf8"), before);
       await page.reload();
       await page.getByRole("button", { name: "Unlock" }).click();
-      const typed = await page.getByText(/^mountaineer admin /).textContent();
-      assert.equal((await rig.home.cli((typed ?? "").split(" ").slice(1))).code, 0);
+      const typed = await page.getByText(/^MOUNTAINEER_HOME=\S+ mountaineer admin /).textContent();
+      assert.equal((await rig.home.cli((typed ?? "").split(" ").slice(2))).code, 0);
       await page.getByRole("form", { name: "Store a secret" }).waitFor();
     },
   );

@@ -99,8 +99,8 @@ test("the page behind a proxy with TLS", {
     const { page, context } = await rig.signedIn({ view: "Settings/Configuration" });
     const ask = page.getByRole("button", { name: "Unlock" });
     await ask.click();
-    const typed = await page.getByText(/^mountaineer admin /).textContent();
-    const { code, stderr } = await rig.home.cli((typed ?? "").split(" ").slice(1));
+    const typed = await page.getByText(/^MOUNTAINEER_HOME=\S+ mountaineer admin /).textContent();
+    const { code, stderr } = await rig.home.cli((typed ?? "").split(" ").slice(2));
     assert.equal(code, 0, stderr);
     await page.getByText("This tab may change which programs run, for 15 min.").waitFor();
     assert.equal(await ask.count(), 0);
