@@ -27,8 +27,11 @@ func (n *node) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32, s
 	}
 	if err != nil {
 		h.Release(ctx)
-		if isAbsent(err) {
-			// The kernel asks for the name again, and makes a file if it may.
+		if isElsewhere(err) {
+			// The kernel asks for the name again, and makes a file if it may. What a listing had there is not there any more.
+			if parent, name := n.folder(); parent != nil {
+				parent.names.forget(name)
+			}
 			return nil, 0, syscall.ESTALE
 		}
 		return nil, 0, errnoOf(err)

@@ -223,6 +223,21 @@ func TestChangesOfOthersAreSeen(t *testing.T) {
 	}
 }
 
+// A colleague's editor saves: his new file is in the place of the old one, which a listing has shown a moment before.
+func TestAFileThatOthersReplaceIsOpened(t *testing.T) {
+	m := newMount(t, patient)
+	m.put("file", 1)
+	for i := range 20 {
+		_, err := os.ReadDir(m.folder)
+		rig.Must(t, err)
+		whole := m.put("new", 10+i)
+		rig.Must(t, os.Rename(filepath.Join(m.Export, "new"), filepath.Join(m.Export, "file")))
+		if got, err := os.ReadFile(filepath.Join(m.folder, "file")); err != nil || !bytes.Equal(got, whole) {
+			t.Fatalf("%d: %d bytes, %v", i, len(got), err)
+		}
+	}
+}
+
 // waiting says when it is first waited with.
 type waiting struct {
 	context.Context
