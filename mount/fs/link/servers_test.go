@@ -249,7 +249,15 @@ func TestOnlyOnANetworkThatIsAllowed(t *testing.T) {
 	// What stands goes on.
 	rig.Must(t, l.look())
 	before := l.tb.Tries() + l.fallback.Tries()
-	l.tb.Set(false)
+	l.tb.Hold(true)
+	go func() {
+		// Where its silence may not be looked into.
+		for l.link.OldestWait() < 3*silentFrom {
+			time.Sleep(time.Millisecond)
+		}
+		l.tb.Set(false)
+		l.tb.Hold(false)
+	}()
 	if err := l.look(); !errors.Is(err, syscall.EIO) {
 		t.Errorf("%v", err)
 	}

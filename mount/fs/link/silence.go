@@ -58,8 +58,19 @@ func (c *Conn) watch() {
 	}
 }
 
+// mayContact: what stands on a route may go on where nothing new may be sent.
+func (l *Link) mayContact(route smb.Route) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, err := l.allowedRoute(route.Name)
+	return err == nil
+}
+
 // answers: the right server answers on that route.
 func (l *Link) answers(route smb.Route) bool {
+	if !l.mayContact(route) {
+		return false
+	}
 	server, err := route.Ask(l.life, askWithin)
 	return err == nil && l.judge(route, server) == nil
 }
@@ -121,6 +132,9 @@ func (l *Link) testLongMessages(c *Conn) {
 const passesWithin = 3 * time.Second
 
 func (l *Link) passes(route smb.Route) bool {
+	if !l.mayContact(route) {
+		return false
+	}
 	ctx, cancel := context.WithTimeout(l.life, passesWithin)
 	defer cancel()
 	c, err := l.signInNaming(ctx, route, Files, nil)
