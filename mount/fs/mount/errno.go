@@ -73,7 +73,9 @@ func errnoOf(err error) syscall.Errno {
 		return syscall.ENFILE
 	}
 	if smb.StatusOf(err) == pathNotCovered {
-		sayRemote.Do(func() { log.Print("a DFS link leads to another share or server: it is not followed, mount that share itself") })
+		sayRemote.Do(func() {
+			log.Print("a DFS link leads to another share or server: it is not followed, mount that share itself")
+		})
 	}
 	if errno, known := errnos[smb.StatusOf(err)]; known {
 		return errno

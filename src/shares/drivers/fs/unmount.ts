@@ -125,12 +125,11 @@ async function force(
   identity: ProcessIdentity | null,
   deadlineMs: number,
 ): Promise<UnmountOutcome> {
-  if (identity !== null) {
-    if (!(await kill(clock, identity, deadlineMs)))
-      return unmountFailed(`process ${identity.pid} does not end`);
-  } else if (entry.type.startsWith("fuse")) {
-    // The process that serves the mount is not known and cannot be killed, so aborting the FUSE connection frees
-    // blocked callers. Once the mount has left the table, `deviceMinor` may belong to another connection.
+  if (identity !== null && !(await kill(clock, identity, deadlineMs)))
+    return unmountFailed(`process ${identity.pid} does not end`);
+  if (entry.type.startsWith("fuse")) {
+    // The process may not be known, or a thread of a killed one may wait in the kernel for an answer that does not come:
+    // aborting the FUSE connection frees both. Once the mount has left the table, `deviceMinor` may belong to another connection.
     const isMounted = (await mountTable.read(clock.monotonicMs())).some(({ id }) => id === entry.id);
     if (isMounted) await abortFuseConnection(entry.deviceMinor);
   }
