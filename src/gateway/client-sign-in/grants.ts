@@ -21,8 +21,11 @@ import type { StoredPins } from "../pins/pin-store.ts";
 const DAY_MS = 24 * 60 * 60_000;
 const UNUSED_LIFE_MS = 90 * DAY_MS;
 const ACCESS_LIFE_MS = 60 * 60_000;
-/** How long a refresh token that was exchanged is accepted again: several processes of a client may share it. */
-const REPEAT_MS = 60_000;
+/**
+ * How long a refresh token that was exchanged is accepted again: several processes of a client may share it. Programs were seen to
+ * send it again for 76 s.
+ */
+const REPEAT_MS = 120_000;
 const MOST_OF_USER = 100;
 /** Access tokens of one grant that are valid at once. */
 const MOST_ACCESS = 32;
@@ -200,7 +203,7 @@ export class Grants {
 
   /**
    * Exchanges a refresh token: the answer is written before it resolves. One that was exchanged before gets the same answer for
-   * a minute, until its successor is exchanged; after that it ends the grant. Rejects if it cannot be written: nothing has changed.
+   * two minutes, until its successor is exchanged; after that it ends the grant. Rejects if it cannot be written: nothing has changed.
    */
   refresh(token: string, clientId: string, resource: string | null): Promise<Refreshed> {
     return this.#inTurn(async () => {

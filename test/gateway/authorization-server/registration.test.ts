@@ -258,6 +258,7 @@ test("E1 a client's document is read once it is at its own id, small and said to
   for (const [value, status, why] of [
     [{ ...good, client_id: "https://other.example/c" }, 200, /another client_id/],
     [{ ...good, client_secret: "x" }, 200, /secret/],
+    [{ ...good, token_endpoint_auth_method: "private_key_jwt", jwks_uri: ID }, 200, /other.*than `none`/],
     [{ ...good, redirect_uris: ["data:x"] }, 200, /redirect_uris/],
     [{ ...good, more: "x".repeat(65_536) }, 200, /too large/],
     [good, 302, /status 200/],
