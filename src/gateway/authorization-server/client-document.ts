@@ -60,7 +60,7 @@ export async function fetchClient(id: string, means: FetchMeans = MEANS): Promis
   if (body?.["client_id"] !== id) throw refusal("names another client_id");
   if ("client_secret" in body) throw refusal("has a secret in it");
   const { token_endpoint_auth_method: method = "none" } = body;
-  // Whoever publishes a key means that nobody without it is the program.
+  // A program that publishes a key must prove that it has it, which cannot be asked for here.
   if (method !== "none") throw refusal("asks for another sign-in of programs than `none`, the only one here");
   return { id, ...readMetadata(body), publishedBy: new URL(id).hostname };
 }
