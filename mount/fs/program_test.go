@@ -247,6 +247,41 @@ func collectGarbage() (end func()) {
 	return func() { hasEnded.Store(true) }
 }
 
+func TestAKnownShareKeepsItsCharacters(t *testing.T) {
+	r := rig.New(t)
+	put(r, "steady", 6)
+	state := filepath.Join(r.Folder, "home")
+	record := filepath.Join(state, "server.json")
+	session := func(file, onServer string, arguments ...string) {
+		p, folder := mountAt(r, "mounted", append(arguments, "-state", state)...)
+		rig.Must(t, os.WriteFile(filepath.Join(folder, file), nil, 0o644))
+		if _, err := os.Stat(r.Theirs(onServer)); err != nil {
+			entries, _ := os.ReadDir(r.Export)
+			t.Errorf("%q: the server has %v", file, entries)
+		}
+		rig.Must(t, p.Process.Signal(syscall.SIGTERM))
+		rig.Must(t, p.Wait())
+	}
+	session("1:", "1\uf022")
+	session("2:", "2\uf022")
+	text, err := os.ReadFile(record)
+	rig.Must(t, err)
+	before := strings.Replace(string(text), `"characters":"private",`, "", 1)
+	if before == string(text) {
+		t.Errorf("recorded: %s", text)
+	}
+	rig.Must(t, os.WriteFile(record, []byte(before), 0o600))
+	session("3:", "3：")
+	session("4:", "4：", "-new-server")
+	rig.Must(t, os.Remove(record))
+	var checked struct{ Verdict string }
+	look(r, &checked, r.Account.Password, append(append([]string{"check"}, usual(r)...), "-state", state)...)
+	session("5:", "5：")
+	rig.Must(t, os.RemoveAll(state))
+	look(r, &checked, r.Account.Password, append(append([]string{"check"}, usual(r)...), "-state", state)...)
+	session("6:", "6\uf022")
+}
+
 // A cable is pulled, and then the program is killed: the server does not notice, and keeps the program's files open.
 func TestAFileOfAKilledProgramCanBeRemoved(t *testing.T) {
 	r := rig.New(t)

@@ -17,7 +17,7 @@ import {
 import { basename, dirname, join, relative, resolve } from "node:path";
 import { MountaineerError, recoverFrom } from "../runtime/errors.ts";
 import { readIfPresent } from "../runtime/files/durable-file.ts";
-import { number, object, reader, text } from "../runtime/shape.ts";
+import { number, object, optional, reader, text } from "../runtime/shape.ts";
 import { jsonObject } from "../runtime/text/json-object.ts";
 import { shellCommand } from "../runtime/text/plain-text.ts";
 import { systemClock } from "../runtime/time/clock.ts";
@@ -41,7 +41,7 @@ const PART_WITHIN_MS = 24 * 3_600_000;
 const NAME_CHARACTERS_AT_MOST = 40;
 
 const runningOf = reader(object({ mounted: text, socket: text }));
-const statusOf = reader(object({ status: object({ share: text }) }));
+const statusOf = reader(object({ status: object({ share: text, characters: optional(text) }) }));
 const copiedOf = reader(object({ copied: number, size: number, modified_at: number }));
 
 /** Resolves with the path of the copy, and its bytes. */
@@ -55,7 +55,7 @@ export async function copyAtServer(copy: ServerCopy): Promise<{ readonly path: s
   const otherwise = { hint: `copy the bytes: ${shellCommand`cp -R ${copy.from} ${copy.to}`}` };
   using program = await programAt(source.root, home, otherwise);
   using other = await programAt(target.root, home, otherwise);
-  const share = await shareOf(other);
+  const into = await shareOf(other);
   signal.addEventListener("abort", () => program[Symbol.dispose](), { once: true });
   let bytes = 0;
   const fill = async (path: string, made: string): Promise<void> => {
@@ -65,7 +65,7 @@ export async function copyAtServer(copy: ServerCopy): Promise<{ readonly path: s
       to: join(dirname(target.inside), relative(dirname(to), made)),
     };
     for (let offset = 0, isWhole = false, before = ""; !isWhole; ) {
-      const answer = await program.request("copy", { ...paths, share, offset }, PART_WITHIN_MS);
+      const answer = await program.request("copy", { ...paths, ...into, offset }, PART_WITHIN_MS);
       signal.throwIfAborted();
       const part = answer.ok ? copiedOf(answer.members) : null;
       if (part === null)
@@ -120,11 +120,13 @@ async function programAt(
   );
 }
 
-async function shareOf(program: ProgramConnection): Promise<string> {
+/** A share, and by which characters its names are written: an older program says nothing, and has the first ones. */
+async function shareOf(program: ProgramConnection): Promise<{ share: string; characters: string }> {
   const answer = await program.request("status", {}, 5_000);
   const known = answer.ok ? statusOf(answer.members) : null;
   if (known === null) throw new MountaineerError("program_refused", answer.ok ? "no answer" : answer.text);
-  return known.status.share;
+  const { share, characters = "" } = known.status;
+  return { share, characters };
 }
 
 /** Makes a file or folder beside its place, under a name that nothing else has, and puts it there once it is whole. A present file is only

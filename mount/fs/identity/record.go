@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	smb2 "github.com/cloudsoda/go-smb2"
@@ -70,6 +71,16 @@ func (e Entry) isRenamed(other Entry) bool {
 	return !e.Folder && e.Written != 0 && e.Id != 0 && e.Id == other.Id && e.isAs(other)
 }
 
+// Characters says by what a share's names on the server have the characters that no server has in one. It stays as long as the share is known.
+type Characters string
+
+const (
+	// Similar ones, in shares that were known before there were others: their records do not say it.
+	Similar Characters = ""
+	// Private ones of Unicode, as Macs and the kernel's client have them.
+	Private Characters = "private"
+)
+
 // Record is what is remembered of a server.
 type Record struct {
 	V    int    `json:"v"`
@@ -80,11 +91,13 @@ type Record struct {
 	// Whether ids of files are the same after the server was started again; nil: not known.
 	IdsLast *bool `json:"ids_last,omitempty"`
 	// The newest dialect that it has offered, and whether the share was encrypted; empty and false: not known, or not.
-	Dialect   string  `json:"dialect,omitempty"`
-	Encrypted bool    `json:"encrypted,omitempty"`
-	Share     string  `json:"share"`
-	Root      Entry   `json:"root"`
-	Entries   []Entry `json:"entries"`
+	Dialect   string `json:"dialect,omitempty"`
+	Encrypted bool   `json:"encrypted,omitempty"`
+	// Of the share, whichever server has it.
+	Characters Characters `json:"characters,omitempty"`
+	Share      string     `json:"share"`
+	Root       Entry      `json:"root"`
+	Entries    []Entry    `json:"entries"`
 }
 
 const recordVersion = 1
@@ -100,13 +113,29 @@ func GuidOf(guid [16]byte) string {
 func fileIn(folder string) string { return filepath.Join(folder, "server.json") }
 
 // Read returns the record of a share; nil: there is none for a share of that name.
-func Read(folder, share string) *Record {
-	text, err := os.ReadFile(fileIn(folder))
+func Read(folder, share string) *Record { return readFile(fileIn(folder), share) }
+
+func readFile(file, share string) *Record {
+	text, err := os.ReadFile(file)
 	var r Record
 	if err != nil || json.Unmarshal(text, &r) != nil || r.V != recordVersion || r.Share != share {
 		return nil
 	}
 	return &r
+}
+
+// CharactersOf are those of a share: of its record, or else of the newest that was set aside. A new share has private ones.
+func CharactersOf(folder, share string) Characters {
+	files, _ := os.ReadDir(folder)
+	for _, each := range slices.Backward(files) {
+		if isRecord, _ := filepath.Match("server*.json", each.Name()); !isRecord {
+			continue
+		}
+		if r := readFile(filepath.Join(folder, each.Name()), share); r != nil {
+			return r.Characters
+		}
+	}
+	return Private
 }
 
 // Write replaces the record in one step.

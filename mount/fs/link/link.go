@@ -132,6 +132,7 @@ type Link struct {
 	refused     *refusal
 	other       *Other
 	record      *identity.Record
+	characters  identity.Characters
 	proof       identity.Proof
 	limit       int           // of connections; 0: none is known
 	wake        chan struct{} // has room for one
@@ -227,7 +228,8 @@ type Move struct {
 // New signs in when Start is called.
 func New(options Options) *Link {
 	l := &Link{
-		options: options, account: options.Account, routes: slices.Clone(options.Routes), patience: options.Patience, wanted: options.Wanted, onlyOn: options.OnlyOn, pauses: options.Pauses,
+		characters: identity.CharactersOf(options.Folder, options.Account.Share),
+		options:    options, account: options.Account, routes: slices.Clone(options.Routes), patience: options.Patience, wanted: options.Wanted, onlyOn: options.OnlyOn, pauses: options.Pauses,
 		changed: make(chan struct{}), wake: make(chan struct{}, 1), quiet: make(chan struct{}, 1), rootChanged: make(chan struct{}, 1), down: map[string]bool{}, logged: map[string]string{}, active: map[*request]struct{}{},
 	}
 	if l.options.After == nil {
@@ -248,6 +250,9 @@ func New(options Options) *Link {
 	l.life, l.end = context.WithCancel(context.Background())
 	return l
 }
+
+// Characters are those of the share, as long as the link is open.
+func (l *Link) Characters() identity.Characters { return l.characters }
 
 // OnMove is told of the connection for files: before it is left in a planned move, while no request is under way, and once there is another.
 func (l *Link) OnMove(leaving func(*Conn), arrived func()) {

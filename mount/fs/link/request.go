@@ -6,6 +6,7 @@ import (
 	"syscall"
 	"time"
 
+	"mountaineer/mount/fs/identity"
 	"mountaineer/mount/fs/safely"
 	"mountaineer/mount/fs/smb"
 )
@@ -35,6 +36,9 @@ type Part struct {
 	Share  string `json:"share"`
 	To     string `json:"to"`
 	Offset int64  `json:"offset"`
+
+	// Of the share that it is copied to.
+	Characters identity.Characters `json:"characters"`
 }
 
 // Copied says how much of it was, and what the whole file is.

@@ -268,7 +268,7 @@ func (l *Link) trust(c *Conn) {
 				l.logf("the record of the server before cannot be kept: %v", err)
 			}
 		}
-		l.record = &identity.Record{Guid: c.learnt.now.Guid, Share: l.account.Share, Root: c.learnt.now.Root}
+		l.record = &identity.Record{Guid: c.learnt.now.Guid, Share: l.account.Share, Characters: l.characters, Root: c.learnt.now.Root}
 		l.proof = identity.First
 	} else {
 		next := l.record.Learn(c.learnt.verdict, c.learnt.now, l.record.Entries, l.outage != nil)

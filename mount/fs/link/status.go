@@ -32,6 +32,7 @@ type Status struct {
 	Refused       *Refused `json:"refused"`
 	Other         *Other   `json:"other"`
 	Server        Server   `json:"server"`
+	Characters    string   `json:"characters"`
 }
 
 type Endpoint struct {
@@ -102,7 +103,7 @@ func (l *Link) Status() Status {
 	s := Status{
 		Wanted: l.wanted, AwaitsAllow: l.isUnconfirmed, Phase: l.phase(now), LongestWaitMs: time.Duration(l.longest.Load()).Milliseconds(), Allowed: []string{},
 		Moves: Moves{l.moves, l.lastMove}, Pauses: l.pauses, Bytes: Bytes{l.traffic.ToServer.Load(), l.traffic.FromServer.Load()},
-		Connections: Count{InAll: l.opened}, PatienceMs: l.patience.Milliseconds(), Other: l.other,
+		Connections: Count{InAll: l.opened}, PatienceMs: l.patience.Milliseconds(), Other: l.other, Characters: string(l.characters),
 	}
 	for _, each := range l.routes {
 		if l.allowed[each.Name] {

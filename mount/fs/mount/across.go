@@ -19,8 +19,16 @@ const acrossAtMost = 32 << 20
 // CopyAcross lets the server copy a part of a file into a file of a share of the same session. The caller has just made that file, under a
 // name that no other server has.
 func (s *Share) CopyAcross(ctx context.Context, part link.Part) (link.Copied, error) {
+	from, err := s.characters.pathOnServer(part.From)
+	if err != nil {
+		return link.Copied{}, err
+	}
+	to, err := characters(part.Characters).pathOnServer(part.To)
+	if err != nil {
+		return link.Copied{}, err
+	}
 	return change(ctx, s, link.Files, func(t link.Try) (done link.Copied, err error) {
-		source, err := openPlainly(t.Share, onServer(part.From), smb2.AccessRead)
+		source, err := openPlainly(t.Share, from, smb2.AccessRead)
 		if err != nil {
 			return done, err
 		}
@@ -30,7 +38,7 @@ func (s *Share) CopyAcross(ctx context.Context, part link.Part) (link.Copied, er
 		if err == nil {
 			defer into.Umount()
 			var target smb2.Opened
-			if target, err = openPlainly(into, onServer(part.To), smb2.AccessWrite); err == nil {
+			if target, err = openPlainly(into, to, smb2.AccessWrite); err == nil {
 				defer target.Close()
 				for end := min(done.Size, part.Offset+acrossAtMost); err == nil && part.Offset+done.Copied < end; {
 					at, n := part.Offset+done.Copied, 0
@@ -53,16 +61,16 @@ func openPlainly(share *smb2.Share, path string, access smb2.Access) (smb2.Opene
 	return share.OpenAt(path, access, smb2.MustExist, key)
 }
 
-// onServer is a path in the mount as the server has it.
-func onServer(path string) (there string) {
+// pathOnServer is a path in the mount as the server has it.
+func (c characters) pathOnServer(path string) (there string, err error) {
 	names := strings.Split(path, "/")
 	if len(names) > 1 && names[0] == versionsFolder {
 		if at, err := time.Parse(versionForm, names[1]); err == nil {
 			there, names = smb2.SnapshotPath(at), names[2:]
 		}
 	}
-	for _, each := range names {
-		there = join(there, each)
+	for i := 0; i < len(names) && err == nil; i++ {
+		there, err = c.join(there, names[i])
 	}
-	return there
+	return there, err
 }

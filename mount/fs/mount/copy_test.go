@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"mountaineer/mount/fs/identity"
 	"mountaineer/mount/fs/link"
 	"mountaineer/mount/fs/rig"
 	"mountaineer/mount/fs/smb"
@@ -46,10 +47,10 @@ func TestTheServerCopies(t *testing.T) {
 			}
 			data := m.put("source", 37*mib+5)
 			source, target := m.open("source"), openFile(t, m.here("target"), os.O_RDWR|os.O_CREATE)
-			write(t, m.here("across"), "")
+			write(t, m.here("across："), "")
 			before := m.crossed()
 			rig.Must(t, copyRange(source, target))
-			part := link.Part{From: "source", Share: "again", To: "across"}
+			part := link.Part{From: "source", Share: "again", To: "across:", Characters: identity.Similar}
 			for part.Offset < int64(len(data)) {
 				copied, err := m.share.CopyAcross(t.Context(), part)
 				rig.Must(t, err)
@@ -59,7 +60,7 @@ func TestTheServerCopies(t *testing.T) {
 				t.Errorf("%d bytes crossed the cable", crossed)
 			}
 			rig.Must(t, isAt(target, data, 0))
-			for _, each := range []string{"target", "across"} {
+			for _, each := range []string{"target", "across："} {
 				if got, err := os.ReadFile(m.Theirs(each)); err != nil || !bytes.Equal(got, data) {
 					t.Errorf("the server has other bytes, %v", err)
 				}

@@ -3,30 +3,126 @@ package mount
 import (
 	"strconv"
 	"strings"
+	"syscall"
 	"unicode/utf8"
+
+	"mountaineer/mount/fs/identity"
 )
 
-// What a server cannot have in a name is replaced by characters that look alike, as rclone does, which shares these files. One of those in a
-// name here gets a quotation mark before it, so that each name here is one name there, and the other way round.
+// characters are those by which the names of a share are written on its server. Each name here is one name there, and the other way round.
+type characters identity.Characters
+
+// toServer is a name here as the server has it; EINVAL: no name on the server is shown so.
+func (c characters) toServer(name string) (string, error) {
+	if identity.Characters(c) == identity.Private {
+		there := toPrivate(name)
+		if c.fromServer(there) != name {
+			return "", syscall.EINVAL
+		}
+		return there, nil
+	}
+	if name == "．" || name == ".．" {
+		return name, nil
+	}
+	return encode(name), nil
+}
+
+// fromServer is a name on the server as it is shown here: as it is there, if nothing here is written so there.
+func (c characters) fromServer(name string) string {
+	here := name
+	if identity.Characters(c) != identity.Private {
+		here = decode(name)
+	} else if here = fromPrivate(name); toPrivate(here) != name {
+		return name
+	}
+	if here == "." || here == ".." || strings.ContainsAny(here, "/\x00") {
+		return name
+	}
+	return here
+}
+
+// substitutes of characters that no name on a server has.
+type substitutes struct {
+	anywhere, atEnd map[rune]rune
+}
+
+// both ways of a table; control: what is added to a control character.
+func both(anywhere, atEnd map[rune]rune, control rune) (there, here substitutes) {
+	for each := rune(1); each < ' '; each++ {
+		anywhere[each] = control + each
+	}
+	return substitutes{anywhere, atEnd}, substitutes{reversed(anywhere), reversed(atEnd)}
+}
+
+func reversed(table map[rune]rune) map[rune]rune {
+	back := make(map[rune]rune, len(table))
+	for each, substitute := range table {
+		back[substitute] = each
+	}
+	return back
+}
+
+func (s substitutes) of(r rune, isLast bool) (substitute rune, ok bool) {
+	if substitute, ok = s.anywhere[r]; !ok && isLast {
+		substitute, ok = s.atEnd[r]
+	}
+	return substitute, ok
+}
+
+var privates, meantByPrivates = both(
+	map[rune]rune{'"': '\uf020', '*': '\uf021', ':': '\uf022', '<': '\uf023', '>': '\uf024', '?': '\uf025', '\\': '\uf026', '|': '\uf027'},
+	map[rune]rune{' ': '\uf028', '.': '\uf029'}, privateByte)
+
+// privateByte is added to a byte that is no text, too.
+const privateByte = '\uf000'
+
+func toPrivate(name string) string {
+	if isPlain(name) {
+		return name
+	}
+	var out strings.Builder
+	for i := 0; i < len(name); {
+		r, length := utf8.DecodeRuneInString(name[i:])
+		if r == utf8.RuneError && length == 1 {
+			r = privateByte + rune(name[i])
+		}
+		i += length
+		if private, ok := privates.of(r, i == len(name)); ok {
+			r = private
+		}
+		out.WriteRune(r)
+	}
+	return out.String()
+}
+
+func fromPrivate(name string) string {
+	if isPlain(name) {
+		return name
+	}
+	var out strings.Builder
+	for i := 0; i < len(name); {
+		r, length := utf8.DecodeRuneInString(name[i:])
+		i += length
+		meant, ok := meantByPrivates.of(r, i == len(name))
+		switch {
+		case ok:
+			out.WriteRune(meant)
+		case r >= privateByte+utf8.RuneSelf && r <= privateByte+0xff:
+			out.WriteByte(byte(r - privateByte))
+		default:
+			out.WriteString(name[i-length : i])
+		}
+	}
+	return out.String()
+}
+
+// Similar characters are those of rclone. One of them in a name here gets a quotation mark before it. NUL and / are in no name here either, and
+// their substitutes stay as they are.
 const quote = '‛'
 
-// substitutes of what no name on a server has. NUL and / are in no name here either, and their substitutes stay as they are.
-var (
-	substitutes = map[rune]rune{'<': '＜', '>': '＞', '"': '＂', ':': '：', '?': '？', '*': '＊', '|': '｜', '\\': '＼'}
-	meanings    = map[rune]rune{}
-	// At the end of a name only.
-	endSubstitutes = map[rune]rune{' ': '␠', '.': '．'}
-	endMeanings    = map[rune]rune{'␠': ' ', '．': '.'}
-)
-
-func init() {
-	for control := rune(1); control < ' '; control++ {
-		substitutes[control] = '␀' + control
-	}
-	for meant, substitute := range substitutes {
-		meanings[substitute] = meant
-	}
-}
+var similar, meantBySimilar = both(
+	map[rune]rune{'<': '＜', '>': '＞', '"': '＂', ':': '：', '?': '？', '*': '＊', '|': '｜', '\\': '＼'},
+	map[rune]rune{' ': '␠', '.': '．'}, '␀')
 
 // quotedName is a name that is being written, with the quotes that were read last and are not written yet.
 type quotedName struct {
@@ -42,7 +138,7 @@ func (q *quotedName) flush(n int) {
 	q.quotes = 0
 }
 
-// encode writes a name as the server has it.
+// encode writes a name with similar characters.
 func encode(name string) string {
 	if isPlain(name) {
 		return name
@@ -51,17 +147,18 @@ func encode(name string) string {
 	for i := 0; i < len(name); {
 		r, length := utf8.DecodeRuneInString(name[i:])
 		rest := name[i+length:]
-		meant, isMeaning := substituteOf(r, rest == "")
+		substitute, ok := similar.of(r, rest == "")
+		_, isSubstitute := meantBySimilar.of(r, rest == "")
 		switch {
 		case r == quote:
 			out.quotes++
 		case r == utf8.RuneError && length == 1:
 			out.flush(2*out.quotes + 1)
 			out.WriteString(strings.ToUpper(strconv.FormatUint(uint64(name[i]), 16)))
-		case isMeaning:
+		case ok:
 			out.flush(2 * out.quotes)
-			out.WriteRune(meant)
-		case isSubstitute(r, rest == ""):
+			out.WriteRune(substitute)
+		case isSubstitute:
 			out.flush(2*out.quotes + 1)
 			out.WriteRune(r)
 		case isByte(name[i:]):
@@ -86,14 +183,15 @@ func decode(name string) string {
 	for i := 0; i < len(name); {
 		r, length := utf8.DecodeRuneInString(name[i:])
 		isLast := i+length == len(name)
+		meant, isSubstitute := meantBySimilar.of(r, isLast)
 		isQuoted := out.quotes%2 == 1
 		switch {
 		case r == quote:
 			out.quotes++
-		case isSubstitute(r, isLast):
+		case isSubstitute:
 			out.flush(out.quotes / 2)
 			if !isQuoted {
-				r = meaningOf(r, isLast)
+				r = meant
 			}
 			out.WriteRune(r)
 		case isByte(name[i:]) && out.quotes > 0:
@@ -123,28 +221,6 @@ func isPlain(name string) bool {
 		}
 	}
 	return !strings.HasSuffix(name, " ") && !strings.HasSuffix(name, ".")
-}
-
-func substituteOf(r rune, isLast bool) (substitute rune, ok bool) {
-	if substitute, ok = substitutes[r]; !ok && isLast {
-		substitute, ok = endSubstitutes[r]
-	}
-	return substitute, ok
-}
-
-func meaningOf(r rune, isLast bool) rune {
-	if meant, ok := meanings[r]; ok {
-		return meant
-	}
-	return endMeanings[r]
-}
-
-func isSubstitute(r rune, isLast bool) bool {
-	_, ok := meanings[r]
-	if !ok && isLast {
-		_, ok = endMeanings[r]
-	}
-	return ok
 }
 
 // isByte: it begins as a quoted byte that is no text.

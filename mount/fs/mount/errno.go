@@ -97,10 +97,10 @@ func isTaken(err error) bool { return smb.StatusOf(err) == nameCollision }
 func isDenied(err error) bool { return errnoOf(err) == syscall.EACCES }
 
 // createErrno: a name that the server cannot have, or has until another client closes a removed file.
-func createErrno(err error, name string) syscall.Errno {
+func (c characters) createErrno(err error, name string) syscall.Errno {
 	switch smb.StatusOf(err) {
 	case nameInvalid:
-		if len(nameOnServer(name)) > nameAtMost {
+		if there, _ := c.toServer(name); len(there) > nameAtMost {
 			return syscall.ENAMETOOLONG
 		}
 		return syscall.EINVAL

@@ -263,7 +263,7 @@ func (n *node) keep(all []found, asked time.Time, isWhole bool, w *watch) {
 			n.share.listsNoIds.Store(true)
 			return
 		}
-		name := nameHere(each.seen.FileName)
+		name := n.share.characters.fromServer(each.seen.FileName)
 		entries[name] = each
 		folded[strings.ToLower(name)] = struct{}{}
 	}
@@ -313,7 +313,7 @@ func (f *names) changedBy(s *Share, changed []smb2.Change) {
 		return
 	}
 	for _, each := range changed {
-		f.note(nameHere(each.Name))
+		f.note(s.characters.fromServer(each.Name))
 	}
 	if len(f.entries) > 2*keptAtMost {
 		f.drop(s)

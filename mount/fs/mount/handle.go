@@ -142,8 +142,7 @@ func (h *handle) openedOn(c *link.Conn) (*smb2.Handle, error) {
 // lose: the file is not what it was, for all that this handle is asked. The caller holds mu.
 func (h *handle) lose(errno syscall.Errno, why string) {
 	h.gone = errno
-	path, _ := h.node.where()
-	h.node.share.link.Note(link.Event{Is: "file_lost", Path: path, Why: why})
+	h.node.share.link.Note(link.Event{Is: "file_lost", Path: h.node.shownPath(), Why: why})
 }
 
 func (h *handle) took(c *link.Conn, opened smb2.Opened) {

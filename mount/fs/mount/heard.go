@@ -73,7 +73,7 @@ const folderAttribute = 0x10
 func (h *heard) notice(changed []smb2.Change) {
 	h.mu.Lock()
 	for _, each := range changed {
-		each.Name = nameHere(each.Name)
+		each.Name = h.node.share.characters.fromServer(each.Name)
 		if _, isKnown := h.pending[each.Name]; !isKnown && !isHidden(each.Name) {
 			h.pending[each.Name] = each
 		}
@@ -283,7 +283,7 @@ func (h *heard) seen(names map[string]smb2.Change, isAnew bool) (now map[string]
 		all, err := atPath(context.Background(), h.node, use, func(t link.Try, path string) ([]found, error) { return listAll(t, path, keptAtMost) })
 		if err == nil {
 			for _, each := range all {
-				if name := nameHere(each.seen.FileName); !isHidden(name) {
+				if name := h.node.share.characters.fromServer(each.seen.FileName); !isHidden(name) {
 					now[name] = each
 				}
 			}

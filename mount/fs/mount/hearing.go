@@ -198,9 +198,9 @@ func (h *hearing) hearTree(folder string) {
 
 // followTree returns when the server, or its connection, reports nothing more.
 func (h *hearing) followTree(folder string, isAgain bool) error {
-	onServer := ""
-	for name := range strings.SplitSeq(folder, "/") {
-		onServer = join(onServer, name)
+	onServer, err := h.share.characters.pathOnServer(folder)
+	if err != nil {
+		return err
 	}
 	begun, err := beginWatch(h.share, link.Use{Session: link.Files, NoWait: true}, onServer, true, nil)
 	if err == nil {
@@ -245,7 +245,7 @@ func (h *hearing) tellTree(folder string, changed []smb2.Change) {
 		}
 		for _, name := range names[:last] {
 			if at != nil {
-				at = at.childOf(nameHere(name))
+				at = at.childOf(h.share.characters.fromServer(name))
 			}
 		}
 		if at == nil || !at.isFolder() {

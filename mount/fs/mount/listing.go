@@ -59,7 +59,7 @@ func (l *listing) Readdirent(ctx context.Context) (*fuse.DirEntry, syscall.Errno
 		}
 		l.at++
 		each := l.entries[i]
-		name := nameHere(each.seen.FileName)
+		name := l.node.share.characters.fromServer(each.seen.FileName)
 		if isHidden(name) {
 			continue
 		}
@@ -212,7 +212,7 @@ func (l *listing) Fsyncdir(context.Context, uint32) syscall.Errno { return 0 }
 // Lookup is asked for the entry that was read last.
 func (l *listing) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
 	i := l.at - 1 - dots - l.first
-	if i < 0 || i >= len(l.entries) || nameHere(l.entries[i].seen.FileName) != name || l.entries[i].lacksId() || time.Since(l.asked) > l.took+attributesFor {
+	if i < 0 || i >= len(l.entries) || l.node.share.characters.fromServer(l.entries[i].seen.FileName) != name || l.entries[i].lacksId() || time.Since(l.asked) > l.took+attributesFor {
 		return l.node.Lookup(ctx, name, out)
 	}
 	child := l.node.childOf(name)

@@ -206,7 +206,7 @@ func (n *node) lostLocks() {
 }
 
 func (n *node) noteLost() {
-	path, _ := n.where()
+	path := n.shownPath()
 	n.locks.mu.Lock()
 	table := n.locks.table
 	n.locks.mu.Unlock()

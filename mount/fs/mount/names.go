@@ -29,28 +29,13 @@ func isHidden(name string) bool {
 	return len(name) == len(removedPrefix)+markLength && strings.EqualFold(name[:len(removedPrefix)], removedPrefix)
 }
 
-// nameOnServer has another name there for each name here.
-func nameOnServer(name string) string {
-	if name == "．" || name == ".．" {
-		return name
-	}
-	return encode(name)
-}
-
-func nameHere(name string) string {
-	here := decode(name)
-	if here == "." || here == ".." || strings.ContainsAny(here, "/\x00") {
-		return name
-	}
-	return here
-}
-
 // join: a path on the server.
-func join(folder, name string) string {
-	if folder == "" {
-		return nameOnServer(name)
+func (c characters) join(folder, name string) (string, error) {
+	name, err := c.toServer(name)
+	if folder != "" {
+		name = folder + "/" + name
 	}
-	return folder + "/" + nameOnServer(name)
+	return name, err
 }
 
 // at is where a name in this folder is on the server.
@@ -65,7 +50,7 @@ func (n *node) at(name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return join(folder, name), nil
+	return n.share.characters.join(folder, name)
 }
 
 // unitsOf is the length of a name as servers count it.
@@ -89,6 +74,16 @@ func (n *node) where() (string, error) {
 	return paths[0], nil
 }
 
+// shownPath is for people: its path in the mount.
+func (n *node) shownPath() string {
+	path, _ := n.where()
+	names := strings.Split(path, "/")
+	for i, each := range names {
+		names[i] = n.share.characters.fromServer(each)
+	}
+	return strings.Join(names, "/")
+}
+
 // everywhere is where it is by each of its names: of a file that is open first by the one that it was opened by.
 func (n *node) everywhere() (paths []string, err error) {
 	if n.IsRoot() {
@@ -102,7 +97,7 @@ func (n *node) everywhere() (paths []string, err error) {
 	}
 	n.mu.Unlock()
 	for i, each := range places {
-		path, err := pathOf(each)
+		path, err := n.share.characters.pathOf(each)
 		if err != nil {
 			return nil, err
 		}
@@ -114,7 +109,7 @@ func (n *node) everywhere() (paths []string, err error) {
 	return paths, nil
 }
 
-func pathOf(place fs.Place) (path string, err error) {
+func (c characters) pathOf(place fs.Place) (path string, err error) {
 	names := []string{place.Name}
 	first := place.Parent
 	for at := place.Parent; !at.IsRoot(); {
@@ -128,10 +123,10 @@ func pathOf(place fs.Place) (path string, err error) {
 		at = parent
 	}
 	path, names = intoVersion(first, names)
-	for i := len(names) - 1; i >= 0; i-- {
-		path = join(path, names[i])
+	for i := len(names) - 1; i >= 0 && err == nil; i-- {
+		path, err = c.join(path, names[i])
 	}
-	return path, nil
+	return path, err
 }
 
 func folderOf(path string) string {

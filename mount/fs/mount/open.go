@@ -94,7 +94,7 @@ func (n *node) Create(ctx context.Context, name string, flags, _ uint32, out *fu
 		return made{opened, foundOn(t.Conn, opened.Seen), t.Conn}, nil
 	}, func(m made) { _, _ = m.Close() })
 	if err != nil {
-		return nil, nil, 0, createErrno(err, name)
+		return nil, nil, 0, n.share.characters.createErrno(err, name)
 	}
 	n.hasChanged(name)
 	child := n.child(ctx, name, got.at)
@@ -178,7 +178,7 @@ func (n *node) Mkdir(ctx context.Context, name string, _ uint32, out *fuse.Entry
 // made answers a request that has made a folder or a link.
 func (n *node) made(ctx context.Context, name string, at found, err error, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
 	if err != nil {
-		return nil, createErrno(err, name)
+		return nil, n.share.characters.createErrno(err, name)
 	}
 	n.hasChanged(name)
 	child := n.child(ctx, name, at)
@@ -212,7 +212,7 @@ func (n *node) Link(ctx context.Context, target fs.InodeEmbedder, name string, o
 		return at, e
 	}, nil)
 	if err != nil {
-		if errno := createErrno(err, name); errno != syscall.ENOTSUP {
+		if errno := n.share.characters.createErrno(err, name); errno != syscall.ENOTSUP {
 			return nil, errno
 		}
 		return nil, syscall.EPERM

@@ -80,7 +80,7 @@ func (n *node) Rename(ctx context.Context, name string, newParent fs.InodeEmbedd
 			h.isAside.Store(true)
 		}
 	}
-	return createErrno(err, newName)
+	return n.share.characters.createErrno(err, newName)
 }
 
 // move renames what is at from. On a server that takes only one connection it is not refused because of what is open below.

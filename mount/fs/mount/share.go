@@ -74,11 +74,13 @@ type Share struct {
 	repeats  repeats
 	// What no program waits for.
 	behind sync.WaitGroup
+
+	characters characters
 }
 
 // Mount makes the mount. l has signed in.
 func Mount(l *link.Link, options Options) (*Share, error) {
-	s := &Share{Options: options, link: l}
+	s := &Share{Options: options, link: l, characters: characters(l.Characters())}
 	safely.Guard(&s.known.mu, &s.folders.mu, &s.holders.mu)
 	s.aside.open(options.State)
 	s.root = &node{share: s}

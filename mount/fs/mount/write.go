@@ -227,8 +227,7 @@ func (h *handle) sync(t link.Try, file *smb2.Handle) error {
 	h.unsynced.CompareAndSwap(since, nil)
 	now := t.Server().Started
 	if since != nil && !since.IsZero() && !now.IsZero() && !now.Equal(*since) {
-		path, _ := h.node.where()
-		h.node.share.link.Note(link.Event{Is: "file_lost", Path: path, Why: "unsynced"})
+		h.node.share.link.Note(link.Event{Is: "file_lost", Path: h.node.shownPath(), Why: "unsynced"})
 		return syscall.EIO
 	}
 	return nil

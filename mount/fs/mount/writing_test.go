@@ -12,10 +12,12 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unicode/utf8"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 
+	"mountaineer/mount/fs/identity"
 	"mountaineer/mount/fs/link"
 	"mountaineer/mount/fs/rig"
 )
@@ -216,22 +218,39 @@ func TestTimesAreTheServers(t *testing.T) {
 	}
 }
 
-func TestNamesAreThoseOfTheRcloneDriver(t *testing.T) {
+func TestNamesAreThoseOfMacsAndTheKernel(t *testing.T) {
 	m := newMount(t, patient)
 	onServer := map[string]string{
-		`a:b*c?"<>|\d`: "a：b＊c？＂＜＞｜＼d",
-		"dot.":         "dot．",
-		"space ":       "space␠",
-		"tab\there":    "tab␉here",
+		`a:b*c?"<>|\d`: "a\uf022b\uf021c\uf025\uf020\uf023\uf024\uf027\uf026d",
+		"dot.":         "dot\uf029",
+		"space ":       "space\uf028",
+		"tab\there":    "tab\uf009here",
+		"byte\xe9":     "byte\uf0e9",
 		"é":            "é",
 		"e\u0301":      "e\u0301",
-		"a：b":          "a‛：b",
+		"a：b":          "a：b",
+		"質問？.":         "質問？\uf029",
 	}
 	for name, want := range onServer {
 		write(t, m.here(name), name)
 		if text, err := os.ReadFile(m.Theirs(want)); err != nil || string(text) != name {
 			entries, _ := os.ReadDir(m.Export)
 			t.Errorf("%q: %v, the server has %v", name, err, entries)
+		}
+	}
+	const ofMac = "Re\uf022 a\uf028b\uf025\uf029"
+	rig.Must(t, os.WriteFile(m.Theirs(ofMac), nil, 0o644))
+	onServer["Re: a\uf028b?."] = ofMac
+	write(t, m.here("Re: a\uf028b?."), "text")
+	if text, err := os.ReadFile(m.Theirs(ofMac)); string(text) != "text" {
+		t.Errorf("a Mac's file has %q, %v", text, err)
+	}
+	for _, private := range []string{ofMac, "a\uf022b", "dot\uf029", "byte\uf0e9", "new\uf001"} {
+		if _, err := os.Lstat(m.here(private)); !errors.Is(err, syscall.EINVAL) {
+			t.Errorf("%q: %v", private, err)
+		}
+		if err := os.Rename(m.here("é"), m.here(private)); !errors.Is(err, syscall.EINVAL) {
+			t.Errorf("to %q: %v", private, err)
 		}
 	}
 	entries, err := os.ReadDir(m.folder)
@@ -290,25 +309,49 @@ func TestAReadOnlyFileIsWrittenAfterChmod(t *testing.T) {
 }
 
 func TestEachNameIsItsOwn(t *testing.T) {
-	names := map[string]string{}
-	for _, part := range []string{"\n", "␊", "‛␊", "\r", "␍", "\x7f", "␡", "␀", "‛␀", "／", "‛／", " ", "␠", ".", "．", "‛．", "..", ".．", "．．", ":", "：", "‛", "‛‛", "\xff", "‛FF", "�"} {
-		for _, name := range []string{part, part + "a", "a" + part, "a" + part + "a", part + part} {
-			if name == "." || name == ".." {
-				continue
+	similar, private := characters(identity.Similar), characters(identity.Private)
+	parts := map[characters][]string{
+		similar: {"\n", "␊", "‛␊", "\r", "␍", "\x7f", "␡", "␀", "‛␀", "／", "‛／", " ", "␠", ".", "．", "‛．", "..", ".．", "．．", ":", "：", "‛", "‛‛", "\xff", "‛FF", "�"},
+		private: {"\n", "␊", "\x7f", " ", "\uf028", ".", "\uf029", "．", ":", "：", "\uf022", "\uf00a", "\uf000", "\uf02a", "\uf07f", "\uf08f", "\xc3", "\xa9", "é", "\uf0c3", "\uf0a9", "\xef", "\x80", "\x81", "\uf0ef", "\uf080", "\uf081", "�"},
+	}
+	for c, parts := range parts {
+		shown, there := map[string]string{}, map[string]string{}
+		try := func(name string) {
+			onServer, err := c.toServer(name)
+			if name == "." || name == ".." || c == private && errors.Is(err, syscall.EINVAL) {
+				return
 			}
-			there := nameOnServer(name)
-			if here := nameHere(there); here != name {
-				t.Errorf("%q is %q on the server and %q here", name, there, here)
+			if here := c.fromServer(onServer); err != nil || here != name {
+				t.Errorf("%q is %q on the server and %q here, %v", name, onServer, here, err)
 			}
-			if other, ok := names[there]; ok && other != name {
-				t.Errorf("%q and %q are both %q", name, other, there)
+			if other, ok := there[onServer]; ok && other != name {
+				t.Errorf("%q and %q are both %q", name, other, onServer)
 			}
-			names[there] = name
+			there[onServer] = name
+		}
+		for _, one := range parts {
+			for _, two := range parts {
+				for _, name := range []string{one, one + "a", "a" + one, "a" + one + "a", one + two, one + two + "\uf081", "a" + one + two} {
+					try(name)
+					// Whatever the server has is shown, and found by that alone.
+					if !utf8.ValidString(name) || c == private && strings.ContainsAny(name, "\n:") || strings.HasSuffix(name, " ") || strings.HasSuffix(name, ".") {
+						continue
+					}
+					here := c.fromServer(name)
+					if other, ok := shown[here]; c == private && ok && other != name {
+						t.Errorf("%q and %q are both shown as %q", name, other, here)
+					}
+					shown[here] = name
+					if found, err := c.toServer(here); c == private && found != name {
+						t.Errorf("%q is shown as %q, which is %q there, %v", name, here, found, err)
+					}
+				}
+			}
 		}
 	}
 	for there, here := range map[string]string{"．": "．", ".．": ".．", "a／b": "a／b", "␀": "␀", "tab␉": "tab\t", "Icon␍": "Icon\r"} {
-		if got := nameHere(there); got != here || nameOnServer(here) != there {
-			t.Errorf("%q: %q", there, got)
+		if onServer, _ := similar.toServer(here); similar.fromServer(there) != here || onServer != there {
+			t.Errorf("%q: %q", there, onServer)
 		}
 	}
 }

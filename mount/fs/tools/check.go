@@ -143,7 +143,8 @@ func (c *check) look(ctx context.Context, conn *smb.Connection, listed []identit
 		}
 		steadiest := identity.Steadiest(identity.WithFiles(conn.Share, listed))
 		if c.known == nil {
-			c.known = &identity.Record{Guid: now.Guid, Share: c.Account.Share, Root: now.Root, Entries: steadiest}
+			characters := identity.CharactersOf(c.State, c.Account.Share)
+			c.known = &identity.Record{Guid: now.Guid, Share: c.Account.Share, Characters: characters, Root: now.Root, Entries: steadiest}
 			if len(listed) == 0 {
 				return identity.Verdict{Proof: identity.ByGuid, Text: "it is empty: nothing in it can be recognized"}, nil
 			}
