@@ -93,11 +93,11 @@ describe("what the server does", {
       const before = await crossed();
       await sh("cp films/big copy");
       assert.equal((await copy(media())).stdout, `${media("films")}: 41.9 MB\n`);
-      await home.cli(["copy", at("films/big"), at("second")]);
+      await home.cli(["copy", at("films/big"), at("second:")]);
       await home.cli(["verify"]);
       const after = await crossed();
       assert.ok(after - before < MIB, `${after - before} bytes crossed the cable`);
-      for (const path of [at("copy"), at("second"), media("films/link")])
+      for (const path of [at("copy"), at("second:"), media("films/link")])
         assert.ok((await readFile(path)).equals(bytes), path);
       assert.equal(
         await sh("cd ../MEDIA; ls -A . films; date -r films/big +%F"),

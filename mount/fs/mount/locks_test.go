@@ -245,8 +245,8 @@ func TestLocksAfterLoss(t *testing.T) {
 	there := anotherMachine(here)
 	lost := func() int { return len(here.share.LostLocks()) }
 	for _, isWritten := range []bool{false, true} {
-		name := fmt.Sprintf("written %v", isWritten)
-		here.put(name, 100)
+		name := fmt.Sprintf("written: %v", isWritten)
+		write(t, here.here(name), strings.Repeat(" ", 100))
 		mine, theirs := here.rw(name), there.rw(name)
 		rig.Must(t, unix.Flock(int(mine.Fd()), unix.LOCK_EX))
 		// What is not locked itself is written without a trace at the loss.
