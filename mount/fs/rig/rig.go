@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -225,6 +226,16 @@ func (r *Rig) Address() string { return fmt.Sprintf("127.0.0.1:%d", r.port) }
 func (r *Rig) KillServer() {
 	_ = syscall.Kill(-r.smbd.Process.Pid, syscall.SIGKILL)
 	_ = r.smbd.Wait()
+	// What serves its RPC, as for a list of shares, is a group by itself.
+	text, _ := os.ReadFile(filepath.Join(r.Folder, "run/samba-dcerpcd.pid"))
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		return
+	}
+	command, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	if strings.Contains(string(command), r.Folder) {
+		_ = syscall.Kill(-pid, syscall.SIGKILL)
+	}
 }
 
 // Signal is sent to smbd and all that it started.
