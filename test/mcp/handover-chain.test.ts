@@ -24,6 +24,18 @@ const ANSWER: Json = { action: "accept", content: { name: "Ann" } };
 /** Longer than any of it takes, so that a daemon with something to finish stays. */
 const DRAIN_SECONDS = 600;
 
+/** A daemon with nothing left to do stays for as long as a connection is kept open, 75 s. */
+async function oneDaemonLeft(
+  rig: GatewayRig,
+  ...clients: readonly Pick<LightClient, "closeIdle">[]
+): Promise<number> {
+  for (const client of clients) client.closeIdle();
+  return eventually(async () => {
+    const [pid, ...more] = await daemonsOf(rig.home.home);
+    return more.length === 0 && pid;
+  });
+}
+
 async function startChain(t: TestContext): Promise<{ rig: GatewayRig; client: LightClient }> {
   // A server with calls of several clients could not say whom it asks.
   const asking = nodeBackend(LIGHT_SERVER, [], { env: { LIGHT_PREFIX: "q_" } });
@@ -49,6 +61,7 @@ function connection(t: TestContext, rig: GatewayRig, client: LightClient) {
   socket.on("error", () => {});
   return {
     ended: once(socket, "close"),
+    closeIdle: () => socket.destroy(),
     post(message: Json, { sessionId } = client): void {
       const body = JSON.stringify({ jsonrpc: "2.0", ...message });
       const head = [
@@ -113,7 +126,7 @@ test(
     // The first daemon continues a session that began with the newest one.
     await other.until(/("id":104,"result")/);
     assert.equal(await late.call("echo", { text: "goes on" }), "goes on");
-    await eventually(async () => (await daemonsOf(rig.home.home)).length === 1);
+    await oneDaemonLeft(rig, client, late);
   },
 );
 
@@ -141,10 +154,7 @@ test(
     await writeFile(until, "");
     await sleeping.until(/(by the first)/);
     assert.equal(await onLine, "on a line");
-    const only = await eventually(async () => {
-      const [pid, ...more] = await daemonsOf(rig.home.home);
-      return more.length === 0 && pid;
-    });
+    const only = await oneDaemonLeft(rig, client, sleeping, asking);
     assert.equal((await rig.status()).global.pid, only);
     await client.listen();
     const told = client.notices.length;
@@ -177,7 +187,7 @@ test(
     // The client may call on a connection before it sees that the daemon of it has ended.
     await eventually(async () => (await client.call("echo", { text: "goes on" })) === "goes on");
     assert.equal(await bridge.call(3, "echo", { text: "on the line, too" }), "on the line, too");
-    await eventually(async () => (await daemonsOf(rig.home.home)).length === 1);
+    assert.equal(await oneDaemonLeft(rig, client), to);
     assert.equal((await rig.status()).global.pid, to);
   },
 );
@@ -187,14 +197,11 @@ test(
   needsProc,
   async (t) => {
     const { rig, client } = await startChain(t);
-    const { from } = await handOver(rig);
+    await handOver(rig);
     // Begun with the second one.
     const late = await rig.connect();
-    const { from: second } = await handOver(rig);
-    await eventually(async () => {
-      const left = await daemonsOf(rig.home.home);
-      return !left.includes(from) && !left.includes(second);
-    });
+    await handOver(rig);
+    await oneDaemonLeft(rig, client, late);
     for (const each of [client, late])
       assert.equal(await each.call("echo", { text: "back" }), "back", "nobody is told to initialize anew");
   },

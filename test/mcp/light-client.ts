@@ -60,6 +60,8 @@ export interface LightClient extends AsyncDisposable {
   tools(): Promise<string[]>;
   /** Opens the GET stream; resolves when the server has answered its headers. */
   listen(): Promise<void>;
+  /** Closes the connections that no request uses, as a client does that was away for a while. */
+  closeIdle(): void;
 }
 
 interface Exchange {
@@ -204,6 +206,9 @@ export async function connectLight(url: string, options: LightClientOptions = {}
         // It ends with the session, or with the server.
         exchange("GET", null, onMessage, { onHeaders }).catch(reject);
       });
+    },
+    closeIdle() {
+      for (const socket of Object.values(agent.freeSockets).flat()) socket?.destroy();
     },
     async [Symbol.asyncDispose]() {
       if (sessionId !== null) await exchange("DELETE", null, () => {}).catch(() => {});
