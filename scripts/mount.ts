@@ -1,6 +1,6 @@
 // `npm run mount`: builds mountaineer-fs, the program that mounts shares, and puts it where the daemon of this checkout finds it
-// (mount-program). --all: builds it for every platform, and puts none there. --test: plays its Go tests, and those of what it changes
-// in its libraries.
+// (mount-program). --all: builds it for every platform, and puts none there. --test [PACKAGE…]: plays the tests of these Go packages;
+// without any, all of them and those of what it changes in its libraries. --race: with the race detector, which needs gcc.
 import path from "node:path";
 import { parseArgs } from "node:util";
 import { PLATFORMS } from "./bundle/platform-packages.ts";
@@ -10,18 +10,27 @@ import { run } from "./mount/run.ts";
 import { goSource } from "./mount/source.ts";
 
 const root = path.resolve(import.meta.dirname, "..");
-const { values } = parseArgs({
-  options: { test: { type: "boolean", default: false }, all: { type: "boolean", default: false } },
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    test: { type: "boolean", default: false },
+    race: { type: "boolean", default: false },
+    all: { type: "boolean", default: false },
+  },
 });
 
 if (values.test) {
   const go = await goProgram(root);
-  const env = goEnvironment();
+  const env = { ...goEnvironment(), ...(values.race && { CGO_ENABLED: "1" }) };
+  const test = ["test", "-timeout=5h", ...(values.race ? ["-race"] : [])];
   const { own, libraries } = await goSource(root, go, env);
-  await run(go, ["vet", "./fs/..."], { cwd: own, env });
-  process.stdout.write(await run(go, ["test", "-timeout=5h", "./fs/..."], { cwd: own, env }));
-  for (const { folder, packages } of libraries.filter((library) => library.packages.length > 0))
-    process.stdout.write(await run(go, ["test", "-vet=off", ...packages], { cwd: folder, env }));
+  // As a programmer runs them there (mount/README.md).
+  for (const command of ["build", "vet"]) await run(go, [command, "./..."], { cwd: own, env });
+  const packages = positionals.length > 0 ? positionals : ["./fs/..."];
+  process.stdout.write(await run(go, [...test, ...packages], { cwd: own, env }));
+  for (const { folder, packages } of positionals.length > 0 ? [] : libraries)
+    if (packages.length > 0)
+      process.stdout.write(await run(go, [...test, "-vet=off", ...packages], { cwd: folder, env }));
 } else if (values.all) {
   for (const platform of PLATFORMS) {
     const { program } = await builtProgram(root, platform);

@@ -3,7 +3,6 @@
 import { createHash } from "node:crypto";
 import { cp, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { entryExists } from "../../src/runtime/files/durable-file.ts";
 import { run } from "./run.ts";
 
 interface Library {
@@ -38,42 +37,49 @@ export type GoEnvironment = Readonly<Record<string, string>>;
 
 /** A digest of all that decides the program's bytes but the platform. */
 export async function sourceDigest(root: string): Promise<string> {
-  const folder = path.join(root, "mount");
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-  const files = entries
+  return await digestOf(path.join(root, "mount"), [""]);
+}
+
+async function digestOf(mount: string, folders: readonly string[]): Promise<string> {
+  const listed = folders.map((folder) =>
+    readdir(path.join(mount, folder), { recursive: true, withFileTypes: true }),
+  );
+  const files = (await Promise.all(listed))
+    .flat()
     .filter((entry) => entry.isFile() && !entry.name.endsWith(".md"))
     .map((entry) => path.join(entry.parentPath, entry.name));
   const hash = createHash("sha256").update(LIBRARIES.map(({ sum }) => sum).join());
   for (const file of files.sort())
-    hash.update(`\0${path.relative(folder, file)}\0`).update(await readFile(file));
+    hash.update(`\0${path.relative(mount, file)}\0`).update(await readFile(file));
   return hash.digest("hex").slice(0, 12);
 }
 
 export interface GoSource {
-  /** The folder of mountaineer-fs itself. */
+  /** The folder of mountaineer-fs itself, with `go.mod` and `go.work`. */
   readonly own: string;
   /** Each with its packages that have files of ours, and those below them, as `go test` takes them. */
   readonly libraries: readonly { readonly folder: string; readonly packages: readonly string[] }[];
 }
 
-/** Makes the workspace, once for each state of mount/. */
+/** Puts the changed libraries where mount/go.work names them, once for each state of their changes. */
 export async function goSource(root: string, go: string, env: GoEnvironment): Promise<GoSource> {
-  const folder = path.join(root, ".tmp/mount", `source-${await sourceDigest(root)}`);
+  const folder = path.join(root, ".tmp/mount/libraries");
+  const own = path.join(root, "mount");
   const libraries = LIBRARIES.map(async ({ name, changes }) => ({
     folder: path.join(folder, name),
-    packages: await ownPackages(path.join(root, "mount", changes)),
+    packages: await ownPackages(path.join(own, changes)),
   }));
-  const source = { own: path.join(folder, "mount"), libraries: await Promise.all(libraries) };
-  if (await entryExists(path.join(folder, "go.work"))) return source;
+  const source = { own, libraries: await Promise.all(libraries) };
+  const digest = await digestOf(
+    own,
+    LIBRARIES.map(({ changes }) => changes),
+  );
+  if ((await readFile(path.join(folder, "digest"), "utf8").catch(() => "")) === digest) return source;
   const unfinished = `${folder}.${process.pid}`;
   try {
     await mkdir(unfinished, { recursive: true });
     for (const library of LIBRARIES) await placeLibrary(root, unfinished, library, go, env);
-    const own = path.join(root, "mount");
-    for (const name of ["go.mod", "fs"])
-      await cp(path.join(own, name), path.join(unfinished, "mount", name), { recursive: true });
-    for (const file of ["go.work", "go.work.sum"])
-      await cp(path.join(own, file), path.join(unfinished, file));
+    await writeFile(path.join(unfinished, "digest"), digest);
     await rm(folder, { recursive: true, force: true });
     await rename(unfinished, folder);
   } finally {
