@@ -14,6 +14,7 @@ import { noopLogger } from "../../../../src/runtime/log/log.ts";
 import { objectOf } from "../../../../src/runtime/text/json-object.ts";
 import { createManualClock, settle } from "../../../support/manual-clock.ts";
 import { pluck } from "../../../support/pluck.ts";
+import { tellStories } from "../../../support/stories.ts";
 import { skill } from "../../catalog/sources.ts";
 import {
   createScriptedLink,
@@ -22,6 +23,7 @@ import {
   toolOf,
 } from "../programs/instance-scripted-link.ts";
 import { startReady, startUnderTest } from "../programs/instance-under-test.ts";
+import { INSTANCE_WORDS } from "./instance-words.ts";
 
 type Page = (cursor: string | number | null, method: string) => RequestResult;
 const INITIALIZED = {
@@ -308,40 +310,57 @@ describe("reading a list", () => {
 });
 
 describe("lists that change", () => {
+  tellStories(
+    INSTANCE_WORDS,
+    `
+B7 a notice rereads its kind, and only a changed list is reported
+  a server, 1 s, tools change: 2 tools/list requests, 1 prompts/list request, 0 new lists
+  1 s, gives tools two, gives resources/list {"resources":[]}, tools change: 1 new list, tools two, resources 1
+a server that never stops is listened to ten times a second
+  a server, gives tools two, tools change, tools change: 0 new lists; 100 ms: 1 new list, tools two, 2 tools/list requests
+B7 a due list is read at once when it is needed, and its wait is then over
+  a server: nothing is due for a notice; at once tools change, gives tools late, due lists are read for a notice: tools late, 1 new list, 2 tools/list requests
+  10 s: nothing is due for a notice, 2 tools/list requests
+D5 a reading that takes longer than a second is published when it comes, and the next one is not waited for
+  a server, 5 s, hangs tools/list: a list of tools is due for a list; 1 s: nothing is due for a list of tools
+  tools/list answered {"tools":[{"name":"late","inputSchema":{"type":"object"}}]}: tools late; 5 s: nothing is due for a list of tools
+  tools/list answered {"tools":[{"name":"soon","inputSchema":{"type":"object"}}]}, 5 s: a list of tools is due for a list
+B7 many notices cause one reading after the one in progress
+  a server, 1 s, hangs tools/list, 50 times tools change at once: 2 tools/list requests
+  gives tools newest, tools/list answered {"tools":[{"name":"newer","inputSchema":{"type":"object"}}]}: tools newer
+  100 ms: tools newest, 3 tools/list requests, 1 prompts/list request, 2 new lists
+a failed reading leaves the old list, reports it, and is repeated by refresh
+  a server, 1 s, refuses prompts/list "disk", prompts change: tools one, is ready, lists are stale: "prompts/list was answered with error -32603: disk"
+  gives prompts/list {"prompts":[]}, 1 s: 2 news; refreshed: lists are whole, 1 news, 0 new lists
+a notice during the start is not lost, whichever list was read already
+  a server to start, hangs prompts/list, starts, gives tools late, tools change, prompts/list answered {"prompts":[]}, 100 ms: tools late
+  a server to start, hangs tools/list, starts, tools change, gives tools late, tools/list answered {"tools":[]}, 100 ms: tools late
+B7 an end while lists are read leaves no timer, no warning, and nothing that becomes ready
+  a server to start, hangs tools/list, starts, tools change, tools/list answered {"tools":[]}, closed "over": is closing, no timers, 0 warnings
+  a server, 1 s, hangs prompts/list, at once prompts change, tools change, tools change, gap, gap, 2 times a call is answered, closed "over"
+  : is closing, no timers, 0 warnings
+B7 a server that declares no skills in its new session has none
+  a server with skills: 1 skill; 1 s, declares {}, x1 calls, x1 fails as session_lost: no skills
+D3 withheld entries of a list stay reported while that list cannot be read
+  a server to start, gives tools/list {"tools":[{"name":"one","inputSchema":{"type":"string"}}]}, starts, 1 s
+  : withheld ["tool \\"one\\" is withheld: inputSchema.type is \\"string\\", not \\"object\\""]
+  refuses tools/list "no disk", tools change: lists are stale: "tools/list was answered with error -32603: no disk"
+  : withheld ["tool \\"one\\" is withheld: inputSchema.type is \\"string\\", not \\"object\\""]
+a notice about a kind that the server does not have causes no reading
+  a server to start, declares {"tools":{}}, starts, prompts change: 0 prompts/list requests
+D2 a tool that clients of 2026-07-28 would drop is listed for the others, with the reason
+  a server to start, gives tools/list {"tools":[{"name":"odd","inputSchema":{"type":"object","items":{"type":"string","x-mcp-header":"Region"}}}]}, starts: tools odd
+  : withheld ["tool \\"odd\\" is withheld from clients of 2026-07-28: x-mcp-header of items is not on a plain property"]
+B7 after a gap in a server's messages, the lists that it announces are read again
+  a server to start, declares {"tools":{"listChanged":true},"prompts":{}}, starts, 1 s, gives tools two, gap: tools two, 1 new list, 1 prompts/list request
+  gives tools three, 29 times a gap and 1000 ms: 2 tools/list requests; 1 s: tools three, 3 tools/list requests
+`,
+  );
   test("B7 an entry that is as it was before the start stays the same object", async () => {
     const { listings } = (await startReady()).instance;
     const { instance } = await startReady({ listings });
     assert.deepEqual(instance.listings, listings);
     assert.ok(instance.listings?.tools[0] !== undefined && instance.listings.tools[0] === listings?.tools[0]);
-  });
-  test("B7 a notice rereads its kind, and only a changed list is reported", async () => {
-    const { link, instance, counts } = await startReady();
-    const before = instance.listings;
-    link.notify(LIST_CHANGED.tools);
-    await settle();
-    assert.equal(instance.listings, before);
-    assert.equal(counts.listings, 0);
-    link.gives("tools/list", { tools: [toolOf("two")] });
-    link.gives("resources/list", { resources: [] });
-    link.notify(LIST_CHANGED.tools);
-    await settle();
-    assert.equal(counts.listings, 0, "a server that never stops is listened to ten times a second");
-    link.notify(LIST_CHANGED.tools);
-  });
-  test("B7 a due list is read at once when it is needed, and its wait is then over", async () => {
-    const { link, instance, counts, clock } = await startReady();
-    assert.equal(instance.readDueLists("notice"), null);
-    link.notify(LIST_CHANGED.tools);
-    const before = link.requests("tools/list").length;
-    link.gives("tools/list", { tools: [toolOf("late")] });
-    await instance.readDueLists("notice");
-    assert.equal(instance.listings?.tools[0]?.["name"], "late");
-    assert.deepEqual([counts.listings, link.requests("tools/list").length], [1, before + 1]);
-    await clock.advance(10_000);
-    assert.deepEqual(
-      [instance.readDueLists("notice"), link.requests("tools/list").length],
-      [null, before + 1],
-    );
   });
   test("D5 a list older than five seconds, or than its `ttlMs` up to five minutes, is read once for all who list", async () => {
     const ofVersion = (ttlMs: number) => (scripted: ScriptedLink) => {
@@ -439,22 +458,6 @@ describe("lists that change", () => {
     );
     link.answer(busy.id, { result: {} });
     await busy.reply;
-  });
-  test("D5 a reading that takes longer than a second is published when it comes, and the next one is not waited for", async () => {
-    const { link, instance, clock } = await startReady();
-    await clock.advance(5_000);
-    link.hangs("tools/list");
-    assert.ok(instance.readDueLists("list", ["tools"]) !== null);
-    await clock.advance(1_000);
-    assert.equal(instance.readDueLists("list", ["tools"]), null);
-    link.answerTo("tools/list", { result: { tools: [toolOf("late")] } });
-    await settle();
-    assert.deepEqual(instance.listings?.tools, [toolOf("late")]);
-    await clock.advance(5_000);
-    assert.equal(instance.readDueLists("list", ["tools"]), null);
-    link.answerTo("tools/list", { result: { tools: [toolOf("soon")] } });
-    await clock.advance(5_000);
-    assert.ok(instance.readDueLists("list", ["tools"]) !== null);
   });
   test("B7 skills are listed where they are declared, with resources, and again when their time is over", async () => {
     let ttlMs: number | undefined;
@@ -564,14 +567,6 @@ describe("lists that change", () => {
     const warnings = logger.lines.filter(({ level }) => level === "warn");
     assert.deepEqual(pluck(warnings, "message"), ["a server declares a list that it does not have"]);
   });
-  test("D2 a tool that clients of 2026-07-28 would drop is listed for the others, with the reason", async () => {
-    const inputSchema = { type: "object", items: { type: "string", "x-mcp-header": "Region" } };
-    const { instance } = await startReady({}, { "tools/list": { tools: [{ name: "odd", inputSchema }] } });
-    assert.deepEqual(instance.listings?.tools, [{ name: "odd", inputSchema }]);
-    assert.deepEqual(instance.observed.withheldEntries, [
-      'tool "odd" is withheld from clients of 2026-07-28: x-mcp-header of items is not on a plain property',
-    ]);
-  });
   test("D2 the validity of the lists of a server of 2026-07-28 is stored, over all pages, and reported when it changes", async () => {
     const page = (cursor: unknown, ttlMs: number) => ({
       result: { tools: [toolOf(`t${cursor}`)], ttlMs, cacheScope: "public" },
@@ -604,72 +599,6 @@ describe("lists that change", () => {
     assert.deepEqual(instance.freshness["tools"], { ttlMs: 0, cacheScope: "private" });
     assert.equal("prompts" in instance.freshness, false);
   });
-  test("B7 after a gap in a server's messages, the lists that it announces are read again", async () => {
-    const { link, instance, counts, clock } = await startReady({}, (link) =>
-      link.answers.set("initialize", () => ({
-        result: {
-          protocolVersion: "2025-11-25",
-          capabilities: { tools: { listChanged: true }, prompts: {} },
-          serverInfo: { name: "scripted", version: "1.2.3" },
-        },
-      })),
-    );
-    await clock.advance(1_000);
-    link.gives("tools/list", { tools: [toolOf("two")] });
-    link.gap();
-    await settle();
-    assert.deepEqual(instance.listings?.tools, [toolOf("two")]);
-    assert.equal(counts.listings, 1);
-    assert.equal(link.requests("prompts/list").length, 1, "of this one it tells nothing anyway");
-    link.gives("tools/list", { tools: [toolOf("three")] });
-    const before = link.requests("tools/list").length;
-    for (let count = 0; count < 29; count++) {
-      link.gap();
-      await clock.advance(1_000);
-    }
-    assert.equal(
-      link.requests("tools/list").length,
-      before,
-      "a stream that never stays open costs no list each time",
-    );
-    await clock.advance(1_000);
-    assert.deepEqual(instance.listings?.tools, [toolOf("three")]);
-    assert.equal(link.requests("tools/list").length, before + 1);
-  });
-  test("B7 many notices cause one reading after the one in progress", async () => {
-    const { link, instance, counts, clock } = await startReady();
-    await clock.advance(1_000);
-    link.hangs("tools/list");
-    for (let notice = 0; notice < 50; notice++) link.notify(LIST_CHANGED.tools);
-    assert.equal(link.requests("tools/list").length, 2);
-    link.gives("tools/list", { tools: [toolOf("newest")] });
-    link.answer(link.requests("tools/list")[1]?.id ?? -1, { result: { tools: [toolOf("newer")] } });
-    await settle();
-    assert.deepEqual(instance.listings?.tools, [toolOf("newer")]);
-    await clock.advance(100);
-    assert.deepEqual(instance.listings?.tools, [toolOf("newest")]);
-    assert.deepEqual([link.requests("tools/list").length, link.requests("prompts/list").length], [3, 1]);
-    assert.equal(counts.listings, 2);
-  });
-  test("a failed reading leaves the old list, reports it, and is repeated by refresh", async () => {
-    const { link, instance, clock, counts } = await startReady();
-    await clock.advance(1_000);
-    const before = instance.listings;
-    link.refuses("prompts/list", "disk");
-    link.notify(LIST_CHANGED.prompts);
-    await settle();
-    assert.equal(instance.listings, before);
-    assert.equal(instance.observed.listsStaleBecause, "prompts/list was answered with error -32603: disk");
-    assert.equal(instance.observed.state.kind, "ready");
-    const seenBefore = counts.seen;
-    link.gives("prompts/list", { prompts: [] });
-    await clock.advance(1_000);
-    instance.refresh();
-    await settle();
-    assert.equal(instance.observed.listsStaleBecause, null);
-    assert.equal(counts.seen, seenBefore + 1);
-    assert.equal(counts.listings, 0);
-  });
   test("entries nested too deep are skipped: read again, they change nothing", async () => {
     const deep = (): unknown => JSON.parse(`${"[".repeat(50_000)}${"]".repeat(50_000)}`);
     const { link, counts, clock } = await startReady({}, (link) =>
@@ -679,84 +608,6 @@ describe("lists that change", () => {
     link.notify(LIST_CHANGED.tools);
     await settle();
     assert.equal(counts.listings, 0);
-  });
-  test("a notice during the start is not lost, whichever list was read already", async () => {
-    const waiting = startUnderTest({}, { "prompts/list": null });
-    await settle();
-    waiting.link.gives("tools/list", { tools: [toolOf("late")] });
-    waiting.link.notify(LIST_CHANGED.tools);
-    await settle();
-    waiting.link.answerTo("prompts/list", { result: { prompts: [] } });
-    await waiting.clock.advance(100);
-    assert.deepEqual(waiting.instance.listings?.tools, [toolOf("late")]);
-    const { link, instance, clock } = startUnderTest({}, { "tools/list": null });
-    await settle();
-    link.notify(LIST_CHANGED.tools);
-    link.gives("tools/list", { tools: [toolOf("late")] });
-    link.answerTo("tools/list", { result: { tools: [] } });
-    await clock.advance(100);
-    assert.deepEqual(instance.listings?.tools, [toolOf("late")]);
-  });
-  test("B7 an end while lists are read leaves no timer, no warning, and nothing that becomes ready", async () => {
-    const error = { code: -32_000, message: "over" };
-    const starting = startUnderTest({}, { "tools/list": null });
-    await settle();
-    starting.link.notify(LIST_CHANGED.tools);
-    starting.link.answerTo("tools/list", { result: { tools: [] } });
-    await starting.instance.close(error);
-    await settle();
-    const ready = await startReady({}, { "prompts/list": { prompts: [] } });
-    await ready.clock.advance(1_000);
-    ready.link.hangs("prompts/list");
-    ready.link.notify(LIST_CHANGED.prompts);
-    ready.link.notify(LIST_CHANGED.tools);
-    await settle();
-    ready.link.notify(LIST_CHANGED.tools);
-    for (const _ of [1, 2]) ready.link.gap();
-    for (const _ of [1, 2]) {
-      const { id, reply } = ready.call(null);
-      ready.link.answer(id, { result: {} });
-      await reply;
-    }
-    await ready.instance.close(error);
-    await settle();
-    for (const { instance, clock, logger } of [starting, ready]) {
-      assert.deepEqual([instance.observed.state.kind, clock.pendingTimers], ["closing", 0]);
-      assert.deepEqual(
-        logger.lines.filter(({ level }) => level === "warn"),
-        [],
-      );
-    }
-  });
-  test("B7 a server that declares no skills in its new session has none", async () => {
-    const { link, instance, call, clock } = await startReady({}, (scripted) => {
-      const capabilities = { extensions: { "io.modelcontextprotocol/skills": {} } };
-      const serverInfo = { name: "scripted", version: "1.2.3" };
-      scripted.gives("initialize", { protocolVersion: "2025-11-25", capabilities, serverInfo });
-      scripted.gives("skills/list", { skills: [skill("git", "Version 1.")] });
-    });
-    assert.equal(instance.listings?.skills?.length, 1);
-    await clock.advance(1_000);
-    const serverInfo = { name: "scripted", version: "1.2.4" };
-    link.gives("initialize", { protocolVersion: "2025-11-25", capabilities: {}, serverInfo });
-    link.failRequest(call(null).id, FAILURE("session_lost"));
-    await settle();
-    assert.equal(instance.listings?.skills, null);
-  });
-  test("D3 withheld entries of a list stay reported while that list cannot be read", async () => {
-    const broken = { uriTemplate: "f:///{x}", name: "x", annotations: 1 };
-    const { link, instance, clock } = await startReady({}, (scripted) =>
-      scripted.gives("resources/templates/list", {
-        resourceTemplates: [{ ...broken, size: 1 }, { name: 1 }],
-      }),
-    );
-    const before = instance.observed.withheldEntries;
-    await clock.advance(1_000);
-    link.refuses("resources/templates/list", "no disk");
-    link.notify(LIST_CHANGED.resources);
-    await settle();
-    assert.match(String(instance.observed.listsStaleBecause), /no disk/);
-    assert.deepEqual(instance.observed.withheldEntries, before);
   });
   test("a tool that the transport cannot call is not published", async () => {
     const open: InstanceOptions["open"] = (events) => ({
@@ -768,15 +619,6 @@ describe("lists that change", () => {
     await settle();
     assert.deepEqual(instance.listings?.tools, []);
     assert.deepEqual(instance.observed.withheldEntries, ['tool "one" is withheld: it cannot be called here']);
-  });
-  test("a notice about a kind that the server does not have causes no reading", async () => {
-    const { link } = await startReady(
-      {},
-      { initialize: { protocolVersion: "2025-06-18", capabilities: { tools: {} } } },
-    );
-    link.notify(LIST_CHANGED.prompts);
-    await settle();
-    assert.equal(link.requests("prompts/list").length, 0);
   });
 });
 

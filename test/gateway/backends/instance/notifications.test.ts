@@ -5,49 +5,39 @@ import { META } from "../../../../src/gateway/protocol.ts";
 import { assertEach } from "../../../support/assert-each.ts";
 import { leastGrowth } from "../../../support/heap-growth.ts";
 import { settle } from "../../../support/manual-clock.ts";
-import { INITIALIZED, type ScriptedLink } from "../programs/instance-scripted-link.ts";
+import { tellStories } from "../../../support/stories.ts";
 import { createTestClient } from "../programs/instance-test-client.ts";
 import { startReady, startUnderTest } from "../programs/instance-under-test.ts";
+import { INSTANCE_WORDS } from "./instance-words.ts";
 
 const MESSAGE = "notifications/message";
-const OK = { result: { content: [] } };
 
 describe("log messages", () => {
-  test("without a call they go to the listeners for logs; during one client's calls, only to that client", async () => {
-    const { call, link, logs } = await startReady();
-    const params = { level: "info", data: "x" };
-    link.notify(MESSAGE, params);
-    assert.deepEqual(logs, [params]);
-    const port = createTestClient("a").call(1);
-    call(port);
-    link.notify(MESSAGE, params);
-    assert.deepEqual(port.told, [{ method: MESSAGE, params }]);
-    assert.equal(logs.length, 1);
-  });
-  test("with several clients in flight only the backend's own log gets them", async () => {
-    const { call, link, logs, instance } = await startReady();
-    const [a, b] = [createTestClient("a").call(1), createTestClient("b").call(1)];
-    const [ofA] = [call(a), call(b)];
-    link.notify(MESSAGE, { level: "error", logger: "db", data: { secret: "of\u001b a" } });
-    assert.deepEqual([a.told, b.told, logs], [[], [], []]);
-    assert.deepEqual(instance.logLines, ['[error db] {"secret":"of\\u001b a"}']);
-    link.notify(MESSAGE, { level: "error", data: 1 }, ofA.id);
-    assert.equal(a.told.length, 1);
-    link.answer(ofA.id, OK);
-    link.notify(MESSAGE, { level: "error", data: 2 }, ofA.id);
-    assert.equal(b.told.length, 0);
-  });
-  test("a time-out of the gateway's own list makes nothing ambiguous", async () => {
-    const { call, link, instance, clock } = await startReady();
-    link.hangs("tools/list");
-    await clock.advance(1_000);
-    instance.refresh();
-    await clock.advance(10_000);
-    const port = createTestClient("a").call(1);
-    call(port);
-    link.notify(MESSAGE, { level: "info", data: "x" });
-    assert.equal(port.told.length, 1);
-  });
+  tellStories(
+    INSTANCE_WORDS,
+    `
+without a call they go to the listeners for logs; during one client's calls, only to that client
+  a server, says message {"level":"info","data":"x"}: log {"level":"info","data":"x"}
+  a1 calls, says message {"level":"info","data":"x"}: a1 hears message {"level":"info","data":"x"}, no log
+with several clients in flight only the backend's own log gets them
+  a server, a1 calls, b1 calls, says message {"level":"error","logger":"db","data":{"secret":"of\\u001b a"}}
+  : a1 hears nothing, b1 hears nothing, no log, log line [error db] {"secret":"of\\u001b a"}
+  says message {"level":"error","data":1} in a1: a1 hears message {"level":"error","data":1}
+  a1 answered, says message {"level":"error","data":2} in a1: b1 hears nothing
+a time-out of the gateway's own list makes nothing ambiguous
+  a server, hangs tools/list, 1 s, refreshed, 10 s, a1 calls, says levels info: a1 hears levels info
+each client gets its own level; one without a level gets all that the server sends, or info
+  a server, a1 calls, says levels debug: a1 hears levels debug
+  a wants warning, says levels notice warning emergency own: a1 hears levels warning emergency own
+  a wants nothing, level debug, says levels debug info: a1 hears levels info
+the level is sent when it differs, and only to servers that log
+  a server, level info, level info, level debug, level none, level debug: logging/setLevel was sent {"level":"info"} & {"level":"debug"}
+  a server to start, declares {}, starts with level info, level debug: 0 logging/setLevel requests
+D2 a client without a level gets from a server of 2026-07-28 what others requested, and from an older one not
+  a server to start, speaks 2025-11-25, starts, level debug, a1 calls, says message {"level":"debug","data":"x"} in a1: a1 hears nothing
+  a server to start, speaks 2026-07-28, starts, level debug, a1 calls, says message {"level":"debug","data":"x"} in a1: a1 hears levels debug
+`,
+  );
   test("stored messages, and errors that become conditions, show no secret", async () => {
     const secret = "s3cret-value";
     const { call, link, instance } = await startReady({ secrets: [secret] });
@@ -62,65 +52,68 @@ describe("log messages", () => {
     assert.ok(state.kind === "ended");
     assert.equal(state.failure.message, "initialize was answered with error -1: no such key: [redacted]");
   });
-  test("each client gets its own level; one without a level gets all that the server sends, or info", async () => {
-    const { call, link, instance } = await startReady();
-    const client = createTestClient("a");
-    const port = client.call(1);
-    call(port);
-    const passes = (level: string): boolean => {
-      const before = port.told.length;
-      link.notify(MESSAGE, { level, data: "" });
-      return port.told.length > before;
-    };
-    assert.equal(passes("debug"), true);
-    client.logLevel = "warning";
-    assert.deepEqual([passes("notice"), passes("warning"), passes("emergency")], [false, true, true]);
-    assert.equal(passes("of its own"), true);
-    client.logLevel = null;
-    instance.setLogLevel("debug");
-    assert.deepEqual([passes("debug"), passes("info")], [false, true]);
-  });
-  test("the level is sent when it differs, and only to servers that log", async () => {
-    const { link, instance } = await startReady();
-    for (const level of ["info", "info", "debug", null, "debug"] as const) instance.setLogLevel(level);
-    assertEach(link.requests("logging/setLevel"), ({ params }) => params?.["level"], ["info", "debug"]);
-    const mute = await startReady(
-      { logLevel: "info" },
-      { initialize: { protocolVersion: "2025-11-25", capabilities: {} } },
-    );
-    mute.instance.setLogLevel("debug");
-    assert.equal(mute.link.requests("logging/setLevel").length, 0);
-  });
 });
 
 describe("unknown notifications", () => {
-  test("it passes to the one client, to its HTTP stream or to the owner, or is dropped", async () => {
-    const { call, link } = await startReady();
-    const [a, b] = [createTestClient("a"), createTestClient("b")];
-    const [portA, portB] = [a.call(1), b.call(1)];
-    link.notify("notifications/new", { x: 0 });
-    const ofA = call(portA);
-    link.notify("notifications/new", { x: 1 });
-    call(portB);
-    link.notify("notifications/new", { x: 2 });
-    link.notify("notifications/new", { x: 3 }, ofA.id);
-    assertEach(portA.told, ({ params }) => params?.["x"], [1, 3]);
-    assert.deepEqual([portB.told, a.told, b.told], [[], [], []]);
-    const owner = createTestClient("o");
-    const owned = await startReady({ owner });
-    owned.link.notify("notifications/new");
-    assert.deepEqual(owner.told, [{ method: "notifications/new", params: undefined }]);
-  });
-  test("E2 no server can send the messages that only Mountaineer sends to its bridge", async () => {
-    const { call, link } = await startReady();
-    const port = createTestClient("a").call(1);
-    const { id } = call(port);
-    link.notify("notifications/mountaineer/handover", {}, id);
-    const owner = createTestClient("o");
-    const owned = await startReady({ owner });
-    owned.link.notify("notifications/mountaineer/handover");
-    assert.deepEqual([port.told, owner.told], [[], []]);
-  });
+  tellStories(
+    INSTANCE_WORDS,
+    `
+it passes to the one client, to its HTTP stream or to the owner, or is dropped
+  a server, says new {"x":0}, a1 calls, says new {"x":1}, b1 calls, says new {"x":2}, says new {"x":3} in a1
+  : a1 hears new {"x":1} & new {"x":3}, b1 hears nothing, a hears nothing, b hears nothing
+  a server of a, says new: a hears new
+E2 no server can send the messages that only Mountaineer sends to its bridge
+  a server, a1 calls, says mountaineer/handover {} in a1: a1 hears nothing
+  a server of a, says mountaineer/handover: a hears nothing
+`,
+  );
+});
+
+describe("notifications of a task after the call that began it", () => {
+  tellStories(
+    INSTANCE_WORDS,
+    `
+goes only to its client: progress under the client's token, and its status
+  a server, a1 calls {"name":"one","_meta":{"progressToken":"hers"}}, b1 calls, a1 answered {"task":{"taskId":"t","status":"working"}}
+  says progress {"progressToken":"#a1","progress":2}, says tasks/status {"taskId":"t","status":"completed"}
+  says tasks/status {"taskId":"nobody's","status":"completed"}: b hears nothing
+  : a hears progress {"progressToken":"hers","progress":2} & tasks/status {"taskId":"t","status":"completed"}
+  b1 answered, a2 calls, asks page elicitation/create {"mode":"url","elicitationId":"e"}, a leaves
+  says progress {"progressToken":"#a1","progress":3}, says elicitation/complete {"elicitationId":"e"}: a hears nothing
+are dropped where the call asked for no progress, or began no task
+  a server, a1 calls, a2 calls {"name":"one","_meta":{"progressToken":1}}, a1 answered {"task":{"taskId":"t","status":"working"}}, a2 answered
+  says progress {"progressToken":"#a1","progress":1}, says progress {"progressToken":"#a2","progress":1}: a hears nothing
+`,
+  );
+});
+
+describe("D2 over HTTP a call does not overtake the log level that it needs", () => {
+  tellStories(
+    INSTANCE_WORDS,
+    `
+it waits for the answer; calls of clients without a log level do not
+  a server over HTTP that is slow to set a level, a wants debug, level debug, a1 calls, b1 calls: a1 was not sent, b1 was sent
+  logging/setLevel answered, a2 calls: 3 tools/call requests, a2 was sent
+a level that is not below the present one is not waited for
+  a server over HTTP that is slow to set a level, a wants warning, level info, logging/setLevel answered, level debug, a1 calls: a1 was sent
+a server that does not answer delays it for a second, once
+  a server over HTTP that is slow to set a level, a wants debug, level debug, a1 calls, 999 ms: 0 tools/call requests
+  1 ms: 1 tools/call request; a2 calls: a2 was sent
+a cancelled call that waits is never sent
+  a server over HTTP that is slow to set a level, a wants debug, level debug, a1 calls, a1 cancelled "no more": a1 got an error
+  logging/setLevel answered: 0 tools/call requests, server hears nothing
+one level is sent after another, and the call waits for its own
+  a server over HTTP that is slow to set a level, a wants debug, level info, level debug, a1 calls: logging/setLevel was sent {"level":"info"}
+  logging/setLevel answered: logging/setLevel was sent {"level":"info"} & {"level":"debug"}, 0 tools/call requests
+  logging/setLevel answered: 1 tools/call request
+a renewed session gets the level again before the calls that waited
+  a server over HTTP, a wants debug, level debug, hangs logging/setLevel, hangs initialize, a1 calls, at once a1 fails as session_lost, a2 calls: 1 tools/call request
+  initialize answered: logging/setLevel was sent {"level":"debug"} & {"level":"debug"}, 1 tools/call request
+  logging/setLevel answered: 2 tools/call requests
+D2 a program gets messages in order: nothing waits for its answer
+  a server, hangs logging/setLevel, a wants debug, level debug, a1 calls: a1 was sent
+`,
+  );
 });
 
 test("D5 each message of a shared server names its stream by the client's own id, and no stream ends while it sends", async () => {
@@ -229,171 +222,4 @@ describe("a client that does not read", () => {
     await settle();
     assert.equal(instance.observed.missedChecks, 0);
   });
-});
-
-describe("notifications of a task after the call that began it", () => {
-  const TASK = { result: { task: { taskId: "t", status: "working" } } };
-  const PROGRESS = "notifications/progress";
-  const STATUS = "notifications/tasks/status";
-  test("goes only to its client: progress under the client's token, and its status", async () => {
-    const { call, link, instance } = await startReady();
-    const [ann, ben] = [createTestClient("ann"), createTestClient("ben")];
-    const begun = call(ann.call(1), { name: "one", _meta: { progressToken: "hers" } });
-    const bens = call(ben.call(1));
-    link.answer(begun.id, TASK);
-    await begun.reply;
-    link.notify(PROGRESS, { progressToken: begun.id, progress: 2 });
-    link.notify(STATUS, { taskId: "t", status: "completed" });
-    link.notify(STATUS, { taskId: "nobody's", status: "completed" });
-    assert.deepEqual(ann.told, [
-      { method: PROGRESS, params: { progressToken: "hers", progress: 2 } },
-      { method: STATUS, params: { taskId: "t", status: "completed" } },
-    ]);
-    assert.deepEqual(ben.told, []);
-    link.answer(bens.id, OK);
-    await bens.reply;
-    call(ann.call(2));
-    link.ask("page", "elicitation/create", { mode: "url", elicitationId: "e" });
-    instance.forget(ann);
-    link.notify(PROGRESS, { progressToken: begun.id, progress: 3 });
-    link.notify("notifications/elicitation/complete", { elicitationId: "e" });
-    assert.equal(ann.told.length, 2);
-  });
-  test("are dropped where the call asked for no progress, or began no task", async () => {
-    const { call, link } = await startReady();
-    const ann = createTestClient("ann");
-    const silent = call(ann.call(1));
-    const plain = call(ann.call(2), { name: "one", _meta: { progressToken: 1 } });
-    link.answer(silent.id, TASK);
-    link.answer(plain.id, OK);
-    for (const { id } of [silent, plain]) link.notify(PROGRESS, { progressToken: id, progress: 1 });
-    assert.deepEqual(ann.told, []);
-  });
-});
-
-function slowLevel(link: ScriptedLink): void {
-  link.hangs("logging/setLevel");
-}
-
-const overHttp = (link: ScriptedLink): void => {
-  link.pid = null;
-  slowLevel(link);
-};
-
-/** A client that wants debug messages; the server is told so, and asked by its calls. */
-async function wanting(prepare = overHttp) {
-  const started = await startReady({}, prepare);
-  const client = createTestClient("wants");
-  client.logLevel = "debug";
-  started.instance.setLogLevel("debug");
-  return { ...started, client, sent: () => started.link.requests("tools/call").length };
-}
-
-const levels = (link: ScriptedLink): unknown[] =>
-  link.requests("logging/setLevel").map(({ params }) => params?.["level"]);
-
-function answerNewest(link: ScriptedLink): void {
-  link.answerTo("logging/setLevel", { result: {} });
-}
-
-describe("D2 over HTTP a call does not overtake the log level that it needs", () => {
-  test("it waits for the answer; calls of clients without a log level do not", async () => {
-    const { client, link, call, sent } = await wanting();
-    assert.equal(call(client.call(1)).id, -1);
-    assert.notEqual(call(createTestClient("plain").call(1)).id, -1);
-    answerNewest(link);
-    await settle();
-    assert.equal(sent(), 2);
-    // The level is set from now on.
-    assert.notEqual(call(client.call(2)).id, -1);
-  });
-  test("a level that is not below the present one is not waited for", async () => {
-    const { instance, link, call } = await startReady({}, overHttp);
-    const client = createTestClient("wants");
-    client.logLevel = "warning";
-    instance.setLogLevel("info");
-    answerNewest(link);
-    await settle();
-    instance.setLogLevel("debug");
-    assert.notEqual(call(client.call(1)).id, -1);
-  });
-  test("a server that does not answer delays it for a second, once", async () => {
-    const { client, clock, call, sent } = await wanting();
-    call(client.call(1));
-    await clock.advance(999);
-    await settle();
-    assert.equal(sent(), 0);
-    await clock.advance(1);
-    await settle();
-    assert.equal(sent(), 1);
-    assert.notEqual(call(client.call(2)).id, -1);
-  });
-  test("a cancelled call that waits is never sent", async () => {
-    const { client, link, call, sent } = await wanting();
-    const abort = new AbortController();
-    const { reply } = call(client.call(1), { name: "one" }, { signal: abort.signal });
-    abort.abort("no more");
-    assert.equal("error" in (await reply), true);
-    answerNewest(link);
-    await settle();
-    assert.equal(sent(), 0);
-    assert.deepEqual(link.told("notifications/cancelled"), []);
-  });
-  test("one level is sent after another, and the call waits for its own", async () => {
-    const { instance, link, call } = await startReady({}, overHttp);
-    const client = createTestClient("wants");
-    client.logLevel = "debug";
-    instance.setLogLevel("info");
-    instance.setLogLevel("debug");
-    call(client.call(1));
-    assert.deepEqual(levels(link), ["info"]);
-    answerNewest(link);
-    await settle();
-    assert.deepEqual(levels(link), ["info", "debug"]);
-    assert.equal(link.requests("tools/call").length, 0);
-    answerNewest(link);
-    await settle();
-    assert.equal(link.requests("tools/call").length, 1);
-  });
-  test("a renewed session gets the level again before the calls that waited", async () => {
-    const { client, link, call, sent } = await wanting((scripted) => {
-      scripted.pid = null;
-    });
-    await settle();
-    slowLevel(link);
-    link.hangs("initialize");
-    const { id } = call(client.call(1));
-    link.failRequest(id, { kind: "session_lost", message: "gone", hint: null });
-    call(client.call(2));
-    assert.equal(sent(), 1);
-    link.answerTo("initialize", INITIALIZED);
-    await settle();
-    assert.deepEqual(levels(link), ["debug", "debug"]);
-    assert.equal(sent(), 1);
-    answerNewest(link);
-    await settle();
-    assert.equal(sent(), 2);
-  });
-});
-
-for (const [version, heard] of [
-  ["2025-11-25", []],
-  ["2026-07-28", ["debug"]],
-] as const)
-  test(`D2 a client without a level gets from a server of ${version} what others requested: ${heard.join() || "nothing"}`, async () => {
-    const { instance, link, call } = await startReady({}, ({ answers }) => {
-      answers.set("initialize", () => ({
-        result: { ...("result" in INITIALIZED && INITIALIZED.result), protocolVersion: version },
-      }));
-    });
-    instance.setLogLevel("debug");
-    const plain = createTestClient("plain").call(1);
-    const { id } = call(plain);
-    link.notify("notifications/message", { level: "debug", data: "x" }, id);
-    assertEach(plain.told, ({ params }) => params?.["level"], heard);
-  });
-
-test("D2 a program gets messages in order: nothing waits for its answer", async () => {
-  const { client, call } = await wanting(slowLevel);
-  assert.notEqual(call(client.call(1)).id, -1);
 });

@@ -3,33 +3,49 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { assertEach } from "../../../support/assert-each.ts";
 import { settle } from "../../../support/manual-clock.ts";
-import { FAILURE } from "../programs/instance-scripted-link.ts";
+import { tellStories } from "../../../support/stories.ts";
 import { createTestClient } from "../programs/instance-test-client.ts";
 import { startReady } from "../programs/instance-under-test.ts";
+import { INSTANCE_WORDS } from "./instance-words.ts";
 
 const UPDATED = "notifications/resources/updated";
 const OK = { result: {} };
 const NO = { error: { code: -32002, message: "no such resource" } };
 
 describe("subscriptions", () => {
-  test("the server learns of the first client and of the last", async () => {
-    const { instance, link } = await startReady();
-    const [a, b] = [createTestClient("a"), createTestClient("b")];
-    assert.deepEqual(await instance.subscribe("f://1", a), OK);
-    assert.deepEqual(await instance.subscribe("f://1", a), OK);
-    assert.deepEqual(await instance.subscribe("f://1", b), OK);
-    assert.deepEqual(await instance.unsubscribe("f://1", a), OK);
-    assert.deepEqual(await instance.unsubscribe("f://1", a), OK);
-    assert.equal(link.requests("resources/unsubscribe").length, 0);
-    assert.deepEqual(await instance.unsubscribe("f://1", b), OK);
-    assert.deepEqual(
-      link.received.slice(-2).map((message) => ("params" in message ? message.params : null)),
-      [{ uri: "f://1" }, { uri: "f://1" }],
-    );
-    assert.equal(link.requests("resources/subscribe").length, 1);
-    assert.deepEqual([link.requests("resources/unsubscribe").length, instance.subscriptions.size], [1, 0]);
-    assert.deepEqual(await instance.unsubscribe("f://2", b), OK);
-  });
+  tellStories(
+    INSTANCE_WORDS,
+    `
+the server learns of the first client and of the last
+  a server, a subscribes f://1: a got {}; a subscribes f://1: a got {}; b subscribes f://1: b got {}, resources/subscribe was sent {"uri":"f://1"}
+  a unsubscribes f://1: a got {}; a unsubscribes f://1: a got {}, 0 resources/unsubscribe requests
+  b unsubscribes f://1: b got {}, resources/unsubscribe was sent {"uri":"f://1"}, subscribed; b unsubscribes f://2: b got {}
+simultaneous subscribers share one request, and its refusal
+  a server, hangs resources/subscribe, a subscribes f://1, b subscribes f://1, c subscribes f://1: 1 resources/subscribe request
+  resources/subscribe refused {"code":-32002,"message":"no"}: a got an error "no", b got an error "no", c got an error "no", subscribed
+  says resources/updated {"uri":"f://1"}: a hears nothing, b hears nothing, c hears nothing
+the last change wins, however fast they follow
+  a server, at once a subscribes f://1, at once a unsubscribes f://1, at once a subscribes f://1, 0 ms, says resources/updated {"uri":"f://1"}
+  : a hears resources/updated {"uri":"f://1"}
+  at once a unsubscribes f://1, at once a subscribes f://1, a unsubscribes f://1: subscribed, the last request is resources/unsubscribe
+a client that subscribes while the last one leaves gets the server's new answer
+  a server, hangs resources/unsubscribe, a subscribes f://1, a unsubscribes f://1, refuses resources/subscribe "no", b subscribes f://1
+  resources/unsubscribe answered: a got an error "no", b got an error "no", subscribed
+an update reaches its subscribers, of the whole or of a part, in their call's stream or outside
+  a server, a subscribes file:///d/x, b subscribes file:///d, c subscribes file:///d/xy, a1 calls, c1 calls
+  says resources/updated {"uri":"file:///d/x"} in a1: a1 hears resources/updated {"uri":"file:///d/x"}, a hears nothing
+  : b hears resources/updated {"uri":"file:///d/x"}, c hears nothing, c1 hears nothing
+  says resources/updated {"uri":"file:///d/x"}: a hears resources/updated {"uri":"file:///d/x"}, a1 hears nothing
+  : b hears resources/updated {"uri":"file:///d/x"}, c hears nothing
+a subscription whose session is lost is made in the new one
+  a server, loses resources/subscribe once and then gives {}, a subscribes f://1: a got {}, 2 initialize requests, subscribed f://1
+one that loses each session ends with the instance
+  a server, fails resources/subscribe session_lost, a subscribes f://1: a got an error "…lost 6 times within a minute", is ended
+one that gets no answer is an error that names the backend
+  a server, hangs resources/subscribe, a subscribes f://1, 10 s: subscribed
+  : a got error {"code":-32000,"message":"server files: no answer to resources/subscribe within 10 s"}
+`,
+  );
   test("D1 a client gets notices under the URI that it uses", async () => {
     const publishedUri = (uri: string): string => uri.replace("ui://", "ui://b/");
     const { instance, link } = await startReady({ publishedUri });
@@ -48,52 +64,6 @@ describe("subscriptions", () => {
     link.notify(UPDATED, { uri: `f://more/${"/".repeat(1_100)}` });
     link.notify(UPDATED, { uri: "f://more/1", _meta: { long: "x".repeat(70_000) } });
     assert.deepEqual(b.told, [{ method: UPDATED, params: { uri: "f://more/1" } }]);
-  });
-  test("simultaneous subscribers share one request, and its refusal", async () => {
-    const { instance, link } = await startReady({}, { "resources/subscribe": null });
-    const clients = ["a", "b", "c"].map((name) => createTestClient(name));
-    const replies = clients.map((client) => instance.subscribe("f://1", client));
-    assert.equal(link.requests("resources/subscribe").length, 1);
-    link.answerTo("resources/subscribe", NO);
-    assert.deepEqual(await Promise.all(replies), [NO, NO, NO]);
-    assert.equal(instance.subscriptions.size, 0);
-    link.notify(UPDATED, { uri: "f://1" });
-    assert.deepEqual(
-      clients.flatMap(({ told }) => told),
-      [],
-    );
-  });
-  test("the last change wins, however fast they follow", async () => {
-    const { instance, link } = await startReady();
-    const a = createTestClient("a");
-    await Promise.all([
-      instance.subscribe("f://1", a),
-      instance.unsubscribe("f://1", a),
-      instance.subscribe("f://1", a),
-    ]);
-    await settle();
-    link.notify(UPDATED, { uri: "f://1" });
-    assert.equal(a.told.length, 1);
-    void instance.unsubscribe("f://1", a);
-    void instance.subscribe("f://1", a);
-    await instance.unsubscribe("f://1", a);
-    await settle();
-    assert.equal(instance.subscriptions.size, 0);
-    const asked = link.received.flatMap((message) =>
-      "method" in message && /subscribe$/.test(message.method) ? [message.method] : [],
-    );
-    assert.equal(asked.at(-1), "resources/unsubscribe");
-  });
-  test("a client that subscribes while the last one leaves gets the server's new answer", async () => {
-    const { instance, link } = await startReady({}, { "resources/unsubscribe": null });
-    const [a, b] = [createTestClient("a"), createTestClient("b")];
-    await instance.subscribe("f://1", a);
-    const left = instance.unsubscribe("f://1", a);
-    link.answers.set("resources/subscribe", () => NO);
-    const came = instance.subscribe("f://1", b);
-    link.answerTo("resources/unsubscribe", OK);
-    assert.deepEqual([await left, await came], [NO, NO]);
-    assert.equal(instance.subscriptions.size, 0);
   });
   test("after a gap in a server's messages, subscribers learn that anything may have changed, every 30 s at most", async () => {
     const { instance, link, clock } = await startReady({}, (link) =>
@@ -131,21 +101,6 @@ describe("subscriptions", () => {
     await clock.advance(30_000);
     assert.deepEqual(told(), [[], []]);
   });
-  test("an update reaches its subscribers, of the whole or of a part, in their call's stream or outside", async () => {
-    const { instance, link, call } = await startReady();
-    const [a, b, c] = [createTestClient("a"), createTestClient("b"), createTestClient("c")];
-    await instance.subscribe("file:///d/x", a);
-    await instance.subscribe("file:///d", b);
-    await instance.subscribe("file:///d/xy", c);
-    const [portA, portC] = [a.call(1), c.call(1)];
-    const ofA = call(portA);
-    call(portC);
-    link.notify(UPDATED, { uri: "file:///d/x" }, ofA.id);
-    assert.deepEqual(portA.told, [{ method: UPDATED, params: { uri: "file:///d/x" } }]);
-    assert.deepEqual([a.told.length, b.told.length, c.told.length, portC.told.length], [0, 1, 0, 0]);
-    link.notify(UPDATED, { uri: "file:///d/x" });
-    assert.deepEqual([a.told.length, b.told.length, c.told.length, portA.told.length], [1, 2, 0, 1]);
-  });
   test("B7 an instance that replaces another adopts its clients' subscriptions", async () => {
     const one = await startReady();
     const [a, b] = [createTestClient("a"), createTestClient("b")];
@@ -167,112 +122,26 @@ describe("subscriptions", () => {
     assert.equal(two.instance.subscriptions.size, 0);
     assert.equal(two.link.requests("resources/unsubscribe").length, 1);
   });
-  test("a subscription whose session is lost is made in the new one", async () => {
-    const { instance, link } = await startReady();
-    let lost = true;
-    link.answers.set("resources/subscribe", () => {
-      if (!lost) return OK;
-      lost = false;
-      return { kind: "session_lost", message: "gone", hint: null };
-    });
-    assert.deepEqual(await instance.subscribe("f://1", createTestClient("a")), OK);
-    assert.deepEqual([link.requests("initialize").length, instance.subscriptions.size], [2, 1]);
-  });
-  test("one that loses each session ends with the instance", async () => {
-    const { instance, link } = await startReady();
-    link.answers.set("resources/subscribe", () => FAILURE("session_lost"));
-    const reply = await instance.subscribe("f://1", createTestClient("a"));
-    assert.ok("error" in reply && /lost 6 times within a minute/.test(reply.error.message));
-    assert.equal(instance.observed.state.kind, "ended");
-  });
-  test("one that gets no answer is an error that names the backend", async () => {
-    const { instance, link, clock } = await startReady();
-    link.hangs("resources/subscribe");
-    const reply = instance.subscribe("f://1", createTestClient("a"));
-    await clock.advance(10_000);
-    assert.deepEqual(await reply, {
-      error: { code: -32000, message: "server files: no answer to resources/subscribe within 10 s" },
-    });
-    assert.equal(instance.subscriptions.size, 0);
-  });
 });
 
-const NOTICE = "notifications/tasks";
-const LOST = "notifications/mountaineer/tasks_lost";
-
-async function watched() {
-  const started = await startReady({}, ({ answers }) => {
-    answers.set("tasks/watch", () => OK);
-    answers.set("tasks/unwatch", () => OK);
-  });
-  const asked = (): unknown[] =>
-    started.link.received.flatMap((message) =>
-      "method" in message && message.method.startsWith("tasks/") ? [[message.method, message.params]] : [],
-    );
-  return { ...started, asked };
-}
-
-test("D1 each client gets notices of its task under its own name for it, until it is over", async () => {
-  const { instance, link, asked } = await watched();
-  const [a, b, c] = [createTestClient("a"), createTestClient("b"), createTestClient("c")];
-  assert.deepEqual(await instance.watchTask({ id: "t", name: "of a" }, a), OK);
-  assert.deepEqual(await instance.watchTask({ id: "t", name: "of b" }, b), OK);
-  assert.deepEqual(await instance.watchTask({ id: "u", name: "of c" }, c), OK);
-  link.notify(NOTICE, { taskId: "t", status: "working" });
-  link.notify(NOTICE, { taskId: "unknown", status: "working" });
-  link.notify(NOTICE, undefined);
-  instance.forget(a);
-  link.notify(NOTICE, { taskId: "t", status: "completed", result: {} });
-  link.notify(NOTICE, { taskId: "t", status: "completed", result: {} });
-  assert.deepEqual(a.told, [{ method: NOTICE, params: { taskId: "of a", status: "working" } }]);
-  assert.deepEqual(b.told, [
-    { method: NOTICE, params: { taskId: "of b", status: "working" } },
-    { method: NOTICE, params: { taskId: "of b", status: "completed", result: {} } },
-  ]);
-  assert.deepEqual(c.told, []);
-  instance.forget(c);
-  await settle();
-  assert.deepEqual(asked(), [
-    ["tasks/watch", { taskId: "t" }],
-    ["tasks/watch", { taskId: "u" }],
-    ["tasks/unwatch", { taskId: "t" }],
-    ["tasks/unwatch", { taskId: "u" }],
-  ]);
-});
-
-test("D1 a watch that the server refuses has no watchers, and the next one requests it again", async () => {
-  const { instance, link, asked } = await watched();
-  const refusal = { error: { code: -32603, message: "no" } };
-  link.answers.set("tasks/watch", () => refusal);
-  const client = createTestClient("a");
-  assert.deepEqual(await instance.watchTask({ id: "t", name: "n" }, client), refusal);
-  link.notify(NOTICE, { taskId: "t", status: "working" });
-  assert.deepEqual(client.told, []);
-  link.answers.set("tasks/watch", () => OK);
-  assert.deepEqual(await instance.watchTask({ id: "t", name: "n" }, client), OK);
-  assert.equal(asked().length, 2);
-});
-
-test("D1 a client that has since left is dropped, and one whose server is gone or silent is asked to listen again", async () => {
-  const { instance, link, asked, clock, call } = await watched();
-  const early = createTestClient("early");
-  const watching = instance.watchTask({ id: "t", name: "n" }, early);
-  instance.forget(early);
-  assert.equal("error" in (await watching), true);
-  const gone = { ...createTestClient("gone"), ended: AbortSignal.abort() };
-  assert.equal("error" in (await instance.watchTask({ id: "v", name: "n" }, gone)), true);
-  const client = createTestClient("a");
-  await instance.watchTask({ id: "t", name: "n" }, client);
-  await instance.watchTask({ id: "u", name: "m" }, client);
-  link.gap();
-  await clock.advance(1);
-  assert.deepEqual(client.told, [{ method: LOST, params: undefined }]);
-  assert.equal(asked().filter((one) => Array.isArray(one) && one[0] === "tasks/unwatch").length, 4);
-  await instance.watchTask({ id: "t", name: "n" }, client);
-  link.failRequest(call(null).id, FAILURE("session_lost"));
-  assert.equal(client.told.length, 2);
-  await instance.watchTask({ id: "t", name: "n" }, client);
-  link.die(FAILURE("closed"));
-  assert.equal(client.told.length, 3);
-  assert.equal("error" in (await instance.watchTask({ id: "t", name: "n" }, client)), true);
-});
+tellStories(
+  INSTANCE_WORDS,
+  `
+D1 each client gets notices of its task under its own name for it, until it is over
+  a server, gives tasks/watch {}, gives tasks/unwatch {}, a watches t as his, b watches t as hers, c watches u as other: a got {}, b got {}, c got {}
+  says tasks {"taskId":"t","status":"working"}, says tasks {"taskId":"unknown","status":"working"}, says tasks, a leaves
+  says tasks {"taskId":"t","status":"completed","result":{}}, says tasks {"taskId":"t","status":"completed","result":{}}
+  : a hears tasks {"taskId":"his","status":"working"}, c hears nothing
+  : b hears tasks {"taskId":"hers","status":"working"} & tasks {"taskId":"hers","status":"completed","result":{}}
+  c leaves: tasks/watch was sent {"taskId":"t"} & {"taskId":"u"}, tasks/unwatch was sent {"taskId":"t"} & {"taskId":"u"}
+D1 a watch that the server refuses has no watchers, and the next one requests it again
+  a server, refuses tasks/watch "no", a watches t as n: a got error {"code":-32603,"message":"no"}
+  says tasks {"taskId":"t","status":"working"}: a hears nothing; gives tasks/watch {}, a watches t as n: a got {}, 2 tasks/watch requests
+D1 a client that has since left is dropped, and one whose server is gone or silent is asked to listen again
+  a server, gives tasks/watch {}, gives tasks/unwatch {}, at once b watches t as n, b leaves: b got an error
+  c has left, c watches v as n: c got an error
+  a watches t as n, a watches u as m, gap, 1 ms: a hears mountaineer/tasks_lost, 4 tasks/unwatch requests
+  a watches t as n, x1 calls, x1 fails as session_lost: a hears mountaineer/tasks_lost
+  a watches t as n, dies "closed": a hears mountaineer/tasks_lost; a watches t as n: a got an error
+`,
+);
