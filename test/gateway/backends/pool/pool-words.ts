@@ -2,8 +2,11 @@
 // one without a number happens to the last. Calls have names, so that it can be asked later what became of them.
 import assert from "node:assert/strict";
 import type { BackendConfig } from "../../../../src/config/snapshot.ts";
+import { ListCache } from "../../../../src/gateway/backends/list-cache/list-cache.ts";
+import { transportFailure } from "../../../../src/gateway/backends/transports/backend-transport.ts";
 import { errorReply, isError, REQUEST_TIMEOUT, type Reply } from "../../../../src/gateway/json-rpc.ts";
-import { settle } from "../../../support/manual-clock.ts";
+import { noopLogger } from "../../../../src/runtime/log/log.ts";
+import { createManualClock, settle } from "../../../support/manual-clock.ts";
 import type { Act, Fact, Words } from "../../../support/stories.ts";
 import {
   type Bench,
@@ -41,6 +44,11 @@ const needing = (variable: string): BackendConfig => {
   const env = { T: [{ kind: "environment", variable }] } as const;
   return backendConfig("a", { connection: { type: "stdio", command: "x", args: [], env, cwd: "/" } });
 };
+/** Of a server that sleeps. */
+export const IDLE_MS = 60_000;
+export const NEEDED = { start: "on-demand" } as const;
+const STOPPED = { ...NEEDED, stopWhenIdleMs: IDLE_MS } as const;
+const ANY = { allow: null, deny: [] } as const;
 const once = { replace: "stop-first", timeouts: { initMs: 1, listMs: 1, callMs: 5_000 } } as const;
 
 /** All that is applied by name; another name is a backend of that name. */
@@ -60,6 +68,21 @@ const CONFIGS: Readonly<Record<string, BackendConfig>> = {
   "core-off": backendConfig("a", { requires: [CORE], enabled: false }),
   "core-first": backendConfig("a", { requires: [CORE], replace: "stop-first" }),
   "core-first-off": backendConfig("a", { requires: [CORE], replace: "stop-first", enabled: false }),
+  own: backendConfig("a", { instances: "per-client" }),
+  "own-changed": { ...CHANGED, instances: "per-client" },
+  "own-off": backendConfig("a", { instances: "per-client", enabled: false }),
+  needed: backendConfig("a", NEEDED),
+  "needed-other": backendConfig("a", { ...NEEDED, command: "other" }),
+  "needed-without-two": backendConfig("a", {
+    ...NEEDED,
+    filters: { tools: { allow: null, deny: ["two"] }, resources: ANY, prompts: ANY },
+  }),
+  "needed-remote": backendConfig("a", {
+    ...NEEDED,
+    connection: { type: "streamable-http", url: "http://127.0.0.1:9/", headers: {} },
+  }),
+  stops: backendConfig("a", { stopWhenIdleMs: IDLE_MS }),
+  "stops-first": backendConfig("a", { ...STOPPED, replace: "stop-first" }),
   remote: backendConfig("a", {
     connection: { type: "streamable-http", url: "https://far.example:1/mcp?key=k3y", headers: {} },
   }),
@@ -67,6 +90,36 @@ const CONFIGS: Readonly<Record<string, BackendConfig>> = {
 
 const configsOf = (names = ""): BackendConfig[] =>
   names === "nothing" ? [] : names.split(" ").map((name) => CONFIGS[name] ?? backendConfig(name));
+
+export const newListCache = (): ListCache =>
+  new ListCache({ clock: createManualClock(), logger: noopLogger });
+
+/** What an earlier run has left. */
+async function remembers(...tools: string[]): Promise<ListCache> {
+  const remembered = newListCache();
+  const b = bench({}, { remembered });
+  await b.applied(backendConfig("a"));
+  await b.comesUp(...tools);
+  await b.pool[Symbol.asyncDispose]();
+  return remembered;
+}
+
+/** It had listed these tools, and is applied; nothing has followed from it yet. */
+export async function begun(change: Parameters<typeof backendConfig>[1], ...tools: string[]): Promise<Bench> {
+  const b = bench({}, { remembered: await remembers(...tools) });
+  b.apply(backendConfig("a", change));
+  return b;
+}
+
+async function running(): Promise<Bench> {
+  const b = await begun(STOPPED, "one");
+  await settle();
+  const call = b.call();
+  await settle();
+  await b.comesUp("one");
+  await b.answered(call);
+  return b;
+}
 
 const worldOf = (b: Bench, share: DataBench | null = null): World => {
   const published: string[] = [];
@@ -82,6 +135,12 @@ const worldOf = (b: Bench, share: DataBench | null = null): World => {
     open: null,
   };
 };
+
+function clientOf({ clients }: World, name = ""): TestClient {
+  const client = clients.get(name) ?? createClient(name);
+  clients.set(name, client);
+  return client;
+}
 
 function instance({ b }: World, nth?: string): ScriptedInstance {
   return nth === undefined ? b.script.last : (b.script.started[Number(nth) - 1] ?? assert.fail(`no ${nth}`));
@@ -113,12 +172,12 @@ const acts: readonly Act<World>[] = [
   [/^(\d+) s$/, ({ b }, seconds) => b.clock.advance(Number(seconds) * 1_000)],
   [
     /^call (\w+)(?: of (\w+))?(?: by (\w+))?$/,
-    then(({ b, calls, cancels, clients }, name = "", backend = "a", by) => {
+    then((world, name = "", backend = "a", by) => {
+      const { b, calls, cancels } = world;
       const cancel = new AbortController();
       calls.set(name, null);
       cancels.set(name, cancel);
-      const client = by === undefined ? null : (clients.get(by) ?? createClient(by));
-      if (by !== undefined && client !== null) clients.set(by, client);
+      const client = by === undefined ? null : clientOf(world, by);
       void b.pool.call(backend, callOf(client, cancel.signal)).then((reply) => calls.set(name, reply));
     }),
   ],
@@ -132,11 +191,12 @@ const acts: readonly Act<World>[] = [
   [/^share (moves|is taken)$/, (world, how) => shareOf(world).move(how === "moves" ? "asked" : "taken")],
   [/^(?:(\d) )?answers$/, then((world, nth) => instance(world, nth).answer())],
   [
-    /^(\d) calls (time out|are answered)$/,
-    async ({ b }, count, how) => {
+    /^(\d) calls(?: by (\w+))? (time out|are answered)$/,
+    async (world, count, by, how) => {
+      const { b } = world;
       const reply = how === "time out" ? errorReply(REQUEST_TIMEOUT, "too slow") : { result: {} };
       for (let call = 0; call < Number(count); call++) {
-        const answer = b.call();
+        const answer = b.pool.call("a", callOf(by === undefined ? null : clientOf(world, by)));
         b.script.last.answer(reply);
         await answer;
       }
@@ -148,6 +208,39 @@ const acts: readonly Act<World>[] = [
     then((world, nth, missed) =>
       instance(world, nth).see({ missedChecks: Number(missed), checkedAtMs: world.b.clock.monotonicMs() }),
     ),
+  ],
+  [
+    /^(\d) answers its first call$/,
+    then((world, nth) => [...instance(world, nth).pending][0]?.answer({ result: { from: Number(nth) } })),
+  ],
+  [
+    /^(\w+) (leaves|ends)$/,
+    then((world, name, how) =>
+      how === "ends" ? clientOf(world, name).end() : world.b.pool.forget(clientOf(world, name)),
+    ),
+  ],
+  [
+    /^(\w+) (un)?subscribes$/,
+    then((world, name, un) =>
+      world.b.pool[un === undefined ? "subscribe" : "unsubscribe"]("a", "file:///x", clientOf(world, name)),
+    ),
+  ],
+  [
+    /^(\w+) notifies( of what it may not see)?$/,
+    (world, name, unseen) =>
+      world.b.pool.notifyOwn(
+        clientOf(world, name),
+        "notifications/roots/list_changed",
+        undefined,
+        () => unseen === undefined,
+      ),
+  ],
+  [
+    /^exits in order$/,
+    then(({ b }) => {
+      const failure = { ...transportFailure("closed", "ended with exit code 0"), isOrderly: true as const };
+      b.script.last.see({ state: { kind: "ended", wasReady: true, failure, wasIdle: true } });
+    }),
   ],
   [/^settled$/, ({ b }) => b.pool.whenStarted(new AbortController().signal)],
   [/^was checked$/, then(({ b }) => b.script.last.see({ checkedAtMs: b.clock.monotonicMs() }))],
@@ -186,7 +279,7 @@ const facts: readonly Fact<World>[] = [
   [/^(?:no names|names (.*))$/, ({ b }, names = "") => [b.names().join(" "), names]],
   [/^published (.*)$/, ({ published }, names) => [published.join(" then "), names]],
   [
-    /^(?:(\w+) is )?(Pending|Initializing|Ready|Degraded|Failed|ShuttingDown)$/,
+    /^(?:(\w+) is )?(Pending|Initializing|Ready|Degraded|Failed|ShuttingDown|Asleep)$/,
     ({ b }, name, phase) => [b.view(name).phase, phase],
   ],
   [/^(?:no conditions|condition (\S+))$/, ({ b }, code) => [b.codes(), code === undefined ? [] : [code]]],
@@ -213,7 +306,24 @@ const facts: readonly Fact<World>[] = [
     ({ b }, seconds) => [b.view().retryAtMs, b.clock.wallMs() + Number(seconds) * 1_000],
   ],
   [/^nothing in view$/, ({ b }) => [b.pool.view(), []]],
-  [/^no timers$/, ({ b }) => [b.clock.pendingTimers, 0]],
+  [/^(\d|no) timers$/, ({ b }, count) => [b.clock.pendingTimers, count === "no" ? 0 : Number(count)]],
+  [
+    /^(\d) is of (\w+)$/,
+    (world, nth, name) => [instance(world, nth).options.owner?.sessionId ?? "nobody", name],
+  ],
+  [/^(\d) runs (\w+)$/, (world, nth, command) => [world.b.program(instance(world, nth)), command]],
+  [
+    /^(\w+) is (not )?subscribed at (\d)$/,
+    (world, name, not, nth) => [
+      instance(world, nth).subscribed.get("file:///x")?.has(clientOf(world, name)) === true,
+      not === undefined,
+    ],
+  ],
+  [/^(\d) heard (\d)$/, (world, nth, count) => [instance(world, nth).notified.length, Number(count)]],
+  [
+    /^it begins with what is published$/,
+    ({ b }) => [b.script.last.options.listings === b.pool.published[0]?.listings, true],
+  ],
   [/^(\d) is (open|closed)$/, (world, nth, how) => [instance(world, nth).isClosed, how === "closed"]],
   [/^(?:(\d) )?(\d) checks?$/, (world, nth, count) => [instance(world, nth).checks, Number(count)]],
   [/^(\d) refresh(?:es)?$/, ({ b }, count) => [b.script.last.refreshes, Number(count)]],
@@ -321,6 +431,15 @@ export const POOL_WORDS: Words<World> = {
     "a pool with a token": () => worldOf(bench({ TOKEN: "s3cret" })),
     "a server": async () => worldOf(await ready()),
     "a server that starts": async () => worldOf(await starting()),
+    "a server for each client": async () => worldOf(await ready(CONFIGS["own"])),
+    "one that was listed": async () => worldOf(await begun({}, "one")),
+    "another program than was listed": async () => worldOf(await begun({ command: "other" }, "one")),
+    "one on demand": async () => worldOf(bench({}, { remembered: newListCache() })),
+    "one on demand that was listed": async () => worldOf(await begun(NEEDED, "one")),
+    "one on demand that was listed with two": async () => worldOf(await begun(NEEDED, "one", "two")),
+    "one for each client that was listed and may stop": async () =>
+      worldOf(await begun({ ...STOPPED, instances: "per-client" }, "one")),
+    "one that may stop": async () => worldOf(await running()),
     "a stop-first server": async () => worldOf(await ready(CONFIGS["first"])),
     "a brief server": async () => worldOf(await ready(CONFIGS["brief"])),
   },
