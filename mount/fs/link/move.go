@@ -133,6 +133,8 @@ func (l *Link) moveTo(ctx context.Context, old *pair, route smb.Route, began tim
 	return true, nil
 }
 
+var errStale = errors.New("the mount has moved since")
+
 var errMoved = smb.Fail(smb.NoAnswer, errors.New("the mount was moved meanwhile"))
 
 // holdUntilQuiet lets new requests wait until none is pending on the pair, 2 s at most. release lets them go on.
@@ -187,6 +189,7 @@ func (l *Link) change(old *pair, files, names *Conn, began time.Duration, isQuie
 	l.trust(files)
 	l.pair = &pair{route: files.Route, files: files, missing: &outage{since: smb.Monotonic(), from: files.Route}}
 	if names != nil {
+		names.Epoch = l.epoch
 		l.complete(l.pair, names)
 	}
 	l.noteSessions()

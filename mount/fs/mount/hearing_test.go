@@ -260,7 +260,7 @@ func TestANamedFolderIsHeardWhoeverWatches(t *testing.T) {
 	m := newMount(t, patient)
 	m.put("Photos/2024/one", 10)
 	go m.share.hearing.hearTree("Photos")
-	m.share.watchers.isOn = false
+	m.share.watchers.isOn.Store(false)
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	rig.Must(t, err)
 	defer unix.Close(fd)

@@ -164,7 +164,7 @@ func (h *handle) regain(opened smb2.Opened, isAlone bool) error {
 	switch {
 	case smb.IsLoss(err):
 		return err
-	case err == nil && witnessOf(seen) != at:
+	case err == nil && fingerprintOf(seen) != at:
 		var isOurs bool
 		if isOurs, err = l.isOurs(opened.Handle, seen.EndOfFile); smb.IsLoss(err) {
 			return err
@@ -176,23 +176,10 @@ func (h *handle) regain(opened smb2.Opened, isAlone bool) error {
 		return errLocksLost
 	}
 	l.mu.Lock()
-	l.at, l.isUnsure = witnessOf(seen), false
+	l.at, l.isUnsure = fingerprintOf(seen), false
 	l.mu.Unlock()
 	h.isDirty.Store(false)
 	return nil
-}
-
-// isOurs: the file has what was written last from here, and nothing behind it that is not known.
-func (l *locks) isOurs(file *smb2.Handle, size int64) (bool, error) {
-	l.mu.Lock()
-	last, off, known := l.last, l.lastAt, l.at.size
-	isOne := l.changing < 2
-	l.mu.Unlock()
-	if end := off + int64(len(last)); last == nil || !isOne || size != max(known, end) {
-		return false, nil
-	}
-	n, err := sameAt(file, last, off)
-	return n == len(last), err
 }
 
 // lostLocks is said of all programs that had one. The caller does not hold the holder's mu.

@@ -18,6 +18,12 @@ type lock struct {
 	isAwaited bool
 }
 
+// awaited is the lock while a program waits for it.
+func (l lock) awaited() lock {
+	l.isAwaited = true
+	return l
+}
+
 func (l lock) overlaps(other lock) bool { return l.start <= other.end && other.start <= l.end }
 
 // lockTable is what programs here have locked of a file.

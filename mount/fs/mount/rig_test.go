@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -48,14 +49,15 @@ func mountOf(t *testing.T, r *rig.Rig, patience time.Duration) *mounted {
 	folder, err := os.MkdirTemp(r.Folder, "mounted")
 	rig.Must(t, err)
 	m := &mounted{Rig: r, folder: folder}
+	var known atomic.Pointer[Share]
 	m.link = link.New(link.Options{
 		Account: r.Account, Routes: []smb.Route{r.Cable.Route("only")}, Patience: patience, Killed: Killed, Check: Check,
 		Logons: logons.New("", r.Account.User, "", r.Account.Password),
 		Known: func() []identity.Entry {
-			if m.share == nil {
-				return nil
+			if share := known.Load(); share != nil {
+				return share.Known()
 			}
-			return m.share.Known()
+			return nil
 		},
 	})
 	rig.Must(t, m.link.Start(context.Background()))
@@ -65,6 +67,7 @@ func mountOf(t *testing.T, r *rig.Rig, patience time.Duration) *mounted {
 	})
 	rig.Must(t, err)
 	m.share = share
+	known.Store(share)
 	rig.Must(t, refusePolls(folder))
 	t.Cleanup(func() {
 		if err := share.Unmount(); err != nil {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -21,8 +22,9 @@ import (
 // at some time after that, and then as long as it watches anything. What the kernel has in memory is not asked for, so all processes are looked at
 // now and then, too, and when another client changes something.
 type watchers struct {
+	// Set once what begin prepares can be used: the kernel asks before.
+	isOn   atomic.Bool
 	share  *Share
-	isOn   bool
 	device string // as /proc has it
 
 	mu        sync.Mutex
@@ -62,10 +64,11 @@ const (
 
 func (w *watchers) begin(s *Share, device uint64) {
 	_, err := os.Stat("/proc/self/fdinfo")
-	w.share, w.isOn = s, err == nil
+	w.share = s
 	w.device = fmt.Sprintf("%x", unix.Major(device)<<20|unix.Minor(device))
 	w.threads, w.processes = map[uint32]time.Time{}, map[int]*watcher{}
-	if w.isOn {
+	if err == nil {
+		w.isOn.Store(true)
 		safely.Go(func() { w.sweepOften(s.hearing.ended) })
 	}
 }
@@ -86,7 +89,7 @@ func (w *watchers) sweepOften(ended <-chan struct{}) {
 func (w *watchers) sweep() {
 	w.sweeping.Lock()
 	defer w.sweeping.Unlock()
-	if !w.isOn || time.Since(w.sweptAt) < sweptAgain {
+	if !w.isOn.Load() || time.Since(w.sweptAt) < sweptAgain {
 		return
 	}
 	w.sweptAt = time.Now()
@@ -144,7 +147,7 @@ func (w *watchers) end() {
 
 // note: that thread has looked for a name, or opened a folder.
 func (w *watchers) note(thread uint32) {
-	if !w.isOn || thread == 0 || thread == fromPages {
+	if !w.isOn.Load() || thread == 0 || thread == fromPages {
 		return
 	}
 	w.mu.Lock()

@@ -1,0 +1,197 @@
+package mount
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"syscall"
+	"time"
+
+	smb2 "github.com/cloudsoda/go-smb2"
+
+	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/safely"
+	"mountaineer/mount/fs/smb"
+)
+
+// holds sees to it that there is a holder. The caller has the turn.
+func (n *node) holds(ctx context.Context, turn *turn, h *handle) (err error) {
+	l := &n.locks
+	if l.holder.Load() != nil || n.isSharedMemory() {
+		return nil
+	}
+	if !n.share.holders.add(n) {
+		return syscall.ENOLCK
+	}
+	n.released(ctx)
+	for _, each := range n.handles() {
+		if each.isDirty.Load() || each.timed.Load() != 0 {
+			_ = each.close(ctx, false)
+		}
+	}
+	// A server locks no less for who may write, too; and then all here may write by it.
+	for _, access := range []smb2.Access{smb2.AccessRead | smb2.AccessWrite, h.access} {
+		holder := &handle{node: n, access: access, closed: make(chan struct{}), isHolder: true}
+		holder.life, holder.end = context.WithCancel(context.Background())
+		_, err = link.Do(ctx, n.share.link, looking, func(t link.Try) (struct{}, error) {
+			defer turn.begin()()
+			_, err := holder.openedOn(t.Conn)
+			return struct{}{}, err
+		}, nil)
+		if err == nil {
+			l.holder.Store(holder)
+			return nil
+		}
+		holder.end()
+		n.share.behind.Go(safely.Of(func() { _ = holder.close(context.Background(), true) }))
+		if !isDenied(err) {
+			break
+		}
+	}
+	n.share.holders.remove(n)
+	return err
+}
+
+// relock makes the server's locks those of the table. The caller has the turn.
+func (n *node) relock(ctx context.Context, turn *turn, next lockTable) error {
+	l := &n.locks
+	take := func(there []smb2.Range) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.table, l.there = next, there
+		l.announce()
+	}
+	if n.isSharedMemory() {
+		take(nil)
+		return nil
+	}
+	holder := l.holder.Load()
+	_, err := link.Do(ctx, n.share.link, changing, func(t link.Try) (struct{}, error) {
+		defer turn.begin()()
+		file, err := holder.openedOn(t.Conn)
+		if err != nil {
+			return struct{}{}, err
+		}
+		l.mu.Lock()
+		stay, unlock, lock := next.plan(l.there)
+		l.mu.Unlock()
+		if err = n.change(file, unlock, lock); n.share.isLockless(err) {
+			lock, err = nil, nil
+		}
+		if err == nil && len(lock) > 0 {
+			var at found
+			if at, err = lookBy(t, file); err == nil {
+				n.saw(at)
+				l.saw(at.seen)
+			}
+		}
+		if err == nil {
+			take(append(stay, lock...))
+		}
+		return struct{}{}, err
+	}, nil)
+	if isRefused(err) {
+		err = syscall.EAGAIN
+	}
+	return err
+}
+
+// change unlocks and locks at the server: both, or nothing.
+func (n *node) change(file *smb2.Handle, unlock, lock []smb2.Range) error {
+	isLocking := func(each smb2.Range) bool { return each.IsExclusive }
+	if len(unlock) == 0 || !slices.ContainsFunc(lock, isLocking) && !slices.ContainsFunc(unlock, func(each smb2.Range) bool { return !each.IsExclusive }) {
+		// What is only to be shared from now on is never free in between.
+		if err := file.Lock(lock...); err != nil {
+			return err
+		}
+		return file.Unlock(unlock...)
+	}
+	isUnlocked, err := file.Relock(unlock, lock)
+	if err == nil || !isUnlocked || smb.IsLoss(err) {
+		return err
+	}
+	if e := file.Lock(unlock...); isRefused(e) {
+		n.lostLocks()
+		return syscall.EIO
+	} else if e != nil {
+		return e
+	}
+	return err
+}
+
+// unlock makes the table what next says. Without a route nothing is waited for: the server's locks have ended with their connection, or do.
+func (n *node) unlock(next func(lockTable) lockTable) error {
+	l := &n.locks
+	l.mu.Lock()
+	isNone := slices.Equal(next(l.table), l.table)
+	l.mu.Unlock()
+	if isNone {
+		return nil
+	}
+	turn, err := l.order.enter(context.Background(), true)
+	if err != nil {
+		return err
+	}
+	defer turn.leave()
+	l.mu.Lock()
+	table := next(l.table)
+	stay, unlock, lock := table.plan(l.there)
+	l.table = table
+	l.announce()
+	l.mu.Unlock()
+	holder := l.holder.Load()
+	if holder == nil {
+		return nil
+	}
+	holder.mu.Lock()
+	gone := holder.gone
+	holder.mu.Unlock()
+	if len(unlock) > 0 {
+		// Also before it is closed: Samba may not tell others that wait of what a close unlocks.
+		_, err = link.Do(context.Background(), n.share.link, link.Use{Session: link.Files, NoWait: true}, func(t link.Try) (struct{}, error) {
+			defer turn.begin()()
+			file, err := holder.openedOn(t.Conn)
+			if err == nil {
+				err = n.change(file, unlock, lock)
+			}
+			return struct{}{}, err
+		}, nil)
+		if isRefused(err) {
+			n.lostLocks()
+			err = syscall.EIO
+		}
+		l.mu.Lock()
+		l.there = append(stay, lock...)
+		l.mu.Unlock()
+	}
+	n.dropUnused()
+	if gone != 0 {
+		return gone
+	}
+	if errors.Is(err, link.ErrAway) {
+		err = nil
+	}
+	return err
+}
+
+// dropUnused closes the holder if no program has locked the file or waits for it. The caller has the turn.
+func (n *node) dropUnused() {
+	l := &n.locks
+	l.mu.Lock()
+	isUsed := len(l.table) > 0
+	if !isUsed {
+		l.there, l.at, l.isUnsure, l.last = nil, fingerprint{}, false, nil
+	}
+	l.mu.Unlock()
+	holder := l.holder.Load()
+	if isUsed || holder == nil {
+		return
+	}
+	l.holder.Store(nil)
+	for holder.users.Load() > 0 {
+		time.Sleep(time.Millisecond / 4)
+	}
+	_ = holder.close(context.Background(), true)
+	holder.end()
+	n.share.holders.remove(n)
+}

@@ -1,0 +1,92 @@
+package mount
+
+import (
+	"context"
+	"time"
+
+	smb2 "github.com/cloudsoda/go-smb2"
+
+	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/smb"
+)
+
+// inUse is the handle that does what this one is asked; it stays open until what is returned with it is called.
+func (h *handle) inUse() (by *handle, leave func()) { return h.inUseTo(h.access) }
+
+// inUseTo is the holder, if that may do what is wanted.
+func (h *handle) inUseTo(access smb2.Access) (by *handle, leave func()) {
+	for {
+		by := h
+		if holder := h.node.locks.holder.Load(); holder != nil && holder.access&access == access {
+			by = holder
+		}
+		by.users.Add(1)
+		by.used.Store(time.Now().UnixNano())
+		if by == h || h.node.locks.holder.Load() == by {
+			return by, func() { by.users.Add(-1) }
+		}
+		by.users.Add(-1)
+	}
+}
+
+// onWriter is onFile for what changes the file. The holder writes only what it has locked itself: the server gives a file its time when a
+// handle that has written is closed, and closes the holder's at a loss, when it would look as if another client had written.
+func onWriter[T any](ctx context.Context, h *handle, op func(t link.Try, file *smb2.Handle) (T, error)) (T, error) {
+	use := link.Use{Session: link.Files, Changes: true}
+	return whenUnlocked(func() (T, error) {
+		return link.Do(ctx, h.node.share.link, use, func(t link.Try) (T, error) {
+			by, leave := h.inUse()
+			defer leave()
+			file, err := by.openedOn(t.Conn)
+			if err != nil {
+				return *new(T), err
+			}
+			if by == h {
+				h.isDirty.Store(true)
+				got, err := op(t, file)
+				// The time of the write before it may have been set meanwhile.
+				h.isDirty.Store(true)
+				return got, err
+			}
+			l := &h.node.locks
+			l.changes(1, nil)
+			got, err := beside(ctx, h, t, op)
+			if smb.StatusOf(err) == lockConflict || isElsewhere(err) {
+				by.isDirty.Store(true)
+				got, err = op(t, file)
+			}
+			l.changes(-1, err)
+			return got, err
+		}, nil)
+	})
+}
+
+// beside plays op on a handle for it alone.
+func beside[T any](ctx context.Context, h *handle, t link.Try, op func(t link.Try, file *smb2.Handle) (T, error)) (T, error) {
+	opened, err := h.node.reopen(h.life, t.Conn, h.access)
+	if err != nil {
+		return *new(T), err
+	}
+	got, err := op(t, opened.Handle)
+	closed, e := opened.Close()
+	if e == nil && closed != nil && err == nil {
+		h.node.locks.saw(closed)
+		if was := h.node.timed(closed); was.isFrozen(closed) {
+			_ = h.node.setTimes(ctx, time.Time{}, was.wrote)
+		}
+	}
+	if err == nil && smb.IsLoss(e) {
+		err = e
+	}
+	return got, err
+}
+
+// whenUnlocked plays op again for a second while another client has locked what it needs.
+func whenUnlocked[T any](op func() (T, error)) (T, error) {
+	for until := time.Now().Add(refusedFor); ; time.Sleep(refusedEvery) {
+		got, err := op()
+		if smb.StatusOf(err) != lockConflict || time.Now().After(until) {
+			return got, err
+		}
+	}
+}

@@ -1,0 +1,128 @@
+package mount
+
+import (
+	"context"
+	"slices"
+	"syscall"
+	"time"
+
+	smb2 "github.com/cloudsoda/go-smb2"
+
+	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/safely"
+	"mountaineer/mount/fs/smb"
+)
+
+// waitingLock is a lock that the server was asked for and has not granted yet.
+type waitingLock struct {
+	smb2.WaitingLock
+	at smb2.Range
+	on *link.Conn
+}
+
+// awaitLock waits for the server's lock. Until then other programs here get none that excludes it. false: it is to be tried again.
+func (n *node) awaitLock(ctx context.Context, want lock) (isGranted bool, err error) {
+	waits, isSent, err := n.requestLock(ctx, want)
+	if !isSent {
+		if err != nil {
+			return false, err
+		}
+		select {
+		case <-time.After(upgradeEvery):
+			return false, nil
+		case <-ctx.Done():
+			return false, syscall.EINTR
+		}
+	}
+	if err == nil {
+		err = waits.answer(ctx)
+	}
+	isInterrupted, isGranted := n.takeAwaited(ctx, want, waits, err == nil)
+	switch {
+	case isGranted:
+		return true, nil
+	case isInterrupted:
+		return false, syscall.EINTR
+	case err == nil || smb.IsLoss(err) || isRefused(err) || smb.StatusOf(err) == cancelled:
+		return false, nil
+	}
+	return false, err
+}
+
+// requestLock enters the lock in the table and asks the server for it, unless the server's lock needs others to be given up first.
+func (n *node) requestLock(ctx context.Context, want lock) (waits waitingLock, isSent bool, err error) {
+	l := &n.locks
+	turn, err := l.order.enter(ctx, true)
+	if err != nil {
+		return waits, false, err
+	}
+	defer turn.leave()
+	l.mu.Lock()
+	_, isTaken := l.table.conflict(want)
+	_, unlock, ranges := l.table.with(want).plan(l.there)
+	l.mu.Unlock()
+	if isTaken || len(unlock) > 0 || len(ranges) != 1 {
+		return waits, false, nil
+	}
+	if err := n.holds(ctx, turn, want.by); err != nil {
+		return waits, false, err
+	}
+	l.mu.Lock()
+	l.table = append(l.table, want.awaited())
+	l.mu.Unlock()
+	holder := l.holder.Load()
+	waits, err = link.Do(ctx, n.share.link, changing, func(t link.Try) (waitingLock, error) {
+		file, err := holder.openedOn(t.Conn)
+		if err != nil {
+			return waitingLock{}, err
+		}
+		waits, err := file.AwaitLock(ranges[0])
+		return waitingLock{waits, ranges[0], t.Conn}, err
+	}, func(late waitingLock) { late.Cancel() })
+	return waits, true, err
+}
+
+// answer is the server's, or that of a CANCEL once the program is interrupted or the server has taken too long.
+func (w waitingLock) answer(ctx context.Context) error {
+	answered := safely.Ask(func() (struct{}, error) { return struct{}{}, w.Answer() })
+	select {
+	case got := <-answered:
+		return got.Err
+	case <-time.After(awaitedFor):
+		w.Cancel()
+	case <-ctx.Done():
+		w.Cancel()
+		// A server that knows no CANCEL must not keep a program from being killed.
+		defer time.AfterFunc(cancelledWithin, w.on.Reset).Stop()
+	}
+	return (<-answered).Err
+}
+
+// takeAwaited makes the lock one like others, or takes it out of the table.
+func (n *node) takeAwaited(ctx context.Context, want lock, waits waitingLock, isAnswered bool) (isInterrupted, isGranted bool) {
+	l := &n.locks
+	turn, _ := l.order.enter(context.Background(), true)
+	defer turn.leave()
+	holder := l.holder.Load()
+	holder.mu.Lock()
+	isGranted = isAnswered && holder.on == waits.on && holder.gone == 0
+	holder.mu.Unlock()
+	l.mu.Lock()
+	i := slices.Index(l.table, want.awaited())
+	l.table = slices.Delete(slices.Clone(l.table), i, i+1)
+	if isGranted {
+		l.there = append(l.there, waits.at)
+	}
+	next := l.table
+	l.announce()
+	l.mu.Unlock()
+	isInterrupted = ctx.Err() != nil
+	if isGranted {
+		if !isInterrupted {
+			next = next.with(want)
+		}
+		isGranted = n.relock(context.Background(), turn, next) == nil && !isInterrupted
+	}
+	n.dropUnused()
+	return isInterrupted, isGranted
+}
