@@ -9,13 +9,14 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { parseArgs } from "node:util";
 import { type Finding, findInFile } from "./words/find.ts";
-import { NAME_RULES, PHRASE_RULES } from "./words/rules.ts";
+import { GO_NAME_RULES, NAME_RULES, PHRASE_RULES } from "./words/rules.ts";
 
 const ROOT = path.resolve(import.meta.dirname, "..");
 const COUNTS = path.join(import.meta.dirname, "words/counts.json");
 const FILES = [
   ...["src/**/*.ts", "src/**/*.tsx", "test/**/*.ts"],
   ...["docs/**/*.md", "README.md", "CONTRIBUTING.md", "SECURITY.md", "mount/README.md"],
+  "mount/**/*.go",
 ];
 
 process.stdout.on("error", () => process.exit()); // `| head` has read enough
@@ -59,7 +60,8 @@ if (values.list !== undefined) {
 
 function insteadOf(rule: string): string {
   const name = rule.slice(rule.indexOf(" ") + 1);
-  if (rule.startsWith("names ")) return NAME_RULES.find(({ words }) => words[0] === name)?.instead ?? "";
+  const names = { names: NAME_RULES, "go-names": GO_NAME_RULES }[rule.slice(0, rule.indexOf(" "))];
+  if (names !== undefined) return names.find(({ words }) => words[0] === name)?.instead ?? "";
   return PHRASE_RULES.find((phrase) => phrase.name === name)?.instead ?? "";
 }
 

@@ -39,7 +39,7 @@ func lookCommand(command string, arguments []string, in io.Reader, out io.Writer
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), *within)
 	defer cancel()
-	request := tools.Request{Account: c.account, Routes: c.routes, Logons: c.logonsOf(), State: c.state, KeepRecord: *keeps, NewServer: *isNew}
+	request := tools.Request{Account: c.account, Routes: c.routes, Logins: c.loginsOf(), State: c.state, KeepRecord: *keeps, NewServer: *isNew}
 	var answer any
 	var err error
 	switch command {

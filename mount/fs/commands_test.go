@@ -11,7 +11,7 @@ import (
 	"mountaineer/mount/fs/rig"
 )
 
-// look runs a command that looks at a server, and reads its answer.
+// look runs a command that checks a server, and reads its answer.
 func look(r *rig.Rig, answer any, password string, arguments ...string) (exit int) {
 	r.T.Helper()
 	p := start(r, password, arguments...)

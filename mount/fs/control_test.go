@@ -41,17 +41,17 @@ type status struct {
 			Asked, Quiet     bool
 		}
 	}
-	Pauses      struct{ Count int }
-	Bytes       map[string]int64
-	Connections struct{ Open int }
-	OpenFiles   int `json:"open_files"`
-	Aside       int
-	PatienceMs  int64 `json:"patience_ms"`
-	Encrypted   bool
-	Signing     *string
-	Server      struct{ Guid, Proved string }
-	Journal     int
-	HeardMs     *int64 `json:"heard_ms"`
+	Pauses         struct{ Count int }
+	Bytes          map[string]int64
+	Connections    struct{ Open int }
+	OpenFiles      int   `json:"open_files"`
+	Hidden         int   `json:"aside"`
+	PatienceMs     int64 `json:"patience_ms"`
+	Encrypted      bool
+	Signing        *string
+	Server         struct{ Guid, Proved string }
+	Journal        int
+	LastReceivedMs *int64 `json:"heard_ms"`
 }
 
 type answer struct {
@@ -119,7 +119,7 @@ func TestADaemonSteersAMountByItsSocket(t *testing.T) {
 	p, folder := mountAt(r, "mounted", append(over("fallback", second), "-state", state, "-logons", filepath.Join(r.Folder, "logons"), "-wanted", "only")...)
 	d := connect(t, state)
 	s := d.ask("status", "").Status
-	if s.Protocol != 1 || s.Pid != p.Process.Pid || s.Share != "share" || s.Mounted != folder || s.Route != "only" || s.Phase.Is != "serving" || s.HeardMs == nil {
+	if s.Protocol != 1 || s.Pid != p.Process.Pid || s.Share != "share" || s.Mounted != folder || s.Route != "only" || s.Phase.Is != "serving" || s.LastReceivedMs == nil {
 		t.Errorf("%+v", s)
 	}
 	watcher := connect(t, state)
@@ -149,7 +149,7 @@ func TestADaemonSteersAMountByItsSocket(t *testing.T) {
 	}
 	file := openFile(t, filepath.Join(folder, "file"), os.O_RDWR|os.O_CREATE)
 	rig.Must(t, os.Remove(filepath.Join(folder, "file")))
-	if a := d.ask("stop", ""); a.Error == nil || a.Error.Code != "busy" || a.Status.OpenFiles != 1 || a.Status.Aside != 1 {
+	if a := d.ask("stop", ""); a.Error == nil || a.Error.Code != "busy" || a.Status.OpenFiles != 1 || a.Status.Hidden != 1 {
 		t.Errorf("%+v", a)
 	}
 	rig.Must(t, file.Close())
@@ -168,7 +168,7 @@ func TestADaemonSteersAMountByItsSocket(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(state, "control.sock")); !os.IsNotExist(err) {
 		t.Errorf("control.sock: %v", err)
 	}
-	// What was noted counts on.
+	// The journal continues its numbers.
 	again, _ := mountAt(r, "mounted", "-state", state)
 	d = connect(t, state)
 	if n := d.ask("journal", `"after":5`).Journal; len(n) != 1 || n[0].N != 6 || n[0].Is != "mounted" {

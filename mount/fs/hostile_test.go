@@ -30,9 +30,9 @@ type liar struct {
 	listener net.Listener
 	target   string
 	isLying  atomic.Bool
-	// It is the server that lies: what it changes needs no signature. Else somebody is in between.
+	// It is the server that lies: what it changes needs no signature. Otherwise the attacker is in between.
 	isServer bool
-	told     atomic.Int64
+	lieCount atomic.Int64
 
 	mu     sync.Mutex
 	random *rand.Rand
@@ -69,7 +69,7 @@ func newLiar(t *testing.T, r *rig.Rig, seed int64, isServer bool) *liar {
 				return l.lies(message, 4)
 			})
 			if isServer {
-				// What waits for a true answer is asked again.
+				// A request whose true answer is late is sent again.
 				time.AfterFunc(time.Second, func() { _ = near.Close() })
 			}
 		}
@@ -111,7 +111,7 @@ func (l *liar) hears(message []byte) {
 	}
 }
 
-// numbers are those that readers mistake most often.
+// numbers are those that readers get wrong most often.
 var numbers = []uint32{0, 1, 2, 7, 8, 9, 63, 64, 72, 80, 104, 255, 510, 512, 4096, 65528, 65535, 65536, 1 << 20, 1 << 24, 1<<31 - 1, 1 << 31, 1<<32 - 8, 1<<32 - 1}
 
 var statuses = []uint32{
@@ -136,7 +136,7 @@ func (l *liar) lies(message []byte, rarity int) [][]byte {
 	if !l.isLying.Load() || l.random.Intn(rarity) != 0 {
 		return append([][]byte{message}, late...)
 	}
-	l.told.Add(1)
+	l.lieCount.Add(1)
 	switch n := l.random.Intn(16); {
 	case n == 0:
 		l.late = append(late, message)
@@ -146,7 +146,7 @@ func (l *liar) lies(message []byte, rarity int) [][]byte {
 	case n < 6:
 		return append(append(l.notices(), message), late...)
 	case n < 9 || !l.isServer && n < 15:
-		// It is heard before the truth.
+		// It arrives before the true answer.
 		return append([][]byte{l.lie(message), message}, late...)
 	}
 	return append([][]byte{l.lie(message)}, late...)
@@ -374,7 +374,7 @@ func playLies(t *testing.T, seed int64, isServer bool, duration time.Duration) {
 		time.Sleep(duration / 10)
 	}
 	l.isLying.Store(false)
-	// What waits for an answer that never comes ends with the program.
+	// A request without an answer ends with the program.
 	defer wait()
 	defer p.Wait()
 	defer p.Process.Kill()
@@ -389,15 +389,15 @@ func playLies(t *testing.T, seed int64, isServer bool, duration time.Duration) {
 	}
 	text, _ := os.ReadFile(said)
 	if at := bytes.Index(text, []byte("goroutine ")); at >= 0 {
-		t.Errorf("it met a mistake: %s", text[max(0, at-300):min(len(text), at+3000)])
+		t.Errorf("it met a panic: %s", text[max(0, at-300):min(len(text), at+3000)])
 	}
-	if l.told.Load() < 50 {
-		t.Errorf("only %d lies", l.told.Load())
+	if l.lieCount.Load() < 50 {
+		t.Errorf("only %d lies", l.lieCount.Load())
 	}
 	if isServer {
 		return
 	}
-	// What nobody has signed costs no open file: it works again once a sign-in that was lied to has ended.
+	// A message without a signature loses no open file: each works again once a sign-in that was lied to has ended.
 	for until := time.Now().Add(honestWithin); ; time.Sleep(20 * time.Millisecond) {
 		_, err := f.WriteAt([]byte("after "), 0)
 		if err == nil {

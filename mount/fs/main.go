@@ -1,4 +1,5 @@
-// mountaineer-fs mounts an SMB share, and looks at shares and servers. See README.md.
+// mountaineer-fs mounts an SMB share, and checks and lists shares and servers. Its commands, and the protocol by which a daemon controls a
+// mount, are in README.md. A mount is a link.Link (the connection), a mount.Share (the file system on it) and a control.Control (the socket).
 package main
 
 import (
@@ -12,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"mountaineer/mount/fs/logons"
+	"mountaineer/mount/fs/logins"
 	"mountaineer/mount/fs/safely"
 	"mountaineer/mount/fs/smb"
 )
@@ -67,7 +68,7 @@ type common struct {
 	account  smb.Account
 	routes   []smb.Route
 	state    string
-	logons   string
+	logins   string
 	loginNow bool
 	isNew    bool
 }
@@ -89,7 +90,7 @@ func (c *common) register(flags *flag.FlagSet) {
 	flags.BoolVar(&c.account.Guest, "guest", false, "sign in as a guest, without a password")
 	flags.BoolVar(&c.account.Sign, "sign", false, "sign every message, also where the server does not ask for it")
 	flags.StringVar(&c.state, "state", "", "the share's folder in the home")
-	flags.StringVar(&c.logons, "logons", "", "the home's folder by which programs sign in one after the other")
+	flags.StringVar(&c.logins, "logons", "", "the home's folder by which programs sign in one after the other")
 	flags.BoolVar(&c.isNew, "new-password", false, "the password was just given: refusals of others do not count against it")
 	flags.BoolVar(&c.loginNow, "login-now", false, "try to sign in once even if refusals forbid it")
 }
@@ -110,12 +111,12 @@ func (c *common) parse(flags *flag.FlagSet, arguments []string, in io.Reader) er
 	return nil
 }
 
-func (c *common) logonsOf() *logons.Account {
+func (c *common) loginsOf() *logins.Account {
 	user := c.account.User
 	if c.account.Guest {
 		user = "guest"
 	}
-	account := logons.New(c.logons, user, c.account.Domain, c.account.Password)
+	account := logins.New(c.logins, user, c.account.Domain, c.account.Password)
 	if c.loginNow {
 		account.TryNow()
 	}

@@ -117,7 +117,7 @@ func mountCommand(arguments []string, in io.Reader, out io.Writer) error {
 		}
 	}
 	c, pauses := control.Open(m.state, m.account.Share, m.mount.Folder, version)
-	m.link.Account, m.link.Routes, m.link.Logons, m.link.Folder = m.account, m.routes, m.logonsOf(), m.state
+	m.link.Account, m.link.Routes, m.link.Logins, m.link.Folder = m.account, m.routes, m.loginsOf(), m.state
 	m.link.Killed, m.link.Check, m.link.Event, m.link.Pauses = mount.Killed, mount.Check, c.Note, pauses
 	var mounted atomic.Pointer[mount.Share]
 	m.link.Known = func() []identity.Entry {

@@ -215,7 +215,7 @@ func TestWhatTheServerOrTheMountRefuses(t *testing.T) {
 
 func TestAMappedPageIsWrittenWhereItIs(t *testing.T) {
 	r := rig.New(t)
-	// Another process serves it: one that waits for a page of its own mount may hang for ever.
+	// Another process serves it: one that waits for a page of the mount that it serves may hang for ever.
 	_, folder := mountAt(r, "mapped", "-patience", "5s")
 	defer collectGarbage()()
 	for name, flags := range map[string]int{"its own handle appends": os.O_RDWR | os.O_APPEND, "another handle appends": os.O_RDWR} {

@@ -198,7 +198,7 @@ func (w *worker) withOpen(slot, from int) step {
 			n, err := unix.CopyFileRange(int(source.Fd()), &in, int(f.Fd()), &out, length, 0)
 			return fmt.Sprint(n), err
 		case "lock", "unlock":
-			// What is locked to be shared may be written on a disk, and not on a server.
+			// A range with a shared lock may be written on a disk, and not on a server.
 			lock := unix.Flock_t{Type: unix.F_WRLCK, Start: off, Len: int64(length)}
 			if what == "unlock" {
 				lock.Type = unix.F_UNLCK
@@ -452,7 +452,7 @@ func (s *scene) onceInTheEnd(stop func()) func() {
 	return once
 }
 
-// joinOther lets a second client write files of its own beside, read those of the first, and hear of their changes; and both count together.
+// joinOther lets a second client write its own files at the same time, read those of the first, and get reports of their changes; both count together.
 func (s *scene) joinOther(seed int64) (stop func()) {
 	_, folder := mountAt(s.Rig, "other", "-patience", "60s")
 	rig.Must(s.T, os.MkdirAll(s.Theirs("other"), 0o755))

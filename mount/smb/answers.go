@@ -11,7 +11,7 @@ import (
 // expected is what the answer to a request may be.
 type expected struct {
 	command uint16
-	// The length of its buffer; of a write: what was to be written.
+	// The length of its buffer; of a write, the bytes to be written.
 	most int
 }
 
@@ -35,7 +35,7 @@ func expectedBy(req smb2.Packet) expected {
 }
 
 // isMet: the answer is one to that command, with all that is read of it, and is no longer than was asked. Of a refusal nothing is used but
-// what acceptError and control look at.
+// the fields that acceptError and control read.
 func (e expected) isMet(pkt []byte) bool {
 	p := smb2.PacketCodec(pkt)
 	if p.Command() != e.command {

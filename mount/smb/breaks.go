@@ -9,22 +9,22 @@ import (
 	"github.com/cloudsoda/go-smb2/internal/smb2"
 )
 
-// breaks says whom it concerns that the server no longer vouches for what was read of a file, because another client changes it. Read leases
-// and level II oplocks are just that. Samba's breaks are not signed, so that anybody in between can make some: heard are only those of promises
-// that are held, or were just asked for, and each once.
+// breaks calls those that keep bytes of a file when the server breaks its lease or oplock, because another client changes it. Only read leases
+// and level II oplocks are asked for. Samba's breaks are not signed, so an attacker in between can make some: only those are acted on whose lease
+// was granted or just asked for, and each once.
 type breaks struct {
 	mu   sync.Mutex
-	held map[Promise]*hold
-	// How many opens are under way that may bring the promise: a lease by its key, an oplock, which gets its name with the answer, by anOplock.
-	asked map[Promise]int
-	// Broken before anybody said whom it concerns.
-	early map[Promise]struct{}
+	held map[Lease]*hold
+	// How many opens in flight may bring the lease: a lease by its key, an oplock, whose file id comes with the answer, by anOplock.
+	asked map[Lease]int
+	// Broken before OnBreak.
+	early map[Lease]struct{}
 }
 
-// hold is a promise that was given.
+// hold is a lease that was granted.
 type hold struct {
 	handles int
-	broken  func() // whom it concerns; nil: nobody, or nobody has said so yet
+	broken  func() // as OnBreak set it; nil: not set
 }
 
 // anOplock is one that was asked for.
@@ -38,103 +38,104 @@ const (
 // LeaseKey names a file to the server: handles with one key do not break each other's lease.
 type LeaseKey [16]byte
 
-// Promise is what the server vouches by for what is read of a file: a lease, which handles of one file share, or an oplock.
-type Promise any
+// Lease is a read lease, by its LeaseKey, which handles of one file share, or a level II oplock, by its file id: while it lasts, no other client
+// changes the file, and bytes that were read of it may be kept.
+type Lease any
 
-// ask: an open is sent that may bring the promise. What it returns takes what was promised; nil: nothing.
-func (b *breaks) ask(promise Promise) (answered func(got Promise)) {
+// ask: an open is sent that may bring the lease. The function that it returns takes the granted one; nil: none.
+func (b *breaks) ask(lease Lease) (answered func(got Lease)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.asked == nil {
-		b.held, b.asked, b.early = map[Promise]*hold{}, map[Promise]int{}, map[Promise]struct{}{}
+		b.held, b.asked, b.early = map[Lease]*hold{}, map[Lease]int{}, map[Lease]struct{}{}
 	}
-	b.asked[promise]++
-	return func(got Promise) {
+	b.asked[lease]++
+	return func(got Lease) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		if b.asked[promise]--; b.asked[promise] == 0 {
-			delete(b.asked, promise)
+		if b.asked[lease]--; b.asked[lease] == 0 {
+			delete(b.asked, lease)
 		}
 		if got != nil {
 			b.of(got).handles++
 		}
 		if len(b.asked) == 0 {
-			maps.DeleteFunc(b.early, func(each Promise, _ struct{}) bool { return b.held[each] == nil })
+			maps.DeleteFunc(b.early, func(each Lease, _ struct{}) bool { return b.held[each] == nil })
 		}
 	}
 }
 
 // of: the caller holds mu.
-func (b *breaks) of(promise Promise) *hold {
-	if b.held[promise] == nil {
-		b.held[promise] = &hold{}
+func (b *breaks) of(lease Lease) *hold {
+	if b.held[lease] == nil {
+		b.held[lease] = &hold{}
 	}
-	return b.held[promise]
+	return b.held[lease]
 }
 
-// OnBreak calls broken once, in a goroutine of its own, when the server takes the promise back.
-func (fs *Share) OnBreak(promise Promise, broken func()) {
+// OnBreak calls broken once, in its own goroutine, when the server breaks the lease.
+func (fs *Share) OnBreak(lease Lease, broken func()) {
 	b := &fs.conn.breaks
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if _, isEarly := b.early[promise]; isEarly {
-		b.end(promise)
+	if _, isEarly := b.early[lease]; isEarly {
+		b.end(lease)
 		go safely(broken)
 		return
 	}
-	b.of(promise).broken = broken
+	b.of(lease).broken = broken
 }
 
 // ForgetBreak ends OnBreak.
-func (fs *Share) ForgetBreak(promise Promise) {
+func (fs *Share) ForgetBreak(lease Lease) {
 	b := &fs.conn.breaks
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if is := b.held[promise]; is != nil && is.handles > 0 {
+	if is := b.held[lease]; is != nil && is.handles > 0 {
 		is.broken = nil
 	} else {
-		b.end(promise)
+		b.end(lease)
 	}
 }
 
-// closed: a handle that had the promise is closed.
-func (b *breaks) closed(promise Promise) {
+// closed: a handle that had the lease is closed.
+func (b *breaks) closed(lease Lease) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	is := b.held[promise]
+	is := b.held[lease]
 	if is == nil {
 		return
 	}
 	if is.handles--; is.handles <= 0 && is.broken == nil {
-		b.end(promise)
+		b.end(lease)
 	}
 }
 
 // end: the caller holds mu.
-func (b *breaks) end(promise Promise) {
-	delete(b.held, promise)
-	delete(b.early, promise)
+func (b *breaks) end(lease Lease) {
+	delete(b.held, lease)
+	delete(b.early, lease)
 }
 
-// heard: it is a break of a promise that is held, or was just asked for, and the first of it.
-func (b *breaks) heard(promise Promise) bool {
+// isExpected: it is the first break of a lease that was granted, or was just asked for.
+func (b *breaks) isExpected(lease Lease) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	is, isAsked := b.held[promise], b.asked[promise] > 0
-	if _, isLease := promise.(LeaseKey); !isLease {
+	is, isAsked := b.held[lease], b.asked[lease] > 0
+	if _, isLease := lease.(LeaseKey); !isLease {
 		isAsked = b.asked[anOplock{}] > 0
 	}
-	_, isEarly := b.early[promise]
+	_, isEarly := b.early[lease]
 	if isEarly || is == nil && (!isAsked || len(b.early) >= earlyAtMost) {
 		return false
 	}
-	isTold := is != nil && is.broken != nil
-	if isTold {
+	isCalled := is != nil && is.broken != nil
+	if isCalled {
 		go safely(is.broken)
-		b.end(promise)
+		b.end(lease)
 	}
-	if isAsked || !isTold {
-		b.early[promise] = struct{}{}
+	if isAsked || !isCalled {
+		b.early[lease] = struct{}{}
 	}
 	return true
 }
@@ -144,11 +145,11 @@ func (b *breaks) broke(conn *conn, body []byte) {
 	if notice == nil {
 		return
 	}
-	var promise Promise = notice.FileId
+	var lease Lease = notice.FileId
 	if notice.IsLease {
-		promise = LeaseKey(notice.Key)
+		lease = LeaseKey(notice.Key)
 	}
-	if b.heard(promise) && notice.MustBeAcknowledged {
+	if b.isExpected(lease) && notice.MustBeAcknowledged {
 		go safely(func() { conn.acknowledge(notice) })
 	}
 }

@@ -39,7 +39,7 @@ func orMissing(err, missing error) error {
 	return err
 }
 
-// ErrNoCopy: the server does not copy by itself.
+// ErrNoCopy: the server cannot copy.
 var ErrNoCopy = errors.New("the server copies no files")
 
 // CopyLimits are what a server copies in one request.

@@ -1,6 +1,6 @@
 package smb2
 
-// take takes as many of these credits as there are, without waiting. They come back with the answer; those that were not taken would be
+// take takes as many of these credits as there are, without waiting. The answer returns them; those that were not taken would be
 // counted twice.
 func (a *account) take(credits uint16) (taken uint16) {
 	for taken < credits {

@@ -9,7 +9,7 @@ import (
 	"github.com/cloudsoda/go-smb2/internal/smb2"
 )
 
-// counting tells how many credits are left when something is sent. No answer comes.
+// counting counts the credits that are left when something is sent. No answer comes.
 type counting struct {
 	*deadTransport
 	account *account

@@ -3,7 +3,7 @@ package smb2
 import "context"
 
 // handOver writes pkt, or gives it to the sender and waits until it is written. taken: some of it may be on the wire, whatever err says.
-// A request that is cancelled meanwhile leaves its buffer to the sender, and the result of its write to the next request.
+// A request that is cancelled before leaves its buffer to the sender, and the result of its write to the next request.
 // The caller holds conn.m.
 func (conn *conn) handOver(ctx context.Context, pkt []byte) (taken bool, err error) {
 	if conn.abandoned {
@@ -18,7 +18,7 @@ func (conn *conn) handOver(ctx context.Context, pkt []byte) (taken bool, err err
 		}
 	}
 	if ctx.Done() == nil {
-		// Nobody gives up. The sender's turn costs as much as a short message.
+		// The request cannot be cancelled. The sender's turn takes as long as a short message.
 		if _, err = conn.t.Write(pkt); err != nil {
 			return true, &TransportError{err}
 		}

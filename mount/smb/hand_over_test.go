@@ -11,7 +11,7 @@ import (
 	"github.com/cloudsoda/go-smb2/internal/smb2"
 )
 
-// slowWire writes a message when it is told to, as a socket does whose buffer is full
+// slowWire writes a message only when the test lets it, as a socket does whose buffer is full
 type slowWire struct {
 	*deadTransport
 	begun   chan struct{}

@@ -14,8 +14,8 @@ import (
 type Handle struct {
 	fs *Share
 	id *smb2.FileId
-	// Promise is nil if the server vouches for nothing.
-	Promise Promise
+	// Lease is nil if the server granted none.
+	Lease Lease
 	// Of a folder that is listed: where it is, how many pages in a row had no entry, and whether an entry was left out.
 	folder  string
 	empty   int
@@ -194,8 +194,8 @@ func (h *Handle) Close() (*FileStat, error) {
 	if err := h.charge(req); err != nil {
 		return nil, err
 	}
-	if h.Promise != nil {
-		defer h.fs.conn.breaks.closed(h.Promise)
+	if h.Lease != nil {
+		defer h.fs.conn.breaks.closed(h.Lease)
 	}
 	res, err := h.ask(req)
 	if err != nil {
@@ -216,7 +216,7 @@ func (h *Handle) Close() (*FileStat, error) {
 	}, nil
 }
 
-// List returns the next entries of a folder, without itself and its parent; io.EOF: there are no more.
+// List returns the next entries of a folder, without itself and its parent; io.EOF: the listing has ended.
 func (h *Handle) List() ([]*FileStat, error) {
 	size := min(h.fs.longest(h.fs.maxTransactSize), listedAtMost)
 	charge, granted, err := h.fs.borrowCredits(size)
@@ -247,7 +247,7 @@ const (
 	// 255 characters of UTF-16.
 	nameAtMost = 510
 	pathAtMost = 64 << 10
-	// A listing ends after so many pages without an entry.
+	// A listing ends after this number of pages without an entry.
 	emptyAtMost = 16
 	namedAtMost = 64
 )
@@ -260,7 +260,7 @@ func (h *Handle) leaveOut(name string) {
 	log.Printf("the listing of %q lacks a name of %d bytes, which cannot be one: %.*q", h.folder, len(name), namedAtMost, name)
 }
 
-// entriesOf reads a page. What has a name that cannot be one is left out, and said by LeftOut; entries that overlap are broken.
+// entriesOf reads a page. Entries with invalid names are skipped and passed to LeftOut; entries that overlap are an error.
 func (h *Handle) entriesOf(page []byte) (entries []*FileStat, err error) {
 	for {
 		info := smb2.FileIdBothDirectoryInformationDecoder(page)
@@ -311,7 +311,7 @@ type Change struct {
 	IsNew, IsGone bool
 }
 
-// Watch asks to hear of the next changes in a folder, or in all below it as well. What it returns waits for them; none: more than the server
+// Watch asks for the next changes in a folder, or in all below it as well. What it returns waits for them; none: more than the server
 // can say.
 func (h *Handle) Watch(isTree bool) (changes func() ([]Change, error), err error) {
 	const any = 0x17F // names, attributes, sizes, times

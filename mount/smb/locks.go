@@ -6,7 +6,7 @@ import (
 	"github.com/cloudsoda/go-smb2/internal/smb2"
 )
 
-// Range is a part of a file that is locked: by this handle alone, or by all handles that lock it so.
+// Range is a part of a file that is locked: exclusively, or shared with other handles.
 type Range struct {
 	Start, Length uint64
 	IsExclusive   bool
@@ -69,7 +69,7 @@ func (h *Handle) locked(rr *requestResponse) error {
 	return err
 }
 
-// IsUnused: nobody has the file open; a sharing violation if somebody has.
+// IsUnused: no client has the file open; a sharing violation if one has.
 func (fs *Share) IsUnused(name string) error {
 	create := fs.createRequest(smb2.FILE_READ_DATA, smb2.FILE_OPEN, smb2.FILE_NON_DIRECTORY_FILE)
 	create.ShareAccess = 0

@@ -6,7 +6,7 @@ import (
 	"github.com/cloudsoda/go-smb2/internal/smb2"
 )
 
-// PassesLongMessages: so many bytes go to the server and come back from it. name is a file with as many; empty: none is known, and a listing
+// PassesLongMessages: messages of that many bytes reach the server, and its answers this client. name is a file with as many bytes; empty: none is known, and a listing
 // of the root has to do. Nothing is changed: the bytes are written to no file.
 func (fs *Share) PassesLongMessages(name string, bytes int) bool {
 	nowhere := &Handle{fs: fs, id: &smb2.FileId{}}

@@ -15,7 +15,7 @@ type Access uint32
 const (
 	AccessRead  = Access(smb2.GENERIC_READ)
 	AccessWrite = Access(smb2.GENERIC_WRITE | smb2.FILE_READ_ATTRIBUTES)
-	// AccessList is enough to list a folder, and to hear of changes in it.
+	// AccessList is enough to list a folder and to watch it.
 	AccessList = Access(smb2.FILE_READ_DATA | smb2.FILE_READ_ATTRIBUTES)
 )
 
@@ -39,7 +39,7 @@ type Opened struct {
 	IsNew bool
 }
 
-// OpenAt opens or makes a file. The server is asked to vouch for what is read of it: by a lease on that key, or an oplock where it has none.
+// OpenAt opens or makes a file. The server is asked for a read lease on that key, or for an oplock where it has no leases.
 func (fs *Share) OpenAt(name string, access Access, disposition Disposition, key LeaseKey) (Opened, error) {
 	return fs.opened(name, fs.openRequest(access, disposition, key), key)
 }
@@ -59,11 +59,11 @@ func (fs *Share) openRequest(access Access, disposition Disposition, key LeaseKe
 
 // opened also does what is to be done first with the file.
 func (fs *Share) opened(name string, create *smb2.CreateRequest, key LeaseKey, first ...smb2.Packet) (Opened, error) {
-	asked := Promise(anOplock{})
+	asked := Lease(anOplock{})
 	if create.RequestedOplockLevel == smb2.SMB2_OPLOCK_LEVEL_LEASE {
 		asked = key
 	}
-	var got Promise
+	var got Lease
 	answered := fs.conn.breaks.ask(asked)
 	defer func() { answered(got) }()
 	answers, err := fs.exchange(name, create, append(first, queryAll())...)
@@ -74,15 +74,15 @@ func (fs *Share) opened(name string, create *smb2.CreateRequest, key LeaseKey, f
 	o := Opened{Handle: fs.handleOf(r), IsNew: r.CreateAction() == actionCreated}
 	switch {
 	case r.OplockLevel() == smb2.SMB2_OPLOCK_LEVEL_II:
-		o.Promise = *o.id
+		o.Lease = *o.id
 	case r.OplockLevel() == smb2.SMB2_OPLOCK_LEVEL_LEASE && r.LeaseState()&readCaching != 0:
-		o.Promise = key
+		o.Lease = key
 	}
 	if o.Seen, err = statOf(answers[len(answers)-1]); err != nil {
 		_, _ = o.Close()
 		return Opened{}, err
 	}
-	got = o.Promise
+	got = o.Lease
 	return o, nil
 }
 
@@ -91,7 +91,7 @@ const (
 	actionCreated = 2
 )
 
-// OpenFolder opens a folder to list it, or to hear of changes in it.
+// OpenFolder opens a folder to list or watch it.
 func (fs *Share) OpenFolder(name string) (Opened, error) {
 	create := fs.createRequest(uint32(AccessList), smb2.FILE_OPEN, smb2.FILE_DIRECTORY_FILE)
 	answers, err := fs.exchange(name, create, queryAll())
@@ -166,7 +166,7 @@ func (fs *Share) Delete(name string, isFolder bool) error {
 	return fs.delete(name, fs.createRequest(smb2.DELETE, smb2.FILE_OPEN, options))
 }
 
-// DeleteUnused is Delete for a file that nobody has open: a sharing violation if somebody has.
+// DeleteUnused is Delete for a file that no client has open: a sharing violation if one has.
 func (fs *Share) DeleteUnused(name string) error {
 	create := fs.createRequest(smb2.DELETE, smb2.FILE_OPEN, smb2.FILE_OPEN_REPARSE_POINT|smb2.FILE_NON_DIRECTORY_FILE)
 	create.ShareAccess = 0

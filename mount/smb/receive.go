@@ -11,7 +11,7 @@ import (
 )
 
 // recvBuf is a buffer in which a message came. It is used again once it is released; short ones are left to the garbage collector, so that
-// a compound, which never releases its one, costs nothing.
+// a compound, which never releases its buffer, loses none.
 type recvBuf struct {
 	b    []byte
 	pool *sync.Pool
@@ -70,10 +70,10 @@ func (r *outstandingRequests) pends(msgId, asyncId uint64) *requestResponse {
 	return rr
 }
 
-// A connection over which somebody else answers is given up if the server's own answer has not come so soon.
+// A connection with a forged answer is given up if the server's own answer does not come within this time.
 const answeredWithin = time.Second
 
-// doubt: what came for a request is not the server's answer.
+// doubt: the message that came for a request is not the server's answer.
 func (conn *conn) doubt(msgId uint64) {
 	r := conn.outstandingRequests
 	r.m.Lock()
@@ -98,14 +98,14 @@ func (r *outstandingRequests) has(rr *requestResponse) bool {
 	return r.requests[rr.msgId] == rr
 }
 
-// Mistake is told of each mistake of the library that ended nothing but what it was made in.
-var Mistake = func(mistake any) { log.Printf("%v\n%s", mistake, stack.Stack()) }
+// OnPanic is called with each panic of the library that ended only the request or message in which it occurred.
+var OnPanic = func(value any) { log.Printf("%v\n%s", value, stack.Stack()) }
 
-// safely: a mistake ends what it was made in, not the program.
+// safely runs op so that a panic does not end the program.
 func safely(op func()) {
 	defer func() {
-		if mistake := recover(); mistake != nil {
-			Mistake(mistake)
+		if value := recover(); value != nil {
+			OnPanic(value)
 		}
 	}()
 	op()

@@ -52,7 +52,7 @@ func TestWhatWaitsAtALogoffGetsAnError(t *testing.T) {
 	require.Error(t, c.err)
 }
 
-// answered is a connection to which these messages come from somebody in between, and the request that waits.
+// answered is a connection to which these messages come from an attacker in between, and the request that waits.
 func answered(t *testing.T, command uint16, most int, messages ...[]byte) (*conn, *requestResponse) {
 	wire := newDeadTransport()
 	t.Cleanup(func() { _ = wire.Close() })
@@ -117,7 +117,7 @@ func TestAnAnswerIsWholeOrNotUsed(t *testing.T) {
 	}
 }
 
-func TestABreakIsHeardOnceAndOfWhatIsHeld(t *testing.T) {
+func TestABreakIsActedOnOnceAndOfWhatIsLeased(t *testing.T) {
 	c, _ := answered(t, smb2.SMB2_READ, 10)
 	fs := &Share{treeConn: &treeConn{session: &session{conn: c}}}
 	b := &c.breaks
@@ -127,15 +127,15 @@ func TestABreakIsHeardOnceAndOfWhatIsHeld(t *testing.T) {
 	fs.OnBreak(held, func() { broken <- struct{}{} })
 	answer := b.ask(asked)
 	for range 3 {
-		b.heard(strange)
-		b.heard(smb2.FileId{})
+		b.isExpected(strange)
+		b.isExpected(smb2.FileId{})
 	}
 	require.Empty(t, b.early)
-	require.True(t, b.heard(held))
-	require.False(t, b.heard(held))
+	require.True(t, b.isExpected(held))
+	require.False(t, b.isExpected(held))
 	<-broken
-	require.True(t, b.heard(asked), "before its answer")
-	require.False(t, b.heard(asked))
+	require.True(t, b.isExpected(asked), "before its answer")
+	require.False(t, b.isExpected(asked))
 	answer(asked)
 	fs.OnBreak(asked, func() { broken <- struct{}{} })
 	<-broken

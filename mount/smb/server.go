@@ -31,7 +31,7 @@ func (c *Session) Server() Server { return c.s.server() }
 // Id is what a later Dialer names as PreviousSessionId.
 func (c *Session) Id() uint64 { return c.s.sessionId }
 
-// IsUnsigned: the server let the user in as a guest or as nobody: no message is signed, even if that is required.
+// IsUnsigned: the server let the user in as a guest or anonymously: no message is signed, even if that is required.
 func (c *Session) IsUnsigned() bool {
 	return c.s.sessionFlags&(smb2.SMB2_SESSION_FLAG_IS_GUEST|smb2.SMB2_SESSION_FLAG_IS_NULL) != 0
 }

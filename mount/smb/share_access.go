@@ -7,7 +7,7 @@ import "github.com/cloudsoda/go-smb2/internal/smb2"
 // and sent while it is renamed.
 const shareAll = uint32(smb2.FILE_SHARE_READ | smb2.FILE_SHARE_WRITE | smb2.FILE_SHARE_DELETE)
 
-// Opened returns what the server told of a file when it was opened.
+// Opened returns the attributes that the server sent when the file was opened.
 func (f *File) Opened() *FileStat {
 	return f.fileStat
 }

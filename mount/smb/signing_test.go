@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Made by Samba 4.17.12, which had agreed to AES-128-GMAC, for an account of its own making.
+// Made by Samba 4.17.12, which had agreed to AES-128-GMAC, for an account made for this.
 const sambaKey = "012911cc1ada530b6a40911af254890a"
 
 var sambaAnswers = map[string]string{

@@ -7,7 +7,7 @@ import (
 	"github.com/cloudsoda/go-smb2/internal/smb2"
 )
 
-// ReadSmall returns the first bytes of a file, at most so many, in one exchange.
+// ReadSmall returns the first bytes of a file, at most that many, in one exchange.
 func (fs *Share) ReadSmall(name string, most int) ([]byte, error) {
 	create := fs.createRequest(uint32(AccessRead), smb2.FILE_OPEN, smb2.FILE_NON_DIRECTORY_FILE)
 	answers, err := fs.exchange(name, create, &smb2.ReadRequest{Length: uint32(most)}, &smb2.CloseRequest{})

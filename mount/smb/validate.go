@@ -40,7 +40,7 @@ func isValidation(req smb2.Packet) bool {
 	return ok && control.CtlCode == smb2.FSCTL_VALIDATE_NEGOTIATE_INFO
 }
 
-// validate asks the server in a signed message whether it heard what this side said, and has answered what this side heard (MS-SMB2
+// validate asks the server in a signed message what it was sent and what it answered, and compares both with this side (MS-SMB2
 // 3.2.5.5). SMB 3.1.1 needs no such question. A server without it, which may be one of SMB 2 only, says so in a signed answer.
 func (tc *treeConn) validate(ctx context.Context) error {
 	if tc.dialect == smb2.SMB311 || tc.sessionFlags&isNobody != 0 {

@@ -1,21 +1,29 @@
 // Finds names and phrases that the rules do not want, in one file. Pure.
 import { scanSource } from "../source-scan.ts";
-import { type Area, NAME_RULES, PHRASE_RULES } from "./rules.ts";
+import { type Area, GO_NAME_RULES, NAME_RULES, type NameRule, PHRASE_RULES } from "./rules.ts";
 
-/** `rule`: the area, or "names", and the rule's name (`names held`, `titles anew`). `where`: file, line and text. */
+/** `rule`: the area, "names" or "go-names", and the rule's name (`names held`, `titles anew`). `where`: file, line and text. */
 export interface Finding {
   readonly rule: string;
   readonly where: string;
 }
 
-const RULE_OF_WORD = new Map(NAME_RULES.flatMap((rule) => rule.words.map((word) => [word, rule] as const)));
+const byWord = (rules: readonly NameRule[]): ReadonlyMap<string, NameRule> =>
+  new Map(rules.flatMap((rule) => rule.words.map((word) => [word, rule] as const)));
+const RULE_OF_WORD = byWord(NAME_RULES);
+const GO_RULE_OF_WORD = byWord(GO_NAME_RULES);
 const LONGEST_QUOTE = 160;
 
 /** `file`: its path from the root, by which a name may be allowed. */
 export function findInFile(file: string, text: string): readonly Finding[] {
   if (file.endsWith(".md")) return inLines(file, text);
+  if (file.endsWith(".go")) return inGo(file, text);
   if (file.startsWith("test/")) return inTitles(file, text);
-  return [...inNames(file, text), ...inMessages(file, text), ...inComments(file, text)];
+  return [
+    ...inNames("names", RULE_OF_WORD, file, scanSource(text).code),
+    ...inMessages(file, text),
+    ...inComments(file, text),
+  ];
 }
 
 /** camelCase, PascalCase and UPPER_CASE, in lower case: `mailDoor` is mail and door. */
@@ -27,14 +35,32 @@ export function wordsOf(name: string): readonly string[] {
     .split("_");
 }
 
-function inNames(file: string, source: string): readonly Finding[] {
-  const names = new Set(scanSource(source).code.match(/[A-Za-z_]\w*/g));
+function inNames(
+  area: "names" | "go-names",
+  ruleOfWord: ReadonlyMap<string, NameRule>,
+  file: string,
+  code: string,
+): readonly Finding[] {
+  const names = new Set(code.match(/[A-Za-z_]\w*/g));
   return [...names].flatMap((name) => {
-    const rules = new Set(wordsOf(name).flatMap((word) => RULE_OF_WORD.get(word) ?? []));
+    const rules = new Set(wordsOf(name).flatMap((word) => ruleOfWord.get(word) ?? []));
     return [...rules]
       .filter((rule) => rule.allowed?.test(`${file}: ${name}`) !== true)
-      .map((rule) => ({ rule: `names ${rule.words[0]}`, where: `${file}: ${name}` }));
+      .map((rule) => ({ rule: `${area} ${rule.words[0]}`, where: `${file}: ${name}` }));
   });
+}
+
+/** Words that names do without are not in comments either. Comment lines that follow each other are one text. */
+function inGo(file: string, source: string): readonly Finding[] {
+  const code = source.replaceAll(/"(?:\\.|[^"\\\n])*"|`[^`]*`/g, "");
+  const comments = source.matchAll(/(?<=^|\s)\/\/.*(?:\n\s*\/\/.*)*$/gm);
+  return [
+    ...inNames("go-names", GO_RULE_OF_WORD, file, code),
+    ...[...comments].flatMap(({ 0: comment, index }) => {
+      const text = comment.replaceAll(/\s*\/\/ ?/g, " ").trim();
+      return phrasesIn("go", `${file}:${source.slice(0, index).split("\n").length}`, text);
+    }),
+  ];
 }
 
 /** Strings of three words and more. */

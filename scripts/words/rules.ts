@@ -7,8 +7,8 @@ export interface NameRule {
   readonly allowed?: RegExp;
 }
 
-/** What a text is: messages and help of src, comments of src, titles of tests, pages of docs. */
-export type Area = "messages" | "comments" | "titles" | "docs";
+/** What a text is: messages and help of src, comments of src, titles of tests, pages of docs, comments of the Go program. */
+export type Area = "messages" | "comments" | "titles" | "docs" | "go";
 
 export interface PhraseRule {
   readonly name: string;
@@ -107,6 +107,24 @@ export const NAME_RULES: readonly NameRule[] = [
   name("sentinel", "daemon service", "src/(network|shares)/", ": Sentinel$"),
 ];
 
+/** In Go, where the terms are those of MS-SMB2 and go-fuse. */
+export const GO_NAME_RULES: readonly NameRule[] = [
+  name("pair", "the sessions in use"),
+  name("owed owes", "previous session (PreviousSessionId)"),
+  name("mend mended", "restore"),
+  name("nudge", "wake, retry now"),
+  name("aside", "hidden file, renamed"),
+  name("heard hear hearing unheard", "received; report, watch (CHANGE_NOTIFY)"),
+  name("vouch vouched vouches unvouch promise", "lease"),
+  name("witness", "fingerprint"),
+  name("holder holders", "lock handle"),
+  name("beside", "on a separate handle"),
+  name("companions", "the files that belong to it"),
+  name("absorb absorbed", "suppress"),
+  name("logon logons", "login", ": (Logon(Failure|Held)|[A-Z_]+)$"),
+  name("anew", "again, re…"),
+];
+
 export const PHRASE_RULES: readonly PhraseRule[] = [
   { name: "anew", pattern: /\b(anew|afresh)\b/i, instead: "again; remounted, re-created" },
   { name: "once more", pattern: /\bonce more\b/i, instead: "again" },
@@ -179,7 +197,13 @@ export const PHRASE_RULES: readonly PhraseRule[] = [
     instead: "differs from; different from",
   },
   { name: "mend", pattern: /\bmend(?:s|ed|ing)?\b/i, instead: "fix, repair, correct" },
-  { name: "held", pattern: /\bheld\b/i, instead: "overridden; paused; pending; queued" },
+  {
+    name: "held",
+    pattern: /\bheld\b/i,
+    instead: "overridden; paused; pending; queued",
+    // In Go it is said of a mutex.
+    areas: ["messages", "comments", "titles", "docs"],
+  },
   {
     name: "look at",
     pattern: /\blook(?:s|ed)? (?:at|again|afresh)\b|\ba look\b/i,

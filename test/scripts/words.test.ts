@@ -34,6 +34,17 @@ test("phrases are found where people read them, and each area is counted separat
   assert.deepEqual(rulesIn("docs/a.md", "Fine.\nA file beside it."), ["docs beside"]);
 });
 
+test("in Go, words and phrases are found in names and in comments of several lines", () => {
+  const source = 'var pairs, aPair = `nudge`\n// It goes\n// on; a holder "nudge".\nx := 1 // anew';
+  assert.deepEqual(rulesIn("mount/fs/a.go", source), [
+    "go-names pair",
+    "go-names holder",
+    "go-names anew",
+    "go goes on",
+    "go anew",
+  ]);
+});
+
 test("a phrase may be right in some places", () => {
   assert.deepEqual(rulesIn("docs/a.md", "There is no such file, as with tools such as vim."), []);
   assert.deepEqual(rulesIn("src/a.ts", "// a file beside it"), []);

@@ -28,15 +28,15 @@ const (
 	// A client that does not read is dropped.
 	writtenWithin = 5 * time.Second
 	watchEvery    = 100 * time.Millisecond
-	// How long a planned move may take beside a slow sign-in.
+	// How long a planned move may take, with a slow sign-in.
 	moveWithin = 45 * time.Second
 	busy       = "busy"
 )
 
 // Mounted is the mount, once there is one.
 type Mounted interface {
-	Counts() (open, aside int)
-	Unheard() *link.Unheard
+	Counts() (open, hidden int)
+	Unreported() *link.Unreported
 	LostLocks() []link.LostLock
 	Unmount() error
 	// Detach takes the mount away from under what is open.
@@ -332,11 +332,11 @@ type status struct {
 	Share    string `json:"share"`
 	Mounted  string `json:"mounted"`
 	link.Status
-	OpenFiles int             `json:"open_files"`
-	Aside     int             `json:"aside"`
-	Unheard   *link.Unheard   `json:"unheard"`
-	LostLocks []link.LostLock `json:"lost_locks,omitempty"`
-	Journal   int             `json:"journal"`
+	OpenFiles  int              `json:"open_files"`
+	Hidden     int              `json:"aside"`
+	Unreported *link.Unreported `json:"unheard"`
+	LostLocks  []link.LostLock  `json:"lost_locks,omitempty"`
+	Journal    int              `json:"journal"`
 }
 
 func (c *Control) status() status {
@@ -345,8 +345,8 @@ func (c *Control) status() status {
 		Journal: c.journal.newest(),
 	}
 	if m := c.mount.Load(); m != nil {
-		s.OpenFiles, s.Aside = (*m).Counts()
-		s.Unheard = (*m).Unheard()
+		s.OpenFiles, s.Hidden = (*m).Counts()
+		s.Unreported = (*m).Unreported()
 		s.LostLocks = (*m).LostLocks()
 	} else {
 		s.Phase = link.Phase{Is: "mounting"}
@@ -354,7 +354,7 @@ func (c *Control) status() status {
 	return s
 }
 
-// marks are the parts of the status that watchers hear of.
+// marks are the parts of the status whose changes watchers get.
 type marks struct {
 	phase, why, route string
 	moves, journal    int
@@ -386,7 +386,7 @@ func (c *Control) watch() {
 		now := c.status()
 		if marks := marksOf(now); marks != last {
 			last = marks
-			c.tell(now)
+			c.sendStatus(now)
 		}
 		select {
 		case <-changed:
@@ -397,7 +397,7 @@ func (c *Control) watch() {
 	}
 }
 
-func (c *Control) tell(now status) {
+func (c *Control) sendStatus(now status) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for each := range c.clients {

@@ -17,19 +17,19 @@ import (
 )
 
 const (
-	// Entries that are looked at together, so that a slow route costs few turns.
+	// Entries that are read at the same time, so that a slow route takes few round trips.
 	atOnce      = 16
 	pagesAtMost = 8
 	// Of the files that a record has: a folder may be emptied or moved as a whole.
 	ofFolderAtMost = 8
-	// A root with so many files needs none of its folders.
+	// A root with this many files needs none of its folders.
 	filesInRoot = 32
-	// So many folders are looked through, and for so long.
+	// How many folders are searched at most, and for how long.
 	foldersAtMost  = 8
 	surveyedWithin = 2 * time.Second
 )
 
-// What is not on a share because of what people keep there.
+// Folders that servers and systems make, which prove nothing.
 var ignored = []string{"lost+found", "$recycle.bin", "#recycle", "@recycle", ".recycle", "recycler", ".trash", "system volume information"}
 
 func isIgnored(name string) bool {

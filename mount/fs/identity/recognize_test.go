@@ -140,7 +140,7 @@ func TestASecondNewGuidIsAHabit(t *testing.T) {
 
 func ptr(b bool) *bool { return &b }
 
-func TestARecordLastsAndIsKeptBesideTheNext(t *testing.T) {
+func TestARecordLastsAndIsArchived(t *testing.T) {
 	folder := t.TempDir()
 	r := record(created(root, 1e15), file("a", 1<<63))
 	r.Share = "CORE"
@@ -154,13 +154,13 @@ func TestARecordLastsAndIsKeptBesideTheNext(t *testing.T) {
 		t.Error("the record of another share")
 	}
 	now := time.Date(2026, 11, 29, 10, 0, 0, 0, time.UTC)
-	if err := SetAside(folder, now); err != nil {
+	if err := Archive(folder, now); err != nil {
 		t.Fatal(err)
 	}
 	if Read(folder, "CORE") != nil {
 		t.Error("it is still there")
 	}
-	if err := SetAside(folder, now); err != nil {
+	if err := Archive(folder, now); err != nil {
 		t.Errorf("again: %v", err)
 	}
 }

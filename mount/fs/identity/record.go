@@ -1,4 +1,10 @@
-// Package identity tells whether a server is the one that a share was mounted from.
+// Package identity decides whether a server is the one that a share was mounted from.
+//
+// A Record is what is known of that server: its GUID, dialect and encryption, the root of the share, and up to 64 entries (names, sizes, times,
+// ids). Before the login Refusal compares GUID and dialect. After it ReadRoot reads the root and the known entries (a Reading), and Recognize
+// compares the two: creation times prove most, unchanged files prove the server, folders and ids do not suffice. Package link asks all of these
+// at each sign-in, before any file is opened again, and keeps the record up to date with Learn and Protect. Nothing here has state or locks;
+// only Read, Write and Archive touch the disk.
 package identity
 
 import (
@@ -15,7 +21,7 @@ import (
 // EntriesAtMost is how many entries are remembered: the longest unchanged.
 const EntriesAtMost = 64
 
-// A creation time proves something only if it is older than all other times by so much: Samba answers the least of them where it has none.
+// A creation time proves something only if it is this much older than all other times: Samba answers the least of them where it has none.
 const ownBy = 2 * time.Second
 
 // Where servers have no creation times, some give the same one for all entries: the year 1601, 1970 or 1980.
@@ -124,7 +130,7 @@ func readFile(file, share string) *Record {
 	return &r
 }
 
-// CharactersOf are those of a share: of its record, or else of the newest that was set aside. A new share has private ones.
+// CharactersOf are those of a share: of its record, or else of the newest archived one. A new share has private ones.
 func CharactersOf(folder, share string) Characters {
 	files, _ := os.ReadDir(folder)
 	for _, each := range slices.Backward(files) {
@@ -148,8 +154,8 @@ func (r Record) Write(folder string) error {
 	return replace(fileIn(folder), append(text, '\n'))
 }
 
-// SetAside keeps the record of the server before beside that of a new one.
-func SetAside(folder string, now time.Time) error {
+// Archive keeps the record of the server before, next to that of a new one.
+func Archive(folder string, now time.Time) error {
 	err := os.Rename(fileIn(folder), filepath.Join(folder, now.UTC().Format("server-20060102T150405Z.json")))
 	if os.IsNotExist(err) {
 		return nil

@@ -28,9 +28,9 @@ func (l *Link) Lost(name string) error {
 	}
 	l.down[name] = true
 	time.AfterFunc(askEvery, safely.Of(func() { l.unlessDaemon(name) }))
-	if l.pair != nil && l.pair.route.Name == name {
+	if l.current != nil && l.current.route.Name == name {
 		l.leave(LinkDown, smb.Monotonic())
-		l.nudge()
+		l.wakeRecover()
 	}
 	return nil
 }
@@ -47,7 +47,7 @@ func (l *Link) unlessDaemon(name string) {
 		return
 	}
 	delete(l.down, name)
-	l.nudge()
+	l.wakeRecover()
 }
 
 func (l *Link) hasRoute(name string) bool {
@@ -67,7 +67,7 @@ func (l *Link) Allow(names []string) error {
 		l.allowed[each.Name] = slices.Contains(names, each.Name)
 	}
 	l.isUnconfirmed = false
-	if p := l.pair; p != nil && !l.allowed[p.route.Name] {
+	if p := l.current; p != nil && !l.allowed[p.route.Name] {
 		if usable := l.usable(); len(usable) > 0 {
 			safely.Go(func() { l.moveAway(p, usable) })
 		} else {
@@ -75,12 +75,12 @@ func (l *Link) Allow(names []string) error {
 		}
 	}
 	l.announce()
-	l.nudge()
+	l.wakeRecover()
 	return nil
 }
 
 // moveAway leaves a route that may no longer be used.
-func (l *Link) moveAway(p *pair, usable []smb.Route) {
+func (l *Link) moveAway(p *sessions, usable []smb.Route) {
 	for _, each := range usable {
 		if _, err := safely.Do(func() (Moved, error) { return l.Use(l.life, each.Name) }); err == nil {
 			return
@@ -88,9 +88,9 @@ func (l *Link) moveAway(p *pair, usable []smb.Route) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.pair == p && !l.allowed[p.route.Name] {
+	if l.current == p && !l.allowed[p.route.Name] {
 		l.leave(NotAllowed, smb.Monotonic())
-		l.nudge()
+		l.wakeRecover()
 	}
 }
 
@@ -105,8 +105,8 @@ func (l *Link) Try(names []string) error {
 		delete(l.down, each)
 	}
 	l.commandAt = smb.Monotonic()
-	if len(names) > 0 && l.pair == nil {
-		l.nudge()
+	if len(names) > 0 && l.current == nil {
+		l.wakeRecover()
 	}
 	return nil
 }
@@ -121,7 +121,7 @@ type Settings struct {
 	LoginNow bool
 }
 
-// Set takes new values. A connection in use goes on, whatever the routes are now.
+// Set takes new values. A connection in use stays, whatever the routes are now.
 func (l *Link) Set(s Settings) error {
 	routes := s.Routes
 	for _, each := range routes {
@@ -156,18 +156,18 @@ func (l *Link) Set(s Settings) error {
 	if s.Password != nil && *s.Password != l.account.Password {
 		l.account.Password = *s.Password
 		l.forgetRefusal()
-		if l.options.Logons != nil {
-			l.options.Logons.Use(*s.Password)
+		if l.options.Logins != nil {
+			l.options.Logins.Use(*s.Password)
 		}
 	}
 	if s.LoginNow {
 		l.forgetRefusal()
-		if l.options.Logons != nil {
-			l.options.Logons.TryNow()
+		if l.options.Logins != nil {
+			l.options.Logins.TryNow()
 		}
 	}
 	l.announce()
-	l.nudge()
+	l.wakeRecover()
 	return nil
 }
 
@@ -178,8 +178,8 @@ func (l *Link) Ahead() time.Duration {
 	return l.ahead
 }
 
-// LetIn accepts the server that answers instead of the recorded one, if it still has that GUID. What was open on the one before stays lost,
-// unless it is the same one with a new GUID.
+// LetIn accepts the server that answers instead of the recorded one, if it still has that GUID. Files that were open on the one before stay
+// lost, unless it is the same one with a new GUID.
 func (l *Link) LetIn(guid string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -187,7 +187,7 @@ func (l *Link) LetIn(guid string) error {
 		return smb.Fail(smb.Other, fmt.Errorf("no server with the id %q answers instead of the recorded one", guid))
 	}
 	l.letIn = &guid
-	l.nudge()
+	l.wakeRecover()
 	return nil
 }
 

@@ -11,13 +11,13 @@ import (
 // Conn is a session of the link. One that was abandoned is never used again.
 type Conn struct {
 	*smb.Connection
-	// Number tells sessions apart: in one session, equal ids are one file.
+	// Number distinguishes sessions: in one session, equal ids are one file.
 	Number int
 	// Epoch counts the servers that a person has let in: files of one are never those of another.
 	Epoch int
 	link  *Link
 	kind  Session
-	// What its sign-in has shown of the server.
+	// What its sign-in showed of the server.
 	learnt learnt
 
 	// Under the link's mu.
@@ -28,8 +28,8 @@ type Conn struct {
 	isWatched   bool
 }
 
-// owed is a session that the server may still do something for.
-type owed struct {
+// previousSession is a session that was left, and that the server may not have ended yet: it may still do what it was asked there.
+type previousSession struct {
 	id    uint64
 	since time.Duration
 	// It had requests under way that change something.
@@ -60,7 +60,7 @@ func (c *Conn) finished(use Use) {
 		c.changing--
 	}
 	if c.pending == 0 && l.hold != nil {
-		l.nudgeMove()
+		l.wakeMove()
 	}
 }
 
@@ -69,28 +69,28 @@ func (c *Conn) silence() time.Duration {
 	if c.pending == 0 || c.isAbandoned {
 		return 0
 	}
-	return smb.Monotonic() - max(c.Heard(), c.since, c.link.awake.since())
+	return smb.Monotonic() - max(c.LastReceived(), c.since, c.link.awake.since())
 }
 
-// abandon ends a connection so that nothing of it reaches the server later than what comes after it: what waits to be sent is dropped, and
-// what the server has got is done only until it has ended the session, which later sign-ins ask for. The caller holds mu.
+// abandon ends a connection so that none of its requests reaches the server after later ones: those that wait to be sent are dropped, and
+// those that the server has got end with the session, which later sign-ins ask it to end. The caller holds mu.
 func (l *Link) abandon(c *Conn) {
 	if c == nil || c.isAbandoned {
 		return
 	}
 	c.isAbandoned = true
-	l.owed = append(l.owed, &owed{c.Id(), smb.Monotonic(), c.changing > 0})
+	l.previous = append(l.previous, &previousSession{c.Id(), smb.Monotonic(), c.changing > 0})
 	c.Reset()
-	if len(l.owed) > owedAtMost {
-		l.owed = l.owed[1:]
+	if len(l.previous) > previousAtMost {
+		l.previous = l.previous[1:]
 	}
 }
 
-const owedAtMost = 16
+const previousAtMost = 16
 
-// isSettled: no session before can still change anything. The caller holds mu.
+// isSettled: no previous session can still change anything. The caller holds mu.
 func (l *Link) isSettled() bool {
-	for _, each := range l.owed {
+	for _, each := range l.previous {
 		if each.isDirty {
 			return false
 		}
@@ -98,16 +98,16 @@ func (l *Link) isSettled() bool {
 	return true
 }
 
-// Owes: the server may not have ended a session before.
-func (l *Link) Owes() bool {
+// HasPrevious: the server may not have ended a session that was left.
+func (l *Link) HasPrevious() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.owed) > 0
+	return len(l.previous) > 0
 }
 
 // unsettledSince is when the last session was lost that may still change something. The caller holds mu.
 func (l *Link) unsettledSince() (since time.Duration) {
-	for _, each := range l.owed {
+	for _, each := range l.previous {
 		if each.isDirty {
 			since = max(since, each.since)
 		}
@@ -115,23 +115,23 @@ func (l *Link) unsettledSince() (since time.Duration) {
 	return since
 }
 
-// nextOwed is the session that the next sign-in names: one that may still change something, if there is one; nil: none.
-func (l *Link) nextOwed() *owed {
+// nextPrevious is the session that the next sign-in asks the server to end: one that may still change something first; nil: none.
+func (l *Link) nextPrevious() *previousSession {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, each := range l.owed {
+	for _, each := range l.previous {
 		if each.isDirty {
 			return each
 		}
 	}
-	if len(l.owed) > 0 {
-		return l.owed[0]
+	if len(l.previous) > 0 {
+		return l.previous[0]
 	}
 	return nil
 }
 
 // settle notes that the server has ended a session.
-func (l *Link) settle(o *owed) {
+func (l *Link) settle(o *previousSession) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.forget(o.id)
@@ -139,9 +139,9 @@ func (l *Link) settle(o *owed) {
 
 // forget: the server has ended that session. The caller holds mu.
 func (l *Link) forget(id uint64) {
-	before := len(l.owed)
-	l.owed = slices.DeleteFunc(l.owed, func(each *owed) bool { return each.id == id })
-	if len(l.owed) != before {
+	before := len(l.previous)
+	l.previous = slices.DeleteFunc(l.previous, func(each *previousSession) bool { return each.id == id })
+	if len(l.previous) != before {
 		l.noteSessions()
 		l.announce()
 	}

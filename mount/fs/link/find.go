@@ -8,9 +8,9 @@ import (
 )
 
 const (
-	// Without a daemon a lost server is asked so often.
+	// How often a lost server is asked without a daemon.
 	askEvery = 2 * time.Second
-	// A daemon that has said nothing for so long is not there.
+	// A daemon that has sent nothing for this long is not running.
 	daemonWithin = 3 * time.Second
 	// A server that is not the right one may just be coming up: its volume comes after its smbd.
 	lookAgainAfter = time.Second
@@ -23,7 +23,7 @@ func (l *Link) find(o *outage) {
 	looks := 0
 	for round := 0; l.life.Err() == nil; round++ {
 		l.mu.Lock()
-		if l.outage != o || l.pair != nil {
+		if l.outage != o || l.current != nil {
 			l.mu.Unlock()
 			return
 		}
@@ -67,7 +67,7 @@ func (l *Link) find(o *outage) {
 	}
 }
 
-// planFor: at first the route that ended, unless it is known to be gone, then the others. The caller holds mu.
+// planFor orders the routes: first the one whose connection ended, unless it was left for another reason, then the others. The caller holds mu.
 func (l *Link) planFor(o *outage, round int) []smb.Route {
 	usable := l.usable()
 	if round > 0 || len(usable) < 2 {
@@ -88,14 +88,14 @@ func (l *Link) planFor(o *outage, round int) []smb.Route {
 	return append(others, first...)
 }
 
-// noteFailure says why programs wait. The caller holds mu.
+// noteFailure records why programs wait. The caller holds mu.
 func (l *Link) noteFailure(err error) {
 	switch smb.CodeOf(err) {
 	case smb.LogonFailure, smb.LogonHeld:
 		l.noteRefusal(err)
 	case smb.NoAnswer:
-		if l.refused != nil && l.options.Logons != nil {
-			l.options.Logons.Away()
+		if l.refused != nil && l.options.Logins != nil {
+			l.options.Logins.Away()
 		}
 	case smb.OtherServer:
 		if l.other != nil && l.outage != nil && !l.outage.isOtherNoted {
@@ -137,11 +137,11 @@ func (l *Link) awaitTurn(plan []smb.Route, err error) {
 			}
 			continue
 		}
-		if l.options.Logons == nil || !l.options.Logons.IsShared() {
+		if l.options.Logins == nil || !l.options.Logins.IsShared() {
 			l.sleep(askEvery, true)
 			return
 		}
-		if l.options.Logons.MayAsk(plan, askEvery) {
+		if l.options.Logins.MayAsk(plan, askEvery) {
 			return
 		}
 		select {

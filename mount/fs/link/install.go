@@ -6,11 +6,11 @@ import (
 	"mountaineer/mount/fs/smb"
 )
 
-// install takes a connection into use, and with it its route. The caller holds mu.
+// install ends an outage: the link uses that connection and its route. The caller holds mu.
 func (l *Link) install(c *Conn, reason Reason) {
 	now := smb.Monotonic()
 	l.trust(c)
-	l.pair = &pair{route: c.Route, files: c, missing: &outage{since: now, from: c.Route}}
+	l.current = &sessions{route: c.Route, files: c, missing: &outage{since: now, from: c.Route}}
 	before, o := l.last, l.outage
 	l.last, l.outage, l.refused, l.limit, l.askedAt = c.Route, nil, nil, 0, 0
 	l.noteSessions()
@@ -25,10 +25,10 @@ func (l *Link) install(c *Conn, reason Reason) {
 		}
 	}
 	l.hasFiles()
-	// It never goes back by itself.
+	// It never goes back unless it is asked to.
 	l.wanted = c.Route.Name
 	l.announce()
-	l.nudge()
+	l.wakeRecover()
 }
 
 // moved notes a change of the route. The caller holds mu.
@@ -41,8 +41,8 @@ func (l *Link) moved(m Move) {
 	l.announce()
 }
 
-// complete puts a session where one is missing. The caller holds mu.
-func (l *Link) complete(p *pair, c *Conn) {
+// complete adds the session that is missing. The caller holds mu.
+func (l *Link) complete(p *sessions, c *Conn) {
 	if p.files == nil {
 		p.files = c
 		l.hasFiles()

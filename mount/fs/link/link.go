@@ -1,4 +1,30 @@
-// Package link keeps a share connected over one of its routes, and repeats requests when a connection is lost.
+// Package link keeps a share connected over one of its routes, moves it to another one, and repeats requests when a connection is lost.
+// "Link" here is that connection to the server; symbolic links are in package mount.
+//
+// A Link signs in twice over the route in use: one SMB session has all open files, the other one renames and removes (Session says why).
+// Together they are its current sessions. A file system sends each request with Do, which waits for a session, plays the request on it, and
+// plays it again on the next session if the connection ends before the answer.
+//
+// What a Link is at a time:
+//
+//	serving     current has both sessions
+//	restoring   current lacks one: recover signs in again over the same route; requests for the other session are sent
+//	outage      current is nil: recover looks for a route (find); requests wait for the patience, then get EIO until a server answers
+//	refused     the server refused the login: requests get EACCES, and the login is tried again only when it may be
+//	away        no route is allowed on this network: requests get EIO at once
+//	closed      Close was called
+//
+// A session is left by lostNow (its connection ended, or does not answer), leave (the whole route), change (a planned move, which first
+// waits until no request is pending) or Close. The server may still do what a left session asked of it: until it has ended that session,
+// which the next sign-in requests by its PreviousSessionId, requests that change something wait (isSettled).
+//
+// Goroutines: recover restores what is missing, one watch for each connection with pending requests notices silence (silence.go),
+// watchNetwork reads changes of addresses and routes, keepRecord records what the server shows. Commands of the daemon come in from outside
+// (commands.go, move.go); they change the state and wake recover.
+//
+// Link.mu guards the fields below it, those of sessions and outage, and the second half of Conn. It is held for an instant, never
+// during a message to the server or a wait; functions that need it held say so. Link.moving is held during a planned move, and Link.remembering
+// while a record is made; both are taken before mu.
 package link
 
 import (
@@ -11,13 +37,13 @@ import (
 	"time"
 
 	"mountaineer/mount/fs/identity"
-	"mountaineer/mount/fs/logons"
+	"mountaineer/mount/fs/logins"
 	"mountaineer/mount/fs/safely"
 	"mountaineer/mount/fs/smb"
 )
 
 // Session is one of the two sessions of a share. Samba refuses to rename a folder in which the same client has files open, or over a file
-// that it has open, and allows both to another client; the library gives each connection a client's mark (ClientGuid) of its own.
+// that it has open, and allows both to another client; the library gives each connection its own ClientGuid.
 type Session int
 
 const (
@@ -45,7 +71,7 @@ type Options struct {
 	// A change of this machine's network waits for Allow.
 	OnlyOn   bool
 	Patience time.Duration
-	Logons   *logons.Account
+	Logins   *logins.Account
 	// Where the server is recorded; empty: only in memory.
 	Folder string
 	// A person lets in whatever server answers.
@@ -53,7 +79,7 @@ type Options struct {
 	// Killed says whether the program that waits with that context is being killed. Other signals do not end a wait: on a disk, no program
 	// gets EINTR from open or write, and few expect it.
 	Killed func(ctx context.Context) bool
-	// Check says whether it is a daemon that asks, to learn how the mount is: nobody needs the share for that.
+	// Check says whether it is a daemon that asks, to learn how the mount is: no program needs the share for that.
 	Check func(ctx context.Context) bool
 	// Known returns files that are known of the server, which tell it from another one.
 	Known func() []identity.Entry
@@ -102,7 +128,7 @@ type Link struct {
 	end     context.CancelFunc
 	// Held during a planned move.
 	moving sync.Mutex
-	// When programs were last heard to be waiting too long; Monotonic.
+	// The longest that a program has waited for an answer.
 	longest atomic.Int64
 	awake   wakefulness
 	// Held while the record is made.
@@ -116,19 +142,19 @@ type Link struct {
 	// Routes whose link is down, until they are named in Try.
 	down   map[string]bool
 	onlyOn bool
-	// The network has changed, and nobody has said yet what is allowed in it.
+	// The network has changed, and no Allow has come since.
 	isUnconfirmed bool
 	patience      time.Duration
 
-	pair *pair // nil while there is none
-	last smb.Route
+	current *sessions // nil in an outage
+	last    smb.Route
 	// Closed and replaced with each change of what requests wait for.
 	changed chan struct{}
 	// New requests wait for it while a planned move waits for the pending ones; nil: they need not.
 	hold        chan struct{}
 	quiet       chan struct{} // has room for one: perhaps no request is pending
 	outage      *outage
-	owed        []*owed
+	previous    []*previousSession
 	refused     *refusal
 	other       *Other
 	record      *identity.Record
@@ -143,9 +169,9 @@ type Link struct {
 	requests    int           // of programs, and how many there were when the record was begun
 	remembered  int
 	commandAt   time.Duration // when a daemon last said something
-	askedAt     time.Duration // when the newest request came that found no route, and was no check
+	askedAt     time.Duration // when the newest request came that found no route, and was not a check
 	isEmpty     bool          // the root has nothing by which the server can be told from another
-	// The server is just asked to end the sessions of the pair, for a planned move.
+	// The server is just asked to end the current sessions, for a planned move.
 	isForcing bool
 	isClosed  bool
 
@@ -160,11 +186,11 @@ type Link struct {
 	lastMove *Move
 	pauses   Pauses
 	opened   int // connections in all
-	sessions int
+	signIns  int
 }
 
-// pair is the two sessions, which are always on one route.
-type pair struct {
+// sessions are the two of a share, which are always on one route.
+type sessions struct {
 	route smb.Route
 	// nil: it is being signed in. Both may be one where the server has no place for two.
 	files, names *Conn
@@ -177,7 +203,7 @@ type outage struct {
 	since  time.Duration
 	reason Reason
 	from   smb.Route
-	of     *pair
+	of     *sessions
 	isOver bool // programs get errors
 	waited bool // a program has waited
 	// Why it lasts.
@@ -246,7 +272,7 @@ func New(options Options) *Link {
 		l.record = identity.Read(options.Folder, options.Account.Share)
 	}
 	safely.Guard(&l.mu)
-	l.owed = owedBy(options.Folder)
+	l.previous = previousIn(options.Folder)
 	l.life, l.end = context.WithCancel(context.Background())
 	return l
 }
@@ -254,14 +280,14 @@ func New(options Options) *Link {
 // Characters are those of the share, as long as the link is open.
 func (l *Link) Characters() identity.Characters { return l.characters }
 
-// OnMove is told of the connection for files: before it is left in a planned move, while no request is under way, and once there is another.
+// OnMove sets what is called before the connection for files is left in a planned move, while no request is pending, and once there is another.
 func (l *Link) OnMove(leaving func(*Conn), arrived func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.leaving, l.arrived = leaving, arrived
 }
 
-// OnFull is asked to close something on a connection whose server takes no more open files, and says whether it has.
+// OnFull sets what closes something on a connection whose server takes no further open file, and returns whether it has.
 func (l *Link) OnFull(close func(*Conn) bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -275,14 +301,14 @@ func (l *Link) makesRoom(c *Conn) bool {
 	return close != nil && close(c)
 }
 
-// hasFiles: there is a connection for files. The caller holds mu.
+// hasFiles calls what OnMove set: there is a connection for files. The caller holds mu.
 func (l *Link) hasFiles() {
 	if l.arrived != nil {
 		safely.Go(l.arrived)
 	}
 }
 
-// leaveFiles lets go of what is open for files, in a quiet instant.
+// leaveFiles closes what is open on the connection for files, while no request is pending.
 func (l *Link) leaveFiles(c *Conn) {
 	l.mu.Lock()
 	leaving := l.leaving
@@ -292,7 +318,7 @@ func (l *Link) leaveFiles(c *Conn) {
 	}
 }
 
-// Start signs in: what is wrong with the account is said before anything is mounted.
+// Start signs in, so that an error of the account is known before anything is mounted.
 func (l *Link) Start(ctx context.Context) error {
 	l.mu.Lock()
 	plan := l.usable()
@@ -315,8 +341,8 @@ func (l *Link) Close() {
 	l.rememberLast()
 	l.mu.Lock()
 	l.isClosed = true
-	p := l.pair
-	l.pair = nil
+	p := l.current
+	l.current = nil
 	l.announce()
 	l.mu.Unlock()
 	l.end()
@@ -330,7 +356,7 @@ func (l *Link) Close() {
 
 const logOffWithin = 500 * time.Millisecond
 
-func (p *pair) each(do func(*Conn)) {
+func (p *sessions) each(do func(*Conn)) {
 	if p.files != nil {
 		do(p.files)
 	}
@@ -339,21 +365,21 @@ func (p *pair) each(do func(*Conn)) {
 	}
 }
 
-// announce wakes whoever waits. The caller holds mu.
+// announce wakes all that wait for a change. The caller holds mu.
 func (l *Link) announce() {
 	close(l.changed)
 	l.changed = make(chan struct{})
 }
 
-// nudge lets recover look again at once. It may be called with mu or without.
-func (l *Link) nudge() {
+// wakeRecover lets recover check again at once. It may be called with mu or without.
+func (l *Link) wakeRecover() {
 	select {
 	case l.wake <- struct{}{}:
 	default:
 	}
 }
 
-// usable are the routes that may be tried now, the wanted one first. The caller holds mu.
+// usable returns the routes that may be tried now, the wanted one first. The caller holds mu.
 func (l *Link) usable() []smb.Route {
 	if l.isUnconfirmed {
 		return nil
@@ -372,6 +398,7 @@ func (l *Link) usable() []smb.Route {
 	return usable
 }
 
+// isAway: no route is allowed on this network. The caller holds mu.
 func (l *Link) isAway() bool {
 	for _, isAllowed := range l.allowed {
 		if isAllowed {

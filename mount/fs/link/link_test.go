@@ -12,7 +12,7 @@ import (
 
 	smb2 "github.com/cloudsoda/go-smb2"
 
-	"mountaineer/mount/fs/logons"
+	"mountaineer/mount/fs/logins"
 	"mountaineer/mount/fs/rig"
 	"mountaineer/mount/fs/smb"
 )
@@ -41,7 +41,7 @@ func (l *lab) connect(change func(*Options)) {
 	l.T.Helper()
 	o := Options{
 		Account: l.Account, Routes: []smb.Route{l.tb.Route("tb"), l.fallback.Route("fallback")}, Patience: time.Minute,
-		Logons: logons.New("", l.Account.User, "", l.Account.Password),
+		Logins: logins.New("", l.Account.User, "", l.Account.Password),
 		Event: func(e Event) {
 			l.mu.Lock()
 			defer l.mu.Unlock()
@@ -246,7 +246,7 @@ func TestACommandThatIsOlderThanTheLastMoveIsRefused(t *testing.T) {
 	}
 }
 
-// A write is under way at a server process that is stopped; the route is changed; newer bytes are written; the process goes on.
+// A write is under way at a server process that is stopped; the route is changed; newer bytes are written; the process continues.
 func TestAnOldWriteNeverLandsAfterANewerOne(t *testing.T) {
 	for name, leave := range map[string]func(*lab) error{
 		"planned": func(l *lab) error { _, err := l.link.Use(context.Background(), "fallback"); return err },
@@ -279,7 +279,7 @@ func TestAnOldWriteNeverLandsAfterANewerOne(t *testing.T) {
 			if got := string(text); got != "new!" && got != "old!" {
 				t.Errorf("%q", got)
 			}
-			// What is acknowledged last stays.
+			// The bytes that were acknowledged last stay.
 			rig.Must(t, l.put("file", "last"))
 			time.Sleep(300 * time.Millisecond)
 			l.has("file", "last")
@@ -314,7 +314,7 @@ func TestWithoutARouteProgramsWaitForThePatience(t *testing.T) {
 	l.fallback.Set(true)
 	// The request comes when one connection is lost, and the route not yet.
 	l.tb.Hold(true)
-	l.link.lost(l.link.pair.files, Ended)
+	l.link.lost(l.link.current.files, Ended)
 	go func() {
 		for l.link.OldestWait() == 0 {
 			time.Sleep(time.Millisecond)

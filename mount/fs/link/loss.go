@@ -6,20 +6,20 @@ import (
 	"mountaineer/mount/fs/smb"
 )
 
-// lost begins to sign in again. Only the first to notice counts.
+// lost leaves a connection, so that recover signs in again. Only the first call for a connection has an effect.
 func (l *Link) lost(c *Conn, reason Reason) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.lostNow(c, reason, smb.Monotonic())
 }
 
-// lostNow: the caller holds mu. A connection that was ended costs only itself; any other loss is the route's.
+// lostNow: a connection that was ended is lost without its route; after any other loss the route is left. The caller holds mu.
 func (l *Link) lostNow(c *Conn, reason Reason, since time.Duration) {
 	if c.isAbandoned {
 		return
 	}
 	l.abandon(c)
-	p := l.pair
+	p := l.current
 	if p == nil || p.files != c && p.names != c {
 		return
 	}
@@ -36,17 +36,17 @@ func (l *Link) lostNow(c *Conn, reason Reason, since time.Duration) {
 		l.leave(reason, since)
 	}
 	l.announce()
-	l.nudge()
+	l.wakeRecover()
 }
 
 // leave gives up the route in use. The caller holds mu.
 func (l *Link) leave(reason Reason, since time.Duration) {
-	if l.pair == nil || l.isClosed {
+	if l.current == nil || l.isClosed {
 		return
 	}
-	l.pair.each(l.abandon)
-	l.outage = &outage{since: since, reason: reason, from: l.pair.route, of: l.pair}
-	l.pair = nil
+	l.current.each(l.abandon)
+	l.outage = &outage{since: since, reason: reason, from: l.current.route, of: l.current}
+	l.current = nil
 	l.note(Event{Is: "lost", Route: l.outage.from.Name, Reason: reason})
 	l.logf("%s is lost: %s", l.outage.from.Name, reason)
 	l.announce()

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"mountaineer/mount/fs/identity"
-	"mountaineer/mount/fs/logons"
+	"mountaineer/mount/fs/logins"
 	"mountaineer/mount/fs/rig"
 	"mountaineer/mount/fs/smb"
 )
@@ -104,7 +104,7 @@ func (n nas) put(name, text string) { rig.Must(n.T, os.WriteFile(n.Theirs(name),
 func (n nas) start(home string) (*Link, error) {
 	l := New(Options{
 		Account: n.Account, Routes: []smb.Route{n.Cable.Route("tb")}, Patience: time.Minute, Folder: home,
-		Logons: logons.New("", n.Account.User, "", n.Account.Password),
+		Logins: logins.New("", n.Account.User, "", n.Account.Password),
 	})
 	err := l.Start(context.Background())
 	n.T.Cleanup(l.Close)
@@ -178,7 +178,7 @@ func (n nas) playMornings(home string, count int) {
 			n.T.Fatalf("morning %d: %v", day, err)
 		}
 		if day == 0 {
-			// Nobody has a file yet: the first is the family's, and the share is looked for again.
+			// No user has a file yet: the first is the family's, and the share is looked for again.
 			l.Close()
 			n.put("Photos/theirs", "theirs")
 			n.put("Backup/theirs", "theirs")

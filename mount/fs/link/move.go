@@ -11,7 +11,7 @@ import (
 	"mountaineer/mount/fs/smb"
 )
 
-// Codes of commands that were not carried out.
+// Codes of refused commands.
 const (
 	Stale          = "stale"
 	UnknownRoute   = "unknown_route"
@@ -45,7 +45,7 @@ func (l *Link) Use(ctx context.Context, name string) (Moved, error) {
 	}
 	before := l.wanted
 	l.wanted = name
-	old := l.pair
+	old := l.current
 	l.mu.Unlock()
 	if old == nil {
 		return l.waitFor(ctx, route, began)
@@ -56,7 +56,7 @@ func (l *Link) Use(ctx context.Context, name string) (Moved, error) {
 	isQuiet, err := l.moveTo(ctx, old, route, began)
 	if err != nil {
 		l.mu.Lock()
-		if l.pair == old {
+		if l.current == old {
 			l.wanted = before
 		}
 		l.mu.Unlock()
@@ -80,10 +80,10 @@ func (l *Link) allowedRoute(name string) (smb.Route, error) {
 
 // waitFor waits while there is no route at all.
 func (l *Link) waitFor(ctx context.Context, route smb.Route, began time.Duration) (Moved, error) {
-	l.nudge()
+	l.wakeRecover()
 	for until := time.Now().Add(foundWithin); ; {
 		l.mu.Lock()
-		p, o, changed := l.pair, l.outage, l.changed
+		p, o, changed := l.current, l.outage, l.changed
 		l.mu.Unlock()
 		switch {
 		case p != nil && p.route.Name == route.Name:
@@ -101,10 +101,10 @@ func (l *Link) waitFor(ctx context.Context, route smb.Route, began time.Duration
 	}
 }
 
-// moveTo changes the pair's route. The stages: sign in there; hold new requests until the pending ones are answered; change. If they are not
+// moveTo changes the route of both sessions. The stages: sign in there; hold new requests until the pending ones are answered; change. If they are not
 // answered in time, the server is asked to end the old sessions, as in an unplanned move: else it could still do, after newer requests, what
 // it has not answered.
-func (l *Link) moveTo(ctx context.Context, old *pair, route smb.Route, began time.Duration) (isQuiet bool, err error) {
+func (l *Link) moveTo(ctx context.Context, old *sessions, route smb.Route, began time.Duration) (isQuiet bool, err error) {
 	next, err := l.signIn(ctx, route, Files)
 	if smb.CodeOf(err) == smb.NoPlaces {
 		return true, l.exchange(ctx, old, route, began)
@@ -137,8 +137,8 @@ var errStale = errors.New("the mount has moved since")
 
 var errMoved = smb.Fail(smb.NoAnswer, errors.New("the mount was moved meanwhile"))
 
-// holdUntilQuiet lets new requests wait until none is pending on the pair, 2 s at most. release lets them go on.
-func (l *Link) holdUntilQuiet(old *pair) (release func(), isQuiet bool) {
+// holdUntilQuiet lets new requests wait until none is pending on the old sessions, 2 s at most. release lets them be sent.
+func (l *Link) holdUntilQuiet(old *sessions) (release func(), isQuiet bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	hold := make(chan struct{})
@@ -156,7 +156,7 @@ func (l *Link) holdUntilQuiet(old *pair) (release func(), isQuiet bool) {
 		pending := 0
 		old.each(func(c *Conn) { pending += c.pending })
 		switch {
-		case l.pair != old:
+		case l.current != old:
 			return release, false
 		case pending == 0:
 			return release, true
@@ -172,25 +172,25 @@ func (l *Link) holdUntilQuiet(old *pair) (release func(), isQuiet bool) {
 	}
 }
 
-// nudgeMove: perhaps no request is pending any more. The caller holds mu.
-func (l *Link) nudgeMove() {
+// wakeMove lets holdUntilQuiet check again whether requests are pending. The caller holds mu.
+func (l *Link) wakeMove() {
 	select {
 	case l.quiet <- struct{}{}:
 	default:
 	}
 }
 
-// change puts another pair in the place of old, unless another route was found meanwhile. The caller holds mu.
-func (l *Link) change(old *pair, files, names *Conn, began time.Duration, isQuiet bool) bool {
-	isLost := l.pair == nil && l.outage != nil && l.outage.of == old
-	if l.pair != old && !isLost || l.isClosed {
+// change replaces the old sessions, unless another route was found in the meantime. The caller holds mu.
+func (l *Link) change(old *sessions, files, names *Conn, began time.Duration, isQuiet bool) bool {
+	isLost := l.current == nil && l.outage != nil && l.outage.of == old
+	if l.current != old && !isLost || l.isClosed {
 		return false
 	}
 	l.trust(files)
-	l.pair = &pair{route: files.Route, files: files, missing: &outage{since: smb.Monotonic(), from: files.Route}}
+	l.current = &sessions{route: files.Route, files: files, missing: &outage{since: smb.Monotonic(), from: files.Route}}
 	if names != nil {
 		names.Epoch = l.epoch
-		l.complete(l.pair, names)
+		l.complete(l.current, names)
 	}
 	l.noteSessions()
 	l.hasFiles()
@@ -198,12 +198,12 @@ func (l *Link) change(old *pair, files, names *Conn, began time.Duration, isQuie
 	took := (smb.Monotonic() - began).Milliseconds()
 	l.moved(Move{From: old.route.Name, To: files.Route.Name, Reason: Asked, Asked: true, Quiet: isQuiet, TookMs: took})
 	old.each(func(c *Conn) { c.isAbandoned = true })
-	l.nudge()
+	l.wakeRecover()
 	return true
 }
 
 // force signs in over the new route so that the server ends the old sessions, and gives up if it does not do so in time.
-func (l *Link) force(ctx context.Context, old *pair, route smb.Route, began time.Duration) error {
+func (l *Link) force(ctx context.Context, old *sessions, route smb.Route, began time.Duration) error {
 	l.mu.Lock()
 	l.isForcing = true
 	before := []*Conn{old.files, old.names}
@@ -215,7 +215,7 @@ func (l *Link) force(ctx context.Context, old *pair, route smb.Route, began time
 			continue
 		}
 		var next *Conn
-		if next, err = l.signInNaming(ctx, route, Session(session), &owed{id: c.Id()}); err == nil {
+		if next, err = l.signInNaming(ctx, route, Session(session), &previousSession{id: c.Id()}); err == nil {
 			made = append(made, next)
 			err = l.prove(ctx, next)
 		}
@@ -223,7 +223,7 @@ func (l *Link) force(ctx context.Context, old *pair, route smb.Route, began time
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.isForcing = false
-	l.nudge()
+	l.wakeRecover()
 	if err == nil && len(made) == 0 {
 		err = errMoved
 	}
@@ -253,7 +253,7 @@ func (l *Link) force(ctx context.Context, old *pair, route smb.Route, began time
 }
 
 // exchange moves where the server has no place for another connection: it logs off in a quiet instant, and goes back if it cannot sign in.
-func (l *Link) exchange(ctx context.Context, old *pair, route smb.Route, began time.Duration) error {
+func (l *Link) exchange(ctx context.Context, old *sessions, route smb.Route, began time.Duration) error {
 	release, isQuiet := l.holdUntilQuiet(old)
 	defer release()
 	if !isQuiet {
@@ -273,18 +273,18 @@ func (l *Link) exchange(ctx context.Context, old *pair, route smb.Route, began t
 	defer l.mu.Unlock()
 	switch {
 	case err != nil:
-		if l.pair == old {
+		if l.current == old {
 			old.each(func(c *Conn) { c.isAbandoned = true })
 			l.outage = &outage{since: smb.Monotonic(), reason: Ended, from: old.route}
-			l.pair = nil
+			l.current = nil
 			l.announce()
-			l.nudge()
+			l.wakeRecover()
 		}
 		return failed
 	case failed != nil:
 		l.trust(next)
-		l.pair = &pair{route: old.route, files: next}
-		l.complete(l.pair, next)
+		l.current = &sessions{route: old.route, files: next}
+		l.complete(l.current, next)
 		l.hasFiles()
 		return failed
 	}

@@ -9,8 +9,8 @@ import (
 // One change of the network is many messages.
 const networkQuiet = 100 * time.Millisecond
 
-// watchNetwork lets a lost server be looked for again when an address or a route of this machine changes, and, where shares are only for some
-// networks, waits for somebody to say whether this is one of them.
+// watchNetwork has a lost server tried again when an address or a route of this machine changes, and, where shares are only for some
+// networks, allows no new connection until Allow.
 func (l *Link) watchNetwork() {
 	socket, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
 	if err != nil {
@@ -49,5 +49,5 @@ func (l *Link) networkChanged() {
 		l.logf("the network has changed: no new connection until this network is allowed")
 		l.announce()
 	}
-	l.nudge()
+	l.wakeRecover()
 }

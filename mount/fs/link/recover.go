@@ -8,24 +8,24 @@ import (
 	"mountaineer/mount/fs/smb"
 )
 
-// recover keeps the pair whole until the link is closed.
+// recover sees to it that the link has both sessions, until it is closed.
 func (l *Link) recover() {
 	for l.life.Err() == nil {
 		l.mu.Lock()
-		p, o := l.pair, l.outage
+		p, o := l.current, l.outage
 		isWhole := p != nil && p.files != nil && p.names != nil
-		hasOwed, isForcing := len(l.owed) > 0, l.isForcing
+		hasPrevious, isForcing := len(l.previous) > 0, l.isForcing
 		l.mu.Unlock()
 		switch {
 		case isForcing:
 			l.sleep(lookAgainAfter, true)
 		case isWhole:
-			if hasOwed {
-				l.endOwed(p)
+			if hasPrevious {
+				l.endPrevious(p)
 			}
-			l.sleep(settleEvery, hasOwed)
+			l.sleep(settleEvery, hasPrevious)
 		case p != nil:
-			l.mend(p)
+			l.restore(p)
 		case o != nil:
 			l.find(o)
 		default:
@@ -36,7 +36,7 @@ func (l *Link) recover() {
 
 const settleEvery = 5 * time.Second
 
-// sleep waits to be nudged, and at most so long if it is limited.
+// sleep waits for wakeRecover, and at most that long if it is limited.
 func (l *Link) sleep(atMost time.Duration, isLimited bool) {
 	var late <-chan time.Time
 	if isLimited {
@@ -51,9 +51,9 @@ func (l *Link) sleep(atMost time.Duration, isLimited bool) {
 	}
 }
 
-// endOwed signs in once more to have the server end a session that was lost.
-func (l *Link) endOwed(p *pair) {
-	o := l.nextOwed()
+// endPrevious signs in again to have the server end a session that was lost.
+func (l *Link) endPrevious(p *sessions) {
+	o := l.nextPrevious()
 	if o == nil {
 		return
 	}
@@ -62,14 +62,14 @@ func (l *Link) endOwed(p *pair) {
 	}
 }
 
-// mend signs in the session that is missing, over the same route. If it cannot have the one for files, the route is lost.
-func (l *Link) mend(p *pair) {
+// restore signs in to the session that is missing, over the same route. If the one for files cannot be restored, the route is lost.
+func (l *Link) restore(p *sessions) {
 	missing, other, isLeft := l.missingOf(p)
 	if isLeft {
 		return
 	}
 	c, err := l.signIn(l.life, p.route, missing)
-	wait, isDoubtful := l.mended(p, missing, other, c, err)
+	wait, isDoubtful := l.restored(p, missing, other, c, err)
 	if isDoubtful {
 		if reason, isThere := l.isAnswering(other); !isThere {
 			l.lost(other, reason)
@@ -83,7 +83,7 @@ func (l *Link) mend(p *pair) {
 
 // missingOf is the session that is missing, and the connection of the other one. isLeft: the route was left, as it has another address by
 // now, or is not allowed.
-func (l *Link) missingOf(p *pair) (missing Session, other *Conn, isLeft bool) {
+func (l *Link) missingOf(p *sessions) (missing Session, other *Conn, isLeft bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	missing, other = Files, p.names
@@ -91,17 +91,17 @@ func (l *Link) missingOf(p *pair) (missing Session, other *Conn, isLeft bool) {
 		missing, other = Names, p.files
 	}
 	isMoved := !slices.Contains(l.routes, p.route) && l.hasRoute(p.route.Name)
-	if isLeft = l.pair != p || isMoved || l.isUnconfirmed || !l.allowed[p.route.Name]; isLeft && l.pair == p {
+	if isLeft = l.current != p || isMoved || l.isUnconfirmed || !l.allowed[p.route.Name]; isLeft && l.current == p {
 		l.leave(Ended, p.missing.since)
 	}
 	return missing, other, isLeft
 }
 
-// mended takes what that sign-in has brought, and says how long the next one waits. isDoubtful: the other connection may be lost as well.
-func (l *Link) mended(p *pair, missing Session, other, c *Conn, err error) (wait time.Duration, isDoubtful bool) {
+// restored takes the result of that sign-in, and returns how long the next one waits. isDoubtful: the other connection may be lost as well.
+func (l *Link) restored(p *sessions, missing Session, other, c *Conn, err error) (wait time.Duration, isDoubtful bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.pair != p || l.isClosed || other.isAbandoned {
+	if l.current != p || l.isClosed || other.isAbandoned {
 		if c != nil {
 			safely.Go(func() { c.LogOff(logOffWithin) })
 		}
@@ -122,7 +122,7 @@ func (l *Link) mended(p *pair, missing Session, other, c *Conn, err error) (wait
 			l.noteRefusal(err)
 		}
 	case code == smb.LogonFailure || code == smb.LogonHeld:
-		// What is open goes on; what needs another session fails.
+		// Open files keep working; requests for the other session fail.
 		l.noteRefusal(err)
 		return refusedEvery, false
 	default:

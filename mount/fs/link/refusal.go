@@ -4,7 +4,7 @@ import (
 	"mountaineer/mount/fs/smb"
 )
 
-// noteRefusal: the caller holds mu.
+// noteRefusal records that the server refused the login. The caller holds mu.
 func (l *Link) noteRefusal(err error) {
 	if l.refused == nil {
 		l.refused = &refusal{err.Error(), smb.Monotonic()}
@@ -13,11 +13,11 @@ func (l *Link) noteRefusal(err error) {
 	}
 }
 
-// forgetRefusal: a login is tried again, and programs wait for what comes of it. The caller holds mu.
+// forgetRefusal lets a login be tried again; programs wait for its result. The caller holds mu.
 func (l *Link) forgetRefusal() {
 	o := l.outage
-	if l.pair != nil {
-		o = l.pair.missing
+	if l.current != nil {
+		o = l.current.missing
 	}
 	if l.refused != nil && o != nil {
 		o.since, o.isOver = smb.Monotonic(), false

@@ -17,7 +17,7 @@ const (
 	// So long what changes the server waits until it has ended the sessions before.
 	settledWithin = 30 * time.Second
 	killedWithin  = 50 * time.Millisecond
-	// A shorter wait is none to a person.
+	// People do not notice a shorter wait.
 	pauseFrom = time.Second
 )
 
@@ -26,7 +26,7 @@ type Use struct {
 	Session Session
 	// It changes something on the server: it is not sent while an earlier session may still do what it was asked.
 	Changes bool
-	// It is not worth to wait for a route, nor to be repeated.
+	// It neither waits for a route nor is repeated.
 	NoWait bool
 }
 
@@ -54,9 +54,9 @@ var ErrAway = errors.New("no route now")
 // Try is one try of a request.
 type Try struct {
 	*Conn
-	// A try before this one had no answer, and nobody knows its outcome.
+	// A try before this one had no answer: its outcome is unknown.
 	Again bool
-	// The server may still do what a session before this one was asked.
+	// The server may still do what it was asked in a previous session.
 	Unsettled bool
 }
 
@@ -65,8 +65,8 @@ type request struct {
 	began time.Duration
 }
 
-// Do plays op on a connection, and again on the next one if that is lost meanwhile. It returns when who asks is killed (EINTR); op goes on
-// then, and may not touch what belongs to the caller. unwanted gets what op brings when nobody waits any more.
+// Do plays op on a connection, and again on the next one if that is lost before the answer. It returns EINTR when the program that asks is
+// killed; op keeps running then, so it must not touch what belongs to the caller. unwanted gets a result that no caller waits for.
 func Do[T any](ctx context.Context, l *Link, use Use, op func(Try) (T, error), unwanted func(T)) (T, error) {
 	r := l.began()
 	defer l.ended(r)
@@ -137,7 +137,7 @@ func (l *Link) connected(ctx context.Context, use Use) (Try, error) {
 		l.mu.Lock()
 		c, wait, until, err := l.connOrWait(use)
 		// One of two connections may be lost before the route is.
-		isWanted := !isNoted && l.pair == nil
+		isWanted := !isNoted && l.current == nil
 		if c != nil {
 			c.begin(use)
 			unsettled := use.Changes && !l.isSettled()
@@ -167,7 +167,7 @@ func (l *Link) connected(ctx context.Context, use Use) (Try, error) {
 func (l *Link) noteAsked() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.pair == nil {
+	if l.current == nil {
 		l.askedAt = smb.Monotonic()
 	}
 }
@@ -176,15 +176,15 @@ func (l *Link) noteAsked() {
 func (l *Link) connOrWait(use Use) (c *Conn, wait <-chan struct{}, until time.Time, err error) {
 	now := smb.Monotonic()
 	in := func(at time.Duration) time.Time { return time.Now().Add(at - now) }
-	if l.pair != nil {
-		c = l.pair.files
+	if l.current != nil {
+		c = l.current.files
 		if use.Session == Names {
-			c = l.pair.names
+			c = l.current.names
 		}
 	}
 	o := l.outage
-	if l.pair != nil {
-		o = l.pair.missing
+	if l.current != nil {
+		o = l.current.missing
 	}
 	switch {
 	case l.isClosed:
@@ -200,7 +200,7 @@ func (l *Link) connOrWait(use Use) (c *Conn, wait <-chan struct{}, until time.Ti
 		return c, nil, until, nil
 	case l.refused != nil:
 		return nil, nil, until, syscall.EACCES
-	case l.pair == nil && l.isAway() || o.isOver:
+	case l.current == nil && l.isAway() || o.isOver:
 		return nil, nil, until, syscall.EIO
 	}
 	o.waited = true

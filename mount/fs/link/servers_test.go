@@ -15,13 +15,13 @@ import (
 	smb2 "github.com/cloudsoda/go-smb2"
 
 	"mountaineer/mount/fs/identity"
-	"mountaineer/mount/fs/logons"
+	"mountaineer/mount/fs/logins"
 	"mountaineer/mount/fs/rig"
 	"mountaineer/mount/fs/smb"
 )
 
-// beside is another server with the same user, and one that leads there in place of the fallback.
-func (l *lab) beside(options ...rig.Option) *rig.Rig {
+// anotherServer is another server with the same user, and one that leads there in place of the fallback.
+func (l *lab) anotherServer(options ...rig.Option) *rig.Rig {
 	l.T.Helper()
 	other := rig.New(l.T, options...)
 	l.fallback.LeadTo(other)
@@ -30,7 +30,7 @@ func (l *lab) beside(options ...rig.Option) *rig.Rig {
 
 func TestAnotherServerGetsNoLogin(t *testing.T) {
 	l := newLab(t, nil)
-	l.beside(rig.Named("STRANGER"))
+	l.anotherServer(rig.Named("STRANGER"))
 	before := l.fallback.Passed("NTLMSSP")
 	if _, err := l.link.Use(context.Background(), "fallback"); smb.CodeOf(err) != smb.OtherServer {
 		t.Errorf("%v", err)
@@ -53,7 +53,7 @@ func TestAnotherServerGetsNoLogin(t *testing.T) {
 	}
 }
 
-// without takes dialects and encryption out of a client's first message, as somebody in between may: the oldest dialect takes their place.
+// without takes dialects and encryption out of a client's first message, as an attacker in between may: the oldest dialect takes their place.
 func without(newerThan uint16) func([]byte) {
 	return func(message []byte) {
 		const isNegotiate, capabilities, firstDialect = 4 + 12, 4 + 64 + 8, 4 + 64 + 36
@@ -130,7 +130,7 @@ func TestAServerOfAnOldDialectIsServed(t *testing.T) {
 
 func TestAnotherServerIsForgottenWithItsRoute(t *testing.T) {
 	l := newLab(t, nil)
-	l.beside(rig.Named("STRANGER"))
+	l.anotherServer(rig.Named("STRANGER"))
 	l.fallback.Hold(true)
 	before := l.fallback.Tries()
 	used := make(chan error, 1)
@@ -159,7 +159,7 @@ func TestATwinIsNotTheServer(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t, nil)
-			twin := l.beside()
+			twin := l.anotherServer()
 			fill(l, twin)
 			if _, err := l.link.Use(context.Background(), "fallback"); smb.CodeOf(err) != smb.OtherServer {
 				t.Errorf("%v", err)
@@ -180,7 +180,7 @@ func TestAPersonLetsANewServerIn(t *testing.T) {
 	l := newLab(t, func(o *Options) { o.Folder = home })
 	rig.Eventually(t, "the server is recorded", func() bool { _, err := os.Stat(filepath.Join(home, "server.json")); return err == nil })
 	before := l.epoch()
-	other := l.beside(rig.Named("NEW"))
+	other := l.anotherServer(rig.Named("NEW"))
 	rig.Must(t, os.WriteFile(other.Theirs("kept.txt"), []byte("of the new one"), 0o644))
 	l.tb.Set(true)
 	rig.Eventually(t, "it is another one", func() bool { return l.link.Status().Other != nil })
@@ -246,7 +246,7 @@ func TestOnlyOnANetworkThatIsAllowed(t *testing.T) {
 	l := newLab(t, func(o *Options) { o.OnlyOn, o.Patience = true, 2*time.Second })
 	rig.Must(t, l.look())
 	l.link.networkChanged()
-	// What stands goes on.
+	// The connection stays.
 	rig.Must(t, l.look())
 	before := l.tb.Tries() + l.fallback.Tries()
 	l.tb.Hold(true)
@@ -273,9 +273,9 @@ func TestOnlyOnANetworkThatIsAllowed(t *testing.T) {
 
 func TestARefusedLoginCountsForAllProgramsOfTheAccount(t *testing.T) {
 	home := t.TempDir()
-	l := newLab(t, func(o *Options) { o.Logons = logons.New(home, o.Account.User, "", o.Account.Password) })
+	l := newLab(t, func(o *Options) { o.Logins = logins.New(home, o.Account.User, "", o.Account.Password) })
 	second := &lab{Rig: l.Rig, tb: l.LayCable(), fallback: l.LayCable()}
-	second.connect(func(o *Options) { o.Logons = logons.New(home, o.Account.User, "", o.Account.Password) })
+	second.connect(func(o *Options) { o.Logins = logins.New(home, o.Account.User, "", o.Account.Password) })
 	l.SetPassword("another one")
 	all := []*lab{l, second}
 	logins := func() (n int) {

@@ -9,8 +9,8 @@ import (
 	"mountaineer/mount/fs/smb"
 )
 
-// A program that was killed leaves its sessions to the server, which keeps their files open, and may still write what they have sent, for as
-// long as it does not notice: over a pulled cable, for hours. The next program of the share asks it to end them.
+// A program that was killed leaves its sessions to the server, which keeps their files open, and may still write what they have sent, until
+// it notices: over a pulled cable, that takes hours. So they are recorded, and the next program of the share asks the server to end them.
 type noted struct {
 	V        int      `json:"v"`
 	Sessions []string `json:"sessions"`
@@ -18,45 +18,45 @@ type noted struct {
 
 const notedVersion = 1
 
-func sessionsIn(folder string) string { return filepath.Join(folder, "sessions") }
+func sessionsFile(folder string) string { return filepath.Join(folder, "sessions") }
 
-// owedBy are the sessions of the program before; empty folder: none are known.
-func owedBy(folder string) (left []*owed) {
+// previousIn returns the sessions of the program before; empty folder: none are known.
+func previousIn(folder string) (left []*previousSession) {
 	if folder == "" {
 		return nil
 	}
 	var before noted
-	text, err := os.ReadFile(sessionsIn(folder))
+	text, err := os.ReadFile(sessionsFile(folder))
 	if err != nil || json.Unmarshal(text, &before) != nil || before.V != notedVersion {
 		return nil
 	}
 	for _, each := range before.Sessions {
 		var id uint64
 		if json.Unmarshal([]byte(each), &id) == nil && id != 0 {
-			left = append(left, &owed{id: id, since: smb.Monotonic(), isDirty: true})
+			left = append(left, &previousSession{id: id, since: smb.Monotonic(), isDirty: true})
 		}
 	}
-	return left[:min(len(left), owedAtMost)]
+	return left[:min(len(left), previousAtMost)]
 }
 
-// noteSessions notes those that the server has to end if this program is killed. The caller holds mu.
+// noteSessions records those that the server has to end if this program is killed. The caller holds mu.
 func (l *Link) noteSessions() {
 	if l.options.Folder == "" {
 		return
 	}
 	now := noted{V: notedVersion, Sessions: []string{}}
 	note := func(id uint64) { now.Sessions = append(now.Sessions, strconv.FormatUint(id, 10)) }
-	if l.pair != nil {
-		l.pair.each(func(c *Conn) { note(c.Id()) })
+	if l.current != nil {
+		l.current.each(func(c *Conn) { note(c.Id()) })
 	}
-	for _, each := range l.owed {
+	for _, each := range l.previous {
 		note(each.id)
 	}
 	text, _ := json.Marshal(now)
-	next := sessionsIn(l.options.Folder) + ".new"
+	next := sessionsFile(l.options.Folder) + ".new"
 	err := os.WriteFile(next, append(text, '\n'), 0o600)
 	if err == nil {
-		err = os.Rename(next, sessionsIn(l.options.Folder))
+		err = os.Rename(next, sessionsFile(l.options.Folder))
 	}
 	if err != nil {
 		l.logf("the sessions cannot be noted: %v", err)

@@ -16,17 +16,17 @@ import (
 	"mountaineer/mount/fs/smb"
 )
 
-// A route has so long before the next one is tried beside it.
+// A route has this long before the next one is tried at the same time.
 const headStart = 300 * time.Millisecond
 
-// raced is what a race brings: a connection, or why there is none.
+// raced is the result of a race: a connection, or why there is none.
 type raced struct {
 	conn *Conn
 	err  error
 }
 
-// race signs in over these routes, each later one a head start after the one before or as soon as those have failed. The first to be
-// there wins; the others are given up.
+// race signs in over these routes, each later one a head start after the one before or as soon as those have failed. The first session wins;
+// the others are given up.
 func (l *Link) race(ctx context.Context, routes []smb.Route, session Session) raced {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -84,7 +84,7 @@ func dropLate(results <-chan raced, running int) {
 // signIn opens a session over that route, and makes sure that it is the right server's. Sign-ins take turns: one that names a lost session,
 // which Samba may not answer for a minute, and one that does not.
 func (l *Link) signIn(ctx context.Context, route smb.Route, session Session) (*Conn, error) {
-	o := l.nextOwed()
+	o := l.nextPrevious()
 	c, err := l.signInNaming(ctx, route, session, o)
 	if errors.Is(err, smb.ErrNotEnded) {
 		l.logf("%s: the server does not end the session before: it is asked again later", route.Name)
@@ -105,12 +105,12 @@ func (l *Link) signIn(ctx context.Context, route smb.Route, session Session) (*C
 	return c, nil
 }
 
-// signInNaming opens a session, and names o if there is one: the server has ended that when it answers.
-func (l *Link) signInNaming(ctx context.Context, route smb.Route, session Session, o *owed) (*Conn, error) {
+// signInNaming opens a session, and names o, if given, as the previous one: the server has ended that when it answers.
+func (l *Link) signInNaming(ctx context.Context, route smb.Route, session Session, o *previousSession) (*Conn, error) {
 	l.mu.Lock()
 	account := l.account
-	l.sessions++
-	number := l.sessions
+	l.signIns++
+	number := l.signIns
 	l.mu.Unlock()
 	request := smb.SignIn{Account: account, Route: route, Traffic: &l.traffic, BeforeLogin: func(server smb2.Server) error {
 		return l.judge(route, server)
@@ -118,9 +118,9 @@ func (l *Link) signInNaming(ctx context.Context, route smb.Route, session Sessio
 	if o != nil {
 		request.Previous = o.id
 	}
-	if l.options.Logons != nil {
+	if l.options.Logins != nil {
 		request.Turn = func(ctx context.Context, server smb2.Server) (smb.Turn, error) {
-			return l.options.Logons.Enter(ctx, server, route)
+			return l.options.Logins.Enter(ctx, server, route)
 		}
 	}
 	got, err := request.Do(ctx)
@@ -157,7 +157,8 @@ func (l *Link) judge(route smb.Route, server smb2.Server) error {
 // isLetIn: a person lets in the server with that GUID, as it is. The caller holds mu.
 func (l *Link) isLetIn(guid string) bool { return l.letIn != nil && *l.letIn == guid }
 
-// isOther says so of a route, unless it was taken away meanwhile: nothing would ever end that. The caller holds mu.
+// isOther records that a route leads to another server, unless the route is no longer configured: nothing would ever clear that. The caller
+// holds mu.
 func (l *Link) isOther(route smb.Route, other Other) error {
 	other.Route, other.Address = route.Name, route.Address
 	if slices.Contains(l.routes, route) {
@@ -190,8 +191,8 @@ func (l *Link) prove(ctx context.Context, c *Conn) error {
 	guid := identity.GuidOf(c.Server().Guid)
 	record, isLetIn := l.record, l.isLetIn(guid)
 	var living *Conn
-	if l.pair != nil {
-		living = cmp.Or(l.pair.files, l.pair.names)
+	if l.current != nil {
+		living = cmp.Or(l.current.files, l.current.names)
 	}
 	text := record.RefusalOf(c.Share)
 	if text != "" && !isLetIn {
@@ -264,7 +265,7 @@ func (l *Link) trust(c *Conn) {
 	c.Epoch, l.ahead = l.epoch, c.Ahead
 	if l.record == nil {
 		if l.options.Folder != "" {
-			if err := identity.SetAside(l.options.Folder, time.Now()); err != nil {
+			if err := identity.Archive(l.options.Folder, time.Now()); err != nil {
 				l.logf("the record of the server before cannot be kept: %v", err)
 			}
 		}
@@ -299,7 +300,7 @@ func (l *Link) remember(c *Conn) {
 	before := l.record.Entries
 	l.mu.Unlock()
 	if len(listed) > 0 && !identity.HasFile(entries) {
-		// What was known may lie deeper than it is looked for.
+		// Known files may lie deeper than ListRoot and WithFiles search.
 		if now, err := identity.ReadRoot(c.Share, c.Server().Guid, before); err == nil {
 			entries = append(entries, slices.Collect(maps.Values(now.Found))...)
 		}
@@ -374,10 +375,10 @@ func (l *Link) keepRecord() {
 func (l *Link) awakeFiles() *Conn {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.pair == nil || l.pair.files == nil || l.requests == l.remembered || smb.Monotonic()-l.pair.files.Heard() > disksAwake {
+	if l.current == nil || l.current.files == nil || l.requests == l.remembered || smb.Monotonic()-l.current.files.LastReceived() > disksAwake {
 		return nil
 	}
-	return l.pair.files
+	return l.current.files
 }
 
 // rememberLast makes the record of the next start.

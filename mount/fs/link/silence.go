@@ -58,7 +58,7 @@ func (c *Conn) watch() {
 	}
 }
 
-// mayContact: what stands on a route may go on where nothing new may be sent.
+// mayContact: something new may be sent over that route. An existing connection may stay where it may not.
 func (l *Link) mayContact(route smb.Route) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -8,31 +8,31 @@ import (
 	"mountaineer/mount/fs/smb"
 )
 
-// Status is what a face, a metric or a rule reads of the link.
+// Status is the link as the daemon shows and judges it.
 type Status struct {
-	Route         *string  `json:"route"`
-	Wanted        string   `json:"wanted"`
-	Allowed       []string `json:"allowed"`
-	AwaitsAllow   bool     `json:"awaits_allow"`
-	Endpoint      Endpoint `json:"endpoint"`
-	Phase         Phase    `json:"phase"`
-	HeardMs       *int64   `json:"heard_ms"`
-	OldestWaitMs  *int64   `json:"oldest_wait_ms"`
-	LongestWaitMs int64    `json:"longest_wait_ms"`
-	AskedMs       *int64   `json:"asked_ms"`
-	Moves         Moves    `json:"moves"`
-	Pauses        Pauses   `json:"pauses"`
-	Bytes         Bytes    `json:"bytes"`
-	Connections   Count    `json:"connections"`
-	PatienceMs    int64    `json:"patience_ms"`
-	Encrypted     bool     `json:"encrypted"`
-	Signing       *string  `json:"signing"`
-	Dialect       string   `json:"dialect"`
-	Limit         *Limit   `json:"limit"`
-	Refused       *Refused `json:"refused"`
-	Other         *Other   `json:"other"`
-	Server        Server   `json:"server"`
-	Characters    string   `json:"characters"`
+	Route          *string  `json:"route"`
+	Wanted         string   `json:"wanted"`
+	Allowed        []string `json:"allowed"`
+	AwaitsAllow    bool     `json:"awaits_allow"`
+	Endpoint       Endpoint `json:"endpoint"`
+	Phase          Phase    `json:"phase"`
+	LastReceivedMs *int64   `json:"heard_ms"`
+	OldestWaitMs   *int64   `json:"oldest_wait_ms"`
+	LongestWaitMs  int64    `json:"longest_wait_ms"`
+	AskedMs        *int64   `json:"asked_ms"`
+	Moves          Moves    `json:"moves"`
+	Pauses         Pauses   `json:"pauses"`
+	Bytes          Bytes    `json:"bytes"`
+	Connections    Count    `json:"connections"`
+	PatienceMs     int64    `json:"patience_ms"`
+	Encrypted      bool     `json:"encrypted"`
+	Signing        *string  `json:"signing"`
+	Dialect        string   `json:"dialect"`
+	Limit          *Limit   `json:"limit"`
+	Refused        *Refused `json:"refused"`
+	Other          *Other   `json:"other"`
+	Server         Server   `json:"server"`
+	Characters     string   `json:"characters"`
 }
 
 type Endpoint struct {
@@ -41,7 +41,7 @@ type Endpoint struct {
 	Rerouted bool   `json:"rerouted"`
 }
 
-// Phase is what programs feel.
+// Phase is what programs notice of the link.
 type Phase struct {
 	Is      string `json:"is"`
 	SinceMs *int64 `json:"since_ms,omitempty"`
@@ -80,16 +80,16 @@ type Server struct {
 	Empty  bool   `json:"empty"`
 }
 
-// LostLock is a lock that a program here had, and perhaps another client meanwhile.
+// LostLock is a lock of a program here that another client may have had since.
 type LostLock struct {
 	Path    string `json:"path"`
 	Program string `json:"program"`
 	At      int64  `json:"at"`
 }
 
-// Unheard is what programs here watch, and are not told of when other clients change it.
-type Unheard struct {
-	// Folders beyond those that can be heard.
+// Unreported is what programs here watch without getting a report when other clients change it.
+type Unreported struct {
+	// Folders beyond those that the server is asked about.
 	Folders []string `json:"folders"`
 	// Missing says what the server lacks; empty: nothing.
 	Missing string `json:"missing"`
@@ -118,12 +118,13 @@ func (l *Link) Status() Status {
 	if s.OldestWaitMs != nil {
 		s.LongestWaitMs = max(s.LongestWaitMs, *s.OldestWaitMs)
 	}
-	if l.pair == nil && l.askedAt > 0 {
+	if l.current == nil && l.askedAt > 0 {
 		ago := (now - l.askedAt).Milliseconds()
 		s.AskedMs = &ago
 	}
 	if l.last.Name != "" {
-		s.Route = &l.last.Name
+		// Not a pointer into the link, which changes.
+		s.Route = new(l.last.Name)
 		s.Endpoint = Endpoint{l.last.Address, l.last.Port, !slices.ContainsFunc(l.routes, l.leadsToLast)}
 	}
 	if l.record != nil {
@@ -133,13 +134,13 @@ func (l *Link) Status() Status {
 		s.Limit = &Limit{l.limit}
 	}
 	l.addConnections(&s, now)
-	if l.options.Logons != nil {
-		if last, within := l.options.Logons.Refused(); last != nil {
+	if l.options.Logins != nil {
+		if last, within := l.options.Logins.Refused(); last != nil {
 			s.Refused = &Refused{last.Text, last.At, within}
 		}
 	}
 	if s.Refused == nil && l.refused != nil {
-		// By what another program was told.
+		// Another program of this account got the refusal.
 		s.Refused = &Refused{Text: l.refused.text, At: time.Now().Add(l.refused.since - now).UnixMilli()}
 	}
 	return s
@@ -151,15 +152,15 @@ func (l *Link) leadsToLast(route smb.Route) bool {
 
 // addConnections: the caller holds mu.
 func (l *Link) addConnections(s *Status, now time.Duration) {
-	if l.pair == nil {
+	if l.current == nil {
 		return
 	}
-	l.pair.each(func(c *Conn) {
+	l.current.each(func(c *Conn) {
 		s.Connections.Open++
-		if heard := c.Heard(); heard > 0 {
-			ago := (now - heard).Milliseconds()
-			if s.HeardMs == nil || ago < *s.HeardMs {
-				s.HeardMs = &ago
+		if received := c.LastReceived(); received > 0 {
+			ago := (now - received).Milliseconds()
+			if s.LastReceivedMs == nil || ago < *s.LastReceivedMs {
+				s.LastReceivedMs = &ago
 			}
 		}
 		s.Encrypted, s.Dialect = c.Share.Encryption() != "", c.Server().Dialect
@@ -177,7 +178,7 @@ func (l *Link) phase(now time.Duration) Phase {
 	}
 	o := l.outage
 	switch {
-	case l.pair != nil && l.pair.files != nil || o == nil && l.refused == nil:
+	case l.current != nil && l.current.files != nil || o == nil && l.refused == nil:
 		return Phase{Is: "serving"}
 	case l.refused != nil:
 		return Phase{Is: "refused", SinceMs: since(l.refused.since), Text: l.refused.text}

@@ -13,7 +13,7 @@ import (
 	"mountaineer/mount/fs/smb"
 )
 
-// One request copies no more, so that who asks can stop, and say how far it is.
+// The most that one request copies, so that the caller can stop in between, and show how far it is.
 const acrossAtMost = 32 << 20
 
 // CopyAcross lets the server copy a part of a file into a file of a share of the same session. The caller has just made that file, under a

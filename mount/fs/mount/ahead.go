@@ -17,9 +17,9 @@ import (
 const (
 	chunkAtMost = 1 << 20
 	inFlight    = 16
-	// All open files together; what is beyond is read as it is asked for.
+	// All open files together; beyond it, bytes are read when they are asked for.
 	aheadAtMost = 3 * inFlight
-	// What was read ahead may be as old as attributes.
+	// Bytes that were read ahead may be as old as attributes.
 	freshFor = time.Second
 	// The kernel has several reads of one file on their way, in any order.
 	reorderedAtMost = 512 << 10
@@ -121,7 +121,7 @@ func (h *handle) chunkAt(off, wanted, fileSize int64) *chunk {
 	})
 	if at != a.front || a.window == 0 {
 		a.front = at
-		// A reader that never waits needs no more.
+		// A reader that never waits needs no further block.
 		if c := a.chunks[at]; c == nil || !c.isDone() {
 			a.window = min(max(2*a.window, 2), inFlight)
 		}
@@ -161,7 +161,7 @@ func (p part) Done()                              { p.release() }
 func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
 	defer h.node.pages.begin()()
 	defer func() {
-		if !h.node.isVouched() {
+		if !h.node.isLeased() {
 			h.node.forgetSoon()
 		}
 	}()

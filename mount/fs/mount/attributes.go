@@ -42,7 +42,7 @@ func (n *node) Setattr(ctx context.Context, f fs.FileHandle, in *fuse.SetAttrIn,
 	return n.Getattr(ctx, f, out)
 }
 
-// resize changes the length by a handle if there is one that may: the file may have no name any more.
+// resize changes the length by a handle if there is one that may: the file may no longer have a name.
 func (n *node) resize(ctx context.Context, h *handle, size int64) error {
 	turn, err := n.order.enter(ctx, true)
 	if err != nil {
@@ -174,7 +174,7 @@ func (n *node) setTimes(ctx context.Context, accessed, written time.Time) error 
 	at, err := found{}, error(errNotOpen)
 	for _, h := range n.handles() {
 		// By one of a file that is locked, its change time would move when a connection is lost.
-		isWanted := errors.Is(err, errNotOpen) && h.mayWrite() && n.locks.holder.Load() == nil
+		isWanted := errors.Is(err, errNotOpen) && h.mayWrite() && n.locks.lockHandle.Load() == nil
 		if !isWanted && !h.isDirty.Load() {
 			continue
 		}

@@ -14,7 +14,7 @@ import (
 	"mountaineer/mount/fs/link"
 )
 
-// One request copies no more, so that a program that copies can be killed.
+// The most that one request copies, so that a program that copies can be killed.
 const copiedAtMost = 16 << 20
 
 var _ fs.NodeCopyFileRanger = (*node)(nil)

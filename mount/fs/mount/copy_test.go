@@ -22,7 +22,7 @@ func (m *mounted) crossed() int64 {
 	return now.ToServer + now.FromServer
 }
 
-// copyRange is what cp does: it asks for the whole file until there is no more.
+// copyRange is what cp does: it asks for the whole file until nothing is left.
 func copyRange(in, out *os.File) error {
 	for {
 		n, err := unix.CopyFileRange(int(in.Fd()), nil, int(out.Fd()), nil, 1<<30, 0)

@@ -46,7 +46,7 @@ type substitutes struct {
 	anywhere, atEnd map[rune]rune
 }
 
-// both ways of a table; control: what is added to a control character.
+// both ways of a table; control is added to a control character.
 func both(anywhere, atEnd map[rune]rune, control rune) (there, here substitutes) {
 	for each := rune(1); each < ' '; each++ {
 		anywhere[each] = control + each
@@ -73,7 +73,7 @@ var privates, meantByPrivates = both(
 	map[rune]rune{'"': '\uf020', '*': '\uf021', ':': '\uf022', '<': '\uf023', '>': '\uf024', '?': '\uf025', '\\': '\uf026', '|': '\uf027'},
 	map[rune]rune{' ': '\uf028', '.': '\uf029'}, privateByte)
 
-// privateByte is added to a byte that is no text, too.
+// privateByte is also added to a byte that is not text.
 const privateByte = '\uf000'
 
 func toPrivate(name string) string {
@@ -223,7 +223,7 @@ func isPlain(name string) bool {
 	return !strings.HasSuffix(name, " ") && !strings.HasSuffix(name, ".")
 }
 
-// isByte: it begins as a quoted byte that is no text.
+// isByte: it begins as a quoted byte that is not text.
 func isByte(text string) bool {
 	const hex = "0123456789ABCDEF"
 	return len(text) >= 2 && strings.IndexByte(hex[8:], text[0]) >= 0 && strings.IndexByte(hex, text[1]) >= 0

@@ -40,7 +40,7 @@ var errnos = map[uint32]syscall.Errno{
 	accessDenied:     syscall.EACCES,
 	sharingViolation: syscall.EACCES,
 	lockConflict:     syscall.EACCES,
-	// Not EAGAIN, as only a lock is told it: a runtime that gets it for a read waits for a poll that never comes.
+	// Not EAGAIN, which only a lock may return: a runtime that gets it for a read waits for a poll that never comes.
 	lockNotGranted:   syscall.EACCES,
 	0xC0000121:       syscall.EACCES, // CANNOT_DELETE
 	0xC0000061:       syscall.EPERM,  // PRIVILEGE_NOT_HELD

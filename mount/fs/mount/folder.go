@@ -16,10 +16,10 @@ import (
 )
 
 const (
-	// So many names of one folder are asked for, one soon after the other, before the folder is listed instead; in one of many entries more: a
-	// listing must not cost more than what was asked for. So many entries are listed in the time of one question.
-	missesBefore    = 4
-	listedMeanwhile = 16
+	// The names of one folder that are asked for, one soon after the other, before the folder is listed instead; in a large folder more: a
+	// listing must not take longer than the single requests. listedPerRequest entries are listed in the time of one request.
+	missesBefore     = 4
+	listedPerRequest = 16
 	// A folder with too many entries is not listed for names again before.
 	tooLargeFor = time.Minute
 	// A folder with more entries is not kept in memory, nor are all folders together.
@@ -27,7 +27,7 @@ const (
 	keptAllAtMost = 60_000
 	// A folder whose changes the server reports is listed again after so long all the same.
 	watchedFor = time.Minute
-	// So many changed names of one folder are remembered for the listings that are under way.
+	// The changed names of one folder that are remembered for the listings in flight.
 	changedAtMost = 1_000
 )
 
@@ -39,7 +39,7 @@ type names struct {
 	counted int64 // those of the share's limit
 	asked   time.Time
 	until   time.Time
-	fresh   time.Time // until then also what nobody reports is true
+	fresh   time.Time // until then the listing is believed even without a watch
 	isWhole bool      // nothing else was there
 	isOwn   bool      // nothing was changed from here since
 	watch   *watch
@@ -84,7 +84,7 @@ func (f *names) hasChangedSince(asked time.Time, name string) bool {
 	return !f.unknown.Before(asked) || !f.changed[name].Before(asked)
 }
 
-// mark: what is listed of that name is not true any more. The caller holds mu.
+// mark: the listed attributes of that name are no longer true. The caller holds mu.
 func (f *names) mark(name string) {
 	f.isOwn = false
 	f.entries[name] = found{}
@@ -127,7 +127,7 @@ func (f *names) missed() bool {
 		f.misses = 0
 	}
 	f.misses, f.missedAt = f.misses+1, now
-	if f.misses < max(missesBefore, f.size/listedMeanwhile) || now.Before(f.largeUntil) {
+	if f.misses < max(missesBefore, f.size/listedPerRequest) || now.Before(f.largeUntil) {
 		return false
 	}
 	f.misses = 0
@@ -170,7 +170,7 @@ func (n *node) listed(name string) (found, bool) {
 	return at, child == nil || child.isListed(asked) && child.isSame(at)
 }
 
-// listedByParent is what a listing of the folder says of this file; several files of one folder that are looked at have it listed.
+// listedByParent returns the file's attributes from a listing of its folder; the folder is listed once several of its files are asked for.
 func (n *node) listedByParent() (found, bool) {
 	parent, name := n.folder()
 	if parent == nil {
@@ -294,7 +294,7 @@ func (n *node) keep(all []found, asked time.Time, isWhole bool, w *watch) {
 	time.AfterFunc(time.Until(f.until)+attributesFor, safely.Of(func() { n.dropOld() }))
 }
 
-// dropOld gives the memory back of what is not believed any more.
+// dropOld frees listings that are no longer believed.
 func (n *node) dropOld() {
 	n.names.mu.Lock()
 	defer n.names.mu.Unlock()
@@ -303,7 +303,7 @@ func (n *node) dropOld() {
 	}
 }
 
-// changedBy: another client, or the server's own system, has changed these names; none: nobody knows which.
+// changedBy: another client, or the server's own system, has changed these names; none: any of them.
 func (f *names) changedBy(s *Share, changed []smb2.Change) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -27,7 +27,7 @@ type handle struct {
 	closed  chan struct{} // once the server has closed it
 	ahead   readAhead
 	// It is to be opened by its new name.
-	isAside atomic.Bool
+	isReplaced atomic.Bool
 	// Written to since the server has the time of that.
 	isDirty atomic.Bool
 	// When the server last got a time by it, Unix ns: it keeps that while the handle writes.
@@ -35,7 +35,7 @@ type handle struct {
 	// Written to, and perhaps not on the disk of the server that was started then.
 	unsynced atomic.Pointer[time.Time]
 
-	// Held while it is opened; only what runs on a connection waits for it, and ends with that.
+	// Held while it is opened; only requests on a connection wait for it, and end with that connection.
 	mu       sync.Mutex
 	file     *smb2.Handle
 	on       *link.Conn
@@ -45,7 +45,7 @@ type handle struct {
 	released bool
 
 	// It has the locks of its file, and does all that is read and written of it.
-	isHolder bool
+	isLockHandle bool
 	// Requests that use it now, and when one last did, Unix ns.
 	users atomic.Int64
 	used  atomic.Int64
@@ -92,12 +92,12 @@ func (h *handle) isOpened() bool {
 }
 
 // openedOn returns the server's handle. On another connection, or after the server has closed it, the file is opened again: without a
-// truncation, and only if it is still the same file. So is one that was replaced, by its new name; what is under way goes on with the old
+// truncation, and only if it is still the same file. So is one that was replaced, by its new name; requests in flight keep the old
 // handle.
 func (h *handle) openedOn(c *link.Conn) (*smb2.Handle, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.isAside.Swap(false) && h.file != nil && h.before == nil {
+	if h.isReplaced.Swap(false) && h.file != nil && h.before == nil {
 		h.before, h.file = h.file, nil
 	}
 	switch {
@@ -109,7 +109,7 @@ func (h *handle) openedOn(c *link.Conn) (*smb2.Handle, error) {
 		return h.file, nil
 	}
 	isAlone := false
-	if h.isHolder && h.mayHaveChanged() {
+	if h.isLockHandle && h.mayHaveChanged() {
 		var err error
 		if isAlone, err = h.isAlone(c); err != nil {
 			return nil, err
@@ -119,7 +119,7 @@ func (h *handle) openedOn(c *link.Conn) (*smb2.Handle, error) {
 	if h.isKnown && isAbsent(err) {
 		err = syscall.ESTALE
 	}
-	if err == nil && h.isHolder {
+	if err == nil && h.isLockHandle {
 		if err = h.regain(opened, isAlone); err != nil {
 			_, _ = opened.Close()
 		}
@@ -147,7 +147,7 @@ func (h *handle) lose(errno syscall.Errno, why string) {
 
 func (h *handle) took(c *link.Conn, opened smb2.Opened) {
 	if h.isKnown && h.on != c {
-		// Nobody has vouched meanwhile for what the kernel has of it.
+		// No lease covered the time in between: what the kernel has of it may be old.
 		safely.Go(func() { h.node.dropPages(0) })
 	}
 	h.file, h.on, h.isKnown = opened.Handle, c, true
@@ -155,7 +155,7 @@ func (h *handle) took(c *link.Conn, opened smb2.Opened) {
 	h.ahead.mu.Lock()
 	h.ahead.size = int64(min(c.Share.MaxReadSize(), chunkAtMost))
 	h.ahead.mu.Unlock()
-	h.node.vouched(c, opened.Promise)
+	h.node.setLease(c, opened.Lease)
 }
 
 // reopen opens the file where it is now.
@@ -201,7 +201,7 @@ func (n *node) openAt(c *link.Conn, path string, access smb2.Access) (smb2.Opene
 	return opened, nil
 }
 
-// Release: nobody waits for the server's answer but who removes or renames the file, or sets its times. What was locked by flock is free then.
+// Release does not wait for the server's answer; requests that remove or rename the file, or set its times, do. Its flock locks are free then.
 func (h *handle) Release(context.Context) syscall.Errno {
 	h.end()
 	h.ahead.drop()
@@ -281,15 +281,15 @@ func (h *handle) close(ctx context.Context, isLast bool) error {
 		}
 		return seen, err
 	}, nil)
-	h.node.unvouch()
-	// When a connection ends, its server closes what it had open, with times that nobody knows.
+	h.node.endLease()
+	// When a connection ends, its server closes what it had open, with unknown times.
 	if (err == nil || isLast) && h.isDirty.Swap(false) {
 		h.node.timed(closed)
 	}
 	return err
 }
 
-// Flush comes for each descriptor that is closed, while other programs may go on with theirs. A process that closes a file loses all that it
+// Flush comes for each descriptor that is closed; other programs may still have the file open. A process that closes a file loses all that it
 // has locked of it.
 func (h *handle) Flush(ctx context.Context) syscall.Errno {
 	h.settle(ctx)
@@ -298,8 +298,8 @@ func (h *handle) Flush(ctx context.Context) syscall.Errno {
 	return errnoOf(h.node.unlock(func(t lockTable) lockTable { return t.without(owner, 0, wholeFile) }))
 }
 
-// settle gives a file that was written to the time of that: the server would give it that of the close. Without a route nobody waits: what was
-// written is on the server, and a process that forks closes what it has inherited.
+// settle gives a file that was written to the time of that: the server would give it that of the close. Without a route it does not wait: the bytes that were
+// written are on the server, and a process that forks closes the descriptors that it inherited.
 func (h *handle) settle(ctx context.Context) {
 	if h.isDirty.Load() {
 		_, _ = h.setTimes(ctx, link.Use{Session: link.Files, NoWait: true, Changes: true}, time.Time{}, time.Time{})
@@ -368,7 +368,7 @@ func lookBy(t link.Try, file *smb2.Handle) (found, error) {
 	return foundOn(t.Conn, seen), nil
 }
 
-// readBlock reads a part of the file as far as it goes. It goes on when a reader is interrupted, until the handle is released.
+// readBlock reads a part of the file as far as it goes. It keeps reading when a reader is interrupted, until the handle is released.
 func (h *handle) readBlock(length, off int64) (smb2.Block, error) {
 	block, err := whenUnlocked(func() (smb2.Block, error) {
 		return link.Do(h.life, h.node.share.link, looking, onHandle(h, func(_ link.Try, file *smb2.Handle) (smb2.Block, error) {

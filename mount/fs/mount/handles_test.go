@@ -33,7 +33,7 @@ func closeCopy(t *testing.T, f *os.File) {
 	rig.Must(t, unix.Close(fd))
 }
 
-// A19: an open file lives at the server until its last close here, whatever its name becomes there and whoever closes a copy of it.
+// A19: an open file lives at the server until its last close here, whatever its name becomes there and whichever program closes a copy of it.
 func TestAnOpenFileIsAHandle(t *testing.T) {
 	m := newMount(t, patient)
 	write(t, m.Theirs("log"), "")
@@ -126,7 +126,7 @@ func TestAFileLivesByAnyOfItsNames(t *testing.T) {
 }
 
 // A14: a file of which another client set the times back is the same; one to which the server gave the number of a removed one is not.
-func TestAnOpenFileIsToldFromALaterOneOfItsNumber(t *testing.T) {
+func TestAnOpenFileIsNotALaterOneOfItsNumber(t *testing.T) {
 	m := newMount(t, patient).steady()
 	reused := 0
 	for i := range 20 {
@@ -162,7 +162,7 @@ func TestAnOpenFileIsToldFromALaterOneOfItsNumber(t *testing.T) {
 	t.Logf("the number was given again %d times", reused)
 }
 
-// A19: of a server that takes few open files, those are given back that nobody uses or has locked.
+// A19: of a server that takes few open files, those are closed that no program uses or has locked.
 func TestAServerThatTakesFewOpenFiles(t *testing.T) {
 	m := newMount(t, patient, rig.Global("max open files = 200"))
 	var files []*os.File
@@ -223,7 +223,7 @@ func TestEachFileOfAFolderCostsTheSame(t *testing.T) {
 }
 
 func TestAFolderIsListedOnlyIfThatCostsNoMoreThanTheQuestions(t *testing.T) {
-	f := names{size: 10 * missesBefore * listedMeanwhile}
+	f := names{size: 10 * missesBefore * listedPerRequest}
 	for i := 1; i <= 30*missesBefore; i++ {
 		if is := f.missed(); is != (i%(10*missesBefore) == 0) {
 			t.Fatalf("question %d: %v", i, is)
@@ -238,7 +238,7 @@ func TestAFolderIsListedOnlyIfThatCostsNoMoreThanTheQuestions(t *testing.T) {
 	}
 }
 
-// A18: what was read ahead before a file grew does not hide what it has now.
+// A18: bytes that were read ahead before a file grew do not hide the new ones.
 func TestAChunkThatIsTooShortIsReadAgain(t *testing.T) {
 	m := newMount(t, patient)
 	data := m.put("f", 70_000)

@@ -14,7 +14,7 @@ import (
 	"mountaineer/mount/fs/link"
 )
 
-// kernel adds to the library what it keeps from files and folders: which writes come from a mapping, and when it knows of a rename.
+// kernel passes on what the library does not tell nodes: which writes are those of a mapping, and when the library has applied a rename.
 type kernel struct {
 	fuse.RawFileSystem
 	share *Share
@@ -35,7 +35,7 @@ func isFromPages(ctx context.Context) bool {
 	return ok && request.Caller.Pid == fromPages
 }
 
-// Flush: the library does not pass on whose locks end. They come instead of the user and the group, for whom nobody asks.
+// Flush passes on the owner of the locks that end, which the library drops: in place of the user and the group, which Flush does not use.
 func (k kernel) Flush(cancel <-chan struct{}, in *fuse.FlushIn) fuse.Status {
 	in.Uid, in.Gid = uint32(in.LockOwner), uint32(in.LockOwner>>32)
 	return k.RawFileSystem.Flush(cancel, in)

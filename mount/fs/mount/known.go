@@ -71,7 +71,7 @@ func (k *known) entries() []identity.Entry {
 		entry := identity.EntryOf(path, each.seen)
 		isOpen := len(each.open) > 0
 		if !each.times.wrote.IsZero() {
-			// Nobody knows what time the server has for it now.
+			// The time that the server has for it now is unknown.
 			entry.Written = 0
 		}
 		each.mu.Unlock()

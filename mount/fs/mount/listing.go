@@ -25,7 +25,7 @@ const dots = 2
 // sync it. The last two pages are kept, as the kernel may ask again.
 type listing struct {
 	node *node
-	at   int // what is read next
+	at   int // the entry that is read next
 
 	entries []found // from the entry first on
 	first   int
@@ -67,7 +67,7 @@ func (l *listing) Readdirent(ctx context.Context) (*fuse.DirEntry, syscall.Errno
 		if each.seen.IsDir() {
 			entry.Mode = syscall.S_IFDIR
 		} else if l.node.share.mayBeLink(each) {
-			// Unknown: programs look at it themselves.
+			// Unknown: programs stat it.
 			entry.Mode = 0
 		}
 		return &entry, 0
@@ -112,7 +112,7 @@ func (l *listing) read(ctx context.Context) error {
 		l.node.names.tooLarge()
 	}
 	if keep := len(l.entries) - pageLength; keep > 0 && len(page) > 0 && l.first+len(l.entries) > keptAtMost {
-		// What was read before the last page is forgotten.
+		// Entries before the last page are forgotten.
 		l.first += keep
 		l.entries = append([]found(nil), l.entries[keep:]...)
 		freeSoon()
@@ -121,10 +121,10 @@ func (l *listing) read(ctx context.Context) error {
 	return nil
 }
 
-// A page has about so many entries.
+// About the number of entries of a page.
 const pageLength = 2_000
 
-// pageOn reads a page on a connection. On another one than before it begins anew, and skips what was read.
+// pageOn reads a page on a connection. On a new connection it starts again, and skips the entries that were read.
 func (l *listing) pageOn(t link.Try) ([]found, error) {
 	skip := 0
 	if l.on != t.Conn || l.handle == nil {
@@ -163,7 +163,7 @@ func (l *listing) fromNames() bool {
 	if !f.isValid() || !f.isWhole || !f.isOwn || f.watch == nil || !f.watch.isIntactSince(f.asked) {
 		return false
 	}
-	// Lookup asks the names, which may change meanwhile.
+	// Lookup asks for each name again, which may have changed by then.
 	l.entries, l.isEnd, l.asked = make([]found, 0, len(f.entries)), true, time.Time{}
 	for _, each := range f.entries {
 		l.entries = append(l.entries, each)

@@ -9,7 +9,7 @@ import (
 	"mountaineer/mount/fs/smb"
 )
 
-// fingerprint tells whether another client has written.
+// fingerprint shows whether another client has written.
 type fingerprint struct {
 	size    int64
 	changed time.Time
@@ -36,9 +36,9 @@ func (l *locks) changes(by int, err error) {
 	l.isUnsure = l.isUnsure || smb.IsLoss(err)
 }
 
-// writing notes what is sent next; nil: a change that nobody can tell from another client's.
+// writing records the bytes that are sent next; nil: a change that cannot be distinguished from another client's.
 func (l *locks) writing(data []byte, at int64) {
-	if l.holder.Load() == nil {
+	if l.lockHandle.Load() == nil {
 		return
 	}
 	l.mu.Lock()

@@ -10,10 +10,10 @@ import (
 	"mountaineer/mount/fs/safely"
 )
 
-// SQLite has, beside a database, files that are there only while it is changed; what it locks is the database.
-var companions = []string{"-journal", "-wal"}
+// SQLite has files next to a database that exist only while it is changed; it locks only the database.
+var databaseFiles = []string{"-journal", "-wal"}
 
-// locked: what was read before is not what another client has written under its lock, whatever the server vouched for.
+// locked drops what was read before the lock: another client may have written since, under its own lock, whatever lease there was.
 func (n *node) locked(ctx context.Context) syscall.Errno {
 	if n.isSharedMemory() {
 		return 0
@@ -24,7 +24,7 @@ func (n *node) locked(ctx context.Context) syscall.Errno {
 	if parent == nil {
 		return 0
 	}
-	for _, each := range companions {
+	for _, each := range databaseFiles {
 		parent.names.forget(name + each)
 		if parent.childOf(name+each) != nil {
 			_ = parent.NotifyEntry(name + each)

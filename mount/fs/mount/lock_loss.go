@@ -17,12 +17,12 @@ import (
 	"mountaineer/mount/fs/smb"
 )
 
-// A lock ends at the server with its connection. It counts as kept if it was granted again, and nobody has written meanwhile: size and change
-// time are the same, or a request of ours may have changed them, and the file has what it wrote, and no other client has it open. Else what the
-// program that had it does next fails.
+// A lock ends at the server with its connection. It is treated as kept if it was granted again and no other client has written: size and change
+// time are the same, or a request from here may have changed them, the file has the bytes of that request, and no other client has it open.
+// Otherwise the next request of the program that had it fails.
 
 const (
-	// So long after a loss a lock is asked for again that somebody else has just now.
+	// How long a lock is asked for again after a loss while another client has it.
 	regainedWithin = time.Second
 	// The server may have the session before, and its locks, until it is asked to end it.
 	endedWithin = 30 * time.Second
@@ -30,15 +30,15 @@ const (
 	lostFor     = time.Hour
 )
 
-// holders are the files with locks at the server.
-type holders struct {
+// lockedFiles are the files with locks at the server.
+type lockedFiles struct {
 	mu    sync.Mutex
 	nodes map[*node]struct{}
 	lost  []link.LostLock
 	say   sync.Once
 }
 
-func (s *holders) add(n *node) bool {
+func (s *lockedFiles) add(n *node) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.nodes == nil {
@@ -51,18 +51,18 @@ func (s *holders) add(n *node) bool {
 	return true
 }
 
-func (s *holders) remove(n *node) {
+func (s *lockedFiles) remove(n *node) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.nodes, n)
 }
 
-func (s *holders) all() (all []*handle) {
+func (s *lockedFiles) all() (all []*handle) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for n := range s.nodes {
-		if holder := n.locks.holder.Load(); holder != nil {
-			all = append(all, holder)
+		if lockHandle := n.locks.lockHandle.Load(); lockHandle != nil {
+			all = append(all, lockHandle)
 		}
 	}
 	return all
@@ -70,27 +70,27 @@ func (s *holders) all() (all []*handle) {
 
 // LostLocks are those of the last hour.
 func (s *Share) LostLocks() []link.LostLock {
-	s.holders.mu.Lock()
-	defer s.holders.mu.Unlock()
+	s.lockedFiles.mu.Lock()
+	defer s.lockedFiles.mu.Unlock()
 	since := time.Now().Add(-lostFor).UnixMilli()
-	s.holders.lost = slices.DeleteFunc(s.holders.lost, func(each link.LostLock) bool { return each.At < since })
-	return slices.Clone(s.holders.lost)
+	s.lockedFiles.lost = slices.DeleteFunc(s.lockedFiles.lost, func(each link.LostLock) bool { return each.At < since })
+	return slices.Clone(s.lockedFiles.lost)
 }
 
 // leaveLocks lets go of all locks before a planned move, and knows how the files are then.
 func (s *Share) leaveLocks(c *link.Conn) {
 	var leaving sync.WaitGroup
-	for _, holder := range s.holders.all() {
+	for _, lockHandle := range s.lockedFiles.all() {
 		leaving.Go(safely.Of(func() {
-			holder.mu.Lock()
-			defer holder.mu.Unlock()
-			if holder.file == nil || holder.on != c {
+			lockHandle.mu.Lock()
+			defer lockHandle.mu.Unlock()
+			if lockHandle.file == nil || lockHandle.on != c {
 				return
 			}
-			if seen, err := holder.file.Close(); err == nil && seen != nil {
-				holder.node.locks.saw(seen)
+			if seen, err := lockHandle.file.Close(); err == nil && seen != nil {
+				lockHandle.node.locks.saw(seen)
 			}
-			holder.file = nil
+			lockHandle.file = nil
 		}))
 	}
 	leaving.Wait()
@@ -98,10 +98,10 @@ func (s *Share) leaveLocks(c *link.Conn) {
 
 // regainLocks: there is a connection again.
 func (s *Share) regainLocks() {
-	for _, holder := range s.holders.all() {
+	for _, lockHandle := range s.lockedFiles.all() {
 		s.behind.Go(safely.Of(func() {
-			_, _ = link.Do(holder.life, s.link, link.Use{Session: link.Files, NoWait: true}, func(t link.Try) (struct{}, error) {
-				_, err := holder.openedOn(t.Conn)
+			_, _ = link.Do(lockHandle.life, s.link, link.Use{Session: link.Files, NoWait: true}, func(t link.Try) (struct{}, error) {
+				_, err := lockHandle.openedOn(t.Conn)
 				return struct{}{}, err
 			}, nil)
 		}))
@@ -131,12 +131,12 @@ func (h *handle) isAlone(c *link.Conn) (bool, error) {
 	return err == nil, nil
 }
 
-// asked asks again for a while: somebody else may have it just now, or the session before.
+// asked asks again for a while: another client, or a previous session of this one, may have the file just now.
 func (h *handle) asked(ask func() error, refusal uint32) error {
 	began, of := time.Now(), h.node.share.link
 	for {
 		err := ask()
-		if waited := time.Since(began); smb.StatusOf(err) != refusal || waited > regainedWithin && !(of.Owes() && waited < endedWithin) {
+		if waited := time.Since(began); smb.StatusOf(err) != refusal || waited > regainedWithin && !(of.HasPrevious() && waited < endedWithin) {
 			return err
 		}
 		time.Sleep(refusedEvery)
@@ -182,12 +182,12 @@ func (h *handle) regain(opened smb2.Opened, isAlone bool) error {
 	return nil
 }
 
-// lostLocks is said of all programs that had one. The caller does not hold the holder's mu.
+// lostLocks makes the requests of all programs that had a lock fail. The caller does not hold the mutex of the lock handle.
 func (n *node) lostLocks() {
-	if holder := n.locks.holder.Load(); holder != nil {
-		holder.mu.Lock()
-		holder.gone = syscall.EIO
-		holder.mu.Unlock()
+	if lockHandle := n.locks.lockHandle.Load(); lockHandle != nil {
+		lockHandle.mu.Lock()
+		lockHandle.gone = syscall.EIO
+		lockHandle.mu.Unlock()
 	}
 	n.noteLost()
 }
@@ -205,7 +205,7 @@ func (n *node) noteLost() {
 		}
 	}
 	program := strings.Join(programs, ", ")
-	s := &n.share.holders
+	s := &n.share.lockedFiles
 	s.mu.Lock()
 	s.lost = append(s.lost, link.LostLock{Path: path, Program: program, At: time.Now().UnixMilli()})
 	s.lost = s.lost[max(0, len(s.lost)-lostAtMost):]
@@ -214,12 +214,12 @@ func (n *node) noteLost() {
 	safely.Go(func() { n.dropPages(0) })
 }
 
-// isLockless: the server has no locks, which is said once: programs of this machine exclude each other all the same.
+// isLockless: the server has no locks, which is logged once. Programs of this machine still exclude each other.
 func (s *Share) isLockless(err error) bool {
 	if errnoOf(err) != syscall.ENOTSUP {
 		return false
 	}
-	s.holders.say.Do(func() {
+	s.lockedFiles.say.Do(func() {
 		log.Print("the server has no locks: programs here exclude each other, and not those of other machines")
 	})
 	return true

@@ -103,14 +103,14 @@ func (n *node) tryLock(ctx context.Context, want lock) (changed <-chan struct{},
 	case len(next) > locksOfFile:
 		return nil, syscall.ENOLCK
 	}
-	if err = n.holds(ctx, turn, want.by); err == nil {
+	if err = n.openLockHandle(ctx, turn, want.by); err == nil {
 		err = n.relock(ctx, turn, next)
 	}
 	n.dropUnused()
 	return nil, err
 }
 
-// Getlk finds a lock that excludes this one. Of another machine's nobody knows whose it is.
+// Getlk finds a lock that excludes this one. The owner of another machine's lock is unknown.
 func (n *node) Getlk(ctx context.Context, f fs.FileHandle, owner uint64, lk *fuse.FileLock, flags uint32, out *fuse.FileLock) syscall.Errno {
 	want, err := lockOf(f, owner, lk, flags)
 	if err != nil {
@@ -152,13 +152,13 @@ func (n *node) probe(ctx context.Context, want lock) (taken lock, err error) {
 		return lock{}, nil
 	}
 	defer n.dropUnused()
-	if err := n.holds(ctx, turn, want.by); err != nil {
+	if err := n.openLockHandle(ctx, turn, want.by); err != nil {
 		return lock{}, err
 	}
-	holder := l.holder.Load()
+	lockHandle := l.lockHandle.Load()
 	_, err = link.Do(ctx, n.share.link, changing, func(t link.Try) (struct{}, error) {
 		defer turn.begin()()
-		file, err := holder.openedOn(t.Conn)
+		file, err := lockHandle.openedOn(t.Conn)
 		if err == nil {
 			err = file.Lock(ranges...)
 		}

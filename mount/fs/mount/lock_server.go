@@ -14,13 +14,13 @@ import (
 	"mountaineer/mount/fs/smb"
 )
 
-// holds sees to it that there is a holder. The caller has the turn.
-func (n *node) holds(ctx context.Context, turn *turn, h *handle) (err error) {
+// openLockHandle sees to it that there is a lockHandle. The caller has the turn.
+func (n *node) openLockHandle(ctx context.Context, turn *turn, h *handle) (err error) {
 	l := &n.locks
-	if l.holder.Load() != nil || n.isSharedMemory() {
+	if l.lockHandle.Load() != nil || n.isSharedMemory() {
 		return nil
 	}
-	if !n.share.holders.add(n) {
+	if !n.share.lockedFiles.add(n) {
 		return syscall.ENOLCK
 	}
 	n.released(ctx)
@@ -29,26 +29,26 @@ func (n *node) holds(ctx context.Context, turn *turn, h *handle) (err error) {
 			_ = each.close(ctx, false)
 		}
 	}
-	// A server locks no less for who may write, too; and then all here may write by it.
+	// A handle that may also write locks as much, and then all programs here can write with it.
 	for _, access := range []smb2.Access{smb2.AccessRead | smb2.AccessWrite, h.access} {
-		holder := &handle{node: n, access: access, closed: make(chan struct{}), isHolder: true}
-		holder.life, holder.end = context.WithCancel(context.Background())
+		lockHandle := &handle{node: n, access: access, closed: make(chan struct{}), isLockHandle: true}
+		lockHandle.life, lockHandle.end = context.WithCancel(context.Background())
 		_, err = link.Do(ctx, n.share.link, looking, func(t link.Try) (struct{}, error) {
 			defer turn.begin()()
-			_, err := holder.openedOn(t.Conn)
+			_, err := lockHandle.openedOn(t.Conn)
 			return struct{}{}, err
 		}, nil)
 		if err == nil {
-			l.holder.Store(holder)
+			l.lockHandle.Store(lockHandle)
 			return nil
 		}
-		holder.end()
-		n.share.behind.Go(safely.Of(func() { _ = holder.close(context.Background(), true) }))
+		lockHandle.end()
+		n.share.behind.Go(safely.Of(func() { _ = lockHandle.close(context.Background(), true) }))
 		if !isDenied(err) {
 			break
 		}
 	}
-	n.share.holders.remove(n)
+	n.share.lockedFiles.remove(n)
 	return err
 }
 
@@ -65,10 +65,10 @@ func (n *node) relock(ctx context.Context, turn *turn, next lockTable) error {
 		take(nil)
 		return nil
 	}
-	holder := l.holder.Load()
+	lockHandle := l.lockHandle.Load()
 	_, err := link.Do(ctx, n.share.link, changing, func(t link.Try) (struct{}, error) {
 		defer turn.begin()()
-		file, err := holder.openedOn(t.Conn)
+		file, err := lockHandle.openedOn(t.Conn)
 		if err != nil {
 			return struct{}{}, err
 		}
@@ -100,7 +100,7 @@ func (n *node) relock(ctx context.Context, turn *turn, next lockTable) error {
 func (n *node) change(file *smb2.Handle, unlock, lock []smb2.Range) error {
 	isLocking := func(each smb2.Range) bool { return each.IsExclusive }
 	if len(unlock) == 0 || !slices.ContainsFunc(lock, isLocking) && !slices.ContainsFunc(unlock, func(each smb2.Range) bool { return !each.IsExclusive }) {
-		// What is only to be shared from now on is never free in between.
+		// A range that becomes a shared lock is never free in between.
 		if err := file.Lock(lock...); err != nil {
 			return err
 		}
@@ -139,18 +139,18 @@ func (n *node) unlock(next func(lockTable) lockTable) error {
 	l.table = table
 	l.announce()
 	l.mu.Unlock()
-	holder := l.holder.Load()
-	if holder == nil {
+	lockHandle := l.lockHandle.Load()
+	if lockHandle == nil {
 		return nil
 	}
-	holder.mu.Lock()
-	gone := holder.gone
-	holder.mu.Unlock()
+	lockHandle.mu.Lock()
+	gone := lockHandle.gone
+	lockHandle.mu.Unlock()
 	if len(unlock) > 0 {
 		// Also before it is closed: Samba may not tell others that wait of what a close unlocks.
 		_, err = link.Do(context.Background(), n.share.link, link.Use{Session: link.Files, NoWait: true}, func(t link.Try) (struct{}, error) {
 			defer turn.begin()()
-			file, err := holder.openedOn(t.Conn)
+			file, err := lockHandle.openedOn(t.Conn)
 			if err == nil {
 				err = n.change(file, unlock, lock)
 			}
@@ -174,7 +174,7 @@ func (n *node) unlock(next func(lockTable) lockTable) error {
 	return err
 }
 
-// dropUnused closes the holder if no program has locked the file or waits for it. The caller has the turn.
+// dropUnused closes the lockHandle if no program has locked the file or waits for it. The caller has the turn.
 func (n *node) dropUnused() {
 	l := &n.locks
 	l.mu.Lock()
@@ -183,15 +183,15 @@ func (n *node) dropUnused() {
 		l.there, l.at, l.isUnsure, l.last = nil, fingerprint{}, false, nil
 	}
 	l.mu.Unlock()
-	holder := l.holder.Load()
-	if isUsed || holder == nil {
+	lockHandle := l.lockHandle.Load()
+	if isUsed || lockHandle == nil {
 		return
 	}
-	l.holder.Store(nil)
-	for holder.users.Load() > 0 {
+	l.lockHandle.Store(nil)
+	for lockHandle.users.Load() > 0 {
 		time.Sleep(time.Millisecond / 4)
 	}
-	_ = holder.close(context.Background(), true)
-	holder.end()
-	n.share.holders.remove(n)
+	_ = lockHandle.close(context.Background(), true)
+	lockHandle.end()
+	n.share.lockedFiles.remove(n)
 }

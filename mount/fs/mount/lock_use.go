@@ -13,24 +13,24 @@ import (
 // inUse is the handle that does what this one is asked; it stays open until what is returned with it is called.
 func (h *handle) inUse() (by *handle, leave func()) { return h.inUseTo(h.access) }
 
-// inUseTo is the holder, if that may do what is wanted.
+// inUseTo is the lockHandle, if that may do what is wanted.
 func (h *handle) inUseTo(access smb2.Access) (by *handle, leave func()) {
 	for {
 		by := h
-		if holder := h.node.locks.holder.Load(); holder != nil && holder.access&access == access {
-			by = holder
+		if lockHandle := h.node.locks.lockHandle.Load(); lockHandle != nil && lockHandle.access&access == access {
+			by = lockHandle
 		}
 		by.users.Add(1)
 		by.used.Store(time.Now().UnixNano())
-		if by == h || h.node.locks.holder.Load() == by {
+		if by == h || h.node.locks.lockHandle.Load() == by {
 			return by, func() { by.users.Add(-1) }
 		}
 		by.users.Add(-1)
 	}
 }
 
-// onWriter is onFile for what changes the file. The holder writes only what it has locked itself: the server gives a file its time when a
-// handle that has written is closed, and closes the holder's at a loss, when it would look as if another client had written.
+// onWriter is onFile for what changes the file. The lockHandle writes only what it has locked itself: the server gives a file its time when a
+// handle that has written is closed, and closes the lockHandle's at a loss, when it would look as if another client had written.
 func onWriter[T any](ctx context.Context, h *handle, op func(t link.Try, file *smb2.Handle) (T, error)) (T, error) {
 	use := link.Use{Session: link.Files, Changes: true}
 	return whenUnlocked(func() (T, error) {
@@ -44,13 +44,13 @@ func onWriter[T any](ctx context.Context, h *handle, op func(t link.Try, file *s
 			if by == h {
 				h.isDirty.Store(true)
 				got, err := op(t, file)
-				// The time of the write before it may have been set meanwhile.
+				// The time of the write before it may have been set while this one was in flight.
 				h.isDirty.Store(true)
 				return got, err
 			}
 			l := &h.node.locks
 			l.changes(1, nil)
-			got, err := beside(ctx, h, t, op)
+			got, err := onSeparateHandle(ctx, h, t, op)
 			if smb.StatusOf(err) == lockConflict || isElsewhere(err) {
 				by.isDirty.Store(true)
 				got, err = op(t, file)
@@ -61,8 +61,8 @@ func onWriter[T any](ctx context.Context, h *handle, op func(t link.Try, file *s
 	})
 }
 
-// beside plays op on a handle for it alone.
-func beside[T any](ctx context.Context, h *handle, t link.Try, op func(t link.Try, file *smb2.Handle) (T, error)) (T, error) {
+// onSeparateHandle plays op on a handle that is opened for it only.
+func onSeparateHandle[T any](ctx context.Context, h *handle, t link.Try, op func(t link.Try, file *smb2.Handle) (T, error)) (T, error) {
 	opened, err := h.node.reopen(h.life, t.Conn, h.access)
 	if err != nil {
 		return *new(T), err

@@ -64,15 +64,15 @@ func (n *node) requestLock(ctx context.Context, want lock) (waits waitingLock, i
 	if isTaken || len(unlock) > 0 || len(ranges) != 1 {
 		return waits, false, nil
 	}
-	if err := n.holds(ctx, turn, want.by); err != nil {
+	if err := n.openLockHandle(ctx, turn, want.by); err != nil {
 		return waits, false, err
 	}
 	l.mu.Lock()
 	l.table = append(l.table, want.awaited())
 	l.mu.Unlock()
-	holder := l.holder.Load()
+	lockHandle := l.lockHandle.Load()
 	waits, err = link.Do(ctx, n.share.link, changing, func(t link.Try) (waitingLock, error) {
-		file, err := holder.openedOn(t.Conn)
+		file, err := lockHandle.openedOn(t.Conn)
 		if err != nil {
 			return waitingLock{}, err
 		}
@@ -103,10 +103,10 @@ func (n *node) takeAwaited(ctx context.Context, want lock, waits waitingLock, is
 	l := &n.locks
 	turn, _ := l.order.enter(context.Background(), true)
 	defer turn.leave()
-	holder := l.holder.Load()
-	holder.mu.Lock()
-	isGranted = isAnswered && holder.on == waits.on && holder.gone == 0
-	holder.mu.Unlock()
+	lockHandle := l.lockHandle.Load()
+	lockHandle.mu.Lock()
+	isGranted = isAnswered && lockHandle.on == waits.on && lockHandle.gone == 0
+	lockHandle.mu.Unlock()
 	l.mu.Lock()
 	i := slices.Index(l.table, want.awaited())
 	l.table = slices.Delete(slices.Clone(l.table), i, i+1)

@@ -19,7 +19,7 @@ import (
 	"mountaineer/mount/fs/smb"
 )
 
-// anotherMachine is a second mount of the share, over a cable of its own.
+// anotherMachine is a second mount of the share, over its own cable.
 func anotherMachine(m *mounted) *mounted {
 	other := *m.Rig
 	other.Cable = m.Rig.LayCable()
@@ -104,7 +104,7 @@ func TestLocks(t *testing.T) {
 			if at.Type != exclusive {
 				t.Errorf("nobody has it: %+v", at)
 			}
-			// What is locked is read and written by any handle here, and by none of the other machine.
+			// Locked ranges are read and written by any handle here, and by none of the other machine.
 			rig.Must(t, failed(second.WriteAt([]byte("mine"), 10)))
 			rig.Must(t, isAt(second, []byte("mine"), 10))
 			if _, err := theirs.WriteAt([]byte("theirs"), 10); !errors.Is(err, syscall.EACCES) {
@@ -128,13 +128,13 @@ func TestLocksOfProcesses(t *testing.T) {
 	here.put("a", 10)
 	theirs := there.rw("a")
 	for _, end := range []string{"open('a').close()", "import os; os.kill(os.getpid(), 9)"} {
-		holder := exec.Command("python3", "-uc", "import fcntl; f = open('a', 'r+'); fcntl.lockf(f, fcntl.LOCK_EX); print(1); input(); "+end+"; print(2); input()")
-		holder.Dir = here.folder
-		in, err := holder.StdinPipe()
+		lockHandle := exec.Command("python3", "-uc", "import fcntl; f = open('a', 'r+'); fcntl.lockf(f, fcntl.LOCK_EX); print(1); input(); "+end+"; print(2); input()")
+		lockHandle.Dir = here.folder
+		in, err := lockHandle.StdinPipe()
 		rig.Must(t, err)
-		out, err := holder.StdoutPipe()
+		out, err := lockHandle.StdoutPipe()
 		rig.Must(t, err)
-		rig.Must(t, holder.Start())
+		rig.Must(t, lockHandle.Start())
 		_, _ = out.Read(make([]byte, 10))
 		if err := lockRange(theirs, exclusive, 0, 1); !errors.Is(err, syscall.EAGAIN) {
 			t.Errorf("%s: not locked: %v", end, err)
@@ -143,9 +143,9 @@ func TestLocksOfProcesses(t *testing.T) {
 		isEventually(t, end+": locked still", func() bool { return lockRange(theirs, exclusive, 0, 1) == nil })
 		rig.Must(t, lockRange(theirs, unlocked, 0, 0))
 		_ = in.Close()
-		_ = holder.Wait()
+		_ = lockHandle.Wait()
 	}
-	// What is closed is free at once.
+	// Closing frees at once.
 	once := exec.Command("sh", "-c", "for i in 1 2 3 4 5 6 7 8; do flock -n a true || echo refused; done")
 	once.Dir = here.folder
 	if out, err := once.CombinedOutput(); err != nil || string(out) != "" {
@@ -239,7 +239,7 @@ print(db.execute("PRAGMA integrity_check").fetchone()[0], db.execute("SELECT cou
 	}
 }
 
-// A lock is kept over a loss if nobody has written meanwhile; else its program gets EIO.
+// A lock is kept over a loss if no other client has written; else its program gets EIO.
 func TestLocksAfterLoss(t *testing.T) {
 	here := newMount(t, patient)
 	there := anotherMachine(here)
@@ -249,7 +249,7 @@ func TestLocksAfterLoss(t *testing.T) {
 		write(t, here.here(name), strings.Repeat(" ", 100))
 		mine, theirs := here.rw(name), there.rw(name)
 		rig.Must(t, unix.Flock(int(mine.Fd()), unix.LOCK_EX))
-		// What is not locked itself is written without a trace at the loss.
+		// Ranges that are not locked themselves are written without a trace at the loss.
 		rig.Must(t, failed(mine.WriteAt([]byte("mine"), 0)))
 		here.Cable.Set(true)
 		here.Cable.CloseFar()
@@ -290,7 +290,7 @@ func TestLocksAfterLoss(t *testing.T) {
 	}
 }
 
-// What was written by the handle that has the locks has another time after a loss: the lock is kept only if no other machine has the file open.
+// A file that was written by the handle that has the locks has another time after a loss: the lock is kept only if no other machine has the file open.
 func TestLocksOfWrittenRanges(t *testing.T) {
 	here := newMount(t, patient)
 	there := anotherMachine(here)
@@ -321,7 +321,7 @@ func TestLocksOfWrittenRanges(t *testing.T) {
 	}
 }
 
-// Another machine that had the lock meanwhile, and has closed the file, leaves other bytes than what was written last from here.
+// Another machine that had the lock in between, and has closed the file, leaves bytes that differ from those written last from here.
 func TestALockThatAnotherMachineHadMeanwhileIsLost(t *testing.T) {
 	here := newMount(t, patient)
 	there := anotherMachine(here)

@@ -13,7 +13,7 @@ import (
 // No server has longer names; most have none of more than 255 bytes, and say so.
 const nameAtMost = 255
 
-// Removed files that are still open are put into folders of that name, or beside where they were under names that begin as the second one.
+// Removed files that are still open are put into folders of that name, or stay in their folder under names that begin as the second one.
 // Programs see neither.
 const (
 	removedFolder = ".mountaineer-removed"
@@ -91,7 +91,7 @@ func (n *node) everywhere() (paths []string, err error) {
 	}
 	places := n.Places()
 	n.mu.Lock()
-	paths = slices.Clone(n.aside)
+	paths = slices.Clone(n.hidden)
 	if i := slices.Index(places, n.opened); i > 0 {
 		places[0], places[i] = places[i], places[0]
 	}

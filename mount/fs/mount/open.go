@@ -28,7 +28,7 @@ func (n *node) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32, s
 	if err != nil {
 		h.Release(ctx)
 		if isElsewhere(err) {
-			// The kernel asks for the name again, and makes a file if it may. What a listing had there is not there any more.
+			// The kernel asks for the name again, and makes a file if it may. The entry of the listing is gone.
 			if parent, name := n.folder(); parent != nil {
 				parent.names.forget(name)
 			}
@@ -39,12 +39,12 @@ func (n *node) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32, s
 	return h, n.keepCache(h), 0
 }
 
-// keepCache: the server has vouched for what the kernel has of the file since it was read.
+// keepCache: a lease has covered the file since the kernel read its pages.
 func (n *node) keepCache(h *handle) uint32 {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for other := range n.open {
-		if other != h && n.promise != nil {
+		if other != h && n.lease != nil {
 			return fuse.FOPEN_KEEP_CACHE
 		}
 	}
@@ -116,7 +116,7 @@ func (n *node) Create(ctx context.Context, name string, flags, _ uint32, out *fu
 	return child, h, 0, 0
 }
 
-// mark tells what this program has made from what another client has: a creation time of its own, to 100 ns.
+// mark is a unique creation time, to 100 ns: it distinguishes a file that this program has made from one of another client.
 type mark struct {
 	at time.Time
 }

@@ -8,13 +8,13 @@ import (
 	"mountaineer/mount/fs/link"
 )
 
-// order lets changes of a file wait for each other: what grows it or changes its length is alone, other writes are not. A change of which
-// nobody knows any more, as the program that asked for it was killed, is waited for as well: it must not land after a newer one.
+// order lets changes of a file wait for each other: one that grows it or changes its length is exclusive, other writes are shared. A change
+// whose program was killed is waited for as well: it must not reach the server after a newer one.
 type order struct {
 	mu      sync.Mutex
 	shared  int
 	isAlone bool
-	// Changes that go on although nobody waits for them.
+	// Changes in flight that no program waits for.
 	left    int
 	waiting []*turn
 }

@@ -35,14 +35,14 @@ func (p *pages) areAnswered() bool {
 	return time.Now().UnixNano()-p.ended.Load() < int64(quietWithin)
 }
 
-// askAgain: what is known of the file may not be true any more.
+// askAgain: the known attributes of the file may no longer be true.
 func (n *node) askAgain() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.known = time.Time{}
 }
 
-// dropPages lets the kernel forget what it has read of a file from off on. It waits for locked pages meanwhile, and a program that is killed
+// dropPages lets the kernel forget what it has read of a file from off on. It waits for locked pages, and a program that is killed
 // then never ends: its own thread would have to answer. So this begins when none are locked, or if there is no such instant, when they are
 // locked for a moment only.
 func (n *node) dropPages(off int64) {

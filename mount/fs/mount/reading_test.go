@@ -317,7 +317,7 @@ func TestOnlyWhatAProgramNeedsIsAskedFor(t *testing.T) {
 	}
 }
 
-// impacket's server lists files with the id 0, and says another one of a file that is looked at.
+// impacket's server lists files with the id 0, and returns another one for a file that is opened.
 func TestAFileIsLookedAtWhereListingsHaveNoIds(t *testing.T) {
 	m := newMount(t, patient)
 	write(t, m.Theirs("a"), "text")
@@ -436,7 +436,7 @@ func TestALinkToAnotherShareSaysSo(t *testing.T) {
 }
 
 // Samba does not sign what it says of a lease.
-func TestABreakIsHeardThoughAllIsSigned(t *testing.T) {
+func TestABreakIsActedOnThoughAllIsSigned(t *testing.T) {
 	m := newMount(t, patient)
 	m.put("file", 10)
 	if m.settled(link.Files).Signing() == "" {
@@ -445,11 +445,11 @@ func TestABreakIsHeardThoughAllIsSigned(t *testing.T) {
 	f := m.open("file")
 	n := m.share.root.childOf("file")
 	rig.Must(t, isAt(f, m.put("file", 10), 0))
-	if !n.isVouched() {
+	if !n.isLeased() {
 		t.Fatal("the server vouches for nothing")
 	}
 	other := mountOf(t, m.Rig, patient)
 	write(t, other.here("file"), "of another")
-	rig.Eventually(t, "the break is heard", func() bool { return !n.isVouched() })
+	rig.Eventually(t, "the break is heard", func() bool { return !n.isLeased() })
 	rig.Must(t, isAt(f, []byte("of another"), 0))
 }

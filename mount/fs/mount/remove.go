@@ -31,7 +31,7 @@ func (n *node) Rmdir(ctx context.Context, name string) syscall.Errno {
 	return errnoOf(err)
 }
 
-// Unlink removes a file. One that is open goes on under another name, until it is closed.
+// Unlink removes a file. One that is open stays under a hidden name, until it is closed.
 func (n *node) Unlink(ctx context.Context, name string) syscall.Errno {
 	if isRepeated(ctx) {
 		return n.takeIn(goneFile, name)
@@ -42,10 +42,10 @@ func (n *node) Unlink(ctx context.Context, name string) syscall.Errno {
 	}
 	child := n.childOf(name)
 	if child != nil && child.isOpen(ctx) {
-		var aside string
-		aside, err = n.share.putAside(ctx, path, child, func(t link.Try, aside string) error { return t.Share.Move(path, aside, false) })
+		var hidden string
+		hidden, err = n.share.hide(ctx, path, child, func(t link.Try, hidden string) error { return t.Share.Move(path, hidden, false) })
 		if err == nil {
-			child.isAside(aside)
+			child.addHidden(hidden)
 		}
 	} else {
 		err = n.share.remove(ctx, path, false, child)
@@ -99,24 +99,24 @@ func deleteReadOnly(t link.Try, path string, isFolder bool, denied error) error 
 	return err
 }
 
-// putAside plays op with a new name for a file that stays open, and says which it was: in a hidden folder of the root; or of a folder below,
-// if the root is closed to this user or is another disk; or beside the file, which its folder then cannot be removed before. The name is
+// hide plays op with a new name for a file that stays open, and says which it was: in a hidden folder of the root; or of a folder below,
+// if the root is closed to this user or is another disk; or in the file's own folder, which cannot be removed before it then. The name is
 // noted before it is used: what a killed program leaves there is removed by the next mount.
-func (s *Share) putAside(ctx context.Context, path string, n *node, op func(t link.Try, aside string) error) (aside string, err error) {
+func (s *Share) hide(ctx context.Context, path string, n *node, op func(t link.Try, hidden string) error) (hidden string, err error) {
 	mark := rand.Text()
 	for _, folder := range foldersAbove(path) {
-		aside = removedFolder + "/" + mark
+		hidden = removedFolder + "/" + mark
 		if folder != "" {
-			aside = folder + "/" + aside
+			hidden = folder + "/" + hidden
 		}
-		if err = s.tryAside(ctx, aside, n, op, true); err == nil || !isPlace(err) {
-			return aside, err
+		if err = s.tryHide(ctx, hidden, n, op, true); err == nil || !isPlace(err) {
+			return hidden, err
 		}
 	}
-	if aside = removedPrefix + mark; folderOf(path) != "" {
-		aside = folderOf(path) + "/" + aside
+	if hidden = removedPrefix + mark; folderOf(path) != "" {
+		hidden = folderOf(path) + "/" + hidden
 	}
-	return aside, s.tryAside(ctx, aside, n, op, false)
+	return hidden, s.tryHide(ctx, hidden, n, op, false)
 }
 
 // foldersAbove are the root and the folders below it on the way to path, without the one that path is in, unless that is the root.
@@ -138,55 +138,55 @@ func isPlace(err error) bool {
 	return false
 }
 
-// tryAside also makes the hidden folder that is needed.
-func (s *Share) tryAside(ctx context.Context, aside string, n *node, op func(t link.Try, aside string) error, isInFolder bool) error {
-	if err := s.aside.add(aside, n.id()); err != nil {
+// tryHide also makes the hidden folder that is needed.
+func (s *Share) tryHide(ctx context.Context, hidden string, n *node, op func(t link.Try, hidden string) error, isInFolder bool) error {
+	if err := s.hidden.add(hidden, n.id()); err != nil {
 		return syscall.EIO
 	}
 	_, err := change(ctx, s, link.Names, func(t link.Try) (struct{}, error) {
 		if t.Again {
-			if at, err := lookAt(t, aside); err == nil && n.isSame(at) {
+			if at, err := lookAt(t, hidden); err == nil && n.isSame(at) {
 				return struct{}{}, nil
 			}
 		}
-		err := op(t, aside)
+		err := op(t, hidden)
 		if !isAbsent(err) || !isInFolder {
 			return struct{}{}, err
 		}
-		if _, err := t.Share.MakeFolder(folderOf(aside), true, time.Time{}); err != nil && !isTaken(err) {
+		if _, err := t.Share.MakeFolder(folderOf(hidden), true, time.Time{}); err != nil && !isTaken(err) {
 			return struct{}{}, err
 		}
-		return struct{}{}, op(t, aside)
+		return struct{}{}, op(t, hidden)
 	}, nil)
 	if err != nil && !errors.Is(err, syscall.EINTR) {
-		s.aside.remove(aside)
+		s.hidden.remove(hidden)
 	}
 	return err
 }
 
-// isAside: the file has lost a name, and has that one instead.
-func (n *node) isAside(aside string) {
+// addHidden: the file has lost a name, and has that one instead.
+func (n *node) addHidden(hidden string) {
 	n.mu.Lock()
-	n.aside = append(n.aside, aside)
+	n.hidden = append(n.hidden, hidden)
 	n.mu.Unlock()
 	n.share.behind.Go(safely.Of(n.closedOne))
 }
 
-// removeAside removes a file that nobody has open any more.
-func (s *Share) removeAside(path string, n *node) {
+// removeHidden removes a file that no program has open now.
+func (s *Share) removeHidden(path string, n *node) {
 	if err := s.remove(context.Background(), path, false, n); err != nil && !isAbsent(err) {
 		return
 	}
-	s.aside.remove(path)
+	s.hidden.remove(path)
 	if folder := folderOf(path); strings.HasSuffix(folder, removedFolder) {
 		// It stays while it holds others.
 		_ = s.remove(context.Background(), folder, true, nil)
 	}
 }
 
-// removeLeftovers removes what an earlier program of this mount has left, unless somebody has it open.
+// removeLeftovers removes what an earlier program of this mount has left, unless another client has it open.
 func (s *Share) removeLeftovers() (struct{}, error) {
-	for _, each := range s.aside.leftovers() {
+	for _, each := range s.hidden.leftovers() {
 		_, err := change(context.Background(), s, link.Names, func(t link.Try) (struct{}, error) {
 			seen, err := t.Share.Look(each.Path)
 			if err == nil && seen.FileId != each.Id {
@@ -205,7 +205,7 @@ func (s *Share) removeLeftovers() (struct{}, error) {
 			return struct{}{}, err
 		}, nil)
 		if err == nil {
-			s.aside.remove(each.Path)
+			s.hidden.remove(each.Path)
 		}
 	}
 	return struct{}{}, nil

@@ -53,10 +53,10 @@ func (n *node) Rename(ctx context.Context, name string, newParent fs.InodeEmbedd
 			return errnoOf(err)
 		}
 	}
-	aside := ""
+	hidden := ""
 	if replaced != nil && isReplacing && !replaced.isFolder() && replaced.isOpen(ctx) {
 		// A second name keeps what is replaced, if the server has such; else it is gone when its connection is lost.
-		aside, _ = n.share.putAside(ctx, to, replaced, func(t link.Try, aside string) error { return t.Share.Link(to, aside) })
+		hidden, _ = n.share.hide(ctx, to, replaced, func(t link.Try, hidden string) error { return t.Share.Link(to, hidden) })
 	}
 	if moved != nil {
 		moved.released(ctx)
@@ -71,13 +71,13 @@ func (n *node) Rename(ctx context.Context, name string, newParent fs.InodeEmbedd
 	n.hasChanged(name)
 	into.hasChanged(newName)
 	switch {
-	case err != nil && aside != "":
-		n.share.behind.Go(safely.Of(func() { n.share.removeAside(aside, nil) }))
-	case aside != "":
-		replaced.isAside(aside)
+	case err != nil && hidden != "":
+		n.share.behind.Go(safely.Of(func() { n.share.removeHidden(hidden, nil) }))
+	case hidden != "":
+		replaced.addHidden(hidden)
 		for _, h := range replaced.handles() {
 			// A handle that is just opened again may wait for this rename.
-			h.isAside.Store(true)
+			h.isReplaced.Store(true)
 		}
 	}
 	return n.share.characters.createErrno(err, newName)

@@ -20,8 +20,8 @@ import (
 	"mountaineer/mount/fs/safely"
 )
 
-// The kernel tells its watchers of nothing but system calls here. So what another client has changed is repeated by a process of its own, the
-// repeater, as a system call on the mount: it is answered, nothing is done, and the kernel tells. A call of the repeater never reaches the
+// inotify reports only system calls of this machine. So a change of another client is repeated by a separate process, the
+// repeater, as a system call on the mount: it is answered, nothing is done, and the kernel reports it. A call of the repeater never reaches the
 // server: each must be one that was announced just now, and is answered from memory.
 
 const (
@@ -51,7 +51,7 @@ type repeats struct {
 
 	turn    sync.Mutex // held while a change is repeated
 	pid     atomic.Int32
-	started string // by which the process is told from a later one of that id
+	started string // distinguishes the process from a later one with its id
 	command *exec.Cmd
 	in      *os.File
 	answers chan string
@@ -82,20 +82,20 @@ func (r *repeats) isFrom(thread uint32) bool {
 	return thread == uint32(pid) || syscall.Access("/proc/"+strconv.Itoa(int(pid))+"/task/"+strconv.FormatUint(uint64(thread), 10), 0) == nil
 }
 
-// tell has a change in that folder repeated. It returns once the kernel has told it.
-func (r *repeats) tell(folder *node, c told, at found) error {
+// report has a change in that folder repeated. It returns once the kernel has reported it.
+func (r *repeats) report(folder *node, c report, at found) error {
 	r.turn.Lock()
 	defer r.turn.Unlock()
 	if err := r.start(); err != nil {
 		return err
 	}
 	r.announce(folder, c, at)
-	defer r.announce(nil, told{}, found{})
+	defer r.announce(nil, report{}, found{})
 	return r.ask(c)
 }
 
 // ask waits for the repeater. The caller holds turn.
-func (r *repeats) ask(c told) error {
+func (r *repeats) ask(c report) error {
 	if json.NewEncoder(r.in).Encode(c) != nil {
 		r.end()
 		return syscall.EAGAIN
@@ -119,7 +119,7 @@ func (r *repeats) ask(c told) error {
 }
 
 // announce says which calls are to come; without a folder: none.
-func (r *repeats) announce(folder *node, c told, at found) {
+func (r *repeats) announce(folder *node, c report, at found) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.expected, r.at, r.absent = nil, at, call{}
@@ -201,7 +201,7 @@ func (r *repeats) start() (err error) {
 	return nil
 }
 
-// end ends the repeater. It is known as such until it is gone: what it still asks is refused. The caller holds turn.
+// end ends the repeater. Its process is known until it is gone: its last calls are refused. The caller holds turn.
 func (r *repeats) end() {
 	if r.command == nil {
 		return

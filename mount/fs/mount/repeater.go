@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// told is what another client has done to a name, for the repeater to repeat.
-type told struct {
+// report is what another client has done to a name, for the repeater to repeat.
+type report struct {
 	Do     string `json:"do"`
 	Folder string `json:"folder"` // below the mount
 	Name   string `json:"name"`
@@ -45,7 +45,7 @@ func Repeat(in io.Reader, out io.Writer) error {
 	var at place
 	err := lines.Decode(&at)
 	for err == nil {
-		var each told
+		var each report
 		if err = lines.Decode(&each); err == nil {
 			var errno syscall.Errno
 			if failed := each.repeat(at); failed != nil && !errors.As(failed, &errno) {
@@ -57,8 +57,8 @@ func Repeat(in io.Reader, out io.Writer) error {
 	return err
 }
 
-// repeat finds the folder without leaving the mount: the bare folder below it, or another mount over it, has names of its own.
-func (c told) repeat(at place) error {
+// repeat finds the folder without leaving the mount: the bare folder below it, or another mount over it, has other names.
+func (c report) repeat(at place) error {
 	root, err := unix.Open(at.Folder, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return err
@@ -81,7 +81,7 @@ func (c told) repeat(at place) error {
 	return c.in(folder)
 }
 
-func (c told) in(folder int) error {
+func (c report) in(folder int) error {
 	switch c.Do {
 	case newFile:
 		file, err := unix.Openat(folder, c.Name, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_CLOEXEC, 0o600)
@@ -92,7 +92,7 @@ func (c told) in(folder int) error {
 	case newFolder:
 		return unix.Mkdirat(folder, c.Name, 0o700)
 	case changedFile:
-		// A change of this time alone is told as a change of the content; then closing as after writing.
+		// The kernel reports a change of only this time as a change of the content, and then the closing as after writing.
 		written, err := unix.TimeToTimespec(c.At)
 		if err == nil {
 			err = unix.UtimesNanoAt(folder, c.Name, []unix.Timespec{{Nsec: unix.UTIME_OMIT}, written}, unix.AT_SYMLINK_NOFOLLOW)

@@ -21,7 +21,7 @@ import (
 
 	"mountaineer/mount/fs/identity"
 	"mountaineer/mount/fs/link"
-	"mountaineer/mount/fs/logons"
+	"mountaineer/mount/fs/logins"
 	"mountaineer/mount/fs/rig"
 	"mountaineer/mount/fs/smb"
 )
@@ -44,7 +44,7 @@ func newMount(t *testing.T, patience time.Duration, options ...rig.Option) *moun
 	return mountOf(t, rig.New(t, options...), patience)
 }
 
-func mountOf(t *testing.T, r *rig.Rig, patience time.Duration) *mounted {
+func mountOf(t *testing.T, r *rig.Rig, patience time.Duration, links ...Links) *mounted {
 	t.Helper()
 	folder, err := os.MkdirTemp(r.Folder, "mounted")
 	rig.Must(t, err)
@@ -52,7 +52,7 @@ func mountOf(t *testing.T, r *rig.Rig, patience time.Duration) *mounted {
 	var known atomic.Pointer[Share]
 	m.link = link.New(link.Options{
 		Account: r.Account, Routes: []smb.Route{r.Cable.Route("only")}, Patience: patience, Killed: Killed, Check: Check,
-		Logons: logons.New("", r.Account.User, "", r.Account.Password),
+		Logins: logins.New("", r.Account.User, "", r.Account.Password),
 		Known: func() []identity.Entry {
 			if share := known.Load(); share != nil {
 				return share.Known()
@@ -62,9 +62,13 @@ func mountOf(t *testing.T, r *rig.Rig, patience time.Duration) *mounted {
 	})
 	rig.Must(t, m.link.Start(context.Background()))
 	t.Cleanup(m.link.Close)
-	share, err := Mount(m.link, Options{
+	options := Options{
 		Folder: m.folder, Source: "//rig/share", Uid: uint32(os.Getuid()), Gid: uint32(os.Getgid()), FileMode: 0o644, DirMode: 0o755,
-	})
+	}
+	if len(links) > 0 {
+		options.Links = links[0]
+	}
+	share, err := Mount(m.link, options)
 	rig.Must(t, err)
 	m.share = share
 	known.Store(share)
@@ -149,7 +153,7 @@ func add(t *testing.T, f *os.File, text string) {
 	rig.Must(t, err)
 }
 
-// tree is all files below a folder, without those that were set aside.
+// tree is all files below a folder, without hidden ones.
 func tree(folder string) map[string]string {
 	all := map[string]string{}
 	_ = filepath.WalkDir(folder, func(file string, entry fs.DirEntry, err error) error {

@@ -12,11 +12,11 @@ import (
 	"mountaineer/mount/fs/safely"
 )
 
-// A server takes only so many open files of one connection. When there are more, those are closed that programs have not used for longest, and
-// opened again when they are used: until then their names count.
+// A server limits the open files of one connection. Beyond the limit, files that programs have not used for longest are closed, and
+// opened again, by name, when they are used.
 
 const (
-	// So many are closed at once.
+	// How many are closed at once.
 	closedAtOnce = 8
 	// So often it is logged.
 	fullEvery = time.Minute
@@ -54,15 +54,15 @@ func (s *Share) makeRoom(c *link.Conn) (isMade bool) {
 	return true
 }
 
-// giveBack closes a file that nobody uses now, and that is not locked and has a name.
+// giveBack closes a file that no program uses now, and that is not locked and has a name.
 func (h *handle) giveBack(c *link.Conn) bool {
 	n := h.node
 	n.mu.Lock()
-	isAside := len(n.aside) > 0
+	hasHidden := len(n.hidden) > 0
 	n.mu.Unlock()
 	h.mu.Lock()
 	file := h.file
-	if isAside || file == nil || h.on != c || h.before != nil || h.users.Load() > 0 || n.locks.holder.Load() != nil {
+	if hasHidden || file == nil || h.on != c || h.before != nil || h.users.Load() > 0 || n.locks.lockHandle.Load() != nil {
 		h.mu.Unlock()
 		return false
 	}
@@ -75,7 +75,7 @@ func (h *handle) giveBack(c *link.Conn) bool {
 		_, _ = file.Close()
 	})
 	_, _ = link.Await(context.Background(), nil, closed, time.Now().Add(closedWithin))
-	n.unvouch()
+	n.endLease()
 	n.forgetSoon()
 	return true
 }

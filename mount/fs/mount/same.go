@@ -16,7 +16,7 @@ type found struct {
 	session, epoch int
 	// The server's clock when it was asked.
 	at time.Time
-	// The target, if it is a symbolic link; empty: it is none; nil: nobody has looked.
+	// The target, if it is a symbolic link; empty: it is not one; nil: unknown.
 	target *string
 	// The target also of a link that is shown as a file.
 	read *string
@@ -34,7 +34,7 @@ func lookAt(t link.Try, path string) (found, error) {
 	return foundOn(t.Conn, seen), nil
 }
 
-// lacksId: impacket's server lists files without their ids, and has ids for who looks at one. Such an entry is only a name.
+// lacksId: impacket's server lists files without their ids, and returns an id when one is opened. Its entries are only names.
 func (f found) lacksId() bool { return f.seen.FileId == 0 }
 
 // self says which file a node is.
@@ -54,9 +54,9 @@ func (f found) self() self {
 	}
 }
 
-// isSame: what was found is that file or folder, of which left was seen last. Samba has the earliest of a file's times as its creation time, if
-// it does not know it: that becomes another of these times when the earliest one changes, and proves nothing if it is older than before. What was
-// made since then is another file, to which the server has given the number again. A folder is the same if its id is: no bytes depend on it.
+// isSame: found is that file or folder, last seen as left. Samba has the earliest of a file's times as its creation time, if
+// it does not know it: that becomes another of these times when the earliest one changes, and proves nothing if it is older than before. A file that was
+// made since then is another one, to which the server has given the number again. A folder is the same if its id is: no bytes depend on it.
 func (s self) isSame(at found, left *smb2.FileStat) bool {
 	now, made := at.self(), at.seen.CreationTime
 	switch {

@@ -1,4 +1,24 @@
 // Package mount shows a share as a file system.
+//
+// A Share is one FUSE mount, a node a file or folder that the kernel knows, a handle a file that a program has open. go-fuse calls their methods
+// (Lookup, Open, Read, Rename, …) for many requests at the same time. A request goes to the server by link.Do, as a function of the connection
+// that the link has just now: ask and atPath by name, onFile and onWriter by the server's handle.
+//
+// Open files. openedOn opens the server's handle on the connection in use, and opens it again on the next one, if it is still the same file
+// (isSame); otherwise gone is set and the program gets ESTALE. The kernel's release closes it at the server later (closing counts these). A file
+// that is removed or replaced while it is open gets a hidden name until its last close (hidden.go).
+//
+// What is known. Attributes are believed for a second, a listing for a minute while the server reports changes of the folder (folder.go, watch.go).
+// Read bytes stay in the kernel while the server's lease lasts (lease.go); dropRead and dropPages forget them.
+//
+// Changes. node.order lets those that grow or cut a file run one at a time. One that had no answer is repeated (Try.Again): the repetition first
+// checks whether the first try was done. Locks are in locks.go.
+//
+// Reports. The reporter watches folders that programs here watch by inotify (watchers.go finds them), compares their entries (reported_folder.go) and
+// has the repeater (repeat.go) make the kernel report each change.
+//
+// Locks of this package: a turn of node.order and repeats.turn are held during requests, handle.mu only while the file is opened or closed; all
+// other mutexes for an instant. A turn is entered before handle.mu, and handle.mu before node.mu.
 package mount
 
 import (
@@ -41,22 +61,22 @@ type Options struct {
 	LocalLocks bool
 	// The share's folder in the home; empty: none.
 	State string
-	// Folders in which all changes of other clients are heard, whoever watches them.
+	// Folders in which all changes of other clients are reported, whether a program watches them or not.
 	Watch []string
 }
 
 // Share is a share that is mounted.
 type Share struct {
 	Options
-	link    *link.Link
-	server  *fuse.Server
-	root    *node
-	renames renames
-	known   known
-	folders folders
-	aside   asideList
-	copies  copies
-	holders holders
+	link        *link.Link
+	server      *fuse.Server
+	root        *node
+	renames     renames
+	known       known
+	folders     folders
+	hidden      hiddenFiles
+	copies      copies
+	lockedFiles lockedFiles
 	// The library opens a file of the mount before it is ready: nothing may wait for the server then, or a kill would never end this program.
 	isMounted atomic.Bool
 	// When a name or a file was last changed from here, ns.
@@ -68,9 +88,9 @@ type Share struct {
 	changedThere atomic.Int64
 	// Listings of this server say nothing of files but their names.
 	listsNoIds atomic.Bool
-	// What other clients change is told to programs here.
+	// Reports changes of other clients to programs here.
 	watchers watchers
-	hearing  hearing
+	reporter reporter
 	repeats  repeats
 	// What no program waits for.
 	behind sync.WaitGroup
@@ -81,8 +101,8 @@ type Share struct {
 // Mount makes the mount. l has signed in.
 func Mount(l *link.Link, options Options) (*Share, error) {
 	s := &Share{Options: options, link: l, characters: characters(l.Characters())}
-	safely.Guard(&s.known.mu, &s.folders.mu, &s.holders.mu)
-	s.aside.open(options.State)
+	safely.Guard(&s.known.mu, &s.folders.mu, &s.lockedFiles.mu)
+	s.hidden.open(options.State)
 	s.root = &node{share: s}
 	at, err := s.root.look(context.Background(), "")
 	if err != nil {
@@ -106,8 +126,8 @@ func Mount(l *link.Link, options Options) (*Share, error) {
 		DisableXAttrs:     true,
 		EnableLocks:       !s.LocalLocks,
 		ExtraCapabilities: fuse.CAP_ATOMIC_O_TRUNC,
-		PanicHandler: func(mistake any) fuse.Status {
-			safely.Mistake(mistake)
+		PanicHandler: func(value any) fuse.Status {
+			safely.Panicked(value)
 			return fuse.EIO
 		},
 	}
@@ -133,7 +153,7 @@ func Mount(l *link.Link, options Options) (*Share, error) {
 	if err != nil {
 		return nil, smb.Fail(smb.Fuse, err)
 	}
-	s.beginHearing(is.Dev)
+	s.beginReporting(is.Dev)
 	if !s.ReadOnly {
 		s.behind.Go(safely.Of(func() { _, _ = s.removeLeftovers() }))
 	}
@@ -143,7 +163,7 @@ func Mount(l *link.Link, options Options) (*Share, error) {
 // Wait returns once the share is unmounted, and what no program waits for is done, or takes too long.
 func (s *Share) Wait() {
 	s.server.Wait()
-	s.endHearing()
+	s.endReporting()
 	_, _ = link.Await(context.Background(), nil, safely.Done(s.behind.Wait), time.Now().Add(closedWithin))
 }
 
@@ -154,13 +174,13 @@ func (s *Share) Unmount() error {
 	return s.server.Unmount()
 }
 
-// Detach takes the mount away; what is open ends with this program.
+// Detach takes the mount away; open files end with this program.
 func (s *Share) Detach() error {
 	return exec.Command("fusermount3", "-u", "-z", s.Folder).Run()
 }
 
 // Counts are the handles that programs have open, and the removed files among them.
-func (s *Share) Counts() (open, aside int) { return int(s.opened.Load()), s.aside.count() }
+func (s *Share) Counts() (open, hidden int) { return int(s.opened.Load()), s.hidden.count() }
 
 // Known are files that tell the server from another one: those that are open, then others that the kernel knows.
 func (s *Share) Known() []identity.Entry { return s.known.entries() }

@@ -52,7 +52,7 @@ func encodeLink(target string) []byte {
 	return append([]byte(text), bytes.Repeat([]byte(" "), linkLength-len(text))...)
 }
 
-// decodeLink returns the target; empty: it is no link.
+// decodeLink returns the target; empty: it is not a link.
 func decodeLink(data []byte) string {
 	var length int
 	if len(data) != linkLength {
@@ -88,7 +88,7 @@ func (s *Share) mayBeLink(at found) bool {
 	return s.Links != NoLinks && at.seen.EndOfFile == linkLength && !at.seen.IsDir()
 }
 
-// resolved says whether what is at that name in the folder n is a symbolic link. What is open here is a file.
+// resolved says whether the file at that name in the folder n is a symbolic link. One that is open here stays a file.
 func (n *node) resolved(ctx context.Context, name string, at found) (found, error) {
 	child := n.childOf(name)
 	isKnown := child != nil && child.isSame(at)
@@ -169,7 +169,7 @@ func (n *node) Readlink(context.Context) ([]byte, syscall.Errno) {
 	n.mu.Lock()
 	target := n.link.target
 	n.mu.Unlock()
-	// It may have been moved since it was looked at.
+	// It may have been moved since it was found.
 	if parent, _ := n.folder(); parent == nil || parent.shownTarget(target) == "" {
 		return nil, syscall.ESTALE
 	}

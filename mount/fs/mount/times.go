@@ -25,7 +25,7 @@ func (t times) shown(seen *smb2.FileStat) time.Time {
 	return t.wrote
 }
 
-// isFrozen: the server has closed the file, and kept a time that somebody set before our last write.
+// isFrozen: the server has closed the file, and kept a time that was set before our last write.
 func (t times) isFrozen(now *smb2.FileStat) bool {
 	return !t.wrote.IsZero() && t.wrote.After(t.set) && now.LastWriteTime.Before(t.wrote.Add(-timesSlack))
 }

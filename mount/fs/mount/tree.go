@@ -35,21 +35,21 @@ type node struct {
 	times   times
 	link    symlink
 	open    map[*handle]struct{} // until programs have closed them
-	opened  fs.Place             // by which it was opened first
+	opened  fs.Place             // the name by which it was opened first
 	closing int                  // handles that programs have closed and the server not yet
-	aside   []string             // where its names are since they were removed while it was open
+	hidden  []string             // where its names are since they were removed while it was open
 	changed time.Time            // when it was last changed from here
 	known   time.Time            // when the server last said how it is; zero: it is to be asked again
-	// By that the server vouches for what is read of it; nil: it does not.
-	promise    smb2.Promise
-	promiseOn  *link.Conn
-	lease      smb2.LeaseKey
+	// The server breaks it before another client changes the file; nil: it granted none.
+	lease      smb2.Lease
+	leaseOn    *link.Conn
+	leasedKey  smb2.LeaseKey
 	leasedPath string
 
 	isForgetting atomic.Bool
-	// While programs want to hear of changes in this folder.
-	heard atomic.Pointer[heard]
-	pages pages
+	// Set while programs watch this folder.
+	reported atomic.Pointer[reportedFolder]
+	pages    pages
 }
 
 var (
@@ -136,7 +136,7 @@ func (n *node) learn(at found) {
 	}
 }
 
-// saw is learn for a file that is known: what was read of it is dropped before the kernel hears that it has changed.
+// saw is learn for a file that is known: bytes that were read of it are dropped before the kernel gets to know that it has changed.
 func (n *node) saw(at found) {
 	n.mu.Lock()
 	before, wrote := n.seen, n.times.wrote
@@ -149,7 +149,7 @@ func (n *node) saw(at found) {
 	}
 }
 
-// wrote notes a change from here: nothing that was read is true any more, by whichever name.
+// wrote notes a change from here: bytes that were read by any of its names are dropped.
 func (n *node) wrote() {
 	now := time.Now()
 	n.share.written.Store(now.UnixNano())
@@ -168,8 +168,8 @@ func (n *node) hasChanged(name string) {
 	now := time.Now()
 	n.share.written.Store(now.UnixNano())
 	n.names.forget(name)
-	if heard := n.heard.Load(); heard != nil {
-		heard.ownChange(name)
+	if reported := n.reported.Load(); reported != nil {
+		reported.ownChange(name)
 	}
 	if n.IsRoot() {
 		n.share.link.RootChanged()
@@ -212,14 +212,14 @@ func (n *node) handles() []*handle {
 	return all
 }
 
-// dropRead: nothing that was read ahead is true any more.
+// dropRead drops the bytes that were read ahead.
 func (n *node) dropRead() {
 	for _, h := range n.handles() {
 		h.ahead.drop()
 	}
 }
 
-// forgetSoon: what a program reads now of a file for which the server does not vouch is read again after a second.
+// forgetSoon has the bytes that a program reads now of a file without a lease read again after a second.
 func (n *node) forgetSoon() {
 	if n.isForgetting.Swap(true) {
 		return
@@ -231,7 +231,7 @@ func (n *node) forgetSoon() {
 	}))
 }
 
-// OnForget: the kernel does not know it any more.
+// OnForget: the kernel no longer knows it.
 func (n *node) OnForget() { n.share.known.remove(n) }
 
 func (n *node) fill(out *fuse.Attr) {
@@ -306,8 +306,8 @@ func (n *node) child(ctx context.Context, name string, at found) *fs.Inode {
 	return inode
 }
 
-// attrFor tells the node apart from others. The generation does so for files that have one id, as in snapshots within a share, and for an id
-// that was given again. Another spelling of a name is a node of its own, with the same number: with one inode, the kernel would take a change
+// attrFor distinguishes the node from others. The generation does so for files that have one id, as in snapshots within a share, and for an id
+// that was given again. Another spelling of a name is a separate node with the same number: with one inode, the kernel would take a change
 // of the spelling for a rename of a file over itself, and do nothing.
 func (n *node) attrFor(name string, at found) fs.StableAttr {
 	hash := fnv.New64a()
@@ -409,7 +409,7 @@ func (n *node) knownFor() time.Duration {
 	return attributesFor - time.Since(n.known)
 }
 
-// lookAgain looks at the file by a handle if there is one, else by its name, which may be another file's by now.
+// lookAgain reads the attributes by a handle if there is one, else by the name, which may be another file's by now.
 func (n *node) lookAgain(ctx context.Context) (found, error) {
 	handles := n.handles()
 	for _, h := range handles {

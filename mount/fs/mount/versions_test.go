@@ -67,7 +67,7 @@ func TestVersionsAreReadBelowAHiddenFolder(t *testing.T) {
 	if crossed := m.crossed() - before; crossed > mib {
 		t.Errorf("%d bytes crossed the cable", crossed)
 	}
-	// After a loss, too.
+	// Also after a loss.
 	f := m.open(at + "big")
 	m.Cable.Set(true)
 	m.Cable.Set(false)

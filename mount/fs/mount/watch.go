@@ -30,10 +30,10 @@ type watch struct {
 	node   *node
 	usedAt time.Time // under the mu of folders
 
-	// Who is told of changes in it, and of its end; nil: nobody.
-	hears func([]smb2.Change)
-	ended chan struct{}
-	why   error
+	// Called with each change in it; nil: only listings use the watch.
+	report func([]smb2.Change)
+	ended  chan struct{}
+	why    error
 
 	mu      sync.Mutex
 	handle  *smb2.Handle
@@ -69,8 +69,8 @@ func (f *folders) watched(n *node) *watch {
 		f.mu.Unlock()
 		return nil
 	}
-	oldest, unheard := f.oldest()
-	if unheard < watchesAtMost {
+	oldest, unreported := f.oldest()
+	if unreported < watchesAtMost {
 		oldest = nil
 	}
 	w := &watch{node: n, usedAt: now, ended: make(chan struct{})}
@@ -86,21 +86,21 @@ func (f *folders) watched(n *node) *watch {
 	return w
 }
 
-// oldest is the watch that was not used for longest, of those that nobody hears. The caller holds mu.
-func (f *folders) oldest() (oldest *watch, unheard int) {
+// oldest is the watch that was not used for longest, of those without a subscriber. The caller holds mu.
+func (f *folders) oldest() (oldest *watch, unreported int) {
 	for _, each := range f.watches {
-		if each.hears != nil {
+		if each.report != nil {
 			continue
 		}
-		unheard++
+		unreported++
 		if oldest == nil || each.usedAt.Before(oldest.usedAt) {
 			oldest = each
 		}
 	}
-	return oldest, unheard
+	return oldest, unreported
 }
 
-// giveBack ends a watch if there is one that nobody hears.
+// giveBack ends a watch without a subscriber, if there is one.
 func (f *folders) giveBack() bool {
 	f.mu.Lock()
 	oldest, _ := f.oldest()
@@ -111,9 +111,9 @@ func (f *folders) giveBack() bool {
 	return oldest != nil
 }
 
-// hear watches a folder until the watch ends, and tells of each change; of none: nobody knows of which.
-func (f *folders) hear(n *node, hears func([]smb2.Change)) (*watch, error) {
-	w := &watch{node: n, hears: hears, ended: make(chan struct{})}
+// subscribe watches a folder until the watch ends, and calls report with each change; without any: unknown ones.
+func (f *folders) subscribe(n *node, report func([]smb2.Change)) (*watch, error) {
+	w := &watch{node: n, report: report, ended: make(chan struct{})}
 	f.mu.Lock()
 	before := f.watches[n]
 	if f.watches == nil {
@@ -150,20 +150,20 @@ func (w *watch) begin(use link.Use) error {
 	return err
 }
 
-// follow hears of changes until the watch ends, with its connection at the latest.
+// follow report of changes until the watch ends, with its connection at the latest.
 func (w *watch) follow(b begun) {
 	defer w.end()
 	for {
 		changed, err := b.changes()
 		if err == nil {
 			w.node.names.changedBy(w.node.share, changed)
-			if w.hears != nil {
-				w.hears(changed)
+			if w.report != nil {
+				w.report(changed)
 			} else {
 				safely.Go(func() { w.node.share.watchers.noticed(w.node, changed) })
 			}
 			// The server keeps what comes now, and reports it together.
-			time.Sleep(heardTogether)
+			time.Sleep(reportTogether)
 			b.changes, err = b.handle.Watch(false)
 		}
 		if err != nil {
@@ -173,7 +173,7 @@ func (w *watch) follow(b begun) {
 	}
 }
 
-// end gives the folder free. What was listed holds for a moment longer.
+// end closes the folder at the server. Listings of it are believed for a moment longer.
 func (w *watch) end() {
 	w.mu.Lock()
 	isFirst, handle := !w.isEnded, w.handle

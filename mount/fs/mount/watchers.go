@@ -18,9 +18,9 @@ import (
 	"mountaineer/mount/fs/safely"
 )
 
-// watchers are the processes that let the kernel tell them of changes in this mount. One that has looked for a name, or opened a folder, is looked
-// at some time after that, and then as long as it watches anything. What the kernel has in memory is not asked for, so all processes are looked at
-// now and then, too, and when another client changes something.
+// watchers are the processes that watch this mount (inotify). A process that has looked up a name, or opened a folder, is checked
+// some time after that, and then for as long as it watches anything. The kernel answers from memory without a request, so all processes are checked
+// now and then, and when another client changes something.
 type watchers struct {
 	// Set once what begin prepares can be used: the kernel asks before.
 	isOn   atomic.Bool
@@ -30,34 +30,34 @@ type watchers struct {
 	mu        sync.Mutex
 	threads   map[uint32]time.Time // when one has asked last
 	processes map[int]*watcher
-	told      []uint64 // the inodes that are heard
+	reported  []uint64 // the inodes that setWatched last got
 	hasEnded  bool
 
 	sweeping sync.Mutex
 	sweptAt  time.Time
 	sweeps   int
-	swept    map[int]swept // under mu, too
+	swept    map[int]swept // also under mu
 }
 
-// swept is a process as it was when all were looked at.
+// swept is a process as it was when all were checked.
 type swept struct {
 	ran    string // how long its first thread has; one that has not run since then watches nothing new
 	inodes []uint64
 }
 
-// watcher is a process that is looked at.
+// watcher is a process that is checked.
 type watcher struct {
 	lookedAt time.Time
-	keeper   uint32 // the thread of it by which it is looked at while it watches
+	keeper   uint32 // its thread for which it is checked while it watches
 	inodes   []uint64
 }
 
-// A process is looked at so long after it has asked, then again each time if it has asked since, or watches and was not looked at for longer.
+// A process is checked firstLook after its first request, then every nextLook if it has sent requests since, or every lookedEvery while it watches.
 const (
 	firstLook   = 200 * time.Millisecond
 	nextLook    = 2 * time.Second
 	lookedEvery = 10 * time.Second
-	// All processes are not looked at again before; those that seem not to have run are, each thirtieth time.
+	// The least time between two checks of all processes; those that seem not to have run are checked each thirtieth time.
 	sweptAgain  = 2 * time.Second
 	sweptWholly = 30
 )
@@ -69,7 +69,7 @@ func (w *watchers) begin(s *Share, device uint64) {
 	w.threads, w.processes = map[uint32]time.Time{}, map[int]*watcher{}
 	if err == nil {
 		w.isOn.Store(true)
-		safely.Go(func() { w.sweepOften(s.hearing.ended) })
+		safely.Go(func() { w.sweepOften(s.reporter.ended) })
 	}
 }
 
@@ -85,7 +85,7 @@ func (w *watchers) sweepOften(ended <-chan struct{}) {
 	}
 }
 
-// sweep looks at all processes.
+// sweep checks all processes.
 func (w *watchers) sweep() {
 	w.sweeping.Lock()
 	defer w.sweeping.Unlock()
@@ -124,18 +124,18 @@ func (w *watchers) sweep() {
 	w.mu.Lock()
 	w.swept = now
 	w.mu.Unlock()
-	w.tell()
+	w.reportWatched()
 }
 
-// noticed: another client has changed something in a folder that nobody hears.
+// noticed: another client has changed something in a folder without a subscriber.
 func (w *watchers) noticed(folder *node, changed []smb2.Change) {
 	if time.Since(time.Unix(0, w.share.written.Load())) < ownFor {
 		// It comes from here.
 		return
 	}
 	w.sweep()
-	if heard := folder.heard.Load(); heard != nil {
-		heard.notice(changed)
+	if reported := folder.reported.Load(); reported != nil {
+		reported.notice(changed)
 	}
 }
 
@@ -158,7 +158,7 @@ func (w *watchers) note(thread uint32) {
 	}
 }
 
-// follow looks at the process of a thread until that has not asked for a while, and the process watches nothing.
+// follow checks the process of a thread until the thread has sent no request for a while, and the process watches nothing.
 func (w *watchers) follow(thread uint32) {
 	time.Sleep(firstLook)
 	process := groupOf(thread)
@@ -169,7 +169,7 @@ func (w *watchers) follow(thread uint32) {
 	}
 }
 
-// look says whether to look again.
+// look checks a process, and returns whether to check it again.
 func (w *watchers) look(process int, thread uint32) bool {
 	w.mu.Lock()
 	p, asked := w.processes[process], w.threads[thread]
@@ -206,11 +206,11 @@ func (w *watchers) found(p *watcher, inodes []uint64) {
 	w.mu.Lock()
 	p.inodes = inodes
 	w.mu.Unlock()
-	w.tell()
+	w.reportWatched()
 }
 
-// tell says which inodes are watched, if others are than before.
-func (w *watchers) tell() {
+// reportWatched passes on which inodes are watched, if they have changed.
+func (w *watchers) reportWatched() {
 	w.mu.Lock()
 	var all []uint64
 	for _, each := range w.processes {
@@ -221,11 +221,11 @@ func (w *watchers) tell() {
 	}
 	slices.Sort(all)
 	all = slices.Compact(all)
-	isChanged := !slices.Equal(w.told, all)
-	w.told = all
+	isChanged := !slices.Equal(w.reported, all)
+	w.reported = all
 	w.mu.Unlock()
 	if isChanged {
-		w.share.hearing.hear(all)
+		w.share.reporter.setWatched(all)
 	}
 }
 
@@ -240,7 +240,7 @@ func groupOf(thread uint32) (process int) {
 	return 0
 }
 
-// watchedBy are the inodes on that device of which the process wants to be told. /proc shows it of processes of this user only.
+// watchedBy are the inodes on that device that the process watches. /proc shows it of processes of this user only.
 func watchedBy(process int, device string) (inodes []uint64, isAlive bool) {
 	fds, err := os.Open(fmt.Sprintf("/proc/%d/fd", process))
 	if err != nil {

@@ -22,14 +22,14 @@ const partAtMost = 256 << 10
 
 var blocks = sync.Pool{New: func() any { return new([chunkAtMost]byte) }}
 
-// Write returns once the server has the bytes. It has its own copy of them: it may go on after the program that wrote was killed.
+// Write returns once the server has the bytes. It has its own copy of them: it may keep running after the program that wrote was killed.
 func (h *handle) Write(ctx context.Context, data []byte, off int64) (uint32, syscall.Errno) {
 	defer h.node.pages.begin()()
 	block := blocks.Get().(*[chunkAtMost]byte)
 	own := block[:copy(block[:], data)]
 	n, err := h.writeInOrder(ctx, own, off, h.appends && !isFromPages(ctx))
 	if at := h.timed.Load(); at != 0 && time.Now().UnixNano()-at > int64(timesSlack) {
-		// A descriptor was closed, and this one goes on.
+		// A descriptor was closed, and this one stays open.
 		h.settle(ctx)
 	}
 	if !errors.Is(err, syscall.EINTR) {
@@ -42,7 +42,7 @@ func (h *handle) Write(ctx context.Context, data []byte, off int64) (uint32, sys
 	return 0, errnoOf(err)
 }
 
-// writeInOrder: what grows the file goes alone, so that fallocate never makes it shorter again.
+// writeInOrder: a write that grows the file is exclusive, so that fallocate never makes it shorter again.
 func (h *handle) writeInOrder(ctx context.Context, data []byte, off int64, isAppended bool) (n int, err error) {
 	isGrowing := isAppended || off+int64(len(data)) > h.node.size()
 	turn, err := h.node.order.enter(ctx, isGrowing)
@@ -183,7 +183,7 @@ func sameAt(file *smb2.Handle, data []byte, off int64) (n int, err error) {
 	return n, nil
 }
 
-// reader may read the file: the holder, or a handle for it alone.
+// reader may read the file: the lock handle, or a handle that is opened for it only.
 func (h *handle) reader(t link.Try) (file *smb2.Handle, leave func(), err error) {
 	by, leave := h.inUseTo(smb2.AccessRead)
 	if by != h {
@@ -195,7 +195,7 @@ func (h *handle) reader(t link.Try) (file *smb2.Handle, leave func(), err error)
 	return opened.Handle, func() { _, _ = opened.Close() }, err
 }
 
-// Fsync: what was written is on the server's disk, as far as its settings go. SMB has it only for handles that may write.
+// Fsync returns once the bytes are on the server's disk, as far as its settings go. SMB has it only for handles that may write.
 func (h *handle) Fsync(ctx context.Context, _ uint32) syscall.Errno {
 	if writer := h.node.writer(h); writer != nil {
 		_, err := onFile(ctx, writer, changing, func(t link.Try, file *smb2.Handle) (struct{}, error) {
@@ -212,7 +212,7 @@ func (h *handle) Fsync(ctx context.Context, _ uint32) syscall.Errno {
 		return struct{}{}, file.Sync()
 	})
 	if isDenied(err) {
-		// Nobody here has written to it.
+		// No program here has written to it.
 		return 0
 	}
 	return errnoOf(err)
@@ -233,7 +233,7 @@ func (h *handle) sync(t link.Try, file *smb2.Handle) error {
 	return nil
 }
 
-// writer is that handle or another open one that may write, if there is one: the file may have no name any more.
+// writer is that handle or another open one that may write, if there is one: the file may no longer have a name.
 func (n *node) writer(f fs.FileHandle) *handle {
 	if h, ok := f.(*handle); ok && h.mayWrite() {
 		return h

@@ -149,7 +149,7 @@ func TestOneOfTwoClientsMakesAFile(t *testing.T) {
 	m := newMount(t, patient)
 	for i := range 10 {
 		name := fmt.Sprint(i)
-		// The kernel has just heard that there is none.
+		// The kernel has just got the answer that there is none.
 		_, _ = os.Stat(m.here(name))
 		write(t, m.Theirs(name), "theirs")
 		if _, err := os.OpenFile(m.here(name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644); !errors.Is(err, syscall.EEXIST) {
@@ -333,7 +333,7 @@ func TestEachNameIsItsOwn(t *testing.T) {
 			for _, two := range parts {
 				for _, name := range []string{one, one + "a", "a" + one, "a" + one + "a", one + two, one + two + "\uf081", "a" + one + two} {
 					try(name)
-					// Whatever the server has is shown, and found by that alone.
+					// Whatever the server has is shown, and found only by that.
 					if !utf8.ValidString(name) || c == private && strings.ContainsAny(name, "\n:") || strings.HasSuffix(name, " ") || strings.HasSuffix(name, ".") {
 						continue
 					}

@@ -1,4 +1,4 @@
-// Package process tells processes apart.
+// Package process distinguishes processes that had the same id one after the other.
 package process
 
 import (
@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// StartTime is field 22 of /proc/PID/stat, by which a process is told from a later one with its id.
+// StartTime is field 22 of /proc/PID/stat, which distinguishes a process from a later one with the same id.
 func StartTime(pid int) string {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {

@@ -38,7 +38,7 @@ func (c *Cable) Passed(text string) int {
 	return bytes.Count(c.toFar, []byte(text))
 }
 
-// CutAt ends a connection at each message to the server of which is says so: the server gets the message, and nobody its answer.
+// CutAt ends a connection at each message to the server of which is says so: the server gets the message, and its answer is lost.
 func (c *Cable) CutAt(is func(message []byte) bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -96,7 +96,7 @@ func (c *Cable) join(near net.Conn) {
 	}
 	c.near, c.far = append(c.near, near), append(c.far, far)
 	forward := func(to, from net.Conn) {
-		// Else the system would pass the bytes on by itself.
+		// Otherwise the system would pass the bytes on without this goroutine.
 		_, _ = io.Copy(struct{ io.Writer }{to}, held{from, to, c, from == near})
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -146,7 +146,7 @@ func (h held) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Narrow lets no message through that is longer, as a switch that drops long frames; what comes after one on its connection waits for it.
+// Narrow drops messages that are longer, as a switch drops long frames; later messages on the same connection wait for them.
 func (c *Cable) Narrow(bytes int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -167,7 +167,7 @@ func (c *Cable) Hold(isHeld bool) {
 	}
 }
 
-// Set ends the program's side of all connections; the server notices nothing, and what it sends stays with it. Cut: new ones end, too.
+// Set ends the program's side of all connections; the server notices nothing, and what it sends stays with it. Cut: new ones end as well.
 func (c *Cable) Set(isCut bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -1,4 +1,7 @@
 // Package rig is a real Samba server for tests, and cables to it that can be cut.
+//
+// A Rig is an smbd of this user with its own folders and port; Options, StartServer, KillServer and Reconfigure change it. A Cable is a proxy on a loopback port that leads
+// to it: tests cut it, hold messages back, drop long ones or end connections at a chosen message. A test ends its rig by t.Cleanup.
 package rig
 
 import (
@@ -226,7 +229,7 @@ func (r *Rig) Address() string { return fmt.Sprintf("127.0.0.1:%d", r.port) }
 func (r *Rig) KillServer() {
 	_ = syscall.Kill(-r.smbd.Process.Pid, syscall.SIGKILL)
 	_ = r.smbd.Wait()
-	// What serves its RPC, as for a list of shares, is a group by itself.
+	// The processes that serve its RPC, as for a list of shares, are a separate group.
 	text, _ := os.ReadFile(filepath.Join(r.Folder, "run/samba-dcerpcd.pid"))
 	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
 	if err != nil {

@@ -1,4 +1,8 @@
-// Package safely runs what may meet a mistake of this program, so that a mistake costs what it was met in, and not the files of all programs.
+// Package safely runs code so that a panic fails one request or ends one goroutine, and not the program with the open files of all users.
+//
+// Every goroutine of the program is started by Go, Ask or Done (safely_test.go checks that). Do turns a panic into EIO; Again restarts a loop
+// that others depend on. After a panic the mutexes given to Guard must be free within seconds and no goroutine may wait for a mutex for minutes:
+// otherwise the panic left one locked, and the program exits, to be started again by its daemon.
 package safely
 
 import (
@@ -13,18 +17,18 @@ import (
 	"time"
 )
 
-// Do returns EIO if op fails by a mistake.
+// Do returns EIO if op panics.
 func Do[T any](op func() (T, error)) (value T, err error) {
 	defer func() {
-		if mistake := recover(); mistake != nil {
-			Mistake(mistake)
+		if value := recover(); value != nil {
+			Panicked(value)
 			err = syscall.EIO
 		}
 	}()
 	return op()
 }
 
-// Of is op, which a mistake ends.
+// Of is op, ended by its first panic.
 func Of(op func()) func() {
 	return func() { _, _ = Do(func() (struct{}, error) { op(); return struct{}{}, nil }) }
 }
@@ -34,7 +38,7 @@ func Go(op func()) { go Of(op)() }
 
 const againAfter = time.Second
 
-// Again is op, which begins anew after a mistake: others need it for as long as it goes on.
+// Again is op, which is started again after a panic: others need it for as long as it runs.
 func Again(op func()) func() {
 	return func() {
 		for {
@@ -47,13 +51,13 @@ func Again(op func()) func() {
 	}
 }
 
-// Answer is what came of an operation.
+// Answer is the result of an operation.
 type Answer[T any] struct {
 	Value T
 	Err   error
 }
 
-// Ask runs op in a goroutine, and gives its answer, whatever becomes of it.
+// Ask runs op in a goroutine, and sends its result, or EIO after a panic.
 func Ask[T any](op func() (T, error)) <-chan Answer[T] {
 	answer := make(chan Answer[T], 1)
 	Go(func() {
@@ -79,16 +83,16 @@ var locks struct {
 	watch   sync.Once
 }
 
-// Guard: these are held for an instant only, never while anything is waited for.
+// Guard takes mutexes that are held for an instant only, never during a wait.
 func Guard(guarded ...*sync.Mutex) {
 	locks.Lock()
 	defer locks.Unlock()
 	locks.guarded = append(locks.guarded, guarded...)
 }
 
-// Mistake is logged. One that left a lock held would let others wait for ever: then the program ends, and is started again.
-func Mistake(mistake any) {
-	log.Printf("%v\n%s", mistake, debug.Stack())
+// Panicked logs a panic. One that left a mutex locked would let others wait for ever: then the program ends, and is started again.
+func Panicked(value any) {
+	log.Printf("%v\n%s", value, debug.Stack())
 	Go(checkGuarded)
 	locks.watch.Do(func() { Go(watchWaiting) })
 }
@@ -138,8 +142,8 @@ func allGoroutines() string {
 	return string(text[:runtime.Stack(text, true)])
 }
 
-// end: as an uncaught mistake ends a program.
+// end exits as an uncaught panic does.
 var end = func() {
-	_, _ = fmt.Fprintln(os.Stderr, "a mistake left a lock held: the program ends")
+	_, _ = fmt.Fprintln(os.Stderr, "a panic left a mutex locked: the program ends")
 	os.Exit(2)
 }

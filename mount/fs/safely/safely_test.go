@@ -17,10 +17,10 @@ import (
 	"time"
 )
 
-// What runs in a goroutine of its own, without a word about mistakes, cannot make any; Serve answers the kernel: without it nothing would.
+// Goroutines that are started without package safely: they cannot panic. Serve answers the kernel: without it nothing would.
 var mayRunBare = regexp.MustCompile(`^(safely\.(Of|Again)\(.*|.*\.[rR]eset|cancel|func\(\) \{ safely\(.*|s\.server\.Serve)$`)
 
-func TestEveryGoroutineOutlivesAMistake(t *testing.T) {
+func TestEveryGoroutineOutlivesAPanic(t *testing.T) {
 	// A server of a test, and this package.
 	exempt := regexp.MustCompile(`_test\.go$|^\.\./(rig|safely)/`)
 	for _, folder := range []string{"..", "../../../go-smb2"} {
@@ -75,7 +75,7 @@ func bareGoroutines(t *testing.T, file string) (bare []string) {
 	return bare
 }
 
-func TestAMistakeCostsNoMoreThanItself(t *testing.T) {
+func TestAPanicFailsOnlyItsRequest(t *testing.T) {
 	oops := func() (int, error) { panic("oops") }
 	if _, err := Do(oops); !errors.Is(err, syscall.EIO) {
 		t.Error(err)

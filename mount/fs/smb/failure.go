@@ -45,12 +45,12 @@ func StatusOf(err error) uint32 {
 	return 0
 }
 
-// IsFull: the server takes no more open files of this connection.
+// IsFull: the server accepts no further open file on this connection.
 func IsFull(err error) bool {
 	return StatusOf(err) == TooManyOpened || StatusOf(err) == insufficientResources
 }
 
-// TooManyOpened is said by a server that is full; Samba says insufficientResources.
+// TooManyOpened is the status of a server that is full; Samba's is insufficientResources.
 const TooManyOpened = 0xC000011F
 
 const (

@@ -1,4 +1,8 @@
-// Package smb signs in to a share over a route.
+// Package smb signs in to a share over a route, and says what an error means.
+//
+// SignIn.Do dials the route, negotiates, lets its caller judge the server (BeforeLogin) and wait for a turn (Turn), then sends the login and
+// connects to the share (a tree connect). Its Connection is one TCP connection with one SMB session; once it has ended it is not used again:
+// package link signs in to another one. CodeOf and IsLoss sort errors into the few kinds that callers act on. No lock is held here.
 package smb
 
 import (

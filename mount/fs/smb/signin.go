@@ -33,7 +33,7 @@ const (
 // Credits says how many requests may be under way, counted in 64 KiB.
 var Credits uint16 = 512
 
-// Turn is the right to sign in. Ended is called with what came of it.
+// Turn is the right to sign in. Ended is called with the result.
 type Turn interface{ Ended(err error) }
 
 type anyTurn struct{}
@@ -141,7 +141,7 @@ func (a Account) initiator() smb2.Initiator {
 	return &smb2.NTLMInitiator{User: a.User, Domain: a.Domain, Password: a.Password}
 }
 
-func init() { smb2.Mistake = safely.Mistake }
+func init() { smb2.OnPanic = safely.Panicked }
 
 var errAsked = errors.New("only asked who it is")
 
@@ -180,8 +180,8 @@ func (c *Connection) Proved() string {
 
 func (c *Connection) Signing() string { return c.session.Signing() }
 
-// Heard is when the server's last bytes came, Monotonic.
-func (c *Connection) Heard() time.Duration { return time.Duration(c.wire.heard.Load()) }
+// LastReceived is when the server's last bytes came, Monotonic.
+func (c *Connection) LastReceived() time.Duration { return time.Duration(c.wire.received.Load()) }
 
 // Ended is closed when the connection has ended, from whichever side.
 func (c *Connection) Ended() <-chan struct{} { return c.wire.ended }

@@ -14,22 +14,22 @@ type Traffic struct {
 
 var began = time.Now()
 
-// Monotonic is the time since this process began, which stands still while the machine sleeps.
+// Monotonic is the time since this process began, not counting sleep of the machine.
 func Monotonic() time.Duration { return time.Since(began) }
 
 // wire knows when the server's last bytes came.
 type wire struct {
 	*net.TCPConn
-	traffic *Traffic
-	heard   atomic.Int64 // Monotonic; 0: nothing came
-	ended   chan struct{}
-	once    sync.Once
+	traffic  *Traffic
+	received atomic.Int64 // Monotonic; 0: nothing came
+	ended    chan struct{}
+	once     sync.Once
 }
 
 func (w *wire) Read(p []byte) (int, error) {
 	n, err := w.TCPConn.Read(p)
 	if n > 0 {
-		w.heard.Store(int64(Monotonic()))
+		w.received.Store(int64(Monotonic()))
 		w.traffic.FromServer.Add(int64(n))
 	}
 	if err != nil {

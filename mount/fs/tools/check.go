@@ -52,7 +52,7 @@ const (
 
 var verdicts = []string{"none", "first", "same", "empty", "unproved", "different"}
 
-// What differs is looked at so often: an entry may just be changing.
+// How often entries that differ are read again: they may just be changing.
 const (
 	looksAtMost    = 3
 	lookAgainAfter = time.Second
@@ -221,7 +221,7 @@ func (c *check) record() {
 		return
 	}
 	if c.NewServer {
-		_ = identity.SetAside(c.State, time.Now())
+		_ = identity.Archive(c.State, time.Now())
 	}
 	_ = c.known.Write(c.State)
 }

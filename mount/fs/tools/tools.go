@@ -1,4 +1,5 @@
-// Package tools looks at servers and shares without mounting anything.
+// Package tools checks and lists servers and shares without mounting anything. Each command signs in on its own (smb.SignIn), compares the
+// server with the record in the share's folder (identity), and logs off; nothing is shared between commands and nothing is held while they wait.
 package tools
 
 import (
@@ -13,7 +14,7 @@ import (
 	smb2 "github.com/cloudsoda/go-smb2"
 
 	"mountaineer/mount/fs/identity"
-	"mountaineer/mount/fs/logons"
+	"mountaineer/mount/fs/logins"
 	"mountaineer/mount/fs/smb"
 )
 
@@ -21,7 +22,7 @@ import (
 type Request struct {
 	Account smb.Account
 	Routes  []smb.Route
-	Logons  *logons.Account
+	Logins  *logins.Account
 	// The share's folder in the home, whose record a server is compared with before it gets a login; empty: there is none.
 	State string
 	// The record is only read.
@@ -57,7 +58,7 @@ func (r Request) signIn(ctx context.Context, route smb.Route, known *identity.Re
 		Account: r.Account, Route: route, Traffic: &smb.Traffic{},
 		BeforeLogin: func(server smb2.Server) error { return refusal(known.Refusal(server)) },
 		Turn: func(ctx context.Context, server smb2.Server) (smb.Turn, error) {
-			return r.Logons.Enter(ctx, server, route)
+			return r.Logins.Enter(ctx, server, route)
 		},
 	}.Do(ctx)
 	if err == nil && c.Share != nil {

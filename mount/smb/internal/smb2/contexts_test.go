@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// someContext is a create context of a length that is no multiple of 8
+// someContext is a create context of a length that is not a multiple of 8
 type someContext int
 
 func (c someContext) Size() int { return int(c) }

@@ -1,6 +1,6 @@
 package smb2
 
-// field is a number in the body of an answer, of so many bytes; of 0: there is none.
+// field is a number in the body of an answer, with its length in bytes; 0: there is none.
 type field struct{ at, bytes int }
 
 func (f field) in(body []byte) (number int) {

@@ -2,7 +2,7 @@ package smb2
 
 import "github.com/cloudsoda/go-smb2/internal/utf16le"
 
-// ChangeNotifyRequest asks to hear of the next changes in a folder (MS-SMB2 2.2.35).
+// ChangeNotifyRequest asks for the next changes in a folder (MS-SMB2 2.2.35).
 type ChangeNotifyRequest struct {
 	PacketHeader
 	FileId             *FileId
@@ -49,8 +49,8 @@ const (
 	ActionNewName = 5
 )
 
-// Changes returns what has changed; false: the list is broken, as when entries overlap. What has a
-// longer name than most is left out. The answer is whole.
+// Changes returns the changed names; false: the list is broken, as when entries overlap. A
+// name longer than most is left out. The answer is whole.
 func (r ChangeNotifyResponseDecoder) Changes(most int) (changes []Change, ok bool) {
 	if r.length() == 0 {
 		return nil, true
@@ -108,7 +108,7 @@ func (r CreateResponseDecoder) LeaseState() uint32 {
 	return 0
 }
 
-// Break is what a server says when it no longer vouches for what was read (MS-SMB2 2.2.23). Key: of a lease; else FileId.
+// Break is a server's notification that a lease or oplock is broken (MS-SMB2 2.2.23). Key: of a lease; else FileId.
 type Break struct {
 	IsLease bool
 	Key     [16]byte
@@ -118,7 +118,7 @@ type Break struct {
 	State              uint32
 }
 
-// BreakOf reads the body of a notification; nil: it is none.
+// BreakOf reads the body of a notification; nil: it is not a break.
 func BreakOf(body []byte) *Break {
 	switch {
 	case len(body) >= 44 && le.Uint16(body[:2]) == 44:

@@ -38,7 +38,7 @@ func TestVectorsInPieces(t *testing.T) {
 	}
 }
 
-// bytewise is Write as it is said to be: a byte at a time.
+// bytewise is Write as the specification has it: a byte at a time.
 func bytewise(d *cmac, p []byte) {
 	for _, c := range p {
 		if d.p >= len(d.ci) {

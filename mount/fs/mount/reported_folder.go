@@ -18,33 +18,33 @@ import (
 
 const (
 	// Notices that come together are one change.
-	heardTogether = 100 * time.Millisecond
+	reportTogether = 100 * time.Millisecond
 	// A server reports a change from here again when it updates the time of a write, 2 s later.
 	ownFor = 3 * time.Second
-	// So many names are looked at each; more have the folder listed.
+	// How many names are looked up one by one; for more the folder is listed.
 	lookedAtMost = 32
-	// While a program waits for so long, the kernel may have a folder locked, and nothing is told.
+	// While a program waits for this long, the kernel may have a folder locked, and nothing is reported.
 	quietFor = time.Second
 )
 
-// heard is a folder of which programs here want to hear. What is told is the difference between what it had and what it has: notices only say
-// which names to look at, so that a lost one costs no more than a listing.
-type heard struct {
+// reportedFolder is a folder that programs here watch. They get the difference between its entries before and now: the server's notices only say
+// which names to check, so that a lost notice means only one more listing.
+type reportedFolder struct {
 	node *node
-	// A person has named it or a folder above: what was there before is known only of names that have changed since.
+	// A person has named it or a folder above: earlier entries are known only of names that have changed since.
 	isNamed bool
 	wake    chan struct{}
 	ended   chan struct{}
-	knows   atomic.Bool // what was there
+	knows   atomic.Bool // the entries before
 	// Only the goroutine of run has these.
-	before  map[string]entry
-	isWhole bool
-	absorb  map[string]struct{}
+	before     map[string]entry
+	isWhole    bool
+	suppressed map[string]struct{}
 
-	mu      sync.Mutex
-	pending map[string]smb2.Change // the first of each name
-	isAnew  bool
-	own     map[string]time.Time // names that were changed from here
+	mu       sync.Mutex
+	pending  map[string]smb2.Change // the first of each name
+	mustList bool
+	own      map[string]time.Time // names that were changed from here
 }
 
 // entry is what a name in a folder was.
@@ -69,8 +69,8 @@ func (e entry) found() found {
 
 const folderAttribute = 0x10
 
-// notice: these names have changed; none: nobody knows which.
-func (h *heard) notice(changed []smb2.Change) {
+// notice: these names have changed; none: any of them.
+func (h *reportedFolder) notice(changed []smb2.Change) {
 	h.mu.Lock()
 	for _, each := range changed {
 		each.Name = h.node.share.characters.fromServer(each.Name)
@@ -78,7 +78,7 @@ func (h *heard) notice(changed []smb2.Change) {
 			h.pending[each.Name] = each
 		}
 	}
-	h.isAnew = h.isAnew || len(changed) == 0
+	h.mustList = h.mustList || len(changed) == 0
 	h.limit()
 	h.mu.Unlock()
 	select {
@@ -87,8 +87,8 @@ func (h *heard) notice(changed []smb2.Change) {
 	}
 }
 
-// ownChange: that name is changed from here, and the kernel tells it.
-func (h *heard) ownChange(name string) {
+// ownChange: that name is changed from here, and the kernel reports it without help.
+func (h *reportedFolder) ownChange(name string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.own == nil {
@@ -97,7 +97,7 @@ func (h *heard) ownChange(name string) {
 	h.own[name] = time.Now()
 }
 
-func (h *heard) isOwn(name string) bool {
+func (h *reportedFolder) isOwn(name string) bool {
 	h.mu.Lock()
 	at, isOwn := h.own[name]
 	h.mu.Unlock()
@@ -123,8 +123,8 @@ func (n *node) isWritten() bool {
 	return false
 }
 
-// run hears until the folder is given up.
-func (h *heard) run() {
+// run report until the folder is given up.
+func (h *reportedFolder) run() {
 	var w *watch
 	defer func() {
 		if w != nil {
@@ -138,9 +138,9 @@ func (h *heard) run() {
 		case h.isNamed:
 		case w == nil:
 			var err error
-			if w, err = h.node.share.folders.hear(h.node, h.notice); err != nil {
-				h.node.share.hearing.lacks(lacking(err))
-				w, lost = nil, time.After(heardAgain)
+			if w, err = h.node.share.folders.subscribe(h.node, h.notice); err != nil {
+				h.node.share.reporter.lacks(lacking(err))
+				w, lost = nil, time.After(reportAgainAfter)
 			} else {
 				over = w.ended
 				h.notice(nil)
@@ -148,62 +148,62 @@ func (h *heard) run() {
 		default:
 			over = w.ended
 		}
-		if len(h.absorb) > 0 {
+		if len(h.suppressed) > 0 {
 			again = time.After(ownFor)
 		}
 		select {
 		case <-h.ended:
 			return
-		case <-h.node.share.hearing.ended:
+		case <-h.node.share.reporter.ended:
 			return
 		case <-lost:
 		case <-over:
 			if lack := lacking(w.why); lack != "" {
-				h.node.share.hearing.lacks(lack)
+				h.node.share.reporter.lacks(lack)
 				return
 			}
 			w = nil
-			time.Sleep(heardTogether)
+			time.Sleep(reportTogether)
 		case <-again:
 			h.settleOwn()
 		case <-h.wake:
-			time.Sleep(heardTogether)
+			time.Sleep(reportTogether)
 			if !h.look() {
-				time.Sleep(heardAgain)
+				time.Sleep(reportAgainAfter)
 				h.notice([]smb2.Change{})
 			}
 		}
 	}
 }
 
-// look tells what has changed; false: later.
-func (h *heard) look() bool {
+// look reports the changes; false: it is to be called again later.
+func (h *reportedFolder) look() bool {
 	if h.node.share.link.OldestWait() > quietFor {
 		return false
 	}
 	h.mu.Lock()
-	pending, isAnew := h.pending, h.isAnew
-	h.pending, h.isAnew = map[string]smb2.Change{}, false
+	pending, mustList := h.pending, h.mustList
+	h.pending, h.mustList = map[string]smb2.Change{}, false
 	h.mu.Unlock()
-	if h.absorb == nil {
-		h.absorb, h.before = map[string]struct{}{}, map[string]entry{}
+	if h.suppressed == nil {
+		h.suppressed, h.before = map[string]struct{}{}, map[string]entry{}
 	}
 	for name := range pending {
 		if h.isOwn(name) {
-			h.absorb[name] = struct{}{}
+			h.suppressed[name] = struct{}{}
 			delete(pending, name)
 		}
 	}
-	if isAnew && !h.isNamed && !h.isWhole {
+	if mustList && !h.isNamed && !h.isWhole {
 		if h.takeAll(); h.isWhole && len(pending) == 0 {
 			return true
 		}
-		isAnew = !h.isWhole
+		mustList = !h.isWhole
 		h.undo(pending)
 	}
-	now, isWhole, err := h.seen(pending, isAnew)
+	now, isWhole, err := h.seen(pending, mustList)
 	if err != nil {
-		h.later(pending, isAnew)
+		h.later(pending, mustList)
 		return errors.Is(err, link.ErrAway) || isAbsent(err)
 	}
 	if isWhole && h.isWhole {
@@ -213,18 +213,18 @@ func (h *heard) look() bool {
 		for name := range now {
 			pending[name] = smb2.Change{}
 		}
-		h.absorbOwn(pending)
+		h.suppressOwn(pending)
 	}
-	isTold := h.tell(pending, now)
-	if h.isNamed && !h.isWhole && isTold {
+	isReported := h.report(pending, now)
+	if h.isNamed && !h.isWhole && isReported {
 		// From now on it is known what is there.
 		h.takeAll()
 	}
-	return isTold
+	return isReported
 }
 
 // undo forgets of these names what they are since they have changed.
-func (h *heard) undo(changed map[string]smb2.Change) {
+func (h *reportedFolder) undo(changed map[string]smb2.Change) {
 	for name, each := range changed {
 		_, isThere := h.before[name]
 		delete(h.before, name)
@@ -235,19 +235,19 @@ func (h *heard) undo(changed map[string]smb2.Change) {
 	}
 }
 
-// absorbOwn: of these names those are not told that were changed from here since it was last taken over.
-func (h *heard) absorbOwn(names map[string]smb2.Change) {
+// suppressOwn suppresses the reports of those names that were changed from here since they were last taken over.
+func (h *reportedFolder) suppressOwn(names map[string]smb2.Change) {
 	for name := range names {
 		h.mu.Lock()
 		_, isOwn := h.own[name]
 		h.mu.Unlock()
 		if isOwn || h.isOwn(name) {
-			h.absorb[name] = struct{}{}
+			h.suppressed[name] = struct{}{}
 		}
 	}
 }
 
-func (h *heard) takeAll() {
+func (h *reportedFolder) takeAll() {
 	now, isWhole, err := h.seen(nil, true)
 	defer h.knows.Store(true)
 	if h.isWhole = err == nil && isWhole; h.isWhole {
@@ -258,10 +258,10 @@ func (h *heard) takeAll() {
 	}
 }
 
-func (h *heard) later(pending map[string]smb2.Change, isAnew bool) {
+func (h *reportedFolder) later(pending map[string]smb2.Change, mustList bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.isAnew = h.isAnew || isAnew
+	h.mustList = h.mustList || mustList
 	for name, each := range pending {
 		h.pending[name] = each
 	}
@@ -269,17 +269,17 @@ func (h *heard) later(pending map[string]smb2.Change, isAnew bool) {
 }
 
 // limit: of more names than are listed, it is not known which. The caller holds mu.
-func (h *heard) limit() {
+func (h *reportedFolder) limit() {
 	if len(h.pending) > keptAtMost {
-		h.pending, h.isAnew = map[string]smb2.Change{}, true
+		h.pending, h.mustList = map[string]smb2.Change{}, true
 	}
 }
 
 // seen is what the server shows at these names, or all of the folder.
-func (h *heard) seen(names map[string]smb2.Change, isAnew bool) (now map[string]found, isWhole bool, err error) {
+func (h *reportedFolder) seen(names map[string]smb2.Change, mustList bool) (now map[string]found, isWhole bool, err error) {
 	now = map[string]found{}
 	use := link.Use{Session: link.Files, NoWait: true}
-	if isAnew || len(names) > lookedAtMost {
+	if mustList || len(names) > lookedAtMost {
 		all, err := atPath(context.Background(), h.node, use, func(t link.Try, path string) ([]found, error) { return listAll(t, path, keptAtMost) })
 		if err == nil {
 			for _, each := range all {
@@ -304,9 +304,9 @@ func (h *heard) seen(names map[string]smb2.Change, isAnew bool) (now map[string]
 	return now, false, nil
 }
 
-// tell tells the differences of these names, and takes over what is there now. A name of which nobody knows what was there before was there,
+// report reports the differences of these names, and remembers the entries of now. A name whose earlier entry is unknown existed,
 // unless the server has said that it is new.
-func (h *heard) tell(names map[string]smb2.Change, now map[string]found) bool {
+func (h *reportedFolder) report(names map[string]smb2.Change, now map[string]found) bool {
 	if len(h.before) > 2*keptAtMost {
 		h.before, h.isWhole = map[string]entry{}, false
 	}
@@ -324,9 +324,9 @@ func (h *heard) tell(names map[string]smb2.Change, now map[string]found) bool {
 				h.before[name] = was
 			}
 		}
-		_, isAbsorbed := h.absorb[name]
+		_, isSuppressed := h.suppressed[name]
 		switch {
-		case isAbsorbed || !wasThere && !isThere:
+		case isSuppressed || !wasThere && !isThere:
 		case wasThere && !isThere:
 			gone = append(gone, name)
 		case isThere && (!wasThere || was.id != 0 && was.id != at.seen.FileId):
@@ -337,41 +337,41 @@ func (h *heard) tell(names map[string]smb2.Change, now map[string]found) bool {
 	}
 	slices.Sort(gone)
 	slices.Sort(come)
-	isTold := true
+	isReported := true
 	for _, name := range come {
 		at := now[name]
-		is := told{Do: newFile, Name: name}
+		is := report{Do: newFile, Name: name}
 		if at.seen.IsDir() {
 			is.Do = newFolder
 		}
 		i := slices.IndexFunc(gone, func(each string) bool { return h.before[each].id == at.seen.FileId && at.seen.FileId != 0 })
 		if i >= 0 {
-			is = told{Do: movedTo, Name: gone[i], To: name}
+			is = report{Do: movedTo, Name: gone[i], To: name}
 			gone = slices.Delete(gone, i, i+1)
 		}
-		isTold = h.tellOne(is, at) && isTold
+		isReported = h.reportOne(is, at) && isReported
 	}
 	for _, name := range gone {
-		is := told{Do: goneFile, Name: name}
+		is := report{Do: goneFile, Name: name}
 		if h.before[name].isFolder {
 			is.Do = goneFolder
 		}
-		isTold = h.tellOne(is, h.before[name].found()) && isTold
+		isReported = h.reportOne(is, h.before[name].found()) && isReported
 	}
 	for _, name := range changed {
-		isTold = h.tellOne(told{Do: changedFile, Name: name}, now[name]) && isTold
+		isReported = h.reportOne(report{Do: changedFile, Name: name}, now[name]) && isReported
 	}
-	return isTold
+	return isReported
 }
 
-// tellOne has the kernel drop what it knows, and tell. What cannot be told now is looked at later.
-func (h *heard) tellOne(is told, at found) bool {
+// reportOne has the kernel drop what it knows, and report the change. One that cannot be reported now is checked later.
+func (h *reportedFolder) reportOne(is report, at found) bool {
 	n := h.node
 	is.Folder, is.At = n.Path(nil), at.seen.LastWriteTime
 	name := cmp.Or(is.To, is.Name)
 	child := n.childOf(name)
 	if child != nil && is.Do == changedFile && child.Mode() == syscall.S_IFLNK {
-		// What it leads to is asked again, and nobody watches that here.
+		// The kernel asks for its target again, and no program can watch that here.
 		_ = n.NotifyEntry(name)
 		h.before[name] = entryOf(at.seen)
 		return true
@@ -385,7 +385,7 @@ func (h *heard) tellOne(is told, at found) bool {
 		if is.Do == newFile || is.Do == newFolder || is.Do == movedTo && child != nil {
 			_ = n.NotifyEntry(name)
 		}
-		err = n.share.repeats.tell(n, is, at)
+		err = n.share.repeats.report(n, is, at)
 	}
 	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.ETIMEDOUT) {
 		h.later(map[string]smb2.Change{is.Name: {}, name: {}}, false)
@@ -401,10 +401,10 @@ func (h *heard) tellOne(is told, at found) bool {
 	return true
 }
 
-// settleOwn takes over, without a word, what was changed from here.
-func (h *heard) settleOwn() {
+// settleOwn takes over, without a report, what was changed from here.
+func (h *reportedFolder) settleOwn() {
 	names := map[string]smb2.Change{}
-	for name := range h.absorb {
+	for name := range h.suppressed {
 		if !h.isOwn(name) {
 			names[name] = smb2.Change{}
 		}
@@ -424,7 +424,7 @@ func (h *heard) settleOwn() {
 	}
 	h.mu.Unlock()
 	for name := range names {
-		delete(h.absorb, name)
+		delete(h.suppressed, name)
 		delete(h.before, name)
 		if at, isThere := now[name]; isThere {
 			h.before[name] = entryOf(at.seen)

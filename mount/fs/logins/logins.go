@@ -1,5 +1,10 @@
-// Package logons lets the programs of one account sign in one after the other, and never so often that a server locks the account.
-package logons
+// Package logins lets the programs of one account sign in one after the other, and never so often that a server locks the account.
+//
+// All programs of a home share one file for each account and server, with the refusals of the last hour. Enter locks that file (flock), reads it,
+// and refuses the sign-in if it could bring the account nearer to being locked (record.judge); Ended records the result and unlocks. After two
+// refusals in an hour nothing is tried, until a person gives another password or asks (Use, TryNow). ask.go shares in the same way which
+// addresses have answered, so that many mounts ask a lost server only once. Account.mu is held for an instant, the file for one sign-in.
+package logins
 
 import (
 	"context"
@@ -56,7 +61,7 @@ type Account struct {
 type Refusal struct {
 	At   int64  `json:"at"` // Unix ms
 	Text string `json:"text"`
-	// Mark tells apart the passwords that were refused.
+	// Mark distinguishes the passwords that were refused.
 	Mark string `json:"mark"`
 }
 
@@ -147,7 +152,7 @@ func (r record) judge(mark string, acceptedAt int64, isNew bool, now time.Time) 
 	return smb.Fail(smb.LogonHeld, fmt.Errorf("not tried again yet, because the server refused it: %s", own.Text))
 }
 
-// markOf tells passwords apart, and is too short to tell what they are: as many have the same one as there are among 65,536.
+// markOf distinguishes passwords, and is too short to reveal them: one password in 65,536 has the same mark.
 func (r record) markOf(password string) string {
 	sum := hmac.New(sha256.New, []byte(r.Salt))
 	sum.Write([]byte(password))
@@ -164,7 +169,7 @@ func (r record) recent(now time.Time) (recent []Refusal) {
 	return recent
 }
 
-// Away notes that no route leads to the server: a refused login may then be tried once more.
+// Away records that no route leads to the server: a refused login may then be tried again.
 func (a *Account) Away() {
 	a.mu.Lock()
 	name := a.name
@@ -209,7 +214,7 @@ func (a *Account) lock(ctx context.Context, name string) (*os.File, error) {
 	}
 	file, err := os.OpenFile(filepath.Join(a.folder, name), os.O_RDWR|os.O_CREATE|syscall.O_CLOEXEC, 0o600)
 	if err != nil {
-		// A home that cannot be written keeps nobody from the server.
+		// A home that cannot be written must not prevent a sign-in.
 		return nil, nil
 	}
 	for until := time.Now().Add(turnWithin); ; {

@@ -19,55 +19,55 @@ import (
 )
 
 // A server that is away is asked again to report changes.
-const heardAgain = 2 * time.Second
+const reportAgainAfter = 2 * time.Second
 
-var heardAtMost = 256
+var reportedAtMost = 256
 
-// hearing has the folders that programs here watch: what other clients change in them is told.
-type hearing struct {
+// reporter has the folders that programs here watch, and reports the changes of other clients in them.
+type reporter struct {
 	share *Share
 
 	mu      sync.Mutex
-	folders map[*node]*heard
-	over    []string // watched, and more than are heard
-	missing string   // why nothing is heard
+	folders map[*node]*reportedFolder
+	over    []string // watched folders beyond the limit
+	missing string   // why nothing is reported
 	ended   chan struct{}
 }
 
-// Unheard is nil if all is heard.
-func (s *Share) Unheard() *link.Unheard {
-	h := &s.hearing
+// Unreported is nil if all changes are reported.
+func (s *Share) Unreported() *link.Unreported {
+	h := &s.reporter
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(h.over) == 0 && h.missing == "" {
 		return nil
 	}
-	return &link.Unheard{Folders: slices.Clone(h.over), Missing: h.missing}
+	return &link.Unreported{Folders: slices.Clone(h.over), Missing: h.missing}
 }
 
-// begin hears from now on. Nothing can be told in a mount that refuses changes.
-func (s *Share) beginHearing(device uint64) {
-	s.hearing = hearing{share: s, folders: map[*node]*heard{}, ended: make(chan struct{})}
+// beginReporting starts reports. None can be made in a mount that refuses changes.
+func (s *Share) beginReporting(device uint64) {
+	s.reporter = reporter{share: s, folders: map[*node]*reportedFolder{}, ended: make(chan struct{})}
 	s.repeats.share, s.repeats.device = s, device
 	if s.ReadOnly {
 		return
 	}
 	s.watchers.begin(s, device)
 	for _, each := range s.Watch {
-		safely.Go(safely.Again(func() { s.hearing.hearTree(strings.Trim(path.Clean("/"+each), "/")) }))
+		safely.Go(safely.Again(func() { s.reporter.watchTree(strings.Trim(path.Clean("/"+each), "/")) }))
 	}
 }
 
-func (s *Share) endHearing() {
+func (s *Share) endReporting() {
 	s.watchers.end()
-	close(s.hearing.ended)
+	close(s.reporter.ended)
 	s.repeats.turn.Lock()
 	defer s.repeats.turn.Unlock()
 	s.repeats.end()
 }
 
-// hear takes over which inodes programs watch: folders, or files in them.
-func (h *hearing) hear(inodes []uint64) {
+// setWatched takes the inodes that programs watch now: folders, or files in them.
+func (h *reporter) setWatched(inodes []uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	wanted := map[*node]bool{}
@@ -76,7 +76,7 @@ func (h *hearing) hear(inodes []uint64) {
 		n := h.share.folderOf(each)
 		switch {
 		case n == nil || wanted[n]:
-		case len(wanted) == heardAtMost:
+		case len(wanted) == reportedAtMost:
 			if !h.share.isNamed(n) {
 				over = append(over, n.Path(nil))
 			}
@@ -100,11 +100,11 @@ func (h *hearing) hear(inodes []uint64) {
 		}
 	}
 	if isNew {
-		safely.Go(func() { h.share.link.Note(link.Event{Is: "unheard", Path: over[0]}) })
+		safely.Go(func() { h.share.link.Note(link.Event{Is: "unreported", Path: over[0]}) })
 	}
 }
 
-// isNamed: all that changes in the folder is heard because of a name in the configuration.
+// isNamed: all changes in the folder are reported because of a name in the configuration.
 func (s *Share) isNamed(n *node) bool {
 	return slices.ContainsFunc(s.Watch, func(each string) bool {
 		return strings.HasPrefix("/"+n.Path(nil)+"/", strings.TrimSuffix(path.Clean("/"+each), "/")+"/")
@@ -112,8 +112,8 @@ func (s *Share) isNamed(n *node) bool {
 }
 
 // add: the caller holds mu.
-func (h *hearing) add(n *node, isNamed bool) *heard {
-	if isNamed && len(h.folders) >= heardAtMost {
+func (h *reporter) add(n *node, isNamed bool) *reportedFolder {
+	if isNamed && len(h.folders) >= reportedAtMost {
 		for _, other := range h.folders {
 			if other.isNamed {
 				h.drop(other)
@@ -121,29 +121,29 @@ func (h *hearing) add(n *node, isNamed bool) *heard {
 			}
 		}
 	}
-	each := &heard{node: n, isNamed: isNamed, pending: map[string]smb2.Change{}, wake: make(chan struct{}, 1), ended: make(chan struct{})}
+	each := &reportedFolder{node: n, isNamed: isNamed, pending: map[string]smb2.Change{}, wake: make(chan struct{}, 1), ended: make(chan struct{})}
 	h.folders[n] = each
-	n.heard.Store(each)
+	n.reported.Store(each)
 	safely.Go(safely.Again(each.run))
 	return each
 }
 
 // drop: the caller holds mu.
-func (h *hearing) drop(each *heard) {
+func (h *reporter) drop(each *reportedFolder) {
 	delete(h.folders, each.node)
-	each.node.heard.CompareAndSwap(each, nil)
+	each.node.reported.CompareAndSwap(each, nil)
 	close(each.ended)
 }
 
 // lacks says once what the server lacks.
-func (h *hearing) lacks(what string) {
+func (h *reporter) lacks(what string) {
 	h.mu.Lock()
 	isNew := h.missing != what
 	h.missing = what
 	h.mu.Unlock()
 	if isNew && what != "" {
 		log.Printf("changes of other clients are not heard: %s", what)
-		h.share.link.Note(link.Event{Is: "unheard", Text: what})
+		h.share.link.Note(link.Event{Is: "unreported", Text: what})
 	}
 }
 
@@ -164,7 +164,7 @@ func (s *Share) folderOf(inode uint64) *node {
 		return s.root
 	}
 	s.known.mu.Lock()
-	// What has no id at the server has a number of its own here.
+	// A file without an id at the server has a separate number here.
 	all := slices.Concat(s.known.nodes[inode], s.known.nodes[0])
 	s.known.mu.Unlock()
 	for _, each := range all {
@@ -181,8 +181,8 @@ func (s *Share) folderOf(inode uint64) *node {
 	return nil
 }
 
-// hearTree hears of all changes below a folder that a person has named, whoever watches it.
-func (h *hearing) hearTree(folder string) {
+// watchTree follows all changes below a folder that a person has named, whether a program watches it or not.
+func (h *reporter) watchTree(folder string) {
 	for isAgain := false; ; isAgain = true {
 		err := h.followTree(folder, isAgain)
 		if errors.Is(err, syscall.ENOTSUP) {
@@ -191,13 +191,13 @@ func (h *hearing) hearTree(folder string) {
 		select {
 		case <-h.ended:
 			return
-		case <-time.After(heardAgain):
+		case <-time.After(reportAgainAfter):
 		}
 	}
 }
 
 // followTree returns when the server, or its connection, reports nothing more.
-func (h *hearing) followTree(folder string, isAgain bool) error {
+func (h *reporter) followTree(folder string, isAgain bool) error {
 	onServer, err := h.share.characters.pathOnServer(folder)
 	if err != nil {
 		return err
@@ -207,14 +207,14 @@ func (h *hearing) followTree(folder string, isAgain bool) error {
 		defer begun.handle.Close()
 		h.lacks("")
 		if isAgain {
-			h.tellTree(folder, nil)
+			h.reportTree(folder, nil)
 		}
 	}
 	for err == nil {
 		var changed []smb2.Change
 		if changed, err = begun.changes(); err == nil {
 			begun.changes, err = begun.handle.Watch(true)
-			h.tellTree(folder, changed)
+			h.reportTree(folder, changed)
 		}
 	}
 	if what := lacking(err); what != "" {
@@ -224,8 +224,8 @@ func (h *hearing) followTree(folder string, isAgain bool) error {
 	return err
 }
 
-// tellTree notes changes below a folder; none: nobody knows which.
-func (h *hearing) tellTree(folder string, changed []smb2.Change) {
+// reportTree passes on changes below a folder; none: any change.
+func (h *reporter) reportTree(folder string, changed []smb2.Change) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(changed) == 0 {
@@ -249,7 +249,7 @@ func (h *hearing) tellTree(folder string, changed []smb2.Change) {
 			}
 		}
 		if at == nil || !at.isFolder() {
-			// The kernel does not know that folder: nobody watches it.
+			// The kernel does not know that folder: no program watches it.
 			continue
 		}
 		each.Name = names[last]

@@ -1,4 +1,4 @@
-package logons
+package logins
 
 import (
 	"context"
@@ -62,7 +62,7 @@ func (a *Account) isAnswering(route smb.Route, every time.Duration) bool {
 	return true
 }
 
-// isRecent is false for times in the future, too: the clock may have been set back.
+// isRecent is also false for times in the future: the clock may have been set back.
 func isRecent(at int64, within time.Duration) bool {
 	ago := time.Since(time.UnixMilli(at))
 	return ago >= 0 && ago < within

@@ -1,4 +1,4 @@
-package logons
+package logins
 
 import (
 	"testing"

@@ -30,13 +30,13 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// ears are what the kernel tells of some folders.
-type ears struct {
-	t     *testing.T
-	fd    int
-	names map[int32]string
-	mu    sync.Mutex
-	heard []string
+// kernelEvents are the inotify events of some folders.
+type kernelEvents struct {
+	t      *testing.T
+	fd     int
+	names  map[int32]string
+	mu     sync.Mutex
+	events []string
 }
 
 var said = map[uint32]string{
@@ -44,12 +44,12 @@ var said = map[uint32]string{
 	unix.IN_CREATE | unix.IN_ISDIR: "new folder", unix.IN_DELETE | unix.IN_ISDIR: "gone folder",
 }
 
-// listen returns once the mount hears of changes in these folders.
-func (m *mounted) listen(folders ...string) *ears {
+// listen returns once the mount report of changes in these folders.
+func (m *mounted) listen(folders ...string) *kernelEvents {
 	m.T.Helper()
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC)
 	rig.Must(m.T, err)
-	e := &ears{t: m.T, fd: fd, names: map[int32]string{}}
+	e := &kernelEvents{t: m.T, fd: fd, names: map[int32]string{}}
 	file := os.NewFile(uintptr(fd), "inotify")
 	m.T.Cleanup(func() { _ = file.Close() })
 	for _, each := range folders {
@@ -71,15 +71,15 @@ func (m *mounted) listen(folders ...string) *ears {
 				name := string(bytes.TrimRight(buffer[at+16:at+16+length], "\x00"))
 				if what := said[binary.LittleEndian.Uint32(buffer[at+4:])]; what != "" {
 					e.mu.Lock()
-					e.heard = append(e.heard, what+" "+strings.TrimPrefix(e.names[int32(binary.LittleEndian.Uint32(buffer[at:]))]+"/"+name, "/"))
+					e.events = append(e.events, what+" "+strings.TrimPrefix(e.names[int32(binary.LittleEndian.Uint32(buffer[at:]))]+"/"+name, "/"))
 					e.mu.Unlock()
 				}
 				at += 16 + length
 			}
 		}
 	}()
-	rig.Eventually(m.T, "folders are heard", func() bool {
-		h := &m.share.hearing
+	rig.Eventually(m.T, "folders are watched", func() bool {
+		h := &m.share.reporter
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		count := 0
@@ -93,76 +93,76 @@ func (m *mounted) listen(folders ...string) *ears {
 	return e
 }
 
-// hears waits for these events, and that there are no others.
-func (e *ears) hears(what ...string) {
+// report waits for these events, and that there are no others.
+func (e *kernelEvents) report(what ...string) {
 	e.t.Helper()
 	is := func() []string {
 		e.mu.Lock()
 		defer e.mu.Unlock()
-		return slices.Clone(e.heard)
+		return slices.Clone(e.events)
 	}
 	for until := time.Now().Add(rig.AtMost); len(is()) < len(what) && time.Now().Before(until); {
 		time.Sleep(10 * time.Millisecond)
 	}
-	time.Sleep(3 * heardTogether)
+	time.Sleep(3 * reportTogether)
 	if got := is(); !slices.Equal(got, what) {
-		e.t.Errorf("heard %q, not %q", got, what)
+		e.t.Errorf("events %q, not %q", got, what)
 	}
 	e.mu.Lock()
-	e.heard = nil
+	e.events = nil
 	e.mu.Unlock()
 }
 
-func TestChangesOfOtherClientsAreHeard(t *testing.T) {
+func TestChangesOfOtherClientsAreReported(t *testing.T) {
 	m := newMount(t, patient, oldest)
 	m.put("old", 10)
 	m.put("in/deep", 10)
 	rig.Must(t, os.MkdirAll(m.Theirs("in/empty"), 0o755))
 	e := m.listen("", "in")
 	write(t, m.Theirs("new"), "text")
-	e.hears("new new", "written new")
+	e.report("new new", "written new")
 	if text, err := os.ReadFile(m.here("new")); string(text) != "text" {
 		t.Errorf("%q, %v", text, err)
 	}
 	write(t, m.Theirs("old"), "another text")
-	e.hears("changed old", "written old")
+	e.report("changed old", "written old")
 	rig.Must(t, os.Rename(m.Theirs("new"), m.Theirs("renamed")))
-	e.hears("from new", "to renamed")
+	e.report("from new", "to renamed")
 	rig.Must(t, os.Remove(m.Theirs("renamed")))
-	e.hears("gone renamed")
+	e.report("gone renamed")
 	rig.Must(t, os.Mkdir(m.Theirs("folder"), 0o755))
-	e.hears("new folder folder")
+	e.report("new folder folder")
 	rig.Must(t, os.Remove(m.Theirs("folder")))
-	e.hears("gone folder folder")
+	e.report("gone folder folder")
 	rig.Must(t, os.Remove(m.Theirs("in/deep")))
 	rig.Must(t, os.Remove(m.Theirs("in/empty")))
-	e.hears("gone in/deep", "gone folder in/empty")
+	e.report("gone in/deep", "gone folder in/empty")
 	// A file that is replaced, as editors save.
 	write(t, m.Theirs("tmp"), "saved")
 	rig.Must(t, os.Rename(m.Theirs("tmp"), m.Theirs("old")))
-	e.hears("new old", "written old")
+	e.report("new old", "written old")
 	m.has(map[string]string{"old": "saved"})
 }
 
-func TestChangesFromHereAreToldOnce(t *testing.T) {
+func TestChangesFromHereAreReportedOnce(t *testing.T) {
 	m := newMount(t, patient)
 	e := m.listen("")
 	f := openFile(t, m.here("own"), os.O_CREATE|os.O_WRONLY)
 	add(t, f, "text")
 	rig.Must(t, f.Close())
-	e.hears("new own", "changed own", "written own")
+	e.report("new own", "changed own", "written own")
 	rig.Must(t, os.Rename(m.here("own"), m.here("second")))
-	e.hears("from own", "to second")
-	time.Sleep(ownFor + heardAgain)
-	e.hears()
+	e.report("from own", "to second")
+	time.Sleep(ownFor + reportAgainAfter)
+	e.report()
 	write(t, m.Theirs("second"), "of another")
-	e.hears("changed second", "written second")
+	e.report("changed second", "written second")
 	rig.Must(t, os.Remove(m.here("second")))
-	e.hears("gone second")
+	e.report("gone second")
 }
 
-// Else each file of a build would cost requests, and be told twice.
-func TestManyChangesFromHereAreToldOnce(t *testing.T) {
+// Else each file of a build would cost requests, and be reported twice.
+func TestManyChangesFromHereAreReportedOnce(t *testing.T) {
 	m := newMount(t, patient)
 	e := m.listen("")
 	var want []string
@@ -172,15 +172,15 @@ func TestManyChangesFromHereAreToldOnce(t *testing.T) {
 		want = append(want, "new "+name, "changed "+name, "written "+name)
 	}
 	// As if the server could not say which.
-	m.share.root.heard.Load().notice(nil)
-	e.hears(want...)
-	time.Sleep(ownFor + heardAgain)
-	e.hears()
+	m.share.root.reported.Load().notice(nil)
+	e.report(want...)
+	time.Sleep(ownFor + reportAgainAfter)
+	e.report()
 	write(t, m.Theirs("7"), "of another")
-	e.hears("changed 7", "written 7")
+	e.report("changed 7", "written 7")
 }
 
-func TestWhatChangedDuringAnOutageIsToldAfterIt(t *testing.T) {
+func TestChangesDuringAnOutageAreReportedAfterIt(t *testing.T) {
 	m := newMount(t, patient)
 	m.put("gone", 10)
 	m.put("stays", 10)
@@ -189,12 +189,12 @@ func TestWhatChangedDuringAnOutageIsToldAfterIt(t *testing.T) {
 	m.put("new", 10)
 	rig.Must(t, os.Remove(m.Theirs("gone")))
 	m.Cable.Set(false)
-	e.hears("new new", "written new", "gone gone")
+	e.report("new new", "written new", "gone gone")
 }
 
-func TestFoldersBeyondThoseThatAreHeardAreNamed(t *testing.T) {
-	heardAtMost = 1
-	t.Cleanup(func() { heardAtMost = 256 })
+func TestFoldersBeyondThoseThatAreWatchedAreNamed(t *testing.T) {
+	reportedAtMost = 1
+	t.Cleanup(func() { reportedAtMost = 256 })
 	m := newMount(t, patient)
 	m.put("one/file", 10)
 	m.put("two/file", 10)
@@ -204,9 +204,9 @@ func TestFoldersBeyondThoseThatAreHeardAreNamed(t *testing.T) {
 	t.Cleanup(func() { _ = unix.Close(fd) })
 	_, err = unix.InotifyAddWatch(fd, m.here("two"), unix.IN_CREATE)
 	rig.Must(t, err)
-	rig.Eventually(t, "one is not heard", func() bool {
-		unheard := m.share.Unheard()
-		return unheard != nil && len(unheard.Folders) == 1 && unheard.Missing == ""
+	rig.Eventually(t, "one is not watched", func() bool {
+		unreported := m.share.Unreported()
+		return unreported != nil && len(unreported.Folders) == 1 && unreported.Missing == ""
 	})
 	m.share.Watch = []string{"one", "two/"}
 	_, err = unix.InotifyAddWatch(fd, m.here("one/file"), unix.IN_MODIFY)
@@ -214,22 +214,22 @@ func TestFoldersBeyondThoseThatAreHeardAreNamed(t *testing.T) {
 	_, err = unix.InotifyAddWatch(fd, m.here(""), unix.IN_MODIFY)
 	rig.Must(t, err)
 	rig.Eventually(t, "only the root is not named", func() bool {
-		unheard := m.share.Unheard()
-		return unheard == nil || slices.Equal(unheard.Folders, []string{""})
+		unreported := m.share.Unreported()
+		return unreported == nil || slices.Equal(unreported.Folders, []string{""})
 	})
 }
 
-// Else a watcher that is told of a change could have it made.
+// Otherwise a watcher that gets a report could cause the change.
 func TestACallOfTheRepeaterIsNeverReal(t *testing.T) {
 	m := newMount(t, patient)
 	m.put("file", 10)
 	e := m.listen("")
 	m.put("other", 10)
-	e.hears("new other", "written other")
+	e.report("new other", "written other")
 	r := &m.share.repeats
 	r.turn.Lock()
 	defer r.turn.Unlock()
-	for _, each := range []told{
+	for _, each := range []report{
 		{Do: newFile, Name: "made"}, {Do: newFolder, Name: "made"}, {Do: changedFile, Name: "file"}, {Do: movedTo, Name: "file", To: "made"}, {Do: goneFile, Name: "file"},
 	} {
 		if err := r.ask(each); err == nil {
@@ -237,13 +237,13 @@ func TestACallOfTheRepeaterIsNeverReal(t *testing.T) {
 		}
 	}
 	// Announced, and too late.
-	r.announce(m.share.root, told{Do: goneFile, Name: "file"}, found{})
+	r.announce(m.share.root, report{Do: goneFile, Name: "file"}, found{})
 	r.expected[0].until = time.Now()
-	if r.ask(told{Do: goneFile, Name: "file"}) == nil {
+	if r.ask(report{Do: goneFile, Name: "file"}) == nil {
 		t.Error("a late call was not refused")
 	}
 	// A bare folder, as below the mount, is another device.
-	if err := (told{Do: newFile, Name: "made"}).repeat(place{m.Folder, r.device}); err == nil {
+	if err := (report{Do: newFile, Name: "made"}).repeat(place{m.Folder, r.device}); err == nil {
 		t.Error("made outside of the mount")
 	}
 	for _, name := range []string{"file", "other"} {
@@ -256,10 +256,10 @@ func TestACallOfTheRepeaterIsNeverReal(t *testing.T) {
 	}
 }
 
-func TestANamedFolderIsHeardWhoeverWatches(t *testing.T) {
+func TestANamedFolderIsReportedWhateverWatches(t *testing.T) {
 	m := newMount(t, patient)
 	m.put("Photos/2024/one", 10)
-	go m.share.hearing.hearTree("Photos")
+	go m.share.reporter.watchTree("Photos")
 	m.share.watchers.isOn.Store(false)
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	rig.Must(t, err)
@@ -271,7 +271,7 @@ func TestANamedFolderIsHeardWhoeverWatches(t *testing.T) {
 	write(t, other.here("Photos/2024/two"), "text")
 	rig.Must(t, os.Remove(other.here("Photos/2024/one")))
 	var got []byte
-	rig.Eventually(t, "heard", func() bool {
+	rig.Eventually(t, "watched", func() bool {
 		buffer := make([]byte, 4096)
 		if n, err := unix.Read(fd, buffer); err == nil {
 			got = append(got, buffer[:n]...)
@@ -280,7 +280,7 @@ func TestANamedFolderIsHeardWhoeverWatches(t *testing.T) {
 	})
 }
 
-// onlyWatch watches the folder that it reads, and says what it hears.
+// onlyWatch watches the folder that it reads, and says what it report.
 func onlyWatch() {
 	var folder string
 	_, _ = fmt.Scanln(&folder)
@@ -298,8 +298,8 @@ func onlyWatch() {
 }
 
 // A18: a program that only watches asks nothing of the mount. It is found when another client changes something in a folder that is kept in
-// memory, or when all processes are looked at.
-func TestAProgramThatOnlyWatchesIsHeard(t *testing.T) {
+// memory, or when all processes are checked.
+func TestAProgramThatOnlyWatchesGetsReports(t *testing.T) {
 	for _, isInMemory := range []bool{true, false} {
 		m := newMount(t, patient)
 		m.put("d/old", 10)
@@ -330,10 +330,10 @@ func TestAProgramThatOnlyWatchesIsHeard(t *testing.T) {
 		}
 		if !isInMemory {
 			m.share.watchers.sweep()
-			rig.Eventually(t, "the folder is heard", func() bool {
-				m.share.hearing.mu.Lock()
-				defer m.share.hearing.mu.Unlock()
-				for _, each := range m.share.hearing.folders {
+			rig.Eventually(t, "the folder is watched", func() bool {
+				m.share.reporter.mu.Lock()
+				defer m.share.reporter.mu.Unlock()
+				for _, each := range m.share.reporter.folders {
 					return each.knows.Load()
 				}
 				return false
@@ -342,7 +342,7 @@ func TestAProgramThatOnlyWatchesIsHeard(t *testing.T) {
 		write(t, m.Theirs("d/new"), "")
 		late := time.AfterFunc(rig.AtMost, func() { _ = child.Process.Kill() })
 		if lines.Scan(); lines.Text() != "new new" {
-			t.Errorf("kept in memory: %v: heard %q", isInMemory, lines.Text())
+			t.Errorf("kept in memory: %v: events %q", isInMemory, lines.Text())
 		}
 		late.Stop()
 	}

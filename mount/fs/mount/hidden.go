@@ -8,22 +8,22 @@ import (
 	"sync"
 )
 
-// asideList notes in the share's folder of the home where removed files are that are still open.
-type asideList struct {
+// hiddenFiles notes in the share's folder of the home where removed files are that are still open.
+type hiddenFiles struct {
 	mu    sync.Mutex
 	path  string // empty: the list is only in memory
-	paths map[string]asideFile
-	left  []asideFile
+	paths map[string]hiddenFile
+	left  []hiddenFile
 }
 
-type asideFile struct {
+type hiddenFile struct {
 	Path string `json:"path"`
 	Id   uint64 `json:"id,string"`
 }
 
 // open reads what an earlier program has left.
-func (l *asideList) open(folder string) {
-	l.paths = map[string]asideFile{}
+func (l *hiddenFiles) open(folder string) {
+	l.paths = map[string]hiddenFile{}
 	if folder == "" {
 		return
 	}
@@ -33,16 +33,16 @@ func (l *asideList) open(folder string) {
 		return
 	}
 	for line := range bytes.Lines(text) {
-		var each asideFile
-		if json.Unmarshal(line, &each) == nil && isAsidePath(each.Path) {
+		var each hiddenFile
+		if json.Unmarshal(line, &each) == nil && isHiddenPath(each.Path) {
 			l.paths[each.Path] = each
 			l.left = append(l.left, each)
 		}
 	}
 }
 
-// isAsidePath: no other file is ever removed because of what the list says.
-func isAsidePath(path string) bool {
+// isHiddenPath: no other file is ever removed because of what the list says.
+func isHiddenPath(path string) bool {
 	name := path[len(folderOf(path)):]
 	if len(name) > 0 && name[0] == '/' {
 		name = name[1:]
@@ -50,23 +50,23 @@ func isAsidePath(path string) bool {
 	return isHidden(name) || filepath.Base(folderOf(path)) == removedFolder && len(name) == markLength
 }
 
-func (l *asideList) leftovers() []asideFile {
+func (l *hiddenFiles) leftovers() []hiddenFile {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.left
 }
 
-func (l *asideList) count() int {
+func (l *hiddenFiles) count() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.paths)
 }
 
 // add returns once the path is on this machine's disk.
-func (l *asideList) add(path string, id uint64) error {
+func (l *hiddenFiles) add(path string, id uint64) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.paths[path] = asideFile{path, id}
+	l.paths[path] = hiddenFile{path, id}
 	if l.path == "" {
 		return nil
 	}
@@ -85,8 +85,8 @@ func (l *asideList) add(path string, id uint64) error {
 	return err
 }
 
-// remove: nothing is there any more.
-func (l *asideList) remove(path string) {
+// remove takes a path off the list: no file is there now.
+func (l *hiddenFiles) remove(path string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.paths, path)
