@@ -137,7 +137,7 @@ func tasks(source, archive string) []task {
 
 const sourceFiles = 20
 
-// MOUNTAINEER_KILLS is how often the program is killed.
+// A15: all that was acknowledged is on the server. MOUNTAINEER_KILLS is how often the program is killed.
 func TestNothingThatWasAcknowledgedIsMissingAfterAKill(t *testing.T) {
 	kills := 2
 	if text := os.Getenv("MOUNTAINEER_KILLS"); text != "" {

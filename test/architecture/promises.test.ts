@@ -5,7 +5,8 @@ import path from "node:path";
 import { test } from "node:test";
 import { PROMISES } from "./promises.ts";
 
-const TESTS = path.resolve(import.meta.dirname, "..");
+const ROOT = path.resolve(import.meta.dirname, "../..");
+const OWN = "test/architecture/promises.test.ts";
 
 /**
  * The titles of `test(…)`, `it(…)`, `describe(…)` and `t.test(…)`, those in tables of cases (`name: "…"`), and the lines at
@@ -29,25 +30,47 @@ export function cites(title: string, id: string): boolean {
   return follows(rest) || ids.split(/[^A-G\d]+/).includes(id);
 }
 
-async function allTitles(): Promise<readonly string[]> {
-  const titles: string[] = [];
-  for await (const file of glob("**/*.{test.ts,golden}", { cwd: TESTS })) {
-    if (!file.startsWith("architecture/"))
-      titles.push(...titlesIn(await readFile(path.join(TESTS, file), "utf8")));
+/** By file, from the repository's root. In Go a title is a comment, `// A19: …`. */
+async function allTitles(): Promise<ReadonlyMap<string, readonly string[]>> {
+  const titles = new Map<string, readonly string[]>();
+  for await (const file of glob(["test/**/*.{test.ts,golden}", "mount/fs/**/*_test.go"], { cwd: ROOT })) {
+    const source = await readFile(path.join(ROOT, file), "utf8");
+    if (file.endsWith(".go"))
+      titles.set(
+        file,
+        [...source.matchAll(/^\/\/ (.*)$/gm)].flatMap(([, text]) => text ?? []),
+      );
+    else if (file !== OWN) titles.set(file, titlesIn(source));
   }
   return titles;
 }
 
-test("each promise is cited by the title of a test that proves it", async () => {
-  const titles = await allTitles();
-  const proved = PROMISES.filter(({ notYetProved }) => notYetProved !== true);
-  const uncited = proved.filter(({ id }) => !titles.some((title) => cites(title, id)));
-  assert.ok(proved.length > 0);
+test("each promise is proved by the file that it names, and each cited id is a promise", async (t) => {
+  const titles = [...(await allTitles())];
+  const wrong = PROMISES.flatMap(({ id, what, at, unproved }) => {
+    const files = titles.flatMap(([file, all]) => (all.some((title) => cites(title, id)) ? file : []));
+    const parts = files.filter((file) => file !== at);
+    t.diagnostic(
+      `${id} ${at ?? "no test"}; parts: ${parts.join(" ")}${unproved ? `; unproved: ${unproved}` : ""}`,
+    );
+    if (at === undefined ? files.length > 0 || unproved === undefined : !files.includes(at))
+      return `${id}: ${what}: ${at ?? "name the file that proves it"} (cited in ${files.join(" ")})`;
+    return [];
+  });
   assert.deepEqual(
-    uncited.map(({ id, what }) => `${id}: ${what}`),
+    wrong,
     [],
-    "no test's title begins with these ids",
+    "a title in that file begins with the id, and only there is nothing to name where no title does",
   );
+  const known = new Set(PROMISES.map(({ id }) => id));
+  const unknown = titles.flatMap(([file, all]) =>
+    all.flatMap((title) =>
+      (/^(?:[A-G]\d+\b[\s,/+&:]*(?:and\s+)?)+/.exec(title)?.[0].match(/[A-G]\d+/g) ?? [])
+        .filter((id) => !known.has(id))
+        .map((id) => `${id} in ${file}`),
+    ),
+  );
+  assert.deepEqual(unknown, [], "these ids are not in promises.ts");
 });
 
 test("a citation is an id at the start of a title, on its own or among others", () => {

@@ -30,7 +30,7 @@ async function config(text: string) {
   return (await accepted(text)).config;
 }
 
-test("shares on a NAS are those that have its keys themselves", async () => {
+test("F5 shares on a NAS are those that have its keys themselves", async () => {
   const { shares, nas } = await config(ON_NAS);
   assert.deepEqual(shares, (await config(PLAIN)).shares);
   assert.deepEqual(nas, { home: NAMES });
@@ -61,7 +61,7 @@ test("B1 a home of plain shares that is edited into a NAS changes nothing, and n
   );
 });
 
-test("a host that is edited in the NAS changes all its shares, and an unused NAS changes none", async () => {
+test("F5 a host that is edited in the NAS changes all its shares, and an unused NAS changes none", async () => {
   const before = await config(ON_NAS + share("OTHER", 'fallback_host = "other"'));
   for (const [from, to, changed] of [
     ["10.10.10.1", "10.10.10.2", NAMES],

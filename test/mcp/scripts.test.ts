@@ -53,7 +53,7 @@ async function run(client: LightClient, script: string) {
   };
 }
 
-test("a script reads 200 files of a real server, and the model reads a number", async (t) => {
+test("D8 a script reads 200 files of a real server, and the model reads a number", async (t) => {
   const { rig, data } = await scriptRig(t);
   const files = Array.from({ length: 200 }, (_, at) => path.join(data, `${at}.txt`));
   await Promise.all(files.map((file, at) => writeFile(file, `${at}\n${"padding ".repeat(50)}`)));
@@ -110,7 +110,7 @@ const untilRefused = (name: string, given: Json = {}): string =>
      await tools.sleep({ ms: 20 });
    }`;
 
-test("an edit in the middle of a script applies to its next call: a policy, a switched-off tool, folders, a pin", async (t) => {
+test("D8 an edit in the middle of a script applies to its next call: a policy, a switched-off tool, folders, a pin", async (t) => {
   const listed = path.join(await temporaryFolder(t), "tools.json");
   // In one step: the server may read the file at any moment.
   const list = async (description: string): Promise<void> => {

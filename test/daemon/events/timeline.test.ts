@@ -48,7 +48,7 @@ const phase = (backend: string, to: string): ServiceTransition => ({
   took_ms: 1,
 });
 
-test("F2 the timeline merges unchanged states into spans, from when it began to now", async () => {
+test("F9 the timeline merges unchanged states into spans, from when it began to now", async () => {
   const b = bench();
   b.now.shares = [sampleShare({ name: "CORE", mount_state: "mounted", active_interface: "tb" })];
   b.now.backends = [sampleBackend({ name: "files", phase: "Ready" })];

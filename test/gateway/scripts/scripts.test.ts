@@ -35,7 +35,7 @@ function notes(call: PoolCall): Reply {
   }
 }
 
-test("a script calls tools by their published names, and only its return value reaches the client", async (t) => {
+test("D8 a script calls tools by their published names, and only its return value reaches the client", async (t) => {
   const { run, calls } = scriptRig(t, NOTES, notes);
   const reply = await run(`
     const { ids } = await tools["list"]();

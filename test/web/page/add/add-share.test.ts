@@ -101,7 +101,7 @@ test("F4 a server that answers late is added with the password typed for it, and
   assert.match(kept ?? "", /"value":"of the first"/);
 });
 
-test("C5 a share for this network only is not added for all networks once the network is unknown", async () => {
+test("F3 a share for this network only is not added for all networks once the network is unknown", async () => {
   const networks = [{ networks: [NETWORK] }, { networks: null }];
   const app = scriptedApp({ shareNames: LISTED, shareNetworks: networks });
   using adding = openAdding(app);
