@@ -5,7 +5,7 @@ import { type BackoffMs, backoffMs } from "../../../runtime/time/backoff.ts";
 export const LIST_WAIT_MS = 1_000;
 /** Within these limits, a list is good for as long as its server says. */
 const GOOD_MS = { least: 5_000, most: 300_000 };
-/** Readings in a row that differed without a notice: then the list differs each time, and is read rarely. */
+/** Readings in a row that had the same names and differed without a notice: the list differs each time, and is read rarely. */
 const UNSTEADY_READINGS = 3;
 const RETRY_MS: BackoffMs = { first: 5_000, most: 300_000 };
 
@@ -18,7 +18,7 @@ export interface ListAge {
   readonly readAtMs: number;
   /** When the newest reading began. */
   readonly begunAtMs: number;
-  /** Readings in a row that differed from the one before, without a notice of the server. */
+  /** Readings in a row that differed from the one before, but in their names, without a notice of the server. */
   readonly differed: number;
   /** Failed readings in a row. */
   readonly failures: number;

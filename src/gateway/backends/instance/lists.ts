@@ -355,7 +355,8 @@ export class InstanceLists implements Disposable {
     const isSame = isDeepStrictEqual(next, this.listings);
     const wasUnsteady = this.#isUnsteady;
     const nowMs = this.#options.clock.monotonicMs();
-    state.age = agedBy(state.age, { nowMs, differs: !isSame, hasFailed: failure !== null, isNoticed });
+    const differs = !isSame && haveSameNames(next, this.listings);
+    state.age = agedBy(state.age, { nowMs, differs, hasFailed: failure !== null, isNoticed });
     if (isNoticed) {
       state.noticeReadAtMs = nowMs;
       state.equalReads = isSame && failure === null ? state.equalReads + 1 : 0;
@@ -386,6 +387,16 @@ export class InstanceLists implements Disposable {
     this.#oddities.add(key);
     logger.warn(ODD[oddity], { backend, method });
   };
+}
+
+/** What differs is then only what the server says of its entries, not which ones it has. */
+function haveSameNames(one: Listings, other: Listings): boolean {
+  return ENTRY_LISTS.every(({ list, key }) =>
+    isDeepStrictEqual(
+      one[list]?.map((entry) => entry[key]),
+      other[list]?.map((entry) => entry[key]),
+    ),
+  );
 }
 
 /** What the catalog has of it: whether the server says a time, whatever is left of it now. */

@@ -87,7 +87,7 @@ export const BACKEND_CONDITIONS = {
       `${ALL_THE_SAME} name what it has (as "tools": {}) in the capabilities of its answer to initialize.`,
     ],
     unsteady_lists: (name: string) => [
-      `server ${name} lists something else each time it is asked, as a date in a description`,
+      `server ${name} says something else of its entries each time it is asked, as a date in a description`,
       'Its lists are read every five minutes at most. With `pin = "block"`, what differs is withheld, as approving it does not last.',
     ],
   }),

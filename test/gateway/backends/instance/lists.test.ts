@@ -425,6 +425,10 @@ B7 after a gap in a server's messages, the lists that it announces are read agai
     await read(1);
     link.answers.set("tools/list", () => ({ result: { tools: [toolOf("one")] } }));
     assert.deepEqual(await read(300_000), [6, false], "it is steady again");
+    const added = () => ({ result: { tools: Array.from({ length: at++ }, (_, n) => toolOf(`${n}`)) } });
+    link.answers.set("tools/list", added);
+    for (const nth of [7, 8, 9, 10, 11])
+      assert.deepEqual(await read(5_000), [nth, false], "somebody adds something each time");
   });
   test("D5 a reading that fails harms nothing: it is tried after 5, 10 … 300 s, not waited for, and as the server wants", async () => {
     const { link, instance, clock, call } = await startReady();
