@@ -77,6 +77,7 @@ export function rulesVerdict(rules: ClientRules, server: string): RulesVerdict {
 function rulesAbout({ client, files }: ClientRules, server: string): readonly ClientRule[] {
   if (client.rules === null) return [];
   const { dialect } = client.rules;
+  if (dialect === "opencode") return rulesIn(dialect, files, server);
   const found = namingRules(client, client.rules.tool, files, server);
   const first = found.filter(({ effect }) => effect === "deny");
   const others = found.filter(({ effect }) => effect !== "deny");

@@ -103,6 +103,10 @@ export function readForeignEntry(given: JsonMembers): ForeignServer {
   const isAddress = named === null || (url !== null && /http|sse|remote/i.test(type));
   const inherited = fromEnvironment(take(KEYS.inherited, names));
   const settings = settingsOf(take);
+  // Each is taken, whatever the others say.
+  const on = KEYS.on.map((key) => take([key], flag) ?? true);
+  const off = KEYS.off.map((key) => take([key], flag) ?? false);
+  const isOn = !on.includes(false) && !off.includes(true);
   const isBoxed = take(["sandboxEnabled"], flag);
   const sandbox = isBoxed === null ? null : take(["sandbox"], (value) => (isObject(value) ? value : null));
   return {
@@ -119,10 +123,7 @@ export function readForeignEntry(given: JsonMembers): ForeignServer {
     },
     headers: headersOf(take),
     // A client that does not start it at once waits for its user to do so.
-    enabled:
-      KEYS.on.every((key) => take([key], flag) ?? true) &&
-      !KEYS.off.some((key) => take([key], flag) ?? false) &&
-      settings["start"] === undefined,
+    enabled: isOn && settings["start"] === undefined,
     settings,
     signIn: signInOf(take),
     sandbox: isBoxed === true ? (sandbox ?? {}) : null,
@@ -218,7 +219,7 @@ function settingsOf(take: Take): Readonly<Record<string, ConfigValue>> {
     resources: others(["resources", "exposeResources"], "disabled_resources"),
     prompts: others(["prompts"], "disabled_prompts"),
   };
-  const isLate = KEYS.started.some((key) => take([key], flag) === false);
+  const isLate = KEYS.started.map((key) => take([key], flag)).includes(false);
   const given = Object.entries(filters).filter(([, table]) => Object.keys(table).length > 0);
   return {
     ...(isLate ? { start: "on-demand" } : {}),

@@ -53,9 +53,7 @@ export async function draftImport(
   const sound: PlannedBackend[] = [];
   const refused = [
     ...own.map((name) => ({ name, why: "it is this gateway" })),
-    ...files.flatMap(({ empty }) =>
-      empty.map((name) => ({ name, why: "it neither starts nor names a server" })),
-    ),
+    ...files.flatMap(({ empty }) => empty),
   ];
   for (const one of added) {
     const separate = await parseConfig(

@@ -15,7 +15,8 @@ export interface FoundFile {
   /** True: the file is in the current folder, so anybody may have written it. */
   readonly isOfFolder: boolean;
   readonly servers: readonly ImportedServer[];
-  readonly empty: readonly string[];
+  /** Entries that do not become servers, and why. */
+  readonly empty: readonly { readonly name: string; readonly why: string }[];
   /** A bundle that was unpacked: to be moved when it is imported, else removed. */
   readonly unpacked?: { readonly from: string; readonly to: string };
   /** Servers that the file keeps for other folders, by name; they are not in `servers`. */

@@ -185,7 +185,7 @@ export async function serversIn(
   plugin: string | null = null,
 ): Promise<FoundServers> {
   const servers: ImportedServer[] = [];
-  const empty: string[] = [];
+  const empty: FoundFile["empty"][number][] = [];
   const isOff = await switchedOff(values, own ?? surroundings.folder, client?.name ?? null, surroundings);
   const where = own === null ? surroundings : { ...surroundings, folder: own };
   const rules = client === null ? null : await readRules(client, { path, values }, where);
@@ -206,11 +206,18 @@ export async function serversIn(
       ...(plugin === null ? {} : { package: plugin }),
     };
     const server = await readServer(name, entry, options);
-    if (server === null) empty.push(name);
+    if (server === null) empty.push({ name, why: whyEmpty(entry) });
     else servers.push(rules === null ? server : ruled(server, name, entry, rules));
     for (const secret of [...(server?.secrets.keys() ?? []), ...(server?.wanted ?? [])]) taken.add(secret);
   }
   return { servers, empty, elsewhere: found.elsewhere };
+}
+
+function whyEmpty({ type, source, settings }: JsonMembers): string {
+  if (type === "builtin" || type === "platform") return "it is built into goose";
+  // Zed's extensions know how their servers are started.
+  if (source === "extension" || isObject(settings)) return "an extension of Zed starts it";
+  return "it neither starts nor names a server";
 }
 
 /** The inputs of a file that have a default, by id. */

@@ -1,5 +1,5 @@
-// The rules that clients write in special forms: Gemini CLI's policies and Zed's tool permissions, each as a list of
-// which the first rule that fits decides.
+// The rules that clients write in special forms: Gemini CLI's policies, Zed's tool permissions and opencode's permissions,
+// each as a list of which the first rule that fits decides.
 import { isObject, type JsonMembers, objectOf } from "../runtime/text/json-object.ts";
 
 /** A text of a client's file that names a tool of a server, or the server. */
@@ -25,7 +25,10 @@ export type RuleDialect = keyof typeof DIALECTS;
 
 type Dialect = (files: readonly RulesFile[], server: string) => readonly ClientRule[];
 
-const DIALECTS = { gemini: geminiRules, zed: zedRules } satisfies Record<string, Dialect>;
+const DIALECTS = { gemini: geminiRules, zed: zedRules, opencode: opencodeRules } satisfies Record<
+  string,
+  Dialect
+>;
 
 /** The rules about a server in the client's own form, the one that decides first. */
 export function rulesIn(
@@ -37,7 +40,7 @@ export function rulesIn(
 }
 
 const DECISIONS: Readonly<Record<string, ClientRule["effect"]>> = {
-  ...{ deny: "deny", allow: "allow", confirm: "ask", ["ask_user"]: "ask" },
+  ...{ deny: "deny", allow: "allow", true: "allow", ["ask"]: "ask", confirm: "ask", ["ask_user"]: "ask" },
 };
 /** The members of a policy besides its conditions. */
 const UNCONDITIONAL = /^(?:toolName|mcpName|decision|priority|denyMessage|allowRedirection)$/;
@@ -103,4 +106,44 @@ function zedRules(files: readonly RulesFile[], server: string): readonly ClientR
     });
     return [...named, ...rule("default", "*", permissions["default"], null)];
   });
+}
+
+/** The last rule that fits decides there; its older `tools` come before all permissions. */
+function opencodeRules(files: readonly RulesFile[], server: string): readonly ClientRule[] {
+  const before = `${server.replace(/[^\w-]/g, "_")}_`;
+  const settings = files.filter(({ isOfAgent }) => !isOfAgent).toReversed();
+  const rules = ["tools", "permission"].flatMap((key) =>
+    settings.flatMap(({ path: file, values }) => {
+      const given = objectOf(values)[key];
+      const table = typeof given === "string" ? { "*": given } : objectOf(given);
+      return Object.entries(table).flatMap(([written, value]) => {
+        // Within a tool, a rule for some inputs never fits those of a server.
+        const decision = isObject(value) ? value["*"] : value;
+        const effect = decision === false ? "deny" : (DECISIONS[String(decision)] ?? "other");
+        const tools = restsOf(written, before);
+        return tools.map((tool): ClientRule => ({ file, written, tool, effect, condition: null }));
+      });
+    }),
+  );
+  return rules.toReversed();
+}
+
+/** What a pattern, with `*` and `?`, leaves for the text after a beginning; none: it does not fit that. */
+function restsOf(pattern: string, beginning: string): readonly string[] {
+  // A `*` may also stand for nothing.
+  const afterStars = (positions: readonly number[]): readonly number[] => {
+    const all = new Set(positions);
+    for (const at of all) if (pattern[at] === "*") all.add(at + 1);
+    return [...all];
+  };
+  let positions = afterStars([0]);
+  for (const character of beginning)
+    positions = afterStars(
+      positions.flatMap((at) => {
+        if (pattern[at] === "*") return [at];
+        return pattern[at] === character || pattern[at] === "?" ? [at + 1] : [];
+      }),
+    );
+  const isBehindStar = (at: number) => pattern[at - 1] === "*" && positions.includes(at - 1);
+  return positions.flatMap((at) => (at === pattern.length || isBehindStar(at) ? [] : [pattern.slice(at)]));
 }
