@@ -14,7 +14,10 @@ import { terminalStyle } from "./views/terminal-style.ts";
 const SIGNAL_EXITS = { SIGINT: 130, SIGTERM: 143 } as const;
 /** How long a command may take to end after a second signal, ms. */
 const FORCED_END_MS = 300;
+/** For output that nobody reads, once the command is to end. */
 const FLUSH_DEADLINE_MS = 1_000;
+/** The output of other commands is an answer: a slow reader, as a pager, gets all of it. */
+const ENDS_UNREAD: readonly (string | undefined)[] = ["monitor", "mcp"];
 
 interface Output {
   readonly isTTY?: boolean;
@@ -124,7 +127,9 @@ export async function run(args: readonly string[], dispatch: Dispatch): Promise<
   if (isCancelled && stoppedBy !== null) exitCode = SIGNAL_EXITS[stoppedBy];
   // Node reports a failed write in a later turn of the event loop.
   await new Promise((resolve) => setImmediate(resolve));
-  await Promise.all([flushed(process.stdout), flushed(process.stderr)]);
+  const end = ENDS_UNREAD.includes(args[0]) ? AbortSignal.abort() : stop.signal;
+  await Promise.all([flushed(process.stdout, end), flushed(process.stderr, end)]);
+  if (stoppedBy !== null && process.stdout.writableLength > 0) exitCode = SIGNAL_EXITS[stoppedBy];
   // Work that cannot end, such as a prober on a dead mount, must not keep the process alive.
   process.exit(exitCode);
 }
@@ -163,13 +168,15 @@ function fail(error: unknown, exitCode: number): void {
   process.exit(exitCode);
 }
 
-function flushed(stream: NodeJS.WriteStream): Promise<void> {
+function flushed(stream: NodeJS.WriteStream, end: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (stream.writableLength === 0 || stream.destroyed) {
       resolve();
       return;
     }
-    setTimeout(resolve, FLUSH_DEADLINE_MS).unref();
+    const leave = (): void => void setTimeout(resolve, FLUSH_DEADLINE_MS).unref();
+    if (end.aborted) leave();
+    else end.addEventListener("abort", leave, { once: true });
     stream.write("", () => resolve());
   });
 }
