@@ -56,6 +56,8 @@ interface KindState {
   /** Reads after notices since the list changed, or since the server was quiet for `BETWEEN_READS_MS.most`. */
   equalReads: number;
   timer: Timer | null;
+  /** The last reading did not wait for its timer: the next one does. */
+  wasEarly: boolean;
   staleBecause: string | null;
   faulty: ReadKind["faulty"];
 }
@@ -67,6 +69,7 @@ const unread = (): KindState => ({
   noticeReadAtMs: Number.NEGATIVE_INFINITY,
   equalReads: 0,
   timer: null,
+  wasEarly: false,
   staleBecause: null,
   faulty: {},
 });
@@ -229,8 +232,9 @@ export class InstanceLists implements Disposable {
       const state = this.#states[kind];
       const isKnown = state.timer !== null;
       const atMs = Math.max(this.#notBeforeMs, dueMs(state.age, this.#ttlMs(kind), use));
-      const isDue = (isKnown && use !== "list") || (this.#isRead(kind) && nowMs >= atMs);
-      if (state.reading === null && isDue) this.#readAgain(kind, isKnown);
+      const isEarly = isKnown && use !== "list" && !state.wasEarly;
+      const isDue = isEarly || (this.#isRead(kind) && nowMs >= atMs);
+      if (state.reading === null && isDue) this.#readAgain(kind, isKnown, isEarly);
       return state.reading !== null && isAwaited(state.age, nowMs) ? [state.reading] : [];
     });
     return readings.length === 0 ? null : Promise.all(readings);
@@ -327,8 +331,9 @@ export class InstanceLists implements Disposable {
       logger.info("malformed entries of a server's list repaired", { backend, entries: mended });
   }
 
-  #readAgain(kind: ListKind, isNoticed: boolean): void {
+  #readAgain(kind: ListKind, isNoticed: boolean, isEarly = false): void {
     const state = this.#states[kind];
+    state.wasEarly = isEarly;
     state.timer?.[Symbol.dispose]();
     state.timer = null;
     state.age = { ...state.age, begunAtMs: this.#options.clock.monotonicMs() };

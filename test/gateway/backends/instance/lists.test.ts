@@ -362,6 +362,18 @@ B7 after a gap in a server's messages, the lists that it announces are read agai
     assert.deepEqual(instance.listings, listings);
     assert.ok(instance.listings?.tools[0] !== undefined && instance.listings.tools[0] === listings?.tools[0]);
   });
+  test("D5 a server that notices after each reading is not read again for each name that it lacks", async () => {
+    const { link, instance, clock } = await startReady();
+    for (const waitMs of [50, 100, 200, 400, 800]) {
+      for (let round = 0; round < 10; round++) {
+        link.notify(LIST_CHANGED.tools);
+        await instance.readDueLists("name", ["tools"]);
+      }
+      await clock.advance(waitMs);
+    }
+    const readings = link.requests("tools/list").length;
+    assert.ok(readings <= 13, `${readings}`);
+  });
   test("D5 a list older than five seconds, or than its `ttlMs` up to five minutes, is read once for all who list", async () => {
     const ofVersion = (ttlMs: number) => (scripted: ScriptedLink) => {
       const serverInfo = { name: "scripted", version: "1" };
