@@ -2,7 +2,7 @@
 // later backend gets another URI.
 import { memoized } from "../../runtime/memo.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
-import type { Catalog, Owner } from "./catalog.ts";
+import type { Catalog, CatalogEntry, Owner } from "./catalog.ts";
 import { copyOf } from "./copies.ts";
 
 const SCHEME = "ui://";
@@ -68,6 +68,22 @@ const appOnlyIn = memoized((tools: Catalog["tools"]) =>
 /** Whether only clients with pages see all tools. */
 export function hasAppOnlyTools({ tools }: Pick<Catalog, "tools">): boolean {
   return appOnlyIn(tools).length > 0;
+}
+
+/** The tools of servers with pages, by the names that they have there: the only ones that a page knows. */
+const ofPagesIn = memoized(({ entries, appPages }: Catalog) => {
+  const backends = new Set([...appPages.values()].map(({ backend }) => backend));
+  const tools = entries.filter(({ kind, backend }) => kind === "tool" && backends.has(backend));
+  return Map.groupBy(tools, ({ originalName }) => originalName);
+});
+
+/**
+ * The tools that a call of `name` may mean if a page makes it, which does not say whose page it is. Empty: a name that a model may
+ * call, or that no server with pages has.
+ */
+export function calledByPage(catalog: Catalog, name: string): readonly CatalogEntry[] {
+  const listed = catalog.tools.get(name);
+  return listed === undefined || isAppOnly(listed.definition) ? (ofPagesIn(catalog).get(name) ?? []) : [];
 }
 
 export function withPage(tool: JsonObject, uri: string): JsonObject {

@@ -3,6 +3,7 @@
 import { machineOf } from "../../config/values/backend-names.ts";
 import { TEXT_BOUNDS } from "../../runtime/text/bounds.ts";
 import type { BackendPool } from "../backends/pool/backend-pool.ts";
+import { calledByPage } from "../catalog/app-pages.ts";
 import { ENTRY_LISTS, type EntryKind } from "../catalog/catalog.ts";
 import { type NameOwners, nameKey } from "../catalog/names.ts";
 import type { JsonObject } from "../json-rpc.ts";
@@ -14,7 +15,7 @@ import {
   type ServingSet,
 } from "../middleware/middleware.ts";
 import { type RequestTarget, targetOf } from "../middleware/request-target.ts";
-import type { ListKind } from "../protocol.ts";
+import { declaresApps, type ListKind } from "../protocol.ts";
 
 const KIND_OF_METHOD: ReadonlyMap<string, ListKind> = new Map(
   ENTRY_LISTS.map(({ method, filter }) => [method, filter]),
@@ -34,7 +35,7 @@ interface ReadParts {
 /** Resolves when the request may be served; null: now. */
 export function dueLists(
   { pool, served, names, backends }: ReadParts,
-  { principal }: ServedClient,
+  { principal, capabilities }: ServedClient,
   { method, params }: { readonly method: string; readonly params?: JsonObject | undefined },
 ): Promise<void> | null {
   const target = targetOf(method, params);
@@ -44,6 +45,7 @@ export function dueLists(
     return pool.readDueLists([listed], (backend) => (served.serves(backend) ? "list" : null));
   const isOwn = own === CALL_TOOL || own === RUN_SCRIPT;
   if (target === null || isOwn || served.ownerOf(principal, target) !== null) return null;
+  if (declaresApps(capabilities) && calledByPage(served.catalog, target.name).length > 0) return null;
   const kind = KIND_OF_ENTRY.get(target.kind);
   if (kind === undefined || target.name.length > TEXT_BOUNDS.uri.most) return null;
   const candidates = backends.filter((backend) => served.mayOffer(principal, { ...target, backend }, method));

@@ -1,6 +1,6 @@
 // Builds the serving set, the immutable object from which requests are served: catalog, authentication and chain.
 import type { AuthorizationConfig } from "../../config/snapshot.ts";
-import { hasAppOnlyTools, isAppOnly } from "../catalog/app-pages.ts";
+import { calledByPage, hasAppOnlyTools, isAppOnly } from "../catalog/app-pages.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import {
   backendsIn,
@@ -13,7 +13,7 @@ import { entryOf, resolveTarget } from "../catalog/resolve.ts";
 import type { RuleOwners } from "../catalog/rule-names.ts";
 import type { Principal } from "../client-handle.ts";
 import type { GatewayTools } from "../gateway-tools.ts";
-import type { Reply } from "../json-rpc.ts";
+import { errorReply, INVALID_PARAMS, type Reply } from "../json-rpc.ts";
 import { countRefused, createLimits } from "../limits/limits.ts";
 import type { PrincipalLimiter } from "../limits/principal-limits.ts";
 import { type Audit, type AuditOptions, createAudit } from "../middleware/audit.ts";
@@ -33,6 +33,7 @@ import { createRecovery } from "../middleware/recovery.ts";
 import { targetAt, targetOf } from "../middleware/request-target.ts";
 import { createRouting, findOwner, ownerOfMethod } from "../middleware/routing.ts";
 import type { RoutingServices } from "../middleware/routing-services.ts";
+import { sanitise } from "../middleware/sanitise.ts";
 import type { OwnTools } from "../optimizer/own-tools.ts";
 import { declaresApps, WATCH_TASK } from "../protocol.ts";
 import type { Scripts } from "../scripts/scripts.ts";
@@ -204,6 +205,10 @@ function oneSet(
     countRefused: (request: GatewayRequest) => (limiter === null ? null : countRefused(limiter, request)),
   };
   const admit = policies === null ? null : createAuthorization({ ...admission, policies, denied }).admit;
+  const ofPage = ({ method, params, through, handle: { client } }: GatewayRequest) =>
+    method !== "tools/call" || through !== undefined || !declaresApps(client.capabilities)
+      ? []
+      : calledByPage(catalog, String(params?.["name"]));
   const composed = composeChain({
     policies,
     ...admission,
@@ -212,7 +217,10 @@ function oneSet(
     between: options.between,
     audit: audited,
     recovery: createRecovery({ logger, clean }),
-    routing: own === null ? routing : (request) => own.answered(request) ?? routing(request),
+    routing: (request) =>
+      ofPage(request).length > 1
+        ? Promise.resolve(severalOfPage(request))
+        : (own?.answered(request) ?? routing(request)),
   });
   const unwrappedParams: ServingSet["unwrappedParams"] = (method, params) =>
     own === null ? params : own.unwrappedParams(method, params);
@@ -245,7 +253,12 @@ function oneSet(
     introduction: own?.introduction ?? null,
     mayRunScripts: (principal) =>
       scripts !== null && policies?.isAllowed(principal, scripts.entry, "tools/call") !== false,
-    unwrapCallTool: (request) => own?.unwrapCallTool(request) ?? request,
+    unwrapCallTool(request) {
+      const call = own?.unwrapCallTool(request) ?? request;
+      const [tool, ...others] = ofPage(call);
+      const isClear = tool !== undefined && others.length === 0;
+      return isClear ? { ...call, params: { ...call.params, name: tool.name } } : call;
+    },
     unwrappedParams,
     catalog,
     unavailableBackend(principal, name) {
@@ -310,6 +323,11 @@ function oneSet(
     allows: (request) => policies === null || isAllowed(policies, request),
     denied,
   };
+}
+
+function severalOfPage({ params }: GatewayRequest): Reply {
+  const text = `Several servers have a tool ${sanitise(String(params?.["name"]))}, and a page's call does not say which is its own. Connect the client to the address of a group with only that server`;
+  return errorReply(INVALID_PARAMS, text);
 }
 
 // Step-up authorization: which scope a token lacks for a request that the policies forbid.

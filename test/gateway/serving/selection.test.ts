@@ -16,7 +16,15 @@ import { createSelections } from "../../../src/gateway/serving/selection.ts";
 import { assertEach } from "../../support/assert-each.ts";
 import { pluck } from "../../support/pluck.ts";
 import { FIRST_WINS, source } from "../catalog/sources.ts";
-import { ask, client, ownersIn, recordingServices, servingSet, user } from "../middleware/requests.ts";
+import {
+  ask,
+  callPort,
+  client,
+  ownersIn,
+  recordingServices,
+  servingSet,
+  user,
+} from "../middleware/requests.ts";
 
 const OFF = { enabled: false, keepTools: [] };
 const WORK: GroupConfig = { name: "work", tools: ["read_*", "create_issue"], backends: null };
@@ -163,6 +171,49 @@ test("D4 D1 groups: the page of a tool belongs to its group, listed by its serve
   assert.deepEqual([await read("apps", "ui://one"), await read("apps", "ui://b/one")], [true, true]);
   assert.deepEqual([await read("apps", "ui://two"), await read("apps", "a://x")], [false, false]);
   assert.deepEqual([await read("plain", "ui://one"), await read("plain", "ui://b/one")], [false, false]);
+});
+
+test("D1 D4 a page's call by its own server's name arrives there, or is refused where it may mean another server's", async () => {
+  const app = (backend: string, isAway = false): CatalogSource => {
+    const made = source(backend, { tools: ["show", "save"] });
+    const [show = {}, save = {}] = made.listings.tools;
+    const tools = [
+      { ...show, _meta: { ui: { resourceUri: "ui://main" } } },
+      { ...save, _meta: { ui: { visibility: ["app"] } } },
+    ];
+    return { ...made, ...(isAway && { isUnavailable: true }), listings: { ...made.listings, tools } };
+  };
+  const asked = async (
+    strategy: "first-wins" | "prefix",
+    group: string | null,
+    name: string,
+    isAway = false,
+  ) => {
+    const sources = [app("a", isAway), app("b"), source("c", { tools: ["other"] })];
+    const groups: GroupConfig[] = [{ name: "b", tools: null, backends: ["b"] }];
+    const services = recordingServices();
+    const set = servingSet(sources, services, {
+      selections: selectionsOf(sources, groups),
+      conflict: { strategy },
+    });
+    const who = { ...from(group), capabilities: { extensions: { "io.modelcontextprotocol/ui": {} } } };
+    const served = set.forClient(who);
+    const { signal } = new AbortController();
+    const request = { method: "tools/call", params: { name }, handle: callPort(who), signal, served };
+    const reply = await served.handle(served.unwrapCallTool(request));
+    const [call] = services.calls;
+    return call === undefined ? JSON.stringify(reply) : `${call.backend} ${String(call.params?.["name"])}`;
+  };
+  const refusal = /Several servers have a tool save.*group with only that server/;
+  assert.match(await asked("first-wins", null, "save"), refusal);
+  assert.match(await asked("prefix", null, "save"), refusal);
+  assert.match(await asked("prefix", null, "save", true), refusal);
+  assert.equal(await asked("first-wins", null, "b_save"), "b save");
+  assert.equal(await asked("first-wins", null, "show"), "a show");
+  assert.equal(await asked("first-wins", "b", "save"), "b save");
+  assert.equal(await asked("first-wins", "b", "show"), "b show");
+  assert.equal(await asked("prefix", "b", "show"), "b show");
+  assert.match(await asked("prefix", null, "other"), /Unknown tool/);
 });
 
 test("D4 E2 groups: a group is notified only of updates that can be read in it, its tools' pages included", () => {
