@@ -106,7 +106,7 @@ const CONDITIONS: Readonly<Record<ConditionName, string>> = {
   names_lost: "switched-off tools and owners of names are not known",
   names_prefixed: "another server had these names before; they have their server's name in front",
   rule_names_one_server: "a rule's bare tool name fits several servers, and means the first one's",
-  rule_matches_nothing: "a rule, filter, override, group or redaction names what no server has",
+  rule_matches_nothing: "a rule, filter, override, group or redaction names what no server or user has",
   names_shortened: "names that clients could not use are published under others",
   auth_token_missing: "a user's token has no value, so it lets no one in",
   session_key_missing: "a key of `[server].session_key` has no value",

@@ -14,7 +14,7 @@ import { terminalStyle } from "./views/terminal-style.ts";
 const SIGNAL_EXITS = { SIGINT: 130, SIGTERM: 143 } as const;
 /** How long a command may take to end after a second signal, ms. */
 const FORCED_END_MS = 300;
-/** For output that nobody reads, once the command is to end. */
+/** For unread output, once the command is to end. */
 const FLUSH_DEADLINE_MS = 1_000;
 /** The output of other commands is an answer: a slow reader, as a pager, gets all of it. */
 const ENDS_UNREAD: readonly (string | undefined)[] = ["monitor", "mcp"];

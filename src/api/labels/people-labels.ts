@@ -2,12 +2,19 @@
 import { pluralize } from "../../runtime/text/plain-text.ts";
 import type { PeopleReport, Person, ProgramGrant } from "../contract/people.ts";
 
-export const SIGNS_IN: Readonly<Record<Person["signs_in"], string>> = {
+const SIGNS_IN: Readonly<Record<Person["signs_in"], string>> = {
   token: "with a token",
   no_token: "not now: the token is not known",
   issuer: "at the issuer; by the claims of the newest token",
   role: "anyone with only this role",
 };
+
+/** How the person signs in, and whether that is for nothing; servers that have listed nothing yet say neither. */
+export function signsIn({ signs_in: how, servers }: Person): string {
+  const all = servers.flatMap(({ entries }) => entries);
+  const isShut = all.length > 0 && all.every(({ effect }) => effect === "deny");
+  return `${SIGNS_IN[how]}${isShut ? "; may use nothing until a policy of [authorization] allows it" : ""}`;
+}
 
 type EntryAccess = Person["servers"][number]["entries"][number];
 

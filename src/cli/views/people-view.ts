@@ -1,18 +1,18 @@
 // People, their programs and their rights, as printed text. Pure.
 import type { AccessRequestReport, PeopleReport, Person, ProgramGrant } from "../../api/contract/people.ts";
-import { grantText, rulesInUseText, SIGNS_IN, serverAccessText } from "../../api/labels/people-labels.ts";
+import { grantText, rulesInUseText, serverAccessText, signsIn } from "../../api/labels/people-labels.ts";
 import { paintFor, type TerminalStyle } from "../../runtime/text/paint.ts";
 import { durationText, printable } from "../../runtime/text/plain-text.ts";
 import { renderTable } from "./table-view.ts";
 
 export function renderPeople(people: readonly Person[], style: TerminalStyle, nowMs: number): string {
   const titles = ["User", "Roles", "Signs in", "Last heard", "Programs"];
-  const rows = people.map(({ name, roles, signs_in, last_heard: heard, programs }) => [
-    printable(name),
-    printable(roles.join(", ")),
-    SIGNS_IN[signs_in],
-    heard === null ? "-" : `${durationText(nowMs - Date.parse(heard))} ago`,
-    String(programs.length),
+  const rows = people.map((person) => [
+    printable(person.name),
+    printable(person.roles.join(", ")),
+    signsIn(person),
+    person.last_heard === null ? "-" : `${durationText(nowMs - Date.parse(person.last_heard))} ago`,
+    String(person.programs.length),
   ]);
   return renderTable(titles, rows, style);
 }
@@ -25,8 +25,8 @@ export function rulesLines(report: PeopleReport): readonly string[] {
 /** `tool`: only entries of this name. */
 export function renderAccess(person: Person, style: TerminalStyle, tool: string | null): string {
   const paint = paintFor(style);
-  const { name, roles, signs_in, servers, programs } = person;
-  const who = [SIGNS_IN[signs_in], ...(roles.length === 0 ? [] : [`roles ${roles.join(", ")}`])].join("; ");
+  const { name, roles, servers, programs } = person;
+  const who = [signsIn(person), ...(roles.length === 0 ? [] : [`roles ${roles.join(", ")}`])].join("; ");
   const ofServers = servers.flatMap(({ backend, entries }) => {
     const chosen = tool === null ? entries : entries.filter((entry) => entry.name === tool);
     if (tool !== null && chosen.length === 0) return [];

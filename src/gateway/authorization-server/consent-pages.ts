@@ -126,8 +126,9 @@ export function choicePage(
     const box = `<input type="checkbox" name="server" value="${escaped(name)}" checked>`;
     return `<label>${box} ${escaped(name)}: ${escaped(allows)}</label>`;
   });
+  const none = "nothing now. The owner of this gateway can allow servers.";
   const fields =
-    `<p>As the user <b>${escaped(user)}</b> it may use:</p>${rows.join("")}` +
+    `<p>As the user <b>${escaped(user)}</b> it may use: ${rows.length === 0 ? none : ""}</p>${rows.join("")}` +
     '<p><label><input type="checkbox" name="all" value="yes"> All servers, also those that you add later</label></p>' +
     '<p><label><input type="checkbox" name="read_only" value="yes"> Only tools whose server says that they change nothing</label></p>' +
     '<button name="answer" value="allow">Allow</button>';

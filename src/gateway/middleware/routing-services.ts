@@ -23,9 +23,9 @@ export interface RoutingServices {
   catalog(): Catalog;
   /**
    * Called when clients have seen the catalog's names, which then stay with their owners. Absent: names are
-   * not remembered.
+   * not remembered. A promise: they are being saved.
    */
-  inUse?(catalog: Catalog): void;
+  inUse?(catalog: Catalog): Promise<unknown> | null;
   setLogLevel(client: ClientHandle, level: McpLogLevel): void;
   readonly named: NamedUris;
   readonly tasks: TaskMemory;

@@ -257,7 +257,7 @@ function listing(services: RoutingServices, list: keyof VisibleLists): Handle {
   return async ({ params, handle: { client }, served }) => {
     // Lists have one page, so no cursor is valid.
     if (params?.["cursor"] !== undefined) return errorReply(INVALID_PARAMS, "Invalid cursor");
-    services.inUse?.(served.catalog);
+    await services.inUse?.(served.catalog);
     const view = served.viewFor(client.principal);
     if (client.protocolVersion !== MODERN_VERSION) return { result: view.lists[list] };
     const { ttlMs, ...result } = view.modern.lists[list];

@@ -77,6 +77,10 @@ function ruleText({ rule }: Ruling, authorization: AuthorizationConfig | null): 
   return index < 0 ? `default_effect = "${authorization.defaultEffect}"` : `policy ${index + 1}`;
 }
 
+/** Ends the instructions of a client whose user may use nothing. */
+export const MAY_USE_NOTHING =
+  "No server here allows this user anything, so every list is empty. Its owner sees why with `mountaineer access`, and can allow servers in [authorization].";
+
 const SUMMED = ["tool", "prompt", "resource"] as const;
 
 /** For each server, how much is allowed, in words. Servers of which nothing is allowed are left out. */

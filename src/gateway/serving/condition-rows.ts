@@ -103,8 +103,8 @@ export const GATEWAY_CONDITIONS = {
       "Give them names of your own with `tool_overrides`.",
     ],
     rule_matches_nothing: (location: string, written: string) => [
-      `${location}: ${written} matches nothing that the servers list`,
-      "Look for the name in `mountaineer tools list`: it may be mistyped, or a server has renamed it.",
+      `${location}: ${written} matches nothing`,
+      "It may be mistyped, or a server has renamed it: `mountaineer tools list` has the names, `mountaineer users list` the roles.",
     ],
     // Not a warning: by default each program on this machine has access, and often that is fine.
     auth_open: () => [

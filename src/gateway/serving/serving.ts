@@ -5,6 +5,7 @@ import { errorText } from "../../runtime/errors.ts";
 import type { Redaction } from "../../runtime/log/log-redaction.ts";
 import { memoized } from "../../runtime/memo.ts";
 import { safeLine } from "../../runtime/text/safe-line.ts";
+import { settlesWithin } from "../../runtime/time/clock.ts";
 import { ownTurn } from "../../runtime/time/turns.ts";
 import type { BackendPool } from "../backends/pool/backend-pool.ts";
 import { buildCatalog } from "../catalog/build-catalog.ts";
@@ -26,7 +27,7 @@ import { type Pins, pinModes } from "../pins/pins.ts";
 import type { SpokenVersion } from "../protocol.ts";
 import type { Scripts } from "../scripts/scripts.ts";
 import { CallMinutes } from "../telemetry/call-minutes.ts";
-import { type AccessReport, accessReport, OPEN } from "./access-report.ts";
+import { type AccessReport, accessReport, accessSummary, MAY_USE_NOTHING, OPEN } from "./access-report.ts";
 import { ConnectedClients } from "./connected-clients.ts";
 import type { GatewayOptions } from "./gateway-contract.ts";
 import { createRules, type GatewayRules, NO_GATEWAY, type RulesTools } from "./gateway-rules.ts";
@@ -57,6 +58,8 @@ interface ServingOptions {
   readonly names: NameRegistry;
 }
 
+/** A list is answered then, though its names are not on disk. */
+const SAVES_WITHIN_MS = 1_000;
 const NO_TOOLS: Catalog["tools"] = new Map();
 
 export class Serving {
@@ -154,10 +157,12 @@ export class Serving {
         const { backend } = server;
         return { ...server, instructions: view.sees(backend) ? (approved.get(backend) ?? null) : null };
       });
+    const isShut = !servers.some(({ backend }) => view.sees(backend)) && this.#shutsOut(client.principal);
+    const shown = { catalog, passesAll: sole !== null, extensions: extensions() };
     return gatewayInitializeResult(
       version,
       servers,
-      { catalog, passesAll: sole !== null, extensions: extensions(), introduction },
+      { ...shown, introduction: isShut ? MAY_USE_NOTHING : introduction },
       spoken,
     );
   }
@@ -205,13 +210,14 @@ export class Serving {
 
   /**
    * Notes that a client has seen `fresh`, the names that the catalog gave for the first time. From now on these names
-   * stay with their owners.
+   * stay with their owners: also over a crash, once the returned promise has resolved; null: they are not fresh.
    */
-  #use(fresh: Catalog["freshNames"]): void {
-    const { names } = this.#options;
+  #use(fresh: Catalog["freshNames"]): Promise<unknown> | null {
+    const { names, tools } = this.#options;
     const isUsed = this.#owners !== names.owners || fresh !== this.catalog.freshNames;
-    if (fresh.size === 0 || isUsed) return;
+    if (fresh.size === 0 || isUsed) return null;
     names.use(fresh, knownNames(names, this.rules.config).isConfigured);
+    return settlesWithin(tools.clock, SAVES_WITHIN_MS, names.storedNames.flush());
   }
 
   /**
@@ -266,6 +272,12 @@ export class Serving {
     });
   }
 
+  /** Whether servers have listed something, and the principal may use nothing of it. */
+  #shutsOut(principal: Principal): boolean {
+    const report = this.access(principal);
+    return report.servers.some(({ entries }) => entries.length > 0) && accessSummary(report).length === 0;
+  }
+
   /** What the rules in use name, and no server has. Looked for once for each catalog and configuration. */
   get unmatched(): readonly UnmatchedName[] {
     const { catalog } = this;
@@ -273,7 +285,7 @@ export class Serving {
     const owners = this.#options.names.rules;
     const by = [catalog, config, owners];
     if (this.#unmatched === null || by.some((one, at) => one !== this.#unmatched?.by[at]))
-      this.#unmatched = { by, names: unmatchedNames(config, owners, catalog, this.#sources) };
+      this.#unmatched = { by, names: unmatchedNames(config, owners, this.served, this.#sources) };
     return this.#unmatched.names;
   }
 

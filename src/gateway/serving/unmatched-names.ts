@@ -8,7 +8,9 @@ import { objectOf } from "../../runtime/text/json-object.ts";
 import type { Catalog, CatalogEntry, CatalogSource } from "../catalog/catalog.ts";
 import { compileGlobs, literalOf } from "../catalog/glob.ts";
 import { compilePatterns, exactNames, type RuleOwners, serverIn } from "../catalog/rule-names.ts";
-import { CALL_TOOL, FIND_TOOL, RUN_SCRIPT } from "../middleware/middleware.ts";
+import { CALL_TOOL, FIND_TOOL, RUN_SCRIPT, type ServingSet } from "../middleware/middleware.ts";
+import { METHODS } from "../middleware/own-answers.ts";
+import { isOfSpecification } from "../middleware/routing.ts";
 import type { GatewayConfig } from "./gateway-contract.ts";
 import { narrowedNames } from "./rule-bindings.ts";
 
@@ -23,7 +25,7 @@ type Kind = "tool" | "prompt";
 interface Known {
   readonly config: Pick<
     GatewayConfig,
-    "authorization" | "groups" | "backends" | "optimizer" | "audit" | "importsBackends"
+    "authorization" | "incomingAuth" | "groups" | "backends" | "optimizer" | "audit" | "importsBackends"
   >;
   readonly owners: RuleOwners;
   readonly catalog: Catalog;
@@ -31,6 +33,7 @@ interface Known {
   readonly servers: readonly string[];
   /** Names that are reported already, as they mean one server's. */
   readonly narrowed: ReadonlySet<string>;
+  readonly passesTo: ServingSet["passesTo"];
   /** Whether these servers' lists of these kinds were read; false if there are no such servers. */
   areRead(servers: readonly string[], ...kinds: readonly Kind[]): boolean;
   /** Notes the patterns at a key for which `isMatched` is false. */
@@ -53,13 +56,13 @@ const MAY_BE_URI = /^(?:[a-z][a-z\d+.-]*)?[:*?[\\]/i;
 export function unmatchedNames(
   config: Known["config"],
   owners: RuleOwners,
-  catalog: Catalog,
+  { catalog, passesTo }: Pick<ServingSet, "catalog" | "passesTo">,
   sources: readonly CatalogSource[],
 ): readonly UnmatchedName[] {
   const found: UnmatchedName[] = [];
   const lists = new Map(sources.map(({ backend, freshness = {} }) => [backend, freshness]));
   const known: Known = {
-    ...{ config, owners, catalog },
+    ...{ config, owners, catalog, passesTo },
     servers: config.backends.filter(({ enabled }) => enabled).map(({ name }) => name),
     narrowed: new Set(narrowedNames(config, owners, catalog).map(({ written }) => written)),
     areRead: (servers, ...kinds) =>
@@ -78,11 +81,22 @@ export function unmatchedNames(
   return found;
 }
 
-function checkPolicies({ config, owners, catalog, servers, narrowed, areRead, check }: Known): void {
+function checkPolicies(known: Known): void {
+  const { config, owners, catalog, servers, narrowed, passesTo, areRead, check } = known;
+  const { incomingAuth: auth } = config;
+  const users = "users" in auth ? auth.users : [];
+  // Issuers give any role.
+  const given = ["anonymous", "fleet", "owner", ...users.flatMap(({ roles }) => roles)];
+  const isRole = (pattern: string): boolean => "tokens" in auth || given.some(compileGlobs([pattern]));
+  const isMethod = (pattern: string): boolean =>
+    [...METHODS].some(compileGlobs([pattern])) ||
+    (!isOfSpecification(pattern.toLowerCase()) && passesTo(pattern) !== null);
   const configured = config.backends.map(({ name }) => name);
   for (const [index, policy] of (config.authorization?.policies ?? []).entries()) {
-    const { effect, resources, backends, arguments: values } = policy;
+    const { effect, resources, backends, methods, roles, arguments: values } = policy;
     const at = ["authorization", "policies", index];
+    check([...at, "roles"], roles, isRole);
+    if (areRead(servers, "tool")) check([...at, "methods"], methods, isMethod);
     const isMeant = compileGlobs(backends ?? ["*"]);
     // Names without wildcards are compared when the file is read. Another machine's servers may come at any time.
     const isThere = (pattern: string): boolean =>

@@ -12,7 +12,7 @@ import {
   RUN_SCRIPT,
   type TraceHeaders,
 } from "../middleware/middleware.ts";
-import { OWN_ANSWERS, TASK_METHODS } from "../middleware/own-answers.ts";
+import { METHODS } from "../middleware/own-answers.ts";
 import { subjectOf } from "../middleware/request-target.ts";
 import type { RoutingServices } from "../middleware/routing-services.ts";
 import { CallMetrics, type RequestLabels } from "./call-metrics.ts";
@@ -28,20 +28,6 @@ export interface TelemetryTools {
   /** The current values of measurements that are made elsewhere. */
   readonly measured: () => readonly Measured[];
 }
-
-/** Methods of the protocol; clients may send any other text. */
-const METHODS: ReadonlySet<string> = new Set([
-  ...OWN_ANSWERS,
-  ...TASK_METHODS,
-  "tools/call",
-  "prompts/get",
-  "resources/read",
-  "resources/subscribe",
-  "resources/unsubscribe",
-  "resources/directory/read",
-  "skills/get",
-  "completion/complete",
-]);
 
 export class Telemetry implements AsyncDisposable {
   readonly middleware: Middleware = (next) => (request) => this.#measure(request, next);

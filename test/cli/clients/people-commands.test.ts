@@ -138,6 +138,10 @@ test("E1 access says what a user may do and by which rule, of the rules that ser
   assert.match(ben.stdout, /^ben {2}.*\n {2}files\n {4}asks first by policy 2: echo\n/);
   assert.match((await b.run("access", "--role", "dev")).stdout, /role dev[\s\S]*allowed by policy 1: /);
   assert.match(
+    (await b.run("access", "--role", "x")).stdout,
+    /^role x {2}.*; may use nothing until a policy of/,
+  );
+  assert.match(
     (await b.run("access", "ben", "--tool", "drop")).stdout,
     /^ben {2}.*\n {2}no server has drop\n$/,
   );

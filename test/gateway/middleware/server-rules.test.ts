@@ -98,13 +98,15 @@ test("E4 a rule for a user is of the file's user of that name only, and one user
   ]);
 });
 
-test("E4 a server that a user may not use introduces itself to that user in nothing", async (t) => {
+test("E4 a server that a user may not use introduces itself to that user in nothing, and a user who may use none reads why", async (t) => {
   const [port, files, crm] = await Promise.all([
     freePort(),
     startToolServer(t, ["read_file"], "Files of the team."),
     startToolServer(t, ["read_deal"], "Deals of the team."),
   ]);
-  const gateway = realGateway(t, { environment: { ANN: "token-of-ann", BEN: "token-of-ben" } });
+  const gateway = realGateway(t, {
+    environment: { ANN: "token-of-ann", BEN: "token-of-ben", CAT: "token-of-cat" },
+  });
   await gateway.start({
     ...NO_GATEWAY,
     server: serverOn(port),
@@ -113,9 +115,14 @@ test("E4 a server that a user may not use introduces itself to that user in noth
       users: [
         { name: "ann", token: { kind: "environment", variable: "ANN" }, roles: [] },
         { name: "ben", token: { kind: "environment", variable: "BEN" }, roles: [] },
+        { name: "cat", token: { kind: "environment", variable: "CAT" }, roles: [] },
       ],
     },
-    authorization: only(policy("allow", { users: ["ann"] }), policy("allow", { backends: ["files"] })),
+    authorization: only(
+      policy("deny", { users: ["cat"] }),
+      policy("allow", { users: ["ann"] }),
+      policy("allow", { backends: ["files"] }),
+    ),
     backends: [
       backendConfig("files", { connection: files.connection }),
       backendConfig("crm", { connection: crm.connection }),
@@ -131,5 +138,6 @@ test("E4 a server that a user may not use introduces itself to that user in noth
     /Files of the team.*Deals of the team.*read_file.*read_deal/s,
   );
   const ben = await introducedTo("token-of-ben");
-  assert.ok(ben.includes("Files of the team") && !/crm|deal/i.test(ben), ben);
+  assert.ok(ben.includes("Files of the team") && !/crm|deal|allows this user/i.test(ben), ben);
+  assert.match(await introducedTo("token-of-cat"), /^\["No server here allows this user anything.*",\[\]\]$/);
 });

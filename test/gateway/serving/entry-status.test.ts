@@ -20,10 +20,10 @@ import { memoryStore } from "../pins/tools.ts";
 import { scriptedGateway } from "./gateway-rig.ts";
 
 const CORE = [{ share: "CORE", folder: null }];
-/** Whoever has the role `other` may not use the tool x. */
+/** The user ben may not use the tool x. */
 const AUTHORIZATION: AuthorizationConfig = {
   defaultEffect: "allow",
-  policies: [policy("deny", { roles: ["other"], resources: ["tool:x"] })],
+  policies: [policy("deny", { users: ["ben"], resources: ["tool:x"] })],
 };
 
 /** A client over lines. Returns a function that counts the change notices since its last call. */
@@ -156,7 +156,7 @@ async function saidOf(w: World) {
     namesIn((await asked("tools/list", {}, from)) ?? { result: {} });
   const finder = { clientInfo: { name: "finder" } };
   const fleet = { principal: machinePrincipal("m"), group: exportGroup("a") };
-  const outsider = user("ben", "other");
+  const outsider = user("ben");
   const view = gateway.view();
   const control = createGatewayControl(() => gateway);
   const { tools, off } = await control.tools();

@@ -1,7 +1,7 @@
 // The people who may connect, what each may do with which server, and the programs that act for them.
 import { type ComponentChild, h } from "preact";
 import type { AccessRequestReport, Person, ProgramGrant } from "../../../api/contract/people.ts";
-import { grantText, rulesInUseText, SIGNS_IN, serverAccessText } from "../../../api/labels/people-labels.ts";
+import { grantText, rulesInUseText, serverAccessText, signsIn } from "../../../api/labels/people-labels.ts";
 import { durationText, shellCommand } from "../../../runtime/text/plain-text.ts";
 import { DeclaredForm, neededText, optionalText, textIn } from "../add/declared-form.ts";
 import { useNow } from "../daemon/store.ts";
@@ -40,7 +40,7 @@ export function PeopleView({ app }: ViewProps): ComponentChild {
             cells: [
               shown(person.name),
               shown(person.roles.join(", ")),
-              SIGNS_IN[person.signs_in],
+              signsIn(person),
               ago(person.last_heard),
               String(person.programs.length),
             ],
