@@ -4,6 +4,7 @@ import type { ConditionName } from "../../src/daemon/conditions/condition-rows.t
 import type { DocumentGenerator } from "./generator.ts";
 
 const CONDITIONS: Readonly<Record<ConditionName, string>> = {
+  question_waits: "a call waits for your answer, as its client cannot ask a person",
   tb_ready: "Thunderbolt is back, and files that are open hold the share on its other route",
   waiting_for_route: "no route has the server; programs wait for `outage_patience_secs`",
   off_network: "this network is not in the share's `only_on`",

@@ -259,7 +259,7 @@ export type PolicyConfig = Partially<
 /** Absent keys mean their defaults. */
 export type AuthorizationConfig = Partially<
   Omit<NormalizedAuthorization, "policies">,
-  "destructive" | "unannotated"
+  "ask" | "destructive" | "unannotated"
 > & { readonly policies: readonly PolicyConfig[] };
 
 /** The encoding of telemetry. Protobuf and JSON are both sent over HTTP. */

@@ -5,6 +5,7 @@ import type { ConfigSnapshot } from "../config/snapshot.ts";
 import { OtherDaemons } from "../gateway/frontend/session/other-daemons.ts";
 import { type HandedSessions, NO_SESSIONS } from "../gateway/frontend/session/session-memory.ts";
 import { type ResumingDaemon, SuspendedCalls } from "../gateway/frontend/suspended/suspended-calls.ts";
+import { OwnerQuestions } from "../gateway/middleware/owner-questions.ts";
 import type { HandleOther, SessionSecret } from "../gateway/serving/gateway-contract.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import type { Clock } from "../runtime/time/clock.ts";
@@ -41,6 +42,7 @@ export function gatewayHome(options: GatewayHomeOptions) {
   const writes = openHomeWrites({ home, clock, environment, logger });
   const others = new OtherDaemons<ResumingDaemon>();
   const suspended = new SuspendedCalls(clock, others);
+  const questions = new OwnerQuestions(clock);
   let sessions: HandedSessions = NO_SESSIONS;
   let secret: SessionSecret = { bytes: randomBytes(32), unsavedBecause: null };
   let handedOver = false;
@@ -57,6 +59,7 @@ export function gatewayHome(options: GatewayHomeOptions) {
     // has just begun.
     rotates: () => writes.isOurs,
     suspended,
+    questions,
     others,
     sessionSecret: () => secret,
     handedSessions: () => sessions,
@@ -72,6 +75,7 @@ export function gatewayHome(options: GatewayHomeOptions) {
       if (previous === undefined || handed === null) return;
       others.previous = previous.join(ownSessions(gateway, suspended, "previous"));
       suspended.follow(handed.states);
+      if (handed.questions !== undefined) questions.follow(handed.questions);
     },
     runsInPrevious: () => isPreviousRunning,
     runsOnlyHere({ handing }: GatewayPart): void {

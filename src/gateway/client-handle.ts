@@ -79,7 +79,8 @@ export interface ClientHandle {
   readonly publicId?: string;
   /**
    * If the client is another machine: identifies the client of that machine that made the request (see
-   * caller-marks.ts). Absent or null: unknown.
+   * caller-marks.ts). If it is `mountaineer mcp`: identifies that process, which connects again after a handover. Absent or
+   * null: unknown.
    */
   readonly caller?: string | null;
   /** The principal of the newest request: an edit of the configuration may change roles and names. */
@@ -144,6 +145,8 @@ export interface CallHandle {
   readonly mayBeEvicted?: boolean;
   /** Ends the call, because another client needs the server that the call occupies. */
   evict?(): void;
+  /** Waits for a person's answer elsewhere, without limit of the script's time; absent: the call is not a script's. */
+  untilAnswered?<Answer>(answer: () => Promise<Answer>): Promise<Answer>;
   /** Remembers what a person agreed to for the next rounds of this call; absent: the call has only one round. */
   agree?(consentFor: string): void;
   /** Null while the client reads fast enough; otherwise settles when it has read the data buffered for it. */

@@ -1,5 +1,6 @@
 // The session of one client, which outlives each daemon: at any time one gateway takes the client's requests, while those before
 // it finish theirs. Does no I/O and reads no clock.
+import { randomBytes } from "node:crypto";
 import { dropOldest } from "../runtime/bounded-map.ts";
 import { MountaineerError } from "../runtime/errors.ts";
 import { type JsonMembers, objectOf } from "../runtime/text/json-object.ts";
@@ -38,7 +39,10 @@ const RESOURCES_CHANGED = "notifications/resources/list_changed";
 const CHANGES: ReadonlySet<string> = new Set([...listChanges(), "notifications/resources/updated"]);
 /** The first request: selects the client's group. */
 const GROUP_METHOD = "mountaineer/group";
-/** Tells the folder in which the client was started. Daemons that do not know this request refuse it. */
+/**
+ * Tells the folder in which the client was started, and a mark by which each daemon knows this process again. Daemons that do not
+ * know this request refuse it.
+ */
 const FOLDER_METHOD = "mountaineer/folder";
 const NO_SUCH_GROUP = -32602;
 const LISTEN = "subscriptions/listen";
@@ -55,6 +59,7 @@ interface BridgeSessionOptions {
 
 export class BridgeSession {
   readonly #options: BridgeSessionOptions;
+  readonly #mark = randomBytes(18).toString("base64url");
   readonly #lasting: LastingEffects;
   readonly #listening: Listening;
   #current: GatewayExchange | null = null;
@@ -94,7 +99,7 @@ export class BridgeSession {
     const { group, folder, sendToClient } = this.#options;
     if (group !== null) await joinGroup(group, gateway);
     // The gateway reads the next messages of the line after it, so the answer is not awaited.
-    if (folder !== null) gateway.request(FOLDER_METHOD, { path: folder });
+    if (folder !== null) gateway.request(FOLDER_METHOD, { path: folder, mark: this.#mark });
     const notices = await this.#lasting.introduce(gateway);
     if (notices !== null) {
       if (this.#isInitialized) gateway.send(notice(INITIALIZED));

@@ -119,6 +119,8 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
     "mountaineer users list",
     "mountaineer users renew ann --overlap 24",
     "mountaineer users remove ann",
+    "mountaineer questions",
+    "mountaineer answer 7K4-9QX",
     "mountaineer access ben",
     "mountaineer access ben --tool delete_file",
     "mountaineer access --role dev",

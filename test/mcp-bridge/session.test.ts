@@ -5,6 +5,7 @@ import { createMessageScan } from "../../src/mcp-bridge/message-scan.ts";
 import { MOST_WAITING } from "../../src/mcp-bridge/messages.ts";
 import { BridgeSession } from "../../src/mcp-bridge/session.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
+import { objectOf } from "../../src/runtime/text/json-object.ts";
 import { assertEach } from "../support/assert-each.ts";
 import { settle } from "../support/manual-clock.ts";
 import { pluck } from "../support/pluck.ts";
@@ -599,8 +600,12 @@ test("D7 the client's folder is sent before the session continues, even to a dae
     const scene = openScene({ folder: "/work/project" });
     const resumed = scene.resume();
     const [told] = scene.gateway;
-    assert.deepEqual([told?.method, told?.params], ["mountaineer/folder", { path: "/work/project" }]);
+    const { mark, ...params } = objectOf(told?.params);
+    assert.deepEqual([told?.method, params], ["mountaineer/folder", { path: "/work/project" }]);
     assert.equal(scene.answers({ id: told?.id, ...answer }), false, "it is not the client's");
     await resumed;
+    scene.lost();
+    void scene.resume();
+    assert.equal(objectOf(scene.gateway.at(-1)?.params)["mark"], mark, "the next daemon knows it again");
   }
 });

@@ -46,6 +46,7 @@ import {
   peopleReportShape,
   peopleRequest,
 } from "../contract/people.ts";
+import { answerReportShape, answerRequest, questionsReportShape } from "../contract/questions.ts";
 import { auditReportShape, auditRequest, logReportShape, logRequest } from "../contract/records.ts";
 import { timelineReportShape } from "../contract/timeline.ts";
 import {
@@ -202,6 +203,14 @@ export const OPERATIONS = {
     input: grantsRequest,
     /** The names of the programs. */
     output: object({ changed: list(text) }),
+  }),
+  /** The calls that wait for the owner's answer, the oldest first. */
+  questions: operation("GET questions", { right: "owner", output: questionsReportShape }),
+  /** Answer such a call, as it was shown. Rejects with `permission_denied` if no question has this code. */
+  answer: operation("POST questions/answer", {
+    right: "owner",
+    input: answerRequest,
+    output: answerReportShape,
   }),
   /** The MCP clients on this machine that can be connected to this gateway. */
   knownClients: operation("GET clients/known", {

@@ -18,6 +18,7 @@ import {
   wakeCommand,
 } from "../commands/mount.ts";
 import { PROGRAM_COMMANDS } from "../commands/program.ts";
+import { answerCommand, questionsCommand } from "../commands/questions.ts";
 import { reloadCommand } from "../commands/reload.ts";
 import { restartCommand } from "../commands/restart.ts";
 import { runCommand } from "../commands/run.ts";
@@ -94,6 +95,8 @@ export const SECTIONS: readonly CommandSection[] = [
       CLIENTS_COMMANDS,
       USERS_COMMANDS,
       accessCommand,
+      questionsCommand,
+      answerCommand,
       mcpCommand,
     ],
   },

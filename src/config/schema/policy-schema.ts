@@ -82,5 +82,11 @@ export const authorizationKeys = {
   unannotated: choiceKey("access", ["destructive", "harmless"], "destructive", {
     meaning: "A tool whose server does not say whether it is destructive.",
   }),
+  ask: optional("access", choice(["client", "anywhere"]), {
+    absent: "`anywhere` for `mountaineer mcp`, `client` for users",
+    meaning:
+      "Who is asked if a client cannot ask: nobody, or the owner, who then sees the arguments (`mountaineer questions`).",
+    example: '"anywhere"',
+  }),
   policies: listOf("policies", table("One block per policy; the first match decides.", policyKeys)),
 };

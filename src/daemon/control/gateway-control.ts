@@ -15,6 +15,8 @@ import { memberChanges } from "../../gateway/pins/pinned-entry.ts";
 import type { ConnectedClient } from "../../gateway/serving/connected-clients.ts";
 import type { Gateway } from "../../gateway/serving/gateway.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
+import { durationText } from "../../runtime/text/plain-text.ts";
+import { isoTime } from "../../runtime/time/clock.ts";
 import { catalogReport } from "./catalog-report.ts";
 import { clientStatus, toolEntry } from "./gateway-status.ts";
 import { answerRequest, peopleReport } from "./people-report.ts";
@@ -66,6 +68,31 @@ export function createGatewayControl(current: () => Gateway | null) {
     },
     async accessRequest(request) {
       return answerRequest(await gateway().clients.server(), request);
+    },
+    async questions() {
+      const list = gateway().questions?.list ?? [];
+      return {
+        questions: list.map(({ code, askedMs, waiting, shown }) => ({
+          ...{ ...shown, code, arguments: [...shown.arguments] },
+          ...{ asked: isoTime(askedMs), waiting: waiting.size },
+        })),
+      };
+    },
+    async answer({ code, allow, from }) {
+      const running = gateway();
+      const answered = running.questions?.answer(code, allow) ?? null;
+      if (answered === null)
+        throw new MountaineerError("permission_denied", "no question has this code now", {
+          hint: "it was answered, or ten minutes have passed",
+        });
+      const { question, effect, answeredMs } = answered;
+      const { tool, server, user, program } = question.shown;
+      const after = durationText(answeredMs - question.askedMs);
+      running.record({
+        ...{ time: isoTime(answeredMs), event: "question.answered", entry: `${server}/${tool}` },
+        summary: `${allow ? "allowed" : "denied"} by the owner (${from}) after ${after}, for ${user} (${program})`,
+      });
+      return { effect };
     },
     async changeGrants({ ids, to }) {
       const changed = await gateway().clients.change(ids, to);

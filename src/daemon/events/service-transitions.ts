@@ -66,6 +66,7 @@ const LEVELS: Partial<Record<ServiceTransition["name"], "warn" | "error">> = {
   "catalog.tool_changed": "warn",
   "catalog.tool_new": "warn",
   "gateway.listen_failed": "error",
+  "question.asked": "warn",
 };
 
 export function logTransition(logger: Logger, transition: ServiceTransition): void {

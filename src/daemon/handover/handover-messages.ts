@@ -3,6 +3,7 @@
 import type { StrayMessage } from "../../gateway/frontend/session/other-daemons.ts";
 import type { HandedSessions, SessionChange } from "../../gateway/frontend/session/session-memory.ts";
 import type { StateKey } from "../../gateway/frontend/suspended/suspended-calls.ts";
+import type { HandedQuestions } from "../../gateway/middleware/owner-questions.ts";
 import type { InheritedListener } from "../../gateway/serving/gateway-contract.ts";
 
 /** The home's secret for session ids, in base64url. */
@@ -39,6 +40,8 @@ export interface Go {
   readonly once: readonly number[];
   readonly sessions: HandedSessions;
   readonly secret: HandedSecret;
+  /** Absent: the old daemon's version has no questions. */
+  readonly questions?: HandedQuestions;
 }
 
 export type MessageFromOld =

@@ -2,6 +2,7 @@
 // The home is also free if the old daemon ends.
 import type { HandedSessions } from "../../gateway/frontend/session/session-memory.ts";
 import type { StateKey } from "../../gateway/frontend/suspended/suspended-calls.ts";
+import type { HandedQuestions } from "../../gateway/middleware/owner-questions.ts";
 import type { InheritedListener } from "../../gateway/serving/gateway-contract.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { groupsGone } from "../../runtime/process/process-identity.ts";
@@ -25,6 +26,7 @@ interface Handed {
   readonly states: StateKey;
   readonly sessions: HandedSessions;
   readonly secret: HandedSecret;
+  readonly questions?: HandedQuestions | undefined;
 }
 
 /**
@@ -56,8 +58,8 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock) {
     const isHandle = typeof handle === "object" && handle !== null;
     if (message.say === "go") {
       once = message.once;
-      const { door, states, sessions, secret } = message;
-      handed = { states, sessions, secret };
+      const { door, states, sessions, secret, questions } = message;
+      handed = { states, sessions, secret, questions };
       turn.resolve(door !== null && isHandle ? { address: door, handle } : null);
     } else if (message.say === "ended") end();
     else void joined.promise.then(({ peer }) => peer.hear(message));

@@ -4,6 +4,7 @@ import type { MountaineerConfig } from "../../config/snapshot.ts";
 import type { OtherDaemons, Side } from "../../gateway/frontend/session/other-daemons.ts";
 import { NO_SESSIONS } from "../../gateway/frontend/session/session-memory.ts";
 import type { ResumingDaemon, SuspendedCalls } from "../../gateway/frontend/suspended/suspended-calls.ts";
+import type { OwnerQuestions } from "../../gateway/middleware/owner-questions.ts";
 import type { Gateway } from "../../gateway/serving/gateway.ts";
 import type {
   GatewayView,
@@ -59,6 +60,7 @@ interface HandingParts {
     readonly writes: { readonly changes: number };
     readonly sessionSecret: () => SessionSecret;
     readonly suspended: SuspendedCalls;
+    readonly questions: OwnerQuestions;
     readonly others: OtherDaemons<ResumingDaemon>;
   };
 }
@@ -108,14 +110,15 @@ export function createServiceRelease(service: HandingParts) {
     /** The gateway's listening socket; this daemon accepts connections until the successor does. */
     listener: (): InheritedListener | null => gateway.handing?.listener.handed ?? null,
     /** What the successor has to know of this daemon's clients and programs. */
-    handed(): Pick<Go, "states" | "once" | "sessions" | "secret"> {
-      const { suspended, sessionSecret } = gatewayOwn;
+    handed(): Pick<Go, "states" | "once" | "sessions" | "secret" | "questions"> {
+      const { suspended, questions, sessionSecret } = gatewayOwn;
       const { bytes, unsavedBecause } = sessionSecret();
       return {
         states: suspended.stateKey,
         once: runOnce(),
         sessions: gateway.handing?.http.store.handOver() ?? NO_SESSIONS,
         secret: { text: bytes.toString("base64url"), unsavedBecause },
+        questions: questions.handOver(),
       };
     },
     /** From now on, each of both daemons gets what clients send to the other one about it. */

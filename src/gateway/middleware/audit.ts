@@ -58,7 +58,7 @@ export interface AuditRecord {
 export interface NoticeRecord {
   /** ISO 8601 UTC. */
   readonly time: string;
-  /** `config.entry_waits` or `config.entry_approved`. */
+  /** `config.entry_waits`, `config.entry_approved`, or `question.answered`. */
   readonly event: string;
   /** For example `backends.files`. */
   readonly entry: string;

@@ -1,5 +1,5 @@
 // Asks the person at the calling client for consent to a call, by an elicitation within the call, if the client declares
-// elicitation.
+// elicitation. Otherwise the owner may be asked (owner-consent.ts).
 
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import { objectOf } from "../../runtime/text/json-object.ts";
@@ -7,7 +7,7 @@ import { safeLine } from "../../runtime/text/safe-line.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import { entryOf } from "../catalog/resolve.ts";
-import type { ClientHandle } from "../client-handle.ts";
+import type { CallHandle, ClientHandle } from "../client-handle.ts";
 import { canonical, isError, isJsonObject, type JsonObject, type Reply } from "../json-rpc.ts";
 import { type SpokenVersion, takesElicitation } from "../protocol.ts";
 import { auditedArguments, CUT } from "./audit-arguments.ts";
@@ -21,7 +21,16 @@ interface ConsentOptions {
   readonly clean: (text: string) => string;
   /** Timeout of a call of the backend, and of the question, ms. */
   readonly callMs: (backend: string) => number;
+  /** Asks the owner about the call of a client that cannot ask. Absent: it is refused. */
+  readonly fromOwner?: AsksOwner;
 }
+
+/** Waits for at most `limitMs`. Never rejects; `unable`: the owner is not asked about this call. */
+export type AsksOwner = (
+  request: GatewayRequest,
+  call: ConsentRequest,
+  limitMs: number,
+) => Promise<ConsentOutcome>;
 
 export interface ConsentRequest {
   readonly target: PolicyTarget | null;
@@ -51,22 +60,30 @@ const UNANSWERED: Readonly<Record<Exclude<ConsentOutcome, "accept">, string>> = 
   timeout: "the person at the client did not answer in time",
   unable: "it needs the consent of a person, and this client cannot be asked (no elicitation)",
   busy: `it needs the consent of a person, and ${MOST_OPEN} other questions wait for one already`,
+  denied: "the owner of this gateway denied it, and is not asked about the same call for ten minutes",
+  open: "the owner of this gateway has not answered yet; the question stands for ten minutes: make the same call again",
+  too_long: "it needs the consent of the gateway's owner, and its arguments are too long to be shown whole",
 };
 
 /**
  * Returns the function that asks. It never rejects, and stops waiting at the call's deadline or when the
  * request is cancelled.
  */
-export function createConsentPrompt({ clock, clean, callMs }: ConsentOptions) {
+export function createConsentPrompt({
+  clock,
+  clean,
+  callMs,
+  fromOwner = async () => "unable",
+}: ConsentOptions) {
   const open = new WeakMap<ClientHandle, number>();
   return async (request: GatewayRequest, call: ConsentRequest): Promise<ConsentOutcome> => {
-    const { client, declared = client.capabilities } = request.handle;
-    if (takesElicitation(declared, "form") !== true) return "unable";
+    const { client } = request.handle;
+    const limitMs = call.backend === null ? DEFAULT_MS : callMs(call.backend);
+    if (!canAsk(request.handle)) return fromOwner(request, call, limitMs);
     const waiting = open.get(client) ?? 0;
     if (waiting >= MOST_OPEN) return "busy";
     open.set(client, waiting + 1);
     const limit = new AbortController();
-    const limitMs = call.backend === null ? DEFAULT_MS : callMs(call.backend);
     let isLate = false;
     const timer = clock.setTimer(limitMs, () => {
       isLate = true;
@@ -92,6 +109,11 @@ export function createConsentPrompt({ clock, clean, callMs }: ConsentOptions) {
       open.set(client, (open.get(client) ?? 1) - 1);
     }
   };
+}
+
+/** Whether the client can ask its person within this call. */
+export function canAsk({ client, declared = client.capabilities }: CallHandle): boolean {
+  return takesElicitation(declared, "form") === true;
 }
 
 /** A digest of what a person is asked about: the rule, the server, and the definition that is shown. */

@@ -72,8 +72,20 @@ export interface RunningScript {
   consentPending: Promise<unknown>;
 }
 
-/** The outcome of asking a person; all but `accept` refuse the call. */
-export type ConsentOutcome = "accept" | "decline" | "cancel" | "timeout" | "unable" | "busy";
+/**
+ * The outcome of asking a person; all but `accept` refuse the call. Of the owner: `denied`, `open` (the question stands without an
+ * answer) and `too_long` (to be shown).
+ */
+export type ConsentOutcome =
+  | "accept"
+  | "decline"
+  | "cancel"
+  | "timeout"
+  | "unable"
+  | "busy"
+  | "denied"
+  | "open"
+  | "too_long";
 
 /** Never rejects once `recovery` is in the chain. */
 export type Handle = (request: GatewayRequest) => Promise<Reply>;

@@ -190,6 +190,7 @@ export class ScriptCalls {
         question[0] === "elicitation/create"
           ? deadline.without(() => handle.request(...question))
           : handle.request(...question),
+      untilAnswered: (answer) => deadline.without(answer),
       get mayBeEvicted() {
         return handle.mayBeEvicted === true;
       },

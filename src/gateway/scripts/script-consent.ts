@@ -21,6 +21,7 @@ type RequestConsent = (request: GatewayRequest, call: ConsentRequest) => Promise
 
 /** Of a tool's calls: a person who has declined one, or gave no answer, is not asked about the next ones of the same script. */
 const DECLINED = -1;
+const GIVES_UP: ReadonlySet<ConsentOutcome> = new Set(["decline", "cancel", "timeout", "denied", "open"]);
 /** Until a person who has eight questions of other calls to answer can be asked. */
 const BUSY_MS = 1_000;
 export const SCRIPT_TARGET = { kind: "tool", name: RUN_SCRIPT, definition: SCRIPT_TOOL } as const;
@@ -106,8 +107,7 @@ export function inTurn(requestConsent: RequestConsent, clock: Clock): RequestCon
       await clock.sleep(BUSY_MS);
       answer = await requestConsent(request, { ...call, covers });
     }
-    if (answer === "decline" || answer === "cancel" || answer === "timeout")
-      script?.allowed.set(tool, DECLINED);
+    if (GIVES_UP.has(answer)) script?.allowed.set(tool, DECLINED);
     return answer;
   };
   return (request, call) => {

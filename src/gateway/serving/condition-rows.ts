@@ -85,6 +85,10 @@ export const GATEWAY_CONDITIONS = {
       `Traces and metrics do not arrive: ${reason}${lostCount(dropped, "spans")}`,
       "Requests are served without them; check [telemetry].endpoint. The gateway retries automatically.",
     ],
+    question_waits: (tool: string, server: string, who: string) => [
+      `${tool} of ${server} waits for your answer: ${who} calls it`,
+      "`mountaineer questions` shows its arguments.",
+    ],
     rule_names_one_server: ({ rule, owner, isThere, lines }: NarrowedRule) => [
       owner === null
         ? `${rule} means no server yet: one that comes first in the file has not listed anything`

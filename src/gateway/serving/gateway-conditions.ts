@@ -8,6 +8,7 @@ import { newCollisions } from "../catalog/diff-catalogs.ts";
 import { NO_OWNERS, type RuleOwners } from "../catalog/rule-names.ts";
 import type { KeyState } from "../middleware/incoming-auth.ts";
 import { CALL_TOOL, FIND_TOOL, RUN_SCRIPT } from "../middleware/middleware.ts";
+import type { OwnerQuestion } from "../middleware/owner-questions.ts";
 import { memberChanges } from "../pins/pinned-entry.ts";
 import { type PendingChange, type PinsState, shortDiff, shownName } from "../pins/pins.ts";
 import { GATEWAY_CONDITIONS, type GatewayCondition, type GatewayConditionName } from "./condition-rows.ts";
@@ -29,6 +30,8 @@ interface StoredState {
   readonly unmatched?: readonly UnmatchedName[];
   readonly sessionKeyUnsavedBecause: string | null;
   readonly namesLost: string | null;
+  /** What waits for the owner's answer. */
+  readonly questions?: readonly OwnerQuestion[];
 }
 
 const NOTHING_WRONG: StoredState = { sessionKeyUnsavedBecause: null, namesLost: null };
@@ -48,6 +51,14 @@ export function createGatewayConditions(clock: Pick<Clock, "wallMs">) {
   ): readonly GatewayCondition[] => {
     const found: FoundCondition<GatewayConditionName>[] = listening === null ? [] : [listening];
     const add: Add = (condition) => void found.push(condition);
+    for (const {
+      shown: { tool, server, user, program },
+      askedMs,
+    } of stored.questions ?? [])
+      add({
+        ...GATEWAY_CONDITIONS.question_waits(tool, server, `${program} of ${user}`),
+        since: isoTime(askedMs),
+      });
     addRules(rules, add);
     addNames(rules, catalog, add);
     addRuleNames(rules, catalog, stored.ruleOwners, add);

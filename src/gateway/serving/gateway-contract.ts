@@ -12,6 +12,7 @@ import type { ResolvePaths } from "../folders/folder-gate.ts";
 import type { OtherDaemons } from "../frontend/session/other-daemons.ts";
 import type { HandedSessions } from "../frontend/session/session-memory.ts";
 import type { SuspendedCalls } from "../frontend/suspended/suspended-calls.ts";
+import type { OwnerQuestions } from "../middleware/owner-questions.ts";
 import type { PinStore } from "../pins/pin-store.ts";
 import type { Measured } from "../telemetry/metric-families.ts";
 import type { GatewayCondition } from "./condition-rows.ts";
@@ -81,6 +82,8 @@ export interface GatewayOptions extends BackendTools {
    * continue them.
    */
   readonly suspended?: SuspendedCalls;
+  /** What waits for the owner's answer. Absent: only clients can be asked. */
+  readonly questions?: OwnerQuestions;
   /** The daemons before and after this one. */
   readonly others?: OtherDaemons;
   /** False while another process rotates the audit's file. Default: true. */

@@ -19,6 +19,7 @@ import { LinesFront } from "../frontend/stdio/lines.ts";
 import { SuspendedCalls } from "../frontend/suspended/suspended-calls.ts";
 import type { JsonObject, Reply } from "../json-rpc.ts";
 import type { NoticeRecord } from "../middleware/audit.ts";
+import type { OwnerQuestions } from "../middleware/owner-questions.ts";
 import { NO_PIN_STORE } from "../pins/pin-store.ts";
 import { type ApprovedItem, Pins, type PinsState } from "../pins/pins.ts";
 import { accessSummary } from "./access-report.ts";
@@ -101,6 +102,7 @@ export class Gateway implements AsyncDisposable {
     };
     const options = { ...given, redact };
     this.#options = options;
+    if (options.questions !== undefined) options.questions.announce = options.announce;
     this.#warden = new Warden({ clock, logger });
     this.#signIns =
       options.signIn === undefined
@@ -286,6 +288,11 @@ export class Gateway implements AsyncDisposable {
     };
   }
 
+  /** What waits for the owner's answer; absent: the owner cannot be asked. */
+  get questions(): OwnerQuestions | undefined {
+    return this.#options.questions;
+  }
+
   view(): GatewayView {
     const { catalog, rules } = this.serving;
     const fronts = [this.http, ...this.#lines];
@@ -306,6 +313,7 @@ export class Gateway implements AsyncDisposable {
       conditions: this.#conditions(rules, catalog, condition, this.#pins.state, url, {
         sessionKeyUnsavedBecause: unsaved,
         namesLost: this.#names.lost,
+        questions: this.questions?.list ?? [],
         ruleOwners: this.#names.rules,
         unmatched: this.serving.unmatched,
       }),

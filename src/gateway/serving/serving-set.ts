@@ -28,6 +28,8 @@ import { composeChain } from "../middleware/chain.ts";
 import { createConsentPrompt } from "../middleware/consent.ts";
 import type { Authenticator } from "../middleware/incoming-auth.ts";
 import type { GatewayRequest, Middleware, ServedClient, ServingSet } from "../middleware/middleware.ts";
+import { createOwnerConsent } from "../middleware/owner-consent.ts";
+import type { OwnerQuestions } from "../middleware/owner-questions.ts";
 import { compilePolicies, type Policies } from "../middleware/policies.ts";
 import { createRecovery } from "../middleware/recovery.ts";
 import { targetAt, targetOf } from "../middleware/request-target.ts";
@@ -68,6 +70,8 @@ export interface ServingSetOptions extends GatewayTools {
   readonly ownTools: OwnTools;
   /** null or absent: scripts are not allowed. */
   readonly scripts?: Scripts | null;
+  /** null or absent: the owner cannot be asked. */
+  readonly questions?: OwnerQuestions | null;
   readonly answered: (request: GatewayRequest, reply: Reply) => void;
   /** The set that serves now. */
   readonly current: () => ServingSet;
@@ -188,6 +192,7 @@ function oneSet(
 ): ServingSet {
   const { catalog, authentication, services, backends, callMs, clock, logger, clean } = options;
   const { limiter, own, isOptimized, scripts, authorization, selections, isPart, sole, answered } = options;
+  const { questions = null } = options;
   const passesTo: ServingSet["passesTo"] = (method) =>
     sole ?? ownerOfMethod(method, services.extensionBackends());
   const routing = createRouting(services, passesTo);
@@ -197,6 +202,7 @@ function oneSet(
     clock,
     clean,
     callMs: (backend) => callMs?.get(backend) ?? DEFAULT_CALL_MS,
+    fromOwner: createOwnerConsent({ questions, ask: authorization?.ask, clean }),
   });
   const requestConsent = scripts?.inTurn(prompting) ?? prompting;
   const denied = (request: GatewayRequest, rule = ""): void => audited?.denied(request, rule);

@@ -48,7 +48,7 @@ import { type UnmatchedName, unmatchedNames } from "./unmatched-names.ts";
 
 interface ServingOptions {
   readonly tools: RulesTools &
-    Pick<GatewayOptions, "announce" | "environment" | "guarded" | "resolvePaths" | "snapshots">;
+    Pick<GatewayOptions, "announce" | "environment" | "guarded" | "questions" | "resolvePaths" | "snapshots">;
   readonly redaction: Redaction;
   readonly roster: SessionRoster;
   readonly pool: BackendPool;
@@ -330,6 +330,7 @@ export class Serving {
       selections: this.#selections,
       ownTools: this.#ownTools,
       scripts: this.#scriptsNow(),
+      questions: tools.questions ?? null,
       answered: (request, reply) => this.clients.answered(request, reply),
       current: () => this.served,
       services: {

@@ -6,6 +6,7 @@ import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { approveProgram } from "../../../src/cli/clients/program-access.ts";
+import { answerCommand, questionsCommand } from "../../../src/cli/commands/questions.ts";
 import { CALLBACK, METADATA, plainClient, queryFor } from "../../gateway/authorization-server/rig.ts";
 import { LIGHT_SERVER } from "../../mcp/fixture-programs.ts";
 import { connectLight } from "../../mcp/light-client.ts";
@@ -234,4 +235,47 @@ test("E1 a person lets a program in by its code and a yes at a terminal, limits 
   await assert.rejects(session.tools());
   assert.equal((await b.run("clients", "revoke", grant)).code, 2);
   assert.match((await b.run("users", "list")).stdout, /^ann .* \d+ s ago +1$/m, "her programs were heard");
+});
+
+test("E6 the owner answers the call of a client that cannot ask, at a terminal only, and the audit says so", async (t) => {
+  const audit = join(await temporaryFolder(t), "audit.jsonl");
+  const rules = `${RULES.replace('"deny"\n', '"deny"\nask = "anywhere"\n')}[audit]\npath = ${JSON.stringify(audit)}\n`;
+  await using b = await startHome(t, rules);
+  await runCommand(["secret", "set", "b", "--in", "file"], { home: b.home, input: "token-b-0123456789\n" });
+  await eventually(() => b.isLetIn("token-b-0123456789"));
+  await using ben = await connectLight(b.url, { token: "token-b-0123456789" });
+  const atTerminal = async (command: typeof answerCommand, answer: string, ...given: readonly string[]) => {
+    const shown: string[] = [];
+    const prompt = async () => answer;
+    const context = contextOf(b.home, { prompt, print: (text) => void shown.push(text) });
+    return { exit: await command.run(context, {}, given), text: shown.join("") };
+  };
+  for (const [said, exit, told] of [
+    ["y", 0, /allowed: the call runs, once/],
+    ["n", 1, /denied: the same call is refused for ten minutes/],
+  ] as const) {
+    const call = ben.call("echo", { text: said });
+    const shown = await eventually(async () => {
+      const { text } = await atTerminal(questionsCommand, "");
+      return text === "" ? null : text;
+    });
+    const [, code = ""] = /^echo of files {2}(\w{3}-\w{3})\n/.exec(shown) ?? [];
+    assert.match(shown, new RegExp(`\n {4}For user ben, .*\n {4}Asked .*\n {4}"text": "${said}"\n$`));
+    for (const option of [[], ["--json"]])
+      assert.ok(!(await b.run("questions", ...option)).stdout.includes(code.slice(0, 3)));
+    assert.match((await b.run("status")).stdout, /echo of files waits for your answer/);
+    const piped = await b.run("answer", code);
+    assert.deepEqual([piped.code, piped.stdout], [2, ""]);
+    const answered = await atTerminal(answerCommand, said, code.toLowerCase());
+    assert.equal(answered.exit, exit);
+    assert.match(answered.text, told);
+    assert.ok(answered.text.includes(`    "text": "${said}"\n`));
+    assert.match(await call, said === "y" ? /^y$/ : /denied it/);
+    await assert.rejects(atTerminal(answerCommand, "y", code), /no question has this code/);
+  }
+  await eventually(async () =>
+    /"question.answered","entry":"files\/echo","summary":"denied by the owner \(terminal\) after \d+ \w+, for user ben/.test(
+      await readFile(audit, "utf8"),
+    ),
+  );
 });

@@ -122,6 +122,7 @@ const CHANGES: Readonly<Record<string, readonly [string, string]>> = {
   "incoming_auth.token": ['"${A}"', '"${C}"'],
   "incoming_auth.users.name": ['name = "ann"', 'name = "eve"'],
   "incoming_auth.users.token": ['"${B}"', '"${C}"'],
+  "authorization.ask": ["[authorization]", '[authorization]\nask = "anywhere"'],
   "authorization.default_effect": ["[authorization]", '[authorization]\ndefault_effect = "allow"'],
   "authorization.policies.effect": ['effect = "allow"', 'effect = "deny"'],
   "sync.detection": ["[sync]", '[sync]\ndetection = "hash"'],

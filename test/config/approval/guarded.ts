@@ -52,7 +52,7 @@ const KEYS: Guards = {
     "incoming_auth.algorithms incoming_auth.leeway incoming_auth.required_scopes " +
     "incoming_auth.roles_claim incoming_auth.name_claim incoming_auth.keys_max_age " +
     "incoming_auth.users.name incoming_auth.users.roles incoming_auth.scopes " +
-    "incoming_auth.required_claims authorization.default_effect authorization.destructive " +
+    "incoming_auth.required_claims authorization.ask authorization.default_effect authorization.destructive " +
     "authorization.unannotated authorization.policies.effect authorization.policies.roles " +
     "authorization.policies.users authorization.policies.backends incoming_auth.oauth " +
     "incoming_auth.users.old_until " +

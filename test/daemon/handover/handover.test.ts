@@ -15,6 +15,7 @@ import {
   type ResumingDaemon,
   SuspendedCalls,
 } from "../../../src/gateway/frontend/suspended/suspended-calls.ts";
+import { OwnerQuestions } from "../../../src/gateway/middleware/owner-questions.ts";
 import { whenAborted } from "../../../src/runtime/abort.ts";
 import { type Clock, systemClock } from "../../../src/runtime/time/clock.ts";
 import { assertEach } from "../../support/assert-each.ts";
@@ -359,6 +360,7 @@ async function setUpHanding(
       writes: { changes: 0 },
       sessionSecret: () => ({ bytes: Buffer.from("secret"), unsavedBecause: null }),
       suspended: new SuspendedCalls(clock),
+      questions: new OwnerQuestions(clock),
       others: new OtherDaemons<ResumingDaemon>(),
     },
     previous: before === undefined ? undefined : { gone: before, ended: before, once: [] },

@@ -42,7 +42,7 @@ export interface ModernRequest {
   readonly id: RpcId;
   readonly method: string;
   readonly params: JsonObject;
-  /** The client for which another machine makes the request; null: that client is unknown, or is on this machine. */
+  /** As `ClientHandle.caller`; null: unknown. */
   readonly caller: string | null;
   readonly principal: Principal;
   /** The client's capabilities, for this request. */
@@ -85,7 +85,7 @@ export function checkModern(
   { id, method, params = {} }: RpcRequest,
   principal: Principal,
   headers: Headers | null,
-  { trace, group, folder }: Pick<ModernRequest, "trace" | "group" | "folder">,
+  via: Pick<ModernRequest, "trace" | "group" | "folder"> & { readonly caller?: string | null },
 ): Checked {
   const meta = isJsonObject(params["_meta"]) ? params["_meta"] : {};
   if (method === "initialize" && !isModern(params)) {
@@ -113,15 +113,15 @@ export function checkModern(
     request: {
       id,
       method,
-      ...(principal.kind === "machine" ? takeCaller(params) : { params, caller: null }),
+      ...(principal.kind === "machine" ? takeCaller(params) : { params, caller: via.caller ?? null }),
       principal,
-      group,
-      folder,
+      group: via.group,
+      folder: via.folder,
       capabilities: isJsonObject(capabilities) ? capabilities : {},
       clientInfo: clientNameOf(meta[META.clientInfo]),
       logLevel: isLogLevel(logLevel) ? logLevel : null,
       progressToken: isRpcId(progressToken) ? progressToken : null,
-      trace,
+      trace: via.trace,
     },
   };
 }

@@ -52,7 +52,7 @@ const LISTENING_LIMIT = 4;
 
 export interface SessionOptions
   extends Omit<SealedSession, "principal">,
-    Pick<ClientHandle, "principal" | "transport" | "messageLimitBytes" | "folder"> {
+    Pick<ClientHandle, "principal" | "transport" | "messageLimitBytes" | "folder" | "caller"> {
   readonly id: string;
   /** Whose session it is (`principalKey`). Default: the principal's. */
   readonly owner?: string;
@@ -82,6 +82,7 @@ export class Session implements SessionPort {
   readonly clientInfo: JsonObject;
   readonly group: string | null;
   readonly folder: string | null;
+  readonly caller: string | null;
   readonly transport?: "sse";
   readonly messageLimitBytes?: number;
   logLevel: McpLogLevel | null = null;
@@ -119,6 +120,7 @@ export class Session implements SessionPort {
     this.clientInfo = clientInfo;
     this.group = group;
     this.folder = options.folder ?? null;
+    this.caller = options.caller ?? null;
     const { transport, messageLimitBytes } = options;
     if (transport !== undefined) this.transport = transport;
     if (messageLimitBytes !== undefined) this.messageLimitBytes = messageLimitBytes;

@@ -54,6 +54,7 @@ const GROUP_METHOD = "mountaineer/group";
 /** The request by which `mountaineer mcp` tells in which folder its client has started it. */
 const FOLDER_METHOD = "mountaineer/folder";
 const LONGEST_FOLDER = 4_096;
+const LONGEST_MARK = 64;
 
 const STOPPING = errorReply(INVALID_REQUEST, "the gateway is stopping");
 
@@ -85,6 +86,8 @@ export class LinesFront implements AsyncDisposable {
   #group: string | null;
   /** Null: the client has told no folder. */
   #folder: string | null;
+  /** Identifies the process of `mountaineer mcp`; null: it is another program. */
+  #caller: string | null = null;
   #stopping = false;
   /** The client has ended its sending side, but may still read. */
   #isSilent = false;
@@ -104,7 +107,7 @@ export class LinesFront implements AsyncDisposable {
     this.#modern = new ModernLines({
       modern,
       principal,
-      opening: () => ({ group: this.#group, folder: this.#folder }),
+      opening: () => ({ group: this.#group, folder: this.#folder, caller: this.#caller }),
       stream: this.#output,
       onAnswered: this.#onAnswered,
     });
@@ -274,6 +277,8 @@ export class LinesFront implements AsyncDisposable {
       return errorReply(INVALID_REQUEST, "no folder can be told here");
     }
     this.#folder = path;
+    const mark = params?.["mark"];
+    if (typeof mark === "string" && mark.length <= LONGEST_MARK) this.#caller = mark;
     return { result: {} };
   }
 
@@ -288,6 +293,7 @@ export class LinesFront implements AsyncDisposable {
       ...introduction.client,
       group: this.#group,
       folder: this.#folder,
+      caller: this.#caller,
       id: randomBytes(24).toString("base64url"),
       principal,
       gateway,
@@ -399,8 +405,8 @@ interface PendingRequest {
 }
 
 interface ModernLinesOptions extends Pick<LinesOptions, "modern" | "principal"> {
-  /** The client's group and folder. */
-  readonly opening: () => Pick<ModernRequest, "group" | "folder">;
+  /** The client's group, folder and mark. */
+  readonly opening: () => Pick<ModernRequest, "group" | "folder" | "caller">;
   readonly stream: CallStream;
   /** Called whenever a request is answered or cancelled. */
   readonly onAnswered: () => void;

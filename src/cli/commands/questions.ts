@@ -1,0 +1,61 @@
+// The commands about calls that wait for the owner's answer: `questions` and `answer`.
+import { MountaineerError } from "../../runtime/errors.ts";
+import { printable } from "../../runtime/text/plain-text.ts";
+import { plainCode } from "../../runtime/text/typed-code.ts";
+import { command } from "../input/command.ts";
+import { isYes } from "../input/confirm.ts";
+import { showResult, showText } from "../input/options.ts";
+import { callDaemon } from "../sessions/control-session.ts";
+import { RUNNING_BACKENDS } from "../sessions/gateway-session.ts";
+import { FAILED_EXIT } from "../views/results-view.ts";
+
+const labels = () => import("../../api/labels/question-labels.ts");
+
+export const questionsCommand = command("questions", {
+  summary: "list the calls that wait for your answer",
+  description:
+    "Calls whose client cannot ask a person, each with all of its arguments. Their codes are shown only in a terminal.",
+  examples: { "mountaineer questions": "see them" },
+  exits: { 8: "no daemon runs" },
+  async run(context) {
+    const { codeText, questionLines, questionTitle } = await labels();
+    const { questions } = await callDaemon(context, RUNNING_BACKENDS, "questions", null);
+    // A program that runs commands for a model should not find a code.
+    const shown = questions.map(({ code: _, ...question }) => question);
+    showResult(context, { questions: shown }, ({ bold }) =>
+      questions.flatMap((question) => [
+        `${bold(printable(questionTitle(question)))}${context.prompt === null ? "" : `  ${codeText(question)}`}`,
+        ...questionLines(question, Date.now()).map((line) => `    ${printable(line)}`),
+      ]),
+    );
+    if (questions.length === 0) context.notify("no call waits for your answer");
+  },
+});
+
+export const answerCommand = command("answer", {
+  summary: "allow or deny a call that waits for your answer",
+  description: "Shows the call with all of its arguments, and asks you. One answer runs one call.",
+  examples: { "mountaineer answer 7K4-9QX": "by a code that questions shows" },
+  exits: { 1: "you said no: the call is denied; or no question has this code", 8: "no daemon runs" },
+  takes: { "<code>": { about: "the question's code" } },
+  async run(context, { code }) {
+    const { ANSWER_EFFECTS, questionLines, questionTitle } = await labels();
+    const { prompt } = context;
+    if (prompt === null) throw new MountaineerError("usage", "only a person at a terminal can answer");
+    const { questions } = await callDaemon(context, RUNNING_BACKENDS, "questions", null);
+    const question = questions.find((one) => one.code === plainCode(code));
+    if (question === undefined)
+      throw new MountaineerError("permission_denied", "no question has this code now", {
+        hint: "mountaineer questions",
+      });
+    showText(context, ({ bold }) => [
+      bold(printable(questionTitle(question))),
+      ...questionLines(question, Date.now()).map((line) => `    ${printable(line)}`),
+    ]);
+    const allow = await isYes(prompt, "Allow this call, once?", "no");
+    const request = { code, allow, from: "terminal" } as const;
+    const { effect } = await callDaemon(context, RUNNING_BACKENDS, "answer", request);
+    showText(context, () => [ANSWER_EFFECTS[effect]]);
+    return allow ? 0 : FAILED_EXIT;
+  },
+});

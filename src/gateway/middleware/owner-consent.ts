@@ -1,0 +1,87 @@
+// Asks the owner of this home about a call, in place of a person at the client: only tool calls, and only if the rules want that.
+import type { AuthorizationConfig } from "../../config/snapshot.ts";
+import { sha256Of } from "../../runtime/files/sha256.ts";
+import { objectOf } from "../../runtime/text/json-object.ts";
+import { printableJson } from "../../runtime/text/plain-text.ts";
+import { safeLine } from "../../runtime/text/safe-line.ts";
+import { named, principalKey } from "../client-handle.ts";
+import { canonical, isJsonObject, jsonOf } from "../json-rpc.ts";
+import { type AsksOwner, type ConsentRequest, consentKey } from "./consent.ts";
+import type { GatewayRequest } from "./middleware.ts";
+import type { AskedCall, OwnerQuestions } from "./owner-questions.ts";
+
+interface OwnerConsentOptions {
+  /** null: nobody can answer, as in a command without a daemon. */
+  readonly questions: OwnerQuestions | null;
+  readonly ask: AuthorizationConfig["ask"];
+  /** Removes registered secrets from a text. */
+  readonly clean: (text: string) => string;
+}
+
+/** Of all arguments, as they are shown. */
+const LONGEST_BYTES = 64 * 1024;
+const LONGEST_NAME = 100;
+const LONGEST_TEXT = 300;
+
+export function createOwnerConsent({ questions, ask, clean }: OwnerConsentOptions): AsksOwner {
+  return async (request, call, limitMs) => {
+    const { method, params, handle, signal } = request;
+    // By default, only the owner's own programs ask the owner: the arguments of others are not the owner's to see.
+    const asksOwner = ask === "anywhere" || (ask == null && handle.client.principal.kind === "owner");
+    if (questions === null || !asksOwner || method !== "tools/call") return "unable";
+    const asked = askedCall(request, call, clean);
+    if (asked === null) return "too_long";
+    const { progressToken } = objectOf(params?.["_meta"]);
+    const onWaiting = (times: number): void => {
+      // Small, because the server's own progress comes after it, and must be greater.
+      const progress = { progressToken, progress: times / 1_000, message: "waits for the gateway's owner" };
+      if (progressToken !== undefined) handle.notify("notifications/progress", progress);
+    };
+    const answer = () => questions.ask(asked, { signal, limitMs, onWaiting });
+    return handle.untilAnswered?.(answer) ?? answer();
+  };
+}
+
+/** null: the arguments are too long to be shown. */
+function askedCall(
+  { params, handle: { client }, served }: GatewayRequest,
+  call: ConsentRequest,
+  clean: (text: string) => string,
+): AskedCall | null {
+  const { principal, clientInfo, caller, publicId, sessionId } = client;
+  const { _meta, ...own } = params ?? {};
+  const lines = argumentLines(own["arguments"]);
+  if (lines === null) return null;
+  const shown = lines.map((line) => printableJson(clean(line)));
+  if (Buffer.byteLength(shown.join("\n")) > LONGEST_BYTES) return null;
+  const session = caller ?? (publicId === undefined ? sessionId : null);
+  const rights = [principal.roles.toSorted(), principal.limits ?? null];
+  const bound = [principalKey(principal), session, clientInfo, rights, consentKey(served.catalog, call), own];
+  const line = (text: unknown, longest: number): string => safeLine(clean(String(text)), longest);
+  const { name = "unnamed", version = "" } = clientInfo;
+  const { target, backend, isDestructive, rule } = call;
+  const description = target?.definition?.["description"];
+  return {
+    key: sha256Of(canonical(bound)),
+    countsFor: principal.user ?? principalKey(principal),
+    shown: {
+      tool: line(target?.name, LONGEST_NAME),
+      server: line(backend ?? "mountaineer", LONGEST_NAME),
+      description: typeof description === "string" ? line(description, LONGEST_TEXT) : null,
+      destructive: isDestructive,
+      user: line(named(principal), LONGEST_NAME),
+      program: line(`${name} ${version}`, LONGEST_NAME),
+      rule: line(rule, LONGEST_TEXT),
+      arguments: shown,
+      redacted: lines.some((one) => clean(one) !== one),
+    },
+  };
+}
+
+/** null: they are too long, or cannot be written. */
+function argumentLines(given: unknown): readonly string[] | null {
+  const whole = given === undefined ? "" : jsonOf(given);
+  if (whole === null || whole.length > LONGEST_BYTES) return null;
+  if (!isJsonObject(given)) return whole === "" ? [] : [whole];
+  return Object.entries(given).map(([name, value]) => `${JSON.stringify(name)}: ${jsonOf(value)}`);
+}

@@ -1,0 +1,232 @@
+// The questions that wait for the owner of this home: each is about exactly one call, and one answer runs one call. In memory, and
+// handed to the next daemon.
+import { ofLargest } from "../../runtime/bounded-map.ts";
+import { newCode, plainCode } from "../../runtime/text/typed-code.ts";
+import { type Clock, resultWithin } from "../../runtime/time/clock.ts";
+import type { CallSignal } from "../call-signal.ts";
+import type { GatewayTransition } from "../gateway-transitions.ts";
+import type { ConsentOutcome } from "./middleware.ts";
+
+/** How long a question without a waiting call stands, and how long an answer counts. */
+const STANDS_MS = 10 * 60_000;
+const PROGRESS_MS = 10_000;
+const CODE_LENGTH = 6;
+const MOST_OF_USER = 8;
+const MOST_QUESTIONS = 64;
+/** Equal calls that wait for one question. */
+const MOST_WAITING = 64;
+
+/** The call as the owner sees it: bounded, without secrets and invisible characters. */
+export interface ShownCall {
+  readonly tool: string;
+  readonly server: string;
+  /** In the words of the server; null: none. */
+  readonly description: string | null;
+  readonly destructive: boolean;
+  readonly user: string;
+  /** The name that the program gives itself. */
+  readonly program: string;
+  readonly rule: string;
+  /** One line of JSON for each argument. */
+  readonly arguments: readonly string[];
+  /** Whether a secret in the arguments is hidden. */
+  readonly redacted: boolean;
+}
+
+export interface AskedCall {
+  /** A digest of all that the answer is for. Equal for equal calls only. */
+  readonly key: string;
+  /** Whose questions are counted together: a user, with all programs. */
+  readonly countsFor: string;
+  readonly shown: ShownCall;
+}
+
+export interface OwnerQuestion extends AskedCall {
+  /** Only for the owner: a client never gets it. */
+  readonly code: string;
+  /** Wall ms. */
+  readonly askedMs: number;
+  /** The calls that wait, the newest last. */
+  readonly waiting: ReadonlySet<unknown>;
+}
+
+interface OpenQuestion extends OwnerQuestion {
+  code: string;
+  untilMs: number;
+  readonly waiting: Set<PromiseWithResolvers<ConsentOutcome>>;
+}
+
+interface GivenAnswer {
+  readonly isAllowed: boolean;
+  readonly untilMs: number;
+}
+
+/** `run`: the newest call that waits; `kept`: for the next equal call. */
+type AnswerEffect = "run" | "kept" | "denied";
+
+interface AnsweredQuestion {
+  readonly question: OwnerQuestion;
+  readonly effect: AnswerEffect;
+  /** Wall ms. */
+  readonly answeredMs: number;
+}
+
+export interface HandedQuestions {
+  readonly questions: readonly (Omit<OwnerQuestion, "waiting"> & { readonly leftMs: number })[];
+  readonly answers: readonly {
+    readonly key: string;
+    readonly isAllowed: boolean;
+    readonly leftMs: number;
+  }[];
+}
+
+interface Wait {
+  readonly signal: CallSignal;
+  readonly limitMs: number;
+  /** Called every ten seconds with how often it was called. */
+  readonly onWaiting: (times: number) => void;
+}
+
+export class OwnerQuestions {
+  readonly #clock: Clock;
+  /** By key, the oldest first. */
+  readonly #open = new Map<string, OpenQuestion>();
+  readonly #answers = new Map<string, GivenAnswer>();
+  #isHandedOver = false;
+  /** Called when a question opens, and when it is answered. */
+  announce: (transition: GatewayTransition) => void = () => {};
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  get list(): readonly OwnerQuestion[] {
+    this.#expire();
+    return [...this.#open.values()];
+  }
+
+  /** Waits for an answer to this call; an equal call joins the question that is open. Never rejects. */
+  async ask(call: AskedCall, wait: Wait): Promise<ConsentOutcome> {
+    this.#expire();
+    // Answers are the next daemon's.
+    if (this.#isHandedOver) return "open";
+    if (wait.signal.aborted) return "cancel";
+    const given = this.#answers.get(call.key);
+    if (given?.isAllowed === true) this.#answers.delete(call.key);
+    if (given !== undefined) return given.isAllowed ? "accept" : "denied";
+    const question = this.#open.get(call.key) ?? this.#begin(call);
+    if (question === null || question.waiting.size >= MOST_WAITING) return "busy";
+    question.untilMs = this.#inTenMinutes;
+    return this.#answerTo(question, wait);
+  }
+
+  /** null: no question has this code. */
+  answer(typed: string, isAllowed: boolean): AnsweredQuestion | null {
+    this.#expire();
+    const code = plainCode(typed);
+    const question = [...this.#open.values()].find((one) => one.code === code);
+    if (question === undefined) return null;
+    const { key, waiting } = question;
+    const newest = [...waiting].at(-1);
+    const effect = !isAllowed ? "denied" : newest === undefined ? "kept" : "run";
+    if (effect !== "run") this.#answers.set(key, { isAllowed, untilMs: this.#inTenMinutes });
+    if (effect === "denied") end(question, "denied");
+    if (effect === "run" && newest !== undefined) {
+      waiting.delete(newest);
+      newest.resolve("accept");
+    }
+    if (waiting.size === 0) this.#open.delete(key);
+    // The other calls need an answer of their own, and nobody has seen its code yet.
+    else question.code = this.#freshCode();
+    const { tool, server: backend } = question.shown;
+    this.announce({ name: "question.answered", tool, backend, effect });
+    return { question, effect, answeredMs: this.#clock.wallMs() };
+  }
+
+  /** Moves all to the next daemon. Waiting calls end; from now on each call is to be made again there. */
+  handOver(): HandedQuestions {
+    this.#expire();
+    this.#isHandedOver = true;
+    const nowMs = this.#clock.monotonicMs();
+    const questions = [...this.#open.values()].map(({ waiting, untilMs, ...question }) => ({
+      ...question,
+      leftMs: waiting.size > 0 ? STANDS_MS : untilMs - nowMs,
+    }));
+    const answers = [...this.#answers].map(([key, { isAllowed, untilMs }]) => ({
+      ...{ key, isAllowed, leftMs: untilMs - nowMs },
+    }));
+    for (const question of this.#open.values()) end(question, "open");
+    this.#open.clear();
+    this.#answers.clear();
+    return { questions, answers };
+  }
+
+  /** Takes what the daemon before this one has handed over. */
+  follow({ questions, answers }: HandedQuestions): void {
+    const nowMs = this.#clock.monotonicMs();
+    for (const { leftMs, ...question } of questions)
+      this.#open.set(question.key, { ...question, untilMs: nowMs + leftMs, waiting: new Set() });
+    for (const { key, isAllowed, leftMs } of answers)
+      this.#answers.set(key, { isAllowed, untilMs: nowMs + leftMs });
+  }
+
+  /** null: this user has too many questions. */
+  #begin(call: AskedCall): OpenQuestion | null {
+    const all = [...this.#open.values()];
+    if (all.filter(({ countsFor }) => countsFor === call.countsFor).length >= MOST_OF_USER) return null;
+    const [oldest] = all.length < MOST_QUESTIONS ? [] : ofLargest(all, ({ countsFor }) => countsFor);
+    if (oldest !== undefined) {
+      end(oldest, "busy");
+      this.#open.delete(oldest.key);
+    }
+    const times = { askedMs: this.#clock.wallMs(), untilMs: this.#inTenMinutes };
+    const question = { ...call, ...times, code: this.#freshCode(), waiting: new Set<never>() };
+    this.#open.set(call.key, question);
+    const { tool, server: backend, user, program } = call.shown;
+    this.announce({ name: "question.asked", tool, backend, user, program });
+    return question;
+  }
+
+  async #answerTo({ waiting }: OpenQuestion, { signal, limitMs, onWaiting }: Wait): Promise<ConsentOutcome> {
+    const call = Promise.withResolvers<ConsentOutcome>();
+    const leave = (): void => {
+      if (waiting.delete(call)) call.resolve("cancel");
+    };
+    waiting.add(call);
+    signal.addEventListener("abort", leave, { once: true });
+    try {
+      for (let times = 1, leftMs = limitMs; leftMs > 0; times++, leftMs -= PROGRESS_MS) {
+        const outcome = await resultWithin(this.#clock, Math.min(PROGRESS_MS, leftMs), call.promise);
+        if (outcome !== null) return outcome;
+        if (leftMs > PROGRESS_MS) onWaiting(times);
+      }
+      // An answer at the last moment counts, so that it is not lost.
+      return waiting.delete(call) ? "open" : await call.promise;
+    } finally {
+      signal.removeEventListener("abort", leave);
+    }
+  }
+
+  #expire(): void {
+    const nowMs = this.#clock.monotonicMs();
+    for (const [key, { waiting, untilMs }] of this.#open)
+      if (waiting.size === 0 && untilMs <= nowMs) this.#open.delete(key);
+    for (const [key, { untilMs }] of this.#answers) if (untilMs <= nowMs) this.#answers.delete(key);
+  }
+
+  get #inTenMinutes(): number {
+    return this.#clock.monotonicMs() + STANDS_MS;
+  }
+
+  #freshCode(): string {
+    const taken = new Set([...this.#open.values()].map(({ code }) => code));
+    let code = newCode(CODE_LENGTH);
+    while (taken.has(code)) code = newCode(CODE_LENGTH);
+    return code;
+  }
+}
+
+function end({ waiting }: OpenQuestion, outcome: ConsentOutcome): void {
+  for (const call of waiting) call.resolve(outcome);
+  waiting.clear();
+}
