@@ -51,7 +51,7 @@ export const NAME_RULES: readonly NameRule[] = [
     "label, text, args, summary",
     "optimizer|completion|typed-words|meant-words|suggest|query|shell|decode|name-forms",
   ),
-  name("ask asks asked asking", "call, request, prompt (a person), confirm, query", FORMATS),
+  name("ask asks asked asking", "call, request, prompt (a person), confirm, query", FORMATS, ": ask$"),
   name(
     "left leaving",
     "remaining, unconfigured, orphaned, drained",

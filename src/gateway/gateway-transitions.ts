@@ -129,7 +129,7 @@ export type GatewayTransition =
       readonly name: "question.answered";
       readonly tool: string;
       readonly backend: string;
-      /** `run`: the call runs; `kept`: the next equal call does; `denied`. */
+      /** `run`: the call runs; `stored`: the next equal call does; `denied`. */
       readonly effect: string;
     }
   | { readonly name: "gateway.listening"; readonly url: string }

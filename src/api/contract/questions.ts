@@ -14,7 +14,7 @@ import {
 const questionShape = object({
   /** Never shown to a client. */
   code: text,
-  asked: text,
+  opened: text,
   tool: text,
   server: text,
   /** In the words of the server. */
@@ -40,5 +40,5 @@ export const answerRequest = strictObject({
   allow: flag,
   from: choice("terminal", "tui", "page"),
 });
-/** `run`: the call runs now; `kept`: the same call runs once within ten minutes; `denied`. */
-export const answerReportShape = object({ effect: choice("run", "kept", "denied") });
+/** `run`: the call runs now; `stored`: the same call runs once within ten minutes; `denied`. */
+export const answerReportShape = object({ effect: choice("run", "stored", "denied") });

@@ -5,7 +5,7 @@ import type { answerReportShape, QuestionReport } from "../contract/questions.ts
 
 export const ANSWER_EFFECTS: Readonly<Record<TypeOf<typeof answerReportShape>["effect"], string>> = {
   run: "allowed: the call runs, once",
-  kept: "allowed: no call waits now, and the same call runs once within ten minutes",
+  stored: "allowed: no call waits now, and the same call runs once within ten minutes",
   denied: "denied: the same call is refused for ten minutes",
 };
 
@@ -20,8 +20,8 @@ export function questionTitle({ tool, server }: Pick<QuestionReport, "tool" | "s
 
 /** What decides the answer: each argument whole, on a line. */
 export function questionLines(question: QuestionReport, nowMs: number): readonly string[] {
-  const { destructive, description, program, user, waiting, asked, rule, redacted } = question;
-  const since = `${durationText(nowMs - Date.parse(asked))} ago`;
+  const { destructive, description, program, user, waiting, opened, rule, redacted } = question;
+  const since = `${durationText(nowMs - Date.parse(opened))} ago`;
   return [
     ...(destructive ? ["It may change or delete things."] : []),
     ...(description === null ? [] : [`The server says: ${description}`]),

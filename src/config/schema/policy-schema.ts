@@ -85,7 +85,7 @@ export const authorizationKeys = {
   ask: optional("access", choice(["client", "anywhere"]), {
     absent: "`anywhere` for `mountaineer mcp`, `client` for users",
     meaning:
-      "Who is asked if a client cannot ask: nobody, or the owner, who then sees the arguments (`mountaineer questions`).",
+      "`anywhere`: the owner answers for clients that cannot ask, and sees the arguments (`mountaineer questions`).",
     example: '"anywhere"',
   }),
   policies: listOf("policies", table("One block per policy; the first match decides.", policyKeys)),

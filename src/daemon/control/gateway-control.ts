@@ -72,9 +72,9 @@ export function createGatewayControl(current: () => Gateway | null) {
     async questions() {
       const list = gateway().questions?.list ?? [];
       return {
-        questions: list.map(({ code, askedMs, waiting, shown }) => ({
+        questions: list.map(({ code, openedMs, waiting, shown }) => ({
           ...{ ...shown, code, arguments: [...shown.arguments] },
-          ...{ asked: isoTime(askedMs), waiting: waiting.size },
+          ...{ opened: isoTime(openedMs), waiting: waiting.size },
         })),
       };
     },
@@ -87,7 +87,7 @@ export function createGatewayControl(current: () => Gateway | null) {
         });
       const { question, effect, answeredMs } = answered;
       const { tool, server, user, program } = question.shown;
-      const after = durationText(answeredMs - question.askedMs);
+      const after = durationText(answeredMs - question.openedMs);
       running.record({
         ...{ time: isoTime(answeredMs), event: "question.answered", entry: `${server}/${tool}` },
         summary: `${allow ? "allowed" : "denied"} by the owner (${from}) after ${after}, for ${user} (${program})`,

@@ -7,7 +7,7 @@ import type { Principal } from "../client-handle.ts";
 import { errorReply, INVALID_REQUEST, LIMIT_REACHED, type Reply } from "../json-rpc.ts";
 import { WATCH_TASK } from "../protocol.ts";
 import { makeAnswered } from "./answered-call.ts";
-import { type ConsentRequest, canAsk, consentKey, hasAgreed, refusalText } from "./consent.ts";
+import { type ConsentRequest, canPrompt, consentKey, hasAgreed, refusalText } from "./consent.ts";
 import {
   type ConsentOutcome,
   type GatewayRequest,
@@ -68,8 +68,8 @@ export function createAuthorization(parts: AuthorizationParts): {
     const answer = await requestConsent(request, call);
     if (answer === "accept") request.handle.agree?.(consentFor);
     // With `agree`, the client's answer came in a separate request, which the rate limit has already counted.
-    const isCounted = request.handle.agree !== undefined && canAsk(request.handle);
-    const countMark = isCounted ? ({ hasUsedQuota: true } as const) : {};
+    const cameApart = request.handle.agree !== undefined && canPrompt(request.handle);
+    const countMark = cameApart ? ({ hasUsedQuota: true } as const) : {};
     const answered = { ...request, ...countMark, consent: answer, consentRule: rule, consentFor };
     return answer === "accept"
       ? makeAnswered(answered, next, refuse)

@@ -22,11 +22,11 @@ interface ConsentOptions {
   /** Timeout of a call of the backend, and of the question, ms. */
   readonly callMs: (backend: string) => number;
   /** Asks the owner about the call of a client that cannot ask. Absent: it is refused. */
-  readonly fromOwner?: AsksOwner;
+  readonly fromOwner?: PromptsOwner;
 }
 
 /** Waits for at most `limitMs`. Never rejects; `unable`: the owner is not asked about this call. */
-export type AsksOwner = (
+export type PromptsOwner = (
   request: GatewayRequest,
   call: ConsentRequest,
   limitMs: number,
@@ -79,7 +79,7 @@ export function createConsentPrompt({
   return async (request: GatewayRequest, call: ConsentRequest): Promise<ConsentOutcome> => {
     const { client } = request.handle;
     const limitMs = call.backend === null ? DEFAULT_MS : callMs(call.backend);
-    if (!canAsk(request.handle)) return fromOwner(request, call, limitMs);
+    if (!canPrompt(request.handle)) return fromOwner(request, call, limitMs);
     const waiting = open.get(client) ?? 0;
     if (waiting >= MOST_OPEN) return "busy";
     open.set(client, waiting + 1);
@@ -112,7 +112,7 @@ export function createConsentPrompt({
 }
 
 /** Whether the client can ask its person within this call. */
-export function canAsk({ client, declared = client.capabilities }: CallHandle): boolean {
+export function canPrompt({ client, declared = client.capabilities }: CallHandle): boolean {
   return takesElicitation(declared, "form") === true;
 }
 

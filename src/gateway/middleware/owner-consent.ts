@@ -6,14 +6,14 @@ import { printableJson } from "../../runtime/text/plain-text.ts";
 import { safeLine } from "../../runtime/text/safe-line.ts";
 import { named, principalKey } from "../client-handle.ts";
 import { canonical, isJsonObject, jsonOf } from "../json-rpc.ts";
-import { type AsksOwner, type ConsentRequest, consentKey } from "./consent.ts";
+import { type ConsentRequest, consentKey, type PromptsOwner } from "./consent.ts";
 import type { GatewayRequest } from "./middleware.ts";
-import type { AskedCall, OwnerQuestions } from "./owner-questions.ts";
+import type { CallInQuestion, OwnerQuestions } from "./owner-questions.ts";
 
 interface OwnerConsentOptions {
-  /** null: nobody can answer, as in a command without a daemon. */
+  /** null: no one can answer, as in a command without a daemon. */
   readonly questions: OwnerQuestions | null;
-  readonly ask: AuthorizationConfig["ask"];
+  readonly setting: AuthorizationConfig["ask"];
   /** Removes registered secrets from a text. */
   readonly clean: (text: string) => string;
 }
@@ -23,31 +23,32 @@ const LONGEST_BYTES = 64 * 1024;
 const LONGEST_NAME = 100;
 const LONGEST_TEXT = 300;
 
-export function createOwnerConsent({ questions, ask, clean }: OwnerConsentOptions): AsksOwner {
+export function createOwnerConsent({ questions, setting, clean }: OwnerConsentOptions): PromptsOwner {
   return async (request, call, limitMs) => {
     const { method, params, handle, signal } = request;
     // By default, only the owner's own programs ask the owner: the arguments of others are not the owner's to see.
-    const asksOwner = ask === "anywhere" || (ask == null && handle.client.principal.kind === "owner");
-    if (questions === null || !asksOwner || method !== "tools/call") return "unable";
-    const asked = askedCall(request, call, clean);
-    if (asked === null) return "too_long";
+    const promptsOwner =
+      setting === "anywhere" || (setting == null && handle.client.principal.kind === "owner");
+    if (questions === null || !promptsOwner || method !== "tools/call") return "unable";
+    const question = callInQuestion(request, call, clean);
+    if (question === null) return "too_long";
     const { progressToken } = objectOf(params?.["_meta"]);
     const onWaiting = (times: number): void => {
       // Small, because the server's own progress comes after it, and must be greater.
       const progress = { progressToken, progress: times / 1_000, message: "waits for the gateway's owner" };
       if (progressToken !== undefined) handle.notify("notifications/progress", progress);
     };
-    const answer = () => questions.ask(asked, { signal, limitMs, onWaiting });
+    const answer = () => questions.answerTo(question, { signal, limitMs, onWaiting });
     return handle.untilAnswered?.(answer) ?? answer();
   };
 }
 
 /** null: the arguments are too long to be shown. */
-function askedCall(
+function callInQuestion(
   { params, handle: { client }, served }: GatewayRequest,
   call: ConsentRequest,
   clean: (text: string) => string,
-): AskedCall | null {
+): CallInQuestion | null {
   const { principal, clientInfo, caller, publicId, sessionId } = client;
   const { _meta, ...own } = params ?? {};
   const lines = argumentLines(own["arguments"]);

@@ -33,7 +33,7 @@ export interface ShownCall {
   readonly redacted: boolean;
 }
 
-export interface AskedCall {
+export interface CallInQuestion {
   /** A digest of all that the answer is for. Equal for equal calls only. */
   readonly key: string;
   /** Whose questions are counted together: a user, with all programs. */
@@ -41,11 +41,11 @@ export interface AskedCall {
   readonly shown: ShownCall;
 }
 
-export interface OwnerQuestion extends AskedCall {
+export interface OwnerQuestion extends CallInQuestion {
   /** Only for the owner: a client never gets it. */
   readonly code: string;
   /** Wall ms. */
-  readonly askedMs: number;
+  readonly openedMs: number;
   /** The calls that wait, the newest last. */
   readonly waiting: ReadonlySet<unknown>;
 }
@@ -61,8 +61,8 @@ interface GivenAnswer {
   readonly untilMs: number;
 }
 
-/** `run`: the newest call that waits; `kept`: for the next equal call. */
-type AnswerEffect = "run" | "kept" | "denied";
+/** `run`: the newest call that waits; `stored`: for the next equal call. */
+type AnswerEffect = "run" | "stored" | "denied";
 
 interface AnsweredQuestion {
   readonly question: OwnerQuestion;
@@ -72,11 +72,11 @@ interface AnsweredQuestion {
 }
 
 export interface HandedQuestions {
-  readonly questions: readonly (Omit<OwnerQuestion, "waiting"> & { readonly leftMs: number })[];
+  readonly questions: readonly (Omit<OwnerQuestion, "waiting"> & { readonly remainingMs: number })[];
   readonly answers: readonly {
     readonly key: string;
     readonly isAllowed: boolean;
-    readonly leftMs: number;
+    readonly remainingMs: number;
   }[];
 }
 
@@ -106,7 +106,7 @@ export class OwnerQuestions {
   }
 
   /** Waits for an answer to this call; an equal call joins the question that is open. Never rejects. */
-  async ask(call: AskedCall, wait: Wait): Promise<ConsentOutcome> {
+  async answerTo(call: CallInQuestion, wait: Wait): Promise<ConsentOutcome> {
     this.#expire();
     // Answers are the next daemon's.
     if (this.#isHandedOver) return "open";
@@ -117,7 +117,7 @@ export class OwnerQuestions {
     const question = this.#open.get(call.key) ?? this.#begin(call);
     if (question === null || question.waiting.size >= MOST_WAITING) return "busy";
     question.untilMs = this.#inTenMinutes;
-    return this.#answerTo(question, wait);
+    return this.#wait(question, wait);
   }
 
   /** null: no question has this code. */
@@ -128,7 +128,7 @@ export class OwnerQuestions {
     if (question === undefined) return null;
     const { key, waiting } = question;
     const newest = [...waiting].at(-1);
-    const effect = !isAllowed ? "denied" : newest === undefined ? "kept" : "run";
+    const effect = !isAllowed ? "denied" : newest === undefined ? "stored" : "run";
     if (effect !== "run") this.#answers.set(key, { isAllowed, untilMs: this.#inTenMinutes });
     if (effect === "denied") end(question, "denied");
     if (effect === "run" && newest !== undefined) {
@@ -136,7 +136,7 @@ export class OwnerQuestions {
       newest.resolve("accept");
     }
     if (waiting.size === 0) this.#open.delete(key);
-    // The other calls need an answer of their own, and nobody has seen its code yet.
+    // Each of the other calls needs another answer.
     else question.code = this.#freshCode();
     const { tool, server: backend } = question.shown;
     this.announce({ name: "question.answered", tool, backend, effect });
@@ -150,10 +150,10 @@ export class OwnerQuestions {
     const nowMs = this.#clock.monotonicMs();
     const questions = [...this.#open.values()].map(({ waiting, untilMs, ...question }) => ({
       ...question,
-      leftMs: waiting.size > 0 ? STANDS_MS : untilMs - nowMs,
+      remainingMs: waiting.size > 0 ? STANDS_MS : untilMs - nowMs,
     }));
     const answers = [...this.#answers].map(([key, { isAllowed, untilMs }]) => ({
-      ...{ key, isAllowed, leftMs: untilMs - nowMs },
+      ...{ key, isAllowed, remainingMs: untilMs - nowMs },
     }));
     for (const question of this.#open.values()) end(question, "open");
     this.#open.clear();
@@ -164,14 +164,14 @@ export class OwnerQuestions {
   /** Takes what the daemon before this one has handed over. */
   follow({ questions, answers }: HandedQuestions): void {
     const nowMs = this.#clock.monotonicMs();
-    for (const { leftMs, ...question } of questions)
-      this.#open.set(question.key, { ...question, untilMs: nowMs + leftMs, waiting: new Set() });
-    for (const { key, isAllowed, leftMs } of answers)
-      this.#answers.set(key, { isAllowed, untilMs: nowMs + leftMs });
+    for (const { remainingMs, ...question } of questions)
+      this.#open.set(question.key, { ...question, untilMs: nowMs + remainingMs, waiting: new Set() });
+    for (const { key, isAllowed, remainingMs } of answers)
+      this.#answers.set(key, { isAllowed, untilMs: nowMs + remainingMs });
   }
 
   /** null: this user has too many questions. */
-  #begin(call: AskedCall): OpenQuestion | null {
+  #begin(call: CallInQuestion): OpenQuestion | null {
     const all = [...this.#open.values()];
     if (all.filter(({ countsFor }) => countsFor === call.countsFor).length >= MOST_OF_USER) return null;
     const [oldest] = all.length < MOST_QUESTIONS ? [] : ofLargest(all, ({ countsFor }) => countsFor);
@@ -179,7 +179,7 @@ export class OwnerQuestions {
       end(oldest, "busy");
       this.#open.delete(oldest.key);
     }
-    const times = { askedMs: this.#clock.wallMs(), untilMs: this.#inTenMinutes };
+    const times = { openedMs: this.#clock.wallMs(), untilMs: this.#inTenMinutes };
     const question = { ...call, ...times, code: this.#freshCode(), waiting: new Set<never>() };
     this.#open.set(call.key, question);
     const { tool, server: backend, user, program } = call.shown;
@@ -187,7 +187,7 @@ export class OwnerQuestions {
     return question;
   }
 
-  async #answerTo({ waiting }: OpenQuestion, { signal, limitMs, onWaiting }: Wait): Promise<ConsentOutcome> {
+  async #wait({ waiting }: OpenQuestion, { signal, limitMs, onWaiting }: Wait): Promise<ConsentOutcome> {
     const call = Promise.withResolvers<ConsentOutcome>();
     const leave = (): void => {
       if (waiting.delete(call)) call.resolve("cancel");
@@ -195,10 +195,10 @@ export class OwnerQuestions {
     waiting.add(call);
     signal.addEventListener("abort", leave, { once: true });
     try {
-      for (let times = 1, leftMs = limitMs; leftMs > 0; times++, leftMs -= PROGRESS_MS) {
-        const outcome = await resultWithin(this.#clock, Math.min(PROGRESS_MS, leftMs), call.promise);
+      for (let times = 1, remainingMs = limitMs; remainingMs > 0; times++, remainingMs -= PROGRESS_MS) {
+        const outcome = await resultWithin(this.#clock, Math.min(PROGRESS_MS, remainingMs), call.promise);
         if (outcome !== null) return outcome;
-        if (leftMs > PROGRESS_MS) onWaiting(times);
+        if (remainingMs > PROGRESS_MS) onWaiting(times);
       }
       // An answer at the last moment counts, so that it is not lost.
       return waiting.delete(call) ? "open" : await call.promise;

@@ -30,7 +30,7 @@ interface StoredState {
   readonly unmatched?: readonly UnmatchedName[];
   readonly sessionKeyUnsavedBecause: string | null;
   readonly namesLost: string | null;
-  /** What waits for the owner's answer. */
+  /** The questions to the owner. */
   readonly questions?: readonly OwnerQuestion[];
 }
 
@@ -53,11 +53,11 @@ export function createGatewayConditions(clock: Pick<Clock, "wallMs">) {
     const add: Add = (condition) => void found.push(condition);
     for (const {
       shown: { tool, server, user, program },
-      askedMs,
+      openedMs,
     } of stored.questions ?? [])
       add({
         ...GATEWAY_CONDITIONS.question_waits(tool, server, `${program} of ${user}`),
-        since: isoTime(askedMs),
+        since: isoTime(openedMs),
       });
     addRules(rules, add);
     addNames(rules, catalog, add);

@@ -82,7 +82,7 @@ export interface GatewayOptions extends BackendTools {
    * continue them.
    */
   readonly suspended?: SuspendedCalls;
-  /** What waits for the owner's answer. Absent: only clients can be asked. */
+  /** The questions to the owner. Absent: only clients can be asked. */
   readonly questions?: OwnerQuestions;
   /** The daemons before and after this one. */
   readonly others?: OtherDaemons;

@@ -288,7 +288,7 @@ export class Gateway implements AsyncDisposable {
     };
   }
 
-  /** What waits for the owner's answer; absent: the owner cannot be asked. */
+  /** The questions to the owner; absent: the owner cannot be asked. */
   get questions(): OwnerQuestions | undefined {
     return this.#options.questions;
   }

@@ -202,7 +202,7 @@ function oneSet(
     clock,
     clean,
     callMs: (backend) => callMs?.get(backend) ?? DEFAULT_CALL_MS,
-    fromOwner: createOwnerConsent({ questions, ask: authorization?.ask, clean }),
+    fromOwner: createOwnerConsent({ questions, setting: authorization?.ask, clean }),
   });
   const requestConsent = scripts?.inTurn(prompting) ?? prompting;
   const denied = (request: GatewayRequest, rule = ""): void => audited?.denied(request, rule);

@@ -103,14 +103,14 @@ test("E6 a late answer is kept for one equal call and ten minutes, and a questio
   assert.deepEqual(codes(), [before], "it joins the question that stands");
   await clock.advance(CALL_MS);
   assert.match(again.text ?? "", OPEN);
-  assert.equal(await answer(true), "kept");
+  assert.equal(await answer(true), "stored");
   assert.equal((await begin(ownersProgram())).text, RUNS);
   assert.equal((await begin(ownersProgram())).text, null, "it counts once");
   await clock.advance(10 * MINUTES);
   assert.deepEqual([codes(), services.calls.length], [[], 1]);
   await begin(ownersProgram());
   await clock.advance(CALL_MS);
-  assert.equal(await answer(true), "kept");
+  assert.equal(await answer(true), "stored");
   await clock.advance(10 * MINUTES);
   assert.equal((await begin(ownersProgram())).text, null, "it is too old");
 });
@@ -152,7 +152,7 @@ for (const [what, one, other] of [
     };
     await play(one);
     await clock.advance(CALL_MS);
-    assert.equal(await answer(true), "kept");
+    assert.equal(await answer(true), "stored");
     assert.equal((await play(other)).text, null, "it is asked about");
     assert.equal((await play(one)).text, RUNS);
   });
@@ -215,7 +215,7 @@ test("E6 a call that is cancelled leaves its question, and an answer then waits 
   abort.abort("the client has gone");
   await settle();
   assert.deepEqual([questions.list[0]?.waiting.size, clock.pendingTimers], [0, 0]);
-  assert.equal(await answer(true), "kept");
+  assert.equal(await answer(true), "stored");
   assert.equal(services.calls.length, 0);
 });
 
@@ -231,7 +231,7 @@ test("E6 B11 questions and kept answers move to the next daemon, and waiting cal
   questions = new OwnerQuestions(clock);
   questions.follow(handed);
   assert.deepEqual(codes(), [code]);
-  assert.equal(await answer(true), "kept");
+  assert.equal(await answer(true), "stored");
   assert.equal((await begin(ownersProgram())).text, RUNS);
   assert.match((await begin(ownersProgram(), { kept: 1 })).text ?? "", DENIED);
   assert.equal(services.calls.length, 1);
