@@ -127,7 +127,7 @@ test("docs/project/development.md names every part of the nightly", async () => 
 
 /** `src/x.ts` and the like between backticks; `src/<folder>` and `src/…` stand for any. */
 function pathsIn(document: string): string[] {
-  const spans = document.matchAll(/`((?:src|test|scripts|bench|bin|docs)\/[^`\s<…]*)`/g);
+  const spans = document.matchAll(/`((?:src|test|scripts|bench|bin|docs|mount)\/[^`\s<…]*)`/g);
   return [...spans].flatMap(([, place]) => place ?? []);
 }
 
