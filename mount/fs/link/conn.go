@@ -1,7 +1,6 @@
 package link
 
 import (
-	"slices"
 	"time"
 
 	"mountaineer/mount/fs/safely"
@@ -26,14 +25,6 @@ type Conn struct {
 	changing    int           // of the pending requests
 	since       time.Duration // when the first of the pending requests was sent
 	isWatched   bool
-}
-
-// previousSession is a session that was left, and that the server may not have ended yet: it may still do what it was asked there.
-type previousSession struct {
-	id    uint64
-	since time.Duration
-	// It had requests under way that change something.
-	isDirty bool
 }
 
 // begin counts a request as pending. The caller holds the link's mu.
@@ -83,66 +74,5 @@ func (l *Link) abandon(c *Conn) {
 	c.Reset()
 	if len(l.previous) > previousAtMost {
 		l.previous = l.previous[1:]
-	}
-}
-
-const previousAtMost = 16
-
-// isSettled: no previous session can still change anything. The caller holds mu.
-func (l *Link) isSettled() bool {
-	for _, each := range l.previous {
-		if each.isDirty {
-			return false
-		}
-	}
-	return true
-}
-
-// HasPrevious: the server may not have ended a session that was left.
-func (l *Link) HasPrevious() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return len(l.previous) > 0
-}
-
-// unsettledSince is when the last session was lost that may still change something. The caller holds mu.
-func (l *Link) unsettledSince() (since time.Duration) {
-	for _, each := range l.previous {
-		if each.isDirty {
-			since = max(since, each.since)
-		}
-	}
-	return since
-}
-
-// nextPrevious is the session that the next sign-in asks the server to end: one that may still change something first; nil: none.
-func (l *Link) nextPrevious() *previousSession {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, each := range l.previous {
-		if each.isDirty {
-			return each
-		}
-	}
-	if len(l.previous) > 0 {
-		return l.previous[0]
-	}
-	return nil
-}
-
-// settle notes that the server has ended a session.
-func (l *Link) settle(o *previousSession) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.forget(o.id)
-}
-
-// forget: the server has ended that session. The caller holds mu.
-func (l *Link) forget(id uint64) {
-	before := len(l.previous)
-	l.previous = slices.DeleteFunc(l.previous, func(each *previousSession) bool { return each.id == id })
-	if len(l.previous) != before {
-		l.noteSessions()
-		l.announce()
 	}
 }

@@ -13,7 +13,7 @@ import (
 // locked are locked there by one handle, the lock handle. A server's locks also bind the other handles of this mount, so the lock handle does all
 // reading and writing of the file while there are locks; the last unlock closes it.
 //
-// lock_requests.go answers the kernel (setLock, tryLock, Getlk); lock_server.go makes the server's locks those of the table (relock); lock_wait.go
+// lock_requests.go answers the kernel (setLock, tryLock, Getlk, probe); lock_server.go makes the server's locks those of the table (relock); lock_wait.go
 // waits for a lock that another client has; lock_use.go chooses the handle that reads and writes; lock_loss.go locks again after a lost connection,
 // and lock_fingerprint.go knows whether another client has written in between. Whatever changes the table has a turn of locks.order; mu is held
 // for an instant, never during a request.
