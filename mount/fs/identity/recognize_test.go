@@ -116,8 +116,8 @@ func TestWhetherIdsLastIsLearntAtRestarts(t *testing.T) {
 		isRestarted bool
 		last        *bool
 	}{
-		"the same ids":            {reading(root, file("a", 7), file("b", 8)), true, ptr(true)},
-		"new ids":                 {reading(root, file("a", 17), file("b", 18)), true, ptr(false)},
+		"the same ids":            {reading(root, file("a", 7), file("b", 8)), true, new(true)},
+		"new ids":                 {reading(root, file("a", 17), file("b", 18)), true, new(false)},
 		"the server was not away": {reading(root, file("a", 7)), false, nil},
 	} {
 		next := r.Learn(r.Recognize(one.now), one.now, nil, one.isRestarted)
@@ -137,8 +137,6 @@ func TestASecondNewGuidIsAHabit(t *testing.T) {
 		}
 	}
 }
-
-func ptr(b bool) *bool { return &b }
 
 func TestARecordLastsAndIsArchived(t *testing.T) {
 	folder := t.TempDir()

@@ -30,6 +30,7 @@ package link
 import (
 	"context"
 	"log"
+	"maps"
 	"regexp"
 	"slices"
 	"sync"
@@ -400,12 +401,7 @@ func (l *Link) usable() []smb.Route {
 
 // isAway: no route is allowed on this network. The caller holds mu.
 func (l *Link) isAway() bool {
-	for _, isAllowed := range l.allowed {
-		if isAllowed {
-			return false
-		}
-	}
-	return true
+	return !slices.Contains(slices.Collect(maps.Values(l.allowed)), true)
 }
 
 // note writes an event to the journal and the log. The caller holds mu.

@@ -15,7 +15,7 @@ import (
 type previousSession struct {
 	id    uint64
 	since time.Duration
-	// It had requests under way that change something.
+	// It had requests in flight that change something.
 	isDirty bool
 }
 
@@ -23,13 +23,10 @@ const previousAtMost = 16
 
 // isSettled: no previous session can still change anything. The caller holds mu.
 func (l *Link) isSettled() bool {
-	for _, each := range l.previous {
-		if each.isDirty {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(l.previous, (*previousSession).mayChange)
 }
+
+func (p *previousSession) mayChange() bool { return p.isDirty }
 
 // HasPrevious: the server may not have ended a session that was left.
 func (l *Link) HasPrevious() bool {
@@ -52,15 +49,10 @@ func (l *Link) unsettledSince() (since time.Duration) {
 func (l *Link) nextPrevious() *previousSession {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, each := range l.previous {
-		if each.isDirty {
-			return each
-		}
+	if len(l.previous) == 0 {
+		return nil
 	}
-	if len(l.previous) > 0 {
-		return l.previous[0]
-	}
-	return nil
+	return l.previous[max(0, slices.IndexFunc(l.previous, (*previousSession).mayChange))]
 }
 
 // settle notes that the server has ended a session.

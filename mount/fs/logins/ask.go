@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -26,12 +27,7 @@ const (
 // MayAsk says whether one of the routes is worth a sign-in: all programs of a home together ask an address once in every, and one that has an
 // answer lets the others know.
 func (a *Account) MayAsk(routes []smb.Route, every time.Duration) bool {
-	for _, each := range routes {
-		if a.isAnswering(each, every) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(routes, func(each smb.Route) bool { return a.isAnswering(each, every) })
 }
 
 // IsShared: other programs know what this one knows.
