@@ -48,6 +48,11 @@ export function literalValues(connection: Connection): readonly string[] {
   return [...new Set(ofConnection(connection, secretIn).map(({ value }) => value))];
 }
 
+/** Whether a text under this name looks like a secret. */
+export function isLiteralSecret(name: string, text: string): boolean {
+  return secretIn([], text, shownSecretText(name, [text], "log")).length > 0;
+}
+
 /** The names of the variables whose values are secrets. */
 export function literalVariables(env: Readonly<Record<string, SecretText>>): readonly string[] {
   const names = ofTexts("env", env, secretIn).map(({ path: [, name = ""] }) => String(name));

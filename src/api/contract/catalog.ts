@@ -35,6 +35,8 @@ export const catalogToolShape = object({
   output_schema: optional(jsonObject),
   /** MCP's hints: `readOnlyHint`, `destructiveHint`, `idempotentHint`, `openWorldHint`, `title`. */
   annotations: optional(jsonObject),
+  /** The arguments that the configuration sets in each call, which are not in `input_schema`; absent: none. */
+  set_arguments: optional(jsonObject),
 });
 export type CatalogTool = TypeOf<typeof catalogToolShape>;
 
@@ -73,9 +75,9 @@ const withheldShape = object({
   /**
    * `filter`: the backend's filters leave it out; `approval`: it has changed since its approval; `collision`: another backend
    * has the name; `share`: a share that its backend requires is not mounted; `server`: its server is not ready; `off`: a
-   * person switched the tool off.
+   * person switched the tool off; `arguments`: the configuration sets arguments that the tool cannot have.
    */
-  reason: choice("filter", "approval", "collision", "share", "server", "off"),
+  reason: choice("filter", "approval", "collision", "share", "server", "off", "arguments"),
   /** The reason in a sentence. */
   why: text,
 });

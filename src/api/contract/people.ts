@@ -2,6 +2,7 @@
 import {
   choice,
   flag,
+  jsonObject,
   list,
   nullable,
   object,
@@ -38,6 +39,8 @@ const entryAccessShape = object({
   effect: choice("allow", "ask", "deny", "arguments"),
   /** The rule that decides. */
   rule: text,
+  /** The arguments that the configuration sets in each call, with their values as JSON; absent: none. */
+  set_arguments: optional(jsonObject),
 });
 
 const personShape = object({

@@ -2,6 +2,7 @@
 import {
   choice,
   flag,
+  jsonObject,
   list,
   nullable,
   object,
@@ -36,6 +37,8 @@ const toolChangeShape = object({
   what: optional(text),
   /** The name that clients use; null: the entry is withheld, or another backend has the name. */
   published_as: nullable(text),
+  /** The arguments that the configuration sets in each call; absent: none. The changes are those of the server's own definition. */
+  set_arguments: optional(jsonObject),
   kind: choice("changed", "new"),
   /** True: clients do not get the entry before it is approved. */
   withheld: flag,

@@ -35,10 +35,19 @@ export function serverAccessText(entries: readonly EntryAccess[]): readonly stri
     );
     if (byRule.size === 1 && same.length > 1)
       return `${how}: everything (${counts.map(([, count]) => count).join(", ")})`;
-    const tools = same.flatMap(({ kind, name }) => (kind === "tool" ? [name] : []));
+    const tools = same.flatMap(({ kind, name, set_arguments: set }) =>
+      kind === "tool" ? [set === undefined ? name : `${name} (${setArgumentsText(set)})`] : [],
+    );
     const others = counts.flatMap(([kind, count]) => (kind === "tool" ? [] : [count]));
     return `${how}: ${[...tools, ...others].join(", ")}`;
   });
+}
+
+/** `repo = "acme/site"` */
+export function setArgumentsText(set: Readonly<Record<string, unknown>>): string {
+  return Object.entries(set)
+    .map(([name, value]) => `${name} = ${JSON.stringify(value)}`)
+    .join(", ");
 }
 
 /** Said above rights that are not by the file on disk; null: they are. */

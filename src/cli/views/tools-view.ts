@@ -5,6 +5,7 @@ import type { BackendStatus, CallReport, ToolEntry } from "../../api/contract/co
 import { displayName, type ToolChange, type ToolChangesReport } from "../../api/contract/tool-changes.ts";
 import { backendLabel, isAwaitingApproval } from "../../api/labels/backend-labels.ts";
 import { sinceText } from "../../api/labels/label.ts";
+import { setArgumentsText } from "../../api/labels/people-labels.ts";
 import { nameColumns } from "../../api/views/view-lines.ts";
 import { diffText } from "../../config/history/text-diff.ts";
 import { replaceInvisible } from "../../runtime/text/invisible-characters.ts";
@@ -78,7 +79,7 @@ export function renderToolChanges(
 
 function changeText(change: ToolChange, style: TerminalStyle): string {
   const paint = paintFor(style);
-  const { backend, tool, published_as, kind, withheld, before_known, members } = change;
+  const { backend, tool, published_as, kind, withheld, before_known, members, set_arguments: set } = change;
   const shown =
     published_as === null || published_as === tool ? "" : `, published as ${printable(published_as)}`;
   const state = withheld ? "withheld until it is approved" : "published";
@@ -88,7 +89,9 @@ function changeText(change: ToolChange, style: TerminalStyle): string {
   const unknown = before_known
     ? ""
     : "    the approved version was too long to keep: only the current one can be shown\n";
-  return head + unknown + members.map((member) => memberText(member, style)).join("");
+  const sets =
+    set === undefined ? "" : `    the gateway sets ${printable(setArgumentsText(set))} in each call\n`;
+  return head + sets + unknown + members.map((member) => memberText(member, style)).join("");
 }
 
 function memberText(

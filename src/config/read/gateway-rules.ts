@@ -1,4 +1,5 @@
 // The rules between keys of the gateway's sections. They read the file's unchecked values.
+import { isLiteralSecret } from "../literal-secrets.ts";
 import { isSecretName } from "../shown-values.ts";
 import { isCredentialHeader } from "../values/backend-names.ts";
 import { fillsReferences, foreignReference } from "../values/foreign-reference.ts";
@@ -91,7 +92,7 @@ function variableFindings({ command, args, env }: Table, at: KeyPath): Finding[]
 
 function overrideFindings(overrides: Table, at: KeyPath): Finding[] {
   const named = Object.entries(overrides).map(([tool, one]) => ({ tool, name: asTable(one)?.["name"] }));
-  return repeatFindings(
+  const repeated = repeatFindings(
     named,
     ({ name }) => name,
     ({ tool, name }, first) => {
@@ -99,6 +100,21 @@ function overrideFindings(overrides: Table, at: KeyPath): Finding[] {
       return invalidValue([...at, tool, "name"], found, "another name");
     },
   );
+  const secrets = Object.entries(overrides).flatMap(([tool, one]) =>
+    secretFindings(asTable(one)?.["arguments"], [...at, tool, "arguments"]),
+  );
+  return [...repeated, ...secrets];
+}
+
+/** Values of set arguments are shown to everybody who may see the tool. */
+function secretFindings(value: unknown, at: KeyPath): Finding[] {
+  if (typeof value !== "string")
+    return typeof value === "object" && value !== null
+      ? Object.entries(value).flatMap(([name, part]) => secretFindings(part, [...at, name]))
+      : [];
+  if (!isLiteralSecret(String(at.at(-1)), value)) return [];
+  const hint = "give the server its secret in `env` or `headers`";
+  return [invalidValue(at, "what looks like a secret", "a value that everybody may see", hint)];
 }
 
 function backendFindings(backends: Table, context: RuleContext, common: Table | null): Finding[] {

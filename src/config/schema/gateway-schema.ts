@@ -8,7 +8,13 @@ import {
   parseServerToolName,
   TOOL_NAME_EXPECTED,
 } from "../values/backend-names.ts";
-import { isHeaderText, parseArgument, parseDescription, parseProgram } from "../values/backend-values.ts";
+import {
+  isHeaderText,
+  parseArgument,
+  parseDescription,
+  parseLabel,
+  parseProgram,
+} from "../values/backend-values.ts";
 import { LISTEN_ADDRESS_EXPECTED, parseAllowedHost, parseListenAddress } from "../values/host.ts";
 import { describeKind, describeValue } from "../values/mistakes.ts";
 import {
@@ -34,6 +40,7 @@ import {
   globs,
   label,
   list,
+  literal,
   path,
   reference,
   secretText,
@@ -208,6 +215,17 @@ export const toolOverrideKeys = {
     meaning: "The tool's description for clients.",
     example: '"Finds files by their names."',
   }),
+  arguments: orAbsent(
+    open(
+      "Arguments that every call of the tool gets; clients do not see them, and may give them no other value.",
+      parseLabel,
+      required("access", literal, {
+        absent: "none",
+        meaning: "The argument's value: a text, number, boolean, list or table. No reference, no secret.",
+        example: '"acme/site"',
+      }),
+    ),
+  ),
 };
 
 const headerKey = required("sends", secretText(isHeaderText, SECRET_EXPECTED), {
@@ -338,7 +356,7 @@ export const backendKeys = {
     "tools",
     parseServerToolName,
     table(
-      "One block per tool with another name or description, under the server's own name for it.",
+      "One block per tool with another name, another description or set arguments, under the server's own name for it.",
       toolOverrideKeys,
     ),
   ),

@@ -10,6 +10,7 @@ import { describeKind, describeValue, type IssueDetail, type KeyPath } from "../
 import { parseInterfaceName, type WrongText } from "../values/names.ts";
 import { expandPath, PATH_EXPECTED, parsePath } from "../values/paths.ts";
 import { parseSecretText } from "../values/secret-text.ts";
+import { isTable } from "../values/table.ts";
 
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
@@ -104,6 +105,42 @@ export const toggle: Value<boolean> = {
   json: { type: "boolean" },
   read: (value, refuse, at = []) => (typeof value === "boolean" ? value : refuse(null, at)),
 };
+
+/** A value as JSON has it. */
+export type Literal = string | number | boolean | readonly Literal[] | { readonly [name: string]: Literal };
+
+const MOST_LEVELS = 16;
+
+/** A value that is used as it is written, with all that is in it. */
+export const literal: Value<Literal> = {
+  type: "text, number, boolean, list or table",
+  expected: "a text, number, boolean, list or table",
+  choices: null,
+  shown: "plain",
+  json: {},
+  read(value, refuse) {
+    const found = literalFault(value, 0);
+    if (found === "") return refuse(null, []);
+    // The assertion holds: what it contains was looked at.
+    if (found === null) return value as Literal;
+    return refuse({ found, expected: "the value itself", hint: null }, []);
+  },
+};
+
+/** What the value has that no literal may have; empty: a value of another type. */
+function literalFault(value: unknown, level: number): string | null {
+  if (typeof value === "string") return foreignReference(value) ?? (isPlain(value) ? null : "a reference");
+  if (typeof value === "boolean") return null;
+  if (typeof value === "number") return Number.isFinite(value) ? null : "";
+  if (level === MOST_LEVELS || (!Array.isArray(value) && !isTable(value))) return "";
+  const faults = Object.values(value).map((part: unknown) => literalFault(part, level + 1));
+  return faults.find((fault) => fault !== null) ?? null;
+}
+
+function isPlain(text: string): boolean {
+  const reading = parseSecretText(text);
+  return reading.ok && reading.value.every((part) => part === text);
+}
 
 export function choice<const Choice extends string>(choices: readonly Choice[]): Value<Choice> {
   const expected = `one of ${choices.map((one) => `"${one}"`).join(", ")}`;

@@ -89,7 +89,10 @@ function cutShort({ name, title, description, mimeType }: JsonObject): JsonObjec
   return { name, title: short(title), description: short(description), mimeType: short(mimeType) };
 }
 
-function toolOf({ name, originalName, backend }: CatalogEntry, definition: JsonObject): CatalogTool {
+function toolOf(
+  { name, originalName, backend, setArguments }: CatalogEntry,
+  definition: JsonObject,
+): CatalogTool {
   const { inputSchema, outputSchema, annotations } = definition;
   return {
     name,
@@ -99,6 +102,7 @@ function toolOf({ name, originalName, backend }: CatalogEntry, definition: JsonO
     input_schema: isJsonObject(inputSchema) ? { ...inputSchema } : {},
     ...(isJsonObject(outputSchema) ? { output_schema: { ...outputSchema } } : {}),
     ...(isJsonObject(annotations) ? { annotations: { ...annotations } } : {}),
+    ...(setArguments === undefined ? {} : { set_arguments: { ...setArguments } }),
   };
 }
 

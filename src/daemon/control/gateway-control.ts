@@ -177,19 +177,21 @@ export function createGatewayControl(current: () => Gateway | null) {
 export function toolChangesReport(gateway: Gateway, named: readonly string[] | null): ToolChangesReport {
   const { tools, prompts, resources } = gateway.entries();
   const published = new Map(
-    [...tools, ...prompts, ...resources].map(({ kind, backend, originalName, name }) => [
-      keyOf(backend, kind, originalName),
-      name,
+    [...tools, ...prompts, ...resources].map((entry) => [
+      keyOf(entry.backend, entry.kind, entry.originalName),
+      entry,
     ]),
   );
   const { pending, lost, unseen } = gateway.trust();
   const all = pending.map((one) => {
     const { backend, kind, name, isWithheld, digest, before } = one;
+    const entry = published.get(keyOf(backend, kind, name));
     const change: ToolChange = {
       backend,
       tool: name,
       ...(kind === "tool" ? {} : { what: kind }),
-      published_as: published.get(keyOf(backend, kind, name)) ?? null,
+      published_as: entry?.name ?? null,
+      ...(entry?.setArguments === undefined ? {} : { set_arguments: { ...entry.setArguments } }),
       kind: one.change,
       withheld: isWithheld,
       digest,

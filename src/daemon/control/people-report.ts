@@ -24,9 +24,13 @@ export function peopleReport(
     signs_in: signsIn,
     last_heard: isoTimeOrNull(serving.clients.heardMs(principal)),
     programs: clients.grants.list.filter((grant) => grant.user === principal.user).map(grantReport),
-    servers: serving
-      .access(principal)
-      .servers.map(({ backend, entries }) => ({ backend, entries: [...entries] })),
+    servers: serving.access(principal).servers.map(({ backend, entries }) => ({
+      backend,
+      entries: entries.map(({ setArguments: set, ...entry }) => ({
+        ...entry,
+        ...(set === undefined ? {} : { set_arguments: { ...set } }),
+      })),
+    })),
   });
   const unmatched = serving.unmatched.map(
     ({ location, written }) => GATEWAY_CONDITIONS.rule_matches_nothing(location, written).title,

@@ -38,6 +38,8 @@ function explain(reason: Reason, needsShare: boolean): Pick<Withheld, "reason" |
       return { reason: "off", why: "you have switched it off" };
     case "unapproved":
       return { reason: "approval", why: UNAPPROVED[reason.change] };
+    case "unfit":
+      return { reason: "arguments", why: `${reason.why}, which \`tool_overrides\` sets` };
     case "collided":
       return { reason: "collision", why: `${reason.kept} offers the same name, and comes first` };
     case "away":

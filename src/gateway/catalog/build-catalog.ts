@@ -34,6 +34,7 @@ import { copyOf } from "./copies.ts";
 import { compileGlobs } from "./glob.ts";
 import { type KnownNames, type NameOwners, Namer, NO_NAMES, usableName } from "./names.ts";
 import { withSoundSchemas } from "./schema-verdicts.ts";
+import { withoutArguments } from "./set-arguments.ts";
 import { publishSkills, skillAt } from "./skill-uris.ts";
 import { compileUriTemplate, isUnclear, otherSpellings, steps, type UriTemplate } from "./uri-template.ts";
 
@@ -192,20 +193,27 @@ function offerOf(source: CatalogSource, conflict: ConflictConfig, parts: Publish
     const sound = isShown ? withSoundSchemas(cleaned, entry) : cleaned;
     const page = kind === "tool" ? pageOfTool(sound) : null;
     const paged = page === null ? sound : withPage(sound, appPages.publishedUri(backend, page));
-    const isOff = kind === "tool" && known.isOff(backend, originalName);
+    const set = override?.arguments ?? null;
+    const fitting = set === null ? paged : withoutArguments(paged, set);
+    const unfit: readonly Reason[] = typeof fitting === "string" ? [{ status: "unfit", why: fitting }] : [];
+    const off: readonly Reason[] =
+      kind === "tool" && known.isOff(backend, originalName) ? [{ status: "off" }] : [];
     entries.push({
       kind,
       backend,
       ...names,
       originalName,
-      ...standingOf(isOff ? [{ status: "off" }, ...unavailable] : unavailable),
+      ...(set !== null && { setArguments: set }),
+      ...standingOf([...off, ...unfit, ...unavailable]),
       definition:
-        kind === "skill"
-          ? skillAt(cleaned, names.name)
-          : withMembers(paged, {
-              [key]: names.name,
-              ...(typeof override?.description === "string" && { description: override.description }),
-            }),
+        typeof fitting === "string"
+          ? UNSHOWN
+          : kind === "skill"
+            ? skillAt(cleaned, names.name)
+            : withMembers(fitting, {
+                [key]: names.name,
+                ...(typeof override?.description === "string" && { description: override.description }),
+              }),
     });
   }
   for (const { kind, name: originalName, change } of unapproved) {

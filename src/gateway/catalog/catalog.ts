@@ -31,7 +31,7 @@ export type ListFreshness = Readonly<Partial<Record<keyof Listings, Freshness | 
 export interface CatalogSource {
   readonly backend: string;
   readonly filters: BackendConfig["filters"];
-  readonly toolOverrides: Readonly<Record<string, ToolOverride>>;
+  readonly toolOverrides: Readonly<Record<string, Partial<ToolOverride>>>;
   readonly listings: Listings;
   readonly instructions?: string | null;
   /** Entries that wait for a person's approval. They are not in `listings`. */
@@ -74,10 +74,14 @@ export const ENTRY_LISTS = [
   readonly filter: keyof BackendConfig["filters"];
 }[];
 
-/** Why an entry is not listed. `collided`: `kept` has an entry of the same name, and neither can be renamed. */
+/**
+ * Why an entry is not listed. `unfit`: the configuration sets arguments that the tool cannot have. `collided`: `kept` has an
+ * entry of the same name, and neither can be renamed.
+ */
 export type Reason =
   | { readonly status: "filtered" | "off" | "away" }
   | { readonly status: "unapproved"; readonly change: UnapprovedEntry["change"] }
+  | { readonly status: "unfit"; readonly why: string }
   | { readonly status: "collided"; readonly kept: string };
 
 export type EntryStatus = "listed" | Reason["status"];
@@ -98,6 +102,8 @@ export interface CatalogEntry {
   readonly plainName?: string;
   /** The entry's name at its server. */
   readonly originalName: string;
+  /** The arguments that the configuration sets in every call of the tool. */
+  readonly setArguments?: JsonObject;
   /** As clients see it. Empty for entries that no client may see: filtered and unapproved ones. */
   readonly definition: JsonObject;
   /** `listed`, or the status of the first of the `reasons`. */
@@ -112,7 +118,7 @@ export function entryKey(kind: EntryKind, name: string): string {
 }
 
 /** The backend that a request's target belongs to: an entry, or a URI that no list has. */
-export interface Resolved extends Pick<CatalogEntry, "backend" | "originalName" | "status"> {
+export interface Resolved extends Pick<CatalogEntry, "backend" | "originalName" | "setArguments" | "status"> {
   /** Other backends that may have the URI, in order. One that mentioned it is asked if the first has no such resource. */
   readonly equals?: readonly string[];
 }

@@ -3,6 +3,7 @@
 import { excessOf } from "../catalog/call-texts.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import { entryOf } from "../catalog/resolve.ts";
+import { otherArgument } from "../catalog/set-arguments.ts";
 import type { Principal } from "../client-handle.ts";
 import { errorReply, INVALID_REQUEST, LIMIT_REACHED, type Reply } from "../json-rpc.ts";
 import { WATCH_TASK } from "../protocol.ts";
@@ -144,8 +145,10 @@ function verdictOn(
   if (owned !== null && found?.status === "unapproved")
     return policies.effectUnlisted(principal, owned, method).effect === "deny" ? DENIED : FREE;
   const verdict = verdictAt(policies, request, owned, principal);
-  // An entry that cannot be used now needs no consent: the call fails in any case.
-  const isUnasked = NO_CONSENT_NEEDED.has(method) || (found !== null && found.status !== "listed");
+  // No consent is needed for a call that fails in any case.
+  const fails =
+    found !== null && (found.status !== "listed" || otherArgument(params, found.setArguments ?? {}) !== null);
+  const isUnasked = NO_CONSENT_NEEDED.has(method) || fails;
   return verdict.effect === "ask" && isUnasked ? { ...verdict, effect: "allow" } : verdict;
 }
 

@@ -192,11 +192,11 @@ export interface ServingSet {
   /** The gateway's own instructions for clients; null: none. */
   readonly introduction: string | null;
   /**
-   * If `request` calls `call_tool`, returns the call of the tool that it names; a call of `run_script` gets its
-   * `script`. Returns any other request unchanged.
+   * The request as the rules judge it and the server gets it. A call of `call_tool` becomes the call of the tool that it names, a
+   * call of `run_script` gets its `script`, and a call of a tool the arguments that the configuration sets.
    */
-  unwrapCallTool(request: GatewayRequest): GatewayRequest;
-  /** The params of the request that `unwrapCallTool` returns. */
+  finalRequest(request: GatewayRequest): GatewayRequest;
+  /** The params of the call that a call of `call_tool` contains; any other params unchanged. */
   unwrappedParams(method: string, params: JsonObject | undefined): JsonObject | undefined;
   readonly catalog: Catalog;
   /**

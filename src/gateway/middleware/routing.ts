@@ -5,6 +5,7 @@ import { shellCommand } from "../../runtime/text/plain-text.ts";
 import type { RenewedCall } from "../backends/policy/backend-pool-contract.ts";
 import type { Catalog, Resolved } from "../catalog/catalog.ts";
 import { entryOf, resolveTarget } from "../catalog/resolve.ts";
+import { otherArgument } from "../catalog/set-arguments.ts";
 import { withoutTexts } from "../catalog/without-texts.ts";
 import type { Principal } from "../client-handle.ts";
 import {
@@ -239,7 +240,15 @@ function destination(
   const found = findOwner({ named }, catalog, handle.client.principal, target);
   if (found === null) return { refusal: unknownTarget(target, method) };
   if (found.status === "unapproved") return { refusal: unknownTarget(target, method, found.backend) };
-  return found.status === "off" ? { refusal: switchedOff(target, params) } : { found };
+  if (found.status === "off") return { refusal: switchedOff(target, params) };
+  const other = otherArgument(params, found.setArguments ?? {});
+  if (found.status !== "unfit" && other === null) return { found };
+  const shown = sanitise(target.name);
+  const text =
+    other === null || found.status === "unfit"
+      ? `The tool ${shown} is withheld: the arguments that this machine's owner sets for it do not fit it.`
+      : `The argument ${other} of ${shown} is set by this machine's owner: call the tool without it.`;
+  return { refusal: refusedTool(text, params) };
 }
 
 /** Sends a request to the backend of its target. */

@@ -135,7 +135,7 @@ export class ScriptCalls {
     }
     await this.#options.dueLists(client, { method: "tools/call", params: { name } });
     const served = this.#options.served().forClient(client);
-    const call = this.#requestOf(served, { name, arguments: given });
+    const call = served.finalRequest(this.#requestOf(served, { name, arguments: given }));
     const refusal = refusalNow(served, client, name);
     if (refusal !== null) {
       served.denied(call);

@@ -24,6 +24,8 @@ export interface EntryAccess {
   readonly effect: AccessEffect;
   /** The rule that decides, in words. */
   readonly rule: string;
+  /** The arguments that the configuration sets in each call. */
+  readonly setArguments?: CatalogEntry["setArguments"];
 }
 
 export interface AccessReport {
@@ -59,10 +61,11 @@ export function accessReport({
   const accessTo = (entry: CatalogEntry): EntryAccess => {
     const decision = policies.decide(principal, entry, METHODS[entry.kind]);
     const [first] = decision.conditional.filter(({ isCaution }) => !isCaution);
-    const { kind, name } = entry;
-    if (first !== undefined) return { kind, name, effect: "arguments", rule: ruleText(first, authorization) };
+    const { kind, name, setArguments } = entry;
+    const of = { kind, name, ...(setArguments !== undefined && { setArguments }) };
+    if (first !== undefined) return { ...of, effect: "arguments", rule: ruleText(first, authorization) };
     const ruling = rulingWith(decision, undefined);
-    return { kind, name, effect: ruling.effect, rule: ruleText(ruling, authorization) };
+    return { ...of, effect: ruling.effect, rule: ruleText(ruling, authorization) };
   };
   return {
     servers: backends.map((backend) => ({ backend, entries: (byBackend.get(backend) ?? []).map(accessTo) })),

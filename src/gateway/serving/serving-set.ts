@@ -11,6 +11,7 @@ import {
 } from "../catalog/part-of-catalog.ts";
 import { entryOf, resolveTarget } from "../catalog/resolve.ts";
 import type { RuleOwners } from "../catalog/rule-names.ts";
+import { withArguments } from "../catalog/set-arguments.ts";
 import type { Principal } from "../client-handle.ts";
 import type { GatewayTools } from "../gateway-tools.ts";
 import { errorReply, INVALID_PARAMS, type Reply } from "../json-rpc.ts";
@@ -259,11 +260,14 @@ function oneSet(
     introduction: own?.introduction ?? null,
     mayRunScripts: (principal) =>
       scripts !== null && policies?.isAllowed(principal, scripts.entry, "tools/call") !== false,
-    unwrapCallTool(request) {
-      const call = own?.unwrapCallTool(request) ?? request;
-      const [tool, ...others] = ofPage(call);
+    finalRequest(request) {
+      const unwrapped = own?.unwrapCallTool(request) ?? request;
+      const [tool, ...others] = ofPage(unwrapped);
       const isClear = tool !== undefined && others.length === 0;
-      return isClear ? { ...call, params: { ...call.params, name: tool.name } } : call;
+      const call = isClear ? { ...unwrapped, params: { ...unwrapped.params, name: tool.name } } : unwrapped;
+      const target = targetOf(call.method, call.params);
+      const set = target === null ? undefined : entryOf(catalog, target)?.setArguments;
+      return set === undefined ? call : { ...call, params: withArguments(call.params, set) };
     },
     unwrappedParams,
     catalog,

@@ -95,6 +95,7 @@ const CHANGES: Readonly<Record<string, readonly [string, string]>> = {
   "backends.when_unavailable": ["[backends.files]", '[backends.files]\nwhen_unavailable = "stop"'],
   "backends.replace": ["[backends.files]", '[backends.files]\nreplace = "stop-first"'],
   "backends.tool_overrides.name": ['name = "two"', 'name = "three"'],
+  "backends.tool_overrides.arguments": ['name = "two"', 'name = "two"\narguments = { repo = "acme/site" }'],
   "conflict_resolution.strategy": ["[conflict_resolution]", '[conflict_resolution]\nstrategy = "prefix"'],
   "groups.backends": ["[conflict_resolution]", '[groups.few]\nbackends = ["web"]\n\n[conflict_resolution]'],
   "profiles.groups": [

@@ -95,7 +95,7 @@ export function createScriptedGateway(
         mayRunScripts: () => false,
         forbidden: () => null,
         allows: () => true,
-        unwrapCallTool: (request) => request,
+        finalRequest: (request) => request,
         unwrappedParams: (_, params) => params,
         catalog: catalogOf(),
         unavailableBackend: () => null,

@@ -146,7 +146,7 @@ async function reached(of: World, owners: (sources: readonly CatalogSource[]) =>
       signal: new AbortController().signal,
       served: set,
     };
-    await set.handle(set.unwrapCallTool(request));
+    await set.handle(set.finalRequest(request));
   }
   const told = services.calls.map(({ backend, what, params }) => ({
     backend,

@@ -48,7 +48,7 @@ async function rig(
     ask(method, params, from = client()) {
       const set = served.forClient(from);
       const signal = new AbortController().signal;
-      return set.handle(set.unwrapCallTool({ method, params, handle: callPort(from), signal, served: set }));
+      return set.handle(set.finalRequest({ method, params, handle: callPort(from), signal, served: set }));
     },
   };
 }
@@ -144,8 +144,8 @@ test("D4 tools that are not listed: the target of call_tool is read once, and a 
     arguments: { name: "create_issue", arguments: {} },
   });
   const signal = new AbortController().signal;
-  const unwrapped = set.unwrapCallTool({ method, params, handle: callPort(client()), signal, served: set });
-  assert.equal(set.unwrapCallTool(unwrapped), unwrapped);
+  const unwrapped = set.finalRequest({ method, params, handle: callPort(client()), signal, served: set });
+  assert.equal(set.finalRequest(unwrapped), unwrapped);
   assert.ok(isError(await ask(...call("no_such_tool", {}))));
 });
 

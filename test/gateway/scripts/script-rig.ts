@@ -87,7 +87,7 @@ export function scriptRig(
     const set = served.forClient(from);
     const never = new AbortController().signal;
     const request = { method: "tools/call", params, handle, signal: signal ?? never, served: set };
-    return set.handle(set.unwrapCallTool(request));
+    return set.handle(set.finalRequest(request));
   };
   return {
     serve,

@@ -130,7 +130,7 @@ async function saidOf(w: World) {
     const ended = new AbortController();
     let reply: Reply | null = null;
     const served = gateway.serving.served.forClient(who);
-    const request = served.unwrapCallTool({
+    const request = served.finalRequest({
       method,
       params,
       handle: callPort(who),

@@ -110,7 +110,7 @@ test("B7 the gateway as a whole: a call that waits for the new instance uses tha
     backendConfig("a", {
       command,
       replace: "stop-first",
-      toolOverrides: { [tool]: { name: "say", description: null } },
+      toolOverrides: { [tool]: { name: "say", description: null, arguments: null } },
     });
   await b.change({ backends: [named("old", "old_say")] });
   await b.ready("old_say");
@@ -130,7 +130,7 @@ test("B7 the gateway as a whole: a client's own instance is called by its own na
     backendConfig("a", {
       command,
       instances,
-      toolOverrides: { old_say: { name: "say", description: null } },
+      toolOverrides: { old_say: { name: "say", description: null, arguments: null } },
     }),
   ];
   const answering = (tool: string): void => {
@@ -281,7 +281,7 @@ test("the gateway as a whole: a client over lines is a session of the owner's, w
 test("B7 the gateway as a whole: an edited description is published and announced to clients, and restarts nothing", async (t) => {
   const b = bench(t);
   const described = (description: string): BackendConfig[] => [
-    backendConfig("a", { toolOverrides: { one: { name: null, description } } }),
+    backendConfig("a", { toolOverrides: { one: { name: null, description, arguments: null } } }),
   ];
   await b.change({ backends: described("good") });
   await b.ready("one");

@@ -312,7 +312,7 @@ test("one stays off under another name, and its name stays unowned", async (t) =
   const { turn, ready, change, listed, names } = await beginSwitched(t, memoryStore(), "x");
   await turn(["x"], false);
   await listed();
-  const toolOverrides = { x: { name: "other", description: null } };
+  const toolOverrides = { x: { name: "other", description: null, arguments: null } };
   await change({ backends: [backendConfig("a", { toolOverrides }), backendConfig("b")] });
   await ready("x", "other");
   assert.deepEqual(names(), ["b_x", "b_other"]);

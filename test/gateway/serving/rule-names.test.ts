@@ -220,7 +220,7 @@ test("E4 a renamed tool or a moved address keeps its deny, and a pattern of an a
     source("code", {
       tools: ["wipe"],
       skills: ["git"],
-      toolOverrides: { wipe: { name: "tidy", description: null } },
+      toolOverrides: { wipe: { name: "tidy", description: null, arguments: null } },
     }),
     source("crm", { skills: ["git"], resources: ["file:///home/ann/.env", "tool://x"] }),
   ];
@@ -260,7 +260,10 @@ test("E4 a name that matches nothing is noted once the lists are read, and an ad
       .conditions.flatMap(({ code, title }) => (code === "rule_matches_nothing" ? [title] : []));
   const code = backendConfig("code", {
     filters: { ...CODE.filters, tools: names(["se*", "sa*"], ["serch"]) },
-    toolOverrides: { search: { name: "find", description: null }, find: { name: null, description: null } },
+    toolOverrides: {
+      search: { name: "find", description: null, arguments: null },
+      find: { name: null, description: null, arguments: null },
+    },
   });
   await b.change({
     backends: [code, { ...CRM, enabled: false }],

@@ -200,7 +200,7 @@ test("D1 D4 a page's call by its own server's name arrives there, or is refused 
     const served = set.forClient(who);
     const { signal } = new AbortController();
     const request = { method: "tools/call", params: { name }, handle: callPort(who), signal, served };
-    const reply = await served.handle(served.unwrapCallTool(request));
+    const reply = await served.handle(served.finalRequest(request));
     const [call] = services.calls;
     return call === undefined ? JSON.stringify(reply) : `${call.backend} ${String(call.params?.["name"])}`;
   };

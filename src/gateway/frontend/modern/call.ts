@@ -91,7 +91,7 @@ export class ModernCall implements CallHandle {
     this.newest = request;
     this.#stream = stream;
     const { served } = parts;
-    this.work = served.unwrapCallTool({
+    this.work = served.finalRequest({
       method,
       params,
       handle: this,

@@ -42,7 +42,7 @@ export class Call implements CallHandle {
     this.#serverRequests = serverRequests;
     this.#stream = stream;
     const work = { method, params, handle: this, signal: this.#abort, served };
-    this.work = served.unwrapCallTool(stream.trace === undefined ? work : { ...work, trace: stream.trace });
+    this.work = served.finalRequest(stream.trace === undefined ? work : { ...work, trace: stream.trace });
   }
 
   get congested(): Promise<void> | null {

@@ -15,6 +15,7 @@ import {
 } from "../../../api/forms/call-arguments.ts";
 import { withNode } from "../../../api/forms/form-node.ts";
 import { msText } from "../../../api/labels/label.ts";
+import { setArgumentsText } from "../../../api/labels/people-labels.ts";
 import { marksText, mayDestroy } from "../../../api/labels/tool-hints.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
 import { objectOf } from "../../../runtime/text/json-object.ts";
@@ -31,6 +32,7 @@ interface ToolProps extends ViewProps {
 
 export function ToolView({ app, tool }: ToolProps): ComponentChild {
   const marks = marksText(tool.annotations);
+  const { set_arguments: set } = tool;
   return card(
     "plain",
     `Tool ${shown(tool.name)}`,
@@ -39,6 +41,10 @@ export function ToolView({ app, tool }: ToolProps): ComponentChild {
       ? null
       : h("p", { class: "facts" }, "Its server calls it ", code(tool.original_name), "."),
     line("facts", marks && `${marks}.`),
+    line(
+      "facts",
+      set === undefined ? null : `The gateway sets ${shown(setArgumentsText(set))} in each call.`,
+    ),
     tool.description === undefined
       ? h("p", { class: "hint" }, "It has no description.")
       : textBlock(tool.description, `Description of ${shown(tool.name)}`),

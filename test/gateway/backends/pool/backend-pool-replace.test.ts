@@ -37,7 +37,7 @@ describe("a changed connection", () => {
     assert.deepEqual(b.pool.published[0]?.filters.tools.allow, ["x"]);
     b.apply(CHANGED);
     assert.equal(b.pool.published[0]?.filters.tools.allow, null);
-    b.apply({ ...CHANGED, toolOverrides: { one: { name: "uno", description: null } } });
+    b.apply({ ...CHANGED, toolOverrides: { one: { name: "uno", description: null, arguments: null } } });
     assert.equal(b.pool.published[0]?.toolOverrides["one"]?.name, "uno");
     await settle();
     assert.equal(b.starts(), 2);
