@@ -88,6 +88,7 @@ const CONDITIONS: Readonly<Record<ConditionName, string>> = {
   login_needed: "a server wants a [login](../use/sign-in-to-backends.md)",
   scopes_needed: "a call needs more than the login allows",
   token_not_renewed: "the login's authorization server does not answer",
+  arguments_unfit: "a tool cannot have the arguments that `tool_overrides` sets; it is withheld",
   catalog_collision: "two servers offer one name, with strategy `error`",
   catalog_hidden: "several entries have one URI or name; the first is published",
   tools_changed: "a server shows entries that differ from those approved; they are published",

@@ -45,6 +45,10 @@ export const GATEWAY_CONDITIONS = {
   ...conditionRows("warning", {
     /** One is named for each name, up to a limit; the last one counts the rest. */
     catalog_collision: (title: string, hint: string) => [title, hint],
+    arguments_unfit: (backend: string, tool: string, why: string) => [
+      `tool ${tool} of ${backend} is withheld: ${why}, which \`tool_overrides\` sets`,
+      `Correct [backends.${backend}.tool_overrides]: its \`arguments\` must stand in the tool's own schema.`,
+    ],
     session_key_not_saved: (reason: string) => [
       `The key of session ids is not kept: ${reason}`,
       "Sessions continue through `mountaineer restart`, and end when the daemon is killed. Make `session.key` in the home readable only by you, or remove it, and restart.",

@@ -81,6 +81,7 @@ function addRules({ authentication: { missing }, sessionKeys, auditFile }: Gatew
 }
 
 function addNames({ config }: GatewayRules, catalog: Catalog, add: Add): void {
+  addUnfit(catalog, add);
   if (config.conflictResolution.strategy === "error") addCollisions(catalog, add);
   else addHidden(catalog, add);
   if (mayOptimize(config)) {
@@ -117,6 +118,14 @@ function addRuleNames(
     const named = firstNames(lines, (line) => `\`${shown(line)}\``);
     add(GATEWAY_CONDITIONS.rule_names_one_server({ rule, owner, isThere, lines: named }));
   }
+}
+
+function addUnfit({ entries }: Catalog, add: Add): void {
+  const unfit = entries.flatMap(({ backend, originalName, reasons }) =>
+    reasons.flatMap((reason) => (reason.status === "unfit" ? [{ backend, originalName, ...reason }] : [])),
+  );
+  for (const { backend, originalName, why } of unfit.slice(0, MOST_COLLISIONS))
+    add(GATEWAY_CONDITIONS.arguments_unfit(backend, shown(originalName), why));
 }
 
 function addCollisions(catalog: Catalog, add: Add): void {

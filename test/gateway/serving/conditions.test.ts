@@ -87,6 +87,14 @@ test("a calm gateway has none, and a collision is a warning under the strategy `
   assert.match(found?.hint ?? "", /\[backends\.b\.tool_overrides\]/);
 });
 
+test("E6 a tool is withheld whose arguments cannot be set, and the warning says why", () => {
+  const overrides = { echo: { arguments: { repo: "acme/site" } } };
+  const catalog = catalogOf(source("a", { tools: ["echo"], toolOverrides: overrides }));
+  const [found] = createGatewayConditions({ wallMs: () => 1 })(rulesOf(), catalog, null);
+  assert.match(found?.title ?? "", /^tool echo of a is withheld: it has no argument `repo`/);
+  assert.deepEqual([found?.code, found?.severity], ["arguments_unfit", "warning"]);
+});
+
 test("D3 a thousand collisions under the strategy `error` are twenty conditions, and one about the rest", () => {
   const tools = Array.from({ length: 1_000 }, (_, at) => `t${at}`);
   const conflictResolution = { ...FIRST_WINS, strategy: "error" } as const;
