@@ -121,7 +121,7 @@ export const literal: Value<Literal> = {
   read(value, refuse) {
     const found = literalFault(value, 0);
     if (found === "") return refuse(null, []);
-    // The assertion holds: what it contains was looked at.
+    // The assertion holds: all that it contains was checked.
     if (found === null) return value as Literal;
     return refuse({ found, expected: "the value itself", hint: null }, []);
   },

@@ -21,9 +21,9 @@ export function withoutArguments(tool: JsonObject, set: JsonObject): JsonObject 
   return copyOf(tool, `without ${JSON.stringify(set)}`, () => {
     const isLeft = (name: unknown): boolean => typeof name !== "string" || !Object.hasOwn(set, name);
     const { required } = schema;
-    const left = Object.fromEntries(Object.entries(properties).filter(([name]) => isLeft(name)));
+    const shown = Object.fromEntries(Object.entries(properties).filter(([name]) => isLeft(name)));
     const needed = Array.isArray(required) ? { required: required.filter(isLeft) } : {};
-    return { ...tool, inputSchema: { ...schema, properties: left, ...needed } };
+    return { ...tool, inputSchema: { ...schema, properties: shown, ...needed } };
   });
 }
 

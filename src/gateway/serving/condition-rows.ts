@@ -47,7 +47,7 @@ export const GATEWAY_CONDITIONS = {
     catalog_collision: (title: string, hint: string) => [title, hint],
     arguments_unfit: (backend: string, tool: string, why: string) => [
       `tool ${tool} of ${backend} is withheld: ${why}, which \`tool_overrides\` sets`,
-      `Correct [backends.${backend}.tool_overrides]: its \`arguments\` must stand in the tool's own schema.`,
+      `Correct [backends.${backend}.tool_overrides]: its \`arguments\` must be in the tool's own schema.`,
     ],
     session_key_not_saved: (reason: string) => [
       `The key of session ids is not kept: ${reason}`,

@@ -57,7 +57,7 @@ const WITHHELD: Readonly<Record<string, readonly [schema: unknown, set?: JsonObj
   ],
 };
 
-test("E6 a tool whose schema the arguments do not fit, or in which they stand in another place, is withheld with the reason", () => {
+test("E6 a tool whose schema the arguments do not fit, or which uses them in another place, is withheld with the reason", () => {
   for (const [what, [schema, set]] of Object.entries(WITHHELD)) {
     const catalog = catalogOf(github(schema, set));
     assert.equal(catalog.tools.size, 0, what);
