@@ -19,10 +19,10 @@ export function withoutArguments(tool: JsonObject, set: JsonObject): JsonObject 
       return `its input schema also uses the argument \`${name}\` in another place`;
   }
   return copyOf(tool, `without ${JSON.stringify(set)}`, () => {
-    const isLeft = (name: unknown): boolean => typeof name !== "string" || !Object.hasOwn(set, name);
+    const isShown = (name: unknown): boolean => typeof name !== "string" || !Object.hasOwn(set, name);
     const { required } = schema;
-    const shown = Object.fromEntries(Object.entries(properties).filter(([name]) => isLeft(name)));
-    const needed = Array.isArray(required) ? { required: required.filter(isLeft) } : {};
+    const shown = Object.fromEntries(Object.entries(properties).filter(([name]) => isShown(name)));
+    const needed = Array.isArray(required) ? { required: required.filter(isShown) } : {};
     return { ...tool, inputSchema: { ...schema, properties: shown, ...needed } };
   });
 }
