@@ -8,7 +8,7 @@ import { MountaineerError } from "../../src/runtime/errors.ts";
 import { objectOf } from "../../src/runtime/text/json-object.ts";
 import { assertEach } from "../support/assert-each.ts";
 import { settle } from "../support/manual-clock.ts";
-import { pluck } from "../support/pluck.ts";
+import { type Act, tellStories, type Words } from "../support/stories.ts";
 
 interface Message {
   readonly id?: unknown;
@@ -108,6 +108,253 @@ async function startScene() {
   return scene;
 }
 
+const SUBSCRIPTION_ID = "io.modelcontextprotocol/subscriptionId";
+const VERSION = "2025-11-25";
+const REFUSED = { error: { code: -32602, message: "no" } };
+
+interface World {
+  readonly scene: ReturnType<typeof openScene>;
+  /** The gateway that has handed over. */
+  old: ReturnType<typeof openScene>["at"] | undefined;
+  /** Whether what the gateway said last is passed on to the client. */
+  isPassedOn: boolean | null;
+  /** Where what the client said last goes. */
+  to: readonly unknown[];
+}
+
+const json = (text: string | undefined) =>
+  text === undefined
+    ? undefined
+    : JSON.parse(
+        text
+          .replace('"LONG"', JSON.stringify("x".repeat(5_000)))
+          .replace('"HUGE"', JSON.stringify("x".repeat(70_000))),
+      );
+const idOf = (text = ""): unknown => (/^\d+$/.test(text) ? Number(text) : text);
+const worldOf = (scene: ReturnType<typeof openScene>): World => ({
+  scene,
+  old: undefined,
+  isPassedOn: null,
+  to: [],
+});
+
+/** Messages in short: a request that has the client's own id with that, an answer by its id. */
+function inShort(messages: Message[]): string {
+  const texts = messages.splice(0).map(({ id, method, params, result, error }) => {
+    const given = params === undefined ? "" : ` ${JSON.stringify(params)}`;
+    const own = typeof id === "number" || /^\w$/.test(String(id)) ? `#${id} ` : "";
+    if (method !== undefined) return `${own}${method.replace("notifications/", "")}${given}`;
+    if (error === undefined) return `${id} ${JSON.stringify(result)}`;
+    return error.message === LOST ? `${id} lost` : `${id} error ${error.code}`;
+  });
+  return texts.join(" & ") || "nothing";
+}
+
+const says = (world: World, message: unknown): void => {
+  world.to = world.scene.says(message);
+};
+const hears = (world: World, from: string | undefined, message: object): void => {
+  world.isPassedOn = world.scene.answers(message, from === "old" ? world.old : world.scene.at);
+};
+
+const acts: readonly Act<World>[] = [
+  [/^says (\S.*)$/, (world, text = "") => says(world, text)],
+  [
+    /^asks (\S+) (\S+)(?: (\{.*\}))?$/,
+    (world, id, method, params) => says(world, { id: idOf(id), method, params: json(params) }),
+  ],
+  [
+    /^(asked|refused) (\S+) (\S+)(?: (\{.*\}))?$/,
+    ({ scene }, how, id, method = "", params = "{}") =>
+      scene.asks(idOf(id), method, json(params), how === "asked" ? { result: {} } : REFUSED),
+  ],
+  [
+    /^tells (\S+)(?: (\{.*\}))?$/,
+    (world, method, params) => says(world, { method: `notifications/${method}`, params: json(params) }),
+  ],
+  [/^replies (\S+)$/, (world, id) => says(world, { id, result: {} })],
+  [
+    /^listens (\S+) (\{.*\})$/,
+    (world, id, notifications) =>
+      says(world, {
+        ...{ jsonrpc: "2.0", id: idOf(id), method: "subscriptions/listen" },
+        params: {
+          notifications: json(notifications),
+          _meta: { "io.modelcontextprotocol/protocolVersion": "2026-07-28" },
+        },
+      }),
+  ],
+  [
+    /^acknowledged (\S+) (\{.*\})$/,
+    (world, id, notifications) =>
+      hears(world, undefined, {
+        method: "notifications/subscriptions/acknowledged",
+        params: { notifications: json(notifications), _meta: { [SUBSCRIPTION_ID]: idOf(id) } },
+      }),
+  ],
+  [
+    /^(gateway|old) asks (\S+) (\S+)$/,
+    (world, from, id, method) => hears(world, from, { id, method, params: {} }),
+  ],
+  [
+    /^(gateway|old) tells (\S+)(?: (\{.*\}))?$/,
+    (world, from, method, params) =>
+      hears(world, from, { method: `notifications/${method}`, params: json(params) }),
+  ],
+  [
+    /^(gateway|old) (answers|refuses) (\S+)(?: (\{.*\}))?$/,
+    (world, from, how, id, result = "{}") =>
+      hears(world, from, { id: idOf(id), ...(how === "refuses" ? REFUSED : { result: json(result) }) }),
+  ],
+  [
+    /^hands over(?: (\{.*\}))?$/,
+    (world, params) => {
+      world.old = world.scene.handsOver(json(params));
+    },
+  ],
+  [/^lost$/, ({ scene }) => scene.lost()],
+  [/^old lost$/, ({ scene, old }) => scene.session.lost(old ?? scene.at)],
+  [/^no daemon$/, ({ scene }) => scene.session.refuseWaiting()],
+  [/^falls silent$/, ({ scene }) => scene.session.fallSilent()],
+  // Of what the gateway gets, the hello is looked at already.
+  [
+    /^resumes$/,
+    async ({ scene }) => {
+      await scene.resumes();
+      scene.gateway.shift();
+    },
+  ],
+  [/^resumes without hello$/, ({ scene }) => scene.resume()],
+  [
+    /^takes all$/,
+    ({ scene }) => {
+      for (const { id } of [...scene.gateway])
+        if (id !== undefined) assert.equal(scene.answers({ id, result: {} }), false);
+    },
+  ],
+  [
+    /^all is read$/,
+    ({ scene }) => {
+      scene.client.length = 0;
+      scene.gateway.length = 0;
+    },
+  ],
+];
+
+const WORDS: Words<World> = {
+  starts: {
+    "a session": async () => worldOf(await startScene()),
+    "a session that has begun": async () => {
+      const scene = await startScene();
+      scene.begins();
+      return worldOf(scene);
+    },
+    "a session without initialized": async () => {
+      const scene = await startScene();
+      scene.asks(0, "initialize", {}, { result: { protocolVersion: VERSION, capabilities: CAPABILITIES } });
+      return worldOf(scene);
+    },
+  },
+  acts,
+  facts: [
+    [
+      /^(client|gateway) gets (.*)$/,
+      ({ scene }, who, all) => [inShort(who === "client" ? scene.client : scene.gateway), all],
+    ],
+    [/^it (is passed on|stays here)$/, ({ isPassedOn }, how) => [isPassedOn, how === "is passed on"]],
+    [
+      /^it goes to (the next|both)$/,
+      ({ scene, old, to }, where) => [to, where === "both" ? [old, scene.at] : [scene.at]],
+    ],
+    [/^(\d+) in flight$/, ({ scene }, count) => [scene.session.inFlight, Number(count)]],
+    [/^old is (idle|busy)$/, ({ old }, how) => [old?.isIdle, how === "idle"]],
+  ],
+};
+
+tellStories(
+  WORDS,
+  `
+a session is resumed unchanged: with its level and its subscriptions
+  a session that has begun, asked 1 logging/setLevel {"level":"error"}, refused 2 logging/setLevel {"level":"loud"}
+  asked 3 resources/subscribe {"uri":"a:1"}, asked 4 resources/subscribe {"uri":"a:2"}, asked 5 resources/subscribe {"uri":"a:3"}
+  asked 6 resources/unsubscribe {"uri":"a:2"}, refused 7 resources/subscribe {"uri":"a:4"}, lost: client gets nothing
+  resumes, takes all: client gets tools/list_changed & resources/list_changed & resources/updated {"uri":"a:1"} & resources/updated {"uri":"a:3"}
+  : gateway gets initialized & logging/setLevel {"level":"error"} & resources/subscribe {"uri":"a:1"} & resources/subscribe {"uri":"a:3"}
+a client that has not sent initialized gets no list changes, and sends it itself
+  a session without initialized, lost, resumes: gateway gets nothing, client gets nothing
+calls in flight fail, except lists, which are requested again, once
+  a session that has begun, says {"jsonrpc":"2.0","id":7,"method":"tools/list"}, asks call tools/call {"name":"pay"}
+  asks 5 logging/setLevel {"level":"error"}, asks 6 tools/call {}, tells cancelled {"requestId":6}
+  says [{"id":8,"method":"ping"},3,{"id":9,"method":"tools/list"}]: 5 in flight; lost: client gets call lost & 5 lost & 8 lost & 9 lost
+  resumes: gateway gets initialized & #7 tools/list, client gets tools/list_changed & resources/list_changed
+  lost: client gets 7 lost; resumes: gateway gets initialized
+an unanswered initialize is repeated unchanged, under the client's own id
+  a session, asks 1 initialize {"protocolVersion":"2025-06-18"}, lost, resumes without hello: client gets nothing
+  : gateway gets #1 initialize {"protocolVersion":"2025-06-18"}
+unanswered questions are withdrawn, and only those
+  a session, gateway asks m-1 sampling/createMessage, gateway asks m-2 sampling/createMessage, gateway asks m-3 sampling/createMessage
+  replies m-1, gateway tells cancelled {"requestId":"m-2"}, lost, lost: client gets cancelled {"requestId":"m-3","reason":"the daemon ended"}
+a client that has fallen silent gets no further requests, and none are repeated for it
+  a session, gateway asks m-1 roots/list, asks 1 tools/list, falls silent, gateway asks m-2 roots/list, lost: client gets 1 lost
+an initialize that failed begins nothing
+  a session, refused 1 initialize {}, lost, resumes without hello: gateway gets nothing
+overlong requests and those that the client has ended are not restored or requested again
+  a session that has begun, asked 1 resources/subscribe {"uri":"LONG"}, lost, resumes: gateway gets initialized
+  a session that has begun, asked 1 logging/setLevel {"level":"LONG"}, lost, resumes: gateway gets initialized
+  a session that has begun, asks 1 tools/list {"cursor":"LONG"}, lost, resumes: gateway gets initialized
+  a session that has begun, says [{"id":3,"method":"subscriptions/listen","params":{"notifications":{"toolsListChanged":true}}}], lost, resumes: gateway gets initialized
+  a session that has begun, asked 1 resources/subscribe {"uri":"a:1"}, asks 2 resources/unsubscribe {"uri":"a:1"}, lost, resumes: gateway gets initialized
+  a session that has begun, asks 1 resources/subscribe {"uri":"a:1"}, asks 2 resources/unsubscribe {"uri":"a:1"}, gateway answers 1, gateway answers 2
+  lost, resumes: gateway gets initialized
+  a session that has begun, listens 3 {"toolsListChanged":true}, gateway answers 3, lost, resumes: gateway gets initialized
+a client sends initialized while there is no daemon, and the next one receives it
+  a session without initialized, lost, asks 1 tools/list, no daemon: 0 in flight; tells initialized, resumes: gateway gets initialized
+B11 after a handover requests are the next daemon's at once, and the old one finishes what it has
+  a session that has begun, asks 1 tools/call, gateway asks m-1 roots/list, hands over, resumes, asks 2 tools/call: it goes to the next
+  replies m-1: it goes to both; tells progress {}: it goes to both, old is busy; all is read, old answers 1: it is passed on, old is idle
+  old tells tools/list_changed: it stays here; old tells resources/updated: it stays here; old lost: client gets nothing, 1 in flight
+B11 an old daemon that is lost fails its calls; lists are requested from the next one at once
+  a session that has begun, asks 1 tools/list, asks 2 tools/call, hands over {"_meta":{"mountaineer/lists":{}}}, resumes, all is read
+  old lost: gateway gets #1 tools/list, client gets 2 lost
+B11 a level and subscriptions that the old daemon confirms late are repeated at the next one
+  a session that has begun, asked 1 resources/subscribe {"uri":"a:1"}, asks 2 logging/setLevel {"level":"error"}, asks 3 resources/subscribe {"uri":"a:2"}
+  asks 4 resources/unsubscribe {"uri":"a:1"}, asks 5 logging/setLevel {"level":"loud"}, hands over, resumes, all is read
+  old answers 2, old answers 3, old answers 4, old refuses 5
+  : gateway gets logging/setLevel {"level":"error"} & resources/subscribe {"uri":"a:2"} & resources/unsubscribe {"uri":"a:1"}
+D2 a client of 2026-07-28 keeps listening with the next daemon, and is notified of possible changes
+  a session, listens a {"toolsListChanged":true}, acknowledged a {"toolsListChanged":true}: it is passed on, 0 in flight; lost: client gets nothing
+  resumes without hello: gateway gets #a subscriptions/listen {"notifications":{"toolsListChanged":true},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}
+  acknowledged a {"toolsListChanged":true}: it stays here, client gets tools/list_changed {"_meta":{"io.modelcontextprotocol/subscriptionId":"a"}}
+  acknowledged a {"toolsListChanged":true}: it is passed on
+D2 streams that end because another daemon takes over do not end for the client, others do
+  a session, listens 1 {"toolsListChanged":true}, listens 2 {"toolsListChanged":true}, gateway answers 2 {"resultType":"complete"}: it is passed on
+  hands over: old is idle; old answers 1 {"resultType":"complete"}: it stays here
+D2 a stream that was cancelled is not requested again, and one too long to store ends with an error
+  a session, listens 1 {"toolsListChanged":true}, tells cancelled {"requestId":1}, listens 2 {"resourceSubscriptions":["HUGE"]}
+  lost: client gets 2 lost; lost: client gets nothing; resumes without hello: gateway gets nothing
+B11 D2 a stream that is cancelled while there is no daemon is not requested again, others are
+  a session, listens 1 {"toolsListChanged":true}, listens 2 {"toolsListChanged":true}, lost, no daemon, tells cancelled {"requestId":1}, resumes without hello
+  : gateway gets #2 subscriptions/listen {"notifications":{"toolsListChanged":true},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}
+  : client gets nothing
+B11 a ping and the end of a subscription are answered while there is no daemon
+  a session that has begun, asked 1 resources/subscribe {"uri":"a:1"}, asked 2 resources/subscribe {"uri":"a:2"}, lost, no daemon
+  asks 8 ping, asks 9 resources/unsubscribe {"uri":"a:1"}, asks 10 resources/unsubscribe {}, asks 11 resources/subscribe {"uri":"a:3"}
+  : client gets 8 {} & 9 {} & 10 error -32000 & 11 error -32000; resumes: gateway gets initialized & resources/subscribe {"uri":"a:2"}
+D2 discovery is requested again, a call of 2026-07-28 is not
+  a session, asks 1 server/discover {}, asks 2 tools/call {}, lost: client gets 2 lost; resumes without hello: gateway gets #1 server/discover {}
+`,
+);
+
+test("the next daemon gets the client's own initialize, under another id", async () => {
+  const scene = await startScene();
+  const params = scene.begins();
+  scene.lost();
+  void scene.resume();
+  const hello = scene.gateway.at(-1);
+  assert.deepEqual(hello?.params, params);
+  assert.notEqual(hello?.id, 0);
+});
+
 test("B7 after a handover the next daemon compares the lists; after a crash the client is notified of all lists", async () => {
   const scene = await startScene();
   scene.begins();
@@ -128,135 +375,11 @@ test("B7 after a handover the next daemon compares the lists; after a crash the 
   }
 });
 
-test("a session is resumed unchanged: with the client's own statements, its level and its subscriptions", async () => {
-  const scene = await startScene();
-  const params = scene.begins();
-  scene.asks(1, "logging/setLevel", { level: "error" });
-  scene.asks(2, "logging/setLevel", { level: "loud" }, { error: { code: -32602, message: "no" } });
-  for (const [id, uri] of ["a:1", "a:2", "a:3"].entries()) scene.asks(id, "resources/subscribe", { uri });
-  scene.asks(6, "resources/unsubscribe", { uri: "a:2" });
-  scene.asks(7, "resources/subscribe", { uri: "a:4" }, { error: { code: -32002, message: "unknown" } });
-  scene.lost();
-  assert.deepEqual(scene.client, []);
-  const told = await scene.resumes();
-  assert.deepEqual(
-    told.map(({ method, params: given }) => [method, given]),
-    [
-      ["notifications/initialized", undefined],
-      ["logging/setLevel", { level: "error" }],
-      ["resources/subscribe", { uri: "a:1" }],
-      ["resources/subscribe", { uri: "a:3" }],
-    ],
-  );
-  for (const { id } of told.slice(1)) assert.equal(scene.answers({ id, result: {} }), false);
-  assert.deepEqual(scene.client, [
-    { jsonrpc: "2.0", method: "notifications/tools/list_changed" },
-    { jsonrpc: "2.0", method: "notifications/resources/list_changed" },
-    ...["a:1", "a:3"].map((uri) => ({
-      jsonrpc: "2.0",
-      method: "notifications/resources/updated",
-      params: { uri },
-    })),
-  ]);
-  scene.lost();
-  const resuming = scene.resume();
-  const hello = scene.gateway.at(-1);
-  assert.deepEqual(hello?.params, params);
-  assert.notEqual(hello?.id, 0);
-  scene.answers({ id: hello?.id, result: { protocolVersion: "2025-11-25" } });
-  await resuming;
-});
-
-test("a client that has not sent initialized gets no list changes, and sends it itself", async () => {
-  const scene = await startScene();
-  scene.asks(0, "initialize", {}, { result: { protocolVersion: "2025-11-25", capabilities: CAPABILITIES } });
-  scene.lost();
-  assert.deepEqual(await scene.resumes(), []);
-  assert.deepEqual(scene.client, []);
-});
-
-test("calls in flight fail, except lists, which are requested again, once", async () => {
-  const scene = await startScene();
-  scene.begins();
-  const list = '{"jsonrpc":"2.0","id":12345678901234567890,"method":"tools/list"}\n';
-  scene.says(list);
-  scene.says({ id: "call", method: "tools/call", params: { name: "pay" } });
-  scene.says({ id: 5, method: "logging/setLevel", params: { level: "error" } });
-  scene.says({ id: 6, method: "tools/call", params: {} });
-  scene.says({ method: "notifications/cancelled", params: { requestId: 6 } });
-  scene.says([{ id: 8, method: "ping" }, 3, { id: 9, method: "tools/list" }]);
-  assert.equal(scene.session.inFlight, 5);
-  scene.lost();
-  assert.deepEqual(
-    pluck(scene.client, "id", "error"),
-    ["call", 5, 8, 9].map((id) => [id, { code: -32000, message: LOST }]),
-  );
-  const told = await scene.resumes();
-  assert.deepEqual(told.slice(1), [JSON.parse(list)], "with the level as it was");
-  scene.client.length = 0;
-  scene.lost();
-  assert.deepEqual(scene.client[0]?.error?.message, LOST, "it may be what ended the daemon");
-  assert.deepEqual((await scene.resumes()).slice(1), []);
-});
-
 test("the digits of an id are reported as received", async () => {
   const scene = await startScene();
   scene.says('{"id":12345678901234567890,"method":"tools/call"}');
   scene.lost();
   assert.match(scene.texts[0] ?? "", /"id":12345678901234567890,/u);
-});
-
-test("an unanswered initialize is repeated unchanged, under the client's own id", async () => {
-  const scene = await startScene();
-  const { says, gateway, client } = scene;
-  const initialize = {
-    jsonrpc: "2.0",
-    id: 1,
-    method: "initialize",
-    params: { protocolVersion: "2025-06-18" },
-  };
-  says(initialize);
-  scene.lost();
-  await scene.resume();
-  assert.deepEqual(gateway, [initialize]);
-  assert.deepEqual(client, []);
-});
-
-test("unanswered questions are withdrawn, and only those", async () => {
-  const scene = await startScene();
-  const { says, answers, client } = scene;
-  for (const id of ["m-1", "m-2", "m-3"]) answers({ id, method: "sampling/createMessage", params: {} });
-  says({ id: "m-1", result: {} });
-  answers({ method: "notifications/cancelled", params: { requestId: "m-2" } });
-  scene.lost();
-  scene.lost();
-  assert.deepEqual(client, [
-    {
-      jsonrpc: "2.0",
-      method: "notifications/cancelled",
-      params: { requestId: "m-3", reason: "the daemon ended" },
-    },
-  ]);
-});
-
-test("a client that has fallen silent gets no further requests, and none are repeated for it", async () => {
-  const scene = await startScene();
-  const { says, answers, session, client } = scene;
-  answers({ id: "m-1", method: "roots/list" });
-  says({ id: 1, method: "tools/list" });
-  session.fallSilent();
-  answers({ id: "m-2", method: "roots/list" });
-  scene.lost();
-  assertEach(client, ({ id, error }) => [id, error?.message], [[1, LOST]]);
-});
-
-test("an initialize that failed begins nothing", async () => {
-  const scene = await startScene();
-  const { asks, gateway } = scene;
-  asks(1, "initialize", {}, { error: { code: -32602, message: "no" } });
-  scene.lost();
-  await scene.resume();
-  assert.deepEqual(gateway, []);
 });
 
 test("a subscription that the new gateway refuses is requested again when its resources change", async () => {
@@ -309,18 +432,6 @@ test("answers owed by a lost gateway to the bridge are forgotten", async () => {
   assert.equal(isResumed, false);
 });
 
-const SUBSCRIPTION_ID = "io.modelcontextprotocol/subscriptionId";
-const listenRequest = (id: unknown, notifications: object): object => ({
-  jsonrpc: "2.0",
-  id,
-  method: "subscriptions/listen",
-  params: { notifications, _meta: { "io.modelcontextprotocol/protocolVersion": "2026-07-28" } },
-});
-const acknowledged = (id: unknown, notifications: object): object => ({
-  method: "notifications/subscriptions/acknowledged",
-  params: { notifications, _meta: { [SUBSCRIPTION_ID]: id } },
-});
-
 test("the bridge's memory is bounded, whatever a client or a gateway sends", async () => {
   const scene = await startScene();
   const { says, answers, session } = scene;
@@ -339,116 +450,6 @@ test("the bridge's memory is bounded, whatever a client or a gateway sends", asy
   assert.deepEqual([uris.length, uris[0]], [MOST_WAITING, "a:100"]);
 });
 
-test("overlong requests and those that the client has ended are not restored or requested again", async () => {
-  const long = "x".repeat(5_000);
-  const listen = listenRequest(3, { toolsListChanged: true });
-  type Scene = ReturnType<typeof openScene>;
-  const table: readonly (readonly [string, (scene: Scene) => void])[] = [
-    ["a long URI", ({ asks }) => asks(1, "resources/subscribe", { uri: long })],
-    ["a long level", ({ asks }) => asks(1, "logging/setLevel", { level: long })],
-    ["a long list request", ({ says }) => says({ id: 1, method: "tools/list", params: { cursor: long } })],
-    ["a request to listen in a batch", ({ says }) => says([listen])],
-    [
-      "an ended subscription",
-      ({ asks, says }) => {
-        asks(1, "resources/subscribe", { uri: "a:1" });
-        says({ id: 2, method: "resources/unsubscribe", params: { uri: "a:1" } });
-      },
-    ],
-    [
-      "a subscription that is ended before its answer",
-      ({ says, answers }) => {
-        says({ id: 1, method: "resources/subscribe", params: { uri: "a:1" } });
-        says({ id: 2, method: "resources/unsubscribe", params: { uri: "a:1" } });
-        for (const id of [1, 2]) answers({ id, result: {} });
-      },
-    ],
-    [
-      "an ended stream",
-      ({ says, answers }) => {
-        says(listen);
-        answers({ id: 3, result: {} });
-      },
-    ],
-  ];
-  for (const [what, happen] of table) {
-    const scene = await startScene();
-    scene.begins();
-    happen(scene);
-    scene.lost();
-    assertEach(await scene.resumes(), ({ method }) => method, ["notifications/initialized"], what);
-  }
-});
-
-test("a client sends initialized while there is no daemon, and the next one receives it", async () => {
-  const scene = await startScene();
-  scene.asks(0, "initialize", {}, { result: { protocolVersion: "2025-11-25", capabilities: CAPABILITIES } });
-  scene.lost();
-  scene.says({ id: 1, method: "tools/list" });
-  scene.session.refuseWaiting();
-  assert.equal(scene.session.inFlight, 0);
-  scene.says({ method: "notifications/initialized" });
-  assertEach(await scene.resumes(), ({ method }) => method, ["notifications/initialized"]);
-});
-
-test("B11 after a handover requests are the next daemon's at once, and the old one finishes what it has", async () => {
-  const scene = await startScene();
-  scene.begins();
-  scene.says({ id: 1, method: "tools/call" });
-  scene.answers({ id: "m-1", method: "roots/list" });
-  const old = scene.handsOver();
-  await scene.resumes();
-  const { at: next } = scene;
-  assert.deepEqual(scene.says({ id: 2, method: "tools/call" }), [next]);
-  for (const message of [
-    { id: "m-1", result: {} },
-    { method: "notifications/progress", params: {} },
-  ])
-    assert.deepEqual(scene.says(message), [old, next], "either of them may wait for it");
-  assert.equal(old.isIdle, false);
-  scene.client.length = 0;
-  assert.equal(scene.answers({ id: 1, result: {} }, old), true);
-  assert.equal(old.isIdle, true);
-  for (const method of ["tools/list_changed", "resources/updated"])
-    assert.equal(scene.answers({ method: `notifications/${method}` }, old), false, "the next one notifies");
-  scene.session.lost(old);
-  assert.deepEqual([scene.client, scene.session.inFlight], [[], 1]);
-});
-
-test("B11 an old daemon that is lost fails its calls; lists are requested from the next one at once", async () => {
-  const scene = await startScene();
-  scene.begins();
-  const list = { jsonrpc: "2.0", id: 1, method: "tools/list" };
-  scene.says(list);
-  scene.says({ id: 2, method: "tools/call" });
-  const old = scene.handsOver({ _meta: { "mountaineer/lists": {} } });
-  await scene.resumes();
-  scene.gateway.length = 0;
-  scene.session.lost(old);
-  assert.deepEqual(scene.gateway, [list]);
-  assertEach(scene.client, ({ id, error }) => [id, error?.message], [[2, LOST]]);
-});
-
-test("B11 a level and subscriptions that the old daemon confirms late are repeated at the next one", async () => {
-  const scene = await startScene();
-  scene.begins();
-  scene.asks(1, "resources/subscribe", { uri: "a:1" });
-  scene.says({ id: 2, method: "logging/setLevel", params: { level: "error" } });
-  scene.says({ id: 3, method: "resources/subscribe", params: { uri: "a:2" } });
-  scene.says({ id: 4, method: "resources/unsubscribe", params: { uri: "a:1" } });
-  scene.says({ id: 5, method: "logging/setLevel", params: { level: "loud" } });
-  const old = scene.handsOver();
-  await scene.resumes();
-  scene.gateway.length = 0;
-  for (const id of [2, 3, 4]) scene.answers({ id, result: {} }, old);
-  scene.answers({ id: 5, error: { code: -32602, message: "no" } }, old);
-  assert.deepEqual(pluck(scene.gateway, "method", "params"), [
-    ["logging/setLevel", { level: "error" }],
-    ["resources/subscribe", { uri: "a:2" }],
-    ["resources/unsubscribe", { uri: "a:1" }],
-  ]);
-});
-
 test("a line that is too long fails its requests, and one of the gateway those that it answers", async () => {
   const scene = await startScene();
   scene.session.tooLong([{ id: "1", method: "tools/call" }]);
@@ -457,104 +458,6 @@ test("a line that is too long fails its requests, and one of the gateway those t
   scene.session.answersTooLong(scene.at, [{ id: "3", method: null }]);
   const errors = scene.client.slice(-2).map(({ id, error }) => `${id} ${error?.message}`);
   assert.match(errors.join("; "), /^1 .* 128 MiB.* took no effect; 2 .* the call is done$/);
-});
-
-test("D2 a client of 2026-07-28 keeps listening with the next daemon, and is notified of possible changes", async () => {
-  const scene = await startScene();
-  const { session, client, gateway } = scene;
-  scene.says(listenRequest("a", { toolsListChanged: true }));
-  assert.equal(scene.answers(acknowledged("a", { toolsListChanged: true })), true);
-  assert.equal(session.inFlight, 0);
-  scene.lost();
-  assert.deepEqual(client, []);
-  await scene.resume();
-  assert.deepEqual(gateway, [listenRequest("a", { toolsListChanged: true })]);
-  assert.equal(scene.answers(acknowledged("a", { toolsListChanged: true })), false);
-  assert.deepEqual(client, [
-    {
-      jsonrpc: "2.0",
-      method: "notifications/tools/list_changed",
-      params: { _meta: { [SUBSCRIPTION_ID]: "a" } },
-    },
-  ]);
-  // A further one is the client's own.
-  assert.equal(scene.answers(acknowledged("a", { toolsListChanged: true })), true);
-});
-
-test("D2 streams that end because another daemon takes over do not end for the client, others do", async () => {
-  const scene = await startScene();
-  scene.says(listenRequest(1, { toolsListChanged: true }));
-  scene.says(listenRequest(2, { toolsListChanged: true }));
-  assert.equal(scene.answers({ id: 2, result: { resultType: "complete" } }), true);
-  const old = scene.handsOver();
-  assert.equal(old.isIdle, true);
-  assert.equal(scene.answers({ id: 1, result: { resultType: "complete" } }, old), false);
-});
-
-test("D2 a stream that was cancelled is not requested again, and one too long to store ends with an error", async () => {
-  const scene = await startScene();
-  const { client, gateway } = scene;
-  scene.says(listenRequest(1, { toolsListChanged: true }));
-  scene.says({ method: "notifications/cancelled", params: { requestId: 1 } });
-  scene.says(listenRequest(2, { resourceSubscriptions: ["x".repeat(70_000)] }));
-  scene.lost();
-  assertEach(client, ({ id, error }) => [id, error?.code], [[2, -32000]]);
-  scene.lost();
-  assert.equal(client.length, 1, "once");
-  await scene.resume();
-  assert.deepEqual(gateway, []);
-});
-
-test("B11 D2 a stream that is cancelled while there is no daemon is not requested again, others are", async () => {
-  const scene = await startScene();
-  const { session, client, gateway } = scene;
-  const kept = listenRequest(2, { toolsListChanged: true });
-  scene.says(listenRequest(1, { toolsListChanged: true }));
-  scene.says(kept);
-  scene.lost();
-  session.refuseWaiting();
-  scene.says({ method: "notifications/cancelled", params: { requestId: 1 } });
-  await scene.resume();
-  assert.deepEqual(gateway, [kept]);
-  assert.deepEqual(client, []);
-});
-
-test("B11 a ping and the end of a subscription are answered while there is no daemon", async () => {
-  const scene = await startScene();
-  scene.begins();
-  for (const [id, uri] of ["a:1", "a:2"].entries()) scene.asks(id, "resources/subscribe", { uri });
-  scene.lost();
-  scene.session.refuseWaiting();
-  scene.says({ id: 8, method: "ping" });
-  scene.says({ id: 9, method: "resources/unsubscribe", params: { uri: "a:1" } });
-  scene.says({ id: 10, method: "resources/unsubscribe", params: {} });
-  scene.says({ id: 11, method: "resources/subscribe", params: { uri: "a:3" } });
-  assert.deepEqual(
-    scene.client.map(({ id, result, error }) => [id, result ?? error?.code]),
-    [
-      [8, {}],
-      [9, {}],
-      [10, -32000],
-      [11, -32000],
-    ],
-  );
-  const told = await scene.resumes();
-  assert.deepEqual(
-    told.filter(({ method }) => method === "resources/subscribe").map(({ params }) => params?.["uri"]),
-    ["a:2"],
-  );
-});
-
-test("D2 discovery is requested again, a call of 2026-07-28 is not", async () => {
-  const scene = await startScene();
-  const { client, gateway } = scene;
-  const discover = { jsonrpc: "2.0", id: 1, method: "server/discover", params: {} };
-  scene.says(discover);
-  scene.says({ jsonrpc: "2.0", id: 2, method: "tools/call", params: {} });
-  scene.lost();
-  assert.deepEqual(pluck(client, "id"), [2]);
-  await scene.resume();
-  assert.deepEqual(gateway, [discover]);
 });
 
 function groupScene() {
