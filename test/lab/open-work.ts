@@ -21,11 +21,6 @@ export interface WorkDone {
   readonly failed: readonly WorkLine[];
 }
 
-export interface WorkUnderWay {
-  /** Ends all programs and tells what they did. */
-  stop(): Promise<readonly WorkDone[]>;
-}
-
 /** Everything that is worked on is on the server before the share is mounted. */
 export async function prepareWork(scene: Scene, share: string, megabytes: number): Promise<void> {
   const at = (...parts: readonly string[]): string => scene.exported(share, ...parts);
@@ -58,7 +53,7 @@ function gitIn(repository: string, ...args: readonly string[]): Promise<string> 
   return runTool("git", [...who, ...args], repository);
 }
 
-export async function startWork(scene: Scene, share: string): Promise<WorkUnderWay> {
+export async function startWork(scene: Scene, share: string) {
   const logs = path.join(scene.folder, "logs");
   const at = (...parts: readonly string[]): string => scene.at(share, ...parts);
   const programs: Program[] = [];
@@ -80,6 +75,7 @@ export async function startWork(scene: Scene, share: string): Promise<WorkUnderW
   }
   await start("git", "git-commits.ts", at("repository"));
   return {
+    /** Ends all programs and tells what they did. */
     stop: () =>
       Promise.all(
         programs.map(async (program): Promise<WorkDone> => {

@@ -6,25 +6,10 @@ import { type Scope, temporaryFolder } from "../support/temporary-folder.ts";
 
 const EVENTS = `GET ${EVENT_STREAM_PATH} `;
 
-export interface HangingApi {
-  /** Where it is found, with the home's usual path. */
-  readonly home: string;
-  /** What is asked from now on gets no answer, events apart. */
-  hang(): void;
-  /** What is asked from now on is answered; what waits goes on waiting. */
-  goOn(): void;
-  /** Ends all connections, as a daemon does that ends. */
-  cut(): void;
-  /** As `cut`, and nobody listens any more. */
-  end(): void;
-  /** How many wait for an answer that does not come, now. */
-  readonly waiting: number;
-  /** The most that ever did at once. */
-  readonly mostWaiting: number;
-}
+export type HangingApi = Awaited<ReturnType<typeof startHangingApi>>;
 
 /** Stands in front of the server at `socketPath`, and passes on what is said. */
-export async function startHangingApi(t: Scope, socketPath: string): Promise<HangingApi> {
+export async function startHangingApi(t: Scope, socketPath: string) {
   const sockets = new Set<Socket>();
   const keep = (socket: Socket): Socket => {
     sockets.add(socket);
@@ -62,28 +47,35 @@ export async function startHangingApi(t: Scope, socketPath: string): Promise<Han
     };
     asking.on("data", onData);
   });
+  /** As `cut`, and nobody listens any more. */
   const end = (): void => {
     server.close();
     for (const socket of sockets) socket.destroy();
   };
   t.after(end);
+  /** Where it is found, with the home's usual path. */
   const home = await temporaryFolder(t);
   await new Promise<void>((resolve) => server.listen(defaultSocketPath(home), resolve));
   return {
     home,
+    /** What is asked from now on gets no answer, events apart. */
     hang() {
       hangs = true;
     },
+    /** What is asked from now on is answered; what waits goes on waiting. */
     goOn() {
       hangs = false;
     },
+    /** Ends all connections, as a daemon does that ends. */
     cut() {
       for (const socket of sockets) socket.destroy();
     },
     end,
+    /** How many wait for an answer that does not come, now. */
     get waiting() {
       return waiting;
     },
+    /** The most that ever did at once. */
     get mostWaiting() {
       return mostWaiting;
     },

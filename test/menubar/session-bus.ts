@@ -43,12 +43,6 @@ export async function startSessionBus(t: Scope, folder?: string): Promise<Sessio
   return { address, socketPath, stop, folder: place };
 }
 
-export interface BusClient {
-  readonly bus: MessageBus;
-  /** Every signal heard so far. */
-  readonly signals: readonly Message[];
-}
-
 /** A client of the bus until the test ends. */
 export function joinBus(t: Scope, { socketPath }: SessionBus): MessageBus {
   // However slow a machine is, a panel waits for its answer: what hangs is ended by the test's own deadline.
@@ -60,23 +54,21 @@ export function joinBus(t: Scope, { socketPath }: SessionBus): MessageBus {
 }
 
 /** A client that hears every signal. */
-export async function connectClient(t: Scope, bus: SessionBus): Promise<BusClient> {
+export async function connectClient(t: Scope, bus: SessionBus) {
   const client = joinBus(t, bus);
+  /** Every signal heard so far. */
   const signals: Message[] = [];
   client.connection.on("message", (message: Message) => void signals.push(message));
   await client.addMatch("type='signal'");
   return { bus: client, signals };
 }
 
-export interface Watcher {
-  readonly bus: MessageBus;
-  /** Names that were registered, in order. */
-  readonly registered: readonly string[];
-}
+export type Watcher = Awaited<ReturnType<typeof startWatcher>>;
 
 /** What a panel brings along: the list of icons. */
-export async function startWatcher(t: Scope, at: SessionBus): Promise<Watcher> {
+export async function startWatcher(t: Scope, at: SessionBus) {
   const bus = joinBus(t, at);
+  /** Names that were registered, in order. */
   const registered: string[] = [];
   const name = "org.kde.StatusNotifierWatcher";
   bus.exportInterface(

@@ -3,24 +3,15 @@ import { once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
 import type { TestContext } from "node:test";
 
-export interface TcpPeer {
-  readonly port: number;
-  /** Connections taken so far. */
-  readonly connections: number;
-  /** Connections that are open now. */
-  readonly open: number;
-  /** Where each connection came from. */
-  readonly from: readonly string[];
-}
-
 /** Listens on `address`; `treat` gets each connection. Ended with all its connections after the test. */
 export async function startPeer(
   t: TestContext,
   treat: (socket: Socket) => void,
   address = "127.0.0.1",
   port = 0,
-): Promise<TcpPeer> {
+) {
   const sockets = new Set<Socket>();
+  /** Where each connection came from. */
   const from: string[] = [];
   const server: Server = createServer((socket) => {
     from.push(socket.remoteAddress ?? "");
@@ -39,9 +30,11 @@ export async function startPeer(
   return {
     port: bound.port,
     from,
+    /** Connections taken so far. */
     get connections() {
       return from.length;
     },
+    /** Connections that are open now. */
     get open() {
       return sockets.size;
     },

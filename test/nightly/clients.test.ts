@@ -31,11 +31,7 @@ const BETWEEN_CALLS_MS = 1_000;
 const LOST_MS = 20_000;
 
 /** What a client does in front of one server. */
-interface Seen {
-  readonly tools: readonly string[];
-  readonly echo: string;
-  readonly fail: string;
-}
+type Seen = Awaited<ReturnType<typeof look>>;
 
 /** In a session whose server has one tool more since a moment. */
 interface AfterNew {
@@ -70,7 +66,7 @@ const isEcho = (said: string | undefined, text: string): boolean =>
 /** Whether it continues after its server was killed and started again. */
 const reconnects = ({ directAfterKill }: Story): boolean => isEcho(directAfterKill.at(-1), "after the kill");
 
-async function look(session: Session): Promise<Seen> {
+async function look(session: Session) {
   return {
     tools: await session.tools(),
     echo: await echo(session, "grüß"),

@@ -140,11 +140,6 @@ const CAPABILITIES = {
 type Entry = Readonly<Record<string, unknown>>;
 type Request = (method: string, params: Record<string, unknown>) => Promise<Entry>;
 type Lists = Readonly<Record<keyof typeof LISTS, readonly Entry[]>>;
-interface Found {
-  readonly lists: Lists;
-  readonly answers: readonly unknown[];
-}
-
 /** All pages of each list; what a server does not serve is empty. `prefix`: of its names; those of others go. */
 async function listed(request: Request, prefix: string): Promise<Lists> {
   const lists: Record<string, readonly Entry[]> = {};
@@ -166,7 +161,7 @@ async function listed(request: Request, prefix: string): Promise<Lists> {
 }
 
 /** What a client sees of this server. */
-async function found(transport: Transport, prefix = ""): Promise<Found> {
+async function found(transport: Transport, prefix = "") {
   const client = new Client({ name: "compared", version: "1.0.0" }, { capabilities: CAPABILITIES });
   await client.connect(transport);
   // A loose schema: nothing is taken away.

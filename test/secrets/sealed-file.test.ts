@@ -13,14 +13,9 @@ const LIMITS = { deadlineMs: 1_000 };
 /** A bus there is: what fails then is a keyring that is locked, and not one that is not there. */
 const environment = { DBUS_SESSION_BUS_ADDRESS: "unix:path=/run/bus" };
 
-interface Scene {
-  readonly home: string;
-  /** The file as a process that starts now sees it. */
-  readonly opened: (name?: string) => SealedFile;
-}
-
-async function scene(t: TestContext, keyring: Keyring | null): Promise<Scene> {
+async function scene(t: TestContext, keyring: Keyring | null) {
   const home = join(await temporaryFolder(t), "home");
+  /** The file as a process that starts now sees it. */
   const opened = (name = "approvals"): SealedFile =>
     openSealedFile({ home, name, clock: systemClock, environment, keyring });
   return { home, opened };

@@ -8,16 +8,11 @@ export interface Ran {
   readonly stderr: string;
 }
 
-export interface Collected {
-  /** Its output is read to the end by then; rejects when it could not be started. */
-  readonly ended: Promise<Ran>;
-  /** What has come so far. */
-  stdout(): string;
-  stderr(): string;
-}
+export type Collected = ReturnType<typeof collect>;
 
 /** `input`: all of its standard input. */
-export function collect(child: ChildProcess, input?: string | Buffer): Collected {
+export function collect(child: ChildProcess, input?: string | Buffer) {
+  /** What has come so far. */
   let stdout = "";
   let stderr = "";
   child.stdout?.setEncoding("utf8").on("data", (chunk: string) => {
@@ -30,6 +25,7 @@ export function collect(child: ChildProcess, input?: string | Buffer): Collected
     child.stdin?.on("error", () => {});
     child.stdin?.end(input);
   }
+  /** Its output is read to the end by then; rejects when it could not be started. */
   const ended = new Promise<Ran>((resolve, reject) => {
     child.once("error", reject);
     child.once("close", (code, signal) => resolve({ code, signal, stdout, stderr }));

@@ -30,11 +30,7 @@ export function needsProcess(args: readonly string[]): boolean {
   return wanted === "processes" || OWN_PROCESS.test(args.join(" "));
 }
 
-export interface EndInProcess {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
+export type EndInProcess = Awaited<ReturnType<typeof runInProcess>>;
 
 interface InProcessOptions {
   /** All of its environment. */
@@ -51,7 +47,7 @@ interface InProcessOptions {
 export async function runInProcess(
   args: readonly string[],
   { env, deadlineMs, input = "", signal }: InProcessOptions,
-): Promise<EndInProcess> {
+) {
   const { runCommandLine } = await import("../../src/cli/run.ts");
   const { dispatch } = await import("../../src/cli/dispatch.ts");
   const written = { stdout: "", stderr: "" };

@@ -302,15 +302,7 @@ test("a cancelled call rejects at once, and the daemon is notified of it", async
   await assert.rejects(client.call("status", null, AbortSignal.abort()), { code: "aborted" });
 });
 
-interface Following {
-  readonly notices: FollowNotice[];
-  readonly cancel: AbortController;
-  readonly ended: Promise<void>;
-  /** "connected", "resumed", "lost: why", or the event's id. */
-  told(): string[];
-}
-
-function follow(t: TestContext, home: string, options = {}): Following {
+function follow(t: TestContext, home: string, options = {}) {
   const cancel = new AbortController();
   const notices: FollowNotice[] = [];
   const ended = (async () => {
@@ -319,6 +311,7 @@ function follow(t: TestContext, home: string, options = {}): Following {
   })();
   ended.catch(() => {});
   t.after(() => cancel.abort());
+  /** "connected", "resumed", "lost: why", or the event's id. */
   const told = () =>
     notices.map((notice) => {
       if (notice.kind === "event") return String(notice.id);

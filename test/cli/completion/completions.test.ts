@@ -41,14 +41,10 @@ command = "wiki-server"
 url = "http://127.0.0.1:1/mcp"
 `;
 
-interface Scene {
-  readonly home: string;
-  readonly folder: string;
-  readonly env: Record<string, string>;
-}
+type Scene = Awaited<ReturnType<typeof scene>>;
 
 /** A home with names in it, and a program called `mountaineer` on the PATH. */
-async function scene(t: TestContext): Promise<Scene> {
+async function scene(t: TestContext) {
   const folder = await temporaryFolder(t);
   const home = join(folder, "home");
   const bin = join(folder, "bin");

@@ -185,12 +185,6 @@ test("C2 status shows each route, the one in use, and the one ready for a failba
 // `mountaineer backends login` and `logout`, the real program against real servers.
 const { signal } = new AbortController();
 
-interface Ended {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
 /** Without a keyring and a screen. */
 const ALONE = { PATH: "/nonexistent", NO_COLOR: "1" };
 
@@ -203,7 +197,7 @@ async function run(
   { home }: SignInRig,
   args: readonly string[],
   onAddress: (address: string, answer: (line: string) => void) => void,
-): Promise<Ended> {
+) {
   const [program = "", ...own] = COMMAND;
   const child = spawn(program, [...own, "backends", ...args], {
     env: environmentOf({ home, env: ALONE }),

@@ -108,20 +108,17 @@ export async function startMachine(
   return machine;
 }
 
-export interface MachineProcess {
-  readonly pid: number;
-  /** As a power cut does. */
-  kill(): Promise<void>;
-}
+export type MachineProcess = Awaited<ReturnType<typeof startMachineProcess>>;
 
 /** One in a process of its own. Ends with the test. */
 export async function startMachineProcess(
   t: Scope,
   rig: Pick<NatsRig, "url" | "key">,
   plan: Omit<MachinePlan, "url" | "seed">,
-): Promise<MachineProcess> {
+) {
   const whole: MachinePlan = { ...plan, url: rig.url, seed: rig.key(plan.name).seed };
   const child = fork(MACHINE, [JSON.stringify(whole)], { stdio: "inherit" });
+  /** As a power cut does. */
   const kill = async (): Promise<void> => {
     if (child.exitCode !== null || child.signalCode !== null) return;
     const exit = once(child, "exit");

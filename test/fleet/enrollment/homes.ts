@@ -69,16 +69,10 @@ export async function found(machine: Machine, more: Partial<FoundOptions> = {}):
   });
 }
 
-export interface OpenInvitation {
-  readonly code: string;
-  /** Resolves with who came. */
-  readonly guest: Promise<string | null>;
-  readonly withdraw: () => Promise<void>;
-}
-
-export async function invited(machine: Machine, validMs = 600_000): Promise<OpenInvitation> {
+export async function invited(machine: Machine, validMs = 600_000) {
   const shown = Promise.withResolvers<string>();
   const end = new AbortController();
+  /** Resolves with who came. */
   const guest = invite({
     ...machine,
     validMs,

@@ -43,16 +43,11 @@ const SOURCES: readonly CatalogSource[] = [
   },
 ];
 
-interface Asking {
-  readonly questions: ServerRequest[];
-  readonly client: ClientHandle;
-}
-
 /** A client that can be asked, and answers so. */
 function asked(
   answer: (question: ServerRequest) => Reply | Promise<Reply>,
   change: Partial<ClientHandle> = {},
-): Asking {
+) {
   const questions: ServerRequest[] = [];
   const request = async (...question: ServerRequest): Promise<Reply> => {
     questions.push(question);

@@ -31,11 +31,7 @@ interface Row<Expected> {
   play(scene: Scene, expected: Expected): Promise<void>;
 }
 
-export interface PlayedRow {
-  readonly feature: string;
-  /** Null where that cell has nothing of the kind. */
-  readonly cells: Readonly<Record<CellName, ((scene: Scene) => Promise<void>) | null>>;
-}
+export type PlayedRow = ReturnType<typeof row>;
 
 const every = <Expected>(expected: Expected): Row<Expected>["cells"] => ({
   "L→L": expected,
@@ -44,13 +40,14 @@ const every = <Expected>(expected: Expected): Row<Expected>["cells"] => ({
   "M→M": expected,
 });
 
-function row<Expected>({ feature, cells, play }: Row<Expected>): PlayedRow {
+function row<Expected>({ feature, cells, play }: Row<Expected>) {
   const bound = (name: CellName): ((scene: Scene) => Promise<void>) | null => {
     const expected = cells[name];
     return expected === null ? null : (scene) => play(scene, expected);
   };
   return {
     feature,
+    /** Null where that cell has nothing of the kind. */
     cells: { "L→L": bound("L→L"), "L→M": bound("L→M"), "M→L": bound("M→L"), "M→M": bound("M→M") },
   };
 }

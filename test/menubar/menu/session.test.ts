@@ -14,13 +14,7 @@ import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { startHangingApi } from "../hanging-api.ts";
 import { everyItem, outline, startQuietMenu } from "../worlds.ts";
 
-interface Running {
-  readonly session: MenuSession;
-  readonly stop: AbortController;
-  readonly quits: () => number;
-}
-
-function start(t: TestContext, home: string, ports: Parameters<typeof startQuietMenu>[2] = {}): Running {
+function start(t: TestContext, home: string, ports: Parameters<typeof startQuietMenu>[2] = {}) {
   const stop = new AbortController();
   let quits = 0;
   const onQuit = () => {

@@ -2,12 +2,7 @@
 // the header is what comes before the first line of `---`, dashes in front make submenus, parameters follow the first
 // `|`, values may be quoted by ' or ", and a streamed frame is whatever follows the last `~~~` anywhere.
 
-export interface PluginLine {
-  readonly title: string;
-  readonly params: ReadonlyMap<string, string>;
-  readonly children: PluginLine[];
-  readonly isSeparator: boolean;
-}
+export type PluginLine = ReturnType<typeof readLine>;
 
 export interface PluginMenu {
   readonly header: readonly PluginLine[];
@@ -42,7 +37,7 @@ export function readMenu(text: string): PluginMenu {
   return { header, body };
 }
 
-function readLine(line: string): PluginLine {
+function readLine(line: string) {
   if (line === "---") return { title: "", params: new Map(), children: [], isSeparator: true };
   const bar = line.indexOf("|");
   const title = bar < 0 ? line : line.slice(0, bar);
