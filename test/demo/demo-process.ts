@@ -1,6 +1,6 @@
 // Runs the real demo in a process of its own, and finds what it left behind.
 
-import { type ChildProcess, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { readdir } from "node:fs/promises";
 import type { TestContext } from "node:test";
 import { describeLeftBehind, findLeftBehind } from "../../scripts/left-behind.ts";
@@ -13,14 +13,7 @@ export interface DemoEnd {
   readonly signal: NodeJS.Signals | null;
 }
 
-export interface RunningDemo {
-  readonly child: ChildProcess;
-  /** The demo's folder for temporary files: all that remains in it was left behind. */
-  readonly temporary: string;
-  readonly ended: Promise<DemoEnd>;
-  stdout(): string;
-  stderr(): string;
-}
+export type RunningDemo = Awaited<ReturnType<typeof startDemo>>;
 
 const DEADLINE_MS = 120_000;
 
@@ -34,7 +27,8 @@ export async function startDemo(
   t: TestContext,
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
-): Promise<RunningDemo> {
+) {
+  /** The demo's folder for temporary files: all that remains in it was left behind. */
   const temporary = await temporaryFolder(t);
   const [node = "", ...own] = COMMAND;
   const child = spawn(node, [...own, "demo", ...args], {

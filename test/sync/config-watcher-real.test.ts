@@ -5,29 +5,20 @@ import test, { type TestContext } from "node:test";
 import { readConfigBytes } from "../../src/config/read/config-bytes.ts";
 import type { SyncSettings } from "../../src/config/snapshot.ts";
 import { noopLogger } from "../../src/runtime/log/log.ts";
-import { type ConfigWatcher, createConfigWatcher } from "../../src/sync/config-watcher.ts";
+import { createConfigWatcher } from "../../src/sync/config-watcher.ts";
 import type { SyncEvent } from "../../src/sync/sync-event.ts";
 import type { Detection } from "../../src/sync/sync-settings.ts";
 import { missingForFuse, mountLocalFuse } from "../rig/local-fuse-mount.ts";
 import { assertEach } from "../support/assert-each.ts";
 import { BETWEEN_LOOKS_MS, eventually } from "../support/eventually.ts";
 import { createLocalFile } from "../support/local-file.ts";
-import { createManualClock, type ManualClock } from "../support/manual-clock.ts";
+import { createManualClock } from "../support/manual-clock.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { DEFAULT_SYNC_SETTINGS, sha256 } from "./watcher-bench.ts";
 
 /** No real look at a file is late by a clock that runs while it is waited for. */
 const NEVER_LATE_MS = 3_600_000;
 const STEP_MS = 10;
-
-interface Real {
-  readonly clock: ManualClock;
-  /** Lets time pass, step by step, until it is so. */
-  readonly until: (check: () => boolean) => Promise<unknown>;
-  readonly watcher: ConfigWatcher<null>;
-  readonly offered: string[];
-  readonly events: SyncEvent[];
-}
 
 /** A watcher on a real file, by a clock that the test moves; contents that begin with "[" and do not end are torn. */
 async function watchReally(
@@ -36,7 +27,7 @@ async function watchReally(
   loaded: string,
   settings: Partial<SyncSettings>,
   checkDeadlineMs = NEVER_LATE_MS,
-): Promise<Real> {
+) {
   const clock = createManualClock(Date.now());
   const offered: string[] = [];
   const events: SyncEvent[] = [];
@@ -61,6 +52,7 @@ async function watchReally(
   });
   t.after(() => watcher[Symbol.asyncDispose]());
   await watcher.start();
+  /** Lets time pass, step by step, until it is so. */
   const until = (check: () => boolean): Promise<unknown> =>
     eventually(
       async () => {

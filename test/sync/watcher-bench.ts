@@ -4,11 +4,11 @@ import type { TestContext } from "node:test";
 import type { SyncSettings } from "../../src/config/snapshot.ts";
 import type { Logger } from "../../src/runtime/log/log.ts";
 import type { ReloadOutcome } from "../../src/sync/config-steps.ts";
-import { type ConfigWatcher, createConfigWatcher } from "../../src/sync/config-watcher.ts";
+import { createConfigWatcher } from "../../src/sync/config-watcher.ts";
 import type { SyncEvent } from "../../src/sync/sync-event.ts";
 import type { SyncState } from "../../src/sync/sync-settings.ts";
 import { createManualClock, type ManualClock } from "../support/manual-clock.ts";
-import { createMemoryFile, type MemoryFile } from "./memory-file.ts";
+import { createMemoryFile } from "./memory-file.ts";
 
 /** The defaults of the settings. */
 export const DEFAULT_SYNC_SETTINGS: SyncSettings = {
@@ -19,21 +19,7 @@ export const DEFAULT_SYNC_SETTINGS: SyncSettings = {
   onFailure: "backoff",
 };
 
-export interface WatcherBench {
-  readonly clock: ManualClock;
-  readonly file: MemoryFile;
-  readonly watcher: ConfigWatcher<ReloadOutcome>;
-  /** Texts that the service was asked to apply, in order. */
-  readonly offered: string[];
-  readonly events: SyncEvent[];
-  readonly states: SyncState[];
-  /** Level and message of each log line. */
-  readonly logged: string[];
-  /** `type details` of each event. */
-  told(): string[];
-  /** The highest number of concurrent onChange calls. */
-  readonly mostAtOnce: number;
-}
+export type WatcherBench = Awaited<ReturnType<typeof watcherBench>>;
 
 export interface WatcherBenchOptions {
   readonly settings?: Partial<SyncSettings>;
@@ -54,16 +40,15 @@ export const APPLIED: ReloadOutcome = {
 };
 
 /** A started watcher, disposed after the test. */
-export async function watcherBench(
-  t: TestContext | null,
-  options: WatcherBenchOptions = {},
-): Promise<WatcherBench> {
+export async function watcherBench(t: TestContext | null, options: WatcherBenchOptions = {}) {
   const { text = "a", loaded = text, rejected, onChange = async () => APPLIED, start = true } = options;
   const clock = createManualClock();
   const file = createMemoryFile(text);
+  /** Texts that the service was asked to apply, in order. */
   const offered: string[] = [];
   const events: SyncEvent[] = [];
   const states: SyncState[] = [];
+  /** Level and message of each log line. */
   const logged: string[] = [];
   let atOnce = 0;
   let mostAtOnce = 0;
@@ -109,7 +94,9 @@ export async function watcherBench(
     events,
     states,
     logged,
+    /** `type details` of each event. */
     told: () => events.map(({ type, details }) => `${type} ${details}`),
+    /** The highest number of concurrent onChange calls. */
     get mostAtOnce() {
       return mostAtOnce;
     },

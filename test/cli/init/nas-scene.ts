@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import type { FirstContact, PairVerdict, ServerLogin } from "../../../src/api/setup/first-contact.ts";
 import type { FoundServer } from "../../../src/api/setup/found-server.ts";
-import { type InitChoices, type InitTools, promptChoices } from "../../../src/cli/init/init-questions.ts";
+import { type InitTools, promptChoices } from "../../../src/cli/init/init-questions.ts";
 
 export function server(name: string | null, address: string, change: Partial<FoundServer> = {}): FoundServer {
   const link = { kind: "wired", text: "Ethernet, 1 Gbit/s", speed: 1000 } as const;
@@ -76,19 +76,13 @@ export class Net implements Meeting {
   }
 }
 
-export interface Talk {
-  readonly choices: InitChoices;
-  readonly asked: readonly string[];
-  readonly told: readonly string[];
-}
-
 /** Each answer by what its question begins with, in turn. */
 export async function talk(
   net: Net,
   servers: readonly FoundServer[],
   answer: (question: string) => string,
   change: Partial<InitTools> = {},
-): Promise<Talk> {
+) {
   const asked: string[] = [];
   const told: string[] = [];
   const prompt = (question: string): Promise<string> => {

@@ -3,12 +3,12 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { appendFile, mkdir, readFile, rename, rm, stat, truncate, writeFile } from "node:fs/promises";
-import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { type AddressInfo, connect, createServer } from "node:net";
 import { join, resolve } from "node:path";
 import { type TestContext, test } from "node:test";
 import { parse } from "smol-toml";
 import { writeDaemonInfo } from "../../../src/api/socket/daemon-info.ts";
-import { type Agent, startAgent } from "../../../src/demo/stage/agent.ts";
+import { startAgent } from "../../../src/demo/stage/agent.ts";
 import { openFile } from "../../../src/demo/stage/file-holder.ts";
 import { startLocalNas } from "../../../src/demo/stage/nas.ts";
 import { readShareFile } from "../../../src/demo/stage/share-reader.ts";
@@ -141,13 +141,7 @@ test("a missing file is reported, and no process stays", async (t) => {
 // The demo's agent and its tool without a gateway between: the tool's program replaces `mountaineer`.
 const FILE_TOOL = resolve(import.meta.dirname, "../../../src/demo/stage/file-tool.ts");
 
-interface Stand {
-  readonly agent: Agent;
-  readonly folder: string;
-  readonly started: readonly ProcessIdentity[];
-}
-
-async function begin(t: TestContext): Promise<Stand> {
+async function begin(t: TestContext) {
   const folder = join(await temporaryFolder(t), "share");
   await mkdir(folder);
   await writeFile(join(folder, "hello.txt"), "hello\n");
@@ -206,16 +200,12 @@ async function startEcho(t: TestContext): Promise<SimulatedCable> {
   return relay;
 }
 
-interface Caller {
-  readonly socket: Socket;
-  received(): string;
-  /** The system's error code; null while there is no error. */
-  failure(): string | null;
-}
+type Caller = ReturnType<typeof call>;
 
-function call(t: TestContext, { host, port }: SimulatedCable): Caller {
+function call(t: TestContext, { host, port }: SimulatedCable) {
   const socket = connect({ host, port });
   let received = "";
+  /** The system's error code; null while there is no error. */
   let failure: string | null = null;
   socket.setEncoding("utf8").on("data", (text: string) => {
     received += text;
@@ -299,14 +289,8 @@ test("a person who gives up ends it", async (t) => {
   await assert.rejects(reading, { code: "aborted" });
 });
 
-interface Work {
-  readonly work: WorkAtShare;
-  readonly server: string;
-  readonly started: readonly ProcessIdentity[];
-}
-
 /** Programs at work on a plain folder, which is both the share and the server. */
-async function beginWork(t: TestContext): Promise<Work> {
+async function beginWork(t: TestContext) {
   const folder = await temporaryFolder(t);
   const server = join(folder, "server");
   await mkdir(server);

@@ -1,15 +1,11 @@
 // An authorization server whose access tokens are signed, and tokens in the shape of its own that say whatever a test wants.
 import type { TestContext } from "node:test";
-import { type CryptoKey, exportJWK, generateKeyPair, SignJWT } from "jose";
+import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import { MACHINE_CLIENT, startAuthorizationServer } from "../backends/server-sign-in/authorization-server.ts";
 
-export interface SigningKey {
-  readonly kid: string;
-  readonly privateKey: CryptoKey;
-  readonly publicKey: CryptoKey;
-}
+export type SigningKey = Awaited<ReturnType<typeof newKey>>;
 
-export async function newKey(kid: string, algorithm = "RS256"): Promise<SigningKey> {
+export async function newKey(kid: string, algorithm = "RS256") {
   return { kid, ...(await generateKeyPair(algorithm, { extractable: true })) };
 }
 

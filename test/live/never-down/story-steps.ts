@@ -4,7 +4,7 @@
 import { pick, randomFrom } from "../../lab/random.ts";
 import type { GatewaySections } from "../../mcp/gateway-rig.ts";
 import { changeConfig, firstConfig } from "../gateway-edits.ts";
-import { CLIENTS, type Client, OWNER, type StoryConfig, sectionsOf, seenBy } from "../gateway-model.ts";
+import { CLIENTS, type Client, OWNER, sectionsOf, seenBy } from "../gateway-model.ts";
 
 const BACKENDS = 8;
 /** Each session then has a process of it: one such backend is enough. */
@@ -15,12 +15,7 @@ const VIEWERS: readonly Viewer[] = [...CLIENTS, OWNER];
 /** What the load calls. */
 const CALLED = ["note"];
 
-export interface StepConfig {
-  readonly story: StoryConfig;
-  readonly callsInFlight: number;
-  readonly resultMb: number;
-  readonly metrics: boolean;
-}
+export type StepConfig = ReturnType<typeof firstStepConfig>;
 
 export interface Step {
   /** A word for what it changes: `add`, `limits`, `invalid` … */
@@ -32,7 +27,7 @@ export interface Step {
   readonly spoil: ((text: string) => string) | null;
 }
 
-export function firstStepConfig(seed: number): StepConfig {
+export function firstStepConfig(seed: number) {
   const story = firstConfig(BACKENDS, randomFrom(seed));
   return { story, callsInFlight: 512, resultMb: 16, metrics: false };
 }

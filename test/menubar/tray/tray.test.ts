@@ -9,7 +9,6 @@ import { Variant } from "dbus-native";
 import type { Menu, MenuItem, MenuState } from "../../../src/menubar/menu/menu.ts";
 import { click, separator, submenu, text } from "../../../src/menubar/menu/menu-items.ts";
 import { menuOf } from "../../../src/menubar/menu/model.ts";
-import type { MenuSession } from "../../../src/menubar/menu/session.ts";
 import { createDbusMenu } from "../../../src/menubar/tray/dbus-menu.ts";
 import { ICON_SIZES, iconPixels } from "../../../src/menubar/tray/icon-pixels.ts";
 import { createLayoutBuilder, type Layout, layoutChange } from "../../../src/menubar/tray/menu-layout.ts";
@@ -247,28 +246,18 @@ const COMMAND_DEADLINE_MS = 60_000;
 const needsBus = { skip: busMissing };
 const UNKNOWN_ITEM = { dbusName: "com.canonical.dbusmenu.Error.UnknownItem" };
 
-interface Tray {
-  readonly session: MenuSession;
-  readonly notes: string[];
-  readonly ended: Promise<void>;
-  readonly stop: AbortController;
-  readonly itemName: string;
-  /** How often the icon was shown for the first time. */
-  readonly firsts: () => number;
-  /** How many listen for another menu. */
-  readonly listening: () => number;
-}
-
 function startTray(
   t: TestContext,
   home: string,
   environment: Readonly<Record<string, string>>,
   onOpen = (): void => {},
   ports: Partial<Parameters<typeof startQuietMenu>[2]> = {},
-): Tray {
+) {
   const stop = new AbortController();
   const notes: string[] = [];
+  /** How often the icon was shown for the first time. */
   let firsts = 0;
+  /** How many listen for another menu. */
   let listening = 0;
   const session = startQuietMenu(home, stop.signal, { onQuit: () => stop.abort(), ...ports });
   const ended = runTray({
