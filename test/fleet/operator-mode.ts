@@ -4,14 +4,7 @@ import { nkeys } from "@nats-io/transport-node";
 
 const UNLIMITED = -1;
 
-export interface Operator {
-  /** Lines of the server's configuration. */
-  readonly config: readonly string[];
-  /** The text of a user's `.creds` file. */
-  creds(name: string): string;
-}
-
-export function makeOperator(): Operator {
+export function makeOperator() {
   const [operator, account, system] = [nkeys.createOperator(), nkeys.createAccount(), nkeys.createAccount()];
   const limits = {
     ...{ subs: UNLIMITED, data: UNLIMITED, payload: UNLIMITED, conn: UNLIMITED, imports: UNLIMITED },
@@ -28,13 +21,15 @@ export function makeOperator(): Operator {
     `${systemKey}: "${accountOf(systemKey, "SYS", {})}"`,
   ];
   return {
+    /** Lines of the server's configuration. */
     config: [
       `operator: "${token(operator, operator.getPublicKey(), "operator", { type: "operator", version: 2 })}"`,
       "resolver: MEMORY",
       `system_account: ${systemKey}`,
       `resolver_preload: { ${accounts.join(", ")} }`,
     ],
-    creds(name) {
+    /** The text of a user's `.creds` file. */
+    creds(name: string) {
       const user = nkeys.createUser();
       const nats = { type: "user", version: 2, subs: UNLIMITED, data: UNLIMITED, payload: UNLIMITED };
       return [

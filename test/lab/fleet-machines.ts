@@ -5,12 +5,11 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { connectToDaemon, type DaemonClient } from "../../src/api/client/client.ts";
-import type { FleetReport } from "../../src/api/contract/fleet.ts";
 import { type Running, startCommand } from "../cli/command-line.ts";
 import { endServer } from "../fleet/enrollment/homes.ts";
 import { LIGHT_SERVER } from "../mcp/fixture-programs.ts";
 import { command } from "../rig/root-rig-command.ts";
-import { createTestHome, type Monitor, type TestHome } from "../support/daemon.ts";
+import { createTestHome, type Monitor } from "../support/daemon.ts";
 import { ANSWERS_MS, eventually } from "../support/eventually.ts";
 import { type Scope, temporaryFolder } from "../support/temporary-folder.ts";
 
@@ -23,28 +22,9 @@ const WORKED_ON = "CORE";
 /** Which packets of a machine the switch drops. */
 export type Direction = "both" | "sent" | "received";
 
-export interface FleetMachineRig {
-  readonly name: string;
-  readonly address4: string;
-  readonly address6: string;
-  readonly home: TestHome;
-  /** Begun by `start`. */
-  readonly daemon: DaemonClient;
-  start(): Promise<void>;
-  /** Runs the command line in its namespace. */
-  run(args: readonly string[], input?: string): Running;
-  report(): Promise<FleetReport>;
-  /** Resolves with what undoes it. */
-  cut(direction: Direction): Promise<() => Promise<void>>;
-  /** Reads the share and calls the backend again and again, until it is asked how that went. */
-  work(): () => Promise<Work>;
-}
+export type FleetMachineRig = Awaited<ReturnType<typeof startMachine>>;
 
-export interface Work {
-  readonly done: number;
-  readonly failures: readonly string[];
-  readonly longestMs: number;
-}
+export type Work = Awaited<ReturnType<typeof workOn>>;
 
 let rigs = 0;
 
@@ -97,7 +77,7 @@ interface Place {
   readonly monitors: Monitor[];
 }
 
-async function startMachine(place: Place): Promise<FleetMachineRig> {
+async function startMachine(place: Place) {
   const { name, index, namespace, folder } = place;
   const [address4, address6] = [`10.97.0.${index + 1}`, `fd00::${index + 1}`];
   await command(
@@ -157,6 +137,7 @@ env = { LIGHT_JOURNAL = "${path.join(folder, "counted")}" }
     address4,
     address6,
     home,
+    /** Begun by `start`. */
     get daemon() {
       return client();
     },
@@ -165,10 +146,13 @@ env = { LIGHT_JOURNAL = "${path.join(folder, "counted")}" }
       daemon = await connectToDaemon(folder);
       await eventually(() => workOnce("first").then(() => true));
     },
-    run: (args, input) =>
+    /** Runs the command line in its namespace. */
+    run: (args: readonly string[], input?: string) =>
       startCommand(args, { home: folder, within: enter, ...(input === undefined ? {} : { input }) }),
     report: () => client().call("fleet", null, signal()),
-    cut: (direction) => cut(place, direction),
+    /** Resolves with what undoes it. */
+    cut: (direction: Direction) => cut(place, direction),
+    /** Reads the share and calls the backend again and again, until it is asked how that went. */
     work() {
       const over = new AbortController();
       const works = workOn(over.signal, workOnce);
@@ -180,7 +164,7 @@ env = { LIGHT_JOURNAL = "${path.join(folder, "counted")}" }
   };
 }
 
-async function workOn(signal: AbortSignal, once: (id: string) => Promise<void>): Promise<Work> {
+async function workOn(signal: AbortSignal, once: (id: string) => Promise<void>) {
   const failures: string[] = [];
   let [done, longestMs] = [0, 0];
   while (!signal.aborted) {

@@ -33,20 +33,7 @@ export const LINKS = {
 /** Undoes one cut; again is nothing. */
 export type Restore = () => Promise<void>;
 
-export interface Cuts {
-  /** The workstation's own interface is set down: unreachable at once. */
-  ownLinkDown(route?: Route): Promise<Restore>;
-  /** The cable is pulled: the workstation's interface stays up and loses its carrier. */
-  carrierLost(route?: Route): Promise<Restore>;
-  /** The server's link goes down behind the switch: the workstation keeps its carrier and hears nothing. */
-  farLinkDown(route?: Route): Promise<Restore>;
-  /** The server drops every packet to that address. */
-  silence(route?: Route): Promise<Restore>;
-  /** The server answers each SMB packet to that address with a reset. */
-  reject(route?: Route): Promise<Restore>;
-  /** The workstation sends at most 25 MB/s over that link: a large write takes seconds on any machine. */
-  narrow(route?: Route): Promise<Restore>;
-}
+export type Cuts = ReturnType<typeof cutsOf>;
 
 export interface RigNetwork extends AsyncDisposable {
   readonly workstation: string;
@@ -99,7 +86,7 @@ export async function startRigNetwork(prefix: string): Promise<RigNetwork> {
   };
 }
 
-function cutsOf(workstation: string, server: string): Cuts {
+function cutsOf(workstation: string, server: string) {
   const setLink = (namespace: string, link: string, state: "up" | "down"): Promise<string> =>
     command("ip", ["-n", namespace, "link", "set", link, state]);
   const linkDown = async (namespace: string, link: string): Promise<Restore> => {
@@ -124,12 +111,19 @@ function cutsOf(workstation: string, server: string): Cuts {
     };
   };
   return {
-    ownLinkDown: (route = "tb") => linkDown(workstation, LINKS[route].name),
-    carrierLost: (route = "tb") => linkDown(server, LINKS[route].port),
-    farLinkDown: (route = "tb") => linkDown(server, LINKS[route].name),
-    silence: (route = "tb") => filter(`ip daddr ${LINKS[route].far} drop`),
-    reject: (route = "tb") => filter(`ip daddr ${LINKS[route].far} tcp dport 445 reject with tcp reset`),
-    narrow: (route = "tb") => narrow(workstation, LINKS[route].name),
+    /** The workstation's own interface is set down: unreachable at once. */
+    ownLinkDown: (route: Route = "tb") => linkDown(workstation, LINKS[route].name),
+    /** The cable is pulled: the workstation's interface stays up and loses its carrier. */
+    carrierLost: (route: Route = "tb") => linkDown(server, LINKS[route].port),
+    /** The server's link goes down behind the switch: the workstation keeps its carrier and hears nothing. */
+    farLinkDown: (route: Route = "tb") => linkDown(server, LINKS[route].name),
+    /** The server drops every packet to that address. */
+    silence: (route: Route = "tb") => filter(`ip daddr ${LINKS[route].far} drop`),
+    /** The server answers each SMB packet to that address with a reset. */
+    reject: (route: Route = "tb") =>
+      filter(`ip daddr ${LINKS[route].far} tcp dport 445 reject with tcp reset`),
+    /** The workstation sends at most 25 MB/s over that link: a large write takes seconds on any machine. */
+    narrow: (route: Route = "tb") => narrow(workstation, LINKS[route].name),
   };
 }
 

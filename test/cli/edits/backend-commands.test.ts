@@ -7,20 +7,12 @@ import { addBackend } from "../../../src/cli/edits/backend-change.ts";
 import { BACKEND_OPTIONS, readBackendOptions } from "../../../src/cli/input/backend-options.ts";
 import { givenOf } from "../../../src/cli/input/command.ts";
 import { LIGHT_SERVER } from "../../mcp/fixture-programs.ts";
-import type { Ran } from "../../support/collect.ts";
 import { freePort } from "../../support/free-port.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { contextOf } from "../command-context.ts";
 import { runCommand, type Served, serveHere } from "../command-line.ts";
 
-interface Rig {
-  readonly home: string;
-  /** `line`: words without spaces; `more`: words of any kind. */
-  run(line: string, ...more: string[]): Promise<Ran>;
-  text(): Promise<string>;
-}
-
-async function startRig(t: TestContext, { monitor = true, backends = "" } = {}): Promise<Rig> {
+async function startRig(t: TestContext, { monitor = true, backends = "" } = {}) {
   let served: Served | null = null;
   // Before the folder: what runs in it ends first.
   t.after(() => served?.stop());
@@ -30,7 +22,8 @@ async function startRig(t: TestContext, { monitor = true, backends = "" } = {}):
   if (monitor) served = await serveHere({ home });
   return {
     home,
-    run: (line, ...more) => runCommand([...line.split(" "), ...more], { home }),
+    /** `line`: words without spaces; `more`: words of any kind. */
+    run: (line: string, ...more: string[]) => runCommand([...line.split(" "), ...more], { home }),
     text: () => readFile(file, "utf8"),
   };
 }

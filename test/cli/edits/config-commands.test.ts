@@ -8,7 +8,6 @@ import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { acquireHomeLock } from "../../../src/runtime/process/home-lock.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
-import type { Ran } from "../../support/collect.ts";
 import { pluck } from "../../support/pluck.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { runCommand } from "../command-line.ts";
@@ -23,21 +22,12 @@ thunderbolt_host = "10.0.0.2"
 fallback_host = "nas.local"
 `;
 
-interface Home {
-  readonly home: string;
-  readonly file: string;
-  run(...args: string[]): Promise<Ran>;
-  /** Runs it, and it must end with 0 and say nothing on stderr. */
-  ok(...args: string[]): Promise<string>;
-  json(...args: string[]): Promise<unknown>;
-  text(): Promise<string>;
-}
-
-async function homeWith(t: TestContext, config: string | null = CONFIG, name = "config.toml"): Promise<Home> {
+async function homeWith(t: TestContext, config: string | null = CONFIG, name = "config.toml") {
   const home = await temporaryFolder(t);
   const file = join(home, name);
   if (config !== null) await writeFile(file, config);
   const run = (...args: string[]) => runCommand(args, { home });
+  /** Runs it, and it must end with 0 and say nothing on stderr. */
   const ok = async (...args: string[]) => {
     const { code, stdout, stderr } = await run(...args);
     assert.deepEqual([code, stderr], [0, ""], args.join(" "));
@@ -48,7 +38,7 @@ async function homeWith(t: TestContext, config: string | null = CONFIG, name = "
     file,
     run,
     ok,
-    json: async (...args) => JSON.parse(await ok(...args, "--json")),
+    json: async (...args: string[]) => JSON.parse(await ok(...args, "--json")),
     text: () => readFile(file, "utf8"),
   };
 }

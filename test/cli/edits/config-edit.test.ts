@@ -10,7 +10,6 @@ import { editorCommand } from "../../../src/runtime/process/editor.ts";
 import { startRig } from "../../api/management-rig.ts";
 import { sampleEdit, scriptedConfig } from "../../api/sample-config.ts";
 import { sampleReport, scriptedControl } from "../../api/sample-report.ts";
-import type { Ran } from "../../support/collect.ts";
 import { eventually } from "../../support/eventually.ts";
 import { pluck } from "../../support/pluck.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
@@ -20,21 +19,9 @@ import { COMMAND, environmentOf, runHere, startCommand } from "../command-line.t
 
 const CONFIG = "# mine\n[global]\ncheck_interval_secs = 2\n";
 
-interface Editing {
-  readonly home: string;
-  readonly file: string;
-  /** Where the copies are made. */
-  readonly scratch: string;
-  readonly env: Record<string, string>;
-  /** Runs `config edit` with a shell script for an editor; `$1` is the copy. */
-  edit(script: string, ...args: string[]): Promise<Ran>;
-  text(): Promise<string>;
-  /** The copies that are left. */
-  copies(): Promise<string[]>;
-}
-
-async function editing(t: TestContext, config: string | null = CONFIG): Promise<Editing> {
+async function editing(t: TestContext, config: string | null = CONFIG) {
   const home = await temporaryFolder(t);
+  /** Where the copies are made. */
   const scratch = await temporaryFolder(t);
   const file = join(home, "config.toml");
   if (config !== null) await writeFile(file, config);
@@ -45,12 +32,14 @@ async function editing(t: TestContext, config: string | null = CONFIG): Promise<
     file,
     scratch,
     env,
-    async edit(script, ...args) {
+    /** Runs `config edit` with a shell script for an editor; `$1` is the copy. */
+    async edit(script: string, ...args: string[]) {
       await writeFile(editor, `#!/bin/sh\n[ "$1" = --wait ] || exit 99\nshift\n${script}\n`);
       await chmod(editor, 0o755);
       return runHere(["config", "edit", ...args], { home, env });
     },
     text: () => readFile(file, "utf8"),
+    /** The copies that are left. */
     async copies() {
       const folders = (await readdir(scratch)).filter((name) => name.startsWith("mountaineer-edit-"));
       return folders.map((folder) => join(scratch, folder, "config.toml"));

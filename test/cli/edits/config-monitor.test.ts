@@ -4,22 +4,13 @@ import assert from "node:assert/strict";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { connectToDaemon, type DaemonClient } from "../../../src/api/client/client.ts";
-import type { Ran } from "../../support/collect.ts";
+import { connectToDaemon } from "../../../src/api/client/client.ts";
 import { eventually } from "../../support/eventually.ts";
 import { pluck } from "../../support/pluck.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { runCommand, type Served, serveHere, startCommand } from "../command-line.ts";
 
 const never = new AbortController().signal;
-
-interface Rig {
-  readonly home: string;
-  readonly file: string;
-  readonly client: DaemonClient;
-  run(...args: string[]): Promise<Ran>;
-  text(): Promise<string>;
-}
 
 const INTERVAL = ["--interval", "0.2"];
 
@@ -32,7 +23,7 @@ async function writeConfig(home: string, sync: string): Promise<string> {
 }
 
 /** A monitor that watches nothing by itself, with a share of driver `local`. */
-async function startRig(t: TestContext): Promise<Rig> {
+async function startRig(t: TestContext) {
   let served: Served | null = null;
   // Before the folder: what runs in it ends first.
   t.after(() => served?.stop());
@@ -43,7 +34,7 @@ async function startRig(t: TestContext): Promise<Rig> {
     home,
     file,
     client: served.client,
-    run: (...args) => runCommand(args, { home }),
+    run: (...args: string[]) => runCommand(args, { home }),
     text: () => readFile(file, "utf8"),
   };
 }

@@ -14,7 +14,6 @@ import {
 import { createServiceManager } from "../../../src/cli/service/service-manager.ts";
 import { agentText } from "../../../src/cli/service/service-manager-darwin.ts";
 import { unitText } from "../../../src/cli/service/service-manager-linux.ts";
-import type { ServiceManager } from "../../../src/cli/service/service-outcome.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { startRig } from "../../api/management-rig.ts";
 import { sampleReport, sampleResult, sampleShare, scriptedControl } from "../../api/sample-report.ts";
@@ -227,15 +226,7 @@ case "$1" in
 esac
 `;
 
-interface Scene {
-  readonly folder: string;
-  manager(more?: Partial<ServiceDefinition>): ServiceManager;
-  /** What was asked of the service manager since the last time. */
-  calls(): Promise<readonly string[]>;
-  mark(name: string, there?: boolean): Promise<void>;
-}
-
-async function scene(t: TestContext, platform: "linux" | "darwin"): Promise<Scene> {
+async function scene(t: TestContext, platform: "linux" | "darwin") {
   const folder = await temporaryFolder(t);
   const bin = join(folder, "bin");
   await mkdir(bin);
@@ -249,17 +240,18 @@ async function scene(t: TestContext, platform: "linux" | "darwin"): Promise<Scen
   });
   return {
     folder,
-    manager: (more) =>
+    manager: (more?: Partial<ServiceDefinition>) =>
       createServiceManager(
         { definition: definitionOf(folder, more), clock: systemClock, environment: {} },
         platform,
       ),
+    /** What was asked of the service manager since the last time. */
     async calls() {
       const text = await readFile(join(folder, "calls"), "utf8").catch(() => "");
       await rm(join(folder, "calls"), { force: true });
       return text.split("\n").filter((line) => line !== "");
     },
-    mark: (mark, there = true) =>
+    mark: (mark: string, there: boolean = true) =>
       there ? writeFile(join(folder, mark), "") : rm(join(folder, mark), { force: true }),
   };
 }

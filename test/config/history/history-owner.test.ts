@@ -7,16 +7,8 @@ import { type AcceptedContent, openHistory } from "../../../src/config/history/h
 import type { RealPath } from "../../../src/config/history/history-owner.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
-interface Scene {
-  readonly home: string;
-  readonly folder: string;
-  record(path: string, ...texts: readonly string[]): Promise<void>;
-  /** Newest first. */
-  told(path: string, realPath?: RealPath): Promise<readonly string[]>;
-}
-
 /** `real/a.toml`, which is also `linked/a.toml` and, by a link of its own, `link.toml`. */
-async function scene(t: TestContext): Promise<Scene> {
+async function scene(t: TestContext) {
   const folder = await realpath(await temporaryFolder(t));
   const home = join(folder, "home");
   for (const name of ["home", "real"]) await mkdir(join(folder, name));
@@ -26,11 +18,12 @@ async function scene(t: TestContext): Promise<Scene> {
   return {
     home,
     folder,
-    async record(path, ...texts) {
+    async record(path: string, ...texts: readonly string[]) {
       const history = openHistory(home, join(folder, path));
       for (const text of texts) await history.record(content(text));
     },
-    async told(path, realPath) {
+    /** Newest first. */
+    async told(path: string, realPath?: RealPath) {
       const entries = await openHistory(home, join(folder, path), realPath).list();
       return entries.map(({ summary }) => summary);
     },

@@ -20,7 +20,7 @@ import { busMissing, joinBus, startSessionBus } from "../../menubar/session-bus.
 import { assertEach } from "../../support/assert-each.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
-import { createRecordingLogger, type RecordingLogger } from "../../support/recording-logger.ts";
+import { createRecordingLogger } from "../../support/recording-logger.ts";
 import { type Scope, temporaryFolder } from "../../support/temporary-folder.ts";
 import { changeOf } from "../samples.ts";
 import { createServiceRig, NEVER, overTb } from "../service-rig.ts";
@@ -28,15 +28,7 @@ import { failover, recovered, rejected, tbReady } from "../transitions.ts";
 
 const ON: NotifyConfig = { enabled: true, failover: true, tbReady: true, configRejected: true };
 
-interface Desk {
-  readonly notifications: Notifications;
-  readonly logger: RecordingLogger;
-  readonly folder: string;
-  /** The arguments of each run of the program so far, without those of the probe. */
-  shown(): Promise<string[][]>;
-  /** Puts a program there that writes down its arguments and then does this. */
-  install(then?: string): Promise<void>;
-}
+type Desk = Awaited<ReturnType<typeof desk>>;
 
 interface DeskOptions {
   readonly settings?: NotifyConfig;
@@ -58,11 +50,12 @@ function notifying(t: Scope, options: Partial<Parameters<typeof createNotificati
 async function desk(
   t: TestContext,
   { settings = ON, clock = systemClock, environment = {}, last = "" }: DeskOptions = {},
-): Promise<Desk> {
+) {
   const override: { notifications: Notifications | null } = { notifications: null };
   t.after(() => override.notifications?.[Symbol.asyncDispose]());
   const folder = await temporaryFolder(t);
   const record = join(folder, "record");
+  /** Puts a program there that writes down its arguments and then does this. */
   const install = async (then = ""): Promise<void> => {
     const program = join(folder, "notify-send");
     // Its variables come first. No argument holds a tab or the end of a line.
@@ -84,6 +77,7 @@ async function desk(
     logger,
     folder,
     install,
+    /** The arguments of each run of the program so far, without those of the probe. */
     async shown() {
       const text = await readFile(record, "utf8").catch(() => "");
       const runs = text.split("\n").slice(0, -1);

@@ -23,20 +23,9 @@ interface Wanted {
 const MOST_BACKENDS = 3;
 const HALF_WRITTEN_MS = 150;
 
-export interface ConfigFile {
-  /** Names of the backends that the wanted configuration has. */
-  readonly backends: readonly string[];
-  /** Changes what is wanted and saves it; the name says how. */
-  editWell(random: () => number): Promise<string>;
-  /** Saves what cannot be accepted. */
-  editBadly(random: () => number): Promise<string>;
-  /** Saves what is wanted, whatever is there; gives the text. */
-  mend(): Promise<string>;
-  /** null, or why the file is not as it must be now. */
-  complaint(): Promise<string | null>;
-}
+export type ConfigFile = ReturnType<typeof createConfigFile>;
 
-export function createConfigFile(home: TestHome, base: string): ConfigFile {
+export function createConfigFile(home: TestHome, base: string) {
   let wanted: Wanted = {
     interval: 0.5,
     debounce: 0.1,
@@ -94,10 +83,12 @@ export function createConfigFile(home: TestHome, base: string): ConfigFile {
     ],
   ];
   return {
+    /** Names of the backends that the wanted configuration has. */
     get backends() {
       return ["count", "files", ...wanted.more.map(moreName)];
     },
-    async editWell(random) {
+    /** Changes what is wanted and saves it; the name says how. */
+    async editWell(random: () => number) {
       const [what, change] = pick(random, changesOf(wanted, random));
       wanted = { ...wanted, ...change };
       const [how, save] = pick(random, ways);
@@ -105,18 +96,21 @@ export function createConfigFile(home: TestHome, base: string): ConfigFile {
       bad = null;
       return `${what}${how}`;
     },
-    async editBadly(random) {
+    /** Saves what cannot be accepted. */
+    async editBadly(random: () => number) {
       const [what, spoil] = pick(random, SPOILS);
       const next = spoil(text());
       await author(() => replace(next));
       bad = next;
       return what;
     },
+    /** Saves what is wanted, whatever is there; gives the text. */
     async mend() {
       await author(() => replace(text()));
       bad = null;
       return text();
     },
+    /** null, or why the file is not as it must be now. */
     async complaint() {
       const before = bad;
       if (writing > 0) return null;

@@ -25,21 +25,15 @@ const LEAST_SAMPLES = 3;
 const MOST_MB = 40;
 const MOST_DESCRIPTORS = 40;
 
-export interface Growth {
-  look(pids: ReadonlyMap<number, string>): Promise<void>;
-  /** A line for each process that was there at the last look. */
-  figures(): readonly string[];
-  /** One line for each kind of process: its longest life. */
-  judge(ledger: Ledger): readonly string[];
-}
+export type Growth = ReturnType<typeof createGrowth>;
 
-export function createGrowth(): Growth {
+export function createGrowth() {
   const startedAt = performance.now();
   /** By pid and start, as the system gives a pid again. */
   const seen = new Map<string, { readonly role: string; readonly samples: Sample[] }>();
   let last: { readonly pid: number; readonly role: string; readonly sample: Sample }[] = [];
   return {
-    async look(pids) {
+    async look(pids: ReadonlyMap<number, string>) {
       last = [];
       for (const [pid, role] of pids) {
         const life = `${pid} ${(await processIdentity(pid))?.startTime}`;
@@ -51,6 +45,7 @@ export function createGrowth(): Growth {
         last.push({ pid, role, sample });
       }
     },
+    /** A line for each process that was there at the last look. */
     figures: () =>
       last
         .toSorted((one, other) => (one.role < other.role ? -1 : 1))
@@ -58,7 +53,8 @@ export function createGrowth(): Growth {
           ({ pid, role, sample }) =>
             `${role} ${pid}: RSS ${sample.rssMb.toFixed(1)} MB, PSS ${sample.mb.toFixed(1)} MB, descriptors ${describe(sample)}`,
         ),
-    judge(ledger) {
+    /** One line for each kind of process: its longest life. */
+    judge(ledger: Ledger) {
       const longest = new Map<string, readonly Sample[]>();
       for (const { role, samples } of seen.values()) {
         const bornAt = samples[0]?.atMinutes ?? 0;

@@ -4,7 +4,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
-import { busMissing, type SessionBus, startSessionBus } from "../session-bus.ts";
+import { busMissing, startSessionBus } from "../session-bus.ts";
 
 const PROGRAMS = ["Xvfb", "xfce4-panel", "xdotool"];
 const WIDTH = 900;
@@ -41,14 +41,7 @@ const PANEL = `<?xml version="1.0" encoding="UTF-8"?>
 </channel>
 `;
 
-export interface Desktop {
-  readonly bus: SessionBus;
-  readonly environment: Readonly<Record<string, string>>;
-  /** Moves the pointer there and clicks; in pixels from the top left. */
-  click(x: number, y: number): Promise<void>;
-}
-
-export async function startDesktop(t: TestContext): Promise<Desktop> {
+export async function startDesktop(t: TestContext) {
   const children: ChildProcess[] = [];
   // Before the folder's removal, and the panel before what it stands on.
   t.after(async () => {
@@ -84,7 +77,8 @@ export async function startDesktop(t: TestContext): Promise<Desktop> {
   return {
     bus,
     environment,
-    click: (x, y) => run("xdotool", "mousemove", String(x), String(y), "click", "1"),
+    /** Moves the pointer there and clicks; in pixels from the top left. */
+    click: (x: number, y: number) => run("xdotool", "mousemove", String(x), String(y), "click", "1"),
   };
 }
 

@@ -10,27 +10,16 @@ import { currentBuild, isBuildFresh } from "../../../scripts/current-build.ts";
 import { pluck } from "../../support/pluck.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
-interface Place {
-  readonly root: string;
-  readonly dist: string;
-  /** A build whose only program holds `text`; resolves with its name. */
-  build(text: string): Promise<string>;
-  builds(): Promise<string[]>;
-  current(): Promise<string>;
-}
-
 /** Each build is a minute older than the next, as no two need to be in the same millisecond. */
-async function emptyPlace(
-  t: TestContext,
-  used: () => ReadonlySet<string> | null = () => new Set(),
-): Promise<Place> {
+async function emptyPlace(t: TestContext, used: () => ReadonlySet<string> | null = () => new Set()) {
   const root = await temporaryFolder(t);
   const dist = path.join(root, "dist");
   let minutesAgo = 100;
   return {
     root,
     dist,
-    async build(text) {
+    /** A build whose only program holds `text`; resolves with its name. */
+    async build(text: string) {
       const files = [
         { name: "main.js", bytes: Buffer.from(text), executable: false },
         { name: "warden.sh", bytes: Buffer.from("#!/bin/sh\n"), executable: true },

@@ -8,27 +8,22 @@ import { createDriverSuccession } from "../../../src/shares/drivers/driver-succe
 import { createLocalDriver } from "../../../src/shares/drivers/local/local.ts";
 import type { MountDriver } from "../../../src/shares/drivers/mount-driver.ts";
 import { createMountTable } from "../../../src/shares/mounts/mount-table.ts";
-import type { DriverName, ShareSpec } from "../../../src/shares/share-spec.ts";
+import type { DriverName } from "../../../src/shares/share-spec.ts";
 import { fileProber } from "../../support/file-prober.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { routeTo, shareSpec } from "../share-spec.ts";
 import { found, limits, mounted } from "./driver-contract.ts";
 
-interface Scene {
-  /** A driver that goes by that name, and a share of it with folders of its own, at the one path. */
-  driven(name: DriverName): Promise<{ readonly driver: MountDriver; readonly spec: ShareSpec }>;
-  readonly mountPath: string;
-}
-
 const proberOfFile = fileProber({ clock: systemClock, logger: noopLogger });
 
-async function scene(t: TestContext): Promise<Scene> {
+async function scene(t: TestContext) {
   const folder = await temporaryFolder(t);
   const prober = proberOfFile();
   const mountPath = join(folder, "volumes", "CORE");
   return {
     mountPath,
-    async driven(name) {
+    /** A driver that goes by that name, and a share of it with folders of its own, at the one path. */
+    async driven(name: DriverName) {
       const route = async (which: string) => {
         const path = join(folder, name, which);
         await mkdir(path, { recursive: true });
