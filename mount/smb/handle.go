@@ -97,7 +97,7 @@ func (h *Handle) Write(data []byte, off int64, part int) (written int, err error
 	return written, err
 }
 
-// writing is a part of a write that is under way.
+// writing is a part of a write in flight.
 type writing struct {
 	length int
 	rr     *requestResponse
@@ -307,11 +307,11 @@ func (h *Handle) entriesOf(page []byte) (entries []*FileStat, err error) {
 // Change is a name in a watched folder, or a path below it.
 type Change struct {
 	Name string
-	// IsNew, IsGone: it was made or removed there, also by a rename; else it has changed.
+	// IsNew, IsGone: it was made or removed there, also by a rename; otherwise it has changed.
 	IsNew, IsGone bool
 }
 
-// Watch asks for the next changes in a folder, or in all below it as well. What it returns waits for them; none: more than the server
+// Watch asks for the next changes in a folder, or in all below it as well. The function that it returns waits for them; none: more than the server
 // can say.
 func (h *Handle) Watch(isTree bool) (changes func() ([]Change, error), err error) {
 	const any = 0x17F // names, attributes, sizes, times

@@ -30,7 +30,7 @@ func (h *Handle) Relock(unlock, lock []Range) (isUnlocked bool, err error) {
 	return isUnlocked, err
 }
 
-// lock sends a request. What it returns waits for the answer.
+// lock sends a request. The function that it returns waits for the answer.
 func (h *Handle) lock(flags uint32, ranges []Range) (answer func() error) {
 	if len(ranges) == 0 {
 		return func() error { return nil }

@@ -6,7 +6,7 @@ import (
 	"github.com/cloudsoda/go-smb2/internal/smb2"
 )
 
-// What a file system needs of a share: each operation is one exchange with the server (a compound), leaves nothing open that it does not
+// The operations that a file system needs: each is one exchange with the server (a compound), leaves nothing open that it does not
 // return, and reports the server's status as it is.
 
 // Access is what a handle may do.

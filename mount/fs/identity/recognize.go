@@ -46,7 +46,7 @@ type Reading struct {
 	Found map[string]Entry // of the entries that were asked for
 	// How many entries the root has, as far as it was listed.
 	Count int
-	// What the share has, where none of the entries is as it was.
+	// Entries of the share, if none of the known ones is unchanged.
 	Listed []Entry
 }
 

@@ -16,7 +16,7 @@ type Conn struct {
 	Epoch int
 	link  *Link
 	kind  Session
-	// What its sign-in showed of the server.
+	// The server, as its sign-in showed it.
 	learnt learnt
 
 	// Under the link's mu.

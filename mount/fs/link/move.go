@@ -21,7 +21,7 @@ const (
 
 const (
 	quietWithin = 2 * time.Second
-	// So long a move waits for a route while there is none.
+	// How long a move waits for a route in an outage.
 	foundWithin = 10 * time.Second
 	backWithin  = time.Second
 )
@@ -125,7 +125,7 @@ func (l *Link) moveTo(ctx context.Context, old *sessions, route smb.Route, began
 		next.LogOff(logOffWithin)
 		return false, errMoved
 	}
-	// What the old sessions have open is closed before anything is done over the new ones.
+	// The old sessions close their files before anything is sent over the new ones.
 	l.leaveFiles(old.files)
 	var leaving sync.WaitGroup
 	old.each(func(c *Conn) { leaving.Go(safely.Of(func() { c.LogOff(logOffWithin) })) })

@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	// So long a request waits for an answer on a living connection.
+	// How long a request waits for an answer on a living connection.
 	answeredWithin = 300 * time.Second
-	// So long what changes the server waits until it has ended the sessions before.
+	// How long a request that changes the server waits until it has ended the previous sessions.
 	settledWithin = 30 * time.Second
 	killedWithin  = 50 * time.Millisecond
 	// People do not notice a shorter wait.
@@ -130,7 +130,7 @@ func (l *Link) ended(r *request) {
 	l.longest.Store(max(l.longest.Load(), int64(smb.Monotonic()-r.began)))
 }
 
-// connected waits for a connection that the request may use, and counts as pending on it from then on. It waits until the one who asks is
+// connected waits for a connection that the request may use, and counts as pending on it from then on. It waits until the program that asks is
 // killed (EINTR), or patience ends (EIO).
 func (l *Link) connected(ctx context.Context, use Use) (Try, error) {
 	for isNoted := use.NoWait; ; {

@@ -9,13 +9,13 @@ import (
 )
 
 const (
-	// From then on the route is asked, first after so long and then each time after twice as long: Samba forks for each question.
+	// The silence after which the route is asked; then again after twice as long each time: Samba forks for each question.
 	silentFrom = 300 * time.Millisecond
 	askWithin  = 300 * time.Millisecond
 	askAtMost  = 30 * time.Second
 	// A route that answers may still drop long messages.
 	blockedFrom = 10 * time.Second
-	// A silent connection is given up after so long if no route answers, or after the patience, but never sooner than that.
+	// If no route answers, a silent connection is given up after the patience, within these bounds.
 	silentAtMost  = 30 * time.Second
 	silentAtLeast = 15 * time.Second
 	testedBytes   = 64 << 10
@@ -87,7 +87,7 @@ func (l *Link) others(than smb.Route) (others []smb.Route) {
 	return others
 }
 
-// noAnswer leaves a route that does not answer if another one does. Else the connection is kept: over a slow or jammed route a new one
+// noAnswer leaves a route that does not answer if another one does. Otherwise the connection is kept: over a slow or jammed route a new one
 // would not be better.
 func (l *Link) noAnswer(c *Conn, silence time.Duration) {
 	for _, each := range l.others(c.Route) {

@@ -9,7 +9,7 @@ import (
 	"mountaineer/mount/fs/smb"
 )
 
-// For so long after the machine has slept no silence counts: its links are just coming up.
+// How long silence is ignored after the machine has slept: its network links are just starting.
 const wakesWithin = 2 * time.Second
 
 // wakefulness notices that the machine has slept: the clock that counts sleep is then ahead of the one that does not.

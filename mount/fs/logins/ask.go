@@ -20,7 +20,7 @@ type asked struct {
 
 const (
 	askWithin = 800 * time.Millisecond
-	// An answer that another program had is worth a sign-in for so long.
+	// How long an answer to another program is worth a sign-in here.
 	answerFor = time.Second
 )
 

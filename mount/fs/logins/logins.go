@@ -31,9 +31,9 @@ import (
 const (
 	refusalsAtMost = 2
 	within         = time.Hour
-	// So long a program holds the file, and others wait for it.
+	// How long a program may hold the file while others wait for it.
 	turnWithin = 30 * time.Second
-	// After an accepted login others need not wait for so long.
+	// How long after an accepted login other programs need not wait.
 	acceptedFor = time.Second
 	pollEvery   = 20 * time.Millisecond
 )

@@ -25,7 +25,7 @@ const (
 	// A folder with more entries is not kept in memory, nor are all folders together.
 	keptAtMost    = 20_000
 	keptAllAtMost = 60_000
-	// A folder whose changes the server reports is listed again after so long all the same.
+	// How long the listing of a folder is believed whose changes the server reports.
 	watchedFor = time.Minute
 	// The changed names of one folder that are remembered for the listings in flight.
 	changedAtMost = 1_000
@@ -43,7 +43,7 @@ type names struct {
 	isWhole bool      // nothing else was there
 	isOwn   bool      // nothing was changed from here since
 	watch   *watch
-	listing chan struct{} // closed when the listing that is under way is there
+	listing chan struct{} // closed when the listing in flight has ended
 	// A listing that was asked for before says nothing of these names, and nothing at all if it was before unknown.
 	changed map[string]time.Time
 	unknown time.Time
@@ -108,7 +108,7 @@ func (f *names) get(name string) (at found, ok, isAbsent bool) {
 		return found{}, false, false
 	}
 	if at, ok = f.entries[name]; ok {
-		// What changes in a folder below is not reported here.
+		// Changes in a folder below are not reported here.
 		isTrue := at.seen != nil && (!at.seen.IsDir() || time.Now().Before(f.fresh))
 		return at, isTrue, false
 	}
@@ -190,7 +190,7 @@ var (
 	errNoIds   = errors.New("the server lists files without their ids")
 )
 
-// listNow lists the folder, or waits for who is doing so.
+// listNow lists the folder, or waits for the listing in flight.
 func (n *node) listNow(ctx context.Context) error {
 	if n.share.listsNoIds.Load() {
 		return errNoIds

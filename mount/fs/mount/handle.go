@@ -44,7 +44,7 @@ type handle struct {
 	gone     syscall.Errno
 	released bool
 
-	// It has the locks of its file, and does all that is read and written of it.
+	// It is the lock handle of its file (locks.go).
 	isLockHandle bool
 	// Requests that use it now, and when one last did, Unix ns.
 	users atomic.Int64

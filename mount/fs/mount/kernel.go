@@ -92,7 +92,7 @@ func (m *renames) count() int {
 	return m.ended
 }
 
-// since waits for the renames that are under way, not for later ones, and says whether there was any since the count was before.
+// since waits for the renames in flight, not for later ones, and returns whether there was any since the count was before.
 func (m *renames) since(ctx context.Context, before int) bool {
 	m.mu.Lock()
 	isAny := m.ended != before || len(m.pending) > 0

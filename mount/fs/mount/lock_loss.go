@@ -68,7 +68,7 @@ func (s *lockedFiles) all() (all []*handle) {
 	return all
 }
 
-// LostLocks are those of the last hour.
+// LostLocks returns the locks that were lost in the last hour.
 func (s *Share) LostLocks() []link.LostLock {
 	s.lockedFiles.mu.Lock()
 	defer s.lockedFiles.mu.Unlock()
@@ -77,7 +77,7 @@ func (s *Share) LostLocks() []link.LostLock {
 	return slices.Clone(s.lockedFiles.lost)
 }
 
-// leaveLocks lets go of all locks before a planned move, and knows how the files are then.
+// leaveLocks closes the lock handles before a planned move, and records the fingerprints of their files.
 func (s *Share) leaveLocks(c *link.Conn) {
 	var leaving sync.WaitGroup
 	for _, lockHandle := range s.lockedFiles.all() {
@@ -96,7 +96,7 @@ func (s *Share) leaveLocks(c *link.Conn) {
 	leaving.Wait()
 }
 
-// regainLocks: there is a connection again.
+// regainLocks opens the lock handles on a new connection, which locks again (regain).
 func (s *Share) regainLocks() {
 	for _, lockHandle := range s.lockedFiles.all() {
 		s.behind.Go(safely.Of(func() {
@@ -108,7 +108,7 @@ func (s *Share) regainLocks() {
 	}
 }
 
-// mayHaveChanged: not only another client. A server gives a file a time when it closes the handles of a session that has ended.
+// mayHaveChanged: the change time may differ because of this client: a server sets it when it closes the handles of a session that has ended.
 func (h *handle) mayHaveChanged() bool {
 	l := &h.node.locks
 	l.mu.Lock()

@@ -14,7 +14,7 @@ import (
 	"mountaineer/mount/fs/smb"
 )
 
-// openLockHandle sees to it that there is a lockHandle. The caller has the turn.
+// openLockHandle opens the lock handle unless there is one. The caller has the turn.
 func (n *node) openLockHandle(ctx context.Context, turn *turn, h *handle) (err error) {
 	l := &n.locks
 	if l.lockHandle.Load() != nil || n.isSharedMemory() {
@@ -174,7 +174,7 @@ func (n *node) unlock(next func(lockTable) lockTable) error {
 	return err
 }
 
-// dropUnused closes the lockHandle if no program has locked the file or waits for it. The caller has the turn.
+// dropUnused closes the lock handle if no program has locked the file or waits for it. The caller has the turn.
 func (n *node) dropUnused() {
 	l := &n.locks
 	l.mu.Lock()

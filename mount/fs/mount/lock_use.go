@@ -10,10 +10,10 @@ import (
 	"mountaineer/mount/fs/smb"
 )
 
-// inUse is the handle that does what this one is asked; it stays open until what is returned with it is called.
+// inUse returns the handle that does the requests of h now: the lock handle while the file is locked, otherwise h. It stays open until leave is called.
 func (h *handle) inUse() (by *handle, leave func()) { return h.inUseTo(h.access) }
 
-// inUseTo is the lockHandle, if that may do what is wanted.
+// inUseTo is inUse for requests that need that access.
 func (h *handle) inUseTo(access smb2.Access) (by *handle, leave func()) {
 	for {
 		by := h
@@ -29,8 +29,9 @@ func (h *handle) inUseTo(access smb2.Access) (by *handle, leave func()) {
 	}
 }
 
-// onWriter is onFile for what changes the file. The lockHandle writes only what it has locked itself: the server gives a file its time when a
-// handle that has written is closed, and closes the lockHandle's at a loss, when it would look as if another client had written.
+// onWriter is onFile for requests that change the file. While the file is locked each change has its own handle, which is closed after it, and the
+// lock handle writes only where the server's locks refuse that: the server sets the time of the last write when the handle that wrote is closed,
+// so a lock handle that has written, and is closed by a lost connection, would look like a write of another client.
 func onWriter[T any](ctx context.Context, h *handle, op func(t link.Try, file *smb2.Handle) (T, error)) (T, error) {
 	use := link.Use{Session: link.Files, Changes: true}
 	return whenUnlocked(func() (T, error) {

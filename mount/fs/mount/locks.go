@@ -27,12 +27,12 @@ const (
 	filesLocked  = 1000
 	refusedFor   = time.Second
 	refusedEvery = 20 * time.Millisecond
-	// A lock for which others have to be given up first is asked for so often.
+	// How often a lock is tried for which others have to be given up first.
 	upgradeEvery    = 100 * time.Millisecond
 	cancelledWithin = 3 * time.Second
-	// A server may forget who waits: it is asked again.
+	// A server may forget a waiting lock: it is asked again.
 	awaitedFor = 10 * time.Second
-	// So long after one of its descriptors was closed a file may be closed for good.
+	// How long after the close of one of its descriptors a file may be closed for good.
 	releasedWithin = 200 * time.Millisecond
 )
 
@@ -48,7 +48,7 @@ type locks struct {
 
 	mu    sync.Mutex
 	table lockTable
-	// What the lockHandle has locked at the server.
+	// The ranges that the lock handle has locked at the server.
 	there []smb2.Range
 	// The file after our last request.
 	at fingerprint

@@ -11,29 +11,29 @@ import (
 // order lets changes of a file wait for each other: one that grows it or changes its length is exclusive, other writes are shared. A change
 // whose program was killed is waited for as well: it must not reach the server after a newer one.
 type order struct {
-	mu      sync.Mutex
-	shared  int
-	isAlone bool
+	mu          sync.Mutex
+	shared      int
+	isExclusive bool
 	// Changes in flight that no program waits for.
-	left    int
+	orphans int
 	waiting []*turn
 }
 
 // turn is the right to change the file.
 type turn struct {
-	order   *order
-	isAlone bool
-	ready   chan struct{}
+	order       *order
+	isExclusive bool
+	ready       chan struct{}
 
-	mu      sync.Mutex
-	running int
-	isLeft  bool
-	isDone  bool
+	mu         sync.Mutex
+	running    int
+	isOrphaned bool
+	isDone     bool
 }
 
-// enter waits for the turn, until the program that waits is killed.
-func (o *order) enter(ctx context.Context, isAlone bool) (*turn, error) {
-	t := &turn{order: o, isAlone: isAlone, ready: make(chan struct{})}
+// enter waits for a turn, until the program that waits is killed.
+func (o *order) enter(ctx context.Context, isExclusive bool) (*turn, error) {
+	t := &turn{order: o, isExclusive: isExclusive, ready: make(chan struct{})}
 	o.mu.Lock()
 	o.waiting = append(o.waiting, t)
 	o.next()
@@ -45,15 +45,15 @@ func (o *order) enter(ctx context.Context, isAlone bool) (*turn, error) {
 	return t, nil
 }
 
-// next lets in who comes next. The caller holds mu.
+// next starts the turns that may run now, in the order of their arrival. The caller holds mu.
 func (o *order) next() {
 	for len(o.waiting) > 0 {
 		t := o.waiting[0]
-		if o.isAlone || o.left > 0 || t.isAlone && o.shared > 0 {
+		if o.isExclusive || o.orphans > 0 || t.isExclusive && o.shared > 0 {
 			return
 		}
-		if t.isAlone {
-			o.isAlone = true
+		if t.isExclusive {
+			o.isExclusive = true
 		} else {
 			o.shared++
 		}
@@ -62,7 +62,7 @@ func (o *order) next() {
 	}
 }
 
-// leave ends the turn for who asked. What still runs for it keeps others out.
+// leave ends the turn for the request. Tries of it that still run (orphans) keep other changes waiting until they end.
 func (t *turn) leave() {
 	o := t.order
 	o.mu.Lock()
@@ -76,8 +76,8 @@ func (t *turn) leave() {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.isLeft = t.running > 0; t.isLeft {
-		o.left++
+	if t.isOrphaned = t.running > 0; t.isOrphaned {
+		o.orphans++
 		return
 	}
 	t.end()
@@ -89,15 +89,15 @@ func (t *turn) end() {
 		return
 	}
 	t.isDone = true
-	if t.isAlone {
-		t.order.isAlone = false
+	if t.isExclusive {
+		t.order.isExclusive = false
 	} else {
 		t.order.shared--
 	}
 	t.order.next()
 }
 
-// begin counts a try that runs; what it returns ends it.
+// begin counts a try that runs, until the function that it returns is called.
 func (t *turn) begin() func() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -107,9 +107,9 @@ func (t *turn) begin() func() {
 		defer t.order.mu.Unlock()
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		if t.running--; t.running == 0 && t.isLeft {
-			t.isLeft = false
-			t.order.left--
+		if t.running--; t.running == 0 && t.isOrphaned {
+			t.isOrphaned = false
+			t.order.orphans--
 			t.end()
 		}
 	}

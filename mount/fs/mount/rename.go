@@ -55,7 +55,7 @@ func (n *node) Rename(ctx context.Context, name string, newParent fs.InodeEmbedd
 	}
 	hidden := ""
 	if replaced != nil && isReplacing && !replaced.isFolder() && replaced.isOpen(ctx) {
-		// A second name keeps what is replaced, if the server has such; else it is gone when its connection is lost.
+		// A second name keeps the replaced file, if the server has hard links; otherwise it is gone when its connection is lost.
 		hidden, _ = n.share.hide(ctx, to, replaced, func(t link.Try, hidden string) error { return t.Share.Link(to, hidden) })
 	}
 	if moved != nil {

@@ -59,7 +59,7 @@ type repeats struct {
 
 	mu       sync.Mutex
 	expected []announced
-	// What the server shows at the name that is new, or has changed; or what was there.
+	// The file at the name that is new or has changed, as the server shows it; or the one that was there.
 	at found
 	// That name is shown only once it is made.
 	absent call
@@ -112,7 +112,7 @@ func (r *repeats) ask(c report) error {
 		}
 		return nil
 	case <-time.After(2 * announcedFor):
-		// It waits for a program that has the folder locked. What it asks then is refused.
+		// It waits for a program that has the folder locked. Its later calls are refused.
 		r.end()
 		return syscall.ETIMEDOUT
 	}

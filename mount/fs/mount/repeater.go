@@ -22,7 +22,7 @@ type report struct {
 	At time.Time `json:"at"`
 }
 
-// What a change is.
+// The kinds of changes.
 const (
 	newFile     = "make"
 	newFolder   = "make folder"

@@ -18,7 +18,7 @@ import (
 const (
 	// How many are closed at once.
 	closedAtOnce = 8
-	// So often it is logged.
+	// How often it is logged.
 	fullEvery = time.Minute
 )
 

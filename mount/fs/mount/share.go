@@ -44,7 +44,7 @@ import (
 	"mountaineer/mount/fs/smb"
 )
 
-// What the kernel may believe without asking, so that the changes of others are seen.
+// How long the kernel may believe attributes and names without asking, so that changes of other clients are seen.
 var attributesFor = time.Second
 
 const closedWithin = 2 * time.Second
@@ -57,7 +57,7 @@ type Options struct {
 	ReadOnly          bool
 	Links             Links
 	AllowOther        bool
-	// What programs lock is locked on this machine only.
+	// Locks of programs exclude programs of this machine only.
 	LocalLocks bool
 	// The share's folder in the home; empty: none.
 	State string
@@ -92,7 +92,7 @@ type Share struct {
 	watchers watchers
 	reporter reporter
 	repeats  repeats
-	// What no program waits for.
+	// Work that no program waits for.
 	behind sync.WaitGroup
 
 	characters characters

@@ -22,11 +22,11 @@ import (
 type node struct {
 	fs.Inode
 	share *Share
-	// What a listing of this folder has shown.
+	// The entries of this folder, as a listing has shown them.
 	names names
 	// Changes of this file wait for each other.
 	order order
-	// What programs here have locked of this file.
+	// The ranges that programs here have locked.
 	locks locks
 
 	mu      sync.Mutex

@@ -30,7 +30,7 @@ const (
 	endsWithin = 3 * time.Second
 )
 
-// Credits says how many requests may be under way, counted in 64 KiB.
+// Credits limits the requests in flight, counted in 64 KiB.
 var Credits uint16 = 512
 
 // Turn is the right to sign in. Ended is called with the result.

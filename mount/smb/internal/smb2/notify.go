@@ -41,7 +41,7 @@ type Change struct {
 	Action uint32
 }
 
-// What became of a name: it is new there, also by a rename, or no longer there.
+// A change of a name: it is new there, also by a rename, or no longer there.
 const (
 	ActionAdded   = 1
 	ActionRemoved = 2
