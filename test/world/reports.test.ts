@@ -99,6 +99,37 @@ test("D9 D4 what a client was listed is what runs: the first owner in the file c
     assert.deepEqual([await who(each), await who(each, "slow_env")], ["quick", "slow"]);
 });
 
+// envoyproxy/ai-gateway 2412, modelcontextprotocol/ext-apps 745
+test("D9 D1 of two servers with the page ui://main and equal tools, each page's call arrives at its own or is refused", async (t) => {
+  const tool = (name: string, ui: Json) => ({ name, inputSchema: { type: "object" }, _meta: { ui } });
+  const tools = [tool("show", { resourceUri: "ui://main" }), tool("save", { visibility: ["app"] })];
+  const app = (text: string): Odd => ({
+    tools,
+    on: { "tools/call": { result: { content: [{ type: "text", text }] } } },
+  });
+  const odd = createOddServers(
+    new Map([
+      ["a", app("of a")],
+      ["b", app("of b")],
+    ]),
+  );
+  const port = await onLoopback(t, odd.listener);
+  const backends = Object.fromEntries(
+    ["a", "b"].map((name) => [name, { url: `http://127.0.0.1:${port}/${name}/mcp` }]),
+  );
+  const rig = await startGatewayRig(t, { backends, more: { "groups.b": { backends: ["b"] } } });
+  await rig.untilReady("a", "b");
+  const capabilities = {
+    extensions: { "io.modelcontextprotocol/ui": { mimeTypes: ["text/html;profile=mcp-app"] } },
+  };
+  const [all, own] = [await rig.connect({ capabilities }), await rig.connect({ capabilities }, "/b")];
+  const { tools: listed } = await all.request("tools/list");
+  assert.match(JSON.stringify(listed), /"b_show".*"ui:\/\/b\/main"/);
+  await assert.rejects(all.call("save"), /a page's call does not say which is its own/);
+  assert.deepEqual([await all.call("show"), await all.call("b_save")], ["of a", "of b"]);
+  assert.deepEqual([await own.call("show"), await own.call("save")], ["of b", "of b"]);
+});
+
 // anthropics/claude-code 79650
 test("D9 A6 references stay references in the file over restarts and edits, and their values are in no file of the home", async (t) => {
   const values = {

@@ -17,14 +17,8 @@ export const TASK_METHODS = ["tasks/get", "tasks/result", "tasks/cancel", "tasks
 export const METHODS: ReadonlySet<string> = new Set([
   ...OWN_ANSWERS,
   ...TASK_METHODS,
-  "tools/call",
-  "prompts/get",
-  "resources/read",
-  "resources/subscribe",
-  "resources/unsubscribe",
-  "resources/directory/read",
-  "skills/get",
-  "completion/complete",
-  "server/discover",
-  "subscriptions/listen",
+  ..."tools/call prompts/get resources/read resources/subscribe resources/unsubscribe".split(" "),
+  ..."resources/directory/read skills/get completion/complete server/discover subscriptions/listen".split(
+    " ",
+  ),
 ]);

@@ -7,6 +7,7 @@ import { UNSIGNED } from "../../../../../src/gateway/backends/transports/transpo
 import { isJsonObject } from "../../../../../src/gateway/json-rpc.ts";
 import { writtenResult } from "../../../../../src/gateway/written-results.ts";
 import { eventually } from "../../../../support/eventually.ts";
+import { leastGrowth } from "../../../../support/heap-growth.ts";
 import { createManualClock } from "../../../../support/manual-clock.ts";
 import { passTimeUntil } from "../../../../support/pass-time.ts";
 import { pluck } from "../../../../support/pluck.ts";
@@ -273,6 +274,20 @@ async function looking(
 const granted = (text: string) => (response: ServerResponse) => openEvents(response).end(text);
 const refusedWith = (status: number) => (response: ServerResponse) => response.writeHead(status).end();
 const openFor = (response: ServerResponse) => openEvents(response).flushHeaders();
+
+test("D2 a server that ends its stream each time is asked twice a minute, and leaves nothing in memory", async (t) => {
+  const { manual, ids } = await looking(t, [granted("id: 1\n: hello\n\n")]);
+  const opens = async (more: number): Promise<void> => {
+    const wanted = ids.length + more;
+    await passTimeUntil(manual, () => ids.length >= wanted, 30_000);
+  };
+  await opens(6);
+  const before = { count: ids.length, ms: manual.monotonicMs() };
+  const grown = await leastGrowth(() => opens(50));
+  const minutes = (manual.monotonicMs() - before.ms) / 60_000;
+  assert.ok((ids.length - before.count) / minutes <= 2.1, `${ids.length - before.count} in ${minutes} min`);
+  assert.ok(grown < 50 * 1_024, `${grown} bytes in 50 streams`);
+});
 
 test("an event id that the server no longer knows is not sent again, nor is one before an event that is too long", async (t) => {
   const unknown = await looking(t, [granted("id: 7\n\n"), refusedWith(400), openFor]);
