@@ -1,32 +1,47 @@
-// Records that a daemon answers in pages, newest first: the last ones, then new ones. The log of another machine's
+// Records that come in pages, newest first: the last ones, then new ones. The log's file, the log of another machine's
 // daemon, and the audit.
 import { recoverFrom } from "../../runtime/errors.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 
 /** Limit of records in one request. */
 const PAGE = 1_000;
+/** Limit of records in a request for new ones, which are usually few. */
+const NEWEST = 100;
 /** Limit of pages after one outage: older pages are skipped. */
 const MOST_PAGES = 50;
-/** Time between two requests, ms; no event announces new records. */
+/** Usual time between two requests, ms; no event announces new records. */
 const AGAIN_MS = 1_000;
 
-interface Page<One> {
+interface Page<One, Place> {
   /** Newest first. */
   readonly records: readonly One[];
   /** The place of the next older page; null: there is none. */
-  readonly next: string | null;
+  readonly next: Place | null;
 }
 
-interface PagedLogOptions<One> {
+export interface PageRequest<Place> {
+  readonly limit: number;
+  readonly before?: Place;
+}
+
+interface PagedLogOptions<One, Place> {
   /** How many of the last matching records are wanted. */
   readonly count: number;
   readonly matches: (record: One) => boolean;
-  readonly read: (request: { readonly limit: number; readonly before?: string }) => Promise<Page<One>>;
+  readonly read: (request: PageRequest<Place>) => Promise<Page<One, Place>>;
   readonly clock: Clock;
+  /** Time between two requests, ms. */
+  readonly againMs?: number;
 }
 
 /** Reads the last records, oldest first. Rejects as `read` does. */
-export async function openPagedLog<One>({ count, matches, read, clock }: PagedLogOptions<One>) {
+export async function openPagedLog<One, Place>({
+  count,
+  matches,
+  read,
+  clock,
+  againMs = AGAIN_MS,
+}: PagedLogOptions<One, Place>) {
   const newest = await read({ limit: Math.max(1, Math.min(PAGE, count)) });
   const last: One[] = [];
   for (let page = newest; ; ) {
@@ -38,7 +53,7 @@ export async function openPagedLog<One>({ count, matches, read, clock }: PagedLo
   /** Newest first. Every record, up to MOST_PAGES, if the daemon no longer has the `known` record. */
   const recordsSince = async (known: string | null): Promise<readonly One[]> => {
     const since: One[] = [];
-    let page = await read({ limit: PAGE });
+    let page = await read({ limit: NEWEST });
     for (let pages = 1; ; pages += 1) {
       const found = page.records.findIndex((record) => JSON.stringify(record) === known);
       since.push(...(found === -1 ? page.records : page.records.slice(0, found)));
@@ -54,7 +69,7 @@ export async function openPagedLog<One>({ count, matches, read, clock }: PagedLo
      */
     async *follow(signal: AbortSignal): AsyncGenerator<One, void, undefined> {
       for (;;) {
-        await clock.sleep(AGAIN_MS, signal).catch(() => {});
+        await clock.sleep(againMs, signal).catch(() => {});
         if (signal.aborted) return;
         const since = await recordsSince(newestId).catch(recoverFrom("daemon_unreachable", null));
         if (since === null) continue;

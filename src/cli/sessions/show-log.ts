@@ -1,8 +1,11 @@
 // `logs`: prints the last lines of the log file, and follows the file.
+import { realpath } from "node:fs/promises";
 import type { LogLine, LogRequest as LogRequestWire } from "../../api/contract/records.ts";
-import { MountaineerError } from "../../runtime/errors.ts";
+import { errorText, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
+import { entryExists } from "../../runtime/files/durable-file.ts";
 import type { LogFields, LogRecord } from "../../runtime/log/log.ts";
 import { LOG_LEVELS, readableLine } from "../../runtime/log/log-lines.ts";
+import { type LinePosition, readLinesBackwards } from "../../runtime/log/read-backwards.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
 import { printable, printableJson } from "../../runtime/text/plain-text.ts";
 import { localDay, systemClock } from "../../runtime/time/clock.ts";
@@ -10,8 +13,7 @@ import type { CommandContext, Signals, Target } from "../input/command.ts";
 import { findShare, readMembers } from "./config-members.ts";
 import { viewConfig } from "./config-session.ts";
 import { type DaemonPurpose, withDaemon } from "./control-session.ts";
-import { openLogFile } from "./log-lines-file.ts";
-import { openPagedLog } from "./paged-log.ts";
+import { openPagedLog, type PageRequest } from "./paged-log.ts";
 
 interface LogRequest {
   readonly path: string;
@@ -28,15 +30,16 @@ export async function showLog(context: CommandContext, request: LogRequest): Pro
   const { path, lines: count, follow } = request;
   const share = request.share === null ? null : await spelledAsConfigured(context, request.share);
   const matches = (line: string): boolean => share === null || isAboutShare(line, share.name);
-  await using log =
+  const log =
     context.remote === null
-      ? await openLogFile({ path, count, matches, clock: systemClock })
+      ? await openLogFile(path, { count, matches, signal: context.signal })
       : await openRemoteLog(context, count, matches);
   if (share?.unknown && log.last.length === 0) throw share.unknown;
   const print = (line: string): void =>
     context.print(context.json ? logLineJson(line) : renderLogLine(line, context.stdoutStyle.color));
   for (const line of log.last) print(line);
-  if (!log.exists) context.notify(`nothing is logged yet in ${path}`);
+  if (context.remote === null && !(await entryExists(path)))
+    context.notify(`nothing is logged yet in ${path}`);
   if (!follow) return;
   for await (const line of log.follow(untilUnread(context.signal))) {
     if (matches(line)) print(line);
@@ -52,6 +55,38 @@ export function untilUnread(signal: AbortSignal): AbortSignal {
 
 const READING: DaemonPurpose = { intent: "look", so: "so nothing can read its log" };
 
+/** Polling interval for the file, ms; short enough to seem immediate. */
+const FILE_AGAIN_MS = 150;
+/** Number of rotated log files that are kept. */
+const ROTATED = 1;
+
+interface WantedLines {
+  readonly count: number;
+  readonly matches: (line: string) => boolean;
+  readonly signal: AbortSignal;
+}
+
+/** The file at `path` and the rotated one. Rejects with `permission_denied` for a file that may not be read. */
+export function openLogFile(path: string, { count, matches, signal }: WantedLines) {
+  const read = async ({ limit, before = null }: PageRequest<LinePosition | null>) => {
+    const records: string[] = [];
+    // The daemon rotates the target of a symbolic link.
+    const real = await realpath(path).catch(() => path);
+    try {
+      const place = { path: real, keep: ROTATED, before, signal };
+      const next = await readLinesBackwards(place, (line) => records.push(line) < limit);
+      return { records, next };
+    } catch (error) {
+      if (systemErrorCode(error) !== "EACCES") throw error;
+      throw new MountaineerError("permission_denied", `${path} may not be read: ${errorText(error)}`, {
+        cause: error,
+        hint: "run this as the user whose daemon it is",
+      });
+    }
+  };
+  return openPagedLog({ count, matches, read, clock: systemClock, againMs: FILE_AGAIN_MS });
+}
+
 /** The log of another machine's daemon, with the lines as in its file. */
 function openRemoteLog(context: Target & Signals, count: number, matches: (line: string) => boolean) {
   return withDaemon(context, READING, async (daemon) => {
@@ -59,8 +94,7 @@ function openRemoteLog(context: Target & Signals, count: number, matches: (line:
       const { lines, next } = await daemon.call("daemonLog", request, context.signal);
       return { records: lines.map(lineInFile), next };
     };
-    const log = await openPagedLog({ count, matches, read: call, clock: systemClock });
-    return { ...log, exists: true, async [Symbol.asyncDispose]() {} };
+    return openPagedLog({ count, matches, read: call, clock: systemClock });
   });
 }
 

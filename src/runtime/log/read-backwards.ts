@@ -68,7 +68,7 @@ async function openPlain(path: string) {
     const close = { [Symbol.asyncDispose]: () => file.close() };
     try {
       const found = await file.stat();
-      if (found.isFile()) return { file, id: await fileId(file), size: found.size, ...close };
+      if (found.isFile()) return { file, id: `${found.dev}-${found.ino}`, size: found.size, ...close };
     } catch (error) {
       await file.close();
       throw error;
@@ -79,12 +79,6 @@ async function openPlain(path: string) {
     if (systemErrorCode(error) === "ENOENT") return null;
     throw error;
   }
-}
-
-/** `LinePosition.file` of an open file. */
-export async function fileId(file: FileHandle): Promise<string> {
-  const { dev, ino } = await file.stat();
-  return `${dev}-${ino}`;
 }
 
 interface Reading {

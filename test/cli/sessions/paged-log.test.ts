@@ -9,7 +9,7 @@ test("a followed log continues after its daemon was gone, and prints each record
   const clock = createManualClock();
   // Each is asked for once; a page that ends with "…" has an older one.
   const pages: (readonly string[] | null)[] = [["a"], ["b", "a"], null, null, ["d", "…"], ["c", "b"]];
-  const log = await openPagedLog<string>({
+  const log = await openPagedLog<string, string>({
     count: 10,
     matches: () => true,
     clock,
