@@ -101,16 +101,13 @@ export function createGatewayPart(options: GatewayOptions, measureMemory = group
     },
     /**
      * The first half of `start`. Resolves when no backend is still starting: each one serves, has failed, or may not
-     * start yet. With `rehearses`, also waits until the code that serves calls is compiled.
+     * start yet.
      */
-    async build(config: MountaineerConfig, signal: AbortSignal, rehearses: boolean): Promise<void> {
+    async build(config: MountaineerConfig, signal: AbortSignal): Promise<void> {
       if (!wantsGateway(config)) return;
       const first = await load();
       await first.build(gatewayConfig(config));
-      await Promise.all([
-        first.pool.whenStartedIfPossible(signal),
-        rehearses ? rehearseOnce(options, signal) : null,
-      ]);
+      await first.pool.whenStartedIfPossible(signal);
     },
     /** The gateway for a handover; null if no gateway was ever configured. */
     get handing(): HandingGateway | null {
@@ -159,14 +156,4 @@ export function createGatewayPart(options: GatewayOptions, measureMemory = group
       await gateway?.[Symbol.asyncDispose]();
     },
   };
-}
-
-/**
- * Sends requests to a separate gateway (rehearsal.ts) while backends start, so that the code that serves calls is
- * compiled. Does this only once, because the daemon that still serves also needs the processor.
- */
-async function rehearseOnce({ clock, logger }: GatewayOptions, signal: AbortSignal): Promise<void> {
-  const { rehearse } = await import("../gateway/serving/rehearsal.ts");
-  const { requested, answered } = await rehearse({ clock, signal });
-  logger.debug("rehearsed", { asked: requested, answered });
 }

@@ -245,6 +245,6 @@ async function buildFirst(
   await privacy.require(snapshot);
   const late = new AbortController();
   using _ = isWaitedFor ? clock.setTimer(NEEDED_MS, () => late.abort()) : null;
-  await gateway.build(snapshot.config, AbortSignal.any([signal, late.signal]), !isWaitedFor);
+  await gateway.build(snapshot.config, AbortSignal.any([signal, late.signal]));
   return gateway.handing?.view() ?? null;
 }

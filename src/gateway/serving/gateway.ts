@@ -63,7 +63,7 @@ const STOP_CUT_MS = 250;
 /** Longest wait for the warden to end the programs that are left, ms. */
 const STOP_WARDEN_MS = 250;
 
-/** Replaced in tests and in the rehearsal (rehearsal.ts). */
+/** Replaced in tests. */
 export type GatewayMeans = Partial<Pick<PoolOptions, "startInstance" | "openTransport" | "random">>;
 
 /** Nothing runs before `start`, `build` or the commit of a prepared configuration. */

@@ -1,6 +1,5 @@
 // What sessions from before a restart are told of lists, and what waits for backends that still start.
 import assert from "node:assert/strict";
-import { getActiveResourcesInfo } from "node:process";
 import { test } from "node:test";
 import { ANONYMOUS } from "../../../src/gateway/client-handle.ts";
 import type { SessionPort } from "../../../src/gateway/frontend/session/front-contract.ts";
@@ -8,9 +7,7 @@ import type { RpcRequest } from "../../../src/gateway/json-rpc.ts";
 import { type ListKind, MODERN_VERSION } from "../../../src/gateway/protocol.ts";
 import { drainGateway } from "../../../src/gateway/serving/drain-gateway.ts";
 import { FirstImport } from "../../../src/gateway/serving/imported-backends.ts";
-import { rehearse } from "../../../src/gateway/serving/rehearsal.ts";
 import { ContinuedSessions, SessionRoster } from "../../../src/gateway/serving/session-roster.ts";
-import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { createManualClock, settle } from "../../support/manual-clock.ts";
 import { away, source } from "../catalog/sources.ts";
 import { client, recordingServices, servingSet } from "../middleware/requests.ts";
@@ -341,56 +338,4 @@ test("B11 without a grace all move at once, and 2,000 within a second: a timer t
   await settle();
   for (let step = 0; step < 100; step++) await clock.advance(10);
   assert.deepEqual([moved.length, listenedUntil], [2_000, [2_000]]);
-});
-
-// What a daemon plays to itself before it takes over: all of it is served, and nothing of it is left or seen.
-
-const NEVER = new AbortController().signal;
-
-let played: ReturnType<typeof rehearse> | undefined;
-const whole = () => (played ??= rehearse({ clock: createManualClock(), signal: NEVER }));
-
-test("B11 a rehearsal before a daemon takes over is answered whole, over HTTP in both versions and over lines", async () => {
-  const { requested, answered } = await whole();
-  assert.ok(requested > 100, `${requested} asked`);
-  assert.equal(answered, requested);
-});
-
-test("B11 a rehearsal before a daemon takes over opens no address, starts no process, and leaves no timer", async () => {
-  const clock = createManualClock();
-  const before = getActiveResourcesInfo().toSorted();
-  const playing = rehearse({ clock, signal: NEVER });
-  const seen = new Set<string>();
-  for (let look = 0; look < 20; look++) {
-    await settle();
-    for (const resource of getActiveResourcesInfo()) seen.add(resource);
-  }
-  await playing;
-  assert.deepEqual(
-    [...seen].filter((resource) => /TCP|Pipe|Process|FSReq/.test(resource) && !before.includes(resource)),
-    [],
-  );
-  assert.equal(clock.pendingTimers, 0);
-});
-
-test("B11 a rehearsal before a daemon takes over fails no takeover: whatever goes wrong, it ends, and reports how much was answered", async () => {
-  const broken = {
-    ...createManualClock(),
-    setTimer(): never {
-      throw new Error("no time");
-    },
-  };
-  assert.deepEqual(await rehearse({ clock: broken, signal: NEVER }), { requested: 0, answered: 0 });
-});
-
-test("B11 a rehearsal before a daemon takes over ends early when it is asked to, and after a while in any case", async () => {
-  const stopped = new AbortController();
-  const stopping = rehearse({ clock: systemClock, signal: stopped.signal });
-  stopped.abort();
-  assert.ok((await stopping).requested < (await whole()).requested);
-
-  const clock = createManualClock();
-  const late = rehearse({ clock, signal: NEVER });
-  await clock.advance(2_000);
-  assert.ok((await late).requested < (await whole()).requested);
 });
