@@ -10,7 +10,6 @@ import { compilePage } from "./compile-page.ts";
 const PROGRAMS = [
   "src/cli/command-line.ts",
   "src/daemon/without-daemon.ts",
-  "src/demo/stage/file-tool.ts",
   "src/demo/stage/warden.ts",
   "src/demo/stage/cable-thread.ts",
   "src/demo/stage/cable-silence.ts",

@@ -31,10 +31,10 @@ In a clone, type first: export PATH="$PWD/bin:$PATH"
  * failed. Rejects with `driver_unavailable` when real SMB is asked for and not available, and with `aborted`.
  */
 export async function runDemo(options: DemoOptions): Promise<number> {
-  const { program, supervisor, driver, view, style, print, signal } = options;
+  const { program, driver, view, style, print, signal } = options;
   // The story begins with a mount per route and shows moves later; the view shows moves from the start.
   const onRouteChange = view === null ? "remount" : "move";
-  const stage = await openStage({ program, supervisor, driver, onRouteChange, signal });
+  const stage = await openStage({ program, driver, onRouteChange, signal });
   try {
     print(introduction(stage, style));
     if (view !== null) {

@@ -4,7 +4,7 @@ import { describe, test } from "node:test";
 import { eventually } from "../support/eventually.ts";
 import { leftBehind, type RunningDemo, startDemo } from "./demo-process.ts";
 
-const STEPS = { local: 20, smb: 26 } as const;
+const STEPS = { local: 14, smb: 20 } as const;
 
 function ticks(demo: RunningDemo): number {
   return demo
@@ -17,7 +17,7 @@ function ticks(demo: RunningDemo): number {
 export function testStory(driver: "local" | "smb", skip: string | false): void {
   // Concurrent, because each test waits most of its time.
   describe(`the demo's script, driver ${driver}`, { skip, concurrency: 2 }, () => {
-    test("A7, A10, B7, B11, C1 plays every step, names its driver, and leaves nothing behind", async (t) => {
+    test("A7, A10 plays every step, names its driver, and leaves nothing behind", async (t) => {
       const demo = await startDemo(t, ["--script", "--driver", driver]);
       const end = await demo.ended;
       assert.deepEqual(end, { code: 0, signal: null }, demo.stdout() + demo.stderr());
@@ -30,9 +30,6 @@ export function testStory(driver: "local" | "smb", skip: string | false): void {
           demo.stdout(),
           /\d+ MB\/s[\s\S]*the copy is whole, and all \d+ lines are there; moves: [2-9]/,
         );
-      assert.match(demo.stdout(), /the agent learns of the new tool, and no call failed/);
-      assert.match(demo.stdout(), /another daemon is in charge/);
-      assert.match(demo.stdout(), /\d+ calls were answered, (none|one call|\d+ calls) failed/);
       assert.match(demo.stdout(), new RegExp(`^all ${STEPS[driver]} steps went as told, in [\\d.]+ s$`, "m"));
       assert.match(demo.stdout(), /^In a clone, type first: export PATH=/m);
       assert.equal(demo.stderr(), "");

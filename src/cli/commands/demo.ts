@@ -2,7 +2,6 @@
 import { MountaineerError } from "../../runtime/errors.ts";
 import { paintFor } from "../../runtime/text/paint.ts";
 import { command } from "../input/command.ts";
-import { launcherPath, supervisorPath } from "../input/launcher-path.ts";
 
 const DRIVERS = ["smb", "local"] as const;
 
@@ -40,7 +39,6 @@ export const demoCommand = command("demo", {
     const { unicode } = context.stdoutStyle;
     return runDemo({
       program: [execPath, ...execArgv, main],
-      supervisor: supervisorPath(launcherPath()),
       driver,
       view: script || !isTerminal ? null : { style: context.stdoutStyle },
       style: { unicode, paint: paintFor(context.stdoutStyle) },

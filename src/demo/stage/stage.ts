@@ -3,7 +3,6 @@
 import { lstat, mkdir, mkdtemp, open, realpath, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { connectToDaemon, type DaemonClient } from "../../api/client/client.ts";
 import type { ShareStatus } from "../../api/contract/contract.ts";
 import { MountaineerError, recoverFrom } from "../../runtime/errors.ts";
@@ -14,9 +13,7 @@ import {
   startDetached,
 } from "../../runtime/process/child-process.ts";
 import { type ProcessIdentity, processIdentity } from "../../runtime/process/process-identity.ts";
-import { programBeside } from "../../runtime/process/program-beside.ts";
 import { settlesWithin, systemClock } from "../../runtime/time/clock.ts";
-import { startAgent } from "./agent.ts";
 import { openFile } from "./file-holder.ts";
 import { type DemoDriver, type Nas, openNas } from "./nas.ts";
 import type { ProgramOptions } from "./program.ts";
@@ -37,8 +34,6 @@ import { readAtFullSpeed, startCopy, startWork, type WorkMaterial } from "./work
 export interface StageOptions {
   /** The argv that runs Mountaineer. */
   readonly program: readonly string[];
-  /** The script under which a daemon can hand over. */
-  readonly supervisor: string;
   /** The wanted driver; null: real SMB if available, else folders. */
   readonly driver: DemoDriver | null;
   readonly onRouteChange: "move" | "remount";
@@ -51,7 +46,7 @@ const COMMAND_WITHIN_MS = 30_000;
 const WRITE_WITHIN_MS = 10_000;
 
 /** Opens the stage. Rejects with `driver_unavailable` when real SMB is asked for and not available. */
-export async function openStage({ program, supervisor, driver, onRouteChange, signal }: StageOptions) {
+export async function openStage({ program, driver, onRouteChange, signal }: StageOptions) {
   // Short, because the daemon's socket is in this folder and the length of a socket's path is limited.
   const folder = await realpath(await mkdtemp(join(tmpdir(), "mountaineer-demo-")));
   const layout = stageLayout(folder);
@@ -81,7 +76,7 @@ export async function openStage({ program, supervisor, driver, onRouteChange, si
     nas = opened.nas;
     await furnish(layout, nas, onRouteChange);
     // A spread of the actions would copy the present value of their getter `monitor` instead of the getter.
-    return Object.assign(createActions({ layout, nas, program, supervisor, environment, signal, onStart }), {
+    return Object.assign(createActions({ layout, nas, program, environment, signal, onStart }), {
       layout,
       ...opened,
       /** Processes and mounts of the demo, except its server's: one line each. */
@@ -138,9 +133,7 @@ function signText(number: number): string {
   return `hello from the NAS, no. ${String(number).padStart(4, "0").slice(-4)}\n`;
 }
 
-interface ActionParts
-  extends Pick<StageOptions, "program" | "supervisor" | "signal">,
-    Pick<ProgramOptions, "onStart"> {
+interface ActionParts extends Pick<StageOptions, "program" | "signal">, Pick<ProgramOptions, "onStart"> {
   readonly layout: StageLayout;
   readonly nas: Nas;
   /** Added to the environment of each process; identifies the process as the demo's. */
@@ -148,7 +141,7 @@ interface ActionParts
 }
 
 /** How the demo reads the state of the share and the daemon, and acts on them. */
-function createActions({ layout, nas, program, supervisor, environment, signal, onStart }: ActionParts) {
+function createActions({ layout, nas, program, environment, signal, onStart }: ActionParts) {
   const { stablePath } = layout;
   const ownEnvironment = {
     ...environment,
@@ -172,13 +165,8 @@ function createActions({ layout, nas, program, supervisor, environment, signal, 
     get monitor() {
       return monitor;
     },
-    /**
-     * `supervised`: starts the daemon under the keeper script, so that it can hand over. End such a daemon with
-     * `endMonitor("stop")`.
-     */
-    async startMonitor({ supervised } = { supervised: false }): Promise<void> {
-      const argv = supervised ? ["/bin/sh", supervisor, ...program] : program;
-      monitor = await startMonitor(argv, layout.daemonOutput, { environment: ownEnvironment, onStart });
+    async startMonitor(): Promise<void> {
+      monitor = await startMonitor(program, layout.daemonOutput, { environment: ownEnvironment, onStart });
     },
     /** Ends the daemon by SIGKILL, or by SIGTERM, which makes it unmount. Resolves with its exit. */
     async endMonitor(how: "kill" | "stop"): Promise<ExitInfo | null> {
@@ -186,7 +174,6 @@ function createActions({ layout, nas, program, supervisor, environment, signal, 
       monitor = null;
       return ending === null ? null : ending.end(how === "kill" ? "SIGKILL" : "SIGTERM");
     },
-    daemon,
     /** The share's status; null when no daemon answers: it was ended, or has just been started. */
     async share(): Promise<ShareStatus | null> {
       const unreachable = recoverFrom("daemon_unreachable", null);
@@ -225,22 +212,6 @@ function createActions({ layout, nas, program, supervisor, environment, signal, 
     startWork: (material: WorkMaterial) => startWork({ material, ...atShare }),
     startCopy: () => startCopy(atShare),
     readAtFullSpeed: (signal: AbortSignal) => readAtFullSpeed(stablePath, signal),
-    /** The command line of an MCP server with one tool, named `name`, which reads files of the share. */
-    fileTool: (name: string): readonly string[] => [
-      process.execPath,
-      fileURLToPath(programBeside(import.meta.url, "file-tool")),
-      name,
-      stablePath,
-    ],
-    /** Starts an agent that calls `tool` twice a second to read the sign file. */
-    startAgent: (tool: string) =>
-      startAgent({
-        program,
-        environment: childEnvironment(ownEnvironment),
-        tool,
-        file: SIGN_FILE,
-        onStart,
-      }),
     /**
      * The id of the mount at the mount path, or of the symlink that stands for a mount; null: there is none.
      */

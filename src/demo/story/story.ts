@@ -5,7 +5,6 @@ import { systemClock } from "../../runtime/time/clock.ts";
 import type { OpenedFile } from "../stage/file-holder.ts";
 import type { Stage } from "../stage/stage.ts";
 import { SHARE } from "../stage/stage-layout.ts";
-import { agentSteps } from "./agent-act.ts";
 import { moveSteps } from "./move-act.ts";
 import {
   type Checks,
@@ -31,7 +30,6 @@ export function storySteps(stage: Stage, signal: AbortSignal): readonly Step[] {
     ...cableSteps(stage, checks),
     ...handSteps(stage, checks),
     ...moveSteps(stage, checks, signal),
-    ...agentSteps(stage, checks, signal),
     step("stop the daemon", async () => {
       const end = await stage.endMonitor("stop");
       if (end?.code !== 0) throw new StoryFailure(`it ended with ${end?.code ?? end?.signal}`);

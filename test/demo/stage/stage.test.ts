@@ -2,13 +2,12 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { appendFile, mkdir, readFile, rename, rm, stat, truncate, writeFile } from "node:fs/promises";
+import { appendFile, mkdir, readFile, rename, stat, truncate, writeFile } from "node:fs/promises";
 import { type AddressInfo, connect, createServer } from "node:net";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { parse } from "smol-toml";
 import { writeDaemonInfo } from "../../../src/api/socket/daemon-info.ts";
-import { startAgent } from "../../../src/demo/stage/agent.ts";
 import { openFile } from "../../../src/demo/stage/file-holder.ts";
 import { startLocalNas } from "../../../src/demo/stage/nas.ts";
 import { readShareFile } from "../../../src/demo/stage/share-reader.ts";
@@ -33,8 +32,6 @@ import { eventually } from "../../support/eventually.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { makeFifo } from "../fifo.ts";
 
-const KEEPER = join(import.meta.dirname, "../../../bin/service-keeper.sh");
-
 test("both cables of the plain server lead to one folder; a pulled one leads nowhere", async (t) => {
   const nas = await startLocalNas(await temporaryFolder(t));
   const { tb, fallback } = nas.cables;
@@ -55,7 +52,6 @@ test("a stage is one private folder with a valid configuration, and is gone when
   const stage = await openStage({
     onRouteChange: "remount",
     program: COMMAND,
-    supervisor: KEEPER,
     driver: "local",
     signal: new AbortController().signal,
   });
@@ -136,51 +132,6 @@ test("a missing file is reported, and no process stays", async (t) => {
   const started: ProcessIdentity[] = [];
   await assert.rejects(openFile(path, options(started)), /tail could not open it: .*nothing.*No such file/);
   for (const identity of started) assert.equal(await isRunning(identity), false);
-});
-
-// The demo's agent and its tool without a gateway between: the tool's program replaces `mountaineer`.
-const FILE_TOOL = resolve(import.meta.dirname, "../../../src/demo/stage/file-tool.ts");
-
-async function begin(t: TestContext) {
-  const folder = join(await temporaryFolder(t), "share");
-  await mkdir(folder);
-  await writeFile(join(folder, "hello.txt"), "hello\n");
-  const started: ProcessIdentity[] = [];
-  const agent = await startAgent({
-    // The agent appends `mcp`, an argument that the tool ignores.
-    program: [process.execPath, FILE_TOOL, "read_file", folder],
-    environment: childEnvironment(),
-    tool: "read_file",
-    file: "hello.txt",
-    onStart: (identity) => started.push(identity),
-  });
-  t.after(() => agent.end());
-  return { agent, folder, started };
-}
-
-test("the agent keeps calling, passes on what the tool complains of, and notices that its session is lost", async (t) => {
-  const { agent, folder, started } = await begin(t);
-  await eventually(() => agent.answered > 1);
-  assert.deepEqual(await agent.tools(), ["read_file"]);
-  assert.deepEqual(agent.complaints, []);
-  assert.ok(agent.longestMs > 0);
-  await rm(join(folder, "hello.txt"));
-  await eventually(() => agent.complaints.length > 0);
-  assert.match(agent.complaints[0] ?? "", /hello\.txt/);
-  await writeFile(join(folder, "hello.txt"), "hello again\n");
-  const { answered } = agent;
-  await eventually(() => agent.answered > answered);
-  process.kill(started[0]?.pid ?? 0, "SIGKILL");
-  await eventually(() => !agent.running);
-  assert.deepEqual(await agent.tools(), []);
-});
-
-test("the agent's session ends with it", async (t) => {
-  const { agent, started } = await begin(t);
-  await agent.end();
-  const [identity] = started;
-  assert.ok(identity !== undefined);
-  await eventually(async () => !(await isRunning(identity)));
 });
 
 /** A relay to an echo server. */
