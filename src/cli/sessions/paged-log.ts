@@ -12,36 +12,36 @@ const MOST_PAGES = 50;
 /** Usual time between two requests, ms; no event announces new records. */
 const AGAIN_MS = 1_000;
 
-interface Page<One, Place> {
+interface Page<One, Position> {
   /** Newest first. */
   readonly records: readonly One[];
-  /** The place of the next older page; null: there is none. */
-  readonly next: Place | null;
+  /** The position of the next older page; null: there is none. */
+  readonly next: Position | null;
 }
 
-export interface PageRequest<Place> {
+export interface PageRequest<Position> {
   readonly limit: number;
-  readonly before?: Place;
+  readonly before?: Position;
 }
 
-interface PagedLogOptions<One, Place> {
+interface PagedLogOptions<One, Position> {
   /** How many of the last matching records are wanted. */
   readonly count: number;
   readonly matches: (record: One) => boolean;
-  readonly read: (request: PageRequest<Place>) => Promise<Page<One, Place>>;
+  readonly read: (request: PageRequest<Position>) => Promise<Page<One, Position>>;
   readonly clock: Clock;
   /** Time between two requests, ms. */
   readonly againMs?: number;
 }
 
 /** Reads the last records, oldest first. Rejects as `read` does. */
-export async function openPagedLog<One, Place>({
+export async function openPagedLog<One, Position>({
   count,
   matches,
   read,
   clock,
   againMs = AGAIN_MS,
-}: PagedLogOptions<One, Place>) {
+}: PagedLogOptions<One, Position>) {
   const newest = await read({ limit: Math.max(1, Math.min(PAGE, count)) });
   const last: One[] = [];
   for (let page = newest; ; ) {

@@ -73,8 +73,8 @@ export function openLogFile(path: string, { count, matches, signal }: WantedLine
     // The daemon rotates the target of a symbolic link.
     const real = await realpath(path).catch(() => path);
     try {
-      const place = { path: real, keep: ROTATED, before, signal };
-      const next = await readLinesBackwards(place, (line) => records.push(line) < limit);
+      const files = { path: real, keep: ROTATED, before, signal };
+      const next = await readLinesBackwards(files, (line) => records.push(line) < limit);
       return { records, next };
     } catch (error) {
       if (systemErrorCode(error) !== "EACCES") throw error;
