@@ -50,6 +50,7 @@ const CONDITIONS: Readonly<Record<ConditionName, string>> = {
   lock_lost: "a program may have lost a lock while the server was away; it got EIO",
   changes_unheard:
     "programs watch folders in which other machines' changes are not heard; the key `watch` adds some",
+  cable_uncertain: "traffic of a route may leave by another interface than its own",
   connections_limited: "the server limits connections; the mount uses one",
   routes_same_address: "both hosts lead to one address",
   recovery_failed: "Thunderbolt answers, and mounting over it failed",

@@ -17,6 +17,7 @@ export class SimProgram {
   refused: MountReport["refused"] = null;
   /** The address in use is no longer configured. */
   isFormer = false;
+  uncertain = "";
   isEmpty = false;
   /** What the server says instead of the share. */
   missing: string | null = null;
@@ -100,7 +101,7 @@ export class SimProgram {
             text: is === "serving" ? null : (this.missing ?? "no answer"),
           },
       route: this.unheard ? null : route,
-      endpoint: { address: "10.9.9.9", isFormer: this.isFormer },
+      endpoint: { address: "10.9.9.9", isFormer: this.isFormer, uncertain: this.uncertain },
       allowed: is === "away" ? [] : ROUTE_NAMES,
       awaitsAllow: false,
       heardAtMs: this.heardAtMs,

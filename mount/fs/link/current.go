@@ -95,6 +95,7 @@ func (l *Link) leave(reason Reason, since time.Duration) {
 		return
 	}
 	l.current.each(l.abandon)
+	l.stopRestoring()
 	l.outage = &outage{since: since, reason: reason, from: l.current.route, of: l.current}
 	l.current = nil
 	l.note(Event{Is: "lost", Route: l.outage.from.Name, Reason: reason})

@@ -175,6 +175,8 @@ type Link struct {
 	// The server is just asked to end the current sessions, for a planned move.
 	isForcing bool
 	isClosed  bool
+	// Ends the sign-in of the session that is missing.
+	stopRestoring func()
 
 	// Called before the connection for files is left in a planned move, and once there is one again.
 	leaving func(*Conn)
@@ -257,7 +259,7 @@ func New(options Options) *Link {
 	l := &Link{
 		characters: identity.CharactersOf(options.Folder, options.Account.Share),
 		options:    options, account: options.Account, routes: slices.Clone(options.Routes), patience: options.Patience, wanted: options.Wanted, onlyOn: options.OnlyOn, pauses: options.Pauses,
-		changed: make(chan struct{}), wake: make(chan struct{}, 1), quiet: make(chan struct{}, 1), rootChanged: make(chan struct{}, 1), down: map[string]bool{}, logged: map[string]string{}, active: map[*request]struct{}{},
+		changed: make(chan struct{}), wake: make(chan struct{}, 1), quiet: make(chan struct{}, 1), rootChanged: make(chan struct{}, 1), stopRestoring: func() {}, down: map[string]bool{}, logged: map[string]string{}, active: map[*request]struct{}{},
 	}
 	if l.options.After == nil {
 		l.options.After = time.After

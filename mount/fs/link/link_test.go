@@ -211,6 +211,22 @@ func TestARouteWhoseLinkIsDownIsLeftAtOnce(t *testing.T) {
 	l.hasMoved("fallback", LinkDown)
 }
 
+func TestALostRouteIsLeftWhileASessionSignsInOverIt(t *testing.T) {
+	l := newLab(t, nil)
+	l.tb.Hold(true)
+	l.link.mu.Lock()
+	names, tries := l.link.current.names, l.tb.Tries()
+	l.link.mu.Unlock()
+	l.link.lost(names, Ended)
+	rig.Eventually(t, "a sign-in over tb", func() bool { return l.tb.Tries() > tries })
+	began := time.Now()
+	rig.Must(t, l.link.Lost("tb"))
+	rig.Must(t, l.look())
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("programs waited %v", took)
+	}
+}
+
 func TestAPlannedMoveInterruptsNothing(t *testing.T) {
 	l := newLab(t, nil)
 	for i, to := range []string{"fallback", "tb", "fallback"} {

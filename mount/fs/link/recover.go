@@ -1,6 +1,7 @@
 package link
 
 import (
+	"context"
 	"slices"
 	"time"
 
@@ -64,11 +65,16 @@ func (l *Link) endPrevious(p *sessions) {
 
 // restore signs in to the session that is missing, over the same route. If the one for files cannot be restored, the route is lost.
 func (l *Link) restore(p *sessions) {
+	ctx, end := context.WithCancel(l.life)
+	defer end()
+	l.mu.Lock()
+	l.stopRestoring = end
+	l.mu.Unlock()
 	missing, other, isLeft := l.missingOf(p)
 	if isLeft {
 		return
 	}
-	c, err := l.signIn(l.life, p.route, missing)
+	c, err := l.signIn(ctx, p.route, missing)
 	wait, isDoubtful := l.restored(p, missing, other, c, err)
 	if isDoubtful {
 		if reason, isThere := l.isAnswering(other); !isThere {

@@ -101,7 +101,7 @@ func (l *Link) signIn(ctx context.Context, route smb.Route, session Session) (*C
 		c.LogOff(logOffWithin)
 		return nil, err
 	}
-	l.logChange(route.Name, fmt.Sprintf("signed in (%s)", session))
+	l.logChange(route.Name, fmt.Sprintf("signed in (%s)%s", session, c.Cable))
 	return c, nil
 }
 

@@ -48,9 +48,12 @@ func (c *Conn) watch() {
 			continue
 		}
 		asked = max(silence, silentFrom)
-		switch {
-		case !l.answers(c.Route):
+		switch cable, is := l.answers(c.Route); {
+		case !is:
 			l.noAnswer(c, silence)
+		case c.Cable.Interface != "" && cable.Interface == "":
+			// The server is there, but no longer by the interface that the connection is bound to.
+			l.loseSilent(c, Silent, silence)
 		case silence >= blockedFrom && !isTested:
 			isTested = true
 			l.testLongMessages(c)
@@ -67,12 +70,12 @@ func (l *Link) mayContact(route smb.Route) bool {
 }
 
 // answers: the right server answers on that route.
-func (l *Link) answers(route smb.Route) bool {
+func (l *Link) answers(route smb.Route) (smb.Cable, bool) {
 	if !l.mayContact(route) {
-		return false
+		return smb.Cable{}, false
 	}
-	server, err := route.Ask(l.life, askWithin)
-	return err == nil && l.judge(route, server) == nil
+	server, cable, err := route.Ask(l.life, askWithin)
+	return cable, err == nil && l.judge(route, server) == nil
 }
 
 // others are the routes that may be used instead of this one.
@@ -91,7 +94,7 @@ func (l *Link) others(than smb.Route) (others []smb.Route) {
 // would not be better.
 func (l *Link) noAnswer(c *Conn, silence time.Duration) {
 	for _, each := range l.others(c.Route) {
-		if l.answers(each) {
+		if _, is := l.answers(each); is {
 			l.loseSilent(c, Silent, silence)
 			return
 		}

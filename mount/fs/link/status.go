@@ -39,6 +39,7 @@ type Endpoint struct {
 	Address  string `json:"address"`
 	Port     int    `json:"port"`
 	Rerouted bool   `json:"rerouted"`
+	smb.Cable
 }
 
 // Phase is what programs notice of the link.
@@ -125,7 +126,7 @@ func (l *Link) Status() Status {
 	if l.last.Name != "" {
 		// Not a pointer into the link, which changes.
 		s.Route = new(l.last.Name)
-		s.Endpoint = Endpoint{l.last.Address, l.last.Port, !slices.ContainsFunc(l.routes, l.leadsToLast)}
+		s.Endpoint = Endpoint{l.last.Address, l.last.Port, !slices.ContainsFunc(l.routes, l.leadsToLast), smb.Cable{}}
 	}
 	if l.record != nil {
 		s.Server = Server{l.record.Guid, string(l.proof), l.isEmpty}
@@ -157,6 +158,9 @@ func (l *Link) addConnections(s *Status, now time.Duration) {
 	}
 	l.current.each(func(c *Conn) {
 		s.Connections.Open++
+		if s.Endpoint.Uncertain == "" {
+			s.Endpoint.Cable = c.Cable
+		}
 		if received := c.LastReceived(); received > 0 {
 			ago := (now - received).Milliseconds()
 			if s.LastReceivedMs == nil || ago < *s.LastReceivedMs {

@@ -50,7 +50,7 @@ func (a *Account) isAnswering(route smb.Route, every time.Duration) bool {
 	}
 	now.AskedAt = time.Now().UnixMilli()
 	writeAsked(file, now)
-	if _, err := route.Ask(context.Background(), askWithin); err != nil {
+	if _, _, err := route.Ask(context.Background(), askWithin); err != nil {
 		return false
 	}
 	now.AnsweredAt = time.Now().UnixMilli()

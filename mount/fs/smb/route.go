@@ -6,12 +6,16 @@
 package smb
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -21,6 +25,8 @@ type Route struct {
 	Address   string `json:"address"`
 	Port      int    `json:"port"`
 	Interface string `json:"interface,omitempty"`
+	// Named: a person has named the interface.
+	Named bool `json:"named,omitempty"`
 }
 
 const usualPort = 445
@@ -37,6 +43,8 @@ func ParseRoute(text string) (Route, error) {
 			r.Address = value
 		case "interface":
 			r.Interface = value
+		case "named":
+			r.Named = value == "true"
 		case "port":
 			r.Port, _ = strconv.Atoi(value)
 		default:
@@ -67,41 +75,115 @@ func (r Route) Check() error {
 
 func (r Route) String() string { return net.JoinHostPort(r.Address, strconv.Itoa(r.Port)) }
 
-// dial connects from the present address of the route's interface, so that a cable that was plugged in again is used with its new address.
-func (r Route) dial(ctx context.Context, within time.Duration) (*net.TCPConn, error) {
-	d := net.Dialer{Timeout: within}
-	if source := r.source(); source != nil {
-		d.LocalAddr = source
+// Cable is the interface by which a connection leaves.
+type Cable struct {
+	// Interface is the one that the connection is bound to; empty: the system chooses.
+	Interface string `json:"interface"`
+	// Uncertain says why it may leave by another interface than the route's; empty: nothing suggests it.
+	Uncertain string `json:"uncertain"`
+}
+
+func (c Cable) String() string {
+	switch {
+	case c.Uncertain != "":
+		return "; its cable is not certain: " + c.Uncertain
+	case c.Interface != "":
+		return " over " + c.Interface
 	}
-	c, err := d.DialContext(ctx, "tcp", r.String())
+	return ""
+}
+
+// A bound connection has so long, and at most half the time that there is, before one by address is tried: its first packet may be lost.
+const boundWithin = 1500 * time.Millisecond
+
+// dial connects from the present address of the route's interface, so that a cable that was plugged in again is used with its new address.
+func (r Route) dial(ctx context.Context, within time.Duration) (*net.TCPConn, Cable, error) {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	w := r.way()
+	if !w.isBound {
+		c, err := w.connect(ctx, nil)
+		return c, w.Cable, err
+	}
+	bound, end := context.WithTimeout(ctx, min(boundWithin, within/2))
+	defer end()
+	c, err := w.connect(bound, w.bind)
+	if err == nil {
+		return c, w.Cable, nil
+	}
+	var why *net.OpError
+	if errors.As(err, &why) {
+		err = why.Err
+	}
+	uncertain := fmt.Sprintf("%s itself gives no answer (%v)", w.Interface, err)
+	c, err = w.connect(ctx, nil)
+	return c, Cable{Uncertain: uncertain}, err
+}
+
+// way is how connections of a route leave now.
+type way struct {
+	Cable
+	isBound bool
+	// nil: the interface has no address in the server's network, and the system chooses.
+	source net.Addr
+	to     string
+}
+
+func (w way) connect(ctx context.Context, control func(string, string, syscall.RawConn) error) (*net.TCPConn, error) {
+	c, err := (&net.Dialer{LocalAddr: w.source, Control: control}).DialContext(ctx, "tcp", w.to)
 	if err != nil {
 		return nil, err
 	}
 	return c.(*net.TCPConn), nil
 }
 
-// source is the interface's address in the server's subnet; nil: it has none, and the system chooses.
-func (r Route) source() net.Addr {
-	if r.Interface == "" {
-		return nil
+// SO_BINDTODEVICE of Linux. Since 5.7 it needs no right.
+const bindToDevice = 25
+
+func (w way) bind(_, _ string, c syscall.RawConn) error {
+	if runtime.GOOS != "linux" {
+		return errors.ErrUnsupported
 	}
+	var err error
+	return cmp.Or(c.Control(func(socket uintptr) {
+		err = syscall.SetsockoptString(int(socket), syscall.SOL_SOCKET, bindToDevice, w.Interface)
+	}), err)
+}
+
+// way: a connection is bound to the interface that the configuration names. Where another one has an address of the server's network, it is
+// bound only if that network is link-local, where each cable has one link: in a LAN the server answers the interface that sent last.
+func (r Route) way() way {
+	w := way{to: r.String()}
 	target, err := netip.ParseAddr(r.Address)
 	if err != nil {
-		return nil
+		return w
 	}
-	link, err := net.InterfaceByName(r.Interface)
-	if err != nil {
-		return nil
+	if target.Is6() && target.IsLinkLocalUnicast() && target.Zone() == "" {
+		target = target.WithZone(r.Interface)
 	}
-	addresses, err := link.Addrs()
-	if err != nil {
-		return nil
-	}
-	for _, each := range addresses {
-		prefix, err := netip.ParsePrefix(each.String())
-		if err == nil && prefix.Contains(target.WithZone("")) {
-			return &net.TCPAddr{IP: prefix.Addr().AsSlice(), Zone: target.Zone()}
+	w.to = netip.AddrPortFrom(target, uint16(r.Port)).String()
+	links, _ := net.Interfaces()
+	named := cmp.Or(r.Interface, target.Zone())
+	own, other := named, ""
+	for _, link := range links {
+		addresses, _ := link.Addrs()
+		for _, each := range addresses {
+			prefix, err := netip.ParsePrefix(each.String())
+			switch {
+			case err != nil || link.Flags&net.FlagUp == 0 || !prefix.Contains(target.WithZone("")):
+			case own == "":
+				own = link.Name
+			case link.Name != own:
+				other = link.Name
+			case named != "" && w.source == nil:
+				w.source = &net.TCPAddr{IP: prefix.Addr().AsSlice(), Zone: target.Zone()}
+			}
 		}
 	}
-	return nil
+	if w.isBound = named != "" && (other == "" && r.Named || other != "" && target.IsLinkLocalUnicast()); w.isBound {
+		w.Interface = named
+	} else if other != "" {
+		w.Uncertain = other + " has an address of the same network"
+	}
+	return w
 }

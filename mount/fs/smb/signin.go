@@ -59,6 +59,7 @@ type SignIn struct {
 // Connection is a session of a share. One that has ended is never used again.
 type Connection struct {
 	Route   Route
+	Cable   Cable
 	Share   *smb2.Share
 	session *smb2.Session
 	wire    *wire
@@ -71,14 +72,14 @@ func (s SignIn) Do(ctx context.Context) (*Connection, error) {
 	started := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, signInWithin)
 	defer cancel()
-	tcp, err := s.Route.dial(ctx, connectWithin)
+	tcp, cable, err := s.Route.dial(ctx, connectWithin)
 	if err != nil {
 		return nil, err
 	}
 	w := &wire{TCPConn: tcp, traffic: s.Traffic, ended: make(chan struct{})}
 	// The library waits for the wire, not for ctx, while it sends.
 	defer context.AfterFunc(ctx, w.reset)()
-	c := &Connection{Route: s.Route, wire: w}
+	c := &Connection{Route: s.Route, Cable: cable, wire: w}
 	var turn Turn = anyTurn{}
 	isAsked := false
 	d := smb2.Dialer{
@@ -146,12 +147,12 @@ func init() { smb2.OnPanic = safely.Panicked }
 var errAsked = errors.New("only asked who it is")
 
 // Ask returns what the server says of itself, without a byte of a login.
-func (r Route) Ask(ctx context.Context, within time.Duration) (server smb2.Server, err error) {
+func (r Route) Ask(ctx context.Context, within time.Duration) (server smb2.Server, cable Cable, err error) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	tcp, err := r.dial(ctx, within)
+	tcp, cable, err := r.dial(ctx, within)
 	if err != nil {
-		return server, err
+		return server, cable, err
 	}
 	defer tcp.Close()
 	defer context.AfterFunc(ctx, safely.Of(func() { _ = tcp.Close() }))()
@@ -162,7 +163,7 @@ func (r Route) Ask(ctx context.Context, within time.Duration) (server smb2.Serve
 	if _, err = safely.Do(func() (*smb2.Session, error) { return d.DialConn(ctx, tcp, r.Address) }); errors.Is(err, errAsked) {
 		err = nil
 	}
-	return server, err
+	return server, cable, err
 }
 
 // Id is what a later sign-in names as the session that was lost.

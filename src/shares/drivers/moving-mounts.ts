@@ -38,8 +38,15 @@ export interface MountReport {
   readonly phase: MountPhase;
   /** The route in use; while there is none, the last one. null: none yet. */
   readonly route: RouteName | null;
-  /** The address in use; null: none yet. `isFormer`: it is no longer the address of a route. */
-  readonly endpoint: { readonly address: string; readonly isFormer: boolean } | null;
+  /**
+   * The address in use; null: none yet. `isFormer`: it is no longer the address of a route. `uncertain`: why connections may
+   * leave by another interface than the route's; empty: nothing suggests it.
+   */
+  readonly endpoint: {
+    readonly address: string;
+    readonly isFormer: boolean;
+    readonly uncertain: string;
+  } | null;
   readonly allowed: readonly RouteName[];
   /** The program starts no connection until it gets the allowed routes: the network has changed. */
   readonly awaitsAllow: boolean;

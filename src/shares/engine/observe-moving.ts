@@ -57,8 +57,9 @@ export function endpointsOf(spec: ShareSpec, routes: Observed["routes"]): Endpoi
     const { host, port, interfaceName } = spec.routes[name];
     const { probe } = routes[name];
     const address = probe.address ?? (host !== null && isIP(host) !== 0 ? host : null);
-    if (address !== null && host !== null)
-      found[name] = { address, port, interfaceName: probe.interfaceName ?? interfaceName };
+    if (address === null || host === null) continue;
+    const named = interfaceName === null ? {} : { isNamed: true };
+    found[name] = { address, port, interfaceName: probe.interfaceName ?? interfaceName, ...named };
   }
   return found;
 }

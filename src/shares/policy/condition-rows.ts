@@ -123,6 +123,10 @@ export const SHARE_CONDITIONS = {
       "The share has no files, so its NAS can't be recognized after an outage",
       "This ends when the share has a file.",
     ],
+    cable_uncertain: (device: string | null, why: string) => [
+      `Traffic may not leave ${device === null ? "by the preferred cable" : `over ${device}`}: ${why}`,
+      "Use a separate network on the cable, on both ends.",
+    ],
     changes_unheard: (name: string, folders: readonly string[], missing: string) => [
       missing === ""
         ? `Programs watch more folders of ${name} than can be heard: nothing reports other machines' changes in ${folders[0]}`

@@ -86,6 +86,12 @@ export function movingConditions(input: DecideInput): ConditionDraft[] {
     const host = hostOf(input, route);
     conditions.push(SHARE_CONDITIONS.host_unproved(host, why, endpoint.address));
   }
+  if (phase.is === "serving" && route !== null && endpoint !== null && endpoint.uncertain !== "") {
+    const { interfaceName } = spec.routes[route];
+    // Two interfaces in the LAN of the only or the other route are usual: a laptop with Wi-Fi and a dock.
+    if (interfaceName !== null || (route === "tb" && routesOf(spec).length > 1))
+      conditions.push(SHARE_CONDITIONS.cable_uncertain(interfaceName, endpoint.uncertain));
+  }
   if (unheard !== null)
     conditions.push(SHARE_CONDITIONS.changes_unheard(spec.name, unheard.folders, unheard.missing));
   const lost = lostLocks.at(-1);

@@ -8,14 +8,16 @@ export interface Endpoint {
   readonly port: number;
   /** Connections leave from the present address of this interface; null: the system chooses. */
   readonly interfaceName: string | null;
+  /** The configuration names the interface: connections are bound to it where no other one has an address of the network. */
+  readonly isNamed?: boolean;
 }
 
 export type Endpoints = Readonly<Partial<Record<RouteName, Endpoint>>>;
 
 export function routeArguments(name: string, endpoint: Endpoint | undefined): string[] {
   if (endpoint === undefined) return [];
-  const { address, port, interfaceName } = endpoint;
-  const through = interfaceName === null ? "" : `,interface=${interfaceName}`;
+  const { address, port, interfaceName, isNamed = false } = endpoint;
+  const through = interfaceName === null ? "" : `,interface=${interfaceName}${isNamed ? ",named=true" : ""}`;
   return ["-route", `name=${name},address=${address},port=${port}${through}`];
 }
 

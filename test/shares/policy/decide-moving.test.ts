@@ -79,6 +79,9 @@ A18 folders whose changes are not heard are a note
   moving, it watches too much, 2 s: conditions changes_unheard, no steps
 A10 a lock that another machine may have had is a condition
   moving, it has lost a lock, 2 s: condition lock_lost, no steps
+A2 a preferred route that may leave by another cable is a note; with one route, whose cable does not matter, it is none
+  moving, eth1 has its network as well, 2 s: conditions cable_uncertain, no steps
+  moving, only over tb, eth1 has its network as well, 2 s: no conditions
 A13 an empty share is a note
   moving, its root is empty, 2 s: conditions share_empty, no steps
 `,

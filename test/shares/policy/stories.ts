@@ -133,6 +133,10 @@ const ACTS: readonly Act<World>[] = [
     (world) => Object.assign(programOf(world), { lostLocks: [{ path: "books.db", program: "sqlite3" }] }),
   ],
   [/^its share is gone$/, (world) => Object.assign(programOf(world), { missing: 'it has "photos"' })],
+  [
+    /^eth1 has its network as well$/,
+    (world) => Object.assign(programOf(world), { uncertain: "eth1 has an address of the same network" }),
+  ],
   [/^its root is empty$/, (world) => Object.assign(programOf(world), { isEmpty: true })],
   [/^off network$/, (world) => change(world, { away: "this network is not in only_on" })],
   [/^on its network$/, (world) => change(world, { away: null })],

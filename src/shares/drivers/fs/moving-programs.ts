@@ -292,8 +292,9 @@ export function newMessages(
   const routes = ROUTE_NAMES.flatMap((name) => {
     const endpoint = endpoints[name];
     if (endpoint === undefined) return [];
-    const { address, port, interfaceName } = endpoint;
-    return [{ name, address, port, ...(interfaceName === null ? {} : { interface: interfaceName }) }];
+    const { address, port, interfaceName, isNamed } = endpoint;
+    const through = interfaceName === null ? {} : { interface: interfaceName, named: isNamed };
+    return [{ name, address, port, ...through }];
   });
   const password = signIn && passwordOf(signIn);
   const set = { routes, patience_ms: patienceMs, ...(password === null ? {} : { password }) };

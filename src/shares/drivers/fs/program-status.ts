@@ -11,7 +11,7 @@ const statusOf = reader(
     route: nullable(text),
     allowed: list(text),
     awaits_allow: optional(flag),
-    endpoint: optional(nullable(object({ address: text, rerouted: flag }))),
+    endpoint: optional(nullable(object({ address: text, rerouted: flag, uncertain: optional(text) }))),
     phase: object({
       is: text,
       why: optional(nullable(text)),
@@ -65,7 +65,11 @@ export function readStatus(value: unknown, nowMs: number): MountReport | null {
   return {
     phase: { is, why: phase.why ?? null, text: phase.text ?? null },
     route: routeNamed(found.route),
-    endpoint: endpoint && { address: endpoint.address, isFormer: endpoint.rerouted },
+    endpoint: endpoint && {
+      address: endpoint.address,
+      isFormer: endpoint.rerouted,
+      uncertain: endpoint.uncertain ?? "",
+    },
     allowed: ROUTE_NAMES.filter((route) => found.allowed.includes(route)),
     awaitsAllow: found.awaits_allow === true,
     heardAtMs: ago(found.heard_ms),

@@ -79,7 +79,7 @@ async function startStandIn(t: TestContext, does: string) {
 }
 
 const ENDPOINTS = {
-  tb: { address: "10.0.0.1", port: 445, interfaceName: "tb0" },
+  tb: { address: "10.0.0.1", port: 445, interfaceName: "tb0", isNamed: true },
   fallback: { address: "10.0.0.2", port: 4450, interfaceName: null },
 };
 const PLAN: MountPlan = {
@@ -112,7 +112,7 @@ describe("the driver fs", () => {
     );
     const owner = ["-uid", `${process.getuid?.()}`, "-gid", `${process.getgid?.()}`];
     assert.deepEqual((await said(folder, "arguments")).trim().split("\n"), [
-      ...["mount", "-route", "name=tb,address=10.0.0.1,port=445,interface=tb0"],
+      ...["mount", "-route", "name=tb,address=10.0.0.1,port=445,interface=tb0,named=true"],
       ...["-route", "name=fallback,address=10.0.0.2,port=4450"],
       ...["-user", "ann", "-sign", "-domain", "HOME", "-share", "CORE"],
       ...["-state", files.folder, "-logons", join(folder, "home/logons")],
