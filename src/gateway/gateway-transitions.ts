@@ -117,20 +117,12 @@ export type GatewayTransition =
       /** At most 20 names. An entry that is not a tool is named with its kind: `prompt NAME`. */
       readonly tools: readonly string[];
     }
-  /** A call waits for the owner's answer. Without its arguments, which only the owner may see. */
+  /** A call waits for the owner's answer, or got one. Without its arguments, which only the owner may see. */
   | {
-      readonly name: "question.asked";
+      readonly name: "question.asked" | "question.answered";
       readonly tool: string;
       readonly backend: string;
-      readonly user: string;
-      readonly program: string;
-    }
-  | {
-      readonly name: "question.answered";
-      readonly tool: string;
-      readonly backend: string;
-      /** `run`: the call runs; `stored`: the next equal call does; `denied`. */
-      readonly effect: string;
+      readonly by: string;
     }
   | { readonly name: "gateway.listening"; readonly url: string }
   | { readonly name: "gateway.listen_failed"; readonly address: string; readonly reason: string }

@@ -1,6 +1,7 @@
 // The registry of screens, in the order of the tabs.
 
 import type { DaemonConnection } from "../api/client/daemon-connection.ts";
+import { eitherOf } from "../runtime/store.ts";
 import type { Clock } from "../runtime/time/clock.ts";
 import { createApproveScreen } from "./approve/approve-screen.ts";
 import { startApproveSession } from "./approve/approve-session.ts";
@@ -28,7 +29,7 @@ export function createScreens(
   show: (key: string) => void,
 ): readonly [Screen, ...Screen[]] {
   const { link, prompt, signal, sync, clock } = context;
-  const approving = startApproveSession(link.call, sync.status, signal);
+  const approving = startApproveSession(link.call, eitherOf(sync.status, link.status), signal);
   const ring = createEventRing(link.listen, clock, signal);
   const actions = createActions(link, prompt, signal);
   const showApprovals = () => show("a");

@@ -1,10 +1,26 @@
 // What a person does in the page beyond looking: approve, call by fields, read what was, restart, sign in again.
 import assert from "node:assert/strict";
+import { resolve } from "node:path";
 import { test } from "node:test";
+import { Client } from "@modelcontextprotocol/sdk/client/index.js";
+import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
+import { connectToDaemon } from "../../src/api/client/client.ts";
 import { eventually } from "../support/eventually.ts";
 import { NO_BROWSER, openPageRig, openView, type PageRig, violations } from "./page-rig.ts";
 
-const TRUST = '\n[trust]\napprove = "commands"\n\n[audit]\nenabled = true\n';
+const TRUST =
+  '\n[trust]\napprove = "commands"\n\n[audit]\nenabled = true\n\n[authorization]\ndefault_effect = "allow"\ndestructive = "ask"\n';
+const MOUNTAINEER = resolve(import.meta.dirname, "../../bin/mountaineer");
+
+/** A program of the owner whose client cannot ask: the official SDK without elicitation, through `mountaineer mcp`. */
+async function startProgram({ home }: PageRig, ends: AsyncDisposableStack) {
+  const client = new Client({ name: "Agent\u202e", version: "1" });
+  const env = { PATH: process.env["PATH"] ?? "", MOUNTAINEER_HOME: home.home };
+  await client.connect(new StdioClientTransport({ command: MOUNTAINEER, args: ["mcp"], env }));
+  ends.defer(() => client.close());
+  return async (message: string): Promise<string> =>
+    JSON.stringify((await client.callTool({ name: "echo", arguments: { message } })).content);
+}
 
 test("work in the page", { skip: NO_BROWSER }, async (t) => {
   await using rig = await openPageRig(t, { more: () => TRUST, kept: true });
@@ -81,6 +97,47 @@ test("work in the page", { skip: NO_BROWSER }, async (t) => {
     await dialog.getByRole("button", { name: "Approve this" }).click();
     await page.getByText(/^Approved: /).waitFor();
     await page.getByText("No entry waits.").waitFor();
+  });
+
+  await t.test("E6 the owner answers in an unlocked tab, and a question outlives a handover", async () => {
+    await using ends = new AsyncDisposableStack();
+    const [call, other] = [await startProgram(rig, ends), await startProgram(rig, ends)];
+    await rig.home.cli(["config", "set", "server.management.allow_commands", "false"]);
+    const { page: tab, context } = await rig.signedIn();
+    ends.defer(() => context.close());
+    const card = tab.getByRole("article", { name: "Waits for your answer: echo of tools" });
+    const [first, second] = [call("of this program"), other("of this program")];
+    await tab
+      .getByText(/echo of tools waits for your answer/)
+      .first()
+      .waitFor();
+    assert.equal(await card.count(), 0, "the tab is locked");
+    assert.doesNotMatch(JSON.stringify(await rig.home.glance()), /of this program/);
+    await tab.getByRole("button", { name: "Unlock" }).click();
+    const typed = await tab.getByText(/^MOUNTAINEER_HOME=\S+ mountaineer admin /).textContent();
+    assert.equal((await rig.home.cli((typed ?? "").split(" ").slice(2))).code, 0);
+    await card.nth(1).waitFor();
+    assert.deepEqual(await violations(tab), []);
+    for (const text of ['"message": "of this program"', "Agent\\u{202e} 1", "Asked because of: destructive"])
+      await card.first().getByText(text).waitFor();
+    await card.first().getByRole("button", { name: "Allow once: echo of tools" }).click();
+    assert.match(await Promise.race([first, second]), /of this program/);
+    await eventually(async () => (await card.count()) === 1);
+    await card.getByRole("button", { name: "Deny: echo of tools" }).click();
+    const answers = await Promise.all([first, second]);
+    assert.equal(answers.filter((text) => text.includes("the owner of this gateway denied it")).length, 1);
+
+    const waiting = call("over a restart");
+    await card.getByText('"message": "over a restart"').waitFor();
+    assert.equal((await rig.home.cli(["restart"])).code, 0);
+    assert.match(await waiting, /has not answered yet; the question stands for ten minutes/);
+    const daemon = await connectToDaemon(rig.home.home);
+    const { signal } = new AbortController();
+    const { questions = [] } = (await daemon?.call("questions", null, signal)) ?? {};
+    const answer = { code: questions[0]?.code ?? "", allow: true, from: "terminal" } as const;
+    assert.equal((await daemon?.call("answer", answer, signal))?.effect, "stored");
+    assert.match(await call("over a restart"), /^\[\{"type":"text","text":"over a restart"/);
+    await rig.home.cli(["config", "set", "server.management.allow_commands", "true"]);
   });
 
   await t.test("F2 the daemon is restarted from the page, which continues with the next one", async () => {

@@ -172,14 +172,8 @@ const TEXTS: Readonly<Record<string, Renderer | null>> = {
   "config.rejected": rendered("bad", "The configuration was rejected"),
   "config.entry_waits": (fields) => ["warning", `Waits for approval: ${textOf(fields["summary"])}`],
   "config.entry_approved": (fields) => ["good", `Approved: ${textOf(fields["summary"])}`],
-  "question.asked": (fields) => [
-    "warning",
-    `${textOf(fields["tool"])} waits for your answer: ${textOf(fields["program"])} of ${textOf(fields["user"])} calls it`,
-  ],
-  "question.answered": (fields) => [
-    "plain",
-    `You have ${fields["effect"] === "denied" ? "denied" : "allowed"} ${textOf(fields["tool"])}`,
-  ],
+  "question.asked": (fields) => ["warning", `${textOf(fields["tool"])} waits for your answer`],
+  "question.answered": (fields) => ["plain", `You have answered a call of ${textOf(fields["tool"])}`],
   "gateway.listening": (fields) => ["good", `The gateway listens at ${textOf(fields["url"])}`],
   "gateway.listen_failed": rendered("bad", "The gateway cannot listen"),
   "gateway.stopped_listening": rendered("plain", "The gateway no longer listens"),

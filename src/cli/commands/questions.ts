@@ -1,6 +1,7 @@
 // The commands about calls that wait for the owner's answer: `questions` and `answer`.
+import type { QuestionReport } from "../../api/contract/questions.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
-import { printable } from "../../runtime/text/plain-text.ts";
+import { durationText, printable } from "../../runtime/text/plain-text.ts";
 import { plainCode } from "../../runtime/text/typed-code.ts";
 import { command } from "../input/command.ts";
 import { isYes } from "../input/confirm.ts";
@@ -9,7 +10,10 @@ import { callDaemon } from "../sessions/control-session.ts";
 import { RUNNING_BACKENDS } from "../sessions/gateway-session.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 
-const labels = () => import("../../api/labels/question-labels.ts");
+function questionLines({ tool, server, opened, lines }: QuestionReport, code: string): readonly string[] {
+  const since = durationText(Date.now() - Date.parse(opened));
+  return [`${tool} of ${server}, ${since} ago${code}`, ...lines.map((line) => `    ${line}`)].map(printable);
+}
 
 export const questionsCommand = command("questions", {
   summary: "list the calls that wait for your answer",
@@ -18,15 +22,11 @@ export const questionsCommand = command("questions", {
   examples: { "mountaineer questions": "see them" },
   exits: { 8: "no daemon runs" },
   async run(context) {
-    const { codeText, questionLines, questionTitle } = await labels();
     const { questions } = await callDaemon(context, RUNNING_BACKENDS, "questions", null);
     // A program that runs commands for a model should not find a code.
     const shown = questions.map(({ code: _, ...question }) => question);
-    showResult(context, { questions: shown }, ({ bold }) =>
-      questions.flatMap((question) => [
-        `${bold(printable(questionTitle(question)))}${context.prompt === null ? "" : `  ${codeText(question)}`}`,
-        ...questionLines(question, Date.now()).map((line) => `    ${printable(line)}`),
-      ]),
+    showResult(context, { questions: shown }, () =>
+      questions.flatMap((one) => questionLines(one, context.prompt === null ? "" : `: ${one.code}`)),
     );
     if (questions.length === 0) context.notify("no call waits for your answer");
   },
@@ -39,23 +39,19 @@ export const answerCommand = command("answer", {
   exits: { 1: "you said no: the call is denied; or no question has this code", 8: "no daemon runs" },
   takes: { "<code>": { about: "the question's code" } },
   async run(context, { code }) {
-    const { ANSWER_EFFECTS, questionLines, questionTitle } = await labels();
     const { prompt } = context;
     if (prompt === null) throw new MountaineerError("usage", "only a person at a terminal can answer");
     const { questions } = await callDaemon(context, RUNNING_BACKENDS, "questions", null);
-    const question = questions.find((one) => one.code === plainCode(code));
+    const question = questions.find((one) => plainCode(one.code) === plainCode(code));
     if (question === undefined)
       throw new MountaineerError("permission_denied", "no question has this code now", {
         hint: "mountaineer questions",
       });
-    showText(context, ({ bold }) => [
-      bold(printable(questionTitle(question))),
-      ...questionLines(question, Date.now()).map((line) => `    ${printable(line)}`),
-    ]);
+    showText(context, () => questionLines(question, ""));
     const allow = await isYes(prompt, "Allow this call, once?", "no");
     const request = { code, allow, from: "terminal" } as const;
-    const { effect } = await callDaemon(context, RUNNING_BACKENDS, "answer", request);
-    showText(context, () => [ANSWER_EFFECTS[effect]]);
+    const { detail } = await callDaemon(context, RUNNING_BACKENDS, "answer", request);
+    showText(context, () => [detail]);
     return allow ? 0 : FAILED_EXIT;
   },
 });

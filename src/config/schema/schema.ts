@@ -70,6 +70,7 @@ export const notifyKeys = {
   failover: toggleKey("free", true, "When a share switches to the fallback."),
   tb_ready: toggleKey("free", true, "When the preferred route is back, and a share has not moved back yet."),
   config_rejected: toggleKey("free", true, "When this file has an error."),
+  questions: toggleKey("free", true, "When a call waits for your answer."),
 };
 
 // A pattern for the JSON Schema, by which editors check the file; `parseBackendName` checks more.

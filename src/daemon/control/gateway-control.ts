@@ -72,9 +72,9 @@ export function createGatewayControl(current: () => Gateway | null) {
     async questions() {
       const list = gateway().questions?.list ?? [];
       return {
-        questions: list.map(({ code, openedMs, waiting, shown }) => ({
-          ...{ ...shown, code, arguments: [...shown.arguments] },
-          ...{ opened: isoTime(openedMs), waiting: waiting.size },
+        questions: list.map(({ code, openedMs, tool, server, lines }) => ({
+          ...{ tool, server, lines: [...lines], opened: isoTime(openedMs) },
+          code: `${code.slice(0, 3)}-${code.slice(3)}`,
         })),
       };
     },
@@ -85,14 +85,13 @@ export function createGatewayControl(current: () => Gateway | null) {
         throw new MountaineerError("permission_denied", "no question has this code now", {
           hint: "it was answered, or ten minutes have passed",
         });
-      const { question, effect, answeredMs } = answered;
-      const { tool, server, user, program } = question.shown;
-      const after = durationText(answeredMs - question.openedMs);
+      const { tool, server, by, effect, openedMs, answeredMs } = answered;
+      const after = durationText(answeredMs - openedMs);
       running.record({
         ...{ time: isoTime(answeredMs), event: "question.answered", entry: `${server}/${tool}` },
-        summary: `${allow ? "allowed" : "denied"} by the owner (${from}) after ${after}, for ${user} (${program})`,
+        summary: `${allow ? "allowed" : "denied"} by the owner (${from}) after ${after}, for ${by}`,
       });
-      return { effect };
+      return { effect, detail: ANSWER_EFFECTS[effect] };
     },
     async changeGrants({ ids, to }) {
       const changed = await gateway().clients.change(ids, to);
@@ -214,6 +213,12 @@ export function toolChangesReport(gateway: Gateway, named: readonly string[] | n
     lost,
   };
 }
+
+const ANSWER_EFFECTS = {
+  run: "allowed: the call runs, once",
+  stored: "allowed: no call waits now, and the same call runs once within ten minutes",
+  denied: "denied: the same call is refused for ten minutes",
+};
 
 function offTools({ serving }: Gateway) {
   return serving.catalog.entries.filter(({ status }) => status === "off");

@@ -5,7 +5,7 @@ import { firstNames, printable } from "../../runtime/text/plain-text.ts";
 import type { ServiceTransition } from "../events/service-transitions.ts";
 import type { Notification } from "./notification-command.ts";
 
-export type NotificationKind = "failover" | "tbReady" | "configRejected";
+export type NotificationKind = "failover" | "tbReady" | "configRejected" | "questions";
 
 /** Number of shares that one notification names; the others are counted. */
 const NAMES_SHOWN = 3;
@@ -19,7 +19,7 @@ export type NotificationQueue = ReturnType<typeof createNotificationQueue>;
 
 interface Waiting {
   readonly kind: NotificationKind;
-  /** The name of the share; "" if the notification concerns no share. */
+  /** The name of the share, or of the tool that waits for an answer; "" if the notification concerns neither. */
   readonly share: string;
   readonly detail: string;
   /** The preferred route's name. */
@@ -76,6 +76,10 @@ function newsOf(transition: ServiceTransition): Waiting | null {
       return { kind: "tbReady", share: transition.share, detail: "", preferred };
     case "config.rejected":
       return { kind: "configRejected", share: "", detail: lineOf(transition.reason), preferred };
+    case "question.asked": {
+      const share = `${transition.tool} of ${transition.backend}`;
+      return { kind: "questions", share, detail: "", preferred };
+    }
     default:
       return null;
   }
@@ -115,6 +119,8 @@ function oneText({ kind, share, detail, preferred }: Waiting): Notification {
         title: `${name}: ${preferred} is ready`,
         body: "It returns once its files are closed, or when you switch it.",
       };
+    case "questions":
+      return { title: `${name} waits for your answer`, body: "Its call is shown by: mountaineer questions" };
     case "configRejected":
       return {
         title: `The configuration was rejected${detail}`,
@@ -125,6 +131,7 @@ function oneText({ kind, share, detail, preferred }: Waiting): Notification {
 
 function manyText({ kind, detail, preferred }: Waiting, all: readonly Waiting[]): Notification {
   const list = firstNames(all, ({ share }) => shownName(share), NAMES_SHOWN);
+  if (kind === "questions") return { title: `${all.length} calls wait for your answer`, body: list };
   return kind === "failover"
     ? { title: `${all.length} shares ${overRoute(detail, preferred)}`, body: list }
     : { title: `${sentence(preferred)} is ready for ${all.length} shares`, body: list };

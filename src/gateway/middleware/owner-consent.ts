@@ -51,10 +51,9 @@ function callInQuestion(
 ): CallInQuestion | null {
   const { principal, clientInfo, caller, publicId, sessionId } = client;
   const { _meta, ...own } = params ?? {};
-  const lines = argumentLines(own["arguments"]);
-  if (lines === null) return null;
-  const shown = lines.map((line) => printableJson(clean(line)));
-  if (Buffer.byteLength(shown.join("\n")) > LONGEST_BYTES) return null;
+  const given = argumentLines(own["arguments"]);
+  const shown = given?.map((line) => printableJson(clean(line))) ?? [];
+  if (given === null || Buffer.byteLength(shown.join("\n")) > LONGEST_BYTES) return null;
   const session = caller ?? (publicId === undefined ? sessionId : null);
   const rights = [principal.roles.toSorted(), principal.limits ?? null];
   const bound = [principalKey(principal), session, clientInfo, rights, consentKey(served.catalog, call), own];
@@ -62,20 +61,21 @@ function callInQuestion(
   const { name = "unnamed", version = "" } = clientInfo;
   const { target, backend, isDestructive, rule } = call;
   const description = target?.definition?.["description"];
+  const by = `${line(named(principal), LONGEST_NAME)}, by a program that calls itself ${line(`${name} ${version}`, LONGEST_NAME)}`;
   return {
     key: sha256Of(canonical(bound)),
     countsFor: principal.user ?? principalKey(principal),
-    shown: {
-      tool: line(target?.name, LONGEST_NAME),
-      server: line(backend ?? "mountaineer", LONGEST_NAME),
-      description: typeof description === "string" ? line(description, LONGEST_TEXT) : null,
-      destructive: isDestructive,
-      user: line(named(principal), LONGEST_NAME),
-      program: line(`${name} ${version}`, LONGEST_NAME),
-      rule: line(rule, LONGEST_TEXT),
-      arguments: shown,
-      redacted: lines.some((one) => clean(one) !== one),
-    },
+    tool: line(target?.name, LONGEST_NAME),
+    server: line(backend ?? "mountaineer", LONGEST_NAME),
+    by,
+    lines: [
+      `For ${by}.`,
+      `Asked because of: ${line(rule, LONGEST_TEXT)}`,
+      ...(isDestructive ? ["It may change or delete things."] : []),
+      ...(typeof description === "string" ? [`The server says: ${line(description, LONGEST_TEXT)}`] : []),
+      ...(given.some((one) => clean(one) !== one) ? ["A secret is shown as [redacted]."] : []),
+      ...(shown.length === 0 ? ["No arguments."] : shown),
+    ],
   };
 }
 

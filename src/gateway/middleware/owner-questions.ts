@@ -17,42 +17,26 @@ const MOST_QUESTIONS = 64;
 const MOST_WAITING = 64;
 
 /** The call as the owner sees it: bounded, without secrets and invisible characters. */
-export interface ShownCall {
-  readonly tool: string;
-  readonly server: string;
-  /** In the words of the server; null: none. */
-  readonly description: string | null;
-  readonly destructive: boolean;
-  readonly user: string;
-  /** The name that the program gives itself. */
-  readonly program: string;
-  readonly rule: string;
-  /** One line of JSON for each argument. */
-  readonly arguments: readonly string[];
-  /** Whether a secret in the arguments is hidden. */
-  readonly redacted: boolean;
-}
-
 export interface CallInQuestion {
-  /** A digest of all that the answer is for. Equal for equal calls only. */
+  /** A digest of all that the answer is for. */
   readonly key: string;
   /** Whose questions are counted together: a user, with all programs. */
   readonly countsFor: string;
-  readonly shown: ShownCall;
+  readonly tool: string;
+  readonly server: string;
+  /** The user and the program. */
+  readonly by: string;
+  /** All that decides the answer; each argument whole. */
+  readonly lines: readonly string[];
 }
 
 export interface OwnerQuestion extends CallInQuestion {
   /** Only for the owner: a client never gets it. */
-  readonly code: string;
+  code: string;
   /** Wall ms. */
   readonly openedMs: number;
-  /** The calls that wait, the newest last. */
-  readonly waiting: ReadonlySet<unknown>;
-}
-
-interface OpenQuestion extends OwnerQuestion {
-  code: string;
   untilMs: number;
+  /** The calls that wait, the newest last. */
   readonly waiting: Set<PromiseWithResolvers<ConsentOutcome>>;
 }
 
@@ -61,23 +45,14 @@ interface GivenAnswer {
   readonly untilMs: number;
 }
 
-/** `run`: the newest call that waits; `stored`: for the next equal call. */
-type AnswerEffect = "run" | "stored" | "denied";
-
-interface AnsweredQuestion {
-  readonly question: OwnerQuestion;
-  readonly effect: AnswerEffect;
-  /** Wall ms. */
-  readonly answeredMs: number;
+interface Remaining {
+  readonly remainingMs: number;
 }
 
+/** For another process, whose monotonic clock is another. */
 export interface HandedQuestions {
-  readonly questions: readonly (Omit<OwnerQuestion, "waiting"> & { readonly remainingMs: number })[];
-  readonly answers: readonly {
-    readonly key: string;
-    readonly isAllowed: boolean;
-    readonly remainingMs: number;
-  }[];
+  readonly questions: readonly (Omit<OwnerQuestion, "waiting" | "untilMs"> & Remaining)[];
+  readonly answers: readonly (readonly [key: string, GivenAnswer & Remaining])[];
 }
 
 interface Wait {
@@ -90,7 +65,7 @@ interface Wait {
 export class OwnerQuestions {
   readonly #clock: Clock;
   /** By key, the oldest first. */
-  readonly #open = new Map<string, OpenQuestion>();
+  readonly #open = new Map<string, OwnerQuestion>();
   readonly #answers = new Map<string, GivenAnswer>();
   #isHandedOver = false;
   /** Called when a question opens, and when it is answered. */
@@ -121,13 +96,14 @@ export class OwnerQuestions {
   }
 
   /** null: no question has this code. */
-  answer(typed: string, isAllowed: boolean): AnsweredQuestion | null {
+  answer(typed: string, isAllowed: boolean) {
     this.#expire();
     const code = plainCode(typed);
     const question = [...this.#open.values()].find((one) => one.code === code);
     if (question === undefined) return null;
     const { key, waiting } = question;
     const newest = [...waiting].at(-1);
+    // `run`: the newest call that waits; `stored`: for the next equal call.
     const effect = !isAllowed ? "denied" : newest === undefined ? "stored" : "run";
     if (effect !== "run") this.#answers.set(key, { isAllowed, untilMs: this.#inTenMinutes });
     if (effect === "denied") end(question, "denied");
@@ -138,9 +114,8 @@ export class OwnerQuestions {
     if (waiting.size === 0) this.#open.delete(key);
     // Each of the other calls needs another answer.
     else question.code = this.#freshCode();
-    const { tool, server: backend } = question.shown;
-    this.announce({ name: "question.answered", tool, backend, effect });
-    return { question, effect, answeredMs: this.#clock.wallMs() };
+    this.#announce("question.answered", question);
+    return { ...question, effect, answeredMs: this.#clock.wallMs() } as const;
   }
 
   /** Moves all to the next daemon. Waiting calls end; from now on each call is to be made again there. */
@@ -152,9 +127,9 @@ export class OwnerQuestions {
       ...question,
       remainingMs: waiting.size > 0 ? STANDS_MS : untilMs - nowMs,
     }));
-    const answers = [...this.#answers].map(([key, { isAllowed, untilMs }]) => ({
-      ...{ key, isAllowed, remainingMs: untilMs - nowMs },
-    }));
+    const answers = [...this.#answers].map(
+      ([key, given]) => [key, { ...given, remainingMs: given.untilMs - nowMs }] as const,
+    );
     for (const question of this.#open.values()) end(question, "open");
     this.#open.clear();
     this.#answers.clear();
@@ -166,12 +141,12 @@ export class OwnerQuestions {
     const nowMs = this.#clock.monotonicMs();
     for (const { remainingMs, ...question } of questions)
       this.#open.set(question.key, { ...question, untilMs: nowMs + remainingMs, waiting: new Set() });
-    for (const { key, isAllowed, remainingMs } of answers)
+    for (const [key, { isAllowed, remainingMs }] of answers)
       this.#answers.set(key, { isAllowed, untilMs: nowMs + remainingMs });
   }
 
   /** null: this user has too many questions. */
-  #begin(call: CallInQuestion): OpenQuestion | null {
+  #begin(call: CallInQuestion): OwnerQuestion | null {
     const all = [...this.#open.values()];
     if (all.filter(({ countsFor }) => countsFor === call.countsFor).length >= MOST_OF_USER) return null;
     const [oldest] = all.length < MOST_QUESTIONS ? [] : ofLargest(all, ({ countsFor }) => countsFor);
@@ -182,12 +157,11 @@ export class OwnerQuestions {
     const times = { openedMs: this.#clock.wallMs(), untilMs: this.#inTenMinutes };
     const question = { ...call, ...times, code: this.#freshCode(), waiting: new Set<never>() };
     this.#open.set(call.key, question);
-    const { tool, server: backend, user, program } = call.shown;
-    this.announce({ name: "question.asked", tool, backend, user, program });
+    this.#announce("question.asked", question);
     return question;
   }
 
-  async #wait({ waiting }: OpenQuestion, { signal, limitMs, onWaiting }: Wait): Promise<ConsentOutcome> {
+  async #wait({ waiting }: OwnerQuestion, { signal, limitMs, onWaiting }: Wait): Promise<ConsentOutcome> {
     const call = Promise.withResolvers<ConsentOutcome>();
     const leave = (): void => {
       if (waiting.delete(call)) call.resolve("cancel");
@@ -205,6 +179,10 @@ export class OwnerQuestions {
     } finally {
       signal.removeEventListener("abort", leave);
     }
+  }
+
+  #announce(name: "question.asked" | "question.answered", { tool, server, by }: CallInQuestion): void {
+    this.announce({ name, tool, backend: server, by });
   }
 
   #expire(): void {
@@ -226,7 +204,7 @@ export class OwnerQuestions {
   }
 }
 
-function end({ waiting }: OpenQuestion, outcome: ConsentOutcome): void {
+function end({ waiting }: OwnerQuestion, outcome: ConsentOutcome): void {
   for (const call of waiting) call.resolve(outcome);
   waiting.clear();
 }

@@ -89,8 +89,8 @@ export const GATEWAY_CONDITIONS = {
       `Traces and metrics do not arrive: ${reason}${lostCount(dropped, "spans")}`,
       "Requests are served without them; check [telemetry].endpoint. The gateway retries automatically.",
     ],
-    question_waits: (tool: string, server: string, who: string) => [
-      `${tool} of ${server} waits for your answer: ${who} calls it`,
+    question_waits: (tool: string, server: string, by: string) => [
+      `${tool} of ${server} waits for your answer, for ${by}`,
       "`mountaineer questions` shows its arguments.",
     ],
     rule_names_one_server: ({ rule, owner, isThere, lines }: NarrowedRule) => [

@@ -51,14 +51,8 @@ export function createGatewayConditions(clock: Pick<Clock, "wallMs">) {
   ): readonly GatewayCondition[] => {
     const found: FoundCondition<GatewayConditionName>[] = listening === null ? [] : [listening];
     const add: Add = (condition) => void found.push(condition);
-    for (const {
-      shown: { tool, server, user, program },
-      openedMs,
-    } of stored.questions ?? [])
-      add({
-        ...GATEWAY_CONDITIONS.question_waits(tool, server, `${program} of ${user}`),
-        since: isoTime(openedMs),
-      });
+    for (const { tool, server, by, openedMs } of stored.questions ?? [])
+      add({ ...GATEWAY_CONDITIONS.question_waits(tool, server, by), since: isoTime(openedMs) });
     addRules(rules, add);
     addNames(rules, catalog, add);
     addRuleNames(rules, catalog, stored.ruleOwners, add);

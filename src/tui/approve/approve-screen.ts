@@ -3,7 +3,7 @@ import { cutLine, diffTone, type Line, markedLines, span, type View } from "../t
 import type { KeyHelp, Screen, ShellLine } from "../terminal/screen.ts";
 import { linesBelow, shownLines } from "../text/scroller.ts";
 import type { ApproveSession } from "./approve-session.ts";
-import { type ApproveState, entryOf } from "./approve-state.ts";
+import { type ApproveState, entryOf, isQuestion } from "./approve-state.ts";
 
 /** Number of lines above the difference; `FOOT_LINES`: below it. */
 const HEAD_LINES = 4;
@@ -13,6 +13,7 @@ const KEYS: readonly KeyHelp[] = [
   { keys: "Tab, Shift-Tab", does: "next, previous entry" },
   { keys: "Space, arrows", does: "scroll; an entry can be approved once you have seen its end" },
   { keys: "y, then Enter", does: "approves the entry; any other key leaves it" },
+  { keys: "n", does: "denies a call that waits for your answer" },
 ];
 
 const SHELLS: readonly ShellLine[] = [
@@ -85,5 +86,7 @@ function hintsOf(state: ApproveState): readonly string[] {
   if (entryOf(state) === null) return ["s Sync", "q quit"];
   const many = (state.report?.waiting.length ?? 0) > 1;
   const more = linesBelow(state.text) > 0;
-  return [...(many ? ["Tab next"] : []), ...(more ? ["Space more"] : ["y approve"]), "s Sync", "q quit"];
+  const deny = isQuestion(entryOf(state)) ? ["n deny"] : [];
+  const keys = [...(many ? ["Tab next"] : []), ...(more ? ["Space more"] : ["y approve"]), ...deny];
+  return [...keys, "s Sync", "q quit"];
 }

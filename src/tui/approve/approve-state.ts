@@ -1,5 +1,6 @@
 // The state of the Approve screen and its reaction to keys. Pure: the entry to approve is returned as the action.
 import type { ApprovalsReport, WaitingEntryWire } from "../../api/contract/approvals.ts";
+import type { QuestionReport } from "../../api/contract/questions.ts";
 import { diffText } from "../../config/history/text-diff.ts";
 import { isNamed, type Key } from "../terminal/key.ts";
 import { next, type Step, unused } from "../terminal/step.ts";
@@ -31,6 +32,21 @@ export const EMPTY_APPROVE: ApproveState = {
   notice: null,
 };
 
+/** `denies`: the call that waits for an answer is denied. */
+export type ApproveAction = WaitingEntryWire & { readonly denies?: true };
+
+const QUESTION = "question";
+
+/** A call that waits for the owner's answer, among the entries that wait. */
+export function questionEntry({ code, tool, server, opened, lines }: QuestionReport): WaitingEntryWire {
+  const shown = { summary: `${tool} of ${server}`, approved: "", waiting: lines.join("\n") };
+  return { id: code, name: code, kind: QUESTION, digest: `${code} ${opened}`, ...shown };
+}
+
+export function isQuestion(entry: WaitingEntryWire | null): boolean {
+  return entry?.kind === QUESTION;
+}
+
 export function entryOf({ report, chosen }: ApproveState): WaitingEntryWire | null {
   return report?.waiting.find(({ id }) => id === chosen) ?? report?.waiting[0] ?? null;
 }
@@ -38,7 +54,8 @@ export function entryOf({ report, chosen }: ApproveState): WaitingEntryWire | nu
 function withEntry(state: ApproveState, entry: WaitingEntryWire | null): ApproveState {
   const { approved = "", waiting = "" } = entry ?? {};
   const diff = diffText(approved, waiting, { before: "approved", after: "waiting" });
-  const text = createScroller(diff.split("\n").slice(2, -1).join("\n"), state.text.size);
+  const shown = isQuestion(entry) ? waiting : diff.split("\n").slice(2, -1).join("\n");
+  const text = createScroller(shown, state.text.size);
   return { ...state, chosen: entry?.id ?? null, text };
 }
 
@@ -51,7 +68,7 @@ export function withApprovals(state: ApproveState, report: ApprovalsReport): App
   return isSame ? fresh : { ...withEntry(fresh, now), questionDigest: null };
 }
 
-export function pressApproveKey(state: ApproveState, key: Key): Step<ApproveState, WaitingEntryWire> {
+export function pressApproveKey(state: ApproveState, key: Key): Step<ApproveState, ApproveAction> {
   const entry = entryOf(state);
   if (entry === null || state.isBusy) return unused(state);
   if (state.questionDigest !== null) {
@@ -62,6 +79,8 @@ export function pressApproveKey(state: ApproveState, key: Key): Step<ApproveStat
   }
   if (key.kind === "character" && key.text === "y" && linesBelow(state.text) === 0)
     return next({ ...state, questionDigest: entry.digest, notice: null });
+  if (key.kind === "character" && key.text === "n" && isQuestion(entry))
+    return next({ ...state, isBusy: true, notice: null }, { ...entry, denies: true });
   const by = { tab: 1, right: 1, backtab: -1, left: -1 }[key.kind === "named" ? (key.name as string) : ""];
   if (by !== undefined) {
     const waiting = state.report?.waiting ?? [];

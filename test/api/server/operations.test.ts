@@ -20,6 +20,7 @@ const TEXTS = [
   "a".repeat(64),
   "0".repeat(64),
   "tb",
+  "page",
   "show",
   "info",
   "auto",

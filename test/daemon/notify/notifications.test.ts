@@ -26,7 +26,13 @@ import { changeOf } from "../samples.ts";
 import { createServiceRig, NEVER, overTb } from "../service-rig.ts";
 import { failover, recovered, rejected, tbReady } from "../transitions.ts";
 
-const ON: NotifyConfig = { enabled: true, failover: true, tbReady: true, configRejected: true };
+const ON: NotifyConfig = {
+  enabled: true,
+  failover: true,
+  tbReady: true,
+  configRejected: true,
+  questions: true,
+};
 
 type Desk = Awaited<ReturnType<typeof desk>>;
 
@@ -369,6 +375,18 @@ function queuedTitles(queue: NotificationQueue): string[] {
   for (let next = queue.take(); next !== null; next = queue.take()) told.push(next.title);
   return told;
 }
+
+test("E6 a call that waits for the owner is named without its arguments, and several become one", () => {
+  const asked = (tool: string): ServiceTransition => ({
+    ...{ name: "question.asked", tool, backend: "files", by: "user ben" },
+  });
+  assert.deepEqual(queuedTitles(queueOf(asked("wipe"))), ["wipe of files waits for your answer"]);
+  const many = queueOf(asked("wipe"), asked("drop"), asked("cut")).take();
+  assert.deepEqual(many, {
+    title: "3 calls wait for your answer",
+    body: "wipe of files, drop of files, cut of files",
+  });
+});
 
 test("each kind has its text", () => {
   const queue = queueOf(

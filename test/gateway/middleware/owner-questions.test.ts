@@ -14,7 +14,10 @@ const CALL_MS = 60_000;
 const MINUTES = 60_000;
 const sourcesWith = (title: string) => {
   const files = source("files", { resources: ["u:a"] });
-  const tools = ["wipe", "drop"].map((name) => ({ name, title, inputSchema: { type: "object" } }));
+  const tools = ["wipe", "drop"].map((name) => ({
+    ...{ name, title, description: "Wipes.", inputSchema: { type: "object" } },
+    annotations: { destructiveHint: true },
+  }));
   return [{ ...files, listings: { ...files.listings, tools } }];
 };
 
@@ -186,9 +189,16 @@ test("E6 the owner sees all arguments or is not asked, without secrets and invis
   const given = { "a\u200b": "hunter2", list: ["\u202e", 1] };
   const call = await begin({ ...ownersProgram(), clientInfo }, given);
   const [question] = questions.list;
-  assert.deepEqual(question?.shown.arguments, ['"a\\u200b": "[redacted]"', '"list": ["\\u202e",1]']);
-  assert.equal(question.shown.redacted, true);
-  assert.equal(question.shown.program, "Claude\\u{202e} Code 1 2");
+  assert.ok(question !== undefined);
+  assert.deepEqual(question.lines, [
+    "For the owner, by a program that calls itself Claude\\u{202e} Code 1 2.",
+    "Asked because of: destructive",
+    "It may change or delete things.",
+    "The server says: Wipes.",
+    "A secret is shown as [redacted].",
+    '"a\\u200b": "[redacted]"',
+    '"list": ["\\u202e",1]',
+  ]);
   await clock.advance(CALL_MS);
   assert.ok(!`${call.text}${JSON.stringify(progress)}`.includes(question.code));
   const long = await begin(ownersProgram(), { text: "x".repeat(64 * 1024) });

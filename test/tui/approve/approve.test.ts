@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ApprovalsReport, WaitingEntryWire } from "../../../src/api/contract/approvals.ts";
+import type { QuestionReport } from "../../../src/api/contract/questions.ts";
 import { callerOf } from "../../../src/api/operations/operations.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import { approveLines } from "../../../src/tui/approve/approve-screen.ts";
@@ -139,17 +140,25 @@ const LONG = Array.from({ length: 60 }, (_, line) => `"${line}",\n`).join("");
 const WAITING = report(entry("files", { approved: "args = []\n", waiting: `args = [\n${LONG}]\n` }));
 const DOWN = named("down");
 
-function startedWith(approve: () => Promise<never>) {
+function startedWith(approve: () => Promise<never>, questions: QuestionReport[] = []) {
   const stop = new AbortController();
   let changed = (): void => {};
   let isWatched = false;
   let looks = 0;
+  const answers: string[] = [];
   const approvals = () => {
     looks += 1;
     return WAITING;
   };
   const session = startApproveSession(
-    callerOf({ approvals, approve }),
+    callerOf({
+      ...{ approvals, approve, questions: () => ({ questions }) },
+      answer(answered) {
+        answers.push(JSON.stringify(answered));
+        questions.length = 0;
+        return { effect: "denied", detail: "" };
+      },
+    }),
     {
       subscribe(callback) {
         changed = callback;
@@ -163,7 +172,7 @@ function startedWith(approve: () => Promise<never>) {
   );
   changed();
   const shown = eventually(() => session.state.get().report);
-  return { session, shown, stop, isWatched: () => isWatched, looks: () => looks };
+  return { session, shown, stop, isWatched: () => isWatched, looks: () => looks, answers };
 }
 
 test("E2 a redraw at the same size leaves the difference scrolled where it was, another size shows its beginning", async () => {
@@ -197,4 +206,27 @@ test("E2 the reason of a failed approval is shown, and it may be tried again", a
   await eventually(() => looks() === 2);
   stop.abort();
   assert.equal(isWatched(), false);
+});
+
+test("E6 a call that waits for the owner comes first, whole; y and Enter allow it once its end was shown, n denies it", async () => {
+  const lines = Array.from({ length: 30 }, (_, at) => `"a${at}": ${at}`);
+  const question = {
+    code: "7K4-9QX",
+    tool: "wipe",
+    server: "files",
+    opened: "2026-11-20T12:00:00.000Z",
+    lines,
+  };
+  for (const keys of [[typed("n")], [typed("y"), typed("y"), typed("y"), typed("y"), named("enter")]]) {
+    const { session, shown, answers } = startedWith(() => Promise.reject(new Error("unused")), [question]);
+    await shown;
+    session.sized(80, 10);
+    const text = textOf(approveLines(session.state.get(), viewOf(80))).join("\n");
+    assert.match(text, /1 of 2: 7K4-9QX: wipe of files\n"a0": 0\n/);
+    for (const key of keys) session.onKey(key);
+    const allow = keys.length > 1;
+    await eventually(() => answers.length === 1);
+    assert.deepEqual(answers, [JSON.stringify({ code: question.code, allow, from: "tui" })]);
+    await eventually(() => session.state.get().report?.waiting.length === 1);
+  }
 });

@@ -22,6 +22,7 @@ import {
   pictureOf,
   type Thing,
 } from "./picture.ts";
+import { QuestionsPart } from "./questions-part.ts";
 import { commandOf, findTroubles, type Trouble } from "./troubles.ts";
 
 export function HomeView({ app }: ViewProps): ComponentChild {
@@ -36,6 +37,7 @@ export function HomeView({ app }: ViewProps): ComponentChild {
   return h(
     "div",
     { class: "home" },
+    h(QuestionsPart, { app }),
     isEmpty && troubles.length === 0 ? null : h(Summary, { app, troubles }),
     isEmpty ? emptyHome() : h(PictureView, { app }),
     isEmpty ? null : [sharesPart(status), serversPart(status), beginnings(status)],
