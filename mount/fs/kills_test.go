@@ -167,12 +167,16 @@ func TestNothingThatWasAcknowledgedIsMissingAfterAKill(t *testing.T) {
 			folder := filepath.Join(s.mounted, each.name)
 			rig.Must(t, os.MkdirAll(folder, 0o755))
 			running.Go(func() {
-				for round := 0; failures[i] == nil; round++ {
-					number := kill*100_000 + round
-					if failures[i] = each.do(folder, number); failures[i] == nil {
-						mu.Lock()
+				for number := kill * 100_000; ; number++ {
+					err := each.do(folder, number)
+					mu.Lock()
+					failures[i] = err
+					if err == nil {
 						taken[each.name] = append(taken[each.name], number)
-						mu.Unlock()
+					}
+					mu.Unlock()
+					if err != nil {
+						return
 					}
 				}
 			})

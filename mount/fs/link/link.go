@@ -16,7 +16,7 @@
 //
 // A session is left by lostNow (its connection ended, or does not answer), leave (the whole route), change (a planned move, which first
 // waits until no request is pending) or Close. The server may still do what a left session asked of it: until it has ended that session,
-// which the next sign-in requests by its PreviousSessionId, requests that change something wait (isSettled).
+// which the next sign-in requests by its PreviousSessionId, requests that change something wait (isCertain).
 //
 // Goroutines: recover restores what is missing, one watch for each connection with pending requests notices silence (silence.go),
 // watchNetwork reads changes of addresses and routes, keepRecord records what the server shows. Commands of the daemon come in from outside

@@ -16,17 +16,17 @@ type previousSession struct {
 	id    uint64
 	since time.Duration
 	// It had requests in flight that change something.
-	isDirty bool
+	mayChange bool
 }
 
 const previousAtMost = 16
 
-// isSettled: no previous session can still change anything. The caller holds mu.
-func (l *Link) isSettled() bool {
-	return !slices.ContainsFunc(l.previous, (*previousSession).mayChange)
+// isCertain: no previous session can still change anything. The caller holds mu.
+func (l *Link) isCertain() bool {
+	return !slices.ContainsFunc(l.previous, mayChange)
 }
 
-func (p *previousSession) mayChange() bool { return p.isDirty }
+func mayChange(p *previousSession) bool { return p.mayChange }
 
 // HasPrevious: the server may not have ended a session that was left.
 func (l *Link) HasPrevious() bool {
@@ -35,10 +35,10 @@ func (l *Link) HasPrevious() bool {
 	return len(l.previous) > 0
 }
 
-// unsettledSince is when the last session was lost that may still change something. The caller holds mu.
-func (l *Link) unsettledSince() (since time.Duration) {
+// uncertainSince is when the last session was lost that may still change something. The caller holds mu.
+func (l *Link) uncertainSince() (since time.Duration) {
 	for _, each := range l.previous {
-		if each.isDirty {
+		if each.mayChange {
 			since = max(since, each.since)
 		}
 	}
@@ -52,11 +52,11 @@ func (l *Link) nextPrevious() *previousSession {
 	if len(l.previous) == 0 {
 		return nil
 	}
-	return l.previous[max(0, slices.IndexFunc(l.previous, (*previousSession).mayChange))]
+	return l.previous[max(0, slices.IndexFunc(l.previous, mayChange))]
 }
 
-// settle notes that the server has ended a session.
-func (l *Link) settle(o *previousSession) {
+// previousEnded notes that the server has ended a session.
+func (l *Link) previousEnded(o *previousSession) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.forget(o.id)
@@ -96,7 +96,7 @@ func previousIn(folder string) (left []*previousSession) {
 	for _, each := range before.Sessions {
 		var id uint64
 		if json.Unmarshal([]byte(each), &id) == nil && id != 0 {
-			left = append(left, &previousSession{id: id, since: smb.Monotonic(), isDirty: true})
+			left = append(left, &previousSession{id: id, since: smb.Monotonic(), mayChange: true})
 		}
 	}
 	return left[:min(len(left), previousAtMost)]

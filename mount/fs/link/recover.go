@@ -24,7 +24,7 @@ func (l *Link) recover() {
 			if hasPrevious {
 				l.endPrevious(p)
 			}
-			l.sleep(settleEvery, hasPrevious)
+			l.sleep(endPreviousEvery, hasPrevious)
 		case p != nil:
 			l.restore(p)
 		case o != nil:
@@ -35,7 +35,7 @@ func (l *Link) recover() {
 	}
 }
 
-const settleEvery = 5 * time.Second
+const endPreviousEvery = 5 * time.Second
 
 // sleep waits for wakeRecover, and at most that long if it is limited.
 func (l *Link) sleep(atMost time.Duration, isLimited bool) {
@@ -97,10 +97,11 @@ func (l *Link) missingOf(p *sessions) (missing Session, other *Conn, isLeft bool
 		missing, other = Names, p.files
 	}
 	isMoved := !slices.Contains(l.routes, p.route) && l.hasRoute(p.route.Name)
-	if isLeft = l.current != p || isMoved || l.isUnconfirmed || !l.allowed[p.route.Name]; isLeft && l.current == p {
+	mayStay := !isMoved && !l.isUnconfirmed && l.allowed[p.route.Name]
+	if l.current == p && !mayStay {
 		l.leave(Ended, p.missing.since)
 	}
-	return missing, other, isLeft
+	return missing, other, l.current != p
 }
 
 // restored takes the result of that sign-in, and returns how long the next one waits. isDoubtful: the other connection may be lost as well.

@@ -15,8 +15,8 @@ const (
 	// How long a request waits for an answer on a living connection.
 	answeredWithin = 300 * time.Second
 	// How long a request that changes the server waits until it has ended the previous sessions.
-	settledWithin = 30 * time.Second
-	killedWithin  = 50 * time.Millisecond
+	uncertainAtMost = 30 * time.Second
+	killedWithin    = 50 * time.Millisecond
 	// People do not notice a shorter wait.
 	pauseFrom = time.Second
 )
@@ -57,7 +57,7 @@ type Try struct {
 	// A try before this one had no answer: its outcome is unknown.
 	Again bool
 	// The server may still do what it was asked in a previous session.
-	Unsettled bool
+	Uncertain bool
 }
 
 // request is one that a program waits for.
@@ -140,9 +140,9 @@ func (l *Link) connected(ctx context.Context, use Use) (Try, error) {
 		isWanted := !isNoted && l.current == nil
 		if c != nil {
 			c.begin(use)
-			unsettled := use.Changes && !l.isSettled()
+			uncertain := use.Changes && !l.isCertain()
 			l.mu.Unlock()
-			return Try{Conn: c, Unsettled: unsettled}, nil
+			return Try{Conn: c, Uncertain: uncertain}, nil
 		}
 		isHeld := l.hold != nil
 		l.mu.Unlock()
@@ -191,8 +191,8 @@ func (l *Link) connOrWait(use Use) (c *Conn, wait <-chan struct{}, until time.Ti
 		return nil, nil, until, syscall.EIO
 	case c != nil && l.hold != nil:
 		return nil, l.hold, in(now + time.Minute), nil
-	case c != nil && use.Changes && !l.isSettled():
-		if at := l.unsettledSince() + settledWithin; at > now {
+	case c != nil && use.Changes && !l.isCertain():
+		if at := l.uncertainSince() + uncertainAtMost; at > now {
 			return nil, l.changed, in(at), nil
 		}
 		return c, nil, until, nil

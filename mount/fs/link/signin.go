@@ -128,7 +128,7 @@ func (l *Link) signInNaming(ctx context.Context, route smb.Route, session Sessio
 		return nil, err
 	}
 	if o != nil {
-		l.settle(o)
+		l.previousEnded(o)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -17,7 +17,7 @@ import (
 	"mountaineer/mount/fs/smb"
 )
 
-// handle is an open file: a handle on the server, and after that has ended another one on the same file.
+// handle is a file that a program has open: at the server by one handle after another, each on the same file.
 type handle struct {
 	node    *node
 	access  smb2.Access
@@ -292,21 +292,21 @@ func (h *handle) close(ctx context.Context, isLast bool) error {
 // Flush comes for each descriptor that is closed; other programs may still have the file open. A process that closes a file loses all that it
 // has locked of it.
 func (h *handle) Flush(ctx context.Context) syscall.Errno {
-	h.settle(ctx)
+	h.setWriteTime(ctx)
 	h.flushed.Store(time.Now().UnixNano())
 	owner := lockOwnerOf(ctx)
 	return errnoOf(h.node.unlock(func(t lockTable) lockTable { return t.without(owner, 0, wholeFile) }))
 }
 
-// settle gives a file that was written to the time of that: the server would give it that of the close. Without a route it does not wait: the bytes that were
-// written are on the server, and a process that forks closes the descriptors that it inherited.
-func (h *handle) settle(ctx context.Context) {
+// setWriteTime sets the time of a file to that of the last write: the server would take that of the close. Without a route it does not wait:
+// the written bytes are on the server, and a process that forks closes the descriptors that it inherited.
+func (h *handle) setWriteTime(ctx context.Context) {
 	if h.isDirty.Load() {
 		_, _ = h.setTimes(ctx, link.Use{Session: link.Files, NoWait: true, Changes: true}, time.Time{}, time.Time{})
 	}
 }
 
-// setTimes sets times by this handle; what it has written has else the time of that. Not if the file is open on no connection, or on one before.
+// setTimes sets times by this handle; a zero written is the time of its last write. It fails if the server has no handle on this connection.
 func (h *handle) setTimes(ctx context.Context, use link.Use, accessed, written time.Time) (found, error) {
 	h.users.Add(1)
 	defer h.users.Add(-1)

@@ -133,7 +133,7 @@ func TestTheLostSessionEndsWithTheNextSignIn(t *testing.T) {
 	f := m.open("file")
 	// A cut while it signs in would leave a session that nothing names.
 	for range 3 {
-		m.settled(link.Names)
+		m.connected(link.Names)
 		m.Cable.Set(true)
 		tries := m.Cable.Tries()
 		rig.Must(t, dropPages(f))
@@ -439,7 +439,7 @@ func TestALinkToAnotherShareSaysSo(t *testing.T) {
 func TestABreakIsActedOnThoughAllIsSigned(t *testing.T) {
 	m := newMount(t, patient)
 	m.put("file", 10)
-	if m.settled(link.Files).Signing() == "" {
+	if m.connected(link.Files).Signing() == "" {
 		t.Fatal("not signed")
 	}
 	f := m.open("file")

@@ -165,7 +165,7 @@ func (h *reportedFolder) run() {
 			w = nil
 			time.Sleep(reportTogether)
 		case <-again:
-			h.settleOwn()
+			h.takeOwn()
 		case <-h.wake:
 			time.Sleep(reportTogether)
 			if !h.look() {
@@ -401,8 +401,8 @@ func (h *reportedFolder) reportOne(is report, at found) bool {
 	return true
 }
 
-// settleOwn takes over, without a report, what was changed from here.
-func (h *reportedFolder) settleOwn() {
+// takeOwn takes over, without a report, what was changed from here.
+func (h *reportedFolder) takeOwn() {
 	names := map[string]smb2.Change{}
 	for name := range h.suppressed {
 		if !h.isOwn(name) {

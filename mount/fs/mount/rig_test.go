@@ -96,8 +96,8 @@ func refusePolls(folder string) error {
 
 func (m *mounted) here(name string) string { return filepath.Join(m.folder, name) }
 
-// settled waits until both sessions stand.
-func (m *mounted) settled(session link.Session) *link.Conn {
+// connected waits until both sessions stand.
+func (m *mounted) connected(session link.Session) *link.Conn {
 	m.T.Helper()
 	try, err := link.Do(context.Background(), m.link, link.Use{Session: session}, func(t link.Try) (link.Try, error) { return t, nil }, nil)
 	rig.Must(m.T, err)
@@ -187,7 +187,7 @@ func (m *mounted) cutOften(after time.Duration) (stop func() int) {
 	ended, all := make(chan struct{}), make(chan int)
 	go func() {
 		for cuts := 0; ; cuts++ {
-			m.settled(link.Files)
+			m.connected(link.Files)
 			select {
 			case <-ended:
 				all <- cuts

@@ -30,7 +30,7 @@ func (h *handle) Write(ctx context.Context, data []byte, off int64) (uint32, sys
 	n, err := h.writeInOrder(ctx, own, off, h.appends && !isFromPages(ctx))
 	if at := h.timed.Load(); at != 0 && time.Now().UnixNano()-at > int64(timesSlack) {
 		// A descriptor was closed, and this one stays open.
-		h.settle(ctx)
+		h.setWriteTime(ctx)
 	}
 	if !errors.Is(err, syscall.EINTR) {
 		blocks.Put(block)
@@ -81,7 +81,7 @@ func (h *handle) wroteOn(t link.Try, end int64) {
 // checkRepeated: the server has not ended the session in which the write was tried before, and may do it at any time. It is repeated only if
 // nothing has happened to the file since our last answer.
 func (h *handle) checkRepeated(t link.Try, file *smb2.Handle) error {
-	if !t.Again || !t.Unsettled {
+	if !t.Again || !t.Uncertain {
 		return nil
 	}
 	at, err := lookBy(t, file)
@@ -124,7 +124,7 @@ func (h *handle) appendOp(data []byte, off int64) func(link.Try, *smb2.Handle) (
 		}
 		if end >= 0 {
 			// A try before this one had no answer.
-			if t.Unsettled {
+			if t.Uncertain {
 				h.mu.Lock()
 				defer h.mu.Unlock()
 				h.lose(syscall.EIO, "changed")
