@@ -331,6 +331,26 @@ test("F2 log and audit are one stream, newest first, as far back as both are kno
   await said("second", "found");
 });
 
+test("F2 a burst that fills a page hides nothing: older entries are read, too", async () => {
+  const page = (targets: readonly string[], second: number, next: string | null) => ({
+    ...{ enabled: true, path: "/a", more: next !== null, next },
+    records: targets.map((target, at) => ({
+      ...{ time: `2026-01-05T12:00:${second - at}.000Z`, kind: "request", target },
+      ...{ outcome: "ok", principal: "ann", method: "tools/call" },
+    })),
+  });
+  const calls = ["tool:count", "tool:count", "tool:count"];
+  const app = scriptedApp({
+    audit: [page(calls, 50, "1-1.9"), page([...calls, "tool:look"], 40, null)],
+    daemonLog: [{ path: "/l", more: false, next: null, lines: [] }],
+  });
+  using view = viewOf("activity", app);
+  await eventually(() =>
+    view.elements("li").some(({ textContent }) => /6 times, last: Tool count/.test(textContent)),
+  );
+  assert.ok(view.elements("li").some(({ textContent }) => /Tool look/.test(textContent)));
+});
+
 test("F2 a script is one line, which opens into its calls; a call whose script is missing is a separate line", async () => {
   const record = (target: string, second: number, script?: string) => ({
     ...{ time: `2026-01-05T12:00:0${second}.000Z`, kind: "request", target, outcome: "ok" },

@@ -5,7 +5,7 @@ import { whenAborted } from "../../../runtime/abort.ts";
 import { errorText } from "../../../runtime/errors.ts";
 import type { Logger } from "../../../runtime/log/log.ts";
 import { objectOf } from "../../../runtime/text/json-object.ts";
-import { type Clock, settlesWithin } from "../../../runtime/time/clock.ts";
+import { type Clock, isoTime, settlesWithin } from "../../../runtime/time/clock.ts";
 import type { Endpoint } from "../../program/arguments.ts";
 import { passwordOf, type SignIn } from "../../program/sign-in.ts";
 import { ROUTE_NAMES, type RouteName } from "../../share-spec.ts";
@@ -48,6 +48,7 @@ export interface RunningProgram {
 
 export function createMovingPrograms(options: ProgramsOptions) {
   const programs = new Map<string, Program>();
+  const begunAtMs = options.clock.wallMs();
   const listeners = new Set<(share: string) => void>();
   const notify = (share: string): void => {
     for (const listener of [...listeners]) listener(share);
@@ -74,7 +75,7 @@ export function createMovingPrograms(options: ProgramsOptions) {
       const known = programs.get(share);
       if (known?.isFor(running) === true) return known.connected();
       known?.[Symbol.dispose]();
-      const program = new Program(options, share, running, () => notify(share));
+      const program = new Program({ ...options, begunAtMs }, share, running, () => notify(share));
       programs.set(share, program);
       await program.connected();
     },
@@ -89,7 +90,8 @@ export function createMovingPrograms(options: ProgramsOptions) {
 }
 
 class Program implements Disposable {
-  readonly #options: ProgramsOptions;
+  /** `begunAtMs`: when this daemon began, wall ms. */
+  readonly #options: ProgramsOptions & { readonly begunAtMs: number };
   readonly #share: string;
   readonly #running: RunningProgram;
   readonly #notify: () => void;
@@ -106,7 +108,12 @@ class Program implements Disposable {
   /** The newest entry of the journal that was read; null: none yet. */
   #journal: number | null = null;
 
-  constructor(options: ProgramsOptions, share: string, running: RunningProgram, notify: () => void) {
+  constructor(
+    options: ProgramsOptions & { readonly begunAtMs: number },
+    share: string,
+    running: RunningProgram,
+    notify: () => void,
+  ) {
     this.#options = options;
     this.#share = share;
     this.#running = running;
@@ -224,15 +231,17 @@ class Program implements Disposable {
 
   /** Logs what happened while no daemon looked, and files that programs lost. `newest`: the number of the newest entry. */
   async #readJournal(newest: number): Promise<void> {
-    const { observedAtMs, logger } = this.#options;
+    const { observedAtMs, begunAtMs, logger } = this.#options;
     const before = this.#journal;
     if (!(newest > (before ?? 0))) return;
     this.#journal = newest;
     const answer = await this.#request("journal", { after: before ?? 0 });
     const entries = answer.ok && Array.isArray(answer.members["journal"]) ? answer.members["journal"] : [];
     for (const entry of entries.map(objectOf)) {
-      const isOfAbsence = before === null && observedAtMs !== null && Number(entry["at"]) > observedAtMs;
-      const { is, n: _, ...fields } = entry;
+      const { is, n: _, at, ...members } = entry;
+      const atMs = typeof at === "number" ? at : 0;
+      const isOfAbsence = observedAtMs !== null && atMs > observedAtMs && atMs < begunAtMs;
+      const fields = { ...members, at: isoTime(atMs) };
       if (is === "file_lost" && (before !== null || isOfAbsence))
         logger.warn("a file of a program is not the same", { share: this.#share, ...fields });
       else if (isOfAbsence)

@@ -10,6 +10,7 @@ export function whyDetails({ kind, rule, why, passed_over: rules }: Why, now: nu
   return details(
     "Why?",
     kind === "share" ? h("p", {}, `${rule}: `, withCode(why)) : null,
+    h("p", { class: "dim" }, "Not now:"),
     plainList(
       "Rules that take no step now",
       ...passedOver.map((one) => {

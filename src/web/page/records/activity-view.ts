@@ -27,6 +27,9 @@ const TONES = { debug: "plain", info: "plain", warn: "warning", error: "bad" } a
   LogLine["level"],
   Tone
 >;
+/** A burst is one row, and may be longer than a page: further pages are read for so many new rows. */
+const ROWS = 20;
+const MOST_PAGES = 10;
 /** Typed words filter the list after this time without typing, ms. */
 const QUIET_MS = 300;
 const MOST_ITEMS = 2000;
@@ -77,8 +80,15 @@ function Stream({ app }: ViewProps): ComponentChild {
   const [problem, setProblem] = useState<string | null>(null);
   const read = async (known: Page | null, signal: AbortSignal): Promise<void> => {
     try {
-      const next = await loadBoth(app, filter, known?.ends ?? {}, signal);
-      setPage({ ...next, items: [...(known?.items ?? []), ...next.items].slice(0, MOST_ITEMS) });
+      const rows = known === null ? 0 : rowsOf(known).length;
+      let page = known;
+      for (let pages = 0; pages < MOST_PAGES; pages += 1) {
+        const next: Page = await loadBoth(app, filter, page?.ends ?? {}, signal);
+        page = { ...next, items: [...(page?.items ?? []), ...next.items].slice(0, MOST_ITEMS) };
+        const shown = rowsOf(page).length;
+        if (!hasMore(page) || shown >= rows + ROWS || shown === wholeEntries(page).length) break;
+      }
+      setPage(page);
       setProblem(null);
     } catch (error) {
       if (!(error instanceof MountaineerError)) throw error;
@@ -92,7 +102,7 @@ function Stream({ app }: ViewProps): ComponentChild {
   }, [JSON.stringify(filter)]);
   const put = (change: Partial<Filter>): void => setFilter((last) => ({ ...last, ...change }));
   const now = Date.now();
-  const entries = page === null ? null : inBursts(folded(wholeEntries(page)));
+  const entries = page === null ? null : rowsOf(page);
   return h(
     "div",
     {},
@@ -130,6 +140,10 @@ function Stream({ app }: ViewProps): ComponentChild {
       ? h(WorkButton, { label: "Older", run: () => read(page, new AbortController().signal) })
       : null,
   );
+}
+
+function rowsOf(page: Page): readonly Entry[] {
+  return inBursts(folded(wholeEntries(page)));
 }
 
 function hasMore({ items, ends }: Page): boolean {

@@ -181,17 +181,21 @@ test("A9 what a program did while no daemon looked is logged once, and a file th
   const journal = [
     { n: 1, at: 500, is: "moved", from: "tb", to: "fallback" },
     { n: 2, at: 5_000, is: "moved", from: "fallback", to: "tb" },
+    { n: 3, at: Date.now() + 60_000, is: "mounted" },
   ];
-  const lost = { n: 3, at: 6_000, is: "file_lost", path: "a.txt", why: "gone" };
+  const lost = { n: 4, at: 6_000, is: "file_lost", path: "a.txt", why: "gone" };
   const { programs, running, push, logger } = await startStandIn(t, (request) =>
     request.do !== "journal" ? {} : { journal: request["after"] === 0 ? journal : [lost] },
   );
-  push({ journal: 2 });
+  push({ journal: 3 });
   await programs.attach("CORE", running);
   await eventually(() => logger.lines.length === 1);
-  push({ journal: 3 });
+  push({ journal: 4 });
   await eventually(() => logger.lines.length === 2);
-  assert.match(JSON.stringify(logger.lines[0]), /moved while no daemon answered.*"to":"tb"/);
+  assert.match(
+    JSON.stringify(logger.lines[0]),
+    /moved while no daemon answered.*"to":"tb","at":"1970-01-01T00:00:05/,
+  );
   assert.match(JSON.stringify(logger.lines[1]), /a file of a program is not the same.*a\.txt/);
 });
 
