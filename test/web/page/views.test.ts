@@ -331,7 +331,7 @@ test("F2 log and audit are one stream, newest first, as far back as both are kno
   await said("second", "found");
 });
 
-test("F2 a burst that fills a page hides nothing: older entries are read, too", async () => {
+test("F2 a burst that fills a page hides nothing: older entries are also read", async () => {
   const page = (targets: readonly string[], second: number, next: string | null) => ({
     ...{ enabled: true, path: "/a", more: next !== null, next },
     records: targets.map((target, at) => ({

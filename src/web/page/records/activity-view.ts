@@ -27,7 +27,7 @@ const TONES = { debug: "plain", info: "plain", warn: "warning", error: "bad" } a
   LogLine["level"],
   Tone
 >;
-/** A burst is one row, and may be longer than a page: further pages are read for so many new rows. */
+/** A burst is one row, and may be longer than a page: further pages are read for up to this many new rows. */
 const ROWS = 20;
 const MOST_PAGES = 10;
 /** Typed words filter the list after this time without typing, ms. */
