@@ -39,7 +39,7 @@ type PreviousDaemon = Omit<Predecessor, "turn" | "failed" | "stopped" | "movedOn
 /** The gateway's options that depend on its home. */
 export function gatewayHome(options: GatewayHomeOptions) {
   const { home, homeContext, environment, snapshot, clock, logger, redact, previous } = options;
-  const writes = openHomeWrites({ home, clock, environment, logger });
+  const writes = openHomeWrites({ home, clock, environment });
   const others = new OtherDaemons<ResumingDaemon>();
   const suspended = new SuspendedCalls(clock, others);
   const questions = new OwnerQuestions(clock);
@@ -96,7 +96,7 @@ export function gatewayHome(options: GatewayHomeOptions) {
     nameStore: writes.nameStore,
     listStore: writes.listStore,
     grantStore: writes.grantStore,
-    routeOverrides: writes.routeOverrides,
+    onRouteOverride: () => writes.recordChange(),
     listens: true,
     handleFirst: options.handleFirst,
   };

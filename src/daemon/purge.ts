@@ -34,7 +34,7 @@ const FOLDERS = [
 const SHARE = "mounts/[^/]+/(?:servers/[a-z0-9]+/)?";
 /** The files that Mountaineer makes, as paths in the home. */
 const FILES = [
-  "(?:aliases|daemon|import-waits|route-overrides|lock|management|secrets|state|timeline)\\.json",
+  "(?:aliases|daemon|import-waits|lock|management|secrets|state|timeline)\\.json",
   "(?:audit|sessions)\\.jsonl",
   "(?:fleet\\.|fleet-keys\\.|secrets\\.)?lock\\.db",
   "(?:approvals|checked|lists|names|pins)\\.(?:key|sealed)|session\\.key",

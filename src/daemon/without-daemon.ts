@@ -32,7 +32,6 @@ import { loopGuard, requireNoOwnBackend } from "./compose/loop-guard.ts";
 import { packageFolders } from "./compose/package-folder.ts";
 import { sealedPinStore } from "./compose/pin-store.ts";
 import { createPrivatePaths, requirePrivateHere } from "./compose/private-paths.ts";
-import { openRouteOverrides } from "./compose/route-overrides.ts";
 import { formerSubject, shareSubjects } from "./compose/share-subjects.ts";
 import { homeSecrets, signInHome } from "./compose/stored-secrets.ts";
 import type { DaemonCondition } from "./conditions/condition-rows.ts";
@@ -296,7 +295,6 @@ async function openGateway(
       nameStore: sealedPinStore(sealed, false, "names"),
       // Read, never written: its key is made by a daemon.
       listStore: { ...sealedPinStore(sealed, false, "lists"), isOurs: false },
-      routeOverrides: openRouteOverrides({ home, clock, logger, mayWrite: () => false }),
       listens: false,
       resolvePaths: async (paths, waitMs) => (await prober()).resolvePaths(paths, waitMs),
     }),

@@ -80,10 +80,6 @@ test(
     await eventually(async () => ((await rig.home.glance())?.global.pid ?? pid) !== pid);
     const { routes } = await rig.untilBackend("routed", ({ phase }) => phase === "Ready");
     assert.equal(routes?.override, "other");
-    assert.match(
-      await readFile(path.join(rig.home.home, "route-overrides.json"), "utf8"),
-      /"routed": "other"/,
-    );
     const said = (text: string) => client.call("two_echo", { text }).catch(() => null);
     await eventually(async () => (await said("by the new one")) === "by the new one");
     await rig.untilReady("added");

@@ -48,7 +48,7 @@ export interface GatewayConfig extends Omit<GatewaySections, "server" | "backend
 /** Returns true if it takes over the request and answers it. Never throws. */
 export type HandleOther = (request: IncomingMessage, response: ServerResponse) => boolean;
 
-export interface GatewayOptions extends BackendTools {
+export interface GatewayOptions extends Omit<BackendTools, "routeOverrides"> {
   /** The home of the Mountaineer that runs in this process; null: none does. */
   readonly homeOf?: (pid: number) => Promise<string | null>;
   readonly programEnvironment?: Readonly<Record<string, string>>;
@@ -67,8 +67,10 @@ export interface GatewayOptions extends BackendTools {
   readonly snapshots?: (backend: ServedBackend, wallMs: number) => Readonly<Record<string, string>>;
   /** Absent: pins are lost with the process. */
   readonly pinStore?: PinStore;
-  /** Stores names in use and switched-off tools. Absent: they are lost with the process. */
+  /** Stores names in use, switched-off tools and route overrides. Absent: they are lost with the process. */
   readonly nameStore?: PinStore;
+  /** A person has fixed a backend to a route, or ended that. */
+  readonly onRouteOverride?: () => void;
   /** What servers listed last. Absent: it is lost with the process. */
   readonly listStore?: ListStore;
   /** What users let clients do. Absent: it is lost with the process. */

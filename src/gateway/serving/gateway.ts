@@ -114,13 +114,13 @@ export class Gateway implements AsyncDisposable {
             random: means.random ?? Math.random,
             onNotice: (backend) => this.pool.recheck(backend),
           });
-    this.#lists = new ListCache(options);
-    this.pool = this.#createPool(options, means);
     const onChanged = (): void => {
       if (this.#ending === null) this.serving.swap(this.serving.rules);
     };
-    this.#pins = new Pins({ ...options, store: options.pinStore ?? NO_PIN_STORE, onChanged });
+    this.#lists = new ListCache(options);
     this.#names = new NameRegistry({ ...options, onChanged });
+    this.#pins = new Pins({ ...options, store: options.pinStore ?? NO_PIN_STORE, onChanged });
+    this.pool = this.#createPool(options, means);
     this.#suspended = options.suspended ?? new SuspendedCalls(clock);
     this.clients = new ClientGrants({
       ...{ clock, logger, store: options.grantStore },
@@ -205,12 +205,7 @@ export class Gateway implements AsyncDisposable {
 
   /** The first half of `start`: no client can connect yet. */
   async build(config: GatewayConfig): Promise<void> {
-    await Promise.all([
-      this.#pins.load(config),
-      this.#names.storedNames.load(),
-      this.#lists.load(),
-      this.clients.load(config),
-    ]);
+    await this.#load(config);
     this.#apply(await this.#rulesFor(config));
   }
 
@@ -259,12 +254,7 @@ export class Gateway implements AsyncDisposable {
 
   /** Rejects with `listen_failed` if a new address cannot be bound. */
   async prepare(config: GatewayConfig): Promise<PreparedGateway> {
-    await Promise.all([
-      this.#pins.load(config),
-      this.#names.storedNames.load(),
-      this.#lists.load(),
-      this.clients.load(config),
-    ]);
+    await this.#load(config);
     const listener = await this.listener.prepare(this.#addressOf(config));
     const before = this.serving.rules;
     const next = await this.#rulesFor(config).catch(async (error: unknown) => {
@@ -434,6 +424,11 @@ export class Gateway implements AsyncDisposable {
     return createRules(config, rules, { ...this.#options, grants }, telemetry, await scriptsFor(config));
   }
 
+  async #load(config: GatewayConfig): Promise<void> {
+    const names = this.#names.storedNames.load();
+    await Promise.all([this.#pins.load(config), names, this.#lists.load(), this.clients.load(config)]);
+  }
+
   #createPool(options: GatewayOptions, means: GatewayMeans): BackendPool {
     return new BackendPool({
       ...options,
@@ -445,6 +440,7 @@ export class Gateway implements AsyncDisposable {
         untilRead: (principal) => this.serving.limiter.untilRead(principal),
       },
       remembered: this.#lists,
+      routeOverrides: this.#names.routeOverrides,
       signIn: (backend) => this.#signIns?.notice(backend) ?? null,
       openTransport: backendTransports({
         ...options,

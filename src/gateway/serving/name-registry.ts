@@ -1,8 +1,10 @@
-// The name registry: names that clients have seen, with their owners, the servers that names in rules mean, and tools that a
-// person has switched off, stored across restarts.
+// The name registry: names that clients have seen, with their owners, the servers that names in rules mean, tools that a
+// person has switched off, and routes to which a person has fixed servers, stored across restarts.
 import { isDeepStrictEqual } from "node:util";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { objectOf } from "../../runtime/text/json-object.ts";
+import { settlesWithin } from "../../runtime/time/clock.ts";
+import type { RouteOverrides } from "../backends/pool/backend-contract.ts";
 import type { Resolved } from "../catalog/catalog.ts";
 import { type NamedEntry, type NameOwners, ownKey } from "../catalog/names.ts";
 import { NO_OWNERS, type RuleOwners } from "../catalog/rule-names.ts";
@@ -19,12 +21,16 @@ const MESSAGES = {
   untrusted: "the names of tools cannot be trusted, and are assigned again",
   unwritten: "the names of tools are not kept over a restart",
 };
+/** Longest wait for the disk after a person's override, ms. */
+const OVERRIDE_MS = 2_000;
 
 interface NamesOptions extends GatewayTools {
   /** Stores the names in use and the switched-off tools. Absent: they are lost with the process. */
   readonly nameStore?: PinStore;
   /** Tools were switched on or off. */
   readonly onChanged: () => void;
+  /** A person has fixed a backend to a route, or ended that. */
+  readonly onRouteOverride?: (() => void) | undefined;
 }
 
 export class NameRegistry {
@@ -37,10 +43,23 @@ export class NameRegistry {
   lost: string | null = null;
   /** Must be loaded before the first catalog is built. */
   readonly storedNames: StoredValue<Known>;
+  readonly routeOverrides: RouteOverrides;
   readonly #onChanged: () => void;
+  #routes: RouteNames = new Map();
+  /** Overrides since the start, which a later read does not replace; null: ended. */
+  readonly #keptRoutes = new Map<string, string | null>();
 
   constructor({ nameStore: store = NO_PIN_STORE, ...options }: NamesOptions) {
     this.#onChanged = options.onChanged;
+    this.routeOverrides = {
+      get: (backend) => this.#present(backend),
+      keep: (backend, route) => {
+        this.#keptRoutes.set(backend, route);
+        options.onRouteOverride?.();
+        this.storedNames.save();
+      },
+      whenWritten: () => settlesWithin(options.clock, OVERRIDE_MS, this.storedNames.flush()),
+    };
     this.storedNames = new StoredValue({
       ...options,
       store,
@@ -52,6 +71,7 @@ export class NameRegistry {
         names: [...this.owners].map(plainEntry),
         off: [...this.off],
         rules: [...this.rules],
+        routes: [...new Map([...this.#routes, ...this.#keptRoutes])].filter(([, route]) => route !== null),
       }),
     });
   }
@@ -94,10 +114,16 @@ export class NameRegistry {
     if (this.storedNames.unsavedBecause !== null) throw failed(this.storedNames.unsavedBecause);
   }
 
+  #present(backend: string): string | null {
+    const kept = this.#keptRoutes.get(backend);
+    return kept === undefined ? (this.#routes.get(backend) ?? null) : kept;
+  }
+
   #take(read: ReadValue<Known>): void {
     this.lost = read.kind === "lost" ? read.reason : null;
     if (read.kind === "stored") {
-      const { owners, off, rules } = read.value;
+      const { owners, off, rules, routes } = read.value;
+      this.#routes = routes;
       const others = [...this.owners].filter(([key]) => !owners.has(key));
       this.owners = new Map([...others, ...owners]);
       this.off = off;
@@ -106,11 +132,16 @@ export class NameRegistry {
       // The file can only switch tools off, even if another program wrote it. These tools stay off until a person
       // switches them on.
       this.off = new Set([...this.off, ...(read.claimed?.off ?? [])]);
+      // A route is one of the approved ones, whoever wrote its name.
+      this.#routes = read.claimed?.routes ?? this.#routes;
     }
   }
 }
 
-type Known = Pick<NameRegistry, "owners" | "off" | "rules">;
+/** By backend. */
+type RouteNames = ReadonlyMap<string, string>;
+
+type Known = Pick<NameRegistry, "owners" | "off" | "rules"> & { readonly routes: RouteNames };
 
 /** `tool`: the server's own name. */
 export function toolKey(backend: string, tool: string): string {
@@ -133,8 +164,15 @@ function plainEntry([key, { kind, backend, plainName }]: readonly [string, Named
 }
 
 function readStored(value: unknown): Known | null {
-  const { version, names, off, rules = [] } = objectOf(value) as Readonly<Record<string, unknown>>;
-  if (version !== 1 || !Array.isArray(names) || !Array.isArray(off) || !Array.isArray(rules)) return null;
+  const {
+    version,
+    names,
+    off,
+    rules = [],
+    routes = [],
+  } = objectOf(value) as Readonly<Record<string, unknown>>;
+  if (version !== 1 || !Array.isArray(names) || !Array.isArray(off)) return null;
+  if (!Array.isArray(rules) || !Array.isArray(routes)) return null;
   const owners = new Map<string, NamedEntry>();
   for (const entry of names) {
     if (!Array.isArray(entry)) return null;
@@ -144,9 +182,14 @@ function readStored(value: unknown): Known | null {
       return null;
     owners.set(key, { kind, backend, plainName });
   }
-  const isBinding = (rule: unknown): rule is [string, string] =>
-    Array.isArray(rule) && rule.every(isText) && rule.length === 2;
-  return { owners, off: new Set(off.filter(isText)), rules: new Map(rules.filter(isBinding)) };
+  const isPair = (pair: unknown): pair is [string, string] =>
+    Array.isArray(pair) && pair.every(isText) && pair.length === 2;
+  return {
+    owners,
+    off: new Set(off.filter(isText)),
+    rules: new Map(rules.filter(isPair)),
+    routes: new Map(routes.filter(isPair)),
+  };
 }
 
 function isText(value: unknown): value is string {

@@ -24,15 +24,7 @@ const FULL = [
     "secrets.json",
     "secrets.lock.db",
   ],
-  ...[
-    "lock.db",
-    "lock.json",
-    "aliases.json",
-    "aliases.json.set-aside",
-    "route-overrides.json",
-    "sessions.jsonl",
-    "session.key",
-  ],
+  ...["lock.db", "lock.json", "aliases.json", "aliases.json.set-aside", "sessions.jsonl", "session.key"],
   ...["timeline.json", "management.json", "daemon.json", "open.html", "audit.jsonl", "audit.jsonl.1"],
   ...["mountaineer.log", "mountaineer.log.1", "approvals.sealed", "approvals.key", "pins.sealed", "pins.key"],
   ...[

@@ -1,7 +1,7 @@
 // What two daemons keep of tools in one home while one takes over from the other.
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
-import { chmod, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { parseConfig } from "../../../src/config/read/load.ts";
@@ -14,11 +14,11 @@ import {
   privatePaths,
   refusalOf,
 } from "../../../src/daemon/compose/private-paths.ts";
-import { openRouteOverrides } from "../../../src/daemon/compose/route-overrides.ts";
 import { createStoredSecrets, startSecretRetry } from "../../../src/daemon/compose/stored-secrets.ts";
 import type { CatalogSource } from "../../../src/gateway/catalog/catalog.ts";
 import type { GatewayTransition } from "../../../src/gateway/gateway-transitions.ts";
 import { Pins } from "../../../src/gateway/pins/pins.ts";
+import { NameRegistry } from "../../../src/gateway/serving/name-registry.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import type { Exposure, OpenEntry } from "../../../src/runtime/files/exposure.ts";
 import { noopLogger } from "../../../src/runtime/log/log.ts";
@@ -43,7 +43,7 @@ const CHANGED = tool("a", { description: "Does a, and more." });
 /** The pins of one daemon, as `sources` has its backends' lists. */
 async function daemonOn(t: TestContext, home: string) {
   const logger = noopLogger;
-  const writes = openHomeWrites({ home, clock: systemClock, environment: {}, logger });
+  const writes = openHomeWrites({ home, clock: systemClock, environment: {} });
   const told: GatewayTransition[] = [];
   let sources: readonly CatalogSource[] = [];
   const pins: Pins = new Pins({
@@ -109,27 +109,24 @@ test("B11 the unfinished writes of a slow disk when the home was handed over rep
     if (isSlow) queueMicrotask(callback);
     return clock.setTimer(delayMs, callback);
   };
-  const options = { home, clock: { ...clock, setTimer }, environment: {}, logger: noopLogger };
+  const options = { home, clock: { ...clock, setTimer }, environment: {} };
   const writes = openHomeWrites(options);
   writes.begin();
   await writes.pinStore.write({ version: 1 });
-  writes.routeOverrides.keep("files", "lan");
-  await writes.routeOverrides.whenWritten();
   isSlow = true;
   const late = assert.rejects(writes.pinStore.write({ version: 2 }), /another daemon writes the home/u);
   const queued = assert.rejects(writes.nameStore.write({ version: 2 }), /another daemon writes the home/u);
-  writes.routeOverrides.keep("files", "remote");
   await writes.end();
-  const paths = ["pins.sealed", "names.sealed", "route-overrides.json"].map((name) => join(home, name));
+  const paths = ["pins.sealed", "names.sealed"].map((name) => join(home, name));
   for (const path of paths) writeFileSync(path, "the next daemon's\n");
   isSlow = false;
-  await Promise.all([late, queued, writes.routeOverrides.whenWritten()]);
+  await Promise.all([late, queued]);
   for (const path of paths) assert.equal(await readFile(path, "utf8"), "the next daemon's\n", path);
 });
 
 test("B11 only the daemon in charge writes, and it ends with the writes it has begun", async (t) => {
   const home = join(await temporaryFolder(t), "home");
-  const writes = openHomeWrites({ home, clock: systemClock, environment: {}, logger: noopLogger });
+  const writes = openHomeWrites({ home, clock: systemClock, environment: {} });
   await writes.pinStore.write({ version: 1 });
   assert.deepEqual(await readdir(home).catch(() => []), []);
   writes.begin();
@@ -139,63 +136,45 @@ test("B11 only the daemon in charge writes, and it ends with the writes it has b
   assert.deepEqual(await writes.pinStore.read(), { kind: "stored", value: { version: 2 } });
 });
 
-const FILE = "route-overrides.json";
-
-for (const [what, text, known] of [
-  ["half a file", '{"files": "lan', null],
-  ["a list", '["files"]', null],
-  ["a file with something else beside a route", '{"files": "lan", "web": {"route": 1}}', "lan"],
-] as const) {
-  test(`A5 C2 ${what} is set aside and named, and never overwritten`, async (t) => {
-    const home = await temporaryFolder(t);
-    const path = join(home, FILE);
-    await writeFile(path, text);
-    const logger = createRecordingLogger();
-    let isOurs = false;
-    const clock = createManualClock();
-    const routes = openRouteOverrides({ home, clock, logger, mayWrite: () => isOurs });
-    assert.equal(routes.get("files"), known);
-    routes.keep("mail", "remote");
-    await routes.whenWritten();
-    assert.equal(await readFile(path, "utf8"), text, "while the home is another one's nothing changes there");
-
-    isOurs = true;
-    await routes.whenWritten();
-    const aside = (await readdir(home)).filter((name) => name.startsWith(`${FILE}.corrupt-`));
-    assert.equal(aside.length, 1);
-    assert.equal(await readFile(join(home, aside[0] ?? ""), "utf8"), text);
-    const told = logger.lines.filter(
-      ({ message }) => message === "the file of route overrides was set aside",
-    );
-    assert.equal(told.length, 1);
-    const expected = known === null ? { mail: "remote" } : { files: known, mail: "remote" };
-    assert.deepEqual(JSON.parse(await readFile(path, "utf8")), expected);
-  });
-}
-
-test("A5 C2 an unusable file is replaced even when nothing is to be written", async (t) => {
-  const home = await temporaryFolder(t);
-  await mkdir(join(home, FILE));
-  const options = { home, logger: createRecordingLogger(), clock: createManualClock(), mayWrite: () => true };
-  await openRouteOverrides({ ...options, signal: AbortSignal.abort() }).whenWritten();
-  assert.deepEqual(await readdir(home), [FILE], "the next daemon's file stays");
-  await openRouteOverrides(options).whenWritten();
-  const names = await readdir(home);
-  assert.equal(names.length, 1);
-  assert.match(names[0] ?? "", /^route-overrides\.json\.corrupt-/);
-});
-
-test("A5 C2 a route that could not be written is written with the next flush, without the remains of a crash", async (t) => {
+test("B11 C2 E3 a route override outlives daemons, also unverified, and one that was ended since stays ended", async (t) => {
   const home = join(await temporaryFolder(t), "home");
-  const options = { home, logger: createRecordingLogger(), clock: createManualClock(), mayWrite: () => true };
-  const routes = openRouteOverrides(options);
-  routes.keep("files", "lan");
-  await routes.whenWritten();
-  await mkdir(home);
-  await writeFile(join(home, `.${FILE}.4194999-0123456789ab.tmp`), "");
-  await routes.whenWritten();
-  assert.deepEqual(await readdir(home), [FILE]);
-  assert.deepEqual(JSON.parse(await readFile(join(home, FILE), "utf8")), { files: "lan" });
+  let overridden = 0;
+  const daemon = async () => {
+    const writes = openHomeWrites({ home, clock: systemClock, environment: {} });
+    const options = { clock: systemClock, logger: noopLogger, onChanged() {} };
+    const names = new NameRegistry({
+      ...options,
+      nameStore: writes.nameStore,
+      onRouteOverride: () => void overridden++,
+    });
+    t.after(() => names.storedNames[Symbol.asyncDispose]());
+    await names.storedNames.load();
+    return { writes, names, routes: names.routeOverrides };
+  };
+  const old = await daemon();
+  old.writes.begin();
+  old.routes.keep("files", "lan");
+  old.routes.keep("web", "remote");
+  await old.routes.whenWritten();
+  assert.equal(overridden, 2);
+  const next = await daemon();
+  assert.equal(next.routes.get("files"), "lan");
+  old.routes.keep("files", null);
+  old.routes.keep("mail", "lan");
+  await old.routes.whenWritten();
+  await old.writes.end();
+  next.writes.begin();
+  await next.names.storedNames.reload();
+  assert.deepEqual(["files", "web", "mail"].map(next.routes.get), [null, "remote", "lan"]);
+  next.routes.keep("web", null);
+  await next.names.storedNames.reload();
+  assert.equal(next.routes.get("web"), null, "a read does not bring back what a person has ended");
+  await next.routes.whenWritten();
+  const path = join(home, "names.sealed");
+  await writeFile(path, (await readFile(path, "utf8")).replace('"lan"', '"remote"'));
+  const last = await daemon();
+  assert.match(last.names.lost ?? "", /another program wrote or changed it/);
+  assert.deepEqual(["web", "mail"].map(last.routes.get), [null, "remote"]);
 });
 
 /** A bus there is: what fails then is a keyring that is locked, and not one that is not there. */
