@@ -10,7 +10,6 @@ export type TriggerReason =
   | "confirm"
   | "window_end"
   | "retry"
-  | "look_answered"
   | "mount_process_exit"
   /** The program of a mount that moves has reported a change. */
   | "program"

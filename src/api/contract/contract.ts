@@ -181,7 +181,7 @@ export const daemonStatusShape = object({
   started_at: nullable(text),
   config_path: text,
   home: text,
-  network_events: choice("rtnetlink", "scdynamicstore", "scutil", "polling", "off"),
+  network_events: choice("rtnetlink", "scdynamicstore", "polling", "off"),
   /** true: `[fleet]` is configured. */
   in_fleet: optional(flag),
   conditions: list(conditionShape),

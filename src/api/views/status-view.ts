@@ -106,7 +106,6 @@ function eventsText(global: GlobalStatus): string {
   switch (global.network_events) {
     case "rtnetlink":
     case "scdynamicstore":
-    case "scutil":
       return `network events by ${global.network_events}`;
     case "polling":
       return "the network is polled, so changes may be seen seconds late";

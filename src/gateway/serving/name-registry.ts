@@ -47,14 +47,14 @@ export class NameRegistry {
   readonly #onChanged: () => void;
   #routes: RouteNames = new Map();
   /** Overrides since the start, which a later read does not replace; null: ended. */
-  readonly #keptRoutes = new Map<string, string | null>();
+  readonly #changedRoutes = new Map<string, string | null>();
 
   constructor({ nameStore: store = NO_PIN_STORE, ...options }: NamesOptions) {
     this.#onChanged = options.onChanged;
     this.routeOverrides = {
       get: (backend) => this.#present(backend),
       keep: (backend, route) => {
-        this.#keptRoutes.set(backend, route);
+        this.#changedRoutes.set(backend, route);
         options.onRouteOverride?.();
         this.storedNames.save();
       },
@@ -71,7 +71,7 @@ export class NameRegistry {
         names: [...this.owners].map(plainEntry),
         off: [...this.off],
         rules: [...this.rules],
-        routes: [...new Map([...this.#routes, ...this.#keptRoutes])].filter(([, route]) => route !== null),
+        routes: [...new Map([...this.#routes, ...this.#changedRoutes])].filter(([, route]) => route !== null),
       }),
     });
   }
@@ -115,8 +115,8 @@ export class NameRegistry {
   }
 
   #present(backend: string): string | null {
-    const kept = this.#keptRoutes.get(backend);
-    return kept === undefined ? (this.#routes.get(backend) ?? null) : kept;
+    const changed = this.#changedRoutes.get(backend);
+    return changed === undefined ? (this.#routes.get(backend) ?? null) : changed;
   }
 
   #take(read: ReadValue<Known>): void {
@@ -132,7 +132,7 @@ export class NameRegistry {
       // The file can only switch tools off, even if another program wrote it. These tools stay off until a person
       // switches them on.
       this.off = new Set([...this.off, ...(read.claimed?.off ?? [])]);
-      // A route is one of the approved ones, whoever wrote its name.
+      // A route is one of the approved ones, even if another program wrote its name.
       this.#routes = read.claimed?.routes ?? this.#routes;
     }
   }
