@@ -60,8 +60,8 @@ if (values.list !== undefined) {
 
 function insteadOf(rule: string): string {
   const name = rule.slice(rule.indexOf(" ") + 1);
-  const names = { names: NAME_RULES, "go-names": GO_NAME_RULES }[rule.slice(0, rule.indexOf(" "))];
-  if (names !== undefined) return names.find(({ words }) => words[0] === name)?.instead ?? "";
+  if (/^(go-)?names /.test(rule))
+    return [...NAME_RULES, ...GO_NAME_RULES].find(({ words }) => words[0] === name)?.instead ?? "";
   return PHRASE_RULES.find((phrase) => phrase.name === name)?.instead ?? "";
 }
 

@@ -10,8 +10,7 @@ export interface Finding {
 
 const byWord = (rules: readonly NameRule[]): ReadonlyMap<string, NameRule> =>
   new Map(rules.flatMap((rule) => rule.words.map((word) => [word, rule] as const)));
-const RULE_OF_WORD = byWord(NAME_RULES);
-const GO_RULE_OF_WORD = byWord(GO_NAME_RULES);
+const RULE_OF_WORD = { names: byWord(NAME_RULES), "go-names": byWord(GO_NAME_RULES) };
 const LONGEST_QUOTE = 160;
 
 /** `file`: its path from the root, by which a name may be allowed. */
@@ -20,7 +19,7 @@ export function findInFile(file: string, text: string): readonly Finding[] {
   if (file.endsWith(".go")) return inGo(file, text);
   if (file.startsWith("test/")) return inTitles(file, text);
   return [
-    ...inNames("names", RULE_OF_WORD, file, scanSource(text).code),
+    ...inNames("names", file, scanSource(text).code),
     ...inMessages(file, text),
     ...inComments(file, text),
   ];
@@ -35,15 +34,10 @@ export function wordsOf(name: string): readonly string[] {
     .split("_");
 }
 
-function inNames(
-  area: "names" | "go-names",
-  ruleOfWord: ReadonlyMap<string, NameRule>,
-  file: string,
-  code: string,
-): readonly Finding[] {
+function inNames(area: keyof typeof RULE_OF_WORD, file: string, code: string): readonly Finding[] {
   const names = new Set(code.match(/[A-Za-z_]\w*/g));
   return [...names].flatMap((name) => {
-    const rules = new Set(wordsOf(name).flatMap((word) => ruleOfWord.get(word) ?? []));
+    const rules = new Set(wordsOf(name).flatMap((word) => RULE_OF_WORD[area].get(word) ?? []));
     return [...rules]
       .filter((rule) => rule.allowed?.test(`${file}: ${name}`) !== true)
       .map((rule) => ({ rule: `${area} ${rule.words[0]}`, where: `${file}: ${name}` }));
@@ -55,7 +49,7 @@ function inGo(file: string, source: string): readonly Finding[] {
   const code = source.replaceAll(/"(?:\\.|[^"\\\n])*"|`[^`]*`/g, "");
   const comments = source.matchAll(/(?<=^|\s)\/\/.*(?:\n\s*\/\/.*)*$/gm);
   return [
-    ...inNames("go-names", GO_RULE_OF_WORD, file, code),
+    ...inNames("go-names", file, code),
     ...[...comments].flatMap(({ 0: comment, index }) => {
       const text = comment.replaceAll(/\s*\/\/ ?/g, " ").trim();
       return phrasesIn("go", `${file}:${source.slice(0, index).split("\n").length}`, text);

@@ -109,20 +109,14 @@ export const NAME_RULES: readonly NameRule[] = [
 
 /** In Go, where the terms are those of MS-SMB2 and go-fuse. */
 export const GO_NAME_RULES: readonly NameRule[] = [
-  name("pair", "the sessions in use"),
-  name("owed owes", "previous session (PreviousSessionId)"),
-  name("mend mended", "restore"),
-  name("nudge", "wake, retry now"),
-  name("aside", "hidden file, renamed"),
+  ...NAME_RULES.filter(({ words: [word] }) => ["mend", "witness", "anew"].includes(word ?? "")),
+  name("pair owed owes", "current and previous sessions (PreviousSessionId)"),
+  name("mended nudge companions absorb absorbed", "restored; wake; its files; suppress"),
+  name("aside beside", "hidden file, renamed; on a separate handle"),
   name("heard hear hearing unheard", "received; report, watch (CHANGE_NOTIFY)"),
   name("vouch vouched vouches unvouch promise", "lease"),
-  name("witness", "fingerprint"),
   name("holder holders", "lock handle"),
-  name("beside", "on a separate handle"),
-  name("companions", "the files that belong to it"),
-  name("absorb absorbed", "suppress"),
   name("logon logons", "login", ": (Logon(Failure|Held)|[A-Z_]+)$"),
-  name("anew", "again, re…"),
 ];
 
 export const PHRASE_RULES: readonly PhraseRule[] = [
