@@ -227,8 +227,9 @@ func TestAMappedPageIsWrittenWhereItIs(t *testing.T) {
 		_ = openFile(t, filepath.Join(folder, name), os.O_WRONLY|os.O_APPEND)
 		rig.Must(t, copyPages(page[100:], []byte("MMMM")))
 		copy(want[100:], "MMMM")
-		rig.Must(t, syscall.Munmap(page))
+		// A mapping that ends writes its pages, and this process, whose cable they take, could have no other one meanwhile.
 		rig.Must(t, f.Sync())
+		rig.Must(t, syscall.Munmap(page))
 		rig.Must(t, f.Close())
 		if got, err := os.ReadFile(r.Theirs(name)); err != nil || !bytes.Equal(got, want) {
 			t.Errorf("%s: %d bytes, %v", name, len(got), err)
@@ -329,5 +330,43 @@ func TestAReadOnlyMountRefusesChanges(t *testing.T) {
 	}
 	if err := os.Remove(filepath.Join(folder, "f")); !errors.Is(err, syscall.EROFS) {
 		t.Errorf("%v", err)
+	}
+}
+
+func TestAMappingShowsWhatWasJustWritten(t *testing.T) {
+	const pages, rounds = 32, 400
+	r := rig.New(t)
+	_, folder := mountAt(r, "shown")
+	put(r, "file", pages<<12)
+	file := filepath.Join(folder, "file")
+	f, reader := openFile(t, file, os.O_RDONLY), openFile(t, file, os.O_RDONLY)
+	mapped, err := syscall.Mmap(int(f.Fd()), 0, pages<<12, syscall.PROT_READ, syscall.MAP_SHARED)
+	rig.Must(t, err)
+	defer func() { _ = syscall.Munmap(mapped) }()
+	// Others bring pages back while they are written.
+	var hasEnded atomic.Bool
+	defer hasEnded.Store(true)
+	for seed := range int64(2) {
+		go func() {
+			random, page := rand.New(rand.NewSource(seed)), make([]byte, 8)
+			for !hasEnded.Load() {
+				_ = copyPages(page, mapped[random.Intn(pages)<<12:][:8])
+			}
+		}()
+	}
+	writer := openFile(t, file, os.O_WRONLY)
+	random := rand.New(rand.NewSource(9))
+	for round := range rounds {
+		at := int64(random.Intn(pages-2) << 12)
+		text := bytes.Repeat(fmt.Appendf(nil, "%8d", round), 1024)
+		_, err := writer.WriteAt(text, at)
+		rig.Must(t, err)
+		shown, read := make([]byte, len(text)), make([]byte, len(text))
+		rig.Must(t, copyPages(shown, mapped[at:][:len(text)]))
+		_, err = reader.ReadAt(read, at)
+		rig.Must(t, err)
+		if !bytes.Equal(shown, text) || !bytes.Equal(read, text) {
+			t.Fatalf("round %d: the mapping has %q, a read %q", round, shown[4088:4104], read[4088:4104])
+		}
 	}
 }

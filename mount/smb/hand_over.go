@@ -5,7 +5,7 @@ import "context"
 // handOver writes pkt, or gives it to the sender and waits until it is written. taken: some of it may be on the wire, whatever err says.
 // A request that is cancelled before leaves its buffer to the sender, and the result of its write to the next request.
 // The caller holds conn.m.
-func (conn *conn) handOver(ctx context.Context, pkt []byte) (taken bool, err error) {
+func (conn *conn) handOver(ctx context.Context, pkt, tail []byte) (taken bool, err error) {
 	if conn.abandoned {
 		select {
 		case err = <-conn.werr:
@@ -19,7 +19,12 @@ func (conn *conn) handOver(ctx context.Context, pkt []byte) (taken bool, err err
 	}
 	if ctx.Done() == nil {
 		// The request cannot be cancelled. The sender's turn takes as long as a short message.
-		if _, err = conn.t.Write(pkt); err != nil {
+		if tail != nil {
+			err = conn.t.(*directTCP).writeParts(pkt, tail)
+		} else {
+			_, err = conn.t.Write(pkt)
+		}
+		if err != nil {
 			return true, &TransportError{err}
 		}
 		return true, nil

@@ -119,7 +119,7 @@ func (fs *Share) cancel(rr *requestResponse) {
 	} else if conn.mustSign(s.sessionFlags, req) {
 		pkt = s.sign(pkt)
 	}
-	_, _ = conn.handOver(context.Background(), pkt)
+	_, _ = conn.handOver(context.Background(), pkt, nil)
 }
 
 // asyncId is how the server calls a request that it has not answered yet; 0: it has said nothing of it.

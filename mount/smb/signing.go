@@ -49,6 +49,7 @@ func (s *session) useSigning(algorithm uint16, key []byte) error {
 	if s.gmac, err = cipher.NewGCM(ciph); err != nil {
 		return &InternalError{err.Error()}
 	}
+	s.gmacParts = newGmacParts(ciph)
 	return nil
 }
 

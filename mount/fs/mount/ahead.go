@@ -147,19 +147,32 @@ func (h *handle) chunkAt(off, wanted, fileSize int64) *chunk {
 	return c
 }
 
-// part is what the kernel gets of a chunk, without a copy.
+// part is what the kernel gets of a file; of a chunk without a copy.
 type part struct {
-	*chunk
-	data []byte
+	data  []byte
+	of    *chunk // nil: a copy
+	pages *pages
 }
 
 func (p part) Bytes([]byte) ([]byte, fuse.Status) { return p.data, fuse.OK }
 func (p part) Size() int                          { return len(p.data) }
-func (p part) Done()                              { p.release() }
+
+// Done: the kernel has it.
+func (p part) Done() {
+	p.pages.answered()
+	if p.of != nil {
+		p.of.release()
+	}
+}
 
 // Read fills dest as far as the file goes.
-func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
-	defer h.node.pages.begin()()
+func (h *handle) Read(ctx context.Context, dest []byte, off int64) (result fuse.ReadResult, errno syscall.Errno) {
+	end := h.node.pages.begin()
+	defer func() {
+		if result == nil || result.Size() == 0 {
+			end()
+		}
+	}()
 	defer func() {
 		if !h.node.isLeased() {
 			h.node.forgetSoon()
@@ -180,7 +193,7 @@ func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadRes
 		data := c.block.Data
 		found := data[min(int64(len(data)), at-c.at):]
 		if n == 0 && len(found) >= len(dest) {
-			return part{c, found[:len(dest)]}, 0
+			return part{found[:len(dest)], c, &h.node.pages}, 0
 		}
 		m := copy(dest[n:], found)
 		c.release()
@@ -190,7 +203,7 @@ func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadRes
 			isAgain = true
 			h.ahead.drop()
 		} else if m == 0 || n == len(dest) {
-			return fuse.ReadResultData(dest[:n]), 0
+			return part{dest[:n], nil, &h.node.pages}, 0
 		}
 	}
 }

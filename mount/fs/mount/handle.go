@@ -11,6 +11,7 @@ import (
 	"time"
 
 	smb2 "github.com/cloudsoda/go-smb2"
+	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"mountaineer/mount/fs/link"
 	"mountaineer/mount/fs/safely"
@@ -22,10 +23,12 @@ type handle struct {
 	node    *node
 	access  smb2.Access
 	appends bool
-	life    context.Context
-	end     context.CancelFunc
-	closed  chan struct{} // once the server has closed it
-	ahead   readAhead
+	// What is written by it goes past the kernel's pages.
+	isDirect bool
+	life     context.Context
+	end      context.CancelFunc
+	closed   chan struct{} // once the server has closed it
+	ahead    readAhead
 	// It is to be opened by its new name.
 	isReplaced atomic.Bool
 	// Written to since the server has the time of that.
@@ -58,6 +61,7 @@ func newHandle(n *node, flags uint32) *handle {
 	h := &handle{node: n, access: accessOf(flags), appends: flags&syscall.O_APPEND != 0, closed: make(chan struct{})}
 	h.life, h.end = context.WithCancel(context.Background())
 	h.ahead.size = chunkAtMost
+	h.isDirect = h.access == smb2.AccessWrite && !h.appends && dropsPages(n.share.server.KernelSettings())
 	n.share.opened.Add(1)
 	n.share.handles.Store(h, nil)
 	places := n.Places()
@@ -81,6 +85,17 @@ func accessOf(flags uint32) smb2.Access {
 		return smb2.AccessWrite
 	}
 	return smb2.AccessRead | smb2.AccessWrite
+}
+
+// dropsPages: before what is written goes past its pages, the kernel drops those that other descriptors have read: from Linux 6.6 on.
+func dropsPages(kernel *fuse.InitIn) bool { return kernel.SupportsVersion(7, 39) }
+
+// howWritten is what the kernel is told when the file is opened.
+func (h *handle) howWritten() uint32 {
+	if h.isDirect {
+		return fuse.FOPEN_DIRECT_IO
+	}
+	return 0
 }
 
 func (h *handle) mayWrite() bool { return h.access&smb2.AccessWrite == smb2.AccessWrite }

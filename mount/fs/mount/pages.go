@@ -6,7 +6,7 @@ import (
 )
 
 const (
-	// After an answer the kernel unlocks the pages.
+	// Some pages are unlocked so long after their answer at most.
 	unlockedWithin = 2 * time.Millisecond
 	quietWithin    = 50 * time.Millisecond
 )
@@ -15,19 +15,30 @@ const (
 type pages struct {
 	pending atomic.Int64
 	ended   atomic.Int64 // Unix ns
+	// Until then they may be locked though none is pending, Unix ns.
+	lockedUntil atomic.Int64
+	// Some were asked for since those that might not be true were dropped.
+	areNew atomic.Bool
 }
 
-// begin returns what ends it.
-func (p *pages) begin() func() {
+// begin returns what ends it when the kernel is about to get the answer.
+func (p *pages) begin() (end func()) {
+	p.areNew.Store(true)
 	p.pending.Add(1)
 	return func() {
-		p.ended.Store(time.Now().UnixNano())
-		p.pending.Add(-1)
+		p.lockedUntil.Store(time.Now().Add(unlockedWithin).UnixNano())
+		p.answered()
 	}
 }
 
+// answered ends it when the kernel has the answer.
+func (p *pages) answered() {
+	p.ended.Store(time.Now().UnixNano())
+	p.pending.Add(-1)
+}
+
 func (p *pages) areFree() bool {
-	return p.pending.Load() == 0 && time.Now().UnixNano()-p.ended.Load() > int64(unlockedWithin)
+	return p.pending.Load() == 0 && time.Now().UnixNano() > p.lockedUntil.Load()
 }
 
 // areAnswered: the server answers, so that no page stays locked.

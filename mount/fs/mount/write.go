@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"sync"
 	"syscall"
 	"time"
 
@@ -20,22 +19,28 @@ import (
 // A write goes to the server in parts of this size.
 const partAtMost = 256 << 10
 
-var blocks = sync.Pool{New: func() any { return new([chunkAtMost]byte) }}
+// Shorter writes come in a buffer that the library uses again whatever becomes of them.
+const copiedBelow = 128
 
-// Write returns once the server has the bytes. It has its own copy of them: it may keep running after the program that wrote was killed.
+// Write returns once the server has the bytes. It may keep running after the program that wrote was killed: a short write has its own copy, and the
+// buffer of a longer one that failed is not used again.
 func (h *handle) Write(ctx context.Context, data []byte, off int64) (uint32, syscall.Errno) {
-	defer h.node.pages.begin()()
-	block := blocks.Get().(*[chunkAtMost]byte)
-	own := block[:copy(block[:], data)]
-	n, err := h.writeInOrder(ctx, own, off, h.appends && !isFromPages(ctx))
+	if !h.isDirect {
+		defer h.node.pages.begin()()
+	}
+	if len(data) < copiedBelow {
+		data = bytes.Clone(data)
+	}
+	n, err := h.writeInOrder(ctx, data, off, h.appends && !isFromPages(ctx))
 	if at := h.timed.Load(); at != 0 && time.Now().UnixNano()-at > int64(timesSlack) {
 		// A descriptor was closed, and this one stays open.
 		h.setWriteTime(ctx)
 	}
-	if !errors.Is(err, syscall.EINTR) {
-		blocks.Put(block)
-	}
 	h.node.wrote()
+	if h.isDirect && h.node.pages.areNew.Swap(false) {
+		// The kernel has dropped these pages before it asked for this; a program may have read them again since, and mapped them.
+		_, _ = link.Await(ctx, Killed, safely.Done(func() { h.node.dropPages(0) }), time.Time{})
+	}
 	if n > 0 {
 		return uint32(n), 0
 	}

@@ -44,6 +44,13 @@ func (w *wire) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// WriteParts sends all parts by one call of the system.
+func (w *wire) WriteParts(parts net.Buffers) (int64, error) {
+	n, err := parts.WriteTo(w.TCPConn)
+	w.traffic.ToServer.Add(n)
+	return n, err
+}
+
 // reset ends the connection so that nothing of what waits to be sent is ever sent.
 func (w *wire) reset() {
 	_ = w.SetLinger(0)
