@@ -109,7 +109,8 @@ func (h *handle) chunkAt(off, wanted, fileSize int64) *chunk {
 	a := &h.ahead
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	isNext := a.next > 0 && off >= a.next-reorderedAtMost && off <= a.next+reorderedAtMost
+	reordered := max(reorderedAtMost, 2*wanted)
+	isNext := a.next > 0 && off >= a.next-reordered && off <= a.next+reordered
 	a.next = off + wanted
 	at := off - off%a.size
 	if !isNext || at >= fileSize {
@@ -147,6 +148,14 @@ func (h *handle) chunkAt(off, wanted, fileSize int64) *chunk {
 	return c
 }
 
+// chunkFor is chunkAt, or if that was not enough, read from just there.
+func (h *handle) chunkFor(off, wanted int64, isAgain bool) *chunk {
+	if isAgain {
+		return h.start(off, wanted, false)
+	}
+	return h.chunkAt(off, wanted, h.node.size())
+}
+
 // part is what the kernel gets of a file; of a chunk without a copy.
 type part struct {
 	data  []byte
@@ -180,7 +189,8 @@ func (h *handle) Read(ctx context.Context, dest []byte, off int64) (result fuse.
 	}()
 	for n, isAgain := 0, false; ; {
 		at := off + int64(n)
-		c := h.chunkAt(at, int64(len(dest)-n), h.node.size())
+		rest := int64(len(dest) - n)
+		c := h.chunkFor(at, rest, isAgain)
 		if _, err := link.Await(ctx, Killed, c.done, time.Time{}); err != nil {
 			c.release()
 			return nil, errnoOf(err)
@@ -198,8 +208,9 @@ func (h *handle) Read(ctx context.Context, dest []byte, off int64) (result fuse.
 		m := copy(dest[n:], found)
 		c.release()
 		n += m
+		isAgain = isAgain && m == 0
 		if m == 0 && !isAgain && off+int64(n) < h.node.size() {
-			// The file has grown since that was read ahead.
+			// The file has grown since that was read ahead, or the server had no credits for more: it says itself whether this is the end.
 			isAgain = true
 			h.ahead.drop()
 		} else if m == 0 || n == len(dest) {

@@ -85,5 +85,11 @@ func TestAServerThatGrantsFewCredits(t *testing.T) {
 	}
 	rig.Must(t, os.Remove(m.here("a")))
 	rig.Must(t, os.Truncate(m.here("b/file"), 4))
+	long := strings.Repeat("0123456", 500_000)
+	write(t, m.here("long"), long)
+	if got, err := os.ReadFile(m.here("long")); err != nil || string(got) != long {
+		t.Errorf("read: %d bytes, %v", len(got), err)
+	}
+	rig.Must(t, os.Remove(m.here("long")))
 	m.has(map[string]string{"b/file": "text"})
 }
