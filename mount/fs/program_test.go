@@ -227,7 +227,7 @@ func TestAMappedPageIsWrittenWhereItIs(t *testing.T) {
 		_ = openFile(t, filepath.Join(folder, name), os.O_WRONLY|os.O_APPEND)
 		rig.Must(t, copyPages(page[100:], []byte("MMMM")))
 		copy(want[100:], "MMMM")
-		// A mapping that ends writes its pages, and this process, whose cable they take, could have no other one meanwhile.
+		// An unmap would write the pages, and block this process, whose cable they need.
 		rig.Must(t, f.Sync())
 		rig.Must(t, syscall.Munmap(page))
 		rig.Must(t, f.Close())

@@ -8,7 +8,7 @@ import (
 	"github.com/cloudsoda/go-smb2/internal/smb2"
 )
 
-// A write of at least so much leaves from where its bytes are: they are not copied behind their header.
+// A write of at least this length is sent from its own buffer: its bytes are not copied behind their header.
 const inTwoPartsFrom = 16 << 10
 
 // partsWriter is a connection that sends several parts at once.
@@ -38,7 +38,8 @@ func (t *directTCP) writeParts(head, tail []byte) error {
 	return nil
 }
 
-// tailOf is what of a request is sent from where it is: ctx never ends, so that it is sent when send returns, and nobody encrypts it.
+// tailOf returns the end of a request that is sent from its own buffer: the request cannot be cancelled, so that it is sent when send
+// returns, and is not encrypted.
 func (conn *conn) tailOf(req smb2.Packet, s *session, tc *treeConn, neverEnds bool) []byte {
 	write, ok := req.(*smb2.WriteRequest)
 	if !ok || !neverEnds || s == nil || len(write.Data) < inTwoPartsFrom || len(write.WriteChannelInfo) > 0 {

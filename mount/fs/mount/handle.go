@@ -23,7 +23,7 @@ type handle struct {
 	node    *node
 	access  smb2.Access
 	appends bool
-	// What is written by it goes past the kernel's pages.
+	// Its writes go past the kernel's pages.
 	isDirect bool
 	life     context.Context
 	end      context.CancelFunc
@@ -90,7 +90,7 @@ func accessOf(flags uint32) smb2.Access {
 // dropsPages: before what is written goes past its pages, the kernel drops those that other descriptors have read: from Linux 6.6 on.
 func dropsPages(kernel *fuse.InitIn) bool { return kernel.SupportsVersion(7, 39) }
 
-// howWritten is what the kernel is told when the file is opened.
+// howWritten returns the kernel's flags for the open file.
 func (h *handle) howWritten() uint32 {
 	if h.isDirect {
 		return fuse.FOPEN_DIRECT_IO
@@ -386,7 +386,8 @@ func lookBy(t link.Try, file *smb2.Handle) (found, error) {
 // readBlock reads a part of the file as far as it goes. It keeps reading when a reader is interrupted, until the handle is released.
 func (h *handle) readBlock(length, off int64) (smb2.Block, error) {
 	block, err := whenUnlocked(func() (smb2.Block, error) {
-		return link.Do(h.life, h.node.share.link, looking, onHandle(h, func(_ link.Try, file *smb2.Handle) (smb2.Block, error) {
+		return link.Do(h.life, h.node.share.link, looking, onHandle(h, func(t link.Try, file *smb2.Handle) (smb2.Block, error) {
+			defer h.node.share.kernelAhead.suit(t.Conn)
 			return file.Read(int(length), off)
 		}), smb2.Block.Release)
 	})

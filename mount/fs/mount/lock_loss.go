@@ -1,6 +1,7 @@
 package mount
 
 import (
+	"context"
 	"log"
 	"os"
 	"slices"
@@ -94,6 +95,15 @@ func (s *Share) leaveLocks(c *link.Conn) {
 		}))
 	}
 	leaving.Wait()
+}
+
+// arrived: there is a connection again.
+func (s *Share) arrived() {
+	_, _ = link.Do(context.Background(), s.link, link.Use{Session: link.Files, NoWait: true}, func(t link.Try) (struct{}, error) {
+		s.kernelAhead.suit(t.Conn)
+		return struct{}{}, nil
+	}, nil)
+	s.regainLocks()
 }
 
 // regainLocks opens the lock handles on a new connection, which locks again (regain).

@@ -84,6 +84,8 @@ type Share struct {
 	opened  atomic.Int64
 	handles sync.Map // that the server has not closed for good
 	room    room
+
+	kernelAhead kernelAhead
 	// By the server's clock: when it closed the last file that was written from here, ns.
 	changedThere atomic.Int64
 	// Listings of this server say nothing of files but their names.
@@ -109,7 +111,7 @@ func Mount(l *link.Link, options Options) (*Share, error) {
 		return nil, err
 	}
 	s.root.learn(at)
-	l.OnMove(s.leaveLocks, s.regainLocks)
+	l.OnMove(s.leaveLocks, s.arrived)
 	l.OnFull(s.makeRoom)
 	// The kernel checks the modes.
 	how := []string{"nosuid", "nodev", "default_permissions"}
@@ -153,6 +155,7 @@ func Mount(l *link.Link, options Options) (*Share, error) {
 	if err != nil {
 		return nil, smb.Fail(smb.Fuse, err)
 	}
+	s.kernelAhead.begin(is.Dev)
 	s.beginReporting(is.Dev)
 	if !s.ReadOnly {
 		s.behind.Go(safely.Of(func() { _, _ = s.removeLeftovers() }))
