@@ -46,6 +46,8 @@ func run(arguments []string, in io.Reader, out io.Writer) error {
 		return mountCommand(arguments, in, out)
 	case "repeat":
 		return repeatCommand(in, out)
+	case "read-ahead":
+		return readAheadCommand(strings.Join(arguments, " "))
 	case "check", "list", "shares":
 		_, err := safely.Do(func() (struct{}, error) { return struct{}{}, lookCommand(command, arguments, in, out) })
 		return err

@@ -85,6 +85,8 @@ func parseMount(arguments []string, in io.Reader) (m mountFlags, err error) {
 // repeatCommand is a process of a mount, which starts it.
 var repeatCommand = mount.Repeat
 
+var readAheadCommand = mount.GiveReadAhead
+
 // It has one thread that does the calls, the one that has its id.
 func init() {
 	if len(os.Args) > 1 && os.Args[1] == "repeat" {

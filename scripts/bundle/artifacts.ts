@@ -97,6 +97,12 @@ export async function sha256OfFile(file: string): Promise<string> {
 
 const PLACE = "/usr/lib/mountaineer";
 
+const RULES = "/usr/lib/udev/rules.d/70-mountaineer.rules";
+
+/** Lets the user of a mount set how much the kernel reads ahead there; the device is there before its mount. */
+const RULE = `ACTION=="add", SUBSYSTEM=="bdi", KERNEL=="0:*", RUN+="${PLACE}/current/mount-program/mountaineer-fs read-ahead %k"
+`;
+
 /**
  * A dash would begin a package's own revision; what stands behind a tilde comes before the release. File names keep the dash:
  * GitHub makes a dot of a tilde.
@@ -145,7 +151,10 @@ async function packageTree({ folder, output, ...source }: Source, tool: string):
   // Man pages and completions are where the system's programs look.
   await rename(path.join(inside, "share"), path.join(tree, "usr/share"));
   await writeFile(path.join(inside, "bundle.json"), bundleText(source, tool, `${PLACE}/current`));
-  for (const one of [inside, path.join(tree, "usr/share")]) await settle(one, source.epochSeconds);
+  await mkdir(path.dirname(path.join(tree, RULES)), { recursive: true });
+  await writeFile(path.join(tree, RULES), RULE);
+  for (const one of [inside, path.join(tree, "usr/share"), path.join(tree, "usr/lib/udev")])
+    await settle(one, source.epochSeconds);
   await symlink(`../lib/mountaineer/current/bin/mountaineer`, path.join(tree, "usr/bin/mountaineer"));
   return tree;
 }
@@ -225,6 +234,7 @@ cp -a "${tree}/." %{buildroot}/
 %files
 /usr/bin/mountaineer
 ${PLACE}
+${RULES}
 ${shared.map((file) => `/usr/share/${file}`).join("\n")}
 
 %post

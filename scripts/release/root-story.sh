@@ -86,6 +86,7 @@ if [ -n "$added" ]; then
   for one in man/man1/mountaineer.1 man/man1/mountaineer-status.1 bash-completion/completions/mountaineer; do
     [ -s "/usr/share/$one" ] || fail "there is no /usr/share/$one"
   done
+  grep -q read-ahead /usr/lib/udev/rules.d/70-mountaineer.rules || fail 'there is no rule for what is read ahead'
 fi
 if [ "$tool" = apt ]; then
   dpkg --add-architecture i386

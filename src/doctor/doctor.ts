@@ -29,6 +29,7 @@ import { examineGateway, foreseeGateway, type GatewayContext } from "./gateway.t
 import { examineHome, examinePrivatePaths } from "./home.ts";
 import { checkHosts, examineHosts } from "./hosts.ts";
 import { examineMountRoot, examineMultichannel, multichannelFiles } from "./macos-mounts.ts";
+import { examineReadAhead } from "./read-ahead.ts";
 import { reportText } from "./report-text.ts";
 import { examineSecretNames } from "./secret-names.ts";
 import { runSelfTest } from "./self-test.ts";
@@ -132,6 +133,9 @@ async function examineAll(
       verified,
       part("shares", signal, () => examineMultichannel(shares, multichannelFiles(homeContext.userHome))),
       part("shares", signal, async () => examineMountRoot(snapshot?.config.global.mountRoot ?? null, shares)),
+      part("shares", signal, async () =>
+        examineReadAhead(await parts.mountTable.read(clock.monotonicMs()), "/sys/class/bdi"),
+      ),
       part("home", signal, () => examinePrivatePaths(context)),
       part("gateway", signal, () => examineGateway(context)),
       part("fleet", signal, () => examineFleet(context)),

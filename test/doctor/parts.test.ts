@@ -14,6 +14,7 @@ import { examineGateway } from "../../src/doctor/gateway.ts";
 import { examineHome } from "../../src/doctor/home.ts";
 import { examineHosts, type HostCheck } from "../../src/doctor/hosts.ts";
 import { examineMountRoot, examineMultichannel, multichannelFiles } from "../../src/doctor/macos-mounts.ts";
+import { examineReadAhead } from "../../src/doctor/read-ahead.ts";
 import { withoutNames } from "../../src/doctor/report-text.ts";
 import type { ProbeResult } from "../../src/network/probe/probe-result.ts";
 import { parseIpRoute, parseRouteGet } from "../../src/network/routes/route-lookup.ts";
@@ -430,4 +431,23 @@ test("a file that cannot be read is reported, and the other one counts", async (
     "multichannel_unread",
     "multichannel_off",
   ]);
+});
+
+test("the doctor reports how much the kernel reads ahead on a mount, and whether its program sets it", async (t) => {
+  const devices = await temporaryFolder(t);
+  await mkdir(join(devices, "0:57"));
+  await writeFile(join(devices, "0:57/read_ahead_kb"), "1024\n", { mode: 0o444 });
+  const mounts = [
+    { type: "fuse.mountaineer-fs", path: "/mnt/CORE", deviceMinor: 57 },
+    { type: "fuse.mountaineer-fs", path: "/mnt/ENDED", deviceMinor: 58 },
+    { type: "fuse.sshfs", path: "/mnt/other", deviceMinor: 57 },
+  ];
+  const [found, ...others] = await examineReadAhead(mounts, devices);
+  // Root may write it in any case.
+  const [code, more] =
+    process.getuid?.() === 0 ? ["read_ahead", ""] : ["read_ahead_fixed", ", whatever its route"];
+  assert.deepEqual(
+    [found?.code, found?.text, others.length],
+    [code, `the kernel reads 1024 KiB ahead on /mnt/CORE${more}`, 0],
+  );
 });

@@ -387,8 +387,9 @@ func lookBy(t link.Try, file *smb2.Handle) (found, error) {
 func (h *handle) readBlock(length, off int64) (smb2.Block, error) {
 	block, err := whenUnlocked(func() (smb2.Block, error) {
 		return link.Do(h.life, h.node.share.link, looking, onHandle(h, func(t link.Try, file *smb2.Handle) (smb2.Block, error) {
-			defer h.node.share.kernelAhead.suit(t.Conn)
-			return file.Read(int(length), off)
+			block, err := file.Read(int(length), off)
+			h.node.share.kernelAhead.suit(t.IsFast())
+			return block, err
 		}), smb2.Block.Release)
 	})
 	if errors.Is(err, io.EOF) {

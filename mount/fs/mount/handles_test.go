@@ -266,3 +266,28 @@ func TestOnlyAKernelThatDropsPagesWritesPastThem(t *testing.T) {
 		}
 	}
 }
+
+func TestAMountIsOfTheUserWhoMadeIt(t *testing.T) {
+	table := "30 1 0:57 / /home/a/NAS rw,nosuid - fuse.mountaineer-fs //nas/a\\040b rw,user_id=1000,group_id=100,default_permissions\n" +
+		"31 1 0:58 / /home/a/other rw - fuse.sshfs nas: rw,user_id=1000,group_id=100\n"
+	for device, want := range map[string]int{"0:57": 1000, "0:58": -1, "0:5": -1} {
+		user, isOurs := mountedBy(table, device)
+		if !isOurs {
+			user = -1
+		}
+		if user != want {
+			t.Errorf("%s: %d", device, user)
+		}
+	}
+}
+
+func TestTheKernelReadsAheadAsTheRouteIs(t *testing.T) {
+	k := kernelAhead{path: t.TempDir() + "/read_ahead_kb", is: slowReadAhead}
+	rig.Must(t, os.WriteFile(k.path, []byte("128"), 0o644))
+	for i, isFast := range []bool{false, true, true, false} {
+		k.suit(isFast)
+		if got, err := os.ReadFile(k.path); err != nil || string(got) != map[bool]string{false: "128", true: "1024"}[isFast] {
+			t.Errorf("%d: %s, %v", i, got, err)
+		}
+	}
+}

@@ -100,7 +100,7 @@ func (s *Share) leaveLocks(c *link.Conn) {
 // arrived: there is a connection again.
 func (s *Share) arrived() {
 	_, _ = link.Do(context.Background(), s.link, link.Use{Session: link.Files, NoWait: true}, func(t link.Try) (struct{}, error) {
-		s.kernelAhead.suit(t.Conn)
+		s.kernelAhead.suit(t.IsFast())
 		return struct{}{}, nil
 	}, nil)
 	s.regainLocks()

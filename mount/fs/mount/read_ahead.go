@@ -4,12 +4,11 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"mountaineer/mount/fs/link"
 )
 
 const (
@@ -41,10 +40,10 @@ func (k *kernelAhead) begin(device uint64) {
 	k.path, k.is = readAheadFile(device), slowReadAhead
 }
 
-// suit sets it as the route in use is: whatever that was read over c.
-func (k *kernelAhead) suit(c *link.Conn) {
+// suit sets it for the route in use, as far as that is known.
+func (k *kernelAhead) suit(isFast bool) {
 	want := slowReadAhead
-	if c.IsFast() {
+	if isFast {
 		want = fastReadAhead
 	}
 	k.mu.Lock()
@@ -57,4 +56,39 @@ func (k *kernelAhead) suit(c *link.Conn) {
 		return
 	}
 	k.is = want
+}
+
+// A new device is there before its mount.
+const mountedWithin = 2 * time.Second
+
+// GiveReadAhead lets the user who made a mount of this program set how much the kernel reads ahead there. A rule of udev runs it as root for
+// each new device.
+func GiveReadAhead(device string) error {
+	var major, minor uint32
+	if _, err := fmt.Sscanf(device, "%d:%d", &major, &minor); err != nil {
+		return err
+	}
+	for until := time.Now().Add(mountedWithin); time.Now().Before(until); time.Sleep(50 * time.Millisecond) {
+		table, err := os.ReadFile("/proc/self/mountinfo")
+		if err != nil {
+			return err
+		}
+		if user, isOurs := mountedBy(string(table), fmt.Sprintf("%d:%d", major, minor)); isOurs {
+			return os.Chown(readAheadFile(unix.Mkdev(major, minor)), user, -1)
+		}
+	}
+	return nil
+}
+
+// mountedBy finds the user of a mount of this program in a mount table.
+func mountedBy(table, device string) (user int, isOurs bool) {
+	for line := range strings.SplitSeq(table, "\n") {
+		before, after, _ := strings.Cut(line, " - ")
+		if at, what := strings.Fields(before), strings.Fields(after); len(at) > 2 && at[2] == device && len(what) > 2 && what[0] == "fuse."+programName {
+			_, options, _ := strings.Cut(what[2], "user_id=")
+			_, err := fmt.Sscan(strings.ReplaceAll(options, ",", " "), &user)
+			return user, err == nil
+		}
+	}
+	return 0, false
 }

@@ -49,6 +49,8 @@ var attributesFor = time.Second
 
 const closedWithin = 2 * time.Second
 
+const programName = "mountaineer-fs"
+
 // Options say how a mount appears.
 type Options struct {
 	Folder, Source    string
@@ -120,7 +122,7 @@ func Mount(l *link.Link, options Options) (*Share, error) {
 	}
 	mountOptions := fuse.MountOptions{
 		FsName:            s.Source,
-		Name:              "mountaineer-fs",
+		Name:              programName,
 		Options:           how,
 		AllowOther:        s.AllowOther,
 		MaxBackground:     64,
