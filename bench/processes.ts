@@ -24,6 +24,16 @@ export async function threadsCpuUs(pid: number): Promise<number> {
   return (await Promise.all(used)).reduce((sum, us) => sum + us, 0);
 }
 
+/** How often its threads that run now have left a processor, by themselves or not. */
+export async function contextSwitches(pid: number): Promise<number> {
+  const threads = await readdir(`/proc/${pid}/task`);
+  const counts = threads.map(async (thread) => {
+    const text = await readFile(`/proc/${pid}/task/${thread}/status`, "utf8").catch(() => "");
+    return [...text.matchAll(/ctxt_switches:\s+(\d+)/g)].reduce((sum, [, count]) => sum + Number(count), 0);
+  });
+  return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);
+}
+
 /** As `cpuMs`, with its children: those that run, and those that it has waited for. */
 export async function cpuMsWithChildren(pid: number): Promise<number> {
   const stat = await readFile(`/proc/${pid}/stat`, "utf8");

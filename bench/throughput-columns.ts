@@ -8,7 +8,7 @@ import { systemClock } from "../src/runtime/time/clock.ts";
 import type { MountDriver } from "../src/shares/drivers/mount-driver.ts";
 import { typedSignIn } from "../src/shares/program/sign-in.ts";
 import type { ShareSpec } from "../src/shares/share-spec.ts";
-import { cpuMs, peakRssMb } from "./processes.ts";
+import { contextSwitches, cpuMs, peakRssMb } from "./processes.ts";
 
 const run = promisify(execFile);
 const BLOCK_BYTES = 1024 * 1024;
@@ -23,12 +23,16 @@ export interface Column extends AsyncDisposable {
   read(file: string): Promise<number>;
   /** Writes a new file with `source`'s content, and waits until the server has all of it; ms. */
   write(source: string, bytes: number): Promise<number>;
+  /** The same in blocks of that length. null: no mount. */
+  readonly writeBlocks: ((source: string, bytes: number, block: number) => Promise<number>) | null;
   /** Each of these files, opened, read and closed; ms. null: no mount. */
   readonly readEach: ((files: readonly string[]) => Promise<number>) | null;
   /** `times` reads of 64 KiB at random places of an open file; ms. null: no mount. */
   readonly readAtRandom: ((file: string, times: number) => Promise<number>) | null;
   peakMb(): Promise<number | null>;
   cpuMs(): Promise<number>;
+  /** Context switches of its process so far. */
+  switches(): Promise<number>;
 }
 
 export function smbclientColumn(
@@ -53,10 +57,12 @@ export function smbclientColumn(
       await rm(join(rig.exportPath(share), "written.bin"));
       return tookMs;
     },
+    writeBlocks: null,
     readEach: null,
     readAtRandom: null,
     peakMb: async () => null,
     cpuMs: async () => 0,
+    switches: async () => 0,
     [Symbol.asyncDispose]: async () => {},
   };
 }
@@ -86,6 +92,7 @@ export async function driverColumn(
     ...mountedColumn(name, share.mountPath, behind),
     peakMb: async () => (pid === null ? null : peakRssMb(pid)),
     cpuMs: async () => (pid === null ? 0 : cpuMs(pid)),
+    switches: async () => (pid === null ? 0 : contextSwitches(pid)),
     async [Symbol.asyncDispose]() {
       const ended = await driver.unmount(share, outcome.mount, "plain", limits());
       // On a busy machine it may not be known in time who has files open; it is nobody.
@@ -98,7 +105,22 @@ function mountedColumn(
   name: string,
   path: string,
   behind: string,
-): Omit<Column, "peakMb" | "cpuMs" | typeof Symbol.asyncDispose> {
+): Omit<Column, "peakMb" | "cpuMs" | "switches" | typeof Symbol.asyncDispose> {
+  const writeBlocks = async (source: string, bytes: number, length: number): Promise<number> => {
+    await using from = await open(source);
+    const block = Buffer.alloc(length);
+    await from.read(block, 0, block.length, 0);
+    const startedMs = performance.now();
+    const opened = await open(join(path, "written.bin"), "w");
+    for (let at = 0; at < bytes; at += block.length) await opened.write(block);
+    await opened.sync();
+    await opened.close();
+    const tookMs = performance.now() - startedMs;
+    const stored = (await stat(join(behind, "written.bin"))).size;
+    if (stored !== bytes) throw new Error(`${name} stored ${stored} bytes`);
+    await rm(join(path, "written.bin"));
+    return tookMs;
+  };
   return {
     name,
     behind,
@@ -116,21 +138,8 @@ function mountedColumn(
       if (bytes !== (await stat(join(behind, file))).size) throw new Error(`${name} read ${bytes} bytes`);
       return tookMs;
     },
-    async write(source, bytes) {
-      await using from = await open(source);
-      const block = Buffer.alloc(BLOCK_BYTES);
-      await from.read(block, 0, block.length, 0);
-      const startedMs = performance.now();
-      const opened = await open(join(path, "written.bin"), "w");
-      for (let at = 0; at < bytes; at += block.length) await opened.write(block);
-      await opened.sync();
-      await opened.close();
-      const tookMs = performance.now() - startedMs;
-      const stored = (await stat(join(behind, "written.bin"))).size;
-      if (stored !== bytes) throw new Error(`${name} stored ${stored} bytes`);
-      await rm(join(path, "written.bin"));
-      return tookMs;
-    },
+    write: (source, bytes) => writeBlocks(source, bytes, BLOCK_BYTES),
+    writeBlocks,
     async readEach(files) {
       const startedMs = performance.now();
       for (const file of files) await readFile(join(path, file));

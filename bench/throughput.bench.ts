@@ -2,7 +2,7 @@
 
 import { randomFillSync } from "node:crypto";
 import { accessSync, constants } from "node:fs";
-import { link, mkdir, mkdtemp, open, rm, writeFile } from "node:fs/promises";
+import { copyFile, link, mkdir, mkdtemp, open, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { missingForPlainRig, type PlainRig, startPlainRig } from "../src/demo/stage/plain-rig.ts";
@@ -23,10 +23,23 @@ const MIB = 1024 * 1024;
 const SMALL_FILES = 100;
 const SMALL_BYTES = 8192;
 const RANDOM_READS = 40;
+/** Of the file that is written in blocks of so many KiB. */
+const BLOCKS = [
+  { kib: 4, mib: 8 },
+  { kib: 64, mib: 64 },
+  { kib: 256, mib: 256 },
+];
 const SHARES = ["ASKED", "SIGNED", "FILES"];
 const PROGRAM = "mountaineer-fs";
 
 export const title = "throughput: large files through each driver, beside smbclient";
+
+const GOALS = [
+  ["cpu read", 0.7, "s a GB"],
+  ["cpu write", 1, "s a GB"],
+  ["switches read", 12, "a MiB"],
+  ["switches write", 20, "a MiB"],
+] as const;
 
 /** What a mount signs by default, so that it is what ours are held against. */
 const SIGNED = "smbclient, signed";
@@ -40,7 +53,7 @@ type Figures = Map<string, Map<string, number[]>>;
 
 export async function bench({ short }: { short: boolean }): Promise<void> {
   const bytes = (short ? 128 : 954) * MIB;
-  const rounds = short ? 3 : 5;
+  const rounds = short ? 3 : 7;
   await using stack = new AsyncDisposableStack();
   const rig = stack.use(await startPlainRig({ shares: SHARES }));
   const folder = await mkdtemp(join(tmpdir(), "mountaineer-throughput-"));
@@ -74,7 +87,7 @@ interface Files {
   readonly small: readonly string[];
 }
 
-/** Links with new names: what a mount has kept of an earlier round is under another one. */
+/** New files: what a mount has kept of an earlier round is of another one. */
 async function putFiles(
   folder: string,
   source: string,
@@ -85,7 +98,7 @@ async function putFiles(
   for (const name of small) await writeFile(join(folder, name), Buffer.alloc(SMALL_BYTES, index));
   const large = `large-${index}.bin`;
   for (const { behind } of columns) {
-    await link(source, join(behind, large));
+    await copyFile(source, join(behind, large));
     for (const name of small) await link(join(folder, name), join(behind, name));
   }
   return { large, small };
@@ -105,15 +118,26 @@ async function measure(
     own.set(name, [...(own.get(name) ?? []), value]);
   };
   const speed = (ms: number): number => bytes / 1000 / ms;
+  const mebibytes = bytes / MIB;
+  const switched = [await column.switches()];
   const [before, serverBefore] = [await column.cpuMs(), await serverCpuMs()];
   note("read", speed(await column.read(large)));
+  switched.push(await column.switches());
   const [between, serverBetween] = [await column.cpuMs(), await serverCpuMs()];
   note("stored", speed(await column.write(source, bytes)));
   const gigabytes = bytes / 1e9;
   note("cpu read", (between - before) / 1000 / gigabytes);
   note("cpu write", ((await column.cpuMs()) - between) / 1000 / gigabytes);
+  switched.push(await column.switches());
+  const [first = 0, second = 0, third = 0] = switched;
+  note("switches read", (second - first) / mebibytes);
+  note("switches write", (third - second) / mebibytes);
   note("server read", (serverBetween - serverBefore) / 1000 / gigabytes);
   note("server write", ((await serverCpuMs()) - serverBetween) / 1000 / gigabytes);
+  for (const { kib, mib } of column.writeBlocks === null ? [] : BLOCKS) {
+    const tookMs = await column.writeBlocks?.(source, mib * MIB, kib * 1024);
+    note(`${kib} KiB`, (mib * MIB) / 1000 / (tookMs ?? Number.NaN));
+  }
   if (column.readEach !== null) note("small ms", (await column.readEach(small)) / small.length);
   if (column.readAtRandom !== null) {
     note("random ms", (await column.readAtRandom(large, RANDOM_READS)) / RANDOM_READS);
@@ -185,6 +209,9 @@ async function report(columns: readonly Column[], figures: Figures): Promise<voi
     if (of(name, "small ms").length === 0) continue;
     const [small, random] = [median(of(name, "small ms")), median(of(name, "random ms"))];
     say(`    a file of 8 KiB ${round(small)} ms; 64 KiB at random in a large one ${round(random)} ms`);
+    say(
+      `    written in blocks: ${BLOCKS.map(({ kib }) => `${kib} KiB ${round(median(of(name, `${kib} KiB`)))} MB/s`).join(", ")}`,
+    );
     if (peak === null) continue;
     const [read, write] = [median(of(name, "cpu read")), median(of(name, "cpu write"))];
     say(
@@ -197,13 +224,13 @@ async function report(columns: readonly Column[], figures: Figures): Promise<voi
       round(value / (of(SIGNED, what)[index] ?? Number.NaN)),
     );
     goal(
-      `${PROGRAM}, ${what}: ≥ 0.9 × ${SIGNED} (${text}; each round ${each.join(", ")})`,
-      Number(text) >= 0.9,
+      `${PROGRAM}, ${what}: ≥ 1.1 × ${SIGNED} (${text}; each round ${each.join(", ")})`,
+      Number(text) >= 1.1,
     );
   }
-  for (const what of ["cpu read", "cpu write"]) {
+  for (const [what, most, unit] of GOALS) {
     const cost = median(of(PROGRAM, what));
-    goal(`${PROGRAM}, ${what}: ≤ 1.0 s a GB (${round(cost)})`, cost <= 1);
+    goal(`${PROGRAM}, ${what}: ≤ ${most} ${unit} (${round(cost)})`, cost <= most);
   }
 }
 
