@@ -134,7 +134,7 @@ const FINDINGS: Readonly<Record<string, string>> = {
     "the host or folder is away, is not an SMB server, or a firewall is between",
   "interface_down route_wrong_interface route_missing routes_share_interface":
     "an interface is down, or packets for a host leave by another one",
-  read_ahead_fixed: "the kernel reads 128 KiB ahead even on a fast route: the program may not set it",
+  read_ahead_fixed: "the program may not set the kernel's read-ahead",
   secrets_unreadable: "the file of secrets cannot be read",
   "home_denied home_of_another home_open file_open socket_denied writable_by_others":
     "too few permissions, or too many",
