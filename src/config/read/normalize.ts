@@ -4,6 +4,7 @@ import { STORED_FORM } from "../../secrets/reference.ts";
 import type { HomeContext } from "../home-context.ts";
 import { type Normalized, normalized } from "../schema/normalized.ts";
 import { type ConfigFile, configFile } from "../schema/schema.ts";
+import { fuseKeys } from "../schema/share-schema.ts";
 import type { ConfigWarning, MountaineerConfig, RouteConfig, ShareConfig } from "../snapshot.ts";
 import { SMB_PORT } from "../values/host-text.ts";
 import { DEFAULT_ACCESS } from "../values/mount-access.ts";
@@ -94,15 +95,7 @@ export function emptyConfig(homeContext: HomeContext): MountaineerConfig {
 }
 
 const SMB_ONLY = ["username", "password", "share_name"] as const;
-const FUSE_ONLY = [
-  "allow_other",
-  "read_only",
-  "file_mode",
-  "folder_mode",
-  "symlinks",
-  "watch",
-  "locks",
-] as const;
+const FUSE_ONLY = Object.keys(fuseKeys) as (keyof typeof fuseKeys)[];
 const HOST_ONLY = ["thunderbolt_interface", "fallback_interface"] as const;
 
 /** Warnings about valid values that are probably not meant. */

@@ -156,39 +156,8 @@ export const nasKeys = {
   }),
 };
 
-export const shareKeys = {
-  name: required("guards", text("plain", parseShareName), {
-    expected: SHARE_NAME_EXPECTED,
-    meaning: "The share's name in its link and in every command.",
-    example: '"CORE"',
-  }),
-  nas: optional("sends", text("plain", parseNasName), {
-    absent: "the share has its own hosts and login",
-    meaning: "Its NAS, `[nas.NAME]`, which then has hosts, login and networks.",
-    example: '"home"',
-  }),
-  thunderbolt_host: nasKeys.thunderbolt_host,
-  fallback_host: nasKeys.fallback_host,
-  username: nasKeys.username,
-  share_name: optional("sends", text("plain", parseServerShareName, { describe: describeServerShare }), {
-    absent: "`name`",
-    meaning: "The share's name on the server.",
-    example: '"core"',
-  }),
-  password: nasKeys.password,
-  thunderbolt_interface: nasKeys.thunderbolt_interface,
-  fallback_interface: nasKeys.fallback_interface,
-  driver: optional("free", choice(["local"]), {
-    absent: "`local` if paths are given, else the system's way to mount SMB",
-    meaning:
-      "`local`: a folder per route, switched by a link. Otherwise mountaineer-fs (Linux) or NetFS (macOS) mounts.",
-    example: '"local"',
-  }),
-  on_route_change: optional("free", choice(ROUTE_CHANGE_CHOICES), {
-    absent: "`on_route_change` of `[global]`",
-    meaning: "As in `[global]`, from the next mount on.",
-    example: '"move"',
-  }),
+/** The keys of a share that only mountaineer-fs uses. */
+export const fuseKeys = {
   allow_other: optional("access", toggle, {
     absent: String(DEFAULT_ACCESS.allowOther),
     meaning:
@@ -223,6 +192,42 @@ export const shareKeys = {
       "On Linux: where files are locked. `server`: programs of several machines exclude each other. `local`: only those of this machine do.",
     example: '"local"',
   }),
+};
+
+export const shareKeys = {
+  name: required("guards", text("plain", parseShareName), {
+    expected: SHARE_NAME_EXPECTED,
+    meaning: "The share's name in its link and in every command.",
+    example: '"CORE"',
+  }),
+  nas: optional("sends", text("plain", parseNasName), {
+    absent: "the share has its own hosts and login",
+    meaning: "Its NAS, `[nas.NAME]`, which then has hosts, login and networks.",
+    example: '"home"',
+  }),
+  thunderbolt_host: nasKeys.thunderbolt_host,
+  fallback_host: nasKeys.fallback_host,
+  username: nasKeys.username,
+  share_name: optional("sends", text("plain", parseServerShareName, { describe: describeServerShare }), {
+    absent: "`name`",
+    meaning: "The share's name on the server.",
+    example: '"core"',
+  }),
+  password: nasKeys.password,
+  thunderbolt_interface: nasKeys.thunderbolt_interface,
+  fallback_interface: nasKeys.fallback_interface,
+  driver: optional("free", choice(["local"]), {
+    absent: "`local` if paths are given, else the system's way to mount SMB",
+    meaning:
+      "`local`: a folder per route, switched by a link. Otherwise mountaineer-fs (Linux) or NetFS (macOS) mounts.",
+    example: '"local"',
+  }),
+  on_route_change: optional("free", choice(ROUTE_CHANGE_CHOICES), {
+    absent: "`on_route_change` of `[global]`",
+    meaning: "As in `[global]`, from the next mount on.",
+    example: '"move"',
+  }),
+  ...fuseKeys,
   wake: choiceKey("free", ["auto", "off"], "auto", {
     meaning: "Wake the NAS (Wake-on-LAN) when a person, program or server needs the share.",
   }),
