@@ -121,7 +121,7 @@ async function staleOwner(home: string): Promise<string | null> {
   return typeof pid === "number" ? `pid ${pid}` : "nobody";
 }
 
-/** Findings about other daemons of this user. Two daemons with the same shares or files are an error. */
+/** Findings about other daemons of this user. Shares that another one has claimed are findings of `verify`. */
 async function otherMonitors(context: DoctorContext, own: number | null): Promise<DoctorFinding[]> {
   const found: DoctorFinding[] = [];
   const home = await real(context.home);
@@ -136,7 +136,10 @@ async function otherMonitors(context: DoctorContext, own: number | null): Promis
     } else if (theirs === home) {
       const text = `a second daemon for this home is being run (pid ${monitor.pid}); only one can hold it`;
       found.push(finding("error", "second_daemon", text, { hint: `end one of them: kill ${monitor.pid}` }));
-    } else found.push(await otherHomeFinding(context, monitor));
+    } else {
+      const text = `another daemon runs for ${monitor.home ?? "another home"} (pid ${monitor.pid})`;
+      found.push(finding("info", "other_daemon", text));
+    }
   }
   return found;
 }
@@ -154,38 +157,6 @@ function predecessorsOf(monitors: readonly MonitorProcess[], own: number | null)
     if (pid !== null) before.add(pid);
   }
   return before;
-}
-
-async function otherHomeFinding(context: DoctorContext, monitor: MonitorProcess): Promise<DoctorFinding> {
-  const where = monitor.home === null ? "another home" : monitor.home;
-  const shared = monitor.home === null ? [] : await sharedPaths(context, monitor.home);
-  if (shared.length === 0) {
-    return finding("info", "other_daemon", `another daemon runs for ${where} (pid ${monitor.pid})`);
-  }
-  const text = `a second daemon (pid ${monitor.pid}, home ${where}) keeps the same: ${shared.join(", ")}`;
-  return finding("error", "second_daemon", text, {
-    hint: `two daemons undo each other's work: end one (kill ${monitor.pid}), or give one other shares`,
-  });
-}
-
-async function sharedPaths({ snapshot, signal }: DoctorContext, home: string): Promise<string[]> {
-  if (snapshot === null) return [];
-  try {
-    const other = await connectToDaemon(home);
-    const limit = AbortSignal.any([signal, AbortSignal.timeout(STATUS_DEADLINE_MS)]);
-    const status = await other?.call("status", null, limit);
-    if (status === undefined) return [];
-    const { mountRoot, sharesRoot } = snapshot.config.global;
-    const ours = new Set(
-      snapshot.config.shares.flatMap(({ name }) => [join(mountRoot, name), join(sharesRoot, name)]),
-    );
-    const theirs = status.shares.flatMap(({ mount_path, stable_path }) => [mount_path, stable_path]);
-    const same = theirs.filter((path) => ours.has(path));
-    return status.global.config_path === snapshot.path ? [snapshot.path, ...same] : same;
-  } catch {
-    // A daemon that does not answer cannot be compared.
-    return [];
-  }
 }
 
 async function real(path: string): Promise<string> {

@@ -51,19 +51,21 @@ test("a running daemon, a stopped one, and the remains of a killed one are each 
   assert.equal(causeOf(left, "daemon_off").severity, "info");
 });
 
-test("a second daemon with the same shares is reported, and one of another home without them is not", async (t) => {
+test("daemons of other homes are named, and the one whose share another has claimed says so", async (t) => {
   const folder = await temporaryFolder(t);
   const [one, other] = [await homeWithDaemon(folder, "one"), await homeWithDaemon(folder, "other")];
-  await using _first = await one.startMonitor();
+  await using first = await one.startMonitor();
+  await one.untilShare("CORE", ({ mount_alive }) => mount_alive, 10_000);
   await using second = await other.startMonitor();
-  const found = causeOf(await examined(one.home), "second_daemon");
-  assert.match(found.text, new RegExp(`pid ${second.pid}.*keeps the same: .*CORE`));
-  assert.match(found.hint ?? "", new RegExp(`kill ${second.pid}`));
-  await other.writeConfig("");
-  await eventually(async () => (await other.glance())?.shares.length === 0);
-  const report = await examined(one.home);
-  assert.ok(report.findings.every(({ code }) => code !== "second_daemon"));
-  assert.equal(causeOf(report, "other_daemon").severity, "info");
+  const [well, report] = [await examined(one.home), await examined(other.home)];
+  for (const [{ findings }, severity, text] of [
+    [well, "info", `another daemon runs for ${other.home} (pid ${second.pid})`],
+    [report, "info", `another daemon runs for ${one.home} (pid ${first.pid})`],
+    [report, "error", one.home],
+  ] as const) {
+    const named = findings.some((one) => one.severity === severity && one.text.includes(text));
+    assert.ok(named, `${text}: ${JSON.stringify(findings)}`);
+  }
 });
 
 // `mountaineer logs` with a daemon, and after one.
