@@ -65,7 +65,7 @@ E2 | nothing runs that nobody approved | test/mcp/approvals.test.ts
 E3 | a tool whose description changes is told of, and held where that is asked for | test/mcp/tool-pins.test.ts
 E4 | limits for each principal, and refusals that say when to come back | test/live/few-descriptors.test.ts
 E5 | traces, metrics and audit, without a secret in any | test/live/sign-in.test.ts
-E6 | where a client cannot ask, the owner is asked in every face | test/web/page-work.test.ts | arguments that the configuration sets
+E6 | where a client cannot ask, the owner is asked in every face | test/web/page-work.test.ts
 F1 | import what people have, connect their clients, and undo both | test/cli/clients/client-commands.test.ts
 F2 | one dashboard in terminal and browser with every control | test/web/page.test.ts
 F3 | from nothing to a mounted share in 60 s | test/lab/first-hour.test.ts

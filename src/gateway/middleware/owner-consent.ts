@@ -70,7 +70,7 @@ function callInQuestion(
     by,
     lines: [
       `For ${by}.`,
-      `Asked because of: ${line(rule, LONGEST_TEXT)}`,
+      `Asked because of: ${line(rule.replace(/,"\w+":null/g, ""), LONGEST_TEXT)}`,
       ...(isDestructive ? ["It may change or delete things."] : []),
       ...(typeof description === "string" ? [`The server says: ${line(description, LONGEST_TEXT)}`] : []),
       ...(given.some((one) => clean(one) !== one) ? ["A secret is shown as [redacted]."] : []),

@@ -13,8 +13,8 @@ const PROGRESS_MS = 10_000;
 const CODE_LENGTH = 6;
 const MOST_OF_USER = 8;
 const MOST_QUESTIONS = 64;
-/** Equal calls that wait for one question. */
-const MOST_WAITING = 64;
+/** Equal calls that wait for one question; each may be large. */
+const MOST_WAITING = 8;
 
 /** The call as the owner sees it: bounded, without secrets and invisible characters. */
 export interface CallInQuestion {

@@ -219,6 +219,12 @@ test("E6 eight questions of a user; of 64 the user with most loses the oldest", 
   assert.match(first.text ?? "", /other questions wait/);
 });
 
+test("E6 at most eight equal calls wait for one question", async () => {
+  const calls = [];
+  for (let at = 0; at < 9; at++) calls.push(await begin(ownersProgram()));
+  assert.deepEqual(calls.map(({ text }) => text).filter((text) => text !== null).length, 1);
+});
+
 test("E6 a call that is cancelled leaves its question, and an answer then waits for an equal call", async () => {
   const abort = new AbortController();
   await begin(ownersProgram(), {}, { signal: abort.signal });

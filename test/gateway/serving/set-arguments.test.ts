@@ -2,7 +2,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { CatalogSource } from "../../../src/gateway/catalog/catalog.ts";
+import type { ClientHandle } from "../../../src/gateway/client-handle.ts";
 import { isError, type JsonObject, type Reply } from "../../../src/gateway/json-rpc.ts";
+import { OwnerQuestions } from "../../../src/gateway/middleware/owner-questions.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
 import { catalogOf, FIRST_WINS, source } from "../catalog/sources.ts";
 import { callPort, client, policy, recordingServices, servingSet, user } from "../middleware/requests.ts";
 
@@ -119,10 +122,11 @@ test("E6 every call has the arguments that are set, another value is refused wit
 
 test("E6 a person is asked about the final arguments, and not about a call with another value", async () => {
   const asked: unknown[] = [];
+  const questions = new OwnerQuestions(createManualClock());
   const set = servingSet([github()], recordingServices(), {
-    authorization: { defaultEffect: "deny", policies: [policy("ask")] },
+    ...{ questions, authorization: { ask: "anywhere", defaultEffect: "deny", policies: [policy("ask")] } },
   });
-  const from = {
+  const able = {
     ...client(user("ann")),
     capabilities: { elicitation: {} },
     request: async (_method: string, params: JsonObject | undefined): Promise<Reply> => {
@@ -130,7 +134,7 @@ test("E6 a person is asked about the final arguments, and not about a call with 
       return { result: { action: "accept", content: { allow: true } } };
     },
   };
-  const call = (given: JsonObject): Promise<Reply> => {
+  const call = (given: JsonObject, from: ClientHandle = able): Promise<Reply> => {
     const signal = new AbortController().signal;
     const params = { name: "issue", arguments: given };
     return set.handle(
@@ -141,6 +145,11 @@ test("E6 a person is asked about the final arguments, and not about a call with 
   assert.match(String(asked[0]), /acme\/site/);
   assert.match(texts(await call({ title: "one", repo: "acme/other" })), /is set/);
   assert.equal(asked.length, 1);
+  void call({ title: "one" }, client(user("ann")));
+  assert.deepEqual(questions.list[0]?.lines.slice(1), [
+    'Asked because of: {"effect":"ask"}',
+    ...["The server says: issue of github", '"repo": "acme/site"', '"title": "one"'],
+  ]);
 });
 
 test("E6 a call that waited while the arguments that are set were changed is refused, with the tool's other server too", async () => {
