@@ -5,6 +5,7 @@ import { join } from "node:path";
 import test from "node:test";
 import { COMMANDS } from "../../src/cli/program/command-list.ts";
 import { createProgram } from "../../src/cli/program/program.ts";
+import { assertEach } from "../support/assert-each.ts";
 import { createTestHome } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";
 import { freePort } from "../support/free-port.ts";
@@ -184,9 +185,6 @@ test("shares list prints its shares under their own name, and under the older on
   await writeFile(join(home, "config.toml"), SHARE);
   const { stdout } = await runCommand(["shares", "list", "--json"], { home });
   const { shares, favorites } = JSON.parse(stdout);
-  assert.deepEqual(
-    shares.map(({ name }: { name: string }) => name),
-    ["CORE"],
-  );
+  assertEach(shares, ({ name }: { name: string }) => name, ["CORE"]);
   assert.deepEqual(shares, favorites);
 });

@@ -22,6 +22,7 @@ import { planImport } from "../../src/clients/import-plan.ts";
 import { foundEntries, readFoundFiles } from "../../src/clients/read-files.ts";
 import { parseConfig } from "../../src/config/read/load.ts";
 import { objectOf } from "../../src/runtime/text/json-object.ts";
+import { assertEach } from "../support/assert-each.ts";
 import { goldenInputs, goldenTests } from "../support/golden.ts";
 import { pluck } from "../support/pluck.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
@@ -486,13 +487,10 @@ http_headers = { "X-Token" = "\${X_TOKEN}", "X-Secret" = "hunter2" }
     const files = await readFoundFiles([{ path }], OPTIONS, OPTIONS.kept);
     const plan = planImport(files, { same: { command: "a" } }, { SSL_CERT_FILE: "/ours.pem" });
     assert.deepEqual(plan.twins, [{ name: "same", as: "same" }]);
-    assert.deepEqual(
-      plan.added.map(({ name, table }) => [name, table["env"]]),
-      [
-        ["more", { MODE: "fast" }],
-        ["other", { SSL_CERT_FILE: "/theirs.pem" }],
-      ],
-    );
+    assertEach(plan.added, ({ name, table }) => [name, table["env"]], [
+      ["more", { MODE: "fast" }],
+      ["other", { SSL_CERT_FILE: "/theirs.pem" }],
+    ]);
   });
 
   for (const [what, name, text, expected] of [

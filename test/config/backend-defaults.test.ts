@@ -10,6 +10,7 @@ import { declaredOf, withDefaults } from "../../src/config/backend-defaults.ts";
 import { diffConfigs } from "../../src/config/diff.ts";
 import { secretUses } from "../../src/config/read/secret-uses.ts";
 import type { BackendConfig, MountaineerConfig } from "../../src/config/snapshot.ts";
+import { pluck } from "../support/pluck.ts";
 import { GROUND } from "./approval/places.ts";
 import { accepted, PLACE, refused, where } from "./support.ts";
 
@@ -145,20 +146,14 @@ test("a value that looks like a secret is a warning without the value", async ()
   const { warnings } = await accepted(
     '[backend_defaults]\nenv = { HTTPS_PROXY = "http://ann:hunter22@proxy:3128" }\n',
   );
-  assert.deepEqual(
-    warnings.map(({ path }) => path),
-    ["backend_defaults.env.HTTPS_PROXY"],
-  );
+  assert.deepEqual(pluck(warnings, "path"), ["backend_defaults.env.HTTPS_PROXY"]);
   assert.ok(!JSON.stringify(warnings).includes("hunter22"));
 });
 
 test("E2 a default that leads to the home affects each program, and is reported once", async () => {
   const text = `[backend_defaults]\nenv = { STORE = "${PLACE.home}" }\n${SERVERS}`;
   const { config: file, warnings } = await accepted(text);
-  assert.deepEqual(
-    warnings.map(({ path }) => path),
-    ["backend_defaults.env.STORE"],
-  );
+  assert.deepEqual(pluck(warnings, "path"), ["backend_defaults.env.STORE"]);
   assert.equal(applyApprovals({ file, running: null, approvals: null, ...GROUND }).mode, "commands");
 });
 
@@ -218,10 +213,7 @@ test("E2 a default that requires no approval, such as a time-out, applies at onc
 
 test("E2 removed variables wait, as do variables new to a home without them", async () => {
   const removed = await outcome(DEFAULTS + SERVERS, SERVERS);
-  assert.deepEqual(
-    removed.waiting.map(({ id }) => id),
-    ["backend_defaults"],
-  );
+  assert.deepEqual(pluck(removed.waiting, "id"), ["backend_defaults"]);
   assert.deepEqual(removed.effective.backends, (await config(DEFAULTS + SERVERS)).backends);
   const added = await outcome(SERVERS, DEFAULTS + SERVERS);
   assert.deepEqual(added.effective.backends, (await config(SERVERS)).backends);

@@ -9,6 +9,8 @@ import { entryText, waitingText } from "../../src/config/approval/entry-text.ts"
 import { diffConfigs, isEmptyDiff } from "../../src/config/diff.ts";
 import { secretUses } from "../../src/config/read/secret-uses.ts";
 import { describeMistakes } from "../../src/config/values/mistakes.ts";
+import { assertEach } from "../support/assert-each.ts";
+import { pluck } from "../support/pluck.ts";
 import { GROUND } from "./approval/places.ts";
 import { accepted, refused, where } from "./support.ts";
 
@@ -219,13 +221,10 @@ shares:
 `;
   const { config: merged } = await accepted(yaml, "config.yaml");
   // Two servers may have a share of one name (puppet-nfs #8).
-  assert.deepEqual(
-    merged.shares.map(({ username, routes }) => [username, routes.fallback.host]),
-    [
-      ["eve", "nas.local"],
-      ["eve", "attic.local"],
-    ],
-  );
+  assertEach(merged.shares, ({ username, routes }) => [username, routes.fallback.host], [
+    ["eve", "nas.local"],
+    ["eve", "attic.local"],
+  ]);
 });
 
 test("no default of a share wins over its NAS (assh #268: an inherited port was 22 again)", async () => {
@@ -241,10 +240,7 @@ test("no default of a share wins over its NAS (assh #268: an inherited port was 
 test("a login without a password is a warning at the NAS, once", async () => {
   const text = NAS.replace(/^password.*\n/m, "") + NAMES.map((name) => share(name, 'nas = "home"')).join("");
   const { warnings } = await accepted(text);
-  assert.deepEqual(
-    warnings.map(({ path }) => path),
-    ["nas.home.username"],
-  );
+  assert.deepEqual(pluck(warnings, "path"), ["nas.home.username"]);
 });
 
 test("secrets of a NAS are attributed to the shares that use it", async () => {
@@ -268,7 +264,7 @@ test("E2 another host, user or secret of a NAS waits for each of its shares, whi
     const { effective: running, approvals } = begun;
     const { waiting, effective } = applyApprovals({ file, running, approvals, ...GROUND });
     assert.deepEqual(
-      waiting.map(({ id, kind }) => [id, kind]),
+      pluck(waiting, "id", "kind"),
       NAMES.map((name) => [`shares.${name}`, "sends"]),
     );
     const [entry] = waiting;
@@ -318,9 +314,6 @@ test("E2 a share that is moved to a NAS with other hosts waits, and so does a ne
   const { effective: running, approvals } = begun;
   const moved = await config(two.replace('nas = "home"', 'nas = "evil"') + share("NEW", 'nas = "home"'));
   const { waiting, effective } = applyApprovals({ file: moved, running, approvals, ...GROUND });
-  assert.deepEqual(
-    waiting.map(({ id }) => id),
-    ["shares.CORE", "shares.NEW"],
-  );
+  assert.deepEqual(pluck(waiting, "id"), ["shares.CORE", "shares.NEW"]);
   assert.deepEqual(effective.shares, running.shares);
 });

@@ -6,6 +6,7 @@ import { startTriggers } from "../../src/daemon/triggers.ts";
 import { createDisposalStack } from "../../src/runtime/disposal.ts";
 import { noopLogger } from "../../src/runtime/log/log.ts";
 import { createManualClock } from "../support/manual-clock.ts";
+import { pluck } from "../support/pluck.ts";
 
 test("a machine that slept checks again once, as after waking; a change of the network after it also causes one check", async (t) => {
   const clock = createManualClock();
@@ -36,10 +37,7 @@ test("a machine that slept checks again once, as after waking; a change of the n
   await clock.advance(1_000);
   triggers.window.trigger("a cable");
   await clock.advance(1_000);
-  assert.deepEqual(
-    published.map(({ trigger }) => trigger),
-    ["wake", "network"],
-  );
+  assert.deepEqual(pluck(published, "trigger"), ["wake", "network"]);
   assert.deepEqual(
     looks.filter((look) => look !== "tick"),
     ["wake", "network"],

@@ -7,6 +7,7 @@ import { examineFleet } from "../../src/doctor/fleet.ts";
 import { systemClock } from "../../src/runtime/time/clock.ts";
 import { sampleFleet } from "../api/sample-fleet.ts";
 import { accepted } from "../config/support.ts";
+import { assertEach } from "../support/assert-each.ts";
 import { pluck } from "../support/pluck.ts";
 
 const { signal } = new AbortController();
@@ -99,15 +100,12 @@ test("G1 the doctor reports missing and excessive permissions of the server, and
     ],
     authority_until: "2027-01-02T03:04:05.000Z",
   });
-  assert.deepEqual(
-    found.slice(2).map(({ severity, code, text }) => `${severity} ${code}: ${text}`),
-    [
-      "warning fleet_permission_lacks: the server does not let this machine publish to mountaineer.fleet.laptop.beat: " +
-        "showing that it is there",
-      `warning fleet_permission_exceeds: this machine could ${lies}, hear answers to others: the server permits it`,
-      "warning fleet_authority_ends: the authority in [fleet].tls_ca is valid until 2027-01-02",
-    ],
-  );
+  assertEach(found.slice(2), ({ severity, code, text }) => `${severity} ${code}: ${text}`, [
+    "warning fleet_permission_lacks: the server does not let this machine publish to mountaineer.fleet.laptop.beat: " +
+      "showing that it is there",
+    `warning fleet_permission_exceeds: this machine could ${lies}, hear answers to others: the server permits it`,
+    "warning fleet_authority_ends: the authority in [fleet].tls_ca is valid until 2027-01-02",
+  ]);
 });
 
 test("G1 the doctor does not report the daemon's own credentials", async () => {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { routeLabels } from "../../../src/api/labels/share-labels.ts";
+import { pluck } from "../../support/pluck.ts";
 import { sampleShare } from "../sample-report.ts";
 
 test("F2 a host that does not answer is shown with the reason of its probe", () => {
@@ -9,10 +10,7 @@ test("F2 a host that does not answer is shown with the reason of its probe", () 
     tb_reachable_since: null,
     tb_error: "connection refused",
   });
-  assert.deepEqual(
-    routeLabels(share).map(({ text }) => text),
-    ["connection refused", "answers"],
-  );
+  assert.deepEqual(pluck(routeLabels(share), "text"), ["connection refused", "answers"]);
 });
 
 test("F2 a route whose host has another address by now says which one the mount uses", () => {

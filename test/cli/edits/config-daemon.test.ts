@@ -15,6 +15,7 @@ import {
   scriptedConfig,
 } from "../../api/sample-config.ts";
 import { sampleReport, sampleShare, scriptedControl } from "../../api/sample-report.ts";
+import { assertEach } from "../../support/assert-each.ts";
 import type { Ran } from "../../support/collect.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { runCommand } from "../command-line.ts";
@@ -90,13 +91,10 @@ describe("config with a daemon", { concurrency: 3 }, () => {
   test("history and diff are the daemon's", async (t) => {
     const { run, file } = await daemonWith(t);
     const history = JSON.parse((await run("config", "history", "--json")).stdout);
-    assert.deepEqual(
-      history.map(({ n, source }: Record<string, unknown>) => [n, source]),
-      [
-        [0, "file"],
-        [1, "file"],
-      ],
-    );
+    assertEach(history, ({ n, source }: Record<string, unknown>) => [n, source], [
+      [0, "file"],
+      [1, "file"],
+    ]);
     const { stdout } = await run("config", "diff");
     assert.match(stdout, new RegExp(`^--- history 1\n\\+\\+\\+ ${file}\n.*\n-# before\n\\+\\[global\\]\n`));
     assert.equal((await run("config", "diff", "7")).code, 2);

@@ -5,6 +5,7 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { connectToDaemon } from "../../../src/api/client/client.ts";
+import { assertEach } from "../../support/assert-each.ts";
 import { eventually } from "../../support/eventually.ts";
 import { pluck } from "../../support/pluck.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
@@ -60,14 +61,11 @@ test("B6 an edit by command takes effect at once, and can be undone", async (t) 
   assert.equal(await text(), before);
   assert.equal((await client.call("status", null, never)).global.auto_failback, false);
   const history = JSON.parse((await run("config", "history", "--json")).stdout);
-  assert.deepEqual(
-    history.map(({ n, source }: Record<string, unknown>) => [n, source]),
-    [
-      [0, "rollback 1"],
-      [1, "cli"],
-      [2, "start"],
-    ],
-  );
+  assertEach(history, ({ n, source }: Record<string, unknown>) => [n, source], [
+    [0, "rollback 1"],
+    [1, "cli"],
+    [2, "start"],
+  ]);
   assert.equal((await client.call("sync", null, never)).events.at(-1)?.type, "changed");
 });
 

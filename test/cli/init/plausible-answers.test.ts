@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { isYes } from "../../../src/cli/input/confirm.ts";
+import { pluck } from "../../support/pluck.ts";
 import { CORE, inTurn, Net, ROGUE, SAME, talk } from "./nas-scene.ts";
 
 const ANSWERS = ["y", "yes", "Y", "n", "no", "N", "1", "", " ", "q", "?", "10.0.2.2"] as const;
@@ -69,10 +70,7 @@ describe("F3 plausible answers", () => {
       const net = new Net();
       net.shares = [];
       const { choices } = await talk(net, [CORE], inTurn("1", "ann", "right", answer, "photos", ""));
-      assert.deepEqual(
-        choices.shares.map(({ name }) => name),
-        ["photos"],
-      );
+      assert.deepEqual(pluck(choices.shares, "name"), ["photos"]);
     }
   });
 

@@ -10,6 +10,7 @@ import { scanSource, type Text } from "../../../scripts/source-scan.ts";
 import { COMMAND_GROUPS, COMMANDS } from "../../../src/cli/program/command-list.ts";
 import { createProgram } from "../../../src/cli/program/program.ts";
 import { shellCommand } from "../../../src/runtime/text/plain-text.ts";
+import { assertEach } from "../../support/assert-each.ts";
 
 const ROOT = resolve(import.meta.dirname, "../../..");
 
@@ -121,10 +122,7 @@ test("F6 no command with a name in it is written without quoting", async () => {
   const byHand = (await textsOf())
     .filter(({ tag }) => tag !== "shellCommand")
     .filter(({ parts }) => parts.slice(0, -1).some((part) => typed.test(part) || others.test(part)));
-  assert.deepEqual(
-    byHand.map(({ where, parts }) => `${where}: ${parts.join("${}")}`),
-    [],
-  );
+  assertEach(byHand, ({ where, parts }) => `${where}: ${parts.join("${}")}`, []);
 });
 
 test("F6 each printed command exists, and has the options that it is printed with", async () => {

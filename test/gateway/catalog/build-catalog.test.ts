@@ -7,6 +7,7 @@ import { collisionsIn } from "../../../src/gateway/catalog/diff-catalogs.ts";
 import { compileGlobs } from "../../../src/gateway/catalog/glob.ts";
 import { type KnownNames, NO_NAMES, nameKey } from "../../../src/gateway/catalog/names.ts";
 import { resolveTarget } from "../../../src/gateway/catalog/resolve.ts";
+import { pluck } from "../../support/pluck.ts";
 import { fc, runsOf } from "../../support/properties.ts";
 import { ALL, catalogOf, FIRST_WINS, source } from "./sources.ts";
 
@@ -55,10 +56,7 @@ test("filters allow chooses, deny wins, both over the server's own names", () =>
   );
   assert.deepEqual(owners(catalog), ["a:write"]);
   const filtered = catalog.entries.filter(({ status }) => status === "filtered");
-  assert.deepEqual(
-    filtered.map(({ name }) => name),
-    ["read_secret", "write", "p"],
-  );
+  assert.deepEqual(pluck(filtered, "name"), ["read_secret", "write", "p"]);
   assert.equal(catalog.tools.get("write")?.originalName, "read_file");
 });
 

@@ -14,6 +14,7 @@ import {
 } from "../../../src/gateway/client-sign-in/token-claims.ts";
 import { noopLogger } from "../../../src/runtime/log/log.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
+import { pluck } from "../../support/pluck.ts";
 import { createRecordingLogger } from "../../support/recording-logger.ts";
 
 const NOW = Date.UTC(2026, 0, 1);
@@ -277,10 +278,7 @@ test("E1 an issuer that is down is queried at increasing intervals, at least onc
   assert.ok("sinceMs" in ring.state && ring.state.sinceMs === sinceMs);
   source.answer = named("a");
   await clock.advance(HOUR);
-  assert.deepEqual(
-    logger.lines.map(({ level }) => level),
-    ["warn", "info"],
-  );
+  assert.deepEqual(pluck(logger.lines, "level"), ["warn", "info"]);
 });
 
 test("E1 a slow read is one read, and delays a request only if there are no keys, for 5 s", async () => {

@@ -184,20 +184,17 @@ test("the audit contains arguments only on request, never redacted ones, no regi
   await ask(served, "prompts/get", { name: "p", arguments: { q: "1" } });
   await ask(served, "vendor/thing", { arguments: { q: "1" } });
   await ask(served, "tools/call", { name: "hunter2" });
-  assert.deepEqual(
-    records.map((record) => record.arguments),
-    [
-      {
-        path: "/x",
-        Password: "[redacted]",
-        nested: [{ db_password: "[redacted]" }],
-        note: "my [redacted]",
-      },
-      { q: "1" },
-      undefined,
-      undefined,
-    ],
-  );
+  assertEach(records, (record) => record.arguments, [
+    {
+      path: "/x",
+      Password: "[redacted]",
+      nested: [{ db_password: "[redacted]" }],
+      note: "my [redacted]",
+    },
+    { q: "1" },
+    undefined,
+    undefined,
+  ]);
   assert.equal(records.at(-1)?.target, "tool:[redacted]");
 });
 

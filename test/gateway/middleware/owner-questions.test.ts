@@ -7,6 +7,7 @@ import { isError, type JsonObject, type Reply } from "../../../src/gateway/json-
 import type { AuditRecord } from "../../../src/gateway/middleware/audit.ts";
 import { OwnerQuestions } from "../../../src/gateway/middleware/owner-questions.ts";
 import { createManualClock, settle } from "../../support/manual-clock.ts";
+import { pluck } from "../../support/pluck.ts";
 import { source } from "../catalog/sources.ts";
 import { callPort, client, policy, recordingServices, servingSet, user } from "./requests.ts";
 
@@ -78,19 +79,13 @@ test("E6 one answer runs the newest of equal calls; the others wait for another 
   const [code, ...more] = codes();
   assert.deepEqual([more, questions.list[0]?.waiting.size], [[], 3]);
   assert.equal(await answer(true), "run");
-  assert.deepEqual(
-    calls.map(({ text }) => text),
-    [null, null, RUNS],
-  );
+  assert.deepEqual(pluck(calls, "text"), [null, null, RUNS]);
   assert.equal(await answer(true, code), null, "a code is for one answer");
   assert.equal(await answer(true), "run");
   assert.equal(await answer(false), "denied");
   assert.match(calls[0]?.text ?? "", DENIED);
   assert.equal(services.calls.length, 2);
-  assert.deepEqual(
-    records.map(({ consent }) => consent),
-    ["accept", "accept", "denied"],
-  );
+  assert.deepEqual(pluck(records, "consent"), ["accept", "accept", "denied"]);
 });
 
 test("E6 a late answer is kept for one equal call and ten minutes, and a question stands as long", async () => {

@@ -8,6 +8,7 @@ import { errorReply, isError, type JsonObject, type Reply } from "../../../src/g
 import type { ServingSet } from "../../../src/gateway/middleware/middleware.ts";
 import { type OpenTask, TaskIds, TaskMemory } from "../../../src/gateway/middleware/task-ids.ts";
 import { MODERN_VERSION, TASKS_EXTENSION } from "../../../src/gateway/protocol.ts";
+import { assertEach } from "../../support/assert-each.ts";
 import { source } from "../catalog/sources.ts";
 import { ask, callPort, client, ownersIn, recordingServices, servingSet, user } from "./requests.ts";
 
@@ -63,15 +64,12 @@ test("D1 tasks of 2026-07-28 go to the instance that runs them, under the server
   assert.deepEqual(await asked(served, "tasks/get", { taskId }), { result: { taskId, status: "working" } });
   assert.deepEqual(await asked(served, "tasks/update", { taskId, inputResponses: {} }), { result: {} });
   assert.deepEqual(await asked(served, "tasks/cancel", { taskId }), { result: {} });
-  assert.deepEqual(
-    services.calls.map(({ backend, what, params }) => [backend, what, params?.["taskId"]]),
-    [
-      ["b", "tools/call", undefined],
-      ["b", "tasks/get", "t1"],
-      ["b", "tasks/update", "t1"],
-      ["b", "tasks/cancel", "t1"],
-    ],
-  );
+  assertEach(services.calls, ({ backend, what, params }) => [backend, what, params?.["taskId"]], [
+    ["b", "tools/call", undefined],
+    ["b", "tasks/get", "t1"],
+    ["b", "tasks/update", "t1"],
+    ["b", "tasks/cancel", "t1"],
+  ]);
   assert.deepEqual(locations.slice(1), ["location of b", "location of b", "location of b"]);
 });
 

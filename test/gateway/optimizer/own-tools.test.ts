@@ -223,14 +223,11 @@ test("D4 tools that are not listed: policies and the audit see the target tool",
     /^A policy does not allow this call of create_issue: other arguments may be allowed\.$/,
   );
   await through("create_issue", { repo: "open" });
-  assert.deepEqual(
-    records.map(({ target, outcome, backend, arguments: given }) => [target, outcome, backend, given]),
-    [
-      ["tool:delete_file", "denied", "files", {}],
-      ["tool:create_issue", "denied", "github", { repo: "secret" }],
-      ["tool:create_issue", "ok", "github", { repo: "open" }],
-    ],
-  );
+  assertEach(records, ({ target, outcome, backend, arguments: given }) => [target, outcome, backend, given], [
+    ["tool:delete_file", "denied", "files", {}],
+    ["tool:create_issue", "denied", "github", { repo: "secret" }],
+    ["tool:create_issue", "ok", "github", { repo: "open" }],
+  ]);
   assert.equal(services.calls.length, 1);
   const found = await ask(...call("find_tool", { query: "delete a file", limit: 20 }), from);
   assert.doesNotMatch(textOf(found), /delete_file/, "what may not be called is not found");

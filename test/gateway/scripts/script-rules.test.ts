@@ -46,17 +46,11 @@ test("a policy decides who may run scripts, and hides run_script from the others
   assert.match(textOf(await run("return 1", { from: ann })), /^Unknown tool: run_script$/);
   const names = (from = ann) =>
     served().forClient(from).viewFor(from.principal).lists.tools["tools"] as readonly JsonObject[];
-  assert.deepEqual(
-    names().map(({ name }) => name),
-    ["read"],
-  );
+  assert.deepEqual(pluck(names(), "name"), ["read"]);
   const { run: allowed, served: others } = scriptRig(t, SOURCES, done, allowing(RUN));
   assert.equal(returnedBy(await allowed("return 1", { from: ann })), 1);
   const listed = others().forClient(ann).viewFor(ann.principal).lists.tools["tools"] as readonly JsonObject[];
-  assert.deepEqual(
-    listed.map(({ name }) => name),
-    ["run_script"],
-  );
+  assert.deepEqual(pluck(listed, "name"), ["run_script"]);
 });
 
 test("a call of a script is decided by the same policies as a single one, and a forbidden name is an unknown one", async (t) => {
@@ -221,10 +215,7 @@ test("a tool that is removed, a policy that is edited and a principal that is ch
 test("with find_tool, the client has find_tool and run_script, and nothing else", async (t) => {
   const { served } = scriptRig(t, SOURCES, done, { optimized: true });
   const listed = served().forClient(ann).viewFor(ann.principal).lists.tools["tools"] as readonly JsonObject[];
-  assert.deepEqual(
-    listed.map(({ name }) => name),
-    ["find_tool", "run_script"],
-  );
+  assert.deepEqual(pluck(listed, "name"), ["find_tool", "run_script"]);
 });
 
 test("find_tool declares only what the client may call", async (t) => {

@@ -10,6 +10,7 @@ import {
   type Reply,
 } from "../../../src/gateway/json-rpc.ts";
 import type { AuditRecord } from "../../../src/gateway/middleware/audit.ts";
+import { pluck } from "../../support/pluck.ts";
 import { callPort, client } from "../middleware/requests.ts";
 import { annotated, READS, returnedBy, scriptRig, text, textOf } from "./script-rig.ts";
 
@@ -163,14 +164,11 @@ test("the client learns which call runs, and the audit has the script's id with 
   const [read, , run_script] = records.map((record) => JSON.stringify(record.arguments));
   assert.equal(read, '{"id":"[redacted]"}');
   assert.match(run_script ?? "", /^\{"script":"\d+ characters, SHA-256 [0-9a-f]{64}"\}$/);
-  assert.deepEqual(
-    records.map(({ target, outcome, backend }) => [target, outcome, backend]),
-    [
-      ["tool:read", "ok", "notes"],
-      ["tool:odd", "tool_error", "notes"],
-      ["tool:run_script", "ok", null],
-    ],
-  );
+  assert.deepEqual(pluck(records, "target", "outcome", "backend"), [
+    ["tool:read", "ok", "notes"],
+    ["tool:odd", "tool_error", "notes"],
+    ["tool:run_script", "ok", null],
+  ]);
 });
 
 test("calls run side by side within the principal's limit, wait beyond it, and the script's own does not count", async (t) => {

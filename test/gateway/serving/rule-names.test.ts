@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import type { AuthorizationConfig, GroupConfig, PolicyConfig } from "../../../src/config/snapshot.ts";
 import type { GatewayConfig } from "../../../src/gateway/serving/gateway-contract.ts";
+import { assertEach } from "../../support/assert-each.ts";
 import { settle } from "../../support/manual-clock.ts";
 import { backendConfig } from "../backends/pool/scripted-instance.ts";
 import { source } from "../catalog/sources.ts";
@@ -283,26 +284,23 @@ test("E4 a name that matches nothing is noted once the lists are read, and an ad
   });
   assert.match(unmatched().join(), /^[^,]*backends: git\* matches nothing,[^,]*roles: dve matches nothing$/);
   await b.lists("code", "search");
-  assert.deepEqual(
-    unmatched().map((title) => title.replace(/ matches nothing$/, "")),
-    [
-      "authorization.policies[0].resources: tool:Code/search",
-      "authorization.policies[0].resources: Code/y",
-      "authorization.policies[1].resources: tool:*/find",
-      "authorization.policies[1].resources: code/search",
-      "authorization.policies[2].backends: git*",
-      "authorization.policies[3].arguments: options.path",
-      "authorization.policies[3].arguments: pth",
-      ...["roles: dve", "methods: tools/cal", "methods: Tools/*"].map(
-        (one) => `authorization.policies[4].${one}`,
-      ),
-      "groups.g.tools: search",
-      "backends.code.filters.tools.allow: sa*",
-      "backends.code.filters.tools.deny: serch",
-      "backends.code.tool_overrides: find",
-      "optimizer.keep_tools: search",
-    ],
-  );
+  assertEach(unmatched(), (title) => title.replace(/ matches nothing$/, ""), [
+    "authorization.policies[0].resources: tool:Code/search",
+    "authorization.policies[0].resources: Code/y",
+    "authorization.policies[1].resources: tool:*/find",
+    "authorization.policies[1].resources: code/search",
+    "authorization.policies[2].backends: git*",
+    "authorization.policies[3].arguments: options.path",
+    "authorization.policies[3].arguments: pth",
+    ...["roles: dve", "methods: tools/cal", "methods: Tools/*"].map(
+      (one) => `authorization.policies[4].${one}`,
+    ),
+    "groups.g.tools: search",
+    "backends.code.filters.tools.allow: sa*",
+    "backends.code.filters.tools.deny: serch",
+    "backends.code.tool_overrides: find",
+    "optimizer.keep_tools: search",
+  ]);
   b.instanceOf("code").list("search", "serch");
   await settle();
   assert.ok(!unmatched().some((title) => title.includes("deny: serch")));

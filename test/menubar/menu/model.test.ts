@@ -7,6 +7,7 @@ import type { MenuWorld } from "../../../src/menubar/menu/world.ts";
 import { sampleSync } from "../../api/sample-config.ts";
 import { gatewayReport, sampleBackend } from "../../api/sample-gateway.ts";
 import { sampleReport, sampleShare } from "../../api/sample-report.ts";
+import { assertEach } from "../../support/assert-each.ts";
 import { everyItem, outline, sampleWorld } from "../worlds.ts";
 
 const HOLDERS = [
@@ -133,10 +134,7 @@ test("A7 TB Ready is offered at the top, and by force only behind the names of t
   ]);
   assert.match(lines[from + 4] ?? "", /cut off 2 files of bash and vim.*<force\/switch\/CORE\/tb>$/);
   const switches = lines.filter((line) => line.endsWith("<do/switch/CORE/tb>"));
-  assert.deepEqual(
-    switches.map((line) => line.trim()),
-    Array(2).fill("! TB Ready – switch CORE <do/switch/CORE/tb>"),
-  );
+  assertEach(switches, (line) => line.trim(), Array(2).fill("! TB Ready – switch CORE <do/switch/CORE/tb>"));
   assertHas(linesOf([pending()]), "    ! Whatever is open on it is cut off, unsaved work is lost");
 });
 

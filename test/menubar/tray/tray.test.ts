@@ -18,6 +18,7 @@ import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { startRig } from "../../api/management-rig.ts";
 import { scriptedConfig } from "../../api/sample-config.ts";
 import { sampleReport, sampleShare, scriptedControl } from "../../api/sample-report.ts";
+import { assertEach } from "../../support/assert-each.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
@@ -97,10 +98,9 @@ test("differences are reported as properties where the shape is the same, as a l
   const change = layoutChange(before, other);
   assert.ok(change !== null);
   const [a, s] = before.root.children;
-  assert.deepEqual(
-    change.updated.map(([id, properties]) => [id, [...properties]]),
-    [[a?.id, [["label", new Variant("s", "A__1")]]]],
-  );
+  assertEach(change.updated, ([id, properties]) => [id, [...properties]], [
+    [a?.id, [["label", new Variant("s", "A__1")]]],
+  ]);
   assert.deepEqual(change.removed, [[s?.children[0]?.id, ["disposition"]]]);
   const [one, two] = [builder.build([text("a", "A")]), builder.build([text("a", "A"), text("b", "B")])];
   assert.equal(layoutChange(one, two), null, "an item more at the end");
@@ -147,17 +147,11 @@ test("a panel learns only of changes, and gets the items that it requests, to th
   const structOf = (depth: number): Struct => GetLayout(0, depth, [])[1] as unknown as Struct;
   const depthOf = ([, , children]: Struct): number =>
     children.length === 0 ? 0 : 1 + Math.max(...children.map(({ value }) => depthOf(value)));
-  assert.deepEqual(
-    [0, 1, 2, -1].map((depth) => depthOf(structOf(depth))),
-    [0, 1, 2, 3],
-  );
+  assertEach([0, 1, 2, -1], (depth) => depthOf(structOf(depth)), [0, 1, 2, 3]);
   const shares = structOf(1)[2][0]?.value ?? assert.fail();
   const start = structOf(1)[2][1]?.value ?? assert.fail();
   assert.equal(new Map(start[1]).get("enabled")?.value, false);
-  assert.deepEqual(
-    [[], [start[0], 999]].map((ids) => GetGroupProperties(ids, []).length),
-    [5, 1],
-  );
+  assertEach([[], [start[0], 999]], (ids) => GetGroupProperties(ids, []).length, [5, 1]);
   Event(shares[0], "opened");
   Event(start[0], "hovered");
   Event(0, "opened");

@@ -5,6 +5,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { test } from "node:test";
 import { answerEarly, awaitsMuch } from "../../../src/runtime/http/answer-early.ts";
 import { BodyIntake } from "../../../src/runtime/http/body-intake.ts";
+import { assertEach } from "../../support/assert-each.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 
 const TOTAL = 1_000;
@@ -72,16 +73,14 @@ test("E4 too many bytes in total are refused to the oldest body with bytes, and 
   older.receive(400);
   newer.receive(200);
   other.receive(500);
-  assert.deepEqual(
-    [empty, older, newer, other].map(({ ends }) => ends.join()),
-    ["", "busy", "", ""],
-  );
+  assertEach([empty, older, newer, other], ({ ends }) => ends.join(), ["", "busy", "", ""]);
   const fair = rig();
   const [small, ...large] = [fair.begin("a"), fair.begin("b"), fair.begin("b")];
   small?.receive(350);
   for (const body of large) body.receive(330);
-  assert.deepEqual(
-    [small, ...large].map((body) => body?.ends.join()),
+  assertEach(
+    [small, ...large],
+    (body) => body?.ends.join(),
     ["", "busy", ""],
     "the sender with the most bytes, not the first",
   );
@@ -98,15 +97,9 @@ test("E4 each body has time for its size, and a slow one is refused after others
   await clock.advance(10_000);
   const second = begin("a");
   await clock.advance(10_000);
-  assert.deepEqual(
-    [first, paid, second].map(({ ends }) => ends.join()),
-    ["too_slow", "", ""],
-  );
+  assertEach([first, paid, second], ({ ends }) => ends.join(), ["too_slow", "", ""]);
   await clock.advance(10_000);
-  assert.deepEqual(
-    [paid, second].map(({ ends }) => ends.join()),
-    ["too_slow", "too_slow"],
-  );
+  assertEach([paid, second], ({ ends }) => ends.join(), ["too_slow", "too_slow"]);
   await clock.advance(5_000);
   assert.equal(clock.pendingTimers, 0);
 });

@@ -7,6 +7,7 @@ import { compile, LEFT_OUTSIDE } from "../../../scripts/build/compile.ts";
 import { placeBuild } from "../../../scripts/build/place-build.ts";
 import { buildsIn, usedBuilds } from "../../../scripts/build/used-builds.ts";
 import { currentBuild, isBuildFresh } from "../../../scripts/current-build.ts";
+import { assertEach } from "../../support/assert-each.ts";
 import { pluck } from "../../support/pluck.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
@@ -194,8 +195,5 @@ test("the same sources give the same bytes", async () => {
     build !== null && (await isBuildFresh())
       ? files.map(async ({ name }) => bytesOf(name, await readFile(path.join(build, name))))
       : (await compile(ROOT)).files.map(({ name, bytes }) => bytesOf(name, bytes));
-  assert.deepEqual(
-    files.map(({ name, bytes }) => bytesOf(name, bytes)),
-    await Promise.all(others),
-  );
+  assertEach(files, ({ name, bytes }) => bytesOf(name, bytes), await Promise.all(others));
 });

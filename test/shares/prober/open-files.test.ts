@@ -12,6 +12,7 @@ import { OPEN_FILES_AT_MOST, scanOpenFilesProc } from "../../../src/shares/probe
 import type { OpenFile } from "../../../src/shares/prober/prober.ts";
 import { isOfGroups, kinFromPs, withoutGroups } from "../../../src/shares/prober/process-family.ts";
 import { buildDouble, doublesUnavailable } from "../../doubles/build-double.ts";
+import { assertEach } from "../../support/assert-each.ts";
 import { eventually } from "../../support/eventually.ts";
 import { pluck } from "../../support/pluck.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
@@ -104,10 +105,7 @@ describe("open files of real processes", { skip: LINUX_ALONE }, () => {
       "/proc",
     );
     assert.ok(answers?.[0]?.ok);
-    assert.deepEqual(
-      answers[0].files.map((file) => file.pid),
-      [users],
-    );
+    assertEach(answers[0].files, (file) => file.pid, [users]);
     const pids = all.map((file) => file.pid);
     await t.test("as reported by ps, on macOS", { skip: (await programMissing("ps")) ?? false }, async () => {
       assert.deepEqual(await withoutGroups(pids, [pid]), [users]);
@@ -154,10 +152,7 @@ describe("the content of /proc", () => {
     const twice = await processFolder(proc, 11, "");
     for (const fd of ["3", "4"]) await symlink("/n/file", join(twice, "fd", fd));
     const [answers] = await scanOpenFilesProc([{ paths: ["/m", "/n"], exceptPids: [] }], proc);
-    assert.deepEqual(
-      answers?.map((answer) => answer.ok && answer.files.length),
-      [OPEN_FILES_AT_MOST, 1],
-    );
+    assertEach(answers, (answer) => answer.ok && answer.files.length, [OPEN_FILES_AT_MOST, 1]);
   });
 
   it("sockets, pipes and anonymous files are not paths; mapped files are, newlines and all", async (t) => {
@@ -245,10 +240,7 @@ describe("libproc over the double", { skip: noDoubles }, async () => {
     holds(12);
     const paths = Array.from({ length: 50 }, (_, index) => `/Volumes/${index}`);
     const [answers] = await scan([{ paths, exceptPids: [] }]);
-    assert.deepEqual(
-      answers?.map((answer) => (answer.ok ? answer.files[0]?.path : null)),
-      paths,
-    );
+    assertEach(answers, (answer) => (answer.ok ? answer.files[0]?.path : null), paths);
   });
 });
 

@@ -7,6 +7,7 @@ import { chosenRow, dashboardRows, movedChoice } from "../../../src/tui/dashboar
 import { sampleApprovals } from "../../api/sample-config.ts";
 import { gatewayReport, sampleBackend, sampleClient } from "../../api/sample-gateway.ts";
 import { SAMPLE_NOW, sampleReport, sampleShare, secondsAgo } from "../../api/sample-report.ts";
+import { assertEach } from "../../support/assert-each.ts";
 import { textOf, viewOf } from "../views.ts";
 
 function condition(title: string) {
@@ -67,17 +68,14 @@ describe("the dashboard", () => {
     ];
     const status = gatewayReport([sampleBackend({ name: "files", conditions })]);
     const heads = shown(status, 140, 60).filter((line) => /^\S.*\(\d\)|^ {2}. files: /.test(line));
-    assert.deepEqual(
-      heads.map((line) => line.replace(/ {2}(http|do).*/, "")),
-      [
-        "Waits for approval (1)",
-        "Needs attention (1)",
-        "  ▲ files: does not answer (for 9 s)",
-        "Servers (1)",
-        "Notes (1)",
-        "  i files: asks each client (for 9 s)",
-      ],
-    );
+    assertEach(heads, (line) => line.replace(/ {2}(http|do).*/, ""), [
+      "Waits for approval (1)",
+      "Needs attention (1)",
+      "  ▲ files: does not answer (for 9 s)",
+      "Servers (1)",
+      "Notes (1)",
+      "  i files: asks each client (for 9 s)",
+    ]);
   });
 
   test("F2 with 23 servers at 80 by 24, two troubles take two lines, and eight take five, the chosen one among them", () => {

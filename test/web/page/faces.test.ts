@@ -29,6 +29,7 @@ import { sampleFleet, sampleMachine } from "../../api/sample-fleet.ts";
 import { gatewayReport, sampleBackend } from "../../api/sample-gateway.ts";
 import { SAMPLE_MOVES, SAMPLE_NOW, sampleShare, secondsAgo } from "../../api/sample-report.ts";
 import { outline, sampleWorld } from "../../menubar/worlds.ts";
+import { pluck } from "../../support/pluck.ts";
 import { viewOf } from "../../tui/views.ts";
 import { scriptedApp } from "./scripted-app.ts";
 import { mount } from "./tiny-dom.ts";
@@ -306,8 +307,5 @@ test("A13 an empty share is a note in every face, in full and in 90 columns, and
   }
   assert.equal(menu.state, "healthy");
   assert.deepEqual(findTroubles(status, null), []);
-  assert.deepEqual(
-    cableText(share).map(({ state }) => state),
-    ["used", "ready"],
-  );
+  assert.deepEqual(pluck(cableText(share), "state"), ["used", "ready"]);
 });

@@ -87,13 +87,10 @@ describe("reading a list", () => {
     const { part, faulty } = await read(() => page({ tools }));
     assert.deepEqual(pluck(part.tools ?? [], "name"), ["t0", "t2", "t4"]);
     const unseen = "with the entries before it, it has more than 100000 unseen characters";
-    assert.deepEqual(
-      faulty.tools?.map(({ entry, faults, withheldFrom }) => [entry, faults, withheldFrom]),
-      [
-        ['tool "t1"', "it has more than 1 MiB of JSON", "all"],
-        ['tool "t3"', unseen, "all"],
-      ],
-    );
+    assert.deepEqual(pluck(faulty.tools ?? [], "entry", "faults", "withheldFrom"), [
+      ['tool "t1"', "it has more than 1 MiB of JSON", "all"],
+      ['tool "t3"', unseen, "all"],
+    ]);
   });
   test("D3 of a list with more entries the first are used; withheld and skipped ones also count", async () => {
     const withheld = { name: "x", inputSchema: 1 };

@@ -135,10 +135,9 @@ a process that dies during the start ends it
     await settle();
     assert.match(instance.observed.listsStaleBecause ?? "", /templates/);
     const told = logger.lines.filter(({ message }) => message.startsWith("malformed entries"));
-    assert.deepEqual(
-      told.map(({ fields }) => fields["entries"]),
-      [['resource "a://1": name is missing, size is "1", not a number']],
-    );
+    assertEach(told, ({ fields }) => fields["entries"], [
+      ['resource "a://1": name is missing, size is "1", not a number'],
+    ]);
   });
   test("D3 malformed entries are repaired or withheld; a withheld one is reported once, until it is sound", async () => {
     const broken = { name: "broken", inputSchema: { type: "string" } };
@@ -157,13 +156,10 @@ a process that dies during the start ends it
     await settle();
     assert.equal(counts.seen, seenBefore, "the same again is no news");
     const told = logger.lines.filter(({ message }) => message.startsWith("malformed entries"));
-    assert.deepEqual(
-      told.map(({ level, fields }) => [level, fields["entries"]]),
-      [
-        ["warn", ['tool "broken": inputSchema.type is "string", not "object"']],
-        ["info", ['tool "bare": title is null, inputSchema is missing']],
-      ],
-    );
+    assertEach(told, ({ level, fields }) => [level, fields["entries"]], [
+      ["warn", ['tool "broken": inputSchema.type is "string", not "object"']],
+      ["info", ['tool "bare": title is null, inputSchema is missing']],
+    ]);
     link.gives("tools/list", { tools: [toolOf("broken")] });
     await clock.advance(1_000);
     link.notify(LIST_CHANGED.tools);

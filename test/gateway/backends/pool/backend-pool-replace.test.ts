@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { errorReply, isError, type Reply } from "../../../../src/gateway/json-rpc.ts";
+import { assertEach } from "../../../support/assert-each.ts";
 import { settle } from "../../../support/manual-clock.ts";
 import { pluck } from "../../../support/pluck.ts";
 import { bench, CHANGED, ready } from "./backend-pool-bench.ts";
@@ -96,10 +97,7 @@ describe("a changed connection", () => {
     await b.replaced(CHANGED);
     confirmed.resolve({ result: {} });
     await subscribing;
-    assert.deepEqual(
-      [...b.script.last.subscribed].map(([uri, clients]) => [uri, [...clients]]),
-      [["file:///y", [left]]],
-    );
+    assertEach(b.script.last.subscribed, ([uri, clients]) => [uri, [...clients]], [["file:///y", [left]]]);
   });
 
   it("a client that ended while it subscribed is not subscribed at the new instance", async () => {

@@ -4,6 +4,7 @@ import { request as httpRequest } from "node:http";
 import { test } from "node:test";
 import { errorReply, LIMIT_REACHED, type Reply } from "../../../../src/gateway/json-rpc.ts";
 import type { Authentication } from "../../../../src/gateway/middleware/middleware.ts";
+import { assertEach } from "../../../support/assert-each.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { settle } from "../../../support/manual-clock.ts";
 import { pluck } from "../../../support/pluck.ts";
@@ -231,10 +232,11 @@ test("an HTTP call turns to an event stream at the first notification, with the 
   assert.equal(answer.headers["cache-control"], "no-store, no-transform");
   assert.equal(answer.headers["x-accel-buffering"], "no");
   assert.doesNotMatch(answer.body, /^(id|retry):/m);
-  assert.deepEqual(
-    eventsOf(answer.body).map((message) => message["method"] ?? message["id"]),
-    ["notifications/progress", "notifications/message", 7],
-  );
+  assertEach(eventsOf(answer.body), (message) => message["method"] ?? message["id"], [
+    "notifications/progress",
+    "notifications/message",
+    7,
+  ]);
 });
 
 test("a client that reads only one of the two kinds gets that one", async (t) => {
@@ -292,10 +294,7 @@ test("a call that is cancelled while it waits for its backend is never served", 
   assert.equal((await answer).body, "");
   comes.resolve();
   await rig.post(callMessage(6, "other"), headers);
-  assert.deepEqual(
-    gateway.requests.map(({ params }) => params?.["name"]),
-    ["other"],
-  );
+  assertEach(gateway.requests, ({ params }) => params?.["name"], ["other"]);
 });
 
 test("the HTTP front refuses an id in flight and the 513th request, whose slots become free again", async (t) => {

@@ -14,6 +14,7 @@ import { hasOneOf, listeningSockets } from "../../../../src/gateway/frontend/htt
 import { MountaineerError } from "../../../../src/runtime/errors.ts";
 import { noopLogger } from "../../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
+import { assertEach } from "../../../support/assert-each.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { freePort } from "../../../support/free-port.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
@@ -160,14 +161,8 @@ test("a listener that is drained closes a connection with the response in progre
   await eventually(() => waiting.length === 3);
   for (const response of waiting) response.end("done");
   const [one = "", two = ""] = await Promise.all(clients.map((client) => text(client)));
-  assert.deepEqual(
-    [...one.matchAll(/Connection: (\S+)/g)].map(([, value]) => value),
-    ["close"],
-  );
-  assert.deepEqual(
-    [...two.matchAll(/Connection: (\S+)/g)].map(([, value]) => value),
-    ["keep-alive", "close"],
-  );
+  assertEach(one.matchAll(/Connection: (\S+)/g), ([, value]) => value, ["close"]);
+  assertEach(two.matchAll(/Connection: (\S+)/g), ([, value]) => value, ["keep-alive", "close"]);
   await draining;
 });
 

@@ -9,6 +9,7 @@ import { LinesFront } from "../../../../src/gateway/frontend/stdio/lines.ts";
 import { META, MODERN_VERSION, SERVED_VERSIONS } from "../../../../src/gateway/protocol.ts";
 import { noopLogger } from "../../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
+import { assertEach } from "../../../support/assert-each.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { pluck } from "../../../support/pluck.ts";
 import { callMessage, createModern, initializeMessage } from "../http/http-rig.ts";
@@ -44,20 +45,17 @@ test("a stream of lines answers garbage, long lines and early requests, and cont
   line.client.write(JSON.stringify(initializeMessage()));
   line.client.write("\r\n");
   const answers = await line.expect(9);
-  assert.deepEqual(
-    answers.map(({ id, error }) => [id, error === undefined ? null : objectOf(error)["code"]]),
-    [
-      [null, -32700],
-      [null, -32700],
-      [null, -32600],
-      [null, -32600],
-      [4, -32600],
-      [5, -32600],
-      [6, -32602],
-      [7, null],
-      [0, null],
-    ],
-  );
+  assertEach(answers, ({ id, error }) => [id, error === undefined ? null : objectOf(error)["code"]], [
+    [null, -32700],
+    [null, -32700],
+    [null, -32600],
+    [null, -32600],
+    [4, -32600],
+    [5, -32600],
+    [6, -32602],
+    [7, null],
+    [0, null],
+  ]);
 });
 
 test("a stream of lines takes a line in many pieces, cut inside of characters", async (t) => {
@@ -233,13 +231,10 @@ test("a stream of lines accepts no batch while the gateway stops, nor more notic
   stopping.line.send([callMessage(2, "x"), callMessage(3, "x")]);
   await eventually(() => stopping.line.received.length === 2);
   const answers = stopping.line.received[1] as unknown as { id: number; error: { message: string } }[];
-  assert.deepEqual(
-    answers.map(({ id, error }) => [id, error.message]),
-    [
-      [2, "the gateway is stopping"],
-      [3, "the gateway is stopping"],
-    ],
-  );
+  assertEach(answers, ({ id, error }) => [id, error.message], [
+    [2, "the gateway is stopping"],
+    [3, "the gateway is stopping"],
+  ]);
   stopping.blocking.release(text("done"));
   await stopped;
 
@@ -322,13 +317,10 @@ test("D1 D2 a client of 2026-07-28 discovers, lists and calls without a session"
   line.send(modernCall(4, "noisy", { progressToken: "p", [META.logLevel]: "info" }));
   await line.answer(4);
   const told = line.received.filter((one) => "method" in one);
-  assert.deepEqual(
-    told.map(({ method, params }) => [method, objectOf(params)["progressToken"]]),
-    [
-      ["notifications/progress", "p"],
-      ["notifications/message", undefined],
-    ],
-  );
+  assertEach(told, ({ method, params }) => [method, objectOf(params)["progressToken"]], [
+    ["notifications/progress", "p"],
+    ["notifications/message", undefined],
+  ]);
   assert.deepEqual([line.front.sessions, gateway.sessions.size], [0, 0]);
 });
 

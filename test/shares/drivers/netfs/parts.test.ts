@@ -20,6 +20,7 @@ import { startProber } from "../../../../src/shares/prober/prober-process.ts";
 import type { ShareSpec } from "../../../../src/shares/share-spec.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
+import { pluck } from "../../../support/pluck.ts";
 import { temporaryFolder } from "../../../support/temporary-folder.ts";
 import { routeTo, shareSpec } from "../../share-spec.ts";
 
@@ -184,11 +185,7 @@ test("a mount is recognized at another path if it was the share's, over a route"
     ["//ann@10.10.10.1/old", []],
   ] as const) {
     const mounts = await found([`${source} on ${own.mountPath} (smbfs, mounted by ann)`], own, edited);
-    assert.deepEqual(
-      mounts.map(({ path }) => path),
-      paths,
-      source,
-    );
+    assert.deepEqual(pluck(mounts, "path"), paths, source);
   }
 });
 

@@ -11,6 +11,8 @@ import {
 } from "../../../../src/web/page/daemon/requests.ts";
 import { sampleSyncState } from "../../../api/sample-config.ts";
 import { sampleReport, sampleResult } from "../../../api/sample-report.ts";
+import { assertEach } from "../../../support/assert-each.ts";
+import { pluck } from "../../../support/pluck.ts";
 import { scriptedApp } from "../scripted-app.ts";
 
 /** One opened stream of events, which the test fills. */
@@ -230,17 +232,11 @@ test("F2 an event is listed once, newest first, and five hundred are kept", asyn
   await source().opens();
   await source().tell(5, ready("share.failover"));
   for (const id of [5, 4]) await source().tell(id, ready("share.tb_ready"));
-  assert.deepEqual(
-    seen.map(({ id }) => id),
-    [5],
-  );
+  assert.deepEqual(pluck(seen, "id"), [5]);
   // Of a daemon that began to count anew.
   await source().tell(1, { kind: "gap" });
   await source().tell(2, ready("share.tb_ready"));
-  assert.deepEqual(
-    store.get().events.map(({ id }) => id),
-    [2, 5],
-  );
+  assert.deepEqual(pluck(store.get().events, "id"), [2, 5]);
   for (let id = 3; id < 700; id += 1) await source().tell(id, ready("share.failover"));
   assert.deepEqual([store.get().events.length, store.get().events[0]?.id], [500, 699]);
   await source().say(700, "{");
@@ -375,16 +371,13 @@ test("F2 E2 each request is signed in by a header, and the browser's cookies are
   for await (const frame of await requests.openEvents(7, AbortSignal.timeout(60_000)))
     assert.fail(frame.data);
   const own = { Authorization: "Bearer s3cret" };
-  assert.deepEqual(
-    asked.map(({ path, init: { method, headers, body } }) => [path, method, headers, body]),
-    [
-      ["/manage/v1/status", "GET", own, undefined],
-      ["/manage/v1/mount", "POST", { ...own, "Content-Type": "application/json" }, '{"shares":["CORE"]}'],
-      ["/manage/v1/reconcile", "POST", { ...own, "Content-Type": "application/json" }, "{}"],
-      ["/manage/v1/config/history/3", "GET", own, undefined],
-      ["/manage/v1/events/stream?flow", undefined, { ...own, "Last-Event-ID": "7" }, undefined],
-    ],
-  );
+  assertEach(asked, ({ path, init: { method, headers, body } }) => [path, method, headers, body], [
+    ["/manage/v1/status", "GET", own, undefined],
+    ["/manage/v1/mount", "POST", { ...own, "Content-Type": "application/json" }, '{"shares":["CORE"]}'],
+    ["/manage/v1/reconcile", "POST", { ...own, "Content-Type": "application/json" }, "{}"],
+    ["/manage/v1/config/history/3", "GET", own, undefined],
+    ["/manage/v1/events/stream?flow", undefined, { ...own, "Last-Event-ID": "7" }, undefined],
+  ]);
   assert.deepEqual(
     new Set(asked.map(({ init }) => `${init.credentials} ${init.cache}`)),
     new Set(["omit no-cache"]),
@@ -414,15 +407,9 @@ test("F2 each request ends at its deadline, the longest for a tool's call, or wi
   await requests.dropOwner();
   await requests.signOut();
   const short = Array.from({ length: 5 }, () => 20_000);
-  assert.deepEqual(
-    deadlines.map(({ ms }) => ms),
-    [20_000, 180_000, 900_000, ...short],
-  );
+  assert.deepEqual(pluck(deadlines, "ms"), [20_000, 180_000, 900_000, ...short]);
   given.abort();
-  assert.deepEqual(
-    asked.map(({ init }) => init.signal?.aborted),
-    [true, ...Array.from({ length: 7 }, () => false)],
-  );
+  assertEach(asked, ({ init }) => init.signal?.aborted, [true, ...Array.from({ length: 7 }, () => false)]);
   for (const [index, { end }] of deadlines.entries()) {
     end.abort();
     assert.equal(asked[index]?.init.signal?.aborted, true, asked[index]?.path ?? "");

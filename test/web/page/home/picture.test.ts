@@ -8,6 +8,7 @@ import { drawingOf, type Picture, pictureOf } from "../../../../src/web/page/hom
 import { sampleFleet } from "../../../api/sample-fleet.ts";
 import { gatewayReport, sampleBackend } from "../../../api/sample-gateway.ts";
 import { sampleReport, sampleShare } from "../../../api/sample-report.ts";
+import { pluck } from "../../../support/pluck.ts";
 
 const event = (bytes: number, calls = 0): FlowEvent => ({
   kind: "flow",
@@ -99,10 +100,7 @@ test("F4 the picture has the NAS once with its cables, agents, servers and other
 test("F4 the cables show that Thunderbolt is ready again, and no cut line below", () => {
   const ready = sampleShare({ active_interface: "fallback", tb_recovery_pending: true });
   const nas = picture([ready]).joined.find(({ kind }) => kind === "nas");
-  assert.deepEqual(
-    nas?.wires.map(({ label }) => label),
-    ["Thunderbolt · ready", "Fallback · in use"],
-  );
+  assert.deepEqual(pluck(nas?.wires, "label"), ["Thunderbolt · ready", "Fallback · in use"]);
   assert.equal(nas?.trouble, "");
 });
 

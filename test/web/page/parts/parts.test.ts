@@ -21,6 +21,7 @@ import { useLoaded } from "../../../../src/web/page/parts/use-loaded.ts";
 import { takeLinkCode } from "../../../../src/web/page/shell/link-code.ts";
 import { SYNC_FORMS, settingsForm, unsavedSync } from "../../../../src/web/page/sync/sync-view.ts";
 import { stretchesOf, stretchText } from "../../../../src/web/page/timeline/timeline-view.ts";
+import { assertEach } from "../../../support/assert-each.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { pluck } from "../../../support/pluck.ts";
 import { scriptedApp } from "../scripted-app.ts";
@@ -247,8 +248,9 @@ test("F2 time without a daemon is a separate stretch, also in words", () => {
   const day = { ...span(0, 24), gaps: [span(1, 2), span(6, 12)] };
   const mounted = () => mountText("mounted", "tb", null, "thunderbolt");
   const stretches = stretchesOf([span(4, 6), span(12, 24)], day, mounted);
-  assert.deepEqual(
-    stretches.map(({ from, width, tone, text }) => [from * 24, width * 24, tone, text]),
+  assertEach(
+    stretches,
+    ({ from, width, tone, text }) => [from * 24, width * 24, tone, text],
     [
       [4, 2, "good", "mounted over Thunderbolt"],
       [6, 6, "unknown", "unknown"],
@@ -262,11 +264,8 @@ test("F2 time without a daemon is a separate stretch, also in words", () => {
   const gaps = [span(8, 13), span(20, 23)];
   const gone = stretchesOf([span(12, 14), span(16, 21)], { ...day, gaps }, () => phaseLabel("Ready"));
   const unknown = gone.filter(({ tone }) => tone === "unknown");
-  assert.deepEqual(
-    unknown.map(({ from, width }) => [Math.round(from * 24), Math.round(width * 24)]),
-    [
-      [12, 1],
-      [20, 1],
-    ],
-  );
+  assertEach(unknown, ({ from, width }) => [Math.round(from * 24), Math.round(width * 24)], [
+    [12, 1],
+    [20, 1],
+  ]);
 });

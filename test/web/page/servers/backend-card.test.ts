@@ -6,6 +6,7 @@ import { BackendCard, ServersView } from "../../../../src/web/page/servers/serve
 import { sampleConfig, sampleEdit } from "../../../api/sample-config.ts";
 import { gatewayReport, sampleBackend } from "../../../api/sample-gateway.ts";
 import { SAMPLE_NOW, secondsAgo } from "../../../api/sample-report.ts";
+import { assertEach } from "../../../support/assert-each.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { scriptedApp } from "../scripted-app.ts";
 import { mount } from "../tiny-dom.ts";
@@ -104,10 +105,7 @@ test("F4 without the owner's right a card disables and removes; Enable and Undo 
 
 test("F4 Edit opens the configuration at the server's entry", () => {
   const toml = '[backends.a]\nurl = "x"\n\n[backends."b.c"]\n[ backends.b ]\n';
-  assert.deepEqual(
-    ["a", "b.c", "b", "x"].map((name) => lineOfServer(toml, name, "toml")),
-    [1, 4, 5, null],
-  );
+  assertEach(["a", "b.c", "b", "x"], (name) => lineOfServer(toml, name, "toml"), [1, 4, 5, null]);
   assert.equal(lineOfServer("backends:\n  a:\n    url: x\n  b: {}\n", "b", "yaml"), 4);
 });
 

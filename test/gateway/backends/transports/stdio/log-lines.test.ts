@@ -9,6 +9,7 @@ import { readLogLines } from "../../../../../src/gateway/backends/transports/std
 import { createMessageReader } from "../../../../../src/gateway/backends/transports/stdio/message-reader.ts";
 import { eventually } from "../../../../support/eventually.ts";
 import { createManualClock, settle } from "../../../../support/manual-clock.ts";
+import { pluck } from "../../../../support/pluck.ts";
 
 test("colours are removed, other control characters are spelled out, secrets are replaced in every spelling", () => {
   const clean = createLineCleaner(['a"b/c']);
@@ -161,10 +162,7 @@ test("E4 messages that come at once are read in turns of 20 ms", async () => {
   );
   for (const messages of [5, 4]) stdout.write('{"method":"x"}\n'.repeat(messages));
   for (; turn < 20; turn++) await nextTurn();
-  assert.deepEqual(
-    [...Map.groupBy(readIn, (of) => of).values()].map(({ length }) => length),
-    [3, 3, 3],
-  );
+  assert.deepEqual(pluck(Map.groupBy(readIn, (of) => of).values(), "length"), [3, 3, 3]);
 });
 
 /** All that the reader gives of a text that comes in pieces of so many bytes. */

@@ -30,6 +30,7 @@ import {
 } from "../../../../../src/gateway/json-rpc.ts";
 import { parseExactly } from "../../../../../src/runtime/text/exact-json.ts";
 import { createManualClock } from "../../../../support/manual-clock.ts";
+import { pluck } from "../../../../support/pluck.ts";
 
 test("D1 an answer to server/discover shows the server's version", () => {
   const supports = (...supportedVersions: readonly string[]) => ({ result: { supportedVersions } });
@@ -221,13 +222,10 @@ function roundsOf(method = "tools/call") {
 test("D2 the retry has the requested inputs, by their keys, and the server's state", () => {
   const { rounds, asked, retried, ask } = roundsOf();
   ask({ a: QUESTION, b: { method: "roots/list" } }, "state");
-  assert.deepEqual(
-    asked.map(({ id, method }) => [id, method]),
-    [
-      [101, "elicitation/create"],
-      [102, "roots/list"],
-    ],
-  );
+  assert.deepEqual(pluck(asked, "id", "method"), [
+    [101, "elicitation/create"],
+    [102, "roots/list"],
+  ]);
   assert.ok(rounds.take(102, { result: { roots: [] } }));
   assert.deepEqual(retried, []);
   assert.ok(rounds.take(101, { result: { action: "decline" } }));

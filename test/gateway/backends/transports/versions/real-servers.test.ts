@@ -4,6 +4,7 @@ import path from "node:path";
 import { type TestContext, test } from "node:test";
 import { isJsonObject, type JsonObject } from "../../../../../src/gateway/json-rpc.ts";
 import { startHttpFixture } from "../../../../mcp/fixture-programs.ts";
+import { assertEach } from "../../../../support/assert-each.ts";
 import { eventually } from "../../../../support/eventually.ts";
 import { temporaryFolder } from "../../../../support/temporary-folder.ts";
 import { answer, callTool, createEraRig, initialize, programPath, send, textOf } from "./era-rig.ts";
@@ -71,14 +72,11 @@ test("D1 stdio: a server's version is detected at each start, and a change is re
     await recorded.link.close();
   }
   assert.deepEqual(versions, ["2025-11-25", "2026-07-28", "2025-11-25"]);
-  assert.deepEqual(
-    rig.logger.lines.map(({ fields }) => [fields["before"], fields["version"]]),
-    [
-      [undefined, "2025-11-25"],
-      ["2025-11-25", "2026-07-28"],
-      ["2026-07-28", "2025-11-25"],
-    ],
-  );
+  assertEach(rig.logger.lines, ({ fields }) => [fields["before"], fields["version"]], [
+    [undefined, "2025-11-25"],
+    ["2025-11-25", "2026-07-28"],
+    ["2026-07-28", "2025-11-25"],
+  ]);
 });
 
 for (const how of ["ends", "silent", "hangs", "garbage"]) {
