@@ -23,12 +23,9 @@ export interface RigOptions {
   readonly logger?: Logger;
 }
 
-export interface Rig {
-  readonly home: string;
-  readonly server: ManagementServer;
-}
+export type Rig = Awaited<ReturnType<typeof startRig>>;
 
-export async function startRig(t: Scope, options: RigOptions = {}): Promise<Rig> {
+export async function startRig(t: Scope, options: RigOptions = {}) {
   const home = options.home ?? (await temporaryFolder(t));
   const server = await startManagementServer({
     home,

@@ -40,16 +40,8 @@ function run(
   });
 }
 
-interface Package {
-  readonly root: string;
-  /** A PATH with the system's tools and no Node. */
-  readonly tools: string;
-  /** Puts a Node that says it is `version`, and that prints its arguments, into a folder. */
-  addNode(folder: string, version: string): Promise<void>;
-}
-
 /** A package as a checkout or an install lays it out, in a folder with an odd name. */
-async function fakePackage(t: TestContext, { built = true }: { built?: boolean } = {}): Promise<Package> {
+async function fakePackage(t: TestContext, { built = true }: { built?: boolean } = {}) {
   const folder = await realpath(await mkdtemp(path.join(tmpdir(), "launcher-")));
   t.after(() => rm(folder, { recursive: true, force: true }));
   const root = path.join(folder, 'an odd $name\'s "folder"');
@@ -61,6 +53,7 @@ async function fakePackage(t: TestContext, { built = true }: { built?: boolean }
     await writeFile(path.join(root, "dist", BUILD, "main.js"), "");
     await writeFile(path.join(root, "dist/current"), `${BUILD}\n`);
   }
+  /** A PATH with the system's tools and no Node. */
   const tools = path.join(folder, "tools");
   await mkdir(tools);
   for (const tool of ["sh", "uname", "dirname", "readlink"]) {
@@ -72,7 +65,8 @@ async function fakePackage(t: TestContext, { built = true }: { built?: boolean }
   return {
     root,
     tools,
-    async addNode(where, version) {
+    /** Puts a Node that says it is `version`, and that prints its arguments, into a folder. */
+    async addNode(where: string, version: string) {
       await mkdir(where, { recursive: true });
       const node = path.join(where, "node");
       await writeFile(

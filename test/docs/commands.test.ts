@@ -457,14 +457,8 @@ test("the blocks' lines are found, comments and other blocks left out", () => {
   assert.deepEqual(commandLines(document), ["one", "two # not", "four"]);
 });
 
-interface End {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
 /** As a shell runs it, in `folder`, with the launcher on PATH. */
-function shell(line: string, folder: string, environment: NodeJS.ProcessEnv): Promise<End> {
+function shell(line: string, folder: string, environment: NodeJS.ProcessEnv) {
   const child = spawn("sh", ["-c", line], {
     cwd: folder,
     env: environment,

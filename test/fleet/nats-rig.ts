@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { connect, type NatsConnection, nkeyAuthenticator, nkeys } from "@nats-io/transport-node";
+import { connect, nkeyAuthenticator, nkeys } from "@nats-io/transport-node";
 import type { StatusReport } from "../../src/api/contract/contract.ts";
 import type { FleetMachine, FleetReport } from "../../src/api/contract/fleet.ts";
 import type { FleetConfig } from "../../src/config/snapshot.ts";
@@ -24,12 +24,9 @@ const PROGRAM = await findProgram("nats-server", [...(process.env["PATH"] ?? "")
 /** For tests that need it. */
 export const needsNats = { skip: PROGRAM === null ? "nats-server is not installed" : false };
 
-export interface Key {
-  readonly seed: string;
-  readonly publicKey: string;
-}
+export type Key = ReturnType<typeof makeKey>;
 
-export function makeKey(): Key {
+export function makeKey() {
   const pair = nkeys.createUser();
   return { seed: new TextDecoder().decode(pair.getSeed()), publicKey: pair.getPublicKey() };
 }
@@ -43,18 +40,7 @@ export interface NatsOptions {
   readonly users?: readonly string[];
 }
 
-export interface NatsRig {
-  readonly port: number;
-  readonly url: string;
-  readonly pid: number;
-  readonly folder: string;
-  /** The key of a machine that the server knows. */
-  key(name: string): Key;
-  start(): Promise<void>;
-  kill(): Promise<void>;
-  /** A client of its own, for what no machine of ours does. */
-  stranger(name: string): Promise<NatsConnection>;
-}
+export type NatsRig = Awaited<ReturnType<typeof startNats>>;
 
 /** A test with a server of its own, skipped where there is none. */
 export function natsTest(
@@ -68,7 +54,7 @@ export function natsTest(
 const NAMES = ["laptop", "desktop", "nas", "stranger"];
 
 /** Ends with the test. */
-export async function startNats(t: Scope, options: NatsOptions = {}): Promise<NatsRig> {
+export async function startNats(t: Scope, options: NatsOptions = {}) {
   const { jetStream = true, tls, permissions = {} } = options;
   let server: ChildProcess | null = null;
   const kill = async (): Promise<void> => {
@@ -102,6 +88,7 @@ export async function startNats(t: Scope, options: NatsOptions = {}): Promise<Na
     await eventually(() => takesConnections(port));
   };
   await start();
+  /** The key of a machine that the server knows. */
   const key = (name: string): Key => {
     const found = keys.get(name);
     if (found === undefined) throw new Error(`no key for ${name}`);
@@ -117,7 +104,8 @@ export async function startNats(t: Scope, options: NatsOptions = {}): Promise<Na
     key,
     start,
     kill,
-    async stranger(name) {
+    /** A client of its own, for what no machine of ours does. */
+    async stranger(name: string) {
       const authenticator = nkeyAuthenticator(new TextEncoder().encode(key(name).seed));
       const connection = await connect({ servers: [`127.0.0.1:${port}`], authenticator, tls: null });
       t.after(() => connection.close());

@@ -5,7 +5,7 @@ import { cp, link, mkdir, readdir, rm, stat, symlink, writeFile } from "node:fs/
 import { basename, dirname, join, resolve } from "node:path";
 import { type TestContext, test } from "node:test";
 import { currentBuild } from "../../scripts/current-build.ts";
-import { createTestHome, type Monitor, type TestHome } from "../support/daemon.ts";
+import { createTestHome, type TestHome } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";
 import { freePort } from "../support/free-port.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
@@ -14,17 +14,7 @@ import { LINUX_ALONE } from "../support/where.ts";
 const ROOT = resolve(import.meta.dirname, "../..");
 const TOOLS_SERVER = join(ROOT, "test/docs/programs/tools-server.mjs");
 
-interface Scene {
-  readonly home: TestHome;
-  readonly root: string;
-  readonly monitor: Monitor;
-  readonly port: number;
-  /** The copy of the program in the home. */
-  readonly copy: string;
-  text(...more: readonly string[]): string;
-}
-
-async function start(t: TestContext): Promise<Scene> {
+async function start(t: TestContext) {
   const folder = await temporaryFolder(t);
   const root = join(folder, "package");
   const build = currentBuild(ROOT);
@@ -46,6 +36,7 @@ async function start(t: TestContext): Promise<Scene> {
   t.after(() => monitor[Symbol.asyncDispose]());
   const isUp = (phase: string): boolean => phase === "Asleep" || phase === "Ready";
   await eventually(async () => (await home.glance())?.backends?.every((one) => isUp(one.phase)));
+  /** The copy of the program in the home. */
   const copy = join(home.home, "program", String(monitor.pid));
   return { home, root, monitor, port, copy, text };
 }

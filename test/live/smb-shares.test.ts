@@ -3,8 +3,8 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
 import type { ShareStatus, StatusReport } from "../../src/api/contract/contract.ts";
-import { type PlainRig, startPlainRig } from "../../src/demo/stage/plain-rig.ts";
-import { type SimulatedCable, startSimulatedCable } from "../../src/demo/stage/simulated-cable.ts";
+import { startPlainRig } from "../../src/demo/stage/plain-rig.ts";
+import { startSimulatedCable } from "../../src/demo/stage/simulated-cable.ts";
 import { missingForSmb } from "../../src/demo/stage/smb-available.ts";
 import { assertEach } from "../support/assert-each.ts";
 import { eventually } from "../support/eventually.ts";
@@ -15,15 +15,6 @@ import { endMounts, type LiveHome, liveHome, mountIdAt, QUICK_SYNC, SETTLES_MS }
 const missing = await missingForSmb("/nowhere");
 const needsSmb = { skip: missing ?? false };
 const serverName = (share: string): string => `${share}-${process.pid.toString(36)}`;
-
-interface SmbHome {
-  readonly home: LiveHome;
-  readonly rig: PlainRig;
-  /** Another way to the server over Thunderbolt: another host to whoever looks at names. */
-  readonly otherTb: SimulatedCable;
-  text(shares: readonly SmbShare[]): string;
-  mountPath(share: string): string;
-}
 
 interface SmbShare {
   readonly name: string;
@@ -39,8 +30,9 @@ function untilWaiting(home: LiveHome, share: string): Promise<ShareStatus> {
   );
 }
 
-async function smbHome(t: TestContext): Promise<SmbHome> {
+async function smbHome(t: TestContext) {
   const rig = await startPlainRig({ shares: ["CORE", "MEDIA"].map(serverName) });
+  /** Another way to the server over Thunderbolt: another host to whoever looks at names. */
   const otherTb = await startSimulatedCable({
     host: "127.0.0.4",
     targetHost: rig.tbHost,
@@ -62,8 +54,8 @@ async function smbHome(t: TestContext): Promise<SmbHome> {
     home,
     rig,
     otherTb,
-    mountPath: (share) => join(home.home, "volumes", share),
-    text(shares) {
+    mountPath: (share: string) => join(home.home, "volumes", share),
+    text(shares: readonly SmbShare[]) {
       const lines = [
         "[global]",
         `shares_root = "${join(home.folder, "Shares")}"`,

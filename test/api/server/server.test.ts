@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { access, mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
-import { connect, createServer, type Socket } from "node:net";
+import { connect, createServer } from "node:net";
 import { dirname, join } from "node:path";
 import { text } from "node:stream/consumers";
 import { type TestContext, test } from "node:test";
@@ -501,13 +501,7 @@ test("ending does not touch the socket and the record of a successor", async (t)
 
 const STREAM = "events/stream";
 
-interface Listening {
-  readonly socket: Socket;
-  text(): string;
-  readonly closed: Promise<unknown>;
-}
-
-function listenTo(t: TestContext, socketPath: string, headers = "", query = ""): Listening {
+function listenTo(t: TestContext, socketPath: string, headers = "", query = "") {
   const socket = connect(socketPath, () =>
     socket.write(`GET /manage/v1/${STREAM}${query} HTTP/1.1\r\nHost: x\r\n${headers}\r\n`),
   );

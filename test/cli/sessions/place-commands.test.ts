@@ -15,20 +15,10 @@ const SETTLES_MS = 15_000;
 /** A line of words without spaces, and words of any kind. */
 type Words = readonly [line: string, ...more: readonly string[]];
 
-interface Scene {
-  readonly folder: string;
-  readonly home: TestHome;
-  /** Ends with exit code 0, and says nothing on stderr. */
-  ok(...words: Words): Promise<string>;
-  /** Ends with that exit code; resolves with its stderr. */
-  fails(code: number, ...words: Words): Promise<string>;
-  json(...words: Words): Promise<Record<string, unknown>>;
-  shares(name: string): string;
-  config(): Promise<string>;
-}
+type Scene = Awaited<ReturnType<typeof scene>>;
 
 /** A home with the local share CORE (folders Docs/2026 and Film), not mounted yet; `extra` is appended. */
-async function scene(t: TestContext, extra = ""): Promise<Scene> {
+async function scene(t: TestContext, extra = "") {
   const folder = await temporaryFolder(t);
   for (const path of ["tb/Docs/2026", "tb/Film", "fb", "two-tb/Inside", "two-fb"])
     await mkdir(join(folder, path), { recursive: true });
@@ -52,18 +42,20 @@ ${extra}`,
   return {
     folder,
     home,
-    async ok(...words) {
+    /** Ends with exit code 0, and says nothing on stderr. */
+    async ok(...words: Words) {
       const end = await cli(words);
       assert.deepEqual([end.code, end.stderr], [0, ""], said(end));
       return end.stdout;
     },
-    async fails(code, ...words) {
+    /** Ends with that exit code; resolves with its stderr. */
+    async fails(code: number, ...words: Words) {
       const end = await cli(words);
       assert.equal(end.code, code, said(end));
       return end.stderr;
     },
-    json: async (...words) => JSON.parse((await cli([...words, "--json"])).stdout),
-    shares: (name) => join(folder, "Shares", name),
+    json: async (...words: Words) => JSON.parse((await cli([...words, "--json"])).stdout),
+    shares: (name: string) => join(folder, "Shares", name),
     config: () => readFile(home.configFile, "utf8"),
   };
 }

@@ -18,14 +18,10 @@ const HANG_MS = 8_000;
 const EMPTY_NODES = 15;
 const GIVEN_UP_MS = 120_000;
 
-export interface Looks {
-  /** What `status --json` said, to be searched for secrets. */
-  readonly told: readonly string[];
-  readonly longestStatusMs: number;
-  finish(): Promise<void>;
-}
+export type Looks = ReturnType<typeof startLooks>;
 
-export function startLooks(world: World): Looks {
+export function startLooks(world: World) {
+  /** What `status --json` said, to be searched for secrets. */
   const told: string[] = [];
   /** Where each path led when it was first seen. */
   const targets = new Map<string, string>();

@@ -19,7 +19,7 @@ import { eventually } from "../../support/eventually.ts";
 import { killAll, serversOf } from "../../support/processes.ts";
 import { type LiveHome, liveHome, mountIdAt, QUICK_SYNC, SETTLES_MS } from "../live-home.ts";
 import { bringAbout, type Cables, type End, MOVING_GOES_ON } from "./ends.ts";
-import { baseOf, databaseProblem, fileProblem, makeDatabase, type Told } from "./verdict.ts";
+import { baseOf, databaseProblem, fileProblem, makeDatabase } from "./verdict.ts";
 
 export const CHANGES = ["append", "blocks", "sqlite", "mixed", "shrink", "rewrite"] as const;
 export type Change = (typeof CHANGES)[number];
@@ -288,16 +288,9 @@ async function problemOf({ at, file, change, share, writer }: PlayedRow): Promis
   return problem === null ? null : `${share} ${file}: ${problem}`;
 }
 
-interface Writer {
-  lines(): readonly Told[];
-  hasEnded(): boolean;
-  /** What it said when it ended by itself. */
-  error(): Promise<string>;
-  /** SIGKILL; resolves when it has ended, and all that it told is read. */
-  end(): Promise<void>;
-}
+type Writer = ReturnType<typeof startWriter>;
 
-function startWriter(change: Change, path: string, seed: string, closesAfterSecs: number): Writer {
+function startWriter(change: Change, path: string, seed: string, closesAfterSecs: number) {
   const child: ChildProcess = spawn("python3", [WRITER, change, path, seed, String(closesAfterSecs)], {
     cwd: "/",
     stdio: ["ignore", "pipe", "pipe"],
@@ -320,10 +313,12 @@ function startWriter(change: Change, path: string, seed: string, closesAfterSecs
         .split("\n")
         .map((line) => jsonObject(line) ?? {})
         .filter(({ what }) => what !== undefined),
+    /** What it said when it ended by itself. */
     async error() {
       await closed;
       return complaint.trim().split("\n").at(-1) ?? "";
     },
+    /** SIGKILL; resolves when it has ended, and all that it told is read. */
     async end() {
       if (!hasEnded()) child.kill("SIGKILL");
       await closed;
