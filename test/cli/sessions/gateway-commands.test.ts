@@ -23,7 +23,7 @@ import { assertEach } from "../../support/assert-each.ts";
 import { eventually } from "../../support/eventually.ts";
 import { pluck } from "../../support/pluck.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
-import { COMMAND, runCommand, startCommand } from "../command-line.ts";
+import { COMMAND, type Running, runCommand, startCommand } from "../command-line.ts";
 
 const failed = sampleBackend({
   name: "web",
@@ -36,6 +36,18 @@ const failed = sampleBackend({
 async function startGatewayRig(t: TestContext, gateway: ScriptedGateway = scriptedGateway()) {
   const report = gatewayReport([sampleBackend(), failed]);
   return { gateway, report, ...(await startRig(t, { control: scriptedControl(report), gateway })) };
+}
+
+/** Ctrl-C ends it, once a backend has written its pid there, and that backend as well. */
+async function assertStoppable({ child, ended }: Running, pidFile: string): Promise<void> {
+  const pid = await eventually(async () => {
+    const text = await readFile(pidFile, "utf8").catch(() => "");
+    return text === "" ? null : Number(text);
+  });
+  child.kill("SIGINT");
+  const { code, stdout, stderr } = await ended;
+  assert.deepEqual([code, stdout, stderr], [130, "", "mountaineer: stopped by SIGINT\n"]);
+  assert.throws(() => process.kill(pid, 0), { code: "ESRCH" });
 }
 
 describe("the commands about the gateway, with a daemon", { concurrency: 2 }, () => {
@@ -309,15 +321,7 @@ describe("the commands about the gateway, without a daemon", { concurrency: 2 },
 
   test("Ctrl-C ends a call, and the backend with it", async (t) => {
     const home = await gatewayHome(t);
-    const { child, ended } = startCommand(["call", "wait"], { home });
-    const pid = await eventually(async () => {
-      const text = await readFile(join(home, "waiting"), "utf8").catch(() => "");
-      return text === "" ? null : Number(text);
-    });
-    child.kill("SIGINT");
-    const { code, stdout, stderr } = await ended;
-    assert.deepEqual([code, stdout, stderr], [130, "", "mountaineer: stopped by SIGINT\n"]);
-    assert.throws(() => process.kill(pid, 0), { code: "ESRCH" });
+    await assertStoppable(startCommand(["call", "wait"], { home }), join(home, "waiting"));
   });
 
   test("Ctrl-C ends the wait for a backend that never answers, without a list of missing tools", async (t) => {
@@ -330,15 +334,7 @@ describe("the commands about the gateway, without a daemon", { concurrency: 2 },
       const silent = `echo $$ > ${started}; exec sleep 600`;
       const config = `[backends.silent]\ncommand = "sh"\nargs = ${JSON.stringify(["-c", silent])}\n`;
       await writeFile(join(home, "config.toml"), config);
-      const { child, ended } = startCommand(command, { home });
-      const pid = await eventually(async () => {
-        const text = await readFile(started, "utf8").catch(() => "");
-        return text === "" ? null : Number(text);
-      });
-      child.kill("SIGINT");
-      const { code, stdout, stderr } = await ended;
-      assert.deepEqual([code, stdout, stderr], [130, "", "mountaineer: stopped by SIGINT\n"]);
-      assert.throws(() => process.kill(pid, 0), { code: "ESRCH" });
+      await assertStoppable(startCommand(command, { home }), started);
     }
   });
 

@@ -30,6 +30,15 @@ async function synced({ service }: Scene, generation: number): Promise<void> {
   await eventually(() => service.control.sync().events.at(-1)?.generation === generation);
 }
 
+/** A daemon whose file had "serve", and has another command, which waits. */
+async function edited(t: TestContext, command: string) {
+  const home = await homeOf(t, SYNC + files("serve"));
+  const daemon = await home.start();
+  await writeFile(home.path, SYNC + files(command));
+  await synced(daemon, 2);
+  return { home, daemon };
+}
+
 async function approve({ service }: Scene, ...ids: string[]) {
   const { waiting } = service.control.approvals();
   const entries = waiting
@@ -81,10 +90,7 @@ test("E2 B8 an edit from outside applies at once, except for the waiting entry, 
 });
 
 test("E2 an edit that changes only waiting entries is a change that says so", async (t) => {
-  const home = await homeOf(t, SYNC + files("serve"));
-  const daemon = await home.start();
-  await writeFile(home.path, SYNC + files("evil"));
-  await synced(daemon, 2);
+  const { home, daemon } = await edited(t, "evil");
   assert.equal(daemon.service.control.sync().events.at(-1)?.details, "1 entry waits for approval");
   await writeFile(home.path, SYNC + files("serve"));
   await synced(daemon, 3);
@@ -93,10 +99,7 @@ test("E2 an edit that changes only waiting entries is a change that says so", as
 });
 
 test("E2 an approval covers the shown version, and nothing later", async (t) => {
-  const home = await homeOf(t, SYNC + files("serve"));
-  const daemon = await home.start();
-  await writeFile(home.path, SYNC + files("good"));
-  await synced(daemon, 2);
+  const { home, daemon } = await edited(t, "good");
   const [shown] = daemon.service.control.approvals().waiting;
   assert.ok(shown !== undefined);
   await writeFile(home.path, SYNC + files("evil"));
@@ -230,10 +233,7 @@ for (const [how, spoil] of [
 }
 
 test("E2 a kill between the approval and its application leaves it approved", async (t) => {
-  const home = await homeOf(t, SYNC + files("serve"));
-  const daemon = await home.start();
-  await writeFile(home.path, SYNC + files("better"));
-  await synced(daemon, 2);
+  const { home, daemon } = await edited(t, "better");
   const sealed = join(home.home, "approvals.sealed");
   const before = await readFile(sealed, "utf8");
   await approve(daemon);
@@ -245,10 +245,7 @@ test("E2 a kill between the approval and its application leaves it approved", as
 });
 
 test("E2 an approval that cannot be saved is refused, and its entry does not run", async (t) => {
-  const home = await homeOf(t, SYNC + files("serve"));
-  const daemon = await home.start();
-  await writeFile(home.path, SYNC + files("better"));
-  await synced(daemon, 2);
+  const { home, daemon } = await edited(t, "better");
   const sealed = join(home.home, "approvals.sealed");
   await rm(sealed);
   await mkdir(join(sealed, "in the way"), { recursive: true });
@@ -257,10 +254,7 @@ test("E2 an approval that cannot be saved is refused, and its entry does not run
 });
 
 test("E2 an approval that cannot be applied leaves nothing: not later, and not after a restart", async (t) => {
-  const home = await homeOf(t, SYNC + files("serve"));
-  const daemon = await home.start();
-  await writeFile(home.path, SYNC + files("better"));
-  await synced(daemon, 2);
+  const { home, daemon } = await edited(t, "better");
   daemon.mood.refuses = true;
   await assert.rejects(approve(daemon), /nothing was approved: moody: not now/);
   daemon.mood.refuses = false;

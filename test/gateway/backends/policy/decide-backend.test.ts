@@ -147,18 +147,6 @@ describe("decideBackend of backends that may sleep, in random worlds", () => {
 });
 
 describe("decideBackend", () => {
-  it("retries a failing start after 1, 2, 4 and 8 s, then once a minute", () => {
-    const world = new BackendWorld();
-    world.fates.set("k1", "fails");
-    world.edit({});
-    world.advance(300_000);
-    const starts = world.steps.filter(({ kind }) => kind === "start").length;
-    // 0, 1.3, 3.6, 7.9, 16.2 and then every 60.3 s.
-    assert.equal(starts, 9);
-    assert.equal(world.decision?.conditions[0]?.code, "circuit_open");
-    assert.equal(world.decision?.phase, "Failed");
-  });
-
   it("waits for its turn to start, and keeps the running instance until then", () => {
     const world = new BackendWorld();
     world.mayStart = false;
@@ -210,22 +198,6 @@ describe("decideBackend", () => {
     world.advance(5_000);
     assert.equal(world.instances.length, 0);
   });
-
-  it("one that crashes again and again is not hurried more than once", () => {
-    const world = new BackendWorld();
-    world.edit({});
-    world.advance(1_000);
-    for (let crash = 0; crash < 8; crash++) {
-      world.crash();
-      if (crash === 0) assert.deepEqual(world.decision?.conditions, [], "the quick try may mend it");
-      world.advance(500);
-      if (world.serving === null) world.advance(70_000);
-    }
-    const ended = world.events
-      .filter(({ kind }) => kind === "ended")
-      .map((event) => ("retryInMs" in event ? event.retryInMs : 0));
-    assert.deepEqual(ended.slice(0, 4), [125, 1_000, 125, 1_000]);
-  });
 });
 
 test("C1 calls wait for a remount only if the backend served, or was about to", () => {
@@ -238,21 +210,6 @@ test("C1 calls wait for a remount only if the backend served, or was about to", 
     world.setData("there", "hide");
     assert.equal(world.decision?.calls.kind, fate === "works" ? "wait" : "refuse");
   }
-});
-
-test("C3 lists that could not be read are requested again, until they are read", () => {
-  const world = new BackendWorld();
-  world.look();
-  world.advance(1_000);
-  const refreshes = () => world.steps.filter(({ kind }) => kind === "refresh").length;
-  world.advance(120_000);
-  assert.equal(refreshes(), 0, "nothing is stale");
-  world.makeStale("no answer");
-  world.advance(60_000);
-  assert.equal(refreshes(), 1);
-  assert.equal(world.memory.refresh, null);
-  world.advance(120_000);
-  assert.equal(refreshes(), 1);
 });
 
 test("B7 stop-first: one that answers no check is not restored when its change is undone", () => {

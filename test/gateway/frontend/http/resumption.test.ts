@@ -52,45 +52,55 @@ async function begin(rig: Rig, version = "2025-11-25"): Promise<Record<string, s
   return { "mcp-session-id": id, "mcp-protocol-version": version };
 }
 
-/** A call whose connection broke after its first event. */
-async function broken(
-  { rig, blocking }: Awaited<ReturnType<typeof openFront>>,
-  headers: Record<string, string>,
-  id: number,
-) {
-  const before = blocking.started.length;
-  const opening = rig.open("POST", headers, callMessage(id, "held"));
-  const { handle } = await eventually(() => blocking.started[before]);
-  handle.notify(...progress(1));
-  const { request, response } = await opening;
-  const told = reading(response);
-  await eventually(() => told.events.length === 1);
-  request.destroy();
-  await eventually(() => rig.listener.connections === 0);
-  return { port: handle, eventId: told.events[0]?.id ?? "" };
-}
-
 async function resume(rig: Rig, headers: Record<string, string>, lastEventId: string) {
   const opened = await rig.open("GET", { ...headers, "last-event-id": lastEventId });
   return { ...opened, told: reading(opened.response) };
 }
 
+/** All that comes after that event, once its stream has ended. */
+async function rest(rig: Rig, headers: Record<string, string>, lastEventId: string): Promise<string[]> {
+  const { told } = await resume(rig, headers, lastEventId);
+  await eventually(() => told.ended());
+  return told.events.map(({ data }) => data);
+}
+
+/** A call of the tool `held` that is a stream, as it has sent its progress. */
+async function held(
+  { rig, blocking }: Awaited<ReturnType<typeof openFront>>,
+  headers: Record<string, string>,
+  id: string | number = 1,
+  steps = 1,
+) {
+  const before = blocking.started.length;
+  const opening = rig.open("POST", headers, callMessage(id, "held"));
+  const { handle } = await eventually(() => blocking.started[before]);
+  for (let step = 1; step <= steps; step++) handle.notify(...progress(step));
+  const { request, response } = await opening;
+  const told = reading(response);
+  await eventually(() => told.events.length === steps);
+  return { handle, request, response, told, eventId: told.events[0]?.id ?? "" };
+}
+
+/** A call whose connection broke after its first event. */
+async function broken(
+  front: Awaited<ReturnType<typeof openFront>>,
+  headers: Record<string, string>,
+  id: number,
+) {
+  const { handle, request, eventId } = await held(front, headers, id);
+  request.destroy();
+  await eventually(() => front.rig.listener.connections === 0);
+  return { port: handle, eventId };
+}
+
 test("D2 a call whose connection breaks is resumed: nothing is lost, nothing arrives twice", async (t) => {
-  const { rig, blocking } = await openFront(t);
+  const front = await openFront(t);
+  const { rig, blocking } = front;
   const headers = await begin(rig);
-  const { request, response } = await (async () => {
-    const opening = rig.open("POST", headers, callMessage("one", "held"));
-    const started = await eventually(() => blocking.started[0]);
-    started.handle.notify(...progress(1));
-    return await opening;
-  })();
-  const first = reading(response);
-  await eventually(() => first.events.length === 1);
+  const { handle: port, request, told: first } = await held(front, headers, "one");
   const [one] = first.events;
   assert.ok(one);
   assert.deepEqual([one.retry, JSON.parse(one.data).params.progress], ["1000", 1]);
-  const port = blocking.started[0]?.handle;
-  assert.ok(port);
   port.notify(...progress(2));
   await eventually(() => first.events.length === 2);
   assert.equal(first.events[1]?.retry, undefined);
@@ -117,19 +127,13 @@ test("D2 a call whose connection breaks is resumed: nothing is lost, nothing arr
 });
 
 test("D2 an answer that arrived without a reader waits; a broken stream may be resumed again and again", async (t) => {
-  const { rig, blocking } = await openFront(t);
+  const front = await openFront(t);
+  const { rig, blocking } = front;
   const headers = await begin(rig);
-  const opening = rig.open("POST", headers, callMessage(1, "held"));
-  const started = await eventually(() => blocking.started[0]);
-  started.handle.notify(...progress(1));
-  started.handle.notify(...progress(2));
-  let { request, response } = await opening;
-  let told = reading(response);
-  await eventually(() => told.events.length === 2);
-  const lastId = told.events[0]?.id ?? "";
+  let { request, told, eventId: lastId } = await held(front, headers, 1, 2);
   for (let turn = 0; turn < 3; turn++) {
     request.destroy();
-    ({ request, response, told } = await resume(rig, headers, lastId));
+    ({ request, told } = await resume(rig, headers, lastId));
     await eventually(() => told.events.length === 2);
   }
   // Nobody says that the connection is broken: the new one takes its place.
@@ -138,9 +142,7 @@ test("D2 an answer that arrived without a reader waits; a broken stream may be r
   second.request.destroy();
   await eventually(() => second.told.ended());
   blocking.release(text("late"));
-  const third = await resume(rig, headers, lastId);
-  await eventually(() => third.told.ended());
-  assert.match(third.told.events.at(-1)?.data ?? "", /late/);
+  assert.match((await rest(rig, headers, lastId)).at(-1) ?? "", /late/);
 });
 
 test("D2 a server's question on a broken stream is asked there when it is resumed, and the answer reaches it", async (t) => {
@@ -197,9 +199,8 @@ test("D2 a question waits for a quarter of a minute, an answer for two; a later 
   await clock.advance(1_000);
   await eventually(() => rig.front.inFlight === 0);
   await clock.advance(105_000);
-  const late = await resume(rig, headers, told.events[0]?.id ?? "");
-  await eventually(() => late.told.ended());
-  const { id, error } = JSON.parse(late.told.events[0]?.data ?? "{}");
+  const [late = "{}"] = await rest(rig, headers, told.events[0]?.id ?? "");
+  const { id, error } = JSON.parse(late);
   assert.equal(id, "a.b/1");
   assert.match(error.message, /not known whether the call took effect/);
 });
@@ -242,11 +243,7 @@ test("D2 the newest completely written answers are kept for a while, in case the
     const { body } = await rig.post(callMessage(id, "steps"), headers);
     firstIds.push(/^id: (\S+)$/m.exec(body)?.[1] ?? "");
   }
-  const after = async (id: number): Promise<string> => {
-    const { told } = await resume(rig, headers, firstIds[id] ?? "");
-    await eventually(() => told.ended());
-    return told.events.at(-1)?.data ?? "";
-  };
+  const after = async (id: number) => (await rest(rig, headers, firstIds[id] ?? "")).at(-1) ?? "";
   assert.match(await after(0), /no longer kept/);
   assert.match(await after(259), /done/);
   await clock.advance(10_000);
@@ -255,14 +252,10 @@ test("D2 the newest completely written answers are kept for a while, in case the
 });
 
 test("D2 a message too large to store is still sent to a connected client, and so is its answer after it", async (t) => {
-  const { rig, blocking } = await openFront(t);
-  const headers = await begin(rig);
-  const opening = rig.open("POST", headers, callMessage(1, "held"));
-  const started = await eventually(() => blocking.started[0]);
-  started.handle.notify(...progress(1));
-  const told = reading((await opening).response);
-  started.handle.notify("notifications/message", { level: "info", data: "x".repeat(1024 * 1024) });
-  blocking.release(text("done"));
+  const front = await openFront(t);
+  const { handle, told } = await held(front, await begin(front.rig));
+  handle.notify("notifications/message", { level: "info", data: "x".repeat(1024 * 1024) });
+  front.blocking.release(text("done"));
   await eventually(() => told.ended());
   assert.equal(JSON.parse(told.events.at(-1)?.data ?? "{}").id, 1);
 });
@@ -273,33 +266,24 @@ for (const [size, what, expected] of [
 ] as const)
   test(`D2 an answer of ${size} MiB that broke off while it was sent ${what}`, async (t) => {
     const clock = createManualClock();
-    const { rig, blocking } = await openFront(t, {}, { clock });
+    const front = await openFront(t, {}, { clock });
+    const { rig, blocking } = front;
     const headers = await begin(rig);
-    const opening = rig.open("POST", headers, callMessage(1, "held"));
-    (await eventually(() => blocking.started[0])).handle.notify(...progress(1));
-    const { request, response } = await opening;
-    const told = reading(response);
-    const [first] = await eventually(() => told.events.length === 1 && told.events);
+    const { request, response, eventId } = await held(front, headers);
     response.pause();
     blocking.release(text("x".repeat(size * 1024 * 1024)));
     await eventually(() => rig.front.inFlight === 0);
     request.destroy();
     await eventually(() => rig.listener.connections === 0);
     await clock.advance(100_000);
-    const again = await resume(rig, headers, first?.id ?? "");
-    await eventually(() => again.told.ended());
-    assert.match(again.told.events.at(-1)?.data ?? "", expected);
+    assert.match((await rest(rig, headers, eventId)).at(-1) ?? "", expected);
   });
 
 test("D2 a long request id is not part of the ids of events, which clients send in a header", async (t) => {
-  const { rig, blocking } = await openFront(t);
-  const opening = rig.open("POST", await begin(rig), callMessage("x".repeat(300), "held"));
-  (await eventually(() => blocking.started[0])).handle.notify(...progress(1));
-  const { response } = await opening;
-  const told = reading(response);
-  const [first] = await eventually(() => told.events.length === 1 && told.events);
-  assert.ok((first?.id.length ?? 0) < 100);
-  blocking.release(text("done"));
+  const front = await openFront(t);
+  const { eventId } = await held(front, await begin(front.rig), "x".repeat(300));
+  assert.ok(eventId.length < 100);
+  front.blocking.release(text("done"));
 });
 
 test("E4 messages stored for one principal displace no other's", async (t) => {
@@ -325,32 +309,20 @@ test("E4 messages stored for one principal displace no other's", async (t) => {
       progress: 2,
       message: "x".repeat(7 * 1024 * 1024),
     });
-  const lost = await resume(rig, bens, first.eventId);
-  await eventually(() => lost.told.ended());
-  assert.match(lost.told.events.at(-1)?.data ?? "", /no longer kept/);
+  assert.match((await rest(rig, bens, first.eventId)).at(-1) ?? "", /no longer kept/);
   blocking.release(text("ann's"));
   name = "ann";
-  const again = await resume(rig, anns, eventId);
-  await eventually(() => again.told.ended());
-  assert.match(again.told.events.at(-1)?.data ?? "", /ann's/);
+  assert.match((await rest(rig, anns, eventId)).at(-1) ?? "", /ann's/);
 });
 
 test("D2 an answer of another session, of an earlier process, or of no session is not given", async (t) => {
-  const { rig, blocking } = await openFront(t);
+  const front = await openFront(t);
+  const { rig, blocking } = front;
   const [own, other] = [await begin(rig), await begin(rig)];
-  const opening = rig.open("POST", own, callMessage(1, "held"));
-  (await eventually(() => blocking.started[0])).handle.notify(...progress(1));
-  const { response } = await opening;
-  const told = reading(response);
-  await eventually(() => told.events.length === 1);
-  const eventId = told.events[0]?.id ?? "";
-  const foreign = await resume(rig, other, eventId);
-  await eventually(() => foreign.told.ended());
-  assert.match(foreign.told.events[0]?.data ?? "", /"error"/);
+  const { told, eventId } = await held(front, own);
+  assert.match((await rest(rig, other, eventId))[0] ?? "", /"error"/);
   assert.equal(told.ended(), false);
-  const before = await resume(rig, own, eventId.replace(/^[^.]+/, "AAAAAAAA-1"));
-  await eventually(() => before.told.ended());
-  assert.match(before.told.events[0]?.data ?? "", /"error"/);
+  assert.match((await rest(rig, own, eventId.replace(/^[^.]+/, "AAAAAAAA-1")))[0] ?? "", /"error"/);
   // An id that is none of ours is that of the stream outside of calls.
   for (const strange of ["17", "x.y.z", `${eventId}.`]) {
     const { request, response: listening } = await rig.open("GET", { ...own, "last-event-id": strange });

@@ -18,7 +18,6 @@ import { temporaryFolder } from "../../../support/temporary-folder.ts";
 import { routeTo } from "../../share-spec.ts";
 import { exportShares } from "../bound-shares.ts";
 import {
-  type DriverBench,
   describeDriver,
   failure,
   found,
@@ -35,7 +34,7 @@ import {
 const mountTable = createMountTable({ clock: systemClock });
 const proberOfFile = fileProber({ clock: systemClock, logger: noopLogger });
 
-async function startBench(t: TestContext): Promise<DriverBench & { readonly stateFolder: string }> {
+async function startBench(t: TestContext) {
   const folder = await temporaryFolder(t);
   const prober = proberOfFile();
   const shares = await exportShares(join(folder, "routes"), (_, behind) => ({
@@ -46,12 +45,18 @@ async function startBench(t: TestContext): Promise<DriverBench & { readonly stat
       fallback: routeTo(null, { folder: behind("fallback") }),
     },
   }));
-  const fresh = () => createLocalDriver({ clock: systemClock, prober, mountTable, stateFolder: folder });
+  const driverWith = (change: Partial<Prober> = {}) =>
+    createLocalDriver({
+      ...{ clock: systemClock, mountTable, stateFolder: folder },
+      prober: { ...prober, ...change },
+    });
   return {
-    driver: fresh(),
+    driver: driverWith(),
     stateFolder: folder,
     prober,
-    freshDriver: fresh,
+    freshDriver: () => driverWith(),
+    /** Whose prober is another one in this. */
+    driverWith,
     ...shares,
     async [Symbol.asyncDispose]() {},
   };
@@ -105,16 +110,9 @@ describe("the local driver", () => {
     await using bench = await startBench(t);
     const share = bench.share(PLAIN_NAME);
     const forgotten: string[] = [];
-    const prober: Prober = {
-      ...bench.prober,
+    const driver = bench.driverWith({
       openFiles: async () => [],
       forget: (id) => void forgotten.push(id),
-    };
-    const driver = createLocalDriver({
-      clock: systemClock,
-      prober,
-      mountTable,
-      stateFolder: bench.stateFolder,
     });
     const mount = await mounted(driver, share, "tb");
     const cancelled = { ...limits(), signal: AbortSignal.abort() };
@@ -133,15 +131,8 @@ describe("the local driver", () => {
   it("gives the reason why its path is unknown, and the processes with open files", async (t) => {
     await using bench = await startBench(t);
     const share = bench.share(PLAIN_NAME);
-    const driverWith = (change: Partial<Prober>) =>
-      createLocalDriver({
-        clock: systemClock,
-        prober: { ...bench.prober, ...change },
-        mountTable,
-        stateFolder: bench.stateFolder,
-      });
     const text = "no answer";
-    const blind = driverWith({ readLink: async () => ({ state: "unknown", text }) });
+    const blind = bench.driverWith({ readLink: async () => ({ state: "unknown", text }) });
     assert.deepEqual(await blind.mount(share, "tb", limits(), staying(share)), {
       ok: false,
       reason: "timed_out",
@@ -151,7 +142,7 @@ describe("the local driver", () => {
     const mount = await mounted(bench.driver, share, "tb");
     assert.deepEqual(await blind.unmount(share, mount, "force", limits()), unmountFailed(text));
     const files = [1, 2, 3, 4, 5].map((pid) => ({ pid, command: "sh", path: "/f", how: "fd" }) as const);
-    const held = driverWith({ openFiles: async () => [{ ok: true, files }] });
+    const held = bench.driverWith({ openFiles: async () => [{ ok: true, files }] });
     const busy = await held.unmount(share, mount, "plain", limits());
     assert.ok(!busy.ok);
     assert.equal(busy.text, "files are open in sh (1), sh (2), sh (3) and 2 more");
@@ -165,13 +156,7 @@ describe("the local driver", () => {
       answers || path !== share.mountPath
         ? bench.prober.readLink(path, waitMs)
         : { state: "unknown", text: "no answer" };
-    const prober = { ...bench.prober, readLink };
-    const driver = createLocalDriver({
-      clock: systemClock,
-      prober,
-      mountTable,
-      stateFolder: bench.stateFolder,
-    });
+    const driver = bench.driverWith({ readLink });
     const before = await mounted(driver, share, "tb");
     const moved: ShareSpec = { ...share, mountPath: `${share.mountPath} moved` };
     answers = false;
@@ -183,8 +168,7 @@ describe("the local driver", () => {
   it("a link that another program redirected before it was verified is not removed either", async (t) => {
     await using bench = await startBench(t);
     const share = bench.share(PLAIN_NAME);
-    const prober: Prober = {
-      ...bench.prober,
+    const driver = bench.driverWith({
       async checkMount() {
         return { state: "answered", startedAtMs: 0, finishedAtMs: 0, errno: "EIO" };
       },
@@ -195,12 +179,6 @@ describe("the local driver", () => {
         await symlink("/usr", path);
         return bench.prober.readLink(path, waitMs);
       },
-    };
-    const driver = createLocalDriver({
-      clock: systemClock,
-      prober,
-      mountTable,
-      stateFolder: bench.stateFolder,
     });
     assert.equal(failure(await driver.mount(share, "tb", limits(), staying(share))).reason, "other");
     assert.equal(await readlink(share.mountPath), "/usr");

@@ -100,7 +100,7 @@ test("F4 the picture has the NAS once with its cables, agents, servers and other
 test("F4 the cables show that Thunderbolt is ready again, and no cut line below", () => {
   const ready = sampleShare({ active_interface: "fallback", tb_recovery_pending: true });
   const nas = picture([ready]).joined.find(({ kind }) => kind === "nas");
-  assert.deepEqual(pluck(nas?.wires, "label"), ["Thunderbolt · ready", "Fallback · in use"]);
+  assert.deepEqual(pluck(nas?.wires ?? [], "label"), ["Thunderbolt · ready", "Fallback · in use"]);
   assert.equal(nas?.trouble, "");
 });
 
