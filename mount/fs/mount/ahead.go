@@ -87,6 +87,20 @@ func (a *readAhead) forget(which func(*chunk) bool) {
 	}
 }
 
+// leave drops a chunk that is too short.
+func (a *readAhead) leave(short *chunk) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.forget(func(c *chunk) bool { return c == short })
+}
+
+// isWithin: a chunk that ends there is shorter than others.
+func (a *readAhead) isWithin(off int64) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return off%a.size != 0
+}
+
 // start reads a chunk; nil: too much is read ahead already. The caller has one use of it.
 func (h *handle) start(at, length int64, counted bool) *chunk {
 	if counted && chunksAhead.Add(1) > aheadAtMost {
@@ -206,15 +220,16 @@ func (h *handle) Read(ctx context.Context, dest []byte, off int64) (result fuse.
 			return part{found[:len(dest)], c, &h.node.pages}, 0
 		}
 		m := copy(dest[n:], found)
-		c.release()
 		n += m
-		isAgain = isAgain && m == 0
-		if m == 0 && !isAgain && off+int64(n) < h.node.size() {
+		isShort := m == 0 && !isAgain && off+int64(n) < h.node.size()
+		if isShort {
 			// The file has grown since that was read ahead, or the server had no credits for more: it says itself whether this is the end.
-			isAgain = true
-			h.ahead.drop()
-		} else if m == 0 || n == len(dest) {
+			h.ahead.leave(c)
+		}
+		c.release()
+		if !isShort && (m == 0 || n == len(dest)) {
 			return part{dest[:n], nil, &h.node.pages}, 0
 		}
+		isAgain = isShort || h.ahead.isWithin(off+int64(n))
 	}
 }
