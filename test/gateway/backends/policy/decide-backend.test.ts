@@ -212,6 +212,21 @@ test("C1 calls wait for a remount only if the backend served, or was about to", 
   }
 });
 
+test("C3 lists that could not be read are requested again, until they are read", () => {
+  const world = new BackendWorld();
+  world.look();
+  world.advance(1_000);
+  const refreshes = () => world.steps.filter(({ kind }) => kind === "refresh").length;
+  world.advance(120_000);
+  assert.equal(refreshes(), 0, "nothing is stale");
+  world.makeStale("no answer");
+  world.advance(60_000);
+  assert.equal(refreshes(), 1);
+  assert.equal(world.memory.refresh, null);
+  world.advance(120_000);
+  assert.equal(refreshes(), 1);
+});
+
 test("B7 stop-first: one that answers no check is not restored when its change is undone", () => {
   const world = new BackendWorld();
   world.edit({ replace: "stop-first" });
