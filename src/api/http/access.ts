@@ -19,6 +19,7 @@ import {
 } from "../../runtime/shape.ts";
 import { parseJson } from "../../runtime/text/parse-json.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
+import { oneByOne } from "../../runtime/time/one-by-one.ts";
 import type { OutputOf } from "../operations/operations.ts";
 
 const SECRET_BYTES = 32;
@@ -47,7 +48,7 @@ interface NewSecret {
 export class Access {
   readonly #options: AccessOptions;
   #signIns: SignIns;
-  #writing: Promise<unknown> = Promise.resolve();
+  readonly #inTurn = oneByOne();
 
   private constructor(options: AccessOptions, state: SignIns) {
     this.#options = options;
@@ -144,7 +145,7 @@ export class Access {
 
   /** Resolves when all changes are written. */
   async saved(): Promise<void> {
-    await this.#writing;
+    await this.#inTurn(async () => {});
   }
 
   #find(secret: string): Session | null {
@@ -203,9 +204,7 @@ export class Access {
   /** Writes the present state to management.json, after the writes that began earlier. */
   #write(): Promise<void> {
     const { home } = this.#options;
-    const mine = this.#writing.then(() => writeSignIns(home, this.#signIns));
-    this.#writing = mine.catch(() => {});
-    return mine;
+    return this.#inTurn(() => writeSignIns(home, this.#signIns));
   }
 }
 

@@ -1,5 +1,6 @@
 // The approvals of a running service: withholds entries that are not approved, records approvals, and
 // announces both.
+
 import {
   type ApprovalOutcome,
   type Approvals,
@@ -23,6 +24,7 @@ import { errorText } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { type Clock, isoTime } from "../../runtime/time/clock.ts";
+import { oneByOne } from "../../runtime/time/one-by-one.ts";
 import { DAEMON_CONDITIONS, type KnownCondition } from "../conditions/condition-rows.ts";
 import type { ApprovalTransition, ServiceTransition } from "../events/service-transitions.ts";
 import type { ApprovalsFile, LoadedApprovals } from "./approvals-file.ts";
@@ -237,19 +239,16 @@ function validApprovals(loaded: LoadedApprovals): Approvals | null {
 
 /** Writes one version of the approvals after the other. */
 function createApprovalWriter(store: ApprovalsFile, logger: Logger, written: Approvals | null) {
-  let writing: Promise<unknown> = Promise.resolve();
+  const inTurn = oneByOne();
   const self = {
     written,
     unsavedBecause: null as string | null,
-    write(approvals: Approvals, advances: boolean): Promise<void> {
-      const mine = writing.then(async () => {
+    write: (approvals: Approvals, advances: boolean): Promise<void> =>
+      inTurn(async () => {
         await store.write(approvals, advances);
         self.written = approvals;
         self.unsavedBecause = null;
-      });
-      writing = mine.catch(() => {});
-      return mine;
-    },
+      }),
     /** Never rejects: a failure is logged once, and is a condition until a write succeeds. */
     tryToWrite: (approvals: Approvals, advances: boolean): Promise<void> =>
       self.write(approvals, advances).catch((error: unknown) => {
@@ -258,7 +257,7 @@ function createApprovalWriter(store: ApprovalsFile, logger: Logger, written: App
           logger.warn("approvals cannot be written", { path: store.path, reason });
         self.unsavedBecause = reason;
       }),
-    whenWritten: () => writing,
+    whenWritten: () => inTurn(async () => {}),
   };
   return self;
 }

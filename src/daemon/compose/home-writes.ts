@@ -1,8 +1,10 @@
 // The gateway's files in the home: pins of tools, the names that clients have used with route overrides, the servers' lists,
 // and clients' grants. Only the daemon in charge writes them.
+
 import { access } from "node:fs/promises";
 import { join } from "node:path";
 import { settlesWithin } from "../../runtime/time/clock.ts";
+import { oneByOne } from "../../runtime/time/one-by-one.ts";
 import type { KeyringOptions } from "../../secrets/system-keyring.ts";
 import { type SealedName, sealedPinStore } from "./pin-store.ts";
 
@@ -13,15 +15,10 @@ export function openHomeWrites(options: KeyringOptions) {
   const { home, clock } = options;
   let stage: "before" | "ours" | "over" = "before";
   let changes = 0;
-  let writing: Promise<unknown> = Promise.resolve();
+  const inTurn = oneByOne();
   const over = new AbortController();
   const storeOf = (name: SealedName) => {
     const sealed = sealedPinStore({ ...options, signal: over.signal }, true, name);
-    const written = (value: unknown): Promise<void> => {
-      const mine = writing.then(() => sealed.write(value));
-      writing = mine.catch(() => {});
-      return mine;
-    };
     return {
       get isOurs() {
         return stage === "ours";
@@ -36,7 +33,7 @@ export function openHomeWrites(options: KeyringOptions) {
       // A daemon that is not in charge makes no key.
       secret: () => sealed.secret(stage === "ours"),
       async write(value: unknown) {
-        if (stage === "ours") await written(value);
+        if (stage === "ours") await inTurn(() => sealed.write(value));
       },
     };
   };
@@ -64,7 +61,11 @@ export function openHomeWrites(options: KeyringOptions) {
     /** Ends writing; resolves within 2 s. */
     async end(): Promise<void> {
       stage = "over";
-      await settlesWithin(clock, END_MS, writing);
+      await settlesWithin(
+        clock,
+        END_MS,
+        inTurn(async () => {}),
+      );
       over.abort(new Error("another daemon writes the home now"));
     },
   };

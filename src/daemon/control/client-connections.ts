@@ -1,5 +1,6 @@
 // Connects clients for the page, and imports their servers. A child process reads their files, because these may be large, and
 // their parsers would stay in the daemon's memory.
+
 import { randomBytes } from "node:crypto";
 import { fileURLToPath } from "node:url";
 import { servingNames } from "../../api/client/backend-phases.ts";
@@ -17,6 +18,7 @@ import { runCommand } from "../../runtime/process/child-process.ts";
 import { programBeside } from "../../runtime/process/program-beside.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
+import { oneByOne } from "../../runtime/time/one-by-one.ts";
 import { openHomeSecrets } from "../compose/home-secrets.ts";
 
 const DEADLINE_MS = 60_000;
@@ -62,8 +64,8 @@ interface ImportJob extends Pick<ImportRequest, "client" | "text"> {
 
 export function createClientConnections({ status, editText, environment, ...parts }: Parts) {
   const digestKey = randomBytes(32).toString("base64");
-  /** The import under way: the next one must see the secrets that it stores. */
-  let lastImport: Promise<unknown> = Promise.resolve();
+  /** One import at a time: the next one must see the secrets that it stores. */
+  const inTurn = oneByOne();
   const env = Object.fromEntries(Object.entries(environment).map(([name, value = ""]) => [name, value]));
   return {
     knownClients: (_, signal) => run<KnownClients>({ ...parts, connect: null, import: null }, env, signal),
@@ -78,7 +80,7 @@ export function createClientConnections({ status, editText, environment, ...part
     async importServers({ client, text, agreed }, signal, rights) {
       if ((client === null) === (text === null))
         throw new MountaineerError("usage", "an import reads either a client's files or a text");
-      const imported = lastImport.then(async (): Promise<ServerImport> => {
+      return inTurn(async (): Promise<ServerImport> => {
         signal.throwIfAborted();
         const store = openHomeSecrets(parts);
         const secretList = await store.list();
@@ -101,8 +103,6 @@ export function createClientConnections({ status, editText, environment, ...part
         });
         return { ...shown, saved };
       });
-      lastImport = imported.catch(() => {});
-      return imported;
     },
   } satisfies Partial<Control>;
 }

@@ -9,6 +9,7 @@ import { LOG_LEVELS } from "../../runtime/log/log-lines.ts";
 import { type LinePosition, readLinesBackwards } from "../../runtime/log/read-backwards.ts";
 import { type JsonMembers, jsonObject } from "../../runtime/text/json-object.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
+import { oneByOne } from "../../runtime/time/one-by-one.ts";
 
 const DEADLINE_MS = 5_000;
 /** Maximum size of a page: number of characters of all lines together. */
@@ -38,7 +39,7 @@ export type ReadPage = <Record>(request: PageRequest<Record>, signal: AbortSigna
  * once while an earlier access hangs. If the file cannot be read, it rejects with the system's error.
  */
 export function createRecordPages(clock: Clock, readLines = readLinesBackwards): ReadPage {
-  let turn: Promise<unknown> = Promise.resolve();
+  const inTurn = oneByOne();
   let inProgress: { readonly path: string; readonly sinceMs: number } | null = null;
   return async (request, signal) => {
     if (inProgress !== null && clock.monotonicMs() - inProgress.sinceMs >= DEADLINE_MS)
@@ -48,7 +49,7 @@ export function createRecordPages(clock: Clock, readLines = readLinesBackwards):
     const stopped = AbortSignal.any([signal, late.signal]);
     // Accesses run one at a time, so that a disk that hangs blocks only one of the process's few threads for
     // files.
-    const work = turn.then(async () => {
+    const work = inTurn(async () => {
       stopped.throwIfAborted();
       inProgress = { path: request.path, sinceMs: clock.monotonicMs() };
       try {
@@ -57,7 +58,6 @@ export function createRecordPages(clock: Clock, readLines = readLinesBackwards):
         inProgress = null;
       }
     });
-    turn = work.catch(() => {});
     return await unlessAborted(work, stopped);
   };
 }

@@ -1,5 +1,6 @@
 // The configuration's history, including entries that could not be written, for example because the disk was
 // full. Those are kept in memory, and each request first tries to write them again.
+
 import {
   type AcceptedContent,
   type ConfigHistory,
@@ -9,6 +10,7 @@ import {
 import { errorText } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { type Clock, isoTime } from "../../runtime/time/clock.ts";
+import { oneByOne } from "../../runtime/time/one-by-one.ts";
 
 export type BufferedHistory = ReturnType<typeof createBufferedHistory>;
 
@@ -19,7 +21,7 @@ export function createBufferedHistory(
   /** The contents that are not on disk, oldest first. */
   let unsaved: AcceptedContent[] = [];
   let unsavedBecause: string | null = null;
-  let last: Promise<unknown> = Promise.resolve();
+  const inTurn = oneByOne();
 
   const flush = async (): Promise<void> => {
     try {
@@ -31,12 +33,6 @@ export function createBufferedHistory(
     } catch (error) {
       unsavedBecause = errorText(error);
     }
-  };
-
-  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
-    const mine = last.then(work);
-    last = mine.catch(() => {});
-    return mine;
   };
 
   /** The contents that are still not on disk after another try, newest first. */

@@ -5,6 +5,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { Worker } from "node:worker_threads";
 import { programBeside } from "../../runtime/process/program-beside.ts";
 import { resetSocket } from "../../runtime/reset-socket.ts";
+import { oneByOne } from "../../runtime/time/one-by-one.ts";
 import type { SilenceData } from "./cable-silence.ts";
 
 /**
@@ -98,7 +99,7 @@ export async function startPullableCable({ host, targetHost, targetPort }: Pulla
   };
 
   await listen();
-  let changes: Promise<void> = Promise.resolve();
+  const inTurn = oneByOne();
   return {
     host,
     get port() {
@@ -110,13 +111,9 @@ export async function startPullableCable({ host, targetHost, targetPort }: Pulla
       for (const link of [...links]) cut(link);
     },
     /** Resolves when the mode is in effect. Calls take effect one after the other. */
-    setMode(next: CableMode): Promise<void> {
-      const changed = changes.then(() => change(next));
-      changes = changed.catch(() => {});
-      return changed;
-    },
+    setMode: (next: CableMode): Promise<void> => inTurn(() => change(next)),
     async [Symbol.asyncDispose]() {
-      await changes;
+      await inTurn(async () => {});
       await stopListening();
       for (const link of [...links]) cut(link);
     },

@@ -7,6 +7,7 @@
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import { programBeside } from "../../runtime/process/program-beside.ts";
+import { oneByOne } from "../../runtime/time/one-by-one.ts";
 import type { CableAction } from "./cable-thread.ts";
 import type { CableMode, PullableCableOptions } from "./pullable-cable.ts";
 
@@ -16,17 +17,14 @@ export async function startSimulatedCable(options: PullableCableOptions) {
   const thread = new Worker(programBeside(import.meta.url, "cable-thread"), { workerData: options });
   const [port] = (await once(thread, "message")) as [number];
   let mode: CableMode = "pass";
-  let actions: Promise<unknown> = Promise.resolve();
+  const inTurn = oneByOne();
   let ended: Promise<unknown> | null = null;
-  const perform = (action: CableAction): Promise<void> => {
-    const performed = actions.then(async () => {
+  const perform = (action: CableAction): Promise<void> =>
+    inTurn(async () => {
       const answered = once(thread, "message");
       thread.postMessage(action);
       await answered;
     });
-    actions = performed.catch(() => {});
-    return performed;
-  };
   return {
     host: options.host,
     port,

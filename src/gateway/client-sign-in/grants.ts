@@ -1,5 +1,6 @@
 // The grants that people gave to client programs: a client acts as one user, at one address, within limits. Only digests of tokens
 // are stored. A token's successor is derived from the token, so that a repeated refresh gets the same one.
+
 import { createHmac, randomBytes } from "node:crypto";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
@@ -16,6 +17,7 @@ import {
   text,
 } from "../../runtime/shape.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
+import { oneByOne } from "../../runtime/time/one-by-one.ts";
 import type { StoredPins } from "../pins/pin-store.ts";
 
 const DAY_MS = 24 * 60 * 60_000;
@@ -104,7 +106,7 @@ export class Grants {
   #byAccess: ReadonlyMap<string, { readonly id: string; readonly until: number }> = new Map();
   #isRead = false;
   #readAtMs = Number.NEGATIVE_INFINITY;
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #inTurn = oneByOne();
   #key: Buffer | null = null;
 
   constructor(options: GrantsOptions) {
@@ -341,12 +343,6 @@ export class Grants {
     this.#byAccess = new Map(
       grants.flatMap(({ id, access }) => access.map(({ sha256, until }) => [sha256, { id, until }])),
     );
-  }
-
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const mine = this.#turn.then(work);
-    this.#turn = mine.catch(() => {});
-    return mine;
   }
 }
 
