@@ -48,7 +48,9 @@ export const answerCommand = command("answer", {
         hint: "mountaineer questions",
       });
     showText(context, () => questionLines(question, ""));
-    const allow = await isYes(prompt, "Allow this call, once?", "no");
+    // Long arguments may have moved the first line out of sight.
+    const call = printable(`${question.tool} of ${question.server}`);
+    const allow = await isYes(prompt, `Allow this call of ${call}, once?`, "no");
     const request = { code, allow, from: "terminal" } as const;
     const { detail } = await callDaemon(context, RUNNING_BACKENDS, "answer", request);
     showText(context, () => [detail]);

@@ -64,7 +64,7 @@ function callInQuestion(
   const by = `${line(named(principal), LONGEST_NAME)}, by a program that calls itself ${line(`${name} ${version}`, LONGEST_NAME)}`;
   return {
     key: sha256Of(canonical(bound)),
-    countsFor: principal.user ?? principalKey(principal),
+    countsFor: principal.user === undefined ? principalKey(principal) : `user ${principal.user}`,
     tool: line(target?.name, LONGEST_NAME),
     server: line(backend ?? "mountaineer", LONGEST_NAME),
     by,

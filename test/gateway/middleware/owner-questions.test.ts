@@ -214,6 +214,12 @@ test("E6 eight questions of a user; of 64 the user with most loses the oldest", 
   assert.match(first.text ?? "", /other questions wait/);
 });
 
+test("E6 the questions of a user who is called owner are not counted as the owner's", async () => {
+  const served = serve(ANYWHERE);
+  for (let at = 0; at < 8; at++) await begin(client(user("owner")), { at }, { served });
+  assert.equal((await begin(ownersProgram(), {}, { served })).text, null);
+});
+
 test("E6 at most eight equal calls wait for one question", async () => {
   const calls = [];
   for (let at = 0; at < 9; at++) calls.push(await begin(ownersProgram()));
