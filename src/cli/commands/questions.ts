@@ -17,8 +17,7 @@ function questionLines({ tool, server, opened, lines }: QuestionReport, code: st
 
 export const questionsCommand = command("questions", {
   summary: "list the calls that wait for your answer",
-  description:
-    "Calls whose client cannot ask a person, each with all of its arguments. Their codes are shown only in a terminal.",
+  description: "Each with all of its arguments. Only a terminal shows their codes.",
   examples: { "mountaineer questions": "see them" },
   exits: { 8: "no daemon runs" },
   async run(context) {
@@ -34,9 +33,9 @@ export const questionsCommand = command("questions", {
 
 export const answerCommand = command("answer", {
   summary: "allow or deny a call that waits for your answer",
-  description: "Shows the call with all of its arguments, and asks you. One answer runs one call.",
+  description: "Shows the call whole, and asks you.",
   examples: { "mountaineer answer 7K4-9QX": "by a code that questions shows" },
-  exits: { 1: "you said no: the call is denied; or no question has this code", 8: "no daemon runs" },
+  exits: { 1: "it is denied, or no question has this code", 8: "no daemon runs" },
   takes: { "<code>": { about: "the question's code" } },
   async run(context, { code }) {
     const { prompt } = context;

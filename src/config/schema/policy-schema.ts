@@ -83,9 +83,8 @@ export const authorizationKeys = {
     meaning: "A tool whose server does not say whether it is destructive.",
   }),
   ask: optional("access", choice(["client", "anywhere"]), {
-    absent: "`anywhere` for `mountaineer mcp`, `client` for users",
-    meaning:
-      "`anywhere`: the owner answers for clients that cannot ask, and sees the arguments (`mountaineer questions`).",
+    absent: "`anywhere` for `mountaineer mcp`, else `client`",
+    meaning: "`anywhere`: the owner answers for clients that cannot ask, and sees the arguments.",
     example: '"anywhere"',
   }),
   policies: listOf("policies", table("One block per policy; the first match decides.", policyKeys)),
