@@ -54,25 +54,15 @@ function subjectOf(
     stableMs: global.autoFailbackStableMs,
     lsofRecheck: global.lsofRecheck,
   };
+  const { password: _, onRouteChange, wake, onlyOn, ...described } = share;
   return {
     spec: {
+      ...described,
       ...shareSecret(share, context),
-      name: share.name,
-      shareName: share.shareName,
-      username: share.username,
-      driver: share.driver,
-      routes: share.routes,
-      access: share.access,
-      watch: share.watch ?? [],
       mountPath: join(global.mountRoot, mountName(share, global.mountRoot)),
       stablePath: join(global.sharesRoot, share.name),
     },
-    policy: {
-      ...policy,
-      onRouteChange: share.onRouteChange,
-      wake: share.wake,
-      onlyOn: share.onlyOn,
-    } satisfies SharePolicy,
+    policy: { ...policy, onRouteChange, wake, onlyOn } satisfies SharePolicy,
     driver: context.drivers[share.driver],
   };
 }

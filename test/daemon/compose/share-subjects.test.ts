@@ -35,12 +35,13 @@ function context(changes: Partial<SubjectContext> = {}): { context: SubjectConte
 
 test("a share is mounted below mount_root and linked below shares_root, by its name", async () => {
   const config = await configOf(
-    `[global]\nshares_root = "~/Links/"\nmount_root = "/mnt/nas"\n${smbShare("CORE", ['share_name = "core$"'])}`,
+    `[global]\nshares_root = "~/Links/"\nmount_root = "/mnt/nas"\n${smbShare("CORE", ['share_name = "core$"', 'locks = "local"'])}`,
   );
   const [subject] = shareSubjects(config, context().context);
   assert.equal(subject?.spec.mountPath, "/mnt/nas/CORE");
   assert.equal(subject?.spec.stablePath, "/home/ada/Links/CORE");
   assert.equal(subject?.spec.shareName, "core$");
+  assert.equal(subject?.spec.locks, "local");
   assert.equal(subject?.driver, fs);
 });
 
