@@ -1,5 +1,5 @@
 // The name registry: names that clients have seen, with their owners, the servers that names in rules mean, tools that a
-// person has switched off, and routes to which a person has fixed servers, stored across restarts.
+// person has switched off, and overrides (routes to which a person has fixed servers), stored across restarts.
 import { isDeepStrictEqual } from "node:util";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { objectOf } from "../../runtime/text/json-object.ts";

@@ -84,11 +84,11 @@ const PARTS: Guards = {
     "backends.connection backends.later backends.routes backend_defaults.env incoming_auth.management " +
     "trust.clientFolders",
   access:
-    "backend_defaults.instances backends.instances backends.folders backends.filters incoming_auth.incomingAuth incoming_auth.host " +
+    "backend_defaults.instances backends.instances backends.folders backends.filters backends.toolOverrides incoming_auth.incomingAuth incoming_auth.host " +
     "incoming_auth.port incoming_auth.publicUrl incoming_auth.allowedOrigins incoming_auth.sessionKey conflict_resolution.conflictResolution groups.groups profiles.profiles " +
     "authorization.authorization scripts.scripts shares.access",
   guards:
-    "shares.name backends.pin backends.toolOverrides aliases.share aliases.targetSubpath aliases.path " +
+    "shares.name backends.pin aliases.share aliases.targetSubpath aliases.path " +
     "global.sharesRoot global.mountRoot trust.pin limits.limits audit.audit",
   sends:
     "backends.connection backends.routes shares.shareName shares.username shares.password shares.onlyOn " +
