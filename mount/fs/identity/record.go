@@ -4,7 +4,7 @@
 // ids). Before the login Refusal compares GUID and dialect. After it ReadRoot reads the root and the known entries (a Reading), and Recognize
 // compares the two: creation times prove most, unchanged files prove the server, folders and ids do not suffice. Package link asks all of these
 // at each sign-in, before any file is opened again, and keeps the record up to date with Learn and Protect. Nothing here has state or locks;
-// only Read, Write and Archive touch the disk.
+// only Read, CharactersOf, Write and Archive touch the disk.
 package identity
 
 import (

@@ -38,7 +38,7 @@ type handle struct {
 	// Written to, and perhaps not on the disk of the server that was started then.
 	unsynced atomic.Pointer[time.Time]
 
-	// Held while it is opened; only requests on a connection wait for it, and end with that connection.
+	// Held while it is opened or closed at the server, which ends with the connection at the latest.
 	mu       sync.Mutex
 	file     *smb2.Handle
 	on       *link.Conn

@@ -22,7 +22,7 @@ import (
 const dots = 2
 
 // listing is a folder that a program reads. It is read from the server page by page, when it is asked for: many programs open a folder only to
-// sync it. The last two pages are kept, as the kernel may ask again.
+// sync it. Of a large folder the last two pages are kept, as the kernel may ask again.
 type listing struct {
 	node *node
 	at   int // the entry that is read next
@@ -80,7 +80,7 @@ func (l *listing) Readdirent(ctx context.Context) (*fuse.DirEntry, syscall.Errno
 	return &entry, 0
 }
 
-// restart reads the folder again from its first entry on.
+// restart has the folder read again from its first entry on.
 func (l *listing) restart() {
 	l.closeHandle()
 	l.entries, l.first, l.isEnd = nil, 0, false
@@ -111,10 +111,10 @@ func (l *listing) read(ctx context.Context) error {
 	if l.first+len(l.entries) > keptAtMost {
 		l.node.names.tooLarge()
 	}
-	if keep := len(l.entries) - pageLength; keep > 0 && len(page) > 0 && l.first+len(l.entries) > keptAtMost {
+	if old := len(l.entries) - pageLength; old > 0 && len(page) > 0 && l.first+len(l.entries) > keptAtMost {
 		// Entries before the last page are forgotten.
-		l.first += keep
-		l.entries = append([]found(nil), l.entries[keep:]...)
+		l.first += old
+		l.entries = append([]found(nil), l.entries[old:]...)
 		freeSoon()
 	}
 	l.entries = append(l.entries, page...)

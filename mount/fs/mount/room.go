@@ -22,10 +22,10 @@ const (
 	fullEvery = time.Minute
 )
 
-// room says when the server was last full.
+// room lets one request at a time close files.
 type room struct {
 	mu     sync.Mutex
-	saidAt time.Time
+	saidAt time.Time // when it was last logged
 }
 
 // makeRoom closes files, or else gives up the watch of a folder, and says whether there was any.

@@ -17,8 +17,8 @@
 // Reports. The reporter watches folders that programs here watch by inotify (watchers.go finds them), compares their entries (reported_folder.go) and
 // has the repeater (repeat.go) make the kernel report each change.
 //
-// Locks of this package: a turn of node.order and repeats.turn are held during requests, handle.mu only while the file is opened or closed; all
-// other mutexes for an instant. A turn is entered before handle.mu, and handle.mu before node.mu.
+// Locks of this package: a turn of node.order and repeats.turn are held during requests, handle.mu only while the file is opened or closed, room.mu
+// while other files are closed, watchers.sweeping while /proc is read; all other mutexes for an instant. A turn is entered before handle.mu, and handle.mu before node.mu.
 package mount
 
 import (
