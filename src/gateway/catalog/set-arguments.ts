@@ -43,13 +43,19 @@ function isOfType(value: unknown, type: unknown): boolean {
   return type === "integer" ? Number.isInteger(value) : typeof value === type;
 }
 
+/** Keywords at the root that name no argument, or only those that are set. */
+const OF_ROOT: ReadonlySet<string> = new Set(
+  "properties required type title description $schema $id $comment".split(" "),
+);
+const REFERENCES: ReadonlySet<string> = new Set(["$ref", "$dynamicRef", "$recursiveRef"]);
+
 /** Whether the schema names the argument, or refers to its schema, in any place but `properties` and `required` of the root. */
 function isUsedElsewhere(name: string, schema: JsonObject, properties: JsonObject): boolean {
-  const { properties: _, required: __, ...others } = schema;
+  const others = Object.entries(schema).filter(([key]) => !OF_ROOT.has(key));
   const { [name]: own, ...siblings } = properties;
   const pointer = `#/properties/${name}`;
   const isToIt = (reference: unknown): boolean => {
-    if (typeof reference !== "string" || !reference.startsWith("#")) return false;
+    if (typeof reference !== "string") return false;
     const path = decoded(reference);
     return !path.startsWith("#/") || path === pointer || path.startsWith(`${pointer}/`);
   };
@@ -60,12 +66,10 @@ function isUsedElsewhere(name: string, schema: JsonObject, properties: JsonObjec
     if (!isJsonObject(value)) return false;
     return Object.entries(value).some(
       ([key, part]) =>
-        (names && key === name) ||
-        ((key === "$ref" || key === "$dynamicRef") && isToIt(part)) ||
-        search(part, names, level + 1),
+        (names && key === name) || (REFERENCES.has(key) && isToIt(part)) || search(part, names, level + 1),
     );
   };
-  return search(others, true, 0) || search(siblings, false, 0) || search(own, false, 0);
+  return search(Object.fromEntries(others), true, 0) || search(siblings, false, 0) || search(own, false, 0);
 }
 
 /** A reference without the escapes of JSON pointers in URIs; one that cannot be decoded counts as a reference to anything. */

@@ -116,13 +116,14 @@ export function canPrompt({ client, declared = client.capabilities }: CallHandle
   return takesElicitation(declared, "form") === true;
 }
 
-/** A digest of what a person is asked about: the rule, the server, and the definition that is shown. */
+/** A digest of what a person is asked about: the rule, the server, the definition that is shown, and the arguments that are set. */
 export function consentKey(
   catalog: Catalog,
   { rule, backend, target }: Pick<ConsentRequest, "rule" | "backend" | "target">,
 ): string {
-  const definition = target === null ? null : (target.definition ?? entryOf(catalog, target)?.definition);
-  return sha256Of(canonical([rule, backend, target?.kind, target?.originalName, definition ?? null]));
+  const entry = target === null ? null : entryOf(catalog, target);
+  const shown = [target?.definition ?? entry?.definition ?? null, entry?.setArguments ?? null];
+  return sha256Of(canonical([rule, backend, target?.kind, target?.originalName, ...shown]));
 }
 
 /** Whether a person has allowed exactly this, in this round of the call or an earlier one. */

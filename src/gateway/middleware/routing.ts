@@ -247,7 +247,7 @@ function destination(
   const text =
     other === null || found.status === "unfit"
       ? `The tool ${shown} is withheld: the arguments that this machine's owner sets for it do not fit it.`
-      : `The argument ${other} of ${shown} is set by this machine's owner: call the tool without it.`;
+      : `The argument ${other} of ${shown} is set by this machine's owner: call the tool again without it.`;
   return { refusal: refusedTool(text, params) };
 }
 
@@ -397,8 +397,13 @@ function renewedCall(
   if ("refusal" in now) return { answer: Promise.resolve(now.refusal) };
   const { found } = now;
   const moved = found.backend !== before.backend;
-  // A call that asks for a task must not move: the task is remembered with its first backend.
-  const mayMove = params?.["task"] === undefined && !isOtherMachines(found, before) && isAllowedNow(request);
+  // A call that asks for a task must not move: the task is remembered with its first backend. Nor does one with arguments
+  // that are set for the first backend's tool alone.
+  const mayMove =
+    params?.["task"] === undefined &&
+    isDeepStrictEqual(found.setArguments, before.setArguments) &&
+    !isOtherMachines(found, before) &&
+    isAllowedNow(request);
   if (moved && !mayMove) return { answer: Promise.resolve(unknownTarget(target)) };
   const serverParams = withServerName(params, found);
   if (!moved) return { params: serverParams, answer: null };

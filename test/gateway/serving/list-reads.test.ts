@@ -3,8 +3,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { nameKey } from "../../../src/gateway/catalog/names.ts";
 import { dueLists } from "../../../src/gateway/serving/list-reads.ts";
+import { settle } from "../../support/manual-clock.ts";
+import { backendConfig, listingsOf } from "../backends/pool/scripted-instance.ts";
 import { source } from "../catalog/sources.ts";
 import { client, policy, recordingServices, servingSet } from "../middleware/requests.ts";
+import { scriptedGateway } from "./gateway-rig.ts";
 
 const BACKENDS = ["a", "a_b", "c", "d@m", "e@m"];
 const MOVED = { kind: "tool", backend: "c", plainName: "moved" } as const;
@@ -54,4 +57,22 @@ test("D5 a list request reads its lists, and a name that no list has those that 
     ["ping", {}, null],
   ] as const)
     assert.equal(asked(method, params, how), expected, JSON.stringify([method, params]));
+});
+
+test("E6 a call that waited for the list with its tool has the arguments that are set", async (t) => {
+  const b = scriptedGateway(t);
+  const set = { name: null, description: null, arguments: { repo: "acme/site" } };
+  await b.start(backendConfig("a", { toolOverrides: { new: set } }));
+  await b.ready("old");
+  const { last } = b.script;
+  const read = Promise.withResolvers<void>();
+  last.reading = read.promise;
+  void b.ask("tools/call", { name: "new" });
+  const inputSchema = { type: "object", properties: { repo: { type: "string" } } };
+  last.listings = { ...listingsOf(), tools: [{ name: "new", inputSchema }] };
+  last.options.onListings();
+  await settle();
+  read.resolve();
+  await settle();
+  assert.deepEqual(last.calls[0]?.params, { name: "new", arguments: { repo: "acme/site" } });
 });

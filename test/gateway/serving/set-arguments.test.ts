@@ -4,8 +4,10 @@ import { test } from "node:test";
 import type { CatalogSource } from "../../../src/gateway/catalog/catalog.ts";
 import type { ClientHandle } from "../../../src/gateway/client-handle.ts";
 import { isError, type JsonObject, type Reply } from "../../../src/gateway/json-rpc.ts";
+import { consentKey } from "../../../src/gateway/middleware/consent.ts";
 import { OwnerQuestions } from "../../../src/gateway/middleware/owner-questions.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
+import { pluck } from "../../support/pluck.ts";
 import { catalogOf, FIRST_WINS, source } from "../catalog/sources.ts";
 import { callPort, client, policy, recordingServices, servingSet, user } from "../middleware/requests.ts";
 
@@ -55,6 +57,12 @@ const WITHHELD: Readonly<Record<string, readonly [schema: unknown, set?: JsonObj
   "referred to": [{ properties: { ...properties, other: { $ref: "#/properties/repo" } } }],
   "referred to with escapes": [{ properties: { ...properties, other: { $ref: "#/properties/re%70o" } } }],
   "the whole schema referred to": [{ properties: { ...properties, more: { items: { $ref: "#" } } } }],
+  "the whole schema referred to by its address": [
+    { $id: "x:/s", properties: { ...properties, more: { items: { $ref: "x:/s" } } } },
+  ],
+  "the whole schema referred to as before 2020": [
+    { properties: { ...properties, more: { items: { $recursiveRef: "#" } } } },
+  ],
   "its anchor referred to": [
     { properties: { repo: { type: "string", $anchor: "a" }, other: { $ref: "#a" } } },
   ],
@@ -77,6 +85,11 @@ test("E6 a tool whose schema the arguments do not fit, or which uses them in ano
     { properties: { repo: true, title: { $ref: "#/$defs/text" } }, $defs: { text: { type: "string" } } },
   ];
   for (const schema of taken) assert.equal(catalogOf(github(schema)).tools.size, 1);
+  // Words of the schema itself.
+  for (const name of ["type", "title", "object"]) {
+    const schema = { type: "object", title: "object", properties: { [name]: { type: "string" } } };
+    assert.equal(catalogOf(github(schema, { [name]: "x" })).tools.size, 1, name);
+  }
 });
 
 function texts(reply: Reply): string {
@@ -152,17 +165,31 @@ test("E6 a person is asked about the final arguments, and not about a call with 
   ]);
 });
 
-test("E6 a call that waited while the arguments that are set were changed is refused, with the tool's other server too", async () => {
-  const later = catalogOf(github(SCHEMA, { repo: "acme/docs" }));
-  const services = {
-    ...recordingServices((_, { renew }) => renew?.(false).answer ?? { result: { content: [] } }),
-    catalog: () => later,
-  };
-  const set = servingSet([github()], services, { conflict: FIRST_WINS });
-  const signal = new AbortController().signal;
-  const params = { name: "issue", arguments: { title: "one" } };
-  const reply = await set.handle(
-    set.finalRequest({ method: "tools/call", params, handle: callPort(client()), signal, served: set }),
+test("E6 a call that waited while the arguments that are set were changed is refused, and no other server gets them", async () => {
+  const changed = github(SCHEMA, { repo: "acme/docs" });
+  for (const [now, refused] of [
+    [changed, /is set/],
+    [source("gitlab", { tools: ["issue"] }), /Unknown tool/],
+  ] as const) {
+    const services = {
+      ...recordingServices((_, { renew }) => renew?.(false).answer ?? { result: { content: [] } }),
+      catalog: () => catalogOf(now),
+    };
+    const set = servingSet([github()], services, { conflict: FIRST_WINS });
+    const signal = new AbortController().signal;
+    const params = { name: "issue", arguments: { title: "one" } };
+    const reply = await set.handle(
+      set.finalRequest({ method: "tools/call", params, handle: callPort(client()), signal, served: set }),
+    );
+    assert.match(texts(reply), refused);
+    assert.deepEqual(pluck(services.calls, "backend"), ["github"]);
+  }
+});
+
+test("E6 what a person agreed to is for the arguments that were set then", () => {
+  const target = { kind: "tool", name: "issue", backend: "github", originalName: "issue" } as const;
+  const [one, other] = [SET, { repo: "acme/docs" }].map((set) =>
+    consentKey(catalogOf(github(SCHEMA, set)), { rule: "r", backend: "github", target }),
   );
-  assert.match(texts(reply), /is set/);
+  assert.notEqual(one, other);
 });

@@ -70,7 +70,8 @@ export interface CallSuspension {
 export class ModernCall implements CallHandle {
   readonly client: StandInSession;
   /** The request for the middleware chain. */
-  readonly work: GatewayRequest;
+  work: GatewayRequest;
+  readonly #given: GatewayRequest;
   readonly #parts: CallParts;
   readonly #abort = new CallAbort();
   /** The client's newest request of this call. */
@@ -91,7 +92,7 @@ export class ModernCall implements CallHandle {
     this.newest = request;
     this.#stream = stream;
     const { served } = parts;
-    this.work = served.finalRequest({
+    this.#given = {
       method,
       params,
       handle: this,
@@ -100,7 +101,14 @@ export class ModernCall implements CallHandle {
       ...(task !== null && { task }),
       ...(agreedTo !== null && { consent: "accept", consentFor: agreedTo }),
       ...(trace !== null && { trace }),
-    });
+    };
+    this.work = served.finalRequest(this.#given);
+  }
+
+  /** The request as it is once its tools are known. */
+  afterWait(served: ServingSet): GatewayRequest {
+    this.work = served.finalRequest({ ...this.#given, served });
+    return this.work;
   }
 
   get id(): RpcId {

@@ -24,7 +24,8 @@ export class Call implements CallHandle {
   readonly client: SessionPort;
   readonly id: RpcId;
   /** The request for the middleware chain. */
-  readonly work: GatewayRequest;
+  work: GatewayRequest;
+  readonly #given: GatewayRequest;
   readonly #abort = new CallAbort();
   readonly #serverRequests: PendingServerRequests;
   #stream: CallStream | null;
@@ -41,8 +42,15 @@ export class Call implements CallHandle {
     this.id = id;
     this.#serverRequests = serverRequests;
     this.#stream = stream;
-    const work = { method, params, handle: this, signal: this.#abort, served };
-    this.work = served.finalRequest(stream.trace === undefined ? work : { ...work, trace: stream.trace });
+    const given = { method, params, handle: this, signal: this.#abort, served };
+    this.#given = stream.trace === undefined ? given : { ...given, trace: stream.trace };
+    this.work = served.finalRequest(this.#given);
+  }
+
+  /** The request as it is once its tools are known. */
+  afterWait(served: ServingSet): GatewayRequest {
+    this.work = served.finalRequest({ ...this.#given, served });
+    return this.work;
   }
 
   get congested(): Promise<void> | null {
@@ -78,14 +86,15 @@ export class Call implements CallHandle {
 export function runCall(
   gateway: FrontGateway,
   logger: Logger,
-  { client, work }: { readonly client: SessionPort; readonly work: GatewayRequest },
+  call: Pick<Call, "client" | "work" | "afterWait">,
   onReply: (reply: Reply) => void,
 ): void {
+  const { client, work } = call;
   const handleAfter = async (ready: Promise<void>): Promise<Reply> => {
     await ready;
     if (work.signal.aborted) return errorReply(BACKEND_UNAVAILABLE, "the request was cancelled");
     const served = gateway.served.forClient(client);
-    return served.handle({ ...work, served });
+    return served.handle(call.afterWait(served));
   };
   const failed = (error: unknown): void => {
     const unread = tooManyValues(error);
