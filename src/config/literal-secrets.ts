@@ -5,6 +5,7 @@ import {
   HIDDEN,
   hasUnclearPassword,
   hiddenValues,
+  isSecretName,
   shownArguments,
   shownCommand,
   shownSecretText,
@@ -48,9 +49,13 @@ export function literalValues(connection: Connection): readonly string[] {
   return [...new Set(ofConnection(connection, secretIn).map(({ value }) => value))];
 }
 
-/** Whether a text under this name looks like a secret. */
+/** The keys that open something. Other ones (`project_key`) only name a thing. */
+const OPENING_KEY = /api|access|secret|private|token|passw|sign|encrypt|ssh|master|licen[cs]e/i;
+
+/** Whether the value of a tool's argument is a secret by its name or form. It may be a thing's id, which looks random. */
 export function isLiteralSecret(name: string, text: string): boolean {
-  return secretIn([], text, shownSecretText(name, [text], "log")).length > 0;
+  const isSecret = isSecretName(name) && (!/key$/i.test(name) || OPENING_KEY.test(name));
+  return secretIn([], text, shownSecretText(isSecret ? name : "id", [text], "log")).length > 0;
 }
 
 /** The names of the variables whose values are secrets. */

@@ -1,6 +1,7 @@
 // The types of single values: how each is read, described and shown. No schema library, because the daemon also loads
 // this file.
 import { SECRET_NAME } from "../../runtime/text/name-forms.ts";
+import { parseJson } from "../../runtime/text/parse-json.ts";
 import { parseReference, REFERENCE_FORMS, type SecretReference } from "../../secrets/reference.ts";
 import { parseGlob, parseLabel, parseServerUrl, URL_EXPECTED } from "../values/backend-values.ts";
 import { foreignReference } from "../values/foreign-reference.ts";
@@ -121,8 +122,8 @@ export const literal: Value<Literal> = {
   read(value, refuse) {
     const found = literalFault(value, 0);
     if (found === "") return refuse(null, []);
-    // The assertion holds: all that it contains was checked.
-    if (found === null) return value as Literal;
+    // As clients' values are, to be equal to them. The assertion holds: all that it contains was checked.
+    if (found === null) return parseJson(JSON.stringify(value)) as Literal;
     return refuse({ found, expected: "the value itself", hint: null }, []);
   },
 };
@@ -131,6 +132,8 @@ export const literal: Value<Literal> = {
 function literalFault(value: unknown, level: number): string | null {
   if (typeof value === "string") return foreignReference(value) ?? (isPlain(value) ? null : "a reference");
   if (typeof value === "boolean") return null;
+  if (typeof value === "bigint" || (Number.isInteger(value) && !Number.isSafeInteger(value)))
+    return "a number of too many digits";
   if (typeof value === "number") return Number.isFinite(value) ? null : "";
   if (level === MOST_LEVELS || (!Array.isArray(value) && !isTable(value))) return "";
   const faults = Object.values(value).map((part: unknown) => literalFault(part, level + 1));

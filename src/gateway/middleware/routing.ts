@@ -398,7 +398,7 @@ function renewedCall(
   const { found } = now;
   const moved = found.backend !== before.backend;
   // A call that asks for a task must not move: the task is remembered with its first backend. Nor does one with arguments
-  // that are set for the first backend's tool alone.
+  // that are set only for the first backend's tool.
   const mayMove =
     params?.["task"] === undefined &&
     isDeepStrictEqual(found.setArguments, before.setArguments) &&
