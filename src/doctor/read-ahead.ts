@@ -3,6 +3,7 @@ import { constants } from "node:fs";
 import { access, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { DoctorFinding } from "../api/doctor-report.ts";
+import { shellCommand } from "../runtime/text/plain-text.ts";
 import type { MountEntry } from "../shares/mounts/mount-entry.ts";
 import { findingsOf } from "./context.ts";
 
@@ -26,7 +27,8 @@ export async function examineReadAhead(
       );
       const text = `the kernel reads ${kib.trim()} KiB ahead on ${path}`;
       if (isFree) return [finding("ok", "read_ahead", text)];
-      const hint = `fine below 2 Gbit/s; on a faster route 1024 cost less CPU: the deb and rpm packages allow it, or as root: chown USER ${file}`;
+      const chown = shellCommand`chown USER ${file}`;
+      const hint = `fine below 2 Gbit/s; on a faster route 1024 cost less CPU: the deb and rpm packages allow it, or as root: ${chown}`;
       return [finding("info", "read_ahead_fixed", `${text}, whatever its route`, { hint })];
     }),
   );
