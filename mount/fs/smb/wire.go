@@ -28,13 +28,13 @@ type wire struct {
 }
 
 func (w *wire) Read(p []byte) (int, error) {
-	asked := Monotonic()
+	since := Monotonic()
 	n, err := w.TCPConn.Read(p)
 	if n > 0 {
 		now := Monotonic()
 		w.received.Store(int64(now))
 		w.traffic.FromServer.Add(int64(n))
-		w.speed.took(n, len(p), asked, now)
+		w.speed.measure(n, len(p), since, now)
 	}
 	if err != nil {
 		w.once.Do(func() { close(w.ended) })
@@ -62,45 +62,48 @@ func (w *wire) reset() {
 }
 
 const (
-	// Only messages of which at least this much is awaited are measured. Their last bytes come through the reader's buffer.
-	measuredFrom = 96 << 10
-	bufferedOf   = 16 << 10
-	fastFrom     = 200 << 20 // bytes in a second: more than a gigabit
-	// Some messages wait in this machine while it is busy, and seem to come at once.
-	mostOf, fewOf, ofLast = 6, 2, 8
+	// Shorter messages are not measured.
+	longMessage = 96 << 10
+	// The reader's buffer: the last bytes of a message come through it, and are not measured.
+	readerBuffer = 16 << 10
+	fastRate     = 200 << 20 // bytes a second: more than a gigabit
+	// The score at which the connection counts as fast, and as slow again. While this machine is busy, some messages wait in it
+	// and seem to come at once.
+	fastScore, slowScore, highestScore = 6, 2, 8
 )
 
-// speed tells whether a connection is fast, by the long messages that come: from the first byte of one to its last the server has nothing to do
-// but send it.
+// speed tells whether a connection is fast. It measures long messages from the first byte to the last, while the server has nothing
+// to do but send. Only the connection's one reader calls measure.
 type speed struct {
-	began  time.Duration
-	length int
-	rest   int
-	// Of the last long messages, how many more came fast than not.
-	fast   int
+	// The long message that is being read: since when, its length, and how much of it is missing. missing 0: none.
+	since   time.Duration
+	length  int
+	missing int
+	// Goes up with each message that came fast, and down with each other one.
+	score  int
 	isFast atomic.Bool
 }
 
-// took notes a read into what a message still needs.
-func (s *speed) took(n, room int, asked, now time.Duration) {
-	if room != s.rest {
-		if s.rest = 0; room < measuredFrom {
+// measure counts a read of n bytes into a buffer with room for all that is missing of a message.
+func (s *speed) measure(n, room int, since, now time.Duration) {
+	if room != s.missing {
+		if s.missing = 0; room < longMessage {
 			return
 		}
-		s.began, s.length = asked, room
+		s.since, s.length = since, room
 	}
-	if s.rest = room - n; s.rest >= bufferedOf {
+	if s.missing = room - n; s.missing >= readerBuffer {
 		return
 	}
-	isFast := time.Duration(s.length-s.rest)*time.Second/fastFrom > now-s.began
-	s.rest = 0
+	isFast := time.Duration(s.length-s.missing)*time.Second/fastRate > now-s.since
+	s.missing = 0
 	if isFast {
-		s.fast = min(s.fast+1, ofLast)
+		s.score = min(s.score+1, highestScore)
 	} else {
-		s.fast = max(s.fast-1, 0)
+		s.score = max(s.score-1, 0)
 	}
-	if s.fast >= mostOf || s.fast <= fewOf {
-		s.isFast.Store(s.fast >= mostOf)
+	if s.score >= fastScore || s.score <= slowScore {
+		s.isFast.Store(s.score >= fastScore)
 	}
 }
 

@@ -10,8 +10,8 @@ func TestAConnectionIsFastByMostOfItsLongMessages(t *testing.T) {
 	var s speed
 	now := time.Duration(0)
 	comes := func(length int, within time.Duration) {
-		s.took(length/2, length, now, now+within/2)
-		s.took(length-length/2, length-length/2, now+within/2, now+within)
+		s.measure(length/2, length, now, now+within/2)
+		s.measure(length-length/2, length-length/2, now+within/2, now+within)
 		now += within
 	}
 	for i, each := range []struct {
@@ -32,7 +32,7 @@ func TestAConnectionIsFastByMostOfItsLongMessages(t *testing.T) {
 			comes(each.length, each.within)
 		}
 		if s.isFast.Load() != each.isFast {
-			t.Fatalf("%d: %d of the last", i, s.fast)
+			t.Fatalf("%d: %d of the last", i, s.score)
 		}
 	}
 }
