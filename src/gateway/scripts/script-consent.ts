@@ -3,6 +3,7 @@
 import type { AuthorizationConfig } from "../../config/snapshot.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import { entryOf } from "../catalog/resolve.ts";
+import { otherArgument } from "../catalog/set-arguments.ts";
 import type { Reply } from "../json-rpc.ts";
 import { makeAnswered } from "../middleware/answered-call.ts";
 import { type ConsentRequest, consentKey, hasAgreed, refusalText } from "../middleware/consent.ts";
@@ -74,8 +75,9 @@ export function createScriptConsent({
     if (!needsConsent) return next(request);
     const target = targetOf(request.method, params);
     const entry = target === null ? null : entryOf(served.catalog, target);
-    // A tool that cannot be used now fails without a question.
-    if (entry === null || entry.status !== "listed") return next(request);
+    // What fails in any case needs no question.
+    const isCalled = entry?.status === "listed" && otherArgument(params, entry.setArguments ?? {}) === null;
+    if (!isCalled) return next(request);
     const isDestructive = hintsOf(entry.definition, unannotated ?? "destructive").destructive;
     const isNamed = policies?.isNamedAllowed(principal, entry, params?.["arguments"]) === true;
     if (!isDestructive || isNamed) return next(request);
@@ -94,7 +96,7 @@ export function createScriptConsent({
 export function inTurn(requestConsent: RequestConsent, clock: Clock): RequestConsent {
   const requestOnce = async (request: GatewayRequest, call: ConsentRequest): Promise<ConsentOutcome> => {
     const { script, signal } = request;
-    const tool = JSON.stringify([call.rule, call.backend, call.target?.name, call.target?.definition]);
+    const tool = consentKey(request.served.catalog, call);
     const left = script?.allowed.get(tool) ?? 0;
     if (left === DECLINED) return "decline";
     if (left > 0) {

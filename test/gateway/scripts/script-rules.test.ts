@@ -318,3 +318,25 @@ test("while eight other questions wait for a person, a script's question waits f
   open[0]?.();
   assert.equal(returnedBy(await script), "done");
 });
+
+test("E6 consent covers further calls only with the arguments that were set then, and what gives other ones is not asked about", async (t) => {
+  const sources = (repo: string) => {
+    const one = annotated("files", { remove: DESTROYS });
+    const inputSchema = { type: "object", properties: { repo: { type: "string" } } };
+    const tools = one.listings.tools.map((tool) => ({ ...tool, inputSchema }));
+    const toolOverrides = { remove: { arguments: { repo } } };
+    return [{ ...one, listings: { ...one.listings, tools }, toolOverrides }];
+  };
+  const rig = scriptRig(t, sources("one"), async () => {
+    rig.serve(sources("two"));
+    return text("done");
+  });
+  const { from, port, questions } = asked(() => ({ action: "accept", content: { calls: 5 } }));
+  await rig.run("await tools.remove({}); await tools.remove({})", { from, port });
+  assert.deepEqual(
+    questions.map((one) => one.split("\n")[1]),
+    ['repo: "one"', 'repo: "two"'],
+  );
+  assert.match(textOf(await rig.run("await tools.remove({ repo: 'x' })", { from, port })), /is set by/);
+  assert.equal(questions.length, 2);
+});
