@@ -25,6 +25,7 @@ import { exitCodeOfError, failureText } from "../../src/cli/run.ts";
 import { ERROR_CODES, MountaineerError } from "../../src/runtime/errors.ts";
 import { startRig } from "../api/management-rig.ts";
 import { sampleReport, sampleResult, sampleShare, scriptedControl } from "../api/sample-report.ts";
+import { ends } from "../support/ends.ts";
 import { eventually } from "../support/eventually.ts";
 import { pluck } from "../support/pluck.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
@@ -66,20 +67,16 @@ describe("the command line", { concurrency: 3 }, () => {
       );
       assert.ok(ended.stderr.includes(error.message));
     }
-    const theirs = await runCommand(["backends", "add", "a b", "--", "sh", "--json"], { home });
-    assert.deepEqual([theirs.code, theirs.stdout], [2, ""]);
+    await ends(runCommand(["backends", "add", "a b", "--", "sh", "--json"], { home }), 2, "");
   });
 
   test("help shows every command with examples, on stdout, in the order in which people need them", async (t) => {
     const home = await temporaryFolder(t);
-    const asked = await runCommand(["--help"], { home });
-    assert.equal(asked.code, 0);
-    assert.equal(asked.stderr, "");
+    const asked = await ends(runCommand(["--help"], { home }), 0, /Examples:\n {2}mountaineer up\n/, "");
     for (const { name } of [...COMMANDS, ...COMMAND_GROUPS]) {
       if (name.includes(" ")) continue;
       assert.match(asked.stdout, new RegExp(`^ {2}${name} `, "m"));
     }
-    assert.match(asked.stdout, /Examples:\n {2}mountaineer up\n/);
     const headings = [...asked.stdout.matchAll(/^[A-Z][\w ]+:$/gm)].map(([heading]) => heading);
     assert.deepEqual(headings, ["Options:", ...SECTIONS.map(({ heading }) => heading), "Examples:"]);
     // Here, not as sixty processes.
@@ -172,9 +169,7 @@ describe("the command line", { concurrency: 3 }, () => {
 
   test("status asks the daemon; --json is its report unchanged", async (t) => {
     const { home } = await startRig(t, { control: scriptedControl(two) });
-    const json = await runCommand(["status", "--json"], { home });
-    assert.deepEqual([json.code, json.stderr], [0, ""]);
-    assert.equal(json.stdout, `${JSON.stringify(two, null, 2)}\n`);
+    await ends(runCommand(["status", "--json"], { home }), 0, `${JSON.stringify(two, null, 2)}\n`, "");
     const human = await runCommand(["status"], { home });
     assert.deepEqual([human.code, human.stderr], [0, ""]);
     assert.match(human.stdout, /● running \(pid 4211/);
@@ -259,9 +254,7 @@ describe("the command line", { concurrency: 3 }, () => {
 
   test("with no share configured a changing command says so on stderr, and does not fail", async (t) => {
     const { home } = await startRig(t, { control: scriptedControl(sampleReport([])) });
-    const { code, stdout, stderr } = await runCommand(["mount", "--json"], { home });
-    assert.deepEqual([code, stdout], [0, "[]\n"]);
-    assert.match(stderr, /no share is configured/);
+    await ends(runCommand(["mount", "--json"], { home }), 0, "[]\n", /no share is configured/);
   });
 
   test("a configuration that is not the daemon's is refused, another path to the same one is not", async (t) => {
@@ -280,8 +273,7 @@ describe("the command line", { concurrency: 3 }, () => {
       assert.match(refused.stderr, /the running daemon uses .*config\.toml, not .*other\.toml\n {2}hint: /);
     }
     assert.deepEqual(control.calls, []);
-    const { code } = await runCommand(["--config", "config.toml", "status"], { home, cwd: home });
-    assert.equal(code, 0);
+    await ends(runCommand(["--config", "config.toml", "status"], { home, cwd: home }), 0);
     for (const same of [config, join(home, "alias.toml")]) {
       assert.equal((await runCommand(["--config", same, "status"], { home })).code, 0, same);
     }
@@ -320,9 +312,7 @@ describe("the command line", { concurrency: 3 }, () => {
     const asking = runCommand(["mount"], { home });
     await eventually(() => control.calls.length === 1);
     await server[Symbol.asyncDispose]();
-    const { code, stderr } = await asking;
-    assert.equal(code, 8);
-    assert.match(stderr, /the daemon ended before it was done/);
+    await ends(asking, 8, null, /the daemon ended before it was done/);
     const refusing = scriptedControl(sampleReport(), () => {
       throw new MountaineerError("permission_denied", "not allowed");
     });
@@ -341,8 +331,7 @@ describe("the command line", { concurrency: 3 }, () => {
       const { child, ended } = startCommand(["switch", "--to", "tb", "--wait"], { home });
       const call = await eventually(() => control.calls[0]);
       child.kill(signal);
-      const { code, stdout, stderr } = await ended;
-      assert.deepEqual([code, stdout, stderr], [expected, "", `mountaineer: stopped by ${signal}\n`]);
+      await ends(ended, expected, "", `mountaineer: stopped by ${signal}\n`);
       await eventually(() => call.signal.aborted);
     }
   });

@@ -94,10 +94,11 @@ test("an edit during the unmounts at exit mounts nothing again", async (t) => {
 });
 
 test("A6 one service, whose shares are edited one way after the other", async (t) => {
+  const it = t.test.bind(t);
   const { rig, service, control, at, folder, until, share, state, stop, ...s } = await serving(t);
   const both = await rig.config(["CORE", "MEDIA"]);
 
-  await t.test("A6 an added share is mounted, and the others keep their mount and state", async () => {
+  await it("A6 an added share is mounted, and the others keep their mount and state", async () => {
     const before = share("CORE");
     await rig.write(await rig.config(["MEDIA", "CORE"]));
     await until("MEDIA", overTb);
@@ -113,167 +114,146 @@ test("A6 one service, whose shares are edited one way after the other", async (t
     assertEach(control.status().shares, ({ name }) => name, ["MEDIA", "CORE"], "in the file's order");
   });
 
-  await t.test(
-    "A6 removing and adding a share repeatedly leaves one loop for it and its newest state",
-    async () => {
-      const from = s.transitions.length;
-      for (const text of [s.text, both, s.text, both, s.text, both]) await s.replace(text);
-      await until("MEDIA", overTb);
-      await eventually(async () => (await state()).shares["MEDIA"]?.["active_interface"] === "tb");
-      const mounted = s.transitions
+  await it("A6 removing and adding a share repeatedly leaves one loop for it and its newest state", async () => {
+    const from = s.transitions.length;
+    for (const text of [s.text, both, s.text, both, s.text, both]) await s.replace(text);
+    await until("MEDIA", overTb);
+    await eventually(async () => (await state()).shares["MEDIA"]?.["active_interface"] === "tb");
+    const mounted = s.transitions
+      .slice(from)
+      .filter(
+        (each) => /^share\.mount(ed|_attempt)$/.test(each.name) && "share" in each && each.share === "MEDIA",
+      );
+    assert.ok(mounted.length <= 2, JSON.stringify(mounted));
+  });
+
+  await it("A6 a route's other folder is mounted once nothing is open on the old one, and not earlier", async () => {
+    const untouched = share("MEDIA");
+    await writeFile(folder("CORE-tb/file"), "text");
+    const holder = spawn("sleep", ["600"], { cwd: folder("CORE-tb"), stdio: "ignore" });
+    t.after(() => void holder.kill("SIGKILL"));
+    await rig.write(
+      await rig.config([{ name: "CORE", tb: "other-tb", fallback: "other-fallback" }, "MEDIA"]),
+    );
+    const condition = await eventually(() =>
+      share("CORE").conditions.find(({ code }) => code === "waiting_for_close"),
+    );
+    assert.deepEqual(
+      condition.holders?.map(({ pid }) => pid),
+      [holder.pid],
+    );
+    assert.equal(await at("volumes", "CORE"), folder("CORE-tb"));
+    holder.kill("SIGKILL");
+    await until("CORE", (each) => overTb(each) && each.conditions.length === 0);
+    assert.equal(await at("volumes", "CORE"), folder("other-tb"));
+    const after = share("MEDIA");
+    assert.deepEqual(
+      [after.last_switch_at, after.tb_healthy_since],
+      [untouched.last_switch_at, untouched.tb_healthy_since],
+    );
+  });
+
+  await it("A6 a share that is removed in the file stays mounted, is logged and named, and can be unmounted", async () => {
+    const from = s.logger.lines.length;
+    await rig.write(s.text);
+    await eventually(() => control.status().shares.length === 1);
+    assert.equal(await at("volumes", "MEDIA"), folder("MEDIA-tb"));
+    assert.equal(await at("Shares", "MEDIA"), folder("volumes/MEDIA"));
+    const lines = s.logger.lines.slice(from).filter(({ message }) => message === "share.unmanaged");
+    assertEach(lines, ({ fields }) => fields, [{ share: "MEDIA", left_mounted_over: "tb" }]);
+    const isNamed = () =>
+      control.status().global.conditions.find(({ code }) => code === "left_mounted:MEDIA");
+    const told = await eventually(() => isNamed() ?? null);
+    assert.equal(told.title, `MEDIA is no longer configured; still mounted at ${folder("volumes/MEDIA")}`);
+    assert.equal(told.hint, "mountaineer unmount --share MEDIA");
+    const { signal } = new AbortController();
+    await assert.rejects(async () => control.mount({ shares: ["MEDIA"] }, signal), {
+      code: "share_unknown",
+    });
+    const { results } = await control.unmount({ shares: ["MEDIA"] }, signal);
+    assertEach(results, ({ share, result }) => [share, result], [["MEDIA", "unmounted"]]);
+    for (const gone of ["volumes", "Shares"])
+      await assert.rejects(Promise.resolve(at(gone, "MEDIA")), { code: "ENOENT" });
+    assert.equal(isNamed(), undefined);
+    assert.ok(!("MEDIA" in (await state()).shares));
+    await assert.rejects(control.unmount({ shares: ["MEDIA"] }, signal), { code: "share_unknown" });
+  });
+
+  await it("A6 another mount_root and shares_root move mounts and links when nothing is open", async () => {
+    const moved = folder("elsewhere/CORE");
+    await rig.write(await rig.config(["CORE"], { mountRoot: "elsewhere", sharesRoot: "Other" }));
+    await until("CORE", (each) => overTb(each) && each.mount_path === moved);
+    assert.equal(await at("elsewhere", "CORE"), folder("CORE-tb"));
+    await eventually(async () => (await at("Other", "CORE")) === moved);
+  });
+
+  await it("A6 the interval and the toggles apply at once, and the flag of the command line overrides the file", async () => {
+    const interval = (): number => control.status().global.check_interval_secs;
+    await rig.write(await rig.config(["CORE"], { global: ["check_interval_secs = 3600"] }));
+    await eventually(() => interval() === 3600);
+    const short = ["check_interval_secs = 0.1", "auto_failback = true", "lsof_recheck = false"];
+    await rig.write(await rig.config(["CORE"], { global: short }));
+    await eventually(() => interval() === 0.1);
+    const { auto_failback, lsof_recheck } = control.status().global;
+    assert.deepEqual({ auto_failback, lsof_recheck }, { auto_failback: true, lsof_recheck: false });
+    const from = s.logger.lines.length;
+    const ticks = () =>
+      s.logger.lines
         .slice(from)
-        .filter(
-          (each) =>
-            /^share\.mount(ed|_attempt)$/.test(each.name) && "share" in each && each.share === "MEDIA",
-        );
-      assert.ok(mounted.length <= 2, JSON.stringify(mounted));
-    },
-  );
+        .filter(({ message, fields }) => message === "cycle" && String(fields["trigger"]) === "tick");
+    await eventually(() => ticks().length >= 5);
+    await stop();
 
-  await t.test(
-    "A6 a route's other folder is mounted once nothing is open on the old one, and not earlier",
-    async () => {
-      const untouched = share("MEDIA");
-      await writeFile(folder("CORE-tb/file"), "text");
-      const holder = spawn("sleep", ["600"], { cwd: folder("CORE-tb"), stdio: "ignore" });
-      t.after(() => void holder.kill("SIGKILL"));
-      await rig.write(
-        await rig.config([{ name: "CORE", tb: "other-tb", fallback: "other-fallback" }, "MEDIA"]),
-      );
-      const condition = await eventually(() =>
-        share("CORE").conditions.find(({ code }) => code === "waiting_for_close"),
-      );
-      assert.deepEqual(
-        condition.holders?.map(({ pid }) => pid),
-        [holder.pid],
-      );
-      assert.equal(await at("volumes", "CORE"), folder("CORE-tb"));
-      holder.kill("SIGKILL");
-      await until("CORE", (each) => overTb(each) && each.conditions.length === 0);
-      assert.equal(await at("volumes", "CORE"), folder("other-tb"));
-      const after = share("MEDIA");
-      assert.deepEqual(
-        [after.last_switch_at, after.tb_healthy_since],
-        [untouched.last_switch_at, untouched.tb_healthy_since],
-      );
-    },
-  );
-
-  await t.test(
-    "A6 a share that is removed in the file stays mounted, is logged and named, and can be unmounted",
-    async () => {
-      const from = s.logger.lines.length;
-      await rig.write(s.text);
-      await eventually(() => control.status().shares.length === 1);
-      assert.equal(await at("volumes", "MEDIA"), folder("MEDIA-tb"));
-      assert.equal(await at("Shares", "MEDIA"), folder("volumes/MEDIA"));
-      const lines = s.logger.lines.slice(from).filter(({ message }) => message === "share.unmanaged");
-      assertEach(lines, ({ fields }) => fields, [{ share: "MEDIA", left_mounted_over: "tb" }]);
-      const isNamed = () =>
-        control.status().global.conditions.find(({ code }) => code === "left_mounted:MEDIA");
-      const told = await eventually(() => isNamed() ?? null);
-      assert.equal(told.title, `MEDIA is no longer configured; still mounted at ${folder("volumes/MEDIA")}`);
-      assert.equal(told.hint, "mountaineer unmount --share MEDIA");
-      const { signal } = new AbortController();
-      await assert.rejects(async () => control.mount({ shares: ["MEDIA"] }, signal), {
-        code: "share_unknown",
-      });
-      const { results } = await control.unmount({ shares: ["MEDIA"] }, signal);
-      assertEach(results, ({ share, result }) => [share, result], [["MEDIA", "unmounted"]]);
-      for (const gone of ["volumes", "Shares"])
-        await assert.rejects(Promise.resolve(at(gone, "MEDIA")), { code: "ENOENT" });
-      assert.equal(isNamed(), undefined);
-      assert.ok(!("MEDIA" in (await state()).shares));
-      await assert.rejects(control.unmount({ shares: ["MEDIA"] }, signal), { code: "share_unknown" });
-    },
-  );
-
-  await t.test(
-    "A6 another mount_root and shares_root move mounts and links when nothing is open",
-    async () => {
-      const moved = folder("elsewhere/CORE");
-      await rig.write(await rig.config(["CORE"], { mountRoot: "elsewhere", sharesRoot: "Other" }));
-      await until("CORE", (each) => overTb(each) && each.mount_path === moved);
-      assert.equal(await at("elsewhere", "CORE"), folder("CORE-tb"));
-      await eventually(async () => (await at("Other", "CORE")) === moved);
-    },
-  );
-
-  await t.test(
-    "A6 the interval and the toggles apply at once, and the flag of the command line overrides the file",
-    async () => {
-      const interval = (): number => control.status().global.check_interval_secs;
-      await rig.write(await rig.config(["CORE"], { global: ["check_interval_secs = 3600"] }));
-      await eventually(() => interval() === 3600);
-      const short = ["check_interval_secs = 0.1", "auto_failback = true", "lsof_recheck = false"];
-      await rig.write(await rig.config(["CORE"], { global: short }));
-      await eventually(() => interval() === 0.1);
-      const { auto_failback, lsof_recheck } = control.status().global;
-      assert.deepEqual({ auto_failback, lsof_recheck }, { auto_failback: true, lsof_recheck: false });
-      const from = s.logger.lines.length;
-      const ticks = () =>
-        s.logger.lines
-          .slice(from)
-          .filter(({ message, fields }) => message === "cycle" && String(fields["trigger"]) === "tick");
-      await eventually(() => ticks().length >= 5);
-      await stop();
-
-      const flagged = await rig.start({ intervalMs: 250 });
-      const flaggedInterval = () => flagged.service.control.status().global.check_interval_secs;
-      assert.equal(flaggedInterval(), 0.25);
-      await rig.write(await rig.config(["CORE"], { global: ["check_interval_secs = 5"] }));
-      await eventually(() => flagged.service.control.sync().generation === 2);
-      assert.equal(flaggedInterval(), 0.25);
-    },
-  );
+    const flagged = await rig.start({ intervalMs: 250 });
+    const flaggedInterval = () => flagged.service.control.status().global.check_interval_secs;
+    assert.equal(flaggedInterval(), 0.25);
+    await rig.write(await rig.config(["CORE"], { global: ["check_interval_secs = 5"] }));
+    await eventually(() => flagged.service.control.sync().generation === 2);
+    assert.equal(flaggedInterval(), 0.25);
+  });
 });
 
 test("B4 B6 one service, whose file is broken in one way after the other", async (t) => {
+  const it = t.test.bind(t);
   const { rig, service, control, global, text, logger } = await serving(t);
   /** Another meaning. */
   const every = (secs: number, of = text): string => of.replace(/(check_interval_secs =) .*/, `$1 ${secs}`);
   const { configFile } = rig;
 
-  await t.test(
-    "B6 a broken file changes nothing, is reported once with its position, and correcting it applies",
-    async () => {
-      await rig.write(text.replace("check_interval_secs", "check_intervall_secs"));
-      const condition = await eventually(() => global("config_rejected"));
-      assert.match(condition.title, /config\.toml:4:1: .*check_intervall_secs/);
-      assert.match(condition.title, /did you mean/);
-      assert.equal(condition.severity, "error");
-      assert.equal(condition.since, control.sync().last_error?.since);
-      assert.deepEqual([control.sync().generation, control.sync().events.at(-1)?.type], [1, "error"]);
-      assertRejectedAlone(logger);
-      const wrong = await control.verify({}, NEVER);
-      assert.equal(wrong.ok, false);
-      assert.ok(wrong.findings.some(({ share, code }) => share === null && code === "config_rejected"));
-      assert.equal((await control.verify({ shares: ["CORE"] }, NEVER)).ok, true);
+  await it("B6 a broken file changes nothing, is reported once with its position, and correcting it applies", async () => {
+    await rig.write(text.replace("check_interval_secs", "check_intervall_secs"));
+    const condition = await eventually(() => global("config_rejected"));
+    assert.match(condition.title, /config\.toml:4:1: .*check_intervall_secs/);
+    assert.match(condition.title, /did you mean/);
+    assert.equal(condition.severity, "error");
+    assert.equal(condition.since, control.sync().last_error?.since);
+    assert.deepEqual([control.sync().generation, control.sync().events.at(-1)?.type], [1, "error"]);
+    assertRejectedAlone(logger);
+    const wrong = await control.verify({}, NEVER);
+    assert.equal(wrong.ok, false);
+    assert.ok(wrong.findings.some(({ share, code }) => share === null && code === "config_rejected"));
+    assert.equal((await control.verify({ shares: ["CORE"] }, NEVER)).ok, true);
 
-      await rig.write(every(0.3));
-      await eventually(() => control.sync().last_error === null);
-      assert.equal(control.sync().generation, 2);
-      assert.ok(!control.status().global.conditions.some(({ code }) => code.startsWith("config_")));
-    },
-  );
+    await rig.write(every(0.3));
+    await eventually(() => control.sync().last_error === null);
+    assert.equal(control.sync().generation, 2);
+    assert.ok(!control.status().global.conditions.some(({ code }) => code.startsWith("config_")));
+  });
 
-  await t.test(
-    "B3 a deleted file changes nothing, is reported, is not re-created, and applies when it returns",
-    async () => {
-      await rm(configFile);
-      const condition = await eventually(() => global("config_missing"));
-      assert.match(condition.hint ?? "", /rollback 0/);
-      const report = await service.reload(NEVER);
-      assert.match(report.failure ?? "", /is not there/);
-      assert.equal(report.reloaded, false);
-      await assert.rejects(open(configFile), { code: "ENOENT" });
-      await rig.write(every(0.4));
-      await eventually(() => control.sync().generation === 3);
-      assert.equal(global("config_missing"), undefined);
-    },
-  );
+  await it("B3 a deleted file changes nothing, is reported, is not re-created, and applies when it returns", async () => {
+    await rm(configFile);
+    const condition = await eventually(() => global("config_missing"));
+    assert.match(condition.hint ?? "", /rollback 0/);
+    const report = await service.reload(NEVER);
+    assert.match(report.failure ?? "", /is not there/);
+    assert.equal(report.reloaded, false);
+    await assert.rejects(open(configFile), { code: "ENOENT" });
+    await rig.write(every(0.4));
+    await eventually(() => control.sync().generation === 3);
+    assert.equal(global("config_missing"), undefined);
+  });
 
-  await t.test("B4 a second configuration file is reported for as long as it is there", async () => {
+  await it("B4 a second configuration file is reported for as long as it is there", async () => {
     const other = join(dirname(configFile), "config.yaml");
     await writeFile(other, "shares: []\n");
     assert.match(
@@ -284,7 +264,7 @@ test("B4 B6 one service, whose file is broken in one way after the other", async
     await eventually(() => global(`config_second:${other}`) === undefined);
   });
 
-  await t.test("a rollback rewrites a deleted file with the running configuration", async () => {
+  await it("a rollback rewrites a deleted file with the running configuration", async () => {
     const before = (await control.history()).entries.length;
     await rm(configFile);
     const report = await control.rollback({ n: 0 }, NEVER, OWNER_RIGHTS);
@@ -293,61 +273,52 @@ test("B4 B6 one service, whose file is broken in one way after the other", async
     assert.equal((await control.history()).entries.length, before);
   });
 
-  await t.test(
-    "B4 a folder in the file's place is reported as unreadable, retried, and cleared when the file returns",
-    async () => {
-      const errors = () => control.sync().events.filter(({ type }) => type === "error").length;
-      const before = errors();
-      await rename(configFile, `${configFile}.away`);
-      await mkdir(configFile);
-      const condition = await eventually(() => global("config_unreadable"));
-      assert.match(condition.title, /EISDIR|not a file/);
-      assert.equal(errors(), before + 1);
-      await rm(configFile, { recursive: true });
-      await rename(`${configFile}.away`, configFile);
-      await eventually(() => control.sync().last_error === null);
-      assert.equal(control.sync().generation, 3);
-    },
-  );
+  await it("B4 a folder in the file's place is reported as unreadable, retried, and cleared when the file returns", async () => {
+    const errors = () => control.sync().events.filter(({ type }) => type === "error").length;
+    const before = errors();
+    await rename(configFile, `${configFile}.away`);
+    await mkdir(configFile);
+    const condition = await eventually(() => global("config_unreadable"));
+    assert.match(condition.title, /EISDIR|not a file/);
+    assert.equal(errors(), before + 1);
+    await rm(configFile, { recursive: true });
+    await rename(`${configFile}.away`, configFile);
+    await eventually(() => control.sync().last_error === null);
+    assert.equal(control.sync().generation, 3);
+  });
 
-  await t.test(
-    "B10 with `enabled = false` nothing is watched; reloads and edits apply all the same, and can switch it on",
-    async () => {
-      const off = text.replace("[sync]", "[sync]\nenabled = false");
-      await rig.write(off);
-      await eventually(() => control.sync().watching === "off");
-      await rig.write(every(0.5, off));
-      assert.equal((await service.reload(NEVER)).reloaded, true);
-      const { generation } = control.sync();
-      const edits = [{ key: "sync.enabled", value: "true" }];
-      const edited = await control.edit({ edits, source: "test" }, NEVER, OWNER_RIGHTS);
-      assert.deepEqual(edited.reload?.settings, ["sync.enabled"]);
-      assert.equal(control.sync().watching, "live");
-      await rig.write(every(0.6, await readFile(configFile, "utf8")));
-      await eventually(() => control.sync().generation === generation + 2);
-    },
-  );
+  await it("B10 with `enabled = false` nothing is watched; reloads and edits apply all the same, and can switch it on", async () => {
+    const off = text.replace("[sync]", "[sync]\nenabled = false");
+    await rig.write(off);
+    await eventually(() => control.sync().watching === "off");
+    await rig.write(every(0.5, off));
+    assert.equal((await service.reload(NEVER)).reloaded, true);
+    const { generation } = control.sync();
+    const edits = [{ key: "sync.enabled", value: "true" }];
+    const edited = await control.edit({ edits, source: "test" }, NEVER, OWNER_RIGHTS);
+    assert.deepEqual(edited.reload?.settings, ["sync.enabled"]);
+    assert.equal(control.sync().watching, "live");
+    await rig.write(every(0.6, await readFile(configFile, "utf8")));
+    await eventually(() => control.sync().generation === generation + 2);
+  });
 
-  await t.test(
-    "B4 under `stop` watching ends, every UI says so, and a manual reload applies the correction and watches again",
-    async () => {
-      const stop = text.replace("[sync]", '[sync]\non_failure = "stop"');
-      const { generation } = control.sync();
-      await rig.write(stop);
-      await eventually(() => control.sync().generation === generation + 1);
-      const from = logger.lines.length;
-      await rig.write(`${stop}[`);
-      await eventually(() => control.sync().watching === "stopped");
-      assert.ok(global("sync_stopped") && global("config_rejected"));
-      assertRejectedAlone(logger, from);
-      await rig.write(every(0.7, stop));
-      const report = await service.reload(NEVER);
-      assert.deepEqual([report.reloaded, report.settings], [true, ["global.check_interval_secs"]]);
-      assert.equal(control.sync().watching, "live");
-      await rig.write(every(0.8, stop));
-      await eventually(() => control.sync().generation === generation + 3);
-    },
-  );
+  await it("B4 under `stop` watching ends, every UI says so, and a manual reload applies the correction and watches again", async () => {
+    const stop = text.replace("[sync]", '[sync]\non_failure = "stop"');
+    const { generation } = control.sync();
+    await rig.write(stop);
+    await eventually(() => control.sync().generation === generation + 1);
+    const from = logger.lines.length;
+    await rig.write(`${stop}[`);
+    await eventually(() => control.sync().watching === "stopped");
+    assert.ok(global("sync_stopped") && global("config_rejected"));
+    assertRejectedAlone(logger, from);
+    await rig.write(every(0.7, stop));
+    const report = await service.reload(NEVER);
+    assert.deepEqual([report.reloaded, report.settings], [true, ["global.check_interval_secs"]]);
+    assert.equal(control.sync().watching, "live");
+    await rig.write(every(0.8, stop));
+    await eventually(() => control.sync().generation === generation + 3);
+  });
 });
 
 test("the beat maintains the logs of programs that mount, also of an unconfigured share", async (t) => {

@@ -8,6 +8,7 @@ import { connectToDaemon } from "../../src/api/client/client.ts";
 import { watchHome } from "../../src/daemon/home-watch.ts";
 import { systemErrorCode } from "../../src/runtime/errors.ts";
 import { type Running, runProcess, startCommand } from "../cli/command-line.ts";
+import { ends } from "../support/ends.ts";
 import { eventually } from "../support/eventually.ts";
 import { createManualClock } from "../support/manual-clock.ts";
 import { stopProcess } from "../support/stop-process.ts";
@@ -80,17 +81,14 @@ for (const [how, { lose, left }] of Object.entries(LOSSES)) {
     );
     await lose(home, join(folder, "elsewhere"));
     await once(child, "exit");
-    const { code, stderr } = await ended;
-    assert.equal(code, 6, stderr);
-    assert.match(stderr, /mountaineer: \S+home, the home of this daemon, was moved or removed/);
+    await ends(ended, 6, null, /mountaineer: \S+home, the home of this daemon, was moved or removed/);
     assert.deepEqual(await contentOf(home), left);
     assert.equal(await link(), disk);
     for (const [args, said] of [
       [["status"], /no daemon runs/],
       [["down"], /no daemon ran for this home/],
     ] as const) {
-      const ran = await runProcess(args, { home });
-      assert.match(ran.stdout, said);
+      await ends(runProcess(args, { home }), 0, said);
       assert.deepEqual(await contentOf(home), left);
     }
     if (how === "moved")
@@ -115,9 +113,7 @@ test("at the new place of a moved home no second daemon starts while the first o
   await stopProcess(child.pid ?? assert.fail());
   const now = join(folder, "now");
   await rename(home, now);
-  const { code, stderr } = await runProcess(["monitor"], { home: now });
-  assert.equal(code, 4, stderr);
-  assert.match(stderr, new RegExp(`already runs .*pid ${child.pid}`));
+  await ends(runProcess(["monitor"], { home: now }), 4, null, new RegExp(`already runs .*pid ${child.pid}`));
   child.kill("SIGCONT");
   assert.equal((await ended).code, 6);
   await start(t, now);

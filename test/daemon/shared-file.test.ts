@@ -7,6 +7,7 @@ import { type TestContext, test } from "node:test";
 import { promisify } from "node:util";
 import { findProgram } from "../../src/runtime/process/find-program.ts";
 import { runCommand } from "../cli/command-line.ts";
+import { ends } from "../support/ends.ts";
 import { eventually } from "../support/eventually.ts";
 import { freePort } from "../support/free-port.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
@@ -119,9 +120,7 @@ test("`config set` reports that it changed a file in a git work tree", needsGit,
   await mkdir(home, { mode: 0o700 });
   await symlink(join(clone, "config.toml"), join(home, "config.toml"));
   const set = () => runCommand(["config", "set", "global.check_interval_secs", "3"], { home });
-  const { code, stdout, stderr } = await set();
-  assert.equal(code, 0, stderr);
-  assert.match(stdout, new RegExp(`is 3 \\(it was 2\\), in the git work tree .*${clone}: commit it there\n`));
+  await ends(set(), 0, new RegExp(`is 3 \\(it was 2\\), in the git work tree .*${clone}: commit it there\n`));
   assert.doesNotMatch((await set()).stdout, /work tree/, "nothing was changed");
   assert.match(await readFile(join(clone, "config.toml"), "utf8"), /= 3/);
 });

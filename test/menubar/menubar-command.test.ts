@@ -10,6 +10,7 @@ import { scriptedConfig } from "../api/sample-config.ts";
 import { sampleReport, sampleResult, sampleShare, scriptedControl } from "../api/sample-report.ts";
 import { environmentOf, type Running, startCommand } from "../cli/command-line.ts";
 import { type EndInProcess, runInProcess } from "../support/command-in-process.ts";
+import { ends } from "../support/ends.ts";
 import { eventually } from "../support/eventually.ts";
 import { pluck } from "../support/pluck.ts";
 import { isGone } from "../support/processes.ts";
@@ -110,8 +111,7 @@ test("an installed plugin streams, and its lines run it", async (t) => {
   const installed = await menubar(["--plugin-folder", folder], home);
   const path = join(folder, "mountaineer.1d.sh");
   assert.deepEqual([installed.code, installed.stdout], [0, `written: ${path}\n`]);
-  const again = await menubar(["--install-swiftbar", "--plugin-folder", folder], home);
-  assert.equal(again.stdout, `already there: ${path}\n`);
+  await ends(menubar(["--install-swiftbar", "--plugin-folder", folder], home), 0, `already there: ${path}\n`);
 
   const { spawn } = await import("node:child_process");
   const plugin = spawn(path, {
@@ -148,9 +148,7 @@ test("SwiftBar shows the failure of a click, since the command's output is invis
   const ran = await menubar(["--act", "do/unmount/CORE"], home);
   assert.equal(ran.code, 1);
   assert.equal(ran.stderr, "mountaineer: Unmount CORE: CORE: 1 file is open\n");
-  const wrong = await menubar(["--act", "wipe/CORE"], home);
-  assert.equal(wrong.code, 2);
-  assert.match(wrong.stderr, /nothing that the menu can do/);
+  await ends(menubar(["--act", "wipe/CORE"], home), 2, null, /nothing that the menu can do/);
 });
 
 test("without a daemon one is started, or not with --no-start; SIGTERM ends the menu and leaves the daemon", async (t) => {
@@ -232,9 +230,7 @@ test("the icon as a process: registered, one for each home, gone at SIGTERM", {
   });
   await eventually(() => watcher.registered.length === 1);
   await eventually(() => first.stderr().includes("the icon is shown"));
-  const second = await menubar([], home, env);
-  assert.equal(second.code, 4);
-  assert.match(second.stderr, /already runs in this session/);
+  await ends(menubar([], home, env), 4, null, /already runs in this session/);
   first.child.kill("SIGTERM");
   assert.equal((await first.ended).code, 143);
 });
@@ -288,11 +284,8 @@ test("a path is shown by the desktop's own program, whatever characters are in i
   const path = "/Shares/it's | a;b$(c) é";
   const text = `open/${encodeURIComponent(path).replace(/[!'()*]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`)}`;
   const env = { PATH: `${programs}:${process.env["PATH"] ?? ""}` };
-  const ran = await menubar(["--act", text], home, env);
-  assert.equal(ran.code, 0, ran.stderr);
+  await ends(menubar(["--act", text], home, env), 0);
   assert.equal(await readFile(told, "utf8"), path);
   await writeFile(join(programs, "xdg-open"), "#!/bin/sh\nexit 3\n");
-  const failed = await menubar(["--act", text], home, env);
-  assert.equal(failed.code, 1);
-  assert.match(failed.stderr, /cannot show it \(exit code 3\)/);
+  await ends(menubar(["--act", text], home, env), 1, null, /cannot show it \(exit code 3\)/);
 });

@@ -28,6 +28,7 @@ async function terminalLink({ home }: TestHome): Promise<string> {
 }
 
 test("a first server in the page", { skip: NO_BROWSER }, async (t) => {
+  const it = t.test.bind(t);
   const folder = await temporaryFolder(t);
   const home = await createTestHome({
     home: join(folder, "h"),
@@ -53,7 +54,7 @@ test("a first server in the page", { skip: NO_BROWSER }, async (t) => {
     await page.getByRole("button", { name: "Show what runs …" }).click();
   };
 
-  await t.test("F2 no button of an empty home leads to a blank page, and no view asks in vain", async () => {
+  await it("F2 no button of an empty home leads to a blank page, and no view asks in vain", async () => {
     for (const name of ["Add a share", "Import servers", "Add a server"]) {
       await openView(page, "Home");
       await page.getByRole("link", { name }).click();
@@ -71,32 +72,29 @@ test("a first server in the page", { skip: NO_BROWSER }, async (t) => {
     await openView(page, "Home");
   });
 
-  await t.test(
-    "F4 the link of an empty home gives the right to import, and pasted servers are shown whole",
-    async () => {
-      await page.getByRole("link", { name: "Import servers" }).click();
-      const args = JSON.stringify([TOOLS_SERVER, "--with space"]);
-      await paste(`"tools": {"command": "${process.execPath}", "args": ${args}, "env": {"GITHUB_TOKEN": "${VALUE}"}},
+  await it("F4 the link of an empty home gives the right to import, and pasted servers are shown whole", async () => {
+    await page.getByRole("link", { name: "Import servers" }).click();
+    const args = JSON.stringify([TOOLS_SERVER, "--with space"]);
+    await paste(`"tools": {"command": "${process.execPath}", "args": ${args}, "env": {"GITHUB_TOKEN": "${VALUE}"}},
       "dead": {"url": "wss://dead.example/mcp"}`);
-      await dialog.getByText(`${process.execPath} ${TOOLS_SERVER} '--with space'`).waitFor();
-      await dialog.getByText("GITHUB_TOKEN = secret:tools-github-token", { exact: true }).waitFor();
-      await dialog.getByText(/^1 to run, \d disabled, \d not imported, 0 in projects$/).waitFor();
-      await dialog
-        .getByText(/wss:\/\//)
-        .first()
-        .waitFor();
-      assert.ok(!(await page.content()).includes(VALUE));
-      assert.deepEqual(await violations(page), []);
-      await dialog.getByRole("button", { name: /^Import / }).click();
-      await page.getByText(/server.* imported\./).waitFor();
-      const written = await readFile(home.configFile, "utf8");
-      assert.match(written, /GITHUB_TOKEN = "secret:tools-github-token"/);
-      assert.ok(!written.includes(VALUE));
-      assert.match((await home.cli(["secret", "list"])).stdout, /gateway-token[\s\S]*tools-github-token/);
-    },
-  );
+    await dialog.getByText(`${process.execPath} ${TOOLS_SERVER} '--with space'`).waitFor();
+    await dialog.getByText("GITHUB_TOKEN = secret:tools-github-token", { exact: true }).waitFor();
+    await dialog.getByText(/^1 to run, \d disabled, \d not imported, 0 in projects$/).waitFor();
+    await dialog
+      .getByText(/wss:\/\//)
+      .first()
+      .waitFor();
+    assert.ok(!(await page.content()).includes(VALUE));
+    assert.deepEqual(await violations(page), []);
+    await dialog.getByRole("button", { name: /^Import / }).click();
+    await page.getByText(/server.* imported\./).waitFor();
+    const written = await readFile(home.configFile, "utf8");
+    assert.match(written, /GITHUB_TOKEN = "secret:tools-github-token"/);
+    assert.ok(!written.includes(VALUE));
+    assert.match((await home.cli(["secret", "list"])).stdout, /gateway-token[\s\S]*tools-github-token/);
+  });
 
-  await t.test("F4 an import is undone, and text without a server changes nothing", async () => {
+  await it("F4 an import is undone, and text without a server changes nothing", async () => {
     const before = await readFile(home.configFile, "utf8");
     await openView(page, "Servers/Import");
     await paste('{"url": "http://127.0.0.1:9/mcp", "name": "second"}');
@@ -113,7 +111,7 @@ test("a first server in the page", { skip: NO_BROWSER }, async (t) => {
     await page.getByText("No MCP servers were found").waitFor();
   });
 
-  await t.test("F4 the link of a home that has something gives no right to import", async () => {
+  await it("F4 the link of a home that has something gives no right to import", async () => {
     const other = await open();
     await openView(other, "Servers/Import");
     await other.getByText("To import servers, run in a terminal").waitFor();
@@ -121,7 +119,7 @@ test("a first server in the page", { skip: NO_BROWSER }, async (t) => {
     assert.deepEqual(complaints, []);
   });
 
-  await t.test("F2 the page keeps its address through the first server and a restart", async () => {
+  await it("F2 the page keeps its address through the first server and a restart", async () => {
     await monitor.stop();
     await page.getByText(/not connected since/).waitFor();
     await using _next = await home.startMonitor();

@@ -57,6 +57,7 @@ function hasCauses(troubles: readonly string[]): void {
 }
 
 test("two shares, and 23 servers of which eight fail for six causes", { skip: NO_BROWSER }, async (t) => {
+  const it = t.test.bind(t);
   await using rig = await openPageRig(t, { more: manyServers });
   const { home } = rig;
   await eventually(async () => {
@@ -66,7 +67,7 @@ test("two shares, and 23 servers of which eight fail for six causes", { skip: NO
     return ready === SERVERS.length - FAILING.length && failing.length === FAILING.length;
   }, 120_000);
 
-  await t.test("F4 status and the menu show each cause once, and each server", async () => {
+  await it("F4 status and the menu show each cause once, and each server", async () => {
     const { stdout } = await home.cli(["status"]);
     for (const cause of CAUSES) assert.equal(stdout.split(cause).length, 2, stdout);
     for (const name of SERVERS) assert.match(stdout, new RegExp(`\\b${name}\\b`));
@@ -77,75 +78,67 @@ test("two shares, and 23 servers of which eight fail for six causes", { skip: NO
     for (const name of SERVERS) assert.ok(JSON.stringify(items).includes(`"server ${name}"`), name);
   });
 
-  await t.test(
-    "F4 the terminal shows each shared cause once at 80 by 24",
-    { skip: NO_TERMINAL },
-    async (scope) => {
-      const command = `exec ${MOUNTAINEER} tui`;
-      await using scene = await openScene(scope, { mountaineerHome: home.home, command });
-      const lines = await scene.terminal.until((shown) => shown.some((line) => line.includes("figma")));
-      hasCauses(lines.flatMap((line) => /✗ gateway: (.*)/.exec(line)?.[1] ?? []));
-    },
-  );
+  await it("F4 the terminal shows each shared cause once at 80 by 24", {
+    skip: NO_TERMINAL,
+  }, async (scope) => {
+    const command = `exec ${MOUNTAINEER} tui`;
+    await using scene = await openScene(scope, { mountaineerHome: home.home, command });
+    const lines = await scene.terminal.until((shown) => shown.some((line) => line.includes("figma")));
+    hasCauses(lines.flatMap((line) => /✗ gateway: (.*)/.exec(line)?.[1] ?? []));
+  });
 
   for (const width of [390, 1400]) {
     const { page, context } = await rig.signedIn({ width, height: 900 });
 
-    await t.test(
-      `F4 Home at ${width} px is short, has each cause once, and the servers as one thing`,
-      async () => {
-        await openView(page, "Home");
-        await page.locator(".trouble").first().waitFor();
-        const troubles = await troublesOf(page);
-        hasCauses(troubles);
-        assert.equal(troubles.length, CAUSE_COUNT, troubles.join("\n"));
-        assert.equal(
-          await page.locator(".trouble").count(),
-          await page.locator(".trouble :is(button, .button)").count(),
-        );
-        assert.deepEqual(await page.locator(".thing.server .title").allTextContents(), ["23 servers"]);
-        assert.equal(await page.getByRole("table").count(), 0);
-        assert.match(await page.locator("main").innerText(), /23 servers: 8 Failed|23 servers: \d+ \w+, /);
-        const [whole, picture] = (await page.evaluate(`[document.documentElement.scrollHeight,
+    await it(`F4 Home at ${width} px is short, has each cause once, and the servers as one thing`, async () => {
+      await openView(page, "Home");
+      await page.locator(".trouble").first().waitFor();
+      const troubles = await troublesOf(page);
+      hasCauses(troubles);
+      assert.equal(troubles.length, CAUSE_COUNT, troubles.join("\n"));
+      assert.equal(
+        await page.locator(".trouble").count(),
+        await page.locator(".trouble :is(button, .button)").count(),
+      );
+      assert.deepEqual(await page.locator(".thing.server .title").allTextContents(), ["23 servers"]);
+      assert.equal(await page.getByRole("table").count(), 0);
+      assert.match(await page.locator("main").innerText(), /23 servers: 8 Failed|23 servers: \d+ \w+, /);
+      const [whole, picture] = (await page.evaluate(`[document.documentElement.scrollHeight,
         document.querySelector(".picture").getBoundingClientRect().height]`)) as [number, number];
-        assert.ok(whole <= (width === 390 ? 2000 : 1300), `${whole} px`);
-        assert.ok(picture <= 320, `the picture has ${picture} px`);
-        const scrolled = await page.evaluate(`[...document.querySelectorAll("main *")].filter((each) =>
+      assert.ok(whole <= (width === 390 ? 2000 : 1300), `${whole} px`);
+      assert.ok(picture <= 320, `the picture has ${picture} px`);
+      const scrolled = await page.evaluate(`[...document.querySelectorAll("main *")].filter((each) =>
         each.scrollHeight > each.clientHeight + 1 && /auto|scroll/.test(getComputedStyle(each).overflowY)).length`);
-        assert.equal(scrolled, 0, "no box scrolls");
-        assert.equal(await page.locator("main details").count(), 0, "nothing is folded");
-      },
-    );
+      assert.equal(scrolled, 0, "no box scrolls");
+      assert.equal(await page.locator("main details").count(), 0, "nothing is folded");
+    });
 
-    await t.test(
-      `F4 each server opens to its card at ${width} px, by a click and by the keyboard`,
-      async () => {
-        for (const view of ["Servers/Servers"]) {
-          await openView(page, view);
-          const table = page.getByRole("region", { name: "Servers", exact: true }).getByRole("table");
-          const openers = table.getByRole("button", { expanded: false });
-          await openers.nth(SERVERS.length - 1).waitFor();
-          assert.deepEqual((await openers.allTextContents()).toSorted(), SERVERS.toSorted());
-          assert.deepEqual((await openers.allTextContents()).slice(0, 8).toSorted(), FAILING.toSorted());
-          await page.getByRole("searchbox").fill("time");
-          await table.getByRole("row", { name: /time/ }).getByText("Ready").click();
-          const card = page.getByRole("article", { name: "Server time" });
-          await card.getByRole("button", { name: "Restart: time" }).waitFor();
-          await card.getByRole("button", { name: "Disable: time" }).waitFor();
-          await table.getByRole("button", { name: "time", exact: true }).focus();
-          await page.keyboard.press("Enter");
-          await card.waitFor({ state: "detached" });
-          await page.keyboard.press("Space");
-          await card.waitFor();
-          await page.getByRole("searchbox").fill("reached");
-          await page.getByRole("button", { name: "Restart these 2" }).waitFor();
-          assert.deepEqual((await openers.allTextContents()).toSorted(), FAILING.slice(0, 2).toSorted());
-          await page.getByRole("searchbox").fill("");
-        }
-      },
-    );
+    await it(`F4 each server opens to its card at ${width} px, by a click and by the keyboard`, async () => {
+      for (const view of ["Servers/Servers"]) {
+        await openView(page, view);
+        const table = page.getByRole("region", { name: "Servers", exact: true }).getByRole("table");
+        const openers = table.getByRole("button", { expanded: false });
+        await openers.nth(SERVERS.length - 1).waitFor();
+        assert.deepEqual((await openers.allTextContents()).toSorted(), SERVERS.toSorted());
+        assert.deepEqual((await openers.allTextContents()).slice(0, 8).toSorted(), FAILING.toSorted());
+        await page.getByRole("searchbox").fill("time");
+        await table.getByRole("row", { name: /time/ }).getByText("Ready").click();
+        const card = page.getByRole("article", { name: "Server time" });
+        await card.getByRole("button", { name: "Restart: time" }).waitFor();
+        await card.getByRole("button", { name: "Disable: time" }).waitFor();
+        await table.getByRole("button", { name: "time", exact: true }).focus();
+        await page.keyboard.press("Enter");
+        await card.waitFor({ state: "detached" });
+        await page.keyboard.press("Space");
+        await card.waitFor();
+        await page.getByRole("searchbox").fill("reached");
+        await page.getByRole("button", { name: "Restart these 2" }).waitFor();
+        assert.deepEqual((await openers.allTextContents()).toSorted(), FAILING.slice(0, 2).toSorted());
+        await page.getByRole("searchbox").fill("");
+      }
+    });
 
-    await t.test(`F4 each tool is found and opens to its form at ${width} px`, async () => {
+    await it(`F4 each tool is found and opens to its form at ${width} px`, async () => {
       await openView(page, "Servers/Tools");
       const tools = 4 * (SERVERS.length - FAILING.length);
       await page.getByText(`${tools} tools of ${tools}`).waitFor();
@@ -161,30 +154,27 @@ test("two shares, and 23 servers of which eight fail for six causes", { skip: NO
       await page.getByLabel("Search").fill("");
     });
 
-    await t.test(
-      `F2 no view at ${width} px scrolls sideways, cuts or breaks a word, or shows a back-quote`,
-      async () => {
-        for (const view of EVERY_VIEW) {
-          await openWhole(page, view);
-          assert.deepEqual(await page.evaluate(OUTSIDE), [], view);
-          assert.equal(await sideways(page), 0, view);
-          assert.deepEqual(await page.evaluate(CUT), [], view);
-          assert.deepEqual(await page.evaluate(BROKEN), [], view);
-          if (view !== "Settings/Configuration")
-            assert.doesNotMatch(await page.locator("body").innerText(), /`/, view);
-          await page
-            .getByRole("contentinfo")
-            .getByText(/^Mountaineer \d/)
-            .waitFor();
-          assert.deepEqual(await violations(page), [], view);
-        }
-      },
-    );
+    await it(`F2 no view at ${width} px scrolls sideways, cuts or breaks a word, or shows a back-quote`, async () => {
+      for (const view of EVERY_VIEW) {
+        await openWhole(page, view);
+        assert.deepEqual(await page.evaluate(OUTSIDE), [], view);
+        assert.equal(await sideways(page), 0, view);
+        assert.deepEqual(await page.evaluate(CUT), [], view);
+        assert.deepEqual(await page.evaluate(BROKEN), [], view);
+        if (view !== "Settings/Configuration")
+          assert.doesNotMatch(await page.locator("body").innerText(), /`/, view);
+        await page
+          .getByRole("contentinfo")
+          .getByText(/^Mountaineer \d/)
+          .waitFor();
+        assert.deepEqual(await violations(page), [], view);
+      }
+    });
 
     await context.close();
   }
 
-  await t.test("F2 Activity is short, however often servers have failed until now", async () => {
+  await it("F2 Activity is short, however often servers have failed until now", async () => {
     const { page, context } = await rig.signedIn({ width: 1400, height: 900, view: "Activity" });
     await page.locator(".stream > li").first().waitFor();
     const text = await page.locator("main").innerText();
@@ -194,7 +184,7 @@ test("two shares, and 23 servers of which eight fail for six causes", { skip: NO
     await context.close();
   });
 
-  await t.test("F2 Help opens the guide to the page as the daemon has it", async () => {
+  await it("F2 Help opens the guide to the page as the daemon has it", async () => {
     const { page, context } = await rig.signedIn();
     const opened = context.waitForEvent("page");
     await page.getByRole("link", { name: "Help" }).click();

@@ -20,11 +20,12 @@ const OPENSSL = "/usr/bin/openssl";
 test("the page behind a proxy with TLS", {
   skip: NO_BROWSER || (existsSync(OPENSSL) ? false : "needs openssl"),
 }, async (t) => {
+  const it = t.test.bind(t);
   await using rig = await openPageRig(t);
   const { port } = new URL(rig.url);
   const proxy = await startTlsProxy(t, Number(port));
 
-  await t.test("E2 one browser signs in over HTTPS and on loopback beside it, without a cookie", async () => {
+  await it("E2 one browser signs in over HTTPS and on loopback beside it, without a cookie", async () => {
     const context = await rig.browser.newContext({ ignoreHTTPSErrors: true });
     context.setDefaultTimeout(SOON_MS);
     for (const origin of [`https://localhost:${proxy}/`, `${rig.url}/`, `http://localhost:${port}/`]) {
@@ -38,7 +39,7 @@ test("the page behind a proxy with TLS", {
     await context.close();
   });
 
-  await t.test("E2 the file that opens the page leads to it, and the link is used up", async () => {
+  await it("E2 the file that opens the page leads to it, and the link is used up", async () => {
     const context = await rig.browser.newContext();
     context.setDefaultTimeout(SOON_MS);
     const page = await context.newPage();
@@ -49,52 +50,46 @@ test("the page behind a proxy with TLS", {
     await context.close();
   });
 
-  await t.test(
-    "F2 a new tab joins the session of the others, and a sign-out in one is one in all",
-    async () => {
-      const { page, context } = await rig.signedIn();
-      const other = await context.newPage();
-      listenTo(other, rig.complaints);
-      await other.goto(rig.url);
-      await other.getByText("live", { exact: true }).waitFor();
-      await other.reload();
-      await other.getByText("live", { exact: true }).waitFor();
-      await other.getByRole("button", { name: "Sign out" }).click();
-      await page.getByText("Signed out in another tab.").waitFor();
-      await context.close();
-    },
-  );
+  await it("F2 a new tab joins the session of the others, and a sign-out in one is one in all", async () => {
+    const { page, context } = await rig.signedIn();
+    const other = await context.newPage();
+    listenTo(other, rig.complaints);
+    await other.goto(rig.url);
+    await other.getByText("live", { exact: true }).waitFor();
+    await other.reload();
+    await other.getByText("live", { exact: true }).waitFor();
+    await other.getByRole("button", { name: "Sign out" }).click();
+    await page.getByText("Signed out in another tab.").waitFor();
+    await context.close();
+  });
 
-  await t.test(
-    "E2 another port of this host, visited in the same browser, receives nothing that would admit it",
-    async () => {
-      const { context } = await rig.signedIn();
-      const heard: string[] = [];
-      const spy = createHttpServer((request, response) => {
-        heard.push(request.rawHeaders.join("\n"));
-        response.writeHead(200, { "Content-Type": "text/html" }).end(`<a href="/next">next</a>`);
-      });
-      spy.listen(0, "127.0.0.1");
-      await once(spy, "listening");
-      t.after(() => spy.close());
-      const { port: spied } = spy.address() as AddressInfo;
-      const page = await context.newPage();
-      await page.goto(`http://127.0.0.1:${spied}/`);
-      await page.getByText("next").click();
-      await eventually(() => heard.some((head) => head.includes(`127.0.0.1:${spied}/`)));
-      for (const head of heard) {
-        const lines = head.split("\n");
-        assert.ok(!lines.some((line) => /^(cookie|authorization)$/i.test(line)), head);
-      }
-      assert.equal(
-        await page.evaluate("sessionStorage.length + localStorage.length + document.cookie.length"),
-        0,
-      );
-      await context.close();
-    },
-  );
+  await it("E2 another port of this host, visited in the same browser, receives nothing that would admit it", async () => {
+    const { context } = await rig.signedIn();
+    const heard: string[] = [];
+    const spy = createHttpServer((request, response) => {
+      heard.push(request.rawHeaders.join("\n"));
+      response.writeHead(200, { "Content-Type": "text/html" }).end(`<a href="/next">next</a>`);
+    });
+    spy.listen(0, "127.0.0.1");
+    await once(spy, "listening");
+    t.after(() => spy.close());
+    const { port: spied } = spy.address() as AddressInfo;
+    const page = await context.newPage();
+    await page.goto(`http://127.0.0.1:${spied}/`);
+    await page.getByText("next").click();
+    await eventually(() => heard.some((head) => head.includes(`127.0.0.1:${spied}/`)));
+    for (const head of heard) {
+      const lines = head.split("\n");
+      assert.ok(!lines.some((line) => /^(cookie|authorization)$/i.test(line)), head);
+    }
+    assert.equal(
+      await page.evaluate("sessionStorage.length + localStorage.length + document.cookie.length"),
+      0,
+    );
+    await context.close();
+  });
 
-  await t.test("F4 the owner's code, typed in a terminal, opens one tab until it is locked", async () => {
+  await it("F4 the owner's code, typed in a terminal, opens one tab until it is locked", async () => {
     await rig.home.cli(["config", "set", "server.management.allow_commands", "false"]);
     const { page, context } = await rig.signedIn({ view: "Settings/Configuration" });
     const ask = page.getByRole("button", { name: "Unlock" });
@@ -115,7 +110,7 @@ test("the page behind a proxy with TLS", {
     await context.close();
   });
 
-  await t.test("no page complained", () => assert.deepEqual(rig.complaints, []));
+  await it("no page complained", () => assert.deepEqual(rig.complaints, []));
 });
 
 /** Takes TLS away, and passes on what is in it; resolves with its port. */

@@ -23,55 +23,50 @@ async function startProgram({ home }: PageRig, ends: AsyncDisposableStack) {
 }
 
 test("work in the page", { skip: NO_BROWSER }, async (t) => {
+  const it = t.test.bind(t);
   await using rig = await openPageRig(t, { more: () => TRUST, kept: true });
   const { page } = await rig.signedIn();
 
-  await t.test(
-    "F2 a tool is called with the fields of its form, and an empty required field is reported",
-    async () => {
-      await openView(page, "Servers/Tools");
-      await page.getByRole("searchbox").fill("sum");
-      await page.getByRole("button", { name: /sum$/ }).click();
-      const form = page.getByRole("form", { name: /^Try / });
-      await form.getByLabel("a (required)").fill("2");
-      await form.getByRole("button", { name: "Call" }).click();
-      await form.getByText("b: required").waitFor();
-      assert.deepEqual(await violations(page), []);
-      await form.getByLabel("b (required)").fill("40");
-      await form.getByRole("button", { name: "Call" }).click();
-      await page.getByRole("dialog").getByRole("button", { name: "Call it" }).click();
-      await form.getByText("42", { exact: true }).waitFor();
-    },
-  );
+  await it("F2 a tool is called with the fields of its form, and an empty required field is reported", async () => {
+    await openView(page, "Servers/Tools");
+    await page.getByRole("searchbox").fill("sum");
+    await page.getByRole("button", { name: /sum$/ }).click();
+    const form = page.getByRole("form", { name: /^Try / });
+    await form.getByLabel("a (required)").fill("2");
+    await form.getByRole("button", { name: "Call" }).click();
+    await form.getByText("b: required").waitFor();
+    assert.deepEqual(await violations(page), []);
+    await form.getByLabel("b (required)").fill("40");
+    await form.getByRole("button", { name: "Call" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Call it" }).click();
+    await form.getByText("42", { exact: true }).waitFor();
+  });
 
-  await t.test(
-    "F2 input typed for each tool stays for as long as the page is open, and nowhere else",
-    async () => {
-      const form = page.getByRole("form", { name: /^Try / });
-      await form.getByLabel("b (required)").fill("4071");
-      await page.getByRole("searchbox").fill("");
-      await page.getByRole("button", { name: /echo$/ }).click();
-      await form.getByRole("button", { name: "Write it as JSON" }).click();
-      await form.getByLabel("Arguments, as JSON").fill('{"message": "half a thou');
-      await openView(page, "Settings/Sync");
-      await openView(page, "Servers/Tools");
-      // The tool that was chosen is there as it was left.
-      assert.equal(await form.getByLabel("Arguments, as JSON").inputValue(), '{"message": "half a thou');
-      await page.getByRole("searchbox").fill("sum");
-      await page.getByRole("button", { name: /sum$/ }).click();
-      assert.equal(await form.getByLabel("a (required)").inputValue(), "2");
-      assert.equal(await form.getByLabel("b (required)").inputValue(), "4071");
-      const stored =
-        "JSON.stringify([location.href, { ...localStorage }, { ...sessionStorage }, history.state])";
-      assert.doesNotMatch(await page.evaluate(stored), /4071|half a thou/);
-      await page.reload();
-      await openView(page, "Servers/Tools");
-      await page.getByRole("button", { name: /sum$/ }).click();
-      assert.equal(await form.getByLabel("b (required)").inputValue(), "");
-    },
-  );
+  await it("F2 input typed for each tool stays for as long as the page is open, and nowhere else", async () => {
+    const form = page.getByRole("form", { name: /^Try / });
+    await form.getByLabel("b (required)").fill("4071");
+    await page.getByRole("searchbox").fill("");
+    await page.getByRole("button", { name: /echo$/ }).click();
+    await form.getByRole("button", { name: "Write it as JSON" }).click();
+    await form.getByLabel("Arguments, as JSON").fill('{"message": "half a thou');
+    await openView(page, "Settings/Sync");
+    await openView(page, "Servers/Tools");
+    // The tool that was chosen is there as it was left.
+    assert.equal(await form.getByLabel("Arguments, as JSON").inputValue(), '{"message": "half a thou');
+    await page.getByRole("searchbox").fill("sum");
+    await page.getByRole("button", { name: /sum$/ }).click();
+    assert.equal(await form.getByLabel("a (required)").inputValue(), "2");
+    assert.equal(await form.getByLabel("b (required)").inputValue(), "4071");
+    const stored =
+      "JSON.stringify([location.href, { ...localStorage }, { ...sessionStorage }, history.state])";
+    assert.doesNotMatch(await page.evaluate(stored), /4071|half a thou/);
+    await page.reload();
+    await openView(page, "Servers/Tools");
+    await page.getByRole("button", { name: /sum$/ }).click();
+    assert.equal(await form.getByLabel("b (required)").inputValue(), "");
+  });
 
-  await t.test("F2 a pending entry is shown whole, and approved as shown", async () => {
+  await it("F2 a pending entry is shown whole, and approved as shown", async () => {
     await openView(page, "Settings/Approvals");
     await page.getByText("No entry waits.").waitFor();
     await rig.home.writeConfig(withNote(rig, "first"));
@@ -99,7 +94,7 @@ test("work in the page", { skip: NO_BROWSER }, async (t) => {
     await page.getByText("No entry waits.").waitFor();
   });
 
-  await t.test("E6 the owner answers in an unlocked tab, and a question outlives a handover", async () => {
+  await it("E6 the owner answers in an unlocked tab, and a question outlives a handover", async () => {
     await using ends = new AsyncDisposableStack();
     const [call, other] = [await startProgram(rig, ends), await startProgram(rig, ends)];
     await rig.home.cli(["config", "set", "server.management.allow_commands", "false"]);
@@ -140,7 +135,7 @@ test("work in the page", { skip: NO_BROWSER }, async (t) => {
     await rig.home.cli(["config", "set", "server.management.allow_commands", "true"]);
   });
 
-  await t.test("F2 the daemon is restarted from the page, which continues with the next one", async () => {
+  await it("F2 the daemon is restarted from the page, which continues with the next one", async () => {
     const before = (await rig.home.glance())?.global.pid;
     await openView(page, "Settings/About");
     await page.getByRole("button", { name: "Restart daemon" }).click();
@@ -157,7 +152,7 @@ test("work in the page", { skip: NO_BROWSER }, async (t) => {
     await page.getByText("live", { exact: true }).waitFor();
   });
 
-  await t.test("F2 a session that ends leads to the sign-in, and shows nothing of the daemon", async () => {
+  await it("F2 a session that ends leads to the sign-in, and shows nothing of the daemon", async () => {
     const { page: guest, context } = await rig.signedIn();
     await guest.evaluate(
       "fetch('/page/v1/session', { method: 'DELETE', headers: { Authorization: `Bearer ${sessionStorage.getItem('mountaineer-session')}` } })",
@@ -168,7 +163,7 @@ test("work in the page", { skip: NO_BROWSER }, async (t) => {
     await context.close();
   });
 
-  await t.test("E2 input typed by a person who signs out is hidden from the next one", async () => {
+  await it("E2 input typed by a person who signs out is hidden from the next one", async () => {
     const { page: guest, context } = await rig.signedIn();
     await openView(guest, "Servers/Tools");
     await guest.getByRole("button", { name: /sum$/ }).click();
@@ -206,20 +201,17 @@ test("work in the page", { skip: NO_BROWSER }, async (t) => {
     await context.close();
   });
 
-  await t.test(
-    "F2 without allow_commands the page says that it is read-only, and how to unlock it",
-    async () => {
-      await rig.home.cli(["config", "set", "server.management.allow_commands", "false"]);
-      await page.reload();
-      for (const view of ["Settings/Configuration", "Settings/Approvals"]) {
-        await openView(page, view);
-        await page.getByRole("button", { name: "Unlock" }).waitFor();
-        assert.deepEqual(await violations(page), [], view);
-      }
-    },
-  );
+  await it("F2 without allow_commands the page says that it is read-only, and how to unlock it", async () => {
+    await rig.home.cli(["config", "set", "server.management.allow_commands", "false"]);
+    await page.reload();
+    for (const view of ["Settings/Configuration", "Settings/Approvals"]) {
+      await openView(page, view);
+      await page.getByRole("button", { name: "Unlock" }).waitFor();
+      assert.deepEqual(await violations(page), [], view);
+    }
+  });
 
-  await t.test("no page complained", () => assert.deepEqual(rig.complaints, []));
+  await it("no page complained", () => assert.deepEqual(rig.complaints, []));
 });
 
 /** The rig's configuration, with a note in the environment of the backend: it decides what runs. */

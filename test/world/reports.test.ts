@@ -10,6 +10,7 @@ import { runCommand } from "../cli/command-line.ts";
 import { LIGHT_SERVER } from "../mcp/fixture-programs.ts";
 import { nodeBackend, type Section, startGatewayRig } from "../mcp/gateway-rig.ts";
 import { connectLight, type Json, type LightClient } from "../mcp/light-client.ts";
+import { ends } from "../support/ends.ts";
 import { onLoopback } from "../support/on-loopback.ts";
 import { createOddServers, type Odd } from "./servers/odd-server.ts";
 
@@ -152,8 +153,7 @@ test("D9 A6 references stay references in the file over restarts and edits, and 
     await using client = await connectLight(rig.url);
     for (const [name, value] of Object.entries(values))
       assert.equal(await client.call("env", { name }), JSON.stringify(value));
-    const set = await rig.home.cli(["config", "set", "backends.one.stop_when_idle", String(600 + restart)]);
-    assert.equal(set.code, 0, set.stderr);
+    await ends(rig.home.cli(["config", "set", "backends.one.stop_when_idle", String(600 + restart)]), 0);
     await rig.goDown(restart % 2 === 0 ? "SIGTERM" : "SIGKILL");
     await rig.comeBack();
   }

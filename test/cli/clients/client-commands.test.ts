@@ -10,6 +10,7 @@ import { connectClient, disconnectClient, meantClient } from "../../../src/cli/c
 import { importServers } from "../../../src/cli/clients/import-servers.ts";
 import type { CommandContext } from "../../../src/cli/input/command.ts";
 import { LIGHT_SERVER } from "../../mcp/fixture-programs.ts";
+import { ends } from "../../support/ends.ts";
 import { freePort } from "../../support/free-port.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { contextOf } from "../command-context.ts";
@@ -104,8 +105,7 @@ test("F1 from a file with ten servers to a client that lists them all: two comma
     /to be removed from Claude Desktop, because they come through Mountaineer: server0, /,
   );
   assert.equal((await stat(file)).mode & 0o777, 0o640);
-  const again = await run("connect", "claude", "--json");
-  assert.deepEqual([again.code, again.stderr], [0, ""]);
+  const again = await ends(run("connect", "claude", "--json"), 0, null, "");
   const connection = { client: "claude", path: file, connected: true, changed: false };
   assert.deepEqual(JSON.parse(again.stdout), connection);
   const unasked = await run("connect", "claude", "--undo", "--json");
@@ -133,8 +133,7 @@ test("F1 from a file with ten servers to a client that lists them all: two comma
     );
   await client.close();
 
-  const undone = await run("connect", "claude", "--undo", "--yes");
-  assert.equal(undone.code, 0, undone.stderr);
+  await ends(run("connect", "claude", "--undo", "--yes"), 0);
   assert.equal(await readFile(file, "utf8"), text);
   assert.equal((await stat(file)).mode & 0o777, 0o640);
 });
@@ -150,9 +149,7 @@ test("F1 E1 a token is stored as a secret, and appears neither in the file nor o
   assert.ok((await readFile(join(env.MOUNTAINEER_HOME, "secrets.json"), "utf8")).includes(TOKEN));
   const shown = await run("connect", "claude", "--yes");
   assert.ok(!`${shown.stdout}${shown.stderr}`.includes(TOKEN));
-  const again = await runInFolder("import", "--yes");
-  assert.equal(again.code, 0);
-  assert.match(again.stderr, /nothing new in 1 file/);
+  await ends(runInFolder("import", "--yes"), 0, null, /nothing new in 1 file/);
 });
 
 test("F1 E2 the question of import shows everything that would run, and hides only the secret in it", async (t) => {
@@ -179,15 +176,17 @@ test("F1 E1 a project's server starts in its folder with its secret argument, wh
     imported.stdout,
     /local.*until its secret is stored.*secret:local-token.*secret set local-key/s,
   );
-  const set = await runCommand(["secret", "set", "local-key"], {
-    home: env.HOME,
-    env,
-    input: "another-secret\n",
-  });
-  assert.equal(set.code, 0, set.stderr);
-  assert.match(set.stderr, /local is enabled/);
-  const listed = await run("tools", "list");
-  assert.match(listed.stdout, /echo/, listed.stderr);
+  await ends(
+    runCommand(["secret", "set", "local-key"], {
+      home: env.HOME,
+      env,
+      input: "another-secret\n",
+    }),
+    0,
+    null,
+    /local is enabled/,
+  );
+  const listed = await ends(run("tools", "list"), 0, /echo/);
   assert.equal(
     await readFile(join(project, "seen"), "utf8"),
     `${project} --token ${TOKEN} --key=another-secret\n`,
@@ -220,10 +219,7 @@ test("F1 an unknown client is answered with the command to start, with its home"
 
 test("F1 nothing is written without a yes, nor over an unreadable file", async (t) => {
   const { file, text, env, run } = await setUp(t, { a: light("a_") });
-  const asked = await run("import", "claude");
-  assert.equal(asked.code, 1);
-  assert.match(asked.stdout, /^\+\[backends\.a\]$/m);
-  assert.match(asked.stderr, /nothing was changed: --yes/);
+  await ends(run("import", "claude"), 1, /^\+\[backends\.a\]$/m, /nothing was changed: --yes/);
   await assert.rejects(stat(join(env.MOUNTAINEER_HOME, "config.toml")));
   assert.equal((await run("connect", "claude")).code, 1);
   assert.equal(await readFile(file, "utf8"), text);
@@ -249,10 +245,8 @@ test("F1 connected again after its own changes, a client gets back all removed e
   const now = await readFile(file, "utf8");
   // As where the program has moved: the client wrote its file, and what starts Mountaineer is another path.
   await writeFile(file, now.replace("// mine", "// ours").replace('"mcp"', '"mcp", "--old"'));
-  const again = await run("connect", "claude", "--yes");
-  assert.equal(again.code, 0, again.stderr);
-  const undone = await run("connect", "claude", "--undo", "--yes");
-  assert.equal(undone.code, 0, undone.stderr);
+  await ends(run("connect", "claude", "--yes"), 0);
+  await ends(run("connect", "claude", "--undo", "--yes"), 0);
   const text = await readFile(file, "utf8");
   assert.match(text, /\/\/ ours/);
   const { mcpServers } = JSON.parse(text.replace(/^ *\/\/.*\n/m, "").replace(/,(\s*\})/g, "$1"));
@@ -298,8 +292,7 @@ test("F1 another file of a client does not prevent the undo of the first, nor do
   // The first file is free as soon as its entry is gone, however it went.
   await writeFile(file, text);
   assert.equal((await run("connect", "claude", "--file", other, "--yes")).code, 0);
-  const unnamed = await run("connect", "claude", "--undo", "--yes");
-  assert.equal(unnamed.code, 3);
+  const unnamed = await ends(run("connect", "claude", "--undo", "--yes"), 3);
   assert.ok(unnamed.stderr.includes(`mountaineer connect claude --undo --file ${other}`), unnamed.stderr);
   assert.equal((await run("connect", "claude", "--undo", "--file", other, "--yes")).code, 0);
   assert.equal(await readFile(other, "utf8"), text);
@@ -339,9 +332,7 @@ test("F1 import says before its question what would run and what it refuses; --d
   const end =
     /bad {2}not imported: .*\n. lost {2}no-such-program is not installed here, or not on PATH\n1 to run, 1 without its program, 1 disabled, 1 not imported, 0 in projects\n$/;
   assert.match(dry.stdout, end);
-  const asked = await run("import", "claude");
-  assert.equal(asked.code, 1);
-  assert.equal(asked.stdout, dry.stdout);
+  await ends(run("import", "claude"), 1, dry.stdout);
   await assert.rejects(config(), { code: "ENOENT" });
 });
 
@@ -360,11 +351,7 @@ test("F1 import says why it refuses a server, and takes only those that --only n
   assert.match(dry.stdout, /socket {2}not imported: its address begins with wss:\/\//);
   assert.match(dry.stdout, /local {2}not imported: its address begins with unix:\/\//);
   assert.match(dry.stdout, /away {2}not imported: its cwd sub is relative/);
-  const unknown = await run("import", file, "--only", "nope");
-  assert.deepEqual(
-    [unknown.code, /they have socket, local, away, good, other/.test(unknown.stderr)],
-    [2, true],
-  );
+  await ends(run("import", file, "--only", "nope"), 2, null, /they have socket, local, away, good, other/);
   const { stdout } = await run("import", file, "--only", "good", "--yes");
   assert.match(stdout, /its API_KEY stays written out in the file/);
   assert.match(stdout, /next: mountaineer up serves them, then mountaineer connect CLIENT/);
@@ -399,10 +386,7 @@ test("F1 with a daemon import returns when its servers are running: listing tool
   await mkdir(home, { recursive: true });
   await writeFile(join(home, "config.toml"), `[server]\nport = ${await freePort()}\n`);
   await using _served = await serveHere({ home, env });
-  const { stdout, code } = await run("import", "claude", "--yes");
-  assert.equal(code, 0);
-  assert.match(stdout, /✓ one {2}is ready: \d+ tools/);
-  assert.match(stdout, /✗ broken {2}is Failed/);
+  await ends(run("import", "claude", "--yes"), 0, [/✓ one {2}is ready: \d+ tools/, /✗ broken {2}is Failed/]);
   assert.match((await run("tools", "list")).stdout, /a_echo/);
 });
 
@@ -423,8 +407,7 @@ test("F1 E2 import without a name and without a question skips servers from the 
   const { file, env, config, runInFolder } = await setUp(t, { mine: light("mine_") });
   const own = join(env.HOME, ".mcp.json");
   await writeFile(own, JSON.stringify({ mcpServers: { cloned: light("cloned_") } }));
-  const all = await runInFolder("import", "--yes");
-  assert.equal(all.code, 0, all.stderr);
+  const all = await ends(runInFolder("import", "--yes"), 0);
   assert.ok(all.stderr.includes(`${own} came with this folder and is left out`), all.stderr);
   assert.match(await config(), /\[backends\.mine\]/);
   assert.doesNotMatch(await config(), /cloned/);
@@ -450,12 +433,14 @@ test("F1 connect leaves a server in the client's file that does not run here, as
   assert.match(left.stderr, /kept in Claude Desktop, because they do not work here yet: github;/);
   assert.match(await readFile(file, "utf8"), /"github"/, "it does not serve here");
   assert.equal((await run("connect", "claude", "--undo", "--yes")).code, 0);
-  const secret = await runCommand(["secret", "set", "github-token", "--in", "file"], {
-    home: env.HOME,
-    env,
-    input: TOKEN,
-  });
-  assert.equal(secret.code, 0, secret.stderr);
+  await ends(
+    runCommand(["secret", "set", "github-token", "--in", "file"], {
+      home: env.HOME,
+      env,
+      input: TOKEN,
+    }),
+    0,
+  );
   assert.equal((await run("connect", "claude", "--yes")).code, 0);
   assert.doesNotMatch(await readFile(file, "utf8"), /"github"/);
 });
@@ -563,9 +548,7 @@ test("F1 a client's file whose servers are not an object is refused, and gets no
   const { file, run } = await setUp(t, {});
   const wrong = `{ "mcpServers": ["github"] }\n`;
   await writeFile(file, wrong);
-  const { code, stderr } = await run("connect", "claude", "--yes");
-  assert.equal(code, 3, stderr);
-  assert.match(stderr, /mcpServers in the client's file is not an object/);
+  await ends(run("connect", "claude", "--yes"), 3, null, /mcpServers in the client's file is not an object/);
   assert.equal(await readFile(file, "utf8"), wrong);
   await writeFile(file, `{ "mcpServers": null }\n`);
   assert.equal((await run("connect", "claude", "--yes")).code, 0);

@@ -10,6 +10,7 @@ import { answerCommand, questionsCommand } from "../../../src/cli/commands/quest
 import { CALLBACK, METADATA, plainClient, queryFor } from "../../gateway/authorization-server/rig.ts";
 import { LIGHT_SERVER } from "../../mcp/fixture-programs.ts";
 import { connectLight } from "../../mcp/light-client.ts";
+import { ends } from "../../support/ends.ts";
 import { eventually } from "../../support/eventually.ts";
 import { freePort } from "../../support/free-port.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
@@ -52,13 +53,10 @@ ${rules}`;
 test("E1 a second person is one command: a token that is shown once, rights in words, and a question to who came without a token", async (t) => {
   await using b = await startHome(t);
   await using without = await connectLight(b.url);
-  const refused = await b.run("users", "add", "ann");
-  assert.deepEqual([refused.code, refused.stdout], [1, ""]);
-  assert.match(refused.stderr, /nothing was changed/);
+  await ends(b.run("users", "add", "ann"), 1, "", /nothing was changed/);
   assert.doesNotMatch(await readFile(join(b.home, "config.toml"), "utf8"), /incoming_auth/);
 
-  const added = await b.run("users", "add", "ann", "--role", "dev", "--yes");
-  assert.deepEqual([added.code, added.stderr], [0, ""]);
+  const added = await ends(b.run("users", "add", "ann", "--role", "dev", "--yes"), 0, null, "");
   const token = await b.token("ann-token");
   assert.ok(token.length > 20 && !added.stdout.includes(token), "without a terminal no token is shown");
   for (const text of [
@@ -73,9 +71,7 @@ test("E1 a second person is one command: a token that is shown once, rights in w
   assert.ok(await b.isLetIn(token));
   assert.equal(await b.isLetIn(""), false);
   await assert.rejects(without.tools());
-  const again = await b.run("users", "add", "ann", "--yes");
-  assert.deepEqual([again.code, again.stdout], [2, ""]);
-  assert.match(again.stderr, /there is a user ann already.*users renew ann/s);
+  await ends(b.run("users", "add", "ann", "--yes"), 2, "", /there is a user ann already.*users renew ann/s);
   assert.match((await b.run("users", "list")).stdout, /^User +Roles.*\nann +dev +with a token/);
 });
 
@@ -108,15 +104,11 @@ test("E1 a user's new token leaves the old one an hour, also after a restart, an
   await eventually(() => b.isLetIn(old));
   assert.equal((await b.run("users", "renew", "ann", "--overlap", "0")).code, 0);
   assert.deepEqual([await b.isLetIn(old), await b.isLetIn(renewed)], [false, false]);
-  const only = await b.run("users", "remove", "ann");
-  assert.deepEqual([only.code, only.stdout], [2, ""]);
-  assert.match(only.stderr, /ann is the only user\n.*add another first/);
+  await ends(b.run("users", "remove", "ann"), 2, "", /ann is the only user\n.*add another first/);
   await b.run("users", "add", "ben", "--yes");
-  const removed = await b.run("users", "remove", "ann");
-  assert.deepEqual([removed.code, removed.stdout], [0, "✓ ann is removed\n"]);
+  await ends(b.run("users", "remove", "ann"), 0, "✓ ann is removed\n");
   assert.doesNotMatch(await readFile(join(b.home, "secrets.json"), "utf8"), /ann/);
-  const unknown = await b.run("users", "remove", "ann");
-  assert.deepEqual([unknown.code, unknown.stdout], [2, ""]);
+  await ends(b.run("users", "remove", "ann"), 2, "");
 });
 
 const RULES = `[incoming_auth]
@@ -138,18 +130,11 @@ test("E1 access says what a user may do and by which rule, of the rules that ser
   const ben = await b.run("access", "ben", "--tool", "echo");
   assert.match(ben.stdout, /^ben {2}.*\n {2}files\n {4}asks first by policy 2: echo\n/);
   assert.match((await b.run("access", "--role", "dev")).stdout, /role dev[\s\S]*allowed by policy 1: /);
-  assert.match(
-    (await b.run("access", "--role", "x")).stdout,
-    /^role x {2}.*; may use nothing until a policy of/,
-  );
-  assert.match(
-    (await b.run("access", "ben", "--tool", "drop")).stdout,
-    /^ben {2}.*\n {2}no server has drop\n$/,
-  );
+  await ends(b.run("access", "--role", "x"), 0, /^role x {2}.*; may use nothing until a policy of/);
+  await ends(b.run("access", "ben", "--tool", "drop"), 0, /^ben {2}.*\n {2}no server has drop\n$/);
   const { people } = JSON.parse((await b.run("access", "ben", "--json")).stdout);
   assert.equal(people.length, 1);
-  const none = await b.run("access", "zoe");
-  assert.deepEqual([none.code, none.stdout], [2, ""]);
+  await ends(b.run("access", "zoe"), 2, "");
   const file = join(b.home, "config.toml");
   await writeFile(file, `${await readFile(file, "utf8")}effect = 7\n`);
   const inUse =
@@ -179,8 +164,7 @@ test("E1 a person lets a program in by its code and a yes at a terminal, limits 
     return { exit, shown: shown.join(""), questions };
   };
   const first = await program.authorize(queryFor(id));
-  const piped = await b.run("clients", "approve", first.code, "--as", "ann");
-  assert.deepEqual([piped.code, piped.stdout], [2, ""]);
+  await ends(b.run("clients", "approve", first.code, "--as", "ann"), 2, "");
   await assert.rejects(approve(first.code, "y", null), /several users/);
   const refused = await approve(first.code, "n", "ann");
   assert.equal(refused.exit, 1);
@@ -222,8 +206,7 @@ test("E1 a person lets a program in by its code and a yes at a terminal, limits 
   const went = new URL(String((await program.answer(third, null)).headers["location"]));
   const byToken = { client_id: id, code: went.searchParams.get("code") ?? "", redirect_uri: CALLBACK };
   const { access_token: own = "" } = (await program.redeem(byToken)).body;
-  const renewed = await b.run("users", "renew", "ann", "--overlap", "0", "--keep-grants");
-  assert.equal(renewed.code, 0, renewed.stderr);
+  await ends(b.run("users", "renew", "ann", "--overlap", "0", "--keep-grants"), 0);
   assert.ok(await b.isLetIn(own), "kept, although its token ended at once");
   const list = await b.run("clients", "list");
   const grant = /\n([\da-f]{12}) +A Client +ann +all that the user may, at http/.exec(list.stdout)?.[1] ?? "";
@@ -264,8 +247,7 @@ test("E6 the owner answers the call of a client that cannot ask, at a terminal o
     for (const option of [[], ["--json"]])
       assert.ok(!(await b.run("questions", ...option)).stdout.includes(code.slice(0, 3)));
     assert.match((await b.run("status")).stdout, /echo of files waits for your answer/);
-    const piped = await b.run("answer", code);
-    assert.deepEqual([piped.code, piped.stdout], [2, ""]);
+    await ends(b.run("answer", code), 2, "");
     const answered = await atTerminal(answerCommand, said, code.toLowerCase());
     assert.equal(answered.exit, exit);
     assert.match(answered.text, told);

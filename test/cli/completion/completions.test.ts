@@ -10,6 +10,7 @@ import { COMMANDS } from "../../../src/cli/program/command-list.ts";
 import { complete, lineArgs } from "../../../src/cli/program/complete.ts";
 import { createProgram } from "../../../src/cli/program/program.ts";
 import { createTestHome } from "../../support/daemon.ts";
+import { ends } from "../../support/ends.ts";
 import { eventually } from "../../support/eventually.ts";
 import { freePort } from "../../support/free-port.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
@@ -61,16 +62,14 @@ async function scene(t: TestContext) {
 }
 
 async function script(shell: string, { home, folder }: Scene): Promise<string> {
-  const { code, stdout, stderr } = await runCommand(["completions", shell], { home });
-  assert.deepEqual([code, stderr], [0, ""]);
+  const { stdout } = await ends(runCommand(["completions", shell], { home }), 0, null, "");
   const path = join(folder, shell === "zsh" ? "_mountaineer" : `mountaineer.${shell}`);
   await writeFile(path, stdout);
   return path;
 }
 
 async function asked(home: string, ...words: readonly string[]): Promise<string[]> {
-  const { code, stdout, stderr } = await runCommand(["__complete", "zsh", ...words], { home });
-  assert.deepEqual([code, stderr], [0, ""]);
+  const { stdout } = await ends(runCommand(["__complete", "zsh", ...words], { home }), 0, null, "");
   return stdout.split("\n").filter((line) => line !== "");
 }
 
@@ -161,8 +160,7 @@ test("with any home, it is quick and quiet", async (t) => {
   await writeFile(join(home, "secrets.json"), "{");
   assert.deepEqual(await asked(home, "secret", "remove", ""), []);
   assert.deepEqual(await asked(join(home, "config.toml"), "mount", "--share", ""), []);
-  const strange = await runCommand(["__complete"], { home });
-  assert.deepEqual([strange.code, strange.stderr], [0, ""]);
+  await ends(runCommand(["__complete"], { home }), 0, null, "");
 });
 
 test("a stopped daemon delays no press of Tab, and a running one lists its tools", async (t) => {
@@ -204,13 +202,8 @@ test("bash completes words, names that need quoting, and files", async (t) => {
     });
     return stdout.split("\n").filter((each) => each !== "");
   };
-  const { stdout } = await run(
-    "bash",
-    ["--norc", "-c", `source "$1"; complete -p mountaineer`, "bash", path],
-    {
-      env: place.env,
-    },
-  );
+  const own = ["--norc", "-c", `source "$1"; complete -p mountaineer`, "bash", path];
+  const { stdout } = await run("bash", own, { env: place.env });
   assert.equal(stdout, "complete -F _mountaineer mountaineer\n");
   assert.deepEqual(await replies("mountaineer swi", "mountaineer", "swi"), ["switch"]);
   assert.deepEqual(await replies("mountaineer mount --share ", "mountaineer", "mount", "--share", ""), [

@@ -7,6 +7,7 @@ import { addBackend } from "../../../src/cli/edits/backend-change.ts";
 import { BACKEND_OPTIONS, readBackendOptions } from "../../../src/cli/input/backend-options.ts";
 import { givenOf } from "../../../src/cli/input/command.ts";
 import { LIGHT_SERVER } from "../../mcp/fixture-programs.ts";
+import { ends } from "../../support/ends.ts";
 import { freePort } from "../../support/free-port.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { contextOf } from "../command-context.ts";
@@ -45,8 +46,7 @@ test("E2 backends add writes the typed options, keeps everything else, and repor
   assert.equal(again.code, 2);
   assert.match(again.stderr, /there is a server called files[\s\S]*backends edit files/);
 
-  const twin = await run("backends add twin -e LIGHT_PREFIX=a_ --", ...SERVER);
-  assert.match(twin.stdout, /twin {2}is ready: \d\d+ tools/);
+  await ends(run("backends add twin -e LIGHT_PREFIX=a_ --", ...SERVER), 0, /twin {2}is ready: \d\d+ tools/);
   assert.match((await run("tools list")).stdout, /twin_a_echo/);
   assert.equal((await run("backends remove twin")).code, 0);
 
@@ -60,14 +60,11 @@ test("E2 backends add writes the typed options, keeps everything else, and repor
   assert.match((await run("tools list")).stdout, /^b_/m);
   assert.match(await text(), /call = 120/);
 
-  const disabled = await run("backends disable files");
-  assert.equal(disabled.code, 0, disabled.stderr);
+  const disabled = await ends(run("backends disable files"), 0);
   assert.match(disabled.stdout, /^\S+ files {2}is disabled\n$/, "once");
-  const enabled = await run("backends enable files");
-  assert.match(enabled.stdout, /files {2}is enabled\n✓ files {2}is ready/);
+  await ends(run("backends enable files"), 0, /files {2}is enabled\n✓ files {2}is ready/);
 
-  const removed = await run("backends remove files");
-  assert.deepEqual([removed.code, removed.stdout], [0, "✓ files  is removed\n"]);
+  await ends(run("backends remove files"), 0, "✓ files  is removed\n");
   assert.doesNotMatch(await text(), /backends/);
   assert.match(await text(), /^# mine\n\[server\]\nport = \d+ # here\n/);
 });
@@ -94,8 +91,7 @@ enabled = false
   assert.match((await run("backends enable web")).stderr, /backends\.web\.url, which says \(hidden\)/);
   assert.equal((await run("backends disable git")).code, 0, "a disabled one may stay as it is");
   assert.equal(await text(), before);
-  const edited = await run("backends edit git --env MODE=plain -- server plain");
-  assert.equal(edited.code, 0, edited.stderr);
+  await ends(run("backends edit git --env MODE=plain -- server plain"), 0);
   assert.equal((await run("backends enable git")).code, 0);
   const off = await run("backends disable git");
   assert.match(off.stdout, /git {2}is disabled/, "whatever another one is");
@@ -107,8 +103,7 @@ test("E2 a backend that does not start is saved, and the reason is reported", as
   assert.equal(added.code, 1);
   assert.match(added.stdout, /gone {2}is Failed[\s\S]*cannot start no-such-program: it is not installed/);
   assert.match(await text(), /command = "no-such-program"/);
-  const soon = await run("backends add slow --wait 0 -- sleep 60");
-  assert.deepEqual([soon.code, soon.stdout], [0, "✓ slow  is added\n"]);
+  await ends(run("backends add slow --wait 0 -- sleep 60"), 0, "✓ slow  is added\n");
 });
 
 test("E2 a value that looks like a secret is refused without a terminal, with the text to type", async (t) => {
@@ -120,13 +115,10 @@ test("E2 a value that looks like a secret is refused without a terminal, with th
     variable.stderr,
     /mountaineer secret set git-github-token, then --env GITHUB_TOKEN=secret:git-github-token/,
   );
-  const header = await run(
-    "backends add web http://localhost:1/ -H",
-    "Authorization: Bearer ghp_hunter2hunter2",
-  );
-  assert.equal(header.code, 2);
-  assert.match(
-    header.stderr,
+  const header = await ends(
+    run("backends add web http://localhost:1/ -H", "Authorization: Bearer ghp_hunter2hunter2"),
+    2,
+    null,
     /secret set web-authorization, then --header 'Authorization: Bearer \$\{secret:web-auth/,
   );
   const argument = await run("backends add arg -- server --token ghp_hunter2hunter2");
@@ -143,8 +135,7 @@ test("F1 without a daemon, a program that is not found is saved and named", asyn
   assert.equal(added.code, 0);
   assert.match(added.stderr, /files cannot start: its program no-such-program is not found/);
   assert.match(await text(), /command = "no-such-program"/);
-  const changed = await run("backends edit files -- sh -c true");
-  assert.deepEqual([changed.code, changed.stderr], [0, ""]);
+  await ends(run("backends edit files -- sh -c true"), 0, null, "");
 });
 
 test("E2 at a terminal, a yes stores each value that looks like a secret under its own name", async (t) => {
@@ -193,8 +184,7 @@ test("E2 a build digest in the path of an existing program is not a secret, and 
   const add = (name: string, ...words: string[]) =>
     run("backends add", name, "--disabled", "--", "server", ...words);
   for (const [index, path] of [folder, join(folder, "main.js"), `/nowhere/${digest}/main.js`].entries()) {
-    const added = await add(`built-${index}`, path);
-    assert.equal(added.code, 0, added.stderr);
+    await ends(add(`built-${index}`, path), 0);
     assert.ok((await text()).includes(path));
   }
   for (const words of [[digest], [`/nowhere/${digest}`], ["--token", folder]]) {
@@ -223,22 +213,19 @@ test("E2 references, addresses and allowed literals are written unchanged, even 
     "--allow-literal",
   ];
   const program = ["-e", "TOKEN=written-out", "--", "server", "-y", "--flag"];
-  const two = await runCommand([...words, ...program], { home, cwd: "/" });
-  assert.equal(two.code, 0, two.stderr);
+  await ends(runCommand([...words, ...program], { home, cwd: "/" }), 0);
   const after = await text();
   assert.match(after, /\[backends\.web\]\nurl = "http:\/\/localhost:1\/mcp"\n/);
   assert.match(after, /X-Key = "secret:web"/);
   assert.match(after, /command = "server"\nargs = \["-y", "--flag"\]\ncwd = "\/sub"\nenabled = false\n/);
   assert.match(after, /A = "\$\{A\}"\nB = "\$\{C\}"\nTOKEN = "written-out"/);
   // A program takes the place of the address, headers and all.
-  const edited = await run("backends edit web -- server");
-  assert.equal(edited.code, 0, edited.stderr);
+  await ends(run("backends edit web -- server"), 0);
   assert.doesNotMatch(await text(), /localhost|X-Key/);
   // An address takes the place of a program, with its folder, if it has one, and its variables.
   assert.equal((await run("backends add q --disabled -- server")).code, 0);
   for (const name of ["p", "q"]) {
-    const moved = await run("backends edit", name, "--url", "http://localhost:1/mcp");
-    assert.equal(moved.code, 0, moved.stderr);
+    await ends(run("backends edit", name, "--url", "http://localhost:1/mcp"), 0);
     assert.match(await text(), new RegExp(`\\[backends\\.${name}\\]\nenabled = false\nurl = "http`));
   }
   assert.equal((await runCommand(["config", "validate"], { home })).code, 0);

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { acquireHomeLock } from "../../../src/runtime/process/home-lock.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
+import { ends } from "../../support/ends.ts";
 import { pluck } from "../../support/pluck.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { runCommand } from "../command-line.ts";
@@ -55,9 +56,7 @@ describe("config without a daemon", { concurrency: 3 }, () => {
       source: "default",
       value: 1,
     });
-    const unset = await run("config", "get", "shares[0].password");
-    assert.deepEqual([unset.code, unset.stdout], [1, ""]);
-    assert.match(unset.stderr, /not set: guest/);
+    await ends(run("config", "get", "shares[0].password"), 1, "", /not set: guest/);
   });
 
   test("an invalid key, share or value ends with 2, suggests the name probably meant, and writes nothing", async (t) => {
@@ -142,8 +141,7 @@ describe("config without a daemon", { concurrency: 3 }, () => {
 
   test("a missing home is created, for its owner only", async (t) => {
     const home = join(await temporaryFolder(t), "deep", "home");
-    const { code, stderr } = await runCommand(["config", "set", "global.check_interval_secs", "2"], { home });
-    assert.equal(code, 0, stderr);
+    await ends(runCommand(["config", "set", "global.check_interval_secs", "2"], { home }), 0);
     assert.equal((await stat(home)).mode & 0o777, 0o700);
   });
 
@@ -156,12 +154,9 @@ describe("config without a daemon", { concurrency: 3 }, () => {
 
   test("an edit that would make the file invalid ends with 3, reports each error with its position, and writes nothing", async (t) => {
     const { run, text } = await homeWith(t);
-    const unset = await run("config", "unset", "shares[0].name");
-    assert.deepEqual([unset.code, unset.stdout], [3, ""]);
-    assert.match(unset.stderr, /config\.toml:5:3: shares\[0\]\.name/);
+    await ends(run("config", "unset", "shares[0].name"), 3, "", /config\.toml:5:3: shares\[0\]\.name/);
     assert.equal(await text(), CONFIG);
-    const json = await run("config", "unset", "shares[0].name", "--json");
-    assert.equal(json.code, 3);
+    const json = await ends(run("config", "unset", "shares[0].name", "--json"), 3);
     const report = JSON.parse(json.stdout);
     assert.deepEqual([report.changed, report.reload, report.errors.length > 0], [false, null, true]);
   });
@@ -182,8 +177,7 @@ describe("config without a daemon", { concurrency: 3 }, () => {
       ["shares", "add", "--share", "A", "--tb-host", "127.0.0.2", "--fallback-host", "127.0.0.3"],
       ["alias", "add", "--name", "a", "--share", "A", "--target-subpath", "x"],
     ]) {
-      const { code, stderr } = await runCommand([...args, "--config", missing], { home });
-      assert.equal(code, 3, stderr);
+      const { stderr } = await ends(runCommand([...args, "--config", missing], { home }), 3);
       assert.match(
         stderr,
         /there is no file at .*elsewhere\.toml\n.*hint: .*mountaineer init --config/,
@@ -215,9 +209,7 @@ describe("config without a daemon", { concurrency: 3 }, () => {
     assert.deepEqual(Object.keys(shown), ["path", "format", "sha256", "text", "running_sha256"]);
     assert.equal(shown["running_sha256"], null);
     const { home } = await homeWith(t, null);
-    const none = await runCommand(["config", "show"], { home });
-    assert.deepEqual([none.code, none.stdout], [0, ""]);
-    assert.match(none.stderr, /not there yet/);
+    await ends(runCommand(["config", "show"], { home }), 0, "", /not there yet/);
     assert.equal((await run("config", "show", "--efective")).code, 2);
   });
 
@@ -258,8 +250,7 @@ describe("config without a daemon", { concurrency: 3 }, () => {
   });
 
   test("schema is JSON Schema, without a home, a file or a daemon", async () => {
-    const { code, stdout } = await runCommand(["config", "schema"], { home: "/dev/null/home" });
-    assert.equal(code, 0);
+    const { stdout } = await ends(runCommand(["config", "schema"], { home: "/dev/null/home" }), 0);
     assert.equal(JSON.parse(stdout).$schema, "https://json-schema.org/draft/2020-12/schema");
   });
 
@@ -313,9 +304,7 @@ describe("config without a daemon", { concurrency: 3 }, () => {
     await writeFile(file, `${good}\nnonsense\n`);
     assert.match(await ok("config", "show"), /nonsense/);
     assert.match(await ok("config", "diff", "0"), /^\+nonsense$/m);
-    const set = await run("config", "set", "lsof-recheck", "on");
-    assert.equal(set.code, 3);
-    assert.match(set.stderr, /config\.toml:\d+:\d+:/);
+    await ends(run("config", "set", "lsof-recheck", "on"), 3, null, /config\.toml:\d+:\d+:/);
     assert.equal((await run("config", "get", "lsof-recheck")).code, 3);
     await ok("config", "rollback", "0");
     assert.equal(await text(), good);
@@ -325,9 +314,7 @@ describe("config without a daemon", { concurrency: 3 }, () => {
     const { ok, run, file } = await homeWith(t, "# \u202e\tx\r\n");
     await ok("config", "set", "lsof-recheck", "off");
     assert.match(await ok("config", "diff"), /^ # \u202e\tx\r\n/m);
-    const none = await run("config", "diff", "0");
-    assert.deepEqual([none.code, none.stdout], [0, ""]);
-    assert.match(none.stderr, /is the same as entry 0/);
+    await ends(run("config", "diff", "0"), 0, "", /is the same as entry 0/);
     await writeFile(file, "");
     assert.match(await ok("config", "diff", "0"), /^@@ -1,\d+ \+0,0 @@/m);
   });
@@ -349,9 +336,7 @@ describe("config without a daemon", { concurrency: 3 }, () => {
     assert.deepEqual(report["settings"], ["global.check_interval_secs"]);
     assert.deepEqual(report["shares"], { added: ["My Share"], removed: [], changed: [] });
     await writeFile(file, "[global]\nx = 1\ny = 2\n");
-    const wrong = await run("reload", "--dry-run");
-    assert.equal(wrong.code, 3);
-    assert.match(wrong.stderr, /has 2 mistakes/);
+    await ends(run("reload", "--dry-run"), 3, null, /has 2 mistakes/);
   });
 });
 
@@ -401,8 +386,7 @@ fallback_host = "192.168.1.20"
 password = "\${NO_SUCH_PASSWORD}"
 `,
   );
-  const { code, stdout } = await runCommand(["config", "validate", file, "--json"], { home });
-  assert.equal(code, 0);
+  const { stdout } = await ends(runCommand(["config", "validate", file, "--json"], { home }), 0);
   const { ok, warnings } = JSON.parse(stdout) as {
     ok: boolean;
     warnings: { path: string; text: string; hint: string }[];
@@ -439,17 +423,13 @@ for (const [path, type] of [
   test(`F1 backends add completes an address without a path with ${path} if a server answers there, and sends it no header`, async (t) => {
     const home = await temporaryFolder(t);
     const { url, asked, headers } = await serveAt(t, path, type);
-    const added = await runCommand(
-      ["backends", "add", "x", "--url", url, "--header", "X-Region: eu", "--wait", "0"],
-      { home },
-    );
-    assert.equal(added.code, 0, added.stderr);
-    assert.match(
-      added.stderr,
+    await ends(
+      runCommand(["backends", "add", "x", "--url", url, "--header", "X-Region: eu", "--wait", "0"], { home }),
+      0,
+      null,
       new RegExp(`has no path, and a server answers at ${url}${path}: that is added`),
     );
-    const shown = await runCommand(["config", "get", "backends.x.url"], { home });
-    assert.match(shown.stdout, new RegExp(`${url}${path}`));
+    await ends(runCommand(["config", "get", "backends.x.url"], { home }), 0, new RegExp(`${url}${path}`));
     assert.equal(asked[0], "POST /");
     assert.ok(!headers.includes("x-region") && !headers.includes("authorization"));
   });
@@ -471,9 +451,7 @@ name = "Photos"
 nas = "BOX"
 `;
   const onNas = await homeWith(t, box);
-  const refused = await onNas.run("shares", "swap", "Photos");
-  assert.equal(refused.code, 2);
-  assert.match(refused.stderr, /mountaineer shares swap --nas BOX/);
+  await ends(onNas.run("shares", "swap", "Photos"), 2, null, /mountaineer shares swap --nas BOX/);
   assert.equal((await onNas.run("shares", "swap", "--nas", "BIX")).code, 2);
   assert.equal(await onNas.text(), box);
   await onNas.ok("shares", "swap", "--nas", "BOX");

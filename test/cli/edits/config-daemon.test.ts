@@ -17,6 +17,7 @@ import {
 import { sampleReport, sampleShare, scriptedControl } from "../../api/sample-report.ts";
 import { assertEach } from "../../support/assert-each.ts";
 import type { Ran } from "../../support/collect.ts";
+import { ends } from "../../support/ends.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { runCommand } from "../command-line.ts";
 
@@ -111,9 +112,7 @@ describe("config with a daemon", { concurrency: 3 }, () => {
         throw error;
       };
       const { run } = await daemonWith(t, { edit });
-      const ended = await run("config", "rollback");
-      assert.deepEqual([ended.code, ended.stdout], [code, ""]);
-      assert.match(ended.stderr, new RegExp(error.message));
+      await ends(run("config", "rollback"), code, "", new RegExp(error.message));
     }
   });
 
@@ -155,16 +154,16 @@ describe("config with a daemon", { concurrency: 3 }, () => {
     const shares = { added: ["NEW", "a\u001b[2Jb"], removed: ["OLD"], changed: ["CORE"] };
     const report = sampleReload({ shares, settings: ["global.lsof_recheck"], summary: "4 shares reloaded" });
     const daemon = await daemonWith(t, { reload: () => report });
-    const human = await daemon.run("reload");
-    assert.deepEqual([human.code, human.stderr], [0, ""]);
-    assert.equal(
-      human.stdout,
+    await ends(
+      daemon.run("reload"),
+      0,
       `✓ 4 shares reloaded (generation 3)
     started  NEW, a\\x1b[2Jb
     let go   OLD
     changed  CORE
     set      global.lsof_recheck
 `,
+      "",
     );
     const json = await daemon.run("reload", "--json");
     assert.deepEqual([json.code, JSON.parse(json.stdout)], [0, report]);
@@ -179,10 +178,9 @@ describe("config with a daemon", { concurrency: 3 }, () => {
     const daemon = await daemonWith(t, {
       reload: () => sampleReload({ reloaded: false, dry_run: true, shares }),
     });
-    const { code, stdout } = await daemon.run("reload", "--dry-run");
-    assert.equal(code, 0);
-    assert.equal(
-      stdout,
+    await ends(
+      daemon.run("reload", "--dry-run"),
+      0,
       "✓ a reload would:\n    start   NEW\n    let go  OLD\n    change  CORE\n    stay    MEDIA\n",
     );
     assert.deepEqual(requests(daemon), [["reload", { dry_run: true }]]);
@@ -201,8 +199,6 @@ describe("config with a daemon", { concurrency: 3 }, () => {
     const failing = await daemonWith(t, {
       reload: () => sampleReload({ reloaded: false, failure: "the file is not there; what runs goes on" }),
     });
-    const failed = await failing.run("reload");
-    assert.deepEqual([failed.code, failed.stdout], [1, ""]);
-    assert.match(failed.stderr, /not reloaded: the file is not there/);
+    await ends(failing.run("reload"), 1, "", /not reloaded: the file is not there/);
   });
 });

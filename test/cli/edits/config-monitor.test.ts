@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { connectToDaemon } from "../../../src/api/client/client.ts";
 import { assertEach } from "../../support/assert-each.ts";
+import { ends } from "../../support/ends.ts";
 import { eventually } from "../../support/eventually.ts";
 import { pluck } from "../../support/pluck.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
@@ -56,8 +57,7 @@ test("B6 an edit by command takes effect at once, and can be undone", async (t) 
   );
   assert.equal((await client.call("status", null, never)).global.auto_failback, true);
   assert.match(await text(), /^# mine\n/);
-  const undone = await run("config", "rollback");
-  assert.equal(undone.code, 0);
+  await ends(run("config", "rollback"), 0);
   assert.equal(await text(), before);
   assert.equal((await client.call("status", null, never)).global.auto_failback, false);
   const history = JSON.parse((await run("config", "history", "--json")).stdout);
@@ -72,11 +72,9 @@ test("B6 an edit by command takes effect at once, and can be undone", async (t) 
 test("A6 B10 reload applies a person's edit, without a watch; --dry-run only describes it", async (t) => {
   const { run, file, text, home, client } = await startRig(t);
   await writeFile(file, (await text()) + shareText(home, "NEW"));
-  const dry = await run("reload", "--dry-run");
-  assert.deepEqual([dry.code, dry.stdout], [0, "✓ a reload would:\n    start  NEW\n    stay   CORE\n"]);
+  await ends(run("reload", "--dry-run"), 0, "✓ a reload would:\n    start  NEW\n    stay   CORE\n");
   assert.equal((await client.call("status", null, never)).shares.length, 1);
-  const reload = await run("reload");
-  assert.match(reload.stdout, /^✓ 1 share reloaded \(generation 2\)\n {4}started {2}NEW\n$/);
+  await ends(run("reload"), 0, /^✓ 1 share reloaded \(generation 2\)\n {4}started {2}NEW\n$/);
   assert.equal((await client.call("status", null, never)).shares.length, 2);
   assert.match((await run("reload")).stdout, /^– no changes/);
 });
@@ -92,9 +90,7 @@ test("B6 a rejected file changes nothing, is shown with the error's position, an
   const { run, file, text, client } = await startRig(t);
   const good = await text();
   await writeFile(file, good.replace("[sync]", "[snyc]"));
-  const reload = await run("reload");
-  assert.deepEqual([reload.code, reload.stdout], [3, ""]);
-  assert.match(reload.stderr, /config\.toml:5:2: snyc/);
+  await ends(run("reload"), 3, "", /config\.toml:5:2: snyc/);
   assert.match((await run("status")).stdout, /✗ The configuration file is not in use/);
   assert.equal((await client.call("status", null, never)).shares.length, 1);
   assert.match((await run("config", "diff", "0")).stdout, /^-\[sync\]\n\+\[snyc\]$/m);

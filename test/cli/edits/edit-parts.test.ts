@@ -21,6 +21,7 @@ import {
 } from "../../api/sample-config.ts";
 import { sampleBackend } from "../../api/sample-gateway.ts";
 import { sampleReport, scriptedControl } from "../../api/sample-report.ts";
+import { ends } from "../../support/ends.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { contextOf } from "../command-context.ts";
@@ -161,9 +162,8 @@ test("Paths an alias that leads elsewhere is not added under the name of another
     ["A", "Docs", "--alias-path", join(home, "elsewhere")],
   ] as const) {
     const wanted = ["--name", "DOCS", "--share", share, "--target-subpath", folder, ...more];
-    const { code, stderr } = await runCommand(["alias", "add", ...wanted], { home });
+    const { stderr } = await ends(runCommand(["alias", "add", ...wanted], { home }), 2);
     assert.match(stderr, /there is an alias called docs: A\/Docs/, wanted.join(" "));
-    assert.equal(code, 2);
   }
   assert.equal(await readFile(file, "utf8"), CONFIG);
 });
@@ -186,16 +186,14 @@ test("E2 pending entries are shown next to the running ones, and nothing is appr
   assert.equal(list.code, 0);
   assert.match(list.stdout, /backends\.files: server files would run evil instead/);
   assert.match(list.stdout, /^-command = "serve"\n\+command = "evil"$/m);
-  const asked = await run();
-  assert.deepEqual([asked.code, /--yes/.test(asked.stderr)], [2, true]);
+  await ends(run(), 2, null, /--yes/);
   assert.equal((await run("nothing", "--yes")).code, 2);
   assert.deepEqual(config.calls, []);
 });
 
 test("E2 a yes is sent to the daemon with the digest of the shown entry", async (t) => {
   const { config, run } = await daemonWith(t);
-  const done = await run("files", "--yes");
-  assert.deepEqual([done.code, done.stdout], [0, "✓ approved: backends.files\n"]);
+  await ends(run("files", "--yes"), 0, "✓ approved: backends.files\n");
   const asked = config.calls.map(({ name, request }) => [name, request]);
   assert.deepEqual(asked, [["approve", { entries: [{ id: "backends.files", digest: SHA256 }] }]]);
 });
@@ -300,13 +298,10 @@ test("E2 without a daemon, lists mark an unapproved backend as waiting", async (
   await writeFile(file, `[backends.files]\nenabled = false\n${server}`);
   assert.equal((await run("approve", "--mode", "commands", "--yes")).code, 0);
   await appendFile(file, `[backends.evil]\n${server}`);
-  const list = await run("backends", "list");
-  assert.match(
-    list.stdout,
+  await ends(run("backends", "list"), 0, [
     /^▲ evil {3}waits for approval\n[\s\S]*mountaineer approve backends\.evil\n/m,
-    list.stderr,
-  );
-  assert.match(list.stdout, /^○ files {2}disabled/m);
+    /^○ files {2}disabled/m,
+  ]);
   assert.match(
     (await run("tools", "list")).stderr,
     /^mountaineer: server evil: waits for approval \(mountaineer approve\)$/m,
@@ -317,8 +312,7 @@ test("E2 without a daemon an edit approves the typed entry, and a rollback appro
   const home = await temporaryFolder(t);
   const file = join(home, "config.toml");
   const ok = async (...args: string[]): Promise<string> => {
-    const { code, stdout, stderr } = await runCommand(args, { home });
-    assert.equal(code, 0, stderr);
+    const { stdout } = await ends(runCommand(args, { home }), 0);
     return stdout;
   };
   await ok("approve", "--mode", "commands", "--yes");

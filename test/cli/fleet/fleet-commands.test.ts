@@ -8,6 +8,7 @@ import { readFleet } from "../../../src/fleet/enrollment/fleet-folder.ts";
 import { runningServer } from "../../../src/fleet/enrollment/server-process.ts";
 import { endServer, LACKS_SERVER } from "../../fleet/enrollment/homes.ts";
 import { createTestHome, type TestHome } from "../../support/daemon.ts";
+import { ends } from "../../support/ends.ts";
 import { eventually } from "../../support/eventually.ts";
 import { freePort } from "../../support/free-port.ts";
 import { type Scope, temporaryFolder } from "../../support/temporary-folder.ts";
@@ -59,8 +60,7 @@ test(
     await using _one = await nas.startMonitor();
     await using _two = await laptop.startMonitor();
     const { code, running } = await began(t, nas);
-    const joined = await laptop.cli(["fleet", "join", "--name", "laptop", "--json", code]);
-    assert.equal(joined.code, 0, joined.stderr);
+    const joined = await ends(laptop.cli(["fleet", "join", "--name", "laptop", "--json", code]), 0);
     assert.equal(JSON.parse(joined.stdout).name, "laptop");
     assert.equal((await running.ended).code, 0);
     assert.match(running.stdout(), /laptop has joined/);
@@ -71,9 +71,7 @@ test(
     };
     await eventually(() => sees(nas, "laptop"), STARTS_MS);
     await eventually(() => sees(laptop, "nas"), STARTS_MS);
-    const unknown = await nas.cli(["fleet", "status", "moon"]);
-    assert.equal(unknown.code, 2);
-    assert.match(unknown.stderr, /no machine of the fleet is called moon/);
+    await ends(nas.cli(["fleet", "status", "moon"]), 2, null, /no machine of the fleet is called moon/);
 
     const server = await runningServer(nas.home);
     assert.ok(server);
@@ -99,8 +97,7 @@ test(
       assert.deepEqual(waiting, []);
     }
 
-    const removed = await nas.cli(["fleet", "remove", "laptop"]);
-    assert.equal(removed.code, 0, removed.stderr);
+    await ends(nas.cli(["fleet", "remove", "laptop"]), 0);
     await eventually(async () => {
       const { stdout } = await laptop.cli(["fleet", "status", "--json"]);
       return JSON.parse(stdout).link.state === "away";
@@ -109,9 +106,7 @@ test(
       [laptop, "laptop"],
       [nas, "nas"],
     ] as const) {
-      const left = await home.cli(["fleet", "leave"]);
-      assert.equal(left.code, 0, left.stderr);
-      assert.match(left.stdout, new RegExp(`${name} has left the fleet`));
+      await ends(home.cli(["fleet", "leave"]), 0, new RegExp(`${name} has left the fleet`));
       assert.equal(await readFile(home.configFile, "utf8"), "# mine\n[global]\nlsof_recheck = true\n");
       assert.doesNotMatch(await readFile(join(home.home, "secrets.json"), "utf8"), seed);
     }
@@ -224,17 +219,12 @@ test(
     const init = (port: number): ReturnType<TestHome["cli"]> =>
       nas.cli(["fleet", "init", "--no-invite", "--name", "nas", "--listen", `127.0.0.1:${port}`]);
     const { port } = taken.address() as AddressInfo;
-    const refused = await init(port);
-    assert.equal(refused.code, 1, refused.stderr);
-    assert.match(refused.stderr, /something else listens.*--listen HOST:PORT/s);
+    await ends(init(port), 1, null, /something else listens.*--listen HOST:PORT/s);
     const free = await freePort();
-    const began = await init(free);
-    assert.equal(began.code, 0, began.stderr);
+    await ends(init(free), 0);
     assert.equal((await readFleet(nas.home))?.address, `127.0.0.1:${free}`);
     assert.deepEqual(await members(nas), ["nas"]);
-    const again = await init(free);
-    assert.equal(again.code, 2);
-    assert.match(again.stderr, /in a fleet already.*mountaineer fleet invite/s);
+    await ends(init(free), 2, null, /in a fleet already.*mountaineer fleet invite/s);
   },
 );
 

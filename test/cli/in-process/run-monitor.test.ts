@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { connectToDaemon } from "../../../src/api/client/client.ts";
 import { listenForHangups } from "../../../src/cli/in-process/run-monitor.ts";
+import { ends } from "../../support/ends.ts";
 import { eventually } from "../../support/eventually.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { runCommand, startCommand } from "../command-line.ts";
@@ -20,8 +21,7 @@ test("monitor serves until SIGTERM or Ctrl-C, and then leaves neither socket nor
     assert.equal(JSON.parse(status.stdout).global.pid, child.pid);
     assert.equal(JSON.parse(status.stdout).global.check_interval_secs, 0.5);
     child.kill(signal);
-    const { code, stdout } = await ended;
-    assert.deepEqual([code, stdout], [0, ""]);
+    await ends(ended, 0, "");
     const left = await readdir(home);
     assert.ok(!left.includes("mountaineer.sock") && !left.includes("daemon.json"), left.join(" "));
   }
@@ -68,9 +68,7 @@ test("a link in the place of state.json ends monitor with exit code 6, and its t
   const home = await temporaryFolder(t);
   await writeFile(join(home, "mine"), "mine");
   await symlink("mine", join(home, "state.json"));
-  const { code, stderr } = await runCommand(["monitor"], { home });
-  assert.equal(code, 6);
-  assert.match(stderr, /state\.json: it is a symbolic link/);
+  await ends(runCommand(["monitor"], { home }), 6, null, /state\.json: it is a symbolic link/);
   assert.equal(await readFile(join(home, "mine"), "utf8"), "mine");
 });
 

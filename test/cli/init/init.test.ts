@@ -17,6 +17,7 @@ import { withBlocks } from "../../../src/config/edit/text-blocks.ts";
 import { findHomeContext } from "../../../src/config/home-context.ts";
 import { parseConfig } from "../../../src/config/read/load.ts";
 import { createMountProgram } from "../../../src/mount-program/mount-program.ts";
+import { ends } from "../../support/ends.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { runCommand as run, runCommand } from "../command-line.ts";
 
@@ -120,8 +121,7 @@ test("the file has the requested settings, and shows where every option belongs;
   assert.equal(shares.stdout.includes("now get mountaineer-fs"), !isProgramHere, shares.stdout);
   const path = join(folder, "my own.toml");
   const args = ["init", "--config", path, "--backend", "files", "--command", "sh -c true"];
-  const { code, stdout, stderr } = await run(args, { home });
-  assert.equal(code, 0, stderr);
+  const { stdout } = await ends(run(args, { home }), 0);
   const [schema, , reference = "", ...rest] = (await readFile(path, "utf8")).split("\n");
   assert.equal(schema, "#:schema ./config.schema.json");
   // Shares that this machine happens to have mounted follow as comments.
@@ -153,15 +153,12 @@ test("the file has the requested settings, and shows where every option belongs;
   ]);
   const again = await run(args, { home });
   assert.match(again.stderr, /hint: mountaineer init --add --config '.*my own\.toml' adds to it/);
-  const list = await run(["config", "validate", "--config", path], { home });
-  assert.equal(list.code, 0, list.stderr);
+  await ends(run(["config", "validate", "--config", path], { home }), 0);
 });
 
 test("without a terminal it names the missing options, writes the given ones, and overwrites nothing", async (t) => {
   const home = join(await temporaryFolder(t), "home");
-  const first = await run(["init"], { home });
-  assert.deepEqual([first.code, first.stdout], [2, ""]);
-  assert.match(first.stderr, /nothing was written[\s\S]*init --share NAME/);
+  await ends(run(["init"], { home }), 2, "", /nothing was written[\s\S]*init --share NAME/);
   const path = join(home, "config.toml");
   await assert.rejects(stat(path));
   const added = await run(["init", ...SHARE, "--username", "ann", "--password", "secret:nas", "--json"], {
@@ -195,8 +192,7 @@ test("without a terminal it names the missing options, writes the given ones, an
   );
   const twice = await run(["init", "--add", "--backend", "files", "--command", "sh"], { home });
   assert.deepEqual([twice.code, /server files is configured already/.test(twice.stderr)], [2, true]);
-  const history = await run(["config", "rollback", "--yes"], { home });
-  assert.equal(history.code, 0, history.stderr);
+  await ends(run(["config", "rollback", "--yes"], { home }), 0);
   assert.equal(await readFile(path, "utf8"), before);
 });
 
@@ -254,11 +250,9 @@ shares:
     await readFile(path, "utf8"),
     `${head}\n${share}\n${tail}\n${token}\n${nas}\nbackends:\n  files:\n    command: sh\n    args: ["-c", a b]\n`,
   );
-  const twice = await run(["init", "--add", ...SHARE], { home });
-  assert.deepEqual([twice.code, /share CORE is configured already/.test(twice.stderr)], [2, true]);
+  await ends(run(["init", "--add", ...SHARE], { home }), 2, null, /share CORE is configured already/);
   await writeFile(path, "# nothing yet\n");
-  const begun = await run(["init", ...SHARE], { home });
-  assert.equal(begun.code, 0, begun.stderr);
+  await ends(run(["init", ...SHARE], { home }), 0);
   assert.equal(await readFile(path, "utf8"), `# nothing yet\n\n${nas}\nshares:\n${share}`);
 });
 
@@ -269,8 +263,7 @@ test("F3 one address is enough; an error names the given option, and no line of 
   assert.match(wrong.stderr, /nas\.smb-nas\.fallback_host: found string "smb:\/\/nas", expected a host/);
   assert.doesNotMatch(wrong.stderr, /\.toml:\d/);
   await assert.rejects(stat(join(home, "config.toml")));
-  const one = await run(["init", "--share", "CORE", "--fallback-host", "nas.local"], { home });
-  assert.equal(one.code, 0, one.stderr);
+  await ends(run(["init", "--share", "CORE", "--fallback-host", "nas.local"], { home }), 0);
   assert.match(
     await readFile(join(home, "config.toml"), "utf8"),
     /fallback_host = "nas\.local"\n\n\[\[shares\]\]\nname = "CORE"\nnas = "nas"\n$/,
@@ -365,8 +358,7 @@ async function keptTokens(home: string): Promise<readonly string[]> {
 
 test("E1 the first server gets a token that is stored, named, and in no output of a script", async (t) => {
   const home = join(await temporaryFolder(t), "home");
-  const made = await runIn(home, ["init", ...BACKEND, "--json"]);
-  assert.equal(made.code, 0, made.stderr);
+  const made = await ends(runIn(home, ["init", ...BACKEND, "--json"]), 0);
   assert.equal(JSON.parse(made.stdout).token, "secret:gateway-token");
   assert.deepEqual(await keptTokens(home), ["gateway-token file"]);
   const config = await readFile(join(home, "config.toml"), "utf8");
@@ -377,24 +369,19 @@ test("E1 the first server gets a token that is stored, named, and in no output o
   assert.ok(!`${made.stdout}${made.stderr}${config}`.includes(token));
   // Begun anew, the token that agents have already goes on.
   await writeFile(join(home, "config.toml"), "");
-  const again = await runIn(home, ["init", ...BACKEND]);
-  assert.equal(again.code, 0, again.stderr);
+  await ends(runIn(home, ["init", ...BACKEND]), 0);
   assert.equal(await readFile(join(home, "secrets.json"), "utf8"), kept);
 });
 
 test("E1 no client of a gateway without a token is locked out as a side effect", async (t) => {
   const home = join(await temporaryFolder(t), "home");
-  const open = await runIn(home, ["init", ...BACKEND, "--no-token"]);
-  assert.equal(open.code, 0, open.stderr);
+  await ends(runIn(home, ["init", ...BACKEND, "--no-token"]), 0);
   const path = join(home, "config.toml");
   assert.doesNotMatch(await readFile(path, "utf8"), /incoming_auth/);
-  const more = await runIn(home, ["init", "--add", "--backend", "more", "--command", "sh"]);
-  assert.equal(more.code, 0, more.stderr);
+  await ends(runIn(home, ["init", "--add", "--backend", "more", "--command", "sh"]), 0);
   assert.doesNotMatch(await readFile(path, "utf8"), /incoming_auth/);
-  const asked = await runIn(home, ["init", "--add", "--token"]);
-  assert.equal(asked.code, 0, asked.stderr);
+  await ends(runIn(home, ["init", "--add", "--token"]), 0, /secret:gateway-token/);
   assert.match(await readFile(path, "utf8"), /\[incoming_auth\]/);
-  assert.match(asked.stdout, /secret:gateway-token/);
   const twice = await runIn(home, ["init", "--add", "--token"]);
   assert.deepEqual([twice.code, /says already who may come in/.test(twice.stderr)], [2, true]);
   assert.match(twice.stderr, /hint: mountaineer secret set gateway-token gives the token a value/);
@@ -413,11 +400,9 @@ test("E1 backends add makes the token with the first server only, not with the n
   assert.match(first.stdout, /Agents come in over HTTP with the token/);
   const [token = ""] = /[\w-]{43}/.exec(await readFile(join(home, "secrets.json"), "utf8")) ?? [];
   assert.ok(token !== "" && !`${first.stdout}${first.stderr}`.includes(token));
-  const next = await runIn(home, ["backends", "add", "more", "--disabled", "--", "sh"]);
-  assert.equal(next.code, 0, next.stderr);
+  const next = await ends(runIn(home, ["backends", "add", "more", "--disabled", "--", "sh"]), 0);
   assert.doesNotMatch(next.stdout, /token/);
   const other = join(await temporaryFolder(t), "home");
-  const open = await runIn(other, ["backends", "add", "files", "--disabled", "--no-token", "--", "sh"]);
-  assert.equal(open.code, 0, open.stderr);
+  await ends(runIn(other, ["backends", "add", "files", "--disabled", "--no-token", "--", "sh"]), 0);
   assert.doesNotMatch(await readFile(join(other, "config.toml"), "utf8"), /^\[incoming_auth\]/m);
 });

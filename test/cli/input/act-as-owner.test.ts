@@ -5,6 +5,7 @@ import { chmod, chown, lstat, mkdir, readdir, writeFile } from "node:fs/promises
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
 import { connectToDaemon } from "../../../src/api/client/client.ts";
+import { ends } from "../../support/ends.ts";
 import { eventually } from "../../support/eventually.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { programMissing } from "../../sync/programs.ts";
@@ -112,8 +113,7 @@ test("root stays root in its own home, and where it may not become another user"
   ] as const) {
     const home = await homeOf(t, uid);
     if (home === null) return;
-    const ran = await runProcess(["config", "set", "sync.debounce", "0.2"], { home, within });
-    assert.equal(ran.code, 0, ran.stderr);
+    await ends(runProcess(["config", "set", "sync.debounce", "0.2"], { home, within }), 0);
     assert.equal((await lstat(join(home, "lock.db"))).uid, 0);
   }
 });

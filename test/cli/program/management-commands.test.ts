@@ -7,6 +7,7 @@ import { test } from "node:test";
 import { shellWord } from "../../../src/runtime/text/plain-text.ts";
 import { handOver } from "../../mcp/gateway-rig.ts";
 import { createTestHome } from "../../support/daemon.ts";
+import { ends } from "../../support/ends.ts";
 import { eventually } from "../../support/eventually.ts";
 import { freePort } from "../../support/free-port.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
@@ -50,8 +51,7 @@ test("E2 B11 each token opens only its own API, and a signed-in page survives a 
   assert.equal((await begin(MCP_TOKEN)).status, 200);
   assert.equal((await at("/manage/v1/health")).status, 200);
 
-  const opened = await home.cli(["open"]);
-  assert.equal(opened.code, 0, opened.stderr);
+  const opened = await ends(home.cli(["open"]), 0);
   const [, code = ""] = /^http:\/\/127\.0\.0\.1:\d+\/#([\w-]{43})$/.exec(opened.stdout.trim()) ?? [];
   const own = { "Content-Type": "application/json" };
   const signedIn = await at("/page/v1/session", own, {
@@ -82,8 +82,7 @@ test("E2 B11 each token opens only its own API, and a signed-in page survives a 
   const late = await at("/page/v1/session", own, { method: "POST", body: JSON.stringify({ link: unused }) });
   assert.equal(late.status, 200);
 
-  const removed = await home.cli(["server-token", "--remove"]);
-  assert.equal(removed.code, 0, removed.stderr);
+  await ends(home.cli(["server-token", "--remove"]), 0);
   assert.equal((await at("/manage/v1/status", bearer(token))).status, 401);
   for (const line of await home.log()) {
     const said = JSON.stringify(line);
@@ -96,8 +95,7 @@ test("F2 with shares and no gateway open serves the page to the signed-in person
   const monitor = await home.startMonitor();
   t.after(() => monitor[Symbol.asyncDispose]());
   const open = async (): Promise<URL> => {
-    const { code, stdout, stderr } = await home.cli(["open", "--print"]);
-    assert.equal(code, 0, stderr);
+    const { stdout } = await ends(home.cli(["open", "--print"]), 0);
     return new URL(stdout.trim());
   };
   const { origin, hostname, hash } = await open();
@@ -163,8 +161,6 @@ test("F4 in a home without anything, the tab that a person's terminal opens may 
 test("without a daemon there is nothing to open", async (t) => {
   const home = await createTestHome({ home: await temporaryFolder(t), config: "" });
   for (const args of [["open", "--print"], ["server-token"]]) {
-    const { code, stdout } = await home.cli(args);
-    assert.equal(code, 8);
-    assert.equal(stdout, "");
+    await ends(home.cli(args), 8, "");
   }
 });

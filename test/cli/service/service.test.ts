@@ -17,6 +17,7 @@ import { unitText } from "../../../src/cli/service/service-manager-linux.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { startRig } from "../../api/management-rig.ts";
 import { sampleReport, sampleResult, sampleShare, scriptedControl } from "../../api/sample-report.ts";
+import { ends } from "../../support/ends.ts";
 import { eventually } from "../../support/eventually.ts";
 import { pluck } from "../../support/pluck.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
@@ -425,26 +426,20 @@ test("without a service manager up starts its own daemon, which can hand over, a
     "gateway",
   ]);
   assert.deepEqual([again.manager, again.changed, again.running], [null, false, true]);
-  const restarted = await runCommand(["restart"], options);
-  assert.equal(restarted.code, 0, restarted.stderr);
+  await ends(runCommand(["restart"], options), 0);
   const down = await runCommand(["down"], options);
   assert.equal(down.code, 0, down.stderr);
   assert.match(down.stdout, /✓ Mountaineer is stopped\n✓ 1 share stays mounted: .*Shares\/CORE\n/);
   assert.match(down.stderr, /mountaineer up starts it again$/m);
-  assert.match(
-    (await runCommand(["status"], options)).stdout,
-    /no daemon runs[\s\S]*mounted over the preferred route/,
-  );
-  const twice = await runCommand(["down"], options);
-  assert.deepEqual([twice.code, twice.stdout], [0, "✓ no daemon ran for this home\n"]);
+  await ends(runCommand(["status"], options), 0, /no daemon runs[\s\S]*mounted over the preferred route/);
+  await ends(runCommand(["down"], options), 0, "✓ no daemon ran for this home\n");
   assert.equal((await runCommand(["up"], options)).code, 0);
   const removed = await runCommand(["uninstall"], options);
   assert.match(removed.stdout, /service was not there\n✓ Mountaineer is stopped\n✓ shares stay mounted\n$/);
   assert.match((await runCommand(["status"], options)).stdout, /no daemon runs/);
   // What a client's folder has become keeps nothing from going.
   await mkdir(join(folder, ".cursor"));
-  const connected = await runCommand(["connect", "cursor", "--yes"], options);
-  assert.equal(connected.code, 0, connected.stderr);
+  await ends(runCommand(["connect", "cursor", "--yes"], options), 0);
   await rm(join(folder, ".cursor"), { recursive: true });
   assert.equal((await runCommand(["up"], options)).code, 0);
   const purged = await runCommand(["uninstall", "--purge", "--yes"], options);
@@ -553,8 +548,7 @@ test("down ends a monitor by one signal, however long its last step takes, and s
     holder.stdout.setEncoding("utf8").on("data", (text: string) => (out += text));
     const closed = new Promise((resolve) => holder.once("close", resolve));
     await eventually(() => out === "held\n");
-    const down = await runCommand(["down"], { home, env: { HOME: home } });
-    assert.equal(down.code, 0, down.stderr);
+    await ends(runCommand(["down"], { home, env: { HOME: home } }), 0);
     if (command === "mount") holder.kill("SIGKILL");
     await closed;
     assert.equal(out, said);
@@ -585,14 +579,12 @@ esac
     },
   };
   t.after(() => runCommand(["down"], options));
-  const up = await runCommand(["up"], options);
-  assert.equal(up.code, 0, `${up.stdout}${up.stderr}`);
-  assert.match(
-    up.stdout,
+  await ends(
+    runCommand(["up"], options),
+    0,
     /^✓ .*mountaineer\.service is written\n✓ Mountaineer runs \(pid \d+\)\n[\s\S]*Nothing is configured/,
+    [/loginctl enable-linger/, /the service does not get HTTPS_PROXY, whose password everybody could read/],
   );
-  assert.match(up.stderr, /loginctl enable-linger/);
-  assert.match(up.stderr, /the service does not get HTTPS_PROXY, whose password everybody could read/);
   const unit = await readFile(join(folder, ".config/systemd/user/mountaineer.service"), "utf8");
   assert.match(unit, /^Environment="NO_PROXY=\.corp"$/m);
   assert.doesNotMatch(unit, /s3cret|HTTPS_PROXY/);
@@ -607,12 +599,8 @@ test("up lists the errors of the configuration and starts nothing; it says which
   const { folder } = await scene(t, "linux");
   await writeFile(join(folder, ".config"), "a file");
   const options = { home: join(folder, "m"), env: { HOME: folder, PATH: process.env["PATH"] ?? "" } };
-  const refused = await runCommand(["up"], options);
-  assert.equal(refused.code, 1);
-  assert.match(refused.stderr, /cannot be written/);
+  await ends(runCommand(["up"], options), 1, null, /cannot be written/);
   await writeFile(join(folder, "absent"), "");
   await writeFile(join(folder, "m/config.toml"), "nosuch = 1\n");
-  const ended = await runCommand(["up"], options);
-  assert.equal(ended.code, 3);
-  assert.match(ended.stderr, /config\.toml:1:1: nosuch\n/);
+  await ends(runCommand(["up"], options), 3, null, /config\.toml:1:1: nosuch\n/);
 });

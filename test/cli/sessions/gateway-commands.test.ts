@@ -20,6 +20,7 @@ import {
 } from "../../api/sample-gateway.ts";
 import { scriptedControl } from "../../api/sample-report.ts";
 import { assertEach } from "../../support/assert-each.ts";
+import { ends } from "../../support/ends.ts";
 import { eventually } from "../../support/eventually.ts";
 import { pluck } from "../../support/pluck.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
@@ -45,8 +46,7 @@ async function assertStoppable({ child, ended }: Running, pidFile: string): Prom
     return text === "" ? null : Number(text);
   });
   child.kill("SIGINT");
-  const { code, stdout, stderr } = await ended;
-  assert.deepEqual([code, stdout, stderr], [130, "", "mountaineer: stopped by SIGINT\n"]);
+  await ends(ended, 130, "", "mountaineer: stopped by SIGINT\n");
   assert.throws(() => process.kill(pid, 0), { code: "ESRCH" });
 }
 
@@ -113,8 +113,7 @@ describe("the commands about the gateway, with a daemon", { concurrency: 2 }, ()
       t,
       scriptedGateway(() => ({ result, error: null })),
     );
-    const plain = await runCommand(["call", "read_file", '{"path":"/tmp"}'], { home });
-    assert.deepEqual([plain.code, plain.stdout, plain.stderr], [0, "a\tb\nc\n", ""]);
+    await ends(runCommand(["call", "read_file", '{"path":"/tmp"}'], { home }), 0, "a\tb\nc\n", "");
     const json = await runCommand(["call", "read_file", "-", "--json"], { home, input: '{"path":"ü"}' });
     assert.deepEqual([json.code, JSON.parse(json.stdout), json.stderr], [0, result, ""]);
     assert.equal((await runCommand(["call", "read_file"], { home })).code, 0);
@@ -131,9 +130,7 @@ describe("the commands about the gateway, with a daemon", { concurrency: 2 }, ()
       t,
       scriptedGateway(() => ({ result, error: null })),
     );
-    const plain = await runCommand(["call", "read_file"], { home });
-    assert.deepEqual([plain.code, plain.stdout], [1, ""]);
-    assert.equal(plain.stderr, "mountaineer: no such file\n  at all\n");
+    await ends(runCommand(["call", "read_file"], { home }), 1, "", "mountaineer: no such file\n  at all\n");
     const json = await runCommand(["call", "read_file", "--json"], { home });
     assert.deepEqual([json.code, JSON.parse(json.stdout)], [1, result]);
     const error = { code: -32001, message: "no answer within 60 s" };
@@ -152,9 +149,7 @@ describe("the commands about the gateway, with a daemon", { concurrency: 2 }, ()
       ...scriptedGateway(() => ({ result: null, error })),
       tools: async () => ({ tools: [] }),
     });
-    const lost = await runCommand(["call", "read_file"], { home });
-    assert.deepEqual([lost.code, lost.stdout], [1, ""]);
-    assert.match(lost.stderr, /may have been done/);
+    await ends(runCommand(["call", "read_file"], { home }), 1, "", /may have been done/);
   });
 
   test("an unknown tool or backend is exit code 2 with the name probably meant", async (t) => {
@@ -177,13 +172,10 @@ describe("the commands about the gateway, with a daemon", { concurrency: 2 }, ()
 
   test("restart requires names or --all, and reports what it has begun", async (t) => {
     const { home, gateway } = await startGatewayRig(t);
-    const bare = await runCommand(["backends", "restart"], { home });
-    assert.equal(bare.code, 2);
-    assert.match(bare.stderr, /hint: name them, or say --all/);
+    await ends(runCommand(["backends", "restart"], { home }), 2, null, /hint: name them, or say --all/);
     assert.equal((await runCommand(["backends", "restart", "web", "--all"], { home })).code, 2);
     assert.deepEqual(gateway.calls, []);
-    const named = await runCommand(["backends", "restart", "web", "web"], { home });
-    assert.deepEqual([named.code, named.stdout], [0, "✓ web  is restarted\n"]);
+    await ends(runCommand(["backends", "restart", "web", "web"], { home }), 0, "✓ web  is restarted\n");
     const all = await runCommand(["backends", "restart", "--all", "--json"], { home });
     assert.deepEqual(JSON.parse(all.stdout), { restarted: ["files", "web"] });
     assert.deepEqual(pluck(gateway.calls, "request"), [["web"], null]);
@@ -191,8 +183,7 @@ describe("the commands about the gateway, with a daemon", { concurrency: 2 }, ()
 
   test("logs prints the lines unchanged", async (t) => {
     const { home } = await startGatewayRig(t);
-    const { code, stdout } = await runCommand(["backends", "logs", "web"], { home });
-    assert.deepEqual([code, stdout], [0, "web started\nlistening\n"]);
+    await ends(runCommand(["backends", "logs", "web"], { home }), 0, "web started\nlistening\n");
   });
 
   test("Ctrl-C cancels a call, and the daemon is notified of it", async (t) => {
@@ -203,8 +194,7 @@ describe("the commands about the gateway, with a daemon", { concurrency: 2 }, ()
     const { child, ended } = startCommand(["call", "read_file"], { home });
     const call = await eventually(() => gateway.calls[0]);
     child.kill("SIGINT");
-    const { code, stdout, stderr } = await ended;
-    assert.deepEqual([code, stdout, stderr], [130, "", "mountaineer: stopped by SIGINT\n"]);
+    await ends(ended, 130, "", "mountaineer: stopped by SIGINT\n");
     await eventually(() => call.signal.aborted);
   });
 
@@ -247,8 +237,7 @@ describe("the commands about the gateway, with a daemon", { concurrency: 2 }, ()
     const control = scriptedControl(gatewayReport());
     await startRig(t, { home, control, gateway: scriptedGateway(), mcpSocket: socket.socketPath });
     const sent = `${JSON.stringify({ jsonrpc: "2.0", method: "notifications/x" })}\n`;
-    const { code, stdout, stderr } = await runCommand(["mcp"], { home, input: sent });
-    assert.deepEqual([code, stdout, stderr], [0, sent, ""]);
+    await ends(runCommand(["mcp"], { home, input: sent }), 0, sent, "");
   });
 });
 
@@ -270,8 +259,7 @@ async function gatewayHome(t: TestContext): Promise<string> {
 describe("the commands about the gateway, without a daemon", { concurrency: 2 }, () => {
   test("tools list and call run the backends once, backends list runs none, and nothing is left behind", async (t) => {
     const home = await gatewayHome(t);
-    const tools = await runCommand(["tools", "list", "--json"], { home });
-    assert.deepEqual([tools.code, tools.stderr], [0, ""]);
+    const tools = await ends(runCommand(["tools", "list", "--json"], { home }), 0, null, "");
     assert.deepEqual(
       JSON.parse(tools.stdout).tools.map(({ name, backend }: { name: string; backend: string }) => [
         name,
@@ -289,16 +277,9 @@ describe("the commands about the gateway, without a daemon", { concurrency: 2 },
       listed.stderr,
       /the daemon is not running, so no MCP server is either; mountaineer up starts it/,
     );
-    const called = await runCommand(["call", "echo", '{"a":1}'], { home });
-    assert.deepEqual([called.code, called.stdout, called.stderr], [0, '{"a":1}\n', ""]);
-    const failing = await runCommand(["call", "fail"], { home });
-    assert.deepEqual(
-      [failing.code, failing.stdout, failing.stderr],
-      [1, "", "mountaineer: no such\n  luck\n"],
-    );
-    const unknown = await runCommand(["call", "ecko"], { home });
-    assert.equal(unknown.code, 2);
-    assert.match(unknown.stderr, /did you mean "?echo"?\?/);
+    await ends(runCommand(["call", "echo", '{"a":1}'], { home }), 0, '{"a":1}\n', "");
+    await ends(runCommand(["call", "fail"], { home }), 1, "", "mountaineer: no such\n  luck\n");
+    await ends(runCommand(["call", "ecko"], { home }), 2, null, /did you mean "?echo"?\?/);
     assert.deepEqual(await readdir(home), ["config.toml"]);
   });
 
@@ -350,8 +331,7 @@ describe("the commands about the gateway, without a daemon", { concurrency: 2 },
       { id: 2, method: "ping" },
     ];
     const input = messages.map((message) => `${JSON.stringify({ jsonrpc: "2.0", ...message })}\n`).join("");
-    const { code, stdout } = await runCommand(["mcp"], { home, input });
-    assert.equal(code, 0);
+    const { stdout } = await ends(runCommand(["mcp"], { home, input }), 0);
     const answers = stdout
       .trim()
       .split("\n")
@@ -443,9 +423,7 @@ describe("tools that differ from their approved version", { concurrency: 2 }, ()
       [["nothing"], /nothing called nothing waits/u],
       [["read_file"], /say which: files:read_file, web:read_file/u],
     ] as const) {
-      const { code, stderr } = await runCommand(["tools", "approve", ...args], { home });
-      assert.equal(code, 2, stderr);
-      assert.match(stderr, says);
+      await ends(runCommand(["tools", "approve", ...args], { home }), 2, null, says);
     }
     assert.ok(gateway.calls.every(({ name }) => name !== "approveTools"));
     assert.equal((await runCommand(["tools", "approve", "files:read_file"], { home })).code, 0);
@@ -453,7 +431,6 @@ describe("tools that differ from their approved version", { concurrency: 2 }, ()
 
   test("E3 with nothing to show, tools diff says so", async (t) => {
     const { home } = await startGatewayRig(t);
-    const { code, stdout, stderr } = await runCommand(["tools", "diff"], { home });
-    assert.deepEqual([code, stdout, stderr], [0, "", "mountaineer: all is as it was approved\n"]);
+    await ends(runCommand(["tools", "diff"], { home }), 0, "", "mountaineer: all is as it was approved\n");
   });
 });

@@ -5,6 +5,7 @@ import { once } from "node:events";
 import { appendFile, chmod, mkdir, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
+import { ends } from "../../support/ends.ts";
 import { eventually } from "../../support/eventually.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { COMMAND, environmentOf, runCommand, startCommand } from "../command-line.ts";
@@ -40,9 +41,7 @@ describe("logs", { concurrency: 2 }, () => {
     const { path, run } = await scene(t);
     await writeFile(`${path}.1`, line(1) + line(2));
     await writeFile(path, line(3, { share: "CORE" }));
-    const { code, stdout, stderr } = await run("--lines", "2");
-    assert.deepEqual([code, stderr], [0, ""]);
-    assert.match(stdout, /^\S+ \S+ info {2}event 2\n\S+ \S+ info {2}event 3 share=CORE\n$/);
+    await ends(run("--lines", "2"), 0, /^\S+ \S+ info {2}event 2\n\S+ \S+ info {2}event 3 share=CORE\n$/, "");
     assert.equal((await run("--lines", "0")).stdout, "");
     assert.equal((await run("--lines", "-1")).code, 2);
     assert.match((await run("--lines", "many")).stderr, /whole number from 0/);
@@ -58,8 +57,7 @@ describe("logs", { concurrency: 2 }, () => {
     const { home, path, run } = await scene(t);
     const odd = "\u009b31m\u007f\u202e\u200b\u{e0041}\u2028ä";
     await writeFile(path, `${line(1, { tool: odd })}${odd}\n`);
-    const { stdout } = await run("--json");
-    assert.match(stdout, /^[ -~\nä]*$/);
+    const { stdout } = await ends(run("--json"), 0, /^[ -~\nä]*$/);
     const lines = stdout.trimEnd().split("\n");
     assert.deepEqual([JSON.parse(lines[0] ?? "").tool, JSON.parse(lines[1] ?? "").message], [odd, odd]);
     const name = "\u202eA\u200b\u{e0041}";
@@ -77,16 +75,12 @@ describe("logs", { concurrency: 2 }, () => {
     await writeFile(path, line(1, { share: "CORE" }) + line(2, { share: "OLD" }) + line(3));
     assert.match((await run("--share", "core")).stdout, /^\S+ \S+ info {2}event 1 share=CORE\n$/);
     assert.match((await run("--share", "OLD")).stdout, /event 2/);
-    const unknown = await run("--share", "COER");
-    assert.equal(unknown.code, 2);
-    assert.match(unknown.stderr, /did you mean CORE\?/);
+    await ends(run("--share", "COER"), 2, null, /did you mean CORE\?/);
   });
 
   test("an empty log is not a failure, and neither is a broken configuration", async (t) => {
     const { home, path, run } = await scene(t);
-    const nothing = await run();
-    assert.deepEqual([nothing.code, nothing.stdout], [0, ""]);
-    assert.match(nothing.stderr, /nothing is logged yet in .*mountaineer\.log/);
+    await ends(run(), 0, "", /nothing is logged yet in .*mountaineer\.log/);
     await writeFile(join(home, "config.toml"), "[broken\n");
     await writeFile(path, line(1, { share: "CORE" }));
     assert.match((await run("--share", "CORE")).stdout, /event 1/);
@@ -103,8 +97,7 @@ describe("logs", { concurrency: 2 }, () => {
     await writeFile(path, line(4, { share: "CORE" }));
     await until("event 4");
     child.kill("SIGINT");
-    const { code, stdout, stderr } = await ended;
-    assert.deepEqual([code, stderr], [0, ""]);
+    const { stdout } = await ends(ended, 0, null, "");
     assert.ok(!stdout.includes("event 2"));
   });
 

@@ -6,6 +6,7 @@ import { describe, type TestContext, test } from "node:test";
 import { connectToDaemon } from "../../../src/api/client/client.ts";
 import { missingForFuse, mountLocalFuse } from "../../rig/local-fuse-mount.ts";
 import { type CommandEnd, createTestHome, type TestHome } from "../../support/daemon.ts";
+import { ends } from "../../support/ends.ts";
 import { eventually } from "../../support/eventually.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { runCommand, runProcess } from "../command-line.ts";
@@ -150,9 +151,7 @@ describe("alias", { concurrency: 2 }, () => {
         "--alias-path",
         taken,
       ];
-      const end = await home.cli(args);
-      assert.equal(end.code, 1);
-      assert.match(end.stdout, /✗ t .*\n {4}.*is a file; it is left as it is/);
+      await ends(home.cli(args), 1, /✗ t .*\n {4}.*is a file; it is left as it is/);
       assert.equal(await readFile(taken, "utf8"), "mine");
       assert.ok((await config()).includes('name = "t"'), "saved all the same");
       assert.deepEqual(await json("alias remove --name t"), { name: "t", path: taken, kept: true });
@@ -314,8 +313,7 @@ describe("shares", { concurrency: 2 }, () => {
       const { global } = await home.status();
       const [left] = global.conditions.filter(({ code }) => code === "left_mounted:CORE");
       assert.match(left?.title ?? "", /^CORE is no longer configured; still mounted at \S+volumes\/CORE$/);
-      const busy = await runProcess(["unmount", "--share", "CORE"], { home: home.home });
-      assert.equal(busy.code, 7, busy.stdout);
+      await ends(runProcess(["unmount", "--share", "CORE"], { home: home.home }), 7);
       assert.notEqual(await target(shares("CORE")), null);
       await held.close();
       assert.match(await ok("unmount"), /✓ CORE {2}unmounted/);
@@ -345,8 +343,7 @@ describe("shares", { concurrency: 2 }, () => {
       await ok("mount");
       const inside = { home: home.home, cwd: join(folder, "tb") };
       for (const args of [["unmount"], ["mount"], ["shares", "remove", "--cleanup"]]) {
-        const end = await runCommand([...args, "--share", "CORE"], inside);
-        assert.deepEqual([end.code, end.stderr], [0, ""], end.stdout);
+        await ends(runCommand([...args, "--share", "CORE"], inside), 0, null, "");
       }
     });
   });

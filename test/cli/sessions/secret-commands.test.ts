@@ -7,6 +7,7 @@ import { test } from "node:test";
 import { connectToDaemon } from "../../../src/api/client/client.ts";
 import { LIGHT_SERVER } from "../../mcp/fixture-programs.ts";
 import type { Ran } from "../../support/collect.ts";
+import { ends } from "../../support/ends.ts";
 import { eventually } from "../../support/eventually.ts";
 import { freePort } from "../../support/free-port.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
@@ -35,10 +36,9 @@ test("a secret is set from standard input, listed by its name, and removed", asy
   assert.match(set.stdout, /nas is stored: secrets\.json/);
   assert.equal((await stat(join(home, "secrets.json"))).mode & 0o777, 0o600);
   assert.match(await readFile(join(home, "secrets.json"), "utf8"), /"hidden word"/);
-  const list = await runCommand(["secret", "list"], { home });
-  assert.equal(list.code, 0);
-  assert.match(
-    list.stdout,
+  const list = await ends(
+    runCommand(["secret", "list"], { home }),
+    0,
     /● nas {4}secrets\.json \(0600\) {2}share CORE\n✗ token {2}not stored .*server web \(headers/,
   );
   const json = await runCommand(["secret", "list", "--json"], { home });
@@ -58,9 +58,7 @@ test("a secret is set from standard input, listed by its name, and removed", asy
     used.stderr,
     /still refers to it \(share CORE\); mountaineer secret set nas stores a new value/,
   );
-  const again = await runCommand(["secret", "remove", "nas"], { home });
-  assert.deepEqual([again.code, again.stdout], [2, ""]);
-  assert.match(again.stderr, /no secret nas is stored/);
+  await ends(runCommand(["secret", "remove", "nas"], { home }), 2, "", /no secret nas is stored/);
 });
 
 test("shares remove names a secret that has become unused, and not one that is in use", async (t) => {
@@ -70,8 +68,7 @@ test("shares remove names a secret that has become unused, and not one that is i
     `${CONFIG}${CONFIG.replace("CORE", "MEDIA").split("[backends")[0]}`,
   );
   await piped(["secret", "set", "nas"], "hidden word\n", home);
-  const first = await runCommand(["shares", "remove", "--share", "CORE"], { home });
-  assert.deepEqual([first.code, first.stderr], [0, ""]);
+  await ends(runCommand(["shares", "remove", "--share", "CORE"], { home }), 0, null, "");
   const last = await runCommand(["shares", "remove", "--share", "MEDIA"], { home });
   assert.deepEqual(
     [last.code, last.stderr],
@@ -89,16 +86,13 @@ test("an invalid value or name is refused, without repeating it, and changes not
     ["x".repeat(9_000), /bytes at most/],
   ];
   for (const [value, why] of values) {
-    const { code, stderr } = await piped(["secret", "set", "nas"], value, home);
-    assert.equal(code, 2);
-    assert.match(stderr, why);
+    await ends(piped(["secret", "set", "nas"], value, home), 2, null, why);
   }
   for (const name of ["a/b", "-x", "", "ä", "__proto__"]) {
     const { code } = await piped(["secret", "set", "--", name], "x", home);
     assert.equal(code, 2, name);
   }
-  const { code, stderr } = await piped(["secret", "set", "nas", "--in", "drawer"], "x", home);
-  assert.deepEqual([code, /keyring, file/.test(stderr)], [2, true]);
+  await ends(piped(["secret", "set", "nas", "--in", "drawer"], "x", home), 2, null, /keyring, file/);
   await assert.rejects(stat(join(home, "secrets.json")));
 });
 
@@ -108,9 +102,7 @@ test("with a broken configuration the secrets are still listed, and a missing ke
   const none = await runCommand(["secret", "list"], { home });
   assert.match(none.stdout, /no secret is stored; what refers to any is not known: /);
   assert.equal((await piped(["secret", "set", "nas"], "x", home)).code, 0);
-  const list = await runCommand(["secret", "list"], { home });
-  assert.equal(list.code, 0);
-  assert.match(list.stdout, /nas .*not used[\s\S]*who uses them is not known/);
+  await ends(runCommand(["secret", "list"], { home }), 0, /nas .*not used[\s\S]*who uses them is not known/);
   const keyring = await piped(["secret", "set", "other", "--in", "keyring"], "x", home);
   assert.equal(keyring.code, 1);
   assert.match(keyring.stderr, /keyring cannot be used/);
@@ -119,8 +111,7 @@ test("with a broken configuration the secrets are still listed, and a missing ke
 test("a home that cannot be written is reported", async (t) => {
   const folder = await temporaryFolder(t);
   await writeFile(join(folder, "home"), "a file");
-  const { code, stderr } = await piped(["secret", "set", "nas"], "x", join(folder, "home"));
-  assert.deepEqual([code, /cannot/.test(stderr)], [6, true], stderr);
+  await ends(piped(["secret", "set", "nas"], "x", join(folder, "home")), 6, null, /cannot/);
 });
 
 // Secrets that were written into the configuration, in whatever place, looked for in all that Mountaineer says.
@@ -173,8 +164,7 @@ headers = { X-Api-Key = "${SECRETS.header}", Authorization = "Bearer \${SCANNED}
 `,
   );
   await chmod(file, 0o600);
-  const kept = await runCommand(["secret", "set", "kept", "--in", "file"], { home, input: SECRETS.kept });
-  assert.equal(kept.code, 0, kept.stderr);
+  await ends(runCommand(["secret", "set", "kept", "--in", "file"], { home, input: SECRETS.kept }), 0);
   const monitor = startCommand(["monitor"], { home, env });
   stop = async () => {
     monitor.child.kill("SIGTERM");

@@ -7,6 +7,7 @@ import type { Why } from "../../../src/api/labels/why.ts";
 import { liveHome } from "../../live/live-home.ts";
 import { LIGHT_SERVER } from "../../mcp/fixture-programs.ts";
 import { SETTLES_MS } from "../../mcp/gateway-rig.ts";
+import { ends } from "../../support/ends.ts";
 import { eventually } from "../../support/eventually.ts";
 import { freePort } from "../../support/free-port.ts";
 
@@ -30,8 +31,7 @@ test("F7 one command names the cause: fallback, a person, sleep, failure and mis
   await home.untilMounted("CORE", "MEDIA");
 
   const why = async (name: string): Promise<Why> => {
-    const { code, stdout, stderr } = await home.cli(["why", name, "--json"]);
-    assert.equal(code, 0, stderr);
+    const { stdout } = await ends(home.cli(["why", name, "--json"]), 0);
     const [one]: readonly Why[] = JSON.parse(stdout);
     return one ?? assert.fail(stdout);
   };
@@ -75,9 +75,7 @@ test("F7 one command names the cause: fallback, a person, sleep, failure and mis
 
   const human = await home.cli(["why", "CORE"]);
   assert.match(human.stdout, /^CORE \(share\) {2}mounted over Fallback.*\n {2}keep the mount: /);
-  const unknown = await home.cli(["why", "COER"]);
-  assert.equal(unknown.code, 2);
-  assert.match(unknown.stderr, /no share or server named "COER"\n.*did you mean CORE\?/);
+  await ends(home.cli(["why", "COER"]), 2, null, /no share or server named "COER"\n.*did you mean CORE\?/);
 });
 
 test("F7 without a daemon it says what would be decided, and that nothing acts", async (t) => {
