@@ -23,9 +23,10 @@ export const questionsCommand = command("questions", {
   async run(context) {
     const { questions } = await callDaemon(context, RUNNING_BACKENDS, "questions", null);
     // A program that runs commands for a model should not find a code.
+    const hasCodes = context.prompt !== null && context.isTerminal;
     const shown = questions.map(({ code: _, ...question }) => question);
     showResult(context, { questions: shown }, () =>
-      questions.flatMap((one) => questionLines(one, context.prompt === null ? "" : `: ${one.code}`)),
+      questions.flatMap((one) => questionLines(one, hasCodes ? `: ${one.code}` : "")),
     );
     if (questions.length === 0) context.notify("no call waits for your answer");
   },

@@ -91,7 +91,6 @@ export class OwnerQuestions {
     if (given !== undefined) return given.isAllowed ? "accept" : "denied";
     const question = this.#open.get(call.key) ?? this.#begin(call);
     if (question === null || question.waiting.size >= MOST_WAITING) return "busy";
-    question.untilMs = this.#inTenMinutes;
     return this.#wait(question, wait);
   }
 
@@ -161,7 +160,8 @@ export class OwnerQuestions {
     return question;
   }
 
-  async #wait({ waiting }: OwnerQuestion, { signal, limitMs, onWaiting }: Wait): Promise<ConsentOutcome> {
+  async #wait(question: OwnerQuestion, { signal, limitMs, onWaiting }: Wait): Promise<ConsentOutcome> {
+    const { waiting } = question;
     const call = Promise.withResolvers<ConsentOutcome>();
     const leave = (): void => {
       if (waiting.delete(call)) call.resolve("cancel");
@@ -178,6 +178,8 @@ export class OwnerQuestions {
       return waiting.delete(call) ? "open" : await call.promise;
     } finally {
       signal.removeEventListener("abort", leave);
+      // The call may have waited for longer than a question stands.
+      question.untilMs = this.#inTenMinutes;
     }
   }
 

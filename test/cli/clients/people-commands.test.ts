@@ -227,10 +227,11 @@ test("E6 the owner answers the call of a client that cannot ask, at a terminal o
   await runCommand(["secret", "set", "b", "--in", "file"], { home: b.home, input: "token-b-0123456789\n" });
   await eventually(() => b.isLetIn("token-b-0123456789"));
   await using ben = await connectLight(b.url, { token: "token-b-0123456789" });
+  let isTerminal = true;
   const atTerminal = async (command: typeof answerCommand, answer: string, ...given: readonly string[]) => {
     const shown: string[] = [];
     const prompt = async () => answer;
-    const context = contextOf(b.home, { prompt, print: (text) => void shown.push(text) });
+    const context = contextOf(b.home, { prompt, isTerminal, print: (text) => void shown.push(text) });
     return { exit: await command.run(context, {}, given), text: shown.join("") };
   };
   for (const [said, exit, told] of [
@@ -247,6 +248,10 @@ test("E6 the owner answers the call of a client that cannot ask, at a terminal o
     for (const option of [[], ["--json"]])
       assert.ok(!(await b.run("questions", ...option)).stdout.includes(code.slice(0, 3)));
     assert.match((await b.run("status")).stdout, /echo of files waits for your answer/);
+    isTerminal = false;
+    const unseen = await atTerminal(questionsCommand, "");
+    assert.match(unseen.text, /^echo of files, .* ago\n/, "read by a program");
+    isTerminal = true;
     await ends(b.run("answer", code), 2, "");
     const answered = await atTerminal(answerCommand, said, code.toLowerCase());
     assert.equal(answered.exit, exit);

@@ -628,6 +628,26 @@ test("E2 an approval covers the entry shown: by its digest, only with the right,
   ]);
 });
 
+test("E6 a question answered elsewhere is read again after a late answer: its other call has a new code", async () => {
+  const asked = { tool: "wipe", server: "files", opened: secondsAgo(1), lines: [] };
+  const [before, now] = ["OLD-COD", "NEW-COD"].map((code) => ({ questions: [{ ...asked, code }] }));
+  const condition = {
+    code: "question_waits",
+    severity: "warning",
+    title: "wipe",
+    hint: null,
+    since: "",
+  } as const;
+  const status = gatewayReport([], { gateway: { conditions: [condition] } });
+  const session = { expiresAt: null, mayRunCommands: true, ownerUntil: secondsAgo(-60) };
+  const late = new MountaineerError("permission_denied", "no question has this code now");
+  const app = scriptedApp({ questions: [before, now], answer: late }, { status, session });
+  using view = viewOf("home", app);
+  await eventually(() => view.text().includes("OLD-COD"));
+  view.named("button", "Allow once: wipe of files").fire("click");
+  await eventually(() => view.text().includes("NEW-COD"));
+});
+
 test("F2 restoring an earlier content asks first, and reports the result", async () => {
   const rollback = [
     { ...sampleEdit(), errors: [sampleMistake()] },

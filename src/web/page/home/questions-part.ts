@@ -30,12 +30,14 @@ function questionCard(app: App, question: QuestionReport, reload: () => Promise<
   const { code, tool, server, lines } = question;
   const title = shown(`${tool} of ${server}`);
   const button = (label: string, kind: "main" | "danger", allow: boolean): ComponentChild => {
-    const run = () =>
-      app.attempt(`Answer ${tool}`, async () => {
+    const run = async () => {
+      await app.attempt(`Answer ${tool}`, async () => {
         const { detail } = await app.requests.call("answer", { code, allow, from: "page" });
         app.notify(allow ? "good" : "plain", `${tool}: ${detail}`);
-        await reload();
       });
+      // Also after a failure: an answer elsewhere gives the other equal calls a new code.
+      await reload();
+    };
     return h(WorkButton, { label, accessibleName: `${label}: ${title}`, kind, run });
   };
   return h(
