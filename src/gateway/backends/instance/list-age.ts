@@ -5,8 +5,12 @@ import { type BackoffMs, backoffMs } from "../../../runtime/time/backoff.ts";
 export const LIST_WAIT_MS = 1_000;
 /** Within these limits, a list is good for as long as its server says. */
 const GOOD_MS = { least: 5_000, most: 300_000 };
-/** Readings in a row that had the same names and differed without a notice: the list differs each time, and is read rarely. */
+/**
+ * Readings in a row that had the same names and differed without a notice, each within a minute of the one before: the list differs
+ * each time, and is read rarely. Somebody who edits texts takes longer.
+ */
 const UNSTEADY_READINGS = 3;
+const UNSTEADY_WITHIN_MS = 60_000;
 const RETRY_MS: BackoffMs = { first: 5_000, most: 300_000 };
 
 /** `list`: a client lists. `name`: a client names an entry that no list has. `notice`: only what is known to have changed is read. */
@@ -18,7 +22,7 @@ export interface ListAge {
   readonly readAtMs: number;
   /** When the newest reading began. */
   readonly begunAtMs: number;
-  /** Readings in a row that differed from the one before, but in their names, without a notice of the server. */
+  /** Readings in a row that differed soon from the one before, but in their names, without a notice of the server. */
   readonly differed: number;
   /** Failed readings in a row. */
   readonly failures: number;
@@ -50,7 +54,8 @@ export function agedBy(age: ListAge, { nowMs, differs, hasFailed, isNoticed }: R
     const failures = age.failures + 1;
     return { ...age, failures, retryAtMs: nowMs + backoffMs(RETRY_MS, failures), wasLate: true };
   }
-  const differed = differs && !isNoticed ? age.differed + 1 : 0;
+  const isInTurn = isUnsteady(age) || nowMs - age.readAtMs < UNSTEADY_WITHIN_MS;
+  const differed = differs && !isNoticed ? (isInTurn ? age.differed : 0) + 1 : 0;
   const wasLate = nowMs - age.begunAtMs >= LIST_WAIT_MS;
   return { ...age, readAtMs: nowMs, failures: 0, differed, wasLate };
 }

@@ -430,13 +430,17 @@ B7 after a gap in a server's messages, the lists that it announces are read agai
     ])
       assert.deepEqual(await read(5_000), [nth, isNoted]);
     assert.deepEqual(await read(299_999), [6, true]);
+    assert.deepEqual(await read(1), [7, true]);
     link.gives("tools/list", { tools: [toolOf("one")] });
-    await read(1);
+    await read(300_000);
     link.answers.set("tools/list", () => ({ result: { tools: [toolOf("one")] } }));
-    assert.deepEqual(await read(300_000), [6, false], "it is steady again");
+    assert.deepEqual(await read(300_000), [7, false], "it is steady again");
+    link.answers.set("tools/list", dated);
+    for (const nth of [8, 9, 10, 11])
+      assert.deepEqual(await read(60_000), [nth, false], "somebody edits a text");
     const added = () => ({ result: { tools: Array.from({ length: at++ }, (_, n) => toolOf(`${n}`)) } });
     link.answers.set("tools/list", added);
-    for (const nth of [7, 8, 9, 10, 11])
+    for (const nth of [12, 13, 14, 15, 16])
       assert.deepEqual(await read(5_000), [nth, false], "somebody adds something each time");
   });
   test("D5 a reading that fails harms nothing: it is tried after 5, 10 … 300 s, not waited for, and as the server wants", async () => {
