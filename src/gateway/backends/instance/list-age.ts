@@ -7,7 +7,7 @@ export const LIST_WAIT_MS = 1_000;
 const GOOD_MS = { least: 5_000, most: 300_000 };
 /**
  * Readings in a row that had the same names and differed without a notice, each within a minute of the one before: the list differs
- * each time, and is read rarely. Somebody who edits texts takes longer.
+ * each time, and is read rarely. A person who edits texts takes longer.
  */
 const UNSTEADY_READINGS = 3;
 const UNSTEADY_WITHIN_MS = 60_000;
