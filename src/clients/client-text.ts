@@ -11,6 +11,7 @@ import {
   recoverFrom,
   systemErrorCode,
 } from "../runtime/errors.ts";
+import { parseJson } from "../runtime/text/parse-json.ts";
 import { withoutByteOrderMark } from "../runtime/text/plain-text.ts";
 import type { Client } from "./client.ts";
 
@@ -72,11 +73,20 @@ function asJson(text: string): string {
 
 function parsed(text: string, errors: ParseError[], path: string): unknown {
   try {
+    // The other parser takes a key `__proto__` for the object's prototype.
+    return parseJson(text);
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw tooDeep(error, path);
+  }
+  try {
     return parse(text, errors, { allowTrailingComma: true, allowEmptyContent: true });
   } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
-    throw unreadable(`${path} is nested too deep to be read`);
+    throw tooDeep(error, path);
   }
+}
+
+function tooDeep(error: unknown, path: string): unknown {
+  return error instanceof RangeError ? unreadable(`${path} is nested too deep to be read`) : error;
 }
 
 /**

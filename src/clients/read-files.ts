@@ -419,7 +419,8 @@ function entriesIn(
   const isOfServers = /servers$/i.test(section?.at(-1) ?? "");
   return Object.entries(table).flatMap(([name, value]) => {
     const entry = isObject(value) ? value : isOfServers ? {} : null;
-    return entry === null || COMMENT.test(name) ? [] : [{ name, entry, project, section }];
+    const isComment = COMMENT.test(name) && !isServerEntry(entry);
+    return entry === null || isComment ? [] : [{ name, entry, project, section }];
   });
 }
 

@@ -265,10 +265,11 @@ function nextStep([first, ...more]: readonly string[]): string {
     : "mountaineer connect CLIENT lets an agent use them";
 }
 
-function showRefused(context: Terminal, { refused }: Draft): void {
+function showRefused(context: Terminal, { refused, present }: Draft): void {
   const { red, symbols } = paintFor(context.stdoutStyle);
   for (const { name, why } of refused)
     context.print(`${red(symbols.bad)} ${printable(name)}  not imported: ${printable(why)}\n`);
+  if (present.length > 0) context.notify(`there already: ${present.map(printable).join(", ")}`);
 }
 
 /** Names the servers that belong to other folders. */
@@ -339,7 +340,6 @@ function showImport(
   // With new servers, the summary before the question has said it.
   if (added.length === 0) showRefused(context, draft);
   showProjects(context, files);
-  if (present.length > 0) context.notify(`there already: ${present.map(printable).join(", ")}`);
   if (unsure.length > 0)
     context.notify(
       `their secrets stay as they are stored: ${unsure.map(printable).join(", ")}; for another value: mountaineer secret set NAME`,

@@ -324,11 +324,14 @@ test("F1 import says before its question what would run and what it refuses; --d
   const { run, config } = await setUp(t, {
     good: light("g_"),
     off: { ...light("o_"), disabled: true },
+    twin: light("g_"),
+    _comment: { of: "nothing" },
     bad,
     lost: { command: "no-such-program" },
   });
   const dry = await run("import", "claude", "--dry-run");
   assert.deepEqual([dry.code, /--yes/.test(dry.stderr)], [0, false]);
+  assert.match(dry.stderr, /there already: twin \(as good\)\n/);
   const end =
     /bad {2}not imported: .*\n. lost {2}no-such-program is not installed here, or not on PATH\n1 to run, 1 without its program, 1 disabled, 1 not imported, 0 in projects\n$/;
   assert.match(dry.stdout, end);
