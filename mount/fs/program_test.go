@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -367,6 +368,42 @@ func TestAMappingShowsWhatWasJustWritten(t *testing.T) {
 		rig.Must(t, err)
 		if !bytes.Equal(shown, text) || !bytes.Equal(read, text) {
 			t.Fatalf("round %d: the mapping has %q, a read %q", round, shown[4088:4104], read[4088:4104])
+		}
+	}
+}
+
+func TestAMappingKeepsWhatADescriptorWrites(t *testing.T) {
+	const pages, rounds = 4, 300
+	r := rig.New(t)
+	_, folder := mountAt(r, "beside")
+	put(r, "file", pages<<12)
+	file := filepath.Join(folder, "file")
+	f := openFile(t, file, os.O_RDWR)
+	mapped, err := syscall.Mmap(int(f.Fd()), 0, pages<<12, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
+	rig.Must(t, err)
+	defer func() { rig.Must(t, errors.Join(f.Sync(), syscall.Munmap(mapped))) }()
+	var running sync.WaitGroup
+	defer running.Wait()
+	var hasEnded atomic.Bool
+	defer hasEnded.Store(true)
+	running.Go(func() {
+		for at := 0; !hasEnded.Load(); at = (at + 1) % pages {
+			_ = copyPages(mapped[at<<12:], []byte("M"))
+		}
+	})
+	writer, theirs := openFile(t, file, os.O_WRONLY), openFile(t, r.Theirs("file"), os.O_RDONLY)
+	var want, got [pages][8]byte
+	for round := range rounds {
+		at := round * 7 % pages
+		copy(want[at][:], fmt.Sprintf("%8d", round))
+		_, err := writer.WriteAt(want[at][:], int64(at<<12+2048))
+		rig.Must(t, err)
+		for page := 0; page < pages && round >= pages; page++ {
+			_, err := theirs.ReadAt(got[page][:], int64(page<<12+2048))
+			rig.Must(t, err)
+		}
+		if round >= pages && got != want {
+			t.Fatalf("round %d: the server has %q, not %q", round, got, want)
 		}
 	}
 }

@@ -61,7 +61,6 @@ func newHandle(n *node, flags uint32) *handle {
 	h := &handle{node: n, access: accessOf(flags), appends: flags&syscall.O_APPEND != 0, closed: make(chan struct{})}
 	h.life, h.end = context.WithCancel(context.Background())
 	h.ahead.size = chunkAtMost
-	h.isDirect = h.access == smb2.AccessWrite && !h.appends && dropsPages(n.share.server.KernelSettings())
 	n.share.opened.Add(1)
 	n.share.handles.Store(h, nil)
 	places := n.Places()
@@ -73,8 +72,20 @@ func newHandle(n *node, flags uint32) *handle {
 			n.opened = places[0]
 		}
 	}
+	h.isDirect = h.access == smb2.AccessWrite && !h.appends && dropsPages(n.share.server.KernelSettings()) && !n.isMappedToWrite()
 	n.open[h] = struct{}{}
 	return h
+}
+
+// isMappedToWrite: a program may have mapped the file to write. A page that it reads while a direct write is in flight has old bytes, and would
+// be written over that. The caller holds mu.
+func (n *node) isMappedToWrite() bool {
+	for h := range n.open {
+		if h.access == smb2.AccessRead|smb2.AccessWrite {
+			return true
+		}
+	}
+	return false
 }
 
 func accessOf(flags uint32) smb2.Access {
