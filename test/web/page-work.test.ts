@@ -101,22 +101,23 @@ test("work in the page", { skip: NO_BROWSER }, async (t) => {
     const { page: tab, context } = await rig.signedIn();
     ends.defer(() => context.close());
     const card = tab.getByRole("article", { name: "Waits for your answer: echo of tools" });
-    const [first, second] = [call("of this program"), other("of this program")];
+    const [first, second] = [call("of this  program"), other("of this  program")];
     await tab
       .getByText(/echo of tools waits for your answer/)
       .first()
       .waitFor();
     assert.equal(await card.count(), 0, "the tab is locked");
-    assert.doesNotMatch(JSON.stringify(await rig.home.glance()), /of this program/);
+    assert.doesNotMatch(JSON.stringify(await rig.home.glance()), /of this {2}program/);
     await tab.getByRole("button", { name: "Unlock" }).click();
     const typed = await tab.getByText(/^MOUNTAINEER_HOME=\S+ mountaineer admin /).textContent();
     assert.equal((await rig.home.cli((typed ?? "").split(" ").slice(2))).code, 0);
     await card.nth(1).waitFor();
     assert.deepEqual(await violations(tab), []);
-    for (const text of ['"message": "of this program"', "Agent\\u{202e} 1", "Asked because of: destructive"])
+    assert.match(await card.first().innerText(), /"message": "of this {2}program"/);
+    for (const text of ["Agent\\u{202e} 1", "Asked because of: destructive"])
       await card.first().getByText(text).waitFor();
     await card.first().getByRole("button", { name: "Allow once: echo of tools" }).click();
-    assert.match(await Promise.race([first, second]), /of this program/);
+    assert.match(await Promise.race([first, second]), /of this {2}program/);
     await eventually(async () => (await card.count()) === 1);
     await card.getByRole("button", { name: "Deny: echo of tools" }).click();
     const answers = await Promise.all([first, second]);

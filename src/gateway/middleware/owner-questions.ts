@@ -99,7 +99,7 @@ export class OwnerQuestions {
     this.#expire();
     const code = plainCode(typed);
     const question = [...this.#open.values()].find((one) => one.code === code);
-    if (question === undefined) return null;
+    if (question === undefined || this.#isHandedOver) return null;
     const { key, waiting } = question;
     const newest = [...waiting].at(-1);
     // `run`: the newest call that waits; `stored`: for the next equal call.
@@ -130,7 +130,7 @@ export class OwnerQuestions {
       ([key, given]) => [key, { ...given, remainingMs: given.untilMs - nowMs }] as const,
     );
     for (const question of this.#open.values()) end(question, "open");
-    this.#open.clear();
+    // If that daemon fails, the one after it gets the questions again. Not the answers: it may have used one.
     this.#answers.clear();
     return { questions, answers };
   }

@@ -247,6 +247,9 @@ test("E6 B11 questions and kept answers move to the next daemon, and waiting cal
   await settle();
   assert.match(waiting.text ?? "", OPEN);
   assert.match((await begin(ownersProgram())).text ?? "", OPEN, "the old daemon asks no more");
+  assert.equal(await answer(true), null, "nor is it answered");
+  const again = questions.handOver();
+  assert.deepEqual([pluck(again.questions, "code"), again.answers], [[code], []], "if the next daemon fails");
   questions = new OwnerQuestions(clock);
   questions.follow(handed);
   assert.deepEqual(codes(), [code]);

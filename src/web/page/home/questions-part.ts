@@ -46,7 +46,7 @@ function questionCard(app: App, question: QuestionReport, reload: () => Promise<
     h("header", {}, h("h3", {}, title), h("span", { class: "dim" }, code)),
     plainList(
       `The call of ${title}`,
-      lines.map((line, index) => h("li", { key: index }, shown(line))),
+      lines.map((line, index) => h("li", { key: index, class: "exact" }, shown(line))),
     ),
     row(button("Allow once", "main", true), " ", button("Deny", "danger", false)),
   );
