@@ -57,15 +57,15 @@ function callInQuestion(
   const session = caller ?? (publicId === undefined ? sessionId : null);
   const rights = [principal.roles.toSorted(), principal.limits ?? null];
   const bound = [principalKey(principal), session, clientInfo, rights, consentKey(served.catalog, call), own];
-  const line = (text: unknown, longest: number): string => safeLine(clean(String(text)), longest);
-  const { name = "unnamed", version = "" } = clientInfo;
+  const line = (text: string, longest: number): string => safeLine(clean(text), longest);
+  const program = [clientInfo["name"], clientInfo["version"]].filter((one) => typeof one === "string");
   const { target, backend, isDestructive, rule } = call;
   const description = target?.definition?.["description"];
-  const by = `${line(named(principal), LONGEST_NAME)}, by a program that calls itself ${line(`${name} ${version}`, LONGEST_NAME)}`;
+  const by = `${line(named(principal), LONGEST_NAME)}, by a program that calls itself ${line(program.join(" "), LONGEST_NAME) || "unnamed"}`;
   return {
     key: sha256Of(canonical(bound)),
     countsFor: principal.user === undefined ? principalKey(principal) : `user ${principal.user}`,
-    tool: line(target?.name, LONGEST_NAME),
+    tool: line(target?.name ?? "", LONGEST_NAME),
     server: line(backend ?? "mountaineer", LONGEST_NAME),
     by,
     lines: [

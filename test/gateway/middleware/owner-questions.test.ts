@@ -203,6 +203,11 @@ test("E6 the owner sees all arguments or is not asked, without secrets and invis
   assert.equal(codes().length, 1);
 });
 
+test("E6 a program without a name that is text is asked about as unnamed", async () => {
+  await begin({ ...ownersProgram(), clientInfo: { name: { toString: 1, valueOf: 1 }, version: 1 } });
+  assert.match(questions.list[0]?.lines[0] ?? "", /calls itself unnamed\.$/);
+});
+
 test("E6 eight questions of a user; of 64 the user with most loses the oldest", async () => {
   const served = serve(ANYWHERE);
   const of = (name: string, at: number) => begin(client(user(name)), { at }, { served });

@@ -145,7 +145,9 @@ async function readList(listed: List, options: ReadOptions): Promise<ReadList | 
   ): void => {
     const isMended = withheldFrom === "none";
     if (faulty.filter((each) => (each.withheldFrom === "none") === isMended).length >= MOST_REPORTED) return;
-    const name = JSON.stringify(String(entry[key]).slice(0, 100));
+    const written = entry[key];
+    const text = typeof written === "string" ? written : String(jsonOf(written));
+    const name = JSON.stringify(text.slice(0, 100));
     const named = `${listed.kind === "template" ? "resource template" : listed.kind} ${name}`;
     faulty.push({ entry: oneLine(named), faults: oneLine(faults.join(", ")), withheldFrom });
   };

@@ -263,7 +263,8 @@ export function createTaskWatchers({ backend, listMs }: InstanceOptions, session
       return reply;
     },
     notify(params: JsonObject | undefined): void {
-      const id = String(params?.["taskId"]);
+      const id = params?.["taskId"];
+      if (typeof id !== "string") return;
       for (const [client, name] of tasks.get(id)?.names ?? [])
         client.notify(TASK_NOTICE, { ...params, taskId: name });
       if (FINAL.has(params?.["status"]) && tasks.has(id)) end(id);

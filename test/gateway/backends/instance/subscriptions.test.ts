@@ -129,7 +129,7 @@ tellStories(
   `
 D1 each client gets notices of its task under its own name for it, until it is over
   a server, gives tasks/watch {}, gives tasks/unwatch {}, a watches t as his, b watches t as hers, c watches u as other: a got {}, b got {}, c got {}
-  says tasks {"taskId":"t","status":"working"}, says tasks {"taskId":"unknown","status":"working"}, says tasks, a leaves
+  says tasks {"taskId":"t","status":"working"}, says tasks {"taskId":"unknown","status":"working"}, says tasks {"taskId":{"toString":1,"valueOf":1}}, says tasks, a leaves
   says tasks {"taskId":"t","status":"completed","result":{}}, says tasks {"taskId":"t","status":"completed","result":{}}
   : a hears tasks {"taskId":"his","status":"working"}, c hears nothing
   : b hears tasks {"taskId":"hers","status":"working"} & tasks {"taskId":"hers","status":"completed","result":{}}

@@ -17,7 +17,7 @@ import { toolError } from "./legacy-form.ts";
 
 const MOST_ROUNDS = 10;
 const MOST_INPUTS = 100;
-const METHODS: ReadonlySet<string> = new Set(["elicitation/create", "sampling/createMessage", "roots/list"]);
+const METHODS: ReadonlySet<unknown> = new Set(["elicitation/create", "sampling/createMessage", "roots/list"]);
 const LONGEST = 300;
 
 /** A client's request for which the server may need input. */
@@ -64,7 +64,7 @@ export class ElicitationRounds<T extends Asker> {
       return;
     }
     const entries = isJsonObject(inputRequests) ? Object.entries(inputRequests) : [];
-    const bad = entries.find(([, one]) => !isJsonObject(one) || !METHODS.has(String(one["method"])));
+    const bad = entries.find(([, one]) => !isJsonObject(one) || !METHODS.has(one["method"]));
     if (entries.length > MOST_INPUTS) {
       this.#fail(asker, `the server asks for more than ${MOST_INPUTS} inputs at once`);
       return;

@@ -208,7 +208,8 @@ function topicsOf(granted: unknown): ReadonlySet<string> {
   const members = isJsonObject(granted) ? granted : {};
   const named = KINDS.flatMap((kind) => {
     const names = members[kind];
-    return Array.isArray(names) ? names.map((name: unknown) => `${kind} ${String(name)}`) : [];
+    const texts = Array.isArray(names) ? names.filter((name) => typeof name === "string") : [];
+    return texts.map((name) => `${kind} ${name}`);
   });
   return new Set(named);
 }

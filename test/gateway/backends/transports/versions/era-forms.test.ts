@@ -268,10 +268,12 @@ test("D2 an error of the client ends the call, and other answers are too late", 
 });
 
 test("D2 an input request that no client can answer fails the call, and a call that is gone is asked nothing", () => {
-  const odd = roundsOf();
-  odd.ask({ fine: QUESTION, odd: { method: "tools/call" } });
-  assert.deepEqual([odd.asked.length, odd.failed.length], [0, 1]);
-  assert.match(JSON.stringify(odd.failed), /input that no client can give: odd/);
+  for (const method of ["tools/call", { toString: 1, valueOf: 1 }]) {
+    const odd = roundsOf();
+    odd.ask({ fine: QUESTION, odd: { method } });
+    assert.deepEqual([odd.asked.length, odd.failed.length], [0, 1]);
+    assert.match(JSON.stringify(odd.failed), /input that no client can give: odd/);
+  }
   const many = roundsOf();
   many.ask(Object.fromEntries(Array.from({ length: 101 }, (_, index) => [`q${index}`, QUESTION])));
   assert.deepEqual([many.asked.length, many.failed.length], [0, 1]);
