@@ -5,6 +5,7 @@ import { describe, test } from "node:test";
 import { LIGHT_SERVER } from "../mcp/fixture-programs.ts";
 import { nodeBackend, startGatewayRig } from "../mcp/gateway-rig.ts";
 import { createTestHome } from "../support/daemon.ts";
+import { ends } from "../support/ends.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { CONFIG, MOUNTAINEER, openScene, row } from "./scene.ts";
 import { NO_TERMINAL, type Terminal } from "./terminal.ts";
@@ -54,8 +55,7 @@ describe("the live view in a terminal", { skip: NO_TERMINAL, concurrency: 2 }, (
     await terminal.until("● live");
     await terminal.press("Tab", "Tab", "Tab", "BSpace", "BSpace", "BSpace", "0.25");
     await terminal.until("● not saved");
-    const { code, stderr } = await rig.home.cli(["restart"], 120_000);
-    assert.equal(code, 0, stderr);
+    await ends(rig.home.cli(["restart"], 120_000), 0);
     assert.notEqual((await rig.status()).global.pid, before);
     await terminal.until("● connected");
     await terminal.shows((lines) => assert.match(row(lines, /^\s*▸ debounce/), /0\.25/));
@@ -179,8 +179,5 @@ describe("the live view in a terminal", { skip: NO_TERMINAL, concurrency: 2 }, (
 
 test("without a terminal it says so, and ends with 2", async (t) => {
   const home = await createTestHome({ home: join(await temporaryFolder(t), "h") });
-  const { code, stderr, stdout } = await home.cli(["tui"]);
-  assert.equal(code, 2);
-  assert.equal(stdout, "");
-  assert.match(stderr, /tui needs a terminal/);
+  await ends(home.cli(["tui"]), 2, "", /tui needs a terminal/);
 });

@@ -6,6 +6,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { ends } from "../../support/ends.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { runCommand } from "../command-line.ts";
 
@@ -78,18 +79,21 @@ const NPM = {
 
 test("F1 an npm package is pinned to its version, and its secret is stored as a secret", async (t) => {
   const rig = await setUp(t, { "io.github.example/weather": NPM });
-  const added = await rig.add(
-    "weather",
-    "io.github.example/weather",
-    "--yes",
-    "--input",
-    "region=eu",
-    "--input",
-    "WEATHER_API_KEY=abc-123-secret",
+  const added = await ends(
+    rig.add(
+      "weather",
+      "io.github.example/weather",
+      "--yes",
+      "--input",
+      "region=eu",
+      "--input",
+      "WEATHER_API_KEY=abc-123-secret",
+    ),
+    0,
+    null,
+    /io\.github\.example\/weather 1\.4\.2: Weather of the world/,
   );
-  assert.equal(added.code, 0, added.stderr);
   assert.deepEqual(rig.asked, ["/v0.1/servers/io.github.example%2Fweather/versions/latest"]);
-  assert.match(added.stderr, /io\.github\.example\/weather 1\.4\.2: Weather of the world/);
   const text = await rig.text();
   assert.match(
     text,
@@ -165,8 +169,7 @@ test("F1 packages of pypi and of containers, and addresses", async (t) => {
     ["oci", "a/oci"],
     ["far", "a/far", "--input", "tenant=acme"],
   ] as const) {
-    const { code, stderr } = await rig.add(name, server, "--yes", ...more);
-    assert.equal(code, 0, stderr);
+    await ends(rig.add(name, server, "--yes", ...more), 0);
   }
   const text = await rig.text();
   assert.match(text, /command = "uvx"\nargs = \["time-mcp==0\.2\.0"\]/);
@@ -202,9 +205,7 @@ test("F1 an unusable entry is refused with the reason, and nothing is written", 
     ["a/broken", /does not answer as a registry does/, 1],
     ["a/long", /the answer is too long/, 1],
   ] as const) {
-    const refused = await rig.add("x", server, "--yes");
-    assert.equal(refused.code, code, refused.stderr);
-    assert.match(refused.stderr, expected);
+    await ends(rig.add("x", server, "--yes"), code, null, expected);
   }
   assert.equal(await rig.text(), "");
 });
@@ -272,9 +273,7 @@ test("E1 a registry's entry cannot refer to a person's secrets or variables", as
   const chosen = await rig.add("x", "a/choice", "--yes", "--input", "a=secret:github");
   assert.match(chosen.stderr, /X-One would mean a secret that is stored here/);
   for (const server of ["a/literal", "a/default", "a/parts"]) {
-    const { code, stderr } = await rig.add("x", server, "--yes");
-    assert.equal(code, 1, stderr);
-    assert.match(stderr, /X-One would mean a secret that is stored here/);
+    await ends(rig.add("x", server, "--yes"), 1, null, /X-One would mean a secret that is stored here/);
   }
   assert.equal(await rig.text(), "");
   for (const [name, server] of [
@@ -282,8 +281,7 @@ test("E1 a registry's entry cannot refer to a person's secrets or variables", as
     ["braced", "a/braced"],
     ["split", "a/split"],
   ] as const) {
-    const { code, stderr } = await rig.add(name, server, "--yes", "--disabled", "--allow-literal");
-    assert.equal(code, 0, stderr);
+    await ends(rig.add(name, server, "--yes", "--disabled", "--allow-literal"), 0);
   }
   const braced = ["--yes", "--disabled", "--allow-literal", "--input", "a=${secret:github}"];
   assert.equal((await rig.add("chosen", "a/choice", ...braced)).code, 0);
@@ -298,11 +296,9 @@ test("E1 no secret is stored without a yes, and none of another server is overwr
   const rig = await setUp(t, { "io.github.example/weather": NPM });
   const args = ["--input", "region=eu", "--input"];
   const key = "WEATHER_API_KEY=";
-  const asked = await rig.add("w", "io.github.example/weather", ...args, `${key}first-of-all-99`);
-  assert.equal(asked.code, 1);
+  await ends(rig.add("w", "io.github.example/weather", ...args, `${key}first-of-all-99`), 1);
   assert.doesNotMatch(await rig.secrets(), /first-of-all/);
-  const first = await rig.add("w", "io.github.example/weather", ...args, `${key}second-one-99`, "--yes");
-  assert.equal(first.code, 0, first.stderr);
+  await ends(rig.add("w", "io.github.example/weather", ...args, `${key}second-one-99`, "--yes"), 0);
   const again = await rig.add("w", "io.github.example/weather", ...args, `${key}third-one-99`, "--yes");
   assert.equal(again.code, 2, "there is a server of that name");
   assert.match(await rig.secrets(), /second-one-99/);

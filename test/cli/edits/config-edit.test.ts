@@ -10,6 +10,7 @@ import { editorCommand } from "../../../src/runtime/process/editor.ts";
 import { startRig } from "../../api/management-rig.ts";
 import { sampleEdit, scriptedConfig } from "../../api/sample-config.ts";
 import { sampleReport, scriptedControl } from "../../api/sample-report.ts";
+import { ends } from "../../support/ends.ts";
 import { eventually } from "../../support/eventually.ts";
 import { pluck } from "../../support/pluck.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
@@ -50,9 +51,7 @@ async function editing(t: TestContext, config: string | null = CONFIG) {
 describe("config edit", { concurrency: 3 }, () => {
   test("the editor's result is saved when it is valid, and the copy is removed", async (t) => {
     const { edit, text, copies } = await editing(t);
-    const { code, stdout, stderr } = await edit(`perl -pi -e 's/= 2/= 3/' "$1"`);
-    assert.deepEqual([code, stderr], [0, ""]);
-    assert.match(stdout, /config\.toml is changed/);
+    await ends(edit(`perl -pi -e 's/= 2/= 3/' "$1"`), 0, /config\.toml is changed/, "");
     assert.equal(await text(), CONFIG.replace("= 2", "= 3"));
     assert.deepEqual(await copies(), []);
   });
@@ -96,8 +95,7 @@ describe("config edit", { concurrency: 3 }, () => {
   test("no change writes nothing, even when the editor rewrote the same", async (t) => {
     const { edit, file, copies } = await editing(t);
     const before = await stat(file);
-    const { code, stdout } = await edit(`cp "$1" "$1.new"; mv "$1.new" "$1"`);
-    assert.deepEqual([code, stdout], [0, "– nothing was changed\n"]);
+    await ends(edit(`cp "$1" "$1.new"; mv "$1.new" "$1"`), 0, "– nothing was changed\n");
     assert.equal((await stat(file)).ino, before.ino);
     assert.deepEqual(await copies(), []);
   });
@@ -115,8 +113,7 @@ describe("config edit", { concurrency: 3 }, () => {
 
   test("a file that has changed underneath is not overwritten: exit 9, and the copy is kept and named", async (t) => {
     const { edit, file, text, copies } = await editing(t);
-    const { code, stderr } = await edit(`echo '# theirs' >> ${file}; echo '# ours' >> "$1"`);
-    assert.equal(code, 9);
+    const { stderr } = await ends(edit(`echo '# theirs' >> ${file}; echo '# ours' >> "$1"`), 9);
     const [copy = ""] = await copies();
     assert.ok(stderr.includes(copy), stderr);
     assert.match(await readFile(copy, "utf8"), /# ours/);
@@ -143,12 +140,8 @@ describe("config edit", { concurrency: 3 }, () => {
 
   test("an editor that removes or empties its copy changes nothing, and ends with 1", async (t) => {
     const { edit, text, copies } = await editing(t);
-    const gone = await edit('rm "$1"');
-    assert.equal(gone.code, 1);
-    assert.match(gone.stderr, /nothing was changed/);
-    const emptied = await edit(': > "$1"');
-    assert.deepEqual([emptied.code, emptied.stdout], [1, ""]);
-    assert.match(emptied.stderr, /the editor left no text: nothing was changed/);
+    await ends(edit('rm "$1"'), 1, null, /nothing was changed/);
+    await ends(edit(': > "$1"'), 1, "", /the editor left no text: nothing was changed/);
     assert.deepEqual(await copies(), []);
     assert.equal(await text(), CONFIG);
   });
@@ -165,8 +158,7 @@ describe("config edit", { concurrency: 3 }, () => {
     const { edit, home, text } = await editing(t, null);
     assert.equal((await edit("true")).code, 0);
     assert.deepEqual(await readdir(home), []);
-    const { code } = await edit(`perl -pi -e 's/^#\\[global\\]/[global]/' "$1"`);
-    assert.equal(code, 0);
+    await ends(edit(`perl -pi -e 's/^#\\[global\\]/[global]/' "$1"`), 0);
     assert.match(await text(), /^#:schema .*\n(.*\n)+\[global\]\n/);
     assert.ok((await readdir(home)).includes("config.schema.json"), "what its first line names is there");
   });
@@ -175,16 +167,14 @@ describe("config edit", { concurrency: 3 }, () => {
     const { edit, home } = await editing(t, null);
     const yaml = join(home, "config.yaml");
     const script = `[ -s "$1" ] && exit 9; echo 'global: {check_interval_secs: 2}' > "$1"`;
-    const { code, stderr } = await edit(script, "--config", yaml);
-    assert.equal(code, 0, stderr);
+    await ends(edit(script, "--config", yaml), 0);
     assert.match(await readFile(yaml, "utf8"), /^global/);
   });
 
   test("a broken file can be corrected with it, even one with bytes that are not text", async (t) => {
     const { edit, file, text } = await editing(t);
     await writeFile(file, Buffer.from([0x23, 0xff, 0xfe, 0x0a]));
-    const { code } = await edit(`[ "$(od -An -tx1 < "$1")" = ' 23 ff fe 0a' ] && echo '# well' > "$1"`);
-    assert.equal(code, 0);
+    await ends(edit(`[ "$(od -An -tx1 < "$1")" = ' 23 ff fe 0a' ] && echo '# well' > "$1"`), 0);
     assert.equal(await text(), "# well\n");
   });
 
@@ -196,9 +186,7 @@ describe("config edit", { concurrency: 3 }, () => {
     await rm(file);
     assert.equal((await edit('grep -x "# now" "$1"')).code, 0, "without the file, it begins with what runs");
     await writeFile(file, CONFIG);
-    const { code, stdout } = await edit(`printf '\\357\\273\\277# é\\r\\n' > "$1"`);
-    assert.equal(code, 0);
-    assert.match(stdout, /settings reloaded/);
+    await ends(edit(`printf '\\357\\273\\277# é\\r\\n' > "$1"`), 0, /settings reloaded/);
     const { createHash } = await import("node:crypto");
     const expected_sha256 = createHash("sha256").update(CONFIG).digest("hex");
     assert.deepEqual(pluck(config.calls, "name", "request"), [
@@ -265,9 +253,7 @@ describe("config edit", { concurrency: 3 }, () => {
     const { child, ended } = startCommand(["config", "edit"], { home, env });
     await eventually(async () => (await readdir(scratch)).includes("open"));
     child.kill("SIGTERM");
-    const { code, stderr } = await ended;
-    assert.equal(code, 143);
-    assert.match(stderr, /what you wrote is kept in/);
+    await ends(ended, 143, null, /what you wrote is kept in/);
     assert.equal((await copies()).length, 1);
   });
 });

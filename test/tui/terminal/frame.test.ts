@@ -2,15 +2,17 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ConnectionStatus } from "../../../src/api/client/daemon-connection.ts";
 import { createStore } from "../../../src/runtime/store.ts";
-import { createFrame, type Frame } from "../../../src/tui/terminal/frame.ts";
-import type { Key } from "../../../src/tui/terminal/key.ts";
+import { createFrame } from "../../../src/tui/terminal/frame.ts";
 import { span } from "../../../src/tui/terminal/line.ts";
 import { createPrompt } from "../../../src/tui/terminal/prompt.ts";
 import type { Screen, ScreenSize } from "../../../src/tui/terminal/screen.ts";
+import { tellStories } from "../../support/stories.ts";
+import { keys } from "../keys.ts";
 import { textOf, viewOf } from "../views.ts";
 
 interface Script {
   takes: string;
+  pastes: boolean;
   unsaved: boolean;
   warned: number;
   holds: boolean;
@@ -18,7 +20,7 @@ interface Script {
 }
 
 function script(over: Partial<Script> = {}): Script {
-  return { takes: "", unsaved: false, warned: 0, holds: false, seen: [], ...over };
+  return { takes: "", pastes: false, unsaved: false, warned: 0, holds: false, seen: [], ...over };
 }
 
 /** A screen that takes the characters of its script, and a way to say that it changed. */
@@ -42,6 +44,10 @@ function screen(key: string, state: Script) {
       if (isTaken) state.seen.push(pressed.text);
       return isTaken;
     },
+    onPaste(text) {
+      if (state.pastes) state.seen.push(`pasted ${text}`);
+      return state.pastes;
+    },
     queuesKeys: () => state.holds,
     warnUnsaved() {
       if (state.unsaved) state.warned += 1;
@@ -61,77 +67,99 @@ function frameOf(...screens: [Screen, ...Screen[]]) {
   return { frame, prompt, connection, text: () => textOf(frame.draw(size)) };
 }
 
-const QUIT: Key = { kind: "named", name: "quit" };
-const ENTER: Key = { kind: "named", name: "enter" };
-const ESCAPE: Key = { kind: "named", name: "escape" };
-
-function typed(text: string): Key {
-  return { kind: "character", text };
+interface Played extends ReturnType<typeof frameOf> {
+  readonly scripts: ReadonlyMap<string, Script>;
+  readonly screens: ReadonlyMap<string, ReturnType<typeof screen>>;
+  hasLeft: boolean;
+  runs: number;
 }
 
-test("a number shows the view of that place, unless the shown screen takes it itself", () => {
-  const takes = script({ takes: "1" });
-  const { frame } = frameOf(screen("s", script()), screen("b", takes), screen("c", script()));
-  frame.press(typed("2"));
-  assert.equal(frame.shown.get().key, "b");
-  frame.press(typed("1"));
-  assert.deepEqual([frame.shown.get().key, takes.seen.at(-1)], ["b", "1"]);
-  frame.press(typed("3"));
-  assert.equal(frame.shown.get().key, "b", "there are two views");
-});
+function play(...names: readonly string[]): Played {
+  const scripts = new Map(names.map((name) => [name, script()]));
+  const screens = new Map([...scripts].map(([name, state]) => [name, screen(name, state)]));
+  const [first = assert.fail(), ...others] = screens.values();
+  return { ...frameOf(first, ...others), scripts, screens, hasLeft: false, runs: 0 };
+}
 
-test("a screen's key brings it up, unless the shown screen takes it itself", () => {
-  const state = script();
-  const other = script({ takes: "s" });
-  const { frame } = frameOf(screen("s", state), screen("b", other));
-  assert.equal(frame.shown.get().key, "s");
-  assert.equal(frame.press(typed("b")), false);
-  assert.equal(frame.shown.get().key, "b");
-  frame.press(typed("s"));
-  assert.equal(frame.shown.get().key, "b");
-  frame.press(typed("b"));
-  frame.press(typed("x"));
-  assert.equal(frame.shown.get().key, "b");
-  assert.deepEqual(state.seen, ["open", "close"]);
-  assert.deepEqual(other.seen, ["open", "s"], "a screen that is shown is not opened anew");
-});
+const of = ({ scripts }: Played, name = ""): Script => scripts.get(name) ?? assert.fail(name);
 
-test("q leaves; where something would be lost, when pressed again right after the warning", () => {
-  const state = script({ takes: " " });
-  const { frame } = frameOf(screen("s", state));
-  assert.equal(frameOf(screen("s", script())).frame.press(typed("q")), true);
-  state.unsaved = true;
-  assert.equal(frame.press(typed("q")), false);
-  assert.equal(frame.press(typed(" ")), false);
-  assert.equal(frame.press(typed("q")), false, "a key between them starts anew");
-  assert.equal(frame.press(typed("q")), true);
-  assert.equal(state.warned, 2);
-});
+function press(played: Played, text: string): void {
+  for (const key of keys(text)) played.hasLeft = played.frame.press(key);
+}
 
-test("a paste and a change of screen also separate two keys: the next q warns again", () => {
-  const state = script({ unsaved: true });
-  const pasted = { ...screen("s", state), onPaste: () => true };
-  for (const between of [(frame: Frame) => frame.paste("text"), (frame: Frame) => frame.show("b")]) {
-    const { frame } = frameOf(pasted, screen("b", script()));
-    assert.equal(frame.press(typed("q")), false);
-    between(frame);
-    assert.equal(frame.press(typed("q")), false);
-  }
-});
-
-test("a paste goes to the dialog over the screen, key by key", () => {
-  const pasted: string[] = [];
-  const shown = { ...screen("s", script()), onPaste: (text: string) => pasted.push(text) > 0 };
-  const { frame, prompt } = frameOf(shown);
-  let done = 0;
-  prompt.confirm("Sure?", () => {
-    done += 1;
-  });
-  frame.paste("y");
-  assert.deepEqual([done, pasted], [1, []]);
-  frame.paste("now");
-  assert.deepEqual(pasted, ["now"]);
-});
+tellStories<Played>(
+  {
+    starts: {
+      "screen s": () => play("s"),
+      "screens s b": () => play("s", "b"),
+      "screens s b c": () => play("s", "b", "c"),
+    },
+    acts: [
+      [/^keys "(.*)"$/, (played, text = "") => press(played, text)],
+      [/^paste "(.*)"$/, ({ frame }, text = "") => frame.paste(text)],
+      [/^show (\w)$/, ({ frame }, name = "") => frame.show(name)],
+      [/^(\w) takes "(.*)"$/, (played, name, takes = "") => void Object.assign(of(played, name), { takes })],
+      [
+        /^(\w) (pastes|holds)$/,
+        (played, name, what = "") => void Object.assign(of(played, name), { [what]: true }),
+      ],
+      [/^(\w) is unsaved$/, (played, name) => void Object.assign(of(played, name), { unsaved: true })],
+      [/^(\w) holds no more$/, (played, name) => void Object.assign(of(played, name), { holds: false })],
+      [/^(\w) changes$/, ({ screens }, name = "") => screens.get(name)?.changed()],
+      [
+        /^question$/,
+        (played) =>
+          played.prompt.confirm("Unmount core?", () => {
+            played.runs += 1;
+          }),
+      ],
+    ],
+    facts: [
+      [/^on (\w)$/, ({ frame }, name) => [frame.shown.get().key, name]],
+      [/^(stays|leaves)$/, ({ hasLeft }, how) => [hasLeft, how === "leaves"]],
+      [/^has left$/, ({ frame }) => [frame.hasLeft(), true]],
+      [/^(\w) saw "(.*)"$/, (played, name, wanted) => [of(played, name).seen.join(" "), wanted]],
+      [/^(\w) warned (\d+)$/, (played, name, count) => [of(played, name).warned, Number(count)]],
+      [/^(\d+) runs$/, ({ runs }, count) => [runs, Number(count)]],
+      [/^shows "(.*)"$/, ({ text }, part = "") => [text().join("\n").includes(part), true]],
+    ],
+  },
+  `
+a number shows the view of that place, unless the shown screen takes it itself, or there is no such place
+  screens s b c, b takes "1", keys "2": on b; keys "1": on b, b saw "open 1"; keys "3": on b
+a screen's key brings it up, unless the shown screen takes it itself, and one that is shown is not opened anew
+  screens s b, b takes "s": on s; keys "b": stays, on b; keys "s": on b; keys "bx": on b, s saw "open close", b saw "open s"
+q leaves; where something would be lost, when pressed again right after the warning
+  screen s, keys "q": leaves
+  screen s, s takes " ", s is unsaved, keys "q": stays; keys " ": stays; keys "q": stays; keys "q": leaves, s warned 2
+a paste and a change of screen also separate two keys: the next q warns again
+  screens s b, s is unsaved, s pastes, keys "q": stays; paste "text", keys "q": stays
+  screens s b, s is unsaved, s pastes, keys "q": stays; show b, keys "q": stays
+a paste goes to the dialog over the screen, key by key
+  screen s, s pastes, question, paste "y": 1 runs, s saw "open"; paste "now": s saw "open pasted now"
+q that a field takes does not leave; Ctrl-C always does
+  screen s, s takes "q", s is unsaved, keys "q": stays; keys "<quit>": leaves
+keys pressed during a save are taken afterwards, each once and in order, to the right screen
+  screens s b, s takes "xy", s holds, b takes "z", keys "xybz": s saw "open"
+  s holds no more, s changes, s changes: s saw "open x y close", b saw "open z"
+keys that wait for a screen are dropped when another one is shown by then, but not those typed for that one
+  screens s b, s takes "x", s holds, b takes "xz", keys "x", show b, b changes: b saw "open"
+  show s, b holds, keys "bz", s holds no more, s changes: on b
+  b holds no more, b changes: s saw "open close open close", b saw "open close open z"
+no key overtakes waiting ones, even when the screen has not reported yet that it can take them
+  screens s b, s takes "xyz", s holds, keys "x", paste "y", s holds no more, keys "z": s saw "open x y z"
+a q delayed by a save leaves once that is over, and Ctrl-C does not wait
+  screen s, s holds, keys "q": stays; s holds no more, s changes: has left
+  screen s, s holds, keys "<quit>": leaves
+a question takes the next key: y runs it once, anything else leaves it
+  screen s, s takes "yn", question: shows "▲ Unmount core?", shows "y yes  any other key: no"; keys "yy": 1 runs
+  question, keys "n": stays; question, keys "<escape>": stays; question, keys "<enter>": stays
+  question, keys "q": stays, 1 runs, s saw "open y"
+help shows the shown screen's keys and every screen; a key closes it and does nothing else
+  screens s b, s takes "k", keys "?": shows "Keys of S", shows "key of s", shows "about b", shows "Ctrl-C"
+  keys "k": s saw "open", shows "body 80x22"
+`,
+);
 
 test("keys that wait for a daemon are taken when it is lost, and nothing is drawn after the end", () => {
   const state = script({ takes: "x", holds: true });
@@ -142,7 +170,7 @@ test("keys that wait for a daemon are taken when it is lost, and nothing is draw
   const prompt = createPrompt(stop.signal);
   const onChange = () => void drawn.push(1);
   const frame = createFrame({ screens: [shown], prompt, connection, onChange, signal: stop.signal });
-  frame.press(typed("x"));
+  for (const key of keys("x")) frame.press(key);
   state.holds = false;
   connection.set({ kind: "waiting", reason: "gone", sinceMs: 0 });
   assert.deepEqual(state.seen, ["open", "x"]);
@@ -171,92 +199,6 @@ test("a screen learns each new size, the height's as well as the width's", () =>
   assert.deepEqual(sizes, ["80x22", "80x28", "90x28"]);
 });
 
-test("q that a field takes does not leave; Ctrl-C always does", () => {
-  const { frame } = frameOf(screen("s", script({ takes: "q", unsaved: true })));
-  assert.equal(frame.press(typed("q")), false);
-  assert.equal(frame.press(QUIT), true);
-});
-
-test("keys pressed during a save are taken afterwards, each once and in order, to the right screen", () => {
-  const state = script({ takes: "xy", holds: true });
-  const other = script({ takes: "z" });
-  const shown = screen("s", state);
-  const { frame } = frameOf(shown, screen("b", other));
-  for (const key of "xybz") frame.press(typed(key));
-  assert.deepEqual(state.seen, ["open"]);
-  state.holds = false;
-  shown.changed();
-  shown.changed();
-  assert.deepEqual(state.seen, ["open", "x", "y", "close"]);
-  assert.deepEqual(other.seen, ["open", "z"]);
-});
-
-test("keys that wait for a screen are dropped when another one is shown by then, but not those typed for that one", () => {
-  const one = script({ takes: "x", holds: true });
-  const two = script({ takes: "xz" });
-  const [shown, other] = [screen("s", one), screen("b", two)];
-  const { frame } = frameOf(shown, other);
-  frame.press(typed("x"));
-  frame.show("b");
-  other.changed();
-  assert.deepEqual(two.seen, ["open"], "typed for the one before");
-  frame.show("s");
-  // A key typed while the screen loads shows another one that loads, and what follows is for that.
-  two.holds = true;
-  frame.press(typed("b"));
-  frame.press(typed("z"));
-  one.holds = false;
-  shown.changed();
-  assert.equal(frame.shown.get().key, "b");
-  two.holds = false;
-  other.changed();
-  assert.deepEqual([one.seen.includes("x"), two.seen], [false, ["open", "close", "open", "z"]]);
-});
-
-test("no key overtakes waiting ones, even when the screen has not reported yet that it can take them", () => {
-  const state = script({ takes: "xyz", holds: true });
-  const { frame } = frameOf(screen("s", state), screen("b", script()));
-  frame.press(typed("x"));
-  frame.paste("y");
-  state.holds = false;
-  frame.press(typed("z"));
-  assert.deepEqual(state.seen, ["open", "x", "y", "z"]);
-});
-
-test("a q delayed by a save leaves once that is over, and Ctrl-C does not wait", () => {
-  const state = script({ holds: true });
-  const shown = screen("s", state);
-  const { frame } = frameOf(shown);
-  assert.equal(frame.press(typed("q")), false);
-  state.holds = false;
-  shown.changed();
-  assert.equal(frame.hasLeft(), true);
-  state.holds = true;
-  assert.equal(frameOf(shown).frame.press(QUIT), true);
-});
-
-test("a question takes the next key: y runs it once, anything else leaves it", () => {
-  const state = script({ takes: "yn" });
-  const { frame, prompt, text } = frameOf(screen("s", state));
-  let runs = 0;
-  const ask = () =>
-    prompt.confirm("Unmount core?", () => {
-      runs += 1;
-    });
-  ask();
-  assert.ok(text().includes("▲ Unmount core?"));
-  assert.equal(text().at(-1), "y yes  any other key: no");
-  frame.press(typed("y"));
-  frame.press(typed("y"));
-  assert.equal(runs, 1);
-  for (const key of [typed("n"), ESCAPE, ENTER, typed("q")]) {
-    ask();
-    assert.equal(frame.press(key), false);
-  }
-  assert.equal(runs, 1);
-  assert.deepEqual(state.seen, ["open", "y"], "the screen got the one key that was not for a question");
-});
-
 test("a running action is shown, does not run twice at a time, and its end is noted", async () => {
   const { prompt, text } = frameOf(screen("s", script()));
   const done = Promise.withResolvers<void>();
@@ -275,17 +217,6 @@ test("a running action is shown, does not run twice at a time, and its end is no
   await new Promise(setImmediate);
   assert.equal(runs, 1);
   assert.ok(text().includes("✓ core: mounted"));
-});
-
-test("help shows the shown screen's keys and every screen; a key closes it and does nothing else", () => {
-  const state = script({ takes: "k" });
-  const { frame, text } = frameOf(screen("s", state), screen("b", script()));
-  frame.press(typed("?"));
-  const all = text().join("\n");
-  for (const part of ["Keys of S", "key of s", "about b", "Ctrl-C"]) assert.ok(all.includes(part), part);
-  frame.press(typed("k"));
-  assert.deepEqual(state.seen, ["open"]);
-  assert.ok(text().includes("body 80x22"));
 });
 
 test("below 60 by 15 a message says so; from there to 200 by 60 every line fits", () => {
