@@ -65,7 +65,8 @@ async function watch(): Promise<void> {
   for (let before = sinceMs; ; ) {
     // What an idle thread does in it is nothing.
     await pause(BETWEEN_PINGS_MS);
-    await client.ask("ping");
+    // On a busy machine its connection is sometimes reset; a daemon that has ended refuses the next one.
+    await client.ask("ping").catch(() => client.ask("ping"));
     const after = usedMs();
     awayMs = Math.max(awayMs, after - before);
     before = after;
