@@ -51,7 +51,7 @@ const REFERENCES: ReadonlySet<string> = new Set(["$ref", "$dynamicRef", "$recurs
 
 /** Whether the schema names the argument, or refers to its schema, in any place but `properties` and `required` of the root. */
 function isUsedElsewhere(name: string, schema: JsonObject, properties: JsonObject): boolean {
-  const others = Object.entries(schema).filter(([key]) => !OF_ROOT.has(key));
+  const others = Object.fromEntries(Object.entries(schema).filter(([key]) => !OF_ROOT.has(key)));
   const { [name]: own, ...siblings } = properties;
   const pointer = `#/properties/${name}`;
   const isToIt = (reference: unknown): boolean => {
@@ -69,7 +69,7 @@ function isUsedElsewhere(name: string, schema: JsonObject, properties: JsonObjec
         (names && key === name) || (REFERENCES.has(key) && isToIt(part)) || search(part, names, level + 1),
     );
   };
-  return search(Object.fromEntries(others), true, 0) || search(siblings, false, 0) || search(own, false, 0);
+  return search(others, true, 0) || search(siblings, false, 0) || search(own, false, 0);
 }
 
 /** A reference without the escapes of JSON pointers in URIs; one that cannot be decoded counts as a reference to anything. */

@@ -39,6 +39,11 @@ interface ProgramsOptions {
   readonly observedAtMs: number | null;
 }
 
+interface ProgramOptions extends ProgramsOptions {
+  /** When this daemon began, wall ms. */
+  readonly begunAtMs: number;
+}
+
 /** A running program, as its own file says. */
 export interface RunningProgram {
   readonly pid: number;
@@ -90,8 +95,7 @@ export function createMovingPrograms(options: ProgramsOptions) {
 }
 
 class Program implements Disposable {
-  /** `begunAtMs`: when this daemon began, wall ms. */
-  readonly #options: ProgramsOptions & { readonly begunAtMs: number };
+  readonly #options: ProgramOptions;
   readonly #share: string;
   readonly #running: RunningProgram;
   readonly #notify: () => void;
@@ -108,12 +112,7 @@ class Program implements Disposable {
   /** The newest entry of the journal that was read; null: none yet. */
   #journal: number | null = null;
 
-  constructor(
-    options: ProgramsOptions & { readonly begunAtMs: number },
-    share: string,
-    running: RunningProgram,
-    notify: () => void,
-  ) {
+  constructor(options: ProgramOptions, share: string, running: RunningProgram, notify: () => void) {
     this.#options = options;
     this.#share = share;
     this.#running = running;
