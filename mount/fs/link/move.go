@@ -83,7 +83,7 @@ func (l *Link) waitFor(ctx context.Context, route smb.Route, began time.Duration
 	l.wakeRecover()
 	for until := time.Now().Add(foundWithin); ; {
 		l.mu.Lock()
-		p, o, changed := l.current, l.outage, l.changed
+		p, changed := l.current, l.changed
 		l.mu.Unlock()
 		switch {
 		case p != nil && p.route.Name == route.Name:
@@ -92,13 +92,19 @@ func (l *Link) waitFor(ctx context.Context, route smb.Route, began time.Duration
 			return Moved{}, smb.Fail(smb.NoAnswer, fmt.Errorf("%s does not answer, %s does", route.Name, p.route.Name))
 		}
 		if _, err := Await(ctx, nil, changed, until); err != nil {
-			text := "no route answers"
-			if o != nil && o.text != "" {
-				text = o.text
-			}
-			return Moved{}, smb.Fail(smb.NoAnswer, errors.New(text))
+			return Moved{}, smb.Fail(smb.NoAnswer, errors.New(l.lastFailure()))
 		}
 	}
+}
+
+// lastFailure is what the last look for a route said.
+func (l *Link) lastFailure() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.outage != nil && l.outage.text != "" {
+		return l.outage.text
+	}
+	return "no route answers"
 }
 
 // moveTo changes the route of both sessions. The stages: sign in there; hold new requests until the pending ones are answered; change. If they are not
