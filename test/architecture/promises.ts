@@ -36,10 +36,10 @@ Recovery | the four rows of auto_failback and lsof_recheck, with and without ope
 By hand | what a person said holds until it is taken back | test/lab/recovery.test.ts
 Paths | a stable link, and nothing made over what is not ours | test/lab/odd-servers.test.ts
 B1 | polls, a debounce window, one reload for rapid saves | test/live/smb-shares.test.ts
-B2 | three ways to notice a change, and what each cannot see | test/sync/config-watcher-real.test.ts
+B2 | three ways to notice a change, and what each cannot see | test/sync/detector-contract.test.ts
 B3 | a missing file is no change, and is not made anew | test/daemon/daemon-service.test.ts
 B4 | a failed reload is told, and watching goes on as on_failure says | test/daemon/daemon-service.test.ts
-B5 | the sync section reconfigures the running watcher | test/daemon/shared-file.test.ts
+B5 | the sync section reconfigures the running watcher | test/daemon/last-accepted.test.ts
 B6 | accepted whole or rejected whole, with the place of every mistake | test/daemon/last-accepted.test.ts
 B7 | no in-flight call is lost, sessions survive, and a notice goes to whom it concerns | test/live/gateway-restarts.test.ts
 B8 | one sync event for each change, no change and error | test/tui/start-tui.test.ts

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { planImport } from "../../src/clients/import-plan.ts";
 import { importedServer } from "../../src/clients/imported-server.ts";
+import { pastedFile } from "../../src/clients/pasted-servers.ts";
 import { foundEntries, serversIn } from "../../src/clients/read-files.ts";
 import { fc } from "../support/properties.ts";
 
@@ -156,3 +157,147 @@ test("F1 a project's servers are those of its folder and its subfolders, not of 
   ] as const)
     assert.equal(foundEntries(file, folder).entries.length, count, folder);
 });
+
+// Servers in text as people paste it.
+const SURROUNDINGS = { userHome: "/home/ann", environment: {}, folder: "/" };
+
+/** The servers of the text, a word each: its name, and what runs. */
+async function read(text: string): Promise<readonly string[]> {
+  const { servers } = await pastedFile(text, SURROUNDINGS, new Set());
+  return servers.map(({ name, table: { command, args = [], url } }) =>
+    [name, url ?? command, ...(Array.isArray(args) ? args : [])].join(" "),
+  );
+}
+
+const PASTED: Readonly<Record<string, readonly [text: string, ...servers: string[]]>> = {
+  "a byte order mark": ['\uFEFF{"mcpServers":{"a":{"command":"x"}}}', "a x"],
+  "code fences among sentences": [
+    'Add:\n```json\n{"mcpServers":{"a":{"command":"x"},}}\n```\nor\n```\n"b": {"url":"https://b.example/mcp"}\n```\n',
+    ...["a x", "b https://b.example/mcp"],
+  ],
+  "an open code fence": ['```json\n{"a":{"command":"x"}}', "a x"],
+  "commas and comments around a part": [
+    '# mcp.json\n,\n// mine\n"a": {"command":"x"}, /* end */\n"b": {"command":"y"},\n}',
+    ...["a x", "b y"],
+  ],
+  "a bare server": [
+    '{"command":"npx","args":["-y","@modelcontextprotocol/server-github@1.2"]}',
+    "github npx -y @modelcontextprotocol/server-github@1.2",
+  ],
+  "the members of a bare server": ['"command": "uvx", "args": ["mcp-server-git"]', "git uvx mcp-server-git"],
+  "a bare address": ['{"url":"https://mcp.linear.app/mcp"}', "linear https://mcp.linear.app/mcp"],
+  "several objects": ['{"a":{"command":"x"}}\n{"servers":{"b":{"command":"y"}}}', "a x", "b y"],
+  "one name twice": ['"a":{"command":"x"},\n"a":{"command":"y"}', "a x", "a y"],
+  "a list": ['[{"name":"a","command":"x"}]', "a x"],
+  "paths of Windows": [
+    String.raw`{"a":{"command":"C:\\Users\ann\new.exe","args":["C:\temp\new","D:\\ok","\\nas\share"]}}`,
+    String.raw`a C:\Users\ann\new.exe C:\temp\new D:\ok \nas\share`,
+  ],
+  "other escapes": [String.raw`{"a":{"command":"x","args":["a\tb","\"C\""]}}`, 'a x a\tb "C"'],
+  nothing: [" \n"],
+};
+
+for (const [what, [text, ...servers]] of Object.entries(PASTED)) {
+  test(`F4 pasted servers are read: ${what}`, async () => assert.deepEqual(await read(text), servers));
+}
+
+test("F4 E4 pasted text of more than a thousand objects is refused before they are read", async () => {
+  await assert.rejects(read('"'.repeat(65_536)), { message: "the pasted text has more than 1000 servers" });
+});
+
+test("F4 pasted text that is not JSON is refused with the place of the error", async () => {
+  await assert.rejects(
+    read('{"a":{"command":"x"}'),
+    /the pasted text is not JSON .*: at 1:21, close brace expected/,
+  );
+  await assert.rejects(read("npx -y server"), { code: "client_unreadable" });
+  await assert.rejects(read("42"), /42 where a server was expected/);
+});
+
+// Passwords in the entries of clients: no part of one stays in what import writes or shows.
+const RUNS = Number(process.env["RUNS"] ?? 300);
+
+const GLUED = (password: string) => ({ command: "mysql", args: ["-u", "ann", `-p${password}`] });
+
+const IN_KEY = (password: string) => ({
+  url: "https://a.example/mcp",
+  headers: { "X-Api-Key": password },
+});
+
+/** Where clients' files have passwords. */
+const FORMS: readonly ((password: string) => Record<string, unknown>)[] = [
+  (password) => ({ command: "x", args: ["--token", password] }),
+  (password) => ({ command: "x", args: [`--token=${password}`, "serve"] }),
+  GLUED,
+  (password) => ({ command: "mysql", args: [`-p${password}`, "postgres://ann:0therW0rd@db.example/work"] }),
+  (password) => ({ command: "x", args: [`API_TOKEN=${password}`] }),
+  (password) => ({ command: "docker", args: ["run", "-e", `API_TOKEN=${password}`, "image"] }),
+  (password) => ({ command: "x", args: [`postgres://ann:${password}@db.example:5432/work`] }),
+  (password) => ({ command: "x", args: [`--dsn=postgres://ann:${password}@db.example/work?sslmode=on`] }),
+  (password) => ({ command: "x", args: ["--dsn", `redis://:${password}@db.example/0`] }),
+  (password) => ({ command: "x", args: [`https://${password}@git.example/ann/work.git`] }),
+  (password) => ({ command: "x", args: [`Server=db;User Id=ann;Password=${ado(password)};Database=work`] }),
+  (password) => ({
+    command: "x",
+    args: [`Driver={ODBC 18};Server=db;UID=ann;PWD=${braced(password)};Database=work`],
+  }),
+  (password) => ({
+    command: "x",
+    args: [`jdbc:sqlserver://db:1433;user=ann;password=${braced(password)};encrypt=on`],
+  }),
+  (password) => ({ command: "x", args: [`jdbc:mysql://ann:${password}@db.example/work`] }),
+  (password) => ({
+    command: "x",
+    args: [`--url=jdbc:mysql://db/work?user=ann&password=${encodeURIComponent(password)}`],
+  }),
+  (password) => ({ command: "x", env: { API_TOKEN: password, LEVEL: "info" } }),
+  (password) => ({ command: "x", env: { DATABASE_URL: `postgres://ann:${password}@db.example/work` } }),
+  (password) => ({ command: "x", env: { DB: `Server=db;Uid=ann;Pwd=${ado(password)};Database=work` } }),
+  (password) => ({ url: "https://a.example/mcp", headers: { Authorization: `Bearer ${password}` } }),
+  IN_KEY,
+  (password) => ({ url: `https://ann:${password}@a.example/mcp` }),
+  (password) => ({ url: `https://a.example/mcp?token=${encodeURIComponent(password)}&mode=fast` }),
+];
+
+/** As ADO.NET writes a value with signs. */
+function ado(password: string): string {
+  return /[;"'={} ]/.test(password) ? `"${password.replaceAll('"', '""')}"` : password;
+}
+
+/** As ODBC writes a value with signs. */
+function braced(password: string): string {
+  return `{${password.replaceAll("}", "}}")}}`;
+}
+
+const letter = fc.integer({ min: 0x21, max: 0x7e }).map((code) => String.fromCharCode(code));
+const password = fc.string({ unit: letter, minLength: 12, maxLength: 24 });
+
+test("E2 no part of a password stays in what import writes or shows, whatever characters it has", () => {
+  fc.assert(
+    fc.property(fc.constantFrom(...FORMS), password, (form, secret) => {
+      const taken = { userHome: "/home/ann", environment: {}, project: null, expands: null } as const;
+      const found = importedServer("a", form(secret), { ...taken, client: null, taken: new Set() });
+      const { secrets: _, ...shown } = found ?? { secrets: null };
+      const texts = textsIn(shown);
+      const around = textsIn(form("")).join("\n");
+      for (let at = 0; at + 4 <= secret.length; at += 1) {
+        const [long, short] = [secret.slice(at, at + 8), secret.slice(at, at + 4)];
+        const leaks = (part: string): boolean => texts.some((text) => text.includes(part));
+        assert.ok(long.length < 8 || !leaks(long), `${long} of ${secret}: ${JSON.stringify(shown)}`);
+        assert.ok(around.includes(short) || !leaks(short), `${short} of ${secret}: ${JSON.stringify(shown)}`);
+      }
+    }),
+    {
+      numRuns: RUNS,
+      examples: [
+        [GLUED, "00aa=!!!!!!!!!"],
+        [IN_KEY, "%AAA%!!!!&!!!"],
+      ],
+    },
+  );
+});
+
+function textsIn(value: unknown): readonly string[] {
+  if (typeof value === "string") return [value];
+  return typeof value === "object" && value !== null ? Object.values(value).flatMap(textsIn) : [];
+}

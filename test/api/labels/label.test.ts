@@ -1,7 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { SyncEvent } from "../../../src/api/contract/config.ts";
-import type { BackendStatus } from "../../../src/api/contract/contract.ts";
+import type {
+  BackendStatus,
+  Condition,
+  GatewayStatus,
+  ShareStatus,
+} from "../../../src/api/contract/contract.ts";
 import { actionsFor, actionWith } from "../../../src/api/labels/actions.ts";
 import {
   backendLabel,
@@ -9,6 +14,7 @@ import {
   phaseLabel,
   waitingText,
 } from "../../../src/api/labels/backend-labels.ts";
+import { changesBetween, statementsOf } from "../../../src/api/labels/change-labels.ts";
 import { eventLabel, transitionLabel } from "../../../src/api/labels/event-labels.ts";
 import {
   fleetSummary,
@@ -20,14 +26,17 @@ import {
   presenceLabel,
   troubledFirst,
 } from "../../../src/api/labels/fleet-labels.ts";
+import { backendImpact, type Impact, phaseImpact, shareImpact } from "../../../src/api/labels/impact.ts";
+import { routeLabels } from "../../../src/api/labels/share-labels.ts";
 import { type EventRow, ROWS_RETAINED, withEvent } from "../../../src/api/labels/sync-labels.ts";
+import { backendWhy } from "../../../src/api/labels/why.ts";
 import { assertEach } from "../../support/assert-each.ts";
 import { pluck } from "../../support/pluck.ts";
 import { fc } from "../../support/properties.ts";
 import { sampleSyncEvent } from "../sample-config.ts";
 import { NOT_MOUNTED, OVER_TB, sampleFleet, sampleMachine, sampleMachineState } from "../sample-fleet.ts";
-import { sampleBackend } from "../sample-gateway.ts";
-import { sampleShare } from "../sample-report.ts";
+import { gatewayReport, sampleBackend } from "../sample-gateway.ts";
+import { SAMPLE_MOVES, sampleReport, sampleShare } from "../sample-report.ts";
 
 test("the label of a starting backend is one word, and of others the phase's own name", () => {
   assert.deepEqual(
@@ -327,4 +336,152 @@ test("F4 a condition's code never reaches a person, not even of an event that th
   assert.equal(of("share.condition"), "Problem: the NAS refuses the login");
   assert.equal(of("share.condition_over"), "Solved: the NAS refuses the login");
   assert.equal(of("share.from_later"), "share from later, reason the NAS refuses the login");
+});
+
+test("F2 a host that does not answer is shown with the reason of its probe", () => {
+  const share = sampleShare({
+    tb_reachable: false,
+    tb_reachable_since: null,
+    tb_error: "connection refused",
+  });
+  assert.deepEqual(pluck(routeLabels(share), "text"), ["connection refused", "answers"]);
+});
+
+test("F2 a route whose host has another address by now says which one the mount uses", () => {
+  const [tb, fallback] = routeLabels(sampleShare({ address_in_use: "10.0.0.9" }));
+  assert.deepEqual([tb?.text, tb?.tone], ["by its earlier address 10.0.0.9", "warning"]);
+  assert.equal(fallback?.text, "answers");
+});
+
+const serves = { rule: "serve calls", why: "the server answers", passed_over: [] };
+
+const ROWS: readonly (readonly [string, Partial<BackendStatus>, string])[] = [
+  ["whose calls all fail", { recent: { calls: 5, errors: 5 } }, "all 5 calls"],
+  ["with a call that waits", { waiting_calls: { count: 1, longest_ms: 45_000 } }, "1 call has waited 45 s"],
+  ["that only serves", {}, "the server answers"],
+];
+for (const [what, changes, why] of ROWS)
+  test(`F7 a server ${what} gives that as the reason`, () => {
+    const found = backendWhy(
+      sampleBackend({ phase: "Ready", explanation: serves, conditions: [], ...changes }),
+    );
+    assert.ok(found.why.startsWith(why), found.why);
+  });
+
+test("F2 a change is reported once, changing figures are not, and an end is", () => {
+  const before = statementsOf(gatewayReport([sampleBackend({ in_flight: 1 })]));
+  assert.deepEqual(
+    changesBetween(before, statementsOf(gatewayReport([sampleBackend({ in_flight: 9 })]))),
+    [],
+  );
+  const failed = statementsOf(gatewayReport([sampleBackend({ phase: "Failed", reason: "exit 1" })]));
+  assert.deepEqual(changesBetween(before, failed), [
+    "server files: Failed, exit 1; mountaineer backends logs files shows what it wrote",
+  ]);
+  const waits = (longest_ms: number) =>
+    statementsOf(gatewayReport([sampleBackend({ waiting_calls: { count: 1, longest_ms } })]));
+  const waited =
+    "note: files: a call has waited for its answer for over 10 s; mountaineer backends logs files shows what it wrote";
+  assert.deepEqual(changesBetween(before, waits(12_000)), [waited]);
+  assert.deepEqual(changesBetween(waits(12_000), waits(45_000)), []);
+  assert.deepEqual(changesBetween(waits(45_000), before), [`over: ${waited}`]);
+  const gone = statementsOf(sampleReport([]));
+  assert.ok(changesBetween(before, gone).includes("over: server files: Ready, 14 tools, 3 resources"));
+});
+
+test("F2 a sentence about a share names the command for it, safe to paste", () => {
+  const said = (changes: Parameters<typeof sampleShare>[0]) =>
+    statementsOf(sampleReport([sampleShare({ name: "my share", ...changes })])).get("share my share")?.[0];
+  assert.equal(said({}), "share my share: mounted over Thunderbolt");
+  assert.equal(
+    said({ active_interface: "fallback", tb_recovery_pending: true }),
+    "share my share: mounted over Fallback, TB Ready; mountaineer switch --share 'my share' --to tb switches it to Thunderbolt",
+  );
+  assert.match(said({ override: "fallback" }) ?? "", /--to auto goes back to automatic$/);
+  assert.match(
+    said({ override: "unmounted" }) ?? "",
+    /mountaineer mount --share 'my share' mounts it again$/,
+  );
+  assert.match(
+    said({ last_error: "no host answers" }) ?? "",
+    /; last error: no host answers; mountaineer verify --share 'my share' says more$/,
+  );
+});
+
+test("F2 several conditions of one code are reported, and so is each one's end", () => {
+  const withNotes = (...titles: readonly string[]) => {
+    const conditions = titles.map((title) => ({
+      ...{ code: "names_prefixed", severity: "info" as const, title },
+      ...{ hint: null, since: "2026-01-01T00:00:00.000Z" },
+    }));
+    const report = gatewayReport([]);
+    return statementsOf({ ...report, gateway: { ...(report.gateway as GatewayStatus), conditions } });
+  };
+  const [none, two] = [withNotes(), withNotes("a offers names", "b offers names")];
+  assert.deepEqual(changesBetween(none, two), [
+    "info: gateway: a offers names",
+    "info: gateway: b offers names",
+  ]);
+  assert.deepEqual(changesBetween(two, withNotes("b offers names")), ["over: info: gateway: a offers names"]);
+  assert.deepEqual(changesBetween(two, withNotes("a offers names", "b offers more names")), [
+    "info: gateway: b offers more names",
+  ]);
+});
+
+const sampleCondition = (changes: Partial<Condition>): Condition => ({
+  ...{ code: "x", severity: "warning", title: "x", hint: null, since: "2026-01-02T11:00:00.000Z" },
+  ...changes,
+});
+const none = {
+  mount_state: "unmounted",
+  active_interface: "none",
+  mount_alive: false,
+  last_error: null,
+} as const;
+const on = { mount_state: "mounted", mount_alive: true, tb_reachable: true, fb_reachable: false } as const;
+const moves = SAMPLE_MOVES;
+
+const SHARES: readonly (readonly [string, Partial<ShareStatus>, Impact])[] = [
+  [
+    "over its only host",
+    { ...on, tb_host: null, fb_host: "nas", active_interface: "fallback", fb_reachable: true },
+    "fine",
+  ],
+  ["over Fallback", { ...on, active_interface: "fallback", fb_reachable: true }, "fine"],
+  ["not looked at yet", none, "unused"],
+  ["unmounted by hand", { ...none, override: "unmounted", last_error: "no answer" }, "unused"],
+  [
+    "off network",
+    { ...none, last_error: "no answer", conditions: [sampleCondition({ code: "off_network" })] },
+    "unused",
+  ],
+  [
+    "a refused login",
+    { ...none, conditions: [sampleCondition({ code: "login_refused", severity: "error" })] },
+    "failed",
+  ],
+  ["a missing share", { ...none, last_error: "the server has no share CORE" }, "failed"],
+  ["an error", { ...none, mount_state: "error" }, "failed"],
+  ["a dead mount", { ...on, mount_alive: false }, "failed"],
+  ["no route, does not move", { ...on, tb_reachable: false, mount_alive: false }, "failed"],
+  ["moves, waiting", { ...on, moves: { ...moves, phase: "waiting" } }, "waited"],
+  ["moves, patience over", { ...on, moves: { ...moves, phase: "over" } }, "failed"],
+  ["moves", { ...on, moves }, "fine"],
+];
+
+test("F4 a share's state is its impact on programs", () => {
+  for (const [title, share, felt] of SHARES) assert.equal(shareImpact(sampleShare(share)), felt, title);
+});
+
+test("F4 a server's state is its impact on callers", () => {
+  assert.equal(backendImpact(sampleBackend({ phase: "Ready" })), "fine");
+  assert.equal(backendImpact(sampleBackend({ enabled: false, conditions: [] })), "unused");
+  assert.equal(
+    backendImpact(sampleBackend({ phase: "Ready", conditions: [sampleCondition({ code: "share_away" })] })),
+    "failed",
+  );
+  const phases = ["Pending", "Initializing", "Ready", "Asleep", "Degraded", "Failed", "ShuttingDown"].map(
+    phaseImpact,
+  );
+  assert.deepEqual(phases, ["waited", "waited", "fine", "unused", "fine", "failed", "unused"]);
 });

@@ -21,6 +21,7 @@ import { assertEach } from "../../support/assert-each.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { createRecordingLogger } from "../../support/recording-logger.ts";
+import { tellStories } from "../../support/stories.ts";
 import { type Scope, temporaryFolder } from "../../support/temporary-folder.ts";
 import { changeOf } from "../samples.ts";
 import { createServiceRig, NEVER, overTb } from "../service-rig.ts";
@@ -362,94 +363,80 @@ test("without a bus, the real notify-send's refusal is the condition", {
   await eventually(() => notifications.conditions()[0]?.code === "notify_unavailable");
 });
 
-const ALL = (): boolean => true;
-
 function queueOf(...transitions: readonly ServiceTransition[]): NotificationQueue {
   const queue = createNotificationQueue();
-  for (const transition of transitions) queue.handle(transition, ALL);
+  for (const transition of transitions) queue.handle(transition, () => true);
   return queue;
 }
 
-function queuedTitles(queue: NotificationQueue): string[] {
-  const told: string[] = [];
-  for (let next = queue.take(); next !== null; next = queue.take()) told.push(next.title);
-  return told;
-}
+type Told = (share: string) => ServiceTransition;
+const HAPPENS: readonly (readonly [words: RegExp, told: Told])[] = [
+  [/^([\w ]+) fails over$/, (share) => failover(share)],
+  [/^([\w ]+) fails over to tb$/, (share) => failover(share, "tb")],
+  [/^([\w ]+) is ready$/, tbReady],
+  [
+    /^(\w+) is not ready$/,
+    (share) => ({ name: "share.tb_ready_cleared", share, reason: "tb0 lost carrier" }),
+  ],
+  [/^([\w ]+) is back$/, recovered],
+  [/^([\w ]+) is removed$/, (share) => ({ name: "share.unmanaged", share, left_mounted_over: "fallback" })],
+  [/^([\w ]+) is asked for$/, (tool) => ({ name: "question.asked", tool, backend: "files", by: "user ben" })],
+  [/^rejected "(.*)"$/, rejected],
+  [
+    /^applied$/,
+    () => ({
+      name: "config.applied",
+      source: "file",
+      generation: 2,
+      sha256: "",
+      summary: "settings reloaded",
+    }),
+  ],
+];
 
-test("E6 a call that waits for the owner is named without its arguments, and several become one", () => {
-  const asked = (tool: string): ServiceTransition => ({
-    ...{ name: "question.asked", tool, backend: "files", by: "user ben" },
-  });
-  assert.deepEqual(queuedTitles(queueOf(asked("wipe"))), ["wipe of files waits for your answer"]);
-  const many = queueOf(asked("wipe"), asked("drop"), asked("cut")).take();
-  assert.deepEqual(many, {
-    title: "3 calls wait for your answer",
-    body: "wipe of files, drop of files, cut of files",
-  });
-});
-
-test("each kind has its text", () => {
-  const queue = queueOf(
-    failover("CORE"),
-    failover("BACK", "tb"),
-    tbReady("MEDIA"),
-    rejected("x.toml:3:7: no"),
-  );
-  assert.deepEqual(
-    [queue.take(), queue.take(), queue.take(), queue.take(), queue.take()],
-    [
-      {
-        title: "CORE failed over to the fallback",
-        body: "Thunderbolt is gone. The path stays the same.",
-      },
-      {
-        title: "BACK failed over to Thunderbolt",
-        body: "The fallback is gone. The path stays the same.",
-      },
-      {
-        title: "MEDIA: Thunderbolt is ready",
-        body: "It returns once its files are closed, or when you switch it.",
-      },
-      {
-        title: "The configuration was rejected (line 3)",
-        body: "The last accepted configuration keeps running. See: mountaineer config validate",
-      },
-      null,
+tellStories<NotificationQueue>(
+  {
+    starts: { "a queue": () => queueOf() },
+    acts: HAPPENS.map(([words, told]) => [words, (queue, name = "") => queue.handle(told(name), () => true)]),
+    facts: [
+      [/^nothing$/, (queue) => [queue.take(), null]],
+      [/^"(.*) \/ (.*)"$/, (queue, title, body) => [queue.take(), { title, body }]],
+      [/^"(.*)"$/, (queue, title) => [queue.take()?.title, title]],
     ],
-  );
-});
-
-test("the newest of each kind and share wins", () => {
-  assert.deepEqual(queuedTitles(queueOf(failover("A"), failover("A", "tb"), failover("A"))), [
-    "A failed over to the fallback",
-  ]);
-  assert.deepEqual(queuedTitles(queueOf(rejected("c.toml:1:1: x"), rejected("c.toml:9:1: x"))), [
-    "The configuration was rejected (line 9)",
-  ]);
-});
-
-test("a notification that no longer applies when it could be shown is not shown", () => {
-  const share = "A";
-  const rows: [ServiceTransition, ServiceTransition][] = [
-    [failover(share), recovered(share)],
-    [tbReady(share), { name: "share.tb_ready_cleared", share, reason: "tb0 lost carrier" }],
-    [tbReady(share), recovered(share)],
-    [failover(share), { name: "share.unmanaged", share, left_mounted_over: "fallback" }],
-    [
-      rejected("x"),
-      { name: "config.applied", source: "file", generation: 2, sha256: "", summary: "settings reloaded" },
-    ],
-  ];
-  for (const [before, after] of rows) {
-    assert.deepEqual(queuedTitles(queueOf(before, after)), [], after.name);
-    assert.equal(queuedTitles(queueOf(after, before)).length, 1, after.name);
-  }
-  assert.equal(
-    queuedTitles(queueOf(failover("A"), recovered("B"))).length,
-    1,
-    "another share's news is its own",
-  );
-});
+  },
+  `
+E6 a call that waits for the owner is named without its arguments, and several become one
+  a queue, wipe is asked for: "wipe of files waits for your answer", nothing
+  a queue, wipe is asked for, drop is asked for, cut is asked for
+  : "3 calls wait for your answer / wipe of files, drop of files, cut of files"
+each kind has its text
+  a queue, CORE fails over: "CORE failed over to the fallback / Thunderbolt is gone. The path stays the same."
+  BACK fails over to tb: "BACK failed over to Thunderbolt / The fallback is gone. The path stays the same."
+  M is ready: "M: Thunderbolt is ready / It returns once its files are closed, or when you switch it."
+  rejected "x.toml:3:7: no": "The configuration was rejected (line 3) / The last accepted configuration keeps running. See: mountaineer config validate"
+  : nothing
+the newest of each kind and share wins
+  a queue, A fails over, A fails over to tb, A fails over: "A failed over to the fallback", nothing
+  rejected "c.toml:1:1: x", rejected "c.toml:9:1: x": "The configuration was rejected (line 9)", nothing
+a notification that no longer applies when it could be shown is not shown
+  a queue, A fails over, A is back: nothing; A is back, A fails over: "A failed over to the fallback", nothing
+  A is ready, A is not ready: nothing; A is not ready, A is ready: "A: Thunderbolt is ready", nothing
+  A is ready, A is back: nothing; A is back, A is ready: "A: Thunderbolt is ready", nothing
+  A fails over, A is removed: nothing; A is removed, A fails over: "A failed over to the fallback", nothing
+  rejected "x", applied: nothing; applied, rejected "x": "The configuration was rejected", nothing
+another share's news is its own
+  a queue, A fails over, B is back: "A failed over to the fallback", nothing
+more than two of a kind are one notification that names three
+  a queue, A fails over, B fails over, C fails over, D fails over, E fails over, F is ready
+  : "5 shares failed over to the fallback / A, B, C and 2 more", "F: Thunderbolt is ready"
+  A fails over, B fails over, C fails over to tb: "A failed over to the fallback"
+  : "B failed over to the fallback", "C failed over to Thunderbolt", nothing
+  A is ready, B is ready, C is ready: "Thunderbolt is ready for 3 shares / A, B, C"
+a name that is another kind's key does not collide with it
+  a queue, x fails over, x is ready, tbReady x fails over: "x failed over to the fallback"
+  : "x: Thunderbolt is ready", "tbReady x failed over to the fallback", nothing
+`,
+);
 
 test("only the line of a rejected configuration is shown", () => {
   for (const reason of [
@@ -461,26 +448,6 @@ test("only the line of a rejected configuration is shown", () => {
     assert.doesNotMatch(JSON.stringify(told), /hunter2|secret-place|password/);
     assert.match(told?.title ?? "", reason.includes(":12:") ? /\(line 12\)$/ : /rejected$/);
   }
-});
-
-test("more than two of a kind are one notification that names three", () => {
-  const queue = queueOf(...["A", "B", "C", "D", "E"].map((name) => failover(name)), tbReady("F"));
-  assert.deepEqual(queue.take(), {
-    title: "5 shares failed over to the fallback",
-    body: "A, B, C and 2 more",
-  });
-  assert.equal(queue.take()?.title, "F: Thunderbolt is ready");
-  const apart = queueOf(failover("A"), failover("B"), failover("C", "tb"));
-  const titled = [apart.take(), apart.take(), apart.take()].map((shown) => shown?.title);
-  assert.deepEqual(titled, [
-    "A failed over to the fallback",
-    "B failed over to the fallback",
-    "C failed over to Thunderbolt",
-  ]);
-  assert.deepEqual(queueOf(tbReady("A"), tbReady("B"), tbReady("C")).take(), {
-    title: "Thunderbolt is ready for 3 shares",
-    body: "A, B, C",
-  });
 });
 
 test("a hostile name is shortened, without control characters", () => {
@@ -495,8 +462,6 @@ test("a hostile name is shortened, without control characters", () => {
     assert.doesNotMatch(title + body, /[\u0000-\u001f\u007f-\u009f\u202e]/u);
     assert.ok(title.length < 120 && body.length < 250);
   }
-  // A name that is another kind's key does not collide with it.
-  assert.equal(queuedTitles(queueOf(failover("x"), tbReady("x"), failover("tbReady x"))).length, 3);
 });
 
 const HOSTILE = { title: "--help $(id) `id`", body: '-e "do shell script" \\n <b>&amp;</b>' };

@@ -1,6 +1,6 @@
 // Real files: symlinks, modes, full disks, and a writer killed at random moments.
 import assert from "node:assert/strict";
-import { execFile, spawn } from "node:child_process";
+import { execFile, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import {
   chmod,
@@ -23,6 +23,7 @@ import {
   ensurePrivateFolder,
   entryExists,
   readIfPresent,
+  readRegularFile,
   removeLeftovers,
   writeDurably,
 } from "../../../src/runtime/files/durable-file.ts";
@@ -407,4 +408,18 @@ test("A5 B11 a writer that is killed at any point leaves the old file or the new
       assert.equal(await readFile(path, "utf8"), "again");
     }),
   );
+});
+
+// Files of the home that are read at a start, whatever stands in their place.
+test("a plain file within the size limit is read, a missing one is null, and anything else is refused", async (t) => {
+  const folder = await temporaryFolder(t);
+  const at = (name: string): string => join(folder, name);
+  await writeFile(at("file"), "12345");
+  await symlink(at("file"), at("link"));
+  execFileSync("mkfifo", [at("pipe")]);
+  assert.equal(await readRegularFile(at("file"), 5), "12345");
+  assert.equal(await readRegularFile(at("gone"), 5), null);
+  await assert.rejects(readRegularFile(at("file"), 4), { message: "it has 5 bytes" });
+  for (const other of [folder, at("link"), at("pipe")])
+    await assert.rejects(readRegularFile(other, 1_000_000), { message: "it is not a regular file" });
 });

@@ -1,13 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { FlowEvent, ShareStatus } from "../../../../src/api/contract/contract.ts";
+import type { FlowEvent, GlobalStatus, ShareStatus } from "../../../../src/api/contract/contract.ts";
 import type { FleetReport } from "../../../../src/api/contract/fleet.ts";
+import { wholeText } from "../../../../src/api/labels/label.ts";
 import { cableText } from "../../../../src/api/labels/share-labels.ts";
 import { type Flow, flowAfter, rateOf } from "../../../../src/web/page/daemon/flow.ts";
 import { drawingOf, type Picture, pictureOf } from "../../../../src/web/page/home/picture.ts";
+import { findTroubles } from "../../../../src/web/page/home/troubles.ts";
+import { sampleApprovals } from "../../../api/sample-config.ts";
 import { sampleFleet } from "../../../api/sample-fleet.ts";
 import { gatewayReport, sampleBackend } from "../../../api/sample-gateway.ts";
-import { sampleReport, sampleShare } from "../../../api/sample-report.ts";
+import { SAMPLE_MOVES, sampleReport, sampleShare } from "../../../api/sample-report.ts";
 import { pluck } from "../../../support/pluck.ts";
 
 const event = (bytes: number, calls = 0): FlowEvent => ({
@@ -158,4 +161,74 @@ test("F4 wide and narrow, nothing overlaps another or leaves the picture, and ea
     }
     assert.ok(wires.every(({ labelY }) => labelY >= 0 && labelY <= height));
   }
+});
+
+const fallback = { active_interface: "fallback", tb_reachable: false, tb_reachable_since: null } as const;
+
+const moving = { ...fallback, moves: SAMPLE_MOVES };
+
+/** `ABOUT: TEXT / HINT [BUTTON]` of each. */
+function troublesOf(
+  shares: readonly Partial<ShareStatus>[],
+  global: Partial<GlobalStatus> = {},
+): readonly string[] {
+  const status = sampleReport(shares.map(sampleShare), global);
+  return findTroubles(status, null).map(
+    (trouble) => `${wholeText(trouble)} / ${trouble.hint} [${trouble.action?.label ?? ""}]`,
+  );
+}
+
+test("F4 a cable's loss is reported once for all shares of a NAS, with the consequences", () => {
+  assert.deepEqual(
+    troublesOf([{ name: "CORE", ...moving }, { name: "MEDIA", ...moving }, { name: "OTHER" }]),
+    [
+      "CORE, MEDIA: mounted over Fallback, Thunderbolt does not answer / Work continues. It returns once Thunderbolt has answered for 30 s. []",
+    ],
+  );
+  assert.deepEqual(troublesOf([{ ...fallback, tb_reachable: true }]), [
+    "CORE: mounted over Fallback, Thunderbolt answers again / Work continues. It returns once Thunderbolt has answered for 30 s and no file is open. []",
+  ]);
+  assert.deepEqual(troublesOf([moving], { auto_failback: false, lsof_recheck: false }), [
+    "CORE: mounted over Fallback, Thunderbolt does not answer / Work continues. It returns to Thunderbolt when you switch it. []",
+  ]);
+});
+
+test("F4 a share over its second cable with a further problem is listed by that problem, and with its button", () => {
+  assert.deepEqual(
+    troublesOf([
+      { ...fallback, last_error: "no login" },
+      { ...fallback, name: "MEDIA" },
+    ]),
+    [
+      "CORE: mounted over Fallback: no login / null [Check now]",
+      "MEDIA: mounted over Fallback, Thunderbolt does not answer / Work continues. It returns once Thunderbolt has answered for 30 s and no file is open. []",
+    ],
+  );
+  assert.deepEqual(troublesOf([{ ...fallback, override: "fallback" }]), []);
+  const waiting = { ...fallback, moves: { ...SAMPLE_MOVES, phase: "waiting" as const } };
+  assert.match(
+    troublesOf([waiting]).join(),
+    /^CORE: mounted, programs wait for a route \/ null \[Check now\]$/,
+  );
+});
+
+test("F4 a TB Ready share explains the term, and has the button", () => {
+  const ready = { ...fallback, tb_reachable: true, tb_recovery_pending: true };
+  assert.deepEqual(troublesOf([ready], { lsof_recheck: false }), [
+    "CORE: mounted over Fallback, TB Ready / TB Ready: Thunderbolt is back. It waits for you to switch it. [Switch to Thunderbolt]",
+  ]);
+});
+
+test("F4 a server's problem has its name once", () => {
+  const reason = "server tickets: cannot reach it";
+  const condition = { code: "x", severity: "error" as const, title: reason, hint: null, since: "" };
+  const backend = sampleBackend({ name: "tickets", phase: "Failed", conditions: [condition] });
+  const [trouble] = findTroubles(gatewayReport([backend]), null);
+  assert.ok(trouble !== undefined);
+  assert.equal(wholeText(trouble), "tickets: Failed: cannot reach it");
+  const waits = { ...condition, code: "waiting_for_approval", severity: "warning" as const };
+  const off = sampleBackend({ name: "new", enabled: false, phase: "Failed", conditions: [waits] });
+  const told = findTroubles(gatewayReport([off]), sampleApprovals());
+  assert.deepEqual(told.map(wholeText), ["1 change waits for your approval"], "told once");
+  assert.deepEqual(findTroubles(gatewayReport([sampleBackend({ enabled: false })]), null), []);
 });
