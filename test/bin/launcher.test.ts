@@ -1,4 +1,5 @@
 // bin/mountaineer finds its package through links and odd names, picks a Node, becomes it, or says what to do.
+
 import assert from "node:assert/strict";
 import { execFile, execFileSync, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -6,6 +7,8 @@ import { chmod, copyFile, mkdir, mkdtemp, realpath, rm, symlink, writeFile } fro
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
+import { collect } from "../support/collect.ts";
+import { ends } from "../support/ends.ts";
 
 const BIN = path.resolve(import.meta.dirname, "../../bin");
 const PINNED: Readonly<Record<string, string>> = {
@@ -266,13 +269,7 @@ test("no launcher process stays: the started process is Node", async (t) => {
     "process.stdout.write(String(process.pid)); process.exitCode = 3;",
   );
   const child = spawn(path.join(root, "bin/mountaineer"), [], { stdio: ["ignore", "pipe", "inherit"] });
-  let said = "";
-  child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
-    said += chunk;
-  });
-  const code = await new Promise((resolve) => child.once("close", resolve));
-  assert.equal(said, String(child.pid));
-  assert.equal(code, 3);
+  await ends(collect(child).ended, 3, String(child.pid));
 });
 
 test("with-node runs a script on that Node, and puts it first on the PATH", async (t) => {

@@ -25,6 +25,7 @@ import { exitCodeOfError, failureText } from "../../src/cli/run.ts";
 import { ERROR_CODES, MountaineerError } from "../../src/runtime/errors.ts";
 import { startRig } from "../api/management-rig.ts";
 import { sampleReport, sampleResult, sampleShare, scriptedControl } from "../api/sample-report.ts";
+import { collect, type Ran } from "../support/collect.ts";
 import { ends } from "../support/ends.ts";
 import { eventually } from "../support/eventually.ts";
 import { pluck } from "../support/pluck.ts";
@@ -341,16 +342,7 @@ describe("the command line", { concurrency: 3 }, () => {
     const { home } = await startRig(t, { control: scriptedControl(sampleReport(shares)) });
     for (const args of ["status", "status --json", "mount", "--help"]) {
       const script = `{ ${COMMAND.map((word) => `'${word}'`).join(" ")} ${args}; echo "code $?" >&2; } | head -c 10 >/dev/null`;
-      const shell = spawn("/bin/sh", ["-c", script], {
-        env: environmentOf({ home }),
-        stdio: ["ignore", "ignore", "pipe"],
-      });
-      let stderr = "";
-      shell.stderr.setEncoding("utf8").on("data", (chunk: string) => {
-        stderr += chunk;
-      });
-      await once(shell, "close");
-      assert.equal(stderr, "code 0\n", args);
+      await ends(inShell(script, home), 0, "", "code 0\n");
     }
   });
 
@@ -362,17 +354,7 @@ describe("the command line", { concurrency: 3 }, () => {
       return t.skip("no /dev/full here");
     }
     const script = `${COMMAND.map((word) => `'${word}'`).join(" ")} status >/dev/full`;
-    const shell = spawn("/bin/sh", ["-c", script], {
-      env: environmentOf({ home }),
-      stdio: ["ignore", "ignore", "pipe"],
-    });
-    let stderr = "";
-    shell.stderr.setEncoding("utf8").on("data", (chunk: string) => {
-      stderr += chunk;
-    });
-    const [code] = await once(shell, "close");
-    assert.equal(code, 1);
-    assert.match(stderr, /^mountaineer: stdout cannot be written: .*ENOSPC.*\n$/);
+    await ends(inShell(script, home), 1, "", /^mountaineer: stdout cannot be written: .*ENOSPC.*\n$/);
   });
 
   test("on a terminal status is in colour and as wide as it; NO_COLOR and other locales are respected", {
@@ -386,12 +368,10 @@ describe("the command line", { concurrency: 3 }, () => {
         env: environmentOf({ home, env: { TERM: "xterm", ...env } }),
         stdio: ["ignore", "pipe", "ignore"],
       });
-      let stdout = "";
-      terminal.stdout.setEncoding("utf8").on("data", (chunk: string) => {
-        stdout += chunk;
-      });
-      const failed = new Promise<null>((resolve) => terminal.once("error", () => resolve(null)));
-      return (await Promise.race([once(terminal, "close"), failed])) === null ? null : stdout;
+      return collect(terminal).ended.then(
+        ({ stdout }) => stdout,
+        () => null,
+      );
     };
     const colour = await onTerminal({});
     if (colour === null) return t.skip("no script(1) here");
@@ -413,6 +393,14 @@ describe("the command line", { concurrency: 3 }, () => {
     assert.match(stderr, /MountaineerError: there is no share named "X"\n {6}at /);
   });
 });
+
+function inShell(script: string, home: string): Promise<Ran> {
+  const shell = spawn("/bin/sh", ["-c", script], {
+    env: environmentOf({ home }),
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  return collect(shell).ended;
+}
 
 const style = { width: 80, color: false, unicode: false };
 

@@ -1,9 +1,11 @@
 // `mountaineer mcp` as clients start it: a process between their pipes and the daemon.
+
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import type { GatewayRig } from "../mcp/gateway-rig.ts";
+import { collect } from "../support/collect.ts";
 import { eventually } from "../support/eventually.ts";
 
 const MOUNTAINEER = path.resolve(import.meta.dirname, "../../bin/mountaineer");
@@ -48,10 +50,7 @@ export function startBridge(rig: GatewayRig): BridgeProcess {
     await ended;
   };
   rig.beforeStop(end);
-  let said = "";
-  child.stderr.setEncoding("utf8").on("data", (chunk: string) => {
-    said += chunk;
-  });
+  const { stderr } = collect(child);
   const messages: Message[] = [];
   const waiting = new Map<number | string, (answer: Message) => void>();
   createInterface({ input: child.stdout }).on("line", (line) => {
@@ -63,14 +62,14 @@ export function startBridge(rig: GatewayRig): BridgeProcess {
   });
   void ended.then(() => {
     for (const answer of waiting.values())
-      answer({ error: { code: 0, message: `the bridge ended: ${said.slice(-500)}` } });
+      answer({ error: { code: 0, message: `the bridge ended: ${stderr().slice(-500)}` } });
   });
 
   const self: BridgeProcess = {
     child,
     ended,
     messages,
-    stderr: () => said,
+    stderr,
     end,
     send: (message) => void child.stdin.write(`${JSON.stringify({ jsonrpc: "2.0", ...message })}\n`),
     ask(id, method, params = {}) {
@@ -89,7 +88,9 @@ export function startBridge(rig: GatewayRig): BridgeProcess {
       try {
         return await eventually(() => messages.find(holds));
       } catch (error) {
-        throw new Error(`it never came: ${JSON.stringify(messages.slice(-5))}; ${said}`, { cause: error });
+        throw new Error(`it never came: ${JSON.stringify(messages.slice(-5))}; ${stderr()}`, {
+          cause: error,
+        });
       }
     },
     async begin(capabilities = {}) {

@@ -1,7 +1,7 @@
 // From nothing to a readable file in a real terminal: two links, a real avahi-daemon, and a rogue of the NAS's name.
+
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { describe, test } from "node:test";
@@ -10,6 +10,7 @@ import { COMMAND, environmentOf } from "../cli/command-line.ts";
 import { advertised } from "../network/discover/packets.ts";
 import { joinSecondLink, missingForAdvertisers, startAvahi, startLiar } from "../rig/advertisers.ts";
 import { missingForRootRig } from "../rig/root-rig.ts";
+import { collect } from "../support/collect.ts";
 import { createTestHome } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";
 import { killAll, serversOf } from "../support/processes.ts";
@@ -53,20 +54,16 @@ describe("the first hour", { skip: missing ?? false, timeout: 300_000 }, () => {
     const recorder = spawn(file, [...before, process.execPath, "-e", RECORDER], {
       stdio: ["ignore", "pipe", "inherit"],
     });
-    let recorded = "";
-    recorder.stdout.setEncoding("utf8").on("data", (text: string) => {
-      recorded += text;
-    });
-    const ended = once(recorder, "exit");
+    const { ended, stdout: recorded } = collect(recorder);
     try {
-      await eventually(() => recorded.includes("listens"), 30_000);
+      await eventually(() => recorded().includes("listens"), 30_000);
       await story(async (command) => {
         const words = [...rig.enter, ...COMMAND, ...command.split(" ")].map(shellWord).join(" ");
         const env = environmentOf({ home: home.home });
         // A pane whose program has ended loses its first line, so something else stays in it.
         return typist(await openTerminal({ columns: 150, rows: 70, command: `${words}; exec cat`, env }));
       }, home.home);
-      assert.doesNotMatch(recorded, /NTLMSSP/, "the rogue gets no login");
+      assert.doesNotMatch(recorded(), /NTLMSSP/, "the rogue gets no login");
     } finally {
       await home.cli(["unmount", "--force"]);
       killAll(await serversOf(home.home));

@@ -1,7 +1,9 @@
 // Wake-on-LAN packets, where the NAS is.
+
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import type { RootRig } from "../rig/root-rig.ts";
+import { collect } from "../support/collect.ts";
 import { eventually } from "../support/eventually.ts";
 
 /** Counts magic packets for the NAS, where they arrive. */
@@ -13,11 +15,10 @@ export async function listenForPackets(rig: Pick<RootRig, "enterServer">) {
   const child = spawn(file, [...enter, process.execPath, "-e", program], {
     stdio: ["pipe", "pipe", "inherit"],
   });
-  let text = "";
-  child.stdout.on("data", (chunk) => (text += String(chunk)));
-  await eventually(() => text.includes("ready"));
+  const { stdout } = collect(child);
+  await eventually(() => stdout().includes("ready"));
   return {
-    count: () => text.split("packet").length - 1,
+    count: () => stdout().split("packet").length - 1,
     async [Symbol.asyncDispose]() {
       child.kill();
       await once(child, "exit");

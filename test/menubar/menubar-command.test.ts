@@ -1,4 +1,5 @@
 // `mountaineer menubar` as a process: what it prints, what it starts, and how it ends.
+
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
@@ -9,6 +10,7 @@ import { startRig } from "../api/management-rig.ts";
 import { scriptedConfig } from "../api/sample-config.ts";
 import { sampleReport, sampleResult, sampleShare, scriptedControl } from "../api/sample-report.ts";
 import { environmentOf, type Running, startCommand } from "../cli/command-line.ts";
+import { collect } from "../support/collect.ts";
 import { type EndInProcess, runInProcess } from "../support/command-in-process.ts";
 import { ends } from "../support/ends.ts";
 import { eventually } from "../support/eventually.ts";
@@ -118,17 +120,13 @@ test("an installed plugin streams, and its lines run it", async (t) => {
     env: { PATH: "/usr/bin:/bin", HOME: folder, SWIFTBAR: "1" },
     stdio: ["ignore", "pipe", "ignore"],
   });
-  const ended = new Promise<number | null>((resolve) => plugin.once("exit", resolve));
+  const { ended, stdout } = collect(plugin);
   t.after(async () => {
     plugin.kill("SIGKILL");
     await ended;
   });
-  let output = "";
-  plugin.stdout.setEncoding("utf8").on("data", (chunk: string) => {
-    output += chunk;
-  });
-  await eventually(() => titles(lastWhole(output)).includes("All is well"));
-  const line = everyLine(lastWhole(output).body).find(({ title }) => title === "Unmount all");
+  await eventually(() => titles(lastWhole(stdout())).includes("All is well"));
+  const line = everyLine(lastWhole(stdout()).body).find(({ title }) => title === "Unmount all");
   const click = clickOf(line ?? assert.fail()) ?? assert.fail();
   assert.deepEqual(click, [path, "--act", "do/unmount"]);
   assert.equal(

@@ -1,10 +1,12 @@
 // Talks to a test's program in lines of JSON.
+
 import assert from "node:assert/strict";
 import type { ChildProcess } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 import { inspect } from "node:util";
+import { collect } from "../support/collect.ts";
 import { eventually } from "../support/eventually.ts";
 
 export interface LineProgram {
@@ -28,17 +30,14 @@ type PipedChild = ChildProcess & { stdin: Writable; stdout: Readable; stderr: Re
 
 export function talkTo(child: PipedChild): LineProgram {
   const lines: Record<string, unknown>[] = [];
-  let errors = "";
+  const { stderr } = collect(child);
   createInterface({ input: child.stdout }).on("line", (line) => lines.push(JSON.parse(line)));
-  child.stderr.on("data", (chunk) => {
-    errors += String(chunk);
-  });
   child.stdin.on("error", () => {});
   const hasEnded = (): boolean => child.exitCode !== null || child.signalCode !== null;
-  const lastWords = (): string => `its last lines: ${inspect(lines.slice(-5))} ${errors.slice(-2_000)}`;
+  const lastWords = (): string => `its last lines: ${inspect(lines.slice(-5))} ${stderr().slice(-2_000)}`;
   return {
     lines,
-    stderr: () => errors,
+    stderr,
     send: (line) => void child.stdin.write(`${line}\n`),
     kill: (signal) => void child.kill(signal),
     stop: () => void child.kill("SIGSTOP"),

@@ -1,11 +1,13 @@
 // A real NAS with two routes on one machine: needs root, network namespaces, samba and FUSE. Nothing in it can
 // reach the world, and any number of rigs run beside each other.
+
 import { execFileSync, spawn } from "node:child_process";
 import { accessSync, constants } from "node:fs";
 import { mkdir, mkdtemp, readFile, realpath, rm, writeFile } from "node:fs/promises";
 import { tmpdir, userInfo } from "node:os";
 import path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import { collect } from "../support/collect.ts";
 import { command } from "./root-rig-command.ts";
 import { type Cuts, LINKS, type Route, startRigNetwork } from "./root-rig-network.ts";
 import { startRigServer } from "./root-rig-server.ts";
@@ -167,21 +169,14 @@ socket.once("connect", () => say("connect"));
 socket.once("error", (error) => say(error.name === "AbortError" ? "timeout" : error.code));
 `;
 
-function connectFrom(enter: readonly string[], host: string, timeoutMs: number): Promise<string> {
+async function connectFrom(enter: readonly string[], host: string, timeoutMs: number): Promise<string> {
   const [file = "", ...prefix] = enter;
   const child = spawn(file, [...prefix, process.execPath, "-e", CONNECT, host, "445", String(timeoutMs)], {
     stdio: ["ignore", "pipe", "inherit"],
   });
-  return new Promise((resolve, reject) => {
-    let said = "";
-    child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
-      said += chunk;
-    });
-    child.once("error", reject);
-    child.once("close", (code) =>
-      said === "" ? reject(new Error(`connect ended with ${code}`)) : resolve(said),
-    );
-  });
+  const { code, stdout } = await collect(child).ended;
+  if (stdout === "") throw new Error(`connect ended with ${code}`);
+  return stdout;
 }
 
 /** Unmounts what is mounted below the folder, and only that, before it is deleted. */

@@ -12,6 +12,7 @@ import {
   systemFolderEvents,
 } from "../../src/sync/folder-events.ts";
 import type { WatchedFile } from "../../src/sync/watched-file.ts";
+import { collect } from "../support/collect.ts";
 import { eventually } from "../support/eventually.ts";
 import { createLocalFile } from "../support/local-file.ts";
 import { createManualClock } from "../support/manual-clock.ts";
@@ -289,11 +290,8 @@ async function underLimits(limits: Readonly<Record<string, number>>, program: st
     timeout: 60_000,
     killSignal: "SIGKILL",
   });
-  let output = "";
-  child.stdout.on("data", (data) => (output += String(data)));
-  child.stderr.on("data", (data) => (output += String(data)));
-  await new Promise((resolve) => child.once("close", resolve));
-  return output;
+  const { stdout, stderr } = await collect(child).ended;
+  return stdout + stderr;
 }
 
 for (const [limit, value] of [

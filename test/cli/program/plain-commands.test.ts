@@ -1,7 +1,7 @@
 // Plain commands, and switching a backend.
+
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -19,6 +19,7 @@ import {
   type SignInRig,
   startSignInRig,
 } from "../../gateway/backends/server-sign-in/sign-in-rig.ts";
+import { collect } from "../../support/collect.ts";
 import { ends } from "../../support/ends.ts";
 import { pluck } from "../../support/pluck.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
@@ -203,22 +204,16 @@ async function run(
   const child = spawn(program, [...own, "backends", ...args], {
     env: environmentOf({ home, env: ALONE }),
   });
-  let stdout = "";
-  let stderr = "";
   const shown = new Set<string>();
-  child.stdout.setEncoding("utf8").on("data", (text: string) => {
-    stdout += text;
-  });
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    stderr += text;
-    for (const [address] of stderr.matchAll(/http:\/\/\S+(?=\s)/g)) {
+  const said = collect(child);
+  child.stderr.on("data", () => {
+    for (const [address] of said.stderr().matchAll(/http:\/\/\S+(?=\s)/g)) {
       if (shown.has(address)) continue;
       shown.add(address);
       onAddress(address, (line) => child.stdin.end(`${line}\n`));
     }
   });
-  const [code] = await once(child, "close");
-  return { code, stdout, stderr };
+  return said.ended;
 }
 
 async function configured(rig: SignInRig, more = ""): Promise<void> {

@@ -17,6 +17,7 @@ import { unitText } from "../../../src/cli/service/service-manager-linux.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { startRig } from "../../api/management-rig.ts";
 import { sampleReport, sampleResult, sampleShare, scriptedControl } from "../../api/sample-report.ts";
+import { collect } from "../../support/collect.ts";
 import { ends } from "../../support/ends.ts";
 import { eventually } from "../../support/eventually.ts";
 import { pluck } from "../../support/pluck.ts";
@@ -544,14 +545,11 @@ test("down ends a monitor by one signal, however long its last step takes, and s
       console.log("held");`;
     const holder = spawn(process.execPath, ["--input-type=module", "-e", program]);
     t.after(() => holder.kill("SIGKILL"));
-    let out = "";
-    holder.stdout.setEncoding("utf8").on("data", (text: string) => (out += text));
-    const closed = new Promise((resolve) => holder.once("close", resolve));
-    await eventually(() => out === "held\n");
+    const held = collect(holder);
+    await eventually(() => held.stdout() === "held\n");
     await ends(runCommand(["down"], { home, env: { HOME: home } }), 0);
     if (command === "mount") holder.kill("SIGKILL");
-    await closed;
-    assert.equal(out, said);
+    assert.equal((await held.ended).stdout, said);
   }
 });
 

@@ -1,10 +1,12 @@
 // `mountaineer logs` as a process: without a daemon, and where nothing may be read.
+
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { appendFile, chmod, mkdir, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
+import { collect } from "../../support/collect.ts";
 import { ends } from "../../support/ends.ts";
 import { eventually } from "../../support/eventually.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
@@ -134,12 +136,7 @@ test("every command that needs the home reports that a user may not read it, and
       stdio: ["ignore", "pipe", "pipe"],
       timeout: 100_000,
     });
-    let stderr = "";
-    child.stderr.setEncoding("utf8").on("data", (chunk: string) => {
-      stderr += chunk;
-    });
-    const [code] = await once(child, "close");
-    return { code, stderr };
+    return collect(child).ended;
   };
   const share = ["--share", "CORE"];
   for (const args of [

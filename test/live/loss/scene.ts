@@ -1,8 +1,8 @@
 // The loss table: programs that change files which were on the server before, on a share that moves and on one that is
 // remounted, every way in which what serves them ends, and whether each byte that they were told is written is there.
+
 import assert from "node:assert/strict";
 import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { once } from "node:events";
 import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
@@ -14,6 +14,7 @@ import { startSimulatedCable } from "../../../src/demo/stage/simulated-cable.ts"
 import { jsonObject } from "../../../src/runtime/text/json-object.ts";
 import { LOG_NAME } from "../../../src/shares/drivers/program-logs.ts";
 import { shareMountsFolder } from "../../../src/shares/drivers/share-files.ts";
+import { collect } from "../../support/collect.ts";
 import type { Monitor } from "../../support/daemon.ts";
 import { eventually } from "../../support/eventually.ts";
 import { killAll, serversOf } from "../../support/processes.ts";
@@ -295,33 +296,25 @@ function startWriter(change: Change, path: string, seed: string, closesAfterSecs
     cwd: "/",
     stdio: ["ignore", "pipe", "pipe"],
   });
-  const closed = once(child, "close");
-  let said = "";
-  let complaint = "";
-  child.stdout?.setEncoding("utf8").on("data", (text: string) => {
-    said += text;
-  });
-  child.stderr?.setEncoding("utf8").on("data", (text: string) => {
-    complaint += text;
-  });
+  const said = collect(child);
   const hasEnded = (): boolean => child.exitCode !== null || child.signalCode !== null;
   return {
     hasEnded,
     lines: () =>
       said
-        .slice(0, said.lastIndexOf("\n") + 1)
+        .stdout()
+        .replace(/[^\n]*$/, "")
         .split("\n")
         .map((line) => jsonObject(line) ?? {})
         .filter(({ what }) => what !== undefined),
     /** What it said when it ended by itself. */
     async error() {
-      await closed;
-      return complaint.trim().split("\n").at(-1) ?? "";
+      return (await said.ended).stderr.trim().split("\n").at(-1) ?? "";
     },
     /** SIGKILL; resolves when it has ended, and all that it told is read. */
     async end() {
       if (!hasEnded()) child.kill("SIGKILL");
-      await closed;
+      await said.ended;
     },
   };
 }

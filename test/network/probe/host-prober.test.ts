@@ -4,6 +4,7 @@ import { type TestContext, test } from "node:test";
 import { createHostProber, type HostProberOptions } from "../../../src/network/probe/host-prober.ts";
 import { noopLogger } from "../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
+import { collect } from "../../support/collect.ts";
 import { eventually } from "../../support/eventually.ts";
 import { freePort } from "../../support/free-port.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
@@ -248,11 +249,8 @@ async function createRig(t: TestContext): Promise<Rig> {
   // The trap: with tb0 down, the far side would answer for 10.99.1.1 by way of the default route.
   await near.ip("route", "add", "default", "via", "10.99.2.1");
   const server = far.spawn(process.execPath, [program("answer.ts")]);
-  let listening = "";
-  server.stdout.on("data", (chunk) => {
-    listening += String(chunk);
-  });
-  await eventually(() => listening.includes("listening"), 60_000);
+  const { stdout } = collect(server);
+  await eventually(() => stdout().includes("listening"), 60_000);
   const prober = talkTo(near.spawn(process.execPath, [program("probe.ts")]));
   return {
     near,

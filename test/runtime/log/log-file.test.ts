@@ -1,4 +1,5 @@
 // Real files, disks, pipes: rotation, full disks, readers that stop, secrets.
+
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -20,6 +21,8 @@ import { describe, it, type TestContext } from "node:test";
 import { startLog } from "../../../src/runtime/log/log-file.ts";
 import { runCommand } from "../../../src/runtime/process/child-process.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
+import { collect } from "../../support/collect.ts";
+import { ends } from "../../support/ends.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
@@ -339,13 +342,10 @@ describe("stderr", () => {
     t.after(() => child.kill("SIGKILL"));
     child.stderr.pause();
     await once(child.stdout, "data");
-    let text = "";
-    child.stderr.on("data", (chunk) => {
-      text += String(chunk);
-    });
+    const { ended } = collect(child);
     child.stderr.resume();
     child.stdin.end();
-    await once(child, "close");
+    const { stderr: text } = await ended;
     const lost = Number(/log lines were dropped count=(\d+)/u.exec(text)?.[1]);
     const got = text.match(/ line i=/gu)?.length ?? 0;
     assert.ok(lost > 0);
@@ -364,11 +364,6 @@ describe("stderr", () => {
     t.after(() => child.kill("SIGKILL"));
     await once(child.stderr, "data");
     child.stderr.destroy();
-    let text = "";
-    child.stdout.on("data", (chunk) => {
-      text += String(chunk);
-    });
-    const [code] = await once(child, "close");
-    assert.deepEqual([code, text], [0, "fine"]);
+    await ends(collect(child).ended, 0, "fine");
   });
 });

@@ -1,4 +1,5 @@
 // Real processes that want one home: who wins, what the others hear, and what a kill -9 leaves.
+
 import assert from "node:assert/strict";
 import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -11,6 +12,7 @@ import type { MountaineerError } from "../../../src/runtime/errors.ts";
 import { acquireHomeLock, readLockOwner } from "../../../src/runtime/process/home-lock.ts";
 import { endProcess, processIdentity } from "../../../src/runtime/process/process-identity.ts";
 import { systemClock as clock } from "../../../src/runtime/time/clock.ts";
+import { collect } from "../../support/collect.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { passTimeUntilSettled } from "../../support/pass-time.ts";
@@ -36,14 +38,10 @@ async function contend(t: TestContext, ...args: string[]): Promise<Contender> {
     child.kill("SIGKILL");
     await once(child, "exit");
   });
-  let stderr = "";
-  child.stderr.on("data", (chunk) => {
-    stderr += String(chunk);
-  });
-  for await (const line of createInterface(child.stdout)) {
-    return { process: child, answer: JSON.parse(line), stderr: () => stderr };
-  }
-  throw new Error(`no answer: ${stderr}`);
+  const { stderr } = collect(child);
+  for await (const line of createInterface(child.stdout))
+    return { process: child, answer: JSON.parse(line), stderr };
+  throw new Error(`no answer: ${stderr()}`);
 }
 
 async function kill(contender: Contender): Promise<void> {
