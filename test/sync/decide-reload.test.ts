@@ -21,75 +21,24 @@ const content = (sha256: string, text = sha256, loaded: Loaded = null): FileObse
   bytes: new TextEncoder().encode(text),
   loaded,
 });
-const RIGHT: Loaded = { ok: true, snapshot: null };
-const WRONG: Loaded = { ok: false, reason: "line 3", mistakes: [] };
 const MEMORY: ReloadMemory = { runningSha256: "run", expectedSha256: null, problem: null };
 const REJECTED = { ...MEMORY, problem: { kind: "rejected", sha256: "bad" } } as const;
 const CUT = { ok: true, snapshot: null, suspect: "it was emptied" } as const;
+const TORN: Loaded = { ok: false, reason: "line 3", mistakes: [], suspect: "it was emptied" };
 const SUSPECT = { ...MEMORY, problem: { kind: "cut_short", sha256: "cut" } } as const;
-const FAILED = { ...MEMORY, problem: { kind: "failed", sha256: "new" } } as const;
-const UNREADABLE = { ...MEMORY, problem: { kind: "unreadable", sha256: null } } as const;
-const EXPECTING = { ...MEMORY, expectedSha256: "run" };
 const UNASKED: ReloadCheck = { isRequested: false, noticed: false, second: false };
 const NOTICED: ReloadCheck = { isRequested: false, noticed: true, second: false };
 const ASKED: ReloadCheck = { isRequested: true, noticed: true, second: false };
 const SECOND: ReloadCheck = { isRequested: false, noticed: true, second: true };
 
+/** What no story of the watcher shows: `config-watcher-stories.test.ts` and `half-file.test.ts` have the others. */
 const TABLE: readonly [string, FileObservation<null>, ReloadMemory, ReloadCheck, string][] = [
-  ["B3 a missing file is not a change", { kind: "missing" }, MEMORY, NOTICED, "rest"],
-  ["B3 a missing file is not a change, requested or not", { kind: "missing" }, MEMORY, ASKED, "rest"],
-  ["B3 a missing file does not correct a rejected one", { kind: "missing" }, REJECTED, NOTICED, "rest"],
-  ["B3 a missing file does not undo a temporary failure", { kind: "missing" }, FAILED, NOTICED, "rest"],
-  [
-    "B4 a missing file ends the error of an unreadable one",
-    { kind: "missing" },
-    UNREADABLE,
-    NOTICED,
-    "forget_problem",
-  ],
-  ["B4 an unreadable file is a failure", { kind: "unreadable", reason: "EIO" }, MEMORY, UNASKED, "fail"],
-  ["B2 the running bytes, without a detected change", content("run"), MEMORY, UNASKED, "rest"],
-  ["B2 the running bytes after a noticed change", content("run"), MEMORY, NOTICED, "report_same"],
-  ["B10 the running bytes, on request", content("run"), MEMORY, ASKED, "report_same"],
-  ["B10 the bytes that the service wrote itself", content("run"), EXPECTING, NOTICED, "rest"],
-  [
-    "B10 the bytes that the service wrote itself, on request",
-    content("run"),
-    EXPECTING,
-    ASKED,
-    "report_same",
-  ],
   ["B4 the running bytes again after a rejected edit", content("run"), REJECTED, UNASKED, "report_same"],
-  ["B4 the running bytes again after a temporary failure", content("run"), FAILED, UNASKED, "report_same"],
-  ["B4 the same rejected bytes", content("bad"), REJECTED, NOTICED, "rest"],
-  ["B4 the same rejected bytes, on request", content("bad"), REJECTED, ASKED, "load"],
-  ["B12 half a file is checked again", content("cut", "cut", CUT), MEMORY, NOTICED, "look_again"],
+  ["B1 new bytes that no detector has noticed", content("new"), MEMORY, UNASKED, "wait_until_quiet"],
   ["B12 half a file is suspect", content("cut", "cut", CUT), MEMORY, SECOND, "hold"],
-  [
-    "B12 half a file with errors is suspect",
-    content("cut", "cut", { ...CUT, ...WRONG }),
-    MEMORY,
-    SECOND,
-    "hold",
-  ],
+  ["B12 half a file with errors is suspect", content("cut", "cut", TORN), MEMORY, SECOND, "hold"],
   ["B12 a suspect file is not retried", content("cut", "cut", CUT), SUSPECT, NOTICED, "rest"],
   ["B12 a suspect file runs when a person confirms it", content("cut", "cut", CUT), SUSPECT, ASKED, "apply"],
-  ["B12 other bytes than the suspect ones", content("new"), SUSPECT, NOTICED, "load"],
-  ["B4 other bytes after rejected ones", content("new"), REJECTED, NOTICED, "load"],
-  ["B4 bytes that failed for a temporary reason", content("new"), FAILED, UNASKED, "load"],
-  ["B1 new bytes", content("new"), MEMORY, NOTICED, "load"],
-  ["B1 new bytes, on request", content("new"), MEMORY, ASKED, "load"],
-  ["B1 new bytes that no detector has noticed", content("new"), MEMORY, UNASKED, "wait_until_quiet"],
-  ["B1 new valid bytes", content("new", "new", RIGHT), MEMORY, NOTICED, "apply"],
-  ["B1 new valid bytes, at the second check", content("new", "new", RIGHT), MEMORY, SECOND, "apply"],
-  ["B4 new invalid bytes, at first", content("new", "new", WRONG), MEMORY, NOTICED, "look_again"],
-  ["B4 new invalid bytes, on request", content("new", "new", WRONG), MEMORY, ASKED, "look_again"],
-  ["B4 new bytes that stay invalid", content("new", "new", WRONG), MEMORY, SECOND, "reject"],
-  ["B4 other undetected bytes after failed ones", content("other"), FAILED, UNASKED, "wait_until_quiet"],
-  ["an empty file, at first", content("none", ""), MEMORY, NOTICED, "look_again"],
-  ["an empty file, asked for", content("none", ""), MEMORY, ASKED, "look_again"],
-  ["an empty file that stays empty", content("none", ""), MEMORY, SECOND, "load"],
-  ["an empty file that runs", content("run", ""), MEMORY, UNASKED, "rest"],
 ];
 
 for (const [title, seen, memory, look, expected] of TABLE) {
