@@ -17,6 +17,8 @@ export interface ManualClock extends Clock {
   jumpWall(ms: number): void;
   /** How many timers wait to fire. */
   readonly pendingTimers: number;
+  /** How many timers were set, those that are over included. */
+  readonly timersSet: number;
 }
 
 /** Starts at monotonic 1,000 ms; the wall clock stands at `startWallMs`. */
@@ -24,8 +26,10 @@ export function createManualClock(startWallMs = Date.UTC(2026, 0, 1)): ManualClo
   const timers = new Set<PendingTimer>();
   let monotonic = 1_000;
   let wall = startWallMs;
+  let timersSet = 0;
 
   const setTimer = (delayMs: number, callback: () => void): Timer => {
+    timersSet += 1;
     const timer: PendingTimer = { dueMs: monotonic + Math.max(0, delayMs), callback };
     timers.add(timer);
     return { [Symbol.dispose]: () => void timers.delete(timer) };
@@ -81,6 +85,9 @@ export function createManualClock(startWallMs = Date.UTC(2026, 0, 1)): ManualClo
     },
     get pendingTimers() {
       return timers.size;
+    },
+    get timersSet() {
+      return timersSet;
     },
   };
 }

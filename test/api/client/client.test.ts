@@ -7,7 +7,6 @@ import { type TestContext, test } from "node:test";
 import { connectToDaemon, type DaemonClient } from "../../../src/api/client/client.ts";
 import { type FollowNotice, followDaemon } from "../../../src/api/client/follow-daemon.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
-import type { Clock } from "../../../src/runtime/time/clock.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { passTimeUntil } from "../../support/pass-time.ts";
@@ -200,28 +199,20 @@ test("a long answer is waited for as long as the daemon shows signs of life", as
   const sockets: Socket[] = [];
   const home = await startImposter(t, (socket) => sockets.push(socket));
   const clock = createManualClock();
-  let timersSet = 0;
-  const counting: Clock = {
-    ...clock,
-    setTimer(delayMs, callback) {
-      timersSet += 1;
-      return clock.setTimer(delayMs, callback);
-    },
-  };
-  const client = await connectToDaemon(home, { clock: counting, silenceMs: 6_000 });
+  const client = await connectToDaemon(home, { clock, silenceMs: 6_000 });
   const asked = client?.call("switchRoute", { shares: null, to: "tb", force: false, wait: true }, never);
   const socket = await eventually(() => sockets[1]);
   for (let round = 1; round <= 5; round++) {
     await clock.advance(5_000);
     socket.write("HTTP/1.1 102 Processing\r\n\r\n");
-    await eventually(() => timersSet === 1 + round);
+    await eventually(() => clock.timersSet === 1 + round);
   }
   const body = JSON.stringify({ results: [sampleResult()] });
   socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body.slice(0, 1)}`);
-  await eventually(() => timersSet === 8);
+  await eventually(() => clock.timersSet === 8);
   await clock.advance(5_000);
   socket.write(body.slice(1, 2));
-  await eventually(() => timersSet === 9);
+  await eventually(() => clock.timersSet === 9);
   await clock.advance(5_000);
   socket.end(body.slice(2));
   assert.deepEqual((await asked)?.results, [sampleResult()]);

@@ -153,33 +153,19 @@ const ROUTES: BackendRoutesStatus = {
 };
 
 test("C2 status shows each route, the one in use, and the one ready for a failback", () => {
-  const text = renderBackends([sampleBackend({ routes: ROUTES })], {
-    now: NOW,
-    width: 100,
-    color: false,
-    unicode: true,
-  });
+  const shown = (routes: BackendRoutesStatus, width = 100) =>
+    renderBackends([sampleBackend({ routes })], { now: NOW, width, color: false, unicode: true });
+  const text = shown(ROUTES);
   assert.match(text, /over lan/);
   assert.match(text, /here +serve \/srv, steady for 45\ss/);
   assert.match(text, /lan +http:\/\/nas\/mcp, in use/);
   assert.match(text, /far +https:\/\/far\.example\/mcp, nothing listens there, tries again in 8\ss/);
   assert.match(text, /here is ready, steady for 45\ss: calls are in flight/);
   assert.match(text, /mountaineer switch --backend files --to here/);
-  const narrow = renderBackends([sampleBackend({ routes: ROUTES })], {
-    now: NOW,
-    width: 60,
-    color: false,
-    unicode: true,
-  });
+  const narrow = shown(ROUTES, 60);
   for (const line of narrow.split("\n")) assert.ok(line.length <= 60, line);
   assert.match(narrow, /far +https:\/\/far\.example\/mcp, nothing listens there,\n {12}tries again in 8\ss/);
-  const override = { ...ROUTES, override: "lan", recovery_pending: null };
-  const other = renderBackends([sampleBackend({ routes: override })], {
-    now: NOW,
-    width: 100,
-    color: false,
-    unicode: true,
-  });
+  const other = shown({ ...ROUTES, override: "lan", recovery_pending: null });
   assert.match(other, /Ready over lan, set by hand/);
   assert.match(other, /mountaineer switch --backend files --to auto/);
 });

@@ -193,28 +193,16 @@ command = "near"
 [[backends.many.routes]]
 url = "https://y/mcp"
 `;
-  assert.deepEqual(await get("backends.files.start", text), {
-    source: "section",
-    from: "[backend_defaults]",
-    value: "on-demand",
-  });
-  assert.deepEqual(await get("backends.files.env.A", text), {
-    source: "section",
-    from: "[backend_defaults]",
-    value: "${HOME}",
-  });
-  assert.deepEqual(await get("backends.files.env.B", text), { source: "file", value: "${TMPDIR}" });
-  assert.deepEqual(await get("backends.web.start", text), { source: "default", value: "always" });
-  assert.deepEqual(await get("backends.web.timeouts.call", text), {
-    source: "section",
-    from: "[backend_defaults]",
-    value: 5,
-  });
-  assert.deepEqual(await get("backends.many.start", text), {
-    source: "section",
-    from: "[backend_defaults]",
-    value: "on-demand",
-  });
+  const section = (value: unknown) => ({ source: "section", from: "[backend_defaults]", value });
+  for (const [key, value] of [
+    ["backends.files.start", section("on-demand")],
+    ["backends.files.env.A", section("${HOME}")],
+    ["backends.files.env.B", { source: "file", value: "${TMPDIR}" }],
+    ["backends.web.start", { source: "default", value: "always" }],
+    ["backends.web.timeouts.call", section(5)],
+    ["backends.many.start", section("on-demand")],
+  ] as const)
+    assert.deepEqual(await get(key, text), value, key);
   const shown = await effectiveText(source(text));
   assert.match(
     shown,
