@@ -1,6 +1,6 @@
 // One request to a daemon, over its socket or over HTTP, with deadlines and errors that say what to do.
 
-import type { ClientRequest } from "node:http";
+import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders } from "node:http";
 import { Socket } from "node:net";
 import { MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
 import { connectPrivately, type HomeSocket } from "../../runtime/process/private-socket.ts";
@@ -30,8 +30,21 @@ interface ExchangeRequest {
   /** From the root: `/manage/v1/status`. */
   readonly path: string;
   readonly method: string;
+  /** Default: none. */
+  readonly headers?: Readonly<Record<string, string>>;
   readonly body: object | null;
   readonly signal: AbortSignal;
+  /** The longest silence within the answer, ms; default: the listener's. */
+  readonly answerSilenceMs?: number;
+}
+
+/** An answer whose head is there. Disposing it ends the request. */
+export interface Answer extends Disposable {
+  readonly response: IncomingMessage;
+  /** The body. Rejects with `daemon_unreachable` (broken, or silent for too long), and `aborted`. */
+  chunks(): AsyncGenerator<Buffer, void, undefined>;
+  /** The whole body. Rejects as `chunks` does, and with `protocol` beyond the limit. */
+  text(limitBytes: number): Promise<string>;
 }
 
 interface Reply {
@@ -40,14 +53,13 @@ interface Reply {
   readonly value: unknown;
 }
 
-interface RequestHead {
-  readonly path: string;
-  readonly method: string;
-  readonly headers: Readonly<Record<string, string | number>>;
-}
-
 /** Opens a request, which the caller ends. Redirects are not followed, so the token goes to one server only. */
-export function beginRequest({ at }: Listener, { path, method, headers }: RequestHead): ClientRequest {
+function beginRequest(
+  { at }: Listener,
+  path: string,
+  method: string,
+  headers: OutgoingHttpHeaders,
+): ClientRequest {
   // Not imported, because an import would also load fetch and WebSocket, 16 MB. Uses `createConnection` in
   // place of Node's agent, because the agent takes 6 ms to compile a pattern of IPv6 addresses.
   const { request } = process.getBuiltinModule("node:http");
@@ -73,73 +85,95 @@ export function beginRequest({ at }: Listener, { path, method, headers }: Reques
     : request(url, options);
 }
 
-/** Sends a request and reads the whole answer. Rejects with `daemon_unreachable`, `protocol`, and `aborted`. */
-export function exchange(
+/** Sends a request. Rejects with `daemon_unreachable` and `aborted`. */
+export function openAnswer(
   listener: Listener,
-  { path, method, body, signal }: ExchangeRequest,
-): Promise<Reply> {
-  const { pid, clock, silenceMs } = listener;
-  const text = body === null ? null : JSON.stringify(body);
-  return new Promise((resolve, reject) => {
-    const request = beginRequest(listener, {
-      path,
-      method,
-      headers:
-        text === null
-          ? {}
-          : { "Content-Type": "application/json", "Content-Length": Buffer.byteLength(text) },
-    });
-    const finish = (outcome: Reply | Error): void => {
-      silence[Symbol.dispose]();
-      signal.removeEventListener("abort", onAbort);
-      // The destroyed connection may still emit an error.
-      request.on("error", () => {});
-      request.destroy();
-      if (outcome instanceof Error) reject(outcome);
-      else resolve(outcome);
-    };
-    const onSilence = (): void => finish(hung(pid, silenceMs));
-    let silence = clock.setTimer(silenceMs, onSilence);
-    const onSign = (): void => {
-      silence[Symbol.dispose]();
-      silence = clock.setTimer(silenceMs, onSilence);
-    };
-    const onAbort = (): void => finish(cancelled(signal));
-    if (signal.aborted) {
-      onAbort();
-      return;
-    }
-    signal.addEventListener("abort", onAbort, { once: true });
-    request.on("information", onSign);
-    request.once("error", (cause) => finish(lost(cause)));
-    request.once("response", (response) => {
-      const chunks: Buffer[] = [];
-      let bytes = 0;
-      onSign();
-      response.on("data", (chunk: Buffer) => {
-        onSign();
-        bytes += chunk.length;
-        if (bytes > ANSWER_LIMIT_BYTES) finish(strange("its answer has no end"));
-        else chunks.push(chunk);
-      });
-      response.once("error", (cause) => finish(lost(cause)));
-      response.once("end", () => {
-        const status = response.statusCode ?? 0;
-        const answer = Buffer.concat(chunks).toString("utf8");
-        const isText = response.headers["content-type"]?.startsWith("text/plain") === true;
+  { path, method, headers = {}, body, signal, answerSilenceMs = listener.silenceMs }: ExchangeRequest,
+): Promise<Answer> {
+  const { pid, clock } = listener;
+  if (signal.aborted) return Promise.reject(cancelled(signal));
+  const sent = body === null ? null : JSON.stringify(body);
+  const ofBody =
+    sent === null ? {} : { "Content-Type": "application/json", "Content-Length": Buffer.byteLength(sent) };
+  const request = beginRequest(listener, path, method, { ...headers, ...ofBody });
+  const opening = Promise.withResolvers<Answer>();
+  let limitMs = listener.silenceMs;
+  let failure: MountaineerError | null = null;
+  let opened: IncomingMessage | null = null;
+  const fail = (error: MountaineerError): void => {
+    failure ??= error;
+    stop();
+    opening.reject(failure);
+    (opened ?? request).destroy(failure);
+  };
+  const onSilence = (): void => fail(hung(pid, limitMs));
+  let silence = clock.setTimer(limitMs, onSilence);
+  const onSign = (): void => {
+    silence[Symbol.dispose]();
+    silence = clock.setTimer(limitMs, onSilence);
+  };
+  const onAbort = (): void => fail(cancelled(signal));
+  const stop = (): void => {
+    silence[Symbol.dispose]();
+    signal.removeEventListener("abort", onAbort);
+  };
+  signal.addEventListener("abort", onAbort, { once: true });
+  request.on("information", onSign);
+  // The handler stays: Node throws an `error` event that has no handler.
+  request.on("error", (error) => fail(lost(error)));
+  request.once("response", (response) => {
+    opened = response;
+    response.on("error", () => {});
+    limitMs = answerSilenceMs;
+    onSign();
+    const answer: Answer = {
+      response,
+      async *chunks() {
         try {
-          finish({ status, value: isText ? answer : parseExactly(answer) });
-        } catch (cause) {
-          finish(strange(`its answer to ${path} is not JSON`, cause));
+          for await (const chunk of response) {
+            onSign();
+            yield chunk;
+          }
+        } catch (error) {
+          throw failure ?? (error instanceof Error ? lost(error) : error);
         }
-      });
-    });
-    request.end(text ?? undefined);
+      },
+      async text(limitBytes) {
+        const chunks: Buffer[] = [];
+        let bytes = 0;
+        for await (const chunk of answer.chunks()) {
+          chunks.push(chunk);
+          bytes += chunk.length;
+          if (bytes > limitBytes) throw strange("its answer has no end");
+        }
+        return Buffer.concat(chunks).toString("utf8");
+      },
+      [Symbol.dispose]() {
+        stop();
+        request.destroy();
+      },
+    };
+    opening.resolve(answer);
   });
+  request.end(sent ?? undefined);
+  return opening.promise;
+}
+
+/** Sends a request and reads the whole answer. Rejects with `daemon_unreachable`, `protocol`, and `aborted`. */
+export async function exchange(listener: Listener, request: ExchangeRequest): Promise<Reply> {
+  using answer = await openAnswer(listener, request);
+  const { statusCode: status = 0, headers } = answer.response;
+  const text = await answer.text(ANSWER_LIMIT_BYTES);
+  if (headers["content-type"]?.startsWith("text/plain")) return { status, value: text };
+  try {
+    return { status, value: parseExactly(text) };
+  } catch (cause) {
+    throw strange(`its answer to ${request.path} is not JSON`, cause);
+  }
 }
 
 /** The error for a daemon that has sent nothing for `silenceMs`. */
-export function hung(pid: number | null, silenceMs: number): MountaineerError {
+function hung(pid: number | null, silenceMs: number): MountaineerError {
   const who = pid === null ? "the daemon" : `the daemon (pid ${pid})`;
   // A hung daemon handles no SIGTERM; mounts survive a SIGKILL.
   const how = pid === null ? "" : ` (kill ${pid}, at last kill -9 ${pid})`;
@@ -150,7 +184,7 @@ export function hung(pid: number | null, silenceMs: number): MountaineerError {
 }
 
 /** The error for a broken connection. */
-export function lost(cause: Error): MountaineerError {
+function lost(cause: Error): MountaineerError {
   if (cause instanceof MountaineerError) return cause;
   const code = systemErrorCode(cause);
   if (code?.startsWith("HPE_")) return strange("it does not speak HTTP", cause);
@@ -174,7 +208,7 @@ export function strange(what: string, cause?: unknown): MountaineerError {
 }
 
 /** The error for an aborted signal: its reason, or `aborted`. */
-export function cancelled(signal: AbortSignal): MountaineerError {
+function cancelled(signal: AbortSignal): MountaineerError {
   const reason: unknown = signal.reason;
   return reason instanceof MountaineerError ? reason : new MountaineerError("aborted", "cancelled");
 }
