@@ -122,14 +122,12 @@ const CONDITIONS: Readonly<Record<ConditionName, string>> = {
 
 /** What only the doctor or `verify --login` finds. */
 const FINDINGS: Readonly<Record<string, string>> = {
-  "wrong_credentials secret_empty share_denied":
-    "the password is wrong or empty, or the user may not read the share",
+  "secret_empty share_denied": "the password is empty, or the user may not read the share",
   secret_is_name: "a secret's value is also the name of a share or server, which is never redacted",
   no_such_share: "the server has no share of that name",
   "share_unreadable credentials_not_asked": "the share was not listed, or could not be asked for",
   "not_mounted mount_dead mount_failing last_error backend_failed gateway_not_running":
     "shares and servers, as in `mountaineer verify`",
-  logon_untried: "the login could not be tried",
   "host_off host_unresolved smb_refused smb_silent not_smb connection_denied folder_away":
     "the host or folder is away, is not an SMB server, or a firewall is between",
   "interface_down route_wrong_interface route_missing routes_share_interface":

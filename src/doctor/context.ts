@@ -5,6 +5,7 @@ import type { HomeContext } from "../config/home-context.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
 import { type EngineParts, startEngineParts } from "../daemon/compose/engine-parts.ts";
 import { openStateStore } from "../reconcile/state-file.ts";
+import type { ConditionText } from "../runtime/conditions/conditions.ts";
 import type { DisposalStack } from "../runtime/disposal.ts";
 import { noopLogger } from "../runtime/log/log.ts";
 import { type Clock, systemClock } from "../runtime/time/clock.ts";
@@ -35,6 +36,15 @@ export function findingsOf(area: DoctorArea) {
     text: string,
     { subject = null, hint = null }: { readonly subject?: string | null; readonly hint?: string | null } = {},
   ): DoctorFinding => ({ area, severity, code, subject, text, hint });
+}
+
+/** A condition as the status shows it. */
+export function ofCondition(
+  area: DoctorArea,
+  { severity, code, title: text, hint }: ConditionText<string>,
+  subject: string | null = null,
+): DoctorFinding {
+  return { area, severity, code, subject, text, hint };
 }
 
 /** Starts the parts of the engine without writing the state. Disposing `stack` ends them. */

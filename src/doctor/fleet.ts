@@ -6,7 +6,7 @@ import type { DoctorFinding } from "../api/doctor-report.ts";
 import { MountaineerError } from "../runtime/errors.ts";
 import { pluralize } from "../runtime/text/plain-text.ts";
 import { oneMissingText, resolveReference } from "../secrets/reference.ts";
-import { type DoctorContext, findingsOf } from "./context.ts";
+import { type DoctorContext, findingsOf, ofCondition } from "./context.ts";
 
 const finding = findingsOf("fleet");
 const ANSWER_MS = 4_000;
@@ -39,9 +39,7 @@ export async function examineFleet(
   try {
     const limit = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS)]);
     const { name, link, machines, conditions } = await daemon.call("fleet", null, limit);
-    found.push(
-      ...conditions.map(({ severity, code, title, hint }) => finding(severity, code, title, { hint })),
-    );
+    found.push(...conditions.map((one) => ofCondition("fleet", one)));
     if (link.state === "away") {
       if (conditions.length === 0)
         found.push(finding("info", "fleet_connecting", "the fleet is being connected to"));

@@ -12,12 +12,14 @@ import { type BackendConfig, SERVER_DEFAULT, type ServerConfig } from "../config
 import { isLoopback } from "../config/values/host.ts";
 import { wantsGateway } from "../daemon/compose/gateway-config.ts";
 import { listMonitors } from "../daemon/compose/monitor-processes.ts";
+import { missingSecrets } from "../daemon/control/gateway-status.ts";
 import { findPortHolder } from "../gateway/frontend/http/port-holder.ts";
+import { GATEWAY_CONDITIONS } from "../gateway/serving/condition-rows.ts";
 import { systemErrorCode } from "../runtime/errors.ts";
 import { findCommand, findProgram } from "../runtime/process/find-program.ts";
 import { shellCommand } from "../runtime/text/plain-text.ts";
-import { missingHint, missingText, resolveReference } from "../secrets/reference.ts";
-import { type DoctorContext, findingsOf } from "./context.ts";
+import { resolveReference } from "../secrets/reference.ts";
+import { type DoctorContext, findingsOf, ofCondition } from "./context.ts";
 
 const finding = findingsOf("gateway");
 const STATUS_DEADLINE_MS = 4_000;
@@ -43,7 +45,7 @@ export async function foreseeGateway(context: GatewayContext): Promise<DoctorFin
   const unmatched = (status?.gateway?.conditions ?? []).filter(({ code }) => code === UNMATCHED);
   return [
     ...(await examineSettings(context, status, false)),
-    ...unmatched.map(({ title, hint }) => finding("warning", UNMATCHED, title, { hint })),
+    ...unmatched.map((one) => ofCondition("gateway", { ...one, severity: "warning" })),
   ];
 }
 
@@ -80,18 +82,7 @@ async function backendFindings(
 ): Promise<DoctorFinding[]> {
   const { name, connection } = backend;
   const subject = name;
-  const found: DoctorFinding[] = [];
-  const texts = connection.type === "stdio" ? connection.env : connection.headers;
-  const missing = new Set<string>();
-  for (const part of [texts, connection.stored ?? {}].flatMap((one) => Object.values(one)).flat()) {
-    if (typeof part === "string") continue;
-    const resolved = resolveReference(part, context.values);
-    if (!resolved.ok) missing.add(resolved.missing);
-  }
-  if (missing.size > 0) {
-    const text = `server ${name}: ${missingText([...missing])}`;
-    found.push(finding("error", "secret_missing", text, { subject, hint: missingHint([...missing]) }));
-  }
+  const found = missingSecrets(backend, context.values).map((one) => ofCondition("gateway", one, name));
   if (connection.type !== "stdio")
     return [...found, ...(await addressFindings(backend, mayConnect, context.signal))];
   const { command, cwd, sandbox, cwdIsClients = false } = connection;
@@ -159,14 +150,11 @@ function userFindings({ snapshot, values }: GatewayContext, hasDaemon: boolean):
     return [finding("info", "auth_open", text, { hint: "mountaineer init --add --token makes one" })];
   }
   if (hasDaemon) return [];
-  return auth.users.flatMap(({ name, token }) => {
+  const missing = auth.users.flatMap(({ token }) => {
     const resolved = resolveReference(token, values);
-    if (resolved.ok) return [];
-    const text = `user ${name} cannot come in: ${missingText([resolved.missing])}`;
-    return [
-      finding("error", "secret_missing", text, { subject: name, hint: missingHint([resolved.missing]) }),
-    ];
+    return resolved.ok ? [] : [resolved.missing];
   });
+  return missing.length === 0 ? [] : [ofCondition("gateway", GATEWAY_CONDITIONS.auth_token_missing(missing))];
 }
 
 /** null: no daemon answers. */

@@ -1,6 +1,7 @@
 // `config validate`: checks a file and lists every error.
 import { resolve } from "node:path";
 import type { DaemonClient } from "../../api/client/client.ts";
+import { withoutName } from "../../api/labels/label.ts";
 import { configFormat, findHomeContext } from "../../config/home-context.ts";
 import { decodedText, readConfigBytes } from "../../config/read/config-bytes.ts";
 import { formatOfText } from "../../config/read/file-values.ts";
@@ -78,15 +79,10 @@ async function warningsOf(
   const foreseen = found.map(({ area, code, subject, text, hint }) => {
     const [key = "", ...rest] = text.split(": ");
     if (code === "rule_matches_nothing") return { path: key, text: rest.join(": "), hint };
-    if (subject === null) return { path: "server", text, hint };
-    const isShare = area === "credentials";
-    const lead = isShare ? `${subject}: ` : `server ${subject}: `;
-    if (!text.startsWith(lead)) return { path: "incoming_auth", text, hint };
-    return {
-      path: pathText([isShare ? "shares" : "backends", subject]),
-      text: text.slice(lead.length),
-      hint,
-    };
+    if (subject === null)
+      return { path: code === "auth_token_missing" ? "incoming_auth" : "server", text, hint };
+    const list = area === "credentials" ? "shares" : "backends";
+    return { path: pathText([list, subject]), text: withoutName(text, subject), hint };
   });
   return [...snapshot.warnings, ...foreseen];
 }

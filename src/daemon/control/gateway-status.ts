@@ -67,7 +67,7 @@ export function idleGatewayStatus(
   return { gateway: { url: null, sessions: 0, in_flight: 0, ...counts, conditions: [] }, backends };
 }
 
-function missingSecrets({ name, connection, enabled }: BackendConfig, values: SecretValues) {
+export function missingSecrets({ name, connection, enabled }: BackendConfig, values: SecretValues) {
   const resolved = resolveConnection(connection, values);
   return !enabled || resolved.ok ? [] : [BACKEND_CONDITIONS.secret_missing(name, resolved.missing)];
 }

@@ -3,15 +3,14 @@ import type { StepResult, VerifyFinding } from "../../api/contract/contract.ts";
 import { selectShares } from "../../api/operations/name-selection.ts";
 import type { Control } from "../../api/operations/operations.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
-import { changeHint } from "../../secrets/reference.ts";
 import { endpointsOf } from "../../shares/engine/observe-moving.ts";
 import type { ShareView } from "../../shares/engine/share-cycle.ts";
 import type { ShareEngine } from "../../shares/engine/share-engine.ts";
 import type { UnconfiguredShare } from "../../shares/engine/unconfigured-shares.ts";
-import { refusedText } from "../../shares/policy/login.ts";
 import type { RequestOutcome, ShareRequest } from "../../shares/policy/share-request.ts";
 import { isKeychainLogin, routesOf } from "../../shares/share-spec.ts";
 import type { EngineParts } from "../compose/engine-parts.ts";
+import { checkLogin } from "./login-check.ts";
 import { openFileHolders, shareStatus, unmountedReason } from "./share-status.ts";
 import { verifyShare } from "./verify.ts";
 
@@ -126,28 +125,20 @@ function stepResult(engine: ShareEngine, name: string, before: StepResult["activ
   return { ...base, result: "failed", detail: last_error ?? "not mounted" };
 }
 
-/** Logs in over a route that answers. Resolves with a finding if the login is refused or could not be tried, else with null. */
+/** Logs in over a route that answers. Resolves with a finding if the server does not let the login in, else with null. */
 async function logIn(
   { subject: { spec }, observed }: ShareView,
   engine: ShareEngine,
   commands: EngineParts["commands"],
   signal: AbortSignal,
 ): Promise<VerifyFinding | null> {
-  const { name, shareName, username, passwordFrom = null } = spec;
-  const up = routesOf(spec).find((route) => observed?.routes[route].probe.verdict === "answers");
-  const endpoint = observed && up && endpointsOf(spec, observed.routes)[up];
-  if (!up || !endpoint || spec.missingVariable !== null || isKeychainLogin(spec)) return null;
-  const signIn = (await engine.contact(name)).signIn({ [up]: endpoint });
+  const route = routesOf(spec).find((one) => observed?.routes[one].probe.verdict === "answers");
+  const endpoint = observed && route && endpointsOf(spec, observed.routes)[route];
+  if (!route || !endpoint || spec.missingVariable !== null || isKeychainLogin(spec)) return null;
+  const signIn = (await engine.contact(spec.name)).signIn({ [route]: endpoint });
   if (signIn === null) return null;
-  const request = { signIn, shareName, logInNow: true, keepsRecord: true };
-  const found = await commands.compareServers(request, signal);
-  const failure = found.ok ? found.failures[up] : found;
-  if (failure === undefined) return null;
-  if (failure.code === "logon_failure") {
-    const hint = passwordFrom === null ? null : changeHint(passwordFrom);
-    const text = refusedText(username, failure.text);
-    return { share: name, severity: "error", code: "login_refused", text, hint };
-  }
-  const text = `the login could not be tried: ${failure.text}`;
-  return { share: name, severity: "warning", code: "logon_untried", text, hint: null };
+  const host = spec.routes[route].host ?? route;
+  const found = await checkLogin(commands, spec, { host, signIn, logInNow: true }, signal);
+  if (found.severity === "ok") return null;
+  return { ...found, share: spec.name, severity: found.severity === "info" ? "warning" : "error" };
 }

@@ -15,10 +15,7 @@ function obstacles({ observed, spec }: DecideInput): ConditionDraft[] {
   const { missingVariable, mountPath } = spec;
   const { offNetwork, driverProblem, otherHome = null, occupant, linkBlocked } = observed;
   if (offNetwork !== null) conditions.push(SHARE_CONDITIONS.off_network(offNetwork));
-  if (missingVariable !== null) {
-    const code = isStoredKey(missingVariable) ? "secret_missing" : "variable_missing";
-    conditions.push(SHARE_CONDITIONS[code](missingVariable));
-  }
+  if (missingVariable !== null) conditions.push(passwordMissing(missingVariable));
   for (const name of ROUTE_NAMES) {
     const { probe } = observed.routes[name];
     if (probe.reason === "smb1_only") conditions.push(SHARE_CONDITIONS.smb1_only(name, probe.text));
@@ -36,6 +33,11 @@ function obstacles({ observed, spec }: DecideInput): ConditionDraft[] {
     conditions.push(SHARE_CONDITIONS.link_blocked(by, why === "unseen" || why === "late"));
   }
   return conditions;
+}
+
+/** `missing`: the key of a value that is not there. */
+export function passwordMissing(missing: string): ConditionDraft {
+  return SHARE_CONDITIONS[isStoredKey(missing) ? "secret_missing" : "variable_missing"](missing);
 }
 
 /** Second mounts of the share, and routes with the same address. */

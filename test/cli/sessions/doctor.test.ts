@@ -134,11 +134,11 @@ ${more}
     );
     assert.deepEqual(
       wrong.map(({ subject, code }) => `${subject} ${code}`).sort(),
-      ["EMPTY secret_empty", "NOPE no_such_share", "PASSWORD wrong_credentials"],
+      ["EMPTY secret_empty", "NOPE no_such_share", "PASSWORD login_refused"],
       JSON.stringify(report),
     );
     assert.equal(causeOf(report, "secret_missing").subject, "NONE");
-    assert.match(causeOf(report, "wrong_credentials").hint ?? "", /\$\{WRONG\}/);
+    assert.match(causeOf(report, "login_refused").hint ?? "", /\$\{WRONG\}/);
     assert.match(causeOf(report, "no_such_share").text, /has no share NOPE; it has .*RIGHT/);
     assert.doesNotMatch(JSON.stringify(report), /hidden word|secret word/);
   });
