@@ -165,7 +165,9 @@ test("each code of a finding is explained in a document", async () => {
   const codes = new Set<string>();
   for await (const file of glob("src/**/*.ts", { cwd: ROOT })) {
     const source = await text(file);
-    for (const [, code] of source.matchAll(/\b(?:code: |add\("(?:warning|error|info)", )"([a-z]+_[a-z_]+)"/g))
+    for (const [, code] of source.matchAll(
+      /\b(?:code: |(?:add|finding)\(\s*"(?:warning|error)",\s*)"([a-z]+_[a-z_]+)"/g,
+    ))
       codes.add(code ?? "");
   }
   assert.ok(codes.size > 15);

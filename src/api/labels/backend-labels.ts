@@ -6,12 +6,12 @@ import {
   msText,
   type StateLabel,
   sinceText,
-  TONE_RANKS,
   type Tone,
   troublesOf,
   WAITING_CODE,
   withoutName,
   worseTone,
+  worstFirst,
 } from "./label.ts";
 
 /** The label for a backend's state, the same in every user interface: `Ready over lan, set by hand`. */
@@ -160,9 +160,7 @@ export function retryText(
 
 /** `15 Ready, 8 Failed`, the worst first. */
 export function statesText(backends: readonly BackendStatus[]): string {
-  const labels = backends
-    .map(backendLabel)
-    .sort((one, other) => TONE_RANKS[one.tone] - TONE_RANKS[other.tone]);
+  const labels = worstFirst(backends.map(backendLabel), ({ tone }) => tone);
   return [...Map.groupBy(labels, ({ text }) => text)]
     .map(([text, alike]) => `${alike.length} ${text}`)
     .join(", ");

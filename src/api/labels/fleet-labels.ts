@@ -3,7 +3,7 @@
 // Pure.
 import { durationText, pluralize } from "../../runtime/text/plain-text.ts";
 import type { FleetMachine, FleetReport, MachineState } from "../contract/fleet.ts";
-import { type Label, SEVERITY_TONES, TONE_RANKS } from "./label.ts";
+import { type Label, SEVERITY_TONES, worstFirst } from "./label.ts";
 
 export interface MachineLine extends Label {
   readonly about: "wrong" | "share" | "server";
@@ -126,11 +126,11 @@ export function machineTrouble(machine: FleetMachine): Label | null {
  * keeps the given order.
  */
 export function troubledFirst(machines: readonly FleetMachine[]): readonly FleetMachine[] {
-  const ranked = machines.map((machine) => {
-    const trouble = machineTrouble(machine);
-    return { machine, rank: machine.own ? -1 : TONE_RANKS[trouble?.tone ?? "plain"] };
-  });
-  return ranked.toSorted((one, other) => one.rank - other.rank).map(({ machine }) => machine);
+  const others = machines.filter(({ own }) => !own);
+  return [
+    ...machines.filter(({ own }) => own),
+    ...worstFirst(others, (machine) => machineTrouble(machine)?.tone ?? "plain"),
+  ];
 }
 
 const PRESENCES = ["here", "silent", "unreadable", "gone", "unheard"] as const;

@@ -51,12 +51,21 @@ export const SEVERITY_TONES = { info: "plain", warning: "warning", error: "bad" 
 
 export const WAITING_CODE = "waiting_for_approval";
 
-/** The conditions that are warnings or errors. */
+/** The conditions that are warnings or errors, the worst first. */
 export function troublesOf(conditions: readonly Condition[]): readonly Condition[] {
-  return conditions.filter(({ severity }) => severity !== "info");
+  return worstConditionFirst(conditions).filter(({ severity }) => severity !== "info");
 }
 
-export const TONE_RANKS: Readonly<Record<Tone, number>> = { bad: 0, warning: 1, plain: 2, good: 3 };
+export function worstConditionFirst(conditions: readonly Condition[]): readonly Condition[] {
+  return worstFirst(conditions, ({ severity }) => SEVERITY_TONES[severity]);
+}
+
+/** The order of every list of troubles: the worst first, equal ones as given. */
+export function worstFirst<Item>(items: readonly Item[], toneOf: (item: Item) => Tone): readonly Item[] {
+  return items.toSorted((one, other) => TONE_RANKS[toneOf(one)] - TONE_RANKS[toneOf(other)]);
+}
+
+const TONE_RANKS: Readonly<Record<Tone, number>> = { bad: 0, warning: 1, plain: 2, good: 3 };
 
 export function worseTone(one: Tone, other: Tone): Tone {
   return TONE_RANKS[one] < TONE_RANKS[other] ? one : other;

@@ -55,7 +55,7 @@ export function gatewayBlock(gateway: GatewayStatus, daemonRuns: boolean, view: 
   return [
     head,
     ...text(facts.map(nonBreaking).join(", "), INDENT, view),
-    ...gateway.conditions.flatMap((condition) => conditionLines(condition, INDENT, view)),
+    ...conditionLines(gateway.conditions, INDENT, view),
   ];
 }
 
@@ -163,7 +163,6 @@ function backendTroubles(backend: BackendStatus, view: View): string[] {
 }
 
 function conditionsOf({ name, conditions }: BackendStatus, view: View): string[] {
-  return conditions.flatMap((condition) =>
-    conditionLines({ ...condition, title: withoutName(condition.title, name) }, INDENT, view),
-  );
+  const own = conditions.map((condition) => ({ ...condition, title: withoutName(condition.title, name) }));
+  return conditionLines(own, INDENT, view);
 }

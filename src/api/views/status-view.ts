@@ -94,7 +94,7 @@ function headLines(report: StatusReport, view: ShareView): string[] {
   const conditions = global.conditions.filter(
     ({ code, hint }) => code !== WAITING_CODE || !shownHints.has(hint),
   );
-  lines.push(...conditions.flatMap((condition) => conditionLines(condition, "  ", view)));
+  lines.push(...conditionLines(conditions, "  ", view));
   return lines;
 }
 
@@ -165,7 +165,7 @@ function shareLines(share: ShareStatus, nameWidth: number, view: ShareView): str
     const hasHint = share.conditions.some(({ severity, hint }) => severity !== "info" && hint !== null);
     if (!hasHint) lines.push(...hintLines(remedyOf(share), `${INDENT}  `, view));
   }
-  lines.push(...share.conditions.flatMap((condition) => conditionLines(condition, INDENT, view)));
+  lines.push(...conditionLines(share.conditions, INDENT, view));
   return lines;
 }
 

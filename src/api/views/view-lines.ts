@@ -3,7 +3,7 @@
 import { paintFor, type TerminalStyle, tonePaint } from "../../runtime/text/paint.ts";
 import { columns, nonBreaking, padded, printable, wrapped } from "../../runtime/text/plain-text.ts";
 import type { Condition, OpenFileHolder } from "../contract/contract.ts";
-import { SEVERITY_TONES, sinceText } from "../labels/label.ts";
+import { SEVERITY_TONES, sinceText, worstConditionFirst } from "../labels/label.ts";
 
 export interface StatusViewOptions extends TerminalStyle {
   /** The current wall-clock time, ms, for durations such as "for 5 min". */
@@ -42,10 +42,12 @@ export function labelled(label: string, content: string, view: View): string[] {
   );
 }
 
-/** A condition with its mark, its hint, and the processes that hold files. */
-export function conditionLines(condition: Condition, indent: string, view: View): string[] {
-  const holders = openFileLines(condition.holders ?? []);
-  return [...conditionText(condition, indent, view), ...holders.map((line) => `${indent}  ${line}`)];
+/** Conditions, the worst first, each with its mark, its hint, and the processes that hold files. */
+export function conditionLines(conditions: readonly Condition[], indent: string, view: View): string[] {
+  return worstConditionFirst(conditions).flatMap((condition) => [
+    ...conditionText(condition, indent, view),
+    ...openFileLines(condition.holders ?? []).map((line) => `${indent}  ${line}`),
+  ]);
 }
 
 export function conditionText(condition: Condition, indent: string, view: View): string[] {

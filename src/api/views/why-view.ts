@@ -19,7 +19,7 @@ export function renderWhy(all: readonly Why[], decides: boolean, options: Status
     [
       `${paint.bold(printable(why.name))} (${why.kind})  ${printable(why.state)}`,
       ...ruleLines(why, view),
-      ...why.conditions.flatMap((condition) => conditionLines(condition, "  ", view)),
+      ...conditionLines(why.conditions, "  ", view),
     ].join("\n"),
   );
   const noDaemon =

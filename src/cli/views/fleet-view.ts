@@ -60,7 +60,7 @@ function headLines({ name, link, conditions }: FleetReport, view: View): string[
   return [
     `${paint.bold(`Fleet, as ${printable(name)}`)}  ${sign}${detail}`,
     ...(link.server === null ? [] : labelled("server", printable(link.server), view)),
-    ...conditions.flatMap((condition) => conditionLines(condition, "  ", view)),
+    ...conditionLines(conditions, "  ", view),
   ];
 }
 

@@ -282,12 +282,10 @@ function detailTexts(row: ChoiceRow, global: GlobalStatus, options: StatusViewOp
       return [...backendBlock([row.backend], view), ...ruleLines(backendWhy(row.backend), view)];
     case "client":
       return CLIENT_TITLES.flatMap((title, at) => labelled(title, row.cells[at] || "none", view));
-    case "condition":
-      return conditionLines(
-        { ...row.condition, title: wholeText({ about: row.subject, text: row.condition.title }) },
-        "",
-        view,
-      );
+    case "condition": {
+      const title = wholeText({ about: row.subject, text: row.condition.title });
+      return conditionLines([{ ...row.condition, title }], "", view);
+    }
     case "waiting":
       return marked(view.paint.symbols.warning, printable(row.summary), "", view.paint.yellow, view);
   }

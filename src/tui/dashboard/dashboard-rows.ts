@@ -9,7 +9,7 @@ import type {
 } from "../../api/contract/contract.ts";
 import { backendLabel } from "../../api/labels/backend-labels.ts";
 import { clientCells } from "../../api/labels/client-labels.ts";
-import { type StateLabel, TONE_RANKS, wholeText } from "../../api/labels/label.ts";
+import { SEVERITY_TONES, type StateLabel, type Tone, wholeText, worstFirst } from "../../api/labels/label.ts";
 import { mergeTroubles } from "../../api/labels/merge-troubles.ts";
 import { readyText, shareLabel } from "../../api/labels/share-labels.ts";
 import { shareFacts } from "../../api/labels/traffic-labels.ts";
@@ -83,8 +83,8 @@ export function dashboardRows(
     ...shares.flatMap((row, at) => conditionRows(row.share.name, row, merged.shares[at]?.conditions)),
     ...backends.flatMap((row, at) => conditionRows(row.backend.name, row, merged.backends?.[at]?.conditions)),
   ];
-  const of = (...severities: readonly Condition["severity"][]) =>
-    severities.flatMap((severity) => found.filter(({ condition }) => condition.severity === severity));
+  const sorted = worstFirst(found, ({ condition }) => SEVERITY_TONES[condition.severity]);
+  const isNote = ({ condition }: (typeof found)[number]): boolean => condition.severity === "info";
   const broken = aliases.filter(({ link }) => link !== "right").length;
   const rowsOf = (what: string, rows: readonly ChoiceRow[], more: string | null = null) => {
     const wanted = rows.filter((row) => isWanted(textOf(row)));
@@ -100,18 +100,21 @@ export function dashboardRows(
   });
   return [
     ...rowsOf("Waits for approval", changes),
-    ...rowsOf("Needs attention", of("error", "warning")),
+    ...rowsOf(
+      "Needs attention",
+      sorted.filter((row) => !isNote(row)),
+    ),
     ...rowsOf(
       "Shares",
-      shares.toSorted(worseFirst),
+      worstFirst(shares, toneOf),
       broken === 0 ? null : `${broken} aliases not right`,
     ).flatMap((row): DashboardRow[] => {
       const text = row.kind === "share" ? readyText(row.share, global, nowMs) : null;
       return row.kind !== "share" || text === null ? [row] : [row, { kind: "ready", text, share: row.share }];
     }),
-    ...rowsOf("Servers", backends.toSorted(worseFirst), gateway?.url ?? "not listening"),
+    ...rowsOf("Servers", worstFirst(backends, toneOf), gateway?.url ?? "not listening"),
     ...rowsOf("Clients", clientRows),
-    ...rowsOf("Notes", of("info")),
+    ...rowsOf("Notes", sorted.filter(isNote)),
   ];
 }
 
@@ -119,9 +122,10 @@ function labelOf(row: OwnerRow): StateLabel {
   return row.kind === "share" ? shareLabel(row.share) : backendLabel(row.backend);
 }
 
-function worseFirst(one: OwnerRow, other: OwnerRow): number {
-  const rank = (row: OwnerRow): number => Math.min(TONE_RANKS[labelOf(row).tone], TONE_RANKS.plain);
-  return rank(one) - rank(other);
+/** Only trouble changes the order. */
+function toneOf(row: OwnerRow): Tone {
+  const { tone } = labelOf(row);
+  return tone === "good" ? "plain" : tone;
 }
 
 /** What a filter looks for in a row. */

@@ -14,6 +14,7 @@ import {
   type Tone,
   troublesOf,
   WAITING_CODE,
+  worstFirst,
 } from "../../../api/labels/label.ts";
 import { mergeTroubles, SERVERS_WAIT } from "../../../api/labels/merge-troubles.ts";
 import { preferredName, readyText, secondBestHint, shareLabel } from "../../../api/labels/share-labels.ts";
@@ -56,7 +57,7 @@ export function findTroubles(status: StatusReport, approvals: PageState["approva
       .flatMap((backend) => troubleOf(backend, backendLabel(backend), backendRepair(backend), "servers")),
     ...(waiting === 0 ? [] : [waitingTrouble(waiting)]),
   ];
-  return [...troubles.filter(({ tone }) => tone === "bad"), ...troubles.filter(({ tone }) => tone !== "bad")];
+  return worstFirst(troubles, ({ tone }) => tone);
 }
 
 /** The command that a hint gives; null: it has none that can be run as it is. */

@@ -2,7 +2,13 @@
 import { type ComponentChild, type ComponentChildren, createContext, h } from "preact";
 import { useContext, useEffect, useRef, useState } from "preact/hooks";
 import type { Condition } from "../../../api/contract/contract.ts";
-import { type Label, SEVERITY_TONES, type Tone, WAITING_CODE } from "../../../api/labels/label.ts";
+import {
+  type Label,
+  SEVERITY_TONES,
+  type Tone,
+  WAITING_CODE,
+  worstConditionFirst,
+} from "../../../api/labels/label.ts";
 import { openFileText } from "../../../api/labels/outcome-labels.ts";
 import { printableLines, shellWord } from "../../../runtime/text/plain-text.ts";
 import { forText, isWhole, shown } from "./text.ts";
@@ -82,7 +88,7 @@ export function conditionList(conditions: readonly Condition[], now: number): Co
   return h(
     "ul",
     { class: "conditions" },
-    conditions.map((condition) => {
+    worstConditionFirst(conditions).map((condition) => {
       const since = forText(condition.since, now);
       return h(
         "li",

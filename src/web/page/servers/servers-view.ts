@@ -17,7 +17,7 @@ import {
   routeReadyText,
   waitingText,
 } from "../../../api/labels/backend-labels.ts";
-import { TONE_RANKS, troublesOf, withoutName } from "../../../api/labels/label.ts";
+import { troublesOf, withoutName, worstFirst } from "../../../api/labels/label.ts";
 import { mergeTroubles } from "../../../api/labels/merge-troubles.ts";
 import { backendWhy } from "../../../api/labels/why.ts";
 import { pluralize, shellCommand } from "../../../runtime/text/plain-text.ts";
@@ -85,11 +85,9 @@ function serverCards(app: App, backends: readonly BackendStatus[], now: number):
     h(
       "div",
       { key: "cards", class: "cards" },
-      backends
-        .toSorted(byTone)
-        .map((backend) =>
-          sleeping.includes(backend) ? null : h(BackendCard, { key: backend.name, app, backend, now }),
-        ),
+      worstFirst(backends, (backend) => backendLabel(backend).tone).map((backend) =>
+        sleeping.includes(backend) ? null : h(BackendCard, { key: backend.name, app, backend, now }),
+      ),
     ),
     sleeping.length === 0
       ? null
@@ -98,11 +96,6 @@ function serverCards(app: App, backends: readonly BackendStatus[], now: number):
           rows: sleeping.map((backend) => serverRow({ app, backend, now }, null)),
         }),
   ];
-}
-
-/** Those in trouble first, else in the order of the file. */
-function byTone(one: BackendStatus, other: BackendStatus): number {
-  return TONE_RANKS[backendLabel(one).tone] - TONE_RANKS[backendLabel(other).tone];
 }
 
 const SERVER_TITLES = ["Server", "State", "Tools", "Calls", "What is wrong"];
@@ -120,19 +113,16 @@ function ServerTable({ app, status, now }: ServerTableProps): ComponentChild {
   const causes = new Map(
     mergeTroubles(status).groups.flatMap(({ names, text }) => names.map((name) => [name, text] as const)),
   );
-  const servers = backends.map((backend) => ({ backend, ...backendLabel(backend) }));
+  const labelled = backends.map((backend) => ({ backend, ...backendLabel(backend) }));
+  const byText = labelled.toSorted(
+    (one, other) => one.text.localeCompare(other.text) || one.backend.name.localeCompare(other.backend.name),
+  );
   const isWanted = matcherOf(typed);
-  const found = servers
+  const found = worstFirst(byText, ({ tone }) => tone)
     .map((one) => ({ ...one, why: causes.get(one.backend.name) ?? one.why }))
     .filter(({ text }) => state === null || text === state)
-    .filter(({ backend: { name }, text, why }) => isWanted(`${name} ${text} ${why ?? ""}`))
-    .sort(
-      (one, other) =>
-        TONE_RANKS[one.tone] - TONE_RANKS[other.tone] ||
-        one.text.localeCompare(other.text) ||
-        one.backend.name.localeCompare(other.backend.name),
-    );
-  const chips = [...Map.groupBy(servers, ({ text }) => text)].map(([text, { length }]) =>
+    .filter(({ backend: { name }, text, why }) => isWanted(`${name} ${text} ${why ?? ""}`));
+  const chips = [...Map.groupBy(labelled, ({ text }) => text)].map(([text, { length }]) =>
     h(
       "button",
       {
