@@ -1,7 +1,7 @@
 // The Approve screen: the entries that wait for approval, one at a time, each with its difference.
 import { cutLine, diffTone, type Line, markedLines, span, type View } from "../terminal/line.ts";
 import type { KeyHelp, Screen, ShellLine } from "../terminal/screen.ts";
-import { linesBelow, shownLines } from "../text/scroller.ts";
+import { linesBelow, shownLines } from "../terminal/scroller.ts";
 import type { ApproveSession } from "./approve-session.ts";
 import { type ApproveState, entryOf, isQuestion } from "./approve-state.ts";
 

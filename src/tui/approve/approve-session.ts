@@ -5,7 +5,7 @@ import { isOwnError, recoverFrom } from "../../runtime/errors.ts";
 import { createStore, type Readable } from "../../runtime/store.ts";
 import { attempt, errorLine } from "../terminal/attempt.ts";
 import type { Key } from "../terminal/key.ts";
-import { createScroller } from "../text/scroller.ts";
+import { createScroller } from "../terminal/scroller.ts";
 import {
   type ApproveAction,
   EMPTY_APPROVE,

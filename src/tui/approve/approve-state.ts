@@ -3,8 +3,8 @@ import type { ApprovalsReport, WaitingEntryWire } from "../../api/contract/appro
 import type { QuestionReport } from "../../api/contract/questions.ts";
 import { diffText } from "../../config/history/text-diff.ts";
 import { isNamed, type Key } from "../terminal/key.ts";
+import { createScroller, linesBelow, pressScrollKey, type Scroller } from "../terminal/scroller.ts";
 import { next, type Step, unused } from "../terminal/step.ts";
-import { createScroller, linesBelow, pressScrollKey, type Scroller } from "../text/scroller.ts";
 
 export interface ApproveState {
   /** null before the first report. */

@@ -1,6 +1,14 @@
 // A line of the screen as pieces of text with a tone each, measured and cut to fit.
 import type { Symbols, TerminalStyle } from "../../runtime/text/paint.ts";
-import { columns, firstColumns, lastColumns, padded, printable } from "../../runtime/text/plain-text.ts";
+import {
+  columns,
+  firstColumns,
+  lastColumns,
+  padded,
+  printable,
+  wrapped,
+} from "../../runtime/text/plain-text.ts";
+import { folded } from "./folded.ts";
 
 /** The space to draw in. */
 export interface View {
@@ -123,24 +131,7 @@ export function spread(left: Line, right: Line, width: number, ellipsis: string)
  */
 export function paragraph(text: string, width: number, limit: number, ellipsis: string): string[] {
   const widest = Math.max(1, width);
-  const lines: string[] = [];
-  let line = "";
-  const end = (): void => {
-    if (line !== "") lines.push(line);
-    line = "";
-  };
-  for (const word of printable(text).split(" ")) {
-    if (word === "") continue;
-    if (line !== "" && columns(line) + 1 + columns(word) > widest) end();
-    let rest = line === "" ? word : `${line} ${word}`;
-    while (columns(rest) > widest) {
-      const piece = firstColumns(rest, widest) || rest.slice(0, 1);
-      lines.push(piece);
-      rest = rest.slice(piece.length);
-    }
-    line = rest;
-  }
-  end();
+  const lines = wrapped(printable(text), widest).flatMap((line) => folded(line, widest));
   if (lines.length <= limit) return lines;
   const shown = lines.slice(0, Math.max(0, limit));
   const last = shown.pop();

@@ -13,7 +13,7 @@ import {
   withApprovals,
 } from "../../../src/tui/approve/approve-state.ts";
 import type { Key, KeyName } from "../../../src/tui/terminal/key.ts";
-import { createScroller, linesBelow } from "../../../src/tui/text/scroller.ts";
+import { createScroller, linesBelow } from "../../../src/tui/terminal/scroller.ts";
 import { eventually } from "../../support/eventually.ts";
 import { textOf, viewOf } from "../views.ts";
 

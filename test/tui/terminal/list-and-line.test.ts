@@ -23,14 +23,14 @@ import {
   type ListState,
   pressListKey,
 } from "../../../src/tui/terminal/list-state.ts";
-import { pressTextKey } from "../../../src/tui/terminal/typed-text.ts";
 import {
   createScroller,
   linesBelow,
   pressScrollKey,
   type Scroller,
   shownLines,
-} from "../../../src/tui/text/scroller.ts";
+} from "../../../src/tui/terminal/scroller.ts";
+import { pressTextKey } from "../../../src/tui/terminal/typed-text.ts";
 import { fc } from "../../support/properties.ts";
 import { textOf, viewOf } from "../views.ts";
 
@@ -114,7 +114,7 @@ test("left and right are placed at the ends, and the left one is shortened", () 
 
 test("a paragraph breaks at spaces, and an overlong word anywhere", () => {
   assert.deepEqual(paragraph("one two three", 7, 9, "…"), ["one two", "three"]);
-  assert.deepEqual(paragraph("abcdefghij k", 4, 9, "…"), ["abcd", "efgh", "ij k"]);
+  assert.deepEqual(paragraph("abcdefghij k", 4, 9, "…"), ["abcd", "efgh", "ij", "k"]);
   assert.deepEqual(paragraph("one two three four", 7, 2, "…"), ["one two", "three …"]);
   assert.deepEqual(paragraph("one two", 7, 0, "…"), []);
   assert.deepEqual(paragraph("", 7, 3, "…"), []);

@@ -1,7 +1,7 @@
 // A text that is scrolled: folded to the width of its area. Pure.
 
-import { type Key, rowsMoved } from "../terminal/key.ts";
-import { folded, linesOf } from "./shown-text.ts";
+import { folded, linesOf } from "./folded.ts";
+import { type Key, rowsMoved } from "./key.ts";
 
 export interface TextSize {
   readonly width: number;
