@@ -3,15 +3,12 @@
 export type MenuAction =
   /** Runs the action of `actionsFor` that has this id. */
   | { readonly kind: "do"; readonly id: readonly string[]; readonly force: boolean }
-  /** Opens the dashboard in the browser. */
-  | { readonly kind: "dashboard" }
   /** Opens an absolute path in the desktop's program for it. */
   | { readonly kind: "open"; readonly path: string }
-  /** Hides the last failure. */
-  | { readonly kind: "dismiss" }
-  | { readonly kind: "start" }
-  /** Ends the menu; the daemon keeps running. */
-  | { readonly kind: "quit" };
+  | (typeof BARE)[number];
+
+/** Opens the page in the browser, hides the last failure, starts the daemon, and ends the menu, not the daemon. */
+const BARE = [{ kind: "dashboard" }, { kind: "dismiss" }, { kind: "start" }, { kind: "quit" }] as const;
 
 /** `do/switch/CORE/tb`: letters, digits and `_.-%/` only, whatever the names are; `parseAction` reads it. */
 export function actionText(action: MenuAction): string {
@@ -32,35 +29,16 @@ export function parseAction(text: string): MenuAction | null {
 }
 
 function partsOf(action: MenuAction): readonly string[] {
-  switch (action.kind) {
-    case "do":
-      return [action.force ? "force" : "do", ...action.id];
-    case "open":
-      return [action.kind, action.path];
-    case "dashboard":
-    case "dismiss":
-    case "start":
-    case "quit":
-      return [action.kind];
-  }
+  if (action.kind === "do") return [action.force ? "force" : "do", ...action.id];
+  return action.kind === "open" ? [action.kind, action.path] : [action.kind];
 }
 
 function actionOf([kind, ...args]: readonly string[]): MenuAction | null {
   const [first] = args;
-  switch (kind) {
-    case "do":
-    case "force":
-      return first ? { kind: "do", id: args, force: kind === "force" } : null;
-    case "open":
-      return first?.startsWith("/") ? { kind, path: first } : null;
-    case "dashboard":
-    case "dismiss":
-    case "start":
-    case "quit":
-      return { kind };
-    default:
-      return null;
-  }
+  if (kind === "do" || kind === "force")
+    return first ? { kind: "do", id: args, force: kind === "force" } : null;
+  if (kind === "open") return first?.startsWith("/") ? { kind, path: first } : null;
+  return BARE.find((one) => one.kind === kind) ?? null;
 }
 
 function encodePart(text: string): string {

@@ -66,17 +66,11 @@ async function perform(
   ports: ActionPorts,
   signal: AbortSignal,
 ): Promise<ActionOutcome> {
-  if (action.kind === "open") {
-    await ports.openPath(action.path);
-    return outcomeOf(action, true, "opened");
-  }
-  if (action.kind === "dashboard") {
-    await ports.openDashboard(signal);
-    return outcomeOf(action, true, "opened");
-  }
-  if (action.kind === "start") {
-    await ports.startDaemon(signal);
-    return outcomeOf(action, true, "started");
+  if (action.kind !== "do") {
+    if (action.kind === "open") await ports.openPath(action.path);
+    else if (action.kind === "dashboard") await ports.openDashboard(signal);
+    else await ports.startDaemon(signal);
+    return outcomeOf(action, true, action.kind === "start" ? "started" : "opened");
   }
   const daemon = await connectToDaemon(ports.home, { clock: ports.clock });
   if (daemon === null)
