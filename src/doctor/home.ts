@@ -12,7 +12,7 @@ import {
   systemErrorCode,
 } from "../runtime/errors.ts";
 import { readIfPresent } from "../runtime/files/durable-file.ts";
-import { shellCommand } from "../runtime/text/plain-text.ts";
+import { bytesText, shellCommand } from "../runtime/text/plain-text.ts";
 import { parseSecretFile } from "../secrets/secret-store.ts";
 import { type DoctorContext, findingsOf } from "./context.ts";
 
@@ -136,27 +136,21 @@ async function examineDisk(home: string): Promise<DoctorFinding> {
   // Some file systems report no inode counts: `files` is 0 then.
   const noNames = files > 0 && ffree === 0;
   if (free < FULL_BYTES || noNames) {
-    const what = noNames ? "it has room for no further file" : `${sizeText(free)} are free`;
+    const what = noNames ? "it has room for no further file" : `${bytesText(free)} are free`;
     return finding("error", "disk_full", `the disk of ${home} is full: ${what}`, {
       hint: "free some space: state and log are not written, and what is written to shares has no cache",
     });
   }
   if (free < LOW_BYTES) {
-    return finding("warning", "disk_low", `the disk of ${home} is nearly full: ${sizeText(free)} are free`, {
+    return finding("warning", "disk_low", `the disk of ${home} is nearly full: ${bytesText(free)} are free`, {
       hint: "free some space: files written to shares wait here until the server has them",
     });
   }
-  return finding("ok", "disk", `${sizeText(free)} are free on its disk`);
+  return finding("ok", "disk", `${bytesText(free)} are free on its disk`);
 }
 
 function octal(mode: number): string {
   return (mode & 0o777).toString(8).padStart(3, "0");
-}
-
-function sizeText(bytes: number): string {
-  const megabytes = bytes / 1024 / 1024;
-  if (megabytes >= 1024) return `${(megabytes / 1024).toFixed(1)} GB`;
-  return megabytes >= 1 ? `${Math.round(megabytes)} MB` : `${Math.round(bytes / 1024)} KB`;
 }
 
 /**

@@ -4,7 +4,7 @@ import type { StreamEvent } from "../contract/contract.ts";
 import type { LogLine } from "../contract/records.ts";
 import { sentence } from "./actions.ts";
 import { phaseLabel } from "./backend-labels.ts";
-import { type Label, routeLabel, type Tone } from "./label.ts";
+import { type Label, msText, routeLabel, type Tone } from "./label.ts";
 
 export interface EventLabel extends Label {
   /** `transition` name or `sync`, as the log has it. */
@@ -213,8 +213,7 @@ function plainText(name: string, fields: Fields): string {
 
 function took(fields: Fields): string {
   const ms = fields["duration_ms"] ?? fields["took_ms"];
-  if (typeof ms !== "number") return "";
-  return ms < 1000 ? ` in ${Math.round(ms)} ms` : ` in ${(ms / 1000).toFixed(1)} s`;
+  return typeof ms === "number" ? ` in ${msText(ms)}` : "";
 }
 
 function cutText(fields: Fields): string {

@@ -41,22 +41,21 @@ export function completionRequest(
   const names: string[] = [];
   const given: string[] = [];
   const used = new Set<string>();
-  let share: string | null = null;
-  let backend: string | null = null;
+  const values = new Map<string, string>();
   let awaited: Option | null = null;
   let onlyArguments = false;
   for (const word of before) {
     if (awaited !== null) {
-      if (awaited.long === SHARE) share = word;
-      if (awaited.long === BACKEND) backend = word;
+      values.set(awaited.long ?? "", word);
       awaited = null;
     } else if (!onlyArguments && word === "--") onlyArguments = true;
     else if (!onlyArguments && word.startsWith("-") && word !== "-") {
       const [name = ""] = word.split("=");
       const option = optionNamed(program, command, name);
-      if (option?.long != null) used.add(option.long);
-      if (option?.long === SHARE && word.includes("=")) share = word.slice(name.length + 1);
-      if (option?.long === BACKEND && word.includes("=")) backend = word.slice(name.length + 1);
+      if (option?.long != null) {
+        used.add(option.long);
+        if (word.includes("=")) values.set(option.long, word.slice(name.length + 1));
+      }
       if (option !== null && takesValue(option) && !word.includes("=")) awaited = option;
     } else {
       const inner: Command | undefined =
@@ -72,6 +71,7 @@ export function completionRequest(
   }
   const where = names.join(" ");
   const takes = definitions.find(({ name }) => name === where)?.takes ?? {};
+  const [share = null, backend = null] = [values.get(SHARE), values.get(BACKEND)];
   const line = { takes, isSwitch: where === "switch", share, backend };
   if (awaited !== null) return ofOption(awaited, line);
   const assigned = /^(--[a-z-]+)=/.exec(current)?.[1];
@@ -81,17 +81,15 @@ export function completionRequest(
   }
   if (!onlyArguments && current.startsWith("-")) return optionsOf(program, command, used);
   if (command.commands.length > 0 && given.length === 0) {
-    const visible = command.commands.map((one) => ({ value: one.name(), description: one.summary() }));
     const help = command === program ? [{ value: "help", description: "show help for a command" }] : [];
-    return { kind: "words", candidates: [...visible, ...help] };
+    return { kind: "words", candidates: [...commandsOf(command), ...help] };
   }
-  if (command === program && given[0] === "help") {
-    return {
-      kind: "words",
-      candidates: program.commands.map((one) => ({ value: one.name(), description: one.summary() })),
-    };
-  }
+  if (command === program && given[0] === "help") return { kind: "words", candidates: commandsOf(program) };
   return ofArgument(command, given, takes, WORDS_OR_FILES.includes(where) ? current : null);
+}
+
+function commandsOf({ commands }: Command): Candidate[] {
+  return commands.map((one) => ({ value: one.name(), description: one.summary() }));
 }
 
 interface Line {

@@ -12,6 +12,7 @@ import { replaceInvisible } from "../../runtime/text/invisible-characters.ts";
 import { isObject } from "../../runtime/text/json-object.ts";
 import { paintFor, type TerminalStyle } from "../../runtime/text/paint.ts";
 import {
+  bytesText,
   columns,
   padded,
   printable,
@@ -176,11 +177,7 @@ function described(facts: readonly (string | null)[]): string {
 
 /** The decoded size of base64 data. */
 function sizeText(data: string | null): string | null {
-  if (data === null) return null;
-  const bytes = Math.floor((trimEnd(data, "=").length * 3) / 4);
-  if (bytes < 1_000) return `${bytes} B`;
-  if (bytes < 1_000_000) return `${(bytes / 1_000).toFixed(1)} kB`;
-  return `${(bytes / 1_000_000).toFixed(1)} MB`;
+  return data === null ? null : bytesText(Math.floor((trimEnd(data, "=").length * 3) / 4));
 }
 
 function textOf(table: Record<string, unknown>, key: string): string | null {

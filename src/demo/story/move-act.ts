@@ -1,11 +1,12 @@
 // The second act of the story: the share moves between the cables, and programs keep using its files while a cable is pulled and plugged in.
 import type { RouteName } from "../../api/contract/contract.ts";
+import { msText } from "../../api/labels/label.ts";
 import { jsonObject, objectOf } from "../../runtime/text/json-object.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import { setRouteChange } from "../stage/route-change-setting.ts";
 import type { Stage } from "../stage/stage.ts";
 import { FILM_MIB, makeMaterial, type WorkAtShare, type WorkMaterial } from "../stage/work-at-share.ts";
-import { type Checks, mounted, type Step, StoryFailure, seconds, step } from "./story-checks.ts";
+import { type Checks, mounted, type Step, StoryFailure, step } from "./story-checks.ts";
 
 /** The steps of the act, for a stage with a running daemon and the Fallback cable plugged in. */
 export function moveSteps(stage: Stage, checks: Checks, signal: AbortSignal): readonly Step[] {
@@ -67,13 +68,13 @@ function workGoesOn(stage: Stage, checks: Checks, signal: AbortSignal): readonly
       await servedOver("fallback");
       const movedMs = systemClock.monotonicMs() - cutAtMs;
       await worksOn();
-      return `moved to Fallback ${seconds(movedMs)} after the cut: the same mount, and both continue`;
+      return `moved to Fallback ${msText(movedMs)} after the cut: the same mount, and both continue`;
     }),
     step("plug it in again, with both files open", async () => {
       await tb.plug();
       const backMs = await servedOver("tb");
       await worksOn();
-      return `back over Thunderbolt after ${seconds(backMs)}: no file had to be closed`;
+      return `back over Thunderbolt after ${msText(backMs)}: no file had to be closed`;
     }),
     step("let the copy come to its end", async () => {
       await atWork().finish();

@@ -113,7 +113,3 @@ export function mounted(share: ShareStatus, route: RouteName): boolean {
 export function isOver(share: ShareStatus, route: RouteName): boolean {
   return share.active_interface === route && share.mount_state === "mounted";
 }
-
-export function seconds(ms: number): string {
-  return ms < 1_000 ? `${Math.round(ms)} ms` : `${(ms / 1_000).toFixed(1)} s`;
-}

@@ -1,21 +1,14 @@
 // The demo's story: its steps, the checks after each step, and the printed results.
+
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { msText } from "../../api/labels/label.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import type { OpenedFile } from "../stage/file-holder.ts";
 import type { Stage } from "../stage/stage.ts";
 import { SHARE } from "../stage/stage-layout.ts";
 import { moveSteps } from "./move-act.ts";
-import {
-  type Checks,
-  createChecks,
-  isOver,
-  mounted,
-  type Step,
-  StoryFailure,
-  seconds,
-  step,
-} from "./story-checks.ts";
+import { type Checks, createChecks, isOver, mounted, type Step, StoryFailure, step } from "./story-checks.ts";
 
 /**
  * How long a status must stay unchanged, ms: enough for three checks of the daemon, which checks twice a
@@ -51,7 +44,7 @@ function cableSteps(stage: Stage, checks: Checks): readonly Step[] {
       await stage.startMonitor();
       const readMs = await checks.readable();
       await checks.until("mounted over Thunderbolt", (share) => mounted(share, "tb"));
-      return `mounted over Thunderbolt, readable after ${seconds(readMs)}`;
+      return `mounted over Thunderbolt, readable after ${msText(readMs)}`;
     }),
     step("pull the Thunderbolt cable", async () => {
       await cables.tb.pull();
@@ -68,7 +61,7 @@ function cableSteps(stage: Stage, checks: Checks): readonly Step[] {
       });
       if (holder.ended) throw new StoryFailure("the process that holds the file has lost it");
       await checks.readable();
-      return `TB Ready after ${seconds(readyMs)}; still over Fallback, tail (pid ${holder.pid}) keeps its file`;
+      return `TB Ready after ${msText(readyMs)}; still over Fallback, tail (pid ${holder.pid}) keeps its file`;
     }),
     step("close the file", async () => {
       await holder?.close();
@@ -102,7 +95,7 @@ function cableSteps(stage: Stage, checks: Checks): readonly Step[] {
         "over Fallback, without an error",
         (share) => mounted(share, "fallback") && share.last_error === null,
       );
-      return `readable over Fallback ${seconds(readMs)} later`;
+      return `readable over Fallback ${msText(readMs)} later`;
     }),
     step("plug in Thunderbolt, with no file open", async () => {
       await cables.tb.plug();
@@ -143,7 +136,7 @@ function handSteps(stage: Stage, checks: Checks): readonly Step[] {
       });
       await checks.readable();
       await checks.until("over Fallback", (share) => mounted(share, "fallback"));
-      return `whole on the server ${seconds(savedMs)} after the cut`;
+      return `whole on the server ${msText(savedMs)} after the cut`;
     }),
     step("kill the daemon with SIGKILL, start it again", async () => {
       const earlierMount = await stage.mountId();
@@ -162,5 +155,5 @@ async function backOverThunderbolt(checks: Checks, fromMs: number): Promise<stri
   await checks.until("back over Thunderbolt", (share) => mounted(share, "tb") && !share.tb_recovery_pending);
   const backMs = systemClock.monotonicMs() - fromMs;
   await checks.readable();
-  return `back over Thunderbolt after ${seconds(backMs)}`;
+  return `back over Thunderbolt after ${msText(backMs)}`;
 }
