@@ -55,8 +55,8 @@ export async function checkLogin(
   const names = listed.ok ? listed.names : [];
   const twin = names.find((one) => one.normalize() === shareName.normalize());
   if (twin !== undefined) {
-    const [asked, has] = [escapedText(shareName), escapedText(twin)];
-    const text = `${host} has no share "${asked}", but "${has}": the same name in another Unicode form`;
+    const [queried, has] = [escapedText(shareName), escapedText(twin)];
+    const text = `${host} has no share "${queried}", but "${has}": the same name in another Unicode form`;
     return error("no_such_share", text, `share_name = "${has}"`);
   }
   const there = names.length === 0 ? "" : `; it has ${names.slice(0, 12).join(", ")}`;

@@ -84,7 +84,7 @@ export function dashboardRows(
     ...backends.flatMap((row, at) => conditionRows(row.backend.name, row, merged.backends?.[at]?.conditions)),
   ];
   const sorted = worstFirst(found, ({ condition }) => SEVERITY_TONES[condition.severity]);
-  const isNote = ({ condition }: (typeof found)[number]): boolean => condition.severity === "info";
+  const isInfo = ({ condition }: (typeof found)[number]): boolean => condition.severity === "info";
   const broken = aliases.filter(({ link }) => link !== "right").length;
   const rowsOf = (what: string, rows: readonly ChoiceRow[], more: string | null = null) => {
     const wanted = rows.filter((row) => isWanted(textOf(row)));
@@ -102,7 +102,7 @@ export function dashboardRows(
     ...rowsOf("Waits for approval", changes),
     ...rowsOf(
       "Needs attention",
-      sorted.filter((row) => !isNote(row)),
+      sorted.filter((row) => !isInfo(row)),
     ),
     ...rowsOf(
       "Shares",
@@ -114,7 +114,7 @@ export function dashboardRows(
     }),
     ...rowsOf("Servers", worstFirst(backends, toneOf), gateway?.url ?? "not listening"),
     ...rowsOf("Clients", clientRows),
-    ...rowsOf("Notes", sorted.filter(isNote)),
+    ...rowsOf("Notes", sorted.filter(isInfo)),
   ];
 }
 
