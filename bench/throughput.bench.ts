@@ -5,6 +5,7 @@ import { accessSync, constants } from "node:fs";
 import { copyFile, link, mkdir, mkdtemp, open, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
+import { formerShare } from "../src/config/read/normalize.ts";
 import { missingForPlainRig, type PlainRig, startPlainRig } from "../src/demo/stage/plain-rig.ts";
 import { createMountProgram } from "../src/mount-program/mount-program.ts";
 import { errorText } from "../src/runtime/errors.ts";
@@ -183,8 +184,7 @@ function shareSpec(
   const host = local === null ? "127.0.0.1" : null;
   const route = { host, port: rig.serverPort, interfaceName: null, folder: local };
   return {
-    name,
-    shareName: name,
+    ...formerShare(name),
     username: rig.username,
     password: rig.password,
     missingVariable: null,

@@ -1,9 +1,8 @@
 // The types of a checked configuration: complete, immutable, in milliseconds, bytes and absolute paths.
-import type { SecretReference } from "../secrets/reference.ts";
 import type { PrincipalLimits } from "./limits.ts";
 import type { Normalized } from "./schema/normalized.ts";
 import type { configFile } from "./schema/schema.ts";
-import type { MountAccess } from "./values/mount-access.ts";
+import type { fuseKeys } from "./schema/share-schema.ts";
 import type { ShareRequirement } from "./values/requirement.ts";
 import type { SecretText } from "./values/secret-text.ts";
 
@@ -68,27 +67,19 @@ export interface RouteConfig {
   readonly folder: string | null;
 }
 
-export interface ShareConfig {
-  /** The share's name, in Unicode form NFC. */
-  readonly name: string;
+/** The keys of a share that only mountaineer-fs uses. */
+export type MountOptions = Normalized<typeof fuseKeys>;
+type NormalizedShare = NormalizedFile["shares"][number];
+type RouteKey = `${"thunderbolt" | "fallback"}${"Host" | "Interface" | "Path"}`;
+
+/** The keys of a share, those of its NAS and of `[global]` included. */
+export type ShareConfig = Omit<NormalizedShare, RouteKey | "nas" | "driver"> & {
   readonly shareName: string;
   readonly username: string;
-  /** null: guest. */
-  readonly password: SecretReference | null;
   readonly driver: "fs" | "netfs" | "local";
-  /** The share's own setting, else that of `[global]`. */
   readonly onRouteChange: "move" | "remount";
-  readonly wake: "auto" | "off";
-  /** null: the default. */
-  readonly access: MountAccess | null;
-  /** Folders in which changes of other machines are heard for every program that watches. */
-  readonly watch?: readonly string[];
-  /** Files are locked on this machine only. */
-  readonly locks?: "local";
-  /** The networks on which the share is mounted, such as `subnet:10.0.0.0/24`; empty: any network. */
-  readonly onlyOn: readonly string[];
   readonly routes: { readonly tb: RouteConfig; readonly fallback: RouteConfig };
-}
+};
 
 export const MANAGEMENT_DEFAULT: ManagementConfig = {
   enabled: null,

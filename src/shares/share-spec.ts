@@ -26,9 +26,9 @@ export type RouteSpec = RouteConfig;
 
 export type DriverName = ShareConfig["driver"];
 
-export interface ShareSpec
-  extends Pick<ShareConfig, "name" | "shareName" | "username" | "driver" | "routes">,
-    Partial<Pick<ShareConfig, "access" | "watch" | "locks">> {
+type PolicyKey = "onRouteChange" | "wake" | "onlyOn";
+
+export interface ShareSpec extends Omit<ShareConfig, "password" | PolicyKey> {
   /** The resolved password; null: guest. Never logged. */
   readonly password: string | null;
   /**
@@ -55,6 +55,6 @@ type Timing = "checkIntervalMs" | "connectTimeoutMs" | "mountHangMs" | "outagePa
 export interface SharePolicy
   extends Pick<GlobalConfig, Timing | "autoFailback" | "lsofRecheck">,
     Pick<ShareConfig, "onRouteChange">,
-    Partial<Pick<ShareConfig, "wake" | "onlyOn">> {
+    Partial<Pick<ShareConfig, Exclude<PolicyKey, "onRouteChange">>> {
   readonly stableMs: number;
 }

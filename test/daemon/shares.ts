@@ -1,5 +1,6 @@
 // Shares as the engine sees them, for tests of how they are reported.
 
+import { formerShare } from "../../src/config/read/normalize.ts";
 import { EMPTY_SHARE_MEMORY } from "../../src/reconcile/state-store.ts";
 import type { FoundMount, MountDriver } from "../../src/shares/drivers/mount-driver.ts";
 import type { ShareView } from "../../src/shares/engine/share-cycle.ts";
@@ -31,7 +32,7 @@ function unasked(): never {
 export function specOf(changes: Partial<ShareSpec> = {}): ShareSpec {
   const route = { port: 445, interfaceName: null, folder: null };
   return {
-    name: "CORE",
+    ...formerShare("CORE"),
     shareName: "core",
     username: "ada",
     password: null,

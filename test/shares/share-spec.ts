@@ -1,5 +1,6 @@
 // A share as the daemon hands it to drivers and rules: what a test does not name is as most shares have it.
 import { join } from "node:path";
+import { formerShare } from "../../src/config/read/normalize.ts";
 import type { RouteSpec, ShareSpec } from "../../src/shares/share-spec.ts";
 
 export function routeTo(host: string | null, change: Partial<RouteSpec> = {}): RouteSpec {
@@ -13,8 +14,7 @@ export function shareSpec({
   ...change
 }: Partial<ShareSpec> & { readonly folder?: string } = {}): ShareSpec {
   return {
-    name,
-    shareName: name,
+    ...formerShare(name),
     username: "ann",
     password: null,
     missingVariable: null,

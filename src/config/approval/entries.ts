@@ -58,7 +58,7 @@ const BACKEND_FIELDS: Kinds = {
   // A disabled backend is not an entry; enabling a backend adds an entry.
   enabled: "free",
 };
-const SHARE_FIELDS: Kinds = { ...approvalsIn(shareKeys), routes: "sends", access: "access" };
+const SHARE_FIELDS: Kinds = { ...approvalsIn(shareKeys), routes: "sends" };
 
 const SECTION_KINDS = approvalsIn(configFile.keys);
 /** Sections that are not one entry with one part: each has members, or parts of several kinds, or no part. */
@@ -67,10 +67,12 @@ const DIVIDED = [
   // Shares have what it gives them.
   "nas",
 ];
-/** Sections of one part. The names are the keys of `MountaineerConfig`. */
-const WHOLE_SECTIONS = Object.keys(SECTION_KINDS).filter(
-  (name) => !DIVIDED.includes(name) && SECTION_KINDS[name] !== "free",
-) as readonly (keyof MountaineerConfig)[];
+/** Sections of one part. */
+const WHOLE_KINDS = Object.entries(SECTION_KINDS).filter(
+  ([name, kind]) => !DIVIDED.includes(name) && kind !== "free",
+);
+// The assertion holds: the engine has these sections under the file's names.
+const WHOLE_SECTIONS = WHOLE_KINDS.map(([name]) => name) as readonly (keyof MountaineerConfig)[];
 
 /**
  * The fields of the sections that are entries, by id. The sign-in and `[server]` are one entry, because a listening
@@ -81,9 +83,7 @@ const SECTIONS: Readonly<Record<string, Kinds>> = {
   incoming_auth: { ...approvalsIn(serverKeys), incomingAuth: "access", isListed: "free" },
   trust: approvalsIn(trustKeys),
   [BACKEND_DEFAULTS]: approvalsIn(backendDefaultKeys),
-  ...Object.fromEntries(
-    WHOLE_SECTIONS.map((key) => [snakeCase(key), { [key]: SECTION_KINDS[key] ?? "runs" }]),
-  ),
+  ...Object.fromEntries(WHOLE_KINDS.map(([key, kind]) => [snakeCase(key), { [key]: kind }])),
 };
 
 /** The entries of a configuration. A backend that is off is not an entry. */

@@ -4,10 +4,10 @@ import { STORED_FORM } from "../../secrets/reference.ts";
 import type { HomeContext } from "../home-context.ts";
 import { type Normalized, normalized } from "../schema/normalized.ts";
 import { type ConfigFile, configFile } from "../schema/schema.ts";
-import { fuseKeys } from "../schema/share-schema.ts";
+import { fuseKeys, shareKeys } from "../schema/share-schema.ts";
+import { table } from "../schema/tables.ts";
 import type { ConfigWarning, MountaineerConfig, RouteConfig, ShareConfig } from "../snapshot.ts";
 import { SMB_PORT } from "../values/host-text.ts";
-import { DEFAULT_ACCESS } from "../values/mount-access.ts";
 import { RESERVED_SHARE_NAME } from "../values/names.ts";
 import { defaultSharesRoot, expandPath } from "../values/paths.ts";
 import { gatewayConfig, gatewayWarnings } from "./normalize-gateway.ts";
@@ -17,7 +17,7 @@ type NormalizedShare = NormalizedFile["shares"][number];
 
 function driverOf(
   { driver, thunderboltPath }: NormalizedShare,
-  homeContext: HomeContext,
+  homeContext: Pick<HomeContext, "smbDriver">,
 ): ShareConfig["driver"] {
   const isLocal = driver === "local" || thunderboltPath !== null;
   return isLocal ? "local" : (homeContext.smbDriver ?? "fs");
@@ -33,37 +33,30 @@ function route(
 
 function engineShare(
   share: NormalizedShare,
-  global: NormalizedFile["global"],
-  homeContext: HomeContext,
+  global: Pick<NormalizedFile["global"], "onRouteChange">,
+  homeContext: Pick<HomeContext, "userName" | "smbDriver">,
 ): ShareConfig {
-  const { name, password, wake, onlyOn, allowOther, fileMode, folderMode, symlinks, watch, locks, readOnly } =
-    share;
-  const isDefault =
-    readOnly !== true && [allowOther, fileMode, folderMode, symlinks].every((value) => value === null);
-  const access = {
-    allowOther: allowOther ?? DEFAULT_ACCESS.allowOther,
-    fileMode: fileMode ?? DEFAULT_ACCESS.fileMode,
-    folderMode: folderMode ?? DEFAULT_ACCESS.folderMode,
-    symlinks: symlinks ?? DEFAULT_ACCESS.symlinks,
-    ...(readOnly === true ? { readOnly } : {}),
-  };
+  const { nas: _, thunderboltHost, thunderboltInterface, thunderboltPath, ...others } = share;
+  const { fallbackHost, fallbackInterface, fallbackPath, ...own } = others;
   return {
-    name,
-    shareName: share.shareName ?? name,
-    username: share.username ?? homeContext.userName,
-    password,
+    ...own,
+    shareName: own.shareName ?? own.name,
+    username: own.username ?? homeContext.userName,
     driver: driverOf(share, homeContext),
-    onRouteChange: share.onRouteChange ?? global.onRouteChange,
-    wake,
-    access: isDefault ? null : access,
-    ...(watch === null ? {} : { watch }),
-    ...(locks === "local" ? { locks } : {}),
-    onlyOn,
+    onRouteChange: own.onRouteChange ?? global.onRouteChange,
     routes: {
-      tb: route(share.thunderboltHost, share.thunderboltInterface, share.thunderboltPath),
-      fallback: route(share.fallbackHost, share.fallbackInterface, share.fallbackPath),
+      tb: route(thunderboltHost, thunderboltInterface, thunderboltPath),
+      fallback: route(fallbackHost, fallbackInterface, fallbackPath),
     },
   };
+}
+
+const EMPTY_SHARE = normalized(shareKeys, table("", shareKeys).read({}, [], []), "");
+
+/** A share of which only the name is known, because it is no longer configured. */
+export function formerShare(name: string): ShareConfig {
+  const share = { ...EMPTY_SHARE, name, driver: "local", wake: "off" } as const;
+  return engineShare(share, { onRouteChange: "move" }, { userName: "" });
 }
 
 export function engineConfig(file: ConfigFile, homeContext: HomeContext): MountaineerConfig {
@@ -114,7 +107,7 @@ function shareWarnings({ shares, nas }: ConfigFile, engineShares: readonly Share
       ...(driver === "fs" ? [] : FUSE_ONLY),
     ];
     for (const key of unused) {
-      if (share[key] === undefined) continue;
+      if (share[key] === shareKeys[key].fallback) continue;
       warnings.push({
         path: `${at}.${key}`,
         text: `driver \`${driver}\` does not use \`${key}\``,

@@ -1,7 +1,7 @@
 // The keys of `[global]`, `[[shares]]` and `[[aliases]]`.
 import { parseNasName } from "../values/backend-names.ts";
 import { describeServerShare } from "../values/mistakes.ts";
-import { DEFAULT_ACCESS, MODE_EXPECTED, parseMode, type SymlinksShown } from "../values/mount-access.ts";
+import { MODE_EXPECTED, parseMode, type SymlinksShown } from "../values/mount-access.ts";
 import {
   NETWORK_MARK_EXPECTED,
   parseAliasName,
@@ -14,17 +14,7 @@ import {
   SUBPATH_EXPECTED,
 } from "../values/names.ts";
 import { choiceKey, defaulted, numberKey, optional, required, toggleKey } from "./schema-keys.ts";
-import {
-  choice,
-  host,
-  list,
-  networkInterface,
-  path,
-  reference,
-  text,
-  toggle,
-  type Value,
-} from "./value-types.ts";
+import { choice, host, list, networkInterface, path, reference, text, type Value } from "./value-types.ts";
 
 const symlinks: Value<SymlinksShown> = {
   ...choice(["inside"]),
@@ -114,7 +104,7 @@ function modeKey(mode: string, what: string) {
   const absent = `"${mode}"`;
   const meaning = `On Linux: the mode of ${what}.`;
   const value = text("plain", parseMode, { type: "file mode", expected: MODE_EXPECTED });
-  return optional("access", value, { absent, meaning, example: absent });
+  return defaulted("access", value, mode, { absent, meaning, example: '"0700"' });
 }
 
 /** The keys of `[nas.NAME]`, which are those of a share that has no `nas`. */
@@ -158,39 +148,29 @@ export const nasKeys = {
 
 /** The keys of a share that only mountaineer-fs uses. */
 export const fuseKeys = {
-  allow_other: optional("access", toggle, {
-    absent: String(DEFAULT_ACCESS.allowOther),
-    meaning:
-      "On Linux: let other users use the mount, as `username` on the server. Needs `user_allow_other` in /etc/fuse.conf, unless you are root.",
-    example: "true",
-  }),
-  read_only: optional("access", toggle, {
-    absent: "false",
-    meaning: "On Linux: refuse all changes through the mount.",
-    example: "true",
-  }),
-  file_mode: modeKey(
-    DEFAULT_ACCESS.fileMode,
-    "every file; without execute bits no program runs from the share",
+  allow_other: toggleKey(
+    "access",
+    false,
+    "On Linux: let other users use the mount, as `username` on the server. Needs `user_allow_other` in /etc/fuse.conf, unless you are root.",
   ),
-  folder_mode: modeKey(DEFAULT_ACCESS.folderMode, "every folder"),
-  symlinks: optional("access", symlinks, {
+  read_only: toggleKey("access", false, "On Linux: refuse all changes through the mount."),
+  file_mode: modeKey("0755", "every file; without execute bits no program runs from the share"),
+  folder_mode: modeKey("0755", "every folder"),
+  symlinks: defaulted("access", symlinks, "inside", {
     absent: '"inside"',
     meaning:
       "On Linux: which symbolic links of the share are links. `inside`: those that do not lead out of it; the others are shown as files.",
     example: "true",
   }),
-  watch: optional("free", list(text("plain", parseSubpath, { expected: SUBPATH_EXPECTED })), {
+  watch: defaulted("free", list(text("plain", parseSubpath, { expected: SUBPATH_EXPECTED })), [], {
     absent: "[]",
     meaning:
       "On Linux: folders in which programs of other users and of containers also hear of other machines' changes.",
     example: '["Photos"]',
   }),
-  locks: optional("free", choice(["server", "local"]), {
-    absent: '"server"',
+  locks: choiceKey("free", ["server", "local"], "server", {
     meaning:
       "On Linux: where files are locked. `server`: programs of several machines exclude each other. `local`: only those of this machine do.",
-    example: '"local"',
   }),
 };
 

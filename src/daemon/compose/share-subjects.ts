@@ -1,5 +1,6 @@
 // Turns the configuration's shares into the engine's subjects: resolves secrets, builds paths, picks drivers.
 import { join } from "node:path";
+import { formerShare } from "../../config/read/normalize.ts";
 import type { MountaineerConfig, ShareConfig } from "../../config/snapshot.ts";
 import { referenceKey, resolveReference } from "../../secrets/reference.ts";
 import type { MountDriver } from "../../shares/drivers/mount-driver.ts";
@@ -19,25 +20,13 @@ export function shareSubjects(config: MountaineerConfig, context: SubjectContext
   return config.shares.map((share) => subjectOf(share, config, context));
 }
 
-const NO_ROUTE = { host: null, port: 445, interfaceName: null, folder: null };
-
 /** A share of which only the name is known, because it is no longer configured. */
 export function formerSubject(
   name: string,
   config: MountaineerConfig,
   context: SubjectContext,
 ): ConfiguredShare {
-  const routes = { tb: NO_ROUTE, fallback: NO_ROUTE };
-  const about = {
-    driver: "local",
-    onRouteChange: "move",
-    wake: "off",
-    onlyOn: [],
-    access: null,
-    username: "",
-    password: null,
-  } as const;
-  return subjectOf({ ...about, name, shareName: name, routes }, config, context);
+  return subjectOf(formerShare(name), config, context);
 }
 
 function subjectOf(

@@ -44,11 +44,11 @@ const FUSE_CONF = "/etc/fuse.conf";
 
 /** Why FUSE refuses `allow_other` to this user; null: it allows it, or the share does not ask for it. */
 export async function whyNotForOthers(
-  { access }: Pick<ShareSpec, "access">,
+  { allowOther }: Partial<Pick<ShareSpec, "allowOther">>,
   userId = process.getuid?.(),
   path = FUSE_CONF,
 ): Promise<MissingRequirement | null> {
-  if (access?.allowOther !== true || userId === 0) return null;
+  if (allowOther !== true || userId === 0) return null;
   const text = await readFile(path, "utf8").catch(recoverFrom(isSystemError, ""));
   if (/^[ \t]*user_allow_other[ \t]*$/m.test(text)) return null;
   return {

@@ -135,11 +135,9 @@ function createFrameKeys({ screens, shown, show, overlay, prompt, strip }: KeyPa
     if (!hasWarned && screens.some((screen) => screen.warnUnsaved?.() === true)) hasWarned = true;
     else hasLeft = true;
   };
-  /** Passes the whole text to a screen that accepts it; other screens get it key by key. */
   const paste = (text: string): void => {
     const isOnScreen = !overlay.isOpen() && prompt.state.get().question === null;
     if (isOnScreen && isQueued()) queued.add({ kind: "paste", text });
-    else if (isOnScreen && shown.get().onPaste?.(text) === true) hasWarned = false;
     else for (const key of keysOfText(text)) pressOne(key);
   };
   const pressOne = (key: Key): void => {

@@ -86,7 +86,7 @@ const PARTS: Guards = {
   access:
     "backend_defaults.instances backends.instances backends.folders backends.filters backends.toolOverrides incoming_auth.incomingAuth incoming_auth.host " +
     "incoming_auth.port incoming_auth.publicUrl incoming_auth.allowedOrigins incoming_auth.sessionKey conflict_resolution.conflictResolution groups.groups profiles.profiles " +
-    "authorization.authorization scripts.scripts shares.access",
+    "authorization.authorization scripts.scripts shares.allowOther shares.fileMode shares.folderMode shares.readOnly shares.symlinks",
   guards:
     "shares.name backends.pin aliases.share aliases.targetSubpath aliases.path " +
     "global.sharesRoot global.mountRoot trust.pin limits.limits audit.audit",

@@ -1,6 +1,6 @@
 // How mountaineer-fs is started for a mount: its files and arguments, and why it could not mount.
 import { join } from "node:path";
-import { DEFAULT_ACCESS } from "../../../config/values/mount-access.ts";
+import type { MountOptions } from "../../../config/snapshot.ts";
 import { errorIn } from "../../../mount-program/program-connection.ts";
 import { accountArguments, loginsFolder, routeArguments } from "../../program/arguments.ts";
 import { preferredRoute, ROUTE_NAMES, type RouteName, type ShareSpec } from "../../share-spec.ts";
@@ -54,19 +54,27 @@ export function fsArguments({ share, route, plan, files, home, mountPath }: FsMo
     ...(plan.newPassword ? ["-new-password"] : []),
     ...(plan.newServer ? ["-new-server"] : []),
     ...["-uid", `${process.getuid?.() ?? 0}`, "-gid", `${process.getgid?.() ?? 0}`],
-    ...accessArguments(share),
+    ...optionArguments(share),
     ...["-fsname", source, mountPath],
   ];
 }
 
-function accessArguments({ access, watch = [], locks }: ShareSpec): string[] {
-  const { allowOther, fileMode, folderMode, symlinks, readOnly } = access ?? DEFAULT_ACCESS;
-  const links = symlinks === "inside" ? [] : ["-symlinks", `${symlinks}`];
-  const modes = ["-file-mode", fileMode, "-dir-mode", folderMode];
-  const heard = watch.flatMap((folder) => ["-watch", folder]);
-  const locked = locks === undefined ? [] : ["-locks", locks];
-  const flags = [...(readOnly === true ? ["-read-only"] : []), ...(allowOther ? ["-allow-other"] : [])];
-  return [...modes, ...links, ...locked, ...heard, ...flags];
+/** The arguments for each option; none for the program's own default. */
+const OPTIONS: { readonly [Key in keyof MountOptions]: (value: MountOptions[Key]) => readonly string[] } = {
+  fileMode: (mode) => ["-file-mode", mode],
+  folderMode: (mode) => ["-dir-mode", mode],
+  symlinks: (shown) => (shown === "inside" ? [] : ["-symlinks", `${shown}`]),
+  locks: (where) => (where === "server" ? [] : ["-locks", where]),
+  watch: (folders) => folders.flatMap((folder) => ["-watch", folder]),
+  readOnly: (is) => (is ? ["-read-only"] : []),
+  allowOther: (is) => (is ? ["-allow-other"] : []),
+};
+// The assertion holds: the object has no other keys.
+const OPTION_KEYS = Object.keys(OPTIONS) as readonly (keyof MountOptions)[];
+
+function optionArguments(share: MountOptions): readonly string[] {
+  const argumentsOf = <Key extends keyof MountOptions>(key: Key) => OPTIONS[key](share[key]);
+  return OPTION_KEYS.flatMap((key) => argumentsOf(key));
 }
 
 /**
@@ -77,7 +85,7 @@ export function fsOptions(share: ShareSpec, moves: boolean, program: string): st
   return [
     moves ? MOVES : "remount",
     ...accountArguments({ ...share, isGuest: share.password === null }),
-    ...accessArguments(share),
+    ...optionArguments(share),
     program,
   ].join(" ");
 }

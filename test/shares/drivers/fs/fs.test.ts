@@ -130,8 +130,7 @@ describe("the driver fs", () => {
     const [seen] = await found(fresh(), share);
     assert.ok(seen);
     assert.deepEqual({ ...seen, id: mount.id }, mount);
-    const access = { allowOther: false, fileMode: "0600", folderMode: "0700", symlinks: "inside" } as const;
-    const [outdated] = await found(driver, { ...share, access });
+    const [outdated] = await found(driver, { ...share, fileMode: "0600", folderMode: "0700" });
     assert.equal(outdated?.outdated, true);
 
     let ended = 0;
@@ -190,7 +189,7 @@ describe("the driver fs", () => {
   it("a guest, a mount that stays on its route, an IPv6 host and what a person asked for have the arguments for it", () => {
     const share: ShareSpec = shareSpec({
       routes: { tb: routeTo("fd00::1", { port: 4450 }), fallback: routeTo("nas.local") },
-      access: { allowOther: true, fileMode: "0640", folderMode: "0750", symlinks: true, readOnly: true },
+      ...{ allowOther: true, fileMode: "0640", folderMode: "0750", symlinks: true, readOnly: true },
       locks: "local",
     });
     const tb = { address: "fd00::1", port: 4450, interfaceName: null };

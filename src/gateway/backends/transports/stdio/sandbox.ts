@@ -119,8 +119,8 @@ shift
 while [ "$1" != -- ]; do
   to=$(readlink -f -- "$1") own=$(readlink -f -- "$2")
   if [ -n "$to" ] && [ -n "$own" ]; then
-    case "$own/" in "\${to%/}/"*) to=own ;; esac
-    case "$to/" in own/ | "$own/"*)
+    case "$own/" in "\${to%/}/"*) to=$own ;; esac
+    case "$to/" in "$own/"*)
       printf 'bwrap: %s leads to what is hidden\\n' "$1" >&2
       exit 1
     esac
