@@ -3,13 +3,12 @@ import type { DoctorFinding } from "../api/doctor-report.ts";
 import type { RouteConfig, ShareConfig } from "../config/snapshot.ts";
 import { hostText } from "../config/values/host-text.ts";
 import { contactShare } from "../daemon/compose/share-contact.ts";
-import { faultOf } from "../daemon/control/verify.ts";
+import { faultOf, ROUTE_LABELS } from "../daemon/control/verify.ts";
 import type { ProbeResult } from "../network/probe/probe-result.ts";
 import { findRoute, type RouteLookup } from "../network/routes/route-lookup.ts";
 import type { Contact } from "../shares/program/sign-in.ts";
+import { ROUTE_NAMES, type RouteName } from "../shares/share-spec.ts";
 import { type DoctorContext, findingsOf } from "./context.ts";
-
-type RouteName = "tb" | "fallback";
 
 export interface HostCheck {
   readonly share: string;
@@ -29,7 +28,6 @@ const finding = findingsOf("hosts");
  * none.
  */
 const PROBE_AT_LEAST_MS = 1_500;
-const ROUTE_LABELS: Readonly<Record<RouteName, string>> = { tb: "preferred", fallback: "fallback" };
 
 /**
  * Probes the hosts of the shares that are used on this network, and looks up the system's route to each. A host of several
@@ -48,7 +46,7 @@ export async function checkHosts(context: DoctorContext): Promise<readonly HostC
   };
   const checks = snapshot.config.shares.flatMap((share) => {
     const checked = contactShare(share, { ...context, location: parts.location });
-    return (["tb", "fallback"] as const).map(async (route): Promise<HostCheck | null> => {
+    return ROUTE_NAMES.map(async (route): Promise<HostCheck | null> => {
       const config = share.routes[route];
       const contact = await checked;
       if (config.host === null || contact.offNetwork !== null) return null;
@@ -62,18 +60,13 @@ export async function checkHosts(context: DoctorContext): Promise<readonly HostC
 }
 
 export function examineHosts(checks: readonly HostCheck[], shares: readonly ShareConfig[]): DoctorFinding[] {
-  const found = new Map<string, DoctorFinding>();
-  // Adds the same finding only once, because several shares may use one host.
-  const add = (one: DoctorFinding): void => void found.set(`${one.code} ${one.text}`, one);
-  for (const check of checks) for (const one of answerOf(check)) add(one);
-  for (const check of checks) for (const one of routeFindings(check)) add(one);
-  for (const { name } of shares) {
-    const [tb, fallback] = (["tb", "fallback"] as const).map((route) =>
+  const pairs = shares.flatMap(({ name }) => {
+    const [tb, fallback] = ROUTE_NAMES.map((route) =>
       checks.find((check) => check.share === name && check.route === route),
     );
-    if (tb !== undefined && fallback !== undefined) for (const one of pairOf(tb, fallback)) add(one);
-  }
-  return [...found.values()];
+    return tb === undefined || fallback === undefined ? [] : pairOf(tb, fallback);
+  });
+  return [...checks.flatMap(answerOf), ...checks.flatMap(routeFindings), ...pairs];
 }
 
 /** A host that does not answer is a finding of `verify`. */

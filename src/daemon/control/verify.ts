@@ -182,7 +182,7 @@ export function verifyShare(view: ShareView): VerifyFinding[] {
 
 type Fault = Pick<VerifyFinding, "code" | "text" | "hint">;
 
-const ROUTE_LABELS: Readonly<Record<RouteName, string>> = { tb: "preferred", fallback: "fallback" };
+export const ROUTE_LABELS: Readonly<Record<RouteName, string>> = { tb: "preferred", fallback: "fallback" };
 
 /** The remedy for hosts that do not answer: one, or one for each. */
 function remedyOf(

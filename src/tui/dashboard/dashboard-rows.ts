@@ -173,11 +173,3 @@ export function chosenRow(rows: readonly DashboardRow[], chosen: string | null):
 function isOwner({ kind }: DashboardRow): boolean {
   return kind === "share" || kind === "backend";
 }
-
-/** Returns the row to choose after a move by `by` rows, downwards if positive; stops at both ends. null: no rows. */
-export function movedChoice(rows: readonly DashboardRow[], chosen: string | null, by: number): string | null {
-  const choices = rows.filter(isChoice);
-  const at = choices.findIndex(({ id }) => id === chosenRow(rows, chosen)?.id);
-  const next = Math.max(0, Math.min(choices.length - 1, Math.max(0, at) + by));
-  return choices[next]?.id ?? null;
-}

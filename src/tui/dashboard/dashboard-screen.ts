@@ -9,16 +9,16 @@ import type { ApproveSession } from "../approve/approve-session.ts";
 import type { EventRing } from "../events/event-ring.ts";
 import { attempt, repeat } from "../terminal/attempt.ts";
 import { absenceLines } from "../terminal/connection.ts";
-import { isNamed, type Key, rowsMoved } from "../terminal/key.ts";
+import { isNamed, type Key } from "../terminal/key.ts";
 import { type Line, span } from "../terminal/line.ts";
 import {
   detailsPart,
-  type FilterState,
+  EMPTY_LIST,
   filterLine,
   filterOf,
-  NO_FILTER,
-  pressFilterKey,
-  type ScrollPosition,
+  type ListState,
+  listHints,
+  pressListKey,
 } from "../terminal/list-state.ts";
 import type { KeyHelp, Screen, ScreenSize, ShellLine } from "../terminal/screen.ts";
 import type { Actions } from "./actions.ts";
@@ -29,7 +29,7 @@ import {
   type DashboardRow,
   type DashboardView,
   dashboardRows,
-  movedChoice,
+  isChoice,
 } from "./dashboard-rows.ts";
 
 /**
@@ -54,6 +54,9 @@ const KEYS: readonly KeyHelp[] = [
   { keys: "X", does: "restart the daemon; mounts stay" },
 ];
 
+const DOWN: Key = { kind: "named", name: "down" };
+const UP: Key = { kind: "named", name: "up" };
+
 interface DashboardOptions {
   readonly link: DaemonConnection;
   readonly approving: Pick<ApproveSession, "state">;
@@ -77,25 +80,22 @@ const SCREENS: Readonly<Record<DashboardView, Pick<Screen, "key" | "about">>> = 
 
 export function createDashboardScreen(view: DashboardView, options: DashboardOptions): Screen {
   const { link, approving, ring, actions, clock } = options;
-  const chosen = createStore<string | null>(null);
+  const list = createStore<ListState<string>>(EMPTY_LIST);
   const clients = createStore<readonly ClientStatus[]>([]);
-  /** The scroll position in the chosen row's details; null: the list is shown. */
-  const details = createStore<ScrollPosition | null>(null);
-  const filter = createStore<FilterState>(NO_FILTER);
   const rows = (): readonly DashboardRow[] => {
     const status = link.status.get();
     if (status === null) return [];
     const approvals = approving.state.get().report;
     const facts = { status, approvals, clients: clients.get(), nowMs: clock.wallMs() };
-    return dashboardRows(facts, view, filterOf(filter.get()));
+    return dashboardRows(facts, view, filterOf(list.get()));
   };
-  const choice = (): ChoiceRow | null => chosenRow(rows(), chosen.get());
+  const choice = (): ChoiceRow | null => chosenRow(rows(), list.get().chosen);
   return {
     ...SCREENS[view],
     view,
     title: view,
     keys: KEYS,
-    changes: eitherOf(link.status, approving.state, ring.count, chosen, clients, details, filter),
+    changes: eitherOf(link.status, approving.state, ring.count, list, clients),
     open(signal) {
       const readClients = (): Promise<void> =>
         attempt(
@@ -113,8 +113,8 @@ export function createDashboardScreen(view: DashboardView, options: DashboardOpt
     },
     draw(size) {
       const now = rows();
-      const row = chosenRow(now, chosen.get());
-      const position = details.get();
+      const row = chosenRow(now, list.get().chosen);
+      const position = list.get().details;
       const status = link.status.get();
       if (position !== null && row !== null && status !== null)
         return detailsPart(
@@ -123,39 +123,25 @@ export function createDashboardScreen(view: DashboardView, options: DashboardOpt
           size.height,
           size,
         );
-      const typed = filterLine(filter.get(), size);
+      const typed = filterLine(list.get(), size);
       const height = size.height - typed.length;
       return [...typed, ...drawnLines(view, options, now, row, { ...size, height }, typed.length > 0)];
     },
-    hints() {
-      if (details.get() !== null) return ["arrows scroll", "Esc back"];
-      return filter.get().isTyping ? ["type words", "Enter keep", "Esc drop"] : hintsOf(choice());
-    },
+    hints: () => listHints(list.get()) ?? hintsOf(choice()),
     onKey(key) {
-      const typed = details.get() === null ? pressFilterKey(filter.get(), key) : null;
-      if (typed !== null) {
-        filter.set(typed);
-        return true;
-      }
-      const by = rowsMoved(key) || (isNamed(key, "tab") ? 1 : isNamed(key, "backtab") ? -1 : 0);
-      const position = details.get();
-      if (position !== null) {
-        if (by !== 0) details.set({ top: position.top + by });
-        else if (isNamed(key, "escape") || isNamed(key, "enter")) details.set(null);
-        else return false;
-        return true;
-      }
+      const now = list.get();
+      const ids = rows()
+        .filter(isChoice)
+        .map(({ id }) => id);
       const row = choice();
-      if (isNamed(key, "enter") && row !== null && row.kind !== "waiting") {
-        chosen.set(row.id);
-        details.set({ top: 0 });
-        return true;
-      }
-      if (by !== 0) {
-        chosen.set(movedChoice(rows(), choice()?.id ?? null, by));
-        return true;
-      }
-      return act(options, row, key);
+      const isReview = isNamed(key, "enter") && row?.kind === "waiting" && !now.isTyping;
+      const moved = isNamed(key, "tab") ? DOWN : isNamed(key, "backtab") ? UP : key;
+      const next = isReview
+        ? null
+        : pressListKey(now, moved, { ids, chosen: row?.id ?? null, top: ids[0] ?? null });
+      if (next === null) return now.details === null && act(options, row, key);
+      list.set(next);
+      return true;
     },
     shells: () => shellsOf(actions, choice()),
   };

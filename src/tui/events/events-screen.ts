@@ -12,6 +12,7 @@ import {
   filterLine,
   filterOf,
   type ListState,
+  listHints,
   pressListKey,
 } from "../terminal/list-state.ts";
 import type { KeyHelp, Screen, ScreenSize, ShellLine } from "../terminal/screen.ts";
@@ -48,17 +49,15 @@ export function createEventsScreen(link: DaemonConnection, ring: EventRing): Scr
     keys: KEYS,
     changes: eitherOf(state, ring.count),
     draw: (size) => eventsLines(state.get(), ring, absenceLines(link.connection.get(), size), size),
-    hints: () => hintsOf(state.get()),
+    hints: () => listHints(state.get().list) ?? HINTS,
     shells: () => SHELLS,
     onKey(key) {
       const now = state.get();
       const turned = now.list.isTyping || now.list.details !== null ? null : turnedFilters(now, ring, key);
       if (turned !== null) return put(turned);
-      const list = pressListKey(
-        now.list,
-        key,
-        matching(now, ring).map(({ order }) => order),
-      );
+      const ids = matching(now, ring).map(({ order }) => order);
+      // At the top row, null lets the list follow new rows.
+      const list = pressListKey(now.list, key, { ids, chosen: chosenId(now.list, ids), top: null });
       if (list !== null) return put({ list });
       const hasFilter = now.kind !== null || now.subject !== null;
       return isNamed(key, "escape") && hasFilter && put({ kind: null, subject: null });
@@ -153,8 +152,4 @@ function fieldLines(record: object, view: View): readonly Line[] {
   });
 }
 
-function hintsOf({ list }: EventsState): readonly string[] {
-  if (list.isTyping) return ["type words", "Enter keep", "Esc drop"];
-  if (list.details !== null) return ["arrows scroll", "Esc back"];
-  return ["Enter details", "/ filter", "n kind", "b whose", "Esc all", "? help", "q quit"];
-}
+const HINTS = ["Enter details", "/ filter", "n kind", "b whose", "Esc all", "? help", "q quit"];

@@ -18,26 +18,30 @@ export interface FilterState {
   readonly isTyping: boolean;
 }
 
-export const NO_FILTER: FilterState = { filter: { text: "", caret: 0 }, isTyping: false };
+const NO_FILTER: FilterState = { filter: { text: "", caret: 0 }, isTyping: false };
 
-export interface ListState extends FilterState {
-  /** Id of the chosen row; null: always the newest one. */
-  readonly chosen: number | null;
+export interface ListState<Id = number> extends FilterState {
+  /** Id of the chosen row; null: always the newest one, or the first share or server. */
+  readonly chosen: Id | null;
   /** The place in the chosen row's details; null: the list is shown. */
   readonly details: ScrollPosition | null;
 }
 
-export const EMPTY_LIST: ListState = { ...NO_FILTER, chosen: null, details: null };
+export const EMPTY_LIST: ListState<never> = { ...NO_FILTER, chosen: null, details: null };
 
 /**
  * The state after a key; null if the key has no meaning for the list. `ids`: ids of the matching rows, from
- * the top down.
+ * the top down; `chosen`: of the row that counts as chosen. `top`: what a move to the top row chooses.
  */
-export function pressListKey(state: ListState, key: Key, ids: readonly number[]): ListState | null {
+export function pressListKey<Id>(
+  state: ListState<Id>,
+  key: Key,
+  { ids, chosen, top }: { readonly ids: readonly Id[]; readonly chosen: Id | null; readonly top: Id | null },
+): ListState<Id> | null {
   if (state.isTyping) {
     const typed = pressFilterKey(state, key);
-    const chosen = typed?.filter.text === state.filter.text ? state.chosen : null;
-    return { ...state, ...typed, chosen };
+    const isSame = typed.filter.text === state.filter.text;
+    return { ...state, ...typed, chosen: isSame ? state.chosen : null };
   }
   const by = rowsMoved(key);
   if (state.details !== null) {
@@ -45,24 +49,26 @@ export function pressListKey(state: ListState, key: Key, ids: readonly number[])
     return isNamed(key, "escape") || isNamed(key, "enter") ? { ...state, details: null } : null;
   }
   if (key.kind === "character" && key.text === "/") return { ...state, isTyping: true };
-  if (isNamed(key, "enter"))
-    return ids.length === 0 ? null : { ...state, chosen: chosenId(state, ids), details: { top: 0 } };
+  if (isNamed(key, "enter")) return ids.length === 0 ? null : { ...state, chosen, details: { top: 0 } };
   if (isNamed(key, "escape")) {
     const isClear = state.filter.text === "" && state.chosen === null;
     return isClear ? null : { ...state, ...NO_FILTER, chosen: null };
   }
   if (by === 0) return null;
-  const chosen = chosenId(state, ids);
   const at = chosen === null ? -1 : ids.indexOf(chosen);
   const next = Math.max(0, Math.min(ids.length - 1, Math.max(0, at) + by));
-  // At the top row, null lets the list follow new rows.
-  return { ...state, chosen: next === 0 ? null : (ids[next] ?? null) };
+  return { ...state, chosen: next === 0 ? top : (ids[next] ?? null) };
 }
 
-/** `/` begins the typing. Then every key edits the filter, but Enter keeps and Escape drops it. null: no meaning. */
-export function pressFilterKey({ filter, isTyping }: FilterState, key: Key): FilterState | null {
-  if (isNamed(key, "escape")) return isTyping || filter.text !== "" ? NO_FILTER : null;
-  if (!isTyping) return key.kind === "character" && key.text === "/" ? { filter, isTyping: true } : null;
+/** While a filter is typed or details are shown; null: otherwise. */
+export function listHints({ isTyping, details }: ListState<unknown>): readonly string[] | null {
+  if (isTyping) return ["type words", "Enter keep", "Esc drop"];
+  return details === null ? null : ["arrows scroll", "Esc back"];
+}
+
+/** Every key edits the filter, but Enter keeps and Escape drops it. */
+function pressFilterKey({ filter }: FilterState, key: Key): FilterState {
+  if (isNamed(key, "escape")) return NO_FILTER;
   if (isNamed(key, "enter")) return { filter, isTyping: false };
   return { filter: pressTextKey(filter, key) ?? filter, isTyping: true };
 }

@@ -3,7 +3,13 @@ import { describe, test } from "node:test";
 import type { StatusReport } from "../../../src/api/contract/contract.ts";
 import { columns } from "../../../src/runtime/text/plain-text.ts";
 import { dashboardLines } from "../../../src/tui/dashboard/dashboard-lines.ts";
-import { chosenRow, dashboardRows, movedChoice } from "../../../src/tui/dashboard/dashboard-rows.ts";
+import {
+  chosenRow,
+  type DashboardRow,
+  dashboardRows,
+  isChoice,
+} from "../../../src/tui/dashboard/dashboard-rows.ts";
+import { EMPTY_LIST, pressListKey } from "../../../src/tui/terminal/list-state.ts";
 import { sampleApprovals } from "../../api/sample-config.ts";
 import { gatewayReport, sampleBackend, sampleClient } from "../../api/sample-gateway.ts";
 import { SAMPLE_NOW, sampleReport, sampleShare, secondsAgo } from "../../api/sample-report.ts";
@@ -42,6 +48,12 @@ const FULL: StatusReport = {
 function shown(status: StatusReport, width: number, height: number, chosen: string | null = null): string[] {
   const rows = dashboardRows({ status, approvals: sampleApprovals() });
   return textOf(dashboardLines(rows, chosenRow(rows, chosen), [], { ...viewOf(width), height }, SAMPLE_NOW));
+}
+
+function moved(rows: readonly DashboardRow[], chosen: string | null, name: "up" | "down" | "end") {
+  const ids = rows.filter(isChoice).map(({ id }) => id);
+  const known = { ids, chosen: chosenRow(rows, chosen)?.id ?? null, top: ids[0] ?? null };
+  return pressListKey<string>(EMPTY_LIST, { kind: "named", name }, known)?.chosen ?? null;
 }
 
 describe("the dashboard", () => {
@@ -181,7 +193,7 @@ describe("the dashboard", () => {
         assert.ok(lines.length <= height, `${lines.length} lines in ${height}`);
         assert.ok(lines.every((line) => columns(line) <= width));
         assert.equal(lines.filter((line) => line.startsWith("▸")).length, 1, lines.join("\n"));
-        chosen = movedChoice(rows, chosenRow(rows, chosen)?.id ?? null, 1);
+        chosen = moved(rows, chosen, "down");
       }
     }
   });
@@ -189,9 +201,9 @@ describe("the dashboard", () => {
   test("a choice stays with its row, stops at both ends, and moves on when its row is gone", () => {
     const rows = dashboardRows({ status: FULL, approvals: null });
     assert.equal(chosenRow(rows, null)?.id, "share GONE");
-    assert.equal(movedChoice(rows, "share GONE", -1)?.split(" ")[0], "condition");
-    assert.equal(movedChoice(rows, "share CORE", 1), "server db");
-    assert.equal(movedChoice(rows, "share CORE", Number.POSITIVE_INFINITY), "server off");
+    assert.equal(moved(rows, "share GONE", "up")?.split(" ")[0], "condition");
+    assert.equal(moved(rows, "share CORE", "down"), "server db");
+    assert.equal(moved(rows, "share CORE", "end"), "server off");
     const fewer = dashboardRows({ status: sampleReport([sampleShare({ name: "MEDIA" })]), approvals: null });
     assert.equal(chosenRow(fewer, "server files")?.id, "share MEDIA");
     assert.equal(chosenRow(dashboardRows({ status: sampleReport([]), approvals: null }), null), null);

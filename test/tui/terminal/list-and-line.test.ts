@@ -148,9 +148,12 @@ function named(name: KeyName): Key {
 function press(state: ListState, ids: readonly number[], ...keys: readonly (Key | string)[]): ListState {
   return keys.reduce<ListState>((now, key) => {
     const pressed: Key = typeof key === "string" ? { kind: "character", text: key } : key;
-    return pressListKey(now, pressed, ids) ?? now;
+    return pressListKey(now, pressed, among(now, ids)) ?? now;
   }, state);
 }
+
+const among = (state: ListState, ids: readonly number[]) =>
+  ({ ids, chosen: chosenId(state, ids), top: null }) as const;
 
 const IDS = [9, 8, 7, 6, 5];
 
@@ -177,16 +180,20 @@ test("a filter being typed takes every key; Enter keeps it, Escape drops it", ()
   assert.deepEqual(textOf(filterLine(kept, viewOf(80))), ["/qj"], "a filter that holds is shown");
   const chosen = press(EMPTY_LIST, IDS, named("down"));
   assert.deepEqual(press(chosen, IDS, named("escape")), EMPTY_LIST);
-  assert.equal(pressListKey(EMPTY_LIST, named("escape"), IDS), null, "there is nothing to leave");
+  assert.equal(
+    pressListKey(EMPTY_LIST, named("escape"), among(EMPTY_LIST, IDS)),
+    null,
+    "there is nothing to leave",
+  );
   assert.deepEqual(press(typing, IDS, named("tab"), named("up")), typing);
 });
 
 test("details scroll and close; a key without a meaning there is not taken", () => {
   const open = press(EMPTY_LIST, IDS, named("down"), named("enter"), named("down"), "j");
   assert.deepEqual([open.chosen, open.details?.top], [8, 2]);
-  assert.equal(pressListKey(open, { kind: "character", text: "q" }, IDS), null);
+  assert.equal(pressListKey(open, { kind: "character", text: "q" }, among(open, IDS)), null);
   assert.equal(press(open, IDS, named("escape")).details, null);
-  assert.equal(pressListKey(EMPTY_LIST, named("enter"), []), null);
+  assert.equal(pressListKey(EMPTY_LIST, named("enter"), among(EMPTY_LIST, [])), null);
 });
 
 test("a position beyond the end is the end, so that the next key moves from there", () => {
