@@ -148,8 +148,8 @@ function createFrameKeys({ screens, shown, show, overlay, prompt, strip }: KeyPa
   };
   const pressOnFrame = (text: string): void => {
     if (text === "q") quit();
-    else if (text === "?") overlay.openHelp();
-    else if (text === "$") overlay.openShells();
+    else if (text === "?") overlay.open("help");
+    else if (text === "$") overlay.open("shells");
     else {
       // In the demo, numbers pull and plug its cables.
       const numbered = strip ? undefined : firstOfViews(screens)[Number(text) - 1];
@@ -322,18 +322,13 @@ function tabSpans(tabs: readonly (readonly [key: string, title: string, isShown:
 
 /** Drawn from the left; the caller may leave out spans at the end. */
 function connectionSpans(connection: ConnectionStatus, { symbols }: View): Line {
-  switch (connection.kind) {
-    case "connecting":
-      return [span(symbols.off, "faint"), span(" connecting", "faint")];
-    case "connected":
-      return [span(symbols.on, "good"), span(" connected", "good")];
-    case "waiting":
-      return [
-        span(symbols.off, "warning"),
-        span(" not connected", "warning"),
-        span(` since ${localClock(new Date(connection.sinceMs))}`, "warning"),
-      ];
+  if (connection.kind !== "waiting") {
+    const isOn = connection.kind === "connected";
+    const tone = isOn ? "good" : "faint";
+    return [span(isOn ? symbols.on : symbols.off, tone), span(` ${connection.kind}`, tone)];
   }
+  const since = ` since ${localClock(new Date(connection.sinceMs))}`;
+  return [symbols.off, " not connected", since].map((text) => span(text, "warning"));
 }
 
 /** The last line, with as many hints as fit. */
@@ -353,39 +348,29 @@ function tooSmallLines({ width, height, symbols }: ScreenSize): readonly Line[] 
 
 // The overlay on the shown screen: the help, or the commands that do the same in a shell.
 
-type OverlayState = { readonly kind: "none" } | ({ readonly kind: "help" | "shells" } & ScrollPosition);
-
 function createOverlay() {
-  let state: OverlayState = { kind: "none" };
+  let state: ({ readonly kind: "help" | "shells" } & ScrollPosition) | null = null;
   return {
-    isOpen: (): boolean => state.kind !== "none",
-    openHelp(): void {
-      state = { kind: "help", top: 0 };
-    },
-    openShells(): void {
-      state = { kind: "shells", top: 0 };
+    isOpen: (): boolean => state !== null,
+    open(kind: "help" | "shells"): void {
+      state = { kind, top: 0 };
     },
     /** Passes a key to the overlay; false if there is none. */
     onKey(key: Key): boolean {
-      if (state.kind === "none") return false;
-      state = scrolledBy(state, key);
+      if (state === null) return false;
+      const by = isNamed(key, "down") ? 1 : isNamed(key, "up") ? -1 : 0;
+      state = by === 0 ? null : { ...state, top: state.top + by };
       return true;
     },
-    /** null if there is no overlay. */
+    /** As many lines as fit; null if there is no overlay. */
     draw(shown: Screen, screens: readonly Screen[], size: ScreenSize): readonly Line[] | null {
-      if (state.kind === "help") return helpLines(shown, screens, state, size);
-      return state.kind === "shells" ? shellLines(shown.shells(), state, size) : null;
+      if (state === null) return null;
+      const lines = state.kind === "help" ? helpLines(shown, screens) : shellLines(shown.shells());
+      return detailsPart(lines, state, size.height, size);
     },
-    hints(): readonly string[] | null {
-      return state.kind === "none" ? null : ["arrows scroll", "any other key closes"];
-    },
+    hints: (): readonly string[] | null =>
+      state === null ? null : ["arrows scroll", "any other key closes"],
   };
-}
-
-function scrolledBy(state: Extract<OverlayState, ScrollPosition>, key: Key): OverlayState {
-  if (isNamed(key, "down")) return { ...state, top: state.top + 1 };
-  if (isNamed(key, "up")) return { ...state, top: state.top - 1 };
-  return { kind: "none" };
 }
 
 const EVERYWHERE: readonly KeyHelp[] = [
@@ -396,14 +381,8 @@ const EVERYWHERE: readonly KeyHelp[] = [
   { keys: "Ctrl-C", does: "leave at once" },
 ];
 
-/** The help from `position` on, as many lines as fit. */
-function helpLines(
-  shown: Screen,
-  screens: readonly Screen[],
-  position: ScrollPosition,
-  size: ScreenSize,
-): readonly Line[] {
-  const all: Line[] = [
+function helpLines(shown: Screen, screens: readonly Screen[]): readonly Line[] {
+  return [
     [span(`Keys of ${shown.title}`, "strong"), span(`  ${shown.about}`, "faint")],
     ...keyLines(shown.keys),
     [],
@@ -413,23 +392,16 @@ function helpLines(
       ...EVERYWHERE,
     ]),
   ];
-  return detailsPart(all, position, size.height, size);
 }
 
-/** The commands from `position` on, as many lines as fit. */
-function shellLines(
-  shells: readonly ShellLine[],
-  position: ScrollPosition,
-  size: ScreenSize,
-): readonly Line[] {
-  const all: Line[] = [
+function shellLines(shells: readonly ShellLine[]): readonly Line[] {
+  return [
     [span("In a shell", "strong")],
     ...shells.flatMap(({ does, command }): Line[] => [
       [span(`  ${does}`, "faint")],
       [span("    "), span(command, "accent")],
     ]),
   ];
-  return detailsPart(all, position, size.height, size);
 }
 
 function keyLines(keys: readonly KeyHelp[]): readonly Line[] {
