@@ -1,7 +1,8 @@
 // The fields of the settings panel, the focus among them, and their reaction to keys. Pure.
 import { createNode, type FormNode } from "../../api/forms/form-node.ts";
-import { isNamed, type Key, type KeyName } from "../terminal/key.ts";
+import { isNamed, type Key } from "../terminal/key.ts";
 import { next, type Step, unused } from "../terminal/step.ts";
+import { pressTextKey } from "../terminal/typed-text.ts";
 
 export interface PanelForm {
   /** A section: a group of numbers, flags and choices. */
@@ -15,9 +16,6 @@ export interface PanelForm {
 }
 
 type FormStep = Step<PanelForm, never>;
-
-/** Longer than any number. */
-const TEXT_LIMIT = 400;
 
 export function createPanelForm(root: FormNode): PanelForm {
   return { root, focus: -1, caret: 0, isMarked: false };
@@ -57,38 +55,11 @@ function cleared(form: PanelForm, { field, label }: FormNode): PanelForm {
 }
 
 function inNumber(form: PanelForm, node: FormNode, key: Key): PanelForm {
-  return key.kind === "character" ? typed(form, node, key.text) : inText(form, node, key.name);
-}
-
-function typed(form: PanelForm, node: FormNode, text: string): PanelForm {
-  if (node.text.length + text.length > TEXT_LIMIT) return form;
-  const whole = node.text.slice(0, form.caret) + text + node.text.slice(form.caret);
-  return { ...placed(form, { ...node, isSet: true, text: whole }), caret: form.caret + text.length };
-}
-
-function inText(form: PanelForm, node: FormNode, name: KeyName): PanelForm {
-  const { text } = node;
-  const { caret } = form;
-  const without = (from: number, to: number): PanelForm => {
-    const rest = text.slice(0, from) + text.slice(to);
-    return { ...placed(form, { ...node, text: rest, isSet: rest !== "" }), caret: from };
-  };
-  switch (name) {
-    case "left":
-      return { ...form, caret: Math.max(0, caret - 1) };
-    case "right":
-      return { ...form, caret: Math.min(text.length, caret + 1) };
-    case "home":
-      return { ...form, caret: 0 };
-    case "end":
-      return { ...form, caret: text.length };
-    case "backspace":
-      return caret === 0 ? form : without(caret - 1, caret);
-    case "delete":
-      return caret === text.length ? form : without(caret, caret + 1);
-    default:
-      return form;
-  }
+  const typed = pressTextKey({ text: node.text, caret: form.caret }, key);
+  if (typed === null) return form;
+  const { text, caret } = typed;
+  if (text === node.text) return { ...form, caret };
+  return { ...placed(form, { ...node, text, isSet: text !== "" }), caret };
 }
 
 /** Chooses the next or previous value of a flag or choice, wrapping around. */
