@@ -33,14 +33,7 @@ export function createScreens(
   const ring = createEventRing(link.listen, clock, signal);
   const actions = createActions(link, prompt, signal);
   const showApprovals = () => show("a");
-  const dashboard = {
-    link,
-    approving,
-    ring,
-    actions,
-    clock,
-    showApprovals,
-  };
+  const dashboard = { link, approving, ring, actions, clock, showApprovals };
   return [
     createDashboardScreen("Home", dashboard),
     createDashboardScreen("Shares", dashboard),

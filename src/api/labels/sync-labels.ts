@@ -24,7 +24,7 @@ export interface EventRow extends RowEvent {
 }
 
 /** `time`: local `HH:MM:SS`. */
-export type RowEvent = Pick<SyncEvent, "time" | "type" | "details">;
+type RowEvent = Pick<SyncEvent, "time" | "type" | "details">;
 
 /**
  * Returns the rows, oldest first, with the event added, and keeps only the newest rows. Consecutive events without a

@@ -37,7 +37,7 @@ export function createSyncScreen(session: SyncSession): Screen {
     title: "Sync",
     about: "the result of each edit of the configuration, and how edits are noticed",
     keys: KEYS,
-    changes: eitherOf(session.connection, session.status, session.widget.rows, session.panel),
+    changes: eitherOf(session.connection, session.status, session.rows, session.panel),
     draw: (size) => syncLines(session, size),
     hints: ({ symbols }) => hintsOf(session.panel.get(), symbols.arrows),
     onKey: (key) => session.onKey(key),
@@ -55,7 +55,7 @@ export function createSyncScreen(session: SyncSession): Screen {
 function syncLines(session: SyncSession, size: ScreenSize): readonly Line[] {
   const connection = session.connection.get();
   const status = session.status.get();
-  const rows = session.widget.rows.get();
+  const rows = session.rows.get();
   const panel = session.panel.get();
   const hasProblem = status !== null && status.last_error !== null;
   const heights = shareHeight(size.height, {

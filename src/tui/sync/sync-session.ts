@@ -5,7 +5,7 @@ import { requireSameConfig } from "../../api/client/same-config.ts";
 import type { SyncEvent, SyncReport } from "../../api/contract/config.ts";
 import { sectionEdits } from "../../api/forms/section-form.ts";
 import { mistakesText, reloadOutcome } from "../../api/labels/outcome-labels.ts";
-import { type EventRow, type RowEvent, withEvent } from "../../api/labels/sync-labels.ts";
+import { type EventRow, withEvent } from "../../api/labels/sync-labels.ts";
 import { coalesce } from "../../runtime/coalesce.ts";
 import { errorText, isOwnError, type MountaineerError, recoverFrom } from "../../runtime/errors.ts";
 import { createStore } from "../../runtime/store.ts";
@@ -43,17 +43,17 @@ interface SyncOptions {
 export function startSyncSession({ link, configPath, signal }: SyncOptions) {
   const status = createStore<SyncStatus | null>(null);
   const panel = createStore<PanelState>(createPanel("sync"));
-  const widget = createSyncStatusWidget();
+  /** The newest events, oldest first, at most ROWS_RETAINED. */
+  const rows = createStore<readonly EventRow[]>([]);
   let lastShown: EventMark | null = null;
   const ended = Promise.withResolvers<void>();
   // Prevents an unhandled rejection while no caller awaits `ended`.
   ended.promise.catch(() => {});
 
   const show = ({ events, ...fresh }: SyncReport): void => {
-    for (const event of unseenEvents(events, lastShown)) {
-      lastShown = event;
-      widget.addSyncEvent(event);
-    }
+    const unseen = unseenEvents(events, lastShown);
+    lastShown = unseen.at(-1) ?? lastShown;
+    rows.set(unseen.reduce(withEvent, rows.get()));
     status.set(fresh);
     panel.set(withRunning(panel.get(), fresh.settings, fresh.sha256));
   };
@@ -131,7 +131,7 @@ export function startSyncSession({ link, configPath, signal }: SyncOptions) {
     /** The newest status; null before the first report. */
     status,
     panel,
-    widget,
+    rows,
     /** Resolves when `signal` aborts; rejects with `usage` if the daemon uses another configuration than `configPath`. */
     ended: ended.promise,
     /** Passes a key to the panel; false if the key has no meaning for it. */
@@ -164,16 +164,6 @@ function needsReload(status: SyncStatus | null): boolean {
 function failureText(error: MountaineerError): string {
   const first = errorText(error).split("\n", 1)[0] ?? "";
   return error.code === "daemon_unreachable" ? `nothing saved: ${first}` : first;
-}
-
-function createSyncStatusWidget() {
-  const rows = createStore<readonly EventRow[]>([]);
-  return {
-    /** Adds one event; call once for each, oldest first. */
-    addSyncEvent: (event: RowEvent): void => rows.set(withEvent(rows.get(), event)),
-    /** Oldest first, at most ROWS_KEPT. */
-    rows,
-  };
 }
 
 type EventMark = Pick<SyncEvent, "id" | "iso">;

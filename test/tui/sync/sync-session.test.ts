@@ -89,7 +89,7 @@ function scripted(over: Partial<Pick<Control, "config" | "edit" | "reload">> = {
 
 test("B8 each event is one row, over replays, gaps and restarts of the daemon", async () => {
   const { session, reports, stop, isHeard } = scripted();
-  const details = (): string[] => session.widget.rows.get().map((row) => row.details);
+  const details = (): string[] => session.rows.get().map((row) => row.details);
   reports({ events: [event(1), event(2)] });
   reports({ events: [event(1), event(2), event(3)] });
   await eventually(() => details().length === 3);
@@ -275,7 +275,7 @@ test("B8 at every size the screen has each part once, and its hints follow the f
   const { session, reports, press, ready } = scripted();
   await ready();
   reports({ events: [1, 2, 3, 4].map((id) => event(id)) });
-  await eventually(() => session.widget.rows.get().length === 4);
+  await eventually(() => session.rows.get().length === 4);
   const screen = createSyncScreen(session);
   const parts = [/^Config /, /Hash /, /^Time +Event +Details$/, /^Settings \[sync\]/].concat(
     ["enabled", "poll_interval", "debounce", "detection", "on_failure"].map(
