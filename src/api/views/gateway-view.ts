@@ -25,6 +25,7 @@ import { withoutName } from "../labels/label.ts";
 import {
   conditionLines,
   factLines,
+  hanging,
   INDENT,
   marked,
   nameColumns,
@@ -99,13 +100,9 @@ function routeBlock(backend: BackendStatus, view: View): string[] {
     const { text: state, tone } = backendRouteLabel(route, now);
     const dot = tone === "good" ? paint.green(paint.symbols.on) : paint.symbols.off;
     const label = padded(printable(route.name), width);
-    const below = " ".repeat(columns(INDENT) + width + 4);
     const facts = `${printable(route.target)}, ${tone === "good" ? nonBreaking(state) : printable(state)}`;
-    const [first = "", ...more] = wrapped(facts, view.width - below.length);
-    return [
-      `${INDENT}${dot} ${route.in_use ? paint.bold(label) : label}  ${first}`,
-      ...more.map((line) => `${below}${line}`),
-    ];
+    const lead = `${INDENT}${dot} ${route.in_use ? paint.bold(label) : label}  `;
+    return hanging(`${INDENT}  ${label}  `, facts, view.width, () => lead);
   });
   const { recovery_pending: pending, override } = routes;
   const ready = routeReadyText(backend, now);

@@ -34,12 +34,21 @@ export function nameColumns(items: readonly { readonly name: string }[], most = 
   );
 }
 
-/** `label  content`; further lines of the content are aligned with its first. */
-export function labelled(label: string, content: string, view: View): string[] {
-  const lead = `  ${padded(label, 8)}  `;
-  return wrapped(content, view.width - columns(lead)).map((line, index) =>
-    index === 0 ? `${view.paint.dim(lead)}${line}` : `${" ".repeat(columns(lead))}${line}`,
+/** The content behind `lead`; its further lines are aligned with its first. */
+export function hanging(
+  lead: string,
+  content: string,
+  width: number,
+  style = (text: string) => text,
+): string[] {
+  const indent = " ".repeat(columns(lead));
+  return wrapped(content, width - columns(lead)).map(
+    (line, index) => `${index === 0 ? style(lead) : indent}${line}`,
   );
+}
+
+export function labelled(label: string, content: string, { width, paint }: View): string[] {
+  return hanging(`  ${padded(label, 8)}  `, content, width, paint.dim);
 }
 
 /** Conditions, the worst first, each with its mark, its hint, and the processes that hold files. */

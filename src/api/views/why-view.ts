@@ -3,6 +3,7 @@ import { columns, nonBreaking, padded, printable } from "../../runtime/text/plai
 import { dueText, type Why } from "../labels/why.ts";
 import {
   conditionLines,
+  hanging,
   INDENT,
   type StatusViewOptions,
   text,
@@ -38,8 +39,7 @@ export function ruleLines({ rule, why, passed_over: rules }: Why, view: View): s
       const lead = `${INDENT}${padded(printable(one.rule), width)}  `;
       const due = dueText(one, view.now);
       const because = `${unbroken(one.why)}${due === null ? "" : ` (${nonBreaking(due)})`}`;
-      const lines = text(because, " ".repeat(columns(lead)), view);
-      return lines.map((line, index) => (index === 0 ? `${lead}${line.slice(columns(lead))}` : line));
+      return hanging(lead, because, view.width);
     }),
   ];
 }

@@ -1,10 +1,11 @@
 // The result of a reload, or of an edit that caused one, as text and exit code. Pure.
 
 import type { EditReport, NameChanges, ReloadReport } from "../../api/contract/config.ts";
+import { hanging } from "../../api/views/view-lines.ts";
 import { ERROR_CODES } from "../../runtime/errors.ts";
 import type { Paint } from "../../runtime/text/paint.ts";
 import { paintFor, type TerminalStyle } from "../../runtime/text/paint.ts";
-import { columns, padded, printable, wrapped } from "../../runtime/text/plain-text.ts";
+import { columns, padded, printable } from "../../runtime/text/plain-text.ts";
 import { FAILED_EXIT } from "./results-view.ts";
 
 const INDENT = "    ";
@@ -83,12 +84,7 @@ function rows(report: ReloadReport, staying: Staying, style: TerminalStyle, pain
   const width = Math.max(0, ...shown.map(([label]) => columns(label)));
   return shown.flatMap(([label, names]) => {
     const lead = `${INDENT}${padded(label, width)}  `;
-    const lines = wrapped(
-      names.map((name) => printable(name)).join(", "),
-      Math.max(NARROWEST, style.width) - columns(lead),
-    );
-    return lines.map((line, index) =>
-      index === 0 ? `${paint.dim(lead)}${line}` : `${" ".repeat(columns(lead))}${line}`,
-    );
+    const all = names.map((name) => printable(name)).join(", ");
+    return hanging(lead, all, Math.max(NARROWEST, style.width), paint.dim);
   });
 }
