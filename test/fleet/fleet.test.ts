@@ -1,7 +1,13 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { constants } from "node:fs";
+import { open } from "node:fs/promises";
+import { join } from "node:path";
 import { test } from "node:test";
 import { Kvm } from "@nats-io/kv";
+import { userSeed } from "../../src/fleet/keys/nkey.ts";
 import { ANSWERS_WITHIN_MS } from "../../src/fleet/machines.ts";
+import { readSignIn } from "../../src/fleet/nats/sign-in.ts";
 import { beatSubject, rollCallSubject } from "../../src/fleet/nats/subjects.ts";
 import { summaryText } from "../../src/fleet/summary.ts";
 import { systemClock } from "../../src/runtime/time/clock.ts";
@@ -9,6 +15,7 @@ import { sampleShare } from "../api/sample-report.ts";
 import { runCommand } from "../cli/command-line.ts";
 import { ends } from "../support/ends.ts";
 import { eventually } from "../support/eventually.ts";
+import { createManualClock } from "../support/manual-clock.ts";
 import { pluck } from "../support/pluck.ts";
 import { stopProcess } from "../support/stop-process.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
@@ -179,4 +186,24 @@ natsTest("G1 a machine that starts while no server answers keeps trying", async 
 test("G1 fleet status explains what is missing where there is no fleet to query", async (t) => {
   const home = await temporaryFolder(t);
   await ends(runCommand(["fleet", "status"], { home }), 8, null, /no daemon runs/);
+});
+
+test("G1 an authority that cannot be read within 3 s is not used, and this is reported", async (t) => {
+  const tlsCa = join(await temporaryFolder(t), "ca.pem");
+  // Nobody writes: whoever opens it waits.
+  execFileSync("mkfifo", [tlsCa]);
+  const clock = createManualClock();
+  const config = { tlsCa, credentials: { kind: "environment", variable: "SEED" } } as const;
+  const values = { SEED: userSeed(Buffer.alloc(32, 1)) };
+  const reading = readSignIn({ config, values, clock, redact: () => {} }, AbortSignal.any([]));
+  const rejected = assert.rejects(reading, {
+    message: "[fleet].tls_ca cannot be read: the disk does not answer",
+  });
+  try {
+    await eventually(() => clock.pendingTimers > 0);
+    await clock.advance(3_000);
+    await rejected;
+  } finally {
+    await (await open(tlsCa, constants.O_RDWR)).close();
+  }
 });

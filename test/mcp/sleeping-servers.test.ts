@@ -8,6 +8,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { eventually } from "../support/eventually.ts";
 import { LIGHT_SERVER } from "./fixture-programs.ts";
 import { type GatewayRig, handOver, nodeBackend, type Section, startGatewayRig } from "./gateway-rig.ts";
+import { playSleepingStory } from "./sleeping-story.ts";
 
 const MODULES = path.resolve(import.meta.dirname, "../../node_modules/@modelcontextprotocol");
 const EVERYTHING = path.join(MODULES, "server-everything/dist/index.js");
@@ -263,3 +264,6 @@ test("B2 a handover or kill -9 while a server starts: the call is answered, or f
   assert.deepEqual(await toolsOf(rig), ["one"]);
   assert.equal(await (await rig.connect()).call("one", {}), "called one");
 });
+
+test("B2 a minute of calls, idleness, edits and kills: no call is lost or made twice, no tool leaves a list", (t) =>
+  playSleepingStory(t, { forMs: 45_000, seed: Number(process.env["MOUNTAINEER_TEST_SEED"] ?? 1) }));

@@ -1,20 +1,24 @@
 import assert from "node:assert/strict";
-import { readdir, rm, stat, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { randomBytes } from "node:crypto";
+import { mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { folderPaths, readFleet } from "../../../src/fleet/enrollment/fleet-folder.ts";
-import { type FleetRecord, memberOf } from "../../../src/fleet/enrollment/fleet-record.ts";
+import { type FleetRecord, memberOf, recordText } from "../../../src/fleet/enrollment/fleet-record.ts";
 import type { JoinOptions } from "../../../src/fleet/enrollment/join.ts";
 import { readJoinCode, writeJoinCode } from "../../../src/fleet/enrollment/join-code.ts";
-import { removeMember } from "../../../src/fleet/enrollment/leave.ts";
+import { leaveFleet, removeMember } from "../../../src/fleet/enrollment/leave.ts";
 import { readMembership, storedMachineKey } from "../../../src/fleet/enrollment/membership.ts";
 import { ensureServer, keepServer, runningServer } from "../../../src/fleet/enrollment/server-process.ts";
+import { userKey } from "../../../src/fleet/keys/nkey.ts";
 import { type ErrorCode, MountaineerError } from "../../../src/runtime/errors.ts";
 import { entryExists } from "../../../src/runtime/files/durable-file.ts";
+import { systemClock as clock } from "../../../src/runtime/time/clock.ts";
 import { openSecretStore } from "../../../src/secrets/secret-store.ts";
 import { eventually } from "../../support/eventually.ts";
 import { pluck } from "../../support/pluck.ts";
 import { createRecordingLogger } from "../../support/recording-logger.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
 import {
   fleetOfFile,
   found,
@@ -267,4 +271,52 @@ test("G1 logs that the server set aside do not fill the disk", REAL, async (t) =
   await keeping;
   assert.deepEqual(await logs(), ["nats-server.log", "nats-server.log.2026.11.22.19.55.03.1"]);
   assert.ok((await readdir(folder)).includes("fleet.json"));
+});
+
+const member = (name: string) => ({ name, key: userKey(randomBytes(32)) });
+
+async function serving(t: TestContext, ...names: readonly string[]) {
+  const home = await temporaryFolder(t);
+  const { record } = folderPaths(home);
+  await mkdir(dirname(record), { mode: 0o700 });
+  await writeFile(
+    record,
+    recordText({
+      address: "127.0.0.1:4222",
+      authority: "ab".repeat(32),
+      home: "nas",
+      members: ["nas", ...names].map(member),
+      invitations: [],
+    }),
+  );
+  let removals = 0;
+  const removeSection = async (): Promise<boolean> => ++removals > 0;
+  const base = { home, clock, environment: {}, signal: AbortSignal.any([]), removeSection };
+  return {
+    record,
+    removals: () => removals,
+    leave: (dissolves: boolean) => leaveFleet({ ...base, dissolves }),
+  };
+}
+
+test("G1 the machine with the server abandons others only if asked to, and changes nothing else before", async (t) => {
+  const { record, removals, leave } = await serving(t, "laptop", "desktop");
+  const before = await readFile(record, "utf8");
+  await assert.rejects(leave(false), { code: "usage", message: /laptop, desktop would lose it/ });
+  assert.deepEqual([removals(), await readFile(record, "utf8")], [0, before]);
+  assert.deepEqual(await leave(true), { name: "nas", dissolved: true });
+  await assert.rejects(readFile(record), { code: "ENOENT" });
+});
+
+test("G1 a fleet of only this machine is left without a question", async (t) => {
+  const { leave } = await serving(t);
+  assert.deepEqual(await leave(false), { name: "nas", dissolved: true });
+});
+
+test("G1 an unreadable record does not stop a person who gives the fleet up, and is kept from others", async (t) => {
+  const { record, removals, leave } = await serving(t, "laptop");
+  await writeFile(record, "{}");
+  await assert.rejects(leave(false), { code: "fleet_server_failed" });
+  assert.equal(removals(), 0);
+  assert.deepEqual(await leave(true), { name: "this machine", dissolved: true });
 });

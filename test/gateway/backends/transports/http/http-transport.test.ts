@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { test } from "node:test";
+import { Cookies } from "../../../../../src/gateway/backends/transports/http/cookies.ts";
 import { UNSIGNED } from "../../../../../src/gateway/backends/transports/transport-authorization.ts";
 import { isJsonObject } from "../../../../../src/gateway/json-rpc.ts";
 import { eventually } from "../../../../support/eventually.ts";
@@ -304,3 +305,26 @@ for (const [point, { begun, end }] of Object.entries(POINTS))
       assert.equal(recorded.failed.has(id), most === 1);
     });
   }
+
+test("D9 cookies are kept by name, also from joined headers with dates, until they expire", () => {
+  const cookies = new Cookies();
+  for (const [given, header] of [
+    [
+      "AWSALB=a/b+c=; Expires=Thu, 03 Dec 2026 10:00:00 GMT; Path=/, AWSALBCORS=d; SameSite=None; Secure",
+      "AWSALB=a/b+c=; AWSALBCORS=d",
+    ],
+    ["AWSALB=e; Path=/", "AWSALBCORS=d; AWSALB=e"],
+    ["AWSALBCORS=; Path=/", "AWSALB=e"],
+    ["x=1; Max-Age=0", "AWSALB=e"],
+    ["no name, b=\u0000; y", "AWSALB=e"],
+    [`long=${"x".repeat(5_000)}`, "AWSALB=e"],
+    ["AWSALB=e; max-age=-1", null],
+  ] as const) {
+    cookies.take(given);
+    assert.equal(cookies.header, header, given);
+  }
+  for (let count = 0; count < 30; count += 1) cookies.take(`c${count}=1`);
+  assert.equal(cookies.header?.split("; ").length, 20);
+  for (let count = 0; count < 30; count += 1) cookies.take(`long${count}=${"x".repeat(3_000)}`);
+  assert.deepEqual(cookies.header?.match(/long\d+(?==)/g), ["long28", "long29"]);
+});
