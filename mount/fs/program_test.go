@@ -378,6 +378,8 @@ func TestAMappingKeepsWhatADescriptorWrites(t *testing.T) {
 	_, folder := mountAt(r, "beside")
 	put(r, "file", pages<<12)
 	file := filepath.Join(folder, "file")
+	// Before the other, so that nothing tells its open that the file will be mapped.
+	writer := openFile(t, file, os.O_WRONLY)
 	f := openFile(t, file, os.O_RDWR)
 	mapped, err := syscall.Mmap(int(f.Fd()), 0, pages<<12, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
 	rig.Must(t, err)
@@ -391,7 +393,7 @@ func TestAMappingKeepsWhatADescriptorWrites(t *testing.T) {
 			_ = copyPages(mapped[at<<12:], []byte("M"))
 		}
 	})
-	writer, theirs := openFile(t, file, os.O_WRONLY), openFile(t, r.Theirs("file"), os.O_RDONLY)
+	theirs := openFile(t, r.Theirs("file"), os.O_RDONLY)
 	var want, got [pages][8]byte
 	for round := range rounds {
 		at := round * 7 % pages

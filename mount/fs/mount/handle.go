@@ -11,7 +11,6 @@ import (
 	"time"
 
 	smb2 "github.com/cloudsoda/go-smb2"
-	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"mountaineer/mount/fs/link"
 	"mountaineer/mount/fs/safely"
@@ -23,12 +22,10 @@ type handle struct {
 	node    *node
 	access  smb2.Access
 	appends bool
-	// Its writes go past the kernel's pages.
-	isDirect bool
-	life     context.Context
-	end      context.CancelFunc
-	closed   chan struct{} // once the server has closed it
-	ahead    readAhead
+	life    context.Context
+	end     context.CancelFunc
+	closed  chan struct{} // once the server has closed it
+	ahead   readAhead
 	// It is to be opened by its new name.
 	isReplaced atomic.Bool
 	// Written to since the server has the time of that.
@@ -72,20 +69,8 @@ func newHandle(n *node, flags uint32) *handle {
 			n.opened = places[0]
 		}
 	}
-	h.isDirect = h.access == smb2.AccessWrite && !h.appends && dropsPages(n.share.server.KernelSettings()) && !n.isMappedToWrite()
 	n.open[h] = struct{}{}
 	return h
-}
-
-// isMappedToWrite: a program may have mapped the file to write. A page that it reads while a direct write is in flight has old bytes, and would
-// be written over that. The caller holds mu.
-func (n *node) isMappedToWrite() bool {
-	for h := range n.open {
-		if h.access == smb2.AccessRead|smb2.AccessWrite {
-			return true
-		}
-	}
-	return false
 }
 
 func accessOf(flags uint32) smb2.Access {
@@ -96,17 +81,6 @@ func accessOf(flags uint32) smb2.Access {
 		return smb2.AccessWrite
 	}
 	return smb2.AccessRead | smb2.AccessWrite
-}
-
-// dropsPages: before what is written goes past its pages, the kernel drops those that other descriptors have read: from Linux 6.6 on.
-func dropsPages(kernel *fuse.InitIn) bool { return kernel.SupportsVersion(7, 39) }
-
-// howWritten returns the kernel's flags for the open file.
-func (h *handle) howWritten() uint32 {
-	if h.isDirect {
-		return fuse.FOPEN_DIRECT_IO
-	}
-	return 0
 }
 
 func (h *handle) mayWrite() bool { return h.access&smb2.AccessWrite == smb2.AccessWrite }

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
 
 	"mountaineer/mount/fs/link"
@@ -257,14 +256,6 @@ func TestAChunkThatIsTooShortIsReadAgain(t *testing.T) {
 	})
 	rig.Must(t, dropPages(f))
 	rig.Must(t, isAt(f, data, 0))
-}
-
-func TestOnlyAKernelThatDropsPagesWritesPastThem(t *testing.T) {
-	for minor, want := range map[uint32]bool{38: false, 39: true, 45: true} {
-		if is := dropsPages(&fuse.InitIn{Major: 7, Minor: minor}); is != want {
-			t.Errorf("7.%d: %v", minor, is)
-		}
-	}
 }
 
 func TestAMountIsOfTheUserWhoMadeIt(t *testing.T) {

@@ -36,7 +36,7 @@ func (n *node) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32, s
 		}
 		return nil, 0, errnoOf(err)
 	}
-	return h, n.keepCache(h) | h.howWritten(), 0
+	return h, n.keepCache(h), 0
 }
 
 // keepCache: a lease has covered the file since the kernel read its pages.
@@ -113,7 +113,7 @@ func (n *node) Create(ctx context.Context, name string, flags, _ uint32, out *fu
 		file.learn(got.at)
 	}
 	file.fill(&out.Attr)
-	return child, h, h.howWritten(), 0
+	return child, h, 0, 0
 }
 
 // mark is a unique creation time, to 100 ns: it distinguishes a file that this program has made from one of another client.

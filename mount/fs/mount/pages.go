@@ -17,13 +17,10 @@ type pages struct {
 	ended   atomic.Int64 // Unix ns
 	// Until then they may be locked though none is pending, Unix ns.
 	lockedUntil atomic.Int64
-	// Some were asked for since those that might not be true were dropped.
-	areNew atomic.Bool
 }
 
 // begin returns what ends it when the kernel is about to get the answer.
 func (p *pages) begin() (end func()) {
-	p.areNew.Store(true)
 	p.pending.Add(1)
 	return func() {
 		p.lockedUntil.Store(time.Now().Add(unlockedWithin).UnixNano())

@@ -25,9 +25,7 @@ const copiedBelow = 128
 // Write returns once the server has the bytes. It may keep running after the program that wrote was killed: a short write has its own copy, and the
 // buffer of a longer one that failed is not used again.
 func (h *handle) Write(ctx context.Context, data []byte, off int64) (uint32, syscall.Errno) {
-	if !h.isDirect {
-		defer h.node.pages.begin()()
-	}
+	defer h.node.pages.begin()()
 	if len(data) < copiedBelow {
 		data = bytes.Clone(data)
 	}
@@ -37,10 +35,6 @@ func (h *handle) Write(ctx context.Context, data []byte, off int64) (uint32, sys
 		h.setWriteTime(ctx)
 	}
 	h.node.wrote()
-	if h.isDirect && h.node.pages.areNew.Swap(false) {
-		// The kernel has dropped these pages before it asked for this; a program may have read them again since, and mapped them.
-		_, _ = link.Await(ctx, Killed, safely.Done(func() { h.node.dropPages(0) }), time.Time{})
-	}
 	if n > 0 {
 		return uint32(n), 0
 	}
