@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { useEffect } from "preact/hooks";
-import type { StatusReport } from "../../../src/api/contract/contract.ts";
+import type { ShareStatus, StatusReport } from "../../../src/api/contract/contract.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import type { PageState } from "../../../src/web/page/daemon/live.ts";
 import type { App } from "../../../src/web/page/parts/app.ts";
@@ -29,6 +29,7 @@ import {
   secondsAgo,
 } from "../../api/sample-report.ts";
 import { eventually } from "../../support/eventually.ts";
+import { tellStories } from "../../support/stories.ts";
 import { type Scripted, scriptedApp } from "./scripted-app.ts";
 import { mount } from "./tiny-dom.ts";
 
@@ -131,67 +132,6 @@ test("C3 a server's card gives the reason why it does not serve, and its last er
   );
 });
 
-test("F4 a server that asks for a login is signed in to from its card, and only by the owner", async () => {
-  const login = {
-    code: "login_needed",
-    severity: "error",
-    title: "wants a login",
-    since: secondsAgo(5),
-  } as const;
-  const backend = (hint: string) => sampleBackend({ name: "tickets", conditions: [{ ...login, hint }] });
-  const cardOf = (hint: string, changes: Partial<PageState> = {}) => {
-    const issuer = "https://login.example";
-    const answers = { beginLogin: { address: `${issuer}/authorize?state=x` }, awaitLogin: { issuer } };
-    const app = scriptedApp(answers, { status: gatewayReport([backend(hint)]), ...changes });
-    return { app, view: viewOf("servers", app) };
-  };
-  const { app, view } = cardOf("mountaineer backends login tickets");
-  using _view = view;
-  view.named("button", "Sign in: tickets").fire("click");
-  await eventually(() => app.log.some((line) => line.startsWith("good: tickets is signed in at")));
-  assert.deepEqual(app.log.slice(0, 2), [
-    'beginLogin {"backend":"tickets"}',
-    'awaitLogin {"backend":"tickets"}',
-  ]);
-  const session = { expiresAt: null, mayRunCommands: false, ownerUntil: null };
-  using locked = cardOf("mountaineer backends login tickets", { session }).view;
-  assert.doesNotMatch(locked.text(), /Sign in/);
-  using machine = cardOf("check `client_id`").view;
-  assert.doesNotMatch(machine.text(), /Sign in/);
-});
-
-test("F1 F4 a client is connected after a yes to its file's change, and only by the owner", async () => {
-  const plan = {
-    title: "Cursor",
-    path: "/p",
-    diff: "--- /p\n+++ /p\n+new\n",
-    digest: "d",
-    notes: ["left: a"],
-  };
-  const clicked = async (yes: boolean): Promise<readonly string[]> => {
-    const answers = [
-      { ...plan, written: false, next: "restart Cursor" },
-      { ...plan, written: true, next: "restart Cursor" },
-    ];
-    const app = scriptedApp({ connectClient: answers }, {}, yes);
-    using view = viewOf("settings/clients", app);
-    (await eventually(() => view.named("button", "Connect: Cursor"))).fire("click");
-    await eventually(() => app.log.length === (yes ? 4 : 2));
-    return app.log;
-  };
-  const asked = ['connectClient {"client":"cursor","undo":false,"agreed":null}', "? Connect Cursor?"];
-  assert.deepEqual(await clicked(false), asked);
-  assert.deepEqual(await clicked(true), [
-    ...asked,
-    'connectClient {"client":"cursor","undo":false,"agreed":"d"}',
-    "good: Cursor uses this gateway now; restart Cursor",
-  ]);
-  const session = { expiresAt: null, mayRunCommands: false, ownerUntil: null };
-  using locked = viewOf("settings/clients", scriptedApp({}, { session }));
-  await eventually(() => /To connect programs of this machine, run in a terminal/.test(locked.text()));
-  assert.doesNotMatch(locked.text(), /cursor/i);
-});
-
 const HOSTILE = "x\u001b[2J\u202e";
 
 test("F2 foreign texts are plain text without control characters, in every view", async () => {
@@ -206,91 +146,6 @@ test("F2 foreign texts are plain text without control characters, in every view"
     assert.ok(!/\p{Cc}|\u202e/u.test(view.text()), name);
   }
 });
-
-const busy = sampleResult({
-  result: "busy",
-  detail: "1 file is open",
-  holders: [{ pid: 7, command: "vim", path: "/x" }],
-});
-const done = sampleResult({ result: "unmounted", detail: "unmounted" });
-const gone = new MountaineerError("daemon_unreachable", "the daemon does not answer");
-const pending = sampleShare({ active_interface: "fallback", tb_recovery_pending: true });
-
-interface Click {
-  readonly button: string;
-  readonly share?: ReturnType<typeof sampleShare>;
-  readonly answers?: Parameters<typeof scriptedApp>[0];
-  readonly yes?: boolean;
-  readonly log: readonly string[];
-}
-
-const CLICKS: readonly Click[] = [
-  { button: "Unmount: CORE", yes: false, log: ["? Unmount CORE?"] },
-  {
-    button: "Unmount: CORE",
-    answers: { unmount: [{ results: [busy] }, { results: [done] }] },
-    log: [
-      "? Unmount CORE?",
-      'unmount {"shares":["CORE"],"force":false}',
-      "? Unmount CORE anyway?",
-      'unmount {"shares":["CORE"],"force":true}',
-      "good: CORE: unmounted",
-    ],
-  },
-  {
-    button: "Unmount: CORE",
-    answers: { unmount: gone },
-    log: [
-      "? Unmount CORE?",
-      'unmount {"shares":["CORE"],"force":false}',
-      "bad: Unmount CORE: the daemon does not answer",
-    ],
-  },
-  {
-    button: "Unmount: CORE",
-    answers: { unmount: { results: [sampleResult({ result: "failed", detail: "no" })] } },
-    log: ["? Unmount CORE?", 'unmount {"shares":["CORE"],"force":false}', "bad: CORE: no"],
-  },
-  {
-    button: "Mount: CORE",
-    share: sampleShare({ mount_state: "unmounted", active_interface: "none" }),
-    answers: { mount: { results: [sampleResult({ result: "failed", detail: "no", hint: "wait" })] } },
-    log: ['mount {"shares":["CORE"]}', "bad: CORE: no (wait)"],
-  },
-  {
-    button: "Switch to Thunderbolt: CORE",
-    share: pending,
-    log: [
-      'switchRoute {"shares":["CORE"],"to":"tb","force":false,"wait":false}',
-      "good: CORE: mounted over Thunderbolt (//10.0.0.2/CORE)",
-    ],
-  },
-  {
-    button: "Switch to Fallback: CORE",
-    share: sampleShare({ moves: SAMPLE_MOVES }),
-    answers: { switchRoute: { results: [sampleResult({ result: "skipped", detail: "nothing to do" })] } },
-    log: [
-      'switchRoute {"shares":["CORE"],"to":"fallback","force":false,"wait":false}',
-      "plain: CORE: nothing to do",
-    ],
-  },
-  {
-    button: "Back to automatic: CORE",
-    share: sampleShare({ active_interface: "fallback", override: "fallback" }),
-    answers: { switchRoute: { results: [] } },
-    log: ['switchRoute {"shares":["CORE"],"to":"auto","force":false,"wait":false}', "good: nothing to do"],
-  },
-  { button: "Restart: files", yes: false, log: ["? Restart files?"] },
-  {
-    button: "Restart: files",
-    answers: { restart: { restarted: ["files"] } },
-    log: [
-      "? Restart files?",
-      'restart {"backends":["files"]}',
-      "good: files: restarting; serves when it is ready",
-    ],
-  },
-];
 
 const OUTCOMES: Readonly<Record<string, { outcome: string; duration_ms?: number }>> = {
   newest: { outcome: "denied" },
@@ -413,294 +268,6 @@ test("F2 the clients that may run scripts are listed, if there are any", async (
   assert.doesNotMatch(none.text(), /run scripts/);
 });
 
-test("F2 a destructive action asks first, and lists open files with their programs; no changes nothing", async () => {
-  for (const { button, share = sampleShare(), answers, yes, log } of CLICKS) {
-    const status = gatewayReport(undefined, { shares: [share] });
-    const app = scriptedApp(structuredAnswers(answers), { status }, yes);
-    using view = viewOf(button.startsWith("Restart") ? "servers" : "shares", app);
-    view.named("button", button).fire("click");
-    // While it is under way, the same again does nothing.
-    view.named("button", button).fire("click");
-    await settled(app, log.length);
-    assert.deepEqual(app.log, log, button);
-    if (log.at(-1)?.startsWith("bad")) assert.equal(app.undo, null, "nothing was done");
-  }
-});
-
-/** Answers that come one after the other are taken off: each story has its own. */
-function structuredAnswers(answers: Click["answers"] = {}): NonNullable<Click["answers"]> {
-  return Object.fromEntries(
-    Object.entries(answers).map(([name, answer]) => [name, Array.isArray(answer) ? [...answer] : answer]),
-  );
-}
-
-async function settled({ log }: Scripted, count: number): Promise<void> {
-  await eventually(() => log.length >= count);
-  for (let turn = 0; turn < 5; turn += 1) await new Promise(setImmediate);
-}
-
-test("F2 a tool is switched off where it is shown, and on again where it is withheld from clients", async () => {
-  const withheld = [
-    { backend: "files", kind: "tool", name: "gone", reason: "off", why: "you have switched it off" },
-  ] as const;
-  const catalog = catalogOf([sampleTool()], { withheld: [...withheld] });
-  const app = scriptedApp({ catalog, switchTools: { switched: [] } });
-  using view = viewOf("servers/tools", app);
-  const option = await eventually(() =>
-    view.elements("button").find(({ name }) => name.includes("read_file")),
-  );
-  option.fire("click");
-  await eventually(() => view.text().includes("Switch off"));
-  view.named("button", "Switch off").fire("click");
-  await settled(app, 2);
-  view.named("button", "Switch on: gone").fire("click");
-  await settled(app, 4);
-  await app.undo?.();
-  assert.deepEqual(app.log, [
-    'switchTools {"tools":["read_file"],"on":false}',
-    "good: read_file is switched off",
-    'switchTools {"tools":["gone"],"on":true}',
-    "good: gone is switched on",
-    'switchTools {"tools":["gone"],"on":false}',
-    "good: gone is switched off",
-  ]);
-});
-
-test("F2 a tool's arguments are sent as typed; errors are shown at their fields and not sent", async () => {
-  const tool = sampleTool({
-    input_schema: {
-      type: "object",
-      required: ["id"],
-      properties: { id: { type: "integer" }, tags: { type: "array", items: { type: "string" } } },
-    },
-    annotations: { readOnlyHint: true },
-  } as never);
-  const catalog = catalogOf([tool]);
-  const result = { content: [{ type: "text", text: "it answered" }] };
-  const app = scriptedApp({ catalog, call: { result, error: null } });
-  using view = viewOf("servers/tools", app);
-  const option = await eventually(() =>
-    view.elements("button").find(({ name }) => name.includes("read_file")),
-  );
-  option.fire("click");
-  const submit = (): void =>
-    view
-      .elements("form")
-      .find(({ name }) => name.startsWith("Try"))
-      ?.fire("submit");
-  await eventually(() => view.elements("form").length > 0);
-  submit();
-  await eventually(() => view.text().includes("id: required"));
-  assert.deepEqual(app.log, []);
-  view.named("button", "Add to tags").fire("click");
-  await eventually(() => view.text().includes("tags 1 (required)"));
-  view.byId("argument-1-0").fire("input", { value: "one" });
-  await eventually(() => view.byId("argument-1-0").value === "one");
-  view.byId("argument-0").fire("input", { value: "12345678901234567890" });
-  await eventually(() => !view.text().includes("id: required"));
-  submit();
-  await eventually(() => view.text().includes("it answered"));
-  assert.deepEqual(app.log, [
-    'call {"tool":"read_file","arguments":{"id":12345678901234567890,"tags":["one"]}}',
-  ]);
-  view.named("button", "Write it as JSON").fire("click");
-  await eventually(() => view.text().includes("Arguments, as JSON"));
-  const text = view.byId("arguments-json");
-  text.fire("input", { value: '{"id": 7, "tags": ' });
-  view.named("button", "Use the form").fire("click");
-  await eventually(() => app.log.at(-1)?.startsWith("plain: line 1:"));
-  text.fire("input", { value: '{"id": 7}' });
-  await eventually(() => {
-    const turn = view.elements("button").find(({ name }) => name === "Use the form");
-    turn?.fire("click");
-    return turn === undefined && view.byId("argument-0").value === "7";
-  });
-});
-
-test("B9 the Sync form saves the differences, over the file it was drawn from, and gives the reason of a failure", async () => {
-  const changed = new MountaineerError("config_changed", "another");
-  const app = scriptedApp({ edit: [changed] });
-  using view = viewOf("settings/sync", app);
-  const field = () => view.byId("sync-2");
-  const save = (): void => view.named("button", "Save").fire("click");
-  await eventually(() => field().value === "1");
-  field().fire("input", { value: "99" });
-  await eventually(() => !view.named("button", "Save").disabled);
-  save();
-  await eventually(() => view.text().includes("Wait after last save (s): 0.01 to 60"));
-  assert.deepEqual(app.log, []);
-  field().fire("input", { value: "0.50" });
-  await new Promise(setImmediate);
-  await eventually(() => {
-    if (app.log.length === 0) save();
-    return view.text().includes("The file has changed since this form was drawn. Nothing was saved.");
-  });
-  assert.match(
-    app.log[0] ?? "",
-    /^edit \{"edits":\[\{"key":"sync\.debounce","value":"0\.5"\}\],"expected_sha256":"01234/,
-  );
-});
-
-test("F2 actions are undone in one step: a save of settings, and a share that was unmounted", async () => {
-  const app = scriptedApp({ unmount: { results: [done] } });
-  {
-    using view = viewOf("settings/sync", app);
-    await eventually(() => view.byId("sync-2").value === "1");
-    view.byId("sync-2").fire("input", { value: "0.50" });
-    await eventually(() => !view.named("button", "Save").disabled);
-    view.named("button", "Save").fire("click");
-    await eventually(() => app.undo !== null);
-    await app.undo?.();
-    const edits = app.log.filter((line) => line.startsWith("edit"));
-    for (const [at, value] of ["0.5", "1"].entries())
-      assert.match(
-        edits[at] ?? "",
-        new RegExp(`^edit {"edits":\\[{"key":"sync.debounce","value":"${value}"}\\]`),
-      );
-  }
-  app.log.length = 0;
-  using view = viewOf("shares", app);
-  view.named("button", "Unmount: CORE").fire("click");
-  await settled(app, 3);
-  await app.undo?.();
-  assert.equal(app.log[3], 'mount {"shares":["CORE"]}');
-});
-
-test("E2 an approval covers the entry shown: by its digest, only with the right, and not once it differs", async () => {
-  const [entry] = sampleApprovals().waiting;
-  const digest = entry?.digest;
-  const waiting = (changes: object[]): Partial<PageState> => ({
-    approvals: {
-      ...sampleApprovals(),
-      waiting: changes.map((each) => ({ ...sampleApprovals().waiting[0], ...each })) as never,
-    },
-  });
-  const answers = {
-    approve: { approved: ["backends.files"], reload: sampleReload(), now: sampleApprovals() },
-  };
-  const click = "Approve backends.files";
-  const rows: readonly [state: Partial<PageState>, meanwhile: Partial<PageState>, log: readonly string[]][] =
-    [
-      [{ session: { expiresAt: null, mayRunCommands: false, ownerUntil: null } }, {}, []],
-      [
-        {},
-        {},
-        [
-          "? Approve backends.files?",
-          `approve {"entries":[{"id":"backends.files","digest":"${digest}"}]}`,
-          "good: Approved: backends.files (settings reloaded)",
-        ],
-      ],
-      [{}, waiting([]), ["? Approve backends.files?", "! It no longer waits."]],
-      [
-        {},
-        waiting([{ digest: "other" }]),
-        [
-          "? Approve backends.files?",
-          "! The file has changed: the pending changes differ from those shown here. Close this, and read it again.",
-        ],
-      ],
-    ];
-  for (const [state, meanwhile, log] of rows) {
-    const app: Scripted = scriptedApp(answers, state, true, () => app.store.set(meanwhile));
-    using view = viewOf("settings/approvals", app);
-    view.named("button", click).fire("click");
-    await settled(app, log.length);
-    assert.deepEqual(app.log, log);
-  }
-  const stale = new MountaineerError("config_changed", "another waits by now");
-  const late = scriptedApp({ approve: stale });
-  {
-    using view = viewOf("settings/approvals", late);
-    view.named("button", click).fire("click");
-    await settled(late, 3);
-    assert.equal(late.log.at(-1), "bad: Approve backends.files: another waits by now");
-  }
-  const app = scriptedApp({ approveTools: { approved: [], left: [] } });
-  using view = viewOf("settings/approvals", app);
-  await eventually(() => view.text().includes("Change of read_file") || view.text().includes("as it is now"));
-  view.named("button", "Approve tool read_file").fire("click");
-  await settled(app, 3);
-  assert.deepEqual(app.log, [
-    "? Approve read_file of files?",
-    'approveTools {"items":[{"backend":"files","tool":"read_file","digest":"digest"}]}',
-    "bad: read_file has changed since it was shown. It was not approved; read it again.",
-  ]);
-});
-
-test("E6 a question answered elsewhere is read again after a late answer: its other call has a new code", async () => {
-  const asked = { tool: "wipe", server: "files", opened: secondsAgo(1), lines: [] };
-  const [before, now] = ["OLD-COD", "NEW-COD"].map((code) => ({ questions: [{ ...asked, code }] }));
-  const condition = {
-    code: "question_waits",
-    severity: "warning",
-    title: "wipe",
-    hint: null,
-    since: "",
-  } as const;
-  const status = gatewayReport([], { gateway: { conditions: [condition] } });
-  const session = { expiresAt: null, mayRunCommands: true, ownerUntil: secondsAgo(-60) };
-  const late = new MountaineerError("permission_denied", "no question has this code now");
-  const app = scriptedApp({ questions: [before, now], answer: late }, { status, session });
-  using view = viewOf("home", app);
-  await eventually(() => view.text().includes("OLD-COD"));
-  view.named("button", "Allow once: wipe of files").fire("click");
-  await eventually(() => view.text().includes("NEW-COD"));
-});
-
-test("F2 restoring an earlier content asks first, and reports the result", async () => {
-  const rollback = [
-    { ...sampleEdit(), errors: [sampleMistake()] },
-    { ...sampleEdit(), errors: [], reload: null },
-  ];
-  const app = scriptedApp({ rollback });
-  using view = viewOf("settings/configuration", app);
-  const option = await eventually(() =>
-    view
-      .elements("button")
-      .filter(({ parentNode }) => parentNode?.localName === "th")
-      .at(1),
-  );
-  option.fire("click");
-  for (const said of [
-    /^bad: Rollback: nothing was saved: .*:3:\d+: .*expected /,
-    /^good: Rollback: (saved|the file says so)/,
-  ]) {
-    await eventually(() => view.elements("button").some(({ name }) => name === "Go back to it …"));
-    view.named("button", "Go back to it …").fire("click");
-    await eventually(() => said.test(app.log.at(-1) ?? ""));
-  }
-  assert.match(app.log.join("\n"), /^\? Go back to this content\?\nrollback \{"n":1,/);
-});
-
-test("F2 an action that a person declines is not done: a rollback, a destructive tool, a tool's approval", async () => {
-  const tool = sampleTool({ input_schema: { type: "object", properties: {} } } as never);
-  const clicked = async (at: string, open: boolean, button: string): Promise<readonly string[]> => {
-    const app = scriptedApp({ catalog: catalogOf([tool]) }, {}, false);
-    using view = viewOf(at, app);
-    if (open)
-      (
-        await eventually(() =>
-          view.elements("button").findLast(({ parentNode }) => parentNode?.localName === "th"),
-        )
-      ).fire("click");
-    if (button === "Try")
-      (await eventually(() => view.elements("form").find(({ name }) => name.startsWith("Try")))).fire(
-        "submit",
-      );
-    else (await eventually(() => view.named("button", button))).fire("click");
-    await settled(app, 1);
-    return app.log;
-  };
-  assert.deepEqual(await clicked("settings/configuration", true, "Go back to it …"), [
-    "? Go back to this content?",
-  ]);
-  assert.deepEqual(await clicked("servers/tools", true, "Try"), ["? Call read_file?"]);
-  assert.deepEqual(await clicked("settings/approvals", false, "Approve tool read_file"), [
-    "? Approve read_file of files?",
-  ]);
-});
-
 test("E2 a changed tool that is not shown whole cannot be approved, and shows whether it is withheld", async () => {
   const of = async (changes: Parameters<typeof sampleToolChange>[0]) => {
     const report = { changes: [sampleToolChange(changes)], unseen: [], lost: null };
@@ -783,6 +350,300 @@ test("F2 text typed in the editor stays if the file has changed, and is discarde
   assert.equal(text.value, "# mine\n");
   assert.ok(!app.log.some((line) => line.startsWith("editText")));
 });
+
+interface Opened {
+  readonly app: Scripted;
+  readonly view: ReturnType<typeof mount>;
+  /** How many lines of the log the story has told. */
+  told: number;
+}
+
+/** A view of an app with these answers; `also`: its state, what the person says, and what comes while a question is open. */
+const shows =
+  (at: string, answers: Parameters<typeof scriptedApp>[0] = {}, also: Also = {}) =>
+  (t: TestContext): Opened => {
+    const { state = {}, yes = true, meanwhile = {} } = also;
+    // Answers that come one after the other are taken off: each story has its own.
+    const copies = Object.entries(answers).map(([name, one]) => [name, Array.isArray(one) ? [...one] : one]);
+    const app: Scripted = scriptedApp(Object.fromEntries(copies), state, yes, () => app.store.set(meanwhile));
+    const view = viewOf(at, app);
+    t.after(() => view[Symbol.dispose]());
+    return { app, view, told: 0 };
+  };
+
+interface Also {
+  readonly state?: Partial<PageState>;
+  readonly yes?: boolean;
+  readonly meanwhile?: Partial<PageState>;
+}
+
+const sharesThat = (share: ShareStatus, answer: Parameters<typeof sampleResult>[0] | null, yes = true) => {
+  const results = answer === null ? [] : [sampleResult(answer)];
+  const answers = Object.fromEntries(["mount", "unmount", "switchRoute"].map((name) => [name, { results }]));
+  return shows("shares", answers, { state: { status: gatewayReport(undefined, { shares: [share] }) }, yes });
+};
+const READY = { active_interface: "fallback", tb_recovery_pending: true } as const;
+const held = { active_interface: "fallback", override: "fallback" } as const;
+const out = { mount_state: "unmounted", active_interface: "none" } as const;
+const BUSY = {
+  ...{ result: "busy", detail: "1 file is open" },
+  holders: [{ pid: 7, command: "vim", path: "/x" }],
+} as const;
+const DONE = sampleResult({ result: "unmounted", detail: "unmounted" });
+
+const LOGIN = {
+  ...{ code: "login_needed", severity: "error", title: "wants a login", since: secondsAgo(5) },
+} as const;
+const wantsLogin = (hint = "mountaineer backends login tickets") => ({
+  status: gatewayReport([sampleBackend({ name: "tickets", conditions: [{ ...LOGIN, hint }] })]),
+});
+const ISSUER = "https://login.example";
+const signsIn = { beginLogin: { address: `${ISSUER}/authorize?state=x` }, awaitLogin: { issuer: ISSUER } };
+const PLAN = {
+  ...{ title: "Cursor", path: "/p", diff: "--- /p\n+++ /p\n+new\n", digest: "d", notes: ["left: a"] },
+  ...{ written: false, next: "restart Cursor" },
+};
+const connects = { connectClient: [PLAN, { ...PLAN, written: true }] };
+const WITHHELD = { backend: "files", kind: "tool", name: "gone", reason: "off", why: "by you" } as const;
+const TRIED = sampleTool({
+  input_schema: {
+    type: "object",
+    required: ["id"],
+    properties: { id: { type: "integer" }, tags: { type: "array", items: { type: "string" } } },
+  },
+  annotations: { readOnlyHint: true },
+} as never);
+const tried = {
+  catalog: catalogOf([TRIED]),
+  call: { result: { content: [{ type: "text", text: "it answered" }] }, error: null },
+};
+const DESTRUCTIVE = catalogOf([sampleTool({ input_schema: { type: "object", properties: {} } } as never)]);
+const locked = { session: { expiresAt: null, mayRunCommands: false, ownerUntil: null } };
+const approves = {
+  approve: { approved: ["backends.files"], reload: sampleReload(), now: sampleApprovals() },
+};
+const waiting = (...changes: readonly object[]): Partial<PageState> => ({
+  approvals: {
+    ...sampleApprovals(),
+    waiting: changes.map((each) => ({ ...sampleApprovals().waiting[0], ...each })) as never,
+  },
+});
+const rollback = [
+  { ...sampleEdit(), errors: [sampleMistake()] },
+  { ...sampleEdit(), errors: [], reload: null },
+];
+const ASKED = { tool: "wipe", server: "files", opened: secondsAgo(1), lines: [] };
+const QUESTION = {
+  code: "question_waits",
+  severity: "warning",
+  title: "wipe",
+  hint: null,
+  since: "",
+} as const;
+const asked = {
+  status: gatewayReport([], { gateway: { conditions: [QUESTION] } }),
+  session: { expiresAt: null, mayRunCommands: true, ownerUntil: secondsAgo(-60) },
+};
+
+const rest = async (): Promise<void> => {
+  for (let turn = 0; turn < 10; turn += 1) await new Promise(setImmediate);
+};
+
+tellStories<Opened>(
+  {
+    starts: {
+      shares: sharesThat(sampleShare(), DONE),
+      "shares without a yes": sharesThat(sampleShare(), DONE, false),
+      "a busy share": shows("shares", { unmount: [{ results: [sampleResult(BUSY)] }, { results: [DONE] }] }),
+      "a share without a daemon": shows("shares", {
+        unmount: new MountaineerError("daemon_unreachable", "no answer"),
+      }),
+      "a share that stays": sharesThat(sampleShare(), { result: "failed", detail: "no" }),
+      "a share that is out": sharesThat(sampleShare(out), { result: "failed", detail: "no", hint: "wait" }),
+      "a share whose Thunderbolt is ready": sharesThat(sampleShare(READY), {}),
+      "a share that moves": sharesThat(sampleShare({ moves: SAMPLE_MOVES }), {
+        ...{ result: "skipped", detail: "nothing to do" },
+      }),
+      "a share that is held": sharesThat(sampleShare(held), null),
+      servers: shows("servers", { restart: { restarted: ["files"] } }),
+      "servers without a yes": shows("servers", {}, { yes: false }),
+      "a server that wants a login": shows("servers", signsIn, { state: wantsLogin() }),
+      "a server that wants a login locked": shows("servers", {}, { state: { ...wantsLogin(), ...locked } }),
+      "a server that signs in as itself": shows("servers", {}, { state: wantsLogin("check `client_id`") }),
+      clients: shows("settings/clients", connects),
+      "clients without a yes": shows("settings/clients", connects, { yes: false }),
+      "clients locked": shows("settings/clients", {}, { state: locked }),
+      tools: shows("servers/tools", {
+        ...{ catalog: catalogOf([sampleTool()], { withheld: [WITHHELD] }), switchTools: { switched: [] } },
+      }),
+      "a tool with arguments": shows("servers/tools", tried),
+      "a destructive tool without a yes": shows("servers/tools", { catalog: DESTRUCTIVE }, { yes: false }),
+      "the Sync form": shows("settings/sync"),
+      "the Sync form over another file": shows("settings/sync", {
+        edit: [new MountaineerError("config_changed", "another")],
+      }),
+      approvals: shows("settings/approvals", approves),
+      "approvals locked": shows("settings/approvals", approves, { state: locked }),
+      "approvals without a yes": shows("settings/approvals", approves, { yes: false }),
+      "an approval that another gives": shows("settings/approvals", approves, { meanwhile: waiting() }),
+      "an approval of another content": shows("settings/approvals", approves, {
+        meanwhile: waiting({ digest: "other" }),
+      }),
+      "an approval that comes late": shows("settings/approvals", {
+        approve: new MountaineerError("config_changed", "another waits by now"),
+      }),
+      "an approval of a tool": shows("settings/approvals", { approveTools: { approved: [], left: [] } }),
+      "a question": shows(
+        "home",
+        {
+          questions: ["OLD-COD", "NEW-COD"].map((code) => ({ questions: [{ ...ASKED, code }] })),
+          answer: new MountaineerError("permission_denied", "no question has this code now"),
+        },
+        { state: asked },
+      ),
+      "the configuration": shows("settings/configuration", { rollback }),
+      "the configuration without a yes": shows("settings/configuration", {}, { yes: false }),
+    },
+    acts: [
+      [/^rest$/, rest],
+      [
+        /^press "(.*)"( when it is on)?( twice)?$/,
+        async ({ view }, name = "", waits, twice) => {
+          const found = await eventually(() => {
+            const button = view.named("button", name);
+            return waits !== undefined && button.disabled ? null : button;
+          });
+          // While it is under way, the same again does nothing.
+          for (let times = twice === undefined ? 1 : 2; times > 0; times--) found.fire("click");
+        },
+      ],
+      [
+        /^open (?:(\d) of )?"(.*)"$/,
+        async ({ view }, at = "0", text = "") => {
+          const rows = () =>
+            view.elements("button").filter(({ parentNode }) => parentNode?.localName === "th");
+          (await eventually(() => rows().filter(({ name }) => name.includes(text))[Number(at)])).fire(
+            "click",
+          );
+        },
+      ],
+      [/^submit "(.*)"$/, submit],
+      [
+        /^type "?(.*?)"? into (\S+)$/,
+        async ({ view }, value = "", id = "") => {
+          (await eventually(() => view.byId(id))).fire("input", { value });
+          await eventually(() => view.byId(id).value === value);
+          await rest();
+        },
+      ],
+      [/^see "(.*)"$/, ({ view }, text = "") => eventually(() => view.text().includes(text))],
+      [/^lose "(.*)"$/, ({ view }, text = "") => eventually(() => !view.text().includes(text))],
+      [
+        /^until (\S+) is (.*)$/,
+        ({ view }, id = "", value) => eventually(() => view.byId(id).value === value),
+      ],
+      [/^undo$/, ({ app }) => app.undo?.()],
+      [
+        /^log "?(.*?)"?$/,
+        async (opened, line = "") => {
+          await eventually(() => opened.app.log.length > opened.told);
+          const [beginning = "", isWhole] = line.endsWith("…") ? [line.slice(0, -1)] : [line, true];
+          const said = opened.app.log[opened.told++] ?? "";
+          assert.equal(isWhole ? said : said.slice(0, beginning.length), beginning);
+        },
+      ],
+    ],
+    facts: [
+      [/^no more$/, ({ app, told }) => [app.log.slice(told), []]],
+      [/^no undo$/, ({ app }) => [app.undo, null]],
+      [/^no "(.*)"$/, ({ view }, text = "") => [view.text().includes(text), false]],
+    ],
+  },
+  `
+F2 a destructive action asks first, and lists open files with their programs; no changes nothing
+  shares without a yes, press "Unmount: CORE" twice, log ? Unmount CORE?, rest: no more
+  a busy share, press "Unmount: CORE" twice, log ? Unmount CORE?, log unmount {"shares":["CORE"],"force":false}
+  log ? Unmount CORE anyway?, log unmount {"shares":["CORE"],"force":true}, log "good: CORE: unmounted", rest: no more
+  a share without a daemon, press "Unmount: CORE" twice, log ? Unmount CORE?, log unmount {"shares":["CORE"],"force":false}
+  log "bad: Unmount CORE: no answer", rest: no more, no undo
+  a share that stays, press "Unmount: CORE" twice, log ? Unmount CORE?, log unmount {"shares":["CORE"],"force":false}
+  log "bad: CORE: no", rest: no more, no undo
+  a share that is out, press "Mount: CORE" twice, log mount {"shares":["CORE"]}, log "bad: CORE: no (wait)", rest: no more, no undo
+  a share whose Thunderbolt is ready, press "Switch to Thunderbolt: CORE" twice
+  log switchRoute {"shares":["CORE"],"to":"tb","force":false,"wait":false}
+  log "good: CORE: mounted over Thunderbolt (//10.0.0.2/CORE)", rest: no more
+  a share that moves, press "Switch to Fallback: CORE" twice
+  log switchRoute {"shares":["CORE"],"to":"fallback","force":false,"wait":false}, log "plain: CORE: nothing to do", rest: no more
+  a share that is held, press "Back to automatic: CORE" twice
+  log switchRoute {"shares":["CORE"],"to":"auto","force":false,"wait":false}, log "good: nothing to do", rest: no more
+  servers without a yes, press "Restart: files" twice, log ? Restart files?, rest: no more
+  servers, press "Restart: files" twice, log ? Restart files?, log restart {"backends":["files"]}
+  log "good: files: restarting; serves when it is ready", rest: no more
+F4 a server that asks for a login is signed in to from its card, and only by the owner
+  a server that wants a login, press "Sign in: tickets", log beginLogin {"backend":"tickets"}
+  log awaitLogin {"backend":"tickets"}, log "good: tickets is signed in at…", rest: no more
+  a server that wants a login locked: no "Sign in"
+  a server that signs in as itself: no "Sign in"
+F1 F4 a client is connected after a yes to its file's change, and only by the owner
+  clients without a yes, press "Connect: Cursor", log connectClient {"client":"cursor","undo":false,"agreed":null}
+  log ? Connect Cursor?, rest: no more
+  clients, press "Connect: Cursor", log connectClient {"client":"cursor","undo":false,"agreed":null}, log ? Connect Cursor?
+  log connectClient {"client":"cursor","undo":false,"agreed":"d"}
+  log "good: Cursor uses this gateway now; restart Cursor", rest: no more
+  clients locked, see "To connect programs of this machine, run in a terminal": no "ursor"
+F2 a tool is switched off where it is shown, and on again where it is withheld from clients
+  tools, open "read_file", press "Switch off", log switchTools {"tools":["read_file"],"on":false}
+  log "good: read_file is switched off", press "Switch on: gone", log switchTools {"tools":["gone"],"on":true}
+  log "good: gone is switched on", rest, undo, log switchTools {"tools":["gone"],"on":false}
+  log "good: gone is switched off", rest: no more
+F2 a tool's arguments are sent as typed; errors are shown at their fields and not sent
+  a tool with arguments, open "read_file", submit "Try", see "id: required": no more
+  press "Add to tags", see "tags 1 (required)", type one into argument-1-0, type 12345678901234567890 into argument-0
+  lose "id: required", submit "Try", see "it answered"
+  log call {"tool":"read_file","arguments":{"id":12345678901234567890,"tags":["one"]}}: no more
+  press "Write it as JSON", see "Arguments, as JSON", type {"id":7,"tags":[ into arguments-json, press "Use the form"
+  log "plain: line 1:…", type {"id":7} into arguments-json, press "Use the form", until argument-0 is 7: no "Use the form"
+B9 the Sync form saves the differences, over the file it was drawn from, and gives the reason of a failure
+  the Sync form over another file, until sync-2 is 1, type 99 into sync-2, press "Save" when it is on
+  see "Wait after last save (s): 0.01 to 60": no more
+  type 0.50 into sync-2, press "Save", see "The file has changed since this form was drawn. Nothing was saved."
+  log edit {"edits":[{"key":"sync.debounce","value":"0.5"}],"expected_sha256":"01234…: no more
+F2 actions are undone in one step: a save of settings, and a share that was unmounted
+  the Sync form, until sync-2 is 1, type 0.50 into sync-2, press "Save" when it is on
+  log edit {"edits":[{"key":"sync.debounce","value":"0.5"}]…, log good…, undo
+  log edit {"edits":[{"key":"sync.debounce","value":"1"}]…
+  shares, press "Unmount: CORE", log ? Unmount CORE?, log unmount {"shares":["CORE"],"force":false}
+  log "good: CORE: unmounted", undo, log mount {"shares":["CORE"]}, log good…, rest: no more
+E2 an approval covers the entry shown: by its digest, only with the right, and not once it differs
+  approvals locked, press "Approve backends.files", rest: no more
+  approvals, press "Approve backends.files", log ? Approve backends.files?
+  log approve {"entries":[{"id":"backends.files","digest":"${sampleApprovals().waiting[0]?.digest}"}]}
+  log "good: Approved: backends.files (settings reloaded)", rest: no more
+  an approval that another gives, press "Approve backends.files", log ? Approve backends.files?, log ! It no longer waits., rest: no more
+  an approval of another content, press "Approve backends.files", log ? Approve backends.files?
+  log "! The file has changed: the pending changes differ from those shown here. Close this, and read it again.", rest: no more
+  an approval that comes late, press "Approve backends.files", log ? Approve backends.files?, log approve…
+  log "bad: Approve backends.files: another waits by now", rest: no more
+  an approval of a tool, press "Approve tool read_file", log ? Approve read_file of files?
+  log approveTools {"items":[{"backend":"files","tool":"read_file","digest":"digest"}]}
+  log "bad: read_file has changed since it was shown. It was not approved; read it again.", rest: no more
+E6 a question answered elsewhere is read again after a late answer: its other call has a new code
+  a question, see "OLD-COD", press "Allow once: wipe of files", see "NEW-COD": no "OLD-COD"
+F2 restoring an earlier content asks first, and reports the result
+  the configuration, open 1 of "", press "Go back to it …", log ? Go back to this content?, log rollback {"n":1,…
+  log "bad: Rollback: nothing was saved: …", press "Go back to it …", log ? Go back to this content?, log rollback {"n":1,…
+  log "good: Rollback: …", rest: no more
+F2 an action that a person declines is not done: a rollback, a destructive tool, a tool's approval
+  the configuration without a yes, open 1 of "", press "Go back to it …", log ? Go back to this content?, rest: no more
+  a destructive tool without a yes, open "read_file", submit "Try", log ? Call read_file?, rest: no more
+  approvals without a yes, press "Approve tool read_file", log ? Approve read_file of files?, rest: no more
+`,
+);
+
+async function submit({ view }: Opened, name = ""): Promise<void> {
+  const found = await eventually(() => view.elements("form").find((form) => form.name.startsWith(name)));
+  found.fire("submit");
+}
 
 /** Once the effects of what was drawn and taken away have run. */
 async function afterEffects(): Promise<void> {
