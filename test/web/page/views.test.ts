@@ -631,8 +631,8 @@ E6 a question answered elsewhere is read again after a late answer: its other ca
   a question, see "OLD-COD", press "Allow once: wipe of files", see "NEW-COD": no "OLD-COD"
 F2 restoring an earlier content asks first, and reports the result
   the configuration, open 1 of "", press "Go back to it …", log ? Go back to this content?, log rollback {"n":1,…
-  log "bad: Rollback: nothing was saved: …", press "Go back to it …", log ? Go back to this content?, log rollback {"n":1,…
-  log "good: Rollback: …", rest: no more
+  log "bad: Rollback: nothing was saved: /home/ada/.mountaineer/config.toml:3:1: global.share_root: found an unknown key, expected…", press "Go back to it …", log ? Go back to this content?, log rollback {"n":1,…
+  log "good: Rollback: saved…", rest: no more
 F2 an action that a person declines is not done: a rollback, a destructive tool, a tool's approval
   the configuration without a yes, open 1 of "", press "Go back to it …", log ? Go back to this content?, rest: no more
   a destructive tool without a yes, open "read_file", submit "Try", log ? Call read_file?, rest: no more
