@@ -527,7 +527,13 @@ tellStories<Opened>(
           );
         },
       ],
-      [/^submit "(.*)"$/, submit],
+      [
+        /^submit "(.*)"$/,
+        async ({ view }, name = "") => {
+          const forms = () => view.elements("form").find((form) => form.name.startsWith(name));
+          (await eventually(forms)).fire("submit");
+        },
+      ],
       [
         /^type "?(.*?)"? into (\S+)$/,
         async ({ view }, value = "", id = "") => {
@@ -639,11 +645,6 @@ F2 an action that a person declines is not done: a rollback, a destructive tool,
   approvals without a yes, press "Approve tool read_file", log ? Approve read_file of files?, rest: no more
 `,
 );
-
-async function submit({ view }: Opened, name = ""): Promise<void> {
-  const found = await eventually(() => view.elements("form").find((form) => form.name.startsWith(name)));
-  found.fire("submit");
-}
 
 /** Once the effects of what was drawn and taken away have run. */
 async function afterEffects(): Promise<void> {
