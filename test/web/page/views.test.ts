@@ -385,15 +385,18 @@ const sharesThat = (share: ShareStatus, answer: Parameters<typeof sampleResult>[
 const READY = { active_interface: "fallback", tb_recovery_pending: true } as const;
 const held = { active_interface: "fallback", override: "fallback" } as const;
 const out = { mount_state: "unmounted", active_interface: "none" } as const;
-const BUSY = {
-  ...{ result: "busy", detail: "1 file is open" },
+const BUSY = sampleResult({
+  ...{ result: "busy" as const, detail: "1 file is open" },
   holders: [{ pid: 7, command: "vim", path: "/x" }],
-} as const;
+});
 const DONE = sampleResult({ result: "unmounted", detail: "unmounted" });
 
 const LOGIN = {
-  ...{ code: "login_needed", severity: "error", title: "wants a login", since: secondsAgo(5) },
-} as const;
+  code: "login_needed",
+  severity: "error" as const,
+  title: "wants a login",
+  since: secondsAgo(5),
+};
 const wantsLogin = (hint = "mountaineer backends login tickets") => ({
   status: gatewayReport([sampleBackend({ name: "tickets", conditions: [{ ...LOGIN, hint }] })]),
 });
@@ -454,7 +457,7 @@ tellStories<Opened>(
     starts: {
       shares: sharesThat(sampleShare(), DONE),
       "shares without a yes": sharesThat(sampleShare(), DONE, false),
-      "a busy share": shows("shares", { unmount: [{ results: [sampleResult(BUSY)] }, { results: [DONE] }] }),
+      "a busy share": shows("shares", { unmount: [{ results: [BUSY] }, { results: [DONE] }] }),
       "a share without a daemon": shows("shares", {
         unmount: new MountaineerError("daemon_unreachable", "no answer"),
       }),
