@@ -1,4 +1,5 @@
 // Checks each host that answers: whether the system reaches it over the configured interface.
+import type { ShareStatus } from "../api/contract/contract.ts";
 import type { DoctorFinding } from "../api/doctor-report.ts";
 import type { RouteConfig, ShareConfig } from "../config/snapshot.ts";
 import { hostText } from "../config/values/host-text.ts";
@@ -18,7 +19,7 @@ export interface HostCheck {
   readonly config: RouteConfig;
   readonly probe: ProbeResult;
   readonly contact: Contact;
-  /** The system's route to the host; null if the host's address is not known. */
+  /** The mount's way to the host where its connections are bound, else the system's; null if the host's address is not known. */
   readonly lookup: RouteLookup | null;
 }
 
@@ -28,6 +29,7 @@ const finding = findingsOf("hosts");
  * none.
  */
 const PROBE_AT_LEAST_MS = 1_500;
+const STATUS_DEADLINE_MS = 4_000;
 
 /**
  * Probes the hosts of the shares that are used on this network, and looks up the system's route to each. A host of several
@@ -44,6 +46,8 @@ export async function checkHosts(context: DoctorContext): Promise<readonly HostC
     lookups.set(address, known);
     return known;
   };
+  const late = AbortSignal.any([signal, AbortSignal.timeout(STATUS_DEADLINE_MS)]);
+  const status = context.daemon?.call("status", null, late).catch(() => null);
   const checks = snapshot.config.shares.flatMap((share) => {
     const checked = contactShare(share, { ...context, location: parts.location });
     return ROUTE_NAMES.map(async (route): Promise<HostCheck | null> => {
@@ -52,11 +56,32 @@ export async function checkHosts(context: DoctorContext): Promise<readonly HostC
       if (config.host === null || contact.offNetwork !== null) return null;
       const { host, port, interfaceName } = config;
       const probe = await parts.hostProber.probe({ host, port, interfaceName }, { notBeforeMs, timeoutMs });
-      const lookup = probe.address === null ? null : await lookupOf(probe.address);
+      const inUse = (await status)?.shares.find(({ name }) => name === share.name);
+      const bound = inUse === undefined ? null : boundTo(inUse, route, config, probe);
+      const systems = probe.address === null ? null : await lookupOf(probe.address);
+      const differs = bound !== null && systems?.kind === "found" && systems.interfaceName !== bound;
+      const lookup = differs ? ({ ...systems, interfaceName: bound, gateway: null } as const) : systems;
       return { share: share.name, route, host: hostText({ host, port }), config, probe, contact, lookup };
     });
   });
   return (await Promise.all(checks)).filter((check) => check !== null);
+}
+
+/**
+ * The interface to which the connections of the mount are bound, whatever the system's route is; null: not known to be bound. To a
+ * link-local address they are bound also where the configuration names no interface.
+ */
+function boundTo(
+  { active_interface, mount_alive, conditions }: ShareStatus,
+  route: RouteName,
+  { interfaceName }: RouteConfig,
+  { address, interfaceName: own }: ProbeResult,
+): string | null {
+  const isUncertain = conditions.some(({ code }) => code === "cable_uncertain");
+  if (active_interface !== route || mount_alive !== true || isUncertain) return null;
+  return address?.startsWith("169.254.") || address?.startsWith("fe80:")
+    ? (interfaceName ?? own)
+    : interfaceName;
 }
 
 export function examineHosts(checks: readonly HostCheck[], shares: readonly ShareConfig[]): DoctorFinding[] {
