@@ -71,7 +71,7 @@ export function isJsonObject(value: unknown): value is JsonObject {
  * Deepest nesting of values that we write as JSON. Real definitions are nested far less deeply; writing
  * overflows the stack at about 3,000 levels.
  */
-const MOST_LEVELS = 500;
+export const MOST_LEVELS = 500;
 
 /** Whether a parsed value can be written as JSON again. Parsing accepts any depth, but writing does not. */
 export function isWritable(value: unknown, levels: number = MOST_LEVELS): boolean {

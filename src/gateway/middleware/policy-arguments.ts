@@ -6,7 +6,7 @@ import { TEXT_BOUNDS } from "../../runtime/text/bounds.ts";
 import { isRawNumber } from "../../runtime/text/exact-json.ts";
 import { type CallTexts, textsOfCall } from "../catalog/call-texts.ts";
 import { compileGlobs } from "../catalog/glob.ts";
-import { isJsonObject } from "../json-rpc.ts";
+import { isJsonObject, MOST_LEVELS } from "../json-rpc.ts";
 
 /** `allows`: the policy's effect is to allow. */
 export function compileArguments(
@@ -60,14 +60,15 @@ function compileValue(globs: readonly string[], allows: boolean) {
     if (spellings === null) return !allows;
     return allows ? spellings.every(matches) : spellings.some(matches);
   };
-  const fits = (value: unknown, texts: CallTexts): boolean => {
+  const fits = (value: unknown, texts: CallTexts, levels: number = MOST_LEVELS): boolean => {
     if (value === undefined) return false;
+    if (levels === 0) return !allows;
     if (typeof value === "string") return fitsText(value, texts);
     if (value === null || typeof value === "number" || typeof value === "boolean")
       return fitsText(String(value), texts);
     if (isRawNumber(value)) return fitsText(value.rawJSON, texts);
     if (!Array.isArray(value)) return isAnything || !allows;
-    const fitsPart = (part: unknown): boolean => fits(part, texts);
+    const fitsPart = (part: unknown): boolean => fits(part, texts, levels - 1);
     return allows ? value.length > 0 && value.every(fitsPart) : value.some(fitsPart);
   };
   return fits;

@@ -419,6 +419,11 @@ test("E2 patterns over arguments: forbidding sees a value wherever the server ma
   assert.ok(allows(within, { "options.path": "/srv/a", options: { path: "/srv/b" } }));
   assert.ok(!allows(within, { "options.path": "/srv/a", options: { path: "/etc/passwd" } }));
   assert.ok(!allows(within, { options: [{ path: "/srv/a" }, {}] }), "one that has none might take any");
+  const nested = { path: Array.from({ length: 20_000 }).reduce<unknown>((inner) => [inner], "/srv/a") };
+  assert.ok(
+    forbids({ path: ["/etc/*"] }, nested) && !allows({ path: ["*"] }, nested),
+    "too deep to be looked at",
+  );
 });
 
 test("E2 patterns over arguments: for every value, if allowing covers it, forbidding the same covers it as well", () => {

@@ -66,7 +66,10 @@ async function watch(): Promise<void> {
     // What an idle thread does in it is nothing.
     await pause(BETWEEN_PINGS_MS);
     // On a busy machine its connection is sometimes reset; a daemon that has ended refuses the next one.
-    await client.ask("ping").catch(() => client.ask("ping"));
+    await client.ask("ping").catch((error) => {
+      process.stderr.write(`a ping was lost: ${error} ${error.code}\n`);
+      return client.ask("ping");
+    });
     const after = usedMs();
     awayMs = Math.max(awayMs, after - before);
     before = after;
