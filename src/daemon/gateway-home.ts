@@ -72,7 +72,7 @@ export function gatewayHome(options: GatewayHomeOptions) {
       if (previous === undefined || handed === null) return;
       others.previous = previous.join(ownSessions(gateway, suspended, "previous"));
       suspended.follow(handed.states);
-      if (handed.questions !== undefined) questions.follow(handed.questions);
+      questions.follow(handed.questions);
     },
     runsInPrevious: () => isPreviousRunning,
     runsOnlyHere({ handing }: GatewayPart): void {

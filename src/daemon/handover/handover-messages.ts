@@ -35,13 +35,13 @@ export interface Go {
   readonly say: "go";
   /** The address on which the old daemon listens, as configured. */
   readonly door: InheritedListener["address"] | null;
+  /** The key for reading the request states that the old daemon gave to clients. */
   readonly states: StateKey;
   /** Process groups of backends that cannot run twice. */
   readonly once: readonly number[];
   readonly sessions: HandedSessions;
   readonly secret: HandedSecret;
-  /** Absent: the old daemon's version has no questions. */
-  readonly questions?: HandedQuestions;
+  readonly questions: HandedQuestions;
 }
 
 export type MessageFromOld =

@@ -1,14 +1,11 @@
 // The new daemon's side of a handover: reports that it is ready, waits until the home is free, and takes the listening socket.
 // The home is also free if the old daemon ends.
-import type { HandedSessions } from "../../gateway/frontend/session/session-memory.ts";
-import type { StateKey } from "../../gateway/frontend/suspended/suspended-calls.ts";
-import type { HandedQuestions } from "../../gateway/middleware/owner-questions.ts";
 import type { InheritedListener } from "../../gateway/serving/gateway-contract.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { groupsGone } from "../../runtime/process/process-identity.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import {
-  type HandedSecret,
+  type Go,
   type MessageFromNew,
   type MessageFromOld,
   messageKind,
@@ -21,13 +18,7 @@ import { type OwnSessions, PeerDaemon } from "./peer-daemon.ts";
 export type Predecessor = NonNullable<ReturnType<typeof findPredecessor>>;
 
 /** What the daemon before this one has handed over. */
-interface Handed {
-  /** The key for reading the request states that it gave to clients. */
-  readonly states: StateKey;
-  readonly sessions: HandedSessions;
-  readonly secret: HandedSecret;
-  readonly questions?: HandedQuestions | undefined;
-}
+type Handed = Pick<Go, "states" | "sessions" | "secret" | "questions">;
 
 /**
  * Returns the daemon that hands over to this one, or null. Removes the environment variables that announce
@@ -58,8 +49,8 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock) {
     const isHandle = typeof handle === "object" && handle !== null;
     if (message.say === "go") {
       once = message.once;
-      const { door, states, sessions, secret, questions } = message;
-      handed = { states, sessions, secret, questions };
+      handed = message;
+      const { door } = message;
       turn.resolve(door !== null && isHandle ? { address: door, handle } : null);
     } else if (message.say === "ended") end();
     else void joined.promise.then(({ peer }) => peer.hear(message));

@@ -155,7 +155,7 @@ export function withConflict(state: PanelState): PanelState {
 }
 
 export function withFailure(state: PanelState, reason: string): PanelState {
-  return { ...state, saving: false, notice: { kind: "failed", reason } };
+  return withNotice(state, { kind: "failed", reason });
 }
 
 export function withNotice(state: PanelState, notice: PanelNotice | null): PanelState {

@@ -59,6 +59,7 @@ async function setUp(t: TestContext, { ends = "1", args = [PROGRAM], clock, ...m
       once: [],
       sessions: { ...NO_SESSIONS, ended: [[`after ${linked.length}`, ""]] },
       secret: { text: "", unsavedBecause: null },
+      questions: { questions: [], answers: [] },
     }),
     link(next) {
       linked.push(next.pid);

@@ -21,6 +21,7 @@ const GO = {
   once: [],
   sessions: NO_SESSIONS,
   secret: { text: "", unsavedBecause: null },
+  questions: { questions: [], answers: [] },
 } as const;
 const WAIT = { clock: systemClock, deadlineMs: 30_000 };
 
