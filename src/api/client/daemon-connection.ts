@@ -16,9 +16,10 @@ export type ConnectionStatus =
   /** No daemon answers. `sinceMs`: since when, wall time, ms since the epoch. */
   | { readonly kind: "waiting"; readonly reason: string; readonly sinceMs: number };
 
-/** "not connected since 14:32:05", local time. */
-export function absenceText(sinceMs: number): string {
-  return `not connected since ${localClock(new Date(sinceMs))}`;
+/** "not connected since 14:32:05: no daemon runs", local time; null while a daemon answers, or may soon. */
+export function absenceText(connection: ConnectionStatus): string | null {
+  if (connection.kind !== "waiting") return null;
+  return `not connected since ${localClock(new Date(connection.sinceMs))}: ${connection.reason}`;
 }
 
 /** Equals the text that `followDaemon` gives. */

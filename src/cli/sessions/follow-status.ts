@@ -1,11 +1,6 @@
 // `status --follow`: prints how things are, then each change once, in a sentence. Draws nothing, so that screen readers
 // and pipes can follow.
-import {
-  absenceText,
-  type ConnectionStatus,
-  connectionTo,
-  startDaemonConnection,
-} from "../../api/client/daemon-connection.ts";
+import { absenceText, connectionTo, startDaemonConnection } from "../../api/client/daemon-connection.ts";
 import { changesBetween, type Statements, statementsOf } from "../../api/labels/change-labels.ts";
 import { whenAborted } from "../../runtime/abort.ts";
 import { printable } from "../../runtime/text/plain-text.ts";
@@ -19,8 +14,10 @@ export async function followStatus({ home, remote, signal, print }: CommandConte
   const printLine = (sentence: string): void => print(`${printable(sentence)}\n`);
   let lastLine: string | null = null;
   link.connection.subscribe(() => {
-    const text = connectionSentence(link.connection.get());
-    if (text !== null && text !== lastLine && (lastLine !== null || text !== CONNECTED)) printLine(text);
+    const connection = link.connection.get();
+    const isOn = connection.kind === "connected";
+    const text = isOn ? connection.kind : absenceText(connection);
+    if (text !== null && text !== lastLine && (lastLine !== null || !isOn)) printLine(text);
     lastLine = text ?? lastLine;
   });
   let known: Statements = new Map();
@@ -32,11 +29,4 @@ export async function followStatus({ home, remote, signal, print }: CommandConte
     known = now;
   });
   await whenAborted(until);
-}
-
-const CONNECTED = "connected";
-
-function connectionSentence(connection: ConnectionStatus): string | null {
-  if (connection.kind === "waiting") return `${absenceText(connection.sinceMs)}: ${connection.reason}`;
-  return connection.kind === "connected" ? CONNECTED : null;
 }

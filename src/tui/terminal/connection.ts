@@ -4,7 +4,6 @@ import { type Line, markedLines, type View } from "./line.ts";
 
 /** While no daemon answers: since when the data is out of date, and why. */
 export function absenceLines(connection: ConnectionStatus, view: View): readonly Line[] {
-  if (connection.kind !== "waiting") return [];
-  const text = `${absenceText(connection.sinceMs)}: ${connection.reason}`;
-  return markedLines(view.symbols.warning, text, "warning", view, 2);
+  const text = absenceText(connection);
+  return text === null ? [] : markedLines(view.symbols.warning, text, "warning", view, 2);
 }
