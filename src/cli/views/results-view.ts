@@ -51,7 +51,7 @@ function outcomeText({ result, detail }: StepResult): string {
 
 const MARKS = { good: "good", plain: "skip", warning: "warning", bad: "bad" } as const;
 
-function markOf({ result }: StepResult, paint: Paint): string {
+function markOf({ result }: Pick<StepResult, "result">, paint: Paint): string {
   const tone = STEP_TONES[result];
   return tonePaint(tone, paint).style(paint.symbols[MARKS[tone]]);
 }
@@ -79,13 +79,6 @@ export function renderVerify(report: VerifyReport, style: TerminalStyle): string
 
 export function renderBackendSwitch(report: BackendSwitchReport, style: TerminalStyle): string {
   const paint = paintFor(style);
-  const { symbols } = paint;
-  const isFailed = report.result === "failed";
-  const mark = isFailed
-    ? paint.red(symbols.bad)
-    : report.result === "switched"
-      ? paint.green(symbols.good)
-      : paint.dim(symbols.skip);
-  const detail = isFailed ? `stays as it is: ${report.detail}` : report.detail;
-  return `${mark} ${paint.bold(printable(report.backend))}  ${printable(detail)}\n`;
+  const detail = report.result === "failed" ? `stays as it is: ${report.detail}` : report.detail;
+  return `${markOf(report, paint)} ${paint.bold(printable(report.backend))}  ${printable(detail)}\n`;
 }
