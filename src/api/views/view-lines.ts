@@ -1,6 +1,6 @@
 // Wrapped, marked and labelled lines for the status views. Pure.
 
-import { paintFor, type TerminalStyle, tonePaint } from "../../runtime/text/paint.ts";
+import { type Paint, paintFor, type TerminalStyle, tonePaint } from "../../runtime/text/paint.ts";
 import { columns, nonBreaking, padded, printable, wrapped } from "../../runtime/text/plain-text.ts";
 import type { Condition, OpenFileHolder } from "../contract/contract.ts";
 import { SEVERITY_TONES, sinceText, worstConditionFirst } from "../labels/label.ts";
@@ -59,13 +59,18 @@ export function conditionLines(conditions: readonly Condition[], indent: string,
   ]);
 }
 
+/** How what is neither good nor bad is marked. */
+export function infoPaint({ symbols, cyan }: Paint) {
+  return { mark: symbols.info, style: cyan };
+}
+
 export function conditionText(condition: Condition, indent: string, view: View): string[] {
   const { paint } = view;
-  const symbol = condition.severity === "info" ? paint.symbols.info : null;
-  const { mark, style } = tonePaint(SEVERITY_TONES[condition.severity], paint);
+  const { severity } = condition;
+  const { mark, style } = severity === "info" ? infoPaint(paint) : tonePaint(SEVERITY_TONES[severity], paint);
   const since = sinceText(condition.since, view.now);
   const title = `${printable(condition.title)}${since === null ? "" : ` (for ${nonBreaking(since)})`}`;
-  const lines = marked(symbol ?? mark, title, indent, symbol === null ? style : paint.cyan, view);
+  const lines = marked(mark, title, indent, style, view);
   const hint = condition.hint === null ? [] : hintLines(condition.hint, `${indent}  `, view);
   return [...lines, ...hint];
 }

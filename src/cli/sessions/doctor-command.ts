@@ -2,9 +2,10 @@
 import { open, rm } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { Doctor, DoctorFinding, DoctorReport, SelfTestReport } from "../../api/doctor-report.ts";
-import { marked, text, viewOf } from "../../api/views/view-lines.ts";
+import { SEVERITY_TONES, worstFirst } from "../../api/labels/label.ts";
+import { infoPaint, marked, text, viewOf } from "../../api/views/view-lines.ts";
 import { errorText, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
-import type { TerminalStyle } from "../../runtime/text/paint.ts";
+import { type TerminalStyle, tonePaint } from "../../runtime/text/paint.ts";
 import { columns, padded, pluralize, printable } from "../../runtime/text/plain-text.ts";
 import { openDoctor } from "../in-process/open.ts";
 import type { CommandContext, Signals, Terminal } from "../input/command.ts";
@@ -66,21 +67,15 @@ async function writeReport(
 
 // The doctor's findings and the self-test's results as text. Pure.
 
-const ORDER: readonly DoctorFinding["severity"][] = ["error", "warning", "info", "ok"];
+const TONES = { ...SEVERITY_TONES, ok: "good" } as const;
 
 export function renderDoctor({ findings }: Pick<DoctorReport, "findings">, style: TerminalStyle): string {
   const view = viewOf({ ...style, now: 0 });
   const { paint } = view;
-  const marks = {
-    error: [paint.symbols.bad, paint.red],
-    warning: [paint.symbols.warning, paint.yellow],
-    info: [paint.symbols.info, paint.cyan],
-    ok: [paint.symbols.good, paint.green],
-  } as const;
-  const sorted = findings.toSorted((a, b) => ORDER.indexOf(a.severity) - ORDER.indexOf(b.severity));
   const lines: string[] = [];
-  for (const { severity, code, text: message, hint } of sorted) {
-    const [mark, style] = marks[severity];
+  for (const finding of worstFirst(findings, ({ severity }) => TONES[severity])) {
+    const { severity, code, text: message, hint } = finding;
+    const { mark, style } = severity === "info" ? infoPaint(paint) : tonePaint(TONES[severity], paint);
     const name = severity === "ok" || severity === "info" ? "" : ` [${code}]`;
     const [first = "", ...more] = message.split("\n");
     lines.push(...marked(mark, `${printable(first)}${name}`, "", style, view));
