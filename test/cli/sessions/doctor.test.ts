@@ -280,7 +280,7 @@ test("a full disk", async (t) => {
   await writeFile(join(disk, "rest"), Buffer.alloc(3.8 * 1024 * 1024));
   const full = causeOf(await examined(disk), "disk_full");
   assert.equal(full.severity, "error");
-  assert.match(full.text, /KB are free/);
+  assert.match(full.text, /kB are free/);
   await writeFile(join(disk, "all"), Buffer.alloc(1024 * 1024)).catch(() => {});
   const { code, stderr } = await runCommand(["doctor", "--report", join(disk, "report.md")], { home: disk });
   assert.deepEqual([code, /report\.md cannot be written: ENOSPC/.test(stderr)], [1, true], stderr);
