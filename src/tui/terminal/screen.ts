@@ -50,8 +50,6 @@ export interface Screen {
   hints(size: ScreenSize): readonly string[];
   /** Handles a key; false if it has no meaning for the screen, so that the frame handles it. */
   onKey(key: Key): boolean;
-  /** Handles pasted text. False or absent: the screen gets the pasted characters as keys. */
-  onPaste?(text: string): boolean;
   /**
    * True while keys have to wait for a save or load; `changes` must announce the end of the wait. If another screen is
    * shown before that, the waiting keys are dropped, unless one of them opened that screen.

@@ -12,7 +12,6 @@ import { textOf, viewOf } from "../views.ts";
 
 interface Script {
   takes: string;
-  pastes: boolean;
   unsaved: boolean;
   warned: number;
   holds: boolean;
@@ -20,7 +19,7 @@ interface Script {
 }
 
 function script(over: Partial<Script> = {}): Script {
-  return { takes: "", pastes: false, unsaved: false, warned: 0, holds: false, seen: [], ...over };
+  return { takes: "", unsaved: false, warned: 0, holds: false, seen: [], ...over };
 }
 
 /** A screen that takes the characters of its script, and a way to say that it changed. */
@@ -43,10 +42,6 @@ function screen(key: string, state: Script) {
       const isTaken = pressed.kind === "character" && state.takes.includes(pressed.text);
       if (isTaken) state.seen.push(pressed.text);
       return isTaken;
-    },
-    onPaste(text) {
-      if (state.pastes) state.seen.push(`pasted ${text}`);
-      return state.pastes;
     },
     queuesKeys: () => state.holds,
     warnUnsaved() {
@@ -99,10 +94,7 @@ tellStories<Played>(
       [/^paste "(.*)"$/, ({ frame }, text = "") => frame.paste(text)],
       [/^show (\w)$/, ({ frame }, name = "") => frame.show(name)],
       [/^(\w) takes "(.*)"$/, (played, name, takes = "") => void Object.assign(of(played, name), { takes })],
-      [
-        /^(\w) (pastes|holds)$/,
-        (played, name, what = "") => void Object.assign(of(played, name), { [what]: true }),
-      ],
+      [/^(\w) holds$/, (played, name) => void Object.assign(of(played, name), { holds: true })],
       [/^(\w) is unsaved$/, (played, name) => void Object.assign(of(played, name), { unsaved: true })],
       [/^(\w) holds no more$/, (played, name) => void Object.assign(of(played, name), { holds: false })],
       [/^(\w) changes$/, ({ screens }, name = "") => screens.get(name)?.changed()],
@@ -133,10 +125,10 @@ q leaves; where something would be lost, when pressed again right after the warn
   screen s, keys "q": leaves
   screen s, s takes " ", s is unsaved, keys "q": stays; keys " ": stays; keys "q": stays; keys "q": leaves, s warned 2
 a paste and a change of screen also separate two keys: the next q warns again
-  screens s b, s is unsaved, s pastes, keys "q": stays; paste "text", keys "q": stays
-  screens s b, s is unsaved, s pastes, keys "q": stays; show b, keys "q": stays
+  screens s b, s is unsaved, s takes "text", keys "q": stays; paste "text", keys "q": stays
+  screens s b, s is unsaved, keys "q": stays; show b, keys "q": stays
 a paste goes to the dialog over the screen, key by key
-  screen s, s pastes, question, paste "y": 1 runs, s saw "open"; paste "now": s saw "open pasted now"
+  screen s, s takes "now", question, paste "y": 1 runs, s saw "open"; paste "now": s saw "open n o w"
 q that a field takes does not leave; Ctrl-C always does
   screen s, s takes "q", s is unsaved, keys "q": stays; keys "<quit>": leaves
 keys pressed during a save are taken afterwards, each once and in order, to the right screen
