@@ -9,7 +9,7 @@ import type { JsonObject, Reply, RpcId } from "../../../../src/gateway/json-rpc.
 import { isLogLevel, LIST_CHANGED } from "../../../../src/gateway/protocol.ts";
 import { settle } from "../../../support/manual-clock.ts";
 import { pluck } from "../../../support/pluck.ts";
-import type { Act, Fact, Words } from "../../../support/stories.ts";
+import { type Act, type Fact, tellStories, type Words } from "../../../support/stories.ts";
 import { skill } from "../../catalog/sources.ts";
 import { FAILURE, INITIALIZED, type ScriptedLink, toolOf } from "../programs/instance-scripted-link.ts";
 import {
@@ -650,7 +650,7 @@ async function asking(): Promise<World> {
   return world;
 }
 
-export const INSTANCE_WORDS: Words<World> = {
+const WORDS: Words<World> = {
   starts: {
     "a server": () => ready(),
     "a server of a": () => ready({ owner: createTestClient("a") }),
@@ -675,3 +675,5 @@ export const INSTANCE_WORDS: Words<World> = {
   acts,
   facts,
 };
+
+export const stories = (text: string): void => tellStories(WORDS, text);

@@ -14,7 +14,6 @@ import { noopLogger } from "../../../../src/runtime/log/log.ts";
 import { objectOf } from "../../../../src/runtime/text/json-object.ts";
 import { createManualClock, settle } from "../../../support/manual-clock.ts";
 import { pluck } from "../../../support/pluck.ts";
-import { tellStories } from "../../../support/stories.ts";
 import { skill } from "../../catalog/sources.ts";
 import {
   createScriptedLink,
@@ -23,7 +22,7 @@ import {
   toolOf,
 } from "../programs/instance-scripted-link.ts";
 import { startReady, startUnderTest } from "../programs/instance-under-test.ts";
-import { INSTANCE_WORDS } from "./instance-words.ts";
+import { stories } from "./instance-words.ts";
 
 type Page = (cursor: string | number | null, method: string) => RequestResult;
 const INITIALIZED = {
@@ -307,9 +306,7 @@ describe("reading a list", () => {
 });
 
 describe("lists that change", () => {
-  tellStories(
-    INSTANCE_WORDS,
-    `
+  stories(`
 B7 a notice rereads its kind, and only a changed list is reported
   a server, 1 s, tools change: 2 tools/list requests, 1 prompts/list request, 0 new lists
   1 s, gives tools two, gives resources/list {"resources":[]}, tools change: 1 new list, tools two, resources 1
@@ -351,8 +348,7 @@ D2 a tool that clients of 2026-07-28 would drop is listed for the others, with t
 B7 after a gap in a server's messages, the lists that it announces are read again
   a server to start, declares {"tools":{"listChanged":true},"prompts":{}}, starts, 1 s, gives tools two, gap: tools two, 1 new list, 1 prompts/list request
   gives tools three, 29 times a gap and 1000 ms: 2 tools/list requests; 1 s: tools three, 3 tools/list requests
-`,
-  );
+`);
   test("B7 an entry that is as it was before the start stays the same object", async () => {
     const { listings } = (await startReady()).instance;
     const { instance } = await startReady({ listings });

@@ -5,17 +5,14 @@ import { META } from "../../../../src/gateway/protocol.ts";
 import { assertEach } from "../../../support/assert-each.ts";
 import { leastGrowth } from "../../../support/heap-growth.ts";
 import { settle } from "../../../support/manual-clock.ts";
-import { tellStories } from "../../../support/stories.ts";
 import { createTestClient } from "../programs/instance-test-client.ts";
 import { startReady, startUnderTest } from "../programs/instance-under-test.ts";
-import { INSTANCE_WORDS } from "./instance-words.ts";
+import { stories } from "./instance-words.ts";
 
 const MESSAGE = "notifications/message";
 
 describe("log messages", () => {
-  tellStories(
-    INSTANCE_WORDS,
-    `
+  stories(`
 without a call they go to the listeners for logs; during one client's calls, only to that client
   a server, says message {"level":"info","data":"x"}: log {"level":"info","data":"x"}
   a1 calls, says message {"level":"info","data":"x"}: a1 hears message {"level":"info","data":"x"}, no log
@@ -36,8 +33,7 @@ the level is sent when it differs, and only to servers that log
 D2 a client without a level gets from a server of 2026-07-28 what others requested, and from an older one not
   a server to start, speaks 2025-11-25, starts, level debug, a1 calls, says message {"level":"debug","data":"x"} in a1: a1 hears nothing
   a server to start, speaks 2026-07-28, starts, level debug, a1 calls, says message {"level":"debug","data":"x"} in a1: a1 hears levels debug
-`,
-  );
+`);
   test("stored messages, and errors that become conditions, show no secret", async () => {
     const secret = "s3cret-value";
     const { call, link, instance } = await startReady({ secrets: [secret] });
@@ -55,9 +51,7 @@ D2 a client without a level gets from a server of 2026-07-28 what others request
 });
 
 describe("unknown notifications", () => {
-  tellStories(
-    INSTANCE_WORDS,
-    `
+  stories(`
 it passes to the one client, to its HTTP stream or to the owner, or is dropped
   a server, says new {"x":0}, a1 calls, says new {"x":1}, b1 calls, says new {"x":2}, says new {"x":3} in a1
   : a1 hears new {"x":1} & new {"x":3}, b1 hears nothing, a hears nothing, b hears nothing
@@ -65,14 +59,11 @@ it passes to the one client, to its HTTP stream or to the owner, or is dropped
 E2 no server can send the messages that only Mountaineer sends to its bridge
   a server, a1 calls, says mountaineer/handover {} in a1: a1 hears nothing
   a server of a, says mountaineer/handover: a hears nothing
-`,
-  );
+`);
 });
 
 describe("notifications of a task after the call that began it", () => {
-  tellStories(
-    INSTANCE_WORDS,
-    `
+  stories(`
 goes only to its client: progress under the client's token, and its status
   a server, a1 calls {"name":"one","_meta":{"progressToken":"hers"}}, b1 calls, a1 answered {"task":{"taskId":"t","status":"working"}}
   says progress {"progressToken":"#a1","progress":2}, says tasks/status {"taskId":"t","status":"completed"}
@@ -83,14 +74,11 @@ goes only to its client: progress under the client's token, and its status
 are dropped where the call asked for no progress, or began no task
   a server, a1 calls, a2 calls {"name":"one","_meta":{"progressToken":1}}, a1 answered {"task":{"taskId":"t","status":"working"}}, a2 answered
   says progress {"progressToken":"#a1","progress":1}, says progress {"progressToken":"#a2","progress":1}: a hears nothing
-`,
-  );
+`);
 });
 
 describe("D2 over HTTP a call does not overtake the log level that it needs", () => {
-  tellStories(
-    INSTANCE_WORDS,
-    `
+  stories(`
 it waits for the answer; calls of clients without a log level do not
   a server over HTTP that is slow to set a level, a wants debug, level debug, a1 calls, b1 calls: a1 was not sent, b1 was sent
   logging/setLevel answered, a2 calls: 3 tools/call requests, a2 was sent
@@ -112,8 +100,7 @@ a renewed session gets the level again before the calls that waited
   logging/setLevel answered: 2 tools/call requests
 D2 a program gets messages in order: nothing waits for its answer
   a server, hangs logging/setLevel, a wants debug, level debug, a1 calls: a1 was sent
-`,
-  );
+`);
 });
 
 test("D5 each message of a shared server names its stream by the client's own id, and no stream ends while it sends", async () => {

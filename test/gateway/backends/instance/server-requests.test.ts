@@ -5,17 +5,14 @@ import { progressTokenOf } from "../../../../src/gateway/backends/instance/calls
 import { parseExactly } from "../../../../src/runtime/text/exact-json.ts";
 import { assertEach } from "../../../support/assert-each.ts";
 import { settle } from "../../../support/manual-clock.ts";
-import { tellStories } from "../../../support/stories.ts";
 import { createTestClient } from "../programs/instance-test-client.ts";
 import { startReady } from "../programs/instance-under-test.ts";
-import { INSTANCE_WORDS } from "./instance-words.ts";
+import { stories } from "./instance-words.ts";
 
 const OK = { result: { content: [] } };
 
 describe("the owner of a question", () => {
-  tellStories(
-    INSTANCE_WORDS,
-    `
+  stories(`
 the one client with calls in flight is asked in its newest call, and the answer is returned
   a server, a1 calls, a2 calls, asks q sampling/createMessage {"messages":[],"maxTokens":1}
   : a was asked 0, a1 was asked 0, a2 last asked {"messages":[],"maxTokens":1}; a2 replies {"role":"assistant"}: q gets {"role":"assistant"}
@@ -63,14 +60,11 @@ an instance with an owner asks its owner, in a call or outside
   a server of a, asks 1 roots/list: a was asked 1; a1 calls, asks 2 roots/list: a1 was asked 1; a replies {"roots":[]}: 1 gets {"roots":[]}
 outside of any call it is withdrawn when its client goes, and the server gets an error
   a server of a, asks 1 roots/list, a leaves: 1 fails "…the client has gone", a question 1 is withdrawn
-`,
-  );
+`);
 });
 
 describe("what a client does not support", () => {
-  tellStories(
-    INSTANCE_WORDS,
-    `
+  stories(`
 is refused, with the code of a method or of its parameters
   a server, a can {}, a1 calls, asks 1 roots/list: 1 fails with -32601, a1 was asked 0
   a server, a can {"roots":{}}, a1 calls, asks 1 sampling/createMessage {}: 1 fails with -32601, a1 was asked 0
@@ -84,14 +78,11 @@ and what it supports, or nobody knows, is asked
   a server, a can {"elicitation":{"form":{}}}, a1 calls, asks 1 elicitation/create {"mode":"form"}: 1 waits for a reply, a1 was asked 1
   a server, a can {"elicitation":{"url":{}}}, a1 calls, asks 1 elicitation/create {"mode":"url"}: 1 waits for a reply, a1 was asked 1
   a server, a can {}, a1 calls, asks 1 tasks/get {"taskId":"x"}: 1 waits for a reply, a1 was asked 1
-`,
-  );
+`);
 });
 
 describe("the life of a question", () => {
-  tellStories(
-    INSTANCE_WORDS,
-    `
+  stories(`
 the server's withdrawal withdraws it, without an answer
   a server, a1 calls, asks q roots/list, says cancelled {"requestId":"other"}: a1 question 1 is open
   says cancelled {"requestId":"q"}: a1 question 1 is withdrawn, q waits for a reply
@@ -103,8 +94,7 @@ a client that leaves ends its own calls, questions and subscriptions, and no oth
   : server hears cancelled {"requestId":"#a1","reason":"the client has gone"}; b1 answered: b1 is answered
 while a person is asked, and again at the answer, the call's time restarts
   a server, a1 calls for 60 s, 50 s, asks q elicitation/create {}, 50 s, a1 replies {"action":"accept"}, 50 s, a1 answered: a1 is answered
-`,
-  );
+`);
   test("the client's progress on it reaches the server under the server's token", async () => {
     const { call, link } = await startReady();
     const port = createTestClient("a").call(1);
@@ -164,17 +154,14 @@ while a person is asked, and again at the answer, the call's time restarts
 });
 
 describe("elicitation by URL", () => {
-  tellStories(
-    INSTANCE_WORDS,
-    `
+  stories(`
 its completion reaches the client that was sent there, and no other
   a server, a1 calls, asks q elicitation/create {"mode":"url","elicitationId":"e1","url":"https://x","message":"m"}, b1 calls
   says elicitation/complete {"elicitationId":"e1"}: a1 hears elicitation/complete {"elicitationId":"e1"}
   a1 refused {"code":-32042,"message":"go there","data":{"elicitations":[{"elicitationId":"e2"},null]}}
   says elicitation/complete {"elicitationId":"e2"}, says elicitation/complete {"elicitationId":"unknown"}
   : a hears elicitation/complete {"elicitationId":"e2"}, b hears nothing
-`,
-  );
+`);
   test("of more than a thousand the oldest are forgotten", async () => {
     const { call, link } = await startReady();
     const a = createTestClient("a");

@@ -2,18 +2,15 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { settle } from "../../../support/manual-clock.ts";
-import { tellStories } from "../../../support/stories.ts";
 import { FAILURE, toolOf } from "../programs/instance-scripted-link.ts";
 import { createTestClient } from "../programs/instance-test-client.ts";
 import { startReady } from "../programs/instance-under-test.ts";
-import { INSTANCE_WORDS } from "./instance-words.ts";
+import { stories } from "./instance-words.ts";
 
 const OK = { result: { content: [] } };
 
 describe("a session that is lost", () => {
-  tellStories(
-    INSTANCE_WORDS,
-    `
+  stories(`
 one renewal for all; calls are not repeated, later ones wait for it
   a server to start, starts with level info, 1 s, a subscribes a://1, a1 calls, a2 calls, hangs initialize, at once a1 fails as session_lost, a2 fails as session_lost
   : a1 got an error "server files lost its session; the call was not repeated, as it may have taken effect. The session is new, without the settings of the old one"
@@ -50,8 +47,7 @@ an error that names a session is decided by a ping: a tool's own session is not 
   : 2 initialize requests, 2 ping requests
 a check that finds the session lost renews it
   a server, fails ping session_lost, hangs initialize, checked: missed 0, 2 initialize requests
-`,
-  );
+`);
   test("D5 a read is sent again in the new session, which a list request's reading may have begun", async () => {
     const { link, call, instance, clock } = await startReady();
     const method = "resources/read";
@@ -82,9 +78,7 @@ a check that finds the session lost renews it
 });
 
 describe("health", () => {
-  tellStories(
-    INSTANCE_WORDS,
-    `
+  stories(`
 a ping without an answer is a missed check, any message a sign of life
   a server, 1 s, checked: missed 0, checked now; hangs ping, checked, checked, 5 s: missed 1; checked, checked, 5 s: missed 2, 3 ping requests
   0 ms: 4 news; says anything: missed 0, 1 news
@@ -93,8 +87,7 @@ a ping that does not reach the server is one missed check
   a server, fails ping unreachable, checked: missed 1, is unreachable
 a server that does not know ping is alive
   a server, knows no ping, checked: missed 0
-`,
-  );
+`);
   test("`seen` is the same object until something is different", async () => {
     const { instance, call, link } = await startReady();
     const { observed } = instance;
@@ -106,9 +99,7 @@ a server that does not know ping is alive
 });
 
 describe("B7 a client's own instance", () => {
-  tellStories(
-    INSTANCE_WORDS,
-    `
+  stories(`
 takes the first call once the server's own first question is answered, and has taken effect
   a server of a that asks first: is starting; a1 calls: 0 tools/call requests; a replies {"roots":[]}: roots gets {"roots":[]}, 1 ping request
   1 s: 0 tools/call requests; ping answered, 199 ms: 0 tools/call requests
@@ -117,8 +108,7 @@ waits for ten seconds and a check at most, and not at all for a server that asks
   a server of a that asks first, 9999 ms: is starting; 2201 ms: is ready, requests roots; a server of a: is ready, requests no roots
 that ends while it waits ends, and leaves no timer
   a server of a that asks first, dies "it crashed": is ended; 10 s: is ended, no timers
-`,
-  );
+`);
 });
 
 test("B2 an instance is idle from its start, and again from the end of its last call", async () => {

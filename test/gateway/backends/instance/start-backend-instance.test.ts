@@ -4,11 +4,10 @@ import { describe, test } from "node:test";
 import { LIST_CHANGED, loopGuard } from "../../../../src/gateway/protocol.ts";
 import { assertEach } from "../../../support/assert-each.ts";
 import { settle } from "../../../support/manual-clock.ts";
-import { tellStories } from "../../../support/stories.ts";
 import { FAILURE, toolOf } from "../programs/instance-scripted-link.ts";
 import { createTestClient } from "../programs/instance-test-client.ts";
 import { startReady, startUnderTest } from "../programs/instance-under-test.ts";
-import { INSTANCE_WORDS } from "./instance-words.ts";
+import { stories } from "./instance-words.ts";
 
 const OK = { result: { content: [] } };
 
@@ -25,9 +24,7 @@ const FETCHING = [
 ];
 
 describe("starting", () => {
-  tellStories(
-    INSTANCE_WORDS,
-    `
+  stories(`
 a client's notification reaches the server unchanged during a session, and is dropped before one
   a server to start, hangs initialize, starts, notified roots/list_changed: server hears nothing
   a server, notified roots/list_changed, notified roots/list_changed {"_meta":{"x":1}}
@@ -67,8 +64,7 @@ while it starts a ping is answered, and a question without a known client is ref
   a server to start, hangs initialize, starts, checked: 0 ping requests; asks p ping, asks r roots/list: p gets {}, r has no owner
 a process that dies during the start ends it
   a server to start, hangs initialize, at once starts, dies "exited with 1": ended as closed "exited with 1" before it was ready, 1 news
-`,
-  );
+`);
   test("a shared instance declares everything that any client may have, one with an owner exactly the owner's", async () => {
     const shared = await startReady({ extensions: () => ({ "com.example/all": {} }) });
     const { _meta, ...said } = shared.link.requests("initialize")[0]?.params ?? {};
@@ -169,16 +165,13 @@ a process that dies during the start ends it
     assert.equal(counts.seen, seenBefore + 1);
   });
   for (const line of FETCHING)
-    tellStories(
-      INSTANCE_WORDS,
-      `
+    stories(`
 D6 a program that writes "${line.slice(0, 20)}…" has five minutes until its first output
   a silent server to start, hangs initialize, starts, 1 s, prints "${line}", 298999 ms: is starting
   1 ms: ended "no answer to initialize within 300 s", hints /raise .timeouts\\.init. of server files/
   a silent server to start, hangs initialize, starts, prints "${line}", 200 s, says message {}, 15 s: ended "no answer to initialize within 15 s", no timers
   one to start that may fetch nothing, hangs initialize, starts, prints "${line}", 15 s: ended "no answer to initialize within 15 s"
-`,
-    );
+`);
   test("all pages are read, nameless entries are skipped and logged once", async () => {
     const { instance, link, logger } = await startReady({}, (link) =>
       link.answers.set("tools/list", ({ params }) => {
@@ -195,9 +188,7 @@ D6 a program that writes "${line.slice(0, 20)}…" has five minutes until its fi
 });
 
 describe("calls", () => {
-  tellStories(
-    INSTANCE_WORDS,
-    `
+  stories(`
 progress tokens are the instance's own towards the server, and the client's towards the client
   a server, a1 calls {"name":"one","_meta":{"progressToken":"same","other":{"x":1}}}, b1 calls {"name":"one","_meta":{"progressToken":"same"}}, c1 calls {}
   : tools/call was sent {"name":"one","_meta":{"progressToken":"#a1","other":{"x":1}}} & {"name":"one","_meta":{"progressToken":"#b1"}} & {}
@@ -231,8 +222,7 @@ B7 closing gives calls in flight its error, withdraws questions, and closes the 
   : a1 question 1 is withdrawn, is closing, the link is closed, no timers; tools change, dies "closed": is closing
 the end of the last call in flight is reported at once, then at most ten times a second
   a server: 1 news; 50 times a call is answered: 1 news; 100 ms: 1 news; 1 s: 0 news
-`,
-  );
+`);
   test("results and errors pass as the same objects, and the ids are the instance's own", async () => {
     const { call, link, instance } = await startReady();
     const a = createTestClient("a").call("its-own-id");

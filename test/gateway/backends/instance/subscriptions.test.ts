@@ -3,19 +3,16 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { assertEach } from "../../../support/assert-each.ts";
 import { settle } from "../../../support/manual-clock.ts";
-import { tellStories } from "../../../support/stories.ts";
 import { createTestClient } from "../programs/instance-test-client.ts";
 import { startReady } from "../programs/instance-under-test.ts";
-import { INSTANCE_WORDS } from "./instance-words.ts";
+import { stories } from "./instance-words.ts";
 
 const UPDATED = "notifications/resources/updated";
 const OK = { result: {} };
 const NO = { error: { code: -32002, message: "no such resource" } };
 
 describe("subscriptions", () => {
-  tellStories(
-    INSTANCE_WORDS,
-    `
+  stories(`
 the server learns of the first client and of the last
   a server, a subscribes f://1: a got {}; a subscribes f://1: a got {}; b subscribes f://1: b got {}, resources/subscribe was sent {"uri":"f://1"}
   a unsubscribes f://1: a got {}; a unsubscribes f://1: a got {}, 0 resources/unsubscribe requests
@@ -44,8 +41,7 @@ one that loses each session ends with the instance
 one that gets no answer is an error that names the backend
   a server, hangs resources/subscribe, a subscribes f://1, 10 s: subscribed
   : a got error {"code":-32000,"message":"server files: no answer to resources/subscribe within 10 s"}
-`,
-  );
+`);
   test("D1 a client gets notices under the URI that it uses", async () => {
     const publishedUri = (uri: string): string => uri.replace("ui://", "ui://b/");
     const { instance, link } = await startReady({ publishedUri });
@@ -124,9 +120,7 @@ one that gets no answer is an error that names the backend
   });
 });
 
-tellStories(
-  INSTANCE_WORDS,
-  `
+stories(`
 D1 each client gets notices of its task under its own name for it, until it is over
   a server, gives tasks/watch {}, gives tasks/unwatch {}, a watches t as his, b watches t as hers, c watches u as other: a got {}, b got {}, c got {}
   says tasks {"taskId":"t","status":"working"}, says tasks {"taskId":"unknown","status":"working"}, says tasks {"taskId":{"toString":1,"valueOf":1}}, says tasks, a leaves
@@ -143,5 +137,4 @@ D1 a client that has since left is dropped, and one whose server is gone or sile
   a watches t as n, a watches u as m, gap, 1 ms: a hears mountaineer/tasks_lost, 4 tasks/unwatch requests
   a watches t as n, x1 calls, x1 fails as session_lost: a hears mountaineer/tasks_lost
   a watches t as n, dies "closed": a hears mountaineer/tasks_lost; a watches t as n: a got an error
-`,
-);
+`);

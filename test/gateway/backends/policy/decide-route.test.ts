@@ -112,10 +112,10 @@ const WORDS: Words<RouteWorld> = {
   ],
 };
 
+const stories = (text: string): void => tellStories(WORDS, text);
+
 describe("failover", () => {
-  tellStories(
-    WORDS,
-    `
+  stories(`
 C2 the first route serves, and no other is touched
   on a, 600 s: on a, 1 start, told
 C2 each is cut in turn: the next working one serves, and calls wait until then
@@ -130,14 +130,11 @@ C2 calls wait also while the next route may not start yet, and while its own is 
   b fails, may start: calls wait at each try of a
 C2 a route that does not start is replaced by the next at the very start
   before the first look, a fails, b fails, look, 2 s: on c
-`,
-  );
+`);
 });
 
 describe("recovery", () => {
-  tellStories(
-    WORDS,
-    `
+  stories(`
 C2 automatically, no call in flight: it goes
   nearly back, 2.4 s: on a, pending nothing; 25 s: on a, pending nothing, told failover a b - recovered b a
 C2 automatically, a call in flight: it waits, then goes
@@ -167,14 +164,11 @@ C2 a route that stays unreachable is probed at increasing intervals
   on a, cut a, 601 s: 10 to 22 starts, on b
 C2 it takes over at once when the route in use fails
   nearly back, cut b: on a, told failover a b - failover b a
-`,
-  );
+`);
 });
 
 describe("by hand", () => {
-  tellStories(
-    WORDS,
-    `
+  stories(`
 C2 a switch needs no window, and overrides unless it is to the first route
   on a, switch b, 1 s: on b, held b; 300 s: on b, pending nothing; switch a, 1 s: on a, held nothing
   : told asked_done b - switched a b - asked_done a - switched b a
@@ -192,14 +186,11 @@ C2 a request for a route of a backend that is then disabled is answered
   on a, switch b: told; disabled in the same turn: told asked_failed b
 C2 the route in use can also be overridden
   nearly back, switch b: told failover a b - asked_done b; 300 s: on b; release, 35 s: on a
-`,
-  );
+`);
 });
 
 describe("edits", () => {
-  tellStories(
-    WORDS,
-    `
+  stories(`
 C2 the route in use is removed: the next is ready before it drains
   on a, call for 5 s, offer b c: on a; 1 s: on b, the old one is replaced, told switched a b
 C2 routes that are added disturb nothing
@@ -210,8 +201,7 @@ C2 once it has no routes, nothing of them is left
   nearly back, only b, 1 s: 1 instance, on b
 C2 a restart stays on its route
   nearly back, restart, 1 s: on b, serves in epoch 1
-`,
-  );
+`);
 });
 
 const key = fc.constantFrom("a", "b", "c");

@@ -4,9 +4,8 @@ import { describe, it, test } from "node:test";
 import type { InstanceBase } from "../../../../src/gateway/backends/pool/pool-instance.ts";
 import { OWNER } from "../../../../src/gateway/client-handle.ts";
 import { settle } from "../../../support/manual-clock.ts";
-import { tellStories } from "../../../support/stories.ts";
 import { type Bench, bench, ready } from "./backend-pool-bench.ts";
-import { POOL_WORDS } from "./pool-words.ts";
+import { stories } from "./pool-words.ts";
 import {
   backendConfig,
   callOf,
@@ -18,9 +17,7 @@ import {
 } from "./scripted-instance.ts";
 
 describe("one instance for each client", () => {
-  tellStories(
-    POOL_WORDS,
-    `
+  stories(`
 B7 a client's calls go to its own, started at its first call, and never reach another's
   a server for each client, call x by ann, call y by ann, call z by bob: 3 starts, 2 is of ann, 3 is of bob
   2 up one, 3 up one, 1 answers, 2 answers, 3 answers: x is from 2, y is from 2, z is from 3, 1 has 0 calls
@@ -60,8 +57,7 @@ a client's own that misses one or two checks is kept, and still serves other cal
 consecutive calls without an answer, and then three checks without one, replace it
   a server for each client, call x by ann, up, fails with "too slow", 4 calls by ann time out: 2 1 check
   2 missed 1: 2 is open; 2 missed 2: 2 is open; 2 missed 3: 2 is closed, 3 is of ann, 3 starts, Ready
-`,
-  );
+`);
 
   const own = backendConfig("a", { instances: "per-client" });
   /** A client's first call, and its own instance, which is ready for it. */

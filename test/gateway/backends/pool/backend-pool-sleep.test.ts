@@ -5,15 +5,12 @@ import { getEventListeners } from "node:events";
 import { describe, it } from "node:test";
 import type { DataSource } from "../../../../src/gateway/backends/policy/required-data.ts";
 import { settle } from "../../../support/manual-clock.ts";
-import { tellStories } from "../../../support/stories.ts";
 import { bench, CORE, readyOn } from "./backend-pool-bench.ts";
-import { begun, NEEDED, newListCache, POOL_WORDS } from "./pool-words.ts";
+import { begun, NEEDED, newListCache, stories } from "./pool-words.ts";
 import { backendConfig, callOf, createClient, errorText, fromInstance } from "./scripted-instance.ts";
 
 describe("remembered lists", () => {
-  tellStories(
-    POOL_WORDS,
-    `
+  stories(`
 B2 a start publishes a server's last lists before anything runs, and calls wait for it
   one that was listed: names one, 0 starts; 0 ms: names one, 1 start, Initializing
   call x: it begins with what is published; up one, answers: x is from 1, no list changed
@@ -21,8 +18,7 @@ B2 different lists of the server are one change
   one that was listed, 0 ms, up one two: names one two, published one two
 B2 another connection does not share them
   another program than was listed, 0 ms: no names, Initializing
-`,
-  );
+`);
 
   it("D5 a list request wakes no server, and waits for a slow one for a second", async () => {
     const b = await begun(NEEDED, "one");
@@ -45,9 +41,7 @@ B2 another connection does not share them
 });
 
 describe("on demand", () => {
-  tellStories(
-    POOL_WORDS,
-    `
+  stories(`
 B2 a server that never listed is started once to be listed, and stops when it is unused
   one on demand, applied needed: 1 start, Initializing; up one: Ready; 5 s: Asleep, names one, 0 instances
   86394999 ms: 1 start; 1 s: 2 starts; up one, 5 s: Asleep
@@ -63,8 +57,7 @@ B2 an edit of the published entries leaves it asleep, a different program is lis
   applied needed-other: 1 start, names one two; call x, up three, answers: Ready, names three, x is from 1
 B2 a server that cannot sleep reports the reason: its address
   a pool, applied needed-remote, up one: Ready, condition never_sleeps; 50 s: Ready, 1 start
-`,
-  );
+`);
 
   it("B2 a caller that waits for a start is notified of it, and looks up the tool again before the call continues", async () => {
     const b = await begun(NEEDED, "one");
@@ -110,9 +103,7 @@ B2 a server that cannot sleep reports the reason: its address
 });
 
 describe("stopped when idle", () => {
-  tellStories(
-    POOL_WORDS,
-    `
+  stories(`
 B2 it stops after its time without a call, its lists stay, and the next call starts it
   one that may stop, 59999 ms, call x, 120 s: Ready; answers, 59999 ms: Ready; 1 ms: Asleep, names one, 0 instances, 0 counted restarts
   call y, up one, answers: y is from 2
@@ -124,8 +115,7 @@ B2 a server that starts with the gateway also sleeps
 B2 one that cannot run twice ends before it starts again
   a pool, applied stops-first, up one, a close hangs, 5 s: Asleep, 1 instance; call x: 1 start, names one
   it is closed: 2 starts; up one, answers: x is from 2
-`,
-  );
+`);
 });
 
 describe("a backend that requires a share", () => {

@@ -7,9 +7,8 @@ import { errorReply, isError, type Reply } from "../../../../src/gateway/json-rp
 import { assertEach } from "../../../support/assert-each.ts";
 import { settle } from "../../../support/manual-clock.ts";
 import { pluck } from "../../../support/pluck.ts";
-import { tellStories } from "../../../support/stories.ts";
 import { bench, CHANGED, ready, starting } from "./backend-pool-bench.ts";
-import { POOL_WORDS } from "./pool-words.ts";
+import { stories } from "./pool-words.ts";
 import { backendConfig, callOf, createClient, errorText, fromInstance } from "./scripted-instance.ts";
 
 describe("added", () => {
@@ -140,9 +139,7 @@ describe("all together", () => {
 });
 
 describe("added and removed", () => {
-  tellStories(
-    POOL_WORDS,
-    `
+  stories(`
 B7 a server is published when it is ready, and one that hangs delays no other
   a pool, applied slow a: slow is Initializing, a is Initializing
   up one two: names one two, published one two, a is Ready, slow is Initializing, events ready
@@ -174,14 +171,11 @@ ending refuses calls that wait for an instance
   a server, dies "broken", call x, ending: x fails "the gateway is stopping", has ended
 an instance that never ends is given up after a while, and delays nothing
   a stop-first server, a close hangs, applied first-changed, 10 s: 2 starts
-`,
-  );
+`);
 });
 
 describe("crashes and failures", () => {
-  tellStories(
-    POOL_WORDS,
-    `
+  stories(`
 B7 after its first crash it is retried at once, its names stay, and calls wait
   a server, dies "it exited with code 3": names one, Degraded; call x, 250 ms: x waits, 2 starts
   up one, answers: x is from 2, Ready, 1 counted restart
@@ -228,14 +222,11 @@ B6 an unset variable is a condition that names it; there is no try until the con
   a pool with a token, applied needs-token: hides s3cret
 B7 new lists of the serving instance are published in that very call
   a server, lists one two: names one two
-`,
-  );
+`);
 });
 
 describe("a changed connection", () => {
-  tellStories(
-    POOL_WORDS,
-    `
+  stories(`
 B7 the new instance is ready before one swap; calls in flight finish on the old one
   a server, call x, applied changed: names one, Ready; up two: published two; call y, 2 answers: y is from 2, 1 is open, x waits
   1 answers: x is from 1, 1 is closed, events ready ready replaced drained
@@ -261,14 +252,11 @@ the old one ends while the new one starts: calls wait for the new one
   a server, applied changed, 1 dies "it was killed": names one; call x, up two, answers: x is from 2, names two, 2 starts
 B7 the old one serves until one that was restarted is ready
   a server, restarted: names one; up one: 1 is closed, 0 counted restarts
-`,
-  );
+`);
 });
 
 describe("stop-first", () => {
-  tellStories(
-    POOL_WORDS,
-    `
+  stories(`
 B7 the old one drains and is gone before the new one starts; calls wait until then
   a stop-first server, call x, applied first-changed, call y: names one, 1 start
   a close hangs, 1 answers: x is from 1, 1 is closed, 1 start; it is closed, 0 s: 2 starts
@@ -281,14 +269,11 @@ B7 a queued call keeps its own deadline
   up: 2 was given 2000 ms; answers: y is from 2
 changed back while the old one drains, it keeps running
   a stop-first server, call x, applied first-changed, call y, applied first: 1 start; 1 answers: x is from 1, y is from 1, Ready
-`,
-  );
+`);
 });
 
 describe("a server that requires a share", () => {
-  tellStories(
-    POOL_WORDS,
-    `
+  stories(`
 C1 a short absence causes no noise: the lists stay, calls wait and are served after it
   a server on CORE, share goes, call x, 4900 ms: names one, Ready, has 0 calls; share comes, answers: x is from 1, no list changed, 1 start
 C1 hide: after unavailable_after_secs the names disappear at once and return at once, and calls name the share
@@ -329,24 +314,18 @@ C3 a pool without any shares still serves it
   a pool, applied core, up one: names one
 C1 a backend that requires nothing is not touched
   a server on CORE, at once applied a, share moves, call x, answers: x is from 1, nothing runs on it
-`,
-  );
+`);
 });
 
 describe("a server whose share remounts", () => {
   for (const server of ["a server", "a stop-first server"]) {
-    tellStories(
-      POOL_WORDS,
-      `
+    stories(`
 C1 ${server} ends, its names stay, calls wait, and are sent once to the one on the new mount
   ${server} on CORE: 1001 runs on it; share moves, call x, call y: nothing runs on it, reason "share CORE is being remounted; calls wait"
   20 s: 1 start; share comes as 2, up one: 1 has 0 calls, 2 has 2 calls, names one; answers: x is from 2, y is from 2, Ready, 0 counted restarts, no list changed
-`,
-    );
+`);
   }
-  tellStories(
-    POOL_WORDS,
-    `
+  stories(`
 C1 a sent call continues until drain_timeout, is never repeated, and its error gives the reason
   a server on CORE, call x, share moves: 1001 runs on it; 29 s: 1001 runs on it; 1 s: nothing runs on it
   : x fails "server a was stopped, as a share that it requires is being remounted; the call was ended after drain_timeout (30 s); share CORE is being remounted"; share comes as 2, up one: has 0 calls
@@ -374,8 +353,7 @@ C1 per client: one that becomes ready for its first call while the share moves i
   one for each client on CORE, call x by ann, share moves: nothing runs on it; share comes as 2, up one, up one, answers: x is from 4, 2 has 0 calls
 C1 a server behind an address has no process here: its calls wait, and it is not ended
   a remote server on CORE, share moves, call x, 20 s: 1 is open, has 0 calls; share comes as 1, answers: x is from 1
-`,
-  );
+`);
 });
 
 describe("a changed connection", () => {

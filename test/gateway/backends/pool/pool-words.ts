@@ -7,7 +7,7 @@ import { transportFailure } from "../../../../src/gateway/backends/transports/ba
 import { errorReply, isError, REQUEST_TIMEOUT, type Reply } from "../../../../src/gateway/json-rpc.ts";
 import { noopLogger } from "../../../../src/runtime/log/log.ts";
 import { createManualClock, settle } from "../../../support/manual-clock.ts";
-import type { Act, Fact, Words } from "../../../support/stories.ts";
+import { type Act, type Fact, tellStories, type Words } from "../../../support/stories.ts";
 import {
   type Bench,
   bench,
@@ -411,7 +411,7 @@ const ON_CORE: Readonly<Record<string, Partial<BackendConfig>>> = {
   },
 };
 
-export const POOL_WORDS: Words<World> = {
+const WORDS: Words<World> = {
   starts: {
     ...Object.fromEntries(
       Object.entries(ON_CORE).map(([name, change]) => [
@@ -446,3 +446,5 @@ export const POOL_WORDS: Words<World> = {
   acts,
   facts,
 };
+
+export const stories = (text: string): void => tellStories(WORDS, text);
