@@ -23,21 +23,25 @@ export function connect(t: TestContext, url: string, more: Partial<HttpTransport
   return recorded;
 }
 
+type EchoOptions = Partial<HttpServerOptions & HttpTransportOptions> & {
+  readonly answers?: "json" | "events";
+  readonly take?: Take;
+};
+
 /** To the echo server; `options` are of both. */
 export async function withEcho(
   t: TestContext,
-  {
-    answers = "json",
-    take,
-    onGet,
-    ...more
-  }: Partial<HttpServerOptions & HttpTransportOptions> & {
-    readonly answers?: "json" | "events";
-    readonly take?: Take;
-  } = {},
+  { answers = "json", take, onGet, ...more }: EchoOptions = {},
 ): Promise<{ echo: HttpServer; recorded: RecordedLink }> {
   const echo = await startHttpServer(t, echoing(answers, take), onGet && { onGet });
   return { echo, recorded: connect(t, echo.url, more) };
+}
+
+/** The same with a session that has begun. */
+export async function withSession(t: TestContext, options: EchoOptions = {}): ReturnType<typeof withEcho> {
+  const opened = await withEcho(t, options);
+  await opened.recorded.initialize();
+  return opened;
 }
 
 /** In place of the server's answer to the request `echo`. */

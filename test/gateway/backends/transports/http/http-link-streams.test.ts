@@ -12,12 +12,12 @@ import { createManualClock } from "../../../../support/manual-clock.ts";
 import { passTimeUntil } from "../../../../support/pass-time.ts";
 import { pluck } from "../../../../support/pluck.ts";
 import { openEvents } from "../../programs/http-server.ts";
-import { result, takeEcho, withEcho } from "./bench.ts";
+import { result, takeEcho, withEcho, withSession } from "./bench.ts";
 
 test("a broken stream is resumed from its last event, after the server's retry time", async (t) => {
   let gets = 0;
   let lastId: unknown;
-  const { recorded } = await withEcho(t, {
+  const { recorded } = await withSession(t, {
     take: takeEcho((response, message) => {
       lastId = message.id;
       openEvents(response).end("id: 1\nretry: 20\ndata:\n\n");
@@ -31,19 +31,17 @@ test("a broken stream is resumed from its last event, after the server's retry t
       } else openEvents(response).end(`data: ${result(lastId)}\n\n`);
     },
   });
-  await recorded.initialize();
   assert.deepEqual(await recorded.ask("echo"), { late: true });
   assert.deepEqual(pluck(recorded.received, "streamOf"), [1, 2, 2]);
 });
 
 test("a large result in an event keeps its original bytes", async (t) => {
   const large = `{ "late": true, "text": "${"x".repeat(300_000)}" }`;
-  const { recorded } = await withEcho(t, {
+  const { recorded } = await withSession(t, {
     take: takeEcho((response, { id }) => {
       openEvents(response).end(`data: {"result":${large},"jsonrpc":"2.0","id":${id}}\n\n`);
     }),
   });
-  await recorded.initialize();
   assert.equal(writtenResult(await recorded.ask("echo"))?.toString(), large);
 });
 
@@ -55,7 +53,7 @@ test("a server that sets no retry time, and ends each stream after one event, is
     answeredAt.push(manual.monotonicMs());
     openEvents(response).end(notice);
   };
-  const { recorded } = await withEcho(t, {
+  const { recorded } = await withSession(t, {
     take: takeEcho((response) => {
       answer(response);
     }),
@@ -65,7 +63,6 @@ test("a server that sets no retry time, and ends each stream after one event, is
     },
     clock: manual,
   });
-  await recorded.initialize();
   recorded.link.send({ jsonrpc: "2.0", id: 5, method: "echo" });
   await passTimeUntil(manual, () => answeredAt.length > 5, 10);
   for (const [index, atMs] of answeredAt.slice(1).entries()) {
@@ -136,7 +133,7 @@ test("a server that leaves a stream open after the answer keeps no connection bu
 test("the server's own stream is opened after initialized, read, and reopened from its last event", async (t) => {
   const opened: (string | undefined)[] = [];
   let order: string[] = [];
-  const { echo, recorded } = await withEcho(t, {
+  const { echo, recorded } = await withSession(t, {
     onGet(request, response) {
       order = [...echo.seen];
       opened.push(String(request.headers["last-event-id"] ?? ""));
@@ -145,7 +142,6 @@ test("the server's own stream is opened after initialized, read, and reopened fr
       if (count < 3) response.end();
     },
   });
-  await recorded.initialize();
   await eventually(() => opened.length === 3);
   assert.deepEqual(opened, ["", "1", "2"]);
   assert.equal(order[1], "POST notifications/initialized");
@@ -158,8 +154,7 @@ test("the server's own stream is opened after initialized, read, and reopened fr
 
 test("a server without a GET stream is asked for it once", async (t) => {
   const manual = createManualClock();
-  const { echo, recorded } = await withEcho(t, { clock: manual });
-  await recorded.initialize();
+  const { echo, recorded } = await withSession(t, { clock: manual });
   await eventually(() => echo.seen.includes("GET"));
   await manual.advance(120_000);
   await recorded.ask("echo");
@@ -177,14 +172,13 @@ test("a stream that was open and is then refused makes the session suspect; one 
   ] as const;
   const asked = cases.map(async ([status, granted, suspects]) => {
     let gets = 0;
-    const { recorded } = await withEcho(t, {
+    const { recorded } = await withSession(t, {
       onGet(_, response) {
         gets += 1;
         if (gets <= granted) openEvents(response).end("id: 7\nretry: 1\n\n");
         else response.writeHead(status).end();
       },
     });
-    await recorded.initialize();
     await eventually(() => gets > granted && recorded.suspects === suspects);
     await recorded.ask("echo");
     assert.equal(recorded.suspects, suspects, String(status));
@@ -195,7 +189,7 @@ test("a stream that was open and is then refused makes the session suspect; one 
 test("a server that allows one stream, and has not noticed the end of the last, is asked again", async (t) => {
   let gets = 0;
   const manual = createManualClock();
-  const { recorded } = await withEcho(t, {
+  const { recorded } = await withSession(t, {
     onGet(_, response) {
       gets += 1;
       if (gets === 1) openEvents(response).end();
@@ -204,7 +198,6 @@ test("a server that allows one stream, and has not noticed the end of the last, 
     },
     clock: manual,
   });
-  await recorded.initialize();
   await passTimeUntil(
     manual,
     () => recorded.received.some(({ message }) => isJsonObject(message) && message["n"] === 1),
@@ -219,7 +212,7 @@ test("a reopened stream reports the gap, unless it resumes after its last event"
   ] as const) {
     const manual = createManualClock();
     let gets = 0;
-    const { recorded } = await withEcho(t, {
+    const { recorded } = await withSession(t, {
       onGet(_, response) {
         gets += 1;
         openEvents(response).write(`${id}retry: 1\n\n`);
@@ -227,7 +220,6 @@ test("a reopened stream reports the gap, unless it resumes after its last event"
       },
       clock: manual,
     });
-    await recorded.initialize();
     await passTimeUntil(manual, () => gets === 3 && recorded.gaps === gaps, 500);
     await recorded.ask("echo");
     assert.equal(recorded.gaps, gaps);
@@ -259,7 +251,7 @@ async function looking(
 ) {
   const manual = createManualClock();
   const ids: unknown[] = [];
-  const { recorded } = await withEcho(t, {
+  const { recorded } = await withSession(t, {
     onGet(request, response) {
       answers[Math.min(ids.length, answers.length - 1)]?.(response);
       ids.push(request.headers["last-event-id"]);
@@ -267,7 +259,6 @@ async function looking(
     clock: manual,
     ...more,
   });
-  await recorded.initialize();
   return { manual, ids, recorded };
 }
 
@@ -328,7 +319,7 @@ test("a stream that needs another token is requested again with one, and not wit
 test("a stream that lasted ten seconds shortens the next interval again", async (t) => {
   const manual = createManualClock();
   const opened: ServerResponse[] = [];
-  const { recorded } = await withEcho(t, {
+  await withSession(t, {
     onGet(_, response) {
       opened.push(openEvents(response));
       if (opened.length < 3) response.end();
@@ -336,7 +327,6 @@ test("a stream that lasted ten seconds shortens the next interval again", async 
     },
     clock: manual,
   });
-  await recorded.initialize();
   for (const [count, delayMs] of [1_000, 2_000].entries()) {
     await eventually(() => opened.length === count + 1 && manual.pendingTimers === 2);
     await manual.advance(delayMs);
@@ -352,7 +342,7 @@ test("a stream that lasted ten seconds shortens the next interval again", async 
 
 test("a new session closes the old one's stream", async (t) => {
   let closed = 0;
-  const { echo, recorded } = await withEcho(t, {
+  const { echo, recorded } = await withSession(t, {
     onGet(_, response) {
       response.on("close", () => {
         closed += 1;
@@ -360,7 +350,6 @@ test("a new session closes the old one's stream", async (t) => {
       openEvents(response).flushHeaders();
     },
   });
-  await recorded.initialize();
   await eventually(() => echo.seen.filter((each) => each === "GET").length === 1);
   await recorded.initialize();
   await eventually(() => closed === 1 && echo.seen.filter((each) => each === "GET").length === 2);
@@ -369,7 +358,7 @@ test("a new session closes the old one's stream", async (t) => {
 
 test("a session without an id ends with the first message outside any session, and so does its stream", async (t) => {
   let closed = 0;
-  const { echo, recorded } = await withEcho(t, {
+  const { echo, recorded } = await withSession(t, {
     take(message, response) {
       if (message.method !== "initialize") return false;
       response.setHeader("Content-Type", "application/json");
@@ -383,7 +372,6 @@ test("a session without an id ends with the first message outside any session, a
       openEvents(response).flushHeaders();
     },
   });
-  await recorded.initialize();
   await eventually(() => echo.seen.includes("GET"));
   recorded.link.stateless?.send({ jsonrpc: "2.0", id: 9, method: "echo" }, {});
   await eventually(() => closed === 1 && echo.seen.at(-1) === "POST echo");

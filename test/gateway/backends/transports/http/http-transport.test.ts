@@ -8,13 +8,12 @@ import { isJsonObject } from "../../../../../src/gateway/json-rpc.ts";
 import { eventually } from "../../../../support/eventually.ts";
 import { createManualClock } from "../../../../support/manual-clock.ts";
 import { json, openEvents, startHttpServer, type Take } from "../../programs/http-server.ts";
-import { connect, isEcho, result, startRaw, takeEcho, withEcho } from "./bench.ts";
+import { connect, isEcho, result, startRaw, takeEcho, withEcho, withSession } from "./bench.ts";
 
 test("headers: the configured ones, ours over them, session and version once they are known", async (t) => {
-  const { echo, recorded } = await withEcho(t, {
+  const { echo, recorded } = await withSession(t, {
     headers: { Authorization: "Bearer s3cret", Accept: "text/html", "X-Own": "1", "Content-Length": "3" },
   });
-  await recorded.initialize();
   await recorded.ask("echo");
   const [first, second] = [echo.headers[0], echo.headers[echo.seen.indexOf("POST echo")]];
   assert.ok(first && second);
@@ -37,8 +36,7 @@ test("nothing overtakes notifications/initialized, which is waited for up to 5 s
     slow = response;
     return true;
   };
-  const { echo, recorded } = await withEcho(t, { take, clock: manual });
-  await recorded.initialize();
+  const { echo, recorded } = await withSession(t, { take, clock: manual });
   const answer = recorded.ask("echo");
   await eventually(() => slow);
   for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
@@ -55,8 +53,7 @@ test("100 calls are in progress at once", async (t) => {
     waiting.push(response);
     ids.push(message.id);
   });
-  const { recorded } = await withEcho(t, { take });
-  await recorded.initialize();
+  const { recorded } = await withSession(t, { take });
   const answers = Array.from({ length: 100 }, () => recorded.ask("echo"));
   await eventually(() => waiting.length === 100);
   waiting.reverse().forEach((response, index) => {
@@ -75,8 +72,7 @@ test("a lost session is reported as such; a new initialize begins another on the
     response.end('{"jsonrpc":"2.0","id":null,"error":{"code":-32001,"message":"Session not found"}}');
     return true;
   };
-  const { echo, recorded } = await withEcho(t, { take });
-  await recorded.initialize();
+  const { echo, recorded } = await withSession(t, { take });
   forgotten = true;
   assert.equal((await recorded.askInVain("echo")).kind, "session_lost");
   await recorded.initialize();
@@ -93,8 +89,7 @@ test("a lost session is reported as such; a new initialize begins another on the
 });
 
 test("pausing one answer pauses no other", async (t) => {
-  const { recorded } = await withEcho(t, { answers: "events" });
-  await recorded.initialize();
+  const { recorded } = await withSession(t, { answers: "events" });
   const gate = Promise.withResolvers<void>();
   recorded.hold = (message) =>
     isJsonObject(message) && message["method"] === "notifications/progress" ? gate.promise : null;
@@ -109,8 +104,7 @@ test("close deletes the session, ends requests in progress, and waits for neithe
   const manual = createManualClock();
   let disposed = 0;
   const authorize = () => ({ ...UNSIGNED, [Symbol.dispose]: () => void disposed++ });
-  const { echo, recorded } = await withEcho(t, { take: isEcho, clock: manual, authorize });
-  await recorded.initialize();
+  const { echo, recorded } = await withSession(t, { take: isEcho, clock: manual, authorize });
   recorded.link.send({ jsonrpc: "2.0", id: 5, method: "echo" });
   await eventually(() => echo.seen.includes("POST echo"));
   recorded.link.send({ jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: 5 } });
@@ -171,13 +165,12 @@ test("a request repeats its trace in its headers, where it has one", async (t) =
 });
 
 test("a notification that is answered with a stream keeps no connection busy", async (t) => {
-  const { echo, recorded } = await withEcho(t, {
+  const { echo, recorded } = await withSession(t, {
     take({ method }, response) {
       if (method === "notifications/x") openEvents(response).write(": hello\n\n");
       return method === "notifications/x";
     },
   });
-  await recorded.initialize();
   recorded.link.send({ jsonrpc: "2.0", method: "notifications/x" });
   await eventually(() => echo.of("notifications/x")[0]?.isGone);
 });
@@ -185,7 +178,7 @@ test("a notification that is answered with a stream keeps no connection busy", a
 test("a cancelled request gives up its connection in the end", async (t) => {
   const manual = createManualClock();
   let closed = false;
-  const { recorded } = await withEcho(t, {
+  const { recorded } = await withSession(t, {
     take: takeEcho((response) => {
       response.on("close", () => {
         closed = true;
@@ -193,7 +186,6 @@ test("a cancelled request gives up its connection in the end", async (t) => {
     }),
     clock: manual,
   });
-  await recorded.initialize();
   recorded.link.send({ jsonrpc: "2.0", id: "slow", method: "echo" });
   recorded.link.send({ jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: "slow" } });
   await recorded.ask("test/heard");

@@ -4,12 +4,14 @@ import { chmod, mkdir, readFile, readlink, symlink, writeFile } from "node:fs/pr
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { promisify } from "node:util";
+import { mixedLine, unreadableAnswer } from "../../../../../src/gateway/backends/transports/odd-output.ts";
 import {
   openStdioTransport,
   type StdioTransportOptions,
 } from "../../../../../src/gateway/backends/transports/stdio/stdio-transport.ts";
 import { Warden } from "../../../../../src/gateway/backends/transports/stdio/warden.ts";
 import { noopLogger as logger } from "../../../../../src/runtime/log/log.ts";
+import { TEXT_BOUNDS } from "../../../../../src/runtime/text/bounds.ts";
 import { systemClock as clock } from "../../../../../src/runtime/time/clock.ts";
 import { assertEach } from "../../../../support/assert-each.ts";
 import { eventually } from "../../../../support/eventually.ts";
@@ -590,4 +592,23 @@ test("D7 a program starts in a client's folder only where that is allowed, and n
     project,
     "left",
   ]);
+});
+
+test("D9 E4 a line made to be read slowly is read at once", () => {
+  const begun = '{"jsonrpc":"2.0","id":1,"bad":NaN,"text":"';
+  for (const [piece, end] of [
+    ['\\"', ""],
+    ['\\"', "\\"],
+    ['"', ""],
+    ["{", ""],
+    ['{"', ""],
+    ["NaN-", ""],
+  ] as const) {
+    const line = begun + piece.repeat((TEXT_BOUNDS.oddLine.most - begun.length - 1) / piece.length) + end;
+    const before = performance.now();
+    assert.equal(unreadableAnswer(line), null);
+    assert.equal(mixedLine(line), null);
+    assert.ok(performance.now() - before < 5_000, piece);
+  }
+  assert.equal(unreadableAnswer(`${begun}a \\" quote"}`), 1);
 });
