@@ -30,8 +30,8 @@ const BLOCKS = [
   { kib: 64, mib: 64 },
   { kib: 256, mib: 256 },
 ];
-const SHARES = ["ASKED", "SIGNED", "FILES"];
-const PROGRAM = "mountaineer-fs";
+export const SHARES = ["ASKED", "SIGNED", "FILES"];
+export const PROGRAM = "mountaineer-fs";
 
 export const title = "throughput: large files through each driver, beside smbclient";
 
@@ -145,7 +145,11 @@ async function measure(
   }
 }
 
-async function openColumns(rig: PlainRig, folder: string, stack: AsyncDisposableStack): Promise<Column[]> {
+export async function openColumns(
+  rig: PlainRig,
+  folder: string,
+  stack: AsyncDisposableStack,
+): Promise<Column[]> {
   const prober = stack.use(startProber({ clock: systemClock, logger: noopLogger }));
   const stateFolder = join(folder, "home");
   const mountTable = createMountTable({ clock: systemClock });
