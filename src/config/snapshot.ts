@@ -165,6 +165,7 @@ type BackendKeysElsewhere =
   | "routes"
   | "timeouts"
   | "folders"
+  | "accounts"
   | "requires";
 
 export type BackendConfig = Omit<NormalizedBackend, BackendKeysElsewhere> & {
@@ -185,6 +186,8 @@ export type BackendConfig = Omit<NormalizedBackend, BackendKeysElsewhere> & {
   };
   /** The only folders to which paths in a call may lead, absolute; null or absent: any folder. */
   readonly folders?: readonly string[] | null;
+  /** Each user has an own instance. Absent: all share one account. */
+  readonly accounts?: "each";
   /** The shares that the backend works on; empty: none. */
   readonly requires: readonly ShareRequirement[];
   /** The keys that the file gives this backend itself, of those that may come from the defaults; absent: none. */

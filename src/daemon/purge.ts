@@ -28,7 +28,7 @@ const SEALING_KEYS = ["_seal-pins", "_seal-approvals", "_seal-names", "_seal-lis
 /** The folders that Mountaineer makes in a home. */
 const FOLDERS = [
   ...[".mcp-sock", ".sock", "connections", "fleet", "history", "logons", "mount-program"],
-  ...["mounts", "no-client", "program", "sign-in"],
+  ...["mounts", "no-client", "program", "sign-in", "user-secrets"],
   "volumes",
 ];
 const SHARE = "mounts/[^/]+/(?:servers/[a-z0-9]+/)?";

@@ -19,6 +19,8 @@ export interface Principal {
   readonly roles: readonly string[];
   /** The name of the user in the file whose rights these are. Absent: none, as for people of an issuer. */
   readonly user?: string;
+  /** Identifies the user's entry in the file, see `accountOf`. Absent: the principal has no own account at any server. */
+  readonly account?: string;
   /** The limits of a client to which a user gave access. Absent: all that the user may. */
   readonly limits?: RightsLimits;
   /** A person on the command line, so no consent is asked for. */

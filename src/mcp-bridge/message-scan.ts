@@ -1,5 +1,4 @@
 // The id and the method of each message in a line of JSON-RPC, found while the line passes, whatever its length.
-import { valueOr } from "../runtime/errors.ts";
 import { JsonScan } from "../runtime/json/json-scan.ts";
 import { isRawNumber, parseExactly } from "../runtime/text/exact-json.ts";
 import { isObject, type JsonMembers } from "../runtime/text/json-object.ts";
@@ -47,6 +46,10 @@ export function messagesOf(line: Buffer): (index: number) => JsonMembers {
 }
 
 function readMessages(line: Buffer): readonly JsonMembers[] {
-  const value = valueOr(() => parseExactly(line.toString("utf8")), []);
-  return (Array.isArray(value) ? value : [value]).filter(isObject);
+  try {
+    const value = parseExactly(line.toString("utf8"));
+    return (Array.isArray(value) ? value : [value]).filter(isObject);
+  } catch {
+    return [];
+  }
 }

@@ -1,5 +1,5 @@
 // References to secrets: their notation in a configuration, and the look-up of their values.
-import { SECRET_NAME_FORM, VARIABLE_NAME_FORM } from "../runtime/text/name-forms.ts";
+import { SECRET_NAME, SECRET_NAME_FORM, VARIABLE_NAME_FORM } from "../runtime/text/name-forms.ts";
 import { shellCommand } from "../runtime/text/plain-text.ts";
 
 /** Where a secret's value is; never the value itself, so it may be logged, compared and shown. */
@@ -11,7 +11,10 @@ export type SecretReference =
     }
   | {
       readonly kind: "stored";
-      /** The name for `mountaineer secret set`, or `file:PATH`: the secret is a file of another program. */
+      /**
+       * The name for `mountaineer secret set`; or `file:PATH`: the secret is a file of another program; or `user:NAME`: the
+       * secret of the user whose instance it is, see `userSecretName`.
+       */
       readonly name: string;
       /**
        * Rises when the secret changes, so that configurations with different values differ. Absent: the value
@@ -61,15 +64,61 @@ export function parseReference(text: string): SecretReference | null {
   return name === undefined ? null : { kind: "stored", name };
 }
 
+export const USER_FORM = "${user:NAME}";
+
+/** Reads `${user:NAME}`; null for any other text. */
+export function parseUserReference(text: string): SecretReference | null {
+  const name = /^\$\{user:([^{}]*)\}$/.exec(text)?.[1];
+  return name === undefined || !SECRET_NAME.form.test(name) ? null : { kind: "stored", name: `user:${name}` };
+}
+
+/** Whether the name is that of a user's own secret. */
+export function isUserName(name: string): boolean {
+  return name.startsWith("user:");
+}
+
+/** The name, among `SecretValues`, of the secret of one user; the owner's is `user:NAME`. `account`: see `accountOf`. */
+export function userSecretName(name: string, account: string | null): string {
+  return account === null ? name : `${name}@${account}`;
+}
+
+/** Identifies a user's entry in the file: another entry of the same name is another account. */
+export function accountOf(user: string, tokenSha256: string): string {
+  return `${user}@${tokenSha256}`;
+}
+
+/** The parts of a user's secret that is missing, for messages; null: it is another secret. */
+function userSecret(name: string): { readonly name: string; readonly user: string | null } | null {
+  const [, own, user = null] = /^user:([^@]+)(?:@(.*)@[^@]+)?$/.exec(name) ?? [];
+  return own === undefined ? null : { name: own, user };
+}
+
+function nameText(name: string): string {
+  const own = userSecret(name);
+  if (own === null) return name;
+  const whose = own.user === null ? "the owner" : `user ${own.user}`;
+  return `${own.name} of ${whose} (the owner stores it: ${setUserSecret(own)})`;
+}
+
+function setUserSecret({ name, user }: { readonly name: string; readonly user: string | null }): string {
+  return user === null
+    ? shellCommand`mountaineer users secret set --owner ${name}`
+    : shellCommand`mountaineer users secret set ${user} ${name}`;
+}
+
 export function referenceText(reference: SecretReference): string {
-  if (reference.kind === "stored" && !isFileName(reference.name)) return storedKey(reference.name);
+  if (reference.kind === "stored" && !isSpecialName(reference.name)) return storedKey(reference.name);
   return textReference(reference);
 }
 
 /** The reference within a text: `${VARIABLE}`, `${secret:NAME}`, `${file:PATH}`. */
 export function textReference(reference: SecretReference): string {
   if (reference.kind === "environment") return `\${${reference.variable}}`;
-  return `\${${isFileName(reference.name) ? reference.name : storedKey(reference.name)}}`;
+  return `\${${isSpecialName(reference.name) ? reference.name : storedKey(reference.name)}}`;
+}
+
+function isSpecialName(name: string): boolean {
+  return isFileName(name) || isUserName(name);
 }
 
 /** Whether the name is that of a file instead of a stored secret. */
@@ -106,14 +155,14 @@ export function oneMissingText(missing: string): string {
   const name = missing.slice(STORED_PREFIX.length);
   return isFileName(name)
     ? `the secret in ${name.slice("file:".length)} cannot be read`
-    : `no secret ${name} is stored, or it cannot be read`;
+    : `no secret ${nameText(name)} is stored, or it cannot be read`;
 }
 
 /** A text about references without values; `missing` are keys as in `ResolvedSecret`. */
 export function missingText(missing: readonly string[]): string {
   const { variables, names } = partedKeys(missing);
   const ofVariables = variables.length > 0 && `not set in the environment: ${variables.join(", ")}`;
-  const ofNames = names.length > 0 && `not stored, or not readable: secret ${names.join(", ")}`;
+  const ofNames = names.length > 0 && `not stored, or not readable: secret ${names.map(nameText).join(", ")}`;
   return [ofVariables, ofNames].filter(Boolean).join("; ");
 }
 
@@ -124,11 +173,13 @@ export function missingHint(missing: readonly string[]): string {
     const command = shellCommand`mountaineer secret set ${secret}`;
     return `Store it: ${command}; then write secret:${secret} for \${${name}}.`;
   });
-  const commands = names.map((name) =>
-    isFileName(name)
+  const commands = names.map((name) => {
+    const own = userSecret(name);
+    if (own !== null) return setUserSecret(own);
+    return isFileName(name)
       ? `Check the file ${name.slice("file:".length)}.`
-      : shellCommand`mountaineer secret set ${name}`,
-  );
+      : shellCommand`mountaineer secret set ${name}`;
+  });
   return [...set, commands.join("; ")].filter(Boolean).join(" ");
 }
 

@@ -7,12 +7,11 @@ import { MountaineerError, recoverFrom } from "../../runtime/errors.ts";
 import { SECRET_NAME } from "../../runtime/text/name-forms.ts";
 import { shellCommand } from "../../runtime/text/plain-text.ts";
 import { openSecrets } from "../in-process/open.ts";
-import { type CommandContext, command, type GroupedCommands, type Terminal } from "../input/command.ts";
+import { command, type GroupedCommands, type Terminal } from "../input/command.ts";
 import { doneLine, showResult } from "../input/options.ts";
+import { applySecret } from "../sessions/apply-secret.ts";
 import { callDaemon } from "../sessions/control-session.ts";
 import { renderSecrets, storageName } from "../views/secret-view.ts";
-
-const APPLIED_WITHIN_MS = 20_000;
 
 const ON_REMOTE = { intent: "change", so: "so nothing is stored there" } as const;
 
@@ -80,17 +79,6 @@ function showRemote(context: Terminal, done: string, change: OutputOf<"setSecret
   showResult(context, change, (paint) => [
     doneLine(paint, `${change.name} is ${done} there: ${storageName(change.kept)}`),
   ]);
-}
-
-async function applySecret({ home, notify, signal }: CommandContext, applied: string): Promise<void> {
-  const { connectToDaemon } = await import("../../api/client/client.ts");
-  // Ignores a failure: the secret is stored already, even if the daemon hangs or belongs to another user.
-  const daemon = await connectToDaemon(home).catch(() => null);
-  if (daemon === null) return;
-  const within = AbortSignal.any([signal, AbortSignal.timeout(APPLIED_WITHIN_MS)]);
-  const report = await daemon.call("reload", { secrets: true }, within).catch(() => null);
-  if (report?.failure !== null) notify("the running daemon takes it with: mountaineer reload");
-  else if (report.reloaded) notify(applied);
 }
 
 const secretListCommand = command("secret list", {

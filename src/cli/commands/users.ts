@@ -1,5 +1,6 @@
 // The commands about people: `users`, and `access`.
 import { MountaineerError } from "../../runtime/errors.ts";
+import { SECRET_NAME } from "../../runtime/text/name-forms.ts";
 import { printable } from "../../runtime/text/plain-text.ts";
 import { command, type GroupedCommands } from "../input/command.ts";
 import { doneLine, showResult } from "../input/options.ts";
@@ -91,6 +92,46 @@ const usersRemoveCommand = command("users remove", {
     showResult(context, { user }, (paint) => [doneLine(paint, `${name} is removed`)]);
   },
 });
+
+const usersSecretSetCommand = command("users secret set", {
+  summary: "store a user's own secret, for ${user:NAME} in the configuration",
+  description: "Typed, or from standard input. It ends with the user's entry.",
+  examples: {
+    "mountaineer users secret set ben github": "store Ben's",
+  },
+  takes: {
+    "<who>": { about: "the user; with --owner, the NAME" },
+    "[name]": "the NAME",
+    "--owner": "your own",
+  },
+  async run(context, { who, name: second, owner }) {
+    const [user, name] = owner ? [null, who] : [who, second];
+    if (name === null || (owner && second !== null) || !SECRET_NAME.form.test(name))
+      throw new MountaineerError("usage", "the name of the secret is missing or invalid", {
+        hint: `mountaineer users secret set USER NAME, or --owner NAME; a name has ${SECRET_NAME.expected}`,
+      });
+    const { openUserSecrets } = await import("../in-process/open.ts");
+    const { readSecretValue } = await import("../input/secret-question.ts");
+    const { applySecret } = await import("../sessions/apply-secret.ts");
+    const secrets = await openUserSecrets(context);
+    if (user !== null) await secrets.ownerOf(user, context.signal);
+    await secrets.set(user, name, await readSecretValue(name, context), context.signal);
+    showResult(context, { user, name }, (paint) => [
+      doneLine(paint, `${name} of ${user ?? "the owner"} is stored`),
+    ]);
+    if (!context.json) await applySecret(context, "the running daemon uses it now");
+  },
+});
+
+export const USERS_SECRET_COMMANDS: GroupedCommands = {
+  group: {
+    name: "users secret",
+    summary: "the users' own secrets",
+    description: 'For servers with accounts = "each".',
+    examples: { "mountaineer users secret set ben github": "store Ben's" },
+  },
+  commands: [usersSecretSetCommand],
+};
 
 export const USERS_COMMANDS: GroupedCommands = {
   group: {

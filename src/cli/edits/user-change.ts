@@ -8,10 +8,11 @@ import { namesHint } from "../../config/values/mistakes.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { pluralize, printable, shellCommand } from "../../runtime/text/plain-text.ts";
 import { isoTime } from "../../runtime/time/clock.ts";
-import { openSecrets } from "../in-process/open.ts";
+import { openSecrets, openUserSecrets } from "../in-process/open.ts";
 import { clientUrl, unservedBecause } from "../init/gateway-token.ts";
 import type { CommandContext } from "../input/command.ts";
 import { confirms } from "../input/confirm.ts";
+import { applySecret } from "../sessions/apply-secret.ts";
 import { editMembers } from "../sessions/config-members.ts";
 import { callDaemon, findDaemon, show } from "../sessions/control-session.ts";
 import { RUNNING_BACKENDS } from "../sessions/gateway-session.ts";
@@ -56,6 +57,8 @@ export async function renewUser(
   { overlapMs, keepsGrants }: { readonly overlapMs: number; readonly keepsGrants: boolean },
 ): Promise<UserChange> {
   const ids = keepsGrants ? await programsOf(context, name) : [];
+  const own = await openUserSecrets(context);
+  const before = await own.ownerOf(name, context.signal);
   let unused: readonly string[] = [];
   const change = await withNewToken(context, name, async (config, secret) => {
     const { token, oldToken = null } = knownUser(config, name);
@@ -73,6 +76,9 @@ export async function renewUser(
       value,
     }));
   });
+  await own.renew(before, context.signal);
+  // It reads the user's own secrets by the new token.
+  if (overlapMs === 0) await applySecret(context, "the user's own secrets stay");
   await forget(context, unused);
   return change;
 }
@@ -89,6 +95,7 @@ export async function removeUser(context: CommandContext, name: string): Promise
     return [{ remove: "users", name }];
   });
   await forget(context, unused);
+  await (await openUserSecrets(context)).forget(name);
   return { user: name, secret: null, lines: [] };
 }
 

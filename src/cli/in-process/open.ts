@@ -25,6 +25,9 @@ export const openDoctor = async ({ home, configPath }: Target) =>
 export const openSecrets = async ({ home, configPath }: Target) =>
   (await import("../../daemon/compose/home-secrets.ts")).openHomeSecrets({ home, configPath });
 
+export const openUserSecrets = async ({ home, configPath }: Target) =>
+  (await import("../../daemon/compose/home-secrets.ts")).openUserSecrets({ home, configPath });
+
 export const openSignIn = async ({ home, configPath }: Target) =>
   (await import("../../daemon/backend-sign-in.ts")).openBackendSignIn({ home, configPath });
 

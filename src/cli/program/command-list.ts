@@ -29,7 +29,7 @@ import { switchCommand } from "../commands/switch.ts";
 import { callCommand, TOOLS_COMMANDS } from "../commands/tools.ts";
 import { adminCommand, menubarCommand, openCommand, tuiCommand } from "../commands/tui.ts";
 import { downCommand, monitorCommand, uninstallCommand, upCommand } from "../commands/up.ts";
-import { accessCommand, USERS_COMMANDS } from "../commands/users.ts";
+import { accessCommand, USERS_COMMANDS, USERS_SECRET_COMMANDS } from "../commands/users.ts";
 import { copyCommand, restoreCommand, versionsCommand } from "../commands/versions.ts";
 import { whenCommand } from "../commands/when.ts";
 import { whyCommand } from "../commands/why.ts";
@@ -94,6 +94,7 @@ export const SECTIONS: readonly CommandSection[] = [
       runCommand,
       CLIENTS_COMMANDS,
       USERS_COMMANDS,
+      USERS_SECRET_COMMANDS,
       accessCommand,
       questionsCommand,
       answerCommand,

@@ -2,7 +2,6 @@
 // only in shapes that name their server whatever the folder holds, and with options that are known to look for no code.
 import { realpathSync } from "node:fs";
 import { basename } from "node:path";
-import { valueOr } from "../../runtime/errors.ts";
 import { CLIENT_FOLDER } from "../schema/value-types.ts";
 import type { Finding, KeyPath } from "../values/mistakes.ts";
 import { asTable, has, invalidValue, listIn, type Table, unexpectedKey } from "./tables.ts";
@@ -139,7 +138,11 @@ function runsOthers(named: string): boolean {
 
 /** The file that a link leads to; the path itself if that cannot be read. */
 function realFile(path: string): string {
-  return valueOr(() => (path.startsWith("/") ? realpathSync(path) : path), path);
+  try {
+    return path.startsWith("/") ? realpathSync(path) : path;
+  } catch {
+    return path;
+  }
 }
 
 /** A path below the folder where the program starts, or one after `--option=`. */

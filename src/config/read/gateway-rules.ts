@@ -7,6 +7,7 @@ import { isLoopback } from "../values/host.ts";
 import { type Finding, type KeyPath, namesHint, pathText, quoted } from "../values/mistakes.ts";
 import { isWithin } from "../values/paths.ts";
 import { isLiteral, parseSecretText } from "../values/secret-text.ts";
+import { accountFindings } from "./account-rules.ts";
 import { backendAuthFindings } from "./backend-auth.ts";
 import { backendDefaultsFindings } from "./backend-defaults-rules.ts";
 import { clientFolderFindings } from "./client-folder-rules.ts";
@@ -117,7 +118,10 @@ function secretFindings(value: unknown, at: KeyPath): Finding[] {
   return [invalidValue(at, "what looks like a secret", "a value that everybody may see", hint)];
 }
 
-function backendFindings(backends: Table, context: RuleContext, common: Table | null): Finding[] {
+function backendFindings(file: Table, context: RuleContext): Finding[] {
+  const backends = asTable(file["backends"]) ?? {};
+  const common = asTable(file["backend_defaults"]);
+  const hasSessionKey = has(asTable(file["server"]) ?? {}, "session_key");
   return Object.entries(backends).flatMap(([name, entry]) => {
     const backend = asTable(entry);
     if (backend === null) return [];
@@ -130,6 +134,7 @@ function backendFindings(backends: Table, context: RuleContext, common: Table | 
         )
       : [[backend, at] as const];
     return [
+      ...accountFindings(backend, at, servers, hasSessionKey),
       ...servers.flatMap(([server, path]) => clientFolderFindings(server, path, backend, common)),
       ...(hasRoutes ? routesFindings(backend, at, context) : serverFindings(backend, at, context)),
       ...foldersFindings(backend, at),
@@ -221,9 +226,8 @@ function auditFindings(file: Table, context: RuleContext): Finding[] {
 
 /** Returns the errors in how keys of the gateway's sections are combined. */
 export function gatewayFindings(file: Table, context: RuleContext): Finding[] {
-  const backends = asTable(file["backends"]) ?? {};
   return [
-    ...backendFindings(backends, context, asTable(file["backend_defaults"])),
+    ...backendFindings(file, context),
     ...backendDefaultsFindings(file),
     ...incomingAuthFindings(file, context),
     ...telemetryFindings(file),

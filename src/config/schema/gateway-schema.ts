@@ -326,6 +326,9 @@ export const backendKeys = {
     example: '["/srv/pub"]',
   }),
   pin: pinKey,
+  accounts: choiceKey("access", ["one", "each"], "one", {
+    meaning: "`each`: an instance for each user, with `${user:NAME}` in `env` and `headers`.",
+  }),
   ...requiresKeys,
   replace: choiceKey("free", ["overlap", "stop-first"], "overlap", {
     meaning: "How to replace a running instance; `stop-first`: for servers that cannot run twice.",

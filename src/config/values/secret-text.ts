@@ -4,6 +4,7 @@ import { SECRET_NAME_FORM } from "../../runtime/text/name-forms.ts";
 import {
   FILE_FORM,
   parseReference,
+  parseUserReference,
   REFERENCE_FORM,
   type SecretReference,
   STORED_FORM,
@@ -38,7 +39,7 @@ export function parseSecretText(text: string): SecretTextReading {
       plain += "${";
       continue;
     }
-    const reference = parseReference(mark);
+    const reference = parseReference(mark) ?? parseUserReference(mark);
     if (reference === null) {
       const expected = `text in which \`${REFERENCE_FORM}\` names an environment variable, or \`\${${STORED_FORM}}\` a secret`;
       return { ok: false, expected, hint: "a `${` that is not a reference is written as `$${`" };

@@ -2,11 +2,14 @@
 import type { HomeSecrets, SecretListReport } from "../../api/setup/home-secrets.ts";
 import { secretUses } from "../../config/read/secret-uses.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import { noopLogger } from "../../runtime/log/log.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import { ENCRYPTION_KEY } from "../../secrets/encrypted-files.ts";
-import { isFileName } from "../../secrets/reference.ts";
+import { isFileName, isUserName } from "../../secrets/reference.ts";
 import { openSecretStore } from "../../secrets/secret-store.ts";
+import type { SecretOwner } from "../../secrets/user-secrets.ts";
 import { openHome } from "./home.ts";
+import { homeSecrets, openUsers, tokensOf } from "./stored-secrets.ts";
 
 export function openHomeSecrets({
   home,
@@ -19,7 +22,7 @@ export function openHomeSecrets({
     const { snapshot } = await openHome({ home, configPath });
     const byName = new Map<string, string[]>();
     for (const { reference, usedBy } of secretUses(snapshot.config)) {
-      if (reference.kind === "stored" && !isFileName(reference.name))
+      if (reference.kind === "stored" && !isFileName(reference.name) && !isUserName(reference.name))
         byName.set(reference.name, [...(byName.get(reference.name) ?? []), usedBy]);
     }
     return byName;
@@ -54,5 +57,44 @@ export function openHomeSecrets({
         hint: "mountaineer secret list shows those that are",
       });
     },
+  };
+}
+
+/** Stores the own secrets of users, without a daemon. `user` null: the owner's. */
+export async function openUserSecrets({
+  home,
+  configPath,
+}: Pick<Parameters<typeof openHome>[0], "home" | "configPath">) {
+  const options = { home, clock: systemClock, environment: process.env };
+  const users = await openUsers(options);
+  /** The user's entry as it is in the file now. */
+  const ownerOf = async (user: string, signal: AbortSignal): Promise<NonNullable<SecretOwner>> => {
+    const { snapshot } = await openHome({ home, configPath });
+    const secrets = homeSecrets({ ...options, logger: noopLogger });
+    const { config } = await secrets.bind(snapshot, signal);
+    const known = config.incomingAuth.type === "anonymous" ? [] : config.incomingAuth.users;
+    const found = known.find(({ name }) => name === user);
+    if (found === undefined)
+      throw new MountaineerError("usage", `there is no user ${user}`, {
+        hint: "mountaineer users list shows them",
+      });
+    return { name: user, tokens: tokensOf(found, secrets.values, systemClock.wallMs()) };
+  };
+  return {
+    async set(user: string | null, name: string, value: string, signal: AbortSignal): Promise<void> {
+      const owner = user === null ? null : await ownerOf(user, signal);
+      if (owner?.tokens.length === 0)
+        throw new MountaineerError("secret_unavailable", `the token of ${user} cannot be read here`, {
+          hint: "its secrets belong to it: run the command where its variable is set",
+        });
+      await users.set(owner, name, value, signal);
+    },
+    ownerOf,
+    /** The user's entry was `before`, and has another token since. */
+    async renew(before: NonNullable<SecretOwner>, signal: AbortSignal): Promise<void> {
+      const { name, tokens } = await ownerOf(before.name, signal);
+      await users.renew({ name, tokens: [...tokens, ...before.tokens] }, signal);
+    },
+    forget: users.forget,
   };
 }

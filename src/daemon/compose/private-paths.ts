@@ -6,8 +6,9 @@ import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import { createSinceTracker } from "../../runtime/conditions/conditions.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { type Exposure, exposureOf, type OpenEntry, ownIdentity } from "../../runtime/files/exposure.ts";
-import type { RuntimeTools } from "../../runtime/log/runtime-tools.ts";
+import type { Logger } from "../../runtime/log/log.ts";
 import { shellCommand } from "../../runtime/text/plain-text.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
 import { DAEMON_CONDITIONS, type KnownCondition } from "../conditions/condition-rows.ts";
 
 interface PathFault {
@@ -99,10 +100,12 @@ export function refusalOf(faults: readonly PathFault[]): MountaineerError | null
   return new MountaineerError("open_to_others", `${first.text}${more}`, { hint: first.hint, retry: "later" });
 }
 
-interface PrivatePathsOptions extends RuntimeTools {
+interface PrivatePathsOptions {
   readonly home: string;
   /** Checks paths on local disks; null: no answer in time. */
   readonly check: (paths: readonly string[]) => Promise<readonly Exposure[] | null>;
+  readonly clock: Clock;
+  readonly logger: Logger;
 }
 
 export type PrivatePaths = ReturnType<typeof createPrivatePaths>;

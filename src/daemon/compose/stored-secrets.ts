@@ -1,15 +1,25 @@
 // The values of stored secrets that a running configuration refers to. They are read with a deadline whenever a configuration
 // is loaded, so that resolving a reference never waits.
 import { storedSecretNames, withRevisions } from "../../config/read/secret-uses.ts";
-import type { ConfigSnapshot } from "../../config/snapshot.ts";
+import type { AuthUser, ConfigSnapshot } from "../../config/snapshot.ts";
 import type { SignInHome } from "../../gateway/backends/server-sign-in/sign-ins.ts";
 import { unlessAborted } from "../../runtime/abort.ts";
 import { errorText, recoverFrom } from "../../runtime/errors.ts";
-import type { RuntimeTools } from "../../runtime/log/runtime-tools.ts";
+import { sha256Of } from "../../runtime/files/sha256.ts";
+import type { Logger } from "../../runtime/log/log.ts";
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";
-import { isFileName, storedKey } from "../../secrets/reference.ts";
+import {
+  accountOf,
+  isFileName,
+  isUserName,
+  resolveReference,
+  type SecretValues,
+  storedKey,
+  userSecretName,
+} from "../../secrets/reference.ts";
 import { readSecretFile, secretFilePath, secretFilesState } from "../../secrets/secret-file.ts";
 import type { SecretStore, SecretStoreOptions } from "../../secrets/secret-store.ts";
+import type { SecretOwner, UserSecrets } from "../../secrets/user-secrets.ts";
 
 /**
  * Deadline for reading the secrets of a configuration, ms; they are read in parallel. Short, so that a
@@ -20,10 +30,14 @@ const RETRY_MS = 30_000;
 
 type StoredSecrets = ReturnType<typeof createStoredSecrets>;
 
-interface StoredSecretsOptions extends RuntimeTools {
+interface StoredSecretsOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly clock: Clock;
+  readonly logger: Logger;
   /** Called when a configuration first refers to a stored secret. */
   readonly openStore: () => Promise<SecretStore>;
+  /** Called when a configuration first refers to a user's own secret. Absent: users have none. */
+  readonly openUsers?: () => Promise<UserSecrets>;
 }
 
 export function createStoredSecrets(options: StoredSecretsOptions) {
@@ -45,8 +59,13 @@ export function createStoredSecrets(options: StoredSecretsOptions) {
     return opening;
   };
 
-  const readOne = async (name: string, signal: AbortSignal): Promise<void> => {
+  const keep = (name: string, value: string | undefined, revisionOf: string): void => {
     const key = storedKey(name);
+    if (values[key] !== value) revisions.set(revisionOf, (revisions.get(revisionOf) ?? 0) + 1);
+    values[key] = value;
+  };
+
+  const readOne = async (name: string, signal: AbortSignal): Promise<void> => {
     try {
       const path = secretFilePath(name, environment["HOME"] ?? "/");
       const value = await within(clock, READ_DEADLINE_MS, signal, async (limit) =>
@@ -54,15 +73,43 @@ export function createStoredSecrets(options: StoredSecretsOptions) {
           ? (await openedStore()).get(name, { deadlineMs: READ_DEADLINE_MS, signal: limit })
           : readSecretFile(path, clock, limit),
       );
-      const now = value ?? undefined;
-      if (values[key] !== now) revisions.set(name, (revisions.get(name) ?? 0) + 1);
-      values[key] = now;
+      keep(name, value ?? undefined, name);
       unread.delete(name);
     } catch (error) {
       signal.throwIfAborted();
       logger.warn("a secret cannot be read", { secret: name, reason: errorText(error) });
       unread.set(name, errorText(error));
     }
+  };
+
+  /** Reads the own secrets of the owner and of every user, as far as `names` name them. */
+  const readUsers = async ({ config }: ConfigSnapshot, names: readonly string[], signal: AbortSignal) => {
+    const users = config.incomingAuth.type === "anonymous" ? [] : config.incomingAuth.users;
+    const owners = users.flatMap((user): SecretOwner[] => {
+      const tokens = tokensOf(user, values, clock.wallMs());
+      return tokens.length === 0 ? [] : [{ name: user.name, tokens }];
+    });
+    const readOwn = async (owner: SecretOwner): Promise<void> => {
+      const [token = ""] = owner?.tokens ?? [];
+      const account = owner === null ? null : accountOf(owner.name, sha256Of(token));
+      const of = owner === null ? "the owner" : `user ${owner.name}`;
+      try {
+        const found = await within(clock, READ_DEADLINE_MS, signal, async (limit) =>
+          (await options.openUsers?.())?.read(owner, limit),
+        );
+        for (const name of names) {
+          const own = name.slice("user:".length);
+          const value = found !== undefined && Object.hasOwn(found, own) ? found[own] : undefined;
+          keep(userSecretName(name, account), value, name);
+          unread.delete(name);
+        }
+      } catch (error) {
+        signal.throwIfAborted();
+        logger.warn("the secrets of a user cannot be read", { of, reason: errorText(error) });
+        for (const name of names) unread.set(name, errorText(error));
+      }
+    };
+    await Promise.all([null, ...owners].map(readOwn));
   };
 
   return {
@@ -95,10 +142,26 @@ export function createStoredSecrets(options: StoredSecretsOptions) {
       signal: AbortSignal = new AbortController().signal,
     ): Promise<ConfigSnapshot> {
       const names = storedSecretNames(snapshot.config);
-      await Promise.all(names.map((name) => readOne(name, signal)));
+      const ofUsers = names.filter(isUserName);
+      await Promise.all(names.map((name) => (isUserName(name) ? null : readOne(name, signal))));
+      if (ofUsers.length > 0) await readUsers(snapshot, ofUsers, signal);
       return withRevisions(snapshot, (name) => revisions.get(name) ?? 0);
     },
   };
+}
+
+/** The user's present token, then the one before while it is accepted; empty: the present one is not known. */
+export function tokensOf(
+  { token, oldToken = null, oldUntil = null }: AuthUser,
+  values: SecretValues,
+  wallMs: number,
+): readonly string[] {
+  const isOldValid = oldToken !== null && Date.parse(oldUntil ?? "") > wallMs;
+  const [present, ...before] = [token, ...(isOldValid ? [oldToken] : [])].map((one) => {
+    const found = resolveReference(one, values);
+    return found.ok && found.value !== "" ? found.value : null;
+  });
+  return present === undefined || present === null ? [] : [present, ...before.filter((one) => one !== null)];
 }
 
 /** The store's code is loaded on first use. */
@@ -110,18 +173,30 @@ async function openStore(options: SecretStoreOptions): Promise<SecretStore> {
 export function homeSecrets(
   options: Omit<StoredSecretsOptions, "openStore"> & { readonly home: string },
 ): StoredSecrets {
-  return createStoredSecrets({ ...options, openStore: () => openStore(options) });
+  return createStoredSecrets({
+    ...options,
+    openStore: () => openStore(options),
+    openUsers: () => openUsers(options),
+  });
+}
+
+/** The users' own secrets of a home. */
+export async function openUsers(options: SecretStoreOptions): Promise<UserSecrets> {
+  const { openUserSecrets } = await import("../../secrets/user-secrets.ts");
+  return openUserSecrets({ ...options, store: await openStore(options) });
 }
 
 export function signInHome(options: SecretStoreOptions): SignInHome {
   return { home: options.home, openStore: () => openStore(options) };
 }
 
-interface SecretRetryOptions extends RuntimeTools {
+interface SecretRetryOptions {
   /** True while something could not be read. */
   readonly isDue: () => boolean | Promise<boolean>;
   /** How often it is asked, ms; absent: every 30 s. */
   readonly everyMs?: number;
+  readonly clock: Clock;
+  readonly logger: Logger;
   readonly refresh: () => Promise<unknown>;
 }
 

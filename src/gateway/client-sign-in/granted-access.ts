@@ -66,8 +66,17 @@ export function grantedPrincipal(
   { id, user, backends, read_only }: Pick<Grant, "id" | "user" | "backends" | "read_only">,
   { entries }: LocalUsers,
 ): Principal {
-  const roles = entries.get(user)?.principal.roles ?? [];
+  const { roles = [], account } = entries.get(user)?.principal ?? {};
   const limits = { backends, isReadOnly: read_only };
   const isLimited = backends !== null || read_only;
-  return { kind: "user", id: `${ID_PREFIX}${id}`, name: user, user, roles, ...(isLimited && { limits }) };
+  const of = account === undefined ? {} : { account };
+  return {
+    kind: "user",
+    id: `${ID_PREFIX}${id}`,
+    name: user,
+    user,
+    roles,
+    ...of,
+    ...(isLimited && { limits }),
+  };
 }

@@ -3,7 +3,7 @@ import { hash, randomBytes, timingSafeEqual } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
 import type { AuthUser } from "../../config/snapshot.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
-import { referenceKey, resolveReference } from "../../secrets/reference.ts";
+import { accountOf, referenceKey, resolveReference } from "../../secrets/reference.ts";
 import { ANONYMOUS, needsNoToken, type Principal } from "../client-handle.ts";
 import type { JsonObject } from "../json-rpc.ts";
 import type { Authentication, ProtectedResource, RequestAddress } from "./middleware.ts";
@@ -168,8 +168,9 @@ export function readLocalUsers(
     return value === "" ? null : value;
   };
   for (const { name, token, roles, oldToken = null, oldUntil = null } of users) {
-    const principal: Principal = { kind: "user", name, roles, user: name };
     const value = secretOf(token);
+    const account = value === null ? {} : { account: accountOf(name, sha256Of(value)) };
+    const principal: Principal = { kind: "user", name, roles, user: name, ...account };
     const earlier = oldToken === null ? null : secretOf(oldToken);
     const add = (secret: string, endsAtMs: number | null, by: Principal): void => {
       const digest = used.digestOf(Buffer.from(secret, "utf8"));

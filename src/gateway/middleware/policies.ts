@@ -102,8 +102,12 @@ interface CompiledPolicy extends Ruling {
   names(target: PolicyTarget): boolean;
 }
 
-/** `owners`: the servers that the names without wildcards mean. */
-export function compilePolicies(config: AuthorizationConfig, owners: RuleOwners = NO_OWNERS): Policies {
+/** `owners`: the servers that the names without wildcards mean. `separate`: those with an account for each user. */
+export function compilePolicies(
+  config: AuthorizationConfig,
+  owners: RuleOwners = NO_OWNERS,
+  separate: ReadonlySet<string> = new Set(),
+): Policies {
   const { defaultEffect, destructive = "allow", unannotated = "destructive" } = config;
   const compiled = config.policies.map((policy) => compilePolicy(policy, owners));
   const ofDestructive = destructive === "refuse" ? "deny" : destructive;
@@ -129,6 +133,11 @@ export function compilePolicies(config: AuthorizationConfig, owners: RuleOwners 
       return decided(principal.isPerson === true ? owner : careful(owner), true);
     }
     if (!isWithin(principal.limits, subject)) return decided(BEYOND_LIMITS, true);
+    if (backend !== undefined && separate.has(backend)) {
+      if (principal.user === undefined) return decided(NO_ACCOUNT, true);
+      if (target !== null && target.kind !== "tool" && target.kind !== "prompt")
+        return decided(OF_OWNER_ONLY, true);
+    }
     for (const policy of compiled) {
       const match = policy.match(principal, subject);
       if (!counts(match, policy.effect)) continue;
@@ -181,6 +190,7 @@ export function compilePolicies(config: AuthorizationConfig, owners: RuleOwners 
       const { backend } = tool;
       const subject: Subject = { target: tool, method: "tools/call", hints: toolHints(tool), backend };
       if (!isWithin(principal.limits, subject)) return false;
+      if (separate.has(backend ?? "") && principal.user === undefined) return false;
       const deciding = compiled.find((policy) => {
         const isMet = policy.matches === null || policy.matches(given);
         return isMet && counts(policy.match(principal, subject), policy.effect);
@@ -191,13 +201,18 @@ export function compilePolicies(config: AuthorizationConfig, owners: RuleOwners 
     rightsKey(principal) {
       const { kind, roles, limits = null } = principal;
       const ofUser = compiled.flatMap(({ isUser }, index) => (isUser?.(principal) === true ? [index] : []));
-      return JSON.stringify([kind === "owner", limits, ofUser, ...new Set(roles.toSorted())]);
+      const hasAccount = separate.size > 0 && principal.user !== undefined;
+      return JSON.stringify([kind === "owner", hasAccount, limits, ofUser, ...new Set(roles.toSorted())]);
     },
     hidesFromOwner: destructive === "refuse",
   };
 }
 
 export const BEYOND_LIMITS: Ruling = { effect: "deny", rule: "limits of the program" };
+
+/** Of servers with an account for each user. Their resources are read with the owner's account. */
+export const NO_ACCOUNT: Ruling = { effect: "deny", rule: "accounts of users only" };
+export const OF_OWNER_ONLY: Ruling = { effect: "deny", rule: "resources of the owner only" };
 
 /** Whether a client to which a user gave access may do it, if the user may. */
 function isWithin(limits: RightsLimits | undefined, { target, hints, backend }: Subject): boolean {

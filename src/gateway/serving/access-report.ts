@@ -8,6 +8,8 @@ import {
   BEYOND_LIMITS,
   compilePolicies,
   type Effect,
+  NO_ACCOUNT,
+  OF_OWNER_ONLY,
   type Ruling,
   rulingWith,
 } from "../middleware/policies.ts";
@@ -38,6 +40,8 @@ interface AccessParts {
   readonly authorization: AuthorizationConfig | null;
   readonly owners: RuleOwners;
   readonly backends: readonly string[];
+  /** Servers with an account for each user. */
+  readonly separate: ReadonlySet<string>;
 }
 
 const METHODS: Readonly<Record<CatalogEntry["kind"], string>> = {
@@ -54,8 +58,9 @@ export function accessReport({
   authorization,
   owners,
   backends,
+  separate,
 }: AccessParts): AccessReport {
-  const policies = compilePolicies(authorization ?? OPEN, owners);
+  const policies = compilePolicies(authorization ?? OPEN, owners, separate);
   const usable = catalog.entries.filter(({ status }) => status === "listed" || status === "away");
   const byBackend = Map.groupBy(usable, ({ backend }) => backend);
   const accessTo = (entry: CatalogEntry): EntryAccess => {
@@ -74,6 +79,8 @@ export function accessReport({
 
 function ruleText({ rule }: Ruling, authorization: AuthorizationConfig | null): string {
   if (rule === BEYOND_LIMITS.rule) return "the limits of its access";
+  if (rule === NO_ACCOUNT.rule) return 'accounts = "each": for users of the file only';
+  if (rule === OF_OWNER_ONLY.rule) return 'accounts = "each": the lists are the owner\'s';
   if (authorization === null) return "default, without [authorization]";
   if (rule === "destructive") return `destructive = "${authorization.destructive}"`;
   const index = authorization.policies.findIndex((policy) => JSON.stringify(policy) === rule);

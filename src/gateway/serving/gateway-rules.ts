@@ -2,10 +2,12 @@
 import { isDeepStrictEqual } from "node:util";
 import { DEFAULT_LIMITS } from "../../config/limits.ts";
 import { SERVER_DEFAULT, type TelemetryConfig } from "../../config/snapshot.ts";
+import { accountOf } from "../../secrets/reference.ts";
+import type { UserAccount } from "../backends/policy/backend-pool-contract.ts";
 import type { Grants } from "../client-sign-in/grants.ts";
 import { createAuthentication, createProofs, type Proofs } from "../client-sign-in/signed-authentication.ts";
 import { AuditFile } from "../middleware/audit-file.ts";
-import type { Authenticator } from "../middleware/incoming-auth.ts";
+import type { Authenticator, LocalUsers } from "../middleware/incoming-auth.ts";
 import type { createScripts } from "../scripts/scripts.ts";
 import type { Measured } from "../telemetry/metric-families.ts";
 import type { Telemetry, TelemetryTools } from "../telemetry/telemetry.ts";
@@ -150,6 +152,15 @@ export function measuredOf({
       kind: "counter",
     },
   ];
+}
+
+/** The users' accounts at servers with one for each. */
+export function accountsOf(users: LocalUsers | null, wallMs: number): ReadonlyMap<string, UserAccount> {
+  const entries = [...(users?.entries ?? [])].map(([name, { sha256, old }]) => {
+    const before = old !== null && old.endsAtMs > wallMs ? accountOf(name, old.sha256) : null;
+    return [name, { id: accountOf(name, sha256), before }] as const;
+  });
+  return new Map(entries);
 }
 
 function gauge(name: string, help: string, values: Measured["values"]): Measured {

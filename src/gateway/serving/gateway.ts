@@ -39,6 +39,7 @@ import {
 import { createGatewayFront } from "./gateway-front.ts";
 import { beforeMcp, GatewayListener } from "./gateway-listener.ts";
 import {
+  accountsOf,
   closeRules,
   createRules,
   type GatewayRules,
@@ -51,7 +52,7 @@ import { FirstImport, type ImportedBackend, withImported } from "./imported-back
 import { NameRegistry } from "./name-registry.ts";
 import { OwnerCalls } from "./owner-calls.ts";
 import { exportGroup } from "./selection.ts";
-import { Serving } from "./serving.ts";
+import { Serving, separateOf } from "./serving.ts";
 import { sessionKeys } from "./session-keys.ts";
 import { ContinuedSessions, SessionRoster } from "./session-roster.ts";
 
@@ -220,7 +221,11 @@ export class Gateway implements AsyncDisposable {
 
   /** Saves what the next daemon needs. Resolves when pins, names and lists are written. */
   async save(): Promise<void> {
-    await Promise.all(this.#books.map((book) => book.flush()));
+    await Promise.all([
+      this.#pins.storedBook.flush(),
+      this.#names.storedNames.flush(),
+      this.#lists.storedBook.flush(),
+    ]);
   }
 
   /**
@@ -406,10 +411,6 @@ export class Gateway implements AsyncDisposable {
     return this.#ending;
   }
 
-  get #books() {
-    return [this.#pins.storedBook, this.#names.storedNames, this.#lists.storedBook];
-  }
-
   get #server(): NonNullable<GatewayConfig["server"]> {
     return this.serving.rules.config.server ?? SERVER_DEFAULT;
   }
@@ -450,7 +451,8 @@ export class Gateway implements AsyncDisposable {
       }),
       random: Math.random,
       publishedUri: (backend, uri) => this.serving.catalog.publishedUri(backend, uri),
-      onLog: (params, backend) => this.#roster.emitLog(params, backend, this.serving.served),
+      onLog: (params, backend) =>
+        this.#roster.emitLog(params, backend, this.serving.served, separateOf(this.serving.rules.config)),
       ...means,
     });
   }
@@ -471,7 +473,8 @@ export class Gateway implements AsyncDisposable {
     this.#applying = true;
     this.#lists.configure(backends.map(({ name }) => name));
     try {
-      this.pool.apply(backends, { drainTimeoutMs, failback });
+      const accounts = accountsOf(next.authentication.users, this.#options.clock.wallMs());
+      this.pool.apply(backends, { drainTimeoutMs, failback, accounts });
     } finally {
       this.#applying = false;
     }
@@ -502,8 +505,11 @@ export class Gateway implements AsyncDisposable {
     this.clients[Symbol.dispose]();
     this.serving[Symbol.dispose]();
     this.serving.refusals.writeCounts();
-    await this.save();
-    await Promise.all(this.#books.map((book) => book[Symbol.asyncDispose]()));
+    await Promise.all([
+      this.#pins.storedBook[Symbol.asyncDispose](),
+      this.#names.storedNames[Symbol.asyncDispose](),
+      this.#lists[Symbol.asyncDispose](),
+    ]);
     await closeRules(this.serving.rules, null);
   }
 }

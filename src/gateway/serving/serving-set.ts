@@ -1,6 +1,5 @@
 // Builds the serving set, the immutable object from which requests are served: catalog, authentication and chain.
 import type { AuthorizationConfig } from "../../config/snapshot.ts";
-import type { RuntimeTools } from "../../runtime/log/runtime-tools.ts";
 import { calledByPage, hasAppOnlyTools, isAppOnly } from "../catalog/app-pages.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import {
@@ -14,6 +13,7 @@ import { entryOf, resolveTarget } from "../catalog/resolve.ts";
 import type { RuleOwners } from "../catalog/rule-names.ts";
 import { withArguments } from "../catalog/set-arguments.ts";
 import type { Principal } from "../client-handle.ts";
+import type { GatewayTools } from "../gateway-tools.ts";
 import { errorReply, INVALID_PARAMS, type Reply } from "../json-rpc.ts";
 import { countRefused, createLimits } from "../limits/limits.ts";
 import type { PrincipalLimiter } from "../limits/principal-limits.ts";
@@ -43,7 +43,7 @@ import type { Scripts } from "../scripts/scripts.ts";
 import { createViews } from "./catalog-view.ts";
 import type { Selection, Selections } from "./selection.ts";
 
-export interface ServingSetOptions extends RuntimeTools {
+export interface ServingSetOptions extends GatewayTools {
   readonly catalog: Catalog;
   readonly authentication: Pick<
     Authenticator,
@@ -55,6 +55,8 @@ export interface ServingSetOptions extends RuntimeTools {
   readonly authorization: AuthorizationConfig | null;
   /** The servers that names in policies mean. */
   readonly ruleOwners: RuleOwners;
+  /** Servers with an account for each user. Absent: none. */
+  readonly separate?: ReadonlySet<string>;
   /** null: the audit is off. The audit's file outlives this serving set. */
   readonly audit: Pick<AuditOptions, "config" | "write" | "writeDenied" | "snapshots"> | null;
   readonly services: RoutingServices;
@@ -88,7 +90,7 @@ const DEFAULT_CALL_MS = 60_000;
 export function buildServingSet(options: ServingSetOptions): ServingSet {
   const { authorization, ruleOwners, audit, clock, clean, selections, catalog } = options;
   const compiled: Compiled = {
-    policies: authorization === null ? null : compilePolicies(authorization, ruleOwners),
+    policies: authorization === null ? null : compilePolicies(authorization, ruleOwners, options.separate),
     audited:
       audit === null
         ? null

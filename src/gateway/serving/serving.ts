@@ -268,6 +268,7 @@ export class Serving {
       catalog: this.catalog,
       authorization: config.authorization,
       owners: this.#options.names.rules,
+      separate: separateOf(config),
       backends: config.backends.filter(({ enabled }) => enabled).map(({ name }) => name),
     });
   }
@@ -306,13 +307,15 @@ export class Serving {
     const { tools, redaction } = this.#options;
     const { config, authentication, auditFile, telemetry } = this.rules;
     const { audit } = config;
+    const separate = separateOf(config);
     const pool = telemetry === null ? this.#services.pool : telemetry.traced(this.#services.pool);
     return buildServingSet({
       catalog: this.catalog,
       authentication,
       scopes: "tokens" in config.incomingAuth ? config.incomingAuth.tokens.scopes : {},
-      authorization: config.authorization ?? (this.#limitsClients ? OPEN : null),
+      authorization: config.authorization ?? (this.#limitsClients || separate.size > 0 ? OPEN : null),
       ruleOwners: this.#options.names.rules,
+      separate,
       audit:
         audit === null || auditFile === null
           ? null
@@ -353,6 +356,11 @@ export class Serving {
       clean: redaction.clean,
     });
   }
+}
+
+/** The servers with an account for each user. */
+export function separateOf({ backends }: Pick<GatewayRules["config"], "backends">): ReadonlySet<string> {
+  return new Set(backends.flatMap(({ name, accounts }) => (accounts === "each" ? [name] : [])));
 }
 
 /** Always the same object for the same source. */

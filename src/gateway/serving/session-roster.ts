@@ -131,12 +131,19 @@ export class SessionRoster {
   }
 
   /** Sends a log message only to sessions that asked for its level and see an entry of the backend. */
-  emitLog(params: JsonObject, backend: string, served: ServingSet): void {
+  /** Logs of a server in `separate` are about the owner's account. */
+  emitLog(
+    params: JsonObject,
+    backend: string,
+    served: ServingSet,
+    separate: ReadonlySet<string> = new Set(),
+  ): void {
     const { level } = params;
     if (!isLogLevel(level)) return;
     for (const session of this.#sessions.keys()) {
       if (session.logLevel === null || rank(level) < rank(session.logLevel)) continue;
       const principal = served.refresh(session.principal);
+      if (separate.has(backend) && principal?.kind !== "owner") continue;
       if (principal !== null && viewOf(session, principal, served).sees(backend)) {
         session.notify("notifications/message", params);
       }

@@ -200,8 +200,7 @@ function writerOf(name: string, fileName: string): number | null {
   return match?.[1] === undefined ? null : Number(match[1]);
 }
 
-/** False only if there certainly is no such process. */
-export function mayRun(pid: number): boolean {
+function mayRun(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return true;

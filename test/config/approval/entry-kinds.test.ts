@@ -93,6 +93,7 @@ const CHANGES: Readonly<Record<string, readonly [string, string]>> = {
   "backends.instances": ["[backends.files]", '[backends.files]\ninstances = "per-client"'],
   "backends.requires": ["[backends.files]", '[backends.files]\nrequires = ["CORE"]'],
   "backends.when_unavailable": ["[backends.files]", '[backends.files]\nwhen_unavailable = "stop"'],
+  "backends.accounts": ["[backends.files]", '[backends.files]\naccounts = "each"'],
   "backends.replace": ["[backends.files]", '[backends.files]\nreplace = "stop-first"'],
   "backends.tool_overrides.name": ['name = "two"', 'name = "three"'],
   "backends.tool_overrides.arguments": ['name = "two"', 'name = "two"\narguments = { repo = "acme/site" }'],

@@ -43,7 +43,7 @@ const KEYS: Guards = {
   "access, plain":
     "shares.allow_other shares.read_only shares.file_mode shares.folder_mode shares.symlinks " +
     "server.host server.port server.public_url server.allowed_origins backends.instances backends.tool_overrides.arguments " +
-    "backend_defaults.instances backends.folders backends.filters.tools.allow " +
+    "backend_defaults.instances backends.accounts backends.folders backends.filters.tools.allow " +
     "backends.filters.tools.deny backends.filters.resources.allow backends.filters.resources.deny " +
     "backends.filters.prompts.allow backends.filters.prompts.deny conflict_resolution.strategy " +
     "groups.tools groups.backends profiles.users profiles.clients profiles.groups profiles.optimizer " +

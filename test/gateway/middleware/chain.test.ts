@@ -344,9 +344,10 @@ test("E1 local: a person with a token of an issuer is not the user of the same n
 
 test("local: a token identifies its user", () => {
   const ann = { kind: "user", name: "ann", user: "ann", roles: ["admin"] };
-  assert.deepEqual(users.authenticate(bearer("ann's token")), { ok: true, principal: ann });
+  assert.partialDeepStrictEqual(users.authenticate(bearer("ann's token")), { ok: true, principal: ann });
   const bob = { kind: "user", name: "bob", user: "bob", roles: [] };
-  assert.deepEqual(users.authenticate({ authorization: "bEARER   b0b  " }), { ok: true, principal: bob });
+  const authorization = "bEARER   b0b  ";
+  assert.partialDeepStrictEqual(users.authenticate({ authorization }), { ok: true, principal: bob });
 });
 
 test("local: a token is compared by its bytes, which a header sends as Latin-1", () => {

@@ -57,12 +57,12 @@ test("the serving set identifies clients by the authentication it was built with
     ),
   );
   const served = servingSet(sources, recordingServices(), { authentication });
-  assert.deepEqual(served.authenticate({ authorization: "Bearer t" }, AT_MCP), {
+  assert.partialDeepStrictEqual(served.authenticate({ authorization: "Bearer t" }, AT_MCP), {
     ok: true,
     principal: user("ann", "reader"),
   });
   assert.deepEqual(served.authenticate({}, AT_MCP), { ok: false, reason: NO_TOKEN });
-  assert.deepEqual(served.refresh(user("ann", "gone")), user("ann", "reader"));
+  assert.partialDeepStrictEqual(served.refresh(user("ann", "gone")), user("ann", "reader"));
   assert.equal(served.refresh(ANONYMOUS), null);
   assert.equal(served.refresh(OWNER), OWNER);
 });

@@ -1,12 +1,11 @@
 // The list cache: what each server listed last, stored across restarts, so that its lists are served before the server
 // has answered.
 import { createHmac } from "node:crypto";
-import { valueOr } from "../../../runtime/errors.ts";
-import type { RuntimeTools } from "../../../runtime/log/runtime-tools.ts";
 import { parseExactly } from "../../../runtime/text/exact-json.ts";
 import { objectOf } from "../../../runtime/text/json-object.ts";
 import { ENTRY_LISTS, type ListFreshness, type Listings } from "../../catalog/catalog.ts";
 import { type FaultyTools, faultyTools, remember } from "../../catalog/schema-verdicts.ts";
+import type { GatewayTools } from "../../gateway-tools.ts";
 import { isJsonObject, type JsonObject, jsonLength, jsonOf } from "../../json-rpc.ts";
 import { NO_PIN_STORE, type PinStore } from "../../pins/pin-store.ts";
 import { type ReadValue, StoredValue } from "../../pins/stored-value.ts";
@@ -49,7 +48,7 @@ export interface ListStore extends PinStore {
 
 const NO_LIST_STORE: ListStore = { ...NO_PIN_STORE, secret: async () => null };
 
-interface RememberedOptions extends RuntimeTools {
+interface RememberedOptions extends GatewayTools {
   /** Absent: lists are remembered until the process ends. */
   readonly listStore?: ListStore;
 }
@@ -132,6 +131,11 @@ export class ListCache {
   hashSeed(backend: string): number | null {
     if (this.#secret === null) return null;
     return createHmac("sha256", this.#secret).update(`PYTHONHASHSEED ${backend}`).digest().readUInt32BE();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.storedBook.flush();
+    await this.storedBook[Symbol.asyncDispose]();
   }
 
   async #requestSecret(): Promise<void> {
@@ -219,7 +223,7 @@ function readBook(value: unknown): Book | null {
 /** Null: another version wrote the record. */
 function readRecord({ askedAtMs, text }: StoredRecord): ServerLists | null {
   if (text === "" || text.length > LONGEST_RECORD) return null;
-  const record = objectOf(valueOr(() => parseExactly(text), null));
+  const record = objectOf(parsed(text));
   const initialized = readInitialized(record["initialized"]);
   const listings = readListings(record["listings"]);
   const { freshness, faulty } = record;
@@ -228,6 +232,14 @@ function readRecord({ askedAtMs, text }: StoredRecord): ServerLists | null {
   // The seal proves that this program wrote freshness and verdicts, so their members have their types.
   remember(listings.tools, faulty as FaultyTools);
   return { initialized, listings, freshness: freshness as ListFreshness, askedAtMs };
+}
+
+function parsed(text: string): unknown {
+  try {
+    return parseExactly(text);
+  } catch {
+    return null;
+  }
 }
 
 function readInitialized(value: unknown): InitializeResult | null {

@@ -95,6 +95,15 @@ export interface PoolSettings {
   readonly drainTimeoutMs: number;
   /** Absent: the configuration's default. */
   readonly failback?: FailbackPolicy | undefined;
+  /** The users of the file, by name. Absent: there are none. */
+  readonly accounts?: ReadonlyMap<string, UserAccount>;
+}
+
+/** A user's entry in the file. */
+export interface UserAccount {
+  readonly id: string;
+  /** The same entry with its token before, while that is accepted; null: there is none. */
+  readonly before: string | null;
 }
 
 /** The pool adds the configured timeout. */

@@ -1,5 +1,5 @@
 // What a backend needs from the daemon and the pool.
-import type { RuntimeTools } from "../../../runtime/log/runtime-tools.ts";
+import type { GatewayTools } from "../../gateway-tools.ts";
 import type { GatewayTransition } from "../../gateway-transitions.ts";
 import type { JsonObject } from "../../json-rpc.ts";
 import type { McpLogLevel } from "../../protocol.ts";
@@ -21,7 +21,7 @@ export interface RouteOverrides {
   whenWritten(): Promise<unknown>;
 }
 
-export interface BackendTools extends RuntimeTools {
+export interface BackendTools extends GatewayTools {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** From now on the secret appears in no log line. */
   readonly redact: (secret: string) => void;
@@ -58,6 +58,8 @@ export interface PoolTools extends BackendTools {
   ) => OpenTransport;
   /** The problem with a backend's sign-in. Absent: there are no sign-ins. */
   readonly signIn?: (backend: string) => SignInNotice | null;
+  /** The backend is one user's account, which starts with a call. Absent: false. */
+  readonly isOfAccount?: true;
   /** From 0 to 1. */
   readonly random: () => number;
   /** The URI that clients use for one of the backend's. */

@@ -4,7 +4,7 @@ import type { ServedBackend } from "../../../config/snapshot.ts";
 import { errorText } from "../../../runtime/errors.ts";
 import { settlesWithin } from "../../../runtime/time/clock.ts";
 import type { CatalogSource, Listings } from "../../catalog/catalog.ts";
-import type { ClientHandle } from "../../client-handle.ts";
+import type { ClientHandle, Principal } from "../../client-handle.ts";
 import { BACKEND_UNAVAILABLE, errorReply, type JsonObject, type Reply } from "../../json-rpc.ts";
 import type { ListKind, McpLogLevel } from "../../protocol.ts";
 import { LIST_WAIT_MS, type ListUse } from "../instance/list-age.ts";
@@ -16,14 +16,17 @@ import type {
   WatchedTask,
 } from "../policy/backend-pool-contract.ts";
 import type { FailbackPolicy } from "../policy/route-memory.ts";
+import { AccountBackends } from "./account-backends.ts";
 import { Backend } from "./backend.ts";
 import type { PoolTools, Settings } from "./backend-contract.ts";
 import type { SwitchOutcome } from "./backend-state.ts";
+import { refusal } from "./refusals.ts";
 
 /** How long a stop waits for calls in flight, and how long it may take in total, ms. */
 const STOP_DRAIN_MS = 3_000;
 const STOP_LIMIT_MS = 4_400;
 const FIRST_LIST_MS = 5_000;
+const ACCOUNTS_CHANGED = "whose account the server uses was changed in the configuration";
 const STOPPING = "the gateway is stopping";
 
 export type PoolOptions = Omit<PoolTools, "logLevel" | "settings" | "takeTurn" | "onChanged">;
@@ -36,8 +39,9 @@ export class BackendPool implements AsyncDisposable {
   published: readonly CatalogSource[] = [];
   readonly #options: PoolOptions;
   readonly #backendTools: PoolTools;
-  /** In the order of the file; then removed backends that still drain. */
+  /** In the order of the file; then removed backends that still drain. Of one with an account for each user: the owner's. */
   readonly #backends = new Map<string, Backend>();
+  readonly #accounts: AccountBackends;
   readonly #listeners = new Set<() => void>();
   readonly #watchers = new Set<() => void>();
   readonly #programsChanged: (() => void) | undefined;
@@ -61,16 +65,25 @@ export class BackendPool implements AsyncDisposable {
       },
       onChanged: (name) => this.#changed(name),
     };
+    this.#accounts = new AccountBackends(this.#backendTools);
     this.#programsChanged = options.data?.watchPrograms?.(() =>
-      [...this.#backends.values()].flatMap(({ programs }) => programs),
+      this.#everything.flatMap(({ programs }) => programs),
     );
     options.data?.onChange(() => {
-      for (const backend of this.#backends.values()) backend.recheckData();
+      for (const backend of this.#everything) backend.recheckData();
     });
   }
 
+  /** Also those of all accounts. */
+  get #everything(): readonly Backend[] {
+    return [...this.#backends.values(), ...this.#accounts.all];
+  }
+
   /** `configs` is in the file's order. Changes that need no new connection take effect before this returns. */
-  apply(configs: readonly ServedBackend[], { drainTimeoutMs, failback = FAILBACK }: PoolSettings): void {
+  apply(
+    configs: readonly ServedBackend[],
+    { drainTimeoutMs, failback = FAILBACK, accounts = new Map() }: PoolSettings,
+  ): void {
     if (this.#stopping !== null) return;
     const settings = { drainTimeoutMs, failback };
     const isChanged = !isDeepStrictEqual(settings, this.#settings);
@@ -78,8 +91,10 @@ export class BackendPool implements AsyncDisposable {
     this.#order = configs.map(({ name }) => name);
     this.#applying = true;
     try {
-      this.#configure(new Map(configs.map((config) => [config.name, config])));
-      if (isChanged) for (const backend of this.#backends.values()) backend.recheck();
+      const wanted = new Map(configs.map((config) => [config.name, config]));
+      this.#configure(wanted);
+      this.#accounts.configure(wanted, accounts);
+      if (isChanged) for (const backend of this.#everything) backend.recheck();
     } finally {
       this.#applying = false;
     }
@@ -97,19 +112,33 @@ export class BackendPool implements AsyncDisposable {
 
   /** Never rejects. Waits within the call's deadline for an instance that is being started. */
   call(name: string, call: PoolCall): Promise<Reply> {
-    return this.#backends.get(name)?.call(call) ?? this.#unknown(name);
+    return this.#at(name, call.handle?.client ?? null, (backend) => backend.call(call));
   }
 
   subscribe(name: string, uri: string, client: ClientHandle): Promise<Reply> {
-    return this.#backends.get(name)?.subscribe(uri, client) ?? this.#unknown(name);
+    return this.#at(name, client, (backend) => backend.subscribe(uri, client));
   }
 
   unsubscribe(name: string, uri: string, client: ClientHandle): Promise<Reply> {
-    return this.#backends.get(name)?.unsubscribe(uri, client) ?? this.#unknown(name);
+    return this.#at(name, client, (backend) => backend.unsubscribe(uri, client));
   }
 
   watchTask(task: WatchedTask, client: ClientHandle): Promise<Reply> {
-    return this.#backends.get(task.backend)?.watchTask(task, client) ?? this.#unknown(task.backend);
+    return this.#at(task.backend, client, (backend) => backend.watchTask(task, client));
+  }
+
+  /** The only way from a client to an instance: at a server with an account for each user, to the client's own. */
+  #at(
+    name: string,
+    client: { readonly principal: Principal } | null,
+    run: (backend: Backend) => Promise<Reply>,
+  ): Promise<Reply> {
+    const shared = this.#backends.get(name);
+    if (shared === undefined) return this.#unknown(name);
+    const isOwn = shared.hasAccounts && client !== null && client.principal.kind !== "owner";
+    if (isOwn && this.#stopping !== null) return refusal(STOPPING);
+    const found = isOwn ? this.#accounts.find(name, client.principal) : shared;
+    return typeof found === "string" ? refusal(found) : run(found);
   }
 
   /** Notifies only the client's own instances (`per-client`). */
@@ -119,24 +148,24 @@ export class BackendPool implements AsyncDisposable {
     params: JsonObject | undefined,
     isIncluded: (backend: string) => boolean,
   ): void {
-    for (const [name, backend] of this.#backends)
-      if (isIncluded(name)) backend.notifyOwn(client, method, params);
+    for (const backend of this.#everything)
+      if (isIncluded(backend.name)) backend.notifyOwn(client, method, params);
   }
 
   setLogLevel(level: McpLogLevel | null): void {
     if (level === this.#logLevel) return;
     this.#logLevel = level;
-    for (const backend of this.#backends.values()) backend.setLogLevel(level);
+    for (const backend of this.#everything) backend.setLogLevel(level);
   }
 
   /** Whether a server has something of the client that only this process knows: an own instance, a subscription, a task. */
   hasStateOf(client: ClientHandle): boolean {
-    return this.#backends.values().some((backend) => backend.hasStateOf(client));
+    return this.#everything.some((backend) => backend.hasStateOf(client));
   }
 
   /** Call it at the end of the client's session. */
   forget(client: ClientHandle): void {
-    for (const backend of this.#backends.values()) backend.forget(client);
+    for (const backend of this.#everything) backend.forget(client);
   }
 
   initializeResults(): readonly BackendInitializeResult[] {
@@ -145,7 +174,15 @@ export class BackendPool implements AsyncDisposable {
 
   /** In the file's order; then removed backends that still drain. */
   view(): readonly BackendView[] {
-    return [...this.#backends.values()].map((backend) => backend.view());
+    return [...this.#backends.values()].map((backend) => {
+      const [view, own] = [backend.view(), this.#accounts.of(backend.name)];
+      const instances = own.reduce((sum, { pids }) => sum + pids.length, view.instances);
+      return {
+        ...view,
+        instances,
+        inFlight: own.reduce((sum, { inFlight }) => sum + inFlight, view.inFlight),
+      };
+    });
   }
 
   /**
@@ -154,7 +191,7 @@ export class BackendPool implements AsyncDisposable {
    */
   restart(name: string): boolean {
     const backend = this.#order.includes(name) ? this.#backends.get(name) : undefined;
-    backend?.restart();
+    for (const one of backend === undefined ? [] : [backend, ...this.#accounts.of(name)]) one.restart();
     return backend !== undefined;
   }
 
@@ -239,7 +276,7 @@ export class BackendPool implements AsyncDisposable {
 
   /** The process groups of all backends. */
   get pids(): readonly number[] {
-    return [...this.#backends.values()].flatMap(({ pids }) => pids);
+    return this.#everything.flatMap(({ pids }) => pids);
   }
 
   get runsOnce(): boolean {
@@ -255,7 +292,7 @@ export class BackendPool implements AsyncDisposable {
   }
 
   recheckAll(): void {
-    for (const backend of this.#backends.values()) backend.recheck();
+    for (const backend of this.#everything) backend.recheck();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -273,7 +310,11 @@ export class BackendPool implements AsyncDisposable {
     const before = new Map(this.#backends);
     for (const [name, backend] of before) if (!wanted.has(name)) backend.configure(null);
     for (const [name, config] of wanted) {
-      const backend = this.#backends.get(name);
+      const known = this.#backends.get(name);
+      // Instances of all must not run on as the owner's, nor the owner's for all.
+      const isOther = known?.hasAccounts === (config.accounts !== "each");
+      if (known !== undefined && isOther) this.#accounts.close(known, ACCOUNTS_CHANGED);
+      const backend = isOther ? undefined : known;
       backend?.configure(config);
       // A Map keeps the order of insertion, here that of the file.
       this.#backends.delete(name);
@@ -353,7 +394,7 @@ export class BackendPool implements AsyncDisposable {
 
   async #end(): Promise<void> {
     const { clock, logger } = this.#options;
-    const all = [...this.#backends.values()];
+    const all = this.#everything;
     for (const backend of all) backend.stop(STOPPING);
     // In parallel: a backend without calls ends at once, while others still finish theirs.
     const closed = all.map(async (backend) => {

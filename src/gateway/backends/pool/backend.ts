@@ -12,7 +12,7 @@ import { oneLine } from "../instance/failures.ts";
 import type { LongWaits } from "../instance/pending.ts";
 import type { BackendInstance } from "../instance/start-backend-instance.ts";
 import type { BackendView, PoolCall, WatchedTask } from "../policy/backend-pool-contract.ts";
-import { NEW_BACKEND } from "../policy/backend-situation.ts";
+import { type BackendMemory, NEW_BACKEND } from "../policy/backend-situation.ts";
 import { type BackendDecision, BEING_STARTED, UNDECIDED } from "../policy/decide-backend.ts";
 import { type DataPrograms, indicatesLostData, withAbsence } from "../policy/required-data.ts";
 import type { PoolTools } from "./backend-contract.ts";
@@ -129,6 +129,15 @@ export class Backend {
     return this.#shared.decision.gate.kind !== "open";
   }
 
+  get name(): string {
+    return this.#state.name;
+  }
+
+  /** Each user has an own account at the server. */
+  get hasAccounts(): boolean {
+    return this.#state.config.accounts === "each";
+  }
+
   get isGone(): boolean {
     return !this.#state.isConfigured && this.#instances.length === 0;
   }
@@ -170,11 +179,16 @@ export class Backend {
     this.#shared.trigger("config");
   }
 
-  /** The lists that the server had before are published before the first decision. */
+  /** The lists that the server had before are published before the first decision. Calls of a user's account wait for its start. */
   #recall(): void {
     const { published } = this;
     const { decision } = this.#shared;
-    const { needs } = this.#state;
+    const { needs, tools } = this.#state;
+    if (tools.isOfAccount === true) {
+      const memory: BackendMemory = { ...decision.memory, waitReason: "crash" };
+      this.#shared.decision = { ...decision, memory, calls: { kind: "wait" } };
+      return;
+    }
     published.recall();
     const isFirst = decision.memory.revision === NEW_BACKEND.revision;
     if (!isFirst || published.listedAtMs === null || (needs !== null && needs.data.kind !== "there")) return;

@@ -1,0 +1,141 @@
+// The servers with an account for each user (`accounts = "each"`): each user's is a separate backend, with own instances, lists,
+// subscriptions and tasks, from the user's first call on.
+import type { BackendRoute, ServedBackend } from "../../../config/snapshot.ts";
+import { isUserName, type SecretReference, userSecretName } from "../../../secrets/reference.ts";
+import type { Principal } from "../../client-handle.ts";
+import type { UserAccount } from "../policy/backend-pool-contract.ts";
+import { Backend } from "./backend.ts";
+import type { PoolTools } from "./backend-contract.ts";
+
+/** Of one server. Above it, the one that was not used for longest ends. */
+const MOST_ACCOUNTS = 64;
+/** Over this route no sign-in of the owner is used. */
+const OWN_ROUTE = "account";
+const ENDED = "the account has ended here: the user's entry or the server has changed";
+
+interface OwnBackend {
+  readonly backend: Backend;
+  account: string;
+  usedMs: number;
+}
+
+export class AccountBackends {
+  readonly #tools: PoolTools;
+  /** By server, then by user. */
+  readonly #own = new Map<string, Map<string, OwnBackend>>();
+  readonly #closing = new Map<Backend, Promise<void>>();
+  #configs: ReadonlyMap<string, ServedBackend> = new Map();
+  #users: ReadonlyMap<string, UserAccount> = new Map();
+
+  constructor(tools: PoolTools) {
+    const { remembered: _lists, routeOverrides: _routes, signIn: _signIn, ...others } = tools;
+    this.#tools = {
+      ...others,
+      isOfAccount: true,
+      announce: () => {},
+      onLog: () => {},
+      openTransport: (connection, backend, secrets, route, key) =>
+        tools.openTransport(connection, backend, secrets, route ?? OWN_ROUTE, key),
+    };
+  }
+
+  /** Also those that are being closed. */
+  get all(): readonly Backend[] {
+    return [...this.#own.keys().flatMap((name) => this.of(name)), ...this.#closing.keys()];
+  }
+
+  of(name: string): readonly Backend[] {
+    return [...(this.#own.get(name)?.values() ?? [])].map(({ backend }) => backend);
+  }
+
+  /** Ends the accounts of users and servers that are gone, at once. */
+  configure(configs: ReadonlyMap<string, ServedBackend>, users: ReadonlyMap<string, UserAccount>): void {
+    this.#configs = configs;
+    this.#users = users;
+    for (const [name, own] of this.#own) {
+      const config = configs.get(name);
+      for (const [user, one] of own) {
+        const entry = users.get(user);
+        if (config?.accounts !== "each" || entry === undefined || !isOf(entry, one.account)) {
+          own.delete(user);
+          this.close(one.backend, ENDED);
+          continue;
+        }
+        one.account = entry.id;
+        one.backend.configure(ofAccount(config, entry.id));
+      }
+    }
+  }
+
+  /** The principal's own backend. Returns the reason as a text if there can be none. */
+  find(name: string, { user, account }: Principal): Backend | string {
+    const config = this.#configs.get(name);
+    const entry = user === undefined ? undefined : this.#users.get(user);
+    if (config === undefined || user === undefined || entry === undefined || account === undefined)
+      return `server ${name} is only for users of the file, each with an own account`;
+    // A call of an earlier entry of the same name may have waited, for example for consent.
+    if (!isOf(entry, account)) return ENDED;
+    const own = this.#own.get(name) ?? new Map<string, OwnBackend>();
+    this.#own.set(name, own);
+    const usedMs = this.#tools.clock.monotonicMs();
+    const known = own.get(user);
+    if (known !== undefined) {
+      known.usedMs = usedMs;
+      return known.backend;
+    }
+    if (own.size >= MOST_ACCOUNTS && !this.#endUnused(own))
+      return `server ${name} runs for ${MOST_ACCOUNTS} users already, which is the limit`;
+    const backend = new Backend(this.#tools, name, ofAccount(config, entry.id));
+    own.set(user, { backend, account: entry.id, usedMs });
+    return backend;
+  }
+
+  /** Calls in flight get the error. */
+  close(backend: Backend, message: string): void {
+    backend.stop(message);
+    const closed = backend.close(message).then(() => {
+      this.#closing.delete(backend);
+    });
+    this.#closing.set(backend, closed);
+  }
+
+  #endUnused(own: Map<string, OwnBackend>): boolean {
+    const idle = [...own].filter(([, { backend }]) => backend.inFlight === 0);
+    const [first] = idle.toSorted(([, one], [, other]) => one.usedMs - other.usedMs);
+    if (first === undefined) return false;
+    const [user, { backend }] = first;
+    own.delete(user);
+    this.close(backend, "this account's instance was ended for another user's");
+    return true;
+  }
+}
+
+function isOf({ id, before }: UserAccount, account: string): boolean {
+  return account === id || account === before;
+}
+
+/** The server as the account has it: it starts with the first call, and references to a user's secret name this user's. */
+function ofAccount(config: ServedBackend, account: string): ServedBackend {
+  const { routes = null, connection } = config;
+  const own = <Connection extends ServedBackend["connection"]>(one: Connection): Connection => {
+    if ("env" in one) return { ...one, env: namesOf(one.env, account) };
+    return "headers" in one ? { ...one, headers: namesOf(one.headers, account) } : one;
+  };
+  const ofRoute = (route: BackendRoute): BackendRoute => ({ ...route, connection: own(route.connection) });
+  return {
+    ...config,
+    start: "always",
+    connection: own(connection),
+    ...(routes !== null && { routes: routes.map(ofRoute) }),
+  };
+}
+
+type Texts = Readonly<Record<string, readonly (string | SecretReference)[]>>;
+
+function namesOf(texts: Texts, account: string): Texts {
+  const named = (part: string | SecretReference): string | SecretReference =>
+    typeof part !== "string" && part.kind === "stored" && isUserName(part.name)
+      ? { ...part, name: userSecretName(part.name, account) }
+      : part;
+  return Object.fromEntries(Object.entries(texts).map(([name, text]) => [name, text.map(named)]));
+}
