@@ -186,8 +186,8 @@ export type BackendConfig = Omit<NormalizedBackend, BackendKeysElsewhere> & {
   };
   /** The only folders to which paths in a call may lead, absolute; null or absent: any folder. */
   readonly folders?: readonly string[] | null;
-  /** Each user has an own instance. Absent: all share one account. */
-  readonly accounts?: "each";
+  /** `each`: each user has an own instance. Absent, `one`: all share one account. */
+  readonly accounts?: NormalizedBackend["accounts"];
   /** The shares that the backend works on; empty: none. */
   readonly requires: readonly ShareRequirement[];
   /** The keys that the file gives this backend itself, of those that may come from the defaults; absent: none. */

@@ -80,7 +80,7 @@ function declaredBackend(
   backend: NormalizedBackend,
   homeContext: HomeContext,
 ): DeclaredBackend {
-  const { routes: _routes, timeouts, requires, accounts, ...others } = backend;
+  const { routes: _routes, timeouts, requires, ...others } = backend;
   // The keys of the connection are split from the backend's own keys.
   const { type, command, args, env, cwd, session, package: _package, sandbox, ...more } = others;
   const { url, headers, auth, protocol, ...own } = more;
@@ -95,7 +95,6 @@ function declaredBackend(
     connection: routes[0]?.connection ?? connection(backend, backend, homeContext),
     ...(routes.length === 0 ? {} : { routes }),
     timeouts: { ...waits, listMs },
-    ...(accounts === "each" && { accounts }),
     requires,
   };
 }

@@ -326,8 +326,10 @@ export const backendKeys = {
     example: '["/srv/pub"]',
   }),
   pin: pinKey,
-  accounts: choiceKey("access", ["one", "each"], "one", {
+  accounts: optional("access", choice(["one", "each"]), {
+    absent: '`"one"`',
     meaning: "`each`: an instance for each user, with `${user:NAME}` in `env` and `headers`.",
+    example: '"one"',
   }),
   ...requiresKeys,
   replace: choiceKey("free", ["overlap", "stop-first"], "overlap", {
