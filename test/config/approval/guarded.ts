@@ -84,7 +84,7 @@ const PARTS: Guards = {
     "backends.connection backends.later backends.routes backend_defaults.env incoming_auth.management " +
     "trust.clientFolders",
   access:
-    "backend_defaults.instances backends.instances backends.folders backends.filters backends.toolOverrides incoming_auth.incomingAuth incoming_auth.host " +
+    "backend_defaults.instances backends.accounts backends.instances backends.folders backends.filters backends.toolOverrides incoming_auth.incomingAuth incoming_auth.host " +
     "incoming_auth.port incoming_auth.publicUrl incoming_auth.allowedOrigins incoming_auth.sessionKey conflict_resolution.conflictResolution groups.groups profiles.profiles " +
     "authorization.authorization scripts.scripts shares.allowOther shares.fileMode shares.folderMode shares.readOnly shares.symlinks",
   guards:
