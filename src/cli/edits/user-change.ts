@@ -5,7 +5,7 @@ import { tomlKey, tomlValue } from "../../config/edit/toml-value.ts";
 import { freeSecretName } from "../../config/secret-names.ts";
 import type { AuthUser, MountaineerConfig } from "../../config/snapshot.ts";
 import { namesHint } from "../../config/values/mistakes.ts";
-import { MountaineerError } from "../../runtime/errors.ts";
+import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { pluralize, printable, shellCommand } from "../../runtime/text/plain-text.ts";
 import { isoTime } from "../../runtime/time/clock.ts";
 import { openSecrets, openUserSecrets } from "../in-process/open.ts";
@@ -76,7 +76,10 @@ export async function renewUser(
       value,
     }));
   });
-  await own.renew(before, context.signal);
+  // The new token counts already, and only the result shows it.
+  await own.renew(before, context.signal).catch((error: unknown) => {
+    context.notify(`the user's own secrets must be stored again: ${errorText(error)}`);
+  });
   // It reads the user's own secrets by the new token.
   if (overlapMs === 0) await applySecret(context, "the user's own secrets stay");
   await forget(context, unused);
