@@ -7,8 +7,7 @@ import { type HandedSessions, NO_SESSIONS } from "../gateway/frontend/session/se
 import { type ResumingDaemon, SuspendedCalls } from "../gateway/frontend/suspended/suspended-calls.ts";
 import { OwnerQuestions } from "../gateway/middleware/owner-questions.ts";
 import type { HandleOther, SessionSecret } from "../gateway/serving/gateway-contract.ts";
-import type { Logger } from "../runtime/log/log.ts";
-import type { Clock } from "../runtime/time/clock.ts";
+import type { RuntimeTools } from "../runtime/log/runtime-tools.ts";
 import { packageVersion } from "../runtime/version.ts";
 import { openHomeWrites } from "./compose/home-writes.ts";
 import { loopGuard } from "./compose/loop-guard.ts";
@@ -20,13 +19,11 @@ import type { Predecessor } from "./handover/predecessor.ts";
 import { ownSessions } from "./handover/service-release.ts";
 import { homeSessionSecret } from "./session-secret.ts";
 
-export interface GatewayHomeOptions {
+export interface GatewayHomeOptions extends RuntimeTools {
   readonly home: string;
   readonly homeContext: HomeContext;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly snapshot: ConfigSnapshot;
-  readonly clock: Clock;
-  readonly logger: Logger;
   readonly redact: (secret: string) => void;
   /** The daemon that hands over to this one. It may still run backends that cannot run twice. */
   readonly previous?: PreviousDaemon | undefined;

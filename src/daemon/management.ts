@@ -7,8 +7,8 @@ import type { Events } from "../api/server/event-streams.ts";
 import { MANAGEMENT_DEFAULT, type ServerConfig } from "../config/snapshot.ts";
 import { isLoopback } from "../config/values/host.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
-import type { Logger } from "../runtime/log/log.ts";
-import { type Clock, isoTime } from "../runtime/time/clock.ts";
+import type { RuntimeTools } from "../runtime/log/runtime-tools.ts";
+import { isoTime } from "../runtime/time/clock.ts";
 import type { SentinelService } from "./daemon-service.ts";
 import { PageListener } from "./page-listener.ts";
 
@@ -16,15 +16,13 @@ const NEW_HOME_MS = 5_000;
 
 type AccessOperation = "openPage" | "grantOwner" | "offerOwner" | "makeToken" | "forgetToken";
 
-interface ManagementParts {
+interface ManagementParts extends RuntimeTools {
   readonly home: string;
   readonly httpApi: HttpApi;
   readonly service: Pick<SentinelService, "control" | "server">;
   /** The operations that do not grant access; this file adds the others. */
   readonly control: Omit<Control, AccessOperation>;
   readonly events: Events;
-  readonly clock: Clock;
-  readonly logger: Logger;
 }
 
 /** Opens the API and the page. The caller must have the home's lock. */

@@ -19,10 +19,11 @@ import { errorText } from "../runtime/errors.ts";
 import { ensurePrivateFolder, entryExists } from "../runtime/files/durable-file.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import { startLog } from "../runtime/log/log-file.ts";
+import type { RuntimeTools } from "../runtime/log/runtime-tools.ts";
 import { copyBuild } from "../runtime/process/build-copy.ts";
 import { acquireHomeLock, type HomeLock, homeLost } from "../runtime/process/home-lock.ts";
 import { findServiceSupervisor, type ServiceSupervisor } from "../runtime/process/service-supervisor.ts";
-import { type Clock, isoTime, settlesWithin, systemClock } from "../runtime/time/clock.ts";
+import { isoTime, settlesWithin, systemClock } from "../runtime/time/clock.ts";
 import { packageVersion } from "../runtime/version.ts";
 import { openSealedFile } from "../secrets/sealed-file.ts";
 import { startProber } from "../shares/prober/prober-process.ts";
@@ -255,7 +256,7 @@ async function takeTurn(
   return listener;
 }
 
-interface ServeParts {
+interface ServeParts extends RuntimeTools {
   readonly service: SentinelService;
   readonly daemonLog: Control["daemonLog"];
   /** The management API at the gateway's address. */
@@ -265,8 +266,6 @@ interface ServeParts {
   readonly isLocked: () => boolean;
   readonly connections: McpConnections;
   readonly buildCopy: DisposalStack;
-  readonly logger: Logger;
-  readonly clock: Clock;
   readonly stack: DisposalStack;
 }
 

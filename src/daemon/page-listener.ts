@@ -3,9 +3,9 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Access } from "../api/http/access.ts";
 import type { Listener } from "../gateway/frontend/http/listener.ts";
 import { errorText } from "../runtime/errors.ts";
-import type { Logger } from "../runtime/log/log.ts";
+import type { RuntimeTools } from "../runtime/log/runtime-tools.ts";
 import { connectionLimit } from "../runtime/process/connection-limit.ts";
-import type { Clock, Timer } from "../runtime/time/clock.ts";
+import type { Timer } from "../runtime/time/clock.ts";
 
 /** Maximum number of connections: a browser opens a few, and keeps one for events. */
 const CONNECTION_LIMIT = { most: 64, share: 1 / 32 };
@@ -15,12 +15,10 @@ const CONNECTION_LIMIT = { most: 64, share: 1 / 32 };
  */
 const CHECK_MS = 60_000;
 
-interface PageListenerParts {
+interface PageListenerParts extends RuntimeTools {
   /** Answers the request; returns false if there is nothing at its path. */
   readonly take: (request: IncomingMessage, response: ServerResponse) => boolean;
   readonly access: Access;
-  readonly clock: Clock;
-  readonly logger: Logger;
 }
 
 export class PageListener implements AsyncDisposable {

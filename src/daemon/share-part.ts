@@ -2,8 +2,7 @@
 import type { MountaineerConfig } from "../config/snapshot.ts";
 import type { Bus } from "../runtime/bus.ts";
 import type { DisposalStack } from "../runtime/disposal.ts";
-import type { Logger } from "../runtime/log/log.ts";
-import type { Clock } from "../runtime/time/clock.ts";
+import type { RuntimeTools } from "../runtime/log/runtime-tools.ts";
 import type { ShareEngine } from "../shares/engine/share-engine.ts";
 import type { AliasLinks } from "../shares/links/alias-links.ts";
 import type { Prober } from "../shares/prober/prober.ts";
@@ -19,7 +18,7 @@ import { startShareTraffic } from "./events/share-traffic.ts";
 import type { ConfigApplier } from "./reload/reload-transaction.ts";
 import { startTriggers, type Triggers } from "./triggers.ts";
 
-interface SharePartOptions {
+interface SharePartOptions extends RuntimeTools {
   readonly home: string;
   readonly parts: EngineParts;
   readonly prober: Prober;
@@ -27,8 +26,6 @@ interface SharePartOptions {
   readonly context: SubjectContext;
   readonly required: Pick<RequiredShares, "configChanged">;
   readonly bus: Bus<ServiceTransition>;
-  readonly clock: Clock;
-  readonly logger: Logger;
   readonly publish: (transition: ServiceTransition) => void;
 }
 

@@ -7,8 +7,7 @@ import { type NetworkListener, startNetworkListener } from "../network/listen/ne
 import type { NetworkLocation } from "../network/location/network-location.ts";
 import { IN_STEP, startTicker } from "../reconcile/ticker.ts";
 import type { DisposalStack } from "../runtime/disposal.ts";
-import type { Logger } from "../runtime/log/log.ts";
-import type { Clock } from "../runtime/time/clock.ts";
+import type { RuntimeTools } from "../runtime/log/runtime-tools.ts";
 import type { AliasLinks } from "../shares/links/alias-links.ts";
 import { ROUTE_NAMES, type ShareSpec } from "../shares/share-spec.ts";
 import type { EngineParts } from "./compose/engine-parts.ts";
@@ -17,9 +16,7 @@ import type { NetworkTransition } from "./events/service-transitions.ts";
 /** Number of network changes kept for one cycle: they show which shares to check first. */
 const MAX_DELTAS = 100;
 
-interface TriggerOptions extends Pick<EngineParts, "engine" | "hostProber" | "programLogs"> {
-  readonly clock: Clock;
-  readonly logger: Logger;
+interface TriggerOptions extends Pick<EngineParts, "engine" | "hostProber" | "programLogs">, RuntimeTools {
   readonly location: Pick<NetworkLocation, "networkChanged">;
   readonly aliases: Pick<AliasLinks, "trigger">;
   /** Overrides the configuration's check interval, ms; null: no override. */

@@ -4,15 +4,12 @@ import { lstat } from "node:fs/promises";
 import { errorText, MountaineerError, recoverFrom, systemErrorCode } from "../runtime/errors.ts";
 import { moveAside, readIfPresent, removeLeftovers } from "../runtime/files/durable-file.ts";
 import { createDurableValue } from "../runtime/files/durable-value.ts";
-import type { Logger } from "../runtime/log/log.ts";
-import type { Clock } from "../runtime/time/clock.ts";
+import type { RuntimeTools } from "../runtime/log/runtime-tools.ts";
 import { decodeState, encodeState } from "./state-format.ts";
 import type { RestoredState, ShareMemory, StateStore } from "./state-store.ts";
 
-interface MemoryOptions {
+interface MemoryOptions extends RuntimeTools {
   readonly path: string;
-  readonly clock: Clock;
-  readonly logger: Logger;
   /** For commands that only read: nothing is written, moved or swept, and writes do nothing. */
   readonly readOnly?: boolean | undefined;
 }

@@ -4,8 +4,7 @@
 import { createReconcileLoop } from "../reconcile/reconcile-loop.ts";
 import type { TriggerReason } from "../reconcile/trigger.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
-import type { Logger } from "../runtime/log/log.ts";
-import type { Clock } from "../runtime/time/clock.ts";
+import type { RuntimeTools } from "../runtime/log/runtime-tools.ts";
 import {
   type CheckedContent,
   type ConfigSteps,
@@ -22,14 +21,12 @@ import { createSyncMemory, type RejectedContent } from "./sync-memory.ts";
 import type { SyncState } from "./sync-settings.ts";
 import type { WatchedFile } from "./watched-file.ts";
 
-export interface ConfigStoreOptions<Snapshot> extends ConfigSteps<Snapshot> {
+export interface ConfigStoreOptions<Snapshot> extends ConfigSteps<Snapshot>, RuntimeTools {
   readonly first: Pick<Running<Snapshot>, "sha256" | "snapshot">;
   /** The file's content at the start, if it was rejected and `first` runs in its place. */
   readonly rejected?: RejectedContent | null;
   readonly file: WatchedFile;
   readonly watch: FileWatch;
-  readonly clock: Clock;
-  readonly logger: Logger;
   readonly announce: (type: SyncEventType, details: string) => void;
   /** Called after each cycle. */
   readonly onState: () => void;

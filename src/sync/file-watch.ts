@@ -2,19 +2,16 @@
 import { isDeepStrictEqual } from "node:util";
 import type { SyncSettings } from "../config/snapshot.ts";
 import type { TriggerReason } from "../reconcile/trigger.ts";
-import type { Logger } from "../runtime/log/log.ts";
-import type { Clock } from "../runtime/time/clock.ts";
+import type { RuntimeTools } from "../runtime/log/runtime-tools.ts";
 import { type Detector, type DetectorOptions, startDetector } from "./detector.ts";
 import { createMoveWatch, type FolderEvents, systemFolderEvents } from "./folder-events.ts";
 import { createQuietWindow } from "./quiet-window.ts";
 import { MAX_WAIT_FACTOR, type SyncState } from "./sync-settings.ts";
 import type { WatchedFile } from "./watched-file.ts";
 
-interface FileWatchOptions {
+interface FileWatchOptions extends RuntimeTools {
   readonly file: WatchedFile;
   readonly settings: SyncSettings;
-  readonly clock: Clock;
-  readonly logger: Logger;
   readonly folderEvents: FolderEvents | undefined;
   /** Called when the file may have changed. `onDue` may follow after the debounce time. */
   readonly onSign: () => void;

@@ -1,7 +1,7 @@
 // Remembers the results of checks of the file, and announces and logs what changed.
 import type { NextRun } from "../reconcile/reconcile-loop.ts";
-import type { Logger } from "../runtime/log/log.ts";
-import { type Clock, isoTime } from "../runtime/time/clock.ts";
+import type { RuntimeTools } from "../runtime/log/runtime-tools.ts";
+import { isoTime } from "../runtime/time/clock.ts";
 import { ENDED, NO_CHANGES, type ReloadResult } from "./config-steps.ts";
 import { isFinal, type ReloadMemory, retryDelayMs } from "./decide-reload.ts";
 import type { CheckOutcome } from "./file-check.ts";
@@ -34,13 +34,11 @@ interface SyncRecord extends Pick<ReloadMemory, "expectedSha256"> {
   readonly lastSync: string | null;
 }
 
-interface SyncMemoryOptions {
+interface SyncMemoryOptions extends RuntimeTools {
   readonly path: string;
   /** The content that the file had at the start, if that content was rejected; null: the file's content runs. */
   readonly rejected: RejectedContent | null;
   readonly watch: FileWatch;
-  readonly clock: Clock;
-  readonly logger: Logger;
   readonly announce: (type: SyncEventType, details: string) => void;
 }
 

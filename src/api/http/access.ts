@@ -7,6 +7,7 @@ import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { readIfPresent, writeDurably } from "../../runtime/files/durable-file.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import type { Logger } from "../../runtime/log/log.ts";
+import type { RuntimeTools } from "../../runtime/log/runtime-tools.ts";
 import {
   choice,
   list,
@@ -18,7 +19,6 @@ import {
   type TypeOf,
 } from "../../runtime/shape.ts";
 import { parseJson } from "../../runtime/text/parse-json.ts";
-import type { Clock } from "../../runtime/time/clock.ts";
 import { oneByOne } from "../../runtime/time/one-by-one.ts";
 import type { OutputOf } from "../operations/operations.ts";
 
@@ -32,10 +32,8 @@ const MOST_SESSIONS = 64;
 
 type Session = SignIns["sessions"][number];
 
-interface AccessOptions {
+interface AccessOptions extends RuntimeTools {
   readonly home: string;
-  readonly clock: Clock;
-  readonly logger: Logger;
 }
 
 /** Shown once, and not stored. */

@@ -4,9 +4,9 @@ import { MountaineerError } from "../../runtime/errors.ts";
 import { BodyIntake, type ReceivedBody } from "../../runtime/http/body-intake.ts";
 import { senderNetwork } from "../../runtime/http/sender-network.ts";
 import { WrongTokens } from "../../runtime/http/wrong-tokens.ts";
-import type { Logger } from "../../runtime/log/log.ts";
+import type { RuntimeTools } from "../../runtime/log/runtime-tools.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
-import { type Clock, isoTime, isoTimeOrNull, settlesWithin } from "../../runtime/time/clock.ts";
+import { isoTime, isoTimeOrNull, settlesWithin } from "../../runtime/time/clock.ts";
 import { MANAGE_PREFIX } from "../contract/contract.ts";
 import type { Rights } from "../operations/operation.ts";
 import type { Control } from "../operations/operations.ts";
@@ -60,9 +60,7 @@ interface HttpApiParts {
   readonly isNewHome: () => Promise<boolean>;
 }
 
-interface HttpApiOptions {
-  readonly clock: Clock;
-  readonly logger: Logger;
+interface HttpApiOptions extends RuntimeTools {
   /** null: only the API is served. */
   readonly page: PageFiles | null;
 }

@@ -4,7 +4,7 @@ import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { answerEarly, awaitsMuch } from "../../runtime/http/answer-early.ts";
 import { writeJson } from "../../runtime/json/large-json.ts";
-import type { Logger } from "../../runtime/log/log.ts";
+import type { RuntimeTools } from "../../runtime/log/runtime-tools.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import { errorBody, httpStatusOf } from "../operations/http-errors.ts";
 
@@ -13,10 +13,7 @@ export interface Exchange {
   readonly response: ServerResponse;
 }
 
-interface Tools {
-  readonly clock: Clock;
-  readonly logger: Logger;
-}
+interface Tools extends RuntimeTools {}
 
 /** Thrown for a request that is not performed, with a status that its error does not imply. */
 export class Refusal extends Error {

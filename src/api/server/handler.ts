@@ -4,8 +4,7 @@
 import { isUtf8 } from "node:buffer";
 import type { IncomingMessage } from "node:http";
 import { MountaineerError } from "../../runtime/errors.ts";
-import type { Logger } from "../../runtime/log/log.ts";
-import type { Clock } from "../../runtime/time/clock.ts";
+import type { RuntimeTools } from "../../runtime/log/runtime-tools.ts";
 import { EVENT_STREAM_PATH, MANAGE_PREFIX } from "../contract/contract.ts";
 import type { Rights } from "../operations/operation.ts";
 import { type Control, findOperation, type MatchedOperation } from "../operations/operations.ts";
@@ -30,13 +29,11 @@ export interface Guard {
   admit(): Rights;
 }
 
-interface ApiHandlerParts {
+interface ApiHandlerParts extends RuntimeTools {
   /** A request for an absent operation is answered with 404. */
   readonly control: Partial<Control>;
   /** null: no events are served. */
   readonly events: Events | null;
-  readonly clock: Clock;
-  readonly logger: Logger;
 }
 
 export class ApiHandler {

@@ -5,9 +5,9 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { createDisposalStack } from "../../runtime/disposal.ts";
 import { errorText, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
-import type { Logger } from "../../runtime/log/log.ts";
+import type { RuntimeTools } from "../../runtime/log/runtime-tools.ts";
 import { connectionLimit } from "../../runtime/process/connection-limit.ts";
-import { type Clock, isoTime, type Timer } from "../../runtime/time/clock.ts";
+import { isoTime, type Timer } from "../../runtime/time/clock.ts";
 import { errorBody } from "../operations/http-errors.ts";
 import { OWNER_RIGHTS } from "../operations/operation.ts";
 import type { Control } from "../operations/operations.ts";
@@ -24,15 +24,13 @@ const DRAIN_DEADLINE_MS = 10_000;
 const CONNECTION_LIMIT = { most: 128, share: 1 / 16 };
 const STOP_DEADLINE_MS = 1_000;
 
-interface ManagementServerOptions {
+interface ManagementServerOptions extends RuntimeTools {
   /** Operations that are absent get a 404. */
   readonly control: Partial<Control>;
   readonly events: Events | null;
   readonly home: string;
   /** The path of the MCP socket (`startMcpSocket`), for daemon.json; null without one. */
   readonly mcpSocket: string | null;
-  readonly clock: Clock;
-  readonly logger: Logger;
   readonly version: string;
 }
 

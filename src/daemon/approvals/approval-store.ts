@@ -23,7 +23,8 @@ import { createSinceTracker } from "../../runtime/conditions/conditions.ts";
 import { errorText } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import type { Logger } from "../../runtime/log/log.ts";
-import { type Clock, isoTime } from "../../runtime/time/clock.ts";
+import type { RuntimeTools } from "../../runtime/log/runtime-tools.ts";
+import { isoTime } from "../../runtime/time/clock.ts";
 import { oneByOne } from "../../runtime/time/one-by-one.ts";
 import { DAEMON_CONDITIONS, type KnownCondition } from "../conditions/condition-rows.ts";
 import type { ApprovalTransition, ServiceTransition } from "../events/service-transitions.ts";
@@ -42,14 +43,12 @@ export interface EvaluatedFile {
 
 export type ApprovalStore = ReturnType<typeof createApprovalStore>;
 
-export interface ApprovalStoreOptions {
+export interface ApprovalStoreOptions extends RuntimeTools {
   readonly file: ApprovalsFile;
   readonly loaded: LoadedApprovals;
   readonly protectedPaths: ProtectedPaths;
   /** The configuration of an empty file. */
   readonly blank: MountaineerConfig;
-  readonly clock: Clock;
-  readonly logger: Logger;
   readonly publish: (transition: ServiceTransition) => void;
   /** False for commands that only read: nothing is written. */
   readonly writes: boolean;

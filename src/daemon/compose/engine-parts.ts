@@ -11,8 +11,7 @@ import { checkLocalNetwork } from "../../network/probe/local-network.ts";
 import type { StateStore } from "../../reconcile/state-store.ts";
 import { createDisposalStack } from "../../runtime/disposal.ts";
 import { errorText } from "../../runtime/errors.ts";
-import type { Logger } from "../../runtime/log/log.ts";
-import type { Clock } from "../../runtime/time/clock.ts";
+import type { RuntimeTools } from "../../runtime/log/runtime-tools.ts";
 import { createFsDriver } from "../../shares/drivers/fs/fs.ts";
 import { createLocalDriver } from "../../shares/drivers/local/local.ts";
 import type { MountDriver } from "../../shares/drivers/mount-driver.ts";
@@ -35,10 +34,8 @@ import { folderIn } from "./share-contact.ts";
 /** Deadline of a name look-up, ms. */
 const RESOLVE_MS = 5000;
 
-interface PartsOptions {
+interface PartsOptions extends RuntimeTools {
   readonly home: string;
-  readonly clock: Clock;
-  readonly logger: Logger;
   readonly memory: StateStore;
   /** A prober that its owner ends. Default: starts one that ends with the parts. */
   readonly prober?: Prober;

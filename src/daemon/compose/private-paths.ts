@@ -6,9 +6,8 @@ import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import { createSinceTracker } from "../../runtime/conditions/conditions.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { type Exposure, exposureOf, type OpenEntry, ownIdentity } from "../../runtime/files/exposure.ts";
-import type { Logger } from "../../runtime/log/log.ts";
+import type { RuntimeTools } from "../../runtime/log/runtime-tools.ts";
 import { shellCommand } from "../../runtime/text/plain-text.ts";
-import type { Clock } from "../../runtime/time/clock.ts";
 import { DAEMON_CONDITIONS, type KnownCondition } from "../conditions/condition-rows.ts";
 
 interface PathFault {
@@ -100,12 +99,10 @@ export function refusalOf(faults: readonly PathFault[]): MountaineerError | null
   return new MountaineerError("open_to_others", `${first.text}${more}`, { hint: first.hint, retry: "later" });
 }
 
-interface PrivatePathsOptions {
+interface PrivatePathsOptions extends RuntimeTools {
   readonly home: string;
   /** Checks paths on local disks; null: no answer in time. */
   readonly check: (paths: readonly string[]) => Promise<readonly Exposure[] | null>;
-  readonly clock: Clock;
-  readonly logger: Logger;
 }
 
 export type PrivatePaths = ReturnType<typeof createPrivatePaths>;

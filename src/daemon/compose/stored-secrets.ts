@@ -6,7 +6,7 @@ import type { SignInHome } from "../../gateway/backends/server-sign-in/sign-ins.
 import { unlessAborted } from "../../runtime/abort.ts";
 import { errorText, recoverFrom } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
-import type { Logger } from "../../runtime/log/log.ts";
+import type { RuntimeTools } from "../../runtime/log/runtime-tools.ts";
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";
 import {
   accountOf,
@@ -30,10 +30,8 @@ const RETRY_MS = 30_000;
 
 type StoredSecrets = ReturnType<typeof createStoredSecrets>;
 
-interface StoredSecretsOptions {
+interface StoredSecretsOptions extends RuntimeTools {
   readonly environment: Readonly<Record<string, string | undefined>>;
-  readonly clock: Clock;
-  readonly logger: Logger;
   /** Called when a configuration first refers to a stored secret. */
   readonly openStore: () => Promise<SecretStore>;
   /** Called when a configuration first refers to a user's own secret. Absent: users have none. */
@@ -190,13 +188,11 @@ export function signInHome(options: SecretStoreOptions): SignInHome {
   return { home: options.home, openStore: () => openStore(options) };
 }
 
-interface SecretRetryOptions {
+interface SecretRetryOptions extends RuntimeTools {
   /** True while something could not be read. */
   readonly isDue: () => boolean | Promise<boolean>;
   /** How often it is asked, ms; absent: every 30 s. */
   readonly everyMs?: number;
-  readonly clock: Clock;
-  readonly logger: Logger;
   readonly refresh: () => Promise<unknown>;
 }
 

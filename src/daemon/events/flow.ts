@@ -2,15 +2,12 @@
 // that draw it.
 import type { FlowEvent, StatusReport } from "../../api/contract/contract.ts";
 import { errorText } from "../../runtime/errors.ts";
-import type { Logger } from "../../runtime/log/log.ts";
-import type { Clock } from "../../runtime/time/clock.ts";
+import type { RuntimeTools } from "../../runtime/log/runtime-tools.ts";
 
 /** Shortest time between two messages, ms. */
 const BETWEEN_MS = 250;
 
-interface FlowOptions {
-  readonly clock: Clock;
-  readonly logger: Logger;
+interface FlowOptions extends RuntimeTools {
   readonly read: () => Promise<FlowEvent>;
 }
 

@@ -3,11 +3,11 @@
 // starts successors until one has taken over and lasts.
 import type { HandOverReport } from "../../api/contract/contract.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
-import type { Logger } from "../../runtime/log/log.ts";
+import type { RuntimeTools } from "../../runtime/log/runtime-tools.ts";
 import type { ServiceSupervisor } from "../../runtime/process/service-supervisor.ts";
 import { shellCommand } from "../../runtime/text/plain-text.ts";
 import { backoffMs } from "../../runtime/time/backoff.ts";
-import { type Clock, settlesWithin } from "../../runtime/time/clock.ts";
+import { settlesWithin } from "../../runtime/time/clock.ts";
 import type { ServiceRelease } from "./service-release.ts";
 import { type Ready, refused, Successor, type SuccessorProgram } from "./successor.ts";
 
@@ -35,7 +35,7 @@ export interface OwnedResources extends Omit<ServiceRelease, "giveUp" | "leave">
   giveUp(): Promise<void>;
 }
 
-interface HandoverOptions {
+interface HandoverOptions extends RuntimeTools {
   readonly program: SuccessorProgram;
   /**
    * The parent process that keeps the service alive. Null: there is none, so the service would end with this
@@ -43,8 +43,6 @@ interface HandoverOptions {
    */
   readonly supervisor: ServiceSupervisor | null;
   readonly owned: OwnedResources;
-  readonly clock: Clock;
-  readonly logger: Logger;
 }
 
 export class Handover implements AsyncDisposable {

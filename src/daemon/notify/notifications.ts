@@ -2,10 +2,10 @@
 // becomes a condition.
 import type { NotifyConfig } from "../../config/snapshot.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
-import type { Logger } from "../../runtime/log/log.ts";
+import type { RuntimeTools } from "../../runtime/log/runtime-tools.ts";
 import { type CommandResult, runCommand } from "../../runtime/process/child-process.ts";
 import { printable } from "../../runtime/text/plain-text.ts";
-import { type Clock, isoTime, type Timer } from "../../runtime/time/clock.ts";
+import { isoTime, type Timer } from "../../runtime/time/clock.ts";
 import { DAEMON_CONDITIONS, type DaemonCondition } from "../conditions/condition-rows.ts";
 import type { ServiceTransition } from "../events/service-transitions.ts";
 import type { ConfigApplier } from "../reload/reload-transaction.ts";
@@ -21,12 +21,10 @@ const LONGEST_REASON = 200;
 /** Environment variables by which the program finds the user's desktop session. */
 const PASSED_ON = ["PATH", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"];
 
-interface NotificationsOptions {
+interface NotificationsOptions extends RuntimeTools {
   readonly settings: NotifyConfig;
   readonly notifier: Notifier;
   readonly environment: Readonly<Record<string, string | undefined>>;
-  readonly clock: Clock;
-  readonly logger: Logger;
 }
 
 /** Disposing ends the program that is running; no notification is shown after that. */

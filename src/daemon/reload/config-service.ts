@@ -13,8 +13,7 @@ import { createConfigReader } from "../../config/worker/config-reader.ts";
 import type { StartReader } from "../../config/worker/reader-process.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
-import type { Logger } from "../../runtime/log/log.ts";
-import type { Clock } from "../../runtime/time/clock.ts";
+import type { RuntimeTools } from "../../runtime/log/runtime-tools.ts";
 import { type CheckedContent, type ConfigSteps, outcomeOfThrown } from "../../sync/config-steps.ts";
 import { type ConfigWatcher, createConfigWatcher } from "../../sync/config-watcher.ts";
 import { createSyncEvents } from "../../sync/sync-event.ts";
@@ -30,7 +29,7 @@ import { createConfigEdits } from "./config-edits.ts";
 import { describeDiff, mistakesText, reportOf } from "./reload-report.ts";
 import { applyChange, type ConfigApplier } from "./reload-transaction.ts";
 
-interface ConfigServiceOptions {
+interface ConfigServiceOptions extends RuntimeTools {
   readonly home: string;
   readonly homeContext: HomeContext;
   readonly snapshot: ConfigSnapshot;
@@ -50,8 +49,6 @@ interface ConfigServiceOptions {
   /** Rejects if other users may write the configuration, or read a secret in it. */
   readonly requirePrivate: (snapshot: ConfigSnapshot) => Promise<void>;
   readonly startReader: StartReader;
-  readonly clock: Clock;
-  readonly logger: Logger;
   readonly stream: EventStream;
   readonly publish: (transition: ServiceTransition) => void;
 }

@@ -6,9 +6,8 @@ import { sha256Of } from "../../runtime/files/sha256.ts";
 import { BodyIntake, type ReceivedBody } from "../../runtime/http/body-intake.ts";
 import { MinuteCounts } from "../../runtime/http/minute-counts.ts";
 import { senderNetwork } from "../../runtime/http/sender-network.ts";
-import type { Logger } from "../../runtime/log/log.ts";
+import type { RuntimeTools } from "../../runtime/log/runtime-tools.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
-import type { Clock } from "../../runtime/time/clock.ts";
 import type { Principal } from "../client-handle.ts";
 import type { GrantLimits, GrantOrigin, Grants, Tokens } from "../client-sign-in/grants.ts";
 import { type Endpoint, ownEndpoint } from "../client-sign-in/protected-resource.ts";
@@ -38,9 +37,7 @@ const MOST_WRONG_A_MINUTE = 20;
 const MOST_WRONG_OF_PAGE = 5;
 const RENEWED = "This token was replaced by a newer one, which is needed here.";
 
-export interface AuthorizationServerParts {
-  readonly clock: Clock;
-  readonly logger: Logger;
+export interface AuthorizationServerParts extends RuntimeTools {
   readonly grants: Grants;
   readonly users: () => LocalUsers | null;
   readonly publicUrl: () => string | null;

@@ -1,9 +1,9 @@
 // An issuer's current keys. They are read again regularly, and when a token names an unknown key; if the
 // issuer does not answer, the last ones are used for a limited time.
 import { isDeepStrictEqual } from "node:util";
+import type { RuntimeTools } from "../../runtime/log/runtime-tools.ts";
 import { backoffMs } from "../../runtime/time/backoff.ts";
 import { settlesWithin, type Timer } from "../../runtime/time/clock.ts";
-import type { GatewayTools } from "../gateway-tools.ts";
 import type { KeySet, KeyState, LastKeys } from "../middleware/incoming-auth.ts";
 import type { KeySource } from "./key-source.ts";
 
@@ -21,7 +21,7 @@ const WAIT_MS = 5_000;
 
 type ReadKeys = Omit<LastKeys, "from">;
 
-interface KeyRingOptions extends GatewayTools {
+interface KeyRingOptions extends RuntimeTools {
   readonly source: KeySource;
   readonly issuer: string;
   /** How long keys are used after their last successful read. */

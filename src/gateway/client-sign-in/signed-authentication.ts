@@ -2,8 +2,8 @@
 import type { IncomingAuthConfig, SignedTokensConfig } from "../../config/snapshot.ts";
 import { dropOldest } from "../../runtime/bounded-map.ts";
 import { errorText } from "../../runtime/errors.ts";
+import type { RuntimeTools } from "../../runtime/log/runtime-tools.ts";
 import { needsNoToken, type Principal, principalKey } from "../client-handle.ts";
-import type { GatewayTools } from "../gateway-tools.ts";
 import {
   ANYBODY,
   type Authenticator,
@@ -46,7 +46,7 @@ const MOST_PEOPLE = 200;
 const NO_KEYS = "the issuer's keys cannot be read, so that no token can be checked";
 const BUSY = "too many tokens are being checked at once";
 
-interface SignedAuthenticationOptions extends GatewayTools {
+interface SignedAuthenticationOptions extends RuntimeTools {
   readonly tokens: SignedTokensConfig;
   readonly server: Address;
   readonly users: LocalUsers;
@@ -274,7 +274,7 @@ export function createProofs() {
 }
 
 interface AuthenticationOptions
-  extends Pick<SignedAuthenticationOptions, "server" | "listens" | keyof GatewayTools> {
+  extends Pick<SignedAuthenticationOptions, "server" | "listens" | keyof RuntimeTools> {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Called with each token of the configuration, so that logs never show a token. */
   readonly redact: (secret: string) => void;

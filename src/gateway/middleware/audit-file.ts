@@ -6,9 +6,9 @@ import type { AuditConfig } from "../../config/snapshot.ts";
 import { errorText, recoverFrom, systemErrorCode } from "../../runtime/errors.ts";
 import { createLineQueue } from "../../runtime/log/line-queue.ts";
 import { createFileTarget, type FileTarget, rotateFile } from "../../runtime/log/log-targets.ts";
+import type { RuntimeTools } from "../../runtime/log/runtime-tools.ts";
 import { printableJson } from "../../runtime/text/plain-text.ts";
 import { isoTime, settlesWithin } from "../../runtime/time/clock.ts";
-import type { GatewayTools } from "../gateway-tools.ts";
 import type { AuditRecord, NoticeRecord } from "./audit.ts";
 import type { RefusalRecord } from "./refusal-audit.ts";
 
@@ -31,7 +31,7 @@ interface Failing {
 
 export type AuditFileState = { readonly kind: "writing" } | Failing;
 
-interface AuditFileOptions extends GatewayTools {
+interface AuditFileOptions extends RuntimeTools {
   /** False while another process may rotate the file, since only one may do so. Default: true. */
   readonly rotates?: (() => boolean) | undefined;
 }

@@ -2,12 +2,12 @@
 // middleware sees a call of `call_tool`, the call of the named tool replaces it.
 
 import { errorText } from "../../runtime/errors.ts";
+import type { RuntimeTools } from "../../runtime/log/runtime-tools.ts";
 import { memoized } from "../../runtime/memo.ts";
 import { TEXT_BOUNDS } from "../../runtime/text/bounds.ts";
 import { settlesWithin } from "../../runtime/time/clock.ts";
 import { isAppOnly } from "../catalog/app-pages.ts";
 import { withoutTexts } from "../catalog/without-texts.ts";
-import type { GatewayTools } from "../gateway-tools.ts";
 import { isError, isJsonObject, type JsonObject, type Reply } from "../json-rpc.ts";
 import { CALL_TOOL, FIND_TOOL, type GatewayRequest } from "../middleware/middleware.ts";
 import { unknownTarget } from "../middleware/request-target.ts";
@@ -64,7 +64,7 @@ const DEFINITIONS: readonly JsonObject[] = [
 
 export type OwnTools = ReturnType<typeof createOwnTools>;
 
-export function createOwnTools({ index, clock, logger }: GatewayTools & { readonly index: ToolIndex }) {
+export function createOwnTools({ index, clock, logger }: RuntimeTools & { readonly index: ToolIndex }) {
   const search = (request: GatewayRequest, text: string, most: number): readonly JsonObject[] => {
     const tools = findable(request);
     const exact = tools.get(text.trim());

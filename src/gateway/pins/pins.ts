@@ -1,9 +1,9 @@
 // The pins of the running gateway: finds changes in lists and instructions, decides which tools are withheld until a
 // person approves them, and remembers approvals.
 import type { PinMode, ServedBackend } from "../../config/snapshot.ts";
+import type { RuntimeTools } from "../../runtime/log/runtime-tools.ts";
 import { printable } from "../../runtime/text/plain-text.ts";
 import { type CatalogSource, ENTRY_LISTS, entryKey, type Listings, NO_LISTINGS } from "../catalog/catalog.ts";
-import type { GatewayTools } from "../gateway-tools.ts";
 import type { GatewayTransition } from "../gateway-transitions.ts";
 import type { JsonObject } from "../json-rpc.ts";
 import { checkPins, type PendingEntry, type PinCheck } from "./check-pins.ts";
@@ -66,7 +66,7 @@ export interface PinsState {
   readonly unsavedBecause: string | null;
 }
 
-interface PinsOptions extends GatewayTools {
+interface PinsOptions extends RuntimeTools {
   readonly store: PinStore;
   readonly announce: (transition: GatewayTransition) => void;
   /** Called when the pins have changed: `admit` must then be called again. */

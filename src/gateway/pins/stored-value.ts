@@ -1,9 +1,9 @@
 // A value in a `PinStore`. Failed reads and writes are tried again.
 import { errorText } from "../../runtime/errors.ts";
 import { shareWrites } from "../../runtime/files/durable-value.ts";
+import type { RuntimeTools } from "../../runtime/log/runtime-tools.ts";
 import type { Timer } from "../../runtime/time/clock.ts";
 import { ownTurn } from "../../runtime/time/turns.ts";
-import type { GatewayTools } from "../gateway-tools.ts";
 import type { PinStore, StoredPins } from "./pin-store.ts";
 
 const TRY_AGAIN_MS = 60_000;
@@ -16,7 +16,7 @@ export type ReadValue<Value> =
   | { readonly kind: "stored"; readonly value: Value }
   | { readonly kind: "lost"; readonly reason: string; readonly claimed: Value | null };
 
-interface StoredValueOptions<Value> extends GatewayTools {
+interface StoredValueOptions<Value> extends RuntimeTools {
   readonly store: PinStore;
   /** Texts for the log. */
   readonly messages: Readonly<Record<"unread" | "untrusted" | "unwritten", string>>;

@@ -2,9 +2,9 @@
 
 import type { ScriptsConfig } from "../../config/snapshot.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import type { RuntimeTools } from "../../runtime/log/runtime-tools.ts";
 import { parseJson } from "../../runtime/text/parse-json.ts";
 import { principalKey } from "../client-handle.ts";
-import type { GatewayTools } from "../gateway-tools.ts";
 import { isError, isWritable, type JsonObject, jsonOf, type Reply } from "../json-rpc.ts";
 import { isWithin } from "../limits/result-size.ts";
 import type { GatewayRequest, RunningScript, TraceHeaders } from "../middleware/middleware.ts";
@@ -24,7 +24,7 @@ const NOTHING = "The script returned nothing: `return` gives a result.";
 const CANCELLED = "the call of run_script was cancelled";
 
 export interface RunnerOptions
-  extends GatewayTools,
+  extends RuntimeTools,
     Pick<ScriptCallsOptions, "served" | "dueLists" | "limiter"> {
   readonly config: () => ScriptsConfig;
   /** Removes registered secrets from a text. */

@@ -1,5 +1,6 @@
 // The grants of clients, and the authorization server that issues them. Its code is loaded with the first request to it.
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { RuntimeTools } from "../../runtime/log/runtime-tools.ts";
 import { isoTime, type Timer } from "../../runtime/time/clock.ts";
 import type { AuthorizationServer } from "../authorization-server/authorization-server.ts";
 import type { ServerAccess } from "../authorization-server/consent-pages.ts";
@@ -7,14 +8,13 @@ import type { Principal } from "../client-handle.ts";
 import { isOfEntry } from "../client-sign-in/granted-access.ts";
 import { type Grant, type GrantLimits, type GrantStore, Grants } from "../client-sign-in/grants.ts";
 import { isServerPath } from "../client-sign-in/protected-resource.ts";
-import type { GatewayTools } from "../gateway-tools.ts";
 import type { LocalUsers, UserEntry } from "../middleware/incoming-auth.ts";
 import type { RequestAddress } from "../middleware/middleware.ts";
 import type { RefusedRequest } from "../middleware/refusal-audit.ts";
 import type { GatewayConfig } from "./gateway-contract.ts";
 import type { GatewayRules } from "./gateway-rules.ts";
 
-interface ClientGrantsParts extends GatewayTools {
+interface ClientGrantsParts extends RuntimeTools {
   readonly store: GrantStore | undefined;
   readonly rules: () => GatewayRules;
   readonly hasGroup: (name: string) => boolean;

@@ -1,10 +1,10 @@
 // The gateway's listening address. A busy port is retried, and a new address is bound before the old one is given up.
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import type { RuntimeTools } from "../../runtime/log/runtime-tools.ts";
 import { backoffMs } from "../../runtime/time/backoff.ts";
 import { isoTime, type Timer } from "../../runtime/time/clock.ts";
 import { type Listener, openListener, rebind } from "../frontend/http/listener.ts";
-import type { GatewayTools } from "../gateway-tools.ts";
 import type { GatewayTransition } from "../gateway-transitions.ts";
 import { GATEWAY_CONDITIONS, type GatewayCondition } from "./condition-rows.ts";
 import {
@@ -25,7 +25,7 @@ export function beforeMcp(first: HandleOther | undefined, mcp: Handler): Handler
   };
 }
 
-interface GatewayListenerOptions extends GatewayTools {
+interface GatewayListenerOptions extends RuntimeTools {
   readonly handler: Handler;
   readonly announce: (transition: GatewayTransition) => void;
   /** See `ListenerOptions`. */

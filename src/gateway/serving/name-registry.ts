@@ -2,13 +2,13 @@
 // person has switched off, and overrides (routes to which a person has fixed servers), stored across restarts.
 import { isDeepStrictEqual } from "node:util";
 import { MountaineerError } from "../../runtime/errors.ts";
+import type { RuntimeTools } from "../../runtime/log/runtime-tools.ts";
 import { objectOf } from "../../runtime/text/json-object.ts";
 import { settlesWithin } from "../../runtime/time/clock.ts";
 import type { RouteOverrides } from "../backends/pool/backend-contract.ts";
 import type { Resolved } from "../catalog/catalog.ts";
 import { type NamedEntry, type NameOwners, ownKey } from "../catalog/names.ts";
 import { NO_OWNERS, type RuleOwners } from "../catalog/rule-names.ts";
-import type { GatewayTools } from "../gateway-tools.ts";
 import { NO_PIN_STORE, type PinStore } from "../pins/pin-store.ts";
 import { type ReadValue, StoredValue } from "../pins/stored-value.ts";
 
@@ -24,7 +24,7 @@ const MESSAGES = {
 /** Longest wait for the disk after a person's override, ms. */
 const OVERRIDE_MS = 2_000;
 
-interface NamesOptions extends GatewayTools {
+interface NamesOptions extends RuntimeTools {
   /** Stores the names in use and the switched-off tools. Absent: they are lost with the process. */
   readonly nameStore?: PinStore;
   /** Tools were switched on or off. */

@@ -1,5 +1,6 @@
 // Requests of the home's owner from the command line (`mountaineer call`). All belong to one session.
 import { errorText } from "../../runtime/errors.ts";
+import type { RuntimeTools } from "../../runtime/log/runtime-tools.ts";
 import { settlesWithin, type Timer } from "../../runtime/time/clock.ts";
 import { cancelled } from "../backends/instance/calls.ts";
 import { OWNER_IN_PERSON, OWNER_SESSION_ID } from "../client-handle.ts";
@@ -7,13 +8,12 @@ import type { CallStream } from "../frontend/session/client-stream.ts";
 import type { FrontGateway } from "../frontend/session/front-contract.ts";
 import { Session } from "../frontend/session/session.ts";
 import { IDLE_LIMIT_MS } from "../frontend/session/session-store.ts";
-import type { GatewayTools } from "../gateway-tools.ts";
 import { BACKEND_UNAVAILABLE, errorReply, type JsonObject, type Reply } from "../json-rpc.ts";
 import { LATEST_VERSION } from "../protocol.ts";
 
 const STOPPING = "the gateway is stopping";
 
-interface OwnerOptions extends GatewayTools {
+interface OwnerOptions extends RuntimeTools {
   readonly gateway: FrontGateway;
 }
 

@@ -1,5 +1,6 @@
 // Builds the serving set, the immutable object from which requests are served: catalog, authentication and chain.
 import type { AuthorizationConfig } from "../../config/snapshot.ts";
+import type { RuntimeTools } from "../../runtime/log/runtime-tools.ts";
 import { calledByPage, hasAppOnlyTools, isAppOnly } from "../catalog/app-pages.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import {
@@ -13,7 +14,6 @@ import { entryOf, resolveTarget } from "../catalog/resolve.ts";
 import type { RuleOwners } from "../catalog/rule-names.ts";
 import { withArguments } from "../catalog/set-arguments.ts";
 import type { Principal } from "../client-handle.ts";
-import type { GatewayTools } from "../gateway-tools.ts";
 import { errorReply, INVALID_PARAMS, type Reply } from "../json-rpc.ts";
 import { countRefused, createLimits } from "../limits/limits.ts";
 import type { PrincipalLimiter } from "../limits/principal-limits.ts";
@@ -43,7 +43,7 @@ import type { Scripts } from "../scripts/scripts.ts";
 import { createViews } from "./catalog-view.ts";
 import type { Selection, Selections } from "./selection.ts";
 
-export interface ServingSetOptions extends GatewayTools {
+export interface ServingSetOptions extends RuntimeTools {
   readonly catalog: Catalog;
   readonly authentication: Pick<
     Authenticator,

@@ -1,7 +1,6 @@
 // The interface of a mount driver; each folder beside this file has one.
 import type { ProbeResult } from "../../network/probe/probe-result.ts";
-import type { Logger } from "../../runtime/log/log.ts";
-import type { Clock } from "../../runtime/time/clock.ts";
+import type { RuntimeTools } from "../../runtime/log/runtime-tools.ts";
 import type { MountTable } from "../mounts/mount-entry.ts";
 import type { Prober } from "../prober/prober.ts";
 import type { SignIn } from "../program/sign-in.ts";
@@ -11,9 +10,7 @@ import type { MountSettings, MovingMounts } from "./moving-mounts.ts";
 /** The addresses of a host that are known already; asks no resolver. */
 export type AddressesOf = (host: string) => readonly string[];
 
-export interface SmbDriverOptions {
-  readonly clock: Clock;
-  readonly logger: Logger;
+export interface SmbDriverOptions extends RuntimeTools {
   readonly prober: Prober;
   readonly mountTable: MountTable;
   readonly addressesOf: AddressesOf;

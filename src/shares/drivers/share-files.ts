@@ -5,12 +5,9 @@ import { join } from "node:path";
 import { recoverFrom, systemErrorCode } from "../../runtime/errors.ts";
 import { readIfPresent } from "../../runtime/files/durable-file.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
-import type { Logger } from "../../runtime/log/log.ts";
-import type { Clock } from "../../runtime/time/clock.ts";
+import type { RuntimeTools } from "../../runtime/log/runtime-tools.ts";
 
-export interface StateFolderTools {
-  readonly clock: Clock;
-  readonly logger: Logger;
+export interface StateFolderTools extends RuntimeTools {
   /** Holds a folder for each share, `mounts/<NAME>`. */
   readonly stateFolder: string;
 }

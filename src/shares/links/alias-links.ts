@@ -8,8 +8,8 @@ import type { TriggerReason } from "../../reconcile/trigger.ts";
 import { unlessAborted } from "../../runtime/abort.ts";
 import { conditionRows } from "../../runtime/conditions/conditions.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
-import type { Logger } from "../../runtime/log/log.ts";
-import { type Clock, isoTime } from "../../runtime/time/clock.ts";
+import type { RuntimeTools } from "../../runtime/log/runtime-tools.ts";
+import { isoTime } from "../../runtime/time/clock.ts";
 import type { LinkBlocked } from "../policy/share-observation.ts";
 import type { LinkReading, Prober } from "../prober/prober.ts";
 import { type AliasLinkTools, type AliasSpec, ensureAliasLink, removeAliasLink } from "./alias-link.ts";
@@ -61,9 +61,7 @@ export interface AliasView extends AliasSpec {
   readonly detail: string | null;
 }
 
-interface AliasLinksOptions {
-  readonly clock: Clock;
-  readonly logger: Logger;
+interface AliasLinksOptions extends RuntimeTools {
   readonly prober: Prober;
   readonly memory: AliasMemory;
   /** Paths of shares' mounts and of links to them at this moment. */

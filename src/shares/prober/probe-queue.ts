@@ -1,8 +1,8 @@
 // The prober's open probes and the child processes that run them. Equal probes run once. A child whose threads hang keeps
 // only the probes that hang in it.
-import type { Logger } from "../../runtime/log/log.ts";
+import type { RuntimeTools } from "../../runtime/log/runtime-tools.ts";
 import { backoffMs } from "../../runtime/time/backoff.ts";
-import { type Clock, settlesWithin, type Timer } from "../../runtime/time/clock.ts";
+import { settlesWithin, type Timer } from "../../runtime/time/clock.ts";
 import { type ProberChild, startProberChild } from "./prober-child-process.ts";
 import type { AnswerOf, ProbeCall, ProbeKind, ProberReply, SubjectOf } from "./prober-protocol.ts";
 
@@ -54,9 +54,7 @@ interface Worker {
   silenceTimer: Timer | null;
 }
 
-interface ProbeQueueOptions {
-  readonly clock: Clock;
-  readonly logger: Logger;
+interface ProbeQueueOptions extends RuntimeTools {
   readonly checkDeadlineMs: number;
 }
 

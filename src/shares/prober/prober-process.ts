@@ -1,14 +1,11 @@
 // The daemon's side of the prober: turns calls into questions for its process.
 import { isIP } from "node:net";
-import type { Logger } from "../../runtime/log/log.ts";
-import type { Clock } from "../../runtime/time/clock.ts";
+import type { RuntimeTools } from "../../runtime/log/runtime-tools.ts";
 import { answerIn, type ProbeJob, ProbeQueue } from "./probe-queue.ts";
 import { type MountCheck, NO_LINK_ANSWER, type OpenFilesAnswer, type Prober } from "./prober.ts";
 import type { AnswerOf, ProbeKind, SubjectOf } from "./prober-protocol.ts";
 
-interface ProberOptions {
-  readonly clock: Clock;
-  readonly logger: Logger;
+interface ProberOptions extends RuntimeTools {
   /** A check without an answer for this long is late. Default 1,000 ms. */
   readonly checkDeadlineMs?: number;
   /** True: the process starts at once. Default: the process starts at the first question. */

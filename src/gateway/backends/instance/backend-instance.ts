@@ -1,10 +1,10 @@
 // The types of a backend instance: one connection to a server, with its lists and calls.
 
+import type { RuntimeTools } from "../../../runtime/log/runtime-tools.ts";
 import type { AnswerBudget } from "../../answers-in-flight.ts";
 import type { CallSignal } from "../../call-signal.ts";
 import type { Listings } from "../../catalog/catalog.ts";
 import type { CallHandle, ClientHandle } from "../../client-handle.ts";
-import type { GatewayTools } from "../../gateway-tools.ts";
 import type { JsonObject } from "../../json-rpc.ts";
 import type { McpLogLevel, SpokenVersion } from "../../protocol.ts";
 import type { OpenTransport, ServerQuirk, TransportFailure } from "../transports/backend-transport.ts";
@@ -77,7 +77,7 @@ export interface CallLoss {
   readonly wasSent: boolean;
 }
 
-export interface InstanceOptions extends GatewayTools {
+export interface InstanceOptions extends RuntimeTools {
   readonly id: number;
   readonly key: string;
   readonly backend: string;

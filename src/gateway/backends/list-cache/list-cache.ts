@@ -1,11 +1,11 @@
 // The list cache: what each server listed last, stored across restarts, so that its lists are served before the server
 // has answered.
 import { createHmac } from "node:crypto";
+import type { RuntimeTools } from "../../../runtime/log/runtime-tools.ts";
 import { parseExactly } from "../../../runtime/text/exact-json.ts";
 import { objectOf } from "../../../runtime/text/json-object.ts";
 import { ENTRY_LISTS, type ListFreshness, type Listings } from "../../catalog/catalog.ts";
 import { type FaultyTools, faultyTools, remember } from "../../catalog/schema-verdicts.ts";
-import type { GatewayTools } from "../../gateway-tools.ts";
 import { isJsonObject, type JsonObject, jsonLength, jsonOf } from "../../json-rpc.ts";
 import { NO_PIN_STORE, type PinStore } from "../../pins/pin-store.ts";
 import { type ReadValue, StoredValue } from "../../pins/stored-value.ts";
@@ -48,7 +48,7 @@ export interface ListStore extends PinStore {
 
 const NO_LIST_STORE: ListStore = { ...NO_PIN_STORE, secret: async () => null };
 
-interface RememberedOptions extends GatewayTools {
+interface RememberedOptions extends RuntimeTools {
   /** Absent: lists are remembered until the process ends. */
   readonly listStore?: ListStore;
 }

@@ -1,5 +1,5 @@
 // What a backend needs from the daemon and the pool.
-import type { GatewayTools } from "../../gateway-tools.ts";
+import type { RuntimeTools } from "../../../runtime/log/runtime-tools.ts";
 import type { GatewayTransition } from "../../gateway-transitions.ts";
 import type { JsonObject } from "../../json-rpc.ts";
 import type { McpLogLevel } from "../../protocol.ts";
@@ -21,7 +21,7 @@ export interface RouteOverrides {
   whenWritten(): Promise<unknown>;
 }
 
-export interface BackendTools extends GatewayTools {
+export interface BackendTools extends RuntimeTools {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** From now on the secret appears in no log line. */
   readonly redact: (secret: string) => void;

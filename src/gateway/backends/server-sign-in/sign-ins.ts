@@ -1,10 +1,10 @@
 // The OAuth tokens of all backends, shared by their links and renewed before they expire.
 import { createRedaction } from "../../../runtime/log/log-redaction.ts";
+import type { RuntimeTools } from "../../../runtime/log/runtime-tools.ts";
 import { shellCommand } from "../../../runtime/text/plain-text.ts";
 import { type BackoffMs, backoffMs } from "../../../runtime/time/backoff.ts";
 import { settlesWithin, type Timer } from "../../../runtime/time/clock.ts";
 import type { SecretStore } from "../../../secrets/secret-store.ts";
-import type { GatewayTools } from "../../gateway-tools.ts";
 import { BACKEND_CONDITIONS, type SignInNotice } from "../policy/condition-rows.ts";
 import { type TransportFailure, transportFailure } from "../transports/backend-transport.ts";
 import {
@@ -31,7 +31,7 @@ export interface SignInHome {
   readonly openStore: () => Promise<SecretStore>;
 }
 
-interface SignInsOptions extends GatewayTools, SignInHome {
+interface SignInsOptions extends RuntimeTools, SignInHome {
   readonly random: () => number;
   readonly onNotice: (backend: string) => void;
 }

@@ -1,7 +1,7 @@
 // Where a backend's tokens come from: a person's sign-in, or the gateway's client credentials.
 import { errorText, MountaineerError } from "../../../runtime/errors.ts";
 import { createRedaction } from "../../../runtime/log/log-redaction.ts";
-import type { GatewayTools } from "../../gateway-tools.ts";
+import type { RuntimeTools } from "../../../runtime/log/runtime-tools.ts";
 import type { ResolvedAuth } from "../transports/transport-authorization.ts";
 import { failed } from "./bounded-fetch.ts";
 import type { BearerChallenge } from "./challenge.ts";
@@ -37,7 +37,7 @@ export type TokenSource = (
   signal: AbortSignal,
 ) => Promise<TokenOutcome>;
 
-interface SourceOptions extends GatewayTools {
+interface SourceOptions extends RuntimeTools {
   readonly backend: string;
   readonly url: URL;
   readonly auth: ResolvedAuth | null;

@@ -3,10 +3,10 @@ import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import net, { isIPv4, Server as NetServer, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { errorText, systemErrorCode } from "../../../runtime/errors.ts";
+import type { RuntimeTools } from "../../../runtime/log/runtime-tools.ts";
 import { connectionLimit } from "../../../runtime/process/connection-limit.ts";
 import { settlesWithin, type Timer } from "../../../runtime/time/clock.ts";
 import { createThrottle } from "../../../runtime/time/throttle.ts";
-import type { GatewayTools } from "../../gateway-tools.ts";
 import { BACKEND_UNAVAILABLE, errorReply, INVALID_REQUEST } from "../../json-rpc.ts";
 import { responseJson } from "../session/client-stream.ts";
 import { STALL_LIMIT_MS } from "../session/paced-writer.ts";
@@ -28,7 +28,7 @@ const BETWEEN_WARNINGS_MS = 60_000;
 /** How long a rollback waits for the requests that reached the new listener before it closes that listener, ms. */
 const ROLLBACK_GRACE_MS = 1_000;
 
-interface ListenerOptions extends GatewayTools {
+interface ListenerOptions extends RuntimeTools {
   /** A name or an IP address, without brackets. */
   readonly host: string;
   /** 0: any free port. */

@@ -1,14 +1,14 @@
 // Receives the body of a POST, and parses it.
 import { BodyIntake } from "../../../runtime/http/body-intake.ts";
+import type { RuntimeTools } from "../../../runtime/log/runtime-tools.ts";
 import { UNCOUNTED_BYTES } from "../../answers-in-flight.ts";
 import { principalKey } from "../../client-handle.ts";
-import type { GatewayTools } from "../../gateway-tools.ts";
 import type { FrontGateway } from "../session/front-contract.ts";
 import { type Incoming, readIncoming } from "../session/incoming.ts";
 import type { Refusal } from "./answer.ts";
 import type { AuthenticatedRequest, Exchange } from "./request.ts";
 
-interface IntakeOptions extends Pick<GatewayTools, "clock"> {
+interface IntakeOptions extends Pick<RuntimeTools, "clock"> {
   readonly bodyLimitBytes: () => number;
   /** False: the token was revoked while the body came, and the request is refused. */
   readonly isStillValid: (authenticated: AuthenticatedRequest) => boolean;

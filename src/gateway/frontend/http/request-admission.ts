@@ -3,9 +3,9 @@
 import type { IncomingMessage } from "node:http";
 import { createHostGuard } from "../../../runtime/http/host-guard.ts";
 import { WrongTokens } from "../../../runtime/http/wrong-tokens.ts";
+import type { RuntimeTools } from "../../../runtime/log/runtime-tools.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import { named, type Principal } from "../../client-handle.ts";
-import type { GatewayTools } from "../../gateway-tools.ts";
 import { LIMIT_REACHED, type RpcId, type RpcRequest } from "../../json-rpc.ts";
 import type { Authentication, RefusedAuthentication, ServedClient } from "../../middleware/middleware.ts";
 import type { RefusedRequest } from "../../middleware/refusal-audit.ts";
@@ -34,7 +34,7 @@ import {
 import type { StreamParts } from "./sse-stream.ts";
 
 /** What the parts of the HTTP front share. */
-export interface FrontTools extends GatewayTools {
+export interface FrontTools extends RuntimeTools {
   readonly gateway: FrontGateway;
   /** The daemons before and after this one; absent: there are none. */
   readonly others?: OtherDaemons | undefined;

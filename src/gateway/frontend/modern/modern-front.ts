@@ -1,8 +1,8 @@
 // Serves requests of protocol 2026-07-28, which have no session, for all transports.
 import { MountaineerError } from "../../../runtime/errors.ts";
+import type { RuntimeTools } from "../../../runtime/log/runtime-tools.ts";
 import { ShortLivedSet } from "../../../runtime/short-lived.ts";
 import { settlesWithin } from "../../../runtime/time/clock.ts";
-import type { GatewayTools } from "../../gateway-tools.ts";
 import {
   BACKEND_UNAVAILABLE,
   errorReply,
@@ -35,7 +35,7 @@ import { Listeners } from "./listeners.ts";
 import type { ModernRequest } from "./request.ts";
 import { StandInSessions } from "./stand-in-sessions.ts";
 
-interface ModernOptions extends GatewayTools {
+interface ModernOptions extends RuntimeTools {
   readonly gateway: FrontGateway;
   readonly suspension: CallSuspension;
 }

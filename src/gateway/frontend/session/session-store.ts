@@ -1,9 +1,9 @@
 // The sessions over HTTP. Those in use are in memory; any other is continued from its id, with what this daemon remembers of
 // it. The bounds of memory hold for each principal and for all.
 import { sha256Of } from "../../../runtime/files/sha256.ts";
+import type { RuntimeTools } from "../../../runtime/log/runtime-tools.ts";
 import { settlesWithin, type Timer } from "../../../runtime/time/clock.ts";
 import { mayResumeAs, type Principal, principalKey } from "../../client-handle.ts";
-import type { GatewayTools } from "../../gateway-tools.ts";
 import { jsonOf } from "../../json-rpc.ts";
 import { responseJson } from "./client-stream.ts";
 import type { FrontGateway } from "./front-contract.ts";
@@ -30,7 +30,7 @@ export const SESSION_LIMIT = 1_000;
 export const IDLE_LIMIT_MS = 24 * 3_600_000;
 const IDLE_CHECK_MS = 3_600_000;
 
-export interface StoreOptions extends GatewayTools {
+export interface StoreOptions extends RuntimeTools {
   readonly gateway: FrontGateway;
   readonly sessionKeys: () => SessionKeys;
   /** Absent: there are none. */

@@ -4,12 +4,12 @@ import { randomBytes } from "node:crypto";
 import { isAbsolute } from "node:path";
 import type { Duplex } from "node:stream";
 import { errorText } from "../../../runtime/errors.ts";
+import type { RuntimeTools } from "../../../runtime/log/runtime-tools.ts";
 import { ShortLivedMap } from "../../../runtime/short-lived.ts";
 import { objectOf } from "../../../runtime/text/json-object.ts";
 import { createLineSplitter } from "../../../runtime/text/line-splitter.ts";
 import { settlesWithin } from "../../../runtime/time/clock.ts";
 import type { Principal } from "../../client-handle.ts";
-import type { GatewayTools } from "../../gateway-tools.ts";
 import {
   errorReply,
   INTERNAL_ERROR,
@@ -61,7 +61,7 @@ const STOPPING = errorReply(INVALID_REQUEST, "the gateway is stopping");
 /** Time to write what is left when the stream ends. */
 const LAST_WRITE_MS = 1_000;
 
-interface LinesOptions extends GatewayTools {
+interface LinesOptions extends RuntimeTools {
   readonly gateway: FrontGateway;
   readonly modern: ModernFront;
   readonly principal: Principal;

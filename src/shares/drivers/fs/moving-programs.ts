@@ -3,9 +3,9 @@
 import { connectProgram, type ProgramConnection } from "../../../mount-program/program-connection.ts";
 import { whenAborted } from "../../../runtime/abort.ts";
 import { errorText } from "../../../runtime/errors.ts";
-import type { Logger } from "../../../runtime/log/log.ts";
+import type { RuntimeTools } from "../../../runtime/log/runtime-tools.ts";
 import { objectOf } from "../../../runtime/text/json-object.ts";
-import { type Clock, isoTime, settlesWithin } from "../../../runtime/time/clock.ts";
+import { isoTime, settlesWithin } from "../../../runtime/time/clock.ts";
 import type { Endpoint } from "../../program/arguments.ts";
 import { passwordOf, type SignIn } from "../../program/sign-in.ts";
 import { ROUTE_NAMES, type RouteName } from "../../share-spec.ts";
@@ -29,9 +29,7 @@ const CONNECT_AGAIN_MS = 250;
 /** A program that hears nothing for 3 s tries the routes itself. */
 const TRY_EVERY_MS = 2_000;
 
-interface ProgramsOptions {
-  readonly clock: Clock;
-  readonly logger: Logger;
+interface ProgramsOptions extends RuntimeTools {
   readonly home: string;
   /** False: another daemon tells the programs what to do. */
   readonly isInCharge: boolean;

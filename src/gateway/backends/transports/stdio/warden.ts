@@ -5,11 +5,11 @@ import { once } from "node:events";
 import type { Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { errorText, systemErrorCode } from "../../../../runtime/errors.ts";
+import type { RuntimeTools } from "../../../../runtime/log/runtime-tools.ts";
 import { verifiedPath } from "../../../../runtime/process/build-copy.ts";
 import { childEnvironment } from "../../../../runtime/process/child-process.ts";
 import { backoffMs } from "../../../../runtime/time/backoff.ts";
 import { settlesWithin, type Timer } from "../../../../runtime/time/clock.ts";
-import type { GatewayTools } from "../../../gateway-tools.ts";
 
 const RESTART_MS = { first: 100, most: 10_000 };
 /** A warden that lasted this long resets the backoff. */
@@ -21,7 +21,7 @@ const END_MS = 3_000;
 
 /** The warden process starts with the first backend. Disposing ends it and all process groups that it watches. */
 export class Warden implements AsyncDisposable {
-  readonly #options: GatewayTools;
+  readonly #options: RuntimeTools;
   readonly #groups = new Set<number>();
   #child: ChildProcess | null = null;
   #startedAtMs = 0;
@@ -29,7 +29,7 @@ export class Warden implements AsyncDisposable {
   #restartTimer: Timer | null = null;
   #disposed = false;
 
-  constructor(options: GatewayTools) {
+  constructor(options: RuntimeTools) {
     this.#options = options;
   }
 

@@ -3,8 +3,8 @@
 // speak 2025-11-25 and 2026-07-28 are used in 2025-11-25, because the SDKs of today refuse a tool's questions after a
 // start in 2026-07-28. HTTP servers that speak both versions are used in each client's own version.
 import { dropOldest } from "../../../../runtime/bounded-map.ts";
+import type { RuntimeTools } from "../../../../runtime/log/runtime-tools.ts";
 import type { CallerMarks } from "../../../caller-marks.ts";
-import type { GatewayTools } from "../../../gateway-tools.ts";
 import {
   classifyMessage,
   errorReply,
@@ -51,7 +51,7 @@ const NOT_MODERN = transportFailure(
 const REINITIALIZED = transportFailure("closed", "the server was initialized again");
 const SUBSCRIPTION_METHODS: ReadonlySet<string> = new Set(["resources/subscribe", "resources/unsubscribe"]);
 
-interface VersionAdapterOptions extends GatewayTools {
+interface VersionAdapterOptions extends RuntimeTools {
   readonly backend: string;
   /** Identifies the connection. What the link learns about the server is kept in `memory` under this key. */
   readonly key: string;
