@@ -9,6 +9,7 @@ import {
   MountaineerError,
   recoverFrom,
   systemErrorCode,
+  valueOr,
 } from "../runtime/errors.ts";
 import { entryExists } from "../runtime/files/durable-file.ts";
 import { requireResponsiveDisk } from "../runtime/process/responsive-disk.ts";
@@ -39,21 +40,8 @@ type Environment = Readonly<Record<string, string | undefined>>;
 const FILE_NAMES: readonly string[] = ["config.toml", "config.yaml", "config.yml"];
 
 function loginName(environment: Environment): string {
-  try {
-    return userInfo().username;
-  } catch {
-    // The user id has no entry in the user database, as in many containers.
-    return environment["USER"] || environment["LOGNAME"] || "guest";
-  }
-}
-
-function databaseHome(): string {
-  try {
-    return homedir() || userInfo().homedir;
-  } catch {
-    // Containers set HOME to this for a user id without an entry.
-    return "/";
-  }
+  // It throws if the user id has no entry in the user database, as in many containers.
+  return valueOr(() => userInfo().username, environment["USER"] || environment["LOGNAME"] || "guest");
 }
 
 /** Finds the home (`$MOUNTAINEER_HOME`, else `~/.mountaineer`) and the machine's defaults. Reads no file. */
@@ -62,7 +50,9 @@ export function findHomeContext(
   platform: NodeJS.Platform = process.platform,
 ): HomeContext {
   // If HOME is empty, homedir() returns "", which would be the working directory.
-  const userHome = resolve(environment["HOME"] || databaseHome());
+  // Containers set HOME to "/" for a user id without an entry in the user database.
+  const inDatabase = () => valueOr(() => homedir() || userInfo().homedir, "/");
+  const userHome = resolve(environment["HOME"] || inDatabase());
   const chosen = environment["MOUNTAINEER_HOME"];
   const home = chosen ? resolve(expandPath(chosen, userHome)) : join(userHome, USUAL_HOME_NAME);
   const machineName = machineNameOf(hostname());

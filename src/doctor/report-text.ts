@@ -14,7 +14,7 @@ import type { MountaineerConfig } from "../config/snapshot.ts";
 import { logFilePath } from "../daemon/compose/log-settings.ts";
 import { homeSecrets } from "../daemon/compose/stored-secrets.ts";
 import { createMountProgram } from "../mount-program/mount-program.ts";
-import { errorText, MountaineerError } from "../runtime/errors.ts";
+import { errorText, MountaineerError, valueOr } from "../runtime/errors.ts";
 import { noopLogger } from "../runtime/log/log.ts";
 import { createRedaction } from "../runtime/log/log-redaction.ts";
 import { runCommand } from "../runtime/process/child-process.ts";
@@ -185,11 +185,7 @@ function isPlain(address: string): boolean {
 }
 
 function loginName(): string | null {
-  try {
-    return userInfo().username;
-  } catch {
-    return null;
-  }
+  return valueOr(() => userInfo().username, null);
 }
 
 async function versionOf(program: string, option: string, signal: AbortSignal): Promise<string> {

@@ -1,6 +1,7 @@
 // The messages of JSON-RPC 2.0 and our error codes. Unknown members are kept and passed on, so that features
 // of MCP that the gateway does not know work.
 
+import { valueOr } from "../runtime/errors.ts";
 import { isUnreadable, writeJson } from "../runtime/json/large-json.ts";
 import { memoized } from "../runtime/memo.ts";
 import { isRawNumber, type RawNumber } from "../runtime/text/exact-json.ts";
@@ -80,11 +81,7 @@ export function isWritable(value: unknown, levels: number = MOST_LEVELS): boolea
 
 /** Returns null if the value is nested too deep, or if its JSON is longer than a string may be. */
 export function jsonOf(value: unknown): string | null {
-  try {
-    return writeJson(value);
-  } catch {
-    return null;
-  }
+  return valueOr(() => writeJson(value), null);
 }
 
 /** In characters; infinite if the value has no JSON. */

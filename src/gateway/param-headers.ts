@@ -1,5 +1,6 @@
 // Arguments that clients of 2026-07-28 repeat in headers, so that proxies can route by them: finds their declarations in a
 // tool's schema, and encodes the values.
+import { valueOr } from "../runtime/errors.ts";
 import { trimEnd } from "../runtime/text/trim-end.ts";
 import { isJsonObject, type JsonObject } from "./json-rpc.ts";
 
@@ -125,9 +126,5 @@ export function decodeHeader(value: string): string | null {
   const encoded = ENCODED.exec(text)?.[1];
   if (encoded === undefined) return text;
   if (!BASE64.test(encoded)) return null;
-  try {
-    return strictUtf8.decode(Buffer.from(encoded, "base64"));
-  } catch {
-    return null;
-  }
+  return valueOr(() => strictUtf8.decode(Buffer.from(encoded, "base64")), null);
 }

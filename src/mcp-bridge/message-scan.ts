@@ -1,4 +1,5 @@
 // The id and the method of each message in a line of JSON-RPC, found while the line passes, whatever its length.
+import { valueOr } from "../runtime/errors.ts";
 import { JsonScan } from "../runtime/json/json-scan.ts";
 import { isRawNumber, parseExactly } from "../runtime/text/exact-json.ts";
 import { isObject, type JsonMembers } from "../runtime/text/json-object.ts";
@@ -46,10 +47,6 @@ export function messagesOf(line: Buffer): (index: number) => JsonMembers {
 }
 
 function readMessages(line: Buffer): readonly JsonMembers[] {
-  try {
-    const value = parseExactly(line.toString("utf8"));
-    return (Array.isArray(value) ? value : [value]).filter(isObject);
-  } catch {
-    return [];
-  }
+  const value = valueOr(() => parseExactly(line.toString("utf8")), []);
+  return (Array.isArray(value) ? value : [value]).filter(isObject);
 }

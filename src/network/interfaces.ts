@@ -1,5 +1,6 @@
 // The machine's network interfaces, and by which of them a host is reached.
 import { networkInterfaces } from "node:os";
+import { valueOr } from "../runtime/errors.ts";
 import type { Clock } from "../runtime/time/clock.ts";
 import { formatIp, type IpAddress, inPrefix, isLinkLocalIpv6, parseIp } from "./ip-address.ts";
 
@@ -36,13 +37,9 @@ export function createInterfaceReader(clock: Clock) {
 
 /** Reads the system's interfaces now; an empty snapshot when the system refuses. */
 export function readInterfaces(nowMs: number): InterfaceSnapshot {
-  try {
-    return snapshotOf(networkInterfaces(), nowMs);
-  } catch {
-    // getifaddrs fails only when the system is out of descriptors or memory. Probes then leave the choice of
-    // interface to the system.
-    return snapshotOf({}, nowMs);
-  }
+  // getifaddrs fails only when the system is out of descriptors or memory. Probes then leave the choice of
+  // interface to the system.
+  return valueOr(() => snapshotOf(networkInterfaces(), nowMs), snapshotOf({}, nowMs));
 }
 
 type SystemInterfaces = Readonly<

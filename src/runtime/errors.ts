@@ -122,6 +122,15 @@ export function recoverFrom<Value = undefined>(
   };
 }
 
+/** Returns what `read` returns; `otherwise` if it throws. */
+export function valueOr<Value, Otherwise>(read: () => Value, otherwise: Otherwise): Value | Otherwise {
+  try {
+    return read();
+  } catch {
+    return otherwise;
+  }
+}
+
 export function errorText(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

@@ -3,7 +3,7 @@
 
 import { access } from "node:fs/promises";
 import { join } from "node:path";
-import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
+import { errorText, MountaineerError, systemErrorCode, valueOr } from "../runtime/errors.ts";
 import { keepPrivateFile, readIfPresent } from "../runtime/files/durable-file.ts";
 import { jsonObject } from "../runtime/text/json-object.ts";
 import { parseJson } from "../runtime/text/parse-json.ts";
@@ -224,11 +224,7 @@ function sealed(
 }
 
 function claimedIn(text: string | null): unknown {
-  try {
-    return text === null ? null : parseJson(text.slice(text.indexOf("\n") + 1));
-  } catch {
-    return null;
-  }
+  return valueOr(() => (text === null ? null : parseJson(text.slice(text.indexOf("\n") + 1))), null);
 }
 
 function unanswered(reason: string, hint: string): MountaineerError {

@@ -1,4 +1,5 @@
 // The source of an SMB mount: `//[domain;][user[:password]@]host[:port]/share[/path]`.
+import { valueOr } from "../runtime/errors.ts";
 import { trimEnd } from "../runtime/text/trim-end.ts";
 import type { RouteSpec } from "./share-spec.ts";
 
@@ -66,11 +67,7 @@ function parseAddress(text: string): { host: string; port: number } | null {
 
 /** Decodes percent escapes; returns the text unchanged if its percent signs are not escapes. */
 export function percentDecoded(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
+  return valueOr(() => decodeURIComponent(text), text);
 }
 
 /** Returns the same key for all names that a server treats as one share. */

@@ -1,5 +1,6 @@
 // The fields of a form, made from a tool's JSON Schema. A part that a form cannot express becomes one field
 // of JSON. Pure.
+import { valueOr } from "../../runtime/errors.ts";
 import { isObject } from "../../runtime/text/json-object.ts";
 
 /** A JSON Schema, or a part of one, as a server sent it. */
@@ -138,13 +139,8 @@ function pointed(root: Schema, reference: string): Schema | null {
   if (!reference.startsWith("#/")) return null;
   let at: unknown = root;
   for (const part of reference.slice(2).split("/")) {
-    let name: string;
-    try {
-      name = decodeURIComponent(part).replaceAll("~1", "/").replaceAll("~0", "~");
-    } catch {
-      return null;
-    }
-    if (!isObject(at) || !Object.hasOwn(at, name)) return null;
+    const name = valueOr(() => decodeURIComponent(part).replaceAll("~1", "/").replaceAll("~0", "~"), null);
+    if (name === null || !isObject(at) || !Object.hasOwn(at, name)) return null;
     at = at[name];
   }
   return isObject(at) ? at : null;

@@ -1,7 +1,7 @@
 // The commands about programs that use MCP: `clients`, `import`, `connect` and `mcp`.
 
 import { CLIENT_NAMES, CLIENTS, type ClientName } from "../../clients/client.ts";
-import { MountaineerError } from "../../runtime/errors.ts";
+import { MountaineerError, valueOr } from "../../runtime/errors.ts";
 import { printable, shellWord } from "../../runtime/text/plain-text.ts";
 import { openWithoutDaemon } from "../in-process/open.ts";
 import { command, type GroupedCommands } from "../input/command.ts";
@@ -227,7 +227,9 @@ export const mcpCommand = command("mcp", {
     const { stdin, stdout } = process;
     if (stdin.isTTY) context.notify("this speaks MCP with a program; Ctrl-D ends it");
     const ends = { input: stdin, output: stdout, signal: context.signal };
-    const means = { find: () => findDaemon(context), notify: context.notify, group, folder: workingFolder() };
+    // It throws if the folder is gone.
+    const workingFolder = valueOr(() => process.cwd(), null);
+    const means = { find: () => findDaemon(context), notify: context.notify, group, folder: workingFolder };
     await withDaemonOr(
       context,
       "look",
@@ -246,15 +248,6 @@ export const mcpCommand = command("mcp", {
     return 0;
   },
 });
-
-/** Null: the folder is gone. */
-function workingFolder(): string | null {
-  try {
-    return process.cwd();
-  } catch {
-    return null;
-  }
-}
 
 function groupNeedsDaemon(): MountaineerError {
   return new MountaineerError("daemon_unreachable", "no daemon runs, and only a daemon serves a group", {

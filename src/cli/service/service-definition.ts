@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { delimiter, dirname, isAbsolute } from "node:path";
 import { findHomeContext } from "../../config/home-context.ts";
 import { isUsualHome } from "../../config/values/paths.ts";
-import { MountaineerError } from "../../runtime/errors.ts";
+import { MountaineerError, valueOr } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import type { CommandContext } from "../input/command.ts";
 import { launcherPath, packageRoot } from "../input/launcher-path.ts";
@@ -76,7 +76,7 @@ export function servicePath(
   const folders = path.split(delimiter).flatMap((folder) => {
     if (!isAbsolute(folder) || folder.endsWith("/node_modules/.bin") || /[\p{Cc}]/u.test(folder)) return [];
     if (!isPassing(folder, environment)) return [folder];
-    const real = realPath(folder);
+    const real = valueOr(() => realpathSync(folder), null);
     if (real !== null && !isPassing(real, environment)) return [real];
     left.push(folder);
     return [];
@@ -104,14 +104,6 @@ function isPassing(folder: string, environment: Environment): boolean {
     [XDG_RUNTIME_DIR, VIRTUAL_ENV, APPDIR].some((root) => isBelow(folder, root)) ||
     ["/run/user", "/tmp", "/var/tmp", tmpdir()].some((root) => isBelow(folder, root) && !isBelow(HOME, root))
   );
-}
-
-function realPath(folder: string): string | null {
-  try {
-    return realpathSync(folder);
-  } catch {
-    return null;
-  }
 }
 
 function shortDigest(text: string): string {

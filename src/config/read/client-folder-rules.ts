@@ -2,6 +2,7 @@
 // only in shapes that name their server whatever the folder holds, and with options that are known to look for no code.
 import { realpathSync } from "node:fs";
 import { basename } from "node:path";
+import { valueOr } from "../../runtime/errors.ts";
 import { CLIENT_FOLDER } from "../schema/value-types.ts";
 import type { Finding, KeyPath } from "../values/mistakes.ts";
 import { asTable, has, invalidValue, listIn, type Table, unexpectedKey } from "./tables.ts";
@@ -138,11 +139,7 @@ function runsOthers(named: string): boolean {
 
 /** The file that a link leads to; the path itself if that cannot be read. */
 function realFile(path: string): string {
-  try {
-    return path.startsWith("/") ? realpathSync(path) : path;
-  } catch {
-    return path;
-  }
+  return valueOr(() => (path.startsWith("/") ? realpathSync(path) : path), path);
 }
 
 /** A path below the folder where the program starts, or one after `--option=`. */

@@ -1,4 +1,5 @@
 // The file's bytes as text: decoding, size limits that apply before parsing, and positions in the text.
+import { valueOr } from "../../runtime/errors.ts";
 import type { IssueDetail, KeyPath } from "../values/mistakes.ts";
 
 /** The size limit of a file. A thousand shares take about 250 KB. */
@@ -38,12 +39,7 @@ type DecodedText =
 
 /** `stream`: the last character may be unfinished. */
 function decodes(bytes: Uint8Array, stream: boolean): boolean {
-  try {
-    new TextDecoder("utf-8", { fatal: true }).decode(bytes, { stream });
-    return true;
-  } catch {
-    return false;
-  }
+  return valueOr(() => new TextDecoder("utf-8", { fatal: true }).decode(bytes, { stream }), null) !== null;
 }
 
 /** The length of the longest valid prefix of the bytes; of all of them if only the last character is unfinished. */

@@ -1,7 +1,7 @@
 // Loop guard: a gateway refuses to run if one of its own backends has started it. Without the guard, `mountaineer
 // mcp` as a backend would start the same gateway endlessly while no daemon runs.
 
-import { MountaineerError } from "../../runtime/errors.ts";
+import { MountaineerError, valueOr } from "../../runtime/errors.ts";
 import { parseJson } from "../../runtime/text/parse-json.ts";
 
 const VARIABLE = "MOUNTAINEER_WITHIN";
@@ -25,10 +25,6 @@ export function requireNoOwnBackend(configPath: string, environment: Environment
 
 /** The configurations of the gateways that this process descends from, outermost first. */
 function lineageOf(environment: Environment): readonly string[] {
-  try {
-    const value: unknown = parseJson(environment[VARIABLE] ?? "[]");
-    return Array.isArray(value) ? value.filter((path) => typeof path === "string") : [];
-  } catch {
-    return [];
-  }
+  const value = valueOr(() => parseJson(environment[VARIABLE] ?? "[]"), []);
+  return Array.isArray(value) ? value.filter((path) => typeof path === "string") : [];
 }

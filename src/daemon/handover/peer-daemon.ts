@@ -13,6 +13,7 @@ import {
   isJsonObject,
   type Reply,
 } from "../../gateway/json-rpc.ts";
+import { valueOr } from "../../runtime/errors.ts";
 import { parseExactly } from "../../runtime/text/exact-json.ts";
 import { type Clock, resultWithin } from "../../runtime/time/clock.ts";
 import type { PassedMessage } from "./handover-messages.ts";
@@ -179,18 +180,10 @@ function replyIn(text: string): Reply {
 
 /** The parsed text; null if it is not JSON. */
 function parsed(text: string): unknown {
-  try {
-    return parseExactly(text);
-  } catch {
-    return null;
-  }
+  return valueOr(() => parseExactly(text), null);
 }
 
 /** The value as JSON; null if it is nested too deep, or too long. */
 function json(value: unknown): string | null {
-  try {
-    return JSON.stringify(value);
-  } catch {
-    return null;
-  }
+  return valueOr(() => JSON.stringify(value), null);
 }

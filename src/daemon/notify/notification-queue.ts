@@ -129,12 +129,19 @@ function oneText({ kind, share, detail, preferred }: Waiting): Notification {
   }
 }
 
-function manyText({ kind, detail, preferred }: Waiting, all: readonly Waiting[]): Notification {
-  const list = firstNames(all, ({ share }) => shownName(share), NAMES_SHOWN);
-  if (kind === "questions") return { title: `${all.length} calls wait for your answer`, body: list };
-  return kind === "failover"
-    ? { title: `${all.length} shares ${overRoute(detail, preferred)}`, body: list }
-    : { title: `${sentence(preferred)} is ready for ${all.length} shares`, body: list };
+function manyText(first: Waiting, all: readonly Waiting[]): Notification {
+  const { kind, detail, preferred } = first;
+  const body = firstNames(all, ({ share }) => shownName(share), NAMES_SHOWN);
+  switch (kind) {
+    case "failover":
+      return { title: `${all.length} shares ${overRoute(detail, preferred)}`, body };
+    case "tbReady":
+      return { title: `${sentence(preferred)} is ready for ${all.length} shares`, body };
+    case "questions":
+      return { title: `${all.length} calls wait for your answer`, body };
+    case "configRejected":
+      return oneText(first);
+  }
 }
 
 /** A phrase that fits one share as well as several. */

@@ -4,7 +4,7 @@ import { headers, type NatsConnection, PermissionViolationError } from "@nats-io
 import type { FleetCheckReport } from "../../api/contract/fleet.ts";
 import type { FleetConfig } from "../../config/snapshot.ts";
 import { unlessAborted } from "../../runtime/abort.ts";
-import { MountaineerError } from "../../runtime/errors.ts";
+import { MountaineerError, valueOr } from "../../runtime/errors.ts";
 import { readIfPresent } from "../../runtime/files/durable-file.ts";
 import { type Clock, isoTime, settlesWithin } from "../../runtime/time/clock.ts";
 import {
@@ -54,11 +54,7 @@ async function probed(options: CheckOptions, use: MachineUse, signal: AbortSigna
 async function validUntil(path: string | null): Promise<string | null> {
   const text = path === null ? null : await readIfPresent(path).catch(() => null);
   const ends = (text ?? "").match(CERTIFICATES)?.flatMap((pem) => {
-    try {
-      return [new X509Certificate(pem).validToDate.getTime()];
-    } catch {
-      return [];
-    }
+    return valueOr(() => [new X509Certificate(pem).validToDate.getTime()], []);
   });
   return ends === undefined || ends.length === 0 ? null : isoTime(Math.min(...ends));
 }

@@ -1,6 +1,7 @@
 // Finds what keeps a tool's JSON Schema from being compiled. Clients on the official SDK compile each `outputSchema` (with
 // ajv 8, not strict) when they list tools, and lose the whole list for one that fails; model APIs refuse a request for an
 // input schema that fails. The rules are ajv's; the test compares them with ajv itself. Pure.
+import { valueOr } from "../../runtime/errors.ts";
 import { TEXT_BOUNDS } from "../../runtime/text/bounds.ts";
 import { isRawNumber } from "../../runtime/text/exact-json.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
@@ -293,11 +294,7 @@ function unescaped(part: string): string {
 }
 
 function decoded(part: string): string {
-  try {
-    return decodeURIComponent(part);
-  } catch {
-    return part;
-  }
+  return valueOr(() => decodeURIComponent(part), part);
 }
 
 function memberOf(value: unknown, key: string): unknown {

@@ -1,5 +1,6 @@
 // Arguments that the configuration sets for a tool: they are in every call, and clients do not see them. Pure.
 import { isDeepStrictEqual } from "node:util";
+import { valueOr } from "../../runtime/errors.ts";
 import { isUnreadable } from "../../runtime/json/large-json.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 import { copyOf } from "./copies.ts";
@@ -74,11 +75,7 @@ function isUsedElsewhere(name: string, schema: JsonObject, properties: JsonObjec
 
 /** A reference without the escapes of JSON pointers in URIs; one that cannot be decoded counts as a reference to anything. */
 function decoded(reference: string): string {
-  try {
-    return decodeURIComponent(reference).replaceAll("~1", "/").replaceAll("~0", "~");
-  } catch {
-    return "#";
-  }
+  return valueOr(() => decodeURIComponent(reference).replaceAll("~1", "/").replaceAll("~0", "~"), "#");
 }
 
 /** The params of a call with the arguments that are set and not given. */

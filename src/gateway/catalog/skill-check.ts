@@ -1,4 +1,5 @@
 // Checks skills (extension io.modelcontextprotocol/skills, SEP-2640) against the rules of strict hosts. Pure.
+import { valueOr } from "../../runtime/errors.ts";
 import { TEXT_BOUNDS } from "../../runtime/text/bounds.ts";
 import { isRawNumber } from "../../runtime/text/exact-json.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
@@ -70,11 +71,7 @@ function frontmatterFault(frontmatter: unknown, uri: string): string | null {
 
 function lastSegment(root: string): string {
   const segment = root.slice(root.lastIndexOf("/") + 1);
-  try {
-    return decodeURIComponent(segment);
-  } catch {
-    return segment;
-  }
+  return valueOr(() => decodeURIComponent(segment), segment);
 }
 
 /** Returns null if the skill must be withheld. */

@@ -1,6 +1,6 @@
 // Gives every request a well-formed reply: an exception or a malformed reply becomes an internal error for
 // the client and a line in the log. Registered secrets are removed from errors.
-import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import { errorText, MountaineerError, valueOr } from "../../runtime/errors.ts";
 import { writeJson } from "../../runtime/json/large-json.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { parseExactly } from "../../runtime/text/exact-json.ts";
@@ -75,16 +75,13 @@ function withoutSecrets(reply: { readonly error: RpcError }, clean: (text: strin
   const text = data === undefined ? undefined : writeJson(data, false);
   const cleanText = text === undefined ? undefined : clean(text);
   if (cleanMessage === message && cleanText === text) return reply;
-  return errorReply(code, cleanMessage, cleanText === undefined ? undefined : parsedOrText(cleanText));
-}
-
-/** Falls back to the text: replacing a secret that is a number makes invalid JSON. */
-function parsedOrText(json: string): unknown {
-  try {
-    return parseExactly(json);
-  } catch {
-    return json;
-  }
+  if (cleanText === undefined) return errorReply(code, cleanMessage, undefined);
+  // Where a number was a secret, the text is not JSON.
+  return errorReply(
+    code,
+    cleanMessage,
+    valueOr(() => parseExactly(cleanText), cleanText),
+  );
 }
 
 /** Keeps the usable members of a malformed error. */

@@ -221,11 +221,7 @@ export class Gateway implements AsyncDisposable {
 
   /** Saves what the next daemon needs. Resolves when pins, names and lists are written. */
   async save(): Promise<void> {
-    await Promise.all([
-      this.#pins.storedBook.flush(),
-      this.#names.storedNames.flush(),
-      this.#lists.storedBook.flush(),
-    ]);
+    await Promise.all(this.#books.map((book) => book.flush()));
   }
 
   /**
@@ -411,6 +407,10 @@ export class Gateway implements AsyncDisposable {
     return this.#ending;
   }
 
+  get #books() {
+    return [this.#pins.storedBook, this.#names.storedNames, this.#lists.storedBook];
+  }
+
   get #server(): NonNullable<GatewayConfig["server"]> {
     return this.serving.rules.config.server ?? SERVER_DEFAULT;
   }
@@ -505,11 +505,8 @@ export class Gateway implements AsyncDisposable {
     this.clients[Symbol.dispose]();
     this.serving[Symbol.dispose]();
     this.serving.refusals.writeCounts();
-    await Promise.all([
-      this.#pins.storedBook[Symbol.asyncDispose](),
-      this.#names.storedNames[Symbol.asyncDispose](),
-      this.#lists[Symbol.asyncDispose](),
-    ]);
+    await this.save();
+    await Promise.all(this.#books.map((book) => book[Symbol.asyncDispose]()));
     await closeRules(this.serving.rules, null);
   }
 }

@@ -1,4 +1,5 @@
 // The actions of the menu as data, and as text where only text can pass (a menu's command line).
+import { valueOr } from "../../runtime/errors.ts";
 
 export type MenuAction =
   /** Runs the action of `actionsFor` that has this id. */
@@ -51,9 +52,5 @@ function encodePart(text: string): string {
 }
 
 function decodeWord(part: string): string | null {
-  try {
-    return decodeURIComponent(part);
-  } catch {
-    return null;
-  }
+  return valueOr(() => decodeURIComponent(part), null);
 }

@@ -200,7 +200,8 @@ function writerOf(name: string, fileName: string): number | null {
   return match?.[1] === undefined ? null : Number(match[1]);
 }
 
-function mayRun(pid: number): boolean {
+/** False only if there certainly is no such process. */
+export function mayRun(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return true;

@@ -19,7 +19,8 @@ import {
 import { registerHooks } from "node:module";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { errorText, MountaineerError, recoverFrom } from "../errors.ts";
+import { errorText, MountaineerError, recoverFrom, valueOr } from "../errors.ts";
+import { mayRun } from "../files/durable-file.ts";
 import { sha256Of } from "../files/sha256.ts";
 
 /** The folder in the home; in it, one folder for each daemon, named by its process id. */
@@ -211,7 +212,7 @@ async function filesBelow(folder: string): Promise<string[]> {
 async function removeLeftovers(folder: string): Promise<void> {
   const names = await readdir(folder).catch(() => []);
   for (const name of names)
-    if (Number(name) === process.pid || !isAlive(Number(name))) await removeCopy(folder, name);
+    if (Number(name) === process.pid || !mayRun(Number(name))) await removeCopy(folder, name);
 }
 
 /** Removes a daemon's folder if it is one, and has nothing in it but what the daemon copied. Never follows a link. */
@@ -236,15 +237,6 @@ function cloneFile(from: string, to: string): Promise<void> {
   return copyFile(from, to, constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL);
 }
 
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return error instanceof Error && "code" in error && error.code === "EPERM";
-  }
-}
-
 function isSameFile(one: Stats, other: Stats | undefined): boolean {
   return (
     one.dev === other?.dev &&
@@ -256,11 +248,7 @@ function isSameFile(one: Stats, other: Stats | undefined): boolean {
 
 /** Synchronous, because imports are. The largest file of a build has a megabyte. */
 function hasDigest(path: string, sha256: string | undefined): boolean {
-  try {
-    return sha256Of(readFileSync(path)) === sha256;
-  } catch {
-    return false;
-  }
+  return valueOr(() => sha256Of(readFileSync(path)) === sha256, false);
 }
 
 function changedError(copy: string): MountaineerError {

@@ -1,6 +1,7 @@
 // The daemon's end of the two pipes to `bin/service-keeper.sh`, the main process of the service.
 import { constants, fstatSync, openSync, writeSync } from "node:fs";
 import { Socket } from "node:net";
+import { valueOr } from "../errors.ts";
 
 /** Descriptors of the pipes, as in the script. */
 const EXIT_CODES = 3;
@@ -72,9 +73,5 @@ function receiveSignals(): Socket {
 }
 
 function isPipe(descriptor: number): boolean {
-  try {
-    return fstatSync(descriptor).isFIFO();
-  } catch {
-    return false;
-  }
+  return valueOr(() => fstatSync(descriptor).isFIFO(), false);
 }

@@ -1,5 +1,6 @@
 // Whether a process belongs to one of our process groups: it is in the group, or descends from the group's leader.
 import { readFileSync } from "node:fs";
+import { valueOr } from "../../runtime/errors.ts";
 import { runCommand } from "../../runtime/process/child-process.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 
@@ -29,15 +30,11 @@ export function isOfGroups(pid: number, leaders: ReadonlySet<number>, kinOf: Fam
 /** Reads the parents and groups of processes from /proc. Such a read does not wait for any process. */
 export function kinInProc(procFolder: string): FamilyOf {
   return (pid) => {
-    try {
-      const stat = readFileSync(`${procFolder}/${pid}/stat`, "utf8");
-      // The process's name is in brackets and may hold anything, so the fields are read after the last
-      // bracket.
-      const [, parent, group] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-      return { parent: Number(parent), group: Number(group) };
-    } catch {
-      return null;
-    }
+    const stat = valueOr(() => readFileSync(`${procFolder}/${pid}/stat`, "utf8"), null);
+    if (stat === null) return null;
+    // The process's name is in brackets and may hold anything, so the fields are read after the last bracket.
+    const [, parent, group] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return { parent: Number(parent), group: Number(group) };
   };
 }
 

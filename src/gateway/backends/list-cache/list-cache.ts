@@ -1,6 +1,7 @@
 // The list cache: what each server listed last, stored across restarts, so that its lists are served before the server
 // has answered.
 import { createHmac } from "node:crypto";
+import { valueOr } from "../../../runtime/errors.ts";
 import type { RuntimeTools } from "../../../runtime/log/runtime-tools.ts";
 import { parseExactly } from "../../../runtime/text/exact-json.ts";
 import { objectOf } from "../../../runtime/text/json-object.ts";
@@ -133,11 +134,6 @@ export class ListCache {
     return createHmac("sha256", this.#secret).update(`PYTHONHASHSEED ${backend}`).digest().readUInt32BE();
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.storedBook.flush();
-    await this.storedBook[Symbol.asyncDispose]();
-  }
-
   async #requestSecret(): Promise<void> {
     this.#secret ??= await this.#store.secret().catch(() => null);
   }
@@ -223,7 +219,7 @@ function readBook(value: unknown): Book | null {
 /** Null: another version wrote the record. */
 function readRecord({ askedAtMs, text }: StoredRecord): ServerLists | null {
   if (text === "" || text.length > LONGEST_RECORD) return null;
-  const record = objectOf(parsed(text));
+  const record = objectOf(valueOr(() => parseExactly(text), null));
   const initialized = readInitialized(record["initialized"]);
   const listings = readListings(record["listings"]);
   const { freshness, faulty } = record;
@@ -232,14 +228,6 @@ function readRecord({ askedAtMs, text }: StoredRecord): ServerLists | null {
   // The seal proves that this program wrote freshness and verdicts, so their members have their types.
   remember(listings.tools, faulty as FaultyTools);
   return { initialized, listings, freshness: freshness as ListFreshness, askedAtMs };
-}
-
-function parsed(text: string): unknown {
-  try {
-    return parseExactly(text);
-  } catch {
-    return null;
-  }
 }
 
 function readInitialized(value: unknown): InitializeResult | null {

@@ -2,6 +2,7 @@
 // folder in which the client was started. Nothing is looked up here: the launcher checks the folder.
 import { isAbsolute } from "node:path";
 import { fileURLToPath } from "node:url";
+import { valueOr } from "../../../runtime/errors.ts";
 import { type Clock, settlesWithin } from "../../../runtime/time/clock.ts";
 import type { CallSignal } from "../../call-signal.ts";
 import type { ClientHandle } from "../../client-handle.ts";
@@ -45,11 +46,7 @@ function firstRoot(reply: Reply | null): string | null {
 
 function pathOf(uri: unknown): string | null {
   if (typeof uri !== "string" || !uri.startsWith("file://")) return null;
-  try {
-    const path = fileURLToPath(uri);
-    return isAbsolute(path) && path.length <= LONGEST_PATH && !/\p{Cc}/u.test(path) ? path : null;
-  } catch {
-    // The URI names a host, or is not a valid one.
-    return null;
-  }
+  // It throws if the URI names a host, or is not a valid one.
+  const path = valueOr(() => fileURLToPath(uri), "");
+  return isAbsolute(path) && path.length <= LONGEST_PATH && !/\p{Cc}/u.test(path) ? path : null;
 }

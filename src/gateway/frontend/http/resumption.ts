@@ -3,6 +3,7 @@
 import { randomBytes } from "node:crypto";
 import type { ServerResponse } from "node:http";
 import { ofLargest } from "../../../runtime/bounded-map.ts";
+import { valueOr } from "../../../runtime/errors.ts";
 import { parseExactly } from "../../../runtime/text/exact-json.ts";
 import type { Timer } from "../../../runtime/time/clock.ts";
 import { principalKey } from "../../client-handle.ts";
@@ -336,10 +337,6 @@ function idTextOf(id: RpcId): string {
 }
 
 function idOf(idText: string): RpcId | null {
-  try {
-    const id = parseExactly(Buffer.from(idText, "base64url").toString("utf8"));
-    return isRpcId(id) ? id : null;
-  } catch {
-    return null;
-  }
+  const id = valueOr(() => parseExactly(Buffer.from(idText, "base64url").toString("utf8")), null);
+  return isRpcId(id) ? id : null;
 }

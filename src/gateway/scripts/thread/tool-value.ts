@@ -1,4 +1,5 @@
 // What a script gets of a tool's result, and what the client gets of the value that a script returns. Pure.
+import { valueOr } from "../../../runtime/errors.ts";
 import { countValues } from "../../../runtime/json/json-scan.ts";
 import { MOST_VALUES } from "../../../runtime/json/large-json.ts";
 import { parseJson } from "../../../runtime/text/parse-json.ts";
@@ -28,12 +29,9 @@ export class StoredBlocks {
 
   /** The value of a result of tools/call, given as JSON. */
   valueIn(json: string): ToolValue {
-    try {
-      return this.#valueOf(parseJson(json));
-    } catch {
-      // Nested too deeply.
-      return { kind: "error", text: "the tool's result cannot be read" };
-    }
+    // Parsing throws if the result is nested too deeply.
+    const unread = { kind: "error", text: "the tool's result cannot be read" } as const;
+    return valueOr(() => this.#valueOf(parseJson(json)), unread);
   }
 
   /** Its structured content, else its text, else a list of its parts. */

@@ -2,6 +2,7 @@
 // the mount; it is killed only as the last resort.
 
 import { fileURLToPath } from "node:url";
+import { valueOr } from "../../../runtime/errors.ts";
 import { ownNode } from "../../../runtime/process/build-copy.ts";
 import { runCommand } from "../../../runtime/process/child-process.ts";
 import { programBeside } from "../../../runtime/process/program-beside.ts";
@@ -75,10 +76,6 @@ export async function mountByNetfs(
 }
 
 function parsedAnswer(printed: string): NetfsChildAnswer | null {
-  try {
-    // The child is our own program in the same version.
-    return parseJson(printed) as NetfsChildAnswer;
-  } catch {
-    return null;
-  }
+  // The child is our own program in the same version.
+  return valueOr(() => parseJson(printed) as NetfsChildAnswer, null);
 }

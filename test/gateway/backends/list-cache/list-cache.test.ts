@@ -80,7 +80,7 @@ test("D5 lists that differ each time are written once a minute, and all of them 
   }
   await settle();
   assert.equal(stored.writes, 2);
-  await remembered[Symbol.asyncDispose]();
+  await remembered.storedBook.flush();
   assert.deepEqual([stored.writes, clock.pendingTimers], [3, 0]);
 });
 

@@ -1,4 +1,5 @@
 // Turns an HTTP error status into a link failure, or into the JSON-RPC error that the body carries. Pure.
+import { valueOr } from "../../../../runtime/errors.ts";
 import { parseJson } from "../../../../runtime/text/parse-json.ts";
 import {
   classifyMessage,
@@ -41,7 +42,7 @@ const SECRET_LENGTH = 6;
 export function refusal(response: RefusedResponse): TransportFailure | { readonly answer: unknown } {
   const { status, text, id, hadSession, clean } = response;
   const { origin, name } = response.target;
-  const body = parsed(text);
+  const body = text === null ? null : valueOr(() => parseJson(text), null);
   const message = classifyMessage(body);
   const error = message.kind === "response" && isError(message.reply) ? message.reply.error : null;
   const isOwn = id !== null && message.kind === "response" && message.id === id;
@@ -98,14 +99,6 @@ function hintFor({ status, target: { origin, path } }: RefusedResponse): string 
   if (isBare && status !== 429 && (status < 500 || status === 501))
     return `the address has no path: most servers take ${origin}/mcp`;
   return status === 404 || status === 405 ? "check `url`: it must be the server's MCP endpoint" : null;
-}
-
-function parsed(text: string | null): unknown {
-  try {
-    return text === null ? null : parseJson(text);
-  } catch {
-    return null;
-  }
 }
 
 interface Redirected {
