@@ -102,7 +102,7 @@ function nameText(name: string): string {
 
 function setUserSecret({ name, user }: { readonly name: string; readonly user: string | null }): string {
   return user === null
-    ? shellCommand`mountaineer users secret set --owner ${name}`
+    ? shellCommand`mountaineer users secret set ${name} --owner`
     : shellCommand`mountaineer users secret set ${user} ${name}`;
 }
 

@@ -108,13 +108,16 @@ export function shellWord(word: string): string {
 
 /**
  * A command for a POSIX shell, such as `mountaineer mount --share ${name}`: each value becomes one word. A value that begins
- * with `-` and follows neither an option nor `--` is written behind `--`, so options come before it.
+ * with `-` and follows neither an option nor `--` is written behind one `--`, so options come before it.
  */
 export function shellCommand(parts: TemplateStringsArray, ...values: readonly (string | number)[]): string {
+  let hasDashes = false;
   return values.reduce<string>((text, value, index) => {
     const word = shellWord(String(value));
-    const isOperand = String(value).startsWith("-") && !/ --(?:[a-z][a-z-]*)? $/.test(text);
-    return `${text}${isOperand ? "-- " : ""}${word}${parts[index + 1] ?? ""}`;
+    const isOperand = !hasDashes && String(value).startsWith("-") && !/ --(?:[a-z][a-z-]*)? $/.test(text);
+    const next = parts[index + 1] ?? "";
+    hasDashes = (hasDashes || isOperand || text.endsWith(" -- ")) && !/[|;&]/.test(next);
+    return `${text}${isOperand ? "-- " : ""}${word}${next}`;
   }, parts[0] ?? "");
 }
 

@@ -13,8 +13,11 @@ import { ask, textOf } from "../../mcp/modern-wire.ts";
 import { ends } from "../../support/ends.ts";
 import { eventually } from "../../support/eventually.ts";
 import { freePort } from "../../support/free-port.ts";
+import { missingForSandbox } from "../../support/sandbox.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { runCommand, serveHere } from "../command-line.ts";
+
+const withSandbox = { skip: missingForSandbox() ?? false };
 
 /** Tools `whoami`, which tells the account, and `sum`, which counts the calls of its process. */
 const ANSWER = `
@@ -161,82 +164,94 @@ users = [{ name = "ann", token = "secret:ann" }, { name = "ben", token = "secret
 
 const USERS = ["ann", "ben"] as const;
 
-test("E1 E2 at a server with an account for each user, everybody sees what the own secret shows, in both protocols and over kills, and the owner's lists", async (t) => {
-  await using b = await startHome(t);
-  const missing = await b.whose("own", b.tokens.ben);
-  assert.match(
-    missing,
-    /secret key of user ben \(the owner stores it: mountaineer users secret set ben key\)/,
-  );
-  await ends(b.run(["users", "secret", "set", "ben", "key"], "for-ben"), 0, /key of ben is stored/);
-  const pids = new Set<number>();
-  const one = async (at: number): Promise<void> => {
-    const [tool, who] = [at % 2 === 0 ? "own" : "far", [...USERS, "the-owner"][at % 3] ?? ""];
-    const text =
-      who === "the-owner"
-        ? await b.called(tool)
-        : await b.whose(tool, b.tokens[who === "ann" ? "ann" : "ben"], at % 4 < 2);
-    const [whose, pid] = text.split(" ");
-    if (whose?.startsWith("for-") === true) assert.equal(whose, `for-${who}`);
-    else assert.match(text, /ended|exited|running|started|not repeated/);
-    if (tool === "own") pids.add(Number(pid));
-  };
-  for (let round = 0; round < 5; round += 1) {
-    await Promise.all(Array.from({ length: 40 }, (_, at) => one(at + round)));
-    for (const pid of await b.programs()) process.kill(pid, "SIGKILL");
-  }
-  for (const name of USERS)
-    await eventually(async () => (await b.whose("own", b.tokens[name])).startsWith(`for-${name}`));
-  await using client = await connectLight(b.url, { token: b.tokens.ann });
-  assert.deepEqual(await client.request("resources/list"), { resources: [] });
-  await assert.rejects(client.request("resources/read", { uri: "note:for-the-owner" }), /not found/);
-  assert.deepEqual([await b.kept("for-ann"), await b.kept("for-ben")], [[], []], "no value is in the home");
-  const { stdout } = await b.run(["access", "--role", "x"]);
-  assert.match(stdout, /own\n {4}denied by accounts = "each": for users of the file only: everything/);
-});
+test(
+  "E1 E2 at a server with an account for each user, everybody sees what the own secret shows, in both protocols and over kills, and the owner's lists",
+  withSandbox,
+  async (t) => {
+    await using b = await startHome(t);
+    const missing = await b.whose("own", b.tokens.ben);
+    assert.match(
+      missing,
+      /secret key of user ben \(the owner stores it: mountaineer users secret set ben key\)/,
+    );
+    await ends(b.run(["users", "secret", "set", "ben", "key"], "for-ben"), 0, /key of ben is stored/);
+    const pids = new Set<number>();
+    const one = async (at: number): Promise<void> => {
+      const [tool, who] = [at % 2 === 0 ? "own" : "far", [...USERS, "the-owner"][at % 3] ?? ""];
+      const text =
+        who === "the-owner"
+          ? await b.called(tool)
+          : await b.whose(tool, b.tokens[who === "ann" ? "ann" : "ben"], at % 4 < 2);
+      const [whose, pid] = text.split(" ");
+      if (whose?.startsWith("for-") === true) assert.equal(whose, `for-${who}`);
+      else assert.match(text, /ended|exited|running|started|not repeated/);
+      if (tool === "own") pids.add(Number(pid));
+    };
+    for (let round = 0; round < 5; round += 1) {
+      await Promise.all(Array.from({ length: 40 }, (_, at) => one(at + round)));
+      for (const pid of await b.programs()) process.kill(pid, "SIGKILL");
+    }
+    for (const name of USERS)
+      await eventually(async () => (await b.whose("own", b.tokens[name])).startsWith(`for-${name}`));
+    await using client = await connectLight(b.url, { token: b.tokens.ann });
+    assert.deepEqual(await client.request("resources/list"), { resources: [] });
+    await assert.rejects(client.request("resources/read", { uri: "note:for-the-owner" }), /not found/);
+    assert.deepEqual([await b.kept("for-ann"), await b.kept("for-ben")], [[], []], "no value is in the home");
+    const { stdout } = await b.run(["access", "--role", "x"]);
+    assert.match(stdout, /own\n {4}denied by accounts = "each": for users of the file only: everything/);
+  },
+);
 
-test("E1 an account ends with the user's entry: a later user of that name gets none of its secrets, and a new token keeps them", async (t) => {
-  await using b = await startHome(t);
-  assert.match(await b.whose("own", b.tokens.ann), /^for-ann/);
-  assert.equal((await b.run(["users", "renew", "ann"])).code, 0);
-  assert.match(await b.whose("own", b.tokens.ann), /^for-ann \d+ 2/, "the same instance");
-  const renewed = await b.token();
-  assert.match(await b.whose("own", renewed), /^for-ann \d+ 3/);
-  assert.equal((await b.run(["users", "renew", "ann", "--overlap", "0"])).code, 0);
-  const last = await b.token();
-  await eventually(async () => (await b.whose("own", last)).startsWith("for-ann"));
+test(
+  "E1 an account ends with the user's entry: a later user of that name gets none of its secrets, and a new token keeps them",
+  withSandbox,
+  async (t) => {
+    await using b = await startHome(t);
+    assert.match(await b.whose("own", b.tokens.ann), /^for-ann/);
+    assert.equal((await b.run(["users", "renew", "ann"])).code, 0);
+    assert.match(await b.whose("own", b.tokens.ann), /^for-ann \d+ 2/, "the same instance");
+    const renewed = await b.token();
+    assert.match(await b.whose("own", renewed), /^for-ann \d+ 3/);
+    assert.equal((await b.run(["users", "renew", "ann", "--overlap", "0"])).code, 0);
+    const last = await b.token();
+    await eventually(async () => (await b.whose("own", last)).startsWith("for-ann"));
 
-  const before = await readFile(b.file, "utf8");
-  await ends(b.run(["secret", "set", "later"], "a-token-of-a-later-ann"), 0);
-  await b.write(before.replace(/(name = "ann", token = )"[^"]*"/, '$1"secret:later"'));
-  assert.match(await b.whose("own", "a-token-of-a-later-ann"), /secret key of user ann/);
-  assert.deepEqual((await b.programs()).length, 1, "only the owner's instance runs");
-  await b.write(before);
-  await eventually(async () => (await b.whose("own", last)).startsWith("for-ann"));
+    const before = await readFile(b.file, "utf8");
+    await ends(b.run(["secret", "set", "later"], "a-token-of-a-later-ann"), 0);
+    await b.write(before.replace(/(name = "ann", token = )"[^"]*"/, '$1"secret:later"'));
+    assert.match(await b.whose("own", "a-token-of-a-later-ann"), /secret key of user ann/);
+    assert.deepEqual((await b.programs()).length, 1, "only the owner's instance runs");
+    await b.write(before);
+    await eventually(async () => (await b.whose("own", last)).startsWith("for-ann"));
 
-  await ends(b.run(["users", "remove", "ann"]), 0);
-  assert.equal((await b.programs()).length, 1);
-  assert.equal(
-    (await readdir(join(b.home, "user-secrets"))).filter(
-      (name) => name.startsWith("user-") && name.endsWith(".json"),
-    ).length,
-    0,
-  );
-});
+    await ends(b.run(["users", "remove", "ann"]), 0);
+    assert.equal((await b.programs()).length, 1);
+    assert.equal(
+      (await readdir(join(b.home, "user-secrets"))).filter(
+        (name) => name.startsWith("user-") && name.endsWith(".json"),
+      ).length,
+      0,
+    );
+  },
+);
 
-test("E1 E2 accounts of users are refused where one account or another's eyes would get them", async (t) => {
-  await using b = await startHome(t);
-  const before = await readFile(b.file, "utf8");
-  for (const [from, to, found] of [
-    [/accounts = "each"\ncommand/, "command", /own\.env\.WHO[\s\S]*for servers with `accounts = "each"`/],
-    [/sandbox = .*\n/, "", /own\.sandbox[\s\S]*\/proc/],
-    [/args = \[/, 'args = ["${user:key}", ', /own\.args\[0\]/],
-    [/port = /, 'session_key = ["secret:k"]\nport = ', /own\.accounts[\s\S]*session_key/],
-    [/cwd = /, 'replace = "stop-first"\ncwd = ', /own\.replace/],
-    [/headers = .*\n/, "", /far\.headers/],
-    [/headers = /, "auth = {}\nheaders = ", /far\.auth/],
-  ] as const) {
-    await writeFile(b.file, before.replace(from, to));
-    assert.match((await b.run(["config", "validate"])).stderr, found);
-  }
-});
+test(
+  "E1 E2 accounts of users are refused where one account or another's eyes would get them",
+  withSandbox,
+  async (t) => {
+    await using b = await startHome(t);
+    const before = await readFile(b.file, "utf8");
+    for (const [from, to, found] of [
+      [/accounts = "each"\ncommand/, "command", /own\.env\.WHO[\s\S]*for servers with `accounts = "each"`/],
+      [/sandbox = .*\n/, "", /own\.sandbox[\s\S]*\/proc/],
+      [/args = \[/, 'args = ["${user:key}", ', /own\.args\[0\]/],
+      [/port = /, 'session_key = ["secret:k"]\nport = ', /own\.accounts[\s\S]*session_key/],
+      [/cwd = /, 'replace = "stop-first"\ncwd = ', /own\.replace/],
+      [/headers = .*\n/, "", /far\.headers/],
+      [/headers = /, "auth = {}\nheaders = ", /far\.auth/],
+    ] as const) {
+      await writeFile(b.file, before.replace(from, to));
+      assert.match((await b.run(["config", "validate"])).stderr, found);
+    }
+  },
+);

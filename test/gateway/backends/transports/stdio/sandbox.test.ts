@@ -18,19 +18,11 @@ import { noopLogger as logger } from "../../../../../src/runtime/log/log.ts";
 import { systemClock as clock } from "../../../../../src/runtime/time/clock.ts";
 import { LIGHT_SERVER } from "../../../../mcp/fixture-programs.ts";
 import { eventually } from "../../../../support/eventually.ts";
+import { missingForSandbox } from "../../../../support/sandbox.ts";
 import { temporaryFolder } from "../../../../support/temporary-folder.ts";
 import { openRecorded, type RecordedLink } from "../link-recorder.ts";
 
-const isLinux = process.platform === "linux";
-const withBubblewrap = { skip: whyNoSandbox() ?? false };
-
-/** Why this machine cannot play it; null: it can. */
-function whyNoSandbox(): string | null {
-  if (!isLinux) return "bubblewrap is for Linux";
-  const { error, status, stderr } = spawnSync("bwrap", ["--ro-bind", "/", "/", "--unshare-all", "true"]);
-  if (error !== undefined) return "bwrap not found (apt install bubblewrap)";
-  return status === 0 ? null : `bubblewrap is not permitted here: ${String(stderr).trim()}`;
-}
+const withBubblewrap = { skip: missingForSandbox() ?? false };
 
 /** A user's home folder with Mountaineer's in it. */
 async function scene(t: TestContext) {
