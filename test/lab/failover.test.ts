@@ -222,6 +222,8 @@ describe("failover", { skip: missingForRootRig() ?? false }, () => {
     play({ shares: ["CORE", MEDIA_OTHER_WAY], settings: FOREVER }, async (scene) => {
       await writeFile(scene.exported("MEDIA", "kept.txt"), "kept");
       await scene.start("tb");
+      // A rename needs the second session: a program that hung while it signs in would hold the account's turn.
+      await scene.shell("CORE", "echo kept > a && mv a b");
       const hung = await scene.server("CORE");
       await stopProcess(hung);
       scene.defer(() => !isGone(hung) && process.kill(hung, "SIGCONT"));
