@@ -6,7 +6,7 @@ import type { Clock } from "../runtime/time/clock.ts";
 
 const BETWEEN_CHECKS_MS = 1_000;
 
-interface HomeWatch extends AsyncDisposable {
+export interface HomeWatch extends AsyncDisposable {
   /** Whether `home` still leads to the same folder. A caller that makes missing folders asks first: it would make a removed home again. */
   isThere(): Promise<boolean>;
 }
