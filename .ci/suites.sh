@@ -29,7 +29,7 @@ export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 declare -A PACKAGE_OF=(
   [smbd]=samba [pdbedit]=samba [smbclient]=smbclient [bindfs]=bindfs [fusermount3]=fuse3 [lsof]=lsof [fuser]=psmisc
   [ip]=iproute2 [nft]=nftables [tmux]=tmux [ps]=procps [nsenter]=util-linux
-  [dbus-daemon]=dbus [gdbus]=libglib2.0-bin [Xvfb]=xvfb [xfce4-panel]=xfce4-panel [xdotool]=xdotool
+  [dbus-daemon]=dbus [gdbus]=libglib2.0-bin [Xvfb]=xvfb
   [secret-tool]=libsecret-tools [gnome-keyring-daemon]=gnome-keyring [zsh]=zsh [fish]=fish
   [chromium]=chromium [firefox-esr]=firefox-esr [systemd-analyze]=systemd [setpriv]=util-linux [notify-send]=libnotify-bin
   [socat]=socat [rsync]=rsync [git]=git [sqlite3]=sqlite3 [mke2fs]=e2fsprogs [mkfs.xfs]=xfsprogs [mkfs.btrfs]=btrfs-progs

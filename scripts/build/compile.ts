@@ -83,14 +83,11 @@ const NODE_MODULES_WITHOUT_IMPORT: Plugin = {
   },
 };
 
-/**
- * What never runs: a debugger that ink asks for where a variable says so, and the XML that dbus-native reads of objects that it
- * is asked to describe.
- */
+/** What never runs: a debugger that ink asks for where a variable says so. */
 const WITHOUT_UNUSED: Plugin = {
   name: "without-unused",
   setup({ onResolve, onLoad }) {
-    onResolve({ filter: /^(?:react-devtools-core|xml2js)$/ }, ({ path: name }) => ({
+    onResolve({ filter: /^react-devtools-core$/ }, ({ path: name }) => ({
       path: name,
       namespace: "absent",
     }));

@@ -144,7 +144,6 @@ export const LIBRARIES: Readonly<Record<string, readonly string[]>> = {
   "toml-eslint-parser": ["config"],
   yaml: ["config"],
   jose: ["gateway"],
-  "dbus-native": ["menubar"],
   minisearch: ["gateway"],
   "quickjs-wasi": ["gateway"],
   commander: ["cli"],
@@ -175,7 +174,7 @@ export const PLATFORM_READERS: Readonly<Record<string, string>> = {
   "src/config/home-context.ts": "the default folders differ, and the one place that knows them asks",
   "src/daemon/compose/log-settings.ts": "the log's place differs by a line",
   "src/demo/stage/plain-rig.ts": "the server and its mounts need Linux; it says so elsewhere",
-  "src/cli/commands/tui.ts": "macOS has no tray icons; SwiftBar draws the menu there",
+  "src/cli/commands/tui.ts": "SwiftBar, and the program that opens a path",
   "src/sync/folder-events.ts": "only inotify reports a move as one; the difference is one condition",
   "src/clients/client.ts": "the folder of applications, and what a bundle is for",
 };

@@ -41,8 +41,6 @@ const UNWANTED: readonly Unwanted[] = [
     instead: "page, or menu bar",
     allowed: {
       "src/cli/input/suggest-command.ts": "a desktop's own panel",
-      "src/menubar/tray/run-tray.ts": "a desktop's own panel",
-      "docs/reference/menubar.md": "a desktop's own panel",
     },
   },
   {

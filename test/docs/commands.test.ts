@@ -401,8 +401,6 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   "mountaineer open --print": { elsewhere: "test/cli/program/management-commands.test.ts" },
   "mountaineer server-token > token.txt": { elsewhere: "test/cli/program/management-commands.test.ts" },
   "mountaineer server-token --remove": { elsewhere: "test/cli/program/management-commands.test.ts" },
-  "mountaineer menubar": { elsewhere: "test/menubar/menubar-command.test.ts" },
-  "mountaineer menubar --no-start": { elsewhere: "test/menubar/menubar-command.test.ts" },
   "mountaineer menubar --install-swiftbar": { elsewhere: "test/menubar/menubar-command.test.ts" },
 
   "mountaineer config get shares.CORE.thunderbolt_host": alone(/^"?127\.0\.0\.2"?\n$/),

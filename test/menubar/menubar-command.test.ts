@@ -16,12 +16,8 @@ import { ends } from "../support/ends.ts";
 import { eventually } from "../support/eventually.ts";
 import { pluck } from "../support/pluck.ts";
 import { isGone } from "../support/processes.ts";
-import { stopProcess } from "../support/stop-process.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
-import { end, openMenu, startIconScene } from "./icon-scene.ts";
-import { busMissing, startSessionBus, startWatcher } from "./session-bus.ts";
 import { clickOf, everyLine, type PluginMenu, readMenu } from "./swiftbar/plugin-format.ts";
-import { panelClient } from "./tray/panel-client.ts";
 
 /** No claim of speed: it ends what hangs. */
 const CLICK_DEADLINE_MS = 60_000;
@@ -200,76 +196,10 @@ test("a daemon that cannot start is reported with its reason", async (t) => {
   assert.ok(titles(running.menu()).includes("run it in a terminal to see why: mountaineer monitor"));
 });
 
-test("without a session bus it says so with the fix, and ends", {
-  skip: process.platform === "linux" ? false : "there is no session bus to be without",
-}, async (t) => {
-  const home = await temporaryFolder(t);
-  const env = { XDG_RUNTIME_DIR: home };
-  const { code, stdout, stderr } = await menubar(["--no-start"], home, env);
-  assert.deepEqual([code, stdout], [8, ""]);
-  assert.match(stderr, /^mountaineer: the session bus cannot be used: connect ENOENT \S+\n/);
-  assert.match(
-    stderr,
-    /\n {2}hint: start this in your desktop session, or with DBUS_SESSION_BUS_ADDRESS set\n$/,
-  );
-});
-
-test("the icon as a process: registered, one for each home, gone at SIGTERM", {
-  skip: busMissing,
-}, async (t) => {
-  const bus = await startSessionBus(t);
-  const watcher = await startWatcher(t, bus);
-  const { home } = await startRig(t, { config: scriptedConfig() });
-  const env = { DBUS_SESSION_BUS_ADDRESS: bus.address };
-  const first = startCommand(["menubar"], { home, env });
-  t.after(async () => {
-    first.child.kill("SIGKILL");
-    await first.ended;
-  });
-  await eventually(() => watcher.registered.length === 1);
-  await eventually(() => first.stderr().includes("the icon is shown"));
-  await ends(menubar([], home, env), 4, null, /already runs in this session/);
-  first.child.kill("SIGTERM");
-  assert.equal((await first.ended).code, 143);
-});
-
-test("A8 the icon answers while a share and the API hang, under a flood of events", {
-  skip: busMissing,
-}, async (t) => {
-  const scene = await startIconScene(t);
-  await scene.hang();
-  // How soon it answers is measured in bench/menubar.bench.ts.
-  for (let turn = 0; turn < 100; turn += 1) {
-    scene.publish(100);
-    await openMenu(scene.panel);
-  }
-  await eventually(() => scene.panel.find(/^Mountaineer does not answer/));
-  assert.ok(scene.api.mostWaiting <= 3, `${scene.api.mostWaiting} questions at once to an API that hangs`);
-  assert.equal(scene.followers, 1, "it kept up with the events");
-});
-
-test("A8 the icon answers while the daemon is stopped, and follows it afterwards", {
-  skip: busMissing,
-}, async (t) => {
-  const children: Running[] = [];
-  t.after(() => Promise.all(children.map(end)));
-  const bus = await startSessionBus(t);
-  const watcher = await startWatcher(t, bus);
-  const home = await temporaryFolder(t);
-  await writeFile(join(home, "config.toml"), "[sync]\nenabled = false\n");
-  const daemon = startCommand(["monitor"], { home });
-  children.push(daemon);
-  await eventually(async () => (await connectToDaemon(home)) !== null);
-  const env = { DBUS_SESSION_BUS_ADDRESS: bus.address };
-  children.push(startCommand(["menubar", "--no-start"], { home, env }));
-  await eventually(() => watcher.registered.length === 1);
-  const panel = panelClient(watcher.bus, watcher.registered[0] ?? "");
-  await eventually(() => panel.find("Nothing is configured yet"));
-  await stopProcess(daemon.child.pid ?? 0);
-  for (let turn = 0; turn < 20; turn += 1) await openMenu(panel);
-  await eventually(() => panel.find(/^Mountaineer does not answer/));
-  daemon.child.kill("SIGCONT");
-  await eventually(() => panel.find("Nothing is configured yet"));
+test("outside of SwiftBar the command names the faces there are", async (t) => {
+  const { code, stderr } = await menubar([], await temporaryFolder(t));
+  assert.equal(code, 2);
+  assert.match(stderr, /drawn by SwiftBar or xbar, on macOS\n {2}hint: mountaineer /);
 });
 
 test("a path is shown by the desktop's own program, whatever characters are in it", async (t) => {

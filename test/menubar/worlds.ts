@@ -2,9 +2,7 @@
 import type { StatusReport } from "../../src/api/contract/contract.ts";
 import { actionText } from "../../src/menubar/menu/action.ts";
 import type { Menu, MenuItem } from "../../src/menubar/menu/menu.ts";
-import { type MenuSession, startMenuSession } from "../../src/menubar/menu/session.ts";
 import { FIRST_WORLD, type MenuWorld } from "../../src/menubar/menu/world.ts";
-import { systemClock } from "../../src/runtime/time/clock.ts";
 import { sampleSync } from "../api/sample-config.ts";
 import { sampleReport } from "../api/sample-report.ts";
 
@@ -41,23 +39,4 @@ function clickText(item: MenuItem): string {
 /** Every item, those of submenus too. */
 export function everyItem(items: Menu["items"]): MenuItem[] {
   return items.flatMap((item) => (item.kind === "submenu" ? [item, ...everyItem(item.items)] : [item]));
-}
-
-/** A menu whose desktop does nothing. */
-export function startQuietMenu(
-  home: string,
-  signal: AbortSignal,
-  over: Partial<Parameters<typeof startMenuSession>[0]> = {},
-): MenuSession {
-  return startMenuSession({
-    home,
-    clock: systemClock,
-    signal,
-    logPath: null,
-    onQuit: () => {},
-    openPath: async () => {},
-    openDashboard: async () => {},
-    startDaemon: async () => {},
-    ...over,
-  });
 }

@@ -75,7 +75,7 @@ test("two shares, and 23 servers of which eight fail for six causes", { skip: NO
     assert.ok(status !== null);
     const { items } = menuOf(sampleWorld(status));
     hasCauses(items.flatMap((item) => (item.kind === "text" && item.tone === "bad" ? [item.label] : [])));
-    for (const name of SERVERS) assert.ok(JSON.stringify(items).includes(`"server ${name}"`), name);
+    for (const name of SERVERS) assert.ok(JSON.stringify(items).includes(`"${name} — `), name);
   });
 
   await it("F4 the terminal shows each shared cause once at 80 by 24", {

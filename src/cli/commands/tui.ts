@@ -96,15 +96,12 @@ export const openCommand = command("open", {
 });
 
 export const menubarCommand = command("menubar", {
-  summary: "show and switch the shares in the menu bar",
+  summary: "show and switch the shares in the menu bar (macOS)",
   description:
-    "Its menu mounts, unmounts and switches, shows pending approvals, and opens the page. On Linux it is a tray icon (StatusNotifierItem); on macOS SwiftBar or xbar draws it. Quitting it leaves daemon and shares running.",
+    "Its menu mounts, unmounts and switches, shows pending approvals, and opens the page. SwiftBar or xbar draws it. Quitting it leaves daemon and shares running.",
   examples: {
-    "mountaineer menubar": "show the icon",
-    "mountaineer menubar --no-start": "the same, without starting the daemon",
-    "mountaineer menubar --install-swiftbar": "put the menu into SwiftBar (macOS)",
+    "mountaineer menubar --install-swiftbar": "put the menu into SwiftBar",
   },
-  exits: { 4: "this session already shows the menu of this home" },
   isText: true,
   takes: {
     "--no-start": "do not start the daemon",
@@ -140,24 +137,21 @@ export const menubarCommand = command("menubar", {
       }
       return ok ? 0 : 1;
     }
-    const isPlugin = swiftbar !== null || environment["SWIFTBAR"] === "1";
-    if (!isPlugin && platform === "darwin") {
-      throw new MountaineerError("usage", "on macOS the menu is drawn by SwiftBar or xbar", {
-        hint: "mountaineer menubar --install-swiftbar puts it there",
+    const isSwiftBar = environment["SWIFTBAR"] === "1";
+    if (swiftbar === null && !isSwiftBar) {
+      throw new MountaineerError("usage", "the menu is drawn by SwiftBar or xbar, on macOS", {
+        hint:
+          platform === "darwin"
+            ? "mountaineer menubar --install-swiftbar puts it there"
+            : "mountaineer open shows the page, and mountaineer tui the same in a terminal",
       });
     }
     const plugin = typeof swiftbar === "string" ? swiftbar : environment["SWIFTBAR_PLUGIN_PATH"];
-    const command = plugin ? [resolve(plugin)] : [...environmentArgs(context), ...ownProgram(), "menubar"];
     await startMenubar({
       ...location,
-      face: isPlugin
-        ? {
-            kind: "swiftbar",
-            output: process.stdout,
-            command,
-            isSwiftBar: environment["SWIFTBAR"] === "1",
-          }
-        : { kind: "tray" },
+      output: process.stdout,
+      command: plugin ? [resolve(plugin)] : [...environmentArgs(context), ...ownProgram(), "menubar"],
+      isSwiftBar,
       logPath: await daemonLogPath(home, environment["HOME"] || homedir()),
       startsDaemon: start !== false,
       notify,

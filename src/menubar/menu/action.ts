@@ -8,8 +8,8 @@ export type MenuAction =
   | { readonly kind: "open"; readonly path: string }
   | (typeof BARE)[number];
 
-/** Opens the page in the browser, hides the last failure, starts the daemon, and ends the menu, not the daemon. */
-const BARE = [{ kind: "dashboard" }, { kind: "dismiss" }, { kind: "start" }, { kind: "quit" }] as const;
+/** Opens the page in the browser, starts the daemon, and ends the menu, not the daemon. */
+const BARE = [{ kind: "dashboard" }, { kind: "start" }, { kind: "quit" }] as const;
 
 /** `do/switch/CORE/tb`: letters, digits and `_.-%/` only, whatever the names are; `parseAction` reads it. */
 export function actionText(action: MenuAction): string {

@@ -15,18 +15,17 @@ import { FILE_MISSING_TEXT, watchLabel } from "../../api/labels/sync-labels.ts";
 import type { MenuAction } from "./action.ts";
 import type { Menu, MenuItem, MenuState } from "./menu.ts";
 import {
-  act,
   actionItem,
   click,
   conditionItems,
   nameText,
+  SEPARATOR,
   STATE_TONES,
-  separator,
   submenu,
   text,
 } from "./menu-items.ts";
 import { readyItems, shareItem, sharesFolder } from "./share-items.ts";
-import { isRunning, type MenuWorld } from "./world.ts";
+import type { MenuWorld } from "./world.ts";
 
 /** More shares would not fit the screen; they are in a submenu. */
 const SHARES_AT_ONCE = 24;
@@ -37,15 +36,15 @@ export function menuOf(world: MenuWorld): Menu {
   const summary = summaryOf(world, state);
   const { status } = world;
   const items: MenuItem[] = [
-    text("summary", summary, STATE_TONES[state]),
+    text(summary, STATE_TONES[state]),
     ...connectionItems(world),
     ...failureItems(world),
     ...syncItems(world),
     ...(status === null ? [] : reportItems(status, world)),
-    separator("| places"),
+    SEPARATOR,
     ...folderItems(world),
-    separator("| quit"),
-    click("quit", "Quit the menu (shares stay as they are)", { kind: "quit" }),
+    SEPARATOR,
+    click("Quit the menu (shares stay as they are)", { kind: "quit" }),
   ];
   return { state, summary, items: tidied(items) };
 }
@@ -65,43 +64,29 @@ function summaryOf({ connection, status }: MenuWorld, state: MenuState): string 
   return shares.length > 0 ? "The shares are well, something else is not" : "Not all is well";
 }
 
-function connectionItems(world: MenuWorld): MenuItem[] {
-  const { connection } = world;
-  if (connection.kind === "silent") return [text("connection", connection.reason, "warning")];
+function connectionItems({ connection }: MenuWorld): MenuItem[] {
+  if (connection.kind === "silent") return [text(connection.reason, "warning")];
   if (connection.kind !== "absent") return [];
-  const start: MenuAction = { kind: "start" };
-  const running = isRunning(world, start);
-  return [
-    text("connection", connection.reason, "warning"),
-    click("daemon", running ? "Starting Mountaineer …" : "Start Mountaineer", start, { enabled: !running }),
-  ];
+  return [text(connection.reason, "warning"), click("Start Mountaineer", { kind: "start" })];
 }
 
 function failureItems({ failure }: MenuWorld): MenuItem[] {
   if (failure === null) return [];
-  const hint = failure.hint === null ? [] : [text("failure hint", failure.hint)];
-  return [
-    text("failure", failure.text, "bad"),
-    ...hint,
-    click("failure", "Dismiss", { kind: "dismiss" }),
-    separator("| failure"),
-  ];
+  const hint = failure.hint === null ? [] : [text(failure.hint)];
+  return [text(failure.text, "bad"), ...hint, SEPARATOR];
 }
 
 function reportItems(status: StatusReport, world: MenuWorld): MenuItem[] {
   const { global, shares } = status;
   const items: MenuItem[] = [
-    ...conditionItems(
-      "",
-      global.conditions.filter(({ code }) => code !== WAITING_CODE),
-    ),
+    ...conditionItems(global.conditions.filter(({ code }) => code !== WAITING_CODE)),
     ...waitingItems(world),
-    ...shares.flatMap((share) => readyItems(share, world, "ready")),
+    ...shares.flatMap((share) => readyItems(share)),
   ];
-  items.push(separator("| shares"), ...shareList(shares, world));
-  if (shares.length > 0) items.push(...allItems(shares, world));
-  const gateway = gatewayItems(status, world);
-  if (gateway.length > 0) items.push(separator("| gateway"), ...gateway);
+  items.push(SEPARATOR, ...shareList(shares));
+  if (shares.length > 0) items.push(...allItems(shares));
+  const gateway = gatewayItems(status);
+  if (gateway.length > 0) items.push(SEPARATOR, ...gateway);
   return items;
 }
 
@@ -109,19 +94,16 @@ function waitingItems(world: MenuWorld): MenuItem[] {
   const waiting = world.sync?.waiting ?? [];
   if (waiting.length === 0) return [];
   return [
-    ...waiting.map((entry, index) => text(`waiting ${index} ${entry}`, `Waits for you: ${entry}`, "warning")),
-    act("waiting", "See it in the page …", DASHBOARD, world),
+    ...waiting.map((entry) => text(`Waits for you: ${entry}`, "warning")),
+    click("See it in the page …", DASHBOARD),
   ];
 }
 
-function shareList(shares: readonly ShareStatus[], world: MenuWorld): MenuItem[] {
-  const items = shares.map((share) => shareItem(share, world));
+function shareList(shares: readonly ShareStatus[]): MenuItem[] {
+  const items = shares.map(shareItem);
   if (items.length <= SHARES_AT_ONCE) return items;
   const rest = items.slice(SHARES_AT_ONCE);
-  return [
-    ...items.slice(0, SHARES_AT_ONCE),
-    submenu("shares more", `${rest.length} more shares`, rest, worstTone(rest)),
-  ];
+  return [...items.slice(0, SHARES_AT_ONCE), submenu(`${rest.length} more shares`, rest, worstTone(rest))];
 }
 
 function worstTone(items: readonly MenuItem[]): "good" | "warning" | "bad" {
@@ -130,10 +112,10 @@ function worstTone(items: readonly MenuItem[]): "good" | "warning" | "bad" {
   return tones.includes("warning") ? "warning" : "good";
 }
 
-function allItems(shares: readonly ShareStatus[], world: MenuWorld): MenuItem[] {
+function allItems(shares: readonly ShareStatus[]): MenuItem[] {
   const actions = actionsFor({ shares });
   const items = ["mount", "unmount"].flatMap((verb) => actionWith(actions, verb) ?? []);
-  return [separator("| all"), ...items.map((action) => actionItem("all", action, world))];
+  return [SEPARATOR, ...items.map(actionItem)];
 }
 
 const DASHBOARD: MenuAction = { kind: "dashboard" };
@@ -141,9 +123,9 @@ const DASHBOARD: MenuAction = { kind: "dashboard" };
 function folderItems(world: MenuWorld): MenuItem[] {
   const { status, logPath } = world;
   const folder = status === null ? null : sharesFolder(status.shares);
-  const items: MenuItem[] = status === null ? [] : [act("dashboard", "Open the page", DASHBOARD, world)];
-  if (folder !== null) items.push(click("folder", "Open the shares folder", { kind: "open", path: folder }));
-  if (logPath !== null) items.push(click("log", "Open the log", { kind: "open", path: logPath }));
+  const items: MenuItem[] = status === null ? [] : [click("Open the page", DASHBOARD)];
+  if (folder !== null) items.push(click("Open the shares folder", { kind: "open", path: folder }));
+  if (logPath !== null) items.push(click("Open the log", { kind: "open", path: logPath }));
   return items;
 }
 
@@ -151,13 +133,12 @@ function folderItems(world: MenuWorld): MenuItem[] {
 function syncItems({ sync }: MenuWorld): MenuItem[] {
   if (sync === null) return [];
   const { file_missing: isMissing, last_error: error, degraded, watching } = sync;
-  const info = (key: string, what: string, tone: Tone): MenuItem =>
-    text(`sync ${key}`, `Configuration: ${what}`, tone);
+  const info = (what: string, tone: Tone): MenuItem => text(`Configuration: ${what}`, tone);
   return [
-    ...(isMissing ? [info("missing", FILE_MISSING_TEXT, "warning")] : []),
-    ...(error === null ? [] : [info("error", error.reason, "bad")]),
-    ...(degraded === null ? [] : [info("degraded", degraded, "warning")]),
-    ...(watching === "stopped" ? [info("stopped", watchLabel(watching).text, "bad")] : []),
+    ...(isMissing ? [info(FILE_MISSING_TEXT, "warning")] : []),
+    ...(error === null ? [] : [info(error.reason, "bad")]),
+    ...(degraded === null ? [] : [info(degraded, "warning")]),
+    ...(watching === "stopped" ? [info(watchLabel(watching).text, "bad")] : []),
   ];
 }
 
@@ -204,7 +185,7 @@ function stateOf(tone: Tone, isReady: boolean): MenuState {
 // The menu's items for the gateway and its backends.
 
 /** Empty without a gateway. */
-function gatewayItems(status: StatusReport, world: MenuWorld): MenuItem[] {
+function gatewayItems(status: StatusReport): MenuItem[] {
   const { backends = [] } = status;
   const { gateway } = mergeTroubles(status).status;
   if (gateway === undefined) return [];
@@ -212,51 +193,44 @@ function gatewayItems(status: StatusReport, world: MenuWorld): MenuItem[] {
   const enabled = backends.filter((backend) => backend.enabled);
   const ready = enabled.filter(({ phase }) => phase === "Ready" || phase === "Asleep").length;
   const items: MenuItem[] = [
-    text("gateway url", gateway.url ?? "not listening", gateway.url === null ? "warning" : "plain"),
-    separator("gateway |"),
-    ...backends.map((backend) => backendItem(backend, actions, world)),
+    text(gateway.url ?? "not listening", gateway.url === null ? "warning" : "plain"),
+    SEPARATOR,
+    ...backends.map((backend) => backendItem(backend, actions)),
   ];
   const restartAll = actionWith(actions, "restart");
-  if (enabled.length > 1 && restartAll !== null)
-    items.push(separator("gateway | all"), actionItem("gateway", restartAll, world));
+  if (enabled.length > 1 && restartAll !== null) items.push(SEPARATOR, actionItem(restartAll));
   const isWell = ready === enabled.length && gateway.url !== null;
   return [
-    ...conditionItems("gateway ", gateway.conditions),
-    submenu("gateway", `Servers — ${ready} of ${enabled.length} ready`, items, isWell ? "good" : "warning"),
+    ...conditionItems(gateway.conditions),
+    submenu(`Servers — ${ready} of ${enabled.length} ready`, items, isWell ? "good" : "warning"),
   ];
 }
 
-function backendItem(backend: BackendStatus, actions: readonly Action[], world: MenuWorld): MenuItem {
-  const key = `server ${backend.name}`;
+function backendItem(backend: BackendStatus, actions: readonly Action[]): MenuItem {
   const state = backendLabel(backend);
   const label = `${nameText(backend.name)} — ${state.text}`;
-  if (!backend.enabled) return text(key, label, state.tone);
+  if (!backend.enabled) return text(label, state.tone);
   const items: MenuItem[] = [];
-  if (backend.reason !== null) items.push(text(`${key} reason`, backend.reason));
-  if (backend.last_error !== null)
-    items.push(text(`${key} error`, `Last error: ${backend.last_error}`, "bad"));
-  items.push(...conditionItems(`${key} `, backend.conditions));
-  if (backend.phase === "Ready") items.push(text(`${key} facts`, backendFacts(backend).join(", ")));
-  items.push(...routeLines(backend, key));
+  if (backend.reason !== null) items.push(text(backend.reason));
+  if (backend.last_error !== null) items.push(text(`Last error: ${backend.last_error}`, "bad"));
+  items.push(...conditionItems(backend.conditions));
+  if (backend.phase === "Ready") items.push(text(backendFacts(backend).join(", ")));
+  items.push(...routeLines(backend));
   for (const action of actions) {
     const [verb, name] = action.id;
     if ((verb === "restart" || verb === "route") && name === backend.name && action.isUseful)
-      items.push(actionItem(key, action, world));
+      items.push(actionItem(action));
   }
-  return submenu(key, label, items, state.tone);
+  return submenu(label, items, state.tone);
 }
 
 /** The lines contain no times, because the menu is drawn only when something changes. */
-function routeLines(backend: BackendStatus, key: string): MenuItem[] {
+function routeLines(backend: BackendStatus): MenuItem[] {
   const lines = (backend.routes?.list ?? []).map((route) => {
     const { text: state, tone } = backendRouteLabel(route, Number.NaN);
     const isReady = !route.in_use && route.healthy_since !== null;
-    return text(
-      `${key} route ${route.name}`,
-      `${nameText(route.name)}: ${isReady ? "ready" : state}`,
-      isReady ? "plain" : tone,
-    );
+    return text(`${nameText(route.name)}: ${isReady ? "ready" : state}`, isReady ? "plain" : tone);
   });
   const ready = routeReadyText(backend, Number.NaN);
-  return ready === null ? lines : [...lines, text(`${key} pending`, ready, "warning")];
+  return ready === null ? lines : [...lines, text(ready, "warning")];
 }

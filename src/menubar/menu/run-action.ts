@@ -15,8 +15,8 @@ const STEPS_DEADLINE_MS = 120_000;
 const CALL_DEADLINE_MS = 20_000;
 const OPEN_DEADLINE_MS = 10_000;
 
-/** The actions that run here. The session performs the actions on the menu itself. */
-export type RunnableAction = Exclude<MenuAction, { kind: "quit" | "dismiss" }>;
+/** All but the one that ends the menu. */
+export type RunnableAction = Exclude<MenuAction, { kind: "quit" }>;
 
 /** `home` is absolute. */
 export interface ActionPorts extends DesktopPrograms {
@@ -90,7 +90,7 @@ async function doAction(
   if (known === null) throw new MountaineerError("usage", "it is no longer configured");
   const { tone, text, hint, results } = await known.perform(daemon.call, signal, action.force);
   const failed = results.some(({ result }) => result === "busy");
-  return { action, ok: tone !== "bad" && !failed, text: `${sentence(known.name)}: ${text}`, hint, results };
+  return { action, ok: tone !== "bad" && !failed, text: `${sentence(known.name)}: ${text}`, hint };
 }
 
 function outcomeOf(
@@ -99,5 +99,5 @@ function outcomeOf(
   text: string,
   hint: string | null = null,
 ): ActionOutcome {
-  return { action, ok, text: `${titleOf(action)}: ${text}`, hint, results: [] };
+  return { action, ok, text: `${titleOf(action)}: ${text}`, hint };
 }

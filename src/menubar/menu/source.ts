@@ -86,12 +86,8 @@ export function startMenuSource({ home, clock, signal, onGlance }: MenuSourceOpt
   };
 
   const ended = follow().finally(() => life.abort());
-  return {
-    /** Asks for another read of the status; calls in a burst are combined. */
-    refresh,
-    /** Resolves when the signal aborts; rejects only for a bug. */
-    ended,
-  };
+  /** Resolves when the signal aborts; rejects only for a bug. */
+  return { ended };
 }
 
 /** A daemon that exists but hangs is `silent`: it must not be started again. */

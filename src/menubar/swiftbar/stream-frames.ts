@@ -89,7 +89,7 @@ const COLORS: Readonly<Record<Tone, string | null>> = {
 /** Switches off symbols that a name could contain (`:name:`). */
 const PLAIN_LABEL = "emojize=false symbolize=false";
 
-interface PluginOptions {
+export interface PluginOptions {
   /**
    * The command that is started with `--act ACTION`. It is the plugin's own file where possible, because not every
    * reader of the menu handles quoted parameters.
@@ -117,13 +117,9 @@ function lines(items: readonly MenuItem[], depth: string, options: PluginOptions
   });
 }
 
-/**
- * A click runs in another process. That process can quit the menu through SwiftBar, but cannot hide the menu's last
- * failure.
- */
+/** A click runs in another process, which can quit the menu through SwiftBar only. */
 function isPossible(item: MenuItem, { isSwiftBar }: PluginOptions): boolean {
-  if (item.kind !== "action") return true;
-  return item.action.kind !== "dismiss" && (isSwiftBar || item.action.kind !== "quit");
+  return isSwiftBar || item.kind !== "action" || item.action.kind !== "quit";
 }
 
 function styleOf(item: Exclude<MenuItem, { kind: "separator" }>, options: PluginOptions): string[] {

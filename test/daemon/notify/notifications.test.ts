@@ -16,7 +16,6 @@ import {
 } from "../../../src/daemon/notify/notification-queue.ts";
 import { createNotifications, type Notifications } from "../../../src/daemon/notify/notifications.ts";
 import { type Clock, systemClock } from "../../../src/runtime/time/clock.ts";
-import { busMissing, joinBus, startSessionBus } from "../../menubar/session-bus.ts";
 import { assertEach } from "../../support/assert-each.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
@@ -311,46 +310,6 @@ test("a service shows what it announces, from the edit on that turns notificatio
 
 const notifySendMissing =
   spawnSync("notify-send", ["--version"]).error === undefined ? false : "notify-send is not installed";
-
-test("the real notify-send passes both texts to the desktop's service unchanged", {
-  skip: busMissing || notifySendMissing,
-}, async (t) => {
-  const session = await startSessionBus(t);
-  const told: (readonly unknown[])[] = [];
-  const bus = joinBus(t, session);
-  const name = "org.freedesktop.Notifications";
-  bus.exportInterface(
-    {
-      Notify: (...texts: readonly unknown[]) => told.push(texts),
-      GetCapabilities: () => ["body"],
-      GetServerInformation: () => ["desk", "test", "1", "1.2"],
-    },
-    "/org/freedesktop/Notifications",
-    {
-      name,
-      methods: {
-        Notify: ["susssasa{sv}i", "u", [], []],
-        GetCapabilities: ["", "as", [], []],
-        GetServerInformation: ["", "ssss", [], []],
-      },
-    },
-  );
-  await bus.requestName(name, 0);
-  const environment = { PATH: process.env["PATH"], DBUS_SESSION_BUS_ADDRESS: session.address };
-  const { notifications, logger } = notifying(t, { environment });
-  for (const name of ["--help", "<b>&amp;\\n", "C"]) notifications.handle(failover(name));
-  notifications.handle(tbReady("-u critical <i>"));
-  await eventually(() => told.length === 2);
-  assertEach(told, ([application, , , title, body]) => [application, title, body], [
-    ["Mountaineer", "3 shares failed over to the fallback", "--help, &lt;b&gt;&amp;amp;\\n, C"],
-    [
-      "Mountaineer",
-      "-u critical <i>: Thunderbolt is ready",
-      "It returns once its files are closed, or when you switch it.",
-    ],
-  ]);
-  assert.deepEqual([notifications.conditions(), logger.lines], [[], []]);
-});
 
 test("without a bus, the real notify-send's refusal is the condition", {
   skip: notifySendMissing,

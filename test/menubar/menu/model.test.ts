@@ -138,37 +138,6 @@ test("A7 TB Ready is offered at the top, and by force only behind the names of t
   assertHas(linesOf([pending()]), "    ! Whatever is open on it is cut off, unsaved work is lost");
 });
 
-test("A7 force is offered for refused actions, and for no others", () => {
-  const quiet = linesOf().join("\n");
-  assert.doesNotMatch(quiet, /force/);
-  const action = { kind: "do", id: ["unmount"], force: false } as const;
-  const busy = new Map([["CORE", { action, holders: HOLDERS.slice(0, 1) }]]);
-  const lines = linesOf([sampleShare()], { busy });
-  const from = lines.indexOf("  !! Unmount by force …");
-  assert.equal(lines[from + 1], "    ! bash (4711): /home/ada/Shares/CORE/notes");
-  // A switch that was not refused names nobody, and both are offered.
-  const both = linesOf([pending()], { busy });
-  assertHas(both, "  !! Switch to Thunderbolt by force …", "  !! Unmount by force …");
-  assert.equal(both.filter((line) => line.includes("bash (4711)")).length, 1);
-  const override = linesOf([sampleShare({ active_interface: "fallback", override: "fallback" })]);
-  assertHas(override, "  Switch to Thunderbolt <do/switch/CORE/tb>");
-  const forced = (share: ShareStatus, to: string): readonly string[] => {
-    const refused = { kind: "do", id: ["switch", "CORE", to], force: false } as const;
-    const lines = linesOf([share], {
-      busy: new Map([["CORE", { action: refused, holders: HOLDERS }]]),
-    });
-    return lines.flatMap((line) => /\w[\w ]* by force …/.exec(line)?.[0] ?? []);
-  };
-  const toTb = "Switch to Thunderbolt by force …";
-  assert.deepEqual(forced(pending(), "tb"), [toTb], "once");
-  assert.deepEqual(forced(sampleShare({ active_interface: "fallback" }), "tb"), [toTb]);
-  assert.equal(forced(pending(), "fallback").length, 2);
-  const running = [{ kind: "do", id: ["unmount", "CORE"], force: true }] as const;
-  assertHas(linesOf([sampleShare()], { busy, running }), "    !! Unmount by force … <off>");
-  // Of that share alone, although all of them were asked for.
-  assert.match(lines[from + 3] ?? "", /cut off 1 file of bash.*<force\/unmount\/CORE>$/);
-});
-
 test("many holders are counted, not all listed", () => {
   const holders = Array.from({ length: 30 }, (_, pid) => ({ pid, command: `p${pid}`, path: `/f${pid}` }));
   const share = pending({ conditions: [{ ...condition("info"), holders }] });
@@ -196,12 +165,6 @@ test("a share's problems are listed: last error and conditions, without facts", 
   );
   assert.ok(!lines.some((line) => line.includes("A fact")));
   assertHas(lines, "  Mount <do/mount/CORE>", "Mount all <do/mount>");
-});
-
-test("an action in progress is shown as such, and cannot be requested twice", () => {
-  const action = { kind: "do", id: ["switch", "CORE", "tb"], force: false } as const;
-  const lines = linesOf([pending()], { running: [action] });
-  assert.equal(lines[1], "! TB Ready – switch CORE … <off>");
 });
 
 test("without a daemon the menu offers to start one, and nothing that needs it", () => {
@@ -311,25 +274,18 @@ test("B4 the configuration's error is shown with its position", () => {
   assert.ok(!linesOf().some((line) => line.includes("Configuration")));
 });
 
-test("the newest failure stands below the summary", () => {
+test("why the daemon does not start stands below the summary", () => {
   const failure = {
-    action: { kind: "do", id: ["reload"], force: false },
+    action: { kind: "start" },
     ok: false,
-    text: "Reload: it has a mistake",
+    text: "Start: a mistake",
     hint: "mend it",
-    results: [],
   } as const;
   const lines = linesOf(undefined, { failure });
-  assert.deepEqual(lines.slice(0, 5), [
-    "All is well",
-    "!! Reload: it has a mistake",
-    "mend it",
-    "Dismiss <dismiss>",
-    "---",
-  ]);
+  assert.deepEqual(lines.slice(0, 4), ["All is well", "!! Start: a mistake", "mend it", "---"]);
 });
 
-test("hostile names stay one harmless line of bearable length, and every key is unique", () => {
+test("hostile names stay one harmless line of bearable length", () => {
   const hostile = [
     "a\nb",
     "\u001b[31mred\u001b[0m",
@@ -350,11 +306,6 @@ test("hostile names stay one harmless line of bearable length, and every key is 
     assert.doesNotMatch(item.label, /[\p{Cc}\u202a-\u202e]/u);
     assert.ok(item.label.length > 0 && [...item.label].length <= 90, item.label);
   }
-  const keys = items.map(({ key }) => key);
-  assert.deepEqual(
-    keys.filter((key, index) => keys.indexOf(key) !== index && !key.includes("|")),
-    [],
-  );
 });
 
 test("more shares than fit on a screen go into a submenu, which shows their state", () => {

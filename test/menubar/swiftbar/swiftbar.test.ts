@@ -8,7 +8,7 @@ import { type TestContext, test } from "node:test";
 import { parseAction } from "../../../src/menubar/menu/action.ts";
 import type { Menu } from "../../../src/menubar/menu/menu.ts";
 import { menuOf } from "../../../src/menubar/menu/model.ts";
-import { runMenuAction, startMenubar } from "../../../src/menubar/start-menubar.ts";
+import { startMenubar } from "../../../src/menubar/start-menubar.ts";
 import { installPlugin, PLUGIN_FILE } from "../../../src/menubar/swiftbar/install-plugin.ts";
 import { pluginFrame, streamFrames } from "../../../src/menubar/swiftbar/stream-frames.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
@@ -173,15 +173,6 @@ test("each new menu is a frame; behind a full pipe only the newest is kept, and 
   assert.deepEqual(shown(), ["A", "B", "D"], "a signal that has aborted");
 });
 
-test("an action that only the menu's own process can do is done by no other", async () => {
-  const { signal } = new AbortController();
-  assert.partialDeepStrictEqual(await runMenuAction(PLACE, "dismiss", signal), {
-    ok: true,
-    text: "nothing to do",
-  });
-  await assert.rejects(runMenuAction(PLACE, "format-disk", signal), { code: "usage" });
-});
-
 test("a menu without that option starts no daemon, logs only failures, and ends with its pipe", async (t) => {
   const config = scriptedConfig();
   const { home } = await startRig(t, { control: scriptedControl(), config });
@@ -193,7 +184,7 @@ test("a menu without that option starts no daemon, logs only failures, and ends 
     const output = new PassThrough();
     const ended = startMenubar({
       ...{ ...PLACE, home: at, logPath: null, startsDaemon: false },
-      face: { kind: "swiftbar", output, ...SWIFTBAR },
+      ...{ output, ...SWIFTBAR },
       notify: (line) => void notes.push(line),
       signal: new AbortController().signal,
     });

@@ -17,7 +17,6 @@ import { renderWhy } from "../../../src/api/views/why-view.ts";
 import { renderFleet } from "../../../src/cli/views/fleet-view.ts";
 import { renderShares } from "../../../src/cli/views/place-view.ts";
 import { readSummary, stateOf, summaryText } from "../../../src/fleet/summary.ts";
-import { findItem } from "../../../src/menubar/menu/menu.ts";
 import { menuOf } from "../../../src/menubar/menu/model.ts";
 import { SHARE_CONDITIONS } from "../../../src/shares/policy/condition-rows.ts";
 import { dashboardLines } from "../../../src/tui/dashboard/dashboard-lines.ts";
@@ -28,7 +27,7 @@ import { partAt } from "../../../src/web/page/shell/views.ts";
 import { sampleFleet, sampleMachine } from "../../api/sample-fleet.ts";
 import { gatewayReport, sampleBackend } from "../../api/sample-gateway.ts";
 import { SAMPLE_MOVES, SAMPLE_NOW, sampleShare, secondsAgo } from "../../api/sample-report.ts";
-import { outline, sampleWorld } from "../../menubar/worlds.ts";
+import { everyItem, outline, sampleWorld } from "../../menubar/worlds.ts";
 import { pluck } from "../../support/pluck.ts";
 import { viewOf } from "../../tui/views.ts";
 import { scriptedApp } from "./scripted-app.ts";
@@ -235,8 +234,10 @@ function told_of(): Readonly<Record<string, () => Said>> {
     "the menu": () => {
       const { items } = menuOf(sampleWorld(STATUS));
       return each((name) => {
-        const item = findItem(items, `share ${name}`) ?? findItem(items, `server ${name}`);
-        if (item === null || item.kind === "separator") return null;
+        const item = everyItem(items).find(
+          (one) => one.kind !== "separator" && one.label.startsWith(`${name} — `),
+        );
+        if (item === undefined || item.kind === "separator") return null;
         return { text: item.label.replace(`${name} — `, ""), tone: item.tone };
       });
     },
