@@ -139,3 +139,20 @@ export function isEmptyDiff({ settings, backends, middleware, shares, aliases }:
   if (backends.reordered || ![backends, shares, aliases].every(isUntouched)) return false;
   return settings.length + middleware.length === 0;
 }
+
+/** In words: "added server time; changed share CORE, server.port". Empty if nothing changed. */
+export function changesText({ settings, backends, middleware, shares, aliases }: ConfigDiff): string {
+  const named = (kind: keyof NamedDiff): string[] => [
+    ...backends[kind].map((name) => `server ${name}`),
+    ...shares[kind].map((name) => `share ${name}`),
+    ...aliases[kind].map((name) => `alias ${name}`),
+  ];
+  const order = backends.reordered ? ["the order of servers"] : [];
+  const changes = [
+    ["added", named("added")],
+    ["removed", named("removed")],
+    ["changed", [...named("changed"), ...settings, ...middleware, ...order]],
+  ] as const;
+  const made = changes.filter(([, names]) => names.length > 0);
+  return made.map(([verb, names]) => `${verb} ${names.join(", ")}`).join("; ");
+}

@@ -77,6 +77,7 @@ async function fetchServers(
     throw new MountaineerError("registry_failed", `the registry does not answer: ${reason}`, {
       cause: error,
       retry: "later",
+      hint: "check the network, or name the program yourself: mountaineer backends add NAME -- PROGRAM",
     });
   }
 }

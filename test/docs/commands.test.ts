@@ -104,7 +104,7 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   "mountaineer demo --script": { elsewhere: "test/demo/story/script-smb.test.ts" },
   "mountaineer demo --script --driver local": { elsewhere: "test/demo/story/script-local.test.ts" },
 
-  "mountaineer backends add fetch --registry io.github.example/fetch": {
+  "mountaineer backends add --registry io.github.example/fetch": {
     elsewhere: "test/cli/clients/registry.test.ts",
   },
   ...elsewhere(

@@ -29,7 +29,7 @@ const backendsAddCommand = command("backends add", {
       "a remote server",
     "mountaineer backends add github --env GITHUB_TOKEN=secret:github -- github-mcp-server stdio":
       "with a stored secret",
-    "mountaineer backends add fetch --registry io.github.example/fetch": "from the MCP registry",
+    "mountaineer backends add --registry io.github.example/fetch": "from the MCP registry, as fetch",
   },
   exits: {
     0: "it is ready or still starting; or it is saved, and disabled or no daemon runs",
@@ -37,7 +37,7 @@ const backendsAddCommand = command("backends add", {
     2: "a server of that name exists, or a value looks like a secret; nothing was written",
   },
   takes: {
-    "<name>": "the server's name",
+    "[name]": "the server's name; with --registry, the last part of its name there is the default",
     "[command...]": "the program and its arguments, after --; or an address",
     ...BACKEND_OPTIONS,
     "--registry <server>": "take the server from the MCP registry, pinned to its newest version",
@@ -54,7 +54,7 @@ const backendsAddCommand = command("backends add", {
     const { readBackendName, readBackendOptions } = await import("../input/backend-options.ts");
     const { addBackend, requireFreeName, showChange } = await import("../edits/backend-change.ts");
     const typed = readBackendOptions(given, commandArgs);
-    const backend = readBackendName(name);
+    const backend = readBackendName(name ?? (await registryName(server)));
     // Without `--`, the -y of `backends add NAME npx -y PACKAGE` is read as Mountaineer's own --yes.
     if (server === null && given.yes) {
       throw new MountaineerError("usage", "--yes only goes with --registry", {
@@ -76,6 +76,15 @@ const backendsAddCommand = command("backends add", {
     return showChange(context, added, "is added");
   },
 });
+
+/** `fetch` for `io.github.example/fetch`. */
+async function registryName(server: string | null): Promise<string> {
+  const { backendName } = await import("../../clients/imported-server.ts");
+  if (server !== null) return backendName(server.slice(server.lastIndexOf("/") + 1));
+  throw new MountaineerError("usage", "missing required argument 'name'", {
+    hint: "mountaineer backends add --help shows what there is",
+  });
+}
 
 function nameAndValue(text: string): readonly [string, string] {
   const at = text.indexOf("=");

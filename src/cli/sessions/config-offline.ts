@@ -2,7 +2,7 @@
 // after in the history, as a daemon does.
 import type { EditReport } from "../../api/contract/config.ts";
 import { type CallOperation, callerOf } from "../../api/operations/operations.ts";
-import { diffConfigs, isEmptyDiff } from "../../config/diff.ts";
+import { changesText, diffConfigs } from "../../config/diff.ts";
 import { requestedEdit } from "../../config/edit/key-path.ts";
 import { type KnownContent, type SavedConfig, saveContent, saveEdit } from "../../config/edit/save.ts";
 import { openHistory, refuseOtherEntry } from "../../config/history/history.ts";
@@ -12,7 +12,6 @@ import { parseConfig } from "../../config/read/load.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import { errorText } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
-import { sharesAndBackends } from "../../runtime/text/plain-text.ts";
 import { isoTime, systemClock } from "../../runtime/time/clock.ts";
 import { approveEdit } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
@@ -95,7 +94,9 @@ export function createOwnEditor(
         snapshot,
         bytes,
         source,
-        was?.ok === true ? summaryOf(was.snapshot, snapshot) : "a new configuration",
+        was?.ok === true
+          ? changesText(diffConfigs(was.snapshot.config, snapshot.config)) || "no changes"
+          : "a new configuration",
       );
       if (approves) await tryToApprove(saved);
     }
@@ -119,14 +120,4 @@ export function createOwnEditor(
       return save(`rollback ${n}`, () => replace(entry.bytes, baseSha256), false);
     },
   });
-}
-
-function summaryOf(before: ConfigSnapshot, after: ConfigSnapshot): string {
-  const diff = diffConfigs(before.config, after.config);
-  if (isEmptyDiff(diff)) return "no changes";
-  const touched = [diff.shares, diff.backends].map(
-    ({ added, removed, changed }) => added.length + removed.length + changed.length,
-  );
-  const what = sharesAndBackends(touched[0] ?? 0, touched[1] ?? 0);
-  return `${what ?? "settings"} changed`;
 }

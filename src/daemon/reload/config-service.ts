@@ -2,7 +2,7 @@
 import type { ReloadReport } from "../../api/contract/config.ts";
 import type { Control } from "../../api/operations/operations.ts";
 import { entrySummary } from "../../config/approval/entry-text.ts";
-import { diffConfigs, isEmptyDiff } from "../../config/diff.ts";
+import { changesText, diffConfigs, isEmptyDiff } from "../../config/diff.ts";
 import { openHistory } from "../../config/history/history.ts";
 import type { RealPath } from "../../config/history/history-owner.ts";
 import type { HomeContext } from "../../config/home-context.ts";
@@ -91,11 +91,12 @@ export function createConfigService(options: ConfigServiceOptions) {
       reason: rejected.reason ?? mistakesText(rejected.mistakes),
     },
     ...steps,
-    async onApplied(content, { changed, details }, isNew) {
+    async onApplied(content, { changed, details, diff }, isNew) {
       const { generation, sha256 } = watcher.running;
       const { source } = content;
       if (changed) publish({ name: "config.applied", source, generation, sha256, summary: details });
-      if (isNew || content.inode !== undefined) await keep(content, source, details);
+      const changes = diff === null ? "" : changesText(diff);
+      if (isNew || content.inode !== undefined) await keep(content, source, changes || details);
     },
     onMove: (content) => void keep(content, "file", "started"),
     onSign: () => reader.expect(),

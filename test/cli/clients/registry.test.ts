@@ -39,8 +39,12 @@ async function setUp(t: TestContext, servers: Readonly<Record<string, object | s
   return {
     asked,
     text: () => readFile(join(home, "config.toml"), "utf8").catch(() => ""),
-    add: (name: string, server: string, ...more: string[]) =>
-      runCommand(["backends", "add", name, "--registry", server, ...more], { home, env }),
+    /** `name` null: as in the registry. */
+    add: (name: string | null, server: string, ...more: string[]) =>
+      runCommand(["backends", "add", ...(name === null ? [] : [name]), "--registry", server, ...more], {
+        home,
+        env,
+      }),
     secrets: () => readFile(join(home, "secrets.json"), "utf8").catch(() => ""),
   };
 }
@@ -81,7 +85,7 @@ test("F1 an npm package is pinned to its version, and its secret is stored as a 
   const rig = await setUp(t, { "io.github.example/weather": NPM });
   const added = await ends(
     rig.add(
-      "weather",
+      null,
       "io.github.example/weather",
       "--yes",
       "--input",

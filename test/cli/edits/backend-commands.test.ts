@@ -198,7 +198,7 @@ test("E2 references, addresses and allowed literals are written unchanged, even 
   const one = await run("backends add web --url http://localhost:1/mcp --header", "X-Key: secret:web");
   assert.deepEqual([one.code, one.stderr], [0, ""]);
   assert.match(one.stdout, /web {2}is added/);
-  assert.match((await run("config history")).stdout, /^0 .* cli +1 server changed$/m);
+  assert.match((await run("config history")).stdout, /^0 .* cli +added server web; changed incoming_auth$/m);
   const words = [
     "backends",
     "add",

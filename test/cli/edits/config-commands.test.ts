@@ -113,7 +113,7 @@ describe("config without a daemon", { concurrency: 3 }, () => {
     assert.deepEqual(Object.keys(history[0] ?? {}), ["n", "time", "sha256", "source", "summary"]);
     assert.match(
       await ok("config", "history"),
-      /^0 {2}\d{4}-\d\d-\d\d \d\d:\d\d:\d\d {2}[0-9a-f]{8} {2}rollback 1 {2}settings changed$/m,
+      /^0 {2}\d{4}-\d\d-\d\d \d\d:\d\d:\d\d {2}[0-9a-f]{8} {2}rollback 1 {2}changed global.check_interval_secs$/m,
     );
   });
 

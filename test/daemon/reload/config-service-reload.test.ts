@@ -60,7 +60,9 @@ test("B6 accepted content runs, is announced and stored, and its report lists it
       summary: "2 shares reloaded",
     },
   ]);
-  assert.deepEqual(await kept(world), [`file 2 shares reloaded ${sha256(content).slice(0, 8)}`]);
+  assert.deepEqual(await kept(world), [
+    `file added share CORE, share MEDIA; changed global.connect_timeout_ms ${sha256(content).slice(0, 8)}`,
+  ]);
 });
 
 test("B8 other bytes with the same meaning run from now on, and nothing else changes", async (t) => {

@@ -80,9 +80,9 @@ test("B6 a rollback restores an earlier content, as a separate entry; repeating 
   await control.rollback({ n: 0 }, NEVER, OWNER_RIGHTS);
   const { entries } = await control.history();
   assertEach(entries, ({ n, source, summary }) => [n, source, summary], [
-    [0, "rollback 2", "settings reloaded"],
-    [1, "test", "settings reloaded"],
-    [2, "test", "settings reloaded"],
+    [0, "rollback 2", "changed global.connect_timeout_ms"],
+    [1, "test", "changed global.connect_timeout_ms"],
+    [2, "test", "changed global.connect_timeout_ms"],
     [3, "start", "started"],
   ]);
   assert.equal(await control.historyText({ n: 3 }), text(801));
