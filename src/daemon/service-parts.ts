@@ -15,7 +15,6 @@ import { type EngineParts, startEngineParts } from "./compose/engine-parts.ts";
 import type { RejectedFile } from "./compose/home.ts";
 import { createPrivatePaths, type PrivatePaths } from "./compose/private-paths.ts";
 import { homeSecrets } from "./compose/stored-secrets.ts";
-import { createKnownSnapshots } from "./control/known-snapshots.ts";
 import { createRequiredShares } from "./control/required-shares.ts";
 import { announcements } from "./events/event-stream.ts";
 import { createFleetPart } from "./fleet-part.ts";
@@ -196,7 +195,6 @@ function createServing(parts: ServingParts, stack: DisposalStack) {
       environment: values,
       announce: publish,
       data: required,
-      snapshots: createKnownSnapshots({ clock, engine, prober }),
       // While another daemon is in charge, a call waits for the engine, for at most `waitMs`.
       resolvePaths: async (paths, waitMs) =>
         (await settlesWithin(clock, waitMs, engineRuns)) ? prober.resolvePaths(paths, waitMs) : null,

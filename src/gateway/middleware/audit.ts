@@ -1,7 +1,7 @@
 // The audit record of each request: principal, method, target, outcome and duration. It never contains results, and
 // arguments only if configured.
 
-import type { AuditConfig, AuthorizationConfig } from "../../config/snapshot.ts";
+import type { AuditConfig } from "../../config/snapshot.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import { memoized } from "../../runtime/memo.ts";
 import { parseJson } from "../../runtime/text/parse-json.ts";
@@ -20,7 +20,6 @@ import {
   RUN_SCRIPT,
 } from "./middleware.ts";
 import { answeredInstead, subjectOf, targetLabel } from "./request-target.ts";
-import { hintsOf } from "./tool-hints.ts";
 
 /** One line of the audit's file. */
 export interface AuditRecord {
@@ -45,8 +44,6 @@ export interface AuditRecord {
   readonly script?: string;
   /** The outcome of asking a person; absent: no person was asked. */
   readonly consent?: ConsentOutcome;
-  /** The newest snapshot, ISO 8601 UTC, of each share that the backend works on, before a destructive call; absent: none is known. */
-  readonly snapshots?: Readonly<Record<string, string>>;
   readonly arguments?: unknown;
   /** Number of requests that the same rule refused since `since`; absent: the line is about one request. */
   readonly count?: number;
@@ -80,9 +77,6 @@ export interface AuditOptions {
   readonly clock: Clock;
   /** Removes registered secrets from a text. */
   readonly clean: (text: string) => string;
-  /** The newest known snapshot before that wall time of each share that a backend works on. Never waits. */
-  readonly snapshots?: (backend: string, wallMs: number) => Readonly<Record<string, string>>;
-  readonly unannotated?: AuthorizationConfig["unannotated"];
 }
 
 const MAX_METHOD = 200;
@@ -129,32 +123,12 @@ export function createAudit(options: AuditOptions): Audit {
     middleware: (next) => async (request) => {
       const startedAtMs = clock.monotonicMs();
       const given = argumentsOf(request);
-      const snapshots = snapshotsBefore(request, options);
-      // Asks for those that are not known yet: they may be known at the end.
-      snapshots();
       const reply = await next(request);
       const record = recordOf(request, given, outcomeOf(request, reply), clock.monotonicMs() - startedAtMs);
-      write({ ...record, backend: answeredInstead.get(reply) ?? record.backend, ...snapshots() });
+      write({ ...record, backend: answeredInstead.get(reply) ?? record.backend });
       return reply;
     },
     denied: (request, rule = "") => writeDenied(recordOf(request, argumentsOf(request), "denied", 0), rule),
-  };
-}
-
-/** The returned function gives the snapshots, as far as they are known, before a call that begins now. */
-function snapshotsBefore(
-  { method, params, served, handle }: GatewayRequest,
-  { snapshots, unannotated = "destructive", clock }: AuditOptions,
-): () => Pick<AuditRecord, "snapshots"> {
-  const target = { kind: "tool", name: String(params?.["name"]) } as const;
-  const definition = method === "tools/call" ? entryOf(served.catalog, target)?.definition : undefined;
-  if (snapshots === undefined || definition === undefined) return () => ({});
-  const backend = served.ownerOf(handle.client.principal, target)?.backend;
-  if (backend === undefined || !hintsOf(definition, unannotated).destructive) return () => ({});
-  const wallMs = clock.wallMs();
-  return () => {
-    const known = snapshots(backend, wallMs);
-    return Object.keys(known).length === 0 ? {} : { snapshots: known };
   };
 }
 

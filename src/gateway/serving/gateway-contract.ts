@@ -63,8 +63,6 @@ export interface GatewayOptions extends Omit<BackendTools, "routeOverrides"> {
   readonly measured?: () => readonly Measured[];
   /** Absent: calls with a path are refused for backends with `folders`. */
   readonly resolvePaths?: ResolvePaths;
-  /** The newest known snapshot before that wall time of each share that a backend works on. Never waits. */
-  readonly snapshots?: (backend: ServedBackend, wallMs: number) => Readonly<Record<string, string>>;
   /** Absent: pins are lost with the process. */
   readonly pinStore?: PinStore;
   /** Stores names in use, switched-off tools and route overrides. Absent: they are lost with the process. */

@@ -58,7 +58,7 @@ export interface ServingSetOptions extends RuntimeTools {
   /** Servers with an account for each user. Absent: none. */
   readonly separate?: ReadonlySet<string>;
   /** null: the audit is off. The audit's file outlives this serving set. */
-  readonly audit: Pick<AuditOptions, "config" | "write" | "writeDenied" | "snapshots"> | null;
+  readonly audit: Pick<AuditOptions, "config" | "write" | "writeDenied"> | null;
   readonly services: RoutingServices;
   readonly backends: readonly string[];
   /** Time limit of calls by backend, ms; absent: 60 s. */
@@ -91,10 +91,7 @@ export function buildServingSet(options: ServingSetOptions): ServingSet {
   const { authorization, ruleOwners, audit, clock, clean, selections, catalog } = options;
   const compiled: Compiled = {
     policies: authorization === null ? null : compilePolicies(authorization, ruleOwners, options.separate),
-    audited:
-      audit === null
-        ? null
-        : createAudit({ ...audit, clock, clean, unannotated: authorization?.unannotated }),
+    audited: audit === null ? null : createAudit({ ...audit, clock, clean }),
   };
   const made = new Map<string, ServingSet>();
   const forClient: ServingSet["forClient"] = (client) => {

@@ -48,7 +48,7 @@ import { type UnmatchedName, unmatchedNames } from "./unmatched-names.ts";
 
 interface ServingOptions {
   readonly tools: RulesTools &
-    Pick<GatewayOptions, "announce" | "environment" | "guarded" | "questions" | "resolvePaths" | "snapshots">;
+    Pick<GatewayOptions, "announce" | "environment" | "guarded" | "questions" | "resolvePaths">;
   readonly redaction: Redaction;
   readonly roster: SessionRoster;
   readonly pool: BackendPool;
@@ -324,10 +324,6 @@ export class Serving {
               config: audit,
               write: (record) => (this.rules.auditFile ?? auditFile).write(record),
               writeDenied: (record, rule) => this.refusals.denied(record, rule),
-              snapshots: (name, wallMs) => {
-                const backend = config.backends.find((one) => one.name === name);
-                return backend === undefined ? {} : (tools.snapshots?.(backend, wallMs) ?? {});
-              },
             },
       limiter: this.limiter,
       selections: this.#selections,

@@ -71,28 +71,6 @@ test("the audit records who did what, on which target, where, with which outcome
   ]);
 });
 
-test("A18 a destructive call's line names the newest snapshot before it, and the call never waits for it", async () => {
-  const { records, audit } = audited();
-  let known: Readonly<Record<string, string>> = {};
-  const snapshots = (name: string) => (name === "a" ? known : {});
-  const services = recordingServices(async () => {
-    known = { CORE: "2026-11-28T22:00:00Z" };
-    return { result: {} };
-  });
-  const annotated = source("a", { tools: ["x"], prompts: ["p"] });
-  const b = source("b", {});
-  const reads = [{ name: "z", inputSchema: {}, annotations: { readOnlyHint: true } }];
-  const reading = { ...b, listings: { ...b.listings, tools: reads } };
-  const served = servingSet([annotated, reading], services, { audit: { ...audit, snapshots } });
-  for (const [method, name] of [
-    ["tools/call", "x"],
-    ["tools/call", "z"],
-    ["prompts/get", "p"],
-  ] as const)
-    await ask(served, method, { name });
-  assert.deepEqual(pluck(records, "snapshots"), [known, undefined, undefined]);
-});
-
 test("E1 the audit names the owner of a signed token, whatever its name", async () => {
   const { records, audit } = audited();
   const served = servingSet(sources, recordingServices(), { audit });
