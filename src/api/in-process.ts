@@ -24,7 +24,7 @@ export interface WithoutDaemonOptions {
 /** The operations that work without a daemon. */
 export type WithoutDaemonOperation =
   | StepOperation
-  | ("status" | "verify" | "aliases" | "reconcileAliases" | "folders")
+  | ("status" | "verify" | "aliases" | "reconcileAliases")
   | ("tools" | "catalog" | "people" | "toolChanges" | "call")
   | ("approvals" | "approve");
 

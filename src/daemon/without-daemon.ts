@@ -150,7 +150,6 @@ async function open(options: WithoutDaemonOptions, stack: DisposalStack): Promis
     switchRoute: async (request, signal) => (await shares()).control.switchRoute(request, signal),
     aliases: async (...args) => (await shares()).control.aliases(...args),
     reconcileAliases: async (...args) => (await shares()).control.reconcileAliases(...args),
-    folders: async (...args) => (await shares()).control.folders(...args),
     tools: async (_, signal) => (await readyParts(signal)).control.tools(),
     catalog: async (_, signal) => (await readyParts(signal)).control.catalog(),
     people: async (request, signal) => (await readyParts(signal)).control.people(request),

@@ -162,18 +162,6 @@ export const aliasReportShape = object({
 });
 export type AliasReport = TypeOf<typeof aliasReportShape>;
 
-export const foldersReportShape = object({
-  share: text,
-  subpath: text,
-  /** The folder's path below the share's stable link. */
-  path: text,
-  /** Names of its subfolders, sorted. */
-  folders: list(text),
-  /** True if the list is incomplete. */
-  truncated: flag,
-});
-export type FoldersReport = TypeOf<typeof foldersReportShape>;
-
 export const daemonStatusShape = object({
   version: text,
   /** null: no daemon runs, and the command itself made this status. */

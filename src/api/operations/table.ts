@@ -31,7 +31,6 @@ import {
   backendSwitchReportShape,
   callReportShape,
   clientShape,
-  foldersReportShape,
   handOverReportShape,
   statusReportShape,
   stepReportShape,
@@ -149,20 +148,6 @@ export const OPERATIONS = {
   /** Create, repair and remove the links of aliases. */
   reconcileAliases: operation("POST aliases/reconcile", {
     output: aliasReportShape,
-    counts: "places",
-  }),
-  /**
-   * The folders in a folder of a share, within a deadline. Rejects with `share_unknown`,
-   * `share_unavailable` (not mounted, or no answer), `path_unknown` (no such folder, or a link out of the share),
-   * `permission_denied` and `usage` (`..` leads out of the share).
-   */
-  folders: operation("POST folders", {
-    input: strictObject({
-      share: text,
-      /** From the share's root; absent or "" is the root itself. */
-      subpath: optional(text),
-    }),
-    output: foldersReportShape,
     counts: "places",
   }),
   // Most operations of the gateway answer at once. They have no `counts`, because people need them most when all

@@ -49,7 +49,6 @@ const aliasAddCommand = command("alias add", {
     "--target-subpath <folder>": {
       about: "the folder, from the top of the share",
       isRequired: true,
-      completes: "folders",
     },
     "--alias-path <path>": "where to make the link; default: Links in shares_root",
   },

@@ -18,8 +18,6 @@ _mountaineer() {
     fi
     COMPREPLY+=("$line")
   done < <("\${COMP_WORDS[0]}" __complete bash "\${COMP_WORDS[COMP_CWORD]}" "\${COMP_LINE:0:COMP_POINT}" 2>/dev/null)
-  # Of a folder's path, more may follow.
-  [[ \${COMPREPLY[0]} == */ ]] && compopt -o nospace 2>/dev/null
 }
 complete -F _mountaineer mountaineer
 `;
@@ -44,10 +42,7 @@ _mountaineer() {
     fi
   done
   (( \${#values} )) || return
-  # Of a folder's path, more may follow.
-  local -a apart
-  [[ \${values[1]} == */ ]] && apart=(-S '')
-  compadd "\${apart[@]}" -l -d shown -a values
+  compadd -l -d shown -a values
 }
 if [[ \${funcstack[1]} == "_mountaineer" ]]; then
   _mountaineer "$@"
@@ -78,7 +73,7 @@ export const COMPLETION_SCRIPTS: Readonly<Record<Shell, string>> = { bash: BASH,
 
 export const completionsCommand = command("completions", {
   summary: "print a shell's completion script for commands, options and names",
-  description: "Looks up names at each Tab, so the script stays valid.",
+  description: "Looks up the names of shares and servers at each Tab, so the script stays valid.",
   examples: {
     "mountaineer completions bash > ~/.local/share/bash-completion/completions/mountaineer":
       "for bash, with the package bash-completion",

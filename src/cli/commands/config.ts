@@ -21,11 +21,8 @@ const ENTRY_ARGUMENT = {
 } as const;
 
 const KEY_ARGUMENT = {
-  "<key>": {
-    about:
-      "section.key, shares.NAME.key, or a short name: lsof-recheck, auto-failback (names with dots in quotes)",
-    completes: "keys",
-  },
+  "<key>":
+    "section.key, shares.NAME.key, or a short name: lsof-recheck, auto-failback (names with dots in quotes)",
 } as const;
 
 const configGetCommand = command("config get", {

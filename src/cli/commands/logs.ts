@@ -31,7 +31,7 @@ export const logsCommand = command("logs", {
     "--share <name>": { about: "only lines about this share", completes: "shares", conflicts: ["audit"] },
     "--audit": "the records of the audit",
     "--backend <name>": { about: "only calls of this server", completes: "backends", ...OF_AUDIT },
-    "--tool <name>": { about: "only calls of this tool", completes: "tools", ...OF_AUDIT },
+    "--tool <name>": { about: "only calls of this tool", ...OF_AUDIT },
     "--principal <name>": { about: "only what this user asked for", ...OF_AUDIT },
     "--outcome <outcome>": {
       about: "only records with this outcome: ok, tool_error, denied, cancelled, error, refused",

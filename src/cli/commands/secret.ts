@@ -16,7 +16,6 @@ import { renderSecrets, storageName } from "../views/secret-view.ts";
 const ON_REMOTE = { intent: "change", so: "so nothing is stored there" } as const;
 
 const NAME_OPTION = {
-  completes: "secrets",
   read: (text: string) => (SECRET_NAME.form.test(text) ? text : null),
   expected: SECRET_NAME.expected,
 } as const;

@@ -30,7 +30,7 @@ export const callCommand = command("call", {
     2: "there is no such tool, or the arguments are not a JSON object",
   },
   takes: {
-    "<tool>": { about: "its name, as tools list shows it", completes: "tools" },
+    "<tool>": "its name, as tools list shows it",
     "[arguments]": "a JSON object, or - for stdin",
   },
   async run(context, { tool, arguments: text }) {
@@ -73,10 +73,7 @@ export const toolsListCommand = command("tools list", {
 const NO_TOOLS: ToolsReport = { tools: [] };
 
 const CHANGED_ARGUMENT = {
-  "[names...]": {
-    about: "the clients' or the server's names, or SERVER:NAME",
-    completes: "changed-tools",
-  },
+  "[names...]": "the clients' or the server's names, or SERVER:NAME",
 } as const;
 
 const toolsDiffCommand = command("tools diff", {
@@ -211,7 +208,7 @@ const toolsDisableCommand = command("tools disable", {
     "They leave the lists at once; calls in flight finish. No change of the server or the configuration switches them on again.",
   examples: { "mountaineer tools disable delete_file": "let no agent delete files" },
   exits: { 2: "there is no such tool; nothing was changed", 8: "no daemon runs" },
-  takes: { "<name...>": { about: "tools, as tools list shows them", completes: "tools" } },
+  takes: { "<name...>": "tools, as tools list shows them" },
   run: (context, { name }) => switchTools(context, name, false),
 });
 
@@ -221,7 +218,7 @@ const toolsEnableCommand = command("tools enable", {
   description: "Filters, pins and policies apply as before.",
   examples: { "mountaineer tools enable delete_file": "let agents delete files again" },
   exits: { 2: "there is no such tool; nothing was changed", 8: "no daemon runs" },
-  takes: { "<name...>": { about: "tools, as tools list shows them", completes: "off-tools" } },
+  takes: { "<name...>": "tools, as tools list shows them" },
   run: (context, { name }) => switchTools(context, name, true),
 });
 

@@ -159,7 +159,7 @@ export const accessCommand = command("access", {
   exits: { 2: "there is no such user" },
   takes: {
     "[user]": { about: "a user, or sub:SUBJECT; without one, all" },
-    "--tool <name>": { about: "only this tool", completes: "tools" },
+    "--tool <name>": "only this tool",
     "--role <name>": "in place of a user, a user with only this role",
   },
   async run(context, { user, tool, role }) {

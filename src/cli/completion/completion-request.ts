@@ -13,10 +13,6 @@ export type CompletionRequest =
       readonly kind: "live";
       readonly live: LiveKind;
       readonly without: readonly string[];
-      /** The share on the command line; null if none yet. */
-      readonly share: string | null;
-      /** The backend on the command line, whose routes are completed. */
-      readonly backend?: string;
       /** The text before the name in the typed word, such as `--share=`. */
       readonly prefix?: string;
     }
@@ -26,7 +22,6 @@ export type CompletionRequest =
 /** Commands whose arguments are either fixed words or files. */
 const WORDS_OR_FILES: readonly string[] = ["import"];
 const SHARE = "--share";
-const BACKEND = "--backend";
 const FILES = /^(file|path|folder|dir|plugin)$/;
 
 /** `words` follow the program's name; the last word is being typed, and is "" after a blank. */
@@ -41,21 +36,15 @@ export function completionRequest(
   const names: string[] = [];
   const given: string[] = [];
   const used = new Set<string>();
-  const values = new Map<string, string>();
   let awaited: Option | null = null;
   let onlyArguments = false;
   for (const word of before) {
-    if (awaited !== null) {
-      values.set(awaited.long ?? "", word);
-      awaited = null;
-    } else if (!onlyArguments && word === "--") onlyArguments = true;
+    if (awaited !== null) awaited = null;
+    else if (!onlyArguments && word === "--") onlyArguments = true;
     else if (!onlyArguments && word.startsWith("-") && word !== "-") {
       const [name = ""] = word.split("=");
       const option = optionNamed(program, command, name);
-      if (option?.long != null) {
-        used.add(option.long);
-        if (word.includes("=")) values.set(option.long, word.slice(name.length + 1));
-      }
+      if (option?.long != null) used.add(option.long);
       if (option !== null && takesValue(option) && !word.includes("=")) awaited = option;
     } else {
       const inner: Command | undefined =
@@ -71,13 +60,11 @@ export function completionRequest(
   }
   const where = names.join(" ");
   const takes = definitions.find(({ name }) => name === where)?.takes ?? {};
-  const [share = null, backend = null] = [values.get(SHARE), values.get(BACKEND)];
-  const line = { takes, isSwitch: where === "switch", share, backend };
-  if (awaited !== null) return ofOption(awaited, line);
+  if (awaited !== null) return ofOption(awaited, takes);
   const assigned = /^(--[a-z-]+)=/.exec(current)?.[1];
   if (!onlyArguments && assigned !== undefined) {
     const option = optionNamed(program, command, assigned);
-    return option === null ? { kind: "nothing" } : withPrefix(ofOption(option, line), `${assigned}=`);
+    return option === null ? { kind: "nothing" } : withPrefix(ofOption(option, takes), `${assigned}=`);
   }
   if (!onlyArguments && current.startsWith("-")) return optionsOf(program, command, used);
   if (command.commands.length > 0 && given.length === 0) {
@@ -92,20 +79,10 @@ function commandsOf({ commands }: Command): Candidate[] {
   return commands.map((one) => ({ value: one.name(), description: one.summary() }));
 }
 
-interface Line {
-  readonly takes: Parameters;
-  readonly isSwitch: boolean;
-  readonly share: string | null;
-  readonly backend: string | null;
-}
-
-function ofOption(option: Option, { takes, isSwitch, share, backend }: Line): CompletionRequest {
-  if (isSwitch && option.long === "--to" && backend !== null) {
-    return { kind: "live", live: "routes", without: [], share, backend };
-  }
+function ofOption(option: Option, takes: Parameters): CompletionRequest {
   if (option.argChoices !== undefined) return { kind: "words", candidates: choices(option.argChoices) };
   const live = liveKind(takes, option.flags);
-  if (live !== null) return { kind: "live", live, without: [], share };
+  if (live !== null) return { kind: "live", live, without: [] };
   const name = /[<[]([a-z-]+)/.exec(option.flags)?.[1] ?? "";
   return FILES.test(name) ? { kind: "files" } : { kind: "nothing" };
 }
@@ -127,7 +104,7 @@ function ofArgument(
     return isFile ? { kind: "files" } : { kind: "words", candidates: choices(argument.argChoices) };
   }
   const live = liveKind(takes, Object.keys(takes).filter((words) => /^[<[]/.test(words))[at] ?? "");
-  if (live !== null) return { kind: "live", live, without: given, share: null };
+  if (live !== null) return { kind: "live", live, without: given };
   return FILES.test(argument.name()) ? { kind: "files" } : { kind: "nothing" };
 }
 

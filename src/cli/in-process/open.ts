@@ -31,10 +31,6 @@ export const openUserSecrets = async ({ home, configPath }: Target) =>
 export const openSignIn = async ({ home, configPath }: Target) =>
   (await import("../../daemon/backend-sign-in.ts")).openBackendSignIn({ home, configPath });
 
-/** The loaded function rejects with `secret_unavailable`. */
-export const loadSecretNames = async () =>
-  (await import("../../daemon/compose/stored-secrets.ts")).secretNamesOfHome;
-
 /** SMB shares that this machine has mounted, or remembers, without Mountaineer. */
 export const findMountedShares = async () =>
   (await import("../../daemon/compose/found-shares.ts")).foundShares();

@@ -78,10 +78,7 @@ export interface CommandGroup extends Described {
 }
 
 /** The kinds of names that completion looks up. */
-export type LiveKind =
-  | ("shares" | "aliases" | "folders" | "backends" | "routes" | "keys" | "secrets")
-  | "shares-and-backends"
-  | ("tools" | "changed-tools" | "off-tools");
+export type LiveKind = "shares" | "aliases" | "backends" | "shares-and-backends";
 
 export interface ParsedParameter {
   readonly about: string;

@@ -6,21 +6,16 @@ import {
   type CompletionRequest,
   completionRequest,
 } from "../completion/completion-request.ts";
-import type { CommandContext, LiveKind } from "../input/command.ts";
+import type { CommandContext } from "../input/command.ts";
 import { COMMANDS } from "./command-list.ts";
 import { createProgram } from "./program.ts";
 
-interface CompleteOptions extends Pick<CommandContext, "home" | "signal" | "print"> {
+interface CompleteOptions extends Pick<CommandContext, "home" | "print"> {
   readonly clock: Clock;
 }
 
-/** Deadline for a daemon's answer, ms: a press of Tab must not wait for a daemon that hangs. */
-const QUERY_MS = 150;
-/** Deadline for a folder list, ms; the daemon gets such a list from the server. */
-const LISTING_MS = 700;
 /** Deadline for reading files of the home, ms: only a hanging disk needs longer. */
 const READING_MS = 1_000;
-const WAITING_MS: { readonly [Kind in LiveKind]?: number } = { tools: QUERY_MS, folders: LISTING_MS };
 const AT_MOST = 500;
 const LONGEST_DESCRIPTION = 80;
 /** A line that makes the shell's completion script complete file names. */
@@ -56,24 +51,16 @@ export async function complete(args: readonly string[], options: CompleteOptions
 async function candidatesOf(
   request: CompletionRequest,
   args: readonly string[],
-  { home, clock, signal }: CompleteOptions,
+  { home, clock }: CompleteOptions,
 ): Promise<readonly Candidate[]> {
   if (request.kind === "words") return request.candidates;
   if (request.kind !== "live") return [];
-  const { live, without, share, backend = null, prefix = "" } = request;
-  const typed = (args.at(-1) ?? "").slice(prefix.length);
-  const { loadLiveNames } = await import("../completion/completion-names.ts");
+  const { live, without, prefix = "" } = request;
   // Loads code before the deadline starts: loading is slow on a busy machine, but cannot hang.
-  const liveNames = await loadLiveNames(live);
-  const late = new AbortController();
+  const { liveNames } = await import("../completion/completion-names.ts");
   const nothing = Promise.withResolvers<readonly Candidate[]>();
-  using _limit = clock.setTimer(WAITING_MS[live] ?? READING_MS, () => {
-    late.abort();
-    nothing.resolve([]);
-  });
-  const limit = AbortSignal.any([signal, late.signal]);
-  const context = { home, configPath: configOf(args), share, backend, typed, clock, signal: limit };
-  const found = liveNames(context).catch(() => []);
+  using _limit = clock.setTimer(READING_MS, () => nothing.resolve([]));
+  const found = liveNames(live, { home, configPath: configOf(args) });
   return (await Promise.race([found, nothing.promise])).flatMap((one) =>
     without.includes(one.value) ? [] : [{ ...one, value: `${prefix}${one.value}` }],
   );

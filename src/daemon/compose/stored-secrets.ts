@@ -7,7 +7,7 @@ import { unlessAborted } from "../../runtime/abort.ts";
 import { errorText, recoverFrom } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import type { RuntimeTools } from "../../runtime/log/runtime-tools.ts";
-import { type Clock, systemClock } from "../../runtime/time/clock.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
 import {
   accountOf,
   isFileName,
@@ -226,10 +226,4 @@ async function within<T>(
   using _timer = clock.setTimer(limitMs, () => late.abort(new Error(`no answer within ${limitMs} ms`)));
   const limit = AbortSignal.any([signal, late.signal]);
   return await unlessAborted(work(limit), limit);
-}
-
-/** The names of a home's secrets, found without asking the keyring. Rejects with `secret_unavailable`. */
-export async function secretNamesOfHome(home: string): Promise<readonly string[]> {
-  const store = await openStore({ home, clock: systemClock, environment: process.env });
-  return (await store.list()).map(({ name }) => name);
 }

@@ -1,4 +1,4 @@
-// The operations for aliases and folders, for daemon and commands.
+// The operations for aliases, for daemon and commands.
 import { join } from "node:path";
 import type { AliasStatus, StatusReport } from "../../api/contract/contract.ts";
 import type { Control } from "../../api/operations/operations.ts";
@@ -8,14 +8,13 @@ import type { Clock } from "../../runtime/time/clock.ts";
 import { AliasLinks, type AliasTransition, type AliasView } from "../../shares/links/alias-links.ts";
 import { openAliasMemory } from "../../shares/links/alias-memory.ts";
 import type { EngineParts } from "../compose/engine-parts.ts";
-import { createShareFolders } from "./share-folders.ts";
 
 interface AliasService extends AsyncDisposable {
-  readonly control: Pick<Control, "aliases" | "reconcileAliases" | "folders">;
+  readonly control: Pick<Control, "aliases" | "reconcileAliases">;
   readonly aliases: AliasLinks;
 }
 
-/** Opens the aliases and folders. `readOnly`: for commands that only read, which must not trigger aliases. */
+/** Opens the aliases. `readOnly`: for commands that only read, which must not trigger aliases. */
 export async function openAliasControl(options: {
   readonly home: string;
   readonly clock: Clock;
@@ -42,7 +41,6 @@ export async function openAliasControl(options: {
     control: {
       aliases: async () => ({ aliases: aliasStatuses(await aliases.check()) }),
       reconcileAliases: async (_, signal) => ({ aliases: aliasStatuses(await aliases.reconcile(signal)) }),
-      folders: createShareFolders({ clock, engine, prober }),
     },
     [Symbol.asyncDispose]: () => aliases[Symbol.asyncDispose](),
   };

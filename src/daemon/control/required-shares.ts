@@ -322,11 +322,9 @@ async function missingFolder(
   path: string,
   folder: string,
 ): Promise<string | null> {
-  const listing = await prober.checkFolder(path, folder, FOLDER_CHECK_MS);
-  if (listing === null) return "the check of the folder had no answer";
-  if (listing.state === "listed") return null;
-  if (listing.state === "outside") return "the folder leads out of the share";
-  return listing.errno === "ENOENT"
-    ? "the folder is not there"
-    : `the folder cannot be read (${listing.errno})`;
+  const check = await prober.checkFolder(path, folder, FOLDER_CHECK_MS);
+  if (check === null) return "the check of the folder had no answer";
+  if (check.state === "there") return null;
+  if (check.state === "outside") return "the folder leads out of the share";
+  return check.errno === "ENOENT" ? "the folder is not there" : `the folder cannot be read (${check.errno})`;
 }

@@ -246,7 +246,7 @@ export class AliasLinks implements AsyncDisposable {
       const forms = new Set([name, name.normalize("NFC"), name.normalize("NFD")]);
       const paths = [...forms].map((form) => join(found, form));
       const readings = paths.map(async (path) =>
-        paths.length === 1 || (await prober.checkFolder(root, path, READ_LINKS_MS))?.state === "listed"
+        paths.length === 1 || (await prober.checkFolder(root, path, READ_LINKS_MS))?.state === "there"
           ? path
           : "",
       );

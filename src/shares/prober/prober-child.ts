@@ -4,7 +4,7 @@ import { lookup } from "node:dns/promises";
 import { stat, statfs } from "node:fs/promises";
 import { createSemaphore } from "../../network/probe/single-flight.ts";
 import { fileChecks, readLinkTarget, spaceOf } from "./file-checks.ts";
-import { checkFolder, listFolders } from "./folder-listing.ts";
+import { checkFolder } from "./folder-check.ts";
 import { checkMountDarwin } from "./mount-check-darwin.ts";
 import { checkMountLinux } from "./mount-check-linux.ts";
 import { createOpenFilesScanDarwin } from "./open-files-darwin.ts";
@@ -50,7 +50,7 @@ const answerers: Answerers = {
       () => false,
     ),
   space: (path) => statfs(path).then(spaceOf, () => null),
-  folders: ({ root, subpath, wants }) => (wants === "look" ? checkFolder : listFolders)(root, subpath),
+  checkFolder: ({ root, subpath }) => checkFolder(root, subpath),
   ...fileChecks,
   resolvePaths,
   addresses: (host) =>

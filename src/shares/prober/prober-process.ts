@@ -35,10 +35,6 @@ export function startProber(options: ProberOptions): Prober {
       questions.answerTo(kind, subject, waitMs);
   const readLink: Prober["readLink"] = async (path, waitMs) =>
     (await questions.answerTo("link", path, waitMs)) ?? NO_LINK_ANSWER;
-  const folders =
-    (wants: "names" | "look"): Prober["folders"] =>
-    (root, subpath, waitMs) =>
-      questions.answerTo("folders", { root, subpath, wants }, waitMs);
 
   const lastCheck = (mountId: string): MountCheck => {
     const pending = questions.find("checkMount", mountId);
@@ -102,8 +98,7 @@ export function startProber(options: ProberOptions): Prober {
       else if (!isWanted) questions.drop(one);
       return answerIn(one) ?? null;
     },
-    folders: folders("names"),
-    checkFolder: folders("look"),
+    checkFolder: (root, subpath, waitMs) => questions.answerTo("checkFolder", { root, subpath }, waitMs),
     async openFiles(paths, exceptPids, waitMs, exceptGroups = []) {
       if (paths.length === 0) return [];
       const about = JSON.stringify([paths, exceptPids, exceptGroups]);

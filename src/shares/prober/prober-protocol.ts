@@ -3,7 +3,7 @@ import type { Exposure } from "../../runtime/files/exposure.ts";
 import type {
   FileBytes,
   FileCheck,
-  FolderListing,
+  FolderCheck,
   LinkReading,
   OpenFilesAnswer,
   ResolvedPath,
@@ -16,7 +16,7 @@ interface Questions {
   link(path: string): LinkReading;
   folder(path: string): boolean;
   space(path: string): Space | null;
-  folders(folder: FoldersQuestion): FolderListing;
+  checkFolder(folder: FolderQuestion): FolderCheck;
   realPath(path: string): string | null;
   resolvePaths(paths: readonly string[]): readonly ResolvedPath[];
   checkFile(path: string): FileCheck;
@@ -43,7 +43,7 @@ export const AT_ONCE: Readonly<Record<SingleKind, number>> = {
   link: 2,
   folder: 8,
   space: 1,
-  folders: 1,
+  checkFolder: 1,
   realPath: 1,
   resolvePaths: 2,
   checkFile: 1,
@@ -52,11 +52,9 @@ export const AT_ONCE: Readonly<Record<SingleKind, number>> = {
   addresses: 2,
 };
 
-interface FoldersQuestion {
+interface FolderQuestion {
   readonly root: string;
   readonly subpath: string;
-  /** `names` lists the folders; `look` only checks that the folder exists. */
-  readonly wants: "names" | "look";
 }
 
 export interface OpenFilesRequest {

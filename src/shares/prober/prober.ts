@@ -64,9 +64,9 @@ export interface Space {
   readonly total_bytes: number;
 }
 
-export type FolderListing =
-  /** Names, in no order. */
-  | { readonly state: "listed"; readonly folders: readonly string[]; readonly truncated: boolean }
+export type FolderCheck =
+  /** The folder exists and may be read. */
+  | { readonly state: "there" }
   /** The path leads out of the share. */
   | { readonly state: "outside" }
   | { readonly state: "failed"; readonly errno: string };
@@ -113,13 +113,8 @@ export interface Prober extends AsyncDisposable {
   exposures(paths: readonly string[], waitMs: number): Promise<readonly Exposure[] | null>;
   /** The room on a mount that answers. null: no answer in time, or the mount does not know. */
   space(path: string, waitMs: number): Promise<Space | null>;
-  /** The folders at `subpath` below `root`, the path of a share. null: no answer in time. */
-  folders(root: string, subpath: string, waitMs: number): Promise<FolderListing | null>;
-  /**
-   * Whether the folder at `subpath` below `root` exists and may be read; lists no names. null: no answer in
-   * time.
-   */
-  checkFolder(root: string, subpath: string, waitMs: number): Promise<FolderListing | null>;
+  /** Whether the folder at `subpath` below `root`, the path of a share, exists and may be read. null: no answer in time. */
+  checkFolder(root: string, subpath: string, waitMs: number): Promise<FolderCheck | null>;
   /**
    * Finds open files under each path without walking the share. A late or failed answer does not reject.
    * `exceptGroups`: leaders of the process groups to leave out, with all descendants.

@@ -32,7 +32,7 @@ test("pin: the operations, their methods and paths", () => {
   );
   assert.equal(
     paths("POST"),
-    "verify reconcile mount wake unmount switch restart aliases/reconcile folders tools/switch people people/request people/grants questions/answer clients/connect call tools/changes tools/approve " +
+    "verify reconcile mount wake unmount switch restart aliases/reconcile tools/switch people people/request people/grants questions/answer clients/connect call tools/changes tools/approve " +
       "backends/restart backends/switch backends/logs audit fleet/check log reload config/edit config/check " +
       "config/approve config/rollback shares/discover shares/names shares/networks shares/pair registry/search registry/server backends/address backends/import backends/login backends/login/end secrets/set secrets/remove access/link access/owner access/owner/offer access/token access/token/forget",
   );
@@ -87,7 +87,6 @@ const FIELDS: readonly [shape: object, fields: string][] = [
   [OPERATIONS.restart.output, "restarted"],
   [OPERATIONS.logs.output, "lines"],
   [contract.aliasStatusShape, "name share target_subpath path target link detail"],
-  [contract.foldersReportShape, "share subpath path folders truncated"],
   [toolChangesReportShape, "changes unseen lost"],
   [approveToolsReportShape, "approved skipped"],
   [catalogReportShape, "tools resources resource_templates prompts withheld left_out"],

@@ -55,7 +55,6 @@ export async function startHttpApi(t: Scope, options: HttpApiRigOptions = {}) {
     ...scriptedGateway(),
     aliases: () => ({ aliases: [] }),
     reconcileAliases: () => ({ aliases: [] }),
-    folders: ({ share, subpath = "" }) => ({ share, subpath, path: "/p", folders: [], truncated: false }),
     daemonLog: () => ({ path: "/home/ann/log", lines: [], more: false, next: null }),
     handOver: () => ({ from: 1, to: 2, version: "0.1.0" }),
     ...options.control,

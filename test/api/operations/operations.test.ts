@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { connectToDaemon } from "../../../src/api/client/client.ts";
-import type { AliasReport, FoldersReport } from "../../../src/api/contract/contract.ts";
+import type { AliasReport } from "../../../src/api/contract/contract.ts";
 import type { LogReport, LogRequest } from "../../../src/api/contract/records.ts";
 import { type Control, findOperation, OPERATION_NAMES } from "../../../src/api/operations/operations.ts";
 import { OPERATIONS } from "../../../src/api/operations/table.ts";
@@ -135,7 +135,7 @@ const NEVER = new AbortController().signal;
 
 const ALIAS = sampleAlias();
 
-type Places = Pick<Control, "aliases" | "reconcileAliases" | "folders">;
+type Places = Pick<Control, "aliases" | "reconcileAliases">;
 
 function scripted(): Places & { readonly calls: unknown[] } {
   const calls: unknown[] = [];
@@ -150,14 +150,6 @@ function scripted(): Places & { readonly calls: unknown[] } {
       calls.push("reconcile");
       return { aliases: [{ ...ALIAS, link: "taken", detail: "a file" }] };
     },
-    async folders(request): Promise<FoldersReport> {
-      calls.push(request);
-      if (request.share === "HUNG")
-        throw new MountaineerError("share_unavailable", "no answer", { hint: "wait" });
-      if (request.share === "X") throw new MountaineerError("share_unknown", "no share");
-      const { share, subpath = "" } = request;
-      return { share, subpath, path: `/S/${share}`, folders: ["a", "b"], truncated: false };
-    },
   };
 }
 
@@ -167,13 +159,7 @@ test("A8 each request of a client reaches the daemon and returns unchanged", asy
   const { call } = (await connectToDaemon(home)) ?? assert.fail();
   assert.deepEqual(await call("aliases", null, NEVER), { aliases: [ALIAS] });
   assert.equal((await call("reconcileAliases", null, NEVER)).aliases[0]?.link, "taken");
-  assert.deepEqual((await call("folders", { share: "CORE", subpath: "ü" }, NEVER)).folders, ["a", "b"]);
-  await assert.rejects(call("folders", { share: "HUNG" }, NEVER), {
-    code: "share_unavailable",
-    hint: "wait",
-  });
-  await assert.rejects(call("folders", { share: "X" }, NEVER), { code: "share_unknown" });
-  assert.deepEqual(places.calls.slice(0, 3), ["aliases", "reconcile", { share: "CORE", subpath: "ü" }]);
+  assert.deepEqual(places.calls, ["aliases", "reconcile"]);
 });
 
 test("a server without aliases serves none", async (t) => {

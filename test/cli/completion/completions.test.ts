@@ -9,12 +9,8 @@ import { completionRequest } from "../../../src/cli/completion/completion-reques
 import { COMMANDS } from "../../../src/cli/program/command-list.ts";
 import { complete, lineArgs } from "../../../src/cli/program/complete.ts";
 import { createProgram } from "../../../src/cli/program/program.ts";
-import { createTestHome } from "../../support/daemon.ts";
 import { ends } from "../../support/ends.ts";
-import { eventually } from "../../support/eventually.ts";
-import { freePort } from "../../support/free-port.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
-import { stopProcess } from "../../support/stop-process.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { programMissing } from "../../sync/programs.ts";
 import { NO_TERMINAL, openTerminal } from "../../tui/terminal.ts";
@@ -52,8 +48,6 @@ async function scene(t: TestContext) {
   await mkdir(home);
   await mkdir(bin);
   await writeFile(join(home, "config.toml"), CONFIG);
-  const secrets = { version: 1, secrets: { spare: { kept: "file", value: "hidden word" } } };
-  await writeFile(join(home, "secrets.json"), JSON.stringify(secrets), { mode: 0o600 });
   const words = COMMAND.map((word) => `'${word}'`).join(" ");
   await writeFile(join(bin, "mountaineer"), `#!/bin/sh\nexec ${words} "$@"\n`);
   await chmod(join(bin, "mountaineer"), 0o755);
@@ -83,8 +77,7 @@ async function found(
   const print = (text: string): void => {
     printed += text;
   };
-  const signal = new AbortController().signal;
-  assert.equal(await complete(["zsh", ...words], { home, clock, signal, print }), 0);
+  assert.equal(await complete(["zsh", ...words], { home, clock, print }), 0);
   return printed.split("\n").filter((line) => line !== "");
 }
 
@@ -101,7 +94,6 @@ test("commands, options and choices are taken from the definitions; file argumen
   assert.deepEqual(words("config", "").includes("rollback"), true);
   assert.deepEqual(words("switch", "--to", ""), ["tb", "fallback", "auto"]);
   assert.deepEqual(words("switch", "--to=f"), ["--to=tb", "--to=fallback", "--to=auto"]);
-  assert.deepEqual(words("switch", "--backend", "files", "--to", ""), [":live"], "a server's own routes");
   assert.ok(words("connect", "").includes("claude-code") && !words("connect", "").includes("mcp-hub"));
   assert.ok(words("import", "c").includes("cursor") && words("import", "zed", "m").includes("mcp-hub"));
   assert.deepEqual(words("import", "./m"), [":files"], "a file, too");
@@ -132,62 +124,21 @@ test("the line that bash passes is split as bash splits it, open quotes and all"
   assert.deepEqual(lineArgs("mountaineer mount --share 'my s' "), ["mount", "--share", "my s", ""]);
 });
 
-test("names are live, with a description; values of secrets are never read", async (t) => {
+test("names are those of the configuration, with a description", async (t) => {
   const { home } = await scene(t);
   assert.deepEqual(values(await found(home, ["mount", "--share", ""])), ["CORE", 'my $hare: "one"']);
   assert.deepEqual(values(await found(home, ["mount", "--share", "C"])), ["CORE"]);
   assert.deepEqual(values(await found(home, ["mount", "--share=C"])), ["--share=CORE"]);
   assert.deepEqual(values(await found(home, ["backends", "restart", "files", "f"])), ["finance"]);
-  const routes = await found(home, ["switch", "--backend=wiki", "--to", ""]);
-  assert.deepEqual(routes, ["here\twiki-server", "2\troute", "auto\tback to automatic"]);
-  assert.deepEqual(values(await found(home, ["switch", "--backend", "wiki", "--to=h"])), ["--to=here"]);
-  const secrets = await found(home, ["secret", "set", ""]);
-  assert.deepEqual(secrets, ["spare\tstored", "nas\tnot stored yet"]);
-  const keys = values(await found(home, ["config", "set", "shares."]));
-  assert.ok(
-    keys.includes("shares.CORE.fallback_host") && keys.includes('shares."my $hare: \\"one\\"".password'),
-  );
-  const all = values(await found(home, ["config", "get", ""]));
-  assert.ok(all.includes("global.check_interval_secs") && !/[*#]/.test(all.join()));
-  assert.deepEqual(await found(home, ["call", ""]), [], "no daemon runs");
-  assert.doesNotMatch(secrets.join(), /hidden/);
+  assert.deepEqual(await found(home, ["call", ""]), []);
 });
 
 test("with any home, it is quick and quiet", async (t) => {
   const { home } = await scene(t);
   await writeFile(join(home, "config.toml"), 'shares = "no"\n[[[');
   assert.deepEqual(await asked(home, "mount", "--share", ""), []);
-  await writeFile(join(home, "secrets.json"), "{");
-  assert.deepEqual(await asked(home, "secret", "remove", ""), []);
   assert.deepEqual(await asked(join(home, "config.toml"), "mount", "--share", ""), []);
   await ends(runCommand(["__complete"], { home }), 0, null, "");
-});
-
-test("a stopped daemon delays no press of Tab, and a running one lists its tools", async (t) => {
-  const { folder } = await scene(t);
-  const server = `require("node:readline").createInterface({ input: process.stdin }).on("line", (line) => {
-  const { id, method } = JSON.parse(line);
-  if (id === undefined) return;
-  const result = method === "initialize" ? { protocolVersion: "2025-06-18", capabilities: { tools: {} }, serverInfo: { name: "s", version: "1" } } : method === "tools/list" ? { tools: [{ name: "echo", description: "says it again", inputSchema: { type: "object" } }] } : {};
-  console.log(JSON.stringify({ jsonrpc: "2.0", id, result }));
-});`;
-  await writeFile(join(folder, "server.cjs"), server);
-  const config = `[server]\nport = ${await freePort()}\n[backends.a]\ncommand = "${process.execPath}"\nargs = ["${join(folder, "server.cjs")}"]\n`;
-  const home = await createTestHome({ home: join(folder, "with-daemon"), config });
-  await using monitor = await home.startMonitor();
-  await eventually(async () => (await home.glance())?.backends?.[0]?.phase === "Ready");
-  assert.deepEqual(await found(home.home, ["call", ""]), ["echo\tsays it again"]);
-  await stopProcess(monitor.pid);
-  try {
-    const clock = createManualClock();
-    const asking = found(home.home, ["call", ""], clock);
-    await eventually(() => clock.pendingTimers > 0);
-    await clock.advance(150);
-    assert.deepEqual(await asking, []);
-    assert.deepEqual(await asked(home.home, "call", ""), [], "by the machine's own clock, too");
-  } finally {
-    monitor.signal("SIGCONT");
-  }
 });
 
 test("bash completes words, names that need quoting, and files", async (t) => {
@@ -270,12 +221,8 @@ test("zsh completes, with a description of each", { skip: NO_TERMINAL }, async (
   await terminal.until((lines) => lines.some((line) => /--share CORE +--to fallback/.test(line)));
   await terminal.press("C-u", "mountaineer mount --share m", "Tab");
   await terminal.until((lines) => lines.some((line) => /--share my\\ \\\$hare:\\ \\"one\\"/.test(line)));
-  await terminal.press("C-u", "mountaineer secret remove ", "Tab");
-  await terminal.until(
-    (lines) =>
-      lines.some((line) => /spare {2}-- stored/.test(line)) &&
-      lines.some((line) => /nas {2}-- not stored yet/.test(line)),
-  );
+  await terminal.press("C-u", "mountaineer backends restart ", "Tab");
+  await terminal.until((lines) => lines.some((line) => /files {2}-- server/.test(line)));
 });
 
 test("fish completes, with a description of each", async (t) => {
@@ -295,7 +242,7 @@ test("fish completes, with a description of each", async (t) => {
   };
   assert.match((await completed("mountaineer swi")).join("\n"), /^switch\t\S/);
   assert.deepEqual(values(await completed("mountaineer mount --share ")), ["CORE", 'my $hare: "one"']);
-  assert.deepEqual(await completed("mountaineer secret remove sp"), ["spare\tstored"]);
+  assert.deepEqual(await completed("mountaineer backends restart wi"), ["wiki\tserver"]);
   assert.ok(
     (await completed(`mountaineer --config ${place.home}/conf`)).some((one) => one.includes("config.toml")),
   );

@@ -5,7 +5,7 @@ import type { ShareRequirement } from "../../../src/config/values/requirement.ts
 import { createRequiredShares } from "../../../src/daemon/control/required-shares.ts";
 import { UNHEARD } from "../../../src/shares/drivers/moving-mounts.ts";
 import type { ShareView } from "../../../src/shares/engine/share-cycle.ts";
-import type { FolderListing } from "../../../src/shares/prober/prober.ts";
+import type { FolderCheck } from "../../../src/shares/prober/prober.ts";
 import { createManualClock, settle } from "../../support/manual-clock.ts";
 import { answered, foundMount, probe, seenOf, viewOf } from "../shares.ts";
 
@@ -13,8 +13,8 @@ const CORE: ShareRequirement = { share: "CORE", folder: null };
 const WORK: ShareRequirement = { share: "CORE", folder: "work" };
 const MEDIA: ShareRequirement = { share: "MEDIA", folder: null };
 const CYCLE_MS = 2_000;
-const THERE: FolderListing = { state: "listed", folders: [], truncated: false };
-const GONE: FolderListing = { state: "failed", errno: "ENOENT" };
+const THERE: FolderCheck = { state: "there" };
+const GONE: FolderCheck = { state: "failed", errno: "ENOENT" };
 
 function mounted(changes: Parameters<typeof seenOf>[0] = {}): ShareView {
   return viewOf({ observed: seenOf({ mount: { found: foundMount(), check: answered(null) }, ...changes }) });

@@ -1,14 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createShareFolders } from "../../../src/daemon/control/share-folders.ts";
 import { shareStatus, unmountedReason } from "../../../src/daemon/control/share-status.ts";
 import { globalFindings, verifyShare } from "../../../src/daemon/control/verify.ts";
 import { EMPTY_SHARE_MEMORY } from "../../../src/reconcile/state-store.ts";
 import { isoTime } from "../../../src/runtime/time/clock.ts";
-import type { ShareView } from "../../../src/shares/engine/share-cycle.ts";
 import type { ShareCondition } from "../../../src/shares/policy/decide.ts";
-import type { FolderListing, MountCheck } from "../../../src/shares/prober/prober.ts";
-import { createManualClock } from "../../support/manual-clock.ts";
+import type { MountCheck } from "../../../src/shares/prober/prober.ts";
 import { answered, foundMount, probe, seenOf, specOf, viewOf, WALL_MS } from "../shares.ts";
 
 test("a share that has never been checked has every field, and claims nothing", () => {
@@ -254,143 +251,4 @@ test("conditions are findings of equal severity; notices are not findings", () =
     { share: null, severity: "warning", code: "route_slow", text: "Something stands", hint: "Look" },
     { share: null, severity: "error", code: "path_taken", text: "Something stands", hint: "Look" },
   ]);
-});
-
-const missing = {
-  code: "secret_missing",
-  severity: "error",
-  title: "The password is missing",
-  hint: "mountaineer secret set nas",
-  since: isoTime(WALL_MS),
-} as const;
-
-const NEVER = new AbortController().signal;
-
-function mountedShare(
-  check: MountCheck = answered(null),
-  changes: Parameters<typeof seenOf>[0] = {},
-): ShareView {
-  return viewOf({ observed: seenOf({ mount: { found: foundMount(), check }, ...changes }) });
-}
-
-function scene(view: ShareView = mountedShare()) {
-  const clock = createManualClock();
-  const asked: string[] = [];
-  const world: { view: ShareView; listing: FolderListing | null; lastLook: MountCheck } = {
-    view,
-    listing: { state: "listed", folders: ["b10", "b9", "A"], truncated: false },
-    lastLook: { state: "never" },
-  };
-  const folders = createShareFolders({
-    clock,
-    engine: { names: ["CORE", "MEDIA"], view: () => world.view, observe: async () => mountedShare() },
-    prober: {
-      async folders(root, subpath) {
-        asked.push(`${root} ${subpath}`);
-        return world.listing;
-      },
-      lastCheck: () => world.lastLook,
-    },
-  });
-  return { clock, asked, world, ask: (subpath?: string) => folders(request(subpath), NEVER), folders };
-}
-
-function request(subpath: string | undefined) {
-  return subpath === undefined ? { share: "CORE" } : { share: "CORE", subpath };
-}
-
-test("folders are sorted as people count, with the path below the stable link", async () => {
-  const { ask, asked } = scene();
-  assert.deepEqual(await ask("Film/2026/"), {
-    share: "CORE",
-    subpath: "Film/2026",
-    path: "/home/ada/Shares/CORE/Film/2026",
-    folders: ["A", "b9", "b10"],
-    truncated: false,
-  });
-  assert.equal((await ask()).path, "/home/ada/Shares/CORE");
-  assert.equal((await ask(".")).subpath, "");
-  assert.deepEqual(asked, [
-    "/home/ada/.mountaineer/volumes/CORE Film/2026",
-    "/home/ada/.mountaineer/volumes/CORE ",
-    "/home/ada/.mountaineer/volumes/CORE ",
-  ]);
-});
-
-test("a path that leads out is refused before any query", async () => {
-  const { ask, asked } = scene();
-  for (const subpath of ["..", "a/../..", "/etc", "~/x", "a//b", "a\0b", "./a"]) {
-    await assert.rejects(ask(subpath), { code: "usage" }, subpath);
-  }
-  assert.deepEqual(asked, []);
-});
-
-test("an unknown share is reported with the name that was probably meant", async () => {
-  const { folders } = scene();
-  const refusal = { code: "share_unknown", hint: /did you mean CORE\?/ };
-  await assert.rejects(folders({ share: "COER" }, NEVER), refusal);
-});
-
-for (const [what, view, refusal] of [
-  [
-    "a share that is not mounted is told: its link leads to a bare folder",
-    viewOf({ observed: seenOf() }),
-    { message: /CORE is not mounted/, hint: /mount --share CORE/ },
-  ],
-  [
-    "one whose password is missing is told with that, and what to do about it",
-    viewOf({ observed: seenOf(), conditions: [missing] }),
-    { message: /not mounted: The password is missing/, hint: "mountaineer secret set nas" },
-  ],
-  ["A2 a mount that is dead", mountedShare(answered("ENOTCONN")), { message: /does not answer/ }],
-  ["A2 a mount that does not answer", mountedShare(pending(-5_000)), { message: /does not answer/ }],
-] as const)
-  test(`${what}, and the prober is not asked for folders`, async () => {
-    const { ask, asked } = scene(view);
-    await assert.rejects(ask(), { code: "share_unavailable", ...refusal });
-    assert.deepEqual(asked, []);
-  });
-
-test("a share that has never been checked is checked first", async () => {
-  const { ask } = scene(viewOf());
-  assert.equal((await ask()).folders.length, 3);
-});
-
-test("A2 after an unanswered listing none begins until the mount has answered a check", async () => {
-  const { ask, asked, world, clock } = scene();
-  await clock.advance(5_000);
-  world.listing = null;
-  await assert.rejects(ask("a"), { code: "share_unavailable" });
-  world.listing = { state: "listed", folders: [], truncated: false };
-  world.lastLook = { state: "answered", startedAtMs: 100, finishedAtMs: 110, errno: null };
-  await assert.rejects(ask("b"), { code: "share_unavailable" }, "that look is older");
-  world.lastLook = { state: "pending", startedAtMs: clock.monotonicMs() - 1_500 };
-  await assert.rejects(ask("c"), { code: "share_unavailable" });
-  assert.equal(asked.length, 1);
-  const startedAtMs = clock.monotonicMs() + 1;
-  world.lastLook = { state: "answered", startedAtMs, finishedAtMs: startedAtMs, errno: null };
-  assert.deepEqual((await ask("d")).folders, []);
-});
-
-test("an object in the stable link's place is not taken for the share", async () => {
-  for (const linkBlocked of [null, { result: "blocked", by: "it is a folder", why: "taken" }] as const) {
-    const { ask, asked } = scene(mountedShare(answered(null), { linkBlocked }));
-    await ask("a");
-    assert.deepEqual(asked, ["/home/ada/.mountaineer/volumes/CORE a"], "whether that was seen yet or not");
-  }
-});
-
-test("each way to fail has its code and the fix", async () => {
-  const rows: [FolderListing, string, RegExp][] = [
-    [{ state: "outside" }, "path_unknown", /CORE\/x leads out of the share/],
-    [{ state: "failed", errno: "ENOENT" }, "path_unknown", /CORE\/x is not there/],
-    [{ state: "failed", errno: "ENOTDIR" }, "path_unknown", /is not a folder/],
-    [{ state: "failed", errno: "EACCES" }, "permission_denied", /may not be read \(EACCES\)/],
-    [{ state: "failed", errno: "EIO" }, "share_unavailable", /cannot be read: EIO/],
-  ];
-  for (const [listing, code, message] of rows) {
-    const { ask, world } = scene();
-    world.listing = listing;
-    await assert.rejects(ask("x"), { code, message });
-  }
 });

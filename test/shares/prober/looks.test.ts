@@ -6,7 +6,7 @@ import test, { describe, it, type TestContext } from "node:test";
 import { noopLogger } from "../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { spaceOf } from "../../../src/shares/prober/file-checks.ts";
-import { listFolders } from "../../../src/shares/prober/folder-listing.ts";
+import { checkFolder } from "../../../src/shares/prober/folder-check.ts";
 import { checkMountDarwin, createCheckMountDarwin } from "../../../src/shares/prober/mount-check-darwin.ts";
 import { checkMountLinux } from "../../../src/shares/prober/mount-check-linux.ts";
 import { fileProber } from "../../support/file-prober.ts";
@@ -122,49 +122,38 @@ async function share(t: TestContext): Promise<{ folder: string; top: string; lin
   return { folder, top, link };
 }
 
-async function names(root: string, subpath = ""): Promise<readonly string[] | string> {
-  const listing = await listFolders(root, subpath);
-  if (listing.state === "listed") return listing.folders.toSorted();
-  return listing.state === "failed" ? listing.errno : listing.state;
+async function checked(root: string, subpath: string): Promise<string> {
+  const check = await checkFolder(root, subpath);
+  return check.state === "failed" ? check.errno : check.state;
 }
 
-test("folders are listed and files are not, at the top and below", async (t) => {
+test("a folder is found at the top and below; a file is reported as a file", async (t) => {
   const { link } = await share(t);
-  assert.deepEqual(await names(link), ["a", "with space"]);
-  assert.deepEqual(await names(link, "with space"), [".hidden"]);
-  assert.deepEqual(await names(link, "a/inner"), []);
+  assert.equal(await checked(link, "a"), "there");
+  assert.equal(await checked(link, "with space/.hidden"), "there");
+  assert.equal(await checked(link, "missing"), "ENOENT");
+  assert.equal(await checked(link, "file"), "ENOTDIR");
+  assert.equal(await checked(join(link, "..", "nowhere"), "a"), "ENOENT");
 });
 
-test("a file in place of a folder is reported as a file", async (t) => {
-  const { link } = await share(t);
-  assert.equal(await names(link, "missing"), "ENOENT");
-  assert.equal(await names(link, "file"), "ENOTDIR");
-  assert.equal(await names(join(link, "..", "nowhere")), "ENOENT");
-});
-
-test("nothing outside of the share is entered or listed, whatever leads there", async (t) => {
+test("nothing outside of the share is entered, whatever leads there", async (t) => {
   const { folder, top, link } = await share(t);
   await mkdir(join(folder, "mount-beside", "x"), { recursive: true });
   await symlink("/etc", join(top, "absolute"));
   await symlink("../mount-beside", join(top, "relative"));
   await symlink(join(top, "a"), join(top, "inside"));
-  await symlink("file", join(top, "to a file"));
   await symlink("loop", join(top, "loop"));
   await symlink("..", join(top, "a", "up"));
-  assert.deepEqual(await names(link), ["a", "inside", "with space"]);
-  assert.equal(await names(link, "absolute"), "outside");
-  assert.equal(await names(link, "relative"), "outside");
-  assert.equal(await names(link, "relative/x"), "outside");
-  assert.equal(await names(link, ".."), "outside", "whoever asks is expected to refuse this before");
-  assert.equal(await names(link, "loop"), "ELOOP");
-  assert.deepEqual(await names(link, "inside"), ["inner", "up"]);
-  assert.deepEqual(await names(link, "a/up/a"), ["inner", "up"]);
+  for (const outside of ["absolute", "relative", "relative/x", ".."])
+    assert.equal(await checked(link, outside), "outside", outside);
+  assert.equal(await checked(link, "loop"), "ELOOP");
+  for (const inside of ["inside", "a/up/a"]) assert.equal(await checked(link, inside), "there", inside);
 });
 
 test("an unreadable folder is reported", async (t) => {
   const { top, link } = await share(t);
   await chmod(join(top, "a"), 0);
-  assert.equal(await asNobody(() => names(link, "a")), "EACCES");
+  assert.equal(await asNobody(() => checked(link, "a")), "EACCES");
   await chmod(join(top, "a"), 0o700);
 });
 
@@ -179,51 +168,16 @@ async function asNobody<T>(look: () => Promise<T>): Promise<T> {
   }
 }
 
-test("of very many only the first are listed", async (t) => {
+test("C4 the prober reports whether a folder exists", async (t) => {
   const { top, link } = await share(t);
-  const many = join(top, "many");
-  await mkdir(many);
-  for (let begin = 0; begin < 5_100; begin += 300) {
-    await Promise.all(Array.from({ length: 300 }, (_, index) => mkdir(join(many, `f${begin + index}`))));
-  }
-  const listing = await listFolders(link, "many");
-  assert.ok(listing.state === "listed" && listing.truncated && listing.folders.length === 5_000);
-});
-
-test("the prober lists folders, with names of every kind on the way", async (t) => {
-  const { top, link } = await share(t);
-  const name = 'ü"\\ \n🎬';
-  await mkdir(join(top, name, "inside it"), { recursive: true });
-  const prober = proberOfFile();
-  const [all, inner, missing] = await Promise.all([
-    prober.folders(link, "", 5_000),
-    prober.folders(link, name, 5_000),
-    prober.folders(link, "missing", 5_000),
-  ]);
-  assert.ok(all?.state === "listed" && all.folders.includes(name));
-  assert.deepEqual(inner, { state: "listed", folders: ["inside it"], truncated: false });
-  assert.deepEqual(missing, { state: "failed", errno: "ENOENT" });
-});
-
-test("C4 the prober reports whether a folder exists without reading it through, or following its content", async (t) => {
-  const { top, link } = await share(t);
-  await symlink("/etc", join(top, "a", "elsewhere"));
   await symlink("/etc", join(top, "absolute"));
   const prober = proberOfFile();
   const look = (subpath: string) => prober.checkFolder(link, subpath, 5_000);
-  // Asked at once, a look and a list of the same folder are two questions.
-  const [there, list, missing, file, outside] = await Promise.all([
-    look("a"),
-    prober.folders(link, "a", 5_000),
-    look("missing"),
-    look("file"),
-    look("absolute"),
+  assert.deepEqual(await Promise.all([look("a"), look("missing"), look("absolute")]), [
+    { state: "there" },
+    { state: "failed", errno: "ENOENT" },
+    { state: "outside" },
   ]);
-  assert.deepEqual(there, { state: "listed", folders: [], truncated: true });
-  assert.deepEqual(list, { state: "listed", folders: ["inner"], truncated: false });
-  assert.deepEqual(missing, { state: "failed", errno: "ENOENT" });
-  assert.deepEqual(file, { state: "failed", errno: "ENOTDIR" });
-  assert.deepEqual(outside, { state: "outside" });
 });
 
 test("F4 free space is the space that a user may fill; a size of nothing, and 1 PiB or more of which all is free, are unknown", () => {
