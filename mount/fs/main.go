@@ -1,5 +1,5 @@
 // mountaineer-fs mounts an SMB share, and checks and lists shares and servers. Its commands, and the protocol by which a daemon controls a
-// mount, are in README.md. A mount is a link.Link (the connection), a mount.Share (the file system on it) and a control.Control (the socket).
+// mount, are in README.md. A mount is a client.Client (the connection), a mount.Share (the file system on it) and a control.Control (the socket).
 package main
 
 import (

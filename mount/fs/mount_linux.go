@@ -15,9 +15,9 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"mountaineer/mount/fs/client"
 	"mountaineer/mount/fs/control"
 	"mountaineer/mount/fs/identity"
-	"mountaineer/mount/fs/link"
 	"mountaineer/mount/fs/mount"
 	"mountaineer/mount/fs/safely"
 	"mountaineer/mount/fs/smb"
@@ -26,18 +26,18 @@ import (
 // mountFlags are the options of `mount`.
 type mountFlags struct {
 	common
-	link  link.Options
-	mount mount.Options
+	client client.Options
+	mount  mount.Options
 }
 
 func parseMount(arguments []string, in io.Reader) (m mountFlags, err error) {
 	flags := flag.NewFlagSet("mount", flag.ContinueOnError)
 	m.register(flags)
-	flags.StringVar(&m.link.Wanted, "wanted", "", "the route to begin with; default: the first")
+	flags.StringVar(&m.client.Wanted, "wanted", "", "the route to begin with; default: the first")
 	allowed := flags.String("allowed", "*", "names of the routes that may be used, with commas between; default: all")
-	flags.BoolVar(&m.link.OnlyOn, "only-on", false, "after a change of the network make no connection before the daemon allows it")
-	flags.DurationVar(&m.link.Patience, "patience", patience, "how long programs wait while there is no route")
-	flags.BoolVar(&m.link.NewServer, "new-server", false, "let a new server in")
+	flags.BoolVar(&m.client.OnlyOn, "only-on", false, "after a change of the network make no connection before the daemon allows it")
+	flags.DurationVar(&m.client.Patience, "patience", patience, "how long programs wait while there is no route")
+	flags.BoolVar(&m.client.NewServer, "new-server", false, "let a new server in")
 	uid := flags.Uint("uid", uint(os.Getuid()), "owner of all files")
 	gid := flags.Uint("gid", uint(os.Getgid()), "group of all files")
 	fileMode := flags.String("file-mode", "0755", "mode of all files, octal")
@@ -77,7 +77,7 @@ func parseMount(arguments []string, in io.Reader) (m mountFlags, err error) {
 		m.mount.Source = "//" + m.routes[0].String() + "/" + m.account.Share
 	}
 	if *allowed != "*" {
-		m.link.Allowed = strings.Split(*allowed, ",")
+		m.client.Allowed = strings.Split(*allowed, ",")
 	}
 	return m, nil
 }
@@ -119,25 +119,25 @@ func mountCommand(arguments []string, in io.Reader, out io.Writer) error {
 		}
 	}
 	c, pauses := control.Open(m.state, m.account.Share, m.mount.Folder, version)
-	m.link.Account, m.link.Routes, m.link.Logins, m.link.Folder = m.account, m.routes, m.loginsOf(), m.state
-	m.link.Killed, m.link.Check, m.link.Event, m.link.Pauses = mount.Killed, mount.Check, c.Note, pauses
+	m.client.Account, m.client.Routes, m.client.Logins, m.client.Folder = m.account, m.routes, m.loginsOf(), m.state
+	m.client.Killed, m.client.IsCheck, m.client.Event, m.client.Pauses = mount.Killed, mount.IsCheck, c.Journal, pauses
 	var mounted atomic.Pointer[mount.Share]
-	m.link.Known = func() []identity.Entry {
+	m.client.Known = func() []identity.Entry {
 		if share := mounted.Load(); share != nil {
 			return share.Known()
 		}
 		return nil
 	}
-	l := link.New(m.link)
-	if err := l.Start(context.Background()); err != nil {
+	cl := client.New(m.client)
+	if err := cl.Start(context.Background()); err != nil {
 		return err
 	}
-	defer l.Close()
-	if err := c.Listen(l); err != nil {
+	defer cl.Close()
+	if err := c.Listen(cl); err != nil {
 		return fmt.Errorf("the socket for the daemon: %w", err)
 	}
 	defer c.Close()
-	share, err := mount.Mount(l, m.mount)
+	share, err := mount.Mount(cl, m.mount)
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/client"
 	"mountaineer/mount/fs/process"
 	"mountaineer/mount/fs/safely"
 	"mountaineer/mount/fs/smb"
@@ -25,7 +25,7 @@ const (
 	// The format of lines never changes.
 	lineVersion = 1
 	lineAtMost  = 1 << 20
-	// A client that does not read is dropped.
+	// A daemon that does not read is dropped.
 	writtenWithin = 5 * time.Second
 	watchEvery    = 100 * time.Millisecond
 	// How long a planned move may take, with a slow sign-in.
@@ -36,12 +36,12 @@ const (
 // Mounted is the mount, once there is one.
 type Mounted interface {
 	Counts() (open, hidden int)
-	Unreported() *link.Unreported
-	LostLocks() []link.LostLock
+	Unreported() *client.Unreported
+	LostLocks() []client.LostLock
 	Unmount() error
 	// Detach takes the mount away from under what is open.
 	Detach() error
-	CopyAcross(ctx context.Context, part link.Part) (link.Copied, error)
+	CopyAcross(ctx context.Context, part client.CopyPart) (client.CopyResult, error)
 }
 
 // Control answers a daemon.
@@ -50,7 +50,7 @@ type Control struct {
 	share   string
 	version string
 	mounted string
-	link    *link.Link
+	client  *client.Client
 	journal *journal
 	mount   atomic.Pointer[Mounted]
 
@@ -64,21 +64,21 @@ type Control struct {
 	// Commands that are not answered yet, one of which may be why the program ends.
 	answering sync.WaitGroup
 	mu        sync.Mutex
-	clients   map[*client]struct{}
+	daemons   map[*daemon]struct{}
 }
 
 // Open begins the journal; Listen answers.
-func Open(folder, share, mounted, version string) (*Control, link.Pauses) {
+func Open(folder, share, mounted, version string) (*Control, client.Pauses) {
 	j, pauses := openJournal(folder)
-	return &Control{folder: folder, share: share, mounted: mounted, version: version, journal: j, clients: map[*client]struct{}{}, closed: make(chan struct{}), Forced: make(chan struct{})}, pauses
+	return &Control{folder: folder, share: share, mounted: mounted, version: version, journal: j, daemons: map[*daemon]struct{}{}, closed: make(chan struct{}), Forced: make(chan struct{})}, pauses
 }
 
-// Note writes an event of the link to the journal.
-func (c *Control) Note(event link.Event) { c.journal.note(event) }
+// Journal writes an event of the client to the journal.
+func (c *Control) Journal(event client.Event) { c.journal.note(event) }
 
 // Listen answers from now on, if there is a folder to be found in.
-func (c *Control) Listen(l *link.Link) error {
-	c.link = l
+func (c *Control) Listen(cl *client.Client) error {
+	c.client = cl
 	if c.folder == "" {
 		return nil
 	}
@@ -104,12 +104,12 @@ func (c *Control) Listen(l *link.Link) error {
 // Serves says that the mount is there.
 func (c *Control) Serves(m Mounted) {
 	c.mount.Store(&m)
-	c.link.Note(link.Event{Is: "mounted"})
+	c.client.Journal(client.Event{Is: "mounted"})
 }
 
 // Close removes the socket.
 func (c *Control) Close() {
-	c.Note(link.Event{Is: "unmounted"})
+	c.Journal(client.Event{Is: "unmounted"})
 	if c.listener == nil {
 		return
 	}
@@ -140,18 +140,18 @@ func (c *Control) accept() {
 			_ = conn.Close()
 			continue
 		}
-		safely.Go(func() { c.serve(&client{conn: conn}) })
+		safely.Go(func() { c.serve(&daemon{conn: conn}) })
 	}
 }
 
-// client is a connection of a daemon.
-type client struct {
+// daemon is a connection from one.
+type daemon struct {
 	conn       *net.UnixConn
 	isWatching atomic.Bool
 	mu         sync.Mutex
 }
 
-func (d *client) send(v any) {
+func (d *daemon) send(v any) {
 	text, err := json.Marshal(v)
 	if err != nil {
 		return
@@ -164,13 +164,13 @@ func (d *client) send(v any) {
 	}
 }
 
-func (c *Control) serve(d *client) {
+func (c *Control) serve(d *daemon) {
 	c.mu.Lock()
-	c.clients[d] = struct{}{}
+	c.daemons[d] = struct{}{}
 	c.mu.Unlock()
 	defer func() {
 		c.mu.Lock()
-		delete(c.clients, d)
+		delete(c.daemons, d)
 		c.mu.Unlock()
 		_ = d.conn.Close()
 	}()
@@ -205,7 +205,7 @@ type request struct {
 	Guid       string          `json:"guid"`
 	After      int             `json:"after"`
 	Force      bool            `json:"force"`
-	link.Part
+	client.CopyPart
 }
 
 type answer struct {
@@ -216,7 +216,7 @@ type answer struct {
 	Quiet   *bool           `json:"quiet,omitempty"`
 	TookMs  *int64          `json:"took_ms,omitempty"`
 	Journal []entry         `json:"journal,omitempty"`
-	*link.Copied
+	*client.CopyResult
 	Status status `json:"status"`
 }
 
@@ -232,7 +232,7 @@ func (c *Control) do(asked request) answer {
 }
 
 func (c *Control) carryOut(asked request, a *answer) error {
-	if err := c.link.Check(asked.Seen); err != nil {
+	if err := c.client.CheckFresh(asked.Seen); err != nil {
 		return err
 	}
 	switch asked.Do {
@@ -241,29 +241,29 @@ func (c *Control) carryOut(asked request, a *answer) error {
 	case "use":
 		ctx, cancel := context.WithTimeout(context.Background(), moveWithin)
 		defer cancel()
-		moved, err := c.link.Use(ctx, asked.Route)
+		moved, err := c.client.Use(ctx, asked.Route)
 		if err == nil {
 			a.Quiet, a.TookMs = &moved.Quiet, &moved.TookMs
 		}
 		return err
 	case "lost":
-		return c.link.Lost(asked.Route)
+		return c.client.Lost(asked.Route)
 	case "allow":
 		names, err := namesIn(asked.Routes)
 		if err == nil {
-			err = c.link.Allow(names)
+			err = c.client.Allow(names)
 		}
 		return err
 	case "try":
 		names, err := namesIn(asked.Routes)
 		if err == nil {
-			err = c.link.Try(names)
+			err = c.client.Try(names)
 		}
 		return err
 	case "set":
 		return c.set(asked)
 	case "new_server":
-		return c.link.LetIn(asked.Guid)
+		return c.client.AcceptServer(asked.Guid)
 	case "journal":
 		a.Journal = c.journal.after(asked.After)
 		return nil
@@ -272,8 +272,8 @@ func (c *Control) carryOut(asked request, a *answer) error {
 		if m == nil {
 			return errUnmounted
 		}
-		copied, err := (*m).CopyAcross(context.Background(), asked.Part)
-		a.Copied = &copied
+		copied, err := (*m).CopyAcross(context.Background(), asked.CopyPart)
+		a.CopyResult = &copied
 		return err
 	case "stop":
 		return c.stop(asked.Force)
@@ -291,7 +291,7 @@ func namesIn(text json.RawMessage) (names []string, err error) {
 }
 
 func (c *Control) set(asked request) error {
-	settings := link.Settings{Password: asked.Password, OnlyOn: asked.OnlyOn, LoginNow: asked.LoginNow}
+	settings := client.Settings{Password: asked.Password, OnlyOn: asked.OnlyOn, LoginNow: asked.LoginNow}
 	if asked.Routes != nil {
 		if err := json.Unmarshal(asked.Routes, &settings.Routes); err != nil {
 			return smb.Fail(smb.Usage, errors.New("routes is a list of routes"))
@@ -301,7 +301,7 @@ func (c *Control) set(asked request) error {
 		of := time.Duration(*asked.PatienceMs) * time.Millisecond
 		settings.Patience = &of
 	}
-	return c.link.Set(settings)
+	return c.client.Set(settings)
 }
 
 func (c *Control) stop(isForced bool) error {
@@ -331,17 +331,17 @@ type status struct {
 	Pid      int    `json:"pid"`
 	Share    string `json:"share"`
 	Mounted  string `json:"mounted"`
-	link.Status
-	OpenFiles  int              `json:"open_files"`
-	Hidden     int              `json:"aside"`
-	Unreported *link.Unreported `json:"unheard"`
-	LostLocks  []link.LostLock  `json:"lost_locks,omitempty"`
-	Journal    int              `json:"journal"`
+	client.Status
+	OpenFiles  int                `json:"open_files"`
+	Hidden     int                `json:"aside"`
+	Unreported *client.Unreported `json:"unheard"`
+	LostLocks  []client.LostLock  `json:"lost_locks,omitempty"`
+	Journal    int                `json:"journal"`
 }
 
 func (c *Control) status() status {
 	s := status{
-		Protocol: Protocol, Version: c.version, Pid: os.Getpid(), Share: c.share, Mounted: c.mounted, Status: c.link.Status(),
+		Protocol: Protocol, Version: c.version, Pid: os.Getpid(), Share: c.share, Mounted: c.mounted, Status: c.client.Status(),
 		Journal: c.journal.newest(),
 	}
 	if m := c.mount.Load(); m != nil {
@@ -349,7 +349,7 @@ func (c *Control) status() status {
 		s.Unreported = (*m).Unreported()
 		s.LostLocks = (*m).LostLocks()
 	} else {
-		s.Phase = link.Phase{Is: "mounting"}
+		s.Phase = client.Phase{Is: "mounting"}
 	}
 	return s
 }
@@ -359,7 +359,7 @@ type marks struct {
 	phase, why, route string
 	moves, journal    int
 	refused           bool
-	other             link.Other
+	other             client.OtherServer
 	limit             int
 	guid              string
 }
@@ -382,7 +382,7 @@ func marksOf(s status) marks {
 func (c *Control) watch() {
 	var last marks
 	for {
-		changed := c.link.Changed()
+		changed := c.client.Changed()
 		now := c.status()
 		if marks := marksOf(now); marks != last {
 			last = marks
@@ -400,7 +400,7 @@ func (c *Control) watch() {
 func (c *Control) sendStatus(now status) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for each := range c.clients {
+	for each := range c.daemons {
 		if each.isWatching.Load() {
 			safely.Go(func() {
 				each.send(struct {

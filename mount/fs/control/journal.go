@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/client"
 	"mountaineer/mount/fs/safely"
 )
 
@@ -25,7 +25,7 @@ const (
 type entry struct {
 	N  int   `json:"n"`
 	At int64 `json:"at"` // Unix ms
-	link.Event
+	client.Event
 }
 
 // journal is what the mount did, for a daemon that was not there.
@@ -40,9 +40,9 @@ type journal struct {
 }
 
 // openJournal counts on from what earlier programs noted, and adds up when programs waited.
-func openJournal(folder string) (*journal, link.Pauses) {
+func openJournal(folder string) (*journal, client.Pauses) {
 	j := &journal{queue: make(chan entry, unwrittenLimit)}
-	var pauses link.Pauses
+	var pauses client.Pauses
 	if folder != "" {
 		j.path = filepath.Join(folder, "journal")
 		for _, each := range j.read(0) {
@@ -60,7 +60,7 @@ func openJournal(folder string) (*journal, link.Pauses) {
 }
 
 // note returns at once: the file is written by another goroutine.
-func (j *journal) note(event link.Event) {
+func (j *journal) note(event client.Event) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.n++

@@ -1,8 +1,8 @@
 // Package control is how a daemon reads and steers a mount: a unix socket, a journal, and a file that says where both are.
 //
-// Open begins the journal, Listen answers on the socket, Serves says that the mount is there. Each client has a goroutine that reads
-// one command a line and starts a goroutine for it (control.go); a client that watches gets the status whenever it changes. Commands go to the
-// link.Link and the Mounted; no lock is held while one runs, so a move that takes long delays no other command. journal.go keeps what happened, across
+// Open begins the journal, Listen answers on the socket, Serves says that the mount is there. Each connection of a daemon has a goroutine that reads
+// one command a line and starts a goroutine for it (control.go); one that watches gets the status whenever it changes. Commands go to the
+// client.Client and the Mounted; no lock is held while one runs, so a move that takes long delays no other command. journal.go keeps what happened, across
 // restarts. The lines and files are in README.md.
 package control
 

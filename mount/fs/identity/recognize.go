@@ -27,7 +27,7 @@ type Verdict struct {
 	// Text says why, after "is another server: ".
 	Text string
 	// Bare: the root has nothing that is known, as that of a volume that is not there yet.
-	Bare bool
+	NothingKnown bool
 	// SameRoot: the root's id agrees, and nothing speaks against it. A connection of before that still lives may prove the rest.
 	SameRoot bool
 	// Whether ids are still the same, as far as this can tell; nil: it cannot.
@@ -72,7 +72,7 @@ func (r Record) Recognize(now Reading) Verdict {
 	case !HasFile(r.Entries) && sameRoot && (r.Guid == now.Guid || r.GuidChanges) && (len(r.Entries) == 0 || c.sameIds && !c.otherIds):
 		return Verdict{Proof: ByGuid, SameRoot: true, Text: "it has no file by which it could be recognized"}
 	case c.present == 0:
-		return Verdict{Proof: Different, Bare: now.Count == 0 || !sameRoot, SameRoot: sameRoot, Text: r.missingText(now)}
+		return Verdict{Proof: Different, NothingKnown: now.Count == 0 || !sameRoot, SameRoot: sameRoot, Text: r.missingText(now)}
 	}
 	return Verdict{Proof: Unproved, SameRoot: sameRoot, Text: r.changedText()}
 }

@@ -74,7 +74,7 @@ func TestAServerIsRecognizedByWhatItShows(t *testing.T) {
 		"a restored backup, where nobody knows that ids last": {record(root, file("a", 7)), reading(Entry{Folder: true, Id: 9}, file("a", 17)), ByEntries, false},
 	} {
 		verdict := one.known.Recognize(one.now)
-		if verdict.Proof != one.proof || verdict.Bare != one.bare {
+		if verdict.Proof != one.proof || verdict.NothingKnown != one.bare {
 			t.Errorf("%s: %+v", name, verdict)
 		}
 		if !verdict.IsSame() && verdict.Text == "" {

@@ -9,7 +9,7 @@ import (
 
 	smb2 "github.com/cloudsoda/go-smb2"
 
-	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/client"
 	"mountaineer/mount/fs/smb"
 )
 
@@ -18,16 +18,16 @@ const acrossAtMost = 32 << 20
 
 // CopyAcross lets the server copy a part of a file into a file of a share of the same session. The caller has just made that file, under a
 // name that no other server has.
-func (s *Share) CopyAcross(ctx context.Context, part link.Part) (link.Copied, error) {
+func (s *Share) CopyAcross(ctx context.Context, part client.CopyPart) (client.CopyResult, error) {
 	from, err := s.characters.pathOnServer(part.From)
 	if err != nil {
-		return link.Copied{}, err
+		return client.CopyResult{}, err
 	}
 	to, err := characters(part.Characters).pathOnServer(part.To)
 	if err != nil {
-		return link.Copied{}, err
+		return client.CopyResult{}, err
 	}
-	return change(ctx, s, link.Files, func(t link.Try) (done link.Copied, err error) {
+	return change(ctx, s, client.Files, func(t client.Attempt) (done client.CopyResult, err error) {
 		source, err := openPlainly(t.Share, from, smb2.AccessRead)
 		if err != nil {
 			return done, err

@@ -10,7 +10,7 @@ import (
 	smb2 "github.com/cloudsoda/go-smb2"
 	"github.com/hanwen/go-fuse/v2/fuse"
 
-	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/client"
 	"mountaineer/mount/fs/safely"
 )
 
@@ -205,7 +205,7 @@ func (h *handle) Read(ctx context.Context, dest []byte, off int64) (result fuse.
 		at := off + int64(n)
 		rest := int64(len(dest) - n)
 		c := h.chunkFor(at, rest, isAgain)
-		if _, err := link.Await(ctx, Killed, c.done, time.Time{}); err != nil {
+		if _, err := client.Await(ctx, Killed, c.done, time.Time{}); err != nil {
 			c.release()
 			return nil, errnoOf(err)
 		}

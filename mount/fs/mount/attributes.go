@@ -10,7 +10,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 
-	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/client"
 )
 
 // readOnly is the attribute of DOS; on folders it means nothing.
@@ -51,7 +51,7 @@ func (n *node) resize(ctx context.Context, h *handle, size int64) error {
 	defer turn.leave()
 	defer n.wrote()
 	if h != nil {
-		_, err = onWriter(ctx, h, func(t link.Try, file *smb2.Handle) (struct{}, error) {
+		_, err = onWriter(ctx, h, func(t client.Attempt, file *smb2.Handle) (struct{}, error) {
 			defer turn.begin()()
 			if err := h.checkRepeated(t, file); err != nil {
 				return struct{}{}, err
@@ -65,7 +65,7 @@ func (n *node) resize(ctx context.Context, h *handle, size int64) error {
 		})
 		return err
 	}
-	at, err := atPath(ctx, n, changing, func(t link.Try, path string) (found, error) {
+	at, err := atPath(ctx, n, changing, func(t client.Attempt, path string) (found, error) {
 		defer turn.begin()()
 		// It may have been replaced just now.
 		at, err := lookAt(t, path)
@@ -88,7 +88,7 @@ func (n *node) resize(ctx context.Context, h *handle, size int64) error {
 }
 
 // resized notes a length that the server has taken.
-func (n *node) resized(c *link.Conn, size int64) {
+func (n *node) resized(c *client.Conn, size int64) {
 	n.answered(c, size)
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -109,7 +109,7 @@ func (h *handle) Allocate(ctx context.Context, off uint64, length uint64, mode u
 	}
 	defer turn.leave()
 	end := int64(off + length)
-	_, err = onWriter(ctx, h, func(t link.Try, file *smb2.Handle) (struct{}, error) {
+	_, err = onWriter(ctx, h, func(t client.Attempt, file *smb2.Handle) (struct{}, error) {
 		defer turn.begin()()
 		at, err := lookBy(t, file)
 		if err != nil || at.seen.EndOfFile >= end {
@@ -132,7 +132,7 @@ func (n *node) makeWritable(ctx context.Context) error {
 	if attributes&readOnly == 0 || n.IsDir() {
 		return nil
 	}
-	at, err := atPath(ctx, n, changing, func(t link.Try, path string) (found, error) {
+	at, err := atPath(ctx, n, changing, func(t client.Attempt, path string) (found, error) {
 		seen, err := t.Share.SetAttributes(path, attributes&^readOnly)
 		if err != nil {
 			return found{}, err
@@ -153,7 +153,7 @@ func (s *Share) timesIn(in *fuse.SetAttrIn) (accessed, written time.Time) {
 	if at, ok := in.GetMTime(); ok {
 		written = at
 	}
-	now := time.Now().Add(s.link.Ahead())
+	now := time.Now().Add(s.client.ClockAhead())
 	if changed := time.Unix(0, s.changedThere.Load()); changed.After(now) {
 		now = changed
 	}
@@ -183,7 +183,7 @@ func (n *node) setTimes(ctx context.Context, accessed, written time.Time) error 
 		}
 	}
 	if errors.Is(err, errNotOpen) {
-		at, err = atPath(ctx, n, changing, func(t link.Try, path string) (found, error) {
+		at, err = atPath(ctx, n, changing, func(t client.Attempt, path string) (found, error) {
 			seen, err := t.Share.SetTimes(path, accessed, written)
 			if err != nil {
 				return found{}, err

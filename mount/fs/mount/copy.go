@@ -11,7 +11,7 @@ import (
 	smb2 "github.com/cloudsoda/go-smb2"
 	"github.com/hanwen/go-fuse/v2/fs"
 
-	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/client"
 )
 
 // The most that one request copies, so that a program that copies can be killed.
@@ -23,7 +23,7 @@ var _ fs.NodeCopyFileRanger = (*node)(nil)
 type copies struct {
 	limits atomic.Pointer[smb2.CopyLimits]
 	// The server that has none.
-	without atomic.Pointer[link.Conn]
+	without atomic.Pointer[client.Conn]
 	say     sync.Once
 }
 
@@ -45,7 +45,7 @@ func (h *handle) copyFrom(ctx context.Context, from *handle, offIn, offOut int64
 		return 0, err
 	}
 	defer turn.leave()
-	return onWriter(ctx, h, func(t link.Try, file *smb2.Handle) (int, error) {
+	return onWriter(ctx, h, func(t client.Attempt, file *smb2.Handle) (int, error) {
 		defer turn.begin()()
 		from, leave := from.inUse()
 		defer leave()
@@ -73,7 +73,7 @@ func (h *handle) copyFrom(ctx context.Context, from *handle, offIn, offOut int64
 	})
 }
 
-func (c *copies) copy(t link.Try, source, file *smb2.Handle, offIn, offOut int64, length int) (int, error) {
+func (c *copies) copy(t client.Attempt, source, file *smb2.Handle, offIn, offOut int64, length int) (int, error) {
 	if c.without.Load() == t.Conn {
 		return 0, syscall.ENOTSUP
 	}

@@ -11,14 +11,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"mountaineer/mount/fs/client"
 	"mountaineer/mount/fs/identity"
-	"mountaineer/mount/fs/link"
 	"mountaineer/mount/fs/rig"
 	"mountaineer/mount/fs/smb"
 )
 
 func (m *mounted) crossed() int64 {
-	now := m.link.Status().Bytes
+	now := m.client.Status().Bytes
 	return now.ToServer + now.FromServer
 }
 
@@ -42,7 +42,7 @@ func TestTheServerCopies(t *testing.T) {
 	for name, options := range map[string][]rig.Option{"3.1.1": nil, "2.1": {oldest}} {
 		t.Run(name, func(t *testing.T) {
 			m := newMount(t, patient, options...)
-			if is := m.link.Status().Dialect; is != name {
+			if is := m.client.Status().Dialect; is != name {
 				t.Fatal(is)
 			}
 			data := m.put("source", 37*mib+5)
@@ -50,7 +50,7 @@ func TestTheServerCopies(t *testing.T) {
 			write(t, m.here("across："), "")
 			before := m.crossed()
 			rig.Must(t, copyRange(source, target))
-			part := link.Part{From: "source", Share: "again", To: "across:", Characters: identity.Similar}
+			part := client.CopyPart{From: "source", Share: "again", To: "across:", Characters: identity.Similar}
 			for part.Offset < int64(len(data)) {
 				copied, err := m.share.CopyAcross(t.Context(), part)
 				rig.Must(t, err)

@@ -11,7 +11,7 @@ import (
 
 	smb2 "github.com/cloudsoda/go-smb2"
 
-	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/client"
 	"mountaineer/mount/fs/safely"
 )
 
@@ -199,7 +199,7 @@ func (n *node) listNow(ctx context.Context) error {
 	f.mu.Lock()
 	if under := f.listing; under != nil {
 		f.mu.Unlock()
-		_, err := link.Await(ctx, Killed, under, time.Time{})
+		_, err := client.Await(ctx, Killed, under, time.Time{})
 		return err
 	}
 	done := make(chan struct{})
@@ -213,7 +213,7 @@ func (n *node) listNow(ctx context.Context) error {
 	}()
 	w := n.share.folders.watched(n)
 	asked := time.Now()
-	all, err := ask(ctx, n.share, func(t link.Try) ([]found, error) {
+	all, err := ask(ctx, n.share, func(t client.Attempt) ([]found, error) {
 		path, err := n.where()
 		if err != nil {
 			return nil, err
@@ -231,7 +231,7 @@ func (n *node) listNow(ctx context.Context) error {
 }
 
 // listAll returns the entries of a folder.
-func listAll(t link.Try, path string, atMost int) (all []found, err error) {
+func listAll(t client.Attempt, path string, atMost int) (all []found, err error) {
 	folder, err := t.Share.OpenFolder(path)
 	if err != nil {
 		return nil, err

@@ -12,7 +12,7 @@ import (
 
 	smb2 "github.com/cloudsoda/go-smb2"
 
-	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/client"
 	"mountaineer/mount/fs/safely"
 	"mountaineer/mount/fs/smb"
 )
@@ -38,7 +38,7 @@ type handle struct {
 	// Held while it is opened or closed at the server, which ends with the connection at the latest.
 	mu       sync.Mutex
 	file     *smb2.Handle
-	on       *link.Conn
+	on       *client.Conn
 	before   *smb2.Handle // of a file that was replaced: Samba looks for some of its attributes under the old name
 	isKnown  bool         // it was open once: only the same file may be opened again
 	gone     syscall.Errno
@@ -94,7 +94,7 @@ func (h *handle) isOpened() bool {
 // openedOn returns the server's handle. On another connection, or after the server has closed it, the file is opened again: without a
 // truncation, and only if it is still the same file. So is one that was replaced, by its new name; requests in flight keep the old
 // handle.
-func (h *handle) openedOn(c *link.Conn) (*smb2.Handle, error) {
+func (h *handle) openedOn(c *client.Conn) (*smb2.Handle, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.isReplaced.Swap(false) && h.file != nil && h.before == nil {
@@ -142,10 +142,10 @@ func (h *handle) openedOn(c *link.Conn) (*smb2.Handle, error) {
 // lose: the file is not what it was, for all that this handle is asked. The caller holds mu.
 func (h *handle) lose(errno syscall.Errno, why string) {
 	h.gone = errno
-	h.node.share.link.Note(link.Event{Is: "file_lost", Path: h.node.shownPath(), Why: why})
+	h.node.share.client.Journal(client.Event{Is: "file_lost", Path: h.node.shownPath(), Why: why})
 }
 
-func (h *handle) took(c *link.Conn, opened smb2.Opened) {
+func (h *handle) took(c *client.Conn, opened smb2.Opened) {
 	if h.isKnown && h.on != c {
 		// No lease covered the time in between: what the kernel has of it may be old.
 		safely.Go(func() { h.node.dropPages(0) })
@@ -159,7 +159,7 @@ func (h *handle) took(c *link.Conn, opened smb2.Opened) {
 }
 
 // reopen opens the file where it is now.
-func (n *node) reopen(ctx context.Context, c *link.Conn, access smb2.Access) (smb2.Opened, error) {
+func (n *node) reopen(ctx context.Context, c *client.Conn, access smb2.Access) (smb2.Opened, error) {
 	for {
 		before := n.share.renames.count()
 		paths, err := n.everywhere()
@@ -182,7 +182,7 @@ func (n *node) reopen(ctx context.Context, c *link.Conn, access smb2.Access) (sm
 	}
 }
 
-func (n *node) openAt(c *link.Conn, path string, access smb2.Access) (smb2.Opened, error) {
+func (n *node) openAt(c *client.Conn, path string, access smb2.Access) (smb2.Opened, error) {
 	opened, err := c.Share.OpenAt(path, access, smb2.MustExist, n.leaseKey(path))
 	if smb.StatusOf(err) == invalidParameter {
 		// The server knows the key by the name that another client has changed.
@@ -234,7 +234,7 @@ func (n *node) released(ctx context.Context) (isSo bool) {
 	isSo = true
 	n.share.handles.Range(func(each, _ any) bool {
 		if h := each.(*handle); h.isReleased() && isBelow(h.node, n) {
-			_, err := link.Await(ctx, Killed, h.closed, until)
+			_, err := client.Await(ctx, Killed, h.closed, until)
 			isSo = err == nil
 		}
 		return isSo
@@ -253,8 +253,8 @@ func (h *handle) close(ctx context.Context, isLast bool) error {
 	if file == nil && before == nil {
 		return nil
 	}
-	use := link.Use{Session: link.Files, NoWait: true, Changes: h.isDirty.Load()}
-	closed, err := link.Do(ctx, h.node.share.link, use, func(t link.Try) (*smb2.FileStat, error) {
+	use := client.Needs{Session: client.Files, NoWait: true, Changes: h.isDirty.Load()}
+	closed, err := client.Do(ctx, h.node.share.client, use, func(t client.Attempt) (*smb2.FileStat, error) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		if h.before == before {
@@ -302,19 +302,19 @@ func (h *handle) Flush(ctx context.Context) syscall.Errno {
 // the written bytes are on the server, and a process that forks closes the descriptors that it inherited.
 func (h *handle) setWriteTime(ctx context.Context) {
 	if h.isDirty.Load() {
-		_, _ = h.setTimes(ctx, link.Use{Session: link.Files, NoWait: true, Changes: true}, time.Time{}, time.Time{})
+		_, _ = h.setTimes(ctx, client.Needs{Session: client.Files, NoWait: true, Changes: true}, time.Time{}, time.Time{})
 	}
 }
 
 // setTimes sets times by this handle; a zero written is the time of its last write. It fails if the server has no handle on this connection.
-func (h *handle) setTimes(ctx context.Context, use link.Use, accessed, written time.Time) (found, error) {
+func (h *handle) setTimes(ctx context.Context, use client.Needs, accessed, written time.Time) (found, error) {
 	h.users.Add(1)
 	defer h.users.Add(-1)
 	wasDirty := h.isDirty.Swap(false)
 	if wasDirty && written.IsZero() {
 		written = h.node.lastWritten()
 	}
-	at, err := link.Do(ctx, h.node.share.link, use, func(t link.Try) (found, error) {
+	at, err := client.Do(ctx, h.node.share.client, use, func(t client.Attempt) (found, error) {
 		h.mu.Lock()
 		file, on := h.file, h.on
 		h.mu.Unlock()
@@ -341,13 +341,13 @@ func (h *handle) setTimes(ctx context.Context, use link.Use, accessed, written t
 var errNotOpen = errors.New("the file is not open on this connection")
 
 // onFile plays op on the file, whatever connection it is on.
-func onFile[T any](ctx context.Context, h *handle, use link.Use, op func(t link.Try, file *smb2.Handle) (T, error)) (T, error) {
-	return whenUnlocked(func() (T, error) { return link.Do(ctx, h.node.share.link, use, onHandle(h, op), nil) })
+func onFile[T any](ctx context.Context, h *handle, use client.Needs, op func(t client.Attempt, file *smb2.Handle) (T, error)) (T, error) {
+	return whenUnlocked(func() (T, error) { return client.Do(ctx, h.node.share.client, use, onHandle(h, op), nil) })
 }
 
 // onHandle: while a file is locked from here, it is the handle that has the locks.
-func onHandle[T any](h *handle, op func(t link.Try, file *smb2.Handle) (T, error)) func(link.Try) (T, error) {
-	return func(t link.Try) (T, error) {
+func onHandle[T any](h *handle, op func(t client.Attempt, file *smb2.Handle) (T, error)) func(client.Attempt) (T, error) {
+	return func(t client.Attempt) (T, error) {
 		h, leave := h.inUse()
 		defer leave()
 		file, err := h.openedOn(t.Conn)
@@ -360,7 +360,7 @@ func onHandle[T any](h *handle, op func(t link.Try, file *smb2.Handle) (T, error
 
 func (h *handle) look(ctx context.Context) (found, error) { return onFile(ctx, h, looking, lookBy) }
 
-func lookBy(t link.Try, file *smb2.Handle) (found, error) {
+func lookBy(t client.Attempt, file *smb2.Handle) (found, error) {
 	seen, err := file.Look()
 	if err != nil {
 		return found{}, err
@@ -371,7 +371,7 @@ func lookBy(t link.Try, file *smb2.Handle) (found, error) {
 // readBlock reads a part of the file as far as it goes. It keeps reading when a reader is interrupted, until the handle is released.
 func (h *handle) readBlock(length, off int64) (smb2.Block, error) {
 	block, err := whenUnlocked(func() (smb2.Block, error) {
-		return link.Do(h.life, h.node.share.link, looking, onHandle(h, func(t link.Try, file *smb2.Handle) (smb2.Block, error) {
+		return client.Do(h.life, h.node.share.client, looking, onHandle(h, func(t client.Attempt, file *smb2.Handle) (smb2.Block, error) {
 			block, err := file.Read(int(length), off)
 			h.node.share.kernelAhead.suit(t.IsFast())
 			return block, err

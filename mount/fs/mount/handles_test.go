@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/client"
 	"mountaineer/mount/fs/rig"
 	"mountaineer/mount/fs/smb"
 )
@@ -40,7 +40,7 @@ func TestAnOpenFileIsAHandle(t *testing.T) {
 	log := openFile(t, m.here("log"), os.O_WRONLY|os.O_APPEND)
 	add(t, log, "one\n")
 	closeCopy(t, log)
-	if err := m.connected(link.Files).Share.IsUnused("log"); smb.StatusOf(err) != sharingViolation {
+	if err := m.connected(client.Files).Share.IsUnused("log"); smb.StatusOf(err) != sharingViolation {
 		t.Errorf("a colleague who wants it alone: %v", err)
 	}
 	rig.Must(t, os.Rename(m.Theirs("log"), m.Theirs("log.1")))
@@ -60,7 +60,7 @@ func TestAnOpenFileIsAHandle(t *testing.T) {
 	rig.Must(t, os.Rename(m.Theirs("locked"), m.Theirs("locked.1")))
 	add(t, locked, "two\n")
 	rig.Must(t, locked.Close())
-	rig.Eventually(t, "closed", func() bool { return m.connected(link.Files).Share.IsUnused("log.1") == nil })
+	rig.Eventually(t, "closed", func() bool { return m.connected(client.Files).Share.IsUnused("log.1") == nil })
 	if seen, err := os.Stat(m.Theirs("log.1")); err != nil || !seen.ModTime().Equal(at) {
 		t.Errorf("its time: %v, %v", seen.ModTime(), err)
 	}
@@ -83,7 +83,7 @@ func TestAFileKeepsTheTimeOfItsLastWrite(t *testing.T) {
 	seen, err := f.Stat()
 	rig.Must(t, err)
 	rig.Must(t, f.Close())
-	rig.Eventually(t, "closed", func() bool { return m.connected(link.Files).Share.IsUnused("f") == nil })
+	rig.Eventually(t, "closed", func() bool { return m.connected(client.Files).Share.IsUnused("f") == nil })
 	for _, name := range []string{m.here("f"), m.Theirs("f")} {
 		if now, err := os.Stat(name); err != nil || !now.ModTime().Equal(seen.ModTime()) {
 			t.Errorf("%s: %v became %v, %v", name, seen.ModTime(), now.ModTime(), err)
@@ -205,7 +205,7 @@ func TestEachFileOfAFolderCostsTheSame(t *testing.T) {
 	}
 	rig.Must(t, os.Mkdir(m.Theirs("small"), 0o755))
 	cost := func(folder string) int64 {
-		before := m.link.Status().Bytes.FromServer
+		before := m.client.Status().Bytes.FromServer
 		for i := range 100 {
 			// As rsync does it.
 			name, part := m.here(fmt.Sprintf("%s/new%d", folder, i)), m.here(fmt.Sprintf("%s/.new%d.a1B2c3", folder, i))
@@ -214,7 +214,7 @@ func TestEachFileOfAFolderCostsTheSame(t *testing.T) {
 			rig.Must(t, os.Rename(part, name))
 			rig.Must(t, os.Remove(m.here(fmt.Sprintf("%s/new%d", folder, i))))
 		}
-		return m.link.Status().Bytes.FromServer - before
+		return m.client.Status().Bytes.FromServer - before
 	}
 	small, large := cost("small"), cost("large")
 	if large > 2*small+2_000*200 {

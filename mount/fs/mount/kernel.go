@@ -11,7 +11,7 @@ import (
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 
-	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/client"
 )
 
 // kernel passes on what the library does not tell nodes: which writes are those of a mapping, and when the library has applied a rename.
@@ -99,7 +99,7 @@ func (m *renames) since(ctx context.Context, before int) bool {
 	pending := slices.Collect(maps.Keys(m.pending))
 	m.mu.Unlock()
 	for _, end := range pending {
-		if _, err := link.Await(ctx, Killed, end, time.Time{}); err != nil {
+		if _, err := client.Await(ctx, Killed, end, time.Time{}); err != nil {
 			return false
 		}
 	}
@@ -107,12 +107,12 @@ func (m *renames) since(ctx context.Context, before int) bool {
 }
 
 // atPath plays op with the path of n, and again if it was not there because it was just renamed.
-func atPath[T any](ctx context.Context, n *node, use link.Use, op func(t link.Try, path string) (T, error)) (T, error) {
+func atPath[T any](ctx context.Context, n *node, use client.Needs, op func(t client.Attempt, path string) (T, error)) (T, error) {
 	return wherever(ctx, n.share, use, n.everywhere, op)
 }
 
 // inFolder is atPath for a name in the folder n.
-func inFolder[T any](ctx context.Context, n *node, name string, use link.Use, op func(t link.Try, path string) (T, error)) (T, error) {
+func inFolder[T any](ctx context.Context, n *node, name string, use client.Needs, op func(t client.Attempt, path string) (T, error)) (T, error) {
 	return wherever(ctx, n.share, use, func() ([]string, error) {
 		path, err := n.at(name)
 		return []string{path}, err
@@ -120,11 +120,11 @@ func inFolder[T any](ctx context.Context, n *node, name string, use link.Use, op
 }
 
 var (
-	looking  = link.Use{Session: link.Files}
-	changing = link.Use{Session: link.Files, Changes: true}
+	looking  = client.Needs{Session: client.Files}
+	changing = client.Needs{Session: client.Files, Changes: true}
 )
 
-func wherever[T any](ctx context.Context, s *Share, use link.Use, where func() ([]string, error), op func(t link.Try, path string) (T, error)) (T, error) {
+func wherever[T any](ctx context.Context, s *Share, use client.Needs, where func() ([]string, error), op func(t client.Attempt, path string) (T, error)) (T, error) {
 	for {
 		var got T
 		before := s.renames.count()
@@ -136,7 +136,7 @@ func wherever[T any](ctx context.Context, s *Share, use link.Use, where func() (
 			if i > 0 && !isElsewhere(err) {
 				break
 			}
-			got, err = link.Do(ctx, s.link, use, func(t link.Try) (T, error) { return op(t, path) }, nil)
+			got, err = client.Do(ctx, s.client, use, func(t client.Attempt) (T, error) { return op(t, path) }, nil)
 		}
 		if !isAbsent(err) || !s.renames.since(ctx, before) {
 			return got, err

@@ -5,7 +5,7 @@ import (
 
 	smb2 "github.com/cloudsoda/go-smb2"
 
-	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/client"
 )
 
 // leaseKey names the file to the server, which wants another key for another path.
@@ -21,7 +21,7 @@ func (n *node) leaseKey(path string) smb2.LeaseKey {
 
 // setLease takes the lease of an open file; nil: none. The server breaks it when another client changes the file, but perhaps not when a program
 // on the server itself does.
-func (n *node) setLease(c *link.Conn, lease smb2.Lease) {
+func (n *node) setLease(c *client.Conn, lease smb2.Lease) {
 	n.mu.Lock()
 	n.lease, n.leaseOn = lease, c
 	n.mu.Unlock()

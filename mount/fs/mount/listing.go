@@ -13,7 +13,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 
-	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/client"
 	"mountaineer/mount/fs/safely"
 	"mountaineer/mount/fs/smb"
 )
@@ -34,7 +34,7 @@ type listing struct {
 	took    time.Duration
 	watch   *watch
 	handle  *smb2.Handle
-	on      *link.Conn
+	on      *client.Conn
 }
 
 func (n *node) OpendirHandle(context.Context, uint32) (fs.FileHandle, uint32, syscall.Errno) {
@@ -96,7 +96,7 @@ func (l *listing) read(ctx context.Context) error {
 		l.watch = l.node.share.folders.watched(l.node)
 		l.asked = time.Now()
 	}
-	page, err := ask(ctx, l.node.share, func(t link.Try) ([]found, error) { return l.pageOn(t) })
+	page, err := ask(ctx, l.node.share, func(t client.Attempt) ([]found, error) { return l.pageOn(t) })
 	if errors.Is(err, io.EOF) {
 		l.isEnd, err = true, nil
 		l.closeHandle()
@@ -125,7 +125,7 @@ func (l *listing) read(ctx context.Context) error {
 const pageLength = 2_000
 
 // pageOn reads a page on a connection. On a new connection it starts again, and skips the entries that were read.
-func (l *listing) pageOn(t link.Try) ([]found, error) {
+func (l *listing) pageOn(t client.Attempt) ([]found, error) {
 	skip := 0
 	if l.on != t.Conn || l.handle == nil {
 		path, err := l.node.where()
@@ -178,7 +178,7 @@ func (l *listing) closeHandle() {
 		return
 	}
 	// A folder that is open cannot be removed. Without a route it is closed already.
-	_, _ = link.Do(context.Background(), l.node.share.link, link.Use{Session: link.Files, NoWait: true}, func(t link.Try) (struct{}, error) {
+	_, _ = client.Do(context.Background(), l.node.share.client, client.Needs{Session: client.Files, NoWait: true}, func(t client.Attempt) (struct{}, error) {
 		if t.Conn != on {
 			return struct{}{}, nil
 		}

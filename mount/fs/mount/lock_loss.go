@@ -13,7 +13,7 @@ import (
 
 	smb2 "github.com/cloudsoda/go-smb2"
 
-	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/client"
 	"mountaineer/mount/fs/safely"
 	"mountaineer/mount/fs/smb"
 )
@@ -35,7 +35,7 @@ const (
 type lockedFiles struct {
 	mu    sync.Mutex
 	nodes map[*node]struct{}
-	lost  []link.LostLock
+	lost  []client.LostLock
 	say   sync.Once
 }
 
@@ -70,16 +70,16 @@ func (s *lockedFiles) all() (all []*handle) {
 }
 
 // LostLocks returns the locks that were lost in the last hour.
-func (s *Share) LostLocks() []link.LostLock {
+func (s *Share) LostLocks() []client.LostLock {
 	s.lockedFiles.mu.Lock()
 	defer s.lockedFiles.mu.Unlock()
 	since := time.Now().Add(-lostFor).UnixMilli()
-	s.lockedFiles.lost = slices.DeleteFunc(s.lockedFiles.lost, func(each link.LostLock) bool { return each.At < since })
+	s.lockedFiles.lost = slices.DeleteFunc(s.lockedFiles.lost, func(each client.LostLock) bool { return each.At < since })
 	return slices.Clone(s.lockedFiles.lost)
 }
 
 // leaveLocks closes the lock handles before a planned move, and records the fingerprints of their files.
-func (s *Share) leaveLocks(c *link.Conn) {
+func (s *Share) leaveLocks(c *client.Conn) {
 	var leaving sync.WaitGroup
 	for _, lockHandle := range s.lockedFiles.all() {
 		leaving.Go(safely.Of(func() {
@@ -99,7 +99,7 @@ func (s *Share) leaveLocks(c *link.Conn) {
 
 // arrived: there is a connection again.
 func (s *Share) arrived() {
-	_, _ = link.Do(context.Background(), s.link, link.Use{Session: link.Files, NoWait: true}, func(t link.Try) (struct{}, error) {
+	_, _ = client.Do(context.Background(), s.client, client.Needs{Session: client.Files, NoWait: true}, func(t client.Attempt) (struct{}, error) {
 		s.kernelAhead.suit(t.IsFast())
 		return struct{}{}, nil
 	}, nil)
@@ -110,7 +110,7 @@ func (s *Share) arrived() {
 func (s *Share) regainLocks() {
 	for _, lockHandle := range s.lockedFiles.all() {
 		s.behind.Go(safely.Of(func() {
-			_, _ = link.Do(lockHandle.life, s.link, link.Use{Session: link.Files, NoWait: true}, func(t link.Try) (struct{}, error) {
+			_, _ = client.Do(lockHandle.life, s.client, client.Needs{Session: client.Files, NoWait: true}, func(t client.Attempt) (struct{}, error) {
 				_, err := lockHandle.openedOn(t.Conn)
 				return struct{}{}, err
 			}, nil)
@@ -127,7 +127,7 @@ func (h *handle) mayHaveChanged() bool {
 }
 
 // isAlone: no other client has the file open.
-func (h *handle) isAlone(c *link.Conn) (bool, error) {
+func (h *handle) isAlone(c *client.Conn) (bool, error) {
 	paths, err := h.node.everywhere()
 	for i, path := range paths {
 		if i > 0 && !isElsewhere(err) {
@@ -143,7 +143,7 @@ func (h *handle) isAlone(c *link.Conn) (bool, error) {
 
 // asked asks again for a while: another client, or a previous session of this one, may have the file just now.
 func (h *handle) asked(ask func() error, refusal uint32) error {
-	began, of := time.Now(), h.node.share.link
+	began, of := time.Now(), h.node.share.client
 	for {
 		err := ask()
 		if waited := time.Since(began); smb.StatusOf(err) != refusal || waited > regainedWithin && !(of.HasPrevious() && waited < endedWithin) {
@@ -217,10 +217,10 @@ func (n *node) noteLost() {
 	program := strings.Join(programs, ", ")
 	s := &n.share.lockedFiles
 	s.mu.Lock()
-	s.lost = append(s.lost, link.LostLock{Path: path, Program: program, At: time.Now().UnixMilli()})
+	s.lost = append(s.lost, client.LostLock{Path: path, Program: program, At: time.Now().UnixMilli()})
 	s.lost = s.lost[max(0, len(s.lost)-lostAtMost):]
 	s.mu.Unlock()
-	n.share.link.Note(link.Event{Is: "file_lost", Path: path, Why: "lock", Text: program})
+	n.share.client.Journal(client.Event{Is: "file_lost", Path: path, Why: "lock", Text: program})
 	safely.Go(func() { n.dropPages(0) })
 }
 

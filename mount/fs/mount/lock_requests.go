@@ -10,7 +10,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 
-	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/client"
 	"mountaineer/mount/fs/safely"
 )
 
@@ -158,7 +158,7 @@ func (n *node) probe(ctx context.Context, want lock) (taken lock, err error) {
 		return lock{}, err
 	}
 	lockHandle := l.lockHandle.Load()
-	_, err = link.Do(ctx, n.share.link, changing, func(t link.Try) (struct{}, error) {
+	_, err = client.Do(ctx, n.share.client, changing, func(t client.Attempt) (struct{}, error) {
 		defer turn.begin()()
 		file, err := lockHandle.openedOn(t.Conn)
 		if err == nil {
@@ -184,7 +184,7 @@ func (n *node) locked(ctx context.Context) syscall.Errno {
 		return 0
 	}
 	n.dropRead()
-	_, _ = link.Await(ctx, Killed, safely.Done(func() { n.dropPages(0) }), time.Time{})
+	_, _ = client.Await(ctx, Killed, safely.Done(func() { n.dropPages(0) }), time.Time{})
 	parent, name := n.folder()
 	if parent == nil {
 		return 0

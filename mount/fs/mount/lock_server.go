@@ -9,7 +9,7 @@ import (
 
 	smb2 "github.com/cloudsoda/go-smb2"
 
-	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/client"
 	"mountaineer/mount/fs/safely"
 	"mountaineer/mount/fs/smb"
 )
@@ -33,7 +33,7 @@ func (n *node) openLockHandle(ctx context.Context, turn *turn, h *handle) (err e
 	for _, access := range []smb2.Access{smb2.AccessRead | smb2.AccessWrite, h.access} {
 		lockHandle := &handle{node: n, access: access, closed: make(chan struct{}), isLockHandle: true}
 		lockHandle.life, lockHandle.end = context.WithCancel(context.Background())
-		_, err = link.Do(ctx, n.share.link, looking, func(t link.Try) (struct{}, error) {
+		_, err = client.Do(ctx, n.share.client, looking, func(t client.Attempt) (struct{}, error) {
 			defer turn.begin()()
 			_, err := lockHandle.openedOn(t.Conn)
 			return struct{}{}, err
@@ -66,7 +66,7 @@ func (n *node) relock(ctx context.Context, turn *turn, next lockTable) error {
 		return nil
 	}
 	lockHandle := l.lockHandle.Load()
-	_, err := link.Do(ctx, n.share.link, changing, func(t link.Try) (struct{}, error) {
+	_, err := client.Do(ctx, n.share.client, changing, func(t client.Attempt) (struct{}, error) {
 		defer turn.begin()()
 		file, err := lockHandle.openedOn(t.Conn)
 		if err != nil {
@@ -148,7 +148,7 @@ func (n *node) unlock(next func(lockTable) lockTable) error {
 	lockHandle.mu.Unlock()
 	if len(unlock) > 0 {
 		// Also before it is closed: Samba may not tell others that wait of what a close unlocks.
-		_, err = link.Do(context.Background(), n.share.link, link.Use{Session: link.Files, NoWait: true}, func(t link.Try) (struct{}, error) {
+		_, err = client.Do(context.Background(), n.share.client, client.Needs{Session: client.Files, NoWait: true}, func(t client.Attempt) (struct{}, error) {
 			defer turn.begin()()
 			file, err := lockHandle.openedOn(t.Conn)
 			if err == nil {
@@ -168,7 +168,7 @@ func (n *node) unlock(next func(lockTable) lockTable) error {
 	if gone != 0 {
 		return gone
 	}
-	if errors.Is(err, link.ErrAway) {
+	if errors.Is(err, client.ErrNoRoute) {
 		err = nil
 	}
 	return err

@@ -6,7 +6,7 @@ import (
 
 	smb2 "github.com/cloudsoda/go-smb2"
 
-	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/client"
 	"mountaineer/mount/fs/smb"
 )
 
@@ -32,10 +32,10 @@ func (h *handle) inUseTo(access smb2.Access) (by *handle, leave func()) {
 // onWriter is onFile for requests that change the file. While the file is locked each change has its own handle, which is closed after it, and the
 // lock handle writes only where the server's locks refuse that: the server sets the time of the last write when the handle that wrote is closed,
 // so a lock handle that has written, and is closed by a lost connection, would look like a write of another client.
-func onWriter[T any](ctx context.Context, h *handle, op func(t link.Try, file *smb2.Handle) (T, error)) (T, error) {
-	use := link.Use{Session: link.Files, Changes: true}
+func onWriter[T any](ctx context.Context, h *handle, op func(t client.Attempt, file *smb2.Handle) (T, error)) (T, error) {
+	use := client.Needs{Session: client.Files, Changes: true}
 	return whenUnlocked(func() (T, error) {
-		return link.Do(ctx, h.node.share.link, use, func(t link.Try) (T, error) {
+		return client.Do(ctx, h.node.share.client, use, func(t client.Attempt) (T, error) {
 			by, leave := h.inUse()
 			defer leave()
 			file, err := by.openedOn(t.Conn)
@@ -63,7 +63,7 @@ func onWriter[T any](ctx context.Context, h *handle, op func(t link.Try, file *s
 }
 
 // onSeparateHandle plays op on a handle that is opened for it only.
-func onSeparateHandle[T any](ctx context.Context, h *handle, t link.Try, op func(t link.Try, file *smb2.Handle) (T, error)) (T, error) {
+func onSeparateHandle[T any](ctx context.Context, h *handle, t client.Attempt, op func(t client.Attempt, file *smb2.Handle) (T, error)) (T, error) {
 	opened, err := h.node.reopen(h.life, t.Conn, h.access)
 	if err != nil {
 		return *new(T), err

@@ -8,7 +8,7 @@ import (
 
 	smb2 "github.com/cloudsoda/go-smb2"
 
-	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/client"
 	"mountaineer/mount/fs/safely"
 	"mountaineer/mount/fs/smb"
 )
@@ -17,7 +17,7 @@ import (
 type waitingLock struct {
 	smb2.WaitingLock
 	at smb2.Range
-	on *link.Conn
+	on *client.Conn
 }
 
 // awaitLock waits for the server's lock. Until then other programs here get none that excludes it. false: it is to be tried again.
@@ -71,7 +71,7 @@ func (n *node) requestLock(ctx context.Context, want lock) (waits waitingLock, i
 	l.table = append(l.table, want.awaited())
 	l.mu.Unlock()
 	lockHandle := l.lockHandle.Load()
-	waits, err = link.Do(ctx, n.share.link, changing, func(t link.Try) (waitingLock, error) {
+	waits, err = client.Do(ctx, n.share.client, changing, func(t client.Attempt) (waitingLock, error) {
 		file, err := lockHandle.openedOn(t.Conn)
 		if err != nil {
 			return waitingLock{}, err

@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/client"
 	"mountaineer/mount/fs/rig"
 	"mountaineer/mount/fs/smb"
 )
@@ -175,7 +175,7 @@ func TestAwaitedLock(t *testing.T) {
 			t.Fatal("it did not wait", err)
 		case <-time.After(500 * time.Millisecond):
 		}
-		if wait := here.link.OldestWait(); wait > 100*time.Millisecond {
+		if wait := here.client.OldestWait(); wait > 100*time.Millisecond {
 			t.Errorf("a lock that is waited for looks like a silent server: %v", wait)
 		}
 		if isGranted {
@@ -347,13 +347,13 @@ func TestLocksInMove(t *testing.T) {
 	here := newMount(t, patient)
 	there := anotherMachine(here)
 	second := here.Rig.LayCable().Route("second")
-	rig.Must(t, here.link.Set(link.Settings{Routes: []smb.Route{here.Cable.Route("only"), second}}))
-	rig.Must(t, here.link.Allow([]string{"only", "second"}))
+	rig.Must(t, here.client.Set(client.Settings{Routes: []smb.Route{here.Cable.Route("only"), second}}))
+	rig.Must(t, here.client.Allow([]string{"only", "second"}))
 	here.put("a", 100)
 	mine, theirs := here.rw("a"), there.rw("a")
 	rig.Must(t, lockRange(mine, exclusive, 0, 10))
 	rig.Must(t, failed(mine.WriteAt([]byte("mine"), 0)))
-	_, err := here.link.Use(context.Background(), "second")
+	_, err := here.client.Use(context.Background(), "second")
 	rig.Must(t, err)
 	rig.Must(t, failed(mine.WriteAt([]byte("more"), 4)))
 	if err := lockRange(theirs, exclusive, 0, 10); !errors.Is(err, syscall.EAGAIN) {

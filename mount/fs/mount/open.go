@@ -11,7 +11,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 
-	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/client"
 )
 
 func (n *node) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32, syscall.Errno) {
@@ -20,7 +20,7 @@ func (n *node) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32, s
 	}
 	h := newHandle(n, flags)
 	isTruncating := flags&syscall.O_TRUNC != 0
-	_, err := onFile(ctx, h, looking, func(link.Try, *smb2.Handle) (struct{}, error) { return struct{}{}, nil })
+	_, err := onFile(ctx, h, looking, func(client.Attempt, *smb2.Handle) (struct{}, error) { return struct{}{}, nil })
 	if err == nil && isTruncating {
 		// Also by a handle that is only for reading: Linux asks for the right to write, and then does it.
 		err = n.resize(ctx, n.writer(h), 0)
@@ -69,14 +69,14 @@ func (n *node) Create(ctx context.Context, name string, flags, _ uint32, out *fu
 	type made struct {
 		smb2.Opened
 		at found
-		on *link.Conn
+		on *client.Conn
 	}
-	got, err := change(ctx, n.share, link.Files, func(t link.Try) (made, error) {
+	got, err := change(ctx, n.share, client.Files, func(t client.Attempt) (made, error) {
 		var opened smb2.Opened
 		var err error
 		if isExclusive {
 			opened, err = t.Share.MakeFile(path, accessOf(flags), key, mark.time(t.Conn))
-			if t.Again && isTaken(err) {
+			if t.IsRetry && isTaken(err) {
 				opened, err = mark.open(t.Conn, path, accessOf(flags), key, err)
 			}
 		} else {
@@ -124,12 +124,12 @@ type mark struct {
 func newMark() *mark { return &mark{} }
 
 // time is by the server's clock, and the same for all tries.
-func (m *mark) time(c *link.Conn) time.Time {
+func (m *mark) time(c *client.Conn) time.Time {
 	if m.at.IsZero() {
 		var random [4]byte
 		_, _ = rand.Read(random[:])
 		before := time.Duration(binary.LittleEndian.Uint32(random[:])%10_000_000) * 100
-		m.at = time.Now().Add(c.Ahead).Truncate(100).Add(-before)
+		m.at = time.Now().Add(c.ClockAhead).Truncate(100).Add(-before)
 	}
 	return m.at
 }
@@ -139,7 +139,7 @@ func (m *mark) isOn(seen *smb2.FileStat) bool {
 }
 
 // made is what a try before this one has made at path, if it has; else that is another's, and taken.
-func (m *mark) made(c *link.Conn, path string, taken error) (*smb2.FileStat, error) {
+func (m *mark) made(c *client.Conn, path string, taken error) (*smb2.FileStat, error) {
 	seen, err := c.Share.Look(path)
 	if isAbsent(err) || err == nil && !m.isOn(seen) {
 		err = taken
@@ -148,7 +148,7 @@ func (m *mark) made(c *link.Conn, path string, taken error) (*smb2.FileStat, err
 }
 
 // open opens the file that a try before this one has made.
-func (m *mark) open(c *link.Conn, path string, access smb2.Access, key smb2.LeaseKey, taken error) (smb2.Opened, error) {
+func (m *mark) open(c *client.Conn, path string, access smb2.Access, key smb2.LeaseKey, taken error) (smb2.Opened, error) {
 	if _, err := m.made(c, path, taken); err != nil {
 		return smb2.Opened{}, err
 	}
@@ -162,9 +162,9 @@ func (n *node) Mkdir(ctx context.Context, name string, _ uint32, out *fuse.Entry
 		return n.newRepeated(ctx, newFolder, name, out)
 	}
 	mark := newMark()
-	at, err := inFolder(ctx, n, name, changing, func(t link.Try, path string) (found, error) {
+	at, err := inFolder(ctx, n, name, changing, func(t client.Attempt, path string) (found, error) {
 		seen, err := t.Share.MakeFolder(path, false, mark.time(t.Conn))
-		if t.Again && isTaken(err) {
+		if t.IsRetry && isTaken(err) {
 			seen, err = mark.made(t.Conn, path, err)
 		}
 		if err != nil {
@@ -200,9 +200,9 @@ func (n *node) Link(ctx context.Context, target fs.InodeEmbedder, name string, o
 	if err != nil {
 		return nil, errnoOf(err)
 	}
-	at, err := change(ctx, n.share, link.Files, func(t link.Try) (found, error) {
+	at, err := change(ctx, n.share, client.Files, func(t client.Attempt) (found, error) {
 		err := t.Share.Link(from, to)
-		if err != nil && !(t.Again && isTaken(err)) {
+		if err != nil && !(t.IsRetry && isTaken(err)) {
 			return found{}, err
 		}
 		at, e := lookAt(t, to)

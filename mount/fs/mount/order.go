@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/client"
 )
 
 // order lets changes of a file wait for each other: one that grows it or changes its length is exclusive, other writes are shared. A change
@@ -38,7 +38,7 @@ func (o *order) enter(ctx context.Context, isExclusive bool) (*turn, error) {
 	o.waiting = append(o.waiting, t)
 	o.next()
 	o.mu.Unlock()
-	if _, err := link.Await(ctx, Killed, t.ready, time.Time{}); err != nil {
+	if _, err := client.Await(ctx, Killed, t.ready, time.Time{}); err != nil {
 		t.leave()
 		return nil, err
 	}

@@ -19,7 +19,7 @@ import (
 	smb2 "github.com/cloudsoda/go-smb2"
 	"github.com/hanwen/go-fuse/v2/fuse"
 
-	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/client"
 	"mountaineer/mount/fs/rig"
 )
 
@@ -135,7 +135,7 @@ func TestTheLostSessionEndsWithTheNextSignIn(t *testing.T) {
 	f := m.open("file")
 	// A cut while it signs in would leave a session that nothing names.
 	for range 3 {
-		m.connected(link.Names)
+		m.connected(client.Names)
 		m.Cable.Set(true)
 		tries := m.Cable.Tries()
 		rig.Must(t, dropPages(f))
@@ -300,7 +300,7 @@ func TestOnlyWhatAProgramNeedsIsAskedFor(t *testing.T) {
 	rig.Must(t, err)
 	checker := filepath.Join(m.Folder, checker+".js")
 	write(t, checker, `exec 3<"$1"`)
-	isAsked := func() bool { return m.link.Status().AskedMs != nil }
+	isAsked := func() bool { return m.client.Status().AskedMs != nil }
 	m.Cable.Set(true)
 	if out, err := exec.Command("sh", "-c", `exec 3<"$1"/absent`, "sh", m.folder).CombinedOutput(); err == nil || !isAsked() {
 		t.Errorf("a program: %v: %s", err, out)
@@ -308,7 +308,7 @@ func TestOnlyWhatAProgramNeedsIsAskedFor(t *testing.T) {
 	m.Cable.Set(false)
 	rig.Eventually(t, "served again", func() bool { return !isAsked() })
 	m.Cable.Set(true)
-	rig.Eventually(t, "lost", func() bool { return m.link.Status().Phase.Is != "serving" })
+	rig.Eventually(t, "lost", func() bool { return m.client.Status().Phase.Is != "serving" })
 	rig.Must(t, listed.Close())
 	if err := exec.Command("sh", checker, m.here("absent")).Run(); err == nil || isAsked() {
 		t.Errorf("a check: %v", err)
@@ -441,7 +441,7 @@ func TestALinkToAnotherShareSaysSo(t *testing.T) {
 func TestABreakIsActedOnThoughAllIsSigned(t *testing.T) {
 	m := newMount(t, patient)
 	m.put("file", 10)
-	if m.connected(link.Files).Signing() == "" {
+	if m.connected(client.Files).Signing() == "" {
 		t.Fatal("not signed")
 	}
 	f := m.open("file")

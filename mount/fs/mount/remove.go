@@ -8,7 +8,7 @@ import (
 	"syscall"
 	"time"
 
-	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/client"
 	"mountaineer/mount/fs/safely"
 	"mountaineer/mount/fs/smb"
 )
@@ -43,7 +43,7 @@ func (n *node) Unlink(ctx context.Context, name string) syscall.Errno {
 	child := n.childOf(name)
 	if child != nil && child.isOpen(ctx) {
 		var hidden string
-		hidden, err = n.share.hide(ctx, path, child, func(t link.Try, hidden string) error { return t.Share.Move(path, hidden, false) })
+		hidden, err = n.share.hide(ctx, path, child, func(t client.Attempt, hidden string) error { return t.Share.Move(path, hidden, false) })
 		if err == nil {
 			child.addHidden(hidden)
 		}
@@ -65,8 +65,8 @@ func (n *node) isOpen(ctx context.Context) bool {
 
 // remove removes what is at path, if it is still what the kernel knows.
 func (s *Share) remove(ctx context.Context, path string, isFolder bool, known *node) error {
-	_, err := change(ctx, s, link.Names, func(t link.Try) (struct{}, error) {
-		if t.Again && known != nil {
+	_, err := change(ctx, s, client.Names, func(t client.Attempt) (struct{}, error) {
+		if t.IsRetry && known != nil {
 			at, err := lookAt(t, path)
 			if isAbsent(err) || smb.StatusOf(err) == deletePending || err == nil && !known.isSame(at) {
 				return struct{}{}, nil
@@ -76,7 +76,7 @@ func (s *Share) remove(ctx context.Context, path string, isFolder bool, known *n
 		if isDenied(err) {
 			err = deleteReadOnly(t, path, isFolder, err)
 		}
-		if t.Again && isAbsent(err) {
+		if t.IsRetry && isAbsent(err) {
 			err = nil
 		}
 		return struct{}{}, err
@@ -85,7 +85,7 @@ func (s *Share) remove(ctx context.Context, path string, isFolder bool, known *n
 }
 
 // deleteReadOnly is for a file with the attribute that keeps DOS programs from removing it.
-func deleteReadOnly(t link.Try, path string, isFolder bool, denied error) error {
+func deleteReadOnly(t client.Attempt, path string, isFolder bool, denied error) error {
 	seen, err := t.Share.Look(path)
 	if err == nil && seen.FileAttributes&readOnly == 0 {
 		err = denied
@@ -102,7 +102,7 @@ func deleteReadOnly(t link.Try, path string, isFolder bool, denied error) error 
 // hide plays op with a new name for a file that stays open, and says which it was: in a hidden folder of the root; or of a folder below,
 // if the root is closed to this user or is another disk; or in the file's own folder, which cannot be removed before it then. The name is
 // noted before it is used: what a killed program leaves there is removed by the next mount.
-func (s *Share) hide(ctx context.Context, path string, n *node, op func(t link.Try, hidden string) error) (hidden string, err error) {
+func (s *Share) hide(ctx context.Context, path string, n *node, op func(t client.Attempt, hidden string) error) (hidden string, err error) {
 	mark := rand.Text()
 	for _, folder := range foldersAbove(path) {
 		hidden = removedFolder + "/" + mark
@@ -139,12 +139,12 @@ func isPlace(err error) bool {
 }
 
 // tryHide also makes the hidden folder that is needed.
-func (s *Share) tryHide(ctx context.Context, hidden string, n *node, op func(t link.Try, hidden string) error, isInFolder bool) error {
+func (s *Share) tryHide(ctx context.Context, hidden string, n *node, op func(t client.Attempt, hidden string) error, isInFolder bool) error {
 	if err := s.hidden.add(hidden, n.id()); err != nil {
 		return syscall.EIO
 	}
-	_, err := change(ctx, s, link.Names, func(t link.Try) (struct{}, error) {
-		if t.Again {
+	_, err := change(ctx, s, client.Names, func(t client.Attempt) (struct{}, error) {
+		if t.IsRetry {
 			if at, err := lookAt(t, hidden); err == nil && n.isSame(at) {
 				return struct{}{}, nil
 			}
@@ -187,7 +187,7 @@ func (s *Share) removeHidden(path string, n *node) {
 // removeLeftovers removes what an earlier program of this mount has left, unless another client has it open.
 func (s *Share) removeLeftovers() (struct{}, error) {
 	for _, each := range s.hidden.leftovers() {
-		_, err := change(context.Background(), s, link.Names, func(t link.Try) (struct{}, error) {
+		_, err := change(context.Background(), s, client.Names, func(t client.Attempt) (struct{}, error) {
 			seen, err := t.Share.Look(each.Path)
 			if err == nil && seen.FileId != each.Id {
 				// Not what was put there.

@@ -6,7 +6,7 @@ import (
 
 	"github.com/hanwen/go-fuse/v2/fs"
 
-	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/client"
 	"mountaineer/mount/fs/safely"
 )
 
@@ -56,7 +56,7 @@ func (n *node) Rename(ctx context.Context, name string, newParent fs.InodeEmbedd
 	hidden := ""
 	if replaced != nil && isReplacing && !replaced.isFolder() && replaced.isOpen(ctx) {
 		// A second name keeps the replaced file, if the server has hard links; otherwise it is gone when its connection is lost.
-		hidden, _ = n.share.hide(ctx, to, replaced, func(t link.Try, hidden string) error { return t.Share.Link(to, hidden) })
+		hidden, _ = n.share.hide(ctx, to, replaced, func(t client.Attempt, hidden string) error { return t.Share.Link(to, hidden) })
 	}
 	if moved != nil {
 		moved.released(ctx)
@@ -85,9 +85,9 @@ func (n *node) Rename(ctx context.Context, name string, newParent fs.InodeEmbedd
 
 // move renames what is at from. On a server that takes only one connection it is not refused because of what is open below.
 func (s *Share) move(ctx context.Context, from, to string, isReplacing bool, moved *node) error {
-	_, err := change(ctx, s, link.Names, func(t link.Try) (struct{}, error) {
+	_, err := change(ctx, s, client.Names, func(t client.Attempt) (struct{}, error) {
 		var tried *node
-		if t.Again {
+		if t.IsRetry {
 			tried = moved
 		}
 		return struct{}{}, moveOn(t, from, to, isReplacing, tried)
@@ -96,7 +96,7 @@ func (s *Share) move(ctx context.Context, from, to string, isReplacing bool, mov
 }
 
 // moveOn renames. tried is what a try before this one may have moved: what another client has put in its place since then is not moved.
-func moveOn(t link.Try, from, to string, isReplacing bool, tried *node) error {
+func moveOn(t client.Attempt, from, to string, isReplacing bool, tried *node) error {
 	isMoved := func() error {
 		at, err := lookAt(t, to)
 		if err == nil && !tried.isSame(at) {

@@ -13,7 +13,7 @@ import (
 
 	smb2 "github.com/cloudsoda/go-smb2"
 
-	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/client"
 )
 
 const (
@@ -178,7 +178,7 @@ func (h *reportedFolder) run() {
 
 // look reports the changes; false: it is to be called again later.
 func (h *reportedFolder) look() bool {
-	if h.node.share.link.OldestWait() > quietFor {
+	if h.node.share.client.OldestWait() > quietFor {
 		return false
 	}
 	h.mu.Lock()
@@ -204,7 +204,7 @@ func (h *reportedFolder) look() bool {
 	now, isWhole, err := h.seen(pending, mustList)
 	if err != nil {
 		h.later(pending, mustList)
-		return errors.Is(err, link.ErrAway) || isAbsent(err)
+		return errors.Is(err, client.ErrNoRoute) || isAbsent(err)
 	}
 	if isWhole && h.isWhole {
 		for name := range h.before {
@@ -278,9 +278,9 @@ func (h *reportedFolder) limit() {
 // seen is what the server shows at these names, or all of the folder.
 func (h *reportedFolder) seen(names map[string]smb2.Change, mustList bool) (now map[string]found, isWhole bool, err error) {
 	now = map[string]found{}
-	use := link.Use{Session: link.Files, NoWait: true}
+	use := client.Needs{Session: client.Files, NoWait: true}
 	if mustList || len(names) > lookedAtMost {
-		all, err := atPath(context.Background(), h.node, use, func(t link.Try, path string) ([]found, error) { return listAll(t, path, keptAtMost) })
+		all, err := atPath(context.Background(), h.node, use, func(t client.Attempt, path string) ([]found, error) { return listAll(t, path, keptAtMost) })
 		if err == nil {
 			for _, each := range all {
 				if name := h.node.share.characters.fromServer(each.seen.FileName); !isHidden(name) {

@@ -13,7 +13,7 @@ import (
 
 	smb2 "github.com/cloudsoda/go-smb2"
 
-	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/client"
 	"mountaineer/mount/fs/safely"
 	"mountaineer/mount/fs/smb"
 )
@@ -35,14 +35,14 @@ type reporter struct {
 }
 
 // Unreported is nil if all changes are reported.
-func (s *Share) Unreported() *link.Unreported {
+func (s *Share) Unreported() *client.Unreported {
 	h := &s.reporter
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(h.over) == 0 && h.missing == "" {
 		return nil
 	}
-	return &link.Unreported{Folders: slices.Clone(h.over), Missing: h.missing}
+	return &client.Unreported{Folders: slices.Clone(h.over), Missing: h.missing}
 }
 
 // beginReporting starts reports. None can be made in a mount that refuses changes.
@@ -100,7 +100,7 @@ func (h *reporter) setWatched(inodes []uint64) {
 		}
 	}
 	if isNew {
-		safely.Go(func() { h.share.link.Note(link.Event{Is: "unreported", Path: over[0]}) })
+		safely.Go(func() { h.share.client.Journal(client.Event{Is: "unreported", Path: over[0]}) })
 	}
 }
 
@@ -143,7 +143,7 @@ func (h *reporter) lacks(what string) {
 	h.mu.Unlock()
 	if isNew && what != "" {
 		log.Printf("changes of other clients are not heard: %s", what)
-		h.share.link.Note(link.Event{Is: "unreported", Text: what})
+		h.share.client.Journal(client.Event{Is: "unreported", Text: what})
 	}
 }
 
@@ -202,7 +202,7 @@ func (h *reporter) followTree(folder string, isAgain bool) error {
 	if err != nil {
 		return err
 	}
-	begun, err := beginWatch(h.share, link.Use{Session: link.Files, NoWait: true}, onServer, true, nil)
+	begun, err := beginWatch(h.share, client.Needs{Session: client.Files, NoWait: true}, onServer, true, nil)
 	if err == nil {
 		defer begun.handle.Close()
 		h.lacks("")
@@ -271,8 +271,8 @@ type begun struct {
 }
 
 // beginWatch returns once the server watches what is at path, if it is still that folder; nil: any.
-func beginWatch(s *Share, use link.Use, path string, isTree bool, n *node) (begun, error) {
-	return link.Do(context.Background(), s.link, use, func(t link.Try) (begun, error) {
+func beginWatch(s *Share, use client.Needs, path string, isTree bool, n *node) (begun, error) {
+	return client.Do(context.Background(), s.client, use, func(t client.Attempt) (begun, error) {
 		if t.IsShared() {
 			// The only session: an open folder could not be renamed.
 			return begun{}, errTooMany

@@ -19,8 +19,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"mountaineer/mount/fs/client"
 	"mountaineer/mount/fs/identity"
-	"mountaineer/mount/fs/link"
 	"mountaineer/mount/fs/logins"
 	"mountaineer/mount/fs/rig"
 	"mountaineer/mount/fs/smb"
@@ -35,7 +35,7 @@ const (
 type mounted struct {
 	*rig.Rig
 	folder string
-	link   *link.Link
+	client *client.Client
 	share  *Share
 }
 
@@ -50,8 +50,8 @@ func mountOf(t *testing.T, r *rig.Rig, patience time.Duration, links ...Links) *
 	rig.Must(t, err)
 	m := &mounted{Rig: r, folder: folder}
 	var known atomic.Pointer[Share]
-	m.link = link.New(link.Options{
-		Account: r.Account, Routes: []smb.Route{r.Cable.Route("only")}, Patience: patience, Killed: Killed, Check: Check,
+	m.client = client.New(client.Options{
+		Account: r.Account, Routes: []smb.Route{r.Cable.Route("only")}, Patience: patience, Killed: Killed, IsCheck: IsCheck,
 		Logins: logins.New("", r.Account.User, "", r.Account.Password),
 		Known: func() []identity.Entry {
 			if share := known.Load(); share != nil {
@@ -60,15 +60,15 @@ func mountOf(t *testing.T, r *rig.Rig, patience time.Duration, links ...Links) *
 			return nil
 		},
 	})
-	rig.Must(t, m.link.Start(context.Background()))
-	t.Cleanup(m.link.Close)
+	rig.Must(t, m.client.Start(context.Background()))
+	t.Cleanup(m.client.Close)
 	options := Options{
 		Folder: m.folder, Source: "//rig/share", Uid: uint32(os.Getuid()), Gid: uint32(os.Getgid()), FileMode: 0o644, DirMode: 0o755,
 	}
 	if len(links) > 0 {
 		options.Links = links[0]
 	}
-	share, err := Mount(m.link, options)
+	share, err := Mount(m.client, options)
 	rig.Must(t, err)
 	m.share = share
 	known.Store(share)
@@ -97,9 +97,9 @@ func refusePolls(folder string) error {
 func (m *mounted) here(name string) string { return filepath.Join(m.folder, name) }
 
 // connected waits until both sessions stand.
-func (m *mounted) connected(session link.Session) *link.Conn {
+func (m *mounted) connected(session client.Session) *client.Conn {
 	m.T.Helper()
-	try, err := link.Do(context.Background(), m.link, link.Use{Session: session}, func(t link.Try) (link.Try, error) { return t, nil }, nil)
+	try, err := client.Do(context.Background(), m.client, client.Needs{Session: session}, func(t client.Attempt) (client.Attempt, error) { return t, nil }, nil)
 	rig.Must(m.T, err)
 	return try.Conn
 }
@@ -187,7 +187,7 @@ func (m *mounted) cutOften(after time.Duration) (stop func() int) {
 	ended, all := make(chan struct{}), make(chan int)
 	go func() {
 		for cuts := 0; ; cuts++ {
-			m.connected(link.Files)
+			m.connected(client.Files)
 			select {
 			case <-ended:
 				all <- cuts

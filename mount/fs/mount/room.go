@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/client"
 	"mountaineer/mount/fs/safely"
 )
 
@@ -29,7 +29,7 @@ type room struct {
 }
 
 // makeRoom closes files, or else gives up the watch of a folder, and says whether there was any.
-func (s *Share) makeRoom(c *link.Conn) (isMade bool) {
+func (s *Share) makeRoom(c *client.Conn) (isMade bool) {
 	s.room.mu.Lock()
 	defer s.room.mu.Unlock()
 	var all []*handle
@@ -55,7 +55,7 @@ func (s *Share) makeRoom(c *link.Conn) (isMade bool) {
 }
 
 // giveBack closes a file that no program uses now, and that is not locked and has a name.
-func (h *handle) giveBack(c *link.Conn) bool {
+func (h *handle) giveBack(c *client.Conn) bool {
 	n := h.node
 	n.mu.Lock()
 	hasHidden := len(n.hidden) > 0
@@ -74,7 +74,7 @@ func (h *handle) giveBack(c *link.Conn) bool {
 		}
 		_, _ = file.Close()
 	})
-	_, _ = link.Await(context.Background(), nil, closed, time.Now().Add(closedWithin))
+	_, _ = client.Await(context.Background(), nil, closed, time.Now().Add(closedWithin))
 	n.endLease()
 	n.forgetSoon()
 	return true

@@ -5,8 +5,8 @@ import (
 
 	smb2 "github.com/cloudsoda/go-smb2"
 
+	"mountaineer/mount/fs/client"
 	"mountaineer/mount/fs/identity"
-	"mountaineer/mount/fs/link"
 )
 
 // found is what the server shows at a name.
@@ -22,11 +22,11 @@ type found struct {
 	read *string
 }
 
-func foundOn(c *link.Conn, seen *smb2.FileStat) found {
-	return found{seen: seen, session: c.Number, epoch: c.Epoch, at: time.Now().Add(c.Ahead)}
+func foundOn(c *client.Conn, seen *smb2.FileStat) found {
+	return found{seen: seen, session: c.Number, epoch: c.Epoch, at: time.Now().Add(c.ClockAhead)}
 }
 
-func lookAt(t link.Try, path string) (found, error) {
+func lookAt(t client.Attempt, path string) (found, error) {
 	seen, err := t.Share.Look(path)
 	if err != nil {
 		return found{}, err

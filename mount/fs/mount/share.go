@@ -1,7 +1,7 @@
 // Package mount shows a share as a file system.
 //
 // A Share is one FUSE mount, a node a file or folder that the kernel knows, a handle a file that a program has open. go-fuse calls their methods
-// (Lookup, Open, Read, Rename, …) for many requests at the same time. A request goes to the server by link.Do, as a function of the connection
+// (Lookup, Open, Read, Rename, …) for many requests at the same time. A request goes to the server by client.Do, as a function of the connection
 // that the link has just now: ask and atPath by name, onFile and onWriter by the server's handle.
 //
 // Open files. openedOn opens the server's handle on the connection in use, and opens it again on the next one, if it is still the same file
@@ -38,8 +38,8 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
 
+	"mountaineer/mount/fs/client"
 	"mountaineer/mount/fs/identity"
-	"mountaineer/mount/fs/link"
 	"mountaineer/mount/fs/safely"
 	"mountaineer/mount/fs/smb"
 )
@@ -70,7 +70,7 @@ type Options struct {
 // Share is a share that is mounted.
 type Share struct {
 	Options
-	link        *link.Link
+	client      *client.Client
 	server      *fuse.Server
 	root        *node
 	renames     renames
@@ -103,8 +103,8 @@ type Share struct {
 }
 
 // Mount makes the mount. l has signed in.
-func Mount(l *link.Link, options Options) (*Share, error) {
-	s := &Share{Options: options, link: l, characters: characters(l.Characters())}
+func Mount(cl *client.Client, options Options) (*Share, error) {
+	s := &Share{Options: options, client: cl, characters: characters(cl.Characters())}
 	safely.Guard(&s.known.mu, &s.folders.mu, &s.lockedFiles.mu)
 	s.hidden.open(options.State)
 	s.root = &node{share: s}
@@ -113,8 +113,8 @@ func Mount(l *link.Link, options Options) (*Share, error) {
 		return nil, err
 	}
 	s.root.learn(at)
-	l.OnMove(s.leaveLocks, s.arrived)
-	l.OnFull(s.makeRoom)
+	cl.OnMove(s.leaveLocks, s.arrived)
+	cl.OnFull(s.makeRoom)
 	// The kernel checks the modes.
 	how := []string{"nosuid", "nodev", "default_permissions"}
 	if s.ReadOnly {
@@ -169,7 +169,7 @@ func Mount(l *link.Link, options Options) (*Share, error) {
 func (s *Share) Wait() {
 	s.server.Wait()
 	s.endReporting()
-	_, _ = link.Await(context.Background(), nil, safely.Done(s.behind.Wait), time.Now().Add(closedWithin))
+	_, _ = client.Await(context.Background(), nil, safely.Done(s.behind.Wait), time.Now().Add(closedWithin))
 }
 
 // Unmount fails while something is open.
@@ -222,7 +222,7 @@ const checker = "prober-child"
 const readWithin = 50 * time.Millisecond
 
 // Check: the daemon asks, to learn how the mount is.
-func Check(ctx context.Context) bool {
+func IsCheck(ctx context.Context) bool {
 	request, ok := ctx.(*fuse.Context)
 	if !ok {
 		return false
@@ -231,18 +231,18 @@ func Check(ctx context.Context) bool {
 		text, err := os.ReadFile("/proc/" + strconv.Itoa(int(request.Caller.Pid)) + "/cmdline")
 		return strings.Split(string(text), "\x00"), err
 	})
-	got, _ := link.Await(context.Background(), nil, read, time.Now().Add(readWithin))
+	got, _ := client.Await(context.Background(), nil, read, time.Now().Add(readWithin))
 	return slices.ContainsFunc(got.Value, func(each string) bool {
 		return strings.TrimSuffix(filepath.Base(each), filepath.Ext(each)) == checker
 	})
 }
 
 // ask plays op on the session for files; it changes nothing, or the same if it is played twice.
-func ask[T any](ctx context.Context, s *Share, op func(link.Try) (T, error)) (T, error) {
-	return link.Do(ctx, s.link, link.Use{Session: link.Files}, op, nil)
+func ask[T any](ctx context.Context, s *Share, op func(client.Attempt) (T, error)) (T, error) {
+	return client.Do(ctx, s.client, client.Needs{Session: client.Files}, op, nil)
 }
 
 // change is ask for an op that changes something.
-func change[T any](ctx context.Context, s *Share, session link.Session, op func(link.Try) (T, error), unwanted func(T)) (T, error) {
-	return link.Do(ctx, s.link, link.Use{Session: session, Changes: true}, op, unwanted)
+func change[T any](ctx context.Context, s *Share, session client.Session, op func(client.Attempt) (T, error), unwanted func(T)) (T, error) {
+	return client.Do(ctx, s.client, client.Needs{Session: session, Changes: true}, op, unwanted)
 }

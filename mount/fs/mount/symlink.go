@@ -13,7 +13,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 
-	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/client"
 )
 
 // Links says which symbolic links are shown; others are files.
@@ -104,7 +104,7 @@ func (n *node) resolved(ctx context.Context, name string, at found) (found, erro
 			return at, nil
 		}
 	}
-	data, err := inFolder(ctx, n, name, looking, func(t link.Try, path string) ([]byte, error) { return t.Share.ReadSmall(path, linkLength+1) })
+	data, err := inFolder(ctx, n, name, looking, func(t client.Attempt, path string) ([]byte, error) { return t.Share.ReadSmall(path, linkLength+1) })
 	if err != nil && !isDenied(err) {
 		return at, err
 	}
@@ -123,7 +123,7 @@ func (n *node) isOpenHere() bool {
 func (n *node) knownTarget(at found) (target string, ok bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	known := n.link
+	known := n.symlink
 	return known.target, known.isKnown && known.changed.Equal(at.seen.ChangeTime) && known.written.Equal(at.seen.LastWriteTime)
 }
 
@@ -167,7 +167,7 @@ var (
 
 func (n *node) Readlink(context.Context) ([]byte, syscall.Errno) {
 	n.mu.Lock()
-	target := n.link.target
+	target := n.symlink.target
 	n.mu.Unlock()
 	// It may have been moved since it was found.
 	if parent, _ := n.folder(); parent == nil || parent.shownTarget(target) == "" {
@@ -185,9 +185,9 @@ func (n *node) Symlink(ctx context.Context, target, name string, out *fuse.Entry
 		return nil, syscall.ENAMETOOLONG
 	}
 	data, mark := encodeLink(target), newMark()
-	at, err := inFolder(ctx, n, name, changing, func(t link.Try, path string) (found, error) {
+	at, err := inFolder(ctx, n, name, changing, func(t client.Attempt, path string) (found, error) {
 		seen, err := t.Share.MakeSmall(path, data, mark.time(t.Conn))
-		if t.Again && isTaken(err) {
+		if t.IsRetry && isTaken(err) {
 			// A try before this one may have made it, or only its name.
 			if _, err = mark.made(t.Conn, path, err); err == nil {
 				err = t.Share.Delete(path, false)

@@ -40,7 +40,7 @@ func (n *node) lastWritten() time.Time {
 // timed takes over the times that the server has given a file, as it was closed or they were set; nil: it did so when the connection ended. It
 // returns what was there before.
 func (n *node) timed(now *smb2.FileStat) (was times) {
-	if now != nil && time.Until(now.ChangeTime) < n.share.link.Ahead()+timesSlack {
+	if now != nil && time.Until(now.ChangeTime) < n.share.client.ClockAhead()+timesSlack {
 		n.share.changedThere.Store(now.ChangeTime.UnixNano())
 	}
 	n.mu.Lock()

@@ -14,7 +14,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 
-	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/client"
 	"mountaineer/mount/fs/safely"
 )
 
@@ -33,7 +33,7 @@ type node struct {
 	self    self
 	seen    *smb2.FileStat
 	times   times
-	link    symlink
+	symlink symlink
 	open    map[*handle]struct{} // until programs have closed them
 	opened  fs.Place             // the name by which it was opened first
 	closing int                  // handles that programs have closed and the server not yet
@@ -42,7 +42,7 @@ type node struct {
 	known   time.Time            // when the server last said how it is; zero: it is to be asked again
 	// The server breaks it before another client changes the file; nil: it granted none.
 	lease      smb2.Lease
-	leaseOn    *link.Conn
+	leaseOn    *client.Conn
 	leasedKey  smb2.LeaseKey
 	leasedPath string
 
@@ -121,7 +121,7 @@ func (n *node) id() uint64 {
 func (n *node) learn(at found) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.link.learn(at)
+	n.symlink.learn(at)
 	n.known = time.Now()
 	if n.seen == nil {
 		n.self, n.seen = at.self(), at.seen
@@ -172,7 +172,7 @@ func (n *node) hasChanged(name string) {
 		reported.ownChange(name)
 	}
 	if n.IsRoot() {
-		n.share.link.RootChanged()
+		n.share.client.RootChanged()
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -180,11 +180,11 @@ func (n *node) hasChanged(name string) {
 }
 
 // answered notes a write that the server has answered.
-func (n *node) answered(c *link.Conn, end int64) {
+func (n *node) answered(c *client.Conn, end int64) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	// As exactly as the server keeps it.
-	n.times.wrote = time.Now().Add(c.Ahead).Truncate(100)
+	n.times.wrote = time.Now().Add(c.ClockAhead).Truncate(100)
 	if end > n.seen.EndOfFile {
 		seen := *n.seen
 		seen.EndOfFile = end
@@ -239,7 +239,7 @@ func (n *node) fill(out *fuse.Attr) {
 	defer n.mu.Unlock()
 	n.share.fill(out, n.seen, n.times.shown(n.seen))
 	if n.self.isLink {
-		out.Mode, out.Size = syscall.S_IFLNK|0o777, uint64(len(n.link.target))
+		out.Mode, out.Size = syscall.S_IFLNK|0o777, uint64(len(n.symlink.target))
 	}
 	out.Ino = n.StableAttr().Ino
 }
@@ -347,7 +347,7 @@ func (n *node) hasOtherSpelling(name string, at found) bool {
 }
 
 func (n *node) look(ctx context.Context, path string) (found, error) {
-	return ask(ctx, n.share, func(t link.Try) (found, error) { return lookAt(t, path) })
+	return ask(ctx, n.share, func(t client.Attempt) (found, error) { return lookAt(t, path) })
 }
 
 func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
@@ -420,7 +420,7 @@ func (n *node) lookAgain(ctx context.Context) (found, error) {
 	if at, ok := n.listedByParent(); ok {
 		return at, nil
 	}
-	return atPath(ctx, n, looking, func(t link.Try, path string) (found, error) {
+	return atPath(ctx, n, looking, func(t client.Attempt, path string) (found, error) {
 		at, err := lookAt(t, path)
 		if err == nil && !n.isSame(at) && !n.IsRoot() || len(handles) > 0 && isAbsent(err) {
 			err = syscall.ESTALE
@@ -430,7 +430,7 @@ func (n *node) lookAgain(ctx context.Context) (found, error) {
 }
 
 func (n *node) Statfs(ctx context.Context, out *fuse.StatfsOut) syscall.Errno {
-	space, err := atPath(ctx, n, looking, func(t link.Try, path string) (smb2.FileFsInfo, error) { return t.Share.Space(path) })
+	space, err := atPath(ctx, n, looking, func(t client.Attempt, path string) (smb2.FileFsInfo, error) { return t.Share.Space(path) })
 	if err != nil {
 		return errnoOf(err)
 	}

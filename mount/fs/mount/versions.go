@@ -13,7 +13,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 
-	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/client"
 )
 
 // The folder of the root that has the server's snapshots, each as a folder named by its time. No listing shows it, and a folder of that name
@@ -36,7 +36,7 @@ var (
 
 // snapshots are the times of those that the server shows, oldest first.
 func (s *Share) snapshots(ctx context.Context) ([]time.Time, error) {
-	times, err := ask(ctx, s, func(t link.Try) ([]time.Time, error) {
+	times, err := ask(ctx, s, func(t client.Attempt) ([]time.Time, error) {
 		root, err := t.Share.OpenFolder("")
 		if err != nil {
 			return nil, err
@@ -106,7 +106,7 @@ func (v *versions) Lookup(ctx context.Context, name string, out *fuse.EntryOut) 
 	if err != nil {
 		return nil, syscall.ENOENT
 	}
-	at, err := ask(ctx, v.share, func(t link.Try) (found, error) { return lookAt(t, smb2.SnapshotPath(wanted)) })
+	at, err := ask(ctx, v.share, func(t client.Attempt) (found, error) { return lookAt(t, smb2.SnapshotPath(wanted)) })
 	if err != nil {
 		return nil, errnoOf(err)
 	}

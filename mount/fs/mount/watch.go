@@ -7,7 +7,7 @@ import (
 
 	smb2 "github.com/cloudsoda/go-smb2"
 
-	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/client"
 	"mountaineer/mount/fs/safely"
 )
 
@@ -124,7 +124,7 @@ func (f *folders) subscribe(n *node, report func([]smb2.Change)) (*watch, error)
 	if before != nil {
 		before.end()
 	}
-	err := w.begin(link.Use{Session: link.Files, NoWait: true})
+	err := w.begin(client.Needs{Session: client.Files, NoWait: true})
 	if err != nil {
 		w.end()
 	}
@@ -132,7 +132,7 @@ func (f *folders) subscribe(n *node, report func([]smb2.Change)) (*watch, error)
 }
 
 // begin returns once the server watches.
-func (w *watch) begin(use link.Use) error {
+func (w *watch) begin(use client.Needs) error {
 	path, err := w.node.where()
 	if err == nil && isVersion(path) {
 		err = errTooMany

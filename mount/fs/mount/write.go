@@ -11,7 +11,7 @@ import (
 	smb2 "github.com/cloudsoda/go-smb2"
 	"github.com/hanwen/go-fuse/v2/fs"
 
-	"mountaineer/mount/fs/link"
+	"mountaineer/mount/fs/client"
 	"mountaineer/mount/fs/safely"
 	"mountaineer/mount/fs/smb"
 )
@@ -49,11 +49,11 @@ func (h *handle) writeInOrder(ctx context.Context, data []byte, off int64, isApp
 		return 0, err
 	}
 	defer turn.leave()
-	var op func(t link.Try, file *smb2.Handle) (int, error)
+	var op func(t client.Attempt, file *smb2.Handle) (int, error)
 	if isAppended {
 		op = h.appendOp(data, off)
 	} else {
-		op = func(t link.Try, file *smb2.Handle) (int, error) {
+		op = func(t client.Attempt, file *smb2.Handle) (int, error) {
 			if err := h.checkRepeated(t, file); err != nil {
 				return 0, err
 			}
@@ -63,14 +63,14 @@ func (h *handle) writeInOrder(ctx context.Context, data []byte, off int64, isApp
 			return n, err
 		}
 	}
-	return onWriter(ctx, h, func(t link.Try, file *smb2.Handle) (int, error) {
+	return onWriter(ctx, h, func(t client.Attempt, file *smb2.Handle) (int, error) {
 		defer turn.begin()()
 		return op(t, file)
 	})
 }
 
 // wroteOn notes what the server has answered.
-func (h *handle) wroteOn(t link.Try, end int64) {
+func (h *handle) wroteOn(t client.Attempt, end int64) {
 	h.node.answered(t.Conn, end)
 	h.node.locks.wrote(end)
 	started := t.Server().Started
@@ -79,8 +79,8 @@ func (h *handle) wroteOn(t link.Try, end int64) {
 
 // checkRepeated: the server has not ended the session in which the write was tried before, and may do it at any time. It is repeated only if
 // nothing has happened to the file since our last answer.
-func (h *handle) checkRepeated(t link.Try, file *smb2.Handle) error {
-	if !t.Again || !t.Uncertain {
+func (h *handle) checkRepeated(t client.Attempt, file *smb2.Handle) error {
+	if !t.IsRetry || !t.IsUncertain {
 		return nil
 	}
 	at, err := lookBy(t, file)
@@ -114,16 +114,16 @@ func writeAll(file *smb2.Handle, data []byte, off int64) (n int, err error) {
 }
 
 // appendOp writes at the server's end of the file, wherever the kernel believes it to be (off).
-func (h *handle) appendOp(data []byte, off int64) func(link.Try, *smb2.Handle) (int, error) {
+func (h *handle) appendOp(data []byte, off int64) func(client.Attempt, *smb2.Handle) (int, error) {
 	end, written := int64(-1), 0
-	return func(t link.Try, file *smb2.Handle) (int, error) {
+	return func(t client.Attempt, file *smb2.Handle) (int, error) {
 		at, err := lookBy(t, file)
 		if err != nil {
 			return 0, err
 		}
 		if end >= 0 {
 			// A try before this one had no answer.
-			if t.Uncertain {
+			if t.IsUncertain {
 				h.mu.Lock()
 				defer h.mu.Unlock()
 				h.lose(syscall.EIO, "changed")
@@ -153,7 +153,7 @@ func (h *handle) appendOp(data []byte, off int64) func(link.Try, *smb2.Handle) (
 }
 
 // whatIsThere: how much of data the file has at off and nothing else behind it; 0: other bytes.
-func (h *handle) whatIsThere(t link.Try, data []byte, off int64) (int, error) {
+func (h *handle) whatIsThere(t client.Attempt, data []byte, off int64) (int, error) {
 	file, leave, err := h.reader(t)
 	if err != nil {
 		return 0, err
@@ -183,7 +183,7 @@ func sameAt(file *smb2.Handle, data []byte, off int64) (n int, err error) {
 }
 
 // reader may read the file: the lock handle, or a handle that is opened for it only.
-func (h *handle) reader(t link.Try) (file *smb2.Handle, leave func(), err error) {
+func (h *handle) reader(t client.Attempt) (file *smb2.Handle, leave func(), err error) {
 	by, leave := h.inUseTo(smb2.AccessRead)
 	if by != h {
 		file, err = by.openedOn(t.Conn)
@@ -197,12 +197,12 @@ func (h *handle) reader(t link.Try) (file *smb2.Handle, leave func(), err error)
 // Fsync returns once the bytes are on the server's disk, as far as its settings go. SMB has it only for handles that may write.
 func (h *handle) Fsync(ctx context.Context, _ uint32) syscall.Errno {
 	if writer := h.node.writer(h); writer != nil {
-		_, err := onFile(ctx, writer, changing, func(t link.Try, file *smb2.Handle) (struct{}, error) {
+		_, err := onFile(ctx, writer, changing, func(t client.Attempt, file *smb2.Handle) (struct{}, error) {
 			return struct{}{}, writer.sync(t, file)
 		})
 		return errnoOf(err)
 	}
-	_, err := atPath(ctx, h.node, changing, func(t link.Try, path string) (struct{}, error) {
+	_, err := atPath(ctx, h.node, changing, func(t client.Attempt, path string) (struct{}, error) {
 		file, err := t.Share.OpenAt(path, smb2.AccessWrite, smb2.MustExist, h.node.leaseKey(path))
 		if err != nil {
 			return struct{}{}, err
@@ -218,7 +218,7 @@ func (h *handle) Fsync(ctx context.Context, _ uint32) syscall.Errno {
 }
 
 // sync fails once if the server was started again since something was written: what it had only in memory is gone.
-func (h *handle) sync(t link.Try, file *smb2.Handle) error {
+func (h *handle) sync(t client.Attempt, file *smb2.Handle) error {
 	since := h.unsynced.Load()
 	if err := file.Sync(); err != nil {
 		return err
@@ -226,7 +226,7 @@ func (h *handle) sync(t link.Try, file *smb2.Handle) error {
 	h.unsynced.CompareAndSwap(since, nil)
 	now := t.Server().Started
 	if since != nil && !since.IsZero() && !now.IsZero() && !now.Equal(*since) {
-		h.node.share.link.Note(link.Event{Is: "file_lost", Path: h.node.shownPath(), Why: "unsynced"})
+		h.node.share.client.Journal(client.Event{Is: "file_lost", Path: h.node.shownPath(), Why: "unsynced"})
 		return syscall.EIO
 	}
 	return nil

@@ -17,8 +17,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"mountaineer/mount/fs/client"
 	"mountaineer/mount/fs/identity"
-	"mountaineer/mount/fs/link"
 	"mountaineer/mount/fs/rig"
 )
 
@@ -290,7 +290,7 @@ func TestAReadOnlyFileIsWrittenAfterChmod(t *testing.T) {
 	m := newMount(t, patient)
 	write(t, m.here("f"), "old")
 	const hidden = 2
-	_, err := m.connected(link.Files).Share.SetAttributes("f", readOnly|hidden)
+	_, err := m.connected(client.Files).Share.SetAttributes("f", readOnly|hidden)
 	rig.Must(t, err)
 	mode := func() os.FileMode {
 		seen, err := os.Stat(m.here("f"))
@@ -303,7 +303,7 @@ func TestAReadOnlyFileIsWrittenAfterChmod(t *testing.T) {
 	if mode() != 0o644 {
 		t.Errorf("%v", mode())
 	}
-	if seen, err := m.connected(link.Files).Share.Look("f"); err != nil || seen.FileAttributes&hidden == 0 {
+	if seen, err := m.connected(client.Files).Share.Look("f"); err != nil || seen.FileAttributes&hidden == 0 {
 		t.Errorf("%+v, %v", seen, err)
 	}
 }
@@ -376,7 +376,7 @@ func TestARepeatedRenameMovesNoOtherFile(t *testing.T) {
 	m := newMount(t, patient)
 	write(t, m.Theirs("to"), "moved")
 	write(t, m.Theirs("from"), "another one")
-	try := link.Try{Conn: m.connected(link.Names), Again: true}
+	try := client.Attempt{Conn: m.connected(client.Names), IsRetry: true}
 	at, err := lookAt(try, "to")
 	rig.Must(t, err)
 	moved := &node{share: m.share}

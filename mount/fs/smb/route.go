@@ -2,7 +2,7 @@
 //
 // SignIn.Do dials the route, negotiates, lets its caller judge the server (BeforeLogin) and wait for a turn (Turn), then sends the login and
 // connects to the share (a tree connect). Its Connection is one TCP connection with one SMB session; once it has ended it is not used again:
-// package link signs in to another one. CodeOf and IsLoss sort errors into the few kinds that callers act on. No lock is held here.
+// package client signs in to another one. CodeOf and IsLoss sort errors into the few kinds that callers act on. No lock is held here.
 package smb
 
 import (
@@ -151,7 +151,7 @@ func (w way) bind(_, _ string, c syscall.RawConn) error {
 }
 
 // way: a connection is bound to the interface that the configuration names. Where another one has an address of the server's network, it is
-// bound only if that network is link-local, where each cable has one link: in a LAN the server answers the interface that sent last.
+// bound only if that network is link-local, where each cable has one interface: in a LAN the server answers the interface that sent last.
 func (r Route) way() way {
 	w := way{to: r.String()}
 	target, err := netip.ParseAddr(r.Address)
@@ -162,19 +162,19 @@ func (r Route) way() way {
 		target = target.WithZone(r.Interface)
 	}
 	w.to = netip.AddrPortFrom(target, uint16(r.Port)).String()
-	links, _ := net.Interfaces()
+	interfaces, _ := net.Interfaces()
 	named := cmp.Or(r.Interface, target.Zone())
 	own, other := named, ""
-	for _, link := range links {
-		addresses, _ := link.Addrs()
+	for _, one := range interfaces {
+		addresses, _ := one.Addrs()
 		for _, each := range addresses {
 			prefix, err := netip.ParsePrefix(each.String())
 			switch {
-			case err != nil || link.Flags&net.FlagUp == 0 || !prefix.Contains(target.WithZone("")):
+			case err != nil || one.Flags&net.FlagUp == 0 || !prefix.Contains(target.WithZone("")):
 			case own == "":
-				own = link.Name
-			case link.Name != own:
-				other = link.Name
+				own = one.Name
+			case one.Name != own:
+				other = one.Name
 			case named != "" && w.source == nil:
 				w.source = &net.TCPAddr{IP: prefix.Addr().AsSlice(), Zone: target.Zone()}
 			}

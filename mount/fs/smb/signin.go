@@ -64,7 +64,7 @@ type Connection struct {
 	session *smb2.Session
 	wire    *wire
 	// How far the server's clock is ahead of this machine's.
-	Ahead time.Duration
+	ClockAhead time.Duration
 }
 
 // Do signs in. An error of the server is returned as it is, or as a Failure.
@@ -90,7 +90,7 @@ func (s SignIn) Do(ctx context.Context) (*Connection, error) {
 		PreviousSessionId: s.Previous,
 		BeforeLogin: func(server smb2.Server) (err error) {
 			took := time.Since(started)
-			c.Ahead = time.Until(server.Time) + took/4
+			c.ClockAhead = time.Until(server.Time) + took/4
 			if err = s.BeforeLogin(server); err != nil {
 				return err
 			}

@@ -1,4 +1,4 @@
-package link
+package client
 
 import (
 	"sync"
@@ -12,15 +12,15 @@ import (
 // How long silence is ignored after the machine has slept: its network links are just starting.
 const wakesWithin = 2 * time.Second
 
-// wakefulness notices that the machine has slept: the clock that counts sleep is then ahead of the one that does not.
-type wakefulness struct {
+// sleepDetector notices that the machine has slept: the clock that counts sleep is then further ahead of the one that does not.
+type sleepDetector struct {
 	mu    sync.Mutex
 	ahead time.Duration
 	until time.Duration
 }
 
-// since is from when on silence counts, Monotonic.
-func (w *wakefulness) since() time.Duration {
+// countsFrom is when silence begins to count, Monotonic.
+func (w *sleepDetector) countsFrom() time.Duration {
 	var withSleep, without unix.Timespec
 	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &withSleep) != nil || unix.ClockGettime(unix.CLOCK_MONOTONIC, &without) != nil {
 		return 0

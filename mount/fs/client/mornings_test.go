@@ -1,4 +1,4 @@
-package link
+package client
 
 import (
 	"context"
@@ -101,14 +101,14 @@ func (n nas) fill(text string) {
 func (n nas) put(name, text string) { rig.Must(n.T, os.WriteFile(n.Theirs(name), []byte(text), 0o666)) }
 
 // start is a morning; the error says why the server is not taken for the recorded one.
-func (n nas) start(home string) (*Link, error) {
-	l := New(Options{
+func (n nas) start(home string) (*Client, error) {
+	cl := New(Options{
 		Account: n.Account, Routes: []smb.Route{n.Cable.Route("tb")}, Patience: time.Minute, Folder: home,
 		Logins: logins.New("", n.Account.User, "", n.Account.Password),
 	})
-	err := l.Start(context.Background())
-	n.T.Cleanup(l.Close)
-	return l, err
+	err := cl.Start(context.Background())
+	n.T.Cleanup(cl.Close)
+	return cl, err
 }
 
 // days are what happens between one evening and the next morning, in turn.
@@ -173,31 +173,31 @@ func (n nas) playMornings(home string, count int) {
 	// An own creation time is older than all others by two seconds.
 	time.Sleep(ownAfter)
 	for day := range count {
-		l, err := n.start(home)
+		cl, err := n.start(home)
 		if err != nil {
 			n.T.Fatalf("morning %d: %v", day, err)
 		}
 		if day == 0 {
 			// No user has a file yet: the first is the family's, and the share is looked for again.
-			l.Close()
+			cl.Close()
 			n.put("Photos/theirs", "theirs")
 			n.put("Backup/theirs", "theirs")
-			if l, err = n.start(home); err != nil {
+			if cl, err = n.start(home); err != nil {
 				n.T.Fatalf("no file was known, and the family has added some: %v", err)
 			}
 			n.fill("text")
 		}
-		_, err = l.putFile("Photos/ours "+strconv.Itoa(day), "ours")
+		_, err = cl.putFile("Photos/ours "+strconv.Itoa(day), "ours")
 		rig.Must(n.T, err)
-		l.Close()
+		cl.Close()
 		if record := identity.Read(home, "share"); record == nil || !slices.ContainsFunc(record.Entries, func(e identity.Entry) bool { return e.Path == "Films/Old/second" }) {
 			n.T.Fatalf("evening %d: it is not recorded", day)
 		}
 		days[day%len(days)](n, fmt.Sprint("day ", day))
 	}
-	l, err := n.start(home)
+	cl, err := n.start(home)
 	rig.Must(n.T, err)
-	l.Close()
+	cl.Close()
 }
 
 const ownAfter = 2100 * time.Millisecond
@@ -205,9 +205,9 @@ const ownAfter = 2100 * time.Millisecond
 // playAttacks puts what is not the server in its place, with its GUID.
 func (n nas) playAttacks(home string) {
 	refused := func(what string) {
-		if l, err := n.start(home); smb.CodeOf(err) != smb.OtherServer {
-			l.Close()
-			n.T.Errorf("%s: %v, proved by %q", what, err, l.Status().Server.Proved)
+		if cl, err := n.start(home); smb.CodeOf(err) != smb.OtherServer {
+			cl.Close()
+			n.T.Errorf("%s: %v, proved by %q", what, err, cl.Status().Server.Proved)
 		} else {
 			n.T.Logf("%s: %v", what, err)
 		}
@@ -229,10 +229,10 @@ func (n nas) playAttacks(home string) {
 		n.eject()
 		n.insert(n.Folder + "/own")
 	}
-	if l, err := n.start(home); err != nil {
+	if cl, err := n.start(home); err != nil {
 		n.T.Errorf("its own disk again: %v", err)
 	} else {
-		l.Close()
+		cl.Close()
 	}
 	n.run("find", n.Export, "-mindepth", "1", "-delete")
 	refused("an emptied share")
@@ -252,14 +252,14 @@ func TestATwinWithTheSameIdsGetsNoPlannedMove(t *testing.T) {
 	}
 	l.connect(nil)
 	l.fallback.LeadTo(twin)
-	if _, err := l.link.Use(context.Background(), "fallback"); smb.CodeOf(err) != smb.OtherServer {
+	if _, err := l.client.Use(context.Background(), "fallback"); smb.CodeOf(err) != smb.OtherServer {
 		t.Errorf("%v, on %s", err, l.route())
 	}
 	// A server of which nothing is as it was, but that a living connection shows the same.
 	l.fallback.LeadTo(l.Rig)
 	nas{l.Rig, "tmpfs"}.run("find", l.Export, "-mindepth", "1", "-delete")
 	nas{l.Rig, "tmpfs"}.put("new", "text")
-	_, err := l.link.Use(context.Background(), "fallback")
+	_, err := l.client.Use(context.Background(), "fallback")
 	rig.Must(t, err)
 }
 
@@ -276,21 +276,21 @@ func TestTheRecordHasWhatIsWrittenInTheFirstMinute(t *testing.T) {
 	rig.Eventually(t, "it is recorded", func() bool { return has("kept.txt") })
 	rig.Must(t, os.Mkdir(l.Theirs("folder"), 0o777))
 	rig.Must(t, l.put("folder/ours", "text"))
-	for range rememberFirst + 1 {
+	for range recordFirst + 1 {
 		ticks <- time.Now()
 	}
 	rig.Eventually(t, "what was written is recorded", func() bool { return has("folder/ours") })
 	// At rest no look.
-	rig.Eventually(t, "it rests", func() bool { return l.link.awakeFiles() == nil })
-	before := l.link.Status().Bytes
-	for range rememberEvery + 1 {
+	rig.Eventually(t, "it rests", func() bool { return l.client.connToRecord() == nil })
+	before := l.client.Status().Bytes
+	for range recordEvery + 1 {
 		ticks <- time.Now()
 	}
-	if after := l.link.Status().Bytes; after != before {
+	if after := l.client.Status().Bytes; after != before {
 		t.Errorf("%+v, then %+v", before, after)
 	}
 }
 
-func (l *Link) putFile(name, text string) (struct{}, error) {
-	return struct{}{}, (&lab{link: l}).put(name, text)
+func (cl *Client) putFile(name, text string) (struct{}, error) {
+	return struct{}{}, (&lab{client: cl}).put(name, text)
 }

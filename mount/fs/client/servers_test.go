@@ -1,4 +1,4 @@
-package link
+package client
 
 import (
 	"context"
@@ -32,23 +32,23 @@ func TestAnotherServerGetsNoLogin(t *testing.T) {
 	l := newLab(t, nil)
 	l.anotherServer(rig.Named("STRANGER"))
 	before := l.fallback.Passed("NTLMSSP")
-	if _, err := l.link.Use(context.Background(), "fallback"); smb.CodeOf(err) != smb.OtherServer {
+	if _, err := l.client.Use(context.Background(), "fallback"); smb.CodeOf(err) != smb.OtherServer {
 		t.Errorf("%v", err)
 	}
 	l.tb.Set(true)
 	looked := make(chan error, 1)
 	go func() { looked <- l.look() }()
-	rig.Eventually(t, "programs wait", func() bool { return l.link.Status().Phase.Why == smb.OtherServer })
+	rig.Eventually(t, "programs wait", func() bool { return l.client.Status().Phase.Why == smb.OtherServer })
 	if logins := l.fallback.Passed("NTLMSSP") - before; logins != 0 {
 		t.Errorf("it got %d messages of a login", logins)
 	}
-	if s := l.link.Status(); s.Other == nil || s.Other.Route != "fallback" || s.Other.Text == "" || s.Refused != nil {
+	if s := l.client.Status(); s.Other == nil || s.Other.Route != "fallback" || s.Other.Text == "" || s.Refused != nil {
 		t.Errorf("%+v", s)
 	}
 	l.tb.Set(false)
-	rig.Must(t, l.link.Try([]string{"tb"}))
+	rig.Must(t, l.client.Try([]string{"tb"}))
 	rig.Must(t, <-looked)
-	if s := l.link.Status(); s.Other != nil || s.Moves.Count != 0 {
+	if s := l.client.Status(); s.Other != nil || s.Moves.Count != 0 {
 		t.Errorf("%+v", s)
 	}
 }
@@ -72,11 +72,11 @@ func without(newerThan uint16) func([]byte) {
 func TestADowngradeGetsNoFile(t *testing.T) {
 	l := newLab(t, func(o *Options) { o.Folder = t.TempDir() }, rig.Global("server smb encrypt = desired"))
 	rig.Eventually(t, "it is recorded", func() bool {
-		record := identity.Read(l.link.options.Folder, "share")
+		record := identity.Read(l.client.options.Folder, "share")
 		return record != nil && record.Dialect == "3.1.1" && record.Encrypted
 	})
 	l.fallback.Alter(without(0x210))
-	if _, err := l.link.Use(context.Background(), "fallback"); smb.CodeOf(err) != smb.OtherServer || !strings.Contains(err.Error(), "SMB 2.1 at most") {
+	if _, err := l.client.Use(context.Background(), "fallback"); smb.CodeOf(err) != smb.OtherServer || !strings.Contains(err.Error(), "SMB 2.1 at most") {
 		t.Errorf("%v", err)
 	}
 	if logins := l.fallback.Passed("NTLMSSP"); logins != 0 {
@@ -104,10 +104,10 @@ func TestLessThanRecordedIsLetInByAPerson(t *testing.T) {
 		l.tb.Set(false)
 		l.fallback.Set(false)
 		rig.Eventually(t, "it is another one: "+why, func() bool {
-			other := l.link.Status().Other
+			other := l.client.Status().Other
 			return other != nil && strings.Contains(other.Text, why)
 		})
-		rig.Must(t, l.link.LetIn(l.link.Status().Other.Guid))
+		rig.Must(t, l.client.AcceptServer(l.client.Status().Other.Guid))
 		rig.Must(t, l.look())
 		l.whole()
 	}
@@ -120,11 +120,11 @@ func TestAServerOfAnOldDialectIsServed(t *testing.T) {
 	for protocol, dialect := range map[string]string{"SMB2_02": "2.0.2", "SMB2_10": "2.1", "SMB3_00": "3.0", "SMB3_02": "3.0.2"} {
 		l := newLab(t, nil, rig.Global("server max protocol = "+protocol))
 		rig.Must(t, l.look())
-		l.link.mu.Lock()
-		if got := l.link.record.Dialect; got != dialect {
+		l.client.mu.Lock()
+		if got := l.client.record.Dialect; got != dialect {
 			t.Errorf("%s: %q", protocol, got)
 		}
-		l.link.mu.Unlock()
+		l.client.mu.Unlock()
 	}
 }
 
@@ -135,16 +135,16 @@ func TestAnotherServerIsForgottenWithItsRoute(t *testing.T) {
 	before := l.fallback.Tries()
 	used := make(chan error, 1)
 	go func() {
-		_, err := l.link.Use(context.Background(), "fallback")
+		_, err := l.client.Use(context.Background(), "fallback")
 		used <- err
 	}()
 	rig.Eventually(t, "it is asked", func() bool { return l.fallback.Tries() > before })
-	rig.Must(t, l.link.Set(Settings{Routes: []smb.Route{l.tb.Route("tb")}}))
+	rig.Must(t, l.client.Set(Settings{Routes: []smb.Route{l.tb.Route("tb")}}))
 	l.fallback.Hold(false)
 	if err := <-used; smb.CodeOf(err) != smb.OtherServer {
 		t.Errorf("%v", err)
 	}
-	if s := l.link.Status(); s.Other != nil {
+	if s := l.client.Status(); s.Other != nil {
 		t.Errorf("%+v", s.Other)
 	}
 }
@@ -161,7 +161,7 @@ func TestATwinIsNotTheServer(t *testing.T) {
 			l := newLab(t, nil)
 			twin := l.anotherServer()
 			fill(l, twin)
-			if _, err := l.link.Use(context.Background(), "fallback"); smb.CodeOf(err) != smb.OtherServer {
+			if _, err := l.client.Use(context.Background(), "fallback"); smb.CodeOf(err) != smb.OtherServer {
 				t.Errorf("%v", err)
 			}
 			rig.Must(t, l.look())
@@ -183,14 +183,14 @@ func TestAPersonLetsANewServerIn(t *testing.T) {
 	other := l.anotherServer(rig.Named("NEW"))
 	rig.Must(t, os.WriteFile(other.Theirs("kept.txt"), []byte("of the new one"), 0o644))
 	l.tb.Set(true)
-	rig.Eventually(t, "it is another one", func() bool { return l.link.Status().Other != nil })
-	guid := l.link.Status().Other.Guid
-	if err := l.link.LetIn("another id"); err == nil {
+	rig.Eventually(t, "it is another one", func() bool { return l.client.Status().Other != nil })
+	guid := l.client.Status().Other.Guid
+	if err := l.client.AcceptServer("another id"); err == nil {
 		t.Error("a server was let in that nobody has seen")
 	}
-	rig.Must(t, l.link.LetIn(guid))
+	rig.Must(t, l.client.AcceptServer(guid))
 	rig.Must(t, l.look())
-	if s := l.link.Status(); s.Server.Guid != guid || s.Other != nil || l.epoch() != before+1 {
+	if s := l.client.Status(); s.Server.Guid != guid || s.Other != nil || l.epoch() != before+1 {
 		t.Errorf("%+v, epoch %d", s, l.epoch())
 	}
 	kept, err := filepath.Glob(filepath.Join(home, "server-*.json"))
@@ -200,7 +200,7 @@ func TestAPersonLetsANewServerIn(t *testing.T) {
 }
 
 func (l *lab) epoch() (epoch int) {
-	_, err := l.do(Use{}, func(t Try) (struct{}, error) { epoch = t.Epoch; return struct{}{}, nil })
+	_, err := l.do(Needs{}, func(t Attempt) (struct{}, error) { epoch = t.Epoch; return struct{}{}, nil })
 	rig.Must(l.T, err)
 	return epoch
 }
@@ -210,31 +210,31 @@ func TestANewGuidWithAnOldCreationTimeIsTheSameServer(t *testing.T) {
 	rig.Must(t, l.put("made over SMB", "text"))
 	later := time.Now().Add(10 * time.Second)
 	rig.Must(t, os.Chtimes(l.Theirs("made over SMB"), later, later))
-	l.link.Close()
+	l.client.Close()
 	l.connect(nil)
-	rig.Eventually(t, "recorded", func() bool { return l.link.knows("made over SMB") })
+	rig.Eventually(t, "recorded", func() bool { return l.client.knows("made over SMB") })
 	before := l.epoch()
 	l.KillServer()
 	l.Rename("AGAIN")
 	l.StartServer()
 	l.tb.Set(false)
 	l.fallback.Set(false)
-	rig.Eventually(t, "it has another GUID", func() bool { return l.link.Status().Other != nil })
-	rig.Must(t, l.link.LetIn(l.link.Status().Other.Guid))
+	rig.Eventually(t, "it has another GUID", func() bool { return l.client.Status().Other != nil })
+	rig.Must(t, l.client.AcceptServer(l.client.Status().Other.Guid))
 	rig.Must(t, l.look())
-	if s := l.link.Status(); s.Server.Proved != "creation" || l.epoch() != before {
+	if s := l.client.Status(); s.Server.Proved != "creation" || l.epoch() != before {
 		t.Errorf("%+v, epoch %d", s, l.epoch())
 	}
 }
 
 // knows says whether the record has that entry with a creation time.
-func (l *Link) knows(path string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.record == nil {
+func (cl *Client) knows(path string) bool {
+	cl.mu.Lock()
+	defer cl.mu.Unlock()
+	if cl.record == nil {
 		return false
 	}
-	for _, each := range l.record.Entries {
+	for _, each := range cl.record.Entries {
 		if each.Path == path && each.Created != 0 {
 			return true
 		}
@@ -245,14 +245,14 @@ func (l *Link) knows(path string) bool {
 func TestOnlyOnANetworkThatIsAllowed(t *testing.T) {
 	l := newLab(t, func(o *Options) { o.OnlyOn, o.Patience = true, 2*time.Second })
 	rig.Must(t, l.look())
-	l.link.networkChanged()
+	l.client.networkChanged()
 	// The connection stays.
 	rig.Must(t, l.look())
 	before := l.tb.Tries() + l.fallback.Tries()
 	l.tb.Hold(true)
 	go func() {
 		// Where its silence may not be looked into.
-		for l.link.OldestWait() < 3*silentFrom {
+		for l.client.OldestWait() < 3*silentFrom {
 			time.Sleep(time.Millisecond)
 		}
 		l.tb.Set(false)
@@ -261,13 +261,13 @@ func TestOnlyOnANetworkThatIsAllowed(t *testing.T) {
 	if err := l.look(); !errors.Is(err, syscall.EIO) {
 		t.Errorf("%v", err)
 	}
-	if phase := l.link.Status().Phase; phase.Why != "network" {
+	if phase := l.client.Status().Phase; phase.Why != "network" {
 		t.Errorf("%+v", phase)
 	}
 	if now := l.tb.Tries() + l.fallback.Tries(); now != before {
 		t.Errorf("%d tries on a network that nobody has allowed", now-before)
 	}
-	rig.Must(t, l.link.Allow([]string{"tb"}))
+	rig.Must(t, l.client.Allow([]string{"tb"}))
 	rig.Eventually(t, "served again", func() bool { return l.look() == nil })
 }
 
@@ -300,9 +300,9 @@ func TestARefusedLoginCountsForAllProgramsOfTheAccount(t *testing.T) {
 	// A new password is tried at once, under open files, by each.
 	password := "another one"
 	for _, each := range all {
-		rig.Must(t, each.link.Set(Settings{Password: &password}))
+		rig.Must(t, each.client.Set(Settings{Password: &password}))
 		rig.Eventually(t, "served", func() bool { return each.look() == nil })
-		if s := each.link.Status(); s.Refused != nil || s.Phase.Is != "serving" {
+		if s := each.client.Status(); s.Refused != nil || s.Phase.Is != "serving" {
 			t.Errorf("%+v", s)
 		}
 	}
@@ -320,7 +320,7 @@ func TestProgramsWaitForWhatANewPasswordBrings(t *testing.T) {
 		each.Hold(true)
 	}
 	password := "another one"
-	rig.Must(t, l.link.Set(Settings{Password: &password}))
+	rig.Must(t, l.client.Set(Settings{Password: &password}))
 	time.AfterFunc(200*time.Millisecond, func() {
 		for _, each := range cables {
 			each.Hold(false)
@@ -337,16 +337,16 @@ func TestARefusedLoginIsTriedOnceMoreAfterTheServerWasAway(t *testing.T) {
 	l.StartServer()
 	rig.Eventually(t, "refused", func() bool { return errors.Is(l.look(), syscall.EACCES) })
 	l.SetPassword(l.Account.Password)
-	rig.Must(t, l.link.Try(both))
+	rig.Must(t, l.client.Try(both))
 	time.Sleep(time.Second)
 	if err := l.look(); !errors.Is(err, syscall.EACCES) {
 		t.Errorf("it was not away: %v", err)
 	}
 	l.KillServer()
-	rig.Must(t, l.link.Try(both))
+	rig.Must(t, l.client.Try(both))
 	time.Sleep(time.Second)
 	l.StartServer()
-	rig.Eventually(t, "served", func() bool { return l.link.Try(both) == nil && l.look() == nil })
+	rig.Eventually(t, "served", func() bool { return l.client.Try(both) == nil && l.look() == nil })
 }
 
 func TestAShareThatIsGoneIsNamedWithThoseThatAreThere(t *testing.T) {
@@ -355,7 +355,7 @@ func TestAShareThatIsGoneIsNamedWithThoseThatAreThere(t *testing.T) {
 	l.KillServer()
 	l.StartServer()
 	rig.Eventually(t, "it says so", func() bool {
-		phase := l.link.Status().Phase
+		phase := l.client.Status().Phase
 		return phase.Why == smb.NoShare && strings.Contains(phase.Text, `no share "share"; it has "renamed", "again"`)
 	})
 }
@@ -368,10 +368,10 @@ func TestTheOneKnownFileIsFoundUnderAnotherName(t *testing.T) {
 	rig.Must(t, os.WriteFile(l.Theirs("kept.txt"), []byte("kept"), 0o644))
 	l.connect(home)
 	rig.Must(t, l.look())
-	l.link.Close()
+	l.client.Close()
 	rig.Must(t, os.Rename(l.Theirs("kept.txt"), l.Theirs("renamed.txt")))
 	l.connect(home)
-	if s := l.link.Status(); s.Server.Proved != string(identity.ByEntries) {
+	if s := l.client.Status(); s.Server.Proved != string(identity.ByEntries) {
 		t.Errorf("%+v", s.Server)
 	}
 }

@@ -1,4 +1,4 @@
-package link
+package client
 
 import (
 	"context"
@@ -21,7 +21,7 @@ import (
 type lab struct {
 	*rig.Rig
 	tb, fallback *rig.Cable
-	link         *Link
+	client       *Client
 
 	mu     sync.Mutex
 	events []Event
@@ -51,9 +51,9 @@ func (l *lab) connect(change func(*Options)) {
 	if change != nil {
 		change(&o)
 	}
-	l.link = New(o)
-	rig.Must(l.T, l.link.Start(context.Background()))
-	l.T.Cleanup(l.link.Close)
+	l.client = New(o)
+	rig.Must(l.T, l.client.Start(context.Background()))
+	l.T.Cleanup(l.client.Close)
 	l.whole()
 }
 
@@ -61,18 +61,18 @@ func (l *lab) connect(change func(*Options)) {
 func (l *lab) whole() {
 	l.T.Helper()
 	for _, session := range []Session{Files, Names} {
-		_, err := l.do(Use{Session: session}, func(Try) (struct{}, error) { return struct{}{}, nil })
+		_, err := l.do(Needs{Session: session}, func(Attempt) (struct{}, error) { return struct{}{}, nil })
 		rig.Must(l.T, err)
 	}
 }
 
-func (l *lab) do(use Use, op func(Try) (struct{}, error)) (struct{}, error) {
-	return Do(context.Background(), l.link, use, op, nil)
+func (l *lab) do(use Needs, op func(Attempt) (struct{}, error)) (struct{}, error) {
+	return Do(context.Background(), l.client, use, op, nil)
 }
 
 // look asks the server for something.
 func (l *lab) look() error {
-	_, err := l.do(Use{}, func(t Try) (struct{}, error) {
+	_, err := l.do(Needs{}, func(t Attempt) (struct{}, error) {
 		_, err := t.Share.Look("kept.txt")
 		return struct{}{}, err
 	})
@@ -81,7 +81,7 @@ func (l *lab) look() error {
 
 // put writes a file in one request.
 func (l *lab) put(name, text string) error {
-	_, err := l.do(Use{Changes: true}, func(t Try) (struct{}, error) {
+	_, err := l.do(Needs{Changes: true}, func(t Attempt) (struct{}, error) {
 		file, err := t.Share.OpenAt(name, smb2.AccessWrite, smb2.MayExist, smb2.LeaseKey{})
 		if err != nil {
 			return struct{}{}, err
@@ -94,17 +94,17 @@ func (l *lab) put(name, text string) error {
 }
 
 func (l *lab) route() string {
-	if route := l.link.Status().Route; route != nil {
+	if route := l.client.Status().Route; route != nil {
 		return *route
 	}
 	return ""
 }
 
-func (l *lab) moves() int { return l.link.Status().Moves.Count }
+func (l *lab) moves() int { return l.client.Status().Moves.Count }
 
 func (l *lab) hasMoved(to string, reason Reason) {
 	l.T.Helper()
-	s := l.link.Status()
+	s := l.client.Status()
 	if *s.Route != to || s.Moves.Last == nil || s.Moves.Last.Reason != reason || s.Wanted != to {
 		l.T.Errorf("on %s, wants %s, last moved: %+v", *s.Route, s.Wanted, s.Moves.Last)
 	}
@@ -174,8 +174,8 @@ func TestASilentRouteIsKeptIfNoneAnswers(t *testing.T) {
 	}
 	l.tb.Hold(false)
 	rig.Must(t, <-looked)
-	if l.moves() != 0 || l.link.Status().Connections.InAll > 3 {
-		t.Errorf("%+v", l.link.Status())
+	if l.moves() != 0 || l.client.Status().Connections.InAll > 3 {
+		t.Errorf("%+v", l.client.Status())
 	}
 }
 
@@ -186,7 +186,7 @@ func TestARouteThatDropsLongMessagesIsLeft(t *testing.T) {
 	l := newLab(t, nil)
 	rig.Must(t, os.WriteFile(l.Theirs("large"), make([]byte, 1<<20), 0o644))
 	l.tb.Narrow(1400)
-	_, err := l.do(Use{}, func(t Try) (struct{}, error) {
+	_, err := l.do(Needs{}, func(t Attempt) (struct{}, error) {
 		file, err := t.Share.OpenAt("large", smb2.AccessRead, smb2.MustExist, smb2.LeaseKey{})
 		if err != nil {
 			return struct{}{}, err
@@ -202,7 +202,7 @@ func TestARouteThatDropsLongMessagesIsLeft(t *testing.T) {
 
 func TestARouteWhoseLinkIsDownIsLeftAtOnce(t *testing.T) {
 	l := newLab(t, nil)
-	rig.Must(t, l.link.Lost("tb"))
+	rig.Must(t, l.client.Lost("tb"))
 	began := time.Now()
 	rig.Must(t, l.look())
 	if took := time.Since(began); took > time.Second {
@@ -214,13 +214,13 @@ func TestARouteWhoseLinkIsDownIsLeftAtOnce(t *testing.T) {
 func TestALostRouteIsLeftWhileASessionSignsInOverIt(t *testing.T) {
 	l := newLab(t, nil)
 	l.tb.Hold(true)
-	l.link.mu.Lock()
-	names, tries := l.link.current.names, l.tb.Tries()
-	l.link.mu.Unlock()
-	l.link.lost(names, Ended)
+	l.client.mu.Lock()
+	names, tries := l.client.current.names, l.tb.Tries()
+	l.client.mu.Unlock()
+	l.client.lost(names, Ended)
 	rig.Eventually(t, "a sign-in over tb", func() bool { return l.tb.Tries() > tries })
 	began := time.Now()
-	rig.Must(t, l.link.Lost("tb"))
+	rig.Must(t, l.client.Lost("tb"))
 	rig.Must(t, l.look())
 	if took := time.Since(began); took > 10*time.Second {
 		t.Errorf("programs waited %v", took)
@@ -230,7 +230,7 @@ func TestALostRouteIsLeftWhileASessionSignsInOverIt(t *testing.T) {
 func TestAPlannedMoveInterruptsNothing(t *testing.T) {
 	l := newLab(t, nil)
 	for i, to := range []string{"fallback", "tb", "fallback"} {
-		moved, err := l.link.Use(context.Background(), to)
+		moved, err := l.client.Use(context.Background(), to)
 		if err != nil || !moved.Quiet {
 			t.Fatalf("to %s: %+v, %v", to, moved, err)
 		}
@@ -244,8 +244,8 @@ func TestAPlannedMoveInterruptsNothing(t *testing.T) {
 	}
 	rig.Eventually(t, "the old sessions have ended", func() bool { return l.Sessions() <= 2 })
 	for name, code := range map[string]string{"nowhere": UnknownRoute, "tb": RouteForbidden} {
-		rig.Must(t, l.link.Allow([]string{"fallback"}))
-		if _, err := l.link.Use(context.Background(), name); smb.CodeOf(err) != code {
+		rig.Must(t, l.client.Allow([]string{"fallback"}))
+		if _, err := l.client.Use(context.Background(), name); smb.CodeOf(err) != code {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -254,10 +254,10 @@ func TestAPlannedMoveInterruptsNothing(t *testing.T) {
 func TestACommandThatIsOlderThanTheLastMoveIsRefused(t *testing.T) {
 	l := newLab(t, nil)
 	seen := l.moves()
-	rig.Must(t, l.link.Check(&seen))
-	_, err := l.link.Use(context.Background(), "fallback")
+	rig.Must(t, l.client.CheckFresh(&seen))
+	_, err := l.client.Use(context.Background(), "fallback")
 	rig.Must(t, err)
-	if err := l.link.Check(&seen); smb.CodeOf(err) != Stale {
+	if err := l.client.CheckFresh(&seen); smb.CodeOf(err) != Stale {
 		t.Errorf("%v", err)
 	}
 }
@@ -265,8 +265,8 @@ func TestACommandThatIsOlderThanTheLastMoveIsRefused(t *testing.T) {
 // A write is under way at a server process that is stopped; the route is changed; newer bytes are written; the process continues.
 func TestAnOldWriteNeverLandsAfterANewerOne(t *testing.T) {
 	for name, leave := range map[string]func(*lab) error{
-		"planned": func(l *lab) error { _, err := l.link.Use(context.Background(), "fallback"); return err },
-		"lost":    func(l *lab) error { return l.link.Lost("tb") },
+		"planned": func(l *lab) error { _, err := l.client.Use(context.Background(), "fallback"); return err },
+		"lost":    func(l *lab) error { return l.client.Lost("tb") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t, nil)
@@ -274,7 +274,7 @@ func TestAnOldWriteNeverLandsAfterANewerOne(t *testing.T) {
 			stopped := l.StopProcesses()
 			old := make(chan error, 1)
 			go func() { old <- l.put("file", "old!") }()
-			rig.Eventually(t, "the old write is under way", func() bool { return l.link.Status().OldestWaitMs != nil })
+			rig.Eventually(t, "the old write is under way", func() bool { return l.client.Status().OldestWaitMs != nil })
 			time.Sleep(100 * time.Millisecond)
 			left := make(chan error, 1)
 			go func() { left <- leave(l) }()
@@ -308,9 +308,9 @@ func TestReadsGoOnWhileTheOldSessionIsNotEnded(t *testing.T) {
 	stopped := l.StopProcesses()
 	old := make(chan error, 1)
 	go func() { old <- l.put("file", "old!") }()
-	rig.Eventually(t, "the write is under way", func() bool { return l.link.Status().OldestWaitMs != nil })
+	rig.Eventually(t, "the write is under way", func() bool { return l.client.Status().OldestWaitMs != nil })
 	time.Sleep(100 * time.Millisecond)
-	rig.Must(t, l.link.Lost("tb"))
+	rig.Must(t, l.client.Lost("tb"))
 	rig.Must(t, l.look())
 	newer := make(chan error, 1)
 	go func() { newer <- l.put("other", "new!") }()
@@ -330,21 +330,21 @@ func TestWithoutARouteProgramsWaitForThePatience(t *testing.T) {
 	l.fallback.Set(true)
 	// The request comes when one connection is lost, and the route not yet.
 	l.tb.Hold(true)
-	l.link.lost(l.link.current.files, Ended)
+	l.client.lost(l.client.current.files, Ended)
 	go func() {
-		for l.link.OldestWait() == 0 {
+		for l.client.OldestWait() == 0 {
 			time.Sleep(time.Millisecond)
 		}
 		l.tb.Set(true)
 	}()
 	began := time.Now()
-	if err := l.look(); !errors.Is(err, syscall.EIO) || l.link.Status().AskedMs == nil {
-		t.Errorf("%v, %+v", err, l.link.Status())
+	if err := l.look(); !errors.Is(err, syscall.EIO) || l.client.Status().AskedMs == nil {
+		t.Errorf("%v, %+v", err, l.client.Status())
 	}
 	if took := time.Since(began); took < time.Second || took > 7*time.Second {
 		t.Errorf("it took %v", took)
 	}
-	if phase := l.link.Status().Phase; phase.Is != "over" || phase.Why != smb.NoAnswer {
+	if phase := l.client.Status().Phase; phase.Is != "over" || phase.Why != smb.NoAnswer {
 		t.Errorf("%+v", phase)
 	}
 	began = time.Now()
@@ -352,21 +352,21 @@ func TestWithoutARouteProgramsWaitForThePatience(t *testing.T) {
 		t.Errorf("a new request: %v after %v", err, time.Since(began))
 	}
 	l.fallback.Set(false)
-	rig.Must(t, l.link.Try([]string{"fallback"}))
+	rig.Must(t, l.client.Try([]string{"fallback"}))
 	rig.Eventually(t, "served again", func() bool { return l.look() == nil })
 	l.hasMoved("fallback", Returned)
-	if s := l.link.Status(); s.Phase.Is != "serving" || s.Pauses.Count != 1 || s.Pauses.LongestMs < 1000 {
+	if s := l.client.Status(); s.Phase.Is != "serving" || s.Pauses.Count != 1 || s.Pauses.LongestMs < 1000 {
 		t.Errorf("%+v", s)
 	}
 }
 
 func TestAwayProgramsGetTheirErrorsAtOnce(t *testing.T) {
 	l := newLab(t, nil)
-	rig.Must(t, l.link.Allow([]string{}))
+	rig.Must(t, l.client.Allow([]string{}))
 	if err := l.look(); !errors.Is(err, syscall.EIO) {
 		t.Errorf("%v", err)
 	}
-	if phase := l.link.Status().Phase; phase.Is != "away" {
+	if phase := l.client.Status().Phase; phase.Is != "away" {
 		t.Errorf("%+v", phase)
 	}
 	before := l.tb.Tries() + l.fallback.Tries()
@@ -374,7 +374,7 @@ func TestAwayProgramsGetTheirErrorsAtOnce(t *testing.T) {
 	if now := l.tb.Tries() + l.fallback.Tries(); now != before {
 		t.Errorf("%d tries", now-before)
 	}
-	rig.Must(t, l.link.Allow([]string{"fallback"}))
+	rig.Must(t, l.client.Allow([]string{"fallback"}))
 	rig.Eventually(t, "served again", func() bool { return l.look() == nil })
 	if l.route() != "fallback" {
 		t.Errorf("on %s", l.route())
@@ -383,29 +383,29 @@ func TestAwayProgramsGetTheirErrorsAtOnce(t *testing.T) {
 
 func TestARouteThatIsNotAllowedIsLeft(t *testing.T) {
 	l := newLab(t, nil)
-	rig.Must(t, l.link.Allow([]string{"fallback"}))
+	rig.Must(t, l.client.Allow([]string{"fallback"}))
 	rig.Eventually(t, "moved", func() bool { return l.route() == "fallback" })
 	rig.Must(t, l.look())
 }
 
 func TestOneConnectionDoesForBothSessions(t *testing.T) {
 	l := newLab(t, nil, rig.PerShare("max connections = 1"))
-	if s := l.link.Status(); s.Limit == nil || s.Limit.Most != 1 || s.Connections.Open != 1 {
+	if s := l.client.Status(); s.Limit == nil || s.Limit.Most != 1 || s.Connections.Open != 1 {
 		t.Errorf("%+v", s)
 	}
-	_, err := l.do(Use{Session: Names, Changes: true}, func(t Try) (struct{}, error) {
+	_, err := l.do(Needs{Session: Names, Changes: true}, func(t Attempt) (struct{}, error) {
 		return struct{}{}, t.Share.Move("kept.txt", "moved.txt", false)
 	})
 	rig.Must(t, err)
 	rig.Must(t, l.put("kept.txt", "kept"))
-	moved, err := l.link.Use(context.Background(), "fallback")
+	moved, err := l.client.Use(context.Background(), "fallback")
 	if err != nil || !moved.Quiet {
 		t.Errorf("%+v, %v", moved, err)
 	}
 	rig.Must(t, l.look())
 	l.fallback.Set(true)
 	l.tb.Set(true)
-	if _, err := l.link.Use(context.Background(), "tb"); err == nil {
+	if _, err := l.client.Use(context.Background(), "tb"); err == nil {
 		t.Error("it moved to a route that is cut")
 	}
 	l.fallback.Set(false)
@@ -415,15 +415,15 @@ func TestOneConnectionDoesForBothSessions(t *testing.T) {
 func TestANewAddressIsUsedAtTheNextConnection(t *testing.T) {
 	l := newLab(t, nil)
 	third := l.LayCable()
-	before := l.link.Status().Connections.InAll
-	rig.Must(t, l.link.Set(Settings{Routes: []smb.Route{third.Route("tb"), l.fallback.Route("fallback")}}))
+	before := l.client.Status().Connections.InAll
+	rig.Must(t, l.client.Set(Settings{Routes: []smb.Route{third.Route("tb"), l.fallback.Route("fallback")}}))
 	rig.Must(t, l.look())
-	if s := l.link.Status(); !s.Endpoint.Rerouted || s.Connections.InAll > before {
+	if s := l.client.Status(); !s.Endpoint.Rerouted || s.Connections.InAll > before {
 		t.Errorf("%+v", s)
 	}
 	l.tb.Set(false)
 	rig.Must(t, l.look())
-	if s := l.link.Status(); s.Endpoint.Rerouted || s.Endpoint.Port != third.Route("").Port {
+	if s := l.client.Status(); s.Endpoint.Rerouted || s.Endpoint.Port != third.Route("").Port {
 		t.Errorf("%+v", s)
 	}
 }

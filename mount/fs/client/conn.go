@@ -1,0 +1,77 @@
+package client
+
+import (
+	"time"
+
+	"mountaineer/mount/fs/safely"
+	"mountaineer/mount/fs/smb"
+)
+
+// Conn is one of the client's sessions, with its connection. It is not used again once it is abandoned.
+type Conn struct {
+	*smb.Connection
+	// Number distinguishes sessions: within one, equal file ids mean the same file.
+	Number int
+	// Epoch is Client.epoch: files of different epochs are never the same file.
+	Epoch   int
+	client  *Client
+	kind    Session
+	checked serverCheck
+
+	// Under the client's mu.
+	isAbandoned bool
+	pending     int
+	changing    int           // of the pending requests
+	since       time.Duration // when the first of the pending requests was sent
+	isWatched   bool
+}
+
+// beginRequest counts a request as pending. The caller holds the client's mu.
+func (c *Conn) beginRequest(use Needs) {
+	c.client.requestCount++
+	if c.pending++; c.pending == 1 {
+		c.since = smb.Monotonic()
+	}
+	if use.Changes {
+		c.changing++
+	}
+	if !c.isWatched {
+		c.isWatched = true
+		time.AfterFunc(silentFrom, safely.Again(c.watch))
+	}
+}
+
+func (c *Conn) endRequest(use Needs) {
+	cl := c.client
+	cl.mu.Lock()
+	defer cl.mu.Unlock()
+	c.pending--
+	if use.Changes {
+		c.changing--
+	}
+	if c.pending == 0 && cl.resumed != nil {
+		cl.wakeMove()
+	}
+}
+
+// silence is how long requests have waited since the last bytes came. The caller holds the client's mu.
+func (c *Conn) silence() time.Duration {
+	if c.pending == 0 || c.isAbandoned {
+		return 0
+	}
+	return smb.Monotonic() - max(c.LastReceived(), c.since, c.client.sleeps.countsFrom())
+}
+
+// abandon ends a connection so that none of its requests takes effect after later ones: unsent ones are dropped, and the server drops those
+// that it has received when a later sign-in ends the session. The caller holds mu.
+func (cl *Client) abandon(c *Conn) {
+	if c == nil || c.isAbandoned {
+		return
+	}
+	c.isAbandoned = true
+	cl.previous = append(cl.previous, &previousSession{c.Id(), smb.Monotonic(), c.changing > 0})
+	c.Reset()
+	if len(cl.previous) > previousAtMost {
+		cl.previous = cl.previous[1:]
+	}
+}
