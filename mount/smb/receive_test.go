@@ -94,6 +94,18 @@ func TestWhatIsNotSignedEndsNoRequest(t *testing.T) {
 	require.IsType(t, &TransportError{}, rr.err)
 }
 
+// With "smb2 max credits = 8" Samba grants nothing again for credits that are dropped: after eight of them every request waits for ever.
+func TestCreditsOfAnInterimAnswerAreKept(t *testing.T) {
+	c, rr := answered(t, smb2.SMB2_WRITE, 10)
+	rr.creditRequest = 4
+	rr.loan.Store(4)
+	<-c.account.balance // of the four that the request took, the account had one
+	pending := message(smb2.SMB2_WRITE, 7, erref.STATUS_PENDING)
+	smb2.PacketCodec(pending).SetCreditResponse(4 + 1)
+	require.NoError(t, c.tryHandle(pending, nil, nil))
+	require.Len(t, c.account.balance, 4+1)
+}
+
 func TestAnAnswerIsWholeOrNotUsed(t *testing.T) {
 	body := func(size int, fields ...byte) []byte { return append([]byte{byte(size), 0}, fields...) }
 	for _, each := range []struct {
