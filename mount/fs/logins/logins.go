@@ -2,8 +2,9 @@
 //
 // All programs of a home share one file for each account and server, with the refusals of the last hour. Enter locks that file (flock), reads it,
 // and refuses the sign-in if it could bring the account nearer to being locked (record.judge); Ended records the result and unlocks. After two
-// refusals in an hour nothing is tried, until a person gives another password or asks (Use, TryNow). ask.go shares in the same way which
-// addresses have answered, so that many mounts ask a lost server only once. Account.mu is held for an instant, the file for one sign-in.
+// refusals in an hour nothing is tried, until a person gives another password or asks (Use, TryNow). A program that hangs while it signs in is
+// passed over (passOver). ask.go shares in the same way which addresses have answered, so that many mounts ask a lost server only once.
+// Account.mu is held for an instant, the file for one sign-in.
 package logins
 
 import (
@@ -13,8 +14,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -31,8 +32,10 @@ import (
 const (
 	refusalsAtMost = 2
 	within         = time.Hour
-	// How long a program may hold the file while others wait for it.
-	turnWithin = 30 * time.Second
+	// A program that has had the file for longer hangs: no sign-in takes that long.
+	hangsFrom = 30 * time.Second
+	// A program that has just got the file has not written yet since when.
+	passedFrom = 200 * time.Millisecond
 	// How long after an accepted login other programs need not wait.
 	acceptedFor = time.Second
 	pollEvery   = 20 * time.Millisecond
@@ -71,6 +74,8 @@ type record struct {
 	Refused    []Refusal `json:"refused"`
 	AcceptedAt int64     `json:"accepted_at"`
 	AwayAt     int64     `json:"away_at"`
+	// When the program that has the file got it, Unix ms; 0: none has.
+	TurnAt int64 `json:"turn_at"`
 }
 
 // New is for a user whose logins are counted in that folder of the home.
@@ -106,7 +111,7 @@ func (a *Account) Refused() (last *Refusal, withinHour int) {
 	return a.last, len(a.own.recent(time.Now()))
 }
 
-// Enter waits for the right to sign in at that server: 30 s at most, since who has it may hang.
+// Enter waits for the right to sign in at that server.
 func (a *Account) Enter(ctx context.Context, server smb2.Server, route smb.Route) (smb.Turn, error) {
 	name := a.nameAt(server, route)
 	file, err := a.lock(ctx, name)
@@ -128,6 +133,10 @@ func (a *Account) Enter(ctx context.Context, server smb2.Server, route smb.Route
 	a.now = false
 	if a.acceptedAt > 0 && time.Since(time.UnixMilli(r.AcceptedAt)) < acceptedFor {
 		t.letOthersIn()
+	} else {
+		t.at = time.Now().UnixMilli()
+		r.TurnAt = t.at
+		t.write(r)
 	}
 	return t, nil
 }
@@ -202,8 +211,6 @@ func digest(parts ...string) string {
 	return hex.EncodeToString(sum[:12])
 }
 
-var errLate = errors.New("another program is signing in")
-
 // lock opens the file with that name, and waits until no other program has it; nil: there is none to share.
 func (a *Account) lock(ctx context.Context, name string) (*os.File, error) {
 	if a.folder == "" {
@@ -212,27 +219,57 @@ func (a *Account) lock(ctx context.Context, name string) (*os.File, error) {
 	if err := os.MkdirAll(a.folder, 0o700); err != nil {
 		return nil, nil
 	}
-	file, err := os.OpenFile(filepath.Join(a.folder, name), os.O_RDWR|os.O_CREATE|syscall.O_CLOEXEC, 0o600)
-	if err != nil {
-		// A home that cannot be written must not prevent a sign-in.
-		return nil, nil
-	}
-	for until := time.Now().Add(turnWithin); ; {
-		if err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err == nil {
+	for since := time.Now(); ; {
+		file, err := os.OpenFile(filepath.Join(a.folder, name), os.O_RDWR|os.O_CREATE|syscall.O_CLOEXEC, 0o600)
+		if err != nil {
+			// A home that cannot be written must not prevent a sign-in.
+			return nil, nil
+		}
+		if syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil && !isReplaced(file) {
 			return file, nil
 		}
-		select {
-		case <-ctx.Done():
-			err = ctx.Err()
-		case <-time.After(pollEvery):
-			if time.Now().Before(until) {
-				continue
-			}
-			err = errLate
+		if time.Since(since) > passedFrom {
+			a.passOver(file)
 		}
 		_ = file.Close()
-		return nil, err
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(pollEvery):
+		}
 	}
+}
+
+// passOver replaces a file that a program has locked and hangs. The login that it may still send counts as refused, until it records the result.
+func (a *Account) passOver(file *os.File) {
+	folder, err := os.Open(a.folder)
+	if err != nil {
+		return
+	}
+	defer folder.Close()
+	if syscall.Flock(int(folder.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil || isReplaced(file) {
+		return
+	}
+	r := (&turn{account: a, file: file}).read()
+	if r.TurnAt == 0 || time.Since(time.UnixMilli(r.TurnAt)) < hangsFrom {
+		return
+	}
+	r.Refused = append(r.recent(time.Now()), Refusal{At: r.TurnAt, Text: "a program hangs while it signs in"})
+	r.TurnAt = 0
+	next, err := os.OpenFile(file.Name()+".next", os.O_RDWR|os.O_CREATE|os.O_TRUNC|syscall.O_CLOEXEC, 0o600)
+	if err != nil {
+		return
+	}
+	defer next.Close()
+	(&turn{account: a, file: next}).write(r)
+	_ = os.Rename(next.Name(), file.Name())
+}
+
+// isReplaced: another file has its name by now.
+func isReplaced(file *os.File) bool {
+	was, err := file.Stat()
+	now, gone := os.Stat(file.Name())
+	return err != nil || gone != nil || !os.SameFile(was, now)
 }
 
 // turn is the right to sign in: the lock of the file, which ends with this process.
@@ -240,6 +277,7 @@ type turn struct {
 	account  *Account
 	file     *os.File
 	isShared bool
+	at       int64 // when it began, as others read it
 }
 
 // letOthersIn: they sign in at the same time.
@@ -252,7 +290,11 @@ func (t *turn) letOthersIn() {
 
 // relock waits for another program's turn, but not for one that hangs: what this one learned must be noted.
 func (t *turn) relock() {
-	for until := time.Now().Add(acceptedFor); t.isShared && time.Now().Before(until); time.Sleep(pollEvery) {
+	for until := time.Now().Add(acceptedFor); (t.isShared || isReplaced(t.file)) && time.Now().Before(until); time.Sleep(pollEvery) {
+		if next, err := os.OpenFile(t.file.Name(), os.O_RDWR|syscall.O_CLOEXEC, 0); err == nil {
+			_ = t.file.Close()
+			t.file = next
+		}
 		t.isShared = syscall.Flock(int(t.file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil
 	}
 }
@@ -288,6 +330,9 @@ func (t *turn) update(change func(*record)) {
 	}
 	t.relock()
 	r := t.read()
+	r.TurnAt = 0
+	// Another program may have passed this turn over, and counted it.
+	r.Refused = slices.DeleteFunc(r.Refused, func(each Refusal) bool { return each.At == t.at && each.Mark == "" })
 	change(&r)
 	t.write(r)
 }
@@ -296,9 +341,8 @@ func (t *turn) read() (r record) {
 	if t.file == nil {
 		return t.account.own
 	}
-	text := make([]byte, 16<<10)
-	n, _ := t.file.ReadAt(text, 0)
-	_ = json.Unmarshal(text[:n], &r)
+	// A killed program may have left more behind the text.
+	_ = json.NewDecoder(io.NewSectionReader(t.file, 0, 16<<10)).Decode(&r)
 	if r.Salt == "" {
 		r.Salt = rand.Text()
 	}
@@ -311,8 +355,8 @@ func (t *turn) write(r record) {
 	}
 	r.V = 1
 	text, _ := json.Marshal(r)
-	if err := t.file.Truncate(0); err == nil {
-		_, _ = t.file.WriteAt(text, 0)
+	if _, err := t.file.WriteAt(text, 0); err == nil {
+		_ = t.file.Truncate(int64(len(text)))
 	}
 }
 
