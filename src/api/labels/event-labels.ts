@@ -1,5 +1,6 @@
 // Events of the daemon as one line for people. Pure.
 import { pluralize } from "../../runtime/text/plain-text.ts";
+import { localClock } from "../../runtime/time/clock.ts";
 import type { StreamEvent } from "../contract/contract.ts";
 import type { LogLine } from "../contract/records.ts";
 import { sentence } from "./actions.ts";
@@ -11,7 +12,17 @@ export interface EventLabel extends Label {
   readonly name: string;
   /** The share, backend or configuration entry; null: the daemon. */
   readonly about: string | null;
+  /** A program or a client got this error. */
+  readonly hasImpact?: true;
+  /** The route that was lost, in a failover. */
+  readonly cable?: string;
 }
+
+/** Successful mounts and moves. */
+export const ARRIVALS: ReadonlySet<string> = new Set([
+  ...["share.mounted", "share.failover", "share.recovered", "share.switched", "share.remounted"],
+  ...["backend.ready", "backend.failover", "backend.recovered", "backend.switched"],
+]);
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -58,8 +69,19 @@ export function transitionLabel(fields: Fields): EventLabel | null {
   const isStarted = fields["from"] === "Starting" && fields["to"] === "Ready";
   if (render === null || isStarted) return null;
   const [tone, text] = render === undefined ? ["plain" as const, plainText(name, fields)] : render(fields);
-  return { name, about, text, tone };
+  const cable =
+    name === "share.failover" ? { cable: sentence(routeLabel(fields["from"], fields["tb_link"])) } : {};
+  return { name, about, text, tone, ...(hasImpact(name, fields) ? { hasImpact: true } : {}), ...cable };
 }
+
+function hasImpact(name: string, fields: Fields): boolean {
+  const hasCut =
+    name === "share.unmounted" && fields["forced"] === true && numberOf(fields["open_files"]) > 0;
+  return hasCut || name === FILE_LOST || numberOf(fields["cut"]) > 0;
+}
+
+const FILE_LOST = "a file of a program is not the same";
+const ABSENT = " while no daemon answered";
 
 type Renderer = (fields: Fields) => readonly [Tone, string];
 
@@ -123,6 +145,10 @@ const TEXTS: Readonly<Record<string, Renderer | null>> = {
   "share.error_cleared": rendered("good", "Error is over"),
   "share.condition": rendered("bad", "Problem"),
   "share.condition_over": rendered("good", "Solved"),
+  [FILE_LOST]: (fields) => [
+    "bad",
+    `${sentence(FILE_LOST)}: ${textOf(fields["path"])}${because({ reason: fields["why"] })}`,
+  ],
   "share.unmanaged": rendered("plain", "No longer managed; its mount stays"),
   "backend.started": null,
   "backend.phase": (fields) => [
@@ -201,6 +227,7 @@ function goneText(fields: Fields): string {
 }
 
 function plainText(name: string, fields: Fields): string {
+  if (name.endsWith(ABSENT)) return absentText(name.slice(0, -ABSENT.length), fields);
   const parts = Object.entries(fields)
     .filter(
       ([key, value]) =>
@@ -209,6 +236,14 @@ function plainText(name: string, fields: Fields): string {
     )
     .map(([key, value]) => `${key.replaceAll("_", " ")} ${String(value)}`);
   return [TRANSITION_NAME.test(name) ? name.replaceAll(/[._]/g, " ") : name, ...parts].join(", ");
+}
+
+/** What a mount program did on its own: `Moved to Fallback at 03:00:12, while no daemon answered`. */
+function absentText(is: string, fields: Fields): string {
+  const to = textOrNull(fields["to"]);
+  const at = new Date(textOf(fields["at"]));
+  const moved = `${sentence(is.replaceAll("_", " "))}${to === null ? "" : ` to ${routeLabel(to)}`}${took(fields)}`;
+  return `${moved}${Number.isNaN(at.getTime()) ? "" : ` at ${localClock(at)}`},${ABSENT}`;
 }
 
 function took(fields: Fields): string {

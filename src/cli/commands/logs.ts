@@ -10,12 +10,32 @@ const MOST_LINES = 1_000_000;
 
 const OF_AUDIT = { implies: { audit: true } } as const;
 
+const UNITS: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** Wall-clock ms of `8h` (before now), `03:00` (the last one) or a date with an optional time; null: none of them. */
+export function sinceTime(text: string, nowMs: number): number | null {
+  const [, count, unit = ""] = /^(\d{1,6})([mhd])$/.exec(text) ?? [];
+  if (count !== undefined) return nowMs - Number(count) * (UNITS[unit] ?? 0);
+  const [, hour, minute] = /^(\d{1,2}):(\d\d)$/.exec(text) ?? [];
+  if (hour !== undefined && minute !== undefined) {
+    if (Number(hour) > 23 || Number(minute) > 59) return null;
+    const at = new Date(nowMs);
+    at.setHours(Number(hour), Number(minute), 0, 0);
+    if (at.getTime() > nowMs) at.setDate(at.getDate() - 1);
+    return at.getTime();
+  }
+  // A date without a time is a day here, not in UTC.
+  const at = Date.parse(/^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00` : text);
+  return /^\d{4}-/.test(text) && !Number.isNaN(at) ? at : null;
+}
+
 export const logsCommand = command("logs", {
   summary: "print the daemon's log, or the audit",
   description: "--audit shows who asked for what, with the outcome, and needs a daemon.",
   examples: {
     "mountaineer logs": "see the newest lines",
     "mountaineer logs -f --share CORE": "watch one share",
+    "mountaineer logs --since 8h": "what happened tonight",
     "mountaineer logs --audit --outcome denied": "see which calls were denied",
     [`mountaineer logs --lines 10000 --json | jq -r 'select(.level == "error") | .message'`]:
       "what went wrong",
@@ -38,14 +58,20 @@ export const logsCommand = command("logs", {
       ...OF_AUDIT,
     },
     "--lines <number>": {
-      about: `maximum number of lines (default: ${DEFAULT_LINES})`,
+      about: `maximum number of lines (default: ${DEFAULT_LINES}; with --since all)`,
       read: (text: string) => (/^\d{1,7}$/.test(text) && Number(text) <= MOST_LINES ? Number(text) : null),
       expected: `a whole number from 0 to ${MOST_LINES}`,
-      otherwise: DEFAULT_LINES,
+    },
+    "--since <time>": {
+      about: "only what is newer: 8h, 30m, 2d, 03:00, or 2026-01-31T12:00",
+      read: (text: string) => sinceTime(text, Date.now()),
+      expected: "a span such as 8h, or a time such as 03:00 or 2026-01-31T12:00",
     },
     "--json": "print the lines as in the file: one JSON object each",
   },
-  async run(context, given) {
+  async run(context, options) {
+    const lines = options.lines ?? (options.since === null ? DEFAULT_LINES : MOST_LINES);
+    const given = { ...options, lines };
     if (given.audit) {
       const { showAudit } = await import("../sessions/show-audit.ts");
       await showAudit(context, { ...given, filter: auditFilter(given) });

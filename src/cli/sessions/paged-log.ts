@@ -28,6 +28,8 @@ interface PagedLogOptions<One, Position> {
   /** How many of the last matching records are wanted. */
   readonly count: number;
   readonly matches: (record: One) => boolean;
+  /** True for a record that is older than wanted: no older page is read. */
+  readonly isTooOld?: (record: One) => boolean;
   readonly read: (request: PageRequest<Position>) => Promise<Page<One, Position>>;
   readonly clock: Clock;
   /** Time between two requests, ms. */
@@ -38,6 +40,7 @@ interface PagedLogOptions<One, Position> {
 export async function openPagedLog<One, Position>({
   count,
   matches,
+  isTooOld = () => false,
   read,
   clock,
   againMs = AGAIN_MS,
@@ -45,8 +48,8 @@ export async function openPagedLog<One, Position>({
   const newest = await read({ limit: Math.max(1, Math.min(PAGE, count)) });
   const last: One[] = [];
   for (let page = newest; ; ) {
-    last.push(...page.records.filter(matches));
-    if (last.length >= count || page.next === null) break;
+    last.push(...page.records.filter((record) => matches(record) && !isTooOld(record)));
+    if (last.length >= count || page.next === null || page.records.some(isTooOld)) break;
     page = await read({ limit: PAGE, before: page.next });
   }
   let newestId = newestOf(newest.records);

@@ -6,7 +6,7 @@ import { localClock, localDay, systemClock } from "../../runtime/time/clock.ts";
 import type { CommandContext } from "../input/command.ts";
 import { type DaemonPurpose, withDaemon } from "./control-session.ts";
 import { openPagedLog } from "./paged-log.ts";
-import { untilUnread } from "./show-log.ts";
+import { untilUnread, type Wanted } from "./show-log.ts";
 
 /** Which records are wanted. */
 export type AuditFilter = Pick<AuditRequest, "backend" | "tool" | "principal" | "outcome">;
@@ -16,7 +16,7 @@ const READING: DaemonPurpose = { intent: "look", so: "so nothing can read the au
 /** Rejects with `daemon_unreachable`. */
 export function showAudit(
   context: CommandContext,
-  { filter, lines: count, follow }: { filter: AuditFilter; lines: number; follow: boolean },
+  { filter, lines: count, since, follow }: Wanted & { filter: AuditFilter; follow: boolean },
 ): Promise<void> {
   return withDaemon(context, READING, async (daemon) => {
     const call = async (request: AuditRequest) => {
@@ -32,7 +32,8 @@ export function showAudit(
       }
       return { records, next };
     };
-    const log = await openPagedLog({ count, matches: () => true, read: call, clock: systemClock });
+    const isTooOld = ({ time }: AuditEntry): boolean => since !== null && Date.parse(time) < since;
+    const log = await openPagedLog({ count, matches: () => true, isTooOld, read: call, clock: systemClock });
     const print = (record: AuditEntry): void =>
       context.print(`${context.json ? JSON.stringify(record) : auditLine(record)}\n`);
     for (const record of log.last) print(record);

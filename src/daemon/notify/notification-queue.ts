@@ -1,5 +1,7 @@
 // The notifications that wait to be shown: the newest of each kind and share. Several of a kind become one.
 import { sentence } from "../../api/labels/actions.ts";
+import { transitionLabel } from "../../api/labels/event-labels.ts";
+import { OFTEN, storiesOf, type TimedEvent } from "../../api/labels/event-stories.ts";
 import { routeLabel } from "../../api/labels/label.ts";
 import { firstNames, printable } from "../../runtime/text/plain-text.ts";
 import type { ServiceTransition } from "../events/service-transitions.ts";
@@ -24,11 +26,20 @@ interface Waiting {
   readonly detail: string;
   /** The preferred route's name. */
   readonly preferred: string;
+  /** In words that the route was lost often within an hour; null: not often. */
+  readonly often: string | null;
 }
+
+/** Failovers that are remembered, to notice those that come often. */
+const MOST_FAILOVERS = 200;
+/** Of failovers that come often, each of this many is shown. */
+const SHOWN_OF_OFTEN = 10;
 
 export function createNotificationQueue() {
   // The waiting notifications, oldest first.
   const waiting = new Map<string, Waiting>();
+  // Newest first.
+  let failovers: readonly TimedEvent[] = [];
   const keyOf = (kind: NotificationKind, share: string): string => `${kind} ${share}`;
   const drop = (kind: NotificationKind, share: string): void => void waiting.delete(keyOf(kind, share));
 
@@ -37,11 +48,18 @@ export function createNotificationQueue() {
      * Drops waiting notifications that the transition makes untrue. Then queues one about the transition, if
      * it is of a kind that is `wanted`.
      */
-    handle(transition: ServiceTransition, wanted: (kind: NotificationKind) => boolean): void {
+    handle(transition: ServiceTransition, wanted: (kind: NotificationKind) => boolean, wallMs: number): void {
       const share = "share" in transition ? transition.share : "";
+      const isShown = waiting.has(keyOf("failover", share));
       for (const kind of MADE_UNTRUE[transition.name] ?? []) drop(kind, share);
-      const news = newsOf(transition);
-      if (news === null || !wanted(news.kind)) return;
+      const basic = newsOf(transition);
+      if (basic === null || !wanted(basic.kind)) return;
+      const label = basic.kind === "failover" ? transitionLabel({ ...transition }) : null;
+      if (label !== null) failovers = [{ ...label, atMs: wallMs }, ...failovers].slice(0, MOST_FAILOVERS);
+      const [story] = label === null ? [] : storiesOf(failovers.filter(({ about }) => about === share));
+      const times = story?.times ?? 1;
+      if (times > OFTEN && times % SHOWN_OF_OFTEN !== 0 && !isShown) return;
+      const news = { ...basic, often: times > 1 ? (story?.text ?? null) : null };
       waiting.set(keyOf(news.kind, news.share), news);
       const [oldest] = waiting.keys();
       if (waiting.size > LONGEST_QUEUE && oldest !== undefined) waiting.delete(oldest);
@@ -51,8 +69,11 @@ export function createNotificationQueue() {
       const [first] = waiting.values();
       if (first === undefined) return null;
       const alike = [...waiting.values()].filter(
-        ({ kind, detail, preferred }) =>
-          kind === first.kind && detail === first.detail && preferred === first.preferred,
+        ({ kind, detail, preferred, often }) =>
+          kind === first.kind &&
+          detail === first.detail &&
+          preferred === first.preferred &&
+          often === first.often,
       );
       const taken = alike.length > ONE_BY_ONE ? alike : [first];
       for (const { kind, share } of taken) drop(kind, share);
@@ -67,7 +88,7 @@ export function createNotificationQueue() {
   };
 }
 
-function newsOf(transition: ServiceTransition): Waiting | null {
+function newsOf(transition: ServiceTransition): Omit<Waiting, "often"> | null {
   const preferred = routeLabel("tb", "tb_link" in transition ? transition.tb_link : null);
   switch (transition.name) {
     case "share.failover":
@@ -109,11 +130,14 @@ function lineOf(reason: string): string {
   return line === undefined ? "" : ` (line ${line})`;
 }
 
-function oneText({ kind, share, detail, preferred }: Waiting): Notification {
+function oneText({ kind, share, detail, preferred, often }: Waiting): Notification {
   const name = shownName(share);
   switch (kind) {
     case "failover":
-      return { title: `${name} ${overRoute(detail, preferred)}`, body: failoverBody(detail, preferred) };
+      return {
+        title: `${name}${often === null ? ` ${overRoute(detail, preferred)}` : `: ${often}`}`,
+        body: failoverBody(detail, preferred),
+      };
     case "tbReady":
       return {
         title: `${name}: ${preferred} is ready`,

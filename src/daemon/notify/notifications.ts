@@ -113,7 +113,7 @@ export function createNotifications(options: NotificationsOptions) {
     /** Tests whether the program exists, if notifications are on. */
     start: probe,
     handle(transition: ServiceTransition): void {
-      queue.handle(transition, wanted);
+      queue.handle(transition, wanted, clock.wallMs());
       schedule();
     },
     applier,

@@ -3,6 +3,7 @@ import type { DaemonClient } from "../../api/client/client.ts";
 import type { FollowNotice } from "../../api/client/follow-daemon.ts";
 import type { StreamEvent } from "../../api/contract/contract.ts";
 import { type EventLabel, eventLabel, transitionOf } from "../../api/labels/event-labels.ts";
+import type { TimedEvent } from "../../api/labels/event-stories.ts";
 import { isOwnError, recoverFrom } from "../../runtime/errors.ts";
 import { createStore } from "../../runtime/store.ts";
 import { toneMark } from "../../runtime/text/paint.ts";
@@ -18,11 +19,9 @@ const BEFORE = 500;
 const TEXT_LIMIT = 2_000;
 
 /** An event in words. The text is not trusted, so control characters must be escaped before it is drawn. */
-export interface StoredEvent extends EventLabel {
+export interface StoredEvent extends TimedEvent {
   /** Serial number of the event in this view; a restart of the daemon does not reset it. */
   readonly order: number;
-  /** When the event arrived, or the time of its log line: wall time, ms since the epoch. */
-  readonly atMs: number;
   readonly event: StreamEvent;
 }
 
@@ -94,16 +93,11 @@ export function createEventRing(
         if (event !== undefined) yield event;
       }
     },
-    /** null if it is no longer kept. */
-    at(order: number): StoredEvent | null {
-      const event = stored[order % CAPACITY];
-      return event?.order === order ? event : null;
-    },
   };
 }
 
 /** `14:32:05  ● core  Switched from Thunderbolt to Fallback` */
-export function eventLine(event: StoredEvent, isChosen: boolean, view: View): Line {
+export function eventLine(event: TimedEvent, isChosen: boolean, view: View): Line {
   const { width, symbols } = view;
   return cutLine(
     [

@@ -1,5 +1,6 @@
 // The Events screen: the newest events of the daemon, with filters.
 import type { DaemonConnection } from "../../api/client/daemon-connection.ts";
+import { type Story, storiesOf } from "../../api/labels/event-stories.ts";
 import { createStore, eitherOf } from "../../runtime/store.ts";
 import { absenceLines } from "../terminal/connection.ts";
 import { isNamed, type Key } from "../terminal/key.ts";
@@ -55,7 +56,7 @@ export function createEventsScreen(link: DaemonConnection, ring: EventRing): Scr
       const now = state.get();
       const turned = now.list.isTyping || now.list.details !== null ? null : turnedFilters(now, ring, key);
       if (turned !== null) return put(turned);
-      const ids = matching(now, ring).map(({ order }) => order);
+      const ids = matching(now, ring).map(idOf);
       // At the top row, null lets the list follow new rows.
       const list = pressListKey(now.list, key, { ids, chosen: chosenId(now.list, ids), top: null });
       if (list !== null) return put({ list });
@@ -86,15 +87,19 @@ function turned(values: readonly string[], now: string | null, by: 1 | -1): stri
   return all[(Math.max(0, all.indexOf(now)) + by + all.length) % all.length] ?? null;
 }
 
+/** It stays while the story grows. */
+const idOf = ({ parts, head }: Story<StoredEvent>): number => (parts.at(-1) ?? head).order;
+
 /** Newest first. */
-function matching({ list, kind, subject }: EventsState, ring: EventRing): readonly StoredEvent[] {
+function matching({ list, kind, subject }: EventsState, ring: EventRing): readonly Story<StoredEvent>[] {
   const matches = filterOf(list);
-  return [...ring.newest()].filter(
+  const events = [...ring.newest()].filter(
     (event) =>
       (kind === null || kindOf(event) === kind) &&
       (subject === null || event.about === subject) &&
       matches(`${event.name} ${event.about ?? ""} ${event.text}`),
   );
+  return storiesOf(events);
 }
 
 function eventsLines(
@@ -106,10 +111,7 @@ function eventsLines(
   const { list, kind, subject } = state;
   const { width, height, symbols } = size;
   const events = matching(state, ring);
-  const chosen = chosenId(
-    list,
-    events.map(({ order }) => order),
-  );
+  const chosen = chosenId(list, events.map(idOf));
   const filters = [
     ...(kind === null ? [] : [`kind ${kind === "backend" ? "server" : kind}`]),
     ...(subject === null ? [] : [`of ${subject}`]),
@@ -125,15 +127,26 @@ function eventsLines(
   );
   const top = [...above, head, ...filterLine(list, size)];
   const rows = Math.max(1, height - top.length);
-  const shown = chosen === null ? null : ring.at(chosen);
-  if (list.details !== null && shown !== null)
+  const shown = events.find((event) => idOf(event) === chosen);
+  if (list.details !== null && shown !== undefined)
     return [...top, ...detailsPart(eventDetails(shown, size), list.details, rows, size)];
   if (events.length === 0) return [...top, [span("  none", "faint")]];
-  const at = events.findIndex(({ order }) => order === chosen);
+  const at = events.findIndex((event) => idOf(event) === chosen);
   return [...top, ...drawnRows(events, rows, at, (event, isChosen) => eventLine(event, isChosen, size))];
 }
 
-function eventDetails(event: StoredEvent, size: ScreenSize): readonly Line[] {
+const PARTS_SHOWN = 100;
+
+function eventDetails({ head, parts }: Story<StoredEvent>, size: ScreenSize): readonly Line[] {
+  const others = parts.filter((part) => part !== head).slice(0, PARTS_SHOWN);
+  return [
+    ...fieldsPart(head, size),
+    ...(others.length === 0 ? [] : [[span("")], [span(`With it, ${parts.length} in all`, "strong")]]),
+    ...others.map((part) => eventLine(part, false, size)),
+  ];
+}
+
+function fieldsPart(event: StoredEvent, size: ScreenSize): readonly Line[] {
   const { event: sent } = event;
   const fields =
     sent.kind === "transition" ? sent.transition : sent.kind === "sync" ? sent.event : { text: event.text };

@@ -132,6 +132,7 @@ test("F2 transitions are described in words, with their subject", () => {
       about: "CORE",
       text: "Failed over from Ethernet to Fallback in 1.3 s: link down",
       tone: "warning",
+      cable: "Ethernet",
     },
   );
   assert.deepEqual(

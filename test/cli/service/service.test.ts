@@ -494,7 +494,7 @@ test("A9 logs and the report read the log that the daemon writes, whichever way 
     assert.equal((await runCommand(["up"], named(home))).code, 0);
     for (const other of ["", usual, link]) {
       const logs = await runCommand(["logs"], named(other));
-      assert.match(logs.stdout, /\brunning\b/, `${home} ${other}: ${logs.stderr}`);
+      assert.match(logs.stdout, /\bRunning\b/, `${home} ${other}: ${logs.stderr}`);
       const report = join(folder, "report.md");
       await runCommand(["doctor", "--report", report], named(other));
       assert.match(await readFile(report, "utf8"), /"message":"running"/, `${home} ${other}`);

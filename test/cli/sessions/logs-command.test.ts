@@ -43,8 +43,9 @@ describe("logs", { concurrency: 2 }, () => {
     const { path, run } = await scene(t);
     await writeFile(`${path}.1`, line(1) + line(2));
     await writeFile(path, line(3, { share: "CORE" }));
-    await ends(run("--lines", "2"), 0, /^\S+ \S+ info {2}event 2\n\S+ \S+ info {2}event 3 share=CORE\n$/, "");
+    await ends(run("--lines", "2"), 0, /^\S+ \S+ +Event 2\n\S+ \S+ +CORE: Event 3\n$/, "");
     assert.equal((await run("--lines", "0")).stdout, "");
+    assert.match((await run("--since", "2026-01-02T12:00:02Z")).stdout, /^\S+ \S+ +Event 2\n.*Event 3\n$/);
     assert.equal((await run("--lines", "-1")).code, 2);
     assert.match((await run("--lines", "many")).stderr, /whole number from 0/);
   });
@@ -75,8 +76,8 @@ describe("logs", { concurrency: 2 }, () => {
   test("--share selects one share, whatever its letter case, and knows removed ones", async (t) => {
     const { path, run } = await scene(t);
     await writeFile(path, line(1, { share: "CORE" }) + line(2, { share: "OLD" }) + line(3));
-    assert.match((await run("--share", "core")).stdout, /^\S+ \S+ info {2}event 1 share=CORE\n$/);
-    assert.match((await run("--share", "OLD")).stdout, /event 2/);
+    assert.match((await run("--share", "core")).stdout, /^\S+ \S+ +CORE: Event 1\n$/);
+    assert.match((await run("--share", "OLD")).stdout, /Event 2/);
     await ends(run("--share", "COER"), 2, null, /did you mean CORE\?/);
   });
 
@@ -85,29 +86,29 @@ describe("logs", { concurrency: 2 }, () => {
     await ends(run(), 0, "", /nothing is logged yet in .*mountaineer\.log/);
     await writeFile(join(home, "config.toml"), "[broken\n");
     await writeFile(path, line(1, { share: "CORE" }));
-    assert.match((await run("--share", "CORE")).stdout, /event 1/);
+    assert.match((await run("--share", "CORE")).stdout, /Event 1/);
   });
 
   test("-f continues over a rotation until Ctrl-C, which is not a failure", async (t) => {
     const { home, path } = await scene(t);
     await writeFile(path, line(1, { share: "CORE" }));
     const { child, ended, until } = follow(home, "--share", "CORE");
-    await until("event 1");
+    await until("Event 1");
     await appendFile(path, line(2, { share: "MEDIA" }) + line(3, { share: "CORE" }));
-    await until("event 3");
+    await until("Event 3");
     await rename(path, `${path}.1`);
     await writeFile(path, line(4, { share: "CORE" }));
-    await until("event 4");
+    await until("Event 4");
     child.kill("SIGINT");
     const { stdout } = await ends(ended, 0, null, "");
-    assert.ok(!stdout.includes("event 2"));
+    assert.ok(!stdout.includes("Event 2"));
   });
 
   test("-f ends when its output is no longer read", async (t) => {
     const { home, path } = await scene(t);
     await writeFile(path, line(1));
     const { child, ended, until } = follow(home);
-    await until("event 1");
+    await until("Event 1");
     child.stdout?.destroy();
     const writing = setInterval(() => void appendFile(path, line(2)), 50);
     try {

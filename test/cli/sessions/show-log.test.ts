@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { appendFile, rename, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { isAboutShare, logLineJson, openLogFile, renderLogLine } from "../../../src/cli/sessions/show-log.ts";
+import { sinceTime } from "../../../src/cli/commands/logs.ts";
+import { isAboutShare, logLineJson, openLogFile, sentences } from "../../../src/cli/sessions/show-log.ts";
 import { eventually } from "../../support/eventually.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
@@ -24,18 +25,63 @@ test("a line is about the share that it names, whatever the name's characters", 
   assert.equal(isAboutShare('"CORE" crashed', "CORE"), false);
 });
 
-test("lines of other programs, or cut off by a crash, are shown unchanged, without their control characters", () => {
-  for (const given of [
-    "boom",
+const PLAIN = { color: false, unicode: true };
+const at = (seconds: number, message: string, fields: object = {}, level = "info"): string =>
+  line({
+    time: new Date(Date.UTC(2026, 0, 2, 12, 0, 0, seconds * 1000)).toISOString(),
+    level,
+    message,
+    ...fields,
+  });
+
+test("logs prints a sentence for each story, and lines of other programs in their place, without control characters", () => {
+  const share = "CORE";
+  const lost = { share, route: "tb", host: "10.0.0.2:445", tb_link: "thunderbolt" };
+  const lines = [
+    at(1, "share.route_down", { ...lost, reason: "10.0.0.2:445: connection refused" }, "warn"),
+    at(1.1, "share.error", { share, reason: "no route is back yet" }, "error"),
+    at(1.3, "share.failover", { ...lost, from: "tb", to: "fallback", duration_ms: 148, reason: "" }, "warn"),
+    at(1.3, "share.error_cleared", { share, reason: "mounted" }),
+    "\u001b[2Jboom",
     line({}).slice(0, -1),
-    line({ level: "loud" }),
-    line({ time: 1 }),
-    line({ message: 1 }),
-  ])
-    assert.equal(renderLogLine(given, false), `${given}\n`);
-  assert.ok(!renderLogLine("\u001b[2Jboom", false).includes("\u001b"));
-  assert.match(renderLogLine(line({ time: "then" }), false), /^\?{4}-\?{2}-\?{2} .*m\n$/);
+    at(9, "mounted while no daemon answered", { share, took_ms: 12, at: "2026-01-02T11:59:58.000Z" }),
+    at(12, "share.mount_attempt", { share }),
+  ];
+  const text = sentences(lines, PLAIN)
+    .join("")
+    .replaceAll(/\b\d\d:\d\d:(?=\d\d)/g, "");
+  assert.equal(
+    text,
+    `2026-01-02 01  ▲ CORE: Failed over from Thunderbolt to Fallback in 148 ms (4 events)
+\\x1b[2Jboom
+${line({}).slice(0, -1)}
+2026-01-02 09    CORE: Mounted in 12 ms at 58, while no daemon answered
+`,
+  );
+  assert.ok(sentences(lines, { ...PLAIN, color: true })[0]?.includes("\u001b["));
+  assert.match(sentences([line({ time: "then" })], PLAIN)[0] ?? "", /^\?{4}-\?{2}-\?{2} .* M\n$/);
   assert.equal(logLineJson("boom"), '{"time":null,"level":null,"message":"boom"}\n');
+});
+
+test("--since takes a span, a time of the last day, or a date", () => {
+  const now = new Date(2026, 0, 2, 12, 0).getTime();
+  const given = ["8h", "30m", "2d", "03:00", "23:00", "2026-01-01", "2026-01-01T06:00", "25:00", "soon", "8"];
+  const local = (day: number, hour: number): number => new Date(2026, 0, day, hour).getTime();
+  assert.deepEqual(
+    given.map((text) => sinceTime(text, now)),
+    [
+      local(2, 4),
+      now - 1_800_000,
+      now - 172_800_000,
+      local(2, 3),
+      local(1, 23),
+      local(1, 0),
+      local(1, 6),
+      null,
+      null,
+      null,
+    ],
+  );
 });
 
 test("the last lines come from the file and the rotated one beside a link's target, however large and long", async (t) => {

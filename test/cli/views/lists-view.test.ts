@@ -1,7 +1,7 @@
 // The views of lists and of what changed: differences, history, logs, reloads, tools.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { isAboutShare, logLineJson, logRecord, renderLogLine } from "../../../src/cli/sessions/show-log.ts";
+import { isAboutShare, logLineJson } from "../../../src/cli/sessions/show-log.ts";
 import { renderDiff } from "../../../src/cli/views/diff-view.ts";
 import { renderFleet } from "../../../src/cli/views/fleet-view.ts";
 import { localTime, renderHistory } from "../../../src/cli/views/history-view.ts";
@@ -70,25 +70,6 @@ function line(fields: Record<string, string | number | readonly string[]>): stri
     fields,
   }).trimEnd();
 }
-
-test("a line looks as on the daemon's terminal, with its day", () => {
-  const text = renderLogLine(line({ share: "CORE", reasons: ["a b", "c"], n: 3 }), false);
-  assert.match(
-    text,
-    /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.000 warn {2}share\.failover share=CORE reasons=\["a b", c\] n=3\n$/,
-  );
-  assert.ok(renderLogLine(line({}), true).includes("\u001b["));
-});
-
-test("a line that is not a record is shown unchanged, and moves no cursor", () => {
-  for (const text of ["not json", "[1]", "null", '{"time":1}', '{"time":"x","level":"loud","message":"m"}']) {
-    assert.equal(logRecord(text), null, text);
-    assert.equal(renderLogLine(text, false), `${text}\n`);
-  }
-  assert.ok(!renderLogLine("a\u001b[2Jb", false).includes("\u001b"));
-  const odd = renderLogLine('{"time":"yesterday","level":"info","message":"m","x":{"y":1}}', false);
-  assert.match(odd, /^\?{4}/);
-});
 
 test("lines belong to a share by their field, not by their text", () => {
   assert.ok(isAboutShare(line({ share: "CORE" }), "CORE"));

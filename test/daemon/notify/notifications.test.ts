@@ -322,9 +322,25 @@ test("without a bus, the real notify-send's refusal is the condition", {
   await eventually(() => notifications.conditions()[0]?.code === "notify_unavailable");
 });
 
+test("a cable that drops often is reported three times, then each tenth time", () => {
+  const queue = createNotificationQueue();
+  const titles = Array.from({ length: 41 }, (_, nth) => {
+    queue.handle(failover("CORE"), () => true, nth * 60_000);
+    return queue.take()?.title;
+  });
+  const dropped = [3, 10, 20, 30, 40].map(
+    (times) => `CORE: Thunderbolt dropped ${times} times in ${times - 1} min`,
+  );
+  const moved = "CORE failed over to the fallback";
+  assert.deepEqual(
+    titles.filter((title) => title !== undefined),
+    [moved, moved, ...dropped],
+  );
+});
+
 function queueOf(...transitions: readonly ServiceTransition[]): NotificationQueue {
   const queue = createNotificationQueue();
-  for (const transition of transitions) queue.handle(transition, () => true);
+  for (const transition of transitions) queue.handle(transition, () => true, 0);
   return queue;
 }
 
@@ -356,7 +372,10 @@ const HAPPENS: readonly (readonly [words: RegExp, told: Told])[] = [
 tellStories<NotificationQueue>(
   {
     starts: { "a queue": () => queueOf() },
-    acts: HAPPENS.map(([words, told]) => [words, (queue, name = "") => queue.handle(told(name), () => true)]),
+    acts: HAPPENS.map(([words, told]) => [
+      words,
+      (queue, name = "") => queue.handle(told(name), () => true, 0),
+    ]),
     facts: [
       [/^nothing$/, (queue) => [queue.take(), null]],
       [/^"(.*) \/ (.*)"$/, (queue, title, body) => [queue.take(), { title, body }]],

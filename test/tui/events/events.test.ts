@@ -66,8 +66,6 @@ test("F2 a hundred thousand events keep two thousand, the newest, and count the 
   assert.equal(kept[0]?.about, "s99999");
   assert.equal(kept.at(-1)?.about, "s98000");
   assert.equal(ring.count.get(), 100_000);
-  assert.equal(ring.at(97_999), null);
-  assert.equal(ring.at(98_000)?.about, "s98000");
 });
 
 test("an event is one line; events without information are dropped; the end unregisters", () => {
@@ -117,13 +115,13 @@ test("F2 events are filtered by kind, by owner, and by words; Escape drops one f
 
 test("an event's details are complete; it stays chosen while others arrive", () => {
   const { transition, text, press } = rig();
-  transition("share.mounted", { share: "CORE" });
-  transition("share.route_down", { share: "CORE", reason: "\u001b[2J boom" });
+  transition("backend.ready", { backend: "CORE" });
+  transition("share.route_down", { share: "X", reason: "\u001b[2J boom" });
   press("down", "up", "down", "enter");
   for (let round = 0; round < 50; round += 1) transition("share.mounted", { share: "X" });
   const details = text().join("\n");
-  assert.match(details, /share\.mounted/);
-  assert.match(details, / {2}share: CORE/);
+  assert.match(details, /backend\.ready/);
+  assert.match(details, / {2}backend: CORE/);
   press("escape");
   assert.ok(text().some((line) => line.startsWith("▸") && line.includes("CORE")));
   assert.ok(!text(60).join("").includes("\u001b"));
